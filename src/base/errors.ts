@@ -1,0 +1,178 @@
+/** Stable error codes. Messages are prose and may change; codes do not. Documented in docs/ERRORS.md. */
+export type StoreErrorCode =
+  | 'LODESTORE_LOCKED'
+  | 'LODESTORE_CORRUPTION'
+  | 'LODESTORE_POISONED'
+  | 'LODESTORE_FENCED'
+  | 'LODESTORE_FULL'
+  | 'LODESTORE_BATCH_TOO_LARGE'
+  | 'LODESTORE_CLOSED'
+  | 'LODESTORE_ABORTED'
+  | 'LODESTORE_READ_ONLY'
+  | 'LODESTORE_IO'
+  | 'LODESTORE_NOT_A_DIRECTORY'
+  | 'LODESTORE_NOT_FOUND'
+  | 'LODESTORE_UNSUPPORTED_FORMAT'
+  | 'LODESTORE_MERGE_FAILED';
+
+/**
+ * What a rejected write left behind. `not-applied`: the batch is not on disk and never will be.
+ * `unknown`: the batch may come back, whole, at the next open.
+ */
+export type WriteOutcome = 'not-applied' | 'unknown';
+
+export interface StoreErrorFields {
+  cause?: unknown;
+  /** Set on every rejected write. */
+  outcome?: WriteOutcome | undefined;
+  /** The file or directory concerned. */
+  path?: string | undefined;
+}
+
+/** The base of all errors that the store reports about itself, its files and its directory. */
+export class StoreError extends Error {
+  override readonly name: string = 'StoreError';
+  readonly code: StoreErrorCode;
+  readonly outcome: WriteOutcome | undefined;
+  readonly path: string | undefined;
+
+  constructor(code: StoreErrorCode, message: string, fields: StoreErrorFields = {}) {
+    super(message, fields.cause === undefined ? undefined : { cause: fields.cause });
+    this.code = code;
+    this.outcome = fields.outcome;
+    this.path = fields.path;
+  }
+}
+
+/** Who holds a directory, as its owner record says. Fields are undefined where the record could not be read. */
+export interface LockOwner {
+  readonly pid: number | undefined;
+  readonly hostName: string | undefined;
+  /** Milliseconds since 1970 when the owner opened the store, by its own clock. */
+  readonly openedAtMs: number | undefined;
+}
+
+/** Another process, thread, store object or host holds the directory. */
+export class StoreLockedError extends StoreError {
+  override readonly name: string = 'StoreLockedError';
+  readonly owner: LockOwner;
+
+  constructor(message: string, owner: LockOwner, fields: StoreErrorFields = {}) {
+    super('LODESTORE_LOCKED', message, fields);
+    this.owner = owner;
+  }
+}
+
+export interface CorruptionDetail {
+  /** Path of the damaged file. */
+  readonly path: string;
+  /** Offset in bytes at which the damage was found. */
+  readonly offset: number;
+  /** What was found there, as a phrase. */
+  readonly reason: string;
+  /** First sequence number concerned, when it is known. */
+  readonly firstSequence?: bigint | undefined;
+  /** Last sequence number concerned, when it is known. */
+  readonly lastSequence?: bigint | undefined;
+  /** How many bytes of the file are concerned, when it is known. */
+  readonly affectedBytes?: number | undefined;
+  /** What to run next. */
+  readonly hint: string;
+}
+
+/** Bytes on disk are not what was written. Nothing has been changed by the one who reports it. */
+export class CorruptionError extends StoreError {
+  override readonly name: string = 'CorruptionError';
+  readonly offset: number;
+  readonly reason: string;
+  readonly firstSequence: bigint | undefined;
+  readonly lastSequence: bigint | undefined;
+  readonly affectedBytes: number | undefined;
+  readonly hint: string;
+
+  constructor(detail: CorruptionDetail, fields: StoreErrorFields = {}) {
+    super(
+      'LODESTORE_CORRUPTION',
+      `${detail.path} is damaged at offset ${detail.offset}: ${detail.reason}. ${detail.hint}`,
+      { ...fields, path: detail.path },
+    );
+    this.offset = detail.offset;
+    this.reason = detail.reason;
+    this.firstSequence = detail.firstSequence;
+    this.lastSequence = detail.lastSequence;
+    this.affectedBytes = detail.affectedBytes;
+    this.hint = detail.hint;
+  }
+}
+
+/** A sync, rename or write failed in a way that leaves the disk unknown; only reopening helps. */
+export class StorePoisonedError extends StoreError {
+  override readonly name: string = 'StorePoisonedError';
+
+  constructor(
+    message: string,
+    fields: StoreErrorFields = {},
+    code: StoreErrorCode = 'LODESTORE_POISONED',
+  ) {
+    super(code, message, fields);
+  }
+}
+
+/** The directory's lease was lost: another host may own the store by now. */
+export class FencedError extends StorePoisonedError {
+  override readonly name: string = 'FencedError';
+
+  constructor(message: string, fields: StoreErrorFields = {}) {
+    super(message, fields, 'LODESTORE_FENCED');
+  }
+}
+
+/** No space (ENOSPC), no quota (EDQUOT), or a file size limit (EFBIG). Writes go on when there is room again. */
+export class StoreFullError extends StoreError {
+  override readonly name: string = 'StoreFullError';
+
+  constructor(message: string, fields: StoreErrorFields = {}) {
+    super('LODESTORE_FULL', message, fields);
+  }
+}
+
+export class BatchTooLargeError extends StoreError {
+  override readonly name: string = 'BatchTooLargeError';
+  /** Bytes of the batch as encoded rows; at least this many when counting stopped early. */
+  readonly lengthBytes: number;
+  readonly limitBytes: number;
+
+  constructor(lengthBytes: number, limitBytes: number) {
+    super(
+      'LODESTORE_BATCH_TOO_LARGE',
+      `the batch needs ${lengthBytes} bytes, more than the ${limitBytes} that one batch may hold; split it`,
+      { outcome: 'not-applied' },
+    );
+    this.lengthBytes = lengthBytes;
+    this.limitBytes = limitBytes;
+  }
+}
+
+export class StoreClosedError extends StoreError {
+  override readonly name: string = 'StoreClosedError';
+
+  constructor(message = 'the store is closed', fields: StoreErrorFields = {}) {
+    super('LODESTORE_CLOSED', message, fields);
+  }
+}
+
+/** An `AbortSignal` gave up the operation before it took effect. `cause` is the signal's reason. */
+export class AbortedError extends StoreError {
+  override readonly name: string = 'AbortError';
+
+  constructor(message: string, fields: StoreErrorFields = {}) {
+    super('LODESTORE_ABORTED', message, fields);
+  }
+}
+
+/** The `code` of a system error (`ENOSPC`, `EIO`, …), or undefined. */
+export function systemCode(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null) return undefined;
+  const code = (error as { code?: unknown }).code;
+  return typeof code === 'string' ? code : undefined;
+}

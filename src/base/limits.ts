@@ -1,0 +1,56 @@
+import { assert } from './assert.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Bytes of a row before its data: key u64, value u64, data length u32. */
+export const ROW_HEADER_BYTES = 20;
+
+/** Largest batch, as encoded rows. Also bounds the data of one record. */
+export const MAX_BATCH_BYTES: number = 32 * MIB;
+
+/** A group stops taking further batches at this many bytes of rows; a larger batch makes a group of its own. */
+export const GROUP_TARGET_BYTES: number = 4 * MIB;
+
+/** Largest decoded payload of any frame of ours, batches or chunk. */
+export const MAX_FRAME_DECODED_BYTES: number = 64 * MIB;
+
+/** Largest stored payload of any frame: raw is used where zstd would not shrink it. */
+export const MAX_FRAME_PAYLOAD_BYTES: number = MAX_FRAME_DECODED_BYTES;
+
+/** Most batches in one group. */
+export const MAX_GROUP_BATCHES = 65_536;
+
+/** Records per snapshot chunk, and bytes of rows per chunk, whichever comes first. */
+export const CHUNK_TARGET_RECORDS = 8_192;
+export const CHUNK_TARGET_BYTES: number = 256 * KIB;
+
+/** A log is rotated at this length. */
+export const DEFAULT_ROTATE_BYTES: number = 64 * MIB;
+
+/** A merge is due when the logs hold more than this, or than the snapshot, whichever is more. */
+export const MIN_MERGE_BYTES: number = 64 * KIB;
+
+export const DEFAULT_QUEUE_BYTES: number = 64 * MIB;
+export const DEFAULT_QUEUE_BATCHES = 65_536;
+
+/** Rows that one in-memory delta may hold; its positions are 32-bit. */
+export const MAX_DELTA_BYTES: number = 3 * 1024 * MIB;
+
+/** One slice of encoding on the event loop: about 1 ms of zstd. */
+export const ENCODE_SLICE_BYTES: number = 256 * KIB;
+
+/** zstd window that any decoder of ours accepts, as a power of two. */
+export const MAX_WINDOW_LOG = 27;
+
+export const MAX_U64 = 0xffff_ffff_ffff_ffffn;
+
+assert(MAX_BATCH_BYTES >= GROUP_TARGET_BYTES, 'a batch may fill a group');
+assert(
+  MAX_FRAME_DECODED_BYTES >= GROUP_TARGET_BYTES + MAX_BATCH_BYTES + 4 * MAX_GROUP_BATCHES,
+  'a group and its batch table fit a frame',
+);
+assert(
+  MAX_FRAME_DECODED_BYTES >= MAX_BATCH_BYTES + CHUNK_TARGET_BYTES + 32 * CHUNK_TARGET_RECORDS,
+  'a chunk with one record of the largest size fits a frame',
+);

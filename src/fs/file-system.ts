@@ -1,0 +1,84 @@
+/**
+ * The seam through which the store does all its I/O. `NodeFileSystem` is the real one; the simulated
+ * one in `testing/` says what a disk has promised. No mmap, no copies, no clocks beside the lease's.
+ *
+ * All calls reject with the system's error (`code` is `ENOENT`, `EIO`, …), unchanged.
+ */
+export interface FileSystem {
+  /**
+   * `r`: read. `r+`: read and write. `rs+`: read and write, each write durable when it resolves
+   * (O_DSYNC: the bytes written by that call and the size they need, nothing else of the file).
+   * `wx`: read and write, created by this call; rejects `EEXIST` if the name exists.
+   */
+  open(path: string, mode: OpenMode): Promise<OpenFile>;
+  /** Names in a directory, in no order. Rejects `ENOENT`, `ENOTDIR`. */
+  readDirectory(path: string): Promise<DirectoryEntry[]>;
+  /** Follows links. Rejects `ENOENT`. */
+  stat(path: string): Promise<FileStat>;
+  /** Atomic replacement within one directory. Durable after `syncDirectory`. */
+  rename(from: string, to: string): Promise<void>;
+  unlink(path: string): Promise<void>;
+  /** One level. Rejects `EEXIST`, `ENOENT`. */
+  makeDirectory(path: string): Promise<void>;
+  /** Makes all names created, renamed or removed in this directory before the call durable. */
+  syncDirectory(path: string): Promise<void>;
+  /** Bytes that an unprivileged writer may still use. */
+  freeBytes(path: string): Promise<number>;
+  /**
+   * Takes the kernel lock on a file that is made if it is not there, or resolves `undefined` when
+   * any other open file description holds it, in this process or another.
+   */
+  tryLock(path: string): Promise<FileLock | undefined>;
+  /** Takes the lease that other hosts can see. Rejects `ELOCKED` while somebody keeps it fresh. */
+  takeLease(path: string, options: LeaseOptions): Promise<Lease>;
+  /** Removes a lease whose holder is known to be dead. Resolves also when there is none. */
+  breakLease(path: string): Promise<void>;
+}
+
+export type OpenMode = 'r' | 'r+' | 'rs+' | 'wx';
+
+export interface FileStat {
+  readonly kind: 'file' | 'directory' | 'other';
+  readonly sizeBytes: number;
+}
+
+export interface DirectoryEntry {
+  readonly name: string;
+  readonly kind: 'file' | 'directory' | 'other';
+}
+
+export interface OpenFile {
+  /** Reads at `position` into `target`; resolves to the bytes read, 0 at the end, maybe fewer than asked. */
+  read(target: Uint8Array, position: number): Promise<number>;
+  /** Writes at `position`; resolves to the bytes written, maybe fewer than asked. */
+  write(source: Uint8Array, position: number): Promise<number>;
+  truncate(sizeBytes: number): Promise<void>;
+  /** fdatasync: the data, and the size needed to read it back. */
+  dataSync(): Promise<void>;
+  stat(): Promise<FileStat>;
+  close(): Promise<void>;
+}
+
+export interface FileLock {
+  /** Replaces the lock file's content: the owner record. */
+  writeRecord(record: Uint8Array): Promise<void>;
+  /** Releases the lock; the file stays. Idempotent. */
+  release(): Promise<void>;
+}
+
+export interface LeaseOptions {
+  /** A lease not refreshed for this long may be taken by another host. */
+  readonly staleMs: number;
+  /** Called at most once, when the lease turns out to be lost. Never throws into a timer. */
+  readonly onLost: (cause: Error) => void;
+}
+
+export interface Lease {
+  /**
+   * True while the last refresh that is known to have succeeded *began* less than the stale limit
+   * ago, by a monotonic clock.
+   */
+  isFresh(): boolean;
+  /** Releases the lease. Idempotent; resolves also when it was lost. */
+  release(): Promise<void>;
+}

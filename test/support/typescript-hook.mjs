@@ -1,0 +1,35 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+
+// Every worker thread runs this hook anew, and loading the compiler costs 300 ms: results are kept.
+const cache = new URL('../../node_modules/.cache/lodestore-typescript/', import.meta.url);
+
+async function transpile(source, url) {
+  const { default: ts } = await import('typescript');
+  return ts.transpileModule(source, {
+    fileName: url,
+    compilerOptions: {
+      module: ts.ModuleKind.ESNext,
+      target: ts.ScriptTarget.ES2023,
+      verbatimModuleSyntax: true,
+      inlineSourceMap: true,
+    },
+  }).outputText;
+}
+
+export async function load(url, context, nextLoad) {
+  if (!url.startsWith('file:') || !url.endsWith('.ts')) return nextLoad(url, context);
+  const input = await readFile(fileURLToPath(url), 'utf8');
+  const name = createHash('sha256').update(url).update(input).digest('hex');
+  const entry = new URL(`${name}.mjs`, cache);
+  let source = await readFile(entry, 'utf8').catch(() => undefined);
+  if (source === undefined) {
+    source = await transpile(input, url);
+    const temporary = new URL(`${name}.${process.pid}.${Math.random()}`, cache);
+    await mkdir(cache, { recursive: true });
+    await writeFile(temporary, source);
+    await rename(temporary, entry);
+  }
+  return { format: 'module', source, shortCircuit: true };
+}

@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts', 'property-tests/**/*.test.ts'],
+    pool: 'forks',
+    maxWorkers: 2,
+    // Worker threads load src/*.ts as they are: plain Node needs a hook for that.
+    execArgv: ['--import', new URL('./test/support/register-typescript.mjs', import.meta.url).href],
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});
