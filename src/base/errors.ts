@@ -176,3 +176,9 @@ export function systemCode(error: unknown): string | undefined {
   const code = (error as { code?: unknown }).code;
   return typeof code === 'string' ? code : undefined;
 }
+
+/** No space, no quota, or a file size limit: the disk refused, and holds what it held. */
+export function isLackOfSpace(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG';
+}

@@ -1,0 +1,36 @@
+import { assert } from './assert.ts';
+
+// Typed arrays serve as u32 and u64 columns of little-endian files.
+assert(
+  new Uint8Array(new Uint32Array([1]).buffer)[0] === 1,
+  'the machine is little-endian: big-endian machines are not supported',
+);
+
+/** A view of the same bytes. */
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** True when every byte in [from, to) is 0. */
+export function isZero(bytes: Uint8Array, from = 0, to: number = bytes.length): boolean {
+  for (let i = from; i < to; i++) if (bytes[i] !== 0) return false;
+  return true;
+}
+
+/** True when both hold the same bytes. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** A u64 field that must be a safe integer to be of use (an offset, a length, a file number), else -1. */
+export function readSafeU64(view: DataView, offset: number): number {
+  const value = view.getBigUint64(offset, true);
+  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : -1;
+}
+
+export function writeSafeU64(view: DataView, offset: number, value: number): void {
+  assert(Number.isSafeInteger(value) && value >= 0, 'an offset or a file number is a safe integer');
+  view.setBigUint64(offset, BigInt(value), true);
+}

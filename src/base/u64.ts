@@ -1,0 +1,51 @@
+import { MAX_U64 } from './limits.ts';
+
+const scratch64 = new BigUint64Array(1);
+
+/**
+ * Low half, high half: what the last {@link splitU64} left. Every split overwrites it, so read both
+ * halves before the next one. (`bytes.ts` asserts that the machine is little-endian.)
+ */
+export const u64Halves: Uint32Array = new Uint32Array(scratch64.buffer);
+
+/**
+ * Leaves the halves of `value` in {@link u64Halves}: a bigint in u64, or a safe non-negative integer.
+ * `name` is the argument that errors speak of.
+ */
+export function splitU64(value: bigint | number, name: string): void {
+  if (typeof value === 'bigint') {
+    scratch64[0] = value;
+    // The store above cuts off what does not fit.
+    if (scratch64[0] !== value) refuse(value, name);
+  } else {
+    if (!Number.isSafeInteger(value) || value < 0) refuse(value, name);
+    u64Halves[0] = value;
+    u64Halves[1] = value / 0x1_0000_0000;
+  }
+}
+
+/** Puts two u32 halves together. Overwrites {@link u64Halves}. */
+export function joinU64(low: number, high: number): bigint {
+  u64Halves[0] = low;
+  u64Halves[1] = high;
+  return scratch64[0]!;
+}
+
+/** Returns `value` as a bigint. Throws like {@link splitU64}. */
+export function checkU64(value: bigint | number, name: string): bigint {
+  splitU64(value, name);
+  return scratch64[0]!;
+}
+
+/** Negative, 0 or positive, as u64 `a` is below, equal to or above `b`, both given in u32 halves. */
+export function compareU64(aLow: number, aHigh: number, bLow: number, bHigh: number): number {
+  return aHigh === bHigh ? aLow - bLow : aHigh - bHigh;
+}
+
+function refuse(value: unknown, name: string): never {
+  const bound = `a bigint from 0 to ${MAX_U64}, or a number that is an integer from 0 to ${Number.MAX_SAFE_INTEGER}`;
+  if (typeof value === 'bigint' || typeof value === 'number') {
+    throw new RangeError(`${name} must be ${bound}; it is ${value}`);
+  }
+  throw new TypeError(`${name} must be ${bound}; it is of type ${typeof value}`);
+}

@@ -1,0 +1,125 @@
+import { crc32c } from '@node-rs/crc32';
+import { assert } from '../base/assert.ts';
+import { isZero, viewOf } from '../base/bytes.ts';
+import { MAX_BATCH_BYTES, ROW_HEADER_BYTES } from '../base/limits.ts';
+import { ancestorChecksum, STORE_ID_BYTES } from './checksum.ts';
+import { decompressPieces } from './compression.ts';
+
+/**
+ * The files of the ancestor, the metadata store of the Rust engine sled (1.0 alpha): frames of
+ * `u64 payloadLength | payload | u32 crc`, whose payload is zstd over rows of
+ * `u64 key | u64 value | u64 dataLength | data`. A log is a run of frames, a snapshot one frame.
+ */
+export const ANCESTOR_FRAME_OVERHEAD_BYTES = 12;
+
+const ANCESTOR_ROW_HEADER_BYTES = 24;
+
+export type AncestorFrameResult =
+  | { readonly kind: 'frame'; readonly payload: Uint8Array; readonly lengthBytes: number }
+  /** Nothing but zeros, or nothing at all. */
+  | { readonly kind: 'end' }
+  /** The file ends before the frame does. */
+  | { readonly kind: 'torn'; readonly reason: string }
+  | { readonly kind: 'corrupt'; readonly reason: string };
+
+/** Reads the frame at `offset`. `bytes` holds the whole file, so no length leads to an allocation. */
+export function decodeAncestorFrame(bytes: Uint8Array, offset: number): AncestorFrameResult {
+  if (isZero(bytes, offset)) return { kind: 'end' };
+  const left = bytes.length - offset;
+  if (left < 8) return { kind: 'torn', reason: 'the file ends inside a frame length' };
+  const view = viewOf(bytes);
+  const declared = view.getBigUint64(offset, true);
+  if (declared > BigInt(left - ANCESTOR_FRAME_OVERHEAD_BYTES)) {
+    return { kind: 'torn', reason: 'the file ends inside a frame' };
+  }
+  const payloadBytes = Number(declared);
+  const covered = bytes.subarray(offset, offset + 8 + payloadBytes);
+  if (ancestorChecksum(covered) !== view.getUint32(offset + 8 + payloadBytes, true)) {
+    return { kind: 'corrupt', reason: 'the frame does not match its checksum' };
+  }
+  return {
+    kind: 'frame',
+    payload: covered.subarray(8),
+    lengthBytes: payloadBytes + ANCESTOR_FRAME_OVERHEAD_BYTES,
+  };
+}
+
+/**
+ * The rows of a frame's payload in our row format, piece by piece. Returns the reason as a string, and
+ * stops, at the first thing that is not a row.
+ */
+export function* ancestorRows(
+  payload: Uint8Array,
+): Generator<Uint8Array, string | undefined, void> {
+  const parser = new AncestorRowParser();
+  try {
+    for (const piece of decompressPieces(payload)) {
+      const rows = parser.push(piece);
+      if (typeof rows === 'string') return rows;
+      if (rows.length > 0) yield rows;
+    }
+  } catch {
+    return 'the payload is not zstd';
+  }
+  // The ancestor takes fewer bytes than a row header at the end of a payload for its end.
+  return parser.pendingBytes >= ANCESTOR_ROW_HEADER_BYTES
+    ? 'the payload ends inside a record'
+    : undefined;
+}
+
+class AncestorRowParser {
+  #pending: Uint8Array = new Uint8Array(0);
+
+  get pendingBytes(): number {
+    return this.#pending.length;
+  }
+
+  /** Adds decompressed bytes; returns the whole rows among them, or the reason why there is none. */
+  push(piece: Uint8Array): Uint8Array | string {
+    const bytes = new Uint8Array(this.#pending.length + piece.length);
+    bytes.set(this.#pending);
+    bytes.set(piece, this.#pending.length);
+    const view = viewOf(bytes);
+    const rows = new Uint8Array(bytes.length);
+    const rowsView = viewOf(rows);
+    let offset = 0;
+    let written = 0;
+    while (offset + ANCESTOR_ROW_HEADER_BYTES <= bytes.length) {
+      const declared = view.getBigUint64(offset + 16, true);
+      if (declared > BigInt(MAX_BATCH_BYTES - ROW_HEADER_BYTES)) {
+        return `a record with ${declared} bytes of data is over the limit`;
+      }
+      const dataBytes = Number(declared);
+      const dataOffset = offset + ANCESTOR_ROW_HEADER_BYTES;
+      if (dataOffset + dataBytes > bytes.length) break;
+      const value = view.getBigUint64(offset + 8, true);
+      // The ancestor ignores what stands behind a delete.
+      const keptBytes = value === 0n ? 0 : dataBytes;
+      rowsView.setBigUint64(written, view.getBigUint64(offset, true), true);
+      rowsView.setBigUint64(written + 8, value, true);
+      rowsView.setUint32(written + 16, keptBytes, true);
+      rows.set(bytes.subarray(dataOffset, dataOffset + keptBytes), written + ROW_HEADER_BYTES);
+      written += ROW_HEADER_BYTES + keptBytes;
+      offset = dataOffset + dataBytes;
+    }
+    this.#pending = bytes.slice(offset);
+    return rows.subarray(0, written);
+  }
+}
+
+/**
+ * The id of a store that begins as the ancestor's: the same at every open until the first merge has
+ * written it down, so that our logs beside the ancestor's snapshot can be checked.
+ *
+ * @param snapshotNumber number of the ancestor's snapshot, or -1 without one
+ * @param snapshotChecksum the last four bytes of that snapshot, or 0
+ */
+export function ancestorStoreId(snapshotNumber: number, snapshotChecksum: number): Uint8Array {
+  const id = new Uint8Array(STORE_ID_BYTES);
+  const view = viewOf(id);
+  view.setFloat64(0, snapshotNumber, true);
+  view.setUint32(8, snapshotChecksum, true);
+  view.setUint32(12, crc32c(id.subarray(0, 12)), true);
+  assert(!isZero(id), 'a store id is not zero');
+  return id;
+}

@@ -1,0 +1,37 @@
+import { crc32, crc32c } from '@node-rs/crc32';
+import { viewOf, writeSafeU64 } from '../base/bytes.ts';
+
+export const STORE_ID_BYTES = 16;
+
+export type FileKind = 'log' | 'snapshot';
+
+const KIND_BYTE: Record<FileKind, number> = { log: 1, snapshot: 2 };
+
+/**
+ * The seeds of a file's checksums: CRC-32C continued from store id, file kind, file number and offset,
+ * so that bytes are valid in one place of one file only.
+ */
+export class ChecksumSeed {
+  readonly #fileSeed: number;
+  readonly #offsetBytes: Uint8Array = new Uint8Array(8);
+  readonly #offsetView: DataView = viewOf(this.#offsetBytes);
+
+  constructor(storeId: Uint8Array, kind: FileKind, fileNumber: number) {
+    const bytes = new Uint8Array(STORE_ID_BYTES + 9);
+    bytes.set(storeId);
+    bytes[STORE_ID_BYTES] = KIND_BYTE[kind];
+    writeSafeU64(viewOf(bytes), STORE_ID_BYTES + 1, fileNumber);
+    this.#fileSeed = crc32c(bytes);
+  }
+
+  /** Checksum of `bytes` as they stand at `fileOffset`. */
+  checksum(bytes: Uint8Array, fileOffset: number): number {
+    writeSafeU64(this.#offsetView, 0, fileOffset);
+    return crc32c(bytes, crc32c(this.#offsetBytes, this.#fileSeed));
+  }
+}
+
+/** The ancestor's frame checksum: CRC-32 (IEEE) XOR 0xAF, so that an empty frame's is not zero. */
+export function ancestorChecksum(bytes: Uint8Array): number {
+  return (crc32(bytes) ^ 0xaf) >>> 0;
+}

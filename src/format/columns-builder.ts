@@ -1,0 +1,204 @@
+import { assert } from '../base/assert.ts';
+import { CHUNK_TARGET_BYTES, CHUNK_TARGET_RECORDS, ROW_HEADER_BYTES } from '../base/limits.ts';
+import type { Columns } from './columns.ts';
+
+const scratch64 = new BigUint64Array(1);
+const scratch32 = new Uint32Array(scratch64.buffer);
+
+function join(low: number, high: number): bigint {
+  scratch32[0] = low;
+  scratch32[1] = high;
+  return scratch64[0]!;
+}
+
+/** Views of one buffer for `recordCount` records. Columns that are not needed are null. */
+export interface ColumnViews {
+  readonly keyLow: Uint32Array;
+  readonly keyHigh: Uint32Array | null;
+  readonly valueLow: Uint32Array;
+  readonly valueHigh: Uint32Array | null;
+  readonly dataEnd: Uint32Array | null;
+  readonly data: Uint8Array;
+}
+
+/** Lays out columns in one buffer of exactly the bytes they need. */
+export function allocateColumns(
+  recordCount: number,
+  dataBytes: number,
+  wide: { readonly keys: boolean; readonly values: boolean; readonly lengths: boolean },
+): ColumnViews {
+  const columnCount = 2 + Number(wide.keys) + Number(wide.values) + Number(wide.lengths);
+  const buffer = new ArrayBuffer(columnCount * recordCount * 4 + dataBytes);
+  let offset = 0;
+  const next = (needed: boolean): Uint32Array | null => {
+    if (!needed) return null;
+    const column = new Uint32Array(buffer, offset, recordCount);
+    offset += recordCount * 4;
+    return column;
+  };
+  const keyLow = next(true)!;
+  const valueLow = next(true)!;
+  const keyHigh = next(wide.keys);
+  const valueHigh = next(wide.values);
+  const dataEnd = next(wide.lengths);
+  const data = new Uint8Array(buffer, offset, dataBytes);
+  return { keyLow, keyHigh, valueLow, valueHigh, dataEnd, data };
+}
+
+/**
+ * Collects records in ascending key order until a chunk is full and turns them into columns. Reused
+ * from chunk to chunk.
+ */
+export class ColumnsBuilder {
+  readonly #keyLow: Uint32Array = new Uint32Array(CHUNK_TARGET_RECORDS);
+  readonly #keyHigh: Uint32Array = new Uint32Array(CHUNK_TARGET_RECORDS);
+  readonly #valueLow: Uint32Array = new Uint32Array(CHUNK_TARGET_RECORDS);
+  readonly #valueHigh: Uint32Array = new Uint32Array(CHUNK_TARGET_RECORDS);
+  readonly #dataEnd: Uint32Array = new Uint32Array(CHUNK_TARGET_RECORDS);
+  #data: Uint8Array = new Uint8Array(CHUNK_TARGET_BYTES);
+  #count = 0;
+  #dataBytes = 0;
+  #firstDataLength = 0;
+  #lengthsDiffer = false;
+
+  get recordCount(): number {
+    return this.#count;
+  }
+
+  /** Key halves of the last record appended. */
+  get lastKeyLow(): number {
+    return this.#keyLow[this.#count - 1]!;
+  }
+
+  get lastKeyHigh(): number {
+    return this.#keyHigh[this.#count - 1]!;
+  }
+
+  /** True when the next record of `dataLength` bytes belongs into the next chunk. */
+  isFullFor(dataLength: number): boolean {
+    if (this.#count === CHUNK_TARGET_RECORDS) return true;
+    const rowBytes = this.#dataBytes + dataLength + (this.#count + 1) * ROW_HEADER_BYTES;
+    return this.#count > 0 && rowBytes > CHUNK_TARGET_BYTES;
+  }
+
+  /** Appends a record; its data is `source[from, from + dataLength)`. */
+  append(
+    keyLow: number,
+    keyHigh: number,
+    valueLow: number,
+    valueHigh: number,
+    source: Uint8Array,
+    from: number,
+    dataLength: number,
+  ): void {
+    const i = this.#count;
+    this.#keyLow[i] = keyLow;
+    this.#keyHigh[i] = keyHigh;
+    this.#valueLow[i] = valueLow;
+    this.#valueHigh[i] = valueHigh;
+    if (i === 0) this.#firstDataLength = dataLength;
+    else if (dataLength !== this.#firstDataLength) this.#lengthsDiffer = true;
+    if (dataLength > 0) this.#appendData(source, from, dataLength);
+    this.#dataEnd[i] = this.#dataBytes;
+    this.#count = i + 1;
+  }
+
+  #appendData(source: Uint8Array, from: number, dataLength: number): void {
+    const start = this.#dataBytes;
+    const end = start + dataLength;
+    if (end > this.#data.length) {
+      const larger = new Uint8Array(Math.max(2 * this.#data.length, end));
+      larger.set(this.#data.subarray(0, start));
+      this.#data = larger;
+    }
+    // A view costs more than a short copy.
+    if (dataLength <= 64) {
+      const target = this.#data;
+      for (let k = 0; k < dataLength; k++) target[start + k] = source[from + k]!;
+    } else {
+      this.#data.set(source.subarray(from, from + dataLength), start);
+    }
+    this.#dataBytes = end;
+  }
+
+  /** The columns of all records appended since the last call. There is at least one. */
+  finish(): Columns {
+    const count = this.#count;
+    assert(count > 0, 'columns hold at least one record');
+    const firstKey = join(this.#keyLow[0]!, this.#keyHigh[0]!);
+    const lastKey = join(this.#keyLow[count - 1]!, this.#keyHigh[count - 1]!);
+    assert(count === 1 || firstKey < lastKey, 'records are appended in ascending key order');
+    const values = this.#valueRange();
+    const columns = allocateColumns(count, this.#dataBytes, {
+      keys: lastKey - firstKey > 0xffff_ffffn,
+      values: values.highest - values.base > 0xffff_ffffn,
+      lengths: this.#lengthsDiffer,
+    });
+    subtractBase(this.#keyLow, this.#keyHigh, count, firstKey, columns.keyLow, columns.keyHigh);
+    subtractBase(
+      this.#valueLow,
+      this.#valueHigh,
+      count,
+      values.base,
+      columns.valueLow,
+      columns.valueHigh,
+    );
+    columns.dataEnd?.set(this.#dataEnd.subarray(0, count));
+    columns.data.set(this.#data.subarray(0, this.#dataBytes));
+    const dataLength = this.#lengthsDiffer ? -1 : this.#firstDataLength;
+    this.#reset();
+    return {
+      recordCount: count,
+      firstKey,
+      lastKey,
+      valueBase: values.base,
+      dataLength,
+      ...columns,
+    };
+  }
+
+  #valueRange(): { base: bigint; highest: bigint } {
+    let lowestHigh = 0xffff_ffff;
+    let lowestLow = 0xffff_ffff;
+    let highestHigh = 0;
+    let highestLow = 0;
+    for (let i = 0; i < this.#count; i++) {
+      const low = this.#valueLow[i]!;
+      const high = this.#valueHigh[i]!;
+      if (high < lowestHigh || (high === lowestHigh && low < lowestLow)) {
+        lowestHigh = high;
+        lowestLow = low;
+      }
+      if (high > highestHigh || (high === highestHigh && low > highestLow)) {
+        highestHigh = high;
+        highestLow = low;
+      }
+    }
+    return { base: join(lowestLow, lowestHigh), highest: join(highestLow, highestHigh) };
+  }
+
+  #reset(): void {
+    this.#count = 0;
+    this.#dataBytes = 0;
+    this.#lengthsDiffer = false;
+    if (this.#data.length > 4 * CHUNK_TARGET_BYTES) this.#data = new Uint8Array(CHUNK_TARGET_BYTES);
+  }
+}
+
+function subtractBase(
+  low: Uint32Array,
+  high: Uint32Array,
+  count: number,
+  base: bigint,
+  targetLow: Uint32Array,
+  targetHigh: Uint32Array | null,
+): void {
+  scratch64[0] = base;
+  const baseLow = scratch32[0]!;
+  const baseHigh = scratch32[1]!;
+  for (let i = 0; i < count; i++) {
+    const difference = low[i]! - baseLow;
+    targetLow[i] = difference;
+    if (targetHigh !== null) targetHigh[i] = high[i]! - baseHigh - (difference < 0 ? 1 : 0);
+  }
+}

@@ -1,0 +1,41 @@
+/** Made at the first open so that nobody takes the directory for a place of their own. */
+export const MARKER_NAME = 'DO_NOT_PUT_YOUR_FILES_HERE';
+export const LOCK_NAME = 'lodestore.lock';
+export const LEASE_NAME = 'lodestore.lease';
+export const QUARANTINE_NAME = 'quarantine';
+
+export type FileName =
+  | { readonly kind: 'log' | 'snapshot' | 'temporary'; readonly number: number }
+  | { readonly kind: 'marker' | 'lock' | 'lease' | 'quarantine' | 'foreign' };
+
+const NUMBERED = /^(log|snapshot)_([0-9a-f]{16})(\.tmp)?$/;
+
+/** What a name in a store's directory stands for. Whatever is not exactly one of ours is foreign. */
+export function parseFileName(name: string): FileName {
+  if (name === MARKER_NAME) return { kind: 'marker' };
+  if (name === LOCK_NAME) return { kind: 'lock' };
+  if (name === LEASE_NAME) return { kind: 'lease' };
+  if (name === QUARANTINE_NAME) return { kind: 'quarantine' };
+  const match = NUMBERED.exec(name);
+  if (match === null) return { kind: 'foreign' };
+  const number = Number.parseInt(match[2]!, 16);
+  if (!Number.isSafeInteger(number)) return { kind: 'foreign' };
+  if (match[3] === undefined) return { kind: match[1] as 'log' | 'snapshot', number };
+  return match[1] === 'snapshot' ? { kind: 'temporary', number } : { kind: 'foreign' };
+}
+
+function hexadecimal(number: number): string {
+  return number.toString(16).padStart(16, '0');
+}
+
+export function logName(number: number): string {
+  return `log_${hexadecimal(number)}`;
+}
+
+export function snapshotName(number: number): string {
+  return `snapshot_${hexadecimal(number)}`;
+}
+
+export function temporarySnapshotName(number: number): string {
+  return `${snapshotName(number)}.tmp`;
+}

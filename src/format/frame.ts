@@ -1,0 +1,177 @@
+import { assert } from '../base/assert.ts';
+import { isZero, viewOf } from '../base/bytes.ts';
+import { MAX_FRAME_DECODED_BYTES, MAX_FRAME_PAYLOAD_BYTES } from '../base/limits.ts';
+import type { ChecksumSeed } from './checksum.ts';
+import { CODEC_RAW, CODEC_ZSTD, decompressInto } from './compression.ts';
+
+export const FRAME_HEADER_BYTES = 48;
+export const FRAME_MAGIC: Uint8Array = Uint8Array.of(0xb5, 0x4c, 0x53, 0x46);
+
+export const FRAME_BATCHES = 1;
+export const FRAME_SEAL = 2;
+export const FRAME_CHUNK = 3;
+export const FRAME_INDEX = 4;
+
+/** On a seal: it was written together with the group before it, before that group was acknowledged. */
+export const FLAG_RIDES = 1;
+
+/**
+ * A frame's header. What the counts mean depends on the kind:
+ * batches: `sequence` of the first batch, its batches and records;
+ * seal: `sequence` of the last batch in the log, `recordCount` = frames before the seal;
+ * chunk: `sequence` = ordinal of the chunk, records; index: `sequence` = chunks, 0.
+ */
+export interface FrameHeader {
+  readonly kind: number;
+  readonly codec: number;
+  readonly flags: number;
+  readonly payloadBytes: number;
+  readonly decodedBytes: number;
+  readonly sequence: bigint;
+  readonly batchCount: number;
+  readonly recordCount: number;
+  /** Header checksum of the frame before, or the file header's checksum. */
+  readonly chain: number;
+  readonly payloadChecksum: number;
+  /** This header's own checksum: the next frame's chain. */
+  readonly checksum: number;
+}
+
+export type FrameHeaderResult =
+  | { readonly kind: 'frame'; readonly header: FrameHeader }
+  /** Nothing but zeros where a header would stand. */
+  | { readonly kind: 'end' }
+  /** Fewer bytes than a header. */
+  | { readonly kind: 'torn'; readonly reason: string }
+  | { readonly kind: 'corrupt'; readonly reason: string };
+
+/**
+ * Encodes a header at `offset` of `target`, whose payload stands right behind it, for `fileOffset` in
+ * the file. Returns the header's checksum.
+ */
+export function encodeFrame(
+  target: Uint8Array,
+  offset: number,
+  fields: Omit<FrameHeader, 'payloadChecksum' | 'checksum'>,
+  seed: ChecksumSeed,
+  fileOffset: number,
+): number {
+  assert(fields.payloadBytes <= MAX_FRAME_PAYLOAD_BYTES, 'a payload is within its bound');
+  assert(fields.decodedBytes <= MAX_FRAME_DECODED_BYTES, 'a decoded payload is within its bound');
+  const header = target.subarray(offset, offset + FRAME_HEADER_BYTES);
+  const payload = target.subarray(
+    offset + FRAME_HEADER_BYTES,
+    offset + FRAME_HEADER_BYTES + fields.payloadBytes,
+  );
+  const view = viewOf(header);
+  header.set(FRAME_MAGIC);
+  header[4] = fields.kind;
+  header[5] = fields.codec;
+  view.setUint16(6, fields.flags, true);
+  view.setUint32(8, fields.payloadBytes, true);
+  view.setUint32(12, fields.decodedBytes, true);
+  view.setBigUint64(16, fields.sequence, true);
+  view.setUint32(24, fields.batchCount, true);
+  view.setUint32(28, fields.recordCount, true);
+  view.setUint32(32, fields.chain, true);
+  view.setUint32(36, seed.checksum(payload, fileOffset + FRAME_HEADER_BYTES), true);
+  view.setUint32(40, 0, true);
+  const checksum = seed.checksum(header.subarray(0, FRAME_HEADER_BYTES - 4), fileOffset);
+  view.setUint32(FRAME_HEADER_BYTES - 4, checksum, true);
+  return checksum;
+}
+
+/** True when a header of this file stands at `offset`: the magic and the checksum are right. */
+export function isFrameHeader(
+  bytes: Uint8Array,
+  offset: number,
+  seed: ChecksumSeed,
+  fileOffset: number,
+): boolean {
+  if (offset + FRAME_HEADER_BYTES > bytes.length) return false;
+  for (let i = 0; i < FRAME_MAGIC.length; i++) {
+    if (bytes[offset + i] !== FRAME_MAGIC[i]) return false;
+  }
+  const covered = bytes.subarray(offset, offset + FRAME_HEADER_BYTES - 4);
+  const view = viewOf(bytes);
+  return (
+    seed.checksum(covered, fileOffset) === view.getUint32(offset + FRAME_HEADER_BYTES - 4, true)
+  );
+}
+
+/** Decodes the header at `offset` of `bytes`, which stands at `fileOffset` in the file. */
+export function decodeFrameHeader(
+  bytes: Uint8Array,
+  offset: number,
+  seed: ChecksumSeed,
+  fileOffset: number,
+): FrameHeaderResult {
+  const end = Math.min(bytes.length, offset + FRAME_HEADER_BYTES);
+  if (isZero(bytes, offset, end)) return { kind: 'end' };
+  if (end - offset < FRAME_HEADER_BYTES) {
+    return { kind: 'torn', reason: 'the file ends inside a frame header' };
+  }
+  if (!isFrameHeader(bytes, offset, seed, fileOffset)) {
+    return { kind: 'corrupt', reason: 'the frame header does not match its checksum' };
+  }
+  const view = viewOf(bytes);
+  const header: FrameHeader = {
+    kind: bytes[offset + 4]!,
+    codec: bytes[offset + 5]!,
+    flags: view.getUint16(offset + 6, true),
+    payloadBytes: view.getUint32(offset + 8, true),
+    decodedBytes: view.getUint32(offset + 12, true),
+    sequence: view.getBigUint64(offset + 16, true),
+    batchCount: view.getUint32(offset + 24, true),
+    recordCount: view.getUint32(offset + 28, true),
+    chain: view.getUint32(offset + 32, true),
+    payloadChecksum: view.getUint32(offset + 36, true),
+    checksum: view.getUint32(offset + FRAME_HEADER_BYTES - 4, true),
+  };
+  const reason = boundBroken(header);
+  return reason === undefined ? { kind: 'frame', header } : { kind: 'corrupt', reason };
+}
+
+function boundBroken(header: FrameHeader): string | undefined {
+  if (header.kind < FRAME_BATCHES || header.kind > FRAME_INDEX) {
+    return `frame kind ${header.kind} is not known`;
+  }
+  if (header.codec !== CODEC_RAW && header.codec !== CODEC_ZSTD) {
+    return `codec ${header.codec} is not known`;
+  }
+  if (header.payloadBytes > MAX_FRAME_PAYLOAD_BYTES) {
+    return `a payload of ${header.payloadBytes} bytes is over the limit`;
+  }
+  if (header.decodedBytes > MAX_FRAME_DECODED_BYTES) {
+    return `a decoded payload of ${header.decodedBytes} bytes is over the limit`;
+  }
+  if (header.codec === CODEC_RAW && header.payloadBytes !== header.decodedBytes) {
+    return 'a raw payload has two lengths';
+  }
+  return undefined;
+}
+
+export type PayloadResult =
+  | { readonly kind: 'payload'; readonly bytes: Uint8Array }
+  | { readonly kind: 'corrupt'; readonly reason: string };
+
+/**
+ * Checks and decodes the payload that belongs to `header` and stands at `fileOffset`. A raw payload is
+ * returned as the view that was given.
+ */
+export function decodePayload(
+  payload: Uint8Array,
+  header: FrameHeader,
+  seed: ChecksumSeed,
+  fileOffset: number,
+): PayloadResult {
+  assert(payload.length === header.payloadBytes, 'the payload is as long as its header says');
+  if (seed.checksum(payload, fileOffset) !== header.payloadChecksum) {
+    return { kind: 'corrupt', reason: 'the payload does not match its checksum' };
+  }
+  if (header.codec === CODEC_RAW) return { kind: 'payload', bytes: payload };
+  const decoded = new Uint8Array(header.decodedBytes);
+  return decompressInto(decoded, payload)
+    ? { kind: 'payload', bytes: decoded }
+    : { kind: 'corrupt', reason: 'the payload is not zstd of the length that its header says' };
+}

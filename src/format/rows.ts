@@ -1,0 +1,70 @@
+import { viewOf } from '../base/bytes.ts';
+import { ROW_HEADER_BYTES } from '../base/limits.ts';
+
+/**
+ * The decoded payload of a group: its rows one after the other, `u64 key | u64 value | u32 dataLength |
+ * data`, value 0 = delete; then, if the group holds more than one batch, a u32 per batch that counts the
+ * batch's rows.
+ */
+export interface GroupRows {
+  readonly rows: Uint8Array;
+  /** Rows of each batch, in order. */
+  readonly batchRecordCounts: Uint32Array;
+}
+
+/** Bytes of the table behind the rows of a group. */
+export function batchTableBytes(batchCount: number): number {
+  return batchCount > 1 ? 4 * batchCount : 0;
+}
+
+/** Length of the row at `offset`, or -1 when it does not fit into the rest. A delete has no data. */
+export function rowLengthAt(view: DataView, offset: number): number {
+  if (offset + ROW_HEADER_BYTES > view.byteLength) return -1;
+  const dataBytes = view.getUint32(offset + 16, true);
+  if (dataBytes > view.byteLength - offset - ROW_HEADER_BYTES) return -1;
+  const isDelete =
+    view.getUint32(offset + 8, true) === 0 && view.getUint32(offset + 12, true) === 0;
+  return isDelete && dataBytes > 0 ? -1 : ROW_HEADER_BYTES + dataBytes;
+}
+
+/** Number of rows, or -1 when the bytes are not whole rows. */
+export function countRows(rows: Uint8Array): number {
+  const view = viewOf(rows);
+  let count = 0;
+  let offset = 0;
+  while (offset < rows.length) {
+    const lengthBytes = rowLengthAt(view, offset);
+    if (lengthBytes < 0) return -1;
+    offset += lengthBytes;
+    count++;
+  }
+  return count;
+}
+
+/**
+ * Splits a group's decoded payload. Returns the reason as a string when its rows and its table are not
+ * what the frame header promised.
+ */
+export function decodeGroup(
+  decoded: Uint8Array,
+  batchCount: number,
+  recordCount: number,
+): GroupRows | string {
+  const tableBytes = batchTableBytes(batchCount);
+  if (batchCount < 1 || tableBytes > decoded.length) return 'the batch table does not fit';
+  const rows = decoded.subarray(0, decoded.length - tableBytes);
+  if (countRows(rows) !== recordCount) return 'the rows are not as many as the frame header says';
+  const counts = new Uint32Array(batchCount);
+  if (batchCount === 1) {
+    counts[0] = recordCount;
+    return { rows, batchRecordCounts: counts };
+  }
+  const view = viewOf(decoded);
+  let sum = 0;
+  for (let i = 0; i < batchCount; i++) {
+    counts[i] = view.getUint32(rows.length + 4 * i, true);
+    sum += counts[i]!;
+  }
+  if (sum !== recordCount) return 'the batches do not add up to the rows';
+  return { rows, batchRecordCounts: counts };
+}

@@ -1,0 +1,159 @@
+import { equalBytes, readSafeU64, viewOf, writeSafeU64 } from '../base/bytes.ts';
+import type { ChecksumSeed } from './checksum.ts';
+import { FILE_HEADER_BYTES } from './file-header.ts';
+import { FRAME_HEADER_BYTES } from './frame.ts';
+
+/** Where a chunk lies and what it spans. The index holds one per chunk, in key order. */
+export interface IndexEntry {
+  /** Offset of the chunk's frame in the file, and the frame's length with its header. */
+  readonly offset: number;
+  readonly lengthBytes: number;
+  readonly recordCount: number;
+  readonly firstKey: bigint;
+  readonly lastKey: bigint;
+  /** Checksum in the chunk's frame header. */
+  readonly checksum: number;
+}
+
+export interface SnapshotTotals {
+  readonly recordCount: number;
+  readonly dataBytes: number;
+}
+
+export interface SnapshotIndex {
+  readonly entries: readonly IndexEntry[];
+  readonly totals: SnapshotTotals;
+}
+
+const ENTRY_BYTES = 40;
+/** Totals: records u64, data bytes u64, and 16 bytes kept zero. */
+const TOTALS_BYTES = 32;
+
+export const TRAILER_BYTES = 48;
+const TRAILER_MAGIC = Uint8Array.of(0x4c, 0x4f, 0x44, 0x45, 0x45, 0x4e, 0x44, 0xf1);
+
+export function indexBytes(chunkCount: number): number {
+  return chunkCount * ENTRY_BYTES + TOTALS_BYTES;
+}
+
+/** Encodes the index frame's payload. */
+export function encodeIndex(index: SnapshotIndex): Uint8Array {
+  const bytes = new Uint8Array(indexBytes(index.entries.length));
+  const view = viewOf(bytes);
+  let offset = 0;
+  for (const entry of index.entries) {
+    writeSafeU64(view, offset, entry.offset);
+    view.setUint32(offset + 8, entry.lengthBytes, true);
+    view.setUint32(offset + 12, entry.recordCount, true);
+    view.setBigUint64(offset + 16, entry.firstKey, true);
+    view.setBigUint64(offset + 24, entry.lastKey, true);
+    view.setUint32(offset + 32, entry.checksum, true);
+    offset += ENTRY_BYTES;
+  }
+  writeSafeU64(view, offset, index.totals.recordCount);
+  writeSafeU64(view, offset + 8, index.totals.dataBytes);
+  return bytes;
+}
+
+/**
+ * Decodes the index frame's payload, whose frame stands at `indexOffset`. Returns the reason as a string
+ * unless the chunks lie one behind the other from the file header to the index, in key order, and add up.
+ */
+export function decodeIndex(
+  payload: Uint8Array,
+  chunkCount: number,
+  indexOffset: number,
+): SnapshotIndex | string {
+  if (payload.length !== indexBytes(chunkCount))
+    return 'the index has another length than its count';
+  const view = viewOf(payload);
+  const entries: IndexEntry[] = [];
+  let nextOffset = FILE_HEADER_BYTES;
+  let nextKey = 0n;
+  let records = 0;
+  for (let i = 0; i < chunkCount; i++) {
+    const at = i * ENTRY_BYTES;
+    const entry: IndexEntry = {
+      offset: readSafeU64(view, at),
+      lengthBytes: view.getUint32(at + 8, true),
+      recordCount: view.getUint32(at + 12, true),
+      firstKey: view.getBigUint64(at + 16, true),
+      lastKey: view.getBigUint64(at + 24, true),
+      checksum: view.getUint32(at + 32, true),
+    };
+    if (entry.offset !== nextOffset || entry.lengthBytes < FRAME_HEADER_BYTES) {
+      return `chunk ${i} does not lie behind the one before it`;
+    }
+    if (entry.firstKey < nextKey || entry.lastKey < entry.firstKey || entry.recordCount === 0) {
+      return `chunk ${i} is not in key order`;
+    }
+    entries.push(entry);
+    nextOffset += entry.lengthBytes;
+    nextKey = entry.lastKey + 1n;
+    records += entry.recordCount;
+  }
+  if (nextOffset !== indexOffset) return 'the chunks do not reach up to the index';
+  const recordCount = readSafeU64(view, chunkCount * ENTRY_BYTES);
+  const dataBytes = readSafeU64(view, chunkCount * ENTRY_BYTES + 8);
+  if (recordCount !== records || dataBytes < 0) return 'the totals do not match the chunks';
+  return { entries, totals: { recordCount, dataBytes } };
+}
+
+/** The fixed end of a snapshot: where its index is, and what its last frame was. */
+export interface Trailer {
+  readonly indexOffset: number;
+  readonly chunkCount: number;
+  readonly recordCount: number;
+  /** Length of the whole file. */
+  readonly fileBytes: number;
+  /** Header checksum of the index frame. */
+  readonly chain: number;
+}
+
+export function encodeTrailer(trailer: Trailer, seed: ChecksumSeed): Uint8Array {
+  const bytes = new Uint8Array(TRAILER_BYTES);
+  const view = viewOf(bytes);
+  bytes.set(TRAILER_MAGIC);
+  writeSafeU64(view, 8, trailer.indexOffset);
+  writeSafeU64(view, 16, trailer.recordCount);
+  writeSafeU64(view, 24, trailer.fileBytes);
+  view.setUint32(32, trailer.chunkCount, true);
+  view.setUint32(36, trailer.chain, true);
+  const covered = bytes.subarray(0, TRAILER_BYTES - 4);
+  view.setUint32(
+    TRAILER_BYTES - 4,
+    seed.checksum(covered, trailer.fileBytes - TRAILER_BYTES),
+    true,
+  );
+  return bytes;
+}
+
+/** Decodes the last `TRAILER_BYTES` of a file of `fileBytes`; returns the reason as a string if broken. */
+export function decodeTrailer(
+  bytes: Uint8Array,
+  seed: ChecksumSeed,
+  fileBytes: number,
+): Trailer | string {
+  if (bytes.length !== TRAILER_BYTES) return 'the file is too short for a trailer';
+  if (!equalBytes(bytes.subarray(0, 8), TRAILER_MAGIC)) return 'there is no trailer at the end';
+  const view = viewOf(bytes);
+  const covered = bytes.subarray(0, TRAILER_BYTES - 4);
+  const checksum = view.getUint32(TRAILER_BYTES - 4, true);
+  if (seed.checksum(covered, fileBytes - TRAILER_BYTES) !== checksum) {
+    return 'the trailer does not match its checksum';
+  }
+  const trailer: Trailer = {
+    indexOffset: readSafeU64(view, 8),
+    recordCount: readSafeU64(view, 16),
+    fileBytes: readSafeU64(view, 24),
+    chunkCount: view.getUint32(32, true),
+    chain: view.getUint32(36, true),
+  };
+  if (trailer.fileBytes !== fileBytes) return 'the trailer belongs to a file of another length';
+  const indexEnd = fileBytes - TRAILER_BYTES;
+  const indexFits =
+    trailer.indexOffset >= FILE_HEADER_BYTES &&
+    trailer.indexOffset + FRAME_HEADER_BYTES <= indexEnd &&
+    trailer.recordCount >= 0;
+  return indexFits ? trailer : 'the trailer points outside the file';
+}

@@ -1,0 +1,115 @@
+import { ROW_HEADER_BYTES } from '../base/limits.ts';
+import { viewOf } from '../base/bytes.ts';
+import { ancestorRows, decodeAncestorFrame, type AncestorFrameResult } from '../format/ancestor.ts';
+import { countRows } from '../format/rows.ts';
+import { FRAME_BATCHES, type FrameHeader } from '../format/frame.ts';
+import type { FileWindow } from '../fs/file-window.ts';
+import type { FrameSpan, LogEnding, LogScan, LogScanOptions } from './log-report.ts';
+
+/** What stands for a frame header where the ancestor wrote none. Its batches have no sequence numbers. */
+function headerOf(payloadBytes: number, rows: Uint8Array): FrameHeader {
+  return {
+    kind: FRAME_BATCHES,
+    codec: 1,
+    flags: 0,
+    payloadBytes,
+    decodedBytes: rows.length,
+    sequence: 0n,
+    batchCount: 1,
+    recordCount: countRows(rows),
+    chain: 0,
+    payloadChecksum: 0,
+    checksum: 0,
+  };
+}
+
+/** Reads a log of the ancestor: its frames carry a length and a checksum, and nothing else to check. */
+export async function scanAncestorLog(
+  window: FileWindow,
+  options: LogScanOptions,
+): Promise<LogScan> {
+  const bytes = await window.at(0, window.fileBytes);
+  let offset = 0;
+  let frameCount = 0;
+  let recordCount = 0;
+  let lastGroup: FrameSpan | undefined;
+  let ending: LogEnding | undefined;
+  while (ending === undefined) {
+    options.signal?.throwIfAborted();
+    const result = decodeAncestorFrame(bytes, offset);
+    if (result.kind !== 'frame') {
+      ending = endingOf(bytes, offset, result);
+      break;
+    }
+    for (const rows of rowsOf(result.payload)) {
+      if (typeof rows === 'string') {
+        ending = { kind: 'corrupt', offset, reason: rows };
+        break;
+      }
+      const header = headerOf(result.payload.length, rows);
+      recordCount += header.recordCount;
+      options.onGroup?.(
+        { rows, batchRecordCounts: Uint32Array.of(header.recordCount) },
+        header,
+        offset,
+      );
+    }
+    if (ending !== undefined) break;
+    lastGroup = { offset, lengthBytes: result.lengthBytes };
+    offset += result.lengthBytes;
+    frameCount++;
+    options.onProgress?.(offset);
+  }
+  return {
+    number: options.number,
+    fileBytes: window.fileBytes,
+    format: 'ancestor',
+    header: undefined,
+    frameCount,
+    batchCount: frameCount,
+    recordCount,
+    lastSequence: 0n,
+    chain: 0,
+    validBytes: offset,
+    lastGroup,
+    ending: ending ?? { kind: 'end' },
+  };
+}
+
+/** The rows of a payload, then the reason if it is broken. */
+export function* rowsOf(payload: Uint8Array): Generator<Uint8Array | string, void, void> {
+  const pieces = ancestorRows(payload);
+  for (;;) {
+    const step = pieces.next();
+    if (step.done === true) {
+      if (step.value !== undefined) yield step.value;
+      return;
+    }
+    yield step.value;
+  }
+}
+
+function endingOf(
+  bytes: Uint8Array,
+  offset: number,
+  result: Exclude<AncestorFrameResult, { kind: 'frame' }>,
+): LogEnding {
+  if (result.kind === 'end') return { kind: 'end' };
+  const later = laterFrame(bytes, offset);
+  return {
+    kind: 'broken',
+    offset,
+    reason: result.reason,
+    later: later < 0 ? { kind: 'none' } : { kind: 'frames', offset: later },
+  };
+}
+
+/** Where a whole frame stands right behind the broken one, if its length can be believed; else -1. */
+function laterFrame(bytes: Uint8Array, offset: number): number {
+  if (bytes.length - offset < 8) return -1;
+  const declared = viewOf(bytes).getBigUint64(offset, true);
+  if (declared > BigInt(bytes.length - offset)) return -1;
+  const next = offset + Number(declared) + 12;
+  if (next + ROW_HEADER_BYTES > bytes.length) return -1;
+  return decodeAncestorFrame(bytes, next).kind === 'frame' ? next : -1;
+}

@@ -1,0 +1,154 @@
+import { viewOf } from '../base/bytes.ts';
+import type { ChecksumSeed } from '../format/checksum.ts';
+import { CODEC_RAW, CODEC_ZSTD, compressedBound, compressInSlices } from '../format/compression.ts';
+import { encodeFileHeader, FILE_HEADER_BYTES, type FileHeader } from '../format/file-header.ts';
+import {
+  encodeFrame,
+  FLAG_RIDES,
+  FRAME_BATCHES,
+  FRAME_HEADER_BYTES,
+  FRAME_SEAL,
+} from '../format/frame.ts';
+
+/** Where the log stands before the write: what the next frame is chained to. */
+export interface LogPosition {
+  readonly offset: number;
+  readonly chain: number;
+  readonly frameCount: number;
+  readonly lastSequence: bigint;
+}
+
+export interface Group {
+  /** Rows, then the batch table if there is more than one batch. */
+  readonly decoded: Uint8Array;
+  readonly batchCount: number;
+  readonly recordCount: number;
+}
+
+/** Bytes for one write, and where the log stands once they are durable. */
+export interface EncodedWrite {
+  /** Valid until the encoder is used again. */
+  readonly bytes: Uint8Array;
+  readonly after: LogPosition;
+}
+
+/** Turns a group, a file header and a seal into the bytes of one write. Keeps its buffer. */
+export class GroupEncoder {
+  #buffer: Uint8Array = new Uint8Array(64 * 1024);
+
+  /**
+   * Encodes what is given, in this order: file header, group, seal. Gives way to the event loop by
+   * `pause` between slices of a large group.
+   */
+  async encode(
+    position: LogPosition,
+    seed: ChecksumSeed,
+    parts: {
+      readonly header?: Omit<FileHeader, 'checksum'> | undefined;
+      readonly group?: Group | undefined;
+      readonly seal: boolean;
+    },
+    level: number,
+    pause: () => Promise<void>,
+  ): Promise<EncodedWrite> {
+    const groupBytes = parts.group?.decoded.length ?? 0;
+    this.#reserve(FILE_HEADER_BYTES + 2 * FRAME_HEADER_BYTES + compressedBound(groupBytes));
+    let after = position;
+    let used = 0;
+    if (parts.header !== undefined) {
+      const chain = encodeFileHeader(this.#buffer, parts.header);
+      used = FILE_HEADER_BYTES;
+      after = { ...after, offset: after.offset + used, chain };
+    }
+    if (parts.group !== undefined) {
+      const start = after.offset;
+      after = await this.#encodeGroup(used, after, seed, parts.group, level, pause);
+      used += after.offset - start;
+    }
+    if (parts.seal) {
+      after = this.#encodeSeal(used, after, seed, parts.group !== undefined);
+      used += FRAME_HEADER_BYTES;
+    }
+    return { bytes: this.#buffer.subarray(0, used), after };
+  }
+
+  #reserve(lengthBytes: number): void {
+    if (this.#buffer.length < lengthBytes) this.#buffer = new Uint8Array(lengthBytes);
+  }
+
+  async #encodeGroup(
+    used: number,
+    position: LogPosition,
+    seed: ChecksumSeed,
+    group: Group,
+    level: number,
+    pause: () => Promise<void>,
+  ): Promise<LogPosition> {
+    const { decoded, batchCount, recordCount } = group;
+    const payload = this.#buffer.subarray(used + FRAME_HEADER_BYTES);
+    const compressedBytes = await compressInSlices(payload, decoded, level, pause);
+    const codec = compressedBytes < 0 ? CODEC_RAW : CODEC_ZSTD;
+    if (codec === CODEC_RAW) payload.set(decoded);
+    const payloadBytes = codec === CODEC_RAW ? decoded.length : compressedBytes;
+    const checksum = encodeFrame(
+      this.#buffer,
+      used,
+      {
+        kind: FRAME_BATCHES,
+        codec,
+        flags: 0,
+        payloadBytes,
+        decodedBytes: decoded.length,
+        sequence: position.lastSequence + 1n,
+        batchCount,
+        recordCount,
+        chain: position.chain,
+      },
+      seed,
+      position.offset,
+    );
+    return {
+      offset: position.offset + FRAME_HEADER_BYTES + payloadBytes,
+      chain: checksum,
+      frameCount: position.frameCount + 1,
+      lastSequence: position.lastSequence + BigInt(batchCount),
+    };
+  }
+
+  #encodeSeal(
+    used: number,
+    position: LogPosition,
+    seed: ChecksumSeed,
+    rides: boolean,
+  ): LogPosition {
+    const checksum = encodeFrame(
+      this.#buffer,
+      used,
+      {
+        kind: FRAME_SEAL,
+        codec: CODEC_RAW,
+        flags: rides ? FLAG_RIDES : 0,
+        payloadBytes: 0,
+        decodedBytes: 0,
+        sequence: position.lastSequence,
+        batchCount: 0,
+        recordCount: position.frameCount,
+        chain: position.chain,
+      },
+      seed,
+      position.offset,
+    );
+    return { ...position, offset: position.offset + FRAME_HEADER_BYTES, chain: checksum };
+  }
+}
+
+/** Writes the table of batch sizes behind the rows of a group. */
+export function writeBatchTable(
+  decoded: Uint8Array,
+  rowsBytes: number,
+  recordCounts: readonly number[],
+): void {
+  if (recordCounts.length < 2) return;
+  const view = viewOf(decoded);
+  recordCounts.forEach((count, i) => view.setUint32(rowsBytes + 4 * i, count, true));
+}

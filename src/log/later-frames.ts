@@ -1,0 +1,68 @@
+import type { ChecksumSeed } from '../format/checksum.ts';
+import { FILE_HEADER_BYTES } from '../format/file-header.ts';
+import {
+  decodeFrameHeader,
+  FLAG_RIDES,
+  FRAME_HEADER_BYTES,
+  FRAME_MAGIC,
+  FRAME_SEAL,
+  isFrameHeader,
+} from '../format/frame.ts';
+import type { FileWindow } from '../fs/file-window.ts';
+import type { LaterFrames } from './log-report.ts';
+
+/**
+ * Looks for frame headers behind `offset`. `frameCount` is the number of frames in the log if exactly
+ * one is broken. Without a seed nothing can be recognised.
+ */
+export async function findLaterFrames(
+  window: FileWindow,
+  offset: number,
+  seed: ChecksumSeed | undefined,
+  frameCount: number,
+): Promise<LaterFrames> {
+  if (seed === undefined) return { kind: 'none' };
+  // With the file header torn, the first group itself is the broken one: its header may have survived.
+  const brokenFrame = offset === 0 ? await firstHeader(window, seed) : offset;
+  let found: LaterFrames = { kind: 'none' };
+  for await (const position of frameHeaders(window, brokenFrame + 1, seed)) {
+    const head = await window.at(position, FRAME_HEADER_BYTES);
+    const result = decodeFrameHeader(head, 0, seed, position);
+    const rides =
+      result.kind === 'frame' &&
+      result.header.kind === FRAME_SEAL &&
+      (result.header.flags & FLAG_RIDES) !== 0 &&
+      result.header.recordCount === frameCount;
+    if (!rides || found.kind !== 'none') return { kind: 'frames', offset: position };
+    found = { kind: 'riding-seal', offset: position };
+  }
+  return found;
+}
+
+async function firstHeader(window: FileWindow, seed: ChecksumSeed): Promise<number> {
+  const head = await window.at(FILE_HEADER_BYTES, FRAME_HEADER_BYTES);
+  return isFrameHeader(head, 0, seed, FILE_HEADER_BYTES) ? FILE_HEADER_BYTES : 0;
+}
+
+/** Offsets at or behind `from` where a header of this file stands. */
+async function* frameHeaders(
+  window: FileWindow,
+  from: number,
+  seed: ChecksumSeed,
+): AsyncGenerator<number, void, void> {
+  const first = FRAME_MAGIC[0]!;
+  let position = from;
+  for (;;) {
+    const bytes = await window.some(position);
+    if (bytes.length === 0) return;
+    const at = bytes.indexOf(first);
+    if (at < 0) {
+      position += bytes.length;
+      continue;
+    }
+    position += at;
+    const head = await window.at(position, FRAME_HEADER_BYTES);
+    if (isFrameHeader(head, 0, seed, position)) yield position;
+    position++;
+  }
+}

@@ -1,0 +1,191 @@
+import { assert } from '../base/assert.ts';
+import { isLackOfSpace } from '../base/errors.ts';
+import { ChecksumSeed } from '../format/checksum.ts';
+import type { FileHeader, Predecessor } from '../format/file-header.ts';
+import type { FileSystem, OpenFile } from '../fs/file-system.ts';
+import { writeFully, writeZeros } from '../fs/write.ts';
+import type { EncodedWrite, Group, GroupEncoder, LogPosition } from './group-encoder.ts';
+
+/** First reservation of a log; each later one doubles the file, up to the largest step. */
+export const FIRST_RESERVE_BYTES: number = 256 * 1024;
+export const LARGEST_RESERVE_STEP_BYTES: number = 8 * 1024 * 1024;
+
+/** An empty log whose zeros and whose name are durable. */
+export interface PreparedLog {
+  readonly number: number;
+  readonly path: string;
+  /** Open for durable writes. */
+  readonly file: OpenFile;
+  readonly reservedBytes: number;
+}
+
+/**
+ * Creates log `number` in the order that a commit depends on: the name (refused if it exists), zeros,
+ * their sync, the directory's sync. On failure what was created is removed again.
+ */
+export async function prepareLog(
+  fs: FileSystem,
+  directory: string,
+  path: string,
+  number: number,
+): Promise<PreparedLog> {
+  const created = await fs.open(path, 'wx');
+  try {
+    await writeZeros(created, 0, FIRST_RESERVE_BYTES);
+    await created.dataSync();
+    await fs.syncDirectory(directory);
+    const file = await fs.open(path, 'rs+');
+    await created.close();
+    return { number, path, file, reservedBytes: FIRST_RESERVE_BYTES };
+  } catch (error) {
+    await created.close().catch(() => undefined);
+    await fs.unlink(path).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** What all logs of one store share. */
+export interface LogIdentity {
+  readonly storeId: Uint8Array;
+  readonly epoch: number;
+}
+
+/**
+ * The live log. It is written by one caller, one write at a time; a failed write leaves it where it
+ * stood, and `cutBack` makes sure that the disk agrees.
+ */
+export class LogWriter {
+  readonly number: number;
+  readonly path: string;
+  readonly #fs: FileSystem;
+  readonly #file: OpenFile;
+  readonly #seed: ChecksumSeed;
+  readonly #header: Omit<FileHeader, 'checksum'>;
+  #position: LogPosition;
+  #sealed = false;
+  #reservedBytes: number;
+  #growth: Promise<void> | undefined;
+  #growthFailure: unknown;
+
+  constructor(
+    fs: FileSystem,
+    prepared: PreparedLog,
+    identity: LogIdentity,
+    predecessor: Predecessor,
+  ) {
+    this.number = prepared.number;
+    this.path = prepared.path;
+    this.#fs = fs;
+    this.#file = prepared.file;
+    this.#reservedBytes = prepared.reservedBytes;
+    this.#seed = new ChecksumSeed(identity.storeId, 'log', prepared.number);
+    this.#header = { kind: 'log', ...identity, number: prepared.number, predecessor };
+    this.#position = {
+      offset: 0,
+      chain: 0,
+      frameCount: 0,
+      lastSequence: predecessor.lastSequence,
+    };
+  }
+
+  /** Bytes written, all durable. 0: nothing yet, not even the header. */
+  get lengthBytes(): number {
+    return this.#position.offset;
+  }
+
+  get lastSequence(): bigint {
+    return this.#position.lastSequence;
+  }
+
+  get isSealed(): boolean {
+    return this.#sealed;
+  }
+
+  /** What the next log says of this one. */
+  get asPredecessor(): Predecessor {
+    assert(this.#sealed, 'a log is sealed before the next one refers to it');
+    return {
+      number: this.number,
+      lengthBytes: this.#position.offset,
+      lastSequence: this.#position.lastSequence,
+      chain: this.#position.chain,
+    };
+  }
+
+  /** Encodes a group, a seal or both as the next write. Nothing has happened to the log yet. */
+  async encode(
+    encoder: GroupEncoder,
+    parts: { readonly group?: Group | undefined; readonly seal: boolean },
+    level: number,
+    pause: () => Promise<void>,
+  ): Promise<EncodedWrite> {
+    assert(!this.#sealed, 'nothing is written behind a seal');
+    const header = this.#position.offset === 0 ? this.#header : undefined;
+    return encoder.encode(this.#position, this.#seed, { header, ...parts }, level, pause);
+  }
+
+  /** Writes and syncs. Rejects with the system's error; the log's position is then as before. */
+  async write(encoded: EncodedWrite, seal: boolean): Promise<void> {
+    assert(!this.#sealed, 'nothing is written behind a seal');
+    // Zeros must never land on a frame: past the reserve, a write waits until no zeros are under way.
+    if (encoded.after.offset > this.#reservedBytes) await this.#growth;
+    if (this.#growthFailure !== undefined) throw this.#growthFailure;
+    await writeFully(this.#file, encoded.bytes, this.#position.offset);
+    this.#position = encoded.after;
+    this.#sealed = seal;
+    this.#reservedBytes = Math.max(this.#reservedBytes, encoded.after.offset);
+  }
+
+  /**
+   * After a write that failed for lack of space: removes what it may have left, so that neither a crash
+   * nor a later write can bring it back. Resolves when the disk holds the log as before.
+   */
+  async cutBack(): Promise<void> {
+    await this.#growth;
+    const file = await this.#fs.open(this.path, 'r+');
+    try {
+      await file.truncate(this.#position.offset);
+      await file.dataSync();
+      this.#reservedBytes = this.#position.offset;
+    } finally {
+      await file.close();
+    }
+  }
+
+  /**
+   * Reserves zeros ahead when less than half a step is left, up to `limitBytes`, in the background. Only
+   * called between two writes. Lack of space costs speed, not safety: the next write meets the error
+   * itself. A failed sync is kept and thrown by the next write: it may not be retried.
+   */
+  reserveAhead(limitBytes: number): void {
+    if (this.#growth !== undefined || this.#sealed) return;
+    const from = this.#reservedBytes;
+    const stepBytes = Math.min(Math.max(from, FIRST_RESERVE_BYTES), LARGEST_RESERVE_STEP_BYTES);
+    const to = Math.min(from + stepBytes, limitBytes);
+    if (from - this.#position.offset >= stepBytes / 2 || to <= from) return;
+    this.#growth = this.#grow(from, to)
+      .catch((error: unknown) => {
+        if (!isLackOfSpace(error)) this.#growthFailure = error;
+      })
+      .finally(() => {
+        this.#growth = undefined;
+      });
+  }
+
+  async #grow(from: number, to: number): Promise<void> {
+    const file = await this.#fs.open(this.path, 'r+');
+    try {
+      await writeZeros(file, from, to);
+      await file.dataSync();
+      this.#reservedBytes = to;
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Waits for a reservation under way and closes the file. */
+  async close(): Promise<void> {
+    await this.#growth;
+    await this.#file.close();
+  }
+}

@@ -1,0 +1,173 @@
+import { assert } from '../base/assert.ts';
+import { ChecksumSeed } from '../format/checksum.ts';
+import { decodeChunk } from '../format/chunk.ts';
+import type { Columns } from '../format/columns.ts';
+import { decodeFileHeader, FILE_HEADER_BYTES, type FileHeader } from '../format/file-header.ts';
+import {
+  decodeFrameHeader,
+  decodePayload,
+  FRAME_CHUNK,
+  FRAME_HEADER_BYTES,
+  FRAME_INDEX,
+  type FrameHeader,
+} from '../format/frame.ts';
+import {
+  decodeIndex,
+  decodeTrailer,
+  indexBytes,
+  TRAILER_BYTES,
+  type IndexEntry,
+  type SnapshotIndex,
+  type Trailer,
+} from '../format/snapshot-index.ts';
+import type { OpenFile } from '../fs/file-system.ts';
+import { readFully } from '../fs/file-window.ts';
+
+/** Something in a snapshot that is not as it was written. */
+export interface SnapshotDamage {
+  readonly kind: 'corrupt';
+  readonly offset: number;
+  readonly reason: string;
+}
+
+export interface SnapshotFile {
+  readonly kind: 'snapshot';
+  readonly header: FileHeader;
+  readonly index: SnapshotIndex;
+  readonly fileBytes: number;
+  /** Header checksum of the index frame: with the header's, it pins the whole file. */
+  readonly chain: number;
+}
+
+export type SnapshotResult =
+  | SnapshotFile
+  | SnapshotDamage
+  /** Another magic: the ancestor's snapshot, or a foreign file. */
+  | { readonly kind: 'foreign'; readonly fileBytes: number }
+  | { readonly kind: 'unsupported'; readonly version: number };
+
+function damage(offset: number, reason: string): SnapshotDamage {
+  return { kind: 'corrupt', offset, reason };
+}
+
+async function readRange(file: OpenFile, offset: number, lengthBytes: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(lengthBytes);
+  return bytes.subarray(0, await readFully(file, bytes, offset));
+}
+
+/** Reads header, trailer and index of snapshot `number`; no chunk. */
+export async function readSnapshot(file: OpenFile, number: number): Promise<SnapshotResult> {
+  const { sizeBytes } = await file.stat();
+  const head = await readRange(file, 0, Math.min(FILE_HEADER_BYTES, sizeBytes));
+  const result = decodeFileHeader(head, 'snapshot', number);
+  if (result.kind === 'unsupported') return result;
+  if (result.kind === 'foreign') return { kind: 'foreign', fileBytes: sizeBytes };
+  if (result.kind === 'empty') return damage(0, 'the snapshot is empty');
+  if (result.kind !== 'header') return damage(0, result.reason);
+  const seed = new ChecksumSeed(result.header.storeId, 'snapshot', number);
+  const trailerOffset = Math.max(sizeBytes - TRAILER_BYTES, 0);
+  const tail = await readRange(file, trailerOffset, Math.min(TRAILER_BYTES, sizeBytes));
+  const trailer = decodeTrailer(tail, seed, sizeBytes);
+  if (typeof trailer === 'string') return damage(trailerOffset, trailer);
+  return readIndex(file, result.header, trailer, seed);
+}
+
+async function readIndex(
+  file: OpenFile,
+  header: FileHeader,
+  trailer: Trailer,
+  seed: ChecksumSeed,
+): Promise<SnapshotResult> {
+  const offset = trailer.indexOffset;
+  const lengthBytes = trailer.fileBytes - TRAILER_BYTES - offset;
+  const bytes = await readRange(file, offset, lengthBytes);
+  const frame = decodeFrameHeader(bytes, 0, seed, offset);
+  if (frame.kind !== 'frame') return damage(offset, 'there is no index where the trailer says');
+  const isIndex =
+    frame.header.kind === FRAME_INDEX &&
+    frame.header.checksum === trailer.chain &&
+    frame.header.sequence === BigInt(trailer.chunkCount) &&
+    frame.header.decodedBytes === indexBytes(trailer.chunkCount) &&
+    frame.header.payloadBytes === bytes.length - FRAME_HEADER_BYTES;
+  if (!isIndex) return damage(offset, 'the index is not the one that the trailer names');
+  const payloadOffset = offset + FRAME_HEADER_BYTES;
+  const payload = decodePayload(
+    bytes.subarray(FRAME_HEADER_BYTES),
+    frame.header,
+    seed,
+    payloadOffset,
+  );
+  if (payload.kind === 'corrupt') return damage(offset, payload.reason);
+  const index = decodeIndex(payload.bytes, trailer.chunkCount, offset);
+  if (typeof index === 'string') return damage(offset, index);
+  if (index.totals.recordCount !== trailer.recordCount) {
+    return damage(offset, 'index and trailer count different records');
+  }
+  const { fileBytes, chain } = trailer;
+  return { kind: 'snapshot', header, index, fileBytes, chain };
+}
+
+/** A chunk as it is stored: checked, not decoded. */
+export interface RawChunk {
+  readonly kind: 'raw';
+  readonly header: FrameHeader;
+  readonly payload: Uint8Array;
+}
+
+/** Reads chunks by their index entries, one at a time. */
+export class ChunkReader {
+  readonly #file: OpenFile;
+  readonly #seed: ChecksumSeed;
+  #buffer: Uint8Array = new Uint8Array(0);
+
+  constructor(file: OpenFile, storeId: Uint8Array, snapshotNumber: number) {
+    this.#file = file;
+    this.#seed = new ChecksumSeed(storeId, 'snapshot', snapshotNumber);
+  }
+
+  /** Reads chunk `ordinal` and checks it against its entry. The payload is valid until the next call. */
+  async readRaw(entry: IndexEntry, ordinal: number): Promise<RawChunk | SnapshotDamage> {
+    if (this.#buffer.length < entry.lengthBytes) this.#buffer = new Uint8Array(entry.lengthBytes);
+    const bytes = this.#buffer.subarray(0, entry.lengthBytes);
+    const count = await readFully(this.#file, bytes, entry.offset);
+    if (count < bytes.length) return damage(entry.offset, 'the file ends inside a chunk');
+    const frame = decodeFrameHeader(bytes, 0, this.#seed, entry.offset);
+    if (frame.kind !== 'frame')
+      return damage(entry.offset, 'there is no chunk where the index says');
+    const { header } = frame;
+    const isChunk =
+      header.kind === FRAME_CHUNK &&
+      header.checksum === entry.checksum &&
+      header.sequence === BigInt(ordinal) &&
+      header.recordCount === entry.recordCount &&
+      header.payloadBytes === entry.lengthBytes - FRAME_HEADER_BYTES;
+    if (!isChunk) return damage(entry.offset, 'the chunk is not the one that the index names');
+    const payload = bytes.subarray(FRAME_HEADER_BYTES);
+    const payloadOffset = entry.offset + FRAME_HEADER_BYTES;
+    if (this.#seed.checksum(payload, payloadOffset) !== header.payloadChecksum) {
+      return damage(entry.offset, 'the payload does not match its checksum');
+    }
+    return { kind: 'raw', header, payload };
+  }
+
+  /** Reads and decodes chunk `ordinal`. */
+  async read(entry: IndexEntry, ordinal: number): Promise<Columns | SnapshotDamage> {
+    const raw = await this.readRaw(entry, ordinal);
+    return raw.kind === 'corrupt' ? raw : this.decode(raw, entry);
+  }
+
+  decode(raw: RawChunk, entry: IndexEntry): Columns | SnapshotDamage {
+    const payloadOffset = entry.offset + FRAME_HEADER_BYTES;
+    const payload = decodePayload(raw.payload, raw.header, this.#seed, payloadOffset);
+    if (payload.kind === 'corrupt') return damage(entry.offset, payload.reason);
+    const columns = decodeChunk(payload.bytes);
+    if (typeof columns === 'string') return damage(entry.offset, columns);
+    const isAsIndexed =
+      columns.recordCount === entry.recordCount &&
+      columns.firstKey === entry.firstKey &&
+      columns.lastKey === entry.lastKey;
+    if (!isAsIndexed) return damage(entry.offset, 'the chunk holds other keys than the index says');
+    assert(columns.firstKey <= columns.lastKey, 'keys ascend');
+    return columns;
+  }
+}

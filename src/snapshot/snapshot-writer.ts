@@ -1,0 +1,189 @@
+import { assert } from '../base/assert.ts';
+import { ChecksumSeed } from '../format/checksum.ts';
+import { chunkBoundBytes, encodeChunk } from '../format/chunk.ts';
+import type { Columns } from '../format/columns.ts';
+import { CODEC_RAW, CODEC_ZSTD, compressedBound, compressInto } from '../format/compression.ts';
+import { encodeFileHeader, FILE_HEADER_BYTES, type FileHeader } from '../format/file-header.ts';
+import {
+  encodeFrame,
+  FRAME_CHUNK,
+  FRAME_HEADER_BYTES,
+  FRAME_INDEX,
+  type FrameHeader,
+} from '../format/frame.ts';
+import {
+  encodeIndex,
+  encodeTrailer,
+  TRAILER_BYTES,
+  type IndexEntry,
+  type SnapshotTotals,
+} from '../format/snapshot-index.ts';
+import type { OpenFile } from '../fs/file-system.ts';
+import { writeFully } from '../fs/write.ts';
+
+const FLUSH_BYTES = 1024 * 1024;
+const SNAPSHOT_LEVEL = 1;
+
+/** What the finished file must hold when it is read back. */
+export interface WrittenSnapshot {
+  readonly fileBytes: number;
+  readonly entries: readonly IndexEntry[];
+  readonly totals: SnapshotTotals;
+}
+
+/** The payload of a chunk as it stands in another snapshot, to be copied without decoding it. */
+export interface StoredChunk {
+  readonly payload: Uint8Array;
+  readonly header: FrameHeader;
+  readonly firstKey: bigint;
+  readonly lastKey: bigint;
+}
+
+/** Writes a snapshot's chunks in key order, then its index and trailer. Memory: one chunk and a buffer. */
+export class SnapshotWriter {
+  readonly #file: OpenFile;
+  readonly #seed: ChecksumSeed;
+  readonly #entries: IndexEntry[] = [];
+  #buffer: Uint8Array = new Uint8Array(2 * FLUSH_BYTES);
+  #scratch: Uint8Array = new Uint8Array(FLUSH_BYTES);
+  #used = 0;
+  #flushedBytes = 0;
+  #chain: number;
+  #recordCount = 0;
+  #dataBytes = 0;
+
+  constructor(file: OpenFile, header: Omit<FileHeader, 'checksum'>) {
+    this.#file = file;
+    this.#seed = new ChecksumSeed(header.storeId, 'snapshot', header.number);
+    this.#chain = encodeFileHeader(this.#buffer, header);
+    this.#used = FILE_HEADER_BYTES;
+  }
+
+  get chunkCount(): number {
+    return this.#entries.length;
+  }
+
+  get lengthBytes(): number {
+    return this.#flushedBytes + this.#used;
+  }
+
+  async writeChunk(columns: Columns): Promise<void> {
+    const boundBytes = chunkBoundBytes(columns);
+    if (this.#scratch.length < boundBytes) this.#scratch = new Uint8Array(boundBytes);
+    const decoded = this.#scratch.subarray(0, encodeChunk(this.#scratch, columns));
+    await this.#makeRoom(FRAME_HEADER_BYTES + compressedBound(decoded.length));
+    const payload = this.#buffer.subarray(this.#used + FRAME_HEADER_BYTES);
+    const compressedBytes = compressInto(payload, decoded, SNAPSHOT_LEVEL);
+    if (compressedBytes < 0) payload.set(decoded);
+    this.#appendChunk(
+      {
+        codec: compressedBytes < 0 ? CODEC_RAW : CODEC_ZSTD,
+        payloadBytes: compressedBytes < 0 ? decoded.length : compressedBytes,
+        decodedBytes: decoded.length,
+        recordCount: columns.recordCount,
+      },
+      columns.firstKey,
+      columns.lastKey,
+    );
+    this.#dataBytes += columns.data.length;
+  }
+
+  /** Copies a chunk that no log touches. `dataBytes` is not known without decoding: 0 is added. */
+  async copyChunk(chunk: StoredChunk): Promise<void> {
+    await this.#makeRoom(FRAME_HEADER_BYTES + chunk.payload.length);
+    this.#buffer.set(chunk.payload, this.#used + FRAME_HEADER_BYTES);
+    const { codec, payloadBytes, decodedBytes, recordCount } = chunk.header;
+    const fields = { codec, payloadBytes, decodedBytes, recordCount };
+    this.#appendChunk(fields, chunk.firstKey, chunk.lastKey);
+  }
+
+  #appendChunk(
+    fields: Pick<FrameHeader, 'codec' | 'payloadBytes' | 'decodedBytes' | 'recordCount'>,
+    firstKey: bigint,
+    lastKey: bigint,
+  ): void {
+    const previous = this.#entries.at(-1);
+    assert(previous === undefined || previous.lastKey < firstKey, 'chunks ascend');
+    const offset = this.lengthBytes;
+    const lengthBytes = FRAME_HEADER_BYTES + fields.payloadBytes;
+    const header = {
+      ...fields,
+      kind: FRAME_CHUNK,
+      flags: 0,
+      sequence: BigInt(this.#entries.length),
+      batchCount: 0,
+      chain: this.#chain,
+    };
+    this.#chain = encodeFrame(this.#buffer, this.#used, header, this.#seed, offset);
+    this.#used += lengthBytes;
+    this.#recordCount += fields.recordCount;
+    const { recordCount } = fields;
+    this.#entries.push({
+      offset,
+      lengthBytes,
+      recordCount,
+      firstKey,
+      lastKey,
+      checksum: this.#chain,
+    });
+  }
+
+  /** Writes index and trailer and syncs the file. The caller closes it. */
+  async finish(): Promise<WrittenSnapshot> {
+    const totals = { recordCount: this.#recordCount, dataBytes: this.#dataBytes };
+    const index = encodeIndex({ entries: this.#entries, totals });
+    await this.#makeRoom(FRAME_HEADER_BYTES + compressedBound(index.length));
+    const indexOffset = this.lengthBytes;
+    const payload = this.#buffer.subarray(this.#used + FRAME_HEADER_BYTES);
+    const compressedBytes = compressInto(payload, index, SNAPSHOT_LEVEL);
+    if (compressedBytes < 0) payload.set(index);
+    const payloadBytes = compressedBytes < 0 ? index.length : compressedBytes;
+    const header = {
+      kind: FRAME_INDEX,
+      codec: compressedBytes < 0 ? CODEC_RAW : CODEC_ZSTD,
+      flags: 0,
+      payloadBytes,
+      decodedBytes: index.length,
+      sequence: BigInt(this.#entries.length),
+      batchCount: 0,
+      recordCount: 0,
+      chain: this.#chain,
+    };
+    this.#chain = encodeFrame(this.#buffer, this.#used, header, this.#seed, indexOffset);
+    this.#used += FRAME_HEADER_BYTES + payloadBytes;
+    await this.#writeTrailer(indexOffset);
+    await this.#flush();
+    await this.#file.dataSync();
+    return { fileBytes: this.#flushedBytes, entries: this.#entries, totals };
+  }
+
+  async #writeTrailer(indexOffset: number): Promise<void> {
+    const trailerBytes = TRAILER_BYTES;
+    await this.#makeRoom(trailerBytes);
+    const trailer = encodeTrailer(
+      {
+        indexOffset,
+        chunkCount: this.#entries.length,
+        recordCount: this.#recordCount,
+        fileBytes: this.lengthBytes + trailerBytes,
+        chain: this.#chain,
+      },
+      this.#seed,
+    );
+    this.#buffer.set(trailer, this.#used);
+    this.#used += trailer.length;
+  }
+
+  async #makeRoom(lengthBytes: number): Promise<void> {
+    if (this.#used >= FLUSH_BYTES || this.#used + lengthBytes > this.#buffer.length) {
+      await this.#flush();
+    }
+    if (this.#buffer.length < lengthBytes) this.#buffer = new Uint8Array(lengthBytes);
+  }
+
+  async #flush(): Promise<void> {
+    await writeFully(this.#file, this.#buffer.subarray(0, this.#used), this.#flushedBytes);
+    this.#flushedBytes += this.#used;
+    this.#used = 0;
+  }
+}
