@@ -1,0 +1,120 @@
+import { systemCode } from '../base/errors.ts';
+import type { CallRecord } from './call-trace.ts';
+import type { Disk } from './disk.ts';
+import { FaultPlan } from './fault-plan.ts';
+import type { CallKind, Fault } from './fault-plan.ts';
+import type { CallScheduler } from './scheduler.ts';
+import { systemError } from './system-error.ts';
+
+/** A call that has begun. */
+export interface Call {
+  readonly kind: CallKind;
+  readonly path: string;
+  readonly startTick: number;
+  readonly fault: Fault | undefined;
+}
+
+/** Does the first half of a call and returns the second: what happens at the end tick. */
+export type Begin<T> = (call: Call) => (endTick: number) => T;
+
+export interface CallDetail {
+  readonly detail?: string;
+  readonly lengthBytes?: number;
+}
+
+/** Kinds whose own code decides what a fault means. */
+const OWN_FAULTS: ReadonlySet<CallKind> = new Set(['write', 'dataSync']);
+
+/** Kinds that change the disk, and so fail after an abort. */
+const CHANGING: ReadonlySet<CallKind> = new Set([
+  'write',
+  'truncate',
+  'dataSync',
+  'rename',
+  'unlink',
+  'makeDirectory',
+  'syncDirectory',
+]);
+
+/** Gives every call its ticks, its turn, its fault and its line in the trace. */
+export class CallRunner {
+  readonly faults: FaultPlan = new FaultPlan();
+  readonly trace: CallRecord[] = [];
+  readonly #disk: Disk;
+  readonly #scheduler: CallScheduler;
+  readonly #recordsTrace: boolean;
+  #power: 'on' | 'off' = 'on';
+  #access: 'writable' | 'aborted' = 'writable';
+
+  constructor(disk: Disk, scheduler: CallScheduler, recordsTrace: boolean) {
+    this.#disk = disk;
+    this.#scheduler = scheduler;
+    this.#recordsTrace = recordsTrace;
+  }
+
+  get isWritable(): boolean {
+    return this.#access === 'writable';
+  }
+
+  powerOff(): void {
+    this.#power = 'off';
+  }
+
+  abort(): void {
+    this.#access = 'aborted';
+  }
+
+  async run<T>(kind: CallKind, path: string, about: CallDetail, begin: Begin<T>): Promise<T> {
+    const startTick = ++this.#disk.tick;
+    const record: CallRecord = {
+      kind,
+      path,
+      detail: about.detail ?? '',
+      lengthBytes: about.lengthBytes ?? 0,
+      startTick,
+      endTick: Infinity,
+      outcome: 'pending',
+    };
+    if (this.#recordsTrace) this.trace.push(record);
+    let end: ((endTick: number) => T) | undefined;
+    let failure: unknown;
+    try {
+      end = this.#begin({ kind, path, startTick, fault: this.#decide(kind, path) }, begin);
+    } catch (error) {
+      failure = error;
+    }
+    await this.#scheduler.turn(`${kind} ${path}`);
+    record.endTick = ++this.#disk.tick;
+    try {
+      if (end === undefined) throw failure;
+      this.#requirePower(kind, path);
+      const result = end(record.endTick);
+      record.outcome = 'ok';
+      return result;
+    } catch (error) {
+      record.outcome = systemCode(error) ?? 'error';
+      throw error;
+    }
+  }
+
+  #decide(kind: CallKind, path: string): Fault | undefined {
+    this.#requirePower(kind, path);
+    if (!this.isWritable && CHANGING.has(kind)) throw systemError('EROFS', kind, path);
+    return this.faults.decide(kind, path);
+  }
+
+  #begin<T>(call: Call, begin: Begin<T>): (endTick: number) => T {
+    const { fault, kind, path } = call;
+    if (fault === undefined || OWN_FAULTS.has(kind)) return begin(call);
+    if (!fault.takesEffect) throw systemError(fault.error, kind, path);
+    const end = begin(call);
+    return (endTick) => {
+      end(endTick);
+      throw systemError(fault.error, kind, path);
+    };
+  }
+
+  #requirePower(kind: CallKind, path: string): void {
+    if (this.#power === 'off') throw systemError('EIO', kind, path);
+  }
+}

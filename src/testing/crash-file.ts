@@ -1,0 +1,143 @@
+import type { FileStat, OpenFile, OpenMode } from '../fs/file-system.ts';
+import type { Call, CallRunner } from './call-runner.ts';
+import { requireOffset } from './disk.ts';
+import type { Disk } from './disk.ts';
+import type { Fault } from './fault-plan.ts';
+import type { FileInode } from './file-inode.ts';
+import { systemError } from './system-error.ts';
+
+/** What an open file needs of the machine it belongs to. */
+export interface FileHost {
+  readonly disk: Disk;
+  readonly calls: CallRunner;
+  /** A sync is about to succeed: nothing of it is durable yet. */
+  reachCrashPoint(path: string): void;
+}
+
+/** An open file of the simulated file system. */
+export class CrashFile implements OpenFile {
+  readonly #host: FileHost;
+  readonly #file: FileInode;
+  readonly #path: string;
+  readonly #mode: OpenMode;
+  #state: 'open' | 'closed' = 'open';
+
+  constructor(host: FileHost, file: FileInode, path: string, mode: OpenMode) {
+    this.#host = host;
+    this.#file = file;
+    this.#path = path;
+    this.#mode = mode;
+    file.openCount++;
+  }
+
+  read(target: Uint8Array, position: number): Promise<number> {
+    const about = { detail: `@${position} +${target.length}`, lengthBytes: target.length };
+    return this.#host.calls.run('read', this.#path, about, (call) => {
+      this.#require(call, 'reading');
+      requireOffset(position, call.kind, call.path);
+      return () => this.#file.live.read(target, position);
+    });
+  }
+
+  write(source: Uint8Array, position: number): Promise<number> {
+    const about = { detail: `@${position} +${source.length}`, lengthBytes: source.length };
+    return this.#host.calls.run('write', this.#path, about, (call) => {
+      this.#require(call, 'writing');
+      requireOffset(position, call.kind, call.path);
+      return this.#beginWrite(call, source, position);
+    });
+  }
+
+  truncate(sizeBytes: number): Promise<void> {
+    const about = { detail: `to ${sizeBytes}`, lengthBytes: sizeBytes };
+    return this.#host.calls.run('truncate', this.#path, about, (call) => {
+      this.#require(call, 'writing');
+      requireOffset(sizeBytes, call.kind, call.path);
+      const growthBytes = sizeBytes - this.#file.live.sizeBytes;
+      if (growthBytes > 0 && growthBytes > this.#host.disk.freeBytes()) {
+        throw systemError('ENOSPC', call.kind, call.path);
+      }
+      const effect = this.#file.truncate(sizeBytes, call.startTick);
+      return (endTick) => {
+        effect.endTick = endTick;
+      };
+    });
+  }
+
+  dataSync(): Promise<void> {
+    return this.#host.calls.run('dataSync', this.#path, {}, (call) => {
+      this.#require(call, 'reading');
+      return () => {
+        this.#endSync(call);
+      };
+    });
+  }
+
+  stat(): Promise<FileStat> {
+    return this.#host.calls.run('stat', this.#path, {}, (call) => {
+      this.#require(call, 'reading');
+      return () => ({ kind: 'file', sizeBytes: this.#file.live.sizeBytes });
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#host.calls.run('close', this.#path, {}, (call) => {
+      this.#require(call, 'reading');
+      this.#state = 'closed';
+      this.#file.openCount--;
+      return () => {};
+    });
+  }
+
+  #beginWrite(call: Call, source: Uint8Array, position: number): (endTick: number) => number {
+    const { fault } = call;
+    const appliedBytes = this.#appliedBytes(fault, source.length, position);
+    const effect =
+      appliedBytes === 0
+        ? undefined
+        : this.#file.write(source.subarray(0, appliedBytes), position, call.startTick);
+    return (endTick) => {
+      const failed = fault !== undefined && !(fault.short && appliedBytes > 0);
+      // A durable write is still in flight at its crash point, where any prefix of it may survive.
+      if (effect !== undefined && this.#mode === 'rs+' && !failed) this.#endDurableWrite(effect);
+      if (effect !== undefined) effect.endTick = endTick;
+      if (failed) throw systemError(fault.error, call.kind, call.path);
+      if (appliedBytes === 0 && source.length > 0) {
+        throw systemError('ENOSPC', call.kind, call.path);
+      }
+      return appliedBytes;
+    };
+  }
+
+  #appliedBytes(fault: Fault | undefined, lengthBytes: number, position: number): number {
+    const room = this.#host.disk.roomFor(this.#file, position, lengthBytes);
+    if (fault === undefined) return room;
+    const wanted = fault.appliedBytes ?? (fault.short ? lengthBytes - 1 : 0);
+    return Math.max(0, Math.min(room, wanted, lengthBytes - 1));
+  }
+
+  #endDurableWrite(effect: ReturnType<FileInode['write']>): void {
+    const { calls, disk } = this.#host;
+    const fault = calls.faults.decide('writeSync', this.#path);
+    if (fault !== undefined) {
+      this.#file.doom([effect], fault.revert);
+      throw systemError(fault.error, 'write', this.#path);
+    }
+    this.#host.reachCrashPoint(this.#path);
+    disk.syncWrite(this.#file, effect);
+  }
+
+  #endSync(call: Call): void {
+    if (call.fault !== undefined) {
+      this.#file.doom(this.#file.coveredBy(call.startTick), call.fault.revert);
+      throw systemError(call.fault.error, call.kind, call.path);
+    }
+    this.#host.reachCrashPoint(this.#path);
+    this.#host.disk.syncFile(this.#file, call.startTick);
+  }
+
+  #require(call: Call, access: 'reading' | 'writing'): void {
+    const denied = access === 'writing' && this.#mode === 'r';
+    if (this.#state === 'closed' || denied) throw systemError('EBADF', call.kind, call.path);
+  }
+}

@@ -1,0 +1,391 @@
+import type {
+  DirectoryEntry,
+  FileLock,
+  FileStat,
+  FileSystem,
+  Lease,
+  LeaseOptions,
+  OpenFile,
+  OpenMode,
+} from '../fs/file-system.ts';
+import { CallRunner } from './call-runner.ts';
+import type { Call } from './call-runner.ts';
+import type { CallRecord } from './call-trace.ts';
+import { chosenState, listedChoices, minimalState, randomChoices } from './choices.ts';
+import { Content } from './content.ts';
+import { CrashFile } from './crash-file.ts';
+import type { FileHost } from './crash-file.ts';
+import type { CrashState } from './crash-state.ts';
+import { Disk } from './disk.ts';
+import type { CrashModel } from './effect.ts';
+import { CrashStates } from './enumeration.ts';
+import type { CrashStatesOptions } from './enumeration.ts';
+import type { FaultPlan } from './fault-plan.ts';
+import { FileInode } from './file-inode.ts';
+import type { Tear } from './file-variants.ts';
+import { LeaseTable } from './lease-table.ts';
+import { Random } from './random.ts';
+import { IMMEDIATE } from './scheduler.ts';
+import type { CallScheduler } from './scheduler.ts';
+import { systemError } from './system-error.ts';
+
+/** How a machine runs, whatever is on its disk. */
+export interface RunOptions {
+  /** Default: every call ends one microtask after it began. */
+  readonly scheduler?: CallScheduler;
+  /** Keeps a record of every call in `trace`. Default true. */
+  readonly trace?: boolean;
+  /** Called before each successful sync takes effect. Default: nothing. */
+  readonly onCrashPoint?: (point: CrashPoint) => void;
+}
+
+export interface CrashFsOptions extends RunOptions {
+  /** Whose promises hold. Default `posix`, which promises least. */
+  readonly model?: CrashModel;
+  /** Writes past this many bytes in all files together come up short, then fail with `ENOSPC`. */
+  readonly capacityBytes?: number;
+}
+
+/** What is there already when a machine starts. */
+interface FoundAtStart {
+  readonly disk: Disk;
+  readonly leases: LeaseTable;
+}
+
+/** The moment before a sync succeeds, when the most can still be lost. */
+export interface CrashPoint {
+  readonly fs: CrashFs;
+  /** What is being synced. */
+  readonly path: string;
+  /** Counted from 1. */
+  readonly number: number;
+}
+
+export interface CrashOptions extends RunOptions {
+  /** Where writes may tear. Default `sector`. */
+  readonly tear?: Tear;
+}
+
+/**
+ * A file system in memory that knows what a disk has promised. What was written is volatile until its
+ * file is synced, names are volatile until their directory is synced, and a crash keeps any legal part
+ * of what is volatile. Deterministic: no clock, no timer, no randomness that is not seeded.
+ *
+ * The methods that look past a crash (`crashStates`, `crash`, `minimalCrash`, `randomCrash`, `kill`)
+ * leave this machine as it is and give another one; the program on this one may go on in its own world,
+ * or be cut off with `powerOff`. All paths are taken from the root, which exists.
+ */
+export class CrashFs implements FileSystem {
+  readonly model: CrashModel;
+  /** Leases as other hosts see them; freshness is what the test says it is. */
+  readonly leases: LeaseTable;
+  /** Crash points passed so far, which is the number of successful syncs. */
+  crashPointCount = 0;
+  readonly #disk: Disk;
+  readonly #calls: CallRunner;
+  readonly #host: FileHost;
+  readonly #options: RunOptions;
+  /** Inodes whose kernel lock is held. */
+  readonly #locked: Set<number> = new Set();
+
+  /** An empty machine; `found` is for one that starts again. */
+  constructor(options: CrashFsOptions = {}, found?: FoundAtStart) {
+    this.#options = options;
+    this.#disk =
+      found?.disk ?? new Disk(options.model ?? 'posix', options.capacityBytes ?? Infinity);
+    this.model = this.#disk.model;
+    this.leases = found?.leases ?? new LeaseTable();
+    this.#calls = new CallRunner(this.#disk, options.scheduler ?? IMMEDIATE, options.trace ?? true);
+    this.#host = {
+      disk: this.#disk,
+      calls: this.#calls,
+      reachCrashPoint: (path) => {
+        this.#reachCrashPoint(path);
+      },
+    };
+  }
+
+  /** A machine with these files, and the directories on their paths, durable from the start. */
+  static withFiles(
+    files: Readonly<Record<string, Uint8Array>>,
+    options: CrashFsOptions = {},
+  ): CrashFs {
+    const fs = new CrashFs(options);
+    for (const [path, bytes] of Object.entries(files)) fs.#plant(path, bytes);
+    fs.#disk.endAllCalls();
+    fs.#disk.tick++;
+    for (const id of fs.#disk.names.directories.keys()) {
+      fs.#disk.syncDirectory(id, fs.#disk.tick);
+    }
+    return fs;
+  }
+
+  /** Which calls fail. */
+  get faults(): FaultPlan {
+    return this.#calls.faults;
+  }
+
+  /** All calls so far, in the order in which they began; empty with `trace: false`. */
+  get trace(): readonly CallRecord[] {
+    return this.#calls.trace;
+  }
+
+  open(path: string, mode: OpenMode): Promise<OpenFile> {
+    return this.#calls.run('open', path, { detail: mode }, (call) => {
+      if (mode === 'wx') return this.#beginCreate(call);
+      const file = this.#requireFile(path, call.kind);
+      if (mode !== 'r') this.#requireWritable(call);
+      return () => new CrashFile(this.#host, file, path, mode);
+    });
+  }
+
+  readDirectory(path: string): Promise<DirectoryEntry[]> {
+    return this.#calls.run('readDirectory', path, {}, (call) => {
+      const id = this.#requireDirectory(path, call.kind);
+      return () =>
+        [...(this.#disk.names.directories.get(id)?.live ?? [])].map(([name, inodeId]) => ({
+          name,
+          kind: this.#kindOf(inodeId),
+        }));
+    });
+  }
+
+  stat(path: string): Promise<FileStat> {
+    return this.#calls.run('stat', path, {}, (call) => {
+      const inodeId = this.#disk.names.find(path, call.kind);
+      return () => ({
+        kind: this.#kindOf(inodeId),
+        sizeBytes: this.#disk.file(inodeId)?.live.sizeBytes ?? 0,
+      });
+    });
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return this.#calls.run('rename', from, { detail: `to ${to}` }, (call) => {
+      const source = this.#disk.names.locate(from, call.kind);
+      const target = this.#disk.names.locate(to, call.kind);
+      if (source.inodeId === undefined) throw systemError('ENOENT', call.kind, from);
+      if (source.directory !== target.directory) throw systemError('EXDEV', call.kind, to);
+      if (target.inodeId !== undefined && this.#kindOf(target.inodeId) === 'directory') {
+        throw systemError('EISDIR', call.kind, to);
+      }
+      if (source.inodeId === target.inodeId) return () => {};
+      return endEffect(this.#disk.rename(source, target, call.startTick));
+    });
+  }
+
+  unlink(path: string): Promise<void> {
+    return this.#calls.run('unlink', path, {}, (call) => {
+      this.#requireFile(path, call.kind);
+      const place = this.#disk.names.locate(path, call.kind);
+      return endEffect(this.#disk.unlink(place, call.startTick));
+    });
+  }
+
+  makeDirectory(path: string): Promise<void> {
+    return this.#calls.run('makeDirectory', path, {}, (call) => {
+      const place = this.#disk.names.locate(path, call.kind);
+      if (place.inodeId !== undefined) throw systemError('EEXIST', call.kind, path);
+      return endEffect(this.#disk.makeDirectory(place, call.startTick));
+    });
+  }
+
+  syncDirectory(path: string): Promise<void> {
+    return this.#calls.run('syncDirectory', path, {}, (call) => {
+      const id = this.#requireDirectory(path, call.kind);
+      return () => {
+        this.#reachCrashPoint(path);
+        this.#disk.syncDirectory(id, call.startTick);
+      };
+    });
+  }
+
+  freeBytes(path: string): Promise<number> {
+    return this.#calls.run('freeBytes', path, {}, (call) => {
+      this.#disk.names.find(path, call.kind);
+      return () => this.#disk.freeBytes();
+    });
+  }
+
+  tryLock(path: string): Promise<FileLock | undefined> {
+    return this.#calls.run('tryLock', path, {}, (call) => {
+      const place = this.#disk.names.locate(path, call.kind);
+      if (place.inodeId === undefined) this.#requireWritable(call);
+      const made =
+        place.inodeId === undefined ? this.#disk.createFile(place, call.startTick) : undefined;
+      const file = made?.file ?? this.#requireFile(path, call.kind);
+      const taken = !this.#locked.has(file.id);
+      if (taken) this.#locked.add(file.id);
+      return (endTick) => {
+        if (made !== undefined) made.effect.endTick = endTick;
+        return taken ? this.#makeLock(file, path) : undefined;
+      };
+    });
+  }
+
+  takeLease(path: string, options: LeaseOptions): Promise<Lease> {
+    return this.#calls.run('takeLease', path, {}, () => {
+      const lease = this.leases.take(path, options);
+      return () => lease;
+    });
+  }
+
+  breakLease(path: string): Promise<void> {
+    return this.#calls.run('breakLease', path, {}, () => {
+      this.leases.break(path);
+      return () => {};
+    });
+  }
+
+  /**
+   * The legal states after a crash at this moment, lazily; the minimal one is the first. Open each with
+   * `materialise`.
+   */
+  crashStates(options: CrashStatesOptions = {}): CrashStates {
+    return new CrashStates(this.#disk.clone(), options);
+  }
+
+  /** A machine that has started again after a crash that left `state`. Locks are free, leases are left behind. */
+  materialise(state: CrashState, options: RunOptions = {}): CrashFs {
+    return this.#restart(state.toDisk(), options);
+  }
+
+  /**
+   * Crashes as the choices say, each taken modulo its bound: 0 is always the mildest, and no choices at
+   * all keep everything. So a list of small numbers shrinks towards the mildest crash.
+   */
+  crash(choices: readonly number[], options: CrashOptions = {}): CrashFs {
+    const tear = options.tear ?? 'sector';
+    const state = chosenState(this.#disk.clone(), listedChoices(choices), tear);
+    return this.materialise(state, options);
+  }
+
+  /** Crashes in a legal way drawn from `seed`. */
+  randomCrash(seed: number, options: CrashOptions = {}): CrashFs {
+    const tear = options.tear ?? 'sector';
+    const state = chosenState(this.#disk.clone(), randomChoices(new Random(seed)), tear);
+    return this.materialise(state, options);
+  }
+
+  /** Crashes and keeps only what was promised. */
+  minimalCrash(options: RunOptions = {}): CrashFs {
+    return this.materialise(minimalState(this.#disk.clone()), options);
+  }
+
+  /** The process is killed: everything visible stays, as volatile as before. Locks are free, leases are left behind. */
+  kill(options: RunOptions = {}): CrashFs {
+    const disk = this.#disk.clone();
+    disk.endAllCalls();
+    return this.#restart(disk, options);
+  }
+
+  /** Every call on this machine fails from now on, those in flight too. */
+  powerOff(): void {
+    this.#calls.powerOff();
+  }
+
+  /** F3: every changing call fails with `EROFS` from now on, as after an abort of the file system. */
+  abort(): void {
+    this.#calls.abort();
+  }
+
+  /** Damages a file at rest: writes `bytes` over what is durable and what is visible, size unchanged. */
+  damage(path: string, position: number, bytes: Uint8Array): void {
+    const file = this.#requireFile(path, 'write');
+    for (const content of [file.durable, file.live]) {
+      const room = Math.max(0, content.sizeBytes - position);
+      content.write(bytes.subarray(0, room), position);
+    }
+  }
+
+  /** All visible files: path to bytes. */
+  files(): Map<string, Uint8Array> {
+    const files = new Map<string, Uint8Array>();
+    this.#disk.walk((path, file) => {
+      if (file !== undefined) files.set(path, file.live.bytes.slice());
+    });
+    return files;
+  }
+
+  /** 53 bits that stand for all visible paths and bytes. */
+  hash(): number {
+    return this.#disk.liveHash();
+  }
+
+  #restart(disk: Disk, options: RunOptions): CrashFs {
+    const trace = options.trace ?? this.#options.trace ?? true;
+    return new CrashFs({ ...options, trace }, { disk, leases: this.leases.leftBehind() });
+  }
+
+  #reachCrashPoint(path: string): void {
+    this.crashPointCount++;
+    this.#options.onCrashPoint?.({ fs: this, path, number: this.crashPointCount });
+  }
+
+  #beginCreate(call: Call): (endTick: number) => OpenFile {
+    const place = this.#disk.names.locate(call.path, call.kind);
+    if (place.inodeId !== undefined) throw systemError('EEXIST', call.kind, call.path);
+    this.#requireWritable(call);
+    const { file, effect } = this.#disk.createFile(place, call.startTick);
+    return (endTick) => {
+      effect.endTick = endTick;
+      return new CrashFile(this.#host, file, call.path, 'wx');
+    };
+  }
+
+  #makeLock(file: FileInode, path: string): FileLock {
+    let handle: OpenFile | undefined = new CrashFile(this.#host, file, path, 'r+');
+    return {
+      writeRecord: async (record) => {
+        if (handle === undefined) throw systemError('EBADF', 'write', path);
+        await handle.truncate(0);
+        await handle.write(record, 0);
+      },
+      release: async () => {
+        const held = handle;
+        handle = undefined;
+        if (held === undefined) return;
+        this.#locked.delete(file.id);
+        await held.close();
+      },
+    };
+  }
+
+  #plant(path: string, bytes: Uint8Array): void {
+    const parts = path.split('/').filter((part) => part !== '');
+    for (let depth = 1; depth < parts.length; depth++) {
+      const place = this.#disk.names.locate(parts.slice(0, depth).join('/'), 'mkdir');
+      if (place.inodeId === undefined) this.#disk.makeDirectory(place, 0);
+    }
+    const { file } = this.#disk.createFile(this.#disk.names.locate(path, 'open'), 0);
+    file.durable = Content.of(bytes);
+    file.live.write(bytes, 0);
+  }
+
+  #kindOf(inodeId: number): 'file' | 'directory' {
+    return this.#disk.names.directories.has(inodeId) ? 'directory' : 'file';
+  }
+
+  #requireFile(path: string, syscall: string): FileInode {
+    const file = this.#disk.file(this.#disk.names.find(path, syscall));
+    if (file === undefined) throw systemError('EISDIR', syscall, path);
+    return file;
+  }
+
+  #requireDirectory(path: string, syscall: string): number {
+    const id = this.#disk.names.find(path, syscall);
+    if (this.#kindOf(id) !== 'directory') throw systemError('ENOTDIR', syscall, path);
+    return id;
+  }
+
+  #requireWritable(call: Call): void {
+    if (!this.#calls.isWritable) throw systemError('EROFS', call.kind, call.path);
+  }
+}
+
+/** The second half of a call that changes a name. */
+function endEffect(effect: { endTick: number }): (endTick: number) => void {
+  return (endTick) => {
+    effect.endTick = endTick;
+  };
+}

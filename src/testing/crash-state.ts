@@ -1,0 +1,84 @@
+import { present } from '../base/assert.ts';
+import { hashPair } from './content.ts';
+import type { Content } from './content.ts';
+import { Disk, addHash } from './disk.ts';
+import { FileInode } from './file-inode.ts';
+import { NameTable } from './name-table.ts';
+import type { Namespace } from './namespace.ts';
+
+/** A file's bytes as a crash leaves them. */
+export interface KeptContent {
+  readonly label: string;
+  readonly content: Content;
+}
+
+/** One legal state of the disk after a crash: names, and for each file with unsynced bytes what is left of it. */
+export class CrashState {
+  /** Equal for equal trees, whatever was kept to get there; 53 bits. */
+  readonly hash: number;
+  readonly #before: Disk;
+  readonly #namespace: Namespace;
+  readonly #contents: ReadonlyMap<number, KeptContent>;
+
+  /** `before` is the disk before the crash; `contents` holds a choice for every file with effects. */
+  constructor(
+    before: Disk,
+    namespace: Namespace,
+    contents: ReadonlyMap<number, KeptContent>,
+    namesHash: number = hashNames(namespace),
+  ) {
+    this.#before = before;
+    this.#namespace = namespace;
+    this.#contents = contents;
+    let hash = namesHash;
+    for (const { path, inodeId } of namespace.files) {
+      hash = addHash(hash, hashPair(path, this.#contentOf(inodeId).hash()));
+    }
+    this.hash = hash;
+  }
+
+  /** What was kept of names and of each file, for a failing test's message. */
+  describe(): string {
+    const lines = [this.#namespace.label];
+    for (const { path, inodeId } of this.#namespace.files) {
+      const kept = this.#contents.get(inodeId);
+      if (kept !== undefined) lines.push(`${path}: ${kept.label}`);
+    }
+    return lines.join('; ');
+  }
+
+  /** The disk as it is found after the crash: everything on it durable. Shares all bytes. */
+  toDisk(): Disk {
+    const names = new NameTable();
+    for (const { id, parentId, entries } of this.#namespace.directories) {
+      names.addDirectory(id, parentId, entries);
+    }
+    const disk = this.#before.emptyCopy(names);
+    for (const { inodeId } of this.#namespace.files) {
+      if (disk.files.has(inodeId)) continue;
+      const { directoryId } = this.#fileOf(inodeId);
+      disk.files.set(
+        inodeId,
+        new FileInode(inodeId, directoryId, this.#contentOf(inodeId).share()),
+      );
+    }
+    return disk;
+  }
+
+  #contentOf(inodeId: number): Content {
+    return this.#contents.get(inodeId)?.content ?? this.#fileOf(inodeId).durable;
+  }
+
+  #fileOf(inodeId: number): FileInode {
+    return present(this.#before.files.get(inodeId), 'a kept name leads to a file');
+  }
+}
+
+/** The part of a state's hash that its directories make. */
+export function hashNames(namespace: Namespace): number {
+  let hash = 0;
+  for (const { path } of namespace.directories) {
+    if (path !== '') hash = addHash(hash, hashPair(path, -1));
+  }
+  return hash;
+}

@@ -1,0 +1,217 @@
+import { present } from '../base/assert.ts';
+import { Content, hashPair } from './content.ts';
+import { PAGE_BYTES } from './effect.ts';
+import type { CrashModel, DataEffect, NameEffect } from './effect.ts';
+import { FileInode } from './file-inode.ts';
+import { NameTable, ROOT_ID } from './name-table.ts';
+import type { Place } from './name-table.ts';
+import { systemError } from './system-error.ts';
+
+const UNLIMITED_FREE_BYTES = 2 ** 50;
+
+/** Files, names, and what the disk has promised about them: the rules, without calls and without time. */
+export class Disk {
+  readonly model: CrashModel;
+  readonly capacityBytes: number;
+  readonly names: NameTable;
+  readonly files: Map<number, FileInode> = new Map();
+  /** Counts starts and ends of calls. */
+  tick = 0;
+  #nextInodeId = ROOT_ID + 1;
+
+  constructor(model: CrashModel, capacityBytes: number, names: NameTable = NameTable.withRoot()) {
+    this.model = model;
+    this.capacityBytes = capacityBytes;
+    this.names = names;
+  }
+
+  /** The same disk with the same effects, for a world of its own. Costs O(files and effects), not bytes. */
+  clone(): Disk {
+    const copy = this.emptyCopy(this.names.clone());
+    for (const [id, file] of this.files) copy.files.set(id, file.clone());
+    return copy;
+  }
+
+  /** A disk with the same limits and counters, and other names. */
+  emptyCopy(names: NameTable): Disk {
+    const copy = new Disk(this.model, this.capacityBytes, names);
+    copy.tick = this.tick;
+    copy.#nextInodeId = this.#nextInodeId;
+    return copy;
+  }
+
+  /** After a kill no call is in flight: a later sync covers what the dead process had begun. */
+  endAllCalls(): void {
+    const end = (effect: DataEffect | NameEffect): void => {
+      if (effect.endTick === Infinity) effect.endTick = this.tick;
+    };
+    for (const file of this.files.values()) file.effects.forEach(end);
+    this.names.effects.forEach(end);
+  }
+
+  file(inodeId: number): FileInode | undefined {
+    return this.files.get(inodeId);
+  }
+
+  /** N1. The effect is undefined for a file that is durable from the start. */
+  createFile(place: Place, startTick: number): { file: FileInode; effect: NameEffect } {
+    const file = new FileInode(this.#nextInodeId++, place.directory.id, Content.zeros());
+    this.files.set(file.id, file);
+    const effect = this.#changeName(place, 'create', file.id, startTick);
+    return { file, effect };
+  }
+
+  /** N4. */
+  makeDirectory(place: Place, startTick: number): NameEffect {
+    const id = this.#nextInodeId++;
+    this.names.addDirectory(id, place.directory.id, new Map());
+    return this.#changeName(place, 'makeDirectory', id, startTick);
+  }
+
+  /** N3. */
+  unlink(place: Place, startTick: number): NameEffect {
+    const inodeId = present(place.inodeId, 'a removed name exists');
+    const file = this.files.get(inodeId);
+    if (file !== undefined) file.linked = false;
+    return this.#changeName(place, 'unlink', inodeId, startTick);
+  }
+
+  /** N2. */
+  rename(from: Place, to: Place, startTick: number): NameEffect {
+    const inodeId = present(from.inodeId, 'a renamed name exists');
+    const replaced = to.inodeId === undefined ? undefined : this.files.get(to.inodeId);
+    if (replaced !== undefined) replaced.linked = false;
+    return this.#changeName(to, 'rename', inodeId, startTick, from.name);
+  }
+
+  /** S1 and S2: a sync of the file that started at `startTick` succeeds. */
+  syncFile(file: FileInode, startTick: number): void {
+    const covered = file.coveredBy(startTick);
+    const metadata =
+      covered.some((effect) => effect.changesSize) || this.names.hasPendingBirth(file.id);
+    file.makeDurable(covered);
+    if (metadata) this.#commitNamesOf(file.id, file.directoryId, startTick);
+    this.#collect();
+  }
+
+  /** A write on an `rs+` handle resolves: its bytes and the size they need are durable, nothing else. */
+  syncWrite(file: FileInode, effect: DataEffect): void {
+    file.makeDurable([effect]);
+    if (effect.changesSize) this.#commitNamesOf(file.id, file.directoryId, effect.startTick);
+    this.#collect();
+  }
+
+  /** S3 and S2. */
+  syncDirectory(directoryId: number, startTick: number): void {
+    const directory = present(
+      this.names.directories.get(directoryId),
+      'only directories come here',
+    );
+    const pending = this.names.pending().some((effect) => effect.directoryId === directoryId);
+    this.names.commitDirectory(directoryId, startTick);
+    if (pending) this.#commitNamesOf(directoryId, directory.parentId, startTick);
+    this.#collect();
+  }
+
+  /** How many of the bytes written at `position` find room. */
+  roomFor(file: FileInode, position: number, lengthBytes: number): number {
+    const growthBytes = position + lengthBytes - file.live.sizeBytes;
+    if (growthBytes <= 0) return lengthBytes;
+    const free = this.freeBytes();
+    return growthBytes <= free ? lengthBytes : Math.max(0, lengthBytes - (growthBytes - free));
+  }
+
+  freeBytes(): number {
+    if (this.capacityBytes === Infinity) return UNLIMITED_FREE_BYTES;
+    let used = 0;
+    for (const file of this.files.values()) {
+      if (file.linked || file.openCount > 0) used += file.live.sizeBytes;
+    }
+    return Math.max(0, this.capacityBytes - used);
+  }
+
+  /** Calls `visit` for every live path, directories with an undefined file. Parents come first. */
+  walk(visit: (path: string, file: FileInode | undefined) => void): void {
+    const enter = (directoryId: number, prefix: string): void => {
+      for (const [name, inodeId] of this.names.directories.get(directoryId)?.live ?? []) {
+        const path = `${prefix}/${name}`;
+        const file = this.files.get(inodeId);
+        visit(path, file);
+        if (file === undefined) enter(inodeId, path);
+      }
+    };
+    enter(ROOT_ID, '');
+  }
+
+  /** A hash of all live paths and bytes, the same for equal trees however they came about. */
+  liveHash(): number {
+    let hash = 0;
+    this.walk((path, file) => {
+      hash = addHash(hash, hashPair(path, file === undefined ? -1 : file.live.hash()));
+    });
+    return hash;
+  }
+
+  #changeName(
+    place: Place,
+    kind: NameEffect['kind'],
+    inodeId: number,
+    startTick: number,
+    fromName?: string,
+  ): NameEffect {
+    return this.names.change({
+      kind,
+      status: 'pending',
+      startTick,
+      endTick: Infinity,
+      directoryId: place.directory.id,
+      name: place.name,
+      fromName,
+      inodeId,
+    });
+  }
+
+  #commitNamesOf(inodeId: number, directoryId: number, startTick: number): void {
+    if (this.model === 'ordered') this.names.commitAll(startTick);
+    if (this.model === 'linked') this.names.commitLinked(inodeId, directoryId, startTick);
+  }
+
+  /** Forgets files that no live, durable or pending name and no handle leads to. */
+  #collect(): void {
+    const reachable = new Set<number>();
+    for (const { live, durable } of this.names.directories.values()) {
+      for (const id of live.values()) reachable.add(id);
+      for (const id of durable.values()) reachable.add(id);
+    }
+    for (const effect of this.names.effects) reachable.add(effect.inodeId);
+    for (const [id, file] of this.files) {
+      if (!reachable.has(id) && file.openCount === 0) this.files.delete(id);
+    }
+  }
+}
+
+const HASH_RANGE = 2 ** 53;
+
+/** Adds hashes so that their order does not matter, within 53 bits. */
+export function addHash(sum: number, hash: number): number {
+  const room = HASH_RANGE - sum;
+  return hash >= room ? hash - room : sum + hash;
+}
+
+/** Checks a size or position as the system does. Throws `EINVAL`. */
+export function requireOffset(value: number, syscall: string, path: string): void {
+  if (!Number.isSafeInteger(value) || value < 0) throw systemError('EINVAL', syscall, path);
+}
+
+/** The multiples of a page that lie strictly inside (startBytes, endBytes). */
+export function pageEdges(startBytes: number, endBytes: number): number[] {
+  return edges(startBytes, endBytes, PAGE_BYTES);
+}
+
+/** The multiples of `unitBytes` that lie strictly inside (startBytes, endBytes). */
+export function edges(startBytes: number, endBytes: number, unitBytes: number): number[] {
+  const found: number[] = [];
+  const first = (Math.floor(startBytes / unitBytes) + 1) * unitBytes;
+  for (let edge = first; edge < endBytes; edge += unitBytes) found.push(edge);
+  return found;
+}

@@ -1,0 +1,125 @@
+import type { SystemErrorCode } from './system-error.ts';
+
+/** What can be counted and made to fail. `writeSync` is the sync at the end of a write on an `rs+` handle. */
+export type CallKind =
+  | 'open'
+  | 'read'
+  | 'write'
+  | 'writeSync'
+  | 'truncate'
+  | 'dataSync'
+  | 'close'
+  | 'readDirectory'
+  | 'stat'
+  | 'rename'
+  | 'unlink'
+  | 'makeDirectory'
+  | 'syncDirectory'
+  | 'freeBytes'
+  | 'tryLock'
+  | 'takeLease'
+  | 'breakLease';
+
+/** All kinds of calls, for campaigns that make each of them fail. */
+export const CALL_KINDS: readonly CallKind[] = [
+  'open',
+  'read',
+  'write',
+  'writeSync',
+  'truncate',
+  'dataSync',
+  'close',
+  'readDirectory',
+  'stat',
+  'rename',
+  'unlink',
+  'makeDirectory',
+  'syncDirectory',
+  'freeBytes',
+  'tryLock',
+  'takeLease',
+  'breakLease',
+];
+
+export interface FaultRule {
+  readonly call: CallKind;
+  /** Which matching call fails first, counted from 1 since the rule was added. Default 1. */
+  readonly nth?: number;
+  /** Default `EIO`. */
+  readonly error?: SystemErrorCode;
+  /**
+   * `once`: that call alone. `sticky`: that call and all after it. `short`, for writes: that call
+   * writes less than asked for, and the next one fails. Default `once`.
+   */
+  readonly mode?: 'once' | 'sticky' | 'short';
+  /** Only calls on this path. */
+  readonly path?: string | RegExp;
+  /** The call rejects although it did what it was asked. For calls that change names, sizes, or locks. */
+  readonly takesEffect?: boolean;
+  /** Bytes that a failing or short write still applies. Default 0; for a short one, all but one. */
+  readonly appliedBytes?: number;
+  /** A failing sync also takes the bytes away from readers, as btrfs does. */
+  readonly revert?: boolean;
+}
+
+/** The verdict on one call. */
+export interface Fault {
+  readonly error: SystemErrorCode;
+  /** The write succeeds with fewer bytes. */
+  readonly short: boolean;
+  readonly takesEffect: boolean;
+  readonly appliedBytes: number | undefined;
+  readonly revert: boolean;
+}
+
+interface CountedRule {
+  readonly rule: FaultRule;
+  seen: number;
+}
+
+/** Decides which calls fail. Rules count independently; of several that fire, the first added wins. */
+export class FaultPlan {
+  #rules: CountedRule[] = [];
+
+  add(rule: FaultRule): this {
+    this.#rules.push({ rule, seen: 0 });
+    return this;
+  }
+
+  clear(): void {
+    this.#rules = [];
+  }
+
+  /** Counts a call and says whether it fails. */
+  decide(call: CallKind, path: string): Fault | undefined {
+    let verdict: Fault | undefined;
+    for (const counted of this.#rules) {
+      if (counted.rule.call !== call || !matches(counted.rule.path, path)) continue;
+      counted.seen++;
+      verdict ??= judge(counted.rule, counted.seen);
+    }
+    return verdict;
+  }
+}
+
+function matches(wanted: string | RegExp | undefined, path: string): boolean {
+  if (wanted === undefined) return true;
+  return typeof wanted === 'string' ? wanted === path : wanted.test(path);
+}
+
+function judge(rule: FaultRule, seen: number): Fault | undefined {
+  const nth = rule.nth ?? 1;
+  const mode = rule.mode ?? 'once';
+  const short = mode === 'short' && seen === nth;
+  const fails =
+    mode === 'sticky' ? seen >= nth : mode === 'short' ? seen === nth + 1 : seen === nth;
+  if (!short && !fails) return undefined;
+  return {
+    error: rule.error ?? 'EIO',
+    short,
+    takesEffect: rule.takesEffect ?? false,
+    // What a short write applies says nothing about the failure after it.
+    appliedBytes: mode === 'short' && !short ? 0 : rule.appliedBytes,
+    revert: rule.revert ?? false,
+  };
+}

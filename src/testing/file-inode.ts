@@ -1,0 +1,115 @@
+import { Content } from './content.ts';
+import { applyData, endedBefore } from './effect.ts';
+import type { DataEffect, WriteEffect } from './effect.ts';
+
+/** A file without its name: what its readers see, what the disk has promised, and what lies between. */
+export class FileInode {
+  readonly id: number;
+  /** Renames stay within one directory, so this never changes. */
+  readonly directoryId: number;
+  /** What reads return. */
+  readonly live: Content;
+  /** What every crash keeps, beneath `effects`. */
+  durable: Content;
+  /**
+   * In the order of their start. A durable one stays in the list while an earlier one is not durable:
+   * the order in which they apply decides who wins.
+   */
+  effects: DataEffect[] = [];
+  /** Some live name leads here. */
+  linked = true;
+  openCount = 0;
+
+  constructor(id: number, directoryId: number, durable: Content, live: Content = durable.share()) {
+    this.id = id;
+    this.directoryId = directoryId;
+    this.durable = durable;
+    this.live = live;
+  }
+
+  /** The same file with the same effects, for a world of its own. No handles are open in it. */
+  clone(): FileInode {
+    const copy = new FileInode(this.id, this.directoryId, this.durable.share(), this.live.share());
+    copy.effects = this.effects.map((effect) => ({ ...effect }));
+    copy.linked = this.linked;
+    return copy;
+  }
+
+  /** W1: visible at once, pending. */
+  write(bytes: Uint8Array, position: number, startTick: number): WriteEffect {
+    const endBytes = position + bytes.length;
+    const effect: WriteEffect = {
+      kind: 'write',
+      status: 'pending',
+      startTick,
+      endTick: Infinity,
+      startBytes: position,
+      endBytes,
+      bytes: bytes.slice(),
+      changesSize: endBytes > this.live.sizeBytes,
+    };
+    this.effects.push(effect);
+    this.live.write(effect.bytes, position);
+    return effect;
+  }
+
+  /** W2: visible at once, pending. */
+  truncate(sizeBytes: number, startTick: number): DataEffect {
+    const effect: DataEffect = {
+      kind: 'truncate',
+      status: 'pending',
+      startTick,
+      endTick: Infinity,
+      sizeBytes,
+      changesSize: sizeBytes !== this.live.sizeBytes,
+    };
+    this.effects.push(effect);
+    this.live.truncate(sizeBytes);
+    return effect;
+  }
+
+  /** S1: the pending effects that a sync started at `startTick` covers. */
+  coveredBy(startTick: number): DataEffect[] {
+    return this.effects.filter(
+      (effect) => effect.status === 'pending' && endedBefore(effect, startTick),
+    );
+  }
+
+  /** Makes `effects` durable and folds what no longer depends on an earlier one into the base. */
+  makeDurable(effects: readonly DataEffect[]): void {
+    for (const effect of effects) effect.status = 'durable';
+    for (const effect of effects) {
+      if (effect.kind === 'write') this.#dropSuperseded(effect);
+    }
+    let folded = 0;
+    while (this.effects[folded]?.status === 'durable') {
+      applyData(this.effects[folded]!, this.durable);
+      folded++;
+    }
+    if (folded > 0) this.effects.splice(0, folded);
+  }
+
+  /** F1: a failed sync has dropped these pages; with `revert` readers lose them at once, too. */
+  doom(effects: readonly DataEffect[], revert: boolean): void {
+    for (const effect of effects) effect.status = 'doomed';
+    if (!revert) return;
+    this.live.truncate(0);
+    this.live.write(this.durable.bytes, 0);
+    for (const effect of this.effects) {
+      if (effect.status !== 'doomed') applyData(effect, this.live);
+    }
+  }
+
+  /** A durable write covers these wholly: whether they reached the disk no longer shows. */
+  #dropSuperseded(by: WriteEffect): void {
+    const position = this.effects.indexOf(by);
+    this.effects = this.effects.filter(
+      (effect, index) =>
+        index >= position ||
+        effect.kind !== 'write' ||
+        effect.status === 'durable' ||
+        effect.startBytes < by.startBytes ||
+        effect.endBytes > by.endBytes,
+    );
+  }
+}

@@ -1,0 +1,21 @@
+/**
+ * A simulated file system with legal crash states, for testing what a program makes of a crash, a
+ * failing call, or a full disk. See docs/TESTING.md.
+ *
+ * @module
+ */
+export { countCalls, formatTrace } from './call-trace.ts';
+export type { CallRecord } from './call-trace.ts';
+export { CrashFs } from './crash-fs.ts';
+export type { CrashFsOptions, CrashOptions, CrashPoint, RunOptions } from './crash-fs.ts';
+export { CrashState } from './crash-state.ts';
+export type { CrashModel } from './effect.ts';
+export { CrashStates } from './enumeration.ts';
+export type { CrashStateCounts, CrashStatesOptions } from './enumeration.ts';
+export { CALL_KINDS, FaultPlan } from './fault-plan.ts';
+export type { CallKind, Fault, FaultRule } from './fault-plan.ts';
+export type { Tear } from './file-variants.ts';
+export { LeaseTable } from './lease-table.ts';
+export { SeededScheduler } from './scheduler.ts';
+export type { CallScheduler } from './scheduler.ts';
+export type { SystemError, SystemErrorCode } from './system-error.ts';

@@ -1,0 +1,51 @@
+import { Random } from './random.ts';
+
+/** Decides when a call that has begun may end. Calls begin at once, in the order in which they are made. */
+export interface CallScheduler {
+  /** Resolves when the call may end; `label` says which call it is, for traces. */
+  turn(label: string): Promise<void>;
+}
+
+/** Every call ends one microtask after it began. */
+export const IMMEDIATE: CallScheduler = { turn: () => Promise.resolve() };
+
+const DEFAULT_PATIENCE = 50;
+
+/**
+ * Ends one pending call at a time, picked by a seed, so that two activities interleave in many ways,
+ * each of them repeatable. Uses no timer: before it picks, it lets the program go on for `patience`
+ * microtasks, in which other activities may make calls of their own.
+ */
+export class SeededScheduler implements CallScheduler {
+  /** Labels of the calls in the order in which they ended. */
+  readonly ended: string[] = [];
+  readonly #random: Random;
+  readonly #patience: number;
+  readonly #pending: { readonly label: string; readonly release: () => void }[] = [];
+  #releasing = false;
+
+  constructor(seed: number, patience: number = DEFAULT_PATIENCE) {
+    this.#random = new Random(seed);
+    this.#patience = patience;
+  }
+
+  turn(label: string): Promise<void> {
+    return new Promise((release) => {
+      this.#pending.push({ label, release });
+      if (this.#releasing) return;
+      this.#releasing = true;
+      void this.#releaseAll();
+    });
+  }
+
+  async #releaseAll(): Promise<void> {
+    while (this.#pending.length > 0) {
+      for (let hop = 0; hop < this.#patience; hop++) await Promise.resolve();
+      const [next] = this.#pending.splice(this.#random.below(this.#pending.length), 1);
+      if (next === undefined) continue;
+      this.ended.push(next.label);
+      next.release();
+    }
+    this.#releasing = false;
+  }
+}
