@@ -61,6 +61,9 @@ export class ColumnsBuilder {
   #firstDataLength = 0;
   #lengthsDiffer = false;
 
+  /** Records after which a chunk is full: fewer than the target where a range is split evenly. */
+  limitRecords: number = CHUNK_TARGET_RECORDS;
+
   get recordCount(): number {
     return this.#count;
   }
@@ -76,7 +79,7 @@ export class ColumnsBuilder {
 
   /** True when the next record of `dataLength` bytes belongs into the next chunk. */
   isFullFor(dataLength: number): boolean {
-    if (this.#count === CHUNK_TARGET_RECORDS) return true;
+    if (this.#count >= this.limitRecords) return true;
     const rowBytes = this.#dataBytes + dataLength + (this.#count + 1) * ROW_HEADER_BYTES;
     return this.#count > 0 && rowBytes > CHUNK_TARGET_BYTES;
   }

@@ -1,4 +1,5 @@
 import { equalBytes, readSafeU64, viewOf, writeSafeU64 } from '../base/bytes.ts';
+import { MAX_FRAME_PAYLOAD_BYTES } from '../base/limits.ts';
 import type { ChecksumSeed } from './checksum.ts';
 import { FILE_HEADER_BYTES } from './file-header.ts';
 import { FRAME_HEADER_BYTES } from './frame.ts';
@@ -13,6 +14,8 @@ export interface IndexEntry {
   readonly lastKey: bigint;
   /** Checksum in the chunk's frame header. */
   readonly checksum: number;
+  /** Bytes of data in its records. */
+  readonly dataBytes: number;
 }
 
 export interface SnapshotTotals {
@@ -48,6 +51,7 @@ export function encodeIndex(index: SnapshotIndex): Uint8Array {
     view.setBigUint64(offset + 16, entry.firstKey, true);
     view.setBigUint64(offset + 24, entry.lastKey, true);
     view.setUint32(offset + 32, entry.checksum, true);
+    view.setUint32(offset + 36, entry.dataBytes, true);
     offset += ENTRY_BYTES;
   }
   writeSafeU64(view, offset, index.totals.recordCount);
@@ -71,6 +75,7 @@ export function decodeIndex(
   let nextOffset = FILE_HEADER_BYTES;
   let nextKey = 0n;
   let records = 0;
+  let data = 0;
   for (let i = 0; i < chunkCount; i++) {
     const at = i * ENTRY_BYTES;
     const entry: IndexEntry = {
@@ -80,9 +85,13 @@ export function decodeIndex(
       firstKey: view.getBigUint64(at + 16, true),
       lastKey: view.getBigUint64(at + 24, true),
       checksum: view.getUint32(at + 32, true),
+      dataBytes: view.getUint32(at + 36, true),
     };
     if (entry.offset !== nextOffset || entry.lengthBytes < FRAME_HEADER_BYTES) {
       return `chunk ${i} does not lie behind the one before it`;
+    }
+    if (entry.lengthBytes > FRAME_HEADER_BYTES + MAX_FRAME_PAYLOAD_BYTES) {
+      return `chunk ${i} is longer than a frame may be`;
     }
     if (entry.firstKey < nextKey || entry.lastKey < entry.firstKey || entry.recordCount === 0) {
       return `chunk ${i} is not in key order`;
@@ -91,11 +100,12 @@ export function decodeIndex(
     nextOffset += entry.lengthBytes;
     nextKey = entry.lastKey + 1n;
     records += entry.recordCount;
+    data += entry.dataBytes;
   }
   if (nextOffset !== indexOffset) return 'the chunks do not reach up to the index';
   const recordCount = readSafeU64(view, chunkCount * ENTRY_BYTES);
   const dataBytes = readSafeU64(view, chunkCount * ENTRY_BYTES + 8);
-  if (recordCount !== records || dataBytes < 0) return 'the totals do not match the chunks';
+  if (recordCount !== records || dataBytes !== data) return 'the totals do not match the chunks';
   return { entries, totals: { recordCount, dataBytes } };
 }
 

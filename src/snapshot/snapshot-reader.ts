@@ -21,7 +21,7 @@ import {
   type Trailer,
 } from '../format/snapshot-index.ts';
 import type { OpenFile } from '../fs/file-system.ts';
-import { readFully } from '../fs/file-window.ts';
+import { FileWindow, readFully } from '../fs/file-window.ts';
 
 /** Something in a snapshot that is not as it was written. */
 export interface SnapshotDamage {
@@ -116,21 +116,19 @@ export interface RawChunk {
 
 /** Reads chunks by their index entries, one at a time. */
 export class ChunkReader {
-  readonly #file: OpenFile;
+  readonly #window: FileWindow;
   readonly #seed: ChecksumSeed;
-  #buffer: Uint8Array = new Uint8Array(0);
 
-  constructor(file: OpenFile, storeId: Uint8Array, snapshotNumber: number) {
-    this.#file = file;
+  constructor(file: OpenFile, fileBytes: number, storeId: Uint8Array, snapshotNumber: number) {
+    this.#window = new FileWindow(file, fileBytes);
     this.#seed = new ChecksumSeed(storeId, 'snapshot', snapshotNumber);
   }
 
   /** Reads chunk `ordinal` and checks it against its entry. The payload is valid until the next call. */
   async readRaw(entry: IndexEntry, ordinal: number): Promise<RawChunk | SnapshotDamage> {
-    if (this.#buffer.length < entry.lengthBytes) this.#buffer = new Uint8Array(entry.lengthBytes);
-    const bytes = this.#buffer.subarray(0, entry.lengthBytes);
-    const count = await readFully(this.#file, bytes, entry.offset);
-    if (count < bytes.length) return damage(entry.offset, 'the file ends inside a chunk');
+    const bytes = await this.#window.at(entry.offset, entry.lengthBytes);
+    if (bytes.length < entry.lengthBytes)
+      return damage(entry.offset, 'the file ends inside a chunk');
     const frame = decodeFrameHeader(bytes, 0, this.#seed, entry.offset);
     if (frame.kind !== 'frame')
       return damage(entry.offset, 'there is no chunk where the index says');
@@ -165,7 +163,8 @@ export class ChunkReader {
     const isAsIndexed =
       columns.recordCount === entry.recordCount &&
       columns.firstKey === entry.firstKey &&
-      columns.lastKey === entry.lastKey;
+      columns.lastKey === entry.lastKey &&
+      columns.data.length === entry.dataBytes;
     if (!isAsIndexed) return damage(entry.offset, 'the chunk holds other keys than the index says');
     assert(columns.firstKey <= columns.lastKey, 'keys ascend');
     return columns;

@@ -37,6 +37,7 @@ export interface StoredChunk {
   readonly header: FrameHeader;
   readonly firstKey: bigint;
   readonly lastKey: bigint;
+  readonly dataBytes: number;
 }
 
 /** Writes a snapshot's chunks in key order, then its index and trailer. Memory: one chunk and a buffer. */
@@ -82,26 +83,24 @@ export class SnapshotWriter {
         decodedBytes: decoded.length,
         recordCount: columns.recordCount,
       },
-      columns.firstKey,
-      columns.lastKey,
+      { ...columns, dataBytes: columns.data.length },
     );
-    this.#dataBytes += columns.data.length;
   }
 
-  /** Copies a chunk that no log touches. `dataBytes` is not known without decoding: 0 is added. */
+  /** Copies a chunk that no log touches. */
   async copyChunk(chunk: StoredChunk): Promise<void> {
     await this.#makeRoom(FRAME_HEADER_BYTES + chunk.payload.length);
     this.#buffer.set(chunk.payload, this.#used + FRAME_HEADER_BYTES);
     const { codec, payloadBytes, decodedBytes, recordCount } = chunk.header;
     const fields = { codec, payloadBytes, decodedBytes, recordCount };
-    this.#appendChunk(fields, chunk.firstKey, chunk.lastKey);
+    this.#appendChunk(fields, chunk);
   }
 
   #appendChunk(
     fields: Pick<FrameHeader, 'codec' | 'payloadBytes' | 'decodedBytes' | 'recordCount'>,
-    firstKey: bigint,
-    lastKey: bigint,
+    span: Pick<IndexEntry, 'firstKey' | 'lastKey' | 'dataBytes'>,
   ): void {
+    const { firstKey, lastKey, dataBytes } = span;
     const previous = this.#entries.at(-1);
     assert(previous === undefined || previous.lastKey < firstKey, 'chunks ascend');
     const offset = this.lengthBytes;
@@ -118,13 +117,16 @@ export class SnapshotWriter {
     this.#used += lengthBytes;
     this.#recordCount += fields.recordCount;
     const { recordCount } = fields;
+    this.#dataBytes += dataBytes;
+    const checksum = this.#chain;
     this.#entries.push({
       offset,
       lengthBytes,
       recordCount,
       firstKey,
       lastKey,
-      checksum: this.#chain,
+      checksum,
+      dataBytes,
     });
   }
 

@@ -1,0 +1,36 @@
+import { parseFileName } from '../format/file-name.ts';
+import type { FileSystem } from '../fs/file-system.ts';
+
+/** What stands in a store's directory, by kind. Numbers ascend. */
+export interface DirectoryListing {
+  readonly logs: readonly number[];
+  readonly snapshots: readonly number[];
+  /** Numbers of snapshots that were being written. */
+  readonly temporaries: readonly number[];
+  readonly hasMarker: boolean;
+  /** Names that are none of ours: left alone, and reported. */
+  readonly foreign: readonly string[];
+}
+
+export async function listDirectory(fs: FileSystem, directory: string): Promise<DirectoryListing> {
+  const logs: number[] = [];
+  const snapshots: number[] = [];
+  const temporaries: number[] = [];
+  const foreign: string[] = [];
+  let hasMarker = false;
+  for (const entry of await fs.readDirectory(directory)) {
+    const name = parseFileName(entry.name);
+    const isExpectedKind =
+      name.kind === 'lease' || name.kind === 'quarantine'
+        ? entry.kind === 'directory'
+        : entry.kind !== 'directory';
+    if (name.kind === 'foreign' || !isExpectedKind) foreign.push(entry.name);
+    else if (name.kind === 'log') logs.push(name.number);
+    else if (name.kind === 'snapshot') snapshots.push(name.number);
+    else if (name.kind === 'temporary') temporaries.push(name.number);
+    else if (name.kind === 'marker') hasMarker = true;
+  }
+  for (const numbers of [logs, snapshots, temporaries]) numbers.sort((a, b) => a - b);
+  foreign.sort();
+  return { logs, snapshots, temporaries, hasMarker, foreign };
+}

@@ -1,0 +1,64 @@
+import type { Columns } from '../format/columns.ts';
+import { decodeAncestorFrame } from '../format/ancestor.ts';
+import type { FileSystem } from '../fs/file-system.ts';
+import { readFully } from '../fs/file-window.ts';
+import { rowsOf } from '../log/ancestor-scan.ts';
+import { Folder } from './fold.ts';
+import type { JobContext, JobDamage } from './job-context.ts';
+import type { LoadChunksResult, LoadedChunk } from './load-chunks.ts';
+import { LogRows } from './log-rows.ts';
+import { RunCursor } from './run-cursor.ts';
+
+/** Reads an ancestor's snapshot, which is one frame, and folds the updates of newer logs into it. */
+export interface LoadAncestorJob {
+  readonly kind: 'load-ancestor';
+  readonly path: string;
+  readonly updates: readonly Columns[];
+}
+
+export async function loadAncestor(
+  fs: FileSystem,
+  job: LoadAncestorJob,
+  context: Omit<JobContext, 'send'>,
+): Promise<LoadChunksResult> {
+  const records = await readAncestorSnapshot(fs, job.path, context.signal);
+  if (!Array.isArray(records)) return records;
+  const chunks: LoadedChunk[] = [];
+  const folder = new Folder((columns) => chunks.push({ origin: 0, columns }));
+  folder.apply(new RunCursor(records), new RunCursor(job.updates), undefined);
+  folder.flush();
+  return { kind: 'chunks', chunks };
+}
+
+/** The records of an ancestor's snapshot in ascending key order. */
+export async function readAncestorSnapshot(
+  fs: FileSystem,
+  path: string,
+  signal: AbortSignal,
+): Promise<Columns[] | JobDamage> {
+  const file = await fs.open(path, 'r');
+  try {
+    const { sizeBytes } = await file.stat();
+    const bytes = new Uint8Array(sizeBytes);
+    const count = await readFully(file, bytes, 0);
+    signal.throwIfAborted();
+    const frame = decodeAncestorFrame(bytes.subarray(0, count), 0);
+    if (frame.kind !== 'frame') {
+      const reason = frame.kind === 'end' ? 'the snapshot is empty' : frame.reason;
+      return { kind: 'corrupt', path, offset: 0, reason };
+    }
+    if (frame.lengthBytes !== count) {
+      const reason = 'there are bytes behind the snapshot';
+      return { kind: 'corrupt', path, offset: frame.lengthBytes, reason };
+    }
+    const collected = new LogRows();
+    for (const rows of rowsOf(frame.payload)) {
+      signal.throwIfAborted();
+      if (typeof rows === 'string') return { kind: 'corrupt', path, offset: 0, reason: rows };
+      collected.add(rows);
+    }
+    return collected.finish();
+  } finally {
+    await file.close();
+  }
+}

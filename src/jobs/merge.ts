@@ -1,0 +1,335 @@
+import { assert } from '../base/assert.ts';
+import { equalBytes } from '../base/bytes.ts';
+import { systemCode } from '../base/errors.ts';
+import { CHUNK_TARGET_RECORDS } from '../base/limits.ts';
+import type { Columns } from '../format/columns.ts';
+import type { Predecessor } from '../format/file-header.ts';
+import type { IndexEntry } from '../format/snapshot-index.ts';
+import type { FileSystem, OpenFile } from '../fs/file-system.ts';
+import { scanLog } from '../log/log-scan.ts';
+import { ChunkReader, readSnapshot, type RawChunk } from '../snapshot/snapshot-reader.ts';
+import { SnapshotWriter, type WrittenSnapshot } from '../snapshot/snapshot-writer.ts';
+import { foldChunk, Folder, foldRuns } from './fold.ts';
+import type { JobContext, JobDamage } from './job-context.ts';
+import { readAncestorSnapshot } from './load-ancestor.ts';
+import { LogRows } from './log-rows.ts';
+import { RunCursor } from './run-cursor.ts';
+
+/** A closed log that goes into the next snapshot. What it must hold is known: the store wrote or read it. */
+export interface MergeLog {
+  readonly path: string;
+  readonly number: number;
+  readonly lengthBytes: number;
+  readonly lastSequence: bigint;
+}
+
+export interface MergeJob {
+  readonly kind: 'merge';
+  readonly snapshot:
+    | { readonly path: string; readonly number: number; readonly format: 'lodestore' | 'ancestor' }
+    | undefined;
+  /** Ascending. */
+  readonly logs: readonly MergeLog[];
+  readonly storeId: Uint8Array;
+  readonly epoch: number;
+  /** The last log of `logs`, as the next log refers to it. */
+  readonly last: Predecessor;
+  /** Number of the new snapshot, and where it is written. */
+  readonly number: number;
+  readonly temporaryPath: string;
+  /** Hand over copied chunks too, decoded: the caller's chunks are not those of the old snapshot. */
+  readonly sendAll: boolean;
+}
+
+/** Chunks [from, to) of the old snapshot have been replaced by these. */
+export interface MergedChunks {
+  readonly from: number;
+  readonly to: number;
+  readonly columns: readonly Columns[];
+}
+
+export type MergeResult =
+  | {
+      readonly kind: 'merged';
+      readonly written: WrittenSnapshot;
+      readonly copiedChunks: number;
+      readonly encodedChunks: number;
+    }
+  | JobDamage;
+
+/** A chunk with fewer records is merged with the one behind it, once it has to be written anyway. */
+const SMALL_CHUNK_RECORDS: number = CHUNK_TARGET_RECORDS / 4;
+
+/**
+ * Writes the next snapshot to its temporary name, syncs it, and reads it back. Old files and the final
+ * name are not touched. On any failure the temporary file is removed.
+ */
+export async function merge(
+  fs: FileSystem,
+  job: MergeJob,
+  context: JobContext<MergedChunks>,
+): Promise<MergeResult> {
+  const run = await loadLogs(fs, job.logs, job.storeId, context);
+  if (!Array.isArray(run)) return run;
+  try {
+    const result = await writeSnapshot(fs, job, run, context);
+    if (result.kind === 'corrupt') await removeIfThere(fs, job.temporaryPath);
+    return result;
+  } catch (error) {
+    await removeIfThere(fs, job.temporaryPath).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function removeIfThere(fs: FileSystem, path: string): Promise<void> {
+  try {
+    await fs.unlink(path);
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+  }
+}
+
+/** Reads the logs from disk and folds them. What differs from what was acknowledged is damage. */
+async function loadLogs(
+  fs: FileSystem,
+  logs: readonly MergeLog[],
+  storeId: Uint8Array,
+  context: JobContext<MergedChunks>,
+): Promise<Columns[] | JobDamage> {
+  const runs: Columns[][] = [];
+  let bytesBefore = 0;
+  for (const log of logs) {
+    const rows = new LogRows();
+    const scan = await scanLog(fs, log.path, {
+      number: log.number,
+      storeId,
+      onGroup: (group) => rows.add(group.rows),
+      onProgress: (bytes) => context.onProgress(bytesBefore + bytes),
+      signal: context.signal,
+    });
+    const isWhole = scan.ending.kind === 'sealed' || scan.ending.kind === 'end';
+    const isAsAcknowledged =
+      isWhole && scan.validBytes === log.lengthBytes && scan.lastSequence === log.lastSequence;
+    if (!isAsAcknowledged) {
+      const { ending } = scan;
+      const reason = 'reason' in ending ? ending.reason : 'the log is not as it was acknowledged';
+      const offset = 'offset' in ending ? ending.offset : scan.validBytes;
+      return { kind: 'corrupt', path: log.path, offset, reason };
+    }
+    runs.push(rows.finish());
+    bytesBefore += log.lengthBytes;
+  }
+  return foldRuns(runs);
+}
+
+interface Source {
+  readonly entries: readonly IndexEntry[];
+  readonly reader: ChunkReader | undefined;
+  /** Records of an ancestor's snapshot: it is not read by chunks. */
+  readonly records: readonly Columns[];
+}
+
+async function openSource(
+  file: OpenFile | undefined,
+  fs: FileSystem,
+  job: MergeJob,
+  signal: AbortSignal,
+): Promise<Source | JobDamage> {
+  if (job.snapshot === undefined) return { entries: [], reader: undefined, records: [] };
+  const { path, number, format } = job.snapshot;
+  if (format === 'ancestor') {
+    const records = await readAncestorSnapshot(fs, path, signal);
+    return Array.isArray(records) ? { entries: [], reader: undefined, records } : records;
+  }
+  assert(file !== undefined, 'a snapshot of ours is read through its open file');
+  const result = await readSnapshot(file, number);
+  if (result.kind !== 'snapshot') {
+    const reason =
+      result.kind === 'corrupt' ? result.reason : 'the snapshot has become another file';
+    return { kind: 'corrupt', path, offset: result.kind === 'corrupt' ? result.offset : 0, reason };
+  }
+  if (!equalBytes(result.header.storeId, job.storeId)) {
+    return { kind: 'corrupt', path, offset: 0, reason: 'the snapshot belongs to another store' };
+  }
+  const reader = new ChunkReader(file, result.fileBytes, job.storeId, number);
+  return { entries: result.index.entries, reader, records: [] };
+}
+
+async function writeSnapshot(
+  fs: FileSystem,
+  job: MergeJob,
+  run: readonly Columns[],
+  context: JobContext<MergedChunks>,
+): Promise<MergeResult> {
+  const isOurs = job.snapshot?.format === 'lodestore';
+  const sourceFile = isOurs ? await fs.open(job.snapshot.path, 'r') : undefined;
+  try {
+    const source = await openSource(sourceFile, fs, job, context.signal);
+    if ('kind' in source) return source;
+    await removeIfThere(fs, job.temporaryPath);
+    const target = await fs.open(job.temporaryPath, 'wx');
+    try {
+      const writer = new SnapshotWriter(target, {
+        kind: 'snapshot',
+        storeId: job.storeId,
+        number: job.number,
+        epoch: job.epoch,
+        predecessor: job.last,
+      });
+      const merger = new ChunkMerger(job, source, run, writer, context);
+      const damage = await merger.run();
+      if (damage !== undefined) return damage;
+      const written = await writer.finish();
+      const { copiedChunks, encodedChunks } = merger;
+      return (
+        (await verifyWritten(target, job, written, context.signal)) ?? {
+          kind: 'merged',
+          written,
+          copiedChunks,
+          encodedChunks,
+        }
+      );
+    } finally {
+      await target.close();
+    }
+  } finally {
+    await sourceFile?.close();
+  }
+}
+
+/** Reads back what was written: every checksum, the counts and the totals. */
+async function verifyWritten(
+  file: OpenFile,
+  job: MergeJob,
+  written: WrittenSnapshot,
+  signal: AbortSignal,
+): Promise<JobDamage | undefined> {
+  const path = job.temporaryPath;
+  const result = await readSnapshot(file, job.number);
+  if (result.kind !== 'snapshot') {
+    const reason = result.kind === 'corrupt' ? result.reason : 'the new snapshot is not one';
+    return { kind: 'corrupt', path, offset: 0, reason };
+  }
+  const { entries, totals } = result.index;
+  const isAsWritten =
+    result.fileBytes === written.fileBytes &&
+    entries.length === written.entries.length &&
+    totals.recordCount === written.totals.recordCount;
+  if (!isAsWritten) {
+    return {
+      kind: 'corrupt',
+      path,
+      offset: 0,
+      reason: 'the new snapshot is not as it was written',
+    };
+  }
+  const reader = new ChunkReader(file, result.fileBytes, job.storeId, job.number);
+  for (let i = 0; i < entries.length; i++) {
+    signal.throwIfAborted();
+    const chunk = await reader.readRaw(entries[i]!, i);
+    if (chunk.kind === 'corrupt') return { ...chunk, path };
+  }
+  return undefined;
+}
+
+/** Walks the old chunks: copies those that no update touches, folds the others. */
+class ChunkMerger {
+  readonly #job: MergeJob;
+  readonly #source: Source;
+  readonly #updates: RunCursor;
+  readonly #writer: SnapshotWriter;
+  readonly #context: JobContext<MergedChunks>;
+  readonly #folder: Folder;
+  #folded: Columns[] = [];
+  /** First old chunk of the group being folded; -1 between groups. */
+  #groupFrom = -1;
+  copiedChunks = 0;
+  encodedChunks = 0;
+
+  constructor(
+    job: MergeJob,
+    source: Source,
+    run: readonly Columns[],
+    writer: SnapshotWriter,
+    context: JobContext<MergedChunks>,
+  ) {
+    this.#job = job;
+    this.#source = source;
+    this.#updates = new RunCursor(run);
+    this.#writer = writer;
+    this.#context = context;
+    this.#folder = new Folder((columns) => this.#folded.push(columns));
+  }
+
+  async run(): Promise<JobDamage | undefined> {
+    const { entries, records } = this.#source;
+    for (let i = 0; i < entries.length; i++) {
+      this.#context.signal.throwIfAborted();
+      const damage = await this.#step(i, entries[i]!, entries[i + 1]?.firstKey);
+      if (damage !== undefined) return damage;
+    }
+    if (entries.length === 0) {
+      this.#groupFrom = 0;
+      foldChunk(records, this.#updates, undefined, this.#folder);
+      await this.#endGroup(1);
+    }
+    assert(this.#updates.done && this.#folder.pendingRecords === 0, 'every update is written');
+    return undefined;
+  }
+
+  async #step(
+    ordinal: number,
+    entry: IndexEntry,
+    bound: bigint | undefined,
+  ): Promise<JobDamage | undefined> {
+    const updateCount = this.#updates.countBelow(bound);
+    const reader = this.#source.reader!;
+    const raw = await reader.readRaw(entry, ordinal);
+    if (raw.kind === 'corrupt') return { ...raw, path: this.#job.snapshot!.path };
+    if (updateCount === 0 && this.#folder.pendingRecords === 0) {
+      if (this.#groupFrom >= 0) await this.#endGroup(ordinal);
+      return this.#copy(ordinal, entry, raw);
+    }
+    const columns = reader.decode(raw, entry);
+    if ('kind' in columns) return { ...columns, path: this.#job.snapshot!.path };
+    if (this.#groupFrom < 0) this.#groupFrom = ordinal;
+    this.#splitEvenly(columns.recordCount + updateCount, bound === undefined);
+    foldChunk([columns], this.#updates, bound, this.#folder);
+    const isSmall = this.#folded.length === 0 && this.#folder.pendingRecords < SMALL_CHUNK_RECORDS;
+    if (!isSmall || bound === undefined) await this.#endGroup(ordinal + 1);
+    return undefined;
+  }
+
+  /** A chunk that grew in the middle becomes chunks of one size; at the end they are filled up. */
+  #splitEvenly(addedRecords: number, isLast: boolean): void {
+    const total = this.#folder.pendingRecords + addedRecords;
+    const chunkCount = Math.max(1, Math.ceil(total / CHUNK_TARGET_RECORDS));
+    this.#folder.limitRecords = isLast ? CHUNK_TARGET_RECORDS : Math.ceil(total / chunkCount);
+  }
+
+  async #copy(ordinal: number, entry: IndexEntry, raw: RawChunk): Promise<JobDamage | undefined> {
+    if (this.#job.sendAll) {
+      const columns = this.#source.reader!.decode(raw, entry);
+      if ('kind' in columns) return { ...columns, path: this.#job.snapshot!.path };
+      this.#send(ordinal, ordinal + 1, [columns]);
+    }
+    await this.#writer.copyChunk({ ...entry, payload: raw.payload, header: raw.header });
+    this.copiedChunks++;
+    return undefined;
+  }
+
+  async #endGroup(to: number): Promise<void> {
+    this.#folder.flush();
+    const columns = this.#folded;
+    this.#folded = [];
+    for (const chunk of columns) await this.#writer.writeChunk(chunk);
+    this.encodedChunks += columns.length;
+    this.#send(this.#groupFrom, to, columns);
+    this.#groupFrom = -1;
+  }
+
+  #send(from: number, to: number, columns: readonly Columns[]): void {
+    const transfer = columns.map((chunk) => chunk.data.buffer as ArrayBuffer);
+    this.#context.send({ from, to, columns }, transfer);
+  }
+}

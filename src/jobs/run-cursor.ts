@@ -1,0 +1,139 @@
+import type { Columns } from '../format/columns.ts';
+
+const scratch64 = new BigUint64Array(1);
+const scratch32 = new Uint32Array(scratch64.buffer);
+
+/** Walks over records in ascending key order, across columns. A value of 0 is a delete. */
+export class RunCursor {
+  readonly #chunks: readonly Columns[];
+  #chunk = -1;
+  #index = 0;
+  #count = 0;
+  #columns: Columns | undefined;
+  #firstLow = 0;
+  #firstHigh = 0;
+  #baseLow = 0;
+  #baseHigh = 0;
+  done = false;
+  keyLow = 0;
+  keyHigh = 0;
+
+  constructor(chunks: readonly Columns[]) {
+    this.#chunks = chunks;
+    this.#enterChunk();
+  }
+
+  next(): void {
+    this.#index++;
+    if (this.#index === this.#count) this.#enterChunk();
+    else this.#load();
+  }
+
+  #enterChunk(): void {
+    this.#chunk++;
+    this.#index = 0;
+    this.#columns = this.#chunks[this.#chunk];
+    if (this.#columns === undefined) {
+      this.done = true;
+      return;
+    }
+    this.#count = this.#columns.recordCount;
+    scratch64[0] = this.#columns.firstKey;
+    this.#firstLow = scratch32[0]!;
+    this.#firstHigh = scratch32[1]!;
+    scratch64[0] = this.#columns.valueBase;
+    this.#baseLow = scratch32[0]!;
+    this.#baseHigh = scratch32[1]!;
+    this.#load();
+  }
+
+  #load(): void {
+    const { keyLow, keyHigh } = this.#columns!;
+    const low = this.#firstLow + keyLow[this.#index]!;
+    const high = this.#firstHigh + (keyHigh === null ? 0 : keyHigh[this.#index]!);
+    this.keyLow = low >>> 0;
+    this.keyHigh = (high + (low > 0xffff_ffff ? 1 : 0)) >>> 0;
+  }
+
+  get valueLow(): number {
+    return (this.#baseLow + this.#columns!.valueLow[this.#index]!) >>> 0;
+  }
+
+  get valueHigh(): number {
+    const { valueLow, valueHigh } = this.#columns!;
+    const carry = this.#baseLow + valueLow[this.#index]! > 0xffff_ffff ? 1 : 0;
+    const high = valueHigh === null ? 0 : valueHigh[this.#index]!;
+    return (this.#baseHigh + high + carry) >>> 0;
+  }
+
+  get isDelete(): boolean {
+    return this.valueLow === 0 && this.valueHigh === 0;
+  }
+
+  /** The bytes in which the record's data lies. */
+  get data(): Uint8Array {
+    return this.#columns!.data;
+  }
+
+  get dataFrom(): number {
+    const { dataEnd, dataLength } = this.#columns!;
+    if (dataEnd === null) return this.#index * dataLength;
+    return this.#index === 0 ? 0 : dataEnd[this.#index - 1]!;
+  }
+
+  get dataLength(): number {
+    const { dataEnd, dataLength } = this.#columns!;
+    return dataEnd === null ? dataLength : dataEnd[this.#index]! - this.dataFrom;
+  }
+
+  /** True while a record is left whose key is below `bound`; undefined is above every key. */
+  isBelow(bound: KeyBound | undefined): boolean {
+    if (this.done) return false;
+    if (bound === undefined) return true;
+    return this.keyHigh < bound.high || (this.keyHigh === bound.high && this.keyLow < bound.low);
+  }
+
+  /** An upper bound on the records left below `bound`: whole columns are counted as they are. */
+  countBelow(bound: bigint | undefined): number {
+    if (this.done) return 0;
+    let count = -this.#index;
+    for (let i = this.#chunk; i < this.#chunks.length; i++) {
+      const columns = this.#chunks[i]!;
+      if (bound !== undefined && columns.firstKey >= bound) break;
+      count +=
+        bound === undefined || columns.lastKey < bound
+          ? columns.recordCount
+          : lowerBound(columns, bound);
+    }
+    return count;
+  }
+}
+
+/** Halves of a key that is itself excluded. */
+export interface KeyBound {
+  readonly low: number;
+  readonly high: number;
+}
+
+export function keyBound(key: bigint): KeyBound {
+  scratch64[0] = key;
+  return { low: scratch32[0]!, high: scratch32[1]! };
+}
+
+/** Index of the first record whose key is at or above `key`. */
+export function lowerBound(columns: Columns, key: bigint): number {
+  if (key <= columns.firstKey) return 0;
+  const offset = key - columns.firstKey;
+  const high = Number(offset >> 32n);
+  const low = Number(offset & 0xffff_ffffn);
+  let from = 0;
+  let to = columns.recordCount;
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    const middleHigh = columns.keyHigh === null ? 0 : columns.keyHigh[middle]!;
+    const isBelow = middleHigh < high || (middleHigh === high && columns.keyLow[middle]! < low);
+    if (isBelow) from = middle + 1;
+    else to = middle;
+  }
+  return from;
+}

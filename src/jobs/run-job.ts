@@ -1,0 +1,43 @@
+import type { FileSystem } from '../fs/file-system.ts';
+import type { JobContext } from './job-context.ts';
+import { loadAncestor, type LoadAncestorJob } from './load-ancestor.ts';
+import { loadChunks, type LoadChunksJob, type LoadChunksResult } from './load-chunks.ts';
+import { loadLog, type LoadLogJob, type LoadLogResult } from './load-log.ts';
+import { merge, type MergedChunks, type MergeJob, type MergeResult } from './merge.ts';
+
+export type Job = LoadLogJob | LoadChunksJob | LoadAncestorJob | MergeJob;
+
+/** What each kind of job resolves to, and what it hands over while it runs. */
+export interface JobTypes {
+  'load-log': { readonly job: LoadLogJob; readonly result: LoadLogResult };
+  'load-chunks': { readonly job: LoadChunksJob; readonly result: LoadChunksResult };
+  'load-ancestor': { readonly job: LoadAncestorJob; readonly result: LoadChunksResult };
+  merge: { readonly job: MergeJob; readonly result: MergeResult };
+}
+
+export type JobResult<J extends Job> = JobTypes[J['kind']]['result'];
+
+/** Runs any job to its end, on whichever thread this is. */
+export async function runJob(
+  fs: FileSystem,
+  job: Job,
+  context: JobContext<MergedChunks>,
+): Promise<JobTypes[Job['kind']]['result']> {
+  switch (job.kind) {
+    case 'load-log':
+      return loadLog(fs, job, context);
+    case 'load-chunks':
+      return loadChunks(fs, job, context);
+    case 'load-ancestor':
+      return loadAncestor(fs, job, context);
+    case 'merge':
+      return merge(fs, job, context);
+  }
+}
+
+/** Buffers of a result that can be handed over instead of copied. */
+export function transferList(result: JobTypes[Job['kind']]['result']): ArrayBuffer[] {
+  if ('run' in result) return result.run.map((columns) => columns.data.buffer as ArrayBuffer);
+  if (result.kind !== 'chunks') return [];
+  return result.chunks.map((chunk) => chunk.columns.data.buffer as ArrayBuffer);
+}

@@ -1,0 +1,49 @@
+import type { FileSystem } from '../fs/file-system.ts';
+import type { MergedChunks } from '../jobs/merge.ts';
+import { runJob, type Job, type JobResult } from '../jobs/run-job.ts';
+
+export interface RunOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Bytes of the job's input read so far. */
+  readonly onProgress?: (bytesRead: number) => void;
+  /** Parts of a merge's result, in order, before it resolves. */
+  readonly onMessage?: (message: MergedChunks) => void;
+}
+
+/** Where jobs run: on threads, or inline on the same file system. Both run the same functions. */
+export interface JobRunner {
+  /** How many jobs can run at the same time. */
+  readonly parallelism: number;
+  /**
+   * Rejects with the job's system error, or with the signal's reason once the job has stopped. Buffers
+   * in `job` are not transferred.
+   */
+  run<J extends Job>(job: J, options?: RunOptions): Promise<JobResult<J>>;
+  /** Waits for running jobs to stop and ends the threads. */
+  close(): Promise<void>;
+}
+
+const NEVER_ABORTED: AbortSignal = new AbortController().signal;
+
+/** Runs jobs where they are called: for small stores, where a thread costs more than the work. */
+export class InlineRunner implements JobRunner {
+  readonly parallelism = 1;
+  readonly #fs: FileSystem;
+
+  constructor(fs: FileSystem) {
+    this.#fs = fs;
+  }
+
+  async run<J extends Job>(job: J, options: RunOptions = {}): Promise<JobResult<J>> {
+    const result = await runJob(this.#fs, job, {
+      signal: options.signal ?? NEVER_ABORTED,
+      onProgress: options.onProgress ?? (() => undefined),
+      send: (message) => options.onMessage?.(message),
+    });
+    return result as JobResult<J>;
+  }
+
+  async close(): Promise<void> {
+    // Nothing runs beyond its call.
+  }
+}

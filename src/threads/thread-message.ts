@@ -1,0 +1,39 @@
+import type { MergedChunks } from '../jobs/merge.ts';
+import type { Job, JobTypes } from '../jobs/run-job.ts';
+
+export type ToThread = { readonly kind: 'run'; readonly job: Job } | { readonly kind: 'abort' };
+
+export type FromThread =
+  | { readonly kind: 'progress'; readonly bytesRead: number }
+  | { readonly kind: 'message'; readonly message: MergedChunks }
+  | { readonly kind: 'result'; readonly result: JobTypes[Job['kind']]['result'] }
+  | { readonly kind: 'failed'; readonly error: PlainError };
+
+/** What is left of an error across threads: its class is lost, its fields are not. */
+export interface PlainError {
+  readonly name: string;
+  readonly message: string;
+  readonly stack: string | undefined;
+  readonly code: string | undefined;
+  readonly syscall: string | undefined;
+  readonly path: string | undefined;
+  readonly errno: number | undefined;
+}
+
+export function toPlainError(error: unknown): PlainError {
+  const source = error instanceof Error ? error : new Error(String(error));
+  const { code, syscall, path, errno } = source as NodeJS.ErrnoException;
+  const { name, message, stack } = source;
+  return { name, message, stack, code, syscall, path, errno };
+}
+
+export function fromPlainError(plain: PlainError): Error {
+  const { name, stack, message, ...fields } = plain;
+  const error = new Error(message);
+  Object.defineProperty(error, 'name', { value: name, configurable: true });
+  if (stack !== undefined) error.stack = stack;
+  for (const [field, value] of Object.entries(fields)) {
+    if (value !== undefined) Object.assign(error, { [field]: value });
+  }
+  return error;
+}
