@@ -1,0 +1,20 @@
+import { close, fsync, open } from 'node:fs';
+
+/** Opens a raw descriptor; a file that is made gets mode 0666 less the umask. */
+export function openDescriptor(path: string, flags: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    open(path, flags, 0o666, (error, descriptor) => (error ? reject(error) : resolve(descriptor)));
+  });
+}
+
+export function syncDescriptor(descriptor: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fsync(descriptor, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+export function closeDescriptor(descriptor: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    close(descriptor, (error) => (error ? reject(error) : resolve()));
+  });
+}

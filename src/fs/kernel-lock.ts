@@ -1,0 +1,69 @@
+import { constants } from 'node:fs';
+import { closeDescriptor, openDescriptor } from './descriptor.ts';
+import type { FileLock } from './file-system.ts';
+import { NodeOpenFile } from './node-open-file.ts';
+
+/**
+ * The byte that is locked lies beyond any record, so that the record can be read where locks are
+ * mandatory, as on Windows. A lock needs no byte to exist there.
+ */
+const LOCK_OFFSET = 0x4000_0000;
+const LOCK_LENGTH_BYTES = 1;
+
+/** Locks a byte range of an open descriptor; false when another open file description has it locked. */
+export type LockDescriptor = (descriptor: number, offset: number, lengthBytes: number) => boolean;
+
+/**
+ * Takes an open-file-description lock on the file at `path`, which is made if it is not there and
+ * is never removed: a new file under the same name would carry a lock of its own.
+ *
+ * Resolves `undefined` while somebody else holds the lock. Rejects with the system's error, among
+ * them `ENOLCK` and `ENOTSUP` of a file system without locks: going on without one would let two
+ * writers in.
+ */
+export async function tryKernelLock(
+  path: string,
+  lockDescriptor?: LockDescriptor,
+): Promise<FileLock | undefined> {
+  const lock = lockDescriptor ?? (await nativeLock());
+  const descriptor = await openDescriptor(path, constants.O_RDWR | constants.O_CREAT);
+  try {
+    if (lock(descriptor, LOCK_OFFSET, LOCK_LENGTH_BYTES)) return new KernelLock(descriptor);
+  } catch (error) {
+    await closeDescriptor(descriptor);
+    throw error;
+  }
+  await closeDescriptor(descriptor);
+  return undefined;
+}
+
+/** Loaded at the first lock: threads and readers that take none do not pay for the native part. */
+async function nativeLock(): Promise<LockDescriptor> {
+  const { tryLock } = await import('fs-native-extensions');
+  return tryLock;
+}
+
+/** The descriptor is the lock: closing it, or the death of the process, sets it free. */
+class KernelLock implements FileLock {
+  readonly #file: NodeOpenFile;
+  #released: Promise<void> | undefined = undefined;
+
+  constructor(descriptor: number) {
+    this.#file = new NodeOpenFile(descriptor, 'none');
+  }
+
+  async writeRecord(record: Uint8Array): Promise<void> {
+    // Written before it is cut, so that no reader finds the file empty.
+    let position = 0;
+    while (position < record.byteLength) {
+      position += await this.#file.write(record.subarray(position), position);
+    }
+    await this.#file.truncate(record.byteLength);
+    await this.#file.dataSync();
+  }
+
+  release(): Promise<void> {
+    this.#released ??= this.#file.close();
+    return this.#released;
+  }
+}

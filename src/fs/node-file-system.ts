@@ -1,0 +1,93 @@
+import { constants } from 'node:fs';
+import { mkdir, readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
+import { closeDescriptor, openDescriptor, syncDescriptor } from './descriptor.ts';
+import type {
+  DirectoryEntry,
+  FileLock,
+  FileStat,
+  FileSystem,
+  Lease,
+  LeaseOptions,
+  OpenFile,
+  OpenMode,
+} from './file-system.ts';
+import { tryKernelLock } from './kernel-lock.ts';
+import { breakLease, takeLease } from './lease.ts';
+import { kindOf, NodeOpenFile, toFileStat } from './node-open-file.ts';
+import type { WriteSync } from './node-open-file.ts';
+
+const { O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = constants;
+
+/**
+ * Windows has no O_DSYNC, and that of macOS leaves the bytes in the drive's cache; `fdatasync`, as
+ * libuv does it there, flushes the cache too.
+ */
+const DURABLE_WRITES: WriteSync =
+  constants.O_DSYNC === undefined || process.platform === 'darwin' ? 'by-us' : 'by-system';
+
+const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
+  r: O_RDONLY,
+  'r+': O_RDWR,
+  'rs+': DURABLE_WRITES === 'by-system' ? O_RDWR | constants.O_DSYNC : O_RDWR,
+  wx: O_RDWR | O_CREAT | O_EXCL,
+};
+
+/** The machine's own file system. Files are made with mode 0666, directories with 0777, less the umask. */
+export class NodeFileSystem implements FileSystem {
+  async open(path: string, mode: OpenMode): Promise<OpenFile> {
+    const descriptor = await openDescriptor(path, OPEN_FLAGS[mode]);
+    return new NodeOpenFile(descriptor, mode === 'rs+' ? DURABLE_WRITES : 'none');
+  }
+
+  async readDirectory(path: string): Promise<DirectoryEntry[]> {
+    const entries = await readdir(path, { withFileTypes: true });
+    return entries.map((entry) => ({ name: entry.name, kind: kindOf(entry) }));
+  }
+
+  async stat(path: string): Promise<FileStat> {
+    return toFileStat(await stat(path));
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return rename(from, to);
+  }
+
+  unlink(path: string): Promise<void> {
+    return unlink(path);
+  }
+
+  makeDirectory(path: string): Promise<void> {
+    return mkdir(path);
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    // Windows opens no directories; its file systems journal their names.
+    if (process.platform === 'win32') return;
+    const descriptor = await openDescriptor(path, O_RDONLY);
+    try {
+      await syncDescriptor(descriptor);
+    } finally {
+      await closeDescriptor(descriptor);
+    }
+  }
+
+  async freeBytes(path: string): Promise<number> {
+    const stats = await statfs(path);
+    return stats.bavail * stats.bsize;
+  }
+
+  tryLock(path: string): Promise<FileLock | undefined> {
+    return tryKernelLock(path);
+  }
+
+  takeLease(path: string, options: LeaseOptions): Promise<Lease> {
+    return takeLease(path, options);
+  }
+
+  breakLease(path: string): Promise<void> {
+    return breakLease(path);
+  }
+}
+
+/** Stateless, so one serves all. */
+export const nodeFileSystem: NodeFileSystem = new NodeFileSystem();

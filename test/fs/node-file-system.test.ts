@@ -1,0 +1,166 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { InvariantError } from '../../src/base/assert.ts';
+import { systemCode } from '../../src/base/errors.ts';
+import { nodeFileSystem as fs } from '../../src/fs/node-file-system.ts';
+import { NodeOpenFile } from '../../src/fs/node-open-file.ts';
+import { openDescriptor } from '../../src/fs/descriptor.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+async function codeOf(promise: Promise<unknown>): Promise<string | undefined> {
+  return promise.then(
+    () => 'resolved',
+    (error: unknown) => systemCode(error),
+  );
+}
+
+/** The open flags of a descriptor that is open on `path`, as the kernel shows them. */
+function kernelFlags(path: string): number {
+  const script = `for fd in /proc/${process.pid}/fd/*; do
+    [ "$(readlink $fd)" = "${path}" ] && grep flags: /proc/${process.pid}/fdinfo/$(basename $fd); done; true`;
+  const line = execFileSync('sh', ['-c', script], { encoding: 'utf8' });
+  return Number.parseInt(/flags:\s*(\d+)/.exec(line)?.[1] ?? '', 8);
+}
+
+describe('open', () => {
+  test('wx makes a file, and rejects EEXIST where there is one', async () => {
+    const path = join(await temporaryDirectory(), 'file');
+    const file = await fs.open(path, 'wx');
+    expect(await file.write(bytes('abc'), 0)).toBe(3);
+    await file.close();
+    expect(await codeOf(fs.open(path, 'wx'))).toBe('EEXIST');
+    expect(readFileSync(path, 'utf8')).toBe('abc');
+    expect(statSync(path).mode & 0o777).toBe(0o666 & ~process.umask());
+  });
+
+  test.each(['r', 'r+', 'rs+'] as const)('%s neither makes nor cuts a file', async (mode) => {
+    const path = join(await temporaryDirectory(), 'file');
+    expect(await codeOf(fs.open(path, mode))).toBe('ENOENT');
+    writeFileSync(path, 'kept');
+    const file = await fs.open(path, mode);
+    expect(await file.stat()).toEqual({ kind: 'file', sizeBytes: 4 });
+    expect(await codeOf(file.write(bytes('K'), 0))).toBe(mode === 'r' ? 'EBADF' : 'resolved');
+    await file.close();
+    expect(readFileSync(path, 'utf8')).toBe(mode === 'r' ? 'kept' : 'Kept');
+  });
+
+  test.runIf(process.platform === 'linux')('rs+ alone asks for O_DSYNC', async () => {
+    const path = join(await temporaryDirectory(), 'file');
+    writeFileSync(path, '');
+    const O_DSYNC = 0o10000;
+    for (const mode of ['r', 'r+', 'rs+'] as const) {
+      const file = await fs.open(path, mode);
+      expect(kernelFlags(path) & O_DSYNC).toBe(mode === 'rs+' ? O_DSYNC : 0);
+      await file.close();
+    }
+  });
+});
+
+describe('an open file', () => {
+  test('reads and writes at positions, and says how many bytes', async () => {
+    const path = join(await temporaryDirectory(), 'file');
+    const file = await fs.open(path, 'wx');
+    const source = bytes('0123456789').subarray(2, 6);
+    expect(await file.write(source, 3)).toBe(4);
+    const target = new Uint8Array(16).fill(255);
+    expect(await file.read(target.subarray(4, 12), 1)).toBe(6);
+    expect([...target]).toEqual([
+      255, 255, 255, 255, 0, 0, 50, 51, 52, 53, 255, 255, 255, 255, 255, 255,
+    ]);
+    expect(await file.read(target, 7)).toBe(0);
+    expect(await file.read(new Uint8Array(0), 0)).toBe(0);
+    await file.truncate(5);
+    await file.dataSync();
+    expect((await file.stat()).sizeBytes).toBe(5);
+    await file.close();
+  });
+
+  test('answers a read of more than 2 GiB in part', async () => {
+    const path = join(await temporaryDirectory(), 'file');
+    writeFileSync(path, 'abc');
+    const file = await fs.open(path, 'r');
+    expect(await file.read(new Uint8Array(2 ** 31 + 1), 0)).toBe(3);
+    await file.close();
+  });
+
+  test('writes that we sync ourselves resolve to the bytes written', async () => {
+    const path = join(await temporaryDirectory(), 'file');
+    writeFileSync(path, '');
+    const { O_RDWR } = (await import('node:fs')).constants;
+    const file = new NodeOpenFile(await openDescriptor(path, O_RDWR), 'by-us');
+    expect(await file.write(bytes('abc'), 0)).toBe(3);
+    await file.close();
+    expect(readFileSync(path, 'utf8')).toBe('abc');
+  });
+
+  test('close waits for what is in flight, and ends all use', async () => {
+    const path = join(await temporaryDirectory(), 'file');
+    const file = await fs.open(path, 'wx');
+    const order: string[] = [];
+    const source = new Uint8Array(8 << 20).fill(7);
+    const written = file.write(source, 0).then(() => order.push('written'));
+    const closed = file.close().then(() => order.push('closed'));
+    await expect(file.write(source, 0)).rejects.toThrow(InvariantError);
+    await Promise.all([written, closed]);
+    expect(order).toEqual(['written', 'closed']);
+    expect(statSync(path).size).toBe(source.byteLength);
+    await expect(file.close()).rejects.toThrow(InvariantError);
+    await expect(file.read(source, 0)).rejects.toThrow(InvariantError);
+  });
+});
+
+describe('names', () => {
+  test('a directory lists names and kinds; a link is neither file nor directory', async () => {
+    const directory = await temporaryDirectory();
+    await fs.makeDirectory(join(directory, 'sub'));
+    writeFileSync(join(directory, 'file'), '12');
+    symlinkSync('file', join(directory, 'link'));
+    const entries = await fs.readDirectory(directory);
+    expect(entries.toSorted((a, b) => a.name.localeCompare(b.name))).toEqual([
+      { name: 'file', kind: 'file' },
+      { name: 'link', kind: 'other' },
+      { name: 'sub', kind: 'directory' },
+    ]);
+    expect(await fs.stat(join(directory, 'link'))).toEqual({ kind: 'file', sizeBytes: 2 });
+    expect((await fs.stat(directory)).kind).toBe('directory');
+    expect(statSync(join(directory, 'sub')).mode & 0o777).toBe(0o777 & ~process.umask());
+  });
+
+  test('rename replaces, unlink removes, a directory is synced', async () => {
+    const directory = await temporaryDirectory();
+    writeFileSync(join(directory, 'a'), 'a');
+    writeFileSync(join(directory, 'b'), 'b');
+    await fs.rename(join(directory, 'a'), join(directory, 'b'));
+    await fs.syncDirectory(directory);
+    expect(readFileSync(join(directory, 'b'), 'utf8')).toBe('a');
+    await fs.unlink(join(directory, 'b'));
+    expect(await fs.readDirectory(directory)).toEqual([]);
+  });
+
+  test('errors are the system errors', async () => {
+    const directory = await temporaryDirectory();
+    const absent = join(directory, 'absent');
+    await mkdir(join(directory, 'sub'));
+    expect(await codeOf(fs.readDirectory(absent))).toBe('ENOENT');
+    expect(await codeOf(fs.stat(absent))).toBe('ENOENT');
+    expect(await codeOf(fs.unlink(absent))).toBe('ENOENT');
+    expect(await codeOf(fs.rename(absent, join(directory, 'x')))).toBe('ENOENT');
+    expect(await codeOf(fs.syncDirectory(absent))).toBe('ENOENT');
+    expect(await codeOf(fs.freeBytes(absent))).toBe('ENOENT');
+    expect(await codeOf(fs.makeDirectory(join(directory, 'sub')))).toBe('EEXIST');
+    expect(await codeOf(fs.makeDirectory(join(absent, 'sub')))).toBe('ENOENT');
+  });
+
+  test('free bytes are what df shows, but for what others write meanwhile', async () => {
+    const directory = await temporaryDirectory();
+    const free = await fs.freeBytes(directory);
+    const shown = execFileSync('df', ['-k', '--output=avail', directory], { encoding: 'utf8' });
+    const expected = Number(shown.trim().split('\n')[1]) * 1024;
+    expect(Math.abs(free - expected)).toBeLessThan(expected * 0.2 + (1 << 30));
+  });
+});
