@@ -99,8 +99,11 @@ export class CrashFile implements OpenFile {
     return (endTick) => {
       const failed = fault !== undefined && !(fault.short && appliedBytes > 0);
       // A durable write is still in flight at its crash point, where any prefix of it may survive.
-      if (effect !== undefined && this.#mode === 'rs+' && !failed) this.#endDurableWrite(effect);
-      if (effect !== undefined) effect.endTick = endTick;
+      try {
+        if (effect !== undefined && this.#mode === 'rs+' && !failed) this.#endDurableWrite(effect);
+      } finally {
+        if (effect !== undefined) effect.endTick = endTick;
+      }
       if (failed) throw systemError(fault.error, call.kind, call.path);
       if (appliedBytes === 0 && source.length > 0) {
         throw systemError('ENOSPC', call.kind, call.path);

@@ -57,7 +57,8 @@ function addTears(
     // Of a write in flight the system may have begun no more than this much.
     const sized = pages.has(cut) || tear === 'byte' || write.endTick === Infinity;
     if (sized) list.add(`cut at ${cut}`, torn(head, cut));
-    list.addFilled(`cut at ${cut}, full size`, torn(head));
+    const tearsHere = tear === 'byte' || cut % SECTOR_BYTES === 0;
+    if (tearsHere) list.addFilled(`cut at ${cut}, full size`, torn(head));
   }
   const sectors = edges(startBytes, endBytes, SECTOR_BYTES);
   const first = sectors[0];

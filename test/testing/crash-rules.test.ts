@@ -1,0 +1,438 @@
+import { describe, expect, it } from 'vitest';
+import { CrashFs } from '../../src/testing/index.ts';
+import type { CrashModel } from '../../src/testing/index.ts';
+import { ManualScheduler, finish, outcomes, run, tree } from './machine.ts';
+
+const MODELS: readonly CrashModel[] = ['posix', 'ordered', 'linked'];
+
+/** A machine with `/f` holding `content`, all of it durable. */
+function holding(content: Uint8Array, model: CrashModel = 'posix'): CrashFs {
+  return CrashFs.withFiles({ '/f': content }, { model });
+}
+
+/** `/f` holds AAAA, durable, and BBBB after it, whose sync has failed. */
+async function withFailedSync(model: CrashModel, revert = false): Promise<CrashFs> {
+  const fs = holding(run('A', 4), model);
+  const file = await fs.open('/f', 'r+');
+  await file.write(run('B', 4), 4);
+  fs.faults.add({ call: 'dataSync', error: 'EIO', revert });
+  await expect(file.dataSync()).rejects.toMatchObject({ code: 'EIO' });
+  return fs;
+}
+
+describe('a new file that was written and not synced (W1, N1)', () => {
+  it('posix: name, size and data are kept independently, with zeros or junk for lost data', async () => {
+    const fs = new CrashFs();
+    const file = await fs.open('/f', 'wx');
+    await file.write(run('A', 4), 0);
+    expect(outcomes(fs)).toEqual(['', '/f=', '/f=.4', '/f=A4', '/f=a4', '/f=~4']);
+  });
+
+  it('ordered: the size follows the data', async () => {
+    const fs = new CrashFs({ model: 'ordered' });
+    const file = await fs.open('/f', 'wx');
+    await file.write(run('A', 4), 0);
+    expect(outcomes(fs)).toEqual(['', '/f=', '/f=A4']);
+  });
+
+  it('linked: lost data reads as zeros', async () => {
+    const fs = new CrashFs({ model: 'linked' });
+    const file = await fs.open('/f', 'wx');
+    await file.write(run('A', 4), 0);
+    expect(outcomes(fs)).toEqual(['', '/f=', '/f=.4', '/f=A4']);
+  });
+});
+
+describe('a file that was synced in a directory that was not (S1, S2)', () => {
+  it.each([
+    ['posix', ['', '/f=A4']],
+    ['ordered', ['/f=A4']],
+    ['linked', ['/f=A4']],
+  ] as const)('%s', async (model, expected) => {
+    const fs = new CrashFs({ model });
+    const file = await fs.open('/f', 'wx');
+    await file.write(run('A', 4), 0);
+    await file.dataSync();
+    expect(outcomes(fs)).toEqual(expected);
+  });
+
+  it('ordered: a sync with metadata of its own makes all earlier names durable, linked: its own', async () => {
+    const left: Record<string, string[]> = {};
+    for (const model of MODELS) {
+      const fs = new CrashFs({ model });
+      const other = await fs.open('/other', 'wx');
+      await other.close();
+      const file = await fs.open('/f', 'wx');
+      await file.dataSync();
+      left[model] = outcomes(fs);
+    }
+    expect(left).toEqual({
+      posix: ['', '/f=', '/f=;/other=', '/other='],
+      ordered: ['/f=;/other='],
+      linked: ['/f=', '/f=;/other='],
+    });
+  });
+
+  it('ordered and linked: an overwrite in place has no metadata, so its sync makes no name durable', async () => {
+    for (const model of ['ordered', 'linked'] as const) {
+      const fs = holding(run('A', 8), model);
+      await fs.open('/other', 'wx');
+      const file = await fs.open('/f', 'r+');
+      await file.write(run('B', 8), 0);
+      await file.dataSync();
+      expect(outcomes(fs)).toEqual(['/f=B8', '/f=B8;/other=']);
+    }
+  });
+
+  it('ordered: a file that grew or was cut makes them durable', async () => {
+    for (const change of ['grow', 'cut'] as const) {
+      const fs = holding(run('A', 8), 'ordered');
+      await fs.open('/other', 'wx');
+      const file = await fs.open('/f', 'r+');
+      if (change === 'grow') await file.write(run('B', 1), 8);
+      else await file.truncate(7);
+      await file.dataSync();
+      expect(outcomes(fs)).toEqual([change === 'grow' ? '/f=A8 B1;/other=' : '/f=A7;/other=']);
+    }
+  });
+
+  it('linked: the names of missing parents come along, those of their neighbours do not', async () => {
+    const fs = new CrashFs({ model: 'linked' });
+    await fs.makeDirectory('/d');
+    await fs.makeDirectory('/d/e');
+    await fs.open('/d/neighbour', 'wx');
+    const file = await fs.open('/d/e/f', 'wx');
+    await file.dataSync();
+    expect(outcomes(fs)).toEqual(['/d/e/f=', '/d/e/f=;/d/neighbour=']);
+  });
+
+  it('linked: what came before on the same name comes along', async () => {
+    const fs = holding(run('O', 1), 'linked');
+    await fs.unlink('/f');
+    const file = await fs.open('/f', 'wx');
+    await file.dataSync();
+    expect(outcomes(fs)).toEqual(['/f=']);
+  });
+});
+
+describe('names', () => {
+  it('posix: any subset; ordered: any prefix; linked: any subset that keeps the order of each name', async () => {
+    const left: Record<string, string[]> = {};
+    for (const model of MODELS) {
+      const fs = CrashFs.withFiles({ '/old': run('O', 1), '/tmp': run('N', 1) }, { model });
+      await fs.rename('/tmp', '/new');
+      await fs.unlink('/old');
+      left[model] = outcomes(fs);
+    }
+    const removalFirst = '/tmp=N1';
+    expect(left).toEqual({
+      posix: ['/new=N1', '/new=N1;/old=O1', '/old=O1;/tmp=N1', removalFirst],
+      ordered: ['/new=N1', '/new=N1;/old=O1', '/old=O1;/tmp=N1'],
+      linked: ['/new=N1', '/new=N1;/old=O1', '/old=O1;/tmp=N1', removalFirst],
+    });
+  });
+
+  it('linked: a rename is not kept without the creation of its source', async () => {
+    const fs = new CrashFs({ model: 'linked' });
+    await fs.open('/tmp', 'wx');
+    await fs.rename('/tmp', '/new');
+    await fs.open('/other', 'wx');
+    expect(outcomes(fs)).toEqual([
+      '',
+      '/new=',
+      '/new=;/other=',
+      '/other=',
+      '/other=;/tmp=',
+      '/tmp=',
+    ]);
+  });
+
+  it('a rename replaces its target as a whole or not at all (N2)', async () => {
+    const fs = CrashFs.withFiles({ '/s': run('O', 3), '/t': run('N', 3) });
+    await fs.rename('/t', '/s');
+    expect(outcomes(fs)).toEqual(['/s=N3', '/s=O3;/t=N3']);
+  });
+
+  it('a rename before the sync of its data may show an empty or a torn target', async () => {
+    const fs = holding(run('O', 3));
+    const file = await fs.open('/t', 'wx');
+    await file.write(run('N', 600), 0);
+    await fs.rename('/t', '/f');
+    const left = outcomes(fs);
+    expect(left).toContain('/f=');
+    expect(left).toContain('/f=N512 .88');
+    expect(left).toContain('/f=.600');
+    expect(left).toContain('/f=~512 N88');
+    expect(left).toContain('/f=O3;/t=N600');
+    expect(left).toContain('/f=N600');
+  });
+
+  it('a directory sync makes its own names durable and no others (S3)', async () => {
+    const fs = new CrashFs();
+    await fs.makeDirectory('/d');
+    await fs.syncDirectory('/');
+    await fs.open('/d/f', 'wx');
+    await fs.open('/g', 'wx');
+    await fs.syncDirectory('/d');
+    expect(outcomes(fs)).toEqual(['/d/f=', '/d/f=;/g=']);
+  });
+
+  it('a directory whose own name is lost takes its files along (N4)', async () => {
+    const fs = new CrashFs();
+    await fs.makeDirectory('/d');
+    const file = await fs.open('/d/f', 'wx');
+    await file.dataSync();
+    await fs.syncDirectory('/d');
+    expect(outcomes(fs)).toContain('');
+    await fs.syncDirectory('/');
+    expect(outcomes(fs)).toEqual(['/d/f=']);
+  });
+
+  it('an unsynced removal comes back, a synced one does not (N3)', async () => {
+    const fs = holding(run('A', 2));
+    await fs.unlink('/f');
+    expect(outcomes(fs)).toEqual(['', '/f=A2']);
+    await fs.syncDirectory('/');
+    expect(outcomes(fs)).toEqual(['']);
+  });
+});
+
+describe('data', () => {
+  it.each(MODELS)('%s: an overwrite tears between sectors, never inside one', async (model) => {
+    const fs = holding(run('O', 1024), model);
+    const file = await fs.open('/f', 'r+');
+    await file.write(run('N', 1024), 0);
+    expect(outcomes(fs)).toEqual(['/f=N1024', '/f=N512 O512', '/f=O1024', '/f=O512 N512']);
+  });
+
+  it('tears at every byte when told to', async () => {
+    const fs = holding(run('O', 4));
+    const file = await fs.open('/f', 'r+');
+    await file.write(run('N', 4), 0);
+    const left = outcomes(fs, { tear: 'byte' });
+    expect(left).toEqual(expect.arrayContaining(['/f=N1 O3', '/f=N2 O2', '/f=N3 O1']));
+  });
+
+  it('of several writes any may be lost, a later one kept without an earlier one', async () => {
+    const fs = holding(run('O', 1536));
+    const file = await fs.open('/f', 'r+');
+    await file.write(run('A', 512), 0);
+    await file.write(run('B', 512), 512);
+    await file.write(run('C', 512), 1024);
+    const left = outcomes(fs);
+    expect(left).toContain('/f=O512 B512 C512');
+    expect(left).toContain('/f=A512 O512 C512');
+    expect(left).toContain('/f=A512 O1024');
+  });
+
+  it('ordered: appends survive as prefixes at page edges; posix: with gaps', async () => {
+    const left: Record<string, string[]> = {};
+    for (const model of ['ordered', 'posix'] as const) {
+      const fs = holding(run('O', 4096), model);
+      const file = await fs.open('/f', 'r+');
+      await file.write(run('A', 4096), 4096);
+      await file.write(run('B', 8192), 8192);
+      left[model] = outcomes(fs);
+    }
+    const prefixes = ['/f=O4096', '/f=O4096 A4096', '/f=O4096 A4096 B4096', '/f=O4096 A4096 B8192'];
+    expect(left['ordered']).toEqual(prefixes);
+    expect(left['posix']).toEqual(expect.arrayContaining([...prefixes, '/f=O4096 .4096 B8192']));
+  });
+
+  it('a cut is kept or lost as a whole, and what is written after it lies on zeros (W2)', async () => {
+    const fs = holding(run('O', 4));
+    const file = await fs.open('/f', 'r+');
+    await file.truncate(1);
+    expect(outcomes(fs)).toEqual(['/f=O1', '/f=O4']);
+    await file.truncate(3);
+    expect(tree(fs)).toBe('/f=O1 .2');
+    await file.dataSync();
+    expect(outcomes(fs)).toEqual(['/f=O1 .2']);
+  });
+
+  it('a sync covers what ended before it began, not what overlaps it (S1)', async () => {
+    const scheduler = new ManualScheduler();
+    const fs = CrashFs.withFiles({ '/f': run('O', 1024) }, { scheduler });
+    const file = await finish(scheduler, 'open', fs.open('/f', 'r+'));
+    await finish(scheduler, 'write', file.write(run('A', 512), 0));
+    const overlapping = file.write(run('B', 512), 512);
+    const sync = file.dataSync();
+    await scheduler.end('write');
+    await scheduler.end('dataSync');
+    await Promise.all([overlapping, sync]);
+    expect(outcomes(fs)).toEqual(['/f=A512 B512', '/f=A512 O512']);
+  });
+
+  it('a directory sync does not cover a name made while it runs (S3)', async () => {
+    const scheduler = new ManualScheduler();
+    const fs = new CrashFs({ scheduler });
+    const creation = fs.open('/f', 'wx');
+    const sync = fs.syncDirectory('/');
+    await scheduler.end('open');
+    await scheduler.end('syncDirectory');
+    await Promise.all([creation, sync]);
+    expect(outcomes(fs)).toEqual(['', '/f=']);
+  });
+
+  it('a later durable write over a pending one wins whatever is left of the earlier', async () => {
+    const fs = holding(run('O', 512));
+    const pending = await fs.open('/f', 'r+');
+    await pending.write(run('P', 512), 0);
+    const durable = await fs.open('/f', 'rs+');
+    await durable.write(run('D', 512), 0);
+    expect(outcomes(fs)).toEqual(['/f=D512']);
+  });
+});
+
+describe('a write on an rs+ handle', () => {
+  it('is durable when it resolves, and nothing else of the file is', async () => {
+    const fs = holding(run('O', 1024));
+    const plain = await fs.open('/f', 'r+');
+    await plain.write(run('P', 512), 0);
+    const durable = await fs.open('/f', 'rs+');
+    await durable.write(run('D', 512), 512);
+    expect(outcomes(fs)).toEqual(['/f=O512 D512', '/f=P512 D512']);
+  });
+
+  it('makes the size durable that its bytes need', async () => {
+    const fs = holding(run('O', 2));
+    const file = await fs.open('/f', 'rs+');
+    await file.write(run('D', 2), 4);
+    expect(outcomes(fs)).toEqual(['/f=O2 .2 D2']);
+  });
+
+  it('ordered: makes names durable only when it made the file grow', async () => {
+    for (const position of [0, 4]) {
+      const fs = holding(run('O', 4), 'ordered');
+      await fs.open('/other', 'wx');
+      const file = await fs.open('/f', 'rs+');
+      await file.write(run('D', 1), position);
+      expect(outcomes(fs)).toHaveLength(position === 4 ? 1 : 2);
+    }
+  });
+
+  it('may be cut at any byte while it is in flight', async () => {
+    const seen: string[] = [];
+    const fs = CrashFs.withFiles(
+      { '/f': run('O', 8) },
+      { onCrashPoint: (point) => seen.push(...outcomes(point.fs)) },
+    );
+    const file = await fs.open('/f', 'rs+');
+    await file.write(run('D', 8), 0);
+    expect(seen).toEqual(expect.arrayContaining(['/f=O8', '/f=D1 O7', '/f=D7 O1', '/f=D8']));
+    expect(outcomes(fs)).toEqual(['/f=D8']);
+  });
+});
+
+describe('a failed sync (F1)', () => {
+  it.each(MODELS)('%s: the next one succeeds and leaves A | zeros | C', async (model) => {
+    const fs = await withFailedSync(model);
+    const file = await fs.open('/f', 'r+');
+    await file.write(run('C', 4), 8);
+    await file.dataSync();
+    expect(tree(fs)).toBe('/f=A4 B4 C4');
+    const left = outcomes(fs);
+    expect(left).toContain('/f=A4 .4 C4');
+    expect(left).toContain('/f=A4 B4 C4');
+    expect(left.every((one) => one.endsWith('C4'))).toBe(true);
+  });
+
+  it('no later sync makes the dropped bytes durable', async () => {
+    const fs = await withFailedSync('ordered');
+    const file = await fs.open('/f', 'r+');
+    await file.dataSync();
+    await file.dataSync();
+    expect(outcomes(fs)).toContain('/f=A4');
+  });
+
+  it('readers keep the bytes, or lose them with revert', async () => {
+    expect(tree(await withFailedSync('posix'))).toBe('/f=A4 B4');
+    expect(tree(await withFailedSync('posix', true))).toBe('/f=A4');
+  });
+
+  it('of an rs+ write dooms its bytes', async () => {
+    const fs = holding(run('A', 4));
+    fs.faults.add({ call: 'writeSync' });
+    const file = await fs.open('/f', 'rs+');
+    await expect(file.write(run('B', 4), 0)).rejects.toMatchObject({ code: 'EIO' });
+    await file.dataSync();
+    expect(tree(fs)).toBe('/f=B4');
+    expect(outcomes(fs)).toEqual(['/f=A4', '/f=B4']);
+  });
+
+  it('of a directory leaves its names pending, and the next one makes them durable', async () => {
+    const fs = new CrashFs();
+    await fs.open('/f', 'wx');
+    fs.faults.add({ call: 'syncDirectory' });
+    await expect(fs.syncDirectory('/')).rejects.toMatchObject({ code: 'EIO' });
+    expect(outcomes(fs)).toEqual(['', '/f=']);
+    await fs.syncDirectory('/');
+    expect(outcomes(fs)).toEqual(['/f=']);
+  });
+});
+
+describe('a killed process (L1)', () => {
+  it('leaves everything visible, as volatile as before', async () => {
+    const fs = new CrashFs();
+    const file = await fs.open('/f', 'wx');
+    await file.write(run('A', 4), 0);
+    const after = fs.kill();
+    expect(tree(after)).toBe('/f=A4');
+    expect(outcomes(after)).toEqual(outcomes(fs));
+  });
+
+  it('lets a later sync cover what was in flight', async () => {
+    const scheduler = new ManualScheduler();
+    const fs = CrashFs.withFiles({ '/f': run('O', 4) }, { scheduler });
+    const file = await finish(scheduler, 'open', fs.open('/f', 'r+'));
+    void file.write(run('A', 4), 0);
+    const after = fs.kill();
+    const again = await after.open('/f', 'r');
+    await again.dataSync();
+    expect(outcomes(after)).toEqual(['/f=A4']);
+  });
+});
+
+describe('the machine before and after', () => {
+  it('a crash state opens with everything in it durable', async () => {
+    const fs = new CrashFs();
+    const file = await fs.open('/f', 'wx');
+    await file.write(run('A', 600), 0);
+    for (const state of fs.crashStates()) {
+      const after = fs.materialise(state);
+      expect(outcomes(after)).toEqual([tree(after)]);
+      expect(after.hash()).toBe(state.hash);
+    }
+  });
+
+  it('worlds do not touch each other', async () => {
+    const fs = holding(run('O', 4));
+    const file = await fs.open('/f', 'r+');
+    await file.write(run('N', 4), 0);
+    const frozen = fs.crashStates();
+    const before = [...frozen].map((state) => tree(fs.materialise(state)));
+    const killed = fs.kill();
+    const other = fs.minimalCrash();
+    const second = await other.open('/f', 'r+');
+    await second.write(run('X', 2), 0);
+    await file.dataSync();
+    await file.truncate(0);
+    expect([...frozen].map((state) => tree(fs.materialise(state)))).toEqual(before);
+    expect(tree(killed)).toBe('/f=N4');
+    expect(outcomes(killed)).toEqual(['/f=N4', '/f=O4']);
+    expect(tree(other)).toBe('/f=X2 O2');
+  });
+
+  it('no choices keep everything, the minimal crash keeps nothing pending', async () => {
+    const fs = holding(run('O', 4));
+    const file = await fs.open('/f', 'r+');
+    await file.write(run('N', 4), 0);
+    await fs.open('/g', 'wx');
+    expect(tree(fs.crash([]))).toBe('/f=N4;/g=');
+    expect(tree(fs.crash([0, 0, 0, 0]))).toBe('/f=N4;/g=');
+    expect(tree(fs.crash([1]))).toBe('/f=N4');
+    expect(tree(fs.crash([1, 4]))).toBe('/f=O4');
+    expect(tree(fs.minimalCrash())).toBe('/f=O4');
+    expect(tree(fs.randomCrash(7))).toBe(tree(fs.randomCrash(7)));
+  });
+});
