@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { closeDescriptor, openDescriptor } from './descriptor.ts';
 import type { FileLock } from './file-system.ts';
 import { NodeOpenFile } from './node-open-file.ts';
+import { writeFully } from './write.ts';
 
 /**
  * The byte that is locked lies beyond any record, so that the record can be read where locks are
@@ -54,10 +55,7 @@ class KernelLock implements FileLock {
 
   async writeRecord(record: Uint8Array): Promise<void> {
     // Written before it is cut, so that no reader finds the file empty.
-    let position = 0;
-    while (position < record.byteLength) {
-      position += await this.#file.write(record.subarray(position), position);
-    }
+    await writeFully(this.#file, record, 0);
     await this.#file.truncate(record.byteLength);
     await this.#file.dataSync();
   }

@@ -1,0 +1,49 @@
+import { StoreLockedError } from '../base/errors.ts';
+import type { ProcessIdentity } from '../fs/process-identity.ts';
+import { isSameMachine, lockOwnerOf } from './owner-record.ts';
+import type { OwnerRecord } from './owner-record.ts';
+
+/** Held by a live process of this machine, or one whose lock this machine can see. */
+export function heldByProcess(
+  directory: string,
+  owner: OwnerRecord | undefined,
+  self: ProcessIdentity,
+  path: string,
+): StoreLockedError {
+  const message = `${directory} is open in ${nameOf(owner, self)}; close it there, then open it again`;
+  return new StoreLockedError(message, lockOwnerOf(owner), { path });
+}
+
+/** The kernel lock is free here, but somebody keeps the lease fresh. */
+export function heldByHost(
+  directory: string,
+  owner: OwnerRecord | undefined,
+  self: ProcessIdentity,
+  lease: { readonly path: string; readonly staleMs: number; readonly cause: unknown },
+): StoreLockedError {
+  const name =
+    owner === undefined ? 'an unknown process, maybe of another host' : nameOf(owner, self);
+  const message =
+    `${directory} is open in ${name}, which keeps its lease fresh; close it there. ` +
+    `If that host is down, open again ${lease.staleMs / 1000} s after its last refresh`;
+  return new StoreLockedError(message, lockOwnerOf(owner), {
+    path: lease.path,
+    cause: lease.cause,
+  });
+}
+
+function nameOf(owner: OwnerRecord | undefined, self: ProcessIdentity): string {
+  if (owner === undefined) return 'another process, which has not written its name';
+  const isSelf =
+    owner.pid === self.pid &&
+    owner.processStartTicks === self.processStartTicks &&
+    isSameMachine(owner, self);
+  const process = isSelf ? `this process (${owner.pid})` : `process ${owner.pid}`;
+  return `${process} on host ${owner.hostName} since ${timeOf(owner.openedAtMs)}`;
+}
+
+/** A record may hold any number; a date takes fewer. */
+function timeOf(openedAtMs: number): string {
+  const date = new Date(openedAtMs);
+  return Number.isNaN(date.getTime()) ? 'an unknown time' : date.toISOString();
+}

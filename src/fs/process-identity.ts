@@ -1,0 +1,51 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+
+/** What tells this process from all others, on this machine and elsewhere. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** When the process started, in clock ticks since boot: a pid may be used again. */
+  readonly processStartTicks: number | undefined;
+  /** One per boot of the kernel, the same in all its containers. */
+  readonly bootId: string | undefined;
+  /** One per installation, as a hash: the id itself is not for others to see. */
+  readonly machineId: string | undefined;
+  readonly hostName: string;
+}
+
+/** Facts that the system does not tell are undefined. Never rejects. */
+export async function readProcessIdentity(): Promise<ProcessIdentity> {
+  const [processStat, bootId, machineId] = await Promise.all([
+    readText('/proc/self/stat'),
+    readText('/proc/sys/kernel/random/boot_id'),
+    readText('/etc/machine-id'),
+  ]);
+  return {
+    pid: process.pid,
+    processStartTicks: processStat === undefined ? undefined : startTicksOf(processStat),
+    bootId: bootId === undefined || bootId === '' ? undefined : bootId,
+    machineId: machineId === undefined ? undefined : hashMachineId(machineId),
+    hostName: hostname(),
+  };
+}
+
+/** Field 22 of `/proc/PID/stat`. Counted behind the name, which may hold blanks and parentheses. */
+export function startTicksOf(processStat: string): number | undefined {
+  const fields = processStat.slice(processStat.lastIndexOf(')') + 2).split(' ');
+  const ticks = Number(fields[19] ?? Number.NaN);
+  return Number.isSafeInteger(ticks) ? ticks : undefined;
+}
+
+/** Images that have not booted yet carry an empty id, or `uninitialized`: the same on all machines. */
+export function hashMachineId(machineId: string): string | undefined {
+  if (!/^[0-9a-f]{32}$/.test(machineId)) return undefined;
+  return createHash('sha256').update(machineId).digest('hex').slice(0, 32);
+}
+
+async function readText(path: string): Promise<string | undefined> {
+  return readFile(path, 'utf8').then(
+    (text) => text.trim(),
+    () => undefined,
+  );
+}
