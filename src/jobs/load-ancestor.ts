@@ -5,14 +5,15 @@ import { readFully } from '../fs/file-window.ts';
 import { rowsOf } from '../log/ancestor-scan.ts';
 import { Folder } from './fold.ts';
 import type { JobContext, JobDamage } from './job-context.ts';
-import type { LoadChunksResult, LoadedChunk } from './load-chunks.ts';
+import type { LoadChunksResult } from './load-chunks.ts';
 import { LogRows } from './log-rows.ts';
 import { RunCursor } from './run-cursor.ts';
 
 /** Reads an ancestor's snapshot, which is one frame, and folds the updates of newer logs into it. */
 export interface LoadAncestorJob {
   readonly kind: 'load-ancestor';
-  readonly path: string;
+  /** Undefined when there are only logs. */
+  readonly path: string | undefined;
   readonly updates: readonly Columns[];
 }
 
@@ -21,10 +22,11 @@ export async function loadAncestor(
   job: LoadAncestorJob,
   context: Omit<JobContext, 'send'>,
 ): Promise<LoadChunksResult> {
-  const records = await readAncestorSnapshot(fs, job.path, context.signal);
+  const records =
+    job.path === undefined ? [] : await readAncestorSnapshot(fs, job.path, context.signal);
   if (!Array.isArray(records)) return records;
-  const chunks: LoadedChunk[] = [];
-  const folder = new Folder((columns) => chunks.push({ origin: 0, columns }));
+  const chunks: Columns[] = [];
+  const folder = new Folder((columns) => chunks.push(columns));
   folder.apply(new RunCursor(records), new RunCursor(job.updates), undefined);
   folder.flush();
   return { kind: 'chunks', chunks };

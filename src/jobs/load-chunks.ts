@@ -4,7 +4,7 @@ import type { FileSystem } from '../fs/file-system.ts';
 import { ChunkReader } from '../snapshot/snapshot-reader.ts';
 import { foldChunk, Folder } from './fold.ts';
 import type { JobContext, JobDamage } from './job-context.ts';
-import { RunCursor } from './run-cursor.ts';
+import { keyBound, RunCursor } from './run-cursor.ts';
 
 /** Decodes a range of a snapshot's chunks and folds the updates of newer logs into them. */
 export interface LoadChunksJob {
@@ -15,20 +15,15 @@ export interface LoadChunksJob {
   readonly fileBytes: number;
   readonly firstOrdinal: number;
   readonly entries: readonly IndexEntry[];
+  /** Updates below this key are another range's; undefined for the first range. */
+  readonly from: bigint | undefined;
   /** First key of the chunk behind the range; undefined at the end of the snapshot. */
   readonly bound: bigint | undefined;
-  /** Updates whose keys belong to the range, ascending. */
+  /** Updates, ascending: all whose keys belong to the range, and maybe others around them. */
   readonly updates: readonly Columns[];
 }
 
-/** Records of one chunk of the snapshot as they stand after all logs; more than one where it grew. */
-export interface LoadedChunk {
-  readonly origin: number;
-  readonly columns: Columns;
-}
-
-export type LoadChunksResult =
-  { readonly kind: 'chunks'; readonly chunks: LoadedChunk[] } | JobDamage;
+export type LoadChunksResult = { readonly kind: 'chunks'; readonly chunks: Columns[] } | JobDamage;
 
 export async function loadChunks(
   fs: FileSystem,
@@ -38,29 +33,29 @@ export async function loadChunks(
   const file = await fs.open(job.path, 'r');
   try {
     const reader = new ChunkReader(file, job.fileBytes, job.storeId, job.number);
-    const chunks: LoadedChunk[] = [];
+    const chunks: Columns[] = [];
     const updates = new RunCursor(job.updates);
-    let origin = job.firstOrdinal;
-    const folder = new Folder((columns) => chunks.push({ origin, columns }));
+    while (job.from !== undefined && updates.isBelow(keyBound(job.from))) updates.next();
+    const folder = new Folder((columns) => chunks.push(columns));
     for (let i = 0; i < job.entries.length; i++) {
       context.signal.throwIfAborted();
       const entry = job.entries[i]!;
-      origin = job.firstOrdinal + i;
-      const columns = await reader.read(entry, origin);
+      const columns = await reader.read(entry, job.firstOrdinal + i);
       if ('kind' in columns) return { ...columns, path: job.path };
       const next = job.entries[i + 1];
       const bound = next === undefined ? job.bound : next.firstKey;
       if (updates.done || (bound !== undefined && updates.countBelow(bound) === 0)) {
-        chunks.push({ origin, columns });
+        chunks.push(columns);
       } else {
         foldChunk([columns], updates, bound, folder);
         folder.flush();
       }
       context.onProgress(entry.offset + entry.lengthBytes - job.entries[0]!.offset);
     }
-    // A snapshot without chunks: all there is are the updates.
-    foldChunk([], updates, undefined, folder);
-    folder.flush();
+    if (job.entries.length === 0) {
+      foldChunk([], updates, job.bound, folder);
+      folder.flush();
+    }
     return { kind: 'chunks', chunks };
   } finally {
     await file.close();

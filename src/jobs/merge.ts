@@ -37,11 +37,9 @@ export interface MergeJob {
   /** Number of the new snapshot, and where it is written. */
   readonly number: number;
   readonly temporaryPath: string;
-  /** Hand over copied chunks too, decoded: the caller's chunks are not those of the old snapshot. */
-  readonly sendAll: boolean;
 }
 
-/** Chunks [from, to) of the old snapshot have been replaced by these. */
+/** These stand for chunks [from, to) of the old snapshot and the gaps between keys around them. */
 export interface MergedChunks {
   readonly from: number;
   readonly to: number;
@@ -271,7 +269,7 @@ class ChunkMerger {
     if (entries.length === 0) {
       this.#groupFrom = 0;
       foldChunk(records, this.#updates, undefined, this.#folder);
-      await this.#endGroup(1);
+      await this.#endGroup(0);
     }
     assert(this.#updates.done && this.#folder.pendingRecords === 0, 'every update is written');
     return undefined;
@@ -288,7 +286,7 @@ class ChunkMerger {
     if (raw.kind === 'corrupt') return { ...raw, path: this.#job.snapshot!.path };
     if (updateCount === 0 && this.#folder.pendingRecords === 0) {
       if (this.#groupFrom >= 0) await this.#endGroup(ordinal);
-      return this.#copy(ordinal, entry, raw);
+      return this.#copy(entry, raw);
     }
     const columns = reader.decode(raw, entry);
     if ('kind' in columns) return { ...columns, path: this.#job.snapshot!.path };
@@ -307,12 +305,7 @@ class ChunkMerger {
     this.#folder.limitRecords = isLast ? CHUNK_TARGET_RECORDS : Math.ceil(total / chunkCount);
   }
 
-  async #copy(ordinal: number, entry: IndexEntry, raw: RawChunk): Promise<JobDamage | undefined> {
-    if (this.#job.sendAll) {
-      const columns = this.#source.reader!.decode(raw, entry);
-      if ('kind' in columns) return { ...columns, path: this.#job.snapshot!.path };
-      this.#send(ordinal, ordinal + 1, [columns]);
-    }
+  async #copy(entry: IndexEntry, raw: RawChunk): Promise<undefined> {
     await this.#writer.copyChunk({ ...entry, payload: raw.payload, header: raw.header });
     this.copiedChunks++;
     return undefined;

@@ -3,13 +3,15 @@ import type { JobContext } from './job-context.ts';
 import { loadAncestor, type LoadAncestorJob } from './load-ancestor.ts';
 import { loadChunks, type LoadChunksJob, type LoadChunksResult } from './load-chunks.ts';
 import { loadLog, type LoadLogJob, type LoadLogResult } from './load-log.ts';
+import { foldLogs, type FoldLogsJob, type FoldLogsResult } from './fold-logs.ts';
 import { merge, type MergedChunks, type MergeJob, type MergeResult } from './merge.ts';
 
-export type Job = LoadLogJob | LoadChunksJob | LoadAncestorJob | MergeJob;
+export type Job = LoadLogJob | FoldLogsJob | LoadChunksJob | LoadAncestorJob | MergeJob;
 
 /** What each kind of job resolves to, and what it hands over while it runs. */
 export interface JobTypes {
   'load-log': { readonly job: LoadLogJob; readonly result: LoadLogResult };
+  'fold-logs': { readonly job: FoldLogsJob; readonly result: FoldLogsResult };
   'load-chunks': { readonly job: LoadChunksJob; readonly result: LoadChunksResult };
   'load-ancestor': { readonly job: LoadAncestorJob; readonly result: LoadChunksResult };
   merge: { readonly job: MergeJob; readonly result: MergeResult };
@@ -26,6 +28,8 @@ export async function runJob(
   switch (job.kind) {
     case 'load-log':
       return loadLog(fs, job, context);
+    case 'fold-logs':
+      return foldLogs(job);
     case 'load-chunks':
       return loadChunks(fs, job, context);
     case 'load-ancestor':
@@ -39,5 +43,5 @@ export async function runJob(
 export function transferList(result: JobTypes[Job['kind']]['result']): ArrayBuffer[] {
   if ('run' in result) return result.run.map((columns) => columns.data.buffer as ArrayBuffer);
   if (result.kind !== 'chunks') return [];
-  return result.chunks.map((chunk) => chunk.columns.data.buffer as ArrayBuffer);
+  return result.chunks.map((columns) => columns.data.buffer as ArrayBuffer);
 }

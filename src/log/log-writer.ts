@@ -19,9 +19,19 @@ export interface PreparedLog {
   readonly reservedBytes: number;
 }
 
+/** A sync failed: `cause` is the system's error. Never tried again on what it was to make durable. */
+export class SyncError extends Error {
+  override readonly name: string = 'SyncError';
+
+  constructor(message: string, cause: unknown) {
+    super(message, { cause });
+  }
+}
+
 /**
  * Creates log `number` in the order that a commit depends on: the name (refused if it exists), zeros,
  * their sync, the directory's sync. On failure what was created is removed again.
+ * @throws SyncError when one of the syncs failed, else the system's error
  */
 export async function prepareLog(
   fs: FileSystem,
@@ -32,8 +42,12 @@ export async function prepareLog(
   const created = await fs.open(path, 'wx');
   try {
     await writeZeros(created, 0, FIRST_RESERVE_BYTES);
-    await created.dataSync();
-    await fs.syncDirectory(directory);
+    await created.dataSync().catch((error: unknown) => {
+      throw new SyncError(`the zeros of ${path} could not be synced`, error);
+    });
+    await fs.syncDirectory(directory).catch((error: unknown) => {
+      throw new SyncError(`the name of ${path} could not be synced`, error);
+    });
     const file = await fs.open(path, 'rs+');
     await created.close();
     return { number, path, file, reservedBytes: FIRST_RESERVE_BYTES };

@@ -6,6 +6,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
   /** Bytes of the job's input read so far. */
   readonly onProgress?: (bytesRead: number) => void;
+  /** Buffers in the job that the thread may take away. */
+  readonly transfer?: readonly ArrayBuffer[];
   /** Parts of a merge's result, in order, before it resolves. */
   readonly onMessage?: (message: MergedChunks) => void;
 }
@@ -15,8 +17,7 @@ export interface JobRunner {
   /** How many jobs can run at the same time. */
   readonly parallelism: number;
   /**
-   * Rejects with the job's system error, or with the signal's reason once the job has stopped. Buffers
-   * in `job` are not transferred.
+   * Rejects with the job's system error, or with the signal's reason once the job has stopped.
    */
   run<J extends Job>(job: J, options?: RunOptions): Promise<JobResult<J>>;
   /** Waits for running jobs to stop and ends the threads. */

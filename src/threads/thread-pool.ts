@@ -104,7 +104,7 @@ class Thread {
     };
     task.options.signal?.addEventListener('abort', this.#onAbort);
     this.#worker.ref();
-    this.#post({ kind: 'run', job: task.job });
+    this.#post({ kind: 'run', job: task.job }, task.options.transfer);
     if (task.options.signal?.aborted === true) this.#onAbort();
     await finished;
   }
@@ -114,8 +114,8 @@ class Thread {
     await this.#exited;
   }
 
-  #post(message: ToThread): void {
-    this.#worker.postMessage(message);
+  #post(message: ToThread, transfer: readonly ArrayBuffer[] = []): void {
+    this.#worker.postMessage(message, transfer);
   }
 
   #receive(message: FromThread): void {

@@ -1,0 +1,21 @@
+export {
+  AbortedError,
+  BatchTooLargeError,
+  CorruptionError,
+  FencedError,
+  StoreClosedError,
+  StoreError,
+  StoreFullError,
+  StoreLockedError,
+  StorePoisonedError,
+} from './base/errors.ts';
+export type { CorruptionDetail, LockOwner, StoreErrorCode, WriteOutcome } from './base/errors.ts';
+export { MetadataStore } from './store/metadata-store.ts';
+export type { InsertOptions, StoreEvents } from './store/metadata-store.ts';
+export type { OpenOptions } from './store/options.ts';
+export type { Loss, OpenProgress, RecoveryReport, TornTail } from './store/recovery-report.ts';
+export type { StoreStats } from './store/stats.ts';
+export type { Update } from './store/updates.ts';
+export { WriteBatch } from './store/write-batch.ts';
+export type { RangeOptions } from './table/key-range.ts';
+export type { TableRecord as StoreRecord } from './table/table-record.ts';

@@ -1,0 +1,268 @@
+import { assert } from '../base/assert.ts';
+import {
+  FencedError,
+  isLackOfSpace,
+  StoreFullError,
+  StorePoisonedError,
+  type StoreError,
+} from '../base/errors.ts';
+import { batchTableBytes } from '../format/rows.ts';
+import { GroupEncoder, writeBatchTable, type Group } from '../log/group-encoder.ts';
+import type { LogWriter } from '../log/log-writer.ts';
+import type { Table } from '../table/table.ts';
+import type { Region } from '../table/arena.ts';
+import type { BatchQueue, QueuedBatch } from './batch-queue.ts';
+import type { CommitStats } from './commit-stats.ts';
+import type { Health } from './health.ts';
+import type { LogKeeper } from './log-keeper.ts';
+
+export interface CommitterParts {
+  readonly queue: BatchQueue;
+  readonly table: Table;
+  readonly logs: LogKeeper;
+  readonly health: Health;
+  readonly stats: CommitStats;
+  /** Whether the directory's lease is known to be ours. */
+  readonly isLeaseFresh: () => boolean;
+  /** Asked before each group: what stands against it, once it has waited as long as it must. */
+  readonly admit: () => Promise<StoreError | undefined> | StoreError | undefined;
+  readonly onCommitted: () => void;
+  readonly pause: () => Promise<void>;
+  readonly rotateBytes: number;
+  readonly compressionLevel: number;
+}
+
+interface Rotation {
+  /** Called between two groups: the logs closed so far hold exactly what is visible. */
+  readonly atBoundary: () => void;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Writes groups, one at a time: what queues up while one is being written and synced becomes the next.
+ * Everything that changes the live log goes through here, so a group, a seal and a rotation never meet.
+ */
+export class Committer {
+  readonly #parts: CommitterParts;
+  readonly #encoder: GroupEncoder = new GroupEncoder();
+  #state: 'idle' | 'scheduled' | 'running' = 'idle';
+  #rotations: Rotation[] = [];
+  #idleWaiters: (() => void)[] = [];
+
+  constructor(parts: CommitterParts) {
+    this.#parts = parts;
+  }
+
+  /** Looks at the queue soon. Called whenever something became ready. */
+  wake(): void {
+    if (this.#state !== 'idle') return;
+    this.#state = 'scheduled';
+    // After all that runs now: writers that were acknowledged together hand in their next batches together.
+    process.nextTick(() => void this.#run());
+  }
+
+  /**
+   * Closes the live log, with the next group if there is one, and resolves when its successor is in
+   * place; at once when the live log holds nothing. `atBoundary` is called before any later group begins.
+   */
+  rotate(atBoundary: () => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#rotations.push({ atBoundary, resolve, reject });
+      this.wake();
+    });
+  }
+
+  /** Resolves when nothing is being written and nothing is ready. */
+  async whenIdle(): Promise<void> {
+    if (this.#state === 'idle') return;
+    await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  async #run(): Promise<void> {
+    this.#state = 'running';
+    if (this.#parts.queue.hasReady) await this.#commitNext();
+    if (this.#rotations.length > 0 && !this.#parts.queue.hasReady) await this.#rotateIdle();
+    this.#state = 'idle';
+    if (this.#parts.queue.hasReady || this.#rotations.length > 0) this.wake();
+    else for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+
+  async #commitNext(): Promise<void> {
+    const { queue, health } = this.#parts;
+    const admission = health.isPoisoned ? undefined : await this.#parts.admit();
+    const batches = queue.take();
+    if (batches.length === 0) return;
+    const refusal = health.isPoisoned ? health.poisonedWrite('not-applied') : admission;
+    if (refusal !== undefined) {
+      queue.settle(batches, refusal);
+      return;
+    }
+    const error = await this.#commit(batches);
+    queue.settle(batches, error);
+    if (health.isPoisoned) queue.rejectQueued(() => health.poisonedWrite('not-applied'));
+    else if (error === undefined) await this.#afterCommit();
+  }
+
+  /** Makes a group durable and visible. Returns the error that its batches are rejected with. */
+  async #commit(batches: readonly QueuedBatch[]): Promise<StoreError | undefined> {
+    const { table, logs, health, stats } = this.#parts;
+    const written = batches.filter((batch) => batch.packed!.recordCount > 0);
+    if (written.length === 0) return undefined;
+    let log: LogWriter;
+    try {
+      log = await logs.writable();
+    } catch (error) {
+      return error as StoreError;
+    }
+    if (health.isPoisoned) return health.poisonedWrite('not-applied');
+    const rowsBytes = written.reduce((sum, batch) => sum + batch.lengthBytes, 0);
+    const region = table.reserve(rowsBytes + batchTableBytes(written.length));
+    const group = gather(region, written, rowsBytes);
+    const error = await this.#write(log, group);
+    if (error !== undefined) {
+      table.release(region);
+      return error;
+    }
+    table.beginPublish(region, rowsBytes);
+    while (!table.stepPublish()) await this.#parts.pause();
+    stats.committed(written.length, group.recordCount);
+    return undefined;
+  }
+
+  /** Encodes and writes a group, or only a seal. Returns the error if it is not durable. */
+  async #write(log: LogWriter, group: Group | undefined): Promise<StoreError | undefined> {
+    const { health, stats, isLeaseFresh, pause, compressionLevel } = this.#parts;
+    const seal = group === undefined || this.#isRotationDue(log);
+    const encodeStart = performance.now();
+    const encoded = await log.encode(this.#encoder, { group, seal }, compressionLevel, pause);
+    if (!isLeaseFresh()) return this.#fence('not-applied');
+    if (health.isPoisoned) return health.poisonedWrite('not-applied');
+    const writeStart = performance.now();
+    try {
+      await log.write(encoded, seal);
+    } catch (error) {
+      return this.#writeFailed(log, error);
+    }
+    const lengthBytes = encoded.bytes.length;
+    stats.written(lengthBytes, writeStart - encodeStart, performance.now() - writeStart);
+    return isLeaseFresh() ? undefined : this.#fence('unknown');
+  }
+
+  #isRotationDue(log: LogWriter): boolean {
+    const { logs, rotateBytes } = this.#parts;
+    const isWanted = this.#rotations.length > 0 || log.lengthBytes >= rotateBytes;
+    return isWanted && logs.canRotate;
+  }
+
+  async #writeFailed(log: LogWriter, error: unknown): Promise<StoreError> {
+    const { path } = log;
+    if (isLackOfSpace(error)) {
+      try {
+        await log.cutBack();
+        return new StoreFullError(`there is no room for the batch in ${path}`, {
+          cause: error,
+          outcome: 'not-applied',
+          path,
+        });
+      } catch (cutError) {
+        return this.#poison(path, cutError);
+      }
+    }
+    return this.#poison(path, error);
+  }
+
+  #poison(path: string, cause: unknown): StoreError {
+    const { health } = this.#parts;
+    const message = `writing ${path} failed; what it holds is unknown until the store is reopened`;
+    health.poisonWith(new StorePoisonedError(message, { cause, path }));
+    return health.poisonedWrite('unknown');
+  }
+
+  #fence(outcome: 'not-applied' | 'unknown'): StoreError {
+    const { health } = this.#parts;
+    health.poisonWith(
+      new FencedError("the directory's lease ran out: another host may own the store by now"),
+    );
+    return health.poisonedWrite(outcome);
+  }
+
+  /** The group is acknowledged: whatever fails from here on concerns the next one. */
+  async #afterCommit(): Promise<void> {
+    const { logs, rotateBytes } = this.#parts;
+    const log = logs.live;
+    if (log?.isSealed === true) await this.#replaceLog();
+    else if (log !== undefined && log.lengthBytes > 0) {
+      log.reserveAhead(rotateBytes);
+      logs.prepareNext();
+    }
+    this.#parts.onCommitted();
+  }
+
+  async #replaceLog(): Promise<void> {
+    const { logs } = this.#parts;
+    const rotations = this.#rotations.splice(0);
+    try {
+      await logs.replaceLive();
+      for (const rotation of rotations) finish(rotation);
+    } catch (error) {
+      for (const rotation of rotations) rotation.reject(error);
+    }
+  }
+
+  /** Rotates while no group is ready: the seal is written alone. */
+  async #rotateIdle(): Promise<void> {
+    const { logs, health } = this.#parts;
+    const log = logs.live;
+    const refusal = health.isPoisoned ? health.poisonedWrite('not-applied') : undefined;
+    if (log === undefined || log.lengthBytes === 0 || refusal !== undefined) {
+      for (const rotation of this.#rotations.splice(0)) {
+        if (refusal === undefined) finish(rotation);
+        else rotation.reject(refusal);
+      }
+      return;
+    }
+    try {
+      await logs.waitForNext();
+    } catch (error) {
+      for (const rotation of this.#rotations.splice(0)) rotation.reject(error);
+      return;
+    }
+    if (this.#parts.queue.hasReady) return;
+    const error = await this.#write(log, undefined);
+    if (error === undefined) await this.#replaceLog();
+    else for (const rotation of this.#rotations.splice(0)) rotation.reject(error);
+  }
+
+  /**
+   * Seals the live log at the end of the store's life, so that the next open knows it whole. Without
+   * room for the seal the log simply ends after its last group.
+   */
+  async sealForClose(): Promise<void> {
+    const { logs, health } = this.#parts;
+    assert(this.#state === 'idle', 'the last group has been written');
+    const log = logs.live;
+    if (log === undefined || log.lengthBytes === 0 || health.isPoisoned) return;
+    await this.#write(log, undefined);
+  }
+}
+
+function finish(rotation: Rotation): void {
+  rotation.atBoundary();
+  rotation.resolve();
+}
+
+/** Copies the batches' rows into the region, and the table of their sizes behind them. */
+function gather(region: Region, batches: readonly QueuedBatch[], rowsBytes: number): Group {
+  let offset = 0;
+  let recordCount = 0;
+  const counts: number[] = [];
+  for (const { packed } of batches) {
+    region.bytes.set(packed!.rows, offset);
+    offset += packed!.rows.length;
+    recordCount += packed!.recordCount;
+    counts.push(packed!.recordCount);
+  }
+  writeBatchTable(region.bytes, rowsBytes, counts);
+  return { decoded: region.bytes, batchCount: batches.length, recordCount };
+}

@@ -1,0 +1,319 @@
+import { join } from 'node:path';
+import { assert } from '../base/assert.ts';
+import {
+  CorruptionError,
+  FencedError,
+  isLackOfSpace,
+  StoreError,
+  StoreFullError,
+  StorePoisonedError,
+} from '../base/errors.ts';
+import { snapshotName, temporarySnapshotName } from '../format/file-name.ts';
+import type { FileSystem } from '../fs/file-system.ts';
+import type { MergeJob, MergeLog, MergeResult } from '../jobs/merge.ts';
+import type { Table } from '../table/table.ts';
+import type { JobRunner } from '../threads/job-runner.ts';
+import type { Committer } from './committer.ts';
+import type { Health } from './health.ts';
+import type { LogKeeper } from './log-keeper.ts';
+import { damageDetail } from './recovery.ts';
+
+/** More logs than this make a merge due, however small they are: each costs a file at the next open. */
+const MAX_LOGS = 64;
+/** A merge that failed for lack of space or a passing error is tried again after this. */
+const RETRY_MS = 5_000;
+const DEFAULT_LOG_LIMIT_BYTES: number = 1024 * 1024 * 1024;
+const SPACE_SLACK_BYTES: number = 1024 * 1024;
+
+/** The snapshot on disk that the next merge starts from. */
+export interface CurrentSnapshot {
+  readonly path: string;
+  readonly number: number;
+  readonly format: 'lodestore' | 'ancestor';
+  readonly fileBytes: number;
+}
+
+export interface MergeStats {
+  /** `stopped`: a merge met damage; nothing is merged until the store has been repaired. */
+  readonly state: 'idle' | 'running' | 'retrying' | 'stopped';
+  readonly completed: number;
+  readonly failed: number;
+  /** Bytes read by the merge that runs. */
+  readonly progressBytes: number;
+  readonly copiedChunks: number;
+  readonly encodedChunks: number;
+  readonly snapshotBytes: number;
+  readonly lastError: Error | undefined;
+}
+
+export interface MergeSchedulerParts {
+  readonly fs: FileSystem;
+  readonly directory: string;
+  readonly storeId: Uint8Array;
+  readonly epoch: number;
+  readonly table: Table;
+  readonly logs: LogKeeper;
+  readonly committer: Committer;
+  readonly health: Health;
+  readonly isLeaseFresh: () => boolean;
+  /** Threads for one merge; closed after it. */
+  readonly makeRunner: () => JobRunner;
+  readonly mergeBytes: number;
+  readonly logLimitBytes: number | undefined;
+  readonly onMerged: (snapshot: CurrentSnapshot) => void;
+  readonly onFailed: (error: Error) => void;
+}
+
+type State =
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'running'; readonly done: Promise<void> }
+  | { readonly kind: 'retrying'; readonly timer: NodeJS.Timeout }
+  | { readonly kind: 'stopped' };
+
+/** Decides when a merge is due, runs one at a time, and puts its snapshot in the place of what it merged. */
+export class MergeScheduler {
+  readonly #parts: MergeSchedulerParts;
+  readonly #abort: AbortController = new AbortController();
+  #snapshot: CurrentSnapshot | undefined;
+  #state: State = { kind: 'idle' };
+  #completed = 0;
+  #failed = 0;
+  #progressBytes = 0;
+  #copiedChunks = 0;
+  #encodedChunks = 0;
+  #lastError: Error | undefined;
+
+  constructor(parts: MergeSchedulerParts, snapshot: CurrentSnapshot | undefined) {
+    this.#parts = parts;
+    this.#snapshot = snapshot;
+  }
+
+  get stats(): MergeStats {
+    return {
+      state: this.#state.kind,
+      completed: this.#completed,
+      failed: this.#failed,
+      progressBytes: this.#progressBytes,
+      copiedChunks: this.#copiedChunks,
+      encodedChunks: this.#encodedChunks,
+      snapshotBytes: this.#snapshot?.fileBytes ?? 0,
+      lastError: this.#lastError,
+    };
+  }
+
+  /** Starts a merge if one is due and none runs. */
+  consider(): void {
+    if (this.#state.kind !== 'idle' || !this.#isDue()) return;
+    void this.#start();
+  }
+
+  #isDue(): boolean {
+    const { logs, mergeBytes, table } = this.#parts;
+    const dueBytes = Math.max(mergeBytes, this.#snapshot?.fileBytes ?? 0);
+    return logs.totalBytes > dueBytes || logs.logCount > MAX_LOGS || !table.hasRoomFor(2 ** 31);
+  }
+
+  /** Merges all that is durable when it is called. Rejects with the reason if that fails. */
+  async mergeNow(): Promise<void> {
+    while (this.#state.kind === 'running') await this.#state.done;
+    if (this.#parts.health.isPoisoned) throw this.#parts.health.poisonedWrite('not-applied');
+    if (this.#state.kind === 'stopped') throw this.#lastError!;
+    const failedBefore = this.#failed;
+    await this.#start();
+    if (this.#failed > failedBefore) throw this.#lastError!;
+  }
+
+  /** Gives up a merge that runs; its temporary file is removed. */
+  async close(): Promise<void> {
+    this.#abort.abort();
+    if (this.#state.kind === 'retrying') clearTimeout(this.#state.timer);
+    if (this.#state.kind === 'running') await this.#state.done;
+  }
+
+  /**
+   * What stands against a write while merges do not keep up: past the limit writes are slowed down, past
+   * twice the limit they are rejected.
+   */
+  async admit(): Promise<StoreError | undefined> {
+    const { logs, table, logLimitBytes } = this.#parts;
+    const limitBytes =
+      logLimitBytes ?? Math.max(DEFAULT_LOG_LIMIT_BYTES, 8 * (this.#snapshot?.fileBytes ?? 0));
+    const overBytes = logs.totalBytes - limitBytes;
+    // A group is at most 64 MiB of rows.
+    if (overBytes > limitBytes || !table.hasRoomFor(128 * 1024 * 1024)) {
+      return new StoreFullError(
+        `the logs have reached their limit of ${2 * limitBytes} bytes because merges do not complete`,
+        { cause: this.#lastError, outcome: 'not-applied', path: this.#parts.directory },
+      );
+    }
+    if (overBytes > 0) {
+      const delayMs = Math.ceil((100 * overBytes) / limitBytes);
+      await new Promise((resolve) => setTimeout(resolve, delayMs));
+    }
+    return undefined;
+  }
+
+  /** True when `admit` would wait or refuse: asked first, since it costs nothing. */
+  get isBacklogged(): boolean {
+    const { logs, logLimitBytes, table } = this.#parts;
+    return (
+      logs.totalBytes > (logLimitBytes ?? DEFAULT_LOG_LIMIT_BYTES) ||
+      !table.hasRoomFor(128 * 1024 * 1024)
+    );
+  }
+
+  #start(): Promise<void> {
+    if (this.#state.kind === 'retrying') clearTimeout(this.#state.timer);
+    const done = this.#run();
+    this.#state = { kind: 'running', done };
+    return done;
+  }
+
+  /** Runs one merge to its end. Never rejects: failures are kept, reported and tried again. */
+  async #run(): Promise<void> {
+    // So that the state says `running` before anything can end it.
+    await Promise.resolve();
+    try {
+      await this.#merge();
+      this.#state = { kind: 'idle' };
+    } catch (error) {
+      this.#fail(error as Error);
+    }
+    if (!this.#abort.signal.aborted && !this.#parts.health.isPoisoned) this.consider();
+  }
+
+  #fail(error: Error): void {
+    this.#state = { kind: 'idle' };
+    if (this.#abort.signal.aborted) return;
+    this.#failed++;
+    this.#lastError = error;
+    if (error instanceof CorruptionError) {
+      this.#state = { kind: 'stopped' };
+    } else if (!this.#parts.health.isPoisoned) {
+      const timer = setTimeout(() => {
+        this.#state = { kind: 'idle' };
+        this.consider();
+      }, RETRY_MS);
+      timer.unref();
+      this.#state = { kind: 'retrying', timer };
+    }
+    this.#parts.onFailed(error);
+  }
+
+  async #merge(): Promise<void> {
+    const { logs, table, committer } = this.#parts;
+    await this.#checkSpace();
+    let merged: readonly MergeLog[] = [];
+    let last = logs.lastClosed;
+    // Exactly between two groups: what is frozen is what the closed logs hold.
+    await committer.rotate(() => {
+      merged = [...logs.closedLogs];
+      last = logs.lastClosed;
+      if (merged.length > 0) table.freeze();
+    });
+    if (merged.length === 0) return;
+    assert(merged.at(-1)!.number === last.number, 'a merge takes in all closed logs');
+    const temporaryPath = join(this.#parts.directory, temporarySnapshotName(last.number));
+    const { storeId, epoch } = this.#parts;
+    const job: MergeJob = {
+      kind: 'merge',
+      snapshot: this.#snapshot,
+      logs: merged,
+      storeId,
+      epoch,
+      last,
+      number: last.number,
+      temporaryPath,
+    };
+    const result = await this.#runJob(job);
+    if (result.kind === 'corrupt') {
+      throw new CorruptionError(damageDetail(this.#parts.directory, result));
+    }
+    await this.#install(job, result);
+  }
+
+  async #checkSpace(): Promise<void> {
+    const { fs, directory, logs } = this.#parts;
+    const neededBytes = (this.#snapshot?.fileBytes ?? 0) + logs.totalBytes + SPACE_SLACK_BYTES;
+    const freeBytes = await fs.freeBytes(directory);
+    if (freeBytes >= neededBytes) return;
+    throw new StoreFullError(
+      `a merge may need ${neededBytes} bytes in ${directory}, and ${freeBytes} are free`,
+      { path: directory },
+    );
+  }
+
+  async #runJob(job: MergeJob): Promise<MergeResult> {
+    const { table, makeRunner } = this.#parts;
+    const runner = makeRunner();
+    try {
+      return await runner.run(job, {
+        signal: this.#abort.signal,
+        onProgress: (bytesRead) => {
+          this.#progressBytes = bytesRead;
+        },
+        onMessage: ({ from, to, columns }) => table.replaceChunks(from, to, columns),
+      });
+    } catch (error) {
+      if (this.#abort.signal.aborted) throw error;
+      const code = isLackOfSpace(error) ? 'LODESTORE_FULL' : 'LODESTORE_MERGE_FAILED';
+      throw new StoreError(code, `merging into ${job.temporaryPath} failed`, {
+        cause: error,
+        path: job.temporaryPath,
+      });
+    } finally {
+      this.#progressBytes = 0;
+      await runner.close();
+    }
+  }
+
+  /** Gives the new snapshot its name, makes that durable, and only then lets go of what it replaces. */
+  async #install(job: MergeJob, result: Extract<MergeResult, { kind: 'merged' }>): Promise<void> {
+    const { fs, directory, table, logs } = this.#parts;
+    const path = join(directory, snapshotName(job.number));
+    this.#requireLease();
+    try {
+      await fs.rename(job.temporaryPath, path);
+      await fs.syncDirectory(directory);
+    } catch (error) {
+      throw this.#poison(path, error);
+    }
+    const replaced = this.#snapshot;
+    this.#snapshot = {
+      path,
+      number: job.number,
+      format: 'lodestore',
+      fileBytes: result.written.fileBytes,
+    };
+    table.dropFrozen();
+    this.#completed++;
+    this.#copiedChunks += result.copiedChunks;
+    this.#encodedChunks += result.encodedChunks;
+    this.#lastError = undefined;
+    const obsolete = logs.forgetUpTo(job.number).map((log) => log.path);
+    if (replaced !== undefined) obsolete.push(replaced.path);
+    for (const name of obsolete) {
+      assert(name !== path, 'a merge never removes a name that it has just produced');
+      this.#requireLease();
+      // What cannot be removed now is proven dead and goes at the next open.
+      await fs.unlink(name).catch(() => undefined);
+    }
+    this.#parts.onMerged(this.#snapshot);
+  }
+
+  #requireLease(): void {
+    if (this.#parts.isLeaseFresh()) return;
+    const error = new FencedError(
+      "the directory's lease ran out: another host may own the store by now",
+    );
+    this.#parts.health.poisonWith(error);
+    throw error;
+  }
+
+  #poison(path: string, cause: unknown): StorePoisonedError {
+    const message = `giving the new snapshot ${path} its name failed; what the directory holds is unknown`;
+    const error = new StorePoisonedError(message, { cause, path });
+    this.#parts.health.poisonWith(error);
+    return error;
+  }
+}

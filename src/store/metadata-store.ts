@@ -1,0 +1,294 @@
+import { EventEmitter } from 'node:events';
+import { StoreClosedError, StoreError } from '../base/errors.ts';
+import type { DirectoryLock } from '../directory/directory-lock.ts';
+import type { RangeOptions } from '../table/key-range.ts';
+import type { TableRecord } from '../table/table-record.ts';
+import type { Table } from '../table/table.ts';
+import { BatchQueue } from './batch-queue.ts';
+import { CommitStats } from './commit-stats.ts';
+import { Committer } from './committer.ts';
+import { Health } from './health.ts';
+import { LogKeeper } from './log-keeper.ts';
+import { MergeScheduler } from './merge-scheduler.ts';
+import { openParts, type OpenedParts, type StoreEnvironment } from './open-parts.ts';
+import type { OpenOptions, ResolvedOptions } from './options.ts';
+import type { RecoveryReport } from './recovery-report.ts';
+import type { StoreStats } from './stats.ts';
+import { checkUpdates, type Update } from './updates.ts';
+import type { WriteBatch } from './write-batch.ts';
+
+/** Events of a store. None is named `error`: a process that does not listen goes on. */
+export interface StoreEvents {
+  /** A merge is durable: the logs that it took in are gone. */
+  merged: [{ readonly snapshotBytes: number }];
+  /** A merge failed; `stats().merges` says whether it will be tried again. */
+  mergeFailed: [Error];
+  /** The store takes no more writes until it is reopened; reads go on. */
+  poisoned: [Error];
+  closed: [];
+}
+
+export interface InsertOptions {
+  /** Gives up a batch that is still queued. Once it is being written it is too late. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * A crash-safe map from u64 keys to (u64 value, bytes), in memory and on disk. One object, in one
+ * process, writes a directory at a time.
+ */
+export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDisposable {
+  /** What recovery found and did when the store was opened. */
+  readonly recovery: RecoveryReport;
+  readonly #options: ResolvedOptions;
+  readonly #table: Table;
+  readonly #lock: DirectoryLock | undefined;
+  readonly #health: Health;
+  readonly #writer: Writer | undefined;
+  #closing: Promise<void> | undefined;
+
+  private constructor(parts: OpenedParts) {
+    super();
+    this.recovery = parts.report;
+    this.#options = parts.options;
+    this.#table = parts.table;
+    this.#lock = parts.lock;
+    this.#health = parts.health;
+    this.#writer = parts.lock === undefined ? undefined : this.#makeWriter(parts, parts.lock);
+    parts.onPoison((error) => this.emit('poisoned', error));
+  }
+
+  /**
+   * Opens the store in `directory`, with every record that was acknowledged.
+   * @throws StoreLockedError when somebody else has it open; CorruptionError when a file is damaged, with
+   *   nothing changed; StoreError (`LODESTORE_NOT_A_DIRECTORY`, `LODESTORE_NOT_FOUND`,
+   *   `LODESTORE_UNSUPPORTED_FORMAT`, `LODESTORE_ABORTED`, `LODESTORE_IO`); TypeError or RangeError for options
+   */
+  static async open(directory: string, options: OpenOptions = {}): Promise<MetadataStore> {
+    return MetadataStore.openIn(undefined, directory, options);
+  }
+
+  /** As `open`, on another file system: the door for `lodestore/testing`. */
+  static async openIn(
+    environment: StoreEnvironment | undefined,
+    directory: string,
+    options: OpenOptions = {},
+  ): Promise<MetadataStore> {
+    return new MetadataStore(await openParts(environment, directory, options));
+  }
+
+  #makeWriter(parts: OpenedParts, lock: DirectoryLock): Writer {
+    const { fs, directory, table, health, options, recovered, epoch, makeRunner } = parts;
+    const pause = parts.pause;
+    const isLeaseFresh = () => lock.isFresh();
+    const stats = new CommitStats();
+    const { storeId } = recovered;
+    const logs = new LogKeeper(fs, directory, { storeId, epoch }, health, parts.logs);
+    const queue: BatchQueue = new BatchQueue(options, pause, () => committer.wake());
+    const committer: Committer = new Committer({
+      queue,
+      table,
+      logs,
+      health,
+      stats,
+      isLeaseFresh,
+      pause,
+      admit: () => (merges.isBacklogged ? merges.admit() : undefined),
+      onCommitted: () => merges.consider(),
+      rotateBytes: options.rotateBytes,
+      compressionLevel: options.compressionLevel,
+    });
+    const merges: MergeScheduler = new MergeScheduler(
+      {
+        fs,
+        directory,
+        storeId,
+        epoch,
+        table,
+        logs,
+        committer,
+        health,
+        isLeaseFresh,
+        makeRunner,
+        mergeBytes: options.mergeBytes,
+        logLimitBytes: options.logLimitBytes,
+        onMerged: ({ fileBytes }) => this.emit('merged', { snapshotBytes: fileBytes }),
+        onFailed: (error) => this.emit('mergeFailed', error),
+      },
+      parts.snapshot,
+    );
+    logs.prepareNext();
+    merges.consider();
+    return { queue, committer, logs, merges, stats };
+  }
+
+  /** Number of records. */
+  get size(): number {
+    this.#requireOpen();
+    return this.#table.size;
+  }
+
+  /**
+   * The record of `key` as of the last durable batch; `data` is a copy.
+   * @throws TypeError or RangeError for a key that is no u64; StoreClosedError
+   */
+  get(key: bigint | number): TableRecord | undefined {
+    this.#requireOpen();
+    return this.#table.get(key);
+  }
+
+  /** Whether there is a record of `key`. Throws like `get`. */
+  has(key: bigint | number): boolean {
+    this.#requireOpen();
+    return this.#table.has(key);
+  }
+
+  /**
+   * Keys with their records in ascending order of keys (descending with `reverse`), as they are at this
+   * call: later writes do not show. Lazy.
+   * @throws TypeError or RangeError that names the option
+   */
+  entries(range?: RangeOptions): IterableIterator<[bigint, TableRecord]> {
+    this.#requireOpen();
+    return this.#table.entries(range);
+  }
+
+  /** Keys, as `entries`. */
+  keys(range?: RangeOptions): IterableIterator<bigint> {
+    this.#requireOpen();
+    return this.#table.keys(range);
+  }
+
+  /** Records without their keys, as `entries`. */
+  values(range?: RangeOptions): IterableIterator<TableRecord> {
+    this.#requireOpen();
+    return this.#table.values(range);
+  }
+
+  [Symbol.iterator](): IterableIterator<[bigint, TableRecord]> {
+    return this.entries();
+  }
+
+  /**
+   * Applies a batch: resolves when all of it is durable and visible; nothing of it shows before. Batches
+   * become durable in the order of the calls. Waits while the queue is full. An iterable must not change
+   * until the promise settles; a `WriteBatch` may.
+   *
+   * Every rejection carries `outcome`: `not-applied`, or `unknown` when the batch may come back whole at
+   * the next open.
+   * @throws StoreFullError, StorePoisonedError, FencedError, BatchTooLargeError, StoreClosedError,
+   *   AbortedError, StoreError `LODESTORE_READ_ONLY`, TypeError, RangeError; all as rejections
+   */
+  async insertBatch(
+    updates: WriteBatch | Iterable<Update>,
+    options: InsertOptions = {},
+  ): Promise<void> {
+    checkUpdates(updates);
+    const refusal = this.#health.refusal();
+    if (refusal !== undefined) throw refusal;
+    return this.#requireWriter().queue.add(updates, options.signal);
+  }
+
+  /**
+   * Merges all durable batches into a new snapshot now. Resolves when that is durable.
+   * @throws StoreFullError, CorruptionError, StorePoisonedError, StoreClosedError, StoreError; as rejections
+   */
+  async merge(): Promise<void> {
+    const refusal = this.#health.refusal();
+    if (refusal !== undefined) throw refusal;
+    await this.#requireWriter().merges.mergeNow();
+  }
+
+  /** Figures of the moment. */
+  stats(): StoreStats {
+    const writer = this.#writer;
+    const commits = writer?.stats ?? new CommitStats();
+    return {
+      state: this.#health.state,
+      readOnly: this.#options.readOnly,
+      records: this.#table.size,
+      lastSequence: writer?.logs.lastSequence ?? this.recovery.lastSequence,
+      logs: {
+        count: writer?.logs.logCount ?? this.recovery.logs,
+        bytes: writer?.logs.totalBytes ?? this.recovery.logBytes,
+        liveNumber: writer?.logs.live?.number,
+      },
+      queue: {
+        bytes: writer?.queue.queuedBytes ?? 0,
+        batches: writer?.queue.queuedBatches ?? 0,
+        waitingBatches: writer?.queue.waitingBatches ?? 0,
+      },
+      commits: { ...commits },
+      merges: writer?.merges.stats ?? NO_MERGES,
+      memory: this.#table.memory,
+      poison: this.#health.poison,
+    };
+  }
+
+  /**
+   * Waits until every batch handed in is settled, seals the log, gives up a merge that runs, and releases
+   * the directory: it can be opened again at once. Idempotent. Rejects if the directory could not be
+   * released; nothing acknowledged is lost by that.
+   */
+  async close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#health.beginClosing();
+    try {
+      if (this.#writer !== undefined) await closeWriter(this.#writer);
+    } finally {
+      this.#health.endClosing();
+      await this.#lock?.release();
+    }
+    this.emit('closed');
+  }
+
+  #requireOpen(): void {
+    if (this.#health.state === 'closed') throw new StoreClosedError();
+  }
+
+  #requireWriter(): Writer {
+    if (this.#writer !== undefined) return this.#writer;
+    throw new StoreError('LODESTORE_READ_ONLY', 'the store was opened read-only', {
+      outcome: 'not-applied',
+    });
+  }
+}
+
+interface Writer {
+  readonly queue: BatchQueue;
+  readonly committer: Committer;
+  readonly logs: LogKeeper;
+  readonly merges: MergeScheduler;
+  readonly stats: CommitStats;
+}
+
+const NO_MERGES = {
+  state: 'idle',
+  completed: 0,
+  failed: 0,
+  progressBytes: 0,
+  copiedChunks: 0,
+  encodedChunks: 0,
+  snapshotBytes: 0,
+  lastError: undefined,
+} as const;
+
+async function closeWriter(writer: Writer): Promise<void> {
+  const { queue, committer, logs, merges } = writer;
+  await queue.whenEmpty();
+  await merges.close();
+  await committer.whenIdle();
+  try {
+    await committer.sealForClose();
+  } finally {
+    await logs.close();
+  }
+}

@@ -1,0 +1,65 @@
+/** How far opening has come. */
+export interface OpenProgress {
+  readonly phase: 'logs' | 'snapshot';
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
+/** A write that a crash interrupted: it was never acknowledged, and is gone. */
+export interface TornTail {
+  readonly path: string;
+  readonly offset: number;
+  /** Bytes of the file behind `offset`, zeros included. */
+  readonly droppedBytes: number;
+  readonly reason: string;
+}
+
+/** What salvage could not keep. */
+export interface Loss {
+  /** The file that is damaged, or missing. */
+  readonly path: string;
+  /** Where its original is now; undefined if it was missing. */
+  readonly quarantined: string | undefined;
+  readonly reason: string;
+  /** Bytes [from, to) of the file that could not be used. */
+  readonly fromOffset: number;
+  readonly toOffset: number;
+  /** Sequence numbers of the batches that are gone; undefined where the file does not tell. */
+  readonly firstSequence: bigint | undefined;
+  readonly lastSequence: bigint | undefined;
+  /** Keys [first, last] whose records are gone; undefined where the file does not tell. */
+  readonly firstKey: bigint | undefined;
+  readonly lastKey: bigint | undefined;
+  /** True: keys that the lost updates concerned may show older values, or show though deleted. */
+  readonly olderValuesMayShow: boolean;
+}
+
+/** What recovery found and did: `store.recovery`. */
+export interface RecoveryReport {
+  /** The snapshot that was read; undefined for a new store. */
+  readonly snapshot:
+    | {
+        readonly number: number;
+        readonly format: 'lodestore' | 'ancestor';
+        readonly bytes: number;
+        readonly records: number | undefined;
+      }
+    | undefined;
+  /** Logs that were replayed. */
+  readonly logs: number;
+  readonly logBytes: number;
+  /** Batches and updates in those logs. */
+  readonly batches: number;
+  readonly updates: number;
+  /** Records after recovery. */
+  readonly records: number;
+  readonly lastSequence: bigint;
+  readonly tornTail: TornTail | undefined;
+  /** Names in the directory that are none of the store's; left alone. */
+  readonly foreignNames: readonly string[];
+  /** Leftovers of merges and crashes that were removed. */
+  readonly removed: readonly string[];
+  readonly losses: readonly Loss[];
+  readonly threads: number;
+  readonly milliseconds: number;
+}

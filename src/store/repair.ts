@@ -1,0 +1,72 @@
+import { join } from 'node:path';
+import { assert } from '../base/assert.ts';
+import { systemCode } from '../base/errors.ts';
+import { logName, snapshotName, temporarySnapshotName } from '../format/file-name.ts';
+import type { FileSystem } from '../fs/file-system.ts';
+import { readFully } from '../fs/file-window.ts';
+import { writeFully } from '../fs/write.ts';
+import type { RecoveredState } from './recovery.ts';
+import type { TailRepair } from './verdict.ts';
+
+/**
+ * Makes durable what recovery has read, before anything is built on it, then removes what is proven dead.
+ * A crash at any step leaves a directory that recovers to the same records. Returns the names removed.
+ *
+ * After a failed sync, or a kill before one, the page cache can show bytes that the disk does not have, and
+ * a sync repeated later reports success without writing them: hence the last group is written again.
+ */
+export async function repair(
+  fs: FileSystem,
+  directory: string,
+  state: RecoveredState,
+  isLeaseFresh: () => boolean,
+): Promise<string[]> {
+  const { tail, emptyPaths } = state.verdict;
+  if (tail?.kind === 'rewrite') await rewriteTail(fs, tail);
+  // Names that were read, the snapshot's above all, must not be lost once what they replace is removed.
+  await fs.syncDirectory(directory);
+  const dead = deadNames(state).map((name) => join(directory, name));
+  if (tail?.kind === 'discard') dead.push(tail.path);
+  dead.push(...emptyPaths);
+  for (const path of dead) {
+    assert(isLeaseFresh(), 'files are removed only while the lease is ours');
+    await unlinkIfThere(fs, path);
+  }
+  return dead;
+}
+
+/** Merged logs, older snapshots and unfinished snapshots. */
+function deadNames(state: RecoveredState): string[] {
+  const { listing, snapshot } = state;
+  const dead = listing.temporaries.map(temporarySnapshotName);
+  if (snapshot === undefined) return dead;
+  const older = listing.snapshots.filter((number) => number < snapshot.number);
+  const merged = listing.logs.filter((number) => number <= snapshot.number);
+  return [...dead, ...merged.map(logName), ...older.map(snapshotName)];
+}
+
+async function unlinkIfThere(fs: FileSystem, path: string): Promise<void> {
+  try {
+    await fs.unlink(path);
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+  }
+}
+
+/** Writes the last group again, the same bytes in place, and cuts off what a torn write left behind it. */
+async function rewriteTail(
+  fs: FileSystem,
+  tail: Extract<TailRepair, { kind: 'rewrite' }>,
+): Promise<void> {
+  const file = await fs.open(tail.path, 'r+');
+  try {
+    const bytes = new Uint8Array(tail.toOffset - tail.fromOffset);
+    const count = await readFully(file, bytes, tail.fromOffset);
+    assert(count === bytes.length, 'the last group is as long as when it was read');
+    await writeFully(file, bytes, tail.fromOffset);
+    if (tail.cut) await file.truncate(tail.toOffset);
+    await file.dataSync();
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,55 @@
+import { WriteBatch } from './write-batch.ts';
+
+/** One update of a batch that is given as an iterable. */
+export type Update =
+  | {
+      readonly type: 'put';
+      readonly key: bigint | number;
+      readonly value: bigint | number;
+      readonly data?: Uint8Array | undefined;
+    }
+  | { readonly type: 'del'; readonly key: bigint | number };
+
+/** Updates packed before the event loop is looked after again. */
+const SLICE_UPDATES = 2_048;
+
+function pack(batch: WriteBatch, update: Update): void {
+  if (typeof update !== 'object' || update === null) {
+    throw new TypeError(
+      "an update must be { type: 'put', key, value, data? } or { type: 'del', key }",
+    );
+  }
+  if (update.type === 'put') batch.put(update.key, update.value, update.data);
+  else if (update.type === 'del') batch.delete(update.key);
+  else {
+    const { type } = update as { type: unknown };
+    throw new TypeError(`an update's type must be 'put' or 'del', not ${String(type)}`);
+  }
+}
+
+/** Packs updates into a batch, slice by slice. Rejects with what `WriteBatch` throws. */
+export async function packUpdates(
+  updates: Iterable<Update>,
+  pause: () => Promise<void>,
+): Promise<WriteBatch> {
+  const batch = new WriteBatch();
+  let untilPause = SLICE_UPDATES;
+  for (const update of updates) {
+    pack(batch, update);
+    if (--untilPause === 0) {
+      untilPause = SLICE_UPDATES;
+      await pause();
+    }
+  }
+  return batch;
+}
+
+/** Refuses what cannot be a batch before it is queued. */
+export function checkUpdates(updates: unknown): asserts updates is WriteBatch | Iterable<Update> {
+  if (updates instanceof WriteBatch) return;
+  const isIterable =
+    typeof updates === 'object' &&
+    updates !== null &&
+    typeof (updates as { [Symbol.iterator]?: unknown })[Symbol.iterator] === 'function';
+  if (!isIterable) throw new TypeError('a batch must be a WriteBatch or an iterable of updates');
+}
