@@ -188,12 +188,19 @@ function byteAt(
   return fill;
 }
 
-/** Where a file ended before what a crash has a choice about; `ordered`: as far as its size is promised. */
+/**
+ * Where a file ended before what a crash has a choice about; `ordered`: as far as its size is promised.
+ * A write that a later durable one covers is no choice any more.
+ */
 function oldEndOf(model: CrashModel, effects: readonly Data[]): number {
   let sizeBytes = 0;
   let settled = true;
   for (const effect of effects) {
-    if (effect.state !== 'durable') settled = false;
+    const covered = effects.some(
+      (later, at) =>
+        at > effects.indexOf(effect) && later.state === 'durable' && covers(later, effect),
+    );
+    if (effect.state !== 'durable' && !covered) settled = false;
     if (effect.kind === 'truncate') {
       const cut = model === 'ordered' || settled ? effect.position : sizeBytes;
       sizeBytes = settled || model === 'ordered' ? cut : Math.min(sizeBytes, effect.position);
@@ -202,6 +209,12 @@ function oldEndOf(model: CrashModel, effects: readonly Data[]): number {
     }
   }
   return sizeBytes;
+}
+
+function covers(later: Data, effect: Data): boolean {
+  if (later.kind !== 'write' || effect.kind !== 'write') return false;
+  const end = effect.position + effect.lengthBytes;
+  return later.position <= effect.position && later.position + later.lengthBytes >= end;
 }
 
 export function namesOf(effect: Name): string[] {

@@ -66,20 +66,19 @@ export class CrashStates implements Iterable<CrashState> {
     this.#cap = options.cap ?? DEFAULT_CAP;
     this.#seed = options.seed ?? 1;
     const choices = choicesByFile(disk, options.tear ?? 'sector', this.#seed);
-    const blocks: Block[] = [];
-    const seen = new Set<string>();
+    const blocks = new Map<string, Block>();
     let stateCount = 0;
     let rawCount = 0;
     for (const selection of nameSelections(disk.names.pending(), disk.model)) {
       const namespace = buildNamespace(disk.names, selection);
-      const block = makeBlock(namespace, choices, stateCount);
+      const known = blocks.get(namespace.key);
+      const block = makeBlock(namespace, choices, known?.firstIndex ?? stateCount);
       rawCount += vectorCount(block.choices.map((choice) => choice.rawCount));
-      if (seen.has(namespace.key)) continue;
-      seen.add(namespace.key);
-      blocks.push(block);
-      stateCount += block.vectorCount;
+      // Of equal namespaces the latest tells its story best: it keeps the most.
+      blocks.set(namespace.key, block);
+      if (known === undefined) stateCount += block.vectorCount;
     }
-    this.#blocks = blocks;
+    this.#blocks = [...blocks.values()];
     this.#stateCount = stateCount;
     this.#rawCount = rawCount;
   }

@@ -28,6 +28,8 @@ describe('calls', () => {
     buffer.fill(0);
     await file.dataSync();
     expect(tree(fs)).toBe('/f=A4');
+    await fs.syncDirectory('/');
+    expect(tree(fs.minimalCrash())).toBe('/f=A4');
   });
 
   it('an open file outlives its name', async () => {
@@ -90,6 +92,12 @@ describe('a full disk', () => {
     expect(await fs.freeBytes('/')).toBe(50);
     expect(await file.write(run('A', 30), 70)).toBe(30);
     expect(tree(fs)).toBe('/g=B70 A30');
+  });
+
+  it('a replaced file gives its room back', async () => {
+    const fs = CrashFs.withFiles({ '/f': run('A', 50), '/g': run('B', 10) }, { capacityBytes: 60 });
+    await fs.rename('/g', '/f');
+    expect(await fs.freeBytes('/')).toBe(50);
   });
 
   it('a removed file keeps its room while it is open', async () => {
