@@ -1,0 +1,126 @@
+import { existsSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { MessageChannel, Worker } from 'node:worker_threads';
+import { expect, onTestFinished, test } from 'vitest';
+import { StoreLockedError } from '../../src/base/errors.ts';
+import { acquireDirectoryLock } from '../../src/directory/directory-lock.ts';
+import type { DirectoryLock } from '../../src/directory/directory-lock.ts';
+import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
+import { readProcessIdentity } from '../../src/fs/process-identity.ts';
+import { deferred } from '../support/deferred.ts';
+import { LockProcess } from '../support/lock-process.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+const identity = await readProcessIdentity();
+
+/** So long that no test could wait for it. */
+const HUGE_STALE_MS = 3_600_000;
+const SHORT_STALE_MS = 2_000;
+
+function acquire(directory: string): Promise<DirectoryLock> {
+  const options = { staleMs: HUGE_STALE_MS, onLost: () => undefined };
+  return acquireDirectoryLock(nodeFileSystem, directory, identity, options);
+}
+
+async function startHolder(directory: string, staleMs = HUGE_STALE_MS): Promise<LockProcess> {
+  const holder = new LockProcess(directory, staleMs);
+  expect((await holder.next()).held?.pid).toBe(holder.child.pid);
+  return holder;
+}
+
+interface LockThread {
+  readonly said: string;
+  terminate(): Promise<unknown>;
+}
+
+async function startThread(directory: string): Promise<LockThread> {
+  const { port1, port2 } = new MessageChannel();
+  const said = deferred<string>();
+  port1.once('message', said.resolve);
+  const worker = new Worker(new URL('../support/lock-thread.ts', import.meta.url), {
+    workerData: { directory, port: port2 },
+    transferList: [port2],
+  });
+  onTestFinished(async () => {
+    await worker.terminate();
+    port1.close();
+  });
+  return { said: await said.promise, terminate: () => worker.terminate() };
+}
+
+test('another process is refused, and told who has it, until it is released', async () => {
+  const directory = await temporaryDirectory();
+  const lock = await acquire(directory);
+  const refused = await new LockProcess(directory, HUGE_STALE_MS).next();
+  expect(refused.owner?.pid).toBe(process.pid);
+  expect(refused.refused).toContain(`is open in process ${process.pid} on host`);
+  await lock.release();
+  const holder = await startHolder(directory);
+  await expect(acquire(directory)).rejects.toMatchObject({ owner: { pid: holder.child.pid } });
+  await holder.release();
+  await (await acquire(directory)).release();
+});
+
+test('a thread is refused like a process', async () => {
+  const directory = await temporaryDirectory();
+  const lock = await acquire(directory);
+  expect((await startThread(directory)).said).toContain(`this process (${process.pid})`);
+  await lock.release();
+});
+
+test('a thread that is terminated leaves the directory free', async () => {
+  const directory = await temporaryDirectory();
+  const thread = await startThread(directory);
+  expect(thread.said).toBe('held');
+  await expect(acquire(directory)).rejects.toThrow(StoreLockedError);
+  await thread.terminate();
+  await (await acquire(directory)).release();
+});
+
+test('after SIGKILL of the owner the directory is free at once, whatever the stale limit', async () => {
+  const directory = await temporaryDirectory();
+  for (let round = 0; round < 3; round++) {
+    const holder = await startHolder(directory);
+    await holder.signal('SIGKILL');
+    expect(existsSync(join(directory, 'lodestore.lease'))).toBe(true);
+    const lock = await acquire(directory);
+    expect(lock.isFresh()).toBe(true);
+    await lock.release();
+  }
+});
+
+test('an owner that ends without a release takes its lease with it', async () => {
+  const directory = await temporaryDirectory();
+  for (const end of ['SIGTERM', 'input'] as const) {
+    const holder = await startHolder(directory);
+    await (end === 'input' ? holder.end() : holder.signal(end));
+    expect(existsSync(join(directory, 'lodestore.lease'))).toBe(false);
+    await (await acquire(directory)).release();
+  }
+});
+
+test('a stopped owner still has the directory', async () => {
+  const directory = await temporaryDirectory();
+  const holder = await startHolder(directory, SHORT_STALE_MS);
+  holder.child.kill('SIGSTOP');
+  // Even with the lease gone, as after a long stop: the kernel lock decides on one machine.
+  rmdirSync(join(directory, 'lodestore.lease'));
+  await expect(acquire(directory)).rejects.toMatchObject({ owner: { pid: holder.child.pid } });
+  holder.child.kill('SIGCONT');
+  expect((await holder.next()).lost).toContain(directory);
+  await holder.release();
+  await (await acquire(directory)).release();
+});
+
+test('of twenty processes that race for one directory exactly one wins', async () => {
+  const directory = await temporaryDirectory();
+  const racers = Array.from({ length: 20 }, () => new LockProcess(directory, HUGE_STALE_MS));
+  const lines = await Promise.all(racers.map((racer) => racer.next()));
+  const winners = lines.filter((line) => line.held !== undefined);
+  const losers = lines.filter((line) => line.refused !== undefined);
+  expect(winners).toHaveLength(1);
+  expect(losers).toHaveLength(19);
+  await expect(acquire(directory)).rejects.toMatchObject({
+    owner: { pid: winners[0]?.held?.pid },
+  });
+});

@@ -1,0 +1,361 @@
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmdirSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join, relative } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import {
+  FencedError,
+  StoreError,
+  StoreFullError,
+  StoreLockedError,
+} from '../../src/base/errors.ts';
+import { acquireDirectoryLock } from '../../src/directory/directory-lock.ts';
+import type { DirectoryLock } from '../../src/directory/directory-lock.ts';
+import { decodeOwnerRecord, encodeOwnerRecord } from '../../src/directory/owner-record.ts';
+import type { OwnerRecord } from '../../src/directory/owner-record.ts';
+import type { FileSystem } from '../../src/fs/file-system.ts';
+import { NodeFileSystem, nodeFileSystem } from '../../src/fs/node-file-system.ts';
+import { readProcessIdentity } from '../../src/fs/process-identity.ts';
+import { deferred } from '../support/deferred.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+const identity = await readProcessIdentity();
+
+/** So long that no test could wait for it. */
+const HUGE_STALE_MS = 3_600_000;
+const SHORT_STALE_MS = 2_000;
+const ignore = (): void => undefined;
+
+function acquire(directory: string, fs: FileSystem = nodeFileSystem): Promise<DirectoryLock> {
+  return acquireDirectoryLock(fs, directory, identity, {
+    staleMs: HUGE_STALE_MS,
+    onLost: ignore,
+  });
+}
+
+async function refusalOf(attempt: Promise<DirectoryLock>): Promise<StoreLockedError> {
+  const error: unknown = await attempt.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof StoreLockedError)) throw new Error('not refused', { cause: error });
+  return error;
+}
+
+const DEAD: OwnerRecord = {
+  ...identity,
+  pid: 4_000_000,
+  nonce: 'of one who died',
+  openedAtMs: 1_700_000_000_000,
+  epoch: undefined,
+};
+
+const ELSEWHERE: OwnerRecord = {
+  ...DEAD,
+  bootId: 'another boot',
+  machineId: 'another machine',
+  hostName: 'elsewhere',
+};
+
+/** What an owner leaves who has no time to clean up; the lease was refreshed `ageMs` ago. */
+function leaveBehind(directory: string, record: OwnerRecord | string, ageMs: number): void {
+  const content = typeof record === 'string' ? record : encodeOwnerRecord(record);
+  writeFileSync(join(directory, 'lodestore.lock'), content);
+  const lease = join(directory, 'lodestore.lease');
+  mkdirSync(lease);
+  const time = new Date(Date.now() - ageMs);
+  utimesSync(lease, time, time);
+}
+
+function recordIn(directory: string): OwnerRecord | undefined {
+  return decodeOwnerRecord(readFileSync(join(directory, 'lodestore.lock')));
+}
+
+describe('in one process', () => {
+  test('a second opener is refused, and told who has it', async () => {
+    const directory = await temporaryDirectory();
+    const lock = await acquire(directory);
+    const error = await refusalOf(acquire(directory));
+    const { hostName, openedAtMs } = lock.owner;
+    expect(error.code).toBe('LODESTORE_LOCKED');
+    expect(error.owner).toEqual({ pid: process.pid, hostName, openedAtMs });
+    expect(error.message).toContain(`${directory} is open in this process (${process.pid})`);
+    expect(error.message).toContain(new Date(openedAtMs).toISOString());
+    expect(lock.isFresh()).toBe(true);
+    await lock.release();
+  });
+
+  test('another name of the directory is the same directory', async () => {
+    const directory = await temporaryDirectory();
+    const link = join(await temporaryDirectory(), 'link');
+    symlinkSync(directory, link);
+    const lock = await acquire(link);
+    for (const name of [directory, relative(process.cwd(), directory)]) {
+      expect((await refusalOf(acquire(name))).owner.pid).toBe(process.pid);
+    }
+    await lock.release();
+    await (await acquire(directory)).release();
+  });
+
+  test('a release lets the next one in at once, 50 times', async () => {
+    const directory = await temporaryDirectory();
+    for (let round = 0; round < 50; round++) {
+      const lock = await acquire(directory);
+      await Promise.all([lock.release(), lock.release()]);
+      expect(lock.isFresh()).toBe(false);
+      expect(() => lock.assertHeld()).toThrow(FencedError);
+    }
+    expect(existsSync(join(directory, 'lodestore.lease'))).toBe(false);
+  });
+
+  test('the owner signs with what was given', async () => {
+    const directory = await temporaryDirectory();
+    const options = { onLost: ignore, openedAtMs: 12_345, epoch: 6 };
+    const lock = await acquireDirectoryLock(nodeFileSystem, directory, identity, options);
+    expect(lock.owner).toMatchObject({ ...identity, openedAtMs: 12_345, epoch: 6 });
+    expect(recordIn(directory)).toEqual(lock.owner);
+    await lock.release();
+    const next = await acquire(directory);
+    expect(next.owner.nonce).not.toBe(lock.owner.nonce);
+    expect(recordIn(directory)).toEqual(next.owner);
+    await next.release();
+  });
+
+  test('an owner whose record is half written is refused without a name', async () => {
+    const directory = await temporaryDirectory();
+    const lock = await acquire(directory);
+    const path = join(directory, 'lodestore.lock');
+    writeFileSync(path, readFileSync(path).subarray(0, 40));
+    const error = await refusalOf(acquire(directory));
+    expect(error.owner).toEqual({ pid: undefined, hostName: undefined, openedAtMs: undefined });
+    await lock.release();
+  });
+
+  test('a record that is just being written is read again', async () => {
+    const directory = await temporaryDirectory();
+    const lock = await acquire(directory);
+    const path = join(directory, 'lodestore.lock');
+    const whole = readFileSync(path);
+    writeFileSync(path, whole.subarray(0, 40));
+    class SecondReadIsWhole extends NodeFileSystem {
+      #reads = 0;
+      override open(
+        ...args: Parameters<NodeFileSystem['open']>
+      ): ReturnType<NodeFileSystem['open']> {
+        if (++this.#reads === 2) writeFileSync(path, whole);
+        return super.open(...args);
+      }
+    }
+    const error = await refusalOf(acquire(directory, new SecondReadIsWhole()));
+    expect(error.owner.pid).toBe(process.pid);
+    await lock.release();
+  });
+});
+
+describe('a lease left behind', () => {
+  test('by a dead process of this machine is taken over at once', async () => {
+    const directory = await temporaryDirectory();
+    leaveBehind(directory, DEAD, 0);
+    const lock = await acquire(directory);
+    expect(recordIn(directory)).toEqual(lock.owner);
+    await lock.release();
+  });
+
+  test('before a reboot of this machine is taken over at once', async () => {
+    const directory = await temporaryDirectory();
+    leaveBehind(directory, { ...DEAD, bootId: 'an earlier boot' }, 0);
+    const lock = await acquire(directory);
+    expect(recordIn(directory)).toEqual(lock.owner);
+    await lock.release();
+  });
+
+  test('by another host refuses while it is fresh, and is left as it was', async () => {
+    const directory = await temporaryDirectory();
+    leaveBehind(directory, ELSEWHERE, HUGE_STALE_MS / 2);
+    const error = await refusalOf(acquire(directory));
+    expect(error.owner).toMatchObject({ pid: 4_000_000, hostName: 'elsewhere' });
+    expect(error.message).toContain('process 4000000 on host elsewhere since 2023-11-14T22:13:20');
+    expect(recordIn(directory)).toEqual(ELSEWHERE);
+    expect(existsSync(join(directory, 'lodestore.lease'))).toBe(true);
+    // The kernel lock was set free: the next attempt is refused for the same reason.
+    expect((await refusalOf(acquire(directory))).owner.hostName).toBe('elsewhere');
+  });
+
+  test('by another host is taken over when stale', async () => {
+    const directory = await temporaryDirectory();
+    leaveBehind(directory, ELSEWHERE, HUGE_STALE_MS + 60_000);
+    const lock = await acquire(directory);
+    expect(recordIn(directory)).toEqual(lock.owner);
+    await lock.release();
+  });
+
+  test.each(['', '{"pid": 12', 'not a record of ours'])(
+    'by nobody knows whom (%j) refuses while it is fresh',
+    async (content) => {
+      const directory = await temporaryDirectory();
+      leaveBehind(directory, content, 0);
+      const error = await refusalOf(acquire(directory));
+      expect(error.owner.pid).toBeUndefined();
+      // Nor did the refused one sign: the next would take the lease for one of this machine.
+      expect(recordIn(directory)).toBeUndefined();
+      await refusalOf(acquire(directory));
+    },
+  );
+
+  test('is not broken when another host signs in the meantime', async () => {
+    const directory = await temporaryDirectory();
+    leaveBehind(directory, DEAD, 0);
+    class SignedMeanwhile extends NodeFileSystem {
+      override takeLease(
+        ...args: Parameters<NodeFileSystem['takeLease']>
+      ): ReturnType<NodeFileSystem['takeLease']> {
+        writeFileSync(join(directory, 'lodestore.lock'), encodeOwnerRecord(ELSEWHERE));
+        return super.takeLease(...args);
+      }
+    }
+    const error = await refusalOf(acquire(directory, new SignedMeanwhile()));
+    expect(error.owner.hostName).toBe('elsewhere');
+    expect(existsSync(join(directory, 'lodestore.lease'))).toBe(true);
+  });
+
+  test('by a first owner who died before the record was confirmed is taken over at once', async () => {
+    const directory = await temporaryDirectory();
+    class DiesWithTheLease extends NodeFileSystem {
+      override takeLease(path: string): ReturnType<NodeFileSystem['takeLease']> {
+        mkdirSync(path);
+        return Promise.reject(Object.assign(new Error('dead'), { code: 'EIO' }));
+      }
+      override async tryLock(path: string): ReturnType<NodeFileSystem['tryLock']> {
+        const lock = await super.tryLock(path);
+        let writes = 0;
+        return (
+          lock && {
+            release: () => lock.release(),
+            // The dead write nothing more.
+            writeRecord: async (record) =>
+              void (writes++ === 0 && (await lock.writeRecord(record))),
+          }
+        );
+      }
+    }
+    await expect(acquire(directory, new DiesWithTheLease())).rejects.toThrow(StoreError);
+    expect(existsSync(join(directory, 'lodestore.lease'))).toBe(true);
+    await (await acquire(directory)).release();
+  });
+});
+
+describe('a lease that is lost', () => {
+  test.each([
+    ['removed', (lease: string) => rmdirSync(lease)],
+    ['touched', (lease: string) => utimesSync(lease, 1, 1)],
+  ])('%s: fences the owner, who can still release', async (_, harm) => {
+    const directory = await temporaryDirectory();
+    const loss = deferred<FencedError>();
+    const lock = await acquireDirectoryLock(nodeFileSystem, directory, identity, {
+      staleMs: SHORT_STALE_MS,
+      onLost: loss.resolve,
+    });
+    lock.assertHeld();
+    harm(join(directory, 'lodestore.lease'));
+    const error = await loss.promise;
+    expect(error).toBeInstanceOf(FencedError);
+    expect(error.cause).toBeInstanceOf(Error);
+    expect(lock.isFresh()).toBe(false);
+    expect(() => lock.assertHeld()).toThrow(error);
+    await lock.release();
+    await (await acquire(directory)).release();
+  });
+
+  test('one not refreshed in time fences at the next check', async () => {
+    const directory = await temporaryDirectory();
+    let fresh = true;
+    class OneStaleLease extends NodeFileSystem {
+      override async takeLease(
+        ...args: Parameters<NodeFileSystem['takeLease']>
+      ): ReturnType<NodeFileSystem['takeLease']> {
+        const lease = await super.takeLease(...args);
+        return { isFresh: () => fresh, release: () => lease.release() };
+      }
+    }
+    const lock = await acquire(directory, new OneStaleLease());
+    lock.assertHeld();
+    fresh = false;
+    expect(() => lock.assertHeld()).toThrow(FencedError);
+    await lock.release();
+  });
+});
+
+/** A file system on which one of the calls fails. */
+function failing(code: string, method: 'tryLock' | 'takeLease'): FileSystem {
+  const fail = (): Promise<never> =>
+    Promise.reject(Object.assign(new Error(code), { code, path: '/the/path' }));
+  class Failing extends NodeFileSystem {}
+  Object.defineProperty(Failing.prototype, method, { value: fail });
+  return new Failing();
+}
+
+describe('a directory that cannot be locked', () => {
+  test.each([
+    ['EACCES', 'tryLock'],
+    ['EROFS', 'tryLock'],
+    ['ENOLCK', 'tryLock'],
+    ['EACCES', 'takeLease'],
+    ['EIO', 'takeLease'],
+  ] as const)('%s of %s is passed up, with its path', async (code, method) => {
+    const directory = await temporaryDirectory();
+    await expect(acquire(directory, failing(code, method))).rejects.toMatchObject({
+      code: 'LODESTORE_IO',
+      path: '/the/path',
+      cause: { code },
+    });
+    await (await acquire(directory)).release();
+  });
+
+  test('lack of space is told as such', async () => {
+    const directory = await temporaryDirectory();
+    const attempt = acquire(directory, failing('ENOSPC', 'takeLease'));
+    await expect(attempt).rejects.toThrow(StoreFullError);
+    await (await acquire(directory)).release();
+  });
+
+  test('an absent directory is an error with its path', async () => {
+    const directory = join(await temporaryDirectory(), 'absent');
+    await expect(acquire(directory)).rejects.toMatchObject({
+      code: 'LODESTORE_IO',
+      path: join(directory, 'lodestore.lock'),
+      cause: { code: 'ENOENT' },
+    });
+  });
+
+  test('what cannot be a lease is left alone', async () => {
+    const directory = await temporaryDirectory();
+    leaveBehind(directory, DEAD, 0);
+    mkdirSync(join(directory, 'lodestore.lease', 'somebody keeps things here'));
+    await expect(acquire(directory)).rejects.toMatchObject({ cause: { code: 'ENOTEMPTY' } });
+  });
+});
+
+test('a lease that cannot be released still sets the kernel lock free', async () => {
+  const directory = await temporaryDirectory();
+  class Unreleasable extends NodeFileSystem {
+    override async takeLease(
+      ...args: Parameters<NodeFileSystem['takeLease']>
+    ): ReturnType<NodeFileSystem['takeLease']> {
+      const lease = await super.takeLease(...args);
+      const release = async (): Promise<void> => {
+        await lease.release();
+        throw Object.assign(new Error('EIO'), { code: 'EIO' });
+      };
+      return { isFresh: () => lease.isFresh(), release };
+    }
+  }
+  const lock = await acquire(directory, new Unreleasable());
+  await expect(lock.release()).rejects.toMatchObject({ code: 'EIO' });
+  await (await acquire(directory)).release();
+});

@@ -1,0 +1,85 @@
+import {
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join, relative } from 'node:path';
+import { expect, test } from 'vitest';
+import { systemCode } from '../../src/base/errors.ts';
+import { tryKernelLock } from '../../src/fs/kernel-lock.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+/** How many descriptors of this process are open on `path`. */
+function descriptorsOn(path: string): number {
+  const targets = readdirSync('/proc/self/fd').map((name) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${name}`);
+    } catch {
+      return undefined;
+    }
+  });
+  return targets.filter((target) => target === path).length;
+}
+
+test('one open file description at a time, in one process too, whatever the path is called', async () => {
+  const directory = await temporaryDirectory();
+  const path = join(directory, 'lock');
+  symlinkSync('lock', join(directory, 'link'));
+  const lock = await tryKernelLock(path);
+  expect(lock).toBeDefined();
+  expect(await tryKernelLock(path)).toBeUndefined();
+  expect(await tryKernelLock(join(directory, 'link'))).toBeUndefined();
+  expect(await tryKernelLock(relative(process.cwd(), path))).toBeUndefined();
+  await lock?.release();
+  const next = await tryKernelLock(join(directory, 'link'));
+  expect(next).toBeDefined();
+  await next?.release();
+});
+
+test('the record outlives the lock, is replaced in place, and a refused opener leaves it alone', async () => {
+  const path = join(await temporaryDirectory(), 'lock');
+  writeFileSync(path, 'left by an owner of old');
+  const inode = statSync(path).ino;
+  const lock = await tryKernelLock(path);
+  expect(readFileSync(path, 'utf8')).toBe('left by an owner of old');
+  await lock?.writeRecord(bytes('a longer record than the one before'));
+  await lock?.writeRecord(bytes('short'));
+  expect(await tryKernelLock(path)).toBeUndefined();
+  expect(readFileSync(path, 'utf8')).toBe('short');
+  await lock?.release();
+  await lock?.release();
+  expect(statSync(path).ino).toBe(inode);
+  expect(readFileSync(path, 'utf8')).toBe('short');
+});
+
+test.each(['ENOLCK', 'ENOTSUP'])('%s is an error, never a lock', async (code) => {
+  const path = join(await temporaryDirectory(), 'lock');
+  const attempt = tryKernelLock(path, () => {
+    throw Object.assign(new Error(code), { code });
+  });
+  await expect(attempt).rejects.toSatisfy((error) => systemCode(error) === code);
+});
+
+test.runIf(process.platform === 'linux')('whoever has no lock keeps no descriptor', async () => {
+  const path = join(await temporaryDirectory(), 'lock');
+  const lock = await tryKernelLock(path);
+  expect(await tryKernelLock(path)).toBeUndefined();
+  const failing = tryKernelLock(path, () => {
+    throw new Error('no locks here');
+  });
+  await expect(failing).rejects.toThrow('no locks here');
+  expect(descriptorsOn(path)).toBe(1);
+  await lock?.release();
+  expect(descriptorsOn(path)).toBe(0);
+});
+
+test('a path that cannot be opened rejects with the system error', async () => {
+  const directory = await temporaryDirectory();
+  const absent = tryKernelLock(join(directory, 'absent', 'lock'));
+  await expect(absent).rejects.toSatisfy((error) => systemCode(error) === 'ENOENT');
+});

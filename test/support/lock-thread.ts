@@ -1,0 +1,17 @@
+/** A worker thread that locks `workerData.directory`, says to `workerData.port` what came of it, and stays. */
+import { workerData } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
+import { acquireDirectoryLock } from '../../src/directory/directory-lock.ts';
+import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
+import { readProcessIdentity } from '../../src/fs/process-identity.ts';
+
+const { directory, port }: { directory: string; port: MessagePort } = workerData;
+const options = { onLost: () => undefined };
+try {
+  await acquireDirectoryLock(nodeFileSystem, directory, await readProcessIdentity(), options);
+  port.postMessage('held');
+} catch (error) {
+  port.postMessage(String(error));
+}
+// The port keeps the thread alive, and the lock with it.
+port.on('message', () => undefined);
