@@ -47,11 +47,6 @@ export class LogRows {
   }
 
   #grow(): void {
-    const larger = (from: Uint32Array): Uint32Array => {
-      const to = new Uint32Array(2 * from.length);
-      to.set(from);
-      return to;
-    };
     this.#keyLow = larger(this.#keyLow);
     this.#keyHigh = larger(this.#keyHigh);
     this.#rowBlock = larger(this.#rowBlock);
@@ -87,4 +82,10 @@ export class LogRows {
     if (builder.recordCount > 0) run.push(builder.finish());
     return run;
   }
+}
+
+function larger(from: Uint32Array): Uint32Array {
+  const to = new Uint32Array(2 * from.length);
+  to.set(from);
+  return to;
 }

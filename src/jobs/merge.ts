@@ -1,11 +1,11 @@
 import { assert } from '../base/assert.ts';
 import { equalBytes } from '../base/bytes.ts';
-import { systemCode } from '../base/errors.ts';
 import { CHUNK_TARGET_RECORDS } from '../base/limits.ts';
 import type { Columns } from '../format/columns.ts';
 import type { Predecessor } from '../format/file-header.ts';
 import type { IndexEntry } from '../format/snapshot-index.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
+import { unlinkIfThere } from '../fs/unlink.ts';
 import { scanLog } from '../log/log-scan.ts';
 import { ChunkReader, readSnapshot, type RawChunk } from '../snapshot/snapshot-reader.ts';
 import { SnapshotWriter, type WrittenSnapshot } from '../snapshot/snapshot-writer.ts';
@@ -71,19 +71,11 @@ export async function merge(
   if (!Array.isArray(run)) return run;
   try {
     const result = await writeSnapshot(fs, job, run, context);
-    if (result.kind === 'corrupt') await removeIfThere(fs, job.temporaryPath);
+    if (result.kind === 'corrupt') await unlinkIfThere(fs, job.temporaryPath);
     return result;
   } catch (error) {
-    await removeIfThere(fs, job.temporaryPath).catch(() => undefined);
+    await unlinkIfThere(fs, job.temporaryPath).catch(() => undefined);
     throw error;
-  }
-}
-
-async function removeIfThere(fs: FileSystem, path: string): Promise<void> {
-  try {
-    await fs.unlink(path);
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error;
   }
 }
 
@@ -164,7 +156,7 @@ async function writeSnapshot(
   try {
     const source = await openSource(sourceFile, fs, job, context.signal);
     if ('kind' in source) return source;
-    await removeIfThere(fs, job.temporaryPath);
+    await unlinkIfThere(fs, job.temporaryPath);
     const target = await fs.open(job.temporaryPath, 'wx');
     try {
       const writer = new SnapshotWriter(target, {

@@ -4,6 +4,7 @@ import { StoreError, systemCode } from '../base/errors.ts';
 import { STORE_ID_BYTES } from '../format/checksum.ts';
 import { MARKER_NAME, snapshotName, temporarySnapshotName } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
+import { unlinkIfThere } from '../fs/unlink.ts';
 import { SnapshotWriter } from '../snapshot/snapshot-writer.ts';
 
 /**
@@ -64,9 +65,7 @@ export async function createStore(fs: FileSystem, directory: string): Promise<vo
   });
   await marker?.close();
   const temporaryPath = join(directory, temporarySnapshotName(0));
-  await fs.unlink(temporaryPath).catch((error: unknown) => {
-    if (systemCode(error) !== 'ENOENT') throw error;
-  });
+  await unlinkIfThere(fs, temporaryPath);
   const file = await fs.open(temporaryPath, 'wx');
   try {
     const writer = new SnapshotWriter(file, {

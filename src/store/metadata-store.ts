@@ -218,7 +218,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
         batches: writer?.queue.queuedBatches ?? 0,
         waitingBatches: writer?.queue.waitingBatches ?? 0,
       },
-      commits: { ...commits },
+      commits: commits.copy(),
       merges: writer?.merges.stats ?? NO_MERGES,
       memory: this.#table.memory,
       poison: this.#health.poison,

@@ -1,6 +1,12 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { AbortedError, StoreError, StorePoisonedError, systemCode } from '../base/errors.ts';
+import {
+  AbortedError,
+  CorruptionError,
+  StoreError,
+  StorePoisonedError,
+  systemCode,
+} from '../base/errors.ts';
 import { acquireDirectoryLock, type DirectoryLock } from '../directory/directory-lock.ts';
 import { listDirectory } from '../directory/listing.ts';
 import type { Predecessor } from '../format/file-header.ts';
@@ -20,6 +26,7 @@ import { ProgressMeter } from './progress-meter.ts';
 import { newerLogs, recover, type RecoveredState } from './recovery.ts';
 import type { Loss, RecoveryReport } from './recovery-report.ts';
 import { repair } from './repair.ts';
+import { salvage } from './salvage.ts';
 
 /** Where a store lives: on the machine's file system with threads, or on a simulated one without. */
 export interface StoreEnvironment {
@@ -210,9 +217,14 @@ class Opening {
     const signal = this.#options.signal ?? new AbortController().signal;
     const progress = new ProgressMeter(this.#options.onProgress);
     const context = { fs: this.#fs, directory: this.#directory, runner, signal, progress };
-    void lock;
-    void losses;
-    return recover(context);
+    try {
+      return await recover(context);
+    } catch (error) {
+      const isSalvage = this.#options.recovery === 'salvage' && lock !== undefined;
+      if (!isSalvage || !(error instanceof CorruptionError)) throw error;
+      losses.push(...(await salvage(context, () => lock.isFresh())));
+      return recover(context);
+    }
   }
 
   #parts(

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { assert } from '../base/assert.ts';
-import { systemCode } from '../base/errors.ts';
 import { logName, snapshotName, temporarySnapshotName } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
+import { unlinkIfThere } from '../fs/unlink.ts';
 import { readFully } from '../fs/file-window.ts';
 import { writeFully } from '../fs/write.ts';
 import type { RecoveredState } from './recovery.ts';
@@ -43,14 +43,6 @@ function deadNames(state: RecoveredState): string[] {
   const older = listing.snapshots.filter((number) => number < snapshot.number);
   const merged = listing.logs.filter((number) => number <= snapshot.number);
   return [...dead, ...merged.map(logName), ...older.map(snapshotName)];
-}
-
-async function unlinkIfThere(fs: FileSystem, path: string): Promise<void> {
-  try {
-    await fs.unlink(path);
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error;
-  }
 }
 
 /** Writes the last group again, the same bytes in place, and cuts off what a torn write left behind it. */

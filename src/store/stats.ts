@@ -1,4 +1,5 @@
 import type { TableMemory } from '../table/table.ts';
+import type { CommitFigures } from './commit-stats.ts';
 import type { MergeStats } from './merge-scheduler.ts';
 
 /** What `store.stats()` returns: a copy of the moment. */
@@ -21,17 +22,7 @@ export interface StoreStats {
     /** Batches for which there is no room in the queue yet. */
     readonly waitingBatches: number;
   };
-  readonly commits: {
-    /** Writes synced; each held one group, or a seal. */
-    readonly groups: number;
-    readonly batches: number;
-    readonly updates: number;
-    readonly writtenBytes: number;
-    readonly encodeMs: number;
-    readonly syncMs: number;
-    readonly longestEncodeMs: number;
-    readonly longestSyncMs: number;
-  };
+  readonly commits: CommitFigures;
   readonly merges: MergeStats;
   readonly memory: TableMemory;
   /** Why the store takes no more writes, if it does not. */
