@@ -272,6 +272,27 @@ describe('a lease that is lost', () => {
     await (await acquire(directory)).release();
   });
 
+  test('is told once, by its first cause', async () => {
+    const directory = await temporaryDirectory();
+    const errors: FencedError[] = [];
+    const causes = [new Error('first'), new Error('second')];
+    class LosesTwice extends NodeFileSystem {
+      override async takeLease(
+        ...[path, options]: Parameters<NodeFileSystem['takeLease']>
+      ): ReturnType<NodeFileSystem['takeLease']> {
+        const lease = await super.takeLease(path, options);
+        for (const cause of causes) options.onLost(cause);
+        return { isFresh: () => false, release: () => lease.release() };
+      }
+    }
+    const options = { onLost: (error: FencedError) => void errors.push(error) };
+    const fs = new LosesTwice();
+    const lock = await acquireDirectoryLock(fs, directory, identity, options);
+    expect(errors.map((error) => error.cause)).toEqual([causes[0]]);
+    expect(() => lock.assertHeld()).toThrow(errors[0]);
+    await lock.release();
+  });
+
   test('one not refreshed in time fences at the next check', async () => {
     const directory = await temporaryDirectory();
     let fresh = true;
