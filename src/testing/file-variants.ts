@@ -2,7 +2,7 @@ import { edges, pageEdges } from './disk.ts';
 import { SECTOR_BYTES } from './effect.ts';
 import type { CrashModel, WriteEffect } from './effect.ts';
 import type { FileInode } from './file-inode.ts';
-import { FILLS, LOST, isLegal, isOpen, keepAll, naturalSize } from './file-variant.ts';
+import { FILLS, LOST, holesOf, isLegal, isOpen, keepAll, naturalSize } from './file-variant.ts';
 import type { ByteRange, FileVariant, Keep } from './file-variant.ts';
 import type { Random } from './random.ts';
 
@@ -106,9 +106,14 @@ class VariantList {
   /** Adds the variant with zeros and with each junk in its holes, as far as the model allows. */
   addFilled(label: string, keeps: readonly Keep[]): void {
     const sizeBytes = naturalSize(this.file, keeps);
+    const plain: FileVariant = { label, keeps, sizeBytes, fill: 0 };
+    if (holesOf(this.file, plain, this.#model).length === 0) {
+      this.#addLegal(plain);
+      return;
+    }
     for (const fill of FILLS) {
       const what = fill === 0 ? 'zeros' : `junk 0x${fill.toString(16)}`;
-      this.#addLegal({ label: `${label}, ${what}`, keeps, sizeBytes, fill });
+      this.#addLegal({ ...plain, label: `${label}, ${what}`, fill });
     }
   }
 

@@ -16,6 +16,7 @@ export { CALL_KINDS, FaultPlan } from './fault-plan.ts';
 export type { CallKind, Fault, FaultRule } from './fault-plan.ts';
 export type { Tear } from './file-variants.ts';
 export { LeaseTable } from './lease-table.ts';
+export { openOn } from './open-on.ts';
 export { SeededScheduler } from './scheduler.ts';
 export type { CallScheduler } from './scheduler.ts';
 export type { SystemError, SystemErrorCode } from './system-error.ts';

@@ -1,0 +1,33 @@
+import type { FileSystem } from '../fs/file-system.ts';
+import { MetadataStore } from '../store/metadata-store.ts';
+import type { OpenOptions } from '../store/options.ts';
+import { InlineRunner } from '../threads/job-runner.ts';
+
+/**
+ * Opens a store on a simulated file system. Jobs of recovery and merge run inline, on the same file system;
+ * nothing is random, so that a run can be repeated.
+ */
+export function openOn(
+  fileSystem: FileSystem,
+  directory: string,
+  options: OpenOptions = {},
+): Promise<MetadataStore> {
+  return MetadataStore.openIn(
+    {
+      fileSystem,
+      makeRunner: () => new InlineRunner(fileSystem),
+      pause: () => Promise.resolve(),
+      identity: () =>
+        Promise.resolve({
+          pid: 1,
+          processStartTicks: 1,
+          bootId: 'simulated',
+          machineId: 'simulated',
+          hostName: 'simulated',
+        }),
+      randomBytes: (lengthBytes) => new Uint8Array(lengthBytes).fill(0x5a),
+    },
+    directory,
+    options,
+  );
+}
