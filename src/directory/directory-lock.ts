@@ -132,11 +132,12 @@ class LockAttempt {
   }
 
   /**
-   * Nobody has signed yet. Signs first, so that a death between lease and record leaves no lease that
-   * looks like another host's.
+   * Nobody has signed yet. Signs first, durably, name and all: a death between lease and record, or a
+   * power failure later, leaves no lease that looks like another host's.
    */
   async #takeFirstLease(fileLock: FileLock): Promise<Lease> {
     await fileLock.writeRecord(encodeOwnerRecord(this.#owner));
+    await this.#fs.syncDirectory(this.#directory);
     try {
       return await this.#tryLease();
     } catch (error) {

@@ -15,10 +15,16 @@ export interface OwnerRecord extends ProcessIdentity {
 /** Longer files are no records of ours; bounds what is read. */
 export const MAX_RECORD_BYTES = 4096;
 
-/** One line of JSON, which people may read, then one with its checksum: it is replaced in place. */
+/** A disk writes one sector whole or not at all: the record is replaced in place and never torn. */
+const SECTOR_BYTES = 512;
+
+/** One line of JSON, which people may read, then one with its checksum, then blanks up to a whole sector. */
 export function encodeOwnerRecord(record: OwnerRecord): Uint8Array {
   const json = JSON.stringify(record);
-  return new TextEncoder().encode(`${json}\n${checksumOf(json)}\n`);
+  const line = new TextEncoder().encode(`${json}\n${checksumOf(json)}\n`);
+  const bytes = new Uint8Array(Math.max(SECTOR_BYTES, line.length)).fill(0x20);
+  bytes.set(line);
+  return bytes;
 }
 
 /** Undefined for an empty file, a record half written, or one that is none of ours. */

@@ -60,7 +60,7 @@ export interface OpenFile {
 }
 
 export interface FileLock {
-  /** Replaces the lock file's content: the owner record. */
+  /** Replaces the lock file's content, in place: the owner record. Durable when it resolves. */
   writeRecord(record: Uint8Array): Promise<void>;
   /** Releases the lock; the file stays. Idempotent. */
   release(): Promise<void>;

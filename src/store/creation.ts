@@ -1,7 +1,5 @@
 import { dirname, join, resolve } from 'node:path';
-import { randomFillSync } from 'node:crypto';
 import { StoreError, systemCode } from '../base/errors.ts';
-import { STORE_ID_BYTES } from '../format/checksum.ts';
 import { MARKER_NAME, snapshotName, temporarySnapshotName } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { unlinkIfThere } from '../fs/unlink.ts';
@@ -58,7 +56,11 @@ async function makeDirectories(fs: FileSystem, directory: string): Promise<void>
  * Writes the first, empty snapshot, which holds the store's id: from then on a store without a snapshot is
  * known to be damaged, and the ancestor fails on our directories instead of starting anew in them.
  */
-export async function createStore(fs: FileSystem, directory: string): Promise<void> {
+export async function createStore(
+  fs: FileSystem,
+  directory: string,
+  storeId: Uint8Array,
+): Promise<void> {
   const marker = await fs.open(join(directory, MARKER_NAME), 'wx').catch((error: unknown) => {
     if (systemCode(error) === 'EEXIST') return undefined;
     throw error;
@@ -70,7 +72,7 @@ export async function createStore(fs: FileSystem, directory: string): Promise<vo
   try {
     const writer = new SnapshotWriter(file, {
       kind: 'snapshot',
-      storeId: randomFillSync(new Uint8Array(STORE_ID_BYTES)),
+      storeId,
       number: 0,
       epoch: 0,
       predecessor: { number: 0, lengthBytes: 0, lastSequence: 0n, chain: 0 },

@@ -1,3 +1,4 @@
+import { randomFillSync } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -9,11 +10,12 @@ import {
 } from '../base/errors.ts';
 import { acquireDirectoryLock, type DirectoryLock } from '../directory/directory-lock.ts';
 import { listDirectory } from '../directory/listing.ts';
+import { STORE_ID_BYTES } from '../format/checksum.ts';
 import type { Predecessor } from '../format/file-header.ts';
 import { logName, snapshotName } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { nodeFileSystem } from '../fs/node-file-system.ts';
-import { readProcessIdentity } from '../fs/process-identity.ts';
+import { readProcessIdentity, type ProcessIdentity } from '../fs/process-identity.ts';
 import type { MergeLog } from '../jobs/merge.ts';
 import { Table } from '../table/table.ts';
 import { InlineRunner, type JobRunner } from '../threads/job-runner.ts';
@@ -35,6 +37,10 @@ export interface StoreEnvironment {
   readonly makeRunner: () => JobRunner;
   /** Gives way to other work of the process. */
   readonly pause: () => Promise<void>;
+  /** Who opens the store. */
+  readonly identity: () => Promise<ProcessIdentity>;
+  /** Bytes that nobody else has: a store's id. */
+  readonly randomBytes: (lengthBytes: number) => Uint8Array;
 }
 
 /** Below this many bytes of files a thread costs more than it saves. */
@@ -64,6 +70,8 @@ const NODE_ENVIRONMENT: StoreEnvironment = {
   fileSystem: nodeFileSystem,
   makeRunner: () => new ThreadPool(1),
   pause: () => new Promise((resolve) => setImmediate(resolve)),
+  identity: readProcessIdentity,
+  randomBytes: (lengthBytes) => randomFillSync(new Uint8Array(lengthBytes)),
 };
 
 /** Tells whoever listens, then or later, of the first poisoning. */
@@ -148,7 +156,7 @@ class Opening {
   }
 
   async #takeLock(): Promise<DirectoryLock> {
-    const identity = await readProcessIdentity();
+    const identity = await this.#environment.identity();
     return acquireDirectoryLock(this.#fs, this.#directory, identity, {
       staleMs: this.#options.leaseStaleMs,
       onLost: (error) => this.#health.poisonWith(error),
@@ -180,7 +188,8 @@ class Opening {
 
   async #createOrRefuse(lock: DirectoryLock | undefined): Promise<void> {
     if (lock !== undefined && this.#options.createIfMissing) {
-      await createStore(this.#fs, this.#directory);
+      const storeId = this.#environment.randomBytes(STORE_ID_BYTES);
+      await createStore(this.#fs, this.#directory, storeId);
       return;
     }
     throw new StoreError('LODESTORE_NOT_FOUND', `there is no store in ${this.#directory}`, {

@@ -21,13 +21,13 @@ export async function repair(
   state: RecoveredState,
   isLeaseFresh: () => boolean,
 ): Promise<string[]> {
-  const { tail, emptyPaths } = state.verdict;
+  const { tail, blankPaths } = state.verdict;
   if (tail?.kind === 'rewrite') await rewriteTail(fs, tail);
   // Names that were read, the snapshot's above all, must not be lost once what they replace is removed.
   await fs.syncDirectory(directory);
   const dead = deadNames(state).map((name) => join(directory, name));
   if (tail?.kind === 'discard') dead.push(tail.path);
-  dead.push(...emptyPaths);
+  dead.push(...blankPaths);
   for (const path of dead) {
     assert(isLeaseFresh(), 'files are removed only while the lease is ours');
     await unlinkIfThere(fs, path);

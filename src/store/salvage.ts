@@ -17,7 +17,7 @@ import { lossOf, salvageLog } from './salvage-log.ts';
 import { salvageIndexed, salvageUnindexed, type SalvagedSnapshot } from './salvage-snapshot.ts';
 import { newerLogs, type RecoveryContext } from './recovery.ts';
 import { readSnapshotState, storeIdOf, type SnapshotState } from './snapshot-state.ts';
-import { predecessorOf, type LoadedLog } from './verdict.ts';
+import { isBlank, predecessorOf, type LoadedLog } from './verdict.ts';
 
 /**
  * Keeps what verifies of a damaged directory: writes it as a new snapshot, copies damaged originals to
@@ -135,7 +135,7 @@ class Salvage {
     for (const number of newerLogs(listing, base.state ?? { number: base.number })) {
       logs.push(await this.#loadLog(number, base.storeId));
     }
-    return logs.filter((log) => log.scan.format !== 'empty');
+    return logs.filter((log) => !isBlank(log.scan));
   }
 
   async #salvageLogs(

@@ -35,8 +35,8 @@ export interface Verdict {
   readonly damages: readonly CorruptionDetail[];
   /** Logs that hold something, in order. */
   readonly logs: readonly LoadedLog[];
-  /** Logs that were prepared and never written. */
-  readonly emptyPaths: readonly string[];
+  /** Logs that were prepared, maybe not to the end, and never written. */
+  readonly blankPaths: readonly string[];
   /** What the next log refers to as its predecessor. */
   readonly last: Predecessor;
   readonly tail: TailRepair | undefined;
@@ -67,6 +67,16 @@ function asPredecessor(log: LoadedLog): Predecessor {
   return { number: log.number, lengthBytes: validBytes, lastSequence, chain };
 }
 
+/**
+ * True for a log that was prepared and never written: zeros or, after a crash while it was prepared, whatever
+ * the disk held before. No header of ours, no frame of ours anywhere.
+ */
+export function isBlank(scan: LogScan): boolean {
+  if (scan.format === 'empty') return true;
+  const hasNothing = scan.header === undefined && scan.frameCount === 0;
+  return hasNothing && scan.ending.kind === 'broken' && scan.ending.later.kind === 'none';
+}
+
 /** Applies the decision table of recovery to all logs newer than the snapshot, in ascending order. */
 export function judgeLogs(
   directory: string,
@@ -90,14 +100,14 @@ class Judge {
   }
 
   judge(loaded: readonly LoadedLog[]): Verdict {
-    const logs = loaded.filter((log) => log.scan.format !== 'empty');
+    const logs = loaded.filter((log) => !isBlank(log.scan));
     const lastNumber = logs.at(-1)?.number ?? -1;
     const orphan = loaded.find((log) => log.number > 1);
     if (this.#snapshot === undefined && logs.length === 0 && orphan !== undefined) {
       this.#damage(orphan, 0, 'a log was prepared, but the snapshot before it is missing');
     }
     for (const log of loaded) {
-      if (log.scan.format === 'empty' && log.number < lastNumber) {
+      if (isBlank(log.scan) && log.number < lastNumber) {
         this.#damage(log, 0, 'the log holds nothing, but a later one does');
       }
     }
@@ -111,8 +121,8 @@ class Judge {
       // A last log without a whole group counts as absent.
       if (log.scan.frameCount > 0) last = expected;
     });
-    const emptyPaths = loaded.filter((log) => log.scan.format === 'empty').map((log) => log.path);
-    return { damages: this.#damages, logs, emptyPaths, last, highestEpoch, ...tailOf(logs.at(-1)) };
+    const blankPaths = loaded.filter((log) => isBlank(log.scan)).map((log) => log.path);
+    return { damages: this.#damages, logs, blankPaths, last, highestEpoch, ...tailOf(logs.at(-1)) };
   }
 
   #snapshotEpoch(): number {

@@ -338,8 +338,9 @@ export class CrashFs implements FileSystem {
     return {
       writeRecord: async (record) => {
         if (handle === undefined) throw systemError('EBADF', 'write', path);
-        await handle.truncate(0);
         await handle.write(record, 0);
+        await handle.truncate(record.byteLength);
+        await handle.dataSync();
       },
       release: async () => {
         const held = handle;

@@ -36,12 +36,11 @@ export class InlineRunner implements JobRunner {
   }
 
   async run<J extends Job>(job: J, options: RunOptions = {}): Promise<JobResult<J>> {
-    const result = await runJob(this.#fs, job, {
+    return runJob(this.#fs, job, {
       signal: options.signal ?? NEVER_ABORTED,
       onProgress: options.onProgress ?? (() => undefined),
       send: (message) => options.onMessage?.(message),
     });
-    return result as JobResult<J>;
   }
 
   async close(): Promise<void> {
