@@ -14,6 +14,18 @@ export const ANCESTOR_FRAME_OVERHEAD_BYTES = 12;
 
 const ANCESTOR_ROW_HEADER_BYTES = 24;
 
+/** What begins the payload of each of its frames. */
+export const ZSTD_MAGIC: Uint8Array = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd);
+
+const MAX_ANCESTOR_PAYLOAD_BYTES = 2n ** 40n;
+
+/** Whether a file that begins with these bytes may be the ancestor's: they are a length that can be. */
+export function beginsAsAncestor(head: Uint8Array): boolean {
+  if (head.length < 8) return false;
+  const declared = viewOf(head).getBigUint64(0, true);
+  return declared > 0n && declared < MAX_ANCESTOR_PAYLOAD_BYTES;
+}
+
 export type AncestorFrameResult =
   | { readonly kind: 'frame'; readonly payload: Uint8Array; readonly lengthBytes: number }
   /** Nothing but zeros, or nothing at all. */

@@ -155,6 +155,11 @@ function decodeHead(bytes: Uint8Array): ChunkHead | string {
   const dataOffset = CHUNK_HEAD_BYTES + planeBytes;
   if (dataOffset > bytes.length) return 'the columns do not fit the chunk';
   const dataLength = view.getUint32(24, true);
+  if (bytes[7] !== 0 || view.getUint32(28, true) !== 0) {
+    return 'a reserved byte of the chunk is not zero';
+  }
+  if (lengthWidth > 0 && dataLength !== 0)
+    return 'the chunk has a data length beside a column of them';
   if (lengthWidth === 0 && dataLength * count !== bytes.length - dataOffset) {
     return 'the data is not as long as its column says';
   }

@@ -44,8 +44,13 @@ export type FileHeaderResult =
   /** The magic is another one: the ancestor's, or a foreign file. */
   | { readonly kind: 'foreign' }
   | { readonly kind: 'unsupported'; readonly version: number }
+  /** What a write cut short, or damage, leaves. */
   | { readonly kind: 'torn'; readonly reason: string }
+  /** A header whose checksum holds, but which cannot stand here: no torn write leaves this. */
   | { readonly kind: 'corrupt'; readonly reason: string };
+
+const RESERVED_OFFSET = 76;
+const CHECKSUM_OFFSET: number = FILE_HEADER_BYTES - 4;
 
 /** Encodes into the first `FILE_HEADER_BYTES` of `target`; returns the header's checksum. */
 export function encodeFileHeader(target: Uint8Array, header: Omit<FileHeader, 'checksum'>): number {
@@ -62,8 +67,8 @@ export function encodeFileHeader(target: Uint8Array, header: Omit<FileHeader, 'c
   view.setBigUint64(64, header.predecessor.lastSequence, true);
   view.setUint32(72, header.predecessor.chain, true);
   const seed = new ChecksumSeed(header.storeId, header.kind, header.number);
-  const checksum = seed.checksum(bytes.subarray(0, FILE_HEADER_BYTES - 4), 0);
-  view.setUint32(FILE_HEADER_BYTES - 4, checksum, true);
+  const checksum = seed.checksum(bytes.subarray(0, CHECKSUM_OFFSET), 0);
+  view.setUint32(CHECKSUM_OFFSET, checksum, true);
   return checksum;
 }
 
@@ -79,43 +84,71 @@ export function decodeFileHeader(
   const head = bytes.subarray(0, FILE_HEADER_BYTES);
   if (isZero(head)) return { kind: 'empty' };
   if (!equalBytes(head.subarray(0, 8), MAGIC[kind].subarray(0, head.length))) {
-    return { kind: 'foreign' };
+    return isCutMagic(head, MAGIC[kind])
+      ? { kind: 'torn', reason: 'the file header is cut inside its magic' }
+      : { kind: 'foreign' };
   }
   if (head.length < FILE_HEADER_BYTES) {
     return { kind: 'torn', reason: `the file ends inside its header, after ${head.length} bytes` };
   }
   const view = viewOf(head);
-  const storeId = head.slice(16, 16 + STORE_ID_BYTES);
-  const checksum = view.getUint32(FILE_HEADER_BYTES - 4, true);
-  const version = view.getUint32(8, true);
-  const seed = new ChecksumSeed(storeId, kind, number);
-  if (seed.checksum(head.subarray(0, FILE_HEADER_BYTES - 4), 0) !== checksum) {
-    // A newer version may lay out its header in another way; what a torn write leaves is no version.
-    return version > FORMAT_VERSION && version < 1024
-      ? { kind: 'unsupported', version }
+  if (!isSeededWith(head, kind, number)) {
+    const declared = readSafeU64(view, 32);
+    return declared >= 0 && declared !== number && isSeededWith(head, kind, declared)
+      ? { kind: 'corrupt', reason: `the file header is that of ${kind} ${declared}` }
       : { kind: 'torn', reason: 'the file header does not match its checksum' };
   }
+  // Every version keeps magic, version, store id, number and checksum where they are.
+  const version = view.getUint32(8, true);
   if (version !== FORMAT_VERSION) return { kind: 'unsupported', version };
-  const fields = {
-    number: readSafeU64(view, 32),
-    epoch: readSafeU64(view, 40),
-    previous: readSafeU64(view, 48),
-    lengthBytes: readSafeU64(view, 56),
-  };
-  if (fields.number !== number || fields.epoch < 0 || fields.previous < 0) {
-    return { kind: 'corrupt', reason: 'a field of the file header is out of its range' };
-  }
-  if (fields.lengthBytes < 0 || view.getUint32(12, true) !== FILE_HEADER_BYTES) {
-    return { kind: 'corrupt', reason: 'a length in the file header is out of its range' };
-  }
+  const header = fieldsOf(view, head, kind);
+  const reason = rangeBroken(header, view, number);
+  return reason === undefined ? { kind: 'header', header } : { kind: 'corrupt', reason };
+}
+
+/** Some first bytes of the magic, then zeros only: a write that ended inside the magic. */
+function isCutMagic(head: Uint8Array, magic: Uint8Array): boolean {
+  let equal = 0;
+  while (equal < magic.length && head[equal] === magic[equal]) equal++;
+  return equal > 0 && isZero(head, equal);
+}
+
+function isSeededWith(head: Uint8Array, kind: FileKind, number: number): boolean {
+  const seed = new ChecksumSeed(head.subarray(16, 16 + STORE_ID_BYTES), kind, number);
+  const checksum = viewOf(head).getUint32(CHECKSUM_OFFSET, true);
+  return seed.checksum(head.subarray(0, CHECKSUM_OFFSET), 0) === checksum;
+}
+
+function fieldsOf(view: DataView, head: Uint8Array, kind: FileKind): FileHeader {
   const predecessor = {
-    number: fields.previous,
-    lengthBytes: fields.lengthBytes,
+    number: readSafeU64(view, 48),
+    lengthBytes: readSafeU64(view, 56),
     lastSequence: view.getBigUint64(64, true),
     chain: view.getUint32(72, true),
   };
   return {
-    kind: 'header',
-    header: { kind, storeId, number, epoch: fields.epoch, predecessor, checksum },
+    kind,
+    storeId: head.slice(16, 16 + STORE_ID_BYTES),
+    number: readSafeU64(view, 32),
+    epoch: readSafeU64(view, 40),
+    predecessor,
+    checksum: view.getUint32(CHECKSUM_OFFSET, true),
   };
+}
+
+function rangeBroken(header: FileHeader, view: DataView, number: number): string | undefined {
+  const { predecessor } = header;
+  if (header.number !== number) return `the file header is that of ${header.kind} ${header.number}`;
+  if (header.epoch < 0) return 'the epoch in the file header is out of its range';
+  if (predecessor.number < 0 || predecessor.lengthBytes < 0) {
+    return 'the predecessor in the file header is out of its range';
+  }
+  if (header.kind === 'snapshot' && predecessor.number !== number) {
+    return 'the snapshot is named after another log than the last one merged into it';
+  }
+  if (view.getUint32(12, true) !== FILE_HEADER_BYTES) return 'the file header has another length';
+  for (let at = RESERVED_OFFSET; at < CHECKSUM_OFFSET; at++) {
+    if (view.getUint8(at) !== 0) return 'a reserved byte of the file header is not zero';
+  }
+  return undefined;
 }

@@ -7,6 +7,8 @@ import { CODEC_RAW, CODEC_ZSTD, decompressInto } from './compression.ts';
 export const FRAME_HEADER_BYTES = 48;
 export const FRAME_MAGIC: Uint8Array = Uint8Array.of(0xb5, 0x4c, 0x53, 0x46);
 
+const RESERVED_OFFSET = 40;
+
 export const FRAME_BATCHES = 1;
 export const FRAME_SEAL = 2;
 export const FRAME_CHUNK = 3;
@@ -41,8 +43,9 @@ export type FrameHeaderResult =
   | { readonly kind: 'frame'; readonly header: FrameHeader }
   /** Nothing but zeros where a header would stand. */
   | { readonly kind: 'end' }
-  /** Fewer bytes than a header. */
+  /** Fewer bytes than a header, or bytes that are none. */
   | { readonly kind: 'torn'; readonly reason: string }
+  /** A header whose checksum holds, with fields that cannot be: no torn write leaves this. */
   | { readonly kind: 'corrupt'; readonly reason: string };
 
 /**
@@ -75,7 +78,7 @@ export function encodeFrame(
   view.setUint32(28, fields.recordCount, true);
   view.setUint32(32, fields.chain, true);
   view.setUint32(36, seed.checksum(payload, fileOffset + FRAME_HEADER_BYTES), true);
-  view.setUint32(40, 0, true);
+  view.setUint32(RESERVED_OFFSET, 0, true);
   const checksum = seed.checksum(header.subarray(0, FRAME_HEADER_BYTES - 4), fileOffset);
   view.setUint32(FRAME_HEADER_BYTES - 4, checksum, true);
   return checksum;
@@ -112,9 +115,12 @@ export function decodeFrameHeader(
     return { kind: 'torn', reason: 'the file ends inside a frame header' };
   }
   if (!isFrameHeader(bytes, offset, seed, fileOffset)) {
-    return { kind: 'corrupt', reason: 'the frame header does not match its checksum' };
+    return { kind: 'torn', reason: 'the frame header does not match its checksum' };
   }
   const view = viewOf(bytes);
+  if (view.getUint32(offset + RESERVED_OFFSET, true) !== 0) {
+    return { kind: 'corrupt', reason: 'a reserved byte of the frame header is not zero' };
+  }
   const header: FrameHeader = {
     kind: bytes[offset + 4]!,
     codec: bytes[offset + 5]!,
@@ -128,7 +134,7 @@ export function decodeFrameHeader(
     payloadChecksum: view.getUint32(offset + 36, true),
     checksum: view.getUint32(offset + FRAME_HEADER_BYTES - 4, true),
   };
-  const reason = boundBroken(header);
+  const reason = boundBroken(header) ?? kindBroken(header);
   return reason === undefined ? { kind: 'frame', header } : { kind: 'corrupt', reason };
 }
 
@@ -151,8 +157,28 @@ function boundBroken(header: FrameHeader): string | undefined {
   return undefined;
 }
 
+/** Whether fields that a kind does not use are zero, and counts that it needs are not. */
+function kindBroken(header: FrameHeader): string | undefined {
+  const { kind, batchCount, recordCount } = header;
+  if (header.flags !== 0 && (kind !== FRAME_SEAL || header.flags !== FLAG_RIDES)) {
+    return `flags ${header.flags} are not known`;
+  }
+  if ((kind === FRAME_BATCHES) !== batchCount > 0) {
+    return `a frame of kind ${kind} counts ${batchCount} batches`;
+  }
+  if (kind === FRAME_SEAL && (header.codec !== CODEC_RAW || header.payloadBytes !== 0)) {
+    return 'a seal has a payload';
+  }
+  if (kind === FRAME_CHUNK && recordCount === 0) return 'a chunk counts no records';
+  if (kind === FRAME_INDEX && recordCount !== 0) return 'an index counts records of its own';
+  return undefined;
+}
+
 export type PayloadResult =
   | { readonly kind: 'payload'; readonly bytes: Uint8Array }
+  /** Other bytes than were written: what a write cut short, or damage, leaves. */
+  | { readonly kind: 'torn'; readonly reason: string }
+  /** The checksum holds, and still it does not decode: no torn write leaves this. */
   | { readonly kind: 'corrupt'; readonly reason: string };
 
 /**
@@ -167,7 +193,7 @@ export function decodePayload(
 ): PayloadResult {
   assert(payload.length === header.payloadBytes, 'the payload is as long as its header says');
   if (seed.checksum(payload, fileOffset) !== header.payloadChecksum) {
-    return { kind: 'corrupt', reason: 'the payload does not match its checksum' };
+    return { kind: 'torn', reason: 'the payload does not match its checksum' };
   }
   if (header.codec === CODEC_RAW) return { kind: 'payload', bytes: payload };
   const decoded = new Uint8Array(header.decodedBytes);

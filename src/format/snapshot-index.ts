@@ -1,4 +1,4 @@
-import { equalBytes, readSafeU64, viewOf, writeSafeU64 } from '../base/bytes.ts';
+import { equalBytes, isZero, readSafeU64, viewOf, writeSafeU64 } from '../base/bytes.ts';
 import { MAX_FRAME_PAYLOAD_BYTES } from '../base/limits.ts';
 import type { ChecksumSeed } from './checksum.ts';
 import { FILE_HEADER_BYTES } from './file-header.ts';
@@ -31,6 +31,7 @@ export interface SnapshotIndex {
 const ENTRY_BYTES = 40;
 /** Totals: records u64, data bytes u64, and 16 bytes kept zero. */
 const TOTALS_BYTES = 32;
+const RESERVED_TOTALS_BYTES = 16;
 
 export const TRAILER_BYTES = 48;
 const TRAILER_MAGIC = Uint8Array.of(0x4c, 0x4f, 0x44, 0x45, 0x45, 0x4e, 0x44, 0xf1);
@@ -102,6 +103,9 @@ export function decodeIndex(
     records += entry.recordCount;
     data += entry.dataBytes;
   }
+  if (!isZero(payload, payload.length - RESERVED_TOTALS_BYTES)) {
+    return 'a reserved byte of the index is not zero';
+  }
   if (nextOffset !== indexOffset) return 'the chunks do not reach up to the index';
   const recordCount = readSafeU64(view, chunkCount * ENTRY_BYTES);
   const dataBytes = readSafeU64(view, chunkCount * ENTRY_BYTES + 8);
@@ -118,6 +122,8 @@ export interface Trailer {
   readonly fileBytes: number;
   /** Header checksum of the index frame. */
   readonly chain: number;
+  /** Checksum of the file header: ties the first bytes of the file to the last. */
+  readonly headerChecksum: number;
 }
 
 export function encodeTrailer(trailer: Trailer, seed: ChecksumSeed): Uint8Array {
@@ -129,6 +135,7 @@ export function encodeTrailer(trailer: Trailer, seed: ChecksumSeed): Uint8Array 
   writeSafeU64(view, 24, trailer.fileBytes);
   view.setUint32(32, trailer.chunkCount, true);
   view.setUint32(36, trailer.chain, true);
+  view.setUint32(40, trailer.headerChecksum, true);
   const covered = bytes.subarray(0, TRAILER_BYTES - 4);
   view.setUint32(
     TRAILER_BYTES - 4,
@@ -158,12 +165,14 @@ export function decodeTrailer(
     fileBytes: readSafeU64(view, 24),
     chunkCount: view.getUint32(32, true),
     chain: view.getUint32(36, true),
+    headerChecksum: view.getUint32(40, true),
   };
   if (trailer.fileBytes !== fileBytes) return 'the trailer belongs to a file of another length';
   const indexEnd = fileBytes - TRAILER_BYTES;
   const indexFits =
     trailer.indexOffset >= FILE_HEADER_BYTES &&
     trailer.indexOffset + FRAME_HEADER_BYTES <= indexEnd &&
+    indexEnd - trailer.indexOffset <= FRAME_HEADER_BYTES + MAX_FRAME_PAYLOAD_BYTES &&
     trailer.recordCount >= 0;
-  return indexFits ? trailer : 'the trailer points outside the file';
+  return indexFits ? trailer : 'the trailer points to no index';
 }

@@ -1,10 +1,15 @@
-import { ROW_HEADER_BYTES } from '../base/limits.ts';
-import { viewOf } from '../base/bytes.ts';
-import { ancestorRows, decodeAncestorFrame, type AncestorFrameResult } from '../format/ancestor.ts';
+import {
+  ancestorRows,
+  decodeAncestorFrame,
+  ZSTD_MAGIC,
+  type AncestorFrameResult,
+} from '../format/ancestor.ts';
 import { countRows } from '../format/rows.ts';
 import { FRAME_BATCHES, type FrameHeader } from '../format/frame.ts';
 import type { FileWindow } from '../fs/file-window.ts';
 import type { FrameSpan, LogEnding, LogScan, LogScanOptions } from './log-report.ts';
+
+const LENGTH_BYTES = 8;
 
 /** What stands for a frame header where the ancestor wrote none. Its batches have no sequence numbers. */
 function headerOf(payloadBytes: number, rows: Uint8Array): FrameHeader {
@@ -104,12 +109,14 @@ function endingOf(
   };
 }
 
-/** Where a whole frame stands right behind the broken one, if its length can be believed; else -1. */
+/** Where a whole frame stands behind the broken one, found by its payload's magic; else -1. */
 function laterFrame(bytes: Uint8Array, offset: number): number {
-  if (bytes.length - offset < 8) return -1;
-  const declared = viewOf(bytes).getBigUint64(offset, true);
-  if (declared > BigInt(bytes.length - offset)) return -1;
-  const next = offset + Number(declared) + 12;
-  if (next + ROW_HEADER_BYTES > bytes.length) return -1;
-  return decodeAncestorFrame(bytes, next).kind === 'frame' ? next : -1;
+  const haystack = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let from = offset + LENGTH_BYTES + 1; ;) {
+    const payloadOffset = haystack.indexOf(ZSTD_MAGIC, from);
+    if (payloadOffset < 0) return -1;
+    const position = payloadOffset - LENGTH_BYTES;
+    if (decodeAncestorFrame(bytes, position).kind === 'frame') return position;
+    from = payloadOffset + 1;
+  }
 }

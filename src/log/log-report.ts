@@ -15,7 +15,7 @@ export type LaterFrames =
 
 /** How a log ends, as its bytes say. What that means is recovery's to decide. */
 export type LogEnding =
-  /** A seal, then zeros. `rides`: it was written together with the group before it. */
+  /** A seal, and no frame behind it. `rides`: it was written together with the group before it. */
   | { readonly kind: 'sealed'; readonly rides: boolean }
   /** Zeros, or the end of the file, where the next frame would begin. */
   | { readonly kind: 'end' }

@@ -1,4 +1,5 @@
 import { isZero } from '../base/bytes.ts';
+import { beginsAsAncestor } from '../format/ancestor.ts';
 import { ChecksumSeed } from '../format/checksum.ts';
 import {
   decodeFileHeader,
@@ -42,7 +43,7 @@ async function scanOpenLog(file: OpenFile, options: LogScanOptions): Promise<Log
   const head = await window.at(0, FILE_HEADER_BYTES);
   const result = decodeFileHeader(head, 'log', options.number);
   if (result.kind === 'header') return new LogScanner(window, result.header, options).scan();
-  return scanWithoutHeader(window, result, options);
+  return scanWithoutHeader(window, head.slice(0, 8), result, options);
 }
 
 function nothingFound(
@@ -69,6 +70,7 @@ function nothingFound(
 
 async function scanWithoutHeader(
   window: FileWindow,
+  head: Uint8Array,
   result: Exclude<FileHeaderResult, { kind: 'header' }>,
   options: LogScanOptions,
 ): Promise<LogScan> {
@@ -85,7 +87,8 @@ async function scanWithoutHeader(
     if (result.kind === 'empty' && (await isZeroToEnd(window, 0))) {
       return nothingFound(window, number, 'empty', { kind: 'end' });
     }
-    if (result.kind === 'foreign') return scanAncestorLog(window, options);
+    if (result.kind === 'foreign' && beginsAsAncestor(head))
+      return scanAncestorLog(window, options);
   }
   const reason = result.kind === 'torn' ? result.reason : 'there is no file header';
   return nothingFound(window, number, 'lodestore', { kind: 'broken', offset: 0, reason, later });
@@ -150,7 +153,8 @@ class LogScanner {
     const head = await this.#window.at(this.#offset, FRAME_HEADER_BYTES);
     const result = decodeFrameHeader(head, 0, this.#seed, this.#offset);
     if (result.kind === 'end') return this.#zeros();
-    if (result.kind !== 'frame') return this.#broken(result.reason);
+    if (result.kind === 'torn') return this.#broken(result.reason);
+    if (result.kind === 'corrupt') return { ...result, offset: this.#offset };
     const misplaced = this.#misplaced(result.header);
     if (misplaced !== undefined) {
       return { kind: 'corrupt', offset: this.#offset, reason: misplaced };
@@ -187,12 +191,13 @@ class LogScanner {
   }
 
   async #seal(header: FrameHeader): Promise<LogEnding> {
+    const sealOffset = this.#offset;
     this.#offset += FRAME_HEADER_BYTES;
     this.#chain = header.checksum;
-    if (header.payloadBytes === 0 && (await isZeroToEnd(this.#window, this.#offset))) {
-      return { kind: 'sealed', rides: (header.flags & FLAG_RIDES) !== 0 };
-    }
-    return { kind: 'corrupt', offset: this.#offset, reason: 'there are bytes behind the seal' };
+    // Space reserved ahead may hold anything when its sync never ended; only frames prove damage.
+    const later = await findLaterFrames(this.#window, sealOffset, this.#seed, 0);
+    if (later.kind === 'none') return { kind: 'sealed', rides: header.flags === FLAG_RIDES };
+    return { kind: 'corrupt', offset: later.offset, reason: 'there is a frame behind the seal' };
   }
 
   async #group(header: FrameHeader): Promise<LogEnding | undefined> {
@@ -200,7 +205,8 @@ class LogScanner {
     const payload = await this.#window.at(payloadOffset, header.payloadBytes);
     if (payload.length < header.payloadBytes) return this.#broken('the file ends inside a frame');
     const decoded = decodePayload(payload, header, this.#seed, payloadOffset);
-    if (decoded.kind === 'corrupt') return this.#broken(decoded.reason);
+    if (decoded.kind === 'torn') return this.#broken(decoded.reason);
+    if (decoded.kind === 'corrupt') return { ...decoded, offset: this.#offset };
     const group = decodeGroup(decoded.bytes, header.batchCount, header.recordCount);
     if (typeof group === 'string') {
       return { kind: 'corrupt', offset: this.#offset, reason: group };

@@ -69,6 +69,9 @@ export async function readSnapshot(file: OpenFile, number: number): Promise<Snap
   const tail = await readRange(file, trailerOffset, Math.min(TRAILER_BYTES, sizeBytes));
   const trailer = decodeTrailer(tail, seed, sizeBytes);
   if (typeof trailer === 'string') return damage(trailerOffset, trailer);
+  if (trailer.headerChecksum !== result.header.checksum) {
+    return damage(0, 'header and trailer are of two files');
+  }
   return readIndex(file, result.header, trailer, seed);
 }
 
@@ -97,7 +100,7 @@ async function readIndex(
     seed,
     payloadOffset,
   );
-  if (payload.kind === 'corrupt') return damage(offset, payload.reason);
+  if (payload.kind !== 'payload') return damage(offset, payload.reason);
   const index = decodeIndex(payload.bytes, trailer.chunkCount, offset);
   if (typeof index === 'string') return damage(offset, index);
   if (index.totals.recordCount !== trailer.recordCount) {
@@ -157,7 +160,7 @@ export class ChunkReader {
   decode(raw: RawChunk, entry: IndexEntry): Columns | SnapshotDamage {
     const payloadOffset = entry.offset + FRAME_HEADER_BYTES;
     const payload = decodePayload(raw.payload, raw.header, this.#seed, payloadOffset);
-    if (payload.kind === 'corrupt') return damage(entry.offset, payload.reason);
+    if (payload.kind !== 'payload') return damage(entry.offset, payload.reason);
     const columns = decodeChunk(payload.bytes);
     if (typeof columns === 'string') return damage(entry.offset, columns);
     const isAsIndexed =

@@ -49,6 +49,7 @@ export class SnapshotWriter {
   #scratch: Uint8Array = new Uint8Array(FLUSH_BYTES);
   #used = 0;
   #flushedBytes = 0;
+  readonly #headerChecksum: number;
   #chain: number;
   #recordCount = 0;
   #dataBytes = 0;
@@ -56,7 +57,8 @@ export class SnapshotWriter {
   constructor(file: OpenFile, header: Omit<FileHeader, 'checksum'>) {
     this.#file = file;
     this.#seed = new ChecksumSeed(header.storeId, 'snapshot', header.number);
-    this.#chain = encodeFileHeader(this.#buffer, header);
+    this.#headerChecksum = encodeFileHeader(this.#buffer, header);
+    this.#chain = this.#headerChecksum;
     this.#used = FILE_HEADER_BYTES;
   }
 
@@ -169,6 +171,7 @@ export class SnapshotWriter {
         recordCount: this.#recordCount,
         fileBytes: this.lengthBytes + trailerBytes,
         chain: this.#chain,
+        headerChecksum: this.#headerChecksum,
       },
       this.#seed,
     );
