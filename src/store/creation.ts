@@ -83,4 +83,16 @@ export async function createStore(
   }
   await fs.rename(temporaryPath, join(directory, snapshotName(0)));
   await fs.syncDirectory(directory);
+  await syncParent(fs, directory);
+}
+
+/** Whoever made the directory may not have synced its name. A parent that we may not read is theirs. */
+async function syncParent(fs: FileSystem, directory: string): Promise<void> {
+  const absolute = resolve(directory);
+  try {
+    await fs.syncDirectory(dirname(absolute));
+  } catch (error) {
+    const code = systemCode(error);
+    if (code !== 'EACCES' && code !== 'EPERM') throw error;
+  }
 }
