@@ -1,5 +1,4 @@
 import type { ChecksumSeed } from '../format/checksum.ts';
-import { FILE_HEADER_BYTES } from '../format/file-header.ts';
 import {
   decodeFrameHeader,
   FLAG_RIDES,
@@ -12,8 +11,10 @@ import type { FileWindow } from '../fs/file-window.ts';
 import type { LaterFrames } from './log-report.ts';
 
 /**
- * Looks for frame headers behind `offset`. `frameCount` is the number of frames in the log if exactly
- * one is broken. Without a seed nothing can be recognised.
+ * Looks for frame headers behind `offset`, where something broken starts. Behind a broken file header the
+ * first frame counts too: both headers lie in one sector, which a torn write leaves whole or not at all.
+ * `frameCount` is the number of frames in the log if exactly one is broken. Without a seed nothing can be
+ * recognised.
  */
 export async function findLaterFrames(
   window: FileWindow,
@@ -22,10 +23,8 @@ export async function findLaterFrames(
   frameCount: number,
 ): Promise<LaterFrames> {
   if (seed === undefined) return { kind: 'none' };
-  // With the file header torn, the first group itself is the broken one: its header may have survived.
-  const brokenFrame = offset === 0 ? await firstHeader(window, seed) : offset;
   let found: LaterFrames = { kind: 'none' };
-  for await (const position of frameHeaders(window, brokenFrame + 1, seed)) {
+  for await (const position of frameHeaders(window, offset + 1, seed)) {
     const head = await window.at(position, FRAME_HEADER_BYTES);
     const result = decodeFrameHeader(head, 0, seed, position);
     const rides =
@@ -37,11 +36,6 @@ export async function findLaterFrames(
     found = { kind: 'riding-seal', offset: position };
   }
   return found;
-}
-
-async function firstHeader(window: FileWindow, seed: ChecksumSeed): Promise<number> {
-  const head = await window.at(FILE_HEADER_BYTES, FRAME_HEADER_BYTES);
-  return isFrameHeader(head, 0, seed, FILE_HEADER_BYTES) ? FILE_HEADER_BYTES : 0;
 }
 
 /** Offsets at or behind `from` where a header of this file stands. */
