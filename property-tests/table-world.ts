@@ -1,0 +1,242 @@
+import { expect } from 'vitest';
+
+import type { Columns } from '../src/format/columns.ts';
+import type { KeyRange, RangeOptions } from '../src/table/key-range.ts';
+import { checkRange } from '../src/table/key-range.ts';
+import { Table } from '../src/table/table.ts';
+import type { View } from '../src/table/view.ts';
+import { chunksOf, type TestRecord } from '../test/support/columns.ts';
+import { publishRows, rowsLength, writeRows, type TestRow } from '../test/support/rows.ts';
+
+type Model = ReadonlyMap<bigint, TestRecord>;
+
+/** What a merge does at once: chunks of the old snapshot out, records in. */
+interface MergeStep {
+  readonly from: number;
+  readonly to: number;
+  readonly records: TestRecord[];
+  readonly isTouched: boolean;
+}
+
+interface RunningMerge {
+  readonly steps: MergeStep[];
+  readonly chunkRecords: number;
+  readonly layout: TestRecord[][];
+  next: number;
+}
+
+export interface MergeShape {
+  /** Whether keys between two chunks get steps of their own; else they go with the chunk before. */
+  readonly insertsGaps: boolean;
+  readonly chunkRecords: number;
+}
+
+/** A table, a plain map that must agree with it, and the snapshot that a disk would hold. */
+export class TableWorld {
+  readonly table: Table;
+  #model: Map<bigint, TestRecord> = new Map();
+  #layout: TestRecord[][];
+  #touched: Set<bigint> = new Set();
+  #frozenTouched: Set<bigint> = new Set();
+  #merge: RunningMerge | undefined;
+  readonly #views: { view: View; model: Model }[] = [];
+  readonly #iterations: { left: Iterator<unknown>; expected: unknown[] }[] = [];
+
+  constructor(snapshot: readonly TestRecord[], updates: readonly TestRow[], chunkRecords: number) {
+    const sorted = sortRecords(lastOfEachKey(snapshot));
+    this.#layout = layoutOf(sorted, chunkRecords);
+    for (const record of sorted) this.#model.set(record.key, record);
+    const folded = sortRecords(lastOfEachKey(updates.map(recordOf)));
+    for (const row of folded) {
+      this.#touched.add(row.key);
+      this.#apply(row);
+    }
+    this.table = new Table({
+      snapshot: this.#layout.flatMap((records) => chunksOf(records, records.length)),
+      updates: chunksOf(folded, chunkRecords),
+    });
+  }
+
+  publish(rows: readonly TestRow[]): void {
+    publishRows(this.table, rows);
+    for (const row of rows) this.#accept(row);
+  }
+
+  /** Publishes step by step; until the last step readers see what was before. */
+  publishInSteps(rows: readonly TestRow[], rowsPerStep: number): void {
+    const lengthBytes = rowsLength(rows);
+    const region = this.table.reserve(lengthBytes + 7);
+    writeRows(region.bytes, rows);
+    this.table.beginPublish(region, lengthBytes);
+    for (let done = 0; done + rowsPerStep < rows.length; done += rowsPerStep) {
+      expect(this.table.stepPublish(rowsPerStep)).toBe(false);
+      this.check(rows.map((row) => row.key));
+    }
+    expect(this.table.stepPublish(rowsPerStep)).toBe(true);
+    for (const row of rows) this.#accept(row);
+  }
+
+  /** A group that is never published. */
+  fail(rows: readonly TestRow[], isReleased: boolean): void {
+    const region = this.table.reserve(rowsLength(rows));
+    writeRows(region.bytes, rows);
+    if (isReleased) this.table.release(region);
+  }
+
+  startMerge(shape: MergeShape): void {
+    if (this.#merge !== undefined) return;
+    this.table.freeze();
+    for (const key of this.#touched) this.#frozenTouched.add(key);
+    this.#touched = new Set();
+    const steps = this.#planSteps(shape.insertsGaps);
+    this.#merge = { steps, chunkRecords: shape.chunkRecords, layout: [], next: 0 };
+  }
+
+  stepMerge(): void {
+    const merge = this.#merge;
+    const step = merge?.steps[merge.next];
+    if (merge === undefined || step === undefined) return;
+    merge.next++;
+    if (!step.isTouched) {
+      merge.layout.push(...this.#layout.slice(step.from, step.to));
+      return;
+    }
+    const layout = layoutOf(step.records, merge.chunkRecords);
+    merge.layout.push(...layout);
+    const columns: Columns[] = layout.flatMap((records) => chunksOf(records, records.length));
+    this.table.replaceChunks(step.from, step.to, columns);
+  }
+
+  endMerge(): void {
+    const merge = this.#merge;
+    if (merge === undefined) return;
+    while (merge.next < merge.steps.length) this.stepMerge();
+    this.table.dropFrozen();
+    this.#layout = merge.layout;
+    this.#frozenTouched = new Set();
+    this.#merge = undefined;
+    expect(this.table.hasFrozen).toBe(false);
+  }
+
+  failMerge(): void {
+    this.#merge = undefined;
+  }
+
+  takeView(): void {
+    this.#views.push({ view: this.table.view(), model: new Map(this.#model) });
+  }
+
+  startIteration(range: RangeOptions): void {
+    const expected = select(this.#model, checkRange(range));
+    this.#iterations.push({ left: this.table.entries(range), expected });
+  }
+
+  /** Reads on in all iterations begun, some entries each. */
+  continueIterations(count: number): void {
+    for (const iteration of this.#iterations) {
+      for (let i = 0; i < count; i++) {
+        const next = iteration.left.next();
+        expect(next.value).toEqual(iteration.expected.shift());
+        if (next.done === true) break;
+      }
+    }
+  }
+
+  checkViews(range: RangeOptions): void {
+    for (const { view, model } of this.#views) {
+      const expected = select(model, checkRange(range));
+      expect([...view.entries(range)]).toEqual(expected);
+      expect([...view.keys(range)]).toEqual(expected.map(([key]) => key));
+      expect([...view.values(range)]).toEqual(expected.map(([, record]) => record));
+    }
+  }
+
+  check(keys: Iterable<bigint>): void {
+    expect(this.table.size).toBe(this.#model.size);
+    for (const key of keys) {
+      const record = this.#model.get(key);
+      const expected = record && { value: record.value, data: record.data };
+      expect(this.table.get(key)).toEqual(expected);
+      expect(this.table.has(key)).toBe(expected !== undefined);
+      if (key <= BigInt(Number.MAX_SAFE_INTEGER)) {
+        expect(this.table.get(Number(key))).toEqual(expected);
+        expect(this.table.has(Number(key))).toBe(expected !== undefined);
+      }
+    }
+  }
+
+  checkAll(): void {
+    this.takeView();
+    this.continueIterations(1_000_000);
+    this.checkViews({});
+    this.checkViews({ reverse: true });
+    this.check(this.#model.keys());
+  }
+
+  #accept(row: TestRow): void {
+    this.#touched.add(row.key);
+    this.#apply(row);
+  }
+
+  #apply(row: TestRow): void {
+    if (row.value === 0n) this.#model.delete(row.key);
+    else this.#model.set(row.key, recordOf(row));
+  }
+
+  #planSteps(insertsGaps: boolean): MergeStep[] {
+    const steps: MergeStep[] = [];
+    const records = sortRecords([...this.#model.values()]);
+    const add = (from: number, to: number, lowest: bigint, end: bigint): void => {
+      const isIn = (key: bigint): boolean => key >= lowest && key < end;
+      const isTouched = [...this.#frozenTouched].some(isIn);
+      if (from === to && !isTouched) return;
+      steps.push({ from, to, records: records.filter(({ key }) => isIn(key)), isTouched });
+    };
+    let lowest = 0n;
+    this.#layout.forEach((chunk, i) => {
+      const following = this.#layout[i + 1]?.at(0)?.key ?? 1n << 64n;
+      if (insertsGaps) {
+        const first = chunk.at(0)?.key ?? 0n;
+        add(i, i, lowest, first);
+        const end = (chunk.at(-1)?.key ?? 0n) + 1n;
+        add(i, i + 1, first, end);
+        lowest = end;
+      } else {
+        add(i, i + 1, lowest, following);
+        lowest = following;
+      }
+    });
+    if (insertsGaps || this.#layout.length === 0) {
+      add(this.#layout.length, this.#layout.length, lowest, 1n << 64n);
+    }
+    return steps;
+  }
+}
+
+function recordOf(row: TestRow): TestRecord {
+  return { key: row.key, value: row.value, data: row.data ?? new Uint8Array(0) };
+}
+
+function lastOfEachKey(records: readonly TestRecord[]): TestRecord[] {
+  return [...new Map(records.map((record) => [record.key, record])).values()];
+}
+
+function sortRecords(records: readonly TestRecord[]): TestRecord[] {
+  return records.toSorted((a, b) => (a.key < b.key ? -1 : 1));
+}
+
+function layoutOf(records: readonly TestRecord[], chunkRecords: number): TestRecord[][] {
+  const layout: TestRecord[][] = [];
+  for (let i = 0; i < records.length; i += chunkRecords) {
+    layout.push(records.slice(i, i + chunkRecords));
+  }
+  return layout;
+}
+
+function select(model: Model, range: KeyRange): [bigint, { value: bigint; data: Uint8Array }][] {
+  const inside = sortRecords([...model.values()]).filter(
+    ({ key }) => key >= range.lowest && key <= range.highest,
+  );
+  if (range.reverse) inside.reverse();
+  return inside.slice(0, range.limit).map(({ key, value, data }) => [key, { value, data }]);
+}

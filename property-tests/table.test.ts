@@ -1,0 +1,127 @@
+import * as fc from 'fast-check';
+import { describe, it } from 'vitest';
+
+import { MAX_U64 } from '../src/base/limits.ts';
+import type { RangeOptions } from '../src/table/key-range.ts';
+import type { TestRow } from '../test/support/rows.ts';
+import { TableWorld } from './table-world.ts';
+
+const P53 = 2n ** 53n;
+
+const key = fc.oneof(
+  { weight: 4, arbitrary: fc.bigInt(0n, 12n) },
+  { weight: 4, arbitrary: fc.bigInt(1_000n, 1_100n) },
+  { weight: 2, arbitrary: fc.bigInt(0n, 20n).map((n) => n << 40n) },
+  { weight: 2, arbitrary: fc.bigInt(0n, MAX_U64) },
+  fc.constantFrom(0n, P53 - 1n, P53, P53 + 1n, 2n ** 32n - 1n, 2n ** 32n, MAX_U64 - 1n, MAX_U64),
+);
+const value = fc.oneof(fc.bigInt(1n, 100n), fc.bigInt(1n, MAX_U64), fc.constant(MAX_U64));
+const data = fc.oneof(
+  fc.constant(new Uint8Array([1, 2, 3, 4])),
+  fc.uint8Array({ maxLength: 6 }),
+  fc.constant(new Uint8Array(300).fill(7)),
+);
+const put = fc.record({ key, value, data });
+const row: fc.Arbitrary<TestRow> = fc.oneof(
+  { weight: 3, arbitrary: put },
+  { weight: 2, arbitrary: fc.record({ key, value: fc.constant(0n) }) },
+);
+const rows = fc.array(row, { minLength: 1, maxLength: 15 });
+const range: fc.Arbitrary<RangeOptions> = fc.record(
+  {
+    gte: key,
+    gt: key,
+    lte: key,
+    lt: key,
+    reverse: fc.boolean(),
+    limit: fc.oneof(fc.integer({ min: 0, max: 8 }), fc.constant(Infinity)),
+  },
+  { requiredKeys: [] },
+);
+const shape = fc.record({
+  insertsGaps: fc.boolean(),
+  chunkRecords: fc.integer({ min: 1, max: 9 }),
+});
+
+type Command = (world: TableWorld) => void;
+
+const command: fc.Arbitrary<Command> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: rows.map(
+      (group): Command =>
+        (world) =>
+          world.publish(group),
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(rows, fc.integer({ min: 1, max: 4 })).map(
+      ([group, count]): Command =>
+        (world) =>
+          world.publishInSteps(group, count),
+    ),
+  },
+  fc.tuple(rows, fc.boolean()).map(
+    ([group, released]): Command =>
+      (world) =>
+        world.fail(group, released),
+  ),
+  {
+    weight: 2,
+    arbitrary: shape.map(
+      (one): Command =>
+        (world) =>
+          world.startMerge(one),
+    ),
+  },
+  { weight: 4, arbitrary: fc.constant<Command>((world) => world.stepMerge()) },
+  fc.constant<Command>((world) => world.endMerge()),
+  fc.constant<Command>((world) => world.failMerge()),
+  fc.constant<Command>((world) => world.takeView()),
+  {
+    weight: 2,
+    arbitrary: range.map(
+      (one): Command =>
+        (world) =>
+          world.startIteration(one),
+    ),
+  },
+  fc.integer({ min: 0, max: 5 }).map(
+    (n): Command =>
+      (world) =>
+        world.continueIterations(n),
+  ),
+  range.map(
+    (one): Command =>
+      (world) =>
+        world.checkViews(one),
+  ),
+  fc.array(key).map(
+    (keys): Command =>
+      (world) =>
+        world.check(keys),
+  ),
+);
+
+describe('Table', () => {
+  it('agrees with a plain map through groups, merges, failures and views', () => {
+    fc.assert(
+      fc.property(
+        fc.array(put, { maxLength: 25 }),
+        fc.array(row, { maxLength: 10 }),
+        fc.integer({ min: 1, max: 6 }),
+        fc.array(command, { maxLength: 40 }),
+        (snapshot, updates, chunkRecords, commands) => {
+          const world = new TableWorld(snapshot, updates, chunkRecords);
+          for (const run of commands) run(world);
+          world.checkAll();
+          world.startMerge({ insertsGaps: true, chunkRecords: 3 });
+          world.endMerge();
+          world.checkAll();
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+});

@@ -1,0 +1,55 @@
+import { assert } from '../base/assert.ts';
+import { compareU64 } from '../base/u64.ts';
+import type { Base, KeyHalves } from './base.ts';
+import type { Chunk } from './chunk.ts';
+import type { KeyDirectory } from './key-directory.ts';
+
+/**
+ * Replaces the chunks of one snapshot by those of the next, step by step in ascending order. Steps are
+ * numbered as the old snapshot's chunks were, whatever a merge that failed has left in the base.
+ */
+export class BaseMerge {
+  readonly #snapshot: KeyDirectory;
+  /** Chunks of the old snapshot before this one have had their step. */
+  #nextOrigin = 0;
+  #lastReplacement: KeyHalves | null = null;
+
+  /** `snapshot`: the keys of the chunks as they stand on disk. */
+  constructor(snapshot: KeyDirectory) {
+    this.#snapshot = snapshot;
+  }
+
+  /** `base` with `chunks` for the old snapshot's chunks [fromOrigin, toOrigin) and the gaps around them. */
+  replace(base: Base, fromOrigin: number, toOrigin: number, chunks: readonly Chunk[]): Base {
+    const { count } = this.#snapshot;
+    assert(
+      this.#nextOrigin <= fromOrigin && fromOrigin <= toOrigin && toOrigin <= count,
+      'a merge replaces chunks of its snapshot, in ascending order',
+    );
+    const replaced = base.splice(
+      { above: this.#lastKept(fromOrigin), below: this.#firstKept(toOrigin) },
+      chunks,
+    );
+    this.#nextOrigin = toOrigin;
+    const last = chunks.at(-1);
+    if (last !== undefined) this.#lastReplacement = { low: last.lastLow, high: last.lastHigh };
+    return replaced;
+  }
+
+  /** The last key before the step's range: of the chunk before, or of what a step has put there. */
+  #lastKept(fromOrigin: number): KeyHalves | null {
+    if (fromOrigin === 0) return this.#lastReplacement;
+    const low = this.#snapshot.lastLow[fromOrigin - 1]!;
+    const high = this.#snapshot.lastHigh[fromOrigin - 1]!;
+    const replacement = this.#lastReplacement;
+    if (replacement !== null && compareU64(replacement.low, replacement.high, low, high) > 0) {
+      return replacement;
+    }
+    return { low, high };
+  }
+
+  #firstKept(toOrigin: number): KeyHalves | null {
+    if (toOrigin === this.#snapshot.count) return null;
+    return { low: this.#snapshot.firstLow[toOrigin]!, high: this.#snapshot.firstHigh[toOrigin]! };
+  }
+}

@@ -1,0 +1,204 @@
+import { assert } from '../base/assert.ts';
+import { ROW_HEADER_BYTES } from '../base/limits.ts';
+import { joinU64 } from '../base/u64.ts';
+import { blockOf, RowArena, viewOffset, type Region } from './arena.ts';
+import type { Cursor, Seek } from './cursor.ts';
+import { Extents } from './extents.ts';
+import { HashIndex } from './hash-index.ts';
+import { DATA, DATA_LENGTH, isDeleteRow, KEY_HIGH, KEY_LOW, VALUE_HIGH, VALUE_LOW } from './row.ts';
+import { RunCursor } from './run-cursor.ts';
+import { SortedRuns } from './sorted-runs.ts';
+import type { TableRecord } from './table-record.ts';
+import type { KeyState, Presence, UpdateLayer } from './update-layer.ts';
+
+/** A group that is being indexed and that nobody sees yet. */
+interface Publication {
+  readonly region: Region;
+  readonly end: number;
+  next: number;
+  rowCount: number;
+  sizeChange: number;
+  /** Where keys that the group has reached pointed before it; made when there is one. */
+  hidden: HashIndex | undefined;
+}
+
+/** As many rows of a delta as a reader may see. */
+export interface DeltaMark {
+  readonly rowCount: number;
+  /** Rows at this position and behind it came later. */
+  readonly end: number;
+}
+
+/** Updates in commit order, as the rows that were committed; the latest of each key by hash. */
+export class Delta implements UpdateLayer {
+  readonly #arena: RowArena = new RowArena();
+  readonly #index: HashIndex = new HashIndex(this.#arena);
+  readonly #extents: Extents = new Extents();
+  readonly #runs: SortedRuns = new SortedRuns(this.#arena, this.#extents);
+  #publication: Publication | undefined;
+  #rowCount = 0;
+  #end = 0;
+  #lowestLow = 0xffff_ffff;
+  #lowestHigh = 0xffff_ffff;
+  highestLow = 0;
+  highestHigh = 0;
+
+  get mark(): DeltaMark {
+    return { rowCount: this.#rowCount, end: this.#end };
+  }
+
+  get rowCount(): number {
+    return this.#rowCount;
+  }
+
+  get isPublishing(): boolean {
+    return this.#publication !== undefined;
+  }
+
+  get memoryBytes(): number {
+    return this.#arena.memoryBytes + this.#index.memoryBytes + this.#runs.memoryBytes;
+  }
+
+  /** Bytes of the positions in use, of the MAX_DELTA_BYTES that there are. */
+  get usedBytes(): number {
+    return this.#arena.usedBytes;
+  }
+
+  hasRoomFor(lengthBytes: number): boolean {
+    return this.#arena.hasRoomFor(lengthBytes);
+  }
+
+  reserve(lengthBytes: number): Region {
+    return this.#arena.reserve(lengthBytes);
+  }
+
+  release(region: Region): void {
+    this.#arena.release(region, 0);
+  }
+
+  /** Begins to take in the rows in the first `rowsLength` bytes of `region`. */
+  beginPublish(region: Region, rowsLength: number): void {
+    assert(this.#publication === undefined, 'one group is published at a time');
+    assert(region.position >= this.#end, 'regions are published in the order of their reservation');
+    assert(rowsLength <= region.bytes.length, 'the rows fit their region');
+    this.#publication = {
+      region,
+      end: region.position + rowsLength,
+      next: region.position,
+      rowCount: 0,
+      sizeChange: 0,
+      hidden: undefined,
+    };
+  }
+
+  /**
+   * Indexes up to `maxRows` rows more. Returns whether all are indexed. With Infinity nobody can read
+   * before they are, so there is nothing to hide.
+   */
+  stepPublish(maxRows: number, older: Presence): boolean {
+    const publication = this.#publication;
+    assert(publication !== undefined, 'a publication has begun');
+    const { views } = this.#arena;
+    const isSeen = maxRows !== Infinity;
+    let rowsLeft = maxRows;
+    while (publication.next < publication.end && rowsLeft-- > 0) {
+      const position = publication.next;
+      const view = views[blockOf(position)]!;
+      const offset = viewOffset(position);
+      publication.sizeChange += this.#indexRow(publication, view, offset, older, isSeen);
+      publication.next += ROW_HEADER_BYTES + view.getUint32(offset + DATA_LENGTH, true);
+      publication.rowCount++;
+    }
+    return publication.next >= publication.end;
+  }
+
+  /** Makes the group visible. Returns by how much it changed the number of records. */
+  finishPublish(): number {
+    const publication = this.#publication;
+    assert(publication !== undefined, 'a publication has begun');
+    assert(publication.next === publication.end, 'a group consists of whole rows');
+    const { region, end } = publication;
+    this.#arena.release(region, end - region.position);
+    if (publication.rowCount > 0) this.#extents.append(region.position, end);
+    this.#rowCount += publication.rowCount;
+    this.#end = end;
+    this.#publication = undefined;
+    return publication.sizeChange;
+  }
+
+  stateOf(low: number, high: number): KeyState {
+    const position = this.#find(low, high);
+    if (position < 0) return 'unknown';
+    return this.#isDelete(position) ? 'deleted' : 'present';
+  }
+
+  lookUp(low: number, high: number): TableRecord | null | undefined {
+    const position = this.#find(low, high);
+    return position < 0 ? undefined : this.recordAt(position);
+  }
+
+  /** The record in the row at `position`, or null if the row deletes its key. */
+  recordAt(position: number): TableRecord | null {
+    const view = this.#arena.views[blockOf(position)]!;
+    const offset = viewOffset(position);
+    const low = view.getUint32(offset + VALUE_LOW, true);
+    const high = view.getUint32(offset + VALUE_HIGH, true);
+    if (low === 0 && high === 0) return null;
+    const dataLength = view.getUint32(offset + DATA_LENGTH, true);
+    return { value: joinU64(low, high), data: this.#arena.copy(position + DATA, dataLength) };
+  }
+
+  cursors(seek: Seek, mark: DeltaMark = this.mark): Cursor[] {
+    return this.#runs
+      .covering(mark.rowCount)
+      .map((run) => new RunCursor(this.#arena, run, mark.end, seek));
+  }
+
+  /** Prepares iteration by one bounded step; false when there is nothing left to prepare. */
+  sortStep(): boolean {
+    return this.#runs.step(this.#rowCount);
+  }
+
+  #indexRow(
+    publication: Publication,
+    view: DataView,
+    offset: number,
+    older: Presence,
+    isSeen: boolean,
+  ): number {
+    const low = view.getUint32(offset + KEY_LOW, true);
+    const high = view.getUint32(offset + KEY_HIGH, true);
+    this.#widenRange(low, high);
+    const previous = this.#index.put(low, high, publication.next);
+    const wasPresent = previous < 0 ? older.isPresent(low, high) : !this.#isDelete(previous);
+    if (isSeen && previous >= 0 && previous < publication.region.position) {
+      publication.hidden ??= new HashIndex(this.#arena);
+      publication.hidden.put(low, high, previous);
+    }
+    return (isDeleteRow(view, offset) ? 0 : 1) - (wasPresent ? 1 : 0);
+  }
+
+  #widenRange(low: number, high: number): void {
+    if (high > this.highestHigh || (high === this.highestHigh && low > this.highestLow)) {
+      this.highestLow = low;
+      this.highestHigh = high;
+    }
+    if (high < this.#lowestHigh || (high === this.#lowestHigh && low < this.#lowestLow)) {
+      this.#lowestLow = low;
+      this.#lowestHigh = high;
+    }
+  }
+
+  /** Position of the latest visible row of this key, or -1. */
+  #find(low: number, high: number): number {
+    if (high > this.highestHigh || (high === this.highestHigh && low > this.highestLow)) return -1;
+    if (high < this.#lowestHigh || (high === this.#lowestHigh && low < this.#lowestLow)) return -1;
+    const position = this.#index.find(low, high);
+    if (position < this.#end || this.#publication === undefined) return position;
+    return this.#publication.hidden?.find(low, high) ?? -1;
+  }
+
+  #isDelete(position: number): boolean {
+    return isDeleteRow(this.#arena.views[blockOf(position)]!, viewOffset(position));
+  }
+}

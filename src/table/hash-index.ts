@@ -1,0 +1,118 @@
+import { assert } from '../base/assert.ts';
+import { blockOf, viewOffset, type RowArena } from './arena.ts';
+import { HashSegment, SEGMENT_SLOTS } from './hash-segment.ts';
+import { hashKey, tagOf } from './key-hash.ts';
+import { KEY_HIGH, KEY_LOW } from './row.ts';
+
+/** Past this depth segments grow instead: only keys made to collide get there. */
+const MAX_DEPTH = 18;
+
+/**
+ * Key -> position of its latest row, by extendible hashing: the top bits of a key's hash choose a
+ * segment of bounded size, so that growth is one split at a time. The keys themselves stay in the rows.
+ */
+export class HashIndex {
+  readonly #arena: RowArena;
+  #directory: HashSegment[];
+  #depth = 0;
+  #count = 0;
+  #memoryBytes: number;
+
+  constructor(arena: RowArena) {
+    this.#arena = arena;
+    const segment = new HashSegment(0);
+    this.#directory = [segment];
+    this.#memoryBytes = segment.memoryBytes;
+  }
+
+  /** Number of distinct keys. */
+  get count(): number {
+    return this.#count;
+  }
+
+  get memoryBytes(): number {
+    return this.#memoryBytes + this.#directory.length * 8;
+  }
+
+  /** Position of the latest row of this key, or -1. */
+  find(low: number, high: number): number {
+    const hash = hashKey(low, high);
+    const segment = this.#segmentOf(hash);
+    const slot = this.#probe(segment, hash, low, high);
+    return segment.tags[slot] === 0 ? -1 : segment.positions[slot]!;
+  }
+
+  /** Points the key at `position`. Returns the position that it pointed at before, or -1. */
+  put(low: number, high: number, position: number): number {
+    const hash = hashKey(low, high);
+    let segment = this.#segmentOf(hash);
+    let slot = this.#probe(segment, hash, low, high);
+    if (segment.tags[slot] !== 0) {
+      const previous = segment.positions[slot]!;
+      segment.positions[slot] = position;
+      return previous;
+    }
+    while (segment.isFull) {
+      this.#relieve(segment, hash);
+      segment = this.#segmentOf(hash);
+      slot = this.#probe(segment, hash, low, high);
+    }
+    segment.fill(slot, tagOf(low, high), position);
+    this.#count++;
+    return -1;
+  }
+
+  #segmentOf(hash: number): HashSegment {
+    // A shift by 32 would be none.
+    return this.#directory[(hash >>> 1) >>> (31 - this.#depth)]!;
+  }
+
+  /** The slot that holds the key, or the free one where it belongs. */
+  #probe(segment: HashSegment, hash: number, low: number, high: number): number {
+    const { tags, positions, mask } = segment;
+    const { views } = this.#arena;
+    const sought = tagOf(low, high);
+    let slot = hash & mask;
+    for (;;) {
+      const tag = tags[slot]!;
+      if (tag === 0) return slot;
+      if (tag === sought) {
+        const position = positions[slot]!;
+        const view = views[blockOf(position)]!;
+        const offset = viewOffset(position);
+        if (
+          view.getUint32(offset + KEY_LOW, true) === low &&
+          view.getUint32(offset + KEY_HIGH, true) === high
+        ) {
+          return slot;
+        }
+      }
+      slot = (slot + 1) & mask;
+    }
+  }
+
+  #relieve(segment: HashSegment, hash: number): void {
+    const bytesBefore = segment.memoryBytes;
+    if (segment.slotCount < SEGMENT_SLOTS || segment.depth === MAX_DEPTH) {
+      segment.grow(this.#arena);
+      this.#memoryBytes += segment.memoryBytes - bytesBefore;
+      return;
+    }
+    if (segment.depth === this.#depth) this.#doubleDirectory();
+    const sibling = segment.split(this.#arena);
+    this.#memoryBytes += sibling.memoryBytes;
+    // The segment's entries stand together; the upper half of them is now the sibling's.
+    const span = 2 ** (this.#depth - segment.depth);
+    const entry = (hash >>> 1) >>> (31 - this.#depth);
+    const first = entry - (entry % (2 * span));
+    assert(this.#directory[first] === segment, 'the entries of a segment stand together');
+    this.#directory.fill(sibling, first + span, first + 2 * span);
+  }
+
+  #doubleDirectory(): void {
+    const doubled: HashSegment[] = [];
+    for (const segment of this.#directory) doubled.push(segment, segment);
+    this.#directory = doubled;
+    this.#depth++;
+  }
+}

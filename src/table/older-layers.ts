@@ -1,0 +1,64 @@
+import { Base } from './base.ts';
+import { BaseCursor } from './base-cursor.ts';
+import type { Cursor, Seek } from './cursor.ts';
+import type { TableRecord } from './table-record.ts';
+import type { Presence, UpdateLayer } from './update-layer.ts';
+
+/** Everything below the live delta, and immutable: frozen updates, newest first, over a base. */
+export class OlderLayers implements Presence {
+  readonly frozen: readonly UpdateLayer[];
+  readonly base: Base;
+  readonly #highestLow: number;
+  readonly #highestHigh: number;
+
+  constructor(frozen: readonly UpdateLayer[], base: Base) {
+    this.frozen = frozen;
+    this.base = base;
+    const last = base.chunks.at(-1);
+    let low = last === undefined ? 0 : last.lastLow;
+    let high = last === undefined ? 0 : last.lastHigh;
+    for (const layer of frozen) {
+      if (layer.highestHigh < high) continue;
+      if (layer.highestHigh === high && layer.highestLow <= low) continue;
+      low = layer.highestLow;
+      high = layer.highestHigh;
+    }
+    this.#highestLow = low;
+    this.#highestHigh = high;
+  }
+
+  get memoryBytes(): number {
+    let memoryBytes = this.base.memoryBytes;
+    for (const layer of this.frozen) memoryBytes += layer.memoryBytes;
+    return memoryBytes;
+  }
+
+  isPresent(low: number, high: number): boolean {
+    // New ids usually lie above all known ones.
+    if (high > this.#highestHigh || (high === this.#highestHigh && low > this.#highestLow)) {
+      return false;
+    }
+    for (const layer of this.frozen) {
+      const state = layer.stateOf(low, high);
+      if (state !== 'unknown') return state === 'present';
+    }
+    return this.base.has(low, high);
+  }
+
+  lookUp(low: number, high: number): TableRecord | undefined {
+    for (const layer of this.frozen) {
+      const found = layer.lookUp(low, high);
+      if (found !== undefined) return found ?? undefined;
+    }
+    const chunk = this.base.chunkOf(low, high);
+    if (chunk === undefined) return undefined;
+    const index = chunk.find(low, high);
+    return index < 0 ? undefined : chunk.recordAt(index);
+  }
+
+  /** Cursors over all layers, newest first. */
+  cursors(seek: Seek): Cursor[] {
+    const cursors = this.frozen.flatMap((layer) => layer.cursors(seek));
+    return [...cursors, new BaseCursor(this.base, seek)];
+  }
+}

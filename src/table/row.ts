@@ -1,0 +1,17 @@
+import { ROW_HEADER_BYTES } from '../base/limits.ts';
+
+/** Offsets in a row, `u64 key | u64 value | u32 dataLength | data`. */
+export const KEY_LOW = 0;
+export const KEY_HIGH = 4;
+export const VALUE_LOW = 8;
+export const VALUE_HIGH = 12;
+export const DATA_LENGTH = 16;
+export const DATA: number = ROW_HEADER_BYTES;
+
+/** True when the row at `offset` deletes its key. */
+export function isDeleteRow(view: DataView, offset: number): boolean {
+  return (
+    view.getUint32(offset + VALUE_LOW, true) === 0 &&
+    view.getUint32(offset + VALUE_HIGH, true) === 0
+  );
+}

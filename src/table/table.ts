@@ -1,0 +1,225 @@
+import { assert } from '../base/assert.ts';
+import { splitU64, u64Halves } from '../base/u64.ts';
+import type { Columns } from '../format/columns.ts';
+import type { Region } from './arena.ts';
+import { Base } from './base.ts';
+import { BaseMerge } from './base-merge.ts';
+import { BaseUpdates } from './base-updates.ts';
+import { Chunk } from './chunk.ts';
+import { Delta } from './delta.ts';
+import { KeyDirectory, type KeySpan } from './key-directory.ts';
+import type { RangeOptions } from './key-range.ts';
+import { OlderLayers } from './older-layers.ts';
+import type { TableRecord } from './table-record.ts';
+import { View } from './view.ts';
+
+/** Rows that {@link Table.stepPublish} takes in about a millisecond. */
+export const PUBLISH_STEP_ROWS = 2_048;
+
+export interface TableMemory {
+  /** Columns of the base. */
+  readonly baseBytes: number;
+  /** Rows and index of the live delta. */
+  readonly liveBytes: number;
+  /** Updates that a merge takes in. */
+  readonly frozenBytes: number;
+}
+
+/** What `recovery` hands over: the snapshot's chunks, and the newer updates folded into one sorted run. */
+export interface RecoveredColumns {
+  readonly snapshot: readonly Columns[];
+  /** First and last keys of the chunks on disk, where newer updates have been folded into `snapshot`. */
+  readonly diskKeys?:
+    readonly { readonly firstKey: bigint; readonly lastKey: bigint }[] | undefined;
+  /** Chunks that ascend in key; deletes are records of value 0. */
+  readonly updates?: readonly Columns[];
+  /** Number of records of both together, if it is known; else it is counted, key by key. */
+  readonly recordCount?: number;
+}
+
+/**
+ * The records in memory. Layers, newest first: the live delta, frozen updates, the base. Rows are written
+ * into a region of the live delta and published when they are durable.
+ */
+export class Table {
+  #live: Delta = new Delta();
+  #older: OlderLayers;
+  #size: number;
+  /** Keys of the chunks on disk, that merges number their steps by. */
+  #snapshot: KeyDirectory;
+  #merge: BaseMerge | undefined;
+  /** Records in what has been frozen last, and below. */
+  #frozenSize = 0;
+
+  constructor(recovered: RecoveredColumns = { snapshot: [] }) {
+    const base = new Base(recovered.snapshot.map((columns) => new Chunk(columns)));
+    const updates = (recovered.updates ?? []).map((columns) => new Chunk(columns));
+    const frozen = updates.length === 0 ? [] : [new BaseUpdates(new Base(updates))];
+    this.#older = new OlderLayers(frozen, base);
+    const { diskKeys } = recovered;
+    this.#snapshot =
+      diskKeys === undefined ? base.directory : new KeyDirectory(diskKeys.map(toKeySpan));
+    this.#size = recovered.recordCount ?? this.#countOlder(updates);
+  }
+
+  /** Exact number of records. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get memory(): TableMemory {
+    const baseBytes = this.#older.base.memoryBytes;
+    return {
+      baseBytes,
+      liveBytes: this.#live.memoryBytes,
+      frozenBytes: this.#older.memoryBytes - baseBytes,
+    };
+  }
+
+  get memoryBytes(): number {
+    return this.#live.memoryBytes + this.#older.memoryBytes;
+  }
+
+  /** Bytes of the live delta's rows; MAX_DELTA_BYTES is the most. */
+  get liveBytes(): number {
+    return this.#live.usedBytes;
+  }
+
+  /** True when updates wait for a merge: those frozen, not the live ones. */
+  get hasFrozen(): boolean {
+    return this.#older.frozen.length > 0;
+  }
+
+  /** Throws TypeError or RangeError if `key` is no u64. The data is a copy. */
+  get(key: bigint | number): TableRecord | undefined {
+    splitU64(key, 'key');
+    const low = u64Halves[0]!;
+    const high = u64Halves[1]!;
+    const found = this.#live.lookUp(low, high);
+    if (found !== undefined) return found ?? undefined;
+    return this.#older.lookUp(low, high);
+  }
+
+  /** Throws TypeError or RangeError if `key` is no u64. */
+  has(key: bigint | number): boolean {
+    splitU64(key, 'key');
+    const low = u64Halves[0]!;
+    const high = u64Halves[1]!;
+    const state = this.#live.stateOf(low, high);
+    return state === 'unknown' ? this.#older.isPresent(low, high) : state === 'present';
+  }
+
+  /** The table as it is now, for reading later. */
+  view(): View {
+    return new View(this.#live, this.#older);
+  }
+
+  entries(options?: RangeOptions): IterableIterator<[bigint, TableRecord]> {
+    return this.view().entries(options);
+  }
+
+  keys(options?: RangeOptions): IterableIterator<bigint> {
+    return this.view().keys(options);
+  }
+
+  values(options?: RangeOptions): IterableIterator<TableRecord> {
+    return this.view().values(options);
+  }
+
+  /** False when the live delta must be merged before it takes this many bytes more. */
+  hasRoomFor(lengthBytes: number): boolean {
+    return this.#live.hasRoomFor(lengthBytes);
+  }
+
+  /**
+   * Space for one group's rows, in one piece. Regions of one table are published or released in the order in
+   * which they were reserved, and before the next `freeze`. Ask `hasRoomFor` first.
+   */
+  reserve(lengthBytes: number): Region {
+    return this.#live.reserve(lengthBytes);
+  }
+
+  /** Gives up a region: its group failed. */
+  release(region: Region): void {
+    this.#live.release(region);
+  }
+
+  /** Makes the rows in the first `rowsLength` bytes of `region` visible, all at once. */
+  publish(region: Region, rowsLength: number): void {
+    this.beginPublish(region, rowsLength);
+    this.stepPublish(Infinity);
+  }
+
+  /** As {@link publish}, in steps for which the caller picks the time; invisible until the last. */
+  beginPublish(region: Region, rowsLength: number): void {
+    this.#live.beginPublish(region, rowsLength);
+  }
+
+  /** Takes in up to `maxRows` rows more. True when that was the last step: the group is visible. */
+  stepPublish(maxRows: number = PUBLISH_STEP_ROWS): boolean {
+    if (!this.#live.stepPublish(maxRows, this.#older)) return false;
+    this.#size += this.#live.finishPublish();
+    return true;
+  }
+
+  /** Sorts some rows for iterators to come, in about a millisecond; false when all are sorted. */
+  sortStep(): boolean {
+    return this.#live.sortStep();
+  }
+
+  /**
+   * Begins a merge, which takes in everything up to now: the live delta is frozen and a new one begins.
+   * What an earlier merge that failed was to take in is still frozen, and belongs to this one too.
+   */
+  freeze(): void {
+    assert(!this.#live.isPublishing, 'a group is frozen whole');
+    if (this.#live.rowCount > 0) {
+      this.#older = new OlderLayers([this.#live, ...this.#older.frozen], this.#older.base);
+      this.#live = new Delta();
+    }
+    this.#frozenSize = this.#size;
+    this.#merge = new BaseMerge(this.#snapshot);
+  }
+
+  /**
+   * Takes in merged chunks while the merge runs, in ascending order of steps. They stand for the chunks
+   * [fromOrigin, toOrigin) of the snapshot merged from, and for all keys between the neighbours of these;
+   * fromOrigin = toOrigin inserts. Frozen updates shadow them with the same records, so readers see no change.
+   */
+  replaceChunks(fromOrigin: number, toOrigin: number, columns: readonly Columns[]): void {
+    assert(this.#merge !== undefined, 'a merge runs');
+    const chunks = columns.map((one) => new Chunk(one));
+    const base = this.#merge.replace(this.#older.base, fromOrigin, toOrigin, chunks);
+    this.#older = new OlderLayers(this.#older.frozen, base);
+  }
+
+  /** Ends a merge that is durable: the base is the new snapshot, chunk by chunk. */
+  dropFrozen(): void {
+    assert(this.#merge !== undefined, 'a merge runs');
+    const { base } = this.#older;
+    assert(base.recordCount === this.#frozenSize, 'a merge leaves every record where it was');
+    this.#older = new OlderLayers([], base);
+    this.#snapshot = base.directory;
+    this.#merge = undefined;
+  }
+
+  #countOlder(updates: readonly Chunk[]): number {
+    const { base } = this.#older;
+    let count = base.recordCount;
+    for (const chunk of updates) {
+      for (let i = 0; i < chunk.recordCount; i++) {
+        const wasPresent = base.has(chunk.keyLowAt(i), chunk.keyHighAt(i));
+        count += (chunk.isDeleteAt(i) ? 0 : 1) - (wasPresent ? 1 : 0);
+      }
+    }
+    return count;
+  }
+}
+
+function toKeySpan(keys: { readonly firstKey: bigint; readonly lastKey: bigint }): KeySpan {
+  splitU64(keys.firstKey, 'firstKey');
+  const firstLow = u64Halves[0]!;
+  const firstHigh = u64Halves[1]!;
+  splitU64(keys.lastKey, 'lastKey');
+  return { firstLow, firstHigh, lastLow: u64Halves[0]!, lastHigh: u64Halves[1]! };
+}

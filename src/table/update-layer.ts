@@ -1,0 +1,23 @@
+import type { Cursor, Seek } from './cursor.ts';
+import type { TableRecord } from './table-record.ts';
+
+/** What a layer says of a key; `unknown` sends the question on to the next older layer. */
+export type KeyState = 'present' | 'deleted' | 'unknown';
+
+/** Updates that shadow everything older. They no longer change. */
+export interface UpdateLayer {
+  readonly memoryBytes: number;
+  /** Highest key of all updates, as halves; [0, 0] when there is none. */
+  readonly highestLow: number;
+  readonly highestHigh: number;
+  stateOf(low: number, high: number): KeyState;
+  /** Undefined when the layer says nothing of the key, null when it deletes it. */
+  lookUp(low: number, high: number): TableRecord | null | undefined;
+  /** Cursors over all updates, newest first. */
+  cursors(seek: Seek): Cursor[];
+}
+
+/** Answers whether a key is present below some layer. */
+export interface Presence {
+  isPresent(low: number, high: number): boolean;
+}

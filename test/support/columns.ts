@@ -1,0 +1,51 @@
+import { present } from '../../src/base/assert.ts';
+import type { Columns } from '../../src/format/columns.ts';
+
+export interface TestRecord {
+  readonly key: bigint;
+  readonly value: bigint;
+  readonly data: Uint8Array;
+}
+
+/** Columns of records that ascend in key, built the plain way; only as wide as they must be. */
+export function columnsOf(records: readonly TestRecord[]): Columns {
+  const firstKey = present(records[0], 'columns hold a record').key;
+  const lastKey = present(records.at(-1), 'columns hold a record').key;
+  const values = records.map((record) => record.value);
+  const valueBase = values.reduce((least, value) => (value < least ? value : least));
+  const lengths = records.map((record) => record.data.length);
+  const isEven = lengths.every((length) => length === lengths[0]);
+  const keys = halvesOf(records.map((record) => record.key - firstKey));
+  const offsets = halvesOf(values.map((value) => value - valueBase));
+  const data = Uint8Array.from(records.flatMap((record) => [...record.data]));
+  let end = 0;
+  const dataEnd = Uint32Array.from(lengths, (length) => (end += length));
+  return {
+    recordCount: records.length,
+    firstKey,
+    lastKey,
+    keyLow: keys.low,
+    keyHigh: keys.high,
+    valueBase,
+    valueLow: offsets.low,
+    valueHigh: offsets.high,
+    dataLength: isEven ? (lengths[0] ?? -1) : -1,
+    dataEnd: isEven ? null : dataEnd,
+    data,
+  };
+}
+
+/** Columns of at most `recordsPerChunk` records each. */
+export function chunksOf(records: readonly TestRecord[], recordsPerChunk: number): Columns[] {
+  const chunks: Columns[] = [];
+  for (let i = 0; i < records.length; i += recordsPerChunk) {
+    chunks.push(columnsOf(records.slice(i, i + recordsPerChunk)));
+  }
+  return chunks;
+}
+
+function halvesOf(values: readonly bigint[]): { low: Uint32Array; high: Uint32Array | null } {
+  const low = Uint32Array.from(values, (value) => Number(value & 0xffff_ffffn));
+  const high = Uint32Array.from(values, (value) => Number(value >> 32n));
+  return { low, high: high.some((half) => half !== 0) ? high : null };
+}
