@@ -1,4 +1,4 @@
-import { expect } from 'vitest';
+import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 
 import type { Columns } from '../src/format/columns.ts';
 import type { KeyRange, RangeOptions } from '../src/table/key-range.ts';
@@ -69,10 +69,10 @@ export class TableWorld {
     writeRows(region.bytes, rows);
     this.table.beginPublish(region, lengthBytes);
     for (let done = 0; done + rowsPerStep < rows.length; done += rowsPerStep) {
-      expect(this.table.stepPublish(rowsPerStep)).toBe(false);
+      strictEqual(this.table.stepPublish(rowsPerStep), false);
       this.check(rows.map((row) => row.key));
     }
-    expect(this.table.stepPublish(rowsPerStep)).toBe(true);
+    strictEqual(this.table.stepPublish(rowsPerStep), true);
     for (const row of rows) this.#accept(row);
   }
 
@@ -115,7 +115,7 @@ export class TableWorld {
     this.#layout = merge.layout;
     this.#frozenTouched = new Set();
     this.#merge = undefined;
-    expect(this.table.hasFrozen).toBe(false);
+    strictEqual(this.table.hasFrozen, false);
   }
 
   failMerge(): void {
@@ -136,7 +136,7 @@ export class TableWorld {
     for (const iteration of this.#iterations) {
       for (let i = 0; i < count; i++) {
         const next = iteration.left.next();
-        expect(next.value).toEqual(iteration.expected.shift());
+        deepStrictEqual(next.value, iteration.expected.shift());
         if (next.done === true) break;
       }
     }
@@ -145,22 +145,28 @@ export class TableWorld {
   checkViews(range: RangeOptions): void {
     for (const { view, model } of this.#views) {
       const expected = select(model, checkRange(range));
-      expect([...view.entries(range)]).toEqual(expected);
-      expect([...view.keys(range)]).toEqual(expected.map(([key]) => key));
-      expect([...view.values(range)]).toEqual(expected.map(([, record]) => record));
+      deepStrictEqual([...view.entries(range)], expected);
+      deepStrictEqual(
+        [...view.keys(range)],
+        expected.map(([key]) => key),
+      );
+      deepStrictEqual(
+        [...view.values(range)],
+        expected.map(([, record]) => record),
+      );
     }
   }
 
   check(keys: Iterable<bigint>): void {
-    expect(this.table.size).toBe(this.#model.size);
+    strictEqual(this.table.size, this.#model.size);
     for (const key of keys) {
       const record = this.#model.get(key);
       const expected = record && { value: record.value, data: record.data };
-      expect(this.table.get(key)).toEqual(expected);
-      expect(this.table.has(key)).toBe(expected !== undefined);
+      deepStrictEqual(this.table.get(key), expected);
+      strictEqual(this.table.has(key), expected !== undefined);
       if (key <= BigInt(Number.MAX_SAFE_INTEGER)) {
-        expect(this.table.get(Number(key))).toEqual(expected);
-        expect(this.table.has(Number(key))).toBe(expected !== undefined);
+        deepStrictEqual(this.table.get(Number(key)), expected);
+        strictEqual(this.table.has(Number(key)), expected !== undefined);
       }
     }
   }

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { MAX_U64 } from '../src/base/limits.ts';
 import type { RangeOptions } from '../src/table/key-range.ts';
@@ -119,9 +119,10 @@ describe('Table', () => {
           world.startMerge({ insertsGaps: true, chunkRecords: 3 });
           world.endMerge();
           world.checkAll();
+          expect(world.table.hasFrozen).toBe(false);
         },
       ),
-      { numRuns: 200 },
+      { numRuns: 2_000 },
     );
   });
 });
