@@ -1,0 +1,18 @@
+import { InvalidArgumentError } from 'commander';
+import { MAX_U64 } from '../base/limits.ts';
+
+/** A key as a user types it: decimal, or hexadecimal behind `0x`. */
+export function parseKey(text: string): bigint {
+  if (!/^([0-9]+|0x[0-9a-f]+)$/i.test(text) || BigInt(text) > MAX_U64) {
+    throw new InvalidArgumentError(`A key is an integer from 0 to ${MAX_U64}.`);
+  }
+  return BigInt(text);
+}
+
+export function parseLimit(text: string): number {
+  const limit = Number(text);
+  if (!/^[0-9]+$/.test(text) || !Number.isSafeInteger(limit)) {
+    throw new InvalidArgumentError('A limit is a non-negative integer.');
+  }
+  return limit;
+}

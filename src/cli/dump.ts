@@ -1,0 +1,134 @@
+import { CorruptionError } from '../base/errors.ts';
+import { ProgressMeter } from '../store/progress-meter.ts';
+import { MetadataStore } from '../store/metadata-store.ts';
+import type { Loss } from '../store/recovery-report.ts';
+import type { RangeOptions } from '../table/key-range.ts';
+import type { TableRecord } from '../table/table-record.ts';
+import { Table } from '../table/table.ts';
+import type { CommandContext } from './command-context.ts';
+import { EXIT_DAMAGE, EXIT_OK } from './exit-code.ts';
+import { formatCount } from './number-text.ts';
+import { readSettled } from './settled-reading.ts';
+import { surveyDirectory } from './survey.ts';
+import { readVerifiable } from './verifiable-records.ts';
+
+export interface DumpOptions {
+  readonly json?: true;
+  readonly data?: true;
+  readonly damaged?: true;
+  readonly gte?: bigint;
+  readonly lte?: bigint;
+  readonly limit?: number;
+  readonly reverse?: true;
+}
+
+type Records = Iterable<[bigint, TableRecord]>;
+
+/** Prints records as recovery would give them, one a line, in ascending order of keys. */
+export async function dump(
+  context: CommandContext,
+  directory: string,
+  options: DumpOptions,
+): Promise<number> {
+  const { gte, lte, limit, reverse } = options;
+  const range: RangeOptions = { gte, lte, limit, reverse };
+  try {
+    const store = await openToRead(context, directory);
+    context.bar.clear();
+    await printRecords(context, store.entries(range), options);
+    await store.close();
+    return EXIT_OK;
+  } catch (error) {
+    if (options.damaged !== true || !(error instanceof CorruptionError)) throw error;
+    return await dumpDamaged(context, directory, options, range);
+  }
+}
+
+function openToRead(context: CommandContext, directory: string): Promise<MetadataStore> {
+  const open = (): Promise<MetadataStore> =>
+    MetadataStore.open(directory, {
+      readOnly: true,
+      signal: context.signal,
+      onProgress: (progress) => context.bar.report(progress),
+    });
+  return readSettled(directory, open, () => []);
+}
+
+async function dumpDamaged(
+  context: CommandContext,
+  directory: string,
+  options: DumpOptions,
+  range: RangeOptions,
+): Promise<number> {
+  const { fs, signal, err, bar } = context;
+  const progress = new ProgressMeter((one) => bar.report(one));
+  const survey = await surveyDirectory(fs, directory, {
+    depth: 'logs',
+    frames: false,
+    signal,
+    progress,
+  });
+  const { columns, losses } = await readVerifiable(fs, survey, signal);
+  bar.clear();
+  for (const { path, offset, reason } of survey.damages) {
+    err.line(`lodestore: ${path} is damaged at offset ${offset}: ${reason}`);
+  }
+  for (const { message } of survey.refusals) err.line(`lodestore: ${message}`);
+  for (const loss of losses) err.line(`lodestore: left out: ${lossText(loss)}`);
+  await err.flush();
+  const recordCount = columns.reduce((sum, chunk) => sum + chunk.recordCount, 0);
+  const table = new Table({ snapshot: columns, recordCount });
+  await printRecords(context, table.entries(range), options);
+  return EXIT_DAMAGE;
+}
+
+function lossText(loss: Loss): string {
+  const { path, fromOffset, toOffset, reason, firstSequence, firstKey } = loss;
+  const parts = [
+    toOffset > fromOffset
+      ? `${path}, offsets ${formatCount(fromOffset)} to ${formatCount(toOffset)}`
+      : path,
+  ];
+  if (firstSequence !== undefined) {
+    parts.push(`batches from sequence ${firstSequence} to ${loss.lastSequence ?? 'unknown'}`);
+  }
+  if (firstKey !== undefined) {
+    parts.push(`keys ${firstKey} to ${loss.lastKey ?? 'unknown'}`);
+  }
+  const older = loss.olderValuesMayShow ? '; older values may show' : '';
+  return `${parts.join(', ')}: ${reason}${older}`;
+}
+
+async function printRecords(
+  context: CommandContext,
+  records: Records,
+  options: DumpOptions,
+): Promise<void> {
+  const { out, signal } = context;
+  const lineOf = options.json === true ? jsonLine : textLine;
+  const showsData = options.data === true;
+  for (const [key, record] of records) {
+    out.line(lineOf(key, record, showsData));
+    if (!out.isFull) continue;
+    await out.flush();
+    // A turn of the event loop, so that Ctrl-C is heard.
+    await new Promise((resolve) => setImmediate(resolve));
+    signal.throwIfAborted();
+  }
+  await out.flush();
+}
+
+function textLine(key: bigint, record: TableRecord, showsData: boolean): string {
+  const line = `${key} ${record.value} ${record.data.length}`;
+  return showsData ? `${line} ${hexOf(record.data)}`.trimEnd() : line;
+}
+
+function jsonLine(key: bigint, record: TableRecord, showsData: boolean): string {
+  const { value, data } = record;
+  const hex = showsData ? `,"data":"${hexOf(data)}"` : '';
+  return `{"key":"${key}","value":"${value}","dataLength":${data.length}${hex}}`;
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
+}

@@ -1,0 +1,187 @@
+import { FORMAT_VERSION } from '../format/file-header.ts';
+import { ProgressMeter } from '../store/progress-meter.ts';
+import type { CommandContext } from './command-context.ts';
+import { damageError } from './damage.ts';
+import { EXIT_DAMAGE, EXIT_IO, EXIT_OK } from './exit-code.ts';
+import { reportFiles, stateText, type FileReport } from './file-report.ts';
+import type { FrameLine } from './frame-line.ts';
+import { toJson } from './json-text.ts';
+import { formatChecksum, formatCount } from './number-text.ts';
+import type { Owner } from './owner.ts';
+import { surveyDirectory, type Survey } from './survey.ts';
+import { renderTable, type TextColumn } from './text-table.ts';
+import { verdictText } from './verdict-text.ts';
+
+export interface InspectOptions {
+  readonly json?: true;
+  readonly frames?: true;
+}
+
+const ANCESTOR = 'ancestor (sled 1.0 alpha)';
+
+const FILE_COLUMNS: readonly TextColumn[] = [
+  { title: 'name', align: 'left' },
+  { title: 'kind', align: 'left' },
+  { title: 'bytes', align: 'right' },
+  { title: 'epoch', align: 'right' },
+  { title: 'sequences', align: 'right' },
+  { title: 'frames', align: 'right' },
+  { title: 'records', align: 'right' },
+  { title: 'state', align: 'left' },
+];
+
+const FRAME_COLUMNS: readonly TextColumn[] = [
+  { title: 'offset', align: 'right' },
+  { title: 'kind', align: 'left' },
+  { title: 'codec', align: 'left' },
+  { title: 'payload', align: 'right' },
+  { title: 'decoded', align: 'right' },
+  { title: 'first sequence', align: 'right' },
+  { title: 'batches', align: 'right' },
+  { title: 'records', align: 'right' },
+  { title: 'checksum', align: 'left' },
+  { title: '', align: 'left' },
+];
+
+/** Prints what a directory holds and what opening would make of it. */
+export async function inspect(
+  context: CommandContext,
+  directory: string,
+  options: InspectOptions,
+): Promise<number> {
+  const survey = await surveyDirectory(context.fs, directory, {
+    depth: 'logs',
+    frames: options.frames === true,
+    signal: context.signal,
+    progress: new ProgressMeter((progress) => context.bar.report(progress)),
+  });
+  context.bar.clear();
+  const lines = options.json === true ? [toJson(jsonOf(survey), 2)] : textOf(survey);
+  for (const line of lines) {
+    context.out.line(line);
+    if (context.out.isFull) await context.out.flush();
+  }
+  return report(context, survey);
+}
+
+async function report(context: CommandContext, survey: Survey): Promise<number> {
+  await context.out.flush();
+  if (survey.damages.length > 0) {
+    const hint = `Nothing has been changed. Next: lodestore dump --damaged ${survey.directory}`;
+    context.err.line(`lodestore: ${damageError(survey.damages, hint).message}`);
+    return EXIT_DAMAGE;
+  }
+  for (const refusal of survey.refusals) context.err.line(`lodestore: ${refusal.message}`);
+  if (survey.outcome === 'no store') {
+    context.err.line(`lodestore: there is no store in ${survey.directory}`);
+  }
+  return survey.outcome === 'opens' ? EXIT_OK : EXIT_IO;
+}
+
+function textOf(survey: Survey): string[] {
+  const files = reportFiles(survey);
+  const lines = [...headerText(survey), ''];
+  if (files.length > 0) lines.push(...renderTable(FILE_COLUMNS, files.map(fileCells)), '');
+  for (const { name, frameList } of files) {
+    if (frameList.length === 0) continue;
+    lines.push(`${name}:`, ...renderTable(FRAME_COLUMNS, frameList.map(frameCells)), '');
+  }
+  lines.push(...verdictText(survey));
+  const foreign = survey.listing.foreign.length;
+  if (foreign > 0) lines.push('Foreign names are left alone.');
+  if (survey.snapshots.at(-1)?.state?.format === 'lodestore') {
+    lines.push(
+      `The chunks of the snapshot have not been read: "lodestore verify ${survey.directory}" does.`,
+    );
+  }
+  return lines;
+}
+
+function headerText(survey: Survey): string[] {
+  const { storeId, owner } = survey;
+  return [
+    `directory  ${survey.directory}`,
+    `store id   ${storeId === undefined ? 'none' : hexOf(storeId)}`,
+    `format     ${formatText(formatsOf(survey))}`,
+    `owner      ${owner === undefined ? 'none on record' : ownerText(owner)}`,
+  ];
+}
+
+function formatsOf(survey: Survey): ('lodestore' | 'ancestor')[] {
+  return [...new Set(reportFiles(survey).flatMap((file) => file.format ?? []))];
+}
+
+function formatText(formats: readonly ('lodestore' | 'ancestor')[]): string {
+  if (formats.length === 0) return 'none';
+  return formats
+    .map((format) => (format === 'lodestore' ? `lodestore ${FORMAT_VERSION}` : ANCESTOR))
+    .join(' and ');
+}
+
+function ownerText({ record, hasLease, isRunning }: Owner): string {
+  const date = new Date(record.openedAtMs);
+  const since = Number.isNaN(date.getTime()) ? 'an unknown time' : date.toISOString();
+  const epoch = record.epoch === undefined ? '' : `, epoch ${record.epoch}`;
+  const name = `process ${record.pid} on host ${record.hostName}, opened ${since}${epoch}`;
+  if (!hasLease) return `${name}; closed since`;
+  if (isRunning === undefined) return `${name}; its lease is still there`;
+  return isRunning ? `${name}; running` : `${name}; died without closing`;
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
+
+function fileCells(file: FileReport): string[] {
+  const { firstSequence, lastSequence, epoch } = file;
+  const first = firstSequence === undefined ? '' : `${formatCount(firstSequence)} - `;
+  return [
+    file.name,
+    file.kind,
+    optional(file.bytes),
+    epoch === undefined ? '' : String(epoch),
+    lastSequence === undefined ? '' : first + formatCount(lastSequence),
+    optional(file.frames),
+    optional(file.records),
+    stateText(file),
+  ];
+}
+
+function frameCells(frame: FrameLine): string[] {
+  return [
+    formatCount(frame.offset),
+    frame.kind,
+    frame.codec,
+    formatCount(frame.payloadBytes),
+    formatCount(frame.decodedBytes),
+    optional(frame.firstSequence),
+    optional(frame.batches),
+    optional(frame.records),
+    frame.checksum === undefined ? '' : formatChecksum(frame.checksum),
+    frame.isBehindDamage ? 'behind damage' : '',
+  ];
+}
+
+function optional(count: number | bigint | undefined): string {
+  return count === undefined ? '' : formatCount(count);
+}
+
+function jsonOf(survey: Survey): unknown {
+  const { directory, storeId, owner, outcome, damages, refusals } = survey;
+  return {
+    directory,
+    storeId: storeId && hexOf(storeId),
+    formats: formatsOf(survey),
+    owner,
+    outcome,
+    files: reportFiles(survey).map(({ frameList, ...file }) => ({
+      ...file,
+      ...(frameList.length > 0 ? { frameList } : {}),
+    })),
+    opening: survey.opening,
+    damages,
+    refusals,
+    foreign: survey.listing.foreign,
+    verdict: verdictText(survey),
+  };
+}

@@ -1,0 +1,59 @@
+import type { OpenProgress } from '../store/recovery-report.ts';
+import type { CliStream } from './cli-io.ts';
+import { formatBytes, formatSeconds } from './number-text.ts';
+
+/** A reading that ends sooner shows no bar. */
+const QUIET_MS = 500;
+const REDRAW_MS = 100;
+const BAR_CELLS = 24;
+const ERASE_LINE = '\r\u001B[K';
+
+/** A bar with rate and time left, on a terminal; nothing anywhere else. */
+export class ProgressBar {
+  readonly #stream: CliStream | undefined;
+  readonly #now: () => number;
+  #phase: OpenProgress['phase'] | undefined;
+  #phaseStartMs = 0;
+  #drawnMs: number;
+  #isDrawn = false;
+
+  constructor(stream: CliStream, now: () => number = () => performance.now()) {
+    this.#stream = stream.isTTY === true ? stream : undefined;
+    this.#now = now;
+    this.#drawnMs = now() + QUIET_MS - REDRAW_MS;
+  }
+
+  report(progress: OpenProgress): void {
+    if (this.#stream === undefined) return;
+    const nowMs = this.#now();
+    if (progress.phase !== this.#phase) {
+      this.#phase = progress.phase;
+      this.#phaseStartMs = nowMs;
+    }
+    if (nowMs - this.#drawnMs < REDRAW_MS) return;
+    this.#drawnMs = nowMs;
+    this.#isDrawn = true;
+    const line = progressLine(progress, nowMs - this.#phaseStartMs);
+    this.#stream.write(ERASE_LINE + line.slice(0, (this.#stream.columns ?? 80) - 1));
+  }
+
+  /** Leaves the terminal as it was. */
+  clear(): void {
+    if (this.#isDrawn) this.#stream?.write(ERASE_LINE);
+    this.#isDrawn = false;
+  }
+}
+
+function progressLine(progress: OpenProgress, elapsedMs: number): string {
+  const { phase, doneBytes, totalBytes } = progress;
+  const share = totalBytes === 0 ? 1 : Math.min(1, doneBytes / totalBytes);
+  const filled = Math.floor(share * BAR_CELLS);
+  const bar = '#'.repeat(filled).padEnd(BAR_CELLS, '.');
+  const bytesPerSecond = elapsedMs === 0 ? 0 : (doneBytes / elapsedMs) * 1000;
+  const left =
+    bytesPerSecond === 0
+      ? ''
+      : `  ${formatBytes(bytesPerSecond)}/s  ${formatSeconds((totalBytes - doneBytes) / bytesPerSecond)} left`;
+  const percent = `${Math.floor(share * 100)}%`.padStart(4);
+  return `${phase.padEnd(8)} [${bar}] ${percent} of ${formatBytes(totalBytes)}${left}`;
+}

@@ -1,0 +1,85 @@
+import { CommanderError } from 'commander';
+import { StoreError, systemCode } from '../base/errors.ts';
+import type { FileSystem } from '../fs/file-system.ts';
+import { nodeFileSystem } from '../fs/node-file-system.ts';
+import type { CliIo } from './cli-io.ts';
+import type { CommandContext } from './command-context.ts';
+import {
+  EXIT_INTERNAL,
+  EXIT_INTERRUPTED,
+  EXIT_IO,
+  EXIT_OK,
+  EXIT_USAGE,
+  exitCodeOf,
+} from './exit-code.ts';
+import { Output, OutputClosedError } from './output.ts';
+import { makeProgram } from './program.ts';
+import { ProgressBar } from './progress-bar.ts';
+
+/**
+ * Runs one command line, without the names of interpreter and program. Resolves to the exit code and never
+ * rejects; a reader that goes away, as `head` does, changes nothing about the code.
+ */
+export async function run(
+  argv: readonly string[],
+  io: CliIo,
+  fs: FileSystem = nodeFileSystem,
+): Promise<number> {
+  const bar = new ProgressBar(io.stderr);
+  const context = {
+    fs,
+    out: new Output(io.stdout),
+    err: new Output(io.stderr),
+    bar,
+    signal: io.signal,
+  };
+  let code = EXIT_OK;
+  try {
+    await makeProgram(context, (result) => {
+      code = result;
+    }).parseAsync([...argv], { from: 'user' });
+  } catch (error) {
+    code = tellError(context, error);
+  }
+  for (const output of [context.out, context.err]) {
+    await output.flush().catch((error: unknown) => {
+      if (!(error instanceof OutputClosedError)) code = EXIT_IO;
+    });
+  }
+  return code;
+}
+
+function tellError(context: CommandContext, error: unknown): number {
+  context.bar.clear();
+  if (error instanceof OutputClosedError) return EXIT_OK;
+  // Commander has printed its message, or the help that was asked for.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+  if (context.signal.aborted) {
+    context.err.line('lodestore: interrupted; nothing has been changed');
+    return EXIT_INTERRUPTED;
+  }
+  const code = systemCode(error);
+  if (error instanceof StoreError) context.err.line(`lodestore: ${storeErrorText(error)}`);
+  else if (code !== undefined && error instanceof Error)
+    context.err.line(`lodestore: ${error.message}`);
+  else {
+    const detail = error instanceof Error ? error.stack : String(error);
+    context.err.line(`lodestore: a fault of lodestore itself: ${detail}`);
+    return EXIT_INTERNAL;
+  }
+  return exitCodeOf(error);
+}
+
+function storeErrorText(error: StoreError): string {
+  const next = NEXT_STEPS.get(error.code);
+  return next === undefined ? error.message : `${error.message}. ${next}`;
+}
+
+const NEXT_STEPS: ReadonlyMap<string, string> = new Map([
+  [
+    'LODESTORE_NOT_FOUND',
+    'Check the path: it is that of the directory which the store was opened with',
+  ],
+  ['LODESTORE_NOT_A_DIRECTORY', "Give the store's directory, not a file in it"],
+  ['LODESTORE_UNSUPPORTED_FORMAT', 'Use the version of lodestore that wrote it, or a later one'],
+]);

@@ -1,0 +1,24 @@
+export interface TextColumn {
+  readonly title: string;
+  readonly align: 'left' | 'right';
+}
+
+/** Lines of a table, titles first, columns as wide as their widest cell. */
+export function renderTable(
+  columns: readonly TextColumn[],
+  rows: readonly (readonly string[])[],
+): string[] {
+  const titles = columns.map((column) => column.title);
+  const widths = titles.map((title, i) =>
+    Math.max(title.length, ...rows.map((row) => (row[i] ?? '').length)),
+  );
+  return [titles, ...rows].map((row) =>
+    columns
+      .map(({ align }, i) => {
+        const cell = row[i] ?? '';
+        return align === 'left' ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!);
+      })
+      .join('  ')
+      .trimEnd(),
+  );
+}

@@ -1,0 +1,116 @@
+import { damageHint } from '../store/advice.ts';
+import { ProgressMeter } from '../store/progress-meter.ts';
+import type { CommandContext } from './command-context.ts';
+import { consequenceOf, damageError, type Damage } from './damage.ts';
+import { EXIT_DAMAGE, EXIT_IO, EXIT_OK } from './exit-code.ts';
+import { toJson } from './json-text.ts';
+import { countOf, formatCount } from './number-text.ts';
+import { surveyDirectory, type Survey } from './survey.ts';
+
+export interface VerifyOptions {
+  readonly json?: true;
+}
+
+/** What was read. Leftovers are read too; damage to them is a remark, for nothing depends on them. */
+interface Tally {
+  readonly logs: number;
+  readonly frames: number;
+  readonly snapshots: number;
+  readonly chunks: number;
+  readonly bytes: number;
+  /** Damage to files that the newest snapshot makes superfluous. */
+  readonly leftoverDamages: readonly Damage[];
+}
+
+/** Reads everything in a directory and says whether it is what was written. */
+export async function verify(
+  context: CommandContext,
+  directory: string,
+  options: VerifyOptions,
+): Promise<number> {
+  const survey = await surveyDirectory(context.fs, directory, {
+    depth: 'chunks',
+    frames: false,
+    signal: context.signal,
+    progress: new ProgressMeter((progress) => context.bar.report(progress)),
+  });
+  context.bar.clear();
+  const tally = tallyOf(survey);
+  if (options.json === true) context.out.line(toJson(jsonOf(survey, tally), 2));
+  else for (const line of textOf(survey, tally)) context.out.line(line);
+  await context.out.flush();
+  return report(context, survey);
+}
+
+function report(context: CommandContext, survey: Survey): number {
+  const { damages, refusals, directory, outcome } = survey;
+  for (const refusal of refusals) context.err.line(`lodestore: ${refusal.message}`);
+  if (outcome === 'no store') context.err.line(`lodestore: there is no store in ${directory}`);
+  if (damages.length > 0) {
+    const error = damageError(damages, damageHint(directory));
+    context.err.line(`lodestore: ${error.message}`);
+    return EXIT_DAMAGE;
+  }
+  return outcome === 'opens' ? EXIT_OK : EXIT_IO;
+}
+
+function tallyOf(survey: Survey): Tally {
+  const { logs, snapshots, sizes } = survey;
+  const scans = logs.flatMap((log) => log.scan ?? []);
+  const states = snapshots.flatMap(({ state }) =>
+    state?.format === 'lodestore' ? state.file : [],
+  );
+  let bytes = 0;
+  for (const size of sizes.values()) bytes += size;
+  return {
+    logs: scans.length,
+    frames: scans.reduce((sum, scan) => sum + scan.frameCount, 0),
+    snapshots: snapshots.length,
+    chunks: states.reduce((sum, file) => sum + file.index.entries.length, 0),
+    bytes,
+    leftoverDamages: leftoverDamages(survey),
+  };
+}
+
+function leftoverDamages(survey: Survey): Damage[] {
+  const { snapshots, logs } = survey;
+  const newest = snapshots.at(-1)?.number ?? -1;
+  const damages = snapshots.slice(0, -1).flatMap((snapshot) => snapshot.damages);
+  for (const { number, path, scan } of logs) {
+    if (number > newest || scan === undefined || !('reason' in scan.ending)) continue;
+    const { offset, reason } = scan.ending;
+    damages.push({ path, offset, reason, hint: '' });
+  }
+  return damages;
+}
+
+function textOf(survey: Survey, tally: Tally): string[] {
+  const lines = [
+    `Read ${countOf(tally.bytes, 'byte')}: ${countOf(tally.snapshots, 'snapshot')} of ` +
+      `${countOf(tally.chunks, 'chunk')}, ${countOf(tally.logs, 'log')} of ${countOf(tally.frames, 'frame')}.`,
+  ];
+  for (const damage of survey.damages) {
+    lines.push(`damaged: ${damage.path}, offset ${formatCount(damage.offset)}: ${damage.reason}`);
+    const consequence = consequenceOf(damage);
+    if (consequence !== '') lines.push(`  ${consequence}`);
+  }
+  for (const { path, offset, reason } of tally.leftoverDamages) {
+    const remark = 'a leftover of a merge, nothing depends on it';
+    lines.push(`remark: ${path}, offset ${formatCount(offset)}: ${reason} (${remark})`);
+  }
+  if (survey.opening?.torn !== undefined) {
+    const { name, offset, bytes } = survey.opening.torn;
+    lines.push(
+      `remark: ${name} ends in a torn write of ${countOf(bytes, 'byte')} at offset ` +
+        `${formatCount(offset)}, which was never acknowledged`,
+    );
+  }
+  if (survey.outcome === 'opens') lines.push('No damage found.');
+  return lines;
+}
+
+function jsonOf(survey: Survey, tally: Tally): unknown {
+  const { directory, outcome, damages, refusals } = survey;
+  const ok = outcome === 'opens';
+  return { directory, ok, outcome, ...tally, torn: survey.opening?.torn, damages, refusals };
+}
