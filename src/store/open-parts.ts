@@ -246,7 +246,8 @@ class Opening {
     const { verdict, snapshot, columns, recordCount } = recovered;
     const table = new Table({
       snapshot: columns,
-      diskKeys: snapshot?.format === 'lodestore' ? snapshot.file.index.entries : undefined,
+      // The ancestor's snapshot has no chunks: the first merge replaces all that is in memory.
+      diskKeys: snapshot?.format === 'lodestore' ? snapshot.file.index.entries : [],
       recordCount,
     });
     const kept = verdict.logs.filter((log) => log.scan.frameCount > 0);
