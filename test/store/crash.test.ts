@@ -116,7 +116,8 @@ test('every legal crash state of a short program recovers to a legal state', asy
       const store = await openOn(fs, '/s');
       const found = contents(store);
       const isLegal = legal.some(
-        (one) => one.size === found.size && [...one].every(([key, value]) => found.get(key) === value),
+        (one) =>
+          one.size === found.size && [...one].every(([key, value]) => found.get(key) === value),
       );
       if (!isLegal) failures.push(`not legal: ${[...found].join(' ')}`);
       await store.close();

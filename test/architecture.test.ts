@@ -1,0 +1,136 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+import { expect, test } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('../src', import.meta.url));
+
+/** The layers of ARCHITECTURE.md, lowest first. Two rooms of one layer do not know each other. */
+const LAYERS: readonly (readonly string[])[] = [
+  ['base'],
+  ['format', 'fs'],
+  ['log', 'snapshot', 'table', 'directory'],
+  ['jobs'],
+  ['threads'],
+  ['store'],
+  ['index.ts', 'testing', 'cli'],
+];
+
+const files = readdirSync(ROOT, { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+  .map((entry) => join(entry.parentPath, entry.name));
+
+const sources = new Map(
+  files.map((file) => [
+    file,
+    ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.ES2023, true),
+  ]),
+);
+
+function roomOf(file: string): string {
+  return relative(ROOT, file).split('/')[0]!;
+}
+
+function layerOf(room: string): number {
+  return LAYERS.findIndex((rooms) => rooms.includes(room));
+}
+
+function importsOf(source: ts.SourceFile): string[] {
+  const found: string[] = [];
+  const visit = (node: ts.Node): void => {
+    const specifier =
+      ts.isImportDeclaration(node) || ts.isExportDeclaration(node)
+        ? node.moduleSpecifier
+        : undefined;
+    if (specifier !== undefined && ts.isStringLiteral(specifier)) found.push(specifier.text);
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return found;
+}
+
+function localImports(file: string): string[] {
+  return importsOf(sources.get(file)!)
+    .filter((specifier) => specifier.startsWith('.'))
+    .map((specifier) => resolve(dirname(file), specifier));
+}
+
+test('every file is in a room that has a layer', () => {
+  for (const file of files) expect(layerOf(roomOf(file)), file).toBeGreaterThanOrEqual(0);
+});
+
+test('a file imports its own room or a lower layer', () => {
+  const wrong: string[] = [];
+  for (const file of files) {
+    for (const imported of localImports(file)) {
+      const [from, to] = [roomOf(file), roomOf(imported)];
+      const isDoor = from !== to && layerOf(to) === LAYERS.length - 1 && to === 'index.ts';
+      if (from === to || layerOf(to) < layerOf(from)) continue;
+      if (!isDoor || from !== 'cli')
+        wrong.push(`${relative(ROOT, file)} -> ${relative(ROOT, imported)}`);
+    }
+  }
+  expect(wrong).toEqual([]);
+});
+
+test('no cycles', () => {
+  const done = new Set<string>();
+  const cycles: string[] = [];
+  const visit = (file: string, trail: readonly string[]): void => {
+    const at = trail.indexOf(file);
+    if (at >= 0) {
+      cycles.push([...trail.slice(at), file].map((one) => relative(ROOT, one)).join(' -> '));
+      return;
+    }
+    if (done.has(file)) return;
+    for (const imported of localImports(file)) visit(imported, [...trail, file]);
+    done.add(file);
+  };
+  for (const file of files) visit(file, []);
+  expect(cycles).toEqual([]);
+});
+
+test('formats do no I/O, and only fs and the doors touch node:fs', () => {
+  const wrong: string[] = [];
+  for (const file of files) {
+    const room = roomOf(file);
+    for (const specifier of importsOf(sources.get(file)!)) {
+      const isFs = /^(node:)?fs(\/promises)?$|^proper-lockfile$|^fs-native-extensions$/.test(
+        specifier,
+      );
+      if (isFs && room !== 'fs' && room !== 'cli')
+        wrong.push(`${relative(ROOT, file)}: ${specifier}`);
+    }
+  }
+  expect(wrong).toEqual([]);
+});
+
+test('no file is over 400 lines, and no function over 70', () => {
+  const long: string[] = [];
+  for (const [file, source] of sources) {
+    const lineOf = (position: number): number =>
+      source.getLineAndCharacterOfPosition(position).line;
+    const lines = lineOf(source.end) + 1;
+    if (lines > 400) long.push(`${relative(ROOT, file)}: ${lines} lines`);
+    const visit = (node: ts.Node): void => {
+      if (ts.isFunctionLike(node) && 'body' in node && node.body !== undefined) {
+        const length = lineOf(node.end) - lineOf(node.getStart(source)) + 1;
+        if (length > 70) long.push(`${relative(ROOT, file)}: a function of ${length} lines`);
+      }
+      ts.forEachChild(node, visit);
+    };
+    visit(source);
+  }
+  expect(long).toEqual([]);
+});
+
+test('no leftovers', () => {
+  const found: string[] = [];
+  for (const [file, source] of sources) {
+    const match = /\b(TODO|FIXME|XXX|HACK)\b|console\.log|debugger;/.exec(source.text);
+    if (match !== null && roomOf(file) !== 'cli')
+      found.push(`${relative(ROOT, file)}: ${match[0]}`);
+  }
+  expect(found).toEqual([]);
+});
