@@ -1,0 +1,96 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { MetadataStore } from '../../src/store/metadata-store.ts';
+import { dumpOf, dumpOfStore, readDump } from '../support/dump.ts';
+import { copyOf, goldenNames, sha256, sumsOf, V1 } from '../support/golden.ts';
+import { decodeDirectory } from '../support/independent-decoder.ts';
+
+const NAMES = goldenNames(V1);
+const OF_OURS = NAMES.filter((name) => name !== 'k-our-log-behind-the-ancestors');
+
+function dumpFile(name: string): string {
+  return readDump(join(V1, `${name}.dump.txt.gz`));
+}
+
+test('the frozen bytes of version 1 are as they were made', () => {
+  const list = readFileSync(join(V1, 'SHA256SUMS'), 'utf8');
+  expect(sha256(list)).toBe('f380dffa101b8f1b8ac1e9812dea36b75f0624522c1cfecee28e243a0d541210');
+  expect(sumsOf(V1)).toBe(list);
+});
+
+describe.each(NAMES)('%s', (name) => {
+  test('opens read-only to exactly its records, and is left as it was', async () => {
+    const directory = await copyOf(V1, name);
+    const before = sumsOf(directory);
+    const store = await MetadataStore.open(directory, { readOnly: true });
+    expect(dumpOfStore(store)).toBe(dumpFile(name));
+    await store.close();
+    expect(sumsOf(directory)).toBe(before);
+  });
+
+  test('is written on, merged and reopened', async () => {
+    const directory = await copyOf(V1, name);
+    const store = await MetadataStore.open(directory);
+    expect(dumpOfStore(store)).toBe(dumpFile(name));
+    await store.insertBatch([{ type: 'put', key: 123_456_789n, value: 1n }]);
+    const written = dumpOfStore(store);
+    await store.close();
+    const again = await MetadataStore.open(directory);
+    expect(dumpOfStore(again)).toBe(written);
+    await again.merge();
+    await again.close();
+    const merged = await MetadataStore.open(directory, { readOnly: true });
+    expect(dumpOfStore(merged)).toBe(written);
+    await merged.close();
+    expect(dumpOf(decodeDirectory(directory).records)).toBe(written);
+  });
+});
+
+test.each(OF_OURS)('the independent decoder reads %s', (name) => {
+  expect(dumpOf(decodeDirectory(join(V1, name)).records)).toBe(dumpFile(name));
+});
+
+describe('the golden directories hold what they are there for', () => {
+  const read = (name: string) => decodeDirectory(join(V1, name));
+
+  test('endings of logs', () => {
+    const endings = (name: string) => read(name).logs.map((log) => log.ending);
+    expect(endings('a-new-and-empty')).toEqual([]);
+    expect(endings('b-one-log-unsealed')).toEqual(['end']);
+    expect(endings('c1-one-log-sealed')).toEqual(['sealed']);
+    expect(endings('c2-sealed-and-next')).toEqual(['sealed', 'end']);
+    expect(endings('d-rotated-with-riding-seals')).toEqual(['sealed', 'sealed', 'end']);
+    expect(endings('h0-not-torn')).toEqual(['sealed', 'end']);
+    expect(endings('h8-cut-between-frames')).toEqual(['sealed', 'end']);
+    expect(endings('h9-blank-log-of-junk')).toEqual(['sealed', 'end']);
+    expect(endings('i1-first-group-head-lost')).toEqual(['sealed']);
+    expect(endings('i2-first-group-cut')).toEqual(['sealed', 'torn']);
+    expect(endings('i3-riding-seal-without-its-group')).toEqual(['torn']);
+    for (const name of NAMES.filter((each) => /^h[1-7]/.test(each))) {
+      expect(endings(name), name).toEqual(['sealed', 'torn']);
+    }
+  });
+
+  test('groups of several batches, empty ones among them', () => {
+    const sizes = read('e-groups-of-batches').logs.flatMap((log) =>
+      log.batches.map((batch) => batch.length),
+    );
+    expect(sizes).toHaveLength(39);
+    const { logs } = read('e2-batches-without-rows');
+    expect(logs[0]?.batches.map((batch) => batch.length)).toEqual([1, 0, 1, 0]);
+  });
+
+  test('chunks raw and compressed, small and large, and copied ones', () => {
+    const { chunks } = read('g1-snapshot-of-many-chunks').snapshot;
+    expect(new Set(chunks.map((chunk) => chunk.codec))).toEqual(new Set([0, 1]));
+    expect(Math.max(...chunks.map((chunk) => chunk.records))).toBe(8192);
+    expect(chunks.length).toBeGreaterThan(3);
+  });
+
+  test('files of no bytes, and of unfinished snapshots, are in the tree', () => {
+    const names = readdirSync(join(V1, 'j-leftovers-of-merges'));
+    expect(names).toContain('snapshot_0000000000000003.tmp');
+    expect(names).toContain('DO_NOT_PUT_YOUR_FILES_HERE');
+  });
+});

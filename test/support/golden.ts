@@ -1,0 +1,38 @@
+import { createHash } from 'node:crypto';
+import { cpSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { temporaryDirectory } from './temporary-directory.ts';
+
+export const V1: string = fileURLToPath(new URL('../golden/v1', import.meta.url));
+export const ANCESTOR: string = fileURLToPath(new URL('../golden/ancestor', import.meta.url));
+
+/** The directories in a collection of golden ones, by name. */
+export function goldenNames(collection: string): string[] {
+  return readdirSync(collection, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
+    .sort();
+}
+
+/** A copy of a golden directory, which may be changed. */
+export async function copyOf(collection: string, name: string): Promise<string> {
+  const target = join(await temporaryDirectory(), name);
+  cpSync(join(collection, name), target, { recursive: true });
+  return target;
+}
+
+/** All files of a collection but the list itself, with their SHA-256, as `sha256sum` prints them. */
+export function sumsOf(collection: string): string {
+  const lines: string[] = [];
+  for (const entry of readdirSync(collection, { withFileTypes: true, recursive: true })) {
+    if (!entry.isFile() || entry.name === 'SHA256SUMS') continue;
+    const path = join(entry.parentPath, entry.name);
+    lines.push(`${sha256(readFileSync(path))}  ${path.slice(collection.length + 1)}\n`);
+  }
+  return lines.sort().join('');
+}
+
+export function sha256(bytes: Uint8Array | string): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
