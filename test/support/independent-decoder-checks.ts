@@ -25,7 +25,7 @@ const IEEE: Uint32Array = tableOf(0xedb88320);
 function crc(table: Uint32Array, parts: readonly Uint8Array[]): number {
   let rest = 0xffffffff;
   for (const part of parts) {
-    for (const byte of part) rest = table[(rest ^ byte) & 0xff]! ^ (rest >>> 8);
+    for (const byte of part) rest = (table[(rest ^ byte) & 0xff] ?? 0) ^ (rest >>> 8);
   }
   return ~rest >>> 0;
 }

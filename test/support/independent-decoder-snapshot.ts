@@ -158,9 +158,9 @@ function chunkRecords(bytes: Uint8Array): Row[] {
   let key = head.u64(8);
   let from = dataAt;
   for (let i = 0; i < n; i++) {
-    if (i > 0) key += gaps[i - 1]! + 1n;
-    const value = head.u64(16) + values[i]!;
-    const to = from + (lengthWidth === 0 ? head.u32(24) : Number(lengths[i]!));
+    if (i > 0) key += (gaps[i - 1] ?? 0n) + 1n;
+    const value = head.u64(16) + (values[i] ?? 0n);
+    const to = from + (lengthWidth === 0 ? head.u32(24) : Number(lengths[i] ?? 0n));
     demand(key < 2n ** 64n && value > 0n && value < 2n ** 64n, 'keys and values are in range');
     demand(to <= bytes.length, 'the data fits');
     rows.push({ key, value, data: bytes.slice(from, to) });
@@ -174,7 +174,7 @@ function planes(bytes: Uint8Array, at: number, count: number, width: number): bi
   return Array.from({ length: count }, (_, i) => {
     let number = 0n;
     for (let plane = width - 1; plane >= 0; plane--) {
-      number = (number << 8n) | BigInt(bytes[at + plane * count + i]!);
+      number = (number << 8n) | BigInt(bytes[at + plane * count + i] ?? 0);
     }
     return number;
   });
