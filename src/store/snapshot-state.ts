@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import { viewOf } from '../base/bytes.ts';
+import { readSafeU64, viewOf } from '../base/bytes.ts';
 import { CorruptionError, StoreError, type CorruptionDetail } from '../base/errors.ts';
 import type { DirectoryListing } from '../directory/listing.ts';
-import { ancestorStoreId } from '../format/ancestor.ts';
+import { ANCESTOR_FRAME_OVERHEAD_BYTES, ancestorStoreId } from '../format/ancestor.ts';
 import { snapshotName } from '../format/file-name.ts';
-import type { FileSystem } from '../fs/file-system.ts';
+import type { FileSystem, OpenFile } from '../fs/file-system.ts';
 import { readFully } from '../fs/file-window.ts';
 import { readSnapshot, type SnapshotFile } from '../snapshot/snapshot-reader.ts';
 import { damageHint } from './advice.ts';
@@ -49,15 +49,32 @@ export async function readSnapshotState(
       return { path, offset, reason, hint: damageHint(directory) };
     }
     if (result.kind === 'foreign') {
-      const tail = new Uint8Array(4);
-      const count = await readFully(file, tail, Math.max(result.fileBytes - 4, 0));
-      const checksum = count < 4 ? 0 : viewOf(tail).getUint32(0, true);
-      return { format: 'ancestor', number, path, fileBytes: result.fileBytes, checksum };
+      const checksum = await ancestorFrameChecksum(file, result.fileBytes);
+      if (checksum !== undefined) {
+        return { format: 'ancestor', number, path, fileBytes: result.fileBytes, checksum };
+      }
+      const reason = 'the file is no snapshot: its magic and its length are those of another file';
+      return { path, offset: 0, reason, hint: damageHint(directory) };
     }
     return { format: 'lodestore', number, path, fileBytes: result.fileBytes, file: result };
   } finally {
     await file.close();
   }
+}
+
+/** The checksum of an ancestor's snapshot, one frame as long as its file; undefined for anything else. */
+async function ancestorFrameChecksum(
+  file: OpenFile,
+  fileBytes: number,
+): Promise<number | undefined> {
+  if (fileBytes < ANCESTOR_FRAME_OVERHEAD_BYTES) return undefined;
+  const head = new Uint8Array(8);
+  const tail = new Uint8Array(4);
+  await readFully(file, head, 0);
+  await readFully(file, tail, fileBytes - 4);
+  const payloadBytes = readSafeU64(viewOf(head), 0);
+  const isWhole = payloadBytes + ANCESTOR_FRAME_OVERHEAD_BYTES === fileBytes;
+  return isWhole ? viewOf(tail).getUint32(0, true) : undefined;
 }
 
 /**
