@@ -2,10 +2,8 @@ import { assert } from '../base/assert.ts';
 import { joinU64, splitU64, u64Halves } from '../base/u64.ts';
 import type { Columns } from '../format/columns.ts';
 import { sliceColumns } from './chunk-slice.ts';
+import { lowerBoundNarrow, lowerBoundWide } from './column-search.ts';
 import type { TableRecord } from './table-record.ts';
-
-/** Steps of interpolation before the search falls back to halving. */
-const INTERPOLATION_STEPS = 5;
 
 /** One sorted run of records, as the decoders hand it over: adopted, neither copied nor walked. */
 export class Chunk {
@@ -15,6 +13,8 @@ export class Chunk {
   readonly lastLow: number;
   readonly lastHigh: number;
   readonly #columns: Columns;
+  /** Records per key of the span, on average. */
+  readonly #density: number;
   readonly #keyLow: Uint32Array;
   readonly #keyHigh: Uint32Array | null;
   readonly #valueBaseLow: number;
@@ -33,6 +33,8 @@ export class Chunk {
     splitU64(columns.valueBase, 'valueBase');
     this.#valueBaseLow = u64Halves[0]!;
     this.#valueBaseHigh = u64Halves[1]!;
+    const span = Number(columns.lastKey - columns.firstKey);
+    this.#density = span === 0 ? 0 : (columns.recordCount - 1) / span;
     this.#keyLow = columns.keyLow;
     this.#keyHigh = columns.keyHigh;
   }
@@ -59,9 +61,17 @@ export class Chunk {
     }
     const offsetLow = (low - this.firstLow) >>> 0;
     const keyHigh = this.#keyHigh;
-    if (keyHigh === null) return lowerBoundNarrow(this.#keyLow, this.recordCount, offsetLow);
+    if (keyHigh === null)
+      return lowerBoundNarrow(this.#keyLow, this.recordCount, offsetLow, this.#density);
     const offsetHigh = high - this.firstHigh - (low < this.firstLow ? 1 : 0);
-    return lowerBoundWide(this.#keyLow, keyHigh, this.recordCount, offsetLow, offsetHigh);
+    return lowerBoundWide(
+      this.#keyLow,
+      keyHigh,
+      this.recordCount,
+      offsetLow,
+      offsetHigh,
+      this.#density,
+    );
   }
 
   keyLowAt(index: number): number {
@@ -117,69 +127,4 @@ export class Chunk {
   #isKeyAt(index: number, low: number, high: number): boolean {
     return this.keyLowAt(index) === low && this.keyHighAt(index) === high;
   }
-}
-
-/** The offset sought lies above the first of `offsets` and not above the last. */
-function lowerBoundNarrow(offsets: Uint32Array, count: number, sought: number): number {
-  // Invariant: offsets[below] < sought <= offsets[above].
-  let below = 0;
-  let above = count - 1;
-  let belowOffset = 0;
-  let aboveOffset = offsets[above]!;
-  for (let step = 0; step < INTERPOLATION_STEPS && above - below > 8; step++) {
-    const share = (sought - belowOffset) / (aboveOffset - belowOffset);
-    const guess = below + Math.floor(share * (above - below));
-    const probe = guess === below ? below + 1 : guess;
-    const offset = offsets[probe]!;
-    if (offset === sought) return probe;
-    if (offset < sought) {
-      below = probe;
-      belowOffset = offset;
-    } else {
-      above = probe;
-      aboveOffset = offset;
-    }
-  }
-  while (above - below > 1) {
-    const middle = (below + above) >>> 1;
-    if (offsets[middle]! < sought) below = middle;
-    else above = middle;
-  }
-  return above;
-}
-
-/** As {@link lowerBoundNarrow}, for offsets in two halves. */
-function lowerBoundWide(
-  lows: Uint32Array,
-  highs: Uint32Array,
-  count: number,
-  low: number,
-  high: number,
-): number {
-  let below = 0;
-  let above = count - 1;
-  let belowHigh = 0;
-  let aboveHigh = highs[above]!;
-  // Where the high halves do not tell records apart, interpolating on them would not either.
-  for (let step = 0; step < INTERPOLATION_STEPS && aboveHigh - belowHigh > 8; step++) {
-    if (above - below <= 8) break;
-    const share = (high - belowHigh) / (aboveHigh - belowHigh);
-    const guess = below + Math.floor(share * (above - below));
-    const probe = Math.min(Math.max(guess, below + 1), above - 1);
-    const probeHigh = highs[probe]!;
-    if (probeHigh < high || (probeHigh === high && lows[probe]! < low)) {
-      below = probe;
-      belowHigh = probeHigh;
-    } else {
-      above = probe;
-      aboveHigh = probeHigh;
-    }
-  }
-  while (above - below > 1) {
-    const middle = (below + above) >>> 1;
-    const middleHigh = highs[middle]!;
-    if (middleHigh < high || (middleHigh === high && lows[middle]! < low)) below = middle;
-    else above = middle;
-  }
-  return above;
 }
