@@ -37,6 +37,8 @@ export interface DirectoryLockOptions {
   readonly onLost: (error: FencedError) => void;
   /** Milliseconds since 1970 for the owner record; the time of the call if not given. */
   readonly openedAtMs?: number | undefined;
+  /** Tells two locks of one process apart; random if not given. */
+  readonly nonce?: string | undefined;
   readonly epoch?: number | undefined;
 }
 
@@ -88,7 +90,7 @@ class LockAttempt {
     this.#loss = new LeaseLoss(directory, this.#leasePath, options.onLost);
     this.#owner = {
       ...identity,
-      nonce: randomUUID(),
+      nonce: options.nonce ?? randomUUID(),
       openedAtMs: options.openedAtMs ?? Date.now(),
       epoch: options.epoch,
     };

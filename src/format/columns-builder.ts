@@ -2,6 +2,10 @@ import { assert } from '../base/assert.ts';
 import { CHUNK_TARGET_BYTES, CHUNK_TARGET_RECORDS, ROW_HEADER_BYTES } from '../base/limits.ts';
 import type { Columns } from './columns.ts';
 
+/** Buffers grow to a chunk's size on demand: most runs and snapshots of a young store are tiny. */
+const FIRST_CAPACITY_RECORDS = 128;
+const FIRST_CAPACITY_BYTES: number = 4 * 1024;
+
 const scratch64 = new BigUint64Array(1);
 const scratch32 = new Uint32Array(scratch64.buffer);
 
@@ -50,12 +54,12 @@ export function allocateColumns(
  * from chunk to chunk.
  */
 export class ColumnsBuilder {
-  readonly #keyLow: Uint32Array = new Uint32Array(CHUNK_TARGET_RECORDS);
-  readonly #keyHigh: Uint32Array = new Uint32Array(CHUNK_TARGET_RECORDS);
-  readonly #valueLow: Uint32Array = new Uint32Array(CHUNK_TARGET_RECORDS);
-  readonly #valueHigh: Uint32Array = new Uint32Array(CHUNK_TARGET_RECORDS);
-  readonly #dataEnd: Uint32Array = new Uint32Array(CHUNK_TARGET_RECORDS);
-  #data: Uint8Array = new Uint8Array(CHUNK_TARGET_BYTES);
+  #keyLow: Uint32Array = new Uint32Array(FIRST_CAPACITY_RECORDS);
+  #keyHigh: Uint32Array = new Uint32Array(FIRST_CAPACITY_RECORDS);
+  #valueLow: Uint32Array = new Uint32Array(FIRST_CAPACITY_RECORDS);
+  #valueHigh: Uint32Array = new Uint32Array(FIRST_CAPACITY_RECORDS);
+  #dataEnd: Uint32Array = new Uint32Array(FIRST_CAPACITY_RECORDS);
+  #data: Uint8Array = new Uint8Array(FIRST_CAPACITY_BYTES);
   #count = 0;
   #dataBytes = 0;
   #firstDataLength = 0;
@@ -95,6 +99,7 @@ export class ColumnsBuilder {
     dataLength: number,
   ): void {
     const i = this.#count;
+    if (i === this.#keyLow.length) this.#growColumns();
     this.#keyLow[i] = keyLow;
     this.#keyHigh[i] = keyHigh;
     this.#valueLow[i] = valueLow;
@@ -106,13 +111,21 @@ export class ColumnsBuilder {
     this.#count = i + 1;
   }
 
+  #growColumns(): void {
+    this.#keyLow = larger(this.#keyLow);
+    this.#keyHigh = larger(this.#keyHigh);
+    this.#valueLow = larger(this.#valueLow);
+    this.#valueHigh = larger(this.#valueHigh);
+    this.#dataEnd = larger(this.#dataEnd);
+  }
+
   #appendData(source: Uint8Array, from: number, dataLength: number): void {
     const start = this.#dataBytes;
     const end = start + dataLength;
     if (end > this.#data.length) {
-      const larger = new Uint8Array(Math.max(2 * this.#data.length, end));
-      larger.set(this.#data.subarray(0, start));
-      this.#data = larger;
+      const grown = new Uint8Array(Math.max(2 * this.#data.length, end));
+      grown.set(this.#data.subarray(0, start));
+      this.#data = grown;
     }
     // A view costs more than a short copy.
     if (dataLength <= 64) {
@@ -186,6 +199,12 @@ export class ColumnsBuilder {
     this.#lengthsDiffer = false;
     if (this.#data.length > 4 * CHUNK_TARGET_BYTES) this.#data = new Uint8Array(CHUNK_TARGET_BYTES);
   }
+}
+
+function larger(column: Uint32Array): Uint32Array {
+  const grown = new Uint32Array(2 * column.length);
+  grown.set(column);
+  return grown;
 }
 
 function subtractBase(

@@ -4,7 +4,10 @@ import { ColumnsBuilder } from '../format/columns-builder.ts';
 import type { Columns } from '../format/columns.ts';
 import { keyOrder } from './key-order.ts';
 
-const BLOCK_BYTES = 4 * 1024 * 1024;
+/** Each block is twice as long as the one before it, up to the largest: a log may hold one row or millions. */
+const FIRST_BLOCK_BYTES: number = 16 * 1024;
+const LARGEST_BLOCK_BYTES: number = 4 * 1024 * 1024;
+const FIRST_CAPACITY_ROWS = 64;
 
 interface Block {
   readonly bytes: Uint8Array;
@@ -15,18 +18,19 @@ interface Block {
 export class LogRows {
   readonly #blocks: Block[] = [];
   #blockUsed = 0;
-  #keyLow: Uint32Array = new Uint32Array(1024);
-  #keyHigh: Uint32Array = new Uint32Array(1024);
+  #keyLow: Uint32Array = new Uint32Array(FIRST_CAPACITY_ROWS);
+  #keyHigh: Uint32Array = new Uint32Array(FIRST_CAPACITY_ROWS);
   /** Per row: number of its block and offset in it. */
-  #rowBlock: Uint32Array = new Uint32Array(1024);
-  #rowOffset: Uint32Array = new Uint32Array(1024);
+  #rowBlock: Uint32Array = new Uint32Array(FIRST_CAPACITY_ROWS);
+  #rowOffset: Uint32Array = new Uint32Array(FIRST_CAPACITY_ROWS);
   #count = 0;
 
   /** Copies the rows of a group, which have been checked. */
   add(rows: Uint8Array): void {
     let last = this.#blocks.at(-1);
     if (last === undefined || this.#blockUsed + rows.length > last.bytes.length) {
-      const bytes = new Uint8Array(Math.max(BLOCK_BYTES, rows.length));
+      const doubled = 2 * (last?.bytes.length ?? FIRST_BLOCK_BYTES / 2);
+      const bytes = new Uint8Array(Math.max(Math.min(doubled, LARGEST_BLOCK_BYTES), rows.length));
       last = { bytes, view: viewOf(bytes) };
       this.#blocks.push(last);
       this.#blockUsed = 0;

@@ -38,10 +38,11 @@ export async function prepareLog(
   directory: string,
   path: string,
   number: number,
+  reserveBytes: number = FIRST_RESERVE_BYTES,
 ): Promise<PreparedLog> {
   const created = await fs.open(path, 'wx');
   try {
-    await writeZeros(created, 0, FIRST_RESERVE_BYTES);
+    await writeZeros(created, 0, reserveBytes);
     await created.dataSync().catch((error: unknown) => {
       throw new SyncError(`the zeros of ${path} could not be synced`, error);
     });
@@ -50,7 +51,7 @@ export async function prepareLog(
     });
     const file = await fs.open(path, 'rs+');
     await created.close();
-    return { number, path, file, reservedBytes: FIRST_RESERVE_BYTES };
+    return { number, path, file, reservedBytes: reserveBytes };
   } catch (error) {
     await created.close().catch(() => undefined);
     await fs.unlink(path).catch(() => undefined);
@@ -75,6 +76,7 @@ export class LogWriter {
   readonly #file: OpenFile;
   readonly #seed: ChecksumSeed;
   readonly #header: Omit<FileHeader, 'checksum'>;
+  readonly #firstReserveBytes: number;
   #position: LogPosition;
   #sealed = false;
   #reservedBytes: number;
@@ -91,6 +93,7 @@ export class LogWriter {
     this.path = prepared.path;
     this.#fs = fs;
     this.#file = prepared.file;
+    this.#firstReserveBytes = prepared.reservedBytes;
     this.#reservedBytes = prepared.reservedBytes;
     this.#seed = new ChecksumSeed(identity.storeId, 'log', prepared.number);
     this.#header = { kind: 'log', ...identity, number: prepared.number, predecessor };
@@ -174,7 +177,7 @@ export class LogWriter {
   reserveAhead(limitBytes: number): void {
     if (this.#growth !== undefined || this.#sealed) return;
     const from = this.#reservedBytes;
-    const stepBytes = Math.min(Math.max(from, FIRST_RESERVE_BYTES), LARGEST_RESERVE_STEP_BYTES);
+    const stepBytes = Math.min(Math.max(from, this.#firstReserveBytes), LARGEST_RESERVE_STEP_BYTES);
     const to = Math.min(from + stepBytes, limitBytes);
     if (from - this.#position.offset >= stepBytes / 2 || to <= from) return;
     this.#growth = this.#grow(from, to)

@@ -21,7 +21,10 @@ import {
 import type { OpenFile } from '../fs/file-system.ts';
 import { writeFully } from '../fs/write.ts';
 
-const FLUSH_BYTES = 1024 * 1024;
+const FLUSH_BYTES: number = 1024 * 1024;
+/** The buffer doubles up to twice what is flushed at a time: the snapshot of a small store needs no more. */
+const FIRST_BUFFER_BYTES: number = 16 * 1024;
+const LARGEST_BUFFER_BYTES: number = 2 * FLUSH_BYTES;
 const SNAPSHOT_LEVEL = 1;
 
 /** What the finished file must hold when it is read back. */
@@ -45,8 +48,8 @@ export class SnapshotWriter {
   readonly #file: OpenFile;
   readonly #seed: ChecksumSeed;
   readonly #entries: IndexEntry[] = [];
-  #buffer: Uint8Array = new Uint8Array(2 * FLUSH_BYTES);
-  #scratch: Uint8Array = new Uint8Array(FLUSH_BYTES);
+  #buffer: Uint8Array = new Uint8Array(FIRST_BUFFER_BYTES);
+  #scratch: Uint8Array = new Uint8Array(0);
   #used = 0;
   #flushedBytes = 0;
   readonly #headerChecksum: number;
@@ -180,10 +183,15 @@ export class SnapshotWriter {
   }
 
   async #makeRoom(lengthBytes: number): Promise<void> {
-    if (this.#used >= FLUSH_BYTES || this.#used + lengthBytes > this.#buffer.length) {
+    if (this.#used >= FLUSH_BYTES || this.#used + lengthBytes > LARGEST_BUFFER_BYTES) {
       await this.#flush();
     }
-    if (this.#buffer.length < lengthBytes) this.#buffer = new Uint8Array(lengthBytes);
+    const neededBytes = this.#used + lengthBytes;
+    if (neededBytes <= this.#buffer.length) return;
+    const doubled = Math.min(2 * this.#buffer.length, LARGEST_BUFFER_BYTES);
+    const grown = new Uint8Array(Math.max(doubled, neededBytes));
+    grown.set(this.#buffer.subarray(0, this.#used));
+    this.#buffer = grown;
   }
 
   async #flush(): Promise<void> {

@@ -23,6 +23,7 @@ export class LogKeeper {
   readonly #directory: string;
   readonly #identity: LogIdentity;
   readonly #health: Health;
+  readonly #reserveBytes: number | undefined;
   #closed: MergeLog[];
   #live: LogWriter | undefined;
   #last: Predecessor;
@@ -34,7 +35,11 @@ export class LogKeeper {
     directory: string,
     identity: LogIdentity,
     health: Health,
-    recovered: { readonly closed: readonly MergeLog[]; readonly last: Predecessor },
+    recovered: {
+      readonly closed: readonly MergeLog[];
+      readonly last: Predecessor;
+      readonly reserveBytes: number | undefined;
+    },
   ) {
     this.#fs = fs;
     this.#directory = directory;
@@ -42,6 +47,7 @@ export class LogKeeper {
     this.#health = health;
     this.#closed = [...recovered.closed];
     this.#last = recovered.last;
+    this.#reserveBytes = recovered.reserveBytes;
   }
 
   /** Logs that no merge has taken in, oldest first. */
@@ -83,7 +89,7 @@ export class LogKeeper {
     if (this.#next !== undefined || this.#health.state !== 'open') return;
     const number = (this.#live?.number ?? this.#last.number) + 1;
     const path = join(this.#directory, logName(number));
-    this.#next = prepareLog(this.#fs, this.#directory, path, number);
+    this.#next = prepareLog(this.#fs, this.#directory, path, number, this.#reserveBytes);
     this.#next.then(
       () => {
         this.#nextIsReady = true;

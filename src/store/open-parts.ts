@@ -41,6 +41,10 @@ export interface StoreEnvironment {
   readonly identity: () => Promise<ProcessIdentity>;
   /** Bytes that nobody else has: a store's id. */
   readonly randomBytes: (lengthBytes: number) => Uint8Array;
+  /** What the owner record says beside the identity; random and the time of day where it is not given. */
+  readonly ownerStamp?: { readonly nonce: string; readonly openedAtMs: number };
+  /** Sizes below what the options allow, so that simulated stores stay small. */
+  readonly sizes?: { readonly rotateBytes?: number; readonly reserveBytes?: number };
 }
 
 /** Below this many bytes of files a thread costs more than it saves. */
@@ -58,7 +62,11 @@ export interface OpenedParts {
   readonly recovered: RecoveredState;
   readonly report: RecoveryReport;
   readonly epoch: number;
-  readonly logs: { readonly closed: readonly MergeLog[]; readonly last: Predecessor };
+  readonly logs: {
+    readonly closed: readonly MergeLog[];
+    readonly last: Predecessor;
+    readonly reserveBytes: number | undefined;
+  };
   readonly snapshot: CurrentSnapshot | undefined;
   readonly makeRunner: () => JobRunner;
   readonly pause: () => Promise<void>;
@@ -140,7 +148,8 @@ class Opening {
     this.#environment = environment;
     this.#fs = environment.fileSystem;
     this.#directory = directory;
-    this.#options = options;
+    const rotateBytes = environment.sizes?.rotateBytes ?? options.rotateBytes;
+    this.#options = { ...options, rotateBytes };
   }
 
   async run(isReal: boolean): Promise<OpenedParts> {
@@ -158,6 +167,7 @@ class Opening {
   async #takeLock(): Promise<DirectoryLock> {
     const identity = await this.#environment.identity();
     return acquireDirectoryLock(this.#fs, this.#directory, identity, {
+      ...this.#environment.ownerStamp,
       staleMs: this.#options.leaseStaleMs,
       onLost: (error) => this.#health.poisonWith(error),
     });
@@ -263,6 +273,7 @@ class Opening {
       epoch: verdict.highestEpoch + 1,
       logs: {
         last: verdict.last,
+        reserveBytes: this.#environment.sizes?.reserveBytes,
         closed: kept.map(({ number, path, scan }) => ({
           number,
           path,

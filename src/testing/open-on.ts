@@ -26,6 +26,7 @@ export function openOn(
           hostName: 'simulated',
         }),
       randomBytes: (lengthBytes) => new Uint8Array(lengthBytes).fill(0x5a),
+      ownerStamp: { nonce: 'simulated', openedAtMs: 0 },
     },
     directory,
     options,
