@@ -1,0 +1,260 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { present } from '../src/base/assert.ts';
+import { CorruptionError } from '../src/base/errors.ts';
+import { logName, snapshotName } from '../src/format/file-name.ts';
+import { CrashFs, openOn } from '../src/testing/index.ts';
+import { columnsOf } from '../test/support/columns.ts';
+import { dumpOf, dumpOfStore, type DumpRecord } from '../test/support/dump.ts';
+import { readOnlyFiles } from '../test/support/read-only-files.ts';
+import type { TestRow } from '../test/support/rows.ts';
+import { directoryOf, logOf, snapshotOf } from '../test/support/small-directory.ts';
+
+/** A directory with a snapshot of three chunks, a sealed log and a last log, and what it must show. */
+interface Subject {
+  readonly files: Map<string, Uint8Array>;
+  /** Dumps with the first n groups of the last log; the last one is all that was acknowledged. */
+  readonly states: readonly string[];
+  /** Frames of the last log: where they begin, and where the last one ends. */
+  readonly offsets: readonly number[];
+}
+
+const SNAPSHOT = snapshotName(3);
+const SEALED = logName(4);
+const LAST = logName(5);
+
+/** Reserved ahead, behind the frames of a log. */
+const ZEROS = 20;
+
+function at(numbers: ArrayLike<number>, index: number): number {
+  return present(numbers[index], 'the index is within bounds');
+}
+
+function fileOf(subject: Subject, name: string): Uint8Array {
+  return present(subject.files.get(name), 'the directory holds the file');
+}
+
+function text(content: string): Uint8Array {
+  return new TextEncoder().encode(content);
+}
+
+function noise(lengthBytes: number): Uint8Array {
+  return Uint8Array.from({ length: lengthBytes }, (_, i) => (i * i * 31 + i * 7) >>> 3);
+}
+
+const RECORDS: readonly DumpRecord[] = [
+  { key: 0n, value: 1n, data: text('first') },
+  { key: 1n, value: 2n ** 64n - 1n, data: text('') },
+  { key: 9n, value: 3n, data: text('nine') },
+  { key: 2n ** 40n, value: 4n, data: text('even') },
+  { key: 2n ** 40n + 1n, value: 5n, data: text('even') },
+  { key: 2n ** 64n - 1n, value: 6n, data: text('z'.repeat(90)) },
+];
+
+const SEALED_GROUPS: readonly (readonly (readonly TestRow[])[])[] = [
+  [[{ key: 5n, value: 50n, data: text('five') }]],
+  [[{ key: 9n, value: 0n }], [{ key: 10n, value: 100n, data: text('ten'.repeat(30)) }]],
+];
+
+const LAST_GROUPS: readonly (readonly (readonly TestRow[])[])[] = [
+  [[{ key: 6n, value: 60n, data: noise(70) }]],
+  [[{ key: 0n, value: 7n }], [{ key: 5n, value: 0n }]],
+  [[{ key: 5n, value: 51n, data: text('again') }], [{ key: 11n, value: 1n }]],
+];
+
+function applied(groups: readonly (readonly (readonly TestRow[])[])[]): string {
+  const records = new Map(RECORDS.map((record) => [record.key, record]));
+  for (const { key, value, data = text('') } of groups.flat(2)) {
+    if (value === 0n) records.delete(key);
+    else records.set(key, { key, value, data });
+  }
+  return dumpOf([...records.values()].sort((a, b) => (a.key < b.key ? -1 : 1)));
+}
+
+async function subjectWith(seal: 'none' | 'alone' | 'rides'): Promise<Subject> {
+  const merged = { lengthBytes: 777, lastSequence: 40n, chain: 0x1234_5678 };
+  const chunks = [RECORDS.slice(0, 3), RECORDS.slice(3, 5), RECORDS.slice(5)].map(columnsOf);
+  const snapshot = { number: 3, bytes: await snapshotOf(3, chunks, merged) };
+  const sealed = await logOf({
+    number: 4,
+    predecessor: { ...merged, number: 3 },
+    groups: SEALED_GROUPS,
+    seal: 'alone',
+    zerosBehind: ZEROS,
+  });
+  const last = await logOf({
+    number: 5,
+    epoch: 2,
+    predecessor: sealed.asPredecessor,
+    groups: LAST_GROUPS,
+    seal,
+    zerosBehind: ZEROS,
+  });
+  const logs = [
+    { number: 4, bytes: sealed.bytes },
+    { number: 5, bytes: last.bytes },
+  ];
+  const states = [0, 1, 2, 3].map((n) => applied([...SEALED_GROUPS, ...LAST_GROUPS.slice(0, n)]));
+  return {
+    files: directoryOf(snapshot, logs),
+    states,
+    offsets: last.offsets,
+  };
+}
+
+/** `groups`: only that many of the last log's are there. */
+type Outcome = { readonly groups: number } | 'reported';
+
+async function outcomeOf(
+  subject: Subject,
+  files: ReadonlyMap<string, Uint8Array>,
+): Promise<Outcome> {
+  try {
+    const store = await openOn(readOnlyFiles(files), '/s', { readOnly: true });
+    const groups = subject.states.indexOf(dumpOfStore(store));
+    expect(groups, 'the records are those of some groups of the last log').toBeGreaterThanOrEqual(
+      0,
+    );
+    await store.close();
+    return { groups };
+  } catch (error) {
+    if (error instanceof CorruptionError) return 'reported';
+    throw error;
+  }
+}
+
+function damaged(
+  subject: Subject,
+  name: string,
+  change: (bytes: Uint8Array) => Uint8Array,
+): Map<string, Uint8Array> {
+  const files = new Map(subject.files);
+  return files.set(name, change(fileOf(subject, name).slice()));
+}
+
+/** Groups of the last log that a file of this length holds whole. */
+function wholeGroups(subject: Subject, lengthBytes: number): number {
+  const ends = subject.offsets.slice(1, 1 + LAST_GROUPS.length);
+  return ends.filter((end) => end <= lengthBytes).length;
+}
+
+const ALL = LAST_GROUPS.length;
+
+/** What becomes of each flipped bit of a file. */
+async function flips(subject: Subject, name: string): Promise<Outcome[]> {
+  const lengthBytes = fileOf(subject, name).length;
+  const outcomes: Outcome[] = [];
+  for (let bit = 0; bit < 8 * lengthBytes; bit++) {
+    const files = damaged(subject, name, (bytes) => {
+      bytes[bit >> 3] = at(bytes, bit >> 3) ^ (1 << (bit & 7));
+      return bytes;
+    });
+    outcomes.push(await outcomeOf(subject, files));
+  }
+  return outcomes;
+}
+
+/** What becomes of each length that a file is cut to. */
+async function cuts(subject: Subject, name: string): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  for (let lengthBytes = 0; lengthBytes < fileOf(subject, name).length; lengthBytes++) {
+    const files = damaged(subject, name, (bytes) => bytes.slice(0, lengthBytes));
+    outcomes.push(await outcomeOf(subject, files));
+  }
+  return outcomes;
+}
+
+/** `expected` for each byte, eight times over. */
+function perBit(lengthBytes: number, expected: (offset: number) => Outcome): Outcome[] {
+  return Array.from({ length: 8 * lengthBytes }, (_, bit) => expected(bit >> 3));
+}
+
+describe.each(['none', 'alone', 'rides'] as const)('last log with seal: %s', (seal) => {
+  let subject: Subject;
+
+  beforeAll(async () => {
+    subject = await subjectWith(seal);
+  });
+
+  test('undamaged, it shows all that was acknowledged', async () => {
+    expect(await outcomeOf(subject, subject.files)).toEqual({ groups: ALL });
+  });
+
+  test('every flipped bit of the snapshot is reported', async () => {
+    const { length } = fileOf(subject, SNAPSHOT);
+    expect(await flips(subject, SNAPSHOT)).toEqual(perBit(length, () => 'reported'));
+  });
+
+  test('every flipped bit of the sealed log is reported, up to the end of its seal', async () => {
+    const { length } = fileOf(subject, SEALED);
+    const expected = perBit(length, (offset) =>
+      offset < length - ZEROS ? 'reported' : { groups: ALL },
+    );
+    expect(await flips(subject, SEALED)).toEqual(expected);
+  });
+
+  test('a flipped bit of the last log is reported, or costs at most the group that it hits', async () => {
+    const { length } = fileOf(subject, LAST);
+    const [from, to] = [at(subject.offsets, ALL - 1), at(subject.offsets, ALL)];
+    const expected = perBit(length, (offset) => {
+      if (offset < from) return 'reported';
+      if (offset >= to) return { groups: ALL };
+      // A seal of its own proves that the last group had been synced.
+      return seal === 'alone' ? 'reported' : { groups: ALL - 1 };
+    });
+    expect(await flips(subject, LAST)).toEqual(expected);
+  });
+
+  test('every truncation of the snapshot is reported', async () => {
+    const { length } = fileOf(subject, SNAPSHOT);
+    expect(await cuts(subject, SNAPSHOT)).toEqual(Array.from({ length }, () => 'reported'));
+  });
+
+  test('every truncation of the sealed log is reported, but of the zeros behind it', async () => {
+    const { length } = fileOf(subject, SEALED);
+    const expected = Array.from({ length }, (_, lengthBytes) =>
+      lengthBytes < length - ZEROS ? 'reported' : { groups: ALL },
+    );
+    expect(await cuts(subject, SEALED)).toEqual(expected);
+  });
+
+  test('a truncated last log shows the groups that it holds whole', async () => {
+    const { length } = fileOf(subject, LAST);
+    const expected = Array.from({ length }, (_, lengthBytes) => ({
+      groups: wholeGroups(subject, lengthBytes),
+    }));
+    expect(await cuts(subject, LAST)).toEqual(expected);
+  });
+
+  test('a hole of zeros in the last log is reported, or ends it', async () => {
+    const wrong: string[] = [];
+    for (let from = 0; from < fileOf(subject, LAST).length; from += 8) {
+      for (const lengthBytes of [8, 32, 128, 512]) {
+        const files = damaged(subject, LAST, (bytes) => bytes.fill(0, from, from + lengthBytes));
+        const outcome = await outcomeOf(subject, files);
+        const isPrefix = outcome === 'reported' || outcome.groups >= wholeGroups(subject, from);
+        if (!isPrefix) wrong.push(`${from}+${lengthBytes}`);
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
+});
+
+test('what is left of every truncation goes on as a store: repaired once, then the same', async () => {
+  const subject = await subjectWith('none');
+  const { length } = fileOf(subject, LAST);
+  for (let lengthBytes = 0; lengthBytes < length; lengthBytes += 3) {
+    const files = damaged(subject, LAST, (bytes) => bytes.slice(0, lengthBytes));
+    const onDisk = Object.fromEntries([...files].map(([name, bytes]) => [`/s/${name}`, bytes]));
+    const fs = CrashFs.withFiles(onDisk, { trace: false });
+    const store = await openOn(fs, '/s');
+    const dump = dumpOfStore(store);
+    expect(dump).toBe(subject.states[wholeGroups(subject, lengthBytes)]);
+    await store.insertBatch([{ type: 'put', key: 777n, value: 1n }]);
+    const written = dumpOfStore(store);
+    await store.close();
+    const again = await openOn(fs, '/s');
+    expect(again.recovery.tornTail).toBeUndefined();
+    expect(dumpOfStore(again)).toBe(written);
+    await again.close();
+  }
+});
