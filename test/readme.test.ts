@@ -1,0 +1,36 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+test('the example of the README runs as it stands, on the built package', () => {
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+  const [, program] = /```js\n([\s\S]*?)```/.exec(readme)!;
+  // Inside the package, so that it can be imported by its name.
+  mkdirSync(join(ROOT, '.scratch'), { recursive: true });
+  const folder = mkdtempSync(join(ROOT, '.scratch', 'readme-'));
+  try {
+    writeFileSync(join(folder, 'example.mjs'), program!);
+    const output = execFileSync(process.execPath, ['example.mjs'], {
+      cwd: folder,
+      encoding: 'utf8',
+      env: { ...process.env, NODE_OPTIONS: '' },
+    });
+    expect(output).toBe('4096n false 1\n18n 4096n\n0 2\n');
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test('every link of the docs leads to a file', () => {
+  for (const name of ['README.md', 'ARCHITECTURE.md']) {
+    const text = readFileSync(join(ROOT, name), 'utf8');
+    const links = [...text.matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(([, link]) => link!);
+    for (const link of links) expect(() => readFileSync(join(ROOT, link))).not.toThrow();
+    const paths = [...text.matchAll(/`((?:src|test|docs|examples)\/[\w./-]+\.\w+)`/g)];
+    for (const [, path] of paths) expect(() => readFileSync(join(ROOT, path!)), path).not.toThrow();
+  }
+});
