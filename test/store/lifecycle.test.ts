@@ -323,13 +323,13 @@ for (const code of ['EIO', 'EMFILE', 'ENOMEM', 'EACCES'] as const) {
     const before = new Map(fs.files());
     for (const call of ['open', 'read'] as const) {
       for (const file of ['log_0000000000000001', 'snapshot_0000000000000000']) {
-        fs.faults.add({ call, error: code as 'EIO', path: `/s/${file}` });
+        fs.faults.add({ call, error: code, path: `/s/${file}` });
         for (const recovery of ['strict', 'salvage'] as const) {
           const error = await rejection(openOn(fs, '/s', { recovery }));
           expect(error.code).toBe('LODESTORE_IO');
           expect((error.cause as { code: string }).code).toBe(code);
           fs.faults.clear();
-          fs.faults.add({ call, error: code as 'EIO', path: `/s/${file}` });
+          fs.faults.add({ call, error: code, path: `/s/${file}` });
         }
         fs.faults.clear();
       }
