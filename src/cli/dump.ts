@@ -30,18 +30,20 @@ export async function dump(
   directory: string,
   options: DumpOptions,
 ): Promise<number> {
-  const { gte, lte, limit, reverse } = options;
-  const range: RangeOptions = { gte, lte, limit, reverse };
   try {
     const store = await openToRead(context, directory);
     context.bar.clear();
-    await printRecords(context, store.entries(range), options);
+    await printRecords(context, store.entries(rangeOf(options)), options);
     await store.close();
     return EXIT_OK;
   } catch (error) {
     if (options.damaged !== true || !(error instanceof CorruptionError)) throw error;
-    return await dumpDamaged(context, directory, options, range);
+    return await dumpDamaged(context, directory, options, error);
   }
+}
+
+function rangeOf({ gte, lte, limit, reverse }: DumpOptions): RangeOptions {
+  return { gte, lte, limit, reverse };
 }
 
 function openToRead(context: CommandContext, directory: string): Promise<MetadataStore> {
@@ -58,7 +60,7 @@ async function dumpDamaged(
   context: CommandContext,
   directory: string,
   options: DumpOptions,
-  range: RangeOptions,
+  found: CorruptionError,
 ): Promise<number> {
   const { fs, signal, err, bar } = context;
   const progress = new ProgressMeter((one) => bar.report(one));
@@ -70,7 +72,9 @@ async function dumpDamaged(
   });
   const { columns, losses } = await readVerifiable(fs, survey, signal);
   bar.clear();
-  for (const { path, offset, reason } of survey.damages) {
+  // Damage to a chunk shows only when it is decoded.
+  const damages = survey.damages.length > 0 ? survey.damages : [found];
+  for (const { path, offset, reason } of damages) {
     err.line(`lodestore: ${path} is damaged at offset ${offset}: ${reason}`);
   }
   for (const { message } of survey.refusals) err.line(`lodestore: ${message}`);
@@ -78,7 +82,7 @@ async function dumpDamaged(
   await err.flush();
   const recordCount = columns.reduce((sum, chunk) => sum + chunk.recordCount, 0);
   const table = new Table({ snapshot: columns, recordCount });
-  await printRecords(context, table.entries(range), options);
+  await printRecords(context, table.entries(rangeOf(options)), options);
   return EXIT_DAMAGE;
 }
 

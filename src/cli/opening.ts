@@ -1,5 +1,4 @@
 import type { FileSystem } from '../fs/file-system.ts';
-import { logName, snapshotName, temporarySnapshotName } from '../format/file-name.ts';
 import { basename } from 'node:path';
 import { FileWindow } from '../fs/file-window.ts';
 import type { TornTail } from '../store/recovery-report.ts';
@@ -80,14 +79,14 @@ async function writtenBytes(fs: FileSystem, path: string, offset: number): Promi
 
 /** What repair at opening removes. */
 function leftoversOf(survey: SurveyedFiles): string[] {
-  const { listing, verdict } = survey;
-  const newest = listing.snapshots.at(-1);
-  const names = listing.temporaries.map(temporarySnapshotName);
-  if (newest !== undefined) {
-    names.push(...listing.logs.filter((number) => number <= newest).map(logName));
-    names.push(...listing.snapshots.slice(0, -1).map(snapshotName));
-  }
-  if (verdict?.tail?.kind === 'discard') names.push(basename(verdict.tail.path));
-  names.push(...(verdict?.blankPaths ?? []).map((path) => basename(path)));
-  return names;
+  const { snapshots, logs, others, verdict } = survey;
+  const newest = snapshots.at(-1)?.number ?? -1;
+  const dead = [
+    ...others.filter((other) => other.kind === 'temporary'),
+    ...logs.filter((log) => log.number <= newest),
+    ...snapshots.slice(0, -1),
+  ].map((file) => file.name);
+  if (verdict?.tail?.kind === 'discard') dead.push(basename(verdict.tail.path));
+  dead.push(...(verdict?.blankPaths ?? []).map((path) => basename(path)));
+  return dead;
 }

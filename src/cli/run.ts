@@ -1,6 +1,5 @@
 import { CommanderError } from 'commander';
 import { StoreError, systemCode } from '../base/errors.ts';
-import type { FileSystem } from '../fs/file-system.ts';
 import { nodeFileSystem } from '../fs/node-file-system.ts';
 import type { CliIo } from './cli-io.ts';
 import type { CommandContext } from './command-context.ts';
@@ -20,14 +19,10 @@ import { ProgressBar } from './progress-bar.ts';
  * Runs one command line, without the names of interpreter and program. Resolves to the exit code and never
  * rejects; a reader that goes away, as `head` does, changes nothing about the code.
  */
-export async function run(
-  argv: readonly string[],
-  io: CliIo,
-  fs: FileSystem = nodeFileSystem,
-): Promise<number> {
+export async function run(argv: readonly string[], io: CliIo): Promise<number> {
   const bar = new ProgressBar(io.stderr);
   const context = {
-    fs,
+    fs: nodeFileSystem,
     out: new Output(io.stdout),
     err: new Output(io.stderr),
     bar,

@@ -52,22 +52,40 @@ async function readOnce(
   const bytesOf = (names: readonly string[]): number =>
     names.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);
   options.progress.begin('snapshot', bytesOf(listing.snapshots.map(snapshotName)));
+  const newest = listing.snapshots.at(-1) ?? -1;
   const snapshots: SnapshotSurvey[] = [];
   for (const number of listing.snapshots) {
-    snapshots.push(await surveySnapshot(fs, directory, number, options));
+    const read = (): Promise<SnapshotSurvey> => surveySnapshot(fs, directory, number, options);
+    const snapshot = await unlessRemoved(number < newest, read);
+    if (snapshot !== undefined) snapshots.push(snapshot);
   }
   options.progress.begin('logs', bytesOf(listing.logs.map(logName)));
   const storeId = snapshots.at(-1)?.header?.storeId;
   const logs: LogSurvey[] = [];
   // Newest first: a log that has a successor is then read after its seal was written.
   for (const number of listing.logs.toReversed()) {
-    logs.unshift(await surveyLog(fs, directory, number, storeId, options));
+    const read = (): Promise<LogSurvey> => surveyLog(fs, directory, number, storeId, options);
+    const log = await unlessRemoved(number <= newest, read);
+    if (log !== undefined) logs.unshift(log);
   }
   const others = await readOthers(fs, directory, listing);
   const owner = await readOwner(fs, directory);
   const judgement = judgeSurvey(directory, snapshots.at(-1), logs);
   const files = { directory, listing, sizes, snapshots, logs, others, owner, ...judgement };
   return { ...files, opening: await describeOpening(fs, files) };
+}
+
+/** A leftover may vanish while it is read: the store removes it, and nothing depends on it. */
+async function unlessRemoved<T>(
+  isLeftover: boolean,
+  read: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (isLeftover && systemCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 async function readSizes(
@@ -77,8 +95,9 @@ async function readSizes(
 ): Promise<Map<string, number>> {
   const sizes = new Map<string, number>();
   for (const name of [...listing.snapshots.map(snapshotName), ...listing.logs.map(logName)]) {
-    const { sizeBytes } = await fs.stat(join(directory, name));
-    sizes.set(name, sizeBytes);
+    // A name that is gone by now is found missing when its file is read.
+    const stat = await unlessRemoved(true, () => fs.stat(join(directory, name)));
+    if (stat !== undefined) sizes.set(name, stat.sizeBytes);
   }
   return sizes;
 }

@@ -1,0 +1,126 @@
+import { execFile, spawn, type ChildProcessByStdio } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFile, mkdtemp, readFile, realpath, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { MetadataStore, WriteBatch } from '../../src/index.ts';
+import { fingerprint } from '../support/cli.ts';
+import { closedStore, flipByte } from '../support/store-directory.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+let home = '';
+let main = '';
+
+/** Built anew: what stands in `dist` may be older than the sources. */
+beforeAll(async () => {
+  home = await mkdtemp(join(await realpath(tmpdir()), 'lodestore-bin-'));
+  const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
+  const options = ['-p', join(ROOT, 'tsconfig.json'), '--outDir', join(home, 'dist'), '--noCheck'];
+  await promisify(execFile)(process.execPath, [tsc, ...options]);
+  await copyFile(join(ROOT, 'package.json'), join(home, 'package.json'));
+  await symlink(join(ROOT, 'node_modules'), join(home, 'node_modules'));
+  const { bin } = JSON.parse(await readFile(join(home, 'package.json'), 'utf8')) as {
+    bin: { lodestore: string };
+  };
+  main = join(home, bin.lodestore);
+});
+
+afterAll(() => rm(home, { recursive: true, force: true }));
+
+/** Runs the program with the options of no test runner. */
+function start(argv: readonly string[]): ChildProcessByStdio<null, Readable, Readable> {
+  const env = { ...process.env };
+  delete env['NODE_OPTIONS'];
+  return spawn(process.execPath, [main, ...argv], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+async function runBin(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
+  const child = start(argv);
+  let out = '';
+  let err = '';
+  child.stdout.on('data', (text) => (out += String(text)));
+  child.stderr.on('data', (text) => (err += String(text)));
+  const [code] = (await once(child, 'close')) as [number];
+  return { code, out, err };
+}
+
+test('the file that the package names as its program can be run as one', async () => {
+  expect(await readFile(main, 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/);
+});
+
+test('exit codes 0, 1, 2 and 4; the report on stdout, the error on stderr', async () => {
+  const directory = await closedStore();
+  const sound = await runBin('verify', directory);
+  expect(sound).toMatchObject({ code: 0, err: '' });
+  expect(sound.out).toContain('No damage found.');
+  await flipByte(directory, 'log_0000000000000002', 200);
+  const before = await fingerprint(directory);
+  for (const command of ['inspect', 'verify', 'dump']) {
+    const damaged = await runBin(command, directory);
+    expect(damaged.code).toBe(1);
+    expect(damaged.err).toMatch(
+      /^lodestore: .*log_0000000000000002 is damaged at offset 128: .*\n$/,
+    );
+  }
+  expect(await fingerprint(directory)).toEqual(before);
+  expect((await runBin('dump', '--nonsense', directory)).code).toBe(2);
+  expect((await runBin('inspect', join(directory, 'missing'))).code).toBe(4);
+});
+
+async function largeStore(): Promise<string> {
+  const directory = await temporaryDirectory();
+  const store = await MetadataStore.open(directory);
+  const batch = new WriteBatch();
+  for (let key = 0; key < 100_000; key++) batch.put(key, key + 1);
+  await store.insertBatch(batch);
+  await store.close();
+  return directory;
+}
+
+test('a reader that has seen enough: quiet success', async () => {
+  const child = start(['dump', await largeStore()]);
+  let err = '';
+  child.stderr.on('data', (text) => (err += String(text)));
+  const [first] = (await once(child.stdout, 'data')) as [Buffer];
+  expect(String(first)).toMatch(/^0 1 0\n1 2 0\n/);
+  child.stdout.destroy();
+  const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
+  expect([code, signal, err]).toEqual([0, null, '']);
+});
+
+test('Ctrl-C in the middle of a dump', async () => {
+  const child = start(['dump', await largeStore()]);
+  let err = '';
+  child.stderr.on('data', (text) => (err += String(text)));
+  await once(child.stdout, 'data');
+  // The pipe fills up while nobody reads on: the dump cannot end before the signal comes.
+  child.stdout.pause();
+  child.kill('SIGINT');
+  child.stdout.resume();
+  const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
+  expect([code, signal]).toEqual([130, null]);
+  expect(err).toBe('lodestore: interrupted; nothing has been changed\n');
+});
+
+test('threads: a store large enough for them is dumped whole', async () => {
+  const directory = await temporaryDirectory();
+  const store = await MetadataStore.open(directory, { mergeBytes: 1 << 30 });
+  const data = new Uint8Array(1 << 20);
+  let state = 1;
+  for (let i = 0; i < data.length; i++) {
+    state = Math.imul(state, 1_103_515_245) + 12_345;
+    data[i] = state >>> 16;
+  }
+  for (let key = 0; key < 30; key++)
+    await store.insertBatch([{ type: 'put', key, value: 1, data }]);
+  await store.close();
+  const { code, out, err } = await runBin('dump', directory);
+  expect([code, err]).toEqual([0, '']);
+  expect(out).toBe(Array.from({ length: 30 }, (_, key) => `${key} 1 1048576\n`).join(''));
+});

@@ -1,0 +1,118 @@
+import { Writable } from 'node:stream';
+import { expect, test } from 'vitest';
+import { countOf, formatBytes, formatCount, formatSeconds } from '../../src/cli/number-text.ts';
+import { Output, OutputClosedError } from '../../src/cli/output.ts';
+import { ProgressBar } from '../../src/cli/progress-bar.ts';
+import { renderTable } from '../../src/cli/text-table.ts';
+import { run } from '../../src/cli/run.ts';
+import { runCli, TextSink } from '../support/cli.ts';
+import { closedStore } from '../support/store-directory.ts';
+
+const MIB = 1024 * 1024;
+
+test('numbers for people', () => {
+  expect([0, 999, 1000, 1_234_567].map(formatCount)).toEqual(['0', '999', '1,000', '1,234,567']);
+  expect(formatCount(2n ** 64n - 1n)).toBe('18,446,744,073,709,551,615');
+  expect([0, 1, 1023, 1024, 15 * MIB].map(formatBytes)).toEqual([
+    '0 bytes',
+    '1 byte',
+    '1,023 bytes',
+    '1.0 KiB',
+    '15 MiB',
+  ]);
+  expect([0.2, 59, 60, 3599, 7500].map(formatSeconds)).toEqual([
+    '1 s',
+    '59 s',
+    '1 min 0 s',
+    '59 min 59 s',
+    '2 h 5 min',
+  ]);
+  expect([countOf(1, 'batch', 'batches'), countOf(1204n, 'batch', 'batches')]).toEqual([
+    '1 batch',
+    '1,204 batches',
+  ]);
+});
+
+test('a table is as wide as its widest cells', () => {
+  const columns = [
+    { title: 'name', align: 'left' },
+    { title: 'n', align: 'right' },
+  ] as const;
+  expect(
+    renderTable(columns, [
+      ['long name', '1'],
+      ['x', '1,000'],
+      ['y', ''],
+    ]),
+  ).toEqual(['name           n', 'long name      1', 'x          1,000', 'y']);
+});
+
+test('a bar with rate and time left, on a terminal, once it takes a while', () => {
+  const terminal = new TextSink(true);
+  let nowMs = 0;
+  const bar = new ProgressBar(terminal, () => nowMs);
+  const at = (ms: number, doneBytes: number): void => {
+    nowMs = ms;
+    bar.report({ phase: 'logs', doneBytes, totalBytes: 100 * MIB });
+  };
+  at(0, 0);
+  at(400, 10 * MIB);
+  expect(terminal.text).toBe('');
+  at(1000, 25 * MIB);
+  expect(terminal.text).toContain('[######..................]  25% of 100 MiB  25 MiB/s  3 s left');
+  const drawn = terminal.text;
+  at(1050, 26 * MIB);
+  expect(terminal.text).toBe(drawn);
+  bar.clear();
+  expect(terminal.text.slice(drawn.length)).toBe('\r\u001B[K');
+  bar.clear();
+  expect(terminal.text).toHaveLength(drawn.length + 4);
+});
+
+test('no bar in a pipe', () => {
+  const pipe = new TextSink(false);
+  let nowMs = 0;
+  const bar = new ProgressBar(pipe, () => nowMs);
+  nowMs = 10_000;
+  bar.report({ phase: 'snapshot', doneBytes: 1, totalBytes: 2 });
+  bar.clear();
+  expect(pipe.text).toBe('');
+});
+
+function brokenSink(code: string): Writable {
+  return new Writable({
+    write: (_chunk, _encoding, done) => done(Object.assign(new Error(code), { code })),
+  });
+}
+
+test('a reader that has gone away is told apart from a disk that is full', async () => {
+  const closed = new Output(brokenSink('EPIPE'));
+  closed.line('text');
+  await expect(closed.flush()).rejects.toBeInstanceOf(OutputClosedError);
+  const full = new Output(brokenSink('ENOSPC'));
+  full.line('text');
+  await expect(full.flush()).rejects.toThrow('ENOSPC');
+});
+
+test('exit codes when the output fails: none of ours for EPIPE, 4 for a full disk', async () => {
+  const directory = await closedStore();
+  const { signal } = new AbortController();
+  for (const [code, expected] of [
+    ['EPIPE', 0],
+    ['ENOSPC', 4],
+  ] as const) {
+    const stderr = new TextSink();
+    const io = { stdout: brokenSink(code), stderr, signal };
+    expect(await run(['dump', directory], io)).toBe(expected);
+    expect(stderr.text === '').toBe(expected === 0);
+  }
+});
+
+test('an interrupted command says so', async () => {
+  const directory = await closedStore();
+  for (const command of ['inspect', 'verify', 'dump']) {
+    const { code, out, err } = await runCli([command, directory], AbortSignal.abort());
+    expect([code, out]).toEqual([130, '']);
+    expect(err).toBe('lodestore: interrupted; nothing has been changed\n');
+  }
+});

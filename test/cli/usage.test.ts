@@ -1,0 +1,60 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { StoreLockedError } from '../../src/index.ts';
+import { exitCodeOf } from '../../src/cli/exit-code.ts';
+import { runCli } from '../support/cli.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+const COMMANDS = ['inspect', 'verify', 'dump'];
+
+test.each(COMMANDS)('%s --help has an example and the exit codes', async (command) => {
+  const { code, out, err } = await runCli([command, '--help']);
+  expect([code, err]).toEqual([0, '']);
+  expect(out).toContain(`Example:\n  lodestore ${command} `);
+  expect(out).toMatch(/Exit codes:\n +0 .*\n +1 +damage found\n +2 .*usage\n +3 .*locked.*\n +4 /);
+});
+
+test('the program lists its commands', async () => {
+  const { code, out } = await runCli(['--help']);
+  expect(code).toBe(0);
+  for (const command of COMMANDS) expect(out).toContain(`  ${command} `);
+  const version = await runCli(['--version']);
+  expect(version.out).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
+test.each([
+  [[]],
+  [['inspekt', '/s']],
+  [['inspect']],
+  [['inspect', '/s', '/t']],
+  [['verify', '--frames', '/s']],
+  [['dump', '--gte', '-1', '/s']],
+  [['dump', '--gte', '18446744073709551616', '/s']],
+  [['dump', '--lte', '', '/s']],
+  [['dump', '--limit', '1.5', '/s']],
+])('wrong usage: %j', async (argv) => {
+  const { code, out, err } = await runCli(argv);
+  expect([code, out]).toEqual([2, '']);
+  expect(err).toContain(argv.length === 0 ? 'Usage: lodestore' : 'lodestore: ');
+});
+
+test.each(COMMANDS)('%s of nothing, of a file, of an empty directory', async (command) => {
+  const directory = await temporaryDirectory();
+  const file = join(directory, 'file');
+  await writeFile(file, '');
+  const missing = await runCli([command, join(directory, 'missing')]);
+  expect(missing.code).toBe(4);
+  expect(missing.err).toMatch(/^lodestore: there is no store at .*missing\. Check the path/);
+  const ofFile = await runCli([command, file]);
+  expect(ofFile.code).toBe(4);
+  expect(ofFile.err).toContain('is not a directory');
+  const empty = await runCli([command, directory]);
+  expect(empty.code).toBe(4);
+  expect(empty.err).toContain('there is no store in');
+});
+
+test('a lock that somebody holds has an exit code of its own', () => {
+  const owner = { pid: 1, hostName: 'h', openedAtMs: 0 };
+  expect(exitCodeOf(new StoreLockedError('locked', owner))).toBe(3);
+});

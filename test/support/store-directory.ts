@@ -1,0 +1,43 @@
+import { open, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { MetadataStore } from '../../src/index.ts';
+import { temporaryDirectory } from './temporary-directory.ts';
+
+/** Batch `i` sets keys 10 i to 10 i + 9 to value i + 1, with 100 bytes that do not compress. */
+export async function insertBatches(store: MetadataStore, from: number, to: number): Promise<void> {
+  for (let batch = from; batch < to; batch++) {
+    const updates = Array.from({ length: 10 }, (_, i) => {
+      const key = 10 * batch + i;
+      const data = new Uint8Array(100).map((__, at) => (key * 7919 + at * 104_729) >>> (at % 7));
+      return { type: 'put' as const, key, value: batch + 1, data };
+    });
+    await store.insertBatch(updates);
+  }
+}
+
+export const SMALL_LOGS = { rotateBytes: 64 * 1024, mergeBytes: 1 << 30 };
+
+/** A closed store: a snapshot of 20 batches, then logs with 280 more, of 10 records each. */
+export async function closedStore(): Promise<string> {
+  const directory = await temporaryDirectory();
+  const store = await MetadataStore.open(directory, SMALL_LOGS);
+  await insertBatches(store, 0, 20);
+  await store.merge();
+  await insertBatches(store, 20, 300);
+  await store.close();
+  return directory;
+}
+
+/** Turns over all bits of one byte. */
+export async function flipByte(directory: string, name: string, offset: number): Promise<void> {
+  const path = join(directory, name);
+  const byte = (await readFile(path)).readUInt8(offset);
+  const file = await open(path, 'r+');
+  await file.write(Uint8Array.of(byte ^ 0xff), 0, 1, offset);
+  await file.close();
+}
+
+/** Names that begin so, in ascending order. */
+export async function namesIn(directory: string, prefix: string): Promise<string[]> {
+  return (await readdir(directory)).filter((name) => name.startsWith(prefix)).sort();
+}
