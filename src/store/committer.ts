@@ -98,7 +98,7 @@ export class Committer {
       queue.settle(batches, refusal);
       return;
     }
-    const error = await this.#commit(batches);
+    const error = await this.#commit(batches).catch((bug: unknown) => this.#broken(bug));
     queue.settle(batches, error);
     if (health.isPoisoned) queue.rejectQueued(() => health.poisonedWrite('not-applied'));
     else if (error === undefined) await this.#afterCommit();
@@ -176,6 +176,14 @@ export class Committer {
     const { health } = this.#parts;
     const message = `writing ${path} failed; what it holds is unknown until the store is reopened`;
     health.poisonWith(new StorePoisonedError(message, { cause, path }));
+    return health.poisonedWrite('unknown');
+  }
+
+  /** Something failed that cannot fail: what has been written is unknown, and nothing more is. */
+  #broken(bug: unknown): StoreError {
+    const { health } = this.#parts;
+    const message = 'the commit path failed in a way that it must not; reopen the store';
+    health.poisonWith(new StorePoisonedError(message, { cause: bug }));
     return health.poisonedWrite('unknown');
   }
 

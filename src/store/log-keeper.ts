@@ -29,6 +29,7 @@ export class LogKeeper {
   #last: Predecessor;
   #next: Promise<PreparedLog> | undefined;
   #nextIsReady = false;
+  #isClosed = false;
 
   constructor(
     fs: FileSystem,
@@ -86,7 +87,7 @@ export class LogKeeper {
 
   /** Starts to prepare the next log unless that is done or under way. Never rejects. */
   prepareNext(): void {
-    if (this.#next !== undefined || this.#health.state !== 'open') return;
+    if (this.#next !== undefined || this.#isClosed || this.#health.isPoisoned) return;
     const number = (this.#live?.number ?? this.#last.number) + 1;
     const path = join(this.#directory, logName(number));
     this.#next = prepareLog(this.#fs, this.#directory, path, number, this.#reserveBytes);
@@ -171,6 +172,7 @@ export class LogKeeper {
 
   /** Closes files and removes logs that were prepared and hold nothing. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     const prepared = await this.#next?.catch(() => undefined);
     this.#next = undefined;
     const unused: string[] = [];

@@ -285,7 +285,11 @@ export class MergeScheduler {
       format: 'lodestore',
       fileBytes: result.written.fileBytes,
     };
-    table.dropFrozen();
+    try {
+      table.dropFrozen();
+    } catch (bug) {
+      throw this.#poison(path, bug);
+    }
     this.#completed++;
     this.#copiedChunks += result.copiedChunks;
     this.#encodedChunks += result.encodedChunks;

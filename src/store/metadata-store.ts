@@ -55,7 +55,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     this.#lock = parts.lock;
     this.#health = parts.health;
     this.#writer = parts.lock === undefined ? undefined : this.#makeWriter(parts, parts.lock);
-    parts.onPoison((error) => this.emit('poisoned', error));
+    parts.onPoison((error) => this.#announce('poisoned', error));
   }
 
   /**
@@ -112,8 +112,8 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
         makeRunner,
         mergeBytes: options.mergeBytes,
         logLimitBytes: options.logLimitBytes,
-        onMerged: ({ fileBytes }) => this.emit('merged', { snapshotBytes: fileBytes }),
-        onFailed: (error) => this.emit('mergeFailed', error),
+        onMerged: ({ fileBytes }) => this.#announce('merged', { snapshotBytes: fileBytes }),
+        onFailed: (error) => this.#announce('mergeFailed', error),
       },
       parts.snapshot,
     );
@@ -247,7 +247,12 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
       this.#health.endClosing();
       await this.#lock?.release();
     }
-    this.emit('closed');
+    this.#announce('closed');
+  }
+
+  /** Later, so that a listener that throws cannot come between a write and its acknowledgement. */
+  #announce<Name extends keyof StoreEvents>(name: Name, ...details: StoreEvents[Name]): void {
+    queueMicrotask(() => EventEmitter.prototype.emit.call(this, name, ...details));
   }
 
   #requireOpen(): void {

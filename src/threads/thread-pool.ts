@@ -49,11 +49,24 @@ export class ThreadPool implements JobRunner {
       let idle = this.#threads.find((thread) => thread.isIdle);
       if (idle === undefined) {
         if (this.#threads.length >= this.parallelism) return;
-        idle = new Thread((ended) => this.#forget(ended));
-        this.#threads.push(idle);
+        idle = this.#start();
+        if (idle === undefined) return;
       }
       const task = this.#waiting.shift()!;
       void idle.run(task).then(() => this.#assign());
+    }
+  }
+
+  /** Starts a thread. Where the system refuses one, those that run go on alone; without any, all jobs fail. */
+  #start(): Thread | undefined {
+    try {
+      const thread = new Thread((ended) => this.#forget(ended));
+      this.#threads.push(thread);
+      return thread;
+    } catch (error) {
+      if (this.#threads.length > 0) return undefined;
+      for (const task of this.#waiting.splice(0)) task.reject(error);
+      return undefined;
     }
   }
 
