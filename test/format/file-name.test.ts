@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest';
+import {
+  logName,
+  parseFileName,
+  snapshotName,
+  temporarySnapshotName,
+} from '../../src/format/file-name.ts';
+
+test('names of ours, both ways', () => {
+  for (const number of [0, 1, 255, 2 ** 32, Number.MAX_SAFE_INTEGER]) {
+    expect(parseFileName(logName(number))).toEqual({ kind: 'log', number });
+    expect(parseFileName(snapshotName(number))).toEqual({ kind: 'snapshot', number });
+    expect(parseFileName(temporarySnapshotName(number))).toEqual({ kind: 'temporary', number });
+  }
+  expect(logName(10)).toBe('log_000000000000000a');
+  expect(parseFileName('DO_NOT_PUT_YOUR_FILES_HERE')).toEqual({ kind: 'marker' });
+  expect(parseFileName('lodestore.lock')).toEqual({ kind: 'lock' });
+  expect(parseFileName('lodestore.lease')).toEqual({ kind: 'lease' });
+  expect(parseFileName('quarantine')).toEqual({ kind: 'quarantine' });
+});
+
+test.each([
+  'snapshot_0000000000000009.old',
+  'log_0000000000000001.tmp',
+  'log_000000000000000A',
+  'log_1',
+  'log_00000000000000001',
+  'log_0020000000000000',
+  'log_ffffffffffffffff',
+  ' log_0000000000000001',
+  'log_0000000000000001\n',
+  'LOG_0000000000000001',
+  'log-0000000000000001',
+  '',
+  'lost+found',
+])('%j is foreign', (name) => {
+  expect(parseFileName(name)).toEqual({ kind: 'foreign' });
+});

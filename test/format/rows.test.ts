@@ -1,0 +1,49 @@
+import { describe, expect, test } from 'vitest';
+import { countRows, decodeGroup } from '../../src/format/rows.ts';
+import { groupOf } from '../support/small-directory.ts';
+
+const ROW = { key: 1n, value: 2n, data: Uint8Array.of(1, 2, 3) };
+const DELETE = { key: 3n, value: 0n };
+
+function decode(batches: Parameters<typeof groupOf>[0], recordCount?: number) {
+  const group = groupOf(batches);
+  return decodeGroup(group.decoded, group.batchCount, recordCount ?? group.recordCount);
+}
+
+test('one batch has no table, several have', () => {
+  expect(decode([[ROW, DELETE]])).toMatchObject({ batchRecordCounts: Uint32Array.of(2) });
+  expect(decode([[ROW], [], [DELETE, ROW]])).toMatchObject({
+    rows: groupOf([[ROW, DELETE, ROW]]).decoded,
+    batchRecordCounts: Uint32Array.of(1, 0, 2),
+  });
+  expect(decode([[]])).toMatchObject({ rows: new Uint8Array(0) });
+});
+
+describe('refused', () => {
+  test('rows that are not as many as the header says', () => {
+    expect(decode([[ROW, DELETE]], 1)).toMatch(/not as many/);
+    expect(decode([[ROW], [DELETE]], 3)).toMatch(/not as many/);
+  });
+
+  test('a table that does not fit or does not add up', () => {
+    expect(decodeGroup(new Uint8Array(7), 2, 0)).toMatch(/table does not fit/);
+    expect(decodeGroup(new Uint8Array(0), 0, 0)).toMatch(/table does not fit/);
+    const { decoded } = groupOf([[ROW], [DELETE]]);
+    decoded[decoded.length - 4] = 2;
+    expect(decodeGroup(decoded, 2, 2)).toMatch(/do not add up/);
+  });
+
+  test('bytes that are not whole rows', () => {
+    const { decoded } = groupOf([[ROW]]);
+    for (let length = 1; length < decoded.length; length++) {
+      expect(countRows(decoded.subarray(0, length))).toBe(-1);
+    }
+    expect(countRows(decoded)).toBe(1);
+  });
+
+  test('a delete with data', () => {
+    expect(countRows(groupOf([[{ ...DELETE, data: Uint8Array.of(1) }]]).decoded)).toBe(-1);
+    // A value whose low half is zero is none.
+    expect(countRows(groupOf([[{ ...ROW, value: 2n ** 32n }]]).decoded)).toBe(1);
+  });
+});

@@ -1,0 +1,283 @@
+import { describe, expect, test } from 'vitest';
+import { present } from '../../src/base/assert.ts';
+import type { LogScan } from '../../src/log/log-report.ts';
+import { scanLog } from '../../src/log/log-scan.ts';
+import { forgedFrame, forgedVersion } from '../support/forged.ts';
+import { readOnlyFiles } from '../support/read-only-files.ts';
+import { logOf, STORE_ID, type LogPlan, type PlannedLog } from '../support/small-directory.ts';
+
+const GROUPS: LogPlan['groups'] = [
+  [[{ key: 1n, value: 1n, data: new Uint8Array(200).fill(1) }]],
+  [[{ key: 2n, value: 2n }], [{ key: 1n, value: 0n }]],
+  [[{ key: 3n, value: 3n, data: Uint8Array.from({ length: 90 }, (_, i) => i * i) }]],
+];
+
+function scan(bytes: Uint8Array, number = 1, storeId = STORE_ID): Promise<LogScan> {
+  return scanLog(readOnlyFiles(new Map([['log', bytes]])), '/log', { number, storeId });
+}
+
+function planned(plan: Partial<LogPlan> = {}): Promise<PlannedLog> {
+  return logOf({ number: 1, groups: GROUPS, zerosBehind: 100, ...plan });
+}
+
+/** The bytes with a change made to a copy of them. */
+function changed(bytes: Uint8Array, change: (bytes: Uint8Array) => unknown): Uint8Array {
+  const copy = bytes.slice();
+  change(copy);
+  return copy;
+}
+
+function joined(...parts: Uint8Array[]): Uint8Array {
+  return new Uint8Array(Buffer.concat(parts));
+}
+
+function at(log: PlannedLog, i: number): number {
+  return present(log.offsets[i], 'the log has so many frames');
+}
+
+/** Bytes of frame `i` of a log. */
+function frame(log: PlannedLog, i: number): Uint8Array {
+  return log.bytes.subarray(log.offsets[i], log.offsets[i + 1]);
+}
+
+describe('whole', () => {
+  test('zeros, or the end of the file, behind the last frame: end', async () => {
+    const log = await planned();
+    for (const bytes of [log.bytes, log.bytes.subarray(0, -100), log.bytes.subarray(0, -77)]) {
+      const found = await scan(bytes);
+      expect(found).toMatchObject({
+        format: 'lodestore',
+        frameCount: 3,
+        batchCount: 4,
+        recordCount: 4,
+        lastSequence: 4n,
+        chain: log.asPredecessor.chain,
+        validBytes: log.asPredecessor.lengthBytes,
+        lastGroup: { offset: log.offsets[2], lengthBytes: frame(log, 2).length },
+        ending: { kind: 'end' },
+      });
+    }
+  });
+
+  test('a seal, alone or riding: sealed', async () => {
+    const alone = await scan((await planned({ seal: 'alone' })).bytes);
+    expect(alone).toMatchObject({ frameCount: 3, ending: { kind: 'sealed', rides: false } });
+    const riding = await scan((await planned({ seal: 'rides' })).bytes);
+    expect(riding).toMatchObject({ frameCount: 3, ending: { kind: 'sealed', rides: true } });
+  });
+
+  test('groups in order, with their batches', async () => {
+    const { bytes } = await planned();
+    const seen: number[][] = [];
+    await scanLog(readOnlyFiles(new Map([['log', bytes]])), '/log', {
+      number: 1,
+      storeId: undefined,
+      onGroup: (group) => seen.push([...group.batchRecordCounts]),
+    });
+    expect(seen).toEqual([[1], [1, 1], [1]]);
+  });
+
+  test('junk in space reserved ahead, behind the seal, means nothing', async () => {
+    const { bytes } = await planned({ seal: 'alone' });
+    const found = await scan(changed(bytes, (all) => all.fill(0xb5, -50)));
+    expect(found.ending).toEqual({ kind: 'sealed', rides: false });
+  });
+
+  test('nothing but zeros: empty', async () => {
+    for (const lengthBytes of [0, 5, 128, 5000]) {
+      expect(await scan(new Uint8Array(lengthBytes))).toMatchObject({ format: 'empty' });
+    }
+  });
+});
+
+describe('broken, with nothing of this log behind', () => {
+  test.each<[string, (log: PlannedLog) => Uint8Array, number]>([
+    ['cut in a frame header', (log) => log.bytes.slice(0, at(log, 2) + 20), 2],
+    ['cut in a payload', (log) => log.bytes.slice(0, at(log, 3) - 1), 2],
+    [
+      'other payload',
+      (log) => changed(log.bytes, (b) => b.fill(9, at(log, 2) + 60, at(log, 2) + 61)),
+      2,
+    ],
+    [
+      'other header',
+      (log) => changed(log.bytes, (b) => b.fill(9, at(log, 2) + 9, at(log, 2) + 10)),
+      2,
+    ],
+    ['junk behind zeros', (log) => changed(log.bytes, (b) => b.fill(0x61, -10)), 3],
+    [
+      'head of the group lost',
+      (log) => changed(log.bytes, (b) => b.fill(0, log.offsets[2], at(log, 2) + 50)),
+      2,
+    ],
+  ])('%s', async (_, damage, frameCount) => {
+    const log = await planned();
+    const found = await scan(damage(log));
+    const offset = log.offsets[frameCount];
+    expect(found).toMatchObject({
+      frameCount,
+      validBytes: offset,
+      ending: { kind: 'broken', offset, later: { kind: 'none' } },
+    });
+  });
+
+  test('the seal that rode with the broken group', async () => {
+    const log = await planned({ seal: 'rides' });
+    const found = await scan(changed(log.bytes, (b) => b.fill(0, log.offsets[2], log.offsets[3])));
+    const later = { kind: 'riding-seal', offset: log.offsets[3] };
+    expect(found).toMatchObject({ frameCount: 2, ending: { kind: 'broken', later } });
+  });
+
+  test('a first write whose head is lost: nothing can be told from junk', async () => {
+    const { bytes } = await planned({ groups: GROUPS.slice(0, 1) });
+    const ending = { kind: 'broken', offset: 0, later: { kind: 'none' } };
+    for (const lost of [176, 200]) {
+      const found = await scan(changed(bytes, (b) => b.fill(0, 0, lost)));
+      expect(found).toMatchObject({ format: 'lodestore', header: undefined, ending });
+    }
+    expect(await scan(new Uint8Array(600).fill(0xa5))).toMatchObject({ header: undefined, ending });
+    expect(await scan(bytes.slice(0, 100))).toMatchObject({ header: undefined, ending });
+  });
+});
+
+describe('broken, with frames of this log behind: they had been synced', () => {
+  test.each<[string, number]>([
+    ['the first group', 0],
+    ['a group in the middle', 1],
+  ])('%s', async (_, i) => {
+    const log = await planned();
+    const from = at(log, i) + 50;
+    const found = await scan(changed(log.bytes, (b) => b.fill(0x55, from, from + 8)));
+    const later = { kind: 'frames', offset: log.offsets[i + 1] };
+    expect(found.ending).toMatchObject({ kind: 'broken', offset: log.offsets[i], later });
+  });
+
+  test('a hole of zeros', async () => {
+    const log = await planned();
+    const found = await scan(changed(log.bytes, (b) => b.fill(0, log.offsets[1], log.offsets[2])));
+    expect(found.ending).toMatchObject({ kind: 'broken', later: { offset: log.offsets[2] } });
+  });
+
+  test('a seal that did not ride', async () => {
+    const log = await planned({ seal: 'alone' });
+    const found = await scan(changed(log.bytes, (b) => b.fill(0, log.offsets[2], log.offsets[3])));
+    expect(found.ending).toMatchObject({ kind: 'broken', later: { kind: 'frames' } });
+  });
+
+  test('a seal that rode with a later group', async () => {
+    const log = await planned({ seal: 'rides' });
+    const found = await scan(changed(log.bytes, (b) => b.fill(0, log.offsets[1], log.offsets[3])));
+    expect(found.ending).toMatchObject({ kind: 'broken', later: { kind: 'frames' } });
+  });
+
+  test.each([
+    ['flipped', (bytes: Uint8Array) => bytes.fill(1, 50, 51)],
+    ['without its magic', (bytes: Uint8Array) => bytes.fill(0x33, 0, 8)],
+    ['lost', (bytes: Uint8Array) => bytes.fill(0, 0, 128)],
+  ])('the file header %s: the first frame tells', async (_, change) => {
+    const { bytes } = await planned({ groups: GROUPS.slice(0, 1) });
+    const found = await scan(changed(bytes, change));
+    const later = { kind: 'frames', offset: 128 };
+    expect(found.ending).toMatchObject({ kind: 'broken', offset: 0, later });
+  });
+});
+
+describe('corrupt: checksums hold, and still it cannot be', () => {
+  test('frames swapped for those of another log of the same number', async () => {
+    const log = await planned();
+    const other = await planned({ groups: GROUPS.toReversed(), epoch: 2 });
+    // The second frames begin at other offsets: swap the file headers instead.
+    const bytes = joined(other.bytes.subarray(0, 128), log.bytes.subarray(128));
+    expect((await scan(bytes)).ending).toEqual({
+      kind: 'corrupt',
+      offset: 128,
+      reason: 'the frame is not chained to the one before it',
+    });
+  });
+
+  test('two frames of one length swapped are broken, not taken', async () => {
+    const twice = [
+      ...GROUPS.slice(0, 1),
+      [[{ key: 1n, value: 2n, data: new Uint8Array(200).fill(1) }]],
+    ];
+    const log = await planned({ groups: [...twice, ...GROUPS.slice(2)] });
+    expect(frame(log, 0).length).toBe(frame(log, 1).length);
+    const swapped = joined(
+      log.bytes.subarray(0, 128),
+      frame(log, 1),
+      frame(log, 0),
+      log.bytes.subarray(log.offsets[2]),
+    );
+    const ending = { kind: 'broken', offset: 128, later: { kind: 'frames' } };
+    expect(await scan(swapped)).toMatchObject({ frameCount: 0, ending });
+  });
+
+  test('a frame behind the seal', async () => {
+    const sealed = await planned({ groups: GROUPS.slice(0, 1), seal: 'alone', zerosBehind: 0 });
+    const longer = await planned({ groups: GROUPS });
+    // A frame of this log, at the place where it stood before the seal took the one before it.
+    const offset = at(longer, 2);
+    const bytes = joined(
+      sealed.bytes,
+      new Uint8Array(offset - sealed.bytes.length),
+      frame(longer, 2),
+    );
+    expect((await scan(bytes)).ending).toMatchObject({ kind: 'corrupt', offset });
+  });
+
+  test('the header of another log', async () => {
+    const { bytes } = await planned({ number: 2 });
+    expect((await scan(bytes)).ending).toEqual({
+      kind: 'corrupt',
+      offset: 0,
+      reason: 'the file header is that of log 2',
+    });
+  });
+
+  test.each<[string, number, (header: DataView) => void]>([
+    ['not chained', 2, (header) => header.setUint32(32, 1, true)],
+    ['begins with sequence 9, not 4', 2, (header) => header.setBigUint64(16, 9n, true)],
+    ['batch table does not fit', 2, (header) => header.setUint32(24, 2 ** 31, true)],
+    ['rows are not as many', 2, (header) => header.setUint32(28, 2, true)],
+    ['codec 7 is not known', 2, (header) => header.setUint8(5, 7)],
+    ['names another last sequence', 3, (header) => header.setBigUint64(16, 3n, true)],
+    ['counts 2 frames where 3 stand', 3, (header) => header.setUint32(28, 2, true)],
+    [
+      'of kind 4 stands in a log',
+      3,
+      (header) => (header.setUint8(4, 4), header.setUint32(28, 0, true)),
+    ],
+  ])('a frame that %s', async (reason, i, change) => {
+    const log = await planned({ seal: 'alone' });
+    const found = await scan(forgedFrame(log.bytes, at(log, i), change));
+    expect(found.ending).toMatchObject({ kind: 'corrupt', offset: log.offsets[i] });
+    expect(found.ending).toHaveProperty('reason', expect.stringContaining(reason));
+  });
+
+  test('another version', async () => {
+    const { bytes } = await planned();
+    expect((await scan(forgedVersion(bytes, 9))).ending).toEqual({
+      kind: 'unsupported',
+      version: 9,
+    });
+  });
+});
+
+test('a log of another store is read by its own id: the caller compares', async () => {
+  const storeId = new Uint8Array(16).fill(1);
+  const { bytes } = await planned({ storeId });
+  const found = await scan(bytes);
+  expect(found.header?.storeId).toEqual(storeId);
+  expect(found.ending).toEqual({ kind: 'end' });
+});
+
+test('a signal stops the scan', async () => {
+  const { bytes } = await planned();
+  const reason = new Error('given up');
+  const scanning = scanLog(readOnlyFiles(new Map([['log', bytes]])), '/log', {
+    number: 1,
+    storeId: STORE_ID,
+    signal: AbortSignal.abort(reason),
+  });
+  await expect(scanning).rejects.toBe(reason);
+});

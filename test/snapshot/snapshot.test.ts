@@ -1,0 +1,133 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { present } from '../../src/base/assert.ts';
+import type { Columns } from '../../src/format/columns.ts';
+import {
+  ChunkReader,
+  readSnapshot,
+  type SnapshotFile,
+} from '../../src/snapshot/snapshot-reader.ts';
+import { SnapshotWriter } from '../../src/snapshot/snapshot-writer.ts';
+import { chunksOf } from '../support/columns.ts';
+import { openedFile } from '../support/read-only-files.ts';
+import { growingFile, snapshotOf, STORE_ID } from '../support/small-directory.ts';
+
+const LAST = { lengthBytes: 99, lastSequence: 12n, chain: 5 };
+
+const RECORDS = Array.from({ length: 60 }, (_, i) => ({
+  key: BigInt(i * i),
+  value: BigInt(i + 1),
+  data: new Uint8Array(i % 4).fill(i),
+}));
+const CHUNKS = chunksOf(RECORDS, 20);
+
+function read(bytes: Uint8Array, number = 3) {
+  return readSnapshot(openedFile(bytes), number);
+}
+
+async function readWhole(bytes: Uint8Array): Promise<SnapshotFile> {
+  const result = await read(bytes);
+  if (result.kind !== 'snapshot') throw new Error(result.kind);
+  return result;
+}
+
+async function chunksIn(bytes: Uint8Array): Promise<unknown[]> {
+  const { index } = await readWhole(bytes);
+  const reader = new ChunkReader(openedFile(bytes), bytes.length, STORE_ID, 3);
+  const chunks: unknown[] = [];
+  for (const [i, entry] of index.entries.entries()) chunks.push(await reader.read(entry, i));
+  return chunks;
+}
+
+describe('a snapshot of three chunks', () => {
+  let bytes: Uint8Array;
+
+  beforeAll(async () => {
+    bytes = await snapshotOf(3, CHUNKS, LAST, 7);
+  });
+
+  test('reads back as it was written', async () => {
+    const file = await readWhole(bytes);
+    expect(file.header).toMatchObject({ epoch: 7, predecessor: { ...LAST, number: 3 } });
+    expect(file.index.totals).toEqual({ recordCount: 60, dataBytes: 90 });
+    expect(file.fileBytes).toBe(bytes.length);
+    expect(await chunksIn(bytes)).toEqual(CHUNKS);
+  });
+
+  test('copied chunk by chunk, without decoding, it holds the same', async () => {
+    const { file, bytes: copied } = growingFile();
+    const { header, index } = await readWhole(bytes);
+    const reader = new ChunkReader(openedFile(bytes), bytes.length, STORE_ID, 3);
+    const writer = new SnapshotWriter(file, header);
+    for (const [i, entry] of index.entries.entries()) {
+      const raw = await reader.readRaw(entry, i);
+      if (raw.kind === 'raw') {
+        await writer.copyChunk({ ...entry, payload: raw.payload, header: raw.header });
+      }
+    }
+    await writer.finish();
+    expect(copied()).toEqual(bytes);
+  });
+
+  test('under another number, or with bytes more or less, it is damaged', async () => {
+    expect(await read(bytes, 4)).toMatchObject({ kind: 'corrupt', offset: 0 });
+    expect(await read(new Uint8Array([...bytes, 0]))).toMatchObject({ kind: 'corrupt' });
+    expect(await read(bytes.subarray(0, -1))).toMatchObject({ kind: 'corrupt' });
+    expect(await read(new Uint8Array(0))).toMatchObject({ kind: 'corrupt' });
+    expect(await read(bytes.slice().fill(0x41, 0, 8))).toMatchObject({ kind: 'foreign' });
+  });
+
+  test('header and trailer of two files', async () => {
+    const other = await snapshotOf(3, CHUNKS, LAST, 8);
+    const mixed = other.slice();
+    mixed.set(bytes.subarray(0, 128));
+    expect(await read(mixed)).toMatchObject({
+      kind: 'corrupt',
+      reason: 'header and trailer are of two files',
+    });
+  });
+
+  test('chunks that are not the ones that the index names', async () => {
+    const { index } = await readWhole(bytes);
+    const reader = new ChunkReader(openedFile(bytes), bytes.length, STORE_ID, 3);
+    const first = present(index.entries[0], 'there is a chunk');
+    const named = { kind: 'corrupt', reason: 'the chunk is not the one that the index names' };
+    expect(await reader.read(first, 1)).toMatchObject(named);
+    expect(await reader.read({ ...first, checksum: 1 }, 0)).toMatchObject(named);
+    expect(await reader.read({ ...first, recordCount: 1 }, 0)).toMatchObject(named);
+    const other = { kind: 'corrupt', reason: 'the chunk holds other keys than the index says' };
+    expect(await reader.read({ ...first, firstKey: 1n }, 0)).toMatchObject(other);
+    expect(await reader.read({ ...first, lastKey: 999n }, 0)).toMatchObject(other);
+    expect(await reader.read({ ...first, dataBytes: 1 }, 0)).toMatchObject(other);
+    const reason = 'there is no chunk where the index says';
+    expect(await reader.read({ ...first, offset: 129 }, 0)).toMatchObject({ reason });
+  });
+});
+
+test('a snapshot without records', async () => {
+  const bytes = await snapshotOf(3, []);
+  expect(bytes.length).toBe(128 + 48 + 32 + 48);
+  expect(await chunksIn(bytes)).toEqual([]);
+});
+
+test('chunks larger than the buffer of the writer, raw and compressed', async () => {
+  const noise = Uint8Array.from({ length: 2_200_000 }, (_, i) => (i * 2_654_435_761) >>> 13);
+  const records = [
+    { key: 1n, value: 1n, data: noise },
+    { key: 2n, value: 1n, data: new Uint8Array(2_200_000) },
+    { key: 3n, value: 1n, data: noise.subarray(0, 1_100_000) },
+  ];
+  const chunks: Columns[] = chunksOf(records, 1);
+  const bytes = await snapshotOf(3, chunks);
+  const { index } = await readWhole(bytes);
+  expect(index.totals).toEqual({ recordCount: 3, dataBytes: 5_500_000 });
+  const found = (await chunksIn(bytes)) as Columns[];
+  expect(
+    found.map((chunk) =>
+      Buffer.compare(chunk.data, present(chunks[found.indexOf(chunk)], 'as many').data),
+    ),
+  ).toEqual([0, 0, 0]);
+});
+
+test('chunks must ascend', async () => {
+  await expect(snapshotOf(3, CHUNKS.toReversed())).rejects.toThrow('chunks ascend');
+});
