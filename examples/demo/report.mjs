@@ -36,7 +36,7 @@ export function reportLines(tree, result, seconds) {
 
 /** @param {DemoResult} result */
 function verdict({ comparison, problems }) {
-  if (problems.length > 0) return `FAILED: problems: ${count(problems.length)}`;
+  if (problems.length > 0) return `FAILED: problems found: ${count(problems.length)}`;
   return `Nothing lost: ${count(comparison.equal)} objects are byte for byte what their source is.`;
 }
 

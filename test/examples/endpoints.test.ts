@@ -1,0 +1,182 @@
+import { appendFile, open, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test, vi } from 'vitest';
+import { StoreFullError, StorePoisonedError } from '../../src/index.ts';
+import { get, put, startNode } from './support/node-in-process.ts';
+
+async function readPages(url: string, query: string): Promise<string[][]> {
+  const pages: string[][] = [];
+  for (let after: string | null = ''; after !== null;) {
+    const response = await fetch(`${url}/?${query}&after=${after}`);
+    const page = (await response.json()) as { objects: { name: string }[]; next: string | null };
+    pages.push(page.objects.map(({ name }) => name));
+    after = page.next;
+  }
+  return pages;
+}
+
+describe('the list', () => {
+  test('gives every object once, page by page, and by prefix', async () => {
+    const { url } = await startNode();
+    const names = Array.from({ length: 25 }, (_, i) => `${i % 2 === 0 ? 'even' : 'odd'}/${i}`);
+    await Promise.all(names.map((name) => put(url, name, name)));
+    const pages = await readPages(url, 'limit=10');
+    expect(pages.map((page) => page.length)).toEqual([10, 10, 5]);
+    expect(pages.flat().sort()).toEqual(names.toSorted());
+    const odd = await readPages(url, 'prefix=odd%2F&limit=5');
+    expect(odd.flat().sort()).toEqual(names.filter((name) => name.startsWith('odd/')).sort());
+  });
+
+  test('looks at a bounded number of records for one page', async () => {
+    const { url, metadata, objects } = await startNode();
+    await put(url, 'x', 'abc');
+    const [record] = metadata.values();
+    const updates = Array.from({ length: 10_000 }, (_, key) => ({
+      type: 'put' as const,
+      key,
+      ...record!,
+    }));
+    await metadata.insertBatch(updates);
+    const page = objects.page({ prefix: 'absent', after: undefined, limit: 10 });
+    expect(page).toEqual({ objects: [], next: 9_999n });
+    expect(objects.page({ prefix: 'absent', after: page.next, limit: 10 }).next).toBeUndefined();
+  });
+
+  test('describes objects', async () => {
+    const { url } = await startNode();
+    await put(url, 'x', 'abc');
+    const list = await (await fetch(url)).json();
+    expect(list).toMatchObject({
+      objects: [{ name: 'x', lengthBytes: 3, contentType: 'text/plain;charset=UTF-8' }],
+      next: null,
+    });
+  });
+
+  test.each(['limit=0', 'limit=1001', 'limit=x', 'after=zz'])('refuses %s', async (query) => {
+    const { url } = await startNode();
+    expect((await fetch(`${url}/?${query}`)).status).toBe(400);
+  });
+});
+
+test('/stats and /metrics count', async () => {
+  const { url } = await startNode();
+  await put(url, 'a', 'abc');
+  await put(url, 'b', 'defg');
+  await get(url, 'a');
+  await get(url, 'missing');
+  const stats = await (await fetch(`${url}/stats`)).json();
+  expect(stats).toMatchObject({
+    objects: 2,
+    requests: { inFlight: 1, receivedBytes: 7, sentBytes: 3 },
+    volumes: { created: 1, appends: 2, appendedBytes: 7 },
+    metadata: { state: 'open', records: 2, lastSequence: '2' },
+    recovery: { records: 0 },
+  });
+  const response = await fetch(`${url}/metrics`);
+  expect(response.headers.get('content-type')).toContain('version=0.0.4');
+  const text = await response.text();
+  expect(text).toContain('\nstorage_node_objects 2\n');
+  expect(text).toContain('storage_node_requests_total{method="PUT",status="201"} 2\n');
+  expect(text).toContain('storage_node_requests_total{method="GET",status="404"} 1\n');
+  expect(text).toContain('storage_node_request_duration_seconds_count{method="PUT"} 2\n');
+  const sample = /^[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [-+.\de]+$/;
+  for (const line of text.trimEnd().split('\n')) expect(line).toMatch(/^# (HELP|TYPE) .|^[a-z]/);
+  const samples = text.split('\n').filter((line) => /^[a-z]/.test(line));
+  for (const line of samples) expect(line).toMatch(sample);
+});
+
+test.each([
+  ['POST', '/objects/x', 405],
+  ['PUT', '/', 405],
+  ['GET', '/elsewhere', 404],
+])('%s %s gives %i', async (method, path, status) => {
+  const { url } = await startNode();
+  const response = await fetch(url + path, { method });
+  expect(response.status).toBe(status);
+  expect(await response.json()).toHaveProperty('error.message');
+});
+
+describe('failures of the stores', () => {
+  const eio = Object.assign(new Error('EIO'), { code: 'EIO' });
+  const enospc = Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
+
+  test.each([
+    [new StoreFullError('full', { outcome: 'not-applied' }), 507, 'not-applied'],
+    [new StorePoisonedError('sync failed', { outcome: 'unknown' }), 503, 'unknown'],
+    [new StorePoisonedError('sync failed', { outcome: 'not-applied' }), 503, 'not-applied'],
+  ])('a PUT passes on what the metadata store says: %s', async (error, status, outcome) => {
+    const { url, metadata } = await startNode();
+    vi.spyOn(metadata, 'insertBatch').mockRejectedValueOnce(error);
+    const response = await put(url, 'x', 'abc');
+    expect(response.status).toBe(status);
+    expect(await response.json()).toMatchObject({ error: { outcome } });
+    expect(await get(url, 'x')).toBe(404);
+  });
+
+  test.each([
+    ['append', enospc, 507],
+    ['append', eio, 500],
+    ['sync', eio, 500],
+  ] as const)('no record when the volume fails: %s, %s', async (call, error, status) => {
+    const { url, volumes, metadata } = await startNode();
+    vi.spyOn(volumes, call).mockRejectedValueOnce(error);
+    const insertBatch = vi.spyOn(metadata, 'insertBatch');
+    const response = await put(url, 'x', 'abc');
+    expect(response.status).toBe(status);
+    expect(await response.json()).toMatchObject({ error: { outcome: 'not-applied' } });
+    expect(insertBatch).not.toHaveBeenCalled();
+    expect((await put(url, 'x', 'abc')).status).toBe(201);
+  });
+
+  test('the record is written only after the sync of the bytes', async () => {
+    const { url, volumes, metadata } = await startNode();
+    const sync = vi.spyOn(volumes, 'sync');
+    const insertBatch = vi.spyOn(metadata, 'insertBatch').mockImplementation(async () => {
+      await sync.mock.results[0]?.value;
+      expect(sync.mock.settledResults[0]?.type).toBe('fulfilled');
+    });
+    expect((await put(url, 'x', 'abc')).status).toBe(201);
+    expect(insertBatch).toHaveBeenCalledOnce();
+    expect(sync.mock.invocationCallOrder[0]).toBeLessThan(
+      insertBatch.mock.invocationCallOrder[0] ?? 0,
+    );
+  });
+});
+
+describe('damage', () => {
+  const volumeOf = (directory: string) => join(directory, 'volumes', 'volume-00000001');
+
+  async function flipBit(path: string, offset: number): Promise<void> {
+    const file = await open(path, 'r+');
+    const { buffer } = await file.read(Buffer.alloc(1), 0, 1, offset);
+    await file.write(Buffer.of((buffer[0] ?? 0) ^ 1), 0, 1, offset);
+    await file.close();
+  }
+
+  test('of a small object is a status', async () => {
+    const { url, directory, said } = await startNode();
+    await put(url, 'x', 'abc');
+    await flipBit(volumeOf(directory), 1);
+    expect(await get(url, 'x')).toBe(500);
+    expect(said.join()).toContain('checksum mismatch');
+  });
+
+  test('of a large object cuts the connection before the last piece', async () => {
+    const { url, directory, said } = await startNode();
+    await put(url, 'x', 'a'.repeat(1_000_000));
+    await flipBit(volumeOf(directory), 10);
+    const response = await fetch(`${url}/objects/x`);
+    expect(response.status).toBe(200);
+    await expect(response.arrayBuffer()).rejects.toThrow('terminated');
+    expect(said.join()).toContain('checksum mismatch');
+  });
+
+  test('a volume that is too short is damage, one that is too long is not', async () => {
+    const { url, directory } = await startNode();
+    await put(url, 'x', 'abc');
+    await appendFile(volumeOf(directory), 'dead bytes');
+    expect(await get(url, 'x')).toBe('abc');
+    await truncate(volumeOf(directory), 2);
+    expect(await get(url, 'x')).toBe(500);
+  });
+});
