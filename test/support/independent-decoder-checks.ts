@@ -86,7 +86,7 @@ export function allZero(bytes: Uint8Array): boolean {
 
 export function inflate(payload: Uint8Array): Uint8Array {
   try {
-    return decompress(payload);
+    return new Uint8Array(decompress(payload));
   } catch {
     throw new FormatError('a payload is zstd');
   }

@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest';
+import type { OpenFile } from '../../src/fs/file-system.ts';
+import { FileWindow, readFully } from '../../src/fs/file-window.ts';
+import { openedFile } from '../support/read-only-files.ts';
+
+const BYTES = Uint8Array.from({ length: 2_500_000 }, (_, i) => (i * 7) >>> 3);
+
+/** Reads at most 1,000 bytes at a time beyond the first call. */
+function slow(bytes: Uint8Array): OpenFile {
+  const file = openedFile(bytes);
+  return { ...file, read: (target, position) => file.read(target.subarray(0, 100_000), position) };
+}
+
+test('any range, forwards and backwards, across the window', async () => {
+  const window = new FileWindow(slow(BYTES), BYTES.length);
+  const places = [0, 10, 1_048_570, 1_048_576, 2_400_000, 5, 2_499_990, 0];
+  for (const position of places) {
+    for (const lengthBytes of [0, 1, 48, 2000, 1_200_000]) {
+      const found = Buffer.from(await window.at(position, lengthBytes));
+      expect(found.equals(BYTES.subarray(position, position + lengthBytes))).toBe(true);
+    }
+  }
+});
+
+test('nothing at or behind the end', async () => {
+  const window = new FileWindow(openedFile(BYTES), BYTES.length);
+  expect(await window.at(BYTES.length, 10)).toHaveLength(0);
+  expect(await window.some(BYTES.length)).toHaveLength(0);
+  expect(await window.at(BYTES.length - 3, 10)).toHaveLength(3);
+});
+
+test('some bytes from anywhere, at least one, all of them at last', async () => {
+  const window = new FileWindow(openedFile(BYTES), BYTES.length);
+  let position = 0;
+  for (let some = await window.some(0); some.length > 0; some = await window.some(position)) {
+    expect(Buffer.from(some).equals(BYTES.subarray(position, position + some.length))).toBe(true);
+    position += some.length;
+  }
+  expect(position).toBe(BYTES.length);
+});
+
+test('a file that is shorter than it was gives what there is', async () => {
+  const window = new FileWindow(openedFile(BYTES.subarray(0, 100)), 1000);
+  expect(await window.at(90, 48)).toHaveLength(10);
+  expect(await window.some(200)).toHaveLength(0);
+});
+
+test('short reads go on until all is there, or the file ends', async () => {
+  const target = new Uint8Array(2_500_100);
+  expect(await readFully(slow(BYTES), target, 0)).toBe(BYTES.length);
+});

@@ -1,0 +1,60 @@
+import { describe, expect, test } from 'vitest';
+import { keyBound, lowerBound, RunCursor } from '../../src/jobs/run-cursor.ts';
+import { chunksOf, columnsOf } from '../support/columns.ts';
+
+const MAX = 2n ** 64n - 1n;
+const KEYS = [0n, 1n, 2n ** 32n - 1n, 2n ** 32n, 2n ** 40n + 5n, MAX - 1n, MAX];
+const RECORDS = KEYS.map((key, i) => ({
+  key,
+  value: i === 3 ? 0n : MAX - BigInt(i),
+  data: new Uint8Array(i === 3 ? 0 : i).fill(i),
+}));
+
+describe.each([1, 2, 3, 7])('chunks of %d', (perChunk) => {
+  const chunks = chunksOf(RECORDS, perChunk);
+
+  test('every record in order, whole', () => {
+    const seen: unknown[] = [];
+    for (const cursor = new RunCursor(chunks); !cursor.done; cursor.next()) {
+      const { dataFrom, dataLength } = cursor;
+      seen.push({
+        key: (BigInt(cursor.keyHigh) << 32n) | BigInt(cursor.keyLow),
+        value: (BigInt(cursor.valueHigh) << 32n) | BigInt(cursor.valueLow),
+        data: cursor.data.slice(dataFrom, dataFrom + dataLength),
+      });
+    }
+    expect(seen).toEqual(RECORDS);
+  });
+
+  test('counts below a bound, from every position', () => {
+    const cursor = new RunCursor(chunks);
+    for (let i = 0; i < RECORDS.length; i++, cursor.next()) {
+      for (const bound of [...KEYS, 7n, 2n ** 50n]) {
+        const exact = KEYS.slice(i).filter((key) => key < bound).length;
+        expect(Math.max(0, cursor.countBelow(bound))).toBe(exact);
+        expect(cursor.isBelow(keyBound(bound))).toBe(exact > 0);
+      }
+      expect(cursor.countBelow(undefined)).toBe(KEYS.length - i);
+      expect(cursor.isBelow(undefined)).toBe(true);
+      expect(cursor.isDelete).toBe(i === 3);
+    }
+    expect([cursor.done, cursor.countBelow(undefined), cursor.isBelow(undefined)]).toEqual([
+      true,
+      0,
+      false,
+    ]);
+  });
+});
+
+test('the lower bound of any key', () => {
+  const columns = columnsOf(RECORDS.slice(1));
+  const keys = KEYS.slice(1);
+  for (const key of [0n, ...KEYS, 2n ** 33n, MAX - 2n]) {
+    const expected = keys.filter((one) => one < key).length;
+    expect(lowerBound(columns, key)).toBe(expected);
+  }
+});
+
+test('nothing to walk over', () => {
+  expect(new RunCursor([]).done).toBe(true);
+});
