@@ -1,4 +1,3 @@
-import type { IndexEntry } from '../format/snapshot-index.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { ChunkReader } from '../snapshot/snapshot-reader.ts';
 import { damageHint } from '../store/advice.ts';
@@ -8,7 +7,8 @@ import type { SurveyOptions } from './survey-options.ts';
 
 /**
  * Decodes every chunk, one at a time, and goes on behind one that is damaged. The index, which has been
- * verified, says what each of them must hold: with keys that ascend and counts that add up.
+ * verified, pins the header of each, and so its place in the chain, and says which keys it must hold: they
+ * ascend from chunk to chunk, and the counts add up.
  */
 export async function checkChunks(
   fs: FileSystem,
@@ -21,38 +21,21 @@ export async function checkChunks(
   const hint = damageHint(directory);
   const damages: Damage[] = [];
   const onProgress = options.progress.part();
-  let chain = header.checksum;
   const file = await fs.open(path, 'r');
   try {
     const reader = new ChunkReader(file, fileBytes, header.storeId, number);
     for (const [ordinal, entry] of index.entries.entries()) {
       options.signal.throwIfAborted();
-      const checked = await checkChunk(reader, entry, ordinal, chain);
-      if (typeof checked === 'string') {
+      const chunk = await reader.read(entry, ordinal);
+      if ('kind' in chunk) {
         const { firstKey, lastKey, recordCount: records } = entry;
         const keys = { firstKey, lastKey, records, affectedBytes: entry.lengthBytes };
-        damages.push({ path, offset: entry.offset, reason: checked, hint, ...keys });
+        damages.push({ path, offset: entry.offset, reason: chunk.reason, hint, ...keys });
       }
-      chain = entry.checksum;
       onProgress(entry.offset + entry.lengthBytes);
     }
     return damages;
   } finally {
     await file.close();
   }
-}
-
-/** The reason why a chunk is not what was written, or undefined. */
-async function checkChunk(
-  reader: ChunkReader,
-  entry: IndexEntry,
-  ordinal: number,
-  chain: number,
-): Promise<string | undefined> {
-  const raw = await reader.readRaw(entry, ordinal);
-  if (raw.kind === 'corrupt') return raw.reason;
-  const columns = reader.decode(raw, entry);
-  if ('kind' in columns) return columns.reason;
-  if (raw.header.chain !== chain) return 'the chunk is not chained to the one before it';
-  return undefined;
 }

@@ -1,6 +1,8 @@
 import { mkdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { ancestorChecksum } from '../../src/format/checksum.ts';
+import { compressedBound, compressInto } from '../../src/format/compression.ts';
 import { fingerprint, runCli } from '../support/cli.ts';
 import { closedStore, flipByte, namesIn } from '../support/store-directory.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -132,9 +134,10 @@ test('bytes that a torn write left do not count the zeros reserved behind them',
     -1,
   );
   await truncate(join(directory, last.name), group.offset + 60);
-  await truncate(join(directory, last.name), group.offset + 100_000);
+  await truncate(join(directory, last.name), group.offset + 3_000_000);
   const { json } = await inspectJson(directory);
   expect(json.opening.torn.bytes).toBeLessThanOrEqual(60);
+  expect(json.opening.torn.bytes).toBeGreaterThan(48);
 });
 
 test('a damaged frame: offset, batches concerned, and the frames behind it that verify', async () => {
@@ -266,6 +269,31 @@ test('--frames lists every frame, the seal and the chunks', async () => {
   const { out } = await runCli(['inspect', '--frames', directory]);
   expect(out).toMatch(/^offset +kind +codec +payload +decoded +first sequence +batches +records/m);
   expect(out).toMatch(/^ *128 +batches +(zstd|raw) +[0-9,]+ +[0-9,]+ +21 +1 +10 +[0-9a-f]{8}$/m);
+});
+
+test("an ancestor's frame that is decoded in pieces is one line", async () => {
+  const directory = await temporaryDirectory();
+  const dataBytes = 300_000;
+  const rows = Buffer.alloc(2 * (24 + dataBytes));
+  for (const [i, at] of [0, 24 + dataBytes].entries()) {
+    rows.writeBigUInt64LE(BigInt(i), at);
+    rows.writeBigUInt64LE(1n, at + 8);
+    rows.writeBigUInt64LE(BigInt(dataBytes), at + 16);
+  }
+  const payload = new Uint8Array(compressedBound(rows.length));
+  const frame = Buffer.alloc(12 + compressInto(payload, rows, 3));
+  frame.writeBigUInt64LE(BigInt(frame.length - 12));
+  frame.set(payload.subarray(0, frame.length - 12), 8);
+  frame.writeUInt32LE(ancestorChecksum(frame.subarray(0, -4)), frame.length - 4);
+  await writeFile(join(directory, 'log_0000000000000001'), Buffer.concat([frame, frame]));
+  const { json } = await inspectJson(directory, '--frames');
+  // In rows of ours a length takes four bytes, not eight.
+  const decodedBytes = rows.length - 8;
+  const line = { records: 2, decodedBytes, payloadBytes: frame.length - 12, checksum: null };
+  expect(nth(logsOf(json), 0).frameList).toMatchObject([
+    { ...line, offset: 0 },
+    { ...line, offset: frame.length },
+  ]);
 });
 
 test('an empty directory holds no store', async () => {

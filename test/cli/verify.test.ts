@@ -135,6 +135,7 @@ test('a torn tail is a remark, not damage', async () => {
   const name = nth(await namesIn(directory, 'log_'), -1);
   const last = nth(await framesOf(directory, 'batches'), -1);
   await truncate(join(directory, name), last.offset + 60);
+  expect((await verifyJson(directory)).json.leftoverDamages).toEqual([]);
   const { out, code } = await runCli(['verify', directory]);
   expect(code).toBe(0);
   expect(out).toContain(`remark: ${name} ends in a torn write of 60 bytes at offset `);
