@@ -5,38 +5,71 @@ import { sliceColumns } from './chunk-slice.ts';
 import { lowerBoundNarrow, lowerBoundWide } from './column-search.ts';
 import type { TableRecord } from './table-record.ts';
 
-/** One sorted run of records, as the decoders hand it over: adopted, neither copied nor walked. */
+// Read by nobody: keeps an early read from being optimised away.
+const earlyBytes = new Uint8Array(1);
+
+/**
+ * One sorted run of records, as the decoders hand it over: adopted, neither copied nor walked. The halves of
+ * its constants are kept as signed integers: the engine puts those, unlike larger numbers, into the
+ * object itself, and a read of a large table is paid for in cache misses.
+ */
 export class Chunk {
   readonly recordCount: number;
-  readonly firstLow: number;
-  readonly firstHigh: number;
-  readonly lastLow: number;
-  readonly lastHigh: number;
-  readonly #columns: Columns;
-  /** Records per key of the span, on average. */
-  readonly #density: number;
+  readonly #firstLow: number;
+  readonly #firstHigh: number;
+  readonly #lastLow: number;
+  readonly #lastHigh: number;
   readonly #keyLow: Uint32Array;
   readonly #keyHigh: Uint32Array | null;
+  /** Records per key of the span, on average. */
+  readonly #density: number;
   readonly #valueBaseLow: number;
   readonly #valueBaseHigh: number;
+  readonly #valueLow: Uint32Array;
+  readonly #valueHigh: Uint32Array | null;
+  readonly #dataLength: number;
+  readonly #dataEnd: Uint32Array | null;
+  readonly #data: Uint8Array;
+  readonly #columns: Columns;
 
   constructor(columns: Columns) {
     assert(columns.recordCount > 0, 'a chunk holds a record');
-    this.#columns = columns;
     this.recordCount = columns.recordCount;
     splitU64(columns.firstKey, 'firstKey');
-    this.firstLow = u64Halves[0]!;
-    this.firstHigh = u64Halves[1]!;
+    this.#firstLow = u64Halves[0]! | 0;
+    this.#firstHigh = u64Halves[1]! | 0;
     splitU64(columns.lastKey, 'lastKey');
-    this.lastLow = u64Halves[0]!;
-    this.lastHigh = u64Halves[1]!;
-    splitU64(columns.valueBase, 'valueBase');
-    this.#valueBaseLow = u64Halves[0]!;
-    this.#valueBaseHigh = u64Halves[1]!;
-    const span = Number(columns.lastKey - columns.firstKey);
-    this.#density = span === 0 ? 0 : (columns.recordCount - 1) / span;
+    this.#lastLow = u64Halves[0]! | 0;
+    this.#lastHigh = u64Halves[1]! | 0;
     this.#keyLow = columns.keyLow;
     this.#keyHigh = columns.keyHigh;
+    const span = Number(columns.lastKey - columns.firstKey);
+    this.#density = span === 0 ? 0 : (columns.recordCount - 1) / span;
+    splitU64(columns.valueBase, 'valueBase');
+    this.#valueBaseLow = u64Halves[0]! | 0;
+    this.#valueBaseHigh = u64Halves[1]! | 0;
+    this.#valueLow = columns.valueLow;
+    this.#valueHigh = columns.valueHigh;
+    this.#dataLength = columns.dataLength;
+    this.#dataEnd = columns.dataEnd;
+    this.#data = columns.data;
+    this.#columns = columns;
+  }
+
+  get firstLow(): number {
+    return this.#firstLow >>> 0;
+  }
+
+  get firstHigh(): number {
+    return this.#firstHigh >>> 0;
+  }
+
+  get lastLow(): number {
+    return this.#lastLow >>> 0;
+  }
+
+  get lastHigh(): number {
+    return this.#lastHigh >>> 0;
   }
 
   /** Bytes of the columns. */
@@ -85,36 +118,38 @@ export class Chunk {
   }
 
   valueAt(index: number): bigint {
-    const columns = this.#columns;
-    const sum = columns.valueLow[index]! + this.#valueBaseLow;
-    const high = this.#valueBaseHigh + (sum > 0xffff_ffff ? 1 : 0);
-    return joinU64(sum, columns.valueHigh === null ? high : high + columns.valueHigh[index]!);
+    const valueHigh = this.#valueHigh;
+    return this.#joinValue(this.#valueLow[index]!, valueHigh === null ? 0 : valueHigh[index]!);
   }
 
   /** True where the value is 0: only among updates, never in a snapshot's chunk. */
   isDeleteAt(index: number): boolean {
-    const columns = this.#columns;
     return (
-      columns.valueLow[index] === 0 &&
-      (columns.valueHigh === null || columns.valueHigh[index] === 0) &&
+      this.#valueLow[index] === 0 &&
+      (this.#valueHigh === null || this.#valueHigh[index] === 0) &&
       this.#valueBaseLow === 0 &&
       this.#valueBaseHigh === 0
     );
   }
 
-  /** A copy, so that no user can reach the store's own bytes. */
-  dataAt(index: number): Uint8Array {
-    const columns = this.#columns;
-    if (columns.dataEnd === null) {
-      const start = index * columns.dataLength;
-      return columns.data.slice(start, start + columns.dataLength);
-    }
-    const start = index === 0 ? 0 : columns.dataEnd[index - 1]!;
-    return columns.data.slice(start, columns.dataEnd[index]);
+  /** The data is a copy, so that no user can reach the store's own bytes. */
+  recordAt(index: number): TableRecord {
+    const value = this.valueAt(index);
+    return { value, data: this.#data.slice(this.#dataStart(index), this.#dataStart(index + 1)) };
   }
 
-  recordAt(index: number): TableRecord {
-    return { value: this.valueAt(index), data: this.dataAt(index) };
+  /** The record with this key, if there is one, as {@link recordAt}. */
+  recordOf(low: number, high: number): TableRecord | undefined {
+    const index = this.lowerBound(low, high);
+    if (index === this.recordCount) return undefined;
+    const start = this.#dataStart(index);
+    const end = this.#dataStart(index + 1);
+    // Each of these reads is likely to miss the caches: begun together, they are waited for only once.
+    const valueLow = this.#valueLow[index]!;
+    const valueHigh = this.#valueHigh === null ? 0 : this.#valueHigh[index]!;
+    if (end > start) earlyBytes[0] = this.#data[start]!;
+    if (!this.#isKeyAt(index, low, high)) return undefined;
+    return { value: this.#joinValue(valueLow, valueHigh), data: this.#data.slice(start, end) };
   }
 
   /** A chunk of its own with copies of the records [from, to); at least one. */
@@ -122,6 +157,17 @@ export class Chunk {
     const firstKey = joinU64(this.keyLowAt(from), this.keyHighAt(from));
     const lastKey = joinU64(this.keyLowAt(to - 1), this.keyHighAt(to - 1));
     return new Chunk(sliceColumns(this.#columns, from, to, firstKey, lastKey));
+  }
+
+  #joinValue(offsetLow: number, offsetHigh: number): bigint {
+    const sum = offsetLow + (this.#valueBaseLow >>> 0);
+    return joinU64(sum, this.#valueBaseHigh + offsetHigh + (sum > 0xffff_ffff ? 1 : 0));
+  }
+
+  #dataStart(index: number): number {
+    const dataEnd = this.#dataEnd;
+    if (dataEnd === null) return index * this.#dataLength;
+    return index === 0 ? 0 : dataEnd[index - 1]!;
   }
 
   #isKeyAt(index: number, low: number, high: number): boolean {

@@ -50,10 +50,7 @@ export class OlderLayers implements Presence {
       const found = layer.lookUp(low, high);
       if (found !== undefined) return found ?? undefined;
     }
-    const chunk = this.base.chunkOf(low, high);
-    if (chunk === undefined) return undefined;
-    const index = chunk.find(low, high);
-    return index < 0 ? undefined : chunk.recordAt(index);
+    return this.base.chunkOf(low, high)?.recordOf(low, high);
   }
 
   /** Cursors over all layers, newest first. */
