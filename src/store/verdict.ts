@@ -1,7 +1,7 @@
 import { equalBytes } from '../base/bytes.ts';
 import { StoreError, type CorruptionDetail } from '../base/errors.ts';
 import type { Columns } from '../format/columns.ts';
-import type { Predecessor } from '../format/file-header.ts';
+import { FILE_HEADER_BYTES, type Predecessor } from '../format/file-header.ts';
 import type { LogScan } from '../log/log-report.ts';
 import { damageHint } from './advice.ts';
 import type { SnapshotState } from './snapshot-state.ts';
@@ -233,7 +233,8 @@ function tailOf(log: LoadedLog | undefined): Pick<Verdict, 'tail' | 'torn'> {
   const tail: TailRepair = {
     kind: 'rewrite',
     path,
-    fromOffset: scan.lastGroup.offset,
+    // The file header went out with the first group, and is as unproven.
+    fromOffset: scan.lastGroup.offset === FILE_HEADER_BYTES ? 0 : scan.lastGroup.offset,
     toOffset: scan.validBytes,
     cut: isBroken,
   };
