@@ -69,7 +69,9 @@ function announce(tree, { directory, kills, maxFiles, maxBytes }) {
   const { files, bytes, symbolicLinks, specialFiles, tooLarge, unreadable } = tree;
   console.log(`${directory}: ${count(files.length)} files, ${count(bytes)} bytes; ${kills} kills`);
   if (tree.isCut) {
-    console.log(`the tree holds more: cut at ${count(maxFiles)} files or ${count(maxBytes)} bytes`);
+    console.log(
+      `the tree holds more: ${count(maxFiles)} files and ${count(maxBytes)} bytes at most are taken`,
+    );
   }
   const skipped = {
     'symbolic links': symbolicLinks,
