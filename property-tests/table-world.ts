@@ -39,10 +39,19 @@ export class TableWorld {
   #touched: Set<bigint> = new Set();
   #frozenTouched: Set<bigint> = new Set();
   #merge: RunningMerge | undefined;
+  /** Updates folded into the base are shadowed by nothing: each must go with the chunk before it. */
+  readonly #isFolded: boolean;
   readonly #views: { view: View; model: Model }[] = [];
   readonly #iterations: { left: Iterator<unknown>; expected: unknown[] }[] = [];
 
-  constructor(snapshot: readonly TestRecord[], updates: readonly TestRow[], chunkRecords: number) {
+  /** Recovered with the updates beside the snapshot, or folded into chunks of `foldedRecords` records. */
+  constructor(
+    snapshot: readonly TestRecord[],
+    updates: readonly TestRow[],
+    chunkRecords: number,
+    foldedRecords?: number,
+  ) {
+    this.#isFolded = foldedRecords !== undefined;
     const sorted = sortRecords(lastOfEachKey(snapshot));
     this.#layout = layoutOf(sorted, chunkRecords);
     for (const record of sorted) this.#model.set(record.key, record);
@@ -50,6 +59,14 @@ export class TableWorld {
     for (const row of folded) {
       this.#touched.add(row.key);
       this.#apply(row);
+    }
+    if (foldedRecords !== undefined) {
+      this.table = new Table({
+        snapshot: chunksOf(sortRecords([...this.#model.values()]), foldedRecords),
+        diskKeys: this.#layout.flatMap((records) => chunksOf(records, records.length)),
+        recordCount: this.#model.size,
+      });
+      return;
     }
     this.table = new Table({
       snapshot: this.#layout.flatMap((records) => chunksOf(records, records.length)),
@@ -88,7 +105,7 @@ export class TableWorld {
     this.table.freeze();
     for (const key of this.#touched) this.#frozenTouched.add(key);
     this.#touched = new Set();
-    const steps = this.#planSteps(shape.insertsGaps);
+    const steps = this.#planSteps(shape.insertsGaps && !this.#isFolded);
     this.#merge = { steps, chunkRecords: shape.chunkRecords, layout: [], next: 0 };
   }
 

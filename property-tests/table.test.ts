@@ -111,9 +111,10 @@ describe('Table', () => {
         fc.array(put, { maxLength: 25 }),
         fc.array(row, { maxLength: 10 }),
         fc.integer({ min: 1, max: 6 }),
+        fc.option(fc.integer({ min: 1, max: 10 }), { nil: undefined }),
         fc.array(command, { maxLength: 40 }),
-        (snapshot, updates, chunkRecords, commands) => {
-          const world = new TableWorld(snapshot, updates, chunkRecords);
+        (snapshot, updates, chunkRecords, foldedRecords, commands) => {
+          const world = new TableWorld(snapshot, updates, chunkRecords, foldedRecords);
           for (const run of commands) run(world);
           world.checkAll();
           world.startMerge({ insertsGaps: true, chunkRecords: 3 });

@@ -2,7 +2,7 @@ import { assert } from '../base/assert.ts';
 import { compareU64 } from '../base/u64.ts';
 import type { Base, KeyHalves } from './base.ts';
 import type { Chunk } from './chunk.ts';
-import type { KeyDirectory } from './key-directory.ts';
+import { KeyDirectory, type KeySpan } from './key-directory.ts';
 
 /**
  * Replaces the chunks of one snapshot by those of the next, step by step in ascending order. Steps are
@@ -13,6 +13,8 @@ export class BaseMerge {
   /** Chunks of the old snapshot before this one have had their step. */
   #nextOrigin = 0;
   #lastReplacement: KeyHalves | null = null;
+  /** The new snapshot's chunks so far. The base may hold the same records in other chunks. */
+  readonly #written: KeySpan[] = [];
 
   /** `snapshot`: the keys of the chunks as they stand on disk. */
   constructor(snapshot: KeyDirectory) {
@@ -30,10 +32,24 @@ export class BaseMerge {
       { above: this.#lastKept(fromOrigin), below: this.#firstKept(toOrigin) },
       chunks,
     );
+    this.#keepUpTo(fromOrigin);
+    this.#written.push(...chunks.map(spanOf));
     this.#nextOrigin = toOrigin;
     const last = chunks.at(-1);
     if (last !== undefined) this.#lastReplacement = { low: last.lastLow, high: last.lastHigh };
     return replaced;
+  }
+
+  /** Keys of the new snapshot's chunks, when all steps are done. */
+  finish(): KeyDirectory {
+    this.#keepUpTo(this.#snapshot.count);
+    return new KeyDirectory(this.#written);
+  }
+
+  /** Chunks that no step replaces are in the new snapshot too. */
+  #keepUpTo(origin: number): void {
+    for (let i = this.#nextOrigin; i < origin; i++) this.#written.push(this.#snapshot.spanAt(i));
+    this.#nextOrigin = origin;
   }
 
   /** The last key before the step's range: of the chunk before, or of what a step has put there. */
@@ -52,4 +68,9 @@ export class BaseMerge {
     if (toOrigin === this.#snapshot.count) return null;
     return { low: this.#snapshot.firstLow[toOrigin]!, high: this.#snapshot.firstHigh[toOrigin]! };
   }
+}
+
+/** Without the chunk, so that its columns are not kept alive. */
+function spanOf({ firstLow, firstHigh, lastLow, lastHigh }: KeySpan): KeySpan {
+  return { firstLow, firstHigh, lastLow, lastHigh };
 }

@@ -23,7 +23,7 @@ export class HashSegment {
     this.mask = slotCount - 1;
     this.tags = new Uint8Array(slotCount);
     this.positions = new Uint32Array(slotCount);
-    this.#maxCount = maxCountOf(slotCount);
+    this.#maxCount = nextMaxCount(slotCount);
   }
 
   get slotCount(): number {
@@ -52,7 +52,7 @@ export class HashSegment {
     this.mask = slotCount - 1;
     this.tags = new Uint8Array(slotCount);
     this.positions = new Uint32Array(slotCount);
-    this.#maxCount = maxCountOf(slotCount);
+    this.#maxCount = nextMaxCount(slotCount);
     for (const position of positions) this.#insert(arena, position);
   }
 
@@ -60,6 +60,7 @@ export class HashSegment {
   split(arena: RowArena): HashSegment {
     const positions = this.#drain();
     this.tags.fill(0);
+    this.#maxCount = nextMaxCount(this.slotCount);
     const bit = 0x8000_0000 >>> this.depth;
     this.depth++;
     const sibling = new HashSegment(this.depth, this.slotCount);
@@ -99,6 +100,13 @@ export class HashSegment {
   }
 }
 
-function maxCountOf(slotCount: number): number {
-  return Math.floor(slotCount * 0.7);
+/**
+ * Half to three quarters of the slots. Keys spread evenly over the segments; with one bound for all of them
+ * all would be full at the same time, and a single group would pay for splitting them all.
+ */
+function nextMaxCount(slotCount: number): number {
+  turn = (turn + 0.618_034) % 1;
+  return Math.floor(slotCount * (0.5 + 0.25 * turn));
 }
+
+let turn = 0;

@@ -55,6 +55,16 @@ export class KeyDirectory {
     return below;
   }
 
+  /** Keys of chunk `i`, which must exist. */
+  spanAt(i: number): KeySpan {
+    return {
+      firstLow: this.firstLow[i]!,
+      firstHigh: this.firstHigh[i]!,
+      lastLow: this.lastLow[i]!,
+      lastHigh: this.lastHigh[i]!,
+    };
+  }
+
   #set(i: number, chunk: KeySpan): void {
     this.firstLow[i] = chunk.firstLow;
     this.firstHigh[i] = chunk.firstHigh;

@@ -162,7 +162,7 @@ export class Table {
     return true;
   }
 
-  /** Sorts some rows for iterators to come, in about a millisecond; false when all are sorted. */
+  /** Sorts some rows for iterators to come, in a few milliseconds; false when all are sorted. */
   sortStep(): boolean {
     return this.#live.sortStep();
   }
@@ -193,13 +193,13 @@ export class Table {
     this.#older = new OlderLayers(this.#older.frozen, base);
   }
 
-  /** Ends a merge that is durable: the base is the new snapshot, chunk by chunk. */
+  /** Ends a merge that is durable: the base holds what the new snapshot holds. */
   dropFrozen(): void {
     assert(this.#merge !== undefined, 'a merge runs');
     const { base } = this.#older;
     assert(base.recordCount === this.#frozenSize, 'a merge leaves every record where it was');
     this.#older = new OlderLayers([], base);
-    this.#snapshot = base.directory;
+    this.#snapshot = this.#merge.finish();
     this.#merge = undefined;
   }
 
