@@ -239,6 +239,95 @@ describe.each(['none', 'alone', 'rides'] as const)('last log with seal: %s', (se
   });
 });
 
+async function outcomeWith(change: (files: Map<string, Uint8Array>) => unknown): Promise<Outcome> {
+  const subject = await subjectWith('none');
+  const files = new Map(subject.files);
+  await change(files);
+  return outcomeOf(subject, files);
+}
+
+const bytesOf = (files: Map<string, Uint8Array>, name: string): Uint8Array =>
+  present(files.get(name), 'the directory holds the file');
+
+describe('files that are not the ones that belong there', () => {
+  const other = { number: 5, epoch: 2, groups: LAST_GROUPS };
+  const stale = { lengthBytes: 777, lastSequence: 40n, chain: 0x1234_5678, number: 3 };
+
+  test.each<[string, (files: Map<string, Uint8Array>) => unknown]>([
+    ['a missing log', (files) => files.delete(SEALED)],
+    ['a missing snapshot', (files) => files.delete(SNAPSHOT)],
+    ['a log of zeros before the last', (files) => files.set(SEALED, new Uint8Array(500))],
+    ['a log without bytes before the last', (files) => files.set(SEALED, new Uint8Array(0))],
+    ['a log of junk before the last', (files) => files.set(SEALED, new Uint8Array(500).fill(0x61))],
+    [
+      'a gap before the last log',
+      (files) => {
+        files.set(logName(6), bytesOf(files, LAST));
+        files.delete(LAST);
+      },
+    ],
+    ['a copy of the last log behind it', (files) => files.set(logName(6), bytesOf(files, LAST))],
+    [
+      'two logs swapped',
+      (files) => {
+        const [one, two] = [bytesOf(files, SEALED), bytesOf(files, LAST)];
+        files.set(SEALED, two).set(LAST, one);
+      },
+    ],
+    [
+      'a snapshot under another number',
+      (files) => files.set(snapshotName(4), bytesOf(files, SNAPSHOT)),
+    ],
+    ['a newer snapshot without bytes', (files) => files.set(snapshotName(5), new Uint8Array(0))],
+    [
+      'a log that follows another log',
+      async (files) => {
+        files.set(LAST, (await logOf({ ...other, predecessor: stale })).bytes);
+      },
+    ],
+    [
+      'a log of another store',
+      async (files) => {
+        const storeId = new Uint8Array(16).fill(1);
+        files.set(
+          SEALED,
+          (await logOf({ ...other, number: 4, predecessor: stale, storeId })).bytes,
+        );
+        files.delete(LAST);
+      },
+    ],
+    [
+      'a log of an older epoch',
+      async (files) => {
+        files.set(
+          SEALED,
+          (await logOf({ ...other, number: 4, predecessor: stale, epoch: 0 })).bytes,
+        );
+        files.delete(LAST);
+      },
+    ],
+  ])('%s is reported', async (_, change) => {
+    expect(await outcomeWith(change)).toBe('reported');
+  });
+
+  test.each<[string, (files: Map<string, Uint8Array>) => unknown]>([
+    ['a log below the snapshot', (files) => files.set(logName(3), new Uint8Array(9).fill(1))],
+    ['an older snapshot', (files) => files.set(snapshotName(2), new Uint8Array(9).fill(1))],
+    [
+      'an unfinished snapshot',
+      (files) => files.set('snapshot_0000000000000005.tmp', new Uint8Array(9)),
+    ],
+    [
+      'a name of somebody else',
+      (files) => files.set('snapshot_0000000000000009.old', new Uint8Array(9)),
+    ],
+    ['a log prepared and not written', (files) => files.set(logName(6), new Uint8Array(900))],
+    ['a log prepared in a crash', (files) => files.set(logName(6), new Uint8Array(900).fill(0xa5))],
+  ])('%s is nothing to recovery', async (_, change) => {
+    expect(await outcomeWith(change)).toEqual({ groups: ALL });
+  });
+});
+
 test('what is left of every truncation goes on as a store: repaired once, then the same', async () => {
   const subject = await subjectWith('none');
   const { length } = fileOf(subject, LAST);

@@ -135,7 +135,10 @@ describe('broken, with nothing of this log behind', () => {
       const found = await scan(changed(bytes, (b) => b.fill(0, 0, lost)));
       expect(found).toMatchObject({ format: 'lodestore', header: undefined, ending });
     }
-    expect(await scan(new Uint8Array(600).fill(0xa5))).toMatchObject({ header: undefined, ending });
+    for (const zeros of [0, 8]) {
+      const junk = await scan(new Uint8Array(600).fill(0xa5, zeros));
+      expect(junk).toMatchObject({ format: 'lodestore', header: undefined, ending });
+    }
     expect(await scan(bytes.slice(0, 100))).toMatchObject({ header: undefined, ending });
   });
 });
@@ -162,6 +165,17 @@ describe('broken, with frames of this log behind: they had been synced', () => {
     const log = await planned({ seal: 'alone' });
     const found = await scan(changed(log.bytes, (b) => b.fill(0, log.offsets[2], log.offsets[3])));
     expect(found.ending).toMatchObject({ kind: 'broken', later: { kind: 'frames' } });
+  });
+
+  test('two seals that say they rode with it', async () => {
+    const log = await planned({ seal: 'rides' });
+    const lost = changed(log.bytes, (b) => {
+      b.copyWithin(at(log, 4), at(log, 3), at(log, 4));
+      b.fill(0, at(log, 2), at(log, 3));
+    });
+    const bytes = forgedFrame(lost, at(log, 4), () => undefined);
+    const later = { kind: 'frames', offset: at(log, 4) };
+    expect((await scan(bytes)).ending).toMatchObject({ kind: 'broken', later });
   });
 
   test('a seal that rode with a later group', async () => {
@@ -239,6 +253,7 @@ describe('corrupt: checksums hold, and still it cannot be', () => {
     ['begins with sequence 9, not 4', 2, (header) => header.setBigUint64(16, 9n, true)],
     ['batch table does not fit', 2, (header) => header.setUint32(24, 2 ** 31, true)],
     ['rows are not as many', 2, (header) => header.setUint32(28, 2, true)],
+    ['is not zstd', 1, (header) => header.setUint8(5, 1)],
     ['codec 7 is not known', 2, (header) => header.setUint8(5, 7)],
     ['names another last sequence', 3, (header) => header.setBigUint64(16, 3n, true)],
     ['counts 2 frames where 3 stand', 3, (header) => header.setUint32(28, 2, true)],
