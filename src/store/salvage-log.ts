@@ -6,15 +6,19 @@ import { FRAME_BATCHES, FRAME_SEAL } from '../format/frame.ts';
 import { decodeGroup } from '../format/rows.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { FileWindow } from '../fs/file-window.ts';
-import { findFrames } from '../jobs/find-frames.ts';
+import { findFrames, type FoundFrame } from '../jobs/find-frames.ts';
 import { LogRows } from '../jobs/log-rows.ts';
+import { isZeroToEnd } from '../log/log-scan.ts';
 import type { Loss } from './recovery-report.ts';
 import type { LoadedLog } from './verdict.ts';
 
 /** What a log yields, and what of it is gone. */
 export interface SalvagedLog {
   readonly run: readonly Columns[];
+  /** In order of offsets. The last one has a first sequence without a last where the log does not tell. */
   readonly losses: readonly Loss[];
+  /** The last sequence before the log, where it tells. */
+  readonly before: bigint | undefined;
   /** The last sequence that the log is known to have held. */
   readonly lastSequence: bigint;
 }
@@ -24,7 +28,8 @@ export function dropLog(log: LoadedLog, reason: string, lastSequence: bigint): S
   return {
     run: [],
     lastSequence,
-    losses: [lossOf(log.path, reason, 0, log.scan.fileBytes, undefined, undefined)],
+    before: undefined,
+    losses: [lossOf(log.path, reason, 0, log.scan.fileBytes, lastSequence + 1n, undefined)],
   };
 }
 
@@ -46,13 +51,13 @@ export function lossOf(
     lastSequence,
     firstKey: undefined,
     lastKey: undefined,
-    olderValuesMayShow: true,
+    olderValuesMayShow: firstSequence !== undefined,
   };
 }
 
 /**
- * Keeps every group of a damaged log that verifies. A gap in the sequence numbers is a loss, with the
- * bytes between the groups around it. `expectedSequence` is the last sequence of the log before.
+ * Keeps every group of a damaged log that verifies. What lies between them is a loss, with the sequence
+ * numbers that are missing there. `expectedSequence` is the last sequence of the log before.
  */
 export async function salvageLog(
   fs: FileSystem,
@@ -74,70 +79,102 @@ export async function salvageLog(
   }
 }
 
+/** The ancestor's batches have no numbers: any key may be concerned. */
 function salvageAncestorLog(log: LoadedLog): SalvagedLog {
   const { validBytes, fileBytes, ending } = log.scan;
-  const reason = 'reason' in ending ? ending.reason : 'the log ends early';
-  const losses =
-    ending.kind === 'broken' || ending.kind === 'corrupt'
-      ? [lossOf(log.path, reason, validBytes, fileBytes, undefined, undefined)]
-      : [];
-  return { run: log.run, losses, lastSequence: 0n };
+  const losses: Loss[] = [];
+  if (ending.kind === 'broken' || ending.kind === 'corrupt') {
+    const loss = lossOf(log.path, ending.reason, validBytes, fileBytes, undefined, undefined);
+    losses.push({ ...loss, firstKey: 0n, olderValuesMayShow: true });
+  }
+  return { run: log.run, losses, before: undefined, lastSequence: 0n };
 }
 
 class LogSalvage {
   readonly #log: LoadedLog;
   readonly #rows: LogRows = new LogRows();
   readonly #losses: Loss[] = [];
+  #before: bigint | undefined;
   #lastSequence: bigint;
-  #goodEnd = FILE_HEADER_BYTES;
+  /** Behind what verifies and is in its place. */
+  #goodEnd: number;
+  #isSealed = false;
 
   constructor(log: LoadedLog, expectedSequence: bigint) {
     this.#log = log;
+    const { header } = log.scan;
+    this.#goodEnd = header === undefined ? 0 : FILE_HEADER_BYTES;
     this.#lastSequence = expectedSequence;
+    this.#startAfter(header?.predecessor.lastSequence);
+  }
+
+  #startAfter(before: bigint | undefined): void {
+    this.#before = before;
+    if (before !== undefined && before > this.#lastSequence) this.#lastSequence = before;
   }
 
   async run(window: FileWindow, storeId: Uint8Array): Promise<SalvagedLog> {
     const seed = new ChecksumSeed(storeId, 'log', this.#log.number);
     for await (const frame of findFrames(window, seed, FILE_HEADER_BYTES)) {
-      const { header, offset } = frame;
-      if (header.kind === FRAME_SEAL) this.#noteGap(offset, header.sequence + 1n);
-      if (header.kind !== FRAME_BATCHES || header.sequence <= this.#lastSequence) continue;
-      const group = decodeGroup(frame.payload, header.batchCount, header.recordCount);
-      if (typeof group === 'string') continue;
-      this.#noteGap(offset, header.sequence);
-      this.#rows.add(group.rows);
-      this.#lastSequence = header.sequence + BigInt(header.batchCount) - 1n;
-      this.#goodEnd = offset + frame.lengthBytes;
+      this.#take(frame);
+      // Nothing that was acknowledged stands behind a seal.
+      if (this.#isSealed) break;
     }
-    this.#noteTail();
-    return { run: this.#rows.finish(), losses: this.#losses, lastSequence: this.#lastSequence };
+    await this.#noteTail(window);
+    return {
+      run: this.#rows.finish(),
+      losses: this.#losses,
+      before: this.#before,
+      lastSequence: this.#lastSequence,
+    };
   }
 
-  /** The next thing that verifies begins at `offset` with `sequence`: what lies before it is lost. */
-  #noteGap(offset: number, sequence: bigint): void {
-    if (sequence <= this.#lastSequence + 1n) return;
-    const reason = 'the bytes between two frames that verify do not';
-    this.#losses.push(
-      lossOf(this.#log.path, reason, this.#goodEnd, offset, this.#lastSequence + 1n, sequence - 1n),
-    );
-    this.#lastSequence = sequence - 1n;
+  #take({ header, offset, lengthBytes, payload }: FoundFrame): void {
+    if (header.kind === FRAME_SEAL) {
+      this.#reach(offset, header.sequence);
+      this.#goodEnd = offset + lengthBytes;
+      this.#isSealed = true;
+    }
+    if (header.kind !== FRAME_BATCHES) return;
+    const isFirst = offset === FILE_HEADER_BYTES;
+    if (this.#before === undefined && isFirst) this.#startAfter(header.sequence - 1n);
+    if (header.sequence <= this.#lastSequence) return;
+    const group = decodeGroup(payload, header.batchCount, header.recordCount);
+    if (typeof group === 'string') return;
+    this.#reach(offset, header.sequence - 1n);
+    this.#rows.add(group.rows);
+    this.#lastSequence = header.sequence + BigInt(header.batchCount) - 1n;
+    this.#goodEnd = offset + lengthBytes;
+  }
+
+  /** What verifies next stands at `offset`, and `sequence` was the last before it: the rest is lost. */
+  #reach(offset: number, sequence: bigint): void {
+    const isGap = sequence > this.#lastSequence;
+    if (!isGap && offset === this.#goodEnd) return;
+    const first = isGap ? this.#lastSequence + 1n : undefined;
+    this.#lose(this.#goodEnd, offset, first, isGap ? sequence : undefined);
+    if (isGap) this.#lastSequence = sequence;
     this.#goodEnd = offset;
   }
 
-  /** Broken bytes at the end may have been batches; how many is not known here. */
-  #noteTail(): void {
+  /** Bytes at the end that do not verify may have been batches; how many is not known here. */
+  async #noteTail(window: FileWindow): Promise<void> {
     const { ending, fileBytes } = this.#log.scan;
-    if (ending.kind !== 'broken' && ending.kind !== 'corrupt') return;
-    if (ending.offset < this.#goodEnd || this.#losses.length > 0) return;
-    this.#losses.push(
-      lossOf(
-        this.#log.path,
-        ending.reason,
-        ending.offset,
-        fileBytes,
-        this.#lastSequence + 1n,
-        undefined,
-      ),
-    );
+    if (!this.#isSealed && !(await isZeroToEnd(window, this.#goodEnd))) {
+      this.#lose(this.#goodEnd, fileBytes, this.#lastSequence + 1n, undefined);
+    }
+    const isDamaged = ending.kind === 'broken' || ending.kind === 'corrupt';
+    const isNamed = this.#losses.some((loss) => isDamaged && ending.offset < loss.toOffset);
+    if (isDamaged && !isNamed) this.#lose(ending.offset, fileBytes, undefined, undefined);
+  }
+
+  #lose(from: number, to: number, first: bigint | undefined, last: bigint | undefined): void {
+    const { ending } = this.#log.scan;
+    const isKnown =
+      (ending.kind === 'broken' || ending.kind === 'corrupt') &&
+      from <= ending.offset &&
+      ending.offset < to;
+    const reason = isKnown ? ending.reason : 'the bytes between two frames that verify do not';
+    this.#losses.push(lossOf(this.#log.path, reason, from, to, first, last));
   }
 }

@@ -53,7 +53,8 @@ export function predecessorOf(snapshot: SnapshotState | undefined): Predecessor 
   return { ...NO_PREDECESSOR, number: snapshot.number };
 }
 
-function isSamePredecessor(a: Predecessor, b: Predecessor): boolean {
+/** Whether both say the same of the log before. */
+export function isSamePredecessor(a: Predecessor, b: Predecessor): boolean {
   return (
     a.number === b.number &&
     a.lengthBytes === b.lengthBytes &&
@@ -62,7 +63,8 @@ function isSamePredecessor(a: Predecessor, b: Predecessor): boolean {
   );
 }
 
-function asPredecessor(log: LoadedLog): Predecessor {
+/** What the log after this one must refer to. */
+export function asPredecessor(log: LoadedLog): Predecessor {
   const { validBytes, lastSequence, chain } = log.scan;
   return { number: log.number, lengthBytes: validBytes, lastSequence, chain };
 }
