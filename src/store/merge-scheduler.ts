@@ -235,7 +235,9 @@ export class MergeScheduler {
   async #checkSpace(): Promise<void> {
     const { fs, directory, logs } = this.#parts;
     const neededBytes = (this.#snapshot?.fileBytes ?? 0) + logs.totalBytes + SPACE_SLACK_BYTES;
-    const freeBytes = await fs.freeBytes(directory);
+    const freeBytes = await fs.freeBytes(directory).catch((error: unknown) => {
+      throw mergeFailed(`the space left in ${directory} is not known`, directory, error);
+    });
     if (freeBytes >= neededBytes) return;
     throw new StoreFullError(
       `a merge may need ${neededBytes} bytes in ${directory}, and ${freeBytes} are free`,
@@ -256,11 +258,7 @@ export class MergeScheduler {
       });
     } catch (error) {
       if (this.#abort.signal.aborted) throw error;
-      const code = isLackOfSpace(error) ? 'LODESTORE_FULL' : 'LODESTORE_MERGE_FAILED';
-      throw new StoreError(code, `merging into ${job.temporaryPath} failed`, {
-        cause: error,
-        path: job.temporaryPath,
-      });
+      throw mergeFailed(`merging into ${job.temporaryPath} failed`, job.temporaryPath, error);
     } finally {
       this.#progressBytes = 0;
       await runner.close();
@@ -320,4 +318,9 @@ export class MergeScheduler {
     this.#parts.health.poisonWith(error);
     return error;
   }
+}
+
+function mergeFailed(message: string, path: string, cause: unknown): StoreError {
+  if (isLackOfSpace(cause)) return new StoreFullError(message, { cause, path });
+  return new StoreError('LODESTORE_MERGE_FAILED', message, { cause, path });
 }
