@@ -1,0 +1,138 @@
+import fc from 'fast-check';
+import { formatTrace } from '../../src/testing/index.ts';
+import { Figures } from './figures.ts';
+import { House, type Disguise } from './house.ts';
+import { Judge, type JudgeOptions } from './judge.ts';
+import { describeProgram, program, type Program } from './program.ts';
+import type { RoomOptions } from './room.ts';
+import { Violation } from './violation.ts';
+import { World } from './world.ts';
+
+export interface CampaignOptions {
+  readonly seed: number;
+  /** Stops after whichever comes first. */
+  readonly programs: number;
+  readonly states: number;
+  readonly minutes: number;
+  /** Crash states per moment. */
+  readonly cap: number;
+  readonly tear: 'sector' | 'byte';
+  readonly judge: JudgeOptions;
+  readonly disguise?: Disguise | undefined;
+  readonly onProgress?: ((figures: Figures, distinct: number) => void) | undefined;
+}
+
+export const DEFAULTS: CampaignOptions = {
+  seed: 1,
+  programs: Infinity,
+  states: Infinity,
+  minutes: Infinity,
+  cap: 300,
+  tear: 'sector',
+  judge: { thoroughEvery: 5, nestedEvery: 150, nestedCap: 40, nestedDepth: 1 },
+};
+
+export interface CampaignResult {
+  readonly figures: Figures;
+  readonly distinct: number;
+  /** The shrunk failure, ready to be printed. */
+  readonly failure: string | undefined;
+  /** Distinct states recovered before the first violation, shrinking left out. */
+  readonly statesToFailure: number | undefined;
+}
+
+const PROGRAMS_PER_CHECK = 20;
+const TRACE_LINES = 60;
+
+/** Runs programs until enough has been seen or one of them breaks a promise. */
+export class Campaign {
+  readonly #options: CampaignOptions;
+  readonly #house: House;
+  readonly #figures: Figures = new Figures();
+  readonly #judge: Judge;
+  #statesToFailure: number | undefined;
+  #lastTrace = '';
+
+  constructor(options: CampaignOptions) {
+    this.#options = options;
+    this.#house = new House(options.disguise);
+    this.#judge = new Judge(this.#house, options.judge, this.#figures);
+  }
+
+  async run(): Promise<CampaignResult> {
+    const strays: unknown[] = [];
+    const onStray = (error: unknown) => strays.push(error);
+    process.on('unhandledRejection', onStray);
+    try {
+      for (let round = 0; !this.#isOver; round++) {
+        const failure = await this.#check(this.#options.seed + round, strays);
+        if (failure !== undefined) return this.#result(failure);
+      }
+      return this.#result(undefined);
+    } finally {
+      process.off('unhandledRejection', onStray);
+    }
+  }
+
+  #result(failure: string | undefined): CampaignResult {
+    const { size: distinct } = this.#judge.known;
+    return { figures: this.#figures, distinct, failure, statesToFailure: this.#statesToFailure };
+  }
+
+  get #isOver(): boolean {
+    const { programs, states, minutes } = this.#options;
+    const { figures } = { figures: this.#figures };
+    return (
+      figures.programs >= programs ||
+      this.#judge.known.size >= states ||
+      figures.seconds >= 60 * minutes
+    );
+  }
+
+  async #check(seed: number, strays: unknown[]): Promise<string | undefined> {
+    const property = fc.asyncProperty(program, async (made) => {
+      if (this.#statesToFailure === undefined && this.#isOver) return;
+      await this.#runProgram(made, strays);
+    });
+    const details = await fc.check(property, { seed, numRuns: PROGRAMS_PER_CHECK });
+    if (!details.failed) return undefined;
+    const [shrunk] = details.counterexample ?? [];
+    const error = details.errorInstance;
+    return [
+      `seed ${seed}, path ${details.counterexamplePath}, shrunk ${details.numShrinks} times`,
+      shrunk === undefined ? '' : describeProgram(shrunk),
+      error instanceof Error ? explain(error) : String(error),
+      this.#lastTrace,
+    ].join('\n\n');
+  }
+
+  async #runProgram(made: Program, strays: unknown[]): Promise<void> {
+    const { cap, seed, tear } = this.#options;
+    const roomOptions: RoomOptions = { cap, seed, tear };
+    const world = new World(made.settings, this.#house, roomOptions);
+    try {
+      await world.start();
+      for (const command of made.commands) await world.run(command);
+      await world.finish();
+      await new Promise((go) => setImmediate(go));
+      if (strays.length > 0) {
+        throw new Violation('F2', `nobody handles a rejection: ${String(strays[0])}`, strays.pop());
+      }
+      for (const moment of world.room.moments) await this.#judge.judge(moment);
+      this.#figures.programs++;
+      this.#options.onProgress?.(this.#figures, this.#judge.known.size);
+    } catch (error) {
+      this.#statesToFailure ??= this.#judge.known.size;
+      strays.length = 0;
+      const lines = formatTrace(world.room.machine.trace).split('\n');
+      this.#lastTrace = ['the last calls:', ...lines.slice(-TRACE_LINES)].join('\n');
+      throw error;
+    }
+  }
+}
+
+function explain(error: Error): string {
+  const told = error instanceof Violation ? error.message : (error.stack ?? error.message);
+  const { cause } = error;
+  return cause instanceof Error ? `${told}\n\ncaused by ${cause.stack ?? cause.message}` : told;
+}

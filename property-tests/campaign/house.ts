@@ -1,0 +1,57 @@
+import type { FileSystem } from '../../src/fs/file-system.ts';
+import { MetadataStore } from '../../src/store/metadata-store.ts';
+import { InlineRunner } from '../../src/threads/job-runner.ts';
+
+const DIRECTORY = '/s';
+
+const IDENTITY = {
+  pid: 1,
+  processStartTicks: 1,
+  bootId: 'simulated',
+  machineId: 'simulated',
+  hostName: 'simulated',
+};
+
+export interface HouseSizes {
+  readonly rotateBytes: number;
+  readonly mergeBytes: number;
+  readonly reserveBytes: number;
+}
+
+/** For stores that are opened to be looked at: no merge, no rotation by themselves. */
+export const QUIET_SIZES: HouseSizes = {
+  rotateBytes: 64 * 1024 * 1024,
+  mergeBytes: 2 ** 40,
+  reserveBytes: 512,
+};
+
+/** What stands between a store and its disk: nothing, or a planted mistake. */
+export type Disguise = (fileSystem: FileSystem) => FileSystem;
+
+/** Opens stores of one campaign, all in the same directory, with the same mistake if there is one. */
+export class House {
+  readonly directory: string = DIRECTORY;
+  readonly #disguise: Disguise;
+
+  constructor(disguise: Disguise = (fileSystem) => fileSystem) {
+    this.#disguise = disguise;
+  }
+
+  open(machine: FileSystem, sizes: HouseSizes = QUIET_SIZES): Promise<MetadataStore> {
+    const fileSystem = this.#disguise(machine);
+    const { rotateBytes, mergeBytes, reserveBytes } = sizes;
+    return MetadataStore.openIn(
+      {
+        fileSystem,
+        makeRunner: () => new InlineRunner(fileSystem),
+        pause: () => Promise.resolve(),
+        identity: () => Promise.resolve(IDENTITY),
+        randomBytes: (lengthBytes) => new Uint8Array(lengthBytes).fill(0x5a),
+        ownerStamp: { nonce: 'simulated', openedAtMs: 0 },
+        sizes: { rotateBytes, reserveBytes },
+      },
+      DIRECTORY,
+      { mergeBytes },
+    );
+  }
+}

@@ -1,0 +1,26 @@
+import type { CrashFs, CrashStates } from '../../src/testing/index.ts';
+import type { Demand } from './model.ts';
+
+/** A moment at which the machine may go down, with what is demanded of what is left. */
+export type Moment =
+  /** A power failure: any of these. */
+  | {
+      readonly kind: 'states';
+      readonly at: string;
+      readonly states: CrashStates;
+      readonly machine: CrashFs;
+      readonly demand: Demand;
+    }
+  /** One power failure, the worst; or a kill, after which everything visible is as volatile as before. */
+  | {
+      readonly kind: 'minimal';
+      readonly at: string;
+      readonly machine: CrashFs;
+      readonly demand: Demand;
+    }
+  | {
+      readonly kind: 'killed';
+      readonly at: string;
+      readonly machine: CrashFs;
+      readonly demand: Demand;
+    };

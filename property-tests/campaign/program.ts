@@ -1,0 +1,153 @@
+import fc from 'fast-check';
+import type { CallKind, CrashModel, FaultRule } from '../../src/testing/index.ts';
+import { KEYS, type Op } from './state.ts';
+
+export interface Settings {
+  readonly model: CrashModel;
+  readonly schedulerSeed: number;
+  readonly rotateBytes: number;
+  readonly mergeBytes: number;
+  readonly reserveBytes: number;
+  /** A disk that can be filled. */
+  readonly disk: 'endless' | 'limited';
+}
+
+export type Command =
+  /** `wait: false` leaves it in flight while the program goes on. */
+  | { readonly kind: 'batch'; readonly ops: readonly Op[]; readonly wait: boolean }
+  | { readonly kind: 'burst'; readonly batches: readonly (readonly Op[])[]; readonly wait: boolean }
+  | { readonly kind: 'merge'; readonly wait: boolean }
+  | { readonly kind: 'settle' }
+  | { readonly kind: 'reopen' }
+  | { readonly kind: 'second-open' }
+  | { readonly kind: 'fail'; readonly rule: FaultRule }
+  | { readonly kind: 'heal' }
+  | { readonly kind: 'fill'; readonly freeBytes: number }
+  | { readonly kind: 'free' }
+  | { readonly kind: 'abort' }
+  | { readonly kind: 'crash'; readonly choices: readonly number[] }
+  | { readonly kind: 'kill' }
+  | {
+      readonly kind: 'crash-during-open';
+      /** How the machine went down before: undefined is a kill. */
+      readonly before: readonly number[] | undefined;
+      /** The crash point of the open at which it crashes again. */
+      readonly nth: number;
+      readonly choices: readonly number[];
+    };
+
+export interface Program {
+  readonly settings: Settings;
+  readonly commands: readonly Command[];
+}
+
+const ops: fc.Arbitrary<Op[]> = fc.array(
+  fc.record({
+    key: fc.nat(KEYS.length - 1),
+    size: fc.constantFrom(0, -1, 7, 40, 300, 700, 2_000, 5_000),
+  }),
+  { minLength: 1, maxLength: 4 },
+);
+
+const choices: fc.Arbitrary<number[]> = fc.array(fc.nat(9), { maxLength: 12 });
+
+const FAILING: readonly CallKind[] = [
+  'write',
+  'writeSync',
+  'dataSync',
+  'syncDirectory',
+  'open',
+  'rename',
+  'unlink',
+  'truncate',
+  'read',
+  'stat',
+  'close',
+  'readDirectory',
+  'freeBytes',
+  'makeDirectory',
+  'tryLock',
+  'takeLease',
+];
+
+const rule: fc.Arbitrary<FaultRule> = fc
+  .record({
+    call: fc.constantFrom(...FAILING),
+    nth: fc.integer({ min: 1, max: 6 }),
+    error: fc.constantFrom('EIO', 'ENOSPC', 'EDQUOT', 'EMFILE', 'EROFS', 'EFBIG'),
+    mode: fc.constantFrom('once', 'once', 'short', 'sticky'),
+    takesEffect: fc.boolean(),
+    appliedBytes: fc.constantFrom(0, 1, 511, 600),
+    revert: fc.boolean(),
+  })
+  .map((made) => ({
+    ...made,
+    mode: made.mode === 'short' && made.call !== 'write' ? 'once' : made.mode,
+    path: /^(?!\/ballast)/,
+  }));
+
+const wait = fc.boolean();
+
+const command: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 8, arbitrary: fc.record({ kind: fc.constant('batch'), ops, wait }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('burst'),
+      batches: fc.array(ops, { minLength: 2, maxLength: 5 }),
+      wait,
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('merge'), wait }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('settle') }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('reopen') }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('second-open') }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('fail'), rule }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('heal') }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('fill'),
+      freeBytes: fc.constantFrom(0, 100, 600, 3_000),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('free') }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('abort') }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('crash'), choices }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('kill') }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('crash-during-open'),
+      before: fc.option(choices, { nil: undefined }),
+      nth: fc.integer({ min: 1, max: 8 }),
+      choices,
+    }),
+  },
+);
+
+const settings: fc.Arbitrary<Settings> = fc.record({
+  model: fc.constantFrom('posix', 'ordered', 'linked'),
+  schedulerSeed: fc.nat(1_000),
+  rotateBytes: fc.constantFrom(1_500, 200, 10_000, 64 * 1024),
+  mergeBytes: fc.constantFrom(2 ** 40, 3_000, 1),
+  reserveBytes: fc.constantFrom(512, 2_048, 4_096),
+  disk: fc.constantFrom('endless', 'limited'),
+});
+
+export const program: fc.Arbitrary<Program> = fc.record({
+  settings,
+  commands: fc.array(command, { minLength: 3, maxLength: 14, size: 'max' }),
+});
+
+/** A program as lines, for a failing run. */
+export function describeProgram({ settings: made, commands }: Program): string {
+  const lines = commands.map(describeCommand);
+  return [JSON.stringify(made), ...lines.map((line, index) => `  ${index + 1}. ${line}`)].join('\n');
+}
+
+function describeCommand(made: Command): string {
+  return JSON.stringify(made, (_key, value: unknown) =>
+    value instanceof RegExp ? value.source : value,
+  );
+}

@@ -1,0 +1,164 @@
+import { CrashFs, type CrashPoint } from '../../src/testing/index.ts';
+import { Ballast, LIMITED_BYTES } from './ballast.ts';
+import type { Moment } from './moment.ts';
+import type { Demand } from './model.ts';
+import type { Settings } from './program.ts';
+import { TickScheduler } from './tick-scheduler.ts';
+import { Violation } from './violation.ts';
+
+/** Rounds of the event loop without a single call after which nothing can be on its way any more. */
+const MAX_IDLE_ROUNDS = 200;
+/** A kill costs several opens to judge: only every so-many-th moment gets one. */
+const MOMENTS_PER_KILL = 4;
+
+export interface RoomOptions {
+  /** Crash states per moment; above that, a sample. */
+  readonly cap: number;
+  readonly seed: number;
+  readonly tear: 'sector' | 'byte';
+}
+
+/** The machine that a program runs on, and all that happens to it. */
+export class Room {
+  readonly moments: Moment[] = [];
+  machine: CrashFs;
+  /** Counts machines: what an earlier one still reports is of no interest. */
+  generation = 0;
+  aborted = false;
+  readonly #settings: Settings;
+  readonly #options: RoomOptions;
+  readonly #demand: () => Demand;
+  #scheduler: TickScheduler;
+  #ballast: Ballast | undefined;
+  #freeBytes: number | 'all' = 'all';
+  #recording: 'on' | 'off' = 'on';
+  #seen = 0;
+  #alarm: ((machine: CrashFs) => void) | undefined;
+  #alarmAfter = 0;
+  failure: Violation | undefined;
+
+  /** `demand` is asked at each moment; it may throw a violation. */
+  constructor(settings: Settings, options: RoomOptions, demand: () => Demand) {
+    this.#settings = settings;
+    this.#options = options;
+    this.#demand = demand;
+    this.#scheduler = new TickScheduler(settings.schedulerSeed);
+    const limits = settings.disk === 'limited' ? { capacityBytes: LIMITED_BYTES } : {};
+    this.machine = new CrashFs({ model: settings.model, ...limits, ...this.#runOptions() });
+  }
+
+  #runOptions() {
+    const { generation } = this;
+    return {
+      scheduler: this.#scheduler,
+      trace: true,
+      onCrashPoint: ({ path, fs }: CrashPoint) => {
+        if (generation !== this.generation || this.#recording === 'off') return;
+        this.look(`sync ${fs.crashPointCount} on machine ${generation}, of ${path}`);
+        this.#alarmAfter--;
+        if (this.#alarmAfter === 0) this.#alarm?.(fs);
+      },
+    };
+  }
+
+  /** Puts a ballast on a disk that can be filled, and fills it again if it was full. */
+  async fit(): Promise<void> {
+    if (this.#settings.disk === 'endless') return;
+    await this.#quietly(async () => {
+      this.#ballast = await Ballast.place(this.machine);
+      if (this.#freeBytes !== 'all') await this.#ballast.leave(this.#freeBytes);
+    });
+  }
+
+  /** Leaves `freeBytes` of a limited disk. */
+  async fill(freeBytes: number | 'all'): Promise<void> {
+    if (this.#ballast === undefined || this.aborted) return;
+    this.#freeBytes = freeBytes;
+    await this.#quietly(() => this.#ballast!.leave(freeBytes));
+  }
+
+  get isFull(): boolean {
+    return this.#freeBytes !== 'all' && this.#ballast !== undefined;
+  }
+
+  async #quietly(action: () => Promise<void>): Promise<void> {
+    this.#recording = 'off';
+    await this.bounded(action(), 'filling the disk');
+    this.#recording = 'on';
+  }
+
+  /** The machine goes down and another comes up with what is left. Undefined choices are a kill. */
+  async restart(choices: readonly number[] | undefined): Promise<void> {
+    const old = this.machine;
+    this.#nextGeneration();
+    const options = { ...this.#runOptions(), tear: this.#options.tear };
+    this.machine = choices === undefined ? old.kill(options) : old.crash(choices, options);
+    old.powerOff();
+    await this.fit();
+  }
+
+  /** Runs `ring` at the `nth` crash point from now. */
+  setAlarm(nth: number, ring: ((machine: CrashFs) => void) | undefined): void {
+    this.#alarmAfter = nth;
+    this.#alarm = ring;
+  }
+
+  #nextGeneration(): void {
+    this.generation++;
+    this.aborted = false;
+    this.#alarm = undefined;
+    this.#scheduler = new TickScheduler(this.#settings.schedulerSeed + this.generation);
+  }
+
+  /** Notes all crash states of this moment. */
+  look(at: string): void {
+    this.note(() => {
+      const { cap, seed, tear } = this.#options;
+      const demand = this.#demand();
+      const states = this.machine.crashStates({ cap, seed: seed + this.#seen, tear });
+      // The leases of this moment are kept with it: they are not part of the disk.
+      const machine = this.machine.kill({ trace: false });
+      this.moments.push({ kind: 'states', at, machine, states, demand });
+      if (this.#seen++ % MOMENTS_PER_KILL > 0) return;
+      this.moments.push({ kind: 'killed', at, machine, demand });
+    });
+  }
+
+  /** Notes the worst crash of this moment. */
+  lookAtWorst(at: string): void {
+    const machine = this.machine.minimalCrash({ trace: false });
+    this.moments.push({ kind: 'minimal', at, machine, demand: this.#demand() });
+  }
+
+  /** Keeps the first violation: callbacks have nobody to throw to. */
+  note(action: () => void): void {
+    if (this.failure !== undefined) return;
+    try {
+      action();
+    } catch (error) {
+      this.failure =
+        error instanceof Violation ? error : new Violation('I5', `the store throws ${String(error)}`, error);
+    }
+  }
+
+  throwFailure(): void {
+    if (this.failure !== undefined) throw this.failure;
+  }
+
+  /** I5: nothing hangs. Rejects when the machine stands still and the promise is not settled. */
+  async bounded<T>(promise: Promise<T>, what: string): Promise<T> {
+    let state: 'pending' | 'settled' = 'pending';
+    const settle = () => {
+      state = 'settled';
+    };
+    promise.then(settle, settle);
+    let ended = -1;
+    for (let idle = 0; (state as string) === 'pending'; idle++) {
+      await new Promise((go) => setImmediate(go));
+      if (this.#scheduler.ended !== ended) idle = 0;
+      ended = this.#scheduler.ended;
+      if (idle > MAX_IDLE_ROUNDS) throw new Violation('I5', `${what} never settles`);
+    }
+    return promise;
+  }
+}

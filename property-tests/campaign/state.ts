@@ -1,0 +1,136 @@
+import type { MetadataStore, Update } from '../../src/index.ts';
+import { Violation } from './violation.ts';
+
+/** What one update of a program does. A size below 0 deletes the key. */
+export interface Op {
+  /** Index into KEYS. */
+  readonly key: number;
+  /** Bytes of data, at most 65,535. */
+  readonly size: number;
+}
+
+/** Keys of all programs: neighbours, gaps, and both ends of u64. */
+export const KEYS: readonly bigint[] = [
+  ...Array.from({ length: 12 }, (_, i) => BigInt(i)),
+  0x1_0000_0000n,
+  0x1_0000_0001n,
+  0x8000_0000_0000_0000n,
+  0xffff_ffff_ffff_ffffn,
+];
+
+/** A key of its own for what checks write behind a program. */
+export const PROBE_KEY = 0x7777_7777n;
+
+const INDEX_OF_KEY = new Map([...KEYS, PROBE_KEY].map((key, index) => [key, index]));
+
+/** Index of a key -> its value. Values are unique, and say what the data must be. */
+export type State = ReadonlyMap<number, number>;
+
+const SIZE_RANGE = 65_536;
+const dataByValue = new Map<number, Uint8Array>();
+
+/** The value of the `serial`-th update of a program. Serials count from 1. */
+export function valueOf(serial: number, size: number): number {
+  return serial * SIZE_RANGE + size;
+}
+
+/** Half of the values have data that compresses well, the others have noise. */
+export function dataOf(value: number): Uint8Array {
+  let data = dataByValue.get(value);
+  if (data !== undefined) return data;
+  const serial = Math.floor(value / SIZE_RANGE);
+  data = new Uint8Array(value % SIZE_RANGE);
+  let noise = Math.imul(serial, 0x9e37_79b1) | 1;
+  for (let i = 0; i < data.length; i++) {
+    noise ^= noise << 13;
+    noise ^= noise >>> 17;
+    noise ^= noise << 5;
+    data[i] = serial % 2 === 0 ? serial + (i >> 4) : noise;
+  }
+  if (dataByValue.size > 10_000) dataByValue.clear();
+  dataByValue.set(value, data);
+  return data;
+}
+
+export function toUpdates(changes: readonly Change[]): Update[] {
+  return changes.map(({ key, value }) =>
+    value === 0
+      ? { type: 'del', key: KEYS[key]! }
+      : { type: 'put', key: KEYS[key]!, value, data: dataOf(value) },
+  );
+}
+
+/** An update with its value; 0 deletes. */
+export interface Change {
+  readonly key: number;
+  readonly value: number;
+}
+
+export function applyChanges(state: State, changes: readonly Change[]): State {
+  const next = new Map(state);
+  for (const { key, value } of changes) {
+    if (value === 0) next.delete(key);
+    else next.set(key, value);
+  }
+  return next;
+}
+
+/** 53 bits that stand for a state. */
+export class Digester {
+  #a = 0x1b87_3593;
+  #b = 0x85eb_ca6b | 0;
+
+  add(key: number, value: number): void {
+    const low = value | 0;
+    const high = Math.floor(value / 0x1_0000_0000);
+    this.#a = Math.imul(this.#a ^ key ^ low, 0x0100_0193);
+    this.#a ^= this.#a >>> 15;
+    this.#b = Math.imul(this.#b + low, 0x2c1b_3c6d) ^ (this.#b >>> 13) ^ high;
+  }
+
+  get digest(): number {
+    return ((this.#a ^ (this.#a >>> 11)) & 0x1f_ffff) * 0x1_0000_0000 + (this.#b >>> 0);
+  }
+}
+
+export function digestOf(state: State): number {
+  const digester = new Digester();
+  for (const [key, value] of [...state].sort(([a], [b]) => compareKeys(a, b))) {
+    digester.add(key, value);
+  }
+  return digester.digest;
+}
+
+const ALL_KEYS: readonly bigint[] = [...KEYS, PROBE_KEY];
+
+function compareKeys(a: number, b: number): number {
+  const left = ALL_KEYS[a]!;
+  const right = ALL_KEYS[b]!;
+  return left < right ? -1 : Number(left > right);
+}
+
+/** Reads a whole store. Throws a violation when a record is not as any program wrote it. */
+export function readState(store: MetadataStore): Map<number, number> {
+  const state = new Map<number, number>();
+  for (const [key, record] of store.entries()) {
+    const index = INDEX_OF_KEY.get(key);
+    if (index === undefined) throw new Violation('I4', `key ${key} was never written`);
+    const value = Number(record.value);
+    if (value % SIZE_RANGE !== record.data.length || Buffer.compare(dataOf(value), record.data) !== 0) {
+      throw new Violation('I4', `the data of key ${key} is not what was written with its value`);
+    }
+    state.set(index, value);
+  }
+  if (store.size !== state.size) {
+    throw new Violation('I4', `size says ${store.size} where ${state.size} records are`);
+  }
+  return state;
+}
+
+/** A state as text, for a failing run. */
+export function describeState(state: State): string {
+  const told = [...state].map(([key, value]) => {
+    return `${ALL_KEYS[key]}=#${Math.floor(value / SIZE_RANGE)}+${value % SIZE_RANGE}`;
+  });
+  return `{${told.join(' ')}}`;
+}

@@ -1,0 +1,10 @@
+/** A promise of the store that did not hold. `rule` names the invariant, I1 to I13 or E-rule. */
+export class Violation extends Error {
+  override readonly name: string = 'Violation';
+  readonly rule: string;
+
+  constructor(rule: string, message: string, cause?: unknown) {
+    super(`${rule}: ${message}`, cause === undefined ? undefined : { cause });
+    this.rule = rule;
+  }
+}

@@ -1,0 +1,279 @@
+import { StoreError, StoreLockedError, type MetadataStore } from '../../src/index.ts';
+import type { CrashFs } from '../../src/testing/index.ts';
+import type { House } from './house.ts';
+import { Model, type Demand, type ModelBatch } from './model.ts';
+import type { Command, Settings } from './program.ts';
+import { Room, type RoomOptions } from './room.ts';
+import { readState, toUpdates, valueOf, type Change, type Op } from './state.ts';
+import { Violation } from './violation.ts';
+
+/** Runs one program against the store and its model. The moments at which it may crash gather in its room. */
+export class World {
+  readonly model: Model = new Model();
+  readonly room: Room;
+  readonly #house: House;
+  readonly #settings: Settings;
+  #store: MetadataStore | undefined;
+  #serial = 0;
+  #inFlight: Promise<void>[] = [];
+  /** `failing`: calls were made to fail since the last undisturbed open; what that may lead to is allowed. */
+  #mood: 'calm' | 'full' | 'failing' = 'calm';
+  #faults: 'none' | 'planned' = 'none';
+
+  constructor(settings: Settings, house: House, options: RoomOptions) {
+    this.#settings = settings;
+    this.#house = house;
+    this.room = new Room(settings, options, () => this.#demand());
+  }
+
+  async start(): Promise<void> {
+    await this.room.fit();
+    await this.#open();
+  }
+
+  /** Everything settled, closed, and looked at once more. */
+  async finish(): Promise<void> {
+    await this.#settle();
+    this.room.look('the end');
+    await this.#close();
+    this.room.look('after close');
+    this.room.throwFailure();
+  }
+
+  async run(command: Command): Promise<void> {
+    switch (command.kind) {
+      case 'batch':
+        return this.#hand([this.#insert(command.ops)], command.wait);
+      case 'burst':
+        return this.#hand(command.batches.map((ops) => this.#insert(ops)), command.wait);
+      case 'merge':
+        return this.#hand([this.#merge()], command.wait);
+      case 'settle':
+        return this.#settle();
+      case 'reopen':
+        await this.#close();
+        if (this.#faults === 'none' && !this.room.aborted) this.#becomeCalm();
+        return this.#open();
+      case 'second-open':
+        return this.#openTwice();
+      case 'crash':
+        return this.#crash(command.choices);
+      case 'kill':
+        return this.#crash(undefined);
+      case 'crash-during-open':
+        return this.#crashDuringOpen(command);
+      default:
+        return this.#disturb(command);
+    }
+  }
+
+  async #disturb(command: Extract<Command, { kind: 'fail' | 'heal' | 'fill' | 'free' | 'abort' }>) {
+    const { room } = this;
+    if (command.kind === 'fail' || command.kind === 'abort') this.#mood = 'failing';
+    switch (command.kind) {
+      case 'fail':
+        this.#faults = 'planned';
+        room.machine.faults.add(command.rule);
+        return;
+      case 'heal':
+        this.#clearFaults();
+        return;
+      case 'fill':
+        if (this.#settings.disk === 'limited' && this.#mood === 'calm') this.#mood = 'full';
+        return room.fill(command.freeBytes);
+      case 'free':
+        await this.#settle();
+        if (this.#mood === 'full') this.#mood = 'calm';
+        return room.fill('all');
+      case 'abort':
+        room.aborted = true;
+        room.machine.abort();
+    }
+  }
+
+  #demand(): Demand {
+    return this.#store === undefined
+      ? this.model.demand()
+      : this.model.demandOf(readState(this.#store));
+  }
+
+  async #hand(promises: readonly Promise<void>[], wait: boolean): Promise<void> {
+    this.#inFlight.push(...promises);
+    if (wait) await this.#settle();
+  }
+
+  async #settle(): Promise<void> {
+    await this.room.bounded(Promise.all(this.#inFlight.splice(0)), 'what is in flight');
+    this.room.throwFailure();
+  }
+
+  /** Runs `action` unless the machine has gone down since. */
+  #inGeneration<T>(action: (argument: T) => void): (argument: T) => void {
+    const { generation } = this.room;
+    return (argument) => {
+      if (generation === this.room.generation) this.room.note(() => action(argument));
+    };
+  }
+
+  #insert(ops: readonly Op[]): Promise<void> {
+    const changes: Change[] = ops.map(({ key, size }) => ({
+      key,
+      value: size < 0 ? 0 : valueOf(++this.#serial, size),
+    }));
+    const batch = this.model.begin(changes);
+    return this.#store!.insertBatch(toUpdates(changes)).then(
+      this.#inGeneration(() => {
+        this.model.acknowledge(batch);
+        // I12: what is acknowledged survives the worst crash, at once.
+        this.room.lookAtWorst('an acknowledgement');
+      }),
+      this.#inGeneration((error: unknown) => this.#rejected(batch, error)),
+    );
+  }
+
+  #rejected(batch: ModelBatch, error: unknown): void {
+    if (!(error instanceof StoreError) || error.outcome === undefined) {
+      throw new Violation('F2', `a batch is rejected without an outcome: ${String(error)}`, error);
+    }
+    const isLegal =
+      this.#mood === 'failing' ||
+      (this.#mood === 'full' && error.code === 'LODESTORE_FULL' && error.outcome === 'not-applied');
+    if (!isLegal) {
+      const why = this.#mood === 'calm' ? 'nothing failed' : 'the disk is only full';
+      throw new Violation('F2', `a batch is rejected, but ${why}: ${told(error)}`, error);
+    }
+    this.model.reject(batch, error.outcome);
+    this.room.lookAtWorst('a rejection');
+  }
+
+  #merge(): Promise<void> {
+    return this.#store!.merge().catch(
+      this.#inGeneration((error: unknown) => {
+        const isLegal =
+          error instanceof StoreError &&
+          error.code !== 'LODESTORE_CORRUPTION' &&
+          (this.#mood === 'failing' || (this.#mood === 'full' && error.code === 'LODESTORE_FULL'));
+        if (!isLegal) throw new Violation('F2', `a merge is rejected: ${told(error)}`, error);
+      }),
+    );
+  }
+
+  async #open(): Promise<void> {
+    for (let attempt = 1; this.#store === undefined; attempt++) {
+      const opening = this.#house.open(this.room.machine, this.#settings);
+      try {
+        this.#store = await this.room.bounded(opening, 'an open');
+      } catch (error) {
+        this.#judgeRefusal(error, attempt);
+        await this.#calmDown();
+      }
+    }
+    this.model.collapse(readState(this.#store));
+    this.room.look('an open');
+    this.room.throwFailure();
+  }
+
+  /** I5. Only a call that fails may keep a store from opening, and never longer than it fails. */
+  #judgeRefusal(error: unknown, attempt: number): void {
+    if (error instanceof Violation) throw error;
+    const isLegal =
+      error instanceof StoreError &&
+      (error.code === 'LODESTORE_IO' || error.code === 'LODESTORE_FULL') &&
+      attempt === 1 &&
+      (this.#mood === 'failing' || this.room.isFull);
+    if (!isLegal) throw new Violation('I5', `an open is refused: ${told(error)}`, error);
+  }
+
+  async #calmDown(): Promise<void> {
+    if (this.room.aborted) await this.room.restart(undefined);
+    this.#clearFaults();
+    await this.room.fill('all');
+    this.#becomeCalm();
+  }
+
+  #clearFaults(): void {
+    this.room.machine.faults.clear();
+    this.#faults = 'none';
+  }
+
+  #becomeCalm(): void {
+    this.#mood = this.room.isFull ? 'full' : 'calm';
+  }
+
+  async #close(): Promise<void> {
+    const store = this.#store!;
+    const inFlight = Promise.all(this.#inFlight.splice(0));
+    const closing = store.close().catch(
+      this.#inGeneration((error: unknown) => {
+        if (this.#mood === 'calm') throw new Violation('F2', `close rejects: ${told(error)}`, error);
+      }),
+    );
+    await this.room.bounded(closing, 'a close');
+    await this.room.bounded(inFlight, 'what was handed in before a close');
+    this.room.throwFailure();
+    this.#leave(this.model.demand());
+  }
+
+  /** Nothing is open any more; the next open shows one of what is demanded. */
+  #leave(demand: Demand): void {
+    this.#store = undefined;
+    this.#inFlight = [];
+    this.model.shut(demand);
+  }
+
+  /** I11: one writer. */
+  async #openTwice(): Promise<void> {
+    if (this.#mood !== 'calm') return;
+    const second = this.#house.open(this.room.machine).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    const error = await this.room.bounded(second, 'a second open');
+    if (!(error instanceof StoreLockedError)) {
+      throw new Violation('I11', `a second open is not refused, but: ${told(error)}`, error);
+    }
+  }
+
+  async #crash(choices: readonly number[] | undefined): Promise<void> {
+    await this.#goDown(choices);
+    await this.#open();
+  }
+
+  async #goDown(choices: readonly number[] | undefined): Promise<void> {
+    this.room.throwFailure();
+    const demand = this.#demand();
+    const store = this.#store;
+    await this.room.restart(choices);
+    void store?.close().catch(() => undefined);
+    this.#leave(demand);
+    this.#faults = 'none';
+    this.#becomeCalm();
+  }
+
+  /** I7: the machine goes down again while it recovers. */
+  async #crashDuringOpen(command: Extract<Command, { kind: 'crash-during-open' }>): Promise<void> {
+    await this.#goDown(command.before);
+    const state = { isOver: false };
+    this.room.setAlarm(command.nth, (machine: CrashFs) => {
+      state.isOver = true;
+      machine.powerOff();
+    });
+    const opening = this.#house.open(this.room.machine, this.#settings);
+    const store = await this.room.bounded(
+      opening.catch((error: unknown) => {
+        if (!state.isOver) this.#judgeRefusal(error, 1);
+      }),
+      'an open that is cut off',
+    );
+    this.room.setAlarm(0, undefined);
+    await this.room.restart(command.choices);
+    void store?.close().catch(() => undefined);
+    this.#faults = 'none';
+    this.#becomeCalm();
+    await this.#open();
+  }
+}
+
+function told(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? String(error)) : String(error);
+}
