@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+
+import { RowArena } from '../../src/table/arena.ts';
+import { HashIndex } from '../../src/table/hash-index.ts';
+import { HashSegment, SEGMENT_SLOTS } from '../../src/table/hash-segment.ts';
+import { randomWords } from '../support/random.ts';
+import { writeRows } from '../support/rows.ts';
+
+const COUNT = 60_000;
+const ROW_BYTES = 20;
+
+/** Rows of keys without data; returns where the first one lies. */
+function addRows(arena: RowArena, keys: readonly bigint[]): number {
+  const region = arena.reserve(keys.length * ROW_BYTES);
+  writeRows(
+    region.bytes,
+    keys.map((key) => ({ key, value: 1n })),
+  );
+  return region.position;
+}
+
+const words = randomWords(8);
+const patterns: Record<string, (i: number) => bigint> = {
+  sequential: (i) => BigInt(i),
+  'multiples of 2^20': (i) => BigInt(i) << 20n,
+  'multiples of 2^44': (i) => BigInt(i) << 44n,
+  'both halves equal': (i) => (BigInt(i) << 32n) | BigInt(i),
+  random: () => (BigInt(words()) << 32n) | BigInt(words()),
+};
+
+describe('HashIndex', () => {
+  it.each(Object.entries(patterns))('finds what was put, through growth: %s', (_, pattern) => {
+    const arena = new RowArena();
+    const index = new HashIndex(arena);
+    const keys = Array.from({ length: COUNT }, (__, i) => pattern(i));
+    const start = addRows(arena, keys);
+    const halves = keys.map((key) => [Number(key & 0xffff_ffffn), Number(key >> 32n)] as const);
+    let wrong = 0;
+    halves.forEach(([low, high], i) => {
+      if (index.find(low, high) !== -1) wrong++;
+      if (index.put(low, high, start + i * ROW_BYTES) !== -1) wrong++;
+    });
+    halves.forEach(([low, high], i) => {
+      if (index.find(low, high) !== start + i * ROW_BYTES) wrong++;
+    });
+    expect(wrong).toBe(0);
+    expect(index.count).toBe(COUNT);
+    // Two thirds empty at the very most: keys of a pattern must spread like any others.
+    expect(index.memoryBytes).toBeLessThan(COUNT * 16);
+  });
+
+  it('says where a key pointed before', () => {
+    const arena = new RowArena();
+    const index = new HashIndex(arena);
+    const first = addRows(arena, [5n]);
+    const second = addRows(arena, [5n]);
+    expect(index.put(5, 0, first)).toBe(-1);
+    expect(index.put(5, 0, second)).toBe(first);
+    expect(index.find(5, 0)).toBe(second);
+    expect(index.count).toBe(1);
+  });
+});
+
+describe('HashSegment', () => {
+  it('splits by the next bit of the hash and loses no key', () => {
+    const arena = new RowArena();
+    const keys = Array.from({ length: 1_000 }, (_, i) => BigInt(i));
+    const start = addRows(arena, keys);
+    const segment = new HashSegment(0, SEGMENT_SLOTS);
+    for (let i = 0; i < keys.length; i++) segment.fill(i, 1, start + i * ROW_BYTES);
+    const sibling = segment.split(arena);
+    const positions = [segment, sibling].map(({ tags, positions: all }) =>
+      [...all].filter((_, slot) => tags[slot] !== 0),
+    );
+    expect(positions.flat().toSorted((a, b) => a - b)).toEqual(
+      keys.map((_, i) => start + i * ROW_BYTES),
+    );
+    // By a fair coin, thousand throws.
+    expect(positions[0]?.length).toBeGreaterThan(350);
+    expect(positions[1]?.length).toBeGreaterThan(350);
+    expect([segment.depth, sibling.depth]).toEqual([1, 1]);
+  });
+});
