@@ -56,7 +56,8 @@ async function rewriteTail(
     const count = await readFully(file, bytes, tail.fromOffset);
     assert(count === bytes.length, 'the last group is as long as when it was read');
     await writeFully(file, bytes, tail.fromOffset);
-    if (tail.cut) await file.truncate(tail.toOffset);
+    // Even where zeros are seen: bytes whose sync failed may stand on the disk and not in the page cache.
+    await file.truncate(tail.toOffset);
     await file.dataSync();
   } finally {
     await file.close();

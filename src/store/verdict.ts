@@ -25,9 +25,8 @@ export type TailRepair =
       readonly kind: 'rewrite';
       readonly path: string;
       readonly fromOffset: number;
+      /** What stands behind goes. */
       readonly toOffset: number;
-      /** Bytes behind `toOffset` are not all zero and go. */
-      readonly cut: boolean;
     };
 
 /** What recovery makes of the logs. With damage, nothing else in it is to be acted on. */
@@ -221,7 +220,6 @@ class Judge {
 function tailOf(log: LoadedLog | undefined): Pick<Verdict, 'tail' | 'torn'> {
   if (log === undefined) return { tail: undefined, torn: undefined };
   const { scan, path } = log;
-  const isBroken = scan.ending.kind === 'broken';
   const torn: TornTail | undefined =
     scan.ending.kind === 'broken'
       ? {
@@ -238,7 +236,6 @@ function tailOf(log: LoadedLog | undefined): Pick<Verdict, 'tail' | 'torn'> {
     // The file header went out with the first group, and is as unproven.
     fromOffset: scan.lastGroup.offset === FILE_HEADER_BYTES ? 0 : scan.lastGroup.offset,
     toOffset: scan.validBytes,
-    cut: isBroken,
   };
   return { tail, torn };
 }

@@ -20,3 +20,22 @@ test('a first group that only the page cache holds is made durable, file header 
     expect(reopened.get(1)?.value, state.describe()).toBe(10n);
   }
 });
+
+test('bytes of a failed write that readers lost do not come back behind an older log', async () => {
+  const fs = new CrashFs();
+  const first = await openOn(fs, '/s');
+  await first.insertBatch([{ type: 'put', key: 1, value: 10 }]);
+  fs.faults.add({ call: 'writeSync', path: /log_/, revert: true });
+  const failed = first.insertBatch([{ type: 'put', key: 1, value: 11, data: new Uint8Array(900) }]);
+  await expect(failed).rejects.toMatchObject({ outcome: 'unknown' });
+  await first.close();
+
+  const second = await openOn(fs, '/s');
+  expect(second.get(1)?.value).toBe(10n);
+  await second.insertBatch([{ type: 'put', key: 2, value: 20 }]);
+  for (const state of fs.crashStates()) {
+    const reopened = await openOn(fs.materialise(state), '/s');
+    const found = [reopened.get(1)?.value, reopened.get(2)?.value];
+    expect(found, state.describe()).toEqual([10n, 20n]);
+  }
+});
