@@ -100,7 +100,7 @@ function endingOf(
   result: Exclude<AncestorFrameResult, { kind: 'frame' }>,
 ): LogEnding {
   if (result.kind === 'end') return { kind: 'end' };
-  const later = laterFrame(bytes, offset);
+  const later = laterAncestorFrame(bytes, offset);
   return {
     kind: 'broken',
     offset,
@@ -110,7 +110,7 @@ function endingOf(
 }
 
 /** Where a whole frame stands behind the broken one, found by its payload's magic; else -1. */
-function laterFrame(bytes: Uint8Array, offset: number): number {
+export function laterAncestorFrame(bytes: Uint8Array, offset: number): number {
   const haystack = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   for (let from = offset + LENGTH_BYTES + 1; ;) {
     const payloadOffset = haystack.indexOf(ZSTD_MAGIC, from);

@@ -1,6 +1,5 @@
 import { equalBytes } from '../base/bytes.ts';
 import { ChecksumSeed } from '../format/checksum.ts';
-import type { Columns } from '../format/columns.ts';
 import { FILE_HEADER_BYTES } from '../format/file-header.ts';
 import { FRAME_BATCHES, FRAME_SEAL } from '../format/frame.ts';
 import { decodeGroup } from '../format/rows.ts';
@@ -10,18 +9,11 @@ import { findFrames, type FoundFrame } from '../jobs/find-frames.ts';
 import { LogRows } from '../jobs/log-rows.ts';
 import { isZeroToEnd } from '../log/log-scan.ts';
 import type { Loss } from './recovery-report.ts';
+import { salvageAncestorLog } from './salvage-ancestor-log.ts';
+import { lossOf, type SalvagedLog } from './salvage-loss.ts';
 import type { LoadedLog } from './verdict.ts';
 
-/** What a log yields, and what of it is gone. */
-export interface SalvagedLog {
-  readonly run: readonly Columns[];
-  /** In order of offsets. The last one has a first sequence without a last where the log does not tell. */
-  readonly losses: readonly Loss[];
-  /** The last sequence before the log, where it tells. */
-  readonly before: bigint | undefined;
-  /** The last sequence that the log is known to have held. */
-  readonly lastSequence: bigint;
-}
+export { lossOf } from './salvage-loss.ts';
 
 /** A log from which nothing may be taken: it does not belong to the sequence before it, or to the store. */
 export function dropLog(log: LoadedLog, reason: string, lastSequence: bigint): SalvagedLog {
@@ -30,28 +22,6 @@ export function dropLog(log: LoadedLog, reason: string, lastSequence: bigint): S
     lastSequence,
     before: undefined,
     losses: [lossOf(log.path, reason, 0, log.scan.fileBytes, lastSequence + 1n, undefined)],
-  };
-}
-
-export function lossOf(
-  path: string,
-  reason: string,
-  fromOffset: number,
-  toOffset: number,
-  firstSequence: bigint | undefined,
-  lastSequence: bigint | undefined,
-): Loss {
-  return {
-    path,
-    quarantined: undefined,
-    reason,
-    fromOffset,
-    toOffset,
-    firstSequence,
-    lastSequence,
-    firstKey: undefined,
-    lastKey: undefined,
-    olderValuesMayShow: firstSequence !== undefined,
   };
 }
 
@@ -65,7 +35,7 @@ export async function salvageLog(
   storeId: Uint8Array,
   expectedSequence: bigint,
 ): Promise<SalvagedLog> {
-  if (log.scan.format === 'ancestor') return salvageAncestorLog(log);
+  if (log.scan.format === 'ancestor') return salvageAncestorLog(fs, log);
   const { header } = log.scan;
   if (header !== undefined && !equalBytes(header.storeId, storeId)) {
     return dropLog(log, 'the log belongs to another store', expectedSequence);
@@ -77,17 +47,6 @@ export async function salvageLog(
   } finally {
     await file.close();
   }
-}
-
-/** The ancestor's batches have no numbers: any key may be concerned. */
-function salvageAncestorLog(log: LoadedLog): SalvagedLog {
-  const { validBytes, fileBytes, ending } = log.scan;
-  const losses: Loss[] = [];
-  if (ending.kind === 'broken' || ending.kind === 'corrupt') {
-    const loss = lossOf(log.path, ending.reason, validBytes, fileBytes, undefined, undefined);
-    losses.push({ ...loss, firstKey: 0n, olderValuesMayShow: true });
-  }
-  return { run: log.run, losses, before: undefined, lastSequence: 0n };
 }
 
 class LogSalvage {

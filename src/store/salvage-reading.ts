@@ -8,8 +8,10 @@ import type { FileSystem } from '../fs/file-system.ts';
 import { Folder, foldRuns } from '../jobs/fold.ts';
 import { RunCursor } from '../jobs/run-cursor.ts';
 import type { Loss } from './recovery-report.ts';
+import { salvageAncestorLog } from './salvage-ancestor-log.ts';
 import { SalvageBaseReader, type SalvageBase } from './salvage-base.ts';
-import { dropLog, lossOf, salvageLog, type SalvagedLog } from './salvage-log.ts';
+import { dropLog, salvageLog } from './salvage-log.ts';
+import { lossOf, type SalvagedLog } from './salvage-loss.ts';
 import { asPredecessor, isBlank, isSamePredecessor, type LoadedLog } from './verdict.ts';
 
 /** All that verifies in a damaged directory, and what does not. */
@@ -101,6 +103,11 @@ class LogWalk {
 
   async #salvage(log: LoadedLog): Promise<SalvagedLog> {
     const { header, format } = log.scan;
+    const isAncestorStore = this.#base.format === 'ancestor' && this.lastSequence === 0n;
+    if (isBlank(log.scan) && isAncestorStore) {
+      const salvaged = await salvageAncestorLog(this.#fs, log);
+      if (salvaged.run.length > 0) return salvaged;
+    }
     if (isBlank(log.scan)) {
       // Prepared in a crash, or destroyed whole: it cannot be told, so the file is kept.
       return dropLog(log, 'no frame of this store is in the log', this.lastSequence);

@@ -4,15 +4,10 @@ import { CorruptionError, type Loss } from '../../src/index.ts';
 import { ChecksumSeed } from '../../src/format/checksum.ts';
 import { GroupEncoder } from '../../src/log/group-encoder.ts';
 import { logName, snapshotName } from '../../src/format/file-name.ts';
-import { CrashFs, openOn } from '../../src/testing/index.ts';
-import {
-  dumpOfSubject,
-  makeSubject,
-  SNAPSHOT,
-  type Files,
-  type Subject,
-} from '../support/damage-subject.ts';
+import { openOn } from '../../src/testing/index.ts';
+import { dumpOfSubject, makeSubject, SNAPSHOT, type Subject } from '../support/damage-subject.ts';
 import { dumpOfStore } from '../support/dump.ts';
+import { machineWith, storeFiles, type Files } from '../support/machine.ts';
 import { groupOf, STORE_ID } from '../support/small-directory.ts';
 
 const [LOG4, LOG5, LOG6] = [logName(4), logName(5), logName(6)] as const;
@@ -416,22 +411,6 @@ const SNAPSHOTS: Row[] = [
 ];
 
 const ROWS: readonly Row[] = [...FRAMES, ...LOGS, ...SNAPSHOTS];
-
-function machineWith(files: Files): CrashFs {
-  return CrashFs.withFiles(
-    Object.fromEntries([...files].map(([name, bytes]) => [`/s/${name}`, bytes])),
-    { trace: false },
-  );
-}
-
-/** The files of the store, without the lock's. */
-function storeFiles(fs: CrashFs): Files {
-  const files: Files = new Map();
-  for (const [path, bytes] of fs.files()) {
-    if (!path.startsWith('/s/lodestore.')) files.set(path.slice(3), bytes);
-  }
-  return files;
-}
 
 /** Losses without the texts, which are for people. */
 function bare(losses: readonly Loss[]): unknown[] {

@@ -3,11 +3,10 @@ import { logName, snapshotName } from '../../src/format/file-name.ts';
 import { readSnapshot } from '../../src/snapshot/snapshot-reader.ts';
 import { columnsOf } from './columns.ts';
 import { dumpOf, type DumpRecord } from './dump.ts';
+import type { Files } from './machine.ts';
 import { openedFile } from './read-only-files.ts';
 import type { TestRow } from './rows.ts';
 import { logOf, snapshotOf, STORE_ID } from './small-directory.ts';
-
-export type Files = Map<string, Uint8Array>;
 
 /** A group of the subject's logs: its place, and the sequence numbers of its batches. */
 export interface SubjectGroup {
