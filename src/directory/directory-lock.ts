@@ -119,6 +119,7 @@ class LockAttempt {
   async #takeLease(fileLock: FileLock): Promise<Lease> {
     const previous = await this.#readRecord();
     if (previous === undefined) return this.#takeFirstLease(fileLock);
+    await this.#makeSignatureDurable(fileLock, previous);
     try {
       return await this.#tryLease();
     } catch (error) {
@@ -138,8 +139,7 @@ class LockAttempt {
    * power failure later, leaves no lease that looks like another host's.
    */
   async #takeFirstLease(fileLock: FileLock): Promise<Lease> {
-    await fileLock.writeRecord(encodeOwnerRecord(this.#owner));
-    await this.#fs.syncDirectory(this.#directory);
+    await this.#makeSignatureDurable(fileLock, this.#owner);
     try {
       return await this.#tryLease();
     } catch (error) {
@@ -147,6 +147,15 @@ class LockAttempt {
       await fileLock.writeRecord(new Uint8Array(0));
       throw await this.#refusal(error);
     }
+  }
+
+  /**
+   * Who signed last may have died before it was durable, name and all: then a power failure could leave
+   * our lease alone, which would look like another host's.
+   */
+  async #makeSignatureDurable(fileLock: FileLock, record: OwnerRecord): Promise<void> {
+    await fileLock.writeRecord(encodeOwnerRecord(record));
+    await this.#fs.syncDirectory(this.#directory);
   }
 
   #tryLease(): Promise<Lease> {
