@@ -81,18 +81,23 @@ export async function createStore(
   } finally {
     await file.close();
   }
+  // Before there is a store: a later open finds one and does not look above it again.
+  await syncAncestors(fs, directory);
   await fs.rename(temporaryPath, join(directory, snapshotName(0)));
   await fs.syncDirectory(directory);
-  await syncParent(fs, directory);
 }
 
-/** Whoever made the directory may not have synced its name. A parent that we may not read is theirs. */
-async function syncParent(fs: FileSystem, directory: string): Promise<void> {
-  const absolute = resolve(directory);
-  try {
-    await fs.syncDirectory(dirname(absolute));
-  } catch (error) {
-    const code = systemCode(error);
-    if (code !== 'EACCES' && code !== 'EPERM') throw error;
+/**
+ * Whoever made the directory, and those above it, may not have synced their names, or have been killed
+ * before. A directory that we may not read is somebody else's.
+ */
+async function syncAncestors(fs: FileSystem, directory: string): Promise<void> {
+  for (let path = resolve(directory); path !== dirname(path); path = dirname(path)) {
+    try {
+      await fs.syncDirectory(dirname(path));
+    } catch (error) {
+      const code = systemCode(error);
+      if (code !== 'EACCES' && code !== 'EPERM') throw error;
+    }
   }
 }

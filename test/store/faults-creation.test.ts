@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest';
+import { CrashFs, openOn } from '../../src/testing/index.ts';
+
+/** Opens on what a machine shows after its process was killed at the `nth` sync of opening `directory`. */
+async function killedWhileOpening(fs: CrashFs, directory: string, nth: number): Promise<CrashFs> {
+  let killed: CrashFs | undefined;
+  const machine = fs.kill({
+    onCrashPoint: (point) => {
+      if (point.number === nth) killed = point.fs.kill();
+    },
+  });
+  await openOn(machine, directory);
+  return killed ?? machine.kill();
+}
+
+test.each(['/s', '/a/b/s'])(
+  'what is acknowledged in %s stays, however often its making was cut off',
+  async (path) => {
+    for (let first = 1; first <= 9; first++) {
+      for (let second = 1; second <= 9; second++) {
+        const once = await killedWhileOpening(new CrashFs(), path, first);
+        const twice = await killedWhileOpening(once, path, second);
+        const store = await openOn(twice, path);
+        await store.insertBatch([{ type: 'put', key: 1, value: 10 }]);
+        const reopened = await openOn(twice.minimalCrash(), path);
+        expect(reopened.get(1)?.value, `killed at sync ${first}, then at ${second}`).toBe(10n);
+      }
+    }
+  },
+);
+
+test('a store whose directory could not be synced is not opened until it can be', async () => {
+  const fs = new CrashFs();
+  await fs.makeDirectory('/s');
+  fs.faults.add({ call: 'syncDirectory', path: '/' });
+  await expect(openOn(fs, '/s')).rejects.toMatchObject({ code: 'LODESTORE_IO' });
+  const store = await openOn(fs, '/s');
+  await store.insertBatch([{ type: 'put', key: 1, value: 10 }]);
+  const reopened = await openOn(fs.minimalCrash(), '/s');
+  expect(reopened.get(1)?.value).toBe(10n);
+});
