@@ -108,7 +108,7 @@ export class Campaign {
 
   async #runProgram(made: Program, strays: unknown[]): Promise<void> {
     const { cap, seed, tear } = this.#options;
-    const roomOptions: RoomOptions = { cap, seed, tear };
+    const roomOptions: RoomOptions = { cap, seed, tear, statesEvery: 1 };
     const world = new World(made.settings, this.#house, roomOptions);
     try {
       await world.start();

@@ -16,6 +16,8 @@ export interface RoomOptions {
   readonly cap: number;
   readonly seed: number;
   readonly tear: 'sector' | 'byte';
+  /** All states of one moment in so many, the worst one of the others. */
+  readonly statesEvery: number;
 }
 
 /** The machine that a program runs on, and all that happens to it. */
@@ -113,13 +115,17 @@ export class Room {
   /** Notes all crash states of this moment. */
   look(at: string): void {
     this.note(() => {
-      const { cap, seed, tear } = this.#options;
+      const { cap, seed, tear, statesEvery } = this.#options;
       const demand = this.#demand();
+      if (this.#seen++ % statesEvery > 0) {
+        this.lookAtWorst(at);
+        return;
+      }
       const states = this.machine.crashStates({ cap, seed: seed + this.#seen, tear });
       // The leases of this moment are kept with it: they are not part of the disk.
       const machine = this.machine.kill({ trace: false });
       this.moments.push({ kind: 'states', at, machine, states, demand });
-      if (this.#seen++ % MOMENTS_PER_KILL > 0) return;
+      if ((this.#seen + this.#settings.schedulerSeed) % MOMENTS_PER_KILL > 0) return;
       this.moments.push({ kind: 'killed', at, machine, demand });
     });
   }

@@ -1,5 +1,5 @@
 import { StoreError, StoreLockedError, type MetadataStore } from '../../src/index.ts';
-import type { CrashFs } from '../../src/testing/index.ts';
+import type { CrashFs, FaultRule } from '../../src/testing/index.ts';
 import type { House } from './house.ts';
 import { Model, type Demand, type ModelBatch } from './model.ts';
 import type { Command, Settings } from './program.ts';
@@ -26,8 +26,10 @@ export class World {
     this.room = new Room(settings, options, () => this.#demand());
   }
 
-  async start(): Promise<void> {
+  /** Makes the store; with a rule, calls fail from the first one on. */
+  async start(rule?: FaultRule): Promise<void> {
     await this.room.fit();
+    if (rule !== undefined) await this.#disturb({ kind: 'fail', rule });
     await this.#open();
   }
 
