@@ -1,0 +1,170 @@
+import { countCalls, formatTrace, type CallKind, type FaultRule } from '../../src/testing/index.ts';
+import { Figures } from './figures.ts';
+import { House, type Disguise } from './house.ts';
+import { Judge } from './judge.ts';
+import type { Command, Program, Settings } from './program.ts';
+import type { Op } from './state.ts';
+import { Violation } from './violation.ts';
+import { World } from './world.ts';
+
+const SETTINGS: Settings = {
+  model: 'posix',
+  schedulerSeed: 1,
+  rotateBytes: 64 * 1024,
+  mergeBytes: 2 ** 40,
+  reserveBytes: 512,
+  disk: 'endless',
+};
+
+const batch = (size: number, ...keys: number[]): Command => ({
+  kind: 'batch',
+  ops: keys.map((key): Op => ({ key, size })),
+  wait: true,
+});
+
+const burst = (size: number, ...keys: number[]): Command => ({
+  kind: 'burst',
+  batches: keys.map((key) => [{ key, size }]),
+  wait: true,
+});
+
+const merge: Command = { kind: 'merge', wait: true };
+const mergeBeside: Command = { kind: 'merge', wait: false };
+const reopen: Command = { kind: 'reopen' };
+
+/** Short programs that between them take every path on which the store makes calls. */
+export const PATHS: Readonly<Record<string, Program>> = {
+  commit: {
+    settings: SETTINGS,
+    commands: [batch(40, 0, 1), burst(300, 1, 2, 3), batch(-1, 0)],
+  },
+  growth: {
+    settings: SETTINGS,
+    commands: [batch(5_000, 0), batch(2_000, 1), batch(700, 2), batch(40, 3)],
+  },
+  rotation: {
+    settings: { ...SETTINGS, rotateBytes: 200 },
+    commands: [batch(300, 0), batch(300, 1), burst(40, 2, 3), batch(7, 4), reopen, batch(7, 5)],
+  },
+  merge: {
+    settings: SETTINGS,
+    commands: [batch(300, 0, 1), merge, batch(40, 1, 2), batch(-1, 0), merge, merge, batch(7, 3)],
+  },
+  'merge beside commits': {
+    settings: { ...SETTINGS, rotateBytes: 200 },
+    commands: [batch(300, 0), mergeBeside, burst(40, 1, 2), batch(300, 3), mergeBeside, batch(7, 4)],
+  },
+  'automatic merges': {
+    settings: { ...SETTINGS, rotateBytes: 200, mergeBytes: 1 },
+    commands: [batch(300, 0), batch(300, 1), batch(300, 0), batch(40, 2), reopen, batch(7, 3)],
+  },
+  recovery: {
+    settings: { ...SETTINGS, rotateBytes: 1_500 },
+    commands: [batch(2_000, 0), merge, batch(700, 1), { kind: 'kill' }, batch(40, 2), reopen, batch(7, 3)],
+  },
+};
+
+const NAME_CALLS: readonly CallKind[] = ['rename', 'unlink', 'makeDirectory', 'truncate'];
+const ERRORS = ['EIO', 'ENOSPC', 'EDQUOT', 'EMFILE', 'EROFS'] as const;
+
+export interface EveryCallOptions {
+  /** `short`: the two errors that the store tells apart; `long`: all, and every crash state. */
+  readonly form: 'short' | 'long';
+  readonly disguise?: Disguise | undefined;
+}
+
+export interface EveryCallResult {
+  readonly runs: number;
+  readonly distinct: number;
+  readonly failures: readonly string[];
+}
+
+/** The ways in which one call of this kind can fail. */
+function waysToFail(call: CallKind, nth: number, form: 'short' | 'long'): FaultRule[] {
+  const errors = form === 'long' ? ERRORS : ERRORS.slice(0, 2);
+  const rules: FaultRule[] = errors.flatMap((error) => [
+    { call, nth, error },
+    { call, nth, error, mode: 'sticky' as const },
+  ]);
+  if (call === 'open' && form === 'short') rules.push({ call, nth, error: 'EMFILE' });
+  if (call === 'write') {
+    rules.push({ call, nth, error: 'ENOSPC', mode: 'short' });
+    rules.push({ call, nth, error: 'ENOSPC', mode: 'short', appliedBytes: 1 });
+    rules.push({ call, nth, error: 'EIO', appliedBytes: 100 });
+  }
+  if (call === 'dataSync' || call === 'writeSync') rules.push({ call, nth, error: 'EIO', revert: true });
+  if (NAME_CALLS.includes(call)) rules.push({ call, nth, error: 'EIO', takesEffect: true });
+  return rules;
+}
+
+/** Runs a program once for each call that it makes and each way in which that call can fail. */
+export class EveryCall {
+  readonly #options: EveryCallOptions;
+  readonly #house: House;
+  readonly #judge: Judge;
+  #runs = 0;
+
+  constructor(options: EveryCallOptions) {
+    this.#options = options;
+    this.#house = new House(options.disguise);
+    const judging = { thoroughEvery: 10, nestedEvery: 500, nestedCap: 10, nestedDepth: 1 };
+    this.#judge = new Judge(this.#house, judging, new Figures());
+  }
+
+  /** Stops after a few failures: the first ones tell enough. */
+  async run(program: Program, limit = 3): Promise<EveryCallResult> {
+    const failures: string[] = [];
+    for (const [call, count] of await this.#count(program)) {
+      for (let nth = 1; nth <= count && failures.length < limit; nth++) {
+        for (const rule of waysToFail(call, nth, this.#options.form)) {
+          const failure = await this.#runOnce(program, rule);
+          if (failure !== undefined) failures.push(failure);
+        }
+      }
+    }
+    return { runs: this.#runs, distinct: this.#judge.known.size, failures };
+  }
+
+  async #count(program: Program): Promise<Map<CallKind, number>> {
+    const world = this.#makeWorld(program);
+    await world.start();
+    const machines = new Set([world.room.machine]);
+    for (const command of program.commands) {
+      await world.run(command);
+      machines.add(world.room.machine);
+    }
+    await world.finish();
+    const counts = new Map<CallKind, number>();
+    for (const { trace } of machines) {
+      for (const [kind, count] of countCalls(trace)) counts.set(kind, (counts.get(kind) ?? 0) + count);
+    }
+    return counts.set('writeSync', counts.get('write') ?? 0);
+  }
+
+  #makeWorld(program: Program): World {
+    const [cap, statesEvery] = this.#options.form === 'long' ? [60, 2] : [12, 6];
+    return new World(program.settings, this.#house, { cap, statesEvery, seed: 1, tear: 'sector' });
+  }
+
+  async #runOnce(program: Program, rule: FaultRule): Promise<string | undefined> {
+    this.#runs++;
+    const world = this.#makeWorld(program);
+    const strays: unknown[] = [];
+    const onStray = (error: unknown) => strays.push(error);
+    process.on('unhandledRejection', onStray);
+    try {
+      await world.start(rule);
+      for (const command of program.commands) await world.run(command);
+      await world.finish();
+      await new Promise((go) => setImmediate(go));
+      if (strays.length > 0) throw new Violation('F2', `nobody handles ${String(strays[0])}`, strays[0]);
+      for (const moment of world.room.moments) await this.#judge.judge(moment);
+      return undefined;
+    } catch (error) {
+      const trace = formatTrace(world.room.machine.trace).split('\n').slice(-40).join('\n');
+      return `${JSON.stringify(rule)}\n${error instanceof Error ? error.stack : String(error)}\n${trace}`;
+    } finally {
+      process.off('unhandledRejection', onStray);
+    }
+  }
+}
