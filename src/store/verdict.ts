@@ -122,8 +122,19 @@ class Judge {
       // A last log without a whole group counts as absent.
       if (log.scan.frameCount > 0) last = expected;
     });
-    const blankPaths = loaded.filter((log) => isBlank(log.scan)).map((log) => log.path);
-    return { damages: this.#damages, logs, blankPaths, last, highestEpoch, ...tailOf(logs.at(-1)) };
+    const blank = loaded.filter((log) => isBlank(log.scan));
+    const { tail, torn } = tailOf(logs.at(-1));
+    // A first group that was torn whole leaves a log with neither header nor frame.
+    const tornFirst = blank.map(({ path, scan }) => tornTailOf(path, scan)).find(Boolean);
+    return {
+      damages: this.#damages,
+      logs,
+      blankPaths: blank.map((log) => log.path),
+      last,
+      tail,
+      torn: torn ?? tornFirst,
+      highestEpoch,
+    };
   }
 
   #snapshotEpoch(): number {
@@ -217,18 +228,17 @@ class Judge {
   }
 }
 
+function tornTailOf(path: string, scan: LogScan): TornTail | undefined {
+  if (scan.ending.kind !== 'broken') return undefined;
+  const { validBytes, fileBytes } = scan;
+  const { reason } = scan.ending;
+  return { path, offset: validBytes, droppedBytes: fileBytes - validBytes, reason };
+}
+
 function tailOf(log: LoadedLog | undefined): Pick<Verdict, 'tail' | 'torn'> {
   if (log === undefined) return { tail: undefined, torn: undefined };
   const { scan, path } = log;
-  const torn: TornTail | undefined =
-    scan.ending.kind === 'broken'
-      ? {
-          path,
-          offset: scan.validBytes,
-          droppedBytes: scan.fileBytes - scan.validBytes,
-          reason: scan.ending.reason,
-        }
-      : undefined;
+  const torn = tornTailOf(path, scan);
   if (scan.lastGroup === undefined) return { tail: { kind: 'discard', path }, torn };
   const tail: TailRepair = {
     kind: 'rewrite',

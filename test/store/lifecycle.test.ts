@@ -380,3 +380,15 @@ test('the public door exports what the docs name', async () => {
   ]);
   expect(fileURLToPath(import.meta.url)).toContain('lifecycle');
 });
+
+test('a first group that was torn whole is reported, and its log is taken away', async () => {
+  const directory = await temporaryDirectory();
+  const path = join(directory, 'log_0000000000000001');
+  const store = await MetadataStore.open(directory);
+  await store.close();
+  writeFileSync(path, Buffer.concat([Buffer.alloc(512), Buffer.from('the end of a torn write')]));
+  const again = await MetadataStore.open(directory);
+  expect(again.recovery.tornTail).toMatchObject({ path, offset: 0, droppedBytes: 535 });
+  expect(again.recovery.removed).toEqual([path]);
+  await again.close();
+});
