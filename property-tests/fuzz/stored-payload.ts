@@ -1,0 +1,28 @@
+import zstd from 'zstd-napi/binding.js';
+import { decompressInto } from '../../src/format/compression.ts';
+
+/** Payloads that claim more are left as they are stored. */
+const MAX_DECODED_BYTES = 256 * 1024;
+
+/** One zstd frame, whether it is shorter or not. */
+export function compressed(bytes: Uint8Array): Uint8Array {
+  const target = new Uint8Array(zstd.compressBound(bytes.length));
+  return target.subarray(0, new zstd.CCtx().compress(target, bytes, 1));
+}
+
+/** What a payload holds, or undefined where it is not zstd of that length. */
+export function decompressed(stored: Uint8Array, decodedBytes: number): Uint8Array | undefined {
+  if (decodedBytes > MAX_DECODED_BYTES) return undefined;
+  const decoded = new Uint8Array(decodedBytes);
+  return decompressInto(decoded, stored) ? decoded : undefined;
+}
+
+/** What a payload of unknown length holds, as far as it is small. */
+export function decompressedWhole(stored: Uint8Array): Uint8Array | undefined {
+  try {
+    const target = new Uint8Array(MAX_DECODED_BYTES);
+    return target.subarray(0, new zstd.DCtx().decompress(target, stored));
+  } catch {
+    return undefined;
+  }
+}
