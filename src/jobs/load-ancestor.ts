@@ -59,8 +59,18 @@ export async function readAncestorSnapshot(
       if (typeof rows === 'string') return { kind: 'corrupt', path, offset: 0, reason: rows };
       collected.add(rows);
     }
-    return collected.finish();
+    return withoutDeletes(collected.finish());
   } finally {
     await file.close();
   }
+}
+
+/** A snapshot has nothing below it: a delete in it leaves nothing, and must not pass for a record. */
+function withoutDeletes(run: Columns[]): Columns[] {
+  if (run.every((columns) => columns.valueBase !== 0n)) return run;
+  const kept: Columns[] = [];
+  const folder = new Folder((columns) => kept.push(columns));
+  folder.apply(new RunCursor([]), new RunCursor(run), undefined);
+  folder.flush();
+  return kept;
 }
