@@ -1,0 +1,103 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { FixtureShelf } from './fixtures.mjs';
+import { runChild } from './run-child.mjs';
+
+const TIMEOUT_MS = 300_000;
+
+/**
+ * One case of a row: what to measure, and how it is told apart.
+ * @typedef {{ id: string, peer: string, job: Record<string, any> }} Case
+ * @typedef {{ id: string, peer: string, samples: any[], error?: string }} CaseResult
+ */
+
+/** What rows use to measure. */
+export class Context {
+  /** @type {Set<string>} */
+  #usable;
+
+  /**
+   * @param {string} scratch Directory for data; on the file system that is measured.
+   * @param {{ quick: boolean, scale: number[], usable: string[], missing: Record<string, string> }} options
+   *   `usable`: peers that load here; `missing`: why others do not.
+   */
+  constructor(scratch, options) {
+    this.scratch = scratch;
+    this.quick = options.quick;
+    this.scale = options.scale;
+    this.missing = options.missing;
+    this.#usable = new Set(options.usable);
+    this.fixtures = new FixtureShelf(this);
+    mkdirSync(scratch, { recursive: true });
+  }
+
+  /** `full`, or what stands for it in a quick run. @type {<T>(full: T, quick: T) => T} */
+  pick(full, quick) {
+    return this.quick ? quick : full;
+  }
+
+  /** Those of `peers` that load here. @type {(peers: readonly string[]) => string[]} */
+  usable(peers) {
+    return peers.filter((peer) => this.#usable.has(peer));
+  }
+
+  /** @type {(text: string) => void} */
+  log(text) {
+    process.stdout.write(`  ${text}\n`);
+  }
+
+  /** A new, empty directory. */
+  newDirectory() {
+    return mkdtempSync(join(this.scratch, 'store-'));
+  }
+
+  /** @type {(directory: string) => void} */
+  remove(directory) {
+    rmSync(directory, { recursive: true, force: true });
+  }
+
+  /**
+   * @param {string} row
+   * @param {Record<string, unknown>} job
+   * @param {{ timeoutMs?: number, wrapper?: readonly string[] }} [options]
+   */
+  child(row, job, options = {}) {
+    return runChild(this.scratch, row, job, { timeoutMs: TIMEOUT_MS, ...options });
+  }
+
+  /**
+   * Measures every case once per round, in turn, every other round backwards: what disturbs the machine for a
+   * while meets all of them. A case that fails is kept with its error, and not tried again. Each measurement gets an empty
+   * directory unless its job names one.
+   * @param {string} row
+   * @param {readonly Case[]} cases
+   * @param {number} rounds
+   * @returns {Promise<CaseResult[]>}
+   */
+  async rounds(row, cases, rounds) {
+    /** @type {CaseResult[]} */
+    const results = cases.map(({ id, peer }) => ({ id, peer, samples: [] }));
+    for (let round = 0; round < rounds; round++) {
+      const order = [...cases.keys()];
+      if (round % 2 === 1) order.reverse();
+      for (const index of order) {
+        if (results[index].error === undefined) await this.#once(row, cases[index], results[index]);
+      }
+      this.log(`round ${round + 1} of ${rounds}`);
+    }
+    return results;
+  }
+
+  /** @type {(row: string, oneCase: Case, result: CaseResult) => Promise<void>} */
+  async #once(row, { id, job }, result) {
+    const own = job.directory === undefined ? this.newDirectory() : undefined;
+    try {
+      result.samples.push(await this.child(row, { directory: own, ...job }));
+    } catch (error) {
+      result.error = error.message;
+      this.log(`${id} failed: ${error.message}`);
+    } finally {
+      if (own !== undefined) this.remove(own);
+    }
+  }
+}

@@ -1,0 +1,93 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { svgChart } from './svg-chart.mjs';
+
+/**
+ * Writes RESULTS.md and its charts.
+ * @param {string} directory Where they go; charts into `results/charts` below it.
+ * @param {{ facts: Record<string, string>, quick: boolean }} head
+ * @param {{ place: number, title: string, section: import('./section.mjs').Section }[]} rows In order.
+ */
+export async function writeReport(directory, head, rows) {
+  const charts = join(directory, 'results', 'charts');
+  mkdirSync(charts, { recursive: true });
+  const parts = [introduction(head, rows)];
+  for (const { place, title, section } of rows) {
+    for (const chart of section.charts) {
+      writeFileSync(join(charts, `${chart.name}.svg`), svgChart(chart));
+    }
+    parts.push(sectionText(place, title, section));
+  }
+  const path = join(directory, 'RESULTS.md');
+  writeFileSync(path, await formatted(parts.join('\n')));
+  return path;
+}
+
+/** As the repository's check wants it, where that formatter is installed. */
+async function formatted(text) {
+  try {
+    const prettier = await import('prettier');
+    return await prettier.format(text, { parser: 'markdown', printWidth: 100 });
+  } catch {
+    return text;
+  }
+}
+
+const METHOD = `Made by \`npm run bench\`. Every measurement runs in a process of its own. Short ones are repeated in interleaved
+rounds: tables show the median, and in brackets the smallest and the largest. Each store runs in a setting in which a
+resolved commit is on stable storage; the first section shows the system calls that prove it. A record has a key of 64 bits, a
+value of 64 bits (a location: volume and ascending offset) and 16 pseudo-random bytes; keys are either ascending ids with
+small gaps or 64 random bits, and each row says which. Goals are printed whether they are met or not.
+`;
+
+function introduction({ facts, quick }, rows) {
+  const goals = rows.flatMap(({ place, section }) =>
+    section.goals.map((goal) => ({ place, goal })),
+  );
+  const met = goals.filter(({ goal }) => goal.met).length;
+  return [
+    '# Results',
+    '',
+    ...(quick
+      ? ['**A quick run: it shows that everything works. Its figures mean nothing.**', '']
+      : []),
+    METHOD,
+    table({ head: ['', ''], rows: Object.entries(facts) }),
+    `## Goals: ${met} of ${goals.length} met`,
+    '',
+    table({
+      head: ['row', 'goal', 'measured', ''],
+      rows: goals.map(({ place, goal }) => [
+        String(place),
+        goal.text,
+        goal.measured,
+        verdict(goal),
+      ]),
+    }),
+  ].join('\n');
+}
+
+/** @type {(goal: import('./section.mjs').Goal) => string} */
+function verdict({ met }) {
+  return met ? 'met' : '**not met**';
+}
+
+function sectionText(place, title, { text, tables, charts, goals }) {
+  const lines = [`## ${place}. ${title}`, '', text, ''];
+  for (const one of tables) {
+    if (one.caption !== undefined) lines.push(`**${one.caption}**`, '');
+    lines.push(table(one));
+  }
+  for (const { name, title: alt } of charts)
+    lines.push(`![${alt}](results/charts/${name}.svg)`, '');
+  for (const goal of goals) lines.push(`- ${goal.text}: ${goal.measured}, ${verdict(goal)}`);
+  if (goals.length > 0) lines.push('');
+  return lines.join('\n');
+}
+
+/** @type {(table: { head: string[], rows: string[][] }) => string} */
+function table({ head, rows }) {
+  const line = (cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  const rule = head.map((_, i) => (i === 0 ? '---' : '---:'));
+  return [line(head), line(rule), ...rows.map(line), '', ''].join('\n');
+}

@@ -1,0 +1,108 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { fileURLToPath } from 'node:url';
+import { parseArguments, USAGE } from './lib/arguments.mjs';
+import { Context } from './lib/context.mjs';
+import { machineFacts } from './lib/machine.mjs';
+import { writeReport } from './lib/report.mjs';
+import { setUp, usablePeers } from './lib/setup.mjs';
+import { FILES, loadPeer, STORES } from './peers/index.mjs';
+
+const BENCH = fileURLToPath(new URL('.', import.meta.url));
+/** On the file system of the checkout, and ignored by everything else. */
+const SCRATCH = join(BENCH, '.scratch');
+const DEFAULT_SCALE = [10];
+
+const PACKAGES = ['lmdb', 'classic-level', 'rocksdb', 'better-sqlite3'];
+
+/** All rows, in the order of the report. */
+async function loadRows() {
+  const files = readdirSync(join(BENCH, 'rows')).filter((file) => file.endsWith('.mjs'));
+  const rows = [];
+  for (const file of files) {
+    const row = await import(`./rows/${file}`);
+    rows.push({ name: file.replace('.mjs', ''), ...row });
+  }
+  return rows.sort((a, b) => a.place - b.place);
+}
+
+async function measureRows(context, rows, output, facts) {
+  for (const row of rows) {
+    const start = performance.now();
+    process.stdout.write(`${row.place}. ${row.title}\n`);
+    try {
+      const result = await row.run(context);
+      const kept = { row: row.name, quick: context.quick, facts, result };
+      writeFileSync(join(output, `${row.name}.json`), `${JSON.stringify(kept, null, 1)}\n`);
+    } catch (error) {
+      process.exitCode = 1;
+      process.stdout.write(`  failed: ${error.stack}\n`);
+    }
+    process.stdout.write(`  ${((performance.now() - start) / 1000).toFixed(0)} s\n`);
+  }
+}
+
+async function makeReport(directory, rows) {
+  const peerIds = [...STORES, ...FILES, 'map'];
+  const names = {};
+  for (const id of peerIds) names[id] = await nameOf(id);
+  const sections = [];
+  let head;
+  for (const row of rows) {
+    const file = join(directory, 'results', `${row.name}.json`);
+    if (!existsSync(file)) continue;
+    const { result, ...kept } = JSON.parse(readFileSync(file, 'utf8'));
+    head ??= kept;
+    sections.push({ place: row.place, title: row.title, section: row.report(result, names) });
+  }
+  if (head === undefined) throw new Error('there are no results to report');
+  return await writeReport(directory, head, sections);
+}
+
+/** The peer's own name, or its file's where its package does not load. */
+async function nameOf(id) {
+  try {
+    return (await loadPeer(id)).name;
+  } catch {
+    return id;
+  }
+}
+
+async function main() {
+  let options;
+  try {
+    options = parseArguments(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${error.message}\n${USAGE}`);
+    process.exitCode = 2;
+    return;
+  }
+  setUp();
+  const rows = await loadRows();
+  const directory = options.quick ? join(SCRATCH, 'quick') : BENCH;
+  if (!options.report) await measure(options, rows, directory);
+  process.stdout.write(`report: ${await makeReport(directory, rows)}\n`);
+}
+
+async function measure(options, rows, directory) {
+  const scratch = join(SCRATCH, 'data');
+  const output = join(directory, 'results');
+  mkdirSync(output, { recursive: true });
+  mkdirSync(scratch, { recursive: true });
+  const { usable, missing } = usablePeers([...STORES, ...FILES]);
+  const context = new Context(scratch, {
+    quick: options.quick,
+    scale: options.scale ?? DEFAULT_SCALE,
+    usable,
+    missing,
+  });
+  const chosen = rows.filter(({ name }) => options.only?.includes(name) ?? true);
+  try {
+    await measureRows(context, chosen, output, machineFacts(scratch, PACKAGES));
+  } finally {
+    if (!options.keep) rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+await main();

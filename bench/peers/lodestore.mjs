@@ -1,0 +1,39 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MetadataStore, WriteBatch } from 'lodestore';
+
+/** @type {import('./peer.mjs').Batch} */
+function pack(batch) {
+  const { keys, values, data } = batch;
+  const packed = new WriteBatch();
+  for (let i = 0; i < keys.length; i++) {
+    if (data[i] === null) packed.delete(keys[i]);
+    else packed.put(keys[i], values[i], data[i]);
+  }
+  return packed;
+}
+
+/** @type {(store: MetadataStore) => Promise<void>} */
+async function settled(store) {
+  while (store.stats().merges.state === 'running') await sleep(10);
+}
+
+/** @type {import('./peer.mjs').Peer} */
+export default {
+  name: 'lodestore',
+  kind: 'store',
+  setting: 'defaults; merges in the background included',
+  groupsItself: true,
+  async open(directory, options = {}) {
+    const store = await MetadataStore.open(directory, options);
+    return {
+      store,
+      put: (batch) => store.insertBatch(pack(batch)),
+      get: (key) => store.get(key),
+      visitAll(visit) {
+        for (const [key, { value, data }] of store.entries()) visit(key, value, data);
+      },
+      settle: () => settled(store),
+      close: () => store.close(),
+    };
+  },
+};

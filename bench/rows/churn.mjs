@@ -1,0 +1,103 @@
+import { performance } from 'node:perf_hooks';
+import { quantiles } from '../lib/figures.mjs';
+import { deviceBytesWritten } from '../lib/machine.mjs';
+import { duration, many, number, rate, times } from '../lib/number-text.mjs';
+import { bestOf, goal } from '../lib/section.mjs';
+import { batchOf, churnOf, RECORD_BYTES } from '../lib/workload.mjs';
+import { loadPeer, RIVALS, STORES } from '../peers/index.mjs';
+
+export const place = 9;
+export const title = 'Overwrite churn';
+
+const BATCH = 1_000;
+
+/** @type {(context: import('../lib/context.mjs').Context) => Promise<any>} */
+export async function run(context) {
+  const count = context.pick(1_000_000, 50_000);
+  const updates = context.pick(5_000_000, 100_000);
+  const limitMs = context.pick(60_000, 10_000);
+  const cases = context.usable(STORES).map((peer) => ({
+    id: peer,
+    peer,
+    job: { peer, count, updates, limitMs },
+  }));
+  return { count, updates, limitMs, cases: await context.rounds('churn', cases, 1) };
+}
+
+/** @param {any} job */
+export async function measure({ peer, directory, count, updates, limitMs }) {
+  const store = await (await loadPeer(peer)).open(directory);
+  for (let from = 0; from < count; from += 10_000) {
+    await store.put(batchOf('random', from, from + 10_000));
+  }
+  await store.settle?.();
+  const bytesBefore = deviceBytesWritten(directory);
+  const latencies = [];
+  let putMs = 0;
+  // A slow peer is stopped: its rate is known by then.
+  for (let done = 0; done < updates && putMs < limitMs; done += BATCH) {
+    const batch = churnOf('random', count, BATCH, done / BATCH);
+    const start = performance.now();
+    await store.put(batch);
+    const ms = performance.now() - start;
+    putMs += ms;
+    latencies.push(ms);
+  }
+  const start = performance.now();
+  await store.settle?.();
+  const settleMs = performance.now() - start;
+  const bytes = deviceBytesWritten(directory) - bytesBefore;
+  const done = latencies.length * BATCH;
+  await store.close();
+  return {
+    done,
+    recordsPerSecond: (1000 * done) / (putMs + settleMs),
+    deviceBytesPerUpdate: bytes / done,
+    ...quantiles(latencies),
+  };
+}
+
+/** @type {(result: any, names: Record<string, string>) => import('../lib/section.mjs').Section} */
+export function report({ count, updates, limitMs, cases }, names) {
+  const shown = cases
+    .filter((one) => one.samples.length > 0)
+    .map(({ peer, samples }) => ({ peer, ...samples[0] }));
+  const rows = shown.map((one) => [
+    names[one.peer],
+    rate(one.recordsPerSecond),
+    number(one.done),
+    duration(one.p50),
+    duration(one.p99),
+    duration(one.max),
+    times(one.deviceBytesPerUpdate / RECORD_BYTES),
+  ]);
+  const bars = shown.map(({ peer, recordsPerSecond }) => ({
+    label: names[peer],
+    value: recordsPerSecond,
+    text: rate(recordsPerSecond),
+    ours: peer === 'lodestore',
+  }));
+  const ours = shown.find(({ peer }) => peer === 'lodestore');
+  const best = bestOf(
+    shown.filter(({ peer }) => RIVALS.includes(peer)),
+    ({ recordsPerSecond }) => recordsPerSecond,
+  );
+  return {
+    text:
+      `${many(count)} random keys, then ${many(updates)} random updates of them in batches of ${number(BATCH)}, a tenth of them deletes; once per peer, and no ` +
+      `longer than ${duration(limitMs)}. lodestore's time includes its merges to the end.`,
+    tables: [{ head: HEAD, rows }],
+    charts: [{ name: 'churn', title: 'Updates per second, more is better', bars }],
+    goals: [
+      goal(
+        'at least 2 x the best peer',
+        ours?.recordsPerSecond / best?.recordsPerSecond,
+        { atLeast: 2 },
+        (value) => `${times(value)} ${names[best.peer]}`,
+      ),
+      goal('longest commit at most 50 ms', ours?.max, { atMost: 50 }, duration),
+    ],
+  };
+}
+
+const HEAD = ['', 'updates/s', 'done', 'p50', 'p99', 'longest commit', 'device bytes / data'];
