@@ -1,5 +1,11 @@
 import { parseArgs } from 'node:util';
 import { DEFAULTS, type CampaignOptions } from './campaign.ts';
+import { LIES } from './lies.ts';
+
+export interface Arguments extends Partial<CampaignOptions> {
+  /** Whether every call of the fixed programs is made to fail, and how thoroughly. */
+  readonly calls: 'none' | 'short' | 'long';
+}
 
 function whole(name: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
@@ -8,8 +14,14 @@ function whole(name: string, text: string | undefined): number | undefined {
   return value;
 }
 
+function oneOf<T extends string>(name: string, text: string, allowed: readonly T[]): T {
+  const found = allowed.find((one) => one === text);
+  if (found === undefined) throw new RangeError(`--${name} is one of: ${allowed.join(', ')}`);
+  return found;
+}
+
 /** Options of `npm run test:crash`. Without any end given, one minute. */
-export function readArguments(texts: readonly string[]): Partial<CampaignOptions> {
+export function readArguments(texts: readonly string[]): Arguments {
   const { values } = parseArgs({
     args: [...texts],
     options: {
@@ -20,13 +32,20 @@ export function readArguments(texts: readonly string[]): Partial<CampaignOptions
       cap: { type: 'string' },
       byte: { type: 'boolean' },
       depth: { type: 'string' },
+      calls: { type: 'string' },
+      lie: { type: 'string' },
+      'no-shrink': { type: 'boolean' },
     },
   });
   const programs = whole('programs', values.programs);
   const states = whole('states', values.states);
   const minutes = whole('minutes', values.minutes);
   const hasEnd = programs !== undefined || states !== undefined || minutes !== undefined;
+  const lie = values.lie === undefined ? undefined : oneOf('lie', values.lie, Object.keys(LIES));
   return {
+    calls: oneOf('calls', values.calls ?? 'none', ['none', 'short', 'long']),
+    disguise: lie === undefined ? undefined : LIES[lie],
+    shrinks: values['no-shrink'] !== true,
     seed: whole('seed', values.seed) ?? DEFAULTS.seed,
     programs: programs ?? Infinity,
     states: states ?? Infinity,

@@ -19,6 +19,8 @@ export interface CampaignOptions {
   readonly tear: 'sector' | 'byte';
   readonly judge: JudgeOptions;
   readonly disguise?: Disguise | undefined;
+  /** Looks for the shortest program that fails. Default true. */
+  readonly shrinks?: boolean;
   readonly onProgress?: ((figures: Figures, distinct: number) => void) | undefined;
 }
 
@@ -37,6 +39,8 @@ export interface CampaignResult {
   readonly distinct: number;
   /** The shrunk failure, ready to be printed. */
   readonly failure: string | undefined;
+  /** The first line of what broke. */
+  readonly verdict: string | undefined;
   /** Distinct states recovered before the first violation, shrinking left out. */
   readonly statesToFailure: number | undefined;
 }
@@ -51,6 +55,7 @@ export class Campaign {
   readonly #figures: Figures = new Figures();
   readonly #judge: Judge;
   #statesToFailure: number | undefined;
+  #verdict: string | undefined;
   #lastTrace = '';
 
   constructor(options: CampaignOptions) {
@@ -76,7 +81,13 @@ export class Campaign {
 
   #result(failure: string | undefined): CampaignResult {
     const { size: distinct } = this.#judge.known;
-    return { figures: this.#figures, distinct, failure, statesToFailure: this.#statesToFailure };
+    return {
+      figures: this.#figures,
+      distinct,
+      failure,
+      verdict: this.#verdict,
+      statesToFailure: this.#statesToFailure,
+    };
   }
 
   get #isOver(): boolean {
@@ -94,7 +105,8 @@ export class Campaign {
       if (this.#statesToFailure === undefined && this.#isOver) return;
       await this.#runProgram(made, strays);
     });
-    const details = await fc.check(property, { seed, numRuns: PROGRAMS_PER_CHECK });
+    const endOnFailure = this.#options.shrinks === false;
+    const details = await fc.check(property, { seed, numRuns: PROGRAMS_PER_CHECK, endOnFailure });
     if (!details.failed) return undefined;
     const [shrunk] = details.counterexample ?? [];
     const error = details.errorInstance;
@@ -123,6 +135,7 @@ export class Campaign {
       this.#options.onProgress?.(this.#figures, this.#judge.known.size);
     } catch (error) {
       this.#statesToFailure ??= this.#judge.known.size;
+      this.#verdict = String(error instanceof Violation ? error.message : error).split('\n')[0];
       strays.length = 0;
       const lines = formatTrace(world.room.machine.trace).split('\n');
       this.#lastTrace = ['the last calls:', ...lines.slice(-TRACE_LINES)].join('\n');

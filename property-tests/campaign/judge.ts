@@ -121,7 +121,12 @@ export class Judge {
     }
   }
 
-  async #expect(machine: CrashFs, expected: State, rule: string, what: string): Promise<MetadataStore> {
+  async #expect(
+    machine: CrashFs,
+    expected: State,
+    rule: string,
+    what: string,
+  ): Promise<MetadataStore> {
     const store = await this.#open(machine);
     const found = readState(store);
     if (digestOf(found) !== digestOf(expected)) {
@@ -146,12 +151,24 @@ export class Judge {
     await third.close();
     if (machine.hash() !== hash) throw new Violation('I6', 'the third open changes files');
     const last = await this.#expect(machine, found, 'I6', 'the fourth open');
-    const probe = [{ type: 'put' as const, key: PROBE_KEY, value: PROBE_VALUE, data: dataOf(PROBE_VALUE) }];
+    const probe = [
+      { type: 'put' as const, key: PROBE_KEY, value: PROBE_VALUE, data: dataOf(PROBE_VALUE) },
+    ];
     await last.insertBatch(probe);
     const withProbe = new Map(found).set(KEYS.length, PROBE_VALUE);
-    const again = await this.#expect(machine.minimalCrash(), withProbe, 'I8', 'after a new batch, a crash');
+    const again = await this.#expect(
+      machine.minimalCrash(),
+      withProbe,
+      'I8',
+      'after a new batch, a crash',
+    );
     await again.close();
-    await this.#expect(machine.randomCrash(hash % 1000), withProbe, 'I8', 'after a new batch, some crash');
+    await this.#expect(
+      machine.randomCrash(hash % 1000),
+      withProbe,
+      'I8',
+      'after a new batch, some crash',
+    );
     await this.#expect(machine.kill(), withProbe, 'I8', 'after a new batch, a kill');
     await last.close();
   }
@@ -164,7 +181,12 @@ export class Judge {
   }
 
   /** Opens a machine, and crashes it at each of its syncs. */
-  async #crashOpen(origin: CrashFs, demand: Demand, what: string, depth: number): Promise<MetadataStore> {
+  async #crashOpen(
+    origin: CrashFs,
+    demand: Demand,
+    what: string,
+    depth: number,
+  ): Promise<MetadataStore> {
     const moments: { states: CrashStates; machine: CrashFs; at: string }[] = [];
     const cap = this.#options.nestedCap;
     const opened = origin.kill({
@@ -178,7 +200,8 @@ export class Judge {
       },
     });
     const store = await this.#open(opened);
-    for (const { states, machine, at } of moments) await this.#judgeAll(states, machine, demand, at, depth);
+    for (const { states, machine, at } of moments)
+      await this.#judgeAll(states, machine, demand, at, depth);
     return store;
   }
 
@@ -204,7 +227,8 @@ export class Judge {
 }
 
 function told(error: unknown, where: string): Violation {
-  if (error instanceof Violation) return new Violation(error.rule, `${error.message}\n  ${where}`, error.cause);
+  if (error instanceof Violation)
+    return new Violation(error.rule, `${error.reason}\n  ${where}`, error.cause);
   return new Violation('I5', `${String(error)}\n  ${where}`, error);
 }
 

@@ -70,7 +70,10 @@ export class Model {
     const digest = digestOf(visible);
     const shown = byDigest(this.#prefixes((fate) => fate === 'pending'));
     if (!shown.has(digest)) {
-      throw new Violation('I10', `readers see ${describeState(visible)}, but may see ${tell(shown)}`);
+      throw new Violation(
+        'I10',
+        `readers see ${describeState(visible)}, but may see ${tell(shown)}`,
+      );
     }
     const all = this.#prefixes((fate) => fate !== 'acked');
     const from = all.findIndex((state) => digestOf(state) === digest);
@@ -105,7 +108,10 @@ export class Model {
   collapse(found: State): void {
     const digest = digestOf(found);
     if (!this.#bases.has(digest)) {
-      throw new Violation('I1', `open shows ${describeState(found)}, but must show ${tell(this.#bases)}`);
+      throw new Violation(
+        'I1',
+        `open shows ${describeState(found)}, but must show ${tell(this.#bases)}`,
+      );
     }
     this.shut(new Map([[digest, found]]));
   }

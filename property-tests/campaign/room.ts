@@ -9,7 +9,7 @@ import { Violation } from './violation.ts';
 /** Rounds of the event loop without a single call after which nothing can be on its way any more. */
 const MAX_IDLE_ROUNDS = 200;
 /** A kill costs several opens to judge: only every so-many-th moment gets one. */
-const MOMENTS_PER_KILL = 4;
+const MOMENTS_PER_KILL = 6;
 
 export interface RoomOptions {
   /** Crash states per moment; above that, a sample. */
@@ -143,7 +143,9 @@ export class Room {
       action();
     } catch (error) {
       this.failure =
-        error instanceof Violation ? error : new Violation('I5', `the store throws ${String(error)}`, error);
+        error instanceof Violation
+          ? error
+          : new Violation('I5', `the store throws ${String(error)}`, error);
     }
   }
 

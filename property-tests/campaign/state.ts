@@ -116,7 +116,10 @@ export function readState(store: MetadataStore): Map<number, number> {
     const index = INDEX_OF_KEY.get(key);
     if (index === undefined) throw new Violation('I4', `key ${key} was never written`);
     const value = Number(record.value);
-    if (value % SIZE_RANGE !== record.data.length || Buffer.compare(dataOf(value), record.data) !== 0) {
+    if (
+      value % SIZE_RANGE !== record.data.length ||
+      Buffer.compare(dataOf(value), record.data) !== 0
+    ) {
       throw new Violation('I4', `the data of key ${key} is not what was written with its value`);
     }
     state.set(index, value);

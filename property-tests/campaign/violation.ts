@@ -2,9 +2,11 @@
 export class Violation extends Error {
   override readonly name: string = 'Violation';
   readonly rule: string;
+  readonly reason: string;
 
-  constructor(rule: string, message: string, cause?: unknown) {
-    super(`${rule}: ${message}`, cause === undefined ? undefined : { cause });
+  constructor(rule: string, reason: string, cause?: unknown) {
+    super(`${rule}: ${reason}`, cause === undefined ? undefined : { cause });
     this.rule = rule;
+    this.reason = reason;
   }
 }

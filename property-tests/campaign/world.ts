@@ -19,6 +19,7 @@ export class World {
   /** `failing`: calls were made to fail since the last undisturbed open; what that may lead to is allowed. */
   #mood: 'calm' | 'full' | 'failing' = 'calm';
   #faults: 'none' | 'planned' = 'none';
+  #closing = false;
 
   constructor(settings: Settings, house: House, options: RoomOptions) {
     this.#settings = settings;
@@ -47,7 +48,10 @@ export class World {
       case 'batch':
         return this.#hand([this.#insert(command.ops)], command.wait);
       case 'burst':
-        return this.#hand(command.batches.map((ops) => this.#insert(ops)), command.wait);
+        return this.#hand(
+          command.batches.map((ops) => this.#insert(ops)),
+          command.wait,
+        );
       case 'merge':
         return this.#hand([this.#merge()], command.wait);
       case 'settle':
@@ -151,13 +155,17 @@ export class World {
   #merge(): Promise<void> {
     return this.#store!.merge().catch(
       this.#inGeneration((error: unknown) => {
-        const isLegal =
-          error instanceof StoreError &&
-          error.code !== 'LODESTORE_CORRUPTION' &&
-          (this.#mood === 'failing' || (this.#mood === 'full' && error.code === 'LODESTORE_FULL'));
-        if (!isLegal) throw new Violation('F2', `a merge is rejected: ${told(error)}`, error);
+        if (!this.#mayRefuseMerge(error))
+          throw new Violation('F2', `a merge is rejected: ${told(error)}`, error);
       }),
     );
+  }
+
+  #mayRefuseMerge(error: unknown): boolean {
+    if (!(error instanceof StoreError) || error.code === 'LODESTORE_CORRUPTION') return false;
+    if (error.code === 'LODESTORE_CLOSED') return this.#closing;
+    if (error.code === 'LODESTORE_FULL') return this.#mood !== 'calm';
+    return this.#mood === 'failing';
   }
 
   async #open(): Promise<void> {
@@ -205,13 +213,16 @@ export class World {
   async #close(): Promise<void> {
     const store = this.#store!;
     const inFlight = Promise.all(this.#inFlight.splice(0));
+    this.#closing = true;
     const closing = store.close().catch(
       this.#inGeneration((error: unknown) => {
-        if (this.#mood === 'calm') throw new Violation('F2', `close rejects: ${told(error)}`, error);
+        if (this.#mood === 'calm')
+          throw new Violation('F2', `close rejects: ${told(error)}`, error);
       }),
     );
     await this.room.bounded(closing, 'a close');
     await this.room.bounded(inFlight, 'what was handed in before a close');
+    this.#closing = false;
     this.room.throwFailure();
     this.#leave(this.model.demand());
   }

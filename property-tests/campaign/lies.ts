@@ -1,0 +1,198 @@
+import type { FileSystem, OpenFile, OpenMode } from '../../src/fs/file-system.ts';
+import type { Disguise } from './house.ts';
+
+/** Hands every call on. Lies override what they lie about. */
+class HonestFile implements OpenFile {
+  protected readonly file: OpenFile;
+
+  constructor(file: OpenFile) {
+    this.file = file;
+  }
+
+  read(target: Uint8Array, position: number): Promise<number> {
+    return this.file.read(target, position);
+  }
+
+  write(source: Uint8Array, position: number): Promise<number> {
+    return this.file.write(source, position);
+  }
+
+  truncate(sizeBytes: number): Promise<void> {
+    return this.file.truncate(sizeBytes);
+  }
+
+  dataSync(): Promise<void> {
+    return this.file.dataSync();
+  }
+
+  stat(): ReturnType<OpenFile['stat']> {
+    return this.file.stat();
+  }
+
+  close(): Promise<void> {
+    return this.file.close();
+  }
+}
+
+/** What a lie replaces; the rest is handed on. */
+interface Lie {
+  readonly open?: (fs: FileSystem, path: string, mode: OpenMode) => Promise<OpenFile>;
+  readonly rename?: (fs: FileSystem, from: string, to: string) => Promise<void>;
+  readonly syncDirectory?: (fs: FileSystem, path: string) => Promise<void>;
+  /** Hears of names made, before they are. */
+  readonly onName?: (kind: 'create' | 'rename', path: string) => void;
+}
+
+function disguise(lie: Lie): (fs: FileSystem) => FileSystem {
+  return (fs) => ({
+    open: (path, mode) => {
+      if (mode === 'wx') lie.onName?.('create', path);
+      return lie.open?.(fs, path, mode) ?? fs.open(path, mode);
+    },
+    rename: (from, to) => {
+      lie.onName?.('rename', to);
+      return lie.rename?.(fs, from, to) ?? fs.rename(from, to);
+    },
+    syncDirectory: (path) => lie.syncDirectory?.(fs, path) ?? fs.syncDirectory(path),
+    readDirectory: (path) => fs.readDirectory(path),
+    stat: (path) => fs.stat(path),
+    unlink: (path) => fs.unlink(path),
+    makeDirectory: (path) => fs.makeDirectory(path),
+    freeBytes: (path) => fs.freeBytes(path),
+    tryLock: (path) => fs.tryLock(path),
+    takeLease: (path, options) => fs.takeLease(path, options),
+    breakLease: (path) => fs.breakLease(path),
+  });
+}
+
+const isTemporary = (path: string): boolean => path.endsWith('.tmp');
+
+/** Wraps files of these modes and paths. */
+function withFiles(
+  wrap: (file: OpenFile, path: string, mode: OpenMode) => OpenFile,
+): Required<Pick<Lie, 'open'>> {
+  return { open: async (fs, path, mode) => wrap(await fs.open(path, mode), path, mode) };
+}
+
+class AcksBeforeSync extends HonestFile {
+  override async write(source: Uint8Array, position: number): Promise<number> {
+    const count = await this.file.write(source, position);
+    void this.file.dataSync().catch(() => undefined);
+    return count;
+  }
+}
+
+class SwallowsSyncErrors extends HonestFile {
+  override async dataSync(): Promise<void> {
+    await this.file.dataSync().catch(() => undefined);
+  }
+}
+
+class SwallowsWriteErrors extends SwallowsSyncErrors {
+  override async write(source: Uint8Array, position: number): Promise<number> {
+    return this.file.write(source, position).catch(() => source.length);
+  }
+}
+
+class RetriesSyncs extends HonestFile {
+  override async dataSync(): Promise<void> {
+    await this.file.dataSync().catch(() => this.file.dataSync());
+  }
+}
+
+/** The write of the log is repeated as a sync alone: the page cache has the bytes. */
+class RetriesWritesAsSyncs extends RetriesSyncs {
+  override async write(source: Uint8Array, position: number): Promise<number> {
+    return this.file.write(source, position).catch(async () => {
+      await this.file.dataSync();
+      return source.length;
+    });
+  }
+}
+
+class IgnoresShortWrites extends HonestFile {
+  override async write(source: Uint8Array, position: number): Promise<number> {
+    await this.file.write(source, position);
+    return source.length;
+  }
+}
+
+class IgnoresTruncates extends HonestFile {
+  override async truncate(): Promise<void> {
+    await this.file.stat();
+  }
+}
+
+class NeverSyncs extends HonestFile {
+  override async dataSync(): Promise<void> {
+    await this.file.stat();
+  }
+}
+
+/** Drops the directory sync that follows a name made, of logs or by renames. */
+function forgetsDirectorySync(
+  matches: (kind: 'create' | 'rename', path: string) => boolean,
+): Disguise {
+  return (fs) => {
+    let last = false;
+    return disguise({
+      onName: (kind, path) => {
+        last = matches(kind, path);
+      },
+      syncDirectory: async (inner, path) => {
+        if (!last) return inner.syncDirectory(path);
+        last = false;
+        await inner.stat(path);
+      },
+    })(fs);
+  };
+}
+
+/** Snapshots are synced, but only once they have their name. */
+const RENAMES_BEFORE_SYNC: Disguise = disguise({
+  ...withFiles((file, path) => (isTemporary(path) ? new NeverSyncs(file) : file)),
+  rename: async (fs, from, to) => {
+    await fs.rename(from, to);
+    const file = await fs.open(to, 'r+');
+    await file.dataSync();
+    await file.close();
+  },
+});
+
+/** Mistakes that can be planted between a store and its file system. */
+export const LIES: Readonly<Record<string, Disguise>> = {
+  'no sync before an acknowledgement': disguise({
+    open: (fs, path, mode) => fs.open(path, mode === 'rs+' ? 'r+' : mode),
+  }),
+  'acknowledged before the sync': disguise({
+    open: async (fs, path, mode) =>
+      mode === 'rs+' ? new AcksBeforeSync(await fs.open(path, 'r+')) : fs.open(path, mode),
+  }),
+  'no directory sync after a log is created': forgetsDirectorySync(
+    (kind, path) => kind === 'create' && path.includes('log_'),
+  ),
+  'no directory sync after a rename': forgetsDirectorySync((kind) => kind === 'rename'),
+  "the store's directory is not synced into its parent": disguise({
+    syncDirectory: (fs, path) =>
+      path === '/' ? fs.stat('/').then(() => undefined) : fs.syncDirectory(path),
+  }),
+  'snapshot renamed before its sync': RENAMES_BEFORE_SYNC,
+  'snapshot never synced': disguise(
+    withFiles((file, path) => (isTemporary(path) ? new NeverSyncs(file) : file)),
+  ),
+  'sync errors swallowed': disguise(withFiles((file) => new SwallowsSyncErrors(file))),
+  "errors of the log's writes swallowed": disguise(
+    withFiles((file, _path, mode) => (mode === 'rs+' ? new SwallowsWriteErrors(file) : file)),
+  ),
+  'syncs retried after an error': disguise(withFiles((file) => new RetriesSyncs(file))),
+  "the log's write retried as a sync": disguise(
+    withFiles((file, _path, mode) => (mode === 'rs+' ? new RetriesWritesAsSyncs(file) : file)),
+  ),
+  'errors of directory syncs swallowed': disguise({
+    syncDirectory: (fs, path) => fs.syncDirectory(path).catch(() => undefined),
+  }),
+  'short writes ignored': disguise(withFiles((file) => new IgnoresShortWrites(file))),
+  'truncates ignored: torn tails and failed appends stay': disguise(
+    withFiles((file) => new IgnoresTruncates(file)),
+  ),
+};

@@ -1,0 +1,11 @@
+import { expect, test } from 'vitest';
+import { Campaign, DEFAULTS } from './campaign/campaign.ts';
+
+/** The long form is `npm run test:crash`. */
+const STATES = 20_000;
+
+test('no crash, at any sync of any program, breaks a promise', { timeout: 300_000 }, async () => {
+  const { failure, distinct } = await new Campaign({ ...DEFAULTS, states: STATES }).run();
+  expect(failure).toBeUndefined();
+  expect(distinct).toBeGreaterThanOrEqual(STATES);
+});
