@@ -47,7 +47,6 @@ export function lowerBoundWide(
   if (highs[index]! < high) {
     const near = Math.min(index + NEAR_STEPS, last);
     while (index < near && highs[index]! < high) index++;
-    if (highs[index]! < high) return halveWide(lows, highs, index, last, low, high);
   } else {
     const near = Math.max(index - NEAR_STEPS, 1);
     while (index > near && highs[index - 1]! >= high) index--;

@@ -40,6 +40,12 @@ const distributions: Record<string, bigint[]> = {
   'two clusters': keysOf((i) => (i % 2 === 0 ? BigInt(i) : (1n << 62n) + BigInt(i))),
   'narrow with one outlier': keysOf((i) => (i === 0 ? 0xffff_0000n : BigInt(i))),
   'wide with one outlier': keysOf((i) => (i === 0 ? MAX_U64 : BigInt(i))),
+  'narrow, dense at the end': keysOf((i) => (i === 0 ? 1n : 0xf000_0000n + BigInt(i))),
+  'wide, dense at the end': keysOf((i) => (i === 0 ? 1n : (1n << 62n) + (BigInt(i) << 32n))),
+  'one high half for many, where it is guessed': keysOf((i) => {
+    if (i < 1_000) return BigInt(i) << 32n;
+    return i === 1_000 ? 3_000n << 32n : (1_000n << 32n) + BigInt(i);
+  }),
   'powers of two': keysOf((i) => 1n << BigInt(i % 64)),
   'powers of two, filled up': keysOf((i) => (1n << BigInt(i % 64)) + BigInt(i)),
 };

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { RowArena } from '../../src/table/arena.ts';
 import { HashIndex } from '../../src/table/hash-index.ts';
 import { HashSegment, SEGMENT_SLOTS } from '../../src/table/hash-segment.ts';
+import { hashKey } from '../../src/table/key-hash.ts';
 import { randomWords } from '../support/random.ts';
 import { writeRows } from '../support/rows.ts';
 
@@ -60,6 +61,24 @@ describe('HashIndex', () => {
     expect(index.count).toBe(1);
   });
 });
+
+describe('a segment that lags behind', () => {
+  it('splits into all of its entries in the directory', () => {
+    const arena = new RowArena();
+    const index = new HashIndex(arena);
+    const keys = Array.from({ length: 2 * COUNT }, (_, i) => BigInt(i));
+    // All of one half of the hashes, then all of the other.
+    keys.sort((a, b) => topBit(a) - topBit(b));
+    const start = addRows(arena, keys);
+    keys.forEach((key, i) => index.put(Number(key), 0, start + i * ROW_BYTES));
+    const found = keys.map((key) => index.find(Number(key), 0));
+    expect(found).toEqual(keys.map((_, i) => start + i * ROW_BYTES));
+  });
+});
+
+function topBit(key: bigint): number {
+  return hashKey(Number(key), 0) >>> 31;
+}
 
 describe('HashSegment', () => {
   it('splits by the next bit of the hash and loses no key', () => {
