@@ -47,6 +47,7 @@ export interface CampaignResult {
 
 const PROGRAMS_PER_CHECK = 20;
 const TRACE_LINES = 60;
+const STACK_LINES = 12;
 
 /** Runs programs until enough has been seen or one of them breaks a promise. */
 export class Campaign {
@@ -65,6 +66,17 @@ export class Campaign {
   }
 
   async run(): Promise<CampaignResult> {
+    const { stackTraceLimit } = Error;
+    // Stacks are costly, and most errors are part of the game. Shrinking brings them back.
+    Error.stackTraceLimit = 0;
+    try {
+      return await this.#runAll();
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
+    }
+  }
+
+  async #runAll(): Promise<CampaignResult> {
     const strays: unknown[] = [];
     const onStray = (error: unknown) => strays.push(error);
     process.on('unhandledRejection', onStray);
@@ -135,6 +147,7 @@ export class Campaign {
       this.#options.onProgress?.(this.#figures, this.#judge.known.size);
     } catch (error) {
       this.#statesToFailure ??= this.#judge.known.size;
+      Error.stackTraceLimit = STACK_LINES;
       this.#verdict = String(error instanceof Violation ? error.message : error).split('\n')[0];
       strays.length = 0;
       const lines = formatTrace(world.room.machine.trace).split('\n');

@@ -40,11 +40,11 @@ export class Figures {
       ['capped', capped],
       ['opens', opens],
     ];
-    const told = rows.map(([name, count]) => `${name.padEnd(30)}${count.toLocaleString('en')}`);
-    const rate = Math.round(distinct / this.seconds);
+    const told = rows.map(([name, count]) => `${name.padEnd(32)}${count.toLocaleString('en')}`);
+    const rate = Math.round(distinct / this.cpuSeconds);
     told.push(
-      `${'seconds'.padEnd(30)}${this.seconds.toFixed(1)} (${this.cpuSeconds.toFixed(1)} of one core)`,
-      `${'distinct states per second'.padEnd(30)}${rate.toLocaleString('en')}`,
+      `${'seconds'.padEnd(32)}${this.seconds.toFixed(1)}, of one core ${this.cpuSeconds.toFixed(1)}`,
+      `${'distinct states per core second'.padEnd(32)}${rate.toLocaleString('en')}`,
     );
     return told.join('\n');
   }

@@ -33,7 +33,7 @@ async function runPrograms(given: Arguments): Promise<void> {
   const campaign = new Campaign({ ...DEFAULTS, ...given, onProgress: makeTeller() });
   const { figures, distinct, failure, verdict, statesToFailure } = await campaign.run();
   if (failure !== undefined) print(failure);
-  print(`${'seed'.padEnd(30)}${given.seed ?? DEFAULTS.seed}`);
+  print(`${'seed'.padEnd(32)}${given.seed ?? DEFAULTS.seed}`);
   print(figures.describe(distinct));
   if (failure !== undefined) printBroken(verdict ?? '', `${statesToFailure} states`);
 }
