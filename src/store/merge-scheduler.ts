@@ -4,6 +4,7 @@ import {
   CorruptionError,
   FencedError,
   isLackOfSpace,
+  StoreClosedError,
   StoreError,
   StoreFullError,
   StorePoisonedError,
@@ -66,7 +67,7 @@ export interface MergeSchedulerParts {
 
 type State =
   | { readonly kind: 'idle' }
-  | { readonly kind: 'running'; readonly done: Promise<void> }
+  | { readonly kind: 'running'; readonly done: Promise<Error | undefined> }
   | { readonly kind: 'retrying'; readonly timer: NodeJS.Timeout }
   | { readonly kind: 'stopped' };
 
@@ -109,7 +110,9 @@ export class MergeScheduler {
 
   #isDue(): boolean {
     const { logs, mergeBytes, table } = this.#parts;
-    const dueBytes = Math.max(mergeBytes, this.#snapshot?.fileBytes ?? 0);
+    // Past the limit writes are slowed down: what can help is tried before.
+    const wantedBytes = Math.max(mergeBytes, this.#snapshot?.fileBytes ?? 0);
+    const dueBytes = Math.min(wantedBytes, this.#limitBytes);
     return logs.totalBytes > dueBytes || logs.logCount > MAX_LOGS || !table.hasRoomFor(2 ** 31);
   }
 
@@ -117,10 +120,10 @@ export class MergeScheduler {
   async mergeNow(): Promise<void> {
     while (this.#state.kind === 'running') await this.#state.done;
     if (this.#parts.health.isPoisoned) throw this.#parts.health.poisonedWrite('not-applied');
+    if (this.#abort.signal.aborted) throw new StoreClosedError('the store was closed');
     if (this.#state.kind === 'stopped') throw this.#lastError!;
-    const failedBefore = this.#failed;
-    await this.#start();
-    if (this.#failed > failedBefore) throw this.#lastError!;
+    const error = await this.#start();
+    if (error !== undefined) throw error;
   }
 
   /** Gives up a merge that runs; its temporary file is removed. */
@@ -130,14 +133,18 @@ export class MergeScheduler {
     if (this.#state.kind === 'running') await this.#state.done;
   }
 
+  get #limitBytes(): number {
+    const snapshotBytes = this.#snapshot?.fileBytes ?? 0;
+    return this.#parts.logLimitBytes ?? Math.max(DEFAULT_LOG_LIMIT_BYTES, 8 * snapshotBytes);
+  }
+
   /**
    * What stands against a write while merges do not keep up: past the limit writes are slowed down, past
    * twice the limit they are rejected.
    */
   async admit(): Promise<StoreError | undefined> {
-    const { logs, table, logLimitBytes } = this.#parts;
-    const limitBytes =
-      logLimitBytes ?? Math.max(DEFAULT_LOG_LIMIT_BYTES, 8 * (this.#snapshot?.fileBytes ?? 0));
+    const { logs, table } = this.#parts;
+    const limitBytes = this.#limitBytes;
     const overBytes = logs.totalBytes - limitBytes;
     // A group is at most 64 MiB of rows.
     if (overBytes > limitBytes || !table.hasRoomFor(128 * 1024 * 1024)) {
@@ -162,29 +169,34 @@ export class MergeScheduler {
     );
   }
 
-  #start(): Promise<void> {
+  #start(): Promise<Error | undefined> {
     if (this.#state.kind === 'retrying') clearTimeout(this.#state.timer);
     const done = this.#run();
     this.#state = { kind: 'running', done };
     return done;
   }
 
-  /** Runs one merge to its end. Never rejects: failures are kept, reported and tried again. */
-  async #run(): Promise<void> {
+  /** Runs one merge to its end. Never rejects: a failure is kept, reported, tried again, and returned. */
+  async #run(): Promise<Error | undefined> {
     // So that the state says `running` before anything can end it.
     await Promise.resolve();
+    let failure: Error | undefined;
     try {
       await this.#merge();
       this.#state = { kind: 'idle' };
     } catch (error) {
-      this.#fail(error as Error);
+      failure = this.#fail(error as Error);
     }
     if (!this.#abort.signal.aborted && !this.#parts.health.isPoisoned) this.consider();
+    return failure;
   }
 
-  #fail(error: Error): void {
+  #fail(error: Error): Error {
     this.#state = { kind: 'idle' };
-    if (this.#abort.signal.aborted) return;
+    if (this.#abort.signal.aborted) {
+      const isOwn = error instanceof StoreError;
+      return isOwn ? error : new StoreClosedError('the store was closed during the merge');
+    }
     this.#failed++;
     this.#lastError = error;
     if (error instanceof CorruptionError) {
@@ -198,6 +210,7 @@ export class MergeScheduler {
       this.#state = { kind: 'retrying', timer };
     }
     this.#parts.onFailed(error);
+    return error;
   }
 
   async #merge(): Promise<void> {

@@ -3,6 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import type { Job, JobResult } from '../jobs/run-job.ts';
 import type { JobRunner, RunOptions } from './job-runner.ts';
+import { threadArguments } from './thread-arguments.ts';
 import { fromPlainError, type FromThread, type ToThread } from './thread-message.ts';
 
 /** The entry has the extension of the file that names it: `.ts` in tests, `.js` in the package. */
@@ -86,7 +87,8 @@ class Thread {
   #onAbort: () => void = () => undefined;
 
   constructor(onExit: (thread: Thread) => void) {
-    this.#worker = new Worker(ENTRY, { name: 'lodestore' });
+    const execArgv = threadArguments(process.execArgv);
+    this.#worker = new Worker(ENTRY, { name: 'lodestore', ...(execArgv && { execArgv }) });
     this.#worker.unref();
     this.#worker.on('message', (message: FromThread) => this.#receive(message));
     this.#worker.on('error', (error) => this.#fail(error));
