@@ -1,0 +1,41 @@
+/**
+ * A process that writes batches into a store until it is killed, many in flight. It says on its output,
+ * a line each, `open <highest batch> <ok|reason>` and `ack <batch>`. Batch n puts the keys 8 n to 8 n + 7
+ * with value n + 1, and deletes those of batch n - DELETED_BEHIND.
+ *
+ * Arguments: directory, batches in flight, options of the store as JSON.
+ */
+import { writeSync } from 'node:fs';
+import { MetadataStore, WriteBatch } from '../../src/index.ts';
+import { batchesIn, DELETED_BEHIND, KEYS_PER_BATCH } from './kill-batches.ts';
+
+const [directory = '', inFlight = '', options = '{}'] = process.argv.slice(2);
+// Written at once: a line that the process has written is out, whatever becomes of the process.
+const say = (line: string): unknown => writeSync(1, `${line}\n`);
+
+const store = await MetadataStore.open(directory, JSON.parse(options) as object);
+const found = batchesIn(store);
+say(`open ${found.highest} ${found.problem ?? 'ok'}`);
+
+let next = found.highest + 1;
+
+function batch(number: number): WriteBatch {
+  const updates = new WriteBatch();
+  for (let i = 0; i < KEYS_PER_BATCH; i++) {
+    const data = Buffer.alloc((number * 31 + i * 7) % 200, `${number}`);
+    updates.put(number * KEYS_PER_BATCH + i, number + 1, data);
+    const old = number - DELETED_BEHIND;
+    if (old >= 0) updates.delete(old * KEYS_PER_BATCH + i);
+  }
+  return updates;
+}
+
+async function write(): Promise<void> {
+  for (;;) {
+    const number = next++;
+    await store.insertBatch(batch(number));
+    say(`ack ${number}`);
+  }
+}
+
+await Promise.all(Array.from({ length: Number(inFlight) }, write));
