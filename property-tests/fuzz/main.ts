@@ -2,20 +2,17 @@
  * `npm run fuzz -- [--minutes 1] [--seed n] [--target name]`: feeds changed bytes to every decoder and to
  * whole directories. `--replay FILE` runs an input that was written down once more.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, relative, resolve } from 'node:path';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { AllocationMeter } from './allocation-meter.ts';
 import { Coverage } from './coverage.ts';
-import { formatInput, parseInput } from './fuzz-input.ts';
+import { failurePath, FAILURES, keepFailure } from './failure.ts';
+import { parseInput } from './fuzz-input.ts';
 import { Fuzzer, type FuzzFailure } from './fuzzer.ts';
 import { coverageLines, figureLines } from './report.ts';
 import type { Target } from './target.ts';
 import { allTargets } from './targets/all.ts';
 import { Watchdog } from './watchdog.ts';
-
-/** Not under version control. */
-const FAILURES = '.scratch/fuzz';
 
 const { values } = parseArgs({
   options: {
@@ -47,12 +44,7 @@ function chosen(targets: readonly Target[], names: readonly string[] | undefined
 }
 
 function report(failure: FuzzFailure, path: string): void {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, formatInput(failure.target, failure.input));
-  const shown = relative(process.cwd(), resolve(path));
-  const { error } = failure;
-  say(`FAILED in ${failure.target}: ${error instanceof Error ? error.stack : String(error)}`);
-  say(`the input is in ${shown}; npm run fuzz -- --replay ${shown} runs it again`);
+  for (const line of keepFailure(failure, path)) say(line);
   process.exitCode = 1;
 }
 
@@ -66,12 +58,12 @@ async function replay(targets: readonly Target[], path: string): Promise<void> {
 async function fuzz(targets: readonly Target[]): Promise<void> {
   const seed = wholeNumber('seed', values.seed ?? String(Date.now() % 0x8000_0000));
   const endAtMs = performance.now() + 60_000 * wholeNumber('minutes', values.minutes);
-  const failurePath = `${FAILURES}/seed-${seed}.json`;
+  const path = failurePath(seed);
   mkdirSync(FAILURES, { recursive: true });
   say(`seed ${seed}`);
   const coverage = new Coverage();
   coverage.start();
-  const watchdog = new Watchdog(failurePath);
+  const watchdog = new Watchdog(path);
   const meter = new AllocationMeter();
   meter.install();
   const fuzzer = new Fuzzer(chosen(targets, values.target), seed, meter, (target, input) =>
@@ -83,7 +75,7 @@ async function fuzz(targets: readonly Target[]): Promise<void> {
   for (const line of figureLines(targets, fuzzer.figures)) say(line);
   for (const line of coverageLines(coverage.take(['format', 'log', 'snapshot', 'jobs']))) say(line);
   if (failure === undefined) say('nothing failed');
-  else report(failure, failurePath);
+  else report(failure, path);
 }
 
 const targets = await allTargets();
