@@ -1,4 +1,6 @@
+import { assert } from '../base/assert.ts';
 import { viewOf } from '../base/bytes.ts';
+import { MAX_U64 } from '../base/limits.ts';
 import type { ChecksumSeed } from '../format/checksum.ts';
 import { CODEC_RAW, CODEC_ZSTD, compressedBound, compressInSlices } from '../format/compression.ts';
 import { encodeFileHeader, FILE_HEADER_BYTES, type FileHeader } from '../format/file-header.ts';
@@ -85,6 +87,8 @@ export class GroupEncoder {
     pause: () => Promise<void>,
   ): Promise<LogPosition> {
     const { decoded, batchCount, recordCount } = group;
+    const lastSequence = position.lastSequence + BigInt(batchCount);
+    assert(lastSequence <= MAX_U64, 'sequences are u64');
     const payload = this.#buffer.subarray(used + FRAME_HEADER_BYTES);
     const compressedBytes = await compressInSlices(payload, decoded, level, pause);
     const codec = compressedBytes < 0 ? CODEC_RAW : CODEC_ZSTD;
@@ -111,7 +115,7 @@ export class GroupEncoder {
       offset: position.offset + FRAME_HEADER_BYTES + payloadBytes,
       chain: checksum,
       frameCount: position.frameCount + 1,
-      lastSequence: position.lastSequence + BigInt(batchCount),
+      lastSequence,
     };
   }
 
