@@ -1,0 +1,316 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { isDeepStrictEqual, inspect } from 'node:util';
+import { expect, test } from 'vitest';
+import { MetadataStore, WriteBatch, type OpenOptions } from '../src/index.ts';
+import { InlineRunner } from '../src/threads/job-runner.ts';
+import { CrashFs } from '../src/testing/index.ts';
+
+interface Row {
+  readonly key: bigint;
+  /** 0 deletes. */
+  readonly value: bigint;
+  readonly lengthBytes: number;
+}
+
+/** What a store must hold: key to "value:data". */
+type Model = Map<bigint, string>;
+
+interface World {
+  readonly open: () => Promise<MetadataStore>;
+  /** The machine stops; what is there after it. Undefined where there is no such thing. */
+  readonly stop: ((kind: 'kill' | 'crash') => void) | undefined;
+  store: MetadataStore;
+}
+
+function same(found: unknown, expected: unknown): void {
+  if (isDeepStrictEqual(found, expected)) return;
+  throw new Error(`found ${inspect(found)}, expected ${inspect(expected)}`);
+}
+
+function dataOf(row: Row): Uint8Array {
+  return new Uint8Array(row.lengthBytes).fill(Number(row.value & 0xffn));
+}
+
+function textOf(value: bigint, data: Uint8Array): string {
+  return `${value}:${Buffer.from(data).toString('latin1')}`;
+}
+
+function batchOf(rows: readonly Row[]): WriteBatch {
+  const batch = new WriteBatch();
+  for (const row of rows) {
+    if (row.value === 0n) batch.delete(row.key);
+    else batch.put(row.key, row.value, dataOf(row));
+  }
+  return batch;
+}
+
+function apply(model: Model, rows: readonly Row[]): void {
+  for (const row of rows) {
+    if (row.value === 0n) model.delete(row.key);
+    else model.set(row.key, textOf(row.value, dataOf(row)));
+  }
+}
+
+type Command = fc.AsyncCommand<Model, World>;
+
+class Batch implements Command {
+  readonly #rows: readonly Row[];
+
+  constructor(rows: readonly Row[]) {
+    this.#rows = rows;
+  }
+
+  check(): boolean {
+    return true;
+  }
+
+  async run(model: Model, world: World): Promise<void> {
+    await world.store.insertBatch(batchOf(this.#rows));
+    apply(model, this.#rows);
+    for (const { key } of this.#rows) {
+      const record = world.store.get(key);
+      same(record && textOf(record.value, record.data), model.get(key));
+      same(world.store.has(key), model.has(key));
+    }
+    same(world.store.size, model.size);
+  }
+
+  toString(): string {
+    return `batch(${this.#rows.map(({ key, value }) => `${key}=${value}`).join(' ')})`;
+  }
+}
+
+/** Batches in flight together, maybe beside a merge. */
+class Burst implements Command {
+  readonly #batches: readonly (readonly Row[])[];
+  readonly #merges: boolean;
+
+  constructor(batches: readonly (readonly Row[])[], merges: boolean) {
+    this.#batches = batches;
+    this.#merges = merges;
+  }
+
+  check(): boolean {
+    return true;
+  }
+
+  async run(model: Model, world: World): Promise<void> {
+    const merge = this.#merges ? world.store.merge() : undefined;
+    const before = [...world.store.entries()];
+    const view = world.store.entries();
+    await Promise.all(this.#batches.map((rows) => world.store.insertBatch(batchOf(rows))));
+    for (const rows of this.#batches) apply(model, rows);
+    same([...view], before);
+    await merge;
+    same(world.store.size, model.size);
+  }
+
+  toString(): string {
+    return `burst(${this.#batches.length}${this.#merges ? ', merge' : ''})`;
+  }
+}
+
+/** More than a log holds: rotates it. */
+class Fill implements Command {
+  readonly #key: bigint;
+
+  constructor(key: bigint) {
+    this.#key = key;
+  }
+
+  check(): boolean {
+    return true;
+  }
+
+  async run(model: Model, world: World): Promise<void> {
+    for (let i = 0n; i < 3n; i++) {
+      const data = new Uint8Array(30_000);
+      for (let at = 0; at < data.length; at++) data[at] = (at * at * 31 + at * 7) >>> (at % 5);
+      const key = this.#key + i;
+      await world.store.insertBatch([{ type: 'put', key, value: key + 1n, data }]);
+      model.set(key, textOf(key + 1n, data));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  toString(): string {
+    return `fill(${this.#key})`;
+  }
+}
+
+class Merge implements Command {
+  check(): boolean {
+    return true;
+  }
+
+  async run(_model: Model, world: World): Promise<void> {
+    await world.store.merge();
+    same(world.store.stats().logs.bytes, 0);
+  }
+
+  toString(): string {
+    return 'merge';
+  }
+}
+
+class Reopen implements Command {
+  readonly #how: 'close' | 'kill' | 'crash';
+
+  constructor(how: 'close' | 'kill' | 'crash') {
+    this.#how = how;
+  }
+
+  check(): boolean {
+    return true;
+  }
+
+  async run(model: Model, world: World): Promise<void> {
+    if (this.#how === 'close' || world.stop === undefined) await world.store.close();
+    else world.stop(this.#how);
+    world.store = await world.open();
+    same(contents(world.store), contentsOf(model));
+    same(world.store.recovery.tornTail, undefined);
+  }
+
+  toString(): string {
+    return this.#how;
+  }
+}
+
+/** Reads a range both ways. */
+class Range implements Command {
+  readonly #from: bigint;
+  readonly #to: bigint;
+
+  constructor(from: bigint, to: bigint) {
+    this.#from = from;
+    this.#to = to;
+  }
+
+  check(): boolean {
+    return true;
+  }
+
+  async run(model: Model, { store }: World): Promise<void> {
+    const [gte, lt] = [this.#from, this.#to];
+    const keys = contentsOf(model)
+      .map(([key]) => key)
+      .filter((key) => key >= gte && key < lt);
+    same([...store.keys({ gte, lt })], keys);
+    same([...store.keys({ gte, lt, reverse: true, limit: 5 })], keys.toReversed().slice(0, 5));
+  }
+
+  toString(): string {
+    return `range(${this.#from}, ${this.#to})`;
+  }
+}
+
+function contents(store: MetadataStore): [bigint, string][] {
+  return [...store.entries()].map(([key, { value, data }]) => [key, textOf(value, data)]);
+}
+
+function contentsOf(model: Model): [bigint, string][] {
+  return [...model].sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+const key = fc.oneof(
+  { weight: 8, arbitrary: fc.bigInt(0n, 60n) },
+  { weight: 1, arbitrary: fc.bigInt(0n, 2n ** 64n - 1n) },
+);
+const row: fc.Arbitrary<Row> = fc.record({
+  key,
+  value: fc.oneof(
+    { weight: 3, arbitrary: fc.bigInt(1n, 1000n) },
+    { weight: 1, arbitrary: fc.constant(0n) },
+    { weight: 1, arbitrary: fc.bigInt(1n, 2n ** 64n - 1n) },
+  ),
+  lengthBytes: fc.nat(40),
+});
+const rows = fc.array(row, { maxLength: 12 });
+
+const COMMANDS: fc.Arbitrary<Command>[] = [
+  rows.map((batch) => new Batch(batch)),
+  fc
+    .tuple(fc.array(rows, { minLength: 2, maxLength: 8 }), fc.boolean())
+    .map(([batches, merges]) => new Burst(batches, merges)),
+  fc.bigInt(70n, 90n).map((start) => new Fill(start)),
+  fc.constant(new Merge()),
+  fc
+    .constantFrom('close' as const, 'kill' as const, 'crash' as const)
+    .map((how) => new Reopen(how)),
+  fc.tuple(key, key).map(([from, to]) => new Range(from, to)),
+];
+
+async function runCommands(world: World, commands: Iterable<Command>): Promise<void> {
+  const model: Model = new Map();
+  try {
+    await fc.asyncModelRun(() => ({ model, real: world }), commands);
+    await new Reopen('close').run(model, world);
+  } finally {
+    await world.store.close();
+  }
+}
+
+const OPTIONS: OpenOptions = { rotateBytes: 64 * 1024, mergeBytes: 96 * 1024 };
+
+async function crashWorld(): Promise<World> {
+  let fs = new CrashFs({ trace: false });
+  const open = (): Promise<MetadataStore> => {
+    const fileSystem = fs;
+    return MetadataStore.openIn(
+      {
+        fileSystem,
+        makeRunner: () => new InlineRunner(fileSystem),
+        pause: () => Promise.resolve(),
+        identity: () =>
+          Promise.resolve({
+            pid: 1,
+            processStartTicks: 1,
+            bootId: 'simulated',
+            machineId: 'simulated',
+            hostName: 'simulated',
+          }),
+        randomBytes: (lengthBytes) => new Uint8Array(lengthBytes).fill(0x5a),
+        ownerStamp: { nonce: 'simulated', openedAtMs: 0 },
+        sizes: { rotateBytes: 4096, reserveBytes: 4096 },
+      },
+      '/s',
+      { mergeBytes: 8192 },
+    );
+  };
+  const stop = (kind: 'kill' | 'crash'): void => {
+    const before = fs;
+    fs = kind === 'kill' ? before.kill() : before.minimalCrash();
+    before.powerOff();
+  };
+  return { open, stop, store: await open() };
+}
+
+test('any commands on a simulated disk leave what the model holds', async () => {
+  const result = await fc.check(
+    fc.asyncProperty(fc.commands(COMMANDS, { maxCommands: 40 }), async (commands) => {
+      await runCommands(await crashWorld(), commands);
+    }),
+    { numRuns: 300 },
+  );
+  expect(result.failed, fc.defaultReportMessage(result)).toBe(false);
+});
+
+test('any commands on a real directory, with threads, leave what the model holds', async () => {
+  const result = await fc.check(
+    fc.asyncProperty(fc.commands(COMMANDS, { maxCommands: 15 }), async (commands) => {
+      const directory = await mkdtemp(join(tmpdir(), 'lodestore-model-'));
+      try {
+        const open = (): Promise<MetadataStore> => MetadataStore.open(directory, OPTIONS);
+        await runCommands({ open, stop: undefined, store: await open() }, commands);
+      } finally {
+        await rm(directory, { recursive: true, force: true });
+      }
+    }),
+    { numRuns: 8 },
+  );
+  expect(result.failed, fc.defaultReportMessage(result)).toBe(false);
+});
