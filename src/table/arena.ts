@@ -1,3 +1,4 @@
+import { copyData } from './data-copy.ts';
 import { assert } from '../base/assert.ts';
 import { MAX_DELTA_BYTES } from '../base/limits.ts';
 
@@ -58,7 +59,7 @@ export class RowArena {
   /** A copy of `lengthBytes` that lie in one row. */
   copy(position: number, lengthBytes: number): Uint8Array {
     const start = position & OFFSET_MASK;
-    return this.#bytes[position >>> BLOCK_BITS]!.slice(start, start + lengthBytes);
+    return copyData(this.#bytes[position >>> BLOCK_BITS]!, start, start + lengthBytes);
   }
 
   #startFor(lengthBytes: number): number {

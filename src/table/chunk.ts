@@ -1,3 +1,4 @@
+import { copyData } from './data-copy.ts';
 import { assert } from '../base/assert.ts';
 import { joinU64, splitU64, u64Halves } from '../base/u64.ts';
 import type { Columns } from '../format/columns.ts';
@@ -135,7 +136,10 @@ export class Chunk {
   /** The data is a copy, so that no user can reach the store's own bytes. */
   recordAt(index: number): TableRecord {
     const value = this.valueAt(index);
-    return { value, data: this.#data.slice(this.#dataStart(index), this.#dataStart(index + 1)) };
+    return {
+      value,
+      data: copyData(this.#data, this.#dataStart(index), this.#dataStart(index + 1)),
+    };
   }
 
   /** The record with this key, if there is one, as {@link recordAt}. */
@@ -149,7 +153,7 @@ export class Chunk {
     const valueHigh = this.#valueHigh === null ? 0 : this.#valueHigh[index]!;
     if (end > start) earlyBytes[0] = this.#data[start]!;
     if (!this.#isKeyAt(index, low, high)) return undefined;
-    return { value: this.#joinValue(valueLow, valueHigh), data: this.#data.slice(start, end) };
+    return { value: this.#joinValue(valueLow, valueHigh), data: copyData(this.#data, start, end) };
   }
 
   /** A chunk of its own with copies of the records [from, to); at least one. */
