@@ -26,7 +26,7 @@ const COPIED = [
   'tsconfig.json',
 ];
 /** Enough for the rarest mistake, several times over. */
-const STATES = 60_000;
+const STATES = 25_000;
 
 /** A copy of the sources in which one place at a time is changed. */
 class Copy {

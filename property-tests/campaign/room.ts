@@ -155,13 +155,11 @@ export class Room {
 
   /** I5: nothing hangs. Rejects when the machine stands still and the promise is not settled. */
   async bounded<T>(promise: Promise<T>, what: string): Promise<T> {
-    let state: 'pending' | 'settled' = 'pending';
-    const settle = () => {
-      state = 'settled';
-    };
+    const settled: unknown[] = [];
+    const settle = () => settled.push(what);
     promise.then(settle, settle);
     let ended = -1;
-    for (let idle = 0; (state as string) === 'pending'; idle++) {
+    for (let idle = 0; settled.length === 0; idle++) {
       await new Promise((go) => setImmediate(go));
       if (this.#scheduler.ended !== ended) idle = 0;
       ended = this.#scheduler.ended;

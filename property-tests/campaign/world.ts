@@ -68,7 +68,11 @@ export class World {
         return this.#crash(undefined);
       case 'crash-during-open':
         return this.#crashDuringOpen(command);
-      default:
+      case 'fail':
+      case 'heal':
+      case 'fill':
+      case 'free':
+      case 'abort':
         return this.#disturb(command);
     }
   }
