@@ -31,7 +31,7 @@ export const DEFAULTS: CampaignOptions = {
   minutes: Infinity,
   cap: 300,
   tear: 'sector',
-  judge: { thoroughEvery: 5, nestedEvery: 150, nestedCap: 40, nestedDepth: 1 },
+  judge: { thoroughEvery: 10, nestedEvery: 200, nestedCap: 40, nestedDepth: 1 },
 };
 
 export interface CampaignResult {
