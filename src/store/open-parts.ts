@@ -1,6 +1,6 @@
 import { randomFillSync } from 'node:crypto';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import {
   AbortedError,
   CorruptionError,
@@ -101,12 +101,18 @@ class PoisonBell {
 /** Locks, reads, judges and repairs a directory. On any failure the lock is released again. */
 export async function openParts(
   environment: StoreEnvironment | undefined,
-  directory: string,
+  givenDirectory: string,
   openOptions: OpenOptions,
 ): Promise<OpenedParts> {
-  if (typeof directory !== 'string' || directory === '' || directory.includes('\0')) {
+  if (
+    typeof givenDirectory !== 'string' ||
+    givenDirectory === '' ||
+    givenDirectory.includes('\0')
+  ) {
     throw new TypeError('directory must be a path');
   }
+  // The process may change its working directory while the store is open.
+  const directory = resolve(givenDirectory);
   const options = resolveOptions(openOptions);
   const opening = new Opening(environment ?? NODE_ENVIRONMENT, directory, options);
   try {

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CrashFs, type CrashFsOptions } from '../../src/testing/index.ts';
+import { sha256 } from './golden.ts';
 
 /** The files of a store's directory by name. */
 export type Files = Map<string, Uint8Array>;
@@ -47,4 +48,9 @@ export function withFlip(files: Files, name: string, offset: number): Files {
     bytes[at] = (bytes[at] ?? 0) ^ 0xff;
     return bytes;
   });
+}
+
+/** Names and SHA-256 of files: large ones compare fast. */
+export function hashesOf(files: Files): Map<string, string> {
+  return new Map([...files].map(([name, bytes]) => [name, sha256(bytes)]));
 }
