@@ -1,0 +1,354 @@
+import { once } from 'node:events';
+import { existsSync, mkdirSync, rmdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { MessageChannel, Worker } from 'node:worker_threads';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { encodeOwnerRecord, type OwnerRecord } from '../../src/directory/owner-record.ts';
+import type { FileLock, FileSystem, Lease, LeaseOptions } from '../../src/fs/file-system.ts';
+import { takeLease } from '../../src/fs/lease.ts';
+import { systemLeaseClock } from '../../src/fs/lease-clock.ts';
+import { NodeFileSystem } from '../../src/fs/node-file-system.ts';
+import { readProcessIdentity, type ProcessIdentity } from '../../src/fs/process-identity.ts';
+import { FencedError, MetadataStore, StoreLockedError, type OpenOptions } from '../../src/index.ts';
+import { InlineRunner } from '../../src/threads/job-runner.ts';
+import { present } from '../../src/base/assert.ts';
+import { StoreProcess, type StoreLine } from '../support/store-process.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+const identity = await readProcessIdentity();
+
+/** So long that no test could wait for it. */
+const HUGE_STALE_MS = 3_600_000;
+const SHORT_STALE_MS = 2_000;
+
+async function newDirectory(): Promise<string> {
+  return join(await temporaryDirectory(), 'store');
+}
+
+function leaseOf(directory: string): string {
+  return join(directory, 'lodestore.lease');
+}
+
+function put(key: number): { type: 'put'; key: number; value: number }[] {
+  return [{ type: 'put', key, value: key + 1 }];
+}
+
+function keysOf(store: MetadataStore): number[] {
+  return [...store.keys()].map(Number);
+}
+
+/** Opens on the real file system, but for what is given. */
+function openAs(
+  directory: string,
+  options: OpenOptions,
+  parts: { readonly fileSystem?: FileSystem; readonly identity?: ProcessIdentity },
+): Promise<MetadataStore> {
+  const fileSystem = parts.fileSystem ?? new NodeFileSystem();
+  return MetadataStore.openIn(
+    {
+      fileSystem,
+      makeRunner: () => new InlineRunner(fileSystem),
+      pause: () => Promise.resolve(),
+      identity: () => Promise.resolve(parts.identity ?? identity),
+      randomBytes: (lengthBytes) => new Uint8Array(lengthBytes).fill(1),
+    },
+    directory,
+    options,
+  );
+}
+
+async function refusalOf(attempt: Promise<MetadataStore>): Promise<StoreLockedError> {
+  const error: unknown = await attempt.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof StoreLockedError)) throw new Error('not refused', { cause: error });
+  return error;
+}
+
+/** A store with key 1 whose process is gone, with its lease still there and this name in the lock file. */
+async function abandoned(owner: Partial<OwnerRecord>, leaseAgeMs: number): Promise<string> {
+  const directory = await newDirectory();
+  const store = await MetadataStore.open(directory);
+  await store.insertBatch(put(1));
+  await store.close();
+  const record = { ...identity, nonce: 'n', openedAtMs: 1_700_000_000_000, epoch: 1, ...owner };
+  writeFileSync(join(directory, 'lodestore.lock'), encodeOwnerRecord(record));
+  mkdirSync(leaseOf(directory));
+  const seconds = (Date.now() - leaseAgeMs) / 1000;
+  utimesSync(leaseOf(directory), seconds, seconds);
+  return directory;
+}
+
+const ELSEWHERE = { pid: 4_000_000, hostName: 'elsewhere', bootId: 'b', machineId: 'm' };
+
+/** All open at once, and those who are refused once more, when there is a winner. Returns it. */
+async function race(
+  racers: readonly StoreProcess[],
+  paths: readonly string[],
+): Promise<StoreProcess> {
+  const open = (racer: StoreProcess, i: number): Promise<StoreLine> =>
+    racer.ask('open', present(paths[i % paths.length], 'there is a path'), HUGE_STALE_MS);
+  const lines = await Promise.all(racers.map(open));
+  const winners = racers.filter((_, i) => lines[i]?.opened !== undefined);
+  expect(winners).toHaveLength(1);
+  const winner = present(winners[0], 'there is one winner');
+  const losers = racers.filter((racer) => racer !== winner);
+  // Before the winner has signed, the name that is read is that of the one before it.
+  for (const line of await Promise.all(losers.map(open))) {
+    expect(line.ownerPid).toBe(winner.pid);
+    expect(line.refused).toContain(`is open in process ${winner.pid} on host`);
+  }
+  return winner;
+}
+
+test('of processes that open at once one wins, and the others name it; killed, the next is in at once', async () => {
+  const directory = await newDirectory();
+  const link = `${directory}-link`;
+  symlinkSync(directory, link);
+  let racers = await Promise.all(Array.from({ length: 20 }, () => StoreProcess.start()));
+  const acknowledged: number[] = [];
+  for (const count of [20, 2, 2, 2]) {
+    // The first to come makes the directory; a link to nothing can be opened by nobody.
+    const paths = count === 20 ? [directory] : [directory, link];
+    const winner = await race(racers.slice(0, count), paths);
+    // What the winners before it were told is there, though they were killed at once.
+    expect((await winner.ask('read')).keys).toEqual(acknowledged);
+    const key = acknowledged.length;
+    expect(await winner.ask('write', key)).toEqual({ acknowledged: key });
+    acknowledged.push(key);
+    await winner.kill();
+    expect(existsSync(leaseOf(directory))).toBe(true);
+    racers = racers.filter((racer) => racer !== winner);
+  }
+  const store = await MetadataStore.open(directory, { leaseStaleMs: HUGE_STALE_MS });
+  expect(keysOf(store)).toEqual(acknowledged);
+  await store.close();
+});
+
+test('an owner stopped for longer than its lease keeps everybody out, and writes no more after', async () => {
+  const directory = await newDirectory();
+  const owner = await StoreProcess.start();
+  await owner.ask('open', directory, SHORT_STALE_MS);
+  expect(await owner.ask('write', 1)).toEqual({ acknowledged: 1 });
+  owner.signal('SIGSTOP');
+  const leftAtMs = performance.now();
+  do {
+    const { owner: named } = await refusalOf(MetadataStore.open(directory));
+    expect(named.pid).toBe(owner.pid);
+  } while (performance.now() - leftAtMs < SHORT_STALE_MS + 500);
+  owner.signal('SIGCONT');
+  const line = await owner.ask('write', 2);
+  expect(line).toEqual({
+    failed: 2,
+    code: 'LODESTORE_FENCED',
+    outcome: 'not-applied',
+    isFenced: true,
+  });
+  expect((await owner.ask('read')).keys).toEqual([1]);
+  expect((await refusalOf(MetadataStore.open(directory))).owner.pid).toBe(owner.pid);
+  expect(await owner.ask('close')).toEqual({ closed: true });
+  expect(owner.poisoned).toBe('LODESTORE_FENCED');
+  const store = await MetadataStore.open(directory);
+  expect(keysOf(store)).toEqual([1]);
+  await store.close();
+});
+
+/** Another host: it does not see the kernel locks of this one. */
+class OtherHost extends NodeFileSystem {
+  override tryLock(path: string): Promise<FileLock | undefined> {
+    return super.tryLock(`${path}.elsewhere`).then(async (lock) => {
+      if (lock === undefined) return undefined;
+      const file = await super.open(path, 'r+');
+      return {
+        writeRecord: async (record) => {
+          await file.write(record, 0);
+        },
+        release: async () => {
+          await file.close();
+          await lock.release();
+        },
+      };
+    });
+  }
+}
+
+test('another host that takes over from a stopped owner loses nothing to it when it goes on', async () => {
+  const directory = await newDirectory();
+  const owner = await StoreProcess.start();
+  await owner.ask('open', directory, SHORT_STALE_MS);
+  await owner.ask('write', 1);
+  const there = { fileSystem: new OtherHost(), identity: { ...identity, ...ELSEWHERE } };
+  const options = { leaseStaleMs: SHORT_STALE_MS };
+  expect((await refusalOf(openAs(directory, options, there))).owner.pid).toBe(owner.pid);
+  owner.signal('SIGSTOP');
+  const other = await vi.waitFor(() => openAs(directory, options, there), {
+    timeout: 20_000,
+    interval: 100,
+  });
+  expect(keysOf(other)).toEqual([1]);
+  await other.insertBatch(put(2));
+  owner.signal('SIGCONT');
+  expect(await owner.ask('write', 3)).toMatchObject({ isFenced: true, outcome: 'not-applied' });
+  await owner.ask('close');
+  // Its lease was left to the one who has it now.
+  await other.insertBatch(put(4));
+  await other.close();
+  const store = await MetadataStore.open(directory);
+  expect(keysOf(store)).toEqual([1, 2, 4]);
+  await store.close();
+});
+
+const ATTACKS: readonly (readonly [string, (lease: string) => void])[] = [
+  ['removed', (lease) => rmdirSync(lease)],
+  ['touched', (lease) => utimesSync(lease, 1_700_000_000, 1_700_000_000)],
+  [
+    'replaced',
+    (lease) => {
+      rmdirSync(lease);
+      mkdirSync(lease);
+    },
+  ],
+  [
+    'replaced by a file',
+    (lease) => {
+      rmdirSync(lease);
+      writeFileSync(lease, 'mine');
+    },
+  ],
+];
+
+async function checkFenced(name: string, attack: (lease: string) => void): Promise<void> {
+  const directory = await newDirectory();
+  const store = await MetadataStore.open(directory, { leaseStaleMs: SHORT_STALE_MS });
+  await store.insertBatch(put(1));
+  const poisoned = once(store, 'poisoned');
+  attack(leaseOf(directory));
+  const [error] = (await poisoned) as [unknown];
+  expect(error).toBeInstanceOf(FencedError);
+  const rejected = { name: 'FencedError', code: 'LODESTORE_FENCED', outcome: 'not-applied' };
+  await expect(store.insertBatch(put(2))).rejects.toMatchObject(rejected);
+  await expect(store.merge()).rejects.toMatchObject({ code: 'LODESTORE_FENCED' });
+  expect(store.get(1)?.value).toBe(2n);
+  expect((await refusalOf(MetadataStore.open(directory))).owner.pid).toBe(process.pid);
+  await store.close();
+  if (name === 'replaced by a file') {
+    // Nobody's lease: it is in the way until somebody takes it away.
+    await expect(MetadataStore.open(directory)).rejects.toMatchObject({ path: expect.any(String) });
+    return;
+  }
+  const again = await MetadataStore.open(directory);
+  expect(keysOf(again)).toEqual([1]);
+  await again.insertBatch(put(2));
+  await again.close();
+}
+
+test('a lease removed, touched or replaced behind the back of its store fences it', async () => {
+  const checks = ATTACKS.map(([name, attack]) => checkFenced(name, attack));
+  await expect(Promise.all(checks)).resolves.toHaveLength(ATTACKS.length);
+});
+
+test('a name that is not of this host refuses with a fresh lease, and gives way with an old one', async () => {
+  const fresh = await abandoned(ELSEWHERE, 0);
+  const { owner, message } = await refusalOf(MetadataStore.open(fresh));
+  expect(owner).toMatchObject({ pid: 4_000_000, hostName: 'elsewhere' });
+  expect(message).toContain('keeps its lease fresh');
+  const reader = await MetadataStore.open(fresh, { readOnly: true });
+  expect(keysOf(reader)).toEqual([1]);
+  await reader.close();
+  const old = await abandoned(ELSEWHERE, 120_000);
+  const store = await MetadataStore.open(old);
+  expect(keysOf(store)).toEqual([1]);
+  await store.insertBatch(put(2));
+  await store.close();
+});
+
+test('what an earlier boot of this machine left behind is taken over at once', async () => {
+  const directory = await abandoned({ bootId: 'an earlier boot', pid: process.pid }, 0);
+  const store = await MetadataStore.open(directory, { leaseStaleMs: HUGE_STALE_MS });
+  expect(keysOf(store)).toEqual([1]);
+  await store.close();
+});
+
+test.each([3_600_000, -3_600_000])(
+  'a clock that is set by %d ms neither fences the owner nor lets anybody in',
+  async (byMs) => {
+    const directory = await newDirectory();
+    const store = await MetadataStore.open(directory, { leaseStaleMs: SHORT_STALE_MS });
+    await store.insertBatch(put(1));
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + byMs });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    // A refresh that bears the new time has gone through.
+    await vi.waitFor(
+      async () => {
+        const { mtimeMs } = await stat(leaseOf(directory));
+        expect(Math.abs(mtimeMs - Date.now())).toBeLessThan(60_000);
+      },
+      { timeout: 20_000, interval: 50 },
+    );
+    await store.insertBatch(put(2));
+    expect((await refusalOf(MetadataStore.open(directory))).owner.pid).toBe(process.pid);
+    await store.close();
+    vi.useRealTimers();
+    const again = await MetadataStore.open(directory);
+    expect(keysOf(again)).toEqual([1, 2]);
+    await again.close();
+  },
+);
+
+/** A machine that can be put to sleep: its uptime goes on meanwhile, its monotonic clock stands. */
+class SleepyMachine extends NodeFileSystem {
+  asleepMs = 0;
+
+  override takeLease(path: string, options: LeaseOptions): Promise<Lease> {
+    return takeLease(path, options, () => {
+      const { monotonicMs, uptimeMs } = systemLeaseClock();
+      return { monotonicMs, uptimeMs: uptimeMs + this.asleepMs };
+    });
+  }
+}
+
+test('a machine that slept for longer than the lease acknowledges nothing when it wakes', async () => {
+  const directory = await newDirectory();
+  const fileSystem = new SleepyMachine();
+  const store = await openAs(directory, { leaseStaleMs: HUGE_STALE_MS }, { fileSystem });
+  await store.insertBatch(put(1));
+  fileSystem.asleepMs = HUGE_STALE_MS - 60_000;
+  await store.insertBatch(put(2));
+  fileSystem.asleepMs = HUGE_STALE_MS + 1;
+  const rejected = { name: 'FencedError', outcome: 'not-applied' };
+  await expect(store.insertBatch(put(3))).rejects.toMatchObject(rejected);
+  expect(keysOf(store)).toEqual([1, 2]);
+  await store.close();
+  const again = await MetadataStore.open(directory);
+  expect(keysOf(again)).toEqual([1, 2]);
+  await again.close();
+});
+
+test('of two threads that open at once one wins; terminated, it leaves the store free', async () => {
+  const directory = await newDirectory();
+  const threads = Array.from({ length: 2 }, () => {
+    const { port1, port2 } = new MessageChannel();
+    const thread = new Worker(new URL('../support/store-thread.ts', import.meta.url), {
+      workerData: { directory, port: port2 },
+      transferList: [port2],
+    });
+    onTestFinished(async () => {
+      await thread.terminate();
+      port1.close();
+    });
+    return { thread, heard: once(port1, 'message') };
+  });
+  const said = await Promise.all(threads.map(async ({ heard }) => ((await heard) as [string])[0]));
+  const losers = said.filter((text) => text !== 'opened');
+  expect(losers).toHaveLength(1);
+  for (const text of losers) expect(text).toContain(`this process (${process.pid})`);
+  expect((await refusalOf(MetadataStore.open(directory))).owner.pid).toBe(process.pid);
+  for (const { thread } of threads) await thread.terminate();
+  const store = await MetadataStore.open(directory);
+  expect(keysOf(store)).toEqual([1]);
+  await store.close();
+});

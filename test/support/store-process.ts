@@ -1,0 +1,83 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+
+const HOOK = new URL('./register-typescript.mjs', import.meta.url).href;
+const PROGRAM = fileURLToPath(new URL('./store-holder.ts', import.meta.url));
+
+/** What `store-holder.ts` says. */
+export interface StoreLine {
+  readonly ready?: true;
+  readonly opened?: number;
+  readonly refused?: string;
+  readonly ownerPid?: number;
+  readonly acknowledged?: number;
+  readonly failed?: number;
+  readonly code?: string;
+  readonly outcome?: string;
+  readonly isFenced?: boolean;
+  readonly poisoned?: string;
+  readonly keys?: readonly number[];
+  readonly closed?: true;
+}
+
+/** A process that runs `store-holder.ts`; killed when the running test is over. */
+export class StoreProcess {
+  readonly child: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+  readonly #exited: Promise<unknown>;
+  /** Whether it is known to be poisoned: said at any time, between other lines. */
+  poisoned: string | undefined = undefined;
+
+  constructor() {
+    const child = spawn(process.execPath, ['--import', HOOK, PROGRAM], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    this.child = child;
+    this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+    this.#exited = once(child, 'exit');
+    onTestFinished(async () => {
+      child.kill('SIGKILL');
+      await this.#exited;
+    });
+  }
+
+  /** Resolves when the program is loaded, so that what follows is quick. */
+  static async start(): Promise<StoreProcess> {
+    const started = new StoreProcess();
+    await started.next();
+    return started;
+  }
+
+  get pid(): number {
+    return this.child.pid ?? -1;
+  }
+
+  /** Gives an order and resolves to what comes of it. */
+  async ask(...words: readonly (string | number)[]): Promise<StoreLine> {
+    this.child.stdin?.write(`${words.join('\t')}\n`);
+    return this.next();
+  }
+
+  async next(): Promise<StoreLine> {
+    for (;;) {
+      const line = await this.#lines.next();
+      if (line.done === true) throw new Error('the process ended without a word');
+      const said: StoreLine = JSON.parse(line.value);
+      if (said.poisoned === undefined) return said;
+      this.poisoned = said.poisoned;
+    }
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
+  async kill(): Promise<void> {
+    this.child.kill('SIGKILL');
+    await this.#exited;
+  }
+}
