@@ -1,6 +1,6 @@
 import { randomFillSync } from 'node:crypto';
 import { availableParallelism } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join, resolve as absolutePath } from 'node:path';
 import {
   AbortedError,
   CorruptionError,
@@ -112,7 +112,7 @@ export async function openParts(
     throw new TypeError('directory must be a path');
   }
   // The process may change its working directory while the store is open.
-  const directory = resolve(givenDirectory);
+  const directory = absolutePath(givenDirectory);
   const options = resolveOptions(openOptions);
   const opening = new Opening(environment ?? NODE_ENVIRONMENT, directory, options);
   try {
