@@ -58,11 +58,6 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: 'scan.lastGroup.offset === FILE_HEADER_BYTES ? 0 : scan.lastGroup.offset',
     replace: 'scan.lastGroup.offset + 0 * FILE_HEADER_BYTES',
   },
-  'names not synced before what they replace is removed': {
-    file: REPAIR,
-    find: '  await fs.syncDirectory(directory);',
-    replace: '',
-  },
   'payload checksum not compared': {
     file: 'src/format/frame.ts',
     find: 'seed.checksum(payload, fileOffset) !== header.payloadChecksum',
@@ -121,11 +116,6 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     file: 'src/directory/directory-lock.ts',
     find: '    await this.#makeSignatureDurable(fileLock, previous);',
     replace: '',
-  },
-  'failed sync of a prepared log forgotten': {
-    file: 'src/store/log-keeper.ts',
-    find: '          this.#health.poisonWith(',
-    replace: '          void (',
   },
   'a gap in the numbers passed over': {
     file: 'src/store/verdict.ts',
