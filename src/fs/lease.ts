@@ -21,6 +21,18 @@ const REFRESHES_PER_STALE_MS = 6;
  */
 const TAKE_OVER_SETTLE_MS = 1_000;
 
+let isSignalIgnored = false;
+
+/**
+ * A write past the limit on the size of files is to fail with EFBIG: Node ignores the signal that goes with
+ * it. The exit hook of `proper-lockfile` would end the process instead, unless somebody else listens.
+ */
+function ignoreFileSizeSignal(): void {
+  if (isSignalIgnored) return;
+  isSignalIgnored = true;
+  process.on('SIGXFSZ', () => undefined);
+}
+
 /**
  * Makes the lease directory at `path` and keeps it fresh from a timer that does not keep the process
  * alive. The clocks of hosts that share it must agree to much less than `staleMs` (at least 2,000).
@@ -36,6 +48,7 @@ export async function takeLease(
   assert(options.staleMs >= MIN_STALE_MS, `a lease stays fresh for ${MIN_STALE_MS} ms or more`);
   const absolutePath = resolve(path);
   // Loaded at the first lease: the library listens to signals from then on, to remove leases at exit.
+  ignoreFileSizeSignal();
   const { lock } = await import('proper-lockfile');
   const directory = new LeaseDirectory(options.staleMs, clock);
   const lease = new DirectoryLease(directory, options.onLost);

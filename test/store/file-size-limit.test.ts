@@ -1,0 +1,41 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { MetadataStore } from '../../src/index.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+const HOOK = new URL('../support/register-typescript.mjs', import.meta.url).href;
+const INDEX = fileURLToPath(new URL('../../src/index.ts', import.meta.url));
+
+test('a limit on the size of files: the batch is not applied, and the process lives', async () => {
+  const directory = await temporaryDirectory();
+  const program = `
+    const { MetadataStore } = await import(${JSON.stringify(INDEX)});
+    const store = await MetadataStore.open(process.argv[1]);
+    const data = crypto.getRandomValues(new Uint8Array(50_000));
+    for (let key = 0; key < 100; key++) {
+      try {
+        await store.insertBatch([{ type: 'put', key, value: 1, data }]);
+      } catch (error) {
+        console.log(key, error.code, error.outcome, error.cause.code);
+        break;
+      }
+    }
+    await store.close();
+    console.log('closed');`;
+  // Blocks of 512 bytes, or of 1,024.
+  const shell = 'ulimit -f 1000 && exec "$@"';
+  const args = ['--import', HOOK, '--input-type=module', '--eval', program, directory];
+  const child = spawn('sh', ['-c', shell, 'sh', process.execPath, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let said = '';
+  child.stdout.on('data', (text: Buffer) => (said += text.toString()));
+  const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
+  expect([code, signal]).toEqual([0, null]);
+  expect(said).toMatch(/^\d+ LODESTORE_FULL not-applied EFBIG\nclosed\n$/);
+  const store = await MetadataStore.open(directory);
+  expect(store.size).toBe(Number.parseInt(said, 10));
+  await store.close();
+});
