@@ -77,7 +77,7 @@ export interface OpenedParts {
 const NODE_ENVIRONMENT: StoreEnvironment = {
   fileSystem: nodeFileSystem,
   makeRunner: () => new ThreadPool(1),
-  pause: () => new Promise((resolve) => setImmediate(resolve)),
+  pause: () => new Promise((resume) => setImmediate(resume)),
   identity: readProcessIdentity,
   randomBytes: (lengthBytes) => randomFillSync(new Uint8Array(lengthBytes)),
 };
