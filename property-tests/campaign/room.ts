@@ -1,9 +1,8 @@
-import { CrashFs, type CrashPoint } from '../../src/testing/index.ts';
+import { CrashFs, SeededScheduler, type CrashPoint } from '../../src/testing/index.ts';
 import { Ballast, LIMITED_BYTES } from './ballast.ts';
 import type { Moment } from './moment.ts';
 import type { Demand } from './model.ts';
 import type { Settings } from './program.ts';
-import { TickScheduler } from './tick-scheduler.ts';
 import { Violation } from './violation.ts';
 
 /** Rounds of the event loop without a single call after which nothing can be on its way any more. */
@@ -30,7 +29,7 @@ export class Room {
   readonly #settings: Settings;
   readonly #options: RoomOptions;
   readonly #demand: () => Demand;
-  #scheduler: TickScheduler;
+  #scheduler: SeededScheduler;
   #ballast: Ballast | undefined;
   #freeBytes: number | 'all' = 'all';
   #recording: 'on' | 'off' = 'on';
@@ -44,7 +43,7 @@ export class Room {
     this.#settings = settings;
     this.#options = options;
     this.#demand = demand;
-    this.#scheduler = new TickScheduler(settings.schedulerSeed);
+    this.#scheduler = new SeededScheduler(settings.schedulerSeed);
     const limits = settings.disk === 'limited' ? { capacityBytes: LIMITED_BYTES } : {};
     this.machine = new CrashFs({ model: settings.model, ...limits, ...this.#runOptions() });
   }
@@ -109,7 +108,7 @@ export class Room {
     this.generation++;
     this.aborted = false;
     this.#alarm = undefined;
-    this.#scheduler = new TickScheduler(this.#settings.schedulerSeed + this.generation);
+    this.#scheduler = new SeededScheduler(this.#settings.schedulerSeed + this.generation);
   }
 
   /** Notes all crash states of this moment. */
@@ -161,8 +160,8 @@ export class Room {
     let ended = -1;
     for (let idle = 0; settled.length === 0; idle++) {
       await new Promise((go) => setImmediate(go));
-      if (this.#scheduler.ended !== ended) idle = 0;
-      ended = this.#scheduler.ended;
+      if (this.#scheduler.ended.length !== ended) idle = 0;
+      ended = this.#scheduler.ended.length;
       if (idle > MAX_IDLE_ROUNDS) throw new Violation('I5', `${what} never settles`);
     }
     return promise;

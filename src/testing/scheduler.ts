@@ -13,8 +13,8 @@ const DEFAULT_PATIENCE = 50;
 
 /**
  * Ends one pending call at a time, picked by a seed, so that two activities interleave in many ways,
- * each of them repeatable. Uses no timer: before it picks, it lets the program go on for `patience`
- * microtasks, in which other activities may make calls of their own.
+ * each of them repeatable. Uses no timer: before it picks, it lets the program go on for one round
+ * of `process.nextTick` and `patience` microtasks, in which other activities may make calls of their own.
  */
 export class SeededScheduler implements CallScheduler {
   /** Labels of the calls in the order in which they ended. */
@@ -40,6 +40,8 @@ export class SeededScheduler implements CallScheduler {
 
   async #releaseAll(): Promise<void> {
     while (this.#pending.length > 0) {
+      // Once round the queue of `process.nextTick`, which is not looked at while microtasks keep coming.
+      await new Promise<void>((go) => process.nextTick(go));
       for (let hop = 0; hop < this.#patience; hop++) await Promise.resolve();
       const [next] = this.#pending.splice(this.#random.below(this.#pending.length), 1);
       if (next === undefined) continue;

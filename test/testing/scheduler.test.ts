@@ -35,4 +35,18 @@ describe('the seeded scheduler', () => {
     const ends = fs.trace.map((call) => call.endTick);
     expect(Math.max(...starts)).toBeLessThan(Math.min(...ends));
   });
+
+  it('gives a turn to an activity that waits for the next tick', async () => {
+    const scheduler = new SeededScheduler(1);
+    const fs = CrashFs.withFiles({ '/a': run('O', 8), '/b': run('O', 8) }, { scheduler });
+    const busy = async (): Promise<void> => {
+      for (let nth = 0; nth < 20; nth++) await fs.stat('/a');
+    };
+    const patient = async (): Promise<void> => {
+      await new Promise<void>((go) => process.nextTick(go));
+      await fs.stat('/b');
+    };
+    await Promise.all([busy(), patient()]);
+    expect(scheduler.ended.indexOf('stat /b')).toBeLessThan(15);
+  });
 });
