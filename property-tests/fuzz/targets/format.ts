@@ -173,6 +173,14 @@ export function groupTarget(files: readonly CorpusFile[]): Target {
   };
 }
 
+/** Where the last row ends, by the lengths that readers go by. */
+function rowsEnd(rows: Uint8Array): number {
+  const view = viewOf(rows);
+  let offset = 0;
+  while (offset + 20 <= rows.length) offset += 20 + view.getUint32(offset + 16, true);
+  return offset;
+}
+
 function runGroup(input: FuzzInput): Outcome {
   const bytes = bytesOf(input);
   const [batchCount, recordCount] = [
@@ -182,6 +190,7 @@ function runGroup(input: FuzzInput): Outcome {
   const group = decodeGroup(bytes, batchCount, recordCount);
   const boundBytes = SMALL_BYTES + bytes.length;
   if (typeof group === 'string') return { text: group, boundBytes };
+  check(rowsEnd(group.rows) === group.rows.length, 'rows end where the last one does');
   const table = new Uint8Array(batchTableBytes(batchCount));
   let sum = 0;
   for (const [i, count] of group.batchRecordCounts.entries()) {

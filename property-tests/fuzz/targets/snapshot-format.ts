@@ -1,5 +1,5 @@
 import { equalBytes, viewOf } from '../../../src/base/bytes.ts';
-import { MAX_FRAME_DECODED_BYTES } from '../../../src/base/limits.ts';
+import { MAX_FRAME_DECODED_BYTES, MAX_FRAME_PAYLOAD_BYTES } from '../../../src/base/limits.ts';
 import { ChecksumSeed } from '../../../src/format/checksum.ts';
 import {
   CHUNK_HEAD_BYTES,
@@ -8,7 +8,8 @@ import {
   encodeChunk,
 } from '../../../src/format/chunk.ts';
 import type { Columns } from '../../../src/format/columns.ts';
-import { FRAME_CHUNK, FRAME_INDEX } from '../../../src/format/frame.ts';
+import { FILE_HEADER_BYTES } from '../../../src/format/file-header.ts';
+import { FRAME_CHUNK, FRAME_HEADER_BYTES, FRAME_INDEX } from '../../../src/format/frame.ts';
 import {
   decodeIndex,
   decodeTrailer,
@@ -16,6 +17,7 @@ import {
   encodeTrailer,
   TRAILER_BYTES,
 } from '../../../src/format/snapshot-index.ts';
+import { columnsOf } from '../../../test/support/columns.ts';
 import { STORE_ID } from '../../../test/support/small-directory.ts';
 import type { CorpusFile } from '../corpus.ts';
 import { kindOf } from '../file-model.ts';
@@ -90,11 +92,20 @@ function runChunk(input: FuzzInput): Outcome {
   return { text: `chunk ${wide}`, boundBytes: 6 * boundBytes };
 }
 
+/** Dense keys, one value, no data: nothing but the head says how many records there are. */
+function bareChunk(): Uint8Array {
+  const records = [1n, 2n, 3n].map((key) => ({ key, value: 9n, data: new Uint8Array(0) }));
+  const columns = columnsOf(records);
+  const target = new Uint8Array(chunkBoundBytes(columns));
+  return target.slice(0, encodeChunk(target, columns));
+}
+
 export function chunkTarget(files: readonly CorpusFile[]): Target {
+  const payloads = framesOf(files, FRAME_CHUNK).map(({ payload }) => payload);
   return {
     name: 'chunk',
     perTurn: 60,
-    seeds: framesOf(files, FRAME_CHUNK).map(({ payload }) => bytesInput(payload)),
+    seeds: [bareChunk(), ...payloads].map((payload) => bytesInput(payload)),
     mutate: (random, input) => bytesInput(disturbChunk(random, bytesOf(input))),
     run: runChunk,
   };
@@ -128,6 +139,8 @@ export function indexTarget(files: readonly CorpusFile[]): Target {
       const index = decodeIndex(bytes, chunkCount, parameterOf(input, 'indexOffset'));
       if (typeof index === 'string') return { text: index, boundBytes: SMALL_BYTES };
       check(equalBytes(encodeIndex(index), bytes), 'an index encodes as it was');
+      const end = index.entries.reduce((sum, entry) => sum + entry.lengthBytes, FILE_HEADER_BYTES);
+      check(end === parameterOf(input, 'indexOffset'), 'the chunks reach up to the index');
       return { text: 'index', boundBytes: SMALL_BYTES + bytes.length };
     },
   };
@@ -165,6 +178,13 @@ export function trailerTarget(files: readonly CorpusFile[]): Target {
       const trailer = decodeTrailer(bytes, TRAILER_SEED, parameterOf(input, 'fileBytes'));
       if (typeof trailer === 'string') return { text: trailer, boundBytes: SMALL_BYTES };
       check(equalBytes(encodeTrailer(trailer, TRAILER_SEED), bytes), 'a trailer encodes as it was');
+      const indexBytes = trailer.fileBytes - TRAILER_BYTES - trailer.indexOffset;
+      check(
+        indexBytes >= FRAME_HEADER_BYTES &&
+          indexBytes <= FRAME_HEADER_BYTES + MAX_FRAME_PAYLOAD_BYTES &&
+          trailer.indexOffset >= FILE_HEADER_BYTES,
+        'an index lies between header and trailer, and is no longer than a frame',
+      );
       return { text: 'trailer', boundBytes: SMALL_BYTES };
     },
   };
