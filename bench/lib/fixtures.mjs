@@ -1,3 +1,8 @@
+/** A load is measured for no longer: what is then missing is added in large batches, off the clock. */
+export const LOAD_LIMIT_MS = 45_000;
+const TIMEOUT_MS = 200_000;
+const TIMEOUT_MS_PER_RECORD = 0.02;
+
 /**
  * Directories with a loaded store that several rows open. Each is made when the first row asks for it, and kept until
  * the run ends.
@@ -6,6 +11,8 @@ export class FixtureShelf {
   #context;
   /** @type {Map<string, { directory: string, loaded: any }>} */
   #shelf = new Map();
+  /** What could not be made; not tried again. @type {Map<string, Error>} */
+  #failed = new Map();
 
   /** @param {import('./context.mjs').Context} context */
   constructor(context) {
@@ -23,15 +30,20 @@ export class FixtureShelf {
     const name = `${peer} ${keys} ${count}`;
     const known = this.#shelf.get(name);
     if (known !== undefined) return known;
+    const failure = this.#failed.get(name);
+    if (failure !== undefined) throw failure;
     const directory = this.#context.newDirectory();
     try {
-      const loaded = await this.#context.child('load', { peer, directory, keys, count });
+      const job = { peer, directory, keys, count, limitMs: LOAD_LIMIT_MS };
+      const timeoutMs = TIMEOUT_MS + count * TIMEOUT_MS_PER_RECORD;
+      const loaded = await this.#context.child('load', job, { timeoutMs });
       const made = { directory, loaded };
       this.#shelf.set(name, made);
       this.#context.log(`loaded ${count.toLocaleString('en')} ${keys} keys into ${peer}`);
       return made;
     } catch (error) {
       this.#context.remove(directory);
+      this.#failed.set(name, error);
       throw error;
     }
   }

@@ -79,15 +79,6 @@ export function deviceBytesWritten(directory) {
   }
 }
 
-/** Bytes that this process caused to be written to storage. @type {() => number | undefined} */
-export function processBytesWritten() {
-  try {
-    return Number(/^write_bytes: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
-  } catch {
-    return undefined;
-  }
-}
-
 /** Processor time of the main thread, in milliseconds. @type {() => number | undefined} */
 export function mainThreadCpuMs() {
   try {

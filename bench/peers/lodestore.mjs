@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MetadataStore, WriteBatch } from 'lodestore';
 
-/** @type {import('./peer.mjs').Batch} */
-function pack(batch) {
-  const { keys, values, data } = batch;
-  const packed = new WriteBatch();
+/** @type {(packed: WriteBatch, batch: import('./peer.mjs').Batch) => WriteBatch} */
+function pack(packed, { keys, values, data }) {
+  packed.clear();
   for (let i = 0; i < keys.length; i++) {
     if (data[i] === null) packed.delete(keys[i]);
     else packed.put(keys[i], values[i], data[i]);
@@ -25,9 +24,11 @@ export default {
   groupsItself: true,
   async open(directory, options = {}) {
     const store = await MetadataStore.open(directory, options);
+    // May be used again while what was handed in is still being written.
+    const packed = new WriteBatch();
     return {
       store,
-      put: (batch) => store.insertBatch(pack(batch)),
+      put: (batch) => store.insertBatch(pack(packed, batch)),
       get: (key) => store.get(key),
       visitAll(visit) {
         for (const [key, { value, data }] of store.entries()) visit(key, value, data);

@@ -1,7 +1,7 @@
 import { statSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { deviceBytesWritten, processBytesWritten } from '../lib/machine.mjs';
+import { deviceBytesWritten } from '../lib/machine.mjs';
 import { duration, many, megabytes, number, rate, times } from '../lib/number-text.mjs';
 import { goal } from '../lib/section.mjs';
 import { batchOf, RECORD_BYTES } from '../lib/workload.mjs';
@@ -41,11 +41,10 @@ export async function measure({ directory, count }) {
   await store.store.merge();
   const before = store.store.stats();
   const firstBytes = snapshotBytes(directory);
-  const bytesBefore = { device: deviceBytesWritten(directory), process: processBytesWritten() };
+  const bytesBefore = deviceBytesWritten(directory);
   const milliseconds = await append(store, count, count);
   await store.store.merge();
-  const deviceBytes = deviceBytesWritten(directory) - bytesBefore.device;
-  const processBytes = processBytesWritten() - bytesBefore.process;
+  const deviceBytes = deviceBytesWritten(directory) - bytesBefore;
   const after = store.store.stats();
   await store.close();
   return {
@@ -57,7 +56,6 @@ export async function measure({ directory, count }) {
     copiedChunks: after.merges.copiedChunks - before.merges.copiedChunks,
     logBytes: after.commits.writtenBytes - before.commits.writtenBytes,
     deviceBytes,
-    processBytes,
   };
 }
 
@@ -80,7 +78,6 @@ export function report({ count, cases }) {
       `${number(one.copiedChunks)}, about ${megabytes(one.copiedChunks * chunkBytes)}`,
     ],
     ['written to logs', megabytes(one.logBytes)],
-    ['written by the process', megabytes(one.processBytes)],
     ['written to the device, by all', megabytes(one.deviceBytes)],
     ['time', `${duration(one.milliseconds)}, ${rate((1000 * count) / one.milliseconds)}`],
   ];

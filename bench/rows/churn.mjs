@@ -15,7 +15,7 @@ const BATCH = 1_000;
 export async function run(context) {
   const count = context.pick(1_000_000, 50_000);
   const updates = context.pick(5_000_000, 100_000);
-  const limitMs = context.pick(60_000, 10_000);
+  const limitMs = context.pick(40_000, 10_000);
   const cases = context.usable(STORES).map((peer) => ({
     id: peer,
     peer,
