@@ -24,6 +24,7 @@ const COPIED = [
   'package.json',
   'vitest.config.ts',
   'tsconfig.json',
+  'tsconfig.check.json',
 ];
 /** Enough for the rarest mistake, several times over. */
 const STATES = 25_000;
