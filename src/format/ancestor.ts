@@ -79,23 +79,36 @@ export function* ancestorRows(
     : undefined;
 }
 
-class AncestorRowParser {
-  #pending: Uint8Array = new Uint8Array(0);
+const NO_ROWS = new Uint8Array(0);
 
-  get pendingBytes(): number {
-    return this.#pending.length;
-  }
+class AncestorRowParser {
+  /** What waits for the rest of its record: `pendingBytes` of it are in use. */
+  #buffer: Uint8Array = new Uint8Array(0);
+  pendingBytes = 0;
+  /** Bytes up to the end of the first record that waits, as far as its length is known. */
+  #neededBytes = ANCESTOR_ROW_HEADER_BYTES;
 
   /** Adds decompressed bytes; returns the whole rows among them, or the reason why there is none. */
   push(piece: Uint8Array): Uint8Array | string {
-    const bytes = new Uint8Array(this.#pending.length + piece.length);
-    bytes.set(this.#pending);
-    bytes.set(piece, this.#pending.length);
+    const end = this.pendingBytes + piece.length;
+    if (end > this.#buffer.length) {
+      // At least doubled, so that a record of many pieces is copied a few times, not once per piece.
+      const grown = new Uint8Array(Math.max(end, 2 * this.#buffer.length));
+      grown.set(this.#buffer.subarray(0, this.pendingBytes));
+      this.#buffer = grown;
+    }
+    this.#buffer.set(piece, this.pendingBytes);
+    this.pendingBytes = end;
+    return end < this.#neededBytes ? NO_ROWS : this.#takeRows(this.#buffer.subarray(0, end));
+  }
+
+  #takeRows(bytes: Uint8Array): Uint8Array | string {
     const view = viewOf(bytes);
     const rows = new Uint8Array(bytes.length);
     const rowsView = viewOf(rows);
     let offset = 0;
     let written = 0;
+    this.#neededBytes = ANCESTOR_ROW_HEADER_BYTES;
     while (offset + ANCESTOR_ROW_HEADER_BYTES <= bytes.length) {
       const declared = view.getBigUint64(offset + 16, true);
       if (declared > BigInt(MAX_BATCH_BYTES - ROW_HEADER_BYTES)) {
@@ -103,7 +116,10 @@ class AncestorRowParser {
       }
       const dataBytes = Number(declared);
       const dataOffset = offset + ANCESTOR_ROW_HEADER_BYTES;
-      if (dataOffset + dataBytes > bytes.length) break;
+      if (dataOffset + dataBytes > bytes.length) {
+        this.#neededBytes = ANCESTOR_ROW_HEADER_BYTES + dataBytes;
+        break;
+      }
       const value = view.getBigUint64(offset + 8, true);
       // The ancestor ignores what stands behind a delete.
       const keptBytes = value === 0n ? 0 : dataBytes;
@@ -114,7 +130,8 @@ class AncestorRowParser {
       written += ROW_HEADER_BYTES + keptBytes;
       offset = dataOffset + dataBytes;
     }
-    this.#pending = bytes.slice(offset);
+    bytes.copyWithin(0, offset);
+    this.pendingBytes = bytes.length - offset;
     return rows.subarray(0, written);
   }
 }

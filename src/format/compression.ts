@@ -84,22 +84,45 @@ export function decompressInto(target: Uint8Array, source: Uint8Array): boolean 
   }
 }
 
+/** What decompressing by pieces needs. Kept between payloads: the context's memory is not the heap's. */
+interface PieceDecompressor {
+  readonly context: InstanceType<typeof zstd.DCtx>;
+  readonly piece: Uint8Array;
+}
+
+const PIECE_BYTES: number = 128 * 1024;
+
+/** Undefined while a payload is being decompressed with it. */
+let idlePieceDecompressor: PieceDecompressor | undefined;
+
+function makePieceDecompressor(): PieceDecompressor {
+  const context = new zstd.DCtx();
+  context.setParameter(zstd.DParameter.windowLogMax, MAX_WINDOW_LOG);
+  return { context, piece: new Uint8Array(PIECE_BYTES) };
+}
+
 /**
  * Decompresses a payload of unknown length (the ancestor's) piece by piece. Yields pieces of at most
  * 128 KiB, each valid until the next is asked for. Throws zstd's error on bytes that are not zstd.
  */
 export function* decompressPieces(source: Uint8Array): Generator<Uint8Array, void, void> {
-  const context = new zstd.DCtx();
-  context.setParameter(zstd.DParameter.windowLogMax, MAX_WINDOW_LOG);
-  const piece = new Uint8Array(128 * 1024);
-  let consumed = 0;
-  let expectsMore = source.length > 0;
-  while (consumed < source.length || expectsMore) {
-    const [hint, produced, taken] = context.decompressStream(piece, source.subarray(consumed));
-    consumed += taken;
-    expectsMore = hint !== 0;
-    if (produced > 0) yield piece.subarray(0, produced);
-    else if (taken === 0) break;
+  const mine = idlePieceDecompressor ?? makePieceDecompressor();
+  idlePieceDecompressor = undefined;
+  const { context, piece } = mine;
+  try {
+    // The payload before it may have ended anywhere.
+    context.reset(zstd.ResetDirective.sessionOnly);
+    let consumed = 0;
+    let expectsMore = source.length > 0;
+    while (consumed < source.length || expectsMore) {
+      const [hint, produced, taken] = context.decompressStream(piece, source.subarray(consumed));
+      consumed += taken;
+      expectsMore = hint !== 0;
+      if (produced > 0) yield piece.subarray(0, produced);
+      else if (taken === 0) break;
+    }
+    if (expectsMore) throw new Error('the zstd payload ends in the middle of a frame');
+  } finally {
+    idlePieceDecompressor = mine;
   }
-  if (expectsMore) throw new Error('the zstd payload ends in the middle of a frame');
 }
