@@ -11,7 +11,18 @@ import { batchesIn, DELETED_BEHIND, KEYS_PER_BATCH } from './kill-batches.ts';
 
 const [directory = '', inFlight = '', options = '{}'] = process.argv.slice(2);
 // Written at once: a line that the process has written is out, whatever becomes of the process.
-const say = (line: string): unknown => writeSync(1, `${line}\n`);
+function say(line: string): void {
+  for (;;) {
+    try {
+      writeSync(1, `${line}\n`);
+      return;
+    } catch (error) {
+      // The pipe is full: whoever reads it has to get on first.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    }
+  }
+}
 
 const store = await MetadataStore.open(directory, JSON.parse(options) as object);
 const found = batchesIn(store);
