@@ -10,8 +10,8 @@ const MAX_CPU_MS = 5_000;
 /** Inputs kept per target beside its seeds. */
 const MAX_KEPT = 400;
 
-/** Memory of the process that is not given back; one native window alone may take 128 MiB. */
-const MAX_RESIDENT_BYTES = 3 * 1024 * 1024 * 1024;
+/** Memory of the process that is not given back: five times what long runs take. */
+const MAX_RESIDENT_BYTES = 1536 * 1024 * 1024;
 const RESIDENT_EVERY = 512;
 
 export interface TargetFigures {

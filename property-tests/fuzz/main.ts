@@ -73,6 +73,7 @@ async function fuzz(targets: readonly Target[]): Promise<void> {
   meter.uninstall();
   await watchdog.end();
   for (const line of figureLines(targets, fuzzer.figures)) say(line);
+  say(`${process.resourceUsage().maxRSS >> 10} MiB resident at most`);
   for (const line of coverageLines(coverage.take(['format', 'log', 'snapshot', 'jobs']))) say(line);
   if (failure === undefined) say('nothing failed');
   else report(failure, path);

@@ -4,10 +4,14 @@ import { decompressInto } from '../../src/format/compression.ts';
 /** Payloads that claim more are left as they are stored. */
 const MAX_DECODED_BYTES = 256 * 1024;
 
+// Kept: the memory of a context is not the heap's, and is given back late.
+const compressor = new zstd.CCtx();
+const decompressor = new zstd.DCtx();
+
 /** One zstd frame, whether it is shorter or not. */
 export function compressed(bytes: Uint8Array): Uint8Array {
   const target = new Uint8Array(zstd.compressBound(bytes.length));
-  return target.subarray(0, new zstd.CCtx().compress(target, bytes, 1));
+  return target.subarray(0, compressor.compress(target, bytes, 1));
 }
 
 /** What a payload holds, or undefined where it is not zstd of that length. */
@@ -21,7 +25,7 @@ export function decompressed(stored: Uint8Array, decodedBytes: number): Uint8Arr
 export function decompressedWhole(stored: Uint8Array): Uint8Array | undefined {
   try {
     const target = new Uint8Array(MAX_DECODED_BYTES);
-    return target.subarray(0, new zstd.DCtx().decompress(target, stored));
+    return target.subarray(0, decompressor.decompress(target, stored));
   } catch {
     return undefined;
   }
