@@ -1,3 +1,5 @@
+import { constants } from 'node:os';
+
 /** Stable error codes. Messages are prose and may change; codes do not. Documented in docs/ERRORS.md. */
 export type StoreErrorCode =
   | 'LODESTORE_LOCKED'
@@ -174,8 +176,12 @@ export class AbortedError extends StoreError {
 export function systemCode(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null) return undefined;
   const code = (error as { code?: unknown }).code;
+  if (code === QUOTA_EXCEEDED) return 'EDQUOT';
   return typeof code === 'string' ? code : undefined;
 }
+
+/** What Node calls `EDQUOT`, for which it has no name. */
+const QUOTA_EXCEEDED = `Unknown system error ${-constants.errno.EDQUOT}`;
 
 /** No space, no quota, or a file size limit: the disk refused, and holds what it held. */
 export function isLackOfSpace(error: unknown): boolean {
