@@ -14,7 +14,10 @@ export interface TornTail {
   readonly reason: string;
 }
 
-/** What salvage could not keep. */
+/**
+ * What salvage could not keep. With neither sequences nor keys no record is concerned: a header, a seal, an
+ * index or a trailer was damaged.
+ */
 export interface Loss {
   /** The file that is damaged, or missing. */
   readonly path: string;
@@ -24,10 +27,10 @@ export interface Loss {
   /** Bytes [from, to) of the file that could not be used. */
   readonly fromOffset: number;
   readonly toOffset: number;
-  /** Sequence numbers of the batches that are gone; undefined where the file does not tell. */
+  /** Sequence numbers of the batches that are gone; the last is undefined where no file tells it. */
   readonly firstSequence: bigint | undefined;
   readonly lastSequence: bigint | undefined;
-  /** Keys [first, last] whose records are gone; undefined where the file does not tell. */
+  /** Keys [first, last] whose records are gone; the last is undefined where no file tells it. */
   readonly firstKey: bigint | undefined;
   readonly lastKey: bigint | undefined;
   /** True: keys that the lost updates concerned may show older values, or show though deleted. */
