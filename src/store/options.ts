@@ -2,7 +2,7 @@ import {
   DEFAULT_QUEUE_BATCHES,
   DEFAULT_QUEUE_BYTES,
   DEFAULT_ROTATE_BYTES,
-  MIN_MERGE_BYTES,
+  DEFAULT_MERGE_BYTES,
 } from '../base/limits.ts';
 import type { OpenProgress } from './recovery-report.ts';
 
@@ -24,7 +24,7 @@ export interface OpenOptions {
   readonly onProgress?: (progress: OpenProgress) => void;
   /** A log is rotated when it is this long. Default 64 MiB, at least 64 KiB. */
   readonly rotateBytes?: number;
-  /** A merge is due when the logs hold more than this and more than the snapshot. Default 64 KiB. */
+  /** A merge is due when the logs hold more than this and more than the snapshot. Default 8 MiB. */
   readonly mergeBytes?: number;
   /** Bytes of rows that may be queued before `insertBatch` waits. Default 64 MiB. */
   readonly queueBytes?: number;
@@ -98,7 +98,7 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
       default: DEFAULT_ROTATE_BYTES,
       min: 64 * 1024,
     }),
-    mergeBytes: integer('mergeBytes', options.mergeBytes, { default: MIN_MERGE_BYTES, min: 1 }),
+    mergeBytes: integer('mergeBytes', options.mergeBytes, { default: DEFAULT_MERGE_BYTES, min: 1 }),
     queueBytes: integer('queueBytes', options.queueBytes, { default: DEFAULT_QUEUE_BYTES, min: 1 }),
     queueBatches: integer('queueBatches', options.queueBatches, {
       default: DEFAULT_QUEUE_BATCHES,
