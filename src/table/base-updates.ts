@@ -35,6 +35,10 @@ export class BaseUpdates implements UpdateLayer {
     return chunk.isDeleteAt(index) ? null : chunk.recordAt(index);
   }
 
+  valueOfKey(low: number, high: number): bigint | undefined {
+    return this.#base.valueOfKey(low, high);
+  }
+
   cursors(seek: Seek): Cursor[] {
     return [new BaseCursor(this.#base, seek)];
   }

@@ -45,6 +45,13 @@ export class Base {
     return chunk !== undefined && chunk.find(low, high) >= 0;
   }
 
+  /** The value of this key, 0 where a record deletes it, undefined where there is none. */
+  valueOfKey(low: number, high: number): bigint | undefined {
+    const chunk = this.chunkOf(low, high);
+    const index = chunk === undefined ? -1 : chunk.find(low, high);
+    return chunk === undefined || index < 0 ? undefined : chunk.valueAt(index);
+  }
+
   /** A base in which `replacement`, whose keys lie in `gap`, stands for all records in it. */
   splice(gap: KeyGap, replacement: readonly Chunk[]): Base {
     for (const chunk of replacement) {

@@ -137,6 +137,15 @@ export class Delta implements UpdateLayer {
     return position < 0 ? undefined : this.recordAt(position);
   }
 
+  valueOfKey(low: number, high: number): bigint | undefined {
+    const position = this.#find(low, high);
+    if (position < 0) return undefined;
+    const view = this.#arena.views[blockOf(position)]!;
+    const offset = viewOffset(position);
+    const valueLow = view.getUint32(offset + VALUE_LOW, true);
+    return joinU64(valueLow, view.getUint32(offset + VALUE_HIGH, true));
+  }
+
   /** The record in the row at `position`, or null if the row deletes its key. */
   recordAt(position: number): TableRecord | null {
     const view = this.#arena.views[blockOf(position)]!;

@@ -53,6 +53,15 @@ export class OlderLayers implements Presence {
     return this.base.chunkOf(low, high)?.recordOf(low, high);
   }
 
+  /** The value of this key, 0 where there is no record. */
+  valueOfKey(low: number, high: number): bigint {
+    for (const layer of this.frozen) {
+      const value = layer.valueOfKey(low, high);
+      if (value !== undefined) return value;
+    }
+    return this.base.valueOfKey(low, high) ?? 0n;
+  }
+
   /** Cursors over all layers, newest first. */
   cursors(seek: Seek): Cursor[] {
     const cursors = this.frozen.flatMap((layer) => layer.cursors(seek));

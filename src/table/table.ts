@@ -109,6 +109,14 @@ export class Table {
     return state === 'unknown' ? this.#older.isPresent(low, high) : state === 'present';
   }
 
+  /** The value of `key` without its data; 0, which no record has, where there is none. Throws like `get`. */
+  valueOfKey(key: bigint | number): bigint {
+    splitU64(key, 'key');
+    const low = u64Halves[0]!;
+    const high = u64Halves[1]!;
+    return this.#live.valueOfKey(low, high) ?? this.#older.valueOfKey(low, high);
+  }
+
   /** The table as it is now, for reading later. */
   view(): View {
     return new View(this.#live, this.#older);

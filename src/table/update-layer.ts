@@ -13,6 +13,8 @@ export interface UpdateLayer {
   stateOf(low: number, high: number): KeyState;
   /** Undefined when the layer says nothing of the key, null when it deletes it. */
   lookUp(low: number, high: number): TableRecord | null | undefined;
+  /** The value alone: 0 when the layer deletes the key, undefined when it says nothing of it. */
+  valueOfKey(low: number, high: number): bigint | undefined;
   /** Cursors over all updates, newest first. */
   cursors(seek: Seek): Cursor[];
 }
