@@ -18,8 +18,15 @@ export interface FileSystem {
   /** Atomic replacement within one directory. Durable after `syncDirectory`. */
   rename(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;
+  /**
+   * Gives the file at `existing` a second name. Durable after `syncDirectory` of the new name's directory.
+   * Rejects `EEXIST`, `ENOENT`; `EXDEV`, `EPERM`, `EMLINK`, `ENOTSUP` where that cannot be.
+   */
+  link(existing: string, path: string): Promise<void>;
   /** One level. Rejects `EEXIST`, `ENOENT`. */
   makeDirectory(path: string): Promise<void>;
+  /** Removes an empty directory. Rejects `ENOENT`, `ENOTDIR`, `ENOTEMPTY`. */
+  removeDirectory(path: string): Promise<void>;
   /** Makes all names created, renamed or removed in this directory before the call durable. */
   syncDirectory(path: string): Promise<void>;
   /** Bytes that an unprivileged writer may still use. */

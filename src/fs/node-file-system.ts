@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { mkdir, readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
+import { link, mkdir, readdir, rename, rmdir, stat, statfs, unlink } from 'node:fs/promises';
 import { closeDescriptor, openDescriptor, syncDescriptor } from './descriptor.ts';
 import type {
   DirectoryEntry,
@@ -56,8 +56,16 @@ export class NodeFileSystem implements FileSystem {
     return unlink(path);
   }
 
+  link(existing: string, path: string): Promise<void> {
+    return link(existing, path);
+  }
+
   makeDirectory(path: string): Promise<void> {
     return mkdir(path);
+  }
+
+  removeDirectory(path: string): Promise<void> {
+    return rmdir(path);
   }
 
   async syncDirectory(path: string): Promise<void> {

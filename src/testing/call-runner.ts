@@ -32,7 +32,9 @@ const CHANGING: ReadonlySet<CallKind> = new Set([
   'dataSync',
   'rename',
   'unlink',
+  'link',
   'makeDirectory',
+  'removeDirectory',
   'syncDirectory',
 ]);
 

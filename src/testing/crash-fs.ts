@@ -14,6 +14,7 @@ import type { CallRecord } from './call-trace.ts';
 import { chosenState, listedChoices, minimalState, randomChoices } from './choices.ts';
 import { Content } from './content.ts';
 import { CrashFile } from './crash-file.ts';
+import { CrashLock } from './crash-lock.ts';
 import type { FileHost } from './crash-file.ts';
 import type { CrashState } from './crash-state.ts';
 import { Disk } from './disk.ts';
@@ -182,11 +183,30 @@ export class CrashFs implements FileSystem {
     });
   }
 
+  link(existing: string, path: string): Promise<void> {
+    return this.#calls.run('link', existing, { detail: `as ${path}` }, (call) => {
+      const file = this.#requireFile(existing, call.kind);
+      const place = this.#disk.names.locate(path, call.kind);
+      if (place.inodeId !== undefined) throw systemError('EEXIST', call.kind, path);
+      return endEffect(this.#disk.link(file, place, call.startTick));
+    });
+  }
+
   makeDirectory(path: string): Promise<void> {
     return this.#calls.run('makeDirectory', path, {}, (call) => {
       const place = this.#disk.names.locate(path, call.kind);
       if (place.inodeId !== undefined) throw systemError('EEXIST', call.kind, path);
       return endEffect(this.#disk.makeDirectory(place, call.startTick));
+    });
+  }
+
+  removeDirectory(path: string): Promise<void> {
+    return this.#calls.run('removeDirectory', path, {}, (call) => {
+      const id = this.#requireDirectory(path, call.kind);
+      const isEmpty = this.#disk.names.directories.get(id)?.live.size === 0;
+      if (!isEmpty) throw systemError('ENOTEMPTY', call.kind, path);
+      const place = this.#disk.names.locate(path, call.kind);
+      return endEffect(this.#disk.unlink(place, call.startTick));
     });
   }
 
@@ -218,7 +238,9 @@ export class CrashFs implements FileSystem {
       if (taken) this.#locked.add(file.id);
       return (endTick) => {
         if (made !== undefined) made.effect.endTick = endTick;
-        return taken ? this.#makeLock(file, path) : undefined;
+        if (!taken) return undefined;
+        const handle = new CrashFile(this.#host, file, path, 'r+');
+        return new CrashLock(handle, path, () => this.#locked.delete(file.id));
       };
     });
   }
@@ -330,25 +352,6 @@ export class CrashFs implements FileSystem {
     return (endTick) => {
       effect.endTick = endTick;
       return new CrashFile(this.#host, file, call.path, 'wx');
-    };
-  }
-
-  #makeLock(file: FileInode, path: string): FileLock {
-    let handle: OpenFile | undefined = new CrashFile(this.#host, file, path, 'r+');
-    return {
-      writeRecord: async (record) => {
-        if (handle === undefined) throw systemError('EBADF', 'write', path);
-        await handle.write(record, 0);
-        await handle.truncate(record.byteLength);
-        await handle.dataSync();
-      },
-      release: async () => {
-        const held = handle;
-        handle = undefined;
-        if (held === undefined) return;
-        this.#locked.delete(file.id);
-        await held.close();
-      },
     };
   }
 

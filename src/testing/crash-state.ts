@@ -55,7 +55,11 @@ export class CrashState {
     }
     const disk = this.#before.emptyCopy(names);
     for (const { inodeId } of this.#namespace.files) {
-      if (disk.files.has(inodeId)) continue;
+      const known = disk.files.get(inodeId);
+      if (known !== undefined) {
+        known.linkCount++;
+        continue;
+      }
       const { directoryId } = this.#fileOf(inodeId);
       disk.files.set(
         inodeId,

@@ -61,6 +61,12 @@ export class Disk {
     return { file, effect };
   }
 
+  /** N1: a second name, in whichever directory. */
+  link(file: FileInode, place: Place, startTick: number): NameEffect {
+    file.linkCount++;
+    return this.#changeName(place, 'link', file.id, startTick);
+  }
+
   /** N4. */
   makeDirectory(place: Place, startTick: number): NameEffect {
     const id = this.#nextInodeId++;
@@ -68,11 +74,11 @@ export class Disk {
     return this.#changeName(place, 'makeDirectory', id, startTick);
   }
 
-  /** N3. */
+  /** N3, and N4 for a directory. */
   unlink(place: Place, startTick: number): NameEffect {
     const inodeId = present(place.inodeId, 'a removed name exists');
     const file = this.files.get(inodeId);
-    if (file !== undefined) file.linked = false;
+    if (file !== undefined) file.linkCount--;
     return this.#changeName(place, 'unlink', inodeId, startTick);
   }
 
@@ -80,7 +86,7 @@ export class Disk {
   rename(from: Place, to: Place, startTick: number): NameEffect {
     const inodeId = present(from.inodeId, 'a renamed name exists');
     const replaced = to.inodeId === undefined ? undefined : this.files.get(to.inodeId);
-    if (replaced !== undefined) replaced.linked = false;
+    if (replaced !== undefined) replaced.linkCount--;
     return this.#changeName(to, 'rename', inodeId, startTick, from.name);
   }
 
@@ -125,7 +131,7 @@ export class Disk {
     if (this.capacityBytes === Infinity) return UNLIMITED_FREE_BYTES;
     let used = 0;
     for (const file of this.files.values()) {
-      if (file.linked || file.openCount > 0) used += file.live.sizeBytes;
+      if (file.linkCount > 0 || file.openCount > 0) used += file.live.sizeBytes;
     }
     return Math.max(0, this.capacityBytes - used);
   }

@@ -42,7 +42,7 @@ export type DataEffect = WriteEffect | TruncateEffect;
 
 /** One change of a directory's names, kept or lost as a whole. */
 export interface NameEffect extends Timed {
-  readonly kind: 'create' | 'makeDirectory' | 'rename' | 'unlink';
+  readonly kind: 'create' | 'link' | 'makeDirectory' | 'rename' | 'unlink';
   readonly directoryId: number;
   /** The name that is set; for `unlink`, removed. */
   readonly name: string;

@@ -13,7 +13,9 @@ export type CallKind =
   | 'stat'
   | 'rename'
   | 'unlink'
+  | 'link'
   | 'makeDirectory'
+  | 'removeDirectory'
   | 'syncDirectory'
   | 'freeBytes'
   | 'tryLock'
@@ -33,7 +35,9 @@ export const CALL_KINDS: readonly CallKind[] = [
   'stat',
   'rename',
   'unlink',
+  'link',
   'makeDirectory',
+  'removeDirectory',
   'syncDirectory',
   'freeBytes',
   'tryLock',

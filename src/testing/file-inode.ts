@@ -5,7 +5,7 @@ import type { DataEffect, WriteEffect } from './effect.ts';
 /** A file without its name: what its readers see, what the disk has promised, and what lies between. */
 export class FileInode {
   readonly id: number;
-  /** Renames stay within one directory, so this never changes. */
+  /** Of the first name. Renames stay within one directory, so this never changes. */
   readonly directoryId: number;
   /** What reads return. */
   readonly live: Content;
@@ -16,8 +16,8 @@ export class FileInode {
    * the order in which they apply decides who wins.
    */
   effects: DataEffect[] = [];
-  /** Some live name leads here. */
-  linked = true;
+  /** How many live names lead here. */
+  linkCount = 1;
   openCount = 0;
 
   constructor(id: number, directoryId: number, durable: Content, live: Content = durable.share()) {
@@ -31,7 +31,7 @@ export class FileInode {
   clone(): FileInode {
     const copy = new FileInode(this.id, this.directoryId, this.durable.share(), this.live.share());
     copy.effects = this.effects.map((effect) => ({ ...effect }));
-    copy.linked = this.linked;
+    copy.linkCount = this.linkCount;
     return copy;
   }
 

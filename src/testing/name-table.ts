@@ -85,11 +85,13 @@ export class NameTable {
     return this.effects.filter((effect) => effect.status === 'pending');
   }
 
-  /** A name of its own that is not durable yet makes a file's sync write metadata. */
+  /** A new name that is not durable yet makes a file's sync write metadata: its count of names, at least. */
   hasPendingBirth(inodeId: number): boolean {
     return this.effects.some(
       (effect) =>
-        effect.status === 'pending' && effect.inodeId === inodeId && effect.kind === 'create',
+        effect.status === 'pending' &&
+        effect.inodeId === inodeId &&
+        (effect.kind === 'create' || effect.kind === 'link'),
     );
   }
 

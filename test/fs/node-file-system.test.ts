@@ -142,6 +142,27 @@ describe('names', () => {
     expect(await fs.readDirectory(directory)).toEqual([]);
   });
 
+  test('a link is a second name of one file; only an empty directory is removed', async () => {
+    const directory = await temporaryDirectory();
+    const [a, b, sub] = ['a', 'b', 'sub'].map((name) => join(directory, name)) as [
+      string,
+      string,
+      string,
+    ];
+    writeFileSync(a, 'a');
+    await fs.link(a, b);
+    expect(statSync(a).ino).toBe(statSync(b).ino);
+    expect(await codeOf(fs.link(a, b))).toBe('EEXIST');
+    expect(await codeOf(fs.link(join(directory, 'absent'), join(directory, 'c')))).toBe('ENOENT');
+    await mkdir(sub);
+    writeFileSync(join(sub, 'file'), '');
+    expect(await codeOf(fs.removeDirectory(sub))).toBe('ENOTEMPTY');
+    await fs.unlink(join(sub, 'file'));
+    await fs.removeDirectory(sub);
+    expect(await codeOf(fs.removeDirectory(sub))).toBe('ENOENT');
+    expect(await codeOf(fs.removeDirectory(a))).toBe('ENOTDIR');
+  });
+
   test('errors are the system errors', async () => {
     const directory = await temporaryDirectory();
     const absent = join(directory, 'absent');

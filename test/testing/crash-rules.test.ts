@@ -469,3 +469,68 @@ describe('the machine before and after', () => {
     expect(tree(fs.randomCrash(7))).toBe(tree(fs.randomCrash(7)));
   });
 });
+
+describe('a second name of a file (N1)', () => {
+  it.each([
+    ['posix', ['/f=A4', '/f=A4;/g=A4', '/g=A4', '']],
+    ['ordered', ['/f=A4', '/f=A4;/g=A4', '/g=A4']],
+    ['linked', ['/f=A4', '/f=A4;/g=A4', '/g=A4', '']],
+  ] as const)('%s: is volatile until its directory is synced', async (model, expected) => {
+    const fs = holding(run('A', 4), model);
+    await fs.link('/f', '/g');
+    await fs.unlink('/f');
+    expect(tree(fs)).toBe('/g=A4');
+    expect(outcomes(fs)).toEqual([...expected].toSorted());
+    await fs.syncDirectory('/');
+    expect(outcomes(fs)).toEqual(['/g=A4']);
+  });
+
+  it('both names lead to the same bytes, before a crash and after', async () => {
+    const fs = holding(run('A', 4));
+    await fs.makeDirectory('/d');
+    await fs.link('/f', '/d/g');
+    await fs.syncDirectory('/d');
+    await fs.syncDirectory('/');
+    const file = await fs.open('/d/g', 'r+');
+    await file.write(run('B', 4), 0);
+    expect(tree(fs)).toBe('/d/g=B4;/f=B4');
+    expect(outcomes(fs)).toEqual(['/d/g=A4;/f=A4', '/d/g=B4;/f=B4']);
+    await file.dataSync();
+    const after = fs.minimalCrash();
+    await (await after.open('/f', 'r+')).write(run('C', 4), 0);
+    expect(tree(after)).toBe('/d/g=C4;/f=C4');
+  });
+
+  it('takes no room, and gives it back with the last name', async () => {
+    const fs = CrashFs.withFiles({ '/f': run('A', 4) }, { capacityBytes: 10 });
+    await fs.link('/f', '/g');
+    expect(await fs.freeBytes('/')).toBe(6);
+    await fs.unlink('/f');
+    expect(await fs.minimalCrash().freeBytes('/')).toBe(6);
+    expect(await fs.freeBytes('/')).toBe(6);
+    await fs.unlink('/g');
+    expect(await fs.freeBytes('/')).toBe(10);
+  });
+
+  it('is refused where there is one, or for a directory', async () => {
+    const fs = holding(run('A', 4));
+    await fs.makeDirectory('/d');
+    await expect(fs.link('/f', '/f')).rejects.toMatchObject({ code: 'EEXIST' });
+    await expect(fs.link('/absent', '/g')).rejects.toMatchObject({ code: 'ENOENT' });
+    await expect(fs.link('/d', '/g')).rejects.toMatchObject({ code: 'EISDIR' });
+  });
+});
+
+describe('removing a directory (N4)', () => {
+  it('only an empty one goes, and for good when the directory above is synced', async () => {
+    const fs = CrashFs.withFiles({ '/d/f': run('A', 4) });
+    await expect(fs.removeDirectory('/d')).rejects.toMatchObject({ code: 'ENOTEMPTY' });
+    await expect(fs.removeDirectory('/d/f')).rejects.toMatchObject({ code: 'ENOTDIR' });
+    await fs.unlink('/d/f');
+    await fs.removeDirectory('/d');
+    await expect(fs.stat('/d')).rejects.toMatchObject({ code: 'ENOENT' });
+    expect(outcomes(fs)).toContain('/d/f=A4');
+    await fs.syncDirectory('/');
+    expect(outcomes(fs)).toEqual(['']);
+  });
+});

@@ -16,7 +16,12 @@ const CALLS: Record<CallKind, (fs: CrashFs) => Promise<unknown>> = {
   stat: (fs) => fs.stat('/f'),
   rename: (fs) => fs.rename('/f', '/g'),
   unlink: (fs) => fs.unlink('/f'),
+  link: (fs) => fs.link('/f', '/g'),
   makeDirectory: (fs) => fs.makeDirectory('/d'),
+  removeDirectory: async (fs) => {
+    await fs.makeDirectory('/d');
+    await fs.removeDirectory('/d');
+  },
   syncDirectory: (fs) => fs.syncDirectory('/'),
   freeBytes: (fs) => fs.freeBytes('/'),
   tryLock: (fs) => fs.tryLock('/lock'),
