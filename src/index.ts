@@ -1,6 +1,7 @@
 export {
   AbortedError,
   BatchTooLargeError,
+  ConditionFailedError,
   CorruptionError,
   FencedError,
   StoreClosedError,
@@ -10,6 +11,7 @@ export {
   StorePoisonedError,
 } from './base/errors.ts';
 export type { CorruptionDetail, LockOwner, StoreErrorCode, WriteOutcome } from './base/errors.ts';
+export type { Condition } from './store/condition.ts';
 export { MetadataStore } from './store/metadata-store.ts';
 export type { InsertOptions, StoreEvents } from './store/metadata-store.ts';
 export type { OpenOptions } from './store/options.ts';

@@ -8,6 +8,7 @@ export type StoreErrorCode =
   | 'LODESTORE_FENCED'
   | 'LODESTORE_FULL'
   | 'LODESTORE_BATCH_TOO_LARGE'
+  | 'LODESTORE_CONDITION_FAILED'
   | 'LODESTORE_CLOSED'
   | 'LODESTORE_ABORTED'
   | 'LODESTORE_READ_ONLY'
@@ -152,6 +153,43 @@ export class BatchTooLargeError extends StoreError {
     );
     this.lengthBytes = lengthBytes;
     this.limitBytes = limitBytes;
+  }
+}
+
+export interface ConditionFailure {
+  /** Index in the batch of the update whose condition failed, from 0. */
+  readonly index: number;
+  readonly key: bigint;
+  /** The value that the key was to have; undefined: no record. */
+  readonly expected: bigint | undefined;
+  /** The value that it had; undefined: no record. */
+  readonly found: bigint | undefined;
+}
+
+/**
+ * A condition of the batch (`ifValue`, `ifAbsent`) did not hold: nothing of the batch is applied. Names the
+ * first that failed. What the key was found to have is durable.
+ */
+export class ConditionFailedError extends StoreError {
+  override readonly name: string = 'ConditionFailedError';
+  readonly index: number;
+  readonly key: bigint;
+  readonly expected: bigint | undefined;
+  readonly found: bigint | undefined;
+
+  constructor(failure: ConditionFailure) {
+    const { index, key, expected, found } = failure;
+    const wanted = expected === undefined ? 'no record' : `value ${expected}`;
+    const had = found === undefined ? 'there is no record' : `it has value ${found}`;
+    super(
+      'LODESTORE_CONDITION_FAILED',
+      `the batch was not applied: update ${index} asks for ${wanted} of key ${key}, and ${had}`,
+      { outcome: 'not-applied' },
+    );
+    this.index = index;
+    this.key = key;
+    this.expected = expected;
+    this.found = found;
   }
 }
 

@@ -14,6 +14,8 @@ type BatchState = 'waiting' | 'packing' | 'ready' | 'in-flight' | 'settled';
 export class QueuedBatch {
   state: BatchState = 'waiting';
   packed: PackedBatch | undefined;
+  /** Why this batch is left out of its group; told only when all that it was judged by is durable. */
+  refusal: StoreError | undefined;
   readonly source: WriteBatch | Iterable<Update>;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
@@ -80,6 +82,7 @@ export class BatchQueue {
   #admitted = 0;
   #queuedBytes = 0;
   #queuedBatches = 0;
+  #conditionalBatches = 0;
   readonly #emptyWaiters: (() => void)[] = [];
 
   constructor(limits: QueueLimits, pause: () => Promise<void>, onReady: () => void) {
@@ -96,6 +99,11 @@ export class BatchQueue {
   /** Batches in the queue and in flight. */
   get queuedBatches(): number {
     return this.#queuedBatches;
+  }
+
+  /** Of these, those with conditions. */
+  get conditionalBatches(): number {
+    return this.#conditionalBatches;
   }
 
   /** Batches that wait for room in the queue. */
@@ -158,11 +166,19 @@ export class BatchQueue {
     return group;
   }
 
-  /** Settles batches that were taken and makes room for waiting ones. */
-  settle(group: readonly QueuedBatch[], error: StoreError | undefined): void {
+  /**
+   * Settles batches that were taken and makes room for waiting ones. A batch that was left out of its group
+   * is told why; with `refusedError` that this is not known after all.
+   */
+  settle(
+    group: readonly QueuedBatch[],
+    error: StoreError | undefined,
+    refusedError: StoreError | undefined = error,
+  ): void {
     for (const batch of group) {
+      const { refusal } = batch;
       this.#leave(batch);
-      batch.settle(error);
+      batch.settle(refusal === undefined ? error : (refusedError ?? refusal));
     }
     this.#admit();
     this.#announceEmpty();
@@ -185,6 +201,7 @@ export class BatchQueue {
   #leave(batch: QueuedBatch): void {
     this.#queuedBytes -= batch.lengthBytes;
     this.#queuedBatches--;
+    if (batch.packed?.conditions !== undefined) this.#conditionalBatches--;
   }
 
   #abort(batch: QueuedBatch, signal: AbortSignal): void {
@@ -232,6 +249,7 @@ export class BatchQueue {
 
   #makeReady(batch: QueuedBatch, packed: WriteBatch): void {
     batch.packed = WriteBatch.lend(packed);
+    if (batch.packed.conditions !== undefined) this.#conditionalBatches++;
     batch.state = 'ready';
     this.#queuedBytes += batch.lengthBytes;
     this.#onReady();

@@ -12,6 +12,7 @@ import type { LogWriter } from '../log/log-writer.ts';
 import type { Table } from '../table/table.ts';
 import type { Region } from '../table/arena.ts';
 import type { BatchQueue, QueuedBatch } from './batch-queue.ts';
+import { ConditionJudge } from './condition-judge.ts';
 import type { CommitStats } from './commit-stats.ts';
 import type { Health } from './health.ts';
 import type { LogKeeper } from './log-keeper.ts';
@@ -99,16 +100,24 @@ export class Committer {
       return;
     }
     const error = await this.#commit(batches).catch((bug: unknown) => this.#broken(bug));
-    queue.settle(batches, error);
+    // A batch that was left out is not in the log, whatever became of its group.
+    const isUnknown = error?.outcome === 'unknown';
+    queue.settle(batches, error, isUnknown ? health.poisonedWrite('not-applied') : error);
     if (health.isPoisoned) queue.rejectQueued(() => health.poisonedWrite('not-applied'));
     else if (error === undefined) await this.#afterCommit();
   }
 
   /** Makes a group durable and visible. Returns the error that its batches are rejected with. */
   async #commit(batches: readonly QueuedBatch[]): Promise<StoreError | undefined> {
-    const { table, logs, health, stats } = this.#parts;
-    const written = batches.filter((batch) => batch.packed!.recordCount > 0);
-    if (written.length === 0) return undefined;
+    const { table, logs, health, stats, queue } = this.#parts;
+    const isJudged = queue.conditionalBatches > 0;
+    if (isJudged) await this.#judge(batches);
+    const written = batches.filter(
+      ({ packed, refusal }) => packed!.recordCount > 0 && refusal === undefined,
+    );
+    if (written.length === 0) {
+      return isJudged && !this.#parts.isLeaseFresh() ? this.#fence('not-applied') : undefined;
+    }
     let log: LogWriter;
     try {
       log = await logs.writable();
@@ -128,6 +137,12 @@ export class Committer {
     while (!table.stepPublish()) await this.#parts.pause();
     stats.committed(written.length, group.recordCount);
     return undefined;
+  }
+
+  /** The group before this one is published and none is in flight: the table is what conditions ask about. */
+  async #judge(batches: readonly QueuedBatch[]): Promise<void> {
+    const { table, pause } = this.#parts;
+    await new ConditionJudge(pause).judge(batches, (key) => table.valueOfKey(key));
   }
 
   /** Encodes and writes a group, or only a seal. Returns the error if it is not durable. */

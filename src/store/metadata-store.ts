@@ -174,10 +174,14 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
    * become durable in the order of the calls. Waits while the queue is full. An iterable must not change
    * until the promise settles; a `WriteBatch` may.
    *
+   * Conditions (`ifValue`, `ifAbsent`) are judged in commit order, against all batches handed in before and
+   * not this one's own updates. If one fails, nothing of the batch is applied and the promise rejects with
+   * `ConditionFailedError`, once what it was judged by is durable.
+   *
    * Every rejection carries `outcome`: `not-applied`, or `unknown` when the batch may come back whole at
    * the next open.
-   * @throws StoreFullError, StorePoisonedError, FencedError, BatchTooLargeError, StoreClosedError,
-   *   AbortedError, StoreError `LODESTORE_READ_ONLY`, TypeError, RangeError; all as rejections
+   * @throws ConditionFailedError, StoreFullError, StorePoisonedError, FencedError, BatchTooLargeError,
+   *   StoreClosedError, AbortedError, StoreError `LODESTORE_READ_ONLY`, TypeError, RangeError; all as rejections
    */
   async insertBatch(
     updates: WriteBatch | Iterable<Update>,

@@ -1,14 +1,18 @@
+import type { Condition } from './condition.ts';
 import { WriteBatch } from './write-batch.ts';
 
-/** One update of a batch that is given as an iterable. */
+/**
+ * One update of a batch that is given as an iterable. With `ifValue` or `ifAbsent` the whole batch is applied
+ * only if that holds of the key as it is before the batch.
+ */
 export type Update =
-  | {
+  | (Condition & {
       readonly type: 'put';
       readonly key: bigint | number;
       readonly value: bigint | number;
       readonly data?: Uint8Array | undefined;
-    }
-  | { readonly type: 'del'; readonly key: bigint | number };
+    })
+  | (Condition & { readonly type: 'del'; readonly key: bigint | number });
 
 /** Updates packed before the event loop is looked after again. */
 const SLICE_UPDATES = 2_048;
@@ -19,8 +23,10 @@ function pack(batch: WriteBatch, update: Update): void {
       "an update must be { type: 'put', key, value, data? } or { type: 'del', key }",
     );
   }
-  if (update.type === 'put') batch.put(update.key, update.value, update.data);
-  else if (update.type === 'del') batch.delete(update.key);
+  const hasCondition = update.ifValue !== undefined || update.ifAbsent !== undefined;
+  const condition = hasCondition ? update : undefined;
+  if (update.type === 'put') batch.put(update.key, update.value, update.data, condition);
+  else if (update.type === 'del') batch.delete(update.key, condition);
   else {
     const { type } = update as { type: unknown };
     throw new TypeError(`an update's type must be 'put' or 'del', not ${String(type)}`);

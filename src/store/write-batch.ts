@@ -2,6 +2,8 @@ import { viewOf } from '../base/bytes.ts';
 import { BatchTooLargeError } from '../base/errors.ts';
 import { MAX_BATCH_BYTES, ROW_HEADER_BYTES } from '../base/limits.ts';
 import { splitU64, u64Halves } from '../base/u64.ts';
+import { ConditionList, type LentConditions } from './condition-list.ts';
+import { splitCondition, type Condition } from './condition.ts';
 
 const FIRST_CAPACITY_BYTES = 512;
 const NO_DATA = new Uint8Array(0);
@@ -10,6 +12,7 @@ const NO_DATA = new Uint8Array(0);
 export interface PackedBatch {
   readonly rows: Uint8Array;
   readonly recordCount: number;
+  readonly conditions: LentConditions | undefined;
   readonly release: () => void;
 }
 
@@ -23,6 +26,8 @@ export class WriteBatch {
   #view: DataView = viewOf(this.#bytes);
   #used = 0;
   #size = 0;
+  /** Beside the rows: the log holds what was applied, not what was asked. */
+  #conditions: ConditionList | undefined;
   /** Commits that still read the current buffer. */
   #lent = { count: 0 };
 
@@ -37,11 +42,18 @@ export class WriteBatch {
   }
 
   /**
-   * Sets `key` to `value` and a copy of `data`.
-   * @throws RangeError or TypeError for a key or value out of u64, value 0, data that is not bytes;
-   *   `BatchTooLargeError` when the batch would be over its limit. The batch is then as before.
+   * Sets `key` to `value` and a copy of `data`. With a condition, the whole batch is applied only if that
+   * holds of the key as it is before the batch.
+   * @throws RangeError or TypeError for a key or value out of u64, value 0, data that is not bytes, a wrong
+   *   condition; `BatchTooLargeError` when the batch would be over its limit. The batch is then as before.
    */
-  put(key: bigint | number, value: bigint | number, data: Uint8Array = NO_DATA): this {
+  put(
+    key: bigint | number,
+    value: bigint | number,
+    data: Uint8Array = NO_DATA,
+    condition?: Condition,
+  ): this {
+    if (condition !== undefined) return this.#putIf(condition, key, value, data);
     if (!(data instanceof Uint8Array)) throw new TypeError('data must be a Uint8Array');
     splitU64(value, 'value');
     const valueLow = u64Halves[0]!;
@@ -56,8 +68,29 @@ export class WriteBatch {
     return this;
   }
 
-  /** Removes `key`. Throws like `put`. */
-  delete(key: bigint | number): this {
+  #putIf(
+    condition: Condition,
+    key: bigint | number,
+    value: bigint | number,
+    data: Uint8Array,
+  ): this {
+    const isAsked = splitCondition(condition);
+    const expectedLow = u64Halves[0]!;
+    const expectedHigh = u64Halves[1]!;
+    const rowOffset = this.#used;
+    this.put(key, value, data);
+    if (isAsked) this.#addCondition(rowOffset, expectedLow, expectedHigh);
+    return this;
+  }
+
+  #addCondition(rowOffset: number, expectedLow: number, expectedHigh: number): void {
+    this.#conditions ??= new ConditionList();
+    this.#conditions.add(this.#size - 1, rowOffset, expectedLow, expectedHigh);
+  }
+
+  /** Removes `key`. The condition is as in `put`. Throws like `put`. */
+  delete(key: bigint | number, condition?: Condition): this {
+    if (condition !== undefined) return this.#deleteIf(condition, key);
     splitU64(key, 'key');
     const offset = this.#appendHeader(0);
     this.#view.setUint32(offset + 8, 0, true);
@@ -66,11 +99,22 @@ export class WriteBatch {
     return this;
   }
 
+  #deleteIf(condition: Condition, key: bigint | number): this {
+    const isAsked = splitCondition(condition);
+    const expectedLow = u64Halves[0]!;
+    const expectedHigh = u64Halves[1]!;
+    const rowOffset = this.#used;
+    this.delete(key);
+    if (isAsked) this.#addCondition(rowOffset, expectedLow, expectedHigh);
+    return this;
+  }
+
   /** Empties the batch. */
   clear(): this {
     if (this.#lent.count > 0) this.#replaceBuffer(FIRST_CAPACITY_BYTES);
     this.#used = 0;
     this.#size = 0;
+    this.#conditions = undefined;
     return this;
   }
 
@@ -106,6 +150,7 @@ export class WriteBatch {
     return {
       rows: batch.#bytes.subarray(0, batch.#used),
       recordCount: batch.#size,
+      conditions: batch.#conditions?.lend(),
       release: () => {
         lent.count--;
       },
