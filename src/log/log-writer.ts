@@ -4,6 +4,7 @@ import { ChecksumSeed } from '../format/checksum.ts';
 import type { FileHeader, Predecessor } from '../format/file-header.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
 import { writeFully, writeZeros } from '../fs/write.ts';
+import { BlockCover } from './block-cover.ts';
 import type { EncodedWrite, Group, GroupEncoder, LogPosition } from './group-encoder.ts';
 
 /** First reservation of a log; each later one doubles the file, up to the largest step. */
@@ -77,6 +78,7 @@ export class LogWriter {
   readonly #seed: ChecksumSeed;
   readonly #header: Omit<FileHeader, 'checksum'>;
   readonly #firstReserveBytes: number;
+  readonly #cover: BlockCover = new BlockCover();
   #position: LogPosition;
   #sealed = false;
   #reservedBytes: number;
@@ -147,7 +149,10 @@ export class LogWriter {
     // Zeros must never land on a frame: past the reserve, a write waits until no zeros are under way.
     if (encoded.after.offset > this.#reservedBytes) await this.#growth;
     if (this.#growthFailure !== undefined) throw this.#growthFailure;
-    await writeFully(this.#file, encoded.bytes, this.#position.offset);
+    assert(this.#cover.end === this.#position.offset, 'the cover ends where the log does');
+    const { bytes, offset } = this.#cover.cover(encoded.bytes);
+    await writeFully(this.#file, bytes, offset);
+    this.#cover.advance(encoded.bytes);
     this.#position = encoded.after;
     this.#sealed = seal;
     this.#reservedBytes = Math.max(this.#reservedBytes, encoded.after.offset);

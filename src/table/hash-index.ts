@@ -1,7 +1,7 @@
 import { assert } from '../base/assert.ts';
 import { blockOf, viewOffset, type RowArena } from './arena.ts';
 import { HashSegment, SEGMENT_SLOTS } from './hash-segment.ts';
-import { hashKey, tagOf } from './key-hash.ts';
+import { hashKey } from './key-hash.ts';
 import { KEY_HIGH, KEY_LOW } from './row.ts';
 
 /** Past this depth segments grow instead: only keys made to collide get there. */
@@ -37,27 +37,27 @@ export class HashIndex {
   /** Position of the latest row of this key, or -1. */
   find(low: number, high: number): number {
     const hash = hashKey(low, high);
-    const segment = this.#segmentOf(hash);
-    const slot = this.#probe(segment, hash, low, high);
-    return segment.tags[slot] === 0 ? -1 : segment.positions[slot]!;
+    const { slots } = this.#segmentOf(hash);
+    const slot = this.#probe(slots, hash, low, high);
+    return slots[2 * slot] === 0 ? -1 : slots[2 * slot + 1]!;
   }
 
   /** Points the key at `position`. Returns the position that it pointed at before, or -1. */
   put(low: number, high: number, position: number): number {
     const hash = hashKey(low, high);
     let segment = this.#segmentOf(hash);
-    let slot = this.#probe(segment, hash, low, high);
-    if (segment.tags[slot] !== 0) {
-      const previous = segment.positions[slot]!;
-      segment.positions[slot] = position;
+    let slot = this.#probe(segment.slots, hash, low, high);
+    if (segment.slots[2 * slot] !== 0) {
+      const previous = segment.slots[2 * slot + 1]!;
+      segment.slots[2 * slot + 1] = position;
       return previous;
     }
     while (segment.isFull) {
       this.#relieve(segment, hash);
       segment = this.#segmentOf(hash);
-      slot = this.#probe(segment, hash, low, high);
+      slot = this.#probe(segment.slots, hash, low, high);
     }
-    segment.fill(slot, tagOf(low, high), position);
+    segment.fill(slot, hash, position);
     this.#count++;
     return -1;
   }
@@ -68,38 +68,36 @@ export class HashIndex {
   }
 
   /** The slot that holds the key, or the free one where it belongs. */
-  #probe(segment: HashSegment, hash: number, low: number, high: number): number {
-    const { tags, positions, mask } = segment;
-    const { views } = this.#arena;
-    const sought = tagOf(low, high);
+  #probe(slots: Uint32Array, hash: number, low: number, high: number): number {
+    const mask = slots.length / 2 - 1;
     let slot = hash & mask;
     for (;;) {
-      const tag = tags[slot]!;
-      if (tag === 0) return slot;
-      if (tag === sought) {
-        const position = positions[slot]!;
-        const view = views[blockOf(position)]!;
-        const offset = viewOffset(position);
-        if (
-          view.getUint32(offset + KEY_LOW, true) === low &&
-          view.getUint32(offset + KEY_HIGH, true) === high
-        ) {
-          return slot;
-        }
+      const found = slots[2 * slot]!;
+      if (found === 0 || (found === hash && this.#isKeyAt(slots[2 * slot + 1]!, low, high))) {
+        return slot;
       }
       slot = (slot + 1) & mask;
     }
   }
 
+  #isKeyAt(position: number, low: number, high: number): boolean {
+    const view = this.#arena.views[blockOf(position)]!;
+    const offset = viewOffset(position);
+    return (
+      view.getUint32(offset + KEY_LOW, true) === low &&
+      view.getUint32(offset + KEY_HIGH, true) === high
+    );
+  }
+
   #relieve(segment: HashSegment, hash: number): void {
     const bytesBefore = segment.memoryBytes;
     if (segment.slotCount < SEGMENT_SLOTS || segment.depth === MAX_DEPTH) {
-      segment.grow(this.#arena);
+      segment.grow();
       this.#memoryBytes += segment.memoryBytes - bytesBefore;
       return;
     }
     if (segment.depth === this.#depth) this.#doubleDirectory();
-    const sibling = segment.split(this.#arena);
+    const sibling = segment.split();
     this.#memoryBytes += sibling.memoryBytes;
     // The segment's entries stand together; the upper half of them is now the sibling's.
     const span = 2 ** (this.#depth - segment.depth);

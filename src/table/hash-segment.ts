@@ -1,28 +1,26 @@
-import { blockOf, viewOffset, type RowArena } from './arena.ts';
-import { hashKey, tagOf } from './key-hash.ts';
-import { KEY_HIGH, KEY_LOW } from './row.ts';
-
-/** Slots of a segment that has grown up: rebuilding it takes about half a millisecond. */
+/** Slots of a segment that has grown up: splitting it takes about a tenth of a millisecond. */
 export const SEGMENT_SLOTS = 8_192;
 
 const FIRST_SLOTS = 256;
-const SLOT_BYTES = 5;
+const SLOT_BYTES = 8;
 
-/** One open-addressing table with linear probing. A slot is free while its tag is 0. */
+/**
+ * One open-addressing table with linear probing. Slot `i` is `slots[2 * i]`, the key's hash, 0 while the slot is
+ * free, and `slots[2 * i + 1]`, the position of its row. With the hashes at hand neither growing nor
+ * splitting touches a row.
+ */
 export class HashSegment {
   /** How many top bits of the hash all keys in here share. */
   depth: number;
   mask: number;
-  tags: Uint8Array;
-  positions: Uint32Array;
+  slots: Uint32Array;
   #count = 0;
   #maxCount = 0;
 
   constructor(depth: number, slotCount: number = FIRST_SLOTS) {
     this.depth = depth;
     this.mask = slotCount - 1;
-    this.tags = new Uint8Array(slotCount);
-    this.positions = new Uint32Array(slotCount);
+    this.slots = new Uint32Array(2 * slotCount);
     this.#maxCount = nextMaxCount(slotCount);
   }
 
@@ -39,74 +37,59 @@ export class HashSegment {
   }
 
   /** Takes a free slot. */
-  fill(slot: number, tag: number, position: number): void {
-    this.tags[slot] = tag;
-    this.positions[slot] = position;
+  fill(slot: number, hash: number, position: number): void {
+    this.slots[2 * slot] = hash;
+    this.slots[2 * slot + 1] = position;
     this.#count++;
   }
 
   /** Doubles the slots. */
-  grow(arena: RowArena): void {
-    const positions = this.#drain();
+  grow(): void {
+    const old = this.slots;
     const slotCount = 2 * this.slotCount;
     this.mask = slotCount - 1;
-    this.tags = new Uint8Array(slotCount);
-    this.positions = new Uint32Array(slotCount);
+    this.slots = new Uint32Array(2 * slotCount);
+    this.#count = 0;
     this.#maxCount = nextMaxCount(slotCount);
-    for (const position of positions) this.#insert(arena, position);
+    for (let i = 0; i < old.length; i += 2) {
+      if (old[i] !== 0) this.#insert(old[i]!, old[i + 1]!);
+    }
   }
 
   /** Moves the keys whose next bit of the hash is 1 into the sibling that it returns. */
-  split(arena: RowArena): HashSegment {
-    const positions = this.#drain();
-    this.tags.fill(0);
-    this.#maxCount = nextMaxCount(this.slotCount);
+  split(): HashSegment {
+    const old = this.slots;
     const bit = 0x8000_0000 >>> this.depth;
     this.depth++;
+    this.slots = new Uint32Array(old.length);
+    this.#count = 0;
+    this.#maxCount = nextMaxCount(this.slotCount);
     const sibling = new HashSegment(this.depth, this.slotCount);
-    for (const position of positions) {
-      const view = arena.views[blockOf(position)]!;
-      const offset = viewOffset(position);
-      const hash = hashKey(
-        view.getUint32(offset + KEY_LOW, true),
-        view.getUint32(offset + KEY_HIGH, true),
-      );
+    for (let i = 0; i < old.length; i += 2) {
+      const hash = old[i]!;
+      if (hash === 0) continue;
       const target = (hash & bit) === 0 ? this : sibling;
-      target.#insert(arena, position);
+      target.#insert(hash, old[i + 1]!);
     }
     return sibling;
   }
 
-  /** All positions; the segment counts as empty, its slots are still to be cleared. */
-  #drain(): Uint32Array {
-    const drained = new Uint32Array(this.#count);
-    let count = 0;
-    for (let slot = 0; slot <= this.mask; slot++) {
-      if (this.tags[slot] !== 0) drained[count++] = this.positions[slot]!;
-    }
-    this.#count = 0;
-    return drained;
-  }
-
   /** Adds a row whose key is known to be new here. */
-  #insert(arena: RowArena, position: number): void {
-    const view = arena.views[blockOf(position)]!;
-    const offset = viewOffset(position);
-    const low = view.getUint32(offset + KEY_LOW, true);
-    const high = view.getUint32(offset + KEY_HIGH, true);
-    let slot = hashKey(low, high) & this.mask;
-    while (this.tags[slot] !== 0) slot = (slot + 1) & this.mask;
-    this.fill(slot, tagOf(low, high), position);
+  #insert(hash: number, position: number): void {
+    const { slots, mask } = this;
+    let slot = hash & mask;
+    while (slots[2 * slot] !== 0) slot = (slot + 1) & mask;
+    this.fill(slot, hash, position);
   }
 }
 
 /**
- * Half to three quarters of the slots. Keys spread evenly over the segments; with one bound for all of them
- * all would be full at the same time, and a single group would pay for splitting them all.
+ * Three fifths to five sixths of the slots. Keys spread evenly over the segments; with one bound for all of
+ * them all would be full at the same time, and a single group would pay for splitting them all.
  */
 function nextMaxCount(slotCount: number): number {
   turn = (turn + 0.618_034) % 1;
-  return Math.floor(slotCount * (0.5 + 0.25 * turn));
+  return Math.floor(slotCount * (0.6 + 0.23 * turn));
 }
 
 let turn = 0;
