@@ -181,7 +181,8 @@ export class TableWorld {
       const expected = record && { value: record.value, data: record.data };
       deepStrictEqual(this.table.get(key), expected);
       strictEqual(this.table.has(key), expected !== undefined);
-      strictEqual(this.table.valueOfKey(key), expected?.value ?? 0n);
+      const [low, high] = [Number(key & 0xffff_ffffn), Number(key >> 32n)];
+      strictEqual(this.table.valueOfKey(low, high), expected?.value ?? 0n);
       if (key <= BigInt(Number.MAX_SAFE_INTEGER)) {
         deepStrictEqual(this.table.get(Number(key)), expected);
         strictEqual(this.table.has(Number(key)), expected !== undefined);

@@ -142,7 +142,7 @@ export class Committer {
   /** The group before this one is published and none is in flight: the table is what conditions ask about. */
   async #judge(batches: readonly QueuedBatch[]): Promise<void> {
     const { table, pause } = this.#parts;
-    await new ConditionJudge(pause).judge(batches, (key) => table.valueOfKey(key));
+    await new ConditionJudge(table, pause).judge(batches);
   }
 
   /** Encodes and writes a group, or only a seal. Returns the error if it is not durable. */

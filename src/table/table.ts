@@ -109,11 +109,8 @@ export class Table {
     return state === 'unknown' ? this.#older.isPresent(low, high) : state === 'present';
   }
 
-  /** The value of `key` without its data; 0, which no record has, where there is none. Throws like `get`. */
-  valueOfKey(key: bigint | number): bigint {
-    splitU64(key, 'key');
-    const low = u64Halves[0]!;
-    const high = u64Halves[1]!;
+  /** The value of a key, given in halves, without its data; 0, which no record has, where there is none. */
+  valueOfKey(low: number, high: number): bigint {
     return this.#live.valueOfKey(low, high) ?? this.#older.valueOfKey(low, high);
   }
 
