@@ -1,8 +1,11 @@
+import type { ContentSum } from '../format/content-sum.ts';
 import type { Base } from './base.ts';
 import { BaseCursor } from './base-cursor.ts';
 import type { Cursor, Seek } from './cursor.ts';
 import type { TableRecord } from './table-record.ts';
-import type { KeyState, UpdateLayer } from './update-layer.ts';
+import type { KeyState, OlderContent, UpdateLayer } from './update-layer.ts';
+
+const STEP_RECORDS = 256;
 
 /** Updates as sorted columns, deletes among them: what recovery has folded from the logs. */
 export class BaseUpdates implements UpdateLayer {
@@ -26,6 +29,22 @@ export class BaseUpdates implements UpdateLayer {
     const index = chunk === undefined ? -1 : chunk.find(low, high);
     if (chunk === undefined || index < 0) return 'unknown';
     return chunk.isDeleteAt(index) ? 'deleted' : 'present';
+  }
+
+  subtractFrom(sum: ContentSum, low: number, high: number): KeyState {
+    const state = this.stateOf(low, high);
+    if (state === 'present') this.#base.subtractFrom(sum, low, high);
+    return state;
+  }
+
+  *applyTo(sum: ContentSum, older: OlderContent): Generator<void, void, undefined> {
+    for (const chunk of this.#base.chunks) {
+      for (let i = 0; i < chunk.recordCount; i++) {
+        older.subtractFrom(sum, chunk.keyLowAt(i), chunk.keyHighAt(i));
+        if (!chunk.isDeleteAt(i)) chunk.addTo(sum, i);
+        if (i % STEP_RECORDS === 0) yield;
+      }
+    }
   }
 
   lookUp(low: number, high: number): TableRecord | null | undefined {

@@ -1,5 +1,6 @@
 import { assert } from '../base/assert.ts';
 import { compareU64 } from '../base/u64.ts';
+import type { ContentSum } from '../format/content-sum.ts';
 import type { Chunk } from './chunk.ts';
 import { KeyDirectory } from './key-directory.ts';
 
@@ -50,6 +51,13 @@ export class Base {
     const chunk = this.chunkOf(low, high);
     const index = chunk === undefined ? -1 : chunk.find(low, high);
     return chunk === undefined || index < 0 ? undefined : chunk.valueAt(index);
+  }
+
+  /** Subtracts the record of this key, if there is one, from `sum`. */
+  subtractFrom(sum: ContentSum, low: number, high: number): void {
+    const chunk = this.chunkOf(low, high);
+    const index = chunk === undefined ? -1 : chunk.find(low, high);
+    if (chunk !== undefined && index >= 0) chunk.subtractFrom(sum, index);
   }
 
   /** A base in which `replacement`, whose keys lie in `gap`, stands for all records in it. */

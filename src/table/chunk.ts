@@ -1,7 +1,10 @@
 import { copyData } from './data-copy.ts';
 import { assert } from '../base/assert.ts';
 import { joinU64, splitU64, u64Halves } from '../base/u64.ts';
+import { viewOf } from '../base/bytes.ts';
 import type { Columns } from '../format/columns.ts';
+import { sumOfColumns } from '../format/columns-sum.ts';
+import type { ContentSum } from '../format/content-sum.ts';
 import { sliceColumns } from './chunk-slice.ts';
 import { lowerBoundNarrow, lowerBoundWide } from './column-search.ts';
 import type { TableRecord } from './table-record.ts';
@@ -32,6 +35,8 @@ export class Chunk {
   readonly #dataEnd: Uint32Array | null;
   readonly #data: Uint8Array;
   readonly #columns: Columns;
+  /** Of the data; made when a record is first hashed. */
+  #dataView: DataView | undefined;
 
   constructor(columns: Columns) {
     assert(columns.recordCount > 0, 'a chunk holds a record');
@@ -154,6 +159,45 @@ export class Chunk {
     if (end > start) earlyBytes[0] = this.#data[start]!;
     if (!this.#isKeyAt(index, low, high)) return undefined;
     return { value: this.#joinValue(valueLow, valueHigh), data: copyData(this.#data, start, end) };
+  }
+
+  /** Adds all records, none of which is a delete. */
+  addAllTo(sum: ContentSum): void {
+    sum.add(sumOfColumns(this.#columns));
+  }
+
+  /** Adds the record at `index`, which is no delete. */
+  addTo(sum: ContentSum, index: number): void {
+    const value = (this.#valueBaseLow >>> 0) + this.#valueLow[index]!;
+    sum.addRecord(
+      this.keyLowAt(index),
+      this.keyHighAt(index),
+      value,
+      this.#valueHighAt(index, value),
+      (this.#dataView ??= viewOf(this.#data)),
+      this.#dataStart(index),
+      this.#dataStart(index + 1),
+    );
+  }
+
+  /** Subtracts the record at `index`, which is no delete. */
+  subtractFrom(sum: ContentSum, index: number): void {
+    const value = (this.#valueBaseLow >>> 0) + this.#valueLow[index]!;
+    sum.subtractRecord(
+      this.keyLowAt(index),
+      this.keyHighAt(index),
+      value,
+      this.#valueHighAt(index, value),
+      (this.#dataView ??= viewOf(this.#data)),
+      this.#dataStart(index),
+      this.#dataStart(index + 1),
+    );
+  }
+
+  /** `lowSum` is the low half before the carry is cut off. */
+  #valueHighAt(index: number, lowSum: number): number {
+    const offsetHigh = this.#valueHigh === null ? 0 : this.#valueHigh[index]!;
+    return this.#valueBaseHigh + offsetHigh + (lowSum > 0xffff_ffff ? 1 : 0);
   }
 
   /** A chunk of its own with copies of the records [from, to); at least one. */

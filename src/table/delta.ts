@@ -1,15 +1,17 @@
 import { assert } from '../base/assert.ts';
 import { ROW_HEADER_BYTES } from '../base/limits.ts';
 import { joinU64 } from '../base/u64.ts';
+import type { ContentSum } from '../format/content-sum.ts';
 import { blockOf, RowArena, viewOffset, type Region } from './arena.ts';
 import type { Cursor, Seek } from './cursor.ts';
+import { DeltaContent, type ContentMark } from './delta-content.ts';
 import { Extents } from './extents.ts';
 import { HashIndex } from './hash-index.ts';
 import { DATA, DATA_LENGTH, isDeleteRow, KEY_HIGH, KEY_LOW, VALUE_HIGH, VALUE_LOW } from './row.ts';
 import { RunCursor } from './run-cursor.ts';
 import { SortedRuns } from './sorted-runs.ts';
 import type { TableRecord } from './table-record.ts';
-import type { KeyState, Presence, UpdateLayer } from './update-layer.ts';
+import type { KeyState, OlderContent, Presence, UpdateLayer } from './update-layer.ts';
 
 /** A group that is being indexed and that nobody sees yet. */
 interface Publication {
@@ -23,11 +25,12 @@ interface Publication {
 }
 
 /** As many rows of a delta as a reader may see. */
-export interface DeltaMark {
+export interface DeltaMark extends ContentMark {
   readonly rowCount: number;
-  /** Rows at this position and behind it came later. */
-  readonly end: number;
 }
+
+/** Before the first row. */
+export const FIRST_MARK: DeltaMark = { rowCount: 0, end: 0, replacedCount: 0, coveringCount: 0 };
 
 /** Updates in commit order, as the rows that were committed; the latest of each key by hash. */
 export class Delta implements UpdateLayer {
@@ -35,16 +38,18 @@ export class Delta implements UpdateLayer {
   readonly #index: HashIndex = new HashIndex(this.#arena);
   readonly #extents: Extents = new Extents();
   readonly #runs: SortedRuns = new SortedRuns(this.#arena, this.#extents);
+  readonly #content: DeltaContent = new DeltaContent(this.#arena, this.#extents);
   #publication: Publication | undefined;
   #rowCount = 0;
   #end = 0;
+  #mark: DeltaMark = FIRST_MARK;
   #lowestLow = 0xffff_ffff;
   #lowestHigh = 0xffff_ffff;
   highestLow = 0;
   highestHigh = 0;
 
   get mark(): DeltaMark {
-    return { rowCount: this.#rowCount, end: this.#end };
+    return this.#mark;
   }
 
   get rowCount(): number {
@@ -56,7 +61,8 @@ export class Delta implements UpdateLayer {
   }
 
   get memoryBytes(): number {
-    return this.#arena.memoryBytes + this.#index.memoryBytes + this.#runs.memoryBytes;
+    const rowsBytes = this.#arena.memoryBytes + this.#content.memoryBytes;
+    return rowsBytes + this.#index.memoryBytes + this.#runs.memoryBytes;
   }
 
   /** Bytes of the positions in use, of the MAX_DELTA_BYTES that there are. */
@@ -122,6 +128,8 @@ export class Delta implements UpdateLayer {
     if (publication.rowCount > 0) this.#extents.append(region.position, end);
     this.#rowCount += publication.rowCount;
     this.#end = end;
+    const { replacedCount, coveringCount } = this.#content;
+    this.#mark = { rowCount: this.#rowCount, end, replacedCount, coveringCount };
     this.#publication = undefined;
     return publication.sizeChange;
   }
@@ -130,6 +138,28 @@ export class Delta implements UpdateLayer {
     const position = this.#find(low, high);
     if (position < 0) return 'unknown';
     return this.#isDelete(position) ? 'deleted' : 'present';
+  }
+
+  subtractFrom(sum: ContentSum, low: number, high: number): KeyState {
+    const position = this.#find(low, high);
+    if (position < 0) return 'unknown';
+    if (this.#isDelete(position)) return 'deleted';
+    this.#content.subtract(sum, position);
+    return 'present';
+  }
+
+  applyTo(sum: ContentSum, older: OlderContent): Generator<void, void, undefined> {
+    return this.#content.applyTo(sum, this.#mark, older, (position) => this.#isLatest(position));
+  }
+
+  /** As {@link DeltaContent.sumBetween}. */
+  sumBetween(
+    sum: ContentSum,
+    from: DeltaMark,
+    to: DeltaMark,
+    older: OlderContent,
+  ): Generator<void, void, undefined> {
+    return this.#content.sumBetween(sum, from, to, older);
   }
 
   lookUp(low: number, high: number): TableRecord | null | undefined {
@@ -180,6 +210,8 @@ export class Delta implements UpdateLayer {
     this.#widenRange(low, high);
     const previous = this.#index.put(low, high, publication.next);
     const wasPresent = previous < 0 ? older.isPresent(low, high) : !this.#isDelete(previous);
+    if (wasPresent && previous < 0) this.#content.noteCovering(publication.next);
+    else if (wasPresent) this.#content.noteReplaced(previous);
     if (isSeen && previous >= 0 && previous < publication.region.position) {
       publication.hidden ??= new HashIndex(this.#arena);
       publication.hidden.put(low, high, previous);
@@ -205,6 +237,13 @@ export class Delta implements UpdateLayer {
     const position = this.#index.find(low, high);
     if (position < this.#end || this.#publication === undefined) return position;
     return this.#publication.hidden?.find(low, high) ?? -1;
+  }
+
+  #isLatest(position: number): boolean {
+    const view = this.#arena.views[blockOf(position)]!;
+    const offset = viewOffset(position);
+    const low = view.getUint32(offset + KEY_LOW, true);
+    return this.#find(low, view.getUint32(offset + KEY_HIGH, true)) === position;
   }
 
   #isDelete(position: number): boolean {

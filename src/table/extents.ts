@@ -20,8 +20,51 @@ export class Extents {
     return this.#starts[index];
   }
 
+  /** Index of the first stretch that reaches beyond `position`. */
+  firstBeyond(position: number): number {
+    let from = 0;
+    let to = this.#ends.length;
+    while (from < to) {
+      const middle = (from + to) >>> 1;
+      if (this.#ends[middle]! > position) to = middle;
+      else from = middle + 1;
+    }
+    return from;
+  }
+
   end(index: number): number {
     return this.#ends[index]!;
+  }
+}
+
+/** Steps through the published rows in [from, to) in commit order, where a group begins at both. */
+export class RowWalk {
+  readonly #arena: RowArena;
+  readonly #extents: Extents;
+  readonly #to: number;
+  #extent: number;
+  #next: number;
+
+  constructor(arena: RowArena, extents: Extents, from: number, to: number) {
+    this.#arena = arena;
+    this.#extents = extents;
+    this.#to = to;
+    this.#extent = extents.firstBeyond(from);
+    this.#next = Math.max(from, extents.start(this.#extent) ?? to);
+  }
+
+  /** Position of the next row, or -1 behind the last. */
+  next(): number {
+    const position = this.#next;
+    if (position >= this.#to) return -1;
+    const view = this.#arena.views[blockOf(position)]!;
+    const dataLength = view.getUint32(viewOffset(position) + DATA_LENGTH, true);
+    this.#next = position + ROW_HEADER_BYTES + dataLength;
+    if (this.#next === this.#extents.end(this.#extent)) {
+      this.#extent++;
+      this.#next = this.#extents.start(this.#extent) ?? this.#to;
+    }
+    return position;
   }
 }
 

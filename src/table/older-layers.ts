@@ -1,11 +1,12 @@
+import type { ContentSum } from '../format/content-sum.ts';
 import { Base } from './base.ts';
 import { BaseCursor } from './base-cursor.ts';
 import type { Cursor, Seek } from './cursor.ts';
 import type { TableRecord } from './table-record.ts';
-import type { Presence, UpdateLayer } from './update-layer.ts';
+import type { OlderContent, Presence, UpdateLayer } from './update-layer.ts';
 
 /** Everything below the live delta, and immutable: frozen updates, newest first, over a base. */
-export class OlderLayers implements Presence {
+export class OlderLayers implements Presence, OlderContent {
   readonly frozen: readonly UpdateLayer[];
   readonly base: Base;
   readonly #highestLow: number;
@@ -43,6 +44,24 @@ export class OlderLayers implements Presence {
       if (state !== 'unknown') return state === 'present';
     }
     return this.base.has(low, high);
+  }
+
+  subtractFrom(sum: ContentSum, low: number, high: number): void {
+    for (const layer of this.frozen) {
+      if (layer.subtractFrom(sum, low, high) !== 'unknown') return;
+    }
+    this.base.subtractFrom(sum, low, high);
+  }
+
+  /** Adds all records to `sum`. Yields every chunk, and every few hundred updates. */
+  *addTo(sum: ContentSum): Generator<void, void, undefined> {
+    for (const chunk of this.base.chunks) {
+      chunk.addAllTo(sum);
+      yield;
+    }
+    for (let i = this.frozen.length - 1; i >= 0; i--) {
+      yield* this.frozen[i]!.applyTo(sum, new OlderLayers(this.frozen.slice(i + 1), this.base));
+    }
   }
 
   lookUp(low: number, high: number): TableRecord | undefined {

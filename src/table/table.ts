@@ -6,7 +6,8 @@ import { Base } from './base.ts';
 import { BaseMerge } from './base-merge.ts';
 import { BaseUpdates } from './base-updates.ts';
 import { Chunk } from './chunk.ts';
-import { Delta } from './delta.ts';
+import { ContentCount, type KnownContent } from './content-count.ts';
+import { Delta, FIRST_MARK } from './delta.ts';
 import { KeyDirectory, type KeySpan } from './key-directory.ts';
 import type { RangeOptions } from './key-range.ts';
 import { OlderLayers } from './older-layers.ts';
@@ -35,6 +36,8 @@ export interface RecoveredColumns {
   readonly updates?: readonly Columns[];
   /** Number of records of both together, if it is known; else it is counted, key by key. */
   readonly recordCount?: number;
+  /** Content hash of both together, if it is known. */
+  readonly contentHash?: bigint | undefined;
 }
 
 /**
@@ -50,6 +53,7 @@ export class Table {
   #merge: BaseMerge | undefined;
   /** Records in what has been frozen last, and below. */
   #frozenSize = 0;
+  #knownContent: KnownContent | undefined;
 
   constructor(recovered: RecoveredColumns = { snapshot: [] }) {
     const base = new Base(recovered.snapshot.map((columns) => new Chunk(columns)));
@@ -60,6 +64,7 @@ export class Table {
     this.#snapshot =
       diskKeys === undefined ? base.directory : new KeyDirectory(diskKeys.map(toKeySpan));
     this.#size = recovered.recordCount ?? this.#countOlder(updates);
+    this.#knowContent(recovered.contentHash);
   }
 
   /** Exact number of records. */
@@ -180,7 +185,7 @@ export class Table {
     assert(!this.#live.isPublishing, 'a group is frozen whole');
     if (this.#live.rowCount > 0) {
       this.#older = new OlderLayers([this.#live, ...this.#older.frozen], this.#older.base);
-      this.#live = new Delta();
+      this.#freezeContent();
     }
     this.#frozenSize = this.#size;
     this.#merge = new BaseMerge(this.#snapshot);
@@ -198,14 +203,45 @@ export class Table {
     this.#older = new OlderLayers(this.#older.frozen, base);
   }
 
-  /** Ends a merge that is durable: the base holds what the new snapshot holds. */
-  dropFrozen(): void {
+  /**
+   * Ends a merge that is durable: the base holds what the new snapshot holds, and `contentHash` is the content
+   * hash that the merge has computed.
+   */
+  dropFrozen(contentHash?: bigint): void {
     assert(this.#merge !== undefined, 'a merge runs');
     const { base } = this.#older;
     assert(base.recordCount === this.#frozenSize, 'a merge leaves every record where it was');
     this.#older = new OlderLayers([], base);
     this.#snapshot = this.#merge.finish();
     this.#merge = undefined;
+    if (this.#knownContent === undefined) this.#knowContent(contentHash);
+  }
+
+  /** Begins to compute the content hash of the records as they are now. */
+  countContent(): ContentCount {
+    return new ContentCount(this.#live, this.#older, this.#size, this.#knownContent);
+  }
+
+  /** Remembers a count that has ended: the next one goes only over the rows since. */
+  keepContent(count: ContentCount): void {
+    const { live, mark, value } = count;
+    const isLater = mark.rowCount >= (this.#knownContent?.mark.rowCount ?? 0);
+    if (live === this.#live && isLater) this.#knownContent = { live, mark, value };
+  }
+
+  /** The content hash of all that is older than the live delta. */
+  #knowContent(value: bigint | undefined): void {
+    this.#knownContent =
+      value === undefined ? undefined : { live: this.#live, mark: FIRST_MARK, value };
+  }
+
+  /** What is known of rows that are now frozen is of use only if it is known of all of them. */
+  #freezeContent(): void {
+    const frozen = this.#live;
+    const known = this.#knownContent;
+    this.#live = new Delta();
+    const isWhole = known?.live === frozen && known.mark.rowCount === frozen.rowCount;
+    this.#knowContent(isWhole ? known.value : undefined);
   }
 
   #countOlder(updates: readonly Chunk[]): number {

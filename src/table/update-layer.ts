@@ -1,3 +1,4 @@
+import type { ContentSum } from '../format/content-sum.ts';
 import type { Cursor, Seek } from './cursor.ts';
 import type { TableRecord } from './table-record.ts';
 
@@ -11,12 +12,24 @@ export interface UpdateLayer {
   readonly highestLow: number;
   readonly highestHigh: number;
   stateOf(low: number, high: number): KeyState;
+  /** As {@link stateOf}; where the key is present, its record is subtracted from `sum`. */
+  subtractFrom(sum: ContentSum, low: number, high: number): KeyState;
+  /**
+   * Brings `sum`, the content of `older`, to that of `older` under these updates. Yields every few hundred records.
+   */
+  applyTo(sum: ContentSum, older: OlderContent): Generator<void, void, undefined>;
   /** Undefined when the layer says nothing of the key, null when it deletes it. */
   lookUp(low: number, high: number): TableRecord | null | undefined;
   /** The value alone: 0 when the layer deletes the key, undefined when it says nothing of it. */
   valueOfKey(low: number, high: number): bigint | undefined;
   /** Cursors over all updates, newest first. */
   cursors(seek: Seek): Cursor[];
+}
+
+/** Records below some layer, as they are hashed. */
+export interface OlderContent {
+  /** Subtracts the record of this key, if there is one, from `sum`. */
+  subtractFrom(sum: ContentSum, low: number, high: number): void;
 }
 
 /** Answers whether a key is present below some layer. */
