@@ -3,9 +3,12 @@ import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 import type { Columns } from '../src/format/columns.ts';
 import type { KeyRange, RangeOptions } from '../src/table/key-range.ts';
 import { checkRange } from '../src/table/key-range.ts';
+import type { ContentCount } from '../src/table/content-count.ts';
+import { contentHashText } from '../src/format/content-sum.ts';
 import { Table } from '../src/table/table.ts';
 import type { View } from '../src/table/view.ts';
 import { chunksOf, type TestRecord } from '../test/support/columns.ts';
+import { contentHashOf } from '../test/support/independent-content-hash.ts';
 import { publishRows, rowsLength, writeRows, type TestRow } from '../test/support/rows.ts';
 
 type Model = ReadonlyMap<bigint, TestRecord>;
@@ -22,6 +25,8 @@ interface RunningMerge {
   readonly steps: MergeStep[];
   readonly chunkRecords: number;
   readonly layout: TestRecord[][];
+  /** Of what is frozen, where the merge tells. */
+  readonly contentHash: bigint | undefined;
   next: number;
 }
 
@@ -29,6 +34,8 @@ export interface MergeShape {
   /** Whether keys between two chunks get steps of their own; else they go with the chunk before. */
   readonly insertsGaps: boolean;
   readonly chunkRecords: number;
+  /** Whether the merge tells the content hash. */
+  readonly isSummed: boolean;
 }
 
 /** A table, a plain map that must agree with it, and the snapshot that a disk would hold. */
@@ -42,6 +49,7 @@ export class TableWorld {
   /** Updates folded into the base are shadowed by nothing: each must go with the chunk before it. */
   readonly #isFolded: boolean;
   readonly #views: { view: View; model: Model }[] = [];
+  readonly #counts: { count: ContentCount; expected: string; isDone: boolean }[] = [];
   readonly #iterations: { left: Iterator<unknown>; expected: unknown[] }[] = [];
 
   /** Recovered with the updates beside the snapshot, or folded into chunks of `foldedRecords` records. */
@@ -60,17 +68,21 @@ export class TableWorld {
       this.#touched.add(row.key);
       this.#apply(row);
     }
+    // Known of every other table.
+    const contentHash = snapshot.length % 2 === 0 ? this.#contentHash : undefined;
     if (foldedRecords !== undefined) {
       this.table = new Table({
         snapshot: chunksOf(sortRecords([...this.#model.values()]), foldedRecords),
         diskKeys: this.#layout.flatMap((records) => chunksOf(records, records.length)),
         recordCount: this.#model.size,
+        contentHash,
       });
       return;
     }
     this.table = new Table({
       snapshot: this.#layout.flatMap((records) => chunksOf(records, records.length)),
       updates: chunksOf(folded, chunkRecords),
+      contentHash,
     });
   }
 
@@ -87,17 +99,30 @@ export class TableWorld {
     this.table.beginPublish(region, lengthBytes);
     for (let done = 0; done + rowsPerStep < rows.length; done += rowsPerStep) {
       strictEqual(this.table.stepPublish(rowsPerStep), false);
+      this.startCount();
       this.check(rows.map((row) => row.key));
     }
     strictEqual(this.table.stepPublish(rowsPerStep), true);
+    this.check(rows.map((row) => row.key));
+    this.table.endPublish();
     for (const row of rows) this.#accept(row);
   }
 
-  /** A group that is never published. */
-  fail(rows: readonly TestRow[], isReleased: boolean): void {
+  /** A group that is never published, or taken back after some of its rows were indexed. */
+  fail(
+    rows: readonly TestRow[],
+    end: 'kept' | 'released' | 'abandoned',
+    rowsIndexed: number,
+  ): void {
     const region = this.table.reserve(rowsLength(rows));
     writeRows(region.bytes, rows);
-    if (isReleased) this.table.release(region);
+    if (end === 'released') this.table.release(region);
+    if (end !== 'abandoned') return;
+    this.table.beginPublish(region, rowsLength(rows));
+    this.table.stepPublish(rowsIndexed);
+    this.check(rows.map((row) => row.key));
+    this.table.abandonPublish();
+    this.check(rows.map((row) => row.key));
   }
 
   startMerge(shape: MergeShape): void {
@@ -106,7 +131,8 @@ export class TableWorld {
     for (const key of this.#touched) this.#frozenTouched.add(key);
     this.#touched = new Set();
     const steps = this.#planSteps(shape.insertsGaps && !this.#isFolded);
-    this.#merge = { steps, chunkRecords: shape.chunkRecords, layout: [], next: 0 };
+    const contentHash = shape.isSummed ? this.#contentHash : undefined;
+    this.#merge = { steps, chunkRecords: shape.chunkRecords, layout: [], contentHash, next: 0 };
   }
 
   stepMerge(): void {
@@ -128,7 +154,7 @@ export class TableWorld {
     const merge = this.#merge;
     if (merge === undefined) return;
     while (merge.next < merge.steps.length) this.stepMerge();
-    this.table.dropFrozen();
+    this.table.dropFrozen(merge.contentHash);
     this.#layout = merge.layout;
     this.#frozenTouched = new Set();
     this.#merge = undefined;
@@ -141,6 +167,29 @@ export class TableWorld {
 
   takeView(): void {
     this.#views.push({ view: this.table.view(), model: new Map(this.#model) });
+  }
+
+  /** Begins to compute the content hash of this moment. */
+  startCount(): void {
+    const count = this.table.countContent();
+    strictEqual(count.recordCount, this.#model.size);
+    const expected = contentHashOf(this.#model.values());
+    this.#counts.push({ count, expected, isDone: false });
+  }
+
+  /** Computes on, some steps each. */
+  continueCounts(steps: number): void {
+    for (const one of this.#counts) {
+      for (let i = 0; i < steps && !one.isDone; i++) one.isDone = !one.count.step();
+      if (!one.isDone) continue;
+      strictEqual(contentHashText(one.count.value), one.expected);
+      this.table.keepContent(one.count);
+    }
+    this.#counts.splice(0, Infinity, ...this.#counts.filter(({ isDone }) => !isDone));
+  }
+
+  get #contentHash(): bigint {
+    return BigInt(`0x${contentHashOf(this.#model.values())}`);
   }
 
   startIteration(range: RangeOptions): void {
@@ -192,6 +241,8 @@ export class TableWorld {
 
   checkAll(): void {
     this.takeView();
+    this.startCount();
+    this.continueCounts(Infinity);
     this.continueIterations(1_000_000);
     this.checkViews({});
     this.checkViews({ reverse: true });

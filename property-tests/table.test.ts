@@ -41,6 +41,7 @@ const range: fc.Arbitrary<RangeOptions> = fc.record(
 const shape = fc.record({
   insertsGaps: fc.boolean(),
   chunkRecords: fc.integer({ min: 1, max: 9 }),
+  isSummed: fc.boolean(),
 });
 
 type Command = (world: TableWorld) => void;
@@ -62,11 +63,20 @@ const command: fc.Arbitrary<Command> = fc.oneof(
           world.publishInSteps(group, count),
     ),
   },
-  fc.tuple(rows, fc.boolean()).map(
-    ([group, released]): Command =>
-      (world) =>
-        world.fail(group, released),
-  ),
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(
+        rows,
+        fc.constantFrom('kept' as const, 'released' as const, 'abandoned' as const),
+        fc.integer({ min: 0, max: 5 }),
+      )
+      .map(
+        ([group, end, rowsIndexed]): Command =>
+          (world) =>
+            world.fail(group, end, rowsIndexed),
+      ),
+  },
   {
     weight: 2,
     arbitrary: shape.map(
@@ -87,6 +97,12 @@ const command: fc.Arbitrary<Command> = fc.oneof(
           world.startIteration(one),
     ),
   },
+  fc.constant<Command>((world) => world.startCount()),
+  fc.integer({ min: 0, max: 5 }).map(
+    (n): Command =>
+      (world) =>
+        world.continueCounts(n),
+  ),
   fc.integer({ min: 0, max: 5 }).map(
     (n): Command =>
       (world) =>
@@ -117,7 +133,7 @@ describe('Table', () => {
           const world = new TableWorld(snapshot, updates, chunkRecords, foldedRecords);
           for (const run of commands) run(world);
           world.checkAll();
-          world.startMerge({ insertsGaps: true, chunkRecords: 3 });
+          world.startMerge({ insertsGaps: true, chunkRecords: 3, isSummed: true });
           world.endMerge();
           world.checkAll();
           expect(world.table.hasFrozen).toBe(false);

@@ -128,15 +128,20 @@ export class Committer {
     const rowsBytes = written.reduce((sum, batch) => sum + batch.lengthBytes, 0);
     const region = table.reserve(rowsBytes + batchTableBytes(written.length));
     const group = gather(region, written, rowsBytes);
+    table.beginPublish(region, rowsBytes);
     const error = await this.#write(log, group);
     if (error !== undefined) {
-      table.release(region);
+      table.abandonPublish();
       return error;
     }
-    table.beginPublish(region, rowsBytes);
-    while (!table.stepPublish()) await this.#parts.pause();
+    table.endPublish();
     stats.committed(written.length, group.recordCount);
     return undefined;
+  }
+
+  /** Indexes the group while it is being written: the event loop has nothing else to do for it then. */
+  async #index(): Promise<void> {
+    while (!this.#parts.table.stepPublish()) await this.#parts.pause();
   }
 
   /** The group before this one is published and none is in flight: the table is what conditions ask about. */
@@ -154,13 +159,15 @@ export class Committer {
     if (!isLeaseFresh()) return this.#fence('not-applied');
     if (health.isPoisoned) return health.poisonedWrite('not-applied');
     const writeStart = performance.now();
-    try {
-      await log.write(encoded, seal);
-    } catch (error) {
-      return this.#writeFailed(log, error);
-    }
+    const writing = log.write(encoded, seal).then(
+      () => ({ syncMs: performance.now() - writeStart }),
+      (error: unknown) => ({ error }),
+    );
+    if (group !== undefined) await this.#index();
+    const written = await writing;
+    if ('error' in written) return this.#writeFailed(log, written.error);
     const lengthBytes = encoded.bytes.length;
-    stats.written(lengthBytes, writeStart - encodeStart, performance.now() - writeStart);
+    stats.written(lengthBytes, writeStart - encodeStart, written.syncMs);
     return isLeaseFresh() ? undefined : this.#fence('unknown');
   }
 

@@ -57,6 +57,12 @@ export class DeltaContent {
     this.#covering.append(position);
   }
 
+  /** Forgets what has been noted since the mark: those rows are taken back. */
+  rollBack(to: ContentMark): void {
+    this.#replaced.truncate(to.replacedCount);
+    this.#covering.truncate(to.coveringCount);
+  }
+
   /** Adds the row at `position`, unless it is a delete. */
   add(sum: ContentSum, position: number): void {
     const view = this.#arena.views[blockOf(position)]!;

@@ -97,21 +97,17 @@ export class Delta implements UpdateLayer {
     };
   }
 
-  /**
-   * Indexes up to `maxRows` rows more. Returns whether all are indexed. With Infinity nobody can read
-   * before they are, so there is nothing to hide.
-   */
+  /** Indexes up to `maxRows` rows more, hidden from readers. Returns whether all are indexed. */
   stepPublish(maxRows: number, older: Presence): boolean {
     const publication = this.#publication;
     assert(publication !== undefined, 'a publication has begun');
     const { views } = this.#arena;
-    const isSeen = maxRows !== Infinity;
     let rowsLeft = maxRows;
     while (publication.next < publication.end && rowsLeft-- > 0) {
       const position = publication.next;
       const view = views[blockOf(position)]!;
       const offset = viewOffset(position);
-      publication.sizeChange += this.#indexRow(publication, view, offset, older, isSeen);
+      publication.sizeChange += this.#indexRow(publication, view, offset, older);
       publication.next += ROW_HEADER_BYTES + view.getUint32(offset + DATA_LENGTH, true);
       publication.rowCount++;
     }
@@ -132,6 +128,29 @@ export class Delta implements UpdateLayer {
     this.#mark = { rowCount: this.#rowCount, end, replacedCount, coveringCount };
     this.#publication = undefined;
     return publication.sizeChange;
+  }
+
+  /** Takes a group back whose rows have been indexed in part or whole: each key points where it did before. */
+  abandonPublish(): void {
+    const publication = this.#publication;
+    assert(publication !== undefined, 'a publication has begun');
+    const { region, hidden } = publication;
+    const { views } = this.#arena;
+    let position = region.position;
+    while (position < publication.next) {
+      const view = views[blockOf(position)]!;
+      const offset = viewOffset(position);
+      const low = view.getUint32(offset + KEY_LOW, true);
+      const high = view.getUint32(offset + KEY_HIGH, true);
+      // A key that the group holds twice has been restored with its first row.
+      if (this.#index.find(low, high) >= region.position) {
+        this.#index.restore(low, high, hidden?.find(low, high) ?? -1);
+      }
+      position += ROW_HEADER_BYTES + view.getUint32(offset + DATA_LENGTH, true);
+    }
+    this.#content.rollBack(this.#mark);
+    this.#publication = undefined;
+    this.#arena.release(region, 0);
   }
 
   stateOf(low: number, high: number): KeyState {
@@ -198,13 +217,7 @@ export class Delta implements UpdateLayer {
     return this.#runs.step(this.#rowCount);
   }
 
-  #indexRow(
-    publication: Publication,
-    view: DataView,
-    offset: number,
-    older: Presence,
-    isSeen: boolean,
-  ): number {
+  #indexRow(publication: Publication, view: DataView, offset: number, older: Presence): number {
     const low = view.getUint32(offset + KEY_LOW, true);
     const high = view.getUint32(offset + KEY_HIGH, true);
     this.#widenRange(low, high);
@@ -212,7 +225,7 @@ export class Delta implements UpdateLayer {
     const wasPresent = previous < 0 ? older.isPresent(low, high) : !this.#isDelete(previous);
     if (wasPresent && previous < 0) this.#content.noteCovering(publication.next);
     else if (wasPresent) this.#content.noteReplaced(previous);
-    if (isSeen && previous >= 0 && previous < publication.region.position) {
+    if (previous >= 0 && previous < publication.region.position) {
       publication.hidden ??= new HashIndex(this.#arena);
       publication.hidden.put(low, high, previous);
     }

@@ -1,6 +1,6 @@
 import { assert } from '../base/assert.ts';
 import { blockOf, viewOffset, type RowArena } from './arena.ts';
-import { HashSegment, SEGMENT_SLOTS } from './hash-segment.ts';
+import { HashSegment, NO_ROW, SEGMENT_SLOTS } from './hash-segment.ts';
 import { hashKey } from './key-hash.ts';
 import { KEY_HIGH, KEY_LOW } from './row.ts';
 
@@ -62,6 +62,16 @@ export class HashIndex {
     return -1;
   }
 
+  /** Points a key that has been put where it pointed before: at `position`, or at nothing for -1. */
+  restore(low: number, high: number, position: number): void {
+    const hash = hashKey(low, high);
+    const { slots } = this.#segmentOf(hash);
+    const slot = this.#probe(slots, hash, low, high);
+    assert(slots[2 * slot] !== 0, 'only a key that was put is restored');
+    slots[2 * slot + 1] = position < 0 ? NO_ROW : position;
+    if (position < 0) this.#count--;
+  }
+
   #segmentOf(hash: number): HashSegment {
     // A shift by 32 would be none.
     return this.#directory[(hash >>> 1) >>> (31 - this.#depth)]!;
@@ -81,6 +91,7 @@ export class HashIndex {
   }
 
   #isKeyAt(position: number, low: number, high: number): boolean {
+    if (position === NO_ROW) return false;
     const view = this.#arena.views[blockOf(position)]!;
     const offset = viewOffset(position);
     return (

@@ -1,6 +1,9 @@
 /** Slots of a segment that has grown up: splitting it takes about a tenth of a millisecond. */
 export const SEGMENT_SLOTS = 8_192;
 
+/** In the place of a position: the slot's key has no row any more. Its slot is free when the segment is rebuilt. */
+export const NO_ROW = 0xffff_ffff;
+
 const FIRST_SLOTS = 256;
 const SLOT_BYTES = 8;
 
@@ -52,7 +55,7 @@ export class HashSegment {
     this.#count = 0;
     this.#maxCount = nextMaxCount(slotCount);
     for (let i = 0; i < old.length; i += 2) {
-      if (old[i] !== 0) this.#insert(old[i]!, old[i + 1]!);
+      if (old[i] !== 0 && old[i + 1] !== NO_ROW) this.#insert(old[i]!, old[i + 1]!);
     }
   }
 
@@ -67,7 +70,7 @@ export class HashSegment {
     const sibling = new HashSegment(this.depth, this.slotCount);
     for (let i = 0; i < old.length; i += 2) {
       const hash = old[i]!;
-      if (hash === 0) continue;
+      if (hash === 0 || old[i + 1] === NO_ROW) continue;
       const target = (hash & bit) === 0 ? this : sibling;
       target.#insert(hash, old[i + 1]!);
     }

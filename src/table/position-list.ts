@@ -1,8 +1,10 @@
+import { assert } from '../base/assert.ts';
+
 const SEGMENT_BITS = 12;
 const SEGMENT_ENTRIES: number = 2 ** SEGMENT_BITS;
 const INDEX_MASK: number = SEGMENT_ENTRIES - 1;
 
-/** An append-only list of u32. Grows by segments, so that no append copies what is there. */
+/** A list of u32 that grows at its end and is cut there. Grows by segments, so that no append copies what is there. */
 export class PositionList {
   readonly #segments: Uint32Array[] = [];
   #length = 0;
@@ -21,9 +23,15 @@ export class PositionList {
   }
 
   append(position: number): void {
-    const offset = this.#length & INDEX_MASK;
-    if (offset === 0) this.#segments.push(new Uint32Array(SEGMENT_ENTRIES));
-    this.#segments[this.#length >>> SEGMENT_BITS]![offset] = position;
+    const segment = this.#length >>> SEGMENT_BITS;
+    if (segment === this.#segments.length) this.#segments.push(new Uint32Array(SEGMENT_ENTRIES));
+    this.#segments[segment]![this.#length & INDEX_MASK] = position;
     this.#length++;
+  }
+
+  /** Forgets the entries from `length` on. */
+  truncate(length: number): void {
+    assert(length <= this.#length, 'a list is cut, not stretched');
+    this.#length = length;
   }
 }

@@ -158,18 +158,27 @@ export class Table {
   publish(region: Region, rowsLength: number): void {
     this.beginPublish(region, rowsLength);
     this.stepPublish(Infinity);
+    this.endPublish();
   }
 
-  /** As {@link publish}, in steps for which the caller picks the time; invisible until the last. */
+  /** As {@link publish}, in steps for which the caller picks the time: nobody sees a row before the end. */
   beginPublish(region: Region, rowsLength: number): void {
     this.#live.beginPublish(region, rowsLength);
   }
 
-  /** Takes in up to `maxRows` rows more. True when that was the last step: the group is visible. */
+  /** Indexes up to `maxRows` rows more. True when there is none left: the group can be shown. */
   stepPublish(maxRows: number = PUBLISH_STEP_ROWS): boolean {
-    if (!this.#live.stepPublish(maxRows, this.#older)) return false;
+    return this.#live.stepPublish(maxRows, this.#older);
+  }
+
+  /** Shows the group: all of it is indexed, and durable. */
+  endPublish(): void {
     this.#size += this.#live.finishPublish();
-    return true;
+  }
+
+  /** Takes back a group that is being published and releases its region: its write failed. */
+  abandonPublish(): void {
+    this.#live.abandonPublish();
   }
 
   /** Sorts some rows for iterators to come, in a few milliseconds; false when all are sorted. */

@@ -93,13 +93,43 @@ describe('Table.publish', () => {
     const region = table.reserve(rowsLength(rows));
     writeRows(region.bytes, rows);
     table.beginPublish(region, rowsLength(rows));
-    while (!table.stepPublish(1)) {
+    let isIndexed = false;
+    while (!isIndexed) {
+      isIndexed = table.stepPublish(1);
       expect([1, 2, 3].map((key) => table.get(key)?.value)).toEqual([1n, 5n, undefined]);
       expect(table.size).toBe(2);
       expect([...table.keys()]).toEqual([1n, 2n]);
     }
+    table.endPublish();
     expect([1, 2, 3].map((key) => table.get(key)?.value)).toEqual([undefined, 9n, 8n]);
     expect([...table.keys()]).toEqual([2n, 3n]);
+  });
+
+  it.each([0, 1, 3, 5])('leaves no trace of a group that fails after %i rows', (rowsIndexed) => {
+    const table = tableOf([1, 4]);
+    publishRows(table, [put(2, 5), del(4)]);
+    const rows = [put(1, 8), put(2, 8), put(2, 9), put(3, 8), put(4, 8)];
+    const region = table.reserve(rowsLength(rows));
+    writeRows(region.bytes, rows);
+    table.beginPublish(region, rowsLength(rows));
+    if (rowsIndexed > 0) table.stepPublish(rowsIndexed);
+    table.abandonPublish();
+    const keys = [1, 2, 3, 4];
+    expect(keys.map((key) => table.get(key)?.value)).toEqual([1n, 5n, undefined, undefined]);
+    expect(table.size).toBe(2);
+    expect([...table.keys()]).toEqual([1n, 2n]);
+    publishRows(table, [put(3, 7), put(4, 6)]);
+    expect(keys.map((key) => table.get(key)?.value)).toEqual([1n, 5n, 7n, 6n]);
+    expect(table.size).toBe(4);
+  });
+
+  it('shows nothing that is not indexed', () => {
+    const table = new Table();
+    const region = table.reserve(46);
+    writeRows(region.bytes, [put(1), put(2)]);
+    table.beginPublish(region, 46);
+    table.stepPublish(1);
+    expect(() => table.endPublish()).toThrow(/whole rows/);
   });
 
   it('leaves no trace of a region that is given up', () => {
