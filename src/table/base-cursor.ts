@@ -1,4 +1,5 @@
 import type { Base } from './base.ts';
+import type { Chunk } from './chunk.ts';
 import type { Cursor, Seek } from './cursor.ts';
 import type { TableRecord } from './table-record.ts';
 
@@ -26,6 +27,21 @@ export class BaseCursor implements Cursor {
       const isBeyond = this.#step === -1 && chunk.find(seek.low, seek.high) < 0;
       if (isBeyond) this.#index--;
     }
+    this.#settle();
+  }
+
+  /** The chunk that the current record lies in, and its index there. */
+  get chunk(): Chunk {
+    return this.#base.chunks[this.#chunk]!;
+  }
+
+  get index(): number {
+    return this.#index;
+  }
+
+  /** Goes on at `index` of the chunk; where there is none, in the chunk behind. */
+  moveTo(index: number): void {
+    this.#index = index;
     this.#settle();
   }
 

@@ -128,6 +128,28 @@ export class Chunk {
     return this.#joinValue(this.#valueLow[index]!, valueHigh === null ? 0 : valueHigh[index]!);
   }
 
+  keyAt(index: number): bigint {
+    const sum = this.#keyLow[index]! + this.firstLow;
+    const keyHigh = this.#keyHigh;
+    const high = this.firstHigh + (sum > 0xffff_ffff ? 1 : 0);
+    return joinU64(sum, keyHigh === null ? high : high + keyHigh[index]!);
+  }
+
+  /** False where no value is 0, as in a snapshot's chunk. */
+  get mayDelete(): boolean {
+    return this.#valueBaseLow === 0 && this.#valueBaseHigh === 0;
+  }
+
+  /** Where the data of the record at `index` begins: with an index of `recordCount`, where all data end. */
+  dataStartAt(index: number): number {
+    return this.#dataStart(index);
+  }
+
+  /** A copy of the data's bytes [from, to). */
+  copyOfData(from: number, to: number): ArrayBuffer {
+    return this.#data.slice(from, to).buffer;
+  }
+
   /** True where the value is 0: only among updates, never in a snapshot's chunk. */
   isDeleteAt(index: number): boolean {
     return (

@@ -23,6 +23,17 @@ export class CursorHeap {
     return this.#cursors[0];
   }
 
+  /** The cursor that would be on top without the one that is. */
+  get runnerUp(): Cursor | undefined {
+    return this.#cursors.length > 2 && this.#isBefore(2, 1) ? this.#cursors[2] : this.#cursors[1];
+  }
+
+  /** Finds the top again after the cursor there has been moved. */
+  settleTop(): void {
+    if (this.#cursors[0]!.isDone) this.#removeTop();
+    this.#siftDown(0);
+  }
+
   /** Moves every cursor past the key on top. */
   advance(): void {
     const top = this.#cursors[0]!;
