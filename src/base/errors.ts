@@ -16,7 +16,10 @@ export type StoreErrorCode =
   | 'LODESTORE_NOT_A_DIRECTORY'
   | 'LODESTORE_NOT_FOUND'
   | 'LODESTORE_UNSUPPORTED_FORMAT'
-  | 'LODESTORE_MERGE_FAILED';
+  | 'LODESTORE_MERGE_FAILED'
+  | 'LODESTORE_BAD_TARGET'
+  | 'LODESTORE_INCOMPLETE'
+  | 'LODESTORE_NOT_A_BACKUP';
 
 /**
  * What a rejected write left behind. `not-applied`: the batch is not on disk and never will be.

@@ -3,6 +3,10 @@ export const MARKER_NAME = 'DO_NOT_PUT_YOUR_FILES_HERE';
 export const LOCK_NAME = 'lodestore.lock';
 export const LEASE_NAME = 'lodestore.lease';
 export const QUARANTINE_NAME = 'quarantine';
+/** Describes a finished backup. To a store it is foreign: left alone, and reported. */
+export const BACKUP_NAME = 'BACKUP.json';
+/** Stands in a backup or a restored store until all of it is there: nobody opens such a directory. */
+export const INCOMPLETE_NAME = 'lodestore.incomplete';
 
 export type FileName =
   | { readonly kind: 'log' | 'snapshot' | 'temporary'; readonly number: number }

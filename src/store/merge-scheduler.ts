@@ -89,6 +89,11 @@ export class MergeScheduler {
     this.#snapshot = snapshot;
   }
 
+  /** The newest snapshot; `logs` hold what is not in it. */
+  get snapshot(): CurrentSnapshot | undefined {
+    return this.#snapshot;
+  }
+
   get stats(): MergeStats {
     return {
       state: this.#state.kind,

@@ -4,6 +4,8 @@ import type { DirectoryLock } from '../directory/directory-lock.ts';
 import type { RangeOptions } from '../table/key-range.ts';
 import type { TableRecord } from '../table/table-record.ts';
 import type { Table } from '../table/table.ts';
+import { Backups } from './backups.ts';
+import type { BackupOptions, BackupReport } from './backup.ts';
 import { BatchQueue } from './batch-queue.ts';
 import { CommitStats } from './commit-stats.ts';
 import { Committer } from './committer.ts';
@@ -117,9 +119,11 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
       },
       parts.snapshot,
     );
+    const held = { fs, directory, storeId, table, logs, committer, merges, makeRunner, pause };
+    const backups = new Backups(held);
     logs.prepareNext();
     merges.consider();
-    return { queue, committer, logs, merges, stats };
+    return { queue, committer, logs, merges, backups, stats };
   }
 
   /** Number of records. */
@@ -203,6 +207,20 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     await this.#requireWriter().merges.mergeNow();
   }
 
+  /**
+   * Writes all that is durable now to `target`, where there is nothing or an empty directory, while writes
+   * and merges go on. Files that never change are hard-linked where that is possible, others copied; all
+   * is synced, and `target` gets its name at the very end. `restoreBackup` makes a store of it again.
+   * @throws StoreError (`LODESTORE_BAD_TARGET`, `LODESTORE_NOT_A_BACKUP`, `LODESTORE_INCOMPLETE`,
+   *   `LODESTORE_IO`, `LODESTORE_READ_ONLY`), StoreFullError, CorruptionError, StoreLockedError while another
+   *   backup writes the same target, AbortedError, StoreClosedError, StorePoisonedError, TypeError; as rejections
+   */
+  async backup(target: string, options: BackupOptions = {}): Promise<BackupReport> {
+    const refusal = this.#health.refusal();
+    if (refusal !== undefined) throw refusal;
+    return this.#requireWriter().backups.run(target, options);
+  }
+
   /** Figures of the moment. */
   stats(): StoreStats {
     const writer = this.#writer;
@@ -276,6 +294,7 @@ interface Writer {
   readonly committer: Committer;
   readonly logs: LogKeeper;
   readonly merges: MergeScheduler;
+  readonly backups: Backups;
   readonly stats: CommitStats;
 }
 
@@ -291,8 +310,9 @@ const NO_MERGES = {
 } as const;
 
 async function closeWriter(writer: Writer): Promise<void> {
-  const { queue, committer, logs, merges } = writer;
+  const { queue, committer, logs, merges, backups } = writer;
   await queue.whenEmpty();
+  await backups.close();
   await merges.close();
   await committer.whenIdle();
   try {

@@ -22,6 +22,7 @@ import { InlineRunner, type JobRunner } from '../threads/job-runner.ts';
 import { ThreadPool } from '../threads/thread-pool.ts';
 import { createStore, ensureDirectory } from './creation.ts';
 import { Health } from './health.ts';
+import { refuseIncompleteCopy } from './incomplete-copy.ts';
 import type { CurrentSnapshot } from './merge-scheduler.ts';
 import { resolveOptions, type OpenOptions, type ResolvedOptions } from './options.ts';
 import { ProgressMeter } from './progress-meter.ts';
@@ -161,6 +162,7 @@ class Opening {
   async run(isReal: boolean): Promise<OpenedParts> {
     const { readOnly, createIfMissing } = this.#options;
     await ensureDirectory(this.#fs, this.#directory, createIfMissing);
+    await refuseIncompleteCopy(this.#fs, this.#directory);
     const lock = readOnly ? undefined : await this.#takeLock();
     try {
       return await this.#open(lock, isReal);

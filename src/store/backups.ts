@@ -1,0 +1,127 @@
+import { assert } from '../base/assert.ts';
+import { StoreClosedError, systemCode } from '../base/errors.ts';
+import type { FileSystem } from '../fs/file-system.ts';
+import type { ContentCount } from '../table/content-count.ts';
+import type { Table } from '../table/table.ts';
+import type { JobRunner } from '../threads/job-runner.ts';
+import { finishCount } from './backup-check.ts';
+import {
+  closeSource,
+  openSource,
+  stateFiles,
+  type BackupSource,
+  type State,
+} from './backup-source.ts';
+import { checkBackup, writeBackup, type BackupOptions, type BackupReport } from './backup.ts';
+import type { Committer } from './committer.ts';
+import { copyError } from './copy-error.ts';
+import type { LogKeeper } from './log-keeper.ts';
+import type { MergeScheduler } from './merge-scheduler.ts';
+
+export interface BackupsParts {
+  readonly fs: FileSystem;
+  readonly directory: string;
+  readonly storeId: Uint8Array;
+  readonly table: Table;
+  readonly logs: LogKeeper;
+  readonly committer: Committer;
+  readonly merges: MergeScheduler;
+  readonly makeRunner: () => JobRunner;
+  readonly pause: () => Promise<void>;
+}
+
+/** A merge would have to end each time between a boundary and the opening of a few files. */
+const MAX_ATTEMPTS = 10;
+
+interface Moment {
+  readonly source: BackupSource;
+  /** Of the records at that moment. */
+  readonly count: ContentCount;
+}
+
+/** The backups of an open store that are under way. */
+export class Backups {
+  readonly #parts: BackupsParts;
+  readonly #closing: AbortController = new AbortController();
+  readonly #running: Set<Promise<unknown>> = new Set();
+
+  constructor(parts: BackupsParts) {
+    this.#parts = parts;
+  }
+
+  /** Writes all that is durable when a group ends to `target`. See `MetadataStore.backup`. */
+  async run(target: string, options: BackupOptions): Promise<BackupReport> {
+    const absolute = checkBackup(this.#parts.directory, target, options);
+    const abort = new AbortController();
+    const user = options.signal;
+    const giveUp = (): void => abort.abort(user?.reason);
+    const close = (): void =>
+      abort.abort(new StoreClosedError('the store was closed during the backup'));
+    user?.addEventListener('abort', giveUp);
+    this.#closing.signal.addEventListener('abort', close);
+    if (user?.aborted === true) giveUp();
+    const running = this.#write(absolute, { ...options, signal: abort.signal });
+    this.#running.add(running);
+    try {
+      return await running;
+    } catch (error) {
+      throw copyError(error, `the backup to ${absolute}`, absolute, abort.signal);
+    } finally {
+      this.#running.delete(running);
+      user?.removeEventListener('abort', giveUp);
+      this.#closing.signal.removeEventListener('abort', close);
+    }
+  }
+
+  /** Gives up what runs, and resolves when nothing of it is left. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.allSettled(this.#running);
+  }
+
+  async #write(target: string, options: BackupOptions): Promise<BackupReport> {
+    options.signal?.throwIfAborted();
+    const { fs, makeRunner, pause } = this.#parts;
+    const { source, count } = await this.#holdStill();
+    const records = count.recordCount;
+    try {
+      const check = { makeRunner, pause };
+      const expected = async (): Promise<{ records: number; contentHash: bigint }> => {
+        const contentHash = await finishCount(count, { pause, signal: options.signal });
+        return { records, contentHash };
+      };
+      return await writeBackup({ fs, check, expected, records }, source, target, options);
+    } finally {
+      await closeSource(source);
+    }
+  }
+
+  /** Files, records and sequence number of one moment between two groups. */
+  async #holdStill(): Promise<Moment> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#tryToHoldStill();
+      } catch (error) {
+        // A merge has put a snapshot in the place of these files since.
+        if (systemCode(error) !== 'ENOENT' || attempt === MAX_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  async #tryToHoldStill(): Promise<Moment> {
+    const { fs, directory, storeId, table, logs, committer, merges } = this.#parts;
+    let moment: Promise<Moment> | undefined;
+    // Between two groups: the closed logs hold what is visible, and nothing else.
+    await committer.rotate(() => {
+      const { lastSequence } = logs.lastClosed;
+      const files = stateFiles(merges.snapshot, logs.closedLogs);
+      const state: State = { storeId, lastSequence, files };
+      const count = table.countContent();
+      moment = openSource(fs, directory, state).then((source) => ({ source, count }));
+      // It is awaited below, maybe after it has failed.
+      moment.catch(() => undefined);
+    });
+    assert(moment !== undefined, 'a rotation passes its boundary before it resolves');
+    return moment;
+  }
+}

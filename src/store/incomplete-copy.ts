@@ -1,0 +1,24 @@
+import { join } from 'node:path';
+import { StoreError, systemCode } from '../base/errors.ts';
+import { INCOMPLETE_NAME } from '../format/file-name.ts';
+import type { FileSystem } from '../fs/file-system.ts';
+
+/**
+ * Refuses a directory in which a backup or a restore was interrupted: its files may look like a store, and
+ * some of them may be missing.
+ * @throws StoreError LODESTORE_INCOMPLETE; system errors as they are
+ */
+export async function refuseIncompleteCopy(fs: FileSystem, directory: string): Promise<void> {
+  try {
+    await fs.stat(join(directory, INCOMPLETE_NAME));
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return;
+    throw error;
+  }
+  throw new StoreError(
+    'LODESTORE_INCOMPLETE',
+    `${directory} is incomplete: a backup or a restore that wrote it is still under way, or was ` +
+      `interrupted. Run that again, or remove the directory`,
+    { path: directory },
+  );
+}

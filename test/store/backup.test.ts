@@ -1,0 +1,530 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { FileSystem } from '../../src/fs/file-system.ts';
+import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
+import { MetadataStore, restoreBackup, type CopyProgress } from '../../src/index.ts';
+import {
+  inodesIn,
+  openThrough,
+  recordsIn,
+  recordsOf,
+  systemFailure,
+  type Records,
+} from '../support/backup.ts';
+import { sha256 } from '../support/golden.ts';
+import { nth } from '../support/nth.ts';
+import { flipByte, insertBatches, namesIn, SMALL_LOGS } from '../support/store-directory.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+/** A store with a snapshot of 20 batches and several logs, in `store` of a directory of its own. */
+async function filledStore(): Promise<{ base: string; directory: string; store: MetadataStore }> {
+  const base = await temporaryDirectory();
+  const directory = join(base, 'store');
+  const store = await MetadataStore.open(directory, SMALL_LOGS);
+  await insertBatches(store, 0, 20);
+  await store.merge();
+  await insertBatches(store, 20, 200);
+  return { base, directory, store };
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => 'resolved',
+    (error: unknown) => error,
+  );
+}
+
+/** What `insertBatches(store, 0, count)` leaves. */
+function batches(count: number): Records {
+  return new Map(
+    Array.from({ length: 10 * count }, (_, key) => [BigInt(key), BigInt(Math.floor(key / 10) + 1)]),
+  );
+}
+
+/** Logs and snapshots by name, hashed. */
+function contentOf(directory: string): Map<string, string> {
+  const names = readdirSync(directory).filter((name) => /^(log|snapshot)_/.test(name));
+  return new Map(names.map((name) => [name, sha256(readFileSync(join(directory, name)))]));
+}
+
+/** As `toEqual`, which takes seconds for large maps. */
+function expectBatches(found: Records, count: number): void {
+  expect(found.size).toBe(10 * count);
+  for (let key = 0; key < 10 * count; key++) {
+    if (found.get(BigInt(key)) === BigInt(Math.floor(key / 10) + 1)) continue;
+    expect.fail(`key ${key} is missing, or of another batch`);
+  }
+}
+
+describe('a backup', () => {
+  test('holds all that was acknowledged, opens to be read, and is described', async () => {
+    const { base, directory, store } = await filledStore();
+    const target = join(base, 'backup');
+    const report = await store.backup(target);
+    await insertBatches(store, 200, 210);
+    expect(report).toMatchObject({ target, lastSequence: 200n, records: 2000 });
+    const copy = await MetadataStore.open(target, { readOnly: true });
+    expect(recordsOf(copy)).toEqual(batches(200));
+    expect(copy.recovery.foreignNames).toEqual(['BACKUP.json']);
+    await copy.close();
+    const names = report.files.map((file) => file.name);
+    expect(readdirSync(target).sort()).toEqual(['BACKUP.json', 'lodestore.lock', ...names].sort());
+    const manifest = JSON.parse(readFileSync(join(target, 'BACKUP.json'), 'utf8')) as object;
+    expect(manifest).toMatchObject({ format: 'lodestore backup', version: 1, records: 2000 });
+    expect(readdirSync(base).sort()).toEqual(['backup', 'store']);
+    expect(readdirSync(directory)).not.toContain('BACKUP.json');
+    await store.close();
+  });
+
+  test('links what never changes, and copies the last log', async () => {
+    const { base, directory, store } = await filledStore();
+    const target = join(base, 'backup');
+    const { files, bytes, copiedBytes } = await store.backup(target);
+    const [before, after] = [inodesIn(directory), inodesIn(target)];
+    const last = nth(files, -1);
+    expect(files.length).toBeGreaterThan(3);
+    expect(nth(files, 0).name).toBe('snapshot_0000000000000001');
+    for (const { name, origin } of files.slice(0, -1)) {
+      expect([name, origin, after.get(name)]).toEqual([name, 'linked', before.get(name)]);
+    }
+    expect(last.origin).toBe('copied');
+    expect(after.get(last.name)).not.toBe(before.get(last.name));
+    expect(copiedBytes).toBe(last.lengthBytes);
+    expect(bytes).toBeGreaterThan(copiedBytes);
+    await store.close();
+  });
+
+  test('neither opening the backup to write nor the store going on changes a byte of the other', async () => {
+    const { base, directory, store } = await filledStore();
+    const [first, second] = [join(base, 'first'), join(base, 'second')];
+    await store.backup(first);
+    await insertBatches(store, 200, 201);
+    await store.backup(second);
+    const untouched = contentOf(second);
+    const original = contentOf(directory);
+    // Recovery writes the last group of `first` again, in place; a merge removes names there.
+    const opened = await MetadataStore.open(first, SMALL_LOGS);
+    await insertBatches(opened, 300, 301);
+    await opened.merge();
+    await opened.close();
+    expect(contentOf(second)).toEqual(untouched);
+    expect(contentOf(directory)).toEqual(original);
+    await insertBatches(store, 201, 202);
+    await store.close();
+    const again = await MetadataStore.open(directory, SMALL_LOGS);
+    await again.merge();
+    await again.close();
+    expect(contentOf(second)).toEqual(untouched);
+    expect(await recordsIn(second)).toEqual(batches(201));
+  });
+
+  test('of an empty store, and of one that was only opened', async () => {
+    const base = await temporaryDirectory();
+    const store = await MetadataStore.open(join(base, 'store'));
+    const report = await store.backup(join(base, 'backup'), { verify: true });
+    expect(report).toMatchObject({ lastSequence: 0n, records: 0, contentHash: 0n });
+    await store.close();
+    const reopened = await MetadataStore.open(join(base, 'store'));
+    await reopened.backup(join(base, 'other'));
+    await reopened.close();
+    await restoreBackup(join(base, 'backup'), join(base, 'restored'));
+    expect(await recordsIn(join(base, 'restored'))).toEqual(new Map());
+  });
+
+  test('while writers and merges run, each is a state between two batches, with all acknowledged before', async () => {
+    const base = await temporaryDirectory();
+    const store = await MetadataStore.open(join(base, 'store'), { rotateBytes: 64 * 1024 });
+    let acknowledged = 0;
+    const stop = new AbortController();
+    const writing = (async () => {
+      while (!stop.signal.aborted) {
+        await insertBatches(store, acknowledged, acknowledged + 1);
+        acknowledged++;
+      }
+    })();
+    const done: { target: string; atLeast: number; atMost: number }[] = [];
+    try {
+      for (let round = 0; round < 6; round++) {
+        const target = join(base, `backup-${round}`);
+        const atLeast = acknowledged;
+        const merging = round % 2 === 0 ? store.merge() : undefined;
+        const previous = round % 3 === 2 ? join(base, `backup-${round - 1}`) : undefined;
+        const { records, lastSequence } = await store.backup(target, {
+          verify: round % 2 === 1,
+          incremental: previous,
+        });
+        expect(records).toBe(10 * Number(lastSequence));
+        done.push({ target, atLeast, atMost: acknowledged + 1 });
+        await merging;
+      }
+    } finally {
+      stop.abort();
+      await writing;
+      await store.close();
+    }
+    for (const { target, atLeast, atMost } of done) {
+      const found = await recordsIn(target);
+      const count = found.size / 10;
+      expectBatches(found, count);
+      expect(count).toBeGreaterThanOrEqual(atLeast);
+      expect(count).toBeLessThanOrEqual(atMost);
+    }
+  });
+});
+
+describe('a merge during a backup', () => {
+  /** A file system that waits for a merge before the first call that `isDue` picks. */
+  function mergingBefore(isDue: (call: 'open' | 'link' | 'read', path: string) => boolean): {
+    fs: FileSystem;
+    use: (store: MetadataStore) => void;
+    merges: () => number;
+  } {
+    let store: MetadataStore | undefined;
+    let merges = 0;
+    const before = async (call: 'open' | 'link', path: string): Promise<void> => {
+      if (store === undefined || merges > 0 || !isDue(call, path)) return;
+      merges++;
+      await store.merge();
+    };
+    const fs = Object.create(nodeFileSystem) as {
+      -readonly [Name in keyof FileSystem]: FileSystem[Name];
+    };
+    fs.open = async (path, mode) => {
+      if (mode === 'r') await before('open', path);
+      return nodeFileSystem.open(path, mode);
+    };
+    fs.link = async (existing, path) => {
+      await before('link', existing);
+      return nodeFileSystem.link(existing, path);
+    };
+    return { fs, use: (used) => (store = used), merges: () => merges };
+  }
+
+  test.each(['open', 'link'] as const)(
+    'that removes its files before the first %s: the state is as good as before',
+    async (when) => {
+      const base = await temporaryDirectory();
+      const { fs, use, merges } = mergingBefore((call) => call === when);
+      const store = await openThrough(fs, join(base, 'store'), SMALL_LOGS);
+      await insertBatches(store, 0, 100);
+      await store.merge();
+      await insertBatches(store, 100, 200);
+      use(store);
+      const { files } = await store.backup(join(base, 'backup'), { verify: true });
+      expect(merges()).toBe(1);
+      expect(await namesIn(join(base, 'store'), 'snapshot')).not.toContain(
+        'snapshot_0000000000000002',
+      );
+      // Opened in time, the files are copied from where they have no name any more.
+      if (when === 'link')
+        expect(new Set(files.map((file) => file.origin))).toEqual(new Set(['copied']));
+      expect(await recordsIn(join(base, 'backup'))).toEqual(batches(200));
+      await store.close();
+    },
+  );
+});
+
+describe('where links cannot be had', () => {
+  test.each(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP'])('%s: all is copied', async (code) => {
+    const base = await temporaryDirectory();
+    const fs = Object.create(nodeFileSystem) as FileSystem & { link: FileSystem['link'] };
+    fs.link = async (existing) => {
+      throw systemFailure(code, existing);
+    };
+    const store = await openThrough(fs, join(base, 'store'), SMALL_LOGS);
+    await insertBatches(store, 0, 100);
+    const { files, bytes, copiedBytes } = await store.backup(join(base, 'backup'));
+    expect(new Set(files.map((file) => file.origin))).toEqual(new Set(['copied']));
+    expect(copiedBytes).toBe(bytes);
+    await store.close();
+    expect(await recordsIn(join(base, 'backup'))).toEqual(batches(100));
+  });
+
+  test('any other error is told, and nothing is left', async () => {
+    const base = await temporaryDirectory();
+    const fs = Object.create(nodeFileSystem) as FileSystem & { link: FileSystem['link'] };
+    fs.link = async (existing) => {
+      throw systemFailure('EIO', existing);
+    };
+    const store = await openThrough(fs, join(base, 'store'), SMALL_LOGS);
+    await insertBatches(store, 0, 100);
+    const backup = store.backup(join(base, 'backup'));
+    await expect(backup).rejects.toMatchObject({ code: 'LODESTORE_IO', cause: { code: 'EIO' } });
+    expect(readdirSync(base)).toEqual(['store']);
+    await store.close();
+  });
+});
+
+describe('an incremental backup', () => {
+  /** Links within the backups alone, as if the store lay on another disk. */
+  function withStoreElsewhere(directory: string): FileSystem {
+    const fs = Object.create(nodeFileSystem) as FileSystem & { link: FileSystem['link'] };
+    fs.link = async (existing, path) => {
+      if (existing.startsWith(directory)) throw systemFailure('EXDEV', existing);
+      return nodeFileSystem.link(existing, path);
+    };
+    return fs;
+  }
+
+  test('copies only what is new, and the last log', async () => {
+    const base = await temporaryDirectory();
+    const directory = join(base, 'store');
+    const store = await openThrough(withStoreElsewhere(directory), directory, SMALL_LOGS);
+    await insertBatches(store, 0, 50);
+    await store.merge();
+    await insertBatches(store, 50, 200);
+    const [first, second, third] = ['1', '2', '3'].map((name) => join(base, name)) as [
+      string,
+      string,
+      string,
+    ];
+    const one = await store.backup(first);
+    expect(new Set(one.files.map((file) => file.origin))).toEqual(new Set(['copied']));
+    await insertBatches(store, 200, 300);
+    const two = await store.backup(second, { incremental: first, verify: true });
+    const lastOfFirst = nth(one.files, -1).name;
+    const known = new Set(one.files.map((file) => file.name));
+    for (const { name, origin } of two.files) {
+      const isReused = known.has(name) && name !== lastOfFirst;
+      expect([name, origin]).toEqual([name, isReused ? 'reused' : 'copied']);
+      if (isReused) expect(inodesIn(second).get(name)).toBe(inodesIn(first).get(name));
+    }
+    expect(two.copiedBytes).toBeLessThan(two.bytes);
+    expect(await recordsIn(second)).toEqual(batches(300));
+    await store.merge();
+    const three = await store.backup(third, { incremental: second });
+    expect(new Set(three.files.map((file) => file.origin))).toEqual(new Set(['copied']));
+    await store.close();
+    // Each stands alone.
+    renameSync(first, join(base, 'gone'));
+    await restoreBackup(second, join(base, 'restored'));
+    expect(await recordsIn(join(base, 'restored'))).toEqual(batches(300));
+  });
+
+  test('a file of the same name and length that has another content is copied', async () => {
+    const base = await temporaryDirectory();
+    const make = async (name: string, value: number): Promise<MetadataStore> => {
+      const directory = join(base, name);
+      const store = await openThrough(withStoreElsewhere(directory), directory, SMALL_LOGS);
+      await store.insertBatch([{ type: 'put', key: 1, value }]);
+      await store.merge();
+      return store;
+    };
+    // Two lives of one store, as after a restore: the store id is the same.
+    const [a, b] = [await make('a', 1), await make('b', 2)];
+    await a.backup(join(base, 'of-a'));
+    const { files } = await b.backup(join(base, 'of-b'), { incremental: join(base, 'of-a') });
+    expect(files.map((file) => file.origin)).toEqual(['copied']);
+    expect(await recordsIn(join(base, 'of-b'))).toEqual(new Map([[1n, 2n]]));
+    await a.close();
+    await b.close();
+  });
+
+  test('refuses what is no backup, is unfinished, damaged, or of another store', async () => {
+    const { base, store } = await filledStore();
+    const other = await MetadataStore.open(join(base, 'other'));
+    await other.backup(join(base, 'of-other'));
+    await other.close();
+    const target = join(base, 'backup');
+    const codeWith = (incremental: string): Promise<unknown> =>
+      failureOf(store.backup(target, { incremental }));
+    expect(await codeWith(join(base, 'of-other'))).toMatchObject({ code: 'LODESTORE_BAD_TARGET' });
+    expect(await codeWith(join(base, 'absent'))).toMatchObject({ code: 'LODESTORE_NOT_A_BACKUP' });
+    expect(await codeWith(join(base, 'store'))).toMatchObject({ code: 'LODESTORE_NOT_A_BACKUP' });
+    await store.backup(join(base, 'good'));
+    await flipByte(join(base, 'good'), 'BACKUP.json', 40);
+    expect(await codeWith(join(base, 'good'))).toMatchObject({ code: 'LODESTORE_CORRUPTION' });
+    writeFileSync(join(base, 'good', 'lodestore.incomplete'), '');
+    expect(await codeWith(join(base, 'good'))).toMatchObject({ code: 'LODESTORE_INCOMPLETE' });
+    expect(readdirSync(base).sort()).toEqual(['good', 'of-other', 'other', 'store']);
+    await store.close();
+  });
+});
+
+describe('verify', () => {
+  test('finds damage to what was linked, and leaves nothing', async () => {
+    const { base, directory, store } = await filledStore();
+    await flipByte(directory, 'snapshot_0000000000000001', 200);
+    const backup = store.backup(join(base, 'backup'), { verify: true });
+    await expect(backup).rejects.toMatchObject({ code: 'LODESTORE_CORRUPTION' });
+    expect(readdirSync(base)).toEqual(['store']);
+    await store.close();
+  });
+
+  test('tells the content hash, the same for the same records however they are stored', async () => {
+    const { base, store } = await filledStore();
+    const one = await store.backup(join(base, '1'), { verify: true });
+    await store.merge();
+    const two = await store.backup(join(base, '2'), { verify: true });
+    expect(two.contentHash).toBe(one.contentHash);
+    await insertBatches(store, 200, 201);
+    const three = await store.backup(join(base, '3'), { verify: true });
+    expect(three.contentHash).not.toBe(one.contentHash);
+    await store.close();
+  });
+});
+
+describe('giving up', () => {
+  test('at any progress leaves nothing, and the store goes on', async () => {
+    const { base, store } = await filledStore();
+    const steps: CopyProgress[] = [];
+    await store.backup(join(base, 'whole'), {
+      verify: true,
+      onProgress: (progress) => steps.push(progress),
+    });
+    expect(nth(steps, 0)).toMatchObject({ phase: 'copy', doneBytes: 0 });
+    expect(nth(steps, -1)).toMatchObject({ phase: 'verify' });
+    expect(steps.every((step) => step.doneBytes <= step.totalBytes)).toBe(true);
+    const copied = steps.findLast((step) => step.phase === 'copy')!;
+    expect(copied.doneBytes).toBe(copied.totalBytes);
+    for (let at = 1; at <= steps.length; at++) {
+      const abort = new AbortController();
+      let seen = 0;
+      const onProgress = (): void => {
+        if (++seen === at) abort.abort(new Error('enough'));
+      };
+      const options = { verify: true, signal: abort.signal, onProgress };
+      const error = await failureOf(store.backup(join(base, 'backup'), options));
+      expect(error).toMatchObject({ code: 'LODESTORE_ABORTED', cause: { message: 'enough' } });
+      expect(readdirSync(base).sort()).toEqual(['store', 'whole']);
+    }
+    const before = { signal: AbortSignal.abort() };
+    await expect(store.backup(join(base, 'backup'), before)).rejects.toMatchObject({
+      name: 'AbortError',
+    });
+    await insertBatches(store, 200, 201);
+    await store.close();
+  });
+
+  test('closing the store gives its backups up', async () => {
+    const { base, store } = await filledStore();
+    let closing: Promise<void> | undefined;
+    const onProgress = (): void => {
+      closing ??= store.close();
+    };
+    const backup = store.backup(join(base, 'backup'), { verify: true, onProgress });
+    await expect(backup).rejects.toMatchObject({ code: 'LODESTORE_CLOSED' });
+    await closing;
+    expect(readdirSync(base)).toEqual(['store']);
+    await expect(store.backup(join(base, 'backup'))).rejects.toMatchObject({
+      code: 'LODESTORE_CLOSED',
+    });
+  });
+
+  test('a store that was opened to be read makes none', async () => {
+    const { base, directory, store } = await filledStore();
+    await store.close();
+    const reader = await MetadataStore.open(directory, { readOnly: true });
+    await expect(reader.backup(join(base, 'backup'))).rejects.toMatchObject({
+      code: 'LODESTORE_READ_ONLY',
+    });
+    await reader.close();
+  });
+});
+
+describe('the target', () => {
+  test('may be an empty directory, or lie below directories that are not there yet', async () => {
+    const { base, store } = await filledStore();
+    mkdirSync(join(base, 'empty'));
+    await store.backup(join(base, 'empty'));
+    await store.backup(join(base, 'a', 'b', 'c'));
+    expect(await recordsIn(join(base, 'empty'))).toEqual(batches(200));
+    expect(await recordsIn(join(base, 'a', 'b', 'c'))).toEqual(batches(200));
+    await store.close();
+  });
+
+  test('is never overwritten, and never in the store itself', async () => {
+    const { base, directory, store } = await filledStore();
+    const file = join(base, 'file');
+    writeFileSync(file, 'kept');
+    await store.backup(join(base, 'backup'));
+    const before = contentOf(join(base, 'backup'));
+    const names = readdirSync(directory);
+    for (const target of [
+      file,
+      join(base, 'backup'),
+      directory,
+      join(directory, 'backup'),
+      join(directory, '..', 'store', 'x', 'y'),
+    ]) {
+      const error = await failureOf(store.backup(target));
+      expect([target, error]).toMatchObject([target, { code: 'LODESTORE_BAD_TARGET' }]);
+    }
+    await expect(store.backup(join(file, 'backup'))).rejects.toMatchObject({
+      code: 'LODESTORE_BAD_TARGET',
+    });
+    // A sibling whose name begins like the store's is outside.
+    await store.backup(join(base, 'store-2'));
+    await store.backup(join(base, '..store'));
+    expect(readFileSync(file, 'utf8')).toBe('kept');
+    expect(contentOf(join(base, 'backup'))).toEqual(before);
+    expect(readdirSync(directory)).toEqual(expect.arrayContaining(names));
+    await store.close();
+  });
+
+  test.each(['', 'a\0b', undefined, 7])('%j is no path', async (target) => {
+    const { base, store } = await filledStore();
+    await expect(store.backup(target as string)).rejects.toThrow(TypeError);
+    const incremental = target as string;
+    if (target !== undefined) {
+      await expect(store.backup(join(base, 'b'), { incremental })).rejects.toThrow(TypeError);
+    }
+    await store.close();
+  });
+
+  test('of two backups to one target, the second is refused while the first writes', async () => {
+    const { base, store } = await filledStore();
+    const target = join(base, 'backup');
+    const [one, two] = await Promise.allSettled([store.backup(target), store.backup(target)]);
+    const results = [one, two].map((result) =>
+      result.status === 'fulfilled' ? 'done' : (result.reason as { code: string }).code,
+    );
+    expect(results).toContain('done');
+    expect(results.some((code) => /LOCKED|BAD_TARGET/.test(code))).toBe(true);
+    expect(await recordsIn(target)).toEqual(batches(200));
+    expect(readdirSync(base).sort()).toEqual(['backup', 'store']);
+    await store.close();
+  });
+});
+
+describe('what an interrupted run has left', () => {
+  test('is refused by open and restore, and taken over by the next run', async () => {
+    const { base, store } = await filledStore();
+    const partial = join(base, 'backup.partial');
+    await store.backup(partial);
+    renameSync(join(partial, 'BACKUP.json'), join(partial, 'lodestore.incomplete'));
+    for (const readOnly of [true, false]) {
+      await expect(MetadataStore.open(partial, { readOnly })).rejects.toMatchObject({
+        code: 'LODESTORE_INCOMPLETE',
+        message: expect.stringContaining('is incomplete') as string,
+      });
+    }
+    await expect(restoreBackup(partial, join(base, 'restored'))).rejects.toMatchObject({
+      code: 'LODESTORE_INCOMPLETE',
+    });
+    await store.backup(join(base, 'backup'));
+    expect(readdirSync(base).sort()).toEqual(['backup', 'store']);
+    await store.close();
+  });
+
+  test('is not mistaken: a finished backup, a store and files of others stay', async () => {
+    const { base, store } = await filledStore();
+    const partial = join(base, 'backup.partial');
+    const target = join(base, 'backup');
+    await store.backup(partial);
+    await expect(store.backup(target)).rejects.toMatchObject({
+      code: 'LODESTORE_BAD_TARGET',
+      message: expect.stringContaining('finished backup') as string,
+    });
+    expect(await recordsIn(partial)).toEqual(batches(200));
+    renameSync(join(partial, 'BACKUP.json'), join(base, 'elsewhere'));
+    await expect(store.backup(target)).rejects.toMatchObject({ code: 'LODESTORE_BAD_TARGET' });
+    expect(await recordsIn(partial)).toEqual(batches(200));
+    renameSync(join(base, 'elsewhere'), join(partial, 'lodestore.incomplete'));
+    writeFileSync(join(partial, 'thesis.txt'), 'mine');
+    await expect(store.backup(target)).rejects.toMatchObject({ code: 'LODESTORE_BAD_TARGET' });
+    expect(readFileSync(join(partial, 'thesis.txt'), 'utf8')).toBe('mine');
+    await store.close();
+  });
+});

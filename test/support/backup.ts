@@ -1,0 +1,62 @@
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import type { FileSystem } from '../../src/fs/file-system.ts';
+import { MetadataStore } from '../../src/index.ts';
+import { systemCode } from '../../src/base/errors.ts';
+import { InlineRunner } from '../../src/threads/job-runner.ts';
+import { readProcessIdentity } from '../../src/fs/process-identity.ts';
+import type { OpenOptions } from '../../src/store/options.ts';
+
+/** Key to value; the data is left out. */
+export type Records = Map<bigint, bigint>;
+
+export function recordsOf(store: MetadataStore): Records {
+  return new Map([...store.entries()].map(([key, { value }]) => [key, value]));
+}
+
+/** What a directory shows when it is opened to read. */
+export async function recordsIn(directory: string): Promise<Records> {
+  const store = await MetadataStore.open(directory, { readOnly: true });
+  try {
+    return recordsOf(store);
+  } finally {
+    await store.close();
+  }
+}
+
+/** The inode of every file in a directory. */
+export function inodesIn(directory: string): Map<string, number> {
+  return new Map(readdirSync(directory).map((name) => [name, statSync(join(directory, name)).ino]));
+}
+
+/** A store on the real disk through a file system of the test's own; jobs run inline. */
+export function openThrough(
+  fs: FileSystem,
+  directory: string,
+  options: OpenOptions = {},
+): Promise<MetadataStore> {
+  const environment = {
+    fileSystem: fs,
+    makeRunner: () => new InlineRunner(fs),
+    pause: () => new Promise<void>((resume) => setImmediate(resume)),
+    identity: readProcessIdentity,
+    randomBytes: (lengthBytes: number) => new Uint8Array(lengthBytes).fill(7),
+  };
+  return MetadataStore.openIn(environment, directory, options);
+}
+
+/** A system error as Node makes them. */
+export function systemFailure(code: string, path: string): Error {
+  return Object.assign(new Error(`${code}: ${path}`), { code, path });
+}
+
+/** Whether anything has this name. */
+export async function exists(fs: FileSystem, path: string): Promise<boolean> {
+  try {
+    await fs.stat(path);
+    return true;
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
