@@ -171,24 +171,40 @@ function decodeHead(bytes: Uint8Array): ChunkHead | string {
 
 /** Turns differences into offsets from the first key. Returns false when they pass the end of u64. */
 function accumulateKeys(low: Uint32Array, high: Uint32Array | null, firstKey: bigint): boolean {
+  return high === null ? accumulateNarrow(low, firstKey) : accumulateWide(low, high, firstKey);
+}
+
+/** {@link keysAreWide} has said that the sum of all differences needs no more than 32 bits. */
+function accumulateNarrow(low: Uint32Array, firstKey: bigint): boolean {
+  let sum = 0;
+  // Differences stand one place too low: each belongs to the record behind it.
+  let next = low[0]!;
+  low[0] = 0;
+  for (let i = 1; i < low.length; i++) {
+    sum = (sum + next + 1) | 0;
+    next = low[i]!;
+    low[i] = sum;
+  }
+  return firstKey + BigInt(sum >>> 0) <= 0xffff_ffff_ffff_ffffn;
+}
+
+function accumulateWide(low: Uint32Array, high: Uint32Array, firstKey: bigint): boolean {
   let sumLow = 0;
   let sumHigh = 0;
-  // Differences stand one place too low: each belongs to the record behind it.
   let nextLow = low[0]!;
-  let nextHigh = high === null ? 0 : high[0]!;
+  let nextHigh = high[0]!;
   low[0] = 0;
-  if (high !== null) high[0] = 0;
+  high[0] = 0;
   for (let i = 1; i < low.length; i++) {
     const total = sumLow + nextLow + 1;
     sumLow = total >>> 0;
     sumHigh += nextHigh + (total > 0xffff_ffff ? 1 : 0);
     nextLow = low[i]!;
-    nextHigh = high === null ? 0 : high[i]!;
+    nextHigh = high[i]!;
     low[i] = sumLow;
-    if (high !== null) high[i] = sumHigh;
+    high[i] = sumHigh;
     if (sumHigh > 0xffff_ffff) return false;
   }
-  if (high === null && sumHigh > 0) return false;
   scratch32[0] = sumLow;
   scratch32[1] = sumHigh;
   return firstKey + scratch64[0]! <= 0xffff_ffff_ffff_ffffn;
@@ -206,6 +222,7 @@ function accumulateLengths(ends: Uint32Array): number {
 /** Whether the sum of all key differences needs more than 32 bits. Doubles suffice to know. */
 function keysAreWide(bytes: Uint8Array, head: ChunkHead): boolean {
   const count = head.count - 1;
+  if (count * 256 ** head.keyWidth <= 0xffff_ffff) return false;
   let sum = count;
   let scale = 1;
   for (let plane = 0; plane < head.keyWidth; plane++) {
@@ -221,6 +238,8 @@ function keysAreWide(bytes: Uint8Array, head: ChunkHead): boolean {
 /** No value may be 0, which stands for a delete, nor pass the end of u64. */
 function valuesBroken(columns: Omit<Columns, 'lastKey'>): string | undefined {
   const { valueLow, valueHigh, valueBase } = columns;
+  // The usual case: no offset can make it 0, nor lead over the end.
+  if (valueBase > 0n && valueHigh === null && valueBase <= 0xffff_ffff_0000_0000n) return undefined;
   let highestLow = 0;
   let highestHigh = 0;
   for (let i = 0; i < valueLow.length; i++) {
