@@ -4,8 +4,10 @@ import { MAX_BATCH_BYTES, ROW_HEADER_BYTES } from '../base/limits.ts';
 import { splitU64, u64Halves } from '../base/u64.ts';
 import { ConditionList, type LentConditions } from './condition-list.ts';
 import { splitCondition, type Condition } from './condition.ts';
+import { FIRST_ROW_BUFFER_BYTES, makeRowBuffer } from './row-buffer.ts';
 
-const FIRST_CAPACITY_BYTES = 512;
+/** What `clear` makes room for at most when the rows before are still being written. */
+const LARGEST_KEPT_BYTES: number = 64 * 1024;
 const NO_DATA = new Uint8Array(0);
 
 /** Rows handed to the commit path. They stay as they are until `release`. */
@@ -22,7 +24,7 @@ export interface PackedBatch {
  * Within a batch the last update of a key wins.
  */
 export class WriteBatch {
-  #bytes: Uint8Array = new Uint8Array(FIRST_CAPACITY_BYTES);
+  #bytes: Uint8Array = makeRowBuffer(FIRST_ROW_BUFFER_BYTES);
   #view: DataView = viewOf(this.#bytes);
   #used = 0;
   #size = 0;
@@ -111,9 +113,11 @@ export class WriteBatch {
 
   /** Empties the batch. */
   clear(): this {
-    if (this.#lent.count > 0) this.#replaceBuffer(FIRST_CAPACITY_BYTES);
+    const usedBytes = this.#used;
     this.#used = 0;
     this.#size = 0;
+    // The next rows are likely to be about as long.
+    if (this.#lent.count > 0) this.#replaceBuffer(Math.min(usedBytes, LARGEST_KEPT_BYTES));
     this.#conditions = undefined;
     return this;
   }
@@ -136,8 +140,8 @@ export class WriteBatch {
   }
 
   #replaceBuffer(capacityBytes: number): void {
-    const bytes = new Uint8Array(Math.min(capacityBytes, MAX_BATCH_BYTES));
-    bytes.set(this.#bytes.subarray(0, Math.min(this.#used, bytes.length)));
+    const bytes = makeRowBuffer(Math.min(capacityBytes, MAX_BATCH_BYTES));
+    if (this.#used > 0) bytes.set(this.#bytes.subarray(0, this.#used));
     this.#bytes = bytes;
     this.#view = viewOf(bytes);
     this.#lent = { count: 0 };
