@@ -19,7 +19,8 @@ export type StoreErrorCode =
   | 'LODESTORE_MERGE_FAILED'
   | 'LODESTORE_BAD_TARGET'
   | 'LODESTORE_INCOMPLETE'
-  | 'LODESTORE_NOT_A_BACKUP';
+  | 'LODESTORE_NOT_A_BACKUP'
+  | 'LODESTORE_POSITION_EXPIRED';
 
 /**
  * What a rejected write left behind. `not-applied`: the batch is not on disk and never will be.
@@ -133,12 +134,26 @@ export class FencedError extends StorePoisonedError {
   }
 }
 
-/** No space (ENOSPC), no quota (EDQUOT), or a file size limit (EFBIG). Writes go on when there is room again. */
+interface SpaceLimitFields {
+  limitBytes?: number | undefined;
+  usedBytes?: number | undefined;
+}
+
+/**
+ * No space (ENOSPC), no quota (EDQUOT), a file size limit (EFBIG), or past `maxBytes`. Writes go on when there is
+ * room again.
+ */
 export class StoreFullError extends StoreError {
   override readonly name: string = 'StoreFullError';
+  /** The `maxBytes` that the batch would have passed; undefined when the disk itself is full. */
+  readonly limitBytes: number | undefined;
+  /** What counted against that limit, without the batch. */
+  readonly usedBytes: number | undefined;
 
-  constructor(message: string, fields: StoreErrorFields = {}) {
+  constructor(message: string, fields: StoreErrorFields & SpaceLimitFields = {}) {
     super('LODESTORE_FULL', message, fields);
+    this.limitBytes = fields.limitBytes;
+    this.usedBytes = fields.usedBytes;
   }
 }
 
@@ -201,6 +216,29 @@ export class StoreClosedError extends StoreError {
 
   constructor(message = 'the store is closed', fields: StoreErrorFields = {}) {
     super('LODESTORE_CLOSED', message, fields);
+  }
+}
+
+export interface PositionDetail {
+  /** The sequence number behind which the feed was to begin, or had got. */
+  readonly position: bigint;
+  /** The lowest position that could be followed at that moment, and the highest. */
+  readonly oldestPosition: bigint;
+  readonly lastPosition: bigint;
+}
+
+/** The change feed cannot go on from a position: merges have passed it, or it is of another history. */
+export class PositionExpiredError extends StoreError {
+  override readonly name: string = 'PositionExpiredError';
+  readonly position: bigint;
+  readonly oldestPosition: bigint;
+  readonly lastPosition: bigint;
+
+  constructor(message: string, detail: PositionDetail, fields: StoreErrorFields = {}) {
+    super('LODESTORE_POSITION_EXPIRED', message, fields);
+    this.position = detail.position;
+    this.oldestPosition = detail.oldestPosition;
+    this.lastPosition = detail.lastPosition;
   }
 }
 

@@ -7,6 +7,7 @@ import {
   logName,
   MARKER_NAME,
   QUARANTINE_NAME,
+  RESERVE_NAME,
   snapshotName,
   temporarySnapshotName,
 } from '../format/file-name.ts';
@@ -116,6 +117,7 @@ async function readOthers(
     { name: LOCK_NAME, kind: 'lock' },
     { name: LEASE_NAME, kind: 'lease' },
     { name: QUARANTINE_NAME, kind: 'quarantine' },
+    { name: RESERVE_NAME, kind: 'reserve' },
     ...listing.foreign.map((name) => ({ name, kind: 'foreign' as const })),
   ];
   const others: OtherFile[] = [];

@@ -7,7 +7,7 @@ import type { Judgement } from './survey-judgement.ts';
 /** A name beside logs and snapshots. */
 export interface OtherFile {
   readonly name: string;
-  readonly kind: 'temporary' | 'marker' | 'lock' | 'lease' | 'quarantine' | 'foreign';
+  readonly kind: 'temporary' | 'marker' | 'lock' | 'lease' | 'quarantine' | 'reserve' | 'foreign';
   /** Undefined for a directory, and for what cannot be looked at. */
   readonly bytes: number | undefined;
 }

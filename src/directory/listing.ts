@@ -8,6 +8,8 @@ export interface DirectoryListing {
   /** Numbers of snapshots that were being written. */
   readonly temporaries: readonly number[];
   readonly hasMarker: boolean;
+  /** True when there is a file that keeps space for a full disk. */
+  readonly hasReserve?: boolean;
   /** Names that are none of ours: left alone, and reported. */
   readonly foreign: readonly string[];
 }
@@ -18,6 +20,7 @@ export async function listDirectory(fs: FileSystem, directory: string): Promise<
   const temporaries: number[] = [];
   const foreign: string[] = [];
   let hasMarker = false;
+  let hasReserve = false;
   for (const entry of await fs.readDirectory(directory)) {
     const name = parseFileName(entry.name);
     const isExpectedKind =
@@ -29,8 +32,9 @@ export async function listDirectory(fs: FileSystem, directory: string): Promise<
     else if (name.kind === 'snapshot') snapshots.push(name.number);
     else if (name.kind === 'temporary') temporaries.push(name.number);
     else if (name.kind === 'marker') hasMarker = true;
+    else if (name.kind === 'reserve') hasReserve = true;
   }
   for (const numbers of [logs, snapshots, temporaries]) numbers.sort((a, b) => a - b);
   foreign.sort();
-  return { logs, snapshots, temporaries, hasMarker, foreign };
+  return { logs, snapshots, temporaries, hasMarker, hasReserve, foreign };
 }

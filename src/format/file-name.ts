@@ -3,6 +3,8 @@ export const MARKER_NAME = 'DO_NOT_PUT_YOUR_FILES_HERE';
 export const LOCK_NAME = 'lodestore.lock';
 export const LEASE_NAME = 'lodestore.lease';
 export const QUARANTINE_NAME = 'quarantine';
+/** Zeros that are given up on a full disk; there with the option `reserveFileBytes`. */
+export const RESERVE_NAME = 'lodestore.reserve';
 /** Describes a finished backup. To a store it is foreign: left alone, and reported. */
 export const BACKUP_NAME = 'BACKUP.json';
 /** Stands in a backup or a restored store until all of it is there: nobody opens such a directory. */
@@ -10,7 +12,7 @@ export const INCOMPLETE_NAME = 'lodestore.incomplete';
 
 export type FileName =
   | { readonly kind: 'log' | 'snapshot' | 'temporary'; readonly number: number }
-  | { readonly kind: 'marker' | 'lock' | 'lease' | 'quarantine' | 'foreign' };
+  | { readonly kind: 'marker' | 'lock' | 'lease' | 'quarantine' | 'reserve' | 'foreign' };
 
 const NUMBERED = /^(log|snapshot)_([0-9a-f]{16})(\.tmp)?$/;
 
@@ -20,6 +22,7 @@ export function parseFileName(name: string): FileName {
   if (name === LOCK_NAME) return { kind: 'lock' };
   if (name === LEASE_NAME) return { kind: 'lease' };
   if (name === QUARANTINE_NAME) return { kind: 'quarantine' };
+  if (name === RESERVE_NAME) return { kind: 'reserve' };
   const match = NUMBERED.exec(name);
   if (match === null) return { kind: 'foreign' };
   const number = Number.parseInt(match[2]!, 16);

@@ -1,10 +1,11 @@
 import { assert } from '../base/assert.ts';
 import { isLackOfSpace } from '../base/errors.ts';
 import { ChecksumSeed } from '../format/checksum.ts';
-import type { FileHeader, Predecessor } from '../format/file-header.ts';
+import type { NewFileHeader, Predecessor } from '../format/file-header.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
 import { writeFully, writeZeros } from '../fs/write.ts';
 import { BlockCover } from './block-cover.ts';
+import { VolatileWriter } from './volatile-writer.ts';
 import type { EncodedWrite, Group, GroupEncoder, LogPosition } from './group-encoder.ts';
 
 /** First reservation of a log; each later one doubles the file, up to the largest step. */
@@ -76,13 +77,17 @@ export class LogWriter {
   readonly #fs: FileSystem;
   readonly #file: OpenFile;
   readonly #seed: ChecksumSeed;
-  readonly #header: Omit<FileHeader, 'checksum'>;
+  readonly #header: NewFileHeader;
   readonly #firstReserveBytes: number;
   readonly #cover: BlockCover = new BlockCover();
+  readonly #volatile: VolatileWriter;
   #position: LogPosition;
+  /** Where the log stood when all of it was last known to be durable. */
+  #synced: LogPosition;
   #sealed = false;
   #reservedBytes: number;
   #growth: Promise<void> | undefined;
+  #growsTo = 0;
   #growthFailure: unknown;
 
   constructor(
@@ -95,6 +100,7 @@ export class LogWriter {
     this.path = prepared.path;
     this.#fs = fs;
     this.#file = prepared.file;
+    this.#volatile = new VolatileWriter(fs, prepared.path);
     this.#firstReserveBytes = prepared.reservedBytes;
     this.#reservedBytes = prepared.reservedBytes;
     this.#seed = new ChecksumSeed(identity.storeId, 'log', prepared.number);
@@ -105,15 +111,31 @@ export class LogWriter {
       frameCount: 0,
       lastSequence: predecessor.lastSequence,
     };
+    this.#synced = this.#position;
   }
 
-  /** Bytes written, all durable. 0: nothing yet, not even the header. */
+  /** Bytes written. 0: nothing yet, not even the header. */
   get lengthBytes(): number {
     return this.#position.offset;
   }
 
+  /** Bytes of the file: what is written, and zeros reserved behind it, also those under way. */
+  get fileBytes(): number {
+    return Math.max(this.#reservedBytes, this.#growsTo);
+  }
+
   get lastSequence(): bigint {
     return this.#position.lastSequence;
+  }
+
+  /** Bytes at the end of the log that are not known to be durable. */
+  get unsyncedBytes(): number {
+    return this.#position.offset - this.#synced.offset;
+  }
+
+  /** Sequence of the last batch that is known to be durable. */
+  get syncedSequence(): bigint {
+    return this.#synced.lastSequence;
   }
 
   get isSealed(): boolean {
@@ -140,22 +162,61 @@ export class LogWriter {
   ): Promise<EncodedWrite> {
     assert(!this.#sealed, 'nothing is written behind a seal');
     const header = this.#position.offset === 0 ? this.#header : undefined;
-    return encoder.encode(this.#position, this.#seed, { header, ...parts }, level, pause);
+    const unprovenBytes = this.unsyncedBytes;
+    const all = { header, unprovenBytes, ...parts };
+    return encoder.encode(this.#position, this.#seed, all, level, pause);
   }
 
-  /** Writes and syncs. Rejects with the system's error; the log's position is then as before. */
+  /**
+   * Writes durably; all before is durable already. Rejects with the system's error; the log's position is then
+   * as before.
+   */
   async write(encoded: EncodedWrite, seal: boolean): Promise<void> {
+    assert(this.unsyncedBytes === 0, 'a durable write proves that all before it is durable');
+    await this.#awaitReserve(encoded);
+    assert(this.#cover.end === this.#position.offset, 'the cover ends where the log does');
+    const { bytes, offset } = this.#cover.cover(encoded.bytes);
+    await writeFully(this.#file, bytes, offset);
+    this.#advance(encoded);
+    this.#synced = this.#position;
+    this.#sealed = seal;
+  }
+
+  /** Writes a group that is durable only after `sync`. Rejects as `write`. */
+  async writeVolatile(encoded: EncodedWrite): Promise<void> {
+    await this.#awaitReserve(encoded);
+    await this.#volatile.write(encoded.bytes, this.#position.offset);
+    this.#advance(encoded);
+  }
+
+  async #awaitReserve(encoded: EncodedWrite): Promise<void> {
     assert(!this.#sealed, 'nothing is written behind a seal');
     // Zeros must never land on a frame: past the reserve, a write waits until no zeros are under way.
     if (encoded.after.offset > this.#reservedBytes) await this.#growth;
     if (this.#growthFailure !== undefined) throw this.#growthFailure;
-    assert(this.#cover.end === this.#position.offset, 'the cover ends where the log does');
-    const { bytes, offset } = this.#cover.cover(encoded.bytes);
-    await writeFully(this.#file, bytes, offset);
+  }
+
+  #advance(encoded: EncodedWrite): void {
     this.#cover.advance(encoded.bytes);
     this.#position = encoded.after;
-    this.#sealed = seal;
     this.#reservedBytes = Math.max(this.#reservedBytes, encoded.after.offset);
+  }
+
+  /**
+   * Makes all of the log durable. Only called between two writes.
+   * @throws SyncError: what is unsynced may be lost, and the call may not be repeated
+   */
+  async sync(): Promise<void> {
+    if (this.unsyncedBytes === 0) return;
+    try {
+      await this.#volatile.sync();
+      // A failure to write back is reported once: the sync of the zeros may be the one that met it.
+      await this.#growth;
+      if (this.#growthFailure !== undefined) throw this.#growthFailure;
+    } catch (error) {
+      throw new SyncError(`${this.path} could not be synced`, error);
+    }
+    this.#synced = this.#position;
   }
 
   /**
@@ -185,12 +246,17 @@ export class LogWriter {
     const stepBytes = Math.min(Math.max(from, this.#firstReserveBytes), LARGEST_RESERVE_STEP_BYTES);
     const to = Math.min(from + stepBytes, limitBytes);
     if (from - this.#position.offset >= stepBytes / 2 || to <= from) return;
+    this.#growsTo = to;
     this.#growth = this.#grow(from, to)
       .catch((error: unknown) => {
-        if (!isLackOfSpace(error)) this.#growthFailure = error;
+        const isSync = error instanceof SyncError;
+        const cause = isSync ? error.cause : error;
+        if (!isLackOfSpace(cause)) this.#growthFailure = cause;
+        else if (isSync && this.unsyncedBytes > 0) this.#growthFailure = error;
       })
       .finally(() => {
         this.#growth = undefined;
+        this.#growsTo = 0;
       });
   }
 
@@ -198,7 +264,9 @@ export class LogWriter {
     const file = await this.#fs.open(this.path, 'r+');
     try {
       await writeZeros(file, from, to);
-      await file.dataSync();
+      await file.dataSync().catch((error: unknown) => {
+        throw new SyncError(`the zeros of ${this.path} could not be synced`, error);
+      });
       this.#reservedBytes = to;
     } finally {
       await file.close();
@@ -208,6 +276,7 @@ export class LogWriter {
   /** Waits for a reservation under way and closes the file. */
   async close(): Promise<void> {
     await this.#growth;
+    await this.#volatile.close();
     await this.#file.close();
   }
 }

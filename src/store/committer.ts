@@ -15,14 +15,19 @@ import type { BatchQueue, QueuedBatch } from './batch-queue.ts';
 import { ConditionJudge } from './condition-judge.ts';
 import type { CommitStats } from './commit-stats.ts';
 import type { Health } from './health.ts';
+import { MAX_UNSYNCED_BYTES, type BatchDurability } from './durability.ts';
 import type { LogKeeper } from './log-keeper.ts';
+import type { SpaceKeeper } from './space-keeper.ts';
+import type { LogSync } from './log-sync.ts';
 
 export interface CommitterParts {
   readonly queue: BatchQueue;
   readonly table: Table;
   readonly logs: LogKeeper;
+  readonly sync: LogSync;
   readonly health: Health;
   readonly stats: CommitStats;
+  readonly space: SpaceKeeper;
   /** Whether the directory's lease is known to be ours. */
   readonly isLeaseFresh: () => boolean;
   /** Asked before each group: what stands against it, once it has waited as long as it must. */
@@ -74,7 +79,7 @@ export class Committer {
     });
   }
 
-  /** Resolves when nothing is being written and nothing is ready. */
+  /** Resolves when nothing is being written, nothing is ready, and no sync is due. */
   async whenIdle(): Promise<void> {
     if (this.#state === 'idle') return;
     await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
@@ -82,11 +87,19 @@ export class Committer {
 
   async #run(): Promise<void> {
     this.#state = 'running';
+    if (this.#parts.sync.isDue) await this.#syncDue();
     if (this.#parts.queue.hasReady) await this.#commitNext();
     if (this.#rotations.length > 0 && !this.#parts.queue.hasReady) await this.#rotateIdle();
     this.#state = 'idle';
-    if (this.#parts.queue.hasReady || this.#rotations.length > 0) this.wake();
+    const { queue, sync } = this.#parts;
+    if (queue.hasReady || this.#rotations.length > 0 || sync.isDue) this.wake();
     else for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+
+  async #syncDue(): Promise<void> {
+    const { queue, sync, health } = this.#parts;
+    const error = await sync.run();
+    if (error !== undefined) queue.rejectQueued(() => health.poisonedWrite('not-applied'));
   }
 
   async #commitNext(): Promise<void> {
@@ -94,12 +107,14 @@ export class Committer {
     const admission = health.isPoisoned ? undefined : await this.#parts.admit();
     const batches = queue.take();
     if (batches.length === 0) return;
-    const refusal = health.isPoisoned ? health.poisonedWrite('not-applied') : admission;
+    const needsRoom = batches.some(({ lengthBytes }) => lengthBytes > 0);
+    const full = needsRoom ? admission : undefined;
+    const refusal = health.isPoisoned ? health.poisonedWrite('not-applied') : full;
     if (refusal !== undefined) {
       queue.settle(batches, refusal);
       return;
     }
-    const error = await this.#commit(batches).catch((bug: unknown) => this.#broken(bug));
+    const error = await this.#commitInRoom(batches).catch((bug: unknown) => this.#broken(bug));
     // A batch that was left out is not in the log, whatever became of its group.
     const isUnknown = error?.outcome === 'unknown';
     queue.settle(batches, error, isUnknown ? health.poisonedWrite('not-applied') : error);
@@ -107,17 +122,24 @@ export class Committer {
     else if (error === undefined) await this.#afterCommit();
   }
 
-  /** Makes a group durable and visible. Returns the error that its batches are rejected with. */
+  /** On a full disk, what only deletes is tried again in the room of the reserve, if there is one. */
+  async #commitInRoom(batches: readonly QueuedBatch[]): Promise<StoreError | undefined> {
+    const error = await this.#commit(batches);
+    if (!(error instanceof StoreFullError)) return error;
+    const isRoomMade = await this.#parts.space.makeRoomForDeletes(batches, error);
+    return isRoomMade ? this.#commit(batches) : error;
+  }
+
+  /** Writes a group and makes it visible; durable too, if one of its batches is to be. Returns the error that its batches are rejected with. */
   async #commit(batches: readonly QueuedBatch[]): Promise<StoreError | undefined> {
-    const { table, logs, health, stats, queue } = this.#parts;
-    const isJudged = queue.conditionalBatches > 0;
+    const { table, logs, health, stats, queue, space } = this.#parts;
+    const isJudged = queue.conditionalBatches > 0 || space.isLimited;
     if (isJudged) await this.#judge(batches);
     const written = batches.filter(
       ({ packed, refusal }) => packed!.recordCount > 0 && refusal === undefined,
     );
-    if (written.length === 0) {
-      return isJudged && !this.#parts.isLeaseFresh() ? this.#fence('not-applied') : undefined;
-    }
+    const durability = batches.some((batch) => batch.durability === 'sync') ? 'sync' : 'deferred';
+    if (written.length === 0) return this.#commitNothing(durability, isJudged);
     let log: LogWriter;
     try {
       log = await logs.writable();
@@ -129,7 +151,7 @@ export class Committer {
     const region = table.reserve(rowsBytes + batchTableBytes(written.length));
     const group = gather(region, written, rowsBytes);
     table.beginPublish(region, rowsBytes);
-    const error = await this.#write(log, group);
+    const error = await this.#write(log, group, durability);
     if (error !== undefined) {
       table.abandonPublish();
       return error;
@@ -139,6 +161,18 @@ export class Committer {
     return undefined;
   }
 
+  /** No batch of the group writes anything: what stands before it may have to be durable all the same. */
+  async #commitNothing(
+    durability: BatchDurability,
+    isJudged: boolean,
+  ): Promise<StoreError | undefined> {
+    const { logs, sync, isLeaseFresh } = this.#parts;
+    const isSynced = durability === 'sync' && logs.unsyncedBytes > 0;
+    const error = isSynced ? await sync.run() : undefined;
+    if (error !== undefined) return error;
+    return (isJudged || isSynced) && !isLeaseFresh() ? this.#fence('not-applied') : undefined;
+  }
+
   /** Indexes the group while it is being written: the event loop has nothing else to do for it then. */
   async #index(): Promise<void> {
     while (!this.#parts.table.stepPublish()) await this.#parts.pause();
@@ -146,20 +180,29 @@ export class Committer {
 
   /** The group before this one is published and none is in flight: the table is what conditions ask about. */
   async #judge(batches: readonly QueuedBatch[]): Promise<void> {
-    const { table, pause } = this.#parts;
-    await new ConditionJudge(table, pause).judge(batches);
+    const { table, queue, space, pause } = this.#parts;
+    if (space.isLimited) await space.judge(batches);
+    if (queue.conditionalBatches > 0) await new ConditionJudge(table, pause).judge(batches);
   }
 
-  /** Encodes and writes a group, or only a seal. Returns the error if it is not durable. */
-  async #write(log: LogWriter, group: Group | undefined): Promise<StoreError | undefined> {
-    const { health, stats, isLeaseFresh, pause, compressionLevel } = this.#parts;
+  /** Encodes and writes a group, or only a seal. Returns the error if that failed. */
+  async #write(
+    log: LogWriter,
+    group: Group | undefined,
+    durability: BatchDurability = 'sync',
+  ): Promise<StoreError | undefined> {
+    const { health, stats, sync, isLeaseFresh, pause, compressionLevel } = this.#parts;
     const seal = group === undefined || this.#isRotationDue(log);
+    const isDurable = seal || durability === 'sync' || log.unsyncedBytes >= MAX_UNSYNCED_BYTES;
+    const syncError = isDurable && log.unsyncedBytes > 0 ? await sync.run() : undefined;
+    if (syncError !== undefined) return syncError;
     const encodeStart = performance.now();
     const encoded = await log.encode(this.#encoder, { group, seal }, compressionLevel, pause);
     if (!isLeaseFresh()) return this.#fence('not-applied');
     if (health.isPoisoned) return health.poisonedWrite('not-applied');
     const writeStart = performance.now();
-    const writing = log.write(encoded, seal).then(
+    const write = isDurable ? log.write(encoded, seal) : log.writeVolatile(encoded);
+    const writing = write.then(
       () => ({ syncMs: performance.now() - writeStart }),
       (error: unknown) => ({ error }),
     );
@@ -219,13 +262,15 @@ export class Committer {
 
   /** The group is acknowledged: whatever fails from here on concerns the next one. */
   async #afterCommit(): Promise<void> {
-    const { logs, rotateBytes } = this.#parts;
+    const { logs, sync, rotateBytes, space } = this.#parts;
     const log = logs.live;
+    sync.noteWrite();
     if (log?.isSealed === true) await this.#replaceLog();
     else if (log !== undefined && log.lengthBytes > 0) {
-      log.reserveAhead(rotateBytes);
+      log.reserveAhead(space.reserveLimit(log.fileBytes, rotateBytes));
       logs.prepareNext();
     }
+    if (space.isLimited) space.observe();
     this.#parts.onCommitted();
   }
 
@@ -274,6 +319,12 @@ export class Committer {
     const log = logs.live;
     if (log === undefined || log.lengthBytes === 0 || health.isPoisoned) return;
     await this.#write(log, undefined);
+  }
+
+  /** @throws StorePoisonedError when batches that were acknowledged without a sync may be lost */
+  requireSynced(): void {
+    const { logs, health } = this.#parts;
+    if (logs.unsyncedBytes > 0) throw health.poisonedWrite('unknown');
   }
 }
 

@@ -6,6 +6,7 @@ import { logName } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import type { MergeLog } from '../jobs/merge.ts';
 import {
+  FIRST_RESERVE_BYTES,
   LogWriter,
   prepareLog,
   SyncError,
@@ -13,6 +14,11 @@ import {
   type PreparedLog,
 } from '../log/log-writer.ts';
 import type { Health } from './health.ts';
+
+/** A log that waits for a merge. `fileBytes`: with the zeros behind what it holds. */
+export interface ClosedLog extends MergeLog {
+  readonly fileBytes: number;
+}
 
 /**
  * The store's logs: those that are closed and wait for a merge, the live one, and the one prepared to
@@ -24,7 +30,7 @@ export class LogKeeper {
   readonly #identity: LogIdentity;
   readonly #health: Health;
   readonly #reserveBytes: number | undefined;
-  #closed: MergeLog[];
+  #closed: ClosedLog[];
   #live: LogWriter | undefined;
   #last: Predecessor;
   #next: Promise<PreparedLog> | undefined;
@@ -37,7 +43,7 @@ export class LogKeeper {
     identity: LogIdentity,
     health: Health,
     recovered: {
-      readonly closed: readonly MergeLog[];
+      readonly closed: readonly ClosedLog[];
       readonly last: Predecessor;
       readonly reserveBytes: number | undefined;
     },
@@ -52,7 +58,7 @@ export class LogKeeper {
   }
 
   /** Logs that no merge has taken in, oldest first. */
-  get closedLogs(): readonly MergeLog[] {
+  get closedLogs(): readonly ClosedLog[] {
     return this.#closed;
   }
 
@@ -72,12 +78,29 @@ export class LogKeeper {
     return sum;
   }
 
+  /** Bytes of their files, with that of the log prepared ahead, whether it is there yet or not. */
+  get fileBytes(): number {
+    let sum = this.#reserveBytes ?? FIRST_RESERVE_BYTES;
+    sum += this.#live?.fileBytes ?? 0;
+    for (const log of this.#closed) sum += log.fileBytes;
+    return sum;
+  }
+
   get logCount(): number {
     return this.#closed.length + (this.#live === undefined ? 0 : 1);
   }
 
   get lastSequence(): bigint {
     return this.#live?.lastSequence ?? this.#last.lastSequence;
+  }
+
+  /** Bytes at the end of the live log that are not known to be durable; all else is. */
+  get unsyncedBytes(): number {
+    return this.#live?.unsyncedBytes ?? 0;
+  }
+
+  get lastSyncedSequence(): bigint {
+    return this.#live?.syncedSequence ?? this.#last.lastSequence;
   }
 
   /** True when the log after the live one is prepared: rotating will not wait. */
@@ -132,8 +155,8 @@ export class LogKeeper {
     const sealed = present(this.#live, 'only a live log is sealed');
     assert(sealed.isSealed, 'a log is sealed before it is replaced');
     this.#last = sealed.asPredecessor;
-    const { number, path, lengthBytes, lastSequence } = sealed;
-    this.#closed.push({ number, path, lengthBytes, lastSequence });
+    const { number, path, lengthBytes, fileBytes, lastSequence } = sealed;
+    this.#closed.push({ number, path, lengthBytes, fileBytes, lastSequence });
     this.#live = undefined;
     // All of it is durable, write by write: a file that cannot be closed loses nothing.
     await sealed.close().catch(() => undefined);
@@ -165,7 +188,7 @@ export class LogKeeper {
   }
 
   /** A merge has taken in all logs up to `number`: they are forgotten here, not removed. */
-  forgetUpTo(number: number): MergeLog[] {
+  forgetUpTo(number: number): ClosedLog[] {
     const merged = this.#closed.filter((log) => log.number <= number);
     this.#closed = this.#closed.filter((log) => log.number > number);
     return merged;

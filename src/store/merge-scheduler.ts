@@ -18,13 +18,17 @@ import type { Committer } from './committer.ts';
 import type { Health } from './health.ts';
 import type { LogKeeper } from './log-keeper.ts';
 import { damageDetail } from './recovery.ts';
+import type { RetainedLogs } from './retained-logs.ts';
+import type { SpaceKeeper } from './space-keeper.ts';
 
 /** More logs than this make a merge due, however small they are: each costs a file at the next open. */
-const MAX_LOGS = 64;
+export const MAX_LOGS = 64;
 /** A merge that failed for lack of space or a passing error is tried again after this. */
 const RETRY_MS = 5_000;
 const DEFAULT_LOG_LIMIT_BYTES: number = 1024 * 1024 * 1024;
 const SPACE_SLACK_BYTES: number = 1024 * 1024;
+/** Where space is scarce, a merge is due from this on, or from an eighth of the snapshot. */
+const SCARCE_MERGE_BYTES: number = 64 * 1024;
 
 /** The snapshot on disk that the next merge starts from. */
 export interface CurrentSnapshot {
@@ -54,8 +58,10 @@ export interface MergeSchedulerParts {
   readonly epoch: number;
   readonly table: Table;
   readonly logs: LogKeeper;
+  readonly retained: RetainedLogs;
   readonly committer: Committer;
   readonly health: Health;
+  readonly space: SpaceKeeper;
   readonly isLeaseFresh: () => boolean;
   /** Threads for one merge; closed after it. */
   readonly makeRunner: () => JobRunner;
@@ -83,6 +89,7 @@ export class MergeScheduler {
   #copiedChunks = 0;
   #encodedChunks = 0;
   #lastError: Error | undefined;
+  #nextReliefMs = 0;
 
   constructor(parts: MergeSchedulerParts, snapshot: CurrentSnapshot | undefined) {
     this.#parts = parts;
@@ -117,8 +124,24 @@ export class MergeScheduler {
     const { logs, mergeBytes, table } = this.#parts;
     // Past the limit writes are slowed down: what can help is tried before.
     const wantedBytes = Math.max(mergeBytes, this.#snapshot?.fileBytes ?? 0);
-    const dueBytes = Math.min(wantedBytes, this.#limitBytes);
+    const dueBytes = Math.min(wantedBytes, this.#limitBytes, this.#scarceBytes);
     return logs.totalBytes > dueBytes || logs.logCount > MAX_LOGS || !table.hasRoomFor(2 ** 31);
+  }
+
+  /** Past this, a merge is worth its copying where space is scarce. */
+  get #scarceBytes(): number {
+    if (!this.#parts.space.isScarce) return Infinity;
+    return Math.max(SCARCE_MERGE_BYTES, (this.#snapshot?.fileBytes ?? 0) / 8);
+  }
+
+  /** Writes are refused for lack of space: merges what there is, however little, but not again and again. */
+  relieve(): void {
+    const nowMs = performance.now();
+    const { logs } = this.#parts;
+    if (this.#state.kind !== 'idle' || this.#abort.signal.aborted) return;
+    if (logs.totalBytes === 0 || nowMs < this.#nextReliefMs) return;
+    this.#nextReliefMs = nowMs + RETRY_MS;
+    void this.#start();
   }
 
   /** Merges all that is durable when it is called. Rejects with the reason if that fails. */
@@ -192,6 +215,7 @@ export class MergeScheduler {
     } catch (error) {
       failure = this.#fail(error as Error);
     }
+    this.#parts.space.mergeEnded();
     if (!this.#abort.signal.aborted && !this.#parts.health.isPoisoned) this.consider();
     return failure;
   }
@@ -257,6 +281,7 @@ export class MergeScheduler {
       throw mergeFailed(`the space left in ${directory} is not known`, directory, error);
     });
     if (freeBytes >= neededBytes) return;
+    if (await this.#parts.space.lendToMerge(neededBytes - freeBytes)) return;
     throw new StoreFullError(
       `a merge may need ${neededBytes} bytes in ${directory}, and ${freeBytes} are free`,
       { path: directory },
@@ -285,7 +310,7 @@ export class MergeScheduler {
 
   /** Gives the new snapshot its name, makes that durable, and only then lets go of what it replaces. */
   async #install(job: MergeJob, result: Extract<MergeResult, { kind: 'merged' }>): Promise<void> {
-    const { fs, directory, table, logs } = this.#parts;
+    const { fs, directory, table, logs, retained } = this.#parts;
     const path = join(directory, snapshotName(job.number));
     this.#requireLease();
     try {
@@ -302,7 +327,7 @@ export class MergeScheduler {
       fileBytes: result.written.fileBytes,
     };
     try {
-      table.dropFrozen();
+      table.dropFrozen(result.written.totals.contentHash);
     } catch (bug) {
       throw this.#poison(path, bug);
     }
@@ -310,7 +335,7 @@ export class MergeScheduler {
     this.#copiedChunks += result.copiedChunks;
     this.#encodedChunks += result.encodedChunks;
     this.#lastError = undefined;
-    const obsolete = logs.forgetUpTo(job.number).map((log) => log.path);
+    const obsolete = retained.retire(logs.forgetUpTo(job.number));
     if (replaced !== undefined) obsolete.push(replaced.path);
     for (const name of obsolete) {
       assert(name !== path, 'a merge never removes a name that it has just produced');

@@ -7,17 +7,27 @@ import type { Table } from '../table/table.ts';
 import { Backups } from './backups.ts';
 import type { BackupOptions, BackupReport } from './backup.ts';
 import { BatchQueue } from './batch-queue.ts';
+import type { Change } from './change.ts';
+import type { ChangeFeeds, ChangesOptions } from './change-feeds.ts';
 import { CommitStats } from './commit-stats.ts';
 import { Committer } from './committer.ts';
+import { requireDurability, type BatchDurability } from './durability.ts';
+import { computeContentHash, type ContentHash, type ContentHashOptions } from './content-hash.ts';
 import { Health } from './health.ts';
 import { LogKeeper } from './log-keeper.ts';
+import { LogSync } from './log-sync.ts';
 import { MergeScheduler } from './merge-scheduler.ts';
+import { openFeeds } from './open-feeds.ts';
+import { openSpace, spaceAsRead } from './open-space.ts';
 import { openParts, type OpenedParts, type StoreEnvironment } from './open-parts.ts';
 import type { OpenOptions, ResolvedOptions } from './options.ts';
 import type { RecoveryReport } from './recovery-report.ts';
+import type { SliceHooks } from './slices.ts';
+import type { SpaceFigures, SpaceKeeper } from './space-keeper.ts';
 import type { StoreStats } from './stats.ts';
 import { checkUpdates, type Update } from './updates.ts';
-import type { WriteBatch } from './write-batch.ts';
+import { WriteBatch } from './write-batch.ts';
+import { closeWriter, NO_MERGES, type Writer } from './writer.ts';
 
 /** Events of a store. None is named `error`: a process that does not listen goes on. */
 export interface StoreEvents {
@@ -25,6 +35,10 @@ export interface StoreEvents {
   merged: [{ readonly snapshotBytes: number }];
   /** A merge failed; `stats().merges` says whether it will be tried again. */
   mergeFailed: [Error];
+  /** Less than a tenth is left of what puts may use, or the reserve has been given up; once per crossing. */
+  lowSpace: [SpaceFigures];
+  /** A fifth is free again, and the reserve is back. */
+  spaceRecovered: [SpaceFigures];
   /** The store takes no more writes until it is reopened; reads go on. */
   poisoned: [Error];
   closed: [];
@@ -33,6 +47,8 @@ export interface StoreEvents {
 export interface InsertOptions {
   /** Gives up a batch that is still queued. Once it is being written it is too late. */
   readonly signal?: AbortSignal | undefined;
+  /** When this batch is acknowledged. Default: as the store was opened. */
+  readonly durability?: BatchDurability | undefined;
 }
 
 /**
@@ -45,8 +61,11 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   readonly #options: ResolvedOptions;
   readonly #table: Table;
   readonly #lock: DirectoryLock | undefined;
+  readonly #threadsEnded: Promise<void>;
   readonly #health: Health;
   readonly #writer: Writer | undefined;
+  readonly #pause: () => Promise<void>;
+  readonly #feeds: ChangeFeeds;
   #closing: Promise<void> | undefined;
 
   private constructor(parts: OpenedParts) {
@@ -55,9 +74,15 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     this.#options = parts.options;
     this.#table = parts.table;
     this.#lock = parts.lock;
+    this.#threadsEnded = parts.threadsEnded;
     this.#health = parts.health;
+    this.#pause = parts.pause;
+    this.#feeds = openFeeds(parts, () => this.#writer?.logs);
     this.#writer = parts.lock === undefined ? undefined : this.#makeWriter(parts, parts.lock);
-    parts.onPoison((error) => this.#announce('poisoned', error));
+    parts.onPoison((error) => {
+      this.#feeds.ring();
+      this.#announce('poisoned', error);
+    });
   }
 
   /**
@@ -87,8 +112,21 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     const { storeId } = recovered;
     const logs = new LogKeeper(fs, directory, { storeId, epoch }, health, parts.logs);
     const queue: BatchQueue = new BatchQueue(options, pause, () => committer.wake());
+    const { syncEveryMs } = options.durability;
+    const onDue = () => committer.wake();
+    const onSynced = () => this.#feeds.ring();
+    const { startTimer } = parts;
+    const sync = new LogSync({ logs, health, syncEveryMs, startTimer, onDue, onSynced });
+    const space: SpaceKeeper = openSpace(
+      parts,
+      logs,
+      () => merges,
+      (name, figures) => this.#announce(name, figures),
+    );
     const committer: Committer = new Committer({
+      space,
       queue,
+      sync,
       table,
       logs,
       health,
@@ -96,18 +134,23 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
       isLeaseFresh,
       pause,
       admit: () => (merges.isBacklogged ? merges.admit() : undefined),
-      onCommitted: () => merges.consider(),
+      onCommitted: () => {
+        merges.consider();
+        this.#feeds.ring();
+      },
       rotateBytes: options.rotateBytes,
       compressionLevel: options.compressionLevel,
     });
     const merges: MergeScheduler = new MergeScheduler(
       {
+        space,
         fs,
         directory,
         storeId,
         epoch,
         table,
         logs,
+        retained: this.#feeds.retained,
         committer,
         health,
         isLeaseFresh,
@@ -122,8 +165,9 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     const held = { fs, directory, storeId, table, logs, committer, merges, makeRunner, pause };
     const backups = new Backups(held);
     logs.prepareNext();
+    space.start();
     merges.consider();
-    return { queue, committer, logs, merges, backups, stats };
+    return { queue, committer, sync, logs, merges, backups, stats, space };
   }
 
   /** Number of records. */
@@ -169,13 +213,33 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     return this.#table.values(range);
   }
 
+  /**
+   * A hash of all records as they are at this call, the same for the same records whatever led to them. It goes over
+   * the rows committed since the last one was computed; where none is known, as after an opening that
+   * had logs to fold in, over all records. Does not hold up writes, reads or the event loop.
+   * @throws StoreClosedError, AbortedError, TypeError; as rejections
+   */
+  async contentHash({ signal }: ContentHashOptions = {}): Promise<ContentHash> {
+    return computeContentHash(this.#table, this.#visibleSequence, this.#sliceHooks(signal));
+  }
+
+  /** Of the batch made visible last; one that is just being written is not yet. */
+  get #visibleSequence(): bigint {
+    return this.recovery.lastSequence + BigInt(this.#writer?.stats.batches ?? 0);
+  }
+
+  #sliceHooks(signal: AbortSignal | undefined): SliceHooks {
+    return { pause: this.#pause, requireOpen: () => this.#requireOpen(), signal };
+  }
+
   [Symbol.iterator](): IterableIterator<[bigint, TableRecord]> {
     return this.entries();
   }
 
   /**
-   * Applies a batch: resolves when all of it is durable and visible; nothing of it shows before. Batches
-   * become durable in the order of the calls. Waits while the queue is full. An iterable must not change
+   * Applies a batch: resolves when all of it is durable and visible; nothing of it shows before. A deferred
+   * batch (`durability`) resolves when it is written and visible, and is durable after the next sync. Batches
+   * become durable in the order of the calls, a batch with `sync` all before it too. Waits while the queue is full. An iterable must not change
    * until the promise settles; a `WriteBatch` may.
    *
    * Conditions (`ifValue`, `ifAbsent`) are judged in commit order, against all batches handed in before and
@@ -194,7 +258,19 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     checkUpdates(updates);
     const refusal = this.#health.refusal();
     if (refusal !== undefined) throw refusal;
-    return this.#requireWriter().queue.add(updates, options.signal);
+    const durability = requireDurability(options.durability ?? this.#options.durability.batches);
+    return this.#requireWriter().queue.add(updates, options.signal, durability);
+  }
+
+  /**
+   * Resolves when every batch that was handed in before the call, and not rejected, is durable.
+   * @throws StorePoisonedError: batches that were acknowledged as deferred may be lost; StoreFullError,
+   *   StoreClosedError, StoreError; as rejections
+   */
+  async sync(): Promise<void> {
+    const refusal = this.#health.refusal();
+    if (refusal !== undefined) throw refusal;
+    await this.#requireWriter().queue.add(new WriteBatch(), undefined, 'sync');
   }
 
   /**
@@ -221,6 +297,17 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     return this.#requireWriter().backups.run(target, options);
   }
 
+  /**
+   * Every committed batch behind a position, in order: from the logs that are still there, then as they are
+   * committed. Read from the files, and only what is durable. Ends when the store is closed, at once, or, of
+   * a read-only store, with its last batch; to be taken up again from the last batch that was dealt with.
+   * @throws TypeError, RangeError, StoreClosedError; while iterating PositionExpiredError, AbortedError,
+   *   StorePoisonedError, CorruptionError, StoreError
+   */
+  changes(options: ChangesOptions = {}): AsyncIterableIterator<Change> {
+    return this.#feeds.open(options);
+  }
+
   /** Figures of the moment. */
   stats(): StoreStats {
     const writer = this.#writer;
@@ -230,10 +317,12 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
       readOnly: this.#options.readOnly,
       records: this.#table.size,
       lastSequence: writer?.logs.lastSequence ?? this.recovery.lastSequence,
+      lastSyncedSequence: writer?.logs.lastSyncedSequence ?? this.recovery.lastSequence,
       logs: {
         count: writer?.logs.logCount ?? this.recovery.logs,
         bytes: writer?.logs.totalBytes ?? this.recovery.logBytes,
         liveNumber: writer?.logs.live?.number,
+        unsyncedBytes: writer?.logs.unsyncedBytes ?? 0,
       },
       queue: {
         bytes: writer?.queue.queuedBytes ?? 0,
@@ -243,14 +332,17 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
       commits: commits.copy(),
       merges: writer?.merges.stats ?? NO_MERGES,
       memory: this.#table.memory,
+      space: writer?.space.figures ?? spaceAsRead(this.recovery),
+      changes: this.#feeds.stats,
       poison: this.#health.poison,
     };
   }
 
   /**
-   * Waits until every batch handed in is settled, seals the log, gives up a merge that runs, and releases
-   * the directory: it can be opened again at once. Idempotent. Rejects if the directory could not be
-   * released; nothing acknowledged is lost by that.
+   * Waits until every batch handed in is settled, syncs and seals the log, gives up a merge that runs, and
+   * releases the directory: it can be opened again at once. Idempotent. Rejects if the directory could not be
+   * released; nothing acknowledged is lost by that. Rejects with StorePoisonedError if deferred batches could
+   * not be synced and may be lost; the directory is released all the same.
    */
   async close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -264,10 +356,12 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   async #close(): Promise<void> {
     this.#health.beginClosing();
     try {
+      await this.#feeds.close();
       if (this.#writer !== undefined) await closeWriter(this.#writer);
     } finally {
       this.#health.endClosing();
       await this.#lock?.release();
+      await this.#threadsEnded;
     }
     this.#announce('closed');
   }
@@ -286,38 +380,5 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     throw new StoreError('LODESTORE_READ_ONLY', 'the store was opened read-only', {
       outcome: 'not-applied',
     });
-  }
-}
-
-interface Writer {
-  readonly queue: BatchQueue;
-  readonly committer: Committer;
-  readonly logs: LogKeeper;
-  readonly merges: MergeScheduler;
-  readonly backups: Backups;
-  readonly stats: CommitStats;
-}
-
-const NO_MERGES = {
-  state: 'idle',
-  completed: 0,
-  failed: 0,
-  progressBytes: 0,
-  copiedChunks: 0,
-  encodedChunks: 0,
-  snapshotBytes: 0,
-  lastError: undefined,
-} as const;
-
-async function closeWriter(writer: Writer): Promise<void> {
-  const { queue, committer, logs, merges, backups } = writer;
-  await queue.whenEmpty();
-  await backups.close();
-  await merges.close();
-  await committer.whenIdle();
-  try {
-    await committer.sealForClose();
-  } finally {
-    await logs.close();
   }
 }

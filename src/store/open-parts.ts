@@ -1,6 +1,5 @@
 import { randomFillSync } from 'node:crypto';
-import { availableParallelism } from 'node:os';
-import { join, resolve as absolutePath } from 'node:path';
+import { resolve as absolutePath } from 'node:path';
 import {
   AbortedError,
   CorruptionError,
@@ -12,23 +11,26 @@ import { acquireDirectoryLock, type DirectoryLock } from '../directory/directory
 import { listDirectory } from '../directory/listing.ts';
 import { STORE_ID_BYTES } from '../format/checksum.ts';
 import type { Predecessor } from '../format/file-header.ts';
-import { logName, snapshotName } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { nodeFileSystem } from '../fs/node-file-system.ts';
 import { readProcessIdentity, type ProcessIdentity } from '../fs/process-identity.ts';
-import type { MergeLog } from '../jobs/merge.ts';
 import { Table } from '../table/table.ts';
-import { InlineRunner, type JobRunner } from '../threads/job-runner.ts';
+import type { JobRunner } from '../threads/job-runner.ts';
 import { ThreadPool } from '../threads/thread-pool.ts';
 import { createStore, ensureDirectory } from './creation.ts';
 import { Health } from './health.ts';
 import { refuseIncompleteCopy } from './incomplete-copy.ts';
+import type { ClosedLog } from './log-keeper.ts';
+import { startTimer, type StartTimer } from './log-sync.ts';
 import type { CurrentSnapshot } from './merge-scheduler.ts';
 import { resolveOptions, type OpenOptions, type ResolvedOptions } from './options.ts';
 import { ProgressMeter } from './progress-meter.ts';
-import { newerLogs, recover, type RecoveredState } from './recovery.ts';
+import { recover, recoveredColumns, type RecoveredState } from './recovery.ts';
 import type { Loss, RecoveryReport } from './recovery-report.ts';
+import { chooseRunner } from './recovery-runner.ts';
 import { repair } from './repair.ts';
+import type { Retention } from './retained-logs.ts';
+import { surveyRetained } from './retained-survey.ts';
 import { salvage } from './salvage.ts';
 
 /** Where a store lives: on the machine's file system with threads, or on a simulated one without. */
@@ -38,6 +40,8 @@ export interface StoreEnvironment {
   readonly makeRunner: () => JobRunner;
   /** Gives way to other work of the process. */
   readonly pause: () => Promise<void>;
+  /** The clock of deferred batches; that of the machine where it is not given. */
+  readonly startTimer?: StartTimer;
   /** Who opens the store. */
   readonly identity: () => Promise<ProcessIdentity>;
   /** Bytes that nobody else has: a store's id. */
@@ -48,10 +52,6 @@ export interface StoreEnvironment {
   readonly sizes?: { readonly rotateBytes?: number; readonly reserveBytes?: number };
 }
 
-/** Below this many bytes of files a thread costs more than it saves. */
-const INLINE_BYTES: number = 24 * 1024 * 1024;
-const MAX_THREADS = 8;
-
 /** What an open store is made of. */
 export interface OpenedParts {
   readonly fs: FileSystem;
@@ -61,16 +61,20 @@ export interface OpenedParts {
   readonly health: Health;
   readonly table: Table;
   readonly recovered: RecoveredState;
+  /** Resolves when the threads of recovery are gone. */
+  readonly threadsEnded: Promise<void>;
   readonly report: RecoveryReport;
   readonly epoch: number;
   readonly logs: {
-    readonly closed: readonly MergeLog[];
+    readonly closed: readonly ClosedLog[];
     readonly last: Predecessor;
     readonly reserveBytes: number | undefined;
   };
+  readonly retention: Retention;
   readonly snapshot: CurrentSnapshot | undefined;
   readonly makeRunner: () => JobRunner;
   readonly pause: () => Promise<void>;
+  readonly startTimer: StartTimer;
   /** Hears of a poisoning, also of one that came before. */
   readonly onPoison: (listener: (error: StorePoisonedError) => void) => void;
 }
@@ -163,10 +167,18 @@ class Opening {
     const { readOnly, createIfMissing } = this.#options;
     await ensureDirectory(this.#fs, this.#directory, createIfMissing);
     await refuseIncompleteCopy(this.#fs, this.#directory);
-    const lock = readOnly ? undefined : await this.#takeLock();
+    const { makeRunner, pause } = this.#environment;
+    const runner = isReal
+      ? await chooseRunner(this.#fs, this.#directory, this.#options, pause)
+      : makeRunner();
+    let lock: DirectoryLock | undefined;
     try {
-      return await this.#open(lock, isReal);
+      lock = readOnly ? undefined : await this.#takeLock();
+      const parts = await this.#open(lock, runner);
+      // Ending threads takes longer than opening a small store.
+      return { ...parts, threadsEnded: runner.close() };
     } catch (error) {
+      await runner.close();
       await lock?.release().catch(() => undefined);
       throw error;
     }
@@ -181,27 +193,33 @@ class Opening {
     });
   }
 
-  async #open(lock: DirectoryLock | undefined, isReal: boolean): Promise<OpenedParts> {
+  async #open(
+    lock: DirectoryLock | undefined,
+    runner: JobRunner,
+  ): Promise<Omit<OpenedParts, 'threadsEnded'>> {
     const listing = await listDirectory(this.#fs, this.#directory);
     const isNew = listing.snapshots.length === 0 && listing.logs.length === 0;
     if (isNew) await this.#createOrRefuse(lock);
-    const runner = isReal ? await this.#chooseRunner(listing) : this.#environment.makeRunner();
-    try {
-      const losses: Loss[] = [];
-      let recovered = await this.#recover(runner, lock, losses);
-      if (recovered.snapshot === undefined && recovered.verdict.logs.length === 0) {
-        // Only a first log that was prepared and never written: there is no store yet.
-        await this.#createOrRefuse(lock);
-        recovered = await this.#recover(runner, lock, losses);
-      }
-      const removed =
-        lock === undefined
-          ? []
-          : await repair(this.#fs, this.#directory, recovered, () => lock.isFresh());
-      return this.#parts(lock, recovered, removed, losses, runner.parallelism);
-    } finally {
-      await runner.close();
+    const losses: Loss[] = [];
+    let recovered = await this.#recover(runner, lock, losses);
+    if (recovered.snapshot === undefined && recovered.verdict.logs.length === 0) {
+      // Only a first log that was prepared and never written: there is no store yet.
+      await this.#createOrRefuse(lock);
+      recovered = await this.#recover(runner, lock, losses);
     }
+    const retention = await this.#surveyRetained(recovered);
+    const removed =
+      lock === undefined
+        ? []
+        : await repair(this.#fs, this.#directory, recovered, retention, () => lock.isFresh());
+    return this.#parts(lock, recovered, retention, removed, losses, runner.parallelism);
+  }
+
+  #surveyRetained({ listing, snapshot }: RecoveredState): Promise<Retention> {
+    const { readOnly, retainBytes } = this.#options;
+    // Who only reads may follow all that is there.
+    const limitBytes = readOnly ? Infinity : retainBytes;
+    return surveyRetained(this.#fs, this.#directory, listing, snapshot, limitBytes);
   }
 
   async #createOrRefuse(lock: DirectoryLock | undefined): Promise<void> {
@@ -215,27 +233,6 @@ class Opening {
     });
   }
 
-  /** Threads when there is enough to read for them to be worth their start. */
-  async #chooseRunner(listing: {
-    readonly logs: readonly number[];
-    readonly snapshots: readonly number[];
-  }): Promise<JobRunner> {
-    const newest = listing.snapshots.at(-1);
-    const names = newerLogs(
-      { ...listing, temporaries: [], hasMarker: true, foreign: [] },
-      {
-        number: newest ?? -1,
-      },
-    ).map(logName);
-    if (newest !== undefined) names.push(snapshotName(newest));
-    const sizes = await Promise.all(
-      names.map((name) => this.#fs.stat(join(this.#directory, name))),
-    );
-    const totalBytes = sizes.reduce((sum, size) => sum + size.sizeBytes, 0);
-    if (totalBytes < INLINE_BYTES) return new InlineRunner(this.#fs);
-    return new ThreadPool(this.#options.threads ?? Math.min(availableParallelism(), MAX_THREADS));
-  }
-
   async #recover(
     runner: JobRunner,
     lock: DirectoryLock | undefined,
@@ -243,7 +240,8 @@ class Opening {
   ): Promise<RecoveredState> {
     const signal = this.#options.signal ?? new AbortController().signal;
     const progress = new ProgressMeter(this.#options.onProgress);
-    const context = { fs: this.#fs, directory: this.#directory, runner, signal, progress };
+    const { pause } = this.#environment;
+    const context = { fs: this.#fs, directory: this.#directory, runner, signal, progress, pause };
     try {
       return await recover(context);
     } catch (error) {
@@ -257,17 +255,14 @@ class Opening {
   #parts(
     lock: DirectoryLock | undefined,
     recovered: RecoveredState,
+    retention: Retention,
     removed: readonly string[],
     losses: readonly Loss[],
     threads: number,
-  ): OpenedParts {
-    const { verdict, snapshot, columns, recordCount } = recovered;
-    const table = new Table({
-      snapshot: columns,
-      // The ancestor's snapshot has no chunks: the first merge replaces all that is in memory.
-      diskKeys: snapshot?.format === 'lodestore' ? snapshot.file.index.entries : [],
-      recordCount,
-    });
+  ): Omit<OpenedParts, 'threadsEnded'> {
+    const { verdict, snapshot } = recovered;
+    const contentHash = knownContent(recovered);
+    const table = new Table({ ...recoveredColumns(recovered), contentHash });
     const kept = verdict.logs.filter((log) => log.scan.frameCount > 0);
     return {
       fs: this.#fs,
@@ -286,9 +281,12 @@ class Opening {
           number,
           path,
           lengthBytes: scan.validBytes,
+          // The repair has cut off what lay behind the last group.
+          fileBytes: verdict.tail?.path === path ? scan.validBytes : scan.fileBytes,
           lastSequence: scan.lastSequence,
         })),
       },
+      retention,
       snapshot: snapshot && {
         path: snapshot.path,
         number: snapshot.number,
@@ -297,6 +295,7 @@ class Opening {
       },
       makeRunner: this.#environment.makeRunner,
       pause: this.#environment.pause,
+      startTimer: this.#environment.startTimer ?? startTimer,
       onPoison: (listener) => this.#bell.listen(listener),
     };
   }
@@ -332,4 +331,11 @@ class Opening {
       milliseconds: performance.now() - this.#start,
     };
   }
+}
+
+/** The snapshot's content hash is that of all records when no log has been folded into it. */
+function knownContent({ snapshot, verdict }: RecoveredState): bigint | undefined {
+  const isFolded = verdict.logs.some((log) => log.scan.recordCount > 0);
+  if (isFolded || snapshot?.format !== 'lodestore') return undefined;
+  return snapshot.file.index.totals.contentHash;
 }

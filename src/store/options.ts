@@ -4,7 +4,9 @@ import {
   DEFAULT_ROTATE_BYTES,
   DEFAULT_MERGE_BYTES,
 } from '../base/limits.ts';
+import { resolveDurability, type ResolvedDurability, type StoreDurability } from './durability.ts';
 import type { OpenProgress } from './recovery-report.ts';
+import { resolveRetention } from './retained-logs.ts';
 
 /** How `MetadataStore.open` behaves. Every default is safe. */
 export interface OpenOptions {
@@ -22,6 +24,13 @@ export interface OpenOptions {
   readonly signal?: AbortSignal;
   /** Called as opening gets on, at most about once per 4 MiB read. */
   readonly onProgress?: (progress: OpenProgress) => void;
+  /**
+   * When batches are acknowledged that do not say. `sync` (default): when they are on stable storage.
+   * `{ syncEveryMs }`: when they are in the log and visible. They survive the end of the process, also a kill;
+   * a loss of power can take the last ones, of at most so many milliseconds and the time of one sync, never
+   * one without all behind it. `store.sync()` waits until nothing can be lost. 1 to 3,600,000.
+   */
+  readonly durability?: StoreDurability;
   /** A log is rotated when it is this long. Default 64 MiB, at least 64 KiB. */
   readonly rotateBytes?: number;
   /** A merge is due when the logs hold more than this and more than the snapshot. Default 8 MiB. */
@@ -35,6 +44,23 @@ export interface OpenOptions {
    * rejected. Default: 1 GiB, or eight times the snapshot if that is more.
    */
   readonly logLimitBytes?: number;
+  /**
+   * Most bytes that all files of the store may take together, a merge's second snapshot included: puts are
+   * refused with `StoreFullError` before it is passed. The last fiftieth of it, at least 1 MiB, is kept for
+   * deletes and merges. As a merge needs as much again, records can take about half. Default: no limit; at
+   * least 4 MiB.
+   */
+  readonly maxBytes?: number;
+  /**
+   * Size of `lodestore.reserve`, a file that is given up on a full disk, so that deletes, and a merge if it
+   * needs no more, can still be written. Default 0: none.
+   */
+  readonly reserveFileBytes?: number;
+  /**
+   * Merged logs that are kept for `store.changes()`, up to so many bytes of their files; the oldest go first.
+   * Default: none, merges remove what they have taken in.
+   */
+  readonly retain?: { readonly bytes?: number };
   /** zstd level of logs, -7 to 19. Default 1. */
   readonly compressionLevel?: number;
   /**
@@ -53,11 +79,15 @@ export interface ResolvedOptions {
   readonly createIfMissing: boolean;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: OpenProgress) => void) | undefined;
+  readonly durability: ResolvedDurability;
   readonly rotateBytes: number;
   readonly mergeBytes: number;
   readonly queueBytes: number;
   readonly queueBatches: number;
   readonly logLimitBytes: number | undefined;
+  readonly maxBytes: number | undefined;
+  readonly reserveFileBytes: number;
+  readonly retainBytes: number;
   readonly compressionLevel: number;
   readonly leaseStaleMs: number | undefined;
   readonly threads: number | undefined;
@@ -86,7 +116,10 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
   if (recovery === 'salvage' && readOnly) {
     throw new RangeError("options.recovery 'salvage' changes the directory: not with readOnly");
   }
-  const optional = (name: 'logLimitBytes' | 'leaseStaleMs' | 'threads', min: number) =>
+  const optional = (
+    name: 'logLimitBytes' | 'maxBytes' | 'leaseStaleMs' | 'threads',
+    min: number,
+  ) =>
     options[name] === undefined ? undefined : integer(name, options[name], { default: 0, min });
   return {
     recovery,
@@ -94,6 +127,7 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
     createIfMissing: createIfMissing && !readOnly,
     signal: options.signal,
     onProgress: options.onProgress,
+    durability: resolveDurability(options.durability),
     rotateBytes: integer('rotateBytes', options.rotateBytes, {
       default: DEFAULT_ROTATE_BYTES,
       min: 64 * 1024,
@@ -105,6 +139,9 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
       min: 1,
     }),
     logLimitBytes: optional('logLimitBytes', 1024 * 1024),
+    maxBytes: optional('maxBytes', 4 * 1024 * 1024),
+    reserveFileBytes: integer('reserveFileBytes', options.reserveFileBytes, { default: 0, min: 0 }),
+    retainBytes: resolveRetention(options.retain),
     compressionLevel: integer('compressionLevel', options.compressionLevel, {
       default: 1,
       min: -7,

@@ -17,6 +17,7 @@ test('names of ours, both ways', () => {
   expect(parseFileName('lodestore.lock')).toEqual({ kind: 'lock' });
   expect(parseFileName('lodestore.lease')).toEqual({ kind: 'lease' });
   expect(parseFileName('quarantine')).toEqual({ kind: 'quarantine' });
+  expect(parseFileName('lodestore.reserve')).toEqual({ kind: 'reserve' });
 });
 
 test.each([

@@ -1,0 +1,55 @@
+import { join } from 'node:path';
+import { RESERVE_NAME } from '../format/file-name.ts';
+import { unlinkIfThere } from '../fs/unlink.ts';
+import type { LogKeeper } from './log-keeper.ts';
+import type { MergeScheduler } from './merge-scheduler.ts';
+import type { OpenedParts } from './open-parts.ts';
+import type { RecoveryReport } from './recovery-report.ts';
+import { ReserveFile } from './reserve-file.ts';
+import { SpaceKeeper, type SpaceFigures } from './space-keeper.ts';
+
+/** The space of a store that is open for writing. `start` it when its merges are there. */
+export function openSpace(
+  parts: OpenedParts,
+  logs: LogKeeper,
+  merges: () => MergeScheduler,
+  announce: (name: 'lowSpace' | 'spaceRecovered', figures: SpaceFigures) => void,
+): SpaceKeeper {
+  const { fs, directory, options, pause, recovered, lock } = parts;
+  const isLeaseFresh = (): boolean => lock?.isFresh() === true;
+  const { maxBytes, reserveFileBytes } = options;
+  const reserveFile =
+    reserveFileBytes === 0
+      ? undefined
+      : new ReserveFile(fs, directory, reserveFileBytes, isLeaseFresh);
+  if (reserveFile === undefined && recovered.listing.hasReserve === true) {
+    // Left by an open with the option. It only takes room: that it cannot be removed does no harm.
+    void unlinkIfThere(fs, join(directory, RESERVE_NAME)).catch(() => undefined);
+  }
+  return new SpaceKeeper({
+    directory,
+    maxBytes,
+    reserveFile,
+    pause,
+    usage: () => ({
+      snapshotBytes: merges().snapshot?.fileBytes ?? 0,
+      logFileBytes: logs.fileBytes,
+      logBytes: logs.totalBytes,
+    }),
+    relieve: () => merges().relieve(),
+    onLow: (figures) => announce('lowSpace', figures),
+    onRecovered: (figures) => announce('spaceRecovered', figures),
+  });
+}
+
+/** What `stats` says of a store that is open for reading: the bytes that were read. */
+export function spaceAsRead(report: RecoveryReport): SpaceFigures {
+  return {
+    usedBytes: report.logBytes + (report.snapshot?.bytes ?? 0),
+    mergeBytes: 0,
+    maxBytes: undefined,
+    reserveBytes: 0,
+    reserveFile: 'none',
+    state: 'ample',
+  };
+}
