@@ -16,3 +16,14 @@ export function parseLimit(text: string): number {
   }
   return limit;
 }
+
+/** A count as a user types it, with or without commas between groups of three digits. */
+export function parseBoundedCount(most: number): (text: string) => number {
+  return (text) => {
+    const count = Number(text.replaceAll(',', ''));
+    if (!/^[0-9]{1,3}(,[0-9]{3})+$|^[0-9]+$/.test(text) || count > most) {
+      throw new InvalidArgumentError(`It is an integer from 0 to ${most}.`);
+    }
+    return count;
+  };
+}

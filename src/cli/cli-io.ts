@@ -1,4 +1,4 @@
-import type { Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 
 /** A stream to print on, and what is known of the terminal behind it. */
 export type CliStream = Writable & {
@@ -10,6 +10,8 @@ export type CliStream = Writable & {
 export interface CliIo {
   readonly stdout: CliStream;
   readonly stderr: CliStream;
+  /** Asked for by commands that read it: to look at it opens it. */
+  readonly stdin?: () => Readable;
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
 }

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { FileSystem } from '../fs/file-system.ts';
 import type { ProgressBar } from './progress-bar.ts';
 import type { Output } from './output.ts';
@@ -9,4 +10,5 @@ export interface CommandContext {
   readonly err: Output;
   readonly bar: ProgressBar;
   readonly signal: AbortSignal;
+  readonly stdin?: (() => Readable) | undefined;
 }

@@ -15,9 +15,9 @@ export const EXIT_CODE_HELP = `
 Exit codes:
   0    all is well
   1    damage found
-  2    wrong usage
+  2    wrong usage, or input that is not as documented
   3    the store is locked by somebody else
-  4    nothing there, or it could not be read
+  4    nothing there, or it could not be read or written
   70   a fault of lodestore itself
   130  interrupted
 `;

@@ -5,4 +5,6 @@ const controller = new AbortController();
 // Once: the second Ctrl-C ends the process as it would any other.
 process.once('SIGINT', () => controller.abort());
 const { stdout, stderr } = process;
-process.exitCode = await run(process.argv.slice(2), { stdout, stderr, signal: controller.signal });
+const { signal } = controller;
+const stdin = () => process.stdin;
+process.exitCode = await run(process.argv.slice(2), { stdout, stderr, stdin, signal });

@@ -34,3 +34,10 @@ export function formatSeconds(seconds: number): string {
 export function formatChecksum(checksum: number): string {
   return checksum.toString(16).padStart(8, '0');
 }
+
+/** `38 ms`, `1.2 s`, and from a minute on as `formatSeconds`. */
+export function formatMilliseconds(milliseconds: number): string {
+  if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
+  if (milliseconds < 60_000) return `${(milliseconds / 1000).toFixed(1)} s`;
+  return formatSeconds(milliseconds / 1000);
+}

@@ -4,7 +4,9 @@ import { parseKey, parseLimit } from './arguments.ts';
 import type { CommandContext } from './command-context.ts';
 import { dump, type DumpOptions } from './dump.ts';
 import { EXIT_CODE_HELP } from './exit-code.ts';
+import { hash, type HashOptions } from './hash.ts';
 import { inspect, type InspectOptions } from './inspect.ts';
+import { addTools } from './tool-commands.ts';
 import { verify, type VerifyOptions } from './verify.ts';
 
 const DIRECTORY_HELP = 'directory of the store; another process may have it open';
@@ -12,7 +14,10 @@ const DIRECTORY_HELP = 'directory of the store; another process may have it open
 /** The command line. `finish` is given the exit code of the command that ran. */
 export function makeProgram(context: CommandContext, finish: (code: number) => void): Command {
   const program = new Command('lodestore')
-    .description('Looks into the directories of lodestore. No command here changes anything.')
+    .description(
+      'Looks into the directories of lodestore, and mends and converts them. No command changes a store ' +
+        'unless its name says so.',
+    )
     .version(readVersion())
     .exitOverride()
     .configureOutput({
@@ -25,6 +30,8 @@ export function makeProgram(context: CommandContext, finish: (code: number) => v
   addInspect(program, context, finish);
   addVerify(program, context, finish);
   addDump(program, context, finish);
+  addHash(program, context, finish);
+  addTools(program, context, finish);
   return program;
 }
 
@@ -82,6 +89,18 @@ function addDump(program: Command, context: CommandContext, finish: (code: numbe
     .addHelpText('after', example('lodestore dump --gte 1000 --limit 20 --data /srv/objects/meta'))
     .action(async (directory: string, options: DumpOptions) => {
       finish(await dump(context, directory, options));
+    });
+}
+
+function addHash(program: Command, context: CommandContext, finish: (code: number) => void): void {
+  program
+    .command('hash')
+    .description('Prints a hash of all records, whatever led to them.')
+    .argument('<directory>', DIRECTORY_HELP)
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', example('lodestore hash /srv/objects/meta'))
+    .action(async (directory: string, options: HashOptions) => {
+      finish(await hash(context, directory, options));
     });
 }
 

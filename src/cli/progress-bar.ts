@@ -1,6 +1,14 @@
-import type { OpenProgress } from '../store/recovery-report.ts';
 import type { CliStream } from './cli-io.ts';
 import { formatBytes, formatSeconds } from './number-text.ts';
+
+/** How far some work has come. */
+export interface Progress {
+  /** In a word. */
+  readonly phase: string;
+  readonly doneBytes: number;
+  /** Undefined when nobody knows. */
+  readonly totalBytes: number | undefined;
+}
 
 /** A reading that ends sooner shows no bar. */
 const QUIET_MS = 500;
@@ -12,7 +20,7 @@ const ERASE_LINE = '\r\u001B[K';
 export class ProgressBar {
   readonly #stream: CliStream | undefined;
   readonly #now: () => number;
-  #phase: OpenProgress['phase'] | undefined;
+  #phase: string | undefined;
   #phaseStartMs = 0;
   #drawnMs: number;
   #isDrawn = false;
@@ -23,7 +31,7 @@ export class ProgressBar {
     this.#drawnMs = now() + QUIET_MS - REDRAW_MS;
   }
 
-  report(progress: OpenProgress): void {
+  report(progress: Progress): void {
     if (this.#stream === undefined) return;
     const nowMs = this.#now();
     if (progress.phase !== this.#phase) {
@@ -44,12 +52,15 @@ export class ProgressBar {
   }
 }
 
-function progressLine(progress: OpenProgress, elapsedMs: number): string {
+function progressLine(progress: Progress, elapsedMs: number): string {
   const { phase, doneBytes, totalBytes } = progress;
+  const bytesPerSecond = elapsedMs === 0 ? 0 : (doneBytes / elapsedMs) * 1000;
+  if (totalBytes === undefined) {
+    return `${phase.padEnd(8)} ${formatBytes(doneBytes)}  ${formatBytes(bytesPerSecond)}/s`;
+  }
   const share = totalBytes === 0 ? 1 : Math.min(1, doneBytes / totalBytes);
   const filled = Math.floor(share * BAR_CELLS);
   const bar = '#'.repeat(filled).padEnd(BAR_CELLS, '.');
-  const bytesPerSecond = elapsedMs === 0 ? 0 : (doneBytes / elapsedMs) * 1000;
   const left =
     bytesPerSecond === 0
       ? ''

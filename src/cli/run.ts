@@ -3,6 +3,7 @@ import { StoreError, systemCode } from '../base/errors.ts';
 import { nodeFileSystem } from '../fs/node-file-system.ts';
 import type { CliIo } from './cli-io.ts';
 import type { CommandContext } from './command-context.ts';
+import { InterruptedError, UsageError } from './command-errors.ts';
 import {
   EXIT_INTERNAL,
   EXIT_INTERRUPTED,
@@ -27,6 +28,7 @@ export async function run(argv: readonly string[], io: CliIo): Promise<number> {
     err: new Output(io.stderr),
     bar,
     signal: io.signal,
+    stdin: io.stdin,
   };
   let code = EXIT_OK;
   try {
@@ -49,6 +51,14 @@ function tellError(context: CommandContext, error: unknown): number {
   if (error instanceof OutputClosedError) return EXIT_OK;
   // Commander has printed its message, or the help that was asked for.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+  if (error instanceof UsageError) {
+    context.err.line(`lodestore: ${error.message}`);
+    return EXIT_USAGE;
+  }
+  if (error instanceof InterruptedError) {
+    context.err.line(`lodestore: ${error.message}`);
+    return EXIT_INTERRUPTED;
+  }
   if (context.signal.aborted) {
     context.err.line('lodestore: interrupted; nothing has been changed');
     return EXIT_INTERRUPTED;

@@ -1,0 +1,116 @@
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { CorruptionError } from '../base/errors.ts';
+import { INCOMPLETE_NAME } from '../format/file-name.ts';
+import type { FileSystem } from '../fs/file-system.ts';
+import { ProgressMeter } from '../store/progress-meter.ts';
+import type { CommandContext } from './command-context.ts';
+import { EXIT_DAMAGE, EXIT_IO, EXIT_LOCKED, EXIT_OK } from './exit-code.ts';
+import { explainDamaged } from './explain-damage.ts';
+import { explainError, explainRefused } from './explain-refusal.ts';
+import { explainIncomplete, explainNoStore, explainSound } from './explain-sound.ts';
+import type { Explanation } from './explanation.ts';
+import { DIRECTORY_HELP, exampleText, JSON_HELP } from './help-text.ts';
+import { toJson } from './json-text.ts';
+import { surveyDirectory, type Survey } from './survey.ts';
+
+export interface ExplainOptions {
+  readonly json?: true;
+}
+
+const EXIT_CODES: Readonly<Record<Explanation['state'], number>> = {
+  opens: EXIT_OK,
+  locked: EXIT_LOCKED,
+  damaged: EXIT_DAMAGE,
+  unreadable: EXIT_IO,
+  'newer format': EXIT_IO,
+  incomplete: EXIT_IO,
+  'no store': EXIT_IO,
+  missing: EXIT_IO,
+};
+
+export function addExplain(
+  program: Command,
+  context: CommandContext,
+  finish: (code: number) => void,
+): void {
+  program
+    .command('explain')
+    .description(
+      'Says in plain words whether it opens, why not, what would be lost, and what to run next.',
+    )
+    .argument('<directory>', DIRECTORY_HELP)
+    .option('--json', JSON_HELP)
+    .addHelpText('after', exampleText('lodestore explain /srv/objects/meta'))
+    .action(async (directory: string, options: ExplainOptions) => {
+      finish(await explain(context, directory, options));
+    });
+}
+
+/** Reads everything and explains it. The exit code says what opening would come to. */
+export async function explain(
+  context: CommandContext,
+  directory: string,
+  options: ExplainOptions,
+): Promise<number> {
+  const explanation = await explanationOf(context, directory);
+  context.bar.clear();
+  const lines = options.json === true ? [toJson(explanation, 2)] : textOf(explanation);
+  for (const line of lines) context.out.line(line);
+  await context.out.flush();
+  return EXIT_CODES[explanation.state];
+}
+
+async function explanationOf(context: CommandContext, directory: string): Promise<Explanation> {
+  const { fs, signal, bar } = context;
+  try {
+    if (await isThere(fs, join(directory, INCOMPLETE_NAME))) return explainIncomplete(directory);
+    const survey = await surveyDirectory(fs, directory, {
+      depth: 'chunks',
+      frames: false,
+      signal,
+      progress: new ProgressMeter((progress) => bar.report(progress)),
+    });
+    return await explainSurvey(context, survey);
+  } catch (error) {
+    signal.throwIfAborted();
+    const explanation =
+      error instanceof CorruptionError ? undefined : explainError(directory, error);
+    if (explanation === undefined) throw error;
+    return explanation;
+  }
+}
+
+function explainSurvey(
+  { fs, signal }: CommandContext,
+  survey: Survey,
+): Explanation | Promise<Explanation> {
+  switch (survey.outcome) {
+    case 'opens':
+      return explainSound(survey);
+    case 'damaged':
+      return explainDamaged(fs, survey, signal);
+    case 'refused':
+      return explainRefused(survey);
+    case 'no store':
+      return explainNoStore(survey);
+  }
+}
+
+async function isThere(fs: FileSystem, path: string): Promise<boolean> {
+  return fs.stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function textOf({ directory, summary, because, choices, next }: Explanation): string[] {
+  const lines = [directory, summary, '', 'Why:', ...because.map((line) => `  ${line}`)];
+  if (choices.length > 0) lines.push('', 'Choices:');
+  for (const [i, { command, effect, loses }] of choices.entries()) {
+    lines.push(`  ${i + 1}. ${command}`, `     ${effect}`);
+    for (const loss of loses) lines.push(`     lost: ${loss}`);
+  }
+  lines.push('', `Next: ${next.command}`, `  ${next.why}`);
+  return lines;
+}

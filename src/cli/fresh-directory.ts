@@ -1,0 +1,80 @@
+import { join, relative, resolve, sep } from 'node:path';
+import { systemCode } from '../base/errors.ts';
+import { INCOMPLETE_NAME } from '../format/file-name.ts';
+import type { FileSystem } from '../fs/file-system.ts';
+import { unlinkIfThere } from '../fs/unlink.ts';
+import { ensureDirectory } from '../store/creation.ts';
+import { UsageError } from './command-errors.ts';
+
+/**
+ * A directory that a command fills. Until `finish` it holds a marker with which no store opens there; `discard`
+ * removes all that has been made.
+ */
+export class FreshDirectory {
+  readonly path: string;
+  readonly #fs: FileSystem;
+  readonly #isMade: boolean;
+
+  private constructor(fs: FileSystem, path: string, isMade: boolean) {
+    this.#fs = fs;
+    this.path = path;
+    this.#isMade = isMade;
+  }
+
+  /**
+   * `source`: the directory that is read, which must lie apart.
+   * @throws UsageError when the target is not empty or not apart; StoreError; system errors as they are
+   */
+  static async create(fs: FileSystem, target: string, source: string): Promise<FreshDirectory> {
+    const path = resolve(target);
+    if (isInside(path, resolve(source)) || isInside(resolve(source), path)) {
+      throw new UsageError(`${target} must not lie in ${source}, nor the other way round`);
+    }
+    const isMade = await requireEmpty(fs, path, target);
+    await ensureDirectory(fs, path, true);
+    const marker = await fs.open(join(path, INCOMPLETE_NAME), 'wx');
+    await marker.close();
+    await fs.syncDirectory(path);
+    return new FreshDirectory(fs, path, isMade);
+  }
+
+  /** Makes the directory what it is to be. All files in it have been synced. */
+  async finish(): Promise<void> {
+    await this.#fs.syncDirectory(this.path);
+    await this.#fs.unlink(join(this.path, INCOMPLETE_NAME));
+    await this.#fs.syncDirectory(this.path);
+  }
+
+  /** Removes what has been made; the marker goes last. What cannot be removed stays behind the marker. */
+  async discard(): Promise<void> {
+    try {
+      for (const { name } of await this.#fs.readDirectory(this.path)) {
+        if (name !== INCOMPLETE_NAME) await this.#fs.unlink(join(this.path, name));
+      }
+      await unlinkIfThere(this.#fs, join(this.path, INCOMPLETE_NAME));
+      if (this.#isMade) await this.#fs.removeDirectory(this.path);
+    } catch (error) {
+      if (systemCode(error) === undefined) throw error;
+    }
+  }
+}
+
+function isInside(path: string, parent: string): boolean {
+  const way = relative(parent, path);
+  return way === '' || (way !== '..' && !way.startsWith(`..${sep}`) && !way.startsWith(sep));
+}
+
+/** True when the directory is not there yet. */
+async function requireEmpty(fs: FileSystem, path: string, given: string): Promise<boolean> {
+  try {
+    const entries = await fs.readDirectory(path);
+    if (entries.length === 0) return false;
+    const isLeft = entries.some((entry) => entry.name === INCOMPLETE_NAME);
+    const why = isLeft ? 'what an interrupted command has left there' : 'files there already';
+    throw new UsageError(`${given} is not empty: it holds ${why}. Give a directory of its own`);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return true;
+    if (systemCode(error) === 'ENOTDIR') throw new UsageError(`${given} is not a directory`);
+    throw error;
+  }
+}

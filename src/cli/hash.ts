@@ -1,0 +1,39 @@
+import { MetadataStore } from '../store/metadata-store.ts';
+import type { CommandContext } from './command-context.ts';
+import { EXIT_OK } from './exit-code.ts';
+import { toJson } from './json-text.ts';
+import { countOf } from './number-text.ts';
+import { readSettled } from './settled-reading.ts';
+
+export interface HashOptions {
+  readonly json?: true;
+}
+
+/** Prints the content hash of the records as recovery would give them. */
+export async function hash(
+  context: CommandContext,
+  directory: string,
+  options: HashOptions,
+): Promise<number> {
+  const { out, bar, signal } = context;
+  const open = (): Promise<MetadataStore> =>
+    MetadataStore.open(directory, {
+      readOnly: true,
+      signal,
+      onProgress: (progress) => bar.report(progress),
+    });
+  const store = await readSettled(directory, open, () => []);
+  try {
+    const content = await store.contentHash({ signal });
+    bar.clear();
+    if (options.json === true) out.line(toJson(content));
+    else {
+      const { hash: digits, records, lastSequence } = content;
+      out.line(`${digits}  ${countOf(records, 'record')}, last sequence ${lastSequence}`);
+    }
+  } finally {
+    await store.close();
+  }
+  await out.flush();
+  return EXIT_OK;
+}

@@ -1,0 +1,233 @@
+import { resolve } from 'node:path';
+import { Option, type Command } from 'commander';
+import { StoreError } from '../base/errors.ts';
+import { joinU64 } from '../base/u64.ts';
+import { RunCursor } from '../jobs/run-cursor.ts';
+import { MetadataStore } from '../store/metadata-store.ts';
+import { ProgressMeter } from '../store/progress-meter.ts';
+import type { CommandContext } from './command-context.ts';
+import { InterruptedError, UsageError } from './command-errors.ts';
+import { CsvParser } from './csv-input.ts';
+import { EXIT_OK, EXIT_USAGE } from './exit-code.ts';
+import { CLOSED_DIRECTORY_HELP, exampleText, JSON_HELP } from './help-text.ts';
+import { fileInput, streamInput, type ImportInput } from './import-input.ts';
+import { InputError } from './input-error.ts';
+import { LineCutter, type InputLine } from './input-lines.ts';
+import { parseJsonLine } from './json-input.ts';
+import { toJson } from './json-text.ts';
+import { countOf, formatMilliseconds } from './number-text.ts';
+import type { InputRecord } from './record-input.ts';
+import { isTooLarge, RecordLoader, type BatchSink } from './record-loader.ts';
+import { RecordSource } from './record-source.ts';
+import { nextTurn } from './text-sink.ts';
+
+export interface ImportOptions {
+  readonly format: 'jsonl' | 'csv' | 'ancestor';
+  readonly in: string;
+  readonly dryRun?: true;
+  readonly json?: true;
+}
+
+const STDIN = '-';
+const NO_SINK: BatchSink = { insertBatch: () => Promise.resolve() };
+
+export function addImport(
+  program: Command,
+  context: CommandContext,
+  finish: (code: number) => void,
+): void {
+  const formats = ['jsonl', 'csv', 'ancestor'];
+  program
+    .command('import')
+    .description(
+      'Sets the records of a file, or of a directory of the ancestor, in a new or existing store.',
+    )
+    .argument('<directory>', CLOSED_DIRECTORY_HELP)
+    .addOption(new Option('--format <format>', 'of the input').choices(formats).default('jsonl'))
+    .option('--in <path>', 'file, or directory of the ancestor; - is stdin', STDIN)
+    .option('--dry-run', 'only check the input')
+    .option('--json', JSON_HELP)
+    .addHelpText(
+      'after',
+      exampleText('lodestore import --format csv --in meta.csv /srv/objects/meta'),
+    )
+    .action(async (directory: string, options: ImportOptions) => {
+      finish(await importRecords(context, directory, options));
+    });
+}
+
+/** Imports in order: what is told as imported is durable, and is the beginning of the input. */
+export async function importRecords(
+  context: CommandContext,
+  directory: string,
+  options: ImportOptions,
+): Promise<number> {
+  if (options.format === 'ancestor' && options.in === STDIN) {
+    throw new UsageError('--format ancestor reads a directory: give it with --in');
+  }
+  if (options.format === 'ancestor' && resolve(options.in) === resolve(directory)) {
+    throw new UsageError('--in is the directory of the store: opening it is all that is needed');
+  }
+  return new Import(context, directory, options).run();
+}
+
+class Import {
+  readonly #context: CommandContext;
+  readonly #directory: string;
+  readonly #options: ImportOptions;
+  readonly #loader: RecordLoader;
+  readonly #startMs: number = performance.now();
+  #store: MetadataStore | undefined;
+
+  constructor(context: CommandContext, directory: string, options: ImportOptions) {
+    this.#context = context;
+    this.#directory = directory;
+    this.#options = options;
+    this.#loader = new RecordLoader(() => this.#open());
+  }
+
+  async run(): Promise<number> {
+    try {
+      await this.#load();
+      await this.#loader.finish();
+    } catch (error) {
+      await this.#loader.settle();
+      await this.#store?.close();
+      return await this.#fail(error);
+    }
+    await this.#store?.close();
+    this.#context.bar.clear();
+    this.#tell(undefined);
+    await this.#context.out.flush();
+    return EXIT_OK;
+  }
+
+  /** Opened late: input that is wrong from its beginning leaves no store behind. */
+  async #open(): Promise<BatchSink> {
+    if (this.#options.dryRun === true) return NO_SINK;
+    const { signal, bar } = this.#context;
+    const onProgress = bar.report.bind(bar);
+    this.#store = await MetadataStore.open(this.#directory, { signal, onProgress });
+    return this.#store;
+  }
+
+  #load(): Promise<void> {
+    return this.#options.format === 'ancestor' ? this.#loadDirectory() : this.#loadText();
+  }
+
+  async #loadText(): Promise<void> {
+    const { signal, bar } = this.#context;
+    const { pieces, totalBytes } = await this.#input();
+    const csv = this.#options.format === 'csv' ? new CsvParser() : undefined;
+    const parse = (line: InputLine): InputRecord | undefined =>
+      csv === undefined ? parseJsonLine(line) : csv.parse(line);
+    const lines = new LineCutter();
+    let doneBytes = 0;
+    for await (const piece of pieces) {
+      signal.throwIfAborted();
+      await this.#addLines(lines.push(piece), parse);
+      doneBytes += piece.length;
+      bar.report({ phase: 'import', doneBytes, totalBytes });
+      await nextTurn();
+    }
+    signal.throwIfAborted();
+    await this.#addLines(lines.finish(), parse);
+    csv?.finish();
+  }
+
+  async #input(): Promise<ImportInput> {
+    const { fs, signal, stdin } = this.#context;
+    if (this.#options.in !== STDIN) return fileInput(fs, resolve(this.#options.in));
+    if (stdin === undefined) throw new UsageError('there is nothing on stdin: give --in');
+    return streamInput(stdin(), signal);
+  }
+
+  async #addLines(
+    lines: Iterable<InputLine>,
+    parse: (line: InputLine) => InputRecord | undefined,
+  ): Promise<void> {
+    for (const line of lines) {
+      const record = parse(line);
+      if (record === undefined) continue;
+      try {
+        const room = this.#loader.add(record);
+        if (room !== undefined) await room;
+      } catch (error) {
+        if (isTooLarge(error)) throw new InputError(line.number, 'its data is over the limit');
+        throw error;
+      }
+    }
+  }
+
+  async #loadDirectory(): Promise<void> {
+    const { fs, signal, bar } = this.#context;
+    const progress = new ProgressMeter((one) => bar.report(one));
+    const source = await RecordSource.open({ fs, directory: this.#options.in, signal, progress });
+    try {
+      for await (const columns of source.chunks()) {
+        for (const cursor = new RunCursor([columns]); !cursor.done; cursor.next()) {
+          const { dataFrom, dataLength } = cursor;
+          const room = this.#loader.add({
+            key: joinU64(cursor.keyLow, cursor.keyHigh),
+            value: joinU64(cursor.valueLow, cursor.valueHigh),
+            data: cursor.data.subarray(dataFrom, dataFrom + dataLength),
+          });
+          if (room !== undefined) await room;
+        }
+      }
+    } finally {
+      await source.close();
+    }
+  }
+
+  async #fail(error: unknown): Promise<number> {
+    const { bar, signal, out, err } = this.#context;
+    bar.clear();
+    if (signal.aborted) throw new InterruptedError(`interrupted; ${this.#standing()}`);
+    if (error instanceof InputError) {
+      this.#tell(error);
+      await out.flush();
+      err.line(`lodestore: line ${error.line}: ${error.message}. ${capital(this.#standing())}`);
+      return EXIT_USAGE;
+    }
+    if (error instanceof StoreError && this.#store !== undefined) {
+      err.line(`lodestore: ${this.#standing()}`);
+    }
+    throw error;
+  }
+
+  /** What is in the store now, and what to do about the rest. */
+  #standing(): string {
+    const { acknowledged } = this.#loader;
+    if (this.#options.dryRun === true || acknowledged === 0) return 'nothing has been imported';
+    return (
+      `the first ${countOf(acknowledged, 'record')} have been imported and are durable; ` +
+      `importing all of it again does no harm`
+    );
+  }
+
+  #tell(error: InputError | undefined): void {
+    const { out } = this.#context;
+    const { dryRun } = this.#options;
+    const { acknowledged } = this.#loader;
+    const milliseconds = performance.now() - this.#startMs;
+    if (this.#options.json === true) {
+      const isDryRun = dryRun === true;
+      const records = isDryRun && error !== undefined ? 0 : acknowledged;
+      const failure = error && { line: error.line, message: error.message };
+      const directory = this.#directory;
+      out.line(toJson({ directory, records, dryRun: isDryRun, milliseconds, error: failure }, 2));
+    } else if (error === undefined) {
+      const what = `${countOf(acknowledged, 'record')}`;
+      out.line(
+        dryRun === true
+          ? `The input holds ${what} and no mistake. Nothing has been imported.`
+          : `Imported ${what} into ${this.#directory} in ${formatMilliseconds(milliseconds)}.`,
+      );
+    }
+  }
+}
+
+function capital(sentence: string): string {
+  return sentence.slice(0, 1).toUpperCase() + sentence.slice(1);
+}

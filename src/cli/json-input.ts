@@ -1,0 +1,60 @@
+import { InputError } from './input-error.ts';
+import type { InputLine } from './input-lines.ts';
+import { parseData, parseU64, parseValue, type InputRecord } from './record-input.ts';
+
+const FIELDS = new Set(['key', 'value', 'data', 'dataHex']);
+const NO_DATA = new Uint8Array(0);
+
+/**
+ * A record from a line as `export` writes it: an object with `key` and `value`, strings of decimal digits or
+ * numbers that JSON does not round, and `data` in base64 or `dataHex`, or neither. Empty lines hold none.
+ * @throws InputError
+ */
+export function parseJsonLine({ text, number }: InputLine): InputRecord | undefined {
+  if (text.trim() === '') return undefined;
+  const fields = parseObject(text, number);
+  for (const name of Object.keys(fields)) {
+    if (FIELDS.has(name)) continue;
+    const known = [...FIELDS].join(', ');
+    throw new InputError(number, `it has a field that is none of ${known}`);
+  }
+  const { key, value, data, dataHex } = fields;
+  return {
+    key: parseU64(digitsOf(key, 'key', number), 'key', number),
+    value: parseValue(digitsOf(value, 'value', number), number),
+    data: dataOf(data, dataHex, number),
+  };
+}
+
+function parseObject(text: string, line: number): Readonly<Record<string, unknown>> {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    throw new InputError(line, 'it is not JSON');
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
+    throw new InputError(line, 'it is not a JSON object');
+  }
+  return parsed as Record<string, unknown>;
+}
+
+function digitsOf(field: unknown, name: string, line: number): string {
+  if (typeof field === 'string') return field;
+  if (field === undefined) throw new InputError(line, `it has no ${name}`);
+  if (typeof field !== 'number' || !Number.isSafeInteger(field)) {
+    const why = 'a number over 2^53 would have been rounded';
+    throw new InputError(line, `${name} is neither a string of digits nor a safe integer: ${why}`);
+  }
+  return String(field);
+}
+
+function dataOf(base64: unknown, hex: unknown, line: number): Uint8Array {
+  if (base64 !== undefined && hex !== undefined) {
+    throw new InputError(line, 'it has both data and dataHex');
+  }
+  const text = base64 ?? hex;
+  if (text === undefined) return NO_DATA;
+  if (typeof text !== 'string') throw new InputError(line, 'its data is not a string');
+  return parseData(text, hex === undefined ? 'base64' : 'hex', line);
+}

@@ -1,0 +1,109 @@
+import type { Command } from 'commander';
+import { MetadataStore } from '../store/metadata-store.ts';
+import type { CommandContext } from './command-context.ts';
+import { InterruptedError } from './command-errors.ts';
+import { EXIT_OK } from './exit-code.ts';
+import { CLOSED_DIRECTORY_HELP, exampleText, JSON_HELP } from './help-text.ts';
+import { toJson } from './json-text.ts';
+import { countOf, formatBytes, formatMilliseconds } from './number-text.ts';
+
+export interface MergeOptions {
+  readonly json?: true;
+}
+
+const LOOK_MS = 100;
+
+interface Merged {
+  readonly directory: string;
+  readonly records: number;
+  readonly logs: number;
+  readonly logBytes: number;
+  readonly snapshotBytesBefore: number;
+  readonly snapshotBytes: number;
+  readonly milliseconds: number;
+}
+
+export function addMerge(
+  program: Command,
+  context: CommandContext,
+  finish: (code: number) => void,
+): void {
+  program
+    .command('merge')
+    .description('Opens the store and merges its logs into a new snapshot.')
+    .argument('<directory>', CLOSED_DIRECTORY_HELP)
+    .option('--json', JSON_HELP)
+    .addHelpText('after', exampleText('lodestore merge /srv/objects/meta'))
+    .action(async (directory: string, options: MergeOptions) => {
+      finish(await merge(context, directory, options));
+    });
+}
+
+/** Merges what the logs hold. Interrupted, the store is as it was before: the old snapshot and all logs. */
+export async function merge(
+  context: CommandContext,
+  directory: string,
+  options: MergeOptions,
+): Promise<number> {
+  const { signal, bar } = context;
+  const startMs = performance.now();
+  const store = await MetadataStore.open(directory, {
+    createIfMissing: false,
+    // The merge that is asked for is the only one.
+    mergeBytes: Number.MAX_SAFE_INTEGER,
+    signal,
+    onProgress: (progress) => bar.report(progress),
+  });
+  try {
+    const { logs, merges } = store.stats();
+    await mergeWatched(context, store, logs.bytes + merges.snapshotBytes);
+    bar.clear();
+    const merged: Merged = {
+      directory,
+      records: store.size,
+      logs: logs.count,
+      logBytes: logs.bytes,
+      snapshotBytesBefore: merges.snapshotBytes,
+      snapshotBytes: store.stats().merges.snapshotBytes,
+      milliseconds: performance.now() - startMs,
+    };
+    context.out.line(options.json === true ? toJson(merged, 2) : textOf(merged));
+  } finally {
+    await store.close();
+  }
+  await context.out.flush();
+  return EXIT_OK;
+}
+
+async function mergeWatched(
+  { signal, bar }: CommandContext,
+  store: MetadataStore,
+  totalBytes: number,
+): Promise<void> {
+  const look = setInterval(() => {
+    const { progressBytes: doneBytes } = store.stats().merges;
+    bar.report({ phase: 'merge', doneBytes, totalBytes });
+  }, LOOK_MS);
+  const stop = (): void => void store.close();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    signal.throwIfAborted();
+    await store.merge();
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new InterruptedError(
+      'interrupted; nothing has been merged, and nothing is lost: the logs hold it',
+    );
+  } finally {
+    clearInterval(look);
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+function textOf(merged: Merged): string {
+  const { records, logs, logBytes, snapshotBytesBefore, snapshotBytes, milliseconds } = merged;
+  if (logs === 0) return `Nothing to merge: the snapshot holds all ${countOf(records, 'record')}.`;
+  const before = `${countOf(logs, 'log')} of ${formatBytes(logBytes)} and a snapshot of ${formatBytes(snapshotBytesBefore)}`;
+  const after = `a snapshot of ${formatBytes(snapshotBytes)} with ${countOf(records, 'record')}`;
+  return `Merged ${before} into ${after} in ${formatMilliseconds(milliseconds)}.`;
+}

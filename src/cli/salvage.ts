@@ -1,0 +1,214 @@
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { CorruptionError, StoreError } from '../base/errors.ts';
+import { listDirectory } from '../directory/listing.ts';
+import { logName, snapshotName } from '../format/file-name.ts';
+import type { FileSystem } from '../fs/file-system.ts';
+import { ensureDirectory } from '../store/creation.ts';
+import { refuseIncompleteCopy } from '../store/incomplete-copy.ts';
+import { ProgressMeter } from '../store/progress-meter.ts';
+import type { Loss } from '../store/recovery-report.ts';
+import { readSalvageable, type Salvageable } from '../store/salvage-reading.ts';
+import type { CommandContext } from './command-context.ts';
+import { InterruptedError } from './command-errors.ts';
+import { EXIT_DAMAGE, EXIT_OK } from './exit-code.ts';
+import { FreshDirectory } from './fresh-directory.ts';
+import { CLOSED_DIRECTORY_HELP, exampleText } from './help-text.ts';
+import { toJson } from './json-text.ts';
+import { concernsRecords, lossText } from './loss-text.ts';
+import { countOf, formatBytes } from './number-text.ts';
+import { REPORT_NAME, writeReport, writeSalvaged } from './salvaged-store.ts';
+import { lockSource } from './source-lock.ts';
+import { viewSource } from './source-view.ts';
+import { surveyDirectory } from './survey.ts';
+
+export interface SalvageOptions {
+  readonly json?: true;
+  readonly skipUnreadable?: true;
+}
+
+/** What `SALVAGE.json` says. */
+interface SalvageReport {
+  readonly source: string;
+  readonly target: string;
+  readonly records: number;
+  readonly lastSequence: bigint;
+  readonly snapshotBytes: number;
+  /** Files that the system did not let us read; to what was in them the losses say the most. */
+  readonly skipped: readonly string[];
+  readonly losses: readonly Loss[];
+}
+
+export function addSalvage(
+  program: Command,
+  context: CommandContext,
+  finish: (code: number) => void,
+): void {
+  program
+    .command('salvage')
+    .description(
+      'Writes what verifies of a damaged store to a new directory. The source stays as it is.',
+    )
+    .argument('<directory>', CLOSED_DIRECTORY_HELP)
+    .argument('<target>', 'directory to write; it must not be there, or be empty')
+    .option('--skip-unreadable', 'go on without files that the system cannot read')
+    .option('--json', 'print the loss report as one JSON object')
+    .addHelpText(
+      'after',
+      exampleText('lodestore salvage /srv/objects/meta /srv/objects/meta-salvaged'),
+    )
+    .action(async (directory: string, target: string, options: SalvageOptions) => {
+      finish(await salvage(context, directory, target, options));
+    });
+}
+
+/** Salvages into a new directory; the loss report stands in it too. Nothing in the source is changed. */
+export async function salvage(
+  context: CommandContext,
+  directory: string,
+  target: string,
+  options: SalvageOptions,
+): Promise<number> {
+  const { fs, out, bar } = context;
+  await ensureDirectory(fs, directory, false);
+  await refuseIncompleteCopy(fs, directory);
+  const release = await lockSource(fs, directory);
+  try {
+    const fresh = await FreshDirectory.create(fs, target, directory);
+    const report = await fill(context, directory, fresh, options);
+    bar.clear();
+    for (const line of options.json === true ? [toJson(report, 2)] : textOf(report)) out.line(line);
+    await out.flush();
+    return report.losses.length === 0 ? EXIT_OK : EXIT_DAMAGE;
+  } finally {
+    await release();
+  }
+}
+
+async function fill(
+  context: CommandContext,
+  directory: string,
+  fresh: FreshDirectory,
+  options: SalvageOptions,
+): Promise<SalvageReport> {
+  const { fs, signal } = context;
+  try {
+    const skipped = options.skipUnreadable === true ? await unreadable(context, directory) : [];
+    const found = await read(context, directory, new Set(skipped));
+    const written = await write(context, fresh, found);
+    const report = {
+      source: directory,
+      target: fresh.path,
+      records: written.totals.recordCount,
+      lastSequence: found.lastSequence,
+      snapshotBytes: written.fileBytes,
+      skipped,
+      losses: found.losses,
+    };
+    await writeReport(fs, fresh.path, report);
+    await verify(context, fresh.path, report.records);
+    await fresh.finish();
+    return report;
+  } catch (error) {
+    await fresh.discard();
+    if (!signal.aborted) throw error;
+    throw new InterruptedError(
+      `interrupted; ${fresh.path} has been removed again, and ${directory} is as it was`,
+    );
+  }
+}
+
+/** Names of the files that the survey could not read. A later format is no reason to leave a file out. */
+async function unreadable(context: CommandContext, directory: string): Promise<string[]> {
+  const { fs, signal, bar } = context;
+  const progress = new ProgressMeter((one) => bar.report(one));
+  const survey = await surveyDirectory(fs, directory, {
+    depth: 'chunks',
+    frames: false,
+    signal,
+    progress,
+  });
+  const refused = survey.refusals.filter((refusal) => refusal.code === 'LODESTORE_IO');
+  return [...survey.snapshots, ...survey.logs]
+    .filter((file) => refused.some((refusal) => refusal.path === file.path))
+    .map((file) => file.name);
+}
+
+async function read(
+  context: CommandContext,
+  directory: string,
+  hidden: ReadonlySet<string>,
+): Promise<Salvageable> {
+  const { fs, signal, bar } = context;
+  const totalBytes = await bytesToRead(fs, directory, hidden);
+  if (totalBytes === undefined) {
+    throw new StoreError('LODESTORE_NOT_FOUND', `there is no store in ${directory}`, {
+      path: directory,
+    });
+  }
+  let doneBytes = 0;
+  const onRead = (lengthBytes: number): void => {
+    // Some places are read twice.
+    doneBytes = Math.min(totalBytes, doneBytes + lengthBytes);
+    bar.report({ phase: 'read', doneBytes, totalBytes });
+  };
+  return readSalvageable(viewSource(fs, { hidden, onRead }), directory, signal);
+}
+
+/** Undefined when there is neither a log nor a snapshot. */
+async function bytesToRead(
+  fs: FileSystem,
+  directory: string,
+  hidden: ReadonlySet<string>,
+): Promise<number | undefined> {
+  const listing = await listDirectory(fs, directory);
+  const names = [...listing.logs.map(logName), ...listing.snapshots.map(snapshotName)];
+  if (names.length === 0) return undefined;
+  const readable = names.filter((name) => !hidden.has(name));
+  const stats = await Promise.all(readable.map((name) => fs.stat(join(directory, name))));
+  return stats.reduce((sum, stat) => sum + stat.sizeBytes, 0);
+}
+
+function write(
+  { fs, signal, bar }: CommandContext,
+  fresh: FreshDirectory,
+  found: Salvageable,
+): ReturnType<typeof writeSalvaged> {
+  const records = found.columns.reduce((sum, columns) => sum + columns.recordCount, 0);
+  const bytes = found.columns.reduce((sum, columns) => sum + columns.data.buffer.byteLength, 0);
+  const onRecords = (done: number): void => {
+    const doneBytes = Math.round((done / Math.max(1, records)) * bytes);
+    bar.report({ phase: 'write', doneBytes, totalBytes: bytes });
+  };
+  return writeSalvaged(fs, fresh.path, found, { signal, onRecords });
+}
+
+/** Reads back what has been written, from end to end. */
+async function verify(context: CommandContext, target: string, records: number): Promise<void> {
+  const { fs, signal, bar } = context;
+  const progress = new ProgressMeter((one) => bar.report(one));
+  const options = { depth: 'chunks', frames: false, signal, progress } as const;
+  const survey = await surveyDirectory(fs, target, options);
+  const [damage] = survey.damages;
+  if (damage !== undefined) throw new CorruptionError(damage);
+  const found = survey.snapshots.at(-1)?.recordCount;
+  if (survey.outcome === 'opens' && found === records) return;
+  throw new StoreError('LODESTORE_IO', `${target} could not be read back as it was written`, {
+    path: target,
+  });
+}
+
+function textOf(report: SalvageReport): string[] {
+  const { source, target, records, snapshotBytes, skipped, losses } = report;
+  const lines = [
+    `Wrote ${countOf(records, 'record')} (${formatBytes(snapshotBytes)}) to ${target}, and read them back.`,
+  ];
+  for (const name of skipped) lines.push(`left out, it could not be read: ${join(source, name)}`);
+  const lost = losses.filter(concernsRecords);
+  if (losses.length === 0) lines.push('Nothing is lost: all of it verifies.');
+  else if (lost.length === 0) lines.push('No record is lost; these bytes held none:');
+  else lines.push(`Lost, in ${countOf(lost.length, 'place')}:`);
+  for (const loss of losses) lines.push(`  ${lossText(loss)}`);
+  lines.push(`${source} is as it was. The report is in ${join(target, REPORT_NAME)}.`);
+  return lines;
+}

@@ -1,0 +1,62 @@
+import { join } from 'node:path';
+import { StoreLockedError, systemCode } from '../base/errors.ts';
+import { lockOwnerOf } from '../directory/owner-record.ts';
+import { LEASE_NAME, LOCK_NAME } from '../format/file-name.ts';
+import type { FileSystem } from '../fs/file-system.ts';
+import { readOwner, type Owner } from './owner.ts';
+
+/**
+ * Keeps a directory from being opened while it is read, without changing anything in it: the kernel's lock is
+ * taken on the lock file if there is one. Returns how to let go of it.
+ * @throws StoreLockedError while a store is open there, or may be on another host
+ */
+export async function lockSource(fs: FileSystem, directory: string): Promise<() => Promise<void>> {
+  const path = join(directory, LOCK_NAME);
+  const owner = await readOwner(fs, directory);
+  const lock = (await isThere(fs, path)) ? await takeLock(fs, path) : 'none';
+  if (lock === undefined) throw lockedError(directory, owner, 'is open');
+  // Without a lock of the kernel the lease alone tells; nobody can ask another host whether its process lives.
+  const isHeld = owner?.hasLease === true && owner.isRunning !== false;
+  const isRemote = owner?.isRunning === undefined;
+  if (isHeld && (lock === 'none' || isRemote)) {
+    if (lock !== 'none') await lock.release();
+    throw lockedError(directory, owner, 'may be open');
+  }
+  return async () => {
+    if (lock !== 'none') await lock.release();
+  };
+}
+
+async function takeLock(
+  fs: FileSystem,
+  path: string,
+): Promise<Awaited<ReturnType<FileSystem['tryLock']>> | 'none'> {
+  try {
+    return await fs.tryLock(path);
+  } catch (error) {
+    // Where nobody may write, nobody has it open.
+    if (systemCode(error) === 'EROFS' || systemCode(error) === 'EACCES') return 'none';
+    throw error;
+  }
+}
+
+async function isThere(fs: FileSystem, path: string): Promise<boolean> {
+  return fs.stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+function lockedError(directory: string, owner: Owner | undefined, how: string): StoreLockedError {
+  const record = owner?.record;
+  const who =
+    record === undefined
+      ? 'a process that has not written its name'
+      : `process ${record.pid} on host ${record.hostName}`;
+  const next = how === 'is open' ? '' : `; if that host is down, remove ${LEASE_NAME} in it`;
+  return new StoreLockedError(
+    `${directory} ${how} in ${who}, and changes while it is read: close it there first${next}`,
+    lockOwnerOf(record),
+    { path: directory },
+  );
+}
