@@ -1,0 +1,331 @@
+import { expect, test } from 'vitest';
+import { StoreError, type MetadataStore } from '../../src/index.ts';
+import { restoreOn } from '../../src/store/restore.ts';
+import {
+  CALL_KINDS,
+  CrashFs,
+  openOn,
+  type CallKind,
+  type CallScheduler,
+  type CrashModel,
+} from '../../src/testing/index.ts';
+import { exists, recordsOf, type Records } from '../support/backup.ts';
+
+const TARGET = '/b/backup';
+const PARTIAL = '/b/backup.partial';
+
+/** Before the backup begins; while it runs, key 9 is written too. */
+const BEFORE: Records = new Map([
+  [1n, 10n],
+  [2n, 20n],
+  [3n, 30n],
+  [4n, 40n],
+]);
+
+/** A store in `/s` with a snapshot, sealed logs and a live one. */
+async function makeStore(fs: CrashFs): Promise<MetadataStore> {
+  await fs.makeDirectory('/b');
+  await fs.syncDirectory('/');
+  const store = await openOn(fs, '/s');
+  await store.insertBatch([{ type: 'put', key: 1, value: 10 }]);
+  await store.merge();
+  await store.insertBatch([{ type: 'put', key: 2, value: 20 }]);
+  await store.close();
+  const reopened = await openOn(fs, '/s');
+  await reopened.insertBatch([{ type: 'put', key: 3, value: 30 }]);
+  await reopened.close();
+  const again = await openOn(fs, '/s');
+  await again.insertBatch([{ type: 'put', key: 4, value: 40 }]);
+  return again;
+}
+
+async function open(fs: CrashFs, directory: string, readOnly = false): Promise<Records> {
+  const store = await openOn(fs, directory, { readOnly });
+  const records = recordsOf(store);
+  await store.close();
+  return records;
+}
+
+/** A backup is a moment between two batches, none of those before it missing. */
+function expectMoment(records: Records): void {
+  const { size } = records;
+  const expected = new Map(BEFORE);
+  if (size > BEFORE.size) expected.set(9n, 90n);
+  expect(records).toEqual(expected);
+}
+
+/** The target is absent or complete, and what is not complete says so. Returns whether it is there. */
+async function judgeTarget(fs: CrashFs): Promise<boolean> {
+  const isThere = await exists(fs, TARGET);
+  if (isThere) expectMoment(await open(fs, TARGET, true));
+  if (await exists(fs, PARTIAL)) {
+    const opened = await open(fs, PARTIAL, true).catch((error: StoreError) => error.code);
+    if (typeof opened === 'string') expect(opened).toMatch(/INCOMPLETE|NOT_FOUND/);
+    else expectMoment(opened);
+  }
+  return isThere;
+}
+
+/** Everything that must hold after a crash during a backup. */
+async function judge(fs: CrashFs): Promise<void> {
+  const isThere = await judgeTarget(fs);
+  if (isThere) {
+    await restoreOn(fs, TARGET, '/r');
+    expectMoment(await open(fs, '/r'));
+  }
+  const store = await openOn(fs, '/s');
+  expectMoment(recordsOf(store));
+  const isFinished = await exists(fs, `${PARTIAL}/BACKUP.json`);
+  // What was interrupted is simply done again.
+  const again = store.backup(TARGET, { verify: true });
+  if (isThere || isFinished) {
+    await expect(again).rejects.toMatchObject({ code: 'LODESTORE_BAD_TARGET' });
+  } else {
+    await again;
+    expectMoment(await open(fs, TARGET, true));
+    expect(await exists(fs, PARTIAL)).toBe(false);
+  }
+  await store.close();
+}
+
+/** Sees the machine before the end of every call. */
+class Watcher implements CallScheduler {
+  onTurn: () => void = () => undefined;
+
+  turn(): Promise<void> {
+    this.onTurn();
+    return Promise.resolve();
+  }
+}
+
+interface Crashes {
+  readonly machines: Map<number, CrashFs>;
+  points: number;
+}
+
+/** Runs `work` and keeps the machines that crashes and kills at its calls and syncs leave. */
+async function crashDuring(
+  model: CrashModel,
+  begin: (fs: CrashFs) => Promise<() => Promise<unknown>>,
+): Promise<Crashes> {
+  const crashes: Crashes = { machines: new Map(), points: 0 };
+  const keep = (fs: CrashFs): void => {
+    crashes.machines.set(fs.hash(), fs);
+  };
+  const watcher = new Watcher();
+  let isWatching = false;
+  const fs = new CrashFs({
+    model,
+    trace: false,
+    scheduler: watcher,
+    onCrashPoint: () => {
+      if (!isWatching) return;
+      for (const state of fs.crashStates({ cap: 12, seed: crashes.points })) {
+        keep(fs.materialise(state));
+      }
+    },
+  });
+  const work = await begin(fs);
+  watcher.onTurn = () => {
+    crashes.points++;
+    keep(fs.kill());
+    keep(fs.minimalCrash());
+    keep(fs.randomCrash(crashes.points));
+  };
+  isWatching = true;
+  await work();
+  watcher.onTurn = () => undefined;
+  keep(fs.minimalCrash());
+  expect(await judgeTarget(fs.minimalCrash())).toBe(true);
+  return crashes;
+}
+
+for (const model of ['posix', 'ordered', 'linked'] as const) {
+  for (const links of ['linked', 'copied'] as const) {
+    test(`a crash at any step of a backup (${model}, ${links}): the target is absent or complete, the source whole`, async () => {
+      const { machines, points } = await crashDuring(model, async (fs) => {
+        const store = await makeStore(fs);
+        if (links === 'copied') fs.faults.add({ call: 'link', error: 'EXDEV', mode: 'sticky' });
+        return async () => {
+          const writing = store.insertBatch([{ type: 'put', key: 9, value: 90 }]);
+          await Promise.all([store.backup(TARGET), writing]);
+        };
+      });
+      expect(points).toBeGreaterThan(50);
+      expect(machines.size).toBeGreaterThan(20);
+      for (const machine of machines.values()) await judge(machine);
+    });
+  }
+
+  test(`a crash at any step of a restore (${model}): the store is absent or complete`, async () => {
+    const { machines } = await crashDuring(model, async (fs) => {
+      const store = await makeStore(fs);
+      await store.backup('/copy');
+      await store.close();
+      return () => restoreOn(fs, '/copy', TARGET);
+    });
+    expect(machines.size).toBeGreaterThan(10);
+    for (const machine of machines.values()) {
+      const isThere = await judgeTarget(machine);
+      if (!isThere) {
+        const finished = await open(machine, PARTIAL, true).catch(() => undefined);
+        const again = restoreOn(machine, '/copy', TARGET);
+        if (finished === undefined) await again;
+        else await expect(again).rejects.toMatchObject({ code: 'LODESTORE_BAD_TARGET' });
+        if (finished !== undefined) continue;
+      }
+      expect(await open(machine, TARGET)).toEqual(BEFORE);
+    }
+  });
+}
+
+test('a crash while a merge and a backup run side by side', async () => {
+  const { machines } = await crashDuring('posix', async (fs) => {
+    const store = await makeStore(fs);
+    return async () => {
+      const merging = store.merge();
+      const writing = store.insertBatch([{ type: 'put', key: 9, value: 90 }]);
+      await Promise.all([store.backup(TARGET), merging, writing]);
+    };
+  });
+  for (const machine of machines.values()) await judge(machine);
+});
+
+test('a crash while an interrupted backup is being taken over', async () => {
+  const { machines } = await crashDuring('posix', async (fs) => {
+    const store = await makeStore(fs);
+    fs.faults.add({ call: 'rename', path: new RegExp(PARTIAL), error: 'EIO' });
+    // The first looks for a marker of an earlier run.
+    fs.faults.add({ call: 'unlink', path: new RegExp(PARTIAL), nth: 2, mode: 'sticky' });
+    await expect(store.backup(TARGET)).rejects.toBeInstanceOf(StoreError);
+    expect(await exists(fs, `${PARTIAL}/lodestore.incomplete`)).toBe(true);
+    fs.faults.clear();
+    return () => store.backup(TARGET);
+  });
+  for (const machine of machines.values()) await judge(machine);
+});
+
+/** Calls that a backup or a restore makes on its own. */
+const TOUCHED = /^\/(b|r)(\/|$)/;
+
+/** Fails each call of each kind in its turn; `work` must reject, or be done all the same. */
+async function failEach(
+  work: (fs: CrashFs, store: MetadataStore) => Promise<unknown>,
+  after: (fs: CrashFs, store: MetadataStore, error: unknown, call: CallKind) => Promise<void>,
+  path: RegExp,
+): Promise<Map<CallKind, number>> {
+  const failures = new Map<CallKind, number>();
+  for (const call of CALL_KINDS) {
+    for (const takesEffect of [false, true]) {
+      for (let nth = 1; ; nth++) {
+        const fs = new CrashFs({ trace: true });
+        const store = await makeStore(fs);
+        const from = fs.trace.length;
+        fs.faults.add({ call, nth, path, takesEffect });
+        const error = await work(fs, store).then(
+          () => undefined,
+          (reason: unknown) => reason,
+        );
+        fs.faults.clear();
+        const made = fs.trace.slice(from).filter((one) => one.kind === call && path.test(one.path));
+        if (made.length < nth) break;
+        failures.set(call, (failures.get(call) ?? 0) + 1);
+        await after(fs, store, error, call);
+        await store.close();
+      }
+    }
+  }
+  return failures;
+}
+
+test('every call of a backup fails once: it is told, nothing looks finished that is not, the store goes on', async () => {
+  const failures = await failEach(
+    (_fs, store) => store.backup(TARGET, { verify: true }),
+    async (fs, store, error) => {
+      if (error !== undefined) expect(error).toBeInstanceOf(StoreError);
+      const isThere = await judgeTarget(fs);
+      if (error === undefined) expect(isThere).toBe(true);
+      await store.insertBatch([{ type: 'put', key: 9, value: 90 }]);
+      await judge(fs.kill());
+    },
+    TOUCHED,
+  );
+  for (const call of [
+    'open',
+    'write',
+    'dataSync',
+    'rename',
+    'syncDirectory',
+    'makeDirectory',
+  ] as const) {
+    expect([call, failures.get(call) ?? 0]).toEqual([call, expect.any(Number)]);
+    expect(failures.get(call)).toBeGreaterThan(0);
+  }
+});
+
+test('every link and every open of the store fails once: the store goes on', async () => {
+  const failures = await failEach(
+    (_fs, store) => store.backup(TARGET),
+    async (fs, store, error, call) => {
+      // What was read is there, whether or not its file could be closed.
+      if (call === 'close') return;
+      expect(error).toBeInstanceOf(StoreError);
+      expect(await exists(fs, TARGET)).toBe(false);
+      expect(await exists(fs, PARTIAL)).toBe(false);
+      await store.insertBatch([{ type: 'put', key: 9, value: 90 }]);
+      await store.backup(TARGET);
+      expectMoment(await open(fs, TARGET, true));
+    },
+    /^\/s\/(snapshot_|log_000000000000000[23])/,
+  );
+  expect(failures.get('link')).toBeGreaterThan(0);
+  expect(failures.get('open')).toBeGreaterThan(0);
+  expect(failures.get('read')).toBeGreaterThan(0);
+});
+
+test('every call of a restore fails once: it is told, and nothing looks finished that is not', async () => {
+  await failEach(
+    async (fs, store) => {
+      await store.backup('/copy');
+      return restoreOn(fs, '/copy', '/r/restored');
+    },
+    async (fs, _store, error) => {
+      if (error !== undefined) expect(error).toBeInstanceOf(StoreError);
+      const isThere = await exists(fs, '/r/restored');
+      if (error === undefined) expect(isThere).toBe(true);
+      if (isThere) expect(await open(fs, '/r/restored')).toEqual(BEFORE);
+      if (!(await exists(fs, '/r/restored.partial'))) return;
+      const code = await open(fs, '/r/restored.partial', true).catch((one: StoreError) => one.code);
+      if (typeof code === 'string') expect(code).toMatch(/INCOMPLETE|NOT_FOUND/);
+      else expect(code).toEqual(BEFORE);
+    },
+    /^\/r(\/|$)/,
+  );
+});
+
+test('no room: told as such, the copy is removed, and the store goes on', async () => {
+  for (let spareBytes = 0; spareBytes < 3_000; spareBytes += 128) {
+    const roomy = new CrashFs({ trace: false });
+    const filled = await makeStore(roomy);
+    await filled.merge();
+    await filled.close();
+    const used = [...roomy.files().values()].reduce((sum, bytes) => sum + bytes.length, 0);
+    const files = Object.fromEntries(roomy.files());
+    const fs = CrashFs.withFiles(files, { trace: false, capacityBytes: used + spareBytes + 8192 });
+    fs.faults.add({ call: 'link', error: 'EXDEV', mode: 'sticky' });
+    const store = await openOn(fs, '/s');
+    const before = await fs.freeBytes('/');
+    const outcome = await store.backup('/backup').then(
+      () => 'done',
+      (error: StoreError) => error.code,
+    );
+    if (outcome === 'done') expectMoment(await open(fs, '/backup', true));
+    else {
+      expect(outcome).toBe('LODESTORE_FULL');
+      expect(await exists(fs, '/backup.partial')).toBe(false);
+      expect(await fs.freeBytes('/')).toBe(before);
+    }
+    expectMoment(recordsOf(store));
+    await store.close();
+  }
+});
