@@ -125,10 +125,9 @@ test('deletes are taken where puts are not, and by themselves make room for puts
   expect(store.size).toBe(Math.floor(records / 2));
   expect(events).toEqual([]);
   // Refused puts have merged not long ago: what was deleted since is merged for the next one after a while.
-  vi.useFakeTimers({ toFake: ['performance'] });
-  vi.advanceTimersByTime(10_000);
+  const clock = vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 10_000);
   await refusalOf(store.insertBatch([put(records)]));
-  vi.useRealTimers();
+  clock.mockRestore();
   await settled(store);
   expect(events).toEqual(['recovered ample']);
   await store.insertBatch([put(records)]);

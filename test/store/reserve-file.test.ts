@@ -1,0 +1,233 @@
+import { expect, test } from 'vitest';
+import {
+  StoreFullError,
+  type MetadataStore,
+  type OpenOptions,
+  type SpaceFigures,
+  type Update,
+} from '../../src/index.ts';
+import { CrashFs, openOn } from '../../src/testing/index.ts';
+import { randomWords } from '../support/random.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const RESERVE = '/s/lodestore.reserve';
+const BALLAST = '/ballast';
+const OPTIONS: OpenOptions = { reserveFileBytes: 2 * MIB, mergeBytes: 64 * MIB };
+
+const word = randomWords(11);
+
+/** A batch of records whose data does not compress. */
+function puts(key: number, count = 10): Update[] {
+  return Array.from({ length: count }, (_, at) => {
+    const words = Uint32Array.from({ length: 1_000 }, word);
+    return { type: 'put', key: key + at, value: 7, data: new Uint8Array(words.buffer) };
+  });
+}
+
+function sizeOf(fs: CrashFs, path: string): number | undefined {
+  return fs.files().get(path)?.length;
+}
+
+/** Leaves `freeBytes` on the disk. */
+async function takeAllBut(fs: CrashFs, freeBytes: number): Promise<void> {
+  const file = await fs.open(BALLAST, 'wx');
+  await file.truncate((await fs.freeBytes('/')) - freeBytes);
+  await file.close();
+}
+
+async function outcome(promise: Promise<void>): Promise<string> {
+  return promise.then(
+    () => 'applied',
+    (error: unknown) => {
+      expect(error).toBeInstanceOf(StoreFullError);
+      return (error as StoreFullError).outcome!;
+    },
+  );
+}
+
+async function openWith(
+  fs: CrashFs,
+  options = OPTIONS,
+): Promise<{ store: MetadataStore; events: string[] }> {
+  const store = await openOn(fs, '/s', options);
+  const events: string[] = [];
+  store.on('lowSpace', ({ reserveFile }: SpaceFigures) => events.push(`low ${reserveFile}`));
+  store.on('spaceRecovered', ({ reserveFile }: SpaceFigures) =>
+    events.push(`recovered ${reserveFile}`),
+  );
+  await turns();
+  return { store, events };
+}
+
+/** What goes on in the background of a simulated store is done after some turns of the event loop. */
+async function turns(): Promise<void> {
+  for (let i = 0; i < 20; i++) await new Promise(setImmediate);
+}
+
+/** Writes until the log needs room that is not there. The number of records. */
+async function fill(store: MetadataStore): Promise<number> {
+  for (let key = 0; ; key += 10) {
+    if ((await outcome(store.insertBatch(puts(key)))) !== 'applied') return key;
+    if (key > 100_000) throw new Error('the disk does not fill');
+  }
+}
+
+test('the reserve is made in the background, kept over a reopening, and is none of the foreign names', async () => {
+  const fs = new CrashFs({ capacityBytes: 64 * MIB });
+  const { store } = await openWith(fs);
+  expect(store.stats().space.reserveFile).toBe('kept');
+  expect(sizeOf(fs, RESERVE)).toBe(2 * MIB);
+  await store.close();
+  const writes = fs.trace.filter(({ kind, path }) => kind === 'write' && path === RESERVE).length;
+  const again = await openWith(fs);
+  expect(again.store.stats().space.reserveFile).toBe('kept');
+  expect(again.store.recovery.foreignNames).toEqual([]);
+  expect(fs.trace.filter(({ kind, path }) => kind === 'write' && path === RESERVE)).toHaveLength(
+    writes,
+  );
+  await again.store.close();
+  const other = await openWith(fs, { ...OPTIONS, reserveFileBytes: MIB });
+  expect(sizeOf(fs, RESERVE)).toBe(MIB);
+  await other.store.close();
+  const without = await openWith(fs, {});
+  expect(sizeOf(fs, RESERVE)).toBeUndefined();
+  expect(without.store.stats().space.reserveFile).toBe('none');
+  await without.store.close();
+});
+
+test('on a full disk deletes are written in the room of the reserve, and puts go on when there is room', async () => {
+  const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
+  const { store, events } = await openWith(fs);
+  await takeAllBut(fs, MIB);
+  const records = await fill(store);
+  // A put that finds no room leaves the reserve where it is: it is for what makes room.
+  expect(store.stats().space).toMatchObject({ state: 'ample', reserveFile: 'kept' });
+  // Nothing may be left of what was reserved ahead for the deletes to use.
+  const free = await fs.freeBytes('/');
+  const more = await fs.open('/more', 'wx');
+  await more.truncate(free);
+  await more.close();
+  for (let key = 0; key < 50; key++) {
+    expect(await outcome(store.insertBatch([{ type: 'del', key }]))).toBe('applied');
+  }
+  expect(sizeOf(fs, RESERVE)).toBeUndefined();
+  expect(store.stats().space).toMatchObject({ state: 'full', reserveFile: 'given-up' });
+  expect(events).toEqual(['low given-up']);
+  expect(await outcome(store.insertBatch(puts(records)))).toBe('not-applied');
+  expect(store.size).toBe(records - 50);
+  await fs.unlink(BALLAST);
+  expect(await outcome(store.insertBatch(puts(records)))).toBe('applied');
+  await turns();
+  expect(sizeOf(fs, RESERVE)).toBe(2 * MIB);
+  expect(events).toEqual(['low given-up', 'recovered kept']);
+  await store.close();
+  const again = await openOn(fs, '/s');
+  expect(again.size).toBe(records - 50 + 10);
+  await again.close();
+});
+
+test('in one group the puts are refused and the deletes written; conditions are judged anew without them', async () => {
+  const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
+  const { store } = await openWith(fs);
+  await store.insertBatch([{ type: 'put', key: 1, value: 10 }]);
+  await takeAllBut(fs, 0);
+  fs.faults.add({ call: 'write', error: 'ENOSPC', path: /log_0*1$/ });
+  const results = await Promise.all([
+    outcome(store.insertBatch([{ type: 'put', key: 1, value: 11 }])),
+    outcome(store.insertBatch([{ type: 'del', key: 2 }])),
+    outcome(store.insertBatch([{ type: 'del', key: 1, ifValue: 10 }])),
+  ]);
+  expect(results).toEqual(['not-applied', 'applied', 'applied']);
+  expect(store.has(1)).toBe(false);
+  await store.close();
+});
+
+test('a merge for which the room is too small borrows the reserve and gives it back', async () => {
+  const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
+  const { store, events } = await openWith(fs);
+  await store.insertBatch(puts(0, 100));
+  for (let key = 0; key < 100; key++) {
+    if (key % 10 > 0) await store.insertBatch([{ type: 'del', key }]);
+  }
+  await turns();
+  await takeAllBut(fs, 200 * KIB);
+  await store.merge();
+  await turns();
+  expect(store.size).toBe(10);
+  expect(events[0]).toBe('low given-up');
+  await fs.unlink(BALLAST);
+  await store.insertBatch(puts(1_000));
+  expect(store.stats().space).toMatchObject({ state: 'ample', reserveFile: 'kept' });
+  expect(events).toEqual(['low given-up', 'recovered kept']);
+  await store.close();
+});
+
+test('a merge that the reserve would not help leaves it where it is', async () => {
+  const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
+  const { store } = await openWith(fs);
+  await store.insertBatch(puts(0, 800));
+  await turns();
+  await takeAllBut(fs, 100 * KIB);
+  await expect(store.merge()).rejects.toThrow(StoreFullError);
+  expect(store.stats().space.reserveFile).toBe('kept');
+  await store.close();
+});
+
+test('without room for it there is no reserve, and puts are taken as without the option', async () => {
+  const fs = new CrashFs({ trace: false, capacityBytes: 4 * MIB });
+  const { store } = await openWith(fs);
+  expect(store.stats().space.reserveFile).toBe('absent');
+  expect(await outcome(store.insertBatch(puts(0)))).toBe('applied');
+  await store.close();
+});
+
+test('no failure of the reserve is a failure of the store', async () => {
+  for (const call of ['write', 'dataSync', 'open', 'close', 'stat', 'unlink'] as const) {
+    const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
+    fs.faults.add({ call, error: 'EIO', path: RESERVE, mode: 'sticky' });
+    const { store } = await openWith(fs);
+    await store.insertBatch(puts(0));
+    expect(store.stats().state, call).toBe('open');
+    await store.close();
+  }
+});
+
+test('a crash at any sync around giving up and making the reserve leaves every acknowledged batch', async () => {
+  const options = { ...OPTIONS, reserveFileBytes: 256 * KIB };
+  const crashes: { fs: CrashFs; acknowledged: number }[] = [];
+  let acknowledged = 0;
+  const fs = new CrashFs({
+    trace: false,
+    capacityBytes: 2 * MIB,
+    onCrashPoint: ({ fs: machine }) => {
+      crashes.push({ fs: machine.minimalCrash(), acknowledged });
+      crashes.push({ fs: machine.kill(), acknowledged });
+    },
+  });
+  const { store } = await openWith(fs, options);
+  const records = 20;
+  await store.insertBatch(puts(0, records));
+  await turns();
+  await takeAllBut(fs, 0);
+  // What is reserved ahead in the log is used up first.
+  fs.faults.add({ call: 'write', error: 'ENOSPC', path: /log_0*1$/ });
+  crashes.length = 0;
+  for (let key = 0; key < 10; key++) {
+    await store.insertBatch([{ type: 'del', key }]);
+    acknowledged = key + 1;
+  }
+  expect(store.stats().space.reserveFile).toBe('given-up');
+  await fs.unlink(BALLAST);
+  await store.merge();
+  await turns();
+  expect(store.stats().space.reserveFile).toBe('kept');
+  expect(crashes.length).toBeGreaterThan(20);
+  for (const crash of crashes) {
+    const again = await openOn(crash.fs, '/s', options);
+    const gone = records - again.size;
+    expect([crash.acknowledged, crash.acknowledged + 1]).toContain(gone);
+    await again.close();
+  }
+  await store.close();
+});
