@@ -4,6 +4,7 @@ export {
   ConditionFailedError,
   CorruptionError,
   FencedError,
+  PositionExpiredError,
   StoreClosedError,
   StoreError,
   StoreFullError,
@@ -15,14 +16,17 @@ export type { Condition } from './store/condition.ts';
 export type { BackupFile } from './store/backup-manifest.ts';
 export type { BackupOptions, BackupReport, CopyProgress } from './store/backup.ts';
 export type { BatchDurability, StoreDurability } from './store/durability.ts';
+export type { Change, ChangeUpdate } from './store/change.ts';
+export type { ChangesOptions, ChangeStats } from './store/change-feeds.ts';
 export { MetadataStore } from './store/metadata-store.ts';
-export type { InsertOptions, StoreEvents } from './store/metadata-store.ts';
+export type { InsertOptions } from './store/metadata-store.ts';
 export type { ContentHash, ContentHashOptions } from './store/content-hash.ts';
 export type { OpenOptions } from './store/options.ts';
 export type { Loss, OpenProgress, RecoveryReport, TornTail } from './store/recovery-report.ts';
 export { restoreBackup } from './store/restore.ts';
 export type { RestoreOptions, RestoreReport } from './store/restore.ts';
 export type { SpaceFigures, SpaceState } from './store/space-keeper.ts';
+export type { StoreEvents } from './store/store-events.ts';
 export type { StoreStats } from './store/stats.ts';
 export type { Update } from './store/updates.ts';
 export { WriteBatch } from './store/write-batch.ts';

@@ -34,6 +34,7 @@ export function readArguments(texts: readonly string[]): Arguments {
       depth: { type: 'string' },
       calls: { type: 'string' },
       lie: { type: 'string' },
+      durability: { type: 'string' },
       'no-shrink': { type: 'boolean' },
     },
   });
@@ -45,6 +46,7 @@ export function readArguments(texts: readonly string[]): Arguments {
   return {
     calls: oneOf('calls', values.calls ?? 'none', ['none', 'short', 'long']),
     disguise: lie === undefined ? undefined : LIES[lie],
+    durability: oneOf('durability', values.durability ?? 'sync', ['sync', 'deferred'] as const),
     shrinks: values['no-shrink'] !== true,
     seed: whole('seed', values.seed) ?? DEFAULTS.seed,
     programs: programs ?? Infinity,

@@ -3,13 +3,15 @@ import { formatTrace } from '../../src/testing/index.ts';
 import { Figures } from './figures.ts';
 import { House, type Disguise } from './house.ts';
 import { Judge, type JudgeOptions } from './judge.ts';
-import { describeProgram, program, type Program } from './program.ts';
+import { deferredProgram, describeProgram, program, type Program } from './program.ts';
 import type { RoomOptions } from './room.ts';
 import { Violation } from './violation.ts';
 import { World } from './world.ts';
 
 export interface CampaignOptions {
   readonly seed: number;
+  /** `deferred`: some batches are acknowledged before they are durable. Default `sync`. */
+  readonly durability?: 'sync' | 'deferred' | undefined;
   /** Stops after whichever comes first. */
   readonly programs: number;
   readonly states: number;
@@ -113,7 +115,8 @@ export class Campaign {
   }
 
   async #check(seed: number, strays: unknown[]): Promise<string | undefined> {
-    const property = fc.asyncProperty(program, async (made) => {
+    const programs = this.#options.durability === 'deferred' ? deferredProgram : program;
+    const property = fc.asyncProperty(programs, async (made) => {
       if (this.#statesToFailure === undefined && this.#isOver) return;
       await this.#runProgram(made, strays);
     });

@@ -1,6 +1,8 @@
+import type { StoreDurability } from '../../src/index.ts';
 import type { FileSystem } from '../../src/fs/file-system.ts';
 import { MetadataStore } from '../../src/store/metadata-store.ts';
 import { InlineRunner } from '../../src/threads/job-runner.ts';
+import { Clock } from './clock.ts';
 
 const DIRECTORY = '/s';
 
@@ -16,6 +18,7 @@ export interface HouseSizes {
   readonly rotateBytes: number;
   readonly mergeBytes: number;
   readonly reserveBytes: number;
+  readonly durability?: StoreDurability;
 }
 
 /** For stores that are opened to be looked at: no merge, no rotation by themselves. */
@@ -37,9 +40,13 @@ export class House {
     this.#disguise = disguise;
   }
 
-  open(machine: FileSystem, sizes: HouseSizes = QUIET_SIZES): Promise<MetadataStore> {
+  open(
+    machine: FileSystem,
+    sizes: HouseSizes = QUIET_SIZES,
+    clock: Clock = new Clock(),
+  ): Promise<MetadataStore> {
     const fileSystem = this.#disguise(machine);
-    const { rotateBytes, mergeBytes, reserveBytes } = sizes;
+    const { rotateBytes, mergeBytes, reserveBytes, durability = 'sync' } = sizes;
     return MetadataStore.openIn(
       {
         fileSystem,
@@ -48,10 +55,11 @@ export class House {
         identity: () => Promise.resolve(IDENTITY),
         randomBytes: (lengthBytes) => new Uint8Array(lengthBytes).fill(0x5a),
         ownerStamp: { nonce: 'simulated', openedAtMs: 0 },
+        startTimer: (_delayMs, ring) => clock.start(ring),
         sizes: { rotateBytes, reserveBytes },
       },
       DIRECTORY,
-      { mergeBytes },
+      { mergeBytes, durability },
     );
   }
 }

@@ -50,7 +50,7 @@ export class Judge {
     this.#figures.moments++;
     const { demand, at } = moment;
     if (moment.kind === 'killed') {
-      await this.#judgeKill(moment.machine, demand, at);
+      await this.#judgeKill(moment.machine, moment.killDemand, demand, at);
     } else if (moment.kind === 'minimal') {
       const restart = () => moment.machine.kill({ trace: false });
       const hash = moment.machine.hash();
@@ -209,11 +209,11 @@ export class Judge {
    * L1: after a kill the page cache is there. What an open shows then is a promise: it survives a power
    * failure, although the dead process may never have synced it.
    */
-  async #judgeKill(killed: CrashFs, demand: Demand, at: string): Promise<void> {
+  async #judgeKill(killed: CrashFs, killDemand: Demand, demand: Demand, at: string): Promise<void> {
     this.#figures.kills++;
     const machine = killed.kill({ trace: false });
     try {
-      const { found } = await this.#recover(machine, demand);
+      const { found } = await this.#recover(machine, killDemand);
       await this.#expect(machine.minimalCrash(), found, 'I8', 'an open after a kill, then a crash');
       const shown = new Map([[digestOf(found), found]]);
       const states = machine.crashStates({ cap: this.#options.nestedCap });

@@ -1,11 +1,16 @@
+import type { BatchDurability } from '../../src/index.ts';
 import { applyChanges, describeState, digestOf, type Change, type State } from './state.ts';
 import { Violation } from './violation.ts';
 
-/** What became of a batch that was handed in. */
-export type Fate = 'pending' | 'acked' | 'not-applied' | 'unknown';
+/** What became of a batch that was handed in. `deferred`: acknowledged, and not yet durable. */
+export type Fate = 'pending' | 'deferred' | 'acked' | 'not-applied' | 'unknown';
+
+/** How the machine goes down: a loss of power takes what is not durable, a kill only what is not visible. */
+export type Fall = 'power' | 'kill';
 
 export interface ModelBatch {
   readonly changes: readonly Change[];
+  readonly durability: BatchDurability;
   fate: Fate;
 }
 
@@ -26,8 +31,8 @@ export class Model {
     this.#bases = new Map([[digestOf(empty), empty]]);
   }
 
-  begin(changes: readonly Change[]): ModelBatch {
-    const batch: ModelBatch = { changes, fate: 'pending' };
+  begin(changes: readonly Change[], durability: BatchDurability): ModelBatch {
+    const batch: ModelBatch = { changes, durability, fate: 'pending' };
     this.#batches.push(batch);
     this.#cached = undefined;
     return batch;
@@ -43,7 +48,32 @@ export class Model {
     if (before.some(({ fate }) => fate === 'unknown')) {
       throw new Violation('I10', 'a batch was acknowledged after one whose fate is unknown');
     }
-    batch.fate = 'acked';
+    batch.fate = 'deferred';
+    if (batch.durability === 'sync') this.synced(index + 1);
+    this.#cached = undefined;
+  }
+
+  /** Batches handed in since the last open. */
+  get count(): number {
+    return this.#batches.length;
+  }
+
+  /** A store that closes without an error has made durable whatever it acknowledged. */
+  closed(): void {
+    for (const batch of this.#batches) if (batch.fate === 'deferred') batch.fate = 'acked';
+    this.#cached = undefined;
+  }
+
+  /** The first `count` batches are durable, as far as they were not rejected. */
+  synced(count: number): void {
+    const before = this.#batches.slice(0, count);
+    if (before.some(({ fate }) => fate === 'pending')) {
+      throw new Violation('I3', 'a sync ended before a batch that was handed in earlier');
+    }
+    if (before.some(({ fate }) => fate === 'unknown')) {
+      throw new Violation('I10', 'a sync succeeded after a batch whose fate is unknown');
+    }
+    for (const batch of before) if (batch.fate === 'deferred') batch.fate = 'acked';
     this.#cached = undefined;
   }
 
@@ -56,35 +86,43 @@ export class Model {
     return this.#batches.some(({ fate }) => fate === 'pending');
   }
 
-  /** I1 to I4: the states that a crash now may leave: all acknowledged batches, then a prefix of the rest. */
+  /** I1 to I4: the states that a crash now may leave: all durable batches, then a prefix of the rest. */
   demand(): Demand {
-    this.#cached ??= byDigest(this.#prefixes((fate) => fate !== 'acked'));
+    this.#cached ??= byDigest(this.#prefixes((fate) => fate !== 'acked').states);
     return this.#cached;
   }
 
   /**
-   * What a crash may leave when `visible` is what readers see: nothing may be seen that is not durable.
-   * Throws when readers see what they must not.
+   * What a crash may leave when `visible` is what readers see. A kill takes nothing of it; a loss of power
+   * nothing of it up to the last batch that is to be durable when it is seen. Throws when readers see what they
+   * must not.
    */
-  demandOf(visible: State): Demand {
+  demandOf(visible: State, fall: Fall): Demand {
     const digest = digestOf(visible);
-    const shown = byDigest(this.#prefixes((fate) => fate === 'pending'));
+    const shown = byDigest(this.#prefixes((fate) => fate === 'pending').states);
     if (!shown.has(digest)) {
       throw new Violation(
         'I10',
         `readers see ${describeState(visible)}, but may see ${tell(shown)}`,
       );
     }
-    const all = this.#prefixes((fate) => fate !== 'acked');
-    const from = all.findIndex((state) => digestOf(state) === digest);
-    return from <= 0 ? this.demand() : byDigest(all.slice(from));
+    const lost = (fate: Fate) => fate !== 'acked' && (fall === 'power' || fate !== 'deferred');
+    const { states, optional } = this.#prefixes(lost);
+    const seen = states.findIndex((state) => digestOf(state) === digest);
+    const isSure = ({ durability }: ModelBatch) => fall === 'kill' || durability === 'sync';
+    const from = optional.slice(0, Math.max(0, seen)).findLastIndex(isSure) + 1;
+    return byDigest(states.slice(from));
   }
 
-  /** The states after each prefix of the batches, in order; those that `isOptional` may be missing. */
-  #prefixes(isOptional: (fate: Fate) => boolean): State[] {
+  /**
+   * The states after each prefix of the batches, in order; those that `isOptional` may be missing. Also the
+   * batches of which each of these states but the first has one more.
+   */
+  #prefixes(isOptional: (fate: Fate) => boolean): { states: State[]; optional: ModelBatch[] } {
     const states: State[] = [];
     const written = this.#batches.filter(({ fate }) => fate !== 'not-applied');
-    const kept = written.filter(({ fate }) => fate === 'acked' || isOptional(fate));
+    const isKept = (fate: Fate) => fate === 'acked' || fate === 'deferred' || isOptional(fate);
+    const kept = written.filter(({ fate }) => isKept(fate));
     const certain = kept.findLastIndex(({ fate }) => !isOptional(fate)) + 1;
     for (const base of this.#bases.values()) {
       let state = base;
@@ -94,7 +132,7 @@ export class Model {
       });
       states.push(state);
     }
-    return states;
+    return { states, optional: kept.slice(certain) };
   }
 
   /** The store was shut, or the machine crashed: the next open may show any of these. */

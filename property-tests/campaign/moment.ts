@@ -22,5 +22,7 @@ export type Moment =
       readonly kind: 'killed';
       readonly at: string;
       readonly machine: CrashFs;
+      /** Of a loss of power that follows the kill. */
       readonly demand: Demand;
+      readonly killDemand: Demand;
     };

@@ -37,11 +37,11 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'batch split over two frames': {
     file: 'src/store/metadata-store.ts',
-    find: '    return this.#requireWriter().queue.add(updates, options.signal);',
+    find: '    return this.#requireWriter().queue.add(updates, options.signal, durability);',
     replace: `    const { queue } = this.#requireWriter();
     const all = [...(updates as Iterable<Update>)];
-    if (all.length > 1) await queue.add(all.splice(0, all.length >> 1), options.signal);
-    return queue.add(all, options.signal);`,
+    if (all.length > 1) await queue.add(all.splice(0, all.length >> 1), options.signal, durability);
+    return queue.add(all, options.signal, durability);`,
   },
   'torn tail not cut before a next log': {
     file: REPAIR,
@@ -54,9 +54,9 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '',
   },
   'file header not written again with the first frame': {
-    file: 'src/store/verdict.ts',
-    find: 'scan.lastGroup.offset === FILE_HEADER_BYTES ? 0 : scan.lastGroup.offset',
-    replace: 'scan.lastGroup.offset + 0 * FILE_HEADER_BYTES',
+    file: 'src/log/log-scan.ts',
+    find: 'return offset === FILE_HEADER_BYTES ? 0 : offset - header.unprovenBytes;',
+    replace: 'return offset - header.unprovenBytes + 0 * FILE_HEADER_BYTES;',
   },
   'payload checksum not compared': {
     file: 'src/format/frame.ts',

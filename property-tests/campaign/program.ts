@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import type { BatchDurability, StoreDurability } from '../../src/index.ts';
 import type { CallKind, CrashModel, FaultRule } from '../../src/testing/index.ts';
 import { KEYS, type Op } from './state.ts';
 
@@ -10,12 +11,28 @@ export interface Settings {
   readonly reserveBytes: number;
   /** A disk that can be filled. */
   readonly disk: 'endless' | 'limited';
+  /** As the store is opened. Default `sync`. */
+  readonly durability?: StoreDurability;
 }
 
 export type Command =
   /** `wait: false` leaves it in flight while the program goes on. */
-  | { readonly kind: 'batch'; readonly ops: readonly Op[]; readonly wait: boolean }
-  | { readonly kind: 'burst'; readonly batches: readonly (readonly Op[])[]; readonly wait: boolean }
+  | {
+      readonly kind: 'batch';
+      readonly ops: readonly Op[];
+      readonly wait: boolean;
+      readonly durability?: BatchDurability | undefined;
+    }
+  | {
+      readonly kind: 'burst';
+      readonly batches: readonly (readonly Op[])[];
+      readonly wait: boolean;
+      /** Of the batches in turn. Default: as the store was opened. */
+      readonly durabilities?: readonly (BatchDurability | undefined)[];
+    }
+  | { readonly kind: 'sync'; readonly wait: boolean }
+  /** The timer of deferred batches rings, if it runs. */
+  | { readonly kind: 'tick' }
   | { readonly kind: 'merge'; readonly wait: boolean }
   | { readonly kind: 'settle' }
   | { readonly kind: 'reopen' }
@@ -142,6 +159,38 @@ const settings: fc.Arbitrary<Settings> = fc.record({
 export const program: fc.Arbitrary<Program> = fc.record({
   settings,
   commands: fc.array(command, { minLength: 3, maxLength: 14, size: 'max' }),
+});
+
+const durability = fc.constantFrom<BatchDurability | undefined>(undefined, 'deferred', 'sync');
+
+const deferredCommand: fc.Arbitrary<Command> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({ kind: fc.constant('batch'), ops, wait, durability }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('burst'),
+      batches: fc.array(ops, { minLength: 2, maxLength: 5 }),
+      durabilities: fc.array(durability, { minLength: 1, maxLength: 5 }),
+      wait,
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('sync'), wait }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('tick') }) },
+  { weight: 16, arbitrary: command },
+);
+
+/** Programs in which batches are acknowledged before they are durable. */
+export const deferredProgram: fc.Arbitrary<Program> = fc.record({
+  settings: fc
+    .record({
+      made: settings,
+      durability: fc.constantFrom<StoreDurability>({ syncEveryMs: 1_000 }, 'sync'),
+    })
+    .map(({ made, ...rest }) => ({ ...made, ...rest })),
+  commands: fc.array(deferredCommand, { minLength: 3, maxLength: 14, size: 'max' }),
 });
 
 /** A program as lines, for a failing run. */

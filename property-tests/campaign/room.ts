@@ -1,7 +1,7 @@
 import { CrashFs, SeededScheduler, type CrashPoint } from '../../src/testing/index.ts';
 import { Ballast, LIMITED_BYTES } from './ballast.ts';
 import type { Moment } from './moment.ts';
-import type { Demand } from './model.ts';
+import type { Demand, Fall } from './model.ts';
 import type { Settings } from './program.ts';
 import { Violation } from './violation.ts';
 
@@ -28,7 +28,7 @@ export class Room {
   aborted = false;
   readonly #settings: Settings;
   readonly #options: RoomOptions;
-  readonly #demand: () => Demand;
+  readonly #demand: (fall: Fall) => Demand;
   #scheduler: SeededScheduler;
   #ballast: Ballast | undefined;
   #freeBytes: number | 'all' = 'all';
@@ -39,7 +39,7 @@ export class Room {
   failure: Violation | undefined;
 
   /** `demand` is asked at each moment; it may throw a violation. */
-  constructor(settings: Settings, options: RoomOptions, demand: () => Demand) {
+  constructor(settings: Settings, options: RoomOptions, demand: (fall: Fall) => Demand) {
     this.#settings = settings;
     this.#options = options;
     this.#demand = demand;
@@ -115,7 +115,7 @@ export class Room {
   look(at: string): void {
     this.note(() => {
       const { cap, seed, tear, statesEvery } = this.#options;
-      const demand = this.#demand();
+      const demand = this.#demand('power');
       if (this.#seen++ % statesEvery > 0) {
         this.lookAtWorst(at);
         return;
@@ -125,14 +125,15 @@ export class Room {
       const machine = this.machine.kill({ trace: false });
       this.moments.push({ kind: 'states', at, machine, states, demand });
       if ((this.#seen + this.#settings.schedulerSeed) % MOMENTS_PER_KILL > 0) return;
-      this.moments.push({ kind: 'killed', at, machine, demand });
+      const killDemand = this.#demand('kill');
+      this.moments.push({ kind: 'killed', at, machine, demand, killDemand });
     });
   }
 
   /** Notes the worst crash of this moment. */
   lookAtWorst(at: string): void {
     const machine = this.machine.minimalCrash({ trace: false });
-    this.moments.push({ kind: 'minimal', at, machine, demand: this.#demand() });
+    this.moments.push({ kind: 'minimal', at, machine, demand: this.#demand('power') });
   }
 
   /** Keeps the first violation: callbacks have nobody to throw to. */

@@ -1,11 +1,20 @@
-import { StoreError, StoreLockedError, type MetadataStore } from '../../src/index.ts';
+import {
+  StoreError,
+  StoreLockedError,
+  type BatchDurability,
+  type MetadataStore,
+} from '../../src/index.ts';
 import type { CrashFs, FaultRule } from '../../src/testing/index.ts';
+import { Clock } from './clock.ts';
 import type { House } from './house.ts';
-import { Model, type Demand, type ModelBatch } from './model.ts';
+import { Model, type Demand, type Fall, type ModelBatch } from './model.ts';
 import type { Command, Settings } from './program.ts';
 import { Room, type RoomOptions } from './room.ts';
 import { readState, toUpdates, valueOf, type Change, type Op } from './state.ts';
 import { Violation } from './violation.ts';
+
+/** Rounds of the event loop after which a sync that was due has begun and ended. */
+const SYNC_ROUNDS = 100;
 
 /** Runs one program against the store and its model. The moments at which it may crash gather in its room. */
 export class World {
@@ -14,6 +23,7 @@ export class World {
   readonly #house: House;
   readonly #settings: Settings;
   #store: MetadataStore | undefined;
+  #clock: Clock = new Clock();
   #serial = 0;
   #inFlight: Promise<void>[] = [];
   /** `failing`: calls were made to fail since the last undisturbed open; what that may lead to is allowed. */
@@ -24,7 +34,7 @@ export class World {
   constructor(settings: Settings, house: House, options: RoomOptions) {
     this.#settings = settings;
     this.#house = house;
-    this.room = new Room(settings, options, () => this.#demand());
+    this.room = new Room(settings, options, (fall) => this.#demand(fall));
   }
 
   /** Makes the store; with a rule, calls fail from the first one on. */
@@ -46,12 +56,16 @@ export class World {
   async run(command: Command): Promise<void> {
     switch (command.kind) {
       case 'batch':
-        return this.#hand([this.#insert(command.ops)], command.wait);
+        return this.#hand([this.#insert(command.ops, command.durability)], command.wait);
       case 'burst':
         return this.#hand(
-          command.batches.map((ops) => this.#insert(ops)),
+          command.batches.map((ops, i) => this.#insert(ops, command.durabilities?.[i])),
           command.wait,
         );
+      case 'sync':
+        return this.#hand([this.#sync()], command.wait);
+      case 'tick':
+        return this.#tick();
       case 'merge':
         return this.#hand([this.#merge()], command.wait);
       case 'settle':
@@ -101,10 +115,10 @@ export class World {
     }
   }
 
-  #demand(): Demand {
+  #demand(fall: Fall): Demand {
     return this.#store === undefined
       ? this.model.demand()
-      : this.model.demandOf(readState(this.#store));
+      : this.model.demandOf(readState(this.#store), fall);
   }
 
   async #hand(promises: readonly Promise<void>[], wait: boolean): Promise<void> {
@@ -125,13 +139,18 @@ export class World {
     };
   }
 
-  #insert(ops: readonly Op[]): Promise<void> {
+  /** Of batches that do not say. */
+  get #durability(): BatchDurability {
+    return typeof this.#settings.durability === 'object' ? 'deferred' : 'sync';
+  }
+
+  #insert(ops: readonly Op[], durability?: BatchDurability): Promise<void> {
     const changes: Change[] = ops.map(({ key, size }) => ({
       key,
       value: size < 0 ? 0 : valueOf(++this.#serial, size),
     }));
-    const batch = this.model.begin(changes);
-    return this.#store!.insertBatch(toUpdates(changes)).then(
+    const batch = this.model.begin(changes, durability ?? this.#durability);
+    return this.#store!.insertBatch(toUpdates(changes), { durability }).then(
       this.#inGeneration(() => {
         this.model.acknowledge(batch);
         // I12: what is acknowledged survives the worst crash, at once.
@@ -145,15 +164,54 @@ export class World {
     if (!(error instanceof StoreError) || error.outcome === undefined) {
       throw new Violation('F2', `a batch is rejected without an outcome: ${String(error)}`, error);
     }
+    this.#judgeRejection('a batch', error);
+    this.model.reject(batch, error.outcome);
+    this.room.lookAtWorst('a rejection');
+  }
+
+  #judgeRejection(what: string, error: StoreError): void {
     const isLegal =
       this.#mood === 'failing' ||
       (this.#mood === 'full' && error.code === 'LODESTORE_FULL' && error.outcome === 'not-applied');
-    if (!isLegal) {
-      const why = this.#mood === 'calm' ? 'nothing failed' : 'the disk is only full';
-      throw new Violation('F2', `a batch is rejected, but ${why}: ${told(error)}`, error);
+    if (isLegal) return;
+    const why = this.#mood === 'calm' ? 'nothing failed' : 'the disk is only full';
+    throw new Violation('F2', `${what} is rejected, but ${why}: ${told(error)}`, error);
+  }
+
+  #sync(): Promise<void> {
+    const { count } = this.model;
+    return this.#store!.sync().then(
+      this.#inGeneration(() => {
+        this.model.synced(count);
+        this.room.lookAtWorst('a sync');
+      }),
+      this.#inGeneration((error: unknown) => {
+        if (!(error instanceof StoreError)) throw error;
+        this.#judgeRejection('a sync', error);
+      }),
+    );
+  }
+
+  /** The timer rings: what was written before is durable soon, whether anybody asks or not. */
+  async #tick(): Promise<void> {
+    this.#clock.ring();
+    await this.#settle();
+    if (this.#mood !== 'calm') return;
+    await this.room.bounded(this.#untilSynced(), 'the sync of the timer');
+    if (this.#store!.stats().logs.unsyncedBytes > 0) {
+      throw new Violation('I5', 'the timer rings, and nothing is synced');
     }
-    this.model.reject(batch, error.outcome);
-    this.room.lookAtWorst('a rejection');
+    this.model.synced(this.model.count);
+    this.room.lookAtWorst('a tick');
+  }
+
+  async #untilSynced(): Promise<void> {
+    for (let round = 0; round < SYNC_ROUNDS; round++) {
+      if (this.#store!.stats().logs.unsyncedBytes === 0) return;
+      // It may not have run before: it starts behind an acknowledgement.
+      this.#clock.ring();
+      await new Promise((go) => setImmediate(go));
+    }
   }
 
   #merge(): Promise<void> {
@@ -174,7 +232,7 @@ export class World {
 
   async #open(): Promise<void> {
     for (let attempt = 1; this.#store === undefined; attempt++) {
-      const opening = this.#house.open(this.room.machine, this.#settings);
+      const opening = this.#house.open(this.room.machine, this.#settings, this.#clock);
       try {
         this.#store = await this.room.bounded(opening, 'an open');
       } catch (error) {
@@ -218,7 +276,8 @@ export class World {
     const store = this.#store!;
     const inFlight = Promise.all(this.#inFlight.splice(0));
     this.#closing = true;
-    const closing = store.close().catch(
+    const closing = store.close().then(
+      this.#inGeneration(() => this.model.closed()),
       this.#inGeneration((error: unknown) => {
         if (this.#mood === 'calm')
           throw new Violation('F2', `close rejects: ${told(error)}`, error);
@@ -252,14 +311,15 @@ export class World {
   }
 
   async #crash(choices: readonly number[] | undefined): Promise<void> {
-    await this.#goDown(choices);
+    await this.#goDown(choices, choices === undefined ? 'kill' : 'power');
     await this.#open();
   }
 
-  async #goDown(choices: readonly number[] | undefined): Promise<void> {
+  async #goDown(choices: readonly number[] | undefined, fall: Fall): Promise<void> {
     this.room.throwFailure();
-    const demand = this.#demand();
+    const demand = this.#demand(fall);
     const store = this.#store;
+    this.#clock = new Clock();
     await this.room.restart(choices);
     void store?.close().catch(() => undefined);
     this.#leave(demand);
@@ -269,7 +329,8 @@ export class World {
 
   /** I7: the machine goes down again while it recovers. */
   async #crashDuringOpen(command: Extract<Command, { kind: 'crash-during-open' }>): Promise<void> {
-    await this.#goDown(command.before);
+    // Whatever comes first, the power goes before anything is known to be durable.
+    await this.#goDown(command.before, 'power');
     const state = { isOver: false };
     this.room.setAlarm(command.nth, (machine: CrashFs) => {
       state.isOver = true;

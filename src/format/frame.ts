@@ -7,7 +7,7 @@ import { CODEC_RAW, CODEC_ZSTD, decompressInto } from './compression.ts';
 export const FRAME_HEADER_BYTES = 48;
 export const FRAME_MAGIC: Uint8Array = Uint8Array.of(0xb5, 0x4c, 0x53, 0x46);
 
-const RESERVED_OFFSET = 40;
+const UNPROVEN_OFFSET = 40;
 
 export const FRAME_BATCHES = 1;
 export const FRAME_SEAL = 2;
@@ -35,9 +35,19 @@ export interface FrameHeader {
   /** Header checksum of the frame before, or the file header's checksum. */
   readonly chain: number;
   readonly payloadChecksum: number;
+  /**
+   * Of a group: bytes of the log right before it that were not known to be synced when it was written. The
+   * frame proves that everything before them was.
+   */
+  readonly unprovenBytes: number;
   /** This header's own checksum: the next frame's chain. */
   readonly checksum: number;
 }
+
+/** What a writer says of a frame; the checksums follow. */
+export type FrameFields = Omit<FrameHeader, 'payloadChecksum' | 'checksum' | 'unprovenBytes'> & {
+  readonly unprovenBytes?: number | undefined;
+};
 
 export type FrameHeaderResult =
   | { readonly kind: 'frame'; readonly header: FrameHeader }
@@ -55,7 +65,7 @@ export type FrameHeaderResult =
 export function encodeFrame(
   target: Uint8Array,
   offset: number,
-  fields: Omit<FrameHeader, 'payloadChecksum' | 'checksum'>,
+  fields: FrameFields,
   seed: ChecksumSeed,
   fileOffset: number,
 ): number {
@@ -78,7 +88,7 @@ export function encodeFrame(
   view.setUint32(28, fields.recordCount, true);
   view.setUint32(32, fields.chain, true);
   view.setUint32(36, seed.checksum(payload, fileOffset + FRAME_HEADER_BYTES), true);
-  view.setUint32(RESERVED_OFFSET, 0, true);
+  view.setUint32(UNPROVEN_OFFSET, fields.unprovenBytes ?? 0, true);
   const checksum = seed.checksum(header.subarray(0, FRAME_HEADER_BYTES - 4), fileOffset);
   view.setUint32(FRAME_HEADER_BYTES - 4, checksum, true);
   return checksum;
@@ -118,9 +128,6 @@ export function decodeFrameHeader(
     return { kind: 'torn', reason: 'the frame header does not match its checksum' };
   }
   const view = viewOf(bytes);
-  if (view.getUint32(offset + RESERVED_OFFSET, true) !== 0) {
-    return { kind: 'corrupt', reason: 'a reserved byte of the frame header is not zero' };
-  }
   const header: FrameHeader = {
     kind: bytes[offset + 4]!,
     codec: bytes[offset + 5]!,
@@ -132,9 +139,10 @@ export function decodeFrameHeader(
     recordCount: view.getUint32(offset + 28, true),
     chain: view.getUint32(offset + 32, true),
     payloadChecksum: view.getUint32(offset + 36, true),
+    unprovenBytes: view.getUint32(offset + UNPROVEN_OFFSET, true),
     checksum: view.getUint32(offset + FRAME_HEADER_BYTES - 4, true),
   };
-  const reason = boundBroken(header) ?? kindBroken(header);
+  const reason = boundBroken(header) ?? kindBroken(header) ?? proofBroken(header, fileOffset);
   return reason === undefined ? { kind: 'frame', header } : { kind: 'corrupt', reason };
 }
 
@@ -172,6 +180,15 @@ function kindBroken(header: FrameHeader): string | undefined {
   if (kind === FRAME_CHUNK && recordCount === 0) return 'a chunk counts no records';
   if (kind === FRAME_INDEX && recordCount !== 0) return 'an index counts records of its own';
   return undefined;
+}
+
+/** Bytes that are not proven stand before the frame, and only groups say so. */
+function proofBroken(header: FrameHeader, fileOffset: number): string | undefined {
+  if (header.unprovenBytes === 0) return undefined;
+  if (header.kind !== FRAME_BATCHES) return 'a reserved byte of the frame header is not zero';
+  return header.unprovenBytes > fileOffset
+    ? `${header.unprovenBytes} bytes before the frame are called unproven, where ${fileOffset} stand`
+    : undefined;
 }
 
 export type PayloadResult =

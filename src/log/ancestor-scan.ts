@@ -7,7 +7,7 @@ import {
 import { countRows } from '../format/rows.ts';
 import { FRAME_BATCHES, type FrameHeader } from '../format/frame.ts';
 import type { FileWindow } from '../fs/file-window.ts';
-import type { FrameSpan, LogEnding, LogScan, LogScanOptions } from './log-report.ts';
+import type { LogEnding, LogScan, LogScanOptions } from './log-report.ts';
 
 const LENGTH_BYTES = 8;
 
@@ -24,6 +24,7 @@ function headerOf(payloadBytes: number, rows: Uint8Array): FrameHeader {
     recordCount: countRows(rows),
     chain: 0,
     payloadChecksum: 0,
+    unprovenBytes: 0,
     checksum: 0,
   };
 }
@@ -37,7 +38,7 @@ export async function scanAncestorLog(
   let offset = 0;
   let frameCount = 0;
   let recordCount = 0;
-  let lastGroup: FrameSpan | undefined;
+  let unprovenFrom: number | undefined;
   let ending: LogEnding | undefined;
   while (ending === undefined) {
     options.signal?.throwIfAborted();
@@ -60,7 +61,7 @@ export async function scanAncestorLog(
       );
     }
     if (ending !== undefined) break;
-    lastGroup = { offset, lengthBytes: result.lengthBytes };
+    unprovenFrom = offset;
     offset += result.lengthBytes;
     frameCount++;
     options.onProgress?.(offset);
@@ -76,7 +77,7 @@ export async function scanAncestorLog(
     lastSequence: 0n,
     chain: 0,
     validBytes: offset,
-    lastGroup,
+    unprovenFrom,
     ending: ending ?? { kind: 'end' },
   };
 }

@@ -3,7 +3,7 @@ import { viewOf } from '../base/bytes.ts';
 import { MAX_U64 } from '../base/limits.ts';
 import type { ChecksumSeed } from '../format/checksum.ts';
 import { CODEC_RAW, CODEC_ZSTD, compressedBound, compressInSlices } from '../format/compression.ts';
-import { encodeFileHeader, FILE_HEADER_BYTES, type FileHeader } from '../format/file-header.ts';
+import { encodeFileHeader, FILE_HEADER_BYTES, type NewFileHeader } from '../format/file-header.ts';
 import {
   encodeFrame,
   FLAG_RIDES,
@@ -46,9 +46,11 @@ export class GroupEncoder {
     position: LogPosition,
     seed: ChecksumSeed,
     parts: {
-      readonly header?: Omit<FileHeader, 'checksum'> | undefined;
+      readonly header?: NewFileHeader | undefined;
       readonly group?: Group | undefined;
       readonly seal: boolean;
+      /** Bytes before the group that are not known to be synced; not before a seal. Default 0. */
+      readonly unprovenBytes?: number | undefined;
     },
     level: number,
     pause: () => Promise<void>,
@@ -64,7 +66,8 @@ export class GroupEncoder {
     }
     if (parts.group !== undefined) {
       const start = after.offset;
-      after = await this.#encodeGroup(used, after, seed, parts.group, level, pause);
+      const group = { ...parts.group, unprovenBytes: parts.unprovenBytes };
+      after = await this.#encodeGroup(used, after, seed, group, level, pause);
       used += after.offset - start;
     }
     if (parts.seal) {
@@ -82,11 +85,11 @@ export class GroupEncoder {
     used: number,
     position: LogPosition,
     seed: ChecksumSeed,
-    group: Group,
+    group: Group & { readonly unprovenBytes: number | undefined },
     level: number,
     pause: () => Promise<void>,
   ): Promise<LogPosition> {
-    const { decoded, batchCount, recordCount } = group;
+    const { decoded, batchCount, recordCount, unprovenBytes } = group;
     const lastSequence = position.lastSequence + BigInt(batchCount);
     assert(lastSequence <= MAX_U64, 'sequences are u64');
     const payload = this.#buffer.subarray(used + FRAME_HEADER_BYTES);
@@ -107,6 +110,7 @@ export class GroupEncoder {
         batchCount,
         recordCount,
         chain: position.chain,
+        unprovenBytes,
       },
       seed,
       position.offset,

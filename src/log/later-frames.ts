@@ -2,10 +2,12 @@ import type { ChecksumSeed } from '../format/checksum.ts';
 import {
   decodeFrameHeader,
   FLAG_RIDES,
+  FRAME_BATCHES,
   FRAME_HEADER_BYTES,
   FRAME_MAGIC,
   FRAME_SEAL,
   isFrameHeader,
+  type FrameHeader,
 } from '../format/frame.ts';
 import type { FileWindow } from '../fs/file-window.ts';
 import type { LaterFrames } from './log-report.ts';
@@ -27,15 +29,28 @@ export async function findLaterFrames(
   for await (const position of frameHeaders(window, offset + 1, seed)) {
     const head = await window.at(position, FRAME_HEADER_BYTES);
     const result = decodeFrameHeader(head, 0, seed, position);
-    const rides =
-      result.kind === 'frame' &&
-      result.header.kind === FRAME_SEAL &&
-      (result.header.flags & FLAG_RIDES) !== 0 &&
-      result.header.recordCount === frameCount;
-    if (!rides || found.kind !== 'none') return { kind: 'frames', offset: position };
-    found = { kind: 'riding-seal', offset: position };
+    const proof = { kind: 'frames' as const, offset: position };
+    if (result.kind !== 'frame' || found.kind === 'riding-seal') return proof;
+    const { header } = result;
+    if (isUnsynced(header, position, offset)) {
+      const lastSequence = header.sequence + BigInt(header.batchCount) - 1n;
+      const first: number = found.kind === 'unsynced' ? found.offset : position;
+      found = { kind: 'unsynced', offset: first, lastSequence };
+    } else if (found.kind === 'none' && isRidingSeal(header, frameCount)) {
+      found = { kind: 'riding-seal', offset: position };
+    } else return proof;
   }
   return found;
+}
+
+/** True for a group that was written before what stands at `brokenAt` was known to be synced. */
+function isUnsynced(header: FrameHeader, position: number, brokenAt: number): boolean {
+  return header.kind === FRAME_BATCHES && position - header.unprovenBytes <= brokenAt;
+}
+
+function isRidingSeal(header: FrameHeader, frameCount: number): boolean {
+  const { kind, flags, recordCount } = header;
+  return kind === FRAME_SEAL && (flags & FLAG_RIDES) !== 0 && recordCount === frameCount;
 }
 
 /** Offsets at or behind `from` where a header of this file stands. */

@@ -4,13 +4,15 @@ import type { GroupRows } from '../format/rows.ts';
 
 /**
  * The frame headers of this log that stand behind broken bytes. A torn write of the last group leaves
- * none, or the seal that was written together with it; anything else proves that what is broken had
- * been synced before.
+ * none, or the seal that was written together with it, or groups that say themselves that what is broken was
+ * not known to be synced; anything else proves that it had been.
  */
 export type LaterFrames =
   | { readonly kind: 'none' }
   /** Only the seal that rode with the broken group. */
   | { readonly kind: 'riding-seal'; readonly offset: number }
+  /** Only groups that were written before what is broken was synced. `lastSequence`: of the last of them. */
+  | { readonly kind: 'unsynced'; readonly offset: number; readonly lastSequence: bigint }
   | { readonly kind: 'frames'; readonly offset: number };
 
 /** How a log ends, as its bytes say. What that means is recovery's to decide. */
@@ -30,11 +32,6 @@ export type LogEnding =
   | { readonly kind: 'corrupt'; readonly offset: number; readonly reason: string }
   | { readonly kind: 'unsupported'; readonly version: number };
 
-export interface FrameSpan {
-  readonly offset: number;
-  readonly lengthBytes: number;
-}
-
 /** What one pass over a log found. Everything counts whole frames up to `validBytes`, the seal included. */
 export interface LogScan {
   readonly number: number;
@@ -51,8 +48,11 @@ export interface LogScan {
   readonly chain: number;
   /** Where a next frame would begin. */
   readonly validBytes: number;
-  /** The last group, if there is one. */
-  readonly lastGroup: FrameSpan | undefined;
+  /**
+   * Where the bytes begin that no frame behind them proves synced: a group, or the file header that went out
+   * with the first one. Undefined without a group.
+   */
+  readonly unprovenFrom: number | undefined;
   readonly ending: LogEnding;
 }
 

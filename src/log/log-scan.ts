@@ -21,7 +21,7 @@ import type { FileSystem, OpenFile } from '../fs/file-system.ts';
 import { FileWindow } from '../fs/file-window.ts';
 import { scanAncestorLog } from './ancestor-scan.ts';
 import { findLaterFrames } from './later-frames.ts';
-import type { FrameSpan, LogEnding, LogScan, LogScanOptions } from './log-report.ts';
+import type { LogEnding, LogScan, LogScanOptions } from './log-report.ts';
 
 /** Reads a log from end to end. Changes nothing; rejects only with what the file system rejects. */
 export async function scanLog(
@@ -63,7 +63,7 @@ function nothingFound(
     lastSequence: 0n,
     chain: 0,
     validBytes: 0,
-    lastGroup: undefined,
+    unprovenFrom: undefined,
     ending,
   };
 }
@@ -104,6 +104,11 @@ export async function isZeroToEnd(window: FileWindow, offset: number): Promise<b
   }
 }
 
+/** Where the bytes end that a group proves synced. The file header goes out with the first group, if at all. */
+function provenEnd(header: FrameHeader, offset: number): number {
+  return offset === FILE_HEADER_BYTES ? 0 : offset - header.unprovenBytes;
+}
+
 class LogScanner {
   readonly #window: FileWindow;
   readonly #header: FileHeader;
@@ -115,7 +120,7 @@ class LogScanner {
   #frameCount = 0;
   #batchCount = 0;
   #recordCount = 0;
-  #lastGroup: FrameSpan | undefined;
+  #unprovenFrom: number | undefined;
 
   constructor(window: FileWindow, header: FileHeader, options: LogScanOptions) {
     this.#window = window;
@@ -144,7 +149,7 @@ class LogScanner {
       lastSequence: this.#lastSequence,
       chain: this.#chain,
       validBytes: this.#offset,
-      lastGroup: this.#lastGroup,
+      unprovenFrom: this.#unprovenFrom,
       ending,
     };
   }
@@ -185,6 +190,9 @@ class LogScanner {
         : `the seal counts ${header.recordCount} frames where ${this.#frameCount} stand`;
     }
     if (header.kind !== FRAME_BATCHES) return `a frame of kind ${header.kind} stands in a log`;
+    if (provenEnd(header, this.#offset) < (this.#unprovenFrom ?? 0)) {
+      return 'the frame takes back what a frame before it proves synced';
+    }
     return header.sequence === this.#lastSequence + 1n
       ? undefined
       : `the frame begins with sequence ${header.sequence}, not ${this.#lastSequence + 1n}`;
@@ -213,7 +221,7 @@ class LogScanner {
     }
     this.#options.onGroup?.(group, header, this.#offset);
     const lengthBytes = FRAME_HEADER_BYTES + header.payloadBytes;
-    this.#lastGroup = { offset: this.#offset, lengthBytes };
+    this.#unprovenFrom = provenEnd(header, this.#offset);
     this.#offset += lengthBytes;
     this.#chain = header.checksum;
     this.#frameCount++;

@@ -1,6 +1,7 @@
 import { assert } from '../base/assert.ts';
 import { AbortedError, type StoreError } from '../base/errors.ts';
 import { GROUP_TARGET_BYTES, MAX_GROUP_BATCHES } from '../base/limits.ts';
+import type { BatchDurability } from './durability.ts';
 import { packUpdates, type Update } from './updates.ts';
 import { WriteBatch, type PackedBatch } from './write-batch.ts';
 
@@ -17,6 +18,8 @@ export class QueuedBatch {
   /** Why this batch is left out of its group; told only when all that it was judged by is durable. */
   refusal: StoreError | undefined;
   readonly source: WriteBatch | Iterable<Update>;
+  readonly durability: BatchDurability;
+  readonly queuedAtMs: number = performance.now();
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
   readonly #signal: AbortSignal | undefined;
@@ -24,11 +27,13 @@ export class QueuedBatch {
 
   constructor(
     source: WriteBatch | Iterable<Update>,
+    durability: BatchDurability,
     signal: AbortSignal | undefined,
     resolve: () => void,
     reject: (error: unknown) => void,
   ) {
     this.source = source;
+    this.durability = durability;
     this.#signal = signal;
     this.#resolve = resolve;
     this.#reject = reject;
@@ -133,9 +138,13 @@ export class BatchQueue {
   }
 
   /** Queues a batch; the promise settles with it. */
-  add(source: WriteBatch | Iterable<Update>, signal: AbortSignal | undefined): Promise<void> {
+  add(
+    source: WriteBatch | Iterable<Update>,
+    signal: AbortSignal | undefined,
+    durability: BatchDurability = 'sync',
+  ): Promise<void> {
     return new Promise<void>((resolve, reject) => {
-      const batch = new QueuedBatch(source, signal, resolve, reject);
+      const batch = new QueuedBatch(source, durability, signal, resolve, reject);
       if (signal !== undefined) {
         if (signal.aborted) {
           batch.settle(aborted(signal));

@@ -1,4 +1,4 @@
-import { assert } from '../base/assert.ts';
+import { assert, present } from '../base/assert.ts';
 import {
   FencedError,
   isLackOfSpace,
@@ -19,6 +19,7 @@ import { MAX_UNSYNCED_BYTES, type BatchDurability } from './durability.ts';
 import type { LogKeeper } from './log-keeper.ts';
 import type { SpaceKeeper } from './space-keeper.ts';
 import type { LogSync } from './log-sync.ts';
+import type { StoreObserver } from './store-observer.ts';
 
 export interface CommitterParts {
   readonly queue: BatchQueue;
@@ -27,6 +28,7 @@ export interface CommitterParts {
   readonly sync: LogSync;
   readonly health: Health;
   readonly stats: CommitStats;
+  readonly observer: StoreObserver;
   readonly space: SpaceKeeper;
   /** Whether the directory's lease is known to be ours. */
   readonly isLeaseFresh: () => boolean;
@@ -103,7 +105,7 @@ export class Committer {
   }
 
   async #commitNext(): Promise<void> {
-    const { queue, health } = this.#parts;
+    const { queue, health, observer } = this.#parts;
     const admission = health.isPoisoned ? undefined : await this.#parts.admit();
     const batches = queue.take();
     if (batches.length === 0) return;
@@ -114,9 +116,12 @@ export class Committer {
       queue.settle(batches, refusal);
       return;
     }
-    const error = await this.#commitInRoom(batches).catch((bug: unknown) => this.#broken(bug));
+    const error = await observer.commit(batches, () =>
+      this.#commitInRoom(batches).catch((bug: unknown) => this.#broken(bug)),
+    );
     // A batch that was left out is not in the log, whatever became of its group.
     const isUnknown = error?.outcome === 'unknown';
+    observer.settled(batches, error);
     queue.settle(batches, error, isUnknown ? health.poisonedWrite('not-applied') : error);
     if (health.isPoisoned) queue.rejectQueued(() => health.poisonedWrite('not-applied'));
     else if (error === undefined) await this.#afterCommit();
@@ -130,7 +135,10 @@ export class Committer {
     return isRoomMade ? this.#commit(batches) : error;
   }
 
-  /** Writes a group and makes it visible; durable too, if one of its batches is to be. Returns the error that its batches are rejected with. */
+  /**
+   * Writes a group and makes it visible; durable too, if one of its batches is to be. Returns the error that
+   * its batches are rejected with.
+   */
   async #commit(batches: readonly QueuedBatch[]): Promise<StoreError | undefined> {
     const { table, logs, health, stats, queue, space } = this.#parts;
     const isJudged = queue.conditionalBatches > 0 || space.isLimited;
@@ -210,7 +218,7 @@ export class Committer {
     const written = await writing;
     if ('error' in written) return this.#writeFailed(log, written.error);
     const lengthBytes = encoded.bytes.length;
-    stats.written(lengthBytes, writeStart - encodeStart, written.syncMs);
+    stats.written(lengthBytes, writeStart - encodeStart, written.syncMs, isDurable);
     return isLeaseFresh() ? undefined : this.#fence('unknown');
   }
 
@@ -275,10 +283,11 @@ export class Committer {
   }
 
   async #replaceLog(): Promise<void> {
-    const { logs } = this.#parts;
+    const { logs, observer } = this.#parts;
     const rotations = this.#rotations.splice(0);
     try {
-      await logs.replaceLive();
+      const sealed = present(logs.live, 'only a live log is sealed');
+      await observer.rotate(sealed, () => logs.replaceLive());
       for (const rotation of rotations) finish(rotation);
     } catch (error) {
       for (const rotation of rotations) rotation.reject(error);

@@ -61,6 +61,11 @@ export interface OpenOptions {
    * Default: none, merges remove what they have taken in.
    */
   readonly retain?: { readonly bytes?: number };
+  /**
+   * A sync of a log that takes longer than this is told: as the event `slowSync`, or as a warning of the
+   * process where nobody listens. Default 1,000 ms.
+   */
+  readonly slowSyncMs?: number;
   /** zstd level of logs, -7 to 19. Default 1. */
   readonly compressionLevel?: number;
   /**
@@ -88,6 +93,7 @@ export interface ResolvedOptions {
   readonly maxBytes: number | undefined;
   readonly reserveFileBytes: number;
   readonly retainBytes: number;
+  readonly slowSyncMs: number;
   readonly compressionLevel: number;
   readonly leaseStaleMs: number | undefined;
   readonly threads: number | undefined;
@@ -142,6 +148,7 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
     maxBytes: optional('maxBytes', 4 * 1024 * 1024),
     reserveFileBytes: integer('reserveFileBytes', options.reserveFileBytes, { default: 0, min: 0 }),
     retainBytes: resolveRetention(options.retain),
+    slowSyncMs: integer('slowSyncMs', options.slowSyncMs, { default: 1_000, min: 0 }),
     compressionLevel: integer('compressionLevel', options.compressionLevel, {
       default: 1,
       min: -7,

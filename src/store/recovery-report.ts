@@ -5,13 +5,18 @@ export interface OpenProgress {
   readonly totalBytes: number;
 }
 
-/** A write that a crash interrupted: it was never acknowledged, and is gone. */
+/** Where a crash cut the last log: what stood there had not been synced, and is gone. */
 export interface TornTail {
   readonly path: string;
   readonly offset: number;
   /** Bytes of the file behind `offset`, zeros included. */
   readonly droppedBytes: number;
   readonly reason: string;
+  /**
+   * Batches up to this sequence number were found behind, written without a sync (`durability`), and went with
+   * it. Undefined where none was found.
+   */
+  readonly unsyncedUpTo: bigint | undefined;
 }
 
 /**

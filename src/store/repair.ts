@@ -6,6 +6,7 @@ import { unlinkIfThere } from '../fs/unlink.ts';
 import { readFully } from '../fs/file-window.ts';
 import { writeFully } from '../fs/write.ts';
 import type { RecoveredState } from './recovery.ts';
+import type { Retention } from './retained-logs.ts';
 import type { TailRepair } from './verdict.ts';
 
 /**
@@ -13,19 +14,21 @@ import type { TailRepair } from './verdict.ts';
  * A crash at any step leaves a directory that recovers to the same records. Returns the names removed.
  *
  * After a failed sync, or a kill before one, the page cache can show bytes that the disk does not have, and
- * a sync repeated later reports success without writing them: hence the last group is written again.
+ * a sync repeated later reports success without writing them: hence what nothing later proves synced, the
+ * last group at least, is written again.
  */
 export async function repair(
   fs: FileSystem,
   directory: string,
   state: RecoveredState,
+  retention: Retention,
   isLeaseFresh: () => boolean,
 ): Promise<string[]> {
   const { tail, blankPaths } = state.verdict;
   if (tail?.kind === 'rewrite') await rewriteTail(fs, tail);
   // Names that were read, the snapshot's above all, must not be lost once what they replace is removed.
   await fs.syncDirectory(directory);
-  const dead = deadNames(state).map((name) => join(directory, name));
+  const dead = deadNames(state, retention).map((name) => join(directory, name));
   if (tail?.kind === 'discard') dead.push(tail.path);
   dead.push(...blankPaths);
   for (const path of dead) {
@@ -35,27 +38,35 @@ export async function repair(
   return dead;
 }
 
-/** Merged logs, older snapshots and unfinished snapshots. */
-function deadNames(state: RecoveredState): string[] {
+/** Merged logs that are not retained, older snapshots and unfinished snapshots. */
+function deadNames(state: RecoveredState, retention: Retention): string[] {
   const { listing, snapshot } = state;
   const dead = listing.temporaries.map(temporarySnapshotName);
   if (snapshot === undefined) return dead;
   const older = listing.snapshots.filter((number) => number < snapshot.number);
-  const merged = listing.logs.filter((number) => number <= snapshot.number);
+  const oldestKept = retention.logs[0]?.number ?? snapshot.number + 1;
+  const merged = listing.logs.filter((number) => number < oldestKept);
   return [...dead, ...merged.map(logName), ...older.map(snapshotName)];
 }
 
-/** Writes the last group again, the same bytes in place, and cuts off what a torn write left behind it. */
+/** Most that is read and written again in one piece. */
+const REWRITE_BYTES: number = 4 * 1024 * 1024;
+
+/** Writes groups again, the same bytes in place, and cuts off what torn writes left behind them. */
 async function rewriteTail(
   fs: FileSystem,
   tail: Extract<TailRepair, { kind: 'rewrite' }>,
 ): Promise<void> {
+  const { fromOffset, toOffset } = tail;
   const file = await fs.open(tail.path, 'r+');
   try {
-    const bytes = new Uint8Array(tail.toOffset - tail.fromOffset);
-    const count = await readFully(file, bytes, tail.fromOffset);
-    assert(count === bytes.length, 'the last group is as long as when it was read');
-    await writeFully(file, bytes, tail.fromOffset);
+    const buffer = new Uint8Array(Math.min(toOffset - fromOffset, REWRITE_BYTES));
+    for (let offset = fromOffset; offset < toOffset; offset += buffer.length) {
+      const bytes = buffer.subarray(0, Math.min(buffer.length, toOffset - offset));
+      const count = await readFully(file, bytes, offset);
+      assert(count === bytes.length, 'the groups are as long as when they were read');
+      await writeFully(file, bytes, offset);
+    }
     // Even where zeros are seen: bytes whose sync failed may stand on the disk and not in the page cache.
     await file.truncate(tail.toOffset);
     await file.dataSync();

@@ -1,7 +1,7 @@
 import { equalBytes } from '../base/bytes.ts';
 import { StoreError, type CorruptionDetail } from '../base/errors.ts';
 import type { Columns } from '../format/columns.ts';
-import { FILE_HEADER_BYTES, type Predecessor } from '../format/file-header.ts';
+import type { Predecessor } from '../format/file-header.ts';
 import type { LogScan } from '../log/log-report.ts';
 import { damageHint } from './advice.ts';
 import type { SnapshotState } from './snapshot-state.ts';
@@ -70,12 +70,15 @@ export function asPredecessor(log: LoadedLog): Predecessor {
 
 /**
  * True for a log that was prepared and never written: zeros or, after a crash while it was prepared, whatever
- * the disk held before. No header of ours, no frame of ours anywhere.
+ * the disk held before. No header of ours, no frame of ours anywhere, or only such as were never synced, and
+ * lost the first of them.
  */
 export function isBlank(scan: LogScan): boolean {
   if (scan.format === 'empty') return true;
   const hasNothing = scan.header === undefined && scan.frameCount === 0;
-  return hasNothing && scan.ending.kind === 'broken' && scan.ending.later.kind === 'none';
+  if (!hasNothing || scan.ending.kind !== 'broken') return false;
+  const { kind } = scan.ending.later;
+  return kind === 'none' || kind === 'unsynced';
 }
 
 /** Applies the decision table of recovery to all logs newer than the snapshot, in ascending order. */
@@ -231,20 +234,20 @@ class Judge {
 function tornTailOf(path: string, scan: LogScan): TornTail | undefined {
   if (scan.ending.kind !== 'broken') return undefined;
   const { validBytes, fileBytes } = scan;
-  const { reason } = scan.ending;
-  return { path, offset: validBytes, droppedBytes: fileBytes - validBytes, reason };
+  const { reason, later } = scan.ending;
+  const unsyncedUpTo = later.kind === 'unsynced' ? later.lastSequence : undefined;
+  return { path, offset: validBytes, droppedBytes: fileBytes - validBytes, reason, unsyncedUpTo };
 }
 
 function tailOf(log: LoadedLog | undefined): Pick<Verdict, 'tail' | 'torn'> {
   if (log === undefined) return { tail: undefined, torn: undefined };
   const { scan, path } = log;
   const torn = tornTailOf(path, scan);
-  if (scan.lastGroup === undefined) return { tail: { kind: 'discard', path }, torn };
+  if (scan.unprovenFrom === undefined) return { tail: { kind: 'discard', path }, torn };
   const tail: TailRepair = {
     kind: 'rewrite',
     path,
-    // The file header went out with the first group, and is as unproven.
-    fromOffset: scan.lastGroup.offset === FILE_HEADER_BYTES ? 0 : scan.lastGroup.offset,
+    fromOffset: scan.unprovenFrom,
     toOffset: scan.validBytes,
   };
   return { tail, torn };

@@ -9,6 +9,7 @@ import {
   encodeFrame,
   FRAME_HEADER_BYTES,
   isFrameHeader,
+  type FrameFields,
   type FrameHeader,
 } from '../../src/format/frame.ts';
 import { sha256 } from '../support/golden.ts';
@@ -18,7 +19,7 @@ const SEED = new ChecksumSeed(STORE_ID, 'log', 1);
 const AT = 128;
 const PAYLOAD = new Uint8Array(40).fill(7);
 
-const FIELDS: Omit<FrameHeader, 'payloadChecksum' | 'checksum'> = {
+const FIELDS: FrameFields = {
   kind: 1,
   codec: 0,
   flags: 0,
@@ -104,7 +105,7 @@ describe('corrupt: the checksum holds, and still it cannot be', () => {
     ['payload of 67108865 bytes', (view) => view.setUint32(8, MAX_FRAME_PAYLOAD_BYTES + 1, true)],
     ['decoded payload of', (view) => view.setUint32(12, MAX_FRAME_DECODED_BYTES + 1, true)],
     ['raw payload has two lengths', (view) => view.setUint32(12, 41, true)],
-    ['reserved', (view) => view.setUint32(40, 1, true)],
+    ['129 bytes before the frame', (view) => view.setUint32(40, AT + 1, true)],
     ['counts 0 batches', (view) => view.setUint32(24, 0, true)],
   ])('%s', (reason, change) => {
     expect(reasonOf(forged(change))).toMatch(new RegExp(`^corrupt: .*${reason}`));
@@ -116,6 +117,10 @@ describe('corrupt: the checksum holds, and still it cannot be', () => {
     ['a frame of kind 3 counts 1 batches', { kind: 3 }],
     ['a chunk counts no records', { kind: 3, batchCount: 0, recordCount: 0 }],
     ['an index counts records of its own', { kind: 4, batchCount: 0 }],
+    [
+      'a reserved byte of the frame header is not zero',
+      { kind: 3, batchCount: 0, unprovenBytes: 1 },
+    ],
   ])('%s', (reason, fields) => {
     expect(reasonOf(encoded(fields))).toBe(`corrupt: ${reason}`);
   });

@@ -53,7 +53,7 @@ describe('whole', () => {
         lastSequence: 4n,
         chain: log.asPredecessor.chain,
         validBytes: log.asPredecessor.lengthBytes,
-        lastGroup: { offset: log.offsets[2], lengthBytes: frame(log, 2).length },
+        unprovenFrom: log.offsets[2],
         ending: { kind: 'end' },
       });
     }

@@ -15,6 +15,7 @@ export interface Previous {
 }
 
 export interface FileHead {
+  readonly version: number;
   readonly storeId: Uint8Array;
   readonly epoch: number;
   readonly previous: Previous;
@@ -32,6 +33,7 @@ export interface FrameHead {
   readonly records: number;
   readonly chain: number;
   readonly payloadChecksum: number;
+  readonly unproven: number;
   readonly checksum: number;
 }
 
@@ -67,7 +69,9 @@ export function fileHead(file: StoredFile): FileHead | undefined {
     demand(!isAnother, 'the header is that of another number');
     return undefined;
   }
-  demand(head.u32(8) === 1, 'the version is 1');
+  const version = head.u32(8);
+  const highest = file.kind === 'log' ? 1 : 2;
+  demand(version >= 1 && version <= highest, 'the version is known');
   demand(head.u32(12) === 128, 'the header is 128 bytes long');
   demand(head.number(32) === file.number, 'the number is the one in the name');
   head.demandZero(76, 124, 'file header');
@@ -80,7 +84,7 @@ export function fileHead(file: StoredFile): FileHead | undefined {
   if (file.kind === 'snapshot') {
     demand(previous.number === file.number, "a snapshot's previous number is its own");
   }
-  return { storeId, epoch: head.number(40), previous, checksum };
+  return { version, storeId, epoch: head.number(40), previous, checksum };
 }
 
 /** True where a frame header of this file stands. */
@@ -104,9 +108,11 @@ export function frameHead(file: StoredFile, offset: number): FrameHead {
     records: head.u32(28),
     chain: head.u32(32),
     payloadChecksum: head.u32(36),
+    unproven: head.u32(40),
     checksum: head.u32(44),
   };
-  head.demandZero(40, 44, 'frame header');
+  demand(frame.unproven === 0 || frame.kind === 1, 'only groups have unproven bytes before them');
+  demand(frame.unproven <= offset, 'unproven bytes are bytes of the file');
   demand(frame.kind >= 1 && frame.kind <= 4, 'the kind is known');
   demand(frame.codec <= 1, 'the codec is known');
   demand(frame.flags === 0 || (frame.kind === 2 && frame.flags === 1), 'the flags are known');

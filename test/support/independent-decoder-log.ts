@@ -32,7 +32,7 @@ export interface DecodedLog {
 export function decodeLog(file: StoredFile, storeId: Uint8Array): DecodedLog {
   const head = fileHead(file);
   if (head !== undefined) return new LogWalk(file, head).walk();
-  const hasFrames = findHead(file, storeId, 0) >= 0;
+  const hasFrames = findHead(file, storeId, 0) >= 0 && !isUnsyncedOnly(file, storeId, 0);
   const blank = { number: file.number, head, rows: [], batches: [], validBytes: 0 };
   const isRiding = hasFrames && isRidingSealOnly(file, storeId, 0, 1);
   const ending = hasFrames ? (isRiding ? 'torn' : 'damaged') : 'blank';
@@ -44,6 +44,16 @@ function findHead(file: StoredFile, storeId: Uint8Array, from: number): number {
     if (isFrameHead(file, storeId, at)) return at;
   }
   return -1;
+}
+
+/** True when every frame header found behind `brokenAt` says that what is there was not proven synced. */
+function isUnsyncedOnly(file: StoredFile, storeId: Uint8Array, brokenAt: number): boolean {
+  let at = findHead(file, storeId, brokenAt + 1);
+  for (; at >= 0; at = findHead(file, storeId, at + 1)) {
+    const frame = frameHead(file, at);
+    if (frame.kind !== 1 || at - frame.unproven > brokenAt) return false;
+  }
+  return true;
 }
 
 /** True when the one frame header found from `from` on is the seal that rides with frame no. `frames`. */
@@ -67,6 +77,7 @@ class LogWalk {
   #frames = 0;
   #lastSequence: bigint;
   #chain: number;
+  #proven = 0;
 
   constructor(file: StoredFile, head: FileHead) {
     this.#file = file;
@@ -101,6 +112,7 @@ class LogWalk {
     if (frame.kind === 2) return this.#seal(frame);
     demand(frame.kind === 1, 'a log holds batches and a seal');
     demand(frame.sequence === this.#lastSequence + 1n, 'sequences go on');
+    this.#prove(frame);
     const payload = payloadOf(this.#file, this.#head.storeId, this.#offset, frame);
     if (payload === undefined) return this.#broken();
     this.#batches.push(...batchesOf(payload, frame));
@@ -109,6 +121,13 @@ class LogWalk {
     this.#lastSequence += BigInt(frame.batches);
     this.#chain = frame.checksum;
     return undefined;
+  }
+
+  /** What was proven synced once stays so. The file header is not proven before the first group is. */
+  #prove(frame: FrameHead): void {
+    const proven = this.#frames === 0 ? 0 : this.#offset - frame.unproven;
+    demand(proven >= this.#proven, 'what is proven synced stays so');
+    this.#proven = proven;
   }
 
   #seal(frame: FrameHead): 'sealed' {
@@ -124,7 +143,7 @@ class LogWalk {
   #broken(): 'torn' | 'damaged' {
     const from = this.#offset + 1;
     const { storeId } = this.#head;
-    if (findHead(this.#file, storeId, from) < 0) return 'torn';
+    if (isUnsyncedOnly(this.#file, storeId, this.#offset)) return 'torn';
     return isRidingSealOnly(this.#file, storeId, from, this.#frames + 1) ? 'torn' : 'damaged';
   }
 }

@@ -1,0 +1,42 @@
+/**
+ * When a batch is acknowledged. `sync`: it is on stable storage, and so is every batch before it. `deferred`:
+ * it is in the log and visible, and survives the end of the process; a loss of power can take it, until the
+ * next sync.
+ */
+export type BatchDurability = 'sync' | 'deferred';
+
+/** `sync`: as of a batch. `{ syncEveryMs }`: batches are deferred, and the log is synced at this interval. */
+export type StoreDurability = 'sync' | { readonly syncEveryMs: number };
+
+/** Where the store was opened with `sync`, a batch that is deferred waits no longer than this. */
+const DEFAULT_SYNC_EVERY_MS = 100;
+const MAX_SYNC_EVERY_MS: number = 60 * 60 * 1000;
+
+/** Past this many bytes without a sync the next group is durable: so much is written again by recovery. */
+export const MAX_UNSYNCED_BYTES: number = 32 * 1024 * 1024;
+
+export interface ResolvedDurability {
+  /** Of batches that do not say. */
+  readonly batches: BatchDurability;
+  readonly syncEveryMs: number;
+}
+
+/** Throws TypeError or RangeError that names the option. */
+export function resolveDurability(durability: StoreDurability = 'sync'): ResolvedDurability {
+  if (durability === 'sync') return { batches: 'sync', syncEveryMs: DEFAULT_SYNC_EVERY_MS };
+  const { syncEveryMs } = Object(durability) as { readonly syncEveryMs?: unknown };
+  if (typeof syncEveryMs !== 'number') {
+    throw new TypeError("options.durability must be 'sync' or { syncEveryMs: number }");
+  }
+  if (!Number.isInteger(syncEveryMs) || syncEveryMs < 1 || syncEveryMs > MAX_SYNC_EVERY_MS) {
+    const range = `an integer from 1 to ${MAX_SYNC_EVERY_MS}`;
+    throw new RangeError(`options.durability.syncEveryMs must be ${range}`);
+  }
+  return { batches: 'deferred', syncEveryMs };
+}
+
+/** Throws RangeError for anything else than a durability. */
+export function requireDurability(durability: BatchDurability): BatchDurability {
+  if (durability === 'sync' || durability === 'deferred') return durability;
+  throw new RangeError("options.durability of a batch must be 'sync' or 'deferred'");
+}
