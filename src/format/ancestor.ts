@@ -152,3 +152,11 @@ export function ancestorStoreId(snapshotNumber: number, snapshotChecksum: number
   assert(!isZero(id), 'a store id is not zero');
   return id;
 }
+
+/** Whether a store has its id from `ancestorStoreId`: it began with the ancestor's records. */
+export function isAncestorStoreId(id: Uint8Array): boolean {
+  const view = viewOf(id);
+  const snapshotNumber = view.getFloat64(0, true);
+  const isNumber = Number.isSafeInteger(snapshotNumber) && snapshotNumber >= -1;
+  return isNumber && view.getUint32(12, true) === crc32c(id.subarray(0, 12));
+}

@@ -17,9 +17,11 @@ import type { JobRunner } from '../threads/job-runner.ts';
 import type { Committer } from './committer.ts';
 import type { Health } from './health.ts';
 import type { LogKeeper } from './log-keeper.ts';
+import { MergeCounters, type MergeFigures } from './merge-figures.ts';
 import { damageDetail } from './recovery.ts';
 import type { RetainedLogs } from './retained-logs.ts';
 import type { SpaceKeeper } from './space-keeper.ts';
+import type { StoreObserver } from './store-observer.ts';
 
 /** More logs than this make a merge due, however small they are: each costs a file at the next open. */
 export const MAX_LOGS = 64;
@@ -38,17 +40,10 @@ export interface CurrentSnapshot {
   readonly fileBytes: number;
 }
 
-export interface MergeStats {
+export interface MergeStats extends MergeFigures {
   /** `stopped`: a merge met damage; nothing is merged until the store has been repaired. */
   readonly state: 'idle' | 'running' | 'retrying' | 'stopped';
-  readonly completed: number;
-  readonly failed: number;
-  /** Bytes read by the merge that runs. */
-  readonly progressBytes: number;
-  readonly copiedChunks: number;
-  readonly encodedChunks: number;
   readonly snapshotBytes: number;
-  readonly lastError: Error | undefined;
 }
 
 export interface MergeSchedulerParts {
@@ -67,7 +62,11 @@ export interface MergeSchedulerParts {
   readonly makeRunner: () => JobRunner;
   readonly mergeBytes: number;
   readonly logLimitBytes: number | undefined;
-  readonly onMerged: (snapshot: CurrentSnapshot) => void;
+  readonly observer: StoreObserver;
+  readonly onMerged: (merged: {
+    readonly snapshotBytes: number;
+    readonly durationMs: number;
+  }) => void;
   readonly onFailed: (error: Error) => void;
 }
 
@@ -83,12 +82,7 @@ export class MergeScheduler {
   readonly #abort: AbortController = new AbortController();
   #snapshot: CurrentSnapshot | undefined;
   #state: State = { kind: 'idle' };
-  #completed = 0;
-  #failed = 0;
-  #progressBytes = 0;
-  #copiedChunks = 0;
-  #encodedChunks = 0;
-  #lastError: Error | undefined;
+  readonly #counters: MergeCounters = new MergeCounters();
   #nextReliefMs = 0;
 
   constructor(parts: MergeSchedulerParts, snapshot: CurrentSnapshot | undefined) {
@@ -104,13 +98,8 @@ export class MergeScheduler {
   get stats(): MergeStats {
     return {
       state: this.#state.kind,
-      completed: this.#completed,
-      failed: this.#failed,
-      progressBytes: this.#progressBytes,
-      copiedChunks: this.#copiedChunks,
-      encodedChunks: this.#encodedChunks,
       snapshotBytes: this.#snapshot?.fileBytes ?? 0,
-      lastError: this.#lastError,
+      ...this.#counters.copy(),
     };
   }
 
@@ -149,7 +138,7 @@ export class MergeScheduler {
     while (this.#state.kind === 'running') await this.#state.done;
     if (this.#parts.health.isPoisoned) throw this.#parts.health.poisonedWrite('not-applied');
     if (this.#abort.signal.aborted) throw new StoreClosedError('the store was closed');
-    if (this.#state.kind === 'stopped') throw this.#lastError!;
+    if (this.#state.kind === 'stopped') throw this.#counters.lastError!;
     const error = await this.#start();
     if (error !== undefined) throw error;
   }
@@ -178,7 +167,7 @@ export class MergeScheduler {
     if (overBytes > limitBytes || !table.hasRoomFor(128 * 1024 * 1024)) {
       return new StoreFullError(
         `the logs have reached their limit of ${2 * limitBytes} bytes because merges do not complete`,
-        { cause: this.#lastError, outcome: 'not-applied', path: this.#parts.directory },
+        { cause: this.#counters.lastError, outcome: 'not-applied', path: this.#parts.directory },
       );
     }
     if (overBytes > 0) {
@@ -226,8 +215,7 @@ export class MergeScheduler {
       const isOwn = error instanceof StoreError;
       return isOwn ? error : new StoreClosedError('the store was closed during the merge');
     }
-    this.#failed++;
-    this.#lastError = error;
+    this.#counters.fail(error);
     if (error instanceof CorruptionError) {
       this.#state = { kind: 'stopped' };
     } else if (!this.#parts.health.isPoisoned) {
@@ -267,11 +255,25 @@ export class MergeScheduler {
       number: last.number,
       temporaryPath,
     };
-    const result = await this.#runJob(job);
-    if (result.kind === 'corrupt') {
-      throw new CorruptionError(damageDetail(this.#parts.directory, result));
+    await this.#mergeObserved(job);
+  }
+
+  async #mergeObserved(job: MergeJob): Promise<void> {
+    const logBytes = job.logs.reduce((sum, log) => sum + log.lengthBytes, 0);
+    const oldSnapshotBytes = this.#snapshot?.fileBytes ?? 0;
+    this.#counters.begin(logBytes + oldSnapshotBytes);
+    const details = { logs: job.logs.length, logBytes, oldSnapshotBytes };
+    try {
+      await this.#parts.observer.merge(details, async () => {
+        const result = await this.#runJob(job);
+        if (result.kind === 'corrupt') {
+          throw new CorruptionError(damageDetail(this.#parts.directory, result));
+        }
+        return this.#install(job, result);
+      });
+    } finally {
+      this.#counters.end();
     }
-    await this.#install(job, result);
   }
 
   async #checkSpace(): Promise<void> {
@@ -295,7 +297,7 @@ export class MergeScheduler {
       return await runner.run(job, {
         signal: this.#abort.signal,
         onProgress: (bytesRead) => {
-          this.#progressBytes = bytesRead;
+          this.#counters.progressBytes = bytesRead;
         },
         onMessage: ({ from, to, columns }) => table.replaceChunks(from, to, columns),
       });
@@ -303,13 +305,15 @@ export class MergeScheduler {
       if (this.#abort.signal.aborted) throw error;
       throw mergeFailed(`merging into ${job.temporaryPath} failed`, job.temporaryPath, error);
     } finally {
-      this.#progressBytes = 0;
       await runner.close();
     }
   }
 
   /** Gives the new snapshot its name, makes that durable, and only then lets go of what it replaces. */
-  async #install(job: MergeJob, result: Extract<MergeResult, { kind: 'merged' }>): Promise<void> {
+  async #install(
+    job: MergeJob,
+    result: Extract<MergeResult, { kind: 'merged' }>,
+  ): Promise<{ readonly snapshotBytes: number; readonly durationMs: number }> {
     const { fs, directory, table, logs, retained } = this.#parts;
     const path = join(directory, snapshotName(job.number));
     this.#requireLease();
@@ -331,10 +335,7 @@ export class MergeScheduler {
     } catch (bug) {
       throw this.#poison(path, bug);
     }
-    this.#completed++;
-    this.#copiedChunks += result.copiedChunks;
-    this.#encodedChunks += result.encodedChunks;
-    this.#lastError = undefined;
+    const durationMs = this.#counters.complete(result);
     const obsolete = retained.retire(logs.forgetUpTo(job.number));
     if (replaced !== undefined) obsolete.push(replaced.path);
     for (const name of obsolete) {
@@ -343,7 +344,9 @@ export class MergeScheduler {
       // What cannot be removed now is proven dead and goes at the next open.
       await fs.unlink(name).catch(() => undefined);
     }
-    this.#parts.onMerged(this.#snapshot);
+    const merged = { snapshotBytes: result.written.fileBytes, durationMs };
+    this.#parts.onMerged(merged);
+    return merged;
   }
 
   #requireLease(): void {

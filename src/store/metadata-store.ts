@@ -9,7 +9,7 @@ import type { BackupOptions, BackupReport } from './backup.ts';
 import { BatchQueue } from './batch-queue.ts';
 import type { Change } from './change.ts';
 import type { ChangeFeeds, ChangesOptions } from './change-feeds.ts';
-import { CommitStats } from './commit-stats.ts';
+import { openChannel, traced } from './channels.ts';
 import { Committer } from './committer.ts';
 import { requireDurability, type BatchDurability } from './durability.ts';
 import { computeContentHash, type ContentHash, type ContentHashOptions } from './content-hash.ts';
@@ -18,31 +18,18 @@ import { LogKeeper } from './log-keeper.ts';
 import { LogSync } from './log-sync.ts';
 import { MergeScheduler } from './merge-scheduler.ts';
 import { openFeeds } from './open-feeds.ts';
-import { openSpace, spaceAsRead } from './open-space.ts';
+import { openSpace } from './open-space.ts';
 import { openParts, type OpenedParts, type StoreEnvironment } from './open-parts.ts';
 import type { OpenOptions, ResolvedOptions } from './options.ts';
 import type { RecoveryReport } from './recovery-report.ts';
 import type { SliceHooks } from './slices.ts';
-import type { SpaceFigures, SpaceKeeper } from './space-keeper.ts';
-import type { StoreStats } from './stats.ts';
+import type { SpaceKeeper } from './space-keeper.ts';
+import { readStats, type StoreStats } from './stats.ts';
+import type { StoreEvents } from './store-events.ts';
+import { StoreObserver } from './store-observer.ts';
 import { checkUpdates, type Update } from './updates.ts';
 import { WriteBatch } from './write-batch.ts';
-import { closeWriter, NO_MERGES, type Writer } from './writer.ts';
-
-/** Events of a store. None is named `error`: a process that does not listen goes on. */
-export interface StoreEvents {
-  /** A merge is durable: the logs that it took in are gone. */
-  merged: [{ readonly snapshotBytes: number }];
-  /** A merge failed; `stats().merges` says whether it will be tried again. */
-  mergeFailed: [Error];
-  /** Less than a tenth is left of what puts may use, or the reserve has been given up; once per crossing. */
-  lowSpace: [SpaceFigures];
-  /** A fifth is free again, and the reserve is back. */
-  spaceRecovered: [SpaceFigures];
-  /** The store takes no more writes until it is reopened; reads go on. */
-  poisoned: [Error];
-  closed: [];
-}
+import { closeWriter, type Writer } from './writer.ts';
 
 export interface InsertOptions {
   /** Gives up a batch that is still queued. Once it is being written it is too late. */
@@ -58,6 +45,7 @@ export interface InsertOptions {
 export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDisposable {
   /** What recovery found and did when the store was opened. */
   readonly recovery: RecoveryReport;
+  readonly #directory: string;
   readonly #options: ResolvedOptions;
   readonly #table: Table;
   readonly #lock: DirectoryLock | undefined;
@@ -71,6 +59,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   private constructor(parts: OpenedParts) {
     super();
     this.recovery = parts.report;
+    this.#directory = parts.directory;
     this.#options = parts.options;
     this.#table = parts.table;
     this.#lock = parts.lock;
@@ -81,7 +70,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     this.#writer = parts.lock === undefined ? undefined : this.#makeWriter(parts, parts.lock);
     parts.onPoison((error) => {
       this.#feeds.ring();
-      this.#announce('poisoned', error);
+      this.#announce('poisoned', [error]);
     });
   }
 
@@ -101,27 +90,38 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     directory: string,
     options: OpenOptions = {},
   ): Promise<MetadataStore> {
-    return new MetadataStore(await openParts(environment, directory, options));
+    const run = async (): Promise<MetadataStore> =>
+      new MetadataStore(await openParts(environment, directory, options));
+    return traced(openChannel, () => ({ directory, readOnly: options.readOnly === true }), run);
   }
 
   #makeWriter(parts: OpenedParts, lock: DirectoryLock): Writer {
     const { fs, directory, table, health, options, recovered, epoch, makeRunner } = parts;
     const pause = parts.pause;
     const isLeaseFresh = () => lock.isFresh();
-    const stats = new CommitStats();
+    const observer = new StoreObserver({
+      store: this,
+      directory,
+      slowSyncMs: options.slowSyncMs,
+      announce: (name, details, unheard) => this.#announce(name, details, unheard),
+      livePath: () => logs.live?.path,
+    });
     const { storeId } = recovered;
     const logs = new LogKeeper(fs, directory, { storeId, epoch }, health, parts.logs);
     const queue: BatchQueue = new BatchQueue(options, pause, () => committer.wake());
     const { syncEveryMs } = options.durability;
     const onDue = () => committer.wake();
-    const onSynced = () => this.#feeds.ring();
+    const onSynced = (syncMs: number) => {
+      observer.commits.synced(syncMs);
+      this.#feeds.ring();
+    };
     const { startTimer } = parts;
     const sync = new LogSync({ logs, health, syncEveryMs, startTimer, onDue, onSynced });
     const space: SpaceKeeper = openSpace(
       parts,
       logs,
       () => merges,
-      (name, figures) => this.#announce(name, figures),
+      (name, figures) => this.#announce(name, [figures]),
     );
     const committer: Committer = new Committer({
       space,
@@ -130,7 +130,8 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
       table,
       logs,
       health,
-      stats,
+      stats: observer.commits,
+      observer,
       isLeaseFresh,
       pause,
       admit: () => (merges.isBacklogged ? merges.admit() : undefined),
@@ -157,8 +158,12 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
         makeRunner,
         mergeBytes: options.mergeBytes,
         logLimitBytes: options.logLimitBytes,
-        onMerged: ({ fileBytes }) => this.#announce('merged', { snapshotBytes: fileBytes }),
-        onFailed: (error) => this.#announce('mergeFailed', error),
+        observer,
+        onMerged: (merged) => this.#announce('merged', [merged]),
+        onFailed: (error) => {
+          observer.failed('merge', error);
+          this.#announce('mergeFailed', [error]);
+        },
       },
       parts.snapshot,
     );
@@ -167,7 +172,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     logs.prepareNext();
     space.start();
     merges.consider();
-    return { queue, committer, sync, logs, merges, backups, stats, space };
+    return { queue, committer, sync, logs, merges, backups, observer, space };
   }
 
   /** Number of records. */
@@ -225,7 +230,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
 
   /** Of the batch made visible last; one that is just being written is not yet. */
   get #visibleSequence(): bigint {
-    return this.recovery.lastSequence + BigInt(this.#writer?.stats.batches ?? 0);
+    return this.recovery.lastSequence + BigInt(this.#writer?.observer.commits.batches ?? 0);
   }
 
   #sliceHooks(signal: AbortSignal | undefined): SliceHooks {
@@ -294,7 +299,8 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   async backup(target: string, options: BackupOptions = {}): Promise<BackupReport> {
     const refusal = this.#health.refusal();
     if (refusal !== undefined) throw refusal;
-    return this.#requireWriter().backups.run(target, options);
+    const { backups, observer } = this.#requireWriter();
+    return observer.backup(target, () => backups.run(target, options));
   }
 
   /**
@@ -310,32 +316,16 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
 
   /** Figures of the moment. */
   stats(): StoreStats {
-    const writer = this.#writer;
-    const commits = writer?.stats ?? new CommitStats();
-    return {
-      state: this.#health.state,
+    return readStats({
+      directory: this.#directory,
       readOnly: this.#options.readOnly,
-      records: this.#table.size,
-      lastSequence: writer?.logs.lastSequence ?? this.recovery.lastSequence,
-      lastSyncedSequence: writer?.logs.lastSyncedSequence ?? this.recovery.lastSequence,
-      logs: {
-        count: writer?.logs.logCount ?? this.recovery.logs,
-        bytes: writer?.logs.totalBytes ?? this.recovery.logBytes,
-        liveNumber: writer?.logs.live?.number,
-        unsyncedBytes: writer?.logs.unsyncedBytes ?? 0,
-      },
-      queue: {
-        bytes: writer?.queue.queuedBytes ?? 0,
-        batches: writer?.queue.queuedBatches ?? 0,
-        waitingBatches: writer?.queue.waitingBatches ?? 0,
-      },
-      commits: commits.copy(),
-      merges: writer?.merges.stats ?? NO_MERGES,
-      memory: this.#table.memory,
-      space: writer?.space.figures ?? spaceAsRead(this.recovery),
+      table: this.#table,
+      health: this.#health,
+      lock: this.#lock,
+      recovery: this.recovery,
       changes: this.#feeds.stats,
-      poison: this.#health.poison,
-    };
+      writer: this.#writer,
+    });
   }
 
   /**
@@ -363,12 +353,19 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
       await this.#lock?.release();
       await this.#threadsEnded;
     }
-    this.#announce('closed');
+    this.#announce('closed', []);
   }
 
   /** Later, so that a listener that throws cannot come between a write and its acknowledgement. */
-  #announce<Name extends keyof StoreEvents>(name: Name, ...details: StoreEvents[Name]): void {
-    queueMicrotask(() => EventEmitter.prototype.emit.call(this, name, ...details));
+  #announce<Name extends keyof StoreEvents>(
+    name: Name,
+    details: StoreEvents[Name],
+    unheard?: () => void,
+  ): void {
+    queueMicrotask(() => {
+      const isHeard = EventEmitter.prototype.emit.call(this, name, ...details);
+      if (!isHeard) unheard?.();
+    });
   }
 
   #requireOpen(): void {

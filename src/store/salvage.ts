@@ -24,6 +24,17 @@ export async function salvage(
   return new Salvage(context, isLeaseFresh).run();
 }
 
+/**
+ * Added to the last sequence number when batches or records are lost: who has seen a lost batch must not take
+ * a later one for it, and every follower of the change feed is told that its position is gone. More than all
+ * batches that any logs could have held.
+ */
+const SEQUENCE_GAP: bigint = 2n ** 40n;
+
+function isLossy(losses: readonly Loss[]): boolean {
+  return losses.some((loss) => loss.firstSequence !== undefined || loss.firstKey !== undefined);
+}
+
 class Salvage {
   readonly #fs: FileSystem;
   readonly #context: RecoveryContext;
@@ -52,7 +63,8 @@ class Salvage {
     await unlinkIfThere(this.#fs, path);
     const file = await this.#fs.open(path, 'wx');
     try {
-      const { storeId, lastSequence, epoch } = found;
+      const { storeId, epoch } = found;
+      const lastSequence = found.lastSequence + (isLossy(found.losses) ? SEQUENCE_GAP : 0n);
       const predecessor = { number, lengthBytes: 0, lastSequence, chain: 0 };
       const header = { kind: 'snapshot' as const, storeId, number, epoch: epoch + 1, predecessor };
       const writer = new SnapshotWriter(file, header);

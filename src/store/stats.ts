@@ -1,11 +1,21 @@
-import type { TableMemory } from '../table/table.ts';
+import type { LockOwner } from '../base/errors.ts';
+import type { DirectoryLock } from '../directory/directory-lock.ts';
+import type { Table, TableMemory } from '../table/table.ts';
 import type { ChangeStats } from './change-feeds.ts';
-import type { CommitFigures } from './commit-stats.ts';
+import { CommitStats, type CommitFigures } from './commit-stats.ts';
+import type { Health } from './health.ts';
+import { MergeCounters } from './merge-figures.ts';
 import type { MergeStats } from './merge-scheduler.ts';
+import { spaceAsRead } from './open-space.ts';
+import type { RecoveryReport } from './recovery-report.ts';
 import type { SpaceFigures } from './space-keeper.ts';
+import type { LastError } from './store-observer.ts';
+import type { Writer } from './writer.ts';
 
 /** What `store.stats()` returns: a copy of the moment. */
 export interface StoreStats {
+  /** As an absolute path. */
+  readonly directory: string;
   readonly state: 'open' | 'poisoned' | 'closing' | 'closed';
   readonly readOnly: boolean;
   readonly records: number;
@@ -13,10 +23,14 @@ export interface StoreStats {
   readonly lastSequence: bigint;
   /** Of the last one that is durable: the same, where nothing is deferred. */
   readonly lastSyncedSequence: bigint;
+  /** Who holds the directory: this store. Undefined for one that is read-only, which holds nothing. */
+  readonly lock: LockOwner | undefined;
   readonly logs: {
     readonly count: number;
     /** Bytes of all logs that no merge has taken in. */
     readonly bytes: number;
+    /** Logs that were sealed since the store was opened. */
+    readonly rotations: number;
     /** Number of the log being written; undefined until the first write. */
     readonly liveNumber: number | undefined;
     /** Bytes at its end that the next sync makes durable. */
@@ -34,6 +48,69 @@ export interface StoreStats {
   /** Bytes on the disk, and the limit that they have. */
   readonly space: SpaceFigures;
   readonly changes: ChangeStats;
+  /** What recovery found and did: as `store.recovery`. */
+  readonly recovery: RecoveryReport;
+  /** What went wrong last, if anything did; it may long be over. */
+  readonly lastError: LastError | undefined;
   /** Why the store takes no more writes, if it does not. */
   readonly poison: Error | undefined;
+}
+
+/** What the figures are read from. `writer` is undefined for a store that is read-only. */
+export interface StatsSources {
+  readonly directory: string;
+  readonly readOnly: boolean;
+  readonly table: Table;
+  readonly health: Health;
+  readonly lock: DirectoryLock | undefined;
+  readonly recovery: RecoveryReport;
+  readonly changes: ChangeStats;
+  readonly writer: Writer | undefined;
+}
+
+/** Reads all figures at once. */
+export function readStats(sources: StatsSources): StoreStats {
+  const { directory, readOnly, table, health, lock, recovery, changes, writer } = sources;
+  const observer = writer?.observer;
+  const logs = writer?.logs;
+  return {
+    directory,
+    state: health.state,
+    readOnly,
+    records: table.size,
+    lastSequence: logs?.lastSequence ?? recovery.lastSequence,
+    lastSyncedSequence: logs?.lastSyncedSequence ?? recovery.lastSequence,
+    lock: lock && ownerOf(lock),
+    logs: {
+      count: logs?.logCount ?? recovery.logs,
+      bytes: logs?.totalBytes ?? recovery.logBytes,
+      rotations: observer?.rotations ?? 0,
+      liveNumber: logs?.live?.number,
+      unsyncedBytes: logs?.unsyncedBytes ?? 0,
+    },
+    queue: {
+      bytes: writer?.queue.queuedBytes ?? 0,
+      batches: writer?.queue.queuedBatches ?? 0,
+      waitingBatches: writer?.queue.waitingBatches ?? 0,
+    },
+    commits: (observer?.commits ?? new CommitStats()).copy(),
+    merges: writer?.merges.stats ?? noMerges(recovery),
+    memory: table.memory,
+    space: writer?.space.figures ?? spaceAsRead(recovery),
+    changes,
+    recovery,
+    lastError: observer?.lastError,
+    poison: health.poison,
+  };
+}
+
+function ownerOf({ owner }: DirectoryLock): LockOwner {
+  const { pid, hostName, openedAtMs } = owner;
+  return { pid, hostName, openedAtMs };
+}
+
+/** Of a store that does not merge. */
+function noMerges({ snapshot }: RecoveryReport): MergeStats {
+  const snapshotBytes = snapshot?.bytes ?? 0;
+  return { state: 'idle', snapshotBytes, ...new MergeCounters().copy() };
 }

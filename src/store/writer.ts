@@ -1,0 +1,37 @@
+import type { Backups } from './backups.ts';
+import type { BatchQueue } from './batch-queue.ts';
+import type { Committer } from './committer.ts';
+import type { LogKeeper } from './log-keeper.ts';
+import type { LogSync } from './log-sync.ts';
+import type { MergeScheduler } from './merge-scheduler.ts';
+import type { SpaceKeeper } from './space-keeper.ts';
+import type { StoreObserver } from './store-observer.ts';
+
+/** What writes to an open store's directory. */
+export interface Writer {
+  readonly queue: BatchQueue;
+  readonly committer: Committer;
+  readonly sync: LogSync;
+  readonly logs: LogKeeper;
+  readonly merges: MergeScheduler;
+  readonly backups: Backups;
+  readonly observer: StoreObserver;
+  readonly space: SpaceKeeper;
+}
+
+/** Settles what was handed in, and lets go of every file. */
+export async function closeWriter(writer: Writer): Promise<void> {
+  const { queue, committer, sync, logs, merges, backups } = writer;
+  await queue.whenEmpty();
+  sync.stop();
+  await backups.close();
+  await merges.close();
+  await writer.space.close();
+  await committer.whenIdle();
+  try {
+    await committer.sealForClose();
+    committer.requireSynced();
+  } finally {
+    await logs.close();
+  }
+}

@@ -1,0 +1,34 @@
+import type { Change, ChangeUpdate, Update } from '../../src/index.ts';
+
+/** A batch of one update. */
+export function put(key: number, value: number, data = ''): Update[] {
+  return [{ type: 'put', key, value, data: Buffer.from(data) }];
+}
+
+function textOfUpdate(update: ChangeUpdate): string {
+  if (update.type === 'del') return `-${update.key}`;
+  return `${update.key}=${update.value}:${Buffer.from(update.data).toString('utf8')}`;
+}
+
+/** One line per change: sequence, updates. */
+export function textOf(change: Change): string {
+  return `${change.sequence} ${[...change.updates].map(textOfUpdate).join(' ')}`;
+}
+
+/** The next `count` changes as lines. Throws when the feed ends before. */
+export async function take(feed: AsyncIterator<Change>, count: number): Promise<string[]> {
+  const lines: string[] = [];
+  while (lines.length < count) {
+    const { done, value } = await feed.next();
+    if (done === true) throw new Error(`the feed ended after ${lines.length} changes`);
+    lines.push(textOf(value as Change));
+  }
+  return lines;
+}
+
+/** All that comes until the feed ends. */
+export async function rest(feed: AsyncIterable<Change>): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const change of feed) lines.push(textOf(change));
+  return lines;
+}
