@@ -119,7 +119,7 @@ test('file headers', () => {
         const header = { ...fields, kind: 'log' as const };
         const bytes = new Uint8Array(128);
         const checksum = encodeFileHeader(bytes, header);
-        const expected = { kind: 'header', header: { ...header, checksum } };
+        const expected = { kind: 'header', header: { ...header, version: 1, checksum } };
         expect(decodeFileHeader(bytes, 'log', header.number)).toEqual(expected);
       },
     ),
@@ -159,7 +159,7 @@ test('indexes', () => {
         const recordCount = entries.reduce((sum, entry) => sum + entry.recordCount, 0);
         const dataBytes = entries.reduce((sum, entry) => sum + entry.dataBytes, 0);
         const index = { entries, totals: { recordCount, dataBytes } };
-        expect(decodeIndex(encodeIndex(index), entries.length, offset)).toEqual(index);
+        expect(decodeIndex(encodeIndex(index), entries.length, offset, 1)).toEqual(index);
       },
     ),
   );

@@ -7,6 +7,7 @@ import { expect, test } from 'vitest';
 import { MetadataStore, WriteBatch, type OpenOptions } from '../src/index.ts';
 import { InlineRunner } from '../src/threads/job-runner.ts';
 import { CrashFs } from '../src/testing/index.ts';
+import { contentHashOf } from '../test/support/independent-content-hash.ts';
 
 interface Row {
   readonly key: bigint;
@@ -101,9 +102,12 @@ class Burst implements Command {
     const merge = this.#merges ? world.store.merge() : undefined;
     const before = [...world.store.entries()];
     const view = world.store.entries();
+    const hash = world.store.contentHash();
+    const expectedHash = contentHashOf(recordsOf(world.store));
     await Promise.all(this.#batches.map((rows) => world.store.insertBatch(batchOf(rows))));
     for (const rows of this.#batches) apply(model, rows);
     same([...view], before);
+    same((await hash).hash, expectedHash);
     await merge;
     same(world.store.size, model.size);
   }
@@ -149,6 +153,8 @@ class Merge implements Command {
   async run(_model: Model, world: World): Promise<void> {
     await world.store.merge();
     same(world.store.stats().logs.bytes, 0);
+    const { hash, records } = await world.store.contentHash();
+    same([hash, records], [contentHashOf(recordsOf(world.store)), world.store.size]);
   }
 
   toString(): string {
@@ -206,6 +212,10 @@ class Range implements Command {
   toString(): string {
     return `range(${this.#from}, ${this.#to})`;
   }
+}
+
+function recordsOf(store: MetadataStore): { key: bigint; value: bigint; data: Uint8Array }[] {
+  return [...store.entries()].map(([key, record]) => ({ key, ...record }));
 }
 
 function contents(store: MetadataStore): [bigint, string][] {

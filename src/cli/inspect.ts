@@ -1,4 +1,4 @@
-import { FORMAT_VERSION } from '../format/file-header.ts';
+import { WRITTEN_VERSION } from '../format/file-header.ts';
 import { ProgressMeter } from '../store/progress-meter.ts';
 import type { CommandContext } from './command-context.ts';
 import { damageError } from './damage.ts';
@@ -102,7 +102,7 @@ function headerText(survey: Survey): string[] {
   return [
     `directory  ${survey.directory}`,
     `store id   ${storeId === undefined ? 'none' : hexOf(storeId)}`,
-    `format     ${formatText(formatsOf(survey))}`,
+    `format     ${formatText(survey)}`,
     `owner      ${owner === undefined ? 'none on record' : ownerText(owner)}`,
   ];
 }
@@ -111,11 +111,21 @@ function formatsOf(survey: Survey): ('lodestore' | 'ancestor')[] {
   return [...new Set(reportFiles(survey).flatMap((file) => file.format ?? []))];
 }
 
-function formatText(formats: readonly ('lodestore' | 'ancestor')[]): string {
+function formatText(survey: Survey): string {
+  const formats = formatsOf(survey);
   if (formats.length === 0) return 'none';
   return formats
-    .map((format) => (format === 'lodestore' ? `lodestore ${FORMAT_VERSION}` : ANCESTOR))
+    .map((format) => (format === 'lodestore' ? `lodestore ${highestVersion(survey)}` : ANCESTOR))
     .join(' and ');
+}
+
+/** Each file has its own; whoever reads the directory must know the highest. */
+function highestVersion({ snapshots, logs }: Survey): number {
+  const headers = [
+    ...snapshots.map((snapshot) => snapshot.header),
+    ...logs.map((log) => log.scan?.header),
+  ];
+  return Math.max(...headers.map((header) => header?.version ?? WRITTEN_VERSION.log));
 }
 
 function ownerText({ record, hasLease, isRunning }: Owner): string {

@@ -2,7 +2,9 @@ import { equalBytes, isZero, readSafeU64, viewOf, writeSafeU64 } from '../base/b
 import { ChecksumSeed, STORE_ID_BYTES, type FileKind } from './checksum.ts';
 
 export const FILE_HEADER_BYTES = 128;
-export const FORMAT_VERSION = 1;
+
+/** The version that is written. Snapshots of version 1 hold no content hash. */
+export const WRITTEN_VERSION: Record<FileKind, number> = { log: 1, snapshot: 2 };
 
 /**
  * The last byte makes the magic, read as the ancestor's u64 frame length, larger than any allocation can
@@ -29,6 +31,7 @@ export interface Predecessor {
  */
 export interface FileHeader {
   readonly kind: FileKind;
+  readonly version: number;
   readonly storeId: Uint8Array;
   readonly number: number;
   readonly epoch: number;
@@ -52,12 +55,22 @@ export type FileHeaderResult =
 const RESERVED_OFFSET = 76;
 const CHECKSUM_OFFSET: number = FILE_HEADER_BYTES - 4;
 
-/** Encodes into the first `FILE_HEADER_BYTES` of `target`; returns the header's checksum. */
-export function encodeFileHeader(target: Uint8Array, header: Omit<FileHeader, 'checksum'>): number {
+/** What a writer says of a file: its version and its checksum follow. */
+export type NewFileHeader = Omit<FileHeader, 'checksum' | 'version'>;
+
+/**
+ * Encodes into the first `FILE_HEADER_BYTES` of `target`; returns the header's checksum. An old `version` is only for
+ * headers that were decoded.
+ */
+export function encodeFileHeader(
+  target: Uint8Array,
+  header: NewFileHeader,
+  version: number = WRITTEN_VERSION[header.kind],
+): number {
   const bytes = target.subarray(0, FILE_HEADER_BYTES).fill(0);
   const view = viewOf(bytes);
   bytes.set(MAGIC[header.kind]);
-  view.setUint32(8, FORMAT_VERSION, true);
+  view.setUint32(8, version, true);
   view.setUint32(12, FILE_HEADER_BYTES, true);
   bytes.set(header.storeId, 16);
   writeSafeU64(view, 32, header.number);
@@ -100,7 +113,7 @@ export function decodeFileHeader(
   }
   // Every version keeps magic, version, store id, number and checksum where they are.
   const version = view.getUint32(8, true);
-  if (version !== FORMAT_VERSION) return { kind: 'unsupported', version };
+  if (version < 1 || version > WRITTEN_VERSION[kind]) return { kind: 'unsupported', version };
   const header = fieldsOf(view, head, kind);
   const reason = rangeBroken(header, view, number);
   return reason === undefined ? { kind: 'header', header } : { kind: 'corrupt', reason };
@@ -128,6 +141,7 @@ function fieldsOf(view: DataView, head: Uint8Array, kind: FileKind): FileHeader 
   };
   return {
     kind,
+    version: view.getUint32(8, true),
     storeId: head.slice(16, 16 + STORE_ID_BYTES),
     number: readSafeU64(view, 32),
     epoch: readSafeU64(view, 40),

@@ -21,6 +21,8 @@ export interface IndexEntry {
 export interface SnapshotTotals {
   readonly recordCount: number;
   readonly dataBytes: number;
+  /** Undefined in snapshots of version 1. */
+  readonly contentHash?: bigint | undefined;
 }
 
 export interface SnapshotIndex {
@@ -29,9 +31,9 @@ export interface SnapshotIndex {
 }
 
 const ENTRY_BYTES = 40;
-/** Totals: records u64, data bytes u64, and 16 bytes kept zero. */
+/** Totals: records u64, data bytes u64, content hash u128, which version 1 keeps zero. */
 const TOTALS_BYTES = 32;
-const RESERVED_TOTALS_BYTES = 16;
+const HASH_VERSION = 2;
 
 export const TRAILER_BYTES = 48;
 const TRAILER_MAGIC = Uint8Array.of(0x4c, 0x4f, 0x44, 0x45, 0x45, 0x4e, 0x44, 0xf1);
@@ -57,17 +59,21 @@ export function encodeIndex(index: SnapshotIndex): Uint8Array {
   }
   writeSafeU64(view, offset, index.totals.recordCount);
   writeSafeU64(view, offset + 8, index.totals.dataBytes);
+  const contentHash = index.totals.contentHash ?? 0n;
+  view.setBigUint64(offset + 16, BigInt.asUintN(64, contentHash), true);
+  view.setBigUint64(offset + 24, contentHash >> 64n, true);
   return bytes;
 }
 
 /**
- * Decodes the index frame's payload, whose frame stands at `indexOffset`. Returns the reason as a string
+ * Decodes the index frame's payload, whose frame stands at `indexOffset` of a snapshot of `version`. Returns the reason as a string
  * unless the chunks lie one behind the other from the file header to the index, in key order, and add up.
  */
 export function decodeIndex(
   payload: Uint8Array,
   chunkCount: number,
   indexOffset: number,
+  version: number,
 ): SnapshotIndex | string {
   if (payload.length !== indexBytes(chunkCount))
     return 'the index has another length than its count';
@@ -103,14 +109,25 @@ export function decodeIndex(
     records += entry.recordCount;
     data += entry.dataBytes;
   }
-  if (!isZero(payload, payload.length - RESERVED_TOTALS_BYTES)) {
-    return 'a reserved byte of the index is not zero';
-  }
   if (nextOffset !== indexOffset) return 'the chunks do not reach up to the index';
-  const recordCount = readSafeU64(view, chunkCount * ENTRY_BYTES);
-  const dataBytes = readSafeU64(view, chunkCount * ENTRY_BYTES + 8);
-  if (recordCount !== records || dataBytes !== data) return 'the totals do not match the chunks';
-  return { entries, totals: { recordCount, dataBytes } };
+  const totals = decodeTotals(payload.subarray(chunkCount * ENTRY_BYTES), version);
+  if (typeof totals === 'string') return totals;
+  const isSum = totals.recordCount === records && totals.dataBytes === data;
+  return isSum ? { entries, totals } : 'the totals do not match the chunks';
+}
+
+function decodeTotals(bytes: Uint8Array, version: number): SnapshotTotals | string {
+  const view = viewOf(bytes);
+  const recordCount = readSafeU64(view, 0);
+  const dataBytes = readSafeU64(view, 8);
+  if (version < HASH_VERSION) {
+    return isZero(bytes, 16)
+      ? { recordCount, dataBytes }
+      : 'a reserved byte of the index is not zero';
+  }
+  const contentHash = (view.getBigUint64(24, true) << 64n) | view.getBigUint64(16, true);
+  if (recordCount === 0 && contentHash !== 0n) return 'there is a content hash of no records';
+  return { recordCount, dataBytes, contentHash };
 }
 
 /** The fixed end of a snapshot: where its index is, and what its last frame was. */

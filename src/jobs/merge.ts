@@ -2,6 +2,8 @@ import { assert } from '../base/assert.ts';
 import { equalBytes } from '../base/bytes.ts';
 import { CHUNK_TARGET_RECORDS } from '../base/limits.ts';
 import type { Columns } from '../format/columns.ts';
+import { sumOfColumns } from '../format/columns-sum.ts';
+import { ContentSum } from '../format/content-sum.ts';
 import type { Predecessor } from '../format/file-header.ts';
 import type { IndexEntry } from '../format/snapshot-index.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
@@ -51,12 +53,17 @@ export type MergeResult =
       readonly kind: 'merged';
       readonly written: WrittenSnapshot;
       readonly copiedChunks: number;
+      readonly copiedBytes: number;
       readonly encodedChunks: number;
+      readonly encodedBytes: number;
     }
   | JobDamage;
 
 /** A chunk with fewer records is merged with the one behind it, once it has to be written anyway. */
 const SMALL_CHUNK_RECORDS: number = CHUNK_TARGET_RECORDS / 4;
+
+/** Progress is told about this often: each time is a message between threads. */
+const REPORT_BYTES: number = 4 * 1024 * 1024;
 
 /**
  * Writes the next snapshot to its temporary name, syncs it, and reads it back. Old files and the final
@@ -115,9 +122,13 @@ async function loadLogs(
 interface Source {
   readonly entries: readonly IndexEntry[];
   readonly reader: ChunkReader | undefined;
+  /** Of the records in `entries`; undefined where a snapshot of version 1 does not tell. */
+  readonly contentHash: bigint | undefined;
   /** Records of an ancestor's snapshot: it is not read by chunks. */
   readonly records: readonly Columns[];
 }
+
+const NO_ENTRIES = { entries: [], reader: undefined, contentHash: 0n };
 
 async function openSource(
   file: OpenFile | undefined,
@@ -125,11 +136,11 @@ async function openSource(
   job: MergeJob,
   signal: AbortSignal,
 ): Promise<Source | JobDamage> {
-  if (job.snapshot === undefined) return { entries: [], reader: undefined, records: [] };
+  if (job.snapshot === undefined) return { ...NO_ENTRIES, records: [] };
   const { path, number, format } = job.snapshot;
   if (format === 'ancestor') {
     const records = await readAncestorSnapshot(fs, path, signal);
-    return Array.isArray(records) ? { entries: [], reader: undefined, records } : records;
+    return Array.isArray(records) ? { ...NO_ENTRIES, records } : records;
   }
   assert(file !== undefined, 'a snapshot of ours is read through its open file');
   const result = await readSnapshot(file, number);
@@ -142,7 +153,8 @@ async function openSource(
     return { kind: 'corrupt', path, offset: 0, reason: 'the snapshot belongs to another store' };
   }
   const reader = new ChunkReader(file, result.fileBytes, job.storeId, number);
-  return { entries: result.index.entries, reader, records: [] };
+  const { entries, totals } = result.index;
+  return { entries, reader, contentHash: totals.contentHash, records: [] };
 }
 
 async function writeSnapshot(
@@ -170,13 +182,15 @@ async function writeSnapshot(
       const damage = await merger.run();
       if (damage !== undefined) return damage;
       const written = await writer.finish();
-      const { copiedChunks, encodedChunks } = merger;
+      const { copiedChunks, copiedBytes, encodedChunks, encodedBytes } = merger;
       return (
         (await verifyWritten(target, job, written, context.signal)) ?? {
           kind: 'merged',
           written,
           copiedChunks,
+          copiedBytes,
           encodedChunks,
+          encodedBytes,
         }
       );
     } finally {
@@ -204,7 +218,8 @@ async function verifyWritten(
   const isAsWritten =
     result.fileBytes === written.fileBytes &&
     entries.length === written.entries.length &&
-    totals.recordCount === written.totals.recordCount;
+    totals.recordCount === written.totals.recordCount &&
+    totals.contentHash === written.totals.contentHash;
   if (!isAsWritten) {
     return {
       kind: 'corrupt',
@@ -230,11 +245,16 @@ class ChunkMerger {
   readonly #writer: SnapshotWriter;
   readonly #context: JobContext<MergedChunks>;
   readonly #folder: Folder;
+  /** Of the chunks copied: all that there were, less those decoded; or, if that is not known, one by one. */
+  readonly #copiedContent: ContentSum;
   #folded: Columns[] = [];
   /** First old chunk of the group being folded; -1 between groups. */
   #groupFrom = -1;
   copiedChunks = 0;
+  copiedBytes = 0;
   encodedChunks = 0;
+  encodedBytes = 0;
+  #reportedBytes = 0;
 
   constructor(
     job: MergeJob,
@@ -248,6 +268,7 @@ class ChunkMerger {
     this.#updates = new RunCursor(run);
     this.#writer = writer;
     this.#context = context;
+    this.#copiedContent = new ContentSum(source.contentHash);
     this.#folder = new Folder((columns) => this.#folded.push(columns));
   }
 
@@ -257,12 +278,14 @@ class ChunkMerger {
       this.#context.signal.throwIfAborted();
       const damage = await this.#step(i, entries[i]!, entries[i + 1]?.firstKey);
       if (damage !== undefined) return damage;
+      this.#report(entries[i]!);
     }
     if (entries.length === 0) {
       this.#groupFrom = 0;
       foldChunk(records, this.#updates, undefined, this.#folder);
       await this.#endGroup(0);
     }
+    this.#writer.addCopiedContent(this.#copiedContent);
     assert(this.#updates.done && this.#folder.pendingRecords === 0, 'every update is written');
     return undefined;
   }
@@ -282,12 +305,22 @@ class ChunkMerger {
     }
     const columns = reader.decode(raw, entry);
     if ('kind' in columns) return { ...columns, path: this.#job.snapshot!.path };
+    if (this.#source.contentHash !== undefined) this.#copiedContent.subtract(sumOfColumns(columns));
     if (this.#groupFrom < 0) this.#groupFrom = ordinal;
     this.#splitEvenly(columns.recordCount + updateCount, bound === undefined);
     foldChunk([columns], this.#updates, bound, this.#folder);
     const isSmall = this.#folded.length === 0 && this.#folder.pendingRecords < SMALL_CHUNK_RECORDS;
     if (!isSmall || bound === undefined) await this.#endGroup(ordinal + 1);
     return undefined;
+  }
+
+  /** Reading goes on from the logs, which have been read. */
+  #report({ offset, lengthBytes }: IndexEntry): void {
+    const readBytes = offset + lengthBytes;
+    if (readBytes - this.#reportedBytes < REPORT_BYTES) return;
+    this.#reportedBytes = readBytes;
+    const logBytes = this.#job.logs.reduce((sum, log) => sum + log.lengthBytes, 0);
+    this.#context.onProgress(logBytes + readBytes);
   }
 
   /** A chunk that grew in the middle becomes chunks of one size; at the end they are filled up. */
@@ -297,9 +330,15 @@ class ChunkMerger {
     this.#folder.limitRecords = isLast ? CHUNK_TARGET_RECORDS : Math.ceil(total / chunkCount);
   }
 
-  async #copy(entry: IndexEntry, raw: RawChunk): Promise<undefined> {
+  async #copy(entry: IndexEntry, raw: RawChunk): Promise<JobDamage | undefined> {
+    if (this.#source.contentHash === undefined) {
+      const columns = this.#source.reader!.decode(raw, entry);
+      if ('kind' in columns) return { ...columns, path: this.#job.snapshot!.path };
+      this.#copiedContent.add(sumOfColumns(columns));
+    }
     await this.#writer.copyChunk({ ...entry, payload: raw.payload, header: raw.header });
     this.copiedChunks++;
+    this.copiedBytes += entry.lengthBytes;
     return undefined;
   }
 
@@ -307,7 +346,9 @@ class ChunkMerger {
     this.#folder.flush();
     const columns = this.#folded;
     this.#folded = [];
+    const before = this.#writer.lengthBytes;
     for (const chunk of columns) await this.#writer.writeChunk(chunk);
+    this.encodedBytes += this.#writer.lengthBytes - before;
     this.encodedChunks += columns.length;
     this.#send(this.#groupFrom, to, columns);
     this.#groupFrom = -1;

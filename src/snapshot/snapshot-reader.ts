@@ -1,6 +1,7 @@
 import { assert } from '../base/assert.ts';
 import { ChecksumSeed } from '../format/checksum.ts';
 import { decodeChunk } from '../format/chunk.ts';
+import { CODEC_RAW, decompressInto } from '../format/compression.ts';
 import type { Columns } from '../format/columns.ts';
 import { decodeFileHeader, FILE_HEADER_BYTES, type FileHeader } from '../format/file-header.ts';
 import {
@@ -101,7 +102,7 @@ async function readIndex(
     payloadOffset,
   );
   if (payload.kind !== 'payload') return damage(offset, payload.reason);
-  const index = decodeIndex(payload.bytes, trailer.chunkCount, offset);
+  const index = decodeIndex(payload.bytes, trailer.chunkCount, offset, header.version);
   if (typeof index === 'string') return damage(offset, index);
   if (index.totals.recordCount !== trailer.recordCount) {
     return damage(offset, 'index and trailer count different records');
@@ -115,6 +116,22 @@ export interface RawChunk {
   readonly kind: 'raw';
   readonly header: FrameHeader;
   readonly payload: Uint8Array;
+}
+
+const KEPT_SCRATCH_BYTES: number = 1024 * 1024;
+
+// Chunks are decompressed into the same bytes one after the other: fresh ones would cost as much as that does.
+let scratch = new Uint8Array(0);
+
+/** The decompressed payload, valid until the next call; undefined when it is not zstd. */
+function decodeRaw({ header, payload }: RawChunk): Uint8Array | undefined {
+  if (header.codec === CODEC_RAW) return payload;
+  const { decodedBytes } = header;
+  let target = scratch;
+  if (target.length < decodedBytes) target = new Uint8Array(Math.max(decodedBytes, 256 * 1024));
+  if (target.length <= KEPT_SCRATCH_BYTES) scratch = target;
+  const decoded = target.subarray(0, decodedBytes);
+  return decompressInto(decoded, payload) ? decoded : undefined;
 }
 
 /** Reads chunks by their index entries, one at a time. */
@@ -158,10 +175,12 @@ export class ChunkReader {
   }
 
   decode(raw: RawChunk, entry: IndexEntry): Columns | SnapshotDamage {
-    const payloadOffset = entry.offset + FRAME_HEADER_BYTES;
-    const payload = decodePayload(raw.payload, raw.header, this.#seed, payloadOffset);
-    if (payload.kind !== 'payload') return damage(entry.offset, payload.reason);
-    const columns = decodeChunk(payload.bytes);
+    const decoded = decodeRaw(raw);
+    if (decoded === undefined) {
+      const reason = 'the payload is not zstd of the length that its header says';
+      return damage(entry.offset, reason);
+    }
+    const columns = decodeChunk(decoded);
     if (typeof columns === 'string') return damage(entry.offset, columns);
     const isAsIndexed =
       columns.recordCount === entry.recordCount &&

@@ -2,8 +2,10 @@ import { assert } from '../base/assert.ts';
 import { ChecksumSeed } from '../format/checksum.ts';
 import { chunkBoundBytes, encodeChunk } from '../format/chunk.ts';
 import type { Columns } from '../format/columns.ts';
+import { sumOfColumns } from '../format/columns-sum.ts';
 import { CODEC_RAW, CODEC_ZSTD, compressedBound, compressInto } from '../format/compression.ts';
-import { encodeFileHeader, FILE_HEADER_BYTES, type FileHeader } from '../format/file-header.ts';
+import { ContentSum } from '../format/content-sum.ts';
+import { encodeFileHeader, FILE_HEADER_BYTES, type NewFileHeader } from '../format/file-header.ts';
 import {
   encodeFrame,
   FRAME_CHUNK,
@@ -56,8 +58,9 @@ export class SnapshotWriter {
   #chain: number;
   #recordCount = 0;
   #dataBytes = 0;
+  readonly #content: ContentSum = new ContentSum();
 
-  constructor(file: OpenFile, header: Omit<FileHeader, 'checksum'>) {
+  constructor(file: OpenFile, header: NewFileHeader) {
     this.#file = file;
     this.#seed = new ChecksumSeed(header.storeId, 'snapshot', header.number);
     this.#headerChecksum = encodeFileHeader(this.#buffer, header);
@@ -74,6 +77,7 @@ export class SnapshotWriter {
   }
 
   async writeChunk(columns: Columns): Promise<void> {
+    this.#content.add(sumOfColumns(columns));
     const boundBytes = chunkBoundBytes(columns);
     if (this.#scratch.length < boundBytes) this.#scratch = new Uint8Array(boundBytes);
     const decoded = this.#scratch.subarray(0, encodeChunk(this.#scratch, columns));
@@ -92,7 +96,12 @@ export class SnapshotWriter {
     );
   }
 
-  /** Copies a chunk that no log touches. */
+  /** Adds what all the copied chunks hold together to the content hash. */
+  addCopiedContent(content: ContentSum): void {
+    this.#content.add(content);
+  }
+
+  /** Copies a chunk that no log touches. Its records count when {@link addCopiedContent} is told of them. */
   async copyChunk(chunk: StoredChunk): Promise<void> {
     await this.#makeRoom(FRAME_HEADER_BYTES + chunk.payload.length);
     this.#buffer.set(chunk.payload, this.#used + FRAME_HEADER_BYTES);
@@ -137,7 +146,11 @@ export class SnapshotWriter {
 
   /** Writes index and trailer and syncs the file. The caller closes it. */
   async finish(): Promise<WrittenSnapshot> {
-    const totals = { recordCount: this.#recordCount, dataBytes: this.#dataBytes };
+    const totals = {
+      recordCount: this.#recordCount,
+      dataBytes: this.#dataBytes,
+      contentHash: this.#content.value,
+    };
     const index = encodeIndex({ entries: this.#entries, totals });
     await this.#makeRoom(FRAME_HEADER_BYTES + compressedBound(index.length));
     const indexOffset = this.lengthBytes;

@@ -2,7 +2,12 @@ import { MAX_U64 } from '../base/limits.ts';
 import { ChecksumSeed } from '../format/checksum.ts';
 import { decodeChunk } from '../format/chunk.ts';
 import type { Columns } from '../format/columns.ts';
-import { decodeFileHeader, FILE_HEADER_BYTES, type FileHeader } from '../format/file-header.ts';
+import {
+  decodeFileHeader,
+  FILE_HEADER_BYTES,
+  WRITTEN_VERSION,
+  type FileHeader,
+} from '../format/file-header.ts';
 import { FRAME_CHUNK, FRAME_INDEX } from '../format/frame.ts';
 import {
   decodeIndex,
@@ -104,7 +109,8 @@ export async function salvageUnindexed(
   try {
     const { sizeBytes } = await file.stat();
     const seed = new ChecksumSeed(storeId, 'snapshot', number);
-    const found = await findChunks(new FileWindow(file, sizeBytes), seed);
+    const version = header?.version ?? WRITTEN_VERSION.snapshot;
+    const found = await findChunks(new FileWindow(file, sizeBytes), seed, version);
     const trailer = await readTrailer(file, sizeBytes, seed);
     const losses: Loss[] = [];
     const lose = (fromOffset: number, toOffset: number, keys: KeyRange): void => {
@@ -152,7 +158,11 @@ function nextKey(columns: readonly Columns[]): bigint {
 }
 
 /** All chunks that verify, up to an index that does. */
-async function findChunks(window: FileWindow, seed: ChecksumSeed): Promise<FoundChunks> {
+async function findChunks(
+  window: FileWindow,
+  seed: ChecksumSeed,
+  version: number,
+): Promise<FoundChunks> {
   const found: FoundChunks = {
     columns: [],
     gaps: [],
@@ -162,7 +172,7 @@ async function findChunks(window: FileWindow, seed: ChecksumSeed): Promise<Found
   for await (const frame of findFrames(window, seed, FILE_HEADER_BYTES)) {
     const { header, offset, payload } = frame;
     if (header.kind === FRAME_INDEX) {
-      const index = decodeIndex(payload, Number(header.sequence), offset);
+      const index = decodeIndex(payload, Number(header.sequence), offset, version);
       if (typeof index === 'string') continue;
       found.index = index.entries;
       found.goodEnd = offset + frame.lengthBytes;

@@ -5,12 +5,12 @@ import {
   decodeFileHeader,
   encodeFileHeader,
   FILE_HEADER_BYTES,
-  type FileHeader,
+  type NewFileHeader,
 } from '../../src/format/file-header.ts';
 import { sha256 } from '../support/golden.ts';
 import { STORE_ID } from '../support/small-directory.ts';
 
-const HEADER: Omit<FileHeader, 'checksum'> = {
+const HEADER: NewFileHeader = {
   kind: 'log',
   storeId: STORE_ID,
   number: 7,
@@ -18,9 +18,9 @@ const HEADER: Omit<FileHeader, 'checksum'> = {
   predecessor: { number: 6, lengthBytes: 4096, lastSequence: 2n ** 64n - 1n, chain: 0xdead_beef },
 };
 
-function encoded(header: Partial<FileHeader> = {}): Uint8Array {
+function encoded(header: Partial<NewFileHeader> = {}, version?: number): Uint8Array {
   const bytes = new Uint8Array(FILE_HEADER_BYTES).fill(0xff);
-  encodeFileHeader(bytes, { ...HEADER, ...header });
+  encodeFileHeader(bytes, { ...HEADER, ...header }, version);
   return bytes;
 }
 
@@ -43,10 +43,10 @@ test('a round trip, and the same bytes as ever', () => {
   const bytes = encoded();
   const result = decodeFileHeader(bytes, 'log', 7);
   const checksum = viewOf(bytes).getUint32(124, true);
-  expect(result).toEqual({ kind: 'header', header: { ...HEADER, checksum } });
+  expect(result).toEqual({ kind: 'header', header: { ...HEADER, version: 1, checksum } });
   expect(sha256(bytes)).toBe('4ccfa47ce0f52626829ab08cad767a6f5af70099757deb3fd8165530e332be09');
   const snapshot = { kind: 'snapshot' as const, number: 6 };
-  expect(sha256(encoded(snapshot))).toBe(
+  expect(sha256(encoded(snapshot, 1))).toBe(
     '14118d259710d1df25c5412701487225690226e5f2376cd7cb16854944d0ccfa',
   );
 });
@@ -82,9 +82,20 @@ describe('torn', () => {
   });
 });
 
-test('a version that is not known is refused', () => {
-  const bytes = forged((view) => view.setUint32(8, 2, true));
-  expect(decodeFileHeader(bytes, 'log', 7)).toEqual({ kind: 'unsupported', version: 2 });
+test.each([
+  ['log', 0],
+  ['log', 2],
+  ['snapshot', 0],
+  ['snapshot', 3],
+] as const)('a version that is not known is refused: %s %d', (kind, version) => {
+  const bytes = forged((view) => view.setUint32(8, version, true), kind);
+  expect(decodeFileHeader(bytes, kind, 7)).toEqual({ kind: 'unsupported', version });
+});
+
+test.each([1, 2])('a snapshot of version %d is read', (version) => {
+  const predecessor = { ...HEADER.predecessor, number: 7 };
+  const bytes = encoded({ kind: 'snapshot', predecessor }, version);
+  expect(decodeFileHeader(bytes, 'snapshot', 7)).toMatchObject({ header: { version } });
 });
 
 describe('corrupt: the checksum holds, and still it cannot be', () => {

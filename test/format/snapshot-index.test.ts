@@ -44,10 +44,10 @@ const INDEX_AT = 288;
 describe('index', () => {
   test('a round trip, and the same bytes as ever', () => {
     const bytes = encodeIndex(INDEX);
-    expect(decodeIndex(bytes, 2, INDEX_AT)).toEqual(INDEX);
+    expect(decodeIndex(bytes, 2, INDEX_AT, 1)).toEqual(INDEX);
     expect(sha256(bytes)).toBe('5fbc0463253a4ae6799c0043840589882fba9f0fe10fa27fe62f40cec2b8ecbf');
     const empty = { entries: [], totals: { recordCount: 0, dataBytes: 0 } };
-    expect(decodeIndex(encodeIndex(empty), 0, 128)).toEqual(empty);
+    expect(decodeIndex(encodeIndex(empty), 0, 128, 1)).toEqual(empty);
   });
 
   test.each<[string, (view: DataView) => void]>([
@@ -68,11 +68,27 @@ describe('index', () => {
   ])('refused: %s', (reason, change) => {
     const bytes = encodeIndex(INDEX);
     change(viewOf(bytes));
-    expect(decodeIndex(bytes, 2, INDEX_AT)).toMatch(new RegExp(reason));
+    expect(decodeIndex(bytes, 2, INDEX_AT, 1)).toMatch(new RegExp(reason));
+  });
+
+  test('a content hash in version 2, of records only', () => {
+    const contentHash = 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210n;
+    const hashed = { ...INDEX, totals: { ...INDEX.totals, contentHash } };
+    const bytes = encodeIndex(hashed);
+    expect(Buffer.from(bytes.subarray(-16)).toString('hex')).toBe(
+      '1032547698badcfeefcdab8967452301',
+    );
+    expect(decodeIndex(bytes, 2, INDEX_AT, 2)).toEqual(hashed);
+    expect(decodeIndex(encodeIndex(INDEX), 2, INDEX_AT, 2)).toMatchObject({
+      totals: { contentHash: 0n },
+    });
+    const empty = encodeIndex({ entries: [], totals: { recordCount: 0, dataBytes: 0 } });
+    empty[31] = 1;
+    expect(decodeIndex(empty, 0, 128, 2)).toMatch(/content hash of no records/);
   });
 
   test('refused: another number of chunks', () => {
-    expect(decodeIndex(encodeIndex(INDEX), 1, INDEX_AT)).toMatch(/another length/);
+    expect(decodeIndex(encodeIndex(INDEX), 1, INDEX_AT, 2)).toMatch(/another length/);
     expect(indexBytes(2)).toBe(112);
   });
 });

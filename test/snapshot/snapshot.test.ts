@@ -7,7 +7,9 @@ import {
   type SnapshotFile,
 } from '../../src/snapshot/snapshot-reader.ts';
 import { SnapshotWriter } from '../../src/snapshot/snapshot-writer.ts';
+import { ContentSum } from '../../src/format/content-sum.ts';
 import { chunksOf } from '../support/columns.ts';
+import { contentHashOf } from '../support/independent-content-hash.ts';
 import { openedFile } from '../support/read-only-files.ts';
 import { growingFile, snapshotOf, STORE_ID } from '../support/small-directory.ts';
 
@@ -48,7 +50,8 @@ describe('a snapshot of three chunks', () => {
   test('reads back as it was written', async () => {
     const file = await readWhole(bytes);
     expect(file.header).toMatchObject({ epoch: 7, predecessor: { ...LAST, number: 3 } });
-    expect(file.index.totals).toEqual({ recordCount: 60, dataBytes: 90 });
+    const contentHash = BigInt(`0x${contentHashOf(RECORDS)}`);
+    expect(file.index.totals).toEqual({ recordCount: 60, dataBytes: 90, contentHash });
     expect(file.fileBytes).toBe(bytes.length);
     expect(await chunksIn(bytes)).toEqual(CHUNKS);
   });
@@ -64,6 +67,7 @@ describe('a snapshot of three chunks', () => {
         await writer.copyChunk({ ...entry, payload: raw.payload, header: raw.header });
       }
     }
+    writer.addCopiedContent(new ContentSum(index.totals.contentHash));
     await writer.finish();
     expect(copied()).toEqual(bytes);
   });
@@ -119,7 +123,8 @@ test('chunks larger than the buffer of the writer, raw and compressed', async ()
   const chunks: Columns[] = chunksOf(records, 1);
   const bytes = await snapshotOf(3, chunks);
   const { index } = await readWhole(bytes);
-  expect(index.totals).toEqual({ recordCount: 3, dataBytes: 5_500_000 });
+  const contentHash = BigInt(`0x${contentHashOf(records)}`);
+  expect(index.totals).toEqual({ recordCount: 3, dataBytes: 5_500_000, contentHash });
   const found = (await chunksIn(bytes)) as Columns[];
   expect(
     found.map((chunk) =>

@@ -1,3 +1,4 @@
+import { contentHashOf } from './independent-content-hash.ts';
 import { demand, Fields } from './independent-decoder-checks.ts';
 import {
   checksumOf,
@@ -14,6 +15,8 @@ import type { Row } from './independent-decoder-log.ts';
 export interface DecodedSnapshot {
   readonly head: FileHead;
   readonly records: readonly Row[];
+  /** Undefined in version 1. */
+  readonly contentHash: string | undefined;
   readonly chunks: readonly { readonly records: number; readonly codec: number }[];
 }
 
@@ -40,6 +43,7 @@ export function decodeSnapshot(file: StoredFile): DecodedSnapshot {
     'the index reaches up to the trailer',
   );
   const entries = entriesOf(payload, trailer);
+  const contentHash = contentHashIn(payload, head);
   let chain = head.checksum;
   const records: Row[] = [];
   const chunks = entries.map((entry, ordinal) => {
@@ -53,7 +57,17 @@ export function decodeSnapshot(file: StoredFile): DecodedSnapshot {
     return { records: rows.length, codec: frame.codec };
   });
   demand(index.chain === chain, 'the index is chained to the last chunk');
-  return { head, records, chunks };
+  const isSum = contentHash === undefined || contentHash === contentHashOf(records);
+  demand(isSum, 'the records have the content hash');
+  return { head, records, contentHash, chunks };
+}
+
+/** The last 16 bytes of the index. */
+function contentHashIn(payload: Uint8Array, head: FileHead): string | undefined {
+  const fields = new Fields(payload.subarray(-16));
+  if (head.version > 1) return Buffer.from(payload.subarray(-16).toReversed()).toString('hex');
+  fields.demandZero(0, 16, 'totals');
+  return undefined;
 }
 
 function trailerOf(file: StoredFile, head: FileHead) {
@@ -117,7 +131,6 @@ function entriesOf(
   demand(fields.number(totals) === sum((entry) => entry.records), 'records add up');
   demand(fields.number(totals + 8) === sum((entry) => entry.dataBytes), 'data adds up');
   demand(fields.number(totals) === trailer.records, 'index and trailer agree');
-  fields.demandZero(totals + 16, totals + 32, 'totals');
   return entries;
 }
 

@@ -70,7 +70,7 @@ export function fileHeaderTarget(files: readonly CorpusFile[]): Target {
       const result = decodeFileHeader(bytes, kindParameter(input), parameterOf(input, 'number'));
       if (result.kind === 'header') {
         const again = new Uint8Array(FILE_HEADER_BYTES);
-        encodeFileHeader(again, result.header);
+        encodeFileHeader(again, result.header, result.header.version);
         check(
           equalBytes(again, bytes.subarray(0, FILE_HEADER_BYTES)),
           'a header encodes as it was',

@@ -136,11 +136,14 @@ export function indexTarget(files: readonly CorpusFile[]): Target {
     run(input): Outcome {
       const bytes = bytesOf(input);
       const chunkCount = parameterOf(input, 'chunkCount');
-      const index = decodeIndex(bytes, chunkCount, parameterOf(input, 'indexOffset'));
+      const offset = parameterOf(input, 'indexOffset');
+      const old = decodeIndex(bytes, chunkCount, offset, 1);
+      const index = decodeIndex(bytes, chunkCount, offset, 2);
+      check(typeof old === 'string' || typeof index !== 'string', 'what version 1 takes, 2 takes');
       if (typeof index === 'string') return { text: index, boundBytes: SMALL_BYTES };
       check(equalBytes(encodeIndex(index), bytes), 'an index encodes as it was');
       const end = index.entries.reduce((sum, entry) => sum + entry.lengthBytes, FILE_HEADER_BYTES);
-      check(end === parameterOf(input, 'indexOffset'), 'the chunks reach up to the index');
+      check(end === offset, 'the chunks reach up to the index');
       return { text: 'index', boundBytes: SMALL_BYTES + bytes.length };
     },
   };

@@ -1,0 +1,31 @@
+import { contentHashText } from '../format/content-sum.ts';
+import type { Table } from '../table/table.ts';
+import { Slices, type SliceHooks } from './slices.ts';
+
+export interface ContentHashOptions {
+  /** Stops the computation. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a store holds, in a few digits. Two stores with the same records have the same, however they came about. */
+export interface ContentHash {
+  /** 32 hexadecimal digits; of a store without records all 0. Not cryptographic: whoever can choose records can forge it. */
+  readonly hash: string;
+  /** Number of records. */
+  readonly records: number;
+  /** Sequence number of the last batch in it. */
+  readonly lastSequence: bigint;
+}
+
+/** Computes the content hash of what is visible now, with `lastSequence` the last batch, in slices. */
+export async function computeContentHash(
+  table: Table,
+  lastSequence: bigint,
+  hooks: SliceHooks,
+): Promise<ContentHash> {
+  const slices = new Slices('computing the content hash', hooks);
+  const count = table.countContent();
+  while (count.step()) if (slices.isOver) await slices.next();
+  table.keepContent(count);
+  return { hash: contentHashText(count.value), records: count.recordCount, lastSequence };
+}
