@@ -1,13 +1,12 @@
 import { CorruptionError } from '../base/errors.ts';
 import { ProgressMeter } from '../store/progress-meter.ts';
 import { MetadataStore } from '../store/metadata-store.ts';
-import type { Loss } from '../store/recovery-report.ts';
 import type { RangeOptions } from '../table/key-range.ts';
 import type { TableRecord } from '../table/table-record.ts';
 import { Table } from '../table/table.ts';
 import type { CommandContext } from './command-context.ts';
 import { EXIT_DAMAGE, EXIT_OK } from './exit-code.ts';
-import { formatCount } from './number-text.ts';
+import { lossText } from './loss-text.ts';
 import { readSettled } from './settled-reading.ts';
 import { surveyDirectory } from './survey.ts';
 import { readVerifiable } from './verifiable-records.ts';
@@ -84,23 +83,6 @@ async function dumpDamaged(
   const table = new Table({ snapshot: columns, recordCount });
   await printRecords(context, table.entries(rangeOf(options)), options);
   return EXIT_DAMAGE;
-}
-
-function lossText(loss: Loss): string {
-  const { path, fromOffset, toOffset, reason, firstSequence, firstKey } = loss;
-  const parts = [
-    toOffset > fromOffset
-      ? `${path}, offsets ${formatCount(fromOffset)} to ${formatCount(toOffset)}`
-      : path,
-  ];
-  if (firstSequence !== undefined) {
-    parts.push(`batches from sequence ${firstSequence} to ${loss.lastSequence ?? 'unknown'}`);
-  }
-  if (firstKey !== undefined) {
-    parts.push(`keys ${firstKey} to ${loss.lastKey ?? 'unknown'}`);
-  }
-  const older = loss.olderValuesMayShow ? '; older values may show' : '';
-  return `${parts.join(', ')}: ${reason}${older}`;
 }
 
 async function printRecords(

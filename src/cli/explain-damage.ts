@@ -21,7 +21,7 @@ export async function explainDamaged(
     const { path, offset, reason } = damage;
     const what = consequenceOf(damage);
     const place = `${basename(path)}, offset ${formatCount(offset)}: ${reason}.`;
-    return what === '' ? place : `${place} At most ${what}.`;
+    return what === '' ? place : `${place} ${what.replace(/^concerned/, 'Concerned, at most')}.`;
   });
   because.push('Opening changes nothing in a damaged directory: every byte is as it was found.');
   if (owner?.hasLease === true && owner.isRunning === true) {

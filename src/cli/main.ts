@@ -1,9 +1,13 @@
 #!/usr/bin/env node
+import { EXIT_INTERRUPTED } from './exit-code.ts';
 import { run } from './run.ts';
 
 const controller = new AbortController();
-// Once: the second Ctrl-C ends the process as it would any other.
-process.once('SIGINT', () => controller.abort());
+// The listener stays: the lease's library has one of its own, and where that is alone it ends the process.
+process.on('SIGINT', () => {
+  if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
+  controller.abort();
+});
 const { stdout, stderr } = process;
 const { signal } = controller;
 const stdin = () => process.stdin;

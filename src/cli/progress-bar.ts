@@ -42,7 +42,9 @@ export class ProgressBar {
     this.#drawnMs = nowMs;
     this.#isDrawn = true;
     const line = progressLine(progress, nowMs - this.#phaseStartMs);
-    this.#stream.write(ERASE_LINE + line.slice(0, (this.#stream.columns ?? 80) - 1));
+    // A terminal that does not know its width says 0.
+    const { columns = 0 } = this.#stream;
+    this.#stream.write(ERASE_LINE + line.slice(0, (columns > 0 ? columns : 80) - 1));
   }
 
   /** Leaves the terminal as it was. */

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { CorruptionError, StoreError } from '../base/errors.ts';
 import { listDirectory } from '../directory/listing.ts';
@@ -65,11 +65,13 @@ export function addSalvage(
 /** Salvages into a new directory; the loss report stands in it too. Nothing in the source is changed. */
 export async function salvage(
   context: CommandContext,
-  directory: string,
+  source: string,
   target: string,
   options: SalvageOptions,
 ): Promise<number> {
   const { fs, out, bar } = context;
+  // The report is read later, in another place.
+  const directory = resolve(source);
   await ensureDirectory(fs, directory, false);
   await refuseIncompleteCopy(fs, directory);
   const release = await lockSource(fs, directory);
