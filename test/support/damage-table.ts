@@ -1,0 +1,412 @@
+import { present } from '../../src/base/assert.ts';
+import { ChecksumSeed } from '../../src/format/checksum.ts';
+import { logName } from '../../src/format/file-name.ts';
+import type { Loss } from '../../src/index.ts';
+import { GroupEncoder } from '../../src/log/group-encoder.ts';
+import { makeSubject, SNAPSHOT, type Subject } from './damage-subject.ts';
+import type { Files } from './machine.ts';
+import { groupOf, STORE_ID } from './small-directory.ts';
+
+const [LOG4, LOG5] = [logName(4), logName(5)] as const;
+export const LOG6: string = logName(6);
+
+export type ExpectedLoss = Pick<Loss, 'fromOffset' | 'toOffset'> &
+  Partial<
+    Pick<Loss, 'firstSequence' | 'lastSequence' | 'firstKey' | 'lastKey' | 'olderValuesMayShow'>
+  > & { readonly name: string };
+
+/** One way to damage the subject, and all that must come of it. */
+export interface DamageRow {
+  readonly what: string;
+  readonly damage: (subject: Subject) => Files | Promise<Files>;
+  /** The file that strict opening names, and its reason. */
+  readonly refused: readonly [name: string, reason: RegExp];
+  /** Chunks and groups that are gone, by their place in the subject. */
+  readonly goneChunks?: readonly number[];
+  readonly goneGroups?: readonly number[];
+  readonly losses: (subject: Subject) => readonly ExpectedLoss[];
+}
+
+/** What the rows damage. */
+export const subject: Subject = await makeSubject();
+const other: Subject = await makeSubject({
+  storeId: new Uint8Array(16).fill(0x77),
+  shift: 5000n,
+});
+const earlier: Subject = await makeSubject({ shift: 9000n, epoch: 0 });
+
+function bytesOf(files: Files, name: string): Uint8Array {
+  return present(files.get(name), `the subject has ${name}`);
+}
+
+/** A copy of the subject's files in which one has been changed. */
+export function changed(name: string, change: (bytes: Uint8Array) => Uint8Array | void): Files {
+  const bytes = bytesOf(subject.files, name).slice();
+  return new Map(subject.files).set(name, change(bytes) ?? bytes);
+}
+
+function flipped(name: string, offset: number): Files {
+  return changed(name, (bytes) => {
+    const at = offset < 0 ? bytes.length + offset : offset;
+    bytes[at] = present(bytes[at], 'the offset is in the file') ^ 0x55;
+  });
+}
+
+function without(...names: string[]): Files {
+  const files = new Map(subject.files);
+  for (const name of names) files.delete(name);
+  return files;
+}
+
+export function group(index: number): Subject['groups'][number] {
+  return present(subject.groups[index], 'there are nine groups');
+}
+
+function chunk(index: number): Subject['chunks'][number] {
+  return present(subject.chunks[index], 'there are three chunks and an index');
+}
+
+/** The whole place of a group, with its batches. */
+function lostGroup(index: number): ExpectedLoss {
+  const { log, from, to, first, last } = group(index);
+  return {
+    name: logName(log),
+    fromOffset: from,
+    toOffset: to,
+    firstSequence: first,
+    lastSequence: last,
+    olderValuesMayShow: true,
+  };
+}
+
+/** Bytes that held no record. */
+function lostBytes(name: string, fromOffset: number, toOffset: number): ExpectedLoss {
+  return { name, fromOffset, toOffset };
+}
+
+function lostChunk(index: number, firstKey: bigint, lastKey: bigint): ExpectedLoss {
+  const { from, to } = chunk(index);
+  return { name: SNAPSHOT, fromOffset: from, toOffset: to, firstKey, lastKey };
+}
+
+function swapped(name: string, a: readonly [number, number], b: readonly [number, number]): Files {
+  return changed(name, (bytes) => {
+    const [left, right] = [bytes.slice(...a), bytes.slice(...b)];
+    const between = bytes.slice(a[1], b[0]);
+    bytes.set(Buffer.concat([right, between, left]), a[0]);
+  });
+}
+
+export function size(name: string): number {
+  return bytesOf(subject.files, name).length;
+}
+
+const FRAMES: DamageRow[] = [
+  ['sealed log', 0, 'first'],
+  ['sealed log', 1, 'middle'],
+  ['sealed log', 2, 'last'],
+  ['middle log', 3, 'first'],
+  ['middle log', 4, 'middle'],
+  ['middle log', 5, 'last'],
+  ['live log', 6, 'first'],
+  ['live log', 7, 'middle'],
+].flatMap(([log, index, place]) =>
+  (
+    [
+      ['header', 9, /header|magic|checksum/],
+      ['payload', 50, /payload|checksum/],
+      ['magic', 0, /magic|header|checksum/],
+    ] as const
+  ).map(([part, offset, reason]) => ({
+    what: `${log}: ${part} of the ${place} frame`,
+    damage: () => flipped(logName(group(Number(index)).log), group(Number(index)).from + offset),
+    refused: [logName(4 + Math.floor(Number(index) / 3)), reason] as const,
+    goneGroups: [Number(index)],
+    losses: () => [lostGroup(Number(index))],
+  })),
+);
+
+const LOGS: DamageRow[] = [
+  ...[LOG4, LOG5, LOG6].map((name) => ({
+    what: `${name}: file header`,
+    damage: () => flipped(name, 60),
+    refused: [name, /header|checksum/] as const,
+    losses: () => [lostBytes(name, 0, 128)],
+  })),
+  {
+    what: 'magic of a middle log',
+    damage: () => flipped(LOG5, 3),
+    refused: [LOG5, /header|magic/],
+    losses: () => [lostBytes(LOG5, 0, 128)],
+  },
+  ...[LOG4, LOG5].map((name) => ({
+    what: `${name}: its seal`,
+    damage: () => flipped(name, -10),
+    refused: [name, /header|checksum/] as const,
+    losses: () => [lostBytes(name, size(name) - 48, size(name))],
+  })),
+  {
+    what: 'sealed log cut before its seal',
+    damage: () => changed(LOG4, (bytes) => bytes.slice(0, -48)),
+    refused: [LOG5, /follows/],
+    losses: () => [lostBytes(LOG4, size(LOG4) - 48, size(LOG4))],
+  },
+  {
+    what: 'sealed log cut exactly between two frames',
+    damage: () => changed(LOG4, (bytes) => bytes.slice(0, group(2).from)),
+    refused: [LOG5, /follows/],
+    goneGroups: [2],
+    losses: () => [{ ...lostGroup(2), toOffset: size(LOG4) }],
+  },
+  {
+    what: 'sealed log cut inside a frame',
+    damage: () => changed(LOG4, (bytes) => bytes.slice(0, group(1).from + 60)),
+    refused: [LOG4, /later log proves/],
+    goneGroups: [1, 2],
+    losses: () => [{ ...lostGroup(1), toOffset: group(1).from + 60, lastSequence: group(2).last }],
+  },
+  {
+    what: 'middle log of zeros',
+    damage: () => changed(LOG5, (bytes) => bytes.fill(0)),
+    refused: [LOG5, /holds nothing/],
+    goneGroups: [3, 4, 5],
+    losses: () => [{ ...lostGroup(3), fromOffset: 0, toOffset: 0, lastSequence: group(5).last }],
+  },
+  {
+    what: 'empty middle log',
+    damage: () => changed(LOG5, () => new Uint8Array(0)),
+    refused: [LOG5, /holds nothing/],
+    goneGroups: [3, 4, 5],
+    losses: () => [{ ...lostGroup(3), fromOffset: 0, toOffset: 0, lastSequence: group(5).last }],
+  },
+  {
+    what: 'missing first log',
+    damage: () => without(LOG4),
+    refused: [LOG5, /log 4 is missing/],
+    goneGroups: [0, 1, 2],
+    losses: () => [{ ...lostGroup(0), fromOffset: 0, toOffset: 0, lastSequence: group(2).last }],
+  },
+  {
+    what: 'missing middle log',
+    damage: () => without(LOG5),
+    refused: [LOG6, /log 5 is missing/],
+    goneGroups: [3, 4, 5],
+    losses: () => [{ ...lostGroup(3), fromOffset: 0, toOffset: 0, lastSequence: group(5).last }],
+  },
+  {
+    what: 'two missing logs',
+    damage: () => without(LOG4, LOG5),
+    refused: [LOG6, /log 4 is missing/],
+    goneGroups: [0, 1, 2, 3, 4, 5],
+    losses: () => [{ ...lostGroup(0), fromOffset: 0, toOffset: 0, lastSequence: group(5).last }],
+  },
+  {
+    what: 'stale log: an older copy of the same file',
+    damage: () => changed(LOG5, (bytes) => bytes.fill(0, group(4).to)),
+    refused: [LOG6, /follows/],
+    goneGroups: [5],
+    losses: () => [{ ...lostGroup(5), toOffset: size(LOG5) }],
+  },
+  {
+    what: 'log of another life of the same store',
+    damage: () => new Map(subject.files).set(LOG5, bytesOf(earlier.files, LOG5)),
+    refused: [LOG5, /epoch/],
+    goneGroups: [3, 4, 5],
+    losses: () => [
+      {
+        ...lostGroup(3),
+        fromOffset: 0,
+        toOffset: bytesOf(earlier.files, LOG5).length,
+        lastSequence: group(5).last,
+      },
+    ],
+  },
+  {
+    what: 'log of another store',
+    damage: () => new Map(subject.files).set(LOG5, bytesOf(other.files, LOG5)),
+    refused: [LOG5, /another store/],
+    goneGroups: [3, 4, 5],
+    losses: () => [
+      {
+        ...lostGroup(3),
+        fromOffset: 0,
+        toOffset: bytesOf(other.files, LOG5).length,
+        lastSequence: group(5).last,
+      },
+    ],
+  },
+  {
+    what: 'log renamed to a number behind the last',
+    damage: () => without(LOG5).set(logName(9), bytesOf(subject.files, LOG5)),
+    refused: [LOG6, /log 5 is missing/],
+    goneGroups: [3, 4, 5],
+    losses: () => [
+      { ...lostGroup(3), fromOffset: 0, toOffset: 0, lastSequence: group(5).last },
+      { name: logName(7), ...open(53n), fromOffset: 0, toOffset: 0 },
+      { name: logName(9), ...open(53n), fromOffset: 0, toOffset: size(LOG5) },
+    ],
+  },
+  {
+    what: 'two logs with their names swapped',
+    damage: () =>
+      new Map(subject.files)
+        .set(LOG4, bytesOf(subject.files, LOG5))
+        .set(LOG5, bytesOf(subject.files, LOG4)),
+    refused: [LOG4, /header is that of log 5/],
+    goneGroups: [0, 1, 2, 3, 4, 5],
+    losses: () => [
+      { ...lostGroup(0), fromOffset: 0, toOffset: size(LOG5), lastSequence: group(5).last },
+      { name: LOG5, ...open(41n), fromOffset: 0, toOffset: size(LOG4), lastSequence: 48n },
+    ],
+  },
+  {
+    what: 'two frames swapped',
+    damage: () => swapped(LOG4, [group(0).from, group(0).to], [group(2).from, group(2).to]),
+    refused: [LOG4, /header|checksum/],
+    goneGroups: [0, 2],
+    losses: () => [lostGroup(0), lostGroup(2)],
+  },
+  {
+    what: 'a frame behind the seal',
+    damage: async () => {
+      const position = { offset: size(LOG5), chain: 0, frameCount: 3, lastSequence: 48n };
+      const seed = new ChecksumSeed(STORE_ID, 'log', 5);
+      const stray = groupOf([[{ key: 1n, value: 666n }]]);
+      const parts = { group: stray, seal: false };
+      const encoder = new GroupEncoder();
+      const { bytes } = await encoder.encode(position, seed, parts, 1, () => Promise.resolve());
+      return changed(LOG5, (log) => new Uint8Array(Buffer.concat([log, bytes])));
+    },
+    refused: [LOG5, /frame behind the seal/],
+    losses: () => [lostBytes(LOG5, size(LOG5), size(LOG5) + 68)],
+  },
+];
+
+function open(firstSequence: bigint): Partial<ExpectedLoss> {
+  return { firstSequence, olderValuesMayShow: true };
+}
+
+const SNAPSHOTS: DamageRow[] = [
+  {
+    what: 'snapshot: header of the first chunk',
+    damage: () => flipped(SNAPSHOT, chunk(0).from + 20),
+    refused: [SNAPSHOT, /chunk/],
+    goneChunks: [0],
+    losses: () => [lostChunk(0, 1n, 3n)],
+  },
+  {
+    what: 'snapshot: payload of the middle chunk',
+    damage: () => flipped(SNAPSHOT, chunk(1).from + 60),
+    refused: [SNAPSHOT, /payload/],
+    goneChunks: [1],
+    losses: () => [lostChunk(1, 11n, 13n)],
+  },
+  {
+    what: 'snapshot: two chunks swapped',
+    damage: () => swapped(SNAPSHOT, [chunk(0).from, chunk(0).to], [chunk(2).from, chunk(2).to]),
+    refused: [SNAPSHOT, /chunk/],
+    goneChunks: [0, 1, 2],
+    losses: () => [lostChunk(0, 1n, 3n), lostChunk(1, 11n, 13n), lostChunk(2, 21n, 23n)],
+  },
+  {
+    what: 'snapshot: file header',
+    damage: () => flipped(SNAPSHOT, 50),
+    refused: [SNAPSHOT, /header|checksum/],
+    losses: () => [lostBytes(SNAPSHOT, 0, 128)],
+  },
+  {
+    what: 'snapshot: index',
+    damage: () => flipped(SNAPSHOT, chunk(3).from + 60),
+    refused: [SNAPSHOT, /payload|checksum/],
+    losses: () => [lostBytes(SNAPSHOT, chunk(3).from, size(SNAPSHOT))],
+  },
+  {
+    what: 'snapshot: index and middle chunk',
+    damage: () => {
+      const files = flipped(SNAPSHOT, chunk(3).from + 60);
+      const bytes = bytesOf(files, SNAPSHOT);
+      bytes.fill(0, chunk(1).from, chunk(1).from + 8);
+      return files;
+    },
+    refused: [SNAPSHOT, /payload|checksum/],
+    goneChunks: [1],
+    losses: () => [
+      lostChunk(1, 4n, 20n),
+      { ...lostBytes(SNAPSHOT, chunk(3).from, size(SNAPSHOT)), firstKey: 24n },
+    ],
+  },
+  {
+    what: 'snapshot: trailer',
+    damage: () => flipped(SNAPSHOT, -20),
+    refused: [SNAPSHOT, /trailer|checksum/],
+    losses: () => [lostBytes(SNAPSHOT, chunk(3).to, size(SNAPSHOT))],
+  },
+  {
+    what: 'snapshot: trailer and middle chunk',
+    damage: () => {
+      const files = flipped(SNAPSHOT, -20);
+      bytesOf(files, SNAPSHOT).fill(0, chunk(1).from, chunk(1).from + 8);
+      return files;
+    },
+    refused: [SNAPSHOT, /trailer|checksum/],
+    goneChunks: [1],
+    losses: () => [lostChunk(1, 11n, 13n), lostBytes(SNAPSHOT, chunk(3).to, size(SNAPSHOT))],
+  },
+  {
+    what: 'snapshot: cut at the boundary of a chunk',
+    damage: () => changed(SNAPSHOT, (bytes) => bytes.slice(0, chunk(1).to)),
+    refused: [SNAPSHOT, /trailer|ends/],
+    goneChunks: [2],
+    losses: () => [{ ...lostBytes(SNAPSHOT, chunk(1).to, chunk(1).to), firstKey: 14n }],
+  },
+  {
+    what: 'snapshot: cut by its last byte',
+    damage: () => changed(SNAPSHOT, (bytes) => bytes.slice(0, -1)),
+    refused: [SNAPSHOT, /trailer/],
+    losses: () => [lostBytes(SNAPSHOT, chunk(3).to, size(SNAPSHOT) - 1)],
+  },
+  {
+    what: 'snapshot: bytes behind the trailer',
+    damage: () =>
+      changed(SNAPSHOT, (bytes) => new Uint8Array(Buffer.concat([bytes, Buffer.from('more')]))),
+    refused: [SNAPSHOT, /trailer/],
+    losses: () => [lostBytes(SNAPSHOT, chunk(3).to, size(SNAPSHOT) + 4)],
+  },
+  {
+    what: 'snapshot: empty',
+    damage: () => changed(SNAPSHOT, () => new Uint8Array(0)),
+    refused: [SNAPSHOT, /empty|ends/],
+    goneChunks: [0, 1, 2],
+    losses: () => [lostBytes(SNAPSHOT, 0, 0), { ...lostBytes(SNAPSHOT, 128, 0), firstKey: 0n }],
+  },
+  {
+    what: 'snapshot: missing',
+    damage: () => without(SNAPSHOT),
+    refused: [LOG4, /snapshot before them is missing/],
+    goneChunks: [0, 1, 2],
+    losses: () => [{ ...lostBytes(SNAPSHOT, 0, 0), firstKey: 0n }],
+  },
+  {
+    what: 'snapshot and logs: all headers',
+    damage: () => {
+      const files = new Map(subject.files);
+      for (const [name, bytes] of files) {
+        const copy = bytes.slice();
+        copy.fill(0xee, 20, 30);
+        files.set(name, copy);
+      }
+      return files;
+    },
+    refused: [SNAPSHOT, /header|checksum/],
+    goneChunks: [0, 1, 2],
+    goneGroups: [0, 1, 2, 3, 4, 5, 6, 7, 8],
+    losses: () => [
+      lostBytes(SNAPSHOT, 0, 128),
+      { ...lostBytes(SNAPSHOT, 128, size(SNAPSHOT)), firstKey: 0n },
+      ...[LOG4, LOG5, LOG6].map((name) => ({ ...lostBytes(name, 0, size(name)), ...open(1n) })),
+    ],
+  },
+];
+
+/** All of them. */
+export const DAMAGE_ROWS: readonly DamageRow[] = [...FRAMES, ...LOGS, ...SNAPSHOTS];
