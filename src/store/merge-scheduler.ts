@@ -216,6 +216,7 @@ export class MergeScheduler {
       return isOwn ? error : new StoreClosedError('the store was closed during the merge');
     }
     this.#counters.fail(error);
+    this.#parts.observer.failed('merge', error);
     if (error instanceof CorruptionError) {
       this.#state = { kind: 'stopped' };
     } else if (!this.#parts.health.isPoisoned) {

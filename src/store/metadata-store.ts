@@ -95,17 +95,21 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     return traced(openChannel, () => ({ directory, readOnly: options.readOnly === true }), run);
   }
 
+  #makeObserver(livePath: () => string | undefined): StoreObserver {
+    return new StoreObserver({
+      store: this,
+      directory: this.#directory,
+      slowSyncMs: this.#options.slowSyncMs,
+      announce: (name, details, unheard) => this.#announce(name, details, unheard),
+      livePath,
+    });
+  }
+
   #makeWriter(parts: OpenedParts, lock: DirectoryLock): Writer {
     const { fs, directory, table, health, options, recovered, epoch, makeRunner } = parts;
-    const pause = parts.pause;
+    const { pause, startTimer } = parts;
     const isLeaseFresh = () => lock.isFresh();
-    const observer = new StoreObserver({
-      store: this,
-      directory,
-      slowSyncMs: options.slowSyncMs,
-      announce: (name, details, unheard) => this.#announce(name, details, unheard),
-      livePath: () => logs.live?.path,
-    });
+    const observer = this.#makeObserver(() => logs.live?.path);
     const { storeId } = recovered;
     const logs = new LogKeeper(fs, directory, { storeId, epoch }, health, parts.logs);
     const queue: BatchQueue = new BatchQueue(options, pause, () => committer.wake());
@@ -115,12 +119,10 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
       observer.commits.synced(syncMs);
       this.#feeds.ring();
     };
-    const { startTimer } = parts;
     const sync = new LogSync({ logs, health, syncEveryMs, startTimer, onDue, onSynced });
     const space: SpaceKeeper = openSpace(
       parts,
-      logs,
-      () => merges,
+      { logs, retained: this.#feeds.retained, merges: () => merges },
       (name, figures) => this.#announce(name, [figures]),
     );
     const committer: Committer = new Committer({
@@ -160,10 +162,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
         logLimitBytes: options.logLimitBytes,
         observer,
         onMerged: (merged) => this.#announce('merged', [merged]),
-        onFailed: (error) => {
-          observer.failed('merge', error);
-          this.#announce('mergeFailed', [error]);
-        },
+        onFailed: (error) => this.#announce('mergeFailed', [error]),
       },
       parts.snapshot,
     );
