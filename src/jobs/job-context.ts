@@ -1,6 +1,8 @@
 /** What a running job is given beside its file system. */
 export interface JobContext<Message = never> {
   readonly signal: AbortSignal;
+  /** Gives way to other work of the thread, where there is any. */
+  readonly pause?: (() => Promise<void>) | undefined;
   /** Bytes of the job's input read so far. */
   readonly onProgress: (bytesRead: number) => void;
   /** Hands over a part of the result; buffers in `transfer` belong to the receiver afterwards. */

@@ -1,21 +1,23 @@
 import { CorruptionError } from '../base/errors.ts';
-import { sumOfColumns } from '../format/columns-sum.ts';
-import { ContentSum } from '../format/content-sum.ts';
+import { contentHashText } from '../format/content-sum.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import type { ContentCount } from '../table/content-count.ts';
+import { Table } from '../table/table.ts';
 import type { JobRunner } from '../threads/job-runner.ts';
 import { ProgressMeter } from './progress-meter.ts';
-import { recover } from './recovery.ts';
+import { recover, recoveredColumns } from './recovery.ts';
 
 /** What a copy of a store holds when it is opened. */
 export interface CopyContent {
   readonly lastSequence: bigint;
   readonly records: number;
-  readonly contentHash: bigint;
+  /** As `MetadataStore.contentHash` tells it. */
+  readonly contentHash: string;
 }
 
 export interface CheckHooks {
-  readonly makeRunner: () => JobRunner;
+  /** Makes what reads the copy in `directory`. */
+  readonly makeRunner: (directory: string) => JobRunner | Promise<JobRunner>;
   /** Gives way to other work of the process. */
   readonly pause: () => Promise<void>;
   readonly signal: AbortSignal | undefined;
@@ -29,7 +31,7 @@ export async function readCopy(
   directory: string,
   hooks: CheckHooks,
 ): Promise<CopyContent> {
-  const runner = hooks.makeRunner();
+  const runner = await hooks.makeRunner(directory);
   try {
     const signal = hooks.signal ?? new AbortController().signal;
     let logsBytes = 0;
@@ -37,15 +39,11 @@ export async function readCopy(
       if (phase === 'logs') logsBytes = doneBytes;
       hooks.onProgress(phase === 'logs' ? doneBytes : logsBytes + doneBytes);
     });
-    const state = await recover({ fs, directory, runner, signal, progress });
-    const sum = new ContentSum();
-    for (const columns of state.columns) {
-      sum.add(sumOfColumns(columns));
-      await hooks.pause();
-      signal.throwIfAborted();
-    }
+    const state = await recover({ fs, directory, runner, signal, progress, pause: hooks.pause });
+    const table = new Table(recoveredColumns(state));
     const { lastSequence } = state.verdict.last;
-    return { lastSequence, records: state.recordCount, contentHash: sum.value };
+    const contentHash = await finishCount(table.countContent(), hooks);
+    return { lastSequence, records: state.recordCount, contentHash };
   } finally {
     await runner.close();
   }
@@ -55,12 +53,12 @@ export async function readCopy(
 export async function finishCount(
   count: ContentCount,
   hooks: Pick<CheckHooks, 'pause' | 'signal'>,
-): Promise<bigint> {
+): Promise<string> {
   while (count.step()) {
     await hooks.pause();
     hooks.signal?.throwIfAborted();
   }
-  return count.value;
+  return contentHashText(count.value);
 }
 
 /** Throws CorruptionError when the copy does not hold what it was made from. */

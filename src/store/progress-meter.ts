@@ -1,39 +1,43 @@
 import type { OpenProgress } from './recovery-report.ts';
 
-/** Adds up the progress of jobs that run side by side. */
+type Phase = OpenProgress['phase'];
+
+/**
+ * Adds up the progress of jobs that run side by side. What jobs of a later phase do beside an earlier one shows
+ * when theirs begins.
+ */
 export class ProgressMeter {
   readonly #report: ((progress: OpenProgress) => void) | undefined;
-  #phase: OpenProgress['phase'] = 'logs';
+  readonly #doneBytes: Record<Phase, number> = { logs: 0, snapshot: 0 };
+  #phase: Phase = 'logs';
   #totalBytes = 0;
-  #doneBytes = 0;
 
   constructor(report: ((progress: OpenProgress) => void) | undefined) {
     this.#report = report;
   }
 
-  begin(phase: OpenProgress['phase'], totalBytes: number): void {
+  begin(phase: Phase, totalBytes: number): void {
     this.#phase = phase;
     this.#totalBytes = totalBytes;
-    this.#doneBytes = 0;
+    // Opening reads the logs first, and may begin again after a salvage.
+    if (phase === 'logs') this.#doneBytes.logs = this.#doneBytes.snapshot = 0;
     this.#send();
   }
 
-  /** A listener for one job of this phase, called with the bytes that it has read so far. */
-  part(): (bytesRead: number) => void {
-    const phase = this.#phase;
+  /** A listener for one job of a phase, this one if not given, called with the bytes that it has read so far. */
+  part(phase: Phase = this.#phase): (bytesRead: number) => void {
     let before = 0;
     return (bytesRead) => {
-      if (phase !== this.#phase) return;
-      this.#doneBytes = Math.min(this.#totalBytes, this.#doneBytes + bytesRead - before);
+      this.#doneBytes[phase] += bytesRead - before;
       before = bytesRead;
-      this.#send();
+      if (phase === this.#phase) this.#send();
     };
   }
 
   #send(): void {
     this.#report?.({
       phase: this.#phase,
-      doneBytes: this.#doneBytes,
+      doneBytes: Math.min(this.#totalBytes, this.#doneBytes[this.#phase]),
       totalBytes: this.#totalBytes,
     });
   }

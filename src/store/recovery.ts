@@ -1,14 +1,14 @@
 import { join } from 'node:path';
-import { CorruptionError, type CorruptionDetail } from '../base/errors.ts';
+import { CorruptionError } from '../base/errors.ts';
 import { listDirectory, type DirectoryListing } from '../directory/listing.ts';
 import type { Columns } from '../format/columns.ts';
 import { logName } from '../format/file-name.ts';
-import type { IndexEntry } from '../format/snapshot-index.ts';
 import type { FileSystem } from '../fs/file-system.ts';
-import type { JobDamage } from '../jobs/job-context.ts';
-import type { LoadChunksJob, LoadChunksResult } from '../jobs/load-chunks.ts';
+import { countRecords } from '../table/record-count.ts';
+import type { RecoveredColumns } from '../table/table.ts';
 import type { JobRunner } from '../threads/job-runner.ts';
-import { damageHint } from './advice.ts';
+import { buffersOf, loadAncestorRecords, loadSnapshot } from './load-records.ts';
+import { placeUpdates, type PlacedUpdates } from './place-updates.ts';
 import { ProgressMeter } from './progress-meter.ts';
 import { newestSnapshot, storeIdOf, type SnapshotState } from './snapshot-state.ts';
 import { judgeLogs, type LoadedLog, type Verdict } from './verdict.ts';
@@ -19,8 +19,11 @@ export interface RecoveredState {
   readonly snapshot: SnapshotState | undefined;
   readonly storeId: Uint8Array;
   readonly verdict: Verdict;
-  /** All records, ascending; chunks of the snapshot with the logs folded in. */
+  /** Chunks of the snapshot, and updates that lie between them. */
   readonly columns: readonly Columns[];
+  /** All other updates of the logs, folded: they shadow what `columns` hold. */
+  readonly updates: readonly Columns[];
+  /** Records of both together. */
   readonly recordCount: number;
 }
 
@@ -30,25 +33,38 @@ export interface RecoveryContext {
   readonly runner: JobRunner;
   readonly signal: AbortSignal;
   readonly progress: ProgressMeter;
+  /** Gives way to other work of the process. */
+  readonly pause?: () => Promise<void>;
 }
 
 /**
- * Reads the newest snapshot and all newer logs, in parallel, and folds them.
+ * Reads the newest snapshot and all newer logs, in parallel, and folds the logs.
  * @throws CorruptionError for anything that a crash cannot have left; system errors as they are
  */
 export async function recover(context: RecoveryContext): Promise<RecoveredState> {
   const { fs, directory } = context;
   const listing = await listDirectory(fs, directory);
   const snapshot = await newestSnapshot(fs, directory, listing);
-  const storeId = storeIdOf(snapshot);
-  const loaded = await loadLogs(context, listing, snapshot, storeId);
-  const verdict = judgeLogs(directory, snapshot, storeId, loaded);
-  const [damage] = verdict.damages;
-  if (damage !== undefined) throw new CorruptionError(damage);
-  const updates = await foldAll(context, verdict.logs);
-  const columns = await loadRecords(context, snapshot, storeId, updates);
-  const recordCount = columns.reduce((sum, chunk) => sum + chunk.recordCount, 0);
-  return { listing, snapshot, storeId, verdict, columns, recordCount };
+  const recovery = new Recovery(context, listing, snapshot);
+  try {
+    return await recovery.run();
+  } finally {
+    await recovery.stop();
+  }
+}
+
+export { damageDetail } from './load-records.ts';
+
+/** What the table adopts of it. */
+export function recoveredColumns(state: RecoveredState): RecoveredColumns {
+  const { columns, updates, recordCount, snapshot } = state;
+  return {
+    snapshot: columns,
+    updates,
+    recordCount,
+    // The ancestor's snapshot has no chunks: the first merge replaces all that is in memory.
+    diskKeys: snapshot?.format === 'lodestore' ? snapshot.file.index.entries : [],
+  };
 }
 
 /** Numbers of the logs that the snapshot does not contain. */
@@ -60,138 +76,101 @@ export function newerLogs(
   return listing.logs.filter((number) => number > newest);
 }
 
-async function loadLogs(
-  context: RecoveryContext,
-  listing: DirectoryListing,
-  snapshot: SnapshotState | undefined,
-  storeId: Uint8Array,
-): Promise<LoadedLog[]> {
-  const { directory, runner, signal, progress } = context;
-  const numbers = newerLogs(listing, snapshot);
-  const paths = numbers.map((number) => join(directory, logName(number)));
-  const sizes = await Promise.all(paths.map((path) => context.fs.stat(path)));
-  progress.begin(
-    'logs',
-    sizes.reduce((sum, size) => sum + size.sizeBytes, 0),
-  );
-  return Promise.all(
-    numbers.map(async (number, i) => {
-      const path = paths[i]!;
-      const job = { kind: 'load-log' as const, path, number, storeId };
-      const meter = progress.part();
-      const result = await runner.run(job, { signal, onProgress: meter });
-      return { number, path, ...result };
-    }),
-  );
-}
+class Recovery {
+  readonly #outer: RecoveryContext;
+  readonly #context: RecoveryContext;
+  readonly #listing: DirectoryListing;
+  readonly #snapshot: SnapshotState | undefined;
+  readonly #storeId: Uint8Array;
+  /** Stops the jobs that run beside one that has failed. */
+  readonly #abort: AbortController = new AbortController();
+  readonly #passOn = (): void => this.#abort.abort(this.#outer.signal.reason);
+  #running: readonly Promise<unknown>[] = [];
 
-function buffersOf(columns: readonly Columns[]): ArrayBuffer[] {
-  return columns.map((chunk) => chunk.data.buffer as ArrayBuffer);
-}
-
-async function foldAll(
-  context: RecoveryContext,
-  logs: readonly LoadedLog[],
-): Promise<readonly Columns[]> {
-  const runs = logs.map((log) => log.run).filter((run) => run.length > 0);
-  if (runs.length <= 1) return runs[0] ?? [];
-  const transfer = runs.flatMap(buffersOf);
-  const { signal } = context;
-  const { run } = await context.runner.run({ kind: 'fold-logs', runs }, { signal, transfer });
-  return run;
-}
-
-async function loadRecords(
-  context: RecoveryContext,
-  snapshot: SnapshotState | undefined,
-  storeId: Uint8Array,
-  updates: readonly Columns[],
-): Promise<Columns[]> {
-  const { runner, signal, progress } = context;
-  progress.begin('snapshot', snapshot?.fileBytes ?? 0);
-  if (snapshot === undefined || snapshot.format === 'ancestor') {
-    const job = { kind: 'load-ancestor' as const, path: snapshot?.path, updates };
-    const result = await runner.run(job, { signal, transfer: buffersOf(updates) });
-    return chunksOf(context, result);
+  constructor(
+    context: RecoveryContext,
+    listing: DirectoryListing,
+    snapshot: SnapshotState | undefined,
+  ) {
+    this.#outer = context;
+    this.#context = { ...context, signal: this.#abort.signal };
+    this.#listing = listing;
+    this.#snapshot = snapshot;
+    this.#storeId = storeIdOf(snapshot);
   }
-  const ranges = splitRanges(snapshot.file.index.entries, runner.parallelism);
-  const results = await Promise.all(
-    ranges.map((range) => {
-      const { job, transfer } = rangeJob(snapshot, storeId, range, updates);
-      return runner.run(job, { signal, transfer, onProgress: progress.part() });
-    }),
-  );
-  return results.flatMap((result) => chunksOf(context, result));
-}
 
-function chunksOf(context: RecoveryContext, result: LoadChunksResult): Columns[] {
-  if (result.kind === 'corrupt') {
-    throw new CorruptionError(damageDetail(context.directory, result));
+  async run(): Promise<RecoveredState> {
+    const listing = this.#listing;
+    const snapshot = this.#snapshot;
+    const storeId = this.#storeId;
+    const { directory, signal, progress, pause = () => Promise.resolve() } = this.#context;
+    if (this.#outer.signal.aborted) this.#passOn();
+    else this.#outer.signal.addEventListener('abort', this.#passOn);
+    const paths = await this.#beginLogs();
+    signal.throwIfAborted();
+    const logs = Promise.all(paths.map((log) => this.#loadLog(log.path, log.number)));
+    // Read beside the logs, but judged after them.
+    const chunks =
+      snapshot?.format === 'lodestore' ? loadSnapshot(this.#context, snapshot, storeId) : undefined;
+    this.#running = [logs, chunks ?? logs];
+    for (const promise of this.#running) promise.catch(() => undefined);
+    const verdict = judgeLogs(directory, snapshot, storeId, await logs);
+    const [damage] = verdict.damages;
+    if (damage !== undefined) throw new CorruptionError(damage);
+    const run = await this.#fold(verdict.logs);
+    progress.begin('snapshot', snapshot?.fileBytes ?? 0);
+    const { columns, updates } = await this.#place(await chunks, run);
+    const recordCount = await countRecords(columns, updates, pause);
+    signal.throwIfAborted();
+    return { listing, snapshot, storeId, verdict, columns, updates, recordCount };
   }
-  return result.chunks;
-}
 
-/** Damage met by a job, with the advice for the directory that it lies in. */
-export function damageDetail(directory: string, damage: JobDamage): CorruptionDetail {
-  const { path, offset, reason } = damage;
-  return { path, offset, reason, hint: damageHint(directory) };
-}
-
-interface ChunkRange {
-  readonly first: number;
-  readonly entries: readonly IndexEntry[];
-  readonly from: bigint | undefined;
-  readonly bound: bigint | undefined;
-}
-
-/** Cuts the chunks into a few ranges per thread, so that no thread idles at the end. */
-function splitRanges(entries: readonly IndexEntry[], parallelism: number): ChunkRange[] {
-  const rangeCount = Math.max(1, parallelism === 1 ? 1 : Math.min(entries.length, 4 * parallelism));
-  const perRange = Math.max(1, Math.ceil(entries.length / rangeCount));
-  const ranges: ChunkRange[] = [];
-  for (let first = 0; first < Math.max(1, entries.length); first += perRange) {
-    ranges.push({
-      first,
-      entries: entries.slice(first, first + perRange),
-      from: first === 0 ? undefined : entries[first]!.firstKey,
-      bound: entries[first + perRange]?.firstKey,
-    });
+  /** Resolves when nothing is read any more. */
+  async stop(): Promise<void> {
+    this.#outer.signal.removeEventListener('abort', this.#passOn);
+    this.#abort.abort();
+    await Promise.allSettled(this.#running);
   }
-  return ranges;
-}
 
-/**
- * The job for a range, with the updates that touch it. Columns that lie in the range whole are handed
- * over; those across a border are copied.
- */
-function rangeJob(
-  snapshot: Extract<SnapshotState, { format: 'lodestore' }>,
-  storeId: Uint8Array,
-  range: ChunkRange,
-  updates: readonly Columns[],
-): { job: LoadChunksJob; transfer: ArrayBuffer[] } {
-  const { from, bound } = range;
-  const touching = updates.filter(
-    (columns) =>
-      (from === undefined || columns.lastKey >= from) &&
-      (bound === undefined || columns.firstKey < bound),
-  );
-  const inside = touching.filter(
-    (columns) =>
-      (from === undefined || columns.firstKey >= from) &&
-      (bound === undefined || columns.lastKey < bound),
-  );
-  const job: LoadChunksJob = {
-    kind: 'load-chunks',
-    path: snapshot.path,
-    number: snapshot.number,
-    storeId,
-    fileBytes: snapshot.fileBytes,
-    firstOrdinal: range.first,
-    entries: range.entries,
-    from,
-    bound,
-    updates: touching,
-  };
-  return { job, transfer: buffersOf(inside) };
+  async #beginLogs(): Promise<{ readonly path: string; readonly number: number }[]> {
+    const { fs, directory, progress } = this.#context;
+    const logs = newerLogs(this.#listing, this.#snapshot).map((number) => ({
+      number,
+      path: join(directory, logName(number)),
+    }));
+    const stats = await Promise.all(logs.map(({ path }) => fs.stat(path)));
+    const totalBytes = stats.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    progress.begin('logs', totalBytes);
+    return logs;
+  }
+
+  async #loadLog(path: string, number: number): Promise<LoadedLog> {
+    const { runner, signal, progress } = this.#context;
+    const job = { kind: 'load-log' as const, path, number, storeId: this.#storeId };
+    const onProgress = progress.part('logs');
+    return { number, path, ...(await runner.run(job, { signal, onProgress })) };
+  }
+
+  async #fold(logs: readonly LoadedLog[]): Promise<readonly Columns[]> {
+    const runs = logs.map((log) => log.run).filter((run) => run.length > 0);
+    if (runs.length <= 1) return runs[0] ?? [];
+    const { runner, signal } = this.#context;
+    const transfer = runs.flatMap(buffersOf);
+    const { run } = await runner.run({ kind: 'fold-logs', runs }, { signal, transfer });
+    return run;
+  }
+
+  async #place(
+    chunks: readonly Columns[] | undefined,
+    run: readonly Columns[],
+  ): Promise<PlacedUpdates> {
+    if (chunks === undefined) {
+      const columns = await loadAncestorRecords(this.#context, this.#snapshot?.path, run);
+      return { columns, updates: [] };
+    }
+    const placed = placeUpdates(chunks, run);
+    if (chunks.length > 0 || placed.updates.length === 0) return placed;
+    // There is nothing that a delete could delete.
+    return { columns: await loadAncestorRecords(this.#context, undefined, run), updates: [] };
+  }
 }

@@ -12,6 +12,8 @@ import type { TableRecord } from './table-record.ts';
 // Read by nobody: keeps an early read from being optimised away.
 const earlyBytes = new Uint8Array(1);
 
+const NEAR_RECORDS = 32;
+
 /**
  * One sorted run of records, as the decoders hand it over: adopted, neither copied nor walked. The halves of
  * its constants are kept as signed integers: the engine puts those, unlike larger numbers, into the
@@ -111,6 +113,16 @@ export class Chunk {
       offsetHigh,
       this.#density,
     );
+  }
+
+  /** As {@link lowerBound}, of the records from `from` on: that it is near is tried first. */
+  lowerBoundFrom(from: number, low: number, high: number): number {
+    const near = Math.min(from + NEAR_RECORDS, this.recordCount);
+    for (let i = from; i < near; i++) {
+      const keyHigh = this.keyHighAt(i);
+      if (keyHigh > high || (keyHigh === high && this.keyLowAt(i) >= low)) return i;
+    }
+    return Math.max(near, this.lowerBound(low, high));
   }
 
   keyLowAt(index: number): number {

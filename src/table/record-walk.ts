@@ -119,7 +119,7 @@ export class RecordWalk {
 
     let to = chunk.recordCount;
     const other = heap.runnerUp;
-    if (other !== undefined) to = Math.min(to, chunk.lowerBound(other.low, other.high));
+    if (other !== undefined) to = chunk.lowerBoundFrom(from, other.low, other.high);
     if (to - from >= SHORTEST_STRETCH) to = Math.min(to, this.#endIn(chunk), from + this.#left);
     if (to - from < SHORTEST_STRETCH) return;
     this.#chunk = chunk;

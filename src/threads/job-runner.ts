@@ -30,14 +30,18 @@ const NEVER_ABORTED: AbortSignal = new AbortController().signal;
 export class InlineRunner implements JobRunner {
   readonly parallelism = 1;
   readonly #fs: FileSystem;
+  readonly #pause: (() => Promise<void>) | undefined;
 
-  constructor(fs: FileSystem) {
+  /** `pause` gives way to other work of the thread, every millisecond or so. */
+  constructor(fs: FileSystem, pause?: () => Promise<void>) {
     this.#fs = fs;
+    this.#pause = pause;
   }
 
   async run<J extends Job>(job: J, options: RunOptions = {}): Promise<JobResult<J>> {
     return runJob(this.#fs, job, {
       signal: options.signal ?? NEVER_ABORTED,
+      pause: this.#pause,
       onProgress: options.onProgress ?? (() => undefined),
       send: (message) => options.onMessage?.(message),
     });

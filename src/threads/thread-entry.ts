@@ -39,3 +39,4 @@ port.on('message', (message: ToThread) => {
   abort = new AbortController();
   void run(message.job);
 });
+post({ kind: 'ready' });

@@ -4,6 +4,8 @@ import type { Job, JobTypes } from '../jobs/run-job.ts';
 export type ToThread = { readonly kind: 'run'; readonly job: Job } | { readonly kind: 'abort' };
 
 export type FromThread =
+  /** The thread has been started, and waits for a job. */
+  | { readonly kind: 'ready' }
   | { readonly kind: 'progress'; readonly bytesRead: number }
   | { readonly kind: 'message'; readonly message: MergedChunks }
   | { readonly kind: 'result'; readonly result: JobTypes[Job['kind']]['result'] }

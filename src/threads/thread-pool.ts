@@ -16,19 +16,35 @@ interface Task {
   readonly reject: (error: unknown) => void;
 }
 
+/** Which jobs are cut so small, and give way so often, that the thread of the pool's owner may take some. */
+function isShared(job: Job): boolean {
+  return job.kind === 'load-chunks';
+}
+
 /**
- * Runs jobs on up to `parallelism` worker threads, which are started as they are needed and live until
- * `close`. A thread keeps the process alive only while it runs a job.
+ * Runs jobs on up to `threads` worker threads, which are started as they are needed and live until `close`. A
+ * thread keeps the process alive only while it runs a job. With a `helper`, jobs that are cut small run there as
+ * well, one at a time: it has begun long before a thread has started.
  */
 export class ThreadPool implements JobRunner {
   readonly parallelism: number;
+  readonly #maxThreads: number;
+  readonly #helper: JobRunner | undefined;
+  #isHelping = false;
   readonly #threads: Thread[] = [];
-  readonly #waiting: Task[] = [];
+  #waiting: Task[] = [];
   #state: 'open' | 'closed' = 'open';
 
-  constructor(parallelism: number) {
-    assert(parallelism >= 1, 'a pool has at least one thread');
-    this.parallelism = parallelism;
+  constructor(threads: number, helper?: JobRunner) {
+    assert(threads >= 1, 'a pool has at least one thread');
+    this.#maxThreads = threads;
+    this.#helper = helper;
+    this.parallelism = threads + (helper === undefined ? 0 : 1);
+  }
+
+  /** Starts the first thread before there is a job for it. */
+  startEarly(): void {
+    if (this.#threads.length === 0) this.#start();
   }
 
   async run<J extends Job>(job: J, options: RunOptions = {}): Promise<JobResult<J>> {
@@ -45,28 +61,54 @@ export class ThreadPool implements JobRunner {
     await Promise.all(this.#threads.map((thread) => thread.end()));
   }
 
+  /** Gives jobs that wait to whoever is free, in their order. */
   #assign(): void {
-    while (this.#waiting.length > 0) {
-      let idle = this.#threads.find((thread) => thread.isIdle);
-      if (idle === undefined) {
-        if (this.#threads.length >= this.parallelism) return;
-        idle = this.#start();
-        if (idle === undefined) return;
-      }
-      const task = this.#waiting.shift()!;
-      void idle.run(task).then(() => this.#assign());
-    }
+    this.#waiting = this.#waiting.filter((task) => !this.#place(task));
+  }
+
+  #place(task: Task): boolean {
+    const idle = this.#threads.filter((thread) => thread.isIdle);
+    const mayWait = this.#helper !== undefined && isShared(task.job);
+    // A job that the helper may take is not tied to a thread that is still being started.
+    const thread = idle.find((one) => one.isReady) ?? (mayWait ? undefined : idle[0]);
+    if (thread !== undefined) return this.#runOn(thread, task);
+    if (mayWait && !this.#isHelping) return this.#help(task);
+    if (mayWait && idle.length > 0) return false;
+    if (this.#threads.length >= this.#maxThreads) return false;
+    const started = this.#start();
+    if (started !== undefined) return mayWait ? false : this.#runOn(started, task);
+    const isStranded = this.#threads.length === 0 && this.#helper !== undefined;
+    return isStranded && !this.#isHelping && this.#help(task);
+  }
+
+  #runOn(thread: Thread, task: Task): true {
+    void thread.run(task).then(() => this.#assign());
+    return true;
+  }
+
+  #help(task: Task): true {
+    this.#isHelping = true;
+    void this.#helper!.run(task.job, task.options)
+      .then(task.resolve as (result: unknown) => void, task.reject)
+      .then(() => {
+        this.#isHelping = false;
+        this.#assign();
+      });
+    return true;
   }
 
   /** Starts a thread. Where the system refuses one, those that run go on alone; without any, all jobs fail. */
   #start(): Thread | undefined {
     try {
-      const thread = new Thread((ended) => this.#forget(ended));
+      const thread = new Thread({
+        onReady: () => this.#assign(),
+        onExit: (ended) => this.#forget(ended),
+      });
       this.#threads.push(thread);
       return thread;
     } catch (error) {
-      if (this.#threads.length > 0) return undefined;
-      for (const task of this.#waiting.splice(0)) task.reject(error);
+      if (this.#threads.length > 0 || this.#helper !== undefined) return undefined;
+      queueMicrotask(() => this.#waiting.splice(0).forEach((task) => task.reject(error)));
       return undefined;
     }
   }
@@ -77,6 +119,11 @@ export class ThreadPool implements JobRunner {
   }
 }
 
+interface ThreadHooks {
+  readonly onReady: () => void;
+  readonly onExit: (thread: Thread) => void;
+}
+
 /** One worker thread and the job that it runs. */
 class Thread {
   readonly #worker: Worker;
@@ -85,20 +132,32 @@ class Thread {
   #finished: () => void = () => undefined;
   #isAborted = false;
   #onAbort: () => void = () => undefined;
+  #isReady = false;
 
-  constructor(onExit: (thread: Thread) => void) {
+  constructor(hooks: ThreadHooks) {
     const execArgv = threadArguments(process.execArgv);
     this.#worker = new Worker(ENTRY, { name: 'lodestore', ...(execArgv && { execArgv }) });
     this.#worker.unref();
-    this.#worker.on('message', (message: FromThread) => this.#receive(message));
+    this.#worker.on('message', (message: FromThread) => {
+      if (message.kind !== 'ready') this.#receive(message);
+      else {
+        this.#isReady = true;
+        hooks.onReady();
+      }
+    });
     this.#worker.on('error', (error) => this.#fail(error));
     this.#exited = new Promise((resolve) => {
       this.#worker.on('exit', (code) => {
         this.#fail(new Error(`a worker thread of the store ended with code ${code}`));
-        onExit(this);
+        hooks.onExit(this);
         resolve();
       });
     });
+  }
+
+  /** True once the thread has been started. */
+  get isReady(): boolean {
+    return this.#isReady;
   }
 
   get isIdle(): boolean {
@@ -133,7 +192,7 @@ class Thread {
     this.#worker.postMessage(message, transfer);
   }
 
-  #receive(message: FromThread): void {
+  #receive(message: Exclude<FromThread, { kind: 'ready' }>): void {
     const task = this.#task;
     if (task === undefined) return;
     if (message.kind === 'progress') task.options.onProgress?.(message.bytesRead);

@@ -1,0 +1,38 @@
+import type { Columns } from '../format/columns.ts';
+import { Base } from './base.ts';
+import { Chunk } from './chunk.ts';
+
+/** Updates looked up in about a millisecond. */
+const PAUSE_UPDATES = 4_096;
+
+/**
+ * Number of records that `updates` leave of `snapshot`, both ascending in key. Looks up every update: gives way
+ * after each millisecond or so.
+ */
+export async function countRecords(
+  snapshot: readonly Columns[],
+  updates: readonly Columns[],
+  pause: () => Promise<void>,
+): Promise<number> {
+  let count = snapshot.reduce((sum, columns) => sum + columns.recordCount, 0);
+  if (updates.length === 0) return count;
+  const base = new Base(snapshot.map((columns) => new Chunk(columns)));
+  let sincePause = 0;
+  for (const columns of updates) {
+    count += changeBy(new Chunk(columns), base);
+    sincePause += columns.recordCount;
+    if (sincePause < PAUSE_UPDATES) continue;
+    sincePause = 0;
+    await pause();
+  }
+  return count;
+}
+
+function changeBy(updates: Chunk, base: Base): number {
+  let change = 0;
+  for (let i = 0; i < updates.recordCount; i++) {
+    const wasPresent = base.has(updates.keyLowAt(i), updates.keyHighAt(i));
+    change += (updates.isDeleteAt(i) ? 0 : 1) - (wasPresent ? 1 : 0);
+  }
+  return change;
+}
