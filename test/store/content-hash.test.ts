@@ -77,7 +77,7 @@ describe('content hash', () => {
     const before = await store.contentHash();
     fs.powerOff();
     await expect(store.insertBatch(batchOf(0, 10, 2))).rejects.toMatchObject({
-      outcome: 'unknown',
+      code: 'LODESTORE_POISONED',
     });
     expect(await store.contentHash()).toEqual(before);
   });
