@@ -13,6 +13,7 @@ import {
 } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { ensureDirectory } from '../store/creation.ts';
+import { refuseIncompleteCopy } from '../store/incomplete-copy.ts';
 import { faultName, readSettled } from './settled-reading.ts';
 import { surveyLog, type LogSurvey } from './log-survey.ts';
 import { describeOpening, type Opening } from './opening.ts';
@@ -39,6 +40,7 @@ export async function surveyDirectory(
   options: SurveyOptions,
 ): Promise<Survey> {
   await ensureDirectory(fs, directory, false);
+  await refuseIncompleteCopy(fs, directory);
   const read = (): Promise<Survey> => readOnce(fs, directory, options);
   return readSettled(directory, read, (survey) => survey.damages.map(faultName));
 }

@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
+import { addBackup } from './backup.ts';
 import { addCapacity } from './capacity.ts';
 import type { CommandContext } from './command-context.ts';
 import { addExplain } from './explain.ts';
 import { addExport } from './export.ts';
 import { addImport } from './import.ts';
 import { addMerge } from './merge.ts';
+import { addRestore } from './restore.ts';
 import { addSalvage } from './salvage.ts';
 import { addStats } from './stats.ts';
 
@@ -22,6 +24,8 @@ export function addTools(
     addCapacity,
     addExport,
     addImport,
+    addBackup,
+    addRestore,
   ]) {
     add(program, context, finish);
   }

@@ -30,8 +30,8 @@ export interface BackupManifest {
   readonly lastSequence: bigint;
   /** Undefined when nobody has counted them. */
   readonly records: number | undefined;
-  /** Of all records; undefined unless the backup was verified. */
-  readonly contentHash: bigint | undefined;
+  /** Of all records, 32 hexadecimal digits; undefined unless the backup was verified. */
+  readonly contentHash: string | undefined;
   /** When the backup began, ISO 8601. */
   readonly createdAt: string;
   /** The backup that this one is incremental against, as it was given. */
@@ -48,7 +48,7 @@ export function encodeManifest(manifest: BackupManifest): string {
     storeId,
     lastSequence: lastSequence.toString(),
     records: records ?? null,
-    contentHash: contentHash?.toString(16).padStart(32, '0') ?? null,
+    contentHash: contentHash ?? null,
     createdAt,
     previous: previous ?? null,
     files,
@@ -124,7 +124,7 @@ export function decodeManifest(text: string, path: string): BackupManifest {
     storeId,
     lastSequence: BigInt(lastSequence),
     records: records ?? undefined,
-    contentHash: contentHash === null ? undefined : BigInt(`0x${contentHash}`),
+    contentHash: contentHash ?? undefined,
     createdAt,
     previous: previous ?? undefined,
     files,

@@ -6,6 +6,7 @@ import type { FileSystem, OpenFile } from '../fs/file-system.ts';
 import { scanLog } from '../log/log-scan.ts';
 import { ensureDirectory } from './creation.ts';
 import { refuseIncompleteCopy } from './incomplete-copy.ts';
+import type { ProgressMeter } from './progress-meter.ts';
 import { newerLogs } from './recovery.ts';
 import { newestSnapshot, storeIdOf } from './snapshot-state.ts';
 import { judgeLogs, type LoadedLog } from './verdict.ts';
@@ -75,6 +76,12 @@ export async function closeSource(source: BackupSource): Promise<void> {
   await Promise.all(source.files.map(({ file }) => file.close().catch(() => undefined)));
 }
 
+export interface SourceHooks {
+  readonly signal: AbortSignal | undefined;
+  /** Hears of the logs as they are read. */
+  readonly progress: ProgressMeter;
+}
+
 /**
  * The state that a directory holds, read as recovery would read it and without a lock: a store may be at
  * work there. What it does meanwhile can look like damage or like a missing file; read again then.
@@ -84,18 +91,25 @@ export async function closeSource(source: BackupSource): Promise<void> {
 export async function readSource(
   fs: FileSystem,
   directory: string,
-  signal: AbortSignal | undefined,
+  { signal, progress }: SourceHooks,
 ): Promise<BackupSource> {
   await ensureDirectory(fs, directory, false);
   await refuseIncompleteCopy(fs, directory);
   const listing = await listDirectory(fs, directory);
   const snapshot = await newestSnapshot(fs, directory, listing);
   const storeId = storeIdOf(snapshot);
+  const numbers = newerLogs(listing, snapshot);
+  const stats = await Promise.all(numbers.map((one) => fs.stat(join(directory, logName(one)))));
+  progress.begin(
+    'logs',
+    stats.reduce((sum, stat) => sum + stat.sizeBytes, 0),
+  );
   const loaded: LoadedLog[] = [];
   // Newest first: a log that has a successor is then read after its seal was written.
-  for (const number of newerLogs(listing, snapshot).toReversed()) {
+  for (const number of numbers.toReversed()) {
     const path = join(directory, logName(number));
-    const scan = await scanLog(fs, path, { number, storeId, signal });
+    const onProgress = progress.part();
+    const scan = await scanLog(fs, path, { number, storeId, signal, onProgress });
     loaded.unshift({ number, path, scan, run: [] });
   }
   const verdict = judgeLogs(directory, snapshot, storeId, loaded);

@@ -42,8 +42,8 @@ export interface BackupReport {
   readonly lastSequence: bigint;
   /** Undefined when nobody has counted them: the store was not open, and the copy not verified. */
   readonly records: number | undefined;
-  /** Undefined unless verified. */
-  readonly contentHash: bigint | undefined;
+  /** Of all records, as `MetadataStore.contentHash` tells it; undefined unless verified. */
+  readonly contentHash: string | undefined;
   readonly files: readonly BackupFile[];
   /** Of all files; `copiedBytes` are those for which room was needed. */
   readonly bytes: number;

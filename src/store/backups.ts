@@ -86,7 +86,7 @@ export class Backups {
     const records = count.recordCount;
     try {
       const check = { makeRunner, pause };
-      const expected = async (): Promise<{ records: number; contentHash: bigint }> => {
+      const expected = async (): Promise<{ records: number; contentHash: string }> => {
         const contentHash = await finishCount(count, { pause, signal: options.signal });
         return { records, contentHash };
       };

@@ -4,8 +4,8 @@ import { INCOMPLETE_NAME } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 
 /**
- * Refuses a directory in which a backup or a restore was interrupted: its files may look like a store, and
- * some of them may be missing.
+ * Refuses a directory whose filling, by a backup, a restore or another command, was interrupted: its files may
+ * look like a store, and some of them may be missing.
  * @throws StoreError LODESTORE_INCOMPLETE; system errors as they are
  */
 export async function refuseIncompleteCopy(fs: FileSystem, directory: string): Promise<void> {
@@ -17,8 +17,8 @@ export async function refuseIncompleteCopy(fs: FileSystem, directory: string): P
   }
   throw new StoreError(
     'LODESTORE_INCOMPLETE',
-    `${directory} is incomplete: a backup or a restore that wrote it is still under way, or was ` +
-      `interrupted. Run that again, or remove the directory`,
+    `${directory} is incomplete: the backup, restore or other command that fills it is still under way, ` +
+      `or was interrupted. Run that again, or remove the directory`,
     { path: directory },
   );
 }

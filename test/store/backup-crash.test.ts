@@ -188,6 +188,7 @@ test('a crash while a merge and a backup run side by side', async () => {
       await Promise.all([store.backup(TARGET), merging, writing]);
     };
   });
+  expect(machines.size).toBeGreaterThan(20);
   for (const machine of machines.values()) await judge(machine);
 });
 

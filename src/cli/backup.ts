@@ -1,0 +1,116 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { StoreError } from '../base/errors.ts';
+import { checkBackup, writeBackup, type BackupReport } from '../store/backup.ts';
+import { closeSource, readSource, type BackupSource } from '../store/backup-source.ts';
+import { copyError } from '../store/copy-error.ts';
+import { ProgressMeter } from '../store/progress-meter.ts';
+import { chooseRunner } from '../store/recovery-runner.ts';
+import { UsageError } from './command-errors.ts';
+import type { CommandContext } from './command-context.ts';
+import { EXIT_OK } from './exit-code.ts';
+import { DIRECTORY_HELP, exampleText, JSON_HELP } from './help-text.ts';
+import { toJson } from './json-text.ts';
+import { countOf, formatBytes, formatCount, formatMilliseconds } from './number-text.ts';
+import { readSettled } from './settled-reading.ts';
+
+export interface BackupCommandOptions {
+  readonly json?: true;
+  readonly verify?: true;
+  readonly incremental?: string;
+}
+
+export function addBackup(
+  program: Command,
+  context: CommandContext,
+  finish: (code: number) => void,
+): void {
+  program
+    .command('backup')
+    .description('Copies a store, whether or not it is open, to a directory of its own.')
+    .argument('<directory>', DIRECTORY_HELP)
+    .argument('<target>', 'directory of the backup: there must be nothing yet, or it must be empty')
+    .option('--incremental <previous>', 'link what is the same from this earlier backup')
+    .option('--verify', 'open the finished copy and read every record')
+    .option('--json', JSON_HELP)
+    .addHelpText('after', exampleText('lodestore backup /srv/objects/meta /backup/meta-monday'))
+    .action(async (directory: string, target: string, options: BackupCommandOptions) => {
+      finish(await backup(context, directory, target, options));
+    });
+}
+
+/** Backs up what is on the disk. A store may be at work there: it is neither asked nor disturbed. */
+export async function backup(
+  context: CommandContext,
+  directory: string,
+  target: string,
+  options: BackupCommandOptions,
+): Promise<number> {
+  const { bar, out, signal } = context;
+  const path = resolve(target);
+  try {
+    const report = await copyStore(context, resolve(directory), path, options);
+    bar.clear();
+    if (options.json === true) out.line(toJson({ directory, ...report }, 2));
+    else for (const line of textOf(report, options.verify === true)) out.line(line);
+  } catch (error) {
+    throw badTargetAsUsage(copyError(error, `the backup to ${path}`, path, signal));
+  }
+  await out.flush();
+  return EXIT_OK;
+}
+
+async function copyStore(
+  context: CommandContext,
+  directory: string,
+  target: string,
+  options: BackupCommandOptions,
+): Promise<BackupReport> {
+  const { fs, signal, bar } = context;
+  const { incremental } = options;
+  checkBackup(directory, target, { incremental });
+  const progress = new ProgressMeter((one) => bar.report(one));
+  const read = (): Promise<BackupSource> => readSource(fs, directory, { signal, progress });
+  const source = await readSettled(directory, read, () => []);
+  try {
+    const pause = (): Promise<void> => new Promise((resume) => setImmediate(resume));
+    const makeRunner = (copy: string): ReturnType<typeof chooseRunner> =>
+      chooseRunner(fs, copy, { threads: undefined }, pause);
+    // Only the store itself knows what it holds in memory: the copy must open, up to the same batch.
+    const expected = async (): Promise<Record<string, never>> => ({});
+    const writing = { fs, check: { makeRunner, pause }, expected, records: undefined };
+    return await writeBackup(writing, source, target, {
+      signal,
+      incremental,
+      verify: options.verify,
+      onProgress: (one) => bar.report(one),
+    });
+  } finally {
+    await closeSource(source);
+  }
+}
+
+/** A target that is in the way is wrong usage, not a failure of the disk. */
+export function badTargetAsUsage(error: unknown): unknown {
+  const isBadTarget = error instanceof StoreError && error.code === 'LODESTORE_BAD_TARGET';
+  return isBadTarget ? new UsageError(error.message) : error;
+}
+
+function textOf(report: BackupReport, isVerified: boolean): string[] {
+  const { target, files, bytes, copiedBytes, lastSequence, milliseconds } = report;
+  const counts = (['linked', 'reused', 'copied'] as const).map((origin) => {
+    const count = files.filter((file) => file.origin === origin).length;
+    return `${count} ${origin}`;
+  });
+  const lines = [
+    `Backed up ${countOf(files.length, 'file')} of ${formatBytes(bytes)}, with all batches up to ` +
+      `${formatCount(lastSequence)}, to ${target} in ${formatMilliseconds(milliseconds)}.`,
+    `${counts.join(', ')}; ${formatBytes(copiedBytes)} were copied.`,
+  ];
+  if (isVerified) {
+    lines.push(
+      `The copy opens: ${countOf(report.records ?? 0, 'record')}, content hash ${report.contentHash}.`,
+    );
+  }
+  return lines;
+}

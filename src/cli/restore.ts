@@ -1,0 +1,62 @@
+import type { Command } from 'commander';
+import { restoreOn, type RestoreReport } from '../store/restore.ts';
+import { badTargetAsUsage } from './backup.ts';
+import type { CommandContext } from './command-context.ts';
+import { EXIT_OK } from './exit-code.ts';
+import { exampleText, JSON_HELP } from './help-text.ts';
+import { toJson } from './json-text.ts';
+import { countOf, formatBytes, formatCount, formatMilliseconds } from './number-text.ts';
+
+export interface RestoreCommandOptions {
+  readonly json?: true;
+}
+
+export function addRestore(
+  program: Command,
+  context: CommandContext,
+  finish: (code: number) => void,
+): void {
+  program
+    .command('restore')
+    .description('Makes a store from a backup. Every file is compared with its checksum.')
+    .argument('<backup>', 'directory of the backup, which is only read')
+    .argument(
+      '<directory>',
+      'directory of the store: there must be nothing yet, or it must be empty',
+    )
+    .option('--json', JSON_HELP)
+    .addHelpText('after', exampleText('lodestore restore /backup/meta-monday /srv/objects/meta'))
+    .action(async (backup: string, directory: string, options: RestoreCommandOptions) => {
+      finish(await restore(context, backup, directory, options));
+    });
+}
+
+/** Interrupted, it leaves nothing; nothing is ever overwritten. */
+export async function restore(
+  context: CommandContext,
+  backup: string,
+  directory: string,
+  options: RestoreCommandOptions,
+): Promise<number> {
+  const { fs, bar, out, signal } = context;
+  try {
+    const onProgress = (progress: Parameters<typeof bar.report>[0]): void => bar.report(progress);
+    const report = await restoreOn(fs, backup, directory, { signal, onProgress });
+    bar.clear();
+    out.line(options.json === true ? toJson({ backup, ...report }, 2) : textOf(report));
+  } catch (error) {
+    throw badTargetAsUsage(error);
+  }
+  await out.flush();
+  return EXIT_OK;
+}
+
+function textOf(report: RestoreReport): string {
+  const { directory, files, bytes, lastSequence, records, milliseconds } = report;
+  const holding = records === undefined ? '' : ` (${countOf(records, 'record')})`;
+  return (
+    `Restored ${countOf(files, 'file')} of ${formatBytes(bytes)}, with all batches up to ` +
+    `${formatCount(lastSequence)}${holding}, to ${directory} in ${formatMilliseconds(milliseconds)}. ` +
+    `Every file matches its checksum.`
+  );
+}
