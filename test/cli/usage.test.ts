@@ -6,7 +6,7 @@ import { exitCodeOf } from '../../src/cli/exit-code.ts';
 import { runCli } from '../support/cli.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-const COMMANDS = ['inspect', 'verify', 'dump'];
+const COMMANDS = ['inspect', 'verify', 'dump', 'hash'];
 
 test.each(COMMANDS)('%s --help has an example and the exit codes', async (command) => {
   const { code, out, err } = await runCli([command, '--help']);
