@@ -13,6 +13,7 @@ import type { TableRecord } from './table-record.ts';
 const earlyBytes = new Uint8Array(1);
 
 const NEAR_RECORDS = 32;
+const SHORT_BYTES = 128;
 
 /**
  * One sorted run of records, as the decoders hand it over: adopted, neither copied nor walked. The halves of
@@ -157,9 +158,12 @@ export class Chunk {
     return this.#dataStart(index);
   }
 
-  /** A copy of the data's bytes [from, to). */
-  copyOfData(from: number, to: number): ArrayBuffer {
-    return this.#data.slice(from, to).buffer;
+  /** Copies the data's bytes [from, to) to `offset` of `target`. */
+  copyData(target: Uint8Array, offset: number, from: number, to: number): void {
+    const data = this.#data;
+    // A view costs more than a short copy.
+    if (to - from > SHORT_BYTES) target.set(data.subarray(from, to), offset);
+    else for (let i = from; i < to; i++) target[offset + i - from] = data[i]!;
   }
 
   /** True where the value is 0: only among updates, never in a snapshot's chunk. */

@@ -6,14 +6,17 @@ const LARGEST_SLAB_BYTES = 8 * 1024;
 
 /**
  * Copies of neighbouring records' data, several at a time: one copy of a few KiB costs less than one for each
- * record. Grows from a small first one, since many iterations end soon.
+ * record. The buffers that hold them begin small, since many iterations end soon.
  */
 export class DataSlab {
-  #chunk: Chunk | undefined;
   #buffer: ArrayBuffer = new ArrayBuffer(0);
+  #bytes: Uint8Array = new Uint8Array(this.#buffer);
+  #used = 0;
+  #chunk: Chunk | undefined;
+  /** Bytes [from, to) of the chunk's data stand in the buffer, `shift` further on. */
   #from = 0;
   #to = 0;
-  #lengthBytes = FIRST_SLAB_BYTES;
+  #shift = 0;
 
   /** The data of the record at `index`, where those up to `end` will be asked for next. */
   dataAt(chunk: Chunk, index: number, end: number): Uint8Array {
@@ -22,21 +25,32 @@ export class DataSlab {
     if (chunk !== this.#chunk || start < this.#from || dataEnd > this.#to) {
       this.#fill(chunk, start, dataEnd, chunk.dataStartAt(end));
     }
-    return new Uint8Array(this.#buffer, start - this.#from, dataEnd - start);
+    return new Uint8Array(this.#buffer, start + this.#shift, dataEnd - start);
   }
 
   clear(): void {
     this.#chunk = undefined;
-    this.#buffer = new ArrayBuffer(0);
-    this.#from = 0;
-    this.#to = 0;
+    this.#replaceBuffer(0);
   }
 
   #fill(chunk: Chunk, start: number, dataEnd: number, stretchEnd: number): void {
-    this.#to = Math.max(dataEnd, Math.min(stretchEnd, start + this.#lengthBytes));
-    this.#from = start;
+    const neededBytes = dataEnd - start;
+    if (this.#used + neededBytes > this.#buffer.byteLength) {
+      const doubled = Math.max(2 * this.#buffer.byteLength, FIRST_SLAB_BYTES);
+      this.#replaceBuffer(Math.max(neededBytes, Math.min(doubled, LARGEST_SLAB_BYTES)));
+    }
+    const room = this.#buffer.byteLength - this.#used;
     this.#chunk = chunk;
-    this.#buffer = chunk.copyOfData(start, this.#to);
-    this.#lengthBytes = Math.min(2 * this.#lengthBytes, LARGEST_SLAB_BYTES);
+    this.#from = start;
+    this.#to = Math.max(dataEnd, Math.min(stretchEnd, start + room));
+    this.#shift = this.#used - start;
+    chunk.copyData(this.#bytes, this.#used, start, this.#to);
+    this.#used += this.#to - start;
+  }
+
+  #replaceBuffer(lengthBytes: number): void {
+    this.#buffer = new ArrayBuffer(lengthBytes);
+    this.#bytes = new Uint8Array(this.#buffer);
+    this.#used = 0;
   }
 }
