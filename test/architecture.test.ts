@@ -14,7 +14,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['jobs'],
   ['threads'],
   ['store'],
-  ['index.ts', 'testing', 'cli'],
+  ['index.ts', 'testing', 'cli', 'metrics'],
 ];
 
 const files = readdirSync(ROOT, { recursive: true, withFileTypes: true })

@@ -28,7 +28,7 @@ export interface CommitTrace extends StoreTrace {
   writeMs: number;
   /** The durable write, if it was not: the bytes and their sync are one system call. */
   syncMs: number;
-  /** For each batch, from the call of `insertBatch` on. */
+  /** From the call of `insertBatch` on, for each batch that was not refused. */
   batchMs: readonly number[];
 }
 

@@ -96,7 +96,9 @@ export class StoreObserver {
     if (commits.groups > before.groups) Object.assign(context, commits.lastWrite);
     context.updates = commits.updates - before.updates;
     const nowMs = performance.now();
-    context.batchMs = batches.map((batch) => nowMs - batch.queuedAtMs);
+    context.batchMs = batches
+      .filter(({ refusal }) => refusal === undefined)
+      .map(({ queuedAtMs }) => nowMs - queuedAtMs);
     if (error !== undefined) throw error;
   }
 

@@ -1,0 +1,36 @@
+import type { CommitTrace, MergeTrace } from '../store/channels.ts';
+
+type Outcome = { readonly error?: unknown };
+
+/** Takes the figures of one store's commits and merges from the tracing channels, which all stores share. */
+export class SpanRecorder {
+  readonly #store: object;
+  readonly #recorders: ReadonlyMap<string, (value: number) => void>;
+
+  constructor(store: object, recorders: ReadonlyMap<string, (value: number) => void>) {
+    this.#store = store;
+    this.#recorders = recorders;
+  }
+
+  readonly onCommit = (message: unknown): void => {
+    const commit = message as CommitTrace & Outcome;
+    if (commit.store !== this.#store || commit.error !== undefined) return;
+    for (const batchMs of commit.batchMs) this.#record('batch_seconds', batchMs);
+    if (commit.bytes === 0) return;
+    this.#record('encode_seconds', commit.encodeMs);
+    if (commit.syncMs > 0) this.#record('sync_seconds', commit.syncMs);
+    if (commit.writeMs > 0) this.#record('write_seconds', commit.writeMs);
+    this.#record('group_bytes', commit.bytes);
+    this.#record('group_batches', commit.batches);
+  };
+
+  readonly onMerge = (message: unknown): void => {
+    const merge = message as MergeTrace & Outcome;
+    if (merge.store !== this.#store || merge.error !== undefined) return;
+    this.#record('merge_seconds', merge.durationMs);
+  };
+
+  #record(name: string, value: number): void {
+    this.#recorders.get(name)?.(value);
+  }
+}

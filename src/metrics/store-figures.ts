@@ -1,0 +1,22 @@
+import type { MetadataStore } from '../store/metadata-store.ts';
+import type { StoreStats } from '../store/stats.ts';
+
+/** A store's figures, read once for all metrics that are asked for in one go. */
+export class StoreFigures {
+  readonly #store: MetadataStore;
+  #stats: StoreStats | undefined;
+
+  constructor(store: MetadataStore) {
+    this.#store = store;
+  }
+
+  get stats(): StoreStats {
+    if (this.#stats === undefined) {
+      this.#stats = this.#store.stats();
+      queueMicrotask(() => {
+        this.#stats = undefined;
+      });
+    }
+    return this.#stats;
+  }
+}
