@@ -5,19 +5,24 @@ import type { LogKeeper } from './log-keeper.ts';
 import type { MergeScheduler } from './merge-scheduler.ts';
 import type { OpenedParts } from './open-parts.ts';
 import type { RecoveryReport } from './recovery-report.ts';
+import type { RetainedLogs } from './retained-logs.ts';
 import { ReserveFile } from './reserve-file.ts';
 import { SpaceKeeper, type SpaceFigures } from './space-keeper.ts';
 
 /** The space of a store that is open for writing. `start` it when its merges are there. */
 export function openSpace(
   parts: OpenedParts,
-  logs: LogKeeper,
-  merges: () => MergeScheduler,
+  files: {
+    readonly logs: LogKeeper;
+    readonly retained: RetainedLogs;
+    readonly merges: () => MergeScheduler;
+  },
   announce: (name: 'lowSpace' | 'spaceRecovered', figures: SpaceFigures) => void,
 ): SpaceKeeper {
   const { fs, directory, options, pause, recovered, lock } = parts;
   const isLeaseFresh = (): boolean => lock?.isFresh() === true;
-  const { maxBytes, reserveFileBytes } = options;
+  const { maxBytes, retainBytes, reserveFileBytes } = options;
+  const { logs, retained, merges } = files;
   const reserveFile =
     reserveFileBytes === 0
       ? undefined
@@ -29,12 +34,14 @@ export function openSpace(
   return new SpaceKeeper({
     directory,
     maxBytes,
+    retainBytes,
     reserveFile,
     pause,
     usage: () => ({
       snapshotBytes: merges().snapshot?.fileBytes ?? 0,
       logFileBytes: logs.fileBytes,
       logBytes: logs.totalBytes,
+      retainedBytes: retained.totalBytes,
     }),
     relieve: () => merges().relieve(),
     onLow: (figures) => announce('lowSpace', figures),

@@ -113,6 +113,12 @@ function integer(
   return value;
 }
 
+/** Merged logs that are kept count: half of the limit is left to the records and their merge. */
+function requireRoom(maxBytes: number | undefined, retainBytes: number): void {
+  if (maxBytes === undefined || retainBytes <= maxBytes / 2) return;
+  throw new RangeError('options.retain.bytes must be at most half of options.maxBytes');
+}
+
 /** Checks options and fills in defaults. Throws TypeError or RangeError that names the option. */
 export function resolveOptions(options: OpenOptions): ResolvedOptions {
   const { recovery = 'strict', readOnly = false, createIfMissing = true } = options;
@@ -127,6 +133,9 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
     min: number,
   ) =>
     options[name] === undefined ? undefined : integer(name, options[name], { default: 0, min });
+  const maxBytes = optional('maxBytes', 4 * 1024 * 1024);
+  const retainBytes = resolveRetention(options.retain);
+  requireRoom(maxBytes, retainBytes);
   return {
     recovery,
     readOnly,
@@ -145,9 +154,9 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
       min: 1,
     }),
     logLimitBytes: optional('logLimitBytes', 1024 * 1024),
-    maxBytes: optional('maxBytes', 4 * 1024 * 1024),
+    maxBytes,
     reserveFileBytes: integer('reserveFileBytes', options.reserveFileBytes, { default: 0, min: 0 }),
-    retainBytes: resolveRetention(options.retain),
+    retainBytes,
     slowSyncMs: integer('slowSyncMs', options.slowSyncMs, { default: 1_000, min: 0 }),
     compressionLevel: integer('compressionLevel', options.compressionLevel, {
       default: 1,

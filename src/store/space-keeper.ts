@@ -11,7 +11,7 @@ export type SpaceState = 'ample' | 'low' | 'full';
 
 /** Bytes on the disk, and what stands against more of them. */
 export interface SpaceFigures {
-  /** All logs, with the zeros reserved in them, and the snapshot. */
+  /** All logs, with the zeros reserved in them, also those kept after a merge, and the snapshot. */
   readonly usedBytes: number;
   /** Kept free for the next merge, or taken by the one that runs: it writes a second snapshot. */
   readonly mergeBytes: number;
@@ -31,11 +31,15 @@ export interface SpaceUsage {
   readonly logFileBytes: number;
   /** What of that is written. */
   readonly logBytes: number;
+  /** Merged logs that are kept for those who follow changes. */
+  readonly retainedBytes: number;
 }
 
 export interface SpaceKeeperParts {
   readonly directory: string;
   readonly maxBytes: number | undefined;
+  /** What merged logs may take: set aside, so that keeping one never makes a merge too large. */
+  readonly retainBytes: number;
   readonly reserveFile: ReserveFile | undefined;
   readonly usage: () => SpaceUsage;
   /** Puts are refused: a merge may free something. */
@@ -88,9 +92,9 @@ export class SpaceKeeper {
 
   get figures(): SpaceFigures {
     const { maxBytes, reserveFile, usage } = this.#parts;
-    const { snapshotBytes, logFileBytes } = usage();
+    const { snapshotBytes, logFileBytes, retainedBytes } = usage();
     return {
-      usedBytes: snapshotBytes + logFileBytes,
+      usedBytes: snapshotBytes + logFileBytes + retainedBytes,
       mergeBytes: this.#mergeBytes,
       maxBytes,
       reserveBytes: this.#reserveBytes,
@@ -131,8 +135,9 @@ export class SpaceKeeper {
 
   /** What counts against `maxBytes`. */
   get #takenBytes(): number {
-    const { snapshotBytes, logFileBytes } = this.#parts.usage();
-    return snapshotBytes + logFileBytes + this.#mergeBytes;
+    const { retainBytes, usage } = this.#parts;
+    const { snapshotBytes, logFileBytes } = usage();
+    return snapshotBytes + logFileBytes + retainBytes + this.#mergeBytes;
   }
 
   #room(): Room {

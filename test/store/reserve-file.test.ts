@@ -163,6 +163,24 @@ test('a merge for which the room is too small borrows the reserve and gives it b
   await store.close();
 });
 
+test('while a merge has the reserve, puts are refused and do not have it made again', async () => {
+  const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
+  const { store } = await openWith(fs, { ...OPTIONS, reserveFileBytes: 256 * KIB });
+  await store.insertBatch(puts(0, 200));
+  await turns();
+  const neededBytes = store.stats().logs.bytes + MIB;
+  await takeAllBut(fs, neededBytes - 100 * KIB);
+  const merge = store.merge();
+  while (store.stats().space.reserveFile === 'kept') await Promise.resolve();
+  expect(await outcome(store.insertBatch(puts(1_000, 1)))).toBe('not-applied');
+  expect(await outcome(store.insertBatch([{ type: 'del', key: 1 }]))).toBe('applied');
+  await merge;
+  await turns();
+  expect(store.stats().space.reserveFile).toBe('kept');
+  expect(await outcome(store.insertBatch(puts(1_000, 1)))).toBe('applied');
+  await store.close();
+});
+
 test('a merge that the reserve would not help leaves it where it is', async () => {
   const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
   const { store } = await openWith(fs);

@@ -80,7 +80,11 @@ async function fill(store: MetadataStore, from = 0): Promise<number> {
 
 /** Until no merge runs: relief is asked for by refused puts. */
 async function settled(store: MetadataStore): Promise<void> {
-  while (store.stats().merges.state === 'running') await new Promise(setImmediate);
+  while (store.stats().merges.state === 'running') await turn();
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
 }
 
 /** Fills again and again until merges free nothing more. */
@@ -164,6 +168,90 @@ test('in one group puts are refused and deletes written; a batch of both is a pu
   expect([1, 2, 3, 4].map((key) => store.has(key))).toEqual([false, true, false, false]);
   expect(store.stats().commits.groups - groups).toBeLessThanOrEqual(2);
   await store.close();
+});
+
+test('where space is scarce merges start by themselves, before anything is refused', async () => {
+  const { store } = await openWatched();
+  await fill(store);
+  expect(store.stats().merges.completed).toBeGreaterThan(0);
+  await settled(store);
+  await store.close();
+});
+
+test('zeros that are being reserved count before they are there', async () => {
+  let checked = 0;
+  const watched: { store?: MetadataStore } = {};
+  const fs = new CrashFs({
+    trace: false,
+    onCrashPoint: ({ fs: machine, path }) => {
+      const stats = watched.store?.stats();
+      if (stats?.merges.state !== 'idle' || !path.endsWith('1')) return;
+      checked++;
+      expect(stats.space.usedBytes).toBeGreaterThanOrEqual(bytesOn(machine));
+    },
+  });
+  const store = await openOn(fs, '/s', { maxBytes: 64 * MIB, mergeBytes: 64 * MIB });
+  watched.store = store;
+  for (let key = 0; key < 500; key++) await store.insertBatch([put(key)]);
+  expect(checked).toBeGreaterThan(500);
+  await store.close();
+});
+
+test('batches of one group share what is left', async () => {
+  const { store, most } = await openWatched();
+  const limitBytes = MAX_BYTES - MIB;
+  const { usedBytes, mergeBytes } = store.stats().space;
+  // A row is counted twice: once in the log, once in the snapshot to come.
+  const half = 4 * Math.floor((0.6 * (limitBytes - usedBytes - mergeBytes)) / 8);
+  const results = await Promise.all(
+    [1, 2].map((key) => refusalOf(store.insertBatch([put(key, half)]))),
+  );
+  expect(results.map((error) => error === undefined)).toEqual([true, false]);
+  for (let round = 0; round < 10; round++) {
+    const burst = Array.from({ length: 100 }, (_, at) => put(100 * round + at));
+    await Promise.all(burst.map((one) => refusalOf(store.insertBatch([one]))));
+    await turn();
+  }
+  expect(most()).toBeLessThanOrEqual(MAX_BYTES);
+  await store.close();
+});
+
+test('the warning is taken back at four fifths, not where it was given', async () => {
+  const { store, events } = await openWatched();
+  const records = await fillUp(store);
+  events.length = 0;
+  let steps = 0;
+  for (let key = 0; ; key += 10) {
+    expect(key).toBeLessThan(records);
+    const deletes = Array.from({ length: 10 }, (_, at) => ({
+      type: 'del' as const,
+      key: key + at,
+    }));
+    await store.insertBatch(deletes);
+    await store.merge();
+    await turn();
+    const { usedBytes, mergeBytes, state } = store.stats().space;
+    if (usedBytes + mergeBytes < 0.8 * (MAX_BYTES - MIB)) break;
+    expect([state === 'ample', events]).toEqual([false, []]);
+    steps++;
+  }
+  expect(steps).toBeGreaterThan(2);
+  expect(events).toEqual(['recovered ample']);
+  await store.close();
+});
+
+test('merged logs that are kept count, whether they are there yet or not', async () => {
+  const { fs, store, most } = await openWatched({
+    maxBytes: MAX_BYTES,
+    retain: { bytes: MIB },
+  });
+  const records = await fillUp(store);
+  expect(records).toBeLessThan(260);
+  expect(store.stats().space.usedBytes).toBeGreaterThanOrEqual(bytesOn(fs));
+  expect(most()).toBeLessThanOrEqual(MAX_BYTES);
+  await store.close();
+  const wrong = { maxBytes: MAX_BYTES, retain: { bytes: 2 * MIB + 1 } };
+  await expect(openOn(fs, '/s', wrong)).rejects.toThrow(/at most half of options.maxBytes/);
 });
 
 test('a batch too large for what is left is refused, and smaller ones go on without a warning', async () => {
