@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { closeSync, fdatasyncSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { isLackOfSpace } from '../../src/base/errors.ts';
@@ -19,6 +19,8 @@ export async function fullFileSystems(report: Report): Promise<void> {
     must('mount', '-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', path);
     try {
       report.check('tmpfs', await fillAndFree(path, 2 * MIB));
+      rmSync(join(path, 'store'), { recursive: true });
+      report.check('tmpfs, with a reserve', await deleteOnFullDisk(path));
     } finally {
       attempt('umount', '--lazy', path);
     }
@@ -33,6 +35,8 @@ export async function fullFileSystems(report: Report): Promise<void> {
           const free = Number(must('df', '--output=avail', '-B1', mount.path).split('\n')[1]);
           writeBallast(join(mount.path, 'taken'), Math.max(0, free - 20 * MIB));
           report.check(name, await fillAndFree(mount.path, 6 * MIB));
+          rmSync(join(mount.path, 'store'), { recursive: true });
+          report.check(`${name}, with a reserve`, await deleteOnFullDisk(mount.path));
         } finally {
           mount.discard();
         }
@@ -83,6 +87,74 @@ async function fillAndFree(path: string, ballastBytes: number): Promise<string |
   }
   await store.close();
   return judge(directory, lines);
+}
+
+/**
+ * Fills the disk to the last byte, deletes in the room of the reserve, makes room, and writes on. Returns what
+ * was wrong.
+ */
+async function deleteOnFullDisk(path: string): Promise<string | undefined> {
+  const directory = join(path, 'store');
+  const store = await MetadataStore.open(directory, { reserveFileBytes: MIB });
+  const acknowledged: number[] = [];
+  const write = (batch: number): Promise<StoreError | undefined> =>
+    outcomeOf(store.insertBatch(faultBatch(batch, 20_000)).then(() => acknowledged.push(batch)));
+  await write(0);
+  while (store.stats().space.reserveFile !== 'kept') {
+    await new Promise((resume) => setImmediate(resume));
+  }
+  const ballast = join(path, 'ballast');
+  fillWith(ballast);
+  let refusal: StoreError | undefined;
+  for (let batch = 1; batch < 1000 && refusal === undefined; batch++) refusal = await write(batch);
+  // As above: the reserve helps where the disk lets a file be cut.
+  if (refusal?.outcome === 'unknown' && isLackOfSpace(refusal.cause)) {
+    await store.close();
+    return undefined;
+  }
+  if (!(refusal instanceof StoreFullError)) return `no StoreFullError but ${inspect(refusal)}`;
+  fillWith(ballast);
+  const keys = [...store.keys()];
+  for (const key of keys.slice(0, 3)) {
+    const error = await outcomeOf(store.insertBatch([{ type: 'del', key }]));
+    if (error !== undefined) return `no delete on the full disk: ${inspect(error)}`;
+  }
+  rmSync(ballast);
+  const error = await write(2000);
+  if (error !== undefined) return `no write after there was room again: ${inspect(error)}`;
+  if (store.stats().space.reserveFile !== 'kept') return 'the reserve was not made again';
+  await store.close();
+  const again = await MetadataStore.open(directory, { readOnly: true });
+  const expected = 6 * acknowledged.length - 3;
+  await again.close();
+  return again.recovery.records === expected
+    ? undefined
+    : `${again.recovery.records} records are there, not ${expected}`;
+}
+
+async function outcomeOf(promise: Promise<unknown>): Promise<StoreError | undefined> {
+  return promise.then(
+    () => undefined,
+    (error: unknown) => error as StoreError,
+  );
+}
+
+/** Appends to a file, from now on the one that takes all the room that is left. */
+function fillWith(path: string): void {
+  const file = openSync(path, 'a');
+  try {
+    for (let lengthBytes = MIB; lengthBytes >= 512;) {
+      try {
+        writeSync(file, Buffer.alloc(lengthBytes, 0xb5));
+        fdatasyncSync(file);
+      } catch (error) {
+        if (!isLackOfSpace(error)) throw error;
+        lengthBytes /= 2;
+      }
+    }
+  } finally {
+    closeSync(file);
+  }
 }
 
 export async function fileSizeLimit(report: Report): Promise<void> {
