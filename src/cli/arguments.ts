@@ -9,6 +9,14 @@ export function parseKey(text: string): bigint {
   return BigInt(text);
 }
 
+/** A batch's sequence number: decimal. */
+export function parseSequence(text: string): bigint {
+  if (!/^[0-9]+$/.test(text) || BigInt(text) > MAX_U64) {
+    throw new InvalidArgumentError(`A sequence number is an integer from 0 to ${MAX_U64}.`);
+  }
+  return BigInt(text);
+}
+
 export function parseLimit(text: string): number {
   const limit = Number(text);
   if (!/^[0-9]+$/.test(text) || !Number.isSafeInteger(limit)) {

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { parseKey, parseLimit } from './arguments.ts';
+import { parseKey, parseLimit, parseSequence } from './arguments.ts';
 import type { CommandContext } from './command-context.ts';
 import { dump, type DumpOptions } from './dump.ts';
 import { EXIT_CODE_HELP } from './exit-code.ts';
 import { hash, type HashOptions } from './hash.ts';
 import { inspect, type InspectOptions } from './inspect.ts';
+import { tail, type TailOptions } from './tail.ts';
 import { addTools } from './tool-commands.ts';
 import { verify, type VerifyOptions } from './verify.ts';
 
@@ -31,6 +32,7 @@ export function makeProgram(context: CommandContext, finish: (code: number) => v
   addVerify(program, context, finish);
   addDump(program, context, finish);
   addHash(program, context, finish);
+  addTail(program, context, finish);
   addTools(program, context, finish);
   return program;
 }
@@ -101,6 +103,21 @@ function addHash(program: Command, context: CommandContext, finish: (code: numbe
     .addHelpText('after', example('lodestore hash /srv/objects/meta'))
     .action(async (directory: string, options: HashOptions) => {
       finish(await hash(context, directory, options));
+    });
+}
+
+function addTail(program: Command, context: CommandContext, finish: (code: number) => void): void {
+  program
+    .command('tail')
+    .description('Prints the committed batches that the logs still hold, one update a line.')
+    .argument('<directory>', DIRECTORY_HELP)
+    .option('--after <sequence>', 'batches behind this one; 0: from the beginning', parseSequence)
+    .option('--follow', 'go on as batches are committed, until Ctrl-C')
+    .option('--data', 'print the data too, in hexadecimal')
+    .option('--json', 'print one JSON object per batch; numbers of 64 bits are strings')
+    .addHelpText('after', example('lodestore tail --follow --after 4711 /srv/objects/meta'))
+    .action(async (directory: string, options: TailOptions) => {
+      finish(await tail(context, directory, options));
     });
 }
 

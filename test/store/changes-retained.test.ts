@@ -209,7 +209,7 @@ describe('with retain', () => {
         /options\.retain\.bytes/,
       );
     }
-    await expect(openOn(fs, '/s', { retain: 7 as object })).rejects.toBeInstanceOf(TypeError);
+    await expect(openOn(fs, '/s', { retain: 7 as unknown as object })).rejects.toBeInstanceOf(TypeError);
     const store = await openOn(fs, '/s', { retain: {} });
     await store.close();
   });

@@ -1,0 +1,158 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFile, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { MetadataStore } from '../../src/index.ts';
+import { logName } from '../../src/format/file-name.ts';
+import { fingerprint, runCli } from '../support/cli.ts';
+import { put } from '../support/feed.ts';
+import { flipByte } from '../support/store-directory.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+const OPTIONS = { mergeBytes: 2 ** 40, retain: { bytes: 2 ** 30 } };
+const HOOK = new URL('../support/register-typescript.mjs', import.meta.url).href;
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+
+/** Batches 1 and 2 are merged, 3 to 5 are not; 4 and 5 are one group. */
+async function filled(): Promise<{ directory: string; store: MetadataStore }> {
+  const directory = await temporaryDirectory();
+  const store = await MetadataStore.open(directory, OPTIONS);
+  await store.insertBatch(put(1, 10, 'one'));
+  await store.insertBatch([{ type: 'del', key: 1 }, ...put(2, 20)]);
+  await store.merge();
+  await store.insertBatch(put(2 ** 53 - 1, 30));
+  await Promise.all([store.insertBatch(put(4, 40)), store.insertBatch(put(5, 50))]);
+  return { directory, store };
+}
+
+const LINES = [
+  '1 put 1 10 3',
+  '2 del 1',
+  '2 put 2 20 0',
+  '3 put 9007199254740991 30 0',
+  '4 put 4 40 0',
+  '5 put 5 50 0',
+];
+
+test('prints what the logs hold, beside a running store, and changes nothing', async () => {
+  const { directory, store } = await filled();
+  const before = await fingerprint(directory);
+  const all = await runCli(['tail', directory]);
+  expect(all).toEqual({ code: 0, err: '', out: `${LINES.join('\n')}\n` });
+  expect((await runCli(['tail', '--after', '0', directory])).out).toBe(all.out);
+  for (const [after, from] of [
+    [1, 1],
+    [2, 3],
+    [4, 5],
+    [5, 6],
+  ] as const) {
+    const { code, out } = await runCli(['tail', '--after', `${after}`, directory]);
+    expect({ code, lines: out.split('\n').slice(0, -1) }).toEqual({
+      code: 0,
+      lines: LINES.slice(from),
+    });
+  }
+  expect(await fingerprint(directory)).toEqual(before);
+  await store.close();
+  expect((await runCli(['tail', directory])).out).toBe(all.out);
+});
+
+test('the bytes only when asked for; --json prints one object per batch', async () => {
+  const { directory, store } = await filled();
+  expect((await runCli(['tail', '--data', directory])).out).toContain('1 put 1 10 3 6f6e65\n');
+  const { out } = await runCli(['tail', '--json', directory]);
+  const objects = out
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as unknown);
+  expect(objects).toHaveLength(5);
+  expect(objects[1]).toEqual({
+    sequence: '2',
+    updates: [
+      { type: 'del', key: '1' },
+      { type: 'put', key: '2', value: '20', dataLength: 0 },
+    ],
+  });
+  expect(out).not.toContain('data"');
+  expect((await runCli(['tail', '--json', '--data', directory])).out).toContain('"data":"6f6e65"');
+  await store.close();
+});
+
+test('goes on from log to log, also behind one that a crash has left without a seal', async () => {
+  const directory = await temporaryDirectory();
+  const store = await MetadataStore.open(directory, { ...OPTIONS, rotateBytes: 65_536 });
+  const data = new Uint8Array(45_000);
+  let last = 0;
+  while (store.stats().logs.count < 4) {
+    crypto.getRandomValues(data);
+    await store.insertBatch([{ type: 'put', key: ++last, value: 1, data }]);
+  }
+  // As the machine would find it after a crash: the last log has no seal.
+  const crashed = await temporaryDirectory();
+  for (const name of await readdir(directory)) {
+    if (/^(log|snapshot)_/.test(name)) await copyFile(join(directory, name), join(crashed, name));
+  }
+  await store.close();
+  const again = await MetadataStore.open(crashed, OPTIONS);
+  await again.insertBatch(put(++last, 1));
+  const { out } = await runCli(['tail', crashed]);
+  expect(out.match(/^\d+/gm)).toEqual(Array.from({ length: last }, (_, i) => `${i + 1}`));
+  await again.close();
+});
+
+test('a position that merges have passed, or that nobody has reached, is no silence', async () => {
+  const { directory, store } = await filled();
+  await store.close();
+  await rm(join(directory, logName(1)));
+  const passed = await runCli(['tail', '--after', '1', directory]);
+  expect(passed).toMatchObject({ code: 4, out: '' });
+  expect(passed.err).toMatch(/position 1 cannot be followed .* is 2/);
+  expect((await runCli(['tail', directory])).out).toBe(`${LINES.slice(3).join('\n')}\n`);
+  const ahead = await runCli(['tail', '--after', '6', directory]);
+  expect(ahead).toMatchObject({ code: 4, out: '' });
+  expect(ahead.err).toMatch(/the last batch there is 5/);
+});
+
+test('exit codes: damage, wrong usage, nothing there', async () => {
+  const { directory, store } = await filled();
+  await store.close();
+  await flipByte(directory, logName(1), 180);
+  expect(await runCli(['tail', directory])).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('damaged at offset') as string,
+  });
+  expect((await runCli(['tail', '--after', '-1', directory])).code).toBe(2);
+  expect((await runCli(['tail'])).code).toBe(2);
+  expect((await runCli(['tail', join(directory, 'none')])).code).toBe(4);
+  expect((await runCli(['tail', await temporaryDirectory()])).code).toBe(4);
+  const help = await runCli(['tail', '--help']);
+  expect(help.code).toBe(0);
+  expect(help.out).toMatch(/Example:\n {2}lodestore tail /);
+});
+
+test('--follow prints what is committed, over rotations and merges, until Ctrl-C', async () => {
+  const { directory, store } = await filled();
+  const child = spawn(process.execPath, ['--import', HOOK, MAIN, 'tail', '--follow', directory], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const exited = once(child, 'exit');
+  let complaint = '';
+  child.stderr.on('data', (text: Buffer) => {
+    complaint += String(text);
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async (): Promise<string> => ((await lines.next()) as { value: string }).value;
+  for (const line of LINES) expect(await next()).toBe(line);
+  await store.insertBatch(put(6, 60));
+  expect(await next()).toBe('6 put 6 60 0');
+  await store.merge();
+  await store.insertBatch(put(7, 70));
+  expect(await next()).toBe('7 put 7 70 0');
+  child.kill('SIGINT');
+  expect(await exited).toEqual([130, null]);
+  expect(complaint).toBe('lodestore: interrupted; nothing has been changed\n');
+  await store.close();
+});
