@@ -1,8 +1,5 @@
-import { join } from 'node:path';
 import type { Command } from 'commander';
-import { CorruptionError } from '../base/errors.ts';
-import { INCOMPLETE_NAME } from '../format/file-name.ts';
-import type { FileSystem } from '../fs/file-system.ts';
+import { CorruptionError, StoreError } from '../base/errors.ts';
 import { ProgressMeter } from '../store/progress-meter.ts';
 import type { CommandContext } from './command-context.ts';
 import { EXIT_DAMAGE, EXIT_IO, EXIT_LOCKED, EXIT_OK } from './exit-code.ts';
@@ -64,7 +61,6 @@ export async function explain(
 async function explanationOf(context: CommandContext, directory: string): Promise<Explanation> {
   const { fs, signal, bar } = context;
   try {
-    if (await isThere(fs, join(directory, INCOMPLETE_NAME))) return explainIncomplete(directory);
     const survey = await surveyDirectory(fs, directory, {
       depth: 'chunks',
       frames: false,
@@ -74,6 +70,9 @@ async function explanationOf(context: CommandContext, directory: string): Promis
     return await explainSurvey(context, survey);
   } catch (error) {
     signal.throwIfAborted();
+    if (error instanceof StoreError && error.code === 'LODESTORE_INCOMPLETE') {
+      return explainIncomplete(directory);
+    }
     const explanation =
       error instanceof CorruptionError ? undefined : explainError(directory, error);
     if (explanation === undefined) throw error;
@@ -95,13 +94,6 @@ function explainSurvey(
     case 'no store':
       return explainNoStore(survey);
   }
-}
-
-async function isThere(fs: FileSystem, path: string): Promise<boolean> {
-  return fs.stat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 function textOf({ directory, summary, because, choices, next }: Explanation): string[] {

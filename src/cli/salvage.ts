@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { assert } from '../base/assert.ts';
 import { CorruptionError, StoreError } from '../base/errors.ts';
 import { listDirectory } from '../directory/listing.ts';
 import { logName, snapshotName } from '../format/file-name.ts';
@@ -9,6 +10,8 @@ import { refuseIncompleteCopy } from '../store/incomplete-copy.ts';
 import { ProgressMeter } from '../store/progress-meter.ts';
 import type { Loss } from '../store/recovery-report.ts';
 import { readSalvageable, type Salvageable } from '../store/salvage-reading.ts';
+import { readSnapshotState } from '../store/snapshot-state.ts';
+import { checkChunks } from './chunk-check.ts';
 import type { CommandContext } from './command-context.ts';
 import { InterruptedError } from './command-errors.ts';
 import { EXIT_DAMAGE, EXIT_OK } from './exit-code.ts';
@@ -188,16 +191,14 @@ function write(
 /** Reads back what has been written, from end to end. */
 async function verify(context: CommandContext, target: string, records: number): Promise<void> {
   const { fs, signal, bar } = context;
+  const state = await readSnapshotState(fs, target, 0);
+  if ('hint' in state) throw new CorruptionError(state);
+  assert(state.format === 'lodestore', 'a salvaged store is of our format');
   const progress = new ProgressMeter((one) => bar.report(one));
-  const options = { depth: 'chunks', frames: false, signal, progress } as const;
-  const survey = await surveyDirectory(fs, target, options);
-  const [damage] = survey.damages;
+  progress.begin('snapshot', state.fileBytes);
+  const [damage] = await checkChunks(fs, target, state, { signal, progress });
   if (damage !== undefined) throw new CorruptionError(damage);
-  const found = survey.snapshots.at(-1)?.recordCount;
-  if (survey.outcome === 'opens' && found === records) return;
-  throw new StoreError('LODESTORE_IO', `${target} could not be read back as it was written`, {
-    path: target,
-  });
+  assert(state.file.index.totals.recordCount === records, 'the index counts what was written');
 }
 
 function textOf(report: SalvageReport): string[] {

@@ -1,0 +1,208 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { salvage } from '../../src/cli/salvage.ts';
+import type { FileSystem } from '../../src/fs/file-system.ts';
+import { MetadataStore } from '../../src/index.ts';
+import { CrashFs, openOn } from '../../src/testing/index.ts';
+import { fingerprint, runCli, runOn } from '../support/cli.ts';
+import { dumpOfSubject } from '../support/damage-subject.ts';
+import { DAMAGE_ROWS, subject } from '../support/damage-table.ts';
+import { dumpOfStore } from '../support/dump.ts';
+import { machineWith } from '../support/machine.ts';
+import { nth } from '../support/nth.ts';
+import { closedStore, flipByte, namesIn } from '../support/store-directory.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+describe.each(DAMAGE_ROWS.map((row) => [row.what, row] as const))('%s', (_what, row) => {
+  test('a new store with all that verifies; the losses by name; the source untouched', async () => {
+    const files = await row.damage(subject);
+    const fs = machineWith(files);
+    const before = fs.files();
+    const { code, out, err } = await runOn(fs, (context) =>
+      salvage(context, '/s', '/t', { json: true }),
+    );
+    expect([code, err]).toEqual([1, '']);
+    const after = fs.files();
+    for (const [path, bytes] of before) expect(after.get(path)).toEqual(bytes);
+    expect([...after.keys()].filter((path) => !path.startsWith('/t/'))).toEqual([...before.keys()]);
+    const report = JSON.parse(out) as {
+      readonly records: number;
+      readonly losses: readonly Readonly<Record<string, unknown>>[];
+    };
+    const expected = row.losses(subject).map(({ name, ...loss }) => ({
+      path: `/s/${name}`,
+      fromOffset: loss.fromOffset,
+      toOffset: loss.toOffset,
+      firstSequence: loss.firstSequence?.toString() ?? null,
+      lastSequence: loss.lastSequence?.toString() ?? null,
+      firstKey: loss.firstKey?.toString() ?? null,
+      lastKey: loss.lastKey?.toString() ?? null,
+      olderValuesMayShow: loss.olderValuesMayShow ?? false,
+    }));
+    expect(report.losses).toMatchObject(expected);
+    const text = new TextDecoder().decode(after.get('/t/SALVAGE.json'));
+    expect(JSON.parse(text)).toEqual(report);
+    const store = await openOn(fs.minimalCrash(), '/t');
+    const dump = dumpOfStore(store);
+    expect(dump).toBe(
+      dumpOfSubject(
+        [0, 1, 2].filter((index) => row.goneChunks?.includes(index) !== true),
+        subject.groups.filter((_group, index) => row.goneGroups?.includes(index) !== true),
+      ),
+    );
+    expect(report.records).toBe(store.size);
+    await store.insertBatch([{ type: 'put', key: 1, value: 1 }]);
+    await store.close();
+  });
+});
+
+/** Passes calls on to a machine whose power goes at call `last`. */
+function failingAfter(fs: CrashFs, last: number): { fs: FileSystem; calls: () => number } {
+  let calls = 0;
+  const handler: ProxyHandler<CrashFs> = {
+    get: (target, name: keyof CrashFs) => {
+      const member: unknown = Reflect.get(target, name, target);
+      if (typeof member !== 'function') return member;
+      return (...given: unknown[]): unknown => {
+        if (++calls === last) target.powerOff();
+        return (member as (...all: unknown[]) => unknown).apply(target, given);
+      };
+    },
+  };
+  return { fs: new Proxy(fs, handler), calls: () => calls };
+}
+
+test('cut off at any call: the source as it was; the target whole, or nothing that opens', async () => {
+  const files = await nth(DAMAGE_ROWS, 4).damage(subject);
+  const whole = machineWith(files);
+  await runOn(whole, (context) => salvage(context, '/s', '/t', {}));
+  const store = await openOn(whole, '/t');
+  const dump = dumpOfStore(store);
+  await store.close();
+  const counted = failingAfter(machineWith(files), Infinity);
+  await runOn(counted.fs, (context) => salvage(context, '/s', '/t', {}));
+  let opened = 0;
+  for (let last = 1; last <= counted.calls(); last++) {
+    const machine = machineWith(files);
+    const { fs } = failingAfter(machine, last);
+    await runOn(fs, (context) => salvage(context, '/s', '/t', {})).catch(() => undefined);
+    for (const after of [machine.minimalCrash(), machine.kill()]) {
+      const source = [...after.files()].filter(([path]) => path.startsWith('/s/'));
+      expect(new Map(source.map(([path, bytes]) => [path.slice(3), bytes]))).toEqual(files);
+      const target = await openOn(after, '/t', { createIfMissing: false }).catch(
+        (error: unknown) => error,
+      );
+      if (target instanceof MetadataStore) {
+        expect(dumpOfStore(target), `call ${last}`).toBe(dump);
+        await target.close();
+        opened++;
+      } else {
+        expect(target).toMatchObject({
+          code: expect.stringMatching(/^LODESTORE_(INCOMPLETE|NOT_FOUND)$/),
+        });
+      }
+    }
+  }
+  expect(counted.calls()).toBeGreaterThan(20);
+  expect(opened).toBeLessThan(10);
+});
+
+test('interrupted: the target is removed again', async () => {
+  const directory = await closedStore();
+  const target = join(await temporaryDirectory(), 'target');
+  const controller = new AbortController();
+  controller.abort();
+  const { code, err } = await runCli(['salvage', directory, target], controller.signal);
+  expect(code).toBe(130);
+  expect(err).toContain('interrupted');
+  await expect(readFile(target)).rejects.toMatchObject({ code: 'ENOENT' });
+});
+
+test('a sound store: all of it, and exit code 0', async () => {
+  const directory = await closedStore();
+  const before = await fingerprint(directory);
+  const target = join(await temporaryDirectory(), 'target');
+  const { code, out } = await runCli(['salvage', directory, target]);
+  expect(code).toBe(0);
+  expect(out).toContain('Wrote 3,000 records');
+  expect(out).toContain('Nothing is lost');
+  expect(await fingerprint(directory)).toEqual(before);
+  const dumps = await Promise.all([directory, target].map((one) => runCli(['dump', one])));
+  expect(nth(dumps, 1).out).toBe(nth(dumps, 0).out);
+  const sequences = await Promise.all(
+    [directory, target].map(async (one) => {
+      const store = await MetadataStore.open(one, { readOnly: true });
+      await store.close();
+      return store.recovery.lastSequence;
+    }),
+  );
+  expect(sequences).toEqual([300n, 300n]);
+});
+
+test('a store that is open is refused, by its owner; one whose lock is free is held meanwhile', async () => {
+  const directory = await closedStore();
+  const store = await MetadataStore.open(directory);
+  const target = join(await temporaryDirectory(), 'target');
+  const refused = await runCli(['salvage', directory, target]);
+  expect(refused.code).toBe(3);
+  expect(refused.err).toContain(`process ${process.pid} on host `);
+  await store.close();
+  expect((await runCli(['salvage', directory, target])).code).toBe(0);
+  // Released again.
+  await (await MetadataStore.open(directory)).close();
+});
+
+test('targets that would be written over, or lie in the source', async () => {
+  const directory = await closedStore();
+  const other = await temporaryDirectory();
+  await writeFile(join(other, 'file'), 'mine');
+  for (const target of [
+    other,
+    join(other, 'file'),
+    directory,
+    join(directory, 'sub'),
+    join(directory, '..'),
+  ]) {
+    const { code, out } = await runCli(['salvage', directory, target]);
+    expect([code, out]).toEqual([2, '']);
+  }
+  expect(await readFile(join(other, 'file'), 'utf8')).toBe('mine');
+  const empty = join(other, 'empty');
+  await mkdir(empty);
+  expect((await runCli(['salvage', directory, empty])).code).toBe(0);
+});
+
+test('--skip-unreadable: a log that gives EIO is left out, and told', async () => {
+  const fs = machineWith(subject.files);
+  fs.faults.add({ call: 'open', path: '/s/log_0000000000000005', mode: 'sticky' });
+  await expect(runOn(fs, (context) => salvage(context, '/s', '/t', {}))).rejects.toMatchObject({
+    code: 'EIO',
+  });
+  expect([...fs.files().keys()].filter((path) => path.startsWith('/t'))).toEqual([]);
+  const { code, out } = await runOn(fs, (context) =>
+    salvage(context, '/s', '/t', { skipUnreadable: true }),
+  );
+  expect(code).toBe(1);
+  expect(out).toContain('left out, it could not be read: /s/log_0000000000000005');
+  const store = await openOn(fs, '/t');
+  expect(dumpOfStore(store)).toBe(
+    dumpOfSubject(
+      [0, 1, 2],
+      subject.groups.filter((group) => group.log !== 5),
+    ),
+  );
+  await store.close();
+});
+
+test('damage in words', async () => {
+  const directory = await closedStore();
+  const name = nth(await namesIn(directory, 'snapshot_'), 0);
+  await flipByte(directory, name, 300);
+  const target = join(await temporaryDirectory(), 'target');
+  const { code, out } = await runCli(['salvage', directory, target]);
+  expect(code).toBe(1);
+  expect(out).toMatch(/^Wrote 2,800 records/);
+  expect(out).toContain('Lost, in 1 place:');
+  expect(out).toContain('keys 0 to 199');
+});
