@@ -10,7 +10,9 @@ import type {
 import { StoreClosedError } from '../base/errors.ts';
 import { commitChannel, mergeChannel } from '../store/channels.ts';
 import type { MetadataStore } from '../store/metadata-store.ts';
-import { DISTRIBUTIONS, SCALARS, type ScalarMetric } from './definitions.ts';
+import type { ScalarMetric } from './definitions.ts';
+import { DISTRIBUTIONS } from './distribution-metrics.ts';
+import { SCALARS } from './scalar-metrics.ts';
 import { SpanRecorder } from './span-recorder.ts';
 
 const PREFIX = 'lodestore.';

@@ -2,8 +2,9 @@
 import { register as defaultRegister, type Registry, type RegistryContentType } from 'prom-client';
 import { StoreClosedError } from '../base/errors.ts';
 import type { MetadataStore } from '../store/metadata-store.ts';
-import { DISTRIBUTIONS, SCALARS } from './definitions.ts';
+import { DISTRIBUTIONS } from './distribution-metrics.ts';
 import { PrometheusMetric, type Labels } from './prometheus-metric.ts';
+import { SCALARS } from './scalar-metrics.ts';
 import { StoreFigures } from './store-figures.ts';
 
 /** Of prom-client's registry, what is needed here. */

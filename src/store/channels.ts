@@ -83,5 +83,5 @@ export function traced<Context extends object, Result>(
 ): Promise<Result> {
   if (!isTraced(channel)) return run(undefined);
   const context = makeContext();
-  return channel.tracePromise(() => run(context), context) as unknown as Promise<Result>;
+  return channel.tracePromise(() => run(context), context);
 }
