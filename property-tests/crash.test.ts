@@ -3,9 +3,21 @@ import { Campaign, DEFAULTS } from './campaign/campaign.ts';
 
 /** The long form is `npm run test:crash`. */
 const STATES = 20_000;
+const DEFERRED_STATES = 10_000;
 
 test('no crash, at any sync of any program, breaks a promise', { timeout: 300_000 }, async () => {
   const { failure, distinct } = await new Campaign({ ...DEFAULTS, states: STATES }).run();
   expect(failure).toBeUndefined();
   expect(distinct).toBeGreaterThanOrEqual(STATES);
 });
+
+test(
+  'nor where batches are acknowledged before they are durable',
+  { timeout: 300_000 },
+  async () => {
+    const options = { ...DEFAULTS, durability: 'deferred' as const, states: DEFERRED_STATES };
+    const { failure, distinct } = await new Campaign(options).run();
+    expect(failure).toBeUndefined();
+    expect(distinct).toBeGreaterThanOrEqual(DEFERRED_STATES);
+  },
+);

@@ -16,7 +16,7 @@ const SETTINGS: Settings = {
   disk: 'endless',
 };
 
-const batch = (size: number, ...keys: number[]): Command => ({
+const batch = (size: number, ...keys: number[]): Extract<Command, { kind: 'batch' }> => ({
   kind: 'batch',
   ops: keys.map((key): Op => ({ key, size })),
   wait: true,
@@ -64,6 +64,24 @@ export const PATHS: Readonly<Record<string, Program>> = {
   'automatic merges': {
     settings: { ...SETTINGS, rotateBytes: 200, mergeBytes: 1 },
     commands: [batch(300, 0), batch(300, 1), batch(300, 0), batch(40, 2), reopen, batch(7, 3)],
+  },
+  'deferred commits': {
+    settings: { ...SETTINGS, rotateBytes: 1_500, durability: { syncEveryMs: 1_000 } },
+    commands: [
+      batch(40, 0, 1),
+      batch(300, 1),
+      { kind: 'sync', wait: true },
+      burst(300, 2, 3),
+      { ...batch(40, 0), durability: 'sync' },
+      batch(700, 4),
+      { kind: 'tick' },
+      batch(2_000, 5),
+      batch(40, 6),
+    ],
+  },
+  'recovery of deferred commits': {
+    settings: { ...SETTINGS, durability: { syncEveryMs: 1_000 } },
+    commands: [batch(700, 0), batch(300, 1), batch(40, 2), { kind: 'kill' }, batch(7, 3), reopen],
   },
   recovery: {
     settings: { ...SETTINGS, rotateBytes: 1_500 },

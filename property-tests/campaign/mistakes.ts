@@ -50,7 +50,20 @@ class Copy {
     return new Copy(directory);
   }
 
-  async plant({ file, find, replace }: Mutant): Promise<() => Promise<void>> {
+  async plant(mutant: Mutant): Promise<() => Promise<void>> {
+    const places = mutant.also === undefined ? [mutant] : [mutant, mutant.also];
+    const restores: (() => Promise<void>)[] = [];
+    for (const place of places) restores.push(await this.#change(place));
+    return async () => {
+      for (const restore of restores) await restore();
+    };
+  }
+
+  async #change({
+    file,
+    find,
+    replace,
+  }: Pick<Mutant, 'file' | 'find' | 'replace'>): Promise<() => Promise<void>> {
     const path = join(this.directory, file);
     const source = await readFile(path, 'utf8');
     const parts = source.split(find);
@@ -141,7 +154,7 @@ try {
     const restore = await copy.plant(mutant);
     const found =
       mutant.test === undefined
-        ? await campaign(copy.directory, [])
+        ? await campaign(copy.directory, ['--durability', mutant.durability ?? 'sync'])
         : await namedTest(copy.directory, mutant.test);
     report({ mistake, where: 'source', ...found });
     await restore();

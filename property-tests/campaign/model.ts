@@ -23,12 +23,15 @@ export type Demand = ReadonlyMap<number, State>;
  */
 export class Model {
   #bases: Demand;
+  /** What the next open may show if the power stays on until then; after a kill fewer than the bases. */
+  #shown: Demand;
   #batches: ModelBatch[] = [];
   #cached: Demand | undefined;
 
   constructor() {
     const empty: State = new Map();
     this.#bases = new Map([[digestOf(empty), empty]]);
+    this.#shown = this.#bases;
   }
 
   begin(changes: readonly Change[], durability: BatchDurability): ModelBatch {
@@ -135,9 +138,13 @@ export class Model {
     return { states, optional: kept.slice(certain) };
   }
 
-  /** The store was shut, or the machine crashed: the next open may show any of these. */
-  shut(demand: Demand = this.demand()): void {
+  /**
+   * The store was shut, or the machine went down: the next open may show any of `shown`, and any of `demand` if
+   * the power goes before it ends.
+   */
+  shut(demand: Demand = this.demand(), shown: Demand = demand): void {
     this.#bases = demand;
+    this.#shown = shown;
     this.#batches = [];
     this.#cached = undefined;
   }
@@ -145,10 +152,10 @@ export class Model {
   /** The store was opened and shows `found`. */
   collapse(found: State): void {
     const digest = digestOf(found);
-    if (!this.#bases.has(digest)) {
+    if (!this.#shown.has(digest)) {
       throw new Violation(
         'I1',
-        `open shows ${describeState(found)}, but must show ${tell(this.#bases)}`,
+        `open shows ${describeState(found)}, but must show ${tell(this.#shown)}`,
       );
     }
     this.shut(new Map([[digest, found]]));

@@ -3,6 +3,10 @@ export interface Mutant {
   readonly file: string;
   readonly find: string;
   readonly replace: string;
+  /** What keeps the mistake from being made, and goes with it. */
+  readonly also?: Pick<Mutant, 'file' | 'find' | 'replace'>;
+  /** In which programs it shows. Default: those in which every batch is durable when acknowledged. */
+  readonly durability?: 'deferred';
   /** A test that must catch it, where no crash can. */
   readonly test?: string;
 }
@@ -10,6 +14,7 @@ export interface Mutant {
 const MERGES = 'src/store/merge-scheduler.ts';
 const COMMITTER = 'src/store/committer.ts';
 const REPAIR = 'src/store/repair.ts';
+const LOG_WRITER = 'src/log/log-writer.ts';
 
 export const MUTANTS: Readonly<Record<string, Mutant>> = {
   'logs removed before the snapshot has its name': {
@@ -135,5 +140,81 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace:
       '  await fs.rename(temporaryPath, join(directory, snapshotName(0)));\n  await fs.syncDirectory(directory);\n  await syncAncestors(fs, directory);',
     test: 'test/store/faults-creation.test.ts',
+  },
+  'a group does not say what before it is unsynced': {
+    file: 'src/log/group-encoder.ts',
+    find: '        unprovenBytes,\n      },',
+    replace: '        unprovenBytes: 0 * (unprovenBytes ?? 0),\n      },',
+    durability: 'deferred',
+  },
+  'a later group taken for proof whatever it says': {
+    file: 'src/log/later-frames.ts',
+    find: 'position - header.unprovenBytes <= brokenAt',
+    replace: 'position <= brokenAt',
+    durability: 'deferred',
+  },
+  'only the last group written again at open': {
+    file: 'src/log/log-scan.ts',
+    find: 'this.#unprovenFrom = provenEnd(header, this.#offset);',
+    replace: 'this.#unprovenFrom = provenEnd({ ...header, unprovenBytes: 0 }, this.#offset);',
+    durability: 'deferred',
+  },
+  'sync() resolves before the sync': {
+    file: LOG_WRITER,
+    find: '      await this.#volatile.sync();',
+    replace: '      void this.#volatile.sync().catch(() => undefined);',
+    durability: 'deferred',
+  },
+  'a failed sync of deferred batches tried again': {
+    file: LOG_WRITER,
+    find: '      await this.#volatile.sync();',
+    replace: '      await this.#volatile.sync().catch(() => this.#volatile.sync());',
+    durability: 'deferred',
+  },
+  'a durable write taken for a sync of all before it': {
+    file: COMMITTER,
+    find: 'isDurable && log.unsyncedBytes > 0 ? await sync.run() : undefined',
+    replace: 'isDurable && log.lengthBytes < 0 ? await sync.run() : undefined',
+    also: {
+      file: LOG_WRITER,
+      find: "    assert(this.unsyncedBytes === 0, 'a durable write proves that all before it is durable');",
+      replace: '    this.#synced = this.#position;',
+    },
+    durability: 'deferred',
+  },
+  'deferred batches not synced before the log is sealed': {
+    file: COMMITTER,
+    find: 'isDurable && log.unsyncedBytes > 0 ? await sync.run() : undefined',
+    replace: 'isDurable && !seal && log.unsyncedBytes > 0 ? await sync.run() : undefined',
+    also: {
+      file: LOG_WRITER,
+      find: "    assert(this.unsyncedBytes === 0, 'a durable write proves that all before it is durable');",
+      replace: '    this.#synced = this.#position;',
+    },
+    durability: 'deferred',
+  },
+  'the timer of deferred batches rings in vain': {
+    file: 'src/store/log-sync.ts',
+    find: "      this.#state = 'due';",
+    replace: "      this.#state = 'resting';",
+    durability: 'deferred',
+  },
+  'a condition that fails told before what it was judged by is synced': {
+    file: COMMITTER,
+    find: "durability === 'sync' && logs.unsyncedBytes > 0;",
+    replace: "durability === 'sync' && logs.unsyncedBytes < 0;",
+    durability: 'deferred',
+  },
+  'what was synced before a later group was written taken for torn': {
+    file: 'src/log/later-frames.ts',
+    find: 'position - header.unprovenBytes <= brokenAt',
+    replace: 'header.unprovenBytes > 0 && brokenAt >= 0 && position > 0',
+    test: 'test/store/durability.test.ts',
+  },
+  'a failed sync of zeros not seen by sync()': {
+    file: LOG_WRITER,
+    find: '      await this.#growth;\n      if (this.#growthFailure !== undefined) throw this.#growthFailure;\n    } catch',
+    replace: '    } catch',
+    test: 'test/store/durability.test.ts',
   },
 };

@@ -116,9 +116,10 @@ export class World {
   }
 
   #demand(fall: Fall): Demand {
-    return this.#store === undefined
-      ? this.model.demand()
-      : this.model.demandOf(readState(this.#store), fall);
+    if (this.#store === undefined) return this.model.demand();
+    // Where a sync has failed, what readers saw may be gone from the page cache too.
+    const worst = this.#mood === 'failing' ? 'power' : fall;
+    return this.model.demandOf(readState(this.#store), worst);
   }
 
   async #hand(promises: readonly Promise<void>[], wait: boolean): Promise<void> {
@@ -291,10 +292,10 @@ export class World {
   }
 
   /** Nothing is open any more; the next open shows one of what is demanded. */
-  #leave(demand: Demand): void {
+  #leave(demand: Demand, shown: Demand = demand): void {
     this.#store = undefined;
     this.#inFlight = [];
-    this.model.shut(demand);
+    this.model.shut(demand, shown);
   }
 
   /** I11: one writer. */
@@ -317,12 +318,13 @@ export class World {
 
   async #goDown(choices: readonly number[] | undefined, fall: Fall): Promise<void> {
     this.room.throwFailure();
-    const demand = this.#demand(fall);
+    const demand = this.#demand('power');
+    const shown = this.#demand(fall);
     const store = this.#store;
     this.#clock = new Clock();
     await this.room.restart(choices);
     void store?.close().catch(() => undefined);
-    this.#leave(demand);
+    this.#leave(demand, shown);
     this.#faults = 'none';
     this.#becomeCalm();
   }

@@ -70,15 +70,12 @@ export function asPredecessor(log: LoadedLog): Predecessor {
 
 /**
  * True for a log that was prepared and never written: zeros or, after a crash while it was prepared, whatever
- * the disk held before. No header of ours, no frame of ours anywhere, or only such as were never synced, and
- * lost the first of them.
+ * the disk held before. No header of ours, no frame of ours anywhere.
  */
 export function isBlank(scan: LogScan): boolean {
   if (scan.format === 'empty') return true;
   const hasNothing = scan.header === undefined && scan.frameCount === 0;
-  if (!hasNothing || scan.ending.kind !== 'broken') return false;
-  const { kind } = scan.ending.later;
-  return kind === 'none' || kind === 'unsynced';
+  return hasNothing && scan.ending.kind === 'broken' && scan.ending.later.kind === 'none';
 }
 
 /** Applies the decision table of recovery to all logs newer than the snapshot, in ascending order. */

@@ -273,6 +273,18 @@ describe('a sync that fails', () => {
     await rejection(store.close());
   });
 
+  test('of the zeros ahead, which took the deferred batches along, is noticed', async () => {
+    const { fs, store } = await openFresh();
+    await store.insertBatch([put(1)]);
+    fs.faults.add({ call: 'dataSync', nth: 1, error: 'EIO', path: /log_0000000000000001/ });
+    const before = syncsOf(fs);
+    await store.insertBatch([put(2, 2, noise(200_000, 'ahead'))]);
+    while (syncsOf(fs) === before) await Promise.resolve();
+    expect(await rejection(store.sync())).toBeInstanceOf(StorePoisonedError);
+    await rejection(store.close());
+    expect(await keysOn(fs.minimalCrash())).toEqual([]);
+  });
+
   test('for lack of space is no lack of room for a batch', async () => {
     const { fs, store } = await openFresh();
     await store.insertBatch([put(1)]);
