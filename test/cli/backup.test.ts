@@ -6,6 +6,7 @@ import { MetadataStore } from '../../src/index.ts';
 import { run } from '../../src/cli/run.ts';
 import { fingerprint, runCli, TextSink } from '../support/cli.ts';
 import { recordsIn } from '../support/backup.ts';
+import { ANCESTOR, copyOf, goldenNames } from '../support/golden.ts';
 import { nth } from '../support/nth.ts';
 import {
   closedStore,
@@ -117,6 +118,20 @@ test('a store that was killed is backed up without its torn tail, and not touche
   expect((await runCli(['backup', directory, target, '--verify'])).code).toBe(0);
   expect(readFileSync(join(directory, last))).toEqual(before);
   expect(await recordsIn(target)).toEqual(await recordsIn(directory));
+});
+
+test.each(goldenNames(ANCESTOR))('a directory of the ancestor: %s', async (name) => {
+  const directory = await copyOf(ANCESTOR, name);
+  const base = await temporaryDirectory();
+  const made = await runCli(['backup', directory, join(base, 'backup'), '--verify']);
+  expect([made.code, made.err]).toEqual([0, '']);
+  expect((await runCli(['restore', join(base, 'backup'), join(base, 'restored')])).code).toBe(0);
+  const [one, two] = await Promise.all([
+    runCli(['dump', '--data', directory]),
+    runCli(['dump', '--data', join(base, 'restored')]),
+  ]);
+  expect(one.code).toBe(0);
+  expect(two.out).toBe(one.out);
 });
 
 test('damage: exit code 1, no backup, no restored store', async () => {

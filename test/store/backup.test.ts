@@ -1,9 +1,10 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { FileSystem } from '../../src/fs/file-system.ts';
 import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
 import { MetadataStore, restoreBackup, type CopyProgress } from '../../src/index.ts';
+import { requireSameContent } from '../../src/store/backup-check.ts';
 import {
   inodesIn,
   openThrough,
@@ -12,7 +13,7 @@ import {
   systemFailure,
   type Records,
 } from '../support/backup.ts';
-import { sha256 } from '../support/golden.ts';
+import { ANCESTOR, copyOf, sha256, V1 } from '../support/golden.ts';
 import { nth } from '../support/nth.ts';
 import { flipByte, insertBatches, namesIn, SMALL_LOGS } from '../support/store-directory.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -130,6 +131,24 @@ describe('a backup', () => {
     await reopened.close();
     await restoreBackup(join(base, 'backup'), join(base, 'restored'));
     expect(await recordsIn(join(base, 'restored'))).toEqual(new Map());
+  });
+
+  test.each([
+    [ANCESTOR, 'b2-rotated-log-not-merged'],
+    [ANCESTOR, 'd-snapshot-and-several-logs'],
+    [V1, 'h6-sector-lost'],
+    [V1, 'j-leftovers-of-merges'],
+    [V1, 'k-our-log-behind-the-ancestors'],
+  ])('of a directory of an older format: %s %s', async (collection, name) => {
+    const directory = await copyOf(collection, name);
+    const store = await MetadataStore.open(directory, SMALL_LOGS);
+    await store.insertBatch([{ type: 'put', key: 2n ** 63n, value: 1 }]);
+    const base = await temporaryDirectory();
+    await store.backup(join(base, 'backup'), { verify: true });
+    const records = recordsOf(store);
+    await store.close();
+    await restoreBackup(join(base, 'backup'), join(base, 'restored'));
+    expect(await recordsIn(join(base, 'restored'))).toEqual(records);
   });
 
   test('while writers and merges run, each is a state between two batches, with all acknowledged before', async () => {
@@ -350,6 +369,33 @@ describe('verify', () => {
     await expect(backup).rejects.toMatchObject({ code: 'LODESTORE_CORRUPTION' });
     expect(readdirSync(base)).toEqual(['store']);
     await store.close();
+  });
+
+  test('finds a copy that opens and holds something else', async () => {
+    const { base, store } = await filledStore();
+    const partial = join(base, 'backup.partial');
+    let looks = 0;
+    const onProgress = ({ phase }: CopyProgress): void => {
+      if (phase !== 'verify' || ++looks > 1) return;
+      const last = readdirSync(partial).findLast((name) => name.startsWith('log_'))!;
+      rmSync(join(partial, last));
+    };
+    const backup = store.backup(join(base, 'backup'), { verify: true, onProgress });
+    await expect(backup).rejects.toMatchObject({
+      code: 'LODESTORE_CORRUPTION',
+      reason: expect.stringContaining('lastSequence') as string,
+    });
+    expect(readdirSync(base)).toEqual(['store']);
+    await store.close();
+  });
+
+  test.each(['lastSequence', 'records', 'contentHash'] as const)('compares %s', (name) => {
+    const copy = { lastSequence: 7n, records: 8, contentHash: 'f'.repeat(32) };
+    const others = { lastSequence: 8n, records: 7, contentHash: '0'.repeat(32) };
+    expect(() => requireSameContent('/b', copy, copy)).not.toThrow();
+    expect(() => requireSameContent('/b', copy, {})).not.toThrow();
+    const wanted = { ...copy, [name]: others[name] };
+    expect(() => requireSameContent('/b', copy, wanted)).toThrow(new RegExp(`${name} is`));
   });
 
   test('tells the content hash, the same for the same records however they are stored', async () => {
