@@ -1,4 +1,4 @@
-import { assert } from '../base/assert.ts';
+import { assert, present } from '../base/assert.ts';
 import { AbortedError, type StoreError } from '../base/errors.ts';
 import { GROUP_TARGET_BYTES, MAX_GROUP_BATCHES } from '../base/limits.ts';
 import type { BatchDurability } from './durability.ts';
@@ -152,6 +152,8 @@ export class BatchQueue {
         }
         batch.onAbort(() => this.#abort(batch, signal));
       }
+      // It may be changed as soon as this call returns, also while it waits for room.
+      if (source instanceof WriteBatch) batch.packed = WriteBatch.lend(source);
       this.#batches.push(batch);
       this.#admit();
     });
@@ -237,13 +239,13 @@ export class BatchQueue {
   #pack(batch: QueuedBatch): void {
     this.#queuedBatches++;
     if (batch.source instanceof WriteBatch) {
-      this.#makeReady(batch, batch.source);
+      this.#makeReady(batch, present(batch.packed, 'a WriteBatch is lent when it is handed in'));
       return;
     }
     batch.state = 'packing';
     void packUpdates(batch.source, this.#pause).then(
       (packed) => {
-        if (batch.state === 'packing') this.#makeReady(batch, packed);
+        if (batch.state === 'packing') this.#makeReady(batch, WriteBatch.lend(packed));
       },
       (error: unknown) => {
         if (batch.state !== 'packing') return;
@@ -256,9 +258,9 @@ export class BatchQueue {
     );
   }
 
-  #makeReady(batch: QueuedBatch, packed: WriteBatch): void {
-    batch.packed = WriteBatch.lend(packed);
-    if (batch.packed.conditions !== undefined) this.#conditionalBatches++;
+  #makeReady(batch: QueuedBatch, packed: PackedBatch): void {
+    batch.packed = packed;
+    if (packed.conditions !== undefined) this.#conditionalBatches++;
     batch.state = 'ready';
     this.#queuedBytes += batch.lengthBytes;
     this.#onReady();

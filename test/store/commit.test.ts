@@ -97,6 +97,18 @@ test('a WriteBatch can be changed and used again while it is being written', asy
   await store.close();
 });
 
+test('a WriteBatch that waits for room in the queue is written as it was handed in', async () => {
+  const { store } = await openFresh({ queueBatches: 1 });
+  const first = store.insertBatch([put(100)]);
+  const batch = new WriteBatch().put(1, 1);
+  const second = store.insertBatch(batch);
+  const third = store.insertBatch(batch.clear().put(2, 2));
+  batch.put(3, 3);
+  await Promise.all([first, second, third]);
+  expect([...store.keys()]).toEqual([1n, 2n, 100n]);
+  await store.close();
+});
+
 test('the data that get returns is a copy', async () => {
   const { store } = await openFresh();
   await store.insertBatch([{ type: 'put', key: 1, value: 1, data: Uint8Array.of(1, 2, 3) }]);

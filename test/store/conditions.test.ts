@@ -223,6 +223,19 @@ test('a failure is told only when what it was judged by is durable', async () =>
   await store.close();
 });
 
+test('what a failure was judged by is durable when it is told, deferred batches too', async () => {
+  const { fs, store } = await openFresh();
+  await store.insertBatch([put(1, 1)]);
+  await store.insertBatch([put(1, 2)], { durability: 'deferred' });
+  expect(await failureOf(store.insertBatch([put(1, 3, { ifValue: 1 })]))).toMatchObject({
+    found: 2n,
+  });
+  const recovered = await openOn(fs.minimalCrash(), '/s');
+  expect(recovered.get(1)?.value).toBe(2n);
+  await recovered.close();
+  await store.close();
+});
+
 test('a group that finds no room rejects its refused batches too: nobody knows what they would have met', async () => {
   const { fs, store } = await openFresh();
   await store.insertBatch([put(1, 1)]);
