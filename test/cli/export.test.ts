@@ -1,0 +1,257 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { exportRecords } from '../../src/cli/export.ts';
+import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
+import type { FileSystem } from '../../src/fs/file-system.ts';
+import { MetadataStore, WriteBatch } from '../../src/index.ts';
+import { fingerprint, runCli, runOn } from '../support/cli.ts';
+import { dumpOf, dumpOfStore, type DumpRecord } from '../support/dump.ts';
+import { ANCESTOR, copyOf, goldenNames } from '../support/golden.ts';
+import { ancestorFrame } from '../support/independent-ancestor.ts';
+import { closedStore, flipByte, insertBatches, namesIn } from '../support/store-directory.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { nth } from '../support/nth.ts';
+
+const MAX = 2n ** 64n - 1n;
+
+async function smallStore(): Promise<string> {
+  const directory = await temporaryDirectory();
+  const store = await MetadataStore.open(directory);
+  await store.insertBatch([
+    { type: 'put', key: 0, value: 7 },
+    { type: 'put', key: 2n ** 53n + 1n, value: 5, data: Uint8Array.of(0xca, 0xfe, 0xff) },
+    { type: 'put', key: MAX, value: MAX, data: Uint8Array.of(1) },
+  ]);
+  await store.close();
+  return directory;
+}
+
+test('JSON lines and CSV: every digit of a u64, data in base64 or hexadecimal', async () => {
+  const directory = await smallStore();
+  const before = await fingerprint(directory);
+  expect(await runCli(['export', directory])).toEqual({
+    code: 0,
+    err: '',
+    out:
+      '{"key":"0","value":"7","data":""}\n' +
+      '{"key":"9007199254740993","value":"5","data":"yv7/"}\n' +
+      `{"key":"${MAX}","value":"${MAX}","data":"AQ=="}\n`,
+  });
+  const hex = await runCli(['export', '--hex', '--format', 'csv', directory]);
+  expect(hex.out).toBe(`key,value,dataHex\n0,7,\n9007199254740993,5,cafeff\n${MAX},${MAX},01\n`);
+  expect(await fingerprint(directory)).toEqual(before);
+});
+
+test('to a file, with a summary; what is there is not written over', async () => {
+  const directory = await smallStore();
+  const home = await temporaryDirectory();
+  const out = join(home, 'meta.csv');
+  const first = await runCli(['export', '--json', '--format', 'csv', '--out', out, directory]);
+  expect(JSON.parse(first.out)).toEqual({
+    directory,
+    format: 'csv',
+    out,
+    records: 3,
+    bytes: (await readFile(out)).length,
+  });
+  const second = await runCli(['export', '--out', out, directory]);
+  expect([second.code, second.out]).toEqual([2, '']);
+  expect(await readFile(out, 'utf8')).toMatch(/^key,value,data\n0,7,\n/);
+  await writeFile(join(home, 'other.partial'), '');
+  const third = await runCli(['export', '--out', join(home, 'other'), directory]);
+  expect([third.code, third.err]).toEqual([2, expect.stringContaining('was killed')]);
+  expect(await readdir(home)).toEqual(['meta.csv', 'other.partial']);
+});
+
+test.each([
+  [['--json'], 'needs --out'],
+  [['--format', 'ancestor'], 'needs --out'],
+  [['--format', 'ancestor', '--hex', '--out', 'x'], 'has no --hex'],
+  [['--format', 'xml'], 'Allowed choices'],
+])('wrong usage: %j', async (options, reason) => {
+  const { code, out, err } = await runCli(['export', ...options, await smallStore()]);
+  expect([code, out]).toEqual([2, '']);
+  expect(err).toContain(reason);
+});
+
+/** Reads a directory as the ancestor does: the newest snapshot, which is one frame, and empty logs behind it. */
+async function readAsAncestor(directory: string): Promise<string> {
+  const names = (await readdir(directory)).sort();
+  expect(names).toEqual([
+    'DO_NOT_PUT_YOUR_FILES_HERE',
+    'log_0000000000000001',
+    'snapshot_0000000000000000',
+  ]);
+  expect(await readFile(join(directory, 'log_0000000000000001'))).toHaveLength(0);
+  const bytes = Buffer.from(
+    ancestorFrame(new Uint8Array(await readFile(join(directory, 'snapshot_0000000000000000')))),
+  );
+  const records: DumpRecord[] = [];
+  for (let offset = 0; offset < bytes.length;) {
+    const key = bytes.readBigUInt64LE(offset);
+    const value = bytes.readBigUInt64LE(offset + 8);
+    const length = Number(bytes.readBigUInt64LE(offset + 16));
+    offset += 24 + length;
+    expect(offset).toBeLessThanOrEqual(bytes.length);
+    records.push({ key, value, data: bytes.subarray(offset - length, offset) });
+  }
+  return dumpOf(records);
+}
+
+async function dumpOfDirectory(directory: string): Promise<string> {
+  const store = await MetadataStore.open(directory, { readOnly: true });
+  const dump = dumpOfStore(store);
+  await store.close();
+  return dump;
+}
+
+test("the ancestor's format: as the ancestor reads it, and as lodestore opens it", async () => {
+  for (const directory of [await closedStore(), await smallStore(), await largeRecords()]) {
+    const target = join(await temporaryDirectory(), 'ancestor');
+    const { code, out } = await runCli([
+      'export',
+      '--format',
+      'ancestor',
+      '--out',
+      target,
+      directory,
+    ]);
+    expect([code, out]).toEqual([0, expect.stringMatching(/^Exported [\d,]+ records to /)]);
+    const dump = await dumpOfDirectory(directory);
+    expect(await readAsAncestor(target)).toBe(dump);
+    expect(await dumpOfDirectory(target)).toBe(dump);
+    // And written to: it becomes a store like any other.
+    const store = await MetadataStore.open(target);
+    await store.insertBatch([{ type: 'put', key: 4, value: 4 }]);
+    await store.merge();
+    await store.close();
+    expect(await dumpOfDirectory(target)).toContain('4 4 \n');
+  }
+});
+
+/** Records longer than any buffer of rows, and an empty store beside. */
+async function largeRecords(): Promise<string> {
+  const directory = await temporaryDirectory();
+  const store = await MetadataStore.open(directory);
+  const data = Uint8Array.from({ length: 3_000_000 }, (_, i) => (i * 2_654_435_761) >>> 24);
+  for (const key of [1, 2, 3]) await store.insertBatch([{ type: 'put', key, value: 1, data }]);
+  await store.close();
+  return directory;
+}
+
+test('an empty store is a frame without rows', async () => {
+  const directory = await temporaryDirectory();
+  await (await MetadataStore.open(directory)).close();
+  const target = join(await temporaryDirectory(), 'ancestor');
+  await runCli(['export', '--format', 'ancestor', '--out', target, directory]);
+  expect(await readAsAncestor(target)).toBe('');
+  expect(await dumpOfDirectory(target)).toBe('');
+  expect((await runCli(['export', directory])).out).toBe('');
+});
+
+test.each(goldenNames(ANCESTOR))('the ancestor there and back: %s', async (name) => {
+  const directory = await copyOf(ANCESTOR, name);
+  const target = join(await temporaryDirectory(), 'ancestor');
+  const { code } = await runCli(['export', '--format', 'ancestor', '--out', target, directory]);
+  expect(code).toBe(0);
+  expect(await readAsAncestor(target)).toBe(await dumpOfDirectory(directory));
+});
+
+test('beside a store that writes and merges: whole batches; a snapshot that is removed is read to its end', async () => {
+  const directory = await temporaryDirectory();
+  const store = await MetadataStore.open(directory, { rotateBytes: 64 * 1024 });
+  await insertBatches(store, 0, 100);
+  await store.merge();
+  await insertBatches(store, 100, 200);
+  const fs = Object.create(nodeFileSystem) as FileSystem & { open: FileSystem['open'] };
+  let opened = 0;
+  fs.open = async (path, mode) => {
+    const file = await nodeFileSystem.open(path, mode);
+    // The second opening of the snapshot is the one that chunks are read from.
+    if (path.includes('snapshot_') && ++opened === 2) await store.merge();
+    return file;
+  };
+  const { code, out } = await runOn(fs, (context) =>
+    exportRecords(context, directory, { format: 'jsonl' }),
+  );
+  expect(code).toBe(0);
+  expect(out.trimEnd().split('\n')).toHaveLength(2000);
+  expect(opened).toBe(2);
+  await store.close();
+});
+
+test('damage: exit code 1, and no file', async () => {
+  const directory = await closedStore();
+  await flipByte(directory, nth(await namesIn(directory, 'snapshot_'), 0), 300);
+  const home = await temporaryDirectory();
+  for (const format of ['jsonl', 'ancestor']) {
+    const out = join(home, format);
+    const { code, err } = await runCli(['export', '--format', format, '--out', out, directory]);
+    expect([code, err]).toEqual([1, expect.stringContaining('is damaged at offset 128')]);
+  }
+  expect(await readdir(home)).toEqual([]);
+});
+
+test('interrupted: what has been written is removed again', async () => {
+  const directory = await closedStore();
+  const home = await temporaryDirectory();
+  await mkdir(join(home, 'empty'));
+  for (const [format, name] of [
+    ['csv', 'file'],
+    ['ancestor', 'new'],
+    ['ancestor', 'empty'],
+  ] as const) {
+    const controller = new AbortController();
+    const fs = Object.create(nodeFileSystem) as FileSystem & { open: FileSystem['open'] };
+    fs.open = async (path, mode) => {
+      if (mode === 'wx') controller.abort();
+      return nodeFileSystem.open(path, mode);
+    };
+    const out = join(home, name);
+    await expect(
+      runOn(fs, (context) =>
+        exportRecords({ ...context, signal: controller.signal }, directory, { format, out }),
+      ),
+    ).rejects.toMatchObject({ name: 'InterruptedError' });
+  }
+  expect(await readdir(home)).toEqual(['empty']);
+  expect(await readdir(join(home, 'empty'))).toEqual([]);
+});
+
+test('a target of the ancestor that is not empty, or in the store', async () => {
+  const directory = await closedStore();
+  for (const out of [directory, join(directory, 'sub')]) {
+    const { code } = await runCli(['export', '--format', 'ancestor', '--out', out, directory]);
+    expect(code).toBe(2);
+  }
+});
+
+test('updates and deletes in logs are folded in, chunk by chunk', async () => {
+  const directory = await temporaryDirectory();
+  const store = await MetadataStore.open(directory, { mergeBytes: 1 << 30 });
+  const records = new Map<number, number>();
+  const batch = new WriteBatch();
+  for (let key = 10; key < 30_000; key++) {
+    batch.put(key, 1);
+    records.set(key, 1);
+  }
+  await store.insertBatch(batch);
+  await store.merge();
+  batch.clear();
+  for (const key of [1, 9, 15_000, 29_999, 40_000]) {
+    batch.put(key, 2);
+    records.set(key, 2);
+  }
+  for (const key of [10, 8_192, 29_998, 50_000]) {
+    batch.delete(key);
+    records.delete(key);
+  }
+  await store.insertBatch(batch);
+  await store.close();
+  const { out } = await runCli(['export', '--format', 'csv', directory]);
+  const expected = [...records].sort(([a], [b]) => a - b).map(([key, value]) => `${key},${value},`);
+  expect(out).toBe(`${['key,value,data', ...expected].join('\n')}\n`);
+  const stats = await runCli(['stats', '--json', directory]);
+  expect(JSON.parse(stats.out)).toMatchObject({ records: records.size, dataBytes: 0 });
+});
