@@ -3,15 +3,15 @@ import { createServer } from 'node:http';
 import { inspect } from 'node:util';
 import { failureOf, RequestFailure } from './failure.mjs';
 import { listingOf } from './listing.mjs';
-import { renderMetrics } from './metrics.mjs';
 import { objectNameOf } from './object-name.mjs';
 import { ObjectRoutes } from './object-routes.mjs';
 
 /** @import { IncomingMessage, Server, ServerResponse } from 'node:http' */
+/** @import { Exposition } from './exposition.mjs' */
 /** @import { NodeStats } from './storage-node.mjs' */
 
 /**
- * @typedef {import('./object-routes.mjs').NodeParts & { stats(): Promise<NodeStats> }} ServedNode
+ * @typedef {import('./object-routes.mjs').NodeParts & { stats(): Promise<NodeStats>, exposition: Exposition }} ServedNode
  */
 
 /** A connection on which nothing moves for this long is cut. */
@@ -59,8 +59,8 @@ async function route(node, routes, request, response) {
   }
   if (path === '/') return send(response, 200, listingOf(node.objects, query));
   if (path === '/stats') return send(response, 200, await node.stats());
-  const text = renderMetrics(node.metrics, await node.stats());
-  sendText(response, 200, 'text/plain; version=0.0.4; charset=utf-8', text);
+  const text = await node.exposition.text();
+  sendText(response, 200, node.exposition.contentType, text);
 }
 
 /**

@@ -66,6 +66,9 @@ async function main(settings) {
   for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => void stop(signal, 0));
   // A parent that started the node with an IPC channel takes it along.
   process.on('disconnect', () => void stop('the parent has gone', 0));
+  node.metadata.on('slowSync', ({ syncMs, path }) => {
+    log(`syncing ${path} took ${Math.round(syncMs)} ms`);
+  });
   node.metadata.on('mergeFailed', (error) => log(`a merge failed: ${error.message}`));
   node.metadata.on('poisoned', (error) => {
     void stop(`the metadata store takes no more writes: ${error.message}`, EXIT_RESTART);

@@ -2,29 +2,30 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MetadataStore } from 'lodestore';
+import { makeExposition } from './exposition.mjs';
 import { Metrics } from './metrics.mjs';
 import { ObjectIndex } from './object-index.mjs';
 import { ObjectStore } from './object-store.mjs';
 import { VolumeSet } from './volume-set.mjs';
 
+/** @import { ExposedParts, Exposition } from './exposition.mjs' */
 /** @typedef {Awaited<ReturnType<StorageNode['stats']>>} NodeStats */
 
 /** A directory with objects, opened: `metadata/` is the metadata store's, `volumes/` holds the bytes. */
 export class StorageNode {
-  metrics = new Metrics();
-  objects;
   metadata;
+  objects;
+  metrics;
+  exposition;
   #volumes;
 
-  /**
-   * @param {MetadataStore} metadata
-   * @param {VolumeSet} volumes
-   * @param {(name: string) => bigint} [hash]
-   */
-  constructor(metadata, volumes, hash) {
+  /** @param {ExposedParts & { objects: ObjectStore, volumes: VolumeSet, exposition: Exposition }} parts */
+  constructor({ metadata, objects, volumes, metrics, exposition }) {
     this.metadata = metadata;
+    this.objects = objects;
+    this.metrics = metrics;
+    this.exposition = exposition;
     this.#volumes = volumes;
-    this.objects = new ObjectStore(new ObjectIndex(metadata, hash), volumes);
   }
 
   /**
@@ -38,7 +39,9 @@ export class StorageNode {
     const metadata = await MetadataStore.open(join(directory, 'metadata'));
     try {
       const volumes = await VolumeSet.open(join(directory, 'volumes'), { volumeBytes });
-      return new StorageNode(metadata, volumes);
+      const objects = new ObjectStore(new ObjectIndex(metadata), volumes);
+      const parts = { metadata, objects, volumes, metrics: new Metrics() };
+      return new StorageNode({ ...parts, exposition: await makeExposition(parts) });
     } catch (error) {
       await metadata.close();
       throw error;

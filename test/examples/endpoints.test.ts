@@ -1,7 +1,8 @@
-import { appendFile, open, truncate } from 'node:fs/promises';
+import { appendFile, open, readFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { StoreFullError, StorePoisonedError } from '../../src/index.ts';
+import { parsePrometheus } from '../support/prometheus-text.ts';
 import { get, put, startNode } from './support/node-in-process.ts';
 
 async function readPages(url: string, query: string): Promise<string[][]> {
@@ -74,15 +75,62 @@ test('/stats and /metrics count', async () => {
   });
   const response = await fetch(`${url}/metrics`);
   expect(response.headers.get('content-type')).toContain('version=0.0.4');
-  const text = await response.text();
-  expect(text).toContain('\nstorage_node_objects 2\n');
-  expect(text).toContain('storage_node_requests_total{method="PUT",status="201"} 2\n');
-  expect(text).toContain('storage_node_requests_total{method="GET",status="404"} 1\n');
-  expect(text).toContain('storage_node_request_duration_seconds_count{method="PUT"} 2\n');
-  const sample = /^[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [-+.\de]+$/;
-  for (const line of text.trimEnd().split('\n')) expect(line).toMatch(/^# (HELP|TYPE) .|^[a-z]/);
-  const samples = text.split('\n').filter((line) => /^[a-z]/.test(line));
-  for (const line of samples) expect(line).toMatch(sample);
+  const families = parsePrometheus(await response.text());
+  const valueOf = (name: string, labels: Record<string, string> = {}) =>
+    families.get(name.replace(/_count$/, ''))!.samples.find((sample) => {
+      const isSame = Object.entries(labels).every(([key, label]) => sample.labels[key] === label);
+      return sample.name === name && isSame;
+    })?.value;
+  expect(valueOf('storage_node_objects')).toBe(2);
+  expect(valueOf('storage_node_sent_bytes_total')).toBe(3);
+  expect(valueOf('storage_node_volume_appends_total')).toBe(2);
+  expect(valueOf('storage_node_requests_total', { method: 'PUT', status: '201' })).toBe(2);
+  expect(valueOf('storage_node_requests_total', { method: 'GET', status: '404' })).toBe(1);
+  expect(valueOf('storage_node_request_duration_seconds_count', { method: 'PUT' })).toBe(2);
+  expect(valueOf('lodestore_records')).toBe(2);
+  expect(valueOf('lodestore_batch_seconds_count')).toBe(2);
+  // Read again, not added up.
+  const again = parsePrometheus(await (await fetch(`${url}/metrics`)).text());
+  expect(again.get('storage_node_volume_appends_total')!.samples[0]!.value).toBe(2);
+});
+
+test('every metric that the Grafana dashboard asks for is there', async () => {
+  const { url } = await startNode();
+  await put(url, 'a', 'abc');
+  await get(url, 'a');
+  const families = parsePrometheus(await (await fetch(`${url}/metrics`)).text());
+  const printed = new Set(
+    [...families.values()].flatMap(({ samples }) => samples.map((s) => s.name)),
+  );
+  for (const name of families.keys()) printed.add(name);
+  const path = new URL('../../examples/storage-node/grafana-dashboard.json', import.meta.url);
+  const dashboard = JSON.parse(await readFile(path, 'utf8')) as {
+    panels: { title: string; type: string; targets?: { expr: string }[] }[];
+    templating: { list: { query: string }[] };
+  };
+  const queries = dashboard.panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr));
+  const variables = dashboard.templating.list.map(({ query }) => query);
+  const asked = [
+    ...queries,
+    ...variables.filter((query) => query.includes('label_values')),
+  ].flatMap((query) => query.match(/\b(?:lodestore|storage_node)_\w+/g) ?? []);
+  expect(new Set(asked).size).toBeGreaterThan(20);
+  for (const name of asked) expect(printed.has(name), name).toBe(true);
+});
+
+test('without prom-client the node says what to install', async () => {
+  const missing = Object.assign(new Error('not found'), { code: 'ERR_MODULE_NOT_FOUND' });
+  const { url } = await startNode({ load: () => Promise.reject(missing) });
+  expect((await put(url, 'a', 'abc')).status).toBe(201);
+  const response = await fetch(`${url}/metrics`);
+  expect(response.status).toBe(501);
+  const body = await response.json();
+  expect(body).toMatchObject({
+    error: {
+      code: 'metrics-unavailable',
+      message: expect.stringContaining('npm install prom-client'),
+    },
+  });
 });
 
 test.each([

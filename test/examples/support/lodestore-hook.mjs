@@ -1,7 +1,11 @@
 // The package's own name means its sources here: the examples are tested without a build.
-const SOURCES = new URL('../../../src/index.ts', import.meta.url).href;
+const SOURCES = new Map([
+  ['lodestore', '../../../src/index.ts'],
+  ['lodestore/prometheus', '../../../src/metrics/prometheus.ts'],
+]);
 
 export function resolve(specifier, context, nextResolve) {
-  if (specifier !== 'lodestore') return nextResolve(specifier, context);
-  return { url: SOURCES, shortCircuit: true };
+  const source = SOURCES.get(specifier);
+  if (source === undefined) return nextResolve(specifier, context);
+  return { url: new URL(source, import.meta.url).href, shortCircuit: true };
 }

@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { makeExposition } from '../../../examples/storage-node/exposition.mjs';
 import { createHttpServer } from '../../../examples/storage-node/http-server.mjs';
 import { Metrics } from '../../../examples/storage-node/metrics.mjs';
 import { ObjectIndex } from '../../../examples/storage-node/object-index.mjs';
@@ -16,7 +17,12 @@ export interface NodeOptions {
   readonly volumeBytes?: number;
   readonly maxObjectBytes?: number;
   readonly maxUploads?: number;
+  /** Where `/metrics` gets prom-client and lodestore's entry for it from. */
+  readonly load?: Parameters<typeof makeExposition>[1];
 }
+
+const loadSources = () =>
+  Promise.all([import('prom-client'), import('../../../src/metrics/prometheus.ts')]);
 
 export interface NodeInProcess {
   readonly url: string;
@@ -44,9 +50,13 @@ export async function startNode(options: NodeOptions = {}): Promise<NodeInProces
     metadata: metadata.stats(),
     recovery: metadata.recovery,
   });
+  const exposition = await makeExposition(
+    { metadata, metrics, objects, volumes },
+    options.load ?? loadSources,
+  );
   const said: string[] = [];
   const server = createHttpServer(
-    { objects, metrics, stats },
+    { objects, metrics, stats, exposition },
     { maxObjectBytes, maxUploads, log: (message) => said.push(message) },
   );
   server.listen(0, '127.0.0.1');
