@@ -57,8 +57,8 @@ function choicesOf(
       loses: lost.length > 0 ? lost : ['no record: the damaged bytes held none'],
     },
     {
-      command: 'restore your latest backup',
-      effect: 'gives back the store as it was then',
+      command: `lodestore restore BACKUP ${shellWord(besideOf(directory, 'restored'))}`,
+      effect: 'gives back the store as it was at your latest backup',
       loses: ['all that was written since'],
     },
     {

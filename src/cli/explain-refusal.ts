@@ -129,8 +129,8 @@ function choicesWithout(directory: string, path: string): Choice[] {
       loses: [`what ${path} holds; the command tells exactly`],
     },
     {
-      command: 'restore your latest backup to another disk',
-      effect: 'gives back the store as it was then',
+      command: 'lodestore restore BACKUP /another/disk/store',
+      effect: 'gives back the store as it was at your latest backup',
       loses: ['all that was written since'],
     },
   ];

@@ -34,7 +34,7 @@ async function takeLock(
   try {
     return await fs.tryLock(path);
   } catch (error) {
-    // Where nobody may write, nobody has it open.
+    // Who may not write cannot ask the kernel: the owner record and the lease tell.
     if (systemCode(error) === 'EROFS' || systemCode(error) === 'EACCES') return 'none';
     throw error;
   }

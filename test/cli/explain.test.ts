@@ -65,6 +65,7 @@ describe.each(DAMAGE_ROWS.map((row) => [row.what, row] as const))('%s', (_what, 
     expect(salvage?.loses).toHaveLength(Math.max(1, lost.length));
     for (const [i, { name }] of lost.entries()) expect(salvage?.loses[i]).toContain(name);
     if (lost.length === 0) expect(salvage?.loses[0]).toMatch(/^no record/);
+    expect(backup?.command).toBe('lodestore restore BACKUP /s-restored');
     expect(backup?.loses).toEqual(['all that was written since']);
     expect(dump?.command).toBe('lodestore dump --damaged /s');
     expect(storeFiles(fs)).toEqual(files);
@@ -133,7 +134,7 @@ test.each([
   expect(found.choices.map((choice) => choice.command).join('\n')).toBe(
     error === 'EIO'
       ? 'cp -a /s /another/disk/\nlodestore salvage --skip-unreadable /s /s-salvaged\n' +
-          'restore your latest backup to another disk'
+          'lodestore restore BACKUP /another/disk/store'
       : '',
   );
 });
