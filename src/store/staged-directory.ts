@@ -47,15 +47,20 @@ export class StagedDirectory {
     await requireOurs(fs, path);
     const lock = await fs.tryLock(join(path, LOCK_NAME));
     if (lock === undefined) throw busy(target);
-    const staged = new StagedDirectory(fs, target, lock);
     try {
       // Whoever held the lock before us may have been about to finish.
       await requireOurs(fs, path);
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+    const staged = new StagedDirectory(fs, target, lock);
+    try {
       await staged.#removeFiles();
       await staged.#makeMarker();
       return staged;
     } catch (error) {
-      await lock.release();
+      await staged.discard();
       throw error;
     }
   }
@@ -114,6 +119,10 @@ export class StagedDirectory {
       if (code === 'ENOENT') return;
       if (code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'ENOTDIR')
         throw taken(this.#target);
+      if (code === 'EBUSY') {
+        const reason = 'is in use, as the place where a disk is mounted is. Give a directory in it';
+        throw badTarget(this.#target, reason);
+      }
       throw error;
     }
   }

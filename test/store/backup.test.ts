@@ -481,6 +481,26 @@ describe('the target', () => {
     await store.close();
   });
 
+  test('that a disk is mounted at is refused, and nothing is left', async () => {
+    const base = await temporaryDirectory();
+    const target = join(base, 'mounted');
+    mkdirSync(target);
+    const fs = Object.create(nodeFileSystem) as {
+      -readonly [Name in keyof FileSystem]: FileSystem[Name];
+    };
+    fs.removeDirectory = async (path) => {
+      if (path === target) throw systemFailure('EBUSY', path);
+      return nodeFileSystem.removeDirectory(path);
+    };
+    const store = await openThrough(fs, join(base, 'store'), SMALL_LOGS);
+    await expect(store.backup(target)).rejects.toMatchObject({
+      code: 'LODESTORE_BAD_TARGET',
+      message: expect.stringContaining('mounted') as string,
+    });
+    expect(readdirSync(base).sort()).toEqual(['mounted', 'store']);
+    await store.close();
+  });
+
   test('is never overwritten, and never in the store itself', async () => {
     const { base, directory, store } = await filledStore();
     const file = join(base, 'file');

@@ -368,15 +368,18 @@ test('the public door exports what the docs name', async () => {
   expect(Object.keys(door).toSorted()).toEqual([
     'AbortedError',
     'BatchTooLargeError',
+    'ConditionFailedError',
     'CorruptionError',
     'FencedError',
     'MetadataStore',
+    'PositionExpiredError',
     'StoreClosedError',
     'StoreError',
     'StoreFullError',
     'StoreLockedError',
     'StorePoisonedError',
     'WriteBatch',
+    'restoreBackup',
   ]);
   expect(fileURLToPath(import.meta.url)).toContain('lifecycle');
 });
