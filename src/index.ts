@@ -29,6 +29,7 @@ export type { SpaceFigures, SpaceState } from './store/space-keeper.ts';
 export type { StoreEvents } from './store/store-events.ts';
 export type { StoreStats } from './store/stats.ts';
 export type { Update } from './store/updates.ts';
+export type { ValueRangeOptions } from './store/value-entries.ts';
 export { WriteBatch } from './store/write-batch.ts';
 export type { RangeOptions } from './table/key-range.ts';
 export type { TableRecord as StoreRecord } from './table/table-record.ts';

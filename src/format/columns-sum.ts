@@ -17,11 +17,12 @@ export function sumOfColumns(columns: Columns): ContentSum {
     const key = firstLow + keyLow[i]!;
     const value = baseLow + valueLow[i]!;
     const to = dataEnd === null ? from + dataLength : dataEnd[i]!;
+    // As small integers: the engine would put larger numbers into objects of their own to hand them over.
     sum.addRecord(
-      key,
-      firstHigh + (keyHigh === null ? 0 : keyHigh[i]!) + (key > 0xffff_ffff ? 1 : 0),
-      value,
-      baseHigh + (valueHigh === null ? 0 : valueHigh[i]!) + (value > 0xffff_ffff ? 1 : 0),
+      key | 0,
+      (firstHigh + (keyHigh === null ? 0 : keyHigh[i]!) + (key > 0xffff_ffff ? 1 : 0)) | 0,
+      value | 0,
+      (baseHigh + (valueHigh === null ? 0 : valueHigh[i]!) + (value > 0xffff_ffff ? 1 : 0)) | 0,
       data,
       from,
       to,

@@ -28,6 +28,7 @@ import { readStats, type StoreStats } from './stats.ts';
 import type { StoreEvents } from './store-events.ts';
 import { StoreObserver } from './store-observer.ts';
 import { checkUpdates, type Update } from './updates.ts';
+import { entriesByValue, type ValueRangeOptions } from './value-entries.ts';
 import { WriteBatch } from './write-batch.ts';
 import { closeWriter, type Writer } from './writer.ts';
 
@@ -52,7 +53,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   readonly #threadsEnded: Promise<void>;
   readonly #health: Health;
   readonly #writer: Writer | undefined;
-  readonly #pause: () => Promise<void>;
+  readonly #reading: Omit<SliceHooks, 'signal'>;
   readonly #feeds: ChangeFeeds;
   #closing: Promise<void> | undefined;
 
@@ -65,7 +66,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     this.#lock = parts.lock;
     this.#threadsEnded = parts.threadsEnded;
     this.#health = parts.health;
-    this.#pause = parts.pause;
+    this.#reading = { pause: parts.pause, requireOpen: () => this.#requireOpen() };
     this.#feeds = openFeeds(parts, () => this.#writer?.logs);
     this.#writer = parts.lock === undefined ? undefined : this.#makeWriter(parts, parts.lock);
     parts.onPoison((error) => {
@@ -218,22 +219,24 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   }
 
   /**
-   * A hash of all records as they are at this call, the same for the same records whatever led to them. It goes over
-   * the rows committed since the last one was computed; where none is known, as after an opening that
-   * had logs to fold in, over all records. Does not hold up writes, reads or the event loop.
+   * Keys with their records where the value lies in a range, as they are at this call; in no particular order.
+   * All values are scanned, in slices that do not hold up the event loop.
+   * @throws TypeError or RangeError that names the option; AbortedError, StoreClosedError, at once or later
+   */
+  entriesByValue(range: ValueRangeOptions = {}): AsyncIterableIterator<[bigint, TableRecord]> {
+    return entriesByValue(this.#table, range, { ...this.#reading, signal: range?.signal });
+  }
+
+  /**
+   * A hash of all records as they are at this call, the same for the same records whatever led to them. Computed in
+   * slices over the updates since the last one; over all records if none is known, as after an opening with logs.
    * @throws StoreClosedError, AbortedError, TypeError; as rejections
    */
   async contentHash({ signal }: ContentHashOptions = {}): Promise<ContentHash> {
-    return computeContentHash(this.#table, this.#visibleSequence, this.#sliceHooks(signal));
-  }
-
-  /** Of the batch made visible last; one that is just being written is not yet. */
-  get #visibleSequence(): bigint {
-    return this.recovery.lastSequence + BigInt(this.#writer?.observer.commits.batches ?? 0);
-  }
-
-  #sliceHooks(signal: AbortSignal | undefined): SliceHooks {
-    return { pause: this.#pause, requireOpen: () => this.#requireOpen(), signal };
+    // Of the batch made visible last; one that is just being written is not yet.
+    const visibleBatches = this.#writer?.observer.commits.batches ?? 0;
+    const lastSequence = this.recovery.lastSequence + BigInt(visibleBatches);
+    return computeContentHash(this.#table, lastSequence, { ...this.#reading, signal });
   }
 
   [Symbol.iterator](): IterableIterator<[bigint, TableRecord]> {

@@ -3,7 +3,8 @@ import type { Base } from './base.ts';
 import { BaseCursor } from './base-cursor.ts';
 import type { Cursor, Seek } from './cursor.ts';
 import type { TableRecord } from './table-record.ts';
-import type { KeyState, OlderContent, UpdateLayer } from './update-layer.ts';
+import type { FoundRecord, KeyState, OlderContent, UpdateLayer } from './update-layer.ts';
+import type { ValueRange } from './value-search.ts';
 
 const STEP_RECORDS = 256;
 
@@ -56,6 +57,19 @@ export class BaseUpdates implements UpdateLayer {
 
   valueOfKey(low: number, high: number): bigint | undefined {
     return this.#base.valueOfKey(low, high);
+  }
+
+  *findValues(range: ValueRange): Generator<readonly FoundRecord[], void, undefined> {
+    for (const chunk of this.#base.chunks()) {
+      const indexes = new Uint32Array(chunk.recordCount);
+      const count = chunk.findValues(range, indexes);
+      const found: FoundRecord[] = [];
+      for (const index of indexes.subarray(0, count)) {
+        const low = chunk.keyLowAt(index);
+        found.push({ low, high: chunk.keyHighAt(index), record: chunk.recordAt(index) });
+      }
+      yield found;
+    }
   }
 
   cursors(seek: Seek): Cursor[] {

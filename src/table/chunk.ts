@@ -8,6 +8,7 @@ import type { ContentSum } from '../format/content-sum.ts';
 import { sliceColumns } from './chunk-slice.ts';
 import { lowerBoundNarrow, lowerBoundWide } from './column-search.ts';
 import type { TableRecord } from './table-record.ts';
+import { findValues, type ValueRange } from './value-search.ts';
 
 // Read by nobody: keeps an early read from being optimised away.
 const earlyBytes = new Uint8Array(1);
@@ -199,6 +200,12 @@ export class Chunk {
     return { value: this.#joinValue(valueLow, valueHigh), data: copyData(this.#data, start, end) };
   }
 
+  /** Writes the indexes of the records with a value in the range to `indexes`; returns how many there are. */
+  findValues(range: ValueRange, indexes: Uint32Array): number {
+    const { valueBase, valueLow, valueHigh } = this.#columns;
+    return findValues(range, valueBase, valueLow, valueHigh, indexes);
+  }
+
   /** Adds all records, none of which is a delete. */
   addAllTo(sum: ContentSum): void {
     sum.add(sumOfColumns(this.#columns));
@@ -208,10 +215,10 @@ export class Chunk {
   addTo(sum: ContentSum, index: number): void {
     const value = (this.#valueBaseLow >>> 0) + this.#valueLow[index]!;
     sum.addRecord(
-      this.keyLowAt(index),
-      this.keyHighAt(index),
-      value,
-      this.#valueHighAt(index, value),
+      this.keyLowAt(index) | 0,
+      this.keyHighAt(index) | 0,
+      value | 0,
+      this.#valueHighAt(index, value) | 0,
       (this.#dataView ??= viewOf(this.#data)),
       this.#dataStart(index),
       this.#dataStart(index + 1),
@@ -222,10 +229,10 @@ export class Chunk {
   subtractFrom(sum: ContentSum, index: number): void {
     const value = (this.#valueBaseLow >>> 0) + this.#valueLow[index]!;
     sum.subtractRecord(
-      this.keyLowAt(index),
-      this.keyHighAt(index),
-      value,
-      this.#valueHighAt(index, value),
+      this.keyLowAt(index) | 0,
+      this.keyHighAt(index) | 0,
+      value | 0,
+      this.#valueHighAt(index, value) | 0,
       (this.#dataView ??= viewOf(this.#data)),
       this.#dataStart(index),
       this.#dataStart(index + 1),

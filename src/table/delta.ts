@@ -5,13 +5,14 @@ import type { ContentSum } from '../format/content-sum.ts';
 import { blockOf, RowArena, viewOffset, type Region } from './arena.ts';
 import type { Cursor, Seek } from './cursor.ts';
 import { DeltaContent, type ContentMark } from './delta-content.ts';
-import { Extents } from './extents.ts';
+import { Extents, RowWalk } from './extents.ts';
 import { HashIndex } from './hash-index.ts';
 import { DATA, DATA_LENGTH, isDeleteRow, KEY_HIGH, KEY_LOW, VALUE_HIGH, VALUE_LOW } from './row.ts';
 import { RunCursor } from './run-cursor.ts';
 import { SortedRuns } from './sorted-runs.ts';
 import type { TableRecord } from './table-record.ts';
-import type { KeyState, OlderContent, Presence, UpdateLayer } from './update-layer.ts';
+import type { FoundRecord, KeyState, OlderContent, Presence, UpdateLayer } from './update-layer.ts';
+import { ValueFilter, type ValueRange } from './value-search.ts';
 
 /** A group that is being indexed and that nobody sees yet. */
 interface Publication {
@@ -28,6 +29,9 @@ interface Publication {
 export interface DeltaMark extends ContentMark {
   readonly rowCount: number;
 }
+
+/** Rows looked at between two chances to give way. */
+const STEP_ROWS = 256;
 
 /** Before the first row. */
 export const FIRST_MARK: DeltaMark = { rowCount: 0, end: 0, replacedCount: 0, coveringCount: 0 };
@@ -204,6 +208,48 @@ export class Delta implements UpdateLayer {
     if (low === 0 && high === 0) return null;
     const dataLength = view.getUint32(offset + DATA_LENGTH, true);
     return { value: joinU64(low, high), data: this.#arena.copy(position + DATA, dataLength) };
+  }
+
+  /** Position of the latest row of this key before `mark`, or -1. Keys with later rows are looked for in sorted rows. */
+  positionAt(low: number, high: number, mark: DeltaMark): number {
+    const position = this.#find(low, high);
+    if (position < mark.end) return position;
+    const seek: Seek = { low, high, direction: 'up' };
+    for (const run of this.#runs.covering(mark.rowCount)) {
+      const cursor = new RunCursor(this.#arena, run, mark.end, seek);
+      if (!cursor.isDone && cursor.low === low && cursor.high === high) return cursor.position;
+    }
+    return -1;
+  }
+
+  *findValues(
+    range: ValueRange,
+    mark: DeltaMark = this.mark,
+  ): Generator<readonly FoundRecord[], void, undefined> {
+    const filter = new ValueFilter(range);
+    const walk = new RowWalk(this.#arena, this.#extents, 0, mark.end);
+    let found: FoundRecord[] = [];
+    let rows = 0;
+    for (let position = walk.next(); position >= 0; position = walk.next()) {
+      const one = this.#foundAt(position, filter, mark);
+      if (one !== undefined) found.push(one);
+      if (++rows % STEP_ROWS !== 0) continue;
+      yield found;
+      found = [];
+    }
+    yield found;
+  }
+
+  /** The row's record, if its value is wanted and it was its key's latest at the mark. */
+  #foundAt(position: number, filter: ValueFilter, mark: DeltaMark): FoundRecord | undefined {
+    const view = this.#arena.views[blockOf(position)]!;
+    const offset = viewOffset(position);
+    const valueLow = view.getUint32(offset + VALUE_LOW, true);
+    if (!filter.accepts(valueLow, view.getUint32(offset + VALUE_HIGH, true))) return undefined;
+    const low = view.getUint32(offset + KEY_LOW, true);
+    const high = view.getUint32(offset + KEY_HIGH, true);
+    if (this.positionAt(low, high, mark) !== position) return undefined;
+    return { low, high, record: this.recordAt(position)! };
   }
 
   cursors(seek: Seek, mark: DeltaMark = this.mark): Cursor[] {

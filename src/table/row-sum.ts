@@ -5,10 +5,10 @@ import { DATA, DATA_LENGTH, KEY_HIGH, KEY_LOW, VALUE_HIGH, VALUE_LOW } from './r
 export function addRow(sum: ContentSum, view: DataView, offset: number): void {
   const from = offset + DATA;
   sum.addRecord(
-    view.getUint32(offset + KEY_LOW, true),
-    view.getUint32(offset + KEY_HIGH, true),
-    view.getUint32(offset + VALUE_LOW, true),
-    view.getUint32(offset + VALUE_HIGH, true),
+    view.getInt32(offset + KEY_LOW, true),
+    view.getInt32(offset + KEY_HIGH, true),
+    view.getInt32(offset + VALUE_LOW, true),
+    view.getInt32(offset + VALUE_HIGH, true),
     view,
     from,
     from + view.getUint32(offset + DATA_LENGTH, true),
@@ -19,10 +19,10 @@ export function addRow(sum: ContentSum, view: DataView, offset: number): void {
 export function subtractRow(sum: ContentSum, view: DataView, offset: number): void {
   const from = offset + DATA;
   sum.subtractRecord(
-    view.getUint32(offset + KEY_LOW, true),
-    view.getUint32(offset + KEY_HIGH, true),
-    view.getUint32(offset + VALUE_LOW, true),
-    view.getUint32(offset + VALUE_HIGH, true),
+    view.getInt32(offset + KEY_LOW, true),
+    view.getInt32(offset + KEY_HIGH, true),
+    view.getInt32(offset + VALUE_LOW, true),
+    view.getInt32(offset + VALUE_HIGH, true),
     view,
     from,
     from + view.getUint32(offset + DATA_LENGTH, true),

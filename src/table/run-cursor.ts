@@ -26,6 +26,11 @@ export class RunCursor implements Cursor {
     this.advance();
   }
 
+  /** Of the row that holds the current key's latest update. */
+  get position(): number {
+    return this.#position;
+  }
+
   get isDelete(): boolean {
     return isDeleteRow(this.#viewOf(this.#position), viewOffset(this.#position));
   }

@@ -12,6 +12,8 @@ import { KeyDirectory, type KeySpan } from './key-directory.ts';
 import type { RangeOptions } from './key-range.ts';
 import { OlderLayers } from './older-layers.ts';
 import type { TableRecord } from './table-record.ts';
+import { ValueScan } from './value-scan.ts';
+import type { ValueRange } from './value-search.ts';
 import { View } from './view.ts';
 
 /** Rows that {@link Table.stepPublish} takes in about a millisecond. */
@@ -122,6 +124,11 @@ export class Table {
   /** The table as it is now, for reading later. */
   view(): View {
     return new View(this.#live, this.#older);
+  }
+
+  /** Begins to look for the records, as they are now, whose value lies in a range. */
+  scanValues(range: ValueRange): ValueScan {
+    return new ValueScan(this.#live, this.#older, range);
   }
 
   entries(options?: RangeOptions): IterableIterator<[bigint, TableRecord]> {

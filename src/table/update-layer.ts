@@ -1,6 +1,7 @@
 import type { ContentSum } from '../format/content-sum.ts';
 import type { Cursor, Seek } from './cursor.ts';
 import type { TableRecord } from './table-record.ts';
+import type { ValueRange } from './value-search.ts';
 
 /** What a layer says of a key; `unknown` sends the question on to the next older layer. */
 export type KeyState = 'present' | 'deleted' | 'unknown';
@@ -24,6 +25,15 @@ export interface UpdateLayer {
   valueOfKey(low: number, high: number): bigint | undefined;
   /** Cursors over all updates, newest first. */
   cursors(seek: Seek): Cursor[];
+  /** This layer's records with a value in the range, some at a time; yields often, mostly none. */
+  findValues(range: ValueRange): Generator<readonly FoundRecord[], void, undefined>;
+}
+
+/** A record with its key in halves. */
+export interface FoundRecord {
+  readonly low: number;
+  readonly high: number;
+  readonly record: TableRecord;
 }
 
 /** Records below some layer, as they are hashed. */

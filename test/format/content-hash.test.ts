@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { viewOf } from '../../src/base/bytes.ts';
 import { sumOfColumns } from '../../src/format/columns-sum.ts';
@@ -61,6 +62,17 @@ const RECORDS = [
   { key: MAX - 1n, value: 2n ** 53n + 1n, data: Uint8Array.of(0, 0) },
   { key: MAX, value: 9n, data: new Uint8Array(333).fill(9) },
 ];
+
+test('the examples of docs/FORMAT.md', () => {
+  const first = { key: 1n, value: 1n, data: new Uint8Array(0) };
+  const last = { key: MAX, value: 2n ** 63n, data: Uint8Array.of(0x61) };
+  const hash = '555e75b01ada585091c7511125350c50';
+  const both = 'acb4cad07a968b85c6f0b8a901f15473';
+  expect(contentHashText(sumOfColumns(columnsOf([first])).value)).toBe(hash);
+  expect(contentHashText(sumOfColumns(columnsOf([first, last])).value)).toBe(both);
+  const text = readFileSync(new URL('../../docs/FORMAT.md', import.meta.url), 'utf8');
+  for (const example of [hash, both]) expect(text).toContain(`\`${example}\``);
+});
 
 describe('sum', () => {
   test('of no records it is 0', () => {

@@ -1,0 +1,50 @@
+import { checkRange, type RangeOptions } from '../table/key-range.ts';
+import type { TableRecord } from '../table/table-record.ts';
+import type { Table } from '../table/table.ts';
+import type { ValueScan } from '../table/value-scan.ts';
+import { Slices, type SliceHooks } from './slices.ts';
+
+/** Which values to look for. Bounds that contradict each other give nothing. */
+export interface ValueRangeOptions {
+  readonly gte?: bigint | number | undefined;
+  readonly gt?: bigint | number | undefined;
+  readonly lte?: bigint | number | undefined;
+  readonly lt?: bigint | number | undefined;
+  /** At most this many records, whichever are found first: a non-negative integer, or Infinity. */
+  readonly limit?: number | undefined;
+  /** Ends the iteration with an AbortedError. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Throws TypeError or RangeError at once if the options are wrong, AbortedError if the signal is aborted. */
+export function entriesByValue(
+  table: Table,
+  options: ValueRangeOptions,
+  hooks: SliceHooks,
+): AsyncIterableIterator<[bigint, TableRecord]> {
+  const { lowest, highest, limit } = checkRange(options);
+  if ((options as RangeOptions).reverse !== undefined) {
+    throw new TypeError('reverse is no option here: records come in no order');
+  }
+  const slices = new Slices('looking for records by value', hooks);
+  // No record has the value 0.
+  const scan = table.scanValues({ lowest: lowest === 0n ? 1n : lowest, highest });
+  return iterate(scan, limit, slices);
+}
+
+async function* iterate(
+  scan: ValueScan,
+  limit: number,
+  slices: Slices,
+): AsyncGenerator<[bigint, TableRecord], void, undefined> {
+  let left = limit;
+  if (left === 0) return;
+  for (let found = scan.step(); found !== undefined; found = scan.step()) {
+    for (const entry of found) {
+      slices.check();
+      yield entry;
+      if (--left === 0) return;
+    }
+    if (slices.isOver) await slices.next();
+  }
+}
