@@ -147,9 +147,13 @@ describe('a live feed', () => {
     expect(await isPending(first)).toBe(true);
     await store.sync();
     expect(textOf(((await first) as { value: Change }).value)).toBe('1 1=1:');
+    // Also where the log is open already.
+    const second = take(feed, 1);
     await store.insertBatch(put(2, 2));
+    expect(await isPending(second)).toBe(true);
     await store.insertBatch(put(3, 3), { durability: 'sync' });
-    expect(await take(feed, 2)).toEqual(['2 2=2:', '3 3=3:']);
+    expect(await second).toEqual(['2 2=2:']);
+    expect(await take(feed, 1)).toEqual(['3 3=3:']);
     await store.close();
   });
 });
