@@ -12,6 +12,8 @@ export {
   StorePoisonedError,
 } from './base/errors.ts';
 export type { CorruptionDetail, LockOwner, StoreErrorCode, WriteOutcome } from './base/errors.ts';
+export { quantileOf } from './base/histogram.ts';
+export type { Distribution } from './base/histogram.ts';
 export type { Condition } from './store/condition.ts';
 export type { BackupFile } from './store/backup-manifest.ts';
 export type { BackupOptions, BackupReport, CopyProgress } from './store/backup.ts';
@@ -26,7 +28,17 @@ export type { Loss, OpenProgress, RecoveryReport, TornTail } from './store/recov
 export { restoreBackup } from './store/restore.ts';
 export type { RestoreOptions, RestoreReport } from './store/restore.ts';
 export type { SpaceFigures, SpaceState } from './store/space-keeper.ts';
+export type {
+  BackupTrace,
+  CommitTrace,
+  MergeTrace,
+  OpenTrace,
+  RotateTrace,
+} from './store/channels.ts';
+export type { CommitFigures } from './store/commit-stats.ts';
+export type { MergeStats } from './store/merge-scheduler.ts';
 export type { StoreEvents } from './store/store-events.ts';
+export type { LastError } from './store/store-observer.ts';
 export type { StoreStats } from './store/stats.ts';
 export type { Update } from './store/updates.ts';
 export type { ValueRangeOptions } from './store/value-entries.ts';

@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+import { expect, test } from 'vitest';
+import { DISTRIBUTIONS } from '../src/metrics/distribution-metrics.ts';
+import { SCALARS } from '../src/metrics/scalar-metrics.ts';
+import { backupChannel, commitChannel, mergeChannel, openChannel } from '../src/store/channels.ts';
+import { CrashFs, openOn } from '../src/testing/index.ts';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const DOCUMENT = readFileSync(`${ROOT}docs/OBSERVABILITY.md`, 'utf8');
+
+/** What is documented as code, in tables or text. */
+const named = new Set([...DOCUMENT.matchAll(/`([^`\n]+)`/g)].map(([, name]) => name!));
+
+/** Paths of all fields; a distribution and the recovery report count as one each. */
+function fieldsOf(value: object, path = ''): string[] {
+  return Object.entries(value).flatMap(([key, field]: [string, unknown]) => {
+    const name = path + key;
+    const isLeaf = typeof field !== 'object' || field === null || 'buckets' in field;
+    return isLeaf || name === 'recovery' ? [name] : fieldsOf(field, `${name}.`);
+  });
+}
+
+/** Names of the members of an interface in a source file. */
+function membersOf(path: string, name: string): string[] {
+  const text = readFileSync(ROOT + path, 'utf8');
+  const source = ts.createSourceFile(path, text, ts.ScriptTarget.ES2023, true);
+  const declaration = source.statements.find(
+    (statement): statement is ts.InterfaceDeclaration =>
+      ts.isInterfaceDeclaration(statement) && statement.name.text === name,
+  );
+  return declaration!.members.map((member) => member.name!.getText());
+}
+
+test('every figure is documented', async () => {
+  await using store = await openOn(new CrashFs(), '/s');
+  const missing = fieldsOf(store.stats()).filter((name) => !named.has(name));
+  expect(missing, 'add them to docs/OBSERVABILITY.md').toEqual([]);
+});
+
+test('every event is documented', () => {
+  const events = membersOf('src/store/store-events.ts', 'StoreEvents');
+  expect(events.length).toBeGreaterThan(5);
+  expect(events.filter((name) => !named.has(name))).toEqual([]);
+  expect(events).not.toContain('error');
+});
+
+test('every metric is documented with its kind', () => {
+  const kinds = [
+    ...SCALARS.map(({ name, telemetryName, kind }) => ({ name, telemetryName, kind })),
+    ...DISTRIBUTIONS.map(({ name, telemetryName }) => ({ name, telemetryName, kind: 'histogram' })),
+  ];
+  const rows = DOCUMENT.split('\n').map((line) => line.split('|').map((cell) => cell.trim()));
+  const undocumented = kinds.filter(
+    ({ name, telemetryName, kind }) =>
+      !rows.some(
+        ([, prometheus, telemetry, documented]) =>
+          prometheus?.startsWith(`\`lodestore_${name}\``) === true &&
+          telemetry === `\`lodestore.${telemetryName}\`` &&
+          documented === kind,
+      ),
+  );
+  expect(undocumented).toEqual([]);
+});
+
+test('every metric that the document names is there', () => {
+  const known = new Set([...SCALARS, ...DISTRIBUTIONS].map(({ name }) => `lodestore_${name}`));
+  const asked = DOCUMENT.match(/\blodestore_[a-z_]*[a-z]/g)!;
+  const unknown = asked.filter((name) => !known.has(name.replace(/_bucket$/, '')));
+  expect(unknown).toEqual([]);
+});
+
+test('every channel and every part of its context is documented', () => {
+  const channels = ['open', 'commit', 'rotate', 'merge', 'backup'];
+  for (const channel of channels) expect(named.has(`lodestore:${channel}`)).toBe(true);
+  const names = [openChannel, commitChannel, mergeChannel, backupChannel].map(({ start }) =>
+    String(start.name),
+  );
+  expect(names).toEqual(
+    ['open', 'commit', 'merge', 'backup'].map((name) => `tracing:lodestore:${name}:start`),
+  );
+  const contexts = ['OpenTrace', 'CommitTrace', 'RotateTrace', 'MergeTrace', 'BackupTrace'];
+  const parts = contexts.flatMap((name) => membersOf('src/store/channels.ts', name));
+  expect(parts.filter((name) => !named.has(name))).toEqual([]);
+});
