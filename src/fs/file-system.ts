@@ -57,6 +57,11 @@ export interface DirectoryEntry {
 export interface OpenFile {
   /** Reads at `position` into `target`; resolves to the bytes read, 0 at the end, maybe fewer than asked. */
   read(target: Uint8Array, position: number): Promise<number>;
+  /**
+   * As `read`, but waits: for a record that is asked for before its chunk has been read. A file system without
+   * it offers no opening with `warm: 'background'`.
+   */
+  readSync?(target: Uint8Array, position: number): number;
   /** Writes at `position`; resolves to the bytes written, maybe fewer than asked. */
   write(source: Uint8Array, position: number): Promise<number>;
   truncate(sizeBytes: number): Promise<void>;

@@ -1,4 +1,4 @@
-import { fdatasync, fstat, ftruncate, read, write } from 'node:fs';
+import { fdatasync, fstat, ftruncate, read, readSync, write } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { assert } from '../base/assert.ts';
 import { closeDescriptor } from './descriptor.ts';
@@ -35,6 +35,12 @@ export class NodeOpenFile implements OpenFile {
       const lengthBytes = Math.min(target.byteLength, MAX_TRANSFER_BYTES);
       read(this.#descriptor, target, 0, lengthBytes, position, done);
     });
+  }
+
+  readSync(target: Uint8Array, position: number): number {
+    assert(this.#state === 'open', 'a closed file is not used');
+    const lengthBytes = Math.min(target.byteLength, MAX_TRANSFER_BYTES);
+    return readSync(this.#descriptor, target, 0, lengthBytes, position);
   }
 
   write(source: Uint8Array, position: number): Promise<number> {

@@ -136,17 +136,35 @@ function decodeRaw({ header, payload }: RawChunk): Uint8Array | undefined {
 
 /** Reads chunks by their index entries, one at a time. */
 export class ChunkReader {
+  readonly #file: OpenFile;
   readonly #window: FileWindow;
   readonly #seed: ChecksumSeed;
 
   constructor(file: OpenFile, fileBytes: number, storeId: Uint8Array, snapshotNumber: number) {
+    this.#file = file;
     this.#window = new FileWindow(file, fileBytes);
     this.#seed = new ChecksumSeed(storeId, 'snapshot', snapshotNumber);
   }
 
   /** Reads chunk `ordinal` and checks it against its entry. The payload is valid until the next call. */
   async readRaw(entry: IndexEntry, ordinal: number): Promise<RawChunk | SnapshotDamage> {
-    const bytes = await this.#window.at(entry.offset, entry.lengthBytes);
+    return this.#check(await this.#window.at(entry.offset, entry.lengthBytes), entry, ordinal);
+  }
+
+  /** As {@link read}, without giving way. The file must be able to. */
+  readSync(entry: IndexEntry, ordinal: number): Columns | SnapshotDamage {
+    const bytes = new Uint8Array(entry.lengthBytes);
+    let done = 0;
+    while (done < bytes.length) {
+      const count = this.#file.readSync!(bytes.subarray(done), entry.offset + done);
+      if (count === 0) break;
+      done += count;
+    }
+    const raw = this.#check(bytes.subarray(0, done), entry, ordinal);
+    return raw.kind === 'corrupt' ? raw : this.decode(raw, entry);
+  }
+
+  #check(bytes: Uint8Array, entry: IndexEntry, ordinal: number): RawChunk | SnapshotDamage {
     if (bytes.length < entry.lengthBytes)
       return damage(entry.offset, 'the file ends inside a chunk');
     const frame = decodeFrameHeader(bytes, 0, this.#seed, entry.offset);

@@ -4,13 +4,13 @@ import type { IndexEntry } from '../format/snapshot-index.ts';
 import type { JobDamage } from '../jobs/job-context.ts';
 import type { LoadChunksJob, LoadChunksResult } from '../jobs/load-chunks.ts';
 import { damageHint } from './advice.ts';
-import type { RecoveryContext } from './recovery.ts';
+import type { RecoveryContext } from './recovery-context.ts';
 import type { SnapshotState } from './snapshot-state.ts';
 
 /** Some milliseconds of work: threads that start later than others, or run slower, just take fewer. */
 const JOB_CHUNKS = 32;
 
-type ChunkedSnapshot = Extract<SnapshotState, { format: 'lodestore' }>;
+export type ChunkedSnapshot = Extract<SnapshotState, { format: 'lodestore' }>;
 
 /** Decodes all chunks of a snapshot, in parallel. */
 export async function loadSnapshot(
@@ -31,7 +31,8 @@ export async function loadSnapshot(
   return results.flatMap((result) => chunksOf(context, result));
 }
 
-function rangeJob(
+/** The job for chunks whose entries are given, the first of them `firstOrdinal`. */
+export function rangeJob(
   snapshot: ChunkedSnapshot,
   storeId: Uint8Array,
   firstOrdinal: number,

@@ -29,6 +29,7 @@ import type { StoreEvents } from './store-events.ts';
 import { StoreObserver } from './store-observer.ts';
 import { checkUpdates, type Update } from './updates.ts';
 import { entriesByValue, type ValueRangeOptions } from './value-entries.ts';
+import { Warmth } from './warmth.ts';
 import { WriteBatch } from './write-batch.ts';
 import { closeWriter, type Writer } from './writer.ts';
 
@@ -50,7 +51,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   readonly #options: ResolvedOptions;
   readonly #table: Table;
   readonly #lock: DirectoryLock | undefined;
-  readonly #threadsEnded: Promise<void>;
+  readonly #warmth: Warmth;
   readonly #health: Health;
   readonly #writer: Writer | undefined;
   readonly #reading: Omit<SliceHooks, 'signal'>;
@@ -64,9 +65,9 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     this.#options = parts.options;
     this.#table = parts.table;
     this.#lock = parts.lock;
-    this.#threadsEnded = parts.threadsEnded;
     this.#health = parts.health;
     this.#reading = { pause: parts.pause, requireOpen: () => this.#requireOpen() };
+    this.#warmth = new Warmth(parts, (name, details) => this.#announce(name, details));
     this.#feeds = openFeeds(parts, () => this.#writer?.logs);
     this.#writer = parts.lock === undefined ? undefined : this.#makeWriter(parts, parts.lock);
     parts.onPoison((error) => {
@@ -137,7 +138,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
       observer,
       isLeaseFresh,
       pause,
-      admit: () => (merges.isBacklogged ? merges.admit() : undefined),
+      admit: () => this.#warmth.admit(merges),
       onCommitted: () => {
         merges.consider();
         this.#feeds.ring();
@@ -171,7 +172,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     const backups = new Backups(held);
     logs.prepareNext();
     space.start();
-    merges.consider();
+    this.#warmth.onceWarm(() => merges.consider());
     return { queue, committer, sync, logs, merges, backups, observer, space };
   }
 
@@ -287,7 +288,8 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   async merge(): Promise<void> {
     const refusal = this.#health.refusal();
     if (refusal !== undefined) throw refusal;
-    await this.#requireWriter().merges.mergeNow();
+    const { merges } = this.#requireWriter();
+    await this.#warmth.mergeNow(merges);
   }
 
   /**
@@ -316,9 +318,15 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     return this.#feeds.open(options);
   }
 
+  /** Resolves when all records are in memory; rejects if some cannot be read, or with StoreClosedError. */
+  async warmed(): Promise<void> {
+    await this.#warmth.warmed;
+  }
+
   /** Figures of the moment. */
   stats(): StoreStats {
     return readStats({
+      warming: { chunksLeft: this.#warmth.chunksLeft },
       directory: this.#directory,
       readOnly: this.#options.readOnly,
       table: this.#table,
@@ -353,7 +361,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     } finally {
       this.#health.endClosing();
       await this.#lock?.release();
-      await this.#threadsEnded;
+      await this.#warmth.stop();
     }
     this.#announce('closed', []);
   }

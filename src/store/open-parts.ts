@@ -27,11 +27,12 @@ import { resolveOptions, type OpenOptions, type ResolvedOptions } from './option
 import { ProgressMeter } from './progress-meter.ts';
 import { recover, recoveredColumns, type RecoveredState } from './recovery.ts';
 import type { Loss, RecoveryReport } from './recovery-report.ts';
-import { chooseRunner } from './recovery-runner.ts';
+import { chooseRunner, otherThreads } from './recovery-runner.ts';
 import { repair } from './repair.ts';
 import type { Retention } from './retained-logs.ts';
 import { surveyRetained } from './retained-survey.ts';
 import { salvage } from './salvage.ts';
+import type { Warming } from './warming.ts';
 
 /** Where a store lives: on the machine's file system with threads, or on a simulated one without. */
 export interface StoreEnvironment {
@@ -63,6 +64,8 @@ export interface OpenedParts {
   readonly recovered: RecoveredState;
   /** Resolves when the threads of recovery are gone. */
   readonly threadsEnded: Promise<void>;
+  readonly warming: Warming | undefined;
+  readonly makeWarmRunner: () => JobRunner;
   readonly report: RecoveryReport;
   readonly epoch: number;
   readonly logs: {
@@ -175,8 +178,10 @@ class Opening {
     try {
       lock = readOnly ? undefined : await this.#takeLock();
       const parts = await this.#open(lock, runner);
+      const makeWarmRunner = (): JobRunner =>
+        isReal ? new ThreadPool(otherThreads(this.#options)) : makeRunner();
       // Ending threads takes longer than opening a small store.
-      return { ...parts, threadsEnded: runner.close() };
+      return { ...parts, makeWarmRunner, threadsEnded: runner.close() };
     } catch (error) {
       await runner.close();
       await lock?.release().catch(() => undefined);
@@ -196,7 +201,7 @@ class Opening {
   async #open(
     lock: DirectoryLock | undefined,
     runner: JobRunner,
-  ): Promise<Omit<OpenedParts, 'threadsEnded'>> {
+  ): Promise<Omit<OpenedParts, 'threadsEnded' | 'makeWarmRunner'>> {
     const listing = await listDirectory(this.#fs, this.#directory);
     const isNew = listing.snapshots.length === 0 && listing.logs.length === 0;
     if (isNew) await this.#createOrRefuse(lock);
@@ -207,12 +212,17 @@ class Opening {
       await this.#createOrRefuse(lock);
       recovered = await this.#recover(runner, lock, losses);
     }
-    const retention = await this.#surveyRetained(recovered);
-    const removed =
-      lock === undefined
-        ? []
-        : await repair(this.#fs, this.#directory, recovered, retention, () => lock.isFresh());
-    return this.#parts(lock, recovered, retention, removed, losses, runner.parallelism);
+    try {
+      const retention = await this.#surveyRetained(recovered);
+      const removed =
+        lock === undefined
+          ? []
+          : await repair(this.#fs, this.#directory, recovered, retention, () => lock.isFresh());
+      return this.#parts(lock, recovered, retention, removed, losses, runner.parallelism);
+    } catch (error) {
+      await recovered.warming?.stop();
+      throw error;
+    }
   }
 
   #surveyRetained({ listing, snapshot }: RecoveredState): Promise<Retention> {
@@ -241,7 +251,9 @@ class Opening {
     const signal = this.#options.signal ?? new AbortController().signal;
     const progress = new ProgressMeter(this.#options.onProgress);
     const { pause } = this.#environment;
-    const context = { fs: this.#fs, directory: this.#directory, runner, signal, progress, pause };
+    const { warm } = this.#options;
+    const files = { fs: this.#fs, directory: this.#directory };
+    const context = { ...files, runner, signal, progress, pause, warm };
     try {
       return await recover(context);
     } catch (error) {
@@ -259,7 +271,7 @@ class Opening {
     removed: readonly string[],
     losses: readonly Loss[],
     threads: number,
-  ): Omit<OpenedParts, 'threadsEnded'> {
+  ): Omit<OpenedParts, 'threadsEnded' | 'makeWarmRunner'> {
     const { verdict, snapshot } = recovered;
     const contentHash = knownContent(recovered);
     const table = new Table({ ...recoveredColumns(recovered), contentHash });
@@ -272,6 +284,7 @@ class Opening {
       health: this.#health,
       table,
       recovered,
+      warming: recovered.warming,
       report: this.#report(recovered, removed, losses, threads),
       epoch: verdict.highestEpoch + 1,
       logs: {

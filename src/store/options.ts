@@ -73,8 +73,16 @@ export interface OpenOptions {
    * milliseconds. A process that stalls for longer is fenced. Default 60,000, at least 2,000.
    */
   readonly leaseStaleMs?: number;
-  /** Worker threads that recovery may use. Default: as many as cores, at most 8. */
+  /** Threads that recovery may use, this one among them. Default: as many as cores, at most 8. */
   readonly threads?: number;
+  /**
+   * `before-open` (default): open resolves when every record has been read and verified. `background`: when the
+   * logs are replayed and the snapshot's index is read. A read into a part that is not in memory yet reads it
+   * then, and throws the CorruptionError or the StoreError that open would have rejected with; the rest is read
+   * in the background. Writes and merges wait for it: see `store.warmed()`. Parts that updates in the logs
+   * concern are read before open resolves. Not with `recovery: 'salvage'`.
+   */
+  readonly warm?: 'before-open' | 'background';
 }
 
 /** Options after defaults. */
@@ -97,6 +105,7 @@ export interface ResolvedOptions {
   readonly compressionLevel: number;
   readonly leaseStaleMs: number | undefined;
   readonly threads: number | undefined;
+  readonly warm: 'before-open' | 'background';
 }
 
 function integer(
@@ -165,5 +174,18 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
     }),
     leaseStaleMs: optional('leaseStaleMs', 2_000),
     threads: optional('threads', 1),
+    warm: warmOption(options),
   };
+}
+
+function warmOption({ warm = 'before-open', recovery }: OpenOptions): ResolvedOptions['warm'] {
+  if (warm !== 'before-open' && warm !== 'background') {
+    throw new RangeError("options.warm must be 'before-open' or 'background'");
+  }
+  if (warm === 'background' && recovery === 'salvage') {
+    throw new RangeError(
+      "options.recovery 'salvage' reads all before opening: not with warm 'background'",
+    );
+  }
+  return warm;
 }

@@ -1,8 +1,9 @@
 import type { Columns } from '../format/columns.ts';
+import type { LazyChunk } from '../table/lazy-chunk.ts';
 
 /** Records to adopt: those of `updates` shadow those of `columns`. Both ascend in key. */
 export interface PlacedUpdates {
-  readonly columns: readonly Columns[];
+  readonly columns: readonly (Columns | LazyChunk)[];
   readonly updates: readonly Columns[];
 }
 
@@ -10,8 +11,11 @@ export interface PlacedUpdates {
  * Finds a place for the folded updates without touching a record. Columns that delete nothing and lie between two
  * chunks, or behind the last one as new ids do, stand beside these as one more chunk; the others lie above them.
  */
-export function placeUpdates(chunks: readonly Columns[], run: readonly Columns[]): PlacedUpdates {
-  const kept: Columns[] = [];
+export function placeUpdates(
+  chunks: readonly (Columns | LazyChunk)[],
+  run: readonly Columns[],
+): PlacedUpdates {
+  const kept: (Columns | LazyChunk)[] = [];
   const updates: Columns[] = [];
   let next = 0;
   for (const columns of run) {

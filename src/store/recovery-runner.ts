@@ -5,6 +5,7 @@ import { logName, snapshotName } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { InlineRunner, type JobRunner } from '../threads/job-runner.ts';
 import { ThreadPool } from '../threads/thread-pool.ts';
+import type { ResolvedOptions } from './options.ts';
 import { newerLogs } from './recovery.ts';
 
 /** Below this many bytes of files a thread costs more than it saves. */
@@ -19,27 +20,35 @@ const MAX_THREADS = 8;
 export async function chooseRunner(
   fs: FileSystem,
   directory: string,
-  options: { readonly threads: number | undefined },
+  options: Pick<ResolvedOptions, 'threads'> & Partial<Pick<ResolvedOptions, 'warm'>>,
   pause: () => Promise<void>,
 ): Promise<JobRunner> {
   const inline = new InlineRunner(fs, pause);
-  if ((await bytesToRead(fs, directory)) < INLINE_BYTES) return inline;
-  const threads = options.threads ?? Math.min(availableParallelism(), MAX_THREADS);
+  if ((await bytesToRead(fs, directory, options.warm)) < INLINE_BYTES) return inline;
   // This thread takes its share of the chunks.
-  const pool = new ThreadPool(Math.max(1, threads - 1), inline);
+  const pool = new ThreadPool(otherThreads(options), inline);
   pool.startEarly();
   return pool;
 }
 
+/** Threads beside this one. */
+export function otherThreads({ threads }: Pick<ResolvedOptions, 'threads'>): number {
+  return Math.max(1, (threads ?? Math.min(availableParallelism(), MAX_THREADS)) - 1);
+}
+
 /** 0 where it cannot be told: recovery itself will say why. */
-async function bytesToRead(fs: FileSystem, directory: string): Promise<number> {
+async function bytesToRead(
+  fs: FileSystem,
+  directory: string,
+  warm: ResolvedOptions['warm'] = 'before-open',
+): Promise<number> {
   try {
     const listing = await listDirectory(fs, directory);
     const newest = listing.snapshots.at(-1);
     const names = newerLogs(listing, newest === undefined ? undefined : { number: newest }).map(
       logName,
     );
-    if (newest !== undefined) names.push(snapshotName(newest));
+    if (newest !== undefined && warm === 'before-open') names.push(snapshotName(newest));
     const sizes = await Promise.all(names.map((name) => fs.stat(join(directory, name))));
     return sizes.reduce((sum, size) => sum + size.sizeBytes, 0);
   } catch {

@@ -3,15 +3,21 @@ import { CorruptionError } from '../base/errors.ts';
 import { listDirectory, type DirectoryListing } from '../directory/listing.ts';
 import type { Columns } from '../format/columns.ts';
 import { logName } from '../format/file-name.ts';
-import type { FileSystem } from '../fs/file-system.ts';
+import type { LazyChunk } from '../table/lazy-chunk.ts';
 import { countRecords } from '../table/record-count.ts';
 import type { RecoveredColumns } from '../table/table.ts';
-import type { JobRunner } from '../threads/job-runner.ts';
-import { buffersOf, loadAncestorRecords, loadSnapshot } from './load-records.ts';
+import {
+  buffersOf,
+  loadAncestorRecords,
+  loadSnapshot,
+  type ChunkedSnapshot,
+} from './load-records.ts';
 import { placeUpdates, type PlacedUpdates } from './place-updates.ts';
-import { ProgressMeter } from './progress-meter.ts';
+import type { RecoveryContext } from './recovery-context.ts';
 import { newestSnapshot, storeIdOf, type SnapshotState } from './snapshot-state.ts';
+import { touchedChunks } from './touched-chunks.ts';
 import { judgeLogs, type LoadedLog, type Verdict } from './verdict.ts';
+import { Warming } from './warming.ts';
 
 /** What a directory holds. Reading it has changed nothing. */
 export interface RecoveredState {
@@ -20,21 +26,13 @@ export interface RecoveredState {
   readonly storeId: Uint8Array;
   readonly verdict: Verdict;
   /** Chunks of the snapshot, and updates that lie between them. */
-  readonly columns: readonly Columns[];
+  readonly columns: readonly (Columns | LazyChunk)[];
   /** All other updates of the logs, folded: they shadow what `columns` hold. */
   readonly updates: readonly Columns[];
   /** Records of both together. */
   readonly recordCount: number;
-}
-
-export interface RecoveryContext {
-  readonly fs: FileSystem;
-  readonly directory: string;
-  readonly runner: JobRunner;
-  readonly signal: AbortSignal;
-  readonly progress: ProgressMeter;
-  /** Gives way to other work of the process. */
-  readonly pause?: () => Promise<void>;
+  /** What reads the rest of the snapshot, where that was put off. Has not been started. */
+  readonly warming: Warming | undefined;
 }
 
 /**
@@ -54,6 +52,7 @@ export async function recover(context: RecoveryContext): Promise<RecoveredState>
 }
 
 export { damageDetail } from './load-records.ts';
+export type { RecoveryContext } from './recovery-context.ts';
 
 /** What the table adopts of it. */
 export function recoveredColumns(state: RecoveredState): RecoveredColumns {
@@ -86,6 +85,8 @@ class Recovery {
   readonly #abort: AbortController = new AbortController();
   readonly #passOn = (): void => this.#abort.abort(this.#outer.signal.reason);
   #running: readonly Promise<unknown>[] = [];
+  /** Until it is handed over. */
+  #warming: Warming | undefined;
 
   constructor(
     context: RecoveryContext,
@@ -110,8 +111,7 @@ class Recovery {
     signal.throwIfAborted();
     const logs = Promise.all(paths.map((log) => this.#loadLog(log.path, log.number)));
     // Read beside the logs, but judged after them.
-    const chunks =
-      snapshot?.format === 'lodestore' ? loadSnapshot(this.#context, snapshot, storeId) : undefined;
+    const chunks = snapshot?.format === 'lodestore' ? this.#loadChunks(snapshot) : undefined;
     this.#running = [logs, chunks ?? logs];
     for (const promise of this.#running) promise.catch(() => undefined);
     const verdict = judgeLogs(directory, snapshot, storeId, await logs);
@@ -120,9 +120,12 @@ class Recovery {
     const run = await this.#fold(verdict.logs);
     progress.begin('snapshot', snapshot?.fileBytes ?? 0);
     const { columns, updates } = await this.#place(await chunks, run);
+    await this.#loadTouched(updates);
     const recordCount = await countRecords(columns, updates, pause);
     signal.throwIfAborted();
-    return { listing, snapshot, storeId, verdict, columns, updates, recordCount };
+    const warming = this.#warming;
+    this.#warming = undefined;
+    return { listing, snapshot, storeId, verdict, columns, updates, recordCount, warming };
   }
 
   /** Resolves when nothing is read any more. */
@@ -130,6 +133,7 @@ class Recovery {
     this.#outer.signal.removeEventListener('abort', this.#passOn);
     this.#abort.abort();
     await Promise.allSettled(this.#running);
+    await this.#warming?.stop();
   }
 
   async #beginLogs(): Promise<{ readonly path: string; readonly number: number }[]> {
@@ -160,8 +164,25 @@ class Recovery {
     return run;
   }
 
+  async #loadChunks(snapshot: ChunkedSnapshot): Promise<readonly (Columns | LazyChunk)[]> {
+    const { fs, directory, warm } = this.#context;
+    // An older snapshot goes only after this one has been read.
+    const isReplacing = this.#listing.snapshots.length > 1;
+    if (warm !== 'background' || isReplacing)
+      return loadSnapshot(this.#context, snapshot, this.#storeId);
+    this.#warming = await Warming.prepare(fs, directory, snapshot, this.#storeId);
+    return this.#warming.chunks;
+  }
+
+  /** The number of records is exact: whether an update replaces one is known only where its chunk is. */
+  async #loadTouched(updates: readonly Columns[]): Promise<void> {
+    if (this.#warming === undefined) return;
+    const { runner, signal } = this.#context;
+    await this.#warming.load(runner, signal, touchedChunks(this.#warming.chunks, updates));
+  }
+
   async #place(
-    chunks: readonly Columns[] | undefined,
+    chunks: readonly (Columns | LazyChunk)[] | undefined,
     run: readonly Columns[],
   ): Promise<PlacedUpdates> {
     if (chunks === undefined) {

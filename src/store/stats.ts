@@ -48,6 +48,8 @@ export interface StoreStats {
   /** Bytes on the disk, and the limit that they have. */
   readonly space: SpaceFigures;
   readonly changes: ChangeStats;
+  /** Chunks of the snapshot that are still to be read: 0 unless opened with `warm: 'background'`. */
+  readonly warming: { readonly chunksLeft: number };
   /** What recovery found and did: as `store.recovery`. */
   readonly recovery: RecoveryReport;
   /** What went wrong last, if anything did; it may long be over. */
@@ -64,13 +66,14 @@ export interface StatsSources {
   readonly health: Health;
   readonly lock: DirectoryLock | undefined;
   readonly recovery: RecoveryReport;
+  readonly warming: StoreStats['warming'];
   readonly changes: ChangeStats;
   readonly writer: Writer | undefined;
 }
 
 /** Reads all figures at once. */
 export function readStats(sources: StatsSources): StoreStats {
-  const { directory, readOnly, table, health, lock, recovery, changes, writer } = sources;
+  const { directory, readOnly, table, health, lock, recovery, changes, warming, writer } = sources;
   const observer = writer?.observer;
   const logs = writer?.logs;
   return {
@@ -98,6 +101,7 @@ export function readStats(sources: StatsSources): StoreStats {
     memory: table.memory,
     space: writer?.space.figures ?? spaceAsRead(recovery),
     changes,
+    warming,
     recovery,
     lastError: observer?.lastError,
     poison: health.poison,

@@ -1,3 +1,4 @@
+import type { StoreError } from '../base/errors.ts';
 import type { SpaceFigures } from './space-keeper.ts';
 
 /** Events of a store. None is named `error`: a process that does not listen goes on. */
@@ -23,6 +24,10 @@ export interface StoreEvents {
   spaceRecovered: [SpaceFigures];
   /** The store takes no more writes until it is reopened; reads go on. */
   poisoned: [Error];
+  /** Opened with `warm: 'background'`: all records are in memory, and verified. */
+  warmed: [];
+  /** Opened with `warm: 'background'`: a part of the snapshot turned out to be unreadable. Writes are refused. */
+  damaged: [StoreError];
   closed: [];
 }
 

@@ -18,7 +18,7 @@ export class BaseCursor implements Cursor {
     this.#step = seek.direction === 'up' ? 1 : -1;
     this.#chunk = base.directory.locate(seek.low, seek.high);
     this.#index = 0;
-    const chunk = base.chunks[this.#chunk];
+    const chunk = base.chunkAt(this.#chunk);
     if (chunk === undefined) {
       // Below all keys.
       if (this.#step === 1) this.#chunk = 0;
@@ -32,7 +32,7 @@ export class BaseCursor implements Cursor {
 
   /** The chunk that the current record lies in, and its index there. */
   get chunk(): Chunk {
-    return this.#base.chunks[this.#chunk]!;
+    return this.#base.chunkAt(this.#chunk)!;
   }
 
   get index(): number {
@@ -46,7 +46,7 @@ export class BaseCursor implements Cursor {
   }
 
   get isDelete(): boolean {
-    return this.#base.chunks[this.#chunk]!.isDeleteAt(this.#index);
+    return this.#base.chunkAt(this.#chunk)!.isDeleteAt(this.#index);
   }
 
   advance(): void {
@@ -55,15 +55,15 @@ export class BaseCursor implements Cursor {
   }
 
   record(): TableRecord {
-    return this.#base.chunks[this.#chunk]!.recordAt(this.#index);
+    return this.#base.chunkAt(this.#chunk)!.recordAt(this.#index);
   }
 
   /** Goes over to the neighbouring chunk where the index has left its own. */
   #settle(): void {
-    let chunk = this.#base.chunks[this.#chunk];
+    let chunk = this.#base.chunkAt(this.#chunk);
     if (chunk !== undefined && (this.#index < 0 || this.#index >= chunk.recordCount)) {
       this.#chunk += this.#step;
-      chunk = this.#base.chunks[this.#chunk];
+      chunk = this.#base.chunkAt(this.#chunk);
       this.#index = this.#step === 1 || chunk === undefined ? 0 : chunk.recordCount - 1;
     }
     if (chunk === undefined) {

@@ -16,9 +16,8 @@ export class BaseUpdates implements UpdateLayer {
 
   constructor(base: Base) {
     this.#base = base;
-    const last = base.chunks.at(-1);
-    this.highestLow = last === undefined ? 0 : last.lastLow;
-    this.highestHigh = last === undefined ? 0 : last.lastHigh;
+    this.highestLow = base.directory.highestLow;
+    this.highestHigh = base.directory.highestHigh;
   }
 
   get memoryBytes(): number {
@@ -39,7 +38,7 @@ export class BaseUpdates implements UpdateLayer {
   }
 
   *applyTo(sum: ContentSum, older: OlderContent): Generator<void, void, undefined> {
-    for (const chunk of this.#base.chunks) {
+    for (const chunk of this.#base.chunks()) {
       for (let i = 0; i < chunk.recordCount; i++) {
         older.subtractFrom(sum, chunk.keyLowAt(i), chunk.keyHighAt(i));
         if (!chunk.isDeleteAt(i)) chunk.addTo(sum, i);

@@ -3,6 +3,7 @@ import { compareU64 } from '../base/u64.ts';
 import type { ContentSum } from '../format/content-sum.ts';
 import type { Chunk } from './chunk.ts';
 import { KeyDirectory } from './key-directory.ts';
+import { LazyChunk, type ChunkSlot } from './lazy-chunk.ts';
 
 /** An open interval of keys; null where it has no end. */
 export interface KeyGap {
@@ -17,28 +18,64 @@ export interface KeyHalves {
 
 /** An immutable sorted list of chunks that do not overlap. Costs per chunk, never per record. */
 export class Base {
-  readonly chunks: readonly Chunk[];
   readonly directory: KeyDirectory;
   readonly recordCount: number;
-  /** Bytes of all columns. */
-  readonly memoryBytes: number;
+  readonly #slots: readonly ChunkSlot[];
+  /** Those that have been asked for; a slot that holds its chunk is not asked again. */
+  readonly #chunks: (Chunk | undefined)[];
+  #memoryBytes = 0;
+  /** Slots from here on are not counted in the bytes yet, since one was not in memory. */
+  #measured = 0;
 
-  constructor(chunks: readonly Chunk[]) {
-    this.chunks = chunks;
-    this.directory = new KeyDirectory(chunks);
+  constructor(slots: readonly ChunkSlot[]) {
+    this.#slots = slots;
+    this.#chunks = slots.map((slot) => (slot instanceof LazyChunk ? slot.loaded : slot));
+    this.directory = new KeyDirectory(slots);
     let recordCount = 0;
-    let memoryBytes = 0;
-    for (const chunk of chunks) {
-      recordCount += chunk.recordCount;
-      memoryBytes += chunk.memoryBytes;
-    }
+    for (const slot of slots) recordCount += slot.recordCount;
     this.recordCount = recordCount;
-    this.memoryBytes = memoryBytes;
   }
 
-  /** The chunk that holds this key, if any does. */
+  /** Bytes of all columns that are in memory. */
+  get memoryBytes(): number {
+    const slots = this.#slots;
+    for (; this.#measured < slots.length; this.#measured++) {
+      const chunk = loadedOf(slots[this.#measured]!);
+      if (chunk === undefined) break;
+      this.#memoryBytes += chunk.memoryBytes;
+    }
+    let memoryBytes = this.#memoryBytes;
+    for (let i = this.#measured; i < slots.length; i++) {
+      memoryBytes += loadedOf(slots[i]!)?.memoryBytes ?? 0;
+    }
+    return memoryBytes;
+  }
+
+  /** All chunks, ascending. Reads those that are not in memory as it comes to them, and throws as that does. */
+  *chunks(): Generator<Chunk, void, undefined> {
+    for (let i = 0; i < this.#slots.length; i++) yield this.chunkAt(i)!;
+  }
+
+  /** Chunk `i`, undefined where there is none. Reads it if it is not in memory, and throws as that does. */
+  chunkAt(i: number): Chunk | undefined {
+    const chunk = this.#chunks[i];
+    return chunk === undefined ? this.#load(i) : chunk;
+  }
+
+  #load(i: number): Chunk | undefined {
+    const slot = this.#slots[i];
+    if (slot === undefined) return undefined;
+    return (this.#chunks[i] = slot instanceof LazyChunk ? slot.chunk : slot);
+  }
+
+  /** The chunk that holds this key, if any does. Reads it if it is not in memory, and throws as that does. */
   chunkOf(low: number, high: number): Chunk | undefined {
-    return this.chunks[this.directory.locate(low, high)];
+    const i = this.directory.locate(low, high);
+    const chunk = this.#chunks[i];
+    if (chunk !== undefined || i < 0) return chunk;
+    // No chunk is read for a key behind it.
+    const order = compareU64(this.directory.lastLow[i]!, this.directory.lastHigh[i]!, low, high);
+    return order < 0 ? undefined : this.#load(i);
   }
 
   has(low: number, high: number): boolean {
@@ -71,32 +108,40 @@ export class Base {
   }
 
   /** Chunks with all records whose key is not above the limit. Cuts the last one if it must. */
-  #chunksUpTo(limit: KeyHalves | null): Chunk[] {
+  #chunksUpTo(limit: KeyHalves | null): ChunkSlot[] {
     if (limit === null) return [];
     const index = this.directory.locate(limit.low, limit.high);
-    const kept = this.chunks.slice(0, index + 1);
+    const kept = this.#slots.slice(0, index + 1);
     const last = kept.at(-1);
     if (last === undefined || compareU64(last.lastLow, last.lastHigh, limit.low, limit.high) <= 0) {
       return kept;
     }
-    const isPresent = last.find(limit.low, limit.high) >= 0;
-    const end = last.lowerBound(limit.low, limit.high) + (isPresent ? 1 : 0);
-    kept[index] = last.slice(0, end);
+    const chunk = this.chunkAt(index)!;
+    const isPresent = chunk.find(limit.low, limit.high) >= 0;
+    const end = chunk.lowerBound(limit.low, limit.high) + (isPresent ? 1 : 0);
+    kept[index] = chunk.slice(0, end);
     return kept;
   }
 
   /** Chunks with all records whose key is not below the limit. Cuts the first one if it must. */
-  #chunksFrom(limit: KeyHalves | null): Chunk[] {
+  #chunksFrom(limit: KeyHalves | null): ChunkSlot[] {
     if (limit === null) return [];
     const index = Math.max(this.directory.locate(limit.low, limit.high), 0);
-    const kept = this.chunks.slice(index);
-    const first = kept[0];
-    if (first === undefined) return kept;
+    const kept = this.#slots.slice(index);
+    const slot = kept[0];
+    // A chunk that begins at the limit or behind it is kept whole, and need not be read.
+    if (slot === undefined) return kept;
+    if (compareU64(slot.firstLow, slot.firstHigh, limit.low, limit.high) >= 0) return kept;
+    const first = this.chunkAt(index)!;
     const start = first.lowerBound(limit.low, limit.high);
     if (start === first.recordCount) kept.shift();
     else if (start > 0) kept[0] = first.slice(start, first.recordCount);
     return kept;
   }
+}
+
+function loadedOf(slot: ChunkSlot): Chunk | undefined {
+  return slot instanceof LazyChunk ? slot.loaded : slot;
 }
 
 function isInside(gap: KeyGap, chunk: Chunk): boolean {

@@ -55,6 +55,15 @@ export class KeyDirectory {
     return below;
   }
 
+  /** The highest key, as halves; 0 where there is no chunk. */
+  get highestLow(): number {
+    return this.count === 0 ? 0 : this.lastLow[this.count - 1]!;
+  }
+
+  get highestHigh(): number {
+    return this.count === 0 ? 0 : this.lastHigh[this.count - 1]!;
+  }
+
   /** Keys of chunk `i`, which must exist. */
   spanAt(i: number): KeySpan {
     return {

@@ -15,9 +15,8 @@ export class OlderLayers implements Presence, OlderContent {
   constructor(frozen: readonly UpdateLayer[], base: Base) {
     this.frozen = frozen;
     this.base = base;
-    const last = base.chunks.at(-1);
-    let low = last === undefined ? 0 : last.lastLow;
-    let high = last === undefined ? 0 : last.lastHigh;
+    let low = base.directory.highestLow;
+    let high = base.directory.highestHigh;
     for (const layer of frozen) {
       if (layer.highestHigh < high) continue;
       if (layer.highestHigh === high && layer.highestLow <= low) continue;
@@ -55,7 +54,7 @@ export class OlderLayers implements Presence, OlderContent {
 
   /** Adds all records to `sum`. Yields every chunk, and every few hundred updates. */
   *addTo(sum: ContentSum): Generator<void, void, undefined> {
-    for (const chunk of this.base.chunks) {
+    for (const chunk of this.base.chunks()) {
       chunk.addAllTo(sum);
       yield;
     }

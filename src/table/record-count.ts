@@ -1,6 +1,7 @@
 import type { Columns } from '../format/columns.ts';
 import { Base } from './base.ts';
 import { Chunk } from './chunk.ts';
+import { LazyChunk } from './lazy-chunk.ts';
 
 /** Updates looked up in about a millisecond. */
 const PAUSE_UPDATES = 4_096;
@@ -10,13 +11,15 @@ const PAUSE_UPDATES = 4_096;
  * after each millisecond or so.
  */
 export async function countRecords(
-  snapshot: readonly Columns[],
+  snapshot: readonly (Columns | LazyChunk)[],
   updates: readonly Columns[],
   pause: () => Promise<void>,
 ): Promise<number> {
   let count = snapshot.reduce((sum, columns) => sum + columns.recordCount, 0);
   if (updates.length === 0) return count;
-  const base = new Base(snapshot.map((columns) => new Chunk(columns)));
+  const base = new Base(
+    snapshot.map((slot) => (slot instanceof LazyChunk ? slot : new Chunk(slot))),
+  );
   let sincePause = 0;
   for (const columns of updates) {
     count += changeBy(new Chunk(columns), base);

@@ -9,6 +9,7 @@ import { Chunk } from './chunk.ts';
 import { ContentCount, type KnownContent } from './content-count.ts';
 import { Delta, FIRST_MARK } from './delta.ts';
 import { KeyDirectory, type KeySpan } from './key-directory.ts';
+import { LazyChunk } from './lazy-chunk.ts';
 import type { RangeOptions } from './key-range.ts';
 import { OlderLayers } from './older-layers.ts';
 import type { TableRecord } from './table-record.ts';
@@ -30,7 +31,7 @@ export interface TableMemory {
 
 /** What `recovery` hands over: the snapshot's chunks, and the newer updates folded into one sorted run. */
 export interface RecoveredColumns {
-  readonly snapshot: readonly Columns[];
+  readonly snapshot: readonly (Columns | LazyChunk)[];
   /** First and last keys of the chunks on disk, where newer updates have been folded into `snapshot`. */
   readonly diskKeys?:
     readonly { readonly firstKey: bigint; readonly lastKey: bigint }[] | undefined;
@@ -58,7 +59,9 @@ export class Table {
   #knownContent: KnownContent | undefined;
 
   constructor(recovered: RecoveredColumns = { snapshot: [] }) {
-    const base = new Base(recovered.snapshot.map((columns) => new Chunk(columns)));
+    const base = new Base(
+      recovered.snapshot.map((slot) => (slot instanceof LazyChunk ? slot : new Chunk(slot))),
+    );
     const updates = (recovered.updates ?? []).map((columns) => new Chunk(columns));
     const frozen = updates.length === 0 ? [] : [new BaseUpdates(new Base(updates))];
     this.#older = new OlderLayers(frozen, base);

@@ -39,6 +39,14 @@ export class CrashFile implements OpenFile {
     });
   }
 
+  readSync(target: Uint8Array, position: number): number {
+    const { faults } = this.#host.calls;
+    const fault = faults.decide('read', this.#path);
+    if (fault !== undefined) throw systemError(fault.error, 'read', this.#path);
+    if (this.#state === 'closed') throw systemError('EBADF', 'read', this.#path);
+    return this.#file.live.read(target, position);
+  }
+
   write(source: Uint8Array, position: number): Promise<number> {
     const about = { detail: `@${position} +${source.length}`, lengthBytes: source.length };
     return this.#host.calls.run('write', this.#path, about, (call) => {

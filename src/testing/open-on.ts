@@ -1,5 +1,6 @@
 import type { FileSystem } from '../fs/file-system.ts';
 import { MetadataStore } from '../store/metadata-store.ts';
+import type { StoreEnvironment } from '../store/open-parts.ts';
 import type { OpenOptions } from '../store/options.ts';
 import { InlineRunner } from '../threads/job-runner.ts';
 
@@ -12,23 +13,24 @@ export function openOn(
   directory: string,
   options: OpenOptions = {},
 ): Promise<MetadataStore> {
-  return MetadataStore.openIn(
-    {
-      fileSystem,
-      makeRunner: () => new InlineRunner(fileSystem),
-      pause: () => Promise.resolve(),
-      identity: () =>
-        Promise.resolve({
-          pid: 1,
-          processStartTicks: 1,
-          bootId: 'simulated',
-          machineId: 'simulated',
-          hostName: 'simulated',
-        }),
-      randomBytes: (lengthBytes) => new Uint8Array(lengthBytes).fill(0x5a),
-      ownerStamp: { nonce: 'simulated', openedAtMs: 0 },
-    },
-    directory,
-    options,
-  );
+  return MetadataStore.openIn(simulatedEnvironment(fileSystem), directory, options);
+}
+
+/** What surrounds a store on a simulated file system. */
+export function simulatedEnvironment(fileSystem: FileSystem): StoreEnvironment {
+  return {
+    fileSystem,
+    makeRunner: () => new InlineRunner(fileSystem),
+    pause: () => Promise.resolve(),
+    identity: () =>
+      Promise.resolve({
+        pid: 1,
+        processStartTicks: 1,
+        bootId: 'simulated',
+        machineId: 'simulated',
+        hostName: 'simulated',
+      }),
+    randomBytes: (lengthBytes) => new Uint8Array(lengthBytes).fill(0x5a),
+    ownerStamp: { nonce: 'simulated', openedAtMs: 0 },
+  };
 }
