@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { chunkBoundBytes, decodeChunk, encodeChunk } from '../src/format/chunk.ts';
 import { ColumnsBuilder } from '../src/format/columns-builder.ts';
-import { decodeFileHeader, encodeFileHeader } from '../src/format/file-header.ts';
+import { decodeFileHeader, encodeFileHeader, WRITTEN_VERSION } from '../src/format/file-header.ts';
 import { decodeGroup } from '../src/format/rows.ts';
 import { decodeIndex, encodeIndex, type IndexEntry } from '../src/format/snapshot-index.ts';
 import { ancestorRows } from '../src/format/ancestor.ts';
@@ -119,7 +119,10 @@ test('file headers', () => {
         const header = { ...fields, kind: 'log' as const };
         const bytes = new Uint8Array(128);
         const checksum = encodeFileHeader(bytes, header);
-        const expected = { kind: 'header', header: { ...header, version: 1, checksum } };
+        const expected = {
+          kind: 'header',
+          header: { ...header, version: WRITTEN_VERSION.log, checksum },
+        };
         expect(decodeFileHeader(bytes, 'log', header.number)).toEqual(expected);
       },
     ),

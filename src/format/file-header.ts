@@ -3,8 +3,11 @@ import { ChecksumSeed, STORE_ID_BYTES, type FileKind } from './checksum.ts';
 
 export const FILE_HEADER_BYTES = 128;
 
-/** The version that is written. Snapshots of version 1 hold no content hash. */
-export const WRITTEN_VERSION: Record<FileKind, number> = { log: 1, snapshot: 2 };
+/**
+ * The version that is written. Snapshots of version 1 hold no content hash; in logs of version 1 everything
+ * before a group was synced before it was written.
+ */
+export const WRITTEN_VERSION: Record<FileKind, number> = { log: 2, snapshot: 2 };
 
 /**
  * The last byte makes the magic, read as the ancestor's u64 frame length, larger than any allocation can

@@ -104,6 +104,9 @@ export async function isZeroToEnd(window: FileWindow, offset: number): Promise<b
   }
 }
 
+/** Before this version of logs no group was written behind one that was not synced. */
+const UNPROVEN_VERSION = 2;
+
 /** Where the bytes end that a group proves synced. The file header goes out with the first group, if at all. */
 function provenEnd(header: FrameHeader, offset: number): number {
   return offset === FILE_HEADER_BYTES ? 0 : offset - header.unprovenBytes;
@@ -190,6 +193,9 @@ class LogScanner {
         : `the seal counts ${header.recordCount} frames where ${this.#frameCount} stand`;
     }
     if (header.kind !== FRAME_BATCHES) return `a frame of kind ${header.kind} stands in a log`;
+    if (header.unprovenBytes !== 0 && this.#header.version < UNPROVEN_VERSION) {
+      return 'a reserved byte of the frame header is not zero';
+    }
     if (provenEnd(header, this.#offset) < (this.#unprovenFrom ?? 0)) {
       return 'the frame takes back what a frame before it proves synced';
     }

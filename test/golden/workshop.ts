@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { StoreDurability } from '../../src/store/durability.ts';
 import type { MetadataStore } from '../../src/store/metadata-store.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { dumpOf, type DumpRecord } from '../support/dump.ts';
@@ -18,8 +19,8 @@ export class Workshop {
     this.fs = fs;
   }
 
-  async open(rotateBytes = 64 * 1024 * 1024): Promise<void> {
-    this.#store = await openOn(this.fs, STORE, { rotateBytes, mergeBytes: 2 ** 40 });
+  async open(rotateBytes = 64 * 1024 * 1024, durability: StoreDurability = 'sync'): Promise<void> {
+    this.#store = await openOn(this.fs, STORE, { rotateBytes, mergeBytes: 2 ** 40, durability });
   }
 
   get store(): MetadataStore {

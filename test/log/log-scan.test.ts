@@ -269,6 +269,23 @@ describe('corrupt: checksums hold, and still it cannot be', () => {
     expect(found.ending).toHaveProperty('reason', expect.stringContaining(reason));
   });
 
+  test.each([
+    [0, { kind: 'end' }],
+    [1, { kind: 'corrupt', offset: 128, reason: expect.stringContaining('reserved') as string }],
+  ])(
+    '%d unproven bytes in a log of version 1, whose writers knew of none',
+    async (count, ending) => {
+      const { bytes } = await planned({ groups: GROUPS.slice(0, 1) });
+      const old = forgedVersion(bytes, 1);
+      const chain = new DataView(old.buffer).getUint32(124, true);
+      const forged = forgedFrame(old, 128, (header) => {
+        header.setUint32(32, chain, true);
+        header.setUint32(40, count, true);
+      });
+      expect((await scan(forged)).ending).toEqual(ending);
+    },
+  );
+
   test('another version', async () => {
     const { bytes } = await planned();
     expect((await scan(forgedVersion(bytes, 9))).ending).toEqual({

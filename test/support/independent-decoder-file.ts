@@ -70,8 +70,7 @@ export function fileHead(file: StoredFile): FileHead | undefined {
     return undefined;
   }
   const version = head.u32(8);
-  const highest = file.kind === 'log' ? 1 : 2;
-  demand(version >= 1 && version <= highest, 'the version is known');
+  demand(version === 1 || version === 2, 'the version is known');
   demand(head.u32(12) === 128, 'the header is 128 bytes long');
   demand(head.number(32) === file.number, 'the number is the one in the name');
   head.demandZero(76, 124, 'file header');

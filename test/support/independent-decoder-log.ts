@@ -32,10 +32,11 @@ export interface DecodedLog {
 export function decodeLog(file: StoredFile, storeId: Uint8Array): DecodedLog {
   const head = fileHead(file);
   if (head !== undefined) return new LogWalk(file, head).walk();
-  const hasFrames = findHead(file, storeId, 0) >= 0 && !isUnsyncedOnly(file, storeId, 0);
+  const hasFrames = findHead(file, storeId, 0) >= 0;
   const blank = { number: file.number, head, rows: [], batches: [], validBytes: 0 };
-  const isRiding = hasFrames && isRidingSealOnly(file, storeId, 0, 1);
-  const ending = hasFrames ? (isRiding ? 'torn' : 'damaged') : 'blank';
+  const isTorn =
+    isUnsyncedOnly(file, storeId, 0) || (hasFrames && isRidingSealOnly(file, storeId, 0, 1));
+  const ending = hasFrames ? (isTorn ? 'torn' : 'damaged') : 'blank';
   return { ...blank, ending, lastSequence: 0n, chain: 0 };
 }
 
@@ -125,6 +126,7 @@ class LogWalk {
 
   /** What was proven synced once stays so. The file header is not proven before the first group is. */
   #prove(frame: FrameHead): void {
+    demand(frame.unproven === 0 || this.#head.version >= 2, 'version 1 reserves the bytes');
     const proven = this.#frames === 0 ? 0 : this.#offset - frame.unproven;
     demand(proven >= this.#proven, 'what is proven synced stays so');
     this.#proven = proven;
