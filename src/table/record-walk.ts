@@ -29,6 +29,8 @@ export class RecordWalk {
   #index = 0;
   #stretchEnd = 0;
   readonly #slab: DataSlab = new DataSlab();
+  /** A chunk could not be read: nothing behind it is shown any more. */
+  #failure: { readonly error: unknown } | undefined;
 
   constructor(range: KeyRange, makeCursors: (seek: Seek) => Cursor[]) {
     this.#range = range;
@@ -39,7 +41,15 @@ export class RecordWalk {
   /** Goes to the next record; false behind the last. */
   step(): boolean {
     if (++this.#index < this.#stretchEnd) return true;
-    return this.#leave();
+    if (this.#failure !== undefined) throw this.#failure.error;
+    try {
+      return this.#leave();
+    } catch (error) {
+      // The cursors stand between two records: to go on would skip some.
+      this.end();
+      this.#failure = { error };
+      throw error;
+    }
   }
 
   key(): bigint {
