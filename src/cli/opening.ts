@@ -25,6 +25,8 @@ export interface Opening {
         readonly offset: number;
         readonly bytes: number;
         readonly reason: string;
+        /** Last batch found behind that had been written without a sync. */
+        readonly unsyncedUpTo: bigint | undefined;
       }
     | undefined;
   /** Names that would be removed. */
@@ -53,9 +55,9 @@ export async function describeOpening(
 }
 
 async function describeTorn(fs: FileSystem, torn: TornTail): Promise<Opening['torn']> {
-  const { path, offset, reason } = torn;
+  const { path, offset, reason, unsyncedUpTo } = torn;
   const bytes = await writtenBytes(fs, path, offset);
-  return { name: basename(path), offset, bytes, reason };
+  return { name: basename(path), offset, bytes, reason, unsyncedUpTo };
 }
 
 /** Bytes from `offset` to the last one that is not zero: space reserved ahead does not count. */

@@ -102,7 +102,7 @@ function textOf(survey: Survey, tally: Tally): string[] {
     const { name, offset, bytes } = survey.opening.torn;
     lines.push(
       `remark: ${name} ends in a torn write of ${countOf(bytes, 'byte')} at offset ` +
-        `${formatCount(offset)}, which was never acknowledged`,
+        `${formatCount(offset)}, which was never synced`,
     );
   }
   if (survey.outcome === 'opens') lines.push('No damage found.');

@@ -122,7 +122,7 @@ test('a torn tail is no damage: where it is, how long, and that nobody was promi
   expect(logsOf(json).at(-1)).toMatchObject({ state: 'torn', offset: group.offset });
   const { out } = await runCli(['inspect', directory]);
   expect(out).toContain('and drop a torn write of 100 bytes at ');
-  expect(out).toContain('that was never acknowledged.');
+  expect(out).toContain('that was never synced.');
 });
 
 test('bytes that a torn write left do not count the zeros reserved behind them', async () => {
