@@ -379,6 +379,7 @@ test('the public door exports what the docs name', async () => {
     'StoreLockedError',
     'StorePoisonedError',
     'WriteBatch',
+    'quantileOf',
     'restoreBackup',
   ]);
   expect(fileURLToPath(import.meta.url)).toContain('lifecycle');
