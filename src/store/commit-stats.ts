@@ -62,7 +62,10 @@ export class CommitStats {
   #last: LastWrite = { bytes: 0, encodeMs: 0, writeMs: 0, syncMs: 0 };
 
   /** `onSlowSync` is called for each write that takes longer than `slowSyncMs`; it must not throw. */
-  constructor(slowSyncMs = Infinity, onSlowSync: (syncMs: number) => void = () => undefined) {
+  constructor(
+    slowSyncMs: number = Infinity,
+    onSlowSync: (syncMs: number) => void = () => undefined,
+  ) {
     this.#slowSyncMs = slowSyncMs;
     this.#onSlowSync = onSlowSync;
   }
