@@ -12,7 +12,9 @@ test.each(COMMANDS)('%s --help has an example and the exit codes', async (comman
   const { code, out, err } = await runCli([command, '--help']);
   expect([code, err]).toEqual([0, '']);
   expect(out).toContain(`Example:\n  lodestore ${command} `);
-  expect(out).toMatch(/Exit codes:\n +0 .*\n +1 +damage found\n +2 .*usage.*\n +3 .*locked.*\n +4 /);
+  expect(out).toMatch(
+    /Exit codes:\n +0 .*\n +1 +damage found\n +2 .*usage.*\n +3 .*locked.*\n +4 /,
+  );
 });
 
 test('the program lists its commands', async () => {
