@@ -1,4 +1,5 @@
 // @ts-check
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Follower } from './follower.mjs';
 
@@ -6,16 +7,13 @@ import { Follower } from './follower.mjs';
 const [directory = '', port = ''] = process.argv.slice(2);
 
 const follower = new Follower(directory, Number(port), (line) => process.send?.({ log: line }));
-/** @type {bigint | undefined} */
-let goal;
-process.on('message', (message) => {
-  goal = BigInt(String(message));
-});
 process.on('disconnect', () => process.exit());
 const running = follower.run();
 process.send?.({ ready: true });
 
-while (goal === undefined || (follower.store?.stats().lastSequence ?? -1n) < goal) {
+const [message] = await once(process, 'message');
+const goal = BigInt(String(message));
+while ((follower.store?.stats().lastSequence ?? -1n) < goal) {
   await Promise.race([sleep(20), running]);
 }
 const { store } = follower;

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MetadataStore, restoreBackup, StoreError } from 'lodestore';
 import { changeFrom, KIND, messageOf, messagesOf, positionBody } from './wire.mjs';
 
+/** @import { Socket } from 'node:net' */
 /** @import { FileHandle } from 'node:fs/promises' */
 
 const RETRY_MS = 50;
@@ -24,6 +25,8 @@ export class Follower {
   #port;
   #log;
   #isStopped = false;
+  /** @type {Socket | undefined} */
+  #connection;
 
   /**
    * @param {string} directory
@@ -57,8 +60,10 @@ export class Follower {
     await this.#store?.close();
   }
 
+  /** What has come in is still applied. */
   stop() {
     this.#isStopped = true;
+    this.#connection?.destroy();
   }
 
   async #openOrFetch() {
@@ -113,6 +118,7 @@ export class Follower {
   /** @param {MetadataStore} store */
   async #follow(store) {
     const socket = createConnection(this.#port);
+    this.#connection = socket;
     try {
       socket.write(messageOf(KIND.follow, positionBody(store.stats().lastSequence)));
       for await (const messages of messagesOf(socket)) {

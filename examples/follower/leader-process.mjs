@@ -24,10 +24,8 @@ server.listen(Number(port), '127.0.0.1');
 await once(server, 'listening');
 process.send?.({ port: /** @type {AddressInfo} */ (server.address()).port });
 
-let isStopping = false;
-process.on('message', () => {
-  isStopping = true;
-});
+const stopping = new AbortController();
+process.on('message', () => stopping.abort());
 process.on('disconnect', () => process.exit());
 
 /** @param {number} limit */
@@ -46,7 +44,7 @@ function randomUpdate() {
 }
 
 async function write() {
-  while (!isStopping) {
+  while (!stopping.signal.aborted) {
     await store.insertBatch(Array.from({ length: 1 + below(20) }, randomUpdate));
     await new Promise((resume) => setTimeout(resume, below(5)));
   }

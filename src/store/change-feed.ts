@@ -85,7 +85,7 @@ export class ChangeFeed implements AsyncIterableIterator<Change> {
       this.#state = 'ended';
     } catch (error) {
       this.#state = 'ended';
-      await this.#release().catch(() => undefined);
+      await this.#release();
       throw error;
     }
     await this.#release();
@@ -192,7 +192,8 @@ export class ChangeFeed implements AsyncIterableIterator<Change> {
     this.#reader = undefined;
     this.#batches = undefined;
     if (this.#state === 'ended') this.#host.onEnded(this);
-    await reader?.close();
+    // Only read: what cannot be closed loses nothing.
+    await reader?.close().catch(() => undefined);
   }
 
   #damaged(reader: LogReader, offset: number, reason: string): CorruptionError {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { equalBytes } from '../base/bytes.ts';
+import { systemCode } from '../base/errors.ts';
 import type { DirectoryListing } from '../directory/listing.ts';
 import { decodeFileHeader, FILE_HEADER_BYTES, type Predecessor } from '../format/file-header.ts';
 import { logName } from '../format/file-name.ts';
@@ -46,7 +47,12 @@ async function readHeader(
 ): Promise<{ readonly log: RetainedLog; readonly predecessor: Predecessor } | undefined> {
   const { number, lengthBytes, lastSequence } = expected;
   const path = join(directory, logName(number));
-  const file = await fs.open(path, 'r');
+  const file = await fs.open(path, 'r').catch((error: unknown) => {
+    // Whoever opens read-only may be beside a store that removes it.
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (file === undefined) return undefined;
   try {
     const { sizeBytes } = await file.stat();
     const head = new Uint8Array(Math.min(FILE_HEADER_BYTES, sizeBytes));

@@ -172,6 +172,7 @@ describe('with retain', () => {
     const damages: [string, Files][] = [
       ['missing', new Map([...files].filter(([name]) => name !== logName(2)))],
       ['cut', withChange(files, logName(2), (bytes) => bytes.slice(0, 100))],
+      ['cut behind its header', withChange(files, logName(2), (bytes) => bytes.slice(0, 200))],
       ['damaged header', withFlip(files, logName(2), 70)],
       ['of another history', new Map([...files, [logName(2), storeFiles(other).get(logName(2))!]])],
     ];
@@ -202,6 +203,31 @@ describe('with retain', () => {
     await store.close();
   });
 
+  test('a retained log of another history with the same numbers ends the feed where it does not fit', async () => {
+    const [ours, others] = [new CrashFs({ trace: false }), new CrashFs({ trace: false })];
+    for (const [fs, value] of [
+      [ours, 1],
+      [others, 9],
+    ] as const) {
+      const store = await openOn(fs, '/s', ALL);
+      await store.insertBatch(put(1, value));
+      await store.merge();
+      await store.insertBatch(put(2, 2));
+      await store.merge();
+      await store.close();
+    }
+    const files = new Map(storeFiles(ours)).set(logName(1), storeFiles(others).get(logName(1))!);
+    const store = await openOn(machineWith(files), '/s', ALL);
+    const feed = store.changes({ after: 0n });
+    await feed.next();
+    await expect(feed.next()).rejects.toMatchObject({
+      code: 'LODESTORE_CORRUPTION',
+      path: `/s/${logName(2)}`,
+      reason: 'the log does not follow the one before it',
+    });
+    await store.close();
+  });
+
   test('what is no bound is refused by name', async () => {
     const fs = new CrashFs({ trace: false });
     for (const bytes of [-1, 1.5, Infinity]) {
@@ -209,7 +235,9 @@ describe('with retain', () => {
         /options\.retain\.bytes/,
       );
     }
-    await expect(openOn(fs, '/s', { retain: 7 as unknown as object })).rejects.toBeInstanceOf(TypeError);
+    await expect(openOn(fs, '/s', { retain: 7 as unknown as object })).rejects.toBeInstanceOf(
+      TypeError,
+    );
     const store = await openOn(fs, '/s', { retain: {} });
     await store.close();
   });

@@ -194,9 +194,11 @@ describe('several feeds', () => {
     await Promise.all(steps.slice(0, 2));
     await store.close();
     const results = await Promise.all(steps);
-    expect(
-      results.map(({ done, value }) => (done === true ? 'end' : textOf(value as Change))),
-    ).toEqual(['1 1=1:', '2 2=2:', 'end']);
+    expect(results.map(({ done, value }) => (done === true ? 'end' : textOf(value)))).toEqual([
+      '1 1=1:',
+      '2 2=2:',
+      'end',
+    ]);
   });
 });
 

@@ -21,7 +21,7 @@ export async function take(feed: AsyncIterator<Change>, count: number): Promise<
   while (lines.length < count) {
     const { done, value } = await feed.next();
     if (done === true) throw new Error(`the feed ended after ${lines.length} changes`);
-    lines.push(textOf(value as Change));
+    lines.push(textOf(value));
   }
   return lines;
 }
