@@ -140,6 +140,9 @@ describe("opening with warm: 'background'", () => {
     const { store, letGo } = await openHeld(fs, background);
     const written = store.insertBatch(put(0, 100, 5)).then(() => store.stats().warming.chunksLeft);
     const mergedAll = store.merge();
+    // Many more turns than a commit takes there.
+    for (let i = 0; i < 100; i++) await new Promise((resume) => setImmediate(resume));
+    expect(store.stats().queue.batches).toBe(1);
     expect(store.get(7)?.value).toBe(1n);
     expect(store.stats().warming.chunksLeft).toBe(3);
     letGo();
