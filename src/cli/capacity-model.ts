@@ -29,7 +29,7 @@ const WRITING_TABLES = 3;
 
 /** The fastest and the slowest opening that was seen, with room: nanoseconds of a record and of a byte. */
 const OPEN_FAST = { fixedMs: 15, recordNs: 18, byteNs: 0.5 };
-const OPEN_SLOW = { fixedMs: 150, recordNs: 65, byteNs: 2.5 };
+const OPEN_SLOW = { fixedMs: 300, recordNs: 150, byteNs: 4 };
 
 export interface CapacityQuestion {
   readonly records: number;
@@ -54,7 +54,7 @@ export interface Capacity {
     /** The same while it is written to without a pause. */
     readonly writingBytes: number;
   };
-  /** A range for two cores, with the files in the page cache; a disk adds the time that it takes to read them. */
+  /** A range for two cores, idle, with the files in the page cache; a disk adds the time that it takes to read them. */
   readonly open: { readonly fromMs: number; readonly toMs: number };
 }
 

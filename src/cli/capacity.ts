@@ -64,7 +64,7 @@ function textOf(question: CapacityQuestion, { disk, memory, open }: Capacity): s
     `memory  ${formatBytes(memory.tableBytes).padStart(10)}  the records`,
     `        ${formatBytes(memory.residentBytes).padStart(10)}  the process, opened`,
     `        ${formatBytes(memory.writingBytes).padStart(10)}  the process, written to without a pause`,
-    `open    ${formatMilliseconds(open.fromMs)} to ${formatMilliseconds(open.toMs)}, on two cores, with the files in the page cache`,
+    `open    ${formatMilliseconds(open.fromMs)} to ${formatMilliseconds(open.toMs)}, on two idle cores, with the files in the page cache`,
     '',
     'From constants measured on stores of 1 and 10 million records; docs/CLI.md says how.',
   ];

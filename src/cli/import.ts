@@ -218,7 +218,7 @@ class Import {
       const directory = this.#directory;
       out.line(toJson({ directory, records, dryRun: isDryRun, milliseconds, error: failure }, 2));
     } else if (error === undefined) {
-      const what = `${countOf(acknowledged, 'record')}`;
+      const what = countOf(acknowledged, 'record');
       out.line(
         dryRun === true
           ? `The input holds ${what} and no mistake. Nothing has been imported.`

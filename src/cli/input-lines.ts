@@ -35,7 +35,7 @@ export class LineCutter {
       from = end + 1;
       yield this.#lineOf(this.#waiting.length === 0 ? line : this.#withWaiting(line));
     }
-    if (from < piece.length) this.#wait(piece.slice(from));
+    if (from < piece.length) this.#wait(new Uint8Array(piece.subarray(from)));
   }
 
   /** The last line, if no line feed ends it. */

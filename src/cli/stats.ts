@@ -85,7 +85,7 @@ export async function stats(
   const error = surveyError(survey);
   if (error !== undefined) throw error;
   const source = await RecordSource.open({ fs, directory, signal, progress });
-  const count = await countRecords(source).finally(() => source.close());
+  const count = await countAndClose(source);
   bar.clear();
   const figures = figuresOf(survey, count);
   const lines = options.json === true ? [toJson(figures, 2)] : textOf(figures);
@@ -108,6 +108,14 @@ export async function countRecords(source: RecordSource): Promise<RecordCount> {
     dataBytes += columns.data.length;
   }
   return { records, dataBytes };
+}
+
+async function countAndClose(source: RecordSource): Promise<RecordCount> {
+  try {
+    return await countRecords(source);
+  } finally {
+    await source.close();
+  }
 }
 
 function figuresOf(survey: Survey, count: RecordCount): Figures {

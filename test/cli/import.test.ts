@@ -1,8 +1,8 @@
 import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { fc, test as property } from '@fast-check/vitest';
-import { expect, test } from 'vitest';
+import { fc, test } from '@fast-check/vitest';
+import { expect } from 'vitest';
 import { CsvParser } from '../../src/cli/csv-input.ts';
 import { InputError } from '../../src/cli/input-error.ts';
 import { LineCutter } from '../../src/cli/input-lines.ts';
@@ -258,7 +258,7 @@ const records = fc.uniqueArray(
   { selector: (record) => record.key, minLength: 1, maxLength: 30 },
 );
 
-property.prop([
+test.prop([
   records,
   fc.constantFrom<TextFormat>('jsonl', 'csv'),
   fc.constantFrom<DataEncoding>('base64', 'hex'),
@@ -272,6 +272,8 @@ property.prop([
     );
     const csv = new CsvParser();
     const lines = new LineCutter();
+    // A reader's buffer is used again for the next piece.
+    const scratch = Buffer.alloc(50);
     const found: InputRecord[] = [];
     const take = (all: ReturnType<LineCutter['push']>): void => {
       for (const line of all) {
@@ -281,7 +283,7 @@ property.prop([
     };
     for (let offset = 0, i = 0; offset < bytes.length; i++) {
       const length = cuts[i % cuts.length] ?? 1;
-      take(lines.push(bytes.subarray(offset, offset + length)));
+      take(lines.push(scratch.subarray(0, bytes.copy(scratch, 0, offset, offset + length))));
       offset += length;
     }
     take(lines.finish());
@@ -295,15 +297,19 @@ property.prop([
   },
 );
 
-property.prop([fc.string({ unit: 'binary' })])('no line makes a parser fail otherwise', (text) => {
-  for (const parse of [
-    parseJsonLine,
-    (line: { text: string; number: number }) => new CsvParser().parse(line),
-  ]) {
+test.prop([fc.string({ unit: 'binary' })])('no line makes a parser fail otherwise', (text) => {
+  const parsers = [
+    () => parseJsonLine({ text, number: 1 }),
+    () => new CsvParser().parse({ text, number: 1 }),
+  ];
+  const errors = parsers.map((parse) => {
     try {
-      parse({ text, number: 1 });
+      return parse();
     } catch (error) {
-      expect(error).toBeInstanceOf(InputError);
+      return error;
     }
-  }
+  });
+  expect(
+    errors.filter((error) => error instanceof Error && !(error instanceof InputError)),
+  ).toEqual([]);
 });

@@ -73,6 +73,8 @@ function failingAfter(fs: CrashFs, last: number): { fs: FileSystem; calls: () =>
   return { fs: new Proxy(fs, handler), calls: () => calls };
 }
 
+const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8];
+
 test('cut off at any call: the source as it was; the target whole, or nothing that opens', async () => {
   const files = await nth(DAMAGE_ROWS, 4).damage(subject);
   const whole = machineWith(files);
@@ -87,7 +89,11 @@ test('cut off at any call: the source as it was; the target whole, or nothing th
     const machine = machineWith(files);
     const { fs } = failingAfter(machine, last);
     await runOn(fs, (context) => salvage(context, '/s', '/t', {})).catch(() => undefined);
-    for (const after of [machine.minimalCrash(), machine.kill()]) {
+    for (const after of [
+      machine.minimalCrash(),
+      machine.kill(),
+      ...SEEDS.map((seed) => machine.randomCrash(seed)),
+    ]) {
       const source = [...after.files()].filter(([path]) => path.startsWith('/s/'));
       expect(new Map(source.map(([path, bytes]) => [path.slice(3), bytes]))).toEqual(files);
       const target = await openOn(after, '/t', { createIfMissing: false }).catch(
@@ -105,7 +111,7 @@ test('cut off at any call: the source as it was; the target whole, or nothing th
     }
   }
   expect(counted.calls()).toBeGreaterThan(20);
-  expect(opened).toBeLessThan(10);
+  expect(opened).toBeLessThan(50);
 });
 
 test('interrupted: the target is removed again', async () => {

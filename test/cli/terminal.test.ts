@@ -69,6 +69,15 @@ test('a bar with rate and time left, on a terminal, once it takes a while', () =
   expect(terminal.text).toHaveLength(drawn.length + 4);
 });
 
+test('a terminal that does not know its width', () => {
+  const terminal = Object.defineProperty(new TextSink(true), 'columns', { value: 0 });
+  let nowMs = 0;
+  const bar = new ProgressBar(terminal, () => nowMs);
+  nowMs = 1000;
+  bar.report({ phase: 'import', doneBytes: MIB, totalBytes: undefined });
+  expect(terminal.text).toMatch(/import +1\.0 MiB {2}[\d.]+ .*\/s$/);
+});
+
 test('no bar in a pipe', () => {
   const pipe = new TextSink(false);
   let nowMs = 0;
