@@ -109,6 +109,31 @@ describe('a live feed', () => {
     await store.close();
   });
 
+  test('a change may be kept: what is read after it does not show in it', async () => {
+    const store = await openOn(new CrashFs({ trace: false }), '/s', NO_MERGES);
+    const data = [1, 2, 3, 4].map(() => {
+      const bytes = new Uint8Array(400_000);
+      for (let at = 0; at < bytes.length; at += 50_000) {
+        crypto.getRandomValues(bytes.subarray(at, at + 50_000));
+      }
+      return bytes;
+    });
+    for (const [key, one] of data.entries()) {
+      await store.insertBatch([{ type: 'put', key, value: 1, data: one }]);
+    }
+    const kept: Change[] = [];
+    for await (const change of store.changes({ after: 0n })) {
+      kept.push(change);
+      if (kept.length === data.length) break;
+    }
+    const hex = (bytes: Uint8Array): string => Buffer.from(bytes.subarray(-64)).toString('hex');
+    const found = kept.map(({ updates }) =>
+      [...updates].map((one) => (one.type === 'put' ? hex(one.data) : '')),
+    );
+    expect(found).toEqual(data.map((one) => [hex(one)]));
+    await store.close();
+  });
+
   test('in the middle of a log that a merge removes, reads it to its end and goes on', async () => {
     const fs = new CrashFs({ trace: false });
     const store = await openOn(fs, '/s', NO_MERGES);
