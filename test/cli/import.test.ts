@@ -1,8 +1,8 @@
 import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { fc, test } from '@fast-check/vitest';
-import { expect } from 'vitest';
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
 import { CsvParser } from '../../src/cli/csv-input.ts';
 import { InputError } from '../../src/cli/input-error.ts';
 import { LineCutter } from '../../src/cli/input-lines.ts';
@@ -258,58 +258,64 @@ const records = fc.uniqueArray(
   { selector: (record) => record.key, minLength: 1, maxLength: 30 },
 );
 
-test.prop([
-  records,
-  fc.constantFrom<TextFormat>('jsonl', 'csv'),
-  fc.constantFrom<DataEncoding>('base64', 'hex'),
-  fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1 }),
-])(
-  'what export writes import reads, however the stream is cut',
-  (given, format, encoding, cuts) => {
-    const sorted = [...given].sort((a, b) => (a.key < b.key ? -1 : 1));
-    const bytes = Buffer.from(
-      headLine(format, encoding) + recordLines(columnsOf(sorted), format, encoding),
-    );
-    const csv = new CsvParser();
-    const lines = new LineCutter();
-    // A reader's buffer is used again for the next piece.
-    const scratch = Buffer.alloc(50);
-    const found: InputRecord[] = [];
-    const take = (all: ReturnType<LineCutter['push']>): void => {
-      for (const line of all) {
-        const record = format === 'csv' ? csv.parse(line) : parseJsonLine(line);
-        if (record !== undefined) found.push(record);
-      }
-    };
-    for (let offset = 0, i = 0; offset < bytes.length; i++) {
-      const length = cuts[i % cuts.length] ?? 1;
-      take(lines.push(scratch.subarray(0, bytes.copy(scratch, 0, offset, offset + length))));
-      offset += length;
-    }
-    take(lines.finish());
-    expect(
-      found.map(({ key, value, data }) => ({
-        key: BigInt(key),
-        value: BigInt(value),
-        data: new Uint8Array(data),
-      })),
-    ).toEqual(sorted.map((record) => ({ ...record, data: new Uint8Array(record.data) })));
-  },
-);
+test('what export writes import reads, however the stream is cut', () => {
+  fc.assert(
+    fc.property(
+      records,
+      fc.constantFrom<TextFormat>('jsonl', 'csv'),
+      fc.constantFrom<DataEncoding>('base64', 'hex'),
+      fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1 }),
+      (given, format, encoding, cuts) => {
+        const sorted = [...given].sort((a, b) => (a.key < b.key ? -1 : 1));
+        const bytes = Buffer.from(
+          headLine(format, encoding) + recordLines(columnsOf(sorted), format, encoding),
+        );
+        const csv = new CsvParser();
+        const lines = new LineCutter();
+        // A reader's buffer is used again for the next piece.
+        const scratch = Buffer.alloc(50);
+        const found: InputRecord[] = [];
+        const take = (all: ReturnType<LineCutter['push']>): void => {
+          for (const line of all) {
+            const record = format === 'csv' ? csv.parse(line) : parseJsonLine(line);
+            if (record !== undefined) found.push(record);
+          }
+        };
+        for (let offset = 0, i = 0; offset < bytes.length; i++) {
+          const length = cuts[i % cuts.length] ?? 1;
+          take(lines.push(scratch.subarray(0, bytes.copy(scratch, 0, offset, offset + length))));
+          offset += length;
+        }
+        take(lines.finish());
+        expect(
+          found.map(({ key, value, data }) => ({
+            key: BigInt(key),
+            value: BigInt(value),
+            data: new Uint8Array(data),
+          })),
+        ).toEqual(sorted.map((record) => ({ ...record, data: new Uint8Array(record.data) })));
+      },
+    ),
+  );
+});
 
-test.prop([fc.string({ unit: 'binary' })])('no line makes a parser fail otherwise', (text) => {
-  const parsers = [
-    () => parseJsonLine({ text, number: 1 }),
-    () => new CsvParser().parse({ text, number: 1 }),
-  ];
-  const errors = parsers.map((parse) => {
-    try {
-      return parse();
-    } catch (error) {
-      return error;
-    }
-  });
-  expect(
-    errors.filter((error) => error instanceof Error && !(error instanceof InputError)),
-  ).toEqual([]);
+test('no line makes a parser fail otherwise', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      const parsers = [
+        () => parseJsonLine({ text, number: 1 }),
+        () => new CsvParser().parse({ text, number: 1 }),
+      ];
+      const errors = parsers.map((parse) => {
+        try {
+          return parse();
+        } catch (error) {
+          return error;
+        }
+      });
+      expect(
+        errors.filter((error) => error instanceof Error && !(error instanceof InputError)),
+      ).toEqual([]);
+    }),
+  );
 });
