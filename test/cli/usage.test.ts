@@ -17,6 +17,17 @@ test.each(COMMANDS)('%s --help has an example and the exit codes', async (comman
   );
 });
 
+test.each(['stats', 'explain', 'salvage', 'merge', 'capacity', 'export', 'import'])(
+  '%s --help has an example, --json and the exit codes',
+  async (command) => {
+    const { code, out } = await runCli([command, '--help']);
+    expect(code).toBe(0);
+    expect(out).toContain(`Example:\n  lodestore ${command} `);
+    expect(out).toContain('--json');
+    expect(out).toMatch(/Exit codes:\n +0 /);
+  },
+);
+
 test('the program lists its commands', async () => {
   const { code, out } = await runCli(['--help']);
   expect(code).toBe(0);
