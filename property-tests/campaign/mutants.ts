@@ -53,6 +53,12 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: '    await file.truncate(tail.toOffset);',
     replace: '',
   },
+  'a group that was cut back may return': {
+    file: REPAIR,
+    find: '  if (withoutGroups.length > 0) await fs.syncDirectory(directory);',
+    replace: '',
+    test: 'test/store/crash.test.ts',
+  },
   'last frame not written again at open': {
     file: REPAIR,
     find: "  if (tail?.kind === 'rewrite') await rewriteTail(fs, tail);",

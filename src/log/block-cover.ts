@@ -30,14 +30,19 @@ export class BlockCover {
     return this.#end;
   }
 
-  /** The write that puts `bytes` at the end of the file. A write within one block stays as it is. */
-  cover(bytes: Uint8Array): CoveredWrite {
+  /**
+   * The write that puts `bytes` at the end of the file. A write within one block stays as it is. Zeros are
+   * written up to `limit` only: past what is reserved they could fail where the bytes themselves do not.
+   */
+  cover(bytes: Uint8Array, limit: number): CoveredWrite {
     const leadBytes = this.#end % BLOCK_BYTES;
     const usedBytes = leadBytes + bytes.length;
     if (usedBytes <= BLOCK_BYTES || usedBytes > MAX_COVERED_BYTES) {
       return { bytes, offset: this.#end };
     }
-    const coveredBytes = Math.ceil(usedBytes / BLOCK_BYTES) * BLOCK_BYTES;
+    const wholeBytes = Math.ceil(usedBytes / BLOCK_BYTES) * BLOCK_BYTES;
+    const limitBytes = limit - (this.#end - leadBytes);
+    const coveredBytes = Math.max(usedBytes, Math.min(wholeBytes, limitBytes));
     if (this.#buffer.length < coveredBytes) this.#buffer = new Uint8Array(2 * coveredBytes);
     this.#buffer.set(this.#tail.subarray(0, leadBytes));
     this.#buffer.set(bytes, leadBytes);

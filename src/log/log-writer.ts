@@ -175,7 +175,7 @@ export class LogWriter {
     assert(this.unsyncedBytes === 0, 'a durable write proves that all before it is durable');
     await this.#awaitReserve(encoded);
     assert(this.#cover.end === this.#position.offset, 'the cover ends where the log does');
-    const { bytes, offset } = this.#cover.cover(encoded.bytes);
+    const { bytes, offset } = this.#cover.cover(encoded.bytes, this.#reservedBytes);
     await writeFully(this.#file, bytes, offset);
     this.#advance(encoded);
     this.#synced = this.#position;

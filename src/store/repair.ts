@@ -29,12 +29,15 @@ export async function repair(
   // Names that were read, the snapshot's above all, must not be lost once what they replace is removed.
   await fs.syncDirectory(directory);
   const dead = deadNames(state, retention).map((name) => join(directory, name));
-  if (tail?.kind === 'discard') dead.push(tail.path);
-  dead.push(...blankPaths);
+  const withoutGroups = tail?.kind === 'discard' ? [tail.path, ...blankPaths] : blankPaths;
+  dead.push(...withoutGroups);
   for (const path of dead) {
     assert(isLeaseFresh(), 'files are removed only while the lease is ours');
     await unlinkIfThere(fs, path);
   }
+  // The disk may hold a group where none is seen: one cut back after a write that failed, by a cut that was
+  // never synced. It must not come back once the records without it have been served.
+  if (withoutGroups.length > 0) await fs.syncDirectory(directory);
   return dead;
 }
 

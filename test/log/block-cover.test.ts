@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { BlockCover } from '../../src/log/block-cover.ts';
 
 const BLOCK_BYTES = 4_096;
+const RESERVED_BYTES = 1024 * 1024;
 
 /** A file as the writes leave it: zeros were reserved ahead. */
 class ZeroFile {
@@ -32,7 +33,7 @@ describe('writes widened to whole blocks', () => {
         for (const [i, length] of all.entries()) {
           const piece = pieceOf(length, i);
           const before = file.bytes.slice(0, cover.end);
-          const write = cover.cover(piece);
+          const write = cover.cover(piece, RESERVED_BYTES);
           file.apply(write);
           // Whatever part of the write a crash keeps: these bytes are the same in both.
           expect(Buffer.compare(file.bytes.subarray(0, before.length), before)).toBe(0);
@@ -50,18 +51,26 @@ describe('writes widened to whole blocks', () => {
   test('begin and end at blocks once they cross one', () => {
     const cover = new BlockCover();
     cover.advance(pieceOf(100, 0));
-    expect(cover.cover(pieceOf(50, 1))).toMatchObject({ offset: 100 });
-    expect(cover.cover(pieceOf(50, 1)).bytes).toHaveLength(50);
-    const write = cover.cover(pieceOf(5_000, 2));
+    expect(cover.cover(pieceOf(50, 1), RESERVED_BYTES)).toMatchObject({ offset: 100 });
+    expect(cover.cover(pieceOf(50, 1), RESERVED_BYTES).bytes).toHaveLength(50);
+    const write = cover.cover(pieceOf(5_000, 2), RESERVED_BYTES);
     expect(write.offset).toBe(0);
     expect(write.bytes).toHaveLength(2 * BLOCK_BYTES);
+  });
+
+  test('write no zeros past what is reserved', () => {
+    const cover = new BlockCover();
+    cover.advance(pieceOf(100, 0));
+    const write = cover.cover(pieceOf(5_000, 1), 4_096);
+    expect([write.offset, write.bytes.length]).toEqual([0, 5_100]);
+    expect(cover.cover(pieceOf(5_000, 1), 6_000).bytes).toHaveLength(6_000);
   });
 
   test('a write that failed and is made again covers the same place', () => {
     const cover = new BlockCover();
     cover.advance(pieceOf(4_000, 0));
-    cover.cover(pieceOf(9_000, 1));
-    const write = cover.cover(pieceOf(300, 2));
+    cover.cover(pieceOf(9_000, 1), RESERVED_BYTES);
+    const write = cover.cover(pieceOf(300, 2), RESERVED_BYTES);
     expect(write.offset).toBe(0);
     expect(write.bytes.subarray(0, 4_000)).toEqual(pieceOf(4_000, 0));
     expect(write.bytes.subarray(4_300).every((byte) => byte === 0)).toBe(true);
@@ -70,9 +79,9 @@ describe('writes widened to whole blocks', () => {
   test('a very long write stays as it is, and the next one is widened again', () => {
     const cover = new BlockCover();
     const long = pieceOf(2 * 1024 * 1024 + 10, 3);
-    expect(cover.cover(long).bytes).toBe(long);
+    expect(cover.cover(long, RESERVED_BYTES).bytes).toBe(long);
     cover.advance(long);
-    const write = cover.cover(pieceOf(5_000, 4));
+    const write = cover.cover(pieceOf(5_000, 4), RESERVED_BYTES);
     expect(write.offset).toBe(2 * 1024 * 1024);
     expect(write.bytes.subarray(0, 10)).toEqual(long.subarray(-10));
   });

@@ -128,3 +128,22 @@ test('every legal crash state of a short program recovers to a legal state', asy
   expect(failures.slice(0, 5)).toEqual([]);
   expect(states).toBeGreaterThan(200);
 });
+
+test('a group that was cut back does not return, though a kill kept the cut from being synced', async () => {
+  for (const cutTo of [0, 150]) {
+    const fs = new CrashFs({ trace: false });
+    const store = await openOn(fs, '/s');
+    await store.insertBatch([{ type: 'put', key: 1, value: 1 }]);
+    await store.close();
+    // What giving up a group does to its log, up to where the kill comes.
+    const file = await fs.open('/s/log_0000000000000001', 'r+');
+    await file.truncate(cutTo);
+    await file.close();
+    const killed = fs.kill();
+    const served = await openOn(killed, '/s');
+    expect(served.size).toBe(0);
+    const again = await openOn(killed.minimalCrash(), '/s');
+    expect(again.size, `cut to ${cutTo} bytes`).toBe(0);
+    await again.close();
+  }
+});

@@ -280,7 +280,7 @@ describe('one merge at a time', () => {
 
 test('a merge starts by itself when the logs hold more than the snapshot', async () => {
   const fs = new CrashFs({ trace: false });
-  const store = await openOn(fs, '/s');
+  const store = await openOn(fs, '/s', { mergeBytes: 64 * 1024 });
   const sizes: number[] = [];
   store.on('merged', ({ snapshotBytes }) => sizes.push(snapshotBytes));
   for (let i = 0; i < 40; i++) {
