@@ -11,7 +11,16 @@ export {
   StoreLockedError,
   StorePoisonedError,
 } from './base/errors.ts';
-export type { CorruptionDetail, LockOwner, StoreErrorCode, WriteOutcome } from './base/errors.ts';
+export type {
+  ConditionFailure,
+  CorruptionDetail,
+  LockOwner,
+  PositionDetail,
+  SpaceLimitFields,
+  StoreErrorCode,
+  StoreErrorFields,
+  WriteOutcome,
+} from './base/errors.ts';
 export { quantileOf } from './base/histogram.ts';
 export type { Distribution } from './base/histogram.ts';
 export type { Condition } from './store/condition.ts';
@@ -25,6 +34,7 @@ export type { InsertOptions } from './store/metadata-store.ts';
 export type { ContentHash, ContentHashOptions } from './store/content-hash.ts';
 export type { OpenOptions } from './store/options.ts';
 export type { Loss, OpenProgress, RecoveryReport, TornTail } from './store/recovery-report.ts';
+export type { ReserveState } from './store/reserve-file.ts';
 export { restoreBackup } from './store/restore.ts';
 export type { RestoreOptions, RestoreReport } from './store/restore.ts';
 export type { SpaceFigures, SpaceState } from './store/space-keeper.ts';
@@ -45,3 +55,4 @@ export type { ValueRangeOptions } from './store/value-entries.ts';
 export { WriteBatch } from './store/write-batch.ts';
 export type { RangeOptions } from './table/key-range.ts';
 export type { TableRecord as StoreRecord } from './table/table-record.ts';
+export type { TableMemory } from './table/table.ts';

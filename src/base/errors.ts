@@ -134,7 +134,7 @@ export class FencedError extends StorePoisonedError {
   }
 }
 
-interface SpaceLimitFields {
+export interface SpaceLimitFields {
   limitBytes?: number | undefined;
   usedBytes?: number | undefined;
 }

@@ -4,6 +4,16 @@
  *
  * @module
  */
+export type {
+  DirectoryEntry,
+  FileLock,
+  FileStat,
+  FileSystem,
+  Lease,
+  LeaseOptions,
+  OpenFile,
+  OpenMode,
+} from '../fs/file-system.ts';
 export { countCalls, formatTrace } from './call-trace.ts';
 export type { CallRecord } from './call-trace.ts';
 export { CrashFs } from './crash-fs.ts';
