@@ -49,7 +49,7 @@ async function warmPageCache(directory) {
 }
 
 /** A copy of lodestore's directory in which the logs have been merged: what a restart costs at best. */
-async function mergedCase(context, made, keys, count) {
+export async function mergedCase(context, made, keys, count) {
   const ours = made.find(({ peer }) => peer === 'lodestore');
   if (ours === undefined) return undefined;
   const directory = context.newDirectory();
@@ -71,12 +71,12 @@ async function mergeAll({ directory }) {
   return {};
 }
 
-/** @param {{ peer: string, directory: string, keys: import('../lib/workload.mjs').KeyKind, count: number }} job */
-async function measureReopen({ peer: id, directory, keys, count }) {
+/** @param {{ peer: string, directory: string, keys: import('../lib/workload.mjs').KeyKind, count: number, options?: object }} job */
+export async function measureReopen({ peer: id, directory, keys, count, options }) {
   const peer = await loadPeer(id);
   await warmPageCache(directory);
   const start = performance.now();
-  const store = await peer.open(directory);
+  const store = await peer.open(directory, options);
   const openMs = performance.now() - start;
   const key = keyAt(keys, count >> 1);
   if (store.get !== undefined && store.get(key) === undefined) throw new Error('a record is lost');
