@@ -55,7 +55,8 @@ class Copy {
     const restores: (() => Promise<void>)[] = [];
     for (const place of places) restores.push(await this.#change(place));
     return async () => {
-      for (const restore of restores) await restore();
+      // Two places may be in one file: the last change goes first.
+      for (const restore of restores.toReversed()) await restore();
     };
   }
 

@@ -82,9 +82,16 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'acknowledged before the write': {
     file: COMMITTER,
-    find: '      await log.write(encoded, seal);',
-    replace:
-      '      void log.write({ ...encoded, bytes: encoded.bytes.slice() }, seal).catch(() => undefined);',
+    find: 'isDurable ? log.write(encoded, seal) : log.writeVolatile(encoded);',
+    replace: `Promise.resolve();
+    void log.write({ ...encoded, bytes: encoded.bytes.slice() }, seal).catch(() => undefined);`,
+  },
+  'shown to readers before it is durable': {
+    file: COMMITTER,
+    find: '    if (group !== undefined) await this.#index();',
+    replace: `    if (group !== undefined) await this.#index();
+    if (group !== undefined) this.#parts.table.endPublish();`,
+    also: { file: COMMITTER, find: '    table.endPublish();', replace: '' },
   },
   'going on after a failed append': {
     file: COMMITTER,
