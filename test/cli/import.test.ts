@@ -192,6 +192,18 @@ test("the ancestor's directory into a store", async () => {
   }
 });
 
+/** Resolves when a store in `directory` holds `count` records. */
+async function untilDurable(directory: string, count: number): Promise<void> {
+  await expect
+    .poll(async () => {
+      const store = await MetadataStore.open(directory, { readOnly: true }).catch(() => undefined);
+      const size = store?.size;
+      await store?.close();
+      return size;
+    })
+    .toBe(count);
+}
+
 test('interrupted while it waits for input: what is durable is counted', async () => {
   const directory = join(await temporaryDirectory(), 'store');
   const controller = new AbortController();
@@ -202,15 +214,15 @@ test('interrupted while it waits for input: what is durable is counted', async (
       read() {
         wants++;
         if (wants === 1) this.push(linesOf(0, 3_500));
-        else if (wants === 2) this.push(linesOf(3_500, 5_000));
-        // The first piece has been taken in, and after the second nothing more comes.
-        else controller.abort();
+        else if (wants === 2) this.push(linesOf(3_500, 4_700));
+        // Nothing more comes: the rest of the last piece stays short of a batch.
+        else if (wants === 3) void untilDurable(directory, 4_000).then(() => controller.abort());
       },
     });
   const io = { stdout: new TextSink(), stderr, stdin, signal: controller.signal };
   expect(await run(['import', directory], io)).toBe(130);
   const told = /the first ([\d,]+) records have been imported/.exec(stderr.text)?.[1];
-  expect(told).toBe('3,000');
+  expect(told).toBe('4,000');
   const store = await MetadataStore.open(directory);
   expect(store.size).toBe(Number(told?.replace(',', '')));
   await store.close();
