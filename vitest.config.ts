@@ -9,5 +9,6 @@ export default defineConfig({
     execArgv: ['--import', new URL('./test/support/register-typescript.mjs', import.meta.url).href],
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 30_000 } },
   },
 });
