@@ -97,7 +97,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     file: COMMITTER,
     find: '    return this.#poison(path, error);\n  }\n\n  #poison',
     replace:
-      "    return new StoreFullError('the write failed', { cause: error, outcome: 'unknown', path });\n  }\n\n  #poison",
+      "    return new StoreFullError('the write failed', { cause: error, outcome: 'not-applied', path });\n  }\n\n  #poison",
   },
   'a failed sync called not applied': {
     file: COMMITTER,
