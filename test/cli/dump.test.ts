@@ -99,7 +99,7 @@ test('a damaged store: nothing but the error; with --damaged what verifies, and 
   const before = await fingerprint(directory);
   const strict = await runCli(['dump', directory]);
   expect([strict.code, strict.out]).toEqual([1, '']);
-  expect(strict.err).toMatch(/^lodestore: .* is damaged at offset .*lodestore inspect.*\n$/);
+  expect(strict.err).toMatch(/^lodestore: .* is damaged at offset .*lodestore explain.*\n$/);
   const lenient = await runCli(['dump', '--damaged', directory]);
   expect(lenient.code).toBe(1);
   const lost = BigInt(frame.firstSequence);

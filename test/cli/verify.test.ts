@@ -100,7 +100,7 @@ test('every damaged chunk is found, with its keys; inspect alone does not read t
   const { out, err } = await runCli(['verify', directory]);
   expect(out).toContain(`with keys 0 to ${records - 1}`);
   expect(out).not.toContain('No damage found');
-  expect(err).toMatch(/is damaged at offset 128: .*\(and 1 place more\).*lodestore inspect/);
+  expect(err).toMatch(/is damaged at offset 128: .*\(and 1 place more\).*lodestore explain/);
   expect(await fingerprint(directory)).toEqual(before);
 });
 

@@ -45,7 +45,7 @@ describe.each(DAMAGE_ROWS.map((row) => [row.what, row] as const))('%s', (_what, 
         code: 'LODESTORE_CORRUPTION',
         path: `/s/${name}`,
         reason: expect.stringMatching(reason),
-        hint: expect.stringMatching(/Nothing has been changed.*lodestore inspect.*'salvage'/),
+        hint: expect.stringMatching(/Nothing has been changed.*lodestore explain.*'salvage'/),
       });
       expect(storeFiles(fs)).toEqual(files);
     }

@@ -554,7 +554,7 @@ describe('damage met by a merge', () => {
       const error = (await rejection(store.merge())) as CorruptionError;
       expect(error).toBeInstanceOf(CorruptionError);
       expect(error.path).toBe(path);
-      expect(error.hint).toMatch(/lodestore inspect/);
+      expect(error.hint).toMatch(/lodestore explain/);
       expect(failures).toEqual([error]);
       expect(store.stats().merges).toMatchObject({ state: 'stopped', failed: 1, lastError: error });
       expect(await rejection(store.merge())).toBe(error);
