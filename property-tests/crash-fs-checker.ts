@@ -102,7 +102,8 @@ function isLegalFile(model: CrashModel, effects: readonly Data[], bytes: Uint8Ar
     const lost = new Set(cuts.filter((_cut, bit) => (mask >> bit) % 2 === 1));
     const rest = effects.filter((effect) => !lost.has(effect));
     if (!possibleSizes(rest).has(bytes.length)) continue;
-    if (fills.some((fill) => everySectorIsLegal(model, rest, bytes, fill))) return true;
+    const oldEnd = oldEndOf(model, effects, lost);
+    if (fills.some((fill) => everySectorIsLegal(model, rest, oldEnd, bytes, fill))) return true;
   }
   return false;
 }
@@ -132,10 +133,10 @@ function possibleSizes(effects: readonly Data[]): Set<number> {
 function everySectorIsLegal(
   model: CrashModel,
   effects: readonly Data[],
+  oldEnd: number,
   bytes: Uint8Array,
   fill: number,
 ): boolean {
-  const oldEnd = oldEndOf(model, effects);
   for (let start = 0; start < bytes.length; start += SECTOR_BYTES) {
     const end = Math.min(start + SECTOR_BYTES, bytes.length);
     const open = effects.filter(
@@ -189,10 +190,10 @@ function byteAt(
 }
 
 /**
- * Where a file ended before what a crash has a choice about; `ordered`: as far as its size is promised.
- * A write that a later durable one covers is no choice any more.
+ * Where a file ended before what a crash has a choice about, be it a truncate that is among `lost`; `ordered`: as far
+ * as its size is promised. A write that a later durable one covers is no choice any more.
  */
-function oldEndOf(model: CrashModel, effects: readonly Data[]): number {
+function oldEndOf(model: CrashModel, effects: readonly Data[], lost: ReadonlySet<Data>): number {
   let sizeBytes = 0;
   let settled = true;
   for (const effect of effects) {
@@ -201,6 +202,7 @@ function oldEndOf(model: CrashModel, effects: readonly Data[]): number {
         at > effects.indexOf(effect) && later.state === 'durable' && covers(later, effect),
     );
     if (effect.state !== 'durable' && !covered) settled = false;
+    if (lost.has(effect)) continue;
     if (effect.kind === 'truncate') {
       const cut = model === 'ordered' || settled ? effect.position : sizeBytes;
       sizeBytes = settled || model === 'ordered' ? cut : Math.min(sizeBytes, effect.position);
