@@ -217,7 +217,13 @@ class Opening {
       const removed =
         lock === undefined
           ? []
-          : await repair(this.#fs, this.#directory, recovered, retention, () => lock.isFresh());
+          : await repair(
+              this.#fs,
+              this.#directory,
+              recovered,
+              { retention, hasReserve: this.#options.reserveFileBytes > 0 },
+              () => lock.isFresh(),
+            );
       return this.#parts(lock, recovered, retention, removed, losses, runner.parallelism);
     } catch (error) {
       await recovered.warming?.stop();

@@ -1,6 +1,3 @@
-import { join } from 'node:path';
-import { RESERVE_NAME } from '../format/file-name.ts';
-import { unlinkIfThere } from '../fs/unlink.ts';
 import type { LogKeeper } from './log-keeper.ts';
 import type { MergeScheduler } from './merge-scheduler.ts';
 import type { OpenedParts } from './open-parts.ts';
@@ -19,7 +16,7 @@ export function openSpace(
   },
   announce: (name: 'lowSpace' | 'spaceRecovered', figures: SpaceFigures) => void,
 ): SpaceKeeper {
-  const { fs, directory, options, pause, recovered, lock } = parts;
+  const { fs, directory, options, pause, lock } = parts;
   const isLeaseFresh = (): boolean => lock?.isFresh() === true;
   const { maxBytes, retainBytes, reserveFileBytes } = options;
   const { logs, retained, merges } = files;
@@ -27,10 +24,6 @@ export function openSpace(
     reserveFileBytes === 0
       ? undefined
       : new ReserveFile(fs, directory, reserveFileBytes, isLeaseFresh);
-  if (reserveFile === undefined && recovered.listing.hasReserve === true) {
-    // Left by an open with the option. It only takes room: that it cannot be removed does no harm.
-    void unlinkIfThere(fs, join(directory, RESERVE_NAME)).catch(() => undefined);
-  }
   return new SpaceKeeper({
     directory,
     maxBytes,

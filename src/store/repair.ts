@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { assert } from '../base/assert.ts';
-import { logName, snapshotName, temporarySnapshotName } from '../format/file-name.ts';
+import { logName, RESERVE_NAME, snapshotName, temporarySnapshotName } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { unlinkIfThere } from '../fs/unlink.ts';
 import { readFully } from '../fs/file-window.ts';
@@ -21,14 +21,14 @@ export async function repair(
   fs: FileSystem,
   directory: string,
   state: RecoveredState,
-  retention: Retention,
+  kept: { readonly retention: Retention; readonly hasReserve: boolean },
   isLeaseFresh: () => boolean,
 ): Promise<string[]> {
   const { tail, blankPaths } = state.verdict;
   if (tail?.kind === 'rewrite') await rewriteTail(fs, tail);
   // Names that were read, the snapshot's above all, must not be lost once what they replace is removed.
   await fs.syncDirectory(directory);
-  const dead = deadNames(state, retention).map((name) => join(directory, name));
+  const dead = deadNames(state, kept.retention).map((name) => join(directory, name));
   const withoutGroups = tail?.kind === 'discard' ? [tail.path, ...blankPaths] : blankPaths;
   dead.push(...withoutGroups);
   for (const path of dead) {
@@ -38,6 +38,10 @@ export async function repair(
   // The disk may hold a group where none is seen: one cut back after a write that failed, by a cut that was
   // never synced. It must not come back once the records without it have been served.
   if (withoutGroups.length > 0) await fs.syncDirectory(directory);
+  if (state.listing.hasReserve === true && !kept.hasReserve) {
+    // Left by an open with the option. It only takes room: that it cannot be removed does no harm.
+    await unlinkIfThere(fs, join(directory, RESERVE_NAME)).catch(() => undefined);
+  }
   return dead;
 }
 

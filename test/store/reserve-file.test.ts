@@ -200,6 +200,21 @@ test('without room for it there is no reserve, and puts are taken as without the
   await store.close();
 });
 
+test('an open without the option has removed the reserve of an earlier one, if it can', async () => {
+  for (const isStuck of [false, true]) {
+    const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
+    const { store } = await openWith(fs);
+    await store.insertBatch(puts(0));
+    await store.close();
+    expect(sizeOf(fs, RESERVE)).toBe(2 * MIB);
+    if (isStuck) fs.faults.add({ call: 'unlink', error: 'EIO', path: RESERVE, mode: 'sticky' });
+    const plain = await openOn(fs, '/s');
+    expect(sizeOf(fs, RESERVE)).toBe(isStuck ? 2 * MIB : undefined);
+    expect(plain.size).toBe(10);
+    await plain.close();
+  }
+});
+
 test('no failure of the reserve is a failure of the store', async () => {
   for (const call of ['write', 'dataSync', 'open', 'close', 'stat', 'unlink'] as const) {
     const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
