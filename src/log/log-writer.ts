@@ -173,7 +173,8 @@ export class LogWriter {
    */
   async write(encoded: EncodedWrite, seal: boolean): Promise<void> {
     assert(this.unsyncedBytes === 0, 'a durable write proves that all before it is durable');
-    await this.#awaitReserve(encoded);
+    if (this.#mustWait(encoded)) await this.#growth;
+    this.#requireGrown();
     assert(this.#cover.end === this.#position.offset, 'the cover ends where the log does');
     const { bytes, offset } = this.#cover.cover(encoded.bytes, this.#reservedBytes);
     await writeFully(this.#file, bytes, offset);
@@ -184,15 +185,22 @@ export class LogWriter {
 
   /** Writes a group that is durable only after `sync`. Rejects as `write`. */
   async writeVolatile(encoded: EncodedWrite): Promise<void> {
-    await this.#awaitReserve(encoded);
+    if (this.#mustWait(encoded)) await this.#growth;
+    this.#requireGrown();
     await this.#volatile.write(encoded.bytes, this.#position.offset);
     this.#advance(encoded);
   }
 
-  async #awaitReserve(encoded: EncodedWrite): Promise<void> {
+  /**
+   * Zeros must never land on a frame: past the reserve, a write waits until no zeros are under way. Within it,
+   * the write has been handed to the system when the call returns, and the caller's work goes on beside it.
+   */
+  #mustWait(encoded: EncodedWrite): boolean {
     assert(!this.#sealed, 'nothing is written behind a seal');
-    // Zeros must never land on a frame: past the reserve, a write waits until no zeros are under way.
-    if (encoded.after.offset > this.#reservedBytes) await this.#growth;
+    return encoded.after.offset > this.#reservedBytes;
+  }
+
+  #requireGrown(): void {
     if (this.#growthFailure !== undefined) throw this.#growthFailure;
   }
 
