@@ -11,6 +11,24 @@ export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+/** Up to this length a loop is quicker than a call into the runtime, which also needs a view of the source. */
+const SHORT_COPY_BYTES = 64;
+
+/** Copies `lengthBytes` from `source` at `sourceOffset` to `target` at `offset`. */
+export function copyBytes(
+  target: Uint8Array,
+  offset: number,
+  source: Uint8Array,
+  sourceOffset: number,
+  lengthBytes: number,
+): void {
+  if (lengthBytes > SHORT_COPY_BYTES) {
+    target.set(source.subarray(sourceOffset, sourceOffset + lengthBytes), offset);
+    return;
+  }
+  for (let i = 0; i < lengthBytes; i++) target[offset + i] = source[sourceOffset + i]!;
+}
+
 /** True when every byte in [from, to) is 0. */
 export function isZero(bytes: Uint8Array, from = 0, to: number = bytes.length): boolean {
   for (let i = from; i < to; i++) if (bytes[i] !== 0) return false;

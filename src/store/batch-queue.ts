@@ -3,7 +3,8 @@ import { AbortedError, type StoreError } from '../base/errors.ts';
 import { GROUP_TARGET_BYTES, MAX_GROUP_BATCHES } from '../base/limits.ts';
 import type { BatchDurability } from './durability.ts';
 import { packUpdates, type Update } from './updates.ts';
-import { WriteBatch, type PackedBatch } from './write-batch.ts';
+import type { PackedBatch } from './packed-batch.ts';
+import { WriteBatch } from './write-batch.ts';
 
 /**
  * A batch on its way to the log. `waiting`: the queue is full, nothing of it has been read; `packing`: its
@@ -40,7 +41,7 @@ export class QueuedBatch {
   }
 
   get lengthBytes(): number {
-    return this.packed?.rows.length ?? 0;
+    return this.packed?.lengthBytes ?? 0;
   }
 
   onAbort(listener: () => void): void {
@@ -80,8 +81,11 @@ export class BatchQueue {
   readonly #limits: QueueLimits;
   readonly #pause: () => Promise<void>;
   readonly #onReady: () => void;
-  /** Admitted batches, then waiting ones, from `#head`. Settled ones are passed over. */
-  #batches: QueuedBatch[] = [];
+  /**
+   * Admitted batches, then waiting ones, from `#head`. Settled ones are passed over. A batch that has been taken
+   * leaves its place empty: kept here, it would outlive collections of the young heap, and all that it refers to.
+   */
+  #batches: (QueuedBatch | undefined)[] = [];
   #head = 0;
   /** Index of the first batch that has not been admitted. */
   #admitted = 0;
@@ -171,7 +175,7 @@ export class BatchQueue {
       lengthBytes += batch.lengthBytes;
       batch.state = 'in-flight';
       group.push(batch);
-      this.#head++;
+      this.#batches[this.#head++] = undefined;
     }
     this.#compact();
     return group;
@@ -202,7 +206,7 @@ export class BatchQueue {
     this.#head = 0;
     this.#admitted = 0;
     for (const batch of rest) {
-      if (batch.state === 'settled') continue;
+      if (batch === undefined || batch.state === 'settled') continue;
       if (batch.state !== 'waiting') this.#leave(batch);
       batch.settle(errorOf());
     }
@@ -267,7 +271,9 @@ export class BatchQueue {
   }
 
   #skipSettled(): void {
-    while (this.#batches[this.#head]?.state === 'settled') this.#head++;
+    while (this.#batches[this.#head]?.state === 'settled') {
+      this.#batches[this.#head++] = undefined;
+    }
   }
 
   #compact(): void {

@@ -348,8 +348,8 @@ function gather(region: Region, batches: readonly QueuedBatch[], rowsBytes: numb
   let recordCount = 0;
   const counts: number[] = [];
   for (const { packed } of batches) {
-    region.bytes.set(packed!.rows, offset);
-    offset += packed!.rows.length;
+    packed!.copyTo(region.bytes, offset);
+    offset += packed!.lengthBytes;
     recordCount += packed!.recordCount;
     counts.push(packed!.recordCount);
   }

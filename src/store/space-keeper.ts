@@ -4,7 +4,7 @@ import { ROW_HEADER_BYTES } from '../base/limits.ts';
 import { isDeleteRow } from '../table/row.ts';
 import type { QueuedBatch } from './batch-queue.ts';
 import type { ReserveFile, ReserveState } from './reserve-file.ts';
-import type { PackedBatch } from './write-batch.ts';
+import type { PackedBatch } from './packed-batch.ts';
 
 /** `low`: past nine tenths of what puts may use; `full`: puts are refused. */
 export type SpaceState = 'ample' | 'low' | 'full';

@@ -1,22 +1,15 @@
-import { viewOf } from '../base/bytes.ts';
+import { copyBytes } from '../base/bytes.ts';
 import { BatchTooLargeError } from '../base/errors.ts';
 import { MAX_BATCH_BYTES, ROW_HEADER_BYTES } from '../base/limits.ts';
 import { splitU64, u64Halves } from '../base/u64.ts';
-import { ConditionList, type LentConditions } from './condition-list.ts';
+import { ConditionList } from './condition-list.ts';
 import { splitCondition, type Condition } from './condition.ts';
-import { FIRST_ROW_BUFFER_BYTES, makeRowBuffer } from './row-buffer.ts';
+import { PackedBatch } from './packed-batch.ts';
+import { FIRST_ROW_BUFFER_BYTES, makeRowBuffer, type RowBuffer } from './row-buffer.ts';
 
 /** What `clear` makes room for at most when the rows before are still being written. */
 const LARGEST_KEPT_BYTES: number = 64 * 1024;
 const NO_DATA = new Uint8Array(0);
-
-/** Rows handed to the commit path. They stay as they are until `release`. */
-export interface PackedBatch {
-  readonly rows: Uint8Array;
-  readonly recordCount: number;
-  readonly conditions: LentConditions | undefined;
-  readonly release: () => void;
-}
 
 /**
  * Updates that are applied as one. Packs straight into the record format. It may be changed and used
@@ -24,14 +17,11 @@ export interface PackedBatch {
  * Within a batch the last update of a key wins.
  */
 export class WriteBatch {
-  #bytes: Uint8Array = makeRowBuffer(FIRST_ROW_BUFFER_BYTES);
-  #view: DataView = viewOf(this.#bytes);
+  #buffer: RowBuffer = makeRowBuffer(FIRST_ROW_BUFFER_BYTES);
   #used = 0;
   #size = 0;
   /** Beside the rows: the log holds what was applied, not what was asked. */
   #conditions: ConditionList | undefined;
-  /** Commits that still read the current buffer. */
-  #lent = { count: 0 };
 
   /** Updates in the batch. */
   get size(): number {
@@ -63,10 +53,11 @@ export class WriteBatch {
     if (valueLow === 0 && valueHigh === 0) throw new RangeError('value must not be 0');
     splitU64(key, 'key');
     const offset = this.#appendHeader(data.length);
-    this.#view.setUint32(offset + 8, valueLow, true);
-    this.#view.setUint32(offset + 12, valueHigh, true);
-    this.#view.setUint32(offset + 16, data.length, true);
-    copyShort(this.#bytes, offset + ROW_HEADER_BYTES, data);
+    const { bytes, view } = this.#buffer;
+    view.setUint32(offset + 8, valueLow, true);
+    view.setUint32(offset + 12, valueHigh, true);
+    view.setUint32(offset + 16, data.length, true);
+    copyShort(bytes, offset + ROW_HEADER_BYTES, data);
     return this;
   }
 
@@ -95,9 +86,10 @@ export class WriteBatch {
     if (condition !== undefined) return this.#deleteIf(condition, key);
     splitU64(key, 'key');
     const offset = this.#appendHeader(0);
-    this.#view.setUint32(offset + 8, 0, true);
-    this.#view.setUint32(offset + 12, 0, true);
-    this.#view.setUint32(offset + 16, 0, true);
+    const { view } = this.#buffer;
+    view.setUint32(offset + 8, 0, true);
+    view.setUint32(offset + 12, 0, true);
+    view.setUint32(offset + 16, 0, true);
     return this;
   }
 
@@ -117,48 +109,39 @@ export class WriteBatch {
     this.#used = 0;
     this.#size = 0;
     // The next rows are likely to be about as long.
-    if (this.#lent.count > 0) this.#replaceBuffer(Math.min(usedBytes, LARGEST_KEPT_BYTES));
+    if (this.#buffer.lentCount > 0) this.#replaceBuffer(Math.min(usedBytes, LARGEST_KEPT_BYTES));
     this.#conditions = undefined;
     return this;
   }
 
-  /** Writes the key that the last split left, and makes room for the rest of the row. */
+  /** Writes the key that the last split left, and makes room for the rest of the row. Returns where that begins. */
   #appendHeader(dataBytes: number): number {
     const keyLow = u64Halves[0]!;
     const keyHigh = u64Halves[1]!;
-    const offset = this.#used;
-    const end = offset + ROW_HEADER_BYTES + dataBytes;
+    const end = this.#used + ROW_HEADER_BYTES + dataBytes;
     if (end > MAX_BATCH_BYTES) throw new BatchTooLargeError(end, MAX_BATCH_BYTES);
-    if (end > this.#bytes.length || this.#lent.count > 0) {
-      this.#replaceBuffer(Math.max(end, 2 * this.#bytes.length));
+    if (end > this.#buffer.lengthBytes || this.#buffer.lentCount > 0) {
+      this.#replaceBuffer(Math.max(end, 2 * this.#buffer.lengthBytes));
     }
-    this.#view.setUint32(offset, keyLow, true);
-    this.#view.setUint32(offset + 4, keyHigh, true);
+    const { start, view } = this.#buffer;
+    const offset = start + this.#used;
+    view.setUint32(offset, keyLow, true);
+    view.setUint32(offset + 4, keyHigh, true);
     this.#used = end;
     this.#size++;
     return offset;
   }
 
   #replaceBuffer(capacityBytes: number): void {
-    const bytes = makeRowBuffer(Math.min(capacityBytes, MAX_BATCH_BYTES));
-    if (this.#used > 0) bytes.set(this.#bytes.subarray(0, this.#used));
-    this.#bytes = bytes;
-    this.#view = viewOf(bytes);
-    this.#lent = { count: 0 };
+    const old = this.#buffer;
+    this.#buffer = makeRowBuffer(Math.min(capacityBytes, MAX_BATCH_BYTES));
+    const { bytes, start } = this.#buffer;
+    copyBytes(bytes, start, old.bytes, old.start, this.#used);
   }
 
   /** Lends the rows to the commit path: from now on, changes go to another buffer until all are released. */
   static lend(batch: WriteBatch): PackedBatch {
-    const lent = batch.#lent;
-    lent.count++;
-    return {
-      rows: batch.#bytes.subarray(0, batch.#used),
-      recordCount: batch.#size,
-      conditions: batch.#conditions?.lend(),
-      release: () => {
-        lent.count--;
-      },
-    };
+    return new PackedBatch(batch.#buffer, batch.#used, batch.#size, batch.#conditions?.lend());
   }
 }
 
