@@ -16,9 +16,10 @@ export async function writeFully(
   }
 }
 
-const ZERO_BLOCK: Uint8Array = new Uint8Array(1024 * 1024);
+/** Zeros of one write. A file system locks a file while it is written to: ext4 takes 2.5 ms for a new MiB. */
+const ZERO_BLOCK: Uint8Array = new Uint8Array(128 * 1024);
 
-/** Writes zeros to [from, to). `pause` is awaited between blocks. */
+/** Writes zeros to [from, to), in writes so short that others to the same file hardly wait. */
 export async function writeZeros(file: OpenFile, from: number, to: number): Promise<void> {
   for (let position = from; position < to; position += ZERO_BLOCK.length) {
     const lengthBytes = Math.min(ZERO_BLOCK.length, to - position);
