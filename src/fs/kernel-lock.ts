@@ -1,4 +1,5 @@
 import { constants } from 'node:fs';
+import { isMainThread } from 'node:worker_threads';
 import { closeDescriptor, openDescriptor } from './descriptor.ts';
 import type { FileLock } from './file-system.ts';
 import { NodeOpenFile } from './node-open-file.ts';
@@ -38,7 +39,6 @@ export async function tryKernelLock(
   return undefined;
 }
 
-/** Loaded at the first lock: threads and readers that take none do not pay for the native part. */
 async function nativeLock(): Promise<LockDescriptor> {
   const { tryLock } = await import('fs-native-extensions');
   return tryLock;
@@ -65,3 +65,7 @@ class KernelLock implements FileLock {
     return this.#released;
   }
 }
+
+// Loading it takes a third of an open of a small store: begun before anybody waits for it. Threads take no lock;
+// whoever cannot load it is told when a lock is asked for.
+if (isMainThread) nativeLock().catch(() => undefined);

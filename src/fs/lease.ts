@@ -33,6 +33,19 @@ function ignoreFileSizeSignal(): void {
   process.on('SIGXFSZ', () => undefined);
 }
 
+type LeaseLibrary = typeof import('proper-lockfile');
+
+/** Loaded at the first lease: the library listens to signals from then on, to remove leases at exit. */
+function loadLibrary(): Promise<LeaseLibrary> {
+  ignoreFileSizeSignal();
+  return import('proper-lockfile');
+}
+
+/** Begins to load what `takeLease` needs, beside the syncs that come before it. */
+export function expectLease(): void {
+  loadLibrary().catch(() => undefined);
+}
+
 /**
  * Makes the lease directory at `path` and keeps it fresh from a timer that does not keep the process
  * alive. The clocks of hosts that share it must agree to much less than `staleMs` (at least 2,000).
@@ -47,9 +60,7 @@ export async function takeLease(
 ): Promise<Lease> {
   assert(options.staleMs >= MIN_STALE_MS, `a lease stays fresh for ${MIN_STALE_MS} ms or more`);
   const absolutePath = resolve(path);
-  // Loaded at the first lease: the library listens to signals from then on, to remove leases at exit.
-  ignoreFileSizeSignal();
-  const { lock } = await import('proper-lockfile');
+  const { lock } = await loadLibrary();
   const directory = new LeaseDirectory(options.staleMs, clock);
   const lease = new DirectoryLease(directory, options.onLost);
   // The library's register is by its first argument: one key per lease keeps a lost one from

@@ -12,7 +12,7 @@ import type {
   OpenMode,
 } from './file-system.ts';
 import { tryKernelLock } from './kernel-lock.ts';
-import { breakLease, takeLease } from './lease.ts';
+import { breakLease, expectLease, takeLease } from './lease.ts';
 import { kindOf, NodeOpenFile, toFileStat } from './node-open-file.ts';
 import type { WriteSync } from './node-open-file.ts';
 
@@ -84,8 +84,10 @@ export class NodeFileSystem implements FileSystem {
     return stats.bavail * stats.bsize;
   }
 
-  tryLock(path: string): Promise<FileLock | undefined> {
-    return tryKernelLock(path);
+  async tryLock(path: string): Promise<FileLock | undefined> {
+    const lock = await tryKernelLock(path);
+    if (lock !== undefined) expectLease();
+    return lock;
   }
 
   takeLease(path: string, options: LeaseOptions): Promise<Lease> {

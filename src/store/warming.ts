@@ -82,10 +82,16 @@ export class Warming {
     if (failure !== undefined) throw failure;
   }
 
-  /** Begins to read what is left. The runner is closed when that is done, or has been stopped. */
-  start(runner: JobRunner, hooks: WarmingHooks): void {
+  /**
+   * Begins to read what is left after `pause`: starting threads holds up the caller, who has waited for its first
+   * read. The runner is closed when all is read, or that has been stopped.
+   */
+  start(makeRunner: () => JobRunner, pause: () => Promise<void>, hooks: WarmingHooks): void {
     this.#hooks = hooks;
-    this.#done = this.#warm(runner);
+    this.#done = pause().then(() => {
+      this.#abort.signal.throwIfAborted();
+      return this.#warm(makeRunner());
+    });
     this.#done.catch(() => undefined);
   }
 

@@ -10,6 +10,7 @@ export interface WarmthParts {
   readonly warming: Warming | undefined;
   /** Threads for the reading in the background. */
   readonly makeWarmRunner: () => JobRunner;
+  readonly pause: () => Promise<void>;
   readonly health: Health;
   /** Resolves when the threads of recovery are gone. */
   readonly threadsEnded: Promise<void>;
@@ -22,11 +23,14 @@ export class Warmth {
   #isWarm: boolean;
 
   /** Begins to read what opening has left. */
-  constructor({ warming, makeWarmRunner, health, threadsEnded }: WarmthParts, announce: Announce) {
+  constructor(
+    { warming, makeWarmRunner, pause, health, threadsEnded }: WarmthParts,
+    announce: Announce,
+  ) {
     this.#warming = warming;
     this.#threadsEnded = threadsEnded;
     this.#isWarm = warming === undefined;
-    warming?.start(makeWarmRunner(), {
+    warming?.start(makeWarmRunner, pause, {
       onWarmed: () => {
         this.#isWarm = true;
         announce('warmed', []);
