@@ -19,6 +19,9 @@ interface Publication {
   readonly region: Region;
   readonly end: number;
   next: number;
+  /** Where the rows end whose slots of the index have been touched, and what was seen there. */
+  touchedTo: number;
+  seen: number;
   rowCount: number;
   sizeChange: number;
   /** Where keys that the group has reached pointed before it; made when there is one. */
@@ -30,6 +33,8 @@ export interface DeltaMark extends ContentMark {
   readonly rowCount: number;
 }
 
+/** Rows whose slots are touched before they are indexed: as many as the first cache can wait for and keep. */
+const TOUCHED_ROWS = 64;
 /** Rows looked at between two chances to give way. */
 const STEP_ROWS = 256;
 
@@ -95,6 +100,8 @@ export class Delta implements UpdateLayer {
       region,
       end: region.position + rowsLength,
       next: region.position,
+      touchedTo: region.position,
+      seen: 0,
       rowCount: 0,
       sizeChange: 0,
       hidden: undefined,
@@ -105,9 +112,36 @@ export class Delta implements UpdateLayer {
   stepPublish(maxRows: number, older: Presence): boolean {
     const publication = this.#publication;
     assert(publication !== undefined, 'a publication has begun');
-    const { views } = this.#arena;
     let rowsLeft = maxRows;
-    while (publication.next < publication.end && rowsLeft-- > 0) {
+    while (publication.next < publication.end && rowsLeft > 0) {
+      const rows = Math.min(rowsLeft, TOUCHED_ROWS);
+      if (publication.touchedTo <= publication.next) this.#touch(publication, rows);
+      this.#indexRows(publication, rows, older);
+      rowsLeft -= rows;
+    }
+    return publication.next >= publication.end;
+  }
+
+  /** Has the index's slots of the next rows brought into the caches. */
+  #touch(publication: Publication, maxRows: number): void {
+    const { views } = this.#arena;
+    let position = publication.next;
+    let seen = 0;
+    for (let rows = 0; rows < maxRows && position < publication.end; rows++) {
+      const view = views[blockOf(position)]!;
+      const offset = viewOffset(position);
+      const low = view.getUint32(offset + KEY_LOW, true);
+      seen ^= this.#index.touch(low, view.getUint32(offset + KEY_HIGH, true));
+      position += ROW_HEADER_BYTES + view.getUint32(offset + DATA_LENGTH, true);
+    }
+    publication.touchedTo = position;
+    publication.seen = seen;
+  }
+
+  #indexRows(publication: Publication, maxRows: number, older: Presence): void {
+    const { views } = this.#arena;
+    const end = Math.min(publication.end, publication.touchedTo);
+    for (let rows = 0; rows < maxRows && publication.next < end; rows++) {
       const position = publication.next;
       const view = views[blockOf(position)]!;
       const offset = viewOffset(position);
@@ -115,7 +149,6 @@ export class Delta implements UpdateLayer {
       publication.next += ROW_HEADER_BYTES + view.getUint32(offset + DATA_LENGTH, true);
       publication.rowCount++;
     }
-    return publication.next >= publication.end;
   }
 
   /** Makes the group visible. Returns by how much it changed the number of records. */
