@@ -53,11 +53,23 @@ function fillData(target, at, i) {
   for (let word = 0; word < 4; word++) target[at + word] = mix(Math.imul(i, 4) + word + 0x1234567);
 }
 
-/** @type {(i: number) => Uint8Array} */
+const SLAB_BYTES = 1024 * 1024;
+let slab = new Uint32Array(0);
+let slabUsed = 0;
+
+/**
+ * 16 bytes within a larger buffer, as they come from a socket. Buffers of their own would be freed one by one in the
+ * background, on a core that the store under test needs.
+ * @type {(i: number) => Uint8Array}
+ */
 export function dataAt(i) {
-  const data = new Uint32Array(DATA_BYTES / 4);
-  fillData(data, 0, i);
-  return new Uint8Array(data.buffer);
+  if (slabUsed === slab.length) {
+    slab = new Uint32Array(SLAB_BYTES / 4);
+    slabUsed = 0;
+  }
+  fillData(slab, slabUsed, i);
+  slabUsed += DATA_BYTES / 4;
+  return new Uint8Array(slab.buffer, 4 * slabUsed - DATA_BYTES, DATA_BYTES);
 }
 
 /**
@@ -65,14 +77,11 @@ export function dataAt(i) {
  * @type {(kind: KeyKind, from: number, to: number) => import('../peers/peer.mjs').Batch}
  */
 export function batchOf(kind, from, to) {
-  const count = to - from;
-  const allData = new Uint32Array((count * DATA_BYTES) / 4);
   const batch = { keys: [], values: [], data: [] };
-  for (let i = 0; i < count; i++) {
-    batch.keys.push(keyAt(kind, from + i));
-    batch.values.push(valueAt(from + i));
-    fillData(allData, i * 4, from + i);
-    batch.data.push(new Uint8Array(allData.buffer, i * DATA_BYTES, DATA_BYTES));
+  for (let i = from; i < to; i++) {
+    batch.keys.push(keyAt(kind, i));
+    batch.values.push(valueAt(i));
+    batch.data.push(dataAt(i));
   }
   return batch;
 }
