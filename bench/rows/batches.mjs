@@ -15,7 +15,7 @@ export async function run(context) {
   const sizes = [];
   for (const batch of context.pick([10, 100, 1_000], [100])) {
     const time = context.pick(
-      { warmUpMs: 500, measureMs: 1_000 },
+      { warmUpMs: 1_500, measureMs: 1_000 },
       { warmUpMs: 50, measureMs: 200 },
     );
     const cases = context.usable([...STORES, ...FILES]).map((peer) => ({

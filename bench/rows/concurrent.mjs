@@ -33,7 +33,7 @@ const BRIEF_SHAPES = [
 
 /** lodestore as it is; every other with each writer on its own, and with an application that batches. */
 function casesOf(context, writers, batch) {
-  const time = context.pick({ warmUpMs: 300, measureMs: 1_000 }, { warmUpMs: 50, measureMs: 200 });
+  const time = context.pick({ warmUpMs: 1_000, measureMs: 1_000 }, { warmUpMs: 50, measureMs: 200 });
   const job = { batch, writers, ...time };
   const cases = [{ id: 'lodestore', peer: 'lodestore', job: { peer: 'lodestore', ...job } }];
   for (const peer of context.usable([...RIVALS, 'append', 'overwrite-dsync'])) {

@@ -16,7 +16,7 @@ export async function run(context) {
   return { cases: await context.rounds('one-writer', cases, context.pick(5, 1)) };
 }
 
-const LONG = { warmUpMs: 500, measureMs: 1_500 };
+const LONG = { warmUpMs: 1_500, measureMs: 1_500 };
 const BRIEF = { warmUpMs: 100, measureMs: 300 };
 
 /** @type {(result: any, names: Record<string, string>) => import('../lib/section.mjs').Section} */
