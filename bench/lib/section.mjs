@@ -5,6 +5,7 @@
  * @property {string} text What is wanted.
  * @property {string} measured
  * @property {boolean} met
+ * @property {string} [limit] What writing and syncing the same bytes reaches, and nothing else.
  *
  * @typedef {object} Bar
  * @property {string} label
@@ -38,6 +39,20 @@ export function goal(text, value, { atLeast = -Infinity, atMost = Infinity }, sh
   if (value === undefined || !Number.isFinite(value)) return { text, measured: '–', met: false };
   return { text, measured: show(value), met: value >= atLeast && value <= atMost };
 }
+
+/**
+ * The same goal, with what the limit reaches of it.
+ * @param {Goal} one
+ * @param {number} value
+ * @param {(value: number) => string} show
+ * @returns {Goal}
+ */
+export function withLimit(one, value, show) {
+  return Number.isFinite(value) ? { ...one, limit: show(value) } : one;
+}
+
+/** Peers that hold up the event loop while they sync. */
+export const BLOCKING = ['better-sqlite3'];
 
 /**
  * The best of several by `score`, without `undefined` ones.

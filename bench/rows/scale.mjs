@@ -111,12 +111,12 @@ const TEXT =
   `is ${RECORD_BYTES} bytes of data. Memory is the growth of the resident set once the store has settled, per record and less the data, and its peak ` +
   'while opening. "In the background" is the first get of open(directory, { warm: \'background\' }), right after a merge. Medians of three.';
 
-function chartOf(shown, name, title, valueOf) {
+function chartOf(shown, name, heading, valueOf) {
   const bars = shown.map((one) => {
     const value = valueOf(one);
     return { label: `${many(one.count)} records`, value, text: number(value, 1), ours: true };
   });
-  return { name, title, bars };
+  return { name, title: heading, bars };
 }
 
 function goalsOf(shown) {
