@@ -13,11 +13,11 @@ import { snapshotName, temporarySnapshotName } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import type { MergeJob, MergeLog, MergeResult } from '../jobs/merge.ts';
 import type { Table } from '../table/table.ts';
-import type { JobRunner } from '../threads/job-runner.ts';
 import type { Committer } from './committer.ts';
 import type { Health } from './health.ts';
 import type { LogKeeper } from './log-keeper.ts';
 import { MergeCounters, type MergeFigures } from './merge-figures.ts';
+import type { MergeRunner } from './merge-runner.ts';
 import { damageDetail } from './recovery.ts';
 import type { RetainedLogs } from './retained-logs.ts';
 import type { SpaceKeeper } from './space-keeper.ts';
@@ -58,8 +58,8 @@ export interface MergeSchedulerParts {
   readonly health: Health;
   readonly space: SpaceKeeper;
   readonly isLeaseFresh: () => boolean;
-  /** Threads for one merge; closed after it. */
-  readonly makeRunner: () => JobRunner;
+  /** Closed with the scheduler. */
+  readonly runner: MergeRunner;
   readonly mergeBytes: number;
   readonly logLimitBytes: number | undefined;
   readonly observer: StoreObserver;
@@ -105,7 +105,7 @@ export class MergeScheduler {
 
   /** Starts a merge if one is due and none runs. */
   consider(): void {
-    if (this.#state.kind !== 'idle' || !this.#isDue()) return;
+    if (this.#state.kind !== 'idle' || this.#abort.signal.aborted || !this.#isDue()) return;
     void this.#start();
   }
 
@@ -148,6 +148,7 @@ export class MergeScheduler {
     this.#abort.abort();
     if (this.#state.kind === 'retrying') clearTimeout(this.#state.timer);
     if (this.#state.kind === 'running') await this.#state.done;
+    await this.#parts.runner.close();
   }
 
   get #limitBytes(): number {
@@ -292,8 +293,7 @@ export class MergeScheduler {
   }
 
   async #runJob(job: MergeJob): Promise<MergeResult> {
-    const { table, makeRunner } = this.#parts;
-    const runner = makeRunner();
+    const { table, runner } = this.#parts;
     try {
       return await runner.run(job, {
         signal: this.#abort.signal,
@@ -305,8 +305,6 @@ export class MergeScheduler {
     } catch (error) {
       if (this.#abort.signal.aborted) throw error;
       throw mergeFailed(`merging into ${job.temporaryPath} failed`, job.temporaryPath, error);
-    } finally {
-      await runner.close();
     }
   }
 

@@ -16,6 +16,7 @@ import { computeContentHash, type ContentHash, type ContentHashOptions } from '.
 import { Health } from './health.ts';
 import { LogKeeper } from './log-keeper.ts';
 import { LogSync } from './log-sync.ts';
+import { MergeRunner } from './merge-runner.ts';
 import { MergeScheduler } from './merge-scheduler.ts';
 import { openFeeds } from './open-feeds.ts';
 import { openSpace } from './open-space.ts';
@@ -159,7 +160,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
         committer,
         health,
         isLeaseFresh,
-        makeRunner,
+        runner: new MergeRunner(makeRunner, startTimer),
         mergeBytes: options.mergeBytes,
         logLimitBytes: options.logLimitBytes,
         observer,

@@ -84,7 +84,7 @@ export interface OpenedParts {
 
 const NODE_ENVIRONMENT: StoreEnvironment = {
   fileSystem: nodeFileSystem,
-  makeRunner: () => new ThreadPool(1),
+  makeRunner: () => new ThreadPool(1, undefined, 'low'),
   pause: () => new Promise((resume) => setImmediate(resume)),
   identity: readProcessIdentity,
   randomBytes: (lengthBytes) => randomFillSync(new Uint8Array(lengthBytes)),

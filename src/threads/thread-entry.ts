@@ -1,11 +1,14 @@
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { present } from '../base/assert.ts';
 import { nodeFileSystem } from '../fs/node-file-system.ts';
+import { lowerPriority, type ThreadPriority } from '../fs/thread-priority.ts';
 import { runJob, transferList, type Job } from '../jobs/run-job.ts';
 import { toPlainError, type FromThread, type ToThread } from './thread-message.ts';
 
 const port = present(parentPort, 'this file is the entry of a worker thread');
 const PROGRESS_STEP_BYTES = 4 * 1024 * 1024;
+
+if ((workerData as ThreadPriority) === 'low') lowerPriority();
 
 let abort = new AbortController();
 

@@ -1,6 +1,7 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
+import type { ThreadPriority } from '../fs/thread-priority.ts';
 import type { Job, JobResult } from '../jobs/run-job.ts';
 import type { JobRunner, RunOptions } from './job-runner.ts';
 import { threadArguments } from './thread-arguments.ts';
@@ -30,15 +31,17 @@ export class ThreadPool implements JobRunner {
   readonly parallelism: number;
   readonly #maxThreads: number;
   readonly #helper: JobRunner | undefined;
+  readonly #priority: ThreadPriority;
   #isHelping = false;
   readonly #threads: Thread[] = [];
   #waiting: Task[] = [];
   #state: 'open' | 'closed' = 'open';
 
-  constructor(threads: number, helper?: JobRunner) {
+  constructor(threads: number, helper?: JobRunner, priority: ThreadPriority = 'normal') {
     assert(threads >= 1, 'a pool has at least one thread');
     this.#maxThreads = threads;
     this.#helper = helper;
+    this.#priority = priority;
     this.parallelism = threads + (helper === undefined ? 0 : 1);
   }
 
@@ -100,7 +103,7 @@ export class ThreadPool implements JobRunner {
   /** Starts a thread. Where the system refuses one, those that run go on alone; without any, all jobs fail. */
   #start(): Thread | undefined {
     try {
-      const thread = new Thread({
+      const thread = new Thread(this.#priority, {
         onReady: () => this.#assign(),
         onExit: (ended) => this.#forget(ended),
       });
@@ -134,9 +137,10 @@ class Thread {
   #onAbort: () => void = () => undefined;
   #isReady = false;
 
-  constructor(hooks: ThreadHooks) {
+  constructor(priority: ThreadPriority, hooks: ThreadHooks) {
     const execArgv = threadArguments(process.execArgv);
-    this.#worker = new Worker(ENTRY, { name: 'lodestore', ...(execArgv && { execArgv }) });
+    const options = { name: 'lodestore', workerData: priority };
+    this.#worker = new Worker(ENTRY, { ...options, ...(execArgv && { execArgv }) });
     this.#worker.unref();
     this.#worker.on('message', (message: FromThread) => {
       if (message.kind !== 'ready') this.#receive(message);
