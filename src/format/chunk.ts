@@ -1,7 +1,7 @@
 import { assert } from '../base/assert.ts';
 import { viewOf } from '../base/bytes.ts';
 import { MAX_FRAME_DECODED_BYTES } from '../base/limits.ts';
-import { allocateColumns } from './columns-builder.ts';
+import { allocateColumns, columnsOf } from './columns-builder.ts';
 import type { Columns } from './columns.ts';
 
 /**
@@ -236,7 +236,7 @@ function keysAreWide(bytes: Uint8Array, head: ChunkHead): boolean {
 }
 
 /** No value may be 0, which stands for a delete, nor pass the end of u64. */
-function valuesBroken(columns: Omit<Columns, 'lastKey'>): string | undefined {
+function valuesBroken(columns: Columns): string | undefined {
   const { valueLow, valueHigh, valueBase } = columns;
   // The usual case: no offset can make it 0, nor lead over the end.
   if (valueBase > 0n && valueHigh === null && valueBase <= 0xffff_ffff_0000_0000n) return undefined;
@@ -302,9 +302,9 @@ function completeColumns(
   scratch32[1] = views.keyHigh === null ? 0 : views.keyHigh[last]!;
   const lastKey = firstKey + scratch64[0]!;
   const dataLength = head.lengthWidth === 0 ? head.dataLength : -1;
-  const columns = { recordCount: head.count, firstKey, valueBase, dataLength, ...views };
+  const columns = columnsOf(head.count, { firstKey, lastKey }, valueBase, dataLength, views);
   const broken = valuesBroken(columns);
   if (broken !== undefined) return broken;
   assert(lastKey >= firstKey, 'keys ascend');
-  return { ...columns, lastKey };
+  return columns;
 }

@@ -49,6 +49,38 @@ export function allocateColumns(
   return { keyLow, keyHigh, valueLow, valueHigh, dataEnd, data };
 }
 
+/** Columns with the halves of what stands before each of their keys and values. */
+export interface SplitColumns {
+  readonly columns: Columns;
+  readonly firstLow: number;
+  readonly firstHigh: number;
+  readonly baseLow: number;
+  readonly baseHigh: number;
+}
+
+/** All columns are made here: loops over those of several makers are twice as fast when they are of one shape. */
+export function columnsOf(
+  recordCount: number,
+  keys: { readonly firstKey: bigint; readonly lastKey: bigint },
+  valueBase: bigint,
+  dataLength: number,
+  views: ColumnViews,
+): Columns {
+  return {
+    recordCount,
+    firstKey: keys.firstKey,
+    lastKey: keys.lastKey,
+    keyLow: views.keyLow,
+    keyHigh: views.keyHigh,
+    valueBase,
+    valueLow: views.valueLow,
+    valueHigh: views.valueHigh,
+    dataLength,
+    dataEnd: views.dataEnd,
+    data: views.data,
+  };
+}
+
 /**
  * Collects records in ascending key order until a chunk is full and turns them into columns. Reused
  * from chunk to chunk.
@@ -111,6 +143,92 @@ export class ColumnsBuilder {
     this.#count = i + 1;
   }
 
+  /**
+   * Appends the records [from, to) of other columns, as many as belong into this chunk. Returns the index of the first
+   * that does not: `from` when the chunk is full.
+   */
+  appendRange(source: SplitColumns, from: number, to: number): number {
+    const { columns } = source;
+    const end = this.#endOfRoom(columns, from, to);
+    const count = end - from;
+    if (count <= 0) return from;
+    while (this.#count + count > this.#keyLow.length) this.#growColumns();
+    const at = this.#count;
+    const { firstLow, firstHigh, baseLow, baseHigh } = source;
+    addBase(
+      columns.keyLow,
+      columns.keyHigh,
+      from,
+      end,
+      firstLow,
+      firstHigh,
+      this.#keyLow,
+      this.#keyHigh,
+      at,
+    );
+    addBase(
+      columns.valueLow,
+      columns.valueHigh,
+      from,
+      end,
+      baseLow,
+      baseHigh,
+      this.#valueLow,
+      this.#valueHigh,
+      at,
+    );
+    this.#appendRangeOfData(columns, from, end);
+    this.#count = at + count;
+    return end;
+  }
+
+  /** Index behind the last record of [from, to) that {@link isFullFor} lets into this chunk. */
+  #endOfRoom(columns: Columns, from: number, to: number): number {
+    const end = Math.min(to, from + this.limitRecords - this.#count);
+    const { dataLength, dataEnd } = columns;
+    const start = dataStart(columns, from);
+    const usedBytes = this.#dataBytes + this.#count * ROW_HEADER_BYTES;
+    const fits = (index: number): boolean => {
+      const addedBytes = dataStart(columns, index) - start + (index - from) * ROW_HEADER_BYTES;
+      return usedBytes + addedBytes <= CHUNK_TARGET_BYTES;
+    };
+    if (end <= from || fits(end)) return end;
+    // One record is always taken, however long.
+    let last = this.#count === 0 ? from + 1 : from;
+    if (dataEnd === null) {
+      const rowBytes = dataLength + ROW_HEADER_BYTES;
+      last = Math.max(last, from + Math.floor((CHUNK_TARGET_BYTES - usedBytes) / rowBytes));
+    } else {
+      while (last < end && fits(last + 1)) last++;
+    }
+    return Math.min(last, end);
+  }
+
+  #appendRangeOfData(columns: Columns, from: number, end: number): void {
+    const at = this.#count;
+    const start = dataStart(columns, from);
+    const offset = this.#dataBytes - start;
+    const lengthBytes = dataStart(columns, end) - start;
+    if (at === 0) this.#firstDataLength = dataStart(columns, from + 1) - start;
+    if (lengthBytes > 0) this.#appendData(columns.data, start, lengthBytes);
+    const dataEnds = this.#dataEnd;
+    const { dataEnd, dataLength } = columns;
+    const firstLength = this.#firstDataLength;
+    if (dataEnd === null) {
+      if (dataLength !== firstLength) this.#lengthsDiffer = true;
+      let position = start + offset;
+      for (let i = at; i < at + end - from; i++) dataEnds[i] = position += dataLength;
+      return;
+    }
+    let previous = start;
+    for (let i = from; i < end; i++) {
+      const position = dataEnd[i]!;
+      if (position - previous !== firstLength) this.#lengthsDiffer = true;
+      dataEnds[at + i - from] = position + offset;
+      previous = position;
+    }
+  }
+
   #growColumns(): void {
     this.#keyLow = larger(this.#keyLow);
     this.#keyHigh = larger(this.#keyHigh);
@@ -163,14 +281,7 @@ export class ColumnsBuilder {
     columns.data.set(this.#data.subarray(0, this.#dataBytes));
     const dataLength = this.#lengthsDiffer ? -1 : this.#firstDataLength;
     this.#reset();
-    return {
-      recordCount: count,
-      firstKey,
-      lastKey,
-      valueBase: values.base,
-      dataLength,
-      ...columns,
-    };
+    return columnsOf(count, { firstKey, lastKey }, values.base, dataLength, columns);
   }
 
   #valueRange(): { base: bigint; highest: bigint } {
@@ -198,6 +309,32 @@ export class ColumnsBuilder {
     this.#dataBytes = 0;
     this.#lengthsDiffer = false;
     if (this.#data.length > 4 * CHUNK_TARGET_BYTES) this.#data = new Uint8Array(CHUNK_TARGET_BYTES);
+  }
+}
+
+/** Where the data of the record at `index` begin; with an index of `recordCount`, where all data end. */
+function dataStart({ dataEnd, dataLength }: Columns, index: number): number {
+  if (dataEnd === null) return index * dataLength;
+  return index === 0 ? 0 : dataEnd[index - 1]!;
+}
+
+/** Writes the sums of `base` and [from, end) of a column to `at` of another. */
+function addBase(
+  low: Uint32Array,
+  high: Uint32Array | null,
+  from: number,
+  end: number,
+  baseLow: number,
+  baseHigh: number,
+  targetLow: Uint32Array,
+  targetHigh: Uint32Array,
+  at: number,
+): void {
+  let to = at;
+  for (let i = from; i < end; i++, to++) {
+    const sum = baseLow + low[i]!;
+    targetLow[to] = sum;
+    targetHigh[to] = baseHigh + (high === null ? 0 : high[i]!) + (sum > 0xffff_ffff ? 1 : 0);
   }
 }
 

@@ -32,36 +32,36 @@ export class Folder {
       const hasNewer = newer.isBelow(bound);
       if (older.done && !hasNewer) return;
       if (!hasNewer || (!older.done && isBefore(older, newer))) {
-        this.append(older);
-        older.next();
+        this.take(older, hasNewer ? older.endBelowKeyOf(newer) : older.endBelow(undefined));
         continue;
       }
-      if (!older.done && older.keyLow === newer.keyLow && older.keyHigh === newer.keyHigh) {
-        older.next();
-      }
-      if (!newer.isDelete) this.append(newer);
-      newer.next();
+      if (!older.done && isSame(older, newer)) older.next();
+      const below = older.isBelow(bound) ? newer.endBelowKeyOf(older) : newer.endBelow(bound);
+      const end = newer.firstDelete(below);
+      if (end === newer.index) newer.next();
+      else this.take(newer, end);
     }
   }
 
-  /** Appends the cursor's record. */
-  append(cursor: RunCursor): void {
-    const dataLength = cursor.dataLength;
-    if (this.#builder.isFullFor(dataLength)) this.flush();
-    this.#builder.append(
-      cursor.keyLow,
-      cursor.keyHigh,
-      cursor.valueLow,
-      cursor.valueHigh,
-      cursor.data,
-      cursor.dataFrom,
-      dataLength,
-    );
+  /** Takes the records of the cursor's chunk from its record up to `end`, and moves the cursor there. */
+  take(cursor: RunCursor, end: number): void {
+    const { chunk } = cursor;
+    let from = cursor.index;
+    while (from < end) {
+      const to = this.#builder.appendRange(chunk, from, end);
+      if (to === from) this.flush();
+      from = to;
+    }
+    cursor.skipTo(end);
   }
 
   flush(): void {
     if (this.#builder.recordCount > 0) this.#emit(this.#builder.finish());
   }
+}
+
+function isSame(a: RunCursor, b: RunCursor): boolean {
+  return a.keyLow === b.keyLow && a.keyHigh === b.keyHigh;
 }
 
 function isBefore(a: RunCursor, b: RunCursor): boolean {
@@ -76,20 +76,32 @@ export function foldRuns(runs: readonly (readonly Columns[])[]): Columns[] {
   const folder = new Folder((columns) => folded.push(columns));
   const cursors = present.map((run) => new RunCursor(run));
   for (;;) {
-    let least: RunCursor | undefined;
-    for (const cursor of cursors) {
-      // At equal keys the later run wins: it comes later in the list.
-      if (!cursor.done && (least === undefined || !isBefore(least, cursor))) least = cursor;
-    }
+    const least = leastOf(cursors);
     if (least === undefined) break;
-    folder.append(least);
     const { keyLow, keyHigh } = least;
+    let nearest: RunCursor | undefined;
     for (const cursor of cursors) {
-      if (!cursor.done && cursor.keyLow === keyLow && cursor.keyHigh === keyHigh) cursor.next();
+      if (cursor === least || cursor.done) continue;
+      // Of one key the newest run's record counts.
+      if (cursor.keyLow === keyLow && cursor.keyHigh === keyHigh) cursor.next();
+      if (!cursor.done && (nearest === undefined || isBefore(cursor, nearest))) nearest = cursor;
     }
+    folder.take(
+      least,
+      nearest === undefined ? least.endBelow(undefined) : least.endBelowKeyOf(nearest),
+    );
   }
   folder.flush();
   return folded;
+}
+
+/** The cursor with the lowest key; of equal ones the last, which is that of the newest run. */
+function leastOf(cursors: readonly RunCursor[]): RunCursor | undefined {
+  let least: RunCursor | undefined;
+  for (const cursor of cursors) {
+    if (!cursor.done && (least === undefined || !isBefore(least, cursor))) least = cursor;
+  }
+  return least;
 }
 
 /** Folds a run into the records of one chunk's range. `bound` is the next chunk's first key. */

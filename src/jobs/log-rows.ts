@@ -2,12 +2,14 @@ import { viewOf } from '../base/bytes.ts';
 import { ROW_HEADER_BYTES } from '../base/limits.ts';
 import { ColumnsBuilder } from '../format/columns-builder.ts';
 import type { Columns } from '../format/columns.ts';
-import { keyOrder } from './key-order.ts';
+import { ENTRY_WORDS, sortEntries } from './row-entries.ts';
 
 /** Each block is twice as long as the one before it, up to the largest: a log may hold one row or millions. */
 const FIRST_BLOCK_BYTES: number = 16 * 1024;
 const LARGEST_BLOCK_BYTES: number = 4 * 1024 * 1024;
 const FIRST_CAPACITY_ROWS = 64;
+/** Rows in key order lie anywhere in memory: looked at together first, they are waited for together. */
+const AHEAD_ROWS = 64;
 
 interface Block {
   readonly bytes: Uint8Array;
@@ -18,12 +20,12 @@ interface Block {
 export class LogRows {
   readonly #blocks: Block[] = [];
   #blockUsed = 0;
-  #keyLow: Uint32Array = new Uint32Array(FIRST_CAPACITY_ROWS);
-  #keyHigh: Uint32Array = new Uint32Array(FIRST_CAPACITY_ROWS);
-  /** Per row: number of its block and offset in it. */
-  #rowBlock: Uint32Array = new Uint32Array(FIRST_CAPACITY_ROWS);
-  #rowOffset: Uint32Array = new Uint32Array(FIRST_CAPACITY_ROWS);
+  #entries: Uint32Array = new Uint32Array(ENTRY_WORDS * FIRST_CAPACITY_ROWS);
   #count = 0;
+  /** Whether no row's key is below that of the row before it: the usual case, and nothing is to be sorted. */
+  #isAscending = true;
+  #lastLow = 0;
+  #lastHigh = 0;
 
   /** Copies the rows of a group, which have been checked. */
   add(rows: Uint8Array): void {
@@ -36,46 +38,68 @@ export class LogRows {
       this.#blockUsed = 0;
     }
     last.bytes.set(rows, this.#blockUsed);
-    const end = this.#blockUsed + rows.length;
-    const { view } = last;
-    for (let offset = this.#blockUsed; offset < end;) {
-      if (this.#count === this.#keyLow.length) this.#grow();
-      this.#keyLow[this.#count] = view.getUint32(offset, true);
-      this.#keyHigh[this.#count] = view.getUint32(offset + 4, true);
-      this.#rowBlock[this.#count] = this.#blocks.length - 1;
-      this.#rowOffset[this.#count] = offset;
-      this.#count++;
+    const from = this.#blockUsed;
+    this.#blockUsed += rows.length;
+    this.#makeRoom(Math.floor(rows.length / ROW_HEADER_BYTES));
+    this.#index(last.view, from, this.#blockUsed);
+  }
+
+  /** Notes key and place of every row in [from, to) of the last block. */
+  #index(view: DataView, from: number, to: number): void {
+    const entries = this.#entries;
+    const block = this.#blocks.length - 1;
+    let at = ENTRY_WORDS * this.#count;
+    let lastLow = this.#lastLow;
+    let lastHigh = this.#lastHigh;
+    let isAscending = this.#isAscending;
+    for (let offset = from; offset < to; at += ENTRY_WORDS) {
+      const low = view.getUint32(offset, true);
+      const high = view.getUint32(offset + 4, true);
+      entries[at] = low;
+      entries[at + 1] = high;
+      entries[at + 2] = block;
+      entries[at + 3] = offset;
+      if (high < lastHigh || (high === lastHigh && low < lastLow)) isAscending = false;
+      lastLow = low;
+      lastHigh = high;
       offset += ROW_HEADER_BYTES + view.getUint32(offset + 16, true);
     }
-    this.#blockUsed = end;
+    this.#count = at / ENTRY_WORDS;
+    this.#lastLow = lastLow;
+    this.#lastHigh = lastHigh;
+    this.#isAscending = isAscending;
   }
 
-  #grow(): void {
-    this.#keyLow = larger(this.#keyLow);
-    this.#keyHigh = larger(this.#keyHigh);
-    this.#rowBlock = larger(this.#rowBlock);
-    this.#rowOffset = larger(this.#rowOffset);
+  #makeRoom(rowCount: number): void {
+    const neededWords = ENTRY_WORDS * (this.#count + rowCount);
+    if (neededWords <= this.#entries.length) return;
+    const grown = new Uint32Array(Math.max(2 * this.#entries.length, neededWords));
+    grown.set(this.#entries.subarray(0, ENTRY_WORDS * this.#count));
+    this.#entries = grown;
   }
 
+  /** To be called once. */
   finish(): Columns[] {
     const run: Columns[] = [];
     const builder = new ColumnsBuilder();
-    const order = keyOrder(this.#keyLow, this.#keyHigh, this.#count);
-    for (let i = 0; i < order.length; i++) {
-      const row = order[i]!;
-      const next = i + 1 < order.length ? order[i + 1]! : -1;
-      const isSuperseded =
-        next >= 0 &&
-        this.#keyLow[next] === this.#keyLow[row] &&
-        this.#keyHigh[next] === this.#keyHigh[row];
-      if (isSuperseded) continue;
-      const { bytes, view } = this.#blocks[this.#rowBlock[row]!]!;
-      const offset = this.#rowOffset[row]!;
-      const dataLength = view.getUint32(offset + 16, true);
+    const entries = this.#isAscending ? this.#entries : sortEntries(this.#entries, this.#count);
+    const end = ENTRY_WORDS * this.#count;
+    const lengths = new Uint32Array(AHEAD_ROWS);
+    for (let at = 0; at < end; at += ENTRY_WORDS) {
+      const ahead = (at / ENTRY_WORDS) % AHEAD_ROWS;
+      if (ahead === 0) this.#readLengths(entries, at, end, lengths);
+      const keyLow = entries[at]!;
+      const keyHigh = entries[at + 1]!;
+      const next = at + ENTRY_WORDS;
+      // Of equal keys the last one counts.
+      if (next < end && entries[next] === keyLow && entries[next + 1] === keyHigh) continue;
+      const { bytes, view } = this.#blocks[entries[at + 2]!]!;
+      const offset = entries[at + 3]!;
+      const dataLength = lengths[ahead]!;
       if (builder.isFullFor(dataLength)) run.push(builder.finish());
       builder.append(
-        this.#keyLow[row]!,
-        this.#keyHigh[row]!,
+        keyLow,
+        keyHigh,
         view.getUint32(offset + 8, true),
         view.getUint32(offset + 12, true),
         bytes,
@@ -86,10 +110,13 @@ export class LogRows {
     if (builder.recordCount > 0) run.push(builder.finish());
     return run;
   }
-}
 
-function larger(from: Uint32Array): Uint32Array {
-  const to = new Uint32Array(2 * from.length);
-  to.set(from);
-  return to;
+  /** Data lengths of the rows of as many entries as `lengths` takes. */
+  #readLengths(entries: Uint32Array, from: number, end: number, lengths: Uint32Array): void {
+    const blocks = this.#blocks;
+    const to = Math.min(end, from + ENTRY_WORDS * lengths.length);
+    for (let at = from, i = 0; at < to; at += ENTRY_WORDS, i++) {
+      lengths[i] = blocks[entries[at + 2]!]!.view.getUint32(entries[at + 3]! + 16, true);
+    }
+  }
 }

@@ -1,3 +1,5 @@
+import { present } from '../base/assert.ts';
+import type { SplitColumns } from '../format/columns-builder.ts';
 import type { Columns } from '../format/columns.ts';
 
 const scratch64 = new BigUint64Array(1);
@@ -10,6 +12,7 @@ export class RunCursor {
   #index = 0;
   #count = 0;
   #columns: Columns | undefined;
+  #split: SplitColumns | undefined;
   #firstLow = 0;
   #firstHigh = 0;
   #baseLow = 0;
@@ -44,7 +47,74 @@ export class RunCursor {
     scratch64[0] = this.#columns.valueBase;
     this.#baseLow = scratch32[0]!;
     this.#baseHigh = scratch32[1]!;
+    this.#split = undefined;
     this.#load();
+  }
+
+  /** The chunk that holds the record; not when `done`. */
+  get chunk(): SplitColumns {
+    this.#split ??= {
+      columns: present(this.#columns, 'a cursor that is not done stands in a chunk'),
+      firstLow: this.#firstLow,
+      firstHigh: this.#firstHigh,
+      baseLow: this.#baseLow,
+      baseHigh: this.#baseHigh,
+    };
+    return this.#split;
+  }
+
+  /** Index of the record in its chunk. */
+  get index(): number {
+    return this.#index;
+  }
+
+  /** Goes on to record `index` of the chunk, or to the next chunk where this one ends there. */
+  skipTo(index: number): void {
+    this.#index = index;
+    if (index === this.#count) this.#enterChunk();
+    else this.#load();
+  }
+
+  /** Index in the chunk, from the record on, of the first one whose key is not below `bound`. */
+  endBelow(bound: KeyBound | undefined): number {
+    if (bound === undefined) return this.#count;
+    return this.#endBelow(bound.low, bound.high);
+  }
+
+  /** As {@link endBelow}, of another cursor's key. */
+  endBelowKeyOf({ keyLow, keyHigh }: RunCursor): number {
+    return this.#endBelow(keyLow, keyHigh);
+  }
+
+  #endBelow(low: number, high: number): number {
+    const { keyLow, keyHigh } = this.#columns!;
+    const count = this.#count;
+    const difference = low - this.#firstLow;
+    const limitLow = difference >>> 0;
+    const limitHigh = high - this.#firstHigh - (difference < 0 ? 1 : 0);
+    let end = this.#index;
+    if (limitHigh < 0) return end;
+    if (keyHigh === null) {
+      if (limitHigh > 0) return count;
+      while (end < count && keyLow[end]! < limitLow) end++;
+      return end;
+    }
+    while (end < count) {
+      const atHigh = keyHigh[end]!;
+      if (atHigh > limitHigh || (atHigh === limitHigh && keyLow[end]! >= limitLow)) break;
+      end++;
+    }
+    return end;
+  }
+
+  /** Index in the chunk of the first delete from the record on, or `end` if there is none before. */
+  firstDelete(end: number): number {
+    if (this.#baseLow !== 0 || this.#baseHigh !== 0) return end;
+    const { valueLow, valueHigh } = this.#columns!;
+    for (let i = this.#index; i < end; i++) {
+      if (valueLow[i] === 0 && (valueHigh === null || valueHigh[i] === 0)) return i;
+    }
+    return end;
   }
 
   #load(): void {

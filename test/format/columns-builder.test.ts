@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import * as fc from 'fast-check';
 import { CHUNK_TARGET_BYTES, CHUNK_TARGET_RECORDS } from '../../src/base/limits.ts';
-import { ColumnsBuilder } from '../../src/format/columns-builder.ts';
+import { ColumnsBuilder, type SplitColumns } from '../../src/format/columns-builder.ts';
 import type { Columns } from '../../src/format/columns.ts';
-import { chunksOf } from '../support/columns.ts';
+import { chunksOf, columnsOf, type TestRecord } from '../support/columns.ts';
 
 const SOURCE = Uint8Array.from({ length: 70_000 }, (_, i) => i * 31);
 
@@ -56,4 +57,95 @@ test('one record larger than a chunk has one of its own', () => {
   builder.append(1, 0, 1, 0, large, 0, large.length);
   expect(builder.isFullFor(0)).toBe(true);
   expect(builder.finish().data).toEqual(large);
+});
+
+function split(columns: Columns): SplitColumns {
+  const { firstKey, valueBase } = columns;
+  return {
+    columns,
+    firstLow: Number(firstKey & 0xffff_ffffn),
+    firstHigh: Number(firstKey >> 32n),
+    baseLow: Number(valueBase & 0xffff_ffffn),
+    baseHigh: Number(valueBase >> 32n),
+  };
+}
+
+/** As {@link built}, by ranges: `cuts` say how many records stand together in columns, and in one call. */
+function builtByRanges(records: readonly TestRecord[], cuts: readonly number[]): Columns[] {
+  const builder = new ColumnsBuilder();
+  const chunks: Columns[] = [];
+  let next = 0;
+  for (let i = 0; next < records.length; i++) {
+    const size = cuts[i % cuts.length]!;
+    // The first record of the columns is none of the range.
+    const first = Math.max(0, next - 1);
+    const columns = columnsOf(records.slice(first, next + size));
+    for (let from = next - first; from < columns.recordCount;) {
+      const to = builder.appendRange(split(columns), from, columns.recordCount);
+      if (to === from) chunks.push(builder.finish());
+      from = to;
+    }
+    next += size;
+  }
+  chunks.push(builder.finish());
+  return chunks;
+}
+
+/** Long data are compared as text, which is quick. */
+function toPlain(columns: Columns): object {
+  return { ...columns, data: Buffer.from(columns.data).toString('latin1') };
+}
+
+const NEAR_FULL = CHUNK_TARGET_BYTES / 4 - 20;
+const someLengths = fc.oneof(
+  fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 1, maxLength: 40 }),
+  fc.array(fc.constantFrom(NEAR_FULL, NEAR_FULL + 1, 1, 70_000 - 7), {
+    minLength: 1,
+    maxLength: 9,
+  }),
+  fc
+    .tuple(fc.constantFrom(0, 16), fc.integer({ min: 1, max: 30 }))
+    .map(([length, count]) => Array.from({ length: count }, () => length)),
+);
+
+test('ranges of columns make the same chunks as their records one by one', () => {
+  const someCuts = fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 5 });
+  const someStep = fc.constantFrom(1n, 2n ** 31n, 2n ** 40n + 3n);
+  fc.assert(
+    fc.property(someLengths, someCuts, someStep, (lengths, cuts, step) => {
+      const records = lengths.map((length, i) => ({
+        key: 5n + BigInt(i) * step,
+        value: 1n + BigInt(i % 3) * step,
+        data: SOURCE.slice(i % 7, (i % 7) + length),
+      }));
+      const builder = new ColumnsBuilder();
+      const chunks: Columns[] = [];
+      for (const { key, value, data } of records) {
+        if (builder.isFullFor(data.length)) chunks.push(builder.finish());
+        const halves = [key, value].flatMap((one) => [
+          Number(one & 0xffff_ffffn),
+          Number(one >> 32n),
+        ]);
+        builder.append(halves[0]!, halves[1]!, halves[2]!, halves[3]!, data, 0, data.length);
+      }
+      chunks.push(builder.finish());
+      expect(builtByRanges(records, cuts).map(toPlain)).toEqual(chunks.map(toPlain));
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test('a range ends where the chunk is full of records', () => {
+  const records = Array.from({ length: 10 }, (_, i) => ({
+    key: BigInt(i),
+    value: 1n,
+    data: new Uint8Array(2),
+  }));
+  const builder = new ColumnsBuilder();
+  builder.limitRecords = 7;
+  const source = split(columnsOf(records));
+  expect(builder.appendRange(source, 1, 10)).toBe(8);
+  expect(builder.appendRange(source, 8, 10)).toBe(8);
+  expect(builder.finish().recordCount).toBe(7);
+  expect(builder.appendRange(source, 8, 10)).toBe(10);
 });

@@ -46,6 +46,32 @@ describe.each([1, 2, 3, 7])('chunks of %d', (perChunk) => {
   });
 });
 
+test.each([1, 2, 3, 7])('ends of ranges in chunks of %d, from every position', (perChunk) => {
+  const chunks = chunksOf(RECORDS, perChunk);
+  const others = [...KEYS, 7n, 2n ** 50n].map((key) => ({
+    key,
+    value: 1n,
+    data: new Uint8Array(0),
+  }));
+  for (let i = 0; i < RECORDS.length; i++) {
+    const cursor = new RunCursor(chunks);
+    for (let step = 0; step < i; step++) cursor.next();
+    const before = i - cursor.index;
+    const inChunk = KEYS.slice(before, before + perChunk);
+    expect(cursor.chunk.columns.firstKey).toBe(inChunk[0]);
+    for (const other of others) {
+      const end = Math.max(cursor.index, inChunk.filter((key) => key < other.key).length);
+      expect(cursor.endBelow(keyBound(other.key))).toBe(end);
+      expect(cursor.endBelowKeyOf(new RunCursor([columnsOf([other])]))).toBe(end);
+    }
+    expect(cursor.endBelow(undefined)).toBe(inChunk.length);
+    const deleteAt = 3 - before >= cursor.index ? 3 - before : inChunk.length;
+    expect(cursor.firstDelete(inChunk.length)).toBe(Math.min(deleteAt, inChunk.length));
+    cursor.skipTo(inChunk.length);
+    expect(cursor.done).toBe(before + inChunk.length === KEYS.length);
+  }
+});
+
 test('the lower bound of any key', () => {
   const columns = columnsOf(RECORDS.slice(1));
   const keys = KEYS.slice(1);
