@@ -14,9 +14,9 @@ export const u64Halves: Uint32Array = new Uint32Array(scratch64.buffer);
  */
 export function splitU64(value: bigint | number, name: string): void {
   if (typeof value === 'bigint') {
+    // Compared with what the array holds, the key would be made anew.
+    if (BigInt.asUintN(64, value) !== value) refuse(value, name);
     scratch64[0] = value;
-    // The store above cuts off what does not fit.
-    if (scratch64[0] !== value) refuse(value, name);
   } else {
     if (!Number.isSafeInteger(value) || value < 0) refuse(value, name);
     u64Halves[0] = value;

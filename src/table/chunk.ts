@@ -1,4 +1,4 @@
-import { copyData } from './data-copy.ts';
+import { copyData, copyWords, LONGEST_IN_WORDS } from './data-copy.ts';
 import { assert } from '../base/assert.ts';
 import { joinU64, splitU64, u64Halves } from '../base/u64.ts';
 import { viewOf } from '../base/bytes.ts';
@@ -6,12 +6,17 @@ import type { Columns } from '../format/columns.ts';
 import { sumOfColumns } from '../format/columns-sum.ts';
 import type { ContentSum } from '../format/content-sum.ts';
 import { sliceColumns } from './chunk-slice.ts';
-import { lowerBoundNarrow, lowerBoundWide } from './column-search.ts';
+import { settleNarrow, settleWide } from './column-search.ts';
+import { makeSlots, SLOTS_PER_RECORD, type Slots } from './key-slots.ts';
 import type { TableRecord } from './table-record.ts';
 import { findValues, type ValueRange } from './value-search.ts';
 
-// Read by nobody: keeps an early read from being optimised away.
-const earlyBytes = new Uint8Array(1);
+/** Fewer are found in a few cache lines anyway. */
+const INDEXED_RECORDS = 256;
+/** Slots pay off after about as many. */
+const SEARCHES_UNTIL_INDEXED = 64;
+/** In the place of a column that there is none of. */
+const NO_COLUMN = -1;
 
 const NEAR_RECORDS = 32;
 const SHORT_BYTES = 128;
@@ -23,19 +28,30 @@ const SHORT_BYTES = 128;
  */
 export class Chunk {
   readonly recordCount: number;
+  /** The buffer of all columns, and where in it each begins: a get reads few other objects. */
+  readonly #words: Uint32Array;
   readonly #firstLow: number;
   readonly #firstHigh: number;
+  /** Records per key of the span, on average. */
+  readonly #density: number;
+  #slots: Slots | undefined;
+  /** Searches until slots are made; 0 when that has been done, or need not be. */
+  #searchesLeft: number;
+  readonly #keyLowAt: number;
+  readonly #keyHighAt: number;
+  readonly #valueLowAt: number;
+  readonly #valueHighAt: number;
+  readonly #valueBaseLow: number;
+  readonly #valueBaseHigh: number;
+  /** Where the data begin, if each is a number of whole words. */
+  readonly #dataAt: number;
+  readonly #dataLength: number;
   readonly #lastLow: number;
   readonly #lastHigh: number;
   readonly #keyLow: Uint32Array;
   readonly #keyHigh: Uint32Array | null;
-  /** Records per key of the span, on average. */
-  readonly #density: number;
-  readonly #valueBaseLow: number;
-  readonly #valueBaseHigh: number;
   readonly #valueLow: Uint32Array;
   readonly #valueHigh: Uint32Array | null;
-  readonly #dataLength: number;
   readonly #dataEnd: Uint32Array | null;
   readonly #data: Uint8Array;
   readonly #columns: Columns;
@@ -44,25 +60,35 @@ export class Chunk {
 
   constructor(columns: Columns) {
     assert(columns.recordCount > 0, 'a chunk holds a record');
+    const { keyLow, keyHigh, valueLow, valueHigh, data, dataLength } = columns;
     this.recordCount = columns.recordCount;
+    this.#words = wordsOf(columns);
     splitU64(columns.firstKey, 'firstKey');
     this.#firstLow = u64Halves[0]! | 0;
     this.#firstHigh = u64Halves[1]! | 0;
-    splitU64(columns.lastKey, 'lastKey');
-    this.#lastLow = u64Halves[0]! | 0;
-    this.#lastHigh = u64Halves[1]! | 0;
-    this.#keyLow = columns.keyLow;
-    this.#keyHigh = columns.keyHigh;
     const span = Number(columns.lastKey - columns.firstKey);
     this.#density = span === 0 ? 0 : (columns.recordCount - 1) / span;
+    this.#slots = undefined;
+    this.#searchesLeft = columns.recordCount < INDEXED_RECORDS ? -1 : SEARCHES_UNTIL_INDEXED;
+    this.#keyLowAt = wordOffset(keyLow);
+    this.#keyHighAt = keyHigh === null ? NO_COLUMN : wordOffset(keyHigh);
+    this.#valueLowAt = wordOffset(valueLow);
+    this.#valueHighAt = valueHigh === null ? NO_COLUMN : wordOffset(valueHigh);
     splitU64(columns.valueBase, 'valueBase');
     this.#valueBaseLow = u64Halves[0]! | 0;
     this.#valueBaseHigh = u64Halves[1]! | 0;
-    this.#valueLow = columns.valueLow;
-    this.#valueHigh = columns.valueHigh;
-    this.#dataLength = columns.dataLength;
+    const hasWords = dataLength >= 0 && dataLength % 4 === 0 && dataLength <= LONGEST_IN_WORDS;
+    this.#dataAt = hasWords ? wordOffset(data) : NO_COLUMN;
+    this.#dataLength = dataLength;
+    splitU64(columns.lastKey, 'lastKey');
+    this.#lastLow = u64Halves[0]! | 0;
+    this.#lastHigh = u64Halves[1]! | 0;
+    this.#keyLow = keyLow;
+    this.#keyHigh = keyHigh;
+    this.#valueLow = valueLow;
+    this.#valueHigh = valueHigh;
     this.#dataEnd = columns.dataEnd;
-    this.#data = columns.data;
+    this.#data = data;
     this.#columns = columns;
   }
 
@@ -102,19 +128,47 @@ export class Chunk {
     if (high > this.lastHigh || (high === this.lastHigh && low > this.lastLow)) {
       return this.recordCount;
     }
-    const offsetLow = (low - this.firstLow) >>> 0;
+    const borrow = low < this.firstLow ? 1 : 0;
+    return this.#search((low - this.firstLow) >>> 0, high - this.firstHigh - borrow);
+  }
+
+  /** Index of the first record whose key, less the first one, is not below; `recordCount` when there is none. */
+  #search(offsetLow: number, offsetHigh: number): number {
+    const words = this.#words;
+    const count = this.recordCount;
+    const position = Math.min((offsetHigh * 0x1_0000_0000 + offsetLow) * this.#density, count - 1);
+    const slots = this.#slots;
+    let guess = position | 0;
+    if (slots !== undefined) {
+      const place = position * SLOTS_PER_RECORD;
+      const slot = place | 0;
+      const start = slots[slot]!;
+      guess = (start + (place - slot) * (slots[slot + 1]! - start)) | 0;
+    } else if (this.#searchesLeft !== 0) {
+      guess = this.#refine(guess, offsetLow, offsetHigh);
+    }
+    const lowAt = this.#keyLowAt;
+    const highAt = this.#keyHighAt;
+    if (highAt !== NO_COLUMN)
+      return settleWide(words, lowAt, highAt, count, guess, offsetLow, offsetHigh);
+    return offsetHigh > 0 ? count : settleNarrow(words, lowAt, count, guess, offsetLow);
+  }
+
+  /** A better guess, from the key that the first one leads to. */
+  #refine(guess: number, offsetLow: number, offsetHigh: number): number {
+    const words = this.#words;
+    const lowAt = this.#keyLowAt;
+    const highAt = this.#keyHighAt;
+    const count = this.recordCount;
+    const density = this.#density;
+    if (--this.#searchesLeft === 0)
+      this.#slots = makeSlots(words, lowAt, highAt, count, density);
+    const last = count - 1;
     const keyHigh = this.#keyHigh;
-    if (keyHigh === null)
-      return lowerBoundNarrow(this.#keyLow, this.recordCount, offsetLow, this.#density);
-    const offsetHigh = high - this.firstHigh - (low < this.firstLow ? 1 : 0);
-    return lowerBoundWide(
-      this.#keyLow,
-      keyHigh,
-      this.recordCount,
-      offsetLow,
-      offsetHigh,
-      this.#density,
-    );
+    const key =
+      keyHigh === null ? this.#keyLow[guess]! : keyHigh[guess]! * 0x1_0000_0000 + this.#keyLow[guess]!;
+    const refined = guess + (offsetHigh * 0x1_0000_0000 + offsetLow - key) * density;
+    return Math.max(0, Math.min(refined, last)) | 0;
   }
 
   /** As {@link lowerBound}, of the records from `from` on: that it is near is tried first. */
@@ -179,25 +233,33 @@ export class Chunk {
 
   /** The data is a copy, so that no user can reach the store's own bytes. */
   recordAt(index: number): TableRecord {
-    const value = this.valueAt(index);
-    return {
-      value,
-      data: copyData(this.#data, this.#dataStart(index), this.#dataStart(index + 1)),
-    };
+    const words = this.#words;
+    const highAt = this.#valueHighAt;
+    const value = this.#joinValue(
+      words[this.#valueLowAt + index]!,
+      highAt === NO_COLUMN ? 0 : words[highAt + index]!,
+    );
+    const dataAt = this.#dataAt;
+    if (dataAt === NO_COLUMN) {
+      const data = copyData(this.#data, this.#dataStart(index), this.#dataStart(index + 1));
+      return { value, data };
+    }
+    const wordCount = this.#dataLength >>> 2;
+    return { value, data: copyWords(words, dataAt + wordCount * index, wordCount) };
   }
 
   /** The record with this key, if there is one, as {@link recordAt}. */
   recordOf(low: number, high: number): TableRecord | undefined {
-    const index = this.lowerBound(low, high);
+    const firstLow = this.firstLow;
+    const offsetLow = (low - firstLow) >>> 0;
+    const offsetHigh = high - this.firstHigh - (low < firstLow ? 1 : 0);
+    if (offsetHigh < 0) return undefined;
+    const index = this.#search(offsetLow, offsetHigh);
     if (index === this.recordCount) return undefined;
-    const start = this.#dataStart(index);
-    const end = this.#dataStart(index + 1);
-    // Each of these reads is likely to miss the caches: begun together, they are waited for only once.
-    const valueLow = this.#valueLow[index]!;
-    const valueHigh = this.#valueHigh === null ? 0 : this.#valueHigh[index]!;
-    if (end > start) earlyBytes[0] = this.#data[start]!;
-    if (!this.#isKeyAt(index, low, high)) return undefined;
-    return { value: this.#joinValue(valueLow, valueHigh), data: copyData(this.#data, start, end) };
+    const highAt = this.#keyHighAt;
+    if (this.#words[this.#keyLowAt + index] !== offsetLow) return undefined;
+    if (highAt !== NO_COLUMN && this.#words[highAt + index] !== offsetHigh) return undefined;
+    return this.recordAt(index);
   }
 
   /** Writes the indexes of the records with a value in the range to `indexes`; returns how many there are. */
@@ -218,7 +280,7 @@ export class Chunk {
       this.keyLowAt(index) | 0,
       this.keyHighAt(index) | 0,
       value | 0,
-      this.#valueHighAt(index, value) | 0,
+      this.#highOfValue(index, value) | 0,
       (this.#dataView ??= viewOf(this.#data)),
       this.#dataStart(index),
       this.#dataStart(index + 1),
@@ -232,7 +294,7 @@ export class Chunk {
       this.keyLowAt(index) | 0,
       this.keyHighAt(index) | 0,
       value | 0,
-      this.#valueHighAt(index, value) | 0,
+      this.#highOfValue(index, value) | 0,
       (this.#dataView ??= viewOf(this.#data)),
       this.#dataStart(index),
       this.#dataStart(index + 1),
@@ -240,7 +302,7 @@ export class Chunk {
   }
 
   /** `lowSum` is the low half before the carry is cut off. */
-  #valueHighAt(index: number, lowSum: number): number {
+  #highOfValue(index: number, lowSum: number): number {
     const offsetHigh = this.#valueHigh === null ? 0 : this.#valueHigh[index]!;
     return this.#valueBaseHigh + offsetHigh + (lowSum > 0xffff_ffff ? 1 : 0);
   }
@@ -266,4 +328,14 @@ export class Chunk {
   #isKeyAt(index: number, low: number, high: number): boolean {
     return this.keyLowAt(index) === low && this.keyHighAt(index) === high;
   }
+}
+
+function wordsOf({ keyLow, valueLow, data }: Columns): Uint32Array {
+  const { buffer } = data;
+  assert(keyLow.buffer === buffer && valueLow.buffer === buffer, 'columns lie in one buffer');
+  return new Uint32Array(buffer, 0, buffer.byteLength >>> 2);
+}
+
+function wordOffset(column: ArrayBufferView): number {
+  return column.byteOffset >>> 2;
 }

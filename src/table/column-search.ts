@@ -5,73 +5,75 @@
 const NEAR_STEPS = 32;
 
 /**
- * Index of the first of `count` ascending offsets that is not below `sought`, which lies above the first
- * and not above the last. `density` is the number of offsets per unit, on average. Two guesses and a few
- * steps touch a cache line or two where halving touches ten; at worst it costs O(log n).
+ * Index of the first of `count` ascending offsets, those from `words[at]` on, that is not below `sought`; `count` if
+ * there is none. It is near `guess`; wherever it is, finding it costs O(log n).
  */
-export function lowerBoundNarrow(
-  offsets: Uint32Array,
+export function settleNarrow(
+  words: Uint32Array,
+  at: number,
   count: number,
+  guess: number,
   sought: number,
-  density: number,
 ): number {
-  const last = count - 1;
-  let index = clamp((sought * density) | 0, last);
-  const guessed = offsets[index]!;
-  // Keys without gaps are where they must be.
-  if (guessed === sought) return index;
-  index = clamp((index + (sought - guessed) * density) | 0, last);
-  if (offsets[index]! < sought) {
-    const near = Math.min(index + NEAR_STEPS, last);
-    while (index < near && offsets[index]! < sought) index++;
-    return offsets[index]! < sought ? halveNarrow(offsets, index, last, sought) : index;
+  let place = at + guess;
+  if (words[place]! < sought) {
+    const end = at + count;
+    const near = Math.min(place + NEAR_STEPS, end);
+    do place++;
+    while (place < near && words[place]! < sought);
+    if (place === near && place < end) return halveNarrow(words, at, place - 1, end, sought);
+    return place - at;
   }
-  const near = Math.max(index - NEAR_STEPS, 1);
-  while (index > near && offsets[index - 1]! >= sought) index--;
-  return offsets[index - 1]! < sought ? index : halveNarrow(offsets, 0, index, sought);
+  const near = Math.max(place - NEAR_STEPS, at);
+  while (place > near && words[place - 1]! >= sought) place--;
+  if (place === near && place > at) return halveNarrow(words, at, at - 1, place, sought);
+  return place - at;
 }
 
-/** As {@link lowerBoundNarrow}, for offsets in two halves. Guesses by the high ones. */
-export function lowerBoundWide(
-  lows: Uint32Array,
-  highs: Uint32Array,
+/** As {@link settleNarrow}, for offsets in two halves. */
+export function settleWide(
+  words: Uint32Array,
+  lowAt: number,
+  highAt: number,
   count: number,
+  guess: number,
   low: number,
   high: number,
-  density: number,
 ): number {
-  const last = count - 1;
-  const scale = density * 0x1_0000_0000;
-  let index = clamp((high * scale) | 0, last);
-  index = clamp((index + (high - highs[index]!) * scale) | 0, last);
-  if (highs[index]! < high) {
-    const near = Math.min(index + NEAR_STEPS, last);
-    while (index < near && highs[index]! < high) index++;
-  } else {
-    const near = Math.max(index - NEAR_STEPS, 1);
-    while (index > near && highs[index - 1]! >= high) index--;
-    if (index > 0 && highs[index - 1]! >= high) return halveWide(lows, highs, 0, last, low, high);
+  let index = guess;
+  if (isBelow(words, lowAt + index, highAt + index, low, high)) {
+    const near = Math.min(index + NEAR_STEPS, count);
+    do index++;
+    while (index < near && isBelow(words, lowAt + index, highAt + index, low, high));
+    if (index < near || near === count) return index;
+    return halveWide(words, lowAt, highAt, index - 1, count, low, high);
   }
-  const near = Math.min(index + NEAR_STEPS, last);
-  while (index < near && highs[index] === high && lows[index]! < low) index++;
-  return isBelow(lows, highs, index, low, high)
-    ? halveWide(lows, highs, index, last, low, high)
-    : index;
+  const near = Math.max(index - NEAR_STEPS, 0);
+  while (index > near && !isBelow(words, lowAt + index - 1, highAt + index - 1, low, high)) index--;
+  if (index > near || near === 0) return index;
+  return halveWide(words, lowAt, highAt, -1, index, low, high);
 }
 
-/** offsets[below] < sought <= offsets[above] */
-function halveNarrow(offsets: Uint32Array, below: number, above: number, sought: number): number {
+/** words[below] < sought <= words[above], where they are offsets. */
+function halveNarrow(
+  words: Uint32Array,
+  at: number,
+  below: number,
+  above: number,
+  sought: number,
+): number {
   while (above - below > 1) {
     const middle = (below + above) >>> 1;
-    if (offsets[middle]! < sought) below = middle;
+    if (words[middle]! < sought) below = middle;
     else above = middle;
   }
-  return above;
+  return above - at;
 }
 
 function halveWide(
-  lows: Uint32Array,
-  highs: Uint32Array,
+  words: Uint32Array,
+  lowAt: number,
+  highAt: number,
   below: number,
   above: number,
   low: number,
@@ -79,24 +81,19 @@ function halveWide(
 ): number {
   while (above - below > 1) {
     const middle = (below + above) >>> 1;
-    if (isBelow(lows, highs, middle, low, high)) below = middle;
+    if (isBelow(words, lowAt + middle, highAt + middle, low, high)) below = middle;
     else above = middle;
   }
   return above;
 }
 
 function isBelow(
-  lows: Uint32Array,
-  highs: Uint32Array,
-  index: number,
+  words: Uint32Array,
+  lowPlace: number,
+  highPlace: number,
   low: number,
   high: number,
 ): boolean {
-  const indexHigh = highs[index]!;
-  return indexHigh < high || (indexHigh === high && lows[index]! < low);
-}
-
-/** From 1 on: what is sought lies above the first. */
-function clamp(index: number, last: number): number {
-  return index < 1 ? 1 : index > last ? last : index;
+  const placeHigh = words[highPlace]!;
+  return placeHigh < high || (placeHigh === high && words[lowPlace]! < low);
 }

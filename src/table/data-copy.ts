@@ -2,7 +2,12 @@ const POOL_BYTES = 8 * 1024;
 /** Longer data gets a buffer of its own: the call is then the smaller part of the cost. */
 const LARGEST_POOLED_BYTES = 512;
 
+/** Longest data that {@link copyWords} takes. */
+export const LONGEST_IN_WORDS = 64;
+
 let pool = new ArrayBuffer(POOL_BYTES);
+let poolWords = new Uint32Array(pool);
+/** In whole words. */
 let used = 0;
 
 /**
@@ -12,13 +17,25 @@ let used = 0;
 export function copyData(source: Uint8Array, from: number, to: number): Uint8Array {
   const lengthBytes = to - from;
   if (lengthBytes > LARGEST_POOLED_BYTES) return source.slice(from, to);
-  if (used + lengthBytes > POOL_BYTES) {
-    pool = new ArrayBuffer(POOL_BYTES);
-    used = 0;
-  }
+  if (used + lengthBytes > POOL_BYTES) replacePool();
   const copy = new Uint8Array(pool, used, lengthBytes);
-  used += lengthBytes;
+  used += (lengthBytes + 3) & ~3;
   if (lengthBytes > 64) copy.set(source.subarray(from, to));
   else for (let i = 0; i < lengthBytes; i++) copy[i] = source[from + i]!;
   return copy;
+}
+
+/** As {@link copyData}, of `count` whole words. */
+export function copyWords(source: Uint32Array, from: number, count: number): Uint8Array {
+  if (used + 4 * count > POOL_BYTES) replacePool();
+  const start = used >>> 2;
+  used += 4 * count;
+  for (let i = 0; i < count; i++) poolWords[start + i] = source[from + i]!;
+  return new Uint8Array(pool, 4 * start, 4 * count);
+}
+
+function replacePool(): void {
+  pool = new ArrayBuffer(POOL_BYTES);
+  poolWords = new Uint32Array(pool);
+  used = 0;
 }

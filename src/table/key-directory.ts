@@ -20,7 +20,12 @@ export class KeyDirectory {
   readonly firstHigh: Uint32Array;
   readonly lastLow: Uint32Array;
   readonly lastHigh: Uint32Array;
-  readonly #shift: number;
+  /** The first key of all, as signed integers: the engine puts those into the object itself. */
+  readonly #lowestLow: number;
+  readonly #lowestHigh: number;
+  /** Buckets per key of the span that the first keys cover: a power of two. */
+  readonly #scale: number;
+  readonly #lastBucket: number;
   /** Index of the first chunk whose bucket is this one or a later one; one entry more than buckets. */
   readonly #starts: Uint32Array;
 
@@ -33,17 +38,21 @@ export class KeyDirectory {
     this.lastHigh = new Uint32Array(count);
     for (let i = 0; i < count; i++) this.#set(i, chunks[i]!);
     const bucketBits = 32 - Math.clz32(Math.max(count - 1, 0));
-    this.#shift = count === 0 ? 0 : Math.max(0, this.#spanBits() - bucketBits);
+    this.#lowestLow = count === 0 ? 0 : this.firstLow[0]! | 0;
+    this.#lowestHigh = count === 0 ? 0 : this.firstHigh[0]! | 0;
+    this.#scale = count === 0 ? 0 : 2 ** -Math.max(0, this.#spanBits() - bucketBits);
+    this.#lastBucket = count === 0 ? 0 : Math.floor(this.#offsetOf(count - 1) * this.#scale);
     this.#starts = this.#buildStarts();
   }
 
   /** Index of the last chunk whose first key is not above this key, or -1. */
   locate(low: number, high: number): number {
-    const end = this.count - 1;
-    if (end < 0) return -1;
-    if (!this.#isFirstAbove(end, low, high)) return end;
-    if (this.#isFirstAbove(0, low, high)) return -1;
-    const bucket = this.#bucketOf(low, high);
+    const lowestLow = this.#lowestLow >>> 0;
+    const offsetHigh = high - (this.#lowestHigh >>> 0) - (low < lowestLow ? 1 : 0);
+    if (offsetHigh < 0 || this.count === 0) return -1;
+    const offset = offsetHigh * 0x1_0000_0000 + ((low - lowestLow) >>> 0);
+    // What is rounded off does not change the order of two keys, only perhaps a key's bucket.
+    const bucket = Math.min(offset * this.#scale, this.#lastBucket) | 0;
     // Invariant: first keys up to `below` are not above the key, first keys from `above` on are.
     let below = Math.max(this.#starts[bucket]! - 1, 0);
     let above = this.#starts[bucket + 1]!;
@@ -95,26 +104,23 @@ export class KeyDirectory {
   }
 
   #buildStarts(): Uint32Array {
-    const end = this.count - 1;
-    const buckets = end < 0 ? 0 : this.#bucketOf(this.firstLow[end]!, this.firstHigh[end]!) + 1;
+    const buckets = this.#lastBucket + 1;
     const starts = new Uint32Array(buckets + 1);
     let bucket = 0;
-    for (let i = 0; i <= end; i++) {
-      const own = this.#bucketOf(this.firstLow[i]!, this.firstHigh[i]!);
+    for (let i = 0; i < this.count; i++) {
+      const own = Math.floor(this.#offsetOf(i) * this.#scale);
       while (bucket <= own) starts[bucket++] = i;
     }
     starts[buckets] = this.count;
     return starts;
   }
 
-  /** Only for keys from the first to the last of the first keys. */
-  #bucketOf(low: number, high: number): number {
-    const offsetLow = (low - this.firstLow[0]!) >>> 0;
-    const offsetHigh = high - this.firstHigh[0]! - (low < this.firstLow[0]! ? 1 : 0);
-    const shift = this.#shift;
-    if (shift >= 32) return offsetHigh >>> (shift - 32);
-    // At shift 0 the span is shorter than the list is long: no high half.
-    return shift === 0 ? offsetLow : ((offsetHigh << (32 - shift)) | (offsetLow >>> shift)) >>> 0;
+  /** From the first key of all to that of chunk `i`. */
+  #offsetOf(i: number): number {
+    const low = this.firstLow[i]!;
+    const lowestLow = this.firstLow[0]!;
+    const high = this.firstHigh[i]! - this.firstHigh[0]! - (low < lowestLow ? 1 : 0);
+    return high * 0x1_0000_0000 + ((low - lowestLow) >>> 0);
   }
 
   #isFirstAbove(i: number, low: number, high: number): boolean {

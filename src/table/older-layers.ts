@@ -64,8 +64,9 @@ export class OlderLayers implements Presence, OlderContent {
   }
 
   lookUp(low: number, high: number): TableRecord | undefined {
-    for (const layer of this.frozen) {
-      const found = layer.lookUp(low, high);
+    const { frozen } = this;
+    for (let i = 0; i < frozen.length; i++) {
+      const found = frozen[i]!.lookUp(low, high);
       if (found !== undefined) return found ?? undefined;
     }
     return this.base.chunkOf(low, high)?.recordOf(low, high);

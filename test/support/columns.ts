@@ -1,4 +1,5 @@
 import { present } from '../../src/base/assert.ts';
+import { allocateColumns } from '../../src/format/columns-builder.ts';
 import type { Columns } from '../../src/format/columns.ts';
 
 export interface TestRecord {
@@ -20,18 +21,24 @@ export function columnsOf(records: readonly TestRecord[]): Columns {
   const data = Uint8Array.from(records.flatMap((record) => [...record.data]));
   let end = 0;
   const dataEnd = Uint32Array.from(lengths, (length) => (end += length));
+  const views = allocateColumns(records.length, data.length, {
+    keys: keys.high !== null,
+    values: offsets.high !== null,
+    lengths: !isEven,
+  });
+  views.keyLow.set(keys.low);
+  if (keys.high !== null) views.keyHigh?.set(keys.high);
+  views.valueLow.set(offsets.low);
+  if (offsets.high !== null) views.valueHigh?.set(offsets.high);
+  views.dataEnd?.set(dataEnd);
+  views.data.set(data);
   return {
     recordCount: records.length,
     firstKey,
     lastKey,
-    keyLow: keys.low,
-    keyHigh: keys.high,
     valueBase,
-    valueLow: offsets.low,
-    valueHigh: offsets.high,
     dataLength: isEven ? (lengths[0] ?? -1) : -1,
-    dataEnd: isEven ? null : dataEnd,
-    data,
+    ...views,
   };
 }
 

@@ -1,0 +1,36 @@
+/** Slots that share the span of a chunk's keys evenly, per record. */
+export const SLOTS_PER_RECORD: number = 1 / 8;
+
+/** A guess that is off by no more costs nothing: the record lies in the same cache line or the next. */
+const DIRECT_STEPS = 2;
+
+/** Index of the first record that lies in this slot or a later one, for every slot and for one behind the last. */
+export type Slots = Uint16Array | Uint32Array;
+
+/**
+ * Divides a chunk's span into slots. Undefined where each record lies where `density`, the number of
+ * records per key of the span, says that it does. The keys, less the first one, stand in `words` from `lowAt`
+ * and `highAt` on; the latter is negative where all high halves are 0.
+ */
+export function makeSlots(
+  words: Uint32Array,
+  lowAt: number,
+  highAt: number,
+  count: number,
+  density: number,
+): Slots | undefined {
+  const slotCount = Math.floor(count * SLOTS_PER_RECORD) + 1;
+  const slots = count > 0xffff ? new Uint32Array(slotCount + 1) : new Uint16Array(slotCount + 1);
+  let isDirect = true;
+  let slot = 0;
+  for (let i = 0; i < count; i++) {
+    const high = highAt < 0 ? 0 : words[highAt + i]!;
+    const position = Math.min((high * 0x1_0000_0000 + words[lowAt + i]!) * density, count - 1);
+    const own = (position * SLOTS_PER_RECORD) | 0;
+    while (slot <= own) slots[slot++] = i;
+    isDirect &&= Math.abs((position | 0) - i) <= DIRECT_STEPS;
+  }
+  if (isDirect) return undefined;
+  slots.fill(count, slot);
+  return slots;
+}
