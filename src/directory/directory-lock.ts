@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { assert } from '../base/assert.ts';
 import type { FencedError } from '../base/errors.ts';
 import { isLackOfSpace, StoreError, StoreFullError, systemCode } from '../base/errors.ts';
 import { LEASE_NAME, LOCK_NAME } from '../format/file-name.ts';
 import type { FileLock, FileSystem, Lease } from '../fs/file-system.ts';
 import { readFully } from '../fs/file-window.ts';
+import { MIN_STALE_MS } from '../fs/lease.ts';
 import type { ProcessIdentity } from '../fs/process-identity.ts';
 import { HeldDirectoryLock, LeaseLoss } from './held-lock.ts';
 import type { DirectoryLock } from './held-lock.ts';
@@ -25,6 +27,9 @@ export type { DirectoryLock } from './held-lock.ts';
  * sixths of it never loses the directory.
  */
 export const DEFAULT_STALE_MS = 60_000;
+
+// Also has the leases' code loaded by now, which the file system asks for only when it is needed.
+assert(DEFAULT_STALE_MS >= MIN_STALE_MS, 'a lease stays fresh for as long as it is said to');
 
 /** The record of an owner who is just opening may be half written: read again a few times. */
 const NAME_READS = 5;

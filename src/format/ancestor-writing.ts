@@ -1,7 +1,9 @@
-import { crc32 } from '@node-rs/crc32';
-import zstd from 'zstd-napi/binding.js';
 import { assert } from '../base/assert.ts';
 import { writeSafeU64 } from '../base/bytes.ts';
+import { requirePackage } from '../base/require.ts';
+
+const { crc32 } = requirePackage('@node-rs/crc32') as typeof import('@node-rs/crc32');
+const zstd = requirePackage('zstd-napi/binding.js') as typeof import('zstd-napi/binding.js');
 
 /** Bytes of a record before its data in the ancestor's format. */
 export const ANCESTOR_ROW_BYTES = 24;

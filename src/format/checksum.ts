@@ -1,5 +1,7 @@
-import { crc32, crc32c } from '@node-rs/crc32';
 import { viewOf, writeSafeU64 } from '../base/bytes.ts';
+import { requirePackage } from '../base/require.ts';
+
+const { crc32, crc32c } = requirePackage('@node-rs/crc32') as typeof import('@node-rs/crc32');
 
 export const STORE_ID_BYTES = 16;
 

@@ -1,6 +1,8 @@
-import zstd from 'zstd-napi/binding.js';
 import { assert } from '../base/assert.ts';
 import { ENCODE_SLICE_BYTES, MAX_WINDOW_LOG } from '../base/limits.ts';
+import { requirePackage } from '../base/require.ts';
+
+const zstd = requirePackage('zstd-napi/binding.js') as typeof import('zstd-napi/binding.js');
 
 type CompressionContext = InstanceType<typeof zstd.CCtx>;
 

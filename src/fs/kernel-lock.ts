@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
+import { requirePackage } from '../base/require.ts';
 import { closeDescriptor, openDescriptor } from './descriptor.ts';
 import type { FileLock } from './file-system.ts';
 import { NodeOpenFile } from './node-open-file.ts';
@@ -40,7 +41,9 @@ export async function tryKernelLock(
 }
 
 async function nativeLock(): Promise<LockDescriptor> {
-  const { tryLock } = await import('fs-native-extensions');
+  const { tryLock } = requirePackage(
+    'fs-native-extensions',
+  ) as typeof import('fs-native-extensions');
   return tryLock;
 }
 
@@ -68,4 +71,4 @@ class KernelLock implements FileLock {
 
 // Loading it takes a third of an open of a small store: begun before anybody waits for it. Threads take no lock;
 // whoever cannot load it is told when a lock is asked for.
-if (isMainThread) nativeLock().catch(() => undefined);
+if (isMainThread) setImmediate(() => nativeLock().catch(() => undefined)).unref();

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { assert } from '../base/assert.ts';
 import { systemCode } from '../base/errors.ts';
+import { requirePackage } from '../base/require.ts';
 import type { Lease, LeaseOptions } from './file-system.ts';
 import { systemLeaseClock } from './lease-clock.ts';
 import type { LeaseClock } from './lease-clock.ts';
@@ -33,17 +34,10 @@ function ignoreFileSizeSignal(): void {
   process.on('SIGXFSZ', () => undefined);
 }
 
-type LeaseLibrary = typeof import('proper-lockfile');
-
-/** Loaded at the first lease: the library listens to signals from then on, to remove leases at exit. */
-function loadLibrary(): Promise<LeaseLibrary> {
+/** Not loaded before it is needed: the library listens to signals from then on, to remove leases at exit. */
+export function loadLeaseLibrary(): typeof import('proper-lockfile') {
   ignoreFileSizeSignal();
-  return import('proper-lockfile');
-}
-
-/** Begins to load what `takeLease` needs, beside the syncs that come before it. */
-export function expectLease(): void {
-  loadLibrary().catch(() => undefined);
+  return requirePackage('proper-lockfile') as typeof import('proper-lockfile');
 }
 
 /**
@@ -60,7 +54,7 @@ export async function takeLease(
 ): Promise<Lease> {
   assert(options.staleMs >= MIN_STALE_MS, `a lease stays fresh for ${MIN_STALE_MS} ms or more`);
   const absolutePath = resolve(path);
-  const { lock } = await loadLibrary();
+  const { lock } = loadLeaseLibrary();
   const directory = new LeaseDirectory(options.staleMs, clock);
   const lease = new DirectoryLease(directory, options.onLost);
   // The library's register is by its first argument: one key per lease keeps a lost one from

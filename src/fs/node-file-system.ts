@@ -12,7 +12,6 @@ import type {
   OpenMode,
 } from './file-system.ts';
 import { tryKernelLock } from './kernel-lock.ts';
-import { breakLease, expectLease, takeLease } from './lease.ts';
 import { kindOf, NodeOpenFile, toFileStat } from './node-open-file.ts';
 import type { WriteSync } from './node-open-file.ts';
 
@@ -31,6 +30,11 @@ const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
   'rs+': DURABLE_WRITES === 'by-system' ? O_RDWR | constants.O_DSYNC : O_RDWR,
   wx: O_RDWR | O_CREAT | O_EXCL,
 };
+
+/** Threads take no leases, and start sooner without the code for them. */
+function leases(): Promise<typeof import('./lease.ts')> {
+  return import('./lease.ts');
+}
 
 /** The machine's own file system. Files are made with mode 0666, directories with 0777, less the umask. */
 export class NodeFileSystem implements FileSystem {
@@ -86,15 +90,23 @@ export class NodeFileSystem implements FileSystem {
 
   async tryLock(path: string): Promise<FileLock | undefined> {
     const lock = await tryKernelLock(path);
-    if (lock !== undefined) expectLease();
+    // Whoever has it takes a lease next: what that needs is loaded beside the syncs before it.
+    if (lock !== undefined) {
+      leases().then(
+        ({ loadLeaseLibrary }) => loadLeaseLibrary(),
+        () => undefined,
+      );
+    }
     return lock;
   }
 
-  takeLease(path: string, options: LeaseOptions): Promise<Lease> {
+  async takeLease(path: string, options: LeaseOptions): Promise<Lease> {
+    const { takeLease } = await leases();
     return takeLease(path, options);
   }
 
-  breakLease(path: string): Promise<void> {
+  async breakLease(path: string): Promise<void> {
+    const { breakLease } = await leases();
     return breakLease(path);
   }
 }
