@@ -1,6 +1,6 @@
 import { assert } from '../base/assert.ts';
 import { viewOf } from '../base/bytes.ts';
-import { MAX_FRAME_DECODED_BYTES } from '../base/limits.ts';
+import { MAX_FRAME_DECODED_BYTES, MAX_U64 } from '../base/limits.ts';
 import { allocateColumns, columnsOf } from './columns-builder.ts';
 import type { Columns } from './columns.ts';
 
@@ -104,7 +104,7 @@ export function encodeChunk(target: Uint8Array, columns: Columns): number {
   return offset + columns.data.length;
 }
 
-/** Reads up to four planes into u32 numbers. */
+/** Reads up to four planes into u32 numbers. A function for each width: the engine compiles only those in use. */
 function readPlanes(
   target: Uint32Array,
   source: Uint8Array,
@@ -112,26 +112,59 @@ function readPlanes(
   count: number,
   width: number,
 ): void {
+  if (width === 1) readOnePlane(target, source, offset, count);
+  else if (width === 2) readTwoPlanes(target, source, offset, count);
+  else if (width === 3) readThreePlanes(target, source, offset, count);
+  else if (width === 4) readFourPlanes(target, source, offset, count);
+}
+
+function readOnePlane(
+  target: Uint32Array,
+  source: Uint8Array,
+  offset: number,
+  count: number,
+): void {
+  for (let i = 0; i < count; i++) target[i] = source[offset + i]!;
+}
+
+function readTwoPlanes(
+  target: Uint32Array,
+  source: Uint8Array,
+  offset: number,
+  count: number,
+): void {
+  const second = offset + count;
+  for (let i = 0; i < count; i++) target[i] = source[offset + i]! | (source[second + i]! << 8);
+}
+
+function readThreePlanes(
+  target: Uint32Array,
+  source: Uint8Array,
+  offset: number,
+  count: number,
+): void {
+  const second = offset + count;
+  const third = second + count;
+  for (let i = 0; i < count; i++) {
+    target[i] = source[offset + i]! | (source[second + i]! << 8) | (source[third + i]! << 16);
+  }
+}
+
+function readFourPlanes(
+  target: Uint32Array,
+  source: Uint8Array,
+  offset: number,
+  count: number,
+): void {
   const second = offset + count;
   const third = second + count;
   const fourth = third + count;
-  if (width === 0) return;
-  if (width === 1) {
-    for (let i = 0; i < count; i++) target[i] = source[offset + i]!;
-  } else if (width === 2) {
-    for (let i = 0; i < count; i++) target[i] = source[offset + i]! | (source[second + i]! << 8);
-  } else if (width === 3) {
-    for (let i = 0; i < count; i++) {
-      target[i] = source[offset + i]! | (source[second + i]! << 8) | (source[third + i]! << 16);
-    }
-  } else {
-    for (let i = 0; i < count; i++) {
-      target[i] =
-        source[offset + i]! |
-        (source[second + i]! << 8) |
-        (source[third + i]! << 16) |
-        (source[fourth + i]! << 24);
-    }
+  for (let i = 0; i < count; i++) {
+    target[i] =
+      source[offset + i]! |
+      (source[second + i]! << 8) |
+      (source[third + i]! << 16) |
+      (source[fourth + i]! << 24);
   }
 }
 
@@ -185,9 +218,10 @@ function accumulateNarrow(low: Uint32Array, firstKey: bigint): boolean {
     next = low[i]!;
     low[i] = sum;
   }
-  return firstKey + BigInt(sum >>> 0) <= 0xffff_ffff_ffff_ffffn;
+  return firstKey + BigInt(sum >>> 0) <= MAX_U64;
 }
 
+/** In integers of 32 bits, which wrap: a carry shows where a sum is below what was added. */
 function accumulateWide(low: Uint32Array, high: Uint32Array, firstKey: bigint): boolean {
   let sumLow = 0;
   let sumHigh = 0;
@@ -196,18 +230,22 @@ function accumulateWide(low: Uint32Array, high: Uint32Array, firstKey: bigint): 
   low[0] = 0;
   high[0] = 0;
   for (let i = 1; i < low.length; i++) {
-    const total = sumLow + nextLow + 1;
-    sumLow = total >>> 0;
-    sumHigh += nextHigh + (total > 0xffff_ffff ? 1 : 0);
+    // The difference itself, 1 more than what is stored.
+    const addedLow = (nextLow + 1) | 0;
+    const addedCarry = addedLow === 0 ? 1 : 0;
+    sumLow = (sumLow + addedLow) | 0;
+    const carry = addedCarry | (sumLow >>> 0 < addedLow >>> 0 ? 1 : 0);
+    const before = sumHigh;
+    sumHigh = (sumHigh + nextHigh + carry) | 0;
+    if (sumHigh >>> 0 < before >>> 0 || (carry === 1 && nextHigh === 0xffff_ffff)) return false;
     nextLow = low[i]!;
     nextHigh = high[i]!;
     low[i] = sumLow;
     high[i] = sumHigh;
-    if (sumHigh > 0xffff_ffff) return false;
   }
   scratch32[0] = sumLow;
   scratch32[1] = sumHigh;
-  return firstKey + scratch64[0]! <= 0xffff_ffff_ffff_ffffn;
+  return firstKey + scratch64[0]! <= MAX_U64;
 }
 
 function accumulateLengths(ends: Uint32Array): number {
@@ -223,9 +261,15 @@ function accumulateLengths(ends: Uint32Array): number {
 function keysAreWide(bytes: Uint8Array, head: ChunkHead): boolean {
   const count = head.count - 1;
   if (count * 256 ** head.keyWidth <= 0xffff_ffff) return false;
+  // A single difference of more than 32 bits is enough, and is among the first ones where there are any.
+  const upper = bytes.subarray(
+    CHUNK_HEAD_BYTES + 4 * count,
+    CHUNK_HEAD_BYTES + head.keyWidth * count,
+  );
+  if (upper.some((byte) => byte !== 0)) return true;
   let sum = count;
   let scale = 1;
-  for (let plane = 0; plane < head.keyWidth; plane++) {
+  for (let plane = 0; plane < Math.min(head.keyWidth, 4); plane++) {
     let planeSum = 0;
     const from = CHUNK_HEAD_BYTES + plane * count;
     for (let i = 0; i < count; i++) planeSum += bytes[from + i]!;
@@ -236,10 +280,11 @@ function keysAreWide(bytes: Uint8Array, head: ChunkHead): boolean {
 }
 
 /** No value may be 0, which stands for a delete, nor pass the end of u64. */
-function valuesBroken(columns: Columns): string | undefined {
+function valuesBroken(columns: Columns, width: number): string | undefined {
   const { valueLow, valueHigh, valueBase } = columns;
-  // The usual case: no offset can make it 0, nor lead over the end.
-  if (valueBase > 0n && valueHigh === null && valueBase <= 0xffff_ffff_0000_0000n) return undefined;
+  // The usual case: no offset as narrow as these can make it 0, nor lead over the end.
+  const highestOffset = (1n << BigInt(8 * width)) - 1n;
+  if (valueBase > 0n && valueBase + highestOffset <= MAX_U64) return undefined;
   let highestLow = 0;
   let highestHigh = 0;
   for (let i = 0; i < valueLow.length; i++) {
@@ -253,7 +298,7 @@ function valuesBroken(columns: Columns): string | undefined {
   }
   scratch32[0] = highestLow;
   scratch32[1] = highestHigh;
-  return valueBase + scratch64[0]! > 0xffff_ffff_ffff_ffffn ? 'a value is over u64' : undefined;
+  return valueBase + scratch64[0]! > MAX_U64 ? 'a value is over u64' : undefined;
 }
 
 /**
@@ -303,7 +348,7 @@ function completeColumns(
   const lastKey = firstKey + scratch64[0]!;
   const dataLength = head.lengthWidth === 0 ? head.dataLength : -1;
   const columns = columnsOf(head.count, { firstKey, lastKey }, valueBase, dataLength, views);
-  const broken = valuesBroken(columns);
+  const broken = valuesBroken(columns, head.valueWidth);
   if (broken !== undefined) return broken;
   assert(lastKey >= firstKey, 'keys ascend');
   return columns;

@@ -71,4 +71,8 @@ class KernelLock implements FileLock {
 
 // Loading it takes a third of an open of a small store: begun before anybody waits for it. Threads take no lock;
 // whoever cannot load it is told when a lock is asked for.
-if (isMainThread) setImmediate(() => nativeLock().catch(() => undefined)).unref();
+if (isMainThread) {
+  setImmediate(() => {
+    nativeLock().catch(() => undefined);
+  }).unref();
+}
