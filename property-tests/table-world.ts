@@ -27,6 +27,7 @@ interface RunningMerge {
   readonly layout: TestRecord[][];
   /** Of what is frozen, where the merge tells. */
   readonly contentHash: bigint | undefined;
+  readonly inParts: boolean;
   next: number;
 }
 
@@ -36,6 +37,8 @@ export interface MergeShape {
   readonly chunkRecords: number;
   /** Whether the merge tells the content hash. */
   readonly isSummed: boolean;
+  /** Whether what comes behind an old chunk is handed over chunk by chunk. */
+  readonly inParts: boolean;
 }
 
 /** A table, a plain map that must agree with it, and the snapshot that a disk would hold. */
@@ -132,7 +135,8 @@ export class TableWorld {
     this.#touched = new Set();
     const steps = this.#planSteps(shape.insertsGaps && !this.#isFolded);
     const contentHash = shape.isSummed ? this.#contentHash : undefined;
-    this.#merge = { steps, chunkRecords: shape.chunkRecords, layout: [], contentHash, next: 0 };
+    const { chunkRecords, inParts } = shape;
+    this.#merge = { steps, chunkRecords, layout: [], contentHash, inParts, next: 0 };
   }
 
   stepMerge(): void {
@@ -146,8 +150,24 @@ export class TableWorld {
     }
     const layout = layoutOf(step.records, merge.chunkRecords);
     merge.layout.push(...layout);
-    const columns: Columns[] = layout.flatMap((records) => chunksOf(records, records.length));
-    this.table.replaceChunks(step.from, step.to, columns);
+    const columns = layout.flatMap((records) => chunksOf(records, records.length));
+    if (merge.inParts) this.#replaceInParts(step, columns);
+    else this.table.replaceChunks(step.from, step.to, columns);
+  }
+
+  /** All chunks that are not behind the old ones at once, then one by one, and at the end none. */
+  #replaceInParts({ from, to }: MergeStep, columns: readonly Columns[]): void {
+    const oldLast = this.#layout[to - 1]?.at(-1)?.key ?? -1n;
+    const behind = columns.filter(({ firstKey }) => firstKey > oldLast);
+    const first = columns.slice(0, Math.max(1, columns.length - behind.length));
+    if (first.length > 0) this.table.replaceChunks(from, to, first, false);
+    const start = first.length > 0 ? to : from;
+    for (const one of columns.slice(first.length)) {
+      this.check([...this.#model.keys(), ...this.#frozenTouched]);
+      this.table.replaceChunks(to, to, [one], false);
+    }
+    this.check([...this.#model.keys(), ...this.#frozenTouched]);
+    this.table.replaceChunks(start, to, []);
   }
 
   endMerge(): void {

@@ -42,6 +42,7 @@ const shape = fc.record({
   insertsGaps: fc.boolean(),
   chunkRecords: fc.integer({ min: 1, max: 9 }),
   isSummed: fc.boolean(),
+  inParts: fc.boolean(),
 });
 
 type Command = (world: TableWorld) => void;
@@ -133,7 +134,7 @@ describe('Table', () => {
           const world = new TableWorld(snapshot, updates, chunkRecords, foldedRecords);
           for (const run of commands) run(world);
           world.checkAll();
-          world.startMerge({ insertsGaps: true, chunkRecords: 3, isSummed: true });
+          world.startMerge({ insertsGaps: true, chunkRecords: 3, isSummed: true, inParts: true });
           world.endMerge();
           world.checkAll();
           expect(world.table.hasFrozen).toBe(false);

@@ -43,6 +43,17 @@ export class Folder {
     }
   }
 
+  /** As {@link apply} where there are no older records, for what is left of the chunk in which `newer` stands. */
+  applyChunk(newer: RunCursor, bound: KeyBound | undefined): void {
+    const { chunk } = newer;
+    const end = newer.endBelow(bound);
+    while (!newer.done && newer.chunk === chunk && newer.index < end) {
+      const puts = newer.firstDelete(end);
+      if (puts === newer.index) newer.next();
+      else this.take(newer, puts);
+    }
+  }
+
   /** Takes the records of the cursor's chunk from its record up to `end`, and moves the cursor there. */
   take(cursor: RunCursor, end: number): void {
     const { chunk } = cursor;

@@ -1,6 +1,6 @@
 import { assert } from '../base/assert.ts';
 import { equalBytes } from '../base/bytes.ts';
-import { CHUNK_TARGET_RECORDS } from '../base/limits.ts';
+import { CHUNK_TARGET_RECORDS, MAX_U64 } from '../base/limits.ts';
 import type { Columns } from '../format/columns.ts';
 import { sumOfColumns } from '../format/columns-sum.ts';
 import { ContentSum } from '../format/content-sum.ts';
@@ -11,11 +11,11 @@ import { unlinkIfThere } from '../fs/unlink.ts';
 import { scanLog } from '../log/log-scan.ts';
 import { ChunkReader, readSnapshot, type RawChunk } from '../snapshot/snapshot-reader.ts';
 import { SnapshotWriter, type WrittenSnapshot } from '../snapshot/snapshot-writer.ts';
-import { foldChunk, Folder, foldRuns } from './fold.ts';
+import { Folder, foldRuns } from './fold.ts';
 import type { JobContext, JobDamage } from './job-context.ts';
 import { readAncestorSnapshot } from './load-ancestor.ts';
 import { LogRows } from './log-rows.ts';
-import { RunCursor } from './run-cursor.ts';
+import { keyBound, RunCursor } from './run-cursor.ts';
 
 /** A closed log that goes into the next snapshot. What it must hold is known: the store wrote or read it. */
 export interface MergeLog {
@@ -46,6 +46,8 @@ export interface MergedChunks {
   readonly from: number;
   readonly to: number;
   readonly columns: readonly Columns[];
+  /** False where more follow for the last gap: of that, these then stand only for keys up to their last one. */
+  readonly isWhole: boolean;
 }
 
 export type MergeResult =
@@ -61,6 +63,9 @@ export type MergeResult =
 
 /** A chunk with fewer records is merged with the one behind it, once it has to be written anyway. */
 const SMALL_CHUNK_RECORDS: number = CHUNK_TARGET_RECORDS / 4;
+
+/** Handed over at a time: taking in this many costs the receiving thread a fraction of a millisecond. */
+const PART_CHUNKS = 16;
 
 /** Progress is told about this often: each time is a message between threads. */
 const REPORT_BYTES: number = 4 * 1024 * 1024;
@@ -282,7 +287,7 @@ class ChunkMerger {
     }
     if (entries.length === 0) {
       this.#groupFrom = 0;
-      foldChunk(records, this.#updates, undefined, this.#folder);
+      await this.#fold(records, undefined, 0);
       await this.#endGroup(0);
     }
     this.#writer.addCopiedContent(this.#copiedContent);
@@ -308,10 +313,32 @@ class ChunkMerger {
     if (this.#source.contentHash !== undefined) this.#copiedContent.subtract(sumOfColumns(columns));
     if (this.#groupFrom < 0) this.#groupFrom = ordinal;
     this.#splitEvenly(columns.recordCount + updateCount, bound === undefined);
-    foldChunk([columns], this.#updates, bound, this.#folder);
+    await this.#fold([columns], bound, ordinal + 1);
     const isSmall = this.#folded.length === 0 && this.#folder.pendingRecords < SMALL_CHUNK_RECORDS;
     if (!isSmall || bound === undefined) await this.#endGroup(ordinal + 1);
     return undefined;
+  }
+
+  /**
+   * Folds the updates below `bound` into `older`. Behind the last older key there are only updates, as many as the
+   * logs hold: they are written and handed over in parts.
+   */
+  async #fold(older: readonly Columns[], bound: bigint | undefined, to: number): Promise<void> {
+    const end = bound === undefined ? undefined : keyBound(bound);
+    const lastKey = older.at(-1)?.lastKey;
+    if (lastKey !== undefined) {
+      const behind = lastKey === MAX_U64 ? undefined : keyBound(lastKey + 1n);
+      this.#folder.apply(new RunCursor(older), this.#updates, behind);
+    }
+    // What is pending here holds older records, and belongs to the first part.
+    let leastChunks = Math.max(PART_CHUNKS, this.#folded.length + 1);
+    while (this.#updates.isBelow(end)) {
+      this.#context.signal.throwIfAborted();
+      this.#folder.applyChunk(this.#updates, end);
+      if (this.#folded.length < leastChunks) continue;
+      await this.#handOver(to, false);
+      leastChunks = PART_CHUNKS;
+    }
   }
 
   /** Reading goes on from the logs, which have been read. */
@@ -344,18 +371,20 @@ class ChunkMerger {
 
   async #endGroup(to: number): Promise<void> {
     this.#folder.flush();
+    await this.#handOver(to, true);
+    this.#groupFrom = -1;
+  }
+
+  /** Writes the chunks that are full and gives them away. What comes next begins at the old chunk `to`. */
+  async #handOver(to: number, isWhole: boolean): Promise<void> {
     const columns = this.#folded;
     this.#folded = [];
     const before = this.#writer.lengthBytes;
     for (const chunk of columns) await this.#writer.writeChunk(chunk);
     this.encodedBytes += this.#writer.lengthBytes - before;
     this.encodedChunks += columns.length;
-    this.#send(this.#groupFrom, to, columns);
-    this.#groupFrom = -1;
-  }
-
-  #send(from: number, to: number, columns: readonly Columns[]): void {
     const transfer = columns.map((chunk) => chunk.data.buffer as ArrayBuffer);
-    this.#context.send({ from, to, columns }, transfer);
+    this.#context.send({ from: this.#groupFrom, to, columns, isWhole }, transfer);
+    this.#groupFrom = to;
   }
 }

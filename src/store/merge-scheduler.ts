@@ -300,7 +300,8 @@ export class MergeScheduler {
         onProgress: (bytesRead) => {
           this.#counters.progressBytes = bytesRead;
         },
-        onMessage: ({ from, to, columns }) => table.replaceChunks(from, to, columns),
+        onMessage: ({ from, to, columns, isWhole }) =>
+          table.replaceChunks(from, to, columns, isWhole),
       });
     } catch (error) {
       if (this.#abort.signal.aborted) throw error;

@@ -4,6 +4,13 @@ import type { Base, KeyHalves } from './base.ts';
 import type { Chunk } from './chunk.ts';
 import { KeyDirectory, type KeySpan } from './key-directory.ts';
 
+/** The old snapshot's chunks [fromOrigin, toOrigin) and the gaps around them; the last gap in parts unless `isWhole`. */
+export interface MergeStep {
+  readonly fromOrigin: number;
+  readonly toOrigin: number;
+  readonly isWhole: boolean;
+}
+
 /**
  * Replaces the chunks of one snapshot by those of the next, step by step in ascending order. Steps are
  * numbered as the old snapshot's chunks were, whatever a merge that failed has left in the base.
@@ -21,15 +28,22 @@ export class BaseMerge {
     this.#snapshot = snapshot;
   }
 
-  /** `base` with `chunks` for the old snapshot's chunks [fromOrigin, toOrigin) and the gaps around them. */
-  replace(base: Base, fromOrigin: number, toOrigin: number, chunks: readonly Chunk[]): Base {
+  /** `base` with `chunks` for what the step covers. */
+  replace(
+    base: Base,
+    { fromOrigin, toOrigin, isWhole }: MergeStep,
+    chunks: readonly Chunk[],
+  ): Base {
     const { count } = this.#snapshot;
     assert(
       this.#nextOrigin <= fromOrigin && fromOrigin <= toOrigin && toOrigin <= count,
       'a merge replaces chunks of its snapshot, in ascending order',
     );
     const replaced = base.splice(
-      { above: this.#lastKept(fromOrigin), below: this.#firstKept(toOrigin) },
+      {
+        above: this.#lastKept(fromOrigin),
+        below: isWhole ? this.#firstKept(toOrigin) : this.#behindPart(toOrigin, chunks),
+      },
       chunks,
     );
     this.#keepUpTo(fromOrigin);
@@ -38,6 +52,17 @@ export class BaseMerge {
     const last = chunks.at(-1);
     if (last !== undefined) this.#lastReplacement = { low: last.lastLow, high: last.lastHigh };
     return replaced;
+  }
+
+  /** The key behind the old chunks before `toOrigin` and behind `chunks`, of which there is one: more follow. */
+  #behindPart(toOrigin: number, chunks: readonly Chunk[]): KeyHalves {
+    const last = chunks.at(-1);
+    assert(last !== undefined, 'a part holds a chunk');
+    const written = behind(last.lastLow, last.lastHigh);
+    if (toOrigin === 0) return written;
+    const { lastLow, lastHigh } = this.#snapshot.spanAt(toOrigin - 1);
+    const old = behind(lastLow, lastHigh);
+    return compareU64(old.low, old.high, written.low, written.high) > 0 ? old : written;
   }
 
   /** Keys of the new snapshot's chunks, when all steps are done. */
@@ -68,6 +93,12 @@ export class BaseMerge {
     if (toOrigin === this.#snapshot.count) return null;
     return { low: this.#snapshot.firstLow[toOrigin]!, high: this.#snapshot.firstHigh[toOrigin]! };
   }
+}
+
+/** The next key; there is one, since more chunks follow. */
+function behind(lastLow: number, lastHigh: number): KeyHalves {
+  const low = (lastLow + 1) >>> 0;
+  return { low, high: lastHigh + (low === 0 ? 1 : 0) };
 }
 
 /** Without the chunk, so that its columns are not kept alive. */

@@ -214,11 +214,18 @@ export class Table {
    * Takes in merged chunks while the merge runs, in ascending order of steps. They stand for the chunks
    * [fromOrigin, toOrigin) of the snapshot merged from, and for all keys between the neighbours of these;
    * fromOrigin = toOrigin inserts. Frozen updates shadow them with the same records, so readers see no change.
+   * Unless they are the whole of it, more follow, and of the last gap they stand only for keys up to their last.
    */
-  replaceChunks(fromOrigin: number, toOrigin: number, columns: readonly Columns[]): void {
+  replaceChunks(
+    fromOrigin: number,
+    toOrigin: number,
+    columns: readonly Columns[],
+    isWhole = true,
+  ): void {
     assert(this.#merge !== undefined, 'a merge runs');
     const chunks = columns.map((one) => new Chunk(one));
-    const base = this.#merge.replace(this.#older.base, fromOrigin, toOrigin, chunks);
+    const step = { fromOrigin, toOrigin, isWhole };
+    const base = this.#merge.replace(this.#older.base, step, chunks);
     this.#older = new OlderLayers(this.#older.frozen, base);
   }
 

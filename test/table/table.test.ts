@@ -201,6 +201,40 @@ describe('merging', () => {
     expect([...table.keys()]).toEqual(expected);
   });
 
+  it('takes in a long range part by part, while readers see no change', () => {
+    // The log's records lie in the base, as after an opening: nothing shadows them.
+    const table = new Table({
+      snapshot: chunksOf([put(10), put(11), put(20), put(30), put(40), put(50), put(90)], 7),
+      diskKeys: [
+        { firstKey: 10n, lastKey: 20n },
+        { firstKey: 90n, lastKey: 90n },
+      ],
+    });
+    publishRows(table, [del(20), put(60), del(50)]);
+    table.freeze();
+    const expected = [10n, 11n, 30n, 40n, 60n, 90n];
+    // The old chunk's last key is deleted, and behind all that the first part holds.
+    table.replaceChunks(0, 1, chunksOf([put(10), put(11)], 2), false);
+    expect([...table.keys()]).toEqual(expected);
+    table.replaceChunks(1, 1, chunksOf([put(30), put(40)], 1), false);
+    expect([...table.keys()]).toEqual(expected);
+    table.replaceChunks(1, 1, chunksOf([put(60)], 1));
+    expect([...table.keys()]).toEqual(expected);
+    table.dropFrozen();
+    expect([...table.keys()]).toEqual(expected);
+    table.freeze();
+    // The new snapshot has five chunks: 10 11 | 30 | 40 | 60 | 90.
+    table.replaceChunks(3, 5, chunksOf([put(60), put(90)], 2));
+    table.dropFrozen();
+    expect([...table.keys()]).toEqual(expected);
+  });
+
+  it('refuses an empty part', () => {
+    const table = tableOf([10, 20]);
+    table.freeze();
+    expect(() => table.replaceChunks(0, 1, [], false)).toThrow(/part/);
+  });
+
   it('can fail half-way; the next one takes in both', () => {
     const table = tableOf([10, 11, 20, 21, 30, 31]);
     publishRows(table, [put(12), put(22)]);

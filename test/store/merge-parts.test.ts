@@ -1,0 +1,74 @@
+import { expect, test } from 'vitest';
+import type { MergedChunks } from '../../src/jobs/merge.ts';
+import type { Job, JobResult } from '../../src/jobs/run-job.ts';
+import { MetadataStore, WriteBatch } from '../../src/index.ts';
+import { CrashFs } from '../../src/testing/index.ts';
+import { simulatedEnvironment } from '../../src/testing/open-on.ts';
+import { InlineRunner, type RunOptions } from '../../src/threads/job-runner.ts';
+
+const NO_MERGES = { mergeBytes: 2 ** 40 };
+const CHUNK_RECORDS = 8_192;
+
+/** Looks at every part of a merge's result right after the store has taken it in. */
+class WatchedRunner extends InlineRunner {
+  onPart: (part: MergedChunks) => void = () => undefined;
+
+  override run<J extends Job>(job: J, options: RunOptions = {}): Promise<JobResult<J>> {
+    const { onMessage } = options;
+    if (onMessage === undefined) return super.run(job, options);
+    return super.run(job, {
+      ...options,
+      onMessage: (part) => {
+        onMessage(part);
+        this.onPart(part);
+      },
+    });
+  }
+}
+
+async function put(store: MetadataStore, from: number, to: number): Promise<void> {
+  for (let key = from; key < to; key += 10_000) {
+    const batch = new WriteBatch();
+    for (let i = key; i < Math.min(key + 10_000, to); i++) batch.put(i, i + 1);
+    await store.insertBatch(batch);
+  }
+}
+
+test('what is appended to a snapshot is taken in part by part, and reads never miss a record', async () => {
+  const fs = new CrashFs();
+  const runner = new WatchedRunner(fs);
+  const environment = { ...simulatedEnvironment(fs), makeRunner: () => runner };
+  const open = (): Promise<MetadataStore> => MetadataStore.openIn(environment, '/s', NO_MERGES);
+  const oldRecords = 2 * CHUNK_RECORDS;
+  const newRecords = 40 * CHUNK_RECORDS;
+
+  let store = await open();
+  await put(store, 0, oldRecords);
+  await store.merge();
+  await put(store, oldRecords, oldRecords + newRecords);
+  await store.close();
+  // Reopened, the log's records stand beside those of the snapshot, and no newer layer shadows them.
+  store = await open();
+  await store.insertBatch(new WriteBatch().delete(oldRecords - 1).delete(oldRecords + 7));
+  const expected = [...store.keys()];
+  expect(expected).toHaveLength(oldRecords + newRecords - 2);
+
+  const parts: { chunks: number; isWhole: boolean }[] = [];
+  runner.onPart = ({ columns, isWhole }) => {
+    parts.push({ chunks: columns.length, isWhole });
+    expect(store.size).toBe(expected.length);
+    let i = 0;
+    for (const key of store.keys())
+      if (key !== expected[i++]) expect.fail(`${key} is out of place`);
+    expect(i).toBe(expected.length);
+  };
+  await store.merge();
+  expect(parts.length).toBeGreaterThan(2);
+  for (const { chunks } of parts) expect(chunks).toBeLessThanOrEqual(17);
+  expect(parts.map(({ isWhole }) => isWhole)).toEqual(parts.map((_, i) => i === parts.length - 1));
+  await store.close();
+
+  store = await open();
+  expect([...store.keys()]).toEqual(expected);
+  await store.close();
+});
