@@ -6,7 +6,8 @@ import {
   readSnapshot,
   type SnapshotFile,
 } from '../../src/snapshot/snapshot-reader.ts';
-import { SnapshotWriter } from '../../src/snapshot/snapshot-writer.ts';
+import type { OpenFile } from '../../src/fs/file-system.ts';
+import { SnapshotWriter, type WrittenSnapshot } from '../../src/snapshot/snapshot-writer.ts';
 import { ContentSum } from '../../src/format/content-sum.ts';
 import { chunksOf } from '../support/columns.ts';
 import { contentHashOf } from '../support/independent-content-hash.ts';
@@ -135,4 +136,60 @@ test('chunks larger than the buffer of the writer, raw and compressed', async ()
 
 test('chunks must ascend', async () => {
   await expect(snapshotOf(3, CHUNKS.toReversed())).rejects.toThrow('chunks ascend');
+});
+
+describe('a long snapshot', () => {
+  const MIB = 1024 * 1024;
+  const PREDECESSOR = { ...LAST, number: 3 };
+  const HEADER = {
+    kind: 'snapshot',
+    storeId: STORE_ID,
+    number: 3,
+    epoch: 1,
+    predecessor: PREDECESSOR,
+  } as const;
+
+  /** Writes chunks that do not shrink, 11 MiB of them. */
+  async function writeLong(file: OpenFile): Promise<WrittenSnapshot> {
+    const writer = new SnapshotWriter(file, HEADER);
+    const data = crypto.getRandomValues(new Uint8Array(65_536));
+    for (let key = 0n; key < 176n; key++) {
+      await writer.writeChunk(chunksOf([{ key, value: 1n, data }], 1)[0]!);
+    }
+    return writer.finish();
+  }
+
+  test('is synced a few MiB at a time, and all of it in the end', async () => {
+    const { file } = growingFile();
+    const syncs: number[] = [];
+    let unsyncedBytes = 0;
+    const { fileBytes } = await writeLong({
+      ...file,
+      write: async (source, position) => {
+        unsyncedBytes += source.length;
+        return file.write(source, position);
+      },
+      dataSync: async () => {
+        syncs.push(unsyncedBytes);
+        unsyncedBytes = 0;
+      },
+    });
+    expect(fileBytes).toBeGreaterThan(11 * MIB);
+    expect(unsyncedBytes).toBe(0);
+    expect(syncs.reduce((sum, bytes) => sum + bytes)).toBe(fileBytes);
+    expect(Math.max(...syncs)).toBeLessThanOrEqual(6 * MIB);
+  });
+
+  test('fails with the first sync that fails', async () => {
+    let syncs = 0;
+    const writing = writeLong({
+      ...growingFile().file,
+      dataSync: () => {
+        syncs++;
+        return Promise.reject(new Error('EIO'));
+      },
+    });
+    await expect(writing).rejects.toThrow('EIO');
+    expect(syncs).toBe(1);
+  });
 });
