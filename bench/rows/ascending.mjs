@@ -34,27 +34,35 @@ async function append(store, from, count) {
   return performance.now() - start;
 }
 
-/** @param {{ directory: string, count: number }} job */
+/**
+ * The second half is merged when the store itself finds it due: one that is asked for at the end would write all of a
+ * store again for the few records since.
+ * @param {{ directory: string, count: number }} job
+ */
 export async function measure({ directory, count }) {
-  const store = await (await loadPeer('lodestore')).open(directory);
-  await append(store, 0, count);
-  await store.store.merge();
-  const before = store.store.stats();
+  const { store, ...peer } = await (await loadPeer('lodestore')).open(directory);
+  await append({ store, ...peer }, 0, count);
+  await store.merge();
+  const before = store.stats();
   const firstBytes = snapshotBytes(directory);
   const bytesBefore = deviceBytesWritten(directory);
-  const milliseconds = await append(store, count, count);
-  await store.store.merge();
+  const milliseconds = await append({ store, ...peer }, count, count);
+  if (store.stats().merges.completed === before.merges.completed) await store.merge();
   const deviceBytes = deviceBytesWritten(directory) - bytesBefore;
-  const after = store.store.stats();
+  const after = store.stats();
   await store.close();
+  const since = (name) => after.merges[name] - before.merges[name];
   return {
     milliseconds,
     firstBytes,
     lastBytes: snapshotBytes(directory),
-    merges: after.merges.completed - before.merges.completed,
-    encodedChunks: after.merges.encodedChunks - before.merges.encodedChunks,
-    copiedChunks: after.merges.copiedChunks - before.merges.copiedChunks,
+    merges: since('completed'),
+    encodedChunks: since('encodedChunks'),
+    encodedBytes: since('encodedBytes'),
+    copiedChunks: since('copiedChunks'),
+    copiedBytes: since('copiedBytes'),
     logBytes: after.commits.writtenBytes - before.commits.writtenBytes,
+    unmergedBytes: after.logs.bytes,
     deviceBytes,
   };
 }
@@ -64,20 +72,17 @@ export function report({ count, cases }) {
   const [{ samples, error }] = cases;
   if (samples.length === 0) return { text: `Failed: ${error}`, tables: [], charts: [], goals: [] };
   const [one] = samples;
-  // Chunks of one store are all but equally long: the share of records is the share of bytes.
-  const chunkBytes = one.firstBytes / chunksOf(count);
-  const encodedBytes = one.encodedChunks * chunkBytes;
   const newBytes = one.lastBytes - one.firstBytes;
+  const rewrittenBytes = one.encodedBytes + one.copiedBytes - newBytes;
   const rows = [
-    ['new records, as data', megabytes(count * RECORD_BYTES)],
-    ['new records, as the snapshot holds them', megabytes(newBytes)],
-    ['merges', number(one.merges)],
-    ['chunks encoded', `${number(one.encodedChunks)}, about ${megabytes(encodedBytes)}`],
-    [
-      'chunks copied as they are',
-      `${number(one.copiedChunks)}, about ${megabytes(one.copiedChunks * chunkBytes)}`,
-    ],
+    ['records appended, as data', megabytes(count * RECORD_BYTES)],
     ['written to logs', megabytes(one.logBytes)],
+    ['of these not merged yet', megabytes(one.unmergedBytes)],
+    ['merges', number(one.merges)],
+    ['new data, as the snapshot holds them', megabytes(newBytes)],
+    ['chunks encoded', `${number(one.encodedChunks)}, ${megabytes(one.encodedBytes)}`],
+    ['chunks copied as they are', `${number(one.copiedChunks)}, ${megabytes(one.copiedBytes)}`],
+    ['old data written again', megabytes(rewrittenBytes)],
     ['written to the device, by all', megabytes(one.deviceBytes)],
     ['time', `${duration(one.milliseconds)}, ${rate((1000 * count) / one.milliseconds)}`],
   ];
@@ -85,30 +90,34 @@ export function report({ count, cases }) {
   return {
     text:
       `${many(count)} records with ascending keys are appended by ${number(BATCH)} to a store that holds ${many(count)} smaller ones. A merge encodes the chunks that ` +
-      'the new keys touch and copies the others as compressed bytes.',
+      'the new keys touch and copies the others as compressed bytes: a new file, so that those bytes are written again. It is due when the logs hold ' +
+      'as much as the snapshot, so that each byte of new data has about one old byte written again.',
     tables: [{ head: ['', ''], rows }],
     charts: [
       {
         name: 'ascending',
         title: 'Megabytes, for the records appended',
         bars: [
+          bar('logs', one.logBytes, false),
           bar('new data in the snapshot', newBytes, false),
-          bar('chunks encoded', encodedBytes, true),
-          bar('chunks copied', one.copiedChunks * chunkBytes, true),
-          bar('logs', one.logBytes, true),
+          bar('chunks encoded', one.encodedBytes, true),
+          bar('chunks copied', one.copiedBytes, true),
         ],
       },
     ],
     goals: [
       goal(
-        'bytes of chunks encoded at most 1.5 x the new data',
-        encodedBytes / newBytes,
+        'old data written again, copied or encoded, at most 1.5 x the new data',
+        rewrittenBytes / newBytes,
+        { atMost: 1.5 },
+        times,
+      ),
+      goal(
+        'chunks encoded at most 1.5 x the new data',
+        one.encodedBytes / newBytes,
         { atMost: 1.5 },
         times,
       ),
     ],
   };
 }
-
-const CHUNK_RECORDS = 8_192;
-const chunksOf = (count) => Math.ceil(count / CHUNK_RECORDS);
