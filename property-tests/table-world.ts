@@ -259,6 +259,36 @@ export class TableWorld {
     }
   }
 
+  /** Gets every record, and some keys beside them, until there have been `count` gets. */
+  getOften(count: number): void {
+    if (this.#model.size === 0) return;
+    for (let done = 0; done < count;) {
+      for (const [key, { value, data }] of this.#model) {
+        deepStrictEqual(this.table.get(key), { value, data });
+        const next = BigInt.asUintN(64, key + 1n);
+        const expected = this.#model.get(next);
+        strictEqual(this.table.get(next)?.value, expected?.value);
+        if (++done === count) return;
+      }
+    }
+  }
+
+  /** What a scan for values from one record's to another's finds. */
+  checkValues(): void {
+    const values = [...this.#model.values()].map(({ value }) => value);
+    const [one, other] = [values[Math.floor(values.length / 3)] ?? 1n, values.at(-1) ?? 1n];
+    const [lowest, highest] = one < other ? [one, other] : [other, one];
+    const scan = this.table.scanValues({ lowest, highest });
+    const found: bigint[] = [];
+    for (let batch = scan.step(); batch !== undefined; batch = scan.step()) {
+      found.push(...batch.map(([key]) => key));
+    }
+    const isIn = ({ value }: TestRecord): boolean => value >= lowest && value <= highest;
+    const expected = [...this.#model.values()].filter(isIn).map(({ key }) => key);
+    deepStrictEqual(new Set(found), new Set(expected));
+    strictEqual(found.length, expected.length);
+  }
+
   checkAll(): void {
     this.takeView();
     this.startCount();
@@ -266,6 +296,7 @@ export class TableWorld {
     this.continueIterations(1_000_000);
     this.checkViews({});
     this.checkViews({ reverse: true });
+    this.checkValues();
     this.check(this.#model.keys());
   }
 

@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 
 import { MAX_U64 } from '../src/base/limits.ts';
 import type { RangeOptions } from '../src/table/key-range.ts';
+import type { TestRecord } from '../test/support/columns.ts';
+import { randomWords } from '../test/support/random.ts';
 import type { TestRow } from '../test/support/rows.ts';
 import { TableWorld } from './table-world.ts';
 
@@ -121,7 +123,53 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   ),
 );
 
+const longSnapshot: fc.Arbitrary<TestRecord[]> = fc
+  .record({
+    count: fc.integer({ min: 250, max: 700 }),
+    seed: fc.integer(),
+    gap: fc.constantFrom(1n, 4n, 2n ** 40n, 2n ** 54n),
+    spread: fc.constantFrom(0n, 5n, 2n ** 33n),
+    dataBytes: fc.constantFrom(0, 4, 16, 17, -1),
+    values: fc.constantFrom(1n, 2n ** 20n, 2n ** 40n),
+  })
+  .map(({ count, seed, gap, spread, dataBytes, values }) => {
+    const words = randomWords(seed);
+    return Array.from({ length: count }, (_, i) => ({
+      key: BigInt(i) * gap + (BigInt(words()) * spread) / 2n ** 32n,
+      value: 1n + (BigInt(words()) * values) / 2n ** 10n,
+      data: new Uint8Array(dataBytes < 0 ? words() % 9 : dataBytes).fill(words()),
+    }));
+  });
+const often: Command = (world) => world.getOften(400);
+
 describe('Table', () => {
+  it('agrees with a plain map while its chunks are rearranged for gets', () => {
+    fc.assert(
+      fc.property(
+        longSnapshot,
+        fc.array(row, { maxLength: 10 }),
+        fc.integer({ min: 256, max: 400 }),
+        fc.array(fc.oneof({ weight: 5, arbitrary: command }, fc.constant(often)), {
+          maxLength: 12,
+        }),
+        (snapshot, updates, chunkRecords, commands) => {
+          const world = new TableWorld(snapshot, updates, chunkRecords);
+          for (const run of commands) run(world);
+          world.startIteration({});
+          world.continueIterations(chunkRecords / 2);
+          world.getOften(700);
+          world.checkAll();
+          world.startMerge({ insertsGaps: true, chunkRecords, isSummed: true });
+          world.endMerge();
+          world.getOften(700);
+          world.checkAll();
+          expect(world.table.hasFrozen).toBe(false);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
   it('agrees with a plain map through groups, merges, failures and views', () => {
     fc.assert(
       fc.property(

@@ -1,12 +1,12 @@
 import { copyData, copyWords, LONGEST_IN_WORDS } from './data-copy.ts';
 import { assert } from '../base/assert.ts';
 import { joinU64, splitU64, u64Halves } from '../base/u64.ts';
-import { viewOf } from '../base/bytes.ts';
 import type { Columns } from '../format/columns.ts';
 import { sumOfColumns } from '../format/columns-sum.ts';
 import type { ContentSum } from '../format/content-sum.ts';
+import { gatherData, rearrange, restore, rowWordsOf } from './chunk-rows.ts';
 import { sliceColumns } from './chunk-slice.ts';
-import { settleNarrow, settleWide } from './column-search.ts';
+import { settleNarrow, settleWide, type KeyPlaces } from './column-search.ts';
 import { makeSlots, SLOTS_PER_RECORD, type Slots } from './key-slots.ts';
 import type { TableRecord } from './table-record.ts';
 import { findValues, type ValueRange } from './value-search.ts';
@@ -15,8 +15,13 @@ import { findValues, type ValueRange } from './value-search.ts';
 const INDEXED_RECORDS = 256;
 /** Slots pay off after about as many. */
 const SEARCHES_UNTIL_INDEXED = 64;
+/** Gets after which rows have paid off: rearranging takes about a tenth of a millisecond. */
+const GETS_UNTIL_ROWS = 256;
 /** In the place of a column that there is none of. */
 const NO_COLUMN = -1;
+
+/** Whether the columns are the chunk's own, to do with as it likes. */
+export type Ownership = 'adopted' | 'borrowed';
 
 const NEAR_RECORDS = 32;
 const SHORT_BYTES = 128;
@@ -37,30 +42,30 @@ export class Chunk {
   #slots: Slots | undefined;
   /** Searches until slots are made; 0 when that has been done, or need not be. */
   #searchesLeft: number;
-  readonly #keyLowAt: number;
-  readonly #keyHighAt: number;
-  readonly #valueLowAt: number;
-  readonly #valueHighAt: number;
+  /** Gets until the columns are rearranged as rows; 0 when they have been, or cannot be. */
+  #getsLeft: number;
+  /** Words from one number of a column to the next: 1 until the columns are rearranged. */
+  #stride = 1;
+  #keyLowAt: number;
+  #keyHighAt: number;
+  #valueLowAt: number;
+  #valueHighAt: number;
   readonly #valueBaseLow: number;
   readonly #valueBaseHigh: number;
-  /** Where the data begin, if each is a number of whole words. */
-  readonly #dataAt: number;
+  /** Where the data begin, and from one to the next, if each is a number of whole words. */
+  #dataAt: number;
+  #dataStride: number;
   readonly #dataLength: number;
   readonly #lastLow: number;
   readonly #lastHigh: number;
-  readonly #keyLow: Uint32Array;
-  readonly #keyHigh: Uint32Array | null;
-  readonly #valueLow: Uint32Array;
-  readonly #valueHigh: Uint32Array | null;
   readonly #dataEnd: Uint32Array | null;
-  readonly #data: Uint8Array;
   readonly #columns: Columns;
-  /** Of the data; made when a record is first hashed. */
-  #dataView: DataView | undefined;
+  /** Of the whole buffer; made when a record is first hashed. */
+  #view: DataView | undefined;
 
-  constructor(columns: Columns) {
+  constructor(columns: Columns, ownership: Ownership = 'borrowed') {
     assert(columns.recordCount > 0, 'a chunk holds a record');
-    const { keyLow, keyHigh, valueLow, valueHigh, data, dataLength } = columns;
+    const { keyHigh, valueHigh, dataLength } = columns;
     this.recordCount = columns.recordCount;
     this.#words = wordsOf(columns);
     splitU64(columns.firstKey, 'firstKey');
@@ -69,26 +74,25 @@ export class Chunk {
     const span = Number(columns.lastKey - columns.firstKey);
     this.#density = span === 0 ? 0 : (columns.recordCount - 1) / span;
     this.#slots = undefined;
-    this.#searchesLeft = columns.recordCount < INDEXED_RECORDS ? -1 : SEARCHES_UNTIL_INDEXED;
-    this.#keyLowAt = wordOffset(keyLow);
+    const isShort = columns.recordCount < INDEXED_RECORDS;
+    this.#searchesLeft = isShort ? -1 : SEARCHES_UNTIL_INDEXED;
+    const mayRearrange = ownership === 'adopted' && !isShort && rowWordsOf(columns) > 0;
+    this.#getsLeft = mayRearrange ? GETS_UNTIL_ROWS : 0;
+    this.#keyLowAt = wordOffset(columns.keyLow);
     this.#keyHighAt = keyHigh === null ? NO_COLUMN : wordOffset(keyHigh);
-    this.#valueLowAt = wordOffset(valueLow);
+    this.#valueLowAt = wordOffset(columns.valueLow);
     this.#valueHighAt = valueHigh === null ? NO_COLUMN : wordOffset(valueHigh);
     splitU64(columns.valueBase, 'valueBase');
     this.#valueBaseLow = u64Halves[0]! | 0;
     this.#valueBaseHigh = u64Halves[1]! | 0;
     const hasWords = dataLength >= 0 && dataLength % 4 === 0 && dataLength <= LONGEST_IN_WORDS;
-    this.#dataAt = hasWords ? wordOffset(data) : NO_COLUMN;
+    this.#dataAt = hasWords ? wordOffset(columns.data) : NO_COLUMN;
+    this.#dataStride = dataLength >>> 2;
     this.#dataLength = dataLength;
     splitU64(columns.lastKey, 'lastKey');
     this.#lastLow = u64Halves[0]! | 0;
     this.#lastHigh = u64Halves[1]! | 0;
-    this.#keyLow = keyLow;
-    this.#keyHigh = keyHigh;
-    this.#valueLow = valueLow;
-    this.#valueHigh = valueHigh;
     this.#dataEnd = columns.dataEnd;
-    this.#data = data;
     this.#columns = columns;
   }
 
@@ -134,11 +138,10 @@ export class Chunk {
 
   /** Index of the first record whose key, less the first one, is not below; `recordCount` when there is none. */
   #search(offsetLow: number, offsetHigh: number): number {
-    const words = this.#words;
     const count = this.recordCount;
     const position = Math.min((offsetHigh * 0x1_0000_0000 + offsetLow) * this.#density, count - 1);
     const slots = this.#slots;
-    let guess = position | 0;
+    let guess = (position + 0.5) | 0;
     if (slots !== undefined) {
       const place = position * SLOTS_PER_RECORD;
       const slot = place | 0;
@@ -147,28 +150,32 @@ export class Chunk {
     } else if (this.#searchesLeft !== 0) {
       guess = this.#refine(guess, offsetLow, offsetHigh);
     }
+    const words = this.#words;
+    const stride = this.#stride;
     const lowAt = this.#keyLowAt;
     const highAt = this.#keyHighAt;
     if (highAt !== NO_COLUMN)
-      return settleWide(words, lowAt, highAt, count, guess, offsetLow, offsetHigh);
-    return offsetHigh > 0 ? count : settleNarrow(words, lowAt, count, guess, offsetLow);
+      return settleWide(words, lowAt, highAt, stride, count, guess, offsetLow, offsetHigh);
+    return offsetHigh > 0 ? count : settleNarrow(words, lowAt, stride, count, guess, offsetLow);
   }
 
   /** A better guess, from the key that the first one leads to. */
   #refine(guess: number, offsetLow: number, offsetHigh: number): number {
-    const words = this.#words;
-    const lowAt = this.#keyLowAt;
-    const highAt = this.#keyHighAt;
-    const count = this.recordCount;
-    const density = this.#density;
-    if (--this.#searchesLeft === 0)
-      this.#slots = makeSlots(words, lowAt, highAt, count, density);
-    const last = count - 1;
-    const keyHigh = this.#keyHigh;
-    const key =
-      keyHigh === null ? this.#keyLow[guess]! : keyHigh[guess]! * 0x1_0000_0000 + this.#keyLow[guess]!;
-    const refined = guess + (offsetHigh * 0x1_0000_0000 + offsetLow - key) * density;
-    return Math.max(0, Math.min(refined, last)) | 0;
+    if (--this.#searchesLeft === 0) this.#slots = makeSlots(this.#keyPlaces, this.#density);
+    const found = this.#offsetHighAt(guess) * 0x1_0000_0000 + this.#offsetLowAt(guess);
+    const distance = offsetHigh * 0x1_0000_0000 + offsetLow - found;
+    const refined = guess + distance * this.#density;
+    return Math.max(0, Math.min(refined, this.recordCount - 1)) | 0;
+  }
+
+  get #keyPlaces(): KeyPlaces {
+    return {
+      words: this.#words,
+      count: this.recordCount,
+      stride: this.#stride,
+      lowAt: this.#keyLowAt,
+      highAt: this.#keyHighAt,
+    };
   }
 
   /** As {@link lowerBound}, of the records from `from` on: that it is near is tried first. */
@@ -182,25 +189,23 @@ export class Chunk {
   }
 
   keyLowAt(index: number): number {
-    return (this.#keyLow[index]! + this.firstLow) >>> 0;
+    return (this.#offsetLowAt(index) + this.firstLow) >>> 0;
   }
 
   keyHighAt(index: number): number {
-    const sum = this.#keyLow[index]! + this.firstLow;
-    const high = this.firstHigh + (sum > 0xffff_ffff ? 1 : 0);
-    return this.#keyHigh === null ? high : high + this.#keyHigh[index]!;
+    const sum = this.#offsetLowAt(index) + this.firstLow;
+    return this.firstHigh + (sum > 0xffff_ffff ? 1 : 0) + this.#offsetHighAt(index);
   }
 
   valueAt(index: number): bigint {
-    const valueHigh = this.#valueHigh;
-    return this.#joinValue(this.#valueLow[index]!, valueHigh === null ? 0 : valueHigh[index]!);
+    const sum = this.#words[this.#valueLowAt + index * this.#stride]! + (this.#valueBaseLow >>> 0);
+    return joinU64(sum, this.#highOfValue(index, sum));
   }
 
   keyAt(index: number): bigint {
-    const sum = this.#keyLow[index]! + this.firstLow;
-    const keyHigh = this.#keyHigh;
+    const sum = this.#offsetLowAt(index) + this.firstLow;
     const high = this.firstHigh + (sum > 0xffff_ffff ? 1 : 0);
-    return joinU64(sum, keyHigh === null ? high : high + keyHigh[index]!);
+    return joinU64(sum, high + this.#offsetHighAt(index));
   }
 
   /** False where no value is 0, as in a snapshot's chunk. */
@@ -215,7 +220,8 @@ export class Chunk {
 
   /** Copies the data's bytes [from, to) to `offset` of `target`. */
   copyData(target: Uint8Array, offset: number, from: number, to: number): void {
-    const data = this.#data;
+    if (this.#stride > 1) return gatherData(this.#columns, target, offset, from, to);
+    const { data } = this.#columns;
     // A view costs more than a short copy.
     if (to - from > SHORT_BYTES) target.set(data.subarray(from, to), offset);
     else for (let i = from; i < to; i++) target[offset + i - from] = data[i]!;
@@ -224,28 +230,24 @@ export class Chunk {
   /** True where the value is 0: only among updates, never in a snapshot's chunk. */
   isDeleteAt(index: number): boolean {
     return (
-      this.#valueLow[index] === 0 &&
-      (this.#valueHigh === null || this.#valueHigh[index] === 0) &&
       this.#valueBaseLow === 0 &&
-      this.#valueBaseHigh === 0
+      this.#valueBaseHigh === 0 &&
+      this.#words[this.#valueLowAt + index * this.#stride] === 0 &&
+      this.#offsetAt(this.#valueHighAt, index) === 0
     );
   }
 
   /** The data is a copy, so that no user can reach the store's own bytes. */
   recordAt(index: number): TableRecord {
-    const words = this.#words;
-    const highAt = this.#valueHighAt;
-    const value = this.#joinValue(
-      words[this.#valueLowAt + index]!,
-      highAt === NO_COLUMN ? 0 : words[highAt + index]!,
-    );
+    const value = this.valueAt(index);
     const dataAt = this.#dataAt;
     if (dataAt === NO_COLUMN) {
-      const data = copyData(this.#data, this.#dataStart(index), this.#dataStart(index + 1));
-      return { value, data };
+      const { data } = this.#columns;
+      const end = this.#dataStart(index + 1);
+      return { value, data: copyData(data, this.#dataStart(index), end) };
     }
-    const wordCount = this.#dataLength >>> 2;
-    return { value, data: copyWords(words, dataAt + wordCount * index, wordCount) };
+    const from = dataAt + index * this.#dataStride;
+    return { value, data: copyWords(this.#words, from, this.#dataLength >>> 2) };
   }
 
   /** The record with this key, if there is one, as {@link recordAt}. */
@@ -254,56 +256,65 @@ export class Chunk {
     const offsetLow = (low - firstLow) >>> 0;
     const offsetHigh = high - this.firstHigh - (low < firstLow ? 1 : 0);
     if (offsetHigh < 0) return undefined;
+    if (this.#getsLeft !== 0 && --this.#getsLeft === 0) this.#rearrange();
     const index = this.#search(offsetLow, offsetHigh);
-    if (index === this.recordCount) return undefined;
-    const highAt = this.#keyHighAt;
-    if (this.#words[this.#keyLowAt + index] !== offsetLow) return undefined;
-    if (highAt !== NO_COLUMN && this.#words[highAt + index] !== offsetHigh) return undefined;
-    return this.recordAt(index);
+    if (index === this.recordCount || this.#offsetLowAt(index) !== offsetLow) return undefined;
+    return this.#offsetHighAt(index) === offsetHigh ? this.recordAt(index) : undefined;
   }
 
   /** Writes the indexes of the records with a value in the range to `indexes`; returns how many there are. */
   findValues(range: ValueRange, indexes: Uint32Array): number {
-    const { valueBase, valueLow, valueHigh } = this.#columns;
-    return findValues(range, valueBase, valueLow, valueHigh, indexes);
+    const places = {
+      words: this.#words,
+      count: this.recordCount,
+      stride: this.#stride,
+      lowAt: this.#valueLowAt,
+      highAt: this.#valueHighAt,
+    };
+    return findValues(range, this.#columns.valueBase, places, indexes);
   }
 
   /** Adds all records, none of which is a delete. */
   addAllTo(sum: ContentSum): void {
-    sum.add(sumOfColumns(this.#columns));
+    if (this.#stride === 1) sum.add(sumOfColumns(this.#columns));
+    else for (let i = 0; i < this.recordCount; i++) this.addTo(sum, i);
   }
 
   /** Adds the record at `index`, which is no delete. */
   addTo(sum: ContentSum, index: number): void {
-    const value = (this.#valueBaseLow >>> 0) + this.#valueLow[index]!;
+    const value =
+      this.#words[this.#valueLowAt + index * this.#stride]! + (this.#valueBaseLow >>> 0);
+    const from = this.#dataPlace(index);
     sum.addRecord(
       this.keyLowAt(index) | 0,
       this.keyHighAt(index) | 0,
       value | 0,
       this.#highOfValue(index, value) | 0,
-      (this.#dataView ??= viewOf(this.#data)),
-      this.#dataStart(index),
-      this.#dataStart(index + 1),
+      (this.#view ??= new DataView(this.#words.buffer)),
+      from,
+      from + this.#dataStart(index + 1) - this.#dataStart(index),
     );
   }
 
   /** Subtracts the record at `index`, which is no delete. */
   subtractFrom(sum: ContentSum, index: number): void {
-    const value = (this.#valueBaseLow >>> 0) + this.#valueLow[index]!;
+    const value =
+      this.#words[this.#valueLowAt + index * this.#stride]! + (this.#valueBaseLow >>> 0);
+    const from = this.#dataPlace(index);
     sum.subtractRecord(
       this.keyLowAt(index) | 0,
       this.keyHighAt(index) | 0,
       value | 0,
       this.#highOfValue(index, value) | 0,
-      (this.#dataView ??= viewOf(this.#data)),
-      this.#dataStart(index),
-      this.#dataStart(index + 1),
+      (this.#view ??= new DataView(this.#words.buffer)),
+      from,
+      from + this.#dataStart(index + 1) - this.#dataStart(index),
     );
   }
 
   /** `lowSum` is the low half before the carry is cut off. */
   #highOfValue(index: number, lowSum: number): number {
-    const offsetHigh = this.#valueHigh === null ? 0 : this.#valueHigh[index]!;
+    const offsetHigh = this.#offsetAt(this.#valueHighAt, index);
     return this.#valueBaseHigh + offsetHigh + (lowSum > 0xffff_ffff ? 1 : 0);
   }
 
@@ -311,18 +322,48 @@ export class Chunk {
   slice(from: number, to: number): Chunk {
     const firstKey = joinU64(this.keyLowAt(from), this.keyHighAt(from));
     const lastKey = joinU64(this.keyLowAt(to - 1), this.keyHighAt(to - 1));
-    return new Chunk(sliceColumns(this.#columns, from, to, firstKey, lastKey));
+    const columns = this.#stride === 1 ? this.#columns : restore(this.#columns);
+    return new Chunk(sliceColumns(columns, from, to, firstKey, lastKey), 'adopted');
   }
 
-  #joinValue(offsetLow: number, offsetHigh: number): bigint {
-    const sum = offsetLow + (this.#valueBaseLow >>> 0);
-    return joinU64(sum, this.#valueBaseHigh + offsetHigh + (sum > 0xffff_ffff ? 1 : 0));
+  /** From now on all of a record lies in a cache line or two, and in one page. */
+  #rearrange(): void {
+    const rowWords = rowWordsOf(this.#columns);
+    rearrange(this.#columns);
+    let next = 0;
+    const place = (at: number): number => (at === NO_COLUMN ? NO_COLUMN : next++);
+    this.#stride = rowWords;
+    this.#keyLowAt = place(this.#keyLowAt);
+    this.#keyHighAt = place(this.#keyHighAt);
+    this.#valueLowAt = place(this.#valueLowAt);
+    this.#valueHighAt = place(this.#valueHighAt);
+    this.#dataAt = next;
+    this.#dataStride = rowWords;
+  }
+
+  /** Place in the whole buffer of the data of the record at `index`. */
+  #dataPlace(index: number): number {
+    if (this.#dataAt !== NO_COLUMN) return 4 * (this.#dataAt + index * this.#dataStride);
+    return this.#columns.data.byteOffset + this.#dataStart(index);
   }
 
   #dataStart(index: number): number {
     const dataEnd = this.#dataEnd;
     if (dataEnd === null) return index * this.#dataLength;
     return index === 0 ? 0 : dataEnd[index - 1]!;
+  }
+
+  #offsetLowAt(index: number): number {
+    return this.#words[this.#keyLowAt + index * this.#stride]!;
+  }
+
+  #offsetHighAt(index: number): number {
+    return this.#offsetAt(this.#keyHighAt, index);
+  }
+
+  /** 0 where there is no such column. */
+  #offsetAt(columnAt: number, index: number): number {
+    return columnAt === NO_COLUMN ? 0 : this.#words[columnAt + index * this.#stride]!;
   }
 
   #isKeyAt(index: number, low: number, high: number): boolean {

@@ -4,30 +4,42 @@
  */
 const NEAR_STEPS = 32;
 
+/** Where in `words` the keys of `count` records stand, less the first key: ascending, `stride` words apart. */
+export interface KeyPlaces {
+  readonly words: Uint32Array;
+  readonly count: number;
+  readonly stride: number;
+  readonly lowAt: number;
+  /** Negative where all high halves are 0. */
+  readonly highAt: number;
+}
+
 /**
- * Index of the first of `count` ascending offsets, those from `words[at]` on, that is not below `sought`; `count` if
- * there is none. It is near `guess`; wherever it is, finding it costs O(log n).
+ * Index of the first of `count` ascending offsets, the first of them at `words[at]`, that is not below `sought`; `count`
+ * if there is none. It is near `guess`; wherever it is, finding it costs O(log n).
  */
 export function settleNarrow(
   words: Uint32Array,
   at: number,
+  stride: number,
   count: number,
   guess: number,
   sought: number,
 ): number {
-  let place = at + guess;
-  if (words[place]! < sought) {
-    const end = at + count;
-    const near = Math.min(place + NEAR_STEPS, end);
-    do place++;
-    while (place < near && words[place]! < sought);
-    if (place === near && place < end) return halveNarrow(words, at, place - 1, end, sought);
-    return place - at;
+  let index = guess;
+  const guessed = words[at + index * stride]!;
+  if (guessed === sought) return index;
+  if (guessed < sought) {
+    const near = Math.min(index + NEAR_STEPS, count);
+    do index++;
+    while (index < near && words[at + index * stride]! < sought);
+    if (index < near || near === count) return index;
+    return halveNarrow(words, at, stride, index - 1, count, sought);
   }
-  const near = Math.max(place - NEAR_STEPS, at);
-  while (place > near && words[place - 1]! >= sought) place--;
-  if (place === near && place > at) return halveNarrow(words, at, at - 1, place, sought);
-  return place - at;
+  const near = Math.max(index - NEAR_STEPS, 0);
+  while (index > near && words[at + (index - 1) * stride]! >= sought) index--;
+  if (index > near || near === 0) return index;
+  return halveNarrow(words, at, stride, -1, index, sought);
 }
 
 /** As {@link settleNarrow}, for offsets in two halves. */
@@ -35,65 +47,73 @@ export function settleWide(
   words: Uint32Array,
   lowAt: number,
   highAt: number,
+  stride: number,
   count: number,
   guess: number,
   low: number,
   high: number,
 ): number {
-  let index = guess;
-  if (isBelow(words, lowAt + index, highAt + index, low, high)) {
-    const near = Math.min(index + NEAR_STEPS, count);
-    do index++;
-    while (index < near && isBelow(words, lowAt + index, highAt + index, low, high));
-    if (index < near || near === count) return index;
-    return halveWide(words, lowAt, highAt, index - 1, count, low, high);
+  const lowFrom = lowAt - highAt;
+  const end = highAt + count * stride;
+  let place = highAt + guess * stride;
+  if (isBelow(words, place, lowFrom, low, high)) {
+    const near = Math.min(place + NEAR_STEPS * stride, end);
+    do place += stride;
+    while (place < near && isBelow(words, place, lowFrom, low, high));
+    const index = (place - highAt) / stride;
+    if (place < near || near === end) return index;
+    return halveWide(words, lowAt, highAt, stride, index - 1, count, low, high);
   }
-  const near = Math.max(index - NEAR_STEPS, 0);
-  while (index > near && !isBelow(words, lowAt + index - 1, highAt + index - 1, low, high)) index--;
-  if (index > near || near === 0) return index;
-  return halveWide(words, lowAt, highAt, -1, index, low, high);
+  const near = Math.max(place - NEAR_STEPS * stride, highAt);
+  while (place > near && !isBelow(words, place - stride, lowFrom, low, high)) place -= stride;
+  const index = (place - highAt) / stride;
+  if (place > near || near === highAt) return index;
+  return halveWide(words, lowAt, highAt, stride, -1, index, low, high);
 }
 
-/** words[below] < sought <= words[above], where they are offsets. */
+/** The offset at `below` is below what is sought, that at `above` is not; -1 and `count` stand for none. */
 function halveNarrow(
   words: Uint32Array,
   at: number,
+  stride: number,
   below: number,
   above: number,
   sought: number,
 ): number {
   while (above - below > 1) {
-    const middle = (below + above) >>> 1;
-    if (words[middle]! < sought) below = middle;
+    const middle = (below + above) >> 1;
+    if (words[at + middle * stride]! < sought) below = middle;
     else above = middle;
   }
-  return above - at;
+  return above;
 }
 
 function halveWide(
   words: Uint32Array,
   lowAt: number,
   highAt: number,
+  stride: number,
   below: number,
   above: number,
   low: number,
   high: number,
 ): number {
   while (above - below > 1) {
-    const middle = (below + above) >>> 1;
-    if (isBelow(words, lowAt + middle, highAt + middle, low, high)) below = middle;
+    const middle = (below + above) >> 1;
+    if (isBelow(words, highAt + middle * stride, lowAt - highAt, low, high)) below = middle;
     else above = middle;
   }
   return above;
 }
 
+/** `lowFrom` is how far behind the high half the low one stands. */
 function isBelow(
   words: Uint32Array,
-  lowPlace: number,
-  highPlace: number,
+  place: number,
+  lowFrom: number,
   low: number,
   high: number,
 ): boolean {
-  const placeHigh = words[highPlace]!;
-  return placeHigh < high || (placeHigh === high && words[lowPlace]! < low);
+  const placeHigh = words[place]!;
+  return placeHigh < high || (placeHigh === high && words[place + lowFrom]! < low);
 }

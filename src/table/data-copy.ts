@@ -2,8 +2,8 @@ const POOL_BYTES = 8 * 1024;
 /** Longer data gets a buffer of its own: the call is then the smaller part of the cost. */
 const LARGEST_POOLED_BYTES = 512;
 
-/** Longest data that {@link copyWords} takes. */
-export const LONGEST_IN_WORDS = 64;
+/** Bytes of the longest data that {@link copyWords} takes. */
+export const LONGEST_IN_WORDS = 256;
 
 let pool = new ArrayBuffer(POOL_BYTES);
 let poolWords = new Uint32Array(pool);
@@ -28,10 +28,12 @@ export function copyData(source: Uint8Array, from: number, to: number): Uint8Arr
 /** As {@link copyData}, of `count` whole words. */
 export function copyWords(source: Uint32Array, from: number, count: number): Uint8Array {
   if (used + 4 * count > POOL_BYTES) replacePool();
-  const start = used >>> 2;
-  used += 4 * count;
-  for (let i = 0; i < count; i++) poolWords[start + i] = source[from + i]!;
-  return new Uint8Array(pool, 4 * start, 4 * count);
+  const target = poolWords;
+  const offset = used;
+  const start = offset >>> 2;
+  used = offset + 4 * count;
+  for (let i = 0; i < count; i++) target[start + i] = source[from + i]!;
+  return new Uint8Array(pool, offset, 4 * count);
 }
 
 function replacePool(): void {

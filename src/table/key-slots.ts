@@ -1,3 +1,5 @@
+import type { KeyPlaces } from './column-search.ts';
+
 /** Slots that share the span of a chunk's keys evenly, per record. */
 export const SLOTS_PER_RECORD: number = 1 / 8;
 
@@ -8,27 +10,22 @@ const DIRECT_STEPS = 2;
 export type Slots = Uint16Array | Uint32Array;
 
 /**
- * Divides a chunk's span into slots. Undefined where each record lies where `density`, the number of
- * records per key of the span, says that it does. The keys, less the first one, stand in `words` from `lowAt`
- * and `highAt` on; the latter is negative where all high halves are 0.
+ * Divides the span of the keys into slots. Undefined where each record lies where `density`, the number of
+ * records per key of the span, says that it does.
  */
-export function makeSlots(
-  words: Uint32Array,
-  lowAt: number,
-  highAt: number,
-  count: number,
-  density: number,
-): Slots | undefined {
+export function makeSlots(keys: KeyPlaces, density: number): Slots | undefined {
+  const { words, count, stride, lowAt, highAt } = keys;
   const slotCount = Math.floor(count * SLOTS_PER_RECORD) + 1;
   const slots = count > 0xffff ? new Uint32Array(slotCount + 1) : new Uint16Array(slotCount + 1);
   let isDirect = true;
   let slot = 0;
   for (let i = 0; i < count; i++) {
-    const high = highAt < 0 ? 0 : words[highAt + i]!;
-    const position = Math.min((high * 0x1_0000_0000 + words[lowAt + i]!) * density, count - 1);
+    const high = highAt < 0 ? 0 : words[highAt + i * stride]!;
+    const offset = high * 0x1_0000_0000 + words[lowAt + i * stride]!;
+    const position = Math.min(offset * density, count - 1);
     const own = (position * SLOTS_PER_RECORD) | 0;
     while (slot <= own) slots[slot++] = i;
-    isDirect &&= Math.abs((position | 0) - i) <= DIRECT_STEPS;
+    isDirect &&= Math.abs(Math.round(position) - i) <= DIRECT_STEPS;
   }
   if (isDirect) return undefined;
   slots.fill(count, slot);

@@ -46,12 +46,12 @@ export class LazyChunk implements KeySpan, ChunkPromise {
 
   /** The chunk; reads it first where it is not in memory. */
   get chunk(): Chunk {
-    return (this.#chunk ??= new Chunk(this.#read()));
+    return (this.#chunk ??= new Chunk(this.#read(), 'adopted'));
   }
 
   /** Takes columns that somebody else has read. */
   adopt(columns: Columns): void {
-    this.#chunk ??= new Chunk(columns);
+    this.#chunk ??= new Chunk(columns, 'adopted');
   }
 }
 

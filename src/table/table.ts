@@ -60,9 +60,11 @@ export class Table {
 
   constructor(recovered: RecoveredColumns = { snapshot: [] }) {
     const base = new Base(
-      recovered.snapshot.map((slot) => (slot instanceof LazyChunk ? slot : new Chunk(slot))),
+      recovered.snapshot.map((slot) =>
+        slot instanceof LazyChunk ? slot : new Chunk(slot, 'adopted'),
+      ),
     );
-    const updates = (recovered.updates ?? []).map((columns) => new Chunk(columns));
+    const updates = (recovered.updates ?? []).map((columns) => new Chunk(columns, 'adopted'));
     const frozen = updates.length === 0 ? [] : [new BaseUpdates(new Base(updates))];
     this.#older = new OlderLayers(frozen, base);
     const { diskKeys } = recovered;
@@ -223,7 +225,7 @@ export class Table {
     isWhole = true,
   ): void {
     assert(this.#merge !== undefined, 'a merge runs');
-    const chunks = columns.map((one) => new Chunk(one));
+    const chunks = columns.map((one) => new Chunk(one, 'adopted'));
     const step = { fromOrigin, toOrigin, isWhole };
     const base = this.#merge.replace(this.#older.base, step, chunks);
     this.#older = new OlderLayers(this.#older.frozen, base);

@@ -32,46 +32,60 @@ export class ValueFilter {
   }
 }
 
+/** Where in `words` the values of `count` records stand, less some base, `stride` words apart. */
+export interface ValuePlaces {
+  readonly words: Uint32Array;
+  readonly count: number;
+  readonly stride: number;
+  readonly lowAt: number;
+  /** Negative where all high halves are 0. */
+  readonly highAt: number;
+}
+
 /**
  * Writes the indexes of the values in a range to `indexes`, which has room for all, and returns how many there are.
- * Values are given as offsets from `base`, in halves; `highs` is null where all are below 2^32.
+ * Values are given as offsets from `base`.
  */
 export function findValues(
   range: ValueRange,
   base: bigint,
-  lows: Uint32Array,
-  highs: Uint32Array | null,
+  places: ValuePlaces,
   indexes: Uint32Array,
 ): number {
   if (range.highest < base) return 0;
   const lowest = range.lowest > base ? range.lowest - base : 0n;
   const highest = range.highest - base;
-  if (highs !== null) return findWide({ lowest, highest }, lows, highs, indexes);
+  if (places.highAt >= 0) return findWide({ lowest, highest }, places, indexes);
   if (lowest > BigInt(MAX_U32)) return 0;
   const upTo = highest > BigInt(MAX_U32) ? MAX_U32 : Number(highest);
-  return findNarrow(Number(lowest), upTo, lows, indexes);
+  return findNarrow(Number(lowest), upTo, places, indexes);
 }
 
 /** One comparison each: what lies below the range wraps around to above it. */
-function findNarrow(from: number, upTo: number, values: Uint32Array, indexes: Uint32Array): number {
+function findNarrow(
+  from: number,
+  upTo: number,
+  { words, count, stride, lowAt }: ValuePlaces,
+  indexes: Uint32Array,
+): number {
   const span = upTo - from;
-  let count = 0;
-  for (let i = 0; i < values.length; i++) {
-    if ((values[i]! - from) >>> 0 <= span) indexes[count++] = i;
+  let found = 0;
+  for (let i = 0, place = lowAt; i < count; i++, place += stride) {
+    if ((words[place]! - from) >>> 0 <= span) indexes[found++] = i;
   }
-  return count;
+  return found;
 }
 
 function findWide(
   range: ValueRange,
-  lows: Uint32Array,
-  highs: Uint32Array,
+  { words, count, stride, lowAt, highAt }: ValuePlaces,
   indexes: Uint32Array,
 ): number {
   const filter = new ValueFilter(range);
-  let count = 0;
-  for (let i = 0; i < lows.length; i++) {
-    if (filter.accepts(lows[i]!, highs[i]!)) indexes[count++] = i;
+  const highFrom = highAt - lowAt;
+  let found = 0;
+  for (let i = 0, place = lowAt; i < count; i++, place += stride) {
+    if (filter.accepts(words[place]!, words[place + highFrom]!)) indexes[found++] = i;
   }
-  return count;
+  return found;
 }
