@@ -159,7 +159,7 @@ describe('Table', () => {
           world.continueIterations(chunkRecords / 2);
           world.getOften(700);
           world.checkAll();
-          world.startMerge({ insertsGaps: true, chunkRecords, isSummed: true });
+          world.startMerge({ insertsGaps: true, chunkRecords, isSummed: true, inParts: true });
           world.endMerge();
           world.getOften(700);
           world.checkAll();
