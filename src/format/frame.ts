@@ -3,6 +3,7 @@ import { isZero, viewOf } from '../base/bytes.ts';
 import { MAX_FRAME_DECODED_BYTES, MAX_FRAME_PAYLOAD_BYTES } from '../base/limits.ts';
 import type { ChecksumSeed } from './checksum.ts';
 import { CODEC_RAW, CODEC_ZSTD, decompressInto } from './compression.ts';
+import type { Scratch } from './scratch.ts';
 
 export const FRAME_HEADER_BYTES = 48;
 export const FRAME_MAGIC: Uint8Array = Uint8Array.of(0xb5, 0x4c, 0x53, 0x46);
@@ -200,20 +201,22 @@ export type PayloadResult =
 
 /**
  * Checks and decodes the payload that belongs to `header` and stands at `fileOffset`. A raw payload is
- * returned as the view that was given.
+ * returned as the view that was given, another in fresh bytes, or in those of `scratch`.
  */
 export function decodePayload(
   payload: Uint8Array,
   header: FrameHeader,
   seed: ChecksumSeed,
   fileOffset: number,
+  scratch?: Scratch,
 ): PayloadResult {
   assert(payload.length === header.payloadBytes, 'the payload is as long as its header says');
   if (seed.checksum(payload, fileOffset) !== header.payloadChecksum) {
     return { kind: 'torn', reason: 'the payload does not match its checksum' };
   }
   if (header.codec === CODEC_RAW) return { kind: 'payload', bytes: payload };
-  const decoded = new Uint8Array(header.decodedBytes);
+  const { decodedBytes } = header;
+  const decoded = scratch?.take(decodedBytes) ?? new Uint8Array(decodedBytes);
   return decompressInto(decoded, payload)
     ? { kind: 'payload', bytes: decoded }
     : { kind: 'corrupt', reason: 'the payload is not zstd of the length that its header says' };

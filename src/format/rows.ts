@@ -19,9 +19,14 @@ export function batchTableBytes(batchCount: number): number {
 
 /** Length of the row at `offset`, or -1 when it does not fit into the rest. A delete has no data. */
 export function rowLengthAt(view: DataView, offset: number): number {
-  if (offset + ROW_HEADER_BYTES > view.byteLength) return -1;
+  return rowLengthWithin(view, offset, view.byteLength);
+}
+
+/** `byteLength` of a view is a call, and there are many rows: who walks over them asks for it once. */
+function rowLengthWithin(view: DataView, offset: number, end: number): number {
+  if (offset + ROW_HEADER_BYTES > end) return -1;
   const dataBytes = view.getUint32(offset + 16, true);
-  if (dataBytes > view.byteLength - offset - ROW_HEADER_BYTES) return -1;
+  if (dataBytes > end - offset - ROW_HEADER_BYTES) return -1;
   const isDelete =
     view.getUint32(offset + 8, true) === 0 && view.getUint32(offset + 12, true) === 0;
   return isDelete && dataBytes > 0 ? -1 : ROW_HEADER_BYTES + dataBytes;
@@ -30,10 +35,11 @@ export function rowLengthAt(view: DataView, offset: number): number {
 /** Number of rows, or -1 when the bytes are not whole rows. */
 export function countRows(rows: Uint8Array): number {
   const view = viewOf(rows);
+  const end = rows.length;
   let count = 0;
   let offset = 0;
-  while (offset < rows.length) {
-    const lengthBytes = rowLengthAt(view, offset);
+  while (offset < end) {
+    const lengthBytes = rowLengthWithin(view, offset, end);
     if (lengthBytes < 0) return -1;
     offset += lengthBytes;
     count++;

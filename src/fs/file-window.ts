@@ -17,17 +17,44 @@ export async function readFully(
   return done;
 }
 
+/** As {@link readFully}, without giving way. The file must be able to. */
+export function readFullySync(file: OpenFile, target: Uint8Array, position: number): number {
+  let done = 0;
+  while (done < target.length) {
+    const count = file.readSync!(target.subarray(done), position + done);
+    if (count === 0) break;
+    done += count;
+  }
+  return done;
+}
+
+/**
+ * The buffer of a window that is done with: fresh memory costs more than what is read into it. Held weakly, since
+ * there may be no next window.
+ */
+let spare: WeakRef<Uint8Array> | undefined;
+
+function takeBuffer(lengthBytes: number): Uint8Array {
+  const kept = spare?.deref();
+  if (kept === undefined || kept.length < lengthBytes) return new Uint8Array(lengthBytes);
+  spare = undefined;
+  return kept;
+}
+
 /** Sequential reading through one buffer that grows to the largest range asked for. */
 export class FileWindow {
   readonly #file: OpenFile;
   readonly fileBytes: number;
+  readonly #mayBlock: boolean;
   #buffer: Uint8Array = new Uint8Array(0);
   #start = 0;
   #end = 0;
 
-  constructor(file: OpenFile, fileBytes: number) {
+  /** With `mayBlock`, the thread waits in its reads where the file can do that: it is told sooner. */
+  constructor(file: OpenFile, fileBytes: number, mayBlock = false) {
     this.#file = file;
     this.fileBytes = fileBytes;
+    this.#mayBlock = mayBlock && file.readSync !== undefined;
   }
 
   /**
@@ -49,13 +76,23 @@ export class FileWindow {
     return this.#buffer.subarray(position - this.#start, this.#end - this.#start);
   }
 
+  /** Leaves the buffer to the next window: no view of it may be in use any more. */
+  release(): void {
+    if (this.#buffer.length === WINDOW_BYTES) spare = new WeakRef(this.#buffer);
+    this.#buffer = new Uint8Array(0);
+    this.#start = this.#end = 0;
+  }
+
   async #fill(position: number, lengthBytes: number): Promise<void> {
     const wanted = Math.min(
       Math.max(lengthBytes, WINDOW_BYTES),
       Math.max(this.fileBytes - position, lengthBytes),
     );
-    if (this.#buffer.length < wanted) this.#buffer = new Uint8Array(wanted);
-    const count = await readFully(this.#file, this.#buffer.subarray(0, wanted), position);
+    if (this.#buffer.length < wanted) this.#buffer = takeBuffer(wanted);
+    const target = this.#buffer.subarray(0, wanted);
+    const count = this.#mayBlock
+      ? readFullySync(this.#file, target, position)
+      : await readFully(this.#file, target, position);
     this.#start = position;
     this.#end = position + count;
   }

@@ -1,6 +1,7 @@
 import { ColumnsBuilder } from '../format/columns-builder.ts';
 import type { Columns } from '../format/columns.ts';
 import { keyBound, RunCursor, type KeyBound } from './run-cursor.ts';
+import { RunHeap } from './run-heap.ts';
 
 /**
  * The one rule by which records come together, in recovery and in a merge: ascending keys, of equal keys
@@ -85,34 +86,14 @@ export function foldRuns(runs: readonly (readonly Columns[])[]): Columns[] {
   if (present.length === 1) return [...present[0]!];
   const folded: Columns[] = [];
   const folder = new Folder((columns) => folded.push(columns));
-  const cursors = present.map((run) => new RunCursor(run));
-  for (;;) {
-    const least = leastOf(cursors);
-    if (least === undefined) break;
-    const { keyLow, keyHigh } = least;
-    let nearest: RunCursor | undefined;
-    for (const cursor of cursors) {
-      if (cursor === least || cursor.done) continue;
-      // Of one key the newest run's record counts.
-      if (cursor.keyLow === keyLow && cursor.keyHigh === keyHigh) cursor.next();
-      if (!cursor.done && (nearest === undefined || isBefore(cursor, nearest))) nearest = cursor;
-    }
-    folder.take(
-      least,
-      nearest === undefined ? least.endBelow(undefined) : least.endBelowKeyOf(nearest),
-    );
+  const heap = new RunHeap(present);
+  for (let top = heap.top; top !== undefined; top = heap.top) {
+    const next = heap.passOthers();
+    folder.take(top, next === undefined ? top.endBelow(undefined) : top.endBelowKeyOf(next));
+    heap.reorder();
   }
   folder.flush();
   return folded;
-}
-
-/** The cursor with the lowest key; of equal ones the last, which is that of the newest run. */
-function leastOf(cursors: readonly RunCursor[]): RunCursor | undefined {
-  let least: RunCursor | undefined;
-  for (const cursor of cursors) {
-    if (!cursor.done && (least === undefined || !isBefore(least, cursor))) least = cursor;
-  }
-  return least;
 }
 
 /** Folds a run into the records of one chunk's range. `bound` is the next chunk's first key. */

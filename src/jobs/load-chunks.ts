@@ -27,7 +27,8 @@ export async function loadChunks(
 ): Promise<LoadChunksResult> {
   const file = await fs.open(job.path, 'r');
   try {
-    const reader = new ChunkReader(file, job.fileBytes, job.storeId, job.number);
+    const { fileBytes, storeId, number } = job;
+    const reader = new ChunkReader(file, fileBytes, storeId, number, context.mayBlock);
     const chunks: Columns[] = [];
     for (let i = 0; i < job.entries.length; i++) {
       if (i % PAUSE_CHUNKS === 0) await context.pause?.();
@@ -38,6 +39,7 @@ export async function loadChunks(
       chunks.push(columns);
       context.onProgress(entry.offset + entry.lengthBytes - job.entries[0]!.offset);
     }
+    reader.release();
     return { kind: 'chunks', chunks };
   } finally {
     await file.close();

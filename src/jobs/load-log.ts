@@ -1,21 +1,23 @@
 import type { Columns } from '../format/columns.ts';
 import type { FileSystem } from '../fs/file-system.ts';
-import type { LogScan } from '../log/log-report.ts';
+import type { LogPiece, LogScan } from '../log/log-report.ts';
 import { scanLog } from '../log/log-scan.ts';
 import type { JobContext } from './job-context.ts';
 import { LogRows } from './log-rows.ts';
 
-/** Reads one log whole: what its frames say, and its updates as a run. */
+/** Reads and checks one log, or what pieces read before have left of it, and turns its rows into a run. */
 export interface LoadLogJob {
   readonly kind: 'load-log';
   readonly path: string;
   readonly number: number;
   readonly storeId: Uint8Array | undefined;
+  /** As in `LogScanOptions`. */
+  readonly pieces?: readonly (LogPiece | undefined)[] | undefined;
 }
 
 export interface LoadLogResult {
   readonly scan: LogScan;
-  /** The last update of each key, ascending; value 0 = delete. */
+  /** The last update of each key, ascending; value 0 = delete. Without those of `scan.pieces` pieces. */
   readonly run: Columns[];
 }
 
@@ -28,6 +30,7 @@ export async function loadLog(
   const scan = await scanLog(fs, job.path, {
     number: job.number,
     storeId: job.storeId,
+    pieces: job.pieces,
     onGroup: (group) => rows.add(group.rows),
     onProgress: context.onProgress,
     signal: context.signal,

@@ -1,114 +1,224 @@
-import { viewOf } from '../base/bytes.ts';
-import { ROW_HEADER_BYTES } from '../base/limits.ts';
-import { ColumnsBuilder } from '../format/columns-builder.ts';
+import { CHUNK_TARGET_BYTES, CHUNK_TARGET_RECORDS, ROW_HEADER_BYTES } from '../base/limits.ts';
 import type { Columns } from '../format/columns.ts';
+import { cutColumns, RowBlock } from './row-columns.ts';
 import { ENTRY_WORDS, sortEntries } from './row-entries.ts';
 
 /** Each block is twice as long as the one before it, up to the largest: a log may hold one row or millions. */
 const FIRST_BLOCK_BYTES: number = 16 * 1024;
 const LARGEST_BLOCK_BYTES: number = 4 * 1024 * 1024;
-const FIRST_CAPACITY_ROWS = 64;
 /** Rows in key order lie anywhere in memory: looked at together first, they are waited for together. */
 const AHEAD_ROWS = 64;
 
-interface Block {
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
+/**
+ * The largest block of whoever has finished: fresh memory costs as much as the rest of reading a log. Held
+ * weakly, since there may be no next one.
+ */
+let spare: WeakRef<RowBlock> | undefined;
+
+function takeBlock(lengthBytes: number): RowBlock {
+  const kept = spare?.deref();
+  if (kept === undefined || kept.bytes.length < lengthBytes) return new RowBlock(lengthBytes);
+  spare = undefined;
+  kept.usedBytes = 0;
+  return kept;
+}
+
+function keepSpare(block: RowBlock): void {
+  if (block.bytes.length > LARGEST_BLOCK_BYTES) return;
+  if ((spare?.deref()?.bytes.length ?? 0) < block.bytes.length) spare = new WeakRef(block);
 }
 
 /** Collects the rows of a log and turns them into one run: ascending keys, the last update of each. */
 export class LogRows {
-  readonly #blocks: Block[] = [];
-  #blockUsed = 0;
-  #entries: Uint32Array = new Uint32Array(ENTRY_WORDS * FIRST_CAPACITY_ROWS);
-  #count = 0;
-  /** Whether no row's key is below that of the row before it: the usual case, and nothing is to be sorted. */
+  readonly #blocks: RowBlock[] = [];
+  readonly #run: Columns[] = [];
+  #rowCount = 0;
+  /** Whether each key is above the one before it. */
   #isAscending = true;
-  #lastLow = 0;
-  #lastHigh = 0;
+  /** Whether all data are as long as some words. */
+  #isWordy = true;
+  #lastLow = -1;
+  #lastHigh = -1;
+  #nextBlockBytes: number;
+  /** Rows gathered for the next chunk. */
+  #gathered: RowBlock | undefined;
+  #gatheredCount = 0;
+
+  /** `expectedBytes` of rows are put into one block, if they are not too many. */
+  constructor(expectedBytes: number = FIRST_BLOCK_BYTES) {
+    this.#nextBlockBytes = Math.min(expectedBytes, LARGEST_BLOCK_BYTES);
+  }
+
+  /** Whether each key so far is above the one before it. */
+  get isAscending(): boolean {
+    return this.#isAscending;
+  }
 
   /** Copies the rows of a group, which have been checked. */
   add(rows: Uint8Array): void {
-    let last = this.#blocks.at(-1);
-    if (last === undefined || this.#blockUsed + rows.length > last.bytes.length) {
-      const doubled = 2 * (last?.bytes.length ?? FIRST_BLOCK_BYTES / 2);
-      const bytes = new Uint8Array(Math.max(Math.min(doubled, LARGEST_BLOCK_BYTES), rows.length));
-      last = { bytes, view: viewOf(bytes) };
-      this.#blocks.push(last);
-      this.#blockUsed = 0;
+    if (rows.length === 0) return;
+    let block = this.#blocks.at(-1);
+    if (block === undefined || block.usedBytes + rows.length > block.bytes.length) {
+      block = takeBlock(Math.max(this.#nextBlockBytes, rows.length));
+      this.#nextBlockBytes = Math.min(2 * this.#nextBlockBytes, LARGEST_BLOCK_BYTES);
+      this.#blocks.push(block);
     }
-    last.bytes.set(rows, this.#blockUsed);
-    const from = this.#blockUsed;
-    this.#blockUsed += rows.length;
-    this.#makeRoom(Math.floor(rows.length / ROW_HEADER_BYTES));
-    this.#index(last.view, from, this.#blockUsed);
+    const from = block.usedBytes;
+    block.bytes.set(rows, from);
+    block.usedBytes = from + rows.length;
+    const looked = this.#isWordy ? this.#lookAtWords(block, from) : from;
+    this.#look(block, looked);
   }
 
-  /** Notes key and place of every row in [from, to) of the last block. */
-  #index(view: DataView, from: number, to: number): void {
-    const entries = this.#entries;
-    const block = this.#blocks.length - 1;
-    let at = ENTRY_WORDS * this.#count;
-    let lastLow = this.#lastLow;
-    let lastHigh = this.#lastHigh;
-    let isAscending = this.#isAscending;
-    for (let offset = from; offset < to; at += ENTRY_WORDS) {
-      const low = view.getUint32(offset, true);
-      const high = view.getUint32(offset + 4, true);
-      entries[at] = low;
-      entries[at + 1] = high;
-      entries[at + 2] = block;
-      entries[at + 3] = offset;
-      if (high < lastHigh || (high === lastHigh && low < lastLow)) isAscending = false;
+  /** Returns where the first row begins or ends that is no whole number of words, or where the rows end. */
+  #lookAtWords({ words, usedBytes }: RowBlock, from: number): number {
+    let [lastLow, lastHigh] = [this.#lastLow, this.#lastHigh];
+    let { isAscending, rowCount } = { isAscending: this.#isAscending, rowCount: this.#rowCount };
+    const end = usedBytes >>> 2;
+    let offset = from >>> 2;
+    while (offset < end) {
+      const length = words[offset + 4]!;
+      if ((length & 3) !== 0) break;
+      const low = words[offset]!;
+      const high = words[offset + 1]!;
+      if (high < lastHigh || (high === lastHigh && low <= lastLow)) isAscending = false;
       lastLow = low;
       lastHigh = high;
-      offset += ROW_HEADER_BYTES + view.getUint32(offset + 16, true);
+      rowCount++;
+      offset += (ROW_HEADER_BYTES + length) >>> 2;
     }
-    this.#count = at / ENTRY_WORDS;
-    this.#lastLow = lastLow;
-    this.#lastHigh = lastHigh;
-    this.#isAscending = isAscending;
+    [this.#lastLow, this.#lastHigh] = [lastLow, lastHigh];
+    [this.#isAscending, this.#rowCount] = [isAscending, rowCount];
+    return 4 * offset;
   }
 
-  #makeRoom(rowCount: number): void {
-    const neededWords = ENTRY_WORDS * (this.#count + rowCount);
-    if (neededWords <= this.#entries.length) return;
-    const grown = new Uint32Array(Math.max(2 * this.#entries.length, neededWords));
-    grown.set(this.#entries.subarray(0, ENTRY_WORDS * this.#count));
-    this.#entries = grown;
+  #look({ view, usedBytes }: RowBlock, from: number): void {
+    for (let offset = from; offset < usedBytes;) {
+      const low = view.getUint32(offset, true);
+      const high = view.getUint32(offset + 4, true);
+      const length = view.getUint32(offset + 16, true);
+      if (high < this.#lastHigh || (high === this.#lastHigh && low <= this.#lastLow)) {
+        this.#isAscending = false;
+      }
+      if ((length & 3) !== 0) this.#isWordy = false;
+      this.#lastLow = low;
+      this.#lastHigh = high;
+      this.#rowCount++;
+      offset += ROW_HEADER_BYTES + length;
+    }
   }
 
-  /** To be called once. */
+  /** The run. No row is taken after it. */
   finish(): Columns[] {
-    const run: Columns[] = [];
-    const builder = new ColumnsBuilder();
-    const entries = this.#isAscending ? this.#entries : sortEntries(this.#entries, this.#count);
-    const end = ENTRY_WORDS * this.#count;
+    if (this.#isAscending) for (const block of this.#blocks) this.#cutBlock(block);
+    else this.#gatherSorted();
+    this.#flush();
+    for (const block of this.#blocks) keepSpare(block);
+    this.#blocks.length = 0;
+    return this.#run;
+  }
+
+  /** Columns are made of the block's rows where they stand; its last ones wait for those of the next. */
+  #cutBlock(block: RowBlock): void {
+    let from = 0;
+    if (this.#gatheredCount > 0) from = this.#gatherUntilFull(block);
+    while (from < block.usedBytes) {
+      const { columns, end } = cutColumns(block, from, this.#isWordy);
+      if (end === block.usedBytes && block !== this.#blocks.at(-1)) {
+        this.#gatherRest(block, from, columns.recordCount);
+        return;
+      }
+      this.#run.push(columns);
+      from = end;
+    }
+  }
+
+  #gatherRest(block: RowBlock, from: number, count: number): void {
+    const rest = this.#roomFor(block.usedBytes - from);
+    rest.bytes.set(block.bytes.subarray(from, block.usedBytes), rest.usedBytes);
+    rest.usedBytes += block.usedBytes - from;
+    this.#gatheredCount += count;
+  }
+
+  /** Fills the chunk that is being gathered; returns where the row begins that belongs into the next one. */
+  #gatherUntilFull(block: RowBlock): number {
+    let from = 0;
+    while (from < block.usedBytes && this.#gatheredCount > 0) {
+      const lengthBytes = ROW_HEADER_BYTES + block.view.getUint32(from + 16, true);
+      if (this.#isFullFor(lengthBytes)) this.#flush();
+      else {
+        this.#gather(block, from, lengthBytes);
+        from += lengthBytes;
+      }
+    }
+    return from;
+  }
+
+  #isFullFor(lengthBytes: number): boolean {
+    if (this.#gatheredCount === CHUNK_TARGET_RECORDS) return true;
+    const usedBytes = this.#gathered?.usedBytes ?? 0;
+    return this.#gatheredCount > 0 && usedBytes + lengthBytes > CHUNK_TARGET_BYTES;
+  }
+
+  #gather(block: RowBlock, from: number, lengthBytes: number): void {
+    const target = this.#roomFor(lengthBytes);
+    if (this.#isWordy && lengthBytes <= 256) {
+      const [to, source] = [target.usedBytes >>> 2, from >>> 2];
+      const { words } = block;
+      for (let k = 0; k < lengthBytes >>> 2; k++) target.words[to + k] = words[source + k]!;
+    } else target.bytes.set(block.bytes.subarray(from, from + lengthBytes), target.usedBytes);
+    target.usedBytes += lengthBytes;
+    this.#gatheredCount++;
+  }
+
+  #roomFor(lengthBytes: number): RowBlock {
+    const had = this.#gathered;
+    const needed = (had?.usedBytes ?? 0) + lengthBytes;
+    if (had !== undefined && needed <= had.bytes.length) return had;
+    const block = new RowBlock(Math.max(CHUNK_TARGET_BYTES, needed));
+    if (had !== undefined) block.bytes.set(had.bytes.subarray(0, had.usedBytes));
+    block.usedBytes = had?.usedBytes ?? 0;
+    this.#gathered = block;
+    return block;
+  }
+
+  #flush(): void {
+    if (this.#gathered === undefined || this.#gatheredCount === 0) return;
+    this.#run.push(cutColumns(this.#gathered, 0, this.#isWordy).columns);
+    this.#gathered.usedBytes = 0;
+    this.#gatheredCount = 0;
+  }
+
+  /** Keys are sorted beside the places of their rows; of equal keys the last one counts. */
+  #gatherSorted(): void {
+    const entries = sortEntries(this.#makeEntries(), this.#rowCount);
+    const end = ENTRY_WORDS * this.#rowCount;
     const lengths = new Uint32Array(AHEAD_ROWS);
     for (let at = 0; at < end; at += ENTRY_WORDS) {
       const ahead = (at / ENTRY_WORDS) % AHEAD_ROWS;
       if (ahead === 0) this.#readLengths(entries, at, end, lengths);
-      const keyLow = entries[at]!;
-      const keyHigh = entries[at + 1]!;
       const next = at + ENTRY_WORDS;
-      // Of equal keys the last one counts.
-      if (next < end && entries[next] === keyLow && entries[next + 1] === keyHigh) continue;
-      const { bytes, view } = this.#blocks[entries[at + 2]!]!;
-      const offset = entries[at + 3]!;
-      const dataLength = lengths[ahead]!;
-      if (builder.isFullFor(dataLength)) run.push(builder.finish());
-      builder.append(
-        keyLow,
-        keyHigh,
-        view.getUint32(offset + 8, true),
-        view.getUint32(offset + 12, true),
-        bytes,
-        offset + ROW_HEADER_BYTES,
-        dataLength,
-      );
+      const isSuperseded =
+        next < end && entries[next] === entries[at] && entries[next + 1] === entries[at + 1];
+      if (isSuperseded) continue;
+      const block = this.#blocks[entries[at + 2]!]!;
+      this.#gatherRow(block, entries[at + 3]!, ROW_HEADER_BYTES + lengths[ahead]!);
     }
-    if (builder.recordCount > 0) run.push(builder.finish());
-    return run;
+  }
+
+  #makeEntries(): Uint32Array {
+    const entries = new Uint32Array(ENTRY_WORDS * this.#rowCount);
+    let at = 0;
+    this.#blocks.forEach(({ view, usedBytes }, block) => {
+      for (let offset = 0; offset < usedBytes; at += ENTRY_WORDS) {
+        entries[at] = view.getUint32(offset, true);
+        entries[at + 1] = view.getUint32(offset + 4, true);
+        entries[at + 2] = block;
+        entries[at + 3] = offset;
+        offset += ROW_HEADER_BYTES + view.getUint32(offset + 16, true);
+      }
+    });
+    return entries;
   }
 
   /** Data lengths of the rows of as many entries as `lengths` takes. */
@@ -118,5 +228,10 @@ export class LogRows {
     for (let at = from, i = 0; at < to; at += ENTRY_WORDS, i++) {
       lengths[i] = blocks[entries[at + 2]!]!.view.getUint32(entries[at + 3]! + 16, true);
     }
+  }
+
+  #gatherRow(block: RowBlock, offset: number, lengthBytes: number): void {
+    if (this.#isFullFor(lengthBytes)) this.#flush();
+    this.#gather(block, offset, lengthBytes);
   }
 }

@@ -3,14 +3,17 @@ import type { JobContext } from './job-context.ts';
 import { loadAncestor, type LoadAncestorJob } from './load-ancestor.ts';
 import { loadChunks, type LoadChunksJob, type LoadChunksResult } from './load-chunks.ts';
 import { loadLog, type LoadLogJob, type LoadLogResult } from './load-log.ts';
+import { loadLogPiece, type LoadLogPieceJob, type LoadLogPieceResult } from './load-log-piece.ts';
 import { foldLogs, type FoldLogsJob, type FoldLogsResult } from './fold-logs.ts';
 import { merge, type MergedChunks, type MergeJob, type MergeResult } from './merge.ts';
 
-export type Job = LoadLogJob | FoldLogsJob | LoadChunksJob | LoadAncestorJob | MergeJob;
+export type Job =
+  LoadLogJob | LoadLogPieceJob | FoldLogsJob | LoadChunksJob | LoadAncestorJob | MergeJob;
 
 /** What each kind of job resolves to, and what it hands over while it runs. */
 export interface JobTypes {
   'load-log': { readonly job: LoadLogJob; readonly result: LoadLogResult };
+  'load-log-piece': { readonly job: LoadLogPieceJob; readonly result: LoadLogPieceResult };
   'fold-logs': { readonly job: FoldLogsJob; readonly result: FoldLogsResult };
   'load-chunks': { readonly job: LoadChunksJob; readonly result: LoadChunksResult };
   'load-ancestor': { readonly job: LoadAncestorJob; readonly result: LoadChunksResult };
@@ -28,6 +31,8 @@ export async function runJob(
   switch (job.kind) {
     case 'load-log':
       return loadLog(fs, job, context);
+    case 'load-log-piece':
+      return loadLogPiece(fs, job, context);
     case 'fold-logs':
       return foldLogs(job);
     case 'load-chunks':
@@ -37,11 +42,4 @@ export async function runJob(
     case 'merge':
       return merge(fs, job, context);
   }
-}
-
-/** Buffers of a result that can be handed over instead of copied. */
-export function transferList(result: JobTypes[Job['kind']]['result']): ArrayBuffer[] {
-  if ('run' in result) return result.run.map((columns) => columns.data.buffer as ArrayBuffer);
-  if (result.kind !== 'chunks') return [];
-  return result.chunks.map((columns) => columns.data.buffer as ArrayBuffer);
 }

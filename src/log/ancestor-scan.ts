@@ -79,6 +79,7 @@ export async function scanAncestorLog(
     validBytes: offset,
     unprovenFrom,
     ending: ending ?? { kind: 'end' },
+    pieces: 0,
   };
 }
 

@@ -53,15 +53,16 @@ function isRidingSeal(header: FrameHeader, frameCount: number): boolean {
   return kind === FRAME_SEAL && (flags & FLAG_RIDES) !== 0 && recordCount === frameCount;
 }
 
-/** Offsets at or behind `from` where a header of this file stands. */
-async function* frameHeaders(
+/** Offsets in [from, to) where a header of this file stands. */
+export async function* frameHeaders(
   window: FileWindow,
   from: number,
   seed: ChecksumSeed,
+  to: number = window.fileBytes,
 ): AsyncGenerator<number, void, void> {
   const first = FRAME_MAGIC[0]!;
   let position = from;
-  for (;;) {
+  while (position < to) {
     const bytes = await window.some(position);
     if (bytes.length === 0) return;
     const at = bytes.indexOf(first);
@@ -70,6 +71,7 @@ async function* frameHeaders(
       continue;
     }
     position += at;
+    if (position >= to) return;
     const head = await window.at(position, FRAME_HEADER_BYTES);
     if (isFrameHeader(head, 0, seed, position)) yield position;
     position++;

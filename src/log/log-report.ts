@@ -32,6 +32,37 @@ export type LogEnding =
   | { readonly kind: 'corrupt'; readonly offset: number; readonly reason: string }
   | { readonly kind: 'unsupported'; readonly version: number };
 
+/** A place between two frames of a log, and what stands before it. */
+export interface LogPosition {
+  /** Where the next frame would begin. */
+  readonly offset: number;
+  /** Header checksum of the last frame, or the file header's: what a next frame would be chained to. */
+  readonly chain: number;
+  /** Sequence of the last batch, or the predecessor's last when there is none. */
+  readonly lastSequence: bigint;
+  /**
+   * Where the bytes begin that no frame behind them proves synced: a group, or the file header that went out
+   * with the first one. Undefined without a group.
+   */
+  readonly unprovenFrom: number | undefined;
+  readonly frameCount: number;
+  readonly batchCount: number;
+  readonly recordCount: number;
+}
+
+/**
+ * Groups that stand one behind the other, read from the midst of a log. Each is sound in itself; that they belong
+ * where they stand is known once what is before them has been read.
+ */
+export interface LogPiece {
+  /** What the first group says of what stands before it. It counts nothing. */
+  readonly from: LogPosition;
+  /** Behind the last group. It counts those of the piece. */
+  readonly to: LogPosition;
+  /** Where the bytes end that the first group proves synced. */
+  readonly provenEnd: number;
+}
+
 /** What one pass over a log found. Everything counts whole frames up to `validBytes`, the seal included. */
 export interface LogScan {
   readonly number: number;
@@ -54,6 +85,8 @@ export interface LogScan {
    */
   readonly unprovenFrom: number | undefined;
   readonly ending: LogEnding;
+  /** How many of the pieces that were given, the first ones, are part of the log as it was found. */
+  readonly pieces: number;
 }
 
 export interface LogScanOptions {
@@ -65,4 +98,8 @@ export interface LogScanOptions {
   /** Called as the scan gets on, with the bytes read so far. */
   readonly onProgress?: (bytesRead: number) => void;
   readonly signal?: AbortSignal | undefined;
+  /** As of a `FileWindow`; only where a piece is scanned. */
+  readonly mayBlock?: boolean | undefined;
+  /** What has been read of the log already, in order; undefined where no group was found. Not read again if it fits. */
+  readonly pieces?: readonly (LogPiece | undefined)[] | undefined;
 }

@@ -12,6 +12,7 @@ import {
   FRAME_INDEX,
   type FrameHeader,
 } from '../format/frame.ts';
+import { Scratch } from '../format/scratch.ts';
 import {
   decodeIndex,
   decodeTrailer,
@@ -22,7 +23,7 @@ import {
   type Trailer,
 } from '../format/snapshot-index.ts';
 import type { OpenFile } from '../fs/file-system.ts';
-import { FileWindow, readFully } from '../fs/file-window.ts';
+import { FileWindow, readFully, readFullySync } from '../fs/file-window.ts';
 
 /** Something in a snapshot that is not as it was written. */
 export interface SnapshotDamage {
@@ -118,19 +119,13 @@ export interface RawChunk {
   readonly payload: Uint8Array;
 }
 
-const KEPT_SCRATCH_BYTES: number = 1024 * 1024;
-
-// Chunks are decompressed into the same bytes one after the other: fresh ones would cost as much as that does.
-let scratch = new Uint8Array(0);
+// Nothing waits between two chunks' decompression and decoding, so one is enough for all readers of a thread.
+const scratch = new Scratch();
 
 /** The decompressed payload, valid until the next call; undefined when it is not zstd. */
 function decodeRaw({ header, payload }: RawChunk): Uint8Array | undefined {
   if (header.codec === CODEC_RAW) return payload;
-  const { decodedBytes } = header;
-  let target = scratch;
-  if (target.length < decodedBytes) target = new Uint8Array(Math.max(decodedBytes, 256 * 1024));
-  if (target.length <= KEPT_SCRATCH_BYTES) scratch = target;
-  const decoded = target.subarray(0, decodedBytes);
+  const decoded = scratch.take(header.decodedBytes);
   return decompressInto(decoded, payload) ? decoded : undefined;
 }
 
@@ -140,9 +135,16 @@ export class ChunkReader {
   readonly #window: FileWindow;
   readonly #seed: ChecksumSeed;
 
-  constructor(file: OpenFile, fileBytes: number, storeId: Uint8Array, snapshotNumber: number) {
+  /** `mayBlock`: as of a `FileWindow`. */
+  constructor(
+    file: OpenFile,
+    fileBytes: number,
+    storeId: Uint8Array,
+    snapshotNumber: number,
+    mayBlock = false,
+  ) {
     this.#file = file;
-    this.#window = new FileWindow(file, fileBytes);
+    this.#window = new FileWindow(file, fileBytes, mayBlock);
     this.#seed = new ChecksumSeed(storeId, 'snapshot', snapshotNumber);
   }
 
@@ -154,12 +156,7 @@ export class ChunkReader {
   /** As {@link read}, without giving way. The file must be able to. */
   readSync(entry: IndexEntry, ordinal: number): Columns | SnapshotDamage {
     const bytes = new Uint8Array(entry.lengthBytes);
-    let done = 0;
-    while (done < bytes.length) {
-      const count = this.#file.readSync!(bytes.subarray(done), entry.offset + done);
-      if (count === 0) break;
-      done += count;
-    }
+    const done = readFullySync(this.#file, bytes, entry.offset);
     const raw = this.#check(bytes.subarray(0, done), entry, ordinal);
     return raw.kind === 'corrupt' ? raw : this.decode(raw, entry);
   }
@@ -190,6 +187,11 @@ export class ChunkReader {
   async read(entry: IndexEntry, ordinal: number): Promise<Columns | SnapshotDamage> {
     const raw = await this.readRaw(entry, ordinal);
     return raw.kind === 'corrupt' ? raw : this.decode(raw, entry);
+  }
+
+  /** Leaves its memory to the next reader: it reads no more, and no payload of it is in use. */
+  release(): void {
+    this.#window.release();
   }
 
   decode(raw: RawChunk, entry: IndexEntry): Columns | SnapshotDamage {

@@ -13,4 +13,6 @@ export interface RecoveryContext {
   readonly pause?: () => Promise<void>;
   /** `background`: chunks that no update touches are read after opening. */
   readonly warm?: 'before-open' | 'background';
+  /** Longer logs are read in pieces of this many bytes. */
+  readonly pieceBytes?: number;
 }

@@ -6,17 +6,13 @@ import { logName } from '../format/file-name.ts';
 import type { LazyChunk } from '../table/lazy-chunk.ts';
 import { countRecords } from '../table/record-count.ts';
 import type { RecoveredColumns } from '../table/table.ts';
-import {
-  buffersOf,
-  loadAncestorRecords,
-  loadSnapshot,
-  type ChunkedSnapshot,
-} from './load-records.ts';
+import { foldLoaded, loadLogs, type LogFile } from './load-logs.ts';
+import { loadAncestorRecords, loadSnapshot, type ChunkedSnapshot } from './load-records.ts';
 import { placeUpdates, type PlacedUpdates } from './place-updates.ts';
 import type { RecoveryContext } from './recovery-context.ts';
 import { newestSnapshot, storeIdOf, type SnapshotState } from './snapshot-state.ts';
 import { touchedChunks } from './touched-chunks.ts';
-import { judgeLogs, type LoadedLog, type Verdict } from './verdict.ts';
+import { judgeLogs, type Verdict } from './verdict.ts';
 import { Warming } from './warming.ts';
 
 /** What a directory holds. Reading it has changed nothing. */
@@ -107,17 +103,18 @@ class Recovery {
     const { directory, signal, progress, pause = () => Promise.resolve() } = this.#context;
     if (this.#outer.signal.aborted) this.#passOn();
     else this.#outer.signal.addEventListener('abort', this.#passOn);
-    const paths = await this.#beginLogs();
+    const files = await this.#beginLogs();
     signal.throwIfAborted();
-    const logs = Promise.all(paths.map((log) => this.#loadLog(log.path, log.number)));
+    const loading = loadLogs(this.#context, files, storeId);
     // Read beside the logs, but judged after them.
     const chunks = snapshot?.format === 'lodestore' ? this.#loadChunks(snapshot) : undefined;
-    this.#running = [logs, chunks ?? logs];
+    this.#running = [loading, chunks ?? loading];
     for (const promise of this.#running) promise.catch(() => undefined);
-    const verdict = judgeLogs(directory, snapshot, storeId, await logs);
+    const { logs, runs } = await loading;
+    const verdict = judgeLogs(directory, snapshot, storeId, logs);
     const [damage] = verdict.damages;
     if (damage !== undefined) throw new CorruptionError(damage);
-    const run = await this.#fold(verdict.logs);
+    const run = await foldLoaded(this.#context, runs);
     progress.begin('snapshot', snapshot?.fileBytes ?? 0);
     const { columns, updates } = await this.#place(await chunks, run);
     await this.#loadTouched(updates);
@@ -136,32 +133,17 @@ class Recovery {
     await this.#warming?.stop();
   }
 
-  async #beginLogs(): Promise<{ readonly path: string; readonly number: number }[]> {
+  async #beginLogs(): Promise<LogFile[]> {
     const { fs, directory, progress } = this.#context;
-    const logs = newerLogs(this.#listing, this.#snapshot).map((number) => ({
-      number,
-      path: join(directory, logName(number)),
-    }));
-    const stats = await Promise.all(logs.map(({ path }) => fs.stat(path)));
-    const totalBytes = stats.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    const files = await Promise.all(
+      newerLogs(this.#listing, this.#snapshot).map(async (number) => {
+        const path = join(directory, logName(number));
+        return { number, path, sizeBytes: (await fs.stat(path)).sizeBytes };
+      }),
+    );
+    const totalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     progress.begin('logs', totalBytes);
-    return logs;
-  }
-
-  async #loadLog(path: string, number: number): Promise<LoadedLog> {
-    const { runner, signal, progress } = this.#context;
-    const job = { kind: 'load-log' as const, path, number, storeId: this.#storeId };
-    const onProgress = progress.part('logs');
-    return { number, path, ...(await runner.run(job, { signal, onProgress })) };
-  }
-
-  async #fold(logs: readonly LoadedLog[]): Promise<readonly Columns[]> {
-    const runs = logs.map((log) => log.run).filter((run) => run.length > 0);
-    if (runs.length <= 1) return runs[0] ?? [];
-    const { runner, signal } = this.#context;
-    const transfer = runs.flatMap(buffersOf);
-    const { run } = await runner.run({ kind: 'fold-logs', runs }, { signal, transfer });
-    return run;
+    return files;
   }
 
   async #loadChunks(snapshot: ChunkedSnapshot): Promise<readonly (Columns | LazyChunk)[]> {

@@ -7,7 +7,7 @@ import type { FileSystem } from '../fs/file-system.ts';
 import { FileWindow } from '../fs/file-window.ts';
 import { findFrames, type FoundFrame } from '../jobs/find-frames.ts';
 import { LogRows } from '../jobs/log-rows.ts';
-import { isZeroToEnd } from '../log/log-scan.ts';
+import { isZeroToEnd } from '../log/log-scanner.ts';
 import type { Loss } from './recovery-report.ts';
 import { salvageAncestorLog } from './salvage-ancestor-log.ts';
 import { lossOf, type SalvagedLog } from './salvage-loss.ts';

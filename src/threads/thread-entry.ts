@@ -2,7 +2,14 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { present } from '../base/assert.ts';
 import { nodeFileSystem } from '../fs/node-file-system.ts';
 import { lowerPriority, type ThreadPriority } from '../fs/thread-priority.ts';
-import { runJob, transferList, type Job } from '../jobs/run-job.ts';
+import { foldLogs } from '../jobs/fold-logs.ts';
+import type { JobContext } from '../jobs/job-context.ts';
+import { loadChunks } from '../jobs/load-chunks.ts';
+import { loadLogPiece } from '../jobs/load-log-piece.ts';
+import { loadLog } from '../jobs/load-log.ts';
+import type { MergedChunks } from '../jobs/merge.ts';
+import type { Job, JobTypes } from '../jobs/run-job.ts';
+import { transferList } from '../jobs/transfer-list.ts';
 import { toPlainError, type FromThread, type ToThread } from './thread-message.ts';
 
 const port = present(parentPort, 'this file is the entry of a worker thread');
@@ -16,11 +23,34 @@ function post(message: FromThread, transfer: ArrayBuffer[] = []): void {
   port.postMessage(message, transfer);
 }
 
+/** As `runJob`: what is not for opening is loaded when it is needed, so that the thread starts sooner. */
+async function runHere(
+  job: Job,
+  context: JobContext<MergedChunks>,
+): Promise<JobTypes[Job['kind']]['result']> {
+  switch (job.kind) {
+    case 'load-chunks':
+      return loadChunks(nodeFileSystem, job, context);
+    case 'load-log-piece':
+      return loadLogPiece(nodeFileSystem, job, context);
+    case 'load-log':
+      return loadLog(nodeFileSystem, job, context);
+    case 'fold-logs':
+      return foldLogs(job);
+    case 'load-ancestor':
+    case 'merge': {
+      const { runJob } = await import('../jobs/run-job.ts');
+      return runJob(nodeFileSystem, job, context);
+    }
+  }
+}
+
 async function run(job: Job): Promise<void> {
   let reportedBytes = 0;
   try {
-    const result = await runJob(nodeFileSystem, job, {
+    const result = await runHere(job, {
       signal: abort.signal,
+      mayBlock: true,
       onProgress: (bytesRead) => {
         if (bytesRead - reportedBytes < PROGRESS_STEP_BYTES) return;
         reportedBytes = bytesRead;

@@ -19,20 +19,23 @@ interface Task {
 
 /** Which jobs are cut so small, and give way so often, that the thread of the pool's owner may take some. */
 function isShared(job: Job): boolean {
-  return job.kind === 'load-chunks';
+  return job.kind === 'load-chunks' || job.kind === 'load-log-piece';
 }
+
+/** Jobs that the helper runs at the same time: one decodes while another waits for its bytes. */
+const HELPED_JOBS = 2;
 
 /**
  * Runs jobs on up to `threads` worker threads, which are started as they are needed and live until `close`. A
  * thread keeps the process alive only while it runs a job. With a `helper`, jobs that are cut small run there as
- * well, one at a time: it has begun long before a thread has started.
+ * well: it has begun long before a thread has started.
  */
 export class ThreadPool implements JobRunner {
   readonly parallelism: number;
   readonly #maxThreads: number;
   readonly #helper: JobRunner | undefined;
   readonly #priority: ThreadPriority;
-  #isHelping = false;
+  #helpedJobs = 0;
   readonly #threads: Thread[] = [];
   #waiting: Task[] = [];
   #state: 'open' | 'closed' = 'open';
@@ -54,9 +57,17 @@ export class ThreadPool implements JobRunner {
     assert(this.#state === 'open', 'a closed pool is given no job');
     options.signal?.throwIfAborted();
     return new Promise<JobResult<J>>((resolve, reject) => {
-      this.#waiting.push({ job, options, resolve, reject });
+      this.#enqueue({ job, options, resolve, reject });
       this.#assign();
     });
+  }
+
+  /** Chunks wait behind everything else: there is more to do with what logs hold. */
+  #enqueue(task: Task): void {
+    const isLast = task.job.kind === 'load-chunks';
+    const at = isLast ? -1 : this.#waiting.findIndex(({ job }) => job.kind === 'load-chunks');
+    if (at < 0) this.#waiting.push(task);
+    else this.#waiting.splice(at, 0, task);
   }
 
   async close(): Promise<void> {
@@ -64,9 +75,20 @@ export class ThreadPool implements JobRunner {
     await Promise.all(this.#threads.map((thread) => thread.end()));
   }
 
-  /** Gives jobs that wait to whoever is free, in their order. */
+  /** Gives jobs that wait to whoever is free, in their order; the helper takes chunks first. */
   #assign(): void {
     this.#waiting = this.#waiting.filter((task) => !this.#place(task));
+    // Later, so that it chooses among all jobs that are handed in together.
+    queueMicrotask(() => this.#assignHelper());
+  }
+
+  #assignHelper(): void {
+    while (this.#helper !== undefined && this.#helpedJobs < HELPED_JOBS) {
+      const chunks = this.#waiting.findIndex(({ job }) => job.kind === 'load-chunks');
+      const at = chunks < 0 ? this.#waiting.findIndex(({ job }) => isShared(job)) : chunks;
+      if (at < 0) return;
+      this.#help(...(this.#waiting.splice(at, 1) as [Task]));
+    }
   }
 
   #place(task: Task): boolean {
@@ -75,13 +97,12 @@ export class ThreadPool implements JobRunner {
     // A job that the helper may take is not tied to a thread that is still being started.
     const thread = idle.find((one) => one.isReady) ?? (mayWait ? undefined : idle[0]);
     if (thread !== undefined) return this.#runOn(thread, task);
-    if (mayWait && !this.#isHelping) return this.#help(task);
-    if (mayWait && idle.length > 0) return false;
+    if (mayWait && (idle.length > 0 || this.#helpedJobs < HELPED_JOBS)) return false;
     if (this.#threads.length >= this.#maxThreads) return false;
     const started = this.#start();
     if (started !== undefined) return mayWait ? false : this.#runOn(started, task);
     const isStranded = this.#threads.length === 0 && this.#helper !== undefined;
-    return isStranded && !this.#isHelping && this.#help(task);
+    return isStranded && this.#helpedJobs < HELPED_JOBS && this.#help(task);
   }
 
   #runOn(thread: Thread, task: Task): true {
@@ -90,11 +111,11 @@ export class ThreadPool implements JobRunner {
   }
 
   #help(task: Task): true {
-    this.#isHelping = true;
+    this.#helpedJobs++;
     void this.#helper!.run(task.job, task.options)
       .then(task.resolve as (result: unknown) => void, task.reject)
       .then(() => {
-        this.#isHelping = false;
+        this.#helpedJobs--;
         this.#assign();
       });
     return true;

@@ -1,0 +1,16 @@
+const FIRST_BYTES: number = 256 * 1024;
+const KEPT_BYTES: number = 1024 * 1024;
+
+/** Bytes that payloads are decompressed into one after the other: fresh ones would cost as much as that does. */
+export class Scratch {
+  #bytes: Uint8Array = new Uint8Array(0);
+
+  /** Bytes with whatever is in them, valid until the next call. A large piece is not kept. */
+  take(lengthBytes: number): Uint8Array {
+    if (lengthBytes > KEPT_BYTES) return new Uint8Array(lengthBytes);
+    if (this.#bytes.length < lengthBytes) {
+      this.#bytes = new Uint8Array(lengthBytes <= FIRST_BYTES ? FIRST_BYTES : KEPT_BYTES);
+    }
+    return this.#bytes.subarray(0, lengthBytes);
+  }
+}

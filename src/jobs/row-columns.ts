@@ -1,0 +1,222 @@
+import { viewOf } from '../base/bytes.ts';
+import { CHUNK_TARGET_BYTES, CHUNK_TARGET_RECORDS, ROW_HEADER_BYTES } from '../base/limits.ts';
+import { allocateColumns, type ColumnViews } from '../format/columns-builder.ts';
+import type { Columns } from '../format/columns.ts';
+
+/** Memory for rows, which stand one behind the other from its beginning, as in a log, whole and checked. */
+export class RowBlock {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly words: Uint32Array;
+  usedBytes = 0;
+
+  constructor(lengthBytes: number) {
+    const buffer = new ArrayBuffer((lengthBytes + 3) & ~3);
+    this.bytes = new Uint8Array(buffer);
+    this.view = viewOf(this.bytes);
+    this.words = new Uint32Array(buffer);
+  }
+}
+
+const ROW_HEADER_WORDS: number = ROW_HEADER_BYTES / 4;
+/** Longer data are copied by the engine; for these, setting out costs more than the copy. */
+const SHORT_BYTES = 96;
+
+const scratch64 = new BigUint64Array(1);
+const scratch32 = new Uint32Array(scratch64.buffer);
+
+/** Neighbouring rows that fit a chunk. */
+interface Cut {
+  readonly end: number;
+  readonly count: number;
+  /** Where the last of them begins. */
+  readonly last: number;
+  /** Where the rows with the lowest and with the highest value begin. */
+  readonly lowest: number;
+  readonly highest: number;
+  readonly lengthsDiffer: boolean;
+}
+
+/** Turns the order of u32 into that of i32: integers as small as these are compared without leaving registers. */
+const SIGN: number = 0x8000_0000 | 0;
+
+/**
+ * The columns of the rows from `from` of the block on that make up one chunk, and where they end. At least one row
+ * stands there; all ascend in key. With `isWordy`, all rows begin and end on words: these are read as such, which
+ * costs a tenth as long as the code has not been compiled, in the first moments of opening.
+ */
+export function cutColumns(
+  block: RowBlock,
+  from: number,
+  isWordy: boolean,
+): { readonly columns: Columns; readonly end: number } {
+  const { view } = block;
+  const cut = isWordy
+    ? cutWords(block.words, from >>> 2, block.usedBytes >>> 2)
+    : cutBytes(view, from, block.usedBytes);
+  const { end, count, lengthsDiffer } = cut;
+  const firstKey = view.getBigUint64(from, true);
+  const lastKey = view.getBigUint64(cut.last, true);
+  const valueBase = view.getBigUint64(cut.lowest + 8, true);
+  const highest = view.getBigUint64(cut.highest + 8, true);
+  const views = allocateColumns(count, end - from - count * ROW_HEADER_BYTES, {
+    keys: lastKey - firstKey > 0xffff_ffffn,
+    values: highest - valueBase > 0xffff_ffffn,
+    lengths: lengthsDiffer,
+  });
+  if (isWordy) fillFromWords(views, count, block.words, from >>> 2, firstKey, valueBase);
+  else fillFromBytes(views, count, block, from, firstKey, valueBase);
+  const dataLength = lengthsDiffer ? -1 : view.getUint32(from + 16, true);
+  const columns = { recordCount: count, firstKey, lastKey, valueBase, dataLength, ...views };
+  return { columns, end };
+}
+
+/** Takes offsets of words. */
+function cutWords(words: Uint32Array, from: number, used: number): Cut {
+  const firstLength = words[from + 4]!;
+  let lengthsDiffer = false;
+  let lowestLow = 0x7fff_ffff;
+  let lowestHigh = 0x7fff_ffff;
+  let highestLow = SIGN;
+  let highestHigh = SIGN;
+  let lowest = from;
+  let highest = from;
+  let last = from;
+  let count = 0;
+  let offset = from;
+  while (offset < used && count < CHUNK_TARGET_RECORDS) {
+    const length = words[offset + 4]!;
+    const next = offset + ROW_HEADER_WORDS + (length >>> 2);
+    if (count > 0 && 4 * (next - from) > CHUNK_TARGET_BYTES) break;
+    const low = words[offset + 2]! ^ SIGN;
+    const high = words[offset + 3]! ^ SIGN;
+    if (high < lowestHigh || (high === lowestHigh && low < lowestLow)) {
+      lowestHigh = high;
+      lowestLow = low;
+      lowest = offset;
+    }
+    if (high > highestHigh || (high === highestHigh && low > highestLow)) {
+      highestHigh = high;
+      highestLow = low;
+      highest = offset;
+    }
+    if (length !== firstLength) lengthsDiffer = true;
+    last = offset;
+    offset = next;
+    count++;
+  }
+  return {
+    end: 4 * offset,
+    count,
+    last: 4 * last,
+    lowest: 4 * lowest,
+    highest: 4 * highest,
+    lengthsDiffer,
+  };
+}
+
+function cutBytes(view: DataView, from: number, used: number): Cut {
+  const firstLength = view.getUint32(from + 16, true);
+  let lengthsDiffer = false;
+  let lowestLow = 0x7fff_ffff;
+  let lowestHigh = 0x7fff_ffff;
+  let highestLow = SIGN;
+  let highestHigh = SIGN;
+  let lowest = from;
+  let highest = from;
+  let last = from;
+  let count = 0;
+  let offset = from;
+  while (offset < used && count < CHUNK_TARGET_RECORDS) {
+    const length = view.getUint32(offset + 16, true);
+    const next = offset + ROW_HEADER_BYTES + length;
+    if (count > 0 && next - from > CHUNK_TARGET_BYTES) break;
+    const low = view.getUint32(offset + 8, true) ^ SIGN;
+    const high = view.getUint32(offset + 12, true) ^ SIGN;
+    if (high < lowestHigh || (high === lowestHigh && low < lowestLow)) {
+      lowestHigh = high;
+      lowestLow = low;
+      lowest = offset;
+    }
+    if (high > highestHigh || (high === highestHigh && low > highestLow)) {
+      highestHigh = high;
+      highestLow = low;
+      highest = offset;
+    }
+    if (length !== firstLength) lengthsDiffer = true;
+    last = offset;
+    offset = next;
+    count++;
+  }
+  return { end: offset, count, last, lowest, highest, lengthsDiffer };
+}
+
+/** `from` is an offset of words. */
+function fillFromWords(
+  { keyLow, keyHigh, valueLow, valueHigh, dataEnd, data }: ColumnViews,
+  count: number,
+  words: Uint32Array,
+  from: number,
+  firstKey: bigint,
+  valueBase: bigint,
+): void {
+  scratch64[0] = firstKey;
+  const [firstLow, firstHigh] = [scratch32[0]!, scratch32[1]!];
+  scratch64[0] = valueBase;
+  const [baseLow, baseHigh] = [scratch32[0]!, scratch32[1]!];
+  const target = new Uint32Array(data.buffer, data.byteOffset, data.length >>> 2);
+  let offset = from;
+  let end = 0;
+  for (let i = 0; i < count; i++) {
+    const low = words[offset]! - firstLow;
+    keyLow[i] = low;
+    if (keyHigh !== null) keyHigh[i] = words[offset + 1]! - firstHigh - (low < 0 ? 1 : 0);
+    const value = words[offset + 2]! - baseLow;
+    valueLow[i] = value;
+    if (valueHigh !== null) valueHigh[i] = words[offset + 3]! - baseHigh - (value < 0 ? 1 : 0);
+    const length = words[offset + 4]! >>> 2;
+    offset += ROW_HEADER_WORDS;
+    if (length <= SHORT_BYTES >>> 2) {
+      for (let k = 0; k < length; k++) target[end + k] = words[offset + k]!;
+    } else target.set(words.subarray(offset, offset + length), end);
+    offset += length;
+    end += length;
+    if (dataEnd !== null) dataEnd[i] = 4 * end;
+  }
+}
+
+function fillFromBytes(
+  { keyLow, keyHigh, valueLow, valueHigh, dataEnd, data }: ColumnViews,
+  count: number,
+  { view, bytes }: RowBlock,
+  from: number,
+  firstKey: bigint,
+  valueBase: bigint,
+): void {
+  scratch64[0] = firstKey;
+  const [firstLow, firstHigh] = [scratch32[0]!, scratch32[1]!];
+  scratch64[0] = valueBase;
+  const [baseLow, baseHigh] = [scratch32[0]!, scratch32[1]!];
+  let offset = from;
+  let end = 0;
+  for (let i = 0; i < count; i++) {
+    const low = view.getUint32(offset, true) - firstLow;
+    keyLow[i] = low;
+    if (keyHigh !== null) {
+      keyHigh[i] = view.getUint32(offset + 4, true) - firstHigh - (low < 0 ? 1 : 0);
+    }
+    const value = view.getUint32(offset + 8, true) - baseLow;
+    valueLow[i] = value;
+    if (valueHigh !== null) {
+      valueHigh[i] = view.getUint32(offset + 12, true) - baseHigh - (value < 0 ? 1 : 0);
+    }
+    const length = view.getUint32(offset + 16, true);
+    offset += ROW_HEADER_BYTES;
+    if (length <= SHORT_BYTES) {
+      for (let k = 0; k < length; k++) data[end + k] = bytes[offset + k]!;
+    } else data.set(bytes.subarray(offset, offset + length), end);
+    offset += length;
+    end += length;
+    if (dataEnd !== null) dataEnd[i] = end;
+  }
+}

@@ -1,0 +1,123 @@
+import { ChecksumSeed } from '../format/checksum.ts';
+import { decodeFileHeader, FILE_HEADER_BYTES, type FileHeader } from '../format/file-header.ts';
+import {
+  decodeFrameHeader,
+  FRAME_BATCHES,
+  FRAME_HEADER_BYTES,
+  type FrameHeader,
+} from '../format/frame.ts';
+import type { FileSystem, OpenFile } from '../fs/file-system.ts';
+import { FileWindow, readFully } from '../fs/file-window.ts';
+import { frameHeaders } from './later-frames.ts';
+import type { LogPiece, LogPosition, LogScanOptions } from './log-report.ts';
+import { LogScanner, provenEnd } from './log-scanner.ts';
+
+/** The bytes [from, to) of a file. */
+export interface ByteRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Reads the groups that begin in a part of a log, up to the first thing there that is no whole group, which is left
+ * for a scan of the log to judge. Undefined where it finds none. Changes nothing.
+ */
+export async function scanPiece(
+  fs: FileSystem,
+  path: string,
+  range: ByteRange,
+  options: LogScanOptions,
+): Promise<LogPiece | undefined> {
+  const file = await fs.open(path, 'r');
+  try {
+    return await scanOpenPiece(file, range, options);
+  } finally {
+    await file.close();
+  }
+}
+
+async function scanOpenPiece(
+  file: OpenFile,
+  range: ByteRange,
+  options: LogScanOptions,
+): Promise<LogPiece | undefined> {
+  const { sizeBytes } = await file.stat();
+  const head = new Uint8Array(Math.min(FILE_HEADER_BYTES, sizeBytes));
+  await readFully(file, head, 0);
+  const result = decodeFileHeader(head, 'log', options.number);
+  if (result.kind !== 'header') return undefined;
+  const window = new FileWindow(file, sizeBytes, options.mayBlock);
+  const first = await firstGroup(window, result.header, range);
+  if (first === undefined) return undefined;
+  const from = placeBefore(first.header, first.offset);
+  const scanner = new LogScanner(window, result.header, options, from);
+  await scanner.scanGroups(range.to);
+  window.release();
+  const to = scanner.position;
+  if (to.frameCount === 0) return undefined;
+  return { from, to, provenEnd: provenEnd(first.header, first.offset) };
+}
+
+async function firstGroup(
+  window: FileWindow,
+  { storeId, number }: FileHeader,
+  { from, to }: ByteRange,
+): Promise<{ readonly offset: number; readonly header: FrameHeader } | undefined> {
+  const seed = new ChecksumSeed(storeId, 'log', number);
+  const found = await frameHeaders(window, Math.max(from, FILE_HEADER_BYTES), seed, to).next();
+  if (found.done === true) return undefined;
+  const offset = found.value;
+  const result = decodeFrameHeader(await window.at(offset, FRAME_HEADER_BYTES), 0, seed, offset);
+  if (result.kind !== 'frame' || result.header.kind !== FRAME_BATCHES) return undefined;
+  return { offset, header: result.header };
+}
+
+function placeBefore({ chain, sequence }: FrameHeader, offset: number): LogPosition {
+  return {
+    offset,
+    chain,
+    lastSequence: sequence - 1n,
+    unprovenFrom: undefined,
+    frameCount: 0,
+    batchCount: 0,
+    recordCount: 0,
+  };
+}
+
+/**
+ * Where the first pieces lead to that stand one right behind the other from `start` on, and how many they are. Holds
+ * each to what a scan would demand of its first group.
+ */
+export function joinPieces(
+  start: LogPosition,
+  pieces: readonly (LogPiece | undefined)[],
+): { readonly position: LogPosition; readonly pieces: number } {
+  let position = start;
+  let joined = 0;
+  for (const piece of pieces) {
+    if (piece !== undefined) {
+      if (!follows(piece, position)) break;
+      position = added(position, piece.to);
+    }
+    joined++;
+  }
+  return { position, pieces: joined };
+}
+
+function follows({ from, provenEnd: proven }: LogPiece, position: LogPosition): boolean {
+  return (
+    from.offset === position.offset &&
+    from.chain === position.chain &&
+    from.lastSequence === position.lastSequence &&
+    proven >= (position.unprovenFrom ?? 0)
+  );
+}
+
+function added(position: LogPosition, piece: LogPosition): LogPosition {
+  return {
+    ...piece,
+    frameCount: position.frameCount + piece.frameCount,
+    batchCount: position.batchCount + piece.batchCount,
+    recordCount: position.recordCount + piece.recordCount,
+  };
+}
