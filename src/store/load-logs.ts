@@ -65,7 +65,7 @@ async function loadPieces(
   if (context.runner.parallelism === 1 || sizeBytes <= pieceBytes) return [];
   const firstBytes = Math.ceil(pieceBytes / 16);
   const first = await loadPiece(context, file, { from: 0, to: firstBytes });
-  if (!first.isAscending) return [];
+  if (first.piece === undefined || !first.isAscending) return [];
   const others: Promise<LoadLogPieceResult>[] = [];
   for (let from = firstBytes; from < sizeBytes; from += pieceBytes) {
     const to = Math.min(from + pieceBytes, sizeBytes);

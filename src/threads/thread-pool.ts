@@ -75,34 +75,38 @@ export class ThreadPool implements JobRunner {
     await Promise.all(this.#threads.map((thread) => thread.end()));
   }
 
-  /** Gives jobs that wait to whoever is free, in their order; the helper takes chunks first. */
+  /** Gives jobs that wait to whoever is free, in their order. */
   #assign(): void {
     this.#waiting = this.#waiting.filter((task) => !this.#place(task));
-    // Later, so that it chooses among all jobs that are handed in together.
-    queueMicrotask(() => this.#assignHelper());
-  }
-
-  #assignHelper(): void {
-    while (this.#helper !== undefined && this.#helpedJobs < HELPED_JOBS) {
-      const chunks = this.#waiting.findIndex(({ job }) => job.kind === 'load-chunks');
-      const at = chunks < 0 ? this.#waiting.findIndex(({ job }) => isShared(job)) : chunks;
-      if (at < 0) return;
-      this.#help(...(this.#waiting.splice(at, 1) as [Task]));
-    }
+    // Later, so that the helper chooses among all jobs that are handed in together.
+    queueMicrotask(() => this.#share());
   }
 
   #place(task: Task): boolean {
-    const idle = this.#threads.filter((thread) => thread.isIdle);
     const mayWait = this.#helper !== undefined && isShared(task.job);
+    const idle = this.#threads.filter((thread) => thread.isIdle);
     // A job that the helper may take is not tied to a thread that is still being started.
     const thread = idle.find((one) => one.isReady) ?? (mayWait ? undefined : idle[0]);
     if (thread !== undefined) return this.#runOn(thread, task);
-    if (mayWait && (idle.length > 0 || this.#helpedJobs < HELPED_JOBS)) return false;
-    if (this.#threads.length >= this.#maxThreads) return false;
+    if (mayWait || this.#threads.length >= this.#maxThreads) return false;
     const started = this.#start();
-    if (started !== undefined) return mayWait ? false : this.#runOn(started, task);
+    if (started !== undefined) return this.#runOn(started, task);
     const isStranded = this.#threads.length === 0 && this.#helper !== undefined;
     return isStranded && this.#helpedJobs < HELPED_JOBS && this.#help(task);
+  }
+
+  /** Gives the helper its share, chunks before pieces of logs: what threads are at already it need not warm up for. */
+  #share(): void {
+    if (this.#helper === undefined || this.#state === 'closed') return;
+    for (;;) {
+      const chunks = this.#waiting.findIndex(({ job }) => job.kind === 'load-chunks');
+      const at = chunks < 0 ? this.#waiting.findIndex(({ job }) => isShared(job)) : chunks;
+      if (at < 0) return;
+      if (this.#helpedJobs === HELPED_JOBS) break;
+      this.#help(...(this.#waiting.splice(at, 1) as [Task]));
+    }
+    const isOneComing = this.#threads.some((thread) => thread.isIdle);
+    if (!isOneComing && this.#threads.length < this.#maxThreads) this.#start();
   }
 
   #runOn(thread: Thread, task: Task): true {

@@ -1,41 +1,99 @@
-import { readdirSync } from 'node:fs';
-import { getPriority } from 'node:os';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
+import type { Job, JobResult } from '../../src/jobs/run-job.ts';
+import type { JobRunner } from '../../src/threads/job-runner.ts';
 import { ThreadPool } from '../../src/threads/thread-pool.ts';
 
-/** Nice values of this process's threads, by id. */
-function prioritiesOfThreads(): Map<number, number> {
-  const ids = readdirSync('/proc/self/task').map(Number);
-  return new Map(ids.map((id) => [id, getPriority(id)]));
-}
+/** Takes jobs and ends them when it is told to. */
+class Helper implements JobRunner {
+  readonly parallelism = 1;
+  readonly taken: Job[] = [];
+  readonly #ends: (() => void)[] = [];
 
-async function prioritiesOfNewThreads(priority: 'normal' | 'low'): Promise<number[]> {
-  const before = prioritiesOfThreads();
-  const pool = new ThreadPool(1, undefined, priority);
-  try {
-    await pool.run({ kind: 'fold-logs', runs: [] });
-    const now = prioritiesOfThreads();
-    return [...now].flatMap(([id, nice]) => (before.has(id) ? [] : [nice]));
-  } finally {
-    await pool.close();
+  run<J extends Job>(job: J): Promise<JobResult<J>> {
+    this.taken.push(job);
+    return new Promise((resolve) => {
+      this.#ends.push(() => resolve('helped' as never));
+    });
+  }
+
+  async close(): Promise<void> {
+    // Runs nothing.
+  }
+
+  /** Ends what it has taken, and what it takes then. */
+  async endAll(jobs: readonly Promise<unknown>[]): Promise<void> {
+    const left = new Set(jobs);
+    const done = Promise.all(
+      jobs.map(async (job) => {
+        await job.catch(() => undefined);
+        left.delete(job);
+      }),
+    );
+    while (left.size > 0) {
+      for (const end of this.#ends.splice(0)) end();
+      await new Promise((resume) => setImmediate(resume));
+    }
+    await done;
   }
 }
 
-test.runIf(process.platform === 'linux')(
-  'a pool of low priority lowers its own thread, and no other',
-  async () => {
-    const own = getPriority(process.pid);
-    const before = prioritiesOfThreads();
-    expect(await prioritiesOfNewThreads('low')).toContain(Math.max(own, 10));
-    const after = prioritiesOfThreads();
-    for (const [id, nice] of before) expect(after.get(id) ?? nice).toBe(nice);
-  },
-);
+function chunks(firstOrdinal: number): Job {
+  const storeId = new Uint8Array(16);
+  const file = { path: '/nowhere', number: 1, storeId, fileBytes: 0 };
+  return { kind: 'load-chunks', ...file, firstOrdinal, entries: [] };
+}
 
-test.runIf(process.platform === 'linux')(
-  'a pool of usual priority runs as the process does',
-  async () => {
-    const own = getPriority(process.pid);
-    for (const nice of await prioritiesOfNewThreads('normal')) expect(nice).toBe(own);
-  },
-);
+function piece(from: number): Job {
+  return { kind: 'load-log-piece', path: '/nowhere', number: 1, range: { from, to: from + 1 } };
+}
+
+const pools: ThreadPool[] = [];
+
+function poolOf(threads: number, helper?: JobRunner): ThreadPool {
+  const pool = new ThreadPool(threads, helper);
+  pools.push(pool);
+  return pool;
+}
+
+afterEach(() => Promise.all(pools.splice(0).map((pool) => pool.close())));
+
+test('of jobs handed in together the helper takes chunks first, two at a time', async () => {
+  const helper = new Helper();
+  const pool = poolOf(1, helper);
+  const jobs = [piece(0), chunks(0), piece(1), chunks(1), chunks(2)];
+  const running = jobs.map((job) => pool.run(job).catch(() => 'failed'));
+  await Promise.resolve();
+  expect(helper.taken).toEqual([chunks(0), chunks(1)]);
+  await helper.endAll(running);
+});
+
+test('what the helper does not take goes to threads', async () => {
+  const helper = new Helper();
+  const pool = poolOf(2, helper);
+  const running = [0, 1, 2, 3].map((i) => pool.run(chunks(i)));
+  await Promise.resolve();
+  expect(helper.taken).toHaveLength(2);
+  // There is no such file: a thread says so, the helper does not look.
+  for (const job of running.slice(2)) await expect(job).rejects.toMatchObject({ code: 'ENOENT' });
+  await helper.endAll(running);
+});
+
+test('a job for threads alone is not held up by chunks that wait', async () => {
+  const helper = new Helper();
+  const pool = poolOf(1, helper);
+  const ended: string[] = [];
+  const note = (name: string) => () => void ended.push(name);
+  const log = { kind: 'load-log' as const, path: '/nowhere', number: 1, storeId: undefined };
+  const loading = [pool.run(log).catch(note('log'))];
+  const waiting = [0, 1, 2, 3].map((i) => pool.run(chunks(i)).catch(note('chunks')));
+  loading.push(pool.run(log).catch(note('log')));
+  await Promise.all([...loading, ...waiting.slice(2)]);
+  expect(ended).toEqual(['log', 'log', 'chunks', 'chunks']);
+  await helper.endAll(waiting);
+});
+
+test('without a helper all jobs run on threads', async () => {
+  const pool = poolOf(1);
+  const running = [chunks(0), piece(0)].map((job) => pool.run(job));
+  for (const job of running) await expect(job).rejects.toMatchObject({ code: 'ENOENT' });
+});
