@@ -64,18 +64,33 @@ export function gatherData(
   from: number,
   to: number,
 ): void {
-  const { dataLength } = columns;
-  const bytes = new Uint8Array(columns.data.buffer);
+  const { data, dataLength } = columns;
+  const { buffer } = target;
   const numberBytes = 4 * numbersOf(columns).length;
-  const rowBytes = numberBytes + dataLength;
+  const place = target.byteOffset + offset;
+  if ((place | from | to) % 4 === 0) {
+    const gathered = new Uint32Array(buffer, place, (to - from) / 4);
+    gather(new Uint32Array(data.buffer), numberBytes / 4, dataLength / 4, from / 4, gathered);
+  } else {
+    const gathered = new Uint8Array(buffer, place, to - from);
+    gather(new Uint8Array(data.buffer), numberBytes, dataLength, from, gathered);
+  }
+}
+
+/** In words or in bytes. */
+function gather<T extends Uint32Array | Uint8Array>(
+  rows: T,
+  numberLength: number,
+  dataLength: number,
+  from: number,
+  gathered: T,
+): void {
+  const rowLength = numberLength + dataLength;
   let within = from % dataLength;
-  let row = ((from - within) / dataLength) * rowBytes + numberBytes;
-  let place = offset;
-  for (let left = to - from; left > 0; row += rowBytes) {
-    const count = Math.min(dataLength - within, left);
-    for (let i = 0; i < count; i++) target[place + i] = bytes[row + within + i]!;
-    place += count;
-    left -= count;
+  let row = Math.floor(from / dataLength) * rowLength + numberLength;
+  for (let i = 0; i < gathered.length; row += rowLength) {
+    const end = Math.min(i + dataLength - within, gathered.length);
+    for (let k = row + within; i < end; i++, k++) gathered[i] = rows[k]!;
     within = 0;
   }
 }

@@ -23,7 +23,6 @@ const NO_COLUMN = -1;
 /** Whether the columns are the chunk's own, to do with as it likes. */
 export type Ownership = 'adopted' | 'borrowed';
 
-const NEAR_RECORDS = 32;
 const SHORT_BYTES = 128;
 
 /**
@@ -40,7 +39,7 @@ export class Chunk {
   /** Records per key of the span, on average. */
   readonly #density: number;
   #slots: Slots | undefined;
-  /** Searches until slots are made; 0 when that has been done, or need not be. */
+  /** Searches until slots are made; 0 when that has been done, if they are of use. Negative in short chunks. */
   #searchesLeft: number;
   /** Gets until the columns are rearranged as rows; 0 when they have been, or cannot be. */
   #getsLeft: number;
@@ -138,8 +137,8 @@ export class Chunk {
 
   /** Index of the first record whose key, less the first one, is not below; `recordCount` when there is none. */
   #search(offsetLow: number, offsetHigh: number): number {
-    const count = this.recordCount;
-    const position = Math.min((offsetHigh * 0x1_0000_0000 + offsetLow) * this.#density, count - 1);
+    const offset = offsetHigh * 0x1_0000_0000 + offsetLow;
+    const position = Math.min(offset * this.#density, this.recordCount - 1);
     const slots = this.#slots;
     let guess = (position + 0.5) | 0;
     if (slots !== undefined) {
@@ -150,8 +149,13 @@ export class Chunk {
     } else if (this.#searchesLeft !== 0) {
       guess = this.#refine(guess, offsetLow, offsetHigh);
     }
+    return this.#settle(guess, offsetLow, offsetHigh);
+  }
+
+  #settle(guess: number, offsetLow: number, offsetHigh: number): number {
     const words = this.#words;
     const stride = this.#stride;
+    const count = this.recordCount;
     const lowAt = this.#keyLowAt;
     const highAt = this.#keyHighAt;
     if (highAt !== NO_COLUMN)
@@ -161,7 +165,9 @@ export class Chunk {
 
   /** A better guess, from the key that the first one leads to. */
   #refine(guess: number, offsetLow: number, offsetHigh: number): number {
-    if (--this.#searchesLeft === 0) this.#slots = makeSlots(this.#keyPlaces, this.#density);
+    if (this.#searchesLeft > 0 && --this.#searchesLeft === 0) {
+      this.#slots = makeSlots(this.#keyPlaces, this.#density);
+    }
     const found = this.#offsetHighAt(guess) * 0x1_0000_0000 + this.#offsetLowAt(guess);
     const distance = offsetHigh * 0x1_0000_0000 + offsetLow - found;
     const refined = guess + distance * this.#density;
@@ -178,14 +184,11 @@ export class Chunk {
     };
   }
 
-  /** As {@link lowerBound}, of the records from `from` on: that it is near is tried first. */
+  /** As {@link lowerBound}, of the records from `from` on: it is expected to be near. The key is not below the first one. */
   lowerBoundFrom(from: number, low: number, high: number): number {
-    const near = Math.min(from + NEAR_RECORDS, this.recordCount);
-    for (let i = from; i < near; i++) {
-      const keyHigh = this.keyHighAt(i);
-      if (keyHigh > high || (keyHigh === high && this.keyLowAt(i) >= low)) return i;
-    }
-    return Math.max(near, this.lowerBound(low, high));
+    const borrow = low < this.firstLow ? 1 : 0;
+    const offsetHigh = high - this.firstHigh - borrow;
+    return Math.max(from, this.#settle(from, (low - this.firstLow) >>> 0, offsetHigh));
   }
 
   keyLowAt(index: number): number {
