@@ -17,7 +17,9 @@ const PROGRESS_STEP_BYTES = 4 * 1024 * 1024;
 
 if ((workerData as ThreadPriority) === 'low') lowerPriority();
 
-let abort = new AbortController();
+/** One for each job that has not ended. They run one after the other. */
+const given: AbortController[] = [];
+let last: Promise<void> = Promise.resolve();
 
 function post(message: FromThread, transfer: ArrayBuffer[] = []): void {
   port.postMessage(message, transfer);
@@ -45,11 +47,11 @@ async function runHere(
   }
 }
 
-async function run(job: Job): Promise<void> {
+async function run(job: Job, signal: AbortSignal): Promise<void> {
   let reportedBytes = 0;
   try {
     const result = await runHere(job, {
-      signal: abort.signal,
+      signal,
       mayBlock: true,
       onProgress: (bytesRead) => {
         if (bytesRead - reportedBytes < PROGRESS_STEP_BYTES) return;
@@ -66,10 +68,11 @@ async function run(job: Job): Promise<void> {
 
 port.on('message', (message: ToThread) => {
   if (message.kind === 'abort') {
-    abort.abort();
+    for (const abort of given) abort.abort();
     return;
   }
-  abort = new AbortController();
-  void run(message.job);
+  const abort = new AbortController();
+  given.push(abort);
+  last = last.then(() => run(message.job, abort.signal)).then(() => void given.shift());
 });
 post({ kind: 'ready' });

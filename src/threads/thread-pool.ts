@@ -1,26 +1,11 @@
-import { extname } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';
 import type { ThreadPriority } from '../fs/thread-priority.ts';
 import type { Job, JobResult } from '../jobs/run-job.ts';
 import type { JobRunner, RunOptions } from './job-runner.ts';
-import { threadArguments } from './thread-arguments.ts';
-import { fromPlainError, type FromThread, type ToThread } from './thread-message.ts';
+import { isShared, Thread, type Task } from './thread.ts';
 
-/** The entry has the extension of the file that names it: `.ts` in tests, `.js` in the package. */
-const ENTRY = new URL(`./thread-entry${extname(import.meta.url)}`, import.meta.url);
-
-interface Task {
-  readonly job: Job;
-  readonly options: RunOptions;
-  readonly resolve: (result: never) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-/** Which jobs are cut so small, and give way so often, that the thread of the pool's owner may take some. */
-function isShared(job: Job): boolean {
-  return job.kind === 'load-chunks' || job.kind === 'load-log-piece';
-}
+/** Nobody is given a job ahead when fewer are left: whoever is free first is to have those. */
+const LEAST_LEFT_JOBS = 4;
 
 /** Jobs that the helper runs at the same time: one decodes while another waits for its bytes. */
 const HELPED_JOBS = 2;
@@ -78,8 +63,20 @@ export class ThreadPool implements JobRunner {
   /** Gives jobs that wait to whoever is free, in their order. */
   #assign(): void {
     this.#waiting = this.#waiting.filter((task) => !this.#place(task));
+    this.#assignAhead();
     // Later, so that the helper chooses among all jobs that are handed in together.
     queueMicrotask(() => this.#share());
+  }
+
+  /** Gives each thread a small job to go on with: this one may be at work when it has ended the one it is at. */
+  #assignAhead(): void {
+    for (const thread of this.#threads) {
+      const shared = this.#waiting.filter(({ job }) => isShared(job));
+      if (shared.length < LEAST_LEFT_JOBS) return;
+      if (!thread.isAtSharedJob) continue;
+      this.#runOn(thread, shared[0]!);
+      this.#waiting.splice(this.#waiting.indexOf(shared[0]!), 1);
+    }
   }
 
   #place(task: Task): boolean {
@@ -144,104 +141,5 @@ export class ThreadPool implements JobRunner {
   #forget(thread: Thread): void {
     const index = this.#threads.indexOf(thread);
     if (index >= 0) this.#threads.splice(index, 1);
-  }
-}
-
-interface ThreadHooks {
-  readonly onReady: () => void;
-  readonly onExit: (thread: Thread) => void;
-}
-
-/** One worker thread and the job that it runs. */
-class Thread {
-  readonly #worker: Worker;
-  readonly #exited: Promise<void>;
-  #task: Task | undefined;
-  #finished: () => void = () => undefined;
-  #isAborted = false;
-  #onAbort: () => void = () => undefined;
-  #isReady = false;
-
-  constructor(priority: ThreadPriority, hooks: ThreadHooks) {
-    const execArgv = threadArguments(process.execArgv);
-    const options = { name: 'lodestore', workerData: priority };
-    this.#worker = new Worker(ENTRY, { ...options, ...(execArgv && { execArgv }) });
-    this.#worker.unref();
-    this.#worker.on('message', (message: FromThread) => {
-      if (message.kind !== 'ready') this.#receive(message);
-      else {
-        this.#isReady = true;
-        hooks.onReady();
-      }
-    });
-    this.#worker.on('error', (error) => this.#fail(error));
-    this.#exited = new Promise((resolve) => {
-      this.#worker.on('exit', (code) => {
-        this.#fail(new Error(`a worker thread of the store ended with code ${code}`));
-        hooks.onExit(this);
-        resolve();
-      });
-    });
-  }
-
-  /** True once the thread has been started. */
-  get isReady(): boolean {
-    return this.#isReady;
-  }
-
-  get isIdle(): boolean {
-    return this.#task === undefined;
-  }
-
-  /** Resolves when the thread is free again, whatever became of the task. */
-  async run(task: Task): Promise<void> {
-    assert(this.isIdle, 'a thread runs one job at a time');
-    this.#task = task;
-    this.#isAborted = false;
-    const finished = new Promise<void>((resolve) => {
-      this.#finished = resolve;
-    });
-    this.#onAbort = () => {
-      this.#isAborted = true;
-      this.#post({ kind: 'abort' });
-    };
-    task.options.signal?.addEventListener('abort', this.#onAbort);
-    this.#worker.ref();
-    this.#post({ kind: 'run', job: task.job }, task.options.transfer);
-    if (task.options.signal?.aborted === true) this.#onAbort();
-    await finished;
-  }
-
-  async end(): Promise<void> {
-    await this.#worker.terminate();
-    await this.#exited;
-  }
-
-  #post(message: ToThread, transfer: readonly ArrayBuffer[] = []): void {
-    this.#worker.postMessage(message, transfer);
-  }
-
-  #receive(message: Exclude<FromThread, { kind: 'ready' }>): void {
-    const task = this.#task;
-    if (task === undefined) return;
-    if (message.kind === 'progress') task.options.onProgress?.(message.bytesRead);
-    else if (message.kind === 'message') task.options.onMessage?.(message.message);
-    else if (message.kind === 'result') this.#settle(() => task.resolve(message.result as never));
-    else this.#fail(fromPlainError(message.error));
-  }
-
-  #fail(error: unknown): void {
-    const task = this.#task;
-    if (task === undefined) return;
-    const cause = this.#isAborted ? task.options.signal?.reason : error;
-    this.#settle(() => task.reject(cause));
-  }
-
-  #settle(settle: () => void): void {
-    this.#task?.options.signal?.removeEventListener('abort', this.#onAbort);
-    this.#task = undefined;
-    this.#worker.unref();
-    settle();
-    this.#finished();
   }
 }

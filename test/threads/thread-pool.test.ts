@@ -97,3 +97,28 @@ test('without a helper all jobs run on threads', async () => {
   const running = [chunks(0), piece(0)].map((job) => pool.run(job));
   for (const job of running) await expect(job).rejects.toMatchObject({ code: 'ENOENT' });
 });
+
+test('every job of many ends once, in order', async () => {
+  const pool = poolOf(1);
+  const ended: number[] = [];
+  const running = Array.from({ length: 12 }, async (_, i) => {
+    const failure: unknown = await pool.run(chunks(i)).catch((error: unknown) => error);
+    ended.push(i);
+    return failure;
+  });
+  for (const failure of await Promise.all(running))
+    expect(failure).toMatchObject({ code: 'ENOENT' });
+  expect(ended).toEqual(running.map((_, i) => i));
+});
+
+test('a signal ends the job that runs, those given ahead, and those that wait', async () => {
+  const pool = poolOf(1);
+  const abort = new AbortController();
+  const { signal } = abort;
+  const running = Array.from({ length: 8 }, (_, i) => pool.run(chunks(i), { signal }));
+  const settled = Promise.allSettled(running);
+  abort.abort(new Error('given up'));
+  for (const one of await settled) {
+    expect(one).toMatchObject({ status: 'rejected', reason: { message: 'given up' } });
+  }
+});
