@@ -49,3 +49,40 @@ test('short reads go on until all is there, or the file ends', async () => {
   const target = new Uint8Array(2_500_100);
   expect(await readFully(slow(BYTES), target, 0)).toBe(BYTES.length);
 });
+
+test('a window whose thread may wait reads the same, from a file that can do that', async () => {
+  const file = openedFile(BYTES);
+  let reads = 0;
+  const blocking: OpenFile = {
+    ...file,
+    read: () => Promise.reject(new Error('the thread was to wait')),
+    readSync: (target, position) => {
+      reads++;
+      // In parts, as a system may.
+      const part = BYTES.subarray(position, position + Math.min(target.length, 300_000));
+      target.set(part);
+      return part.length;
+    },
+  };
+  const window = new FileWindow(blocking, BYTES.length, true);
+  for (const position of [0, 1_048_500, 2_400_000]) {
+    const found = Buffer.from(await window.at(position, 100));
+    expect(found.equals(BYTES.subarray(position, position + 100))).toBe(true);
+  }
+  expect(reads).toBeGreaterThan(4);
+  expect(await new FileWindow(file, BYTES.length, true).at(7, 5)).toEqual(BYTES.subarray(7, 12));
+});
+
+test('a window that takes over the buffer of another shows its own file', async () => {
+  const first = new FileWindow(openedFile(BYTES), BYTES.length);
+  await first.at(1_000, 10);
+  first.release();
+  const other = BYTES.map((byte) => byte ^ 0xff);
+  const second = new FileWindow(openedFile(other), other.length);
+  const found = Buffer.from(await second.at(1_000, 1_000));
+  expect(found.equals(other.subarray(1_000, 2_000))).toBe(true);
+  // What was released reads anew.
+  const again = Buffer.from(await first.at(1_000, 1_000));
+  expect(again.equals(BYTES.subarray(1_000, 2_000))).toBe(true);
+  expect(found.equals(other.subarray(1_000, 2_000))).toBe(true);
+});
