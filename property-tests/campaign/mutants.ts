@@ -65,7 +65,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '',
   },
   'file header not written again with the first frame': {
-    file: 'src/log/log-scan.ts',
+    file: 'src/log/log-scanner.ts',
     find: 'return offset === FILE_HEADER_BYTES ? 0 : offset - header.unprovenBytes;',
     replace: 'return offset - header.unprovenBytes + 0 * FILE_HEADER_BYTES;',
   },
@@ -142,7 +142,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'test/store/damage.test.ts',
   },
   'the chain of frames not compared': {
-    file: 'src/log/log-scan.ts',
+    file: 'src/log/log-scanner.ts',
     find: 'if (header.chain !== this.#chain)',
     replace: 'if (header.chain < 0)',
     test: 'test/log/log-scan.test.ts',
@@ -167,7 +167,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     durability: 'deferred',
   },
   'only the last group written again at open': {
-    file: 'src/log/log-scan.ts',
+    file: 'src/log/log-scanner.ts',
     find: 'this.#unprovenFrom = provenEnd(header, this.#offset);',
     replace: 'this.#unprovenFrom = provenEnd({ ...header, unprovenBytes: 0 }, this.#offset);',
     durability: 'deferred',
