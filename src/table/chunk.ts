@@ -13,7 +13,7 @@ import { findValues, type ValueRange } from './value-search.ts';
 
 /** Fewer are found in a few cache lines anyway. */
 const INDEXED_RECORDS = 256;
-/** Slots pay off after about as many. */
+/** Slots pay off after about as many; up to twice as many, so that not all chunks make theirs at the same time. */
 const SEARCHES_UNTIL_INDEXED = 64;
 /** Gets after which rows have paid off: rearranging takes about a tenth of a millisecond. */
 const GETS_UNTIL_ROWS = 256;
@@ -74,7 +74,7 @@ export class Chunk {
     this.#density = span === 0 ? 0 : (columns.recordCount - 1) / span;
     this.#slots = undefined;
     const isShort = columns.recordCount < INDEXED_RECORDS;
-    this.#searchesLeft = isShort ? -1 : SEARCHES_UNTIL_INDEXED;
+    this.#searchesLeft = isShort ? -1 : nextSearchCount();
     const mayRearrange = ownership === 'adopted' && !isShort && rowWordsOf(columns) > 0;
     this.#getsLeft = mayRearrange ? GETS_UNTIL_ROWS : 0;
     this.#keyLowAt = wordOffset(columns.keyLow);
@@ -373,6 +373,13 @@ export class Chunk {
     return this.keyLowAt(index) === low && this.keyHighAt(index) === high;
   }
 }
+
+function nextSearchCount(): number {
+  turn = (turn + 0.618_034) % 1;
+  return Math.floor(SEARCHES_UNTIL_INDEXED * (1 + turn));
+}
+
+let turn = 0;
 
 function wordsOf({ keyLow, valueLow, data }: Columns): Uint32Array {
   const { buffer } = data;

@@ -22,7 +22,7 @@ export function makeSlots(keys: KeyPlaces, density: number): Slots | undefined {
   for (let i = 0; i < count; i++) {
     const high = highAt < 0 ? 0 : words[highAt + i * stride]!;
     const offset = high * 0x1_0000_0000 + words[lowAt + i * stride]!;
-    const position = Math.min(offset * density, count - 1);
+    const position = offset * density;
     const own = (position * SLOTS_PER_RECORD) | 0;
     while (slot <= own) slots[slot++] = i;
     isDirect &&= Math.abs(Math.round(position) - i) <= DIRECT_STEPS;
