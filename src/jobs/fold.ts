@@ -44,6 +44,12 @@ export class Folder {
     }
   }
 
+  /** Emits columns as they are, behind all that is pending. */
+  appendWhole(columns: Columns): void {
+    this.flush();
+    this.#emit(columns);
+  }
+
   /** As {@link apply} where there are no older records, for what is left of the chunk in which `newer` stands. */
   applyChunk(newer: RunCursor, bound: KeyBound | undefined): void {
     const { chunk } = newer;

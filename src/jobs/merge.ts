@@ -15,7 +15,8 @@ import { Folder, foldRuns } from './fold.ts';
 import type { JobContext, JobDamage } from './job-context.ts';
 import { readAncestorSnapshot } from './load-ancestor.ts';
 import { LogRows } from './log-rows.ts';
-import { keyBound, RunCursor } from './run-cursor.ts';
+import { keyBound, RunCursor, type KeyBound } from './run-cursor.ts';
+import { verifyWritten } from './verify-written.ts';
 
 /** A closed log that goes into the next snapshot. What it must hold is known: the store wrote or read it. */
 export interface MergeLog {
@@ -206,42 +207,6 @@ async function writeSnapshot(
   }
 }
 
-/** Reads back what was written: every checksum, the counts and the totals. */
-async function verifyWritten(
-  file: OpenFile,
-  job: MergeJob,
-  written: WrittenSnapshot,
-  signal: AbortSignal,
-): Promise<JobDamage | undefined> {
-  const path = job.temporaryPath;
-  const result = await readSnapshot(file, job.number);
-  if (result.kind !== 'snapshot') {
-    const reason = result.kind === 'corrupt' ? result.reason : 'the new snapshot is not one';
-    return { kind: 'corrupt', path, offset: 0, reason };
-  }
-  const { entries, totals } = result.index;
-  const isAsWritten =
-    result.fileBytes === written.fileBytes &&
-    entries.length === written.entries.length &&
-    totals.recordCount === written.totals.recordCount &&
-    totals.contentHash === written.totals.contentHash;
-  if (!isAsWritten) {
-    return {
-      kind: 'corrupt',
-      path,
-      offset: 0,
-      reason: 'the new snapshot is not as it was written',
-    };
-  }
-  const reader = new ChunkReader(file, result.fileBytes, job.storeId, job.number);
-  for (let i = 0; i < entries.length; i++) {
-    signal.throwIfAborted();
-    const chunk = await reader.readRaw(entries[i]!, i);
-    if (chunk.kind === 'corrupt') return { ...chunk, path };
-  }
-  return undefined;
-}
-
 /** Walks the old chunks: copies those that no update touches, folds the others. */
 class ChunkMerger {
   readonly #job: MergeJob;
@@ -334,11 +299,28 @@ class ChunkMerger {
     let leastChunks = Math.max(PART_CHUNKS, this.#folded.length + 1);
     while (this.#updates.isBelow(end)) {
       this.#context.signal.throwIfAborted();
-      this.#folder.applyChunk(this.#updates, end);
+      this.#foldChunkOfUpdates(end);
       if (this.#folded.length < leastChunks) continue;
       await this.#handOver(to, false);
       leastChunks = PART_CHUNKS;
     }
+  }
+
+  /** Chunks of updates alone are taken over as they are, unless what is pending before them would be a small chunk. */
+  #foldChunkOfUpdates(end: KeyBound | undefined): void {
+    const { pendingRecords } = this.#folder;
+    const isSmall = pendingRecords > 0 && pendingRecords < SMALL_CHUNK_RECORDS;
+    const whole = isSmall ? undefined : this.#updates.takeWholeChunk(end);
+    if (whole !== undefined) {
+      this.#folder.appendWhole(whole);
+      return;
+    }
+    if (isSmall && end === undefined) {
+      // One chunk and what is small make two, so that those behind them can be taken over.
+      this.#splitEvenly(this.#updates.chunk.columns.recordCount, false);
+    }
+    this.#folder.applyChunk(this.#updates, end);
+    if (end === undefined) this.#splitEvenly(0, true);
   }
 
   /** Reading goes on from the logs, which have been read. */

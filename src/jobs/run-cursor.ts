@@ -68,6 +68,21 @@ export class RunCursor {
     return this.#index;
   }
 
+  /**
+   * The chunk whose first record this is, if it can stand in a snapshot as it is: it is full, since it is not the last
+   * one, all below `bound`, and without deletes. The cursor goes on to the next.
+   */
+  takeWholeChunk(bound: KeyBound | undefined): Columns | undefined {
+    const columns = this.#columns;
+    const count = this.#count;
+    if (columns === undefined || this.#index > 0 || this.#chunk === this.#chunks.length - 1) {
+      return undefined;
+    }
+    if (this.endBelow(bound) < count || this.firstDelete(count) < count) return undefined;
+    this.#enterChunk();
+    return columns;
+  }
+
   /** Goes on to record `index` of the chunk, or to the next chunk where this one ends there. */
   skipTo(index: number): void {
     this.#index = index;

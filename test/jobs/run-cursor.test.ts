@@ -72,6 +72,32 @@ test.each([1, 2, 3, 7])('ends of ranges in chunks of %d, from every position', (
   }
 });
 
+test('a chunk is taken whole where it is full, below the bound, and without deletes', () => {
+  const chunks = chunksOf(
+    RECORDS.map((record) => ({ ...record, value: record.value === 0n ? 1n : record.value })),
+    2,
+  );
+  const cursor = new RunCursor(chunks);
+  expect(cursor.takeWholeChunk(keyBound(1n))).toBe(undefined);
+  expect(cursor.keyLow).toBe(0);
+  expect(cursor.takeWholeChunk(keyBound(2n))).toBe(chunks[0]);
+  expect(cursor.keyLow).toBe(2 ** 32 - 1);
+  cursor.next();
+  // It is no longer at its beginning.
+  expect(cursor.takeWholeChunk(undefined)).toBe(undefined);
+  cursor.next();
+  expect(cursor.takeWholeChunk(undefined)).toBe(chunks[2]);
+  // The last one may be short.
+  expect(cursor.takeWholeChunk(undefined)).toBe(undefined);
+  expect(cursor.done).toBe(false);
+
+  const withDelete = new RunCursor(chunksOf(RECORDS, 2));
+  expect(withDelete.takeWholeChunk(undefined)).toBeDefined();
+  expect(withDelete.takeWholeChunk(undefined)).toBe(undefined);
+  expect(withDelete.index).toBe(0);
+  expect(new RunCursor([]).takeWholeChunk(undefined)).toBe(undefined);
+});
+
 test('the lower bound of any key', () => {
   const columns = columnsOf(RECORDS.slice(1));
   const keys = KEYS.slice(1);

@@ -34,41 +34,52 @@ async function put(store: MetadataStore, from: number, to: number): Promise<void
   }
 }
 
-test('what is appended to a snapshot is taken in part by part, and reads never miss a record', async () => {
-  const fs = new CrashFs();
-  const runner = new WatchedRunner(fs);
-  const environment = { ...simulatedEnvironment(fs), makeRunner: () => runner };
-  const open = (): Promise<MetadataStore> => MetadataStore.openIn(environment, '/s', NO_MERGES);
-  const oldRecords = 2 * CHUNK_RECORDS;
-  const newRecords = 40 * CHUNK_RECORDS;
+/** Records in the last chunk of the first snapshot: enough for a chunk of their own, or too few. */
+test.each([[CHUNK_RECORDS], [500]])(
+  'what is appended to a snapshot is taken in part by part, and reads never miss a record: behind %d',
+  async (lastRecords) => {
+    const fs = new CrashFs();
+    const runner = new WatchedRunner(fs);
+    const environment = { ...simulatedEnvironment(fs), makeRunner: () => runner };
+    const open = (): Promise<MetadataStore> => MetadataStore.openIn(environment, '/s', NO_MERGES);
+    const oldRecords = CHUNK_RECORDS + lastRecords;
+    const newRecords = 40 * CHUNK_RECORDS;
 
-  let store = await open();
-  await put(store, 0, oldRecords);
-  await store.merge();
-  await put(store, oldRecords, oldRecords + newRecords);
-  await store.close();
-  // Reopened, the log's records stand beside those of the snapshot, and no newer layer shadows them.
-  store = await open();
-  await store.insertBatch(new WriteBatch().delete(oldRecords - 1).delete(oldRecords + 7));
-  const expected = [...store.keys()];
-  expect(expected).toHaveLength(oldRecords + newRecords - 2);
+    let store = await open();
+    await put(store, 0, oldRecords);
+    await store.merge();
+    await put(store, oldRecords, oldRecords + newRecords);
+    await store.close();
+    // Reopened, the log's records stand beside those of the snapshot, and no newer layer shadows them.
+    store = await open();
+    await store.insertBatch(new WriteBatch().delete(oldRecords - 1).delete(oldRecords + 7));
+    const expected = [...store.keys()];
+    expect(expected).toHaveLength(oldRecords + newRecords - 2);
 
-  const parts: { chunks: number; isWhole: boolean }[] = [];
-  runner.onPart = ({ columns, isWhole }) => {
-    parts.push({ chunks: columns.length, isWhole });
-    expect(store.size).toBe(expected.length);
-    let i = 0;
-    for (const key of store.keys())
-      if (key !== expected[i++]) expect.fail(`${key} is out of place`);
-    expect(i).toBe(expected.length);
-  };
-  await store.merge();
-  expect(parts.length).toBeGreaterThan(2);
-  for (const { chunks } of parts) expect(chunks).toBeLessThanOrEqual(17);
-  expect(parts.map(({ isWhole }) => isWhole)).toEqual(parts.map((_, i) => i === parts.length - 1));
-  await store.close();
+    const parts: { chunks: number; isWhole: boolean }[] = [];
+    const sizes: number[] = [];
+    runner.onPart = ({ columns, isWhole }) => {
+      parts.push({ chunks: columns.length, isWhole });
+      sizes.push(...columns.map(({ recordCount }) => recordCount));
+      expect(store.size).toBe(expected.length);
+      let i = 0;
+      for (const key of store.keys())
+        if (key !== expected[i++]) expect.fail(`${key} is out of place`);
+      expect(i).toBe(expected.length);
+    };
+    await store.merge();
+    expect(parts.length).toBeGreaterThan(2);
+    for (const { chunks } of parts) expect(chunks).toBeLessThanOrEqual(18);
+    expect(parts.map(({ isWhole }) => isWhole)).toEqual(
+      parts.map((_, i) => i === parts.length - 1),
+    );
+    // No chunk is left small on the way, and most are as full as they can be.
+    for (const size of sizes.slice(0, -1)) expect(size).toBeGreaterThanOrEqual(CHUNK_RECORDS / 4);
+    expect(sizes.filter((size) => size === CHUNK_RECORDS).length).toBeGreaterThanOrEqual(37);
+    await store.close();
 
-  store = await open();
-  expect([...store.keys()]).toEqual(expected);
-  await store.close();
-});
+    store = await open();
+    expect([...store.keys()]).toEqual(expected);
+    await store.close();
+  },
+);
