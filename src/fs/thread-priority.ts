@@ -1,7 +1,7 @@
 import { readlinkSync } from 'node:fs';
 import { setPriority } from 'node:os';
 
-/** Next to threads of usual priority that want the same core, a ninth of it. */
+/** Where one thread of usual priority wants the same core, a tenth of it. */
 const LOW_NICE = 10;
 
 /** How much of a busy machine a thread gets. */
