@@ -19,7 +19,7 @@ export async function run(context) {
       job: { kind: 'open', peer, directory, keys, count },
     }));
     context.log(`${count} ${keys} keys`);
-    const cases = await context.rounds('memory', jobs, context.pick(2, 1));
+    const cases = await context.rounds('memory', jobs, context.pick(3, 1));
     stores.push({ keys, count, cases, merge: await mergeOf(context, keys, count) });
   }
   return { stores };
