@@ -1,5 +1,5 @@
 import { readlinkSync } from 'node:fs';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 
 /** Where one thread of usual priority wants the same core, a tenth of it. */
 const LOW_NICE = 10;
@@ -15,7 +15,8 @@ export function lowerPriority(): void {
   const threadId = idOfThread();
   if (threadId === undefined) return;
   try {
-    setPriority(threadId, LOW_NICE);
+    // A process that stands further back stays there.
+    if (getPriority(threadId) < LOW_NICE) setPriority(threadId, LOW_NICE);
   } catch {
     // Refused: it goes on as it was.
   }

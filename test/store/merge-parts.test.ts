@@ -83,3 +83,26 @@ test.each([[CHUNK_RECORDS], [500]])(
     await store.close();
   },
 );
+
+test('updates between the keys of one old chunk: the first part holds all of its records', async () => {
+  const fs = new CrashFs();
+  const runner = new WatchedRunner(fs);
+  const environment = { ...simulatedEnvironment(fs), makeRunner: () => runner };
+  const store = await MetadataStore.openIn(environment, '/s', NO_MERGES);
+  const lastKey = 20 * CHUNK_RECORDS;
+  await store.insertBatch(new WriteBatch().put(0, 1).put(lastKey, 1));
+  await store.merge();
+  await put(store, 1, lastKey);
+  await put(store, lastKey + 1, lastKey + 3 * CHUNK_RECORDS);
+  let parts = 0;
+  runner.onPart = () => {
+    parts++;
+    expect(store.has(lastKey)).toBe(true);
+    expect([...store.keys({ gte: lastKey - 2, limit: 4 })].map(Number)).toEqual(
+      [-2, -1, 0, 1].map((difference) => lastKey + difference),
+    );
+  };
+  await store.merge();
+  expect(parts).toBe(2);
+  await store.close();
+});
