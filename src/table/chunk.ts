@@ -146,6 +146,8 @@ export class Chunk {
       const slot = place | 0;
       const start = slots[slot]!;
       guess = (start + (place - slot) * (slots[slot + 1]! - start)) | 0;
+      // Of the last key the sum may be rounded up to the number of records: behind the last one.
+      if (guess === this.recordCount) guess--;
     } else if (this.#searchesLeft !== 0) {
       guess = this.#refine(guess, offsetLow, offsetHigh);
     }

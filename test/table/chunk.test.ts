@@ -131,3 +131,16 @@ describe('Chunk', () => {
     }
   });
 });
+
+it('the last key is found where its place among the slots is rounded up to the end', () => {
+  // Whether it is depends on the last bits of the span, so it takes many.
+  for (let round = 0; round < 300; round++) {
+    const next = random64(1_000 + round);
+    const keys = Array.from({ length: 257 }, next).toSorted((a, b) => (a < b ? -1 : 1));
+    // What stands behind the keys looks like a lower one.
+    const data = new Uint8Array(8);
+    const chunk = new Chunk(columnsOf(keys.map((key) => ({ key, value: 1n, data }))));
+    for (const key of keys) find(chunk, key);
+    expect(keys.map((key) => find(chunk, key))).toEqual(keys.map((_, i) => i));
+  }
+});
