@@ -54,7 +54,10 @@ async function makeReport(directory, rows) {
     if (!existsSync(file)) continue;
     const { result, ...kept } = JSON.parse(readFileSync(file, 'utf8'));
     head ??= kept;
-    sections.push({ place: row.place, title: row.title, section: row.report(result, names) });
+    const { lodestore, load } = kept.facts;
+    const measured = `Measured with lodestore ${lodestore}; load ${load}.`;
+    const section = row.report(result, names);
+    sections.push({ place: row.place, title: row.title, measured, section });
   }
   if (head === undefined) throw new Error('there are no results to report');
   return await writeReport(directory, head, sections);

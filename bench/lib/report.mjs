@@ -6,17 +6,17 @@ import { svgChart } from './svg-chart.mjs';
  * Writes RESULTS.md and its charts.
  * @param {string} directory Where they go; charts into `results/charts` below it.
  * @param {{ facts: Record<string, string>, quick: boolean }} head
- * @param {{ place: number, title: string, section: import('./section.mjs').Section }[]} rows In order.
+ * @param {{ place: number, title: string, measured: string, section: import('./section.mjs').Section }[]} rows In order.
  */
 export async function writeReport(directory, head, rows) {
   const charts = join(directory, 'results', 'charts');
   mkdirSync(charts, { recursive: true });
   const parts = [introduction(head, rows)];
-  for (const { place, title, section } of rows) {
+  for (const { place, title, measured: when, section } of rows) {
     for (const chart of section.charts) {
       writeFileSync(join(charts, `${chart.name}.svg`), svgChart(chart));
     }
-    parts.push(sectionText(place, title, section));
+    parts.push(sectionText(place, title, when, section));
   }
   const path = join(directory, 'RESULTS.md');
   writeFileSync(path, await formatted(parts.join('\n')));
@@ -39,7 +39,8 @@ resolved commit is on stable storage; the first section shows the system calls t
 value of 64 bits (a location: volume and ascending offset) and 16 pseudo-random bytes; keys are either ascending ids with
 small gaps or 64 random bits, and each row says which. Goals are printed whether they are met or not. The limit is what
 "overwrite, O_DSYNC" reaches of a goal: a loop that packs the same records, writes them over reserved space, syncs, and does
-nothing else. Where it misses a goal too, no store of this route can reach it on this machine.
+nothing else. Where it misses a goal too, no store of this route can reach it on this machine. What bounds the goals that
+are not met, and what was tried: [BOUNDS.md](BOUNDS.md).
 `;
 
 function introduction({ facts, quick }, rows) {
@@ -80,8 +81,8 @@ function measured({ measured: value, limit }) {
   return limit === undefined ? value : `${value} (the limit: ${limit})`;
 }
 
-function sectionText(place, title, { text, tables, charts, goals }) {
-  const lines = [`## ${place}. ${title}`, '', text, ''];
+function sectionText(place, title, when, { text, tables, charts, goals }) {
+  const lines = [`## ${place}. ${title}`, '', text, '', when, ''];
   for (const one of tables) {
     if (one.caption !== undefined) lines.push(`**${one.caption}**`, '');
     lines.push(table(one));
