@@ -1,4 +1,5 @@
 import { equalBytes, isZero, readSafeU64, viewOf, writeSafeU64 } from '../base/bytes.ts';
+import { MAX_FILE_NUMBER } from '../base/limits.ts';
 import { ChecksumSeed, STORE_ID_BYTES, type FileKind } from './checksum.ts';
 
 export const FILE_HEADER_BYTES = 128;
@@ -156,7 +157,8 @@ function fieldsOf(view: DataView, head: Uint8Array, kind: FileKind): FileHeader 
 function rangeBroken(header: FileHeader, view: DataView, number: number): string | undefined {
   const { predecessor } = header;
   if (header.number !== number) return `the file header is that of ${header.kind} ${header.number}`;
-  if (header.epoch < 0) return 'the epoch in the file header is out of its range';
+  if (header.epoch < 0 || header.epoch > MAX_FILE_NUMBER)
+    return 'the epoch in the file header is out of its range';
   if (predecessor.number < 0 || predecessor.lengthBytes < 0) {
     return 'the predecessor in the file header is out of its range';
   }

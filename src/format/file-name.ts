@@ -1,3 +1,5 @@
+import { MAX_FILE_NUMBER } from '../base/limits.ts';
+
 /** Made at the first open so that nobody takes the directory for a place of their own. */
 export const MARKER_NAME = 'DO_NOT_PUT_YOUR_FILES_HERE';
 export const LOCK_NAME = 'lodestore.lock';
@@ -26,7 +28,7 @@ export function parseFileName(name: string): FileName {
   const match = NUMBERED.exec(name);
   if (match === null) return { kind: 'foreign' };
   const number = Number.parseInt(match[2]!, 16);
-  if (!Number.isSafeInteger(number)) return { kind: 'foreign' };
+  if (number > MAX_FILE_NUMBER) return { kind: 'foreign' };
   if (match[3] === undefined) return { kind: match[1] as 'log' | 'snapshot', number };
   return match[1] === 'snapshot' ? { kind: 'temporary', number } : { kind: 'foreign' };
 }

@@ -7,7 +7,7 @@ import {
 } from '../../src/format/file-name.ts';
 
 test('names of ours, both ways', () => {
-  for (const number of [0, 1, 255, 2 ** 32, Number.MAX_SAFE_INTEGER]) {
+  for (const number of [0, 1, 255, 2 ** 32, 2 ** 52 - 1]) {
     expect(parseFileName(logName(number))).toEqual({ kind: 'log', number });
     expect(parseFileName(snapshotName(number))).toEqual({ kind: 'snapshot', number });
     expect(parseFileName(temporarySnapshotName(number))).toEqual({ kind: 'temporary', number });
@@ -26,7 +26,7 @@ test.each([
   'log_000000000000000A',
   'log_1',
   'log_00000000000000001',
-  'log_0020000000000000',
+  'log_0010000000000000',
   'log_ffffffffffffffff',
   ' log_0000000000000001',
   'log_0000000000000001\n',
