@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { MAX_FILE_NUMBER } from '../src/base/limits.ts';
 import { chunkBoundBytes, decodeChunk, encodeChunk } from '../src/format/chunk.ts';
 import { ColumnsBuilder } from '../src/format/columns-builder.ts';
 import { decodeFileHeader, encodeFileHeader, WRITTEN_VERSION } from '../src/format/file-header.ts';
@@ -21,6 +22,7 @@ const u64 = fc.oneof(
   fc.bigInt({ min: MAX - 300n, max: MAX }),
   fc.bigInt({ min: 0n, max: MAX }),
 );
+const fileNumber = fc.integer({ min: 0, max: MAX_FILE_NUMBER });
 const data = fc.oneof(fc.constant(new Uint8Array(4)), fc.uint8Array({ maxLength: 300 }));
 const value = u64.map((any) => (any === 0n ? 1n : any));
 
@@ -105,11 +107,11 @@ test('file headers', () => {
   fc.assert(
     fc.property(
       fc.record({
-        number: fc.maxSafeNat(),
-        epoch: fc.maxSafeNat(),
+        number: fileNumber,
+        epoch: fileNumber,
         storeId: fc.uint8Array({ minLength: 16, maxLength: 16 }),
         predecessor: fc.record({
-          number: fc.maxSafeNat(),
+          number: fileNumber,
           lengthBytes: fc.maxSafeNat(),
           lastSequence: u64,
           chain: fc.nat(),

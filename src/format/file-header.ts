@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import { equalBytes, isZero, readSafeU64, viewOf, writeSafeU64 } from '../base/bytes.ts';
 import { MAX_FILE_NUMBER } from '../base/limits.ts';
 import { ChecksumSeed, STORE_ID_BYTES, type FileKind } from './checksum.ts';
@@ -59,6 +60,11 @@ export type FileHeaderResult =
 const RESERVED_OFFSET = 76;
 const CHECKSUM_OFFSET: number = FILE_HEADER_BYTES - 4;
 
+/** The epoch of an open that follows one of `epoch`; the last one, which only a forged file has, repeats. */
+export function nextEpoch(epoch: number): number {
+  return Math.min(epoch + 1, MAX_FILE_NUMBER);
+}
+
 /** What a writer says of a file: its version and its checksum follow. */
 export type NewFileHeader = Omit<FileHeader, 'checksum' | 'version'>;
 
@@ -78,6 +84,7 @@ export function encodeFileHeader(
   view.setUint32(12, FILE_HEADER_BYTES, true);
   bytes.set(header.storeId, 16);
   writeSafeU64(view, 32, header.number);
+  assert(isFileNumber(header.number) && isFileNumber(header.epoch), 'a reader accepts the header');
   writeSafeU64(view, 40, header.epoch);
   writeSafeU64(view, 48, header.predecessor.number);
   writeSafeU64(view, 56, header.predecessor.lengthBytes);
@@ -154,12 +161,15 @@ function fieldsOf(view: DataView, head: Uint8Array, kind: FileKind): FileHeader 
   };
 }
 
+function isFileNumber(value: number): boolean {
+  return value >= 0 && value <= MAX_FILE_NUMBER;
+}
+
 function rangeBroken(header: FileHeader, view: DataView, number: number): string | undefined {
   const { predecessor } = header;
   if (header.number !== number) return `the file header is that of ${header.kind} ${header.number}`;
-  if (header.epoch < 0 || header.epoch > MAX_FILE_NUMBER)
-    return 'the epoch in the file header is out of its range';
-  if (predecessor.number < 0 || predecessor.lengthBytes < 0) {
+  if (!isFileNumber(header.epoch)) return 'the epoch in the file header is out of its range';
+  if (!isFileNumber(predecessor.number) || predecessor.lengthBytes < 0) {
     return 'the predecessor in the file header is out of its range';
   }
   if (header.kind === 'snapshot' && predecessor.number !== number) {

@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import { MAX_FILE_NUMBER } from '../base/limits.ts';
 
 /** Made at the first open so that nobody takes the directory for a place of their own. */
@@ -34,6 +35,7 @@ export function parseFileName(name: string): FileName {
 }
 
 function hexadecimal(number: number): string {
+  assert(number <= MAX_FILE_NUMBER, 'a reader takes the name for one of ours');
   return number.toString(16).padStart(16, '0');
 }
 

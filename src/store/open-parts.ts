@@ -10,7 +10,7 @@ import {
 import { acquireDirectoryLock, type DirectoryLock } from '../directory/directory-lock.ts';
 import { listDirectory } from '../directory/listing.ts';
 import { STORE_ID_BYTES } from '../format/checksum.ts';
-import type { Predecessor } from '../format/file-header.ts';
+import { nextEpoch, type Predecessor } from '../format/file-header.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { nodeFileSystem } from '../fs/node-file-system.ts';
 import { readProcessIdentity, type ProcessIdentity } from '../fs/process-identity.ts';
@@ -292,7 +292,7 @@ class Opening {
       recovered,
       warming: recovered.warming,
       report: this.#report(recovered, removed, losses, threads),
-      epoch: verdict.highestEpoch + 1,
+      epoch: nextEpoch(verdict.highestEpoch),
       logs: {
         last: verdict.last,
         reserveBytes: this.#environment.sizes?.reserveBytes,

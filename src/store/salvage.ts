@@ -3,6 +3,7 @@ import { assert } from '../base/assert.ts';
 import { FencedError } from '../base/errors.ts';
 import type { DirectoryListing } from '../directory/listing.ts';
 import { logName, snapshotName, temporarySnapshotName } from '../format/file-name.ts';
+import { nextEpoch } from '../format/file-header.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { unlinkIfThere } from '../fs/unlink.ts';
 import { SnapshotWriter } from '../snapshot/snapshot-writer.ts';
@@ -66,7 +67,13 @@ class Salvage {
       const { storeId, epoch } = found;
       const lastSequence = found.lastSequence + (isLossy(found.losses) ? SEQUENCE_GAP : 0n);
       const predecessor = { number, lengthBytes: 0, lastSequence, chain: 0 };
-      const header = { kind: 'snapshot' as const, storeId, number, epoch: epoch + 1, predecessor };
+      const header = {
+        kind: 'snapshot' as const,
+        storeId,
+        number,
+        epoch: nextEpoch(epoch),
+        predecessor,
+      };
       const writer = new SnapshotWriter(file, header);
       for (const columns of found.columns) await writer.writeChunk(columns);
       await writer.finish();

@@ -71,6 +71,13 @@ export class Fields {
     return Number(value);
   }
 
+  /** A file number or an epoch: a u64 that must be below 2^52. */
+  fileNumber(at: number): number {
+    const value = this.number(at);
+    demand(value < 2 ** 52, `the file number at ${at} is below 2^52`);
+    return value;
+  }
+
   hex(from: number, to: number): string {
     return Buffer.from(this.bytes.subarray(from, to)).toString('hex');
   }

@@ -72,10 +72,10 @@ export function fileHead(file: StoredFile): FileHead | undefined {
   const version = head.u32(8);
   demand(version === 1 || version === 2, 'the version is known');
   demand(head.u32(12) === 128, 'the header is 128 bytes long');
-  demand(head.number(32) === file.number, 'the number is the one in the name');
+  demand(head.fileNumber(32) === file.number, 'the number is the one in the name');
   head.demandZero(76, 124, 'file header');
   const previous = {
-    number: head.number(48),
+    number: head.fileNumber(48),
     lengthBytes: head.number(56),
     lastSequence: head.u64(64),
     chain: head.u32(72),
@@ -83,7 +83,7 @@ export function fileHead(file: StoredFile): FileHead | undefined {
   if (file.kind === 'snapshot') {
     demand(previous.number === file.number, "a snapshot's previous number is its own");
   }
-  return { version, storeId, epoch: head.number(40), previous, checksum };
+  return { version, storeId, epoch: head.fileNumber(40), previous, checksum };
 }
 
 /** True where a frame header of this file stands. */
