@@ -28,6 +28,40 @@ function keepSpare(block: RowBlock): void {
   if ((spare?.deref()?.bytes.length ?? 0) < block.bytes.length) spare = new WeakRef(block);
 }
 
+/** Adds an entry for each row of a block in which all rows begin on words; returns where the next entry goes. */
+function entriesOfWords(
+  entries: Uint32Array,
+  at: number,
+  ordinal: number,
+  { words, usedBytes }: RowBlock,
+): number {
+  const end = usedBytes >>> 2;
+  for (let offset = 0; offset < end; at += ENTRY_WORDS) {
+    entries[at] = words[offset]!;
+    entries[at + 1] = words[offset + 1]!;
+    entries[at + 2] = ordinal;
+    entries[at + 3] = 4 * offset;
+    offset += (ROW_HEADER_BYTES + words[offset + 4]!) >>> 2;
+  }
+  return at;
+}
+
+function entriesOfBytes(
+  entries: Uint32Array,
+  at: number,
+  ordinal: number,
+  { view, usedBytes }: RowBlock,
+): number {
+  for (let offset = 0; offset < usedBytes; at += ENTRY_WORDS) {
+    entries[at] = view.getUint32(offset, true);
+    entries[at + 1] = view.getUint32(offset + 4, true);
+    entries[at + 2] = ordinal;
+    entries[at + 3] = offset;
+    offset += ROW_HEADER_BYTES + view.getUint32(offset + 16, true);
+  }
+  return at;
+}
+
 /** Collects the rows of a log and turns them into one run: ascending keys, the last update of each. */
 export class LogRows {
   readonly #blocks: RowBlock[] = [];
@@ -209,15 +243,11 @@ export class LogRows {
   #makeEntries(): Uint32Array {
     const entries = new Uint32Array(ENTRY_WORDS * this.#rowCount);
     let at = 0;
-    this.#blocks.forEach(({ view, usedBytes }, block) => {
-      for (let offset = 0; offset < usedBytes; at += ENTRY_WORDS) {
-        entries[at] = view.getUint32(offset, true);
-        entries[at + 1] = view.getUint32(offset + 4, true);
-        entries[at + 2] = block;
-        entries[at + 3] = offset;
-        offset += ROW_HEADER_BYTES + view.getUint32(offset + 16, true);
-      }
-    });
+    for (let block = 0; block < this.#blocks.length; block++) {
+      at = this.#isWordy
+        ? entriesOfWords(entries, at, block, this.#blocks[block]!)
+        : entriesOfBytes(entries, at, block, this.#blocks[block]!);
+    }
     return entries;
   }
 

@@ -207,6 +207,17 @@ async function writeSnapshot(
   }
 }
 
+/** Whether each of the chunks, or the gap behind it, has an update. */
+function touchesAll(run: readonly Columns[], entries: readonly IndexEntry[]): boolean {
+  const updates = new RunCursor(run);
+  return entries.every((_, i) => {
+    const bound = entries[i + 1]?.firstKey;
+    if (updates.countBelow(bound) === 0) return false;
+    if (bound !== undefined) updates.skipBelow(bound);
+    return true;
+  });
+}
+
 /** Walks the old chunks: copies those that no update touches, folds the others. */
 class ChunkMerger {
   readonly #job: MergeJob;
@@ -215,6 +226,8 @@ class ChunkMerger {
   readonly #writer: SnapshotWriter;
   readonly #context: JobContext<MergedChunks>;
   readonly #folder: Folder;
+  /** False where updates lie in every old chunk: then none is copied, and nothing has to be known of what they held. */
+  readonly #hasCopied: boolean;
   /** Of the chunks copied: all that there were, less those decoded; or, if that is not known, one by one. */
   readonly #copiedContent: ContentSum;
   #folded: Columns[] = [];
@@ -238,7 +251,8 @@ class ChunkMerger {
     this.#updates = new RunCursor(run);
     this.#writer = writer;
     this.#context = context;
-    this.#copiedContent = new ContentSum(source.contentHash);
+    this.#hasCopied = !touchesAll(run, source.entries);
+    this.#copiedContent = new ContentSum(this.#hasCopied ? source.contentHash : 0n);
     this.#folder = new Folder((columns) => this.#folded.push(columns));
   }
 
@@ -275,7 +289,9 @@ class ChunkMerger {
     }
     const columns = reader.decode(raw, entry);
     if ('kind' in columns) return { ...columns, path: this.#job.snapshot!.path };
-    if (this.#source.contentHash !== undefined) this.#copiedContent.subtract(sumOfColumns(columns));
+    if (this.#hasCopied && this.#source.contentHash !== undefined) {
+      this.#copiedContent.subtract(sumOfColumns(columns));
+    }
     if (this.#groupFrom < 0) this.#groupFrom = ordinal;
     this.#splitEvenly(columns.recordCount + updateCount, bound === undefined);
     await this.#fold([columns], bound, ordinal + 1);
@@ -345,6 +361,7 @@ class ChunkMerger {
       if ('kind' in columns) return { ...columns, path: this.#job.snapshot!.path };
       this.#copiedContent.add(sumOfColumns(columns));
     }
+    assert(this.#hasCopied, 'a chunk that no update touches was foreseen');
     await this.#writer.copyChunk({ ...entry, payload: raw.payload, header: raw.header });
     this.copiedChunks++;
     this.copiedBytes += entry.lengthBytes;

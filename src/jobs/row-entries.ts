@@ -51,25 +51,92 @@ function toStarts(counts: Uint32Array): void {
   }
 }
 
+/** Digits in which keys differ, the highest first. One that all share, as ids near each other do, moves none. */
+function differingDigits(counts: Uint32Array, count: number): number[] {
+  const digits: number[] = [];
+  for (let digit = 2 * DIGITS_PER_WORD - 1; digit >= 0; digit--) {
+    const isShared = counts.subarray(digit * BUCKETS, (digit + 1) * BUCKETS).includes(count);
+    if (!isShared) digits.push(digit);
+  }
+  return digits;
+}
+
+/**
+ * How many of the highest digits leave few entries out of order, were the digits independent of each other: a key is
+ * then expected to agree in all of them with no more than one other.
+ */
+function tellingDigits(counts: Uint32Array, count: number, digits: readonly number[]): number {
+  let expectedEqual = count;
+  for (let i = 0; i < digits.length; i++) {
+    if (expectedEqual <= 1) return i;
+    let squares = 0;
+    for (let value = 0; value < BUCKETS; value++)
+      squares += counts[digits[i]! * BUCKETS + value]! ** 2;
+    expectedEqual *= squares / count ** 2;
+  }
+  return digits.length;
+}
+
+/** Moves entries by digits, the lowest first. Both arrays and the counts are used up; one of the arrays has the result. */
+function arrange(
+  entries: Uint32Array,
+  spare: Uint32Array,
+  end: number,
+  counts: Uint32Array,
+  digits: readonly number[],
+): Uint32Array {
+  let [from, to] = [entries, spare];
+  for (const digit of digits.toReversed()) {
+    const starts = counts.subarray(digit * BUCKETS, (digit + 1) * BUCKETS);
+    toStarts(starts);
+    const shift = (digit % DIGITS_PER_WORD) * DIGIT_BITS;
+    distribute(from, to, end, digit < DIGITS_PER_WORD ? 0 : 1, shift, starts);
+    [from, to] = [to, from];
+  }
+  return from;
+}
+
+/** Puts in order what is nearly so. False where it gave up, with entries moved but none lost. */
+function settle(entries: Uint32Array, end: number): boolean {
+  let movesLeft = end / ENTRY_WORDS;
+  for (let at = ENTRY_WORDS; at < end; at += ENTRY_WORDS) {
+    const low = entries[at]!;
+    const high = entries[at + 1]!;
+    let to = at;
+    while (to > 0) {
+      const before = entries[to - ENTRY_WORDS + 1]!;
+      if (before < high || (before === high && entries[to - ENTRY_WORDS]! <= low)) break;
+      to -= ENTRY_WORDS;
+    }
+    if (to === at) continue;
+    movesLeft -= (at - to) / ENTRY_WORDS;
+    const block = entries[at + 2]!;
+    const offset = entries[at + 3]!;
+    entries.copyWithin(to + ENTRY_WORDS, to, at);
+    entries[to] = low;
+    entries[to + 1] = high;
+    entries[to + 2] = block;
+    entries[to + 3] = offset;
+    if (movesLeft < 0) return false;
+  }
+  return true;
+}
+
 /**
  * The first `count` entries in ascending key order; equal keys keep their order. Whole entries are moved, digit by
- * digit: who reads them in order then reads them one behind the other. `entries` is used up.
+ * digit: who reads them in order then reads them one behind the other. Of keys that look random, three digits tell
+ * nearly all apart, and the few others are put right afterwards. `entries` is used up.
  */
 export function sortEntries(entries: Uint32Array, count: number): Uint32Array {
   if (count < 2) return entries;
   const end = ENTRY_WORDS * count;
+  const spare = new Uint32Array(end);
   const counts = countDigits(entries, end);
-  let from = entries;
-  let to: Uint32Array = new Uint32Array(end);
-  for (let digit = 0; digit < 2 * DIGITS_PER_WORD; digit++) {
-    const word = digit < DIGITS_PER_WORD ? 0 : 1;
-    const shift = (digit % DIGITS_PER_WORD) * DIGIT_BITS;
-    const starts = counts.subarray(digit * BUCKETS, (digit + 1) * BUCKETS);
-    // A digit that all keys share, as ids near each other do, moves none.
-    if (starts[(from[word]! >>> shift) & (BUCKETS - 1)] === count) continue;
-    toStarts(starts);
-    distribute(from, to, end, word, shift, starts);
-    [from, to] = [to, from];
-  }
-  return from;
+  const digits = differingDigits(counts, count);
+  const telling = tellingDigits(counts, count, digits);
+  const sorted = arrange(entries, spare, end, counts, digits.slice(0, telling));
+  if (telling === digits.length || settle(sorted, end)) return sorted;
+  // Keys in clusters. Equal ones have kept their order, so that all digits may be gone through again.
+  const other = sorted === entries ? spare : entries;
+  return arrange(sorted, other, end, countDigits(sorted, end), digits);
 }

@@ -90,6 +90,12 @@ export class RunCursor {
     else this.#load();
   }
 
+  /** Goes on to the first record, from this one on, whose key is not below `bound`. */
+  skipBelow(bound: bigint): void {
+    while (!this.done && this.#columns!.lastKey < bound) this.#enterChunk();
+    if (!this.done) this.skipTo(Math.max(this.#index, lowerBound(this.#columns!, bound)));
+  }
+
   /** Index in the chunk, from the record on, of the first one whose key is not below `bound`. */
   endBelow(bound: KeyBound | undefined): number {
     if (bound === undefined) return this.#count;

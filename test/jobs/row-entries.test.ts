@@ -56,6 +56,20 @@ describe('entries come in the order of a plain stable sort', () => {
     }
   });
 
+  test('keys whose high bytes say the same three times: what they seem to tell, the low ones have to', () => {
+    const bytes = scattered(3000, 8n);
+    const low = scattered(3000, 17n);
+    const keys = bytes.map((byte, i) => (byte << 56n) | (byte << 48n) | (byte << 40n) | low[i]!);
+    expect(order(keys)).toEqual(sortedOrder(keys));
+  });
+
+  test('a few keys far from where their high bytes put them, equal ones among them', () => {
+    const keys = scattered(5000, 64n);
+    for (let i = 0; i < keys.length; i += 500) keys[i] = keys[(i + 250) % keys.length]!;
+    for (let i = 100; i < 200; i++) keys[i] = (keys[99]! & ~0xffn) | BigInt(200 - i);
+    expect(order(keys)).toEqual(sortedOrder(keys));
+  });
+
   test('ascending, with equal neighbours, and descending', () => {
     const ascending = Array.from({ length: 4000 }, (_, i) => BigInt(i >> 1) << 31n);
     expect(order(ascending)).toEqual(sortedOrder(ascending));
