@@ -18,6 +18,7 @@ import { LogKeeper } from './log-keeper.ts';
 import { LogSync } from './log-sync.ts';
 import { MergeRunner } from './merge-runner.ts';
 import { MergeScheduler } from './merge-scheduler.ts';
+import { countOpenStore } from './open-stores.ts';
 import { openFeeds } from './open-feeds.ts';
 import { openSpace } from './open-space.ts';
 import { openParts, type OpenedParts, type StoreEnvironment } from './open-parts.ts';
@@ -57,6 +58,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   readonly #writer: Writer | undefined;
   readonly #reading: Omit<SliceHooks, 'signal'>;
   readonly #feeds: ChangeFeeds;
+  readonly #leave: () => void = countOpenStore();
   #closing: Promise<void> | undefined;
 
   private constructor(parts: OpenedParts) {
@@ -365,6 +367,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
       this.#health.endClosing();
       await this.#lock?.release();
       await this.#warmth.stop();
+      this.#leave();
     }
     this.#announce('closed', []);
   }

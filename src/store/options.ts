@@ -73,7 +73,10 @@ export interface OpenOptions {
    * milliseconds. A process that stalls for longer is fenced. Default 60,000, at least 2,000.
    */
   readonly leaseStaleMs?: number;
-  /** Threads that recovery may use, this one among them. Default: as many as cores, at most 8. */
+  /**
+   * Threads that recovery may use, this one among them; where another store is open in the process, this one serves
+   * that and leaves the work to the others. Default: as many as cores, at most 8.
+   */
   readonly threads?: number;
   /**
    * `before-open` (default): open resolves when every record has been read and verified. `background`: when the

@@ -5,6 +5,7 @@ import { logName, snapshotName } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { InlineRunner, type JobRunner } from '../threads/job-runner.ts';
 import { ThreadPool } from '../threads/thread-pool.ts';
+import { hasOpenStore } from './open-stores.ts';
 import type { ResolvedOptions } from './options.ts';
 import { newerLogs } from './recovery.ts';
 
@@ -25,8 +26,9 @@ export async function chooseRunner(
 ): Promise<JobRunner> {
   const inline = new InlineRunner(fs, pause);
   if ((await bytesToRead(fs, directory, options.warm)) < INLINE_BYTES) return inline;
-  // This thread takes its share of the chunks.
-  const pool = new ThreadPool(otherThreads(options), inline);
+  // This thread takes its share of the chunks, unless somebody else would wait for it meanwhile.
+  const role = hasOpenStore() ? 'stand-in' : 'share';
+  const pool = new ThreadPool(otherThreads(options), { runner: inline, role });
   pool.startEarly();
   return pool;
 }

@@ -10,27 +10,36 @@ const LEAST_LEFT_JOBS = 4;
 /** Jobs that the helper runs at the same time: one decodes while another waits for its bytes. */
 const HELPED_JOBS = 2;
 
+/** Who runs jobs beside the threads. */
+export interface Helper {
+  readonly runner: JobRunner;
+  /** `share`: it takes its share of jobs that are cut small. `stand-in`: jobs, where no thread could be started. */
+  readonly role: 'share' | 'stand-in';
+}
+
 /**
  * Runs jobs on up to `threads` worker threads, which are started as they are needed and live until `close`. A
- * thread keeps the process alive only while it runs a job. With a `helper`, jobs that are cut small run there as
- * well: it has begun long before a thread has started.
+ * thread keeps the process alive only while it runs a job. A helper that shares has begun long before a thread has
+ * started.
  */
 export class ThreadPool implements JobRunner {
   readonly parallelism: number;
   readonly #maxThreads: number;
   readonly #helper: JobRunner | undefined;
+  readonly #isHelperSharing: boolean;
   readonly #priority: ThreadPriority;
   #helpedJobs = 0;
   readonly #threads: Thread[] = [];
   #waiting: Task[] = [];
   #state: 'open' | 'closed' = 'open';
 
-  constructor(threads: number, helper?: JobRunner, priority: ThreadPriority = 'normal') {
+  constructor(threads: number, helper?: Helper, priority: ThreadPriority = 'normal') {
     assert(threads >= 1, 'a pool has at least one thread');
     this.#maxThreads = threads;
-    this.#helper = helper;
+    this.#helper = helper?.runner;
+    this.#isHelperSharing = helper?.role === 'share';
     this.#priority = priority;
-    this.parallelism = threads + (helper === undefined ? 0 : 1);
+    this.parallelism = threads + (this.#isHelperSharing ? 1 : 0);
   }
 
   /** Starts the first thread before there is a job for it. */
@@ -80,7 +89,7 @@ export class ThreadPool implements JobRunner {
   }
 
   #place(task: Task): boolean {
-    const mayWait = this.#helper !== undefined && isShared(task.job);
+    const mayWait = this.#isHelperSharing && isShared(task.job);
     const idle = this.#threads.filter((thread) => thread.isIdle);
     // A job that the helper may take is not tied to a thread that is still being started.
     const thread = idle.find((one) => one.isReady) ?? (mayWait ? undefined : idle[0]);
@@ -94,7 +103,7 @@ export class ThreadPool implements JobRunner {
 
   /** Gives the helper its share, chunks before pieces of logs: what threads are at already it need not warm up for. */
   #share(): void {
-    if (this.#helper === undefined || this.#state === 'closed') return;
+    if (!this.#isHelperSharing || this.#state === 'closed') return;
     for (;;) {
       const chunks = this.#waiting.findIndex(({ job }) => job.kind === 'load-chunks');
       const at = chunks < 0 ? this.#waiting.findIndex(({ job }) => isShared(job)) : chunks;

@@ -49,8 +49,12 @@ function piece(from: number): Job {
 
 const pools: ThreadPool[] = [];
 
-function poolOf(threads: number, helper?: JobRunner): ThreadPool {
-  const pool = new ThreadPool(threads, helper);
+function poolOf(
+  threads: number,
+  runner?: JobRunner,
+  role: 'share' | 'stand-in' = 'share',
+): ThreadPool {
+  const pool = new ThreadPool(threads, runner && { runner, role });
   pools.push(pool);
   return pool;
 }
@@ -90,6 +94,15 @@ test('a job for threads alone is not held up by chunks that wait', async () => {
   await Promise.all([...loading, ...waiting.slice(2)]);
   expect(ended).toEqual(['log', 'log', 'chunks', 'chunks']);
   await helper.endAll(waiting);
+});
+
+test('a helper that only stands in is given nothing while there is a thread', async () => {
+  const helper = new Helper();
+  const pool = poolOf(1, helper, 'stand-in');
+  expect(pool.parallelism).toBe(1);
+  const running = [chunks(0), piece(0), chunks(1), chunks(2)].map((job) => pool.run(job));
+  for (const job of running) await expect(job).rejects.toMatchObject({ code: 'ENOENT' });
+  expect(helper.taken).toEqual([]);
 });
 
 test('without a helper all jobs run on threads', async () => {

@@ -1,0 +1,40 @@
+import { truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
+import { logName } from '../../src/format/file-name.ts';
+import { MetadataStore } from '../../src/index.ts';
+import { chooseRunner } from '../../src/store/recovery-runner.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+const THREADS = 3;
+
+/** How many jobs run at a time when a directory is opened whose only log has this size. */
+async function parallelismFor(logBytes: number): Promise<number> {
+  const directory = await temporaryDirectory();
+  const path = join(directory, logName(1));
+  await writeFile(path, '');
+  await truncate(path, logBytes);
+  const pause = (): Promise<void> => Promise.resolve();
+  const runner = await chooseRunner(nodeFileSystem, directory, { threads: THREADS }, pause);
+  await runner.close();
+  return runner.parallelism;
+}
+
+const LARGE_BYTES = 64 * 1024 * 1024;
+
+test('this thread takes part, and does all that is little', async () => {
+  expect(await parallelismFor(LARGE_BYTES)).toBe(THREADS);
+  expect(await parallelismFor(LARGE_BYTES / 16)).toBe(1);
+});
+
+test('beside a store that is open, this thread leaves the work to others', async () => {
+  const one = await MetadataStore.open(await temporaryDirectory());
+  const other = await MetadataStore.open(await temporaryDirectory());
+  expect(await parallelismFor(LARGE_BYTES)).toBe(THREADS - 1);
+  await one.close();
+  await one.close();
+  expect(await parallelismFor(LARGE_BYTES)).toBe(THREADS - 1);
+  await other.close();
+  expect(await parallelismFor(LARGE_BYTES)).toBe(THREADS);
+});
