@@ -75,7 +75,7 @@ export interface OpenOptions {
   readonly leaseStaleMs?: number;
   /**
    * Threads that recovery may use, this one among them; where another store is open in the process, this one serves
-   * that and leaves the work to the others. Default: as many as cores, at most 8.
+   * that and leaves the work to the others. 1: opening uses no other thread. Default: as many as cores, at most 8.
    */
   readonly threads?: number;
   /**

@@ -25,6 +25,7 @@ export async function chooseRunner(
   pause: () => Promise<void>,
 ): Promise<JobRunner> {
   const inline = new InlineRunner(fs, pause);
+  if (options.threads === 1) return inline;
   if ((await bytesToRead(fs, directory, options.warm)) < INLINE_BYTES) return inline;
   // This thread takes its share of the chunks, unless somebody else would wait for it meanwhile.
   const role = hasOpenStore() ? 'stand-in' : 'share';

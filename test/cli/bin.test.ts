@@ -20,9 +20,16 @@ let main = '';
 /** Built anew: what stands in `dist` may be older than the sources. */
 beforeAll(async () => {
   home = await mkdtemp(join(await realpath(tmpdir()), 'lodestore-bin-'));
-  const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
-  const options = ['-p', join(ROOT, 'tsconfig.json'), '--outDir', join(home, 'dist'), '--noCheck'];
-  await promisify(execFile)(process.execPath, [tsc, ...options]);
+  const rolldown = join(ROOT, 'node_modules', 'rolldown', 'bin', 'cli.mjs');
+  const options = [
+    '-c',
+    'rolldown.config.mjs',
+    '--dir',
+    join(home, 'dist'),
+    '--logLevel',
+    'silent',
+  ];
+  await promisify(execFile)(process.execPath, [rolldown, ...options], { cwd: ROOT });
   await copyFile(join(ROOT, 'package.json'), join(home, 'package.json'));
   await symlink(join(ROOT, 'node_modules'), join(home, 'node_modules'));
   const { bin } = JSON.parse(await readFile(join(home, 'package.json'), 'utf8')) as {
@@ -52,6 +59,11 @@ async function runBin(...argv: string[]): Promise<{ code: number; out: string; e
 
 test('the file that the package names as its program can be run as one', async () => {
   expect(await readFile(main, 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/);
+});
+
+test('its threads find their entry: a merge runs on one', async () => {
+  const directory = await closedStore();
+  expect(await runBin('merge', directory)).toMatchObject({ code: 0, err: '' });
 });
 
 test('exit codes 0, 1, 2 and 4; the report on stdout, the error on stderr', async () => {

@@ -10,13 +10,13 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 const THREADS = 3;
 
 /** How many jobs run at a time when a directory is opened whose only log has this size. */
-async function parallelismFor(logBytes: number): Promise<number> {
+async function parallelismFor(logBytes: number, threads: number = THREADS): Promise<number> {
   const directory = await temporaryDirectory();
   const path = join(directory, logName(1));
   await writeFile(path, '');
   await truncate(path, logBytes);
   const pause = (): Promise<void> => Promise.resolve();
-  const runner = await chooseRunner(nodeFileSystem, directory, { threads: THREADS }, pause);
+  const runner = await chooseRunner(nodeFileSystem, directory, { threads }, pause);
   await runner.close();
   return runner.parallelism;
 }
@@ -25,6 +25,8 @@ const LARGE_BYTES = 64 * 1024 * 1024;
 
 test('this thread takes part, and does all that is little', async () => {
   expect(await parallelismFor(LARGE_BYTES)).toBe(THREADS);
+  expect(await parallelismFor(LARGE_BYTES, 2)).toBe(2);
+  expect(await parallelismFor(LARGE_BYTES, 1)).toBe(1);
   expect(await parallelismFor(LARGE_BYTES / 16)).toBe(1);
 });
 
