@@ -1,27 +1,28 @@
 import { performance } from 'node:perf_hooks';
-import { quantiles } from '../lib/figures.mjs';
+import { medians, quantiles, spread } from '../lib/figures.mjs';
 import { deviceBytesWritten } from '../lib/machine.mjs';
-import { duration, many, number, rate, times } from '../lib/number-text.mjs';
-import { bestOf, goal } from '../lib/section.mjs';
+import { duration, many, number, rate, times, withSpread } from '../lib/number-text.mjs';
+import { bestOf, goal, withLimit } from '../lib/section.mjs';
 import { batchOf, churnOf, RECORD_BYTES } from '../lib/workload.mjs';
-import { loadPeer, RIVALS, STORES } from '../peers/index.mjs';
+import { loadPeer, RIVALS } from '../peers/index.mjs';
 
 export const place = 9;
 export const title = 'Overwrite churn';
 
 const BATCH = 1_000;
+const OURS = 'lodestore';
+const LIMIT = 'overwrite-dsync';
 
 /** @type {(context: import('../lib/context.mjs').Context) => Promise<any>} */
 export async function run(context) {
   const count = context.pick(1_000_000, 50_000);
   const updates = context.pick(5_000_000, 100_000);
   const limitMs = context.pick(40_000, 10_000);
-  const cases = context.usable(STORES).map((peer) => ({
-    id: peer,
-    peer,
-    job: { peer, count, updates, limitMs },
-  }));
-  return { count, updates, limitMs, cases: await context.rounds('churn', cases, 1) };
+  const caseOf = (peer) => ({ id: peer, peer, job: { peer, count, updates, limitMs } });
+  // The longest of some thousand commits differs from one time to the next, with the limit as well.
+  const often = await context.rounds('churn', [OURS, LIMIT].map(caseOf), context.pick(5, 1));
+  const once = await context.rounds('churn', context.usable(RIVALS).map(caseOf), 1);
+  return { count, updates, limitMs, cases: [...often, ...once] };
 }
 
 /** @param {any} job */
@@ -61,14 +62,14 @@ export async function measure({ peer, directory, count, updates, limitMs }) {
 export function report({ count, updates, limitMs, cases }, names) {
   const shown = cases
     .filter((one) => one.samples.length > 0)
-    .map(({ peer, samples }) => ({ peer, ...samples[0] }));
+    .map(({ peer, samples }) => ({ peer, samples, ...medians(samples) }));
   const rows = shown.map((one) => [
     names[one.peer],
     rate(one.recordsPerSecond),
     number(one.done),
     duration(one.p50),
     duration(one.p99),
-    duration(one.max),
+    withSpread(spread(one.samples.map(({ max }) => max)), duration),
     times(one.deviceBytesPerUpdate / RECORD_BYTES),
   ]);
   const bars = shown.map(({ peer, recordsPerSecond }) => ({
@@ -77,15 +78,16 @@ export function report({ count, updates, limitMs, cases }, names) {
     text: rate(recordsPerSecond),
     ours: peer === 'lodestore',
   }));
-  const ours = shown.find(({ peer }) => peer === 'lodestore');
+  const ours = shown.find(({ peer }) => peer === OURS);
+  const limit = shown.find(({ peer }) => peer === LIMIT);
   const best = bestOf(
     shown.filter(({ peer }) => RIVALS.includes(peer)),
     ({ recordsPerSecond }) => recordsPerSecond,
   );
   return {
     text:
-      `${many(count)} random keys, then ${many(updates)} random updates of them in batches of ${number(BATCH)}, a tenth of them deletes; once per peer, and no ` +
-      `longer than ${duration(limitMs)}. lodestore's time includes its merges to the end.`,
+      `${many(count)} random keys, then ${many(updates)} random updates of them in batches of ${number(BATCH)}, a tenth of them deletes; no longer than ` +
+      `${duration(limitMs)}. lodestore and the limit in ${ours?.samples.length} interleaved rounds, of which medians are shown, the other peers once. lodestore's time includes its merges to the end.`,
     tables: [{ head: HEAD, rows }],
     charts: [{ name: 'churn', title: 'Updates per second, more is better', bars }],
     goals: [
@@ -95,7 +97,11 @@ export function report({ count, updates, limitMs, cases }, names) {
         { atLeast: 2 },
         (value) => `${times(value)} ${names[best.peer]}`,
       ),
-      goal('longest commit at most 50 ms', ours?.max, { atMost: 50 }, duration),
+      withLimit(
+        goal('longest commit at most 50 ms', ours?.max, { atMost: 50 }, duration),
+        limit?.max,
+        duration,
+      ),
     ],
   };
 }

@@ -1,10 +1,10 @@
 import { statSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { quantiles } from '../lib/figures.mjs';
+import { medians, quantiles, spread } from '../lib/figures.mjs';
 import { LOAD_LIMIT_MS } from '../lib/fixtures.mjs';
 import { deviceBytesWritten } from '../lib/machine.mjs';
-import { duration, many, megabytes, number, rate, times } from '../lib/number-text.mjs';
+import { duration, many, megabytes, number, rate, times, withSpread } from '../lib/number-text.mjs';
 import { bestOf, goal } from '../lib/section.mjs';
 import { batchOf, dataAt, keyAt, mix, RECORD_BYTES, valueAt } from '../lib/workload.mjs';
 import { loadPeer, RIVALS, STORES } from '../peers/index.mjs';
@@ -15,6 +15,9 @@ export const title = 'Load, by 1,000';
 const BATCH = 1_000;
 const FINISHING_BATCH = 250_000;
 const CHECKED_RECORDS = 1_000;
+const QUICK_MS = 30_000;
+/** Beside the one whose stores the other rows open. */
+const EXTRA_ROUNDS = 2;
 
 /** @type {(context: import('../lib/context.mjs').Context) => Promise<any>} */
 export async function run(context) {
@@ -22,9 +25,24 @@ export async function run(context) {
   const kinds = [];
   for (const keys of ['ascending', 'random']) {
     const made = await context.fixtures.getAll(context.usable(STORES), keys, count);
-    kinds.push({ keys, peers: made.map(({ peer, loaded }) => ({ peer, ...loaded })) });
+    kinds.push({ keys, peers: await againWhereQuick(context, keys, count, made) });
   }
   return { count, kinds };
+}
+
+/** Who loads in less than half a minute does so in all rounds: what is close is judged on medians. */
+async function againWhereQuick(context, keys, count, made) {
+  const isQuick = ({ loaded: { putMs, settleMs } }) => putMs + settleMs < QUICK_MS;
+  const cases = made.filter(isQuick).map(({ peer }) => ({
+    id: peer,
+    peer,
+    job: { peer, keys, count, limitMs: LOAD_LIMIT_MS },
+  }));
+  const again = await context.rounds('load', cases, context.pick(EXTRA_ROUNDS, 0));
+  return made.map(({ peer, loaded }) => {
+    const more = again.find((one) => one.peer === peer)?.samples ?? [];
+    return { peer, samples: [loaded, ...more] };
+  });
 }
 
 function directoryBytes(directory) {
@@ -106,7 +124,7 @@ export function report({ count, kinds }, names) {
   const parts = kinds.map((kind) => partOf(kind, names));
   return {
     text:
-      `${many(count)} records of ${RECORD_BYTES} bytes in durable batches of ${number(BATCH)}, one after the other, once per peer, measured for no longer than ${duration(LOAD_LIMIT_MS)}. ` +
+      `${many(count)} records of ${RECORD_BYTES} bytes in durable batches of ${number(BATCH)}, one after the other, measured for no longer than ${duration(LOAD_LIMIT_MS)}; who needs less than ${duration(QUICK_MS)} does it ${EXTRA_ROUNDS + 1} times, of which the medians are shown. ` +
       "The time runs until lodestore's merges are done; what the others compact later is not counted against them. " +
       'Bytes written are those of the device, as the kernel counts them for all processes, journal and all.',
     tables: parts.map(({ table }) => table),
@@ -115,10 +133,11 @@ export function report({ count, kinds }, names) {
   };
 }
 
-function partOf({ keys, peers }, names) {
+function partOf({ keys, peers: measured }, names) {
+  const peers = measured.map(({ peer, samples }) => ({ peer, samples, ...medians(samples) }));
   const rows = peers.map((one) => [
     names[one.peer],
-    rate(one.recordsPerSecond),
+    withSpread(spread(one.samples.map((sample) => sample.recordsPerSecond)), rate),
     number(one.done),
     duration(one.putMs + one.settleMs),
     duration(one.p99),

@@ -45,7 +45,10 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: '    return this.#requireWriter().queue.add(updates, options.signal, durability);',
     replace: `    const { queue } = this.#requireWriter();
     const all = [...(updates as Iterable<Update>)];
-    if (all.length > 1) await queue.add(all.splice(0, all.length >> 1), options.signal, durability);
+    if (all.length > 1) {
+      const half = queue.add(all.splice(0, all.length >> 1), options.signal, durability);
+      return half.then(() => queue.add(all, options.signal, durability));
+    }
     return queue.add(all, options.signal, durability);`,
   },
   'torn tail not cut before a next log': {
