@@ -1,7 +1,7 @@
 import { assert } from '../base/assert.ts';
 import { viewOf } from '../base/bytes.ts';
 import { MAX_FRAME_DECODED_BYTES, MAX_U64 } from '../base/limits.ts';
-import { allocateColumns, columnsOf } from './columns-builder.ts';
+import { allocateColumns, columnsOf, type ColumnMemory } from './columns-builder.ts';
 import type { Columns } from './columns.ts';
 
 /**
@@ -302,19 +302,20 @@ function valuesBroken(columns: Columns, width: number): string | undefined {
 }
 
 /**
- * Decodes a chunk's payload into columns of their own buffer. Returns the reason as a string when the
+ * Decodes a chunk's payload into columns of one buffer. Returns the reason as a string when the
  * bytes are not a chunk: nothing in them is believed before it is checked.
  */
-export function decodeChunk(bytes: Uint8Array): Columns | string {
+export function decodeChunk(bytes: Uint8Array, memory: ColumnMemory = 'own'): Columns | string {
   const head = decodeHead(bytes);
   if (typeof head === 'string') return head;
   const { count, keyWidth, valueWidth, lengthWidth, dataOffset } = head;
   const dataBytes = bytes.length - dataOffset;
-  const views = allocateColumns(count, dataBytes, {
+  const wide = {
     keys: keysAreWide(bytes, head),
     values: valueWidth > 4,
     lengths: lengthWidth > 0,
-  });
+  };
+  const views = allocateColumns(count, dataBytes, wide, memory);
   const keyOffset = CHUNK_HEAD_BYTES;
   readPlanes(views.keyLow, bytes, keyOffset, count - 1, Math.min(keyWidth, 4));
   if (views.keyHigh !== null && keyWidth > 4) {

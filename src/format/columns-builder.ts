@@ -25,14 +25,24 @@ export interface ColumnViews {
   readonly data: Uint8Array;
 }
 
+/**
+ * `own`: the columns can be transferred. `shared`: for columns that are to stay for long, by the million. The engine
+ * collects its whole heap whenever so much other memory has been added, but does not count what can be shared. What
+ * takes the place of such columns later is counted, so that they do not stay uncollected.
+ */
+export type ColumnMemory = 'own' | 'shared';
+
 /** Lays out columns in one buffer of exactly the bytes they need. */
 export function allocateColumns(
   recordCount: number,
   dataBytes: number,
   wide: { readonly keys: boolean; readonly values: boolean; readonly lengths: boolean },
+  memory: ColumnMemory = 'own',
 ): ColumnViews {
   const columnCount = 2 + Number(wide.keys) + Number(wide.values) + Number(wide.lengths);
-  const buffer = new ArrayBuffer(columnCount * recordCount * 4 + dataBytes);
+  const lengthBytes = columnCount * recordCount * 4 + dataBytes;
+  const buffer =
+    memory === 'own' ? new ArrayBuffer(lengthBytes) : new SharedArrayBuffer(lengthBytes);
   let offset = 0;
   const next = (needed: boolean): Uint32Array | null => {
     if (!needed) return null;

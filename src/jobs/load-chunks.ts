@@ -4,7 +4,7 @@ import type { FileSystem } from '../fs/file-system.ts';
 import { ChunkReader } from '../snapshot/snapshot-reader.ts';
 import type { JobContext, JobDamage } from './job-context.ts';
 
-/** Decodes a range of a snapshot's chunks. */
+/** Decodes a range of a snapshot's chunks, into memory that is shared with whoever is given them. */
 export interface LoadChunksJob {
   readonly kind: 'load-chunks';
   readonly path: string;
@@ -28,7 +28,11 @@ export async function loadChunks(
   const file = await fs.open(job.path, 'r');
   try {
     const { fileBytes, storeId, number } = job;
-    const reader = new ChunkReader(file, fileBytes, storeId, number, context.mayBlock);
+    const { mayBlock = false } = context;
+    const reader = new ChunkReader(file, fileBytes, storeId, number, {
+      mayBlock,
+      memory: 'shared',
+    });
     const chunks: Columns[] = [];
     for (let i = 0; i < job.entries.length; i++) {
       if (i % PAUSE_CHUNKS === 0) await context.pause?.();

@@ -26,7 +26,7 @@ export async function loadLogPiece(
   { path, number, range }: LoadLogPieceJob,
   context: Omit<JobContext, 'send'>,
 ): Promise<LoadLogPieceResult> {
-  const rows = new LogRows(2 * (range.to - range.from));
+  const rows = new LogRows(2 * (range.to - range.from), 'shared');
   const piece = await scanPiece(fs, path, range, {
     number,
     storeId: undefined,

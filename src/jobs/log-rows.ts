@@ -1,4 +1,5 @@
 import { CHUNK_TARGET_BYTES, CHUNK_TARGET_RECORDS, ROW_HEADER_BYTES } from '../base/limits.ts';
+import type { ColumnMemory } from '../format/columns-builder.ts';
 import type { Columns } from '../format/columns.ts';
 import { cutColumns, RowBlock } from './row-columns.ts';
 import { ENTRY_WORDS, sortEntries } from './row-entries.ts';
@@ -66,6 +67,7 @@ function entriesOfBytes(
 export class LogRows {
   readonly #blocks: RowBlock[] = [];
   readonly #run: Columns[] = [];
+  readonly #memory: ColumnMemory;
   #rowCount = 0;
   /** Whether each key is above the one before it. */
   #isAscending = true;
@@ -78,9 +80,10 @@ export class LogRows {
   #gathered: RowBlock | undefined;
   #gatheredCount = 0;
 
-  /** `expectedBytes` of rows are put into one block, if they are not too many. */
-  constructor(expectedBytes: number = FIRST_BLOCK_BYTES) {
+  /** `expectedBytes` of rows are put into one block, if they are not too many. `memory` of the run: default `own`. */
+  constructor(expectedBytes: number = FIRST_BLOCK_BYTES, memory: ColumnMemory = 'own') {
     this.#nextBlockBytes = Math.min(expectedBytes, LARGEST_BLOCK_BYTES);
+    this.#memory = memory;
   }
 
   /** Whether each key so far is above the one before it. */
@@ -157,7 +160,7 @@ export class LogRows {
     let from = 0;
     if (this.#gatheredCount > 0) from = this.#gatherUntilFull(block);
     while (from < block.usedBytes) {
-      const { columns, end } = cutColumns(block, from, this.#isWordy);
+      const { columns, end } = cutColumns(block, from, this.#isWordy, this.#memory);
       if (end === block.usedBytes && block !== this.#blocks.at(-1)) {
         this.#gatherRest(block, from, columns.recordCount);
         return;
@@ -218,7 +221,7 @@ export class LogRows {
 
   #flush(): void {
     if (this.#gathered === undefined || this.#gatheredCount === 0) return;
-    this.#run.push(cutColumns(this.#gathered, 0, this.#isWordy).columns);
+    this.#run.push(cutColumns(this.#gathered, 0, this.#isWordy, this.#memory).columns);
     this.#gathered.usedBytes = 0;
     this.#gatheredCount = 0;
   }

@@ -11,6 +11,7 @@ import { unlinkIfThere } from '../fs/unlink.ts';
 import { scanLog } from '../log/log-scan.ts';
 import { ChunkReader, readSnapshot, type RawChunk } from '../snapshot/snapshot-reader.ts';
 import { SnapshotWriter, type WrittenSnapshot } from '../snapshot/snapshot-writer.ts';
+import { buffersOf } from './column-buffers.ts';
 import { Folder, foldRuns } from './fold.ts';
 import type { JobContext, JobDamage } from './job-context.ts';
 import { readAncestorSnapshot } from './load-ancestor.ts';
@@ -382,7 +383,7 @@ class ChunkMerger {
     for (const chunk of columns) await this.#writer.writeChunk(chunk);
     this.encodedBytes += this.#writer.lengthBytes - before;
     this.encodedChunks += columns.length;
-    const transfer = columns.map((chunk) => chunk.data.buffer as ArrayBuffer);
+    const transfer = buffersOf(columns);
     this.#context.send({ from: this.#groupFrom, to, columns, isWhole }, transfer);
     this.#groupFrom = to;
   }

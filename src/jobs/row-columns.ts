@@ -1,6 +1,6 @@
 import { viewOf } from '../base/bytes.ts';
 import { CHUNK_TARGET_BYTES, CHUNK_TARGET_RECORDS, ROW_HEADER_BYTES } from '../base/limits.ts';
-import { allocateColumns, type ColumnViews } from '../format/columns-builder.ts';
+import { allocateColumns, type ColumnMemory, type ColumnViews } from '../format/columns-builder.ts';
 import type { Columns } from '../format/columns.ts';
 
 /** Memory for rows, which stand one behind the other from its beginning, as in a log, whole and checked. */
@@ -49,6 +49,7 @@ export function cutColumns(
   block: RowBlock,
   from: number,
   isWordy: boolean,
+  memory: ColumnMemory,
 ): { readonly columns: Columns; readonly end: number } {
   const { view } = block;
   const cut = isWordy
@@ -59,11 +60,12 @@ export function cutColumns(
   const lastKey = view.getBigUint64(cut.last, true);
   const valueBase = view.getBigUint64(cut.lowest + 8, true);
   const highest = view.getBigUint64(cut.highest + 8, true);
-  const views = allocateColumns(count, end - from - count * ROW_HEADER_BYTES, {
+  const wide = {
     keys: lastKey - firstKey > 0xffff_ffffn,
     values: highest - valueBase > 0xffff_ffffn,
     lengths: lengthsDiffer,
-  });
+  };
+  const views = allocateColumns(count, end - from - count * ROW_HEADER_BYTES, wide, memory);
   if (isWordy) fillFromWords(views, count, block.words, from >>> 2, firstKey, valueBase);
   else fillFromBytes(views, count, block, from, firstKey, valueBase);
   const dataLength = lengthsDiffer ? -1 : view.getUint32(from + 16, true);

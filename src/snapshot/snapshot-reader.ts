@@ -2,6 +2,7 @@ import { assert } from '../base/assert.ts';
 import { ChecksumSeed } from '../format/checksum.ts';
 import { decodeChunk } from '../format/chunk.ts';
 import { CODEC_RAW, decompressInto } from '../format/compression.ts';
+import type { ColumnMemory } from '../format/columns-builder.ts';
 import type { Columns } from '../format/columns.ts';
 import { decodeFileHeader, FILE_HEADER_BYTES, type FileHeader } from '../format/file-header.ts';
 import {
@@ -134,17 +135,19 @@ export class ChunkReader {
   readonly #file: OpenFile;
   readonly #window: FileWindow;
   readonly #seed: ChecksumSeed;
+  readonly #memory: ColumnMemory;
 
-  /** `mayBlock`: as of a `FileWindow`. */
+  /** `mayBlock`: as of a `FileWindow`. `memory` of the columns: default `own`. */
   constructor(
     file: OpenFile,
     fileBytes: number,
     storeId: Uint8Array,
     snapshotNumber: number,
-    mayBlock = false,
+    options: { readonly mayBlock?: boolean; readonly memory?: ColumnMemory } = {},
   ) {
     this.#file = file;
-    this.#window = new FileWindow(file, fileBytes, mayBlock);
+    this.#memory = options.memory ?? 'own';
+    this.#window = new FileWindow(file, fileBytes, options.mayBlock ?? false);
     this.#seed = new ChecksumSeed(storeId, 'snapshot', snapshotNumber);
   }
 
@@ -200,7 +203,7 @@ export class ChunkReader {
       const reason = 'the payload is not zstd of the length that its header says';
       return damage(entry.offset, reason);
     }
-    const columns = decodeChunk(decoded);
+    const columns = decodeChunk(decoded, this.#memory);
     if (typeof columns === 'string') return damage(entry.offset, columns);
     const isAsIndexed =
       columns.recordCount === entry.recordCount &&

@@ -1,7 +1,7 @@
 import type { Columns } from '../format/columns.ts';
+import { buffersOf } from '../jobs/column-buffers.ts';
 import type { LoadLogPieceResult } from '../jobs/load-log-piece.ts';
 import type { ByteRange } from '../log/log-piece.ts';
-import { buffersOf } from './load-records.ts';
 import type { RecoveryContext } from './recovery-context.ts';
 import type { LoadedLog } from './verdict.ts';
 

@@ -1,6 +1,7 @@
 import { CorruptionError, type CorruptionDetail } from '../base/errors.ts';
 import type { Columns } from '../format/columns.ts';
 import type { IndexEntry } from '../format/snapshot-index.ts';
+import { buffersOf } from '../jobs/column-buffers.ts';
 import type { JobDamage } from '../jobs/job-context.ts';
 import type { LoadChunksJob, LoadChunksResult } from '../jobs/load-chunks.ts';
 import { damageHint } from './advice.ts';
@@ -52,10 +53,6 @@ export async function loadAncestorRecords(
   const transfer = buffersOf(updates);
   const job = { kind: 'load-ancestor' as const, path, updates };
   return chunksOf(context, await runner.run(job, { signal, transfer }));
-}
-
-export function buffersOf(columns: readonly Columns[]): ArrayBuffer[] {
-  return columns.map((chunk) => chunk.data.buffer as ArrayBuffer);
 }
 
 function chunksOf(context: RecoveryContext, result: LoadChunksResult): Columns[] {

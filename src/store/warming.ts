@@ -47,7 +47,9 @@ export class Warming {
     this.#snapshot = snapshot;
     this.#storeId = storeId;
     this.#file = file;
-    this.#reader = new ChunkReader(file, snapshot.fileBytes, storeId, snapshot.number);
+    this.#reader = new ChunkReader(file, snapshot.fileBytes, storeId, snapshot.number, {
+      memory: 'shared',
+    });
     this.chunks = snapshot.file.index.entries.map(
       (entry, ordinal) => new LazyChunk(entry, () => this.#read(entry, ordinal)),
     );
