@@ -1,5 +1,5 @@
 /** A load is measured for no longer: what is then missing is added in large batches, off the clock. */
-export const LOAD_LIMIT_MS = 45_000;
+export const LOAD_LIMIT_MS = 30_000;
 const TIMEOUT_MS = 200_000;
 const TIMEOUT_MS_PER_RECORD = 0.02;
 

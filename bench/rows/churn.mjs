@@ -17,7 +17,7 @@ const LIMIT = 'overwrite-dsync';
 export async function run(context) {
   const count = context.pick(1_000_000, 50_000);
   const updates = context.pick(5_000_000, 100_000);
-  const limitMs = context.pick(40_000, 10_000);
+  const limitMs = context.pick(20_000, 10_000);
   const caseOf = (peer) => ({ id: peer, peer, job: { peer, count, updates, limitMs } });
   // The longest of some thousand commits differs from one time to the next, with the limit as well.
   const often = await context.rounds('churn', [OURS, LIMIT].map(caseOf), context.pick(5, 1));
