@@ -364,10 +364,10 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
       await this.#feeds.close();
       if (this.#writer !== undefined) await closeWriter(this.#writer);
     } finally {
+      this.#leave();
       this.#health.endClosing();
       await this.#lock?.release();
       await this.#warmth.stop();
-      this.#leave();
     }
     this.#announce('closed', []);
   }
