@@ -47,7 +47,7 @@ export const ENCODE_SLICE_BYTES: number = 256 * KIB;
 /** zstd window that any decoder of ours accepts, as a power of two. */
 export const MAX_WINDOW_LOG = 27;
 
-/** Highest file number and epoch, far below what `Number` counts exactly. */
+/** Highest file number and epoch; the next one is still a safe integer. */
 export const MAX_FILE_NUMBER: number = 2 ** 52 - 1;
 
 export const MAX_U64 = 0xffff_ffff_ffff_ffffn;
