@@ -5,10 +5,8 @@ import { ThreadPool } from '../../src/threads/thread-pool.ts';
 
 vi.mock('node:worker_threads', async (original) => ({
   ...(await original<typeof import('node:worker_threads')>()),
-  Worker: class {
-    constructor() {
-      throw new Error('the system has no thread to give');
-    }
+  Worker: function refuse() {
+    throw new Error('the system has no thread to give');
   },
 }));
 
