@@ -1,9 +1,9 @@
 import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 
 import type { Columns } from '../src/format/columns.ts';
-import type { KeyRange, RangeOptions } from '../src/table/key-range.ts';
-import { checkRange } from '../src/table/key-range.ts';
-import type { ContentCount } from '../src/table/content-count.ts';
+import type { KeyRange, RangeOptions } from '../src/table/layer/key-range.ts';
+import { checkRange } from '../src/table/layer/key-range.ts';
+import type { ContentCount } from '../src/table/scan/content-count.ts';
 import { contentHashText } from '../src/format/content-sum.ts';
 import { Table } from '../src/table/table.ts';
 import type { View } from '../src/table/view.ts';

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { MAX_U64 } from '../src/base/limits.ts';
-import type { RangeOptions } from '../src/table/key-range.ts';
+import type { RangeOptions } from '../src/table/layer/key-range.ts';
 import type { TestRecord } from '../test/support/columns.ts';
 import { randomWords } from '../test/support/random.ts';
 import type { TestRow } from '../test/support/rows.ts';

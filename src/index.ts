@@ -23,36 +23,41 @@ export type {
 } from './base/errors.ts';
 export { quantileOf } from './base/histogram.ts';
 export type { Distribution } from './base/histogram.ts';
-export type { Condition } from './store/condition.ts';
-export type { BackupFile } from './store/backup-manifest.ts';
-export type { BackupOptions, BackupReport, CopyProgress } from './store/backup.ts';
-export type { BatchDurability, StoreDurability } from './store/durability.ts';
-export type { Change, ChangeUpdate } from './store/change.ts';
-export type { ChangesOptions, ChangeStats } from './store/change-feeds.ts';
+export type { Condition } from './store/batch/condition.ts';
+export type { BackupFile } from './store/backup/backup-manifest.ts';
+export type { BackupOptions, BackupReport, CopyProgress } from './store/backup/backup.ts';
+export type { BatchDurability, StoreDurability } from './store/batch/durability.ts';
+export type { Change, ChangeUpdate } from './store/changes/change.ts';
+export type { ChangesOptions, ChangeStats } from './store/changes/change-feeds.ts';
 export { MetadataStore } from './store/metadata-store.ts';
 export type { InsertOptions } from './store/metadata-store.ts';
 export type { ContentHash, ContentHashOptions } from './store/content-hash.ts';
-export type { OpenOptions } from './store/options.ts';
-export type { Loss, OpenProgress, RecoveryReport, TornTail } from './store/recovery-report.ts';
-export type { ReserveState } from './store/reserve-file.ts';
-export { restoreBackup } from './store/restore.ts';
-export type { RestoreOptions, RestoreReport } from './store/restore.ts';
-export type { SpaceFigures, SpaceState } from './store/space-keeper.ts';
+export type { OpenOptions } from './store/open/options.ts';
+export type {
+  Loss,
+  OpenProgress,
+  RecoveryReport,
+  TornTail,
+} from './store/recovery/recovery-report.ts';
+export type { ReserveState } from './store/space/reserve-file.ts';
+export { restoreBackup } from './store/backup/restore.ts';
+export type { RestoreOptions, RestoreReport } from './store/backup/restore.ts';
+export type { SpaceFigures, SpaceState } from './store/space/space-keeper.ts';
 export type {
   BackupTrace,
   CommitTrace,
   MergeTrace,
   OpenTrace,
   RotateTrace,
-} from './store/channels.ts';
-export type { CommitFigures } from './store/commit-stats.ts';
-export type { MergeStats } from './store/merge-scheduler.ts';
-export type { StoreEvents } from './store/store-events.ts';
-export type { LastError } from './store/store-observer.ts';
+} from './store/observe/channels.ts';
+export type { CommitFigures } from './store/observe/commit-stats.ts';
+export type { MergeStats } from './store/merge/merge-scheduler.ts';
+export type { StoreEvents } from './store/observe/store-events.ts';
+export type { LastError } from './store/observe/store-observer.ts';
 export type { StoreStats } from './store/stats.ts';
-export type { Update } from './store/updates.ts';
+export type { Update } from './store/batch/updates.ts';
 export type { ValueRangeOptions } from './store/value-entries.ts';
-export { WriteBatch } from './store/write-batch.ts';
-export type { RangeOptions } from './table/key-range.ts';
-export type { TableRecord as StoreRecord } from './table/table-record.ts';
+export { WriteBatch } from './store/batch/write-batch.ts';
+export type { RangeOptions } from './table/layer/key-range.ts';
+export type { TableRecord as StoreRecord } from './table/layer/table-record.ts';
 export type { TableMemory } from './table/table.ts';

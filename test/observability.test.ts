@@ -4,7 +4,12 @@ import ts from 'typescript';
 import { expect, test } from 'vitest';
 import { DISTRIBUTIONS } from '../src/metrics/distribution-metrics.ts';
 import { SCALARS } from '../src/metrics/scalar-metrics.ts';
-import { backupChannel, commitChannel, mergeChannel, openChannel } from '../src/store/channels.ts';
+import {
+  backupChannel,
+  commitChannel,
+  mergeChannel,
+  openChannel,
+} from '../src/store/observe/channels.ts';
 import { CrashFs, openOn } from '../src/testing/index.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -40,7 +45,7 @@ test('every figure is documented', async () => {
 });
 
 test('every event is documented', () => {
-  const events = membersOf('src/store/store-events.ts', 'StoreEvents');
+  const events = membersOf('src/store/observe/store-events.ts', 'StoreEvents');
   expect(events.length).toBeGreaterThan(5);
   expect(events.filter((name) => !named.has(name))).toEqual([]);
   expect(events).not.toContain('error');
@@ -81,6 +86,6 @@ test('every channel and every part of its context is documented', () => {
     ['open', 'commit', 'merge', 'backup'].map((name) => `tracing:lodestore:${name}:start`),
   );
   const contexts = ['OpenTrace', 'CommitTrace', 'RotateTrace', 'MergeTrace', 'BackupTrace'];
-  const parts = contexts.flatMap((name) => membersOf('src/store/channels.ts', name));
+  const parts = contexts.flatMap((name) => membersOf('src/store/observe/channels.ts', name));
   expect(parts.filter((name) => !named.has(name))).toEqual([]);
 });

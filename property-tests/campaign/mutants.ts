@@ -11,9 +11,9 @@ export interface Mutant {
   readonly test?: string;
 }
 
-const MERGES = 'src/store/merge-scheduler.ts';
-const COMMITTER = 'src/store/committer.ts';
-const REPAIR = 'src/store/repair.ts';
+const MERGES = 'src/store/merge/merge-scheduler.ts';
+const COMMITTER = 'src/store/commit/committer.ts';
+const REPAIR = 'src/store/open/repair.ts';
 const LOG_WRITER = 'src/log/log-writer.ts';
 
 export const MUTANTS: Readonly<Record<string, Mutant>> = {
@@ -119,12 +119,12 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '      await file.truncate(this.#position.offset);',
   },
   'merged logs replayed': {
-    file: 'src/store/recovery.ts',
+    file: 'src/store/recovery/recovery.ts',
     find: 'listing.logs.filter((number) => number > newest)',
     replace: 'listing.logs.filter((number) => number >= 0 || number > newest)',
   },
   'the oldest of two snapshots taken': {
-    file: 'src/store/snapshot-state.ts',
+    file: 'src/store/recovery/snapshot-state.ts',
     find: '  const number = listing.snapshots.at(-1);',
     replace: '  const number = listing.snapshots[0];',
   },
@@ -139,7 +139,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '',
   },
   'a gap in the numbers passed over': {
-    file: 'src/store/verdict.ts',
+    file: 'src/store/recovery/verdict.ts',
     find: '    if (log.number !== expected.number + 1) {',
     replace: '    if (log.number < 0) {',
     test: 'test/store/damage.test.ts',
@@ -151,7 +151,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'test/log/log-scan.test.ts',
   },
   'ancestors of the directory synced when there is a store already': {
-    file: 'src/store/creation.ts',
+    file: 'src/store/open/creation.ts',
     find: '  await syncAncestors(fs, directory);\n  await fs.rename(temporaryPath, join(directory, snapshotName(0)));\n  await fs.syncDirectory(directory);',
     replace:
       '  await fs.rename(temporaryPath, join(directory, snapshotName(0)));\n  await fs.syncDirectory(directory);\n  await syncAncestors(fs, directory);',
@@ -210,7 +210,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     durability: 'deferred',
   },
   'the timer of deferred batches rings in vain': {
-    file: 'src/store/log-sync.ts',
+    file: 'src/store/commit/log-sync.ts',
     find: "      this.#state = 'due';",
     replace: "      this.#state = 'resting';",
     durability: 'deferred',

@@ -1,18 +1,18 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { StoreError } from '../base/errors.ts';
-import { checkBackup, writeBackup, type BackupReport } from '../store/backup.ts';
-import { closeSource, readSource, type BackupSource } from '../store/backup-source.ts';
-import { copyError } from '../store/copy-error.ts';
-import { ProgressMeter } from '../store/progress-meter.ts';
-import { chooseRunner } from '../store/recovery-runner.ts';
-import { UsageError } from './command-errors.ts';
-import type { CommandContext } from './command-context.ts';
-import { EXIT_OK } from './exit-code.ts';
-import { DIRECTORY_HELP, exampleText, JSON_HELP } from './help-text.ts';
-import { toJson } from './json-text.ts';
-import { countOf, formatBytes, formatCount, formatMilliseconds } from './number-text.ts';
-import { readSettled } from './settled-reading.ts';
+import { checkBackup, writeBackup, type BackupReport } from '../store/backup/backup.ts';
+import { closeSource, readSource, type BackupSource } from '../store/backup/backup-source.ts';
+import { copyError } from '../store/backup/copy-error.ts';
+import { ProgressMeter } from '../store/recovery/progress-meter.ts';
+import { chooseRunner } from '../store/open/recovery-runner.ts';
+import { UsageError } from './output/command-errors.ts';
+import type { CommandContext } from './output/command-context.ts';
+import { EXIT_OK } from './output/exit-code.ts';
+import { DIRECTORY_HELP, exampleText, JSON_HELP } from './output/help-text.ts';
+import { toJson } from './output/json-text.ts';
+import { countOf, formatBytes, formatCount, formatMilliseconds } from './output/number-text.ts';
+import { readSettled } from '../inspection/settled-reading.ts';
 
 export interface BackupCommandOptions {
   readonly json?: true;

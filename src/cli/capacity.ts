@@ -2,11 +2,11 @@ import type { Command } from 'commander';
 import { MAX_BATCH_BYTES, ROW_HEADER_BYTES } from '../base/limits.ts';
 import { parseBoundedCount } from './arguments.ts';
 import { capacityOf, type Capacity, type CapacityQuestion } from './capacity-model.ts';
-import type { CommandContext } from './command-context.ts';
-import { EXIT_OK } from './exit-code.ts';
-import { exampleText, JSON_HELP } from './help-text.ts';
-import { toJson } from './json-text.ts';
-import { countOf, formatBytes, formatMilliseconds } from './number-text.ts';
+import type { CommandContext } from './output/command-context.ts';
+import { EXIT_OK } from './output/exit-code.ts';
+import { exampleText, JSON_HELP } from './output/help-text.ts';
+import { toJson } from './output/json-text.ts';
+import { countOf, formatBytes, formatMilliseconds } from './output/number-text.ts';
 
 export interface CapacityOptions {
   readonly records: number;

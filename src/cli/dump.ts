@@ -1,15 +1,15 @@
 import { CorruptionError } from '../base/errors.ts';
-import { ProgressMeter } from '../store/progress-meter.ts';
+import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import { MetadataStore } from '../store/metadata-store.ts';
-import type { RangeOptions } from '../table/key-range.ts';
-import type { TableRecord } from '../table/table-record.ts';
+import type { RangeOptions } from '../table/layer/key-range.ts';
+import type { TableRecord } from '../table/layer/table-record.ts';
 import { Table } from '../table/table.ts';
-import type { CommandContext } from './command-context.ts';
-import { EXIT_DAMAGE, EXIT_OK } from './exit-code.ts';
-import { lossText } from './loss-text.ts';
-import { readSettled } from './settled-reading.ts';
-import { surveyDirectory } from './survey.ts';
-import { readVerifiable } from './verifiable-records.ts';
+import type { CommandContext } from './output/command-context.ts';
+import { EXIT_DAMAGE, EXIT_OK } from './output/exit-code.ts';
+import { lossText } from './text/loss-text.ts';
+import { readSettled } from '../inspection/settled-reading.ts';
+import { surveyDirectory } from '../inspection/survey.ts';
+import { readVerifiable } from '../inspection/verifiable-records.ts';
 
 export interface DumpOptions {
   readonly json?: true;

@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
 import { CorruptionError, StoreError } from '../base/errors.ts';
-import { ProgressMeter } from '../store/progress-meter.ts';
-import type { CommandContext } from './command-context.ts';
-import { EXIT_DAMAGE, EXIT_IO, EXIT_LOCKED, EXIT_OK } from './exit-code.ts';
-import { explainDamaged } from './explain-damage.ts';
-import { explainError, explainRefused } from './explain-refusal.ts';
-import { explainIncomplete, explainNoStore, explainSound } from './explain-sound.ts';
-import type { Explanation } from './explanation.ts';
-import { DIRECTORY_HELP, exampleText, JSON_HELP } from './help-text.ts';
-import { toJson } from './json-text.ts';
-import { surveyDirectory, type Survey } from './survey.ts';
+import { ProgressMeter } from '../store/recovery/progress-meter.ts';
+import type { CommandContext } from './output/command-context.ts';
+import { EXIT_DAMAGE, EXIT_IO, EXIT_LOCKED, EXIT_OK } from './output/exit-code.ts';
+import { explainDamaged } from './text/explain-damage.ts';
+import { explainError, explainRefused } from './text/explain-refusal.ts';
+import { explainIncomplete, explainNoStore, explainSound } from './text/explain-sound.ts';
+import type { Explanation } from './text/explanation.ts';
+import { DIRECTORY_HELP, exampleText, JSON_HELP } from './output/help-text.ts';
+import { toJson } from './output/json-text.ts';
+import { surveyDirectory, type Survey } from '../inspection/survey.ts';
 
 export interface ExplainOptions {
   readonly json?: true;

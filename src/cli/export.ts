@@ -1,18 +1,18 @@
 import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
-import { ProgressMeter } from '../store/progress-meter.ts';
-import { writeAncestorDirectory } from './ancestor-export.ts';
-import type { CommandContext } from './command-context.ts';
-import { InterruptedError, UsageError } from './command-errors.ts';
-import { EXIT_OK } from './exit-code.ts';
-import { FileOutput } from './file-output.ts';
+import { ProgressMeter } from '../store/recovery/progress-meter.ts';
+import { writeAncestorDirectory } from './records/ancestor-export.ts';
+import type { CommandContext } from './output/command-context.ts';
+import { InterruptedError, UsageError } from './output/command-errors.ts';
+import { EXIT_OK } from './output/exit-code.ts';
+import { FileOutput } from './output/file-output.ts';
 import { FreshDirectory } from './fresh-directory.ts';
-import { DIRECTORY_HELP, exampleText } from './help-text.ts';
-import { toJson } from './json-text.ts';
-import { countOf, formatBytes } from './number-text.ts';
-import { RecordSource } from './record-source.ts';
-import { headLine, recordLines, type TextFormat } from './record-text.ts';
-import { nextTurn, type TextSink } from './text-sink.ts';
+import { DIRECTORY_HELP, exampleText } from './output/help-text.ts';
+import { toJson } from './output/json-text.ts';
+import { countOf, formatBytes } from './output/number-text.ts';
+import { RecordSource } from '../inspection/record-source.ts';
+import { headLine, recordLines, type TextFormat } from './records/record-text.ts';
+import { nextTurn, type TextSink } from './output/text-sink.ts';
 
 export interface ExportOptions {
   readonly format: TextFormat | 'ancestor';

@@ -3,8 +3,8 @@ import { systemCode } from '../base/errors.ts';
 import { INCOMPLETE_NAME } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { unlinkIfThere } from '../fs/unlink.ts';
-import { ensureDirectory } from '../store/creation.ts';
-import { UsageError } from './command-errors.ts';
+import { ensureDirectory } from '../store/open/creation.ts';
+import { UsageError } from './output/command-errors.ts';
 
 /**
  * A directory that a command fills. Until `finish` it holds a marker with which no store opens there; `discard`

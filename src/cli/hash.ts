@@ -1,9 +1,9 @@
 import { MetadataStore } from '../store/metadata-store.ts';
-import type { CommandContext } from './command-context.ts';
-import { EXIT_OK } from './exit-code.ts';
-import { toJson } from './json-text.ts';
-import { countOf } from './number-text.ts';
-import { readSettled } from './settled-reading.ts';
+import type { CommandContext } from './output/command-context.ts';
+import { EXIT_OK } from './output/exit-code.ts';
+import { toJson } from './output/json-text.ts';
+import { countOf } from './output/number-text.ts';
+import { readSettled } from '../inspection/settled-reading.ts';
 
 export interface HashOptions {
   readonly json?: true;

@@ -1,16 +1,16 @@
 import { WRITTEN_VERSION } from '../format/file-header.ts';
-import { ProgressMeter } from '../store/progress-meter.ts';
-import type { CommandContext } from './command-context.ts';
-import { damageError } from './damage.ts';
-import { EXIT_DAMAGE, EXIT_IO, EXIT_OK } from './exit-code.ts';
-import { reportFiles, stateText, type FileReport } from './file-report.ts';
-import type { FrameLine } from './frame-line.ts';
-import { toJson } from './json-text.ts';
-import { formatChecksum, formatCount } from './number-text.ts';
-import type { Owner } from './owner.ts';
-import { surveyDirectory, type Survey } from './survey.ts';
-import { renderTable, type TextColumn } from './text-table.ts';
-import { verdictText } from './verdict-text.ts';
+import { ProgressMeter } from '../store/recovery/progress-meter.ts';
+import type { CommandContext } from './output/command-context.ts';
+import { damageError } from './text/damage-text.ts';
+import { EXIT_DAMAGE, EXIT_IO, EXIT_OK } from './output/exit-code.ts';
+import { reportFiles, stateText, type FileReport } from './text/file-report.ts';
+import type { FrameLine } from '../inspection/frame-line.ts';
+import { toJson } from './output/json-text.ts';
+import { formatChecksum, formatCount } from './output/number-text.ts';
+import type { Owner } from '../inspection/owner.ts';
+import { surveyDirectory, type Survey } from '../inspection/survey.ts';
+import { renderTable, type TextColumn } from './output/text-table.ts';
+import { verdictText } from './text/verdict-text.ts';
 
 export interface InspectOptions {
   readonly json?: true;

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { EXIT_INTERRUPTED } from './exit-code.ts';
+import { EXIT_INTERRUPTED } from './output/exit-code.ts';
 import { run } from './run.ts';
 
 const controller = new AbortController();

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { MetadataStore } from '../store/metadata-store.ts';
-import type { CommandContext } from './command-context.ts';
-import { InterruptedError } from './command-errors.ts';
-import { EXIT_OK } from './exit-code.ts';
-import { CLOSED_DIRECTORY_HELP, exampleText, JSON_HELP } from './help-text.ts';
-import { toJson } from './json-text.ts';
-import { countOf, formatBytes, formatMilliseconds } from './number-text.ts';
+import type { CommandContext } from './output/command-context.ts';
+import { InterruptedError } from './output/command-errors.ts';
+import { EXIT_OK } from './output/exit-code.ts';
+import { CLOSED_DIRECTORY_HELP, exampleText, JSON_HELP } from './output/help-text.ts';
+import { toJson } from './output/json-text.ts';
+import { countOf, formatBytes, formatMilliseconds } from './output/number-text.ts';
 
 export interface MergeOptions {
   readonly json?: true;

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { parseKey, parseLimit, parseSequence } from './arguments.ts';
-import type { CommandContext } from './command-context.ts';
+import type { CommandContext } from './output/command-context.ts';
 import { dump, type DumpOptions } from './dump.ts';
-import { EXIT_CODE_HELP } from './exit-code.ts';
+import { EXIT_CODE_HELP } from './output/exit-code.ts';
 import { hash, type HashOptions } from './hash.ts';
 import { inspect, type InspectOptions } from './inspect.ts';
 import { tail, type TailOptions } from './tail.ts';

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
-import { restoreOn, type RestoreReport } from '../store/restore.ts';
+import { restoreOn, type RestoreReport } from '../store/backup/restore.ts';
 import { badTargetAsUsage } from './backup.ts';
-import type { CommandContext } from './command-context.ts';
-import { EXIT_OK } from './exit-code.ts';
-import { exampleText, JSON_HELP } from './help-text.ts';
-import { toJson } from './json-text.ts';
-import { countOf, formatBytes, formatCount, formatMilliseconds } from './number-text.ts';
+import type { CommandContext } from './output/command-context.ts';
+import { EXIT_OK } from './output/exit-code.ts';
+import { exampleText, JSON_HELP } from './output/help-text.ts';
+import { toJson } from './output/json-text.ts';
+import { countOf, formatBytes, formatCount, formatMilliseconds } from './output/number-text.ts';
 
 export interface RestoreCommandOptions {
   readonly json?: true;

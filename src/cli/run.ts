@@ -1,9 +1,9 @@
 import { CommanderError } from 'commander';
 import { StoreError, systemCode } from '../base/errors.ts';
 import { nodeFileSystem } from '../fs/node-file-system.ts';
-import type { CliIo } from './cli-io.ts';
-import type { CommandContext } from './command-context.ts';
-import { InterruptedError, UsageError } from './command-errors.ts';
+import type { CliIo } from './output/cli-io.ts';
+import type { CommandContext } from './output/command-context.ts';
+import { InterruptedError, UsageError } from './output/command-errors.ts';
 import {
   EXIT_INTERNAL,
   EXIT_INTERRUPTED,
@@ -11,10 +11,10 @@ import {
   EXIT_OK,
   EXIT_USAGE,
   exitCodeOf,
-} from './exit-code.ts';
-import { Output, OutputClosedError } from './output.ts';
+} from './output/exit-code.ts';
+import { Output, OutputClosedError } from './output/output.ts';
 import { makeProgram } from './program.ts';
-import { ProgressBar } from './progress-bar.ts';
+import { ProgressBar } from './output/progress-bar.ts';
 
 /**
  * Runs one command line, without the names of interpreter and program. Resolves to the exit code and never

@@ -5,8 +5,8 @@ import { MARKER_NAME, snapshotName } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { writeFully } from '../fs/write.ts';
 import { SnapshotWriter, type WrittenSnapshot } from '../snapshot/snapshot-writer.ts';
-import type { Salvageable } from '../store/salvage-reading.ts';
-import { toJson } from './json-text.ts';
+import type { Salvageable } from '../store/salvage/salvage-reading.ts';
+import { toJson } from './output/json-text.ts';
 
 /** The loss report in a directory that `salvage` has written. To a store it is foreign: left alone. */
 export const REPORT_NAME = 'SALVAGE.json';

@@ -1,17 +1,17 @@
 import type { Command } from 'commander';
 import { DEFAULT_MERGE_BYTES, ROW_HEADER_BYTES } from '../base/limits.ts';
-import { MAX_LOGS } from '../store/merge-scheduler.ts';
-import { ProgressMeter } from '../store/progress-meter.ts';
-import type { CommandContext } from './command-context.ts';
-import { EXIT_OK } from './exit-code.ts';
-import { reportFiles, type FileReport } from './file-report.ts';
-import { DIRECTORY_HELP, exampleText, JSON_HELP } from './help-text.ts';
-import { toJson } from './json-text.ts';
-import { countOf, formatBytes, formatCount } from './number-text.ts';
-import { RecordSource } from './record-source.ts';
-import { surveyDirectory, type Survey } from './survey.ts';
-import { surveyError } from './survey-error.ts';
-import { renderTable, type TextColumn } from './text-table.ts';
+import { MAX_LOGS } from '../store/merge/merge-scheduler.ts';
+import { ProgressMeter } from '../store/recovery/progress-meter.ts';
+import type { CommandContext } from './output/command-context.ts';
+import { EXIT_OK } from './output/exit-code.ts';
+import { reportFiles, type FileReport } from './text/file-report.ts';
+import { DIRECTORY_HELP, exampleText, JSON_HELP } from './output/help-text.ts';
+import { toJson } from './output/json-text.ts';
+import { countOf, formatBytes, formatCount } from './output/number-text.ts';
+import { RecordSource } from '../inspection/record-source.ts';
+import { surveyDirectory, type Survey } from '../inspection/survey.ts';
+import { surveyError } from './text/survey-error.ts';
+import { renderTable, type TextColumn } from './output/text-table.ts';
 
 export interface StatsOptions {
   readonly json?: true;

@@ -1,8 +1,8 @@
-import type { Change, ChangeUpdate } from '../store/change.ts';
-import { changesOf } from '../store/change.ts';
-import type { CommandContext } from './command-context.ts';
-import { EXIT_OK } from './exit-code.ts';
-import { LogTrail } from './log-trail.ts';
+import type { Change, ChangeUpdate } from '../store/changes/change.ts';
+import { changesOf } from '../store/changes/change.ts';
+import type { CommandContext } from './output/command-context.ts';
+import { EXIT_OK } from './output/exit-code.ts';
+import { LogTrail } from '../inspection/log-trail.ts';
 
 export interface TailOptions {
   readonly after?: bigint;

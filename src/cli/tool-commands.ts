@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { addBackup } from './backup.ts';
 import { addCapacity } from './capacity.ts';
-import type { CommandContext } from './command-context.ts';
+import type { CommandContext } from './output/command-context.ts';
 import { addExplain } from './explain.ts';
 import { addExport } from './export.ts';
 import { addImport } from './import.ts';

@@ -1,11 +1,12 @@
-import { damageHint } from '../store/advice.ts';
-import { ProgressMeter } from '../store/progress-meter.ts';
-import type { CommandContext } from './command-context.ts';
-import { consequenceOf, damageError, type Damage } from './damage.ts';
-import { EXIT_DAMAGE, EXIT_IO, EXIT_OK } from './exit-code.ts';
-import { toJson } from './json-text.ts';
-import { countOf, formatCount } from './number-text.ts';
-import { surveyDirectory, type Survey } from './survey.ts';
+import { damageHint } from '../store/recovery/advice.ts';
+import { ProgressMeter } from '../store/recovery/progress-meter.ts';
+import type { CommandContext } from './output/command-context.ts';
+import type { Damage } from '../inspection/damage.ts';
+import { consequenceOf, damageError } from './text/damage-text.ts';
+import { EXIT_DAMAGE, EXIT_IO, EXIT_OK } from './output/exit-code.ts';
+import { toJson } from './output/json-text.ts';
+import { countOf, formatCount } from './output/number-text.ts';
+import { surveyDirectory, type Survey } from '../inspection/survey.ts';
 
 export interface VerifyOptions {
   readonly json?: true;

@@ -3,11 +3,11 @@ import { decodeAncestorFrame } from '../format/ancestor.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { readFully } from '../fs/file-window.ts';
 import { rowsOf } from '../log/ancestor-scan.ts';
-import { Folder } from './fold.ts';
+import { Folder } from '../runs/fold.ts';
 import type { JobContext, JobDamage } from './job-context.ts';
 import type { LoadChunksResult } from './load-chunks.ts';
-import { LogRows } from './log-rows.ts';
-import { RunCursor } from './run-cursor.ts';
+import { LogRows } from '../runs/log-rows.ts';
+import { RunCursor } from '../runs/run-cursor.ts';
 
 /** Reads an ancestor's snapshot, which is one frame, and folds the updates of newer logs into it. */
 export interface LoadAncestorJob {

@@ -3,7 +3,7 @@ import type { FileSystem } from '../fs/file-system.ts';
 import { scanPiece, type ByteRange } from '../log/log-piece.ts';
 import type { LogPiece } from '../log/log-report.ts';
 import type { JobContext } from './job-context.ts';
-import { LogRows } from './log-rows.ts';
+import { LogRows } from '../runs/log-rows.ts';
 
 /** Reads and checks the groups that begin in a part of a log, and turns their rows into a run. */
 export interface LoadLogPieceJob {

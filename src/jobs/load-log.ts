@@ -3,7 +3,7 @@ import type { FileSystem } from '../fs/file-system.ts';
 import type { LogPiece, LogScan } from '../log/log-report.ts';
 import { scanLog } from '../log/log-scan.ts';
 import type { JobContext } from './job-context.ts';
-import { LogRows } from './log-rows.ts';
+import { LogRows } from '../runs/log-rows.ts';
 
 /** Reads and checks one log, or what pieces read before have left of it, and turns its rows into a run. */
 export interface LoadLogJob {

@@ -11,12 +11,12 @@ import { unlinkIfThere } from '../fs/unlink.ts';
 import { scanLog } from '../log/log-scan.ts';
 import { ChunkReader, readSnapshot, type RawChunk } from '../snapshot/snapshot-reader.ts';
 import { SnapshotWriter, type WrittenSnapshot } from '../snapshot/snapshot-writer.ts';
-import { buffersOf } from './column-buffers.ts';
-import { Folder, foldRuns } from './fold.ts';
+import { buffersOf } from '../runs/column-buffers.ts';
+import { Folder, foldRuns } from '../runs/fold.ts';
 import type { JobContext, JobDamage } from './job-context.ts';
 import { readAncestorSnapshot } from './load-ancestor.ts';
-import { LogRows } from './log-rows.ts';
-import { keyBound, RunCursor, type KeyBound } from './run-cursor.ts';
+import { LogRows } from '../runs/log-rows.ts';
+import { keyBound, RunCursor, type KeyBound } from '../runs/run-cursor.ts';
 import { verifyWritten } from './verify-written.ts';
 
 /** A closed log that goes into the next snapshot. What it must hold is known: the store wrote or read it. */

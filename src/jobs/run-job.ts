@@ -4,7 +4,7 @@ import { loadAncestor, type LoadAncestorJob } from './load-ancestor.ts';
 import { loadChunks, type LoadChunksJob, type LoadChunksResult } from './load-chunks.ts';
 import { loadLog, type LoadLogJob, type LoadLogResult } from './load-log.ts';
 import { loadLogPiece, type LoadLogPieceJob, type LoadLogPieceResult } from './load-log-piece.ts';
-import { foldLogs, type FoldLogsJob, type FoldLogsResult } from './fold-logs.ts';
+import { foldLogs, type FoldLogsJob, type FoldLogsResult } from '../runs/fold-logs.ts';
 import { merge, type MergedChunks, type MergeJob, type MergeResult } from './merge.ts';
 
 export type Job =

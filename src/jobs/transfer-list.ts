@@ -1,4 +1,4 @@
-import { buffersOf } from './column-buffers.ts';
+import { buffersOf } from '../runs/column-buffers.ts';
 import type { Job, JobTypes } from './run-job.ts';
 
 /** Buffers of a result that can be handed over instead of copied. */

@@ -8,7 +8,7 @@ import type {
   ObservableGauge,
 } from '@opentelemetry/api';
 import { StoreClosedError } from '../base/errors.ts';
-import { commitChannel, mergeChannel } from '../store/channels.ts';
+import { commitChannel, mergeChannel } from '../store/observe/channels.ts';
 import type { MetadataStore } from '../store/metadata-store.ts';
 import type { ScalarMetric } from './definitions.ts';
 import { DISTRIBUTIONS } from './distribution-metrics.ts';

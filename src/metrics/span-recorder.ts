@@ -1,4 +1,4 @@
-import type { CommitTrace, MergeTrace } from '../store/channels.ts';
+import type { CommitTrace, MergeTrace } from '../store/observe/channels.ts';
 
 type Outcome = { readonly error?: unknown };
 

@@ -1,22 +1,27 @@
 import { assert } from '../base/assert.ts';
 import { StoreClosedError, systemCode } from '../base/errors.ts';
 import type { FileSystem } from '../fs/file-system.ts';
-import type { ContentCount } from '../table/content-count.ts';
+import type { ContentCount } from '../table/scan/content-count.ts';
 import type { Table } from '../table/table.ts';
 import type { JobRunner } from '../threads/job-runner.ts';
-import { finishCount } from './backup-check.ts';
+import { finishCount } from './backup/backup-check.ts';
 import {
   closeSource,
   openSource,
   stateFiles,
   type BackupSource,
   type State,
-} from './backup-source.ts';
-import { checkBackup, writeBackup, type BackupOptions, type BackupReport } from './backup.ts';
-import type { Committer } from './committer.ts';
-import { copyError } from './copy-error.ts';
-import type { LogKeeper } from './log-keeper.ts';
-import type { MergeScheduler } from './merge-scheduler.ts';
+} from './backup/backup-source.ts';
+import {
+  checkBackup,
+  writeBackup,
+  type BackupOptions,
+  type BackupReport,
+} from './backup/backup.ts';
+import type { Committer } from './commit/committer.ts';
+import { copyError } from './backup/copy-error.ts';
+import type { LogKeeper } from './commit/log-keeper.ts';
+import type { MergeScheduler } from './merge/merge-scheduler.ts';
 
 export interface BackupsParts {
   readonly fs: FileSystem;

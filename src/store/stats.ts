@@ -1,15 +1,15 @@
 import type { LockOwner } from '../base/errors.ts';
 import type { DirectoryLock } from '../directory/directory-lock.ts';
 import type { Table, TableMemory } from '../table/table.ts';
-import type { ChangeStats } from './change-feeds.ts';
-import { CommitStats, type CommitFigures } from './commit-stats.ts';
-import type { Health } from './health.ts';
-import { MergeCounters } from './merge-figures.ts';
-import type { MergeStats } from './merge-scheduler.ts';
-import { spaceAsRead } from './open-space.ts';
-import type { RecoveryReport } from './recovery-report.ts';
-import type { SpaceFigures } from './space-keeper.ts';
-import type { LastError } from './store-observer.ts';
+import type { ChangeStats } from './changes/change-feeds.ts';
+import { CommitStats, type CommitFigures } from './observe/commit-stats.ts';
+import type { Health } from './commit/health.ts';
+import { MergeCounters } from './observe/merge-figures.ts';
+import type { MergeStats } from './merge/merge-scheduler.ts';
+import { spaceAsRead } from './open/open-space.ts';
+import type { RecoveryReport } from './recovery/recovery-report.ts';
+import type { SpaceFigures } from './space/space-keeper.ts';
+import type { LastError } from './observe/store-observer.ts';
 import type { Writer } from './writer.ts';
 
 /** What `store.stats()` returns: a copy of the moment. */

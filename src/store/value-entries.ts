@@ -1,7 +1,7 @@
-import { checkRange, type RangeOptions } from '../table/key-range.ts';
-import type { TableRecord } from '../table/table-record.ts';
+import { checkRange, type RangeOptions } from '../table/layer/key-range.ts';
+import type { TableRecord } from '../table/layer/table-record.ts';
 import type { Table } from '../table/table.ts';
-import type { ValueScan } from '../table/value-scan.ts';
+import type { ValueScan } from '../table/scan/value-scan.ts';
 import { Slices, type SliceHooks } from './slices.ts';
 
 /** Which values to look for. Bounds that contradict each other give nothing. */

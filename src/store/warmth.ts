@@ -1,9 +1,9 @@
 import { StorePoisonedError } from '../base/errors.ts';
 import type { JobRunner } from '../threads/job-runner.ts';
-import type { Health } from './health.ts';
-import type { MergeScheduler } from './merge-scheduler.ts';
-import type { Announce } from './store-events.ts';
-import type { Warming } from './warming.ts';
+import type { Health } from './commit/health.ts';
+import type { MergeScheduler } from './merge/merge-scheduler.ts';
+import type { Announce } from './observe/store-events.ts';
+import type { Warming } from './recovery/warming.ts';
 
 export interface WarmthParts {
   /** Undefined where all was read before the store was opened. */

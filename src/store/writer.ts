@@ -1,11 +1,11 @@
 import type { Backups } from './backups.ts';
-import type { BatchQueue } from './batch-queue.ts';
-import type { Committer } from './committer.ts';
-import type { LogKeeper } from './log-keeper.ts';
-import type { LogSync } from './log-sync.ts';
-import type { MergeScheduler } from './merge-scheduler.ts';
-import type { SpaceKeeper } from './space-keeper.ts';
-import type { StoreObserver } from './store-observer.ts';
+import type { BatchQueue } from './batch/batch-queue.ts';
+import type { Committer } from './commit/committer.ts';
+import type { LogKeeper } from './commit/log-keeper.ts';
+import type { LogSync } from './commit/log-sync.ts';
+import type { MergeScheduler } from './merge/merge-scheduler.ts';
+import type { SpaceKeeper } from './space/space-keeper.ts';
+import type { StoreObserver } from './observe/store-observer.ts';
 
 /** What writes to an open store's directory. */
 export interface Writer {

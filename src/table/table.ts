@@ -1,20 +1,20 @@
 import { assert } from '../base/assert.ts';
 import { splitU64, u64Halves } from '../base/u64.ts';
 import type { Columns } from '../format/columns.ts';
-import type { Region } from './arena.ts';
-import { Base } from './base.ts';
-import { BaseMerge } from './base-merge.ts';
-import { BaseUpdates } from './base-updates.ts';
-import { Chunk } from './chunk.ts';
-import { ContentCount, type KnownContent } from './content-count.ts';
-import { Delta, FIRST_MARK } from './delta.ts';
-import { KeyDirectory, type KeySpan } from './key-directory.ts';
-import { LazyChunk } from './lazy-chunk.ts';
-import type { RangeOptions } from './key-range.ts';
-import { OlderLayers } from './older-layers.ts';
-import type { TableRecord } from './table-record.ts';
-import { ValueScan } from './value-scan.ts';
-import type { ValueRange } from './value-search.ts';
+import type { Region } from './delta/arena.ts';
+import { Base } from './base/base.ts';
+import { BaseMerge } from './base/base-merge.ts';
+import { BaseUpdates } from './base/base-updates.ts';
+import { Chunk } from './chunk/chunk.ts';
+import { ContentCount, type KnownContent } from './scan/content-count.ts';
+import { Delta, FIRST_MARK } from './delta/delta.ts';
+import { KeyDirectory, type KeySpan } from './chunk/key-directory.ts';
+import { LazyChunk } from './chunk/lazy-chunk.ts';
+import type { RangeOptions } from './layer/key-range.ts';
+import { OlderLayers } from './base/older-layers.ts';
+import type { TableRecord } from './layer/table-record.ts';
+import { ValueScan } from './scan/value-scan.ts';
+import type { ValueRange } from './layer/value-search.ts';
 import { View } from './view.ts';
 
 /** Rows that {@link Table.stepPublish} takes in about a millisecond. */

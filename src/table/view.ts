@@ -1,10 +1,10 @@
-import type { Cursor, Seek } from './cursor.ts';
-import type { Delta, DeltaMark } from './delta.ts';
-import { checkRange, type RangeOptions } from './key-range.ts';
-import type { OlderLayers } from './older-layers.ts';
-import { EntryIterator, KeyIterator, RecordIterator } from './record-iterator.ts';
-import { RecordWalk } from './record-walk.ts';
-import type { TableRecord } from './table-record.ts';
+import type { Cursor, Seek } from './layer/cursor.ts';
+import type { Delta, DeltaMark } from './delta/delta.ts';
+import { checkRange, type RangeOptions } from './layer/key-range.ts';
+import type { OlderLayers } from './base/older-layers.ts';
+import { EntryIterator, KeyIterator, RecordIterator } from './scan/record-iterator.ts';
+import { RecordWalk } from './scan/record-walk.ts';
+import type { TableRecord } from './layer/table-record.ts';
 
 /** The table as it was at one moment. Taking one costs nothing; it keeps the layers of then alive. */
 export class View {

@@ -1,7 +1,7 @@
 import type { FileSystem } from '../fs/file-system.ts';
 import { MetadataStore } from '../store/metadata-store.ts';
-import type { StoreEnvironment } from '../store/open-parts.ts';
-import type { OpenOptions } from '../store/options.ts';
+import type { StoreEnvironment } from '../store/open/open-parts.ts';
+import type { OpenOptions } from '../store/open/options.ts';
 import { InlineRunner } from '../threads/job-runner.ts';
 
 /**

@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { present } from '../base/assert.ts';
 import { nodeFileSystem } from '../fs/node-file-system.ts';
 import { lowerPriority, type ThreadPriority } from '../fs/thread-priority.ts';
-import { foldLogs } from '../jobs/fold-logs.ts';
+import { foldLogs } from '../runs/fold-logs.ts';
 import type { JobContext } from '../jobs/job-context.ts';
 import { loadChunks } from '../jobs/load-chunks.ts';
 import { loadLogPiece } from '../jobs/load-log-piece.ts';

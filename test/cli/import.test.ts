@@ -3,18 +3,18 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { CsvParser } from '../../src/cli/csv-input.ts';
-import { InputError } from '../../src/cli/input-error.ts';
-import { LineCutter } from '../../src/cli/input-lines.ts';
-import { parseJsonLine } from '../../src/cli/json-input.ts';
-import type { InputRecord } from '../../src/cli/record-input.ts';
-import { RecordLoader } from '../../src/cli/record-loader.ts';
+import { CsvParser } from '../../src/cli/records/csv-input.ts';
+import { InputError } from '../../src/cli/records/input-error.ts';
+import { LineCutter } from '../../src/cli/records/input-lines.ts';
+import { parseJsonLine } from '../../src/cli/records/json-input.ts';
+import type { InputRecord } from '../../src/cli/records/record-input.ts';
+import { RecordLoader } from '../../src/cli/records/record-loader.ts';
 import {
   headLine,
   recordLines,
   type DataEncoding,
   type TextFormat,
-} from '../../src/cli/record-text.ts';
+} from '../../src/cli/records/record-text.ts';
 import { run } from '../../src/cli/run.ts';
 import { MetadataStore, StoreError, type WriteBatch } from '../../src/index.ts';
 import { runCli, TextSink, type CliResult } from '../support/cli.ts';

@@ -1,9 +1,14 @@
 import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
-import { countOf, formatBytes, formatCount, formatSeconds } from '../../src/cli/number-text.ts';
-import { Output, OutputClosedError } from '../../src/cli/output.ts';
-import { ProgressBar } from '../../src/cli/progress-bar.ts';
-import { renderTable } from '../../src/cli/text-table.ts';
+import {
+  countOf,
+  formatBytes,
+  formatCount,
+  formatSeconds,
+} from '../../src/cli/output/number-text.ts';
+import { Output, OutputClosedError } from '../../src/cli/output/output.ts';
+import { ProgressBar } from '../../src/cli/output/progress-bar.ts';
+import { renderTable } from '../../src/cli/output/text-table.ts';
 import { run } from '../../src/cli/run.ts';
 import { runCli, TextSink } from '../support/cli.ts';
 import { closedStore } from '../support/store-directory.ts';

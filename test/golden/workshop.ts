@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { StoreDurability } from '../../src/store/durability.ts';
+import type { StoreDurability } from '../../src/store/batch/durability.ts';
 import type { MetadataStore } from '../../src/store/metadata-store.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { dumpOf, type DumpRecord } from '../support/dump.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { StoreError, type CopyProgress, type MetadataStore } from '../../src/index.ts';
-import { restoreOn } from '../../src/store/restore.ts';
+import { restoreOn } from '../../src/store/backup/restore.ts';
 import {
   CALL_KINDS,
   CrashFs,

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { FileSystem } from '../../src/fs/file-system.ts';
 import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
 import { MetadataStore, restoreBackup, type CopyProgress } from '../../src/index.ts';
-import { requireSameContent } from '../../src/store/backup-check.ts';
+import { requireSameContent } from '../../src/store/backup/backup-check.ts';
 import {
   inodesIn,
   openThrough,

@@ -2,7 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { MetadataStore } from '../../src/index.ts';
-import { commitChannel } from '../../src/store/channels.ts';
+import { commitChannel } from '../../src/store/observe/channels.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 

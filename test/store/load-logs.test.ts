@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import type { Columns } from '../../src/format/columns.ts';
-import { RunCursor } from '../../src/jobs/run-cursor.ts';
+import { RunCursor } from '../../src/runs/run-cursor.ts';
 import type { Job, JobResult } from '../../src/jobs/run-job.ts';
-import { foldLoaded, loadLogs } from '../../src/store/load-logs.ts';
-import { ProgressMeter } from '../../src/store/progress-meter.ts';
-import type { RecoveryContext } from '../../src/store/recovery-context.ts';
+import { foldLoaded, loadLogs } from '../../src/store/recovery/load-logs.ts';
+import { ProgressMeter } from '../../src/store/recovery/progress-meter.ts';
+import type { RecoveryContext } from '../../src/store/recovery/recovery-context.ts';
 import { InlineRunner, type JobRunner, type RunOptions } from '../../src/threads/job-runner.ts';
 import { readOnlyFiles } from '../support/read-only-files.ts';
 import type { TestRow } from '../support/rows.ts';

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { MergeJob, MergeResult } from '../../src/jobs/merge.ts';
 import type { Job, JobResult } from '../../src/jobs/run-job.ts';
-import { MergeRunner, REST_MS } from '../../src/store/merge-runner.ts';
+import { MergeRunner, REST_MS } from '../../src/store/merge/merge-runner.ts';
 import type { JobRunner } from '../../src/threads/job-runner.ts';
 import { deferred, type Deferred } from '../support/deferred.ts';
 

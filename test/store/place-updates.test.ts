@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { placeUpdates } from '../../src/store/place-updates.ts';
-import { countRecords } from '../../src/table/record-count.ts';
+import { placeUpdates } from '../../src/store/recovery/place-updates.ts';
+import { countRecords } from '../../src/table/base/record-count.ts';
 import { Table } from '../../src/table/table.ts';
 import { chunksOf, type TestRecord } from '../support/columns.ts';
 

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
 import { logName } from '../../src/format/file-name.ts';
 import { MetadataStore } from '../../src/index.ts';
-import { chooseRunner } from '../../src/store/recovery-runner.ts';
+import { chooseRunner } from '../../src/store/open/recovery-runner.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const THREADS = 3;

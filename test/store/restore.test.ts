@@ -11,7 +11,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CorruptionError, MetadataStore, restoreBackup } from '../../src/index.ts';
-import { decodeManifest, encodeManifest } from '../../src/store/backup-manifest.ts';
+import { decodeManifest, encodeManifest } from '../../src/store/backup/backup-manifest.ts';
 import { inodesIn, recordsIn, recordsOf } from '../support/backup.ts';
 import { nth } from '../support/nth.ts';
 import { flipByte, insertBatches, SMALL_LOGS } from '../support/store-directory.ts';

@@ -5,7 +5,7 @@ import { MetadataStore } from '../../src/index.ts';
 import { systemCode } from '../../src/base/errors.ts';
 import { InlineRunner } from '../../src/threads/job-runner.ts';
 import { readProcessIdentity } from '../../src/fs/process-identity.ts';
-import type { OpenOptions } from '../../src/store/options.ts';
+import type { OpenOptions } from '../../src/store/open/options.ts';
 
 /** Key to value; the data is left out. */
 export type Records = Map<bigint, bigint>;

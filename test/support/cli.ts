@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import type { CommandContext } from '../../src/cli/command-context.ts';
-import { Output } from '../../src/cli/output.ts';
-import { ProgressBar } from '../../src/cli/progress-bar.ts';
+import type { CommandContext } from '../../src/cli/output/command-context.ts';
+import { Output } from '../../src/cli/output/output.ts';
+import { ProgressBar } from '../../src/cli/output/progress-bar.ts';
 import { run } from '../../src/cli/run.ts';
 import type { FileSystem } from '../../src/fs/file-system.ts';
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { equalBytes } from '../../src/base/bytes.ts';
 import { MAX_DELTA_BYTES } from '../../src/base/limits.ts';
-import { blockOf, RowArena, viewOffset } from '../../src/table/arena.ts';
+import { blockOf, RowArena, viewOffset } from '../../src/table/delta/arena.ts';
 
 const MIB = 2 ** 20;
 

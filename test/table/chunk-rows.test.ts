@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { joinU64, splitU64, u64Halves } from '../../src/base/u64.ts';
 import { ContentSum } from '../../src/format/content-sum.ts';
 import type { Columns } from '../../src/format/columns.ts';
-import { Chunk } from '../../src/table/chunk.ts';
-import { rearrange, restore, rowWordsOf } from '../../src/table/chunk-rows.ts';
+import { Chunk } from '../../src/table/chunk/chunk.ts';
+import { rearrange, restore, rowWordsOf } from '../../src/table/chunk/chunk-rows.ts';
 import { columnsOf } from '../support/columns.ts';
 import { randomWords } from '../support/random.ts';
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { MAX_U64 } from '../../src/base/limits.ts';
 import { joinU64, splitU64, u64Halves } from '../../src/base/u64.ts';
-import { Chunk } from '../../src/table/chunk.ts';
+import { Chunk } from '../../src/table/chunk/chunk.ts';
 import { columnsOf, type TestRecord } from '../support/columns.ts';
 import { randomWords } from '../support/random.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { copyData } from '../../src/table/data-copy.ts';
+import { copyData } from '../../src/table/layer/data-copy.ts';
 
 test('copies of every length are right, and apart from their source and from each other', () => {
   const source = Uint8Array.from({ length: 4096 }, (_, i) => i % 251);

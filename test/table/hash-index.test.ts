@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 
-import { RowArena } from '../../src/table/arena.ts';
-import { HashIndex } from '../../src/table/hash-index.ts';
-import { HashSegment, SEGMENT_SLOTS } from '../../src/table/hash-segment.ts';
-import { hashKey } from '../../src/table/key-hash.ts';
+import { RowArena } from '../../src/table/delta/arena.ts';
+import { HashIndex } from '../../src/table/delta/hash-index.ts';
+import { HashSegment, SEGMENT_SLOTS } from '../../src/table/delta/hash-segment.ts';
+import { hashKey } from '../../src/table/layer/key-hash.ts';
 import { randomWords } from '../support/random.ts';
 import { writeRows } from '../support/rows.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { MAX_U64 } from '../../src/base/limits.ts';
-import { KeyDirectory, type KeySpan } from '../../src/table/key-directory.ts';
+import { KeyDirectory, type KeySpan } from '../../src/table/chunk/key-directory.ts';
 import { randomWords } from '../support/random.ts';
 
 function spanOf(first: bigint, last: bigint): KeySpan {

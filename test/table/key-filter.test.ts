@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { KeyFilter } from '../../src/table/key-filter.ts';
+import { KeyFilter } from '../../src/table/base/key-filter.ts';
 import { randomWords } from '../support/random.ts';
 
 describe('KeyFilter', () => {

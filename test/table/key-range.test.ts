@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { MAX_U64 } from '../../src/base/limits.ts';
-import { checkRange } from '../../src/table/key-range.ts';
+import { checkRange } from '../../src/table/layer/key-range.ts';
 
 describe('checkRange', () => {
   it('takes all keys unless told otherwise', () => {

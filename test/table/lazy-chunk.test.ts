@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { LazyChunk } from '../../src/table/lazy-chunk.ts';
+import { LazyChunk } from '../../src/table/chunk/lazy-chunk.ts';
 import { Table } from '../../src/table/table.ts';
 import { chunksOf, type TestRecord } from '../support/columns.ts';
 

@@ -2,7 +2,7 @@ import { equalBytes } from '../../../src/base/bytes.ts';
 import { StoreError } from '../../../src/base/errors.ts';
 import { parseFileName } from '../../../src/format/file-name.ts';
 import type { MetadataStore } from '../../../src/store/metadata-store.ts';
-import type { OpenOptions } from '../../../src/store/options.ts';
+import type { OpenOptions } from '../../../src/store/open/options.ts';
 import { CrashFs } from '../../../src/testing/crash-fs.ts';
 import { openOn } from '../../../src/testing/open-on.ts';
 import type { Random } from '../../../src/testing/random.ts';

@@ -1,0 +1,14 @@
+import type { Readable } from 'node:stream';
+import type { FileSystem } from '../../fs/file-system.ts';
+import type { ProgressBar } from './progress-bar.ts';
+import type { Output } from './output.ts';
+
+/** What every command is given. Commands resolve to their exit code. */
+export interface CommandContext {
+  readonly fs: FileSystem;
+  readonly out: Output;
+  readonly err: Output;
+  readonly bar: ProgressBar;
+  readonly signal: AbortSignal;
+  readonly stdin?: (() => Readable) | undefined;
+}

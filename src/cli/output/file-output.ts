@@ -1,0 +1,87 @@
+import { basename, dirname, join } from 'node:path';
+import { systemCode } from '../../base/errors.ts';
+import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
+import { unlinkIfThere } from '../../fs/unlink.ts';
+import { writeFully } from '../../fs/write.ts';
+import { UsageError } from './command-errors.ts';
+import type { TextSink } from './text-sink.ts';
+
+const BUFFER_CHARACTERS: number = 256 * 1024;
+
+/**
+ * A text file that has its name only when all of it is durable: until `finish` it is called `NAME.partial`,
+ * and `discard` removes it.
+ */
+export class FileOutput implements TextSink {
+  readonly #fs: FileSystem;
+  readonly #path: string;
+  readonly #partialPath: string;
+  readonly #file: OpenFile;
+  #text = '';
+  #lengthBytes = 0;
+
+  private constructor(fs: FileSystem, path: string, partialPath: string, file: OpenFile) {
+    this.#fs = fs;
+    this.#path = path;
+    this.#partialPath = partialPath;
+    this.#file = file;
+  }
+
+  /** @throws UsageError when something has the name already; system errors as they are */
+  static async create(fs: FileSystem, path: string): Promise<FileOutput> {
+    if (await exists(fs, path)) {
+      throw new UsageError(`${path} is there already: remove it, or give another name`);
+    }
+    const partialPath = join(dirname(path), `${basename(path)}.partial`);
+    try {
+      return new FileOutput(fs, path, partialPath, await fs.open(partialPath, 'wx'));
+    } catch (error) {
+      if (systemCode(error) !== 'EEXIST') throw error;
+      const what = 'an export that was killed, or still runs, has left it';
+      throw new UsageError(`${partialPath} is there already: ${what}; remove it first`);
+    }
+  }
+
+  get isFull(): boolean {
+    return this.#text.length >= BUFFER_CHARACTERS;
+  }
+
+  /** Bytes written so far. */
+  get lengthBytes(): number {
+    return this.#lengthBytes;
+  }
+
+  write(text: string): void {
+    this.#text += text;
+  }
+
+  async flush(): Promise<void> {
+    const bytes = Buffer.from(this.#text);
+    this.#text = '';
+    await writeFully(this.#file, bytes, this.#lengthBytes);
+    this.#lengthBytes += bytes.length;
+  }
+
+  async finish(): Promise<void> {
+    await this.flush();
+    await this.#file.dataSync();
+    await this.#file.close();
+    await this.#fs.rename(this.#partialPath, this.#path);
+    await this.#fs.syncDirectory(dirname(this.#path));
+  }
+
+  async discard(): Promise<void> {
+    await this.#file.close().catch(() => undefined);
+    await unlinkIfThere(this.#fs, this.#partialPath);
+  }
+}
+
+async function exists(fs: FileSystem, path: string): Promise<boolean> {
+  try {
+    await fs.stat(path);
+    return true;
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}

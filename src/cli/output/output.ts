@@ -1,0 +1,54 @@
+import type { CliStream } from './cli-io.ts';
+import { systemCode } from '../../base/errors.ts';
+
+const BUFFER_CHARACTERS = 64 * 1024;
+
+/** The reader has gone away, as `head` does when it has seen enough. */
+export class OutputClosedError extends Error {
+  override readonly name: string = 'OutputClosedError';
+}
+
+/** Buffered text for a stream. What is not flushed is not written. */
+export class Output {
+  readonly #stream: CliStream;
+  #text = '';
+  #error: unknown;
+
+  constructor(stream: CliStream) {
+    this.#stream = stream;
+    // Without a listener an error of the stream ends the process; `flush` tells of it.
+    stream.on('error', (error) => {
+      this.#error ??= error;
+    });
+  }
+
+  /** True when `flush` is due. */
+  get isFull(): boolean {
+    return this.#text.length >= BUFFER_CHARACTERS;
+  }
+
+  write(text: string): void {
+    this.#text += text;
+  }
+
+  line(text = ''): void {
+    this.write(`${text}\n`);
+  }
+
+  /** Resolves when all text is handed over. Throws OutputClosedError, or the stream's error. */
+  async flush(): Promise<void> {
+    const text = this.#text;
+    this.#text = '';
+    if (this.#error === undefined && text !== '') {
+      await new Promise<void>((resolve) => {
+        this.#stream.write(text, (error) => {
+          this.#error ??= error ?? undefined;
+          resolve();
+        });
+      });
+    }
+    if (this.#error === undefined) return;
+    if (systemCode(this.#error) === 'EPIPE') throw new OutputClosedError('nobody reads on');
+    throw this.#error;
+  }
+}

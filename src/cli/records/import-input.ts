@@ -1,0 +1,51 @@
+import type { Readable } from 'node:stream';
+import type { FileSystem } from '../../fs/file-system.ts';
+
+const READ_BYTES: number = 256 * 1024;
+
+/** The bytes that are imported, piece by piece, and how many there are, if that is known. */
+export interface ImportInput {
+  readonly pieces: AsyncIterable<Uint8Array>;
+  readonly totalBytes: number | undefined;
+}
+
+export async function fileInput(fs: FileSystem, path: string): Promise<ImportInput> {
+  const { sizeBytes } = await fs.stat(path);
+  return { pieces: readPieces(fs, path), totalBytes: sizeBytes };
+}
+
+async function* readPieces(fs: FileSystem, path: string): AsyncGenerator<Uint8Array, void, void> {
+  const file = await fs.open(path, 'r');
+  try {
+    const buffer = new Uint8Array(READ_BYTES);
+    for (let offset = 0; ;) {
+      const count = await file.read(buffer, offset);
+      if (count === 0) return;
+      yield buffer.subarray(0, count);
+      offset += count;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** A stream that is closed when the signal comes: it may wait for input that never does. */
+export function streamInput(stream: Readable, signal: AbortSignal): ImportInput {
+  return { pieces: streamPieces(stream, signal), totalBytes: undefined };
+}
+
+async function* streamPieces(
+  stream: Readable,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, void> {
+  const stop = (): void => void stream.destroy();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    for await (const piece of stream) yield piece as Uint8Array;
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}

@@ -1,0 +1,44 @@
+import { MAX_U64 } from '../../base/limits.ts';
+import { InputError } from './input-error.ts';
+
+/** A record as it was read from text. */
+export interface InputRecord {
+  readonly key: bigint | number;
+  readonly value: bigint | number;
+  readonly data: Uint8Array;
+}
+
+/** Digits of which every number is a safe integer. */
+const SAFE_DIGITS = 15;
+
+/**
+ * A u64 from decimal digits.
+ * @throws InputError that names the field
+ */
+export function parseU64(text: string, name: string, line: number): bigint | number {
+  if (!/^[0-9]{1,20}$/.test(text)) {
+    throw new InputError(line, `${name} is not an integer from 0 to ${MAX_U64} in decimal digits`);
+  }
+  if (text.length <= SAFE_DIGITS) return Number(text);
+  const value = BigInt(text);
+  if (value > MAX_U64) throw new InputError(line, `${name} is greater than ${MAX_U64}`);
+  return value;
+}
+
+export function parseValue(text: string, line: number): bigint | number {
+  const value = parseU64(text, 'value', line);
+  if (value === 0 || value === 0n) throw new InputError(line, 'value is 0, which no record has');
+  return value;
+}
+
+/** Bytes from text in which nothing is out of place. */
+export function parseData(text: string, encoding: 'base64' | 'hex', line: number): Uint8Array {
+  const bytes = Buffer.from(text, encoding);
+  const isExact =
+    encoding === 'hex' ? bytes.length * 2 === text.length : bytes.toString('base64') === text;
+  if (!isExact) {
+    const name = encoding === 'hex' ? 'dataHex is not hexadecimal' : 'data is not base64';
+    throw new InputError(line, `${name}, or is not complete`);
+  }
+  return bytes;
+}

@@ -1,0 +1,41 @@
+import { joinU64 } from '../../base/u64.ts';
+import type { Columns } from '../../format/columns.ts';
+import { RunCursor } from '../../runs/run-cursor.ts';
+
+export type TextFormat = 'jsonl' | 'csv';
+
+/** How the bytes of a record are written, and what the field is called then. */
+export type DataEncoding = 'base64' | 'hex';
+
+export const DATA_FIELDS: Readonly<Record<DataEncoding, string>> = {
+  base64: 'data',
+  hex: 'dataHex',
+};
+
+/** The line that stands before all records; empty where there is none. */
+export function headLine(format: TextFormat, encoding: DataEncoding): string {
+  return format === 'csv' ? `key,value,${DATA_FIELDS[encoding]}\n` : '';
+}
+
+/** The records of one chunk, one a line. u64 are decimal digits, as strings where JSON would round them. */
+export function recordLines(columns: Columns, format: TextFormat, encoding: DataEncoding): string {
+  const cursor = new RunCursor([columns]);
+  const field = DATA_FIELDS[encoding];
+  let text = '';
+  for (; !cursor.done; cursor.next()) {
+    const key = joinU64(cursor.keyLow, cursor.keyHigh);
+    const value = joinU64(cursor.valueLow, cursor.valueHigh);
+    const data = dataText(cursor, encoding);
+    text +=
+      format === 'csv'
+        ? `${key},${value},${data}\n`
+        : `{"key":"${key}","value":"${value}","${field}":"${data}"}\n`;
+  }
+  return text;
+}
+
+function dataText(cursor: RunCursor, encoding: DataEncoding): string {
+  const { data, dataFrom, dataLength } = cursor;
+  if (dataLength === 0) return '';
+  return Buffer.from(data.buffer, data.byteOffset + dataFrom, dataLength).toString(encoding);
+}

@@ -1,0 +1,29 @@
+import { CorruptionError } from '../../base/errors.ts';
+import type { Damage } from '../../inspection/damage.ts';
+import { countOf, formatBytes, formatCount } from '../output/number-text.ts';
+
+/** What is at stake, as a clause; empty when nobody can tell. */
+export function consequenceOf(damage: Damage): string {
+  const { firstSequence, lastSequence, affectedBytes, firstKey, lastKey, records } = damage;
+  const parts: string[] = [];
+  if (records !== undefined) {
+    parts.push(`${countOf(records, 'record')} with keys ${firstKey} to ${lastKey}`);
+  }
+  if (firstSequence !== undefined) {
+    parts.push(
+      lastSequence === undefined
+        ? `batches from sequence ${formatCount(firstSequence)} on`
+        : `batches of sequence ${formatCount(firstSequence)} to ${formatCount(lastSequence)}`,
+    );
+  }
+  if (affectedBytes !== undefined) parts.push(`${formatBytes(affectedBytes)} of the file`);
+  return parts.length === 0 ? '' : `concerned: ${parts.join(', ')}`;
+}
+
+/** The first damage as an error, so that every command tells of it in the same words. */
+export function damageError(damages: readonly Damage[], hint: string): CorruptionError {
+  const first = damages[0]!;
+  const more = damages.length - 1;
+  const reason = more === 0 ? first.reason : `${first.reason} (and ${countOf(more, 'place')} more)`;
+  return new CorruptionError({ ...first, reason, hint });
+}

@@ -1,0 +1,70 @@
+import { basename } from 'node:path';
+import type { FileSystem } from '../../fs/file-system.ts';
+import type { Loss } from '../../store/recovery/recovery-report.ts';
+import { readSalvageable } from '../../store/salvage/salvage-reading.ts';
+import { consequenceOf } from './damage-text.ts';
+import { besideOf, shellWord, type Choice, type Explanation } from './explanation.ts';
+import { concernsRecords, lossText } from './loss-text.ts';
+import { countOf, formatCount } from '../output/number-text.ts';
+import type { Survey } from '../../inspection/survey.ts';
+
+/** Damage: each place, what salvage would keep, and what is gone under each choice. */
+export async function explainDamaged(
+  fs: FileSystem,
+  survey: Survey,
+  signal: AbortSignal,
+): Promise<Explanation> {
+  const { directory, damages, owner } = survey;
+  const { columns, losses } = await readSalvageable(fs, directory, signal);
+  const records = columns.reduce((sum, chunk) => sum + chunk.recordCount, 0);
+  const because = damages.map((damage) => {
+    const { path, offset, reason } = damage;
+    const what = consequenceOf(damage);
+    const place = `${basename(path)}, offset ${formatCount(offset)}: ${reason}.`;
+    return what === '' ? place : `${place} ${what.replace(/^concerned/, 'Concerned, at most')}.`;
+  });
+  because.push('Opening changes nothing in a damaged directory: every byte is as it was found.');
+  if (owner?.hasLease === true && owner.isRunning === true) {
+    because.push(`Process ${owner.record.pid} has it open: close it there before you do anything.`);
+  }
+  const target = besideOf(directory, 'salvaged');
+  const command = `lodestore salvage ${shellWord(directory)} ${shellWord(target)}`;
+  const choices = choicesOf(directory, command, records, losses);
+  return {
+    directory,
+    state: 'damaged',
+    summary: `It does not open: ${countOf(damages.length, 'place')} in its files ${damages.length === 1 ? 'is' : 'are'} not as written.`,
+    because,
+    choices,
+    next: {
+      command,
+      why: 'it writes a new directory, and leaves this one as it is for every other choice',
+    },
+  };
+}
+
+function choicesOf(
+  directory: string,
+  command: string,
+  records: number,
+  losses: readonly Loss[],
+): Choice[] {
+  const lost = losses.filter(concernsRecords).map(lossText);
+  return [
+    {
+      command,
+      effect: `writes a new store with all that verifies: ${countOf(records, 'record')}`,
+      loses: lost.length > 0 ? lost : ['no record: the damaged bytes held none'],
+    },
+    {
+      command: `lodestore restore BACKUP ${shellWord(besideOf(directory, 'restored'))}`,
+      effect: 'gives back the store as it was at your latest backup',
+      loses: ['all that was written since'],
+    },
+    {
+      command: `lodestore dump --damaged ${shellWord(directory)}`,
+      effect: 'prints the records that verify, and changes nothing',
+      loses: [],
+    },
+  ];
+}

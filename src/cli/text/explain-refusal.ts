@@ -1,0 +1,137 @@
+import { dirname } from 'node:path';
+import { StoreError, systemCode } from '../../base/errors.ts';
+import { consequenceOf } from './damage-text.ts';
+import { besideOf, shellWord, type Choice, type Explanation } from './explanation.ts';
+import type { Survey } from '../../inspection/survey.ts';
+
+const NO_RIGHT: readonly string[] = ['EACCES', 'EPERM'];
+const PASSING: readonly string[] = ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EBUSY', 'ESTALE'];
+
+/** Files that could not be read, or are of a later version. */
+export function explainRefused(survey: Survey): Explanation {
+  const { directory, refusals, damages } = survey;
+  const newer = refusals.find((refusal) => refusal.code === 'LODESTORE_UNSUPPORTED_FORMAT');
+  const because = refusals.map((refusal) => `${refusal.message}.`);
+  for (const damage of damages) {
+    const what = consequenceOf(damage);
+    because.push(`${damage.path} is damaged besides: ${damage.reason}.${what && ` (${what})`}`);
+  }
+  if (newer !== undefined) {
+    return {
+      directory,
+      state: 'newer format',
+      summary: 'It does not open with this version of lodestore. Nothing is lost.',
+      because: [...because, 'A later version of lodestore has written it, and reads it.'],
+      choices: [],
+      next: {
+        command: 'npm install lodestore@latest',
+        why: 'the version that wrote it, or a later one, opens it as it is',
+      },
+    };
+  }
+  const first = refusals[0]!;
+  return unreadable(directory, first.path, codeIn(first.message), because);
+}
+
+function codeIn(message: string): string {
+  return /: (E[A-Z0-9]+)$/.exec(message)?.[1] ?? 'EIO';
+}
+
+/** A directory that cannot be listed or looked at; undefined when the error says something else. */
+export function explainError(directory: string, error: unknown): Explanation | undefined {
+  if (error instanceof StoreError && error.code === 'LODESTORE_NOT_FOUND') {
+    return missing(directory, `There is nothing at ${directory}.`);
+  }
+  if (error instanceof StoreError && error.code === 'LODESTORE_NOT_A_DIRECTORY') {
+    return missing(directory, `${directory} is a file: a store is a directory.`);
+  }
+  const cause = error instanceof StoreError ? error.cause : error;
+  const code = systemCode(cause);
+  if (code === undefined) return undefined;
+  const { path } = cause as { path?: unknown };
+  const where = typeof path === 'string' ? path : directory;
+  return unreadable(directory, where, code, [`${where} could not be read: ${code}.`]);
+}
+
+function missing(directory: string, because: string): Explanation {
+  return {
+    directory,
+    state: 'missing',
+    summary: 'It does not open: there is no such directory.',
+    because: [
+      because,
+      'A service that opens a store where there is none makes a new, empty one: check the path, and that its ' +
+        'volume is mounted.',
+    ],
+    choices: [],
+    next: {
+      command: `ls -ld ${shellWord(dirname(directory))}`,
+      why: 'it shows whether the directory above is what it should be',
+    },
+  };
+}
+
+function unreadable(
+  directory: string,
+  path: string,
+  code: string,
+  because: readonly string[],
+): Explanation {
+  const common = {
+    directory,
+    state: 'unreadable' as const,
+    summary: 'It does not open, because it cannot be read. Nothing proves that anything is lost.',
+  };
+  if (NO_RIGHT.includes(code)) {
+    return {
+      ...common,
+      because: [...because, 'This user has no right to read it.'],
+      choices: [],
+      next: {
+        command: `ls -ld ${shellWord(directory)} ${shellWord(path)}`,
+        why: 'it shows whose they are: run as that user, or give this one the right',
+      },
+    };
+  }
+  if (PASSING.includes(code)) {
+    return {
+      ...common,
+      because: [...because, 'The system was short of something; that passes.'],
+      choices: [],
+      next: {
+        command: `lodestore explain ${shellWord(directory)}`,
+        why: 'read it again when the machine has less to do',
+      },
+    };
+  }
+  return {
+    ...common,
+    because: [...because, 'The device or its file system gives an error instead of the bytes.'],
+    choices: choicesWithout(directory, path),
+    next: {
+      command: 'dmesg | tail -n 50',
+      why: 'it says which device fails; a device that fails is read as little as possible',
+    },
+  };
+}
+
+function choicesWithout(directory: string, path: string): Choice[] {
+  const target = besideOf(directory, 'salvaged');
+  return [
+    {
+      command: `cp -a ${shellWord(directory)} /another/disk/`,
+      effect: 'saves what can be read, and may succeed where one reading has failed',
+      loses: [],
+    },
+    {
+      command: `lodestore salvage --skip-unreadable ${shellWord(directory)} ${shellWord(target)}`,
+      effect: 'writes a new store of what can be read',
+      loses: [`what ${path} holds; the command tells exactly`],
+    },
+    {
+      command: 'lodestore restore BACKUP /another/disk/store',
+      effect: 'gives back the store as it was at your latest backup',
+      loses: ['all that was written since'],
+    },
+  ];
+}

@@ -1,0 +1,25 @@
+import type { Loss } from '../../store/recovery/recovery-report.ts';
+import { formatCount } from '../output/number-text.ts';
+
+/** What could not be kept, as a clause. */
+export function lossText(loss: Loss): string {
+  const { path, fromOffset, toOffset, reason, firstSequence, firstKey } = loss;
+  const parts = [
+    toOffset > fromOffset
+      ? `${path}, offsets ${formatCount(fromOffset)} to ${formatCount(toOffset)}`
+      : path,
+  ];
+  if (firstSequence !== undefined) {
+    parts.push(`batches from sequence ${firstSequence} to ${loss.lastSequence ?? 'unknown'}`);
+  }
+  if (firstKey !== undefined) {
+    parts.push(`keys ${firstKey} to ${loss.lastKey ?? 'unknown'}`);
+  }
+  const older = loss.olderValuesMayShow ? '; older values may show' : '';
+  return `${parts.join(', ')}: ${reason}${older}`;
+}
+
+/** False for a loss of bytes that held no record. */
+export function concernsRecords(loss: Loss): boolean {
+  return loss.firstSequence !== undefined || loss.firstKey !== undefined;
+}

@@ -1,0 +1,18 @@
+import { StoreError } from '../../base/errors.ts';
+import { damageHint } from '../../store/recovery/advice.ts';
+import { damageError } from './damage-text.ts';
+import type { Survey } from '../../inspection/survey.ts';
+
+/** What opening the directory would reject with; undefined when it would open. */
+export function surveyError(survey: Survey): StoreError | undefined {
+  const { outcome, damages, refusals, directory } = survey;
+  if (outcome === 'opens') return undefined;
+  const [refusal] = refusals;
+  if (refusal !== undefined) {
+    return new StoreError(refusal.code, refusal.message, { path: refusal.path });
+  }
+  if (outcome === 'damaged') return damageError(damages, damageHint(directory));
+  return new StoreError('LODESTORE_NOT_FOUND', `there is no store in ${directory}`, {
+    path: directory,
+  });
+}

@@ -1,0 +1,88 @@
+import { join } from 'node:path';
+import { ChecksumSeed } from '../format/checksum.ts';
+import { logName } from '../format/file-name.ts';
+import type { FileSystem } from '../fs/file-system.ts';
+import { FileWindow } from '../fs/file-window.ts';
+import { findFrames } from '../log/find-frames.ts';
+import type { LogScan } from '../log/log-report.ts';
+import { scanLog } from '../log/log-scan.ts';
+import { ancestorFrameLine, frameLine, sealLine, type FrameLine } from './frame-line.ts';
+import { refusalOf } from './refusal.ts';
+import type { Refusal, SurveyOptions } from './survey-options.ts';
+
+/** A log as it was found. Without a scan there is a refusal that says why. */
+export interface LogSurvey {
+  readonly number: number;
+  readonly name: string;
+  readonly path: string;
+  readonly scan: LogScan | undefined;
+  readonly frames: readonly FrameLine[];
+  readonly refusal: Refusal | undefined;
+}
+
+/** Reads one log from end to end. `storeId`: of the snapshot, where that could be read. */
+export async function surveyLog(
+  fs: FileSystem,
+  directory: string,
+  number: number,
+  storeId: Uint8Array | undefined,
+  options: SurveyOptions,
+): Promise<LogSurvey> {
+  const name = logName(number);
+  const path = join(directory, name);
+  const { signal, progress } = options;
+  const frames: FrameLine[] = [];
+  const onGroup: Parameters<typeof scanLog>[2]['onGroup'] = (_group, header, offset) => {
+    if (!options.frames) return;
+    const before = frames.at(-1);
+    // The ancestor's frames carry no checksum of ours, and come in pieces.
+    if (header.checksum !== 0) frames.push(frameLine(header, offset, false));
+    else {
+      if (before?.offset === offset) frames.pop();
+      frames.push(ancestorFrameLine(header, offset, before));
+    }
+  };
+  try {
+    const scanOptions = { number, storeId, signal, onGroup, onProgress: progress.part() };
+    const scan = await scanLog(fs, path, scanOptions);
+    if (options.frames) frames.push(...(await framesBehind(fs, path, scan, storeId)));
+    return { number, name, path, scan, frames, refusal: unsupported(path, scan) };
+  } catch (error) {
+    signal.throwIfAborted();
+    const refusal = refusalOf(error, path);
+    return { number, name, path, scan: undefined, frames: [], refusal };
+  }
+}
+
+function unsupported(path: string, scan: LogScan): Refusal | undefined {
+  if (scan.ending.kind !== 'unsupported') return undefined;
+  const { version } = scan.ending;
+  const message = `${path} has format version ${version}, which this version of lodestore does not read`;
+  return { code: 'LODESTORE_UNSUPPORTED_FORMAT', path, message };
+}
+
+/** The seal, or whatever verifies behind the place where the scan had to stop. */
+async function framesBehind(
+  fs: FileSystem,
+  path: string,
+  scan: LogScan,
+  storeId: Uint8Array | undefined,
+): Promise<FrameLine[]> {
+  const seal = sealLine(scan);
+  if (seal !== undefined) return [seal];
+  const id = scan.header?.storeId ?? storeId;
+  const isBroken = scan.ending.kind === 'broken' || scan.ending.kind === 'corrupt';
+  if (!isBroken || id === undefined || scan.format !== 'lodestore') return [];
+  const lines: FrameLine[] = [];
+  const file = await fs.open(path, 'r');
+  try {
+    const seed = new ChecksumSeed(id, 'log', scan.number);
+    const window = new FileWindow(file, scan.fileBytes);
+    for await (const { header, offset } of findFrames(window, seed, scan.validBytes)) {
+      lines.push(frameLine(header, offset, true));
+    }
+  } finally {
+    await file.close();
+  }
+  return lines;
+}

@@ -1,0 +1,212 @@
+import { join } from 'node:path';
+import { CorruptionError, PositionExpiredError, StoreError, systemCode } from '../base/errors.ts';
+import { listDirectory } from '../directory/listing.ts';
+import { logName } from '../format/file-name.ts';
+import type { FileSystem } from '../fs/file-system.ts';
+import { LogReader, type LogGroup } from '../log/log-reader.ts';
+import { damageHint } from '../store/recovery/advice.ts';
+import { ensureDirectory } from '../store/open/creation.ts';
+import { refuseIncompleteCopy } from '../directory/incomplete-copy.ts';
+import { newerLogs } from '../store/recovery/recovery.ts';
+import { surveyRetained } from '../store/changes/retained-survey.ts';
+import { newestSnapshot, storeIdOf } from '../store/recovery/snapshot-state.ts';
+import { isSamePredecessor } from '../store/recovery/verdict.ts';
+
+const MAX_ATTEMPTS = 5;
+
+/** Where a trail begins. */
+interface Beginning {
+  readonly storeId: Uint8Array;
+  readonly numbers: readonly number[];
+  /** The lowest position that can be followed. */
+  readonly oldestPosition: bigint;
+  readonly snapshotSequence: bigint;
+  /** Logs of the ancestor may stand before those of ours. */
+  readonly isAncestor: boolean;
+}
+
+/**
+ * Follows the logs of a directory in which a store may be at work, without a lock. What is durable cannot be
+ * seen from outside: the last group is taken as it is found.
+ */
+export class LogTrail {
+  readonly #fs: FileSystem;
+  readonly #directory: string;
+  #after: bigint | undefined;
+  #isChecked = false;
+  #storeId: Uint8Array | undefined;
+  #snapshotSequence = 0n;
+  /** Where a log ended although the next one says that it goes on. */
+  #stuckAt: number | undefined;
+  #reader: LogReader | undefined;
+
+  /** `after` undefined: from the oldest batch that is there. */
+  constructor(fs: FileSystem, directory: string, after: bigint | undefined) {
+    this.#fs = fs;
+    this.#directory = directory;
+    this.#after = after;
+  }
+
+  /** The sequence number behind which the next group stands. */
+  get position(): bigint {
+    return this.#after ?? 0n;
+  }
+
+  /**
+   * The next group that holds a batch behind the position, or undefined when there is none yet.
+   * @throws PositionExpiredError, CorruptionError, StoreError; system errors as they are
+   */
+  async next(): Promise<LogGroup | undefined> {
+    this.#reader ??= await this.#begin();
+    while (this.#reader !== undefined) {
+      const reader = this.#reader;
+      const step = await reader.next(await reader.fileBytes(), this.position);
+      if (step.kind === 'corrupt') throw this.#damaged(reader, step.reason);
+      if (step.kind === 'group') {
+        const { firstSequence, batchRecordCounts } = step.group;
+        this.#after = firstSequence + BigInt(batchRecordCounts.length) - 1n;
+        return step.group;
+      }
+      if (step.kind === 'skipped') continue;
+      reader.rest();
+      if (!(await this.#goOn(reader, step.kind === 'unfinished' ? step.reason : undefined))) break;
+    }
+    this.#checkReached();
+    return undefined;
+  }
+
+  async close(): Promise<void> {
+    await this.#reader?.close();
+    this.#reader = undefined;
+  }
+
+  async #begin(): Promise<LogReader | undefined> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#tryToBegin();
+      } catch (error) {
+        // A merge has removed a file between its listing and its opening.
+        if (systemCode(error) !== 'ENOENT' || attempt === MAX_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  async #tryToBegin(): Promise<LogReader | undefined> {
+    const { storeId, numbers, oldestPosition, ...found } = await this.#find();
+    this.#after ??= oldestPosition;
+    if (this.#after < oldestPosition) throw this.#expired(oldestPosition, 'merges have passed it');
+    this.#storeId = storeId;
+    this.#snapshotSequence = found.snapshotSequence;
+    for (const number of numbers) {
+      const reader = await this.#openLog(number);
+      const { kind } = await reader.begin(await reader.fileBytes());
+      if (kind === 'skipped') return reader;
+      await reader.close();
+      if (!found.isAncestor || kind === 'corrupt') return undefined;
+    }
+    return undefined;
+  }
+
+  /** What the directory holds now: logs that may hold the next batch, oldest first. */
+  async #find(): Promise<Beginning> {
+    const fs = this.#fs;
+    await ensureDirectory(fs, this.#directory, false);
+    await refuseIncompleteCopy(fs, this.#directory);
+    const listing = await listDirectory(fs, this.#directory);
+    const snapshot = await newestSnapshot(fs, this.#directory, listing);
+    if (snapshot === undefined && listing.logs.length === 0) throw this.#noStore();
+    const retention = await surveyRetained(fs, this.#directory, listing, snapshot, Infinity);
+    const { logs, snapshotSequence } = retention;
+    const kept = logs.filter((log) => log.lastSequence > (this.#after ?? -1n));
+    const isAncestor = snapshot?.format !== 'lodestore';
+    return {
+      storeId: storeIdOf(snapshot),
+      numbers: [...kept.map((log) => log.number), ...newerLogs(listing, snapshot)],
+      oldestPosition: logs[0]?.before ?? snapshotSequence,
+      snapshotSequence,
+      isAncestor,
+    };
+  }
+
+  #openLog(number: number): Promise<LogReader> {
+    const path = join(this.#directory, logName(number));
+    return LogReader.open(this.#fs, path, number, this.#storeId!);
+  }
+
+  /** At the end of what a log holds now: goes on to the next log if that has begun. False: not yet. */
+  async #goOn(reader: LogReader, reason: string | undefined): Promise<boolean> {
+    const next = await this.#openNext(reader);
+    if (next === undefined) return false;
+    const before = next.predecessor;
+    if (before !== undefined && isSamePredecessor(before, reader.asPredecessor)) {
+      this.#reader = next;
+      this.#stuckAt = undefined;
+      await reader.close();
+      return true;
+    }
+    await next.close();
+    if (before === undefined) return false;
+    // The next log follows a longer one than was read: what it says must be there by now.
+    const isLonger = before.lengthBytes > reader.offset;
+    if (!isLonger || this.#stuckAt === reader.offset) {
+      throw this.#damaged(reader, reason ?? 'the next log follows another one');
+    }
+    this.#stuckAt = reader.offset;
+    return true;
+  }
+
+  async #openNext(reader: LogReader): Promise<LogReader | undefined> {
+    let next: LogReader;
+    try {
+      next = await this.#openLog(reader.number + 1);
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT') throw error;
+      await this.#requireNotPassed(reader.number + 1);
+      return undefined;
+    }
+    const step = await next.begin(await next.fileBytes());
+    if (step.kind === 'skipped') return next;
+    await next.close();
+    if (step.kind === 'corrupt') throw this.#damaged(next, step.reason);
+    return undefined;
+  }
+
+  /** Log `number` is not there: not yet, or no longer. */
+  async #requireNotPassed(number: number): Promise<void> {
+    const { snapshots } = await listDirectory(this.#fs, this.#directory);
+    if ((snapshots.at(-1) ?? -1) < number) return;
+    const { oldestPosition } = await this.#find();
+    if (oldestPosition > this.position)
+      throw this.#expired(oldestPosition, 'merges have passed it');
+  }
+
+  /** Once, at the end: a position that no batch has is of another history. */
+  #checkReached(): void {
+    if (this.#isChecked) return;
+    this.#isChecked = true;
+    const last = this.#reader?.asPredecessor.lastSequence ?? this.#snapshotSequence;
+    if (last >= this.position) return;
+    throw this.#expired(undefined, `the last batch there is ${last}`);
+  }
+
+  #expired(oldest: bigint | undefined, why: string): PositionExpiredError {
+    const { position } = this;
+    const where = oldest === undefined ? '' : `; the lowest position that can be is ${oldest}`;
+    return new PositionExpiredError(
+      `position ${position} cannot be followed in ${this.#directory}: ${why}${where}`,
+      { position, oldestPosition: oldest ?? 0n, lastPosition: position },
+      { path: this.#directory },
+    );
+  }
+
+  #noStore(): StoreError {
+    return new StoreError('LODESTORE_NOT_FOUND', `there is no store in ${this.#directory}`, {
+      path: this.#directory,
+    });
+  }
+
+  #damaged(reader: LogReader, reason: string): CorruptionError {
+    const { path, offset } = reader;
+    return new CorruptionError({ path, offset, reason, hint: damageHint(this.#directory) });
+  }
+}

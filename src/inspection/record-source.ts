@@ -1,0 +1,186 @@
+import { join } from 'node:path';
+import { CorruptionError, StoreError } from '../base/errors.ts';
+import { listDirectory } from '../directory/listing.ts';
+import type { Columns } from '../format/columns.ts';
+import { logName } from '../format/file-name.ts';
+import type { IndexEntry } from '../format/snapshot-index.ts';
+import type { FileSystem, OpenFile } from '../fs/file-system.ts';
+import { Folder, foldChunk, foldRuns } from '../runs/fold.ts';
+import type { JobDamage } from '../jobs/job-context.ts';
+import { readAncestorSnapshot } from '../jobs/load-ancestor.ts';
+import { loadLog } from '../jobs/load-log.ts';
+import { keyBound, RunCursor } from '../runs/run-cursor.ts';
+import { ChunkReader } from '../snapshot/snapshot-reader.ts';
+import { damageHint } from '../store/recovery/advice.ts';
+import { ensureDirectory } from '../store/open/creation.ts';
+import { refuseIncompleteCopy } from '../directory/incomplete-copy.ts';
+import { ProgressMeter } from '../store/recovery/progress-meter.ts';
+import { newestSnapshot, storeIdOf, type SnapshotState } from '../store/recovery/snapshot-state.ts';
+import { judgeLogs, type LoadedLog } from '../store/recovery/verdict.ts';
+import { readSettled } from './settled-reading.ts';
+
+interface SourceParts {
+  readonly fs: FileSystem;
+  readonly directory: string;
+  readonly signal: AbortSignal;
+  readonly progress: ProgressMeter;
+}
+
+/**
+ * The records of a directory as recovery would give them, from its files, chunk by chunk. Takes no lock and
+ * changes nothing. In memory are the updates of the logs and one chunk; of the ancestor's snapshot, which is
+ * one frame, all of it. A snapshot that is removed meanwhile is read to its end all the same.
+ */
+export class RecordSource {
+  readonly #parts: SourceParts;
+  readonly #snapshot: SnapshotState | undefined;
+  readonly #file: OpenFile | undefined;
+  readonly #updates: readonly Columns[];
+  readonly lastSequence: bigint;
+
+  private constructor(
+    parts: SourceParts,
+    snapshot: SnapshotState | undefined,
+    file: OpenFile | undefined,
+    logs: { readonly updates: readonly Columns[]; readonly lastSequence: bigint },
+  ) {
+    this.#parts = parts;
+    this.#snapshot = snapshot;
+    this.#file = file;
+    this.#updates = logs.updates;
+    this.lastSequence = logs.lastSequence;
+  }
+
+  /**
+   * Reads and judges the logs, and opens the snapshot.
+   * @throws CorruptionError, StoreError as opening the store read-only would
+   */
+  static async open(parts: SourceParts): Promise<RecordSource> {
+    const { fs, directory } = parts;
+    await ensureDirectory(fs, directory, false);
+    return readSettled(
+      directory,
+      () => openOnce(parts),
+      () => [],
+    );
+  }
+
+  static async fromFiles(
+    parts: SourceParts,
+    snapshot: SnapshotState | undefined,
+    logs: { readonly updates: readonly Columns[]; readonly lastSequence: bigint },
+  ): Promise<RecordSource> {
+    const file =
+      snapshot?.format === 'lodestore' ? await parts.fs.open(snapshot.path, 'r') : undefined;
+    return new RecordSource(parts, snapshot, file, logs);
+  }
+
+  /**
+   * All records, ascending. A chunk that no log touches is passed over when `skip` says so.
+   * @throws CorruptionError at a chunk that does not verify; the signal's reason
+   */
+  async *chunks(skip?: (entry: IndexEntry) => boolean): AsyncGenerator<Columns, void, void> {
+    const snapshot = this.#snapshot;
+    this.#parts.progress.begin('snapshot', snapshot?.fileBytes ?? 0);
+    const isOurs = snapshot?.format === 'lodestore';
+    yield* isOurs && snapshot.file.index.entries.length > 0
+      ? this.#foldChunks(snapshot, skip)
+      : this.#foldWhole(snapshot?.format === 'ancestor' ? snapshot.path : undefined);
+  }
+
+  async *#foldChunks(
+    snapshot: Extract<SnapshotState, { format: 'lodestore' }>,
+    skip: ((entry: IndexEntry) => boolean) | undefined,
+  ): AsyncGenerator<Columns, void, void> {
+    const { header, index, fileBytes } = snapshot.file;
+    const reader = new ChunkReader(this.#file!, fileBytes, header.storeId, snapshot.number);
+    const updates = new RunCursor(this.#updates);
+    let folded: Columns[] = [];
+    const folder = new Folder((columns) => folded.push(columns));
+    const onProgress = this.#parts.progress.part();
+    for (const [ordinal, entry] of index.entries.entries()) {
+      this.#parts.signal.throwIfAborted();
+      const bound = index.entries[ordinal + 1]?.firstKey;
+      const isTouched = updates.isBelow(bound === undefined ? undefined : keyBound(bound));
+      onProgress(entry.offset + entry.lengthBytes);
+      if (!isTouched && skip?.(entry) === true) continue;
+      const chunk = await reader.read(entry, ordinal);
+      if ('kind' in chunk) throw this.#damage({ ...chunk, path: snapshot.path });
+      if (!isTouched) {
+        yield chunk;
+        continue;
+      }
+      foldChunk([chunk], updates, bound, folder);
+      folder.flush();
+      yield* folded;
+      folded = [];
+    }
+  }
+
+  /** Without chunks of ours: an ancestor's snapshot, or logs alone. */
+  async *#foldWhole(ancestorPath: string | undefined): AsyncGenerator<Columns, void, void> {
+    const { fs, signal } = this.#parts;
+    const records =
+      ancestorPath === undefined ? [] : await readAncestorSnapshot(fs, ancestorPath, signal);
+    if (!Array.isArray(records)) throw this.#damage(records);
+    const folded: Columns[] = [];
+    const folder = new Folder((columns) => folded.push(columns));
+    folder.apply(new RunCursor(records), new RunCursor(this.#updates), undefined);
+    folder.flush();
+    for (const columns of folded) {
+      signal.throwIfAborted();
+      yield columns;
+    }
+  }
+
+  #damage(damage: JobDamage): CorruptionError {
+    const { path, offset, reason } = damage;
+    return new CorruptionError({ path, offset, reason, hint: damageHint(this.#parts.directory) });
+  }
+
+  async close(): Promise<void> {
+    await this.#file?.close();
+  }
+}
+
+async function openOnce(parts: SourceParts): Promise<RecordSource> {
+  const { fs, directory } = parts;
+  await refuseIncompleteCopy(fs, directory);
+  const listing = await listDirectory(fs, directory);
+  const snapshot = await newestSnapshot(fs, directory, listing);
+  const storeId = storeIdOf(snapshot);
+  const isNewer = (number: number): boolean => number > (snapshot?.number ?? -1);
+  const logs = await loadLogs(parts, listing.logs.filter(isNewer), storeId);
+  const verdict = judgeLogs(directory, snapshot, storeId, logs);
+  const [damage] = verdict.damages;
+  if (damage !== undefined) throw new CorruptionError(damage);
+  if (snapshot === undefined && verdict.logs.length === 0) {
+    throw new StoreError('LODESTORE_NOT_FOUND', `there is no store in ${directory}`, {
+      path: directory,
+    });
+  }
+  const updates = foldRuns(verdict.logs.map((log) => log.run));
+  const { lastSequence } = verdict.last;
+  return RecordSource.fromFiles(parts, snapshot, { updates, lastSequence });
+}
+
+async function loadLogs(
+  { fs, directory, signal, progress }: SourceParts,
+  numbers: readonly number[],
+  storeId: Uint8Array,
+): Promise<LoadedLog[]> {
+  const paths = numbers.map((number) => join(directory, logName(number)));
+  const sizes = await Promise.all(paths.map((path) => fs.stat(path)));
+  progress.begin(
+    'logs',
+    sizes.reduce((sum, size) => sum + size.sizeBytes, 0),
+  );
+  const logs: LoadedLog[] = [];
+  for (const [i, number] of numbers.entries()) {
+    const path = paths[i]!;
+    const job = { kind: 'load-log' as const, path, number, storeId };
+    const onProgress = progress.part();
+    logs.push({ number, path, ...(await loadLog(fs, job, { signal, onProgress })) });
+  }
+  return logs;
+}

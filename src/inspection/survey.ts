@@ -1,0 +1,138 @@
+import { join } from 'node:path';
+import { systemCode } from '../base/errors.ts';
+import { listDirectory, type DirectoryListing } from '../directory/listing.ts';
+import {
+  LEASE_NAME,
+  LOCK_NAME,
+  logName,
+  MARKER_NAME,
+  QUARANTINE_NAME,
+  RESERVE_NAME,
+  snapshotName,
+  temporarySnapshotName,
+} from '../format/file-name.ts';
+import type { FileSystem } from '../fs/file-system.ts';
+import { ensureDirectory } from '../store/open/creation.ts';
+import { refuseIncompleteCopy } from '../directory/incomplete-copy.ts';
+import { faultName, readSettled } from './settled-reading.ts';
+import { surveyLog, type LogSurvey } from './log-survey.ts';
+import { describeOpening, type Opening } from './opening.ts';
+import { readOwner } from './owner.ts';
+import { surveySnapshot, type SnapshotSurvey } from './snapshot-survey.ts';
+import { judgeSurvey } from './survey-judgement.ts';
+import type { OtherFile, SurveyedFiles } from './surveyed-files.ts';
+import type { SurveyOptions } from './survey-options.ts';
+
+/** A directory, and what opening would make of it. */
+export interface Survey extends SurveyedFiles {
+  /** What opening would do; undefined unless it would succeed. */
+  readonly opening: Opening | undefined;
+}
+
+/**
+ * Reads a directory as recovery would, and goes on where recovery would stop. Changes nothing, takes no
+ * lock; a store may be at work there.
+ * @throws StoreError LODESTORE_NOT_FOUND, LODESTORE_NOT_A_DIRECTORY, LODESTORE_IO; the signal's reason
+ */
+export async function surveyDirectory(
+  fs: FileSystem,
+  directory: string,
+  options: SurveyOptions,
+): Promise<Survey> {
+  await ensureDirectory(fs, directory, false);
+  await refuseIncompleteCopy(fs, directory);
+  const read = (): Promise<Survey> => readOnce(fs, directory, options);
+  return readSettled(directory, read, (survey) => survey.damages.map(faultName));
+}
+
+async function readOnce(
+  fs: FileSystem,
+  directory: string,
+  options: SurveyOptions,
+): Promise<Survey> {
+  const listing = await listDirectory(fs, directory);
+  const sizes = await readSizes(fs, directory, listing);
+  const bytesOf = (names: readonly string[]): number =>
+    names.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);
+  options.progress.begin('snapshot', bytesOf(listing.snapshots.map(snapshotName)));
+  const newest = listing.snapshots.at(-1) ?? -1;
+  const snapshots: SnapshotSurvey[] = [];
+  for (const number of listing.snapshots) {
+    const read = (): Promise<SnapshotSurvey> => surveySnapshot(fs, directory, number, options);
+    const snapshot = await unlessRemoved(number < newest, read);
+    if (snapshot !== undefined) snapshots.push(snapshot);
+  }
+  options.progress.begin('logs', bytesOf(listing.logs.map(logName)));
+  const storeId = snapshots.at(-1)?.header?.storeId;
+  const logs: LogSurvey[] = [];
+  // Newest first: a log that has a successor is then read after its seal was written.
+  for (const number of listing.logs.toReversed()) {
+    const read = (): Promise<LogSurvey> => surveyLog(fs, directory, number, storeId, options);
+    const log = await unlessRemoved(number <= newest, read);
+    if (log !== undefined) logs.unshift(log);
+  }
+  const others = await readOthers(fs, directory, listing);
+  const owner = await readOwner(fs, directory);
+  const judgement = judgeSurvey(directory, snapshots.at(-1), logs);
+  const files = { directory, listing, sizes, snapshots, logs, others, owner, ...judgement };
+  return { ...files, opening: await describeOpening(fs, files) };
+}
+
+/** A leftover may vanish while it is read: the store removes it, and nothing depends on it. */
+async function unlessRemoved<T>(
+  isLeftover: boolean,
+  read: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (isLeftover && systemCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function readSizes(
+  fs: FileSystem,
+  directory: string,
+  listing: DirectoryListing,
+): Promise<Map<string, number>> {
+  const sizes = new Map<string, number>();
+  for (const name of [...listing.snapshots.map(snapshotName), ...listing.logs.map(logName)]) {
+    // A name that is gone by now is found missing when its file is read.
+    const stat = await unlessRemoved(true, () => fs.stat(join(directory, name)));
+    if (stat !== undefined) sizes.set(name, stat.sizeBytes);
+  }
+  return sizes;
+}
+
+async function readOthers(
+  fs: FileSystem,
+  directory: string,
+  listing: DirectoryListing,
+): Promise<OtherFile[]> {
+  const named: Omit<OtherFile, 'bytes'>[] = [
+    ...listing.temporaries.map((number) => ({
+      name: temporarySnapshotName(number),
+      kind: 'temporary' as const,
+    })),
+    { name: MARKER_NAME, kind: 'marker' },
+    { name: LOCK_NAME, kind: 'lock' },
+    { name: LEASE_NAME, kind: 'lease' },
+    { name: QUARANTINE_NAME, kind: 'quarantine' },
+    { name: RESERVE_NAME, kind: 'reserve' },
+    ...listing.foreign.map((name) => ({ name, kind: 'foreign' as const })),
+  ];
+  const others: OtherFile[] = [];
+  for (const { name, kind } of named) {
+    try {
+      const stat = await fs.stat(join(directory, name));
+      others.push({ name, kind, bytes: stat.kind === 'file' ? stat.sizeBytes : undefined });
+    } catch (error) {
+      // A foreign link may lead nowhere; any other name may just have been removed.
+      if (systemCode(error) !== 'ENOENT' || kind === 'foreign') {
+        others.push({ name, kind, bytes: undefined });
+      }
+    }
+  }
+  return others;
+}

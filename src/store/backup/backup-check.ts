@@ -1,0 +1,78 @@
+import { CorruptionError } from '../../base/errors.ts';
+import { contentHashText } from '../../format/content-sum.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
+import type { ContentCount } from '../../table/scan/content-count.ts';
+import { Table } from '../../table/table.ts';
+import type { JobRunner } from '../../threads/job-runner.ts';
+import { ProgressMeter } from '../recovery/progress-meter.ts';
+import { recover, recoveredColumns } from '../recovery/recovery.ts';
+
+/** What a copy of a store holds when it is opened. */
+export interface CopyContent {
+  readonly lastSequence: bigint;
+  readonly records: number;
+  /** As `MetadataStore.contentHash` tells it. */
+  readonly contentHash: string;
+}
+
+export interface CheckHooks {
+  /** Makes what reads the copy in `directory`. */
+  readonly makeRunner: (directory: string) => JobRunner | Promise<JobRunner>;
+  /** Gives way to other work of the process. */
+  readonly pause: () => Promise<void>;
+  readonly signal: AbortSignal | undefined;
+  /** Called with the bytes read so far. */
+  readonly onProgress: (doneBytes: number) => void;
+}
+
+/** Opens the copy in `directory` as recovery would, from what is on the disk, and changes nothing. */
+export async function readCopy(
+  fs: FileSystem,
+  directory: string,
+  hooks: CheckHooks,
+): Promise<CopyContent> {
+  const runner = await hooks.makeRunner(directory);
+  try {
+    const signal = hooks.signal ?? new AbortController().signal;
+    let logsBytes = 0;
+    const progress = new ProgressMeter(({ phase, doneBytes }) => {
+      if (phase === 'logs') logsBytes = doneBytes;
+      hooks.onProgress(phase === 'logs' ? doneBytes : logsBytes + doneBytes);
+    });
+    const state = await recover({ fs, directory, runner, signal, progress, pause: hooks.pause });
+    const table = new Table(recoveredColumns(state));
+    const { lastSequence } = state.verdict.last;
+    const contentHash = await finishCount(table.countContent(), hooks);
+    return { lastSequence, records: state.recordCount, contentHash };
+  } finally {
+    await runner.close();
+  }
+}
+
+/** Finishes a count of the live store's records. */
+export async function finishCount(
+  count: ContentCount,
+  hooks: Pick<CheckHooks, 'pause' | 'signal'>,
+): Promise<string> {
+  while (count.step()) {
+    await hooks.pause();
+    hooks.signal?.throwIfAborted();
+  }
+  return contentHashText(count.value);
+}
+
+/** Throws CorruptionError when the copy does not hold what it was made from. */
+export function requireSameContent(
+  directory: string,
+  copy: CopyContent,
+  wanted: Partial<CopyContent>,
+): void {
+  const names = ['lastSequence', 'records', 'contentHash'] as const;
+  const different = names.find((name) => (wanted[name] ?? copy[name]) !== copy[name]);
+  if (different === undefined) return;
+  const reason =
+    `the copy does not hold what the store holds: ${different} is ${copy[different]} ` +
+    `and should be ${wanted[different]}`;
+  const hint = 'The copy has been removed. Run "lodestore verify" on the store itself';
+  throw new CorruptionError({ path: directory, offset: 0, reason, hint });
+}

@@ -1,0 +1,163 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { CorruptionError, StoreError, systemCode } from '../../base/errors.ts';
+import { BACKUP_NAME, parseFileName } from '../../format/file-name.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
+import { readFully } from '../../fs/file-window.ts';
+import { refuseIncompleteCopy } from '../../directory/incomplete-copy.ts';
+
+const FORMAT = 'lodestore backup';
+const VERSION = 1;
+/** A manifest takes about 200 bytes a file, and a store has less than a hundred. */
+const MAX_MANIFEST_BYTES: number = 16 * 1024 * 1024;
+
+/** One file of a backup. */
+export interface BackupFile {
+  readonly name: string;
+  /** Bytes that count; zeros that were reserved ahead may stand behind them. */
+  readonly lengthBytes: number;
+  /** Of these bytes, 64 hexadecimal digits. */
+  readonly sha256: string;
+  /** `linked`: a second name of the store's own file; `reused`: of the previous backup's. */
+  readonly origin: 'linked' | 'reused' | 'copied';
+}
+
+/** What `BACKUP.json` says of the backup that it stands in. */
+export interface BackupManifest {
+  /** 32 hexadecimal digits. */
+  readonly storeId: string;
+  /** Sequence number of the last batch in the backup. */
+  readonly lastSequence: bigint;
+  /** Undefined when nobody has counted them. */
+  readonly records: number | undefined;
+  /** Of all records, 32 hexadecimal digits; undefined unless the backup was verified. */
+  readonly contentHash: string | undefined;
+  /** When the backup began, ISO 8601. */
+  readonly createdAt: string;
+  /** The backup that this one is incremental against, as it was given. */
+  readonly previous: string | undefined;
+  readonly files: readonly BackupFile[];
+}
+
+/** The text of `BACKUP.json`. Its last field is the SHA-256 of all others, printed the same way. */
+export function encodeManifest(manifest: BackupManifest): string {
+  const { storeId, lastSequence, records, contentHash, createdAt, previous, files } = manifest;
+  const body = {
+    format: FORMAT,
+    version: VERSION,
+    storeId,
+    lastSequence: lastSequence.toString(),
+    records: records ?? null,
+    contentHash: contentHash ?? null,
+    createdAt,
+    previous: previous ?? null,
+    files,
+  };
+  return print({ ...body, sha256: sumOf(body) });
+}
+
+function print(value: unknown): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`;
+}
+
+function sumOf(body: unknown): string {
+  return createHash('sha256').update(print(body)).digest('hex');
+}
+
+/**
+ * Reads the manifest of a finished backup.
+ * @throws StoreError LODESTORE_NOT_A_BACKUP, LODESTORE_INCOMPLETE, LODESTORE_UNSUPPORTED_FORMAT;
+ *   CorruptionError when the manifest is not as it was written; system errors as they are
+ */
+export async function readManifest(fs: FileSystem, backup: string): Promise<BackupManifest> {
+  await refuseIncompleteCopy(fs, backup);
+  const path = join(backup, BACKUP_NAME);
+  const text = await readText(fs, path);
+  if (text === undefined) {
+    throw new StoreError(
+      'LODESTORE_NOT_A_BACKUP',
+      `${backup} is no backup: there is no ${BACKUP_NAME} in it`,
+      { path: backup },
+    );
+  }
+  return decodeManifest(text, path);
+}
+
+async function readText(fs: FileSystem, path: string): Promise<string | undefined> {
+  const file = await fs.open(path, 'r').catch((error: unknown) => {
+    const code = systemCode(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
+  });
+  if (file === undefined) return undefined;
+  try {
+    const { sizeBytes } = await file.stat();
+    const bytes = new Uint8Array(Math.min(sizeBytes, MAX_MANIFEST_BYTES));
+    return new TextDecoder().decode(bytes.subarray(0, await readFully(file, bytes, 0)));
+  } finally {
+    await file.close();
+  }
+}
+
+/** Throws as `readManifest`. `path` is for the errors. */
+export function decodeManifest(text: string, path: string): BackupManifest {
+  const value = parse(text);
+  if (value?.['format'] !== FORMAT) throw damaged(path, 'it is not the manifest of a backup');
+  const { sha256, ...body } = value;
+  if (sha256 !== sumOf(body)) throw damaged(path, 'the manifest does not match its checksum');
+  // Every version keeps format, version and checksum as they are.
+  if (value['version'] !== VERSION) {
+    throw new StoreError(
+      'LODESTORE_UNSUPPORTED_FORMAT',
+      `${path} has version ${String(value['version'])}, which this version of lodestore does not read`,
+      { path },
+    );
+  }
+  const { storeId, lastSequence, records, contentHash, createdAt, previous, files } =
+    body as unknown as WrittenBody;
+  for (const file of files) {
+    const { kind } = parseFileName(file.name);
+    // Whoever can write a checksum must still not make us write elsewhere.
+    if (kind !== 'log' && kind !== 'snapshot') throw damaged(path, `it lists "${file.name}"`);
+  }
+  return {
+    storeId,
+    lastSequence: BigInt(lastSequence),
+    records: records ?? undefined,
+    contentHash: contentHash ?? undefined,
+    createdAt,
+    previous: previous ?? undefined,
+    files,
+  };
+}
+
+/** The checksum holds: the fields are what `encodeManifest` has written. */
+interface WrittenBody {
+  readonly storeId: string;
+  readonly lastSequence: string;
+  readonly records: number | null;
+  readonly contentHash: string | null;
+  readonly createdAt: string;
+  readonly previous: string | null;
+  readonly files: readonly BackupFile[];
+}
+
+function parse(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null
+      ? (value as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function damaged(path: string, reason: string): CorruptionError {
+  return new CorruptionError({ path, offset: 0, reason, hint: 'Use another backup' });
+}
+
+/** Sum of the files' bytes. */
+export function bytesOf(files: readonly { readonly lengthBytes: number }[]): number {
+  return files.reduce((sum, file) => sum + file.lengthBytes, 0);
+}

@@ -1,0 +1,264 @@
+import { isAbsolute, join, relative, resolve } from 'node:path';
+import { CorruptionError } from '../../base/errors.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
+import type { CopyHooks, FileSum } from './file-copy.ts';
+import { copyFile, linkIfPossible, sumFile } from './file-copy.ts';
+import { readCopy, requireSameContent, type CheckHooks, type CopyContent } from './backup-check.ts';
+import {
+  bytesOf,
+  encodeManifest,
+  readManifest,
+  type BackupFile,
+  type BackupManifest,
+} from './backup-manifest.ts';
+import type { BackupSource } from './backup-source.ts';
+import { badTarget, StagedDirectory } from './staged-directory.ts';
+
+/** How far a backup or a restore has got. */
+export interface CopyProgress {
+  readonly phase: 'copy' | 'verify';
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface BackupOptions {
+  /** Gives the backup up; what has been written of it is removed. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called as the backup gets on, about once per 512 KiB read. */
+  readonly onProgress?: ((progress: CopyProgress) => void) | undefined;
+  /**
+   * Opens the finished copy and compares number and content hash of its records with those of the store.
+   * Takes the memory of a second store meanwhile. Default false: files are read and copied, not judged.
+   */
+  readonly verify?: boolean | undefined;
+  /** Directory of an earlier backup of this store: files that are the same are linked from it. */
+  readonly incremental?: string | undefined;
+}
+
+export interface BackupReport {
+  /** Absolute path of the backup. */
+  readonly target: string;
+  /** Sequence number of the last batch in it. */
+  readonly lastSequence: bigint;
+  /** Undefined when nobody has counted them: the store was not open, and the copy not verified. */
+  readonly records: number | undefined;
+  /** Of all records, as `MetadataStore.contentHash` tells it; undefined unless verified. */
+  readonly contentHash: string | undefined;
+  readonly files: readonly BackupFile[];
+  /** Of all files; `copiedBytes` are those for which room was needed. */
+  readonly bytes: number;
+  readonly copiedBytes: number;
+  readonly milliseconds: number;
+}
+
+/** What is known of a source beside its files, and how a copy is checked. */
+export interface BackupContext {
+  readonly fs: FileSystem;
+  readonly check: Omit<CheckHooks, 'signal' | 'onProgress'>;
+  /** What the copy must hold, as far as that is known; asked for only if it is to be verified. */
+  readonly expected: () => Promise<Partial<CopyContent>>;
+  readonly records: number | undefined;
+}
+
+/** Checks the arguments before anything is touched. Throws TypeError; StoreError LODESTORE_BAD_TARGET. */
+export function checkBackup(directory: string, target: string, options: BackupOptions): string {
+  requirePath('target', target);
+  if (options.incremental !== undefined) requirePath('options.incremental', options.incremental);
+  const absolute = resolve(target);
+  const fromStore = relative(resolve(directory), absolute);
+  const isInside = fromStore === '' || !(fromStore.startsWith('..') || isAbsolute(fromStore));
+  if (isInside) {
+    throw badTarget(absolute, `lies in the store's own directory. Give a path outside of it`);
+  }
+  return absolute;
+}
+
+export function requirePath(name: string, path: unknown): void {
+  if (typeof path === 'string' && path !== '' && !path.includes('\0')) return;
+  throw new TypeError(`${name} must be a path`);
+}
+
+/** The backup to be incremental against. Throws as `readManifest`; LODESTORE_BAD_TARGET for another store's. */
+export async function readPrevious(
+  fs: FileSystem,
+  source: BackupSource,
+  previous: string | undefined,
+): Promise<Previous | undefined> {
+  if (previous === undefined) return undefined;
+  const directory = resolve(previous);
+  const manifest = await readManifest(fs, directory);
+  if (manifest.storeId !== hexOf(source.storeId)) {
+    throw badTarget(directory, 'is a backup of another store. Give an earlier backup of this one');
+  }
+  return { directory, manifest };
+}
+
+export interface Previous {
+  readonly directory: string;
+  readonly manifest: BackupManifest;
+}
+
+/**
+ * Writes a backup of `source` to `target`, which `checkBackup` has made absolute. On any failure what has been
+ * written is removed. Rejects with errors of the store and of the system, and the signal's reason, as they are.
+ *
+ * What has several names must never change. Snapshots, and logs that have a successor, never do. The last
+ * log does: while it lives, and when recovery writes its last group again, in the store as in a backup that
+ * somebody opens. So it is copied, never linked, and never linked from a backup of which it was the last.
+ */
+export async function writeBackup(
+  context: BackupContext,
+  source: BackupSource,
+  target: string,
+  options: BackupOptions,
+): Promise<BackupReport> {
+  const start = performance.now();
+  const createdAt = new Date().toISOString();
+  options.signal?.throwIfAborted();
+  const previous = await readPrevious(context.fs, source, options.incremental);
+  const staged = await StagedDirectory.begin(context.fs, target);
+  try {
+    const writing = new BackupWriting(context, source, staged.path, options, previous);
+    const files = await writing.placeFiles();
+    const copy = options.verify === true ? await writing.verify() : undefined;
+    options.signal?.throwIfAborted();
+    const manifest = {
+      storeId: hexOf(source.storeId),
+      lastSequence: source.lastSequence,
+      records: copy?.records ?? context.records,
+      contentHash: copy?.contentHash,
+      createdAt,
+      previous: options.incremental,
+      files,
+    };
+    await staged.publish(encodeManifest(manifest));
+    const { lastSequence, records, contentHash } = manifest;
+    const copiedBytes = bytesOf(files.filter((file) => file.origin === 'copied'));
+    const milliseconds = performance.now() - start;
+    const bytes = bytesOf(files);
+    return { target, lastSequence, records, contentHash, files, bytes, copiedBytes, milliseconds };
+  } catch (error) {
+    await staged.discard();
+    throw error;
+  }
+}
+
+export function hexOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
+
+class BackupWriting {
+  readonly #context: BackupContext;
+  readonly #source: BackupSource;
+  readonly #path: string;
+  readonly #options: BackupOptions;
+  readonly #previous: Previous | undefined;
+  readonly #hooks: CopyHooks;
+  readonly #totalBytes: number;
+  #doneBytes = 0;
+
+  constructor(
+    context: BackupContext,
+    source: BackupSource,
+    path: string,
+    options: BackupOptions,
+    previous: Previous | undefined,
+  ) {
+    this.#context = context;
+    this.#source = source;
+    this.#path = path;
+    this.#options = options;
+    this.#previous = previous;
+    this.#totalBytes = bytesOf(source.files);
+    this.#hooks = {
+      signal: options.signal,
+      onBytes: (lengthBytes) => {
+        this.#doneBytes += lengthBytes;
+        this.#report('copy', this.#doneBytes);
+      },
+    };
+  }
+
+  #report(phase: CopyProgress['phase'], doneBytes: number): void {
+    const totalBytes = this.#totalBytes;
+    this.#options.onProgress?.({ phase, doneBytes: Math.min(doneBytes, totalBytes), totalBytes });
+  }
+
+  async placeFiles(): Promise<BackupFile[]> {
+    this.#report('copy', 0);
+    const linked = await this.#linkFiles();
+    const files: BackupFile[] = [];
+    for (const file of this.#source.files) files.push(await this.#place(file, linked));
+    await this.#context.fs.syncDirectory(this.#path);
+    return files;
+  }
+
+  /** All links first: a name that a merge has removed by then costs a copy. */
+  async #linkFiles(): Promise<ReadonlySet<string>> {
+    const linked = new Set<string>();
+    for (const { name, kind } of this.#source.files) {
+      if (kind === 'last') continue;
+      const existing = join(this.#source.directory, name);
+      if (await linkIfPossible(this.#context.fs, existing, join(this.#path, name))) {
+        linked.add(name);
+      }
+    }
+    return linked;
+  }
+
+  async #place(
+    source: BackupSource['files'][number],
+    linked: ReadonlySet<string>,
+  ): Promise<BackupFile> {
+    const { name, lengthBytes, file } = source;
+    if (linked.has(name)) {
+      const { sha256 } = this.#whole(source, await sumFile(file, lengthBytes, this.#hooks));
+      return { name, lengthBytes, sha256, origin: 'linked' };
+    }
+    const path = join(this.#path, name);
+    const same = source.kind === 'last' ? undefined : await this.#findSame(source);
+    if (same !== undefined && (await linkIfPossible(this.#context.fs, same.path, path))) {
+      return { name, lengthBytes, sha256: same.sha256, origin: 'reused' };
+    }
+    const sum = await copyFile(this.#context.fs, file, path, lengthBytes, this.#hooks);
+    const { sha256 } = this.#whole(source, sum);
+    return { name, lengthBytes, sha256, origin: 'copied' };
+  }
+
+  /** The same file in the previous backup, unless it was the last log there. */
+  async #findSame(
+    source: BackupSource['files'][number],
+  ): Promise<{ readonly path: string; readonly sha256: string } | undefined> {
+    const { name, lengthBytes, file } = source;
+    const files = this.#previous?.manifest.files ?? [];
+    const candidate = files.find((one) => one.name === name && one.lengthBytes === lengthBytes);
+    const wasLast = candidate === files.at(-1) && name.startsWith('log');
+    if (candidate === undefined || wasLast) return undefined;
+    const hooks = { signal: this.#options.signal, onBytes: () => undefined };
+    const { sha256 } = this.#whole(source, await sumFile(file, lengthBytes, hooks));
+    if (sha256 !== candidate.sha256) return undefined;
+    this.#hooks.onBytes(lengthBytes);
+    return { path: join(this.#previous!.directory, name), sha256 };
+  }
+
+  #whole(source: BackupSource['files'][number], sum: FileSum): FileSum {
+    if (sum.lengthBytes === source.lengthBytes) return sum;
+    throw new CorruptionError({
+      path: join(this.#source.directory, source.name),
+      offset: sum.lengthBytes,
+      reason: `the file ends here, and had ${source.lengthBytes} bytes`,
+      hint: 'No backup has been made. Run "lodestore verify" on the store',
+    });
+  }
+
+  async verify(): Promise<CopyContent> {
+    const { fs, check, expected } = this.#context;
+    const { signal } = this.#options;
+    this.#report('verify', 0);
+    const onProgress = (doneBytes: number): void => this.#report('verify', doneBytes);
+    const copy = await readCopy(fs, this.#path, { ...check, signal, onProgress });
+    const wanted = { lastSequence: this.#source.lastSequence, ...(await expected()) };
+    requireSameContent(this.#path, copy, wanted);
+    return copy;
+  }
+}

@@ -1,0 +1,94 @@
+import { createHash } from 'node:crypto';
+import { systemCode } from '../../base/errors.ts';
+import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
+import { readFully } from '../../fs/file-window.ts';
+import { writeFully } from '../../fs/write.ts';
+
+/** Hashing one takes less than a millisecond of the event loop, or two where the processor is no help. */
+const BLOCK_BYTES: number = 512 * 1024;
+
+/** What stops reading, and who hears of it. */
+export interface CopyHooks {
+  readonly signal: AbortSignal | undefined;
+  /** Called with the bytes of each block read. */
+  readonly onBytes: (lengthBytes: number) => void;
+}
+
+/** What was read of a file. */
+export interface FileSum {
+  /** Fewer than asked for where the file ends before. */
+  readonly lengthBytes: number;
+  /** SHA-256 of these bytes, 64 hexadecimal digits. */
+  readonly sha256: string;
+}
+
+/** Reads the first `lengthBytes` of a file. Rejects with the system's error or the signal's reason. */
+export async function sumFile(
+  file: OpenFile,
+  lengthBytes: number,
+  hooks: CopyHooks,
+  onBlock?: (block: Uint8Array, position: number) => Promise<void>,
+): Promise<FileSum> {
+  const hash = createHash('sha256');
+  const buffer = new Uint8Array(Math.min(BLOCK_BYTES, lengthBytes));
+  let position = 0;
+  while (position < lengthBytes) {
+    hooks.signal?.throwIfAborted();
+    const wanted = buffer.subarray(0, Math.min(buffer.length, lengthBytes - position));
+    const block = wanted.subarray(0, await readFully(file, wanted, position));
+    hash.update(block);
+    await onBlock?.(block, position);
+    position += block.length;
+    hooks.onBytes(block.length);
+    if (block.length < wanted.length) break;
+  }
+  return { lengthBytes: position, sha256: hash.digest('hex') };
+}
+
+/** Copies the first `lengthBytes` of a file to a new file at `path`, synced. Its name is not. */
+export async function copyFile(
+  fs: FileSystem,
+  source: OpenFile,
+  path: string,
+  lengthBytes: number,
+  hooks: CopyHooks,
+): Promise<FileSum> {
+  const target = await fs.open(path, 'wx');
+  try {
+    const sum = await sumFile(source, lengthBytes, hooks, (block, position) =>
+      writeFully(target, block, position),
+    );
+    await target.dataSync();
+    return sum;
+  } finally {
+    await target.close();
+  }
+}
+
+/** Why a second name cannot be had though a copy can: another disk, a lack of links or of the right, or the file is gone. */
+const UNLINKABLE: ReadonlySet<string> = new Set([
+  'EXDEV',
+  'EPERM',
+  'EACCES',
+  'EMLINK',
+  'ENOTSUP',
+  'EOPNOTSUPP',
+  'ENOSYS',
+  'EINVAL',
+  'ENOENT',
+]);
+
+/** Gives the file at `existing` a second name. False where a copy has to do. */
+export async function linkIfPossible(
+  fs: FileSystem,
+  existing: string,
+  path: string,
+): Promise<boolean> {
+  try {
+    await fs.link(existing, path);
+    return true;
+  } catch (error) {
+    if (UNLINKABLE.has(systemCode(error) ?? '')) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,129 @@
+import { join, resolve } from 'node:path';
+import { CorruptionError, systemCode } from '../../base/errors.ts';
+import { MARKER_NAME } from '../../format/file-name.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
+import { nodeFileSystem } from '../../fs/node-file-system.ts';
+import { bytesOf, readManifest, type BackupFile } from './backup-manifest.ts';
+import { requirePath, type CopyProgress } from './backup.ts';
+import { copyError } from './copy-error.ts';
+import { copyFile, type CopyHooks } from './file-copy.ts';
+import { StagedDirectory } from './staged-directory.ts';
+
+export interface RestoreOptions {
+  /** Gives the restore up; what has been written of it is removed. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called as the restore gets on, about once per 512 KiB read. */
+  readonly onProgress?: ((progress: CopyProgress) => void) | undefined;
+}
+
+export interface RestoreReport {
+  /** Absolute path of the store. */
+  readonly directory: string;
+  /** Sequence number of the last batch in it. */
+  readonly lastSequence: bigint;
+  /** As the backup says; undefined if it does not. */
+  readonly records: number | undefined;
+  readonly files: number;
+  readonly bytes: number;
+  readonly milliseconds: number;
+}
+
+/**
+ * Makes a store in `directory` from a backup. Every file is copied and compared with its checksum, and the
+ * directory gets its name when all of it is durable. Nothing is overwritten: there must be nothing at
+ * `directory`, or an empty directory. The backup is only read.
+ * @throws CorruptionError when a file of the backup is not as it was written; StoreError
+ *   (`LODESTORE_NOT_A_BACKUP`, `LODESTORE_INCOMPLETE`, `LODESTORE_BAD_TARGET`,
+ *   `LODESTORE_UNSUPPORTED_FORMAT`, `LODESTORE_IO`), StoreFullError, StoreLockedError while another restore
+ *   writes the same directory, AbortedError, TypeError; as rejections
+ */
+export async function restoreBackup(
+  backup: string,
+  directory: string,
+  options: RestoreOptions = {},
+): Promise<RestoreReport> {
+  return restoreOn(nodeFileSystem, backup, directory, options);
+}
+
+/** As `restoreBackup`, on another file system. */
+export async function restoreOn(
+  fs: FileSystem,
+  backup: string,
+  directory: string,
+  options: RestoreOptions = {},
+): Promise<RestoreReport> {
+  requirePath('backup', backup);
+  requirePath('directory', directory);
+  const [from, to] = [resolve(backup), resolve(directory)];
+  try {
+    return await restore(fs, from, to, options);
+  } catch (error) {
+    throw copyError(error, `restoring ${from} to ${to}`, to, options.signal);
+  }
+}
+
+async function restore(
+  fs: FileSystem,
+  backup: string,
+  directory: string,
+  options: RestoreOptions,
+): Promise<RestoreReport> {
+  const start = performance.now();
+  options.signal?.throwIfAborted();
+  const { lastSequence, records, files } = await readManifest(fs, backup);
+  const staged = await StagedDirectory.begin(fs, directory);
+  try {
+    const hooks = hooksOf(bytesOf(files), options);
+    for (const file of files) await restoreFile(fs, backup, staged.path, file, hooks);
+    const marker = await fs.open(join(staged.path, MARKER_NAME), 'wx');
+    await marker.close();
+    options.signal?.throwIfAborted();
+    await staged.publish(undefined);
+  } catch (error) {
+    await staged.discard();
+    throw error;
+  }
+  const milliseconds = performance.now() - start;
+  const bytes = bytesOf(files);
+  return { directory, lastSequence, records, files: files.length, bytes, milliseconds };
+}
+
+function hooksOf(totalBytes: number, options: RestoreOptions): CopyHooks {
+  let doneBytes = 0;
+  const onBytes = (lengthBytes: number): void => {
+    doneBytes += lengthBytes;
+    options.onProgress?.({ phase: 'copy', doneBytes, totalBytes });
+  };
+  onBytes(0);
+  return { signal: options.signal, onBytes };
+}
+
+async function restoreFile(
+  fs: FileSystem,
+  backup: string,
+  directory: string,
+  { name, lengthBytes, sha256 }: BackupFile,
+  hooks: CopyHooks,
+): Promise<void> {
+  const path = join(backup, name);
+  const source = await fs.open(path, 'r').catch((error: unknown) => {
+    if (systemCode(error) !== 'ENOENT') throw error;
+    throw damaged(path, 0, 'the file is missing');
+  });
+  try {
+    const sum = await copyFile(fs, source, join(directory, name), lengthBytes, hooks);
+    if (sum.lengthBytes < lengthBytes) {
+      throw damaged(path, sum.lengthBytes, `the file ends here, and had ${lengthBytes} bytes`);
+    }
+    if (sum.sha256 !== sha256) {
+      throw damaged(path, 0, 'the file does not match its checksum in the manifest');
+    }
+  } finally {
+    await source.close();
+  }
+}
+
+function damaged(path: string, offset: number, reason: string): CorruptionError {
+  const hint = 'Nothing has been restored. Use another backup';
+  return new CorruptionError({ path, offset, reason, hint });
+}

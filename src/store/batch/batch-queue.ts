@@ -1,0 +1,292 @@
+import { assert, present } from '../../base/assert.ts';
+import { AbortedError, type StoreError } from '../../base/errors.ts';
+import { GROUP_TARGET_BYTES, MAX_GROUP_BATCHES } from '../../base/limits.ts';
+import type { BatchDurability } from './durability.ts';
+import { packUpdates, type Update } from './updates.ts';
+import type { PackedBatch } from './packed-batch.ts';
+import { WriteBatch } from './write-batch.ts';
+
+/**
+ * A batch on its way to the log. `waiting`: the queue is full, nothing of it has been read; `packing`: its
+ * updates are being encoded; `ready`: its rows wait for their group; `in-flight`: they are being written;
+ * `settled`: its promise is.
+ */
+type BatchState = 'waiting' | 'packing' | 'ready' | 'in-flight' | 'settled';
+
+export class QueuedBatch {
+  state: BatchState = 'waiting';
+  packed: PackedBatch | undefined;
+  /** Why this batch is left out of its group; told only when all that it was judged by is durable. */
+  refusal: StoreError | undefined;
+  readonly source: WriteBatch | Iterable<Update>;
+  readonly durability: BatchDurability;
+  readonly queuedAtMs: number = performance.now();
+  readonly #resolve: () => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #signal: AbortSignal | undefined;
+  #onAbort: (() => void) | undefined;
+
+  constructor(
+    source: WriteBatch | Iterable<Update>,
+    durability: BatchDurability,
+    signal: AbortSignal | undefined,
+    resolve: () => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.source = source;
+    this.durability = durability;
+    this.#signal = signal;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  get lengthBytes(): number {
+    return this.packed?.lengthBytes ?? 0;
+  }
+
+  onAbort(listener: () => void): void {
+    this.#onAbort = listener;
+    this.#signal?.addEventListener('abort', listener, { once: true });
+  }
+
+  settle(error: unknown): void {
+    assert(this.state !== 'settled', 'a batch is settled once');
+    this.state = 'settled';
+    if (this.#onAbort !== undefined) this.#signal?.removeEventListener('abort', this.#onAbort);
+    this.packed?.release();
+    this.packed = undefined;
+    if (error === undefined) this.#resolve();
+    else this.#reject(error);
+  }
+}
+
+export interface QueueLimits {
+  readonly queueBytes: number;
+  readonly queueBatches: number;
+}
+
+/** Misuse found while a batch was packed is the caller's error; that nothing was written is added to it. */
+function withOutcome(error: unknown): unknown {
+  if (error instanceof Error && !('outcome' in error)) {
+    Object.defineProperty(error, 'outcome', { value: 'not-applied', enumerable: false });
+  }
+  return error;
+}
+
+/**
+ * Batches in the order in which they were handed in. Bounded: past the limits a batch is kept as it was
+ * given, unread, until there is room.
+ */
+export class BatchQueue {
+  readonly #limits: QueueLimits;
+  readonly #pause: () => Promise<void>;
+  readonly #onReady: () => void;
+  /**
+   * Admitted batches, then waiting ones, from `#head`. Settled ones are passed over. A batch that has been taken
+   * leaves its place empty: kept here, it would outlive collections of the young heap, and all that it refers to.
+   */
+  #batches: (QueuedBatch | undefined)[] = [];
+  #head = 0;
+  /** Index of the first batch that has not been admitted. */
+  #admitted = 0;
+  #queuedBytes = 0;
+  #queuedBatches = 0;
+  #conditionalBatches = 0;
+  readonly #emptyWaiters: (() => void)[] = [];
+
+  constructor(limits: QueueLimits, pause: () => Promise<void>, onReady: () => void) {
+    this.#limits = limits;
+    this.#pause = pause;
+    this.#onReady = onReady;
+  }
+
+  /** Bytes of rows in the queue and in flight. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  /** Batches in the queue and in flight. */
+  get queuedBatches(): number {
+    return this.#queuedBatches;
+  }
+
+  /** Of these, those with conditions. */
+  get conditionalBatches(): number {
+    return this.#conditionalBatches;
+  }
+
+  /** Batches that wait for room in the queue. */
+  get waitingBatches(): number {
+    return this.#batches.length - this.#admitted;
+  }
+
+  get hasReady(): boolean {
+    this.#skipSettled();
+    return this.#batches[this.#head]?.state === 'ready';
+  }
+
+  get isEmpty(): boolean {
+    this.#skipSettled();
+    return this.#head === this.#batches.length && this.#queuedBatches === 0;
+  }
+
+  /** Resolves when every batch handed in so far is settled. */
+  async whenEmpty(): Promise<void> {
+    if (this.isEmpty) return;
+    await new Promise<void>((resolve) => this.#emptyWaiters.push(resolve));
+  }
+
+  #announceEmpty(): void {
+    if (this.#emptyWaiters.length === 0 || !this.isEmpty) return;
+    for (const resolve of this.#emptyWaiters.splice(0)) resolve();
+  }
+
+  /** Queues a batch; the promise settles with it. */
+  add(
+    source: WriteBatch | Iterable<Update>,
+    signal: AbortSignal | undefined,
+    durability: BatchDurability = 'sync',
+  ): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      const batch = new QueuedBatch(source, durability, signal, resolve, reject);
+      if (signal !== undefined) {
+        if (signal.aborted) {
+          batch.settle(aborted(signal));
+          return;
+        }
+        batch.onAbort(() => this.#abort(batch, signal));
+      }
+      // It may be changed as soon as this call returns, also while it waits for room.
+      if (source instanceof WriteBatch) batch.packed = WriteBatch.lend(source);
+      this.#batches.push(batch);
+      this.#admit();
+    });
+  }
+
+  /** The next batches for one group: at least one if any is ready, no more than fit a group. */
+  take(): QueuedBatch[] {
+    const group: QueuedBatch[] = [];
+    let lengthBytes = 0;
+    for (;;) {
+      this.#skipSettled();
+      const batch = this.#batches[this.#head];
+      if (batch?.state !== 'ready' || group.length === MAX_GROUP_BATCHES) break;
+      if (group.length > 0 && lengthBytes + batch.lengthBytes > GROUP_TARGET_BYTES) break;
+      lengthBytes += batch.lengthBytes;
+      batch.state = 'in-flight';
+      group.push(batch);
+      this.#batches[this.#head++] = undefined;
+    }
+    this.#compact();
+    return group;
+  }
+
+  /**
+   * Settles batches that were taken and makes room for waiting ones. A batch that was left out of its group
+   * is told why; with `refusedError` that this is not known after all.
+   */
+  settle(
+    group: readonly QueuedBatch[],
+    error: StoreError | undefined,
+    refusedError: StoreError | undefined = error,
+  ): void {
+    for (const batch of group) {
+      const { refusal } = batch;
+      this.#leave(batch);
+      batch.settle(refusal === undefined ? error : (refusedError ?? refusal));
+    }
+    this.#admit();
+    this.#announceEmpty();
+  }
+
+  /** Rejects everything that is not in flight. `errorOf` makes an error for each batch. */
+  rejectQueued(errorOf: () => StoreError): void {
+    const rest = this.#batches.slice(this.#head);
+    this.#batches = [];
+    this.#head = 0;
+    this.#admitted = 0;
+    for (const batch of rest) {
+      if (batch === undefined || batch.state === 'settled') continue;
+      if (batch.state !== 'waiting') this.#leave(batch);
+      batch.settle(errorOf());
+    }
+    this.#announceEmpty();
+  }
+
+  #leave(batch: QueuedBatch): void {
+    this.#queuedBytes -= batch.lengthBytes;
+    this.#queuedBatches--;
+    if (batch.packed?.conditions !== undefined) this.#conditionalBatches--;
+  }
+
+  #abort(batch: QueuedBatch, signal: AbortSignal): void {
+    if (batch.state === 'in-flight' || batch.state === 'settled') return;
+    if (batch.state !== 'waiting') this.#leave(batch);
+    batch.settle(aborted(signal));
+    this.#admit();
+    this.#onReady();
+    this.#announceEmpty();
+  }
+
+  #admit(): void {
+    while (this.#admitted < this.#batches.length) {
+      const isFull =
+        this.#queuedBytes >= this.#limits.queueBytes ||
+        this.#queuedBatches >= this.#limits.queueBatches;
+      if (isFull) return;
+      const batch = this.#batches[this.#admitted]!;
+      this.#admitted++;
+      if (batch.state !== 'settled') this.#pack(batch);
+    }
+  }
+
+  #pack(batch: QueuedBatch): void {
+    this.#queuedBatches++;
+    if (batch.source instanceof WriteBatch) {
+      this.#makeReady(batch, present(batch.packed, 'a WriteBatch is lent when it is handed in'));
+      return;
+    }
+    batch.state = 'packing';
+    void packUpdates(batch.source, this.#pause).then(
+      (packed) => {
+        if (batch.state === 'packing') this.#makeReady(batch, WriteBatch.lend(packed));
+      },
+      (error: unknown) => {
+        if (batch.state !== 'packing') return;
+        this.#leave(batch);
+        batch.settle(withOutcome(error));
+        this.#admit();
+        this.#onReady();
+        this.#announceEmpty();
+      },
+    );
+  }
+
+  #makeReady(batch: QueuedBatch, packed: PackedBatch): void {
+    batch.packed = packed;
+    if (packed.conditions !== undefined) this.#conditionalBatches++;
+    batch.state = 'ready';
+    this.#queuedBytes += batch.lengthBytes;
+    this.#onReady();
+  }
+
+  #skipSettled(): void {
+    while (this.#batches[this.#head]?.state === 'settled') {
+      this.#batches[this.#head++] = undefined;
+    }
+  }
+
+  #compact(): void {
+    if (this.#head < 1024 || this.#head * 2 < this.#batches.length) return;
+    this.#batches = this.#batches.slice(this.#head);
+    this.#admitted -= this.#head;
+    this.#head = 0;
+  }
+}
+
+function aborted(signal: AbortSignal): AbortedError {
+  return new AbortedError('the batch was given up before it was written', {
+    cause: signal.reason,
+    outcome: 'not-applied',
+  });
+}

@@ -1,0 +1,45 @@
+import { viewOf } from '../../base/bytes.ts';
+
+/** Rows of a batch start in a buffer of this length: six or seven short records. */
+export const FIRST_ROW_BUFFER_BYTES = 256;
+
+const POOL_BYTES: number = 64 * FIRST_ROW_BUFFER_BYTES;
+
+/**
+ * `lengthBytes` zeroed bytes from `start` on. The shortest buffers share memory and its view: most batches hold one
+ * record, and memory or a view of its own for each costs more than all of its packing.
+ */
+export class RowBuffer {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly start: number;
+  readonly lengthBytes: number;
+  /** Commits that still read the buffer. */
+  lentCount = 0;
+
+  constructor(bytes: Uint8Array, view: DataView, start: number, lengthBytes: number) {
+    this.bytes = bytes;
+    this.view = view;
+    this.start = start;
+    this.lengthBytes = lengthBytes;
+  }
+}
+
+let pool = new Uint8Array(POOL_BYTES);
+let poolView = viewOf(pool);
+let usedBytes = 0;
+
+export function makeRowBuffer(lengthBytes: number): RowBuffer {
+  if (lengthBytes > FIRST_ROW_BUFFER_BYTES) {
+    const bytes = new Uint8Array(lengthBytes);
+    return new RowBuffer(bytes, viewOf(bytes), 0, lengthBytes);
+  }
+  if (usedBytes === POOL_BYTES) {
+    pool = new Uint8Array(POOL_BYTES);
+    poolView = viewOf(pool);
+    usedBytes = 0;
+  }
+  const start = usedBytes;
+  usedBytes += FIRST_ROW_BUFFER_BYTES;
+  return new RowBuffer(pool, poolView, start, FIRST_ROW_BUFFER_BYTES);
+}

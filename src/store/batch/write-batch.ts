@@ -1,0 +1,152 @@
+import { copyBytes } from '../../base/bytes.ts';
+import { BatchTooLargeError } from '../../base/errors.ts';
+import { MAX_BATCH_BYTES, ROW_HEADER_BYTES } from '../../base/limits.ts';
+import { splitU64, u64Halves } from '../../base/u64.ts';
+import { ConditionList } from './condition-list.ts';
+import { splitCondition, type Condition } from './condition.ts';
+import { PackedBatch } from './packed-batch.ts';
+import { FIRST_ROW_BUFFER_BYTES, makeRowBuffer, type RowBuffer } from './row-buffer.ts';
+
+/** What `clear` makes room for at most when the rows before are still being written. */
+const LARGEST_KEPT_BYTES: number = 64 * 1024;
+const NO_DATA = new Uint8Array(0);
+
+/**
+ * Updates that are applied as one. Packs straight into the record format. It may be changed and used
+ * again at any time, also while an `insertBatch` of it is pending: what was handed in is kept apart.
+ * Within a batch the last update of a key wins.
+ */
+export class WriteBatch {
+  #buffer: RowBuffer = makeRowBuffer(FIRST_ROW_BUFFER_BYTES);
+  #used = 0;
+  #size = 0;
+  /** Beside the rows: the log holds what was applied, not what was asked. */
+  #conditions: ConditionList | undefined;
+
+  /** Updates in the batch. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Bytes of its encoded rows: 20 per update, and the data. At most 32 MiB. */
+  get byteLength(): number {
+    return this.#used;
+  }
+
+  /**
+   * Sets `key` to `value` and a copy of `data`. With a condition, the whole batch is applied only if that
+   * holds of the key as it is before the batch.
+   * @throws RangeError or TypeError for a key or value out of u64, value 0, data that is not bytes, a wrong
+   *   condition; `BatchTooLargeError` when the batch would be over its limit. The batch is then as before.
+   */
+  put(
+    key: bigint | number,
+    value: bigint | number,
+    data: Uint8Array = NO_DATA,
+    condition?: Condition,
+  ): this {
+    if (condition !== undefined) return this.#putIf(condition, key, value, data);
+    if (!(data instanceof Uint8Array)) throw new TypeError('data must be a Uint8Array');
+    splitU64(value, 'value');
+    const valueLow = u64Halves[0]!;
+    const valueHigh = u64Halves[1]!;
+    if (valueLow === 0 && valueHigh === 0) throw new RangeError('value must not be 0');
+    splitU64(key, 'key');
+    const offset = this.#appendHeader(data.length);
+    const { bytes, view } = this.#buffer;
+    view.setUint32(offset + 8, valueLow, true);
+    view.setUint32(offset + 12, valueHigh, true);
+    view.setUint32(offset + 16, data.length, true);
+    copyShort(bytes, offset + ROW_HEADER_BYTES, data);
+    return this;
+  }
+
+  #putIf(
+    condition: Condition,
+    key: bigint | number,
+    value: bigint | number,
+    data: Uint8Array,
+  ): this {
+    const isAsked = splitCondition(condition);
+    const expectedLow = u64Halves[0]!;
+    const expectedHigh = u64Halves[1]!;
+    const rowOffset = this.#used;
+    this.put(key, value, data);
+    if (isAsked) this.#addCondition(rowOffset, expectedLow, expectedHigh);
+    return this;
+  }
+
+  #addCondition(rowOffset: number, expectedLow: number, expectedHigh: number): void {
+    this.#conditions ??= new ConditionList();
+    this.#conditions.add(this.#size - 1, rowOffset, expectedLow, expectedHigh);
+  }
+
+  /** Removes `key`. The condition is as in `put`. Throws like `put`. */
+  delete(key: bigint | number, condition?: Condition): this {
+    if (condition !== undefined) return this.#deleteIf(condition, key);
+    splitU64(key, 'key');
+    const offset = this.#appendHeader(0);
+    const { view } = this.#buffer;
+    view.setUint32(offset + 8, 0, true);
+    view.setUint32(offset + 12, 0, true);
+    view.setUint32(offset + 16, 0, true);
+    return this;
+  }
+
+  #deleteIf(condition: Condition, key: bigint | number): this {
+    const isAsked = splitCondition(condition);
+    const expectedLow = u64Halves[0]!;
+    const expectedHigh = u64Halves[1]!;
+    const rowOffset = this.#used;
+    this.delete(key);
+    if (isAsked) this.#addCondition(rowOffset, expectedLow, expectedHigh);
+    return this;
+  }
+
+  /** Empties the batch. */
+  clear(): this {
+    const usedBytes = this.#used;
+    this.#used = 0;
+    this.#size = 0;
+    // The next rows are likely to be about as long.
+    if (this.#buffer.lentCount > 0) this.#replaceBuffer(Math.min(usedBytes, LARGEST_KEPT_BYTES));
+    this.#conditions = undefined;
+    return this;
+  }
+
+  /** Writes the key that the last split left, and makes room for the rest of the row. Returns where that begins. */
+  #appendHeader(dataBytes: number): number {
+    const keyLow = u64Halves[0]!;
+    const keyHigh = u64Halves[1]!;
+    const end = this.#used + ROW_HEADER_BYTES + dataBytes;
+    if (end > MAX_BATCH_BYTES) throw new BatchTooLargeError(end, MAX_BATCH_BYTES);
+    if (end > this.#buffer.lengthBytes || this.#buffer.lentCount > 0) {
+      this.#replaceBuffer(Math.max(end, 2 * this.#buffer.lengthBytes));
+    }
+    const { start, view } = this.#buffer;
+    const offset = start + this.#used;
+    view.setUint32(offset, keyLow, true);
+    view.setUint32(offset + 4, keyHigh, true);
+    this.#used = end;
+    this.#size++;
+    return offset;
+  }
+
+  #replaceBuffer(capacityBytes: number): void {
+    const old = this.#buffer;
+    this.#buffer = makeRowBuffer(Math.min(capacityBytes, MAX_BATCH_BYTES));
+    const { bytes, start } = this.#buffer;
+    copyBytes(bytes, start, old.bytes, old.start, this.#used);
+  }
+
+  /** Lends the rows to the commit path: from now on, changes go to another buffer until all are released. */
+  static lend(batch: WriteBatch): PackedBatch {
+    return new PackedBatch(batch.#buffer, batch.#used, batch.#size, batch.#conditions?.lend());
+  }
+}
+
+function copyShort(target: Uint8Array, offset: number, data: Uint8Array): void {
+  // A call into the runtime costs more than a short copy.
+  if (data.length > 32) target.set(data, offset);
+  else for (let i = 0; i < data.length; i++) target[offset + i] = data[i]!;
+}

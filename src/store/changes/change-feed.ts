@@ -1,0 +1,221 @@
+import {
+  StoreError,
+  CorruptionError,
+  PositionExpiredError,
+  systemCode,
+} from '../../base/errors.ts';
+import { LogReader, type LogStep } from '../../log/log-reader.ts';
+import type { Predecessor } from '../../format/file-header.ts';
+import { damageHint } from '../recovery/advice.ts';
+import { changesOf, type Change } from './change.ts';
+import type { ChangeSource, ReadableLog } from './change-source.ts';
+import { isSamePredecessor } from '../recovery/verdict.ts';
+
+/** What a feed asks of those who opened it. */
+export interface FeedHost {
+  readonly source: ChangeSource;
+  /** What stands against going on. */
+  readonly ending: () => Error | undefined;
+  /** Resolves when there may be something new. To be asked in the turn in which nothing was found. */
+  readonly whenChanged: () => Promise<void>;
+  readonly onEnded: (feed: ChangeFeed) => void;
+}
+
+/**
+ * Reads the batches behind a position from the log files. Between two batches it keeps an open file and at
+ * most the rest of one group; while it waits for the next commit, the open file alone.
+ */
+export class ChangeFeed implements AsyncIterableIterator<Change> {
+  readonly #host: FeedHost;
+  readonly #source: ChangeSource;
+  #position: bigint;
+  #state: 'new' | 'reading' | 'ended' = 'new';
+  readonly #isExplicit: boolean;
+  /** One step at a time, in the order of the calls. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #batches: Iterator<Change> | undefined;
+  #reader: LogReader | undefined;
+  /** How far the log being read goes, if that is known for good. */
+  #finalBytes: number | undefined;
+  /** How the log read before ended. */
+  #previous: Predecessor | undefined;
+
+  /** `after` undefined: from the position of now. */
+  constructor(host: FeedHost, after: bigint | undefined) {
+    this.#host = host;
+    this.#source = host.source;
+    this.#position = after ?? host.source.lastSequence;
+    this.#isExplicit = after !== undefined;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<Change, undefined>> {
+    return this.#inTurn(() => this.#next());
+  }
+
+  async return(): Promise<IteratorResult<Change, undefined>> {
+    await this.end();
+    return DONE;
+  }
+
+  /** Ends the feed and closes its file. A step under way finds nothing. */
+  async end(): Promise<void> {
+    this.#state = 'ended';
+    this.#host.onEnded(this);
+    await this.#inTurn(() => this.#release());
+  }
+
+  #inTurn<T>(step: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(step);
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+
+  async #next(): Promise<IteratorResult<Change, undefined>> {
+    try {
+      if (this.#state === 'new') this.#start();
+      for (;;) {
+        if (this.#isOver()) break;
+        const batch = this.#batches?.next();
+        if (batch?.done === false) {
+          this.#position = batch.value.sequence;
+          return { done: false, value: batch.value };
+        }
+        this.#batches = undefined;
+        if (!(await this.#step())) break;
+      }
+      this.#state = 'ended';
+    } catch (error) {
+      this.#state = 'ended';
+      await this.#release();
+      throw error;
+    }
+    await this.#release();
+    return DONE;
+  }
+
+  #start(): void {
+    this.#state = 'reading';
+    const source = this.#source;
+    if (this.#position > source.lastSequence) {
+      throw this.#expired(
+        'the store has not come so far: it is not the one that the position is of',
+      );
+    }
+    if (this.#isExplicit && this.#position === 0n && source.beginsWithRecords) {
+      throw this.#expired('the store began with records that no batch of it holds');
+    }
+  }
+
+  /** Whether the feed has ended. Throws what ended it. */
+  #isOver(): boolean {
+    if (this.#state === 'ended') return true;
+    const ending = this.#host.ending();
+    if (ending !== undefined) throw ending;
+    return false;
+  }
+
+  /** Reads on, or waits. False: nothing will come. */
+  async #step(): Promise<boolean> {
+    if (this.#reader === undefined) return this.#open();
+    const reader = this.#reader;
+    const log = this.#source.find(reader.number);
+    if (log?.isClosed === true) this.#finalBytes = log.lengthBytes;
+    // Merged and gone, after it was sealed: what the open file holds is read up to the seal.
+    if (log === undefined) this.#finalBytes ??= await reader.fileBytes();
+    const limitBytes = this.#finalBytes ?? log!.lengthBytes;
+    if (reader.offset < limitBytes) {
+      this.#take(await reader.next(limitBytes, this.#position), limitBytes);
+    } else if (this.#finalBytes === undefined) {
+      reader.rest();
+      await this.#host.whenChanged();
+    } else await this.#leave(reader);
+    return true;
+  }
+
+  /** Opens the log that goes on from the position, or waits until there is one. */
+  async #open(): Promise<boolean> {
+    const source = this.#source;
+    if (this.#position < source.oldestPosition) throw this.#expired('merges have passed it');
+    const log = source.holding(this.#position);
+    if (log === undefined) {
+      if (!source.isLive) return false;
+      await this.#host.whenChanged();
+      return true;
+    }
+    const { fs, storeId } = source;
+    try {
+      this.#reader = await LogReader.open(fs, log.path, log.number, storeId);
+    } catch (error) {
+      return this.#missed(log, error);
+    }
+    this.#finalBytes = undefined;
+    this.#take(await this.#reader.next(log.lengthBytes, this.#position), log.lengthBytes);
+    this.#checkBeginning(this.#reader);
+    return true;
+  }
+
+  /** A merge may remove a log between the question where it is and its opening. */
+  #missed(log: ReadableLog, error: unknown): boolean {
+    const isGone = systemCode(error) === 'ENOENT';
+    if (isGone && this.#source.find(log.number) === undefined) return true;
+    if (isGone && !this.#source.isLive) throw this.#expired('merges have passed it');
+    throw error;
+  }
+
+  #checkBeginning(reader: LogReader): void {
+    const { predecessor } = reader;
+    if (predecessor === undefined) return;
+    const previous = this.#previous;
+    const follows =
+      previous === undefined
+        ? predecessor.lastSequence <= this.#position
+        : isSamePredecessor(previous, predecessor);
+    if (!follows) throw this.#damaged(reader, 0, 'the log does not follow the one before it');
+  }
+
+  #take(step: LogStep, limitBytes: number): void {
+    const reader = this.#reader!;
+    if (step.kind === 'group') this.#batches = changesOf(step.group, this.#position);
+    else if (step.kind === 'sealed') this.#finalBytes = reader.offset;
+    else if (step.kind === 'unfinished' || step.kind === 'corrupt') {
+      const where = `; it was durable up to offset ${limitBytes}`;
+      throw this.#damaged(reader, reader.offset, step.reason + where);
+    }
+  }
+
+  async #leave(reader: LogReader): Promise<void> {
+    this.#previous = reader.asPredecessor;
+    await this.#release();
+  }
+
+  async #release(): Promise<void> {
+    const reader = this.#reader;
+    this.#reader = undefined;
+    this.#batches = undefined;
+    if (this.#state === 'ended') this.#host.onEnded(this);
+    // Only read: what cannot be closed loses nothing.
+    await reader?.close().catch(() => undefined);
+  }
+
+  #damaged(reader: LogReader, offset: number, reason: string): CorruptionError {
+    const hint = damageHint(this.#source.directory);
+    const firstSequence = this.#position + 1n;
+    return new CorruptionError({ path: reader.path, offset, reason, firstSequence, hint });
+  }
+
+  #expired(why: string): StoreError {
+    const { oldestPosition, lastSequence, directory } = this.#source;
+    return new PositionExpiredError(
+      `position ${this.#position} cannot be followed in ${directory}: ${why}; ` +
+        `what can is ${oldestPosition} to ${lastSequence}`,
+      { position: this.#position, oldestPosition, lastPosition: lastSequence },
+      { path: directory },
+    );
+  }
+}
+
+const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };

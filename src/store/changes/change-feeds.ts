@@ -1,0 +1,112 @@
+import { AbortedError, StoreClosedError } from '../../base/errors.ts';
+import { MAX_U64 } from '../../base/limits.ts';
+import type { Change } from './change.ts';
+import { ChangeFeed, type FeedHost } from './change-feed.ts';
+import type { ChangeSource } from './change-source.ts';
+import type { Health } from '../commit/health.ts';
+import type { RetainedLogs } from './retained-logs.ts';
+
+export interface ChangesOptions {
+  /**
+   * The sequence number behind which the feed begins: that of the last batch that was dealt with. Default:
+   * the store's last, so only what comes from now on. `0n`: from the beginning.
+   */
+  readonly after?: bigint | number | undefined;
+  /** Ends the iteration with an `AbortedError`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What feeds can read, and how many do. */
+export interface ChangeStats {
+  /** Feeds that have not ended. */
+  readonly feeds: number;
+  /** The lowest position that can be followed. */
+  readonly oldestPosition: bigint;
+  /** Merged logs that are kept for feeds, and the bytes of their files. */
+  readonly retainedLogs: number;
+  readonly retainedBytes: number;
+}
+
+/** All feeds of a store. With none of them waiting, a commit costs one comparison. */
+export class ChangeFeeds {
+  /** What merges hand their logs to. */
+  readonly retained: RetainedLogs;
+  readonly #source: ChangeSource;
+  readonly #health: Health;
+  readonly #feeds: Set<ChangeFeed> = new Set();
+  #waiting: (() => void)[] = [];
+
+  constructor(source: ChangeSource, retained: RetainedLogs, health: Health) {
+    this.#source = source;
+    this.retained = retained;
+    this.#health = health;
+  }
+
+  get stats(): ChangeStats {
+    const { logs, totalBytes } = this.retained;
+    return {
+      feeds: this.#feeds.size,
+      oldestPosition: this.#source.oldestPosition,
+      retainedLogs: logs.length,
+      retainedBytes: totalBytes,
+    };
+  }
+
+  /** @throws TypeError or RangeError that names the option; StoreClosedError */
+  open(options: ChangesOptions): AsyncIterableIterator<Change> {
+    const { signal } = options;
+    const after = checkPosition(options.after);
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw new TypeError('options.signal must be an AbortSignal');
+    }
+    const { state } = this.#health;
+    if (state === 'closing' || state === 'closed') throw new StoreClosedError();
+    const wake = (): void => this.ring();
+    const host: FeedHost = {
+      source: this.#source,
+      ending: () => this.#ending(signal),
+      whenChanged: () => new Promise((resolve) => this.#waiting.push(resolve)),
+      onEnded: (feed) => {
+        this.#feeds.delete(feed);
+        signal?.removeEventListener('abort', wake);
+        wake();
+      },
+    };
+    const feed = new ChangeFeed(host, after);
+    this.#feeds.add(feed);
+    signal?.addEventListener('abort', wake);
+    return feed;
+  }
+
+  /** Something was committed, or ended. */
+  ring(): void {
+    if (this.#waiting.length === 0) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const wake of waiting) wake();
+  }
+
+  /** Ends all feeds and closes their files. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#feeds].map((feed) => feed.end()));
+  }
+
+  #ending(signal: AbortSignal | undefined): Error | undefined {
+    if (signal?.aborted === true) {
+      return new AbortedError('following the changes was given up', { cause: signal.reason });
+    }
+    return this.#health.poison;
+  }
+}
+
+function checkPosition(after: unknown): bigint | undefined {
+  if (after === undefined) return undefined;
+  if (typeof after !== 'bigint' && typeof after !== 'number') {
+    throw new TypeError('options.after must be a bigint or a safe integer');
+  }
+  const isInteger = typeof after === 'bigint' || Number.isSafeInteger(after);
+  if (!isInteger || after < 0 || after > MAX_U64) {
+    throw new RangeError(`options.after must be an integer from 0 to ${MAX_U64}`);
+  }
+  return BigInt(after);
+}

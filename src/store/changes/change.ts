@@ -1,0 +1,68 @@
+import { viewOf } from '../../base/bytes.ts';
+import { ROW_HEADER_BYTES } from '../../base/limits.ts';
+import { rowLengthAt } from '../../format/rows.ts';
+import type { LogGroup } from '../../log/log-reader.ts';
+
+/** One update of a committed batch. What `insertBatch` takes. */
+export type ChangeUpdate =
+  | {
+      readonly type: 'put';
+      readonly key: bigint;
+      readonly value: bigint;
+      /** A copy of its own. */
+      readonly data: Uint8Array;
+    }
+  | { readonly type: 'del'; readonly key: bigint };
+
+/** One committed batch. */
+export interface Change {
+  /** Its sequence number: the position behind it. */
+  readonly sequence: bigint;
+  /** Updates in the batch. */
+  readonly size: number;
+  /** Bytes of its encoded rows: 20 per update, and the data. */
+  readonly byteLength: number;
+  /** Its updates as they were handed in, in order; may be gone through again. Lazy. */
+  readonly updates: Iterable<ChangeUpdate>;
+}
+
+class PackedChange implements Change {
+  readonly sequence: bigint;
+  readonly size: number;
+  readonly updates: Iterable<ChangeUpdate>;
+  readonly byteLength: number;
+
+  constructor(sequence: bigint, rows: Uint8Array, size: number) {
+    this.sequence = sequence;
+    this.size = size;
+    this.byteLength = rows.length;
+    this.updates = { [Symbol.iterator]: () => updatesOf(rows) };
+  }
+}
+
+function* updatesOf(rows: Uint8Array): Generator<ChangeUpdate, void, void> {
+  const view = viewOf(rows);
+  for (let offset = 0; offset < rows.length;) {
+    const key = view.getBigUint64(offset, true);
+    const value = view.getBigUint64(offset + 8, true);
+    const end = offset + rowLengthAt(view, offset);
+    // A copy: whoever keeps one record does not keep the whole group.
+    if (value === 0n) yield { type: 'del', key };
+    else yield { type: 'put', key, value, data: rows.slice(offset + ROW_HEADER_BYTES, end) };
+    offset = end;
+  }
+}
+
+/** The batches of a group behind position `after`, in order. */
+export function* changesOf(group: LogGroup, after: bigint): Generator<Change, void, void> {
+  const { rows, batchRecordCounts } = group;
+  const view = viewOf(rows);
+  let offset = 0;
+  let sequence = group.firstSequence;
+  for (const count of batchRecordCounts) {
+    const start = offset;
+    for (let i = 0; i < count; i++) offset += rowLengthAt(view, offset);
+    if (sequence > after) yield new PackedChange(sequence, rows.subarray(start, offset), count);
+    sequence++;
+  }
+}

@@ -1,0 +1,358 @@
+import { assert, present } from '../../base/assert.ts';
+import {
+  FencedError,
+  isLackOfSpace,
+  StoreFullError,
+  StorePoisonedError,
+  type StoreError,
+} from '../../base/errors.ts';
+import { batchTableBytes } from '../../format/rows.ts';
+import { GroupEncoder, writeBatchTable, type Group } from '../../log/group-encoder.ts';
+import type { LogWriter } from '../../log/log-writer.ts';
+import type { Table } from '../../table/table.ts';
+import type { Region } from '../../table/delta/arena.ts';
+import type { BatchQueue, QueuedBatch } from '../batch/batch-queue.ts';
+import { ConditionJudge } from './condition-judge.ts';
+import type { CommitStats } from '../observe/commit-stats.ts';
+import type { Health } from './health.ts';
+import { MAX_UNSYNCED_BYTES, type BatchDurability } from '../batch/durability.ts';
+import type { LogKeeper } from './log-keeper.ts';
+import type { SpaceKeeper } from '../space/space-keeper.ts';
+import type { LogSync } from './log-sync.ts';
+import type { StoreObserver } from '../observe/store-observer.ts';
+
+export interface CommitterParts {
+  readonly queue: BatchQueue;
+  readonly table: Table;
+  readonly logs: LogKeeper;
+  readonly sync: LogSync;
+  readonly health: Health;
+  readonly stats: CommitStats;
+  readonly observer: StoreObserver;
+  readonly space: SpaceKeeper;
+  /** Whether the directory's lease is known to be ours. */
+  readonly isLeaseFresh: () => boolean;
+  /** Asked before each group: what stands against it, once it has waited as long as it must. */
+  readonly admit: () => Promise<StoreError | undefined> | StoreError | undefined;
+  readonly onCommitted: () => void;
+  readonly pause: () => Promise<void>;
+  readonly rotateBytes: number;
+  readonly compressionLevel: number;
+}
+
+interface Rotation {
+  /** Called between two groups: the logs closed so far hold exactly what is visible. */
+  readonly atBoundary: () => void;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Writes groups, one at a time: what queues up while one is being written and synced becomes the next.
+ * Everything that changes the live log goes through here, so a group, a seal and a rotation never meet.
+ */
+export class Committer {
+  readonly #parts: CommitterParts;
+  readonly #encoder: GroupEncoder = new GroupEncoder();
+  #state: 'idle' | 'scheduled' | 'running' = 'idle';
+  #rotations: Rotation[] = [];
+  #idleWaiters: (() => void)[] = [];
+
+  constructor(parts: CommitterParts) {
+    this.#parts = parts;
+  }
+
+  /** Looks at the queue soon. Called whenever something became ready. */
+  wake(): void {
+    if (this.#state !== 'idle') return;
+    this.#state = 'scheduled';
+    // After all that runs now: writers that were acknowledged together hand in their next batches together.
+    process.nextTick(() => void this.#run());
+  }
+
+  /**
+   * Closes the live log, with the next group if there is one, and resolves when its successor is in
+   * place; at once when the live log holds nothing. `atBoundary` is called before any later group begins.
+   */
+  rotate(atBoundary: () => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#rotations.push({ atBoundary, resolve, reject });
+      this.wake();
+    });
+  }
+
+  /** Resolves when nothing is being written, nothing is ready, and no sync is due. */
+  async whenIdle(): Promise<void> {
+    if (this.#state === 'idle') return;
+    await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  async #run(): Promise<void> {
+    this.#state = 'running';
+    if (this.#parts.sync.isDue) await this.#syncDue();
+    if (this.#parts.queue.hasReady) await this.#commitNext();
+    if (this.#rotations.length > 0 && !this.#parts.queue.hasReady) await this.#rotateIdle();
+    this.#state = 'idle';
+    const { queue, sync } = this.#parts;
+    if (queue.hasReady || this.#rotations.length > 0 || sync.isDue) this.wake();
+    else for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+
+  async #syncDue(): Promise<void> {
+    const { queue, sync, health } = this.#parts;
+    const error = await sync.run();
+    if (error !== undefined) queue.rejectQueued(() => health.poisonedWrite('not-applied'));
+  }
+
+  async #commitNext(): Promise<void> {
+    const { queue, health, observer } = this.#parts;
+    const admission = health.isPoisoned ? undefined : await this.#parts.admit();
+    const batches = queue.take();
+    if (batches.length === 0) return;
+    const needsRoom = batches.some(({ lengthBytes }) => lengthBytes > 0);
+    const full = needsRoom ? admission : undefined;
+    const refusal = health.isPoisoned ? health.poisonedWrite('not-applied') : full;
+    if (refusal !== undefined) {
+      queue.settle(batches, refusal);
+      return;
+    }
+    const error = await observer.commit(batches, () =>
+      this.#commitInRoom(batches).catch((bug: unknown) => this.#broken(bug)),
+    );
+    // A batch that was left out is not in the log, whatever became of its group.
+    const isUnknown = error?.outcome === 'unknown';
+    observer.settled(batches, error);
+    queue.settle(batches, error, isUnknown ? health.poisonedWrite('not-applied') : error);
+    if (health.isPoisoned) queue.rejectQueued(() => health.poisonedWrite('not-applied'));
+    else if (error === undefined) await this.#afterCommit();
+  }
+
+  /** On a full disk, what only deletes is tried again in the room of the reserve, if there is one. */
+  async #commitInRoom(batches: readonly QueuedBatch[]): Promise<StoreError | undefined> {
+    const error = await this.#commit(batches);
+    if (!(error instanceof StoreFullError)) return error;
+    const isRoomMade = await this.#parts.space.makeRoomForDeletes(batches, error);
+    return isRoomMade ? this.#commit(batches) : error;
+  }
+
+  /**
+   * Writes a group and makes it visible; durable too, if one of its batches is to be. Returns the error that
+   * its batches are rejected with.
+   */
+  async #commit(batches: readonly QueuedBatch[]): Promise<StoreError | undefined> {
+    const { table, logs, health, stats, queue, space } = this.#parts;
+    const isJudged = queue.conditionalBatches > 0 || space.isLimited;
+    if (isJudged) await this.#judge(batches);
+    const written = batches.filter(
+      ({ packed, refusal }) => packed!.recordCount > 0 && refusal === undefined,
+    );
+    const durability = batches.some((batch) => batch.durability === 'sync') ? 'sync' : 'deferred';
+    if (written.length === 0) return this.#commitNothing(durability, isJudged);
+    let log: LogWriter;
+    try {
+      log = await logs.writable();
+    } catch (error) {
+      return error as StoreError;
+    }
+    if (health.isPoisoned) return health.poisonedWrite('not-applied');
+    const rowsBytes = written.reduce((sum, batch) => sum + batch.lengthBytes, 0);
+    const region = table.reserve(rowsBytes + batchTableBytes(written.length));
+    const group = gather(region, written, rowsBytes);
+    table.beginPublish(region, rowsBytes);
+    const error = await this.#write(log, group, durability);
+    if (error !== undefined) {
+      table.abandonPublish();
+      return error;
+    }
+    table.endPublish();
+    stats.committed(written.length, group.recordCount);
+    return undefined;
+  }
+
+  /** No batch of the group writes anything: what stands before it may have to be durable all the same. */
+  async #commitNothing(
+    durability: BatchDurability,
+    isJudged: boolean,
+  ): Promise<StoreError | undefined> {
+    const { logs, sync, isLeaseFresh } = this.#parts;
+    const isSynced = durability === 'sync' && logs.unsyncedBytes > 0;
+    const error = isSynced ? await sync.run() : undefined;
+    if (error !== undefined) return error;
+    return (isJudged || isSynced) && !isLeaseFresh() ? this.#fence('not-applied') : undefined;
+  }
+
+  /** Indexes the group while it is being written: the event loop has nothing else to do for it then. */
+  async #index(): Promise<void> {
+    while (!this.#parts.table.stepPublish()) await this.#parts.pause();
+  }
+
+  /** The group before this one is published and none is in flight: the table is what conditions ask about. */
+  async #judge(batches: readonly QueuedBatch[]): Promise<void> {
+    const { table, queue, space, pause } = this.#parts;
+    if (space.isLimited) await space.judge(batches);
+    if (queue.conditionalBatches > 0) await new ConditionJudge(table, pause).judge(batches);
+  }
+
+  /** Encodes and writes a group, or only a seal. Returns the error if that failed. */
+  async #write(
+    log: LogWriter,
+    group: Group | undefined,
+    durability: BatchDurability = 'sync',
+  ): Promise<StoreError | undefined> {
+    const { health, stats, sync, isLeaseFresh, pause, compressionLevel } = this.#parts;
+    const seal = group === undefined || this.#isRotationDue(log);
+    const isDurable = seal || durability === 'sync' || log.unsyncedBytes >= MAX_UNSYNCED_BYTES;
+    const syncError = isDurable && log.unsyncedBytes > 0 ? await sync.run() : undefined;
+    if (syncError !== undefined) return syncError;
+    const encodeStart = performance.now();
+    const encoded = await log.encode(this.#encoder, { group, seal }, compressionLevel, pause);
+    if (!isLeaseFresh()) return this.#fence('not-applied');
+    if (health.isPoisoned) return health.poisonedWrite('not-applied');
+    const writeStart = performance.now();
+    const write = isDurable ? log.write(encoded, seal) : log.writeVolatile(encoded);
+    const writing = write.then(
+      () => ({ syncMs: performance.now() - writeStart }),
+      (error: unknown) => ({ error }),
+    );
+    if (group !== undefined) await this.#index();
+    const written = await writing;
+    if ('error' in written) return this.#writeFailed(log, written.error);
+    const lengthBytes = encoded.bytes.length;
+    stats.written(lengthBytes, writeStart - encodeStart, written.syncMs, isDurable);
+    return isLeaseFresh() ? undefined : this.#fence('unknown');
+  }
+
+  #isRotationDue(log: LogWriter): boolean {
+    const { logs, rotateBytes } = this.#parts;
+    const isWanted = this.#rotations.length > 0 || log.lengthBytes >= rotateBytes;
+    return isWanted && logs.canRotate;
+  }
+
+  async #writeFailed(log: LogWriter, error: unknown): Promise<StoreError> {
+    const { path } = log;
+    if (isLackOfSpace(error)) {
+      try {
+        await log.cutBack();
+        return new StoreFullError(`there is no room for the batch in ${path}`, {
+          cause: error,
+          outcome: 'not-applied',
+          path,
+        });
+      } catch (cutError) {
+        return this.#poison(path, cutError);
+      }
+    }
+    return this.#poison(path, error);
+  }
+
+  #poison(path: string, cause: unknown): StoreError {
+    const { health } = this.#parts;
+    const message = `writing ${path} failed; what it holds is unknown until the store is reopened`;
+    health.poisonWith(new StorePoisonedError(message, { cause, path }));
+    return health.poisonedWrite('unknown');
+  }
+
+  /** Something failed that cannot fail: what has been written is unknown, and nothing more is. */
+  #broken(bug: unknown): StoreError {
+    const { health } = this.#parts;
+    const message = 'the commit path failed in a way that it must not; reopen the store';
+    health.poisonWith(new StorePoisonedError(message, { cause: bug }));
+    return health.poisonedWrite('unknown');
+  }
+
+  #fence(outcome: 'not-applied' | 'unknown'): StoreError {
+    const { health } = this.#parts;
+    health.poisonWith(
+      new FencedError("the directory's lease ran out: another host may own the store by now"),
+    );
+    return health.poisonedWrite(outcome);
+  }
+
+  /** The group is acknowledged: whatever fails from here on concerns the next one. */
+  async #afterCommit(): Promise<void> {
+    const { logs, sync, rotateBytes, space } = this.#parts;
+    const log = logs.live;
+    sync.noteWrite();
+    if (log?.isSealed === true) await this.#replaceLog();
+    else if (log !== undefined && log.lengthBytes > 0) {
+      log.reserveAhead(space.reserveLimit(log.fileBytes, rotateBytes));
+      logs.prepareNext();
+    }
+    if (space.isLimited) space.observe();
+    this.#parts.onCommitted();
+  }
+
+  async #replaceLog(): Promise<void> {
+    const { logs, observer } = this.#parts;
+    const rotations = this.#rotations.splice(0);
+    try {
+      const sealed = present(logs.live, 'only a live log is sealed');
+      await observer.rotate(sealed, () => logs.replaceLive());
+      for (const rotation of rotations) finish(rotation);
+    } catch (error) {
+      for (const rotation of rotations) rotation.reject(error);
+    }
+  }
+
+  /** Rotates while no group is ready: the seal is written alone. */
+  async #rotateIdle(): Promise<void> {
+    const { logs, health } = this.#parts;
+    const log = logs.live;
+    const refusal = health.isPoisoned ? health.poisonedWrite('not-applied') : undefined;
+    if (log === undefined || log.lengthBytes === 0 || refusal !== undefined) {
+      for (const rotation of this.#rotations.splice(0)) {
+        if (refusal === undefined) finish(rotation);
+        else rotation.reject(refusal);
+      }
+      return;
+    }
+    try {
+      await logs.waitForNext();
+    } catch (error) {
+      for (const rotation of this.#rotations.splice(0)) rotation.reject(error);
+      return;
+    }
+    if (this.#parts.queue.hasReady) return;
+    const error = await this.#write(log, undefined);
+    if (error === undefined) await this.#replaceLog();
+    else for (const rotation of this.#rotations.splice(0)) rotation.reject(error);
+  }
+
+  /**
+   * Seals the live log at the end of the store's life, so that the next open knows it whole. Without
+   * room for the seal the log simply ends after its last group.
+   */
+  async sealForClose(): Promise<void> {
+    const { logs, health } = this.#parts;
+    assert(this.#state === 'idle', 'the last group has been written');
+    const log = logs.live;
+    if (log === undefined || log.lengthBytes === 0 || health.isPoisoned) return;
+    await this.#write(log, undefined);
+  }
+
+  /** @throws StorePoisonedError when batches that were acknowledged without a sync may be lost */
+  requireSynced(): void {
+    const { logs, health } = this.#parts;
+    if (logs.unsyncedBytes > 0) throw health.poisonedWrite('unknown');
+  }
+}
+
+function finish(rotation: Rotation): void {
+  rotation.atBoundary();
+  rotation.resolve();
+}
+
+/** Copies the batches' rows into the region, and the table of their sizes behind them. */
+function gather(region: Region, batches: readonly QueuedBatch[], rowsBytes: number): Group {
+  let offset = 0;
+  let recordCount = 0;
+  const counts: number[] = [];
+  for (const { packed } of batches) {
+    packed!.copyTo(region.bytes, offset);
+    offset += packed!.lengthBytes;
+    recordCount += packed!.recordCount;
+    counts.push(packed!.recordCount);
+  }
+  writeBatchTable(region.bytes, rowsBytes, counts);
+  return { decoded: region.bytes, batchCount: batches.length, recordCount };
+}

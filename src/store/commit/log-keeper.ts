@@ -1,0 +1,221 @@
+import { join } from 'node:path';
+import { assert, present } from '../../base/assert.ts';
+import {
+  isLackOfSpace,
+  StoreError,
+  StoreFullError,
+  StorePoisonedError,
+} from '../../base/errors.ts';
+import type { Predecessor } from '../../format/file-header.ts';
+import { logName } from '../../format/file-name.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
+import type { MergeLog } from '../../jobs/merge.ts';
+import {
+  FIRST_RESERVE_BYTES,
+  LogWriter,
+  prepareLog,
+  SyncError,
+  type LogIdentity,
+  type PreparedLog,
+} from '../../log/log-writer.ts';
+import type { Health } from './health.ts';
+
+/** A log that waits for a merge. `fileBytes`: with the zeros behind what it holds. */
+export interface ClosedLog extends MergeLog {
+  readonly fileBytes: number;
+}
+
+/**
+ * The store's logs: those that are closed and wait for a merge, the live one, and the one prepared to
+ * follow it.
+ */
+export class LogKeeper {
+  readonly #fs: FileSystem;
+  readonly #directory: string;
+  readonly #identity: LogIdentity;
+  readonly #health: Health;
+  readonly #reserveBytes: number | undefined;
+  #closed: ClosedLog[];
+  #live: LogWriter | undefined;
+  #last: Predecessor;
+  #next: Promise<PreparedLog> | undefined;
+  #nextIsReady = false;
+  #isClosed = false;
+
+  constructor(
+    fs: FileSystem,
+    directory: string,
+    identity: LogIdentity,
+    health: Health,
+    recovered: {
+      readonly closed: readonly ClosedLog[];
+      readonly last: Predecessor;
+      readonly reserveBytes: number | undefined;
+    },
+  ) {
+    this.#fs = fs;
+    this.#directory = directory;
+    this.#identity = identity;
+    this.#health = health;
+    this.#closed = [...recovered.closed];
+    this.#last = recovered.last;
+    this.#reserveBytes = recovered.reserveBytes;
+  }
+
+  /** Logs that no merge has taken in, oldest first. */
+  get closedLogs(): readonly ClosedLog[] {
+    return this.#closed;
+  }
+
+  /** The last log that is closed, as its successor refers to it. */
+  get lastClosed(): Predecessor {
+    return this.#last;
+  }
+
+  get live(): LogWriter | undefined {
+    return this.#live;
+  }
+
+  /** Bytes of all logs that no merge has taken in. */
+  get totalBytes(): number {
+    let sum = this.#live?.lengthBytes ?? 0;
+    for (const log of this.#closed) sum += log.lengthBytes;
+    return sum;
+  }
+
+  /** Bytes of their files, with that of the log prepared ahead, whether it is there yet or not. */
+  get fileBytes(): number {
+    let sum = this.#reserveBytes ?? FIRST_RESERVE_BYTES;
+    sum += this.#live?.fileBytes ?? 0;
+    for (const log of this.#closed) sum += log.fileBytes;
+    return sum;
+  }
+
+  get logCount(): number {
+    return this.#closed.length + (this.#live === undefined ? 0 : 1);
+  }
+
+  get lastSequence(): bigint {
+    return this.#live?.lastSequence ?? this.#last.lastSequence;
+  }
+
+  /** Bytes at the end of the live log that are not known to be durable; all else is. */
+  get unsyncedBytes(): number {
+    return this.#live?.unsyncedBytes ?? 0;
+  }
+
+  get lastSyncedSequence(): bigint {
+    return this.#live?.syncedSequence ?? this.#last.lastSequence;
+  }
+
+  /** True when the log after the live one is prepared: rotating will not wait. */
+  get canRotate(): boolean {
+    return this.#nextIsReady;
+  }
+
+  /** Starts to prepare the next log unless that is done or under way. Never rejects. */
+  prepareNext(): void {
+    if (this.#next !== undefined || this.#isClosed || this.#health.isPoisoned) return;
+    const number = (this.#live?.number ?? this.#last.number) + 1;
+    const path = join(this.#directory, logName(number));
+    this.#next = prepareLog(this.#fs, this.#directory, path, number, this.#reserveBytes);
+    this.#next.then(
+      () => {
+        this.#nextIsReady = true;
+      },
+      (error: unknown) => {
+        this.#next = undefined;
+        // A sync that failed may not be tried again: nobody knows what it lost.
+        if (error instanceof SyncError && !isLackOfSpace(error.cause)) {
+          this.#health.poisonWith(
+            new StorePoisonedError(`preparing ${path} failed`, { cause: error.cause, path }),
+          );
+        }
+      },
+    );
+  }
+
+  /**
+   * The log to write to. Waits while the first one is prepared.
+   * @throws StoreFullError or StoreError with outcome `not-applied`: it could not be created.
+   */
+  async writable(): Promise<LogWriter> {
+    if (this.#live !== undefined) return this.#live;
+    this.prepareNext();
+    return this.#becomeLive();
+  }
+
+  /** Waits until rotating is possible. Throws as `writable`. */
+  async waitForNext(): Promise<void> {
+    this.prepareNext();
+    try {
+      await this.#next;
+    } catch (error) {
+      throw this.#creationError(error);
+    }
+  }
+
+  /** The live log has been sealed: it is closed, and the prepared one takes its place. */
+  async replaceLive(): Promise<void> {
+    const sealed = present(this.#live, 'only a live log is sealed');
+    assert(sealed.isSealed, 'a log is sealed before it is replaced');
+    this.#last = sealed.asPredecessor;
+    const { number, path, lengthBytes, fileBytes, lastSequence } = sealed;
+    this.#closed.push({ number, path, lengthBytes, fileBytes, lastSequence });
+    this.#live = undefined;
+    // All of it is durable, write by write: a file that cannot be closed loses nothing.
+    await sealed.close().catch(() => undefined);
+    if (this.#next !== undefined) await this.#becomeLive();
+  }
+
+  async #becomeLive(): Promise<LogWriter> {
+    let prepared: PreparedLog;
+    try {
+      prepared = present(await this.#next, 'a log is being prepared');
+    } catch (error) {
+      throw this.#creationError(error);
+    }
+    assert(prepared.number === this.#last.number + 1, 'logs are numbered without a gap');
+    this.#next = undefined;
+    this.#nextIsReady = false;
+    const live = new LogWriter(this.#fs, prepared, this.#identity, this.#last);
+    this.#live = live;
+    return live;
+  }
+
+  #creationError(error: unknown): StoreError {
+    if (this.#health.isPoisoned) return this.#health.poisonedWrite('not-applied');
+    const cause = error instanceof SyncError ? error.cause : error;
+    const fields = { cause, outcome: 'not-applied' as const, path: this.#directory };
+    return isLackOfSpace(cause)
+      ? new StoreFullError(`there is no room for a new log in ${this.#directory}`, fields)
+      : new StoreError('LODESTORE_IO', `a new log could not be made in ${this.#directory}`, fields);
+  }
+
+  /** A merge has taken in all logs up to `number`: they are forgotten here, not removed. */
+  forgetUpTo(number: number): ClosedLog[] {
+    const merged = this.#closed.filter((log) => log.number <= number);
+    this.#closed = this.#closed.filter((log) => log.number > number);
+    return merged;
+  }
+
+  /** Closes files and removes logs that were prepared and hold nothing. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const prepared = await this.#next?.catch(() => undefined);
+    this.#next = undefined;
+    const unused: string[] = [];
+    if (prepared !== undefined) {
+      await prepared.file.close();
+      unused.push(prepared.path);
+    }
+    const live = this.#live;
+    this.#live = undefined;
+    if (live !== undefined) {
+      if (live.lengthBytes === 0) unused.push(live.path);
+      await live.close();
+    }
+    if (this.#health.isPoisoned) return;
+    for (const path of unused) await this.#fs.unlink(path).catch(() => undefined);
+  }
+}

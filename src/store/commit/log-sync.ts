@@ -1,0 +1,90 @@
+import { StorePoisonedError, type StoreError } from '../../base/errors.ts';
+import { SyncError } from '../../log/log-writer.ts';
+import type { Health } from './health.ts';
+import type { LogKeeper } from './log-keeper.ts';
+
+/** Calls `ring` once after `delayMs`, and does not keep the process alive for it. Returns what stops it. */
+export type StartTimer = (delayMs: number, ring: () => void) => () => void;
+
+export const startTimer: StartTimer = (delayMs, ring) => {
+  const timer = setTimeout(ring, delayMs).unref();
+  return () => clearTimeout(timer);
+};
+
+export interface LogSyncParts {
+  readonly logs: LogKeeper;
+  readonly health: Health;
+  readonly syncEveryMs: number;
+  readonly startTimer: StartTimer;
+  /** The time is up: `run` is to be called between two writes. */
+  readonly onDue: () => void;
+  /** What was unsynced is durable, after so long. */
+  readonly onSynced?: (syncMs: number) => void;
+}
+
+/**
+ * Makes durable what the live log holds without a sync, at the latest `syncEveryMs` after the first byte
+ * that waits for it. `resting`: nothing waits; `armed`: the timer runs; `due`: it rang.
+ */
+export class LogSync {
+  readonly #parts: LogSyncParts;
+  #state: 'resting' | 'armed' | 'due' | 'stopped' = 'resting';
+  #stopTimer: (() => void) | undefined;
+
+  constructor(parts: LogSyncParts) {
+    this.#parts = parts;
+  }
+
+  get isDue(): boolean {
+    return this.#state === 'due';
+  }
+
+  /** A group was written. */
+  noteWrite(): void {
+    const { logs, syncEveryMs } = this.#parts;
+    if (this.#state !== 'resting' || logs.unsyncedBytes === 0) return;
+    this.#state = 'armed';
+    this.#stopTimer = this.#parts.startTimer(syncEveryMs, () => {
+      if (this.#state !== 'armed') return;
+      this.#state = 'due';
+      this.#parts.onDue();
+    });
+  }
+
+  /**
+   * Makes the live log durable; called between two writes. A failure poisons the store, and is never tried
+   * again: nobody knows what it lost. Returns the error for a write that waited for this.
+   */
+  async run(): Promise<StoreError | undefined> {
+    const { logs, health } = this.#parts;
+    this.#rest();
+    const log = logs.live;
+    if (log === undefined || log.unsyncedBytes === 0) return undefined;
+    if (health.isPoisoned) return health.poisonedWrite('not-applied');
+    try {
+      const startMs = performance.now();
+      await log.sync();
+      this.#parts.onSynced?.(performance.now() - startMs);
+      return undefined;
+    } catch (error) {
+      const { path } = log;
+      const cause = error instanceof SyncError ? error.cause : error;
+      const lost = `batches behind sequence ${log.syncedSequence} may be lost`;
+      const message = `syncing ${path} failed; ${lost}; what it holds is unknown until the store is reopened`;
+      health.poisonWith(new StorePoisonedError(message, { cause, path }));
+      return health.poisonedWrite('not-applied');
+    }
+  }
+
+  #rest(): void {
+    this.#stopTimer?.();
+    this.#stopTimer = undefined;
+    if (this.#state !== 'stopped') this.#state = 'resting';
+  }
+
+  /** No timer is started any more. */
+  stop(): void {
+    this.#rest();
+    this.#state = 'stopped';
+  }
+}

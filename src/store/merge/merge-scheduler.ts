@@ -1,0 +1,372 @@
+import { join } from 'node:path';
+import { assert } from '../../base/assert.ts';
+import {
+  CorruptionError,
+  FencedError,
+  isLackOfSpace,
+  StoreClosedError,
+  StoreError,
+  StoreFullError,
+  StorePoisonedError,
+} from '../../base/errors.ts';
+import { snapshotName, temporarySnapshotName } from '../../format/file-name.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
+import type { MergeJob, MergeLog, MergeResult } from '../../jobs/merge.ts';
+import type { Table } from '../../table/table.ts';
+import type { Committer } from '../commit/committer.ts';
+import type { Health } from '../commit/health.ts';
+import type { LogKeeper } from '../commit/log-keeper.ts';
+import { MergeCounters, type MergeFigures } from '../observe/merge-figures.ts';
+import type { MergeRunner } from './merge-runner.ts';
+import { damageDetail } from '../recovery/recovery.ts';
+import type { RetainedLogs } from '../changes/retained-logs.ts';
+import type { SpaceKeeper } from '../space/space-keeper.ts';
+import type { StoreObserver } from '../observe/store-observer.ts';
+
+/** More logs than this make a merge due, however small they are: each costs a file at the next open. */
+export const MAX_LOGS = 64;
+/** A merge that failed for lack of space or a passing error is tried again after this. */
+const RETRY_MS = 5_000;
+const DEFAULT_LOG_LIMIT_BYTES: number = 1024 * 1024 * 1024;
+const SPACE_SLACK_BYTES: number = 1024 * 1024;
+/** Where space is scarce, a merge is due from this on, or from an eighth of the snapshot. */
+const SCARCE_MERGE_BYTES: number = 64 * 1024;
+
+/** The snapshot on disk that the next merge starts from. */
+export interface CurrentSnapshot {
+  readonly path: string;
+  readonly number: number;
+  readonly format: 'lodestore' | 'ancestor';
+  readonly fileBytes: number;
+}
+
+export interface MergeStats extends MergeFigures {
+  /** `stopped`: a merge met damage; nothing is merged until the store has been repaired. */
+  readonly state: 'idle' | 'running' | 'retrying' | 'stopped';
+  readonly snapshotBytes: number;
+}
+
+export interface MergeSchedulerParts {
+  readonly fs: FileSystem;
+  readonly directory: string;
+  readonly storeId: Uint8Array;
+  readonly epoch: number;
+  readonly table: Table;
+  readonly logs: LogKeeper;
+  readonly retained: RetainedLogs;
+  readonly committer: Committer;
+  readonly health: Health;
+  readonly space: SpaceKeeper;
+  readonly isLeaseFresh: () => boolean;
+  /** Closed with the scheduler. */
+  readonly runner: MergeRunner;
+  readonly mergeBytes: number;
+  readonly logLimitBytes: number | undefined;
+  readonly observer: StoreObserver;
+  readonly onMerged: (merged: {
+    readonly snapshotBytes: number;
+    readonly durationMs: number;
+  }) => void;
+  readonly onFailed: (error: Error) => void;
+}
+
+type State =
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'running'; readonly done: Promise<Error | undefined> }
+  | { readonly kind: 'retrying'; readonly timer: NodeJS.Timeout }
+  | { readonly kind: 'stopped' };
+
+/** Decides when a merge is due, runs one at a time, and puts its snapshot in the place of what it merged. */
+export class MergeScheduler {
+  readonly #parts: MergeSchedulerParts;
+  readonly #abort: AbortController = new AbortController();
+  #snapshot: CurrentSnapshot | undefined;
+  #state: State = { kind: 'idle' };
+  readonly #counters: MergeCounters = new MergeCounters();
+  #nextReliefMs = 0;
+
+  constructor(parts: MergeSchedulerParts, snapshot: CurrentSnapshot | undefined) {
+    this.#parts = parts;
+    this.#snapshot = snapshot;
+  }
+
+  /** The newest snapshot; `logs` hold what is not in it. */
+  get snapshot(): CurrentSnapshot | undefined {
+    return this.#snapshot;
+  }
+
+  get stats(): MergeStats {
+    return {
+      state: this.#state.kind,
+      snapshotBytes: this.#snapshot?.fileBytes ?? 0,
+      ...this.#counters.copy(),
+    };
+  }
+
+  /** Starts a merge if one is due and none runs. */
+  consider(): void {
+    if (this.#state.kind !== 'idle' || this.#abort.signal.aborted || !this.#isDue()) return;
+    void this.#start();
+  }
+
+  #isDue(): boolean {
+    const { logs, mergeBytes, table } = this.#parts;
+    // Past the limit writes are slowed down: what can help is tried before.
+    const wantedBytes = Math.max(mergeBytes, this.#snapshot?.fileBytes ?? 0);
+    const dueBytes = Math.min(wantedBytes, this.#limitBytes, this.#scarceBytes);
+    return logs.totalBytes > dueBytes || logs.logCount > MAX_LOGS || !table.hasRoomFor(2 ** 31);
+  }
+
+  /** Past this, a merge is worth its copying where space is scarce. */
+  get #scarceBytes(): number {
+    if (!this.#parts.space.isScarce) return Infinity;
+    return Math.max(SCARCE_MERGE_BYTES, (this.#snapshot?.fileBytes ?? 0) / 8);
+  }
+
+  /** Writes are refused for lack of space: merges what there is, however little, but not again and again. */
+  relieve(): void {
+    const nowMs = performance.now();
+    const { logs } = this.#parts;
+    if (this.#state.kind !== 'idle' || this.#abort.signal.aborted) return;
+    if (logs.totalBytes === 0 || nowMs < this.#nextReliefMs) return;
+    this.#nextReliefMs = nowMs + RETRY_MS;
+    void this.#start();
+  }
+
+  /** Merges all that is durable when it is called. Rejects with the reason if that fails. */
+  async mergeNow(): Promise<void> {
+    while (this.#state.kind === 'running') await this.#state.done;
+    if (this.#parts.health.isPoisoned) throw this.#parts.health.poisonedWrite('not-applied');
+    if (this.#abort.signal.aborted) throw new StoreClosedError('the store was closed');
+    if (this.#state.kind === 'stopped') throw this.#counters.lastError!;
+    const error = await this.#start();
+    if (error !== undefined) throw error;
+  }
+
+  /** Gives up a merge that runs; its temporary file is removed. */
+  async close(): Promise<void> {
+    this.#abort.abort();
+    if (this.#state.kind === 'retrying') clearTimeout(this.#state.timer);
+    if (this.#state.kind === 'running') await this.#state.done;
+    await this.#parts.runner.close();
+  }
+
+  get #limitBytes(): number {
+    const snapshotBytes = this.#snapshot?.fileBytes ?? 0;
+    return this.#parts.logLimitBytes ?? Math.max(DEFAULT_LOG_LIMIT_BYTES, 8 * snapshotBytes);
+  }
+
+  /**
+   * What stands against a write while merges do not keep up: past the limit writes are slowed down, past
+   * twice the limit they are rejected.
+   */
+  async admit(): Promise<StoreError | undefined> {
+    const { logs, table } = this.#parts;
+    const limitBytes = this.#limitBytes;
+    const overBytes = logs.totalBytes - limitBytes;
+    // A group is at most 64 MiB of rows.
+    if (overBytes > limitBytes || !table.hasRoomFor(128 * 1024 * 1024)) {
+      return new StoreFullError(
+        `the logs have reached their limit of ${2 * limitBytes} bytes because merges do not complete`,
+        { cause: this.#counters.lastError, outcome: 'not-applied', path: this.#parts.directory },
+      );
+    }
+    if (overBytes > 0) {
+      const delayMs = Math.ceil((100 * overBytes) / limitBytes);
+      await new Promise((resolve) => setTimeout(resolve, delayMs));
+    }
+    return undefined;
+  }
+
+  /** True when `admit` would wait or refuse: asked first, since it costs nothing. */
+  get isBacklogged(): boolean {
+    const { logs, logLimitBytes, table } = this.#parts;
+    return (
+      logs.totalBytes > (logLimitBytes ?? DEFAULT_LOG_LIMIT_BYTES) ||
+      !table.hasRoomFor(128 * 1024 * 1024)
+    );
+  }
+
+  #start(): Promise<Error | undefined> {
+    if (this.#state.kind === 'retrying') clearTimeout(this.#state.timer);
+    const done = this.#run();
+    this.#state = { kind: 'running', done };
+    return done;
+  }
+
+  /** Runs one merge to its end. Never rejects: a failure is kept, reported, tried again, and returned. */
+  async #run(): Promise<Error | undefined> {
+    // So that the state says `running` before anything can end it.
+    await Promise.resolve();
+    let failure: Error | undefined;
+    try {
+      await this.#merge();
+      this.#state = { kind: 'idle' };
+    } catch (error) {
+      failure = this.#fail(error as Error);
+    }
+    this.#parts.space.mergeEnded();
+    if (!this.#abort.signal.aborted && !this.#parts.health.isPoisoned) this.consider();
+    return failure;
+  }
+
+  #fail(error: Error): Error {
+    this.#state = { kind: 'idle' };
+    if (this.#abort.signal.aborted) {
+      const isOwn = error instanceof StoreError;
+      return isOwn ? error : new StoreClosedError('the store was closed during the merge');
+    }
+    this.#counters.fail(error);
+    this.#parts.observer.failed('merge', error);
+    if (error instanceof CorruptionError) {
+      this.#state = { kind: 'stopped' };
+    } else if (!this.#parts.health.isPoisoned) {
+      const timer = setTimeout(() => {
+        this.#state = { kind: 'idle' };
+        this.consider();
+      }, RETRY_MS);
+      timer.unref();
+      this.#state = { kind: 'retrying', timer };
+    }
+    this.#parts.onFailed(error);
+    return error;
+  }
+
+  async #merge(): Promise<void> {
+    const { logs, table, committer } = this.#parts;
+    await this.#checkSpace();
+    let merged: readonly MergeLog[] = [];
+    let last = logs.lastClosed;
+    // Exactly between two groups: what is frozen is what the closed logs hold.
+    await committer.rotate(() => {
+      merged = [...logs.closedLogs];
+      last = logs.lastClosed;
+      if (merged.length > 0) table.freeze();
+    });
+    if (merged.length === 0) return;
+    assert(merged.at(-1)!.number === last.number, 'a merge takes in all closed logs');
+    const temporaryPath = join(this.#parts.directory, temporarySnapshotName(last.number));
+    const { storeId, epoch } = this.#parts;
+    const job: MergeJob = {
+      kind: 'merge',
+      snapshot: this.#snapshot,
+      logs: merged,
+      storeId,
+      epoch,
+      last,
+      number: last.number,
+      temporaryPath,
+    };
+    await this.#mergeObserved(job);
+  }
+
+  async #mergeObserved(job: MergeJob): Promise<void> {
+    const logBytes = job.logs.reduce((sum, log) => sum + log.lengthBytes, 0);
+    const oldSnapshotBytes = this.#snapshot?.fileBytes ?? 0;
+    this.#counters.begin(logBytes + oldSnapshotBytes);
+    const details = { logs: job.logs.length, logBytes, oldSnapshotBytes };
+    try {
+      await this.#parts.observer.merge(details, async () => {
+        const result = await this.#runJob(job);
+        if (result.kind === 'corrupt') {
+          throw new CorruptionError(damageDetail(this.#parts.directory, result));
+        }
+        return this.#install(job, result);
+      });
+    } finally {
+      this.#counters.end();
+    }
+  }
+
+  async #checkSpace(): Promise<void> {
+    const { fs, directory, logs } = this.#parts;
+    const neededBytes = (this.#snapshot?.fileBytes ?? 0) + logs.totalBytes + SPACE_SLACK_BYTES;
+    const freeBytes = await fs.freeBytes(directory).catch((error: unknown) => {
+      throw mergeFailed(`the space left in ${directory} is not known`, directory, error);
+    });
+    if (freeBytes >= neededBytes) return;
+    if (await this.#parts.space.lendToMerge(neededBytes - freeBytes)) return;
+    throw new StoreFullError(
+      `a merge may need ${neededBytes} bytes in ${directory}, and ${freeBytes} are free`,
+      { path: directory },
+    );
+  }
+
+  async #runJob(job: MergeJob): Promise<MergeResult> {
+    const { table, runner } = this.#parts;
+    try {
+      return await runner.run(job, {
+        signal: this.#abort.signal,
+        onProgress: (bytesRead) => {
+          this.#counters.progressBytes = bytesRead;
+        },
+        onMessage: ({ from, to, columns, isWhole }) =>
+          table.replaceChunks(from, to, columns, isWhole),
+      });
+    } catch (error) {
+      if (this.#abort.signal.aborted) throw error;
+      throw mergeFailed(`merging into ${job.temporaryPath} failed`, job.temporaryPath, error);
+    }
+  }
+
+  /** Gives the new snapshot its name, makes that durable, and only then lets go of what it replaces. */
+  async #install(
+    job: MergeJob,
+    result: Extract<MergeResult, { kind: 'merged' }>,
+  ): Promise<{ readonly snapshotBytes: number; readonly durationMs: number }> {
+    const { fs, directory, table, logs, retained } = this.#parts;
+    const path = join(directory, snapshotName(job.number));
+    this.#requireLease();
+    try {
+      await fs.rename(job.temporaryPath, path);
+      await fs.syncDirectory(directory);
+    } catch (error) {
+      throw this.#poison(path, error);
+    }
+    const replaced = this.#snapshot;
+    this.#snapshot = {
+      path,
+      number: job.number,
+      format: 'lodestore',
+      fileBytes: result.written.fileBytes,
+    };
+    try {
+      table.dropFrozen(result.written.totals.contentHash);
+    } catch (bug) {
+      throw this.#poison(path, bug);
+    }
+    const durationMs = this.#counters.complete(result);
+    const obsolete = retained.retire(logs.forgetUpTo(job.number));
+    if (replaced !== undefined) obsolete.push(replaced.path);
+    for (const name of obsolete) {
+      assert(name !== path, 'a merge never removes a name that it has just produced');
+      this.#requireLease();
+      // What cannot be removed now is proven dead and goes at the next open.
+      await fs.unlink(name).catch(() => undefined);
+    }
+    const merged = { snapshotBytes: result.written.fileBytes, durationMs };
+    this.#parts.onMerged(merged);
+    return merged;
+  }
+
+  #requireLease(): void {
+    if (this.#parts.isLeaseFresh()) return;
+    const error = new FencedError(
+      "the directory's lease ran out: another host may own the store by now",
+    );
+    this.#parts.health.poisonWith(error);
+    throw error;
+  }
+
+  #poison(path: string, cause: unknown): StorePoisonedError {
+    const message = `giving the new snapshot ${path} its name failed; what the directory holds is unknown`;
+    const error = new StorePoisonedError(message, { cause, path });
+    this.#parts.health.poisonWith(error);
+    return error;
+  }
+}
+
+function mergeFailed(message: string, path: string, cause: unknown): StoreError {
+  if (isLackOfSpace(cause)) return new StoreFullError(message, { cause, path });
+  return new StoreError('LODESTORE_MERGE_FAILED', message, { cause, path });
+}

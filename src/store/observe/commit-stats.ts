@@ -1,0 +1,134 @@
+import { Histogram, type Distribution } from '../../base/histogram.ts';
+import { LATENCY_OCTAVES, UNITS_PER_MS } from './latency-range.ts';
+
+/** Since the store was opened. Milliseconds are by a monotonic clock. */
+export interface CommitFigures {
+  /** Writes of a log; each held one group, or a seal, or both. */
+  readonly groups: number;
+  /** Syncs of a log: a durable write is one, and so is that which makes deferred writes durable. */
+  readonly syncs: number;
+  /** Batches written; those that changed nothing are not counted. */
+  readonly batches: number;
+  readonly updates: number;
+  readonly writtenBytes: number;
+  /** Groups that were rejected: no room, fenced, or a failed write. */
+  readonly failedGroups: number;
+  /** Batches left out of their group: a condition that did not hold, or no room for more than deletes. */
+  readonly refusedBatches: number;
+  /** Sums and maxima of what `latency` tells apart. */
+  readonly encodeMs: number;
+  readonly syncMs: number;
+  readonly longestEncodeMs: number;
+  readonly longestSyncMs: number;
+  readonly batchesPerGroup: Distribution;
+  readonly bytesPerGroup: Distribution;
+  readonly latency: {
+    /** Compressing a group and making a frame of it, with the pauses that let other work in. */
+    readonly encodeMs: Distribution;
+    /** One write that was deferred: the bytes went to the page cache. */
+    readonly writeMs: Distribution;
+    /** One sync. Where nothing is deferred, a group's bytes and their sync are one system call. */
+    readonly syncMs: Distribution;
+    /** What a caller waits for: from `insertBatch` until the batch is acknowledged. */
+    readonly batchMs: Distribution;
+  };
+}
+
+/** The last write. `syncMs` is 0 if it was deferred. */
+export interface LastWrite {
+  readonly bytes: number;
+  readonly encodeMs: number;
+  readonly writeMs: number;
+  readonly syncMs: number;
+}
+
+/** Counters of the commit path. */
+export class CommitStats {
+  groups = 0;
+  syncs = 0;
+  batches = 0;
+  updates = 0;
+  writtenBytes = 0;
+  failedGroups = 0;
+  refusedBatches = 0;
+  readonly #encodeMs: Histogram = new Histogram(UNITS_PER_MS, LATENCY_OCTAVES);
+  readonly #writeMs: Histogram = new Histogram(UNITS_PER_MS, LATENCY_OCTAVES);
+  readonly #syncMs: Histogram = new Histogram(UNITS_PER_MS, LATENCY_OCTAVES);
+  readonly #batchMs: Histogram = new Histogram(UNITS_PER_MS, LATENCY_OCTAVES);
+  readonly #batchesPerGroup: Histogram = new Histogram(1, 24);
+  readonly #bytesPerGroup: Histogram = new Histogram(1, 32);
+  readonly #slowSyncMs: number;
+  readonly #onSlowSync: (syncMs: number) => void;
+  #last: LastWrite = { bytes: 0, encodeMs: 0, writeMs: 0, syncMs: 0 };
+
+  /** `onSlowSync` is called for each write that takes longer than `slowSyncMs`; it must not throw. */
+  constructor(
+    slowSyncMs: number = Infinity,
+    onSlowSync: (syncMs: number) => void = () => undefined,
+  ) {
+    this.#slowSyncMs = slowSyncMs;
+    this.#onSlowSync = onSlowSync;
+  }
+
+  get lastWrite(): LastWrite {
+    return this.#last;
+  }
+
+  /** `lengthBytes` have been written in `ms`, and are durable unless the write was deferred. */
+  written(lengthBytes: number, encodeMs: number, ms: number, isDurable = true): void {
+    this.groups++;
+    this.writtenBytes += lengthBytes;
+    this.#bytesPerGroup.record(lengthBytes);
+    this.#encodeMs.record(encodeMs);
+    const [writeMs, syncMs] = isDurable ? [0, ms] : [ms, 0];
+    this.#last = { bytes: lengthBytes, encodeMs, writeMs, syncMs };
+    if (isDurable) this.synced(ms);
+    else this.#writeMs.record(ms);
+  }
+
+  /** A sync took `syncMs`. */
+  synced(syncMs: number): void {
+    this.syncs++;
+    this.#syncMs.record(syncMs);
+    if (syncMs > this.#slowSyncMs) this.#onSlowSync(syncMs);
+  }
+
+  committed(batches: number, updates: number): void {
+    this.batches += batches;
+    this.updates += updates;
+    this.#batchesPerGroup.record(batches);
+  }
+
+  /** A batch was acknowledged `batchMs` after it had been handed in. */
+  acknowledged(batchMs: number): void {
+    this.#batchMs.record(batchMs);
+  }
+
+  /** The figures of the moment. */
+  copy(): CommitFigures {
+    const { groups, syncs, batches, updates } = this;
+    const { writtenBytes, failedGroups, refusedBatches } = this;
+    const latency = {
+      encodeMs: this.#encodeMs.snapshot(),
+      writeMs: this.#writeMs.snapshot(),
+      syncMs: this.#syncMs.snapshot(),
+      batchMs: this.#batchMs.snapshot(),
+    };
+    return {
+      groups,
+      syncs,
+      batches,
+      updates,
+      writtenBytes,
+      failedGroups,
+      refusedBatches,
+      encodeMs: latency.encodeMs.sum,
+      syncMs: latency.syncMs.sum,
+      longestEncodeMs: latency.encodeMs.max,
+      longestSyncMs: latency.syncMs.max,
+      batchesPerGroup: this.#batchesPerGroup.snapshot(),
+      bytesPerGroup: this.#bytesPerGroup.snapshot(),
+      latency,
+    };
+  }
+}

@@ -1,0 +1,88 @@
+import { Histogram, type Distribution } from '../../base/histogram.ts';
+import type { MergeResult } from '../../jobs/merge.ts';
+import { LATENCY_OCTAVES, UNITS_PER_MS } from './latency-range.ts';
+
+/** Since the store was opened. */
+export interface MergeFigures {
+  readonly completed: number;
+  readonly failed: number;
+  /** Bytes of logs and snapshot that the merge that runs has read, and will have read. 0 while none runs. */
+  readonly progressBytes: number;
+  readonly totalBytes: number;
+  /** Chunks that no update touched, copied as they were, and those that were encoded; with their bytes. */
+  readonly copiedChunks: number;
+  readonly copiedBytes: number;
+  readonly encodedChunks: number;
+  readonly encodedBytes: number;
+  /** Of merges that completed; undefined before the first. */
+  readonly lastDurationMs: number | undefined;
+  readonly durationMs: Distribution;
+  /** Why the last merge failed; undefined once one has completed. */
+  readonly lastError: Error | undefined;
+}
+
+type Merged = Extract<MergeResult, { kind: 'merged' }>;
+
+/** Counters of merges, one at a time. */
+export class MergeCounters {
+  lastError: Error | undefined;
+  progressBytes = 0;
+  #totalBytes = 0;
+  #startMs = 0;
+  #completed = 0;
+  #failed = 0;
+  #copiedChunks = 0;
+  #copiedBytes = 0;
+  #encodedChunks = 0;
+  #encodedBytes = 0;
+  #lastDurationMs: number | undefined;
+  readonly #durationMs: Histogram = new Histogram(UNITS_PER_MS, LATENCY_OCTAVES);
+
+  /** A merge that will read `totalBytes` begins. */
+  begin(totalBytes: number): void {
+    this.#totalBytes = totalBytes;
+    this.progressBytes = 0;
+    this.#startMs = performance.now();
+  }
+
+  /** The new snapshot has taken its place. Returns how long that took, in milliseconds. */
+  complete(result: Merged): number {
+    const durationMs = performance.now() - this.#startMs;
+    this.#completed++;
+    this.#copiedChunks += result.copiedChunks;
+    this.#copiedBytes += result.copiedBytes;
+    this.#encodedChunks += result.encodedChunks;
+    this.#encodedBytes += result.encodedBytes;
+    this.#lastDurationMs = durationMs;
+    this.#durationMs.record(durationMs);
+    this.lastError = undefined;
+    return durationMs;
+  }
+
+  fail(error: Error): void {
+    this.#failed++;
+    this.lastError = error;
+  }
+
+  /** Nothing runs any more. */
+  end(): void {
+    this.progressBytes = 0;
+    this.#totalBytes = 0;
+  }
+
+  copy(): MergeFigures {
+    return {
+      completed: this.#completed,
+      failed: this.#failed,
+      progressBytes: this.progressBytes,
+      totalBytes: this.#totalBytes,
+      copiedChunks: this.#copiedChunks,
+      copiedBytes: this.#copiedBytes,
+      encodedChunks: this.#encodedChunks,
+      encodedBytes: this.#encodedBytes,
+      lastDurationMs: this.#lastDurationMs,
+      durationMs: this.#durationMs.snapshot(),
+      lastError: this.lastError,
+    };
+  }
+}

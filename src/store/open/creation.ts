@@ -1,0 +1,103 @@
+import { dirname, join, resolve } from 'node:path';
+import { StoreError, systemCode } from '../../base/errors.ts';
+import { MARKER_NAME, snapshotName, temporarySnapshotName } from '../../format/file-name.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
+import { unlinkIfThere } from '../../fs/unlink.ts';
+import { SnapshotWriter } from '../../snapshot/snapshot-writer.ts';
+
+/**
+ * Makes sure that `directory` is one. Makes it, and what is missing above it, if asked to, with every new
+ * name synced.
+ * @throws StoreError LODESTORE_NOT_A_DIRECTORY, LODESTORE_NOT_FOUND, LODESTORE_IO
+ */
+export async function ensureDirectory(
+  fs: FileSystem,
+  directory: string,
+  create: boolean,
+): Promise<void> {
+  try {
+    const { kind } = await fs.stat(directory);
+    if (kind === 'directory') return;
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'ENOENT' && create) return makeDirectories(fs, resolve(directory));
+    if (code !== 'ENOTDIR') {
+      const isMissing = code === 'ENOENT';
+      throw new StoreError(
+        isMissing ? 'LODESTORE_NOT_FOUND' : 'LODESTORE_IO',
+        isMissing ? `there is no store at ${directory}` : `${directory} cannot be looked at`,
+        { cause: error, path: directory },
+      );
+    }
+  }
+  throw new StoreError('LODESTORE_NOT_A_DIRECTORY', `${directory} is not a directory`, {
+    path: directory,
+  });
+}
+
+async function makeDirectories(fs: FileSystem, directory: string): Promise<void> {
+  const parent = dirname(directory);
+  try {
+    await ensureDirectory(fs, parent, parent !== directory);
+    await fs.makeDirectory(directory);
+  } catch (error) {
+    if (error instanceof StoreError) throw error;
+    if (systemCode(error) !== 'EEXIST') {
+      throw new StoreError('LODESTORE_IO', `${directory} cannot be made`, {
+        cause: error,
+        path: directory,
+      });
+    }
+  }
+  await fs.syncDirectory(parent);
+}
+
+/**
+ * Writes the first, empty snapshot, which holds the store's id: from then on a store without a snapshot is
+ * known to be damaged, and the ancestor fails on our directories instead of starting anew in them.
+ */
+export async function createStore(
+  fs: FileSystem,
+  directory: string,
+  storeId: Uint8Array,
+): Promise<void> {
+  const marker = await fs.open(join(directory, MARKER_NAME), 'wx').catch((error: unknown) => {
+    if (systemCode(error) === 'EEXIST') return undefined;
+    throw error;
+  });
+  await marker?.close();
+  const temporaryPath = join(directory, temporarySnapshotName(0));
+  await unlinkIfThere(fs, temporaryPath);
+  const file = await fs.open(temporaryPath, 'wx');
+  try {
+    const writer = new SnapshotWriter(file, {
+      kind: 'snapshot',
+      storeId,
+      number: 0,
+      epoch: 0,
+      predecessor: { number: 0, lengthBytes: 0, lastSequence: 0n, chain: 0 },
+    });
+    await writer.finish();
+  } finally {
+    await file.close();
+  }
+  // Before there is a store: a later open finds one and does not look above it again.
+  await syncAncestors(fs, directory);
+  await fs.rename(temporaryPath, join(directory, snapshotName(0)));
+  await fs.syncDirectory(directory);
+}
+
+/**
+ * Whoever made the directory, and those above it, may not have synced their names, or have been killed
+ * before. A directory that we may not read is somebody else's.
+ */
+async function syncAncestors(fs: FileSystem, directory: string): Promise<void> {
+  for (let path = resolve(directory); path !== dirname(path); path = dirname(path)) {
+    try {
+      await fs.syncDirectory(dirname(path));
+    } catch (error) {
+      const code = systemCode(error);
+      if (code !== 'EACCES' && code !== 'EPERM') throw error;
+    }
+  }
+}

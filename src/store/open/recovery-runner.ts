@@ -1,0 +1,60 @@
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { listDirectory } from '../../directory/listing.ts';
+import { logName, snapshotName } from '../../format/file-name.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
+import { InlineRunner, type JobRunner } from '../../threads/job-runner.ts';
+import { ThreadPool } from '../../threads/thread-pool.ts';
+import { hasOpenStore } from './open-stores.ts';
+import type { ResolvedOptions } from './options.ts';
+import { newerLogs } from '../recovery/recovery.ts';
+
+/** Below this many bytes of files a thread costs more than it saves. */
+const INLINE_BYTES: number = 24 * 1024 * 1024;
+const MAX_THREADS = 8;
+
+/**
+ * What recovery runs its jobs on: threads when there is enough to read for them to be worth their start. Asked
+ * before the directory is locked, so that the first thread starts meanwhile; another process may change what is
+ * there, but then only this choice was a poor one.
+ */
+export async function chooseRunner(
+  fs: FileSystem,
+  directory: string,
+  options: Pick<ResolvedOptions, 'threads'> & Partial<Pick<ResolvedOptions, 'warm'>>,
+  pause: () => Promise<void>,
+): Promise<JobRunner> {
+  const inline = new InlineRunner(fs, pause);
+  if (options.threads === 1) return inline;
+  if ((await bytesToRead(fs, directory, options.warm)) < INLINE_BYTES) return inline;
+  // This thread takes its share of the chunks, unless somebody else would wait for it meanwhile.
+  const role = hasOpenStore() ? 'stand-in' : 'share';
+  const pool = new ThreadPool(otherThreads(options), { runner: inline, role });
+  pool.startEarly();
+  return pool;
+}
+
+/** Threads beside this one. */
+export function otherThreads({ threads }: Pick<ResolvedOptions, 'threads'>): number {
+  return Math.max(1, (threads ?? Math.min(availableParallelism(), MAX_THREADS)) - 1);
+}
+
+/** 0 where it cannot be told: recovery itself will say why. */
+async function bytesToRead(
+  fs: FileSystem,
+  directory: string,
+  warm: ResolvedOptions['warm'] = 'before-open',
+): Promise<number> {
+  try {
+    const listing = await listDirectory(fs, directory);
+    const newest = listing.snapshots.at(-1);
+    const names = newerLogs(listing, newest === undefined ? undefined : { number: newest }).map(
+      logName,
+    );
+    if (newest !== undefined && warm === 'before-open') names.push(snapshotName(newest));
+    const sizes = await Promise.all(names.map((name) => fs.stat(join(directory, name))));
+    return sizes.reduce((sum, size) => sum + size.sizeBytes, 0);
+  } catch {
+    return 0;
+  }
+}

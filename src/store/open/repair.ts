@@ -1,0 +1,88 @@
+import { join } from 'node:path';
+import { assert } from '../../base/assert.ts';
+import {
+  logName,
+  RESERVE_NAME,
+  snapshotName,
+  temporarySnapshotName,
+} from '../../format/file-name.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
+import { unlinkIfThere } from '../../fs/unlink.ts';
+import { readFully } from '../../fs/file-window.ts';
+import { writeFully } from '../../fs/write.ts';
+import type { RecoveredState } from '../recovery/recovery.ts';
+import type { Retention } from '../changes/retained-logs.ts';
+import type { TailRepair } from '../recovery/verdict.ts';
+
+/**
+ * Makes durable what recovery has read, before anything is built on it, then removes what is proven dead.
+ * A crash at any step leaves a directory that recovers to the same records. Returns the names removed.
+ *
+ * After a failed sync, or a kill before one, the page cache can show bytes that the disk does not have, and
+ * a sync repeated later reports success without writing them: hence what nothing later proves synced, the
+ * last group at least, is written again.
+ */
+export async function repair(
+  fs: FileSystem,
+  directory: string,
+  state: RecoveredState,
+  kept: { readonly retention: Retention; readonly hasReserve: boolean },
+  isLeaseFresh: () => boolean,
+): Promise<string[]> {
+  const { tail, blankPaths } = state.verdict;
+  if (tail?.kind === 'rewrite') await rewriteTail(fs, tail);
+  // Names that were read, the snapshot's above all, must not be lost once what they replace is removed.
+  await fs.syncDirectory(directory);
+  const dead = deadNames(state, kept.retention).map((name) => join(directory, name));
+  const withoutGroups = tail?.kind === 'discard' ? [tail.path, ...blankPaths] : blankPaths;
+  dead.push(...withoutGroups);
+  for (const path of dead) {
+    assert(isLeaseFresh(), 'files are removed only while the lease is ours');
+    await unlinkIfThere(fs, path);
+  }
+  // The disk may hold a group where none is seen: one cut back after a write that failed, by a cut that was
+  // never synced. It must not come back once the records without it have been served.
+  if (withoutGroups.length > 0) await fs.syncDirectory(directory);
+  if (state.listing.hasReserve === true && !kept.hasReserve) {
+    // Left by an open with the option. It only takes room: that it cannot be removed does no harm.
+    await unlinkIfThere(fs, join(directory, RESERVE_NAME)).catch(() => undefined);
+  }
+  return dead;
+}
+
+/** Merged logs that are not retained, older snapshots and unfinished snapshots. */
+function deadNames(state: RecoveredState, retention: Retention): string[] {
+  const { listing, snapshot } = state;
+  const dead = listing.temporaries.map(temporarySnapshotName);
+  if (snapshot === undefined) return dead;
+  const older = listing.snapshots.filter((number) => number < snapshot.number);
+  const oldestKept = retention.logs[0]?.number ?? snapshot.number + 1;
+  const merged = listing.logs.filter((number) => number < oldestKept);
+  return [...dead, ...merged.map(logName), ...older.map(snapshotName)];
+}
+
+/** Most that is read and written again in one piece. */
+const REWRITE_BYTES: number = 4 * 1024 * 1024;
+
+/** Writes groups again, the same bytes in place, and cuts off what torn writes left behind them. */
+async function rewriteTail(
+  fs: FileSystem,
+  tail: Extract<TailRepair, { kind: 'rewrite' }>,
+): Promise<void> {
+  const { fromOffset, toOffset } = tail;
+  const file = await fs.open(tail.path, 'r+');
+  try {
+    const buffer = new Uint8Array(Math.min(toOffset - fromOffset, REWRITE_BYTES));
+    for (let offset = fromOffset; offset < toOffset; offset += buffer.length) {
+      const bytes = buffer.subarray(0, Math.min(buffer.length, toOffset - offset));
+      const count = await readFully(file, bytes, offset);
+      assert(count === bytes.length, 'the groups are as long as when they were read');
+      await writeFully(file, bytes, offset);
+    }
+    // Even where zeros are seen: bytes whose sync failed may stand on the disk and not in the page cache.
+    await file.truncate(tail.toOffset);
+    await file.dataSync();
+  } finally {
+    await file.close();
+  }
+}

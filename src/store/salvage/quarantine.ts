@@ -1,0 +1,53 @@
+import { basename, join } from 'node:path';
+import { systemCode } from '../../base/errors.ts';
+import { QUARANTINE_NAME } from '../../format/file-name.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
+import { FileWindow } from '../../fs/file-window.ts';
+import { writeFully } from '../../fs/write.ts';
+
+/**
+ * Copies a damaged file into `quarantine/`, synced, and returns where it is. The original stays until what
+ * was salvaged from it is durable: a crash in between must find it in its place.
+ */
+export async function quarantine(fs: FileSystem, directory: string, path: string): Promise<string> {
+  const folder = join(directory, QUARANTINE_NAME);
+  await fs.makeDirectory(folder).catch((error: unknown) => {
+    if (systemCode(error) !== 'EEXIST') throw error;
+  });
+  const { target, file } = await createUnused(fs, join(folder, basename(path)));
+  try {
+    const source = await fs.open(path, 'r');
+    try {
+      const { sizeBytes } = await source.stat();
+      const window = new FileWindow(source, sizeBytes);
+      for (let position = 0; position < sizeBytes;) {
+        const bytes = await window.some(position);
+        if (bytes.length === 0) break;
+        await writeFully(file, bytes, position);
+        position += bytes.length;
+      }
+    } finally {
+      await source.close();
+    }
+    await file.dataSync();
+  } finally {
+    await file.close();
+  }
+  await fs.syncDirectory(folder);
+  await fs.syncDirectory(directory);
+  return target;
+}
+
+async function createUnused(
+  fs: FileSystem,
+  wanted: string,
+): Promise<{ target: string; file: Awaited<ReturnType<FileSystem['open']>> }> {
+  for (let attempt = 0; ; attempt++) {
+    const target = attempt === 0 ? wanted : `${wanted}.${attempt}`;
+    try {
+      return { target, file: await fs.open(target, 'wx') };
+    } catch (error) {
+      if (systemCode(error) !== 'EEXIST') throw error;
+    }
+  }
+}

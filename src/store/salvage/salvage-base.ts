@@ -1,0 +1,168 @@
+import { join } from 'node:path';
+import type { DirectoryListing } from '../../directory/listing.ts';
+import { snapshotName } from '../../format/file-name.ts';
+import { logName } from '../../format/file-name.ts';
+import type { Predecessor } from '../../format/file-header.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
+import { readAncestorSnapshot } from '../../jobs/load-ancestor.ts';
+import { loadLog } from '../../jobs/load-log.ts';
+import type { Loss } from '../recovery/recovery-report.ts';
+import {
+  readSnapshotHeader,
+  salvageIndexed,
+  salvageUnindexed,
+  snapshotLoss,
+  type SalvagedSnapshot,
+} from './salvage-snapshot.ts';
+import { readSnapshotState, storeIdOf, type SnapshotState } from '../recovery/snapshot-state.ts';
+import {
+  isSamePredecessor,
+  judgeLogs,
+  predecessorOf,
+  type LoadedLog,
+} from '../recovery/verdict.ts';
+
+/** What the logs are folded into. */
+export interface SalvageBase extends SalvagedSnapshot {
+  readonly number: number;
+  readonly format: 'lodestore' | 'ancestor' | 'unknown';
+  readonly storeId: Uint8Array;
+  /** What the first log must follow, where the snapshot tells. */
+  readonly predecessor: Predecessor | undefined;
+  readonly epoch: number;
+}
+
+/** Chooses and reads the snapshot of a damaged directory. Nothing is changed. */
+export class SalvageBaseReader {
+  readonly #fs: FileSystem;
+  readonly #directory: string;
+  readonly #signal: AbortSignal;
+  readonly #listing: DirectoryListing;
+
+  constructor(fs: FileSystem, directory: string, signal: AbortSignal, listing: DirectoryListing) {
+    this.#fs = fs;
+    this.#directory = directory;
+    this.#signal = signal;
+    this.#listing = listing;
+  }
+
+  /**
+   * The newest snapshot, or what verifies of it. If an older one and the logs up to the newest are still
+   * there, and prove to hold all of it, these are taken: nothing is lost then.
+   */
+  async read(): Promise<SalvageBase> {
+    const newest = this.#listing.snapshots.at(-1);
+    if (newest === undefined) return this.#withoutSnapshot();
+    const base = await this.#readSnapshot(newest);
+    if (base.losses.length === 0) return base;
+    for (const older of this.#listing.snapshots.slice(0, -1).toReversed()) {
+      const whole = await this.#replace(base, older);
+      if (whole !== undefined) return whole;
+    }
+    return base;
+  }
+
+  async loadLog(number: number, storeId: Uint8Array | undefined): Promise<LoadedLog> {
+    const path = join(this.#directory, logName(number));
+    const job = { kind: 'load-log' as const, path, number, storeId };
+    const context = { signal: this.#signal, onProgress: () => undefined };
+    return { number, path, ...(await loadLog(this.#fs, job, context)) };
+  }
+
+  async #withoutSnapshot(): Promise<SalvageBase> {
+    const { logs } = this.#listing;
+    const storeId = await this.#findStoreId(undefined);
+    const number = Math.max((logs[0] ?? 1) - 1, 0);
+    const isAncestor =
+      number === 0 && (await this.loadLog(logs[0] ?? 1, storeId)).scan.format === 'ancestor';
+    const losses: Loss[] = [];
+    if (!isAncestor) {
+      const reason = 'the snapshot is missing';
+      // A store begins with an empty snapshot 0.
+      const firstKey = number === 0 ? undefined : 0n;
+      const gap = { reason, fromOffset: 0, toOffset: 0, firstKey, lastKey: undefined };
+      losses.push(snapshotLoss(join(this.#directory, snapshotName(number)), gap));
+    }
+    const format = isAncestor ? 'ancestor' : 'unknown';
+    return { columns: [], losses, number, format, storeId, predecessor: undefined, epoch: 0 };
+  }
+
+  async #readSnapshot(number: number): Promise<SalvageBase> {
+    const state = await readSnapshotState(this.#fs, this.#directory, number);
+    if (!('hint' in state)) return this.#readState(state);
+    const { path, reason } = state;
+    const header = await readSnapshotHeader(this.#fs, path, number);
+    const storeId = header?.storeId ?? (await this.#findStoreId(number));
+    const salvaged = await salvageUnindexed(this.#fs, path, number, storeId, reason);
+    return {
+      columns: salvaged.columns,
+      losses: salvaged.losses,
+      number,
+      format: 'unknown',
+      storeId,
+      predecessor: header?.predecessor,
+      epoch: header?.epoch ?? 0,
+    };
+  }
+
+  async #readState(state: SnapshotState): Promise<SalvageBase> {
+    const { number, path } = state;
+    const predecessor = predecessorOf(state);
+    const common = { number, storeId: storeIdOf(state), predecessor };
+    if (state.format === 'lodestore') {
+      const salvaged = await salvageIndexed(this.#fs, path, state.file);
+      return { ...salvaged, ...common, format: 'lodestore', epoch: state.file.header.epoch };
+    }
+    const records = await readAncestorSnapshot(this.#fs, path, this.#signal);
+    if (Array.isArray(records)) {
+      return { columns: records, losses: [], ...common, format: 'ancestor', epoch: 0 };
+    }
+    const { reason } = records;
+    const toOffset = state.fileBytes;
+    const gap = { reason, fromOffset: 0, toOffset, firstKey: 0n, lastKey: undefined };
+    const losses = [snapshotLoss(path, gap)];
+    return { columns: [], losses, ...common, format: 'ancestor', epoch: 0 };
+  }
+
+  /** The id in the first other file header that verifies. */
+  async #findStoreId(damaged: number | undefined): Promise<Uint8Array> {
+    for (const number of this.#listing.logs.toReversed()) {
+      const { scan } = await this.loadLog(number, undefined);
+      if (scan.header !== undefined) return scan.header.storeId;
+    }
+    for (const number of this.#listing.snapshots.toReversed()) {
+      if (number === damaged) continue;
+      const state = await readSnapshotState(this.#fs, this.#directory, number);
+      if (!('hint' in state)) return storeIdOf(state);
+    }
+    return storeIdOf(undefined);
+  }
+
+  /** The older snapshot in the place of the damaged one, if the logs between prove to be all there. */
+  async #replace(damaged: SalvageBase, older: number): Promise<SalvageBase | undefined> {
+    const state = await readSnapshotState(this.#fs, this.#directory, older);
+    if ('hint' in state) return undefined;
+    const base = await this.#readState(state);
+    if (base.losses.length > 0) return undefined;
+    const logs: LoadedLog[] = [];
+    for (const number of this.#listing.logs) {
+      if (number <= older || number > damaged.number) continue;
+      logs.push(await this.loadLog(number, base.storeId));
+    }
+    const verdict = judgeLogs(this.#directory, state, base.storeId, logs);
+    const last = verdict.logs.at(-1);
+    const reachesUp = last?.number === damaged.number && verdict.damages.length === 0;
+    if (!reachesUp || verdict.torn !== undefined) return undefined;
+    const isProven =
+      last.scan.ending.kind === 'sealed' ||
+      (damaged.predecessor !== undefined && isSamePredecessor(verdict.last, damaged.predecessor));
+    if (!isProven) return undefined;
+    const losses = damaged.losses.map((loss) => ({
+      ...loss,
+      reason: `${loss.reason}; the snapshot and the logs before it hold the same records`,
+      firstKey: undefined,
+      lastKey: undefined,
+    }));
+    return { ...base, losses };
+  }
+}

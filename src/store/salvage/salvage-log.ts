@@ -1,0 +1,139 @@
+import { equalBytes } from '../../base/bytes.ts';
+import { ChecksumSeed } from '../../format/checksum.ts';
+import { FILE_HEADER_BYTES } from '../../format/file-header.ts';
+import { FRAME_BATCHES, FRAME_SEAL } from '../../format/frame.ts';
+import { decodeGroup } from '../../format/rows.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
+import { FileWindow } from '../../fs/file-window.ts';
+import { findFrames, type FoundFrame } from '../../log/find-frames.ts';
+import { LogRows } from '../../runs/log-rows.ts';
+import { isZeroToEnd } from '../../log/log-scanner.ts';
+import type { Loss } from '../recovery/recovery-report.ts';
+import { salvageAncestorLog } from './salvage-ancestor-log.ts';
+import { lossOf, type SalvagedLog } from './salvage-loss.ts';
+import type { LoadedLog } from '../recovery/verdict.ts';
+
+export { lossOf } from './salvage-loss.ts';
+
+/** A log from which nothing may be taken: it does not belong to the sequence before it, or to the store. */
+export function dropLog(log: LoadedLog, reason: string, lastSequence: bigint): SalvagedLog {
+  return {
+    run: [],
+    lastSequence,
+    before: undefined,
+    losses: [lossOf(log.path, reason, 0, log.scan.fileBytes, lastSequence + 1n, undefined)],
+  };
+}
+
+/**
+ * Keeps every group of a damaged log that verifies. What lies between them is a loss, with the sequence
+ * numbers that are missing there. `expectedSequence` is the last sequence of the log before.
+ */
+export async function salvageLog(
+  fs: FileSystem,
+  log: LoadedLog,
+  storeId: Uint8Array,
+  expectedSequence: bigint,
+): Promise<SalvagedLog> {
+  if (log.scan.format === 'ancestor') return salvageAncestorLog(fs, log);
+  const { header } = log.scan;
+  if (header !== undefined && !equalBytes(header.storeId, storeId)) {
+    return dropLog(log, 'the log belongs to another store', expectedSequence);
+  }
+  const file = await fs.open(log.path, 'r');
+  try {
+    const window = new FileWindow(file, log.scan.fileBytes);
+    return await new LogSalvage(log, expectedSequence).run(window, storeId);
+  } finally {
+    await file.close();
+  }
+}
+
+class LogSalvage {
+  readonly #log: LoadedLog;
+  readonly #rows: LogRows = new LogRows();
+  readonly #losses: Loss[] = [];
+  #before: bigint | undefined;
+  #lastSequence: bigint;
+  /** Behind what verifies and is in its place. */
+  #goodEnd: number;
+  #isSealed = false;
+
+  constructor(log: LoadedLog, expectedSequence: bigint) {
+    this.#log = log;
+    const { header } = log.scan;
+    this.#goodEnd = header === undefined ? 0 : FILE_HEADER_BYTES;
+    this.#lastSequence = expectedSequence;
+    this.#startAfter(header?.predecessor.lastSequence);
+  }
+
+  #startAfter(before: bigint | undefined): void {
+    this.#before = before;
+    if (before !== undefined && before > this.#lastSequence) this.#lastSequence = before;
+  }
+
+  async run(window: FileWindow, storeId: Uint8Array): Promise<SalvagedLog> {
+    const seed = new ChecksumSeed(storeId, 'log', this.#log.number);
+    for await (const frame of findFrames(window, seed, FILE_HEADER_BYTES)) {
+      this.#take(frame);
+      // Nothing that was acknowledged stands behind a seal.
+      if (this.#isSealed) break;
+    }
+    await this.#noteTail(window);
+    return {
+      run: this.#rows.finish(),
+      losses: this.#losses,
+      before: this.#before,
+      lastSequence: this.#lastSequence,
+    };
+  }
+
+  #take({ header, offset, lengthBytes, payload }: FoundFrame): void {
+    if (header.kind === FRAME_SEAL) {
+      this.#reach(offset, header.sequence);
+      this.#goodEnd = offset + lengthBytes;
+      this.#isSealed = true;
+    }
+    if (header.kind !== FRAME_BATCHES) return;
+    const isFirst = offset === FILE_HEADER_BYTES;
+    if (this.#before === undefined && isFirst) this.#startAfter(header.sequence - 1n);
+    if (header.sequence <= this.#lastSequence) return;
+    const group = decodeGroup(payload, header.batchCount, header.recordCount);
+    if (typeof group === 'string') return;
+    this.#reach(offset, header.sequence - 1n);
+    this.#rows.add(group.rows);
+    this.#lastSequence = header.sequence + BigInt(header.batchCount) - 1n;
+    this.#goodEnd = offset + lengthBytes;
+  }
+
+  /** What verifies next stands at `offset`, and `sequence` was the last before it: the rest is lost. */
+  #reach(offset: number, sequence: bigint): void {
+    const isGap = sequence > this.#lastSequence;
+    if (!isGap && offset === this.#goodEnd) return;
+    const first = isGap ? this.#lastSequence + 1n : undefined;
+    this.#lose(this.#goodEnd, offset, first, isGap ? sequence : undefined);
+    if (isGap) this.#lastSequence = sequence;
+    this.#goodEnd = offset;
+  }
+
+  /** Bytes at the end that do not verify may have been batches; how many is not known here. */
+  async #noteTail(window: FileWindow): Promise<void> {
+    const { ending, fileBytes } = this.#log.scan;
+    if (!this.#isSealed && !(await isZeroToEnd(window, this.#goodEnd))) {
+      this.#lose(this.#goodEnd, fileBytes, this.#lastSequence + 1n, undefined);
+    }
+    const isDamaged = ending.kind === 'broken' || ending.kind === 'corrupt';
+    const isNamed = this.#losses.some((loss) => isDamaged && ending.offset < loss.toOffset);
+    if (isDamaged && !isNamed) this.#lose(ending.offset, fileBytes, undefined, undefined);
+  }
+
+  #lose(from: number, to: number, first: bigint | undefined, last: bigint | undefined): void {
+    const { ending } = this.#log.scan;
+    const isKnown =
+      (ending.kind === 'broken' || ending.kind === 'corrupt') &&
+      from <= ending.offset &&
+      ending.offset < to;
+    const reason = isKnown ? ending.reason : 'the bytes between two frames that verify do not';
+    this.#losses.push(lossOf(this.#log.path, reason, from, to, first, last));
+  }
+}

@@ -1,0 +1,208 @@
+import { basename, join } from 'node:path';
+import { equalBytes } from '../../base/bytes.ts';
+import { listDirectory, type DirectoryListing } from '../../directory/listing.ts';
+import type { Columns } from '../../format/columns.ts';
+import { FILE_HEADER_BYTES } from '../../format/file-header.ts';
+import { logName, snapshotName } from '../../format/file-name.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
+import { Folder, foldRuns } from '../../runs/fold.ts';
+import { RunCursor } from '../../runs/run-cursor.ts';
+import type { Loss } from '../recovery/recovery-report.ts';
+import { salvageAncestorLog } from './salvage-ancestor-log.ts';
+import { SalvageBaseReader, type SalvageBase } from './salvage-base.ts';
+import { dropLog, salvageLog } from './salvage-log.ts';
+import { lossOf, type SalvagedLog } from './salvage-loss.ts';
+import { asPredecessor, isBlank, isSamePredecessor, type LoadedLog } from '../recovery/verdict.ts';
+
+/** All that verifies in a damaged directory, and what does not. */
+export interface Salvageable {
+  readonly listing: DirectoryListing;
+  readonly storeId: Uint8Array;
+  /** No file that was read has a higher number. */
+  readonly number: number;
+  readonly epoch: number;
+  readonly lastSequence: bigint;
+  /** Ascending. */
+  readonly columns: readonly Columns[];
+  /** `quarantined` is not set yet. */
+  readonly losses: readonly Loss[];
+}
+
+/**
+ * Reads what can be kept of a damaged directory. Nothing is changed.
+ * @throws system errors as they are: an unreadable file is not damage; StoreError for a newer format
+ */
+export async function readSalvageable(
+  fs: FileSystem,
+  directory: string,
+  signal: AbortSignal,
+): Promise<Salvageable> {
+  const listing = await listDirectory(fs, directory);
+  const reader = new SalvageBaseReader(fs, directory, signal, listing);
+  const base = await reader.read();
+  const walk = new LogWalk(fs, directory, base, listing);
+  const logs: LoadedLog[] = [];
+  for (const number of listing.logs.filter((one) => one > base.number)) {
+    logs.push(await reader.loadLog(number, base.storeId));
+  }
+  for (const log of logs) if (log.scan.format !== 'empty') await walk.step(log);
+  return {
+    listing,
+    storeId: base.storeId,
+    number: Math.max(base.number, listing.logs.at(-1) ?? 0, listing.snapshots.at(-1) ?? 0),
+    epoch: walk.highestEpoch,
+    lastSequence: walk.lastSequence,
+    columns: fold(base.columns, foldRuns(walk.runs)),
+    losses: [...base.losses, ...walk.losses],
+  };
+}
+
+function fold(records: readonly Columns[], updates: readonly Columns[]): Columns[] {
+  const folded: Columns[] = [];
+  const folder = new Folder((columns) => folded.push(columns));
+  folder.apply(new RunCursor(records), new RunCursor(updates), undefined);
+  folder.flush();
+  return folded;
+}
+
+/** Goes through the logs in order and keeps account of the sequence numbers. */
+class LogWalk {
+  readonly runs: (readonly Columns[])[] = [];
+  readonly losses: Loss[] = [];
+  lastSequence: bigint;
+  highestEpoch: number;
+  readonly #fs: FileSystem;
+  readonly #directory: string;
+  readonly #base: SalvageBase;
+  readonly #numbers: readonly number[];
+  #expected: { readonly number: number; readonly log: LoadedLog | undefined };
+  /** False as long as no file has told how many batches came before. */
+  #isCounted: boolean;
+
+  constructor(fs: FileSystem, directory: string, base: SalvageBase, listing: DirectoryListing) {
+    this.#fs = fs;
+    this.#directory = directory;
+    this.#base = base;
+    this.#numbers = listing.logs;
+    this.lastSequence = base.predecessor?.lastSequence ?? 0n;
+    this.#isCounted = base.predecessor !== undefined;
+    this.highestEpoch = base.epoch;
+    this.#expected = { number: base.number + 1, log: undefined };
+  }
+
+  async step(log: LoadedLog): Promise<void> {
+    if (log.number > this.#expected.number) this.#noteMissing(log.number);
+    const salvaged = await this.#salvage(log);
+    this.#settle(log, salvaged.before);
+    this.runs.push(salvaged.run);
+    this.losses.push(...salvaged.losses);
+    if (salvaged.lastSequence > this.lastSequence) this.lastSequence = salvaged.lastSequence;
+    this.#isCounted ||= log.scan.format === 'lodestore';
+    this.#expected = { number: log.number + 1, log };
+  }
+
+  async #salvage(log: LoadedLog): Promise<SalvagedLog> {
+    const { header, format } = log.scan;
+    const isAncestorStore = this.#base.format === 'ancestor' && this.lastSequence === 0n;
+    if (isBlank(log.scan) && isAncestorStore) {
+      const salvaged = await salvageAncestorLog(this.#fs, log);
+      if (salvaged.run.length > 0) return salvaged;
+    }
+    if (isBlank(log.scan)) {
+      // Prepared in a crash, or destroyed whole: it cannot be told, so the file is kept.
+      return dropLog(log, 'no frame of this store is in the log', this.lastSequence);
+    }
+    if (format === 'ancestor' && (this.lastSequence > 0n || this.#base.format === 'lodestore')) {
+      const reason = 'the file is not a log of this store: its magic is another one';
+      return dropLog(log, reason, this.lastSequence);
+    }
+    if (header === undefined) {
+      return salvageLog(this.#fs, log, this.#base.storeId, this.lastSequence);
+    }
+    const isOurs = equalBytes(header.storeId, this.#base.storeId);
+    if (isOurs && header.epoch < this.highestEpoch) {
+      const reason = `the log is of epoch ${header.epoch}, older than ${this.highestEpoch} before it`;
+      return dropLog(log, reason, this.lastSequence);
+    }
+    if (isOurs) this.highestEpoch = header.epoch;
+    return salvageLog(this.#fs, log, this.#base.storeId, this.lastSequence);
+  }
+
+  /** Which log held which of the batches is not known: each loss names all of them. */
+  #noteMissing(to: number): void {
+    const from = this.#expected.number;
+    const blank = this.#numbers.filter((number) => number >= from && number < to);
+    const reason = 'the log holds nothing, but a later one does';
+    for (const number of blank) this.#loseLog(number, reason);
+    let absent = from;
+    while (blank.includes(absent)) absent++;
+    const count = to - from - blank.length;
+    if (count === 1) this.#loseLog(absent, 'the log is missing');
+    if (count > 1) this.#loseLog(absent, `this log and ${count - 1} more behind it are missing`);
+  }
+
+  #loseLog(number: number, reason: string): void {
+    const path = join(this.#directory, logName(number));
+    this.losses.push(lossOf(path, reason, 0, 0, this.lastSequence + 1n, undefined));
+  }
+
+  /** A log says what came before it: with that, the losses before it are known exactly. */
+  #settle(log: LoadedLog, before: bigint | undefined): void {
+    if (before === undefined) return;
+    if (!this.#isCounted) this.lastSequence = before;
+    const isGone = before > this.lastSequence;
+    if (this.losses.some(isOpen)) {
+      for (const [i, loss] of this.losses.entries()) {
+        if (isOpen(loss)) this.losses[i] = closed(loss, before, isGone);
+      }
+    } else if (isGone) {
+      this.losses.push(this.#endIsGone(log, before));
+    } else {
+      this.#checkPredecessor(log);
+    }
+    if (isGone) this.lastSequence = before;
+  }
+
+  /** The log before ends cleanly, but this one says that it went on. */
+  #endIsGone(log: LoadedLog, before: bigint): Loss {
+    const previous = this.#expected.log;
+    const path = previous?.path ?? join(this.#directory, snapshotName(this.#base.number));
+    const from = previous?.scan.validBytes ?? 0;
+    const to = log.scan.header?.predecessor.lengthBytes ?? from;
+    const reason = 'it ends before the last batch that the next log says was there';
+    return lossOf(path, reason, from, Math.max(from, to), this.lastSequence + 1n, before);
+  }
+
+  /** All batches are there, but the log was written behind other ones than these. */
+  #checkPredecessor(log: LoadedLog): void {
+    const { header } = log.scan;
+    const previous = this.#expected.log;
+    const found = previous === undefined ? this.#base.predecessor : asPredecessor(previous);
+    const isNext = log.number === this.#expected.number;
+    if (header === undefined || found === undefined || !isNext) return;
+    if (isSamePredecessor(header.predecessor, found)) return;
+    if (previous !== undefined && this.losses.some((loss) => loss.path === previous.path)) return;
+    const isCut = header.predecessor.lastSequence === found.lastSequence;
+    const reason = 'the log follows another file than the one that stands before it';
+    const path = isCut && previous !== undefined ? previous.path : log.path;
+    const from = isCut && previous !== undefined ? found.lengthBytes : 0;
+    const to = isCut && previous !== undefined ? header.predecessor.lengthBytes : FILE_HEADER_BYTES;
+    const loss = lossOf(path, reason, from, Math.max(from, to), undefined, undefined);
+    this.losses.push({ ...loss, olderValuesMayShow: !isCut });
+  }
+}
+
+function isOpen(loss: Loss): boolean {
+  return loss.firstSequence !== undefined && loss.lastSequence === undefined;
+}
+
+function closed(loss: Loss, before: bigint, isGone: boolean): Loss {
+  if (isGone) return { ...loss, lastSequence: before };
+  return { ...loss, firstSequence: undefined, olderValuesMayShow: false };
+}
+
+/** Names of the damaged files that are there, each once. */
+export function damagedPaths({ listing, losses }: Salvageable): string[] {
+  const names = new Set([...listing.logs.map(logName), ...listing.snapshots.map(snapshotName)]);
+  return [...new Set(losses.map((loss) => loss.path))].filter((path) => names.has(basename(path)));
+}

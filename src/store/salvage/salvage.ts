@@ -1,0 +1,115 @@
+import { join } from 'node:path';
+import { assert } from '../../base/assert.ts';
+import { FencedError } from '../../base/errors.ts';
+import type { DirectoryListing } from '../../directory/listing.ts';
+import { logName, snapshotName, temporarySnapshotName } from '../../format/file-name.ts';
+import { nextEpoch } from '../../format/file-header.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
+import { unlinkIfThere } from '../../fs/unlink.ts';
+import { SnapshotWriter } from '../../snapshot/snapshot-writer.ts';
+import { quarantine } from './quarantine.ts';
+import type { RecoveryContext } from '../recovery/recovery.ts';
+import type { Loss } from '../recovery/recovery-report.ts';
+import { damagedPaths, readSalvageable, type Salvageable } from './salvage-reading.ts';
+
+/**
+ * Keeps what verifies of a damaged directory: writes it as a new snapshot, copies damaged originals to
+ * `quarantine/`, and removes what the snapshot replaces. Afterwards the directory recovers without
+ * damage. Every step before the new snapshot's name is durable leaves the originals as they were.
+ * @throws system errors as they are: an unreadable file is not damage, and nothing is touched
+ */
+export async function salvage(
+  context: RecoveryContext,
+  isLeaseFresh: () => boolean,
+): Promise<readonly Loss[]> {
+  return new Salvage(context, isLeaseFresh).run();
+}
+
+/**
+ * Added to the last sequence number when batches or records are lost: who has seen a lost batch must not take
+ * a later one for it, and every follower of the change feed is told that its position is gone. More than all
+ * batches that any logs could have held.
+ */
+const SEQUENCE_GAP: bigint = 2n ** 40n;
+
+function isLossy(losses: readonly Loss[]): boolean {
+  return losses.some((loss) => loss.firstSequence !== undefined || loss.firstKey !== undefined);
+}
+
+class Salvage {
+  readonly #fs: FileSystem;
+  readonly #context: RecoveryContext;
+  readonly #directory: string;
+  readonly #isLeaseFresh: () => boolean;
+
+  constructor(context: RecoveryContext, isLeaseFresh: () => boolean) {
+    this.#context = context;
+    this.#fs = context.fs;
+    this.#directory = context.directory;
+    this.#isLeaseFresh = isLeaseFresh;
+  }
+
+  async run(): Promise<readonly Loss[]> {
+    const found = await readSalvageable(this.#fs, this.#directory, this.#context.signal);
+    // A number that no file has: not even the damaged newest snapshot is written over.
+    const number = found.number + (found.listing.snapshots.includes(found.number) ? 1 : 0);
+    await this.#writeSnapshot(number, found);
+    const places = await this.#quarantineAll(found);
+    await this.#install(number, found.listing);
+    return found.losses.map((loss) => ({ ...loss, quarantined: places.get(loss.path) }));
+  }
+
+  async #writeSnapshot(number: number, found: Salvageable): Promise<void> {
+    const path = join(this.#directory, temporarySnapshotName(number));
+    await unlinkIfThere(this.#fs, path);
+    const file = await this.#fs.open(path, 'wx');
+    try {
+      const { storeId, epoch } = found;
+      const lastSequence = found.lastSequence + (isLossy(found.losses) ? SEQUENCE_GAP : 0n);
+      const predecessor = { number, lengthBytes: 0, lastSequence, chain: 0 };
+      const header = {
+        kind: 'snapshot' as const,
+        storeId,
+        number,
+        epoch: nextEpoch(epoch),
+        predecessor,
+      };
+      const writer = new SnapshotWriter(file, header);
+      for (const columns of found.columns) await writer.writeChunk(columns);
+      await writer.finish();
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Copies every damaged file once; where to, by its path. */
+  async #quarantineAll(found: Salvageable): Promise<Map<string, string>> {
+    const places = new Map<string, string>();
+    for (const path of damagedPaths(found)) {
+      places.set(path, await quarantine(this.#fs, this.#directory, path));
+    }
+    return places;
+  }
+
+  async #install(number: number, listing: DirectoryListing): Promise<void> {
+    this.#requireLease();
+    const path = join(this.#directory, snapshotName(number));
+    await this.#fs.rename(join(this.#directory, temporarySnapshotName(number)), path);
+    await this.#fs.syncDirectory(this.#directory);
+    const replaced = [
+      ...listing.logs.filter((log) => log <= number).map(logName),
+      ...listing.snapshots.filter((snapshot) => snapshot < number).map(snapshotName),
+    ];
+    for (const name of replaced) {
+      this.#requireLease();
+      assert(name !== snapshotName(number), 'what has just been written is not removed');
+      await unlinkIfThere(this.#fs, join(this.#directory, name));
+    }
+  }
+
+  #requireLease(): void {
+    if (!this.#isLeaseFresh()) {
+      throw new FencedError("the directory's lease ran out while it was being salvaged");
+    }
+  }
+}

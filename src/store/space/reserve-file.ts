@@ -1,0 +1,95 @@
+import { join } from 'node:path';
+import { RESERVE_NAME } from '../../format/file-name.ts';
+import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
+import { unlinkIfThere } from '../../fs/unlink.ts';
+import { writeZeros } from '../../fs/write.ts';
+
+/**
+ * `absent`: there has not been room for the file yet; `kept`: it holds its space; `given-up`: the disk was
+ * full, and its space may be used by what frees more.
+ */
+export type ReserveState = 'absent' | 'kept' | 'given-up';
+
+/**
+ * A file of zeros whose only use is to be removed when the disk is full: then there is room for the deletes
+ * and the merge that make more. Nothing that is recovered is in it, so none of its failures matters.
+ */
+export class ReserveFile {
+  readonly sizeBytes: number;
+  readonly #fs: FileSystem;
+  readonly #directory: string;
+  readonly #path: string;
+  readonly #isLeaseFresh: () => boolean;
+  #state: ReserveState = 'absent';
+  #making: Promise<void> | undefined;
+
+  constructor(fs: FileSystem, directory: string, sizeBytes: number, isLeaseFresh: () => boolean) {
+    this.sizeBytes = sizeBytes;
+    this.#fs = fs;
+    this.#directory = directory;
+    this.#path = join(directory, RESERVE_NAME);
+    this.#isLeaseFresh = isLeaseFresh;
+  }
+
+  get state(): ReserveState {
+    return this.#state;
+  }
+
+  /**
+   * Makes the file unless it is there. Resolves with whether it is kept; never rejects. Asks for twice its
+   * size to be free: having it back must not be what fills the disk.
+   */
+  async make(): Promise<boolean> {
+    if (this.#state === 'kept') return true;
+    this.#making ??= this.#make().then((isKept) => {
+      if (isKept) this.#state = 'kept';
+      this.#making = undefined;
+    });
+    await this.#making;
+    return this.state === 'kept';
+  }
+
+  /** Removes the file, and with it takes nothing but zeros. Resolves with whether that freed its space. */
+  async giveUp(): Promise<boolean> {
+    await this.#making;
+    if (this.#state !== 'kept' || !this.#isLeaseFresh()) return false;
+    this.#state = 'given-up';
+    return this.#fs.unlink(this.#path).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  /** Waits for a file that is being made. It stays, for the next open. */
+  async close(): Promise<void> {
+    await this.#making;
+  }
+
+  async #make(): Promise<boolean> {
+    try {
+      const existing = await this.#fs.stat(this.#path).catch(() => undefined);
+      if (existing?.sizeBytes === this.sizeBytes) return true;
+      if (!this.#isLeaseFresh()) return false;
+      if (existing !== undefined) await this.#fs.unlink(this.#path);
+      const freeBytes = await this.#fs.freeBytes(this.#directory);
+      if (freeBytes < 2 * this.sizeBytes) return false;
+      await this.#write(await this.#fs.open(this.#path, 'wx'));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  async #write(file: OpenFile): Promise<void> {
+    try {
+      await writeZeros(file, 0, this.sizeBytes);
+      // Until then a file system may only have promised the space.
+      await file.dataSync();
+    } catch (error) {
+      await unlinkIfThere(this.#fs, this.#path).catch(() => undefined);
+      throw error;
+    } finally {
+      await file.close().catch(() => undefined);
+    }
+  }
+}

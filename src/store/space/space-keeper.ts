@@ -1,0 +1,281 @@
+import { viewOf } from '../../base/bytes.ts';
+import { StoreFullError } from '../../base/errors.ts';
+import { ROW_HEADER_BYTES } from '../../base/limits.ts';
+import { isDeleteRow } from '../../format/row.ts';
+import type { QueuedBatch } from '../batch/batch-queue.ts';
+import type { ReserveFile, ReserveState } from './reserve-file.ts';
+import type { PackedBatch } from '../batch/packed-batch.ts';
+
+/** `low`: past nine tenths of what puts may use; `full`: puts are refused. */
+export type SpaceState = 'ample' | 'low' | 'full';
+
+/** Bytes on the disk, and what stands against more of them. */
+export interface SpaceFigures {
+  /** All logs, with the zeros reserved in them, also those kept after a merge, and the snapshot. */
+  readonly usedBytes: number;
+  /** Kept free for the next merge, or taken by the one that runs: it writes a second snapshot. */
+  readonly mergeBytes: number;
+  /** The option. */
+  readonly maxBytes: number | undefined;
+  /** Of `maxBytes`, what only deletes and merges may use. */
+  readonly reserveBytes: number;
+  /** The file that is given up on a full disk; `none` without `reserveFileBytes`. */
+  readonly reserveFile: 'none' | ReserveState;
+  readonly state: SpaceState;
+}
+
+/** Bytes of the store's files. */
+export interface SpaceUsage {
+  readonly snapshotBytes: number;
+  /** Logs with the zeros reserved in them, and the log prepared ahead. */
+  readonly logFileBytes: number;
+  /** What of that is written. */
+  readonly logBytes: number;
+  /** Merged logs that are kept for those who follow changes. */
+  readonly retainedBytes: number;
+}
+
+export interface SpaceKeeperParts {
+  readonly directory: string;
+  readonly maxBytes: number | undefined;
+  /** What merged logs may take: set aside, so that keeping one never makes a merge too large. */
+  readonly retainBytes: number;
+  readonly reserveFile: ReserveFile | undefined;
+  readonly usage: () => SpaceUsage;
+  /** Puts are refused: a merge may free something. */
+  readonly relieve: () => void;
+  readonly onLow: (figures: SpaceFigures) => void;
+  readonly onRecovered: (figures: SpaceFigures) => void;
+  readonly pause: () => Promise<void>;
+}
+
+const MIN_RESERVE_BYTES: number = 1024 * 1024;
+const LOW_FRACTION = 0.9;
+const RECOVERED_FRACTION = 0.8;
+/** Headers of a group and of a new log, and the end of its last block. */
+const GROUP_OVERHEAD_BYTES: number = 8 * 1024;
+/** What a merge may need beyond the bytes that it takes in. */
+const MERGE_OVERHEAD_BYTES: number = 64 * 1024;
+/** A row in the log will be a row in a snapshot: room is kept for both. */
+const BYTES_PER_ROW_BYTE = 2;
+/** Rows looked at before the event loop is looked after again. */
+const SLICE_ROWS = 16_384;
+
+/** Bytes that the batches of a group may still take. */
+interface Room {
+  puts: number;
+  deletes: number;
+}
+
+/**
+ * Keeps the store within `maxBytes`, and deletes and merges possible where puts no longer are. Space is
+ * judged when a group is formed, batch by batch, by uncompressed rows.
+ */
+export class SpaceKeeper {
+  readonly #parts: SpaceKeeperParts;
+  readonly #reserveBytes: number;
+  #state: SpaceState = 'ample';
+  #isLentToMerge = false;
+
+  constructor(parts: SpaceKeeperParts) {
+    this.#parts = parts;
+    const { maxBytes } = parts;
+    this.#reserveBytes =
+      maxBytes === undefined ? 0 : Math.max(MIN_RESERVE_BYTES, Math.ceil(maxBytes / 50));
+  }
+
+  /** Called once, when all that `usage` asks is there. The reserve is made in the background. */
+  start(): void {
+    this.observe();
+    void this.#parts.reserveFile?.make();
+  }
+
+  get figures(): SpaceFigures {
+    const { maxBytes, reserveFile, usage } = this.#parts;
+    const { snapshotBytes, logFileBytes, retainedBytes } = usage();
+    return {
+      usedBytes: snapshotBytes + logFileBytes + retainedBytes,
+      mergeBytes: this.#mergeBytes,
+      maxBytes,
+      reserveBytes: this.#reserveBytes,
+      reserveFile: reserveFile?.state ?? 'none',
+      state: this.#state,
+    };
+  }
+
+  /** True when groups have to be judged: asked first, since it costs nothing. */
+  get isLimited(): boolean {
+    return this.#parts.maxBytes !== undefined || this.#isReserveGivenUp;
+  }
+
+  /** True when merges should not wait until the logs are as long as the snapshot. */
+  get isScarce(): boolean {
+    return this.#state !== 'ample';
+  }
+
+  /** How long the live log, now `fileBytes`, may grow by zeros reserved ahead. */
+  reserveLimit(fileBytes: number, rotateBytes: number): number {
+    if (this.#parts.maxBytes === undefined) return rotateBytes;
+    return Math.min(rotateBytes, fileBytes + Math.max(0, Math.floor(this.#room().puts / 2)));
+  }
+
+  get #isReserveGivenUp(): boolean {
+    return this.#parts.reserveFile?.state === 'given-up';
+  }
+
+  get #mergeBytes(): number {
+    const { snapshotBytes, logBytes } = this.#parts.usage();
+    return snapshotBytes + logBytes + MERGE_OVERHEAD_BYTES;
+  }
+
+  /** What puts may use. */
+  get #limitBytes(): number {
+    return (this.#parts.maxBytes ?? Infinity) - this.#reserveBytes;
+  }
+
+  /** What counts against `maxBytes`. */
+  get #takenBytes(): number {
+    const { retainBytes, usage } = this.#parts;
+    const { snapshotBytes, logFileBytes } = usage();
+    return snapshotBytes + logFileBytes + retainBytes + this.#mergeBytes;
+  }
+
+  #room(): Room {
+    const { maxBytes, usage } = this.#parts;
+    if (maxBytes === undefined) return { puts: Infinity, deletes: Infinity };
+    const takenBytes = this.#takenBytes + GROUP_OVERHEAD_BYTES;
+    return {
+      puts: this.#limitBytes - takenBytes,
+      // The second: of a store that is over its limit already, deletes alone make a smaller one.
+      deletes: Math.max(maxBytes - takenBytes, this.#reserveBytes - usage().logBytes),
+    };
+  }
+
+  /** Sets `refusal` of each batch for which there is no room. Batches with a refusal are left out. */
+  async judge(batches: readonly QueuedBatch[]): Promise<void> {
+    const room = this.#room();
+    if (this.#isReserveGivenUp && !(await this.#hasReserveAgain())) room.puts = 0;
+    for (const batch of batches) {
+      if (batch.refusal !== undefined || batch.packed!.recordCount === 0) continue;
+      const neededBytes = BYTES_PER_ROW_BYTE * batch.lengthBytes;
+      const isRoomForPuts = neededBytes <= room.puts;
+      if (isRoomForPuts || (await this.#isAdmittedDelete(batch.packed!, neededBytes, room))) {
+        room.puts -= neededBytes;
+        room.deletes -= neededBytes;
+        if (isRoomForPuts && this.#state === 'full') this.#state = 'low';
+      } else this.#refuse(batch);
+    }
+  }
+
+  async #isAdmittedDelete(packed: PackedBatch, neededBytes: number, room: Room): Promise<boolean> {
+    return neededBytes <= room.deletes && (await isOnlyDeletes(packed, this.#parts.pause));
+  }
+
+  async #hasReserveAgain(): Promise<boolean> {
+    if (this.#isLentToMerge || !(await this.#parts.reserveFile!.make())) return false;
+    this.observe();
+    return true;
+  }
+
+  #refuse(batch: QueuedBatch, cause?: unknown): void {
+    const { maxBytes, directory, relieve } = this.#parts;
+    const isDisk = maxBytes === undefined || this.#isReserveGivenUp;
+    batch.refusal = new StoreFullError(
+      isDisk
+        ? `the disk of ${directory} is full: until there is room again, only deletes are taken`
+        : `the batch would take ${directory} past its ${maxBytes} bytes; deletes are still taken`,
+      {
+        cause,
+        outcome: 'not-applied',
+        path: directory,
+        limitBytes: isDisk ? undefined : maxBytes,
+        usedBytes: isDisk ? undefined : this.#takenBytes,
+      },
+    );
+    // A batch that is merely large says nothing of the rest.
+    if (isDisk || this.#takenBytes >= RECOVERED_FRACTION * this.#limitBytes) this.#becomeFull();
+    relieve();
+  }
+
+  /**
+   * A group met a full disk. Gives up the reserve if that lets some of it through: then its puts are refused,
+   * and the rest may be tried again. Resolves with whether it may.
+   */
+  async makeRoomForDeletes(
+    batches: readonly QueuedBatch[],
+    error: StoreFullError,
+  ): Promise<boolean> {
+    const { reserveFile, pause } = this.#parts;
+    if (reserveFile === undefined) return false;
+    const puts: QueuedBatch[] = [];
+    for (const batch of batches) {
+      if (!(await isOnlyDeletes(batch.packed!, pause))) puts.push(batch);
+    }
+    if (puts.length === batches.length || !(await reserveFile.giveUp())) return false;
+    // Without the puts, other conditions may hold.
+    for (const batch of batches) batch.refusal = undefined;
+    for (const batch of puts) this.#refuse(batch, error.cause);
+    this.#becomeFull();
+    return true;
+  }
+
+  /** A merge finds too little room. Gives up the reserve if that is enough; resolves with whether it was. */
+  async lendToMerge(missingBytes: number): Promise<boolean> {
+    const { reserveFile } = this.#parts;
+    if (reserveFile === undefined || missingBytes > reserveFile.sizeBytes) return false;
+    if (!(await reserveFile.giveUp())) return false;
+    this.#isLentToMerge = true;
+    this.#becomeFull();
+    return true;
+  }
+
+  /** A merge has ended, well or not. */
+  mergeEnded(): void {
+    this.#isLentToMerge = false;
+    if (this.#isReserveGivenUp) void this.#hasReserveAgain();
+    else void this.#parts.reserveFile?.make();
+    this.observe();
+  }
+
+  /** Looks at what is used, and tells of it once per crossing. */
+  observe(): void {
+    const { onLow, onRecovered } = this.#parts;
+    const limitBytes = this.#limitBytes;
+    const takenBytes = this.#takenBytes;
+    if (this.#state === 'ample') {
+      if (takenBytes < LOW_FRACTION * limitBytes) return;
+      this.#state = 'low';
+      onLow(this.figures);
+    } else if (takenBytes < RECOVERED_FRACTION * limitBytes && !this.#isReserveGivenUp) {
+      this.#state = 'ample';
+      onRecovered(this.figures);
+    }
+  }
+
+  #becomeFull(): void {
+    const wasAmple = this.#state === 'ample';
+    this.#state = 'full';
+    if (wasAmple) this.#parts.onLow(this.figures);
+  }
+
+  async close(): Promise<void> {
+    await this.#parts.reserveFile?.close();
+  }
+}
+
+async function isOnlyDeletes(
+  { rows, recordCount }: PackedBatch,
+  pause: () => Promise<void>,
+): Promise<boolean> {
+  // A delete has no data.
+  if (rows.length !== recordCount * ROW_HEADER_BYTES) return false;
+  const view = viewOf(rows);
+  let untilPause = SLICE_ROWS;
+  for (let offset = 0; offset < rows.length; offset += ROW_HEADER_BYTES) {
+    if (!isDeleteRow(view, offset)) return false;
+    if (--untilPause > 0) continue;
+    untilPause = SLICE_ROWS;
+    await pause();
+  }
+  return true;
+}

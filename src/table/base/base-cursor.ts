@@ -1,0 +1,76 @@
+import type { Base } from './base.ts';
+import type { Chunk } from '../chunk/chunk.ts';
+import type { Cursor, Seek } from '../layer/cursor.ts';
+import type { TableRecord } from '../layer/table-record.ts';
+
+/** Walks the records of a base. */
+export class BaseCursor implements Cursor {
+  isDone = false;
+  low = 0;
+  high = 0;
+  readonly #base: Base;
+  readonly #step: 1 | -1;
+  #chunk: number;
+  #index: number;
+
+  constructor(base: Base, seek: Seek) {
+    this.#base = base;
+    this.#step = seek.direction === 'up' ? 1 : -1;
+    this.#chunk = base.directory.locate(seek.low, seek.high);
+    this.#index = 0;
+    const chunk = base.chunkAt(this.#chunk);
+    if (chunk === undefined) {
+      // Below all keys.
+      if (this.#step === 1) this.#chunk = 0;
+    } else {
+      this.#index = chunk.lowerBound(seek.low, seek.high);
+      const isBeyond = this.#step === -1 && chunk.find(seek.low, seek.high) < 0;
+      if (isBeyond) this.#index--;
+    }
+    this.#settle();
+  }
+
+  /** The chunk that the current record lies in, and its index there. */
+  get chunk(): Chunk {
+    return this.#base.chunkAt(this.#chunk)!;
+  }
+
+  get index(): number {
+    return this.#index;
+  }
+
+  /** Goes on at `index` of the chunk; where there is none, in the chunk behind. */
+  moveTo(index: number): void {
+    this.#index = index;
+    this.#settle();
+  }
+
+  get isDelete(): boolean {
+    return this.#base.chunkAt(this.#chunk)!.isDeleteAt(this.#index);
+  }
+
+  advance(): void {
+    this.#index += this.#step;
+    this.#settle();
+  }
+
+  record(): TableRecord {
+    return this.#base.chunkAt(this.#chunk)!.recordAt(this.#index);
+  }
+
+  /** Goes over to the neighbouring chunk where the index has left its own. */
+  #settle(): void {
+    let chunk = this.#base.chunkAt(this.#chunk);
+    if (chunk !== undefined && (this.#index < 0 || this.#index >= chunk.recordCount)) {
+      this.#chunk += this.#step;
+      chunk = this.#base.chunkAt(this.#chunk);
+      this.#index = this.#step === 1 || chunk === undefined ? 0 : chunk.recordCount - 1;
+    }
+    if (chunk === undefined) {
+      this.isDone = true;
+      return;
+    }
+    this.low = chunk.keyLowAt(this.#index);
+    this.high = chunk.keyHighAt(this.#index);
+  }
+}

@@ -1,0 +1,106 @@
+import type { ContentSum } from '../../format/content-sum.ts';
+import type { Base } from './base.ts';
+import { BaseCursor } from './base-cursor.ts';
+import type { Chunk } from '../chunk/chunk.ts';
+import type { Cursor, Seek } from '../layer/cursor.ts';
+import { KeyFilter } from './key-filter.ts';
+import type { TableRecord } from '../layer/table-record.ts';
+import type { FoundRecord, KeyState, OlderContent, UpdateLayer } from '../layer/update-layer.ts';
+import type { ValueRange } from '../layer/value-search.ts';
+
+const STEP_RECORDS = 256;
+/** Keys that a search adds to the filter. */
+const FILTER_STEP = 16;
+
+/** Updates as sorted columns, deletes among them: what recovery has folded from the logs. */
+export class BaseUpdates implements UpdateLayer {
+  readonly highestLow: number;
+  readonly highestHigh: number;
+  readonly #base: Base;
+  readonly #filter: KeyFilter;
+  /** Where the filter goes on, while it does not hold all keys. */
+  #toFilter: { chunk: number; index: number } | undefined = { chunk: 0, index: 0 };
+
+  constructor(base: Base) {
+    this.#base = base;
+    this.#filter = new KeyFilter(base.recordCount);
+    this.highestLow = base.directory.highestLow;
+    this.highestHigh = base.directory.highestHigh;
+  }
+
+  get memoryBytes(): number {
+    return this.#base.memoryBytes + this.#filter.memoryBytes;
+  }
+
+  stateOf(low: number, high: number): KeyState {
+    const chunk = this.#chunkOf(low, high);
+    const index = chunk === undefined ? -1 : chunk.find(low, high);
+    if (chunk === undefined || index < 0) return 'unknown';
+    return chunk.isDeleteAt(index) ? 'deleted' : 'present';
+  }
+
+  subtractFrom(sum: ContentSum, low: number, high: number): KeyState {
+    const state = this.stateOf(low, high);
+    if (state === 'present') this.#base.subtractFrom(sum, low, high);
+    return state;
+  }
+
+  *applyTo(sum: ContentSum, older: OlderContent): Generator<void, void, undefined> {
+    for (const chunk of this.#base.chunks()) {
+      for (let i = 0; i < chunk.recordCount; i++) {
+        older.subtractFrom(sum, chunk.keyLowAt(i), chunk.keyHighAt(i));
+        if (!chunk.isDeleteAt(i)) chunk.addTo(sum, i);
+        if (i % STEP_RECORDS === 0) yield;
+      }
+    }
+  }
+
+  lookUp(low: number, high: number): TableRecord | null | undefined {
+    const chunk = this.#chunkOf(low, high);
+    const index = chunk === undefined ? -1 : chunk.find(low, high);
+    if (chunk === undefined || index < 0) return undefined;
+    return chunk.isDeleteAt(index) ? null : chunk.recordAt(index);
+  }
+
+  valueOfKey(low: number, high: number): bigint | undefined {
+    const chunk = this.#chunkOf(low, high);
+    const index = chunk === undefined ? -1 : chunk.find(low, high);
+    return chunk === undefined || index < 0 ? undefined : chunk.valueAt(index);
+  }
+
+  *findValues(range: ValueRange): Generator<readonly FoundRecord[], void, undefined> {
+    for (const chunk of this.#base.chunks()) {
+      const indexes = new Uint32Array(chunk.recordCount);
+      const count = chunk.findValues(range, indexes);
+      const found: FoundRecord[] = [];
+      for (const index of indexes.subarray(0, count)) {
+        const low = chunk.keyLowAt(index);
+        found.push({ low, high: chunk.keyHighAt(index), record: chunk.recordAt(index) });
+      }
+      yield found;
+    }
+  }
+
+  cursors(seek: Seek): Cursor[] {
+    return [new BaseCursor(this.#base, seek)];
+  }
+
+  /** The chunk that holds this key, if any does; hardly ever one that does not. */
+  #chunkOf(low: number, high: number): Chunk | undefined {
+    if (this.#toFilter !== undefined) this.#filterMore(this.#toFilter);
+    else if (!this.#filter.mayHold(low, high)) return undefined;
+    return this.#base.chunkOf(low, high);
+  }
+
+  /** Little by little, so that no search waits for long. */
+  #filterMore(next: { chunk: number; index: number }): void {
+    const chunk = this.#base.chunkAt(next.chunk)!;
+    const end = Math.min(next.index + FILTER_STEP, chunk.recordCount);
+    for (let i = next.index; i < end; i++) this.#filter.add(chunk.keyLowAt(i), chunk.keyHighAt(i));
+    next.index = end;
+    if (end < chunk.recordCount) return;
+    next.chunk++;
+    next.index = 0;
+    if (next.chunk === this.#base.directory.count) this.#toFilter = undefined;
+  }
+}

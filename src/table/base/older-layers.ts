@@ -1,0 +1,89 @@
+import type { ContentSum } from '../../format/content-sum.ts';
+import { Base } from './base.ts';
+import { BaseCursor } from './base-cursor.ts';
+import type { Cursor, Seek } from '../layer/cursor.ts';
+import type { TableRecord } from '../layer/table-record.ts';
+import type { OlderContent, Presence, UpdateLayer } from '../layer/update-layer.ts';
+
+/** Everything below the live delta, and immutable: frozen updates, newest first, over a base. */
+export class OlderLayers implements Presence, OlderContent {
+  readonly frozen: readonly UpdateLayer[];
+  readonly base: Base;
+  readonly #highestLow: number;
+  readonly #highestHigh: number;
+
+  constructor(frozen: readonly UpdateLayer[], base: Base) {
+    this.frozen = frozen;
+    this.base = base;
+    let low = base.directory.highestLow;
+    let high = base.directory.highestHigh;
+    for (const layer of frozen) {
+      if (layer.highestHigh < high) continue;
+      if (layer.highestHigh === high && layer.highestLow <= low) continue;
+      low = layer.highestLow;
+      high = layer.highestHigh;
+    }
+    this.#highestLow = low;
+    this.#highestHigh = high;
+  }
+
+  get memoryBytes(): number {
+    let memoryBytes = this.base.memoryBytes;
+    for (const layer of this.frozen) memoryBytes += layer.memoryBytes;
+    return memoryBytes;
+  }
+
+  isPresent(low: number, high: number): boolean {
+    // New ids usually lie above all known ones.
+    if (high > this.#highestHigh || (high === this.#highestHigh && low > this.#highestLow)) {
+      return false;
+    }
+    for (const layer of this.frozen) {
+      const state = layer.stateOf(low, high);
+      if (state !== 'unknown') return state === 'present';
+    }
+    return this.base.has(low, high);
+  }
+
+  subtractFrom(sum: ContentSum, low: number, high: number): void {
+    for (const layer of this.frozen) {
+      if (layer.subtractFrom(sum, low, high) !== 'unknown') return;
+    }
+    this.base.subtractFrom(sum, low, high);
+  }
+
+  /** Adds all records to `sum`. Yields every chunk, and every few hundred updates. */
+  *addTo(sum: ContentSum): Generator<void, void, undefined> {
+    for (const chunk of this.base.chunks()) {
+      chunk.addAllTo(sum);
+      yield;
+    }
+    for (let i = this.frozen.length - 1; i >= 0; i--) {
+      yield* this.frozen[i]!.applyTo(sum, new OlderLayers(this.frozen.slice(i + 1), this.base));
+    }
+  }
+
+  lookUp(low: number, high: number): TableRecord | undefined {
+    const { frozen } = this;
+    for (let i = 0; i < frozen.length; i++) {
+      const found = frozen[i]!.lookUp(low, high);
+      if (found !== undefined) return found ?? undefined;
+    }
+    return this.base.chunkOf(low, high)?.recordOf(low, high);
+  }
+
+  /** The value of this key, 0 where there is no record. */
+  valueOfKey(low: number, high: number): bigint {
+    for (const layer of this.frozen) {
+      const value = layer.valueOfKey(low, high);
+      if (value !== undefined) return value;
+    }
+    return this.base.valueOfKey(low, high) ?? 0n;
+  }
+
+  /** Cursors over all layers, newest first. */
+  cursors(seek: Seek): Cursor[] {
+    const cursors = this.frozen.flatMap((layer) => layer.cursors(seek));
+    return [...cursors, new BaseCursor(this.base, seek)];
+  }
+}

@@ -1,0 +1,394 @@
+import { copyData, copyWords, LONGEST_IN_WORDS } from '../layer/data-copy.ts';
+import { assert } from '../../base/assert.ts';
+import { joinU64, splitU64, u64Halves } from '../../base/u64.ts';
+import type { Columns } from '../../format/columns.ts';
+import { sumOfColumns } from '../../format/columns-sum.ts';
+import type { ContentSum } from '../../format/content-sum.ts';
+import { gatherData, rearrange, restore, rowWordsOf } from './chunk-rows.ts';
+import { sliceColumns } from './chunk-slice.ts';
+import { settleNarrow, settleWide, type KeyPlaces } from './column-search.ts';
+import { makeSlots, SLOTS_PER_RECORD, type Slots } from './key-slots.ts';
+import type { TableRecord } from '../layer/table-record.ts';
+import { findValues, type ValueRange } from '../layer/value-search.ts';
+
+/** Fewer are found in a few cache lines anyway. */
+const INDEXED_RECORDS = 256;
+/** Slots pay off after about as many; up to twice as many, so that not all chunks make theirs at the same time. */
+const SEARCHES_UNTIL_INDEXED = 64;
+/** Gets after which rows have paid off: rearranging takes about a tenth of a millisecond. */
+const GETS_UNTIL_ROWS = 256;
+/** In the place of a column that there is none of. */
+const NO_COLUMN = -1;
+
+/** Whether the columns are the chunk's own, to do with as it likes. */
+export type Ownership = 'adopted' | 'borrowed';
+
+const SHORT_BYTES = 128;
+
+/**
+ * One sorted run of records, as the decoders hand it over: adopted, neither copied nor walked. The halves of
+ * its constants are kept as signed integers: the engine puts those, unlike larger numbers, into the
+ * object itself, and a read of a large table is paid for in cache misses.
+ */
+export class Chunk {
+  readonly recordCount: number;
+  /** The buffer of all columns, and where in it each begins: a get reads few other objects. */
+  readonly #words: Uint32Array;
+  readonly #firstLow: number;
+  readonly #firstHigh: number;
+  /** Records per key of the span, on average. */
+  readonly #density: number;
+  #slots: Slots | undefined;
+  /** Searches until slots are made; 0 when that has been done, if they are of use. Negative in short chunks. */
+  #searchesLeft: number;
+  /** Gets until the columns are rearranged as rows; 0 when they have been, or cannot be. */
+  #getsLeft: number;
+  /** Words from one number of a column to the next: 1 until the columns are rearranged. */
+  #stride = 1;
+  #keyLowAt: number;
+  #keyHighAt: number;
+  #valueLowAt: number;
+  #valueHighAt: number;
+  readonly #valueBaseLow: number;
+  readonly #valueBaseHigh: number;
+  /** Where the data begin, and from one to the next, if each is a number of whole words. */
+  #dataAt: number;
+  #dataStride: number;
+  readonly #dataLength: number;
+  readonly #lastLow: number;
+  readonly #lastHigh: number;
+  readonly #dataEnd: Uint32Array | null;
+  readonly #columns: Columns;
+  /** Of the whole buffer; made when a record is first hashed. */
+  #view: DataView | undefined;
+
+  constructor(columns: Columns, ownership: Ownership = 'borrowed') {
+    assert(columns.recordCount > 0, 'a chunk holds a record');
+    const { keyHigh, valueHigh, dataLength } = columns;
+    this.recordCount = columns.recordCount;
+    this.#words = wordsOf(columns);
+    splitU64(columns.firstKey, 'firstKey');
+    this.#firstLow = u64Halves[0]! | 0;
+    this.#firstHigh = u64Halves[1]! | 0;
+    const span = Number(columns.lastKey - columns.firstKey);
+    this.#density = span === 0 ? 0 : (columns.recordCount - 1) / span;
+    this.#slots = undefined;
+    const isShort = columns.recordCount < INDEXED_RECORDS;
+    this.#searchesLeft = isShort ? -1 : nextSearchCount();
+    const mayRearrange = ownership === 'adopted' && !isShort && rowWordsOf(columns) > 0;
+    this.#getsLeft = mayRearrange ? GETS_UNTIL_ROWS : 0;
+    this.#keyLowAt = wordOffset(columns.keyLow);
+    this.#keyHighAt = keyHigh === null ? NO_COLUMN : wordOffset(keyHigh);
+    this.#valueLowAt = wordOffset(columns.valueLow);
+    this.#valueHighAt = valueHigh === null ? NO_COLUMN : wordOffset(valueHigh);
+    splitU64(columns.valueBase, 'valueBase');
+    this.#valueBaseLow = u64Halves[0]! | 0;
+    this.#valueBaseHigh = u64Halves[1]! | 0;
+    const hasWords = dataLength >= 0 && dataLength % 4 === 0 && dataLength <= LONGEST_IN_WORDS;
+    this.#dataAt = hasWords ? wordOffset(columns.data) : NO_COLUMN;
+    this.#dataStride = dataLength >>> 2;
+    this.#dataLength = dataLength;
+    splitU64(columns.lastKey, 'lastKey');
+    this.#lastLow = u64Halves[0]! | 0;
+    this.#lastHigh = u64Halves[1]! | 0;
+    this.#dataEnd = columns.dataEnd;
+    this.#columns = columns;
+  }
+
+  get firstLow(): number {
+    return this.#firstLow >>> 0;
+  }
+
+  get firstHigh(): number {
+    return this.#firstHigh >>> 0;
+  }
+
+  get lastLow(): number {
+    return this.#lastLow >>> 0;
+  }
+
+  get lastHigh(): number {
+    return this.#lastHigh >>> 0;
+  }
+
+  /** Bytes of the columns. */
+  get memoryBytes(): number {
+    const columns = this.#columns;
+    const wide = Number(columns.keyHigh !== null) + Number(columns.valueHigh !== null);
+    const words = 2 + wide + Number(columns.dataEnd !== null);
+    return words * 4 * columns.recordCount + columns.data.length;
+  }
+
+  /** Index of the record with this key, or -1. */
+  find(low: number, high: number): number {
+    const index = this.lowerBound(low, high);
+    return index < this.recordCount && this.#isKeyAt(index, low, high) ? index : -1;
+  }
+
+  /** Index of the first record whose key is not below this one; `recordCount` when there is none. */
+  lowerBound(low: number, high: number): number {
+    if (high < this.firstHigh || (high === this.firstHigh && low <= this.firstLow)) return 0;
+    if (high > this.lastHigh || (high === this.lastHigh && low > this.lastLow)) {
+      return this.recordCount;
+    }
+    const borrow = low < this.firstLow ? 1 : 0;
+    return this.#search((low - this.firstLow) >>> 0, high - this.firstHigh - borrow);
+  }
+
+  /** Index of the first record whose key, less the first one, is not below; `recordCount` when there is none. */
+  #search(offsetLow: number, offsetHigh: number): number {
+    const offset = offsetHigh * 0x1_0000_0000 + offsetLow;
+    const position = Math.min(offset * this.#density, this.recordCount - 1);
+    const slots = this.#slots;
+    let guess = (position + 0.5) | 0;
+    if (slots !== undefined) {
+      const place = position * SLOTS_PER_RECORD;
+      const slot = place | 0;
+      const start = slots[slot]!;
+      guess = (start + (place - slot) * (slots[slot + 1]! - start)) | 0;
+      // Of the last key the sum may be rounded up to the number of records: behind the last one.
+      if (guess === this.recordCount) guess--;
+    } else if (this.#searchesLeft !== 0) {
+      guess = this.#refine(guess, offsetLow, offsetHigh);
+    }
+    return this.#settle(guess, offsetLow, offsetHigh);
+  }
+
+  #settle(guess: number, offsetLow: number, offsetHigh: number): number {
+    const words = this.#words;
+    const stride = this.#stride;
+    const count = this.recordCount;
+    const lowAt = this.#keyLowAt;
+    const highAt = this.#keyHighAt;
+    if (highAt !== NO_COLUMN)
+      return settleWide(words, lowAt, highAt, stride, count, guess, offsetLow, offsetHigh);
+    return offsetHigh > 0 ? count : settleNarrow(words, lowAt, stride, count, guess, offsetLow);
+  }
+
+  /** A better guess, from the key that the first one leads to. */
+  #refine(guess: number, offsetLow: number, offsetHigh: number): number {
+    if (this.#searchesLeft > 0 && --this.#searchesLeft === 0) {
+      this.#slots = makeSlots(this.#keyPlaces, this.#density);
+    }
+    const found = this.#offsetHighAt(guess) * 0x1_0000_0000 + this.#offsetLowAt(guess);
+    const distance = offsetHigh * 0x1_0000_0000 + offsetLow - found;
+    const refined = guess + distance * this.#density;
+    return Math.max(0, Math.min(refined, this.recordCount - 1)) | 0;
+  }
+
+  get #keyPlaces(): KeyPlaces {
+    return {
+      words: this.#words,
+      count: this.recordCount,
+      stride: this.#stride,
+      lowAt: this.#keyLowAt,
+      highAt: this.#keyHighAt,
+    };
+  }
+
+  /** As {@link lowerBound}, of the records from `from` on: it is expected to be near. The key is not below the first one. */
+  lowerBoundFrom(from: number, low: number, high: number): number {
+    const borrow = low < this.firstLow ? 1 : 0;
+    const offsetHigh = high - this.firstHigh - borrow;
+    return Math.max(from, this.#settle(from, (low - this.firstLow) >>> 0, offsetHigh));
+  }
+
+  keyLowAt(index: number): number {
+    return (this.#offsetLowAt(index) + this.firstLow) >>> 0;
+  }
+
+  keyHighAt(index: number): number {
+    const sum = this.#offsetLowAt(index) + this.firstLow;
+    return this.firstHigh + (sum > 0xffff_ffff ? 1 : 0) + this.#offsetHighAt(index);
+  }
+
+  valueAt(index: number): bigint {
+    const sum = this.#words[this.#valueLowAt + index * this.#stride]! + (this.#valueBaseLow >>> 0);
+    return joinU64(sum, this.#highOfValue(index, sum));
+  }
+
+  keyAt(index: number): bigint {
+    const sum = this.#offsetLowAt(index) + this.firstLow;
+    const high = this.firstHigh + (sum > 0xffff_ffff ? 1 : 0);
+    return joinU64(sum, high + this.#offsetHighAt(index));
+  }
+
+  /** False where no value is 0, as in a snapshot's chunk. */
+  get mayDelete(): boolean {
+    return this.#valueBaseLow === 0 && this.#valueBaseHigh === 0;
+  }
+
+  /** Where the data of the record at `index` begins: with an index of `recordCount`, where all data end. */
+  dataStartAt(index: number): number {
+    return this.#dataStart(index);
+  }
+
+  /** Copies the data's bytes [from, to) to `offset` of `target`. */
+  copyData(target: Uint8Array, offset: number, from: number, to: number): void {
+    if (this.#stride > 1) return gatherData(this.#columns, target, offset, from, to);
+    const { data } = this.#columns;
+    // A view costs more than a short copy.
+    if (to - from > SHORT_BYTES) target.set(data.subarray(from, to), offset);
+    else for (let i = from; i < to; i++) target[offset + i - from] = data[i]!;
+  }
+
+  /** True where the value is 0: only among updates, never in a snapshot's chunk. */
+  isDeleteAt(index: number): boolean {
+    return (
+      this.#valueBaseLow === 0 &&
+      this.#valueBaseHigh === 0 &&
+      this.#words[this.#valueLowAt + index * this.#stride] === 0 &&
+      this.#offsetAt(this.#valueHighAt, index) === 0
+    );
+  }
+
+  /** The data is a copy, so that no user can reach the store's own bytes. */
+  recordAt(index: number): TableRecord {
+    const value = this.valueAt(index);
+    const dataAt = this.#dataAt;
+    if (dataAt === NO_COLUMN) {
+      const { data } = this.#columns;
+      const end = this.#dataStart(index + 1);
+      return { value, data: copyData(data, this.#dataStart(index), end) };
+    }
+    const from = dataAt + index * this.#dataStride;
+    return { value, data: copyWords(this.#words, from, this.#dataLength >>> 2) };
+  }
+
+  /** The record with this key, if there is one, as {@link recordAt}. */
+  recordOf(low: number, high: number): TableRecord | undefined {
+    const firstLow = this.firstLow;
+    const offsetLow = (low - firstLow) >>> 0;
+    const offsetHigh = high - this.firstHigh - (low < firstLow ? 1 : 0);
+    if (offsetHigh < 0) return undefined;
+    if (this.#getsLeft !== 0 && --this.#getsLeft === 0) this.#rearrange();
+    const index = this.#search(offsetLow, offsetHigh);
+    if (index === this.recordCount || this.#offsetLowAt(index) !== offsetLow) return undefined;
+    return this.#offsetHighAt(index) === offsetHigh ? this.recordAt(index) : undefined;
+  }
+
+  /** Writes the indexes of the records with a value in the range to `indexes`; returns how many there are. */
+  findValues(range: ValueRange, indexes: Uint32Array): number {
+    const places = {
+      words: this.#words,
+      count: this.recordCount,
+      stride: this.#stride,
+      lowAt: this.#valueLowAt,
+      highAt: this.#valueHighAt,
+    };
+    return findValues(range, this.#columns.valueBase, places, indexes);
+  }
+
+  /** Adds all records, none of which is a delete. */
+  addAllTo(sum: ContentSum): void {
+    if (this.#stride === 1) sum.add(sumOfColumns(this.#columns));
+    else for (let i = 0; i < this.recordCount; i++) this.addTo(sum, i);
+  }
+
+  /** Adds the record at `index`, which is no delete. */
+  addTo(sum: ContentSum, index: number): void {
+    const value =
+      this.#words[this.#valueLowAt + index * this.#stride]! + (this.#valueBaseLow >>> 0);
+    const from = this.#dataPlace(index);
+    sum.addRecord(
+      this.keyLowAt(index) | 0,
+      this.keyHighAt(index) | 0,
+      value | 0,
+      this.#highOfValue(index, value) | 0,
+      (this.#view ??= new DataView(this.#words.buffer)),
+      from,
+      from + this.#dataStart(index + 1) - this.#dataStart(index),
+    );
+  }
+
+  /** Subtracts the record at `index`, which is no delete. */
+  subtractFrom(sum: ContentSum, index: number): void {
+    const value =
+      this.#words[this.#valueLowAt + index * this.#stride]! + (this.#valueBaseLow >>> 0);
+    const from = this.#dataPlace(index);
+    sum.subtractRecord(
+      this.keyLowAt(index) | 0,
+      this.keyHighAt(index) | 0,
+      value | 0,
+      this.#highOfValue(index, value) | 0,
+      (this.#view ??= new DataView(this.#words.buffer)),
+      from,
+      from + this.#dataStart(index + 1) - this.#dataStart(index),
+    );
+  }
+
+  /** `lowSum` is the low half before the carry is cut off. */
+  #highOfValue(index: number, lowSum: number): number {
+    const offsetHigh = this.#offsetAt(this.#valueHighAt, index);
+    return this.#valueBaseHigh + offsetHigh + (lowSum > 0xffff_ffff ? 1 : 0);
+  }
+
+  /** A chunk of its own with copies of the records [from, to); at least one. */
+  slice(from: number, to: number): Chunk {
+    const firstKey = joinU64(this.keyLowAt(from), this.keyHighAt(from));
+    const lastKey = joinU64(this.keyLowAt(to - 1), this.keyHighAt(to - 1));
+    const columns = this.#stride === 1 ? this.#columns : restore(this.#columns);
+    return new Chunk(sliceColumns(columns, from, to, firstKey, lastKey), 'adopted');
+  }
+
+  /** From now on all of a record lies in a cache line or two, and in one page. */
+  #rearrange(): void {
+    const rowWords = rowWordsOf(this.#columns);
+    rearrange(this.#columns);
+    let next = 0;
+    const place = (at: number): number => (at === NO_COLUMN ? NO_COLUMN : next++);
+    this.#stride = rowWords;
+    this.#keyLowAt = place(this.#keyLowAt);
+    this.#keyHighAt = place(this.#keyHighAt);
+    this.#valueLowAt = place(this.#valueLowAt);
+    this.#valueHighAt = place(this.#valueHighAt);
+    this.#dataAt = next;
+    this.#dataStride = rowWords;
+  }
+
+  /** Place in the whole buffer of the data of the record at `index`. */
+  #dataPlace(index: number): number {
+    if (this.#dataAt !== NO_COLUMN) return 4 * (this.#dataAt + index * this.#dataStride);
+    return this.#columns.data.byteOffset + this.#dataStart(index);
+  }
+
+  #dataStart(index: number): number {
+    const dataEnd = this.#dataEnd;
+    if (dataEnd === null) return index * this.#dataLength;
+    return index === 0 ? 0 : dataEnd[index - 1]!;
+  }
+
+  #offsetLowAt(index: number): number {
+    return this.#words[this.#keyLowAt + index * this.#stride]!;
+  }
+
+  #offsetHighAt(index: number): number {
+    return this.#offsetAt(this.#keyHighAt, index);
+  }
+
+  /** 0 where there is no such column. */
+  #offsetAt(columnAt: number, index: number): number {
+    return columnAt === NO_COLUMN ? 0 : this.#words[columnAt + index * this.#stride]!;
+  }
+
+  #isKeyAt(index: number, low: number, high: number): boolean {
+    return this.keyLowAt(index) === low && this.keyHighAt(index) === high;
+  }
+}
+
+function nextSearchCount(): number {
+  turn = (turn + 0.618_034) % 1;
+  return Math.floor(SEARCHES_UNTIL_INDEXED * (1 + turn));
+}
+
+let turn = 0;
+
+function wordsOf({ keyLow, valueLow, data }: Columns): Uint32Array {
+  const { buffer } = data;
+  assert(keyLow.buffer === buffer && valueLow.buffer === buffer, 'columns lie in one buffer');
+  return new Uint32Array(buffer, 0, buffer.byteLength >>> 2);
+}
+
+function wordOffset(column: ArrayBufferView): number {
+  return column.byteOffset >>> 2;
+}

@@ -1,0 +1,88 @@
+import { copyData } from '../layer/data-copy.ts';
+import { assert } from '../../base/assert.ts';
+import { MAX_DELTA_BYTES } from '../../base/limits.ts';
+
+const BLOCK_BITS = 20;
+const BLOCK_BYTES: number = 2 ** BLOCK_BITS;
+const OFFSET_MASK: number = BLOCK_BYTES - 1;
+
+/** Space for one group's rows. `position` addresses `bytes[0]`. */
+export interface Region {
+  readonly bytes: Uint8Array;
+  readonly position: number;
+}
+
+/**
+ * Append-only bytes under 32-bit positions: the block is `position >>> 20`. A group's rows lie in one
+ * buffer of one block or, if it is long, several. The view of a block starts at the block and ends
+ * with its buffer, so it shows whole every row that begins in the block. Positions ascend.
+ */
+export class RowArena {
+  /** Indexed by block. Read with {@link viewOffset}. */
+  readonly views: DataView[] = [];
+  readonly #bytes: Uint8Array[] = [];
+  #end = 0;
+  /** Where the buffer ends that `#end` lies in. */
+  #bufferEnd = 0;
+
+  /** Bytes of all buffers. What no row has been written to is not resident. */
+  get memoryBytes(): number {
+    return this.views.length * BLOCK_BYTES;
+  }
+
+  /** Bytes of positions handed out, with those lost at the ends of buffers. */
+  get usedBytes(): number {
+    return this.#end;
+  }
+
+  hasRoomFor(lengthBytes: number): boolean {
+    return this.#startFor(lengthBytes) + lengthBytes <= MAX_DELTA_BYTES;
+  }
+
+  /** Hands out `lengthBytes` in one piece. The caller has asked {@link hasRoomFor}. */
+  reserve(lengthBytes: number): Region {
+    assert(lengthBytes > 0 && this.hasRoomFor(lengthBytes), 'a delta is bounded');
+    const position = this.#startFor(lengthBytes);
+    if (position + lengthBytes > this.#bufferEnd) this.#addBuffer(lengthBytes);
+    this.#end = position + lengthBytes;
+    const offset = position & OFFSET_MASK;
+    const bytes = this.#bytes[position >>> BLOCK_BITS]!.subarray(offset, offset + lengthBytes);
+    return { bytes, position };
+  }
+
+  /** Takes back what of a region lies behind its first `keptBytes`, if nothing was reserved after it. */
+  release(region: Region, keptBytes: number): void {
+    if (this.#end === region.position + region.bytes.length)
+      this.#end = region.position + keptBytes;
+  }
+
+  /** A copy of `lengthBytes` that lie in one row. */
+  copy(position: number, lengthBytes: number): Uint8Array {
+    const start = position & OFFSET_MASK;
+    return copyData(this.#bytes[position >>> BLOCK_BITS]!, start, start + lengthBytes);
+  }
+
+  #startFor(lengthBytes: number): number {
+    return this.#end + lengthBytes <= this.#bufferEnd ? this.#end : this.views.length * BLOCK_BYTES;
+  }
+
+  #addBuffer(lengthBytes: number): void {
+    const blocks = Math.ceil(lengthBytes / BLOCK_BYTES);
+    const buffer = new ArrayBuffer(blocks * BLOCK_BYTES);
+    for (let i = 0; i < blocks; i++) {
+      this.views.push(new DataView(buffer, i * BLOCK_BYTES));
+      this.#bytes.push(new Uint8Array(buffer, i * BLOCK_BYTES));
+    }
+    this.#bufferEnd = this.views.length * BLOCK_BYTES;
+  }
+}
+
+/** Index of the view that shows `position`. */
+export function blockOf(position: number): number {
+  return position >>> BLOCK_BITS;
+}
+
+/** Offset of `position` in the view of its block. */
+export function viewOffset(position: number): number {
+  return position & OFFSET_MASK;
+}

@@ -1,0 +1,358 @@
+import { assert } from '../../base/assert.ts';
+import { ROW_HEADER_BYTES } from '../../base/limits.ts';
+import { joinU64 } from '../../base/u64.ts';
+import type { ContentSum } from '../../format/content-sum.ts';
+import { blockOf, RowArena, viewOffset, type Region } from './arena.ts';
+import type { Cursor, Seek } from '../layer/cursor.ts';
+import { DeltaContent, type ContentMark } from './delta-content.ts';
+import { Extents, RowWalk } from './extents.ts';
+import { HashIndex } from './hash-index.ts';
+import {
+  DATA,
+  DATA_LENGTH,
+  isDeleteRow,
+  KEY_HIGH,
+  KEY_LOW,
+  VALUE_HIGH,
+  VALUE_LOW,
+} from '../../format/row.ts';
+import { RunCursor } from './run-cursor.ts';
+import { SortedRuns } from './sorted-runs.ts';
+import type { TableRecord } from '../layer/table-record.ts';
+import type {
+  FoundRecord,
+  KeyState,
+  OlderContent,
+  Presence,
+  UpdateLayer,
+} from '../layer/update-layer.ts';
+import { ValueFilter, type ValueRange } from '../layer/value-search.ts';
+
+/** A group that is being indexed and that nobody sees yet. */
+interface Publication {
+  readonly region: Region;
+  readonly end: number;
+  next: number;
+  /** Where the rows end whose slots of the index have been touched, and what was seen there. */
+  touchedTo: number;
+  seen: number;
+  rowCount: number;
+  sizeChange: number;
+  /** Where keys that the group has reached pointed before it; made when there is one. */
+  hidden: HashIndex | undefined;
+}
+
+/** As many rows of a delta as a reader may see. */
+export interface DeltaMark extends ContentMark {
+  readonly rowCount: number;
+}
+
+/** Rows whose slots are touched before they are indexed: as many as the first cache can wait for and keep. */
+const TOUCHED_ROWS = 64;
+/** Rows looked at between two chances to give way. */
+const STEP_ROWS = 256;
+
+/** Before the first row. */
+export const FIRST_MARK: DeltaMark = { rowCount: 0, end: 0, replacedCount: 0, coveringCount: 0 };
+
+/** Updates in commit order, as the rows that were committed; the latest of each key by hash. */
+export class Delta implements UpdateLayer {
+  readonly #arena: RowArena = new RowArena();
+  readonly #index: HashIndex = new HashIndex(this.#arena);
+  readonly #extents: Extents = new Extents();
+  readonly #runs: SortedRuns = new SortedRuns(this.#arena, this.#extents);
+  readonly #content: DeltaContent = new DeltaContent(this.#arena, this.#extents);
+  #publication: Publication | undefined;
+  #rowCount = 0;
+  #end = 0;
+  #mark: DeltaMark = FIRST_MARK;
+  #lowestLow = 0xffff_ffff;
+  #lowestHigh = 0xffff_ffff;
+  highestLow = 0;
+  highestHigh = 0;
+
+  get mark(): DeltaMark {
+    return this.#mark;
+  }
+
+  get rowCount(): number {
+    return this.#rowCount;
+  }
+
+  get isPublishing(): boolean {
+    return this.#publication !== undefined;
+  }
+
+  get memoryBytes(): number {
+    const rowsBytes = this.#arena.memoryBytes + this.#content.memoryBytes;
+    return rowsBytes + this.#index.memoryBytes + this.#runs.memoryBytes;
+  }
+
+  /** Bytes of the positions in use, of the MAX_DELTA_BYTES that there are. */
+  get usedBytes(): number {
+    return this.#arena.usedBytes;
+  }
+
+  hasRoomFor(lengthBytes: number): boolean {
+    return this.#arena.hasRoomFor(lengthBytes);
+  }
+
+  reserve(lengthBytes: number): Region {
+    return this.#arena.reserve(lengthBytes);
+  }
+
+  release(region: Region): void {
+    this.#arena.release(region, 0);
+  }
+
+  /** Begins to take in the rows in the first `rowsLength` bytes of `region`. */
+  beginPublish(region: Region, rowsLength: number): void {
+    assert(this.#publication === undefined, 'one group is published at a time');
+    assert(region.position >= this.#end, 'regions are published in the order of their reservation');
+    assert(rowsLength <= region.bytes.length, 'the rows fit their region');
+    this.#publication = {
+      region,
+      end: region.position + rowsLength,
+      next: region.position,
+      touchedTo: region.position,
+      seen: 0,
+      rowCount: 0,
+      sizeChange: 0,
+      hidden: undefined,
+    };
+  }
+
+  /** Indexes up to `maxRows` rows more, hidden from readers. Returns whether all are indexed. */
+  stepPublish(maxRows: number, older: Presence): boolean {
+    const publication = this.#publication;
+    assert(publication !== undefined, 'a publication has begun');
+    let rowsLeft = maxRows;
+    while (publication.next < publication.end && rowsLeft > 0) {
+      const rows = Math.min(rowsLeft, TOUCHED_ROWS);
+      if (publication.touchedTo <= publication.next) this.#touch(publication, rows);
+      this.#indexRows(publication, rows, older);
+      rowsLeft -= rows;
+    }
+    return publication.next >= publication.end;
+  }
+
+  /** Has the index's slots of the next rows brought into the caches. */
+  #touch(publication: Publication, maxRows: number): void {
+    const { views } = this.#arena;
+    let position = publication.next;
+    let seen = 0;
+    for (let rows = 0; rows < maxRows && position < publication.end; rows++) {
+      const view = views[blockOf(position)]!;
+      const offset = viewOffset(position);
+      const low = view.getUint32(offset + KEY_LOW, true);
+      seen ^= this.#index.touch(low, view.getUint32(offset + KEY_HIGH, true));
+      position += ROW_HEADER_BYTES + view.getUint32(offset + DATA_LENGTH, true);
+    }
+    publication.touchedTo = position;
+    publication.seen = seen;
+  }
+
+  #indexRows(publication: Publication, maxRows: number, older: Presence): void {
+    const { views } = this.#arena;
+    const end = Math.min(publication.end, publication.touchedTo);
+    for (let rows = 0; rows < maxRows && publication.next < end; rows++) {
+      const position = publication.next;
+      const view = views[blockOf(position)]!;
+      const offset = viewOffset(position);
+      publication.sizeChange += this.#indexRow(publication, view, offset, older);
+      publication.next += ROW_HEADER_BYTES + view.getUint32(offset + DATA_LENGTH, true);
+      publication.rowCount++;
+    }
+  }
+
+  /** Makes the group visible. Returns by how much it changed the number of records. */
+  finishPublish(): number {
+    const publication = this.#publication;
+    assert(publication !== undefined, 'a publication has begun');
+    assert(publication.next === publication.end, 'a group consists of whole rows');
+    const { region, end } = publication;
+    this.#arena.release(region, end - region.position);
+    if (publication.rowCount > 0) this.#extents.append(region.position, end);
+    this.#rowCount += publication.rowCount;
+    this.#end = end;
+    const { replacedCount, coveringCount } = this.#content;
+    this.#mark = { rowCount: this.#rowCount, end, replacedCount, coveringCount };
+    this.#publication = undefined;
+    return publication.sizeChange;
+  }
+
+  /** Takes a group back whose rows have been indexed in part or whole: each key points where it did before. */
+  abandonPublish(): void {
+    const publication = this.#publication;
+    assert(publication !== undefined, 'a publication has begun');
+    const { region, hidden } = publication;
+    const { views } = this.#arena;
+    let position = region.position;
+    while (position < publication.next) {
+      const view = views[blockOf(position)]!;
+      const offset = viewOffset(position);
+      const low = view.getUint32(offset + KEY_LOW, true);
+      const high = view.getUint32(offset + KEY_HIGH, true);
+      // A key that the group holds twice has been restored with its first row.
+      if (this.#index.find(low, high) >= region.position) {
+        this.#index.restore(low, high, hidden?.find(low, high) ?? -1);
+      }
+      position += ROW_HEADER_BYTES + view.getUint32(offset + DATA_LENGTH, true);
+    }
+    this.#content.rollBack(this.#mark);
+    this.#publication = undefined;
+    this.#arena.release(region, 0);
+  }
+
+  stateOf(low: number, high: number): KeyState {
+    const position = this.#find(low, high);
+    if (position < 0) return 'unknown';
+    return this.#isDelete(position) ? 'deleted' : 'present';
+  }
+
+  subtractFrom(sum: ContentSum, low: number, high: number): KeyState {
+    const position = this.#find(low, high);
+    if (position < 0) return 'unknown';
+    if (this.#isDelete(position)) return 'deleted';
+    this.#content.subtract(sum, position);
+    return 'present';
+  }
+
+  applyTo(sum: ContentSum, older: OlderContent): Generator<void, void, undefined> {
+    return this.#content.applyTo(sum, this.#mark, older, (position) => this.#isLatest(position));
+  }
+
+  /** As {@link DeltaContent.sumBetween}. */
+  sumBetween(
+    sum: ContentSum,
+    from: DeltaMark,
+    to: DeltaMark,
+    older: OlderContent,
+  ): Generator<void, void, undefined> {
+    return this.#content.sumBetween(sum, from, to, older);
+  }
+
+  lookUp(low: number, high: number): TableRecord | null | undefined {
+    const position = this.#find(low, high);
+    return position < 0 ? undefined : this.recordAt(position);
+  }
+
+  valueOfKey(low: number, high: number): bigint | undefined {
+    const position = this.#find(low, high);
+    if (position < 0) return undefined;
+    const view = this.#arena.views[blockOf(position)]!;
+    const offset = viewOffset(position);
+    const valueLow = view.getUint32(offset + VALUE_LOW, true);
+    return joinU64(valueLow, view.getUint32(offset + VALUE_HIGH, true));
+  }
+
+  /** The record in the row at `position`, or null if the row deletes its key. */
+  recordAt(position: number): TableRecord | null {
+    const view = this.#arena.views[blockOf(position)]!;
+    const offset = viewOffset(position);
+    const low = view.getUint32(offset + VALUE_LOW, true);
+    const high = view.getUint32(offset + VALUE_HIGH, true);
+    if (low === 0 && high === 0) return null;
+    const dataLength = view.getUint32(offset + DATA_LENGTH, true);
+    return { value: joinU64(low, high), data: this.#arena.copy(position + DATA, dataLength) };
+  }
+
+  /** Position of the latest row of this key before `mark`, or -1. Keys with later rows are looked for in sorted rows. */
+  positionAt(low: number, high: number, mark: DeltaMark): number {
+    const position = this.#find(low, high);
+    if (position < mark.end) return position;
+    const seek: Seek = { low, high, direction: 'up' };
+    for (const run of this.#runs.covering(mark.rowCount)) {
+      const cursor = new RunCursor(this.#arena, run, mark.end, seek);
+      if (!cursor.isDone && cursor.low === low && cursor.high === high) return cursor.position;
+    }
+    return -1;
+  }
+
+  *findValues(
+    range: ValueRange,
+    mark: DeltaMark = this.mark,
+  ): Generator<readonly FoundRecord[], void, undefined> {
+    const filter = new ValueFilter(range);
+    const walk = new RowWalk(this.#arena, this.#extents, 0, mark.end);
+    let found: FoundRecord[] = [];
+    let rows = 0;
+    for (let position = walk.next(); position >= 0; position = walk.next()) {
+      const one = this.#foundAt(position, filter, mark);
+      if (one !== undefined) found.push(one);
+      if (++rows % STEP_ROWS !== 0) continue;
+      yield found;
+      found = [];
+    }
+    yield found;
+  }
+
+  /** The row's record, if its value is wanted and it was its key's latest at the mark. */
+  #foundAt(position: number, filter: ValueFilter, mark: DeltaMark): FoundRecord | undefined {
+    const view = this.#arena.views[blockOf(position)]!;
+    const offset = viewOffset(position);
+    const valueLow = view.getUint32(offset + VALUE_LOW, true);
+    if (!filter.accepts(valueLow, view.getUint32(offset + VALUE_HIGH, true))) return undefined;
+    const low = view.getUint32(offset + KEY_LOW, true);
+    const high = view.getUint32(offset + KEY_HIGH, true);
+    if (this.positionAt(low, high, mark) !== position) return undefined;
+    return { low, high, record: this.recordAt(position)! };
+  }
+
+  cursors(seek: Seek, mark: DeltaMark = this.mark): Cursor[] {
+    return this.#runs
+      .covering(mark.rowCount)
+      .map((run) => new RunCursor(this.#arena, run, mark.end, seek));
+  }
+
+  /** Prepares iteration by one bounded step; false when there is nothing left to prepare. */
+  sortStep(): boolean {
+    return this.#runs.step(this.#rowCount);
+  }
+
+  #indexRow(publication: Publication, view: DataView, offset: number, older: Presence): number {
+    const low = view.getUint32(offset + KEY_LOW, true);
+    const high = view.getUint32(offset + KEY_HIGH, true);
+    this.#widenRange(low, high);
+    const previous = this.#index.put(low, high, publication.next);
+    const wasPresent = previous < 0 ? older.isPresent(low, high) : !this.#isDelete(previous);
+    if (wasPresent && previous < 0) this.#content.noteCovering(publication.next);
+    else if (wasPresent) this.#content.noteReplaced(previous);
+    if (previous >= 0 && previous < publication.region.position) {
+      publication.hidden ??= new HashIndex(this.#arena);
+      publication.hidden.put(low, high, previous);
+    }
+    return (isDeleteRow(view, offset) ? 0 : 1) - (wasPresent ? 1 : 0);
+  }
+
+  #widenRange(low: number, high: number): void {
+    if (high > this.highestHigh || (high === this.highestHigh && low > this.highestLow)) {
+      this.highestLow = low;
+      this.highestHigh = high;
+    }
+    if (high < this.#lowestHigh || (high === this.#lowestHigh && low < this.#lowestLow)) {
+      this.#lowestLow = low;
+      this.#lowestHigh = high;
+    }
+  }
+
+  /** Position of the latest visible row of this key, or -1. */
+  #find(low: number, high: number): number {
+    if (high > this.highestHigh || (high === this.highestHigh && low > this.highestLow)) return -1;
+    if (high < this.#lowestHigh || (high === this.#lowestHigh && low < this.#lowestLow)) return -1;
+    const position = this.#index.find(low, high);
+    if (position < this.#end || this.#publication === undefined) return position;
+    return this.#publication.hidden?.find(low, high) ?? -1;
+  }
+
+  #isLatest(position: number): boolean {
+    const view = this.#arena.views[blockOf(position)]!;
+    const offset = viewOffset(position);
+    const low = view.getUint32(offset + KEY_LOW, true);
+    return this.#find(low, view.getUint32(offset + KEY_HIGH, true)) === position;
+  }
+
+  #isDelete(position: number): boolean {
+    return isDeleteRow(this.#arena.views[blockOf(position)]!, viewOffset(position));
+  }
+}

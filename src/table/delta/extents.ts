@@ -1,0 +1,107 @@
+import { ROW_HEADER_BYTES } from '../../base/limits.ts';
+import { blockOf, viewOffset, type RowArena } from './arena.ts';
+import { DATA_LENGTH } from '../../format/row.ts';
+
+/** Where the published rows lie, in commit order: a few stretches of positions for each block. */
+export class Extents {
+  readonly #starts: number[] = [];
+  readonly #ends: number[] = [];
+
+  append(start: number, end: number): void {
+    const last = this.#ends.length - 1;
+    if (last >= 0 && this.#ends[last] === start) this.#ends[last] = end;
+    else {
+      this.#starts.push(start);
+      this.#ends.push(end);
+    }
+  }
+
+  start(index: number): number | undefined {
+    return this.#starts[index];
+  }
+
+  /** Index of the first stretch that reaches beyond `position`. */
+  firstBeyond(position: number): number {
+    let from = 0;
+    let to = this.#ends.length;
+    while (from < to) {
+      const middle = (from + to) >>> 1;
+      if (this.#ends[middle]! > position) to = middle;
+      else from = middle + 1;
+    }
+    return from;
+  }
+
+  end(index: number): number {
+    return this.#ends[index]!;
+  }
+}
+
+/** Steps through the published rows in [from, to) in commit order, where a group begins at both. */
+export class RowWalk {
+  readonly #arena: RowArena;
+  readonly #extents: Extents;
+  readonly #to: number;
+  #extent: number;
+  #next: number;
+
+  constructor(arena: RowArena, extents: Extents, from: number, to: number) {
+    this.#arena = arena;
+    this.#extents = extents;
+    this.#to = to;
+    this.#extent = extents.firstBeyond(from);
+    this.#next = Math.max(from, extents.start(this.#extent) ?? to);
+  }
+
+  /** Position of the next row, or -1 behind the last. */
+  next(): number {
+    const position = this.#next;
+    if (position >= this.#to) return -1;
+    const view = this.#arena.views[blockOf(position)]!;
+    const dataLength = view.getUint32(viewOffset(position) + DATA_LENGTH, true);
+    this.#next = position + ROW_HEADER_BYTES + dataLength;
+    if (this.#next === this.#extents.end(this.#extent)) {
+      this.#extent++;
+      this.#next = this.#extents.start(this.#extent) ?? this.#to;
+    }
+    return position;
+  }
+}
+
+/** Steps through published rows in commit order, from where it stopped last time. */
+export class RowScan {
+  readonly #arena: RowArena;
+  readonly #extents: Extents;
+  #extent: number;
+  #next: number | undefined;
+
+  constructor(arena: RowArena, extents: Extents, from?: RowScan) {
+    this.#arena = arena;
+    this.#extents = extents;
+    this.#extent = from === undefined ? 0 : from.#extent;
+    this.#next = from === undefined ? undefined : from.#next;
+  }
+
+  /** A scan that goes on from the same row by itself. */
+  clone(): RowScan {
+    return new RowScan(this.#arena, this.#extents, this);
+  }
+
+  /** Positions of the next `count` rows, which have been published. */
+  take(count: number): Uint32Array {
+    const positions = new Uint32Array(count);
+    const { views } = this.#arena;
+    let next = this.#next ?? this.#extents.start(this.#extent)!;
+    for (let i = 0; i < count; i++) {
+      if (next === this.#extents.end(this.#extent)) {
+        this.#extent++;
+        next = this.#extents.start(this.#extent)!;
+      }
+      positions[i] = next;
+      const dataLength = views[blockOf(next)]!.getUint32(viewOffset(next) + DATA_LENGTH, true);
+      next += ROW_HEADER_BYTES + dataLength;
+    }
+    this.#next = next;
+    return positions;
+  }
+}

@@ -1,0 +1,48 @@
+import type { ContentSum } from '../../format/content-sum.ts';
+import type { Cursor, Seek } from './cursor.ts';
+import type { TableRecord } from './table-record.ts';
+import type { ValueRange } from './value-search.ts';
+
+/** What a layer says of a key; `unknown` sends the question on to the next older layer. */
+export type KeyState = 'present' | 'deleted' | 'unknown';
+
+/** Updates that shadow everything older. They no longer change. */
+export interface UpdateLayer {
+  readonly memoryBytes: number;
+  /** Highest key of all updates, as halves; [0, 0] when there is none. */
+  readonly highestLow: number;
+  readonly highestHigh: number;
+  stateOf(low: number, high: number): KeyState;
+  /** As {@link stateOf}; where the key is present, its record is subtracted from `sum`. */
+  subtractFrom(sum: ContentSum, low: number, high: number): KeyState;
+  /**
+   * Brings `sum`, the content of `older`, to that of `older` under these updates. Yields every few hundred records.
+   */
+  applyTo(sum: ContentSum, older: OlderContent): Generator<void, void, undefined>;
+  /** Undefined when the layer says nothing of the key, null when it deletes it. */
+  lookUp(low: number, high: number): TableRecord | null | undefined;
+  /** The value alone: 0 when the layer deletes the key, undefined when it says nothing of it. */
+  valueOfKey(low: number, high: number): bigint | undefined;
+  /** Cursors over all updates, newest first. */
+  cursors(seek: Seek): Cursor[];
+  /** This layer's records with a value in the range, some at a time; yields often, mostly none. */
+  findValues(range: ValueRange): Generator<readonly FoundRecord[], void, undefined>;
+}
+
+/** A record with its key in halves. */
+export interface FoundRecord {
+  readonly low: number;
+  readonly high: number;
+  readonly record: TableRecord;
+}
+
+/** Records below some layer, as they are hashed. */
+export interface OlderContent {
+  /** Subtracts the record of this key, if there is one, from `sum`. */
+  subtractFrom(sum: ContentSum, low: number, high: number): void;
+}
+
+/** Answers whether a key is present below some layer. */
+export interface Presence {
+  isPresent(low: number, high: number): boolean;
+}

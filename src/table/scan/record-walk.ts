@@ -1,0 +1,146 @@
+import { joinU64, splitU64, u64Halves } from '../../base/u64.ts';
+import { BaseCursor } from '../base/base-cursor.ts';
+import type { Chunk } from '../chunk/chunk.ts';
+import type { Cursor, Seek } from '../layer/cursor.ts';
+import { CursorHeap } from './cursor-heap.ts';
+import { DataSlab } from './data-slab.ts';
+import type { KeyRange } from '../layer/key-range.ts';
+import type { TableRecord } from '../layer/table-record.ts';
+
+/** A stretch of fewer records is walked one by one: looking for its end would cost more. */
+const SHORTEST_STRETCH = 4;
+
+/**
+ * Walks the records of a range over several layers. Where one chunk alone holds the next keys, the walk
+ * counts up an index in it, a stretch at a time; only between stretches does it ask all cursors. What stands
+ * at the current record is valid until `step`.
+ */
+export class RecordWalk {
+  readonly #range: KeyRange;
+  readonly #makeCursors: (seek: Seek) => Cursor[];
+  #heap: CursorHeap | undefined;
+  #endLow = 0;
+  #endHigh = 0;
+  #left: number;
+  /** The cursor whose record is the current one, or whose chunk the stretch lies in. */
+  #cursor: Cursor | undefined;
+  /** Undefined where the current record is the cursor's. */
+  #chunk: Chunk | undefined;
+  #index = 0;
+  #stretchEnd = 0;
+  readonly #slab: DataSlab = new DataSlab();
+  /** A chunk could not be read: nothing behind it is shown any more. */
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(range: KeyRange, makeCursors: (seek: Seek) => Cursor[]) {
+    this.#range = range;
+    this.#makeCursors = makeCursors;
+    this.#left = range.limit;
+  }
+
+  /** Goes to the next record; false behind the last. */
+  step(): boolean {
+    if (++this.#index < this.#stretchEnd) return true;
+    if (this.#failure !== undefined) throw this.#failure.error;
+    try {
+      return this.#leave();
+    } catch (error) {
+      // The cursors stand between two records: to go on would skip some.
+      this.end();
+      this.#failure = { error };
+      throw error;
+    }
+  }
+
+  key(): bigint {
+    const chunk = this.#chunk;
+    if (chunk !== undefined) return chunk.keyAt(this.#index);
+    return joinU64(this.#cursor!.low, this.#cursor!.high);
+  }
+
+  record(): TableRecord {
+    const chunk = this.#chunk;
+    if (chunk === undefined) return this.#cursor!.record();
+    const value = chunk.valueAt(this.#index);
+    return { value, data: this.#slab.dataAt(chunk, this.#index, this.#stretchEnd) };
+  }
+
+  /** Ends the walk before its end, and lets go of the layers. */
+  end(): void {
+    this.#left = 0;
+    this.#heap = new CursorHeap([], 'up');
+    this.#cursor = undefined;
+    this.#chunk = undefined;
+    this.#stretchEnd = 0;
+    this.#slab.clear();
+  }
+
+  /** Leaves the current record, or the stretch that ends with it, for the next one. */
+  #leave(): boolean {
+    const heap = (this.#heap ??= this.#start());
+    if (this.#chunk !== undefined) {
+      (this.#cursor as BaseCursor).moveTo(this.#stretchEnd);
+      heap.settleTop();
+    } else if (this.#cursor !== undefined) {
+      heap.advance();
+    }
+    this.#chunk = undefined;
+    this.#cursor = undefined;
+    this.#stretchEnd = 0;
+    if (this.#left > 0 && this.#enter(heap)) return true;
+    this.end();
+    return false;
+  }
+
+  #start(): CursorHeap {
+    const { lowest, highest, reverse } = this.#range;
+    const direction = reverse ? 'down' : 'up';
+    if (lowest > highest) return new CursorHeap([], direction);
+    splitU64(reverse ? lowest : highest, 'bound');
+    this.#endLow = u64Halves[0]!;
+    this.#endHigh = u64Halves[1]!;
+    splitU64(reverse ? highest : lowest, 'bound');
+    const seek: Seek = { low: u64Halves[0]!, high: u64Halves[1]!, direction };
+    return new CursorHeap(this.#makeCursors(seek), direction);
+  }
+
+  #enter(heap: CursorHeap): boolean {
+    for (;;) {
+      const top = heap.top;
+      if (top === undefined) return false;
+      const order = top.high === this.#endHigh ? top.low - this.#endLow : top.high - this.#endHigh;
+      if (this.#range.reverse ? order < 0 : order > 0) return false;
+      if (top.isDelete) {
+        heap.advance();
+        continue;
+      }
+      this.#cursor = top;
+      if (!this.#range.reverse && top instanceof BaseCursor) this.#enterStretch(heap, top);
+      if (this.#chunk === undefined) this.#left--;
+      return true;
+    }
+  }
+
+  /** Finds how many records from the cursor's on no other layer has a word in. */
+  #enterStretch(heap: CursorHeap, cursor: BaseCursor): void {
+    const chunk = cursor.chunk;
+    const from = cursor.index;
+    if (chunk.mayDelete) return;
+
+    let to = chunk.recordCount;
+    const other = heap.runnerUp;
+    if (other !== undefined) to = chunk.lowerBoundFrom(from, other.low, other.high);
+    if (to - from >= SHORTEST_STRETCH) to = Math.min(to, this.#endIn(chunk), from + this.#left);
+    if (to - from < SHORTEST_STRETCH) return;
+    this.#chunk = chunk;
+    this.#index = from;
+    this.#stretchEnd = to;
+    this.#left -= to - from;
+  }
+
+  /** Index of the first record of `chunk` behind the range. */
+  #endIn(chunk: Chunk): number {
+    const index = chunk.lowerBound(this.#endLow, this.#endHigh);
+    return index + (chunk.find(this.#endLow, this.#endHigh) < 0 ? 0 : 1);
+  }
+}
