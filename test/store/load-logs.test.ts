@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Columns } from '../../src/format/columns.ts';
+import type { FileSystem } from '../../src/fs/file-system.ts';
 import { RunCursor } from '../../src/runs/run-cursor.ts';
 import type { Job, JobResult } from '../../src/jobs/run-job.ts';
 import { foldLoaded, loadLogs } from '../../src/store/recovery/load-logs.ts';
@@ -38,9 +39,10 @@ class NotingRunner implements JobRunner {
 async function load(
   logs: readonly Uint8Array[],
   parallelism: number,
+  wrap: (fs: FileSystem) => FileSystem = (fs) => fs,
 ): Promise<{ runner: NotingRunner; records: string[]; endings: unknown[] }> {
   const files = new Map(logs.map((bytes, i) => [`log${i + 1}`, bytes]));
-  const fs = readOnlyFiles(files);
+  const fs = wrap(readOnlyFiles(files));
   const runner = new NotingRunner(new InlineRunner(fs), parallelism);
   const { signal } = new AbortController();
   const progress = new ProgressMeter(undefined);
@@ -129,4 +131,28 @@ test('runs that follow one another are not folded, others are, newest last', asy
   expect(mixed.runner.count('fold-logs')).toBe(1);
   expect(mixed.records).toEqual((await load([first.bytes, across.bytes], 1)).records);
   expect(mixed.records).toContain('0 6 2003 2');
+});
+
+/** Notes how many files are open at a time. */
+function countingFiles(fs: FileSystem, counts: { open: number; most: number }): FileSystem {
+  return {
+    ...fs,
+    open: async (path, mode) => {
+      const file = await fs.open(path, mode);
+      counts.most = Math.max(counts.most, ++counts.open);
+      const close = async (): Promise<void> => {
+        counts.open--;
+        await file.close();
+      };
+      return { ...file, close };
+    },
+  };
+}
+
+test('however many logs there are, only a few are open at a time', async () => {
+  const { bytes } = await log(1, ascending);
+  const counts = { open: 0, most: 0 };
+  const many = Array.from({ length: 300 }, () => bytes);
+  await load(many, 1, (fs) => countingFiles(fs, counts));
+  expect(counts).toEqual({ open: 0, most: 2 });
 });

@@ -1,3 +1,4 @@
+import { inTurns } from '../../base/in-turns.ts';
 import type { Columns } from '../../format/columns.ts';
 import { buffersOf } from '../../runs/column-buffers.ts';
 import type { LoadLogPieceResult } from '../../jobs/load-log-piece.ts';
@@ -21,16 +22,21 @@ export interface LoadedLogs {
   readonly runs: readonly (readonly Columns[])[];
 }
 
+/** Logs that are read at a time, for each job that can run: one descriptor each. */
+const LOGS_PER_JOB = 2;
+
 /**
  * Reads logs, given in order, in parallel: long ones in pieces. Whatever is not sound is found by one scan
- * of the log, which goes on from where sound pieces end.
+ * of the log, which goes on from where sound pieces end. However many logs there are, only a few are open
+ * at a time.
  */
 export async function loadLogs(
   context: RecoveryContext,
   files: readonly LogFile[],
   storeId: Uint8Array | undefined,
 ): Promise<LoadedLogs> {
-  const loaded = await Promise.all(files.map((file) => loadLog(context, file, storeId)));
+  const limit = LOGS_PER_JOB * context.runner.parallelism;
+  const loaded = await inTurns(files, limit, (file) => loadLog(context, file, storeId));
   const runs = loaded.flatMap((one) => one.runs).filter((run) => run.length > 0);
   return { logs: loaded.map(({ log }) => log), runs };
 }
