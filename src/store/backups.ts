@@ -1,5 +1,5 @@
 import { assert } from '../base/assert.ts';
-import { StoreClosedError, systemCode } from '../base/errors.ts';
+import { CorruptionError, StoreClosedError, systemCode } from '../base/errors.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import type { ContentCount } from '../table/scan/content-count.ts';
 import type { Table } from '../table/table.ts';
@@ -95,10 +95,18 @@ export class Backups {
         const contentHash = await finishCount(count, { pause, signal: options.signal });
         return { records, contentHash };
       };
-      return await writeBackup({ fs, check, expected, records }, source, target, options);
+      const knownDamage = (): CorruptionError | undefined => this.#knownDamage();
+      const context = { fs, check, expected, records, knownDamage };
+      return await writeBackup(context, source, target, options);
     } finally {
       await closeSource(source);
     }
+  }
+
+  /** What has stopped merging: the files on disk hold less than the memory does. */
+  #knownDamage(): CorruptionError | undefined {
+    const { state, lastError } = this.#parts.merges.stats;
+    return state === 'stopped' && lastError instanceof CorruptionError ? lastError : undefined;
   }
 
   /** Files, records and sequence number of one moment between two groups. */

@@ -301,6 +301,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
    * Writes all that is durable now to `target`, where there is nothing or an empty directory, while writes
    * and merges go on. Files that never change are hard-linked where that is possible, others copied; all
    * is synced, and `target` gets its name at the very end. `restoreBackup` makes a store of it again.
+   * Once a merge has met damage, only a backup with `verify` can succeed.
    * @throws StoreError (`LODESTORE_BAD_TARGET`, `LODESTORE_NOT_A_BACKUP`, `LODESTORE_INCOMPLETE`,
    *   `LODESTORE_IO`, `LODESTORE_READ_ONLY`), StoreFullError, CorruptionError, StoreLockedError while another
    *   backup writes the same target, AbortedError, StoreClosedError, StorePoisonedError, TypeError; as rejections

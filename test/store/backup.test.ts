@@ -1,9 +1,22 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { FileSystem } from '../../src/fs/file-system.ts';
 import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
-import { MetadataStore, restoreBackup, type CopyProgress } from '../../src/index.ts';
+import {
+  CorruptionError,
+  MetadataStore,
+  restoreBackup,
+  type CopyProgress,
+} from '../../src/index.ts';
 import { requireSameContent } from '../../src/store/backup/backup-check.ts';
 import {
   inodesIn,
@@ -408,6 +421,71 @@ describe('verify', () => {
     await insertBatches(store, 200, 201);
     const three = await store.backup(join(base, '3'), { verify: true });
     expect(three.contentHash).not.toBe(one.contentHash);
+    await store.close();
+  });
+});
+
+describe('known damage', () => {
+  const LOG = 'log_0000000000000002';
+
+  test.each([
+    ['a closed log is cut', (directory: string) => truncateSync(join(directory, LOG), 200)],
+    ['a closed log is changed', (directory: string) => flipByte(directory, LOG, 300)],
+    [
+      'a chunk of the snapshot is changed',
+      (directory: string) => flipByte(directory, 'snapshot_0000000000000001', 200),
+    ],
+  ] as const)('%s, and merges have stopped: refused, nothing is left', async (_what, damage) => {
+    const { base, directory, store } = await filledStore();
+    await damage(directory);
+    await insertBatches(store, 200, 201);
+    const met = await failureOf(store.merge());
+    expect(store.stats().merges.state).toBe('stopped');
+    for (const options of [{}, { verify: true }]) {
+      const error = await failureOf(store.backup(join(base, 'backup'), options));
+      expect(error).toBeInstanceOf(CorruptionError);
+      expect(error).toMatchObject({ code: 'LODESTORE_CORRUPTION' });
+      if (options.verify === undefined) {
+        const { path, offset, reason } = met as CorruptionError;
+        const hint = expect.stringMatching(/No backup has been made.*in memory.*entries\(\)/);
+        expect(error).toMatchObject({ path, offset, reason, hint, cause: met });
+      }
+      expect(readdirSync(base)).toEqual(['store']);
+    }
+    expect(store.size).toBe(2010);
+    await store.close();
+  });
+
+  test('is met while the backup is written: refused, nothing is left', async () => {
+    const { base, directory, store } = await filledStore();
+    let merging: Promise<unknown> | undefined;
+    const fs = Object.create(nodeFileSystem) as {
+      -readonly [Name in keyof FileSystem]: FileSystem[Name];
+    };
+    await store.close();
+    fs.syncDirectory = async (path) => {
+      if (path.endsWith('.partial') && readdirSync(path).some((name) => name.startsWith('log_'))) {
+        merging ??= flipByte(directory, LOG, 300).then(() => failureOf(opened.merge()));
+        await merging;
+      }
+      return nodeFileSystem.syncDirectory(path);
+    };
+    const opened = await openThrough(fs, directory, SMALL_LOGS);
+    const error = await failureOf(opened.backup(join(base, 'backup')));
+    expect(error).toMatchObject({ code: 'LODESTORE_CORRUPTION', path: join(directory, LOG) });
+    expect(readdirSync(base)).toEqual(['store']);
+    await opened.close();
+  });
+
+  test('a fault of reading that has passed: a verified backup succeeds, one that is not is refused', async () => {
+    const { base, directory, store } = await filledStore();
+    await flipByte(directory, LOG, 300);
+    await failureOf(store.merge());
+    await flipByte(directory, LOG, 300);
+    expect(await failureOf(store.backup(join(base, 'one')))).toBeInstanceOf(CorruptionError);
+    const report = await store.backup(join(base, 'two'), { verify: true });
+    expect(report.records).toBe(2000);
+    expect(await recordsIn(join(base, 'two'))).toEqual(batches(200));
     await store.close();
   });
 });

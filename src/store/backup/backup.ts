@@ -58,6 +58,8 @@ export interface BackupContext {
   /** What the copy must hold, as far as that is known; asked for only if it is to be verified. */
   readonly expected: () => Promise<Partial<CopyContent>>;
   readonly records: number | undefined;
+  /** Damage to the files of the source that somebody has met, if any. */
+  readonly knownDamage?: () => CorruptionError | undefined;
 }
 
 /** Checks the arguments before anything is touched. Throws TypeError; StoreError LODESTORE_BAD_TARGET. */
@@ -115,6 +117,7 @@ export async function writeBackup(
   const start = performance.now();
   const createdAt = new Date().toISOString();
   options.signal?.throwIfAborted();
+  refuseKnownDamage(context, options);
   const previous = await readPrevious(context.fs, source, options.incremental);
   const staged = await StagedDirectory.begin(context.fs, target);
   try {
@@ -122,6 +125,8 @@ export async function writeBackup(
     const files = await writing.placeFiles();
     const copy = options.verify === true ? await writing.verify() : undefined;
     options.signal?.throwIfAborted();
+    // A merge may have met damage meanwhile.
+    refuseKnownDamage(context, options);
     const manifest = {
       storeId: hexOf(source.storeId),
       lastSequence: source.lastSequence,
@@ -141,6 +146,23 @@ export async function writeBackup(
     await staged.discard();
     throw error;
   }
+}
+
+/**
+ * Files that are known to be damaged make no backup, unless the finished copy is read and compared: what
+ * was met may have been a fault of reading that has passed.
+ */
+function refuseKnownDamage({ knownDamage }: BackupContext, { verify }: BackupOptions): void {
+  const damage = verify === true ? undefined : knownDamage?.();
+  if (damage === undefined) return;
+  const { offset, reason, firstSequence, lastSequence, affectedBytes } = damage;
+  const hint =
+    'No backup has been made. The open store has all records in memory: before it is closed, copy them to ' +
+    'another store with entries(). With verify: true a backup reads the copy before it succeeds';
+  throw new CorruptionError(
+    { path: damage.path!, offset, reason, firstSequence, lastSequence, affectedBytes, hint },
+    { cause: damage },
+  );
 }
 
 export function hexOf(bytes: Uint8Array): string {
