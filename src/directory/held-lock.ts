@@ -5,9 +5,10 @@ import type { OwnerRecord } from './owner-record.ts';
 /** The sole right to write to a directory. */
 export interface DirectoryLock {
   readonly owner: OwnerRecord;
-  /** False once the lease is lost, was not refreshed in time, or is released. */
-  isFresh(): boolean;
-  /** Throws `FencedError` unless fresh. To be called before each acknowledgement, rename and removal. */
+  /**
+   * Throws the `FencedError` with the first cause once the lease is lost, was not refreshed in time, or
+   * is released. To be called before each acknowledgement, rename and removal.
+   */
   assertHeld(): void;
   /** Idempotent. When it resolves, the directory can be opened again at once. */
   release(): Promise<void>;
@@ -60,12 +61,8 @@ export class HeldDirectoryLock implements DirectoryLock {
     this.#loss = loss;
   }
 
-  isFresh(): boolean {
-    return this.#released === undefined && this.#lease.isFresh();
-  }
-
   assertHeld(): void {
-    if (!this.isFresh()) throw this.#loss.error();
+    if (this.#released !== undefined || !this.#lease.isFresh()) throw this.#loss.error();
   }
 
   release(): Promise<void> {

@@ -113,7 +113,6 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   #makeWriter(parts: OpenedParts, lock: DirectoryLock): Writer {
     const { fs, directory, table, health, options, recovered, epoch, makeRunner } = parts;
     const { pause, startTimer } = parts;
-    const isLeaseFresh = () => lock.isFresh();
     const observer = this.#makeObserver(() => logs.live?.path);
     const { storeId } = recovered;
     const logs = new LogKeeper(fs, directory, { storeId, epoch }, health, parts.logs);
@@ -139,7 +138,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
       health,
       stats: observer.commits,
       observer,
-      isLeaseFresh,
+      lock,
       pause,
       admit: () => this.#warmth.admit(merges),
       onCommitted: () => {
@@ -161,7 +160,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
         retained: this.#feeds.retained,
         committer,
         health,
-        isLeaseFresh,
+        lock,
         runner: new MergeRunner(makeRunner, startTimer),
         mergeBytes: options.mergeBytes,
         logLimitBytes: options.logLimitBytes,

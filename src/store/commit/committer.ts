@@ -1,11 +1,12 @@
 import { assert, present } from '../../base/assert.ts';
 import {
-  FencedError,
+  type FencedError,
   isLackOfSpace,
   StoreFullError,
   StorePoisonedError,
   type StoreError,
 } from '../../base/errors.ts';
+import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import { batchTableBytes } from '../../format/rows.ts';
 import { GroupEncoder, writeBatchTable, type Group } from '../../log/group-encoder.ts';
 import type { LogWriter } from '../../log/log-writer.ts';
@@ -30,8 +31,7 @@ export interface CommitterParts {
   readonly stats: CommitStats;
   readonly observer: StoreObserver;
   readonly space: SpaceKeeper;
-  /** Whether the directory's lease is known to be ours. */
-  readonly isLeaseFresh: () => boolean;
+  readonly lock: DirectoryLock;
   /** Asked before each group: what stands against it, once it has waited as long as it must. */
   readonly admit: () => Promise<StoreError | undefined> | StoreError | undefined;
   readonly onCommitted: () => void;
@@ -174,11 +174,11 @@ export class Committer {
     durability: BatchDurability,
     isJudged: boolean,
   ): Promise<StoreError | undefined> {
-    const { logs, sync, isLeaseFresh } = this.#parts;
+    const { logs, sync } = this.#parts;
     const isSynced = durability === 'sync' && logs.unsyncedBytes > 0;
     const error = isSynced ? await sync.run() : undefined;
     if (error !== undefined) return error;
-    return (isJudged || isSynced) && !isLeaseFresh() ? this.#fence('not-applied') : undefined;
+    return isJudged || isSynced ? this.#fencedWrite('not-applied') : undefined;
   }
 
   /** Indexes the group while it is being written: the event loop has nothing else to do for it then. */
@@ -199,14 +199,15 @@ export class Committer {
     group: Group | undefined,
     durability: BatchDurability = 'sync',
   ): Promise<StoreError | undefined> {
-    const { health, stats, sync, isLeaseFresh, pause, compressionLevel } = this.#parts;
+    const { health, stats, sync, pause, compressionLevel } = this.#parts;
     const seal = group === undefined || this.#isRotationDue(log);
     const isDurable = seal || durability === 'sync' || log.unsyncedBytes >= MAX_UNSYNCED_BYTES;
     const syncError = isDurable && log.unsyncedBytes > 0 ? await sync.run() : undefined;
     if (syncError !== undefined) return syncError;
     const encodeStart = performance.now();
     const encoded = await log.encode(this.#encoder, { group, seal }, compressionLevel, pause);
-    if (!isLeaseFresh()) return this.#fence('not-applied');
+    const fenced = this.#fencedWrite('not-applied');
+    if (fenced !== undefined) return fenced;
     if (health.isPoisoned) return health.poisonedWrite('not-applied');
     const writeStart = performance.now();
     const write = isDurable ? log.write(encoded, seal) : log.writeVolatile(encoded);
@@ -219,7 +220,7 @@ export class Committer {
     if ('error' in written) return this.#writeFailed(log, written.error);
     const lengthBytes = encoded.bytes.length;
     stats.written(lengthBytes, writeStart - encodeStart, written.syncMs, isDurable);
-    return isLeaseFresh() ? undefined : this.#fence('unknown');
+    return this.#fencedWrite('unknown');
   }
 
   #isRotationDue(log: LogWriter): boolean {
@@ -260,12 +261,16 @@ export class Committer {
     return health.poisonedWrite('unknown');
   }
 
-  #fence(outcome: 'not-applied' | 'unknown'): StoreError {
-    const { health } = this.#parts;
-    health.poisonWith(
-      new FencedError("the directory's lease ran out: another host may own the store by now"),
-    );
-    return health.poisonedWrite(outcome);
+  /** The error of a write when the directory is no longer known to be ours. */
+  #fencedWrite(outcome: 'not-applied' | 'unknown'): StoreError | undefined {
+    const { lock, health } = this.#parts;
+    try {
+      lock.assertHeld();
+      return undefined;
+    } catch (error) {
+      health.poisonWith(error as FencedError);
+      return health.poisonedWrite(outcome);
+    }
   }
 
   /** The group is acknowledged: whatever fails from here on concerns the next one. */

@@ -2,13 +2,14 @@ import { join } from 'node:path';
 import { assert } from '../../base/assert.ts';
 import {
   CorruptionError,
-  FencedError,
+  type FencedError,
   isLackOfSpace,
   StoreClosedError,
   StoreError,
   StoreFullError,
   StorePoisonedError,
 } from '../../base/errors.ts';
+import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import { snapshotName, temporarySnapshotName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import type { MergeJob, MergeLog, MergeResult } from '../../jobs/merge.ts';
@@ -57,7 +58,7 @@ export interface MergeSchedulerParts {
   readonly committer: Committer;
   readonly health: Health;
   readonly space: SpaceKeeper;
-  readonly isLeaseFresh: () => boolean;
+  readonly lock: DirectoryLock;
   /** Closed with the scheduler. */
   readonly runner: MergeRunner;
   readonly mergeBytes: number;
@@ -316,7 +317,7 @@ export class MergeScheduler {
   ): Promise<{ readonly snapshotBytes: number; readonly durationMs: number }> {
     const { fs, directory, table, logs, retained } = this.#parts;
     const path = join(directory, snapshotName(job.number));
-    this.#requireLease();
+    this.#requireHeld();
     try {
       await fs.rename(job.temporaryPath, path);
       await fs.syncDirectory(directory);
@@ -340,7 +341,7 @@ export class MergeScheduler {
     if (replaced !== undefined) obsolete.push(replaced.path);
     for (const name of obsolete) {
       assert(name !== path, 'a merge never removes a name that it has just produced');
-      this.#requireLease();
+      this.#requireHeld();
       // What cannot be removed now is proven dead and goes at the next open.
       await fs.unlink(name).catch(() => undefined);
     }
@@ -349,13 +350,14 @@ export class MergeScheduler {
     return merged;
   }
 
-  #requireLease(): void {
-    if (this.#parts.isLeaseFresh()) return;
-    const error = new FencedError(
-      "the directory's lease ran out: another host may own the store by now",
-    );
-    this.#parts.health.poisonWith(error);
-    throw error;
+  #requireHeld(): void {
+    const { lock, health } = this.#parts;
+    try {
+      lock.assertHeld();
+    } catch (error) {
+      health.poisonWith(error as FencedError);
+      throw error;
+    }
   }
 
   #poison(path: string, cause: unknown): StorePoisonedError {

@@ -222,7 +222,7 @@ class Opening {
               this.#directory,
               recovered,
               { retention, hasReserve: this.#options.reserveFileBytes > 0 },
-              () => lock.isFresh(),
+              lock,
             );
       return this.#parts(lock, recovered, retention, removed, losses, runner.parallelism);
     } catch (error) {
@@ -265,7 +265,7 @@ class Opening {
     } catch (error) {
       const isSalvage = this.#options.recovery === 'salvage' && lock !== undefined;
       if (!isSalvage || !(error instanceof CorruptionError)) throw error;
-      losses.push(...(await salvage(context, () => lock.isFresh())));
+      losses.push(...(await salvage(context, lock)));
       return recover(context);
     }
   }

@@ -17,13 +17,12 @@ export function openSpace(
   announce: (name: 'lowSpace' | 'spaceRecovered', figures: SpaceFigures) => void,
 ): SpaceKeeper {
   const { fs, directory, options, pause, lock } = parts;
-  const isLeaseFresh = (): boolean => lock?.isFresh() === true;
   const { maxBytes, retainBytes, reserveFileBytes } = options;
   const { logs, retained, merges } = files;
   const reserveFile =
-    reserveFileBytes === 0
+    reserveFileBytes === 0 || lock === undefined
       ? undefined
-      : new ReserveFile(fs, directory, reserveFileBytes, isLeaseFresh);
+      : new ReserveFile(fs, directory, reserveFileBytes, lock);
   return new SpaceKeeper({
     directory,
     maxBytes,

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { assert } from '../../base/assert.ts';
+import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import {
   logName,
   RESERVE_NAME,
@@ -27,7 +28,7 @@ export async function repair(
   directory: string,
   state: RecoveredState,
   kept: { readonly retention: Retention; readonly hasReserve: boolean },
-  isLeaseFresh: () => boolean,
+  lock: DirectoryLock,
 ): Promise<string[]> {
   const { tail, blankPaths } = state.verdict;
   if (tail?.kind === 'rewrite') await rewriteTail(fs, tail);
@@ -37,7 +38,7 @@ export async function repair(
   const withoutGroups = tail?.kind === 'discard' ? [tail.path, ...blankPaths] : blankPaths;
   dead.push(...withoutGroups);
   for (const path of dead) {
-    assert(isLeaseFresh(), 'files are removed only while the lease is ours');
+    lock.assertHeld();
     await unlinkIfThere(fs, path);
   }
   // The disk may hold a group where none is seen: one cut back after a write that failed, by a cut that was

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { assert } from '../../base/assert.ts';
-import { FencedError } from '../../base/errors.ts';
+import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import type { DirectoryListing } from '../../directory/listing.ts';
 import { logName, snapshotName, temporarySnapshotName } from '../../format/file-name.ts';
 import { nextEpoch } from '../../format/file-header.ts';
@@ -20,9 +20,9 @@ import { damagedPaths, readSalvageable, type Salvageable } from './salvage-readi
  */
 export async function salvage(
   context: RecoveryContext,
-  isLeaseFresh: () => boolean,
+  lock: DirectoryLock,
 ): Promise<readonly Loss[]> {
-  return new Salvage(context, isLeaseFresh).run();
+  return new Salvage(context, lock).run();
 }
 
 /**
@@ -40,13 +40,13 @@ class Salvage {
   readonly #fs: FileSystem;
   readonly #context: RecoveryContext;
   readonly #directory: string;
-  readonly #isLeaseFresh: () => boolean;
+  readonly #lock: DirectoryLock;
 
-  constructor(context: RecoveryContext, isLeaseFresh: () => boolean) {
+  constructor(context: RecoveryContext, lock: DirectoryLock) {
     this.#context = context;
     this.#fs = context.fs;
     this.#directory = context.directory;
-    this.#isLeaseFresh = isLeaseFresh;
+    this.#lock = lock;
   }
 
   async run(): Promise<readonly Loss[]> {
@@ -92,7 +92,7 @@ class Salvage {
   }
 
   async #install(number: number, listing: DirectoryListing): Promise<void> {
-    this.#requireLease();
+    this.#lock.assertHeld();
     const path = join(this.#directory, snapshotName(number));
     await this.#fs.rename(join(this.#directory, temporarySnapshotName(number)), path);
     await this.#fs.syncDirectory(this.#directory);
@@ -101,15 +101,9 @@ class Salvage {
       ...listing.snapshots.filter((snapshot) => snapshot < number).map(snapshotName),
     ];
     for (const name of replaced) {
-      this.#requireLease();
+      this.#lock.assertHeld();
       assert(name !== snapshotName(number), 'what has just been written is not removed');
       await unlinkIfThere(this.#fs, join(this.#directory, name));
-    }
-  }
-
-  #requireLease(): void {
-    if (!this.#isLeaseFresh()) {
-      throw new FencedError("the directory's lease ran out while it was being salvaged");
     }
   }
 }

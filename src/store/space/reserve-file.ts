@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import { RESERVE_NAME } from '../../format/file-name.ts';
 import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';
@@ -19,16 +20,16 @@ export class ReserveFile {
   readonly #fs: FileSystem;
   readonly #directory: string;
   readonly #path: string;
-  readonly #isLeaseFresh: () => boolean;
+  readonly #lock: DirectoryLock;
   #state: ReserveState = 'absent';
   #making: Promise<void> | undefined;
 
-  constructor(fs: FileSystem, directory: string, sizeBytes: number, isLeaseFresh: () => boolean) {
+  constructor(fs: FileSystem, directory: string, sizeBytes: number, lock: DirectoryLock) {
     this.sizeBytes = sizeBytes;
     this.#fs = fs;
     this.#directory = directory;
     this.#path = join(directory, RESERVE_NAME);
-    this.#isLeaseFresh = isLeaseFresh;
+    this.#lock = lock;
   }
 
   get state(): ReserveState {
@@ -52,12 +53,15 @@ export class ReserveFile {
   /** Removes the file, and with it takes nothing but zeros. Resolves with whether that freed its space. */
   async giveUp(): Promise<boolean> {
     await this.#making;
-    if (this.#state !== 'kept' || !this.#isLeaseFresh()) return false;
-    this.#state = 'given-up';
-    return this.#fs.unlink(this.#path).then(
-      () => true,
-      () => false,
-    );
+    if (this.#state !== 'kept') return false;
+    try {
+      this.#lock.assertHeld();
+      this.#state = 'given-up';
+      await this.#fs.unlink(this.#path);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** Waits for a file that is being made. It stays, for the next open. */
@@ -69,7 +73,7 @@ export class ReserveFile {
     try {
       const existing = await this.#fs.stat(this.#path).catch(() => undefined);
       if (existing?.sizeBytes === this.sizeBytes) return true;
-      if (!this.#isLeaseFresh()) return false;
+      this.#lock.assertHeld();
       if (existing !== undefined) await this.#fs.unlink(this.#path);
       const freeBytes = await this.#fs.freeBytes(this.#directory);
       if (freeBytes < 2 * this.sizeBytes) return false;
