@@ -4,6 +4,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
@@ -592,6 +593,7 @@ describe('the target', () => {
       directory,
       join(directory, 'backup'),
       join(directory, '..', 'store', 'x', 'y'),
+      join(directory, '..x'),
     ]) {
       const error = await failureOf(store.backup(target));
       expect([target, error]).toMatchObject([target, { code: 'LODESTORE_BAD_TARGET' }]);
@@ -605,6 +607,30 @@ describe('the target', () => {
     expect(readFileSync(file, 'utf8')).toBe('kept');
     expect(contentOf(join(base, 'backup'))).toEqual(before);
     expect(readdirSync(directory)).toEqual(expect.arrayContaining(names));
+    await store.close();
+  });
+
+  test('that is a symbolic link which leads nowhere is refused before anything is written', async () => {
+    const { base, store } = await filledStore();
+    symlinkSync(join(base, 'nothing'), join(base, 'link'));
+    await expect(store.backup(join(base, 'link'))).rejects.toMatchObject({
+      code: 'LODESTORE_BAD_TARGET',
+      message: expect.stringContaining('symbolic link that leads nowhere') as string,
+    });
+    expect(readdirSync(base).sort()).toEqual(['link', 'store']);
+    await store.close();
+  });
+
+  test('is never in the previous backup', async () => {
+    const { base, store } = await filledStore();
+    const incremental = join(base, 'one');
+    await store.backup(incremental);
+    const before = readdirSync(incremental);
+    for (const name of ['two', '..two']) {
+      const backup = store.backup(join(incremental, name), { incremental });
+      await expect(backup).rejects.toMatchObject({ code: 'LODESTORE_BAD_TARGET' });
+    }
+    expect(readdirSync(incremental)).toEqual(before);
     await store.close();
   });
 
@@ -634,6 +660,22 @@ describe('the target', () => {
 });
 
 describe('what an interrupted run has left', () => {
+  test.each([
+    ['nothing yet', []],
+    ['its marker alone', ['lodestore.incomplete']],
+    // As runs of earlier versions have left it.
+    ['its lock alone', ['lodestore.lock']],
+  ])('is taken over: %s', async (_what, names) => {
+    const { base, store } = await filledStore();
+    const partial = join(base, 'backup.partial');
+    mkdirSync(partial);
+    for (const name of names) writeFileSync(join(partial, name), '');
+    await store.backup(join(base, 'backup'));
+    expect(readdirSync(base).sort()).toEqual(['backup', 'store']);
+    expect(await recordsIn(join(base, 'backup'))).toEqual(batches(200));
+    await store.close();
+  });
+
   test('is refused by open and restore, and taken over by the next run', async () => {
     const { base, store } = await filledStore();
     const partial = join(base, 'backup.partial');

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import {
   cpSync,
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   truncateSync,
   writeFileSync,
@@ -147,6 +149,74 @@ describe('restore refuses', () => {
     await expect(restoreBackup(path as string, target)).rejects.toThrow(TypeError);
     await expect(restoreBackup(backup, path as string)).rejects.toThrow(TypeError);
   });
+});
+
+describe('a restore that was killed before the store got its name', () => {
+  test('is finished by the next one of the same backup', async () => {
+    const { backup, target } = await madeBackup();
+    await restoreBackup(backup, target);
+    const inodes = inodesIn(target);
+    renameSync(target, `${target}.partial`);
+    const report = await restoreBackup(backup, target);
+    expect(report).toMatchObject({ directory: target, lastSequence: 100n, records: 1000 });
+    expect(inodesIn(target)).toEqual(inodes);
+    expect(existsSync(`${target}.partial`)).toBe(false);
+    expect(await recordsIn(target)).toEqual(await recordsIn(backup));
+  });
+
+  test.each([
+    [
+      'was written to since',
+      async (path: string) => {
+        const store = await MetadataStore.open(path);
+        await insertBatches(store, 100, 101);
+        await store.close();
+      },
+    ],
+    ['lacks a file', (path: string) => rmSync(join(path, nth(filesOf(path), 1)))],
+    ['has other bytes', (path: string) => flipByte(path, nth(filesOf(path), 0), 300)],
+    ['is longer', (path: string) => truncateSync(join(path, nth(filesOf(path), 0)), 1_000_000)],
+    ['holds something else too', (path: string) => writeFileSync(join(path, 'log'), '')],
+  ] as const)('is not, and is told for what it is, when it %s', async (_what, change) => {
+    const { base, backup, target } = await madeBackup();
+    await restoreBackup(backup, target);
+    const partial = `${target}.partial`;
+    renameSync(target, partial);
+    await change(partial);
+    const before = readdirSync(partial);
+    await expect(restoreBackup(backup, target)).rejects.toMatchObject({
+      code: 'LODESTORE_BAD_TARGET',
+      path: partial,
+      message: expect.stringMatching(/holds a store: that of a restore/) as string,
+    });
+    expect(readdirSync(partial)).toEqual(before);
+    expect(existsSync(join(base, 'restored'))).toBe(false);
+  });
+
+  test('is not touched while somebody has it open', async () => {
+    const { backup, target } = await madeBackup();
+    await restoreBackup(backup, target);
+    renameSync(target, `${target}.partial`);
+    const store = await MetadataStore.open(`${target}.partial`);
+    await expect(restoreBackup(backup, target)).rejects.toMatchObject({
+      code: 'LODESTORE_BAD_TARGET',
+      path: `${target}.partial`,
+    });
+    await insertBatches(store, 100, 101);
+    await store.close();
+  });
+});
+
+test('a target below the backup is refused: the backup is only read', async () => {
+  const { backup } = await madeBackup();
+  const before = readdirSync(backup);
+  for (const target of [join(backup, 'x'), join(backup, '..x', 'y')]) {
+    await expect(restoreBackup(backup, target)).rejects.toMatchObject({
+      code: 'LODESTORE_BAD_TARGET',
+      message: expect.stringContaining('lies in the backup itself') as string,
+    });
+  }
+  expect(readdirSync(backup)).toEqual(before);
 });
 
 test('giving up at any progress leaves nothing', async () => {

@@ -1,4 +1,4 @@
-import { isAbsolute, join, relative, resolve } from 'node:path';
+import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { CorruptionError } from '../../base/errors.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import type { CopyHooks, FileSum } from './file-copy.ts';
@@ -67,12 +67,20 @@ export function checkBackup(directory: string, target: string, options: BackupOp
   requirePath('target', target);
   if (options.incremental !== undefined) requirePath('options.incremental', options.incremental);
   const absolute = resolve(target);
-  const fromStore = relative(resolve(directory), absolute);
-  const isInside = fromStore === '' || !(fromStore.startsWith('..') || isAbsolute(fromStore));
-  if (isInside) {
+  if (isInside(absolute, resolve(directory))) {
     throw badTarget(absolute, `lies in the store's own directory. Give a path outside of it`);
   }
+  const { incremental } = options;
+  if (incremental !== undefined && isInside(absolute, resolve(incremental))) {
+    throw badTarget(absolute, 'lies in the previous backup. Give a path outside of it');
+  }
   return absolute;
+}
+
+/** Whether a path is a directory, or below it. Both are absolute. */
+export function isInside(path: string, directory: string): boolean {
+  const way = relative(directory, path);
+  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
 }
 
 export function requirePath(name: string, path: unknown): void {

@@ -1,13 +1,13 @@
 import { join, resolve } from 'node:path';
 import { CorruptionError, systemCode } from '../../base/errors.ts';
-import { MARKER_NAME } from '../../format/file-name.ts';
+import { LOCK_NAME, MARKER_NAME } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { nodeFileSystem } from '../../fs/node-file-system.ts';
 import { bytesOf, readManifest, type BackupFile } from './backup-manifest.ts';
-import { requirePath, type CopyProgress } from './backup.ts';
+import { isInside, requirePath, type CopyProgress } from './backup.ts';
 import { copyError } from './copy-error.ts';
-import { copyFile, type CopyHooks } from './file-copy.ts';
-import { StagedDirectory } from './staged-directory.ts';
+import { copyFile, sumFile, type CopyHooks } from './file-copy.ts';
+import { badTarget, StagedDirectory } from './staged-directory.ts';
 
 export interface RestoreOptions {
   /** Gives the restore up; what has been written of it is removed. */
@@ -71,9 +71,18 @@ async function restore(
   const start = performance.now();
   options.signal?.throwIfAborted();
   const { lastSequence, records, files } = await readManifest(fs, backup);
+  if (isInside(directory, backup)) {
+    throw badTarget(directory, 'lies in the backup itself, which is only read. Give another path');
+  }
+  const bytes = bytesOf(files);
+  const report = { directory, lastSequence, records, files: files.length, bytes };
+  const isFinished = await StagedDirectory.finish(fs, directory, (path, names) =>
+    isRestored(fs, path, names, files, options),
+  );
+  if (isFinished) return { ...report, milliseconds: performance.now() - start };
   const staged = await StagedDirectory.begin(fs, directory);
   try {
-    const hooks = hooksOf(bytesOf(files), options);
+    const hooks = hooksOf(bytes, options);
     for (const file of files) await restoreFile(fs, backup, staged.path, file, hooks);
     const marker = await fs.open(join(staged.path, MARKER_NAME), 'wx');
     await marker.close();
@@ -83,9 +92,30 @@ async function restore(
     await staged.discard();
     throw error;
   }
-  const milliseconds = performance.now() - start;
-  const bytes = bytesOf(files);
-  return { directory, lastSequence, records, files: files.length, bytes, milliseconds };
+  return { ...report, milliseconds: performance.now() - start };
+}
+
+/** Whether a directory holds what restoring these files makes, byte for byte, and nothing else. */
+async function isRestored(
+  fs: FileSystem,
+  path: string,
+  names: ReadonlySet<string>,
+  files: readonly BackupFile[],
+  { signal }: RestoreOptions,
+): Promise<boolean> {
+  const expected = new Set([MARKER_NAME, LOCK_NAME, ...files.map(({ name }) => name)]);
+  if (expected.size !== names.size || [...expected].some((name) => !names.has(name))) return false;
+  for (const { name, lengthBytes, sha256 } of files) {
+    const file = await fs.open(join(path, name), 'r');
+    try {
+      if ((await file.stat()).sizeBytes !== lengthBytes) return false;
+      const sum = await sumFile(file, lengthBytes, { signal, onBytes: () => undefined });
+      if (sum.sha256 !== sha256) return false;
+    } finally {
+      await file.close();
+    }
+  }
+  return true;
 }
 
 function hooksOf(totalBytes: number, options: RestoreOptions): CopyHooks {

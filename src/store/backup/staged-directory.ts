@@ -1,7 +1,13 @@
 import { basename, dirname, join } from 'node:path';
 import { StoreError, StoreLockedError, systemCode } from '../../base/errors.ts';
-import { BACKUP_NAME, INCOMPLETE_NAME, LOCK_NAME, parseFileName } from '../../format/file-name.ts';
-import type { FileLock, FileSystem } from '../../fs/file-system.ts';
+import {
+  BACKUP_NAME,
+  INCOMPLETE_NAME,
+  LOCK_NAME,
+  MARKER_NAME,
+  parseFileName,
+} from '../../format/file-name.ts';
+import type { DirectoryEntry, FileLock, FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';
 import { writeFully } from '../../fs/write.ts';
 import { ensureDirectory } from '../open/creation.ts';
@@ -14,8 +20,9 @@ const INCOMPLETE_TEXT =
  * A directory that is written under another name, `<target>.partial`, and gets its own when all of it is
  * durable. Until then a file in it says that it is incomplete, whatever it is renamed or copied to.
  *
- * That file is durable before any other is made, and goes after all others are durable: so a crash at any
- * step leaves no target, or a complete one.
+ * That file is durable before any other is made, the lock's among them, and goes after all others are
+ * durable: so a crash at any step leaves no target, or a complete one. What is left under the other name
+ * holds that file, or is empty, or is complete.
  */
 export class StagedDirectory {
   readonly #fs: FileSystem;
@@ -41,9 +48,7 @@ export class StagedDirectory {
     await requireFree(fs, target);
     await ensureDirectory(fs, dirname(target), true);
     const path = partialPath(target);
-    await fs.makeDirectory(path).catch((error: unknown) => {
-      if (systemCode(error) !== 'EEXIST') throw error;
-    });
+    await makeMarked(fs, path);
     await requireOurs(fs, path);
     const lock = await fs.tryLock(join(path, LOCK_NAME));
     if (lock === undefined) throw busy(target);
@@ -57,7 +62,7 @@ export class StagedDirectory {
     const staged = new StagedDirectory(fs, target, lock);
     try {
       await staged.#removeFiles();
-      await staged.#makeMarker();
+      await renewMarker(fs, path);
       return staged;
     } catch (error) {
       await staged.discard();
@@ -65,17 +70,30 @@ export class StagedDirectory {
     }
   }
 
-  async #makeMarker(): Promise<void> {
-    const marker = join(this.path, INCOMPLETE_NAME);
-    await unlinkIfThere(this.#fs, marker);
-    const file = await this.#fs.open(marker, 'wx');
+  /**
+   * Gives a directory its name that an interrupted run had completed, but for that. `isComplete` reads what
+   * is in it, by its path and its names; nobody else writes there meanwhile. False where there is no such
+   * directory: it may be begun then.
+   * @throws as `begin`
+   */
+  static async finish(
+    fs: FileSystem,
+    target: string,
+    isComplete: (path: string, names: ReadonlySet<string>) => Promise<boolean>,
+  ): Promise<boolean> {
+    await requireFree(fs, target);
+    const path = partialPath(target);
+    if ((await unmarkedNames(fs, path)) === undefined) return false;
+    const lock = await fs.tryLock(join(path, LOCK_NAME));
+    if (lock === undefined) throw busy(target);
     try {
-      await writeFully(file, new TextEncoder().encode(INCOMPLETE_TEXT), 0);
-      await file.dataSync();
+      const names = await unmarkedNames(fs, path);
+      if (names === undefined || !(await isComplete(path, names))) return false;
+      await new StagedDirectory(fs, target, lock).#giveName();
+      return true;
     } finally {
-      await file.close();
+      await lock.release();
     }
-    await this.#fs.syncDirectory(this.path);
   }
 
   /**
@@ -90,6 +108,10 @@ export class StagedDirectory {
       await this.#writeManifest(marker, manifest);
       await this.#fs.rename(marker, join(this.path, BACKUP_NAME));
     }
+    await this.#giveName();
+  }
+
+  async #giveName(): Promise<void> {
     await this.#fs.syncDirectory(this.path);
     await this.#removeEmptyTarget();
     await this.#fs.rename(this.path, this.#target);
@@ -157,6 +179,87 @@ export function partialPath(target: string): string {
   return `${target}.partial`;
 }
 
+/**
+ * Makes the directory, with the marker in it before anything else. One that is there and holds nothing is
+ * made anew: it may be what a run left that was killed in between.
+ */
+async function makeMarked(fs: FileSystem, path: string): Promise<void> {
+  if (!(await makeDirectory(fs, path))) {
+    const isEmpty = (await fs.readDirectory(path)).length === 0;
+    if (!isEmpty || !(await removeEmpty(fs, path)) || !(await makeDirectory(fs, path))) return;
+  }
+  await makeMarker(fs, path);
+}
+
+/** False when there is one already. */
+async function makeDirectory(fs: FileSystem, path: string): Promise<boolean> {
+  try {
+    await fs.makeDirectory(path);
+    return true;
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** False when it is empty no more. */
+async function removeEmpty(fs: FileSystem, path: string): Promise<boolean> {
+  try {
+    await fs.removeDirectory(path);
+    return true;
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'ENOTEMPTY' || code === 'EEXIST') return false;
+    if (code === 'ENOENT') return true;
+    throw error;
+  }
+}
+
+/** Whose marker it is, and what a run that was interrupted has written into it, does not matter. */
+async function renewMarker(fs: FileSystem, path: string): Promise<void> {
+  try {
+    await writeMarker(await fs.open(join(path, INCOMPLETE_NAME), 'r+'));
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+    return makeMarker(fs, path);
+  }
+  await fs.syncDirectory(path);
+}
+
+/** Durable, name and all, when it resolves. */
+async function makeMarker(fs: FileSystem, path: string): Promise<void> {
+  await writeMarker(await fs.open(join(path, INCOMPLETE_NAME), 'wx'));
+  await fs.syncDirectory(path);
+}
+
+async function writeMarker(file: OpenFile): Promise<void> {
+  try {
+    const text = new TextEncoder().encode(INCOMPLETE_TEXT);
+    await writeFully(file, text, 0);
+    await file.truncate(text.length);
+    await file.dataSync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** What is in a directory of files without the marker; undefined where there is none such. */
+async function unmarkedNames(
+  fs: FileSystem,
+  path: string,
+): Promise<ReadonlySet<string> | undefined> {
+  try {
+    const entries = await fs.readDirectory(path);
+    if (entries.length === 0 || entries.some(({ kind }) => kind !== 'file')) return undefined;
+    const names = new Set(entries.map(({ name }) => name));
+    return names.has(INCOMPLETE_NAME) ? undefined : names;
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}
+
 async function requireFree(fs: FileSystem, target: string): Promise<void> {
   try {
     if ((await fs.readDirectory(target)).length > 0) throw taken(target);
@@ -164,7 +267,21 @@ async function requireFree(fs: FileSystem, target: string): Promise<void> {
     const code = systemCode(error);
     if (code === 'ENOTDIR') throw taken(target);
     if (code !== 'ENOENT') throw error;
+    await requireNoName(fs, target);
   }
+}
+
+/** A symbolic link that leads nowhere is a name all the same: the directory could not get it. */
+async function requireNoName(fs: FileSystem, target: string): Promise<void> {
+  const entries = await fs.readDirectory(dirname(target)).catch((error: unknown) => {
+    const code = systemCode(error);
+    // What is missing is made; who may make names where he may not list them is told later.
+    if (code === 'ENOENT' || code === 'EACCES' || code === 'EPERM') return [];
+    if (code === 'ENOTDIR') throw taken(target);
+    throw error;
+  });
+  if (!entries.some(({ name }) => name === basename(target))) return;
+  throw badTarget(target, 'is a symbolic link that leads nowhere. Remove it, or give another path');
 }
 
 /** Only what carries the marker, or holds nothing, is a leftover of ours. */
@@ -172,18 +289,29 @@ async function requireOurs(fs: FileSystem, path: string): Promise<void> {
   const entries = await fs.readDirectory(path);
   const others = entries.filter(({ name }) => name !== LOCK_NAME);
   const isMarked = others.some(({ name }) => name === INCOMPLETE_NAME);
-  if (others.length > 0 && !isMarked) {
-    throw badTarget(
-      path,
-      others.some(({ name }) => name === BACKUP_NAME)
-        ? 'holds a finished backup that did not get its name. Give it another name, or remove it'
-        : 'is in the way: it was not made by a backup or a restore. Give it another name',
-    );
-  }
+  if (others.length > 0 && !isMarked) throw badTarget(path, unmarkedReason(others));
   const foreign = others.find(({ name, kind }) => kind !== 'file' || !isOurName(name));
   if (foreign !== undefined) {
     throw badTarget(join(path, foreign.name), 'is in the way. Move it elsewhere, or remove it');
   }
+}
+
+/** What a directory is that bears the name of one being written, and is not marked as such. */
+function unmarkedReason(others: readonly DirectoryEntry[]): string {
+  const has = (wanted: string): boolean => others.some(({ name }) => name === wanted);
+  if (has(BACKUP_NAME)) {
+    return (
+      'holds a finished backup: its run was interrupted before it got its name. ' +
+      'It is whole: rename it to the name that it was to have, or remove it'
+    );
+  }
+  if (has(MARKER_NAME)) {
+    return (
+      'holds a store: that of a restore which was interrupted before it got its name, from another backup ' +
+      'than this or opened since, or somebody else. Rename it, or remove it'
+    );
+  }
+  return 'is in the way: it was not made by a backup or a restore. Rename it';
 }
 
 function isOurName(name: string): boolean {
