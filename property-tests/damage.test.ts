@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { present } from '../src/base/assert.ts';
-import { CorruptionError } from '../src/base/errors.ts';
+import { CorruptionError, StoreError } from '../src/base/errors.ts';
 import { logName, snapshotName } from '../src/format/file-name.ts';
 import { CrashFs, openOn } from '../src/testing/index.ts';
 import { columnsOf } from '../test/support/columns.ts';
@@ -346,4 +346,106 @@ test('what is left of every truncation goes on as a store: repaired once, then t
     expect(dumpOfStore(again)).toBe(written);
     await again.close();
   }
+});
+
+describe('names exchanged', () => {
+  const CONTENTS = [SNAPSHOT, SEALED, LAST];
+  const NAMES = [
+    ...CONTENTS,
+    logName(2),
+    logName(8),
+    snapshotName(2),
+    snapshotName(8),
+    `${SEALED}.bak`,
+    `${LAST} (1)`,
+  ];
+
+  /** Every way to give three files three of these names. */
+  function arrangements(): (readonly string[])[] {
+    return NAMES.flatMap((one) =>
+      NAMES.flatMap((two) => NAMES.map((three) => [one, two, three])),
+    ).filter((names) => new Set(names).size === names.length);
+  }
+
+  function filesUnder(subject: Subject, names: readonly string[]): Map<string, Uint8Array> {
+    const files = new Map(subject.files);
+    for (const name of CONTENTS) files.delete(name);
+    names.forEach((name, i) => files.set(name, fileOf(subject, at3(CONTENTS, i))));
+    return files;
+  }
+
+  function at3(names: readonly string[], index: number): string {
+    return present(names[index], 'there are three names');
+  }
+
+  function machineOf(files: ReadonlyMap<string, Uint8Array>, options = {}): CrashFs {
+    const onDisk = Object.fromEntries([...files].map(([name, bytes]) => [`/s/${name}`, bytes]));
+    return CrashFs.withFiles(onDisk, { trace: false, ...options });
+  }
+
+  async function salvagedDump(fs: CrashFs): Promise<string> {
+    const store = await openOn(fs, '/s', { recovery: 'salvage' });
+    const dump = dumpOfStore(store);
+    expect(store.recovery.losses).toEqual([]);
+    await store.close();
+    return dump;
+  }
+
+  test('strict opening never shows anything but a prefix, and salvage loses nothing where it refuses', async () => {
+    const subject = await subjectWith('alone');
+    const whole = subject.states[ALL];
+    const wrong: string[] = [];
+    let refused = 0;
+    for (const names of arrangements()) {
+      const files = filesUnder(subject, names);
+      const outcome = await outcomeOf(subject, files).catch((error: unknown) => error);
+      if (outcome !== 'reported') {
+        const isWhole = names.every((name, i) => name === CONTENTS[i]);
+        // Nothing that is read says that there is more.
+        const isUnread = names[0] === SNAPSHOT && !CONTENTS.includes(names[2] ?? '');
+        const isNothing = outcome instanceof StoreError && outcome.code === 'LODESTORE_NOT_FOUND';
+        if (!isWhole && !isUnread && !isNothing) wrong.push(names.join(' '));
+        continue;
+      }
+      refused++;
+      const dump = await salvagedDump(machineOf(files)).catch(String);
+      if (dump !== whole) wrong.push(`${names.join(' ')}: ${dump.slice(0, 200)}`);
+    }
+    expect(wrong).toEqual([]);
+    expect(refused).toBeGreaterThan(350);
+  });
+
+  test.each([
+    ['two logs swapped', [SNAPSHOT, LAST, SEALED]],
+    ['turned round', [SEALED, LAST, SNAPSHOT]],
+    ['one free name', [SNAPSHOT, LAST, `${LAST} (1)`]],
+    ['a later number', [snapshotName(8), LAST, logName(8)]],
+  ])('a crash at any step of putting files back: %s', async (_what, names) => {
+    const subject = await subjectWith('none');
+    const whole = subject.states[ALL];
+    const machines = new Map<number, CrashFs>();
+    for (const link of ['linked', 'copied'] as const) {
+      let seed = 0;
+      const fs = machineOf(filesUnder(subject, names), {
+        onCrashPoint: (point: { readonly fs: CrashFs }) => {
+          for (const state of point.fs.crashStates({ cap: 12, seed: seed++ })) {
+            const crashed = point.fs.materialise(state);
+            machines.set(crashed.hash(), crashed);
+          }
+        },
+      });
+      if (link === 'copied') fs.faults.add({ call: 'link', error: 'EPERM', mode: 'sticky' });
+      expect(await salvagedDump(fs)).toBe(whole);
+    }
+    expect(machines.size).toBeGreaterThan(5);
+    for (const machine of machines.values()) {
+      const strict = await openOn(machine.kill(), '/s', { readOnly: true }).then(
+        (store) => dumpOfStore(store),
+        (error: unknown) => error,
+      );
+      if (typeof strict === 'string') expect(strict).toBe(whole);
+      else expect(strict).toBeInstanceOf(CorruptionError);
+      expect(await salvagedDump(machine)).toBe(whole);
+    }
+  });
 });

@@ -35,6 +35,7 @@ export type { ContentHash, ContentHashOptions } from './store/content-hash.ts';
 export type { OpenOptions } from './store/open/options.ts';
 export type {
   Loss,
+  MovedFile,
   OpenProgress,
   RecoveryReport,
   TornTail,

@@ -9,6 +9,7 @@ import { ensureDirectory } from '../store/open/creation.ts';
 import { refuseIncompleteCopy } from '../directory/incomplete-copy.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import type { Loss } from '../store/recovery/recovery-report.ts';
+import type { Move } from '../store/salvage/placement.ts';
 import { readSalvageable, type Salvageable } from '../store/salvage/salvage-reading.ts';
 import { readSnapshotState } from '../store/recovery/snapshot-state.ts';
 import { checkChunks } from '../inspection/chunk-check.ts';
@@ -18,7 +19,7 @@ import { EXIT_DAMAGE, EXIT_OK } from './output/exit-code.ts';
 import { FreshDirectory } from './fresh-directory.ts';
 import { CLOSED_DIRECTORY_HELP, exampleText } from './output/help-text.ts';
 import { toJson } from './output/json-text.ts';
-import { concernsRecords, lossText } from './text/loss-text.ts';
+import { concernsRecords, lossText, moveText } from './text/loss-text.ts';
 import { countOf, formatBytes } from './output/number-text.ts';
 import { REPORT_NAME, writeReport, writeSalvaged } from './salvaged-store.ts';
 import { lockSource } from '../inspection/source-lock.ts';
@@ -39,6 +40,8 @@ interface SalvageReport {
   readonly snapshotBytes: number;
   /** Files that the system did not let us read; to what was in them the losses say the most. */
   readonly skipped: readonly string[];
+  /** Files that were read as if they stood in another place, or not at all, and why. */
+  readonly moved: readonly Move[];
   readonly losses: readonly Loss[];
 }
 
@@ -108,6 +111,7 @@ async function fill(
       lastSequence: found.lastSequence,
       snapshotBytes: written.fileBytes,
       skipped,
+      moved: found.moves,
       losses: found.losses,
     };
     await writeReport(fs, fresh.path, report);
@@ -202,11 +206,12 @@ async function verify(context: CommandContext, target: string, records: number):
 }
 
 function textOf(report: SalvageReport): string[] {
-  const { source, target, records, snapshotBytes, skipped, losses } = report;
+  const { source, target, records, snapshotBytes, skipped, moved, losses } = report;
   const lines = [
     `Wrote ${countOf(records, 'record')} (${formatBytes(snapshotBytes)}) to ${target}, and read them back.`,
   ];
   for (const name of skipped) lines.push(`left out, it could not be read: ${join(source, name)}`);
+  for (const move of moved) lines.push(moveText(move));
   const lost = losses.filter(concernsRecords);
   if (losses.length === 0) lines.push('Nothing is lost: all of it verifies.');
   else if (lost.length === 0) lines.push('No record is lost; these bytes held none:');

@@ -130,6 +130,21 @@ export function decodeFileHeader(
   return reason === undefined ? { kind: 'header', header } : { kind: 'corrupt', reason };
 }
 
+/**
+ * The header of a file whose name does not count: what it says of itself, under a checksum that holds for it.
+ * Undefined for what is none of a version that is read here.
+ */
+export function identifyFileHeader(bytes: Uint8Array): FileHeader | undefined {
+  if (bytes.length < FILE_HEADER_BYTES) return undefined;
+  const number = readSafeU64(viewOf(bytes), 32);
+  if (!isFileNumber(number)) return undefined;
+  for (const kind of ['log', 'snapshot'] as const) {
+    const result = decodeFileHeader(bytes, kind, number);
+    if (result.kind === 'header') return result.header;
+  }
+  return undefined;
+}
+
 /** Some first bytes of the magic, then zeros only: a write that ended inside the magic. */
 function isCutMagic(head: Uint8Array, magic: Uint8Array): boolean {
   let equal = 0;

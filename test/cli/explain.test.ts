@@ -57,7 +57,15 @@ describe.each(DAMAGE_ROWS.map((row) => [row.what, row] as const))('%s', (_what, 
       subject.groups.filter((_group, index) => row.goneGroups?.includes(index) !== true),
     );
     const records = kept.split('\n').length - 1;
-    const [salvage, backup, dump] = found.choices;
+    const isMoved = row.moved !== undefined;
+    const [salvage, ...others] = found.choices;
+    const [backup, dump] = isMoved ? others.slice(1) : others;
+    if (isMoved) {
+      expect(others[0]?.command).toContain("recovery: 'salvage'");
+      for (const name of Object.keys(row.moved)) {
+        expect(found.because.join('\n')).toContain(`${name}: `);
+      }
+    }
     expect(salvage?.effect).toContain(`: ${records} record`);
     const lost = row
       .losses(subject)

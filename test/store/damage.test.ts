@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { CorruptionError, type Loss } from '../../src/index.ts';
+import { CorruptionError, type Loss, type MovedFile } from '../../src/index.ts';
 import { logName, snapshotName } from '../../src/format/file-name.ts';
 import { openOn } from '../../src/testing/index.ts';
 import { dumpOfSubject } from '../support/damage-subject.ts';
@@ -33,6 +33,12 @@ function bareExpected(losses: readonly ExpectedLoss[]): unknown[] {
   return losses.map(({ name, ...loss }) => ({ ...defaults, ...loss, path: `/s/${name}` }));
 }
 
+function namesOf(moved: readonly MovedFile[]): Record<string, string> {
+  const place = (to: string): string =>
+    to.startsWith('/s/quarantine/') ? 'quarantine' : to.slice(3);
+  return Object.fromEntries(moved.map(({ from, to }) => [from.slice(3), place(to)]));
+}
+
 describe.each(DAMAGE_ROWS.map((row) => [row.what, row] as const))('%s', (_what, row) => {
   test.each([{}, { readOnly: true }])('%o: refused, with advice, nothing changed', async (mode) => {
     const files = await row.damage(subject);
@@ -62,12 +68,18 @@ describe.each(DAMAGE_ROWS.map((row) => [row.what, row] as const))('%s', (_what, 
         subject.groups.filter((_group, index) => row.goneGroups?.includes(index) !== true),
       ),
     );
-    const { losses } = store.recovery;
+    const { losses, moved } = store.recovery;
+    expect(namesOf(moved)).toEqual(row.moved ?? {});
     expect(bare(losses)).toEqual(bareExpected(row.losses(subject)));
     const after = fs.files();
+    const stood = new Map(moved.map(({ from, to }) => [to, from]));
     for (const { path, quarantined } of losses) {
       const copy = quarantined === undefined ? undefined : after.get(quarantined);
-      expect(copy, path).toEqual(files.get(path.slice(3)));
+      const from = stood.get(path) ?? (moved.some((one) => one.from === path) ? '' : path);
+      expect(copy, path).toEqual(files.get(from.slice(3)));
+    }
+    for (const { from, to } of moved.filter((one) => one.to.includes('quarantine'))) {
+      expect(after.get(to), from).toEqual(files.get(from.slice(3)));
     }
     await store.insertBatch([{ type: 'put', key: 77_777, value: 7 }]);
     await store.close();

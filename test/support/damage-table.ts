@@ -1,11 +1,12 @@
 import { present } from '../../src/base/assert.ts';
 import { ChecksumSeed } from '../../src/format/checksum.ts';
-import { logName } from '../../src/format/file-name.ts';
+import { logName, snapshotName } from '../../src/format/file-name.ts';
 import type { Loss } from '../../src/index.ts';
 import { GroupEncoder } from '../../src/log/group-encoder.ts';
+import { columnsOf } from './columns.ts';
 import { makeSubject, SNAPSHOT, type Subject } from './damage-subject.ts';
 import type { Files } from './machine.ts';
-import { groupOf, STORE_ID } from './small-directory.ts';
+import { groupOf, logOf, snapshotOf, STORE_ID } from './small-directory.ts';
 
 const [LOG4, LOG5] = [logName(4), logName(5)] as const;
 export const LOG6: string = logName(6);
@@ -25,6 +26,8 @@ export interface DamageRow {
   readonly goneChunks?: readonly number[];
   readonly goneGroups?: readonly number[];
   readonly losses: (subject: Subject) => readonly ExpectedLoss[];
+  /** Names that salvage gives back, or `quarantine`, by where the files stood. */
+  readonly moved?: Readonly<Record<string, string>>;
 }
 
 /** What the rows damage. */
@@ -226,38 +229,8 @@ const LOGS: DamageRow[] = [
     damage: () => new Map(subject.files).set(LOG5, bytesOf(other.files, LOG5)),
     refused: [LOG5, /another store/],
     goneGroups: [3, 4, 5],
-    losses: () => [
-      {
-        ...lostGroup(3),
-        fromOffset: 0,
-        toOffset: bytesOf(other.files, LOG5).length,
-        lastSequence: group(5).last,
-      },
-    ],
-  },
-  {
-    what: 'log renamed to a number behind the last',
-    damage: () => without(LOG5).set(logName(9), bytesOf(subject.files, LOG5)),
-    refused: [LOG6, /log 5 is missing/],
-    goneGroups: [3, 4, 5],
-    losses: () => [
-      { ...lostGroup(3), fromOffset: 0, toOffset: 0, lastSequence: group(5).last },
-      { name: logName(7), ...open(53n), fromOffset: 0, toOffset: 0 },
-      { name: logName(9), ...open(53n), fromOffset: 0, toOffset: size(LOG5) },
-    ],
-  },
-  {
-    what: 'two logs with their names swapped',
-    damage: () =>
-      new Map(subject.files)
-        .set(LOG4, bytesOf(subject.files, LOG5))
-        .set(LOG5, bytesOf(subject.files, LOG4)),
-    refused: [LOG4, /header is that of log 5/],
-    goneGroups: [0, 1, 2, 3, 4, 5],
-    losses: () => [
-      { ...lostGroup(0), fromOffset: 0, toOffset: size(LOG5), lastSequence: group(5).last },
-      { name: LOG5, ...open(41n), fromOffset: 0, toOffset: size(LOG4), lastSequence: 48n },
-    ],
+    losses: () => [{ ...lostGroup(3), fromOffset: 0, toOffset: 0, lastSequence: group(5).last }],
+    moved: { [LOG5]: 'quarantine' },
   },
   {
     what: 'two frames swapped',
@@ -285,6 +258,192 @@ const LOGS: DamageRow[] = [
 function open(firstSequence: bigint): Partial<ExpectedLoss> {
   return { firstSequence, olderValuesMayShow: true };
 }
+
+/** Files under other names than their own, and files of others: what can be put in place is no loss. */
+const NONE = (): readonly ExpectedLoss[] => [];
+const ALL_LOGS = [LOG4, LOG5, LOG6] as const;
+
+/** The subject's files, these under other names. */
+function renamed(names: Readonly<Record<string, string>>): Files {
+  const files = without(...Object.keys(names));
+  for (const [from, to] of Object.entries(names)) files.set(to, bytesOf(subject.files, from));
+  return files;
+}
+
+function added(name: string, bytes: Uint8Array): Files {
+  return new Map(subject.files).set(name, bytes);
+}
+
+/** A snapshot of another store, with one record. */
+function foreignSnapshot(number: number): Promise<Uint8Array> {
+  const chunks = [columnsOf([{ key: 7n, value: 7n, data: new Uint8Array(3) }])];
+  return snapshotOf(number, chunks, undefined, 1, new Uint8Array(16).fill(0x77));
+}
+
+const SWAPPED: DamageRow[] = (
+  [
+    [LOG4, LOG5, LOG4],
+    [LOG4, LOG6, LOG4],
+    [LOG5, LOG6, LOG5],
+  ] as const
+).map(([one, two, refused]) => ({
+  what: `${one} and ${two} with their names swapped`,
+  damage: () => renamed({ [one]: two, [two]: one }),
+  refused: [refused, /header is that of log/] as const,
+  losses: NONE,
+  moved: { [one]: two, [two]: one },
+}));
+
+const RENAMED: DamageRow[] = [
+  ...[LOG4, LOG5].flatMap((name) =>
+    [logName(9), logName(2), `${name}.bak`, `${name} (1)`, 'lost+found.dat', snapshotName(1)].map(
+      (to) => ({
+        what: `${name} renamed to ${to}`,
+        damage: () => renamed({ [name]: to }),
+        refused: [name === LOG4 ? LOG5 : LOG6, /log \d is missing/] as const,
+        losses: NONE,
+        moved: { [to]: name },
+      }),
+    ),
+  ),
+  {
+    what: 'last log renamed to a number behind it',
+    damage: () => renamed({ [LOG6]: logName(9) }),
+    refused: [logName(9), /log 6 is missing/],
+    losses: NONE,
+    moved: { [logName(9)]: LOG6 },
+  },
+  {
+    what: 'the names of all logs turned round',
+    damage: () => renamed({ [LOG4]: LOG5, [LOG5]: LOG6, [LOG6]: LOG4 }),
+    refused: [LOG4, /header is that of log 6/],
+    losses: NONE,
+    moved: { [LOG5]: LOG4, [LOG6]: LOG5, [LOG4]: LOG6 },
+  },
+  ...[snapshotName(4), snapshotName(6), snapshotName(9)].map((to) => ({
+    what: `the snapshot renamed to ${to}`,
+    damage: () => renamed({ [SNAPSHOT]: to }),
+    refused: [to, /header is that of snapshot 3/] as const,
+    losses: NONE,
+    moved: { [to]: SNAPSHOT },
+  })),
+  ...[`${SNAPSHOT}.bak`, `${SNAPSHOT}.old`].map((to) => ({
+    what: `the snapshot renamed to ${to}`,
+    damage: () => renamed({ [SNAPSHOT]: to }),
+    refused: [LOG4, /snapshot before them is missing/] as const,
+    losses: NONE,
+    moved: { [to]: SNAPSHOT },
+  })),
+  {
+    what: 'the snapshot and a log with their names swapped',
+    damage: () => renamed({ [SNAPSHOT]: LOG4, [LOG4]: SNAPSHOT }),
+    refused: [SNAPSHOT, /./],
+    losses: NONE,
+    moved: { [SNAPSHOT]: LOG4, [LOG4]: SNAPSHOT },
+  },
+];
+
+const COPIES: DamageRow[] = [
+  ...ALL_LOGS.map((name) => ({
+    what: `a copy of ${name} behind the last`,
+    damage: () => added(logName(7), bytesOf(subject.files, name)),
+    refused: [logName(7), /header is that of log/] as const,
+    losses: NONE,
+    moved: { [logName(7)]: 'quarantine' },
+  })),
+  {
+    what: 'a copy of a log in the place of another, which is gone',
+    damage: () => added(LOG5, bytesOf(subject.files, LOG4)),
+    refused: [LOG5, /header is that of log 4/],
+    goneGroups: [3, 4, 5],
+    losses: () => [{ ...lostGroup(3), fromOffset: 0, toOffset: 0, lastSequence: group(5).last }],
+    moved: { [LOG5]: 'quarantine' },
+  },
+  {
+    what: 'a copy of the snapshot under a later number',
+    damage: () => added(snapshotName(5), bytesOf(subject.files, SNAPSHOT)),
+    refused: [snapshotName(5), /header is that of snapshot 3/],
+    losses: NONE,
+    moved: { [snapshotName(5)]: 'quarantine' },
+  },
+  ...(['.bak', ' (1)', '.orig'] as const).map((suffix) => ({
+    what: `a damaged log beside a copy ending in ${suffix}`,
+    damage: () =>
+      flipped(LOG5, group(4).from + 50).set(LOG5 + suffix, bytesOf(subject.files, LOG5)),
+    refused: [LOG5, /./] as const,
+    losses: NONE,
+    moved: { [LOG5]: 'quarantine', [LOG5 + suffix]: LOG5 },
+  })),
+  {
+    what: 'a log whose header is damaged beside a copy of it',
+    damage: () => flipped(LOG5, 60).set(`${LOG5}.bak`, bytesOf(subject.files, LOG5)),
+    refused: [LOG5, /./],
+    losses: NONE,
+    moved: { [LOG5]: 'quarantine', [`${LOG5}.bak`]: LOG5 },
+  },
+  {
+    what: 'an older copy of a log in its place, the later beside it',
+    damage: () =>
+      changed(LOG5, (bytes) => bytes.fill(0, group(4).to)).set(
+        `${LOG5}.new`,
+        bytesOf(subject.files, LOG5),
+      ),
+    refused: [LOG6, /follows/],
+    losses: NONE,
+    moved: { [LOG5]: 'quarantine', [`${LOG5}.new`]: LOG5 },
+  },
+];
+
+const FOREIGN: DamageRow[] = [
+  ...[4, 5].map((number) => ({
+    what: `a snapshot of another store copied in as number ${number}`,
+    damage: async () => added(snapshotName(number), await foreignSnapshot(number)),
+    refused: [number === 4 ? LOG5 : LOG6, /another store/] as const,
+    losses: NONE,
+    moved: { [snapshotName(number)]: 'quarantine' },
+  })),
+  {
+    what: 'a snapshot of another store in the place of our own',
+    damage: async () => added(SNAPSHOT, await foreignSnapshot(3)),
+    refused: [LOG4, /another store/],
+    goneChunks: [0, 1, 2],
+    losses: () => [{ ...lostBytes(SNAPSHOT, 0, 0), firstKey: 0n }],
+    moved: { [SNAPSHOT]: 'quarantine' },
+  },
+  {
+    what: 'a log of another store behind the last',
+    damage: async () => {
+      const storeId = new Uint8Array(16).fill(0x77);
+      const { bytes } = await logOf({ number: 7, storeId, groups: [[[{ key: 1n, value: 1n }]]] });
+      return added(logName(7), bytes);
+    },
+    refused: [logName(7), /another store/],
+    losses: NONE,
+    moved: { [logName(7)]: 'quarantine' },
+  },
+  {
+    what: 'two logs swapped, and a snapshot of another store copied in',
+    damage: async () =>
+      renamed({ [LOG4]: LOG6, [LOG6]: LOG4 }).set(snapshotName(5), await foreignSnapshot(5)),
+    refused: [LOG6, /./],
+    losses: NONE,
+    moved: { [LOG4]: LOG6, [LOG6]: LOG4, [snapshotName(5)]: 'quarantine' },
+  },
+  {
+    what: 'two logs swapped, and a group of one of them damaged',
+    damage: () => {
+      const files = renamed({ [LOG4]: LOG5, [LOG5]: LOG4 });
+      const bytes = bytesOf(files, LOG4).slice();
+      const at = group(4).from + 50;
+      bytes[at] = present(bytes[at], 'the offset is in the file') ^ 0x55;
+      return files.set(LOG4, bytes);
+    },
+    refused: [LOG4, /header is that of log 5/],
+    goneGroups: [4],
+    losses: () => [lostGroup(4)],
+    moved: { [LOG4]: LOG5, [LOG5]: LOG4 },
+  },
+];
 
 const SNAPSHOTS: DamageRow[] = [
   {
@@ -409,4 +568,12 @@ const SNAPSHOTS: DamageRow[] = [
 ];
 
 /** All of them. */
-export const DAMAGE_ROWS: readonly DamageRow[] = [...FRAMES, ...LOGS, ...SNAPSHOTS];
+export const DAMAGE_ROWS: readonly DamageRow[] = [
+  ...FRAMES,
+  ...LOGS,
+  ...SWAPPED,
+  ...RENAMED,
+  ...COPIES,
+  ...FOREIGN,
+  ...SNAPSHOTS,
+];

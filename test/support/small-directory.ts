@@ -133,12 +133,13 @@ export async function snapshotOf(
   chunks: readonly Columns[],
   last: Omit<Predecessor, 'number'> = NO_PREDECESSOR,
   epoch = 1,
+  storeId = STORE_ID,
 ): Promise<Uint8Array> {
   const { file, bytes } = growingFile();
   const predecessor = { ...last, number };
   const writer = new SnapshotWriter(file, {
     kind: 'snapshot',
-    storeId: STORE_ID,
+    storeId,
     number,
     epoch,
     predecessor,

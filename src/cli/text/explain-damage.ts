@@ -15,7 +15,7 @@ export async function explainDamaged(
   signal: AbortSignal,
 ): Promise<Explanation> {
   const { directory, damages, owner } = survey;
-  const { columns, losses } = await readSalvageable(fs, directory, signal);
+  const { columns, losses, moves } = await readSalvageable(fs, directory, signal);
   const records = columns.reduce((sum, chunk) => sum + chunk.recordCount, 0);
   const because = damages.map((damage) => {
     const { path, offset, reason } = damage;
@@ -23,13 +23,18 @@ export async function explainDamaged(
     const place = `${basename(path)}, offset ${formatCount(offset)}: ${reason}.`;
     return what === '' ? place : `${place} ${what.replace(/^concerned/, 'Concerned, at most')}.`;
   });
+  for (const { from, to, reason } of moves) {
+    because.push(
+      `${from}: ${reason}. It ${to === undefined ? 'does not belong there' : `should be ${to}`}.`,
+    );
+  }
   because.push('Opening changes nothing in a damaged directory: every byte is as it was found.');
   if (owner?.hasLease === true && owner.isRunning === true) {
     because.push(`Process ${owner.record.pid} has it open: close it there before you do anything.`);
   }
   const target = besideOf(directory, 'salvaged');
   const command = `lodestore salvage ${shellWord(directory)} ${shellWord(target)}`;
-  const choices = choicesOf(directory, command, records, losses);
+  const choices = choicesOf(directory, command, records, losses, moves.length > 0);
   return {
     directory,
     state: 'damaged',
@@ -48,14 +53,16 @@ function choicesOf(
   command: string,
   records: number,
   losses: readonly Loss[],
+  isMoved: boolean,
 ): Choice[] {
   const lost = losses.filter(concernsRecords).map(lossText);
   return [
     {
       command,
       effect: `writes a new store with all that verifies: ${countOf(records, 'record')}`,
-      loses: lost.length > 0 ? lost : ['no record: the damaged bytes held none'],
+      loses: lost.length > 0 ? lost : [noLoss(losses, isMoved)],
     },
+    ...(isMoved ? [inPlace(lost)] : []),
     {
       command: `lodestore restore BACKUP ${shellWord(besideOf(directory, 'restored'))}`,
       effect: 'gives back the store as it was at your latest backup',
@@ -67,4 +74,20 @@ function choicesOf(
       loses: [],
     },
   ];
+}
+
+function noLoss(losses: readonly Loss[], isMoved: boolean): string {
+  return isMoved && losses.length === 0
+    ? 'no record: each file is read by what its header says'
+    : 'no record: the damaged bytes held none';
+}
+
+/** Names can be given back without writing a second store. */
+function inPlace(lost: readonly string[]): Choice {
+  return {
+    command: "MetadataStore.open(directory, { recovery: 'salvage' })",
+    effect:
+      'gives the files their names back, in place, and sets aside in quarantine/ what does not belong there',
+    loses: lost.length > 0 ? lost : ['no record'],
+  };
 }

@@ -1,5 +1,11 @@
+import type { Move } from '../../store/salvage/placement.ts';
 import type { Loss } from '../../store/recovery/recovery-report.ts';
 import { formatCount } from '../output/number-text.ts';
+
+/** A file that was read in another place than where it stands, in words. */
+export function moveText({ from, to, reason }: Move): string {
+  return to === undefined ? `left out: ${from}: ${reason}` : `${from} was read as ${to}: ${reason}`;
+}
 
 /** What could not be kept, as a clause. */
 export function lossText(loss: Loss): string {

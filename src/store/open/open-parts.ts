@@ -26,12 +26,12 @@ import type { CurrentSnapshot } from '../merge/merge-scheduler.ts';
 import { resolveOptions, type OpenOptions, type ResolvedOptions } from './options.ts';
 import { ProgressMeter } from '../recovery/progress-meter.ts';
 import { recover, recoveredColumns, type RecoveredState } from '../recovery/recovery.ts';
-import type { Loss, RecoveryReport } from '../recovery/recovery-report.ts';
+import type { Loss, MovedFile, RecoveryReport } from '../recovery/recovery-report.ts';
 import { chooseRunner, otherThreads } from './recovery-runner.ts';
 import { repair } from './repair.ts';
 import type { Retention } from '../changes/retained-logs.ts';
 import { surveyRetained } from '../changes/retained-survey.ts';
-import { salvage } from '../salvage/salvage.ts';
+import { recoverBySalvage } from '../salvage/salvage.ts';
 import type { Warming } from '../recovery/warming.ts';
 
 /** Where a store lives: on the machine's file system with threads, or on a simulated one without. */
@@ -89,6 +89,12 @@ const NODE_ENVIRONMENT: StoreEnvironment = {
   identity: readProcessIdentity,
   randomBytes: (lengthBytes) => randomFillSync(new Uint8Array(lengthBytes)),
 };
+
+/** What salvage did, if it was needed. */
+interface SalvageReport {
+  readonly moved: MovedFile[];
+  readonly losses: Loss[];
+}
 
 /** Tells whoever listens, then or later, of the first poisoning. */
 class PoisonBell {
@@ -205,12 +211,12 @@ class Opening {
     const listing = await listDirectory(this.#fs, this.#directory);
     const isNew = listing.snapshots.length === 0 && listing.logs.length === 0;
     if (isNew) await this.#createOrRefuse(lock);
-    const losses: Loss[] = [];
-    let recovered = await this.#recover(runner, lock, losses);
+    const taken: SalvageReport = { moved: [], losses: [] };
+    let recovered = await this.#recover(runner, lock, taken);
     if (recovered.snapshot === undefined && recovered.verdict.logs.length === 0) {
       // Only a first log that was prepared and never written: there is no store yet.
       await this.#createOrRefuse(lock);
-      recovered = await this.#recover(runner, lock, losses);
+      recovered = await this.#recover(runner, lock, taken);
     }
     try {
       const retention = await this.#surveyRetained(recovered);
@@ -224,7 +230,7 @@ class Opening {
               { retention, hasReserve: this.#options.reserveFileBytes > 0 },
               lock,
             );
-      return this.#parts(lock, recovered, retention, removed, losses, runner.parallelism);
+      return this.#parts(lock, recovered, retention, removed, taken, runner.parallelism);
     } catch (error) {
       await recovered.warming?.stop();
       throw error;
@@ -252,7 +258,7 @@ class Opening {
   async #recover(
     runner: JobRunner,
     lock: DirectoryLock | undefined,
-    losses: Loss[],
+    taken: SalvageReport,
   ): Promise<RecoveredState> {
     const signal = this.#options.signal ?? new AbortController().signal;
     const progress = new ProgressMeter(this.#options.onProgress);
@@ -265,8 +271,10 @@ class Opening {
     } catch (error) {
       const isSalvage = this.#options.recovery === 'salvage' && lock !== undefined;
       if (!isSalvage || !(error instanceof CorruptionError)) throw error;
-      losses.push(...(await salvage(context, lock)));
-      return recover(context);
+      const salvaged = await recoverBySalvage(context, lock);
+      taken.moved.push(...salvaged.moved);
+      taken.losses.push(...salvaged.losses);
+      return salvaged.recovered;
     }
   }
 
@@ -275,7 +283,7 @@ class Opening {
     recovered: RecoveredState,
     retention: Retention,
     removed: readonly string[],
-    losses: readonly Loss[],
+    taken: SalvageReport,
     threads: number,
   ): Omit<OpenedParts, 'threadsEnded' | 'makeWarmRunner'> {
     const { verdict, snapshot } = recovered;
@@ -291,7 +299,7 @@ class Opening {
       table,
       recovered,
       warming: recovered.warming,
-      report: this.#report(recovered, removed, losses, threads),
+      report: this.#report(recovered, removed, taken, threads),
       epoch: nextEpoch(verdict.highestEpoch),
       logs: {
         last: verdict.last,
@@ -322,7 +330,7 @@ class Opening {
   #report(
     recovered: RecoveredState,
     removed: readonly string[],
-    losses: readonly Loss[],
+    taken: SalvageReport,
     threads: number,
   ): RecoveryReport {
     const { verdict, snapshot, recordCount, listing } = recovered;
@@ -345,7 +353,7 @@ class Opening {
       tornTail: verdict.torn,
       foreignNames: listing.foreign,
       removed,
-      losses,
+      ...taken,
       threads,
       milliseconds: performance.now() - this.#start,
     };

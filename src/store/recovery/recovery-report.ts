@@ -42,6 +42,16 @@ export interface Loss {
   readonly olderValuesMayShow: boolean;
 }
 
+/** A file that salvage gave the name that its header says, or set aside. No record is lost by it. */
+export interface MovedFile {
+  /** Where it stood. */
+  readonly from: string;
+  /** Where it is: under its own name, or in `quarantine/`. */
+  readonly to: string;
+  /** Why, as a phrase about the file. */
+  readonly reason: string;
+}
+
 /** What recovery found and did: `store.recovery`. */
 export interface RecoveryReport {
   /** The snapshot that was read; undefined for a new store. */
@@ -67,6 +77,8 @@ export interface RecoveryReport {
   readonly foreignNames: readonly string[];
   /** Leftovers of merges and crashes that were removed. */
   readonly removed: readonly string[];
+  /** Files that salvage has moved, before it gave anything up. */
+  readonly moved: readonly MovedFile[];
   readonly losses: readonly Loss[];
   readonly threads: number;
   readonly milliseconds: number;

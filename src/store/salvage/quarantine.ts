@@ -1,7 +1,7 @@
 import { basename, join } from 'node:path';
 import { systemCode } from '../../base/errors.ts';
 import { QUARANTINE_NAME } from '../../format/file-name.ts';
-import type { FileSystem } from '../../fs/file-system.ts';
+import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { FileWindow } from '../../fs/file-window.ts';
 import { writeFully } from '../../fs/write.ts';
 
@@ -15,6 +15,14 @@ export async function quarantine(fs: FileSystem, directory: string, path: string
     if (systemCode(error) !== 'EEXIST') throw error;
   });
   const { target, file } = await createUnused(fs, join(folder, basename(path)));
+  await copyDurably(fs, path, file);
+  await fs.syncDirectory(folder);
+  await fs.syncDirectory(directory);
+  return target;
+}
+
+/** Fills a new file with what is at `path`, syncs and closes it. */
+export async function copyDurably(fs: FileSystem, path: string, file: OpenFile): Promise<void> {
   try {
     const source = await fs.open(path, 'r');
     try {
@@ -33,15 +41,12 @@ export async function quarantine(fs: FileSystem, directory: string, path: string
   } finally {
     await file.close();
   }
-  await fs.syncDirectory(folder);
-  await fs.syncDirectory(directory);
-  return target;
 }
 
 async function createUnused(
   fs: FileSystem,
   wanted: string,
-): Promise<{ target: string; file: Awaited<ReturnType<FileSystem['open']>> }> {
+): Promise<{ target: string; file: OpenFile }> {
   for (let attempt = 0; ; attempt++) {
     const target = attempt === 0 ? wanted : `${wanted}.${attempt}`;
     try {

@@ -9,6 +9,8 @@ import { Folder, foldRuns } from '../../runs/fold.ts';
 import { RunCursor } from '../../runs/run-cursor.ts';
 import type { Loss } from '../recovery/recovery-report.ts';
 import { salvageAncestorLog } from './salvage-ancestor-log.ts';
+import { viewPlaced } from './placed-view.ts';
+import { planMoves, type Move } from './placement.ts';
 import { SalvageBaseReader, type SalvageBase } from './salvage-base.ts';
 import { dropLog, salvageLog } from './salvage-log.ts';
 import { lossOf, type SalvagedLog } from './salvage-loss.ts';
@@ -26,6 +28,8 @@ export interface Salvageable {
   readonly columns: readonly Columns[];
   /** `quarantined` is not set yet. */
   readonly losses: readonly Loss[];
+  /** Files that were read as if they stood in another place, or not at all. */
+  readonly moves: readonly Move[];
 }
 
 /**
@@ -33,10 +37,12 @@ export interface Salvageable {
  * @throws system errors as they are: an unreadable file is not damage; StoreError for a newer format
  */
 export async function readSalvageable(
-  fs: FileSystem,
+  source: FileSystem,
   directory: string,
   signal: AbortSignal,
 ): Promise<Salvageable> {
+  const moves = await planMoves(source, directory, signal);
+  const fs = viewPlaced(source, directory, moves);
   const listing = await listDirectory(fs, directory);
   const reader = new SalvageBaseReader(fs, directory, signal, listing);
   const base = await reader.read();
@@ -54,6 +60,7 @@ export async function readSalvageable(
     lastSequence: walk.lastSequence,
     columns: fold(base.columns, foldRuns(walk.runs)),
     losses: [...base.losses, ...walk.losses],
+    moves,
   };
 }
 

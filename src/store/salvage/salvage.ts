@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { assert } from '../../base/assert.ts';
+import { CorruptionError } from '../../base/errors.ts';
 import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import type { DirectoryListing } from '../../directory/listing.ts';
 import { logName, snapshotName, temporarySnapshotName } from '../../format/file-name.ts';
@@ -8,9 +9,39 @@ import type { FileSystem } from '../../fs/file-system.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';
 import { SnapshotWriter } from '../../snapshot/snapshot-writer.ts';
 import { quarantine } from './quarantine.ts';
-import type { RecoveryContext } from '../recovery/recovery.ts';
-import type { Loss } from '../recovery/recovery-report.ts';
+import { recover, type RecoveredState, type RecoveryContext } from '../recovery/recovery.ts';
+import type { Loss, MovedFile } from '../recovery/recovery-report.ts';
+import { putInPlace } from './put-in-place.ts';
 import { damagedPaths, readSalvageable, type Salvageable } from './salvage-reading.ts';
+
+/** A directory that recovers again, and what it took. */
+export interface Salvaged {
+  readonly recovered: RecoveredState;
+  readonly moved: readonly MovedFile[];
+  readonly losses: readonly Loss[];
+}
+
+/**
+ * Makes a damaged directory recover. What loses nothing comes first: files get the names back that their headers
+ * say, and what does not belong there is set aside. Only what is damaged then is given up.
+ * @throws FencedError; CorruptionError only if the disk changes meanwhile; system errors as they are
+ */
+export async function recoverBySalvage(
+  context: RecoveryContext,
+  lock: DirectoryLock,
+): Promise<Salvaged> {
+  const { fs, directory, signal } = context;
+  const moved = await putInPlace(fs, directory, signal, lock);
+  if (moved.length > 0) {
+    try {
+      return { recovered: await recover(context), moved, losses: [] };
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error;
+    }
+  }
+  const losses = await salvage(context, lock);
+  return { recovered: await recover(context), moved, losses };
+}
 
 /**
  * Keeps what verifies of a damaged directory: writes it as a new snapshot, copies damaged originals to
@@ -18,10 +49,7 @@ import { damagedPaths, readSalvageable, type Salvageable } from './salvage-readi
  * damage. Every step before the new snapshot's name is durable leaves the originals as they were.
  * @throws system errors as they are: an unreadable file is not damage, and nothing is touched
  */
-export async function salvage(
-  context: RecoveryContext,
-  lock: DirectoryLock,
-): Promise<readonly Loss[]> {
+async function salvage(context: RecoveryContext, lock: DirectoryLock): Promise<readonly Loss[]> {
   return new Salvage(context, lock).run();
 }
 

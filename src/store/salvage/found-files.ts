@@ -1,0 +1,97 @@
+import { join } from 'node:path';
+import { equalBytes } from '../../base/bytes.ts';
+import {
+  identifyFileHeader,
+  FILE_HEADER_BYTES,
+  type FileHeader,
+} from '../../format/file-header.ts';
+import { logName, parseFileName, snapshotName } from '../../format/file-name.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
+import { readFully } from '../../fs/file-window.ts';
+
+/** A file that may be one of a store, by its name or by its header. */
+export interface FoundFile {
+  readonly name: string;
+  /** The name is that of a log or a snapshot. */
+  readonly isNamed: boolean;
+  /** What the file says of itself, whatever its name says; undefined where that does not verify. */
+  readonly header: FileHeader | undefined;
+}
+
+/** The name that a file should have by its header. */
+export function placeOf({ kind, number }: FileHeader): string {
+  return kind === 'log' ? logName(number) : snapshotName(number);
+}
+
+/** A file whose header says what its name says. */
+export function isInPlace({ name, header }: FoundFile): boolean {
+  return header !== undefined && placeOf(header) === name;
+}
+
+/**
+ * Logs and snapshots of a directory, also under names that are none of ours: copies that somebody has made,
+ * what somebody has renamed. Rejects with the system's error.
+ */
+export async function findFiles(fs: FileSystem, directory: string): Promise<FoundFile[]> {
+  const found: FoundFile[] = [];
+  for (const { name, kind } of await fs.readDirectory(directory)) {
+    const parsed = parseFileName(name);
+    const isNamed = parsed.kind === 'log' || parsed.kind === 'snapshot';
+    if (kind === 'directory' || (!isNamed && parsed.kind !== 'foreign')) continue;
+    const header = await readHeader(fs, join(directory, name), isNamed);
+    if (isNamed || header !== undefined) found.push({ name, isNamed, header });
+  }
+  return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+async function readHeader(
+  fs: FileSystem,
+  path: string,
+  isNamed: boolean,
+): Promise<FileHeader | undefined> {
+  try {
+    const file = await fs.open(path, 'r');
+    try {
+      const bytes = new Uint8Array(FILE_HEADER_BYTES);
+      return identifyFileHeader(bytes.subarray(0, await readFully(file, bytes, 0)));
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    // What is none of ours need not be readable, nor lead anywhere.
+    if (isNamed) throw error;
+    return undefined;
+  }
+}
+
+/**
+ * The id of the store that most of the files are of, a snapshot counting twice, since without one no log opens;
+ * of as many, that of the newest snapshot. Undefined where no header verifies.
+ */
+export function majorityStoreId(files: readonly FoundFile[]): Uint8Array | undefined {
+  const named = headersOf(files.filter((file) => file.isNamed));
+  const headers = named.length > 0 ? named : headersOf(files);
+  let best: { readonly storeId: Uint8Array; readonly rank: readonly number[] } | undefined;
+  for (const { storeId } of headers) {
+    const rank = rankOf(headers.filter((header) => equalBytes(header.storeId, storeId)));
+    if (best === undefined || isHigher(rank, best.rank)) best = { storeId, rank };
+  }
+  return best?.storeId;
+}
+
+function headersOf(files: readonly FoundFile[]): FileHeader[] {
+  return files.flatMap(({ header }) => header ?? []);
+}
+
+/** Of one store: files, each place once, and one more for a snapshot; its newest snapshot. */
+function rankOf(headers: readonly FileHeader[]): readonly number[] {
+  const places = new Set(headers.map(placeOf));
+  const snapshots = headers.filter(({ kind }) => kind === 'snapshot').map(({ number }) => number);
+  return [places.size + (snapshots.length > 0 ? 1 : 0), Math.max(-1, ...snapshots)];
+}
+
+/** Whether the first rank is the higher one; earlier elements count more. */
+export function isHigher(rank: readonly number[], other: readonly number[]): boolean {
+  const at = rank.findIndex((value, i) => value !== other[i]);
+  return at >= 0 && rank[at]! > other[at]!;
+}

@@ -1,0 +1,114 @@
+import { join } from 'node:path';
+import { systemCode } from '../../base/errors.ts';
+import type { DirectoryLock } from '../../directory/directory-lock.ts';
+import { parseFileName } from '../../format/file-name.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
+import { unlinkIfThere } from '../../fs/unlink.ts';
+import type { MovedFile } from '../recovery/recovery-report.ts';
+import { planMoves, type Move } from './placement.ts';
+import { copyDurably, quarantine } from './quarantine.ts';
+
+/** Ends the name that a file has while it makes room for another one: none of ours, found again by its header. */
+const MOVED_SUFFIX = '.moved';
+
+/**
+ * Gives misplaced files their names back, and sets aside in `quarantine/` what belongs to another store or is
+ * a second copy. Nothing is removed, and every step is durable before the next. The highest log goes first: until
+ * the lowest is in its place there is a gap, so that a crash at any step leaves a directory that does not open
+ * with less than it holds, and that another salvage puts in order.
+ * @throws FencedError; system errors as they are
+ */
+export async function putInPlace(
+  fs: FileSystem,
+  directory: string,
+  signal: AbortSignal,
+  lock: DirectoryLock,
+): Promise<readonly MovedFile[]> {
+  const moves = await planMoves(fs, directory, signal);
+  return new Mover(fs, directory, moves, lock).run();
+}
+
+class Mover {
+  readonly #fs: FileSystem;
+  readonly #directory: string;
+  readonly #moves: readonly Move[];
+  readonly #lock: DirectoryLock;
+  /** Where files stand by now that had to make room, by their first name. */
+  readonly #current: Map<string, string> = new Map();
+  readonly #moved: MovedFile[] = [];
+
+  constructor(fs: FileSystem, directory: string, moves: readonly Move[], lock: DirectoryLock) {
+    this.#fs = fs;
+    this.#directory = directory;
+    this.#moves = moves;
+    this.#lock = lock;
+  }
+
+  async run(): Promise<readonly MovedFile[]> {
+    const placed = this.#moves.filter(({ to }) => to !== undefined).sort(byPlace);
+    for (const move of placed) await this.#place(move, move.to!);
+    for (const move of this.#moves) {
+      if (move.to === undefined && !this.#moved.some((one) => one.from === this.#path(move.from))) {
+        await this.#setAside(move);
+        await this.#change(() => unlinkIfThere(this.#fs, this.#path(move.from)));
+      }
+    }
+    return this.#moved;
+  }
+
+  async #place(move: Move, to: string): Promise<void> {
+    await this.#makeRoom(to);
+    const from = this.#current.get(move.from) ?? move.from;
+    // What is replaced has another name by now: at no moment the place is empty.
+    await this.#change(() => this.#fs.rename(this.#path(from), this.#path(to)));
+    this.#moved.push({ from: this.#path(move.from), to: this.#path(to), reason: move.reason });
+  }
+
+  /** Gives what stands in a place a second name. */
+  async #makeRoom(place: string): Promise<void> {
+    const occupant = this.#moves.find(({ from }) => from === place);
+    if (occupant === undefined || this.#current.has(place)) return;
+    if (this.#moved.some(({ from }) => from === this.#path(place))) return;
+    if (occupant.to === undefined) return this.#setAside(occupant);
+    const name = place + MOVED_SUFFIX;
+    await this.#change(async () => {
+      // Of a salvage that was interrupted: what it was is still in its place.
+      await unlinkIfThere(this.#fs, this.#path(name));
+      await this.#linkOrCopy(this.#path(place), this.#path(name));
+    });
+    this.#current.set(place, name);
+  }
+
+  async #linkOrCopy(existing: string, path: string): Promise<void> {
+    try {
+      await this.#fs.link(existing, path);
+    } catch (error) {
+      if (systemCode(error) === undefined) throw error;
+      await unlinkIfThere(this.#fs, path);
+      const file = await this.#fs.open(path, 'wx');
+      await copyDurably(this.#fs, existing, file);
+    }
+  }
+
+  async #setAside({ from, reason }: Move): Promise<void> {
+    const to = await quarantine(this.#fs, this.#directory, this.#path(from));
+    this.#moved.push({ from: this.#path(from), to, reason });
+  }
+
+  async #change(call: () => Promise<unknown>): Promise<void> {
+    this.#lock.assertHeld();
+    await call();
+    await this.#fs.syncDirectory(this.#directory);
+  }
+
+  #path(name: string): string {
+    return join(this.#directory, name);
+  }
+}
+
+/** Logs before snapshots, the highest first. */
+function byPlace(a: Move, b: Move): number {
+  const [one, other] = [parseFileName(a.to ?? ''), parseFileName(b.to ?? '')];
+  if (one.kind !== other.kind) return one.kind === 'log' ? -1 : 1;
+  return 'number' in one && 'number' in other ? other.number - one.number : 0;
+}
