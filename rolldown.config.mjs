@@ -4,25 +4,34 @@
  */
 import { defineConfig } from 'rolldown';
 
-/** As in `exports` and `bin` of package.json; the entry of threads stands beside the chunk that starts them. */
+/** As in `exports` and `bin` of package.json. */
 const ENTRIES = {
   index: 'src/index.ts',
   'testing/index': 'src/testing/index.ts',
   'metrics/prometheus': 'src/metrics/prometheus.ts',
   'metrics/opentelemetry': 'src/metrics/opentelemetry.ts',
   'cli/main': 'src/cli/main.ts',
-  'thread-entry': 'src/threads/thread-entry.ts',
 };
 
-export default defineConfig({
-  input: ENTRIES,
+const COMMON = {
   platform: 'node',
   // Packages stay what they are; only our own files have paths.
   external: /^[^./]/,
-  output: {
-    dir: 'dist',
-    entryFileNames: '[name].js',
-    chunkFileNames: 'chunk-[name].js',
-    sourcemap: true,
+};
+
+const OUTPUT = { dir: 'dist', entryFileNames: '[name].js', sourcemap: true };
+
+export default defineConfig([
+  {
+    ...COMMON,
+    input: ENTRIES,
+    output: { ...OUTPUT, chunkFileNames: 'chunk-[name].js' },
+    // The literal `new URL('./thread-entry.js', import.meta.url)` stays as it is: the file lies beside the chunks.
   },
-});
+  {
+    ...COMMON,
+    // In one file, so that whoever bundles an application can copy it, and bundlers that do not look inside may.
+    input: { 'thread-entry': 'src/threads/thread-entry.ts' },
+    output: { ...OUTPUT, codeSplitting: false },
+  },
+]);

@@ -20,7 +20,8 @@ export type StoreErrorCode =
   | 'LODESTORE_BAD_TARGET'
   | 'LODESTORE_INCOMPLETE'
   | 'LODESTORE_NOT_A_BACKUP'
-  | 'LODESTORE_POSITION_EXPIRED';
+  | 'LODESTORE_POSITION_EXPIRED'
+  | 'LODESTORE_THREAD';
 
 /**
  * What a rejected write left behind. `not-applied`: the batch is not on disk and never will be.

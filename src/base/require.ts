@@ -1,7 +1,12 @@
-import { createRequire } from 'node:module';
+import nodeModule from 'node:module';
 
 /**
  * Loads a CommonJS package. An `import` would search its source for the names of its exports first, which takes
  * longer than to load it, above all in a thread that has just been started.
+ *
+ * By the default import: webpack replaces calls of a named `createRequire` with undefined.
  */
-export const requirePackage: (name: string) => unknown = createRequire(import.meta.url);
+export const requirePackage: (name: string) => unknown = nodeModule.createRequire(
+  // A bundle in CommonJS has no `import.meta.url`.
+  import.meta.url ?? __filename,
+);

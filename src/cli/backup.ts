@@ -6,6 +6,7 @@ import { closeSource, readSource, type BackupSource } from '../store/backup/back
 import { copyError } from '../store/backup/copy-error.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import { chooseRunner } from '../store/open/recovery-runner.ts';
+import { ThreadShortage } from '../threads/thread-shortage.ts';
 import { UsageError } from './output/command-errors.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { EXIT_OK } from './output/exit-code.ts';
@@ -75,7 +76,7 @@ async function copyStore(
   try {
     const pause = (): Promise<void> => new Promise((resume) => setImmediate(resume));
     const makeRunner = (copy: string): ReturnType<typeof chooseRunner> =>
-      chooseRunner(fs, copy, { threads: undefined }, pause);
+      chooseRunner(fs, copy, { threads: undefined }, pause, new ThreadShortage(copy).report);
     // Only the store itself knows what it holds in memory: the copy must open, up to the same batch.
     const expected = async (): Promise<Record<string, never>> => ({});
     const writing = { fs, check: { makeRunner, pause }, expected, records: undefined };

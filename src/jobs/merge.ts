@@ -261,6 +261,7 @@ class ChunkMerger {
     const { entries, records } = this.#source;
     for (let i = 0; i < entries.length; i++) {
       this.#context.signal.throwIfAborted();
+      await this.#context.pause?.();
       const damage = await this.#step(i, entries[i]!, entries[i + 1]?.firstKey);
       if (damage !== undefined) return damage;
       this.#report(entries[i]!);
@@ -316,6 +317,7 @@ class ChunkMerger {
     let leastChunks = Math.max(PART_CHUNKS, this.#folded.length + 1);
     while (this.#updates.isBelow(end)) {
       this.#context.signal.throwIfAborted();
+      await this.#context.pause?.();
       this.#foldChunkOfUpdates(end);
       if (this.#folded.length < leastChunks) continue;
       await this.#handOver(to, false);

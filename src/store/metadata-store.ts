@@ -73,6 +73,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     this.#warmth = new Warmth(parts, (name, details) => this.#announce(name, details));
     this.#feeds = openFeeds(parts, () => this.#writer?.logs);
     this.#writer = parts.lock === undefined ? undefined : this.#makeWriter(parts, parts.lock);
+    parts.onThreadShortage((error) => this.#announce('threadsUnavailable', [error]));
     parts.onPoison((error) => {
       this.#feeds.ring();
       this.#announce('poisoned', [error]);

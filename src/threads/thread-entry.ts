@@ -71,6 +71,11 @@ port.on('message', (message: ToThread) => {
     for (const abort of given) abort.abort();
     return;
   }
+  if (message.kind === 'end') {
+    // With its port closed nothing keeps the thread alive, once what it has loaded and opened is closed.
+    void last.then(() => port.close());
+    return;
+  }
   const abort = new AbortController();
   given.push(abort);
   last = last.then(() => run(message.job, abort.signal)).then(() => void given.shift());

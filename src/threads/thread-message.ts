@@ -1,7 +1,11 @@
 import type { MergedChunks } from '../jobs/merge.ts';
 import type { Job, JobTypes } from '../jobs/run-job.ts';
 
-export type ToThread = { readonly kind: 'run'; readonly job: Job } | { readonly kind: 'abort' };
+export type ToThread =
+  | { readonly kind: 'run'; readonly job: Job }
+  | { readonly kind: 'abort' }
+  /** The thread ends itself when its last job has ended. */
+  | { readonly kind: 'end' };
 
 export type FromThread =
   /** The thread has been started, and waits for a job. */

@@ -20,24 +20,34 @@ export interface Helper {
 /**
  * Runs jobs on up to `threads` worker threads, which are started as they are needed and live until `close`. A
  * thread keeps the process alive only while it runs a job. A helper that shares has begun long before a thread has
- * started.
+ * started. Where no thread can be started the helper runs all jobs; the pool does not try again.
  */
 export class ThreadPool implements JobRunner {
   readonly parallelism: number;
   readonly #maxThreads: number;
-  readonly #helper: JobRunner | undefined;
+  readonly #helper: JobRunner;
   readonly #isHelperSharing: boolean;
   readonly #priority: ThreadPriority;
+  readonly #onNoThread: (cause: Error) => void;
+  /** `exhausted`: the system has refused a thread. `reported`: there is none, and the owner knows. */
+  #supply: 'open' | 'exhausted' | 'reported' = 'open';
   #helpedJobs = 0;
   readonly #threads: Thread[] = [];
   #waiting: Task[] = [];
   #state: 'open' | 'closed' = 'open';
 
-  constructor(threads: number, helper?: Helper, priority: ThreadPriority = 'normal') {
+  /** `onNoThread` is called, at most once, when the helper has to run all jobs. */
+  constructor(
+    threads: number,
+    helper: Helper,
+    onNoThread: (cause: Error) => void,
+    priority: ThreadPriority = 'normal',
+  ) {
     assert(threads >= 1, 'a pool has at least one thread');
     this.#maxThreads = threads;
-    this.#helper = helper?.runner;
-    this.#isHelperSharing = helper?.role === 'share';
+    this.#helper = helper.runner;
+    this.#isHelperSharing = helper.role === 'share';
+    this.#onNoThread = onNoThread;
     this.#priority = priority;
     this.parallelism = threads + (this.#isHelperSharing ? 1 : 0);
   }
@@ -97,7 +107,7 @@ export class ThreadPool implements JobRunner {
     if (mayWait || this.#threads.length >= this.#maxThreads) return false;
     const started = this.#start();
     if (started !== undefined) return this.#runOn(started, task);
-    const isStranded = this.#threads.length === 0 && this.#helper !== undefined;
+    const isStranded = this.#threads.length === 0;
     return isStranded && this.#helpedJobs < HELPED_JOBS && this.#help(task);
   }
 
@@ -122,7 +132,8 @@ export class ThreadPool implements JobRunner {
 
   #help(task: Task): true {
     this.#helpedJobs++;
-    void this.#helper!.run(task.job, task.options)
+    void this.#helper
+      .run(task.job, task.options)
       .then(task.resolve as (result: unknown) => void, task.reject)
       .then(() => {
         this.#helpedJobs--;
@@ -131,20 +142,35 @@ export class ThreadPool implements JobRunner {
     return true;
   }
 
-  /** Starts a thread. Where the system refuses one, those that run go on alone; without any, all jobs fail. */
+  /** Starts a thread, or returns undefined where the system refuses one. */
   #start(): Thread | undefined {
+    if (this.#supply !== 'open') return undefined;
     try {
       const thread = new Thread(this.#priority, {
         onReady: () => this.#assign(),
+        onFailedStart: (cause, tasks) => this.#startFailed(cause, tasks),
         onExit: (ended) => this.#forget(ended),
       });
       this.#threads.push(thread);
       return thread;
     } catch (error) {
-      if (this.#threads.length > 0 || this.#helper !== undefined) return undefined;
-      queueMicrotask(() => this.#waiting.splice(0).forEach((task) => task.reject(error)));
+      this.#refuseThreads(error as Error);
       return undefined;
     }
+  }
+
+  /** The jobs of a thread that did not start go to the others, or to the helper. */
+  #startFailed(cause: Error, tasks: readonly Task[]): void {
+    this.#waiting.unshift(...tasks);
+    this.#refuseThreads(cause);
+    this.#assign();
+  }
+
+  #refuseThreads(cause: Error): void {
+    if (this.#supply === 'open') this.#supply = 'exhausted';
+    if (this.#supply === 'reported' || this.#threads.length > 0) return;
+    this.#supply = 'reported';
+    this.#onNoThread(cause);
   }
 
   #forget(thread: Thread): void {

@@ -1,13 +1,10 @@
-import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { StoreError } from '../base/errors.ts';
 import type { ThreadPriority } from '../fs/thread-priority.ts';
 import type { Job } from '../jobs/run-job.ts';
 import type { RunOptions } from './job-runner.ts';
 import { threadArguments } from './thread-arguments.ts';
 import { fromPlainError, type FromThread, type ToThread } from './thread-message.ts';
-
-/** The entry has the extension of the file that names it: `.ts` in tests, `.js` in the package. */
-const ENTRY = new URL(`./thread-entry${extname(import.meta.url)}`, import.meta.url);
 
 export interface Task {
   readonly job: Job;
@@ -23,6 +20,8 @@ export function isShared(job: Job): boolean {
 
 export interface ThreadHooks {
   readonly onReady: () => void;
+  /** The thread ended before it took a job: `tasks` wait as they did before, nothing of them is lost. */
+  readonly onFailedStart: (cause: Error, tasks: readonly Task[]) => void;
   readonly onExit: (thread: Thread) => void;
 }
 
@@ -59,36 +58,50 @@ class Assignment {
     this.task.reject(this.#isAborted ? this.task.options.signal?.reason : error);
   }
 
+  /** The job has not begun: it is given to somebody else. */
+  takeBack(): Task {
+    this.#settle();
+    return this.task;
+  }
+
   #settle(): void {
     this.task.options.signal?.removeEventListener('abort', this.#onAbort);
     this.#end();
   }
 }
 
-/** One worker thread and the jobs that it has been given: it runs one after the other. */
+/**
+ * One worker thread and the jobs that it has been given: it runs one after the other.
+ *
+ * `starting`: jobs wait here, so that a thread that never starts loses none, and no buffer is transferred to it.
+ * `ready`: the thread has loaded its code, and is sent its jobs. `ended`: the worker has exited.
+ */
 export class Thread {
   readonly #worker: Worker;
+  readonly #hooks: ThreadHooks;
   readonly #exited: Promise<void>;
   #assigned: Assignment[] = [];
-  #isReady = false;
+  #state: 'starting' | 'ready' | 'ended' = 'starting';
+  #error: Error | undefined;
 
+  /** @throws the system's error where the worker cannot be made */
   constructor(priority: ThreadPriority, hooks: ThreadHooks) {
+    this.#hooks = hooks;
     const execArgv = threadArguments(process.execArgv);
     const options = { name: 'lodestore', workerData: priority };
-    this.#worker = new Worker(ENTRY, { ...options, ...(execArgv && { execArgv }) });
+    // A literal, which bundlers find. It stands apart from `new Worker`: webpack 5.113 makes that invalid code, while
+    // it copies the file of a URL, and the entry is one file.
+    const entry = new URL('./thread-entry.js', import.meta.url);
+    this.#worker = new Worker(entry, { ...options, ...(execArgv && { execArgv }) });
     this.#worker.unref();
     this.#worker.on('message', (message: FromThread) => {
-      if (message.kind !== 'ready') this.#receive(message);
-      else {
-        this.#isReady = true;
-        hooks.onReady();
-      }
+      if (message.kind === 'ready') this.#begin();
+      else this.#receive(message);
     });
-    this.#worker.on('error', (error) => this.#failAll(error));
+    this.#worker.on('error', (error) => (this.#error = error));
     this.#exited = new Promise((resolve) => {
       this.#worker.on('exit', (code) => {
-        this.#failAll(new Error(`a worker thread of the store ended with code ${code}`));
-        hooks.onExit(this);
+        this.#exit(code);
         resolve();
       });
     });
@@ -96,7 +109,7 @@ export class Thread {
 
   /** True once the thread has been started. */
   get isReady(): boolean {
-    return this.#isReady;
+    return this.#state === 'ready';
   }
 
   get isIdle(): boolean {
@@ -105,22 +118,48 @@ export class Thread {
 
   /** Whether it is at a small job, and has been given no other. */
   get isAtSharedJob(): boolean {
-    return this.#isReady && this.#assigned.length === 1 && isShared(this.#assigned[0]!.task.job);
+    return this.isReady && this.#assigned.length === 1 && isShared(this.#assigned[0]!.task.job);
   }
 
-  /** Resolves when the job has ended, whatever became of it. */
+  /** Resolves when the thread is rid of the job, whatever became of it. */
   async run(task: Task): Promise<void> {
-    const assignment = new Assignment(task, () => this.#post({ kind: 'abort' }));
+    const assignment = new Assignment(task, () => this.#abort(assignment));
     this.#assigned.push(assignment);
     this.#worker.ref();
-    this.#post({ kind: 'run', job: task.job }, task.options.transfer);
+    if (this.isReady) this.#send(assignment);
     assignment.catchUp();
     await assignment.ended;
   }
 
+  /**
+   * Resolves when the worker has exited. It is asked to: one that is terminated while it loads modules leaves their
+   * descriptors open.
+   */
   async end(): Promise<void> {
-    await this.#worker.terminate();
+    if (this.#state === 'ended') return;
+    this.#worker.ref();
+    this.#post({ kind: 'end' });
     await this.#exited;
+  }
+
+  #begin(): void {
+    this.#state = 'ready';
+    for (const assignment of this.#assigned) this.#send(assignment);
+    this.#hooks.onReady();
+  }
+
+  #send({ task }: Assignment): void {
+    this.#post({ kind: 'run', job: task.job }, task.options.transfer);
+  }
+
+  #abort(assignment: Assignment): void {
+    if (this.isReady) {
+      this.#post({ kind: 'abort' });
+      return;
+    }
+    this.#assigned = this.#assigned.filter((one) => one !== assignment);
+    if (this.isIdle) this.#worker.unref();
+    assignment.reject(undefined);
   }
 
   #post(message: ToThread, transfer: readonly ArrayBuffer[] = []): void {
@@ -141,10 +180,24 @@ export class Thread {
     }
   }
 
-  #failAll(error: unknown): void {
-    const assigned = this.#assigned;
-    this.#assigned = [];
-    this.#worker.unref();
+  #exit(code: number): void {
+    const wasStarting = this.#state === 'starting';
+    this.#state = 'ended';
+    const assigned = this.#assigned.splice(0);
+    this.#hooks.onExit(this);
+    if (wasStarting) {
+      const cause = this.#error ?? new Error(`the worker exited with code ${code}`);
+      this.#hooks.onFailedStart(
+        cause,
+        assigned.map((assignment) => assignment.takeBack()),
+      );
+      return;
+    }
+    const error = new StoreError(
+      'LODESTORE_THREAD',
+      `a worker thread of the store ended with code ${code} in the middle of a job`,
+      { cause: this.#error },
+    );
     for (const assignment of assigned) assignment.reject(error);
   }
 }

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { MetadataStore, WriteBatch } from '../../src/index.ts';
+import { buildPackage } from '../support/built-package.ts';
 import { fingerprint } from '../support/cli.ts';
 import { closedStore, flipByte } from '../support/store-directory.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -17,21 +18,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 let home = '';
 let main = '';
 
-/** Built anew: what stands in `dist` may be older than the sources. */
 beforeAll(async () => {
-  home = await mkdtemp(join(await realpath(tmpdir()), 'lodestore-bin-'));
-  const rolldown = join(ROOT, 'node_modules', 'rolldown', 'bin', 'cli.mjs');
-  const options = [
-    '-c',
-    'rolldown.config.mjs',
-    '--dir',
-    join(home, 'dist'),
-    '--logLevel',
-    'silent',
-  ];
-  await promisify(execFile)(process.execPath, [rolldown, ...options], { cwd: ROOT });
-  await copyFile(join(ROOT, 'package.json'), join(home, 'package.json'));
-  await symlink(join(ROOT, 'node_modules'), join(home, 'node_modules'));
+  home = await buildPackage();
   const { bin } = JSON.parse(await readFile(join(home, 'package.json'), 'utf8')) as {
     bin: { lodestore: string };
   };

@@ -16,7 +16,9 @@ async function parallelismFor(logBytes: number, threads: number = THREADS): Prom
   await writeFile(path, '');
   await truncate(path, logBytes);
   const pause = (): Promise<void> => Promise.resolve();
-  const runner = await chooseRunner(nodeFileSystem, directory, { threads }, pause);
+  const runner = await chooseRunner(nodeFileSystem, directory, { threads }, pause, (error) => {
+    throw error;
+  });
   await runner.close();
   return runner.parallelism;
 }

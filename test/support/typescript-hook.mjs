@@ -18,6 +18,13 @@ async function transpile(source, url) {
   }).outputText;
 }
 
+/** The thread's entry is named as it is in the package; beside sources it ends with `.ts`. */
+export async function resolve(specifier, context, nextResolve) {
+  const isEntry =
+    specifier.startsWith('file:') && specifier.endsWith('/src/threads/thread-entry.js');
+  return nextResolve(isEntry ? specifier.replace(/js$/, 'ts') : specifier, context);
+}
+
 export async function load(url, context, nextLoad) {
   if (!url.startsWith('file:') || !url.endsWith('.ts')) return nextLoad(url, context);
   const input = await readFile(fileURLToPath(url), 'utf8');

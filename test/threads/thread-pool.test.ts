@@ -1,7 +1,11 @@
+import { readdirSync, readlinkSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
 import type { Job, JobResult } from '../../src/jobs/run-job.ts';
 import type { JobRunner } from '../../src/threads/job-runner.ts';
 import { ThreadPool } from '../../src/threads/thread-pool.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Takes jobs and ends them when it is told to. */
 class Helper implements JobRunner {
@@ -51,10 +55,12 @@ const pools: ThreadPool[] = [];
 
 function poolOf(
   threads: number,
-  runner?: JobRunner,
-  role: 'share' | 'stand-in' = 'share',
+  runner: JobRunner = new Helper(),
+  role: 'share' | 'stand-in' = 'stand-in',
 ): ThreadPool {
-  const pool = new ThreadPool(threads, runner && { runner, role });
+  const pool = new ThreadPool(threads, { runner, role }, (error) => {
+    throw error;
+  });
   pools.push(pool);
   return pool;
 }
@@ -63,7 +69,7 @@ afterEach(() => Promise.all(pools.splice(0).map((pool) => pool.close())));
 
 test('of jobs handed in together the helper takes chunks first, two at a time', async () => {
   const helper = new Helper();
-  const pool = poolOf(1, helper);
+  const pool = poolOf(1, helper, 'share');
   const jobs = [piece(0), chunks(0), piece(1), chunks(1), chunks(2)];
   const running = jobs.map((job) => pool.run(job).catch(() => 'failed'));
   await Promise.resolve();
@@ -73,7 +79,7 @@ test('of jobs handed in together the helper takes chunks first, two at a time', 
 
 test('what the helper does not take goes to threads', async () => {
   const helper = new Helper();
-  const pool = poolOf(2, helper);
+  const pool = poolOf(2, helper, 'share');
   const running = [0, 1, 2, 3].map((i) => pool.run(chunks(i)));
   await Promise.resolve();
   expect(helper.taken).toHaveLength(2);
@@ -84,7 +90,7 @@ test('what the helper does not take goes to threads', async () => {
 
 test('a job for threads alone is not held up by chunks that wait', async () => {
   const helper = new Helper();
-  const pool = poolOf(1, helper);
+  const pool = poolOf(1, helper, 'share');
   const ended: string[] = [];
   const note = (name: string) => () => void ended.push(name);
   const log = { kind: 'load-log' as const, path: '/nowhere', number: 1, storeId: undefined };
@@ -103,12 +109,6 @@ test('a helper that only stands in is given nothing while there is a thread', as
   const running = [chunks(0), piece(0), chunks(1), chunks(2)].map((job) => pool.run(job));
   for (const job of running) await expect(job).rejects.toMatchObject({ code: 'ENOENT' });
   expect(helper.taken).toEqual([]);
-});
-
-test('without a helper all jobs run on threads', async () => {
-  const pool = poolOf(1);
-  const running = [chunks(0), piece(0)].map((job) => pool.run(job));
-  for (const job of running) await expect(job).rejects.toMatchObject({ code: 'ENOENT' });
 });
 
 test('every job of many ends once, in order', async () => {
@@ -134,4 +134,34 @@ test('a signal ends the job that runs, those given ahead, and those that wait', 
   for (const one of await settled) {
     expect(one).toMatchObject({ status: 'rejected', reason: { message: 'given up' } });
   }
+});
+
+test('a signal ends the jobs of a thread that is still being started', async () => {
+  const pool = poolOf(1);
+  const abort = new AbortController();
+  const buffer = new ArrayBuffer(8);
+  const run = pool.run(chunks(0), { signal: abort.signal, transfer: [buffer] });
+  abort.abort(new Error('given up'));
+  await expect(run).rejects.toThrow('given up');
+  // It was never sent.
+  expect(buffer.byteLength).toBe(8);
+});
+
+test('a pool that is closed while its thread loads waits for it, and leaves no descriptor open', async () => {
+  const openFiles = (): string[] =>
+    readdirSync('/proc/self/fd').flatMap((fd) => {
+      try {
+        return [readlinkSync(`/proc/self/fd/${fd}`)].filter((target) => target.startsWith(ROOT));
+      } catch {
+        return [];
+      }
+    });
+  const before = openFiles();
+  for (let i = 0; i < 4; i++) {
+    const pool = poolOf(1);
+    pool.startEarly();
+    for (let turn = 0; turn < i; turn++) await new Promise((resume) => setImmediate(resume));
+    await pool.close();
+  }
+  expect(openFiles()).toEqual(before);
 });

@@ -1,6 +1,8 @@
 import { readdirSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { expect, test } from 'vitest';
+import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
+import { InlineRunner } from '../../src/threads/job-runner.ts';
 import { ThreadPool } from '../../src/threads/thread-pool.ts';
 
 /** Nice values of this process's threads, by id. */
@@ -11,7 +13,8 @@ function prioritiesOfThreads(): Map<number, number> {
 
 async function prioritiesOfNewThreads(priority: 'normal' | 'low'): Promise<number[]> {
   const before = prioritiesOfThreads();
-  const pool = new ThreadPool(1, undefined, priority);
+  const helper = { runner: new InlineRunner(nodeFileSystem), role: 'stand-in' } as const;
+  const pool = new ThreadPool(1, helper, () => undefined, priority);
   try {
     await pool.run({ kind: 'fold-logs', runs: [] });
     const now = prioritiesOfThreads();

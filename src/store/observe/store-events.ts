@@ -22,6 +22,11 @@ export interface StoreEvents {
   lowSpace: [SpaceFigures];
   /** A fifth is free again, and the reserve is back. */
   spaceRecovered: [SpaceFigures];
+  /**
+   * No worker thread could be started: opening and merging run on the main thread, in slices. Once per store; the
+   * process is warned once too.
+   */
+  threadsUnavailable: [StoreError];
   /** The store takes no more writes until it is reopened; reads go on. */
   poisoned: [Error];
   /** Opened with `warm: 'background'`: all records are in memory, and verified. */

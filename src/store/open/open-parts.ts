@@ -15,8 +15,9 @@ import type { FileSystem } from '../../fs/file-system.ts';
 import { nodeFileSystem } from '../../fs/node-file-system.ts';
 import { readProcessIdentity, type ProcessIdentity } from '../../fs/process-identity.ts';
 import { Table } from '../../table/table.ts';
-import type { JobRunner } from '../../threads/job-runner.ts';
-import { ThreadPool } from '../../threads/thread-pool.ts';
+import { InlineRunner, type JobRunner } from '../../threads/job-runner.ts';
+import { ThreadPool, type Helper } from '../../threads/thread-pool.ts';
+import { ThreadShortage } from '../../threads/thread-shortage.ts';
 import { createStore, ensureDirectory } from './creation.ts';
 import { Health } from '../commit/health.ts';
 import { refuseIncompleteCopy } from '../../directory/incomplete-copy.ts';
@@ -37,8 +38,8 @@ import type { Warming } from '../recovery/warming.ts';
 /** Where a store lives: on the machine's file system with threads, or on a simulated one without. */
 export interface StoreEnvironment {
   readonly fileSystem: FileSystem;
-  /** Makes what runs the jobs of one recovery or one merge. */
-  readonly makeRunner: () => JobRunner;
+  /** Makes what runs the jobs of one recovery or one merge; `onNoThread` hears when no thread can be had for it. */
+  readonly makeRunner: (onNoThread: (cause: Error) => void) => JobRunner;
   /** Gives way to other work of the process. */
   readonly pause: () => Promise<void>;
   /** The clock of deferred batches; that of the machine where it is not given. */
@@ -78,14 +79,26 @@ export interface OpenedParts {
   readonly makeRunner: () => JobRunner;
   readonly pause: () => Promise<void>;
   readonly startTimer: StartTimer;
+  /** Hears that no thread can be started, also when that was before. */
+  readonly onThreadShortage: (listener: (error: StoreError) => void) => void;
   /** Hears of a poisoning, also of one that came before. */
   readonly onPoison: (listener: (error: StorePoisonedError) => void) => void;
 }
 
+function pauseOnNode(): Promise<void> {
+  return new Promise((resume) => setImmediate(resume));
+}
+
+/** Runs jobs on this thread where no other can be started. */
+const STAND_IN: Helper = {
+  runner: new InlineRunner(nodeFileSystem, pauseOnNode),
+  role: 'stand-in',
+};
+
 const NODE_ENVIRONMENT: StoreEnvironment = {
   fileSystem: nodeFileSystem,
-  makeRunner: () => new ThreadPool(1, undefined, 'low'),
-  pause: () => new Promise((resume) => setImmediate(resume)),
+  makeRunner: (onNoThread) => new ThreadPool(1, STAND_IN, onNoThread, 'low'),
+  pause: pauseOnNode,
   identity: readProcessIdentity,
   randomBytes: (lengthBytes) => randomFillSync(new Uint8Array(lengthBytes)),
 };
@@ -161,12 +174,14 @@ class Opening {
   readonly #directory: string;
   readonly #options: ResolvedOptions;
   readonly #bell: PoisonBell = new PoisonBell();
+  readonly #shortage: ThreadShortage;
   readonly #health: Health = new Health((error) => this.#bell.ring(error));
   readonly #start: number = performance.now();
 
   constructor(environment: StoreEnvironment, directory: string, options: ResolvedOptions) {
     this.#environment = environment;
     this.#fs = environment.fileSystem;
+    this.#shortage = new ThreadShortage(directory);
     this.#directory = directory;
     const rotateBytes = environment.sizes?.rotateBytes ?? options.rotateBytes;
     this.#options = { ...options, rotateBytes };
@@ -178,14 +193,16 @@ class Opening {
     await refuseIncompleteCopy(this.#fs, this.#directory);
     const { makeRunner, pause } = this.#environment;
     const runner = isReal
-      ? await chooseRunner(this.#fs, this.#directory, this.#options, pause)
-      : makeRunner();
+      ? await chooseRunner(this.#fs, this.#directory, this.#options, pause, this.#shortage.report)
+      : makeRunner(this.#shortage.report);
     let lock: DirectoryLock | undefined;
     try {
       lock = readOnly ? undefined : await this.#takeLock();
       const parts = await this.#open(lock, runner);
       const makeWarmRunner = (): JobRunner =>
-        isReal ? new ThreadPool(otherThreads(this.#options)) : makeRunner();
+        isReal
+          ? new ThreadPool(otherThreads(this.#options), STAND_IN, this.#shortage.report)
+          : makeRunner(this.#shortage.report);
       // Ending threads takes longer than opening a small store.
       return { ...parts, makeWarmRunner, threadsEnded: runner.close() };
     } catch (error) {
@@ -320,9 +337,10 @@ class Opening {
         format: snapshot.format,
         fileBytes: snapshot.fileBytes,
       },
-      makeRunner: this.#environment.makeRunner,
+      makeRunner: () => this.#environment.makeRunner(this.#shortage.report),
       pause: this.#environment.pause,
       startTimer: this.#environment.startTimer ?? startTimer,
+      onThreadShortage: (listener) => this.#shortage.listen(listener),
       onPoison: (listener) => this.#bell.listen(listener),
     };
   }

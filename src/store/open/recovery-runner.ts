@@ -23,13 +23,14 @@ export async function chooseRunner(
   directory: string,
   options: Pick<ResolvedOptions, 'threads'> & Partial<Pick<ResolvedOptions, 'warm'>>,
   pause: () => Promise<void>,
+  onNoThread: (cause: Error) => void,
 ): Promise<JobRunner> {
   const inline = new InlineRunner(fs, pause);
   if (options.threads === 1) return inline;
   if ((await bytesToRead(fs, directory, options.warm)) < INLINE_BYTES) return inline;
   // This thread takes its share of the chunks, unless somebody else would wait for it meanwhile.
   const role = hasOpenStore() ? 'stand-in' : 'share';
-  const pool = new ThreadPool(otherThreads(options), { runner: inline, role });
+  const pool = new ThreadPool(otherThreads(options), { runner: inline, role }, onNoThread);
   pool.startEarly();
   return pool;
 }
