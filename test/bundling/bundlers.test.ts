@@ -127,7 +127,7 @@ test('webpack finds the entry of threads: merges have their thread', async () =>
     ],
   });
   await new Promise<void>((resolve, reject) => {
-    compiler!.run((error, stats) => {
+    compiler.run((error, stats) => {
       if (error !== null) reject(error);
       else if (stats!.hasErrors()) reject(new Error(stats!.toString('errors-only')));
       else resolve();

@@ -1,19 +1,14 @@
-import { execFile, spawn, type ChildProcessByStdio } from 'node:child_process';
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFile, mkdtemp, readFile, realpath, rm, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { MetadataStore, WriteBatch } from '../../src/index.ts';
 import { buildPackage } from '../support/built-package.ts';
 import { fingerprint } from '../support/cli.ts';
 import { closedStore, flipByte } from '../support/store-directory.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 let home = '';
 let main = '';
