@@ -5,6 +5,7 @@ import type { KeyRange, RangeOptions } from '../src/table/layer/key-range.ts';
 import { checkRange } from '../src/table/layer/key-range.ts';
 import type { ContentCount } from '../src/table/scan/content-count.ts';
 import { contentHashText } from '../src/format/content-sum.ts';
+import type { TableSizes } from '../src/table/layer/table-sizes.ts';
 import { Table } from '../src/table/table.ts';
 import type { View } from '../src/table/view.ts';
 import { chunksOf, type TestRecord } from '../test/support/columns.ts';
@@ -61,6 +62,7 @@ export class TableWorld {
     updates: readonly TestRow[],
     chunkRecords: number,
     foldedRecords?: number,
+    sizes?: TableSizes,
   ) {
     this.#isFolded = foldedRecords !== undefined;
     const sorted = sortRecords(lastOfEachKey(snapshot));
@@ -74,19 +76,21 @@ export class TableWorld {
     // Known of every other table.
     const contentHash = snapshot.length % 2 === 0 ? this.#contentHash : undefined;
     if (foldedRecords !== undefined) {
-      this.table = new Table({
+      const recovered = {
         snapshot: chunksOf(sortRecords([...this.#model.values()]), foldedRecords),
         diskKeys: this.#layout.flatMap((records) => chunksOf(records, records.length)),
         recordCount: this.#model.size,
         contentHash,
-      });
+      };
+      this.table = new Table(recovered, sizes);
       return;
     }
-    this.table = new Table({
+    const recovered = {
       snapshot: this.#layout.flatMap((records) => chunksOf(records, records.length)),
       updates: chunksOf(folded, chunkRecords),
       contentHash,
-    });
+    };
+    this.table = new Table(recovered, sizes);
   }
 
   publish(rows: readonly TestRow[]): void {

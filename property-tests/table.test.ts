@@ -140,6 +140,15 @@ const longSnapshot: fc.Arbitrary<TestRecord[]> = fc
       data: new Uint8Array(dataBytes < 0 ? words() % 9 : dataBytes).fill(words()),
     }));
   });
+/** Small enough for groups, pieces and pages to end anywhere. */
+const sizes = fc.option(
+  fc.record({
+    runRows: fc.integer({ min: 1, max: 12 }),
+    pieceRows: fc.integer({ min: 1, max: 5 }),
+    pageChunks: fc.integer({ min: 1, max: 4 }),
+  }),
+  { nil: undefined },
+);
 const often: Command = (world) => world.getOften(400);
 
 describe('Table', () => {
@@ -178,8 +187,9 @@ describe('Table', () => {
         fc.integer({ min: 1, max: 6 }),
         fc.option(fc.integer({ min: 1, max: 10 }), { nil: undefined }),
         fc.array(command, { maxLength: 40 }),
-        (snapshot, updates, chunkRecords, foldedRecords, commands) => {
-          const world = new TableWorld(snapshot, updates, chunkRecords, foldedRecords);
+        sizes,
+        (snapshot, updates, chunkRecords, foldedRecords, commands, cut) => {
+          const world = new TableWorld(snapshot, updates, chunkRecords, foldedRecords, cut);
           for (const run of commands) run(world);
           world.checkAll();
           world.startMerge({ insertsGaps: true, chunkRecords: 3, isSummed: true, inParts: true });

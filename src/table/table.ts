@@ -13,6 +13,7 @@ import { LazyChunk } from './chunk/lazy-chunk.ts';
 import type { RangeOptions } from './layer/key-range.ts';
 import { OlderLayers } from './base/older-layers.ts';
 import type { TableRecord } from './layer/table-record.ts';
+import { TABLE_SIZES, type TableSizes } from './layer/table-sizes.ts';
 import { ValueScan } from './scan/value-scan.ts';
 import type { ValueRange } from './layer/value-search.ts';
 import { View } from './view.ts';
@@ -48,7 +49,8 @@ export interface RecoveredColumns {
  * into a region of the live delta and published when they are durable.
  */
 export class Table {
-  #live: Delta = new Delta();
+  #live: Delta;
+  readonly #sizes: TableSizes;
   #older: OlderLayers;
   #size: number;
   /** Keys of the chunks on disk, that merges number their steps by. */
@@ -58,7 +60,9 @@ export class Table {
   #frozenSize = 0;
   #knownContent: KnownContent | undefined;
 
-  constructor(recovered: RecoveredColumns = { snapshot: [] }) {
+  constructor(recovered: RecoveredColumns = { snapshot: [] }, sizes: TableSizes = TABLE_SIZES) {
+    this.#sizes = sizes;
+    this.#live = new Delta(sizes);
     const base = new Base(
       recovered.snapshot.map((slot) =>
         slot instanceof LazyChunk ? slot : new Chunk(slot, 'adopted'),
@@ -267,7 +271,7 @@ export class Table {
   #freezeContent(): void {
     const frozen = this.#live;
     const known = this.#knownContent;
-    this.#live = new Delta();
+    this.#live = new Delta(this.#sizes);
     const isWhole = known?.live === frozen && known.mark.rowCount === frozen.rowCount;
     this.#knowContent(isWhole ? known.value : undefined);
   }

@@ -17,8 +17,10 @@ import {
   VALUE_LOW,
 } from '../../format/row.ts';
 import { RunCursor } from './run-cursor.ts';
+import type { SortedRun } from './sorted-run.ts';
 import { SortedRuns } from './sorted-runs.ts';
 import type { TableRecord } from '../layer/table-record.ts';
+import { TABLE_SIZES, type TableSizes } from '../layer/table-sizes.ts';
 import type {
   FoundRecord,
   KeyState,
@@ -60,7 +62,7 @@ export class Delta implements UpdateLayer {
   readonly #arena: RowArena = new RowArena();
   readonly #index: HashIndex = new HashIndex(this.#arena);
   readonly #extents: Extents = new Extents();
-  readonly #runs: SortedRuns = new SortedRuns(this.#arena, this.#extents);
+  readonly #runs: SortedRuns;
   readonly #content: DeltaContent = new DeltaContent(this.#arena, this.#extents);
   #publication: Publication | undefined;
   #rowCount = 0;
@@ -70,6 +72,10 @@ export class Delta implements UpdateLayer {
   #lowestHigh = 0xffff_ffff;
   highestLow = 0;
   highestHigh = 0;
+
+  constructor(sizes: TableSizes = TABLE_SIZES) {
+    this.#runs = new SortedRuns(this.#arena, this.#extents, sizes);
+  }
 
   get mark(): DeltaMark {
     return this.#mark;
@@ -131,6 +137,7 @@ export class Delta implements UpdateLayer {
       const rows = Math.min(rowsLeft, TOUCHED_ROWS);
       if (publication.touchedTo <= publication.next) this.#touch(publication, rows);
       this.#indexRows(publication, rows, older);
+      this.#runs.work(rows);
       rowsLeft -= rows;
     }
     return publication.next >= publication.end;
@@ -173,6 +180,7 @@ export class Delta implements UpdateLayer {
     const { region, end } = publication;
     this.#arena.release(region, end - region.position);
     if (publication.rowCount > 0) this.#extents.append(region.position, end);
+    this.#runs.publish();
     this.#rowCount += publication.rowCount;
     this.#end = end;
     const { replacedCount, coveringCount } = this.#content;
@@ -200,6 +208,7 @@ export class Delta implements UpdateLayer {
       position += ROW_HEADER_BYTES + view.getUint32(offset + DATA_LENGTH, true);
     }
     this.#content.rollBack(this.#mark);
+    this.#runs.abandon();
     this.#publication = undefined;
     this.#arena.release(region, 0);
   }
@@ -263,7 +272,7 @@ export class Delta implements UpdateLayer {
     if (position < mark.end) return position;
     const seek: Seek = { low, high, direction: 'up' };
     for (const run of this.#runs.covering(mark.rowCount)) {
-      const cursor = new RunCursor(this.#arena, run, mark.end, seek);
+      const cursor = this.#cursor(run, mark, seek);
       if (!cursor.isDone && cursor.low === low && cursor.high === high) return cursor.position;
     }
     return -1;
@@ -300,20 +309,25 @@ export class Delta implements UpdateLayer {
   }
 
   cursors(seek: Seek, mark: DeltaMark = this.mark): Cursor[] {
-    return this.#runs
-      .covering(mark.rowCount)
-      .map((run) => new RunCursor(this.#arena, run, mark.end, seek));
+    const runs = this.#runs.covering(mark.rowCount);
+    return runs.map((run) => this.#cursor(run, mark, seek)).filter(({ isDone }) => !isDone);
+  }
+
+  #cursor(run: SortedRun, mark: DeltaMark, seek: Seek): RunCursor {
+    const isWhole = run.firstRow + run.rowCount <= mark.rowCount;
+    return new RunCursor(this.#arena, run, mark.end, isWhole, seek);
   }
 
   /** Prepares iteration by one bounded step; false when there is nothing left to prepare. */
   sortStep(): boolean {
-    return this.#runs.step(this.#rowCount);
+    return this.#runs.step();
   }
 
   #indexRow(publication: Publication, view: DataView, offset: number, older: Presence): number {
     const low = view.getUint32(offset + KEY_LOW, true);
     const high = view.getUint32(offset + KEY_HIGH, true);
     this.#widenRange(low, high);
+    this.#runs.note(low, high, publication.next);
     const previous = this.#index.put(low, high, publication.next);
     const wasPresent = previous < 0 ? older.isPresent(low, high) : !this.#isDelete(previous);
     if (wasPresent && previous < 0) this.#content.noteCovering(publication.next);

@@ -37,7 +37,7 @@ export class Extents {
   }
 }
 
-/** Steps through the published rows in [from, to) in commit order, where a group begins at both. */
+/** Steps through the published rows in [from, to) in commit order. A row begins at `from`, a group at `to`. */
 export class RowWalk {
   readonly #arena: RowArena;
   readonly #extents: Extents;
@@ -65,43 +65,5 @@ export class RowWalk {
       this.#next = this.#extents.start(this.#extent) ?? this.#to;
     }
     return position;
-  }
-}
-
-/** Steps through published rows in commit order, from where it stopped last time. */
-export class RowScan {
-  readonly #arena: RowArena;
-  readonly #extents: Extents;
-  #extent: number;
-  #next: number | undefined;
-
-  constructor(arena: RowArena, extents: Extents, from?: RowScan) {
-    this.#arena = arena;
-    this.#extents = extents;
-    this.#extent = from === undefined ? 0 : from.#extent;
-    this.#next = from === undefined ? undefined : from.#next;
-  }
-
-  /** A scan that goes on from the same row by itself. */
-  clone(): RowScan {
-    return new RowScan(this.#arena, this.#extents, this);
-  }
-
-  /** Positions of the next `count` rows, which have been published. */
-  take(count: number): Uint32Array {
-    const positions = new Uint32Array(count);
-    const { views } = this.#arena;
-    let next = this.#next ?? this.#extents.start(this.#extent)!;
-    for (let i = 0; i < count; i++) {
-      if (next === this.#extents.end(this.#extent)) {
-        this.#extent++;
-        next = this.#extents.start(this.#extent)!;
-      }
-      positions[i] = next;
-      const dataLength = views[blockOf(next)]!.getUint32(viewOffset(next) + DATA_LENGTH, true);
-      next += ROW_HEADER_BYTES + dataLength;
-    }
-    this.#next = next;
-    return positions;
   }
 }

@@ -1,75 +1,197 @@
-import { blockOf, viewOffset, type RowArena } from './arena.ts';
-import { KEY_HIGH, KEY_LOW } from '../../format/row.ts';
+import { assert } from '../../base/assert.ts';
+import type { UnsortedRows } from './unsorted-rows.ts';
+
+/** Two passes by 11 bits tell nearly all keys of a run apart, where keys are spread evenly. */
+const DIGIT_BITS = 11;
+const PREFIX_BITS: number = 2 * DIGIT_BITS;
+const PREFIX_DIGIT_VALUES: number = 2 ** DIGIT_BITS;
+const LOW_DIGIT: number = PREFIX_DIGIT_VALUES - 1;
+
+/** A digit and an index stand in one word between the two passes. */
+const INDEX_BITS = 16;
+const INDEX_MASK: number = 2 ** INDEX_BITS - 1;
+export const MOST_SORTED_ROWS: number = 2 ** INDEX_BITS;
 
 const DIGITS_PER_HALF = 4;
 const DIGIT_VALUES = 256;
 
+/** Memory for one sort after the other. */
+export class SortScratch {
+  prefixes: Uint32Array = new Uint32Array(0);
+  order: Uint32Array = new Uint32Array(0);
+  spare: Uint32Array = new Uint32Array(0);
+
+  get memoryBytes(): number {
+    return 3 * 4 * this.prefixes.length;
+  }
+
+  makeRoom(count: number): void {
+    if (this.prefixes.length >= count) return;
+    this.prefixes = new Uint32Array(count);
+    this.order = new Uint32Array(count);
+    this.spare = new Uint32Array(count);
+  }
+}
+
 /**
- * Sorts rows by key, rows of one key in the order given (a radix sort, digit by digit from the lowest).
- * Rows that ascend already are returned as they are.
+ * Returns the positions of rows in key order, rows of one key in the order given. Each step takes time linear in the
+ * number of rows, a few nanoseconds for each; there are at most {@link MOST_SORT_STEPS} of them.
  */
-export function sortRows(arena: RowArena, positions: Uint32Array): Uint32Array {
-  const count = positions.length;
-  const low = new Uint32Array(count);
-  const high = new Uint32Array(count);
-  const ascends = gatherKeys(arena, positions, low, high);
-  if (ascends) return positions;
-  let order = new Uint32Array(count);
-  for (let i = 0; i < count; i++) order[i] = i;
-  let spare = new Uint32Array(count);
+export function* sortSteps(
+  rows: UnsortedRows,
+  scratch: SortScratch,
+): Generator<void, Uint32Array, undefined> {
+  const { count, positions } = rows;
+  assert(count <= MOST_SORTED_ROWS, 'an index fits its bits');
+  scratch.makeRoom(count);
+  const [lowStarts, highStarts] = takePrefixes(rows, scratch);
+  yield;
+  sortByPrefixes(count, scratch, lowStarts, highStarts);
+  yield;
+  const sorted = new Uint32Array(count);
+  if (settle(rows, scratch, sorted)) return sorted;
+  yield;
+  yield* sortByAllDigits(rows, scratch);
+  gather(positions, scratch.order, sorted);
+  return sorted;
+}
+
+function gather(positions: Uint32Array, order: Uint32Array, sorted: Uint32Array): void {
+  for (let i = 0; i < sorted.length; i++) sorted[i] = positions[order[i]!]!;
+}
+
+/** Of {@link sortSteps}: keys in clusters are sorted by all their digits. */
+export const MOST_SORT_STEPS: number = 4 + 2 * DIGITS_PER_HALF;
+
+/**
+ * Takes the highest bits of each half in which keys differ: in the order of these prefixes keys are in order, as far as the
+ * prefixes differ. Returns where each value of both their digits begins.
+ */
+function takePrefixes(
+  { low, high, count }: UnsortedRows,
+  { prefixes }: SortScratch,
+): [Uint32Array, Uint32Array] {
+  const [firstLow, firstHigh] = [low[0]!, high[0]!];
+  let [lowDifference, highDifference] = [0, 0];
+  for (let i = 1; i < count; i++) {
+    lowDifference |= low[i]! ^ firstLow;
+    highDifference |= high[i]! ^ firstHigh;
+  }
+  const lowBits = 32 - Math.clz32(lowDifference);
+  const highBits = 32 - Math.clz32(highDifference);
+  const lowMask = maskOf(lowBits);
+  const highMask = maskOf(highBits);
+  const highShift = Math.max(0, highBits - PREFIX_BITS);
+  const lowTaken = Math.min(lowBits, Math.max(0, PREFIX_BITS - highBits));
+  // A shift by 32 would be none.
+  const lowShift = lowTaken === 0 ? 31 : lowBits - lowTaken;
+  const lowKept = lowTaken === 0 ? 0 : lowMask;
+  const lowCounts = new Uint32Array(PREFIX_DIGIT_VALUES);
+  const highCounts = new Uint32Array(PREFIX_DIGIT_VALUES);
+  for (let i = 0; i < count; i++) {
+    const upper = ((high[i]! & highMask) >>> highShift) << lowTaken;
+    const prefix = upper | ((low[i]! & lowKept) >>> lowShift);
+    prefixes[i] = prefix;
+    lowCounts[prefix & LOW_DIGIT]!++;
+    highCounts[prefix >>> DIGIT_BITS]!++;
+  }
+  toStarts(lowCounts);
+  toStarts(highCounts);
+  return [lowCounts, highCounts];
+}
+
+/** The lowest `bits` bits, as a signed integer. */
+function maskOf(bits: number): number {
+  return bits === 0 ? 0 : -1 >>> (32 - bits);
+}
+
+function toStarts(counts: Uint32Array): void {
+  let start = 0;
+  for (let value = 0; value < counts.length; value++) {
+    const occurrences = counts[value]!;
+    counts[value] = start;
+    start += occurrences;
+  }
+}
+
+function sortByPrefixes(
+  count: number,
+  { prefixes, order, spare }: SortScratch,
+  lowStarts: Uint32Array,
+  highStarts: Uint32Array,
+): void {
+  for (let i = 0; i < count; i++) {
+    const prefix = prefixes[i]!;
+    spare[lowStarts[prefix & LOW_DIGIT]!++] = ((prefix >>> DIGIT_BITS) << INDEX_BITS) | i;
+  }
+  for (let i = 0; i < count; i++) {
+    const entry = spare[i]!;
+    order[highStarts[entry >>> INDEX_BITS]!++] = entry & INDEX_MASK;
+  }
+}
+
+/** Puts rows of equal prefixes in order, and gathers the positions. False where that takes too many moves. */
+function settle(
+  { low, high, positions, count }: UnsortedRows,
+  { prefixes, order }: SortScratch,
+  sorted: Uint32Array,
+): boolean {
+  let movesLeft = count;
+  let prefixBefore = -1;
+  for (let i = 0; i < count; i++) {
+    const index = order[i]!;
+    const prefix = prefixes[index]!;
+    sorted[i] = positions[index]!;
+    if (prefix !== prefixBefore) {
+      prefixBefore = prefix;
+      continue;
+    }
+    const keyLow = low[index]!;
+    const keyHigh = high[index]!;
+    let to = i;
+    for (; to > 0; to--) {
+      const before = order[to - 1]!;
+      if (high[before]! < keyHigh || (keyHigh === high[before]! && low[before]! <= keyLow)) break;
+      order[to] = before;
+      sorted[to] = positions[before]!;
+    }
+    order[to] = index;
+    sorted[to] = positions[index]!;
+    movesLeft -= i - to;
+    if (movesLeft < 0) return false;
+  }
+  return true;
+}
+
+/** From the lowest digit to the highest; a digit that all keys share takes no pass. */
+function* sortByAllDigits(
+  { low, high, count }: UnsortedRows,
+  scratch: SortScratch,
+): Generator<void, void, undefined> {
+  for (let i = 0; i < count; i++) scratch.order[i] = i;
   for (const half of [low, high]) {
     for (let digit = 0; digit < DIGITS_PER_HALF; digit++) {
-      if (!sortByDigit(half, digit * 8, order, spare)) continue;
-      [order, spare] = [spare, order];
+      if (!sortByDigit(half, digit * 8, count, scratch)) continue;
+      [scratch.order, scratch.spare] = [scratch.spare, scratch.order];
+      yield;
     }
   }
-  for (let i = 0; i < count; i++) spare[i] = positions[order[i]!]!;
-  return spare;
 }
 
-/** Returns whether the keys ascend. */
-function gatherKeys(
-  arena: RowArena,
-  positions: Uint32Array,
-  low: Uint32Array,
-  high: Uint32Array,
-): boolean {
-  const { views } = arena;
-  let ascends = true;
-  let lastLow = 0;
-  let lastHigh = 0;
-  for (let i = 0; i < positions.length; i++) {
-    const view = views[blockOf(positions[i]!)]!;
-    const offset = viewOffset(positions[i]!);
-    const keyLow = view.getUint32(offset + KEY_LOW, true);
-    const keyHigh = view.getUint32(offset + KEY_HIGH, true);
-    if (keyHigh < lastHigh || (keyHigh === lastHigh && keyLow < lastLow)) ascends = false;
-    low[i] = lastLow = keyLow;
-    high[i] = lastHigh = keyHigh;
-  }
-  return ascends;
-}
-
-/** Moves `order` into `target`, sorted by one byte of `keys`; false when that would change nothing. */
+/** Moves `order` into `spare`, sorted by one byte of `keys`; false when that would change nothing. */
 function sortByDigit(
   keys: Uint32Array,
   shift: number,
-  order: Uint32Array,
-  target: Uint32Array,
+  count: number,
+  { order, spare }: SortScratch,
 ): boolean {
   const starts = new Uint32Array(DIGIT_VALUES);
-  const count = keys.length;
   for (let i = 0; i < count; i++) starts[(keys[i]! >>> shift) & 255]!++;
-  let start = 0;
-  for (let value = 0; value < DIGIT_VALUES; value++) {
-    const occurrences = starts[value]!;
-    if (occurrences === count) return false;
-    starts[value] = start;
-    start += occurrences;
-  }
+  if (starts[(keys[0]! >>> shift) & 255] === count) return false;
+  toStarts(starts);
   for (let i = 0; i < count; i++) {
     const index = order[i]!;
-    target[starts[(keys[index]! >>> shift) & 255]!++] = index;
+    spare[starts[(keys[index]! >>> shift) & 255]!++] = index;
   }
   return true;
 }

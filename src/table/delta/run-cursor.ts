@@ -1,4 +1,4 @@
-import { joinU64 } from '../../base/u64.ts';
+import { compareU64, joinU64 } from '../../base/u64.ts';
 import { blockOf, viewOffset, type RowArena } from './arena.ts';
 import type { Cursor, Seek } from '../layer/cursor.ts';
 import {
@@ -10,7 +10,13 @@ import {
   VALUE_HIGH,
   VALUE_LOW,
 } from '../../format/row.ts';
+import type { SortedRun } from './sorted-run.ts';
 import type { TableRecord } from '../layer/table-record.ts';
+
+interface KeyHalves {
+  readonly low: number;
+  readonly high: number;
+}
 
 /** Walks a sorted run of rows: of each key the latest row below `end`, keys that have none left out. */
 export class RunCursor implements Cursor {
@@ -18,39 +24,60 @@ export class RunCursor implements Cursor {
   low = 0;
   high = 0;
   readonly #arena: RowArena;
-  readonly #run: Uint32Array;
+  readonly #run: SortedRun;
+  /** `ahead`: it shows the run's first key, which is known, and has not looked at the run. */
+  #state: 'ahead' | 'inside' = 'ahead';
   readonly #end: number;
   readonly #step: 1 | -1;
   /** First row of the next key. */
-  #next: number;
+  #next = 0;
   #position = 0;
 
-  constructor(arena: RowArena, run: Uint32Array, end: number, seek: Seek) {
+  /**
+   * `isWhole`: all rows of the run lie below `end`. Where the walk begins with the run's first key, the run is not
+   * looked at before that key's turn comes.
+   */
+  constructor(arena: RowArena, run: SortedRun, end: number, isWhole: boolean, seek: Seek) {
     this.#arena = arena;
     this.#run = run;
     this.#end = end;
     this.#step = seek.direction === 'up' ? 1 : -1;
-    this.#next = this.#step === 1 ? this.#firstAtLeast(seek) : this.#lastAtMost(seek);
-    this.advance();
+    const { lowestLow, lowestHigh, highestLow, highestHigh } = run;
+    const toLowest = compareU64(seek.low, seek.high, lowestLow, lowestHigh);
+    const toHighest = compareU64(seek.low, seek.high, highestLow, highestHigh);
+    const isUp = this.#step === 1;
+    if (isUp ? toHighest > 0 : toLowest < 0) this.isDone = true;
+    else if (isWhole && (isUp ? toLowest <= 0 : toHighest >= 0)) {
+      this.low = isUp ? lowestLow : highestLow;
+      this.high = isUp ? lowestHigh : highestHigh;
+    } else {
+      this.#state = 'inside';
+      this.#next = isUp ? this.#firstAbove(seek, -1) : this.#firstAbove(seek, 0) - 1;
+      this.advance();
+    }
   }
 
   /** Of the row that holds the current key's latest update. */
   get position(): number {
+    if (this.#state === 'ahead') this.#open();
     return this.#position;
   }
 
   get isDelete(): boolean {
+    if (this.#state === 'ahead') this.#open();
     return isDeleteRow(this.#viewOf(this.#position), viewOffset(this.#position));
   }
 
   advance(): void {
-    while (this.#next >= 0 && this.#next < this.#run.length) {
+    if (this.#state === 'ahead') this.#open();
+    while (this.#next >= 0 && this.#next < this.#run.rowCount) {
       if (this.#takeKey()) return;
     }
     this.isDone = true;
   }
 
   record(): TableRecord {
+    if (this.#state === 'ahead') this.#open();
     const view = this.#viewOf(this.#position);
     const offset = viewOffset(this.#position);
     const dataLength = view.getUint32(offset + DATA_LENGTH, true);
@@ -63,61 +90,87 @@ export class RunCursor implements Cursor {
     };
   }
 
+  #open(): void {
+    this.#state = 'inside';
+    this.#next = this.#step === 1 ? 0 : this.#run.rowCount - 1;
+    this.#takeKey();
+  }
+
   /** Passes all rows of the next key; true when one of them is visible. */
   #takeKey(): boolean {
-    this.#readKey(this.#next);
-    let isVisible = false;
-    let index = this.#next;
-    do {
-      const position = this.#run[index]!;
-      // Going down the latest comes first, going up it comes last.
-      if (position < this.#end && (this.#step === 1 || !isVisible)) {
-        this.#position = position;
-        isVisible = true;
-      }
-      index += this.#step;
-    } while (index >= 0 && index < this.#run.length && this.#compareAt(index, this) === 0);
-    this.#next = index;
-    return isVisible;
+    const from = this.#next;
+    this.#readKey(from);
+    const behind = this.#endOfKey(from);
+    this.#next = behind;
+    // Rows of one key are in the order of their positions.
+    const first = this.#step === 1 ? from : behind + 1;
+    let latest = this.#step === 1 ? behind - 1 : from;
+    if (this.#run.at(latest) >= this.#end) latest = this.#lastVisible(first, latest);
+    if (latest < first) return false;
+    this.#position = this.#run.at(latest);
+    return true;
   }
 
   #readKey(index: number): void {
-    const position = this.#run[index]!;
+    const position = this.#run.at(index);
     const view = this.#viewOf(position);
     const offset = viewOffset(position);
     this.low = view.getUint32(offset + KEY_LOW, true);
     this.high = view.getUint32(offset + KEY_HIGH, true);
   }
 
-  #firstAtLeast(key: { low: number; high: number }): number {
+  /** Index of the first row, on the cursor's way, behind those of the key that the row at `from` has. */
+  #endOfKey(from: number): number {
+    const step = this.#step;
+    const count = this.#run.rowCount;
+    let inside = from;
+    let distance = 1;
+    let outside = from + step;
+    // Nearly always the next row has another key; a key that is written all the time has many rows.
+    while (outside >= 0 && outside < count && this.#compareAt(outside, this) === 0) {
+      inside = outside;
+      distance *= 2;
+      outside = Math.min(Math.max(from + step * distance, -1), count);
+    }
+    while (Math.abs(outside - inside) > 1) {
+      const middle = (inside + outside) >> 1;
+      if (this.#compareAt(middle, this) === 0) inside = middle;
+      else outside = middle;
+    }
+    return outside;
+  }
+
+  /** Index of the last of the rows [first, last) that the cursor may see; `first - 1` when there is none. */
+  #lastVisible(first: number, last: number): number {
+    let below = first - 1;
+    let above = last;
+    while (above - below > 1) {
+      const middle = (below + above) >> 1;
+      if (this.#run.at(middle) < this.#end) below = middle;
+      else above = middle;
+    }
+    return below;
+  }
+
+  /** Index of the first row whose key compares with `key` above `order`: -1 takes equal keys for above. */
+  #firstAbove(key: KeyHalves, order: -1 | 0): number {
     let from = 0;
-    let to = this.#run.length;
+    let to = this.#run.rowCount;
     while (from < to) {
       const middle = (from + to) >>> 1;
-      if (this.#compareAt(middle, key) < 0) from = middle + 1;
+      if (this.#compareAt(middle, key) <= order) from = middle + 1;
       else to = middle;
     }
     return from;
   }
 
-  #lastAtMost(key: { low: number; high: number }): number {
-    let from = 0;
-    let to = this.#run.length;
-    while (from < to) {
-      const middle = (from + to) >>> 1;
-      if (this.#compareAt(middle, key) <= 0) from = middle + 1;
-      else to = middle;
-    }
-    return from - 1;
-  }
-
   /** Compares the key of a row with `key`. */
-  #compareAt(index: number, key: { low: number; high: number }): number {
-    const position = this.#run[index]!;
+  #compareAt(index: number, key: KeyHalves): number {
+    const position = this.#run.at(index);
     const view = this.#viewOf(position);
     const offset = viewOffset(position);
     const high = view.getUint32(offset + KEY_HIGH, true);
-    return high === key.high ? view.getUint32(offset + KEY_LOW, true) - key.low : high - key.high;
+    return compareU64(view.getUint32(offset + KEY_LOW, true), high, key.low, key.high);
   }
 
   #viewOf(position: number): DataView {
