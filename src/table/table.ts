@@ -8,8 +8,9 @@ import { BaseUpdates } from './base/base-updates.ts';
 import { Chunk } from './chunk/chunk.ts';
 import { ContentCount, type KnownContent } from './scan/content-count.ts';
 import { Delta, FIRST_MARK } from './delta/delta.ts';
-import { KeyDirectory, type KeySpan } from './chunk/key-directory.ts';
+import type { KeySpan } from './chunk/key-directory.ts';
 import { LazyChunk } from './chunk/lazy-chunk.ts';
+import { keyListOf, type KeyList } from './chunk/span-list.ts';
 import type { RangeOptions } from './layer/key-range.ts';
 import { OlderLayers } from './base/older-layers.ts';
 import type { TableRecord } from './layer/table-record.ts';
@@ -54,7 +55,7 @@ export class Table {
   #older: OlderLayers;
   #size: number;
   /** Keys of the chunks on disk, that merges number their steps by. */
-  #snapshot: KeyDirectory;
+  #snapshot: KeyList;
   #merge: BaseMerge | undefined;
   /** Records in what has been frozen last, and below. */
   #frozenSize = 0;
@@ -63,17 +64,16 @@ export class Table {
   constructor(recovered: RecoveredColumns = { snapshot: [] }, sizes: TableSizes = TABLE_SIZES) {
     this.#sizes = sizes;
     this.#live = new Delta(sizes);
-    const base = new Base(
-      recovered.snapshot.map((slot) =>
-        slot instanceof LazyChunk ? slot : new Chunk(slot, 'adopted'),
-      ),
+    const { pageChunks } = sizes;
+    const slots = recovered.snapshot.map((slot) =>
+      slot instanceof LazyChunk ? slot : new Chunk(slot, 'adopted'),
     );
+    const base = Base.of(slots, pageChunks);
     const updates = (recovered.updates ?? []).map((columns) => new Chunk(columns, 'adopted'));
-    const frozen = updates.length === 0 ? [] : [new BaseUpdates(new Base(updates))];
+    const frozen = updates.length === 0 ? [] : [new BaseUpdates(Base.of(updates, pageChunks))];
     this.#older = new OlderLayers(frozen, base);
     const { diskKeys } = recovered;
-    this.#snapshot =
-      diskKeys === undefined ? base.directory : new KeyDirectory(diskKeys.map(toKeySpan));
+    this.#snapshot = keyListOf(diskKeys?.map(toKeySpan) ?? slots, pageChunks);
     this.#size = recovered.recordCount ?? this.#countOlder(updates);
     this.#knowContent(recovered.contentHash);
   }

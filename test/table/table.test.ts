@@ -293,14 +293,15 @@ describe('merging', () => {
 describe('a large delta', () => {
   it('iterates in order over a view, with more rows than a sorted run holds', () => {
     const words = randomWords(12);
-    const table = new Table();
+    const sizes = { runRows: 4_096, pieceRows: 256, pageChunks: 4 };
+    const table = new Table({ snapshot: [] }, sizes);
     const model = new Map<bigint, bigint>();
     const views: { keys: () => bigint[]; expected: bigint[] }[] = [];
     const sortedKeys = (): bigint[] => [...model.keys()].toSorted((a, b) => (a < b ? -1 : 1));
     let next = 1;
     for (let group = 0; group < 60; group++) {
-      const rows = Array.from({ length: 1 + (words() % 5_000) }, () => {
-        const key = BigInt(words() % 60_000) << BigInt(8 * (words() % 2));
+      const rows = Array.from({ length: 1 + (words() % 400) }, () => {
+        const key = BigInt(words() % 6_000) << BigInt(8 * (words() % 2));
         return { key, value: words() % 5 === 0 ? 0n : BigInt(next++) };
       });
       publishRows(table, rows);

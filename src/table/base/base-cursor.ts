@@ -10,19 +10,19 @@ export class BaseCursor implements Cursor {
   high = 0;
   readonly #base: Base;
   readonly #step: 1 | -1;
-  #chunk: number;
-  #index: number;
+  #ordinal: number;
+  #chunk: Chunk | undefined;
+  #index = 0;
 
   constructor(base: Base, seek: Seek) {
     this.#base = base;
     this.#step = seek.direction === 'up' ? 1 : -1;
-    this.#chunk = base.directory.locate(seek.low, seek.high);
-    this.#index = 0;
-    const chunk = base.chunkAt(this.#chunk);
-    if (chunk === undefined) {
-      // Below all keys.
-      if (this.#step === 1) this.#chunk = 0;
-    } else {
+    this.#ordinal = base.locate(seek.low, seek.high);
+    // Below all keys.
+    if (this.#ordinal < 0 && this.#step === 1) this.#ordinal = 0;
+    const chunk = base.chunkAt(this.#ordinal);
+    this.#chunk = chunk;
+    if (chunk !== undefined) {
       this.#index = chunk.lowerBound(seek.low, seek.high);
       const isBeyond = this.#step === -1 && chunk.find(seek.low, seek.high) < 0;
       if (isBeyond) this.#index--;
@@ -32,7 +32,7 @@ export class BaseCursor implements Cursor {
 
   /** The chunk that the current record lies in, and its index there. */
   get chunk(): Chunk {
-    return this.#base.chunkAt(this.#chunk)!;
+    return this.#chunk!;
   }
 
   get index(): number {
@@ -46,7 +46,7 @@ export class BaseCursor implements Cursor {
   }
 
   get isDelete(): boolean {
-    return this.#base.chunkAt(this.#chunk)!.isDeleteAt(this.#index);
+    return this.#chunk!.isDeleteAt(this.#index);
   }
 
   advance(): void {
@@ -55,15 +55,16 @@ export class BaseCursor implements Cursor {
   }
 
   record(): TableRecord {
-    return this.#base.chunkAt(this.#chunk)!.recordAt(this.#index);
+    return this.#chunk!.recordAt(this.#index);
   }
 
   /** Goes over to the neighbouring chunk where the index has left its own. */
   #settle(): void {
-    let chunk = this.#base.chunkAt(this.#chunk);
+    let chunk = this.#chunk;
     if (chunk !== undefined && (this.#index < 0 || this.#index >= chunk.recordCount)) {
-      this.#chunk += this.#step;
-      chunk = this.#base.chunkAt(this.#chunk);
+      chunk = this.#base.chunkAt(this.#ordinal + this.#step);
+      this.#ordinal += this.#step;
+      this.#chunk = chunk;
       this.#index = this.#step === 1 || chunk === undefined ? 0 : chunk.recordCount - 1;
     }
     if (chunk === undefined) {

@@ -2,7 +2,8 @@ import { assert } from '../../base/assert.ts';
 import { compareU64 } from '../../base/u64.ts';
 import type { Base, KeyHalves } from './base.ts';
 import type { Chunk } from '../chunk/chunk.ts';
-import { KeyDirectory, type KeySpan } from '../chunk/key-directory.ts';
+import type { KeySpan } from '../chunk/key-directory.ts';
+import type { KeyList } from '../chunk/span-list.ts';
 
 /** The old snapshot's chunks [fromOrigin, toOrigin) and the gaps around them; the last gap in parts unless `isWhole`. */
 export interface MergeStep {
@@ -16,16 +17,21 @@ export interface MergeStep {
  * numbered as the old snapshot's chunks were, whatever a merge that failed has left in the base.
  */
 export class BaseMerge {
-  readonly #snapshot: KeyDirectory;
+  readonly #snapshot: KeyList;
   /** Chunks of the old snapshot before this one have had their step. */
   #nextOrigin = 0;
   #lastReplacement: KeyHalves | null = null;
-  /** The new snapshot's chunks so far. The base may hold the same records in other chunks. */
-  readonly #written: KeySpan[] = [];
+  /**
+   * The new snapshot's chunks so far, and the old ones behind them. The base may hold the same records in other chunks.
+   */
+  #written: KeyList;
+  /** Chunks that steps have added to the old ones. */
+  #added = 0;
 
   /** `snapshot`: the keys of the chunks as they stand on disk. */
-  constructor(snapshot: KeyDirectory) {
+  constructor(snapshot: KeyList) {
     this.#snapshot = snapshot;
+    this.#written = snapshot;
   }
 
   /** `base` with `chunks` for what the step covers. */
@@ -46,8 +52,9 @@ export class BaseMerge {
       },
       chunks,
     );
-    this.#keepUpTo(fromOrigin);
-    this.#written.push(...chunks.map(spanOf));
+    const spans = chunks.map(spanOf);
+    this.#written = this.#written.splice(fromOrigin + this.#added, toOrigin + this.#added, spans);
+    this.#added += spans.length - (toOrigin - fromOrigin);
     this.#nextOrigin = toOrigin;
     const last = chunks.at(-1);
     if (last !== undefined) this.#lastReplacement = { low: last.lastLow, high: last.lastHigh };
@@ -65,23 +72,15 @@ export class BaseMerge {
     return compareU64(old.low, old.high, written.low, written.high) > 0 ? old : written;
   }
 
-  /** Keys of the new snapshot's chunks, when all steps are done. */
-  finish(): KeyDirectory {
-    this.#keepUpTo(this.#snapshot.count);
-    return new KeyDirectory(this.#written);
-  }
-
-  /** Chunks that no step replaces are in the new snapshot too. */
-  #keepUpTo(origin: number): void {
-    for (let i = this.#nextOrigin; i < origin; i++) this.#written.push(this.#snapshot.spanAt(i));
-    this.#nextOrigin = origin;
+  /** Keys of the new snapshot's chunks, when all steps are done: those that no step replaces are among them. */
+  finish(): KeyList {
+    return this.#written;
   }
 
   /** The last key before the step's range: of the chunk before, or of what a step has put there. */
   #lastKept(fromOrigin: number): KeyHalves | null {
     if (fromOrigin === 0) return this.#lastReplacement;
-    const low = this.#snapshot.lastLow[fromOrigin - 1]!;
-    const high = this.#snapshot.lastHigh[fromOrigin - 1]!;
+    const { lastLow: low, lastHigh: high } = this.#snapshot.spanAt(fromOrigin - 1);
     const replacement = this.#lastReplacement;
     if (replacement !== null && compareU64(replacement.low, replacement.high, low, high) > 0) {
       return replacement;
@@ -91,7 +90,8 @@ export class BaseMerge {
 
   #firstKept(toOrigin: number): KeyHalves | null {
     if (toOrigin === this.#snapshot.count) return null;
-    return { low: this.#snapshot.firstLow[toOrigin]!, high: this.#snapshot.firstHigh[toOrigin]! };
+    const { firstLow, firstHigh } = this.#snapshot.spanAt(toOrigin);
+    return { low: firstLow, high: firstHigh };
   }
 }
 

@@ -24,8 +24,8 @@ export class BaseUpdates implements UpdateLayer {
   constructor(base: Base) {
     this.#base = base;
     this.#filter = new KeyFilter(base.recordCount);
-    this.highestLow = base.directory.highestLow;
-    this.highestHigh = base.directory.highestHigh;
+    this.highestLow = base.highestLow;
+    this.highestHigh = base.highestHigh;
   }
 
   get memoryBytes(): number {
@@ -101,6 +101,6 @@ export class BaseUpdates implements UpdateLayer {
     if (end < chunk.recordCount) return;
     next.chunk++;
     next.index = 0;
-    if (next.chunk === this.#base.directory.count) this.#toFilter = undefined;
+    if (next.chunk === this.#base.chunkCount) this.#toFilter = undefined;
   }
 }

@@ -1,9 +1,11 @@
 import { assert } from '../../base/assert.ts';
 import { compareU64 } from '../../base/u64.ts';
 import type { ContentSum } from '../../format/content-sum.ts';
-import type { Chunk } from '../chunk/chunk.ts';
-import { KeyDirectory } from '../chunk/key-directory.ts';
-import { LazyChunk, type ChunkSlot } from '../chunk/lazy-chunk.ts';
+import { Chunk } from '../chunk/chunk.ts';
+import type { ChunkSlot } from '../chunk/lazy-chunk.ts';
+import { SpanList } from '../chunk/span-list.ts';
+import { BasePage } from './base-page.ts';
+import { TABLE_SIZES } from '../layer/table-sizes.ts';
 
 /** An open interval of keys; null where it has no end. */
 export interface KeyGap {
@@ -16,66 +18,80 @@ export interface KeyHalves {
   readonly high: number;
 }
 
-/** An immutable sorted list of chunks that do not overlap. Costs per chunk, never per record. */
-export class Base {
-  readonly directory: KeyDirectory;
-  readonly recordCount: number;
-  readonly #slots: readonly ChunkSlot[];
-  /** Those that have been asked for; a slot that holds its chunk is not asked again. */
-  readonly #chunks: (Chunk | undefined)[];
-  #memoryBytes = 0;
-  /** Slots from here on are not counted in the bytes yet, since one was not in memory. */
-  #measured = 0;
+type Slots = SpanList<ChunkSlot, BasePage>;
 
-  constructor(slots: readonly ChunkSlot[]) {
+/** Slots that stay in place, and what is left of a chunk that a limit cuts. */
+interface Kept {
+  readonly ordinal: number;
+  readonly cut: readonly Chunk[];
+}
+
+/** An immutable sorted list of chunks that do not overlap. What differs from it in a chunk shares its other pages. */
+export class Base {
+  readonly recordCount: number;
+  readonly #slots: Slots;
+
+  private constructor(slots: Slots) {
     this.#slots = slots;
-    this.#chunks = slots.map((slot) => (slot instanceof LazyChunk ? slot.loaded : slot));
-    this.directory = new KeyDirectory(slots);
     let recordCount = 0;
-    for (const slot of slots) recordCount += slot.recordCount;
+    for (const page of slots.pages) recordCount += page.recordCount;
     this.recordCount = recordCount;
+  }
+
+  static of(slots: readonly ChunkSlot[], pageChunks: number = TABLE_SIZES.pageChunks): Base {
+    const make = (items: readonly ChunkSlot[]): BasePage => new BasePage(items);
+    return new Base(SpanList.of(slots, { pageItems: pageChunks, make }));
+  }
+
+  get chunkCount(): number {
+    return this.#slots.count;
+  }
+
+  /** The highest key, as halves; 0 where there is no chunk. */
+  get highestLow(): number {
+    return this.#slots.highestLow;
+  }
+
+  get highestHigh(): number {
+    return this.#slots.highestHigh;
   }
 
   /** Bytes of all columns that are in memory. */
   get memoryBytes(): number {
-    const slots = this.#slots;
-    for (; this.#measured < slots.length; this.#measured++) {
-      const chunk = loadedOf(slots[this.#measured]!);
-      if (chunk === undefined) break;
-      this.#memoryBytes += chunk.memoryBytes;
-    }
-    let memoryBytes = this.#memoryBytes;
-    for (let i = this.#measured; i < slots.length; i++) {
-      memoryBytes += loadedOf(slots[i]!)?.memoryBytes ?? 0;
-    }
+    let memoryBytes = 0;
+    for (const page of this.#slots.pages) memoryBytes += page.memoryBytes;
     return memoryBytes;
   }
 
   /** All chunks, ascending. Reads those that are not in memory as it comes to them, and throws as that does. */
   *chunks(): Generator<Chunk, void, undefined> {
-    for (let i = 0; i < this.#slots.length; i++) yield this.chunkAt(i)!;
+    for (const page of this.#slots.pages) {
+      for (let i = 0; i < page.items.length; i++) yield page.chunkAt(i);
+    }
+  }
+
+  /** Ordinal of the last chunk whose first key is not above this key, or -1. */
+  locate(low: number, high: number): number {
+    return this.#slots.locate(low, high);
   }
 
   /** Chunk `i`, undefined where there is none. Reads it if it is not in memory, and throws as that does. */
   chunkAt(i: number): Chunk | undefined {
-    const chunk = this.#chunks[i];
-    return chunk === undefined ? this.#load(i) : chunk;
-  }
-
-  #load(i: number): Chunk | undefined {
-    const slot = this.#slots[i];
-    if (slot === undefined) return undefined;
-    return (this.#chunks[i] = slot instanceof LazyChunk ? slot.chunk : slot);
+    const place = this.#slots.place(i);
+    return place?.page.chunkAt(place.index);
   }
 
   /** The chunk that holds this key, if any does. Reads it if it is not in memory, and throws as that does. */
   chunkOf(low: number, high: number): Chunk | undefined {
-    const i = this.directory.locate(low, high);
-    const chunk = this.#chunks[i];
-    if (chunk !== undefined || i < 0) return chunk;
+    const page = this.#slots.pageOf(low, high);
+    if (page === undefined) return undefined;
+    const i = page.directory.locate(low, high);
+    if (i < 0) return undefined;
+    const slot = page.items[i]!;
+    if (slot instanceof Chunk) return slot;
     // No chunk is read for a key behind it.
-    const order = compareU64(this.directory.lastLow[i]!, this.directory.lastHigh[i]!, low, high);
-    return order < 0 ? undefined : this.#load(i);
+    const isBehind = compareU64(slot.lastLow, slot.lastHigh, low, high) < 0;
+    return isBehind ? undefined : page.chunkAt(i);
   }
 
   has(low: number, high: number): boolean {
@@ -102,46 +118,44 @@ export class Base {
     for (const chunk of replacement) {
       assert(isInside(gap, chunk), 'replacing chunks lie in the range of keys that they replace');
     }
-    const before = this.#chunksUpTo(gap.above);
-    const after = this.#chunksFrom(gap.below);
-    return new Base([...before, ...replacement, ...after]);
+    const before = this.#keptUpTo(gap.above);
+    const after = this.#keptFrom(gap.below);
+    const slots = [...before.cut, ...replacement, ...after.cut];
+    return new Base(this.#slots.splice(before.ordinal, after.ordinal, slots));
   }
 
-  /** Chunks with all records whose key is not above the limit. Cuts the last one if it must. */
-  #chunksUpTo(limit: KeyHalves | null): ChunkSlot[] {
-    if (limit === null) return [];
-    const index = this.directory.locate(limit.low, limit.high);
-    const kept = this.#slots.slice(0, index + 1);
-    const last = kept.at(-1);
-    if (last === undefined || compareU64(last.lastLow, last.lastHigh, limit.low, limit.high) <= 0) {
-      return kept;
+  /** All records whose key is not above the limit: slots before `ordinal`, and `cut` behind them. */
+  #keptUpTo(limit: KeyHalves | null): Kept {
+    const index = limit === null ? -1 : this.#slots.locate(limit.low, limit.high);
+    if (limit === null || index < 0) return { ordinal: 0, cut: [] };
+    const { lastLow, lastHigh } = this.#slots.spanAt(index);
+    if (compareU64(lastLow, lastHigh, limit.low, limit.high) <= 0) {
+      return { ordinal: index + 1, cut: [] };
     }
     const chunk = this.chunkAt(index)!;
     const isPresent = chunk.find(limit.low, limit.high) >= 0;
     const end = chunk.lowerBound(limit.low, limit.high) + (isPresent ? 1 : 0);
-    kept[index] = chunk.slice(0, end);
-    return kept;
+    return { ordinal: index, cut: [chunk.slice(0, end)] };
   }
 
-  /** Chunks with all records whose key is not below the limit. Cuts the first one if it must. */
-  #chunksFrom(limit: KeyHalves | null): ChunkSlot[] {
-    if (limit === null) return [];
-    const index = Math.max(this.directory.locate(limit.low, limit.high), 0);
-    const kept = this.#slots.slice(index);
-    const slot = kept[0];
-    // A chunk that begins at the limit or behind it is kept whole, and need not be read.
-    if (slot === undefined) return kept;
-    if (compareU64(slot.firstLow, slot.firstHigh, limit.low, limit.high) >= 0) return kept;
-    const first = this.chunkAt(index)!;
-    const start = first.lowerBound(limit.low, limit.high);
-    if (start === first.recordCount) kept.shift();
-    else if (start > 0) kept[0] = first.slice(start, first.recordCount);
-    return kept;
+  /** All records whose key is not below the limit: slots from `ordinal` on, and `cut` before them. */
+  #keptFrom(limit: KeyHalves | null): Kept {
+    const { count } = this.#slots;
+    if (limit === null || count === 0) return { ordinal: count, cut: [] };
+    const index = this.#slots.locate(limit.low, limit.high);
+    if (index < 0) return { ordinal: 0, cut: [] };
+    const { firstLow, firstHigh, lastLow, lastHigh } = this.#slots.spanAt(index);
+    // A chunk on one side of the limit need not be read.
+    if (compareU64(firstLow, firstHigh, limit.low, limit.high) === 0) {
+      return { ordinal: index, cut: [] };
+    }
+    if (compareU64(lastLow, lastHigh, limit.low, limit.high) < 0) {
+      return { ordinal: index + 1, cut: [] };
+    }
+    const chunk = this.chunkAt(index)!;
+    const start = chunk.lowerBound(limit.low, limit.high);
+    return { ordinal: index + 1, cut: [chunk.slice(start, chunk.recordCount)] };
   }
-}
-
-function loadedOf(slot: ChunkSlot): Chunk | undefined {
-  return slot instanceof LazyChunk ? slot.loaded : slot;
 }
 
 function isInside(gap: KeyGap, chunk: Chunk): boolean {

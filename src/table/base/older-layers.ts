@@ -15,8 +15,8 @@ export class OlderLayers implements Presence, OlderContent {
   constructor(frozen: readonly UpdateLayer[], base: Base) {
     this.frozen = frozen;
     this.base = base;
-    let low = base.directory.highestLow;
-    let high = base.directory.highestHigh;
+    let low = base.highestLow;
+    let high = base.highestHigh;
     for (const layer of frozen) {
       if (layer.highestHigh < high) continue;
       if (layer.highestHigh === high && layer.highestLow <= low) continue;

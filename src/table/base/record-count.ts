@@ -18,7 +18,7 @@ export async function countRecords(
 ): Promise<number> {
   let count = snapshot.reduce((sum, columns) => sum + columns.recordCount, 0);
   if (updates.length === 0) return count;
-  const base = new Base(
+  const base = Base.of(
     snapshot.map((slot) => (slot instanceof LazyChunk ? slot : new Chunk(slot))),
   );
   const keys = new AscendingKeys(base);

@@ -73,6 +73,12 @@ export class KeyDirectory {
     return this.count === 0 ? 0 : this.lastHigh[this.count - 1]!;
   }
 
+  /** First and last key of all; there is a chunk. */
+  get span(): KeySpan {
+    const { lastLow, lastHigh } = this.spanAt(this.count - 1);
+    return { ...this.spanAt(0), lastLow, lastHigh };
+  }
+
   /** Keys of chunk `i`, which must exist. */
   spanAt(i: number): KeySpan {
     return {

@@ -1,0 +1,52 @@
+import { Chunk } from '../chunk/chunk.ts';
+import { KeyDirectory } from '../chunk/key-directory.ts';
+import type { ChunkSlot } from '../chunk/lazy-chunk.ts';
+import type { SpanPage } from '../chunk/span-list.ts';
+
+/** Neighbouring chunks of a base. Pages are shared by the bases that a merge makes one from the other. */
+export class BasePage implements SpanPage<ChunkSlot> {
+  /** A chunk that has been read takes the place of the lazy one, which need not be asked again. */
+  readonly items: ChunkSlot[];
+  readonly directory: KeyDirectory;
+  readonly recordCount: number;
+  #memoryBytes = 0;
+  /** Chunks from here on are not counted in the bytes yet, since one was not in memory. */
+  #measured = 0;
+
+  constructor(slots: readonly ChunkSlot[]) {
+    this.items = slots.map(loadedOr);
+    this.directory = new KeyDirectory(slots);
+    let recordCount = 0;
+    for (const slot of slots) recordCount += slot.recordCount;
+    this.recordCount = recordCount;
+  }
+
+  /** Bytes of the columns that are in memory. */
+  get memoryBytes(): number {
+    const { items } = this;
+    for (; this.#measured < items.length; this.#measured++) {
+      const chunk = loadedOr(items[this.#measured]!);
+      if (!(chunk instanceof Chunk)) break;
+      this.#memoryBytes += chunk.memoryBytes;
+    }
+    let memoryBytes = this.#memoryBytes;
+    for (let i = this.#measured; i < items.length; i++) {
+      const chunk = loadedOr(items[i]!);
+      if (chunk instanceof Chunk) memoryBytes += chunk.memoryBytes;
+    }
+    return memoryBytes;
+  }
+
+  /** Chunk `i`, which must exist. Reads it if it is not in memory, and throws as that does. */
+  chunkAt(i: number): Chunk {
+    const slot = this.items[i]!;
+    if (slot instanceof Chunk) return slot;
+    const { chunk } = slot;
+    this.items[i] = chunk;
+    return chunk;
+  }
+}
+
+function loadedOr(slot: ChunkSlot): ChunkSlot {
+  return slot instanceof Chunk ? slot : (slot.loaded ?? slot);
+}
