@@ -273,7 +273,7 @@ async function crashWorld(): Promise<World> {
     return MetadataStore.openIn(
       {
         fileSystem,
-        makeRunner: () => new InlineRunner(fileSystem),
+        makeRunner: (held) => new InlineRunner(held),
         pause: () => Promise.resolve(),
         identity: () =>
           Promise.resolve({

@@ -3,6 +3,7 @@ export {
   BatchTooLargeError,
   ConditionFailedError,
   CorruptionError,
+  DirectoryLostError,
   FencedError,
   PositionExpiredError,
   StoreClosedError,

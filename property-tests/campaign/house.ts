@@ -50,7 +50,7 @@ export class House {
     return MetadataStore.openIn(
       {
         fileSystem,
-        makeRunner: () => new InlineRunner(fileSystem),
+        makeRunner: (held) => new InlineRunner(held),
         pause: () => Promise.resolve(),
         identity: () => Promise.resolve(IDENTITY),
         randomBytes: (lengthBytes) => new Uint8Array(lengthBytes).fill(0x5a),

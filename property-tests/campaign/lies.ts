@@ -1,4 +1,4 @@
-import type { FileSystem, OpenFile, OpenMode } from '../../src/fs/file-system.ts';
+import type { DirectoryHold, FileSystem, OpenFile, OpenMode } from '../../src/fs/file-system.ts';
 import type { Disguise } from './house.ts';
 
 /** Hands every call on. Lies override what they lie about. */
@@ -64,7 +64,16 @@ function disguise(lie: Lie): (fs: FileSystem) => FileSystem {
     tryLock: (path) => fs.tryLock(path),
     takeLease: (path, options) => fs.takeLease(path, options),
     breakLease: (path) => fs.breakLease(path),
+    holdDirectory: async (path) => disguiseHold(lie, fs, await fs.holdDirectory(path)),
   });
+}
+
+/** A held directory is synced through its descriptor: lies about that are lies about this. */
+function disguiseHold(lie: Lie, fs: FileSystem, hold: DirectoryHold): DirectoryHold {
+  return {
+    ...hold,
+    sync: () => lie.syncDirectory?.(fs, hold.access) ?? hold.sync(),
+  };
 }
 
 const isTemporary = (path: string): boolean => path.endsWith('.tmp');

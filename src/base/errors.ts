@@ -6,6 +6,7 @@ export type StoreErrorCode =
   | 'LODESTORE_CORRUPTION'
   | 'LODESTORE_POISONED'
   | 'LODESTORE_FENCED'
+  | 'LODESTORE_DIRECTORY_LOST'
   | 'LODESTORE_FULL'
   | 'LODESTORE_BATCH_TOO_LARGE'
   | 'LODESTORE_CONDITION_FAILED'
@@ -132,6 +133,18 @@ export class FencedError extends StorePoisonedError {
 
   constructor(message: string, fields: StoreErrorFields = {}) {
     super(message, fields, 'LODESTORE_FENCED');
+  }
+}
+
+/**
+ * The directory was removed while it was open, or its path leads elsewhere and the system has no other
+ * way to it. What was acknowledged before is in the files that were open; nothing more is written.
+ */
+export class DirectoryLostError extends StorePoisonedError {
+  override readonly name: string = 'DirectoryLostError';
+
+  constructor(message: string, fields: StoreErrorFields = {}) {
+    super(message, fields, 'LODESTORE_DIRECTORY_LOST');
   }
 }
 

@@ -1,12 +1,20 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { StoreError } from '../base/errors.ts';
-import { checkBackup, writeBackup, type BackupReport } from '../store/backup/backup.ts';
+import {
+  checkBackup,
+  IN_STORE,
+  requireOutside,
+  writeBackup,
+  type BackupReport,
+} from '../store/backup/backup.ts';
 import { closeSource, readSource, type BackupSource } from '../store/backup/backup-source.ts';
 import { copyError } from '../store/backup/copy-error.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import { chooseRunner } from '../store/open/recovery-runner.ts';
 import { ThreadShortage } from '../threads/thread-shortage.ts';
+import type { Directory } from '../fs/directory.ts';
+import { withDirectory } from '../store/open/with-directory.ts';
 import { UsageError } from './output/command-errors.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { EXIT_OK } from './output/exit-code.ts';
@@ -50,7 +58,9 @@ export async function backup(
   const { bar, out, signal } = context;
   const path = resolve(target);
   try {
-    const report = await copyStore(context, resolve(directory), path, options);
+    const report = await withDirectory(context.fs, directory, (held) =>
+      copyStore(context, held, path, options),
+    );
     bar.clear();
     if (options.json === true) out.line(toJson({ directory, ...report }, 2));
     else for (const line of textOf(report, options.verify === true)) out.line(line);
@@ -63,20 +73,21 @@ export async function backup(
 
 async function copyStore(
   context: CommandContext,
-  directory: string,
+  fs: Directory,
   target: string,
   options: BackupCommandOptions,
 ): Promise<BackupReport> {
-  const { fs, signal, bar } = context;
+  const { signal, bar } = context;
   const { incremental } = options;
-  checkBackup(directory, target, { incremental });
+  checkBackup(target, { incremental });
+  await requireOutside(fs, fs.realPath, target, IN_STORE);
   const progress = new ProgressMeter((one) => bar.report(one));
-  const read = (): Promise<BackupSource> => readSource(fs, directory, { signal, progress });
-  const source = await readSettled(directory, read, () => []);
+  const read = (): Promise<BackupSource> => readSource(fs, { signal, progress });
+  const source = await readSettled(fs.realPath, read, () => []);
   try {
     const pause = (): Promise<void> => new Promise((resume) => setImmediate(resume));
-    const makeRunner = (copy: string): ReturnType<typeof chooseRunner> =>
-      chooseRunner(fs, copy, { threads: undefined }, pause, new ThreadShortage(copy).report);
+    const makeRunner = (copy: Directory): ReturnType<typeof chooseRunner> =>
+      chooseRunner(copy, { threads: undefined }, pause, new ThreadShortage(copy.realPath).report);
     // Only the store itself knows what it holds in memory: the copy must open, up to the same batch.
     const expected = async (): Promise<Record<string, never>> => ({});
     const writing = { fs, check: { makeRunner, pause }, expected, records: undefined };

@@ -1,4 +1,5 @@
-import { close, fsync, open } from 'node:fs';
+import { close, fstat, fsync, open } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
 
 /** Opens a raw descriptor; a file that is made gets mode 0666 less the umask. */
 export function openDescriptor(path: string, flags: number): Promise<number> {
@@ -16,5 +17,11 @@ export function syncDescriptor(descriptor: number): Promise<void> {
 export function closeDescriptor(descriptor: number): Promise<void> {
   return new Promise((resolve, reject) => {
     close(descriptor, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+export function statDescriptor(descriptor: number): Promise<BigIntStats> {
+  return new Promise((resolve, reject) => {
+    fstat(descriptor, { bigint: true }, (error, stats) => (error ? reject(error) : resolve(stats)));
   });
 }

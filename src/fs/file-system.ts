@@ -40,6 +40,51 @@ export interface FileSystem {
   takeLease(path: string, options: LeaseOptions): Promise<Lease>;
   /** Removes a lease whose holder is known to be dead. Resolves also when there is none. */
   breakLease(path: string): Promise<void>;
+  /** Holds a directory open, for a `Directory`. Follows links. Rejects `ENOENT`, `ENOTDIR`. */
+  holdDirectory(path: string): Promise<DirectoryHold>;
+}
+
+/** Which directory it is, wherever it stands: equal for two that are held at the same time if they are one. */
+export interface DirectoryIdentity {
+  readonly device: bigint;
+  readonly inode: bigint;
+}
+
+export function isSameDirectory(one: DirectoryIdentity, other: DirectoryIdentity): boolean {
+  return one.device === other.device && one.inode === other.inode;
+}
+
+/** What another thread of the process opens the same directory by. */
+export interface DirectoryReference {
+  readonly realPath: string;
+  /** As in {@link DirectoryHold}. */
+  readonly access: string;
+  readonly identity: DirectoryIdentity;
+}
+
+/**
+ * - `held`: names can be made in the directory.
+ * - `removed`: it is gone.
+ * - `elsewhere`: its path leads to another directory or to none, and there is no other way to it.
+ */
+export type HoldState = 'held' | 'removed' | 'elsewhere';
+
+/** A directory that is held open. */
+export interface DirectoryHold {
+  /** Absolute and free of symbolic links: where the directory was when it was opened. */
+  readonly realPath: string;
+  /**
+   * The path that calls use. It leads to the held directory and no other until `close`, where the system
+   * has such paths; `realPath` where it has none.
+   */
+  readonly access: string;
+  readonly identity: DirectoryIdentity;
+  /** Looks whether calls by `access` still reach the directory. */
+  check(): Promise<HoldState>;
+  /** As `syncDirectory`, of this directory. */
+  sync(): Promise<void>;
+  /** Called once, after the last call that uses `access`. */
+  close(): Promise<void>;
 }
 
 export type OpenMode = 'r' | 'r+' | 'rs+' | 'wx';

@@ -3,6 +3,7 @@ import { link, mkdir, readdir, rename, rmdir, stat, statfs, unlink } from 'node:
 import { closeDescriptor, openDescriptor, syncDescriptor } from './descriptor.ts';
 import type {
   DirectoryEntry,
+  DirectoryHold,
   FileLock,
   FileStat,
   FileSystem,
@@ -12,6 +13,8 @@ import type {
   OpenMode,
 } from './file-system.ts';
 import { tryKernelLock } from './kernel-lock.ts';
+import { holdDirectory } from './node-directory.ts';
+import type { DirectoryAccess } from './node-directory.ts';
 import { kindOf, NodeOpenFile, toFileStat } from './node-open-file.ts';
 import type { WriteSync } from './node-open-file.ts';
 
@@ -38,6 +41,13 @@ function leases(): Promise<typeof import('./lease.ts')> {
 
 /** The machine's own file system. Files are made with mode 0666, directories with 0777, less the umask. */
 export class NodeFileSystem implements FileSystem {
+  protected readonly directoryAccess: DirectoryAccess;
+
+  /** With `by-path`, directories are held as on a system that cannot reach them through a descriptor. */
+  constructor(directoryAccess: DirectoryAccess = 'by-descriptor') {
+    this.directoryAccess = directoryAccess;
+  }
+
   async open(path: string, mode: OpenMode): Promise<OpenFile> {
     const descriptor = await openDescriptor(path, OPEN_FLAGS[mode]);
     return new NodeOpenFile(descriptor, mode === 'rs+' ? DURABLE_WRITES : 'none');
@@ -108,6 +118,10 @@ export class NodeFileSystem implements FileSystem {
   async breakLease(path: string): Promise<void> {
     const { breakLease } = await leases();
     return breakLease(path);
+  }
+
+  holdDirectory(path: string): Promise<DirectoryHold> {
+    return holdDirectory(path, this.directoryAccess);
   }
 }
 

@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import type { DirectoryEntry, FileSystem, OpenFile } from '../fs/file-system.ts';
+import type { FileSystem, OpenFile } from '../fs/file-system.ts';
 
 export interface SourceViewOptions {
   /** Names that are not shown: files that cannot be read. */
@@ -11,28 +11,41 @@ export interface SourceViewOptions {
 /** A file system on which a directory can be read as if some of its files were not there. */
 export function viewSource(fs: FileSystem, options: SourceViewOptions): FileSystem {
   const { hidden, onRead } = options;
-  const view = Object.create(fs) as {
-    -readonly [Name in keyof FileSystem]: FileSystem[Name];
+  return {
+    readDirectory: async (path) => {
+      const entries = await fs.readDirectory(path);
+      return entries.filter((entry) => hidden?.has(basename(entry.name)) !== true);
+    },
+    open: async (path, mode) => {
+      const file = await fs.open(path, mode);
+      return onRead === undefined ? file : tellReads(file, onRead);
+    },
+    stat: (path) => fs.stat(path),
+    rename: (from, to) => fs.rename(from, to),
+    unlink: (path) => fs.unlink(path),
+    link: (existing, path) => fs.link(existing, path),
+    makeDirectory: (path) => fs.makeDirectory(path),
+    removeDirectory: (path) => fs.removeDirectory(path),
+    syncDirectory: (path) => fs.syncDirectory(path),
+    freeBytes: (path) => fs.freeBytes(path),
+    tryLock: (path) => fs.tryLock(path),
+    takeLease: (path, lease) => fs.takeLease(path, lease),
+    breakLease: (path) => fs.breakLease(path),
+    holdDirectory: (path) => fs.holdDirectory(path),
   };
-  view.readDirectory = async (path): Promise<DirectoryEntry[]> => {
-    const entries = await fs.readDirectory(path);
-    return entries.filter((entry) => hidden?.has(basename(entry.name)) !== true);
+}
+
+function tellReads(file: OpenFile, onRead: (lengthBytes: number) => void): OpenFile {
+  return {
+    read: async (target, position) => {
+      const count = await file.read(target, position);
+      onRead(count);
+      return count;
+    },
+    write: (source, position) => file.write(source, position),
+    truncate: (sizeBytes) => file.truncate(sizeBytes),
+    dataSync: () => file.dataSync(),
+    stat: () => file.stat(),
+    close: () => file.close(),
   };
-  view.open = async (path, mode): Promise<OpenFile> => {
-    const file = await fs.open(path, mode);
-    if (onRead === undefined) return file;
-    return {
-      read: async (target, position) => {
-        const count = await file.read(target, position);
-        onRead(count);
-        return count;
-      },
-      write: (source, position) => file.write(source, position),
-      truncate: (sizeBytes) => file.truncate(sizeBytes),
-      dataSync: () => file.dataSync(),
-      stat: () => file.stat(),
-      close: () => file.close(),
-    };
-  };
-  return view;
 }

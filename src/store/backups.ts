@@ -1,6 +1,6 @@
 import { assert } from '../base/assert.ts';
 import { CorruptionError, StoreClosedError, systemCode } from '../base/errors.ts';
-import type { FileSystem } from '../fs/file-system.ts';
+import type { Directory } from '../fs/directory.ts';
 import type { ContentCount } from '../table/scan/content-count.ts';
 import type { Table } from '../table/table.ts';
 import type { JobRunner } from '../threads/job-runner.ts';
@@ -14,6 +14,8 @@ import {
 } from './backup/backup-source.ts';
 import {
   checkBackup,
+  IN_STORE,
+  requireOutside,
   writeBackup,
   type BackupOptions,
   type BackupReport,
@@ -24,14 +26,14 @@ import type { LogKeeper } from './commit/log-keeper.ts';
 import type { MergeScheduler } from './merge/merge-scheduler.ts';
 
 export interface BackupsParts {
-  readonly fs: FileSystem;
+  readonly fs: Directory;
   readonly directory: string;
   readonly storeId: Uint8Array;
   readonly table: Table;
   readonly logs: LogKeeper;
   readonly committer: Committer;
   readonly merges: MergeScheduler;
-  readonly makeRunner: () => JobRunner;
+  readonly makeRunner: (directory: Directory) => JobRunner;
   readonly pause: () => Promise<void>;
 }
 
@@ -56,7 +58,7 @@ export class Backups {
 
   /** Writes all that is durable when a group ends to `target`. See `MetadataStore.backup`. */
   async run(target: string, options: BackupOptions): Promise<BackupReport> {
-    const absolute = checkBackup(this.#parts.directory, target, options);
+    const absolute = checkBackup(target, options);
     const abort = new AbortController();
     const user = options.signal;
     const giveUp = (): void => abort.abort(user?.reason);
@@ -86,7 +88,8 @@ export class Backups {
 
   async #write(target: string, options: BackupOptions): Promise<BackupReport> {
     options.signal?.throwIfAborted();
-    const { fs, makeRunner, pause } = this.#parts;
+    const { fs, directory, makeRunner, pause } = this.#parts;
+    await requireOutside(fs, directory, target, IN_STORE);
     const { source, count } = await this.#holdStill();
     const records = count.recordCount;
     try {

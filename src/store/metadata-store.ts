@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { StoreClosedError, StoreError } from '../base/errors.ts';
 import type { DirectoryLock } from '../directory/directory-lock.ts';
+import type { Directory } from '../fs/directory.ts';
 import type { RangeOptions } from '../table/layer/key-range.ts';
 import type { TableRecord } from '../table/layer/table-record.ts';
 import type { Table } from '../table/table.ts';
@@ -21,7 +22,8 @@ import { MergeScheduler } from './merge/merge-scheduler.ts';
 import { countOpenStore } from './open/open-stores.ts';
 import { openFeeds } from './open/open-feeds.ts';
 import { openSpace } from './open/open-space.ts';
-import { openParts, type OpenedParts, type StoreEnvironment } from './open/open-parts.ts';
+import type { StoreEnvironment } from './open/environment.ts';
+import { openParts, type OpenedParts } from './open/open-parts.ts';
 import type { OpenOptions, ResolvedOptions } from './open/options.ts';
 import type { RecoveryReport } from './recovery/recovery-report.ts';
 import type { SliceHooks } from './slices.ts';
@@ -33,7 +35,7 @@ import { checkUpdates, type Update } from './batch/updates.ts';
 import { entriesByValue, type ValueRangeOptions } from './value-entries.ts';
 import { Warmth } from './warmth.ts';
 import { WriteBatch } from './batch/write-batch.ts';
-import { closeWriter, type Writer } from './writer.ts';
+import { closeWriter, releaseDirectory, type Writer } from './writer.ts';
 
 export interface InsertOptions {
   /** Gives up a batch that is still queued. Once it is being written it is too late. */
@@ -49,7 +51,7 @@ export interface InsertOptions {
 export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDisposable {
   /** What recovery found and did when the store was opened. */
   readonly recovery: RecoveryReport;
-  readonly #directory: string;
+  readonly #held: Directory;
   readonly #options: ResolvedOptions;
   readonly #table: Table;
   readonly #lock: DirectoryLock | undefined;
@@ -64,7 +66,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   private constructor(parts: OpenedParts) {
     super();
     this.recovery = parts.report;
-    this.#directory = parts.directory;
+    this.#held = parts.fs;
     this.#options = parts.options;
     this.#table = parts.table;
     this.#lock = parts.lock;
@@ -104,7 +106,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   #makeObserver(livePath: () => string | undefined): StoreObserver {
     return new StoreObserver({
       store: this,
-      directory: this.#directory,
+      directory: this.#held.realPath,
       slowSyncMs: this.#options.slowSyncMs,
       announce: (name, details, unheard) => this.#announce(name, details, unheard),
       livePath,
@@ -162,7 +164,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
         committer,
         health,
         lock,
-        runner: new MergeRunner(makeRunner, startTimer),
+        runner: new MergeRunner(() => makeRunner(fs), startTimer),
         mergeBytes: options.mergeBytes,
         logLimitBytes: options.logLimitBytes,
         observer,
@@ -333,7 +335,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   stats(): StoreStats {
     return readStats({
       warming: { chunksLeft: this.#warmth.chunksLeft },
-      directory: this.#directory,
+      directory: this.#held.realPath,
       readOnly: this.#options.readOnly,
       table: this.#table,
       health: this.#health,
@@ -367,8 +369,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     } finally {
       this.#leave();
       this.#health.endClosing();
-      await this.#lock?.release();
-      await this.#warmth.stop();
+      await releaseDirectory(this.#held, this.#lock, this.#warmth);
     }
     this.#announce('closed', []);
   }

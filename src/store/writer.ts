@@ -1,3 +1,5 @@
+import type { DirectoryLock } from '../directory/directory-lock.ts';
+import type { Directory } from '../fs/directory.ts';
 import type { Backups } from './backups.ts';
 import type { BatchQueue } from './batch/batch-queue.ts';
 import type { Committer } from './commit/committer.ts';
@@ -6,6 +8,7 @@ import type { LogSync } from './commit/log-sync.ts';
 import type { MergeScheduler } from './merge/merge-scheduler.ts';
 import type { SpaceKeeper } from './space/space-keeper.ts';
 import type { StoreObserver } from './observe/store-observer.ts';
+import type { Warmth } from './warmth.ts';
 
 /** What writes to an open store's directory. */
 export interface Writer {
@@ -33,5 +36,19 @@ export async function closeWriter(writer: Writer): Promise<void> {
     committer.requireSynced();
   } finally {
     await logs.close();
+  }
+}
+
+/** Lets go of the directory, the last of all: until then the lease and the threads use it. */
+export async function releaseDirectory(
+  directory: Directory,
+  lock: DirectoryLock | undefined,
+  warmth: Warmth,
+): Promise<void> {
+  try {
+    await lock?.release();
+  } finally {
+    await warmth.stop();
+    await directory.close();
   }
 }

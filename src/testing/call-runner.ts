@@ -22,6 +22,12 @@ export interface CallDetail {
   readonly lengthBytes?: number;
 }
 
+export interface CallOptions {
+  readonly recordsTrace: boolean;
+  /** The path by which a call is recorded, and by which faults know it. */
+  readonly shown: (path: string) => string;
+}
+
 /** Kinds whose own code decides what a fault means. */
 const OWN_FAULTS: ReadonlySet<CallKind> = new Set(['write', 'dataSync']);
 
@@ -44,14 +50,14 @@ export class CallRunner {
   readonly trace: CallRecord[] = [];
   readonly #disk: Disk;
   readonly #scheduler: CallScheduler;
-  readonly #recordsTrace: boolean;
+  readonly #options: CallOptions;
   #power: 'on' | 'off' = 'on';
   #access: 'writable' | 'aborted' = 'writable';
 
-  constructor(disk: Disk, scheduler: CallScheduler, recordsTrace: boolean) {
+  constructor(disk: Disk, scheduler: CallScheduler, options: CallOptions) {
     this.#disk = disk;
     this.#scheduler = scheduler;
-    this.#recordsTrace = recordsTrace;
+    this.#options = options;
   }
 
   get isWritable(): boolean {
@@ -66,8 +72,9 @@ export class CallRunner {
     this.#access = 'aborted';
   }
 
-  async run<T>(kind: CallKind, path: string, about: CallDetail, begin: Begin<T>): Promise<T> {
+  async run<T>(kind: CallKind, givenPath: string, about: CallDetail, begin: Begin<T>): Promise<T> {
     const startTick = ++this.#disk.tick;
+    const path = this.#options.shown(givenPath);
     const record: CallRecord = {
       kind,
       path,
@@ -77,7 +84,7 @@ export class CallRunner {
       endTick: Infinity,
       outcome: 'pending',
     };
-    if (this.#recordsTrace) this.trace.push(record);
+    if (this.#options.recordsTrace) this.trace.push(record);
     let end: ((endTick: number) => T) | undefined;
     let failure: unknown;
     try {

@@ -1,5 +1,6 @@
 import type {
   DirectoryEntry,
+  DirectoryHold,
   FileLock,
   FileStat,
   FileSystem,
@@ -12,7 +13,6 @@ import { CallRunner } from './call-runner.ts';
 import type { Call } from './call-runner.ts';
 import type { CallRecord } from './call-trace.ts';
 import { chosenState, listedChoices, minimalState, randomChoices } from './choices.ts';
-import { Content } from './content.ts';
 import { CrashFile } from './crash-file.ts';
 import { CrashLock } from './crash-lock.ts';
 import type { FileHost } from './crash-file.ts';
@@ -24,6 +24,8 @@ import type { CrashStatesOptions } from './enumeration.ts';
 import type { FaultPlan } from './fault-plan.ts';
 import { FileInode } from './file-inode.ts';
 import type { Tear } from './file-variants.ts';
+import { HeldDirectories } from './held-directories.ts';
+import type { DirectoryAccess } from './held-directories.ts';
 import { LeaseTable } from './lease-table.ts';
 import { Random } from './random.ts';
 import { IMMEDIATE } from './scheduler.ts';
@@ -38,6 +40,8 @@ export interface RunOptions {
   readonly trace?: boolean;
   /** Called before each successful sync takes effect. Default: nothing. */
   readonly onCrashPoint?: (point: CrashPoint) => void;
+  /** How a held directory is reached. Default `by-descriptor`. */
+  readonly directoryAccess?: DirectoryAccess;
 }
 
 export interface CrashFsOptions extends RunOptions {
@@ -83,6 +87,7 @@ export class CrashFs implements FileSystem {
   /** Crash points passed so far, which is the number of successful syncs. */
   crashPointCount = 0;
   readonly #disk: Disk;
+  readonly #held: HeldDirectories;
   readonly #calls: CallRunner;
   readonly #host: FileHost;
   readonly #options: RunOptions;
@@ -96,13 +101,16 @@ export class CrashFs implements FileSystem {
       found?.disk ?? new Disk(options.model ?? 'posix', options.capacityBytes ?? Infinity);
     this.model = this.#disk.model;
     this.leases = found?.leases ?? new LeaseTable();
-    this.#calls = new CallRunner(this.#disk, options.scheduler ?? IMMEDIATE, options.trace ?? true);
+    const access = options.directoryAccess ?? 'by-descriptor';
+    this.#held = new HeldDirectories(this.#disk.names, access);
+    this.#calls = new CallRunner(this.#disk, options.scheduler ?? IMMEDIATE, {
+      recordsTrace: options.trace ?? true,
+      shown: (path) => this.#held.shown(path),
+    });
     this.#host = {
       disk: this.#disk,
       calls: this.#calls,
-      reachCrashPoint: (path) => {
-        this.#reachCrashPoint(path);
-      },
+      reachCrashPoint: (path) => this.#reachCrashPoint(path),
     };
   }
 
@@ -112,12 +120,8 @@ export class CrashFs implements FileSystem {
     options: CrashFsOptions = {},
   ): CrashFs {
     const fs = new CrashFs(options);
-    for (const [path, bytes] of Object.entries(files)) fs.#plant(path, bytes);
-    fs.#disk.endAllCalls();
-    fs.#disk.tick++;
-    for (const id of fs.#disk.names.directories.keys()) {
-      fs.#disk.syncDirectory(id, fs.#disk.tick);
-    }
+    for (const [path, bytes] of Object.entries(files)) fs.#disk.plant(path, bytes);
+    fs.#disk.endPlanting();
     return fs;
   }
 
@@ -131,12 +135,17 @@ export class CrashFs implements FileSystem {
     return this.#calls.trace;
   }
 
+  /** Directories that are held open now. */
+  get heldDirectoryCount(): number {
+    return this.#held.count;
+  }
+
   open(path: string, mode: OpenMode): Promise<OpenFile> {
     return this.#calls.run('open', path, { detail: mode }, (call) => {
-      if (mode === 'wx') return this.#beginCreate(call);
+      if (mode === 'wx') return this.#beginCreate(call, path);
       const file = this.#requireFile(path, call.kind);
       if (mode !== 'r') this.#requireWritable(call);
-      return () => new CrashFile(this.#host, file, path, mode);
+      return () => new CrashFile(this.#host, file, call.path, mode);
     });
   }
 
@@ -153,7 +162,7 @@ export class CrashFs implements FileSystem {
 
   stat(path: string): Promise<FileStat> {
     return this.#calls.run('stat', path, {}, (call) => {
-      const inodeId = this.#disk.names.find(path, call.kind);
+      const inodeId = this.#held.find(path, call.kind);
       return () => ({
         kind: this.#kindOf(inodeId),
         sizeBytes: this.#disk.file(inodeId)?.live.sizeBytes ?? 0,
@@ -163,8 +172,8 @@ export class CrashFs implements FileSystem {
 
   rename(from: string, to: string): Promise<void> {
     return this.#calls.run('rename', from, { detail: `to ${to}` }, (call) => {
-      const source = this.#disk.names.locate(from, call.kind);
-      const target = this.#disk.names.locate(to, call.kind);
+      const source = this.#held.locate(from, call.kind);
+      const target = this.#held.locate(to, call.kind);
       if (source.inodeId === undefined) throw systemError('ENOENT', call.kind, from);
       if (source.directory !== target.directory) throw systemError('EXDEV', call.kind, to);
       if (target.inodeId !== undefined && this.#kindOf(target.inodeId) === 'directory') {
@@ -178,7 +187,7 @@ export class CrashFs implements FileSystem {
   unlink(path: string): Promise<void> {
     return this.#calls.run('unlink', path, {}, (call) => {
       this.#requireFile(path, call.kind);
-      const place = this.#disk.names.locate(path, call.kind);
+      const place = this.#held.locate(path, call.kind);
       return endEffect(this.#disk.unlink(place, call.startTick));
     });
   }
@@ -186,7 +195,7 @@ export class CrashFs implements FileSystem {
   link(existing: string, path: string): Promise<void> {
     return this.#calls.run('link', existing, { detail: `as ${path}` }, (call) => {
       const file = this.#requireFile(existing, call.kind);
-      const place = this.#disk.names.locate(path, call.kind);
+      const place = this.#held.locate(path, call.kind);
       if (place.inodeId !== undefined) throw systemError('EEXIST', call.kind, path);
       return endEffect(this.#disk.link(file, place, call.startTick));
     });
@@ -194,7 +203,7 @@ export class CrashFs implements FileSystem {
 
   makeDirectory(path: string): Promise<void> {
     return this.#calls.run('makeDirectory', path, {}, (call) => {
-      const place = this.#disk.names.locate(path, call.kind);
+      const place = this.#held.locate(path, call.kind);
       if (place.inodeId !== undefined) throw systemError('EEXIST', call.kind, path);
       return endEffect(this.#disk.makeDirectory(place, call.startTick));
     });
@@ -205,7 +214,7 @@ export class CrashFs implements FileSystem {
       const id = this.#requireDirectory(path, call.kind);
       const isEmpty = this.#disk.names.directories.get(id)?.live.size === 0;
       if (!isEmpty) throw systemError('ENOTEMPTY', call.kind, path);
-      const place = this.#disk.names.locate(path, call.kind);
+      const place = this.#held.locate(path, call.kind);
       return endEffect(this.#disk.unlink(place, call.startTick));
     });
   }
@@ -214,7 +223,7 @@ export class CrashFs implements FileSystem {
     return this.#calls.run('syncDirectory', path, {}, (call) => {
       const id = this.#requireDirectory(path, call.kind);
       return () => {
-        this.#reachCrashPoint(path);
+        this.#reachCrashPoint(call.path);
         this.#disk.syncDirectory(id, call.startTick);
       };
     });
@@ -222,14 +231,14 @@ export class CrashFs implements FileSystem {
 
   freeBytes(path: string): Promise<number> {
     return this.#calls.run('freeBytes', path, {}, (call) => {
-      this.#disk.names.find(path, call.kind);
+      this.#held.find(path, call.kind);
       return () => this.#disk.freeBytes();
     });
   }
 
   tryLock(path: string): Promise<FileLock | undefined> {
     return this.#calls.run('tryLock', path, {}, (call) => {
-      const place = this.#disk.names.locate(path, call.kind);
+      const place = this.#held.locate(path, call.kind);
       if (place.inodeId === undefined) this.#requireWritable(call);
       const made =
         place.inodeId === undefined ? this.#disk.createFile(place, call.startTick) : undefined;
@@ -239,23 +248,30 @@ export class CrashFs implements FileSystem {
       return (endTick) => {
         if (made !== undefined) made.effect.endTick = endTick;
         if (!taken) return undefined;
-        const handle = new CrashFile(this.#host, file, path, 'r+');
-        return new CrashLock(handle, path, () => this.#locked.delete(file.id));
+        const handle = new CrashFile(this.#host, file, call.path, 'r+');
+        return new CrashLock(handle, call.path, () => this.#locked.delete(file.id));
       };
     });
   }
 
   takeLease(path: string, options: LeaseOptions): Promise<Lease> {
-    return this.#calls.run('takeLease', path, {}, () => {
-      const lease = this.leases.take(path, options);
+    return this.#calls.run('takeLease', path, {}, (call) => {
+      const lease = this.leases.take(call.path, options);
       return () => lease;
     });
   }
 
   breakLease(path: string): Promise<void> {
-    return this.#calls.run('breakLease', path, {}, () => {
-      this.leases.break(path);
+    return this.#calls.run('breakLease', path, {}, (call) => {
+      this.leases.break(call.path);
       return () => {};
+    });
+  }
+
+  holdDirectory(path: string): Promise<DirectoryHold> {
+    return this.#calls.run('holdDirectory', path, {}, () => {
+      const hold = this.#held.hold(path, (access) => this.syncDirectory(access));
+      return () => hold;
     });
   }
 
@@ -313,11 +329,7 @@ export class CrashFs implements FileSystem {
 
   /** Damages a file at rest: writes `bytes` over what is durable and what is visible, size unchanged. */
   damage(path: string, position: number, bytes: Uint8Array): void {
-    const file = this.#requireFile(path, 'write');
-    for (const content of [file.durable, file.live]) {
-      const room = Math.max(0, content.sizeBytes - position);
-      content.write(bytes.subarray(0, room), position);
-    }
+    this.#requireFile(path, 'write').damage(position, bytes);
   }
 
   /** All visible files: path to bytes. */
@@ -344,8 +356,8 @@ export class CrashFs implements FileSystem {
     this.#options.onCrashPoint?.({ fs: this, path, number: this.crashPointCount });
   }
 
-  #beginCreate(call: Call): (endTick: number) => OpenFile {
-    const place = this.#disk.names.locate(call.path, call.kind);
+  #beginCreate(call: Call, path: string): (endTick: number) => OpenFile {
+    const place = this.#held.locate(path, call.kind);
     if (place.inodeId !== undefined) throw systemError('EEXIST', call.kind, call.path);
     this.#requireWritable(call);
     const { file, effect } = this.#disk.createFile(place, call.startTick);
@@ -355,29 +367,18 @@ export class CrashFs implements FileSystem {
     };
   }
 
-  #plant(path: string, bytes: Uint8Array): void {
-    const parts = path.split('/').filter((part) => part !== '');
-    for (let depth = 1; depth < parts.length; depth++) {
-      const place = this.#disk.names.locate(parts.slice(0, depth).join('/'), 'mkdir');
-      if (place.inodeId === undefined) this.#disk.makeDirectory(place, 0);
-    }
-    const { file } = this.#disk.createFile(this.#disk.names.locate(path, 'open'), 0);
-    file.durable = Content.of(bytes);
-    file.live.write(bytes, 0);
-  }
-
   #kindOf(inodeId: number): 'file' | 'directory' {
     return this.#disk.names.directories.has(inodeId) ? 'directory' : 'file';
   }
 
   #requireFile(path: string, syscall: string): FileInode {
-    const file = this.#disk.file(this.#disk.names.find(path, syscall));
+    const file = this.#disk.file(this.#held.find(path, syscall));
     if (file === undefined) throw systemError('EISDIR', syscall, path);
     return file;
   }
 
   #requireDirectory(path: string, syscall: string): number {
-    const id = this.#disk.names.find(path, syscall);
+    const id = this.#held.find(path, syscall);
     if (this.#kindOf(id) !== 'directory') throw systemError('ENOTDIR', syscall, path);
     return id;
   }

@@ -40,6 +40,25 @@ export class Disk {
     return copy;
   }
 
+  /** A file that is there from the start, with the directories above it. */
+  plant(path: string, bytes: Uint8Array): void {
+    const parts = path.split('/').filter((part) => part !== '');
+    for (let depth = 1; depth < parts.length; depth++) {
+      const place = this.names.locate(parts.slice(0, depth).join('/'), 'mkdir');
+      if (place.inodeId === undefined) this.makeDirectory(place, 0);
+    }
+    const { file } = this.createFile(this.names.locate(path, 'open'), 0);
+    file.durable = Content.of(bytes);
+    file.live.write(bytes, 0);
+  }
+
+  /** All that was planted is durable. */
+  endPlanting(): void {
+    this.endAllCalls();
+    this.tick++;
+    for (const id of this.names.directories.keys()) this.syncDirectory(id, this.tick);
+  }
+
   /** After a kill no call is in flight: a later sync covers what the dead process had begun. */
   endAllCalls(): void {
     const end = (effect: DataEffect | NameEffect): void => {

@@ -20,7 +20,8 @@ export type CallKind =
   | 'freeBytes'
   | 'tryLock'
   | 'takeLease'
-  | 'breakLease';
+  | 'breakLease'
+  | 'holdDirectory';
 
 /** All kinds of calls, for campaigns that make each of them fail. */
 export const CALL_KINDS: readonly CallKind[] = [
@@ -43,6 +44,7 @@ export const CALL_KINDS: readonly CallKind[] = [
   'tryLock',
   'takeLease',
   'breakLease',
+  'holdDirectory',
 ];
 
 export interface FaultRule {

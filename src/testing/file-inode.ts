@@ -100,6 +100,14 @@ export class FileInode {
     }
   }
 
+  /** Damage at rest: `bytes` over what is durable and what is visible, size unchanged. */
+  damage(position: number, bytes: Uint8Array): void {
+    for (const content of [this.durable, this.live]) {
+      const room = Math.max(0, content.sizeBytes - position);
+      content.write(bytes.subarray(0, room), position);
+    }
+  }
+
   /** A durable write covers these wholly: whether they reached the disk no longer shows. */
   #dropSuperseded(by: WriteEffect): void {
     const position = this.effects.indexOf(by);

@@ -45,11 +45,14 @@ export class NameTable {
     return copy;
   }
 
-  /** Rejects `ENOENT`, `ENOTDIR` when the path's directory is not there; `syscall` is for the error. */
-  locate(path: string, syscall: string): Place {
+  /**
+   * Follows a path from a directory, the root if none is given. Throws `ENOENT`, `ENOTDIR` when the path's
+   * own directory is not there; `syscall` is for the error.
+   */
+  locate(path: string, syscall: string, fromId: number = ROOT_ID): Place {
     const parts = splitPath(path);
     const name = parts.pop() ?? '.';
-    let directory = present(this.directories.get(ROOT_ID), 'the root is a directory');
+    let directory = present(this.directories.get(fromId), 'a path begins at a directory');
     for (const part of parts) {
       const id = directory.live.get(part);
       if (id === undefined) throw systemError('ENOENT', syscall, path);
@@ -145,7 +148,7 @@ export class NameTable {
   }
 }
 
-/** Every path is taken from the root; `.` and empty parts are skipped, `..` is resolved by name. */
+/** `.` and empty parts are skipped, `..` is resolved by name. */
 function splitPath(path: string): string[] {
   const parts: string[] = [];
   for (const part of path.split('/')) {

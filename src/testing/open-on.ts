@@ -1,6 +1,6 @@
 import type { FileSystem } from '../fs/file-system.ts';
 import { MetadataStore } from '../store/metadata-store.ts';
-import type { StoreEnvironment } from '../store/open/open-parts.ts';
+import type { StoreEnvironment } from '../store/open/environment.ts';
 import type { OpenOptions } from '../store/open/options.ts';
 import { InlineRunner } from '../threads/job-runner.ts';
 
@@ -20,7 +20,7 @@ export function openOn(
 export function simulatedEnvironment(fileSystem: FileSystem): StoreEnvironment {
   return {
     fileSystem,
-    makeRunner: () => new InlineRunner(fileSystem),
+    makeRunner: (directory) => new InlineRunner(directory),
     pause: () => Promise.resolve(),
     identity: () =>
       Promise.resolve({

@@ -1,7 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { present } from '../base/assert.ts';
+import { Directory } from '../fs/directory.ts';
 import { nodeFileSystem } from '../fs/node-file-system.ts';
-import { lowerPriority, type ThreadPriority } from '../fs/thread-priority.ts';
+import { lowerPriority } from '../fs/thread-priority.ts';
 import { foldLogs } from '../runs/fold-logs.ts';
 import type { JobContext } from '../jobs/job-context.ts';
 import { loadChunks } from '../jobs/load-chunks.ts';
@@ -10,12 +11,36 @@ import { loadLog } from '../jobs/load-log.ts';
 import type { MergedChunks } from '../jobs/merge.ts';
 import type { Job, JobTypes } from '../jobs/run-job.ts';
 import { transferList } from '../jobs/transfer-list.ts';
-import { toPlainError, type FromThread, type ToThread } from './thread-message.ts';
+import {
+  toPlainError,
+  type FromThread,
+  type ThreadSetup,
+  type ToThread,
+} from './thread-message.ts';
 
 const port = present(parentPort, 'this file is the entry of a worker thread');
 const PROGRESS_STEP_BYTES = 4 * 1024 * 1024;
 
-if ((workerData as ThreadPriority) === 'low') lowerPriority();
+const setup = workerData as ThreadSetup;
+
+if (setup.priority === 'low') lowerPriority();
+
+/** From the first job on. Where the thread is ended from outside, Node closes its descriptors. */
+let held: Promise<Directory> | undefined;
+
+/** The thread's own hold of the directory: that of the store may be closed before the thread has ended. */
+function holdDirectory(): Promise<Directory> {
+  held ??= Directory.share(nodeFileSystem, setup.directory).catch((error: unknown) => {
+    held = undefined;
+    throw error;
+  });
+  return held;
+}
+
+async function closeDirectory(): Promise<void> {
+  const directory = await held?.catch(() => undefined);
+  await directory?.close();
+}
 
 /** One for each job that has not ended. They run one after the other. */
 const given: AbortController[] = [];
@@ -30,19 +55,19 @@ async function runHere(
   job: Job,
   context: JobContext<MergedChunks>,
 ): Promise<JobTypes[Job['kind']]['result']> {
+  if (job.kind === 'fold-logs') return foldLogs(job);
+  const fs = await holdDirectory();
   switch (job.kind) {
     case 'load-chunks':
-      return loadChunks(nodeFileSystem, job, context);
+      return loadChunks(fs, job, context);
     case 'load-log-piece':
-      return loadLogPiece(nodeFileSystem, job, context);
+      return loadLogPiece(fs, job, context);
     case 'load-log':
-      return loadLog(nodeFileSystem, job, context);
-    case 'fold-logs':
-      return foldLogs(job);
+      return loadLog(fs, job, context);
     case 'load-ancestor':
     case 'merge': {
       const { runJob } = await import('../jobs/run-job.ts');
-      return runJob(nodeFileSystem, job, context);
+      return runJob(fs, job, context);
     }
   }
 }
@@ -73,7 +98,7 @@ port.on('message', (message: ToThread) => {
   }
   if (message.kind === 'end') {
     // With its port closed nothing keeps the thread alive, once what it has loaded and opened is closed.
-    void last.then(() => port.close());
+    void last.then(closeDirectory).finally(() => port.close());
     return;
   }
   const abort = new AbortController();

@@ -1,5 +1,14 @@
+import type { DirectoryReference } from '../fs/file-system.ts';
+import type { ThreadPriority } from '../fs/thread-priority.ts';
 import type { MergedChunks } from '../jobs/merge.ts';
 import type { Job, JobTypes } from '../jobs/run-job.ts';
+
+/** What a thread is started with. */
+export interface ThreadSetup {
+  readonly priority: ThreadPriority;
+  /** The directory that its jobs read and write. The thread opens it for itself. */
+  readonly directory: DirectoryReference;
+}
 
 export type ToThread =
   | { readonly kind: 'run'; readonly job: Job }

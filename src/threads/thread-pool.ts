@@ -1,7 +1,9 @@
 import { assert } from '../base/assert.ts';
+import type { DirectoryReference } from '../fs/file-system.ts';
 import type { ThreadPriority } from '../fs/thread-priority.ts';
 import type { Job, JobResult } from '../jobs/run-job.ts';
 import type { JobRunner, RunOptions } from './job-runner.ts';
+import type { ThreadSetup } from './thread-message.ts';
 import { isShared, Thread, type Task } from './thread.ts';
 
 /** Nobody is given a job ahead when fewer are left: whoever is free first is to have those. */
@@ -27,7 +29,7 @@ export class ThreadPool implements JobRunner {
   readonly #maxThreads: number;
   readonly #helper: JobRunner;
   readonly #isHelperSharing: boolean;
-  readonly #priority: ThreadPriority;
+  readonly #setup: ThreadSetup;
   readonly #onNoThread: (cause: Error) => void;
   /** `exhausted`: the system has refused a thread. `reported`: there is none, and the owner knows. */
   #supply: 'open' | 'exhausted' | 'reported' = 'open';
@@ -36,8 +38,12 @@ export class ThreadPool implements JobRunner {
   #waiting: Task[] = [];
   #state: 'open' | 'closed' = 'open';
 
-  /** `onNoThread` is called, at most once, when the helper has to run all jobs. */
+  /**
+   * `directory` is what the jobs read and write; whoever holds it closes it after the pool. `onNoThread` is called,
+   * at most once, when the helper has to run all jobs.
+   */
   constructor(
+    directory: DirectoryReference,
     threads: number,
     helper: Helper,
     onNoThread: (cause: Error) => void,
@@ -48,7 +54,7 @@ export class ThreadPool implements JobRunner {
     this.#helper = helper.runner;
     this.#isHelperSharing = helper.role === 'share';
     this.#onNoThread = onNoThread;
-    this.#priority = priority;
+    this.#setup = { priority, directory };
     this.parallelism = threads + (this.#isHelperSharing ? 1 : 0);
   }
 
@@ -146,7 +152,7 @@ export class ThreadPool implements JobRunner {
   #start(): Thread | undefined {
     if (this.#supply !== 'open') return undefined;
     try {
-      const thread = new Thread(this.#priority, {
+      const thread = new Thread(this.#setup, {
         onReady: () => this.#assign(),
         onFailedStart: (cause, tasks) => this.#startFailed(cause, tasks),
         onExit: (ended) => this.#forget(ended),

@@ -1,10 +1,14 @@
 import { Worker } from 'node:worker_threads';
 import { StoreError } from '../base/errors.ts';
-import type { ThreadPriority } from '../fs/thread-priority.ts';
 import type { Job } from '../jobs/run-job.ts';
 import type { RunOptions } from './job-runner.ts';
 import { threadArguments } from './thread-arguments.ts';
-import { fromPlainError, type FromThread, type ToThread } from './thread-message.ts';
+import {
+  fromPlainError,
+  type FromThread,
+  type ThreadSetup,
+  type ToThread,
+} from './thread-message.ts';
 
 export interface Task {
   readonly job: Job;
@@ -85,10 +89,10 @@ export class Thread {
   #error: Error | undefined;
 
   /** @throws the system's error where the worker cannot be made */
-  constructor(priority: ThreadPriority, hooks: ThreadHooks) {
+  constructor(setup: ThreadSetup, hooks: ThreadHooks) {
     this.#hooks = hooks;
     const execArgv = threadArguments(process.execArgv);
-    const options = { name: 'lodestore', workerData: priority };
+    const options = { name: 'lodestore', workerData: setup };
     // A literal, which bundlers find. It stands apart from `new Worker`: webpack 5.113 makes that invalid code, while
     // it copies the file of a URL, and the entry is one file.
     const entry = new URL('./thread-entry.js', import.meta.url);

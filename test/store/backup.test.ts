@@ -11,7 +11,7 @@ import {
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { FileSystem } from '../../src/fs/file-system.ts';
-import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
+import { NodeFileSystem } from '../../src/fs/node-file-system.ts';
 import {
   CorruptionError,
   MetadataStore,
@@ -31,6 +31,9 @@ import { ANCESTOR, copyOf, sha256, V1 } from '../support/golden.ts';
 import { nth } from '../support/nth.ts';
 import { flipByte, insertBatches, namesIn, SMALL_LOGS } from '../support/store-directory.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+/** For tests that take calls by their paths. */
+const byPath = new NodeFileSystem('by-path');
 
 /** A store with a snapshot of 20 batches and several logs, in `store` of a directory of its own. */
 async function filledStore(): Promise<{ base: string; directory: string; store: MetadataStore }> {
@@ -220,16 +223,16 @@ describe('a merge during a backup', () => {
       merges++;
       await store.merge();
     };
-    const fs = Object.create(nodeFileSystem) as {
+    const fs = Object.create(byPath) as {
       -readonly [Name in keyof FileSystem]: FileSystem[Name];
     };
     fs.open = async (path, mode) => {
       if (mode === 'r') await before('open', path);
-      return nodeFileSystem.open(path, mode);
+      return byPath.open(path, mode);
     };
     fs.link = async (existing, path) => {
       await before('link', existing);
-      return nodeFileSystem.link(existing, path);
+      return byPath.link(existing, path);
     };
     return { fs, use: (used) => (store = used), merges: () => merges };
   }
@@ -261,7 +264,7 @@ describe('a merge during a backup', () => {
 describe('where links cannot be had', () => {
   test.each(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP'])('%s: all is copied', async (code) => {
     const base = await temporaryDirectory();
-    const fs = Object.create(nodeFileSystem) as FileSystem & { link: FileSystem['link'] };
+    const fs = Object.create(byPath) as FileSystem & { link: FileSystem['link'] };
     fs.link = async (existing) => {
       throw systemFailure(code, existing);
     };
@@ -276,7 +279,7 @@ describe('where links cannot be had', () => {
 
   test('any other error is told, and nothing is left', async () => {
     const base = await temporaryDirectory();
-    const fs = Object.create(nodeFileSystem) as FileSystem & { link: FileSystem['link'] };
+    const fs = Object.create(byPath) as FileSystem & { link: FileSystem['link'] };
     fs.link = async (existing) => {
       throw systemFailure('EIO', existing);
     };
@@ -292,10 +295,10 @@ describe('where links cannot be had', () => {
 describe('an incremental backup', () => {
   /** Links within the backups alone, as if the store lay on another disk. */
   function withStoreElsewhere(directory: string): FileSystem {
-    const fs = Object.create(nodeFileSystem) as FileSystem & { link: FileSystem['link'] };
+    const fs = Object.create(byPath) as FileSystem & { link: FileSystem['link'] };
     fs.link = async (existing, path) => {
       if (existing.startsWith(directory)) throw systemFailure('EXDEV', existing);
-      return nodeFileSystem.link(existing, path);
+      return byPath.link(existing, path);
     };
     return fs;
   }
@@ -460,7 +463,7 @@ describe('known damage', () => {
   test('is met while the backup is written: refused, nothing is left', async () => {
     const { base, directory, store } = await filledStore();
     let merging: Promise<unknown> | undefined;
-    const fs = Object.create(nodeFileSystem) as {
+    const fs = Object.create(byPath) as {
       -readonly [Name in keyof FileSystem]: FileSystem[Name];
     };
     await store.close();
@@ -469,7 +472,7 @@ describe('known damage', () => {
         merging ??= flipByte(directory, LOG, 300).then(() => failureOf(opened.merge()));
         await merging;
       }
-      return nodeFileSystem.syncDirectory(path);
+      return byPath.syncDirectory(path);
     };
     const opened = await openThrough(fs, directory, SMALL_LOGS);
     const error = await failureOf(opened.backup(join(base, 'backup')));
@@ -564,12 +567,12 @@ describe('the target', () => {
     const base = await temporaryDirectory();
     const target = join(base, 'mounted');
     mkdirSync(target);
-    const fs = Object.create(nodeFileSystem) as {
+    const fs = Object.create(byPath) as {
       -readonly [Name in keyof FileSystem]: FileSystem[Name];
     };
     fs.removeDirectory = async (path) => {
       if (path === target) throw systemFailure('EBUSY', path);
-      return nodeFileSystem.removeDirectory(path);
+      return byPath.removeDirectory(path);
     };
     const store = await openThrough(fs, join(base, 'store'), SMALL_LOGS);
     await expect(store.backup(target)).rejects.toMatchObject({

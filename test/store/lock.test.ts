@@ -48,7 +48,7 @@ function openAs(
   return MetadataStore.openIn(
     {
       fileSystem,
-      makeRunner: () => new InlineRunner(fileSystem),
+      makeRunner: (held) => new InlineRunner(held),
       pause: () => Promise.resolve(),
       identity: () => Promise.resolve(parts.identity ?? identity),
       randomBytes: (lengthBytes) => new Uint8Array(lengthBytes).fill(1),

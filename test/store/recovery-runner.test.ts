@@ -1,6 +1,7 @@
 import { truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { Directory } from '../../src/fs/directory.ts';
 import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
 import { logName } from '../../src/format/file-name.ts';
 import { MetadataStore } from '../../src/index.ts';
@@ -16,10 +17,12 @@ async function parallelismFor(logBytes: number, threads: number = THREADS): Prom
   await writeFile(path, '');
   await truncate(path, logBytes);
   const pause = (): Promise<void> => Promise.resolve();
-  const runner = await chooseRunner(nodeFileSystem, directory, { threads }, pause, (error) => {
+  const held = await Directory.open(nodeFileSystem, directory);
+  const runner = await chooseRunner(held, { threads }, pause, (error) => {
     throw error;
   });
   await runner.close();
+  await held.close();
   return runner.parallelism;
 }
 

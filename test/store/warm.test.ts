@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { CorruptionError, StoreClosedError, StorePoisonedError } from '../../src/base/errors.ts';
 import { MetadataStore } from '../../src/store/metadata-store.ts';
-import type { StoreEnvironment } from '../../src/store/open/open-parts.ts';
+import type { StoreEnvironment } from '../../src/store/open/environment.ts';
 import type { OpenOptions } from '../../src/store/open/options.ts';
 import { WriteBatch } from '../../src/store/batch/write-batch.ts';
 import type { Job, JobResult } from '../../src/jobs/run-job.ts';

@@ -1,5 +1,6 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Directory } from '../../src/fs/directory.ts';
 import type { FileSystem } from '../../src/fs/file-system.ts';
 import { MetadataStore } from '../../src/index.ts';
 import { systemCode } from '../../src/base/errors.ts';
@@ -37,7 +38,7 @@ export function openThrough(
 ): Promise<MetadataStore> {
   const environment = {
     fileSystem: fs,
-    makeRunner: () => new InlineRunner(fs),
+    makeRunner: (held: Directory) => new InlineRunner(held),
     pause: () => new Promise<void>((resume) => setImmediate(resume)),
     identity: readProcessIdentity,
     randomBytes: (lengthBytes: number) => new Uint8Array(lengthBytes).fill(7),

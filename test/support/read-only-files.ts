@@ -32,6 +32,14 @@ export function readOnlyFiles(files: ReadonlyMap<string, Uint8Array>): FileSyste
     tryLock: refuse,
     takeLease: refuse,
     breakLease: refuse,
+    holdDirectory: async (path) => ({
+      realPath: path,
+      access: path,
+      identity: { device: 0n, inode: 0n },
+      check: async () => 'held' as const,
+      sync: () => refuse(path),
+      close: async () => undefined,
+    }),
   };
 }
 

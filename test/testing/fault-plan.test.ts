@@ -27,6 +27,7 @@ const CALLS: Record<CallKind, (fs: CrashFs) => Promise<unknown>> = {
   tryLock: (fs) => fs.tryLock('/lock'),
   takeLease: (fs) => fs.takeLease('/lock', { staleMs: 1, onLost: () => {} }),
   breakLease: (fs) => fs.breakLease('/lock'),
+  holdDirectory: (fs) => fs.holdDirectory('/'),
 };
 
 describe('the n-th call', () => {

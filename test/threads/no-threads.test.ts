@@ -3,6 +3,7 @@ import { beforeEach, expect, test, vi } from 'vitest';
 import type { Job } from '../../src/jobs/run-job.ts';
 import type { JobRunner } from '../../src/threads/job-runner.ts';
 import { ThreadPool } from '../../src/threads/thread-pool.ts';
+import { NOWHERE } from '../support/nowhere.ts';
 
 /** What becomes of each thread that is started, in order; those after the last start as usual. */
 const fates: ('throws' | 'fails' | 'dies' | 'exits')[] = [];
@@ -80,7 +81,7 @@ test.each(ROLES.flatMap((role) => FAILURES.map((fate) => ({ role, fate }))))(
     fates.push(fate);
     const { runner, taken } = countingRunner();
     const told: Error[] = [];
-    const pool = new ThreadPool(2, { runner, role }, (cause) => told.push(cause));
+    const pool = new ThreadPool(NOWHERE, 2, { runner, role }, (cause) => told.push(cause));
     pool.startEarly();
     const jobs = [LOG, CHUNKS, LOG, CHUNKS, CHUNKS, LOG];
     expect(await Promise.all(jobs.map((job) => pool.run(job)))).toEqual(jobs.map(() => 'done'));
@@ -95,7 +96,7 @@ test.each(ROLES.flatMap((role) => FAILURES.map((fate) => ({ role, fate }))))(
 test('a job that waits for a thread keeps its buffers until there is one', async () => {
   fates.push('fails');
   const { runner } = countingRunner();
-  const pool = new ThreadPool(1, { runner, role: 'stand-in' }, () => undefined);
+  const pool = new ThreadPool(NOWHERE, 1, { runner, role: 'stand-in' }, () => undefined);
   const buffer = new ArrayBuffer(8);
   await pool.run(LOG, { transfer: [buffer] });
   expect(buffer.byteLength).toBe(8);
@@ -105,7 +106,7 @@ test('a job that waits for a thread keeps its buffers until there is one', async
 test('a thread that dies with a job rejects it with a typed error, and the next job gets another', async () => {
   fates.push('dies', 'fails');
   const { runner } = countingRunner();
-  const pool = new ThreadPool(1, { runner, role: 'stand-in' }, () => undefined);
+  const pool = new ThreadPool(NOWHERE, 1, { runner, role: 'stand-in' }, () => undefined);
   await expect(pool.run(LOG)).rejects.toMatchObject({ code: 'LODESTORE_THREAD' });
   expect(await pool.run(LOG)).toBe('done');
   await pool.close();

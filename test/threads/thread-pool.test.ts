@@ -4,6 +4,7 @@ import { afterEach, expect, test } from 'vitest';
 import type { Job, JobResult } from '../../src/jobs/run-job.ts';
 import type { JobRunner } from '../../src/threads/job-runner.ts';
 import { ThreadPool } from '../../src/threads/thread-pool.ts';
+import { NOWHERE } from '../support/nowhere.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -58,7 +59,7 @@ function poolOf(
   runner: JobRunner = new Helper(),
   role: 'share' | 'stand-in' = 'stand-in',
 ): ThreadPool {
-  const pool = new ThreadPool(threads, { runner, role }, (error) => {
+  const pool = new ThreadPool(NOWHERE, threads, { runner, role }, (error) => {
     throw error;
   });
   pools.push(pool);

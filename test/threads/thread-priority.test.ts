@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
 import { InlineRunner } from '../../src/threads/job-runner.ts';
 import { ThreadPool } from '../../src/threads/thread-pool.ts';
+import { NOWHERE } from '../support/nowhere.ts';
 
 /** Nice values of this process's threads, by id. */
 function prioritiesOfThreads(): Map<number, number> {
@@ -14,7 +15,7 @@ function prioritiesOfThreads(): Map<number, number> {
 async function prioritiesOfNewThreads(priority: 'normal' | 'low'): Promise<number[]> {
   const before = prioritiesOfThreads();
   const helper = { runner: new InlineRunner(nodeFileSystem), role: 'stand-in' } as const;
-  const pool = new ThreadPool(1, helper, () => undefined, priority);
+  const pool = new ThreadPool(NOWHERE, 1, helper, () => undefined, priority);
   try {
     await pool.run({ kind: 'fold-logs', runs: [] });
     const now = prioritiesOfThreads();

@@ -1,5 +1,6 @@
 import { CorruptionError } from '../../base/errors.ts';
 import { contentHashText } from '../../format/content-sum.ts';
+import { Directory } from '../../fs/directory.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import type { ContentCount } from '../../table/scan/content-count.ts';
 import { Table } from '../../table/table.ts';
@@ -17,7 +18,7 @@ export interface CopyContent {
 
 export interface CheckHooks {
   /** Makes what reads the copy in `directory`. */
-  readonly makeRunner: (directory: string) => JobRunner | Promise<JobRunner>;
+  readonly makeRunner: (directory: Directory) => JobRunner | Promise<JobRunner>;
   /** Gives way to other work of the process. */
   readonly pause: () => Promise<void>;
   readonly signal: AbortSignal | undefined;
@@ -31,22 +32,37 @@ export async function readCopy(
   directory: string,
   hooks: CheckHooks,
 ): Promise<CopyContent> {
-  const runner = await hooks.makeRunner(directory);
+  const copy = await Directory.open(fs, directory);
   try {
-    const signal = hooks.signal ?? new AbortController().signal;
-    let logsBytes = 0;
-    const progress = new ProgressMeter(({ phase, doneBytes }) => {
-      if (phase === 'logs') logsBytes = doneBytes;
-      hooks.onProgress(phase === 'logs' ? doneBytes : logsBytes + doneBytes);
-    });
-    const state = await recover({ fs, directory, runner, signal, progress, pause: hooks.pause });
-    const table = new Table(recoveredColumns(state));
-    const { lastSequence } = state.verdict.last;
-    const contentHash = await finishCount(table.countContent(), hooks);
-    return { lastSequence, records: state.recordCount, contentHash };
+    const runner = await hooks.makeRunner(copy);
+    try {
+      return await recoverCopy(copy, runner, hooks);
+    } finally {
+      await runner.close();
+    }
   } finally {
-    await runner.close();
+    await copy.close();
   }
+}
+
+async function recoverCopy(
+  copy: Directory,
+  runner: JobRunner,
+  hooks: CheckHooks,
+): Promise<CopyContent> {
+  const signal = hooks.signal ?? new AbortController().signal;
+  let logsBytes = 0;
+  const progress = new ProgressMeter(({ phase, doneBytes }) => {
+    if (phase === 'logs') logsBytes = doneBytes;
+    hooks.onProgress(phase === 'logs' ? doneBytes : logsBytes + doneBytes);
+  });
+  const { pause } = hooks;
+  const directory = copy.realPath;
+  const state = await recover({ fs: copy, directory, runner, signal, progress, pause });
+  const table = new Table(recoveredColumns(state));
+  const { lastSequence } = state.verdict.last;
+  const contentHash = await finishCount(table.countContent(), hooks);
+  return { lastSequence, records: state.recordCount, contentHash };
 }
 
 /** Finishes a count of the live store's records. */

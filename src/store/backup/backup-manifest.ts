@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { CorruptionError, StoreError, systemCode } from '../../base/errors.ts';
 import { BACKUP_NAME, parseFileName } from '../../format/file-name.ts';
+import { Directory } from '../../fs/directory.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { readFully } from '../../fs/file-window.ts';
 import { refuseIncompleteCopy } from '../../directory/incomplete-copy.ts';
@@ -65,28 +66,43 @@ function sumOf(body: unknown): string {
 }
 
 /**
+ * Holds the directory of a finished backup while its files are read.
+ * @throws StoreError LODESTORE_NOT_A_BACKUP where there is no directory; system errors as they are
+ */
+export async function openBackup(fs: FileSystem, backup: string): Promise<Directory> {
+  try {
+    return await Directory.open(fs, backup);
+  } catch (error) {
+    throw isAbsent(error) ? notABackup(backup) : error;
+  }
+}
+
+/**
  * Reads the manifest of a finished backup.
  * @throws StoreError LODESTORE_NOT_A_BACKUP, LODESTORE_INCOMPLETE, LODESTORE_UNSUPPORTED_FORMAT;
  *   CorruptionError when the manifest is not as it was written; system errors as they are
  */
-export async function readManifest(fs: FileSystem, backup: string): Promise<BackupManifest> {
-  await refuseIncompleteCopy(fs, backup);
-  const path = join(backup, BACKUP_NAME);
-  const text = await readText(fs, path);
-  if (text === undefined) {
-    throw new StoreError(
-      'LODESTORE_NOT_A_BACKUP',
-      `${backup} is no backup: there is no ${BACKUP_NAME} in it`,
-      { path: backup },
-    );
-  }
+export async function readManifest(backup: Directory): Promise<BackupManifest> {
+  await refuseIncompleteCopy(backup, backup.realPath);
+  const path = join(backup.realPath, BACKUP_NAME);
+  const text = await readText(backup, path);
+  if (text === undefined) throw notABackup(backup.realPath);
   return decodeManifest(text, path);
+}
+
+function notABackup(path: string): StoreError {
+  const message = `${path} is no backup: there is no ${BACKUP_NAME} in it`;
+  return new StoreError('LODESTORE_NOT_A_BACKUP', message, { path });
+}
+
+function isAbsent(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === 'ENOENT' || code === 'ENOTDIR';
 }
 
 async function readText(fs: FileSystem, path: string): Promise<string | undefined> {
   const file = await fs.open(path, 'r').catch((error: unknown) => {
-    const code = systemCode(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    if (isAbsent(error)) return undefined;
     throw error;
   });
   if (file === undefined) return undefined;

@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import { CorruptionError, StoreError } from '../../base/errors.ts';
 import { listDirectory } from '../../directory/listing.ts';
 import { logName, snapshotName } from '../../format/file-name.ts';
+import type { Directory } from '../../fs/directory.ts';
 import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { scanLog } from '../../log/log-scan.ts';
-import { ensureDirectory } from '../open/creation.ts';
 import { refuseIncompleteCopy } from '../../directory/incomplete-copy.ts';
 import type { ProgressMeter } from '../recovery/progress-meter.ts';
 import { newerLogs } from '../recovery/recovery.ts';
@@ -89,11 +89,10 @@ export interface SourceHooks {
  *   LODESTORE_UNSUPPORTED_FORMAT; system errors and the signal's reason as they are
  */
 export async function readSource(
-  fs: FileSystem,
-  directory: string,
+  fs: Directory,
   { signal, progress }: SourceHooks,
 ): Promise<BackupSource> {
-  await ensureDirectory(fs, directory, false);
+  const directory = fs.realPath;
   await refuseIncompleteCopy(fs, directory);
   const listing = await listDirectory(fs, directory);
   const snapshot = await newestSnapshot(fs, directory, listing);

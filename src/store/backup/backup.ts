@@ -1,5 +1,6 @@
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { CorruptionError } from '../../base/errors.ts';
+import { realPathOf, type Directory } from '../../fs/directory.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import type { CopyHooks, FileSum } from './file-copy.ts';
 import { copyFile, linkIfPossible, sumFile } from './file-copy.ts';
@@ -7,12 +8,13 @@ import { readCopy, requireSameContent, type CheckHooks, type CopyContent } from 
 import {
   bytesOf,
   encodeManifest,
+  openBackup,
   readManifest,
   type BackupFile,
   type BackupManifest,
 } from './backup-manifest.ts';
 import type { BackupSource } from './backup-source.ts';
-import { badTarget, StagedDirectory } from './staged-directory.ts';
+import { badTarget, inParent, StagedDirectory } from './staged-directory.ts';
 
 /** How far a backup or a restore has got. */
 export interface CopyProgress {
@@ -62,23 +64,30 @@ export interface BackupContext {
   readonly knownDamage?: () => CorruptionError | undefined;
 }
 
-/** Checks the arguments before anything is touched. Throws TypeError; StoreError LODESTORE_BAD_TARGET. */
-export function checkBackup(directory: string, target: string, options: BackupOptions): string {
+/** Checks the arguments before anything is touched, and makes `target` absolute. Throws TypeError. */
+export function checkBackup(target: string, options: BackupOptions): string {
   requirePath('target', target);
   if (options.incremental !== undefined) requirePath('options.incremental', options.incremental);
-  const absolute = resolve(target);
-  if (isInside(absolute, resolve(directory))) {
-    throw badTarget(absolute, `lies in the store's own directory. Give a path outside of it`);
-  }
-  const { incremental } = options;
-  if (incremental !== undefined && isInside(absolute, resolve(incremental))) {
-    throw badTarget(absolute, 'lies in the previous backup. Give a path outside of it');
-  }
-  return absolute;
+  return resolve(target);
 }
 
+/**
+ * Refuses a target in a directory, whatever symbolic links lead there. `directory` is a real path; `reason` is a
+ * predicate and what to do. Throws StoreError LODESTORE_BAD_TARGET; system errors as they are.
+ */
+export async function requireOutside(
+  fs: FileSystem,
+  directory: string,
+  target: string,
+  reason: string,
+): Promise<void> {
+  if (isInside(await realPathOf(fs, target), directory)) throw badTarget(target, reason);
+}
+
+export const IN_STORE = "lies in the store's own directory. Give a path outside of it";
+
 /** Whether a path is a directory, or below it. Both are absolute. */
-export function isInside(path: string, directory: string): boolean {
+function isInside(path: string, directory: string): boolean {
   const way = relative(directory, path);
   return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
 }
@@ -95,16 +104,21 @@ export async function readPrevious(
   previous: string | undefined,
 ): Promise<Previous | undefined> {
   if (previous === undefined) return undefined;
-  const directory = resolve(previous);
-  const manifest = await readManifest(fs, directory);
-  if (manifest.storeId !== hexOf(source.storeId)) {
-    throw badTarget(directory, 'is a backup of another store. Give an earlier backup of this one');
+  const directory = await openBackup(fs, resolve(previous));
+  try {
+    const manifest = await readManifest(directory);
+    if (manifest.storeId === hexOf(source.storeId)) return { directory, manifest };
+    const reason = 'is a backup of another store. Give an earlier backup of this one';
+    throw badTarget(directory.realPath, reason);
+  } catch (error) {
+    await directory.close();
+    throw error;
   }
-  return { directory, manifest };
 }
 
+/** `directory` is held until the backup has been written. */
 export interface Previous {
-  readonly directory: string;
+  readonly directory: Directory;
   readonly manifest: BackupManifest;
 }
 
@@ -122,11 +136,34 @@ export async function writeBackup(
   target: string,
   options: BackupOptions,
 ): Promise<BackupReport> {
-  const start = performance.now();
-  const createdAt = new Date().toISOString();
   options.signal?.throwIfAborted();
   refuseKnownDamage(context, options);
   const previous = await readPrevious(context.fs, source, options.incremental);
+  try {
+    const fs = previous?.directory ?? context.fs;
+    if (previous !== undefined) {
+      const reason = 'lies in the previous backup. Give a path outside of it';
+      await requireOutside(fs, previous.directory.realPath, target, reason);
+    }
+    const report = await inParent(fs, target, (parent, path) =>
+      writeFiles({ ...context, fs: parent }, source, path, options, previous),
+    );
+    return { ...report, target };
+  } finally {
+    await previous?.directory.close();
+  }
+}
+
+/** Writes to `target`. All three directories are seen from `context.fs`. */
+async function writeFiles(
+  context: BackupContext,
+  source: BackupSource,
+  target: string,
+  options: BackupOptions,
+  previous: Previous | undefined,
+): Promise<BackupReport> {
+  const start = performance.now();
+  const createdAt = new Date().toISOString();
   const staged = await StagedDirectory.begin(context.fs, target);
   try {
     const writing = new BackupWriting(context, source, staged.path, options, previous);
@@ -268,7 +305,7 @@ class BackupWriting {
     const { sha256 } = this.#whole(source, await sumFile(file, lengthBytes, hooks));
     if (sha256 !== candidate.sha256) return undefined;
     this.#hooks.onBytes(lengthBytes);
-    return { path: join(this.#previous!.directory, name), sha256 };
+    return { path: join(this.#previous!.directory.realPath, name), sha256 };
   }
 
   #whole(source: BackupSource['files'][number], sum: FileSum): FileSum {

@@ -1,13 +1,14 @@
 import { join, resolve } from 'node:path';
 import { CorruptionError, systemCode } from '../../base/errors.ts';
 import { LOCK_NAME, MARKER_NAME } from '../../format/file-name.ts';
+import type { Directory } from '../../fs/directory.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { nodeFileSystem } from '../../fs/node-file-system.ts';
-import { bytesOf, readManifest, type BackupFile } from './backup-manifest.ts';
-import { isInside, requirePath, type CopyProgress } from './backup.ts';
+import { bytesOf, openBackup, readManifest, type BackupFile } from './backup-manifest.ts';
+import { requireOutside, requirePath, type CopyProgress } from './backup.ts';
 import { copyError } from './copy-error.ts';
 import { copyFile, sumFile, type CopyHooks } from './file-copy.ts';
-import { badTarget, StagedDirectory } from './staged-directory.ts';
+import { inParent, StagedDirectory } from './staged-directory.ts';
 
 export interface RestoreOptions {
   /** Gives the restore up; what has been written of it is removed. */
@@ -68,21 +69,46 @@ async function restore(
   directory: string,
   options: RestoreOptions,
 ): Promise<RestoreReport> {
-  const start = performance.now();
   options.signal?.throwIfAborted();
-  const { lastSequence, records, files } = await readManifest(fs, backup);
-  if (isInside(directory, backup)) {
-    throw badTarget(directory, 'lies in the backup itself, which is only read. Give another path');
-  }
-  const bytes = bytesOf(files);
-  const report = { directory, lastSequence, records, files: files.length, bytes };
-  const isFinished = await StagedDirectory.finish(fs, directory, (path, names) =>
-    isRestored(fs, path, names, files, options),
-  );
-  if (isFinished) return { ...report, milliseconds: performance.now() - start };
-  const staged = await StagedDirectory.begin(fs, directory);
+  const source = await openBackup(fs, backup);
   try {
-    const hooks = hooksOf(bytes, options);
+    return await restoreFrom(source, directory, options);
+  } finally {
+    await source.close();
+  }
+}
+
+async function restoreFrom(
+  backup: Directory,
+  directory: string,
+  options: RestoreOptions,
+): Promise<RestoreReport> {
+  const start = performance.now();
+  const { lastSequence, records, files } = await readManifest(backup);
+  const reason = 'lies in the backup itself, which is only read. Give another path';
+  await requireOutside(backup, backup.realPath, directory, reason);
+  await inParent(backup, directory, async (fs, target) => {
+    const isFinished = await StagedDirectory.finish(fs, target, (path, names) =>
+      isRestored(fs, path, names, files, options),
+    );
+    if (!isFinished) await writeFiles(fs, backup.realPath, target, files, options);
+  });
+  const bytes = bytesOf(files);
+  const milliseconds = performance.now() - start;
+  return { directory, lastSequence, records, files: files.length, bytes, milliseconds };
+}
+
+/** Both directories are seen from `fs`. */
+async function writeFiles(
+  fs: FileSystem,
+  backup: string,
+  target: string,
+  files: readonly BackupFile[],
+  options: RestoreOptions,
+): Promise<void> {
+  const staged = await StagedDirectory.begin(fs, target);
+  try {
+    const hooks = hooksOf(bytesOf(files), options);
     for (const file of files) await restoreFile(fs, backup, staged.path, file, hooks);
     const marker = await fs.open(join(staged.path, MARKER_NAME), 'wx');
     await marker.close();
@@ -92,7 +118,6 @@ async function restore(
     await staged.discard();
     throw error;
   }
-  return { ...report, milliseconds: performance.now() - start };
 }
 
 /** Whether a directory holds what restoring these files makes, byte for byte, and nothing else. */

@@ -7,6 +7,7 @@ import {
   MARKER_NAME,
   parseFileName,
 } from '../../format/file-name.ts';
+import { Directory } from '../../fs/directory.ts';
 import type { DirectoryEntry, FileLock, FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';
 import { writeFully } from '../../fs/write.ts';
@@ -39,14 +40,11 @@ export class StagedDirectory {
   }
 
   /**
-   * `target` is an absolute path at which there is nothing, or an empty directory. What is missing above it
-   * is made. What an interrupted run has left is removed.
+   * Called in `inParent`. What an interrupted run has left is removed.
    * @throws StoreError LODESTORE_BAD_TARGET; StoreLockedError while another run writes the same target;
    *   system errors as they are
    */
   static async begin(fs: FileSystem, target: string): Promise<StagedDirectory> {
-    await requireFree(fs, target);
-    await ensureDirectory(fs, dirname(target), true);
     const path = partialPath(target);
     await makeMarked(fs, path);
     await requireOurs(fs, path);
@@ -81,7 +79,6 @@ export class StagedDirectory {
     target: string,
     isComplete: (path: string, names: ReadonlySet<string>) => Promise<boolean>,
   ): Promise<boolean> {
-    await requireFree(fs, target);
     const path = partialPath(target);
     if ((await unmarkedNames(fs, path)) === undefined) return false;
     const lock = await fs.tryLock(join(path, LOCK_NAME));
@@ -171,6 +168,27 @@ export class StagedDirectory {
       }
     }
     await this.#fs.syncDirectory(this.path);
+  }
+}
+
+/**
+ * Holds the directory that `target` is to get its name in, so that all of it goes there whatever becomes of the
+ * path. `target` is absolute, with nothing at it, or an empty directory; what is missing above it is made.
+ * `work` is given the view from there, and the real path of the target.
+ * @throws StoreError LODESTORE_BAD_TARGET; system errors as they are; what `work` throws
+ */
+export async function inParent<T>(
+  fs: FileSystem,
+  target: string,
+  work: (parent: Directory, target: string) => Promise<T>,
+): Promise<T> {
+  await requireFree(fs, target);
+  await ensureDirectory(fs, dirname(target), true);
+  const parent = await Directory.open(fs, dirname(target));
+  try {
+    return await work(parent, join(parent.realPath, basename(target)));
+  } finally {
+    await parent.close();
   }
 }
 

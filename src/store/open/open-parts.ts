@@ -1,4 +1,3 @@
-import { randomFillSync } from 'node:crypto';
 import { resolve as absolutePath } from 'node:path';
 import {
   AbortedError,
@@ -11,12 +10,10 @@ import { acquireDirectoryLock, type DirectoryLock } from '../../directory/direct
 import { listDirectory } from '../../directory/listing.ts';
 import { STORE_ID_BYTES } from '../../format/checksum.ts';
 import { nextEpoch, type Predecessor } from '../../format/file-header.ts';
-import type { FileSystem } from '../../fs/file-system.ts';
-import { nodeFileSystem } from '../../fs/node-file-system.ts';
-import { readProcessIdentity, type ProcessIdentity } from '../../fs/process-identity.ts';
+import { Directory } from '../../fs/directory.ts';
 import { Table } from '../../table/table.ts';
-import { InlineRunner, type JobRunner } from '../../threads/job-runner.ts';
-import { ThreadPool, type Helper } from '../../threads/thread-pool.ts';
+import type { JobRunner } from '../../threads/job-runner.ts';
+import { ThreadPool } from '../../threads/thread-pool.ts';
 import { ThreadShortage } from '../../threads/thread-shortage.ts';
 import { createStore, ensureDirectory } from './creation.ts';
 import { Health } from '../commit/health.ts';
@@ -28,6 +25,7 @@ import { resolveOptions, type OpenOptions, type ResolvedOptions } from './option
 import { ProgressMeter } from '../recovery/progress-meter.ts';
 import { recover, recoveredColumns, type RecoveredState } from '../recovery/recovery.ts';
 import type { Loss, MovedFile, RecoveryReport } from '../recovery/recovery-report.ts';
+import { NODE_ENVIRONMENT, standIn, type StoreEnvironment } from './environment.ts';
 import { chooseRunner, otherThreads } from './recovery-runner.ts';
 import { repair } from './repair.ts';
 import type { Retention } from '../changes/retained-logs.ts';
@@ -35,28 +33,11 @@ import { surveyRetained } from '../changes/retained-survey.ts';
 import { recoverBySalvage } from '../salvage/salvage.ts';
 import type { Warming } from '../recovery/warming.ts';
 
-/** Where a store lives: on the machine's file system with threads, or on a simulated one without. */
-export interface StoreEnvironment {
-  readonly fileSystem: FileSystem;
-  /** Makes what runs the jobs of one recovery or one merge; `onNoThread` hears when no thread can be had for it. */
-  readonly makeRunner: (onNoThread: (cause: Error) => void) => JobRunner;
-  /** Gives way to other work of the process. */
-  readonly pause: () => Promise<void>;
-  /** The clock of deferred batches; that of the machine where it is not given. */
-  readonly startTimer?: StartTimer;
-  /** Who opens the store. */
-  readonly identity: () => Promise<ProcessIdentity>;
-  /** Bytes that nobody else has: a store's id. */
-  readonly randomBytes: (lengthBytes: number) => Uint8Array;
-  /** What the owner record says beside the identity; random and the time of day where it is not given. */
-  readonly ownerStamp?: { readonly nonce: string; readonly openedAtMs: number };
-  /** Sizes below what the options allow, so that simulated stores stay small. */
-  readonly sizes?: { readonly rotateBytes?: number; readonly reserveBytes?: number };
-}
-
 /** What an open store is made of. */
 export interface OpenedParts {
-  readonly fs: FileSystem;
+  /** The store's directory, which is held until the store is closed. */
+  readonly fs: Directory;
+  /** Its real path. */
   readonly directory: string;
   readonly options: ResolvedOptions;
   readonly lock: DirectoryLock | undefined;
@@ -76,7 +57,8 @@ export interface OpenedParts {
   };
   readonly retention: Retention;
   readonly snapshot: CurrentSnapshot | undefined;
-  readonly makeRunner: () => JobRunner;
+  /** Makes what runs the jobs of a merge or a check, on files of the directory that it is given. */
+  readonly makeRunner: (directory: Directory) => JobRunner;
   readonly pause: () => Promise<void>;
   readonly startTimer: StartTimer;
   /** Hears that no thread can be started, also when that was before. */
@@ -84,24 +66,6 @@ export interface OpenedParts {
   /** Hears of a poisoning, also of one that came before. */
   readonly onPoison: (listener: (error: StorePoisonedError) => void) => void;
 }
-
-function pauseOnNode(): Promise<void> {
-  return new Promise((resume) => setImmediate(resume));
-}
-
-/** Runs jobs on this thread where no other can be started. */
-const STAND_IN: Helper = {
-  runner: new InlineRunner(nodeFileSystem, pauseOnNode),
-  role: 'stand-in',
-};
-
-const NODE_ENVIRONMENT: StoreEnvironment = {
-  fileSystem: nodeFileSystem,
-  makeRunner: (onNoThread) => new ThreadPool(1, STAND_IN, onNoThread, 'low'),
-  pause: pauseOnNode,
-  identity: readProcessIdentity,
-  randomBytes: (lengthBytes) => randomFillSync(new Uint8Array(lengthBytes)),
-};
 
 /** What salvage did, if it was needed. */
 interface SalvageReport {
@@ -141,10 +105,10 @@ export async function openParts(
   // The process may change its working directory while the store is open.
   const directory = absolutePath(givenDirectory);
   const options = resolveOptions(openOptions);
-  const opening = new Opening(environment ?? NODE_ENVIRONMENT, directory, options);
   try {
     if (options.signal?.aborted === true) throw options.signal.reason;
-    return await opening.run(environment === undefined);
+    const kind = environment === undefined ? 'real' : 'simulated';
+    return await openHeld(environment ?? NODE_ENVIRONMENT, directory, options, kind);
   } catch (error) {
     if (options.signal?.aborted === true) {
       throw new AbortedError(`opening ${directory} was given up`, {
@@ -168,41 +132,65 @@ function asStoreError(error: unknown, directory: string): unknown {
   });
 }
 
+/** From here on nothing depends on where the path leads: the directory is held until the store is closed. */
+async function openHeld(
+  environment: StoreEnvironment,
+  path: string,
+  options: ResolvedOptions,
+  kind: 'real' | 'simulated',
+): Promise<OpenedParts> {
+  const { fileSystem } = environment;
+  const bell = new PoisonBell();
+  const health = new Health((error) => bell.ring(error));
+  await ensureDirectory(fileSystem, path, options.createIfMissing);
+  const directory = await Directory.open(fileSystem, path, (error) => health.poisonWith(error));
+  try {
+    return await new Opening(environment, directory, options, { health, bell }).run(kind);
+  } catch (error) {
+    await directory.close().catch(() => undefined);
+    throw error;
+  }
+}
+
 class Opening {
   readonly #environment: StoreEnvironment;
-  readonly #fs: FileSystem;
+  readonly #fs: Directory;
   readonly #directory: string;
   readonly #options: ResolvedOptions;
-  readonly #bell: PoisonBell = new PoisonBell();
+  readonly #bell: PoisonBell;
   readonly #shortage: ThreadShortage;
-  readonly #health: Health = new Health((error) => this.#bell.ring(error));
+  readonly #health: Health;
   readonly #start: number = performance.now();
 
-  constructor(environment: StoreEnvironment, directory: string, options: ResolvedOptions) {
+  constructor(
+    environment: StoreEnvironment,
+    directory: Directory,
+    options: ResolvedOptions,
+    { health, bell }: { readonly health: Health; readonly bell: PoisonBell },
+  ) {
     this.#environment = environment;
-    this.#fs = environment.fileSystem;
-    this.#shortage = new ThreadShortage(directory);
-    this.#directory = directory;
+    this.#fs = directory;
+    this.#directory = directory.realPath;
+    this.#shortage = new ThreadShortage(directory.realPath);
+    this.#health = health;
+    this.#bell = bell;
     const rotateBytes = environment.sizes?.rotateBytes ?? options.rotateBytes;
     this.#options = { ...options, rotateBytes };
   }
 
-  async run(isReal: boolean): Promise<OpenedParts> {
-    const { readOnly, createIfMissing } = this.#options;
-    await ensureDirectory(this.#fs, this.#directory, createIfMissing);
+  async run(kind: 'real' | 'simulated'): Promise<OpenedParts> {
     await refuseIncompleteCopy(this.#fs, this.#directory);
     const { makeRunner, pause } = this.#environment;
+    const isReal = kind === 'real';
     const runner = isReal
-      ? await chooseRunner(this.#fs, this.#directory, this.#options, pause, this.#shortage.report)
-      : makeRunner(this.#shortage.report);
+      ? await chooseRunner(this.#fs, this.#options, pause, this.#shortage.report)
+      : makeRunner(this.#fs, this.#shortage.report);
     let lock: DirectoryLock | undefined;
     try {
-      lock = readOnly ? undefined : await this.#takeLock();
+      lock = this.#options.readOnly ? undefined : await this.#takeLock();
       const parts = await this.#open(lock, runner);
       const makeWarmRunner = (): JobRunner =>
-        isReal
-          ? new ThreadPool(otherThreads(this.#options), STAND_IN, this.#shortage.report)
-          : makeRunner(this.#shortage.report);
+        isReal ? this.#makeWarmPool() : makeRunner(this.#fs, this.#shortage.report);
       // Ending threads takes longer than opening a small store.
       return { ...parts, makeWarmRunner, threadsEnded: runner.close() };
     } catch (error) {
@@ -210,6 +198,12 @@ class Opening {
       await lock?.release().catch(() => undefined);
       throw error;
     }
+  }
+
+  #makeWarmPool(): JobRunner {
+    const threads = otherThreads(this.#options);
+    const { reference } = this.#fs;
+    return new ThreadPool(reference, threads, standIn(this.#fs), this.#shortage.report);
   }
 
   async #takeLock(): Promise<DirectoryLock> {
@@ -337,7 +331,7 @@ class Opening {
         format: snapshot.format,
         fileBytes: snapshot.fileBytes,
       },
-      makeRunner: () => this.#environment.makeRunner(this.#shortage.report),
+      makeRunner: (directory) => this.#environment.makeRunner(directory, this.#shortage.report),
       pause: this.#environment.pause,
       startTimer: this.#environment.startTimer ?? startTimer,
       onThreadShortage: (listener) => this.#shortage.listen(listener),

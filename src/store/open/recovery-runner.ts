@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { listDirectory } from '../../directory/listing.ts';
 import { logName, snapshotName } from '../../format/file-name.ts';
-import type { FileSystem } from '../../fs/file-system.ts';
+import type { Directory } from '../../fs/directory.ts';
 import { InlineRunner, type JobRunner } from '../../threads/job-runner.ts';
 import { ThreadPool } from '../../threads/thread-pool.ts';
 import { hasOpenStore } from './open-stores.ts';
@@ -19,18 +19,18 @@ const MAX_THREADS = 8;
  * there, but then only this choice was a poor one.
  */
 export async function chooseRunner(
-  fs: FileSystem,
-  directory: string,
+  directory: Directory,
   options: Pick<ResolvedOptions, 'threads'> & Partial<Pick<ResolvedOptions, 'warm'>>,
   pause: () => Promise<void>,
   onNoThread: (cause: Error) => void,
 ): Promise<JobRunner> {
-  const inline = new InlineRunner(fs, pause);
+  const inline = new InlineRunner(directory, pause);
   if (options.threads === 1) return inline;
-  if ((await bytesToRead(fs, directory, options.warm)) < INLINE_BYTES) return inline;
+  if ((await bytesToRead(directory, options.warm)) < INLINE_BYTES) return inline;
   // This thread takes its share of the chunks, unless somebody else would wait for it meanwhile.
   const role = hasOpenStore() ? 'stand-in' : 'share';
-  const pool = new ThreadPool(otherThreads(options), { runner: inline, role }, onNoThread);
+  const helper = { runner: inline, role } as const;
+  const pool = new ThreadPool(directory.reference, otherThreads(options), helper, onNoThread);
   pool.startEarly();
   return pool;
 }
@@ -42,18 +42,18 @@ export function otherThreads({ threads }: Pick<ResolvedOptions, 'threads'>): num
 
 /** 0 where it cannot be told: recovery itself will say why. */
 async function bytesToRead(
-  fs: FileSystem,
-  directory: string,
+  directory: Directory,
   warm: ResolvedOptions['warm'] = 'before-open',
 ): Promise<number> {
   try {
-    const listing = await listDirectory(fs, directory);
+    const listing = await listDirectory(directory, directory.realPath);
     const newest = listing.snapshots.at(-1);
     const names = newerLogs(listing, newest === undefined ? undefined : { number: newest }).map(
       logName,
     );
     if (newest !== undefined && warm === 'before-open') names.push(snapshotName(newest));
-    const sizes = await Promise.all(names.map((name) => fs.stat(join(directory, name))));
+    const paths = names.map((name) => join(directory.realPath, name));
+    const sizes = await Promise.all(paths.map((path) => directory.stat(path)));
     return sizes.reduce((sum, size) => sum + size.sizeBytes, 0);
   } catch {
     return 0;

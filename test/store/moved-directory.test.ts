@@ -1,0 +1,207 @@
+import { readdirSync, readlinkSync } from 'node:fs';
+import { mkdir, readdir, realpath, rename, rm, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { NodeFileSystem } from '../../src/fs/node-file-system.ts';
+import { DirectoryLostError, MetadataStore, type Update } from '../../src/index.ts';
+import { simulatedEnvironment } from '../../src/testing/open-on.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+const isLinux = process.platform === 'linux';
+
+function updateOf(key: number): Update {
+  return { type: 'put', key: BigInt(key), value: BigInt(key + 1), data: new Uint8Array(8) };
+}
+
+/** Writes the keys, each in a batch of its own, with rotations and a merge between them. */
+async function write(store: MetadataStore, keys: readonly number[]): Promise<void> {
+  for (const [i, key] of keys.entries()) {
+    await store.insertBatch([updateOf(key)]);
+    if (i === 1) await store.merge();
+  }
+}
+
+async function keysIn(directory: string): Promise<number[]> {
+  const store = await MetadataStore.open(directory, { readOnly: true });
+  try {
+    return [...store.keys()].map(Number);
+  } finally {
+    await store.close();
+  }
+}
+
+/** What of this process's descriptors leads at or below `path`. */
+function descriptorsIn(path: string): string[] {
+  return readdirSync('/proc/self/fd').flatMap((number) => {
+    try {
+      const target = readlinkSync(`/proc/self/fd/${number}`);
+      return target.startsWith(path) ? [target] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+async function room(): Promise<{ readonly home: string; readonly directory: string }> {
+  const home = await realpath(await temporaryDirectory());
+  const directory = join(home, 'store');
+  await mkdir(directory);
+  return { home, directory };
+}
+
+const FIRST = [1, 2, 3];
+const LATER = [4, 5, 6, 7];
+
+describe.runIf(isLinux)('while the store is open, its directory goes on working', () => {
+  test('when it is renamed', async () => {
+    const { home, directory } = await room();
+    const store = await MetadataStore.open(directory);
+    await write(store, FIRST);
+    await rename(directory, join(home, 'moved'));
+    await write(store, LATER);
+    await store.close();
+    expect(await readdir(home)).toEqual(['moved']);
+    expect(await keysIn(join(home, 'moved'))).toEqual([...FIRST, ...LATER]);
+  });
+
+  test('when another directory, or another store, takes its path', async () => {
+    const { home, directory } = await room();
+    const store = await MetadataStore.open(directory);
+    await write(store, FIRST);
+    await rename(directory, join(home, 'moved'));
+    await mkdir(directory);
+    await write(store, LATER);
+    expect(await readdir(directory)).toEqual([]);
+    const other = await MetadataStore.open(directory);
+    await write(other, [8, 9]);
+    await write(store, [10, 11, 12]);
+    await write(other, [13, 14]);
+    await Promise.all([store.close(), other.close()]);
+    expect(await keysIn(directory)).toEqual([8, 9, 13, 14]);
+    expect(await keysIn(join(home, 'moved'))).toEqual([...FIRST, ...LATER, 10, 11, 12]);
+  });
+
+  test.each(['the last name of its path', 'a name above it'])(
+    'when %s is a symbolic link that is switched',
+    async (where) => {
+      const { home } = await room();
+      for (const side of ['a', 'b']) await mkdir(join(home, side, 'store'), { recursive: true });
+      const isLast = where.startsWith('the last');
+      const link = join(home, 'link');
+      const point = async (side: string): Promise<void> => {
+        await rm(link, { force: true });
+        await symlink(isLast ? join(home, side, 'store') : join(home, side), link);
+      };
+      await point('a');
+      const path = isLast ? link : join(link, 'store');
+      const store = await MetadataStore.open(path);
+      await write(store, FIRST);
+      await point('b');
+      await write(store, LATER);
+      expect(store.stats().directory).toBe(join(home, 'a', 'store'));
+      await store.close();
+      expect(await readdir(join(home, 'b', 'store'))).toEqual([]);
+      expect(await keysIn(join(home, 'a', 'store'))).toEqual([...FIRST, ...LATER]);
+    },
+  );
+
+  test('and a backup follows it, while the target goes where its path led at first', async () => {
+    const { home, directory } = await room();
+    await mkdir(join(home, 'backups'));
+    const store = await MetadataStore.open(directory);
+    await write(store, FIRST);
+    await rename(directory, join(home, 'moved'));
+    await mkdir(directory);
+    let isMoved = false;
+    const moving: Promise<void>[] = [];
+    await store.backup(join(home, 'backups', 'one'), {
+      verify: true,
+      onProgress: () => {
+        if (isMoved) return;
+        isMoved = true;
+        moving.push(rename(join(home, 'backups'), join(home, 'other')));
+      },
+    });
+    await Promise.all(moving);
+    await store.close();
+    expect(await readdir(directory)).toEqual([]);
+    expect(await keysIn(join(home, 'other', 'one'))).toEqual(FIRST);
+  });
+});
+
+describe.runIf(isLinux)('a directory that was removed', () => {
+  test('refuses what needs a new name, before it is acknowledged', async () => {
+    const { directory } = await room();
+    const store = await MetadataStore.open(directory);
+    const poisoned = new Promise((resolve) => store.once('poisoned', resolve));
+    await rm(directory, { recursive: true });
+    const refused = await store.insertBatch([updateOf(1)]).then(
+      () => store.merge().catch((error: unknown) => error),
+      (error: unknown) => error,
+    );
+    expect(refused).toBeInstanceOf(DirectoryLostError);
+    expect(refused).toMatchObject({ code: 'LODESTORE_DIRECTORY_LOST', path: directory });
+    await expect(poisoned).resolves.toBeInstanceOf(DirectoryLostError);
+    const error: unknown = await store.insertBatch([updateOf(2)]).catch((one: unknown) => one);
+    expect(error).toMatchObject({ code: 'LODESTORE_DIRECTORY_LOST', outcome: 'not-applied' });
+    await store.close().catch(() => undefined);
+  });
+});
+
+describe('without paths of descriptors', () => {
+  const environment = simulatedEnvironment(new NodeFileSystem('by-path'));
+  const open = (directory: string): Promise<MetadataStore> =>
+    MetadataStore.openIn(environment, directory);
+
+  test('a store works as any other', async () => {
+    const { directory } = await room();
+    const store = await open(directory);
+    await write(store, [...FIRST, ...LATER]);
+    await store.close();
+    expect(await keysIn(directory)).toEqual([...FIRST, ...LATER]);
+  });
+
+  test.each(['renamed', 'replaced'])(
+    'a directory that was %s is refused before an acknowledgement',
+    async (how) => {
+      const { home, directory } = await room();
+      const store = await open(directory);
+      await write(store, FIRST);
+      await rename(directory, join(home, 'moved'));
+      if (how === 'replaced') await mkdir(directory);
+      const acknowledged: number[] = [];
+      let refusal: unknown;
+      for (const key of LATER) {
+        await store.insertBatch([updateOf(key)]).then(
+          () => acknowledged.push(key),
+          (error: unknown) => (refusal ??= error),
+        );
+        await store.merge().catch((error: unknown) => (refusal ??= error));
+      }
+      expect(refusal).toBeInstanceOf(DirectoryLostError);
+      await store.close().catch(() => undefined);
+      if (how === 'replaced') expect(await readdir(directory)).toEqual([]);
+      expect(await keysIn(join(home, 'moved'))).toEqual([...FIRST, ...acknowledged]);
+    },
+  );
+});
+
+test.runIf(isLinux)('no descriptor is left, whatever became of the open', async () => {
+  const { home, directory } = await room();
+  for (let round = 0; round < 3; round++) {
+    const store = await MetadataStore.open(directory);
+    expect(descriptorsIn(home)).toContain(directory);
+    await write(store, FIRST);
+    await store.backup(join(home, `backup-${round}`));
+    const locked = await MetadataStore.open(directory).catch((error: unknown) => error);
+    expect(locked).toMatchObject({ code: 'LODESTORE_LOCKED' });
+    await store.close();
+    expect(descriptorsIn(home)).toEqual([]);
+  }
+  await rm(directory, { recursive: true });
+  await mkdir(directory);
+  await expect(MetadataStore.open(directory, { createIfMissing: false })).rejects.toMatchObject({
+    code: 'LODESTORE_NOT_FOUND',
+  });
+  expect(descriptorsIn(home)).toEqual([]);
+});
