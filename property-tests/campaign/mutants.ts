@@ -118,6 +118,18 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: '      await file.truncate(this.#position.offset);\n      await file.dataSync();',
     replace: '      await file.truncate(this.#position.offset);',
   },
+  'the commit loop ends in silence': {
+    file: COMMITTER,
+    find: '.catch((bug: unknown) => this.#breakOff(bug))',
+    replace: '',
+    test: 'test/store/broken-loop.test.ts',
+  },
+  'batches given up while they wait not passed over': {
+    file: 'src/store/batch/batch-queue.ts',
+    find: '    this.#admitted = Math.max(this.#admitted, this.#head);',
+    replace: '',
+    test: 'property-tests/queue.test.ts',
+  },
   'merged logs replayed': {
     file: 'src/store/recovery/recovery.ts',
     find: 'listing.logs.filter((number) => number > newest)',

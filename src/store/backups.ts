@@ -1,3 +1,4 @@
+import { onAbort } from '../base/abort.ts';
 import { assert } from '../base/assert.ts';
 import { CorruptionError, StoreClosedError, systemCode } from '../base/errors.ts';
 import type { Directory } from '../fs/directory.ts';
@@ -64,8 +65,8 @@ export class Backups {
     const giveUp = (): void => abort.abort(user?.reason);
     const close = (): void =>
       abort.abort(new StoreClosedError('the store was closed during the backup'));
-    user?.addEventListener('abort', giveUp);
-    this.#closing.signal.addEventListener('abort', close);
+    const stopListening = [onAbort(this.#closing.signal, close)];
+    if (user !== undefined) stopListening.push(onAbort(user, giveUp));
     if (user?.aborted === true) giveUp();
     const running = this.#write(absolute, { ...options, signal: abort.signal });
     this.#running.add(running);
@@ -75,8 +76,7 @@ export class Backups {
       throw copyError(error, `the backup to ${absolute}`, absolute, abort.signal);
     } finally {
       this.#running.delete(running);
-      user?.removeEventListener('abort', giveUp);
-      this.#closing.signal.removeEventListener('abort', close);
+      for (const stop of stopListening) stop();
     }
   }
 

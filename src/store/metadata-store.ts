@@ -1,41 +1,33 @@
 import { EventEmitter } from 'node:events';
+import { checkSignal } from '../base/abort.ts';
 import { StoreClosedError, StoreError } from '../base/errors.ts';
+import type { Health } from './commit/health.ts';
 import type { DirectoryLock } from '../directory/directory-lock.ts';
 import type { Directory } from '../fs/directory.ts';
 import type { RangeOptions } from '../table/layer/key-range.ts';
 import type { TableRecord } from '../table/layer/table-record.ts';
 import type { Table } from '../table/table.ts';
-import { Backups } from './backups.ts';
 import type { BackupOptions, BackupReport } from './backup/backup.ts';
-import { BatchQueue } from './batch/batch-queue.ts';
+import { withOutcome } from './batch/batch-queue.ts';
 import type { Change } from './changes/change.ts';
 import type { ChangeFeeds, ChangesOptions } from './changes/change-feeds.ts';
 import { openChannel, traced } from './observe/channels.ts';
-import { Committer } from './commit/committer.ts';
 import { requireDurability, type BatchDurability } from './batch/durability.ts';
 import { computeContentHash, type ContentHash, type ContentHashOptions } from './content-hash.ts';
-import { Health } from './commit/health.ts';
-import { LogKeeper } from './commit/log-keeper.ts';
-import { LogSync } from './commit/log-sync.ts';
-import { MergeRunner } from './merge/merge-runner.ts';
-import { MergeScheduler } from './merge/merge-scheduler.ts';
 import { countOpenStore } from './open/open-stores.ts';
 import { openFeeds } from './open/open-feeds.ts';
-import { openSpace } from './open/open-space.ts';
 import type { StoreEnvironment } from './open/environment.ts';
 import { openParts, type OpenedParts } from './open/open-parts.ts';
 import type { OpenOptions, ResolvedOptions } from './open/options.ts';
 import type { RecoveryReport } from './recovery/recovery-report.ts';
 import type { SliceHooks } from './slices.ts';
-import type { SpaceKeeper } from './space/space-keeper.ts';
 import { readStats, type StoreStats } from './stats.ts';
 import type { StoreEvents } from './observe/store-events.ts';
-import { StoreObserver } from './observe/store-observer.ts';
 import { checkUpdates, type Update } from './batch/updates.ts';
 import { entriesByValue, type ValueRangeOptions } from './value-entries.ts';
 import { Warmth } from './warmth.ts';
 import { WriteBatch } from './batch/write-batch.ts';
-import { closeWriter, releaseDirectory, type Writer } from './writer.ts';
+import { closeWriter, inOrder, makeWriter, releaseDirectory, type Writer } from './writer.ts';
 
 export interface InsertOptions {
   /** Gives up a batch that is still queued. Once it is being written it is too late. */
@@ -74,7 +66,14 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     this.#reading = { pause: parts.pause, requireOpen: () => this.#requireOpen() };
     this.#warmth = new Warmth(parts, (name, details) => this.#announce(name, details));
     this.#feeds = openFeeds(parts, () => this.#writer?.logs);
-    this.#writer = parts.lock === undefined ? undefined : this.#makeWriter(parts, parts.lock);
+    this.#writer =
+      parts.lock &&
+      makeWriter(parts, parts.lock, {
+        store: this,
+        feeds: this.#feeds,
+        warmth: this.#warmth,
+        announce: (name, details, unheard) => this.#announce(name, details, unheard),
+      });
     parts.onThreadShortage((error) => this.#announce('threadsUnavailable', [error]));
     parts.onPoison((error) => {
       this.#feeds.ring();
@@ -101,84 +100,6 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     const run = async (): Promise<MetadataStore> =>
       new MetadataStore(await openParts(environment, directory, options));
     return traced(openChannel, () => ({ directory, readOnly: options.readOnly === true }), run);
-  }
-
-  #makeObserver(livePath: () => string | undefined): StoreObserver {
-    return new StoreObserver({
-      store: this,
-      directory: this.#held.realPath,
-      slowSyncMs: this.#options.slowSyncMs,
-      announce: (name, details, unheard) => this.#announce(name, details, unheard),
-      livePath,
-    });
-  }
-
-  #makeWriter(parts: OpenedParts, lock: DirectoryLock): Writer {
-    const { fs, directory, table, health, options, recovered, epoch, makeRunner } = parts;
-    const { pause, startTimer } = parts;
-    const observer = this.#makeObserver(() => logs.live?.path);
-    const { storeId } = recovered;
-    const logs = new LogKeeper(fs, directory, { storeId, epoch }, health, parts.logs);
-    const queue: BatchQueue = new BatchQueue(options, pause, () => committer.wake());
-    const { syncEveryMs } = options.durability;
-    const onDue = () => committer.wake();
-    const onSynced = (syncMs: number) => {
-      observer.commits.synced(syncMs);
-      this.#feeds.ring();
-    };
-    const sync = new LogSync({ logs, health, syncEveryMs, startTimer, onDue, onSynced });
-    const space: SpaceKeeper = openSpace(
-      parts,
-      { logs, retained: this.#feeds.retained, merges: () => merges },
-      (name, figures) => this.#announce(name, [figures]),
-    );
-    const committer: Committer = new Committer({
-      space,
-      queue,
-      sync,
-      table,
-      logs,
-      health,
-      stats: observer.commits,
-      observer,
-      lock,
-      pause,
-      admit: () => this.#warmth.admit(merges),
-      onCommitted: () => {
-        merges.consider();
-        this.#feeds.ring();
-      },
-      rotateBytes: options.rotateBytes,
-      compressionLevel: options.compressionLevel,
-    });
-    const merges: MergeScheduler = new MergeScheduler(
-      {
-        space,
-        fs,
-        directory,
-        storeId,
-        epoch,
-        table,
-        logs,
-        retained: this.#feeds.retained,
-        committer,
-        health,
-        lock,
-        runner: new MergeRunner(() => makeRunner(fs), startTimer),
-        mergeBytes: options.mergeBytes,
-        logLimitBytes: options.logLimitBytes,
-        observer,
-        onMerged: (merged) => this.#announce('merged', [merged]),
-        onFailed: (error) => this.#announce('mergeFailed', [error]),
-      },
-      parts.snapshot,
-    );
-    const held = { fs, directory, storeId, table, logs, committer, merges, makeRunner, pause };
-    const backups = new Backups(held);
-    logs.prepareNext();
-    space.start();
-    this.#warmth.onceWarm(() => merges.consider());
-    return { queue, committer, sync, logs, merges, backups, observer, space };
   }
 
   /** Number of records. */
@@ -268,12 +189,13 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     // Not async: that would be a second promise for each batch, and three more turns until it is settled.
     try {
       checkUpdates(updates);
+      checkSignal(options.signal);
       const refusal = this.#health.refusal();
       if (refusal !== undefined) throw refusal;
       const durability = requireDurability(options.durability ?? this.#options.durability.batches);
       return this.#requireWriter().queue.add(updates, options.signal, durability);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(withOutcome(error));
     }
   }
 
@@ -363,14 +285,15 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
 
   async #close(): Promise<void> {
     this.#health.beginClosing();
-    try {
-      await this.#feeds.close();
-      if (this.#writer !== undefined) await closeWriter(this.#writer);
-    } finally {
-      this.#leave();
-      this.#health.endClosing();
-      await releaseDirectory(this.#held, this.#lock, this.#warmth);
-    }
+    await inOrder([
+      () => this.#feeds.close(),
+      async () => this.#writer && closeWriter(this.#writer),
+      async () => {
+        this.#leave();
+        this.#health.endClosing();
+        await releaseDirectory(this.#held, this.#lock, this.#warmth);
+      },
+    ]);
     this.#announce('closed', []);
   }
 

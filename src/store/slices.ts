@@ -1,3 +1,4 @@
+import { checkSignal } from '../base/abort.ts';
 import { AbortedError } from '../base/errors.ts';
 
 /** A slice of reading, on the thread that also commits and serves. */
@@ -20,9 +21,7 @@ export class Slices {
   /** `what` is being read, for errors. Throws TypeError unless `signal` is one, AbortedError if it is aborted. */
   constructor(what: string, hooks: SliceHooks) {
     const { signal } = hooks;
-    if (signal !== undefined && typeof signal?.aborted !== 'boolean') {
-      throw new TypeError('signal must be an AbortSignal');
-    }
+    checkSignal(signal);
     this.#what = what;
     this.#hooks = hooks;
     this.check();

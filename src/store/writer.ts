@@ -1,13 +1,18 @@
 import type { DirectoryLock } from '../directory/directory-lock.ts';
 import type { Directory } from '../fs/directory.ts';
-import type { Backups } from './backups.ts';
-import type { BatchQueue } from './batch/batch-queue.ts';
-import type { Committer } from './commit/committer.ts';
-import type { LogKeeper } from './commit/log-keeper.ts';
-import type { LogSync } from './commit/log-sync.ts';
-import type { MergeScheduler } from './merge/merge-scheduler.ts';
+import { Backups } from './backups.ts';
+import { BatchQueue } from './batch/batch-queue.ts';
+import type { ChangeFeeds } from './changes/change-feeds.ts';
+import { Committer } from './commit/committer.ts';
+import { LogKeeper } from './commit/log-keeper.ts';
+import { LogSync, type StartTimer } from './commit/log-sync.ts';
+import { MergeRunner } from './merge/merge-runner.ts';
+import { MergeScheduler } from './merge/merge-scheduler.ts';
+import type { Announce } from './observe/store-events.ts';
+import { StoreObserver } from './observe/store-observer.ts';
+import type { OpenedParts } from './open/open-parts.ts';
+import { openSpace } from './open/open-space.ts';
 import type { SpaceKeeper } from './space/space-keeper.ts';
-import type { StoreObserver } from './observe/store-observer.ts';
 import type { Warmth } from './warmth.ts';
 
 /** What writes to an open store's directory. */
@@ -22,21 +27,97 @@ export interface Writer {
   readonly space: SpaceKeeper;
 }
 
-/** Settles what was handed in, and lets go of every file. */
+/** What a writer needs of the store that it belongs to. */
+export interface WriterHost {
+  readonly store: object;
+  readonly feeds: ChangeFeeds;
+  readonly warmth: Warmth;
+  readonly announce: Announce;
+}
+
+/** Settles what was handed in, and lets go of every file. Rejects with what failed first; the rest is done too. */
 export async function closeWriter(writer: Writer): Promise<void> {
-  const { queue, committer, sync, logs, merges, backups } = writer;
+  const { queue, committer, sync, logs, merges, backups, space } = writer;
   await queue.whenEmpty();
   sync.stop();
-  await backups.close();
-  await merges.close();
-  await writer.space.close();
-  await committer.whenIdle();
-  try {
-    await committer.sealForClose();
-    committer.requireSynced();
-  } finally {
-    await logs.close();
-  }
+  await inOrder([
+    () => backups.close(),
+    () => merges.close(),
+    () => space.close(),
+    () => committer.whenIdle(),
+    async () => {
+      await committer.sealForClose();
+      committer.requireSynced();
+    },
+    () => logs.close(),
+  ]);
+}
+
+/** Takes all steps, whatever became of those before. Rejects with the first error. */
+export async function inOrder(steps: readonly (() => Promise<void>)[]): Promise<void> {
+  const failures: { readonly error: unknown }[] = [];
+  for (const step of steps) await step().catch((error: unknown) => failures.push({ error }));
+  if (failures[0] !== undefined) throw failures[0].error;
+}
+
+/** Wires what writes to the directory of `parts`, and starts it. */
+export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: WriterHost): Writer {
+  const { fs, directory, table, health, options, recovered, epoch, makeRunner, pause } = parts;
+  const { store, feeds, warmth, announce } = host;
+  const { storeId } = recovered;
+  const { slowSyncMs, rotateBytes, compressionLevel } = options;
+  const { syncEveryMs } = options.durability;
+  const { retained } = feeds;
+  const startTimer: StartTimer = (delayMs, ring) =>
+    parts.startTimer(delayMs, () => health.guard(ring));
+  const livePath = (): string | undefined => logs.live?.path;
+  const observer = new StoreObserver({ store, directory, slowSyncMs, announce, livePath });
+  const logs = new LogKeeper(fs, directory, { storeId, epoch }, health, parts.logs);
+  const queue: BatchQueue = new BatchQueue(options, pause, () => committer.wake());
+  const onDue = (): void => committer.wake();
+  const onSynced = (syncMs: number): void => {
+    observer.commits.synced(syncMs);
+    feeds.ring();
+  };
+  const sync = new LogSync({ logs, health, syncEveryMs, startTimer, onDue, onSynced });
+  const space: SpaceKeeper = openSpace(
+    parts,
+    { logs, retained, merges: () => merges },
+    (name, figures) => announce(name, [figures]),
+  );
+  const stats = observer.commits;
+  const shared = { fs, directory, storeId, epoch, table, logs, health, observer, space };
+  const committing = { space, queue, sync, table, logs, health, stats, observer, lock, pause };
+  const committer: Committer = new Committer({
+    ...committing,
+    rotateBytes,
+    compressionLevel,
+    admit: () => warmth.admit(merges),
+    onCommitted: () => {
+      merges.consider();
+      feeds.ring();
+    },
+  });
+  const merges: MergeScheduler = new MergeScheduler(
+    {
+      ...shared,
+      retained,
+      committer,
+      lock,
+      runner: new MergeRunner(() => makeRunner(fs), startTimer),
+      mergeBytes: options.mergeBytes,
+      logLimitBytes: options.logLimitBytes,
+      onMerged: (merged) => announce('merged', [merged]),
+      onFailed: (error) => announce('mergeFailed', [error]),
+    },
+    parts.snapshot,
+  );
+  const held = { fs, directory, storeId, table, logs, committer, merges, makeRunner, pause };
+  const backups = new Backups(held);
+  logs.prepareNext();
+  space.start();
+  warmth.onceWarm(() => health.guard(() => merges.consider()));
+  return { queue, committer, sync, logs, merges, backups, observer, space };
 }
 
 /** Lets go of the directory, the last of all: until then the lease and the threads use it. */
@@ -45,10 +126,5 @@ export async function releaseDirectory(
   lock: DirectoryLock | undefined,
   warmth: Warmth,
 ): Promise<void> {
-  try {
-    await lock?.release();
-  } finally {
-    await warmth.stop();
-    await directory.close();
-  }
+  await inOrder([async () => lock?.release(), () => warmth.stop(), () => directory.close()]);
 }

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { onAbort } from '../base/abort.ts';
 import { StoreError } from '../base/errors.ts';
 import type { Job } from '../jobs/run-job.ts';
 import type { RunOptions } from './job-runner.ts';
@@ -35,7 +36,9 @@ class Assignment {
   readonly ended: Promise<void>;
   #end: () => void = () => undefined;
   readonly #onAbort: () => void;
+  readonly #stopListening: (() => void) | undefined;
   #isAborted = false;
+  #failure: { readonly error: unknown } | undefined;
 
   constructor(task: Task, abort: () => void) {
     this.task = task;
@@ -44,7 +47,8 @@ class Assignment {
       this.#isAborted = true;
       abort();
     };
-    task.options.signal?.addEventListener('abort', this.#onAbort);
+    const { signal } = task.options;
+    this.#stopListening = signal && onAbort(signal, this.#onAbort);
   }
 
   /** Where the signal had been aborted before it was listened to. */
@@ -52,7 +56,22 @@ class Assignment {
     if (this.task.options.signal?.aborted === true) this.#onAbort();
   }
 
+  /** Hands on what the job sends before its result. If a callback throws, that is what the job rejects with. */
+  receive(message: Extract<FromThread, { kind: 'progress' | 'message' }>): void {
+    const { options } = this.task;
+    try {
+      if (message.kind === 'progress') options.onProgress?.(message.bytesRead);
+      else options.onMessage?.(message.message);
+    } catch (error) {
+      this.#failure ??= { error };
+    }
+  }
+
   resolve(result: unknown): void {
+    if (this.#failure !== undefined) {
+      this.reject(this.#failure.error);
+      return;
+    }
     this.#settle();
     this.task.resolve(result as never);
   }
@@ -69,7 +88,7 @@ class Assignment {
   }
 
   #settle(): void {
-    this.task.options.signal?.removeEventListener('abort', this.#onAbort);
+    this.#stopListening?.();
     this.#end();
   }
 }
@@ -103,6 +122,10 @@ export class Thread {
       else this.#receive(message);
     });
     this.#worker.on('error', (error) => (this.#error = error));
+    this.#worker.on('messageerror', (error) => {
+      this.#error = error;
+      void this.#worker.terminate();
+    });
     this.#exited = new Promise((resolve) => {
       this.#worker.on('exit', (code) => {
         this.#exit(code);
@@ -173,9 +196,7 @@ export class Thread {
   #receive(message: Exclude<FromThread, { kind: 'ready' }>): void {
     const current = this.#assigned[0];
     if (current === undefined) return;
-    const { options } = current.task;
-    if (message.kind === 'progress') options.onProgress?.(message.bytesRead);
-    else if (message.kind === 'message') options.onMessage?.(message.message);
+    if (message.kind === 'progress' || message.kind === 'message') current.receive(message);
     else {
       this.#assigned.shift();
       if (this.isIdle) this.#worker.unref();

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { expect, test } from 'vitest';
 import {
   AbortedError,
@@ -311,5 +312,39 @@ test('an empty batch is a barrier: it settles after what was handed in before it
   ]);
   expect(order).toEqual(['first', 'empty', 'empty too']);
   expect(store.stats().lastSequence).toBe(1n);
+  await store.close();
+});
+
+test('misuse is rejected as not applied, before anything is queued', async () => {
+  const { store } = await openFresh();
+  const misuses = [
+    () => store.insertBatch({} as never),
+    () => store.insertBatch(undefined as never),
+    () => store.insertBatch('abc' as never),
+    () => store.insertBatch([], null as never),
+    () => store.insertBatch([], { signal: {} as never }),
+    () => store.insertBatch([], { signal: null as never }),
+    () => store.insertBatch([], { durability: 'x' as never }),
+    () => store.insertBatch([{ type: 'put', key: 1, value: 0 }]),
+  ];
+  for (const misuse of misuses) {
+    const error: Error & { outcome?: unknown } = await rejection(misuse());
+    expect([TypeError, RangeError]).toContain(error.constructor);
+    expect(error.outcome).toBe('not-applied');
+  }
+  expect(store.stats().queue).toEqual({ bytes: 0, batches: 0, waitingBatches: 0 });
+  await store.close();
+});
+
+test('one signal on many batches, feeds and reads is listened to once', async () => {
+  const { store } = await openFresh();
+  const { signal } = new AbortController();
+  const listeners = (): number => getEventListeners(signal, 'abort').length;
+  const writes = Array.from({ length: 20 }, (_, i) => store.insertBatch([put(i)], { signal }));
+  const feeds = Array.from({ length: 20 }, () => store.changes({ signal }));
+  expect(listeners()).toBe(1);
+  await Promise.all(writes);
+  for (const feed of feeds) await feed.return?.();
+  expect(listeners()).toBe(0);
   await store.close();
 });

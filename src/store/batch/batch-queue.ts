@@ -1,3 +1,4 @@
+import { onAbort } from '../../base/abort.ts';
 import { assert, present } from '../../base/assert.ts';
 import { AbortedError, type StoreError } from '../../base/errors.ts';
 import { GROUP_TARGET_BYTES, MAX_GROUP_BATCHES } from '../../base/limits.ts';
@@ -18,24 +19,21 @@ export class QueuedBatch {
   packed: PackedBatch | undefined;
   /** Why this batch is left out of its group; told only when all that it was judged by is durable. */
   refusal: StoreError | undefined;
-  readonly source: WriteBatch | Iterable<Update>;
+  source: WriteBatch | Iterable<Update> | undefined;
   readonly durability: BatchDurability;
   readonly queuedAtMs: number = performance.now();
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
-  readonly #signal: AbortSignal | undefined;
-  #onAbort: (() => void) | undefined;
+  #stopListening: (() => void) | undefined;
 
   constructor(
     source: WriteBatch | Iterable<Update>,
     durability: BatchDurability,
-    signal: AbortSignal | undefined,
     resolve: () => void,
     reject: (error: unknown) => void,
   ) {
     this.source = source;
     this.durability = durability;
-    this.#signal = signal;
     this.#resolve = resolve;
     this.#reject = reject;
   }
@@ -44,17 +42,18 @@ export class QueuedBatch {
     return this.packed?.lengthBytes ?? 0;
   }
 
-  onAbort(listener: () => void): void {
-    this.#onAbort = listener;
-    this.#signal?.addEventListener('abort', listener, { once: true });
+  /** Calls `listener` when `signal` is aborted before the batch is settled. */
+  listenTo(signal: AbortSignal, listener: () => void): void {
+    this.#stopListening = onAbort(signal, listener);
   }
 
   settle(error: unknown): void {
     assert(this.state !== 'settled', 'a batch is settled once');
     this.state = 'settled';
-    if (this.#onAbort !== undefined) this.#signal?.removeEventListener('abort', this.#onAbort);
+    this.#stopListening?.();
     this.packed?.release();
     this.packed = undefined;
+    this.source = undefined;
     if (error === undefined) this.#resolve();
     else this.#reject(error);
   }
@@ -65,9 +64,9 @@ export interface QueueLimits {
   readonly queueBatches: number;
 }
 
-/** Misuse found while a batch was packed is the caller's error; that nothing was written is added to it. */
-function withOutcome(error: unknown): unknown {
-  if (error instanceof Error && !('outcome' in error)) {
+/** Misuse is the caller's error; that nothing was written is added to it. */
+export function withOutcome(error: unknown): unknown {
+  if (error instanceof Error && !('outcome' in error) && Object.isExtensible(error)) {
     Object.defineProperty(error, 'outcome', { value: 'not-applied', enumerable: false });
   }
   return error;
@@ -87,8 +86,11 @@ export class BatchQueue {
    */
   #batches: (QueuedBatch | undefined)[] = [];
   #head = 0;
-  /** Index of the first batch that has not been admitted. */
+  /** Index of the first batch that has not been admitted: never before `#head`. */
   #admitted = 0;
+  #waitingBatches = 0;
+  /** Taken, and not settled. */
+  #inFlight: readonly QueuedBatch[] = [];
   #queuedBytes = 0;
   #queuedBatches = 0;
   #conditionalBatches = 0;
@@ -117,7 +119,7 @@ export class BatchQueue {
 
   /** Batches that wait for room in the queue. */
   get waitingBatches(): number {
-    return this.#batches.length - this.#admitted;
+    return this.#waitingBatches;
   }
 
   get hasReady(): boolean {
@@ -148,23 +150,25 @@ export class BatchQueue {
     durability: BatchDurability = 'sync',
   ): Promise<void> {
     return new Promise<void>((resolve, reject) => {
-      const batch = new QueuedBatch(source, durability, signal, resolve, reject);
+      const batch = new QueuedBatch(source, durability, resolve, reject);
       if (signal !== undefined) {
         if (signal.aborted) {
           batch.settle(aborted(signal));
           return;
         }
-        batch.onAbort(() => this.#abort(batch, signal));
+        batch.listenTo(signal, () => this.#abort(batch, signal));
       }
       // It may be changed as soon as this call returns, also while it waits for room.
       if (source instanceof WriteBatch) batch.packed = WriteBatch.lend(source);
       this.#batches.push(batch);
+      this.#waitingBatches++;
       this.#admit();
     });
   }
 
   /** The next batches for one group: at least one if any is ready, no more than fit a group. */
   take(): QueuedBatch[] {
+    assert(this.#inFlight.length === 0, 'one group is in flight at a time');
     const group: QueuedBatch[] = [];
     let lengthBytes = 0;
     for (;;) {
@@ -178,6 +182,7 @@ export class BatchQueue {
       this.#batches[this.#head++] = undefined;
     }
     this.#compact();
+    this.#inFlight = group;
     return group;
   }
 
@@ -195,6 +200,7 @@ export class BatchQueue {
       this.#leave(batch);
       batch.settle(refusal === undefined ? error : (refusedError ?? refusal));
     }
+    this.#inFlight = [];
     this.#admit();
     this.#announceEmpty();
   }
@@ -207,13 +213,28 @@ export class BatchQueue {
     this.#admitted = 0;
     for (const batch of rest) {
       if (batch === undefined || batch.state === 'settled') continue;
-      if (batch.state !== 'waiting') this.#leave(batch);
+      this.#leave(batch);
+      batch.settle(errorOf());
+    }
+    this.#announceEmpty();
+  }
+
+  /** Rejects what is in flight and was not settled, after its commit was broken off. */
+  rejectInFlight(errorOf: () => StoreError): void {
+    const group = this.#inFlight.filter(({ state }) => state === 'in-flight');
+    this.#inFlight = [];
+    for (const batch of group) {
+      this.#leave(batch);
       batch.settle(errorOf());
     }
     this.#announceEmpty();
   }
 
   #leave(batch: QueuedBatch): void {
+    if (batch.state === 'waiting') {
+      this.#waitingBatches--;
+      return;
+    }
     this.#queuedBytes -= batch.lengthBytes;
     this.#queuedBatches--;
     if (batch.packed?.conditions !== undefined) this.#conditionalBatches--;
@@ -221,7 +242,7 @@ export class BatchQueue {
 
   #abort(batch: QueuedBatch, signal: AbortSignal): void {
     if (batch.state === 'in-flight' || batch.state === 'settled') return;
-    if (batch.state !== 'waiting') this.#leave(batch);
+    this.#leave(batch);
     batch.settle(aborted(signal));
     this.#admit();
     this.#onReady();
@@ -241,13 +262,15 @@ export class BatchQueue {
   }
 
   #pack(batch: QueuedBatch): void {
+    this.#waitingBatches--;
     this.#queuedBatches++;
-    if (batch.source instanceof WriteBatch) {
+    const source = present(batch.source, 'a batch keeps its source until it is settled');
+    if (source instanceof WriteBatch) {
       this.#makeReady(batch, present(batch.packed, 'a WriteBatch is lent when it is handed in'));
       return;
     }
     batch.state = 'packing';
-    void packUpdates(batch.source, this.#pause).then(
+    void packUpdates(source, this.#pause).then(
       (packed) => {
         if (batch.state === 'packing') this.#makeReady(batch, WriteBatch.lend(packed));
       },
@@ -274,6 +297,8 @@ export class BatchQueue {
     while (this.#batches[this.#head]?.state === 'settled') {
       this.#batches[this.#head++] = undefined;
     }
+    // Batches that were given up while they waited have been passed over.
+    this.#admitted = Math.max(this.#admitted, this.#head);
   }
 
   #compact(): void {

@@ -1,3 +1,4 @@
+import { checkSignal, onAbort } from '../../base/abort.ts';
 import { AbortedError, StoreClosedError } from '../../base/errors.ts';
 import { MAX_U64 } from '../../base/limits.ts';
 import type { Change } from './change.ts';
@@ -56,25 +57,23 @@ export class ChangeFeeds {
   open(options: ChangesOptions): AsyncIterableIterator<Change> {
     const { signal } = options;
     const after = checkPosition(options.after);
-    if (signal !== undefined && !(signal instanceof AbortSignal)) {
-      throw new TypeError('options.signal must be an AbortSignal');
-    }
+    checkSignal(signal);
     const { state } = this.#health;
     if (state === 'closing' || state === 'closed') throw new StoreClosedError();
     const wake = (): void => this.ring();
+    const stopListening = signal && onAbort(signal, wake);
     const host: FeedHost = {
       source: this.#source,
       ending: () => this.#ending(signal),
       whenChanged: () => new Promise((resolve) => this.#waiting.push(resolve)),
       onEnded: (feed) => {
         this.#feeds.delete(feed);
-        signal?.removeEventListener('abort', wake);
+        stopListening?.();
         wake();
       },
     };
     const feed = new ChangeFeed(host, after);
     this.#feeds.add(feed);
-    signal?.addEventListener('abort', wake);
     return feed;
   }
 

@@ -1,10 +1,10 @@
 import { assert, present } from '../../base/assert.ts';
 import {
-  type FencedError,
+  FencedError,
   isLackOfSpace,
+  StoreError,
   StoreFullError,
   StorePoisonedError,
-  type StoreError,
 } from '../../base/errors.ts';
 import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import { batchTableBytes } from '../../format/rows.ts';
@@ -67,7 +67,7 @@ export class Committer {
     if (this.#state !== 'idle') return;
     this.#state = 'scheduled';
     // After all that runs now: writers that were acknowledged together hand in their next batches together.
-    process.nextTick(() => void this.#run());
+    process.nextTick(() => void this.#run().catch((bug: unknown) => this.#breakOff(bug)));
   }
 
   /**
@@ -98,6 +98,31 @@ export class Committer {
     else for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
 
+  /** Something failed that cannot fail. Whoever waits is told: a loop that dies in silence would hang them. */
+  #breakOff(bug: unknown): void {
+    const { queue, health, observer } = this.#parts;
+    observer.failed('commit', health.broken(bug));
+    queue.rejectInFlight(() => health.poisonedWrite('unknown'));
+    queue.rejectQueued(() => health.poisonedWrite('not-applied'));
+    this.#rejectRotations(health.poisonedWrite('not-applied'));
+    this.#state = 'idle';
+    for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+
+  #rejectRotations(error: unknown): void {
+    for (const rotation of this.#rotations.splice(0)) rotation.reject(error);
+  }
+
+  /** Between two groups, and the live log holds nothing: the closed logs hold exactly what is visible. */
+  #finishRotations(): void {
+    while (this.#rotations.length > 0) {
+      const rotation = this.#rotations[0]!;
+      rotation.atBoundary();
+      this.#rotations.shift();
+      rotation.resolve();
+    }
+  }
+
   async #syncDue(): Promise<void> {
     const { queue, sync, health } = this.#parts;
     const error = await sync.run();
@@ -116,9 +141,7 @@ export class Committer {
       queue.settle(batches, refusal);
       return;
     }
-    const error = await observer.commit(batches, () =>
-      this.#commitInRoom(batches).catch((bug: unknown) => this.#broken(bug)),
-    );
+    const error = await observer.commit(batches, () => this.#commitInRoom(batches));
     // A batch that was left out is not in the log, whatever became of its group.
     const isUnknown = error?.outcome === 'unknown';
     observer.settled(batches, error);
@@ -152,7 +175,7 @@ export class Committer {
     try {
       log = await logs.writable();
     } catch (error) {
-      return error as StoreError;
+      return asRefusal(error);
     }
     if (health.isPoisoned) return health.poisonedWrite('not-applied');
     const rowsBytes = written.reduce((sum, batch) => sum + batch.lengthBytes, 0);
@@ -253,14 +276,6 @@ export class Committer {
     return health.poisonedWrite('unknown');
   }
 
-  /** Something failed that cannot fail: what has been written is unknown, and nothing more is. */
-  #broken(bug: unknown): StoreError {
-    const { health } = this.#parts;
-    const message = 'the commit path failed in a way that it must not; reopen the store';
-    health.poisonWith(new StorePoisonedError(message, { cause: bug }));
-    return health.poisonedWrite('unknown');
-  }
-
   /** The error of a write when the directory is no longer known to be ours. */
   #fencedWrite(outcome: 'not-applied' | 'unknown'): StoreError | undefined {
     const { lock, health } = this.#parts;
@@ -268,7 +283,8 @@ export class Committer {
       lock.assertHeld();
       return undefined;
     } catch (error) {
-      health.poisonWith(error as FencedError);
+      if (!(error instanceof FencedError)) throw error;
+      health.poisonWith(error);
       return health.poisonedWrite(outcome);
     }
   }
@@ -289,38 +305,33 @@ export class Committer {
 
   async #replaceLog(): Promise<void> {
     const { logs, observer } = this.#parts;
-    const rotations = this.#rotations.splice(0);
+    const sealed = present(logs.live, 'only a live log is sealed');
     try {
-      const sealed = present(logs.live, 'only a live log is sealed');
       await observer.rotate(sealed, () => logs.replaceLive());
-      for (const rotation of rotations) finish(rotation);
     } catch (error) {
-      for (const rotation of rotations) rotation.reject(error);
+      this.#rejectRotations(asRefusal(error));
+      return;
     }
+    this.#finishRotations();
   }
 
   /** Rotates while no group is ready: the seal is written alone. */
   async #rotateIdle(): Promise<void> {
-    const { logs, health } = this.#parts;
+    const { logs, health, queue } = this.#parts;
+    if (health.isPoisoned) {
+      this.#rejectRotations(health.poisonedWrite('not-applied'));
+      return;
+    }
     const log = logs.live;
-    const refusal = health.isPoisoned ? health.poisonedWrite('not-applied') : undefined;
-    if (log === undefined || log.lengthBytes === 0 || refusal !== undefined) {
-      for (const rotation of this.#rotations.splice(0)) {
-        if (refusal === undefined) finish(rotation);
-        else rotation.reject(refusal);
-      }
+    if (log === undefined || log.lengthBytes === 0) {
+      this.#finishRotations();
       return;
     }
-    try {
-      await logs.waitForNext();
-    } catch (error) {
-      for (const rotation of this.#rotations.splice(0)) rotation.reject(error);
-      return;
-    }
-    if (this.#parts.queue.hasReady) return;
-    const error = await this.#write(log, undefined);
+    const refusal = await logs.waitForNext();
+    if (refusal === undefined && queue.hasReady) return;
+    const error = refusal ?? (await this.#write(log, undefined));
     if (error === undefined) await this.#replaceLog();
-    else for (const rotation of this.#rotations.splice(0)) rotation.reject(error);
+    else this.#rejectRotations(error);
   }
 
   /**
@@ -342,9 +353,10 @@ export class Committer {
   }
 }
 
-function finish(rotation: Rotation): void {
-  rotation.atBoundary();
-  rotation.resolve();
+/** The error that a caller is told. Throws what is none of ours: a bug. */
+function asRefusal(error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  throw error;
 }
 
 /** Copies the batches' rows into the region, and the table of their sizes behind them. */

@@ -38,6 +38,26 @@ export class Health {
     this.#onPoison(error);
   }
 
+  /**
+   * Stops all writes because something failed that cannot fail: a bug, so nothing in memory or on disk is known to be
+   * as it should. An error that says why the store is poisoned stays as it is. Returns the first of them.
+   */
+  broken(bug: unknown): StorePoisonedError {
+    const message = 'the store failed in a way that it must not; close and reopen it';
+    const isTold = bug instanceof StorePoisonedError;
+    this.poisonWith(isTold ? bug : new StorePoisonedError(message, { cause: bug }));
+    return this.#poison!;
+  }
+
+  /** Calls what nobody waits for, a timer's callback say: if it throws, the store is poisoned. */
+  guard(callback: () => void): void {
+    try {
+      callback();
+    } catch (bug) {
+      this.broken(bug);
+    }
+  }
+
   /** The error for a write that meets a poisoned store, with the first cause. */
   poisonedWrite(outcome: WriteOutcome): StorePoisonedError {
     const first = this.#poison!;

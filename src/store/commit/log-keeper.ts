@@ -145,13 +145,14 @@ export class LogKeeper {
     return this.#becomeLive();
   }
 
-  /** Waits until rotating is possible. Throws as `writable`. */
-  async waitForNext(): Promise<void> {
+  /** Waits until rotating is possible. Resolves with the error, as of `writable`, if it is not. */
+  async waitForNext(): Promise<StoreError | undefined> {
     this.prepareNext();
     try {
       await this.#next;
+      return undefined;
     } catch (error) {
-      throw this.#creationError(error);
+      return this.#creationError(error);
     }
   }
 

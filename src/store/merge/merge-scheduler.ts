@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { assert } from '../../base/assert.ts';
 import {
   CorruptionError,
-  type FencedError,
   isLackOfSpace,
   StoreClosedError,
   StoreError,
@@ -190,7 +189,10 @@ export class MergeScheduler {
 
   #start(): Promise<Error | undefined> {
     if (this.#state.kind === 'retrying') clearTimeout(this.#state.timer);
-    const done = this.#run();
+    const done = this.#run().catch((bug: unknown) => {
+      this.#state = { kind: 'stopped' };
+      return this.#parts.health.broken(bug);
+    });
     this.#state = { kind: 'running', done };
     return done;
   }
@@ -222,10 +224,11 @@ export class MergeScheduler {
     if (error instanceof CorruptionError) {
       this.#state = { kind: 'stopped' };
     } else if (!this.#parts.health.isPoisoned) {
-      const timer = setTimeout(() => {
+      const retry = (): void => {
         this.#state = { kind: 'idle' };
         this.consider();
-      }, RETRY_MS);
+      };
+      const timer = setTimeout(() => this.#parts.health.guard(retry), RETRY_MS);
       timer.unref();
       this.#state = { kind: 'retrying', timer };
     }
@@ -294,20 +297,23 @@ export class MergeScheduler {
   }
 
   async #runJob(job: MergeJob): Promise<MergeResult> {
-    const { table, runner } = this.#parts;
+    const { table, runner, health } = this.#parts;
+    let result: MergeResult;
     try {
-      return await runner.run(job, {
+      result = await runner.run(job, {
         signal: this.#abort.signal,
         onProgress: (bytesRead) => {
           this.#counters.progressBytes = bytesRead;
         },
         onMessage: ({ from, to, columns, isWhole }) =>
-          table.replaceChunks(from, to, columns, isWhole),
+          health.guard(() => table.replaceChunks(from, to, columns, isWhole)),
       });
     } catch (error) {
       if (this.#abort.signal.aborted) throw error;
       throw mergeFailed(`merging into ${job.temporaryPath} failed`, job.temporaryPath, error);
     }
+    if (health.isPoisoned) throw health.poisonedWrite('not-applied');
+    return result;
   }
 
   /** Gives the new snapshot its name, makes that durable, and only then lets go of what it replaces. */
@@ -355,8 +361,7 @@ export class MergeScheduler {
     try {
       lock.assertHeld();
     } catch (error) {
-      health.poisonWith(error as FencedError);
-      throw error;
+      throw health.broken(error);
     }
   }
 

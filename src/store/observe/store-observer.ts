@@ -80,7 +80,8 @@ export class StoreObserver {
       await commitChannel.tracePromise(() => this.#commitInto(context, batches, run), context);
       return undefined;
     } catch (error) {
-      return error as StoreError;
+      if (error instanceof StoreError) return error;
+      throw error;
     }
   }
 

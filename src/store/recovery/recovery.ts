@@ -1,3 +1,4 @@
+import { onAbort } from '../../base/abort.ts';
 import { join } from 'node:path';
 import { CorruptionError } from '../../base/errors.ts';
 import { listDirectory, type DirectoryListing } from '../../directory/listing.ts';
@@ -79,6 +80,7 @@ class Recovery {
   readonly #storeId: Uint8Array;
   /** Stops the jobs that run beside one that has failed. */
   readonly #abort: AbortController = new AbortController();
+  #stopListening: (() => void) | undefined;
   readonly #passOn = (): void => this.#abort.abort(this.#outer.signal.reason);
   #running: readonly Promise<unknown>[] = [];
   /** Until it is handed over. */
@@ -102,7 +104,7 @@ class Recovery {
     const storeId = this.#storeId;
     const { directory, signal, progress, pause = () => Promise.resolve() } = this.#context;
     if (this.#outer.signal.aborted) this.#passOn();
-    else this.#outer.signal.addEventListener('abort', this.#passOn);
+    else this.#stopListening = onAbort(this.#outer.signal, this.#passOn);
     const files = await this.#beginLogs();
     signal.throwIfAborted();
     const loading = loadLogs(this.#context, files, storeId);
@@ -127,7 +129,7 @@ class Recovery {
 
   /** Resolves when nothing is read any more. */
   async stop(): Promise<void> {
-    this.#outer.signal.removeEventListener('abort', this.#passOn);
+    this.#stopListening?.();
     this.#abort.abort();
     await Promise.allSettled(this.#running);
     await this.#warming?.stop();
