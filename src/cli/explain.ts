@@ -5,10 +5,12 @@ import type { CommandContext } from './output/command-context.ts';
 import { EXIT_DAMAGE, EXIT_IO, EXIT_LOCKED, EXIT_OK } from './output/exit-code.ts';
 import { explainDamaged } from './text/explain-damage.ts';
 import { explainError, explainRefused } from './text/explain-refusal.ts';
-import { explainIncomplete, explainNoStore, explainSound } from './text/explain-sound.ts';
+import { explainOpening } from './text/explain-opening.ts';
+import { explainIncomplete, explainNoStore } from './text/explain-sound.ts';
 import type { Explanation } from './text/explanation.ts';
 import { DIRECTORY_HELP, exampleText, JSON_HELP } from './output/help-text.ts';
 import { toJson } from './output/json-text.ts';
+import { findObstacles, ownersOf } from '../inspection/obstacles.ts';
 import { surveyDirectory, type Survey } from '../inspection/survey.ts';
 
 export interface ExplainOptions {
@@ -18,6 +20,7 @@ export interface ExplainOptions {
 const EXIT_CODES: Readonly<Record<Explanation['state'], number>> = {
   opens: EXIT_OK,
   locked: EXIT_LOCKED,
+  blocked: EXIT_IO,
   damaged: EXIT_DAMAGE,
   unreadable: EXIT_IO,
   'newer format': EXIT_IO,
@@ -80,13 +83,17 @@ async function explanationOf(context: CommandContext, directory: string): Promis
   }
 }
 
-function explainSurvey(
-  { fs, signal }: CommandContext,
+async function explainSurvey(
+  { fs, access, signal }: CommandContext,
   survey: Survey,
-): Explanation | Promise<Explanation> {
+): Promise<Explanation> {
   switch (survey.outcome) {
     case 'opens':
-      return explainSound(survey);
+      return explainOpening(survey, {
+        obstacles: await findObstacles(fs, access, survey),
+        owners: await ownersOf(access, survey),
+        userId: access?.userId,
+      });
     case 'damaged':
       return explainDamaged(fs, survey, signal);
     case 'refused':

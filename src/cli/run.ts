@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { StoreError, systemCode } from '../base/errors.ts';
+import { nodePathAccess } from '../fs/access.ts';
 import { nodeFileSystem } from '../fs/node-file-system.ts';
 import type { CliIo } from './output/cli-io.ts';
 import type { CommandContext } from './output/command-context.ts';
@@ -24,6 +25,7 @@ export async function run(argv: readonly string[], io: CliIo): Promise<number> {
   const bar = new ProgressBar(io.stderr);
   const context = {
     fs: nodeFileSystem,
+    access: nodePathAccess,
     out: new Output(io.stdout),
     err: new Output(io.stderr),
     bar,

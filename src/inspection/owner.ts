@@ -27,7 +27,7 @@ export async function readOwner(fs: FileSystem, directory: string): Promise<Owne
   const bytes = await readSome(fs, join(directory, LOCK_NAME), MAX_RECORD_BYTES);
   const record = bytes === undefined ? undefined : decodeOwnerRecord(bytes);
   if (record === undefined) return undefined;
-  const hasLease = await exists(fs, join(directory, LEASE_NAME));
+  const hasLease = await isDirectory(fs, join(directory, LEASE_NAME));
   return { record, hasLease, isRunning: await isRunning(fs, record) };
 }
 
@@ -58,9 +58,10 @@ async function readSome(
   }
 }
 
-async function exists(fs: FileSystem, path: string): Promise<boolean> {
+/** What else stands in the lease's place is no lease. */
+async function isDirectory(fs: FileSystem, path: string): Promise<boolean> {
   return fs.stat(path).then(
-    () => true,
+    ({ kind }) => kind === 'directory',
     () => false,
   );
 }

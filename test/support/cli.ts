@@ -6,6 +6,7 @@ import type { CommandContext } from '../../src/cli/output/command-context.ts';
 import { Output } from '../../src/cli/output/output.ts';
 import { ProgressBar } from '../../src/cli/output/progress-bar.ts';
 import { run } from '../../src/cli/run.ts';
+import type { PathAccess } from '../../src/fs/access.ts';
 import type { FileSystem } from '../../src/fs/file-system.ts';
 
 /** A stream that keeps what it is given. */
@@ -46,13 +47,14 @@ export async function runCli(
 export async function runOn(
   fs: FileSystem,
   command: (context: CommandContext) => Promise<number>,
+  access?: PathAccess,
 ): Promise<CliResult> {
   const stdout = new TextSink();
   const stderr = new TextSink();
   const out = new Output(stdout);
   const err = new Output(stderr);
   const { signal } = new AbortController();
-  const code = await command({ fs, out, err, bar: new ProgressBar(stderr), signal });
+  const code = await command({ fs, access, out, err, bar: new ProgressBar(stderr), signal });
   await out.flush();
   await err.flush();
   return { code, out: stdout.text, err: stderr.text };

@@ -6,6 +6,7 @@ import { consequenceOf } from './damage-text.ts';
 import { besideOf, shellWord, type Choice, type Explanation } from './explanation.ts';
 import { concernsRecords, lossText } from './loss-text.ts';
 import { countOf, formatCount } from '../output/number-text.ts';
+import type { Owner } from '../../inspection/owner.ts';
 import type { Survey } from '../../inspection/survey.ts';
 
 /** Damage: each place, what salvage would keep, and what is gone under each choice. */
@@ -29,9 +30,8 @@ export async function explainDamaged(
     );
   }
   because.push('Opening changes nothing in a damaged directory: every byte is as it was found.');
-  if (owner?.hasLease === true && owner.isRunning === true) {
-    because.push(`Process ${owner.record.pid} has it open: close it there before you do anything.`);
-  }
+  const isRunning = owner?.hasLease === true && owner.isRunning === true;
+  if (isRunning) because.unshift(...runningText(owner));
   const target = besideOf(directory, 'salvaged');
   const command = `lodestore salvage ${shellWord(directory)} ${shellWord(target)}`;
   const choices = choicesOf(directory, command, records, losses, moves.length > 0);
@@ -41,11 +41,27 @@ export async function explainDamaged(
     summary: `It does not open: ${countOf(damages.length, 'place')} in its files ${damages.length === 1 ? 'is' : 'are'} not as written.`,
     because,
     choices,
-    next: {
-      command,
-      why: 'it writes a new directory, and leaves this one as it is for every other choice',
-    },
+    next: isRunning
+      ? {
+          command: `ps -o pid,user,lstart,args -p ${owner.record.pid}`,
+          why: 'it shows which process that is: save what it holds in memory before it ends, then ask again',
+        }
+      : {
+          command,
+          why: 'it writes a new directory, and leaves this one as it is for every other choice',
+        },
   };
+}
+
+/** The memory of the process may be all that is left of what is damaged. */
+function runningText({ record }: Owner): string[] {
+  const who = `Process ${record.pid} on host ${record.hostName}`;
+  return [
+    `${who} has it open, and has every record in memory: that may be the only good copy. Do not close, stop or ` +
+      'restart it, and do not move its directory, before its records are elsewhere.',
+    'In that process, copy them to a new store with a loop over entries() (guide: when it does not open). A backup ' +
+      'is refused once a merge has met the damage. Only then close it, and choose.',
+  ];
 }
 
 function choicesOf(

@@ -11,6 +11,7 @@ export interface Explanation {
   readonly state:
     | 'opens'
     | 'locked'
+    | 'blocked'
     | 'damaged'
     | 'unreadable'
     | 'newer format'

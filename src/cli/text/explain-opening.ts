@@ -1,0 +1,90 @@
+import type { Obstacle } from '../../inspection/obstacles.ts';
+import type { Survey } from '../../inspection/survey.ts';
+import { explainSound } from './explain-sound.ts';
+import { shellWord, type Choice, type Explanation } from './explanation.ts';
+
+/** What was found beside the bytes. */
+export interface Surroundings {
+  readonly obstacles: readonly Obstacle[];
+  /** Users to whom the files belong. */
+  readonly owners: readonly number[];
+  /** Who asks. */
+  readonly userId: number | undefined;
+}
+
+/** A directory in which nothing is damaged: what opening it would meet all the same. */
+export function explainOpening(survey: Survey, surroundings: Surroundings): Explanation {
+  const sound = explainSound(survey);
+  const { obstacles, owners } = surroundings;
+  if (sound.state === 'locked') return sound;
+  if (obstacles.length > 0) return explainBlocked(survey, sound, surroundings);
+  return owners.length > 1 ? withOwners(survey, sound, surroundings) : sound;
+}
+
+function explainBlocked(
+  { directory }: Survey,
+  sound: Explanation,
+  { obstacles, owners, userId }: Surroundings,
+): Explanation {
+  const because = obstacles.map(({ path, reason }) => `${path}: ${reason}.`);
+  const isAnyRight = obstacles.some(({ code }) => code === 'EACCES' || code === 'EPERM');
+  if (isAnyRight && userId !== undefined) because.push(`Asked as user ${userId}.`);
+  if (owners.length > 1) because.push(mixed(owners));
+  const [first] = obstacles;
+  return {
+    directory,
+    state: 'blocked',
+    summary: 'It does not open to be written. All that was read verifies, and nothing is lost.',
+    because: [...because, 'Without that:', ...sound.because],
+    choices: [readOnlyChoice()],
+    next: {
+      command: `ls -ld ${[directory, ...obstacles.map(({ path }) => path)].map(shellWord).join(' ')}`,
+      why: remedyOf(first!),
+    },
+  };
+}
+
+function readOnlyChoice(): Choice {
+  return {
+    command: 'MetadataStore.open(directory, { readOnly: true })',
+    effect: 'opens it as it is, to be read, and changes nothing',
+    loses: [],
+  };
+}
+
+function remedyOf({ code }: Obstacle): string {
+  switch (code) {
+    case undefined:
+      return 'it shows what stands in the way: nobody has put it there for lodestore; move it elsewhere';
+    case 'EROFS':
+      return 'the file system is mounted to be read only, by somebody or by the kernel after an error: dmesg tells';
+    case 'EACCES':
+    case 'EPERM':
+      return 'it shows whose they are: run as that user, or give all of them to the one that runs the store (chown -R)';
+    default:
+      return 'it shows what is there; ask again when the system is short of nothing';
+  }
+}
+
+function withOwners(
+  { directory }: Survey,
+  sound: Explanation,
+  { owners, userId }: Surroundings,
+): Explanation {
+  return {
+    ...sound,
+    summary: `It opens for user ${userId}; owners are mixed. All that was read verifies, and nothing is lost.`,
+    because: [...sound.because, mixed(owners)],
+    next: {
+      command: `ls -lan ${shellWord(directory)}`,
+      why: 'it shows whose each file is; chown -R gives all of them to the user that runs the store',
+    },
+  };
+}
+
+function mixed(owners: readonly number[]): string {
+  return (
+    `Its files belong to the users ${owners.join(', ')}: a user who may not write all of them cannot open it, ` +
+    'and what one writes another may not remove.'
+  );
+}
