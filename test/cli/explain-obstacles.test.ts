@@ -87,7 +87,7 @@ describe('something of another kind is in the way', () => {
 });
 
 describe('the system refuses what opening would do', () => {
-  test.each(['EACCES', 'EROFS', 'EPERM'])('the lock file: %s', async (error) => {
+  test.each(['EACCES', 'EROFS', 'EPERM'] as const)('the lock file: %s', async (error) => {
     const fs = machineWith(new Map(subject.files).set('lodestore.lock', new Uint8Array(0)));
     const before = storeFiles(fs);
     fs.faults.add({ call: 'open', path: /lodestore\.lock/, mode: 'sticky', error });
