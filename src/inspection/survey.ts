@@ -14,12 +14,15 @@ import {
 import type { FileSystem } from '../fs/file-system.ts';
 import { ensureDirectory } from '../store/open/creation.ts';
 import { refuseIncompleteCopy } from '../directory/incomplete-copy.ts';
+import { findFalseLeftovers } from '../store/recovery/leftovers.ts';
+import { storeIdOf } from '../store/recovery/snapshot-state.ts';
+import type { Damage } from './damage.ts';
 import { faultName, readSettled } from './settled-reading.ts';
 import { surveyLog, type LogSurvey } from './log-survey.ts';
 import { describeOpening, type Opening } from './opening.ts';
 import { readOwner } from './owner.ts';
 import { surveySnapshot, type SnapshotSurvey } from './snapshot-survey.ts';
-import { judgeSurvey } from './survey-judgement.ts';
+import { judgeSurvey, type Judgement } from './survey-judgement.ts';
 import type { OtherFile, SurveyedFiles } from './surveyed-files.ts';
 import type { SurveyOptions } from './survey-options.ts';
 
@@ -73,9 +76,29 @@ async function readOnce(
   }
   const others = await readOthers(fs, directory, listing);
   const owner = await readOwner(fs, directory);
-  const judgement = judgeSurvey(directory, snapshots.at(-1), logs);
+  const judgement = withFalseLeftovers(
+    judgeSurvey(directory, snapshots.at(-1), logs),
+    await falseLeftovers(fs, directory, listing, snapshots.at(-1)),
+  );
   const files = { directory, listing, sizes, snapshots, logs, others, owner, ...judgement };
   return { ...files, opening: await describeOpening(fs, files) };
+}
+
+async function falseLeftovers(
+  fs: FileSystem,
+  directory: string,
+  listing: DirectoryListing,
+  newest: SnapshotSurvey | undefined,
+): Promise<readonly Damage[]> {
+  if (newest?.state === undefined) return [];
+  const { number } = newest;
+  return findFalseLeftovers(fs, directory, listing, { number, storeId: storeIdOf(newest.state) });
+}
+
+function withFalseLeftovers(judgement: Judgement, found: readonly Damage[]): Judgement {
+  if (found.length === 0) return judgement;
+  const outcome = judgement.outcome === 'refused' ? 'refused' : 'damaged';
+  return { ...judgement, outcome, damages: [...judgement.damages, ...found] };
 }
 
 /** A leftover may vanish while it is read: the store removes it, and nothing depends on it. */

@@ -1,6 +1,6 @@
 import { present } from '../../src/base/assert.ts';
 import { ChecksumSeed } from '../../src/format/checksum.ts';
-import { logName, snapshotName } from '../../src/format/file-name.ts';
+import { logName, parseFileName, snapshotName } from '../../src/format/file-name.ts';
 import type { Loss } from '../../src/index.ts';
 import { GroupEncoder } from '../../src/log/group-encoder.ts';
 import { columnsOf } from './columns.ts';
@@ -300,7 +300,9 @@ const RENAMED: DamageRow[] = [
       (to) => ({
         what: `${name} renamed to ${to}`,
         damage: () => renamed({ [name]: to }),
-        refused: [name === LOG4 ? LOG5 : LOG6, /log \d is missing/] as const,
+        refused: (parseFileName(to).kind !== 'foreign' && to !== logName(9)
+          ? [to, /which snapshot 3 does not contain/]
+          : [name === LOG4 ? LOG5 : LOG6, /log \d is missing/]) as readonly [string, RegExp],
         losses: NONE,
         moved: { [to]: name },
       }),
@@ -313,6 +315,13 @@ const RENAMED: DamageRow[] = [
     losses: NONE,
     moved: { [logName(9)]: LOG6 },
   },
+  ...[logName(2), snapshotName(2)].map((to) => ({
+    what: `last log renamed to ${to}, as if it had been merged`,
+    damage: () => renamed({ [LOG6]: to }),
+    refused: [to, /that of log 6, which snapshot 3 does not contain/] as const,
+    losses: NONE,
+    moved: { [to]: LOG6 },
+  })),
   {
     what: 'the names of all logs turned round',
     damage: () => renamed({ [LOG4]: LOG5, [LOG5]: LOG6, [LOG6]: LOG4 }),
@@ -398,10 +407,17 @@ const FOREIGN: DamageRow[] = [
   ...[4, 5].map((number) => ({
     what: `a snapshot of another store copied in as number ${number}`,
     damage: async () => added(snapshotName(number), await foreignSnapshot(number)),
-    refused: [number === 4 ? LOG5 : LOG6, /another store/] as const,
+    refused: [SNAPSHOT, /belongs to another store than snapshot \d, the newest/] as const,
     losses: NONE,
     moved: { [snapshotName(number)]: 'quarantine' },
   })),
+  {
+    what: 'a snapshot of another store that is newer than all that is there',
+    damage: async () => added(snapshotName(9), await foreignSnapshot(9)),
+    refused: [SNAPSHOT, /belongs to another store than snapshot 9/],
+    losses: NONE,
+    moved: { [snapshotName(9)]: 'quarantine' },
+  },
   {
     what: 'a snapshot of another store in the place of our own',
     damage: async () => added(SNAPSHOT, await foreignSnapshot(3)),
@@ -425,7 +441,7 @@ const FOREIGN: DamageRow[] = [
     what: 'two logs swapped, and a snapshot of another store copied in',
     damage: async () =>
       renamed({ [LOG4]: LOG6, [LOG6]: LOG4 }).set(snapshotName(5), await foreignSnapshot(5)),
-    refused: [LOG6, /./],
+    refused: [SNAPSHOT, /belongs to another store than snapshot 5/],
     losses: NONE,
     moved: { [LOG4]: LOG6, [LOG6]: LOG4, [snapshotName(5)]: 'quarantine' },
   },

@@ -8,6 +8,7 @@ import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { readFully } from '../../fs/file-window.ts';
 import { readSnapshot, type SnapshotFile } from '../../snapshot/snapshot-reader.ts';
 import { damageHint } from './advice.ts';
+import { findFalseLeftovers } from './leftovers.ts';
 
 /** The snapshot that recovery starts from: header and index are verified, chunks are not yet read. */
 export type SnapshotState =
@@ -79,7 +80,8 @@ async function ancestorFrameChecksum(
 
 /**
  * The newest snapshot, or undefined when there is none. Older ones are leftovers of a merge.
- * @throws CorruptionError when the newest does not verify: an older one would show older records
+ * @throws CorruptionError when the newest does not verify: an older one would show older records; when a file that
+ *   looks like a leftover is none
  */
 export async function newestSnapshot(
   fs: FileSystem,
@@ -90,6 +92,9 @@ export async function newestSnapshot(
   if (number === undefined) return undefined;
   const state = await readSnapshotState(fs, directory, number);
   if ('hint' in state) throw new CorruptionError(state);
+  const newest = { number, storeId: storeIdOf(state) };
+  const [falseLeftover] = await findFalseLeftovers(fs, directory, listing, newest);
+  if (falseLeftover !== undefined) throw new CorruptionError(falseLeftover);
   return state;
 }
 
