@@ -15,6 +15,8 @@ const MERGES = 'src/store/merge/merge-scheduler.ts';
 const COMMITTER = 'src/store/commit/committer.ts';
 const REPAIR = 'src/store/open/repair.ts';
 const LOG_WRITER = 'src/log/log-writer.ts';
+const LEASE = 'src/fs/lease-directory.ts';
+const HELD_LOCK = 'src/directory/held-lock.ts';
 
 export const MUTANTS: Readonly<Record<string, Mutant>> = {
   'logs removed before the snapshot has its name': {
@@ -244,5 +246,59 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: '      await this.#growth;\n      if (this.#growthFailure !== undefined) throw this.#growthFailure;\n    } catch',
     replace: '    } catch',
     test: 'test/store/durability.test.ts',
+  },
+  'a stale lease refreshed by its timer': {
+    file: LEASE,
+    find: '    if (!this.isFresh()) return this.#options.onOverdue();',
+    replace: '',
+    test: 'test/fs/lease-directory.test.ts',
+  },
+  'a lease that went stale renewed whoever has it': {
+    file: LEASE,
+    find: '      await this.#requireOurs();\n      this.#requireHeld();',
+    replace: '      this.#requireHeld();',
+    test: 'test/fs/lease-directory.test.ts',
+  },
+  'a renewed lease not looked at again when it has settled': {
+    file: LEASE,
+    find: '      await this.#requireOurs();\n      // Another pause',
+    replace: '      // Another pause',
+    test: 'test/fs/lease-directory.test.ts',
+  },
+  'a second pause passed over while the first is looked into': {
+    file: HELD_LOCK,
+    find: 'while (!this.#parts.lease.isFresh());',
+    replace: 'while (this.#checkFiles === undefined);',
+    test: 'test/directory/lock-causes.test.ts',
+  },
+  'the owner record not compared after a pause': {
+    file: HELD_LOCK,
+    find: 'signed?.nonce !== owner.nonce',
+    replace: 'signed?.nonce === undefined && owner.nonce !== undefined',
+    test: 'test/store/pause.test.ts',
+  },
+  'the logs not compared after a pause': {
+    file: HELD_LOCK,
+    find: 'await this.#checkFiles().catch(',
+    replace: 'await Promise.resolve().catch(',
+    test: 'test/store/pause.test.ts',
+  },
+  'a group acknowledged during a pause': {
+    file: COMMITTER,
+    find: "return this.#fencedWrite('unknown');",
+    replace: 'return undefined;',
+    test: 'test/store/pause.test.ts',
+  },
+  'a merge installed during a pause': {
+    file: MERGES,
+    find: '      await lock.whenHeld();',
+    replace: '      void lock;',
+    test: 'test/store/pause.test.ts',
+  },
+  'the exit hook of the library of leases left to act on signals': {
+    file: 'src/fs/lease-library.ts',
+    find: '  cache[hookPath] = moduleOf(hookPath, () => () => undefined);',
+    replace: '',
+    test: 'test/fs/lease-signals.test.ts',
   },
 };

@@ -47,6 +47,9 @@ export const ENCODE_SLICE_BYTES: number = 256 * KIB;
 /** zstd window that any decoder of ours accepts, as a power of two. */
 export const MAX_WINDOW_LOG = 27;
 
+/** Longest time of any option: a longer one would overflow the timers of Node and ring at once. */
+export const MAX_TIMER_MS: number = 2 ** 31 - 1;
+
 /** Highest file number and epoch; the next one is still a safe integer. */
 export const MAX_FILE_NUMBER: number = 2 ** 52 - 1;
 

@@ -6,7 +6,10 @@ import nodeModule from 'node:module';
  *
  * By the default import: webpack replaces calls of a named `createRequire` with undefined.
  */
-export const requirePackage: (name: string) => unknown = nodeModule.createRequire(
+export const requirePackage: (name: string) => unknown = (name) => packageRequire(name);
+
+/** The same, with its cache of modules. */
+export const packageRequire: NodeJS.Require = nodeModule.createRequire(
   // A bundle in CommonJS has no `import.meta.url`.
   import.meta.url ?? __filename,
 );

@@ -3,7 +3,7 @@ import { EXIT_INTERRUPTED } from './output/exit-code.ts';
 import { run } from './run.ts';
 
 const controller = new AbortController();
-// The listener stays: the lease's library has one of its own, and where that is alone it ends the process.
+// The first signal asks the command to stop; a second one ends the process.
 process.on('SIGINT', () => {
   if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
   controller.abort();

@@ -5,12 +5,13 @@ import { assert } from '../base/assert.ts';
 import type { FencedError } from '../base/errors.ts';
 import { isLackOfSpace, StoreError, StoreFullError, systemCode } from '../base/errors.ts';
 import { LEASE_NAME, LOCK_NAME } from '../format/file-name.ts';
-import type { FileLock, FileSystem, Lease } from '../fs/file-system.ts';
+import type { FileLock, FileSystem, Lease, LeaseWatch } from '../fs/file-system.ts';
 import { readFully } from '../fs/file-window.ts';
 import { MIN_STALE_MS } from '../fs/lease.ts';
 import type { ProcessIdentity } from '../fs/process-identity.ts';
-import { HeldDirectoryLock, LeaseLoss } from './held-lock.ts';
+import { HeldDirectoryLock } from './held-lock.ts';
 import type { DirectoryLock } from './held-lock.ts';
+import { LeaseLoss } from './lease-loss.ts';
 import { heldByHost, heldByProcess } from './owner-message.ts';
 import {
   decodeOwnerRecord,
@@ -36,8 +37,12 @@ const NAME_READS = 5;
 const NAME_READ_PAUSE_MS = 10;
 
 export interface DirectoryLockOptions {
-  /** A lease not refreshed for this long may be taken by another host. At least 2,000. */
+  /** A lease not refreshed for this long may be taken by another host. 2,000 to 2^31 - 1. */
   readonly staleMs?: number | undefined;
+  /** Ends the watch of another host's lease that is dated in the future. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called while such a lease is watched, at least once a second. */
+  readonly onWatch?: ((watchedMs: number, staleMs: number) => void) | undefined;
   /** Called at most once, when the lease is lost: the directory may be another host's by now. */
   readonly onLost: (error: FencedError) => void;
   /** Milliseconds since 1970 for the owner record; the time of the call if not given. */
@@ -48,9 +53,8 @@ export interface DirectoryLockOptions {
 }
 
 /**
- * Takes the kernel lock on the lock file, which decides among the processes of one machine, then
- * the lease, which other hosts see. A lease left behind by a dead process of this machine is taken
- * over without waiting for it to go stale.
+ * Takes the directory, as {@link DirectoryLock} says. Waits only for a lease of another host that is
+ * dated in the future.
  *
  * Rejects with `StoreLockedError` while somebody else has the directory, `StoreFullError` where
  * there is no space for the record or the lease, and `StoreError` (`LODESTORE_IO`) with the
@@ -79,6 +83,10 @@ class LockAttempt {
   readonly #staleMs: number;
   readonly #owner: OwnerRecord;
   readonly #loss: LeaseLoss;
+  readonly #options: DirectoryLockOptions;
+  #held: HeldDirectoryLock | undefined;
+  /** Met before the lock was there. */
+  #earlyLoss: Error | undefined;
 
   constructor(
     fs: FileSystem,
@@ -92,7 +100,8 @@ class LockAttempt {
     this.#directory = directory;
     this.#identity = identity;
     this.#staleMs = options.staleMs ?? DEFAULT_STALE_MS;
-    this.#loss = new LeaseLoss(directory, this.#leasePath, options.onLost);
+    this.#options = options;
+    this.#loss = new LeaseLoss(directory, this.#leasePath, this.#staleMs);
     this.#owner = {
       ...identity,
       nonce: options.nonce ?? randomUUID(),
@@ -111,13 +120,29 @@ class LockAttempt {
     try {
       lease = await this.#takeLease(fileLock);
       await fileLock.writeRecord(encodeOwnerRecord(this.#owner));
-      return new HeldDirectoryLock(this.#owner, fileLock, lease, this.#loss);
+      return await this.#hold(fileLock, lease);
     } catch (error) {
       // The first cause is the one to tell; a lease that stays behind is taken over by the next open.
       await lease?.release().catch(() => undefined);
       await fileLock.release().catch(() => undefined);
       throw error;
     }
+  }
+
+  /** There may have been a pause since the lease was taken. */
+  async #hold(fileLock: FileLock, lease: Lease): Promise<DirectoryLock> {
+    const held = new HeldDirectoryLock({
+      owner: this.#owner,
+      fileLock,
+      lease,
+      loss: this.#loss,
+      readOwner: () => this.#readRecord(),
+      onLost: this.#options.onLost,
+    });
+    this.#held = held;
+    if (this.#earlyLoss !== undefined) held.lose(this.#loss.ofRefresh(this.#earlyLoss));
+    else await held.whenHeld();
+    return held;
   }
 
   /** Called with the kernel lock held: no process of this machine has the lease. */
@@ -129,11 +154,13 @@ class LockAttempt {
       return await this.#tryLease();
     } catch (error) {
       if (systemCode(error) !== 'ELOCKED') throw error;
-      await this.#refuseUnlessDead(error);
     }
-    await this.#fs.breakLease(this.#leasePath);
+    // The record is read anew: another host may have opened since.
+    const holder = await this.#readRecord();
+    const isDead = holder !== undefined && isSameMachine(holder, this.#identity);
+    if (isDead) await this.#fs.breakLease(this.#leasePath);
     try {
-      return await this.#tryLease();
+      return await this.#tryLease(isDead ? undefined : this.#watch());
     } catch (error) {
       throw await this.#refusal(error);
     }
@@ -150,6 +177,11 @@ class LockAttempt {
     } catch (error) {
       // The signature would have the next open here break a lease that another host keeps fresh.
       await fileLock.writeRecord(new Uint8Array(0));
+      if (systemCode(error) !== 'ELOCKED') throw error;
+    }
+    try {
+      return await this.#tryLease(this.#watch());
+    } catch (error) {
       throw await this.#refusal(error);
     }
   }
@@ -163,18 +195,21 @@ class LockAttempt {
     await this.#fs.syncDirectory(this.#directory);
   }
 
-  #tryLease(): Promise<Lease> {
+  #tryLease(watch?: LeaseWatch): Promise<Lease> {
     return this.#fs.takeLease(this.#leasePath, {
       staleMs: this.#staleMs,
-      onLost: (cause) => this.#loss.report(cause),
+      onLost: (cause) => {
+        if (this.#held === undefined) this.#earlyLoss ??= cause;
+        else this.#held.lose(this.#loss.ofRefresh(cause));
+      },
+      onOverdue: () => this.#held?.overdue(),
+      watch,
     });
   }
 
-  /** The record is read anew: another host may have opened since. */
-  async #refuseUnlessDead(error: unknown): Promise<void> {
-    const holder = await this.#readRecord();
-    if (holder !== undefined && isSameMachine(holder, this.#identity)) return;
-    throw this.#heldByHost(holder, error);
+  #watch(): LeaseWatch {
+    const { signal, onWatch } = this.#options;
+    return { signal, onProgress: (watchedMs) => onWatch?.(watchedMs, this.#staleMs) };
   }
 
   async #refusal(error: unknown): Promise<unknown> {

@@ -1,68 +1,106 @@
 import { FencedError } from '../base/errors.ts';
 import type { FileLock, Lease } from '../fs/file-system.ts';
+import type { LeaseLoss } from './lease-loss.ts';
 import type { OwnerRecord } from './owner-record.ts';
 
-/** The sole right to write to a directory. */
+/**
+ * The sole right to write to a directory, and the fence before every acknowledgement, rename and
+ * removal.
+ *
+ * Two things make it up. The kernel's lock on `lodestore.lock` decides among the processes of one
+ * machine, and goes with the process. The lease `lodestore.lease`, an empty directory, decides among
+ * hosts: its holder sets a random modification time to it again and again, and whoever finds that time
+ * older than `staleMs` removes the directory and makes its own. The lock file's content, the owner
+ * record, names the last owner by a random nonce, and stays when the directory is closed.
+ *
+ * To take it: lock the file; see that an owner record of this machine is durable; make the lease; write
+ * our record. A lease in the way is taken over at once if the record is of this machine, since the free
+ * kernel lock proves that its holder is dead; when it is stale; or, dated in the future, when it was
+ * watched for `staleMs` and did not move. Whoever took over waits for the settle time and looks whether
+ * the lease is still its own: of two that took it at once, the last one keeps it.
+ *
+ * It is held while the last refresh began less than `staleMs` ago, by a clock that cannot be set and
+ * counts sleep. After a longer pause nobody knows: another host may have taken the lease, written, and
+ * closed again, which leaves no lease. So nothing is acknowledged, renamed or removed until all of this
+ * is so: the lease bears the time that we set last; it is refreshed; it bears the new time still after
+ * the settle time; the owner record bears our nonce; the live log and the prepared one are as we left
+ * them; and no second pause has come between. Any other outcome is a `FencedError`, for good. A host
+ * that has had the store has removed our lease, signed with its own nonce, and has cut the live log or
+ * removed the prepared one at its recovery: each of the three alone would give it away.
+ */
 export interface DirectoryLock {
   readonly owner: OwnerRecord;
   /**
-   * Throws the `FencedError` with the first cause once the lease is lost, was not refreshed in time, or
-   * is released. To be called before each acknowledgement, rename and removal.
+   * Undefined while the directory is known to be ours. Otherwise a promise that resolves when it is
+   * known again, and rejects with the `FencedError` of the first cause when it is not ours. To be asked
+   * before each acknowledgement, rename and removal, with no other wait in between.
    */
+  whenHeld(): Promise<void> | undefined;
+  /** As `whenHeld`, for whoever cannot wait: throws `FencedError` unless the directory is ours now. */
   assertHeld(): void;
+  /** `check` rejects if the files that this process writes are not as it left them: asked after a pause. */
+  checkAfterPause(check: () => Promise<void>): void;
   /** Idempotent. When it resolves, the directory can be opened again at once. */
   release(): Promise<void>;
 }
 
-/** The loss of the lease, told once and remembered. */
-export class LeaseLoss {
-  readonly #directory: string;
-  readonly #leasePath: string;
-  readonly #onLost: (error: FencedError) => void;
-  #error: FencedError | undefined = undefined;
+type State =
+  | { readonly kind: 'held' }
+  | { readonly kind: 'in-doubt'; readonly decided: Promise<void> }
+  | { readonly kind: 'lost'; readonly error: FencedError }
+  | { readonly kind: 'released' };
 
-  constructor(directory: string, leasePath: string, onLost: (error: FencedError) => void) {
-    this.#directory = directory;
-    this.#leasePath = leasePath;
-    this.#onLost = onLost;
-  }
-
-  report(cause: Error): void {
-    if (this.#error !== undefined) return;
-    this.#error = this.#fenced('was lost', cause);
-    this.#onLost(this.#error);
-  }
-
-  /** The first cause, or that of a refresh which is overdue. */
-  error(): FencedError {
-    return this.#error ?? this.#fenced('was not refreshed in time', undefined);
-  }
-
-  #fenced(what: string, cause: Error | undefined): FencedError {
-    return new FencedError(
-      `the lease on ${this.#directory} ${what}: another host may have opened it; ` +
-        `close this store and open it again`,
-      { path: this.#leasePath, cause },
-    );
-  }
+export interface HeldLockParts {
+  readonly owner: OwnerRecord;
+  readonly fileLock: FileLock;
+  readonly lease: Lease;
+  readonly loss: LeaseLoss;
+  /** Whom the lock file names now. */
+  readonly readOwner: () => Promise<OwnerRecord | undefined>;
+  readonly onLost: (error: FencedError) => void;
 }
 
 export class HeldDirectoryLock implements DirectoryLock {
-  readonly owner: OwnerRecord;
-  readonly #fileLock: FileLock;
-  readonly #lease: Lease;
-  readonly #loss: LeaseLoss;
+  readonly #parts: HeldLockParts;
+  #state: State = { kind: 'held' };
+  #checkFiles: () => Promise<void> = () => Promise.resolve();
   #released: Promise<void> | undefined = undefined;
 
-  constructor(owner: OwnerRecord, fileLock: FileLock, lease: Lease, loss: LeaseLoss) {
-    this.owner = owner;
-    this.#fileLock = fileLock;
-    this.#lease = lease;
-    this.#loss = loss;
+  constructor(parts: HeldLockParts) {
+    this.#parts = parts;
+  }
+
+  get owner(): OwnerRecord {
+    return this.#parts.owner;
+  }
+
+  whenHeld(): Promise<void> | undefined {
+    const state = this.#state;
+    if (state.kind === 'held') return this.#parts.lease.isFresh() ? undefined : this.#decide();
+    return state.kind === 'in-doubt' ? state.decided : Promise.reject(this.#error(state));
   }
 
   assertHeld(): void {
-    if (this.#released !== undefined || !this.#lease.isFresh()) throw this.#loss.error();
+    const state = this.#state;
+    if (state.kind === 'held' && this.#parts.lease.isFresh()) return;
+    if (state.kind === 'held' || state.kind === 'in-doubt') throw this.#parts.loss.ofPause();
+    throw this.#error(state);
+  }
+
+  checkAfterPause(check: () => Promise<void>): void {
+    this.#checkFiles = check;
+  }
+
+  /** A refresh was due, and could not be done. */
+  overdue(): void {
+    if (this.#state.kind === 'held') void this.#decide();
+  }
+
+  /** The lease turned out to be somebody else's. */
+  lose(error: FencedError): void {
+    if (this.#state.kind !== 'held' && this.#state.kind !== 'in-doubt') return;
+    this.#state = { kind: 'lost', error };
+    this.#parts.onLost(error);
   }
 
   release(): Promise<void> {
@@ -70,12 +108,53 @@ export class HeldDirectoryLock implements DirectoryLock {
     return this.#released;
   }
 
+  #error(state: Extract<State, { kind: 'lost' | 'released' }>): FencedError {
+    return state.kind === 'lost' ? state.error : this.#parts.loss.ofRelease();
+  }
+
+  #decide(): Promise<void> {
+    const decided = this.#regain();
+    this.#state = { kind: 'in-doubt', decided };
+    // Nobody may be waiting: then the loss is told to `onLost` alone.
+    decided.catch(() => undefined);
+    return decided;
+  }
+
+  async #regain(): Promise<void> {
+    try {
+      // Not before the state says so.
+      await Promise.resolve();
+      do await this.#proveOurs();
+      while (!this.#parts.lease.isFresh());
+    } catch (error) {
+      this.lose(error instanceof FencedError ? error : this.#parts.loss.ofRefresh(error));
+    }
+    // It may have been lost or released in the meantime.
+    const state = this.#state;
+    if (state.kind === 'lost' || state.kind === 'released') throw this.#error(state);
+    this.#state = { kind: 'held' };
+  }
+
+  async #proveOurs(): Promise<void> {
+    const { lease, loss, owner, readOwner } = this.#parts;
+    await lease.renew();
+    const signed = await readOwner();
+    if (signed?.nonce !== owner.nonce) throw loss.ofOwner(signed?.hostName);
+    await this.#checkFiles().catch((error: unknown) => {
+      throw loss.ofFiles(error);
+    });
+  }
+
   /** The lease first: while the kernel lock is held, no opener here can meet a lease half released. */
   async #release(): Promise<void> {
+    const { lease, fileLock, loss } = this.#parts;
+    if (this.#state.kind !== 'lost') this.#state = { kind: 'released' };
     try {
-      await this.#lease.release();
+      await lease.release();
+    } catch (error) {
+      throw loss.ofRemoval(error);
     } finally {
-      await this.#fileLock.release();
+      await fileLock.release();
     }
   }
 }

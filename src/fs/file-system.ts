@@ -124,10 +124,24 @@ export interface FileLock {
 }
 
 export interface LeaseOptions {
-  /** A lease not refreshed for this long may be taken by another host. */
+  /** A lease not refreshed for this long may be taken by another host. 2,000 to 2^31 - 1. */
   readonly staleMs: number;
   /** Called at most once, when the lease turns out to be lost. Never throws into a timer. */
   readonly onLost: (cause: Error) => void;
+  /** Called when a refresh was due and could not be done: `renew` is to be called. */
+  readonly onOverdue?: (() => void) | undefined;
+  /**
+   * Given: a lease dated in the future, which would never go stale, is watched for `staleMs` and taken
+   * over if nobody refreshes it meanwhile. Not given: it rejects `ELOCKED` as a fresh one does.
+   */
+  readonly watch?: LeaseWatch | undefined;
+}
+
+export interface LeaseWatch {
+  /** Ends the watch: `takeLease` rejects. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called at least once a second with the time that the lease has been watched for. */
+  readonly onProgress?: ((watchedMs: number) => void) | undefined;
 }
 
 export interface Lease {
@@ -136,6 +150,14 @@ export interface Lease {
    * ago, by a monotonic clock.
    */
   isFresh(): boolean;
+  /**
+   * Refreshes a lease that went stale if it still bears the time last set here, then waits until whoever
+   * took it at the same moment has shown itself, and looks again. One call at a time. Whether somebody
+   * has had it in the meantime and gave it back, the lease does not tell.
+   *
+   * Rejects `ELOCKED` when somebody else has it, `ENOENT` when it is gone, or with the system's error.
+   */
+  renew(): Promise<void>;
   /** Releases the lease. Idempotent; resolves also when it was lost. */
   release(): Promise<void>;
 }

@@ -1,11 +1,20 @@
-import { mkdir, rmdir, rmdirSync, stat, statSync, utimes } from 'node:fs';
+import { mkdir, rmdir, rmdirSync, stat, statSync } from 'node:fs';
 import type { Stats } from 'node:fs';
+import {
+  mkdir as makeDirectory,
+  rmdir as removeDirectory,
+  stat as lookAt,
+  utimes,
+} from 'node:fs/promises';
+import { systemCode } from '../base/errors.ts';
 import { elapsedMs } from './lease-clock.ts';
 import type { LeaseClock, LeaseMoment } from './lease-clock.ts';
+import { LeaseTimes } from './lease-time.ts';
 
 type Failure = NodeJS.ErrnoException | null;
 type Done = (error: Failure) => void;
-type StatDone = (error: Failure, stats?: Stats) => void;
+/** The library reads the time alone. */
+type StatDone = (error: Failure, stats?: Pick<Stats, 'mtime'>) => void;
 
 /** The calls of `node:fs` that `proper-lockfile` makes. */
 export interface LeaseCalls {
@@ -20,46 +29,60 @@ export interface LeaseCalls {
  * - `taking`: a lease directory that is seen is somebody else's.
  * - `made`: this lease made the directory, and is learning how it looks.
  * - `held`: it is refreshed.
+ * - `lost`: somebody else has it, or has removed it.
  * - `closing`: no refresh goes on, what is left is to remove it.
  */
-type Phase = 'taking' | 'made' | 'held' | 'closing';
+type Phase = 'taking' | 'made' | 'held' | 'lost' | 'closing';
+
+export interface LeaseDirectoryOptions {
+  readonly path: string;
+  readonly staleMs: number;
+  readonly clock: LeaseClock;
+  readonly onLost: (cause: Error) => void;
+  /** A refresh was due, and could not be done: the lease has gone stale, or is another user's. */
+  readonly onOverdue: () => void;
+  /** Waits until whoever took a stale lease at the same moment has shown itself. */
+  readonly settle: () => Promise<void>;
+}
 
 /**
- * The lease's directory as `proper-lockfile` sees it. Stands in between to know what the library
- * does not tell or check: when the last refresh began, and that the directory is still the one made
- * here. The library removes whatever bears the name, also when the process exits.
+ * The lease's directory as `proper-lockfile` sees it. The library makes the directory, judges that of
+ * somebody else, and has the timer. Every refresh is done here: the library would refresh a stale
+ * lease, which may be another host's by now, and it removes whatever bears the name.
  */
 export class LeaseDirectory {
-  readonly #staleMs: number;
-  readonly #clock: LeaseClock;
+  readonly #options: LeaseDirectoryOptions;
+  readonly #times: LeaseTimes = new LeaseTimes();
   #phase: Phase = 'taking';
   #tookOver = false;
-  #roundBegan: LeaseMoment;
+  #seenTimeUs = 0;
   #refreshBegan: LeaseMoment | undefined = undefined;
-  #inode: number | undefined = undefined;
-  #modifiedMs: number | undefined = undefined;
-  #inFlight = 0;
-  #onIdle: (() => void) | undefined = undefined;
+  #refreshing: Promise<void> = Promise.resolve();
+  #renewing: Promise<void> = Promise.resolve();
+  /** What the library has been told that the directory's time is. */
+  #toldTime: Date = new Date(5);
 
-  constructor(staleMs: number, clock: LeaseClock) {
-    this.#staleMs = staleMs;
-    this.#clock = clock;
-    this.#roundBegan = clock();
+  constructor(options: LeaseDirectoryOptions) {
+    this.#options = options;
   }
 
   readonly calls: LeaseCalls = {
     mkdir: (path, done) => this.#mkdir(path, done),
     stat: (path, done) => this.#stat(path, done),
-    utimes: (path, accessed, modified, done) => this.#utimes(path, accessed, modified, done),
+    utimes: (_, __, modified, done) => this.#utimes(modified, done),
     rmdir: (path, done) => this.#rmdir(path, done),
-    rmdirSync: (path) => {
-      if (this.#isOurs(statSync(path))) rmdirSync(path);
-    },
+    // Called by an exit hook that acts on signals: `removeNow` does it when the process really ends.
+    rmdirSync: () => undefined,
   };
 
   /** Whether a stale directory of somebody else was removed to make this one. */
   get tookOver(): boolean {
     return this.#tookOver;
+  }
+
+  /** The time of somebody else's lease, as it was last seen; microseconds since 1970. */
+  get seenTimeUs(): number {
+    return this.#seenTimeUs;
   }
 
   hold(): void {
@@ -68,8 +91,47 @@ export class LeaseDirectory {
 
   /** True while the last successful refresh began less than the stale limit ago. */
   isFresh(): boolean {
-    if (this.#refreshBegan === undefined) return false;
-    return elapsedMs(this.#refreshBegan, this.#clock()) < this.#staleMs;
+    if (this.#phase !== 'held' && this.#phase !== 'made') return false;
+    return this.#refreshBegan !== undefined && this.#isWithinLimit(this.#refreshBegan);
+  }
+
+  /**
+   * Makes a stale lease fresh again if nobody has taken it: it bears a time that was set here, is
+   * refreshed, and bears the new time still when others who take it have shown themselves. Rejects
+   * with the cause if any of this is not so; that nobody else has had it is for the owner record to
+   * say. A lease that could not be refreshed but is fresh still is left as it is.
+   */
+  renew(): Promise<void> {
+    this.#renewing = this.#renew();
+    return this.#renewing;
+  }
+
+  async #renew(): Promise<void> {
+    await this.#refreshing;
+    for (;;) {
+      this.#requireHeld();
+      const began = this.#options.clock();
+      await this.#requireOurs();
+      this.#requireHeld();
+      try {
+        await this.#touchOrRemake();
+      } catch (error) {
+        // Nothing has changed: the next refresh tries again.
+        if (this.isFresh()) return;
+        throw error;
+      }
+      await this.#options.settle();
+      await this.#requireOurs();
+      // Another pause in the meantime proves as little as the one before it.
+      if (!this.#isWithinLimit(began)) continue;
+      this.#refreshBegan = began;
+      return;
+    }
+  }
+
+  /** Rejects unless the directory bears a time that was set here. */
+  async requireSettled(): Promise<void> {
+    await this.#requireOurs();
   }
 
   /**
@@ -78,21 +140,26 @@ export class LeaseDirectory {
    */
   async close(): Promise<void> {
     this.#phase = 'closing';
-    if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
+    await this.#refreshing;
+    await this.#renewing.catch(() => undefined);
   }
 
-  /** Whether the directory at `path` is still the one made here, refreshed by nobody else. */
-  isStillOurs(path: string): Promise<boolean> {
-    return new Promise((resolve, reject) => {
-      stat(path, (error, stats) => {
-        if (error && error.code !== 'ENOENT') reject(error);
-        else resolve(!error && this.#isOurs(stats));
-      });
-    });
+  /** Removes the directory if it is ours, at the end of the process. */
+  removeNow(): void {
+    if (this.#phase !== 'held') return;
+    const { path } = this.#options;
+    // Should the process live on after all, it does so without a lease.
+    this.#refreshBegan = undefined;
+    const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+    if (stats !== undefined && this.#times.has(toMicroseconds(stats.mtimeNs))) rmdirSync(path);
+  }
+
+  #isWithinLimit(began: LeaseMoment): boolean {
+    return elapsedMs(began, this.#options.clock()) < this.#options.staleMs;
   }
 
   #mkdir(path: string, done: Done): void {
-    const began = this.#clock();
+    const began = this.#options.clock();
     mkdir(path, (error) => {
       if (!error) {
         this.#phase = 'made';
@@ -103,78 +170,141 @@ export class LeaseDirectory {
   }
 
   #stat(path: string, done: StatDone): void {
-    const began = this.#clock();
-    this.#inFlight++;
-    stat(path, (error, stats) => {
-      if (!this.#goesOn()) return;
+    if (this.#phase === 'held') return done(null, { mtime: this.#toldTime });
+    stat(path, { bigint: true }, (error, stats) => {
       if (error) return done(error);
-      // The library takes the time of a refresh after this call, so the refresh is no older than it.
-      this.#roundBegan = began;
-      if (this.#phase === 'made') this.#identify(stats);
-      if (this.#phase === 'held' && !this.#isOurs(stats)) {
-        return done(lost('the lease was taken or touched by another host'));
+      const timeUs = toMicroseconds(stats.mtimeNs);
+      if (this.#phase === 'taking') {
+        this.#seenTimeUs = timeUs;
+        return done(null, stats);
       }
-      done(null, stats);
+      try {
+        this.#times.learn(timeUs);
+        done(null, { mtime: this.#toldTime });
+      } catch (unkept) {
+        done(unkept as NodeJS.ErrnoException);
+      }
     });
   }
 
-  #utimes(path: string, accessed: Date, modified: Date, done: Done): void {
-    if (this.#phase === 'made') return utimes(path, accessed, distinctTime(modified), done);
-    // A stale lease may be in another host's hands already: it is given up, not refreshed.
-    if (!this.isFresh()) return done(lost('the lease went stale before it was refreshed'));
-    this.#inFlight++;
-    utimes(path, accessed, modified, (error) => {
-      if (!this.#goesOn()) return;
-      if (error) return done(error);
-      if (!this.isFresh()) return done(lost('the lease went stale while it was refreshed'));
-      this.#modifiedMs = modified.getTime();
-      this.#refreshBegan = this.#roundBegan;
-      done(null);
+  /** The library's answer is always that all is well: its timer is to go on while a refresh fails. */
+  #utimes(modified: Date, done: Done): void {
+    this.#toldTime = modified;
+    if (this.#phase === 'made') {
+      this.#touch().then(() => done(null), done);
+      return;
+    }
+    if (this.#phase !== 'held') return;
+    this.#refreshing = this.#refresh();
+    void this.#refreshing.then(() => {
+      if (this.#phase === 'held') done(null);
     });
+  }
+
+  /** Never rejects. A failure that may pass is met again by the next refresh, or by `renew`. */
+  async #refresh(): Promise<void> {
+    const began = this.#options.clock();
+    if (!this.isFresh()) return this.#options.onOverdue();
+    try {
+      await this.#requireOurs();
+      await this.#touch();
+    } catch (error) {
+      if (error instanceof LeaseTakenError) this.#lose(error);
+      // Made again, the lease would be this user's; that is for `renew` to do.
+      else if (systemCode(error) === 'EPERM') this.#options.onOverdue();
+      return;
+    }
+    if (this.#phase !== 'held') return;
+    if (this.isFresh()) this.#refreshBegan = began;
+    else this.#options.onOverdue();
+  }
+
+  #lose(cause: Error): void {
+    if (this.#phase !== 'held') return;
+    this.#phase = 'lost';
+    this.#options.onLost(cause);
+  }
+
+  #requireHeld(): void {
+    if (this.#phase === 'held') return;
+    const message = 'the lease was lost or released meanwhile';
+    throw new LeaseTakenError('ENOENT', this.#options.path, message);
+  }
+
+  async #touch(): Promise<void> {
+    const seconds = this.#times.next(Date.now()) / 1_000_000;
+    await utimes(this.#options.path, seconds, seconds);
+    this.#times.confirm();
+  }
+
+  /**
+   * Only the owner of the directory may set its time: a process that has changed its user makes it again.
+   * Between the two calls another host may have had it, which the owner record tells.
+   */
+  async #touchOrRemake(): Promise<void> {
+    try {
+      await this.#touch();
+    } catch (error) {
+      if (systemCode(error) !== 'EPERM') throw error;
+      const { path } = this.#options;
+      await removeDirectory(path);
+      this.#refreshBegan = undefined;
+      await makeDirectory(path);
+      await this.#touch();
+    }
+  }
+
+  async #requireOurs(): Promise<void> {
+    const { path } = this.#options;
+    const timeUs = await leaseTime(path);
+    if (timeUs === undefined) throw new LeaseTakenError('ENOENT', path, 'the lease was removed');
+    if (this.#times.has(timeUs)) return;
+    throw new LeaseTakenError('ELOCKED', path, 'the lease bears a time that was not set here');
   }
 
   #rmdir(path: string, done: Done): void {
     if (this.#phase === 'taking') this.#tookOver = true;
-    if (this.#phase !== 'closing') return rmdir(path, done);
-    stat(path, (error, stats) => {
+    if (this.#phase === 'taking' || this.#phase === 'made') return rmdir(path, done);
+    stat(path, { bigint: true }, (error, stats) => {
       if (error) return done(error);
-      if (this.#isOurs(stats)) rmdir(path, done);
+      if (this.#times.has(toMicroseconds(stats.mtimeNs))) rmdir(path, done);
       else done(null);
     });
   }
+}
 
-  #identify(stats: Stats): void {
-    this.#inode = stats.ino;
-    this.#modifiedMs = stats.mtimeMs;
-  }
+/** The lease is not ours: `ENOENT` when there is none, `ELOCKED` when it is somebody else's. */
+export class LeaseTakenError extends Error {
+  override readonly name: string = 'LeaseTakenError';
+  readonly code: 'ENOENT' | 'ELOCKED';
+  readonly path: string;
 
-  /** A number of an inode may be used again; its time of change then tells the two apart. */
-  #isOurs(stats: Stats): boolean {
-    const sameTime =
-      stats.mtimeMs === this.#modifiedMs || stats.mtime.getTime() === this.#modifiedMs;
-    return stats.ino === this.#inode && sameTime;
-  }
-
-  #goesOn(): boolean {
-    this.#inFlight--;
-    if (this.#phase !== 'closing') return true;
-    if (this.#inFlight === 0) this.#onIdle?.();
-    return false;
+  constructor(code: 'ENOENT' | 'ELOCKED', path: string, message: string) {
+    super(message);
+    this.code = code;
+    this.path = path;
   }
 }
 
-/**
- * The library's first time is the next full second and 5 ms, the same for all who race within a
- * second. Any other time serves it as well, if its milliseconds are not 0.
- *
- * @returns seconds since 1970, with a random fraction, at most a second later than `proposed`
- */
-function distinctTime(proposed: Date): number {
-  const second = Math.floor(proposed.getTime() / 1000);
-  return second + (1 + Math.random() * 998) / 1000;
+/** When the lease at `path` was refreshed, in microseconds since 1970; undefined where there is none. */
+export async function leaseTime(path: string): Promise<number | undefined> {
+  try {
+    return toMicroseconds((await lookAt(path, { bigint: true })).mtimeNs);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
-/** An error that the library takes for the loss of the lease: with other codes it would try again. */
-function lost(message: string): NodeJS.ErrnoException {
-  return Object.assign(new Error(message), { code: 'ENOENT' });
+/** Removes the lease at `path`. Resolves also when there is none. */
+export async function removeLease(path: string): Promise<void> {
+  try {
+    await removeDirectory(path);
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+  }
+}
+
+function toMicroseconds(nanoseconds: bigint): number {
+  return Number(nanoseconds / 1_000n);
 }

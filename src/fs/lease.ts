@@ -1,14 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { rmdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { assert } from '../base/assert.ts';
 import { systemCode } from '../base/errors.ts';
-import { requirePackage } from '../base/require.ts';
-import type { Lease, LeaseOptions } from './file-system.ts';
+import { MAX_TIMER_MS } from '../base/limits.ts';
+import { atExit } from './exit-hooks.ts';
+import type { Lease, LeaseOptions, LeaseWatch } from './file-system.ts';
 import { systemLeaseClock } from './lease-clock.ts';
 import type { LeaseClock } from './lease-clock.ts';
-import { LeaseDirectory } from './lease-directory.ts';
+import { LeaseDirectory, leaseTime, removeLease } from './lease-directory.ts';
+import { loadLeaseLibrary } from './lease-library.ts';
+import { MAX_AHEAD_MS } from './lease-time.ts';
 
 /** `proper-lockfile` treats a shorter limit as this one. */
 export const MIN_STALE_MS = 2_000;
@@ -22,110 +24,149 @@ const REFRESHES_PER_STALE_MS = 6;
  */
 const TAKE_OVER_SETTLE_MS = 1_000;
 
-let isSignalIgnored = false;
-
-/**
- * A write past the limit on the size of files is to fail with EFBIG: Node ignores the signal that goes with
- * it. The exit hook of `proper-lockfile` would end the process instead, unless somebody else listens.
- */
-function ignoreFileSizeSignal(): void {
-  if (isSignalIgnored) return;
-  isSignalIgnored = true;
-  process.on('SIGXFSZ', () => undefined);
-}
-
-/** Not loaded before it is needed: the library listens to signals from then on, to remove leases at exit. */
-export function loadLeaseLibrary(): typeof import('proper-lockfile') {
-  ignoreFileSizeSignal();
-  return requirePackage('proper-lockfile') as typeof import('proper-lockfile');
-}
+/** A lease that is watched is looked at this often. */
+const WATCH_STEP_MS = 1_000;
 
 /**
  * Makes the lease directory at `path` and keeps it fresh from a timer that does not keep the process
  * alive. The clocks of hosts that share it must agree to much less than `staleMs` (at least 2,000).
  *
- * Rejects `ELOCKED` while somebody keeps the lease fresh; a stale one is taken over. Other errors
- * are the system's.
+ * Rejects `ELOCKED` while somebody keeps the lease fresh; a stale one is taken over. With
+ * `options.watch` one that is dated in the future is watched, and taken over if it does not move.
+ * Other errors are the system's.
  */
 export async function takeLease(
   path: string,
   options: LeaseOptions,
   clock: LeaseClock = systemLeaseClock,
 ): Promise<Lease> {
-  assert(options.staleMs >= MIN_STALE_MS, `a lease stays fresh for ${MIN_STALE_MS} ms or more`);
+  const { staleMs, watch } = options;
+  assert(staleMs >= MIN_STALE_MS, `a lease stays fresh for ${MIN_STALE_MS} ms or more`);
+  assert(staleMs <= MAX_TIMER_MS, `a lease stays fresh for ${MAX_TIMER_MS} ms or less`);
   const absolutePath = resolve(path);
-  const { lock } = loadLeaseLibrary();
-  const directory = new LeaseDirectory(options.staleMs, clock);
-  const lease = new DirectoryLease(directory, options.onLost);
-  // The library's register is by its first argument: one key per lease keeps a lost one from
-  // releasing its successor at the same path.
-  const release = await lock(`${absolutePath}#${randomUUID()}`, {
-    lockfilePath: absolutePath,
-    realpath: false,
-    retries: 0,
-    stale: options.staleMs,
-    update: options.staleMs / REFRESHES_PER_STALE_MS,
-    fs: directory.calls,
-    onCompromised: (cause) => lease.lose(cause),
-  });
-  lease.hold(release);
-  if (directory.tookOver) await settle(lease, directory, absolutePath);
+  const lease = new DirectoryLease(absolutePath, options, clock);
+  try {
+    await lease.take();
+  } catch (error) {
+    const aheadMs = lease.seenTimeMs - Date.now();
+    const isWatched = watch !== undefined && aheadMs > MAX_AHEAD_MS;
+    if (!isWatched || systemCode(error) !== 'ELOCKED') throw error;
+    await watchLease(absolutePath, staleMs, watch, clock);
+    return takeOver(absolutePath, options, clock);
+  }
+  if (lease.tookOver) await lease.settle();
   return lease;
 }
 
 /** Removes the lease of a holder known to be dead. Resolves also when there is none. */
-export async function breakLease(path: string): Promise<void> {
-  try {
-    await rmdir(path);
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error;
+export function breakLease(path: string): Promise<void> {
+  return removeLease(path);
+}
+
+/**
+ * Resolves when the lease has not been refreshed for `staleMs` of the monotonic clock, or is gone.
+ * @throws `ELOCKED` when it is refreshed; the signal's reason
+ */
+async function watchLease(
+  path: string,
+  staleMs: number,
+  { signal, onProgress }: LeaseWatch,
+  clock: LeaseClock,
+): Promise<void> {
+  const timeUs = await leaseTime(path);
+  const startMs = clock().monotonicMs;
+  for (;;) {
+    const watchedMs = Math.min(clock().monotonicMs - startMs, staleMs);
+    onProgress?.(watchedMs);
+    const nowUs = await leaseTime(path);
+    if (nowUs === undefined) return;
+    if (nowUs !== timeUs) {
+      throw Object.assign(new Error('the lease is kept fresh'), { code: 'ELOCKED', path });
+    }
+    if (watchedMs >= staleMs) return;
+    await delay(Math.min(WATCH_STEP_MS, staleMs - watchedMs), undefined, { signal });
   }
 }
 
-async function settle(
-  lease: DirectoryLease,
-  directory: LeaseDirectory,
-  path: string,
-): Promise<void> {
-  await delay(TAKE_OVER_SETTLE_MS);
-  if (await directory.isStillOurs(path)) return;
-  await lease.release();
-  throw Object.assign(new Error('another host took over the stale lease'), { code: 'ELOCKED' });
+async function takeOver(path: string, options: LeaseOptions, clock: LeaseClock): Promise<Lease> {
+  await removeLease(path);
+  const lease = new DirectoryLease(path, options, clock);
+  await lease.take();
+  await lease.settle();
+  return lease;
 }
 
 type LeaseState = 'taking' | 'held' | 'lost' | 'released';
 
 class DirectoryLease implements Lease {
+  readonly #path: string;
+  readonly #options: LeaseOptions;
   readonly #directory: LeaseDirectory;
-  readonly #onLost: (cause: Error) => void;
   #state: LeaseState = 'taking';
   #remove: (() => Promise<void>) | undefined = undefined;
+  #forgetExit: (() => void) | undefined = undefined;
   #released: Promise<void> | undefined = undefined;
 
-  constructor(directory: LeaseDirectory, onLost: (cause: Error) => void) {
-    this.#directory = directory;
-    this.#onLost = onLost;
+  constructor(path: string, options: LeaseOptions, clock: LeaseClock) {
+    this.#path = path;
+    this.#options = options;
+    this.#directory = new LeaseDirectory({
+      path,
+      staleMs: options.staleMs,
+      clock,
+      onLost: (cause) => this.#lose(cause),
+      onOverdue: () => this.#tellOverdue(),
+      settle: () => delay(TAKE_OVER_SETTLE_MS),
+    });
   }
 
-  hold(remove: () => Promise<void>): void {
+  get tookOver(): boolean {
+    return this.#directory.tookOver;
+  }
+
+  get seenTimeMs(): number {
+    return this.#directory.seenTimeUs / 1_000;
+  }
+
+  /** @throws `ELOCKED` while somebody keeps the lease fresh */
+  async take(): Promise<void> {
     assert(this.#state === 'taking', 'a lease is taken once');
+    const { staleMs } = this.#options;
+    const { lock } = loadLeaseLibrary();
+    // The library's register is by its first argument: one key per lease keeps a lost one from
+    // releasing its successor at the same path.
+    this.#remove = await lock(`${this.#path}#${randomUUID()}`, {
+      lockfilePath: this.#path,
+      realpath: false,
+      retries: 0,
+      stale: staleMs,
+      update: staleMs / REFRESHES_PER_STALE_MS,
+      fs: this.#directory.calls,
+      onCompromised: (cause) => this.#lose(cause),
+    });
     this.#state = 'held';
-    this.#remove = remove;
     this.#directory.hold();
+    this.#forgetExit = atExit(() => this.#directory.removeNow());
+  }
+
+  /** Waits until whoever took the stale lease at the same moment has shown itself. */
+  async settle(): Promise<void> {
+    try {
+      await delay(TAKE_OVER_SETTLE_MS);
+      await this.#directory.requireSettled();
+    } catch (error) {
+      await this.release();
+      const message = 'another host took over the stale lease';
+      throw Object.assign(new Error(message, { cause: error }), { code: 'ELOCKED' });
+    }
   }
 
   isFresh(): boolean {
     return this.#state === 'held' && this.#directory.isFresh();
   }
 
-  lose(cause: Error): void {
-    if (this.#state !== 'held') return;
-    this.#state = 'lost';
-    try {
-      this.#onLost(cause);
-    } catch {
-      // Called from the library's timer, where an exception would end the process.
-    }
+  renew(): Promise<void> {
+    return this.#directory.renew();
   }
 
   release(): Promise<void> {
@@ -133,14 +174,29 @@ class DirectoryLease implements Lease {
     return this.#released;
   }
 
-  async #release(): Promise<void> {
+  #lose(cause: Error): void {
     if (this.#state !== 'held') return;
+    this.#state = 'lost';
+    try {
+      this.#options.onLost(cause);
+    } catch {
+      // Called from the library's timer, where an exception would end the process.
+    }
+  }
+
+  #tellOverdue(): void {
+    if (this.#state === 'held') this.#options.onOverdue?.();
+  }
+
+  async #release(): Promise<void> {
+    this.#forgetExit?.();
+    if (this.#state === 'taking' || this.#state === 'released') return;
     this.#state = 'released';
     await this.#directory.close();
     try {
       await this.#remove?.();
     } catch (error) {
-      // The library found out, while the last refresh was awaited, that the lease was lost.
+      // The library found out by itself that the lease was lost.
       if (systemCode(error) !== 'ERELEASED') throw error;
     }
   }

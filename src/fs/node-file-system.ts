@@ -102,7 +102,7 @@ export class NodeFileSystem implements FileSystem {
     const lock = await tryKernelLock(path);
     // Whoever has it takes a lease next: what that needs is loaded beside the syncs before it.
     if (lock !== undefined) {
-      leases().then(
+      import('./lease-library.ts').then(
         ({ loadLeaseLibrary }) => loadLeaseLibrary(),
         () => undefined,
       );

@@ -1,8 +1,15 @@
 import { assert } from '../base/assert.ts';
+import { equalBytes } from '../base/bytes.ts';
 import { isLackOfSpace } from '../base/errors.ts';
 import { ChecksumSeed } from '../format/checksum.ts';
-import type { NewFileHeader, Predecessor } from '../format/file-header.ts';
+import {
+  encodeFileHeader,
+  FILE_HEADER_BYTES,
+  type NewFileHeader,
+  type Predecessor,
+} from '../format/file-header.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
+import { readFully } from '../fs/file-window.ts';
 import { writeFully, writeZeros } from '../fs/write.ts';
 import { BlockCover } from './block-cover.ts';
 import { VolatileWriter } from './volatile-writer.ts';
@@ -61,6 +68,28 @@ export async function prepareLog(
   }
 }
 
+/** Rejects unless the log at its path is the one that was prepared: as long, with nothing in it. */
+export async function requireBlank(fs: FileSystem, prepared: PreparedLog): Promise<void> {
+  const { sizeBytes, start } = await readStart(fs, prepared.path);
+  const isBlank = start.every((byte) => byte === 0);
+  if (isBlank && sizeBytes === prepared.reservedBytes) return;
+  throw new Error(`${prepared.path} is not the log that was prepared here`);
+}
+
+async function readStart(
+  fs: FileSystem,
+  path: string,
+): Promise<{ readonly sizeBytes: number; readonly start: Uint8Array }> {
+  const file = await fs.open(path, 'r');
+  try {
+    const { sizeBytes } = await file.stat();
+    const buffer = new Uint8Array(FILE_HEADER_BYTES);
+    return { sizeBytes, start: buffer.subarray(0, await readFully(file, buffer, 0)) };
+  } finally {
+    await file.close();
+  }
+}
+
 /** What all logs of one store share. */
 export interface LogIdentity {
   readonly storeId: Uint8Array;
@@ -89,6 +118,8 @@ export class LogWriter {
   #growth: Promise<void> | undefined;
   #growsTo = 0;
   #growthFailure: unknown;
+  /** Writes and cuts in flight. */
+  #changes = 0;
 
   constructor(
     fs: FileSystem,
@@ -177,7 +208,7 @@ export class LogWriter {
     this.#requireGrown();
     assert(this.#cover.end === this.#position.offset, 'the cover ends where the log does');
     const { bytes, offset } = this.#cover.cover(encoded.bytes, this.#reservedBytes);
-    await writeFully(this.#file, bytes, offset);
+    await this.#change(() => writeFully(this.#file, bytes, offset));
     this.#advance(encoded);
     this.#synced = this.#position;
     this.#sealed = seal;
@@ -187,7 +218,7 @@ export class LogWriter {
   async writeVolatile(encoded: EncodedWrite): Promise<void> {
     if (this.#mustWait(encoded)) await this.#growth;
     this.#requireGrown();
-    await this.#volatile.write(encoded.bytes, this.#position.offset);
+    await this.#change(() => this.#volatile.write(encoded.bytes, this.#position.offset));
     this.#advance(encoded);
   }
 
@@ -231,7 +262,11 @@ export class LogWriter {
    * After a write that failed for lack of space: removes what it may have left, so that neither a crash
    * nor a later write can bring it back. Resolves when the disk holds the log as before.
    */
-  async cutBack(): Promise<void> {
+  cutBack(): Promise<void> {
+    return this.#change(() => this.#cutBack());
+  }
+
+  async #cutBack(): Promise<void> {
     await this.#growth;
     const file = await this.#fs.open(this.path, 'r+');
     try {
@@ -278,6 +313,30 @@ export class LogWriter {
       this.#reservedBytes = to;
     } finally {
       await file.close();
+    }
+  }
+
+  /**
+   * Rejects unless the log at its path is this one, as long as it was left. Who opens the store elsewhere
+   * cuts off the reserve. While a write is in flight only what it stands behind is compared.
+   */
+  async requireUnchanged(): Promise<void> {
+    await this.#growth;
+    const { sizeBytes, start } = await readStart(this.#fs, this.path);
+    const isInFlight = this.#changes > 0;
+    const isLength = isInFlight ? sizeBytes >= this.lengthBytes : sizeBytes === this.#reservedBytes;
+    const expected = new Uint8Array(FILE_HEADER_BYTES);
+    if (this.lengthBytes > 0) encodeFileHeader(expected, this.#header);
+    const isStart = (isInFlight && this.lengthBytes === 0) || equalBytes(start, expected);
+    if (!isLength || !isStart) throw new Error(`${this.path} is not as it was left here`);
+  }
+
+  async #change<T>(work: () => Promise<T>): Promise<T> {
+    this.#changes++;
+    try {
+      return await work();
+    } finally {
+      this.#changes--;
     }
   }
 

@@ -73,6 +73,7 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
   const livePath = (): string | undefined => logs.live?.path;
   const observer = new StoreObserver({ store, directory, slowSyncMs, announce, livePath });
   const logs = new LogKeeper(fs, directory, { storeId, epoch }, health, parts.logs);
+  lock.checkAfterPause(() => logs.requireUnchanged());
   const queue: BatchQueue = new BatchQueue(options, pause, () => committer.wake());
   const onDue = (): void => committer.wake();
   const onSynced = (syncMs: number): void => {

@@ -26,7 +26,7 @@ import { FileInode } from './file-inode.ts';
 import type { Tear } from './file-variants.ts';
 import { HeldDirectories } from './held-directories.ts';
 import type { DirectoryAccess } from './held-directories.ts';
-import { LeaseTable } from './lease-table.ts';
+import { LeaseTable, renewLease } from './lease-table.ts';
 import { Random } from './random.ts';
 import { IMMEDIATE } from './scheduler.ts';
 import type { CallScheduler } from './scheduler.ts';
@@ -257,7 +257,7 @@ export class CrashFs implements FileSystem {
   takeLease(path: string, options: LeaseOptions): Promise<Lease> {
     return this.#calls.run('takeLease', path, {}, (call) => {
       const lease = this.leases.take(call.path, options);
-      return () => lease;
+      return () => ({ ...lease, renew: () => renewLease(this.#calls, path, lease) });
     });
   }
 

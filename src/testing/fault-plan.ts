@@ -20,6 +20,7 @@ export type CallKind =
   | 'freeBytes'
   | 'tryLock'
   | 'takeLease'
+  | 'renewLease'
   | 'breakLease'
   | 'holdDirectory';
 
@@ -43,6 +44,7 @@ export const CALL_KINDS: readonly CallKind[] = [
   'freeBytes',
   'tryLock',
   'takeLease',
+  'renewLease',
   'breakLease',
   'holdDirectory',
 ];

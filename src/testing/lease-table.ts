@@ -1,9 +1,19 @@
 import type { Lease, LeaseOptions } from '../fs/file-system.ts';
+import type { CallRunner } from './call-runner.ts';
 import { systemError } from './system-error.ts';
 
 interface LeaseEntry {
-  fresh: boolean;
-  readonly onLost: ((cause: Error) => void) | undefined;
+  /** `ahead`: dated in the future, and refreshed by nobody. */
+  state: 'fresh' | 'stale' | 'ahead';
+  readonly options: LeaseOptions | undefined;
+}
+
+/** A lease but for `renew`, which makes calls of the file system. */
+export interface TableLease extends Omit<Lease, 'renew'> {
+  /** Throws unless the lease is still this one: `ELOCKED` when it is another's, `ENOENT` when it is gone. */
+  requireOurs(): void;
+  /** The lease is fresh again. */
+  refresh(): void;
 }
 
 /**
@@ -14,12 +24,24 @@ export class LeaseTable {
   readonly #entries: Map<string, LeaseEntry> = new Map();
 
   /** Throws `ELOCKED` while somebody keeps the lease fresh. */
-  take(path: string, options: LeaseOptions): Lease {
-    if (this.#entries.get(path)?.fresh === true) throw systemError('ELOCKED', 'takeLease', path);
-    const entry: LeaseEntry = { fresh: true, onLost: options.onLost };
+  take(path: string, options: LeaseOptions): TableLease {
+    const found = this.#entries.get(path);
+    const isFree =
+      found?.state === 'ahead' ? options.watch !== undefined : found?.state !== 'fresh';
+    if (!isFree) throw systemError('ELOCKED', 'takeLease', path);
+    if (found?.state === 'ahead') options.watch?.onProgress?.(options.staleMs);
+    const entry: LeaseEntry = { state: 'fresh', options };
     this.#entries.set(path, entry);
     return {
-      isFresh: () => this.#entries.get(path) === entry && entry.fresh,
+      isFresh: () => this.#entries.get(path) === entry && entry.state === 'fresh',
+      requireOurs: () => {
+        const present = this.#entries.get(path);
+        if (present === entry) return;
+        throw systemError(present === undefined ? 'ENOENT' : 'ELOCKED', 'renewLease', path);
+      },
+      refresh: () => {
+        entry.state = 'fresh';
+      },
       release: () => {
         if (this.#entries.get(path) === entry) this.#entries.delete(path);
         return Promise.resolve();
@@ -32,25 +54,55 @@ export class LeaseTable {
     this.#entries.delete(path);
   }
 
-  /** The holder has not refreshed for longer than the stale limit: anybody may take the lease now. */
+  /**
+   * The holder has not refreshed for longer than the stale limit: anybody may take the lease now. The
+   * holder, if it runs, finds out when it asks, or by `wake`.
+   */
   expire(path: string): void {
     const entry = this.#entries.get(path);
-    if (entry !== undefined) entry.fresh = false;
+    if (entry !== undefined) entry.state = 'stale';
+  }
+
+  /** The holder's timer rings again after the pause in which its lease went stale. */
+  wake(path: string): void {
+    this.#entries.get(path)?.options?.onOverdue?.();
+  }
+
+  /** The lease is dated in the future: it never goes stale, and nobody refreshes it. */
+  dateAhead(path: string): void {
+    const entry = this.#entries.get(path);
+    if (entry !== undefined) entry.state = 'ahead';
   }
 
   /** Another host takes the lease and keeps it fresh; a holder here is told at once. */
   takeElsewhere(path: string): void {
     const lost = this.#entries.get(path);
-    this.#entries.set(path, { fresh: true, onLost: undefined });
-    lost?.onLost?.(systemError('ELOCKED', 'takeLease', path));
+    this.#entries.set(path, { state: 'fresh', options: undefined });
+    lost?.options?.onLost(systemError('ELOCKED', 'takeLease', path));
   }
 
   /** The leases as the next process finds them: those of the dead one are still there. */
   leftBehind(): LeaseTable {
     const table = new LeaseTable();
-    for (const [path, { fresh }] of this.#entries) {
-      table.#entries.set(path, { fresh, onLost: undefined });
+    for (const [path, { state }] of this.#entries) {
+      table.#entries.set(path, { state, options: undefined });
     }
     return table;
   }
+}
+
+/** Two calls, as on a machine: a refresh, and a look at it when others have shown themselves. */
+export async function renewLease(
+  calls: CallRunner,
+  path: string,
+  lease: TableLease,
+): Promise<void> {
+  const look = (detail: string): Promise<void> =>
+    calls.run('renewLease', path, { detail }, () => {
+      lease.requireOurs();
+      return () => undefined;
+    });
+  await look('refresh');
+  await look('settled');
+  lease.refresh();
 }

@@ -1,14 +1,16 @@
 import { pbkdf2 } from 'node:crypto';
-import { statSync } from 'node:fs';
+import { existsSync, rmdirSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test, vi } from 'vitest';
 import type { LeaseMoment } from '../../src/fs/lease-clock.ts';
 import { LeaseDirectory } from '../../src/fs/lease-directory.ts';
+import type { LeaseDirectoryOptions } from '../../src/fs/lease-directory.ts';
+import { LeaseTimes } from '../../src/fs/lease-time.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const STALE_MS = 2_000;
-const START: LeaseMoment = { monotonicMs: 0, uptimeMs: 0 };
+const FAR: LeaseMoment = { monotonicMs: STALE_MS, uptimeMs: 0 };
 
 /** Awaits a call that answers by callback. */
 function answer(call: (done: (error: Error | null) => void) => void): Promise<void> {
@@ -17,53 +19,168 @@ function answer(call: (done: (error: Error | null) => void) => void): Promise<vo
   });
 }
 
-/** Makes the directory and learns how it looks, in the library's order. */
-async function hold(directory: LeaseDirectory, path: string): Promise<void> {
-  const now = new Date(Math.ceil(Date.now() / 1000) * 1000 + 5);
-  await answer((done) => directory.calls.mkdir(path, done));
-  await answer((done) => directory.calls.utimes(path, now, now, done));
-  await answer((done) => directory.calls.stat(path, done));
-  directory.hold();
+/** A lease made in the library's order, and a clock that a test sets. */
+class Rig {
+  now: LeaseMoment = { monotonicMs: 0, uptimeMs: 0 };
+  readonly lost: Error[] = [];
+  overdue = 0;
+  settling: () => void = () => undefined;
+  readonly path: string;
+  readonly directory: LeaseDirectory;
+
+  private constructor(path: string) {
+    this.path = path;
+    const options: LeaseDirectoryOptions = {
+      path,
+      staleMs: STALE_MS,
+      clock: () => this.now,
+      onLost: (cause) => void this.lost.push(cause),
+      onOverdue: () => void this.overdue++,
+      settle: () => Promise.resolve(this.settling()),
+    };
+    this.directory = new LeaseDirectory(options);
+  }
+
+  static async make(): Promise<Rig> {
+    const rig = new Rig(join(await temporaryDirectory(), 'lease'));
+    const { calls } = rig.directory;
+    await answer((done) => calls.mkdir(rig.path, done));
+    await answer((done) => calls.utimes(rig.path, new Date(), new Date(), done));
+    await answer((done) => calls.stat(rig.path, done));
+    rig.directory.hold();
+    return rig;
+  }
+
+  /** A refresh as the library asks for it. */
+  async refresh(): Promise<void> {
+    const { calls } = this.directory;
+    await answer((done) => calls.stat(this.path, done));
+    await answer((done) => calls.utimes(this.path, new Date(), new Date(), done));
+  }
+
+  get timeMs(): number {
+    return statSync(this.path).mtimeMs;
+  }
+
+  touch(): void {
+    utimesSync(this.path, Date.now() / 1000 + 1, Date.now() / 1000 + 1);
+  }
 }
 
 test('closing awaits the refresh in flight, whose end the library does not hear of', async () => {
-  const path = join(await temporaryDirectory(), 'lease');
-  const directory = new LeaseDirectory(STALE_MS, () => START);
-  await hold(directory, path);
-  const time = new Date(1_000);
+  const { directory, path } = await Rig.make();
+  const before = statSync(path).mtimeMs;
   const done = vi.fn<() => void>();
   // Keeps all of libuv's threads busy, so that the refresh is still to be done when it is closed.
   const busy = Array.from({ length: 8 }, () => promisify(pbkdf2)('', '', 20_000, 64, 'sha512'));
-  directory.calls.utimes(path, time, time, done);
+  directory.calls.utimes(path, new Date(), new Date(), done);
   await directory.close();
-  expect(statSync(path).mtimeMs).toBe(1_000);
+  expect(statSync(path).mtimeMs).not.toBe(before);
   await Promise.all(busy);
   expect(done).not.toHaveBeenCalled();
 });
 
-test('a refresh that ends after the lease went stale is none', async () => {
-  const path = join(await temporaryDirectory(), 'lease');
-  let now = START;
-  const directory = new LeaseDirectory(STALE_MS, () => now);
-  await hold(directory, path);
-  await answer((done) => directory.calls.stat(path, done));
-  const refreshed = answer((done) => directory.calls.utimes(path, new Date(), new Date(), done));
-  now = { monotonicMs: STALE_MS, uptimeMs: 0 };
-  await expect(refreshed).rejects.toMatchObject({ code: 'ENOENT' });
-  expect(directory.isFresh()).toBe(false);
+test('a refresh that ends after the lease went stale is none; the time that it set is ours', async () => {
+  const rig = await Rig.make();
+  const before = rig.timeMs;
+  const { calls } = rig.directory;
+  const refreshed = answer((done) => calls.utimes(rig.path, new Date(), new Date(), done));
+  rig.now = FAR;
+  await refreshed;
+  expect(rig.directory.isFresh()).toBe(false);
+  expect(rig.timeMs).not.toBe(before);
+  expect(rig.overdue).toBe(1);
+  await rig.directory.renew();
+  expect(rig.directory.isFresh()).toBe(true);
+  expect(rig.lost).toEqual([]);
 });
 
-test('a refresh counts from the look at the directory that it began with', async () => {
-  const path = join(await temporaryDirectory(), 'lease');
-  let now = START;
-  const directory = new LeaseDirectory(STALE_MS, () => now);
-  await hold(directory, path);
-  now = { monotonicMs: 100, uptimeMs: 0 };
-  await answer((done) => directory.calls.stat(path, done));
-  now = { monotonicMs: 500, uptimeMs: 0 };
-  await answer((done) => directory.calls.utimes(path, new Date(), new Date(), done));
-  now = { monotonicMs: STALE_MS + 99, uptimeMs: 0 };
-  expect(directory.isFresh()).toBe(true);
-  now = { monotonicMs: STALE_MS + 100, uptimeMs: 0 };
-  expect(directory.isFresh()).toBe(false);
+test('a refresh counts from its beginning', async () => {
+  const rig = await Rig.make();
+  rig.now = { monotonicMs: 100, uptimeMs: 0 };
+  await rig.refresh();
+  rig.now = { monotonicMs: STALE_MS + 99, uptimeMs: 0 };
+  expect(rig.directory.isFresh()).toBe(true);
+  rig.now = { monotonicMs: STALE_MS + 100, uptimeMs: 0 };
+  expect(rig.directory.isFresh()).toBe(false);
+});
+
+test('a stale lease is not refreshed, only renewed', async () => {
+  const rig = await Rig.make();
+  const before = rig.timeMs;
+  rig.now = FAR;
+  await rig.refresh();
+  expect(rig.overdue).toBe(1);
+  expect(rig.timeMs).toBe(before);
+  await rig.directory.renew();
+  expect(rig.timeMs).not.toBe(before);
+  expect(rig.directory.isFresh()).toBe(true);
+});
+
+test.each([
+  ['before', true],
+  ['while it settles', false],
+])('a lease that somebody takes %s is not renewed', async (_, isBefore) => {
+  const rig = await Rig.make();
+  rig.now = FAR;
+  if (isBefore) rig.touch();
+  else rig.settling = () => rig.touch();
+  await expect(rig.directory.renew()).rejects.toMatchObject({ code: 'ELOCKED' });
+  expect(rig.directory.isFresh()).toBe(false);
+});
+
+test('a lease that is gone is not renewed', async () => {
+  const rig = await Rig.make();
+  rig.now = FAR;
+  rmdirSync(rig.path);
+  await expect(rig.directory.renew()).rejects.toMatchObject({ code: 'ENOENT' });
+});
+
+test('a second pause while the first one is looked into begins it anew', async () => {
+  const rig = await Rig.make();
+  rig.now = FAR;
+  let settled = 0;
+  rig.settling = () => {
+    if (++settled === 1) rig.now = { monotonicMs: 3 * STALE_MS, uptimeMs: 0 };
+  };
+  await rig.directory.renew();
+  expect(settled).toBe(2);
+  expect(rig.directory.isFresh()).toBe(true);
+});
+
+test('at the end of the process the lease goes if it is ours, and is then not fresh', async () => {
+  const [own, others] = [await Rig.make(), await Rig.make()];
+  others.touch();
+  for (const { directory } of [own, others]) directory.removeNow();
+  expect(existsSync(own.path)).toBe(false);
+  expect(existsSync(others.path)).toBe(true);
+  expect(own.directory.isFresh()).toBe(false);
+});
+
+test.each([1, 1_000, 10_000, 1_000_000, 2_000_000])(
+  'the times of a file system that keeps steps of %i us are told apart',
+  (stepUs) => {
+    const kept = (timeUs: number): number => Math.floor(timeUs / stepUs) * stepUs;
+    const nowMs = 1_700_000_000_123;
+    const times = new LeaseTimes();
+    times.learn(kept(times.next(nowMs)));
+    for (let i = 1; i <= 20; i++) {
+      const atMs = nowMs + i * 5_000;
+      const first = times.next(atMs);
+      times.confirm();
+      // Later by more than any step, so that even the coarsest differ.
+      const second = times.next(atMs + 5_000);
+      expect(second).toBeGreaterThanOrEqual((atMs + 5_000) * 1_000);
+      // Until the call has ended the directory may bear either.
+      expect([times.has(kept(first)), times.has(kept(second))]).toEqual([true, true]);
+      times.confirm();
+      expect([times.has(kept(first)), times.has(kept(second))]).toEqual([false, true]);
+    }
+  },
+);
+
+test('a file system that keeps no times holds no lease', () => {
+  const times = new LeaseTimes();
+  times.next(1_700_000_000_123);
+  expect(() => times.learn(0)).toThrow('does not keep the modification time');
 });

@@ -1,8 +1,16 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmdirSync, statSync, utimesSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  statSync,
+  utimesSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { systemCode } from '../../src/base/errors.ts';
 import type { Lease } from '../../src/fs/file-system.ts';
 import type { LeaseMoment } from '../../src/fs/lease-clock.ts';
@@ -150,19 +158,84 @@ test('a lease is refreshed, and counts from when the refresh began', async () =>
 test.each([
   ['the monotonic clock', { monotonicMs: SHORT_MS, uptimeMs: 0 }],
   ['the uptime, which goes on while the machine sleeps', { monotonicMs: 0, uptimeMs: SHORT_MS }],
-])('a lease that is stale by %s is given up, never refreshed', async (_, later) => {
+])('a lease that is stale by %s is not refreshed until it is renewed', async (_, later) => {
   const path = await leasePath();
   let now: LeaseMoment = { monotonicMs: 0, uptimeMs: 0 };
-  const loss = deferred<Error>();
-  const lease = await takeLease(path, { staleMs: SHORT_MS, onLost: loss.resolve }, () => now);
+  const overdue = deferred<void>();
+  const options = {
+    staleMs: SHORT_MS,
+    onLost: ignore,
+    onOverdue: () => overdue.resolve(undefined),
+  };
+  const lease = await takeLease(path, options, () => now);
   const { mtimeMs } = statSync(path);
   now = later;
   expect(lease.isFresh()).toBe(false);
-  await loss.promise;
-  now = { monotonicMs: 0, uptimeMs: 0 };
-  expect(lease.isFresh()).toBe(false);
+  await overdue.promise;
   expect(statSync(path).mtimeMs).toBe(mtimeMs);
+  await lease.renew();
+  expect(lease.isFresh()).toBe(true);
+  expect(statSync(path).mtimeMs).not.toBe(mtimeMs);
   await lease.release();
+  expect(existsSync(path)).toBe(false);
+});
+
+test('a lease released while it is renewed leaves the next one alone', async () => {
+  const path = await leasePath();
+  let now: LeaseMoment = { monotonicMs: 0, uptimeMs: 0 };
+  const lease = await takeLease(path, { staleMs: SHORT_MS, onLost: ignore }, () => now);
+  now = { monotonicMs: SHORT_MS, uptimeMs: 0 };
+  const renewed = lease.renew().then(() => undefined, systemCode);
+  await lease.release();
+  const next = await take(path);
+  await renewed;
+  const { mtimeMs } = statSync(path);
+  expect([lease.isFresh(), next.isFresh()]).toEqual([false, true]);
+  expect(statSync(path).mtimeMs).toBe(mtimeMs);
+  await next.release();
+});
+
+describe('a lease dated in the future', () => {
+  const AHEAD_MS = -HOUR_MS;
+
+  test('refuses at once whoever does not watch it', async () => {
+    const path = await leasePath();
+    makeForeignLease(path, AHEAD_MS);
+    await expect(take(path, SHORT_MS)).rejects.toSatisfy(isElocked);
+  });
+
+  test('is taken over when it did not move for the stale limit', async () => {
+    const path = await leasePath();
+    makeForeignLease(path, AHEAD_MS);
+    const watched: number[] = [];
+    const watch = { onProgress: (watchedMs: number) => void watched.push(watchedMs) };
+    const lease = await takeLease(path, { staleMs: SHORT_MS, onLost: ignore, watch });
+    expect(lease.isFresh()).toBe(true);
+    expect(watched[0]).toBeLessThan(SHORT_MS);
+    expect(watched.at(-1)).toBe(SHORT_MS);
+    expect(statSync(path).mtimeMs).toBeLessThan(Date.now() + HOUR_MS / 2);
+    await lease.release();
+  });
+
+  test('refuses when it moves', async () => {
+    const path = await leasePath();
+    makeForeignLease(path, AHEAD_MS);
+    const onProgress = (): void => utimesSync(path, 9_999_999_999, 9_999_999_999);
+    const taken = takeLease(path, { staleMs: SHORT_MS, onLost: ignore, watch: { onProgress } });
+    await expect(taken).rejects.toSatisfy(isElocked);
+    expect(existsSync(path)).toBe(true);
+  });
+
+  test('is watched until the signal says no', async () => {
+    const path = await leasePath();
+    makeForeignLease(path, AHEAD_MS);
+    const controller = new AbortController();
+    const onProgress = (): void => controller.abort();
+    const watch = { signal: controller.signal, onProgress };
+    const taken = takeLease(path, { staleMs: HOUR_MS, onLost: ignore, watch });
+    await expect(taken).rejects.toMatchObject({ name: 'AbortError' });
+    expect(existsSync(path)).toBe(true);
+  });
 });
 
 test('breaking a lease that is not there is no error, one that cannot be broken is', async () => {
@@ -170,6 +243,23 @@ test('breaking a lease that is not there is no error, one that cannot be broken 
   await breakLease(path);
   mkdirSync(join(path, 'not ours'), { recursive: true });
   await expect(breakLease(path)).rejects.toSatisfy((error) => systemCode(error) === 'ENOTEMPTY');
+});
+
+test('a lease whose inode has changed is still ours', async () => {
+  const path = await leasePath();
+  const { lease, lost } = await takeShort(path);
+  const { ino, mtime } = statSync(path);
+  // What an overlay file system does when its caches are dropped.
+  renameSync(path, `${path}.old`);
+  mkdirSync(path);
+  const { stdout } = spawnSync('touch', ['-r', `${path}.old`, path]);
+  expect([String(stdout), statSync(path).ino === ino]).toEqual(['', false]);
+  const before = mtime.getTime();
+  const changed = vi.waitUntil(() => statSync(path).mtimeMs !== before, 10_000);
+  expect(await Promise.race([lost, changed])).toBe(true);
+  expect(readdirSync(path)).toEqual([]);
+  await lease.release();
+  expect(existsSync(path)).toBe(false);
 });
 
 test('a lease that cannot be made rejects with the system error', async () => {

@@ -232,6 +232,36 @@ describe('leases', () => {
     await second.release();
     await expect(fs.takeLease('/lease', options)).rejects.toMatchObject({ code: 'ELOCKED' });
   });
+
+  it('that went stale are renewed while nobody else has them', async () => {
+    const fs = new CrashFs();
+    let overdue = 0;
+    const onOverdue = (): void => void overdue++;
+    const lease = await fs.takeLease('/lease', { ...options, onOverdue });
+    fs.leases.expire('/lease');
+    fs.leases.wake('/lease');
+    expect(overdue).toBe(1);
+    await lease.renew();
+    expect(lease.isFresh()).toBe(true);
+    fs.leases.expire('/lease');
+    fs.leases.break('/lease');
+    await expect(lease.renew()).rejects.toMatchObject({ code: 'ENOENT' });
+    fs.leases.takeElsewhere('/lease');
+    await expect(lease.renew()).rejects.toMatchObject({ code: 'ELOCKED' });
+    expect(lease.isFresh()).toBe(false);
+  });
+
+  it('dated in the future go to whoever watches them', async () => {
+    const fs = new CrashFs();
+    await fs.takeLease('/lease', options);
+    fs.leases.dateAhead('/lease');
+    await expect(fs.takeLease('/lease', options)).rejects.toMatchObject({ code: 'ELOCKED' });
+    const watched: number[] = [];
+    const watch = { onProgress: (watchedMs: number) => void watched.push(watchedMs) };
+    const lease = await fs.takeLease('/lease', { ...options, watch });
+    expect(lease.isFresh()).toBe(true);
+    expect(watched).toEqual([options.staleMs]);
+  });
 });
 
 describe('damage at rest', () => {

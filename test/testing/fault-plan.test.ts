@@ -26,6 +26,7 @@ const CALLS: Record<CallKind, (fs: CrashFs) => Promise<unknown>> = {
   freeBytes: (fs) => fs.freeBytes('/'),
   tryLock: (fs) => fs.tryLock('/lock'),
   takeLease: (fs) => fs.takeLease('/lock', { staleMs: 1, onLost: () => {} }),
+  renewLease: async (fs) => (await fs.takeLease('/lock', { staleMs: 1, onLost: () => {} })).renew(),
   breakLease: (fs) => fs.breakLease('/lock'),
   holdDirectory: (fs) => fs.holdDirectory('/'),
 };

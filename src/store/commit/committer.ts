@@ -125,7 +125,8 @@ export class Committer {
 
   async #syncDue(): Promise<void> {
     const { queue, sync, health } = this.#parts;
-    const error = await sync.run();
+    // Followers are shown what is synced: that is an acknowledgement.
+    const error = (await this.#fencedWrite('not-applied')) ?? (await sync.run());
     if (error !== undefined) queue.rejectQueued(() => health.poisonedWrite('not-applied'));
   }
 
@@ -229,7 +230,7 @@ export class Committer {
     if (syncError !== undefined) return syncError;
     const encodeStart = performance.now();
     const encoded = await log.encode(this.#encoder, { group, seal }, compressionLevel, pause);
-    const fenced = this.#fencedWrite('not-applied');
+    const fenced = await this.#fencedWrite('not-applied');
     if (fenced !== undefined) return fenced;
     if (health.isPoisoned) return health.poisonedWrite('not-applied');
     const writeStart = performance.now();
@@ -276,11 +277,12 @@ export class Committer {
     return health.poisonedWrite('unknown');
   }
 
-  /** The error of a write when the directory is no longer known to be ours. */
-  #fencedWrite(outcome: 'not-applied' | 'unknown'): StoreError | undefined {
+  /** Waits through a pause. Returns the error of a write when the directory is not ours any more. */
+  async #fencedWrite(outcome: 'not-applied' | 'unknown'): Promise<StoreError | undefined> {
     const { lock, health } = this.#parts;
     try {
-      lock.assertHeld();
+      const regained = lock.whenHeld();
+      if (regained !== undefined) await regained;
       return undefined;
     } catch (error) {
       if (!(error instanceof FencedError)) throw error;

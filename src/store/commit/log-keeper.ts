@@ -14,6 +14,7 @@ import {
   FIRST_RESERVE_BYTES,
   LogWriter,
   prepareLog,
+  requireBlank,
   SyncError,
   type LogIdentity,
   type PreparedLog,
@@ -191,6 +192,13 @@ export class LogKeeper {
     return isLackOfSpace(cause)
       ? new StoreFullError(`there is no room for a new log in ${this.#directory}`, fields)
       : new StoreError('LODESTORE_IO', `a new log could not be made in ${this.#directory}`, fields);
+  }
+
+  /** Rejects unless the live log and the prepared one are on the disk as they were left here. */
+  async requireUnchanged(): Promise<void> {
+    await this.#live?.requireUnchanged();
+    const prepared = this.#nextIsReady ? await this.#next : undefined;
+    if (prepared !== undefined) await requireBlank(this.#fs, prepared);
   }
 
   /** A merge has taken in all logs up to `number`: they are forgotten here, not removed. */

@@ -323,7 +323,7 @@ export class MergeScheduler {
   ): Promise<{ readonly snapshotBytes: number; readonly durationMs: number }> {
     const { fs, directory, table, logs, retained } = this.#parts;
     const path = join(directory, snapshotName(job.number));
-    this.#requireHeld();
+    await this.#requireHeld();
     try {
       await fs.rename(job.temporaryPath, path);
       await fs.syncDirectory(directory);
@@ -347,7 +347,7 @@ export class MergeScheduler {
     if (replaced !== undefined) obsolete.push(replaced.path);
     for (const name of obsolete) {
       assert(name !== path, 'a merge never removes a name that it has just produced');
-      this.#requireHeld();
+      await this.#requireHeld();
       // What cannot be removed now is proven dead and goes at the next open.
       await fs.unlink(name).catch(() => undefined);
     }
@@ -356,10 +356,11 @@ export class MergeScheduler {
     return merged;
   }
 
-  #requireHeld(): void {
+  /** Waits through a pause. */
+  async #requireHeld(): Promise<void> {
     const { lock, health } = this.#parts;
     try {
-      lock.assertHeld();
+      await lock.whenHeld();
     } catch (error) {
       throw health.broken(error);
     }

@@ -211,6 +211,15 @@ class Opening {
     return acquireDirectoryLock(this.#fs, this.#directory, identity, {
       ...this.#environment.ownerStamp,
       staleMs: this.#options.leaseStaleMs,
+      signal: this.#options.signal,
+      onWatch: (doneMs, totalMs) =>
+        this.#options.onProgress?.({
+          phase: 'lease',
+          doneBytes: 0,
+          totalBytes: 0,
+          doneMs,
+          totalMs,
+        }),
       onLost: (error) => this.#health.poisonWith(error),
     });
   }

@@ -3,6 +3,7 @@ import {
   DEFAULT_QUEUE_BYTES,
   DEFAULT_ROTATE_BYTES,
   DEFAULT_MERGE_BYTES,
+  MAX_TIMER_MS,
 } from '../../base/limits.ts';
 import {
   resolveDurability,
@@ -26,7 +27,7 @@ export interface OpenOptions {
   readonly createIfMissing?: boolean;
   /** Stops opening; what has been read is dropped, nothing has been changed. */
   readonly signal?: AbortSignal;
-  /** Called as opening gets on, at most about once per 4 MiB read. */
+  /** Called as opening gets on, at most about once per 4 MiB read, or per second in phase `lease`. */
   readonly onProgress?: (progress: OpenProgress) => void;
   /**
    * When batches are acknowledged that do not say. `sync` (default): when they are on stable storage.
@@ -67,14 +68,15 @@ export interface OpenOptions {
   readonly retain?: { readonly bytes?: number };
   /**
    * A sync of a log that takes longer than this is told: as the event `slowSync`, or as a warning of the
-   * process where nobody listens. Default 1,000 ms.
+   * process where nobody listens. Default 1,000 ms, at most 2,147,483,647.
    */
   readonly slowSyncMs?: number;
   /** zstd level of logs, -7 to 19. Default 1. */
   readonly compressionLevel?: number;
   /**
    * How long the lease that other hosts see may go without a refresh before they may take it, in
-   * milliseconds. A process that stalls for longer is fenced. Default 60,000, at least 2,000.
+   * milliseconds. A process that stalls for longer goes on only when nobody else has had the store
+   * meanwhile. The same on all hosts that share the directory. Default 60,000; 2,000 to 2,147,483,647.
    */
   readonly leaseStaleMs?: number;
   /**
@@ -147,8 +149,11 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
   const optional = (
     name: 'logLimitBytes' | 'maxBytes' | 'leaseStaleMs' | 'threads',
     min: number,
+    max?: number,
   ) =>
-    options[name] === undefined ? undefined : integer(name, options[name], { default: 0, min });
+    options[name] === undefined
+      ? undefined
+      : integer(name, options[name], { default: 0, min, ...(max !== undefined && { max }) });
   const maxBytes = optional('maxBytes', 4 * 1024 * 1024);
   const retainBytes = resolveRetention(options.retain);
   requireRoom(maxBytes, retainBytes);
@@ -173,13 +178,17 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
     maxBytes,
     reserveFileBytes: integer('reserveFileBytes', options.reserveFileBytes, { default: 0, min: 0 }),
     retainBytes,
-    slowSyncMs: integer('slowSyncMs', options.slowSyncMs, { default: 1_000, min: 0 }),
+    slowSyncMs: integer('slowSyncMs', options.slowSyncMs, {
+      default: 1_000,
+      min: 0,
+      max: MAX_TIMER_MS,
+    }),
     compressionLevel: integer('compressionLevel', options.compressionLevel, {
       default: 1,
       min: -7,
       max: 19,
     }),
-    leaseStaleMs: optional('leaseStaleMs', 2_000),
+    leaseStaleMs: optional('leaseStaleMs', 2_000, MAX_TIMER_MS),
     threads: optional('threads', 1),
     warm: warmOption(options),
   };

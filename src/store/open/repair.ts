@@ -31,6 +31,8 @@ export async function repair(
   lock: DirectoryLock,
 ): Promise<string[]> {
   const { tail, blankPaths } = state.verdict;
+  // Recovery may have taken long.
+  await lock.whenHeld();
   if (tail?.kind === 'rewrite') await rewriteTail(fs, tail);
   // Names that were read, the snapshot's above all, must not be lost once what they replace is removed.
   await fs.syncDirectory(directory);
@@ -38,7 +40,7 @@ export async function repair(
   const withoutGroups = tail?.kind === 'discard' ? [tail.path, ...blankPaths] : blankPaths;
   dead.push(...withoutGroups);
   for (const path of dead) {
-    lock.assertHeld();
+    await lock.whenHeld();
     await unlinkIfThere(fs, path);
   }
   // The disk may hold a group where none is seen: one cut back after a write that failed, by a cut that was

@@ -1,6 +1,6 @@
 import type { OpenProgress } from './recovery-report.ts';
 
-type Phase = OpenProgress['phase'];
+type Phase = Exclude<OpenProgress['phase'], 'lease'>;
 
 /**
  * Adds up the progress of jobs that run side by side. What jobs of a later phase do beside an earlier one shows

@@ -1,8 +1,13 @@
 /** How far opening has come. */
 export interface OpenProgress {
-  readonly phase: 'logs' | 'snapshot';
+  /** `lease`: another host's lease, dated in the future, is watched before it is taken over. */
+  readonly phase: 'lease' | 'logs' | 'snapshot';
+  /** 0 in phase `lease`. */
   readonly doneBytes: number;
   readonly totalBytes: number;
+  /** Milliseconds watched so far, of how many; in phase `lease` only. */
+  readonly doneMs?: number;
+  readonly totalMs?: number;
 }
 
 /** Where a crash cut the last log: what stood there had not been synced, and is gone. */

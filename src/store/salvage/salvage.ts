@@ -120,7 +120,7 @@ class Salvage {
   }
 
   async #install(number: number, listing: DirectoryListing): Promise<void> {
-    this.#lock.assertHeld();
+    await this.#lock.whenHeld();
     const path = join(this.#directory, snapshotName(number));
     await this.#fs.rename(join(this.#directory, temporarySnapshotName(number)), path);
     await this.#fs.syncDirectory(this.#directory);
@@ -129,7 +129,7 @@ class Salvage {
       ...listing.snapshots.filter((snapshot) => snapshot < number).map(snapshotName),
     ];
     for (const name of replaced) {
-      this.#lock.assertHeld();
+      await this.#lock.whenHeld();
       assert(name !== snapshotName(number), 'what has just been written is not removed');
       await unlinkIfThere(this.#fs, join(this.#directory, name));
     }

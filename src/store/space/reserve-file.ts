@@ -55,7 +55,7 @@ export class ReserveFile {
     await this.#making;
     if (this.#state !== 'kept') return false;
     try {
-      this.#lock.assertHeld();
+      await this.#lock.whenHeld();
       this.#state = 'given-up';
       await this.#fs.unlink(this.#path);
       return true;
@@ -73,7 +73,7 @@ export class ReserveFile {
     try {
       const existing = await this.#fs.stat(this.#path).catch(() => undefined);
       if (existing?.sizeBytes === this.sizeBytes) return true;
-      this.#lock.assertHeld();
+      await this.#lock.whenHeld();
       if (existing !== undefined) await this.#fs.unlink(this.#path);
       const freeBytes = await this.#fs.freeBytes(this.#directory);
       if (freeBytes < 2 * this.sizeBytes) return false;

@@ -1,0 +1,110 @@
+import { FencedError, StoreError, systemCode } from '../base/errors.ts';
+
+const AGAIN = 'then close this store and open it again';
+
+type Text = (lease: string, directory: string, code: string) => string;
+
+const rightMissing: Text = (lease, _, code) =>
+  `the lease ${lease} could not be refreshed: ${code}, this process has no right to. It has changed ` +
+  `its user since it opened the store, or somebody has changed the owner of the lease or of a ` +
+  `directory above it; open the store as the user that goes on with it`;
+
+/** What a refresh met, by the code of its error. */
+const REFRESH_TEXTS: ReadonlyMap<string, Text> = new Map([
+  [
+    'ELOCKED',
+    (lease, directory) =>
+      `another host has taken over the lease ${lease}, or something has touched it; see that only ` +
+      `one host writes to ${directory}, ${AGAIN}`,
+  ],
+  [
+    'ENOENT',
+    (lease, directory) =>
+      `the lease ${lease} was removed, by hand or by another host that opened ${directory} ` +
+      `meanwhile; see that nothing removes it, ${AGAIN}`,
+  ],
+  ['EPERM', rightMissing],
+  ['EACCES', rightMissing],
+  [
+    'EROFS',
+    (lease) =>
+      `the lease ${lease} could not be refreshed: EROFS, the file system has become read-only. The ` +
+      `log of the system says why; make it writable, ${AGAIN}`,
+  ],
+]);
+
+/** The error of whoever meets the loss of the lease, with the text and the remedy of its cause. */
+export class LeaseLoss {
+  readonly #directory: string;
+  readonly #leasePath: string;
+  readonly #staleMs: number;
+
+  constructor(directory: string, leasePath: string, staleMs: number) {
+    this.#directory = directory;
+    this.#leasePath = leasePath;
+    this.#staleMs = staleMs;
+  }
+
+  /** `cause` was met while the lease was refreshed, in time or after a pause. */
+  ofRefresh(cause: unknown): FencedError {
+    return this.#fenced(this.#refreshText(cause), cause);
+  }
+
+  /** The lease is ours again after a pause, but another owner has signed meanwhile. */
+  ofOwner(hostName: string | undefined): FencedError {
+    const who = hostName === undefined ? 'somebody else' : `a process on host ${hostName}`;
+    return this.#fenced(
+      `this process stood still for more than ${this.#staleMs} ms, and ${who} has opened ` +
+        `${this.#directory} meanwhile; close this store and open it again`,
+      undefined,
+    );
+  }
+
+  /** The lease is ours again after a pause, but files are not as this process left them. */
+  ofFiles(cause: unknown): FencedError {
+    return this.#fenced(
+      `this process stood still for more than ${this.#staleMs} ms, and files of ${this.#directory} ` +
+        `have changed meanwhile, or cannot be read; close this store and open it again`,
+      cause,
+    );
+  }
+
+  ofRelease(): FencedError {
+    return this.#fenced(`the lock on ${this.#directory} has been released`, undefined);
+  }
+
+  /** Not lost: for whoever may not wait until it is known. */
+  ofPause(): FencedError {
+    return this.#fenced(
+      `the lease on ${this.#directory} was not refreshed for ${this.#staleMs} ms, and it is not known ` +
+        `yet whether another host has opened it; close this store and open it again`,
+      undefined,
+    );
+  }
+
+  /** Not lost: it could not be removed at the end. */
+  ofRemoval(cause: unknown): StoreError {
+    const path = this.#leasePath;
+    return new StoreError(
+      'LODESTORE_IO',
+      `${this.#directory} is closed, but its lease ${path} could not be removed: ` +
+        `${systemCode(cause) ?? String(cause)}. On this machine it can be opened again at once, ` +
+        `on another one after ${this.#staleMs / 1_000} s`,
+      { path, cause },
+    );
+  }
+
+  #refreshText(cause: unknown): string {
+    const code = systemCode(cause) ?? String(cause);
+    const text = REFRESH_TEXTS.get(code);
+    if (text !== undefined) return text(this.#leasePath, this.#directory, code);
+    return (
+      `the lease ${this.#leasePath} could not be refreshed for ${this.#staleMs} ms: ${code}; ` +
+      `see that ${this.#directory} can be written, ${AGAIN}`
+    );
+  }
+
+  #fenced(message: string, cause: unknown): FencedError {
+    return new FencedError(message, { path: this.#leasePath, cause });
+  }
+}

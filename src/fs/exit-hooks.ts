@@ -1,0 +1,25 @@
+const hooks = new Set<() => void>();
+
+/** An exception would keep the hooks behind it, and those of the application, from running. */
+function runHooks(): void {
+  for (const hook of hooks) {
+    try {
+      hook();
+    } catch {
+      // What stays behind is found by the next open.
+    }
+  }
+}
+
+/**
+ * Calls `hook` when the process really exits; never on a signal, which a process may survive. Returns
+ * what takes the hook back. One listener serves all hooks.
+ */
+export function atExit(hook: () => void): () => void {
+  if (hooks.size === 0) process.on('exit', runHooks);
+  hooks.add(hook);
+  return () => {
+    hooks.delete(hook);
+    if (hooks.size === 0) process.off('exit', runHooks);
+  };
+}

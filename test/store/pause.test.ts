@@ -1,0 +1,243 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { encodeOwnerRecord } from '../../src/directory/owner-record.ts';
+import { FencedError, type MetadataStore } from '../../src/index.ts';
+import { CrashFs, openOn } from '../../src/testing/index.ts';
+import { deferred } from '../support/deferred.ts';
+import { openElsewhere } from '../support/other-host.ts';
+
+const LEASE = '/s/lodestore.lease';
+const LOCK = '/s/lodestore.lock';
+const SMALL = { mergeBytes: 1 << 30 };
+
+/** What happens between the beginning and the end of the next call that `at` matches. */
+let meanwhile: { readonly at: RegExp; readonly run: () => unknown } | undefined;
+let fs: CrashFs;
+
+beforeEach(() => {
+  meanwhile = undefined;
+  const turn = async (label: string): Promise<void> => {
+    const now = meanwhile;
+    if (now?.at.test(label) !== true) return;
+    meanwhile = undefined;
+    await now.run();
+  };
+  fs = new CrashFs({ scheduler: { turn } });
+});
+
+function put(key: number): { type: 'put'; key: number; value: number }[] {
+  return [{ type: 'put', key, value: key + 1 }];
+}
+
+async function keysAfter(): Promise<number[]> {
+  const store = await openOn(fs, '/s');
+  const keys = [...store.keys()].map(Number);
+  await store.close();
+  return keys;
+}
+
+async function openWithBatch(): Promise<MetadataStore> {
+  const store = await openOn(fs, '/s', SMALL);
+  await store.insertBatch(put(1));
+  return store;
+}
+
+/** The lease goes stale, and another host opens, writes and closes. */
+async function visit(key: number): Promise<void> {
+  fs.leases.expire(LEASE);
+  const other = await openElsewhere(fs, '/s', SMALL);
+  await other.insertBatch(put(key));
+  await other.close();
+}
+
+function callsOf(kind: string): number {
+  return fs.trace.filter((call) => call.kind === kind).length;
+}
+
+describe('a pause in which nobody else has the store', () => {
+  test('before a batch: it is written when the lease is ours again', async () => {
+    const store = await openWithBatch();
+    fs.leases.expire(LEASE);
+    await store.insertBatch(put(2));
+    expect(callsOf('renewLease')).toBe(2);
+    await store.insertBatch(put(3));
+    expect(callsOf('renewLease')).toBe(2);
+    await store.close();
+    expect(await keysAfter()).toEqual([1, 2, 3]);
+  });
+
+  test('during the write of a group: it settles when the lease is ours again', async () => {
+    const store = await openWithBatch();
+    let renewals = 0;
+    const batch = store.insertBatch(put(2)).then(() => {
+      renewals = callsOf('renewLease');
+    });
+    const renewing = deferred<unknown>();
+    const paused = deferred<void>();
+    const hold = async (): Promise<void> => {
+      renewing.resolve(store.get(2));
+      await paused.promise;
+    };
+    const watchRenewal = (): void => {
+      meanwhile = { at: /^renewLease/, run: hold };
+    };
+    meanwhile = {
+      at: /^write .*log_0000000000000001$/,
+      run: () => {
+        fs.leases.expire(LEASE);
+        watchRenewal();
+      },
+    };
+    expect(await renewing.promise).toBeUndefined();
+    expect(renewals).toBe(0);
+    paused.resolve(undefined);
+    await batch;
+    expect(renewals).toBe(2);
+    await store.close();
+    expect(await keysAfter()).toEqual([1, 2]);
+  });
+
+  test('with nothing to write: the timer finds out', async () => {
+    const store = await openWithBatch();
+    fs.leases.expire(LEASE);
+    fs.leases.wake(LEASE);
+    await store.insertBatch(put(2));
+    expect(callsOf('renewLease')).toBe(2);
+    await store.close();
+    expect(await keysAfter()).toEqual([1, 2]);
+  });
+
+  test('at any call of a life with merges: nothing is lost, nothing is refused', async () => {
+    let calls = 0;
+    for (let nth = 1; nth === 1 || nth <= calls; nth += 3) {
+      let call = 0;
+      const turn = (): Promise<void> => {
+        if (++call === nth) fs.leases.expire(LEASE);
+        return Promise.resolve();
+      };
+      fs = new CrashFs({ scheduler: { turn } });
+      const store = await openWithBatch();
+      await Promise.all([store.insertBatch(put(2)), store.merge(), store.insertBatch(put(3))]);
+      await store.insertBatch(put(4), { durability: 'deferred' });
+      await store.sync();
+      await store.close();
+      calls = call;
+      expect(await keysAfter(), `call ${nth}`).toEqual([1, 2, 3, 4]);
+    }
+    expect(calls).toBeGreaterThan(50);
+  });
+});
+
+describe('a pause in which another host has had the store', () => {
+  async function expectFenced(promise: Promise<unknown>, outcome: string): Promise<void> {
+    const error: unknown = await promise.then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    expect(error).toBeInstanceOf(FencedError);
+    expect(error).toMatchObject({ outcome });
+  }
+
+  test('before a batch: it is refused, and what was written elsewhere stays', async () => {
+    const store = await openWithBatch();
+    await visit(100);
+    await expectFenced(store.insertBatch(put(2)), 'not-applied');
+    await expectFenced(store.insertBatch(put(3)), 'not-applied');
+    await store.close();
+    expect(await keysAfter()).toEqual([1, 100]);
+  });
+
+  test('during the write of a group: what became of it is unknown', async () => {
+    const store = await openWithBatch();
+    meanwhile = { at: /^write .*log_0000000000000001$/, run: () => visit(100) };
+    await expectFenced(store.insertBatch(put(2)), 'unknown');
+    expect(store.get(2)).toBeUndefined();
+    await store.close();
+    expect(await keysAfter()).toEqual(expect.arrayContaining([1, 100]));
+  });
+
+  test('during a merge: nothing of what is there now is renamed or removed', async () => {
+    const store = await openWithBatch();
+    meanwhile = { at: /^write .*\.tmp/, run: () => visit(100) };
+    await expect(store.merge()).rejects.toMatchObject({ code: 'LODESTORE_FENCED' });
+    expect(callsOf('rename')).toBe(1);
+    await store.close();
+    expect(await keysAfter()).toEqual([1, 100]);
+  });
+
+  test('a deferred batch is shown to no follower', async () => {
+    const store = await openWithBatch();
+    await store.insertBatch(put(2), { durability: 'deferred' });
+    await visit(100);
+    await expectFenced(store.sync(), 'not-applied');
+    await store.close().catch(() => undefined);
+    expect(await keysAfter()).toEqual(expect.arrayContaining([1, 100]));
+  });
+
+  test('while opening: the open is refused', async () => {
+    await (await openWithBatch()).close();
+    meanwhile = { at: /^read .*log_/, run: () => visit(100) };
+    await expect(openOn(fs, '/s')).rejects.toBeInstanceOf(FencedError);
+    expect(await keysAfter()).toEqual([1, 100]);
+  });
+});
+
+/** Each alone would give another host away, should the other two not. */
+describe('a lease that is ours again, but', () => {
+  const REASONS: readonly (readonly [string, RegExp, () => unknown])[] = [
+    [
+      'with another owner record',
+      /process on host other has opened/,
+      async () => {
+        const owner = { pid: 7, processStartTicks: 7, bootId: 'b', machineId: 'm' };
+        const record = { ...owner, hostName: 'other', nonce: 'x', openedAtMs: 1, epoch: 1 };
+        const file = await fs.open(LOCK, 'r+');
+        await file.write(encodeOwnerRecord(record), 0);
+        await file.close();
+      },
+    ],
+    [
+      'with a live log that was cut',
+      /files of \/s have changed/,
+      async () => {
+        const file = await fs.open('/s/log_0000000000000001', 'r+');
+        await file.truncate((await file.stat()).sizeBytes - 1);
+        await file.close();
+      },
+    ],
+    [
+      'with another live log',
+      /files of \/s have changed/,
+      async () => {
+        const file = await fs.open('/s/log_0000000000000001', 'r+');
+        await file.write(Uint8Array.of(0xff), 40);
+        await file.close();
+      },
+    ],
+    [
+      'without the prepared log',
+      /files of \/s have changed/,
+      () => fs.unlink('/s/log_0000000000000002'),
+    ],
+    [
+      'with a prepared log that is in use',
+      /files of \/s have changed/,
+      async () => {
+        const file = await fs.open('/s/log_0000000000000002', 'r+');
+        await file.write(Uint8Array.of(0xff), 40);
+        await file.close();
+      },
+    ],
+  ];
+
+  test.each(REASONS)('%s: fenced', async (_, message, harm) => {
+    const store = await openWithBatch();
+    // The log behind the live one is prepared in the background.
+    await new Promise((resume) => setImmediate(resume));
+    await harm();
+    fs.leases.expire(LEASE);
+    const batch = store.insertBatch(put(2));
+    await expect(batch).rejects.toThrow(message);
+    await expect(batch).rejects.toMatchObject({ code: 'LODESTORE_FENCED' });
+    await store.close();
+  });
+});
