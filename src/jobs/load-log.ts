@@ -1,3 +1,4 @@
+import { finishInSlices } from '../base/steps.ts';
 import type { Columns } from '../format/columns.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import type { LogPiece, LogScan } from '../log/log-report.ts';
@@ -27,13 +28,43 @@ export async function loadLog(
   context: Omit<JobContext, 'send'>,
 ): Promise<LoadLogResult> {
   const rows = new LogRows();
+  const slices = new GroupSlices(context.pause);
   const scan = await scanLog(fs, job.path, {
     number: job.number,
     storeId: job.storeId,
     pieces: job.pieces,
-    onGroup: (group) => rows.add(group.rows),
+    onGroup: (group) => {
+      rows.add(group.rows);
+      slices.noteGroup(group.rows.length);
+    },
+    pause: () => slices.pauseIfDue(),
     onProgress: context.onProgress,
     signal: context.signal,
   });
-  return { scan, run: rows.finish() };
+  context.signal.throwIfAborted();
+  return { scan, run: await finishInSlices(rows.finishInSteps(), context.pause) };
+}
+
+/** Bytes of rows read in about half a millisecond, and what reading a group costs beside its rows. */
+const SLICE_BYTES: number = 128 * 1024;
+const GROUP_BYTES = 512;
+
+/** Tells when it is time to give way, by the rows read since the last time. */
+class GroupSlices {
+  readonly #pause: (() => Promise<void>) | undefined;
+  #sinceBytes = 0;
+
+  constructor(pause: (() => Promise<void>) | undefined) {
+    this.#pause = pause;
+  }
+
+  noteGroup(rowsBytes: number): void {
+    this.#sinceBytes += rowsBytes + GROUP_BYTES;
+  }
+
+  pauseIfDue(): Promise<void> | undefined {
+    if (this.#sinceBytes < SLICE_BYTES) return undefined;
+    this.#sinceBytes = 0;
+    return this.#pause?.();
+  }
 }

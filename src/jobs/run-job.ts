@@ -34,7 +34,7 @@ export async function runJob(
     case 'load-log-piece':
       return loadLogPiece(fs, job, context);
     case 'fold-logs':
-      return foldLogs(job);
+      return foldLogs(job, context.pause);
     case 'load-chunks':
       return loadChunks(fs, job, context);
     case 'load-ancestor':

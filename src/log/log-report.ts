@@ -98,6 +98,8 @@ export interface LogScanOptions {
   /** Called as the scan gets on, with the bytes read so far. */
   readonly onProgress?: (bytesRead: number) => void;
   readonly signal?: AbortSignal | undefined;
+  /** Called between two frames: the scan goes on when what it returns has resolved. */
+  readonly pause?: (() => Promise<void> | undefined) | undefined;
   /** As of a `FileWindow`; only where a piece is scanned. */
   readonly mayBlock?: boolean | undefined;
   /** What has been read of the log already, in order; undefined where no group was found. Not read again if it fits. */

@@ -102,6 +102,8 @@ export class LogScanner {
       const ending = await this.#step();
       this.#options.onProgress?.(this.#offset);
       if (ending !== undefined) return ending;
+      const pause = this.#options.pause?.();
+      if (pause !== undefined) await pause;
     }
   }
 

@@ -1,5 +1,6 @@
+import { finishInSlices } from '../base/steps.ts';
 import type { Columns } from '../format/columns.ts';
-import { foldRuns } from './fold.ts';
+import { foldInSteps } from './fold.ts';
 
 /** Folds the runs of several logs into one. */
 export interface FoldLogsJob {
@@ -12,6 +13,10 @@ export interface FoldLogsResult {
   readonly run: Columns[];
 }
 
-export function foldLogs(job: FoldLogsJob): FoldLogsResult {
-  return { run: foldRuns(job.runs) };
+/** `pause` gives way to other work of the thread, where there is any. */
+export async function foldLogs(
+  job: FoldLogsJob,
+  pause?: () => Promise<void>,
+): Promise<FoldLogsResult> {
+  return { run: await finishInSlices(foldInSteps(job.runs), pause) };
 }

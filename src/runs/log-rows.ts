@@ -1,4 +1,5 @@
 import { CHUNK_TARGET_BYTES, CHUNK_TARGET_RECORDS, ROW_HEADER_BYTES } from '../base/limits.ts';
+import { finishSteps, type Steps } from '../base/steps.ts';
 import type { ColumnMemory } from '../format/columns-builder.ts';
 import type { Columns } from '../format/columns.ts';
 import { cutColumns, RowBlock } from './row-columns.ts';
@@ -9,6 +10,8 @@ const FIRST_BLOCK_BYTES: number = 16 * 1024;
 const LARGEST_BLOCK_BYTES: number = 4 * 1024 * 1024;
 /** Rows in key order lie anywhere in memory: looked at together first, they are waited for together. */
 const AHEAD_ROWS = 64;
+/** Words of the entries of the rows that one step gathers. */
+const STEP_WORDS: number = 4_096 * ENTRY_WORDS;
 
 /**
  * The largest block of whoever has finished: fresh memory costs as much as the rest of reading a log. Held
@@ -29,38 +32,51 @@ function keepSpare(block: RowBlock): void {
   if ((spare?.deref()?.bytes.length ?? 0) < block.bytes.length) spare = new WeakRef(block);
 }
 
-/** Adds an entry for each row of a block in which all rows begin on words; returns where the next entry goes. */
-function entriesOfWords(
+/** Where entries are added next, and of which row: `offset` counts bytes of its block. */
+interface EntryPlace {
+  at: number;
+  offset: number;
+}
+
+/** Adds entries, up to `end`, for the rows of a block in which all rows begin on words. */
+function addEntriesOfWords(
   entries: Uint32Array,
-  at: number,
+  place: EntryPlace,
+  end: number,
   ordinal: number,
   { words, usedBytes }: RowBlock,
-): number {
-  const end = usedBytes >>> 2;
-  for (let offset = 0; offset < end; at += ENTRY_WORDS) {
+): void {
+  let { at } = place;
+  let offset = place.offset >>> 2;
+  const used = usedBytes >>> 2;
+  for (; offset < used && at < end; at += ENTRY_WORDS) {
     entries[at] = words[offset]!;
     entries[at + 1] = words[offset + 1]!;
     entries[at + 2] = ordinal;
     entries[at + 3] = 4 * offset;
     offset += (ROW_HEADER_BYTES + words[offset + 4]!) >>> 2;
   }
-  return at;
+  place.at = at;
+  place.offset = 4 * offset;
 }
 
-function entriesOfBytes(
+function addEntriesOfBytes(
   entries: Uint32Array,
-  at: number,
+  place: EntryPlace,
+  end: number,
   ordinal: number,
   { view, usedBytes }: RowBlock,
-): number {
-  for (let offset = 0; offset < usedBytes; at += ENTRY_WORDS) {
+): void {
+  let { at, offset } = place;
+  for (; offset < usedBytes && at < end; at += ENTRY_WORDS) {
     entries[at] = view.getUint32(offset, true);
     entries[at + 1] = view.getUint32(offset + 4, true);
     entries[at + 2] = ordinal;
     entries[at + 3] = offset;
     offset += ROW_HEADER_BYTES + view.getUint32(offset + 16, true);
   }
-  return at;
+  place.at = at;
+  place.offset = offset;
 }
 
 /** Collects the rows of a log and turns them into one run: ascending keys, the last update of each. */
@@ -147,8 +163,13 @@ export class LogRows {
 
   /** The run. No row is taken after it. */
   finish(): Columns[] {
-    if (this.#isAscending) for (const block of this.#blocks) this.#cutBlock(block);
-    else this.#gatherSorted();
+    return finishSteps(this.finishInSteps());
+  }
+
+  /** As {@link finish}: a step makes a chunk, or sorts or gathers some thousand rows. */
+  *finishInSteps(): Steps<Columns[]> {
+    if (this.#isAscending) for (const block of this.#blocks) yield* this.#cutBlock(block);
+    else yield* this.#gatherSorted();
     this.#flush();
     for (const block of this.#blocks) keepSpare(block);
     this.#blocks.length = 0;
@@ -156,7 +177,7 @@ export class LogRows {
   }
 
   /** Columns are made of the block's rows where they stand; its last ones wait for those of the next. */
-  #cutBlock(block: RowBlock): void {
+  *#cutBlock(block: RowBlock): Steps<void> {
     let from = 0;
     if (this.#gatheredCount > 0) from = this.#gatherUntilFull(block);
     while (from < block.usedBytes) {
@@ -167,6 +188,7 @@ export class LogRows {
       }
       this.#run.push(columns);
       from = end;
+      yield;
     }
   }
 
@@ -227,13 +249,15 @@ export class LogRows {
   }
 
   /** Keys are sorted beside the places of their rows; of equal keys the last one counts. */
-  #gatherSorted(): void {
-    const entries = sortEntries(this.#makeEntries(), this.#rowCount);
+  *#gatherSorted(): Steps<void> {
+    const made = yield* this.#makeEntries();
+    const entries = yield* sortEntries(made, this.#rowCount);
     const end = ENTRY_WORDS * this.#rowCount;
     const lengths = new Uint32Array(AHEAD_ROWS);
     for (let at = 0; at < end; at += ENTRY_WORDS) {
       const ahead = (at / ENTRY_WORDS) % AHEAD_ROWS;
       if (ahead === 0) this.#readLengths(entries, at, end, lengths);
+      if (at % STEP_WORDS === 0) yield;
       const next = at + ENTRY_WORDS;
       const isSuperseded =
         next < end && entries[next] === entries[at] && entries[next + 1] === entries[at + 1];
@@ -243,13 +267,15 @@ export class LogRows {
     }
   }
 
-  #makeEntries(): Uint32Array {
+  *#makeEntries(): Steps<Uint32Array> {
     const entries = new Uint32Array(ENTRY_WORDS * this.#rowCount);
-    let at = 0;
-    for (let block = 0; block < this.#blocks.length; block++) {
-      at = this.#isWordy
-        ? entriesOfWords(entries, at, block, this.#blocks[block]!)
-        : entriesOfBytes(entries, at, block, this.#blocks[block]!);
+    const place: EntryPlace = { at: 0, offset: 0 };
+    const add = this.#isWordy ? addEntriesOfWords : addEntriesOfBytes;
+    for (const [ordinal, block] of this.#blocks.entries()) {
+      for (place.offset = 0; place.offset < block.usedBytes;) {
+        add(entries, place, place.at + STEP_WORDS, ordinal, block);
+        yield;
+      }
     }
     return entries;
   }

@@ -1,14 +1,27 @@
+import type { Steps } from '../base/steps.ts';
+
 /** Words of an entry: the key's low and high half, the row's block and its offset there. */
 export const ENTRY_WORDS = 4;
+
+/** Words of the entries that one step counts or moves. */
+const STEP_WORDS: number = 2 ** 14 * ENTRY_WORDS;
 
 const DIGIT_BITS = 8;
 const BUCKETS: number = 1 << DIGIT_BITS;
 const DIGITS_PER_WORD: number = 32 / DIGIT_BITS;
 
 /** How often each value of each digit of the keys occurs: the digits of the low half, then of the high one. */
-function countDigits(entries: Uint32Array, end: number): Uint32Array {
+function* countDigits(entries: Uint32Array, end: number): Steps<Uint32Array> {
   const counts = new Uint32Array(2 * DIGITS_PER_WORD * BUCKETS);
-  for (let at = 0; at < end; at += ENTRY_WORDS) {
+  for (let from = 0; from < end; from += STEP_WORDS) {
+    countRange(entries, from, Math.min(from + STEP_WORDS, end), counts);
+    yield;
+  }
+  return counts;
+}
+
+function countRange(entries: Uint32Array, from: number, end: number, counts: Uint32Array): void {
+  for (let at = from; at < end; at += ENTRY_WORDS) {
     let low = entries[at]!;
     let high = entries[at + 1]!;
     for (let base = 0; base < DIGITS_PER_WORD * BUCKETS; base += BUCKETS) {
@@ -18,19 +31,19 @@ function countDigits(entries: Uint32Array, end: number): Uint32Array {
       high >>>= DIGIT_BITS;
     }
   }
-  return counts;
 }
 
-/** Moves all entries by one digit, in the order of its values; `starts` says where each value begins. */
+/** Moves some entries by one digit, in the order of its values; `starts` says where each value goes on. */
 function distribute(
   from: Uint32Array,
   to: Uint32Array,
+  start: number,
   end: number,
   word: number,
   shift: number,
   starts: Uint32Array,
 ): void {
-  for (let at = 0; at < end; at += ENTRY_WORDS) {
+  for (let at = start; at < end; at += ENTRY_WORDS) {
     const value = (from[at + word]! >>> shift) & (BUCKETS - 1);
     const target = starts[value]!;
     starts[value] = target + ENTRY_WORDS;
@@ -78,28 +91,43 @@ function tellingDigits(counts: Uint32Array, count: number, digits: readonly numb
 }
 
 /** Moves entries by digits, the lowest first. Both arrays and the counts are used up; one of the arrays has the result. */
-function arrange(
+function* arrange(
   entries: Uint32Array,
   spare: Uint32Array,
   end: number,
   counts: Uint32Array,
   digits: readonly number[],
-): Uint32Array {
+): Steps<Uint32Array> {
   let [from, to] = [entries, spare];
   for (const digit of digits.toReversed()) {
     const starts = counts.subarray(digit * BUCKETS, (digit + 1) * BUCKETS);
     toStarts(starts);
     const shift = (digit % DIGITS_PER_WORD) * DIGIT_BITS;
-    distribute(from, to, end, digit < DIGITS_PER_WORD ? 0 : 1, shift, starts);
+    const word = digit < DIGITS_PER_WORD ? 0 : 1;
+    for (let at = 0; at < end; at += STEP_WORDS) {
+      distribute(from, to, at, Math.min(at + STEP_WORDS, end), word, shift, starts);
+      yield;
+    }
     [from, to] = [to, from];
   }
   return from;
 }
 
 /** Puts in order what is nearly so. False where it gave up, with entries moved but none lost. */
-function settle(entries: Uint32Array, end: number): boolean {
+function* settle(entries: Uint32Array, end: number): Steps<boolean> {
   let movesLeft = end / ENTRY_WORDS;
-  for (let at = ENTRY_WORDS; at < end; at += ENTRY_WORDS) {
+  for (let from = ENTRY_WORDS; from < end; from += STEP_WORDS) {
+    movesLeft = settleRange(entries, from, Math.min(from + STEP_WORDS, end), movesLeft);
+    if (movesLeft < 0) return false;
+    yield;
+  }
+  return true;
+}
+
+/** Returns how many moves are left; fewer than none where it gave up. */
+function settleRange(entries: Uint32Array, from: number, end: number, mostMoves: number): number {
+  let movesLeft = mostMoves;
+  for (let at = from; at < end; at += ENTRY_WORDS) {
     const low = entries[at]!;
     const high = entries[at + 1]!;
     let to = at;
@@ -117,9 +145,9 @@ function settle(entries: Uint32Array, end: number): boolean {
     entries[to + 1] = high;
     entries[to + 2] = block;
     entries[to + 3] = offset;
-    if (movesLeft < 0) return false;
+    if (movesLeft < 0) return movesLeft;
   }
-  return true;
+  return movesLeft;
 }
 
 /**
@@ -127,16 +155,17 @@ function settle(entries: Uint32Array, end: number): boolean {
  * digit: who reads them in order then reads them one behind the other. Of keys that look random, three digits tell
  * nearly all apart, and the few others are put right afterwards. `entries` is used up.
  */
-export function sortEntries(entries: Uint32Array, count: number): Uint32Array {
+export function* sortEntries(entries: Uint32Array, count: number): Steps<Uint32Array> {
   if (count < 2) return entries;
   const end = ENTRY_WORDS * count;
   const spare = new Uint32Array(end);
-  const counts = countDigits(entries, end);
+  const counts = yield* countDigits(entries, end);
   const digits = differingDigits(counts, count);
   const telling = tellingDigits(counts, count, digits);
-  const sorted = arrange(entries, spare, end, counts, digits.slice(0, telling));
-  if (telling === digits.length || settle(sorted, end)) return sorted;
+  const sorted = yield* arrange(entries, spare, end, counts, digits.slice(0, telling));
+  if (telling === digits.length || (yield* settle(sorted, end))) return sorted;
   // Keys in clusters. Equal ones have kept their order, so that all digits may be gone through again.
   const other = sorted === entries ? spare : entries;
-  return arrange(sorted, other, end, countDigits(sorted, end), digits);
+  const allCounts = yield* countDigits(sorted, end);
+  return yield* arrange(sorted, other, end, allCounts, digits);
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { finishSteps } from '../../src/base/steps.ts';
 import { ENTRY_WORDS, sortEntries } from '../../src/runs/row-entries.ts';
 
 /** The plain way: a stable sort of the indices. */
@@ -15,7 +16,7 @@ function order(keys: readonly bigint[], spare = 0): number[] {
   keys.forEach((key, i) => {
     entries.set([Number(key & 0xffff_ffffn), Number(key >> 32n), i, 2 * i], ENTRY_WORDS * i);
   });
-  const sorted = sortEntries(entries, keys.length);
+  const sorted = finishSteps(sortEntries(entries, keys.length));
   return keys.map((_, i) => {
     const [low, high, block, offset] = sorted.subarray(ENTRY_WORDS * i, ENTRY_WORDS * (i + 1));
     expect((BigInt(high!) << 32n) | BigInt(low!)).toBe(keys[block!]);

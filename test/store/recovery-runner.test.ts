@@ -5,6 +5,7 @@ import { Directory } from '../../src/fs/directory.ts';
 import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
 import { logName } from '../../src/format/file-name.ts';
 import { MetadataStore } from '../../src/index.ts';
+import { ThreadPool } from '../../src/threads/thread-pool.ts';
 import { chooseRunner } from '../../src/store/open/recovery-runner.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -23,8 +24,12 @@ async function parallelismFor(logBytes: number, threads: number = THREADS): Prom
   });
   await runner.close();
   await held.close();
+  expect(runner instanceof ThreadPool).toBe(logBytes >= inlineBytes && threads > 1);
   return runner.parallelism;
 }
+
+/** What this thread does alone. */
+let inlineBytes = 24 * 1024 * 1024;
 
 const LARGE_BYTES = 64 * 1024 * 1024;
 
@@ -36,12 +41,18 @@ test('this thread takes part, and does all that is little', async () => {
 });
 
 test('beside a store that is open, this thread leaves the work to others', async () => {
+  inlineBytes = 256 * 1024;
   const one = await MetadataStore.open(await temporaryDirectory());
   const other = await MetadataStore.open(await temporaryDirectory());
   expect(await parallelismFor(LARGE_BYTES)).toBe(THREADS - 1);
+  // One thread is enough for little, and this one for next to nothing.
+  expect(await parallelismFor(LARGE_BYTES / 16)).toBe(1);
+  expect(await parallelismFor(1_000)).toBe(1);
+  expect(await parallelismFor(LARGE_BYTES, 1)).toBe(1);
   await one.close();
   await one.close();
   expect(await parallelismFor(LARGE_BYTES)).toBe(THREADS - 1);
   await other.close();
+  inlineBytes = 24 * 1024 * 1024;
   expect(await parallelismFor(LARGE_BYTES)).toBe(THREADS);
 });

@@ -11,6 +11,8 @@ import { newerLogs } from '../recovery/recovery.ts';
 
 /** Below this many bytes of files a thread costs more than it saves. */
 const INLINE_BYTES: number = 24 * 1024 * 1024;
+/** The same beside an open store, which the event loop serves meanwhile. */
+const INLINE_BYTES_BESIDE_STORE: number = 256 * 1024;
 const MAX_THREADS = 8;
 
 /**
@@ -26,11 +28,13 @@ export async function chooseRunner(
 ): Promise<JobRunner> {
   const inline = new InlineRunner(directory, pause);
   if (options.threads === 1) return inline;
-  if ((await bytesToRead(directory, options.warm)) < INLINE_BYTES) return inline;
+  const isBesideStore = hasOpenStore();
+  const bytes = await bytesToRead(directory, options.warm);
+  if (bytes < (isBesideStore ? INLINE_BYTES_BESIDE_STORE : INLINE_BYTES)) return inline;
   // This thread takes its share of the chunks, unless somebody else would wait for it meanwhile.
-  const role = hasOpenStore() ? 'stand-in' : 'share';
-  const helper = { runner: inline, role } as const;
-  const pool = new ThreadPool(directory.reference, otherThreads(options), helper, onNoThread);
+  const helper = { runner: inline, role: isBesideStore ? 'stand-in' : 'share' } as const;
+  const threads = bytes < INLINE_BYTES ? 1 : otherThreads(options);
+  const pool = new ThreadPool(directory.reference, threads, helper, onNoThread);
   pool.startEarly();
   return pool;
 }

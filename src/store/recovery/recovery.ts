@@ -161,8 +161,9 @@ class Recovery {
   /** The number of records is exact: whether an update replaces one is known only where its chunk is. */
   async #loadTouched(updates: readonly Columns[]): Promise<void> {
     if (this.#warming === undefined) return;
-    const { runner, signal } = this.#context;
-    await this.#warming.load(runner, signal, touchedChunks(this.#warming.chunks, updates));
+    const { runner, signal, pause = () => Promise.resolve() } = this.#context;
+    const touched = await touchedChunks(this.#warming.chunks, updates, pause);
+    await this.#warming.load(runner, signal, touched);
   }
 
   async #place(

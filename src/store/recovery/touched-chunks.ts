@@ -2,11 +2,15 @@ import type { Columns } from '../../format/columns.ts';
 import { Chunk } from '../../table/chunk/chunk.ts';
 import type { LazyChunk } from '../../table/chunk/lazy-chunk.ts';
 
-/** Ordinals of the chunks whose range holds a key of `updates`, ascending. Both ascend in key. */
-export function touchedChunks(
+/**
+ * Ordinals of the chunks whose range holds a key of `updates`, ascending. Both ascend in key. Looks at every update: gives
+ * way after each chunk of them.
+ */
+export async function touchedChunks(
   chunks: readonly LazyChunk[],
   updates: readonly Columns[],
-): readonly number[] {
+  pause: () => Promise<void>,
+): Promise<readonly number[]> {
   const touched: number[] = [];
   let next = 0;
   for (const columns of updates) {
@@ -21,6 +25,7 @@ export function touchedChunks(
         chunk.firstHigh < high || (chunk.firstHigh === high && chunk.firstLow <= low);
       if (isInside && touched.at(-1) !== next) touched.push(next);
     }
+    await pause();
   }
   return touched;
 }

@@ -2,10 +2,12 @@ import { compareU64 } from '../../base/u64.ts';
 import type { Columns } from '../../format/columns.ts';
 import { Base } from './base.ts';
 import { Chunk } from '../chunk/chunk.ts';
-import { LazyChunk } from '../chunk/lazy-chunk.ts';
+import { LazyChunk, type ChunkSlot } from '../chunk/lazy-chunk.ts';
 
 /** Updates looked up in about a millisecond. */
 const PAUSE_UPDATES = 4_096;
+/** Chunks made in about a millisecond. */
+const PAUSE_CHUNKS = 1_024;
 
 /**
  * Number of records that `updates` leave of `snapshot`, both ascending in key. Looks up every update: gives way
@@ -18,9 +20,12 @@ export async function countRecords(
 ): Promise<number> {
   let count = snapshot.reduce((sum, columns) => sum + columns.recordCount, 0);
   if (updates.length === 0) return count;
-  const base = Base.of(
-    snapshot.map((slot) => (slot instanceof LazyChunk ? slot : new Chunk(slot))),
-  );
+  const slots: ChunkSlot[] = [];
+  for (const slot of snapshot) {
+    slots.push(slot instanceof LazyChunk ? slot : new Chunk(slot));
+    if (slots.length % PAUSE_CHUNKS === 0) await pause();
+  }
+  const base = Base.of(slots);
   const keys = new AscendingKeys(base);
   let sincePause = 0;
   for (const columns of updates) {

@@ -1,0 +1,23 @@
+/** Work that is cut into steps of a fraction of a millisecond, and its result. */
+export type Steps<T> = Generator<void, T, undefined>;
+
+/** Does all steps at once. */
+export function finishSteps<T>(steps: Steps<T>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** Does all steps, and gives way after each where there is anything to give way to. */
+export async function finishInSlices<T>(
+  steps: Steps<T>,
+  pause: (() => Promise<void>) | undefined,
+): Promise<T> {
+  if (pause === undefined) return finishSteps(steps);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    await pause();
+  }
+}
