@@ -79,7 +79,7 @@ it('chunks that updates touch are looked for in slices', async () => {
     value: 1n,
     data: new Uint8Array(0),
   }));
-  const pause = vi.fn(() => Promise.resolve());
+  const pause = vi.fn<() => Promise<void>>(() => Promise.resolve());
   const touched = await touchedChunks(spans as unknown as LazyChunk[], chunksOf(records, 2), pause);
   expect(touched).toEqual([0, 2, 9, 49]);
   expect(pause).toHaveBeenCalledTimes(4);
