@@ -5,6 +5,7 @@ export {
   CorruptionError,
   DirectoryLostError,
   FencedError,
+  NativePackageError,
   PositionExpiredError,
   StoreClosedError,
   StoreError,

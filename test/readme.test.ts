@@ -25,6 +25,20 @@ test('the example of the README runs as it stands, on the built package', () => 
   }
 });
 
+test('every link of the README leads to a file of the published package', () => {
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+  const links = [...readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(([, link]) => link!);
+  const packed = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const [{ files }] = JSON.parse(packed) as [{ files: { path: string }[] }];
+  const paths = new Set(files.map(({ path }) => path));
+  expect(links.length).toBeGreaterThan(10);
+  expect(links.filter((link) => !paths.has(link))).toEqual([]);
+});
+
 test('every link of the docs leads to a file', () => {
   for (const name of ['README.md', 'ARCHITECTURE.md']) {
     const text = readFileSync(join(ROOT, name), 'utf8');

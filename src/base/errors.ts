@@ -22,7 +22,8 @@ export type StoreErrorCode =
   | 'LODESTORE_INCOMPLETE'
   | 'LODESTORE_NOT_A_BACKUP'
   | 'LODESTORE_POSITION_EXPIRED'
-  | 'LODESTORE_THREAD';
+  | 'LODESTORE_THREAD'
+  | 'LODESTORE_NATIVE';
 
 /**
  * What a rejected write left behind. `not-applied`: the batch is not on disk and never will be.
@@ -253,6 +254,17 @@ export class PositionExpiredError extends StoreError {
     this.position = detail.position;
     this.oldestPosition = detail.oldestPosition;
     this.lastPosition = detail.lastPosition;
+  }
+}
+
+/** A package with a native part could not be loaded. Nothing has been opened. `message` says what brings it. */
+export class NativePackageError extends StoreError {
+  override readonly name: string = 'NativePackageError';
+  readonly packageName: string;
+
+  constructor(packageName: string, message: string, fields: StoreErrorFields = {}) {
+    super('LODESTORE_NATIVE', message, fields);
+    this.packageName = packageName;
   }
 }
 

@@ -1,8 +1,6 @@
 import type { LockOwner } from '../base/errors.ts';
-import { requirePackage } from '../base/require.ts';
+import { crc32c } from '../format/crc.ts';
 import type { ProcessIdentity } from '../fs/process-identity.ts';
-
-const { crc32c } = requirePackage('@node-rs/crc32') as typeof import('@node-rs/crc32');
 
 /** Who holds the directory, or did so last: the content of the lock file. */
 export interface OwnerRecord extends ProcessIdentity {

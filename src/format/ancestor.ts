@@ -1,11 +1,9 @@
 import { assert } from '../base/assert.ts';
 import { isZero, viewOf } from '../base/bytes.ts';
 import { MAX_BATCH_BYTES, ROW_HEADER_BYTES } from '../base/limits.ts';
-import { requirePackage } from '../base/require.ts';
+import { crc32c } from './crc.ts';
 import { ancestorChecksum, STORE_ID_BYTES } from './checksum.ts';
 import { decompressPieces } from './compression.ts';
-
-const { crc32c } = requirePackage('@node-rs/crc32') as typeof import('@node-rs/crc32');
 
 /**
  * The files of the ancestor, the metadata store of the Rust engine sled (1.0 alpha): frames of

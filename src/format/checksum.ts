@@ -1,7 +1,5 @@
 import { viewOf, writeSafeU64 } from '../base/bytes.ts';
-import { requirePackage } from '../base/require.ts';
-
-const { crc32, crc32c } = requirePackage('@node-rs/crc32') as typeof import('@node-rs/crc32');
+import { crc32, crc32c } from './crc.ts';
 
 export const STORE_ID_BYTES = 16;
 

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
-import { requirePackage } from '../base/require.ts';
+import { requireNative } from '../base/native-package.ts';
 import { closeDescriptor, openDescriptor } from './descriptor.ts';
 import type { FileLock } from './file-system.ts';
 import { NodeOpenFile } from './node-open-file.ts';
@@ -41,7 +41,7 @@ export async function tryKernelLock(
 }
 
 async function nativeLock(): Promise<LockDescriptor> {
-  const { tryLock } = requirePackage(
+  const { tryLock } = requireNative(
     'fs-native-extensions',
   ) as typeof import('fs-native-extensions');
   return tryLock;

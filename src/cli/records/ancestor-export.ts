@@ -3,13 +3,14 @@ import { viewOf, writeSafeU64 } from '../../base/bytes.ts';
 import {
   ANCESTOR_ROW_BYTES,
   AncestorChecksum,
-  AncestorCompressor,
+  ancestorCompressor,
   writeAncestorRowHead,
 } from '../../format/ancestor-writing.ts';
 import type { Columns } from '../../format/columns.ts';
 import { logName, MARKER_NAME, snapshotName } from '../../format/file-name.ts';
 import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { readFully } from '../../fs/file-window.ts';
+import type { PieceCompressor } from '../../format/zstd-library.ts';
 import { writeFully } from '../../fs/write.ts';
 import { RunCursor } from '../../runs/run-cursor.ts';
 
@@ -46,7 +47,7 @@ async function makeFile(fs: FileSystem, path: string): Promise<void> {
 /** Memory: a buffer of rows, and one record. */
 class AncestorSnapshotWriter {
   readonly #file: OpenFile;
-  readonly #compressor: AncestorCompressor = new AncestorCompressor();
+  readonly #compressor: PieceCompressor = ancestorCompressor();
   #rows: Uint8Array = new Uint8Array(ROWS_BYTES);
   #view: DataView = viewOf(this.#rows);
   #used = 0;

@@ -7,6 +7,7 @@ import {
   systemCode,
 } from '../../base/errors.ts';
 import { acquireDirectoryLock, type DirectoryLock } from '../../directory/directory-lock.ts';
+import { loadNativeParts } from '../../format/native-parts.ts';
 import { listDirectory } from '../../directory/listing.ts';
 import { STORE_ID_BYTES } from '../../format/checksum.ts';
 import { nextEpoch, type Predecessor } from '../../format/file-header.ts';
@@ -142,6 +143,7 @@ async function openHeld(
   const { fileSystem } = environment;
   const bell = new PoisonBell();
   const health = new Health((error) => bell.ring(error));
+  loadNativeParts();
   await ensureDirectory(fileSystem, path, options.createIfMissing);
   const directory = await Directory.open(fileSystem, path, (error) => health.poisonWith(error));
   try {

@@ -1,0 +1,36 @@
+import { NativePackageError } from './errors.ts';
+import { requirePackage } from './require.ts';
+
+/** Why a package has no binary here, and what brings it. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  'zstd-napi':
+    'Its install script did not run. npm: `npm rebuild zstd-napi`, without --ignore-scripts; ' +
+    'pnpm: `pnpm approve-builds`, then `pnpm rebuild zstd-napi`; yarn: `yarn rebuild zstd-napi`. ' +
+    'Or run Node.js 22.15 or later, whose own zstd serves as well',
+  '@node-rs/crc32':
+    'Its binary is an optional dependency for each platform. Install on the platform that runs the store, ' +
+    'without --omit=optional (npm), --no-optional (pnpm), or supportedArchitectures that leave it out (pnpm, yarn)',
+  'fs-native-extensions':
+    'It brings binaries for Linux, macOS and Windows. Install it on the platform that runs the store ' +
+    '(npm ci, pnpm install, yarn install) instead of copying node_modules',
+};
+
+/**
+ * Loads a package with a native part. `path` is the module to load, the package itself where it is left out.
+ *
+ * @throws NativePackageError when the package or its binary is not there, or does not fit this platform
+ */
+export function requireNative(packageName: string, path: string = packageName): unknown {
+  try {
+    return requirePackage(path);
+  } catch (cause) {
+    const reason = (cause as Error).message.split('\n')[0]!;
+    const where = `${process.platform}-${process.arch}, Node.js ${process.versions.node}`;
+    const remedy = REMEDIES[packageName] ?? 'Install it again';
+    throw new NativePackageError(
+      packageName,
+      `the native part of ${packageName} could not be loaded (${where}): ${reason}. ${remedy}.`,
+      { cause },
+    );
+  }
+}
