@@ -1,4 +1,3 @@
-import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import { MAX_WINDOW_LOG } from '../base/limits.ts';
 import type { PieceCompressor, Zstd } from './zstd-library.ts';
@@ -37,8 +36,13 @@ export class NodeZstd implements Zstd {
   }
 
   async compressLater(target: Uint8Array, source: Uint8Array, level: number): Promise<number> {
-    const compress = promisify(this.#zlib.zstdCompress);
-    return put(target, await compress(source, this.#options(level)));
+    const result = await new Promise<Uint8Array>((resolve, reject) => {
+      this.#zlib.zstdCompress(source, this.#options(level), (error, compressed) => {
+        if (error === null) resolve(compressed);
+        else reject(error);
+      });
+    });
+    return put(target, result);
   }
 
   decompress(target: Uint8Array, source: Uint8Array): number {
