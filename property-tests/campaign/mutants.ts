@@ -14,6 +14,7 @@ export interface Mutant {
 const MERGES = 'src/store/merge/merge-scheduler.ts';
 const COMMITTER = 'src/store/commit/committer.ts';
 const REPAIR = 'src/store/open/repair.ts';
+const DIRECTORY = 'src/fs/directory.ts';
 const LOG_WRITER = 'src/log/log-writer.ts';
 const LEASE = 'src/fs/lease-directory.ts';
 const HELD_LOCK = 'src/directory/held-lock.ts';
@@ -300,5 +301,35 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: '  cache[hookPath] = moduleOf(hookPath, () => () => undefined);',
     replace: '',
     test: 'test/fs/lease-signals.test.ts',
+  },
+  'the directory not looked at before a name is made': {
+    file: DIRECTORY,
+    find: "      if (mode === 'wx') await this.#check();",
+    replace: '',
+    test: 'test/fs/directory.test.ts',
+  },
+  'the directory not looked at before a name is synced, changed or removed': {
+    file: DIRECTORY,
+    find: 'if (paths.some((path) => this.#isInside(path))) await this.#check();',
+    replace: '',
+    test: 'test/fs/directory.test.ts',
+  },
+  'the directory closed before its last call': {
+    file: DIRECTORY,
+    find: 'if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));',
+    replace: '',
+    test: 'test/fs/directory.test.ts',
+  },
+  'a number that is used again passes for the directory': {
+    file: DIRECTORY,
+    find: 'if (isSameDirectory(hold.identity, reference.identity)) {',
+    replace: 'if (isSameDirectory(hold.identity, hold.identity)) {',
+    test: 'test/fs/directory.test.ts',
+  },
+  'the directory let go of before its lease': {
+    file: 'src/store/writer.ts',
+    find: '[releaseLock, () => warmth.stop(), () => directory.close()]',
+    replace: '[() => directory.close(), () => warmth.stop(), releaseLock]',
+    test: 'test/store/moved-directory.test.ts',
   },
 };

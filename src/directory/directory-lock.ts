@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { assert } from '../base/assert.ts';
 import type { FencedError } from '../base/errors.ts';
-import { isLackOfSpace, StoreError, StoreFullError, systemCode } from '../base/errors.ts';
+import { systemCode, type StoreError } from '../base/errors.ts';
+import { storeErrorOf } from '../base/store-error-of.ts';
 import { LEASE_NAME, LOCK_NAME } from '../format/file-name.ts';
 import type { FileLock, FileSystem, Lease, LeaseWatch } from '../fs/file-system.ts';
 import { readFully } from '../fs/file-window.ts';
@@ -70,7 +71,10 @@ export async function acquireDirectoryLock(
   try {
     return await attempt.run();
   } catch (error) {
-    throw asStoreError(error, attempt.lockPath);
+    throw storeErrorOf(error, {
+      what: 'the lock on the directory could not be taken',
+      path: attempt.lockPath,
+    });
   }
 }
 
@@ -243,18 +247,4 @@ class LockAttempt {
       await file.close();
     }
   }
-}
-
-function asStoreError(error: unknown, lockPath: string): unknown {
-  const code = systemCode(error);
-  if (error instanceof StoreError || code === undefined) return error;
-  const path = pathOf(error) ?? lockPath;
-  const message = `the lock on the directory could not be taken: ${code} at ${path}`;
-  if (isLackOfSpace(error)) return new StoreFullError(message, { cause: error, path });
-  return new StoreError('LODESTORE_IO', message, { cause: error, path });
-}
-
-function pathOf(error: unknown): string | undefined {
-  if (typeof error !== 'object' || error === null || !('path' in error)) return undefined;
-  return typeof error.path === 'string' ? error.path : undefined;
 }

@@ -1,3 +1,4 @@
+import { storeErrorOf } from '../base/store-error-of.ts';
 import type { DirectoryLock } from '../directory/directory-lock.ts';
 import type { Directory } from '../fs/directory.ts';
 import { Backups } from './backups.ts';
@@ -127,5 +128,11 @@ export async function releaseDirectory(
   lock: DirectoryLock | undefined,
   warmth: Warmth,
 ): Promise<void> {
-  await inOrder([async () => lock?.release(), () => warmth.stop(), () => directory.close()]);
+  const releaseLock = async (): Promise<void> => {
+    await lock?.release().catch((error: unknown) => {
+      const what = 'the directory could not be released; all that was acknowledged is there';
+      throw storeErrorOf(error, { what, path: directory.realPath });
+    });
+  };
+  await inOrder([releaseLock, () => warmth.stop(), () => directory.close()]);
 }

@@ -1,3 +1,4 @@
+import { DirectoryLostError } from '../base/errors.ts';
 import type { DirectoryReference } from '../fs/file-system.ts';
 import type { ThreadPriority } from '../fs/thread-priority.ts';
 import type { MergedChunks } from '../jobs/merge.ts';
@@ -43,6 +44,9 @@ export function toPlainError(error: unknown): PlainError {
 }
 
 export function fromPlainError(plain: PlainError): Error {
+  if (plain.code === 'LODESTORE_DIRECTORY_LOST') {
+    return new DirectoryLostError(plain.message, { path: plain.path });
+  }
   const { name, stack, message, ...fields } = plain;
   const error = new Error(message);
   Object.defineProperty(error, 'name', { value: name, configurable: true });

@@ -370,6 +370,7 @@ test('the public door exports what the docs name', async () => {
     'BatchTooLargeError',
     'ConditionFailedError',
     'CorruptionError',
+    'DirectoryLostError',
     'FencedError',
     'MetadataStore',
     'PositionExpiredError',

@@ -1,7 +1,12 @@
-import { readdirSync, readlinkSync } from 'node:fs';
+import { execFile, execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readlinkSync, rmdirSync } from 'node:fs';
 import { mkdir, readdir, realpath, rename, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { describe, expect, test, vi } from 'vitest';
+import { LEASE_NAME } from '../../src/format/file-name.ts';
 import { NodeFileSystem } from '../../src/fs/node-file-system.ts';
 import { DirectoryLostError, MetadataStore, type Update } from '../../src/index.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';
@@ -129,6 +134,80 @@ describe.runIf(isLinux)('while the store is open, its directory goes on working'
   });
 });
 
+/** Node 20 has the model as an experiment, later versions without. */
+const PERMISSION = process.allowedNodeEnvironmentFlags.has('--permission')
+  ? '--permission'
+  : '--experimental-permission';
+
+test.runIf(isLinux)(
+  "under Node's permission model the directory is reached by its path",
+  async () => {
+    const { home, directory } = await room();
+    const store = await MetadataStore.open(directory);
+    await write(store, FIRST);
+    await store.close();
+    const root = fileURLToPath(new URL('../..', import.meta.url));
+    const support = (name: string): string => join(root, 'test', 'support', name);
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      PERMISSION,
+      ...[root, home].map((path) => `--allow-fs-read=${join(path, '*')}`),
+      `--allow-fs-write=${join(root, 'node_modules', '.cache', '*')}`,
+      '--allow-worker',
+      '--allow-addons',
+      '--import',
+      support('register-typescript.mjs'),
+      support('permission-reader.ts'),
+      directory,
+    ]);
+    expect(JSON.parse(stdout)).toEqual({ isByPath: true, keys: FIRST });
+  },
+);
+
+function canMount(): boolean {
+  const probe = mkdtempSync(join(tmpdir(), 'lodestore-mount-'));
+  try {
+    execFileSync('mount', ['--bind', probe, probe], { stdio: 'ignore' });
+    execFileSync('umount', [probe]);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    rmdirSync(probe);
+  }
+}
+
+test.runIf(isLinux && process.getuid?.() === 0 && canMount())(
+  'another file system that is mounted over the directory does not get its names',
+  async () => {
+    const { home, directory } = await room();
+    await mkdir(join(home, 'over'));
+    const store = await MetadataStore.open(directory);
+    await write(store, FIRST);
+    execFileSync('mount', ['--bind', join(home, 'over'), directory]);
+    try {
+      await write(store, LATER);
+      expect(await readdir(directory)).toEqual([]);
+      await store.close();
+    } finally {
+      execFileSync('umount', [directory]);
+    }
+    expect(await readdir(join(home, 'over'))).toEqual([]);
+    expect(await keysIn(directory)).toEqual([...FIRST, ...LATER]);
+  },
+);
+
+test.runIf(isLinux)('a relative path is of the working directory at the open', async () => {
+  const { home, directory } = await room();
+  const before = process.cwd();
+  const chdir = vi.spyOn(process, 'cwd').mockReturnValue(home);
+  const store = await MetadataStore.open('store');
+  chdir.mockReturnValue(before);
+  await write(store, FIRST);
+  await store.close();
+  chdir.mockRestore();
+  expect(await keysIn(directory)).toEqual(FIRST);
+});
+
 describe.runIf(isLinux)('a directory that was removed', () => {
   test('refuses what needs a new name, before it is acknowledged', async () => {
     const { directory } = await room();
@@ -197,6 +276,7 @@ test.runIf(isLinux)('no descriptor is left, whatever became of the open', async 
     expect(locked).toMatchObject({ code: 'LODESTORE_LOCKED' });
     await store.close();
     expect(descriptorsIn(home)).toEqual([]);
+    expect(await readdir(directory)).not.toContain(LEASE_NAME);
   }
   await rm(directory, { recursive: true });
   await mkdir(directory);

@@ -1,10 +1,5 @@
-import {
-  AbortedError,
-  isLackOfSpace,
-  StoreError,
-  StoreFullError,
-  systemCode,
-} from '../../base/errors.ts';
+import { AbortedError, StoreError } from '../../base/errors.ts';
+import { storeErrorOf } from '../../base/store-error-of.ts';
 
 /**
  * What a backup or a restore rejects with: the store's own errors as they are, system errors as the `cause`
@@ -22,10 +17,5 @@ export function copyError(
     if (reason instanceof StoreError) return reason;
     return new AbortedError(`${what} was given up`, { cause: reason, path });
   }
-  const code = systemCode(error);
-  if (error instanceof StoreError || error instanceof TypeError || code === undefined) return error;
-  const { path: culprit } = error as { path?: unknown };
-  const fields = { cause: error, path: typeof culprit === 'string' ? culprit : path };
-  if (isLackOfSpace(error)) return new StoreFullError(`there is no room for ${what}`, fields);
-  return new StoreError('LODESTORE_IO', `${what} failed at ${fields.path}: ${code}`, fields);
+  return storeErrorOf(error, { what: `${what} failed`, path });
 }

@@ -1,11 +1,7 @@
 import { join } from 'node:path';
 import { assert, present } from '../../base/assert.ts';
-import {
-  isLackOfSpace,
-  StoreError,
-  StoreFullError,
-  StorePoisonedError,
-} from '../../base/errors.ts';
+import { isLackOfSpace, StoreError, StorePoisonedError } from '../../base/errors.ts';
+import { storeErrorOf } from '../../base/store-error-of.ts';
 import type { Predecessor } from '../../format/file-header.ts';
 import { logName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
@@ -188,10 +184,11 @@ export class LogKeeper {
   #creationError(error: unknown): StoreError {
     if (this.#health.isPoisoned) return this.#health.poisonedWrite('not-applied');
     const cause = error instanceof SyncError ? error.cause : error;
-    const fields = { cause, outcome: 'not-applied' as const, path: this.#directory };
-    return isLackOfSpace(cause)
-      ? new StoreFullError(`there is no room for a new log in ${this.#directory}`, fields)
-      : new StoreError('LODESTORE_IO', `a new log could not be made in ${this.#directory}`, fields);
+    const work = { what: 'a new log could not be made', path: this.#directory };
+    const mapped = storeErrorOf(cause, { ...work, outcome: 'not-applied' });
+    if (mapped instanceof StoreError) return mapped;
+    const fields = { cause, outcome: 'not-applied' as const, path: work.path };
+    return new StoreError('LODESTORE_IO', work.what, fields);
   }
 
   /** Rejects unless the live log and the prepared one are on the disk as they were left here. */

@@ -2,13 +2,14 @@ import { join } from 'node:path';
 import { assert } from '../../base/assert.ts';
 import {
   CorruptionError,
-  isLackOfSpace,
+  DirectoryLostError,
   StoreClosedError,
   StoreError,
   StoreFullError,
   StorePoisonedError,
 } from '../../base/errors.ts';
 import type { DirectoryLock } from '../../directory/directory-lock.ts';
+import { storeErrorOf } from '../../base/store-error-of.ts';
 import { snapshotName, temporarySnapshotName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import type { MergeJob, MergeLog, MergeResult } from '../../jobs/merge.ts';
@@ -286,7 +287,7 @@ export class MergeScheduler {
     const { fs, directory, logs } = this.#parts;
     const neededBytes = (this.#snapshot?.fileBytes ?? 0) + logs.totalBytes + SPACE_SLACK_BYTES;
     const freeBytes = await fs.freeBytes(directory).catch((error: unknown) => {
-      throw mergeFailed(`the space left in ${directory} is not known`, directory, error);
+      throw mergeError(error, `the space left in ${directory} is not known`, directory);
     });
     if (freeBytes >= neededBytes) return;
     if (await this.#parts.space.lendToMerge(neededBytes - freeBytes)) return;
@@ -310,7 +311,8 @@ export class MergeScheduler {
       });
     } catch (error) {
       if (this.#abort.signal.aborted) throw error;
-      throw mergeFailed(`merging into ${job.temporaryPath} failed`, job.temporaryPath, error);
+      if (error instanceof DirectoryLostError) health.poisonWith(error);
+      throw mergeError(error, `merging into ${job.temporaryPath} failed`, job.temporaryPath);
     }
     if (health.isPoisoned) throw health.poisonedWrite('not-applied');
     return result;
@@ -374,7 +376,9 @@ export class MergeScheduler {
   }
 }
 
-function mergeFailed(message: string, path: string, cause: unknown): StoreError {
-  if (isLackOfSpace(cause)) return new StoreFullError(message, { cause, path });
-  return new StoreError('LODESTORE_MERGE_FAILED', message, { cause, path });
+/** What is no system error has failed in a thread, or in the code: it is the `cause` all the same. */
+function mergeError(error: unknown, what: string, path: string): unknown {
+  const mapped = storeErrorOf(error, { what, path, code: 'LODESTORE_MERGE_FAILED' });
+  if (mapped !== error || error instanceof DirectoryLostError) return mapped;
+  return new StoreError('LODESTORE_MERGE_FAILED', what, { cause: error, path });
 }

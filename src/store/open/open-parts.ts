@@ -2,10 +2,12 @@ import { resolve as absolutePath } from 'node:path';
 import {
   AbortedError,
   CorruptionError,
+  DirectoryLostError,
+  type FencedError,
   StoreError,
   StorePoisonedError,
-  systemCode,
 } from '../../base/errors.ts';
+import { storeErrorOf } from '../../base/store-error-of.ts';
 import { acquireDirectoryLock, type DirectoryLock } from '../../directory/directory-lock.ts';
 import { loadNativeParts } from '../../format/native-parts.ts';
 import { listDirectory } from '../../directory/listing.ts';
@@ -117,20 +119,8 @@ export async function openParts(
         path: directory,
       });
     }
-    throw asStoreError(error, directory);
+    throw storeErrorOf(error, { what: 'the store could not be read or written', path: directory });
   }
-}
-
-/** System errors keep their code as `cause`; what is not a system error is passed on. */
-function asStoreError(error: unknown, directory: string): unknown {
-  const code = systemCode(error);
-  if (error instanceof StoreError || code === undefined || error instanceof TypeError) return error;
-  const path = (error as { path?: unknown }).path;
-  const where = typeof path === 'string' ? path : directory;
-  return new StoreError('LODESTORE_IO', `${where} could not be read or written: ${code}`, {
-    cause: error,
-    path: where,
-  });
 }
 
 /** From here on nothing depends on where the path leads: the directory is held until the store is closed. */
@@ -222,8 +212,17 @@ class Opening {
           doneMs,
           totalMs,
         }),
-      onLost: (error) => this.#health.poisonWith(error),
+      onLost: (error) => void this.#tellLoss(error),
     });
+  }
+
+  /** The lease goes with its directory: then that is the cause, and no other host. */
+  async #tellLoss(fenced: FencedError): Promise<void> {
+    const cause = await this.#fs.requireHeld().then(
+      () => fenced,
+      (error: unknown) => (error instanceof DirectoryLostError ? error : fenced),
+    );
+    this.#health.poisonWith(cause);
   }
 
   async #open(

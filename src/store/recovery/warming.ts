@@ -1,4 +1,5 @@
-import { CorruptionError, StoreClosedError, StoreError, systemCode } from '../../base/errors.ts';
+import { CorruptionError, StoreClosedError, StoreError } from '../../base/errors.ts';
+import { storeErrorOf } from '../../base/store-error-of.ts';
 import type { Columns } from '../../format/columns.ts';
 import type { IndexEntry } from '../../format/snapshot-index.ts';
 import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
@@ -179,14 +180,7 @@ export class Warming {
 
   #note(ordinal: number, error: unknown): unknown {
     const { path } = this.#snapshot;
-    const code = systemCode(error);
-    const failure =
-      error instanceof StoreError || code === undefined
-        ? error
-        : new StoreError('LODESTORE_IO', `${path} could not be read: ${code}`, {
-            cause: error,
-            path,
-          });
+    const failure = storeErrorOf(error, { what: 'the snapshot could not be read', path });
     if (failure instanceof StoreError && !this.#failed.has(ordinal)) {
       this.#failed.set(ordinal, failure);
       this.#hooks.onDamaged(failure);

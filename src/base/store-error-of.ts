@@ -1,0 +1,39 @@
+import {
+  isLackOfSpace,
+  StoreError,
+  StoreFullError,
+  systemCode,
+  type StoreErrorCode,
+  type WriteOutcome,
+} from './errors.ts';
+
+/** What was to be done when the system refused. */
+export interface FailedWork {
+  /** A clause, such as `the lock could not be taken`. */
+  readonly what: string;
+  /** What is concerned where the system names no path. */
+  readonly path: string;
+  /** Default `LODESTORE_IO`. A lack of space is `LODESTORE_FULL` in any case. */
+  readonly code?: StoreErrorCode;
+  readonly outcome?: WriteOutcome;
+}
+
+/**
+ * The one mapping from a system error to a `StoreError`: that has the error as `cause`, and its path, in the
+ * message too. Errors of the store itself, of its caller, and of its code stay as they are.
+ */
+export function storeErrorOf(error: unknown, work: FailedWork): unknown {
+  const code = systemCode(error);
+  const isSystem = error instanceof Error && !(error instanceof TypeError) && code !== undefined;
+  if (!isSystem || error instanceof StoreError) return error;
+  const path = pathOf(error) ?? work.path;
+  const message = `${work.what}: ${code} at ${path}`;
+  const fields = { cause: error, path, outcome: work.outcome };
+  if (isLackOfSpace(error)) return new StoreFullError(message, fields);
+  return new StoreError(work.code ?? 'LODESTORE_IO', message, fields);
+}
+
+function pathOf(error: Error): string | undefined {
+  const { path } = error as { path?: unknown };
+  return typeof path === 'string' ? path : undefined;
+}

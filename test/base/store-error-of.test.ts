@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest';
+import { StoreError, StoreFullError } from '../../src/base/errors.ts';
+import { storeErrorOf } from '../../src/base/store-error-of.ts';
+import { systemError } from '../../src/testing/system-error.ts';
+
+const WORK = { what: 'it could not be done', path: '/s' };
+
+test('a system error becomes the cause of one that names its path', () => {
+  const cause = systemError('EIO', 'open', '/s/log_1');
+  const error = storeErrorOf(cause, WORK);
+  expect(error).toBeInstanceOf(StoreError);
+  expect(error).toMatchObject({
+    code: 'LODESTORE_IO',
+    path: '/s/log_1',
+    message: 'it could not be done: EIO at /s/log_1',
+    cause,
+  });
+  const withoutPath = Object.assign(new Error('read'), { code: 'EIO' });
+  expect(storeErrorOf(withoutPath, WORK)).toMatchObject({ path: '/s' });
+});
+
+test('a lack of space is one whatever was to be done', () => {
+  const work = { ...WORK, code: 'LODESTORE_MERGE_FAILED', outcome: 'not-applied' } as const;
+  const error = storeErrorOf(systemError('ENOSPC', 'write', '/s/log_1'), work);
+  expect(error).toBeInstanceOf(StoreFullError);
+  expect(error).toMatchObject({ code: 'LODESTORE_FULL', outcome: 'not-applied' });
+});
+
+test('all else stays as it is', () => {
+  const misuse = Object.assign(new TypeError('no path'), { code: 'ERR_INVALID_ARG_TYPE' });
+  for (const error of [new StoreError('LODESTORE_CLOSED', ''), misuse, new Error('bug'), 'text']) {
+    expect(storeErrorOf(error, WORK)).toBe(error);
+  }
+});

@@ -1,0 +1,134 @@
+import { describe, expect, test } from 'vitest';
+import { DirectoryLostError } from '../../src/base/errors.ts';
+import { Directory } from '../../src/fs/directory.ts';
+import type { MetadataStore } from '../../src/index.ts';
+import { CrashFs, openOn } from '../../src/testing/index.ts';
+
+function machine(directoryAccess: 'by-descriptor' | 'by-path'): CrashFs {
+  return new CrashFs({ directoryAccess });
+}
+
+async function insert(store: MetadataStore, keys: readonly number[]): Promise<void> {
+  for (const key of keys) {
+    const data = new Uint8Array(1);
+    await store.insertBatch([{ type: 'put', key: BigInt(key), value: 1n, data }]);
+    await store.merge();
+  }
+}
+
+async function keysOn(fs: CrashFs, directory: string): Promise<number[]> {
+  const store = await openOn(fs, directory);
+  const keys = [...store.keys()].map(Number);
+  await store.close();
+  return keys;
+}
+
+describe('a simulated directory that is renamed while its store is open, another taking its path', () => {
+  test('goes on working by its descriptor, and keeps what is acknowledged through a crash', async () => {
+    const fs = machine('by-descriptor');
+    const store = await openOn(fs, '/s');
+    await insert(store, [1, 2]);
+    await fs.rename('/s', '/moved');
+    await fs.makeDirectory('/s');
+    await fs.syncDirectory('/');
+    await insert(store, [3, 4]);
+    expect(await fs.readDirectory('/s')).toEqual([]);
+    const crashed = fs.minimalCrash();
+    crashed.leases.break('/s/lodestore.lease');
+    expect(await keysOn(crashed, '/moved')).toEqual([1, 2, 3, 4]);
+    await store.close();
+    expect(fs.heldDirectoryCount).toBe(0);
+  });
+
+  test('is refused by its path, with all that was acknowledged in it', async () => {
+    const fs = machine('by-path');
+    const store = await openOn(fs, '/s');
+    await insert(store, [1, 2]);
+    await fs.rename('/s', '/moved');
+    await fs.makeDirectory('/s');
+    await fs.syncDirectory('/');
+    await expect(insert(store, [3, 4])).rejects.toBeInstanceOf(DirectoryLostError);
+    expect(await fs.readDirectory('/s')).toEqual([]);
+    const acknowledged = [...store.keys()].map(Number);
+    const crashed = fs.minimalCrash();
+    crashed.leases.break('/s/lodestore.lease');
+    expect(await keysOn(crashed, '/moved')).toEqual(acknowledged);
+    await store.close().catch(() => undefined);
+    expect(fs.heldDirectoryCount).toBe(0);
+  });
+});
+
+describe('a directory', () => {
+  test('waits for calls in flight before its descriptor is closed, and takes none after', async () => {
+    const fs = CrashFs.withFiles({ '/a/f': new Uint8Array(1), '/b/g': new Uint8Array(1) });
+    const directory = await Directory.open(fs, '/a');
+    const { access } = directory.reference;
+    const listing = directory.readDirectory('/a');
+    const closing = directory.close();
+    expect(fs.heldDirectoryCount).toBe(1);
+    await closing;
+    expect((await listing).map(({ name }) => name)).toEqual(['f']);
+    await expect(directory.stat('/a/f')).rejects.toThrow('a closed directory is not used');
+    // The number is given out again: the path leads elsewhere.
+    const other = await Directory.open(fs, '/b');
+    expect(other.reference.access).toBe(access);
+    await expect(fs.stat(`${access}/f`)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  test('is shared by its identity: a number that is used again does not pass for it', async () => {
+    const fs = CrashFs.withFiles({ '/a/f': new Uint8Array(1), '/b/g': new Uint8Array(1) });
+    const directory = await Directory.open(fs, '/a');
+    const { reference } = directory;
+    await fs.rename('/a', '/moved');
+    const shared = await Directory.share(fs, reference);
+    expect(shared.realPath).toBe('/a');
+    expect((await shared.stat('/a/f')).sizeBytes).toBe(1);
+    await shared.close();
+    await directory.close();
+    await Directory.open(fs, '/b');
+    await expect(Directory.share(fs, reference)).rejects.toBeInstanceOf(DirectoryLostError);
+    expect(fs.heldDirectoryCount).toBe(1);
+  });
+
+  test('shows its real path in errors, and hands other paths on', async () => {
+    const fs = CrashFs.withFiles({ '/a/f': new Uint8Array(1), '/b/g': new Uint8Array(1) });
+    const directory = await Directory.open(fs, '/a');
+    await expect(directory.open('/a/none', 'r')).rejects.toMatchObject({
+      code: 'ENOENT',
+      path: '/a/none',
+      message: expect.not.stringContaining('/proc/') as string,
+    });
+    expect((await directory.stat('/b/g')).sizeBytes).toBe(1);
+    await directory.link('/b/g', '/a/g');
+    expect((await fs.stat('/a/g')).sizeBytes).toBe(1);
+    await directory.close();
+  });
+
+  test.each(['by-descriptor', 'by-path'] as const)(
+    'that was removed takes no names (%s)',
+    async (directoryAccess) => {
+      const fs = machine(directoryAccess);
+      await fs.makeDirectory('/a');
+      const lost: unknown[] = [];
+      const directory = await Directory.open(fs, '/a', (error) => lost.push(error));
+      await directory.requireHeld();
+      await fs.removeDirectory('/a');
+      const calls = [
+        directory.requireHeld(),
+        directory.open('/a/f', 'wx'),
+        directory.rename('/a/f', '/a/g'),
+        directory.unlink('/a/f'),
+        directory.syncDirectory('/a'),
+        directory.makeDirectory('/a/d'),
+        directory.removeDirectory('/a/d'),
+        directory.tryLock('/a/lock'),
+      ];
+      const results = await Promise.allSettled(calls);
+      for (const result of results) {
+        expect(result).toMatchObject({ reason: { code: 'LODESTORE_DIRECTORY_LOST', path: '/a' } });
+      }
+      expect(lost).toHaveLength(calls.length);
+      await directory.close();
+    },
+  );
+});
