@@ -159,6 +159,12 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '    if (log.number < 0) {',
     test: 'test/store/damage.test.ts',
   },
+  'a read-only open believes its first reading': {
+    file: 'src/store/recovery/recovery.ts',
+    find: 'return readSettled(directory, read, () => []);',
+    replace: 'return read();',
+    test: 'test/store/reading-beside-writer.test.ts',
+  },
   'the chain of frames not compared': {
     file: 'src/log/log-scanner.ts',
     find: 'if (header.chain !== this.#chain)',

@@ -8,7 +8,7 @@ import {
   writeBackup,
   type BackupReport,
 } from '../store/backup/backup.ts';
-import { closeSource, readSource, type BackupSource } from '../store/backup/backup-source.ts';
+import { closeSource, readSource } from '../store/backup/backup-source.ts';
 import { copyError } from '../store/backup/copy-error.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import { chooseRunner } from '../store/open/recovery-runner.ts';
@@ -21,7 +21,6 @@ import { EXIT_OK } from './output/exit-code.ts';
 import { DIRECTORY_HELP, exampleText, JSON_HELP } from './output/help-text.ts';
 import { toJson } from './output/json-text.ts';
 import { countOf, formatBytes, formatCount, formatMilliseconds } from './output/number-text.ts';
-import { readSettled } from '../inspection/settled-reading.ts';
 
 export interface BackupCommandOptions {
   readonly json?: true;
@@ -82,8 +81,7 @@ async function copyStore(
   checkBackup(target, { incremental });
   await requireOutside(fs, fs.realPath, target, IN_STORE);
   const progress = new ProgressMeter((one) => bar.report(one));
-  const read = (): Promise<BackupSource> => readSource(fs, { signal, progress });
-  const source = await readSettled(fs.realPath, read, () => []);
+  const source = await readSource(fs, { signal, progress });
   try {
     const pause = (): Promise<void> => new Promise((resume) => setImmediate(resume));
     const makeRunner = (copy: Directory): ReturnType<typeof chooseRunner> =>

@@ -7,7 +7,6 @@ import { Table } from '../table/table.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { EXIT_DAMAGE, EXIT_OK } from './output/exit-code.ts';
 import { lossText } from './text/loss-text.ts';
-import { readSettled } from '../inspection/settled-reading.ts';
 import { surveyDirectory } from '../inspection/survey.ts';
 import { readVerifiable } from '../inspection/verifiable-records.ts';
 
@@ -46,13 +45,11 @@ function rangeOf({ gte, lte, limit, reverse }: DumpOptions): RangeOptions {
 }
 
 function openToRead(context: CommandContext, directory: string): Promise<MetadataStore> {
-  const open = (): Promise<MetadataStore> =>
-    MetadataStore.open(directory, {
-      readOnly: true,
-      signal: context.signal,
-      onProgress: (progress) => context.bar.report(progress),
-    });
-  return readSettled(directory, open, () => []);
+  return MetadataStore.open(directory, {
+    readOnly: true,
+    signal: context.signal,
+    onProgress: (progress) => context.bar.report(progress),
+  });
 }
 
 async function dumpDamaged(

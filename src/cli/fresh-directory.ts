@@ -3,7 +3,7 @@ import { systemCode } from '../base/errors.ts';
 import { INCOMPLETE_NAME } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { unlinkIfThere } from '../fs/unlink.ts';
-import { ensureDirectory } from '../store/open/creation.ts';
+import { ensureDirectory } from '../directory/ensure-directory.ts';
 import { UsageError } from './output/command-errors.ts';
 
 /**

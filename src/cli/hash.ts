@@ -3,7 +3,6 @@ import type { CommandContext } from './output/command-context.ts';
 import { EXIT_OK } from './output/exit-code.ts';
 import { toJson } from './output/json-text.ts';
 import { countOf } from './output/number-text.ts';
-import { readSettled } from '../inspection/settled-reading.ts';
 
 export interface HashOptions {
   readonly json?: true;
@@ -16,13 +15,11 @@ export async function hash(
   options: HashOptions,
 ): Promise<number> {
   const { out, bar, signal } = context;
-  const open = (): Promise<MetadataStore> =>
-    MetadataStore.open(directory, {
-      readOnly: true,
-      signal,
-      onProgress: (progress) => bar.report(progress),
-    });
-  const store = await readSettled(directory, open, () => []);
+  const store = await MetadataStore.open(directory, {
+    readOnly: true,
+    signal,
+    onProgress: (progress) => bar.report(progress),
+  });
   try {
     const content = await store.contentHash({ signal });
     bar.clear();

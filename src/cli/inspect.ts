@@ -1,4 +1,5 @@
 import { WRITTEN_VERSION } from '../format/file-header.ts';
+import { noStoreError } from '../store/recovery/directory-state.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { damageError } from './text/damage-text.ts';
@@ -73,7 +74,7 @@ async function report(context: CommandContext, survey: Survey): Promise<number> 
   }
   for (const refusal of survey.refusals) context.err.line(`lodestore: ${refusal.message}`);
   if (survey.outcome === 'no store') {
-    context.err.line(`lodestore: there is no store in ${survey.directory}`);
+    context.err.line(`lodestore: ${noStoreError(survey.directory).message}`);
   }
   return survey.outcome === 'opens' ? EXIT_OK : EXIT_IO;
 }

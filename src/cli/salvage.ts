@@ -1,12 +1,13 @@
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { assert } from '../base/assert.ts';
-import { CorruptionError, StoreError } from '../base/errors.ts';
+import { CorruptionError } from '../base/errors.ts';
 import { listDirectory } from '../directory/listing.ts';
 import { logName, snapshotName } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
-import { ensureDirectory } from '../store/open/creation.ts';
+import { ensureDirectory } from '../directory/ensure-directory.ts';
 import { refuseIncompleteCopy } from '../directory/incomplete-copy.ts';
+import { noStoreError } from '../store/recovery/directory-state.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import type { Loss } from '../store/recovery/recovery-report.ts';
 import type { Move } from '../store/salvage/placement.ts';
@@ -151,9 +152,7 @@ async function read(
   const { fs, signal, bar } = context;
   const totalBytes = await bytesToRead(fs, directory, hidden);
   if (totalBytes === undefined) {
-    throw new StoreError('LODESTORE_NOT_FOUND', `there is no store in ${directory}`, {
-      path: directory,
-    });
+    throw noStoreError(directory);
   }
   let doneBytes = 0;
   const onRead = (lengthBytes: number): void => {

@@ -1,4 +1,5 @@
 import { damageHint } from '../store/recovery/advice.ts';
+import { noStoreError } from '../store/recovery/directory-state.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import type { CommandContext } from './output/command-context.ts';
 import type { Damage } from '../inspection/damage.ts';
@@ -46,7 +47,9 @@ export async function verify(
 function report(context: CommandContext, survey: Survey): number {
   const { damages, refusals, directory, outcome } = survey;
   for (const refusal of refusals) context.err.line(`lodestore: ${refusal.message}`);
-  if (outcome === 'no store') context.err.line(`lodestore: there is no store in ${directory}`);
+  if (outcome === 'no store') {
+    context.err.line(`lodestore: ${noStoreError(directory).message}`);
+  }
   if (damages.length > 0) {
     const error = damageError(damages, damageHint(directory));
     context.err.line(`lodestore: ${error.message}`);

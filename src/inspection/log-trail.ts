@@ -1,18 +1,14 @@
 import { join } from 'node:path';
-import { CorruptionError, PositionExpiredError, StoreError, systemCode } from '../base/errors.ts';
+import { CorruptionError, PositionExpiredError, systemCode } from '../base/errors.ts';
 import { listDirectory } from '../directory/listing.ts';
 import { logName } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { LogReader, type LogGroup } from '../log/log-reader.ts';
 import { damageHint } from '../store/recovery/advice.ts';
-import { ensureDirectory } from '../store/open/creation.ts';
-import { refuseIncompleteCopy } from '../directory/incomplete-copy.ts';
-import { newerLogs } from '../store/recovery/recovery.ts';
 import { surveyRetained } from '../store/changes/retained-survey.ts';
-import { newestSnapshot, storeIdOf } from '../store/recovery/snapshot-state.ts';
+import { noStoreError, readDirectoryState } from '../store/recovery/directory-state.ts';
+import { readSettled } from '../store/recovery/settled-reading.ts';
 import { isSamePredecessor } from '../store/recovery/verdict.ts';
-
-const MAX_ATTEMPTS = 5;
 
 /** Where a trail begins. */
 interface Beginning {
@@ -80,15 +76,12 @@ export class LogTrail {
     this.#reader = undefined;
   }
 
-  async #begin(): Promise<LogReader | undefined> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await this.#tryToBegin();
-      } catch (error) {
-        // A merge has removed a file between its listing and its opening.
-        if (systemCode(error) !== 'ENOENT' || attempt === MAX_ATTEMPTS) throw error;
-      }
-    }
+  #begin(): Promise<LogReader | undefined> {
+    return readSettled(
+      this.#directory,
+      () => this.#tryToBegin(),
+      () => [],
+    );
   }
 
   async #tryToBegin(): Promise<LogReader | undefined> {
@@ -110,18 +103,16 @@ export class LogTrail {
   /** What the directory holds now: logs that may hold the next batch, oldest first. */
   async #find(): Promise<Beginning> {
     const fs = this.#fs;
-    await ensureDirectory(fs, this.#directory, false);
-    await refuseIncompleteCopy(fs, this.#directory);
-    const listing = await listDirectory(fs, this.#directory);
-    const snapshot = await newestSnapshot(fs, this.#directory, listing);
-    if (snapshot === undefined && listing.logs.length === 0) throw this.#noStore();
+    const state = await readDirectoryState(fs, this.#directory);
+    const { listing, snapshot, storeId, newer } = state;
+    if (snapshot === undefined && newer.length === 0) throw noStoreError(this.#directory);
     const retention = await surveyRetained(fs, this.#directory, listing, snapshot, Infinity);
     const { logs, snapshotSequence } = retention;
     const kept = logs.filter((log) => log.lastSequence > (this.#after ?? -1n));
     const isAncestor = snapshot?.format !== 'lodestore';
     return {
-      storeId: storeIdOf(snapshot),
-      numbers: [...kept.map((log) => log.number), ...newerLogs(listing, snapshot)],
+      storeId,
+      numbers: [...kept, ...newer].map((log) => log.number),
       oldestPosition: logs[0]?.before ?? snapshotSequence,
       snapshotSequence,
       isAncestor,
@@ -197,12 +188,6 @@ export class LogTrail {
       { position, oldestPosition: oldest ?? 0n, lastPosition: position },
       { path: this.#directory },
     );
-  }
-
-  #noStore(): StoreError {
-    return new StoreError('LODESTORE_NOT_FOUND', `there is no store in ${this.#directory}`, {
-      path: this.#directory,
-    });
   }
 
   #damaged(reader: LogReader, reason: string): CorruptionError {

@@ -1,8 +1,5 @@
-import { join } from 'node:path';
-import { CorruptionError, StoreError } from '../base/errors.ts';
-import { listDirectory } from '../directory/listing.ts';
+import { CorruptionError } from '../base/errors.ts';
 import type { Columns } from '../format/columns.ts';
-import { logName } from '../format/file-name.ts';
 import type { IndexEntry } from '../format/snapshot-index.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
 import { Folder, foldChunk, foldRuns } from '../runs/fold.ts';
@@ -12,12 +9,18 @@ import { loadLog } from '../jobs/load-log.ts';
 import { keyBound, RunCursor } from '../runs/run-cursor.ts';
 import { ChunkReader } from '../snapshot/snapshot-reader.ts';
 import { damageHint } from '../store/recovery/advice.ts';
-import { ensureDirectory } from '../store/open/creation.ts';
-import { refuseIncompleteCopy } from '../directory/incomplete-copy.ts';
-import { ProgressMeter } from '../store/recovery/progress-meter.ts';
-import { newestSnapshot, storeIdOf, type SnapshotState } from '../store/recovery/snapshot-state.ts';
-import { judgeLogs, type LoadedLog } from '../store/recovery/verdict.ts';
-import { readSettled } from './settled-reading.ts';
+import {
+  holdsStore,
+  judgeDirectory,
+  noStoreError,
+  readDirectoryState,
+  requireUndamaged,
+  type DirectoryState,
+} from '../store/recovery/directory-state.ts';
+import type { ProgressMeter } from '../store/recovery/progress-meter.ts';
+import { readSettled } from '../store/recovery/settled-reading.ts';
+import type { SnapshotState } from '../store/recovery/snapshot-state.ts';
+import type { LoadedLog } from '../store/recovery/verdict.ts';
 
 interface SourceParts {
   readonly fs: FileSystem;
@@ -55,11 +58,9 @@ export class RecordSource {
    * Reads and judges the logs, and opens the snapshot.
    * @throws CorruptionError, StoreError as opening the store read-only would
    */
-  static async open(parts: SourceParts): Promise<RecordSource> {
-    const { fs, directory } = parts;
-    await ensureDirectory(fs, directory, false);
+  static open(parts: SourceParts): Promise<RecordSource> {
     return readSettled(
-      directory,
+      parts.directory,
       () => openOnce(parts),
       () => [],
     );
@@ -145,39 +146,26 @@ export class RecordSource {
 
 async function openOnce(parts: SourceParts): Promise<RecordSource> {
   const { fs, directory } = parts;
-  await refuseIncompleteCopy(fs, directory);
-  const listing = await listDirectory(fs, directory);
-  const snapshot = await newestSnapshot(fs, directory, listing);
-  const storeId = storeIdOf(snapshot);
-  const isNewer = (number: number): boolean => number > (snapshot?.number ?? -1);
-  const logs = await loadLogs(parts, listing.logs.filter(isNewer), storeId);
-  const verdict = judgeLogs(directory, snapshot, storeId, logs);
-  const [damage] = verdict.damages;
-  if (damage !== undefined) throw new CorruptionError(damage);
-  if (snapshot === undefined && verdict.logs.length === 0) {
-    throw new StoreError('LODESTORE_NOT_FOUND', `there is no store in ${directory}`, {
-      path: directory,
-    });
-  }
+  const state = await readDirectoryState(fs, directory);
+  const logs = await loadLogs(parts, state);
+  const verdict = judgeDirectory(state, logs);
+  requireUndamaged(verdict);
+  if (!holdsStore(state, verdict)) throw noStoreError(directory);
   const updates = foldRuns(verdict.logs.map((log) => log.run));
   const { lastSequence } = verdict.last;
-  return RecordSource.fromFiles(parts, snapshot, { updates, lastSequence });
+  return RecordSource.fromFiles(parts, state.snapshot, { updates, lastSequence });
 }
 
 async function loadLogs(
-  { fs, directory, signal, progress }: SourceParts,
-  numbers: readonly number[],
-  storeId: Uint8Array,
+  { fs, signal, progress }: SourceParts,
+  { newer, storeId }: DirectoryState,
 ): Promise<LoadedLog[]> {
-  const paths = numbers.map((number) => join(directory, logName(number)));
-  const sizes = await Promise.all(paths.map((path) => fs.stat(path)));
   progress.begin(
     'logs',
-    sizes.reduce((sum, size) => sum + size.sizeBytes, 0),
+    newer.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
   );
   const logs: LoadedLog[] = [];
-  for (const [i, number] of numbers.entries()) {
-    const path = paths[i]!;
+  for (const { number, path } of newer) {
     const job = { kind: 'load-log' as const, path, number, storeId };
     const onProgress = progress.part();
     logs.push({ number, path, ...(await loadLog(fs, job, { signal, onProgress })) });

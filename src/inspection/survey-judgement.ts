@@ -2,7 +2,8 @@ import { equalBytes } from '../base/bytes.ts';
 import type { CorruptionDetail } from '../base/errors.ts';
 import type { FileHeader } from '../format/file-header.ts';
 import { storeIdOf, type SnapshotState } from '../store/recovery/snapshot-state.ts';
-import { judgeLogs, type LoadedLog, type Verdict } from '../store/recovery/verdict.ts';
+import { judgeDirectory } from '../store/recovery/directory-state.ts';
+import type { LoadedLog, Verdict } from '../store/recovery/verdict.ts';
 import type { Damage } from './damage.ts';
 import type { LogSurvey } from './log-survey.ts';
 import type { SnapshotSurvey } from './snapshot-survey.ts';
@@ -41,7 +42,7 @@ export function judgeSurvey(
   const loaded: LoadedLog[] = newer.flatMap(({ number, path, scan }) =>
     scan === undefined ? [] : [{ number, path, scan, run: [] }],
   );
-  const verdict = judgeLogs(directory, snapshot, storeId, loaded);
+  const verdict = judgeDirectory({ directory, snapshot, storeId }, loaded);
   damages.push(...explain(verdict.damages, newest, newer));
   const outcome = damages.length > 0 ? 'damaged' : hasStore ? 'opens' : 'no store';
   return { outcome, damages, refusals, verdict, storeId: hasStore ? storeId : undefined };

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { systemCode } from '../base/errors.ts';
-import { listDirectory, type DirectoryListing } from '../directory/listing.ts';
+import type { DirectoryListing } from '../directory/listing.ts';
 import {
   LEASE_NAME,
   LOCK_NAME,
@@ -12,12 +12,11 @@ import {
   temporarySnapshotName,
 } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
-import { ensureDirectory } from '../store/open/creation.ts';
-import { refuseIncompleteCopy } from '../directory/incomplete-copy.ts';
+import { readDirectoryContents } from '../store/recovery/directory-state.ts';
 import { findFalseLeftovers } from '../store/recovery/leftovers.ts';
+import { faultName, readSettled } from '../store/recovery/settled-reading.ts';
 import { storeIdOf } from '../store/recovery/snapshot-state.ts';
 import type { Damage } from './damage.ts';
-import { faultName, readSettled } from './settled-reading.ts';
 import { surveyLog, type LogSurvey } from './log-survey.ts';
 import { describeOpening, type Opening } from './opening.ts';
 import { readOwner } from './owner.ts';
@@ -37,13 +36,11 @@ export interface Survey extends SurveyedFiles {
  * lock; a store may be at work there.
  * @throws StoreError LODESTORE_NOT_FOUND, LODESTORE_NOT_A_DIRECTORY, LODESTORE_IO; the signal's reason
  */
-export async function surveyDirectory(
+export function surveyDirectory(
   fs: FileSystem,
   directory: string,
   options: SurveyOptions,
 ): Promise<Survey> {
-  await ensureDirectory(fs, directory, false);
-  await refuseIncompleteCopy(fs, directory);
   const read = (): Promise<Survey> => readOnce(fs, directory, options);
   return readSettled(directory, read, (survey) => survey.damages.map(faultName));
 }
@@ -53,7 +50,7 @@ async function readOnce(
   directory: string,
   options: SurveyOptions,
 ): Promise<Survey> {
-  const listing = await listDirectory(fs, directory);
+  const { listing } = await readDirectoryContents(fs, directory);
   const sizes = await readSizes(fs, directory, listing);
   const bytesOf = (names: readonly string[]): number =>
     names.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);

@@ -1,5 +1,6 @@
 import { StoreError } from '../../base/errors.ts';
 import { damageHint } from '../../store/recovery/advice.ts';
+import { noStoreError } from '../../store/recovery/directory-state.ts';
 import { damageError } from './damage-text.ts';
 import type { Survey } from '../../inspection/survey.ts';
 
@@ -12,7 +13,5 @@ export function surveyError(survey: Survey): StoreError | undefined {
     return new StoreError(refusal.code, refusal.message, { path: refusal.path });
   }
   if (outcome === 'damaged') return damageError(damages, damageHint(directory));
-  return new StoreError('LODESTORE_NOT_FOUND', `there is no store in ${directory}`, {
-    path: directory,
-  });
+  return noStoreError(directory);
 }

@@ -57,8 +57,8 @@ async function recoverCopy(
     hooks.onProgress(phase === 'logs' ? doneBytes : logsBytes + doneBytes);
   });
   const { pause } = hooks;
-  const directory = copy.realPath;
-  const state = await recover({ fs: copy, directory, runner, signal, progress, pause });
+  const files = { fs: copy, directory: copy.realPath, acceptIncomplete: true };
+  const state = await recover({ ...files, runner, signal, progress, pause });
   const table = new Table(recoveredColumns(state));
   const { lastSequence } = state.verdict.last;
   const contentHash = await finishCount(table.countContent(), hooks);

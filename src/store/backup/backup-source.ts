@@ -1,15 +1,18 @@
 import { join } from 'node:path';
-import { CorruptionError, StoreError } from '../../base/errors.ts';
-import { listDirectory } from '../../directory/listing.ts';
 import { logName, snapshotName } from '../../format/file-name.ts';
 import type { Directory } from '../../fs/directory.ts';
 import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { scanLog } from '../../log/log-scan.ts';
-import { refuseIncompleteCopy } from '../../directory/incomplete-copy.ts';
 import type { ProgressMeter } from '../recovery/progress-meter.ts';
-import { newerLogs } from '../recovery/recovery.ts';
-import { newestSnapshot, storeIdOf } from '../recovery/snapshot-state.ts';
-import { judgeLogs, type LoadedLog } from '../recovery/verdict.ts';
+import {
+  holdsStore,
+  judgeDirectory,
+  noStoreError,
+  readDirectoryState,
+  requireUndamaged,
+} from '../recovery/directory-state.ts';
+import { readSettled } from '../recovery/settled-reading.ts';
+import type { LoadedLog } from '../recovery/verdict.ts';
 
 /** A file that makes part of a state, by its length at that moment. */
 export interface StateFile {
@@ -83,46 +86,41 @@ export interface SourceHooks {
 }
 
 /**
- * The state that a directory holds, read as recovery would read it and without a lock: a store may be at
- * work there. What it does meanwhile can look like damage or like a missing file; read again then.
+ * The state that a directory holds, read as recovery reads it, without a lock. A store may be at
+ * work there meanwhile.
  * @throws CorruptionError; StoreError LODESTORE_NOT_FOUND, LODESTORE_INCOMPLETE,
  *   LODESTORE_UNSUPPORTED_FORMAT; system errors and the signal's reason as they are
  */
-export async function readSource(
-  fs: Directory,
-  { signal, progress }: SourceHooks,
-): Promise<BackupSource> {
+export function readSource(fs: Directory, hooks: SourceHooks): Promise<BackupSource> {
+  return readSettled(
+    fs.realPath,
+    () => readOnce(fs, hooks),
+    () => [],
+  );
+}
+
+async function readOnce(fs: Directory, { signal, progress }: SourceHooks): Promise<BackupSource> {
   const directory = fs.realPath;
-  await refuseIncompleteCopy(fs, directory);
-  const listing = await listDirectory(fs, directory);
-  const snapshot = await newestSnapshot(fs, directory, listing);
-  const storeId = storeIdOf(snapshot);
-  const numbers = newerLogs(listing, snapshot);
-  const stats = await Promise.all(numbers.map((one) => fs.stat(join(directory, logName(one)))));
+  const state = await readDirectoryState(fs, directory);
+  const { snapshot, storeId, newer } = state;
   progress.begin(
     'logs',
-    stats.reduce((sum, stat) => sum + stat.sizeBytes, 0),
+    newer.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
   );
   const loaded: LoadedLog[] = [];
   // Newest first: a log that has a successor is then read after its seal was written.
-  for (const number of numbers.toReversed()) {
-    const path = join(directory, logName(number));
+  for (const { number, path } of newer.toReversed()) {
     const onProgress = progress.part();
     const scan = await scanLog(fs, path, { number, storeId, signal, onProgress });
     loaded.unshift({ number, path, scan, run: [] });
   }
-  const verdict = judgeLogs(directory, snapshot, storeId, loaded);
-  const [damage] = verdict.damages;
-  if (damage !== undefined) throw new CorruptionError(damage);
+  const verdict = judgeDirectory(state, loaded);
+  requireUndamaged(verdict);
+  if (!holdsStore(state, verdict)) throw noStoreError(directory);
   const logs = verdict.logs
     .filter((log) => log.scan.frameCount > 0)
     .map(({ number, scan }) => ({ number, lengthBytes: scan.validBytes }));
   const files = stateFiles(snapshot, logs);
-  if (files.length === 0) {
-    throw new StoreError('LODESTORE_NOT_FOUND', `there is no store in ${directory}`, {
-      path: directory,
-    });
-  }
   const { lastSequence } = verdict.last;
   return openSource(fs, directory, { storeId, lastSequence, files });
 }

@@ -11,7 +11,7 @@ import { Directory } from '../../fs/directory.ts';
 import type { DirectoryEntry, FileLock, FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';
 import { writeFully } from '../../fs/write.ts';
-import { ensureDirectory } from '../open/creation.ts';
+import { ensureDirectory } from '../../directory/ensure-directory.ts';
 
 const INCOMPLETE_TEXT =
   'A backup or a restore that writes this directory is under way, or was interrupted.\n' +

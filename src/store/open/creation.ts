@@ -1,56 +1,9 @@
 import { dirname, join, resolve } from 'node:path';
-import { StoreError, systemCode } from '../../base/errors.ts';
+import { systemCode } from '../../base/errors.ts';
 import { MARKER_NAME, snapshotName, temporarySnapshotName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';
 import { SnapshotWriter } from '../../snapshot/snapshot-writer.ts';
-
-/**
- * Makes sure that `directory` is one. Makes it, and what is missing above it, if asked to, with every new
- * name synced.
- * @throws StoreError LODESTORE_NOT_A_DIRECTORY, LODESTORE_NOT_FOUND, LODESTORE_IO
- */
-export async function ensureDirectory(
-  fs: FileSystem,
-  directory: string,
-  create: boolean,
-): Promise<void> {
-  try {
-    const { kind } = await fs.stat(directory);
-    if (kind === 'directory') return;
-  } catch (error) {
-    const code = systemCode(error);
-    if (code === 'ENOENT' && create) return makeDirectories(fs, resolve(directory));
-    if (code !== 'ENOTDIR') {
-      const isMissing = code === 'ENOENT';
-      throw new StoreError(
-        isMissing ? 'LODESTORE_NOT_FOUND' : 'LODESTORE_IO',
-        isMissing ? `there is no store at ${directory}` : `${directory} cannot be looked at`,
-        { cause: error, path: directory },
-      );
-    }
-  }
-  throw new StoreError('LODESTORE_NOT_A_DIRECTORY', `${directory} is not a directory`, {
-    path: directory,
-  });
-}
-
-async function makeDirectories(fs: FileSystem, directory: string): Promise<void> {
-  const parent = dirname(directory);
-  try {
-    await ensureDirectory(fs, parent, parent !== directory);
-    await fs.makeDirectory(directory);
-  } catch (error) {
-    if (error instanceof StoreError) throw error;
-    if (systemCode(error) !== 'EEXIST') {
-      throw new StoreError('LODESTORE_IO', `${directory} cannot be made`, {
-        cause: error,
-        path: directory,
-      });
-    }
-  }
-  await fs.syncDirectory(parent);
-}
 
 /**
  * Writes the first, empty snapshot, which holds the store's id: from then on a store without a snapshot is

@@ -9,8 +9,8 @@ import {
 } from '../../base/errors.ts';
 import { storeErrorOf } from '../../base/store-error-of.ts';
 import { acquireDirectoryLock, type DirectoryLock } from '../../directory/directory-lock.ts';
+import { ensureDirectory } from '../../directory/ensure-directory.ts';
 import { loadNativeParts } from '../../format/native-parts.ts';
-import { listDirectory } from '../../directory/listing.ts';
 import { STORE_ID_BYTES } from '../../format/checksum.ts';
 import { nextEpoch, type Predecessor } from '../../format/file-header.ts';
 import { Directory } from '../../fs/directory.ts';
@@ -18,15 +18,22 @@ import { Table } from '../../table/table.ts';
 import type { JobRunner } from '../../threads/job-runner.ts';
 import { ThreadPool } from '../../threads/thread-pool.ts';
 import { ThreadShortage } from '../../threads/thread-shortage.ts';
-import { createStore, ensureDirectory } from './creation.ts';
+import { createStore } from './creation.ts';
 import { Health } from '../commit/health.ts';
 import { refuseIncompleteCopy } from '../../directory/incomplete-copy.ts';
 import type { ClosedLog } from '../commit/log-keeper.ts';
 import { startTimer, type StartTimer } from '../commit/log-sync.ts';
 import type { CurrentSnapshot } from '../merge/merge-scheduler.ts';
 import { resolveOptions, type OpenOptions, type ResolvedOptions } from './options.ts';
+import { holdsStore, noStoreError } from '../recovery/directory-state.ts';
 import { ProgressMeter } from '../recovery/progress-meter.ts';
-import { recover, recoveredColumns, type RecoveredState } from '../recovery/recovery.ts';
+import {
+  recover,
+  recoverSettled,
+  recoveredColumns,
+  type RecoveredState,
+  type RecoveryContext,
+} from '../recovery/recovery.ts';
 import type { Loss, MovedFile, RecoveryReport } from '../recovery/recovery-report.ts';
 import { NODE_ENVIRONMENT, standIn, type StoreEnvironment } from './environment.ts';
 import { chooseRunner, otherThreads } from './recovery-runner.ts';
@@ -98,13 +105,8 @@ export async function openParts(
   givenDirectory: string,
   openOptions: OpenOptions,
 ): Promise<OpenedParts> {
-  if (
-    typeof givenDirectory !== 'string' ||
-    givenDirectory === '' ||
-    givenDirectory.includes('\0')
-  ) {
-    throw new TypeError('directory must be a path');
-  }
+  const isPath = typeof givenDirectory === 'string' && /^[^\0]+$/.test(givenDirectory);
+  if (!isPath) throw new TypeError('directory must be a path');
   // The process may change its working directory while the store is open.
   const directory = absolutePath(givenDirectory);
   const options = resolveOptions(openOptions);
@@ -229,16 +231,11 @@ class Opening {
     lock: DirectoryLock | undefined,
     runner: JobRunner,
   ): Promise<Omit<OpenedParts, 'threadsEnded' | 'makeWarmRunner'>> {
-    const listing = await listDirectory(this.#fs, this.#directory);
-    const isNew = listing.snapshots.length === 0 && listing.logs.length === 0;
-    if (isNew) await this.#createOrRefuse(lock);
     const taken: SalvageReport = { moved: [], losses: [] };
-    let recovered = await this.#recover(runner, lock, taken);
-    if (recovered.snapshot === undefined && recovered.verdict.logs.length === 0) {
-      // Only a first log that was prepared and never written: there is no store yet.
-      await this.#createOrRefuse(lock);
-      recovered = await this.#recover(runner, lock, taken);
-    }
+    const recovered =
+      lock === undefined
+        ? await recoverSettled(() => this.#context(runner))
+        : await this.#recoverLocked(runner, lock, taken);
     try {
       const retention = await this.#surveyRetained(recovered);
       const removed =
@@ -265,32 +262,39 @@ class Opening {
     return surveyRetained(this.#fs, this.#directory, listing, snapshot, limitBytes);
   }
 
-  async #createOrRefuse(lock: DirectoryLock | undefined): Promise<void> {
-    if (lock !== undefined && this.#options.createIfMissing) {
-      const storeId = this.#environment.randomBytes(STORE_ID_BYTES);
-      await createStore(this.#fs, this.#directory, storeId);
-      return;
-    }
-    throw new StoreError('LODESTORE_NOT_FOUND', `there is no store in ${this.#directory}`, {
-      path: this.#directory,
-    });
-  }
-
-  async #recover(
+  async #recoverLocked(
     runner: JobRunner,
-    lock: DirectoryLock | undefined,
+    lock: DirectoryLock,
     taken: SalvageReport,
   ): Promise<RecoveredState> {
+    const recovered = await this.#recover(runner, lock, taken);
+    if (holdsStore(recovered, recovered.verdict)) return recovered;
+    // There is nothing, or only a first log that was prepared and never written.
+    if (!this.#options.createIfMissing) throw noStoreError(this.#directory);
+    const storeId = this.#environment.randomBytes(STORE_ID_BYTES);
+    await createStore(this.#fs, this.#directory, storeId);
+    return this.#recover(runner, lock, taken);
+  }
+
+  #context(runner: JobRunner): RecoveryContext {
     const signal = this.#options.signal ?? new AbortController().signal;
     const progress = new ProgressMeter(this.#options.onProgress);
     const { pause } = this.#environment;
     const { warm } = this.#options;
     const files = { fs: this.#fs, directory: this.#directory };
-    const context = { ...files, runner, signal, progress, pause, warm };
+    return { ...files, runner, signal, progress, pause, warm };
+  }
+
+  async #recover(
+    runner: JobRunner,
+    lock: DirectoryLock,
+    taken: SalvageReport,
+  ): Promise<RecoveredState> {
+    const context = this.#context(runner);
     try {
       return await recover(context);
     } catch (error) {
-      const isSalvage = this.#options.recovery === 'salvage' && lock !== undefined;
+      const isSalvage = this.#options.recovery === 'salvage';
       if (!isSalvage || !(error instanceof CorruptionError)) throw error;
       const salvaged = await recoverBySalvage(context, lock);
       taken.moved.push(...salvaged.moved);

@@ -7,7 +7,7 @@ import { InlineRunner, type JobRunner } from '../../threads/job-runner.ts';
 import { ThreadPool } from '../../threads/thread-pool.ts';
 import { hasOpenStore } from './open-stores.ts';
 import type { ResolvedOptions } from './options.ts';
-import { newerLogs } from '../recovery/recovery.ts';
+import { newerLogs } from '../recovery/directory-state.ts';
 
 /** Below this many bytes of files a thread costs more than it saves. */
 const INLINE_BYTES: number = 24 * 1024 * 1024;

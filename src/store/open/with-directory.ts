@@ -1,6 +1,6 @@
 import { Directory } from '../../fs/directory.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
-import { ensureDirectory } from './creation.ts';
+import { ensureDirectory } from '../../directory/ensure-directory.ts';
 
 /**
  * Runs `work` on the directory that `path` leads to now, held until it ends.

@@ -13,6 +13,8 @@ export interface RecoveryContext {
   readonly pause?: () => Promise<void>;
   /** `background`: chunks that no update touches are read after opening. */
   readonly warm?: 'before-open' | 'background';
+  /** True for the writer of a copy, which checks it before it is complete. */
+  readonly acceptIncomplete?: boolean;
   /** Longer logs are read in pieces of this many bytes. */
   readonly pieceBytes?: number;
 }

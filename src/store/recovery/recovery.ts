@@ -1,26 +1,27 @@
 import { onAbort } from '../../base/abort.ts';
-import { join } from 'node:path';
-import { CorruptionError } from '../../base/errors.ts';
-import { listDirectory, type DirectoryListing } from '../../directory/listing.ts';
 import type { Columns } from '../../format/columns.ts';
-import { logName } from '../../format/file-name.ts';
 import type { LazyChunk } from '../../table/chunk/lazy-chunk.ts';
 import { countRecords } from '../../table/base/record-count.ts';
 import type { RecoveredColumns } from '../../table/table.ts';
-import { foldLoaded, loadLogs, type LogFile } from './load-logs.ts';
+import {
+  holdsStore,
+  judgeDirectory,
+  noStoreError,
+  readDirectoryState,
+  requireUndamaged,
+  type DirectoryState,
+} from './directory-state.ts';
+import { foldLoaded, loadLogs } from './load-logs.ts';
 import { loadAncestorRecords, loadSnapshot, type ChunkedSnapshot } from './load-records.ts';
 import { placeUpdates, type PlacedUpdates } from './place-updates.ts';
 import type { RecoveryContext } from './recovery-context.ts';
-import { newestSnapshot, storeIdOf, type SnapshotState } from './snapshot-state.ts';
 import { touchedChunks } from './touched-chunks.ts';
-import { judgeLogs, type Verdict } from './verdict.ts';
+import { readSettled } from './settled-reading.ts';
+import type { Verdict } from './verdict.ts';
 import { Warming } from './warming.ts';
 
 /** What a directory holds. Reading it has changed nothing. */
-export interface RecoveredState {
-  readonly listing: DirectoryListing;
-  readonly snapshot: SnapshotState | undefined;
-  readonly storeId: Uint8Array;
+export interface RecoveredState extends DirectoryState {
   readonly verdict: Verdict;
   /** Chunks of the snapshot, and updates that lie between them. */
   readonly columns: readonly (Columns | LazyChunk)[];
@@ -37,15 +38,27 @@ export interface RecoveredState {
  * @throws CorruptionError for anything that a crash cannot have left; system errors as they are
  */
 export async function recover(context: RecoveryContext): Promise<RecoveredState> {
-  const { fs, directory } = context;
-  const listing = await listDirectory(fs, directory);
-  const snapshot = await newestSnapshot(fs, directory, listing);
-  const recovery = new Recovery(context, listing, snapshot);
+  const state = await readDirectoryState(context.fs, context.directory, context);
+  const recovery = new Recovery(context, state);
   try {
     return await recovery.run();
   } finally {
     await recovery.stop();
   }
+}
+
+/**
+ * As `recover`, without the lock: a writer may be at work in the directory.
+ * @throws as `recover`; StoreError LODESTORE_NOT_FOUND; LODESTORE_IO if the directory keeps changing
+ */
+export function recoverSettled(makeContext: () => RecoveryContext): Promise<RecoveredState> {
+  const { directory } = makeContext();
+  const read = async (): Promise<RecoveredState> => {
+    const recovered = await recover(makeContext());
+    if (!holdsStore(recovered, recovered.verdict)) throw noStoreError(directory);
+    return recovered;
+  };
+  return readSettled(directory, read, () => []);
 }
 
 export { damageDetail } from './load-records.ts';
@@ -63,21 +76,10 @@ export function recoveredColumns(state: RecoveredState): RecoveredColumns {
   };
 }
 
-/** Numbers of the logs that the snapshot does not contain. */
-export function newerLogs(
-  listing: DirectoryListing,
-  snapshot: { readonly number: number } | undefined,
-): number[] {
-  const newest = snapshot?.number ?? -1;
-  return listing.logs.filter((number) => number > newest);
-}
-
 class Recovery {
   readonly #outer: RecoveryContext;
   readonly #context: RecoveryContext;
-  readonly #listing: DirectoryListing;
-  readonly #snapshot: SnapshotState | undefined;
-  readonly #storeId: Uint8Array;
+  readonly #state: DirectoryState;
   /** Stops the jobs that run beside one that has failed. */
   readonly #abort: AbortController = new AbortController();
   #stopListening: (() => void) | undefined;
@@ -86,36 +88,30 @@ class Recovery {
   /** Until it is handed over. */
   #warming: Warming | undefined;
 
-  constructor(
-    context: RecoveryContext,
-    listing: DirectoryListing,
-    snapshot: SnapshotState | undefined,
-  ) {
+  constructor(context: RecoveryContext, state: DirectoryState) {
     this.#outer = context;
     this.#context = { ...context, signal: this.#abort.signal };
-    this.#listing = listing;
-    this.#snapshot = snapshot;
-    this.#storeId = storeIdOf(snapshot);
+    this.#state = state;
   }
 
   async run(): Promise<RecoveredState> {
-    const listing = this.#listing;
-    const snapshot = this.#snapshot;
-    const storeId = this.#storeId;
-    const { directory, signal, progress, pause = () => Promise.resolve() } = this.#context;
+    const { snapshot, storeId, newer } = this.#state;
+    const { signal, progress, pause = () => Promise.resolve() } = this.#context;
     if (this.#outer.signal.aborted) this.#passOn();
     else this.#stopListening = onAbort(this.#outer.signal, this.#passOn);
-    const files = await this.#beginLogs();
     signal.throwIfAborted();
-    const loading = loadLogs(this.#context, files, storeId);
+    progress.begin(
+      'logs',
+      newer.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    );
+    const loading = loadLogs(this.#context, newer, storeId);
     // Read beside the logs, but judged after them.
     const chunks = snapshot?.format === 'lodestore' ? this.#loadChunks(snapshot) : undefined;
     this.#running = [loading, chunks ?? loading];
     for (const promise of this.#running) promise.catch(() => undefined);
     const { logs, runs } = await loading;
-    const verdict = judgeLogs(directory, snapshot, storeId, logs);
-    const [damage] = verdict.damages;
-    if (damage !== undefined) throw new CorruptionError(damage);
+    const verdict = judgeDirectory(this.#state, logs);
+    requireUndamaged(verdict);
     const run = await foldLoaded(this.#context, runs);
     progress.begin('snapshot', snapshot?.fileBytes ?? 0);
     const { columns, updates } = await this.#place(await chunks, run);
@@ -124,7 +120,7 @@ class Recovery {
     signal.throwIfAborted();
     const warming = this.#warming;
     this.#warming = undefined;
-    return { listing, snapshot, storeId, verdict, columns, updates, recordCount, warming };
+    return { ...this.#state, verdict, columns, updates, recordCount, warming };
   }
 
   /** Resolves when nothing is read any more. */
@@ -135,26 +131,13 @@ class Recovery {
     await this.#warming?.stop();
   }
 
-  async #beginLogs(): Promise<LogFile[]> {
-    const { fs, directory, progress } = this.#context;
-    const files = await Promise.all(
-      newerLogs(this.#listing, this.#snapshot).map(async (number) => {
-        const path = join(directory, logName(number));
-        return { number, path, sizeBytes: (await fs.stat(path)).sizeBytes };
-      }),
-    );
-    const totalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-    progress.begin('logs', totalBytes);
-    return files;
-  }
-
   async #loadChunks(snapshot: ChunkedSnapshot): Promise<readonly (Columns | LazyChunk)[]> {
     const { fs, directory, warm } = this.#context;
     // An older snapshot goes only after this one has been read.
-    const isReplacing = this.#listing.snapshots.length > 1;
+    const isReplacing = this.#state.listing.snapshots.length > 1;
     if (warm !== 'background' || isReplacing)
-      return loadSnapshot(this.#context, snapshot, this.#storeId);
-    this.#warming = await Warming.prepare(fs, directory, snapshot, this.#storeId);
+      return loadSnapshot(this.#context, snapshot, this.#state.storeId);
+    this.#warming = await Warming.prepare(fs, directory, snapshot, this.#state.storeId);
     return this.#warming.chunks;
   }
 
@@ -171,7 +154,7 @@ class Recovery {
     run: readonly Columns[],
   ): Promise<PlacedUpdates> {
     if (chunks === undefined) {
-      const columns = await loadAncestorRecords(this.#context, this.#snapshot?.path, run);
+      const columns = await loadAncestorRecords(this.#context, this.#state.snapshot?.path, run);
       return { columns, updates: [] };
     }
     const placed = placeUpdates(chunks, run);

@@ -1,12 +1,13 @@
 import { basename, join } from 'node:path';
 import { equalBytes } from '../../base/bytes.ts';
-import { listDirectory, type DirectoryListing } from '../../directory/listing.ts';
+import type { DirectoryListing } from '../../directory/listing.ts';
 import type { Columns } from '../../format/columns.ts';
 import { FILE_HEADER_BYTES } from '../../format/file-header.ts';
 import { logName, snapshotName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { Folder, foldRuns } from '../../runs/fold.ts';
 import { RunCursor } from '../../runs/run-cursor.ts';
+import { readDirectoryContents } from '../recovery/directory-state.ts';
 import type { Loss } from '../recovery/recovery-report.ts';
 import { salvageAncestorLog } from './salvage-ancestor-log.ts';
 import { viewPlaced } from './placed-view.ts';
@@ -43,7 +44,7 @@ export async function readSalvageable(
 ): Promise<Salvageable> {
   const moves = await planMoves(source, directory, signal);
   const fs = viewPlaced(source, directory, moves);
-  const listing = await listDirectory(fs, directory);
+  const { listing } = await readDirectoryContents(fs, directory);
   const reader = new SalvageBaseReader(fs, directory, signal, listing);
   const base = await reader.read();
   const walk = new LogWalk(fs, directory, base, listing);

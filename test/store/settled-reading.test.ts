@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readSettled } from '../../src/inspection/settled-reading.ts';
+import { readSettled } from '../../src/store/recovery/settled-reading.ts';
 import { nth } from '../support/nth.ts';
 import { CorruptionError, StoreError } from '../../src/index.ts';
 

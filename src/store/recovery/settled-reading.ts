@@ -1,4 +1,4 @@
-import { CorruptionError, StoreError, systemCode } from '../base/errors.ts';
+import { CorruptionError, StoreError, systemCode } from '../../base/errors.ts';
 
 const MAX_READINGS = 5;
 

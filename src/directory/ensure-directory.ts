@@ -1,0 +1,50 @@
+import { dirname, resolve } from 'node:path';
+import { StoreError, systemCode } from '../base/errors.ts';
+import type { FileSystem } from '../fs/file-system.ts';
+
+/**
+ * Checks that `directory` is a directory. With `create`, makes it and its missing parents, and
+ * syncs every new name.
+ * @throws StoreError LODESTORE_NOT_A_DIRECTORY, LODESTORE_NOT_FOUND, LODESTORE_IO
+ */
+export async function ensureDirectory(
+  fs: FileSystem,
+  directory: string,
+  create: boolean,
+): Promise<void> {
+  try {
+    const { kind } = await fs.stat(directory);
+    if (kind === 'directory') return;
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'ENOENT' && create) return makeDirectories(fs, resolve(directory));
+    if (code !== 'ENOTDIR') {
+      const isMissing = code === 'ENOENT';
+      throw new StoreError(
+        isMissing ? 'LODESTORE_NOT_FOUND' : 'LODESTORE_IO',
+        isMissing ? `there is no store at ${directory}` : `${directory} cannot be looked at`,
+        { cause: error, path: directory },
+      );
+    }
+  }
+  throw new StoreError('LODESTORE_NOT_A_DIRECTORY', `${directory} is not a directory`, {
+    path: directory,
+  });
+}
+
+async function makeDirectories(fs: FileSystem, directory: string): Promise<void> {
+  const parent = dirname(directory);
+  try {
+    await ensureDirectory(fs, parent, parent !== directory);
+    await fs.makeDirectory(directory);
+  } catch (error) {
+    if (error instanceof StoreError) throw error;
+    if (systemCode(error) !== 'EEXIST') {
+      throw new StoreError('LODESTORE_IO', `${directory} cannot be made`, {
+        cause: error,
+        path: directory,
+      });
+    }
+  }
+  await fs.syncDirectory(parent);
+}

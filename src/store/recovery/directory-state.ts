@@ -1,0 +1,109 @@
+import { join } from 'node:path';
+import { CorruptionError, StoreError } from '../../base/errors.ts';
+import { ensureDirectory } from '../../directory/ensure-directory.ts';
+import { refuseIncompleteCopy } from '../../directory/incomplete-copy.ts';
+import { listDirectory, type DirectoryListing } from '../../directory/listing.ts';
+import { logName } from '../../format/file-name.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
+import type { LogFile } from './load-logs.ts';
+import { newestSnapshot, storeIdOf, type SnapshotState } from './snapshot-state.ts';
+import { judgeLogs, type LoadedLog, type Verdict } from './verdict.ts';
+
+/** The names in a directory, before any file is read. */
+export interface DirectoryContents {
+  readonly directory: string;
+  readonly listing: DirectoryListing;
+}
+
+/** What a reader starts from: the newest snapshot, and the logs that it does not contain. */
+export interface DirectoryState extends DirectoryContents {
+  /** Header and index are verified, chunks are not read. Undefined when there is no snapshot. */
+  readonly snapshot: SnapshotState | undefined;
+  readonly storeId: Uint8Array;
+  /** Logs newer than the snapshot, ascending. */
+  readonly newer: readonly LogFile[];
+}
+
+/** A directory that holds a log or a snapshot, or should. */
+type JudgedDirectory = Pick<DirectoryState, 'directory' | 'snapshot' | 'storeId'>;
+
+/** How a directory is read. */
+export interface ReadingOptions {
+  /** True for the writer of a copy, which checks it before it is complete. */
+  readonly acceptIncomplete?: boolean | undefined;
+}
+
+/**
+ * Lists a directory. Takes no lock and changes nothing.
+ * @throws StoreError LODESTORE_NOT_FOUND, LODESTORE_NOT_A_DIRECTORY, LODESTORE_INCOMPLETE,
+ *   LODESTORE_IO; system errors as they are
+ */
+export async function readDirectoryContents(
+  fs: FileSystem,
+  directory: string,
+  { acceptIncomplete = false }: ReadingOptions = {},
+): Promise<DirectoryContents> {
+  await ensureDirectory(fs, directory, false);
+  if (!acceptIncomplete) await refuseIncompleteCopy(fs, directory);
+  return { directory, listing: await listDirectory(fs, directory) };
+}
+
+/**
+ * The first step of every reader: lists a directory and reads the newest snapshot's header and
+ * index. Takes no lock and changes nothing. Beside a live store, call it within `readSettled`.
+ * @throws CorruptionError when the newest snapshot does not verify; StoreError as
+ *   `readDirectoryContents`, and LODESTORE_UNSUPPORTED_FORMAT; system errors as they are
+ */
+export async function readDirectoryState(
+  fs: FileSystem,
+  directory: string,
+  options: ReadingOptions = {},
+): Promise<DirectoryState> {
+  const contents = await readDirectoryContents(fs, directory, options);
+  const { listing } = contents;
+  const snapshot = await newestSnapshot(fs, directory, listing);
+  const newer = await Promise.all(
+    newerLogs(listing, snapshot).map(async (number) => {
+      const path = join(directory, logName(number));
+      return { number, path, sizeBytes: (await fs.stat(path)).sizeBytes };
+    }),
+  );
+  return { ...contents, snapshot, storeId: storeIdOf(snapshot), newer };
+}
+
+/** Numbers of the logs that the snapshot does not contain. */
+export function newerLogs(
+  listing: DirectoryListing,
+  snapshot: { readonly number: number } | undefined,
+): number[] {
+  const newest = snapshot?.number ?? -1;
+  return listing.logs.filter((number) => number > newest);
+}
+
+/** The second step of every reader: applies the rules of recovery to the logs that it has read. */
+export function judgeDirectory(
+  { directory, snapshot, storeId }: JudgedDirectory,
+  logs: readonly LoadedLog[],
+): Verdict {
+  return judgeLogs(directory, snapshot, storeId, logs);
+}
+
+/** @throws CorruptionError for the first damage of a verdict */
+export function requireUndamaged({ damages: [damage] }: Verdict): void {
+  if (damage !== undefined) throw new CorruptionError(damage);
+}
+
+/** False for a directory without a snapshot in which no log holds anything. */
+export function holdsStore(
+  { snapshot }: Pick<DirectoryState, 'snapshot'>,
+  { logs }: Pick<Verdict, 'logs'>,
+): boolean {
+  return snapshot !== undefined || logs.length > 0;
+}
+
+/** The error for a directory that holds no store. */
+export function noStoreError(directory: string): StoreError {
+  return new StoreError('LODESTORE_NOT_FOUND', `there is no store in ${directory}`, {
+    path: directory,
+  });
+}
