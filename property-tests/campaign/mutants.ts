@@ -134,7 +134,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'property-tests/queue.test.ts',
   },
   'merged logs replayed': {
-    file: 'src/store/recovery/recovery.ts',
+    file: 'src/store/recovery/directory-state.ts',
     find: 'listing.logs.filter((number) => number > newest)',
     replace: 'listing.logs.filter((number) => number >= 0 || number > newest)',
   },
