@@ -34,7 +34,25 @@ export interface RecoveredState extends DirectoryState {
 }
 
 /**
- * Reads the newest snapshot and all newer logs, in parallel, and folds the logs.
+ * Reads a directory into columns of records. Changes nothing: `repair` does that afterwards.
+ *
+ * 1. `readDirectoryState` lists the directory. It reads the header and the index of the newest
+ *    snapshot, and the sizes of the logs with higher numbers. Older snapshots, logs that the
+ *    snapshot contains and temporary files are leftovers and are not read.
+ * 2. All newer logs are read, long ones in pieces. Each gives a scan, which says what was seen and
+ *    where the log stopped being valid, and a run of its updates. Chunks of the snapshot are read
+ *    beside the logs.
+ * 3. `judgeDirectory` decides whether a crash can have left what the scans saw. Broken bytes at the
+ *    end of the last log are a torn write, unless a later frame proves that they were synced.
+ *    Everything else that does not verify is damage, and ends recovery before any chunk is used.
+ * 4. The runs are folded, newest update last, and placed between or above the snapshot's chunks.
+ *
+ * The holder of the lock sees a directory that nobody changes. A reader without the lock may see a
+ * listing that a merge has made obsolete, or a log in the middle of a write: both look like a
+ * missing file or like damage. `recoverSettled` therefore repeats all steps from a new listing, and
+ * believes a fault only when two readings in a row find it in the same place. That suffices: a log
+ * is sealed before its successor holds anything, numbers of logs and snapshots only grow, and a
+ * snapshot has its name before the logs in it are removed, so a new reading finds a later state.
  * @throws CorruptionError for anything that a crash cannot have left; system errors as they are
  */
 export async function recover(context: RecoveryContext): Promise<RecoveredState> {
@@ -49,7 +67,7 @@ export async function recover(context: RecoveryContext): Promise<RecoveredState>
 
 /**
  * As `recover`, without the lock: a writer may be at work in the directory.
- * @throws as `recover`; StoreError LODESTORE_NOT_FOUND; LODESTORE_IO if the directory keeps changing
+ * @throws as `recover`; StoreError LODESTORE_NOT_FOUND; LODESTORE_IO while the directory changes
  */
 export function recoverSettled(makeContext: () => RecoveryContext): Promise<RecoveredState> {
   const { directory } = makeContext();
@@ -141,7 +159,7 @@ class Recovery {
     return this.#warming.chunks;
   }
 
-  /** The number of records is exact: whether an update replaces one is known only where its chunk is. */
+  /** Counts records exactly: only its chunk tells whether an update replaces one. */
   async #loadTouched(updates: readonly Columns[]): Promise<void> {
     if (this.#warming === undefined) return;
     const { runner, signal, pause = () => Promise.resolve() } = this.#context;
