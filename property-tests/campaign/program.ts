@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { BatchDurability, StoreDurability } from '../../src/index.ts';
 import type { CallKind, CrashModel, FaultRule } from '../../src/testing/index.ts';
-import { KEYS, type Op } from './state.ts';
+import { HOT_BYTES, KEYS, type Op } from './state.ts';
 
 export interface Settings {
   readonly model: CrashModel;
@@ -109,6 +109,24 @@ const rule: fc.Arbitrary<FaultRule> = fc
 
 const wait = fc.boolean();
 
+/** A few keys that are overwritten again and again: a merge becomes due by their rows in memory. */
+const hot: fc.Arbitrary<Command> = fc
+  .record({
+    key: fc.nat(KEYS.length - 2),
+    batches: fc.array(fc.array(fc.boolean(), { minLength: 1, maxLength: 4 }), {
+      minLength: 1,
+      maxLength: 4,
+    }),
+    wait,
+  })
+  .map(({ key, batches, wait: isAwaited }) => ({
+    kind: 'burst',
+    batches: batches.map((rows) =>
+      rows.map((isNext) => ({ key: isNext ? key + 1 : key, size: HOT_BYTES })),
+    ),
+    wait: isAwaited,
+  }));
+
 const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ kind: fc.constant('batch'), ops, wait }) },
   {
@@ -119,6 +137,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       wait,
     }),
   },
+  { weight: 2, arbitrary: hot },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('merge'), wait }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('settle') }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('reopen') }) },

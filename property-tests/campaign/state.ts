@@ -34,18 +34,22 @@ export function valueOf(serial: number, size: number): number {
   return serial * SIZE_RANGE + size;
 }
 
+/** Data of this length always compress well: they fill memory sooner than logs. */
+export const HOT_BYTES = 9_000;
+
 /** Half of the values have data that compresses well, the others have noise. */
 export function dataOf(value: number): Uint8Array {
   let data = dataByValue.get(value);
   if (data !== undefined) return data;
   const serial = Math.floor(value / SIZE_RANGE);
   data = new Uint8Array(value % SIZE_RANGE);
+  const isPlain = serial % 2 === 0 || data.length === HOT_BYTES;
   let noise = Math.imul(serial, 0x9e37_79b1) | 1;
   for (let i = 0; i < data.length; i++) {
     noise ^= noise << 13;
     noise ^= noise >>> 17;
     noise ^= noise << 5;
-    data[i] = serial % 2 === 0 ? serial + (i >> 4) : noise;
+    data[i] = isPlain ? serial + (i >> 4) : noise;
   }
   if (dataByValue.size > 10_000) dataByValue.clear();
   dataByValue.set(value, data);

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { DEFAULT_MERGE_BYTES, ROW_HEADER_BYTES } from '../base/limits.ts';
-import { MAX_LOGS } from '../store/merge/merge-scheduler.ts';
+import { MAX_LOGS } from '../store/merge/merge-due.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { EXIT_OK } from './output/exit-code.ts';

@@ -31,6 +31,12 @@ export interface TableMemory {
   readonly frozenBytes: number;
 }
 
+/** Bytes of records, without indexes and unused memory. */
+export interface MergeEffect {
+  readonly freedBytes: number;
+  readonly leftBytes: number;
+}
+
 /** What `recovery` hands over: the snapshot's chunks, and the newer updates folded into one sorted run. */
 export interface RecoveredColumns {
   readonly snapshot: readonly (Columns | LazyChunk)[];
@@ -70,11 +76,10 @@ export class Table {
     );
     const base = Base.of(slots, pageChunks);
     const updates = (recovered.updates ?? []).map((columns) => new Chunk(columns, 'adopted'));
-    const frozen = updates.length === 0 ? [] : [new BaseUpdates(Base.of(updates, pageChunks))];
-    this.#older = new OlderLayers(frozen, base);
+    this.#size = recovered.recordCount ?? countRecords(base, updates);
+    this.#older = new OlderLayers(frozenOf(updates, base, this.#size, pageChunks), base);
     const { diskKeys } = recovered;
     this.#snapshot = keyListOf(diskKeys?.map(toKeySpan) ?? slots, pageChunks);
-    this.#size = recovered.recordCount ?? this.#countOlder(updates);
     this.#knowContent(recovered.contentHash);
   }
 
@@ -99,6 +104,34 @@ export class Table {
   /** Bytes of the live delta's rows; MAX_DELTA_BYTES is the most. */
   get liveBytes(): number {
     return this.#live.usedBytes;
+  }
+
+  /** Bytes of rows that a newer row of their layer replaces, and of rows that delete a key. */
+  get deadBytes(): number {
+    let deadBytes = this.#live.deadBytes;
+    for (const layer of this.#older.frozen) deadBytes += layer.deadBytes;
+    return deadBytes;
+  }
+
+  /**
+   * What a merge would free: {@link deadBytes}, and the records of older layers that newer ones replace or delete.
+   * These are counted, and taken to be as long as the base's records are on average.
+   */
+  get mergeEffect(): MergeEffect {
+    const { base, frozen } = this.#older;
+    let freedBytes = this.deadBytes;
+    let leftBytes = base.memoryBytes + this.#live.currentBytes;
+    let shadowed = this.#live.shadowedRecords;
+    for (const layer of frozen) {
+      leftBytes += layer.currentBytes;
+      shadowed += layer.shadowedRecords;
+    }
+    if (shadowed > 0 && base.recordCount > 0) {
+      const shadowedBytes = (shadowed * base.memoryBytes) / base.recordCount;
+      freedBytes += shadowedBytes;
+      leftBytes = Math.max(0, leftBytes - shadowedBytes);
+    }
+    return { freedBytes, leftBytes };
   }
 
   /** True when updates wait for a merge: those frozen, not the live ones. */
@@ -275,18 +308,31 @@ export class Table {
     const isWhole = known?.live === frozen && known.mark.rowCount === frozen.rowCount;
     this.#knowContent(isWhole ? known.value : undefined);
   }
+}
 
-  #countOlder(updates: readonly Chunk[]): number {
-    const { base } = this.#older;
-    let count = base.recordCount;
-    for (const chunk of updates) {
-      for (let i = 0; i < chunk.recordCount; i++) {
-        const wasPresent = base.has(chunk.keyLowAt(i), chunk.keyHighAt(i));
-        count += (chunk.isDeleteAt(i) ? 0 : 1) - (wasPresent ? 1 : 0);
-      }
+/** The updates of recovery as a layer, if there are any; `size` counts the records of both. */
+function frozenOf(
+  updates: readonly Chunk[],
+  base: Base,
+  size: number,
+  pageChunks: number,
+): BaseUpdates[] {
+  if (updates.length === 0) return [];
+  const layer = Base.of(updates, pageChunks);
+  // An update that replaces a record counts once, one that deletes a record twice: it goes itself.
+  return [new BaseUpdates(layer, base.recordCount + layer.recordCount - size)];
+}
+
+/** Number of records of a base under updates. */
+function countRecords(base: Base, updates: readonly Chunk[]): number {
+  let count = base.recordCount;
+  for (const chunk of updates) {
+    for (let i = 0; i < chunk.recordCount; i++) {
+      const wasPresent = base.has(chunk.keyLowAt(i), chunk.keyHighAt(i));
+      count += (chunk.isDeleteAt(i) ? 0 : 1) - (wasPresent ? 1 : 0);
     }
-    return count;
   }
+  return count;
 }
 
 function toKeySpan(keys: { readonly firstKey: bigint; readonly lastKey: bigint }): KeySpan {

@@ -55,6 +55,69 @@ describe('Table.size', () => {
   });
 });
 
+describe('Table.deadBytes and mergeEffect', () => {
+  const PUT = 23;
+  const DELETE = 20;
+
+  it.each<[string, TestRow[][], number, number]>([
+    ['new keys', [[put(2), put(4)]], 0, 0],
+    ['an overwrite of the base', [[put(3)]], 0, 1],
+    ['an overwrite of the delta', [[put(99)], [put(99)], [put(99)]], 2 * PUT, 0],
+    ['an overwrite in one group', [[put(99), put(99)]], PUT, 0],
+    ['a delete from the base', [[del(3)]], DELETE, 1],
+    ['a delete of nothing', [[del(2)]], DELETE, 0],
+    ['a delete of a put', [[put(2)], [del(2)]], PUT + DELETE, 0],
+    ['a put after deletes', [[del(2)], [del(2)], [put(2)]], 2 * DELETE, 0],
+  ])('are exact after %s', (_, groups, deadBytes, shadowed) => {
+    const table = tableOf([1, 3, 5], 3);
+    const recordBytes = table.memory.baseBytes / 3;
+    for (const group of groups) publishRows(table, group);
+    expect(table.deadBytes).toBe(deadBytes);
+    expect(table.mergeEffect.freedBytes).toBeCloseTo(deadBytes + shadowed * recordBytes);
+    table.freeze();
+    expect(table.deadBytes).toBe(deadBytes);
+    expect(table.mergeEffect.freedBytes).toBeCloseTo(deadBytes + shadowed * recordBytes);
+  });
+
+  it('count nothing of a group that is taken back', () => {
+    const table = tableOf([1, 3, 5]);
+    publishRows(table, [put(2), put(3)]);
+    const before = [table.deadBytes, table.mergeEffect];
+    const rows = [put(2), del(3), put(5), put(5)];
+    const region = table.reserve(rowsLength(rows));
+    writeRows(region.bytes, rows);
+    table.beginPublish(region, rowsLength(rows));
+    table.stepPublish();
+    expect([table.deadBytes, table.mergeEffect]).toEqual(before);
+    table.abandonPublish();
+    expect([table.deadBytes, table.mergeEffect]).toEqual(before);
+  });
+
+  it('count what recovered updates replace and delete', () => {
+    const snapshot = chunksOf([put(1), put(3), put(5)], 3);
+    const updates = chunksOf([put(1, 0), put(2), put(3), put(9, 0)], 4);
+    const table = new Table({ snapshot, updates });
+    const recordBytes = table.memory.baseBytes / 3;
+    // Records 1 and 3, and both deletes themselves.
+    expect(table.mergeEffect.freedBytes).toBeCloseTo(4 * recordBytes);
+    const { baseBytes } = table.memory;
+    expect(table.mergeEffect.leftBytes).toBeGreaterThan(baseBytes - 4 * recordBytes);
+  });
+
+  it('are nothing after a merge', () => {
+    const table = tableOf([1], 1);
+    publishRows(table, [put(1, 2)]);
+    publishRows(table, [put(1, 3)]);
+    table.freeze();
+    publishRows(table, [put(1, 4)]);
+    table.replaceChunks(0, 1, chunksOf([put(1, 3)], 1));
+    table.dropFrozen();
+    expect(table.deadBytes).toBe(0);
+    publishRows(table, [put(1, 5)]);
+    expect(table.deadBytes).toBe(PUT);
+  });
+});
+
 describe('Table.get', () => {
   it('takes numbers and bigints for the same key', () => {
     const table = tableOf([1, 2 ** 53 - 1]);

@@ -18,20 +18,19 @@ import type { Committer } from '../commit/committer.ts';
 import type { Health } from '../commit/health.ts';
 import type { LogKeeper } from '../commit/log-keeper.ts';
 import { MergeCounters, type MergeFigures } from '../observe/merge-figures.ts';
+import { MergeDue, type Backlog } from './merge-due.ts';
 import type { MergeRunner } from './merge-runner.ts';
 import { damageDetail } from '../recovery/recovery.ts';
 import type { RetainedLogs } from '../changes/retained-logs.ts';
 import type { SpaceKeeper } from '../space/space-keeper.ts';
 import type { StoreObserver } from '../observe/store-observer.ts';
 
-/** More logs than this make a merge due, however small they are: each costs a file at the next open. */
-export const MAX_LOGS = 64;
 /** A merge that failed for lack of space or a passing error is tried again after this. */
 const RETRY_MS = 5_000;
-const DEFAULT_LOG_LIMIT_BYTES: number = 1024 * 1024 * 1024;
 const SPACE_SLACK_BYTES: number = 1024 * 1024;
-/** Where space is scarce, a merge is due from this on, or from an eighth of the snapshot. */
-const SCARCE_MERGE_BYTES: number = 64 * 1024;
+/** At the limit of what waits for a merge writes are not held up, at twice the limit by this. */
+const DELAY_AT_TWICE_MS = 100;
+const MAX_DELAY_MS = 1_000;
 
 /** The snapshot on disk that the next merge starts from. */
 export interface CurrentSnapshot {
@@ -80,6 +79,7 @@ type State =
 /** Decides when a merge is due, runs one at a time, and puts its snapshot in the place of what it merged. */
 export class MergeScheduler {
   readonly #parts: MergeSchedulerParts;
+  readonly #due: MergeDue;
   readonly #abort: AbortController = new AbortController();
   #snapshot: CurrentSnapshot | undefined;
   #state: State = { kind: 'idle' };
@@ -88,6 +88,7 @@ export class MergeScheduler {
 
   constructor(parts: MergeSchedulerParts, snapshot: CurrentSnapshot | undefined) {
     this.#parts = parts;
+    this.#due = new MergeDue(parts);
     this.#snapshot = snapshot;
   }
 
@@ -106,22 +107,13 @@ export class MergeScheduler {
 
   /** Starts a merge if one is due and none runs. */
   consider(): void {
-    if (this.#state.kind !== 'idle' || this.#abort.signal.aborted || !this.#isDue()) return;
+    if (
+      this.#state.kind !== 'idle' ||
+      this.#abort.signal.aborted ||
+      !this.#due.isDue(this.#snapshotBytes)
+    )
+      return;
     void this.#start();
-  }
-
-  #isDue(): boolean {
-    const { logs, mergeBytes, table } = this.#parts;
-    // Past the limit writes are slowed down: what can help is tried before.
-    const wantedBytes = Math.max(mergeBytes, this.#snapshot?.fileBytes ?? 0);
-    const dueBytes = Math.min(wantedBytes, this.#limitBytes, this.#scarceBytes);
-    return logs.totalBytes > dueBytes || logs.logCount > MAX_LOGS || !table.hasRoomFor(2 ** 31);
-  }
-
-  /** Past this, a merge is worth its copying where space is scarce. */
-  get #scarceBytes(): number {
-    if (!this.#parts.space.isScarce) return Infinity;
-    return Math.max(SCARCE_MERGE_BYTES, (this.#snapshot?.fileBytes ?? 0) / 8);
   }
 
   /** Writes are refused for lack of space: merges what there is, however little, but not again and again. */
@@ -152,40 +144,42 @@ export class MergeScheduler {
     await this.#parts.runner.close();
   }
 
-  get #limitBytes(): number {
-    const snapshotBytes = this.#snapshot?.fileBytes ?? 0;
-    return this.#parts.logLimitBytes ?? Math.max(DEFAULT_LOG_LIMIT_BYTES, 8 * snapshotBytes);
+  get #snapshotBytes(): number {
+    return this.#snapshot?.fileBytes ?? 0;
   }
 
   /**
    * What stands against a write while merges do not keep up: past the limit writes are slowed down, past
-   * twice the limit they are rejected.
+   * twice the limit they are rejected. Dead rows may gather faster than the fastest merge frees them: while
+   * one runs, writes only wait for it.
    */
   async admit(): Promise<StoreError | undefined> {
-    const { logs, table } = this.#parts;
-    const limitBytes = this.#limitBytes;
-    const overBytes = logs.totalBytes - limitBytes;
-    // A group is at most 64 MiB of rows.
-    if (overBytes > limitBytes || !table.hasRoomFor(128 * 1024 * 1024)) {
-      return new StoreFullError(
-        `the logs have reached their limit of ${2 * limitBytes} bytes because merges do not complete`,
-        { cause: this.#counters.lastError, outcome: 'not-applied', path: this.#parts.directory },
-      );
-    }
-    if (overBytes > 0) {
-      const delayMs = Math.ceil((100 * overBytes) / limitBytes);
-      await new Promise((resolve) => setTimeout(resolve, delayMs));
-    }
+    const backlog = this.#due.backlog(this.#snapshotBytes);
+    if (backlog === undefined) return undefined;
+    const { excess, cause } = backlog;
+    const isHelpComing = cause === 'memory' && this.#state.kind === 'running';
+    if (excess > 1 && !isHelpComing) return this.#refuse(backlog);
+    const delayMs = Math.min(Math.ceil(DELAY_AT_TWICE_MS * excess), MAX_DELAY_MS);
+    await new Promise((resolve) => setTimeout(resolve, delayMs));
     return undefined;
+  }
+
+  #refuse({ cause, limitBytes }: Backlog): StoreError {
+    const what = {
+      logs: `the logs have reached their limit of ${2 * limitBytes} bytes`,
+      memory: `replaced rows have reached their limit of ${2 * limitBytes} bytes of memory`,
+      full: `updates take ${limitBytes} bytes of memory, and more cannot be addressed,`,
+    }[cause];
+    return new StoreFullError(`${what} because merges do not complete`, {
+      cause: this.#counters.lastError,
+      outcome: 'not-applied',
+      path: this.#parts.directory,
+    });
   }
 
   /** True when `admit` would wait or refuse: asked first, since it costs nothing. */
   get isBacklogged(): boolean {
-    const { logs, logLimitBytes, table } = this.#parts;
-    return (
-      logs.totalBytes > (logLimitBytes ?? DEFAULT_LOG_LIMIT_BYTES) ||
-      !table.hasRoomFor(128 * 1024 * 1024)
-    );
+    return this.#due.mayHaveBacklog;
   }
 
   #start(): Promise<Error | undefined> {

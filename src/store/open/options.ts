@@ -38,7 +38,11 @@ export interface OpenOptions {
   readonly durability?: StoreDurability;
   /** A log is rotated when it is this long. Default 64 MiB, at least 64 KiB. */
   readonly rotateBytes?: number;
-  /** A merge is due when the logs hold more than this and more than the snapshot. Default 8 MiB. */
+  /**
+   * A merge is due when the logs hold more than this and more than the snapshot. It is also due when it frees more
+   * than four times this many bytes of memory, in rows that newer ones replace or delete, and at least as much as it
+   * leaves. Default 8 MiB.
+   */
   readonly mergeBytes?: number;
   /** Bytes of rows that may be queued before `insertBatch` waits. Default 64 MiB. */
   readonly queueBytes?: number;
@@ -46,7 +50,8 @@ export interface OpenOptions {
   readonly queueBatches?: number;
   /**
    * Past this many bytes of logs that no merge has taken in, writes slow down; past twice as many they are
-   * rejected. Default: 1 GiB, or eight times the snapshot if that is more.
+   * rejected. Default: 1 GiB, or eight times the snapshot if that is more. The same holds for replaced rows and
+   * deletes in memory, past four times the bytes that make a merge due.
    */
   readonly logLimitBytes?: number;
   /**

@@ -16,13 +16,18 @@ const FILTER_STEP = 16;
 export class BaseUpdates implements UpdateLayer {
   readonly highestLow: number;
   readonly highestHigh: number;
+  readonly shadowedRecords: number;
+  /** Folded: of each key one update, hardly larger than what it stands for. */
+  readonly deadBytes = 0;
   readonly #base: Base;
   readonly #filter: KeyFilter;
   /** Where the filter goes on, while it does not hold all keys. */
   #toFilter: { chunk: number; index: number } | undefined = { chunk: 0, index: 0 };
 
-  constructor(base: Base) {
+  /** `shadowedRecords` of older layers: those that the updates replace or delete. */
+  constructor(base: Base, shadowedRecords: number) {
     this.#base = base;
+    this.shadowedRecords = shadowedRecords;
     this.#filter = new KeyFilter(base.recordCount);
     this.highestLow = base.highestLow;
     this.highestHigh = base.highestHigh;
@@ -30,6 +35,10 @@ export class BaseUpdates implements UpdateLayer {
 
   get memoryBytes(): number {
     return this.#base.memoryBytes + this.#filter.memoryBytes;
+  }
+
+  get currentBytes(): number {
+    return this.#base.memoryBytes;
   }
 
   stateOf(low: number, high: number): KeyState {

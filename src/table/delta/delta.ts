@@ -35,11 +35,12 @@ interface Publication {
   readonly region: Region;
   readonly end: number;
   next: number;
-  /** Where the rows end whose slots of the index have been touched, and what was seen there. */
+  /** End of the rows whose index slots have been touched, and what was seen there. */
   touchedTo: number;
   seen: number;
   rowCount: number;
   sizeChange: number;
+  currentBytesChange: number;
   /** Where keys that the group has reached pointed before it; made when there is one. */
   hidden: HashIndex | undefined;
 }
@@ -67,6 +68,8 @@ export class Delta implements UpdateLayer {
   #publication: Publication | undefined;
   #rowCount = 0;
   #end = 0;
+  /** Bytes of current rows: the last row of each key, unless it deletes the key. */
+  #currentBytes = 0;
   #mark: DeltaMark = FIRST_MARK;
   #lowestLow = 0xffff_ffff;
   #lowestHigh = 0xffff_ffff;
@@ -99,6 +102,18 @@ export class Delta implements UpdateLayer {
     return this.#arena.usedBytes;
   }
 
+  get deadBytes(): number {
+    return this.#end - this.#currentBytes;
+  }
+
+  get currentBytes(): number {
+    return this.#currentBytes;
+  }
+
+  get shadowedRecords(): number {
+    return this.#mark.coveringCount;
+  }
+
   hasRoomFor(lengthBytes: number): boolean {
     return this.#arena.hasRoomFor(lengthBytes);
   }
@@ -124,6 +139,7 @@ export class Delta implements UpdateLayer {
       seen: 0,
       rowCount: 0,
       sizeChange: 0,
+      currentBytesChange: 0,
       hidden: undefined,
     };
   }
@@ -182,6 +198,7 @@ export class Delta implements UpdateLayer {
     if (publication.rowCount > 0) this.#extents.append(region.position, end);
     this.#runs.publish();
     this.#rowCount += publication.rowCount;
+    this.#currentBytes += publication.currentBytesChange;
     this.#end = end;
     const { replacedCount, coveringCount } = this.#content;
     this.#mark = { rowCount: this.#rowCount, end, replacedCount, coveringCount };
@@ -331,12 +348,17 @@ export class Delta implements UpdateLayer {
     const previous = this.#index.put(low, high, publication.next);
     const wasPresent = previous < 0 ? older.isPresent(low, high) : !this.#isDelete(previous);
     if (wasPresent && previous < 0) this.#content.noteCovering(publication.next);
-    else if (wasPresent) this.#content.noteReplaced(previous);
+    else if (wasPresent) {
+      this.#content.noteReplaced(previous);
+      publication.currentBytesChange -= this.#rowBytes(previous);
+    }
     if (previous >= 0 && previous < publication.region.position) {
       publication.hidden ??= new HashIndex(this.#arena);
       publication.hidden.put(low, high, previous);
     }
-    return (isDeleteRow(view, offset) ? 0 : 1) - (wasPresent ? 1 : 0);
+    const isDelete = isDeleteRow(view, offset);
+    if (!isDelete) publication.currentBytesChange += this.#rowBytes(publication.next);
+    return (isDelete ? 0 : 1) - (wasPresent ? 1 : 0);
   }
 
   #widenRange(low: number, high: number): void {
@@ -364,6 +386,11 @@ export class Delta implements UpdateLayer {
     const offset = viewOffset(position);
     const low = view.getUint32(offset + KEY_LOW, true);
     return this.#find(low, view.getUint32(offset + KEY_HIGH, true)) === position;
+  }
+
+  #rowBytes(position: number): number {
+    const view = this.#arena.views[blockOf(position)]!;
+    return ROW_HEADER_BYTES + view.getUint32(viewOffset(position) + DATA_LENGTH, true);
   }
 
   #isDelete(position: number): boolean {

@@ -9,6 +9,12 @@ export type KeyState = 'present' | 'deleted' | 'unknown';
 /** Updates that shadow everything older. They no longer change. */
 export interface UpdateLayer {
   readonly memoryBytes: number;
+  /** Bytes of updates that hold no record: a merge frees them. */
+  readonly deadBytes: number;
+  /** Bytes of updates that hold a record, unless a newer layer replaces it. */
+  readonly currentBytes: number;
+  /** Records of older layers that this layer replaces or deletes. */
+  readonly shadowedRecords: number;
   /** Highest key of all updates, as halves; [0, 0] when there is none. */
   readonly highestLow: number;
   readonly highestHigh: number;

@@ -1,0 +1,147 @@
+import { expect, test, vi } from 'vitest';
+import {
+  StoreFullError,
+  WriteBatch,
+  type MetadataStore,
+  type StoreError,
+} from '../../src/index.ts';
+import { CrashFs, openOn } from '../../src/testing/index.ts';
+
+const MIB = 1024 * 1024;
+/** A merge is due when it frees 1 MiB of memory. */
+const OPTIONS = { mergeBytes: 256 * 1024 };
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+async function idle(store: MetadataStore): Promise<void> {
+  while (store.stats().merges.state === 'running') await turn();
+}
+
+function memoryOf(store: MetadataStore): number {
+  const { baseBytes, liveBytes, frozenBytes } = store.stats().memory;
+  return baseBytes + liveBytes + frozenBytes;
+}
+
+/** Data that zstd makes nearly nothing of. */
+function repetitive(serial: number, lengthBytes: number): Uint8Array {
+  return new Uint8Array(Buffer.alloc(lengthBytes, `${serial}`));
+}
+
+test.each([
+  ['one key of 16 KiB', 1, 16 * 1024, 1],
+  ['one key of 1 KiB, many times in a batch', 1, 1024, 16],
+  ['hot keys', 20, 16 * 1024, 1],
+])('%s: merges bound the memory of replaced rows, though the logs hold little', async (...row) => {
+  const [, keys, dataBytes, perBatch] = row;
+  const fs = new CrashFs({ trace: false });
+  const store = await openOn(fs, '/s', OPTIONS);
+  const updates = (8 * MIB) / dataBytes;
+  let highest = 0;
+  for (let serial = 0; serial < updates; serial += perBatch) {
+    const batch = new WriteBatch();
+    for (let i = serial; i < serial + perBatch; i++) {
+      batch.put(i % keys, i + 1, repetitive(i, dataBytes));
+    }
+    await store.insertBatch(batch);
+    await idle(store);
+    highest = Math.max(highest, memoryOf(store));
+  }
+  expect(store.stats().merges.completed).toBeGreaterThanOrEqual(6);
+  // Not once for each update: a merge frees as much as makes it due.
+  expect(store.stats().merges.completed).toBeLessThanOrEqual(8);
+  expect(highest).toBeLessThan(4 * MIB);
+  expect(store.size).toBe(keys);
+  expect(store.get((updates - 1) % keys)?.data).toEqual(repetitive(updates - 1, dataBytes));
+  await store.close();
+});
+
+test('deletes give memory back by themselves, before and after a restart', async () => {
+  const fs = new CrashFs({ trace: false });
+  let store = await openOn(fs, '/s', OPTIONS);
+  const count = 20_000;
+  for (let key = 0; key < count; key += 1_000) {
+    const batch = new WriteBatch();
+    for (let i = key; i < key + 1_000; i++) batch.put(i, 1, repetitive(i, 200));
+    await store.insertBatch(batch);
+  }
+  await store.merge();
+  const full = memoryOf(store);
+  const { completed } = store.stats().merges;
+  const removed = 18_000;
+  const quiet = await openAgain({ mergeBytes: 2 ** 40 });
+  for (let key = 0; key < removed; key += 1_000) {
+    const batch = new WriteBatch();
+    for (let i = key; i < key + 1_000; i++) batch.delete(i);
+    await quiet.insertBatch(batch);
+  }
+  expect(quiet.stats().merges.completed).toBe(0);
+  expect(completed).toBeGreaterThan(0);
+  // What the logs delete is known after they have been replayed.
+  store = await openAgain(OPTIONS);
+  await idle(store);
+  expect(store.stats().merges.completed).toBe(1);
+  expect(memoryOf(store)).toBeLessThan(full / 4);
+  await store.close();
+
+  async function openAgain(options: { mergeBytes: number }): Promise<MetadataStore> {
+    await store.close();
+    return (store = await openOn(fs, '/s', options));
+  }
+});
+
+test('updates of all records are no reason to merge before they replace as much as there is', async () => {
+  const fs = new CrashFs({ trace: false });
+  const store = await openOn(fs, '/s', OPTIONS);
+  const put = async (from: number, to: number): Promise<void> => {
+    const batch = new WriteBatch();
+    for (let i = from; i < to; i++) batch.put(i, 1, repetitive(i, 200));
+    await store.insertBatch(batch);
+    await idle(store);
+  };
+  for (let key = 0; key < 20_000; key += 1_000) await put(key, key + 1_000);
+  await store.merge();
+  const { completed } = store.stats().merges;
+  for (let key = 0; key < 14_000; key += 1_000) await put(key, key + 1_000);
+  expect(store.stats().merges.completed).toBe(completed);
+  for (let round = 0; round < 2; round++) {
+    for (let key = 0; key < 20_000; key += 1_000) await put(key, key + 1_000);
+  }
+  expect(store.stats().merges.completed).toBeGreaterThan(completed);
+  await store.close();
+});
+
+test('while merges fail, dead rows slow writes down, then refuse them; a merge helps', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    const fs = new CrashFs({ trace: false });
+    const store = await openOn(fs, '/s', OPTIONS);
+    fs.faults.add({ call: 'write', error: 'ENOSPC', mode: 'sticky', path: /\.tmp$/ });
+    /** Writes on while time passes; undefined, or why it was refused. */
+    const write = async (serial: number): Promise<StoreError | undefined> => {
+      const data = repetitive(serial, 16 * 1024);
+      const written = store.insertBatch(new WriteBatch().put(1, serial, data)).then(
+        () => undefined,
+        (error: StoreError) => error,
+      );
+      for (let i = 0; i < 30; i++) await turn();
+      vi.advanceTimersByTime(100);
+      return written;
+    };
+    let serial = 1;
+    let rejected = await write(serial);
+    while (rejected === undefined && serial < 2_000) rejected = await write(++serial);
+    expect(rejected).toBeInstanceOf(StoreFullError);
+    expect(rejected).toMatchObject({ outcome: 'not-applied' });
+    expect(rejected!.message).toMatch(/replaced rows .* merges do not complete/);
+    expect(memoryOf(store)).toBeLessThan(16 * MIB);
+    fs.faults.clear();
+    await store.merge();
+    await store.insertBatch(new WriteBatch().put(1, serial));
+    expect(store.get(1)?.value).toBe(BigInt(serial));
+    await store.close();
+  } finally {
+    vi.useRealTimers();
+  }
+});
