@@ -2,7 +2,8 @@ import { CorruptionError } from '../base/errors.ts';
 import type { Columns } from '../format/columns.ts';
 import type { IndexEntry } from '../format/snapshot-index.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
-import { Folder, foldChunk, foldRuns } from '../runs/fold.ts';
+import { Folder, foldChunk } from '../runs/fold.ts';
+import { RunPile } from '../runs/run-pile.ts';
 import type { JobDamage } from '../jobs/job-context.ts';
 import { readAncestorSnapshot } from '../jobs/load-ancestor.ts';
 import { loadLog } from '../jobs/load-log.ts';
@@ -147,11 +148,11 @@ export class RecordSource {
 async function openOnce(parts: SourceParts): Promise<RecordSource> {
   const { fs, directory } = parts;
   const state = await readDirectoryState(fs, directory);
-  const logs = await loadLogs(parts, state);
+  const { logs, runs } = await loadLogs(parts, state);
   const verdict = judgeDirectory(state, logs);
   requireUndamaged(verdict);
   if (!holdsStore(state, verdict)) throw noStoreError(directory);
-  const updates = foldRuns(verdict.logs.map((log) => log.run));
+  const updates = runs.fold();
   const { lastSequence } = verdict.last;
   return RecordSource.fromFiles(parts, state.snapshot, { updates, lastSequence });
 }
@@ -159,16 +160,19 @@ async function openOnce(parts: SourceParts): Promise<RecordSource> {
 async function loadLogs(
   { fs, signal, progress }: SourceParts,
   { newer, storeId }: DirectoryState,
-): Promise<LoadedLog[]> {
+): Promise<{ readonly logs: LoadedLog[]; readonly runs: RunPile }> {
   progress.begin(
     'logs',
     newer.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
   );
   const logs: LoadedLog[] = [];
+  const runs = new RunPile();
   for (const { number, path } of newer) {
     const job = { kind: 'load-log' as const, path, number, storeId };
     const onProgress = progress.part();
-    logs.push({ number, path, ...(await loadLog(fs, job, { signal, onProgress })) });
+    const { scan, run } = await loadLog(fs, job, { signal, onProgress });
+    logs.push({ number, path, scan });
+    if (runs.add(run)) runs.fold();
   }
-  return logs;
+  return { logs, runs };
 }

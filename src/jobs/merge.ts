@@ -12,10 +12,11 @@ import { scanLog } from '../log/log-scan.ts';
 import { ChunkReader, readSnapshot, type RawChunk } from '../snapshot/snapshot-reader.ts';
 import { SnapshotWriter, type WrittenSnapshot } from '../snapshot/snapshot-writer.ts';
 import { buffersOf } from '../runs/column-buffers.ts';
-import { Folder, foldRuns } from '../runs/fold.ts';
+import { Folder } from '../runs/fold.ts';
 import type { JobContext, JobDamage } from './job-context.ts';
 import { readAncestorSnapshot } from './load-ancestor.ts';
 import { LogRows } from '../runs/log-rows.ts';
+import { RunPile } from '../runs/run-pile.ts';
 import { keyBound, RunCursor, type KeyBound } from '../runs/run-cursor.ts';
 import { verifyWritten } from './verify-written.ts';
 
@@ -100,7 +101,7 @@ async function loadLogs(
   storeId: Uint8Array,
   context: JobContext<MergedChunks>,
 ): Promise<Columns[] | JobDamage> {
-  const runs: Columns[][] = [];
+  const runs = new RunPile();
   let bytesBefore = 0;
   for (const log of logs) {
     const rows = new LogRows();
@@ -120,10 +121,10 @@ async function loadLogs(
       const offset = 'offset' in ending ? ending.offset : scan.validBytes;
       return { kind: 'corrupt', path: log.path, offset, reason };
     }
-    runs.push(rows.finish());
+    if (runs.add(rows.finish())) runs.fold();
     bytesBefore += log.lengthBytes;
   }
-  return foldRuns(runs);
+  return runs.fold();
 }
 
 interface Source {

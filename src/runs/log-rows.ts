@@ -3,33 +3,43 @@ import { finishSteps, type Steps } from '../base/steps.ts';
 import type { ColumnMemory } from '../format/columns-builder.ts';
 import type { Columns } from '../format/columns.ts';
 import { cutColumns, RowBlock } from './row-columns.ts';
+import { RepeatedKeys } from './repeated-keys.ts';
 import { ENTRY_WORDS, sortEntries } from './row-entries.ts';
+import { dropSuperseded } from './superseded-rows.ts';
 
 /** Each block is twice as long as the one before it, up to the largest: a log may hold one row or millions. */
 const FIRST_BLOCK_BYTES: number = 16 * 1024;
 const LARGEST_BLOCK_BYTES: number = 4 * 1024 * 1024;
+/** As many blocks as a log of hot keys fills again and again. */
+const MAX_SPARES = 6;
+/** Superseded rows may take this much, or as much as the others, before they are dropped. */
+export const SUPERSEDED_BYTES: number = 16 * 1024 * 1024;
 /** Rows in key order lie anywhere in memory: looked at together first, they are waited for together. */
 const AHEAD_ROWS = 64;
 /** Words of the entries of the rows that one step gathers. */
 const STEP_WORDS: number = 4_096 * ENTRY_WORDS;
 
 /**
- * The largest block of whoever has finished: fresh memory costs as much as the rest of reading a log. Held
- * weakly, since there may be no next one.
+ * The blocks of whoever has finished: fresh memory costs as much as the rest of reading a log, and would stay until
+ * the next collection of the whole heap. Held weakly, since there may be no next one.
  */
-let spare: WeakRef<RowBlock> | undefined;
+let spare: WeakRef<RowBlock[]> | undefined;
 
 function takeBlock(lengthBytes: number): RowBlock {
-  const kept = spare?.deref();
+  const blocks = spare?.deref();
+  const kept = blocks?.pop();
   if (kept === undefined || kept.bytes.length < lengthBytes) return new RowBlock(lengthBytes);
-  spare = undefined;
   kept.usedBytes = 0;
   return kept;
 }
 
-function keepSpare(block: RowBlock): void {
-  if (block.bytes.length > LARGEST_BLOCK_BYTES) return;
-  if ((spare?.deref()?.bytes.length ?? 0) < block.bytes.length) spare = new WeakRef(block);
+/** Keeps blocks of one length, the largest that whoever comes next asks for. */
+function keepSpares(blocks: readonly RowBlock[]): void {
+  const kept = spare?.deref() ?? [];
+  for (const block of blocks) {
+    if (block.bytes.length === LARGEST_BLOCK_BYTES && kept.length < MAX_SPARES) kept.push(block);
+  }
+  spare = new WeakRef(kept);
 }
 
 /** Where entries are added next, and of which row: `offset` counts bytes of its block. */
@@ -79,12 +89,24 @@ function addEntriesOfBytes(
   place.offset = offset;
 }
 
-/** Collects the rows of a log and turns them into one run: ascending keys, the last update of each. */
+/**
+ * Collects the rows of a log and turns them into one run: ascending keys, the last update of each. A log of some
+ * kilobytes may hold a gigabyte of rows of one key, so superseded rows are dropped on the way: whenever they may take
+ * as much as the others and more than SUPERSEDED_BYTES. As that doubles each time, a row is looked at a few times at most.
+ */
 export class LogRows {
-  readonly #blocks: RowBlock[] = [];
+  #blocks: RowBlock[] = [];
+  /** Empty, to be filled again. */
+  #free: RowBlock[] = [];
   readonly #run: Columns[] = [];
   readonly #memory: ColumnMemory;
   #rowCount = 0;
+  #collectedBytes = 0;
+  readonly #supersededBytes: number;
+  /** Superseded rows are looked for when as many bytes are collected. */
+  #nextCheckBytes: number;
+  /** Made when rows are looked at for the first time. */
+  #repeats: RepeatedKeys | undefined;
   /** Whether each key is above the one before it. */
   #isAscending = true;
   /** Whether all data are as long as some words. */
@@ -97,9 +119,15 @@ export class LogRows {
   #gatheredCount = 0;
 
   /** `expectedBytes` of rows are put into one block, if they are not too many. `memory` of the run: default `own`. */
-  constructor(expectedBytes: number = FIRST_BLOCK_BYTES, memory: ColumnMemory = 'own') {
+  constructor(
+    expectedBytes: number = FIRST_BLOCK_BYTES,
+    memory: ColumnMemory = 'own',
+    supersededBytes: number = SUPERSEDED_BYTES,
+  ) {
     this.#nextBlockBytes = Math.min(expectedBytes, LARGEST_BLOCK_BYTES);
     this.#memory = memory;
+    this.#supersededBytes = supersededBytes;
+    this.#nextCheckBytes = supersededBytes;
   }
 
   /** Whether each key so far is above the one before it. */
@@ -112,8 +140,7 @@ export class LogRows {
     if (rows.length === 0) return;
     let block = this.#blocks.at(-1);
     if (block === undefined || block.usedBytes + rows.length > block.bytes.length) {
-      block = takeBlock(Math.max(this.#nextBlockBytes, rows.length));
-      this.#nextBlockBytes = Math.min(2 * this.#nextBlockBytes, LARGEST_BLOCK_BYTES);
+      block = this.#nextBlock(rows.length);
       this.#blocks.push(block);
     }
     const from = block.usedBytes;
@@ -121,6 +148,41 @@ export class LogRows {
     block.usedBytes = from + rows.length;
     const looked = this.#isWordy ? this.#lookAtWords(block, from) : from;
     this.#look(block, looked);
+    this.#collectedBytes += rows.length;
+    if (this.#collectedBytes >= this.#nextCheckBytes) this.#check();
+  }
+
+  #nextBlock(leastBytes: number): RowBlock {
+    const free = this.#free.pop();
+    if (free !== undefined && free.bytes.length >= leastBytes) return free;
+    const block = takeBlock(Math.max(this.#nextBlockBytes, leastBytes));
+    this.#nextBlockBytes = Math.min(2 * this.#nextBlockBytes, LARGEST_BLOCK_BYTES);
+    return block;
+  }
+
+  /** Drops superseded rows where they may take half of what is collected, and says when to look again. */
+  #check(): void {
+    if (this.#mostSupersededBytes() * 2 >= this.#collectedBytes) this.#drop();
+    // Each byte that is added may supersede another one.
+    const slackBytes = this.#collectedBytes - 2 * this.#mostSupersededBytes();
+    this.#nextCheckBytes =
+      this.#collectedBytes + Math.max(slackBytes, Math.ceil(this.#supersededBytes / 4));
+  }
+
+  #mostSupersededBytes(): number {
+    if (this.#isAscending) return 0;
+    this.#repeats ??= new RepeatedKeys();
+    this.#repeats.count(this.#blocks);
+    return this.#repeats.mostBytes;
+  }
+
+  #drop(): void {
+    const { rowCount, kept, freed } = dropSuperseded(this.#blocks);
+    this.#blocks = kept;
+    this.#free.push(...freed);
+    this.#rowCount = rowCount;
+    this.#collectedBytes = kept.reduce((sum, { usedBytes }) => sum + usedBytes, 0);
+    this.#repeats?.restart(kept);
   }
 
   /** Returns where the first row begins or ends that is no whole number of words, or where the rows end. */
@@ -168,11 +230,16 @@ export class LogRows {
 
   /** As {@link finish}: a step makes a chunk, or sorts or gathers some thousand rows. */
   *finishInSteps(): Steps<Columns[]> {
+    // Sorting takes memory for every row.
+    const isLong = this.#collectedBytes > this.#supersededBytes;
+    if (isLong && this.#mostSupersededBytes() > this.#supersededBytes / 4) this.#drop();
+    this.#repeats = undefined;
     if (this.#isAscending) for (const block of this.#blocks) yield* this.#cutBlock(block);
     else yield* this.#gatherSorted();
     this.#flush();
-    for (const block of this.#blocks) keepSpare(block);
-    this.#blocks.length = 0;
+    keepSpares([...this.#blocks, ...this.#free]);
+    this.#blocks = [];
+    this.#free = [];
     return this.#run;
   }
 

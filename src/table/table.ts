@@ -52,8 +52,27 @@ export interface RecoveredColumns {
 }
 
 /**
- * The records in memory. Layers, newest first: the live delta, frozen updates, the base. Rows are written
- * into a region of the live delta and published when they are durable.
+ * The records in memory, in layers. A newer layer shadows older ones, key by key:
+ *
+ *   live delta       rows of groups since the last freeze, as they were committed, with a hash index
+ *   frozen layers    deltas that a merge takes in, newest first; below them what recovery found in logs
+ *   base             the chunks of the snapshot, sorted columns
+ *
+ * A group is published in steps. `reserve` gives a region of the live delta's arena, which the rows are copied
+ * into. `beginPublish` and `stepPublish` index them while they are being written to the log; readers do not
+ * see them. `endPublish` shows all of them at once, `abandonPublish` takes them back: each key points where it
+ * did before. One group is published at a time.
+ *
+ * A merge begins with `freeze`, between two groups: the live delta becomes the newest frozen layer, a new one
+ * begins. The frozen layers then hold what the closed logs hold. `replaceChunks` puts merged chunks into the
+ * base one step at a time. They hold the records that the frozen layers shadow them with, so no reader sees a
+ * change. `dropFrozen` lets go of the frozen layers when the snapshot is durable; its base has every record.
+ * A merge that fails drops nothing, and the next one takes in what is frozen as well.
+ *
+ * Layers are never changed in place, except for the live delta's end: `OlderLayers` and `Base` are replaced.
+ * A view keeps the layers of its moment and a mark, the end of the live delta's rows then. So a row stays in
+ * memory until a merge has taken its layer in and no view holds that layer, also when a newer row replaces it.
+ * `mergeEffect` says how much memory such rows and the records that they shadow take.
  */
 export class Table {
   #live: Delta;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { RowArena } from '../../src/table/delta/arena.ts';
 import { HashIndex } from '../../src/table/delta/hash-index.ts';
 import { HashSegment, SEGMENT_SLOTS } from '../../src/table/delta/hash-segment.ts';
-import { hashKey } from '../../src/table/layer/key-hash.ts';
+import { hashKey } from '../../src/base/key-hash.ts';
 import { randomWords } from '../support/random.ts';
 import { writeRows } from '../support/rows.ts';
 

@@ -112,7 +112,7 @@ async function readOnce(fs: Directory, { signal, progress }: SourceHooks): Promi
   for (const { number, path } of newer.toReversed()) {
     const onProgress = progress.part();
     const scan = await scanLog(fs, path, { number, storeId, signal, onProgress });
-    loaded.unshift({ number, path, scan, run: [] });
+    loaded.unshift({ number, path, scan });
   }
   const verdict = judgeDirectory(state, loaded);
   requireUndamaged(verdict);

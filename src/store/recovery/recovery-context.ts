@@ -17,4 +17,6 @@ export interface RecoveryContext {
   readonly acceptIncomplete?: boolean;
   /** Longer logs are read in pieces of this many bytes. */
   readonly pieceBytes?: number;
+  /** Runs of logs that may overlap are folded when they take more than this. */
+  readonly foldBytes?: number;
 }

@@ -1,6 +1,5 @@
 import { equalBytes } from '../../base/bytes.ts';
 import { StoreError, type CorruptionDetail } from '../../base/errors.ts';
-import type { Columns } from '../../format/columns.ts';
 import type { Predecessor } from '../../format/file-header.ts';
 import type { LogScan } from '../../log/log-report.ts';
 import { damageHint } from './advice.ts';
@@ -12,7 +11,6 @@ export interface LoadedLog {
   readonly number: number;
   readonly path: string;
   readonly scan: LogScan;
-  readonly run: readonly Columns[];
 }
 
 /**

@@ -5,7 +5,7 @@ import { logName } from '../../format/file-name.ts';
 import type { Predecessor } from '../../format/file-header.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { readAncestorSnapshot } from '../../jobs/load-ancestor.ts';
-import { loadLog } from '../../jobs/load-log.ts';
+import { scanLog } from '../../log/log-scan.ts';
 import type { Loss } from '../recovery/recovery-report.ts';
 import {
   readSnapshotHeader,
@@ -64,9 +64,8 @@ export class SalvageBaseReader {
 
   async loadLog(number: number, storeId: Uint8Array | undefined): Promise<LoadedLog> {
     const path = join(this.#directory, logName(number));
-    const job = { kind: 'load-log' as const, path, number, storeId };
-    const context = { signal: this.#signal, onProgress: () => undefined };
-    return { number, path, ...(await loadLog(this.#fs, job, context)) };
+    const scan = await scanLog(this.#fs, path, { number, storeId, signal: this.#signal });
+    return { number, path, scan };
   }
 
   async #withoutSnapshot(): Promise<SalvageBase> {

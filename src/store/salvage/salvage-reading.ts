@@ -5,7 +5,8 @@ import type { Columns } from '../../format/columns.ts';
 import { FILE_HEADER_BYTES } from '../../format/file-header.ts';
 import { logName, snapshotName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
-import { Folder, foldRuns } from '../../runs/fold.ts';
+import { Folder } from '../../runs/fold.ts';
+import { RunPile } from '../../runs/run-pile.ts';
 import { RunCursor } from '../../runs/run-cursor.ts';
 import { readDirectoryContents } from '../recovery/directory-state.ts';
 import type { Loss } from '../recovery/recovery-report.ts';
@@ -59,7 +60,7 @@ export async function readSalvageable(
     number: Math.max(base.number, listing.logs.at(-1) ?? 0, listing.snapshots.at(-1) ?? 0),
     epoch: walk.highestEpoch,
     lastSequence: walk.lastSequence,
-    columns: fold(base.columns, foldRuns(walk.runs)),
+    columns: fold(base.columns, walk.runs.fold()),
     losses: [...base.losses, ...walk.losses],
     moves,
   };
@@ -75,7 +76,7 @@ function fold(records: readonly Columns[], updates: readonly Columns[]): Columns
 
 /** Goes through the logs in order and keeps account of the sequence numbers. */
 class LogWalk {
-  readonly runs: (readonly Columns[])[] = [];
+  readonly runs: RunPile = new RunPile();
   readonly losses: Loss[] = [];
   lastSequence: bigint;
   highestEpoch: number;
@@ -102,7 +103,7 @@ class LogWalk {
     if (log.number > this.#expected.number) this.#noteMissing(log.number);
     const salvaged = await this.#salvage(log);
     this.#settle(log, salvaged.before);
-    this.runs.push(salvaged.run);
+    if (this.runs.add(salvaged.run)) this.runs.fold();
     this.losses.push(...salvaged.losses);
     if (salvaged.lastSequence > this.lastSequence) this.lastSequence = salvaged.lastSequence;
     this.#isCounted ||= log.scan.format === 'lodestore';

@@ -1,4 +1,4 @@
-import { hashKey } from '../layer/key-hash.ts';
+import { hashKey } from '../../base/key-hash.ts';
 
 const KEYS_PER_WORD = 4;
 

@@ -1,7 +1,7 @@
 import { assert } from '../../base/assert.ts';
 import { blockOf, viewOffset, type RowArena } from './arena.ts';
 import { HashSegment, NO_ROW, SEGMENT_SLOTS } from './hash-segment.ts';
-import { hashKey } from '../layer/key-hash.ts';
+import { hashKey } from '../../base/key-hash.ts';
 import { KEY_HIGH, KEY_LOW } from '../../format/row.ts';
 
 /** Past this depth segments grow instead: only keys made to collide get there. */

@@ -1,0 +1,78 @@
+import { ROW_HEADER_BYTES } from '../base/limits.ts';
+import { hashKey } from '../base/key-hash.ts';
+import type { RowBlock } from './row-columns.ts';
+
+/** 4 MiB of bits: of two million keys, one in sixteen shares its bit with another. */
+const SEEN_BITS: number = 2 ** 25;
+/** A row is shorter than 2^26 bytes. */
+const SIZE_CLASSES = 33;
+
+/**
+ * An upper bound on the bytes of superseded rows among those that were counted, for a few nanoseconds a row. Each key
+ * has a bit; a row that finds its bit set may supersede an earlier one, any other row supersedes none. So superseded
+ * rows are at most as many as bits were found set, and at most as long as the longest rows.
+ */
+export class RepeatedKeys {
+  readonly #seen: Uint32Array = new Uint32Array(SEEN_BITS / 32);
+  /** By the number of bits of a row's length. */
+  readonly #counts: Uint32Array = new Uint32Array(SIZE_CLASSES);
+  readonly #bytes: Float64Array = new Float64Array(SIZE_CLASSES);
+  #repeats = 0;
+  #countedBlocks = 0;
+  #countedBytes = 0;
+
+  /** Counts the rows that were added to the blocks since the last call. */
+  count(blocks: readonly RowBlock[]): void {
+    for (; this.#countedBlocks < blocks.length; this.#countedBlocks++) {
+      const block = blocks[this.#countedBlocks]!;
+      this.#countRows(block);
+      this.#countedBytes = block.usedBytes;
+      // More rows may be added to the last one.
+      if (this.#countedBlocks === blocks.length - 1) return;
+      this.#countedBytes = 0;
+    }
+  }
+
+  #countRows({ view, usedBytes }: RowBlock): void {
+    const seen = this.#seen;
+    let repeats = 0;
+    for (let offset = this.#countedBytes; offset < usedBytes;) {
+      const hash = hashKey(view.getUint32(offset, true), view.getUint32(offset + 4, true));
+      const lengthBytes = ROW_HEADER_BYTES + view.getUint32(offset + 16, true);
+      const word = (hash % SEEN_BITS) >>> 5;
+      const bit = 1 << (hash & 31);
+      if ((seen[word]! & bit) === 0) seen[word]! |= bit;
+      else repeats++;
+      const size = 32 - Math.clz32(lengthBytes);
+      this.#counts[size]!++;
+      this.#bytes[size]! += lengthBytes;
+      offset += lengthBytes;
+    }
+    this.#repeats += repeats;
+  }
+
+  /** Begins again with rows that are known to be of different keys: none of them supersedes another. */
+  restart(blocks: readonly RowBlock[]): void {
+    this.#seen.fill(0);
+    this.#counts.fill(0);
+    this.#bytes.fill(0);
+    this.#countedBlocks = 0;
+    this.#countedBytes = 0;
+    this.count(blocks);
+    this.#repeats = 0;
+  }
+
+  /** Superseded rows take no more bytes than this. */
+  get mostBytes(): number {
+    let left = this.#repeats;
+    let mostBytes = 0;
+    for (let size = SIZE_CLASSES - 1; size > 0 && left > 0; size--) {
+      const count = this.#counts[size]!;
+      if (count === 0) continue;
+      const bytes = this.#bytes[size]!;
+      mostBytes += count <= left ? bytes : Math.min(bytes, left * 2 ** size);
+      left -= Math.min(left, count);
+    }
+    return mostBytes;
+  }
+}

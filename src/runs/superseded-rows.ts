@@ -1,0 +1,119 @@
+import { ROW_HEADER_BYTES } from '../base/limits.ts';
+import { hashKey } from '../base/key-hash.ts';
+import type { RowBlock } from './row-columns.ts';
+
+const FIRST_SLOTS = 1_024;
+const SLOT_WORDS = 3;
+
+/** Key -> ordinal of its last row. Holds keys itself, so that rows may be moved while it is asked. */
+class LastRows {
+  /** A slot's key in halves, and the ordinal plus 1; 0 while the slot is free. */
+  #slots: Uint32Array = new Uint32Array(SLOT_WORDS * FIRST_SLOTS);
+  #mask: number = FIRST_SLOTS - 1;
+  #count = 0;
+
+  put(low: number, high: number, ordinal: number): void {
+    if (this.#count > 0.7 * (this.#mask + 1)) this.#grow();
+    const at = this.#find(low, high);
+    if (this.#slots[at + 2] === 0) this.#count++;
+    this.#slots[at] = low;
+    this.#slots[at + 1] = high;
+    this.#slots[at + 2] = ordinal + 1;
+  }
+
+  isLast(low: number, high: number, ordinal: number): boolean {
+    return this.#slots[this.#find(low, high) + 2] === ordinal + 1;
+  }
+
+  /** Where the key's slot begins, or the free one where it belongs. */
+  #find(low: number, high: number): number {
+    const slots = this.#slots;
+    let slot = hashKey(low, high) & this.#mask;
+    for (;;) {
+      const at = SLOT_WORDS * slot;
+      if (slots[at + 2] === 0 || (slots[at] === low && slots[at + 1] === high)) return at;
+      slot = (slot + 1) & this.#mask;
+    }
+  }
+
+  #grow(): void {
+    const old = this.#slots;
+    this.#mask = 2 * this.#mask + 1;
+    this.#slots = new Uint32Array(2 * old.length);
+    for (let at = 0; at < old.length; at += SLOT_WORDS) {
+      if (old[at + 2] === 0) continue;
+      const to = this.#find(old[at]!, old[at + 1]!);
+      this.#slots[to] = old[at]!;
+      this.#slots[to + 1] = old[at + 1]!;
+      this.#slots[to + 2] = old[at + 2]!;
+    }
+  }
+}
+
+/** What is left of blocks: rows in their order, the last one of each key. */
+export interface KeptRows {
+  readonly rowCount: number;
+  readonly kept: RowBlock[];
+  /** Blocks in which nothing is left. */
+  readonly freed: RowBlock[];
+}
+
+/** Moves the last row of each key forward, over rows that it supersedes. Needs memory for the keys alone. */
+export function dropSuperseded(blocks: readonly RowBlock[]): KeptRows {
+  const last = new LastRows();
+  let ordinal = 0;
+  for (const { view, usedBytes } of blocks) {
+    for (let offset = 0; offset < usedBytes; ordinal++) {
+      last.put(view.getUint32(offset, true), view.getUint32(offset + 4, true), ordinal);
+      offset += ROW_HEADER_BYTES + view.getUint32(offset + 16, true);
+    }
+  }
+  const target = new PackedBlocks(blocks);
+  ordinal = 0;
+  for (const block of blocks) {
+    const { view, usedBytes } = block;
+    for (let offset = 0; offset < usedBytes; ordinal++) {
+      const lengthBytes = ROW_HEADER_BYTES + view.getUint32(offset + 16, true);
+      const low = view.getUint32(offset, true);
+      if (last.isLast(low, view.getUint32(offset + 4, true), ordinal)) {
+        target.move(block, offset, lengthBytes);
+      }
+      offset += lengthBytes;
+    }
+  }
+  return target.finish();
+}
+
+/** Packs rows into the blocks that they come from. Never overtakes the row that is being read. */
+class PackedBlocks {
+  readonly #blocks: readonly RowBlock[];
+  readonly #usedBytes: number[];
+  #index = 0;
+  #rowCount = 0;
+
+  constructor(blocks: readonly RowBlock[]) {
+    this.#blocks = blocks;
+    this.#usedBytes = blocks.map(() => 0);
+  }
+
+  move(source: RowBlock, offset: number, lengthBytes: number): void {
+    let target = this.#blocks[this.#index]!;
+    while (target !== source && this.#usedBytes[this.#index]! + lengthBytes > target.bytes.length) {
+      target = this.#blocks[++this.#index]!;
+    }
+    const at = this.#usedBytes[this.#index]!;
+    target.bytes.set(source.bytes.subarray(offset, offset + lengthBytes), at);
+    this.#usedBytes[this.#index] = at + lengthBytes;
+    this.#rowCount++;
+  }
+
+  finish(): KeptRows {
+    const kept: RowBlock[] = [];
+    const freed: RowBlock[] = [];
+    for (const [index, block] of this.#blocks.entries()) {
+      block.usedBytes = this.#usedBytes[index]!;
+      (block.usedBytes > 0 ? kept : freed).push(block);
+    }
+    return { rowCount: this.#rowCount, kept, freed };
+  }
+}
