@@ -1,4 +1,5 @@
 import {
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -621,6 +622,31 @@ describe('the target', () => {
       message: expect.stringContaining('symbolic link that leads nowhere') as string,
     });
     expect(readdirSync(base).sort()).toEqual(['link', 'store']);
+    await store.close();
+  });
+
+  test('that is a symbolic link to an empty directory: the backup is there, and the link stays', async () => {
+    const { base, store } = await filledStore();
+    const link = join(base, 'link');
+    mkdirSync(join(base, 'disk', 'empty'), { recursive: true });
+    symlinkSync(join(base, 'disk', 'empty'), link);
+    const report = await store.backup(link);
+    expect(report.target).toBe(link);
+    expect(lstatSync(link).isSymbolicLink()).toBe(true);
+    expect(readdirSync(join(base, 'disk'))).toEqual(['empty']);
+    expect(await recordsIn(link)).toEqual(batches(200));
+    await restoreBackup(link, join(base, 'disk', 'restored'));
+    await store.close();
+  });
+
+  test('that leads into the store by a symbolic link is refused', async () => {
+    const { base, directory, store } = await filledStore();
+    symlinkSync(directory, join(base, 'link'));
+    const names = readdirSync(directory);
+    for (const target of [join(base, 'link', 'backup'), join(base, 'link')]) {
+      await expect(store.backup(target)).rejects.toMatchObject({ code: 'LODESTORE_BAD_TARGET' });
+    }
+    expect(readdirSync(directory)).toEqual(names);
     await store.close();
   });
 

@@ -7,7 +7,7 @@ import {
   MARKER_NAME,
   parseFileName,
 } from '../../format/file-name.ts';
-import { Directory } from '../../fs/directory.ts';
+import { Directory, realPathOf } from '../../fs/directory.ts';
 import type { DirectoryEntry, FileLock, FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';
 import { writeFully } from '../../fs/write.ts';
@@ -173,7 +173,8 @@ export class StagedDirectory {
 
 /**
  * Holds the directory that `target` is to get its name in, so that all of it goes there whatever becomes of the
- * path. `target` is absolute, with nothing at it, or an empty directory; what is missing above it is made.
+ * path. `target` is absolute, with nothing at it, or an empty directory, which a symbolic link may lead to: the
+ * link stays. What is missing above it is made.
  * `work` is given the view from there, and the real path of the target.
  * @throws StoreError LODESTORE_BAD_TARGET; system errors as they are; what `work` throws
  */
@@ -183,10 +184,11 @@ export async function inParent<T>(
   work: (parent: Directory, target: string) => Promise<T>,
 ): Promise<T> {
   await requireFree(fs, target);
-  await ensureDirectory(fs, dirname(target), true);
-  const parent = await Directory.open(fs, dirname(target));
+  const real = await realPathOf(fs, target);
+  await ensureDirectory(fs, dirname(real), true);
+  const parent = await Directory.open(fs, dirname(real));
   try {
-    return await work(parent, join(parent.realPath, basename(target)));
+    return await work(parent, join(parent.realPath, basename(real)));
   } finally {
     await parent.close();
   }
