@@ -1,6 +1,7 @@
 import { join, relative, resolve, sep } from 'node:path';
 import { systemCode } from '../base/errors.ts';
 import { INCOMPLETE_NAME } from '../format/file-name.ts';
+import { realPathOf } from '../fs/directory.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { unlinkIfThere } from '../fs/unlink.ts';
 import { ensureDirectory } from '../directory/ensure-directory.ts';
@@ -27,7 +28,9 @@ export class FreshDirectory {
    */
   static async create(fs: FileSystem, target: string, source: string): Promise<FreshDirectory> {
     const path = resolve(target);
-    if (isInside(path, resolve(source)) || isInside(resolve(source), path)) {
+    // Whatever symbolic links lead there.
+    const [real, realSource] = [await realPathOf(fs, path), await realPathOf(fs, resolve(source))];
+    if (isInside(real, realSource) || isInside(realSource, real)) {
       throw new UsageError(`${target} must not lie in ${source}, nor the other way round`);
     }
     const isMade = await requireEmpty(fs, path, target);

@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { salvage } from '../../src/cli/salvage.ts';
@@ -166,8 +166,10 @@ test('targets that would be written over, or lie in the source', async () => {
   const directory = await closedStore();
   const other = await temporaryDirectory();
   await writeFile(join(other, 'file'), 'mine');
+  await symlink(directory, join(other, 'link'));
   for (const target of [
     other,
+    join(other, 'link', 'sub'),
     join(other, 'file'),
     directory,
     join(directory, 'sub'),
