@@ -43,6 +43,36 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: 'temporarySnapshotName(last.number)',
     replace: 'snapshotName(last.number)',
   },
+  'misplaced logs put back from the lowest on': {
+    file: 'src/store/salvage/put-in-place.ts',
+    find: '? other.number - one.number : 0',
+    replace: '? one.number - other.number : 0',
+    test: 'property-tests/damage.test.ts',
+  },
+  'a file put in its place over another one': {
+    file: 'src/store/salvage/put-in-place.ts',
+    find: '    await this.#makeRoom(to);',
+    replace: '',
+    test: 'property-tests/damage.test.ts',
+  },
+  'a newer log under an old name taken for merged': {
+    file: 'src/store/recovery/leftovers.ts',
+    find: 'if (number <= newest.number) return undefined;',
+    replace: 'if (number >= 0) return undefined;',
+    test: 'test/store/damage.test.ts',
+  },
+  'a backup made of known damage': {
+    file: 'src/store/backup/backup.ts',
+    find: 'const damage = verify === true ? undefined : knownDamage?.();',
+    replace: 'const damage = undefined as ReturnType<NonNullable<typeof knownDamage>>;',
+    test: 'test/store/backup.test.ts',
+  },
+  "the lock of a backup's directory made before its marker": {
+    file: 'src/store/backup/staged-directory.ts',
+    find: '    await makeMarked(fs, path);',
+    replace: '    await makeDirectory(fs, path);',
+    test: 'test/store/backup-crash.test.ts',
+  },
   'batch split over two frames': {
     file: 'src/store/metadata-store.ts',
     find: '    return this.#requireWriter().queue.add(updates, options.signal, durability);',
