@@ -5,6 +5,7 @@ export {
   CorruptionError,
   DirectoryLostError,
   FencedError,
+  FilesLostError,
   NativePackageError,
   PositionExpiredError,
   StoreClosedError,

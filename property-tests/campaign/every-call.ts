@@ -136,6 +136,7 @@ function waysToFail(call: CallKind, nth: number, form: 'short' | 'long'): FaultR
     rules.push({ call, nth, error: 'ENOSPC', mode: 'short' });
     rules.push({ call, nth, error: 'ENOSPC', mode: 'short', appliedBytes: 1 });
     rules.push({ call, nth, error: 'EIO', appliedBytes: 100 });
+    rules.push({ call, nth, error: 'EFBIG', mode: 'short' });
   }
   if (call === 'dataSync' || call === 'writeSync')
     rules.push({ call, nth, error: 'EIO', revert: true });

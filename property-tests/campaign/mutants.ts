@@ -75,7 +75,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'batch split over two frames': {
     file: 'src/store/metadata-store.ts',
-    find: '    return this.#requireWriter().queue.add(updates, options.signal, durability);',
+    find: '    return this.#requireWriter().queue.add(source, options.signal, durability);',
     replace: `    const { queue } = this.#requireWriter();
     const all = [...(updates as Iterable<Update>)];
     if (all.length > 1) {
@@ -148,8 +148,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'cut back without a sync': {
     file: 'src/log/log-writer.ts',
-    find: '      await file.truncate(this.#position.offset);\n      await file.dataSync();',
-    replace: '      await file.truncate(this.#position.offset);',
+    find: '    await this.#plain.truncate(this.#position.offset);\n    await this.#plain.dataSync();',
+    replace: '    await this.#plain.truncate(this.#position.offset);',
   },
   'the commit loop ends in silence': {
     file: COMMITTER,
@@ -228,14 +228,14 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'sync() resolves before the sync': {
     file: LOG_WRITER,
-    find: '      await this.#volatile.sync();',
-    replace: '      void this.#volatile.sync().catch(() => undefined);',
+    find: '      await this.#stillThere(this.#plain.dataSync());',
+    replace: '      void this.#plain.dataSync().catch(() => undefined);',
     durability: 'deferred',
   },
   'a failed sync of deferred batches tried again': {
     file: LOG_WRITER,
-    find: '      await this.#volatile.sync();',
-    replace: '      await this.#volatile.sync().catch(() => this.#volatile.sync());',
+    find: '      await this.#stillThere(this.#plain.dataSync());',
+    replace: '      await this.#plain.dataSync().catch(() => this.#plain.dataSync());',
     durability: 'deferred',
   },
   'a durable write taken for a sync of all before it': {

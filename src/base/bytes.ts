@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { assert } from './assert.ts';
 
 // Typed arrays serve as u32 and u64 columns of little-endian files.
@@ -5,6 +6,11 @@ assert(
   new Uint8Array(new Uint32Array([1]).buffer)[0] === 1,
   'the machine is little-endian: big-endian machines are not supported',
 );
+
+/** Whether this is a Uint8Array, of any realm: one of a `vm` context, or of Jest's, has a class of its own. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return types.isUint8Array(value);
+}
 
 /** A view of the same bytes. */
 export function viewOf(bytes: Uint8Array): DataView {

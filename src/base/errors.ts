@@ -7,6 +7,7 @@ export type StoreErrorCode =
   | 'LODESTORE_POISONED'
   | 'LODESTORE_FENCED'
   | 'LODESTORE_DIRECTORY_LOST'
+  | 'LODESTORE_FILES_LOST'
   | 'LODESTORE_FULL'
   | 'LODESTORE_BATCH_TOO_LARGE'
   | 'LODESTORE_CONDITION_FAILED'
@@ -149,6 +150,26 @@ export class DirectoryLostError extends StorePoisonedError {
   }
 }
 
+/**
+ * A log or a snapshot of the open store, or its directory, is gone or was cut: somebody else did that. Memory holds the
+ * only complete copy, and reads go on.
+ */
+export class FilesLostError extends StorePoisonedError {
+  override readonly name: string = 'FilesLostError';
+
+  constructor(message: string, fields: StoreErrorFields = {}) {
+    super(message, fields, 'LODESTORE_FILES_LOST');
+  }
+
+  /** The error for what stood at `path`. */
+  static of(path: string, cause?: unknown): FilesLostError {
+    const message =
+      `${path} was removed, moved or cut by somebody else while the store was open. The records in memory are the only ` +
+      'complete copy: before you close this store, write what entries() yields to another one';
+    return new FilesLostError(message, { path, cause });
+  }
+}
+
 export interface SpaceLimitFields {
   limitBytes?: number | undefined;
   usedBytes?: number | undefined;
@@ -287,6 +308,28 @@ export function systemCode(error: unknown): string | undefined {
 
 /** What Node calls `EDQUOT`, for which it has no name. */
 const QUOTA_EXCEEDED = `Unknown system error ${-constants.errno.EDQUOT}`;
+
+/** The path that a system call did not find (ENOENT); undefined for any other error. */
+export function missingPath(error: unknown): string | undefined {
+  if (systemCode(error) !== 'ENOENT') return undefined;
+  const { path } = error as { path?: unknown };
+  return typeof path === 'string' ? path : undefined;
+}
+
+/**
+ * The system gave no descriptor (EMFILE, ENFILE), or refused an `open` for another reason: the call has changed nothing,
+ * and nothing is unknown.
+ */
+export function isRefusedOpen(error: unknown): boolean {
+  const code = systemCode(error);
+  if (code === 'EMFILE' || code === 'ENFILE') return true;
+  return code !== undefined && (error as { syscall?: unknown }).syscall === 'open';
+}
+
+/** A file that cannot be as long as it would have to be, whatever room there is. */
+export function isFileTooLong(error: unknown): boolean {
+  return systemCode(error) === 'EFBIG';
+}
 
 /** No space, no quota, or a file size limit: the disk refused, and holds what it held. */
 export function isLackOfSpace(error: unknown): boolean {

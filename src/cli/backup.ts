@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { setImmediate } from '../base/timers.ts';
 import { StoreError } from '../base/errors.ts';
 import {
   checkBackup,

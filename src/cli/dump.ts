@@ -1,3 +1,4 @@
+import { setImmediate } from '../base/timers.ts';
 import { CorruptionError } from '../base/errors.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import { MetadataStore } from '../store/metadata-store.ts';

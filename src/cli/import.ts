@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
+import { monotonicMs } from '../base/timers.ts';
 import { StoreError } from '../base/errors.ts';
 import { joinU64 } from '../base/u64.ts';
 import { RunCursor } from '../runs/run-cursor.ts';
@@ -76,7 +77,7 @@ class Import {
   readonly #directory: string;
   readonly #options: ImportOptions;
   readonly #loader: RecordLoader;
-  readonly #startMs: number = performance.now();
+  readonly #startMs: number = monotonicMs();
   #store: MetadataStore | undefined;
 
   constructor(context: CommandContext, directory: string, options: ImportOptions) {
@@ -210,7 +211,7 @@ class Import {
     const { out } = this.#context;
     const { dryRun } = this.#options;
     const { acknowledged } = this.#loader;
-    const milliseconds = performance.now() - this.#startMs;
+    const milliseconds = monotonicMs() - this.#startMs;
     if (this.#options.json === true) {
       const isDryRun = dryRun === true;
       const records = isDryRun && error !== undefined ? 0 : acknowledged;

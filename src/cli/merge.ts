@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { clearInterval, monotonicMs, setInterval } from '../base/timers.ts';
 import { MetadataStore } from '../store/metadata-store.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { InterruptedError } from './output/command-errors.ts';
@@ -46,7 +47,7 @@ export async function merge(
   options: MergeOptions,
 ): Promise<number> {
   const { signal, bar } = context;
-  const startMs = performance.now();
+  const startMs = monotonicMs();
   const store = await MetadataStore.open(directory, {
     createIfMissing: false,
     // The merge that is asked for is the only one.
@@ -65,7 +66,7 @@ export async function merge(
       logBytes: logs.bytes,
       snapshotBytesBefore: merges.snapshotBytes,
       snapshotBytes: store.stats().merges.snapshotBytes,
-      milliseconds: performance.now() - startMs,
+      milliseconds: monotonicMs() - startMs,
     };
     context.out.line(options.json === true ? toJson(merged, 2) : textOf(merged));
   } finally {

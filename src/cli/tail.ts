@@ -1,3 +1,4 @@
+import { clearTimeout, setImmediate, setTimeout } from '../base/timers.ts';
 import type { Change, ChangeUpdate } from '../store/changes/change.ts';
 import { changesOf } from '../store/changes/change.ts';
 import type { CommandContext } from './output/command-context.ts';

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { wallMs } from '../base/timers.ts';
 import { assert } from '../base/assert.ts';
 import type { FencedError } from '../base/errors.ts';
 import { systemCode, type StoreError } from '../base/errors.ts';
@@ -109,7 +110,7 @@ class LockAttempt {
     this.#owner = {
       ...identity,
       nonce: options.nonce ?? randomUUID(),
-      openedAtMs: options.openedAtMs ?? Date.now(),
+      openedAtMs: options.openedAtMs ?? wallMs(),
       epoch: options.epoch,
     };
   }

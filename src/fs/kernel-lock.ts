@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
 import { requireNative } from '../base/native-package.ts';
+import { setImmediate } from '../base/timers.ts';
 import { closeDescriptor, openDescriptor } from './descriptor.ts';
 import type { FileLock } from './file-system.ts';
 import { NodeOpenFile } from './node-open-file.ts';

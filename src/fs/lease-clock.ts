@@ -1,4 +1,5 @@
 import { uptime } from 'node:os';
+import * as timers from '../base/timers.ts';
 
 /** A moment on both clocks, in milliseconds. */
 export interface LeaseMoment {
@@ -50,9 +51,9 @@ export function makeLeaseClock(sources: ClockSources): LeaseClock {
 }
 
 export const systemLeaseClock: LeaseClock = makeLeaseClock({
-  monotonicMs: () => performance.now(),
+  monotonicMs: timers.monotonicMs,
   uptimeMs: () => uptime() * 1000,
-  wallMs: () => Date.now(),
+  wallMs: timers.wallMs,
 });
 
 /** Milliseconds between two moments, time asleep included. */

@@ -6,6 +6,7 @@ import {
   stat as lookAt,
   utimes,
 } from 'node:fs/promises';
+import { wallMs } from '../base/timers.ts';
 import { systemCode } from '../base/errors.ts';
 import { elapsedMs } from './lease-clock.ts';
 import type { LeaseClock, LeaseMoment } from './lease-clock.ts';
@@ -232,7 +233,7 @@ export class LeaseDirectory {
   }
 
   async #touch(): Promise<void> {
-    const seconds = this.#times.next(Date.now()) / 1_000_000;
+    const seconds = this.#times.next(wallMs()) / 1_000_000;
     await utimes(this.#options.path, seconds, seconds);
     this.#times.confirm();
   }

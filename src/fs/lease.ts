@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { wallMs } from '../base/timers.ts';
 import { assert } from '../base/assert.ts';
 import { systemCode } from '../base/errors.ts';
 import { MAX_TIMER_MS } from '../base/limits.ts';
@@ -48,7 +49,7 @@ export async function takeLease(
   try {
     await lease.take();
   } catch (error) {
-    const aheadMs = lease.seenTimeMs - Date.now();
+    const aheadMs = lease.seenTimeMs - wallMs();
     const isWatched = watch !== undefined && aheadMs > MAX_AHEAD_MS;
     if (!isWatched || systemCode(error) !== 'ELOCKED') throw error;
     await watchLease(absolutePath, staleMs, watch, clock);

@@ -1,6 +1,7 @@
+import { dirname } from 'node:path';
 import { assert } from '../base/assert.ts';
 import { equalBytes } from '../base/bytes.ts';
-import { isLackOfSpace } from '../base/errors.ts';
+import { FilesLostError, isLackOfSpace, isRefusedOpen, systemCode } from '../base/errors.ts';
 import { ChecksumSeed } from '../format/checksum.ts';
 import {
   encodeFileHeader,
@@ -12,19 +13,23 @@ import type { FileSystem, OpenFile } from '../fs/file-system.ts';
 import { readFully } from '../fs/file-window.ts';
 import { writeFully, writeZeros } from '../fs/write.ts';
 import { BlockCover } from './block-cover.ts';
-import { VolatileWriter } from './volatile-writer.ts';
 import type { EncodedWrite, Group, GroupEncoder, LogPosition } from './group-encoder.ts';
 
 /** First reservation of a log; each later one doubles the file, up to the largest step. */
 export const FIRST_RESERVE_BYTES: number = 256 * 1024;
 export const LARGEST_RESERVE_STEP_BYTES: number = 8 * 1024 * 1024;
 
-/** An empty log whose zeros and whose name are durable. */
+/**
+ * An empty log whose zeros and whose name are durable. Both descriptors are kept as long as the log is written: a
+ * process that has run out of them can go on with what it has.
+ */
 export interface PreparedLog {
   readonly number: number;
   readonly path: string;
   /** Open for durable writes. */
   readonly file: OpenFile;
+  /** Open for zeros, for writes that are not durable yet, for their sync and for cuts. */
+  readonly plain: OpenFile;
   readonly reservedBytes: number;
 }
 
@@ -49,20 +54,23 @@ export async function prepareLog(
   number: number,
   reserveBytes: number = FIRST_RESERVE_BYTES,
 ): Promise<PreparedLog> {
-  const created = await fs.open(path, 'wx');
+  const plain = await fs.open(path, 'wx');
+  let file: OpenFile | undefined;
   try {
-    await writeZeros(created, 0, reserveBytes);
-    await created.dataSync().catch((error: unknown) => {
+    // Before anything depends on it: this may fail for want of descriptors.
+    file = await fs.open(path, 'rs+');
+    await writeZeros(plain, 0, reserveBytes);
+    await plain.dataSync().catch((error: unknown) => {
       throw new SyncError(`the zeros of ${path} could not be synced`, error);
     });
     await fs.syncDirectory(directory).catch((error: unknown) => {
+      if (isRefusedOpen(error)) throw error;
       throw new SyncError(`the name of ${path} could not be synced`, error);
     });
-    const file = await fs.open(path, 'rs+');
-    await created.close();
-    return { number, path, file, reservedBytes: reserveBytes };
+    return { number, path, file, plain, reservedBytes: reserveBytes };
   } catch (error) {
-    await created.close().catch(() => undefined);
+    await file?.close().catch(() => undefined);
+    await plain.close().catch(() => undefined);
     await fs.unlink(path).catch(() => undefined);
     throw error;
   }
@@ -105,15 +113,16 @@ export class LogWriter {
   readonly path: string;
   readonly #fs: FileSystem;
   readonly #file: OpenFile;
+  /** A system reports what it failed to write back to the descriptors that were open by then: this one was. */
+  readonly #plain: OpenFile;
   readonly #seed: ChecksumSeed;
   readonly #header: NewFileHeader;
   readonly #firstReserveBytes: number;
   readonly #cover: BlockCover = new BlockCover();
-  readonly #volatile: VolatileWriter;
   #position: LogPosition;
   /** Where the log stood when all of it was last known to be durable. */
   #synced: LogPosition;
-  #sealed = false;
+  #state: 'open' | 'writing-volatile' | 'sealed' | 'cut' = 'open';
   #reservedBytes: number;
   #growth: Promise<void> | undefined;
   #growsTo = 0;
@@ -131,7 +140,7 @@ export class LogWriter {
     this.path = prepared.path;
     this.#fs = fs;
     this.#file = prepared.file;
-    this.#volatile = new VolatileWriter(fs, prepared.path);
+    this.#plain = prepared.plain;
     this.#firstReserveBytes = prepared.reservedBytes;
     this.#reservedBytes = prepared.reservedBytes;
     this.#seed = new ChecksumSeed(identity.storeId, 'log', prepared.number);
@@ -169,13 +178,14 @@ export class LogWriter {
     return this.#synced.lastSequence;
   }
 
-  get isSealed(): boolean {
-    return this.#sealed;
+  /** Nothing more is written to it: it has a seal, or was cut for good. */
+  get isEnded(): boolean {
+    return this.#state === 'sealed' || this.#state === 'cut';
   }
 
   /** What the next log says of this one. */
   get asPredecessor(): Predecessor {
-    assert(this.#sealed, 'a log is sealed before the next one refers to it');
+    assert(this.isEnded, 'a log is ended before the next one refers to it');
     return {
       number: this.number,
       lengthBytes: this.#position.offset,
@@ -191,7 +201,7 @@ export class LogWriter {
     level: number,
     pause: () => Promise<void>,
   ): Promise<EncodedWrite> {
-    assert(!this.#sealed, 'nothing is written behind a seal');
+    assert(!this.isEnded, 'nothing is written behind a seal');
     const header = this.#position.offset === 0 ? this.#header : undefined;
     const unprovenBytes = this.unsyncedBytes;
     const all = { header, unprovenBytes, ...parts };
@@ -208,18 +218,41 @@ export class LogWriter {
     this.#requireGrown();
     assert(this.#cover.end === this.#position.offset, 'the cover ends where the log does');
     const { bytes, offset } = this.#cover.cover(encoded.bytes, this.#reservedBytes);
-    await this.#change(() => writeFully(this.#file, bytes, offset));
+    await this.#change(() => this.#stillThere(writeFully(this.#file, bytes, offset)));
     this.#advance(encoded);
     this.#synced = this.#position;
-    this.#sealed = seal;
+    if (seal) this.#state = 'sealed';
   }
 
   /** Writes a group that is durable only after `sync`. Rejects as `write`. */
   async writeVolatile(encoded: EncodedWrite): Promise<void> {
     if (this.#mustWait(encoded)) await this.#growth;
     this.#requireGrown();
-    await this.#change(() => this.#volatile.write(encoded.bytes, this.#position.offset));
-    this.#advance(encoded);
+    this.#state = 'writing-volatile';
+    try {
+      await this.#change(() => writeFully(this.#plain, encoded.bytes, this.#position.offset));
+      this.#advance(encoded);
+    } finally {
+      this.#state = 'open';
+    }
+  }
+
+  /**
+   * Looks beside `call`, which takes longer, whether the file still has its name and its length: what goes into a
+   * file that somebody has removed, or behind what somebody has cut, is lost.
+   * @throws FilesLostError, DirectoryLostError
+   */
+  async #stillThere(call: Promise<void>): Promise<void> {
+    const reservedBytes = this.#reservedBytes;
+    const looking = this.#fs.stat(this.path).then(
+      ({ sizeBytes }) => sizeBytes >= reservedBytes,
+      (error: unknown) => systemCode(error) !== 'ENOENT',
+    );
+    await call;
+    if (await looking) return;
+    // If the directory itself is lost, this tells.
+    await this.#fs.syncDirectory(dirname(this.path));
+    throw FilesLostError.of(this.path);
   }
 
   /**
@@ -227,7 +260,7 @@ export class LogWriter {
    * the write has been handed to the system when the call returns, and the caller's work goes on beside it.
    */
   #mustWait(encoded: EncodedWrite): boolean {
-    assert(!this.#sealed, 'nothing is written behind a seal');
+    assert(!this.isEnded, 'nothing is written behind a seal');
     return encoded.after.offset > this.#reservedBytes;
   }
 
@@ -248,7 +281,7 @@ export class LogWriter {
   async sync(): Promise<void> {
     if (this.unsyncedBytes === 0) return;
     try {
-      await this.#volatile.sync();
+      await this.#stillThere(this.#plain.dataSync());
       // A failure to write back is reported once: the sync of the zeros may be the one that met it.
       await this.#growth;
       if (this.#growthFailure !== undefined) throw this.#growthFailure;
@@ -268,14 +301,19 @@ export class LogWriter {
 
   async #cutBack(): Promise<void> {
     await this.#growth;
-    const file = await this.#fs.open(this.path, 'r+');
-    try {
-      await file.truncate(this.#position.offset);
-      await file.dataSync();
-      this.#reservedBytes = this.#position.offset;
-    } finally {
-      await file.close();
-    }
+    await this.#plain.truncate(this.#position.offset);
+    await this.#plain.dataSync();
+    this.#reservedBytes = this.#position.offset;
+  }
+
+  /**
+   * Ends the log where `cutBack` has cut it, without a seal: a limit on the size of files leaves no room for one.
+   * The next log says where this one ends, as it does of the last log of a process that was killed.
+   */
+  endWithoutSeal(): void {
+    assert(this.#reservedBytes === this.#position.offset, 'nothing stands behind the last group');
+    assert(this.unsyncedBytes === 0, 'all of a log is durable before the next one is written');
+    this.#state = 'cut';
   }
 
   /**
@@ -284,7 +322,7 @@ export class LogWriter {
    * itself. A failed sync is kept and thrown by the next write: it may not be retried.
    */
   reserveAhead(limitBytes: number): void {
-    if (this.#growth !== undefined || this.#sealed) return;
+    if (this.#growth !== undefined || this.isEnded) return;
     const from = this.#reservedBytes;
     const stepBytes = Math.min(Math.max(from, this.#firstReserveBytes), LARGEST_RESERVE_STEP_BYTES);
     const to = Math.min(from + stepBytes, limitBytes);
@@ -295,7 +333,7 @@ export class LogWriter {
         const isSync = error instanceof SyncError;
         const cause = isSync ? error.cause : error;
         if (!isLackOfSpace(cause)) this.#growthFailure = cause;
-        else if (isSync && this.unsyncedBytes > 0) this.#growthFailure = error;
+        else if (isSync && this.#hasVolatile) this.#growthFailure = error;
       })
       .finally(() => {
         this.#growth = undefined;
@@ -303,17 +341,17 @@ export class LogWriter {
       });
   }
 
+  /** Whether a sync that fails for lack of space may have been that of a group, not of zeros alone. */
+  get #hasVolatile(): boolean {
+    return this.unsyncedBytes > 0 || this.#state === 'writing-volatile';
+  }
+
   async #grow(from: number, to: number): Promise<void> {
-    const file = await this.#fs.open(this.path, 'r+');
-    try {
-      await writeZeros(file, from, to);
-      await file.dataSync().catch((error: unknown) => {
-        throw new SyncError(`the zeros of ${this.path} could not be synced`, error);
-      });
-      this.#reservedBytes = to;
-    } finally {
-      await file.close();
-    }
+    await writeZeros(this.#plain, from, to);
+    await this.#plain.dataSync().catch((error: unknown) => {
+      throw new SyncError(`the zeros of ${this.path} could not be synced`, error);
+    });
+    this.#reservedBytes = to;
   }
 
   /**
@@ -343,7 +381,10 @@ export class LogWriter {
   /** Waits for a reservation under way and closes the file. */
   async close(): Promise<void> {
     await this.#growth;
-    await this.#volatile.close();
-    await this.#file.close();
+    try {
+      await this.#plain.close();
+    } finally {
+      await this.#file.close();
+    }
   }
 }

@@ -1,3 +1,4 @@
+import { queueMicrotask } from '../base/timers.ts';
 import type { MetadataStore } from '../store/metadata-store.ts';
 import type { StoreStats } from '../store/stats.ts';
 

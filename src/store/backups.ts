@@ -1,6 +1,7 @@
+import { join } from 'node:path';
 import { onAbort } from '../base/abort.ts';
 import { assert } from '../base/assert.ts';
-import { CorruptionError, StoreClosedError, systemCode } from '../base/errors.ts';
+import { CorruptionError, FilesLostError, missingPath, StoreClosedError } from '../base/errors.ts';
 import type { Directory } from '../fs/directory.ts';
 import type { ContentCount } from '../table/scan/content-count.ts';
 import type { Table } from '../table/table.ts';
@@ -23,6 +24,7 @@ import {
 } from './backup/backup.ts';
 import type { Committer } from './commit/committer.ts';
 import { copyError } from './backup/copy-error.ts';
+import type { Health } from './commit/health.ts';
 import type { LogKeeper } from './commit/log-keeper.ts';
 import type { MergeScheduler } from './merge/merge-scheduler.ts';
 
@@ -34,6 +36,7 @@ export interface BackupsParts {
   readonly logs: LogKeeper;
   readonly committer: Committer;
   readonly merges: MergeScheduler;
+  readonly health: Health;
   readonly makeRunner: (directory: Directory) => JobRunner;
   readonly pause: () => Promise<void>;
 }
@@ -118,10 +121,19 @@ export class Backups {
       try {
         return await this.#tryToHoldStill();
       } catch (error) {
-        // A merge has put a snapshot in the place of these files since.
-        if (systemCode(error) !== 'ENOENT' || attempt === MAX_ATTEMPTS) throw error;
+        const path = missingPath(error);
+        if (path !== undefined) this.#requireReplaced(path, error);
+        if (path === undefined || attempt === MAX_ATTEMPTS) throw error;
       }
     }
+  }
+
+  /** A file may be gone since a merge has put a snapshot in its place. */
+  #requireReplaced(path: string, cause: unknown): void {
+    const { directory, merges, logs, health } = this.#parts;
+    const needed = stateFiles(merges.snapshot, logs.closedLogs);
+    if (!needed.some(({ name }) => join(directory, name) === path)) return;
+    throw health.broken(FilesLostError.of(path, cause));
   }
 
   async #tryToHoldStill(): Promise<Moment> {

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { queueMicrotask } from '../base/timers.ts';
 import { checkSignal } from '../base/abort.ts';
 import { StoreClosedError, StoreError } from '../base/errors.ts';
 import type { Health } from './commit/health.ts';
@@ -23,7 +24,7 @@ import type { RecoveryReport } from './recovery/recovery-report.ts';
 import type { SliceHooks } from './slices.ts';
 import { readStats, type StoreStats } from './stats.ts';
 import type { StoreEvents } from './observe/store-events.ts';
-import { checkUpdates, type Update } from './batch/updates.ts';
+import { toSource, type Update } from './batch/updates.ts';
 import { entriesByValue, type ValueRangeOptions } from './value-entries.ts';
 import { Warmth } from './warmth.ts';
 import { WriteBatch } from './batch/write-batch.ts';
@@ -188,12 +189,12 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   insertBatch(updates: WriteBatch | Iterable<Update>, options: InsertOptions = {}): Promise<void> {
     // Not async: that would be a second promise for each batch, and three more turns until it is settled.
     try {
-      checkUpdates(updates);
+      const source = toSource(updates);
       checkSignal(options.signal);
       const refusal = this.#health.refusal();
       if (refusal !== undefined) throw refusal;
       const durability = requireDurability(options.durability ?? this.#options.durability.batches);
-      return this.#requireWriter().queue.add(updates, options.signal, durability);
+      return this.#requireWriter().queue.add(source, options.signal, durability);
     } catch (error) {
       return Promise.reject(withOutcome(error));
     }

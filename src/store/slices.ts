@@ -1,3 +1,4 @@
+import { monotonicMs } from '../base/timers.ts';
 import { checkSignal } from '../base/abort.ts';
 import { AbortedError } from '../base/errors.ts';
 
@@ -25,11 +26,11 @@ export class Slices {
     this.#what = what;
     this.#hooks = hooks;
     this.check();
-    this.#endMs = performance.now() + SLICE_MS;
+    this.#endMs = monotonicMs() + SLICE_MS;
   }
 
   get isOver(): boolean {
-    return performance.now() >= this.#endMs;
+    return monotonicMs() >= this.#endMs;
   }
 
   /** Throws AbortedError or StoreClosedError when reading must end. */
@@ -45,6 +46,6 @@ export class Slices {
   async next(): Promise<void> {
     await this.#hooks.pause();
     this.check();
-    this.#endMs = performance.now() + SLICE_MS;
+    this.#endMs = monotonicMs() + SLICE_MS;
   }
 }

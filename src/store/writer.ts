@@ -114,8 +114,7 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
     },
     parts.snapshot,
   );
-  const held = { fs, directory, storeId, table, logs, committer, merges, makeRunner, pause };
-  const backups = new Backups(held);
+  const backups = new Backups({ ...shared, committer, merges, makeRunner, pause });
   logs.prepareNext();
   space.start();
   warmth.onceWarm(() => health.guard(() => merges.consider()));

@@ -1,3 +1,4 @@
+import { queueMicrotask } from '../base/timers.ts';
 import { assert } from '../base/assert.ts';
 import type { DirectoryReference } from '../fs/file-system.ts';
 import type { ThreadPriority } from '../fs/thread-priority.ts';

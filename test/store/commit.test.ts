@@ -348,3 +348,26 @@ test('one signal on many batches, feeds and reads is listened to once', async ()
   expect(listeners()).toBe(0);
   await store.close();
 });
+
+test('a log that can be no longer gives way to the next one, which takes the group', async () => {
+  const { fs, store } = await openFresh();
+  await store.insertBatch([put(1)]);
+  await store.insertBatch([put(2)], { durability: 'deferred' });
+  await new Promise((resolve) => setImmediate(resolve));
+  fs.faults.add({ call: 'write', error: 'EFBIG', mode: 'short', appliedBytes: 20 });
+  const rotated = store.stats().logs.rotations;
+  await store.insertBatch([put(3)]);
+  expect(store.stats().logs.rotations).toBe(rotated + 1);
+  fs.faults.add({ call: 'write', error: 'EFBIG', mode: 'sticky' });
+  const error = await rejection(store.insertBatch([put(4)]));
+  expect(error).toBeInstanceOf(StoreFullError);
+  expect(error.outcome).toBe('not-applied');
+  fs.faults.clear();
+  await store.insertBatch([put(5)]);
+  await store.merge();
+  await store.insertBatch([put(6)]);
+  await store.close();
+  const reopened = await openOn(fs, '/s');
+  expect([...reopened.keys()]).toEqual([1n, 2n, 3n, 5n, 6n]);
+  await reopened.close();
+});

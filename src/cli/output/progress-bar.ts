@@ -1,3 +1,4 @@
+import { monotonicMs } from '../../base/timers.ts';
 import type { CliStream } from './cli-io.ts';
 import { formatBytes, formatSeconds } from './number-text.ts';
 
@@ -25,7 +26,7 @@ export class ProgressBar {
   #drawnMs: number;
   #isDrawn = false;
 
-  constructor(stream: CliStream, now: () => number = () => performance.now()) {
+  constructor(stream: CliStream, now: () => number = () => monotonicMs()) {
     this.#stream = stream.isTTY === true ? stream : undefined;
     this.#now = now;
     this.#drawnMs = now() + QUIET_MS - REDRAW_MS;

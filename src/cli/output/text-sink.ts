@@ -1,3 +1,4 @@
+import { setImmediate } from '../../base/timers.ts';
 /** Where a command's text goes. What is not flushed is not written. */
 export interface TextSink {
   write(text: string): void;

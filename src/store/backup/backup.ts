@@ -1,4 +1,5 @@
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { monotonicMs, wallMs } from '../../base/timers.ts';
 import { CorruptionError } from '../../base/errors.ts';
 import { realPathOf, type Directory } from '../../fs/directory.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
@@ -162,8 +163,8 @@ async function writeFiles(
   options: BackupOptions,
   previous: Previous | undefined,
 ): Promise<BackupReport> {
-  const start = performance.now();
-  const createdAt = new Date().toISOString();
+  const start = monotonicMs();
+  const createdAt = new Date(wallMs()).toISOString();
   const staged = await StagedDirectory.begin(context.fs, target);
   try {
     const writing = new BackupWriting(context, source, staged.path, options, previous);
@@ -184,7 +185,7 @@ async function writeFiles(
     await staged.publish(encodeManifest(manifest));
     const { lastSequence, records, contentHash } = manifest;
     const copiedBytes = bytesOf(files.filter((file) => file.origin === 'copied'));
-    const milliseconds = performance.now() - start;
+    const milliseconds = monotonicMs() - start;
     const bytes = bytesOf(files);
     return { target, lastSequence, records, contentHash, files, bytes, copiedBytes, milliseconds };
   } catch (error) {

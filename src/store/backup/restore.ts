@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path';
+import { monotonicMs } from '../../base/timers.ts';
 import { CorruptionError, systemCode } from '../../base/errors.ts';
 import { LOCK_NAME, MARKER_NAME } from '../../format/file-name.ts';
 import type { Directory } from '../../fs/directory.ts';
@@ -83,7 +84,7 @@ async function restoreFrom(
   directory: string,
   options: RestoreOptions,
 ): Promise<RestoreReport> {
-  const start = performance.now();
+  const start = monotonicMs();
   const { lastSequence, records, files } = await readManifest(backup);
   const reason = 'lies in the backup itself, which is only read. Give another path';
   await requireOutside(backup, backup.realPath, directory, reason);
@@ -94,7 +95,7 @@ async function restoreFrom(
     if (!isFinished) await writeFiles(fs, backup.realPath, target, files, options);
   });
   const bytes = bytesOf(files);
-  const milliseconds = performance.now() - start;
+  const milliseconds = monotonicMs() - start;
   return { directory, lastSequence, records, files: files.length, bytes, milliseconds };
 }
 

@@ -1,3 +1,4 @@
+import { monotonicMs } from '../../base/timers.ts';
 import { onAbort } from '../../base/abort.ts';
 import { assert, present } from '../../base/assert.ts';
 import { AbortedError, type StoreError } from '../../base/errors.ts';
@@ -21,7 +22,7 @@ export class QueuedBatch {
   refusal: StoreError | undefined;
   source: WriteBatch | Iterable<Update> | undefined;
   readonly durability: BatchDurability;
-  readonly queuedAtMs: number = performance.now();
+  readonly queuedAtMs: number = monotonicMs();
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
   #stopListening: (() => void) | undefined;

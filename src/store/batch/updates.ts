@@ -1,4 +1,5 @@
 import type { Condition } from './condition.ts';
+import { isForeignBatch, takeOver } from './foreign-batch.ts';
 import { WriteBatch } from './write-batch.ts';
 
 /**
@@ -50,12 +51,18 @@ export async function packUpdates(
   return batch;
 }
 
-/** Refuses what cannot be a batch before it is queued. */
-export function checkUpdates(updates: unknown): asserts updates is WriteBatch | Iterable<Update> {
-  if (updates instanceof WriteBatch) return;
-  const isIterable =
-    typeof updates === 'object' &&
-    updates !== null &&
-    typeof (updates as { [Symbol.iterator]?: unknown })[Symbol.iterator] === 'function';
-  if (!isIterable) throw new TypeError('a batch must be a WriteBatch or an iterable of updates');
+/**
+ * What is queued of that which a caller gave: a batch of another copy of this package is copied now.
+ * @throws TypeError for what cannot be a batch
+ */
+export function toSource(updates: unknown): WriteBatch | Iterable<Update> {
+  if (updates instanceof WriteBatch) return updates;
+  const isObject = typeof updates === 'object' && updates !== null;
+  if (isObject && isForeignBatch(updates)) return takeOver(updates);
+  if (isObject && isIterable(updates)) return updates;
+  throw new TypeError('a batch must be a WriteBatch or an iterable of updates');
+}
+
+function isIterable(updates: object): updates is Iterable<Update> {
+  return typeof (updates as { [Symbol.iterator]?: unknown })[Symbol.iterator] === 'function';
 }

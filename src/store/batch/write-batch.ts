@@ -1,4 +1,4 @@
-import { copyBytes } from '../../base/bytes.ts';
+import { copyBytes, isBytes } from '../../base/bytes.ts';
 import { BatchTooLargeError } from '../../base/errors.ts';
 import { MAX_BATCH_BYTES, ROW_HEADER_BYTES } from '../../base/limits.ts';
 import { splitU64, u64Halves } from '../../base/u64.ts';
@@ -6,6 +6,20 @@ import { ConditionList } from './condition-list.ts';
 import { splitCondition, type Condition } from './condition.ts';
 import { PackedBatch } from './packed-batch.ts';
 import { FIRST_ROW_BUFFER_BYTES, makeRowBuffer, type RowBuffer } from './row-buffer.ts';
+
+/**
+ * The method by which a batch of another copy of this package is taken over. The number is raised when what it returns
+ * changes.
+ */
+export const HAND_OVER: unique symbol = Symbol.for('lodestore.WriteBatch.1');
+
+/** All that a batch holds. */
+export interface HandedOver {
+  /** In the record format, as it is at this call. */
+  readonly rows: Uint8Array;
+  /** By index of the update: the value asked for, 0 for no record. */
+  readonly conditions: readonly (readonly [index: number, expected: bigint])[];
+}
 
 /** What `clear` makes room for at most when the rows before are still being written. */
 const LARGEST_KEPT_BYTES: number = 64 * 1024;
@@ -46,7 +60,7 @@ export class WriteBatch {
     condition?: Condition,
   ): this {
     if (condition !== undefined) return this.#putIf(condition, key, value, data);
-    if (!(data instanceof Uint8Array)) throw new TypeError('data must be a Uint8Array');
+    if (!isBytes(data)) throw new TypeError('data must be a Uint8Array');
     splitU64(value, 'value');
     const valueLow = u64Halves[0]!;
     const valueHigh = u64Halves[1]!;
@@ -139,11 +153,27 @@ export class WriteBatch {
     copyBytes(bytes, start, old.bytes, old.start, this.#used);
   }
 
+  /** For another copy of this package. */
+  static handOver(batch: WriteBatch): HandedOver {
+    const { bytes, start } = batch.#buffer;
+    const lent = batch.#conditions?.lend();
+    const conditions = Array.from({ length: lent?.count ?? 0 }, (_, at) => {
+      return [lent!.indexAt(at), lent!.expectedAt(at)] as const;
+    });
+    return { rows: bytes.subarray(start, start + batch.#used), conditions };
+  }
+
   /** Lends the rows to the commit path: from now on, changes go to another buffer until all are released. */
   static lend(batch: WriteBatch): PackedBatch {
     return new PackedBatch(batch.#buffer, batch.#used, batch.#size, batch.#conditions?.lend());
   }
 }
+
+Object.defineProperty(WriteBatch.prototype, HAND_OVER, {
+  value(this: WriteBatch): HandedOver {
+    return WriteBatch.handOver(this);
+  },
+});
 
 function copyShort(target: Uint8Array, offset: number, data: Uint8Array): void {
   // A call into the runtime costs more than a short copy.

@@ -1,9 +1,10 @@
 import {
-  StoreError,
   CorruptionError,
   PositionExpiredError,
   systemCode,
+  type StoreError,
 } from '../../base/errors.ts';
+import { storeErrorOf } from '../../base/store-error-of.ts';
 import { LogReader, type LogStep } from '../../log/log-reader.ts';
 import type { Predecessor } from '../../format/file-header.ts';
 import { damageHint } from '../recovery/advice.ts';
@@ -19,6 +20,8 @@ export interface FeedHost {
   /** Resolves when there may be something new. To be asked in the turn in which nothing was found. */
   readonly whenChanged: () => Promise<void>;
   readonly onEnded: (feed: ChangeFeed) => void;
+  /** A log that the store needs is gone. Returns the error that this is. */
+  readonly onLost: (path: string, cause: unknown) => Error;
 }
 
 /**
@@ -91,7 +94,10 @@ export class ChangeFeed implements AsyncIterableIterator<Change> {
     } catch (error) {
       this.#state = 'ended';
       await this.#release();
-      throw error;
+      throw storeErrorOf(error, {
+        what: 'the changes could not be read',
+        path: this.#source.directory,
+      });
     }
     await this.#release();
     return DONE;
@@ -163,6 +169,8 @@ export class ChangeFeed implements AsyncIterableIterator<Change> {
     const isGone = systemCode(error) === 'ENOENT';
     if (isGone && this.#source.find(log.number) === undefined) return true;
     if (isGone && !this.#source.isLive) throw this.#expired('merges have passed it');
+    if (isGone && this.#source.isNeeded(log.number)) throw this.#host.onLost(log.path, error);
+    if (isGone) throw this.#damaged(log, 0, 'the log is gone, though it was to be kept');
     throw error;
   }
 
@@ -201,10 +209,10 @@ export class ChangeFeed implements AsyncIterableIterator<Change> {
     await reader?.close().catch(() => undefined);
   }
 
-  #damaged(reader: LogReader, offset: number, reason: string): CorruptionError {
+  #damaged(log: { readonly path: string }, offset: number, reason: string): CorruptionError {
     const hint = damageHint(this.#source.directory);
     const firstSequence = this.#position + 1n;
-    return new CorruptionError({ path: reader.path, offset, reason, firstSequence, hint });
+    return new CorruptionError({ path: log.path, offset, reason, firstSequence, hint });
   }
 
   #expired(why: string): StoreError {

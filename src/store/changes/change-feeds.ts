@@ -1,5 +1,5 @@
 import { checkSignal, onAbort } from '../../base/abort.ts';
-import { AbortedError, StoreClosedError } from '../../base/errors.ts';
+import { AbortedError, FilesLostError, StoreClosedError } from '../../base/errors.ts';
 import { MAX_U64 } from '../../base/limits.ts';
 import type { Change } from './change.ts';
 import { ChangeFeed, type FeedHost } from './change-feed.ts';
@@ -66,6 +66,7 @@ export class ChangeFeeds {
       source: this.#source,
       ending: () => this.#ending(signal),
       whenChanged: () => new Promise((resolve) => this.#waiting.push(resolve)),
+      onLost: (path, cause) => this.#health.broken(FilesLostError.of(path, cause)),
       onEnded: (feed) => {
         this.#feeds.delete(feed);
         stopListening?.();

@@ -29,6 +29,8 @@ export interface ChangeSource {
   find(number: number): ReadableLog | undefined;
   /** The log that holds the batch behind `position`. */
   holding(position: bigint): ReadableLog | undefined;
+  /** Whether log `number` holds what no snapshot does. */
+  isNeeded(number: number): boolean;
 }
 
 type SourceParts = Pick<
@@ -83,6 +85,11 @@ export class StoreChangeSource implements ChangeSource {
     if (log !== undefined) return { ...log, isClosed: true };
     const live = this.#readableLive();
     return live !== undefined && live.lastSequence > position ? live : undefined;
+  }
+
+  isNeeded(number: number): boolean {
+    const { live, closedLogs } = this.#keeper();
+    return live?.number === number || closedLogs.some((one) => one.number === number);
   }
 
   /** What the live log holds without a sync may be lost, and its numbers given to other batches. */

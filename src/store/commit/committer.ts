@@ -1,6 +1,8 @@
+import { monotonicMs, nextTick } from '../../base/timers.ts';
 import { assert, present } from '../../base/assert.ts';
 import {
   FencedError,
+  isFileTooLong,
   isLackOfSpace,
   StoreError,
   StoreFullError,
@@ -8,18 +10,19 @@ import {
 } from '../../base/errors.ts';
 import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import { batchTableBytes } from '../../format/rows.ts';
-import { GroupEncoder, writeBatchTable, type Group } from '../../log/group-encoder.ts';
+import { GroupEncoder, type Group } from '../../log/group-encoder.ts';
 import type { LogWriter } from '../../log/log-writer.ts';
 import type { Table } from '../../table/table.ts';
-import type { Region } from '../../table/delta/arena.ts';
 import type { BatchQueue, QueuedBatch } from '../batch/batch-queue.ts';
 import { ConditionJudge } from './condition-judge.ts';
 import type { CommitStats } from '../observe/commit-stats.ts';
+import { gather } from './gather.ts';
 import type { Health } from './health.ts';
 import { MAX_UNSYNCED_BYTES, type BatchDurability } from '../batch/durability.ts';
 import type { LogKeeper } from './log-keeper.ts';
 import type { SpaceKeeper } from '../space/space-keeper.ts';
 import type { LogSync } from './log-sync.ts';
+import { Rotations } from './rotations.ts';
 import type { StoreObserver } from '../observe/store-observer.ts';
 
 export interface CommitterParts {
@@ -40,22 +43,36 @@ export interface CommitterParts {
   readonly compressionLevel: number;
 }
 
-interface Rotation {
-  /** Called between two groups: the logs closed so far hold exactly what is visible. */
-  readonly atBoundary: () => void;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /**
- * Writes groups, one at a time: what queues up while one is being written and synced becomes the next.
- * Everything that changes the live log goes through here, so a group, a seal and a rotation never meet.
+ * Group commit. One group is written at a time; what queues up meanwhile becomes the next. Whatever changes the live log
+ * goes through this loop, so a group, a seal, a sync and a rotation never meet.
+ *
+ * States of the loop: `idle`; `scheduled`: a turn is due; `running`: a turn is under way. A turn syncs if the timer of
+ * deferred batches rang, writes one group, and rotates if that was asked for. Steps of a group:
+ *
+ *  1. `take` batches that are ready; wait, or refuse them, where merges do not keep up.
+ *  2. Judge room and conditions. Nothing is in flight, so the table is all that was handed in before.
+ *  3. Copy the rows into the live delta, hidden, and encode them as one frame.
+ *  4. If the group is to be durable: sync what stands before it, or a crash could keep the group and lose that.
+ *  5. Write. A durable write is one O_DSYNC call; the log's name and zeros became durable when it was prepared. The rows
+ *     are indexed beside it, still hidden.
+ *  6. Check that the lease is ours and that the log has kept its name. Show the rows; settle the promises.
+ *
+ * Beside a turn run: the preparation of the next log (`LogKeeper`), zeros reserved ahead in the live one (`LogWriter`;
+ * a write past them waits), merges, which take closed logs only, and reads.
+ *
+ * What a crash leaves: in 1 to 4 nothing; in 5 the group whole, or a torn end that recovery cuts off, since nothing later
+ * was written; after 6 the group, whole. A seal or a next log is written only when all before it is durable.
+ *
+ * What a failure leaves: a call that has changed nothing (no descriptor, no room once the log is cut back) rejects the
+ * group `not-applied`, and the loop goes on. One whose effect is unknown poisons the store: the group is `unknown`, all
+ * behind it `not-applied`. So does a bug, wherever it is thrown (`#breakOff`).
  */
 export class Committer {
   readonly #parts: CommitterParts;
   readonly #encoder: GroupEncoder = new GroupEncoder();
   #state: 'idle' | 'scheduled' | 'running' = 'idle';
-  #rotations: Rotation[] = [];
+  readonly #rotations: Rotations = new Rotations();
   #idleWaiters: (() => void)[] = [];
 
   constructor(parts: CommitterParts) {
@@ -67,7 +84,7 @@ export class Committer {
     if (this.#state !== 'idle') return;
     this.#state = 'scheduled';
     // After all that runs now: writers that were acknowledged together hand in their next batches together.
-    process.nextTick(() => void this.#run().catch((bug: unknown) => this.#breakOff(bug)));
+    nextTick(() => void this.#run().catch((bug: unknown) => this.#breakOff(bug)));
   }
 
   /**
@@ -75,10 +92,9 @@ export class Committer {
    * place; at once when the live log holds nothing. `atBoundary` is called before any later group begins.
    */
   rotate(atBoundary: () => void): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#rotations.push({ atBoundary, resolve, reject });
-      this.wake();
-    });
+    const rotated = this.#rotations.add(atBoundary);
+    this.wake();
+    return rotated;
   }
 
   /** Resolves when nothing is being written, nothing is ready, and no sync is due. */
@@ -91,10 +107,10 @@ export class Committer {
     this.#state = 'running';
     if (this.#parts.sync.isDue) await this.#syncDue();
     if (this.#parts.queue.hasReady) await this.#commitNext();
-    if (this.#rotations.length > 0 && !this.#parts.queue.hasReady) await this.#rotateIdle();
+    if (this.#rotations.areWanted && !this.#parts.queue.hasReady) await this.#rotateIdle();
     this.#state = 'idle';
     const { queue, sync } = this.#parts;
-    if (queue.hasReady || this.#rotations.length > 0 || sync.isDue) this.wake();
+    if (queue.hasReady || this.#rotations.areWanted || sync.isDue) this.wake();
     else for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
 
@@ -104,23 +120,9 @@ export class Committer {
     observer.failed('commit', health.broken(bug));
     queue.rejectInFlight(() => health.poisonedWrite('unknown'));
     queue.rejectQueued(() => health.poisonedWrite('not-applied'));
-    this.#rejectRotations(health.poisonedWrite('not-applied'));
+    this.#rotations.reject(health.poisonedWrite('not-applied'));
     this.#state = 'idle';
     for (const resolve of this.#idleWaiters.splice(0)) resolve();
-  }
-
-  #rejectRotations(error: unknown): void {
-    for (const rotation of this.#rotations.splice(0)) rotation.reject(error);
-  }
-
-  /** Between two groups, and the live log holds nothing: the closed logs hold exactly what is visible. */
-  #finishRotations(): void {
-    while (this.#rotations.length > 0) {
-      const rotation = this.#rotations[0]!;
-      rotation.atBoundary();
-      this.#rotations.shift();
-      rotation.resolve();
-    }
   }
 
   async #syncDue(): Promise<void> {
@@ -151,10 +153,14 @@ export class Committer {
     else if (error === undefined) await this.#afterCommit();
   }
 
-  /** On a full disk, what only deletes is tried again in the room of the reserve, if there is one. */
+  /**
+   * Past a limit on the size of files the next log is tried. On a full disk, what only deletes is tried again in the
+   * room of the reserve, if there is one.
+   */
   async #commitInRoom(batches: readonly QueuedBatch[]): Promise<StoreError | undefined> {
     const error = await this.#commit(batches);
     if (!(error instanceof StoreFullError)) return error;
+    if (isFileTooLong(error.cause) && (await this.#endLog())) return this.#commit(batches);
     const isRoomMade = await this.#parts.space.makeRoomForDeletes(batches, error);
     return isRoomMade ? this.#commit(batches) : error;
   }
@@ -193,6 +199,21 @@ export class Committer {
     return undefined;
   }
 
+  /**
+   * The live log can be no longer: it ends where it was cut back. Resolves with whether another one has taken its
+   * place; one that held nothing was not too long for its groups, but the group is for any log.
+   */
+  async #endLog(): Promise<boolean> {
+    const { logs, sync } = this.#parts;
+    const log = logs.live;
+    if (log === undefined || log.lengthBytes === 0) return false;
+    if ((await logs.waitForNext()) !== undefined) return false;
+    if (log.unsyncedBytes > 0 && (await sync.run()) !== undefined) return false;
+    log.endWithoutSeal();
+    await this.#replaceLog();
+    return true;
+  }
+
   /** No batch of the group writes anything: what stands before it may have to be durable all the same. */
   async #commitNothing(
     durability: BatchDurability,
@@ -228,15 +249,15 @@ export class Committer {
     const isDurable = seal || durability === 'sync' || log.unsyncedBytes >= MAX_UNSYNCED_BYTES;
     const syncError = isDurable && log.unsyncedBytes > 0 ? await sync.run() : undefined;
     if (syncError !== undefined) return syncError;
-    const encodeStart = performance.now();
+    const encodeStart = monotonicMs();
     const encoded = await log.encode(this.#encoder, { group, seal }, compressionLevel, pause);
     const fenced = await this.#fencedWrite('not-applied');
     if (fenced !== undefined) return fenced;
     if (health.isPoisoned) return health.poisonedWrite('not-applied');
-    const writeStart = performance.now();
+    const writeStart = monotonicMs();
     const write = isDurable ? log.write(encoded, seal) : log.writeVolatile(encoded);
     const writing = write.then(
-      () => ({ syncMs: performance.now() - writeStart }),
+      () => ({ syncMs: monotonicMs() - writeStart }),
       (error: unknown) => ({ error }),
     );
     if (group !== undefined) await this.#index();
@@ -249,7 +270,7 @@ export class Committer {
 
   #isRotationDue(log: LogWriter): boolean {
     const { logs, rotateBytes } = this.#parts;
-    const isWanted = this.#rotations.length > 0 || log.lengthBytes >= rotateBytes;
+    const isWanted = this.#rotations.areWanted || log.lengthBytes >= rotateBytes;
     return isWanted && logs.canRotate;
   }
 
@@ -272,6 +293,10 @@ export class Committer {
 
   #poison(path: string, cause: unknown): StoreError {
     const { health } = this.#parts;
+    if (cause instanceof StorePoisonedError) {
+      health.poisonWith(cause);
+      return health.poisonedWrite('unknown');
+    }
     const message = `writing ${path} failed; what it holds is unknown until the store is reopened`;
     health.poisonWith(new StorePoisonedError(message, { cause, path }));
     return health.poisonedWrite('unknown');
@@ -296,7 +321,7 @@ export class Committer {
     const { logs, sync, rotateBytes, space } = this.#parts;
     const log = logs.live;
     sync.noteWrite();
-    if (log?.isSealed === true) await this.#replaceLog();
+    if (log?.isEnded === true) await this.#replaceLog();
     else if (log !== undefined && log.lengthBytes > 0) {
       log.reserveAhead(space.reserveLimit(log.fileBytes, rotateBytes));
       logs.prepareNext();
@@ -307,33 +332,33 @@ export class Committer {
 
   async #replaceLog(): Promise<void> {
     const { logs, observer } = this.#parts;
-    const sealed = present(logs.live, 'only a live log is sealed');
+    const ended = present(logs.live, 'only a live log is ended');
     try {
-      await observer.rotate(sealed, () => logs.replaceLive());
+      await observer.rotate(ended, () => logs.replaceLive());
     } catch (error) {
-      this.#rejectRotations(asRefusal(error));
+      this.#rotations.reject(asRefusal(error));
       return;
     }
-    this.#finishRotations();
+    this.#rotations.finish();
   }
 
   /** Rotates while no group is ready: the seal is written alone. */
   async #rotateIdle(): Promise<void> {
     const { logs, health, queue } = this.#parts;
     if (health.isPoisoned) {
-      this.#rejectRotations(health.poisonedWrite('not-applied'));
+      this.#rotations.reject(health.poisonedWrite('not-applied'));
       return;
     }
     const log = logs.live;
     if (log === undefined || log.lengthBytes === 0) {
-      this.#finishRotations();
+      this.#rotations.finish();
       return;
     }
     const refusal = await logs.waitForNext();
     if (refusal === undefined && queue.hasReady) return;
     const error = refusal ?? (await this.#write(log, undefined));
     if (error === undefined) await this.#replaceLog();
-    else this.#rejectRotations(error);
+    else this.#rotations.reject(error);
   }
 
   /**
@@ -359,19 +384,4 @@ export class Committer {
 function asRefusal(error: unknown): StoreError {
   if (error instanceof StoreError) return error;
   throw error;
-}
-
-/** Copies the batches' rows into the region, and the table of their sizes behind them. */
-function gather(region: Region, batches: readonly QueuedBatch[], rowsBytes: number): Group {
-  let offset = 0;
-  let recordCount = 0;
-  const counts: number[] = [];
-  for (const { packed } of batches) {
-    packed!.copyTo(region.bytes, offset);
-    offset += packed!.lengthBytes;
-    recordCount += packed!.recordCount;
-    counts.push(packed!.recordCount);
-  }
-  writeBatchTable(region.bytes, rowsBytes, counts);
-  return { decoded: region.bytes, batchCount: batches.length, recordCount };
 }

@@ -153,16 +153,16 @@ export class LogKeeper {
     }
   }
 
-  /** The live log has been sealed: it is closed, and the prepared one takes its place. */
+  /** The live log has been ended: it is closed, and the prepared one takes its place. */
   async replaceLive(): Promise<void> {
-    const sealed = present(this.#live, 'only a live log is sealed');
-    assert(sealed.isSealed, 'a log is sealed before it is replaced');
-    this.#last = sealed.asPredecessor;
-    const { number, path, lengthBytes, fileBytes, lastSequence } = sealed;
+    const ended = present(this.#live, 'only a live log is ended');
+    assert(ended.isEnded, 'a log is ended before it is replaced');
+    this.#last = ended.asPredecessor;
+    const { number, path, lengthBytes, fileBytes, lastSequence } = ended;
     this.#closed.push({ number, path, lengthBytes, fileBytes, lastSequence });
     this.#live = undefined;
     // All of it is durable, write by write: a file that cannot be closed loses nothing.
-    await sealed.close().catch(() => undefined);
+    await ended.close().catch(() => undefined);
     if (this.#next !== undefined) await this.#becomeLive();
   }
 
@@ -212,7 +212,7 @@ export class LogKeeper {
     this.#next = undefined;
     const unused: string[] = [];
     if (prepared !== undefined) {
-      await prepared.file.close();
+      await closePrepared(prepared);
       unused.push(prepared.path);
     }
     const live = this.#live;
@@ -223,5 +223,13 @@ export class LogKeeper {
     }
     if (this.#health.isPoisoned) return;
     for (const path of unused) await this.#fs.unlink(path).catch(() => undefined);
+  }
+}
+
+async function closePrepared({ plain, file }: PreparedLog): Promise<void> {
+  try {
+    await plain.close();
+  } finally {
+    await file.close();
   }
 }

@@ -1,3 +1,4 @@
+import { clearTimeout, monotonicMs, setTimeout } from '../../base/timers.ts';
 import { StorePoisonedError, type StoreError } from '../../base/errors.ts';
 import { SyncError } from '../../log/log-writer.ts';
 import type { Health } from './health.ts';
@@ -62,13 +63,17 @@ export class LogSync {
     if (log === undefined || log.unsyncedBytes === 0) return undefined;
     if (health.isPoisoned) return health.poisonedWrite('not-applied');
     try {
-      const startMs = performance.now();
+      const startMs = monotonicMs();
       await log.sync();
-      this.#parts.onSynced?.(performance.now() - startMs);
+      this.#parts.onSynced?.(monotonicMs() - startMs);
       return undefined;
     } catch (error) {
       const { path } = log;
       const cause = error instanceof SyncError ? error.cause : error;
+      if (cause instanceof StorePoisonedError) {
+        health.poisonWith(cause);
+        return health.poisonedWrite('not-applied');
+      }
       const lost = `batches behind sequence ${log.syncedSequence} may be lost`;
       const message = `syncing ${path} failed; ${lost}; what it holds is unknown until the store is reopened`;
       health.poisonWith(new StorePoisonedError(message, { cause, path }));

@@ -1,8 +1,11 @@
 import { join } from 'node:path';
+import { clearTimeout, monotonicMs, setTimeout } from '../../base/timers.ts';
 import { assert } from '../../base/assert.ts';
 import {
   CorruptionError,
   DirectoryLostError,
+  FilesLostError,
+  missingPath,
   StoreClosedError,
   StoreError,
   StoreFullError,
@@ -118,7 +121,7 @@ export class MergeScheduler {
 
   /** Writes are refused for lack of space: merges what there is, however little, but not again and again. */
   relieve(): void {
-    const nowMs = performance.now();
+    const nowMs = monotonicMs();
     const { logs } = this.#parts;
     if (this.#state.kind !== 'idle' || this.#abort.signal.aborted) return;
     if (logs.totalBytes === 0 || nowMs < this.#nextReliefMs) return;
@@ -306,6 +309,9 @@ export class MergeScheduler {
     } catch (error) {
       if (this.#abort.signal.aborted) throw error;
       if (error instanceof DirectoryLostError) health.poisonWith(error);
+      const inputs = [job.snapshot?.path, ...job.logs.map(({ path }) => path)];
+      const missing = inputs.find((path) => path !== undefined && path === missingPath(error));
+      if (missing !== undefined) throw health.broken(FilesLostError.of(missing, error));
       throw mergeError(error, `merging into ${job.temporaryPath} failed`, job.temporaryPath);
     }
     if (health.isPoisoned) throw health.poisonedWrite('not-applied');

@@ -1,3 +1,4 @@
+import { monotonicMs } from '../../base/timers.ts';
 import { Histogram, type Distribution } from '../../base/histogram.ts';
 import type { MergeResult } from '../../jobs/merge.ts';
 import { LATENCY_OCTAVES, UNITS_PER_MS } from './latency-range.ts';
@@ -42,12 +43,12 @@ export class MergeCounters {
   begin(totalBytes: number): void {
     this.#totalBytes = totalBytes;
     this.progressBytes = 0;
-    this.#startMs = performance.now();
+    this.#startMs = monotonicMs();
   }
 
   /** The new snapshot has taken its place. Returns how long that took, in milliseconds. */
   complete(result: Merged): number {
-    const durationMs = performance.now() - this.#startMs;
+    const durationMs = monotonicMs() - this.#startMs;
     this.#completed++;
     this.#copiedChunks += result.copiedChunks;
     this.#copiedBytes += result.copiedBytes;

@@ -1,3 +1,4 @@
+import { monotonicMs } from '../../base/timers.ts';
 import type { Announce } from './store-events.ts';
 
 /** Where nobody listens, a disk that is slow for hours fills no log. */
@@ -25,7 +26,7 @@ export class SlowSyncAlarm {
   }
 
   #warn(syncMs: number, path: string): void {
-    const nowMs = performance.now();
+    const nowMs = monotonicMs();
     if (nowMs < this.#nextWarningMs) return;
     this.#nextWarningMs = nowMs + WARNING_INTERVAL_MS;
     process.emitWarning(`syncing ${path} took ${Math.round(syncMs)} ms`, {

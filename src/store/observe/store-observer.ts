@@ -1,3 +1,4 @@
+import { monotonicMs, wallMs } from '../../base/timers.ts';
 import { AbortedError, StoreError } from '../../base/errors.ts';
 import {
   backupChannel,
@@ -96,7 +97,7 @@ export class StoreObserver {
     const error = await run();
     if (commits.groups > before.groups) Object.assign(context, commits.lastWrite);
     context.updates = commits.updates - before.updates;
-    const nowMs = performance.now();
+    const nowMs = monotonicMs();
     context.batchMs = batches
       .filter(({ refusal }) => refusal === undefined)
       .map(({ queuedAtMs }) => nowMs - queuedAtMs);
@@ -110,7 +111,7 @@ export class StoreObserver {
       this.failed('commit', error);
       return;
     }
-    const nowMs = performance.now();
+    const nowMs = monotonicMs();
     for (const { queuedAtMs, refusal } of batches) {
       if (refusal === undefined) this.commits.acknowledged(nowMs - queuedAtMs);
       else this.commits.refusedBatches++;
@@ -118,7 +119,7 @@ export class StoreObserver {
   }
 
   failed(source: LastError['source'], error: Error): void {
-    this.lastError = { source, error, atMs: Date.now() };
+    this.lastError = { source, error, atMs: wallMs() };
   }
 
   /** Replaces a log that has been sealed by the next one. */

@@ -1,3 +1,4 @@
+import { setImmediate } from '../../base/timers.ts';
 import { randomFillSync } from 'node:crypto';
 import type { Directory } from '../../fs/directory.ts';
 import type { FileSystem } from '../../fs/file-system.ts';

@@ -1,4 +1,5 @@
 import { resolve as absolutePath } from 'node:path';
+import { monotonicMs } from '../../base/timers.ts';
 import {
   AbortedError,
   CorruptionError,
@@ -154,7 +155,7 @@ class Opening {
   readonly #bell: PoisonBell;
   readonly #shortage: ThreadShortage;
   readonly #health: Health;
-  readonly #start: number = performance.now();
+  readonly #start: number = monotonicMs();
 
   constructor(
     environment: StoreEnvironment,
@@ -381,7 +382,7 @@ class Opening {
       removed,
       ...taken,
       threads,
-      milliseconds: performance.now() - this.#start,
+      milliseconds: monotonicMs() - this.#start,
     };
   }
 }

@@ -1,0 +1,48 @@
+import { isBytes, viewOf } from '../../base/bytes.ts';
+import { joinU64 } from '../../base/u64.ts';
+import { DATA, isDeleteRow, KEY_LOW, VALUE_LOW } from '../../format/row.ts';
+import { countRows, rowLengthAt } from '../../format/rows.ts';
+import type { Condition } from './condition.ts';
+import { HAND_OVER, WriteBatch, type HandedOver } from './write-batch.ts';
+
+/** A `WriteBatch` whose class is another: of a second copy of this package, or of another realm. */
+interface ForeignBatch {
+  [HAND_OVER](): HandedOver;
+}
+
+export function isForeignBatch(source: object): source is ForeignBatch {
+  return typeof (source as Partial<ForeignBatch>)[HAND_OVER] === 'function';
+}
+
+/**
+ * Copies a batch of another copy. Its rows are read like a caller's updates: what they hold is checked once more.
+ * @throws TypeError, RangeError, BatchTooLargeError
+ */
+export function takeOver(source: ForeignBatch): WriteBatch {
+  const { rows, conditions } = source[HAND_OVER]();
+  if (!isBytes(rows) || countRows(rows) < 0)
+    throw new TypeError('the batch is of a version of lodestore that differs');
+  const expected = new Map(conditions);
+  const view = viewOf(rows);
+  const batch = new WriteBatch();
+  for (let offset = 0; offset < rows.length; offset += rowLengthAt(view, offset)) {
+    const condition = conditionOf(expected.get(batch.size));
+    const key = u64At(view, offset + KEY_LOW);
+    if (isDeleteRow(view, offset)) batch.delete(key, condition);
+    else {
+      const data = rows.subarray(offset + DATA, offset + rowLengthAt(view, offset));
+      batch.put(key, u64At(view, offset + VALUE_LOW), data, condition);
+    }
+  }
+  return batch;
+}
+
+/** The u64 whose low half is at `offset`. */
+function u64At(view: DataView, offset: number): bigint {
+  return joinU64(view.getUint32(offset, true), view.getUint32(offset + 4, true));
+}
+
+function conditionOf(expected: bigint | undefined): Condition | undefined {
+  if (expected === undefined) return undefined;
+  return expected === 0n ? { ifAbsent: true } : { ifValue: expected };
+}

@@ -1,0 +1,102 @@
+import { expect, test } from 'vitest';
+import type { MetadataStore, StoreError } from '../../src/index.ts';
+import { CrashFs, openOn, type FaultRule } from '../../src/testing/index.ts';
+
+async function turn(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Bytes that do not compress, so that logs grow and are rotated. */
+function noise(seed: number): Uint8Array {
+  let state = seed * 2654435761 + 1;
+  return Uint8Array.from({ length: 20_000 }, () => {
+    state = (state * 1664525 + 1013904223) >>> 0;
+    return state >>> 24;
+  });
+}
+
+/** Writes batches, one after the other; returns the keys that were acknowledged. */
+async function writeSome(
+  store: MetadataStore,
+  durability: 'sync' | 'deferred',
+  first: number,
+  errors: StoreError[],
+): Promise<bigint[]> {
+  const written: bigint[] = [];
+  for (let key = first; key < first + 20; key++) {
+    const batch = [{ type: 'put' as const, key, value: 1, data: noise(key) }];
+    await store.insertBatch(batch, { durability }).then(
+      () => written.push(BigInt(key)),
+      (error: StoreError) => errors.push(error),
+    );
+    await turn();
+  }
+  return written;
+}
+
+async function run(durability: 'sync' | 'deferred', rule: FaultRule | undefined): Promise<number> {
+  const fs = new CrashFs({ trace: true });
+  const store = await openOn(fs, '/s', { rotateBytes: 100_000 });
+  const errors: StoreError[] = [];
+  const callsBefore = fs.trace.length;
+  if (rule !== undefined) fs.faults.add(rule);
+  const written = await writeSome(store, durability, 0, errors);
+  const calls = fs.trace.slice(callsBefore).filter(({ kind }) => kind === rule?.call).length;
+  fs.faults.clear();
+  for (const error of errors) {
+    expect([error.code, error.outcome]).toEqual(['LODESTORE_IO', 'not-applied']);
+  }
+  expect(store.stats().state).toBe('open');
+  const later: StoreError[] = [];
+  written.push(...(await writeSome(store, durability, 100, later)));
+  expect(later).toEqual([]);
+  await store.merge();
+  expect([...store.keys()]).toEqual(written);
+  await store.close();
+  const reopened = await openOn(fs, '/s');
+  expect([...reopened.keys()]).toEqual(written);
+  await reopened.close();
+  return calls;
+}
+
+const RULES = (['open', 'syncDirectory'] as const).flatMap((call) =>
+  (['sync', 'deferred'] as const).map((durability) => ({ call, durability })),
+);
+
+test.each(RULES)(
+  'no descriptors for $call ($durability): nothing is poisoned, and writes go on when there are some again',
+  async ({ call, durability }) => {
+    for (const mode of ['once', 'sticky'] as const) {
+      for (let nth = 1; ; nth++) {
+        const error = nth % 2 === 0 ? ('ENFILE' as const) : ('EMFILE' as const);
+        const calls = await run(durability, { call, nth, error, mode });
+        expect(calls).toBeGreaterThan(0);
+        if (calls < nth) break;
+      }
+    }
+  },
+);
+
+test('with its descriptors, a log grows, takes deferred batches and is cut back', async () => {
+  const fs = new CrashFs();
+  const store = await openOn(fs, '/s');
+  await store.insertBatch([{ type: 'put', key: 1, value: 1 }]);
+  await turn();
+  fs.faults.add({ call: 'open', error: 'EMFILE', mode: 'sticky' });
+  const errors: StoreError[] = [];
+  const keys = [1n, ...(await writeSome(store, 'sync', 100, errors))];
+  keys.push(...(await writeSome(store, 'deferred', 200, errors)));
+  await store.sync();
+  fs.faults.add({ call: 'write', error: 'ENOSPC' });
+  await writeSome(store, 'sync', 300, errors).then((written) => keys.push(...written));
+  expect(errors.map(({ code, outcome }) => [code, outcome])).toEqual([
+    ['LODESTORE_FULL', 'not-applied'],
+  ]);
+  expect(keys).toHaveLength(60);
+  expect(store.stats().state).toBe('open');
+  fs.faults.clear();
+  await store.close();
+  const reopened = await openOn(fs, '/s');
+  expect([...reopened.keys()]).toEqual(keys);
+  await reopened.close();
+});
