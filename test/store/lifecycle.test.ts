@@ -373,6 +373,7 @@ test('the public door exports what the docs name', async () => {
     'DirectoryLostError',
     'FencedError',
     'MetadataStore',
+    'NativePackageError',
     'PositionExpiredError',
     'StoreClosedError',
     'StoreError',
