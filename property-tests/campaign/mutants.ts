@@ -157,6 +157,18 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '',
     test: 'test/store/broken-loop.test.ts',
   },
+  'a log that vanished is written to': {
+    file: LOG_WRITER,
+    find: '    if (await looking) return;',
+    replace: '    if ((await looking) || reservedBytes >= 0) return;',
+    test: 'test/store/files-lost.test.ts',
+  },
+  'a directory that could not be opened taken for one that could not be synced': {
+    file: LOG_WRITER,
+    find: '      if (isRefusedOpen(error)) throw error;',
+    replace: '',
+    test: 'test/store/descriptors.test.ts',
+  },
   'batches given up while they wait not passed over': {
     file: 'src/store/batch/batch-queue.ts',
     find: '    this.#admitted = Math.max(this.#admitted, this.#head);',

@@ -16,6 +16,11 @@ import { present } from '../../src/base/assert.ts';
 import { StoreProcess, type StoreLine } from '../support/store-process.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
+vi.mock('../../src/base/timers.ts', async (original) => {
+  const { fakeable } = await import('../support/fakeable-timers.ts');
+  return fakeable(await original());
+});
+
 const identity = await readProcessIdentity();
 
 /** So long that no test could wait for it. */

@@ -7,6 +7,11 @@ import {
 } from '../../src/index.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 
+vi.mock('../../src/base/timers.ts', async (original) => {
+  const { fakeable } = await import('../support/fakeable-timers.ts');
+  return fakeable(await original());
+});
+
 const MIB = 1024 * 1024;
 /** A merge is due when it frees 1 MiB of memory. */
 const OPTIONS = { mergeBytes: 256 * 1024 };

@@ -16,6 +16,11 @@ import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { dumpOfStore } from '../support/dump.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
+vi.mock('../../src/base/timers.ts', async (original) => {
+  const { fakeable } = await import('../support/fakeable-timers.ts');
+  return fakeable(await original());
+});
+
 const NO_MERGES = { mergeBytes: 2 ** 40 };
 
 afterEach(() => {
