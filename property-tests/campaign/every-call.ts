@@ -50,6 +50,10 @@ export const PATHS: Readonly<Record<string, Program>> = {
     settings: SETTINGS,
     commands: [batch(300, 0, 1), merge, batch(40, 1, 2), batch(-1, 0), merge, merge, batch(7, 3)],
   },
+  'retried merges': {
+    settings: { ...SETTINGS, rotateBytes: 200 },
+    commands: [batch(300, 0), merge, batch(300, 1), merge, batch(-1, 0), merge, reopen, merge],
+  },
   'merge beside commits': {
     settings: { ...SETTINGS, rotateBytes: 200 },
     commands: [

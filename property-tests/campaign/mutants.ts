@@ -38,6 +38,25 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace:
       '  if (!Array.isArray(run)) return run;\n  for (const log of job.logs) await fs.unlink(log.path);',
   },
+  'a retry names logs that it has not merged': {
+    file: 'src/store/merge/merge-intake.ts',
+    find: '    this.#parts.table.beginMerge();\n',
+    replace:
+      '    this.#parts.table.beginMerge();\n    intake = { ...intake, last: this.#parts.logs.lastClosed };\n',
+    test: 'test/store/merge-retry.test.ts',
+  },
+  'a failed merge freezes another layer': {
+    file: 'src/store/merge/merge-intake.ts',
+    find: "    const isLeft = this.#state.kind === 'left' && this.#state.lackedSpace;",
+    replace: "    const isLeft = this.#state.kind === 'left';",
+    test: 'test/store/merge-retry.test.ts',
+  },
+  'updates that were folded without room are dropped': {
+    file: 'src/table/table.ts',
+    find: 'new OlderLayers(frozen, this.#older.base);\n  }\n\n  /**\n   * Takes in',
+    replace: 'new OlderLayers([], this.#older.base);\n  }\n\n  /**\n   * Takes in',
+    test: 'test/store/merge-retry.test.ts',
+  },
   'snapshot written in place': {
     file: MERGES,
     find: 'temporarySnapshotName(last.number)',

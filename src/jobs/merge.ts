@@ -1,20 +1,20 @@
 import { assert } from '../base/assert.ts';
-import { equalBytes } from '../base/bytes.ts';
 import { CHUNK_TARGET_RECORDS, MAX_U64 } from '../base/limits.ts';
 import type { Columns } from '../format/columns.ts';
 import { sumOfColumns } from '../format/columns-sum.ts';
 import { ContentSum } from '../format/content-sum.ts';
 import type { Predecessor } from '../format/file-header.ts';
 import type { IndexEntry } from '../format/snapshot-index.ts';
-import type { FileSystem, OpenFile } from '../fs/file-system.ts';
+import type { FileSystem } from '../fs/file-system.ts';
 import { unlinkIfThere } from '../fs/unlink.ts';
 import { scanLog } from '../log/log-scan.ts';
-import { ChunkReader, readSnapshot, type RawChunk } from '../snapshot/snapshot-reader.ts';
+import type { RawChunk } from '../snapshot/snapshot-reader.ts';
 import { SnapshotWriter, type WrittenSnapshot } from '../snapshot/snapshot-writer.ts';
 import { buffersOf } from '../runs/column-buffers.ts';
 import { Folder } from '../runs/fold.ts';
+import { estimateSnapshot } from './estimate-snapshot.ts';
 import type { JobContext, JobDamage } from './job-context.ts';
-import { readAncestorSnapshot } from './load-ancestor.ts';
+import { openSource, type MergeSource } from './merge-source.ts';
 import { LogRows } from '../runs/log-rows.ts';
 import { RunPile } from '../runs/run-pile.ts';
 import { keyBound, RunCursor, type KeyBound } from '../runs/run-cursor.ts';
@@ -42,6 +42,8 @@ export interface MergeJob {
   /** Number of the new snapshot, and where it is written. */
   readonly number: number;
   readonly temporaryPath: string;
+  /** What may be written. Undefined where there is room for all that the old files hold. */
+  readonly limitBytes: number | undefined;
 }
 
 /** These stand for chunks [from, to) of the old snapshot and the gaps between keys around them. */
@@ -62,6 +64,8 @@ export type MergeResult =
       readonly encodedChunks: number;
       readonly encodedBytes: number;
     }
+  /** Nothing has been written. `run`: the logs, folded. */
+  | { readonly kind: 'no-room'; readonly neededBytes: number; readonly run: readonly Columns[] }
   | JobDamage;
 
 /** A chunk with fewer records is merged with the one behind it, once it has to be written anyway. */
@@ -127,44 +131,6 @@ async function loadLogs(
   return runs.fold();
 }
 
-interface Source {
-  readonly entries: readonly IndexEntry[];
-  readonly reader: ChunkReader | undefined;
-  /** Of the records in `entries`; undefined where a snapshot of version 1 does not tell. */
-  readonly contentHash: bigint | undefined;
-  /** Records of an ancestor's snapshot: it is not read by chunks. */
-  readonly records: readonly Columns[];
-}
-
-const NO_ENTRIES = { entries: [], reader: undefined, contentHash: 0n };
-
-async function openSource(
-  file: OpenFile | undefined,
-  fs: FileSystem,
-  job: MergeJob,
-  signal: AbortSignal,
-): Promise<Source | JobDamage> {
-  if (job.snapshot === undefined) return { ...NO_ENTRIES, records: [] };
-  const { path, number, format } = job.snapshot;
-  if (format === 'ancestor') {
-    const records = await readAncestorSnapshot(fs, path, signal);
-    return Array.isArray(records) ? { ...NO_ENTRIES, records } : records;
-  }
-  assert(file !== undefined, 'a snapshot of ours is read through its open file');
-  const result = await readSnapshot(file, number);
-  if (result.kind !== 'snapshot') {
-    const reason =
-      result.kind === 'corrupt' ? result.reason : 'the snapshot has become another file';
-    return { kind: 'corrupt', path, offset: result.kind === 'corrupt' ? result.offset : 0, reason };
-  }
-  if (!equalBytes(result.header.storeId, job.storeId)) {
-    return { kind: 'corrupt', path, offset: 0, reason: 'the snapshot belongs to another store' };
-  }
-  const reader = new ChunkReader(file, result.fileBytes, job.storeId, number);
-  const { entries, totals } = result.index;
-  return { entries, reader, contentHash: totals.contentHash, records: [] };
-}
-
 async function writeSnapshot(
   fs: FileSystem,
   job: MergeJob,
@@ -176,6 +142,9 @@ async function writeSnapshot(
   try {
     const source = await openSource(sourceFile, fs, job, context.signal);
     if ('kind' in source) return source;
+    const { limitBytes } = job;
+    const neededBytes = limitBytes === undefined ? 0 : estimateSnapshot(source, run, job.logs);
+    if (neededBytes > (limitBytes ?? 0)) return { kind: 'no-room', neededBytes, run };
     await unlinkIfThere(fs, job.temporaryPath);
     const target = await fs.open(job.temporaryPath, 'wx');
     try {
@@ -223,7 +192,7 @@ function touchesAll(run: readonly Columns[], entries: readonly IndexEntry[]): bo
 /** Walks the old chunks: copies those that no update touches, folds the others. */
 class ChunkMerger {
   readonly #job: MergeJob;
-  readonly #source: Source;
+  readonly #source: MergeSource;
   readonly #updates: RunCursor;
   readonly #writer: SnapshotWriter;
   readonly #context: JobContext<MergedChunks>;
@@ -243,7 +212,7 @@ class ChunkMerger {
 
   constructor(
     job: MergeJob,
-    source: Source,
+    source: MergeSource,
     run: readonly Columns[],
     writer: SnapshotWriter,
     context: JobContext<MergedChunks>,

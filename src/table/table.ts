@@ -256,7 +256,8 @@ export class Table {
 
   /**
    * Begins a merge, which takes in everything up to now: the live delta is frozen and a new one begins.
-   * What an earlier merge that failed was to take in is still frozen, and belongs to this one too.
+   * What an earlier merge that failed was to take in is still frozen, and belongs to this one too. Each
+   * call may add a layer that every read passes through: see `beginMerge` and `replaceFrozen`.
    */
   freeze(): void {
     assert(!this.#live.isPublishing, 'a group is frozen whole');
@@ -265,7 +266,24 @@ export class Table {
       this.#freezeContent();
     }
     this.#frozenSize = this.#size;
+    this.beginMerge();
+  }
+
+  /** Layers of updates that wait for a merge. */
+  get frozenLayers(): number {
+    return this.#older.frozen.length;
+  }
+
+  /** Begins a merge of what is frozen. Chunks that one which failed has left in the base are right. */
+  beginMerge(): void {
     this.#merge = new BaseMerge(this.#snapshot);
+  }
+
+  /** Puts one layer in the place of all that are frozen. `run` holds the last update of each of their keys. */
+  replaceFrozen(run: readonly Columns[]): void {
+    const chunks = run.map((columns) => new Chunk(columns, 'adopted'));
+    const frozen = chunks.length === 0 ? [] : [new BaseUpdates(Base.of(chunks))];
+    this.#older = new OlderLayers(frozen, this.#older.base);
   }
 
   /**

@@ -518,7 +518,7 @@ describe('a merge that fails', () => {
     const written = fs.trace.filter(({ path }) => path.endsWith('.tmp')).length;
     const error = await rejection(store.merge());
     expect(error).toBeInstanceOf(StoreFullError);
-    expect(error.message).toMatch(/may need \d+ bytes in \/s, and \d+ are free/);
+    expect(error.message).toMatch(/needs about \d+ bytes in \/s, and \d+ are free/);
     expect(fs.trace.filter(({ path }) => path.endsWith('.tmp')).length).toBe(written);
     expect(namesIn(fs)).toEqual(before);
     expect(store.stats().merges).toMatchObject({ state: 'retrying', failed: 1 });

@@ -270,7 +270,8 @@ export class Committer {
 
   #isRotationDue(log: LogWriter): boolean {
     const { logs, rotateBytes } = this.#parts;
-    const isWanted = this.#rotations.areWanted || log.lengthBytes >= rotateBytes;
+    const isLong = log.lengthBytes >= logs.rotateAt(rotateBytes);
+    const isWanted = this.#rotations.areWanted || isLong;
     return isWanted && logs.canRotate;
   }
 
@@ -323,7 +324,7 @@ export class Committer {
     sync.noteWrite();
     if (log?.isEnded === true) await this.#replaceLog();
     else if (log !== undefined && log.lengthBytes > 0) {
-      log.reserveAhead(space.reserveLimit(log.fileBytes, rotateBytes));
+      log.reserveAhead(space.reserveLimit(log.fileBytes, logs.rotateAt(rotateBytes)));
       logs.prepareNext();
     }
     if (space.isLimited) space.observe();

@@ -17,6 +17,11 @@ import {
 } from '../../log/log-writer.ts';
 import type { Health } from './health.ts';
 
+/** While merges do not keep up, a log grows to this part of those that wait: their number stays small. */
+const BACKLOG_PART = 64;
+/** Where there is no room for more, this much of a log is reserved. */
+const LEAST_RESERVE_BYTES: number = 8 * 1024;
+
 /** A log that waits for a merge. `fileBytes`: with the zeros behind what it holds. */
 export interface ClosedLog extends MergeLog {
   readonly fileBytes: number;
@@ -88,6 +93,13 @@ export class LogKeeper {
     return sum;
   }
 
+  /** Length from which the live log is to be closed, where `rotateBytes` are wanted. */
+  rotateAt(rotateBytes: number): number {
+    let closedBytes = 0;
+    for (const log of this.#closed) closedBytes += log.lengthBytes;
+    return Math.max(rotateBytes, Math.floor(closedBytes / BACKLOG_PART));
+  }
+
   get logCount(): number {
     return this.#closed.length + (this.#live === undefined ? 0 : 1);
   }
@@ -115,7 +127,7 @@ export class LogKeeper {
     if (this.#next !== undefined || this.#isClosed || this.#health.isPoisoned) return;
     const number = (this.#live?.number ?? this.#last.number) + 1;
     const path = join(this.#directory, logName(number));
-    this.#next = prepareLog(this.#fs, this.#directory, path, number, this.#reserveBytes);
+    this.#next = this.#prepare(path, number);
     this.#next.then(
       () => {
         this.#nextIsReady = true;
@@ -130,6 +142,18 @@ export class LogKeeper {
         }
       },
     );
+  }
+
+  /** A log of the usual size; on a full disk a small one, so that deletes and the next merge can go on. */
+  async #prepare(path: string, number: number): Promise<PreparedLog> {
+    const fs = this.#fs;
+    const directory = this.#directory;
+    try {
+      return await prepareLog(fs, directory, path, number, this.#reserveBytes);
+    } catch (error) {
+      if (!isLackOfSpace(error)) throw error;
+      return prepareLog(fs, directory, path, number, LEAST_RESERVE_BYTES);
+    }
   }
 
   /**

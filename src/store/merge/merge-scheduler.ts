@@ -12,16 +12,17 @@ import {
   StorePoisonedError,
 } from '../../base/errors.ts';
 import type { DirectoryLock } from '../../directory/directory-lock.ts';
-import { storeErrorOf } from '../../base/store-error-of.ts';
 import { snapshotName, temporarySnapshotName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
-import type { MergeJob, MergeLog, MergeResult } from '../../jobs/merge.ts';
+import type { MergeJob, MergeResult } from '../../jobs/merge.ts';
 import type { Table } from '../../table/table.ts';
 import type { Committer } from '../commit/committer.ts';
 import type { Health } from '../commit/health.ts';
 import type { LogKeeper } from '../commit/log-keeper.ts';
 import { MergeCounters, type MergeFigures } from '../observe/merge-figures.ts';
 import { MergeDue, type Backlog } from './merge-due.ts';
+import { MergeIntake } from './merge-intake.ts';
+import { mergeError, MergeFullError, MergeRoom } from './merge-room.ts';
 import type { MergeRunner } from './merge-runner.ts';
 import { damageDetail } from '../recovery/recovery.ts';
 import type { RetainedLogs } from '../changes/retained-logs.ts';
@@ -30,7 +31,6 @@ import type { StoreObserver } from '../observe/store-observer.ts';
 
 /** A merge that failed for lack of space or a passing error is tried again after this. */
 const RETRY_MS = 5_000;
-const SPACE_SLACK_BYTES: number = 1024 * 1024;
 /** At the limit of what waits for a merge writes are not held up, at twice the limit by this. */
 const DELAY_AT_TWICE_MS = 100;
 const MAX_DELAY_MS = 1_000;
@@ -79,7 +79,27 @@ type State =
   | { readonly kind: 'retrying'; readonly timer: NodeJS.Timeout }
   | { readonly kind: 'stopped' };
 
-/** Decides when a merge is due, runs one at a time, and puts its snapshot in the place of what it merged. */
+/**
+ * Decides when a merge is due, runs one at a time, and puts its snapshot in the place of what it merged.
+ *
+ * Scheduler: idle -> running -> idle | retrying (a timer) | stopped (damage). What is merged
+ * (`MergeIntake`): none -> taken -> none, or left by a merge that failed, and taken again. Steps:
+ *
+ * 1. Take in: the live log is sealed and synced; between two groups the live delta is frozen. Frozen
+ *    updates and closed logs hold the same from here on. A retry takes up what is left instead.
+ * 2. The job folds snapshot and logs into `snapshot_N.tmp`, syncs it and reads it back; N is the number
+ *    of the last log. Changed chunks go into the base, where frozen updates shadow them with the same
+ *    records. Without room it writes nothing and hands back the folded logs as the one frozen layer.
+ * 3. Rename to `snapshot_N`, then sync the directory. Both hold the lock, before and after.
+ * 4. Only then the frozen updates are dropped, and logs up to N and the old snapshot are removed.
+ *
+ * A crash before 3 leaves a temporary file, which the next open removes. Before the sync of 3 either
+ * snapshot may be found: all logs are there for both. After it, files that are left are proven dead.
+ * A failed rename or sync leaves the directory unknown: it poisons. Other failures change nothing.
+ *
+ * Beside it run commits (into the new live delta and log), reads, backups (they hold descriptors of
+ * what 4 removes) and change feeds (`RetainedLogs` keeps merged logs for them). No second merge does.
+ */
 export class MergeScheduler {
   readonly #parts: MergeSchedulerParts;
   readonly #due: MergeDue;
@@ -87,12 +107,16 @@ export class MergeScheduler {
   #snapshot: CurrentSnapshot | undefined;
   #state: State = { kind: 'idle' };
   readonly #counters: MergeCounters = new MergeCounters();
+  readonly #intake: MergeIntake;
+  /** Sequence of the last batch that a merge has taken in since the store was opened. */
+  #mergedSequence = 0n;
   #nextReliefMs = 0;
 
   constructor(parts: MergeSchedulerParts, snapshot: CurrentSnapshot | undefined) {
     this.#parts = parts;
     this.#due = new MergeDue(parts);
     this.#snapshot = snapshot;
+    this.#intake = new MergeIntake(parts);
   }
 
   /** The newest snapshot; `logs` hold what is not in it. */
@@ -131,12 +155,18 @@ export class MergeScheduler {
 
   /** Merges all that is durable when it is called. Rejects with the reason if that fails. */
   async mergeNow(): Promise<void> {
-    while (this.#state.kind === 'running') await this.#state.done;
-    if (this.#parts.health.isPoisoned) throw this.#parts.health.poisonedWrite('not-applied');
-    if (this.#abort.signal.aborted) throw new StoreClosedError('the store was closed');
-    if (this.#state.kind === 'stopped') throw this.#counters.lastError!;
-    const error = await this.#start();
-    if (error !== undefined) throw error;
+    const { logs, health } = this.#parts;
+    let wantedSequence: bigint | undefined;
+    do {
+      while (this.#state.kind === 'running') await this.#state.done;
+      wantedSequence ??= logs.lastSequence;
+      if (health.isPoisoned) throw health.poisonedWrite('not-applied');
+      if (this.#abort.signal.aborted) throw new StoreClosedError('the store was closed');
+      if (this.#state.kind === 'stopped') throw this.#counters.lastError!;
+      const error = await this.#start();
+      if (error !== undefined) throw error;
+      // A retry takes up what the merge before has left, and not what has been written since.
+    } while (logs.totalBytes > 0 && this.#mergedSequence < wantedSequence);
   }
 
   /** Gives up a merge that runs; its temporary file is removed. */
@@ -234,35 +264,45 @@ export class MergeScheduler {
     return error;
   }
 
+  /** Where room is lacking, the reserve is given up if that may be enough, and the merge is tried once more. */
   async #merge(): Promise<void> {
-    const { logs, table, committer } = this.#parts;
-    await this.#checkSpace();
-    let merged: readonly MergeLog[] = [];
-    let last = logs.lastClosed;
-    // Exactly between two groups: what is frozen is what the closed logs hold.
-    await committer.rotate(() => {
-      merged = [...logs.closedLogs];
-      last = logs.lastClosed;
-      if (merged.length > 0) table.freeze();
-    });
-    if (merged.length === 0) return;
-    assert(merged.at(-1)!.number === last.number, 'a merge takes in all closed logs');
-    const temporaryPath = join(this.#parts.directory, temporarySnapshotName(last.number));
-    const { storeId, epoch } = this.#parts;
-    const job: MergeJob = {
-      kind: 'merge',
-      snapshot: this.#snapshot,
-      logs: merged,
-      storeId,
-      epoch,
-      last,
-      number: last.number,
-      temporaryPath,
-    };
-    await this.#mergeObserved(job);
+    try {
+      await this.#tryMerge();
+    } catch (error) {
+      if (!(error instanceof StoreFullError) || this.#abort.signal.aborted) throw error;
+      const missingBytes = error instanceof MergeFullError ? error.missingBytes : 0;
+      if (!(await this.#parts.space.lendToMerge(missingBytes))) throw error;
+      await this.#tryMerge();
+    }
   }
 
-  async #mergeObserved(job: MergeJob): Promise<void> {
+  async #tryMerge(): Promise<void> {
+    try {
+      await this.#mergeOnce();
+    } catch (error) {
+      this.#intake.leave({ lackedSpace: error instanceof StoreFullError });
+      throw error;
+    }
+  }
+
+  async #mergeOnce(): Promise<void> {
+    const { fs, directory, logs, storeId, epoch } = this.#parts;
+    const oldBytes = (this.#snapshot?.fileBytes ?? 0) + logs.totalBytes;
+    const room = await MergeRoom.measure(fs, directory, oldBytes);
+    room.require(this.#intake.neededBytes ?? 0);
+    const intake = await this.#intake.take();
+    if (intake === undefined) return;
+    const { last } = intake;
+    const temporaryPath = join(directory, temporarySnapshotName(last.number));
+    const target = { storeId, epoch, last, number: last.number, temporaryPath };
+    const source = { snapshot: this.#snapshot, logs: intake.logs };
+    await this.#mergeObserved(
+      { kind: 'merge', ...source, ...target, limitBytes: room.limitBytes },
+      room,
+    );
+  }
+
+  async #mergeObserved(job: MergeJob, room: MergeRoom): Promise<void> {
     const logBytes = job.logs.reduce((sum, log) => sum + log.lengthBytes, 0);
     const oldSnapshotBytes = this.#snapshot?.fileBytes ?? 0;
     this.#counters.begin(logBytes + oldSnapshotBytes);
@@ -273,25 +313,15 @@ export class MergeScheduler {
         if (result.kind === 'corrupt') {
           throw new CorruptionError(damageDetail(this.#parts.directory, result));
         }
-        return this.#install(job, result);
+        if (result.kind === 'merged') return this.#install(job, result);
+        const refusal = room.refusal(result.neededBytes);
+        const { neededBytes } = refusal;
+        this.#intake.leave({ lackedSpace: true, neededBytes, run: result.run });
+        throw refusal;
       });
     } finally {
       this.#counters.end();
     }
-  }
-
-  async #checkSpace(): Promise<void> {
-    const { fs, directory, logs } = this.#parts;
-    const neededBytes = (this.#snapshot?.fileBytes ?? 0) + logs.totalBytes + SPACE_SLACK_BYTES;
-    const freeBytes = await fs.freeBytes(directory).catch((error: unknown) => {
-      throw mergeError(error, `the space left in ${directory} is not known`, directory);
-    });
-    if (freeBytes >= neededBytes) return;
-    if (await this.#parts.space.lendToMerge(neededBytes - freeBytes)) return;
-    throw new StoreFullError(
-      `a merge may need ${neededBytes} bytes in ${directory}, and ${freeBytes} are free`,
-      { path: directory },
-    );
   }
 
   async #runJob(job: MergeJob): Promise<MergeResult> {
@@ -344,6 +374,8 @@ export class MergeScheduler {
     } catch (bug) {
       throw this.#poison(path, bug);
     }
+    this.#intake.complete();
+    this.#mergedSequence = job.last.lastSequence;
     const durationMs = this.#counters.complete(result);
     const obsolete = retained.retire(logs.forgetUpTo(job.number));
     if (replaced !== undefined) obsolete.push(replaced.path);
@@ -374,11 +406,4 @@ export class MergeScheduler {
     this.#parts.health.poisonWith(error);
     return error;
   }
-}
-
-/** What is no system error has failed in a thread, or in the code: it is the `cause` all the same. */
-function mergeError(error: unknown, what: string, path: string): unknown {
-  const mapped = storeErrorOf(error, { what, path, code: 'LODESTORE_MERGE_FAILED' });
-  if (mapped !== error || error instanceof DirectoryLostError) return mapped;
-  return new StoreError('LODESTORE_MERGE_FAILED', what, { cause: error, path });
 }

@@ -1,0 +1,54 @@
+import type { Columns } from '../format/columns.ts';
+import { FILE_HEADER_BYTES } from '../format/file-header.ts';
+import { FRAME_HEADER_BYTES } from '../format/frame.ts';
+import { indexBytes, TRAILER_BYTES, type IndexEntry } from '../format/snapshot-index.ts';
+import { CHUNK_TARGET_RECORDS, ROW_HEADER_BYTES } from '../base/limits.ts';
+import { keyBound, RunCursor } from '../runs/run-cursor.ts';
+
+/**
+ * About how many bytes the snapshot will have that a merge makes of the chunks of the old one and the
+ * updates of the logs. Chunks that keep all records are counted as they are. A chunk
+ * shrinks by the share of its records that is deleted. Updates count uncompressed, but together as no
+ * more than the logs that hold them. `records`: of an ancestor's snapshot, which has no chunks.
+ */
+export function estimateSnapshot(
+  {
+    entries,
+    records,
+  }: { readonly entries: readonly IndexEntry[]; readonly records: readonly Columns[] },
+  run: readonly Columns[],
+  logs: readonly { readonly lengthBytes: number }[],
+): number {
+  const logBytes = logs.reduce((sum, log) => sum + log.lengthBytes, 0);
+  const updates = new RunCursor(run);
+  let keptBytes = 0;
+  let putBytes = 0;
+  let recordCount = 0;
+  for (const { recordCount: count, data } of records) {
+    recordCount += count;
+    keptBytes += count * ROW_HEADER_BYTES + data.length;
+  }
+  const countUpdates = (below: bigint | undefined): number => {
+    const bound = below === undefined ? undefined : keyBound(below);
+    let deletes = 0;
+    for (; updates.isBelow(bound); updates.next()) {
+      if (updates.isDelete) deletes++;
+      else {
+        putBytes += ROW_HEADER_BYTES + updates.dataLength;
+        recordCount++;
+      }
+    }
+    return deletes;
+  };
+  for (const [i, entry] of entries.entries()) {
+    // What lies below the first chunk is folded into it.
+    const deletes = countUpdates(entries[i + 1]?.firstKey);
+    const kept = Math.max(0, entry.recordCount - deletes);
+    recordCount += kept;
+    keptBytes += Math.ceil((entry.lengthBytes * kept) / entry.recordCount);
+  }
+  if (entries.length === 0) countUpdates(undefined);
+  const chunkCount = entries.length + Math.ceil(recordCount / CHUNK_TARGET_RECORDS);
+  const fixedBytes = FILE_HEADER_BYTES + FRAME_HEADER_BYTES + indexBytes(chunkCount);
+  return fixedBytes + TRAILER_BYTES + keptBytes + Math.min(putBytes, logBytes);
+}

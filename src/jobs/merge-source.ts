@@ -1,0 +1,49 @@
+import { assert } from '../base/assert.ts';
+import { equalBytes } from '../base/bytes.ts';
+import type { Columns } from '../format/columns.ts';
+import type { IndexEntry } from '../format/snapshot-index.ts';
+import type { FileSystem, OpenFile } from '../fs/file-system.ts';
+import { ChunkReader, readSnapshot } from '../snapshot/snapshot-reader.ts';
+import type { JobDamage } from './job-context.ts';
+import { readAncestorSnapshot } from './load-ancestor.ts';
+import type { MergeJob } from './merge.ts';
+
+/** What a merge starts from. */
+export interface MergeSource {
+  readonly entries: readonly IndexEntry[];
+  readonly reader: ChunkReader | undefined;
+  /** Of the records in `entries`; undefined where a snapshot of version 1 does not tell. */
+  readonly contentHash: bigint | undefined;
+  /** Records of an ancestor's snapshot: it is not read by chunks. */
+  readonly records: readonly Columns[];
+}
+
+const NO_ENTRIES = { entries: [], reader: undefined, contentHash: 0n };
+
+/** `file`: the snapshot, open, where it is one of ours. */
+export async function openSource(
+  file: OpenFile | undefined,
+  fs: FileSystem,
+  job: MergeJob,
+  signal: AbortSignal,
+): Promise<MergeSource | JobDamage> {
+  if (job.snapshot === undefined) return { ...NO_ENTRIES, records: [] };
+  const { path, number, format } = job.snapshot;
+  if (format === 'ancestor') {
+    const records = await readAncestorSnapshot(fs, path, signal);
+    return Array.isArray(records) ? { ...NO_ENTRIES, records } : records;
+  }
+  assert(file !== undefined, 'a snapshot of ours is read through its open file');
+  const result = await readSnapshot(file, number);
+  if (result.kind !== 'snapshot') {
+    const reason =
+      result.kind === 'corrupt' ? result.reason : 'the snapshot has become another file';
+    return { kind: 'corrupt', path, offset: result.kind === 'corrupt' ? result.offset : 0, reason };
+  }
+  if (!equalBytes(result.header.storeId, job.storeId)) {
+    return { kind: 'corrupt', path, offset: 0, reason: 'the snapshot belongs to another store' };
+  }
+  const reader = new ChunkReader(file, result.fileBytes, job.storeId, number);
+  const { entries, totals } = result.index;
+  return { entries, reader, contentHash: totals.contentHash, records: [] };
+}
