@@ -10,7 +10,11 @@ import {
   mergeChannel,
   openChannel,
 } from '../src/store/observe/channels.ts';
+import { StoreFullError } from '../src/index.ts';
+import { Registry } from 'prom-client';
+import { collectStore } from '../src/metrics/prometheus.ts';
 import { CrashFs, openOn } from '../src/testing/index.ts';
+import { parsePrometheus } from './support/prometheus-text.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DOCUMENT = readFileSync(`${ROOT}docs/OBSERVABILITY.md`, 'utf8');
@@ -89,3 +93,57 @@ test('every channel and every part of its context is documented', () => {
   const parts = contexts.flatMap((name) => membersOf('src/store/observe/channels.ts', name));
   expect(parts.filter((name) => !named.has(name))).toEqual([]);
 });
+
+/** Whether an alert of the document that compares one sample fires on what a store exports. */
+function fires(expression: string, text: string): boolean {
+  const match = /^(\w+)(?:\{(\w+)="(\w+)"\})? ([=<]+) (\d+)$/.exec(expression);
+  if (match === null) throw new Error(`no simple expression: ${expression}`);
+  const [, name, label, wanted, operator, bound] = match;
+  const samples = parsePrometheus(text).get(name!)!.samples;
+  return samples
+    .filter(({ labels }) => label === undefined || labels[label] === wanted)
+    .some(({ value }) => (operator === '==' ? value === Number(bound) : value < Number(bound)));
+}
+
+const SPACE_ALERTS = [
+  ...DOCUMENT.matchAll(/^\| `(lodestore_(?:space_state|put_room_bytes)[^`]*)`/gm),
+]
+  .map(([, expression]) => expression!)
+  .filter((expression) => expression.includes(' '));
+
+test.each([
+  ['maxBytes', { maxBytes: 8 * 1024 * 1024 }, undefined],
+  ['a full disk', {}, 8 * 1024 * 1024],
+] as const)(
+  'the documented alerts of space fire before and when puts are refused: %s',
+  async (_what, options, capacityBytes) => {
+    const fs = new CrashFs({ trace: false, ...(capacityBytes !== undefined && { capacityBytes }) });
+    await using store = await openOn(fs, '/s', options);
+    const [low, full, room] = SPACE_ALERTS;
+    expect(SPACE_ALERTS).toHaveLength(3);
+    const register = new Registry();
+    collectStore(store, { register });
+    const text = (): Promise<string> => register.metrics();
+    for (let i = 0; i < 20; i++) await new Promise(setImmediate);
+    const before = await text();
+    expect(SPACE_ALERTS.map((alert) => fires(alert, before))).toEqual([false, false, false]);
+    let wasLow = false;
+    let refusal: unknown;
+    for (let key = 0; refusal === undefined && key < 2_000; key++) {
+      const data = crypto.getRandomValues(new Uint8Array(20_000));
+      refusal = await store.insertBatch([{ type: 'put', key, value: 1, data }]).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      for (let i = 0; i < 5; i++) await new Promise(setImmediate);
+      if (refusal === undefined && fires(low!, await text())) wasLow = true;
+    }
+    expect(refusal).toBeInstanceOf(StoreFullError);
+    expect(wasLow).toBe(true);
+    expect(fires(full!, await text())).toBe(true);
+    expect(fires(room!, await text())).toBe(true);
+    if (capacityBytes === undefined) {
+      expect((refusal as Error).message).toMatch(/are kept for the next merge and \d+ for deletes/);
+    }
+  },
+);

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { wallMs } from '../base/timers.ts';
 import { assert } from '../base/assert.ts';
 import type { FencedError } from '../base/errors.ts';
-import { systemCode, type StoreError } from '../base/errors.ts';
+import { isLackOfSpace, systemCode, type StoreError } from '../base/errors.ts';
 import { storeErrorOf } from '../base/store-error-of.ts';
 import { LEASE_NAME, LOCK_NAME } from '../format/file-name.ts';
 import type { FileLock, FileSystem, Lease, LeaseWatch } from '../fs/file-system.ts';
@@ -22,6 +22,7 @@ import {
   MAX_RECORD_BYTES,
 } from './owner-record.ts';
 import type { OwnerRecord } from './owner-record.ts';
+import { giveUpOneReserve } from './reserve-names.ts';
 
 export type { DirectoryLock } from './held-lock.ts';
 
@@ -200,7 +201,22 @@ class LockAttempt {
     await this.#fs.syncDirectory(this.#directory);
   }
 
-  #tryLease(watch?: LeaseWatch): Promise<Lease> {
+  /**
+   * Where there is no room for the lease's directory, the reserve gives it. Nobody has the lease then: of
+   * one that is there, the system says that it exists.
+   */
+  async #tryLease(watch?: LeaseWatch): Promise<Lease> {
+    for (;;) {
+      try {
+        return await this.#takeLeaseOnce(watch);
+      } catch (error) {
+        const isFull = isLackOfSpace(error);
+        if (!isFull || !(await giveUpOneReserve(this.#fs, this.#directory))) throw error;
+      }
+    }
+  }
+
+  #takeLeaseOnce(watch: LeaseWatch | undefined): Promise<Lease> {
     return this.#fs.takeLease(this.#leasePath, {
       staleMs: this.#staleMs,
       onLost: (cause) => {

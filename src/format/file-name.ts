@@ -8,6 +8,8 @@ export const LEASE_NAME = 'lodestore.lease';
 export const QUARANTINE_NAME = 'quarantine';
 /** Zeros that are given up on a full disk; there with the option `reserveFileBytes`. */
 export const RESERVE_NAME = 'lodestore.reserve';
+/** Empty files beside it: each one that is removed gives an inode where a file system has none left. */
+export const SPARE_NAMES: readonly string[] = [1, 2, 3].map((n) => `${RESERVE_NAME}.${n}`);
 /** Describes a finished backup. To a store it is foreign: left alone, and reported. */
 export const BACKUP_NAME = 'BACKUP.json';
 /** Stands in a backup or a restored store until all of it is there: nobody opens such a directory. */
@@ -25,7 +27,7 @@ export function parseFileName(name: string): FileName {
   if (name === LOCK_NAME) return { kind: 'lock' };
   if (name === LEASE_NAME) return { kind: 'lease' };
   if (name === QUARANTINE_NAME) return { kind: 'quarantine' };
-  if (name === RESERVE_NAME) return { kind: 'reserve' };
+  if (name === RESERVE_NAME || SPARE_NAMES.includes(name)) return { kind: 'reserve' };
   const match = NUMBERED.exec(name);
   if (match === null) return { kind: 'foreign' };
   const number = Number.parseInt(match[2]!, 16);

@@ -6,9 +6,15 @@ import type { FileSystem, OpenFile } from '../fs/file-system.ts';
 import { ChunkReader, readSnapshot } from '../snapshot/snapshot-reader.ts';
 import type { JobDamage } from './job-context.ts';
 import { readAncestorSnapshot } from './load-ancestor.ts';
-import type { MergeJob } from './merge.ts';
 
-/** What a merge starts from. */
+/** The snapshot that a merge starts from. */
+export interface OldSnapshot {
+  readonly path: string;
+  readonly number: number;
+  readonly format: 'lodestore' | 'ancestor';
+}
+
+/** What a merge starts from, open. */
 export interface MergeSource {
   readonly entries: readonly IndexEntry[];
   readonly reader: ChunkReader | undefined;
@@ -24,7 +30,7 @@ const NO_ENTRIES = { entries: [], reader: undefined, contentHash: 0n };
 export async function openSource(
   file: OpenFile | undefined,
   fs: FileSystem,
-  job: MergeJob,
+  job: { readonly snapshot: OldSnapshot | undefined; readonly storeId: Uint8Array },
   signal: AbortSignal,
 ): Promise<MergeSource | JobDamage> {
   if (job.snapshot === undefined) return { ...NO_ENTRIES, records: [] };

@@ -14,7 +14,7 @@ import { buffersOf } from '../runs/column-buffers.ts';
 import { Folder } from '../runs/fold.ts';
 import { estimateSnapshot } from './estimate-snapshot.ts';
 import type { JobContext, JobDamage } from './job-context.ts';
-import { openSource, type MergeSource } from './merge-source.ts';
+import { openSource, type MergeSource, type OldSnapshot } from './merge-source.ts';
 import { LogRows } from '../runs/log-rows.ts';
 import { RunPile } from '../runs/run-pile.ts';
 import { keyBound, RunCursor, type KeyBound } from '../runs/run-cursor.ts';
@@ -30,9 +30,7 @@ export interface MergeLog {
 
 export interface MergeJob {
   readonly kind: 'merge';
-  readonly snapshot:
-    | { readonly path: string; readonly number: number; readonly format: 'lodestore' | 'ancestor' }
-    | undefined;
+  readonly snapshot: OldSnapshot | undefined;
   /** Ascending. */
   readonly logs: readonly MergeLog[];
   readonly storeId: Uint8Array;

@@ -1,5 +1,6 @@
 import type { ScalarMetric } from './definitions.ts';
 
+const SPACE_STATES = ['ample', 'low', 'full'] as const;
 const MERGE_STATES = ['idle', 'running', 'retrying', 'stopped'] as const;
 
 type Row = readonly [
@@ -55,6 +56,31 @@ const STATE_ROWS: readonly Row[] = [
     'By',
     'Bytes of all files of the store.',
     ({ space }) => space.usedBytes,
+  ],
+  [
+    'disk_free_bytes',
+    'disk.free',
+    'gauge',
+    'By',
+    'Bytes free on the disk when it was last looked at.',
+    ({ space }) => space.diskFreeBytes,
+  ],
+  [
+    'put_room_bytes',
+    'disk.put_room',
+    'gauge',
+    'By',
+    'Bytes of rows that puts may still hand in, 0 while they are refused.',
+    ({ space }) => space.putBytes,
+  ],
+  [
+    'space_state',
+    'disk.state',
+    'gauge',
+    '1',
+    '1 for the state that the space is in, 0 for the others.',
+    ({ space }) => SPACE_STATES.map((label) => ({ label, value: space.state === label ? 1 : 0 })),
+    'state',
   ],
   [
     'max_bytes',

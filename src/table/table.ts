@@ -282,8 +282,9 @@ export class Table {
   /** Puts one layer in the place of all that are frozen. `run` holds the last update of each of their keys. */
   replaceFrozen(run: readonly Columns[]): void {
     const chunks = run.map((columns) => new Chunk(columns, 'adopted'));
-    const frozen = chunks.length === 0 ? [] : [new BaseUpdates(Base.of(chunks))];
-    this.#older = new OlderLayers(frozen, this.#older.base);
+    const { base } = this.#older;
+    const frozen = frozenOf(chunks, base, this.#frozenSize, TABLE_SIZES.pageChunks);
+    this.#older = new OlderLayers(frozen, base);
   }
 
   /**

@@ -18,6 +18,8 @@ test('names of ours, both ways', () => {
   expect(parseFileName('lodestore.lease')).toEqual({ kind: 'lease' });
   expect(parseFileName('quarantine')).toEqual({ kind: 'quarantine' });
   expect(parseFileName('lodestore.reserve')).toEqual({ kind: 'reserve' });
+  expect(parseFileName('lodestore.reserve.3')).toEqual({ kind: 'reserve' });
+  expect(parseFileName('lodestore.reserve.4')).toEqual({ kind: 'foreign' });
 });
 
 test.each([

@@ -118,7 +118,7 @@ test('on a full disk deletes are written in the room of the reserve, and puts go
   await takeAllBut(fs, MIB);
   const records = await fill(store);
   // A put that finds no room leaves the reserve where it is: it is for what makes room.
-  expect(store.stats().space).toMatchObject({ state: 'ample', reserveFile: 'kept' });
+  expect(store.stats().space).toMatchObject({ state: 'full', putBytes: 0, reserveFile: 'kept' });
   // Nothing may be left of what was reserved ahead for the deletes to use.
   const free = await fs.freeBytes('/');
   const more = await fs.open('/more', 'wx');
@@ -129,14 +129,14 @@ test('on a full disk deletes are written in the room of the reserve, and puts go
   }
   expect(sizeOf(fs, RESERVE)).toBeUndefined();
   expect(store.stats().space).toMatchObject({ state: 'full', reserveFile: 'given-up' });
-  expect(events).toEqual(['low given-up']);
+  expect(events).toEqual(['low kept']);
   expect(await outcome(store.insertBatch(puts(records)))).toBe('not-applied');
   expect(store.size).toBe(records - 50);
   await fs.unlink(BALLAST);
   expect(await outcome(store.insertBatch(puts(records)))).toBe('applied');
   await turns();
   expect(sizeOf(fs, RESERVE)).toBe(2 * MIB);
-  expect(events).toEqual(['low given-up', 'recovered kept']);
+  expect(events).toEqual(['low kept', 'recovered kept']);
   await store.close();
   const again = await openOn(fs, '/s');
   expect(again.size).toBe(records - 50 + 10);
@@ -190,9 +190,8 @@ test('while a merge has the reserve, puts are refused and do not have it made ag
   // The records, which do not compress, are what it will write.
   const neededBytes = store.stats().logs.bytes;
   await takeAllBut(fs, neededBytes - 100 * KIB);
-  const lent = new Promise((resolve) => store.on('lowSpace', resolve));
   const merge = store.merge();
-  await lent;
+  while (store.stats().space.reserveFile === 'kept') await new Promise(setImmediate);
   expect(store.stats().space.reserveFile).toBe('given-up');
   expect(await outcome(store.insertBatch(puts(1_000, 1)))).toBe('not-applied');
   expect(await outcome(store.insertBatch([{ type: 'del', key: 1 }]))).toBe('applied');
@@ -286,4 +285,59 @@ test('a crash at any sync around giving up and making the reserve leaves every a
     await again.close();
   }
   await store.close();
+});
+
+test('where there is no room for the lease, the reserve gives it: deletes and a merge go on', async () => {
+  const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
+  const { store } = await openWith(fs);
+  await store.insertBatch(puts(0, 100));
+  await store.close();
+  await takeAllBut(fs, 0);
+  fs.faults.add({ call: 'takeLease', error: 'ENOSPC' });
+  const again = await openWith(fs);
+  expect(sizeOf(fs, RESERVE)).toBeUndefined();
+  const { space } = again.store.stats();
+  expect(space).toMatchObject({ reserveFile: 'given-up', state: 'full', putBytes: 0 });
+  expect(await outcome(again.store.insertBatch(puts(200)))).toBe('not-applied');
+  for (let key = 0; key < 100; key++) {
+    expect(await outcome(again.store.insertBatch([{ type: 'del', key }]))).toBe('applied');
+  }
+  await again.store.merge();
+  expect(again.store.stats().merges.completed).toBeGreaterThan(0);
+  await again.store.close();
+  // The room of the reserve is not for puts after another opening either.
+  const third = await openWith(fs);
+  expect(third.store.size).toBe(0);
+  expect(third.store.stats().space.reserveFile).toBe('given-up');
+  await fs.unlink(BALLAST);
+  expect(await outcome(third.store.insertBatch(puts(0)))).toBe('applied');
+  await turns();
+  expect(third.store.stats().space).toMatchObject({ state: 'ample', reserveFile: 'kept' });
+  await third.store.close();
+});
+
+test('without a reserve an open for which there is no room fails, and says so', async () => {
+  const fs = new CrashFs({ trace: false });
+  await (await openOn(fs, '/s')).close();
+  fs.faults.add({ call: 'takeLease', error: 'ENOSPC' });
+  await expect(openOn(fs, '/s')).rejects.toThrow(StoreFullError);
+  await (await openOn(fs, '/s')).close();
+});
+
+test('where inodes are lacking, each file of the reserve gives one', async () => {
+  const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
+  const { store } = await openWith(fs);
+  await store.insertBatch(puts(0));
+  await store.close();
+  // One for the lease, one for the log that the delete goes into, one for the snapshot.
+  fs.faults.add({ call: 'takeLease', error: 'ENOSPC' });
+  const again = await openOn(fs, '/s', OPTIONS);
+  // The log is tried twice, the second time as a small one.
+  fs.faults.add({ call: 'open', error: 'ENOSPC', path: /log_0*2$/ });
+  fs.faults.add({ call: 'open', error: 'ENOSPC', path: /log_0*2$/ });
+  fs.faults.add({ call: 'open', error: 'ENOSPC', path: /\.tmp$/ });
+  expect(await outcome(again.insertBatch([{ type: 'del', key: 1 }]))).toBe('applied');
+  await again.merge();
+  expect([again.size, again.stats().logs.bytes]).toEqual([9, 0]);
+  await again.close();
 });

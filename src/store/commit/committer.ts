@@ -327,7 +327,7 @@ export class Committer {
       log.reserveAhead(space.reserveLimit(log.fileBytes, logs.rotateAt(rotateBytes)));
       logs.prepareNext();
     }
-    if (space.isLimited) space.observe();
+    space.written(log?.fileBytes ?? 0);
     this.#parts.onCommitted();
   }
 

@@ -1,3 +1,4 @@
+import { StoreFullError } from '../../base/errors.ts';
 import type { Table } from '../../table/table.ts';
 import type { LogKeeper } from '../commit/log-keeper.ts';
 import type { SpaceKeeper } from '../space/space-keeper.ts';
@@ -107,4 +108,19 @@ export class MergeDue {
     if (!this.#parts.space.isScarce) return Infinity;
     return Math.max(SCARCE_MERGE_BYTES, snapshotBytes / 8);
   }
+}
+
+/** The error of a write past twice a limit. `lastError`: why merges do not complete. */
+export function backlogError(
+  { cause, limitBytes }: Backlog,
+  lastError: Error | undefined,
+  directory: string,
+): StoreFullError {
+  const what = {
+    logs: `the logs have reached their limit of ${2 * limitBytes} bytes`,
+    memory: `replaced rows have reached their limit of ${2 * limitBytes} bytes of memory`,
+    full: `updates take ${limitBytes} bytes of memory, and more cannot be addressed,`,
+  }[cause];
+  const fields = { cause: lastError, outcome: 'not-applied' as const, path: directory };
+  return new StoreFullError(`${what} because merges do not complete`, fields);
 }

@@ -20,7 +20,7 @@ import type { Committer } from '../commit/committer.ts';
 import type { Health } from '../commit/health.ts';
 import type { LogKeeper } from '../commit/log-keeper.ts';
 import { MergeCounters, type MergeFigures } from '../observe/merge-figures.ts';
-import { MergeDue, type Backlog } from './merge-due.ts';
+import { backlogError, MergeDue } from './merge-due.ts';
 import { MergeIntake } from './merge-intake.ts';
 import { mergeError, MergeFullError, MergeRoom } from './merge-room.ts';
 import type { MergeRunner } from './merge-runner.ts';
@@ -134,13 +134,8 @@ export class MergeScheduler {
 
   /** Starts a merge if one is due and none runs. */
   consider(): void {
-    if (
-      this.#state.kind !== 'idle' ||
-      this.#abort.signal.aborted ||
-      !this.#due.isDue(this.#snapshotBytes)
-    )
-      return;
-    void this.#start();
+    const isIdle = this.#state.kind === 'idle' && !this.#abort.signal.aborted;
+    if (isIdle && this.#due.isDue(this.#snapshotBytes)) void this.#start();
   }
 
   /** Writes are refused for lack of space: merges what there is, however little, but not again and again. */
@@ -191,23 +186,12 @@ export class MergeScheduler {
     if (backlog === undefined) return undefined;
     const { excess, cause } = backlog;
     const isHelpComing = cause === 'memory' && this.#state.kind === 'running';
-    if (excess > 1 && !isHelpComing) return this.#refuse(backlog);
+    if (excess > 1 && !isHelpComing) {
+      return backlogError(backlog, this.#counters.lastError, this.#parts.directory);
+    }
     const delayMs = Math.min(Math.ceil(DELAY_AT_TWICE_MS * excess), MAX_DELAY_MS);
     await new Promise((resolve) => setTimeout(resolve, delayMs));
     return undefined;
-  }
-
-  #refuse({ cause, limitBytes }: Backlog): StoreError {
-    const what = {
-      logs: `the logs have reached their limit of ${2 * limitBytes} bytes`,
-      memory: `replaced rows have reached their limit of ${2 * limitBytes} bytes of memory`,
-      full: `updates take ${limitBytes} bytes of memory, and more cannot be addressed,`,
-    }[cause];
-    return new StoreFullError(`${what} because merges do not complete`, {
-      cause: this.#counters.lastError,
-      outcome: 'not-applied',
-      path: this.#parts.directory,
-    });
   }
 
   /** True when `admit` would wait or refuse: asked first, since it costs nothing. */
@@ -264,15 +248,16 @@ export class MergeScheduler {
     return error;
   }
 
-  /** Where room is lacking, the reserve is given up if that may be enough, and the merge is tried once more. */
+  /** Where room is lacking, the reserve is given up if that may be enough, and the merge is tried again. */
   async #merge(): Promise<void> {
-    try {
-      await this.#tryMerge();
-    } catch (error) {
-      if (!(error instanceof StoreFullError) || this.#abort.signal.aborted) throw error;
-      const missingBytes = error instanceof MergeFullError ? error.missingBytes : 0;
-      if (!(await this.#parts.space.lendToMerge(missingBytes))) throw error;
-      await this.#tryMerge();
+    for (;;) {
+      try {
+        return await this.#tryMerge();
+      } catch (error) {
+        if (!(error instanceof StoreFullError) || this.#abort.signal.aborted) throw error;
+        const missingBytes = error instanceof MergeFullError ? error.missingBytes : 0;
+        if (!(await this.#parts.space.lendToMerge(missingBytes))) throw error;
+      }
     }
   }
 

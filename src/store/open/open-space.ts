@@ -29,6 +29,7 @@ export function openSpace(
     retainBytes,
     reserveFile,
     pause,
+    freeBytes: () => fs.freeBytes(directory),
     usage: () => ({
       snapshotBytes: merges().snapshot?.fileBytes ?? 0,
       logFileBytes: logs.fileBytes,
@@ -49,6 +50,8 @@ export function spaceAsRead(report: RecoveryReport): SpaceFigures {
     maxBytes: undefined,
     reserveBytes: 0,
     reserveFile: 'none',
+    putBytes: undefined,
+    diskFreeBytes: undefined,
     state: 'ample',
   };
 }

@@ -4,6 +4,7 @@ import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import {
   logName,
   RESERVE_NAME,
+  SPARE_NAMES,
   snapshotName,
   temporarySnapshotName,
 } from '../../format/file-name.ts';
@@ -48,7 +49,9 @@ export async function repair(
   if (withoutGroups.length > 0) await fs.syncDirectory(directory);
   if (state.listing.hasReserve === true && !kept.hasReserve) {
     // Left by an open with the option. It only takes room: that it cannot be removed does no harm.
-    await unlinkIfThere(fs, join(directory, RESERVE_NAME)).catch(() => undefined);
+    for (const name of [...SPARE_NAMES, RESERVE_NAME]) {
+      await unlinkIfThere(fs, join(directory, name)).catch(() => undefined);
+    }
   }
   return dead;
 }

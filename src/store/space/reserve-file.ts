@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { DirectoryLock } from '../../directory/directory-lock.ts';
-import { RESERVE_NAME } from '../../format/file-name.ts';
+import { giveUpOneReserve } from '../../directory/reserve-names.ts';
+import { RESERVE_NAME, SPARE_NAMES } from '../../format/file-name.ts';
 import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';
 import { writeZeros } from '../../fs/write.ts';
@@ -12,8 +13,10 @@ import { writeZeros } from '../../fs/write.ts';
 export type ReserveState = 'absent' | 'kept' | 'given-up';
 
 /**
- * A file of zeros whose only use is to be removed when the disk is full: then there is room for the deletes
- * and the merge that make more. Nothing that is recovered is in it, so none of its failures matters.
+ * A file of zeros, and empty files beside it, whose only use is to be removed when the disk is full: then
+ * there is room for the deletes and the merge that make more. The zeros give bytes, each file an inode: for
+ * a log, for the one that follows it, and for a merge's snapshot. Nothing that is recovered is in them, so
+ * none of their failures matters.
  */
 export class ReserveFile {
   readonly sizeBytes: number;
@@ -50,18 +53,22 @@ export class ReserveFile {
     return this.state === 'kept';
   }
 
-  /** Removes the file, and with it takes nothing but zeros. Resolves with whether that freed its space. */
+  /** Bytes that giving it up now would free. Where that is nothing, it may still give an inode. */
+  get heldBytes(): number {
+    return this.#state === 'kept' ? this.sizeBytes : 0;
+  }
+
+  /** Removes the zeros; where they are gone, one of the empty files. Resolves with whether one was removed. */
   async giveUp(): Promise<boolean> {
     await this.#making;
-    if (this.#state !== 'kept') return false;
+    if (this.#state === 'absent') return false;
     try {
       await this.#lock.whenHeld();
-      this.#state = 'given-up';
-      await this.#fs.unlink(this.#path);
-      return true;
     } catch {
       return false;
     }
+    this.#state = 'given-up';
+    return giveUpOneReserve(this.#fs, this.#directory);
   }
 
   /** Waits for a file that is being made. It stays, for the next open. */
@@ -72,15 +79,40 @@ export class ReserveFile {
   async #make(): Promise<boolean> {
     try {
       const existing = await this.#fs.stat(this.#path).catch(() => undefined);
-      if (existing?.sizeBytes === this.sizeBytes) return true;
+      // An earlier open, or this one for its lease, has given the zeros up: there is no more room since.
+      if (existing === undefined && (await this.#hasSpare())) this.#state = 'given-up';
       await this.#lock.whenHeld();
-      if (existing !== undefined) await this.#fs.unlink(this.#path);
-      const freeBytes = await this.#fs.freeBytes(this.#directory);
-      if (freeBytes < 2 * this.sizeBytes) return false;
-      await this.#write(await this.#fs.open(this.#path, 'wx'));
+      if (existing?.sizeBytes !== this.sizeBytes) {
+        if (existing !== undefined) await this.#fs.unlink(this.#path);
+        const freeBytes = await this.#fs.freeBytes(this.#directory);
+        if (freeBytes < 2 * this.sizeBytes) return false;
+        await this.#write(await this.#fs.open(this.#path, 'wx'));
+      }
+      await this.#makeSpares();
       return true;
     } catch {
       return false;
+    }
+  }
+
+  async #hasSpare(): Promise<boolean> {
+    for (const name of SPARE_NAMES) {
+      const path = join(this.#directory, name);
+      const isThere = await this.#fs.stat(path).then(
+        () => true,
+        () => false,
+      );
+      if (isThere) return true;
+    }
+    return false;
+  }
+
+  /** Those that are there stay; what cannot be made is missing only where inodes are. */
+  async #makeSpares(): Promise<void> {
+    for (const name of SPARE_NAMES) {
+      const path = join(this.#directory, name);
+      const spare = await this.#fs.open(path, 'wx').catch(() => undefined);
+      await spare?.close().catch(() => undefined);
     }
   }
 

@@ -6,7 +6,10 @@ import type { QueuedBatch } from '../batch/batch-queue.ts';
 import type { ReserveFile, ReserveState } from './reserve-file.ts';
 import type { PackedBatch } from '../batch/packed-batch.ts';
 
-/** `low`: past nine tenths of what puts may use; `full`: puts are refused. */
+/**
+ * `low`: nine tenths of what puts may use under `maxBytes` are taken, or a merge may not find room on the
+ * disk; `full`: puts are refused, by `maxBytes` or by the disk.
+ */
 export type SpaceState = 'ample' | 'low' | 'full';
 
 /** Bytes on the disk, and what stands against more of them. */
@@ -21,6 +24,13 @@ export interface SpaceFigures {
   readonly reserveBytes: number;
   /** The file that is given up on a full disk; `none` without `reserveFileBytes`. */
   readonly reserveFile: 'none' | ReserveState;
+  /**
+   * About how many bytes of rows puts may still hand in: 0 while they are refused. Undefined where neither
+   * `maxBytes` nor what is free on the disk is known.
+   */
+  readonly putBytes: number | undefined;
+  /** Free on the disk when it was last looked at: at opening, a new log, a full disk, the end of a merge. */
+  readonly diskFreeBytes: number | undefined;
   readonly state: SpaceState;
 }
 
@@ -47,11 +57,17 @@ export interface SpaceKeeperParts {
   readonly onLow: (figures: SpaceFigures) => void;
   readonly onRecovered: (figures: SpaceFigures) => void;
   readonly pause: () => Promise<void>;
+  /** What is free on the disk. */
+  readonly freeBytes: () => Promise<number>;
 }
 
 const MIN_RESERVE_BYTES: number = 1024 * 1024;
 const LOW_FRACTION = 0.9;
 const RECOVERED_FRACTION = 0.8;
+/** The disk has room again where this much more is free than a merge may need. */
+const RECOVERED_DISK_FRACTION = 1.25;
+/** A disk that refused a write is full until this is free, or a put has been written. */
+const LEAST_FREE_BYTES: number = 512 * 1024;
 /** Headers of a group and of a new log, and the end of its last block. */
 const GROUP_OVERHEAD_BYTES: number = 8 * 1024;
 /** What a merge may need beyond the bytes that it takes in. */
@@ -76,6 +92,10 @@ export class SpaceKeeper {
   readonly #reserveBytes: number;
   #state: SpaceState = 'ample';
   #isLentToMerge = false;
+  /** The disk had no room for a put. */
+  #isDiskFull = false;
+  #diskFreeBytes: number | undefined;
+  #seenFileBytes = 0;
 
   constructor(parts: SpaceKeeperParts) {
     this.#parts = parts;
@@ -87,7 +107,32 @@ export class SpaceKeeper {
   /** Called once, when all that `usage` asks is there. The reserve is made in the background. */
   start(): void {
     this.observe();
-    void this.#parts.reserveFile?.make();
+    void this.#parts.reserveFile?.make().then(() => {
+      if (this.#isReserveGivenUp) this.#becomeFull();
+    });
+    void this.look();
+  }
+
+  /** Looks at what is free on the disk. Never rejects. */
+  async look(): Promise<void> {
+    await this.#measure();
+    if ((this.#diskFreeBytes ?? 0) >= LEAST_FREE_BYTES) this.#isDiskFull = false;
+    this.observe();
+  }
+
+  async #measure(): Promise<void> {
+    this.#diskFreeBytes = await this.#parts.freeBytes().catch(() => undefined);
+  }
+
+  /**
+   * A group has been written to a log of `fileBytes`. The disk is looked at where the file has grown, and
+   * after it was full: a group of deletes does not show that it has room for puts.
+   */
+  written(fileBytes: number): void {
+    const hasGrown = fileBytes !== this.#seenFileBytes;
+    this.#seenFileBytes = fileBytes;
+    if (hasGrown || this.#isDiskFull) void this.look();
+    this.observe();
   }
 
   get figures(): SpaceFigures {
@@ -99,18 +144,36 @@ export class SpaceKeeper {
       maxBytes,
       reserveBytes: this.#reserveBytes,
       reserveFile: reserveFile?.state ?? 'none',
+      putBytes: this.#putBytes,
+      diskFreeBytes: this.#diskFreeBytes,
       state: this.#state,
     };
   }
 
   /** True when groups have to be judged: asked first, since it costs nothing. */
   get isLimited(): boolean {
-    return this.#parts.maxBytes !== undefined || this.#isReserveGivenUp;
+    return this.#parts.maxBytes !== undefined || this.#isReserveGivenUp || this.#isDiskFull;
+  }
+
+  get #putBytes(): number | undefined {
+    if (this.#isReserveGivenUp || this.#isDiskFull) return 0;
+    const roomBytes = Math.max(0, this.#room().puts) / BYTES_PER_ROW_BYTE;
+    const putBytes = Math.min(Math.floor(roomBytes), this.#diskFreeBytes ?? Infinity);
+    return putBytes === Infinity ? undefined : putBytes;
+  }
+
+  /** A merge may not find room on the disk. */
+  #isDiskScarce(factor: number): boolean {
+    const freeBytes = this.#diskFreeBytes ?? Infinity;
+    return this.#isDiskFull || freeBytes < factor * this.#mergeBytes;
   }
 
   /** True when merges should not wait until the logs are as long as the snapshot. */
   get isScarce(): boolean {
-    return this.#state !== 'ample';
+    const { maxBytes, reserveFile } = this.#parts;
+    if (maxBytes !== undefined || this.#isReserveGivenUp) return this.#state !== 'ample';
+    // A merge that is not due yet is not what a reserve is given up for.
+    return this.#isDiskFull && reserveFile === undefined;
   }
 
   /** How long the live log, now `fileBytes`, may grow by zeros reserved ahead. */
@@ -183,7 +246,9 @@ export class SpaceKeeper {
     batch.refusal = new StoreFullError(
       isDisk
         ? `the disk of ${directory} is full: until there is room again, only deletes are taken`
-        : `the batch would take ${directory} past its ${maxBytes} bytes; deletes are still taken`,
+        : `the batch would take ${directory} past its ${maxBytes} bytes, of which ` +
+            `${this.#mergeBytes} are kept for the next merge and ${this.#reserveBytes} for deletes; ` +
+            'deletes are still taken',
       {
         cause,
         outcome: 'not-applied',
@@ -206,12 +271,15 @@ export class SpaceKeeper {
     error: StoreFullError,
   ): Promise<boolean> {
     const { reserveFile, pause } = this.#parts;
-    if (reserveFile === undefined) return false;
     const puts: QueuedBatch[] = [];
     for (const batch of batches) {
       if (!(await isOnlyDeletes(batch.packed!, pause))) puts.push(batch);
     }
-    if (puts.length === batches.length || !(await reserveFile.giveUp())) return false;
+    this.#isDiskFull = true;
+    this.#becomeFull();
+    void this.#measure();
+    if (reserveFile === undefined || puts.length === batches.length) return false;
+    if (!(await reserveFile.giveUp())) return false;
     // Without the puts, other conditions may hold.
     for (const batch of batches) batch.refusal = undefined;
     for (const batch of puts) this.#refuse(batch, error.cause);
@@ -222,7 +290,7 @@ export class SpaceKeeper {
   /** A merge finds too little room. Gives up the reserve if that is enough; resolves with whether it was. */
   async lendToMerge(missingBytes: number): Promise<boolean> {
     const { reserveFile } = this.#parts;
-    if (reserveFile === undefined || missingBytes > reserveFile.sizeBytes) return false;
+    if (reserveFile === undefined || missingBytes > reserveFile.heldBytes) return false;
     if (!(await reserveFile.giveUp())) return false;
     this.#isLentToMerge = true;
     this.#becomeFull();
@@ -234,7 +302,7 @@ export class SpaceKeeper {
     this.#isLentToMerge = false;
     if (this.#isReserveGivenUp) void this.#hasReserveAgain();
     else void this.#parts.reserveFile?.make();
-    this.observe();
+    void this.look();
   }
 
   /** Looks at what is used, and tells of it once per crossing. */
@@ -243,13 +311,17 @@ export class SpaceKeeper {
     const limitBytes = this.#limitBytes;
     const takenBytes = this.#takenBytes;
     if (this.#state === 'ample') {
-      if (takenBytes < LOW_FRACTION * limitBytes) return;
+      if (takenBytes < LOW_FRACTION * limitBytes && !this.#isDiskScarce(1)) return;
       this.#state = 'low';
       onLow(this.figures);
-    } else if (takenBytes < RECOVERED_FRACTION * limitBytes && !this.#isReserveGivenUp) {
+      return;
+    }
+    if (this.#isReserveGivenUp || this.#isDiskFull) return;
+    const hasRoom = takenBytes < RECOVERED_FRACTION * limitBytes;
+    if (hasRoom && !this.#isDiskScarce(RECOVERED_DISK_FRACTION)) {
       this.#state = 'ample';
       onRecovered(this.figures);
-    }
+    } else if (this.#parts.maxBytes === undefined) this.#state = 'low';
   }
 
   #becomeFull(): void {
