@@ -372,6 +372,7 @@ test('the public door exports what the docs name', async () => {
     'CorruptionError',
     'DirectoryLostError',
     'FencedError',
+    'FilesLostError',
     'MetadataStore',
     'NativePackageError',
     'PositionExpiredError',
