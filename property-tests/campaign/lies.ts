@@ -29,6 +29,10 @@ class HonestFile implements OpenFile {
     return this.file.stat();
   }
 
+  statSync(): ReturnType<OpenFile['statSync']> {
+    return this.file.statSync();
+  }
+
   close(): Promise<void> {
     return this.file.close();
   }

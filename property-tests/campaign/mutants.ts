@@ -178,8 +178,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a log that vanished is written to': {
     file: LOG_WRITER,
-    find: '    if (await looking) return;',
-    replace: '    if ((await looking) || reservedBytes >= 0) return;',
+    find: '    if (linkCount > 0 && sizeBytes >= reservedBytes) return;',
+    replace: '    if (linkCount >= 0 || sizeBytes >= reservedBytes) return;',
     test: 'test/store/files-lost.test.ts',
   },
   'a directory that could not be opened taken for one that could not be synced': {

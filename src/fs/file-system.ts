@@ -94,6 +94,13 @@ export interface FileStat {
   readonly sizeBytes: number;
 }
 
+/** Of an open file. */
+export interface OpenFileStat {
+  readonly sizeBytes: number;
+  /** How many names lead to it; 0: it was removed, and ends with its last descriptor. */
+  readonly linkCount: number;
+}
+
 export interface DirectoryEntry {
   readonly name: string;
   readonly kind: 'file' | 'directory' | 'other';
@@ -113,6 +120,8 @@ export interface OpenFile {
   /** fdatasync: the data, and the size needed to read it back. */
   dataSync(): Promise<void>;
   stat(): Promise<FileStat>;
+  /** Without waiting: for a look at each write, which a call through the thread pool would double the cost of. */
+  statSync(): OpenFileStat;
   close(): Promise<void>;
 }
 

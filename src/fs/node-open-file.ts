@@ -1,8 +1,8 @@
-import { fdatasync, fstat, ftruncate, read, readSync, write } from 'node:fs';
+import { fdatasync, fstat, fstatSync, ftruncate, read, readSync, write } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { assert } from '../base/assert.ts';
 import { closeDescriptor } from './descriptor.ts';
-import type { FileStat, OpenFile } from './file-system.ts';
+import type { FileStat, OpenFile, OpenFileStat } from './file-system.ts';
 
 /** Node takes lengths as 32-bit signed integers; a longer read or write is answered in part. */
 const MAX_TRANSFER_BYTES = 0x4000_0000;
@@ -63,6 +63,12 @@ export class NodeOpenFile implements OpenFile {
 
   async stat(): Promise<FileStat> {
     return toFileStat(await this.#run<Stats>((done) => fstat(this.#descriptor, done)));
+  }
+
+  statSync(): OpenFileStat {
+    assert(this.#state === 'open', 'a closed file is not used');
+    const { size, nlink } = fstatSync(this.#descriptor);
+    return { sizeBytes: size, linkCount: nlink };
   }
 
   async close(): Promise<void> {

@@ -46,6 +46,7 @@ function tellReads(file: OpenFile, onRead: (lengthBytes: number) => void): OpenF
     truncate: (sizeBytes) => file.truncate(sizeBytes),
     dataSync: () => file.dataSync(),
     stat: () => file.stat(),
+    statSync: () => file.statSync(),
     close: () => file.close(),
   };
 }

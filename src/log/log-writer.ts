@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { assert } from '../base/assert.ts';
 import { equalBytes } from '../base/bytes.ts';
-import { FilesLostError, isLackOfSpace, isRefusedOpen, systemCode } from '../base/errors.ts';
+import { FilesLostError, isLackOfSpace, isRefusedOpen } from '../base/errors.ts';
 import { ChecksumSeed } from '../format/checksum.ts';
 import {
   encodeFileHeader,
@@ -238,18 +238,15 @@ export class LogWriter {
   }
 
   /**
-   * Looks beside `call`, which takes longer, whether the file still has its name and its length: what goes into a
-   * file that somebody has removed, or behind what somebody has cut, is lost.
+   * Looks, after `call`, whether the file still has a name and its length: what goes into a file that somebody has
+   * removed, or behind what somebody has cut, is lost. A file that was renamed is found by the next merge.
    * @throws FilesLostError, DirectoryLostError
    */
   async #stillThere(call: Promise<void>): Promise<void> {
     const reservedBytes = this.#reservedBytes;
-    const looking = this.#fs.stat(this.path).then(
-      ({ sizeBytes }) => sizeBytes >= reservedBytes,
-      (error: unknown) => systemCode(error) !== 'ENOENT',
-    );
     await call;
-    if (await looking) return;
+    const { sizeBytes, linkCount } = this.#file.statSync();
+    if (linkCount > 0 && sizeBytes >= reservedBytes) return;
     // If the directory itself is lost, this tells.
     await this.#fs.syncDirectory(dirname(this.path));
     throw FilesLostError.of(this.path);

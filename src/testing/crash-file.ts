@@ -1,4 +1,4 @@
-import type { FileStat, OpenFile, OpenMode } from '../fs/file-system.ts';
+import type { FileStat, OpenFile, OpenFileStat, OpenMode } from '../fs/file-system.ts';
 import type { Call, CallRunner } from './call-runner.ts';
 import { requireOffset } from './disk.ts';
 import type { Disk } from './disk.ts';
@@ -86,6 +86,11 @@ export class CrashFile implements OpenFile {
       this.#require(call, 'reading');
       return () => ({ kind: 'file', sizeBytes: this.#file.live.sizeBytes });
     });
+  }
+
+  statSync(): OpenFileStat {
+    if (this.#state === 'closed') throw systemError('EBADF', 'stat', this.#path);
+    return { sizeBytes: this.#file.live.sizeBytes, linkCount: this.#file.linkCount };
   }
 
   close(): Promise<void> {

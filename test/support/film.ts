@@ -63,6 +63,7 @@ export class Film {
   #film(file: OpenFile, path: string): OpenFile {
     return {
       read: (target, position) => file.read(target, position),
+      statSync: () => file.statSync(),
       write: async (source, position) => {
         const before = this.#machine.files().get(path);
         const count = await file.write(source, position);
@@ -165,6 +166,7 @@ function readerOf(bytes: () => Uint8Array): OpenFile {
       return part.length;
     },
     stat: async () => ({ kind: 'file', sizeBytes: bytes().length }),
+    statSync: () => ({ sizeBytes: bytes().length, linkCount: 1 }),
     close: async () => undefined,
     write: refuse,
     truncate: refuse,

@@ -55,6 +55,7 @@ export function openedFile(bytes: Uint8Array, path = '/file'): OpenFile {
     truncate: () => refuse(path),
     dataSync: () => refuse(path),
     stat: async () => ({ kind: 'file', sizeBytes: bytes.length }),
+    statSync: () => ({ sizeBytes: bytes.length, linkCount: 1 }),
     close: async () => undefined,
   };
 }
