@@ -9,6 +9,12 @@ import {
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { randomWords } from '../support/random.ts';
 
+// Looked up at call time, so that a test can set it.
+vi.mock('../../src/base/timers.ts', async (original) => ({
+  ...(await original<typeof import('../../src/base/timers.ts')>()),
+  monotonicMs: () => performance.now(),
+}));
+
 const MIB = 1024 * 1024;
 const MAX_BYTES = 4 * MIB;
 
