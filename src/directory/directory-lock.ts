@@ -11,12 +11,14 @@ import type { FileLock, FileSystem, Lease, LeaseWatch } from '../fs/file-system.
 import { readFully } from '../fs/file-window.ts';
 import { MIN_STALE_MS } from '../fs/lease.ts';
 import type { ProcessIdentity } from '../fs/process-identity.ts';
+import { ClaimKeeper } from './claim-file.ts';
 import { HeldDirectoryLock } from './held-lock.ts';
 import type { DirectoryLock } from './held-lock.ts';
 import { LeaseLoss } from './lease-loss.ts';
 import { heldByHost, heldByProcess } from './owner-message.ts';
 import {
   decodeOwnerRecord,
+  encodeNoOwner,
   encodeOwnerRecord,
   isSameMachine,
   MAX_RECORD_BYTES,
@@ -143,6 +145,7 @@ class LockAttempt {
       lease,
       loss: this.#loss,
       readOwner: () => this.#readRecord(),
+      claims: new ClaimKeeper(this.#fs, this.lockPath, fileLock),
       onLost: this.#options.onLost,
     });
     this.#held = held;
@@ -182,7 +185,7 @@ class LockAttempt {
       return await this.#tryLease();
     } catch (error) {
       // The signature would have the next open here break a lease that another host keeps fresh.
-      await fileLock.writeRecord(new Uint8Array(0));
+      await fileLock.writeRecord(encodeNoOwner());
       if (systemCode(error) !== 'ELOCKED') throw error;
     }
     try {

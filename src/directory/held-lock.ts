@@ -1,5 +1,7 @@
 import { FencedError } from '../base/errors.ts';
+import type { Claim } from '../format/claim.ts';
 import type { FileLock, Lease } from '../fs/file-system.ts';
+import type { ClaimKeeper } from './claim-file.ts';
 import type { LeaseLoss } from './lease-loss.ts';
 import type { OwnerRecord } from './owner-record.ts';
 
@@ -38,6 +40,12 @@ export interface DirectoryLock {
   whenHeld(): Promise<void> | undefined;
   /** As `whenHeld`, for whoever cannot wait: throws `FencedError` unless the directory is ours now. */
   assertHeld(): void;
+  /**
+   * Records what the directory must hold from now on; called only once all of it is durable. One call at a
+   * time. Rejects with `FencedError` unless the directory is ours, or with the system's error: the claim
+   * before stands then.
+   */
+  recordClaim(claim: Claim): Promise<void>;
   /** `check` rejects if the files that this process writes are not as it left them: asked after a pause. */
   checkAfterPause(check: () => Promise<void>): void;
   /** Idempotent. When it resolves, the directory can be opened again at once. */
@@ -57,6 +65,7 @@ export interface HeldLockParts {
   readonly loss: LeaseLoss;
   /** Whom the lock file names now. */
   readonly readOwner: () => Promise<OwnerRecord | undefined>;
+  readonly claims: ClaimKeeper;
   readonly onLost: (error: FencedError) => void;
 }
 
@@ -85,6 +94,11 @@ export class HeldDirectoryLock implements DirectoryLock {
     if (state.kind === 'held' && this.#parts.lease.isFresh()) return;
     if (state.kind === 'held' || state.kind === 'in-doubt') throw this.#parts.loss.ofPause();
     throw this.#error(state);
+  }
+
+  async recordClaim(claim: Claim): Promise<void> {
+    this.assertHeld();
+    await this.#parts.claims.write(claim);
   }
 
   checkAfterPause(check: () => Promise<void>): void {

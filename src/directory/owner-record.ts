@@ -12,7 +12,7 @@ export interface OwnerRecord extends ProcessIdentity {
   readonly epoch: number | undefined;
 }
 
-/** Longer files are no records of ours; bounds what is read. */
+/** Room of the record in the lock file: what stands behind it is none. */
 export const MAX_RECORD_BYTES = 4096;
 
 /** A disk writes one sector whole or not at all: the record is replaced in place and never torn. */
@@ -22,9 +22,15 @@ const SECTOR_BYTES = 512;
 export function encodeOwnerRecord(record: OwnerRecord): Uint8Array {
   const json = JSON.stringify(record);
   const line = new TextEncoder().encode(`${json}\n${checksumOf(json)}\n`);
-  const bytes = new Uint8Array(Math.max(SECTOR_BYTES, line.length)).fill(0x20);
+  const sectors = Math.ceil(line.length / SECTOR_BYTES);
+  const bytes = new Uint8Array(sectors * SECTOR_BYTES).fill(0x20);
   bytes.set(line);
   return bytes;
+}
+
+/** A sector that is no record; bytes of a longer record behind it are none either. */
+export function encodeNoOwner(): Uint8Array {
+  return new Uint8Array(SECTOR_BYTES).fill(0x20);
 }
 
 /** Undefined for an empty file, a record half written, or one that is none of ours. */

@@ -5,7 +5,7 @@ export const STORE_ID_BYTES = 16;
 
 export type FileKind = 'log' | 'snapshot';
 
-const KIND_BYTE: Record<FileKind, number> = { log: 1, snapshot: 2 };
+const KIND_BYTE: Record<FileKind | 'claim', number> = { log: 1, snapshot: 2, claim: 3 };
 
 /**
  * The seeds of a file's checksums: CRC-32C continued from store id, file kind, file number and offset,
@@ -16,7 +16,7 @@ export class ChecksumSeed {
   readonly #offsetBytes: Uint8Array = new Uint8Array(8);
   readonly #offsetView: DataView = viewOf(this.#offsetBytes);
 
-  constructor(storeId: Uint8Array, kind: FileKind, fileNumber: number) {
+  constructor(storeId: Uint8Array, kind: FileKind | 'claim', fileNumber: number) {
     const bytes = new Uint8Array(STORE_ID_BYTES + 9);
     bytes.set(storeId);
     bytes[STORE_ID_BYTES] = KIND_BYTE[kind];

@@ -126,8 +126,13 @@ export interface OpenFile {
 }
 
 export interface FileLock {
-  /** Replaces the lock file's content, in place: the owner record. Durable when it resolves. */
+  /**
+   * Writes the owner record over the one before, at the beginning of the lock file. Bytes behind it stay,
+   * also those of a longer record. Durable when it resolves.
+   */
   writeRecord(record: Uint8Array): Promise<void>;
+  /** Writes one sector of a claim at `position`; all else in the file stays. Durable when it resolves. */
+  writeClaim(sector: Uint8Array, position: number): Promise<void>;
   /** Releases the lock; the file stays. Idempotent. */
   release(): Promise<void>;
 }

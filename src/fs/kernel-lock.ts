@@ -57,10 +57,16 @@ class KernelLock implements FileLock {
     this.#file = new NodeOpenFile(descriptor, 'none');
   }
 
-  async writeRecord(record: Uint8Array): Promise<void> {
-    // Written before it is cut, so that no reader finds the file empty.
-    await writeFully(this.#file, record, 0);
-    await this.#file.truncate(record.byteLength);
+  writeRecord(record: Uint8Array): Promise<void> {
+    return this.#write(record, 0);
+  }
+
+  writeClaim(sector: Uint8Array, position: number): Promise<void> {
+    return this.#write(sector, position);
+  }
+
+  async #write(bytes: Uint8Array, position: number): Promise<void> {
+    await writeFully(this.#file, bytes, position);
     await this.#file.dataSync();
   }
 

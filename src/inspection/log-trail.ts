@@ -6,7 +6,12 @@ import type { FileSystem } from '../fs/file-system.ts';
 import { LogReader, type LogGroup } from '../log/log-reader.ts';
 import { damageHint } from '../store/recovery/advice.ts';
 import { surveyRetained } from '../store/changes/retained-survey.ts';
-import { noStoreError, readDirectoryState } from '../store/recovery/directory-state.ts';
+import {
+  judgeDirectory,
+  noStoreError,
+  readDirectoryState,
+  requireUndamaged,
+} from '../store/recovery/directory-state.ts';
 import { readSettled } from '../store/recovery/settled-reading.ts';
 import { isSamePredecessor } from '../store/recovery/verdict.ts';
 
@@ -105,7 +110,10 @@ export class LogTrail {
     const fs = this.#fs;
     const state = await readDirectoryState(fs, this.#directory);
     const { listing, snapshot, storeId, newer } = state;
-    if (snapshot === undefined && newer.length === 0) throw noStoreError(this.#directory);
+    if (snapshot === undefined && newer.length === 0) {
+      requireUndamaged(judgeDirectory(state, []));
+      throw noStoreError(this.#directory);
+    }
     const retention = await surveyRetained(fs, this.#directory, listing, snapshot, Infinity);
     const { logs, snapshotSequence } = retention;
     const kept = logs.filter((log) => log.lastSequence > (this.#after ?? -1n));

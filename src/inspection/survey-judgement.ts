@@ -2,7 +2,7 @@ import { equalBytes } from '../base/bytes.ts';
 import type { CorruptionDetail } from '../base/errors.ts';
 import type { FileHeader } from '../format/file-header.ts';
 import { storeIdOf, type SnapshotState } from '../store/recovery/snapshot-state.ts';
-import { judgeDirectory } from '../store/recovery/directory-state.ts';
+import { judgeDirectory, type DirectoryContents } from '../store/recovery/directory-state.ts';
 import type { LoadedLog, Verdict } from '../store/recovery/verdict.ts';
 import type { Damage } from './damage.ts';
 import type { LogSurvey } from './log-survey.ts';
@@ -24,7 +24,7 @@ export interface Judgement {
  * damaged is stood in for, so that damage to the logs is found beside its own.
  */
 export function judgeSurvey(
-  directory: string,
+  { directory, claim }: Pick<DirectoryContents, 'directory' | 'claim'>,
   newest: SnapshotSurvey | undefined,
   logs: readonly LogSurvey[],
 ): Judgement {
@@ -42,7 +42,7 @@ export function judgeSurvey(
   const loaded: LoadedLog[] = newer.flatMap(({ number, path, scan }) =>
     scan === undefined ? [] : [{ number, path, scan, run: [] }],
   );
-  const verdict = judgeDirectory({ directory, snapshot, storeId }, loaded);
+  const verdict = judgeDirectory({ directory, snapshot, storeId, claim }, loaded);
   damages.push(...explain(verdict.damages, newest, newer));
   const outcome = damages.length > 0 ? 'damaged' : hasStore ? 'opens' : 'no store';
   return { outcome, damages, refusals, verdict, storeId: hasStore ? storeId : undefined };
@@ -58,6 +58,8 @@ function explain(
   logs: readonly LogSurvey[],
 ): Damage[] {
   return damages.flatMap((damage) => {
+    // What the lock file claims is counted already.
+    if (damage.lastSequence !== undefined) return [damage];
     const at = logs.findIndex((log) => log.path === damage.path);
     const log = logs[at];
     const header = log?.scan?.header;

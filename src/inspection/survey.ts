@@ -50,7 +50,8 @@ async function readOnce(
   directory: string,
   options: SurveyOptions,
 ): Promise<Survey> {
-  const { listing } = await readDirectoryContents(fs, directory);
+  const contents = await readDirectoryContents(fs, directory);
+  const { listing } = contents;
   const sizes = await readSizes(fs, directory, listing);
   const bytesOf = (names: readonly string[]): number =>
     names.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);
@@ -74,7 +75,7 @@ async function readOnce(
   const others = await readOthers(fs, directory, listing);
   const owner = await readOwner(fs, directory);
   const judgement = withFalseLeftovers(
-    judgeSurvey(directory, snapshots.at(-1), logs),
+    judgeSurvey(contents, snapshots.at(-1), logs),
     await falseLeftovers(fs, directory, listing, snapshots.at(-1)),
   );
   const files = { directory, listing, sizes, snapshots, logs, others, owner, ...judgement };

@@ -173,6 +173,11 @@ export class LogWriter {
     return this.#position.offset - this.#synced.offset;
   }
 
+  /** Bytes at the beginning of the log that are known to be durable. */
+  get syncedBytes(): number {
+    return this.#synced.offset;
+  }
+
   /** Sequence of the last batch that is known to be durable. */
   get syncedSequence(): bigint {
     return this.#synced.lastSequence;

@@ -4,6 +4,7 @@ import type { Directory } from '../fs/directory.ts';
 import { Backups } from './backups.ts';
 import { BatchQueue } from './batch/batch-queue.ts';
 import type { ChangeFeeds } from './changes/change-feeds.ts';
+import { Claims } from './commit/claims.ts';
 import { Committer } from './commit/committer.ts';
 import { LogKeeper } from './commit/log-keeper.ts';
 import { LogSync, type StartTimer } from './commit/log-sync.ts';
@@ -22,6 +23,7 @@ export interface Writer {
   readonly committer: Committer;
   readonly sync: LogSync;
   readonly logs: LogKeeper;
+  readonly claims: Claims;
   readonly merges: MergeScheduler;
   readonly backups: Backups;
   readonly observer: StoreObserver;
@@ -38,7 +40,7 @@ export interface WriterHost {
 
 /** Settles what was handed in, and lets go of every file. Rejects with what failed first; the rest is done too. */
 export async function closeWriter(writer: Writer): Promise<void> {
-  const { queue, committer, sync, logs, merges, backups, space } = writer;
+  const { queue, committer, sync, logs, claims, merges, backups, space } = writer;
   await queue.whenEmpty();
   sync.stop();
   await inOrder([
@@ -49,7 +51,9 @@ export async function closeWriter(writer: Writer): Promise<void> {
     async () => {
       await committer.sealForClose();
       committer.requireSynced();
+      claims.note(logs.synced);
     },
+    () => claims.whenIdle(),
     () => logs.close(),
   ]);
 }
@@ -75,6 +79,7 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
   const observer = new StoreObserver({ store, directory, slowSyncMs, announce, livePath });
   const logs = new LogKeeper(fs, directory, { storeId, epoch }, health, parts.logs);
   lock.checkAfterPause(() => logs.requireUnchanged());
+  const claims = new Claims({ lock, storeId, health });
   const queue: BatchQueue = new BatchQueue(options, pause, () => committer.wake());
   const onDue = (): void => committer.wake();
   const onSynced = (syncMs: number): void => {
@@ -95,6 +100,7 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
     rotateBytes,
     compressionLevel,
     admit: () => warmth.admit(merges),
+    onEnded: () => claims.note(logs.synced),
     onCommitted: () => {
       merges.consider();
       feeds.ring();
@@ -118,7 +124,7 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
   logs.prepareNext();
   space.start();
   warmth.onceWarm(() => health.guard(() => merges.consider()));
-  return { queue, committer, sync, logs, merges, backups, observer, space };
+  return { queue, committer, sync, logs, claims, merges, backups, observer, space };
 }
 
 /** Lets go of the directory, the last of all: until then the lease and the threads use it. */

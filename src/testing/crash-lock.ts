@@ -1,4 +1,5 @@
 import type { FileLock, OpenFile } from '../fs/file-system.ts';
+import { writeFully } from '../fs/write.ts';
 import { systemError } from './system-error.ts';
 
 /** A kernel lock on the simulated file system. */
@@ -14,10 +15,17 @@ export class CrashLock implements FileLock {
     this.#onRelease = onRelease;
   }
 
-  async writeRecord(record: Uint8Array): Promise<void> {
+  writeRecord(record: Uint8Array): Promise<void> {
+    return this.#write(record, 0);
+  }
+
+  writeClaim(sector: Uint8Array, position: number): Promise<void> {
+    return this.#write(sector, position);
+  }
+
+  async #write(bytes: Uint8Array, position: number): Promise<void> {
     if (this.#handle === undefined) throw systemError('EBADF', 'write', this.#path);
-    await this.#handle.write(record, 0);
-    await this.#handle.truncate(record.byteLength);
+    await writeFully(this.#handle, bytes, position);
     await this.#handle.dataSync();
   }
 

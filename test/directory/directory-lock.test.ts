@@ -236,6 +236,7 @@ describe('a lease left behind', () => {
         return (
           lock && {
             release: () => lock.release(),
+            writeClaim: () => Promise.resolve(),
             // The dead write nothing more.
             writeRecord: async (record) =>
               void (writes++ === 0 && (await lock.writeRecord(record))),

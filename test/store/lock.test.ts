@@ -164,6 +164,9 @@ class OtherHost extends NodeFileSystem {
         writeRecord: async (record) => {
           await file.write(record, 0);
         },
+        writeClaim: async (sector, position) => {
+          await file.write(sector, position);
+        },
         release: async () => {
           await file.close();
           await lock.release();

@@ -12,6 +12,9 @@ export function seenElsewhere(fs: FileSystem): FileSystem {
       writeRecord: async (record) => {
         await file.write(record, 0);
       },
+      writeClaim: async (sector, position) => {
+        await file.write(sector, position);
+      },
       release: async () => {
         await file.close();
         await lock.release();

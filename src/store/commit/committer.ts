@@ -38,6 +38,8 @@ export interface CommitterParts {
   /** Asked before each group: what stands against it, once it has waited as long as it must. */
   readonly admit: () => Promise<StoreError | undefined> | StoreError | undefined;
   readonly onCommitted: () => void;
+  /** The live log has ended, and all of it is durable. */
+  readonly onEnded: () => void;
   readonly pause: () => Promise<void>;
   readonly rotateBytes: number;
   readonly compressionLevel: number;
@@ -332,7 +334,8 @@ export class Committer {
   }
 
   async #replaceLog(): Promise<void> {
-    const { logs, observer } = this.#parts;
+    const { logs, observer, onEnded } = this.#parts;
+    onEnded();
     const ended = present(logs.live, 'only a live log is ended');
     try {
       await observer.rotate(ended, () => logs.replaceLive());

@@ -15,6 +15,7 @@ import {
   type LogIdentity,
   type PreparedLog,
 } from '../../log/log-writer.ts';
+import type { SyncedEnd } from './claims.ts';
 import type { Health } from './health.ts';
 
 /** While merges do not keep up, a log grows to this part of those that wait: their number stays small. */
@@ -115,6 +116,14 @@ export class LogKeeper {
 
   get lastSyncedSequence(): bigint {
     return this.#live?.syncedSequence ?? this.#last.lastSequence;
+  }
+
+  /** Up to where all that the logs hold is durable. */
+  get synced(): SyncedEnd {
+    const live = this.#live;
+    if (live === undefined || live.syncedBytes === 0) return this.#last;
+    const { number, syncedBytes, syncedSequence } = live;
+    return { number, lengthBytes: syncedBytes, lastSequence: syncedSequence };
   }
 
   /** True when the log after the live one is prepared: rotating will not wait. */

@@ -2,16 +2,21 @@ import { join } from 'node:path';
 import { CorruptionError, StoreError } from '../../base/errors.ts';
 import { ensureDirectory } from '../../directory/ensure-directory.ts';
 import { refuseIncompleteCopy } from '../../directory/incomplete-copy.ts';
+import { readClaim } from '../../directory/claim-file.ts';
 import { listDirectory, type DirectoryListing } from '../../directory/listing.ts';
+import type { Claim } from '../../format/claim.ts';
 import { logName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import type { LogFile } from './load-logs.ts';
 import { newestSnapshot, storeIdOf, type SnapshotState } from './snapshot-state.ts';
+import { claimDamage, holdsNothing, unmetClaim } from './unmet-claim.ts';
 import { judgeLogs, type LoadedLog, type Verdict } from './verdict.ts';
 
-/** The names in a directory, before any file is read. */
+/** What must be in a directory, and the names that are, before any log or snapshot is read. */
 export interface DirectoryContents {
   readonly directory: string;
+  /** Undefined where the lock file makes no claim. */
+  readonly claim: Claim | undefined;
   readonly listing: DirectoryListing;
 }
 
@@ -25,7 +30,7 @@ export interface DirectoryState extends DirectoryContents {
 }
 
 /** A directory that holds a log or a snapshot, or should. */
-type JudgedDirectory = Pick<DirectoryState, 'directory' | 'snapshot' | 'storeId'>;
+type JudgedDirectory = Pick<DirectoryState, 'directory' | 'snapshot' | 'storeId' | 'claim'>;
 
 /** How a directory is read. */
 export interface ReadingOptions {
@@ -34,7 +39,8 @@ export interface ReadingOptions {
 }
 
 /**
- * Lists a directory. Takes no lock and changes nothing.
+ * Reads the claim and then lists the directory: what the claim names was there before, so that a listing
+ * without it has lost it, whatever a writer does meanwhile. Takes no lock and changes nothing.
  * @throws StoreError LODESTORE_NOT_FOUND, LODESTORE_NOT_A_DIRECTORY, LODESTORE_INCOMPLETE,
  *   LODESTORE_IO; system errors as they are
  */
@@ -45,7 +51,8 @@ export async function readDirectoryContents(
 ): Promise<DirectoryContents> {
   await ensureDirectory(fs, directory, false);
   if (!acceptIncomplete) await refuseIncompleteCopy(fs, directory);
-  return { directory, listing: await listDirectory(fs, directory) };
+  const claim = await readClaim(fs, directory);
+  return { directory, claim, listing: await listDirectory(fs, directory) };
 }
 
 /**
@@ -80,12 +87,21 @@ export function newerLogs(
   return listing.logs.filter((number) => number > newest);
 }
 
-/** The second step of every reader: applies the rules of recovery to the logs that it has read. */
+/**
+ * The second step of every reader: applies the rules of recovery to the logs that it has read, and looks
+ * whether what was claimed is there.
+ */
 export function judgeDirectory(
-  { directory, snapshot, storeId }: JudgedDirectory,
+  { directory, snapshot, storeId, claim }: JudgedDirectory,
   logs: readonly LoadedLog[],
 ): Verdict {
-  return judgeLogs(directory, snapshot, storeId, logs);
+  const verdict = judgeLogs(directory, snapshot, storeId, logs);
+  const { lastSequence } = verdict.last;
+  const found = { directory, snapshot, storeId, logs: verdict.logs, lastSequence };
+  const unmet = unmetClaim(found, claim);
+  // Damage that was found tells more than what is missing behind it, unless there is nothing else.
+  if (unmet === undefined || (verdict.damages.length > 0 && !holdsNothing(found))) return verdict;
+  return { ...verdict, damages: [claimDamage(directory, unmet), ...verdict.damages] };
 }
 
 /** @throws CorruptionError for the first damage of a verdict */

@@ -73,7 +73,9 @@ export class SalvageBaseReader {
     const storeId = await this.#findStoreId(undefined);
     const number = Math.max((logs[0] ?? 1) - 1, 0);
     const isAncestor =
-      number === 0 && (await this.loadLog(logs[0] ?? 1, storeId)).scan.format === 'ancestor';
+      number === 0 &&
+      logs[0] !== undefined &&
+      (await this.loadLog(logs[0], storeId)).scan.format === 'ancestor';
     const losses: Loss[] = [];
     if (!isAncestor) {
       const reason = 'the snapshot is missing';

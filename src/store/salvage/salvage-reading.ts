@@ -4,12 +4,14 @@ import type { DirectoryListing } from '../../directory/listing.ts';
 import type { Columns } from '../../format/columns.ts';
 import { FILE_HEADER_BYTES } from '../../format/file-header.ts';
 import { logName, snapshotName } from '../../format/file-name.ts';
+import type { Claim } from '../../format/claim.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { Folder } from '../../runs/fold.ts';
 import { RunPile } from '../../runs/run-pile.ts';
 import { RunCursor } from '../../runs/run-cursor.ts';
 import { readDirectoryContents } from '../recovery/directory-state.ts';
 import type { Loss } from '../recovery/recovery-report.ts';
+import { unmetClaim, type FoundState } from '../recovery/unmet-claim.ts';
 import { salvageAncestorLog } from './salvage-ancestor-log.ts';
 import { viewPlaced } from './placed-view.ts';
 import { planMoves, type Move } from './placement.ts';
@@ -22,7 +24,7 @@ import { asPredecessor, isBlank, isSamePredecessor, type LoadedLog } from '../re
 export interface Salvageable {
   readonly listing: DirectoryListing;
   readonly storeId: Uint8Array;
-  /** No file that was read has a higher number. */
+  /** No file that was read has a higher number, and none that the lock file claims. */
   readonly number: number;
   readonly epoch: number;
   readonly lastSequence: bigint;
@@ -45,7 +47,7 @@ export async function readSalvageable(
 ): Promise<Salvageable> {
   const moves = await planMoves(source, directory, signal);
   const fs = viewPlaced(source, directory, moves);
-  const { listing } = await readDirectoryContents(fs, directory);
+  const { listing, claim } = await readDirectoryContents(fs, directory);
   const reader = new SalvageBaseReader(fs, directory, signal, listing);
   const base = await reader.read();
   const walk = new LogWalk(fs, directory, base, listing);
@@ -54,10 +56,16 @@ export async function readSalvageable(
     logs.push(await reader.loadLog(number, base.storeId));
   }
   for (const log of logs) if (log.scan.format !== 'empty') await walk.step(log);
+  const isThere = listing.snapshots.length > 0 || logs.some((log) => !isBlank(log.scan));
+  const storeId = isThere ? base.storeId : (claim?.storeId ?? base.storeId);
+  const isOurs = claim !== undefined && equalBytes(claim.storeId, storeId);
+  const snapshot = isThere ? { number: base.number } : undefined;
+  if (isOurs) walk.end(claim, { directory, snapshot, storeId, logs });
+  const highest = Math.max(listing.logs.at(-1) ?? 0, listing.snapshots.at(-1) ?? 0);
   return {
     listing,
-    storeId: base.storeId,
-    number: Math.max(base.number, listing.logs.at(-1) ?? 0, listing.snapshots.at(-1) ?? 0),
+    storeId,
+    number: Math.max(base.number, highest, isOurs ? claim.number : 0),
     epoch: walk.highestEpoch,
     lastSequence: walk.lastSequence,
     columns: fold(base.columns, walk.runs.fold()),
@@ -108,6 +116,17 @@ class LogWalk {
     if (salvaged.lastSequence > this.lastSequence) this.lastSequence = salvaged.lastSequence;
     this.#isCounted ||= log.scan.format === 'lodestore';
     this.#expected = { number: log.number + 1, log };
+  }
+
+  /** After the last log: what the claim names beyond it is gone. */
+  end(claim: Claim, found: Omit<FoundState, 'lastSequence'>): void {
+    const logs = found.logs.filter((log) => !isBlank(log.scan));
+    const unmet = unmetClaim({ ...found, logs, lastSequence: this.lastSequence }, claim);
+    // A loss whose end is not known goes on beyond it.
+    if (unmet === undefined || this.losses.some(isOpen)) return;
+    const { path, reason, fromOffset, toOffset, firstSequence, lastSequence } = unmet;
+    this.losses.push(lossOf(path, reason, fromOffset, toOffset, firstSequence, lastSequence));
+    if (lastSequence !== undefined) this.lastSequence = lastSequence;
   }
 
   async #salvage(log: LoadedLog): Promise<SalvagedLog> {

@@ -1,0 +1,48 @@
+import type { DirectoryLock } from '../../directory/directory-lock.ts';
+import type { Predecessor } from '../../format/file-header.ts';
+import type { Health } from './health.ts';
+
+/** Up to where the logs are durable. */
+export type SyncedEnd = Pick<Predecessor, 'number' | 'lengthBytes' | 'lastSequence'>;
+
+export interface ClaimsParts {
+  readonly lock: DirectoryLock;
+  readonly storeId: Uint8Array;
+  readonly health: Health;
+}
+
+/**
+ * Records in the lock file what the directory must hold, in the background and one at a time. A claim is a
+ * lower bound: one that fails, or that a newer one overtakes, takes nothing from the one before.
+ */
+export class Claims {
+  readonly #parts: ClaimsParts;
+  #waiting: SyncedEnd | undefined;
+  #writing: Promise<void> | undefined;
+
+  constructor(parts: ClaimsParts) {
+    this.#parts = parts;
+  }
+
+  /** All up to `end` is durable, names included. */
+  note(end: SyncedEnd): void {
+    if (this.#parts.health.isPoisoned) return;
+    this.#waiting = end;
+    this.#writing ??= this.#write();
+  }
+
+  /** Resolves when nothing is being written. */
+  async whenIdle(): Promise<void> {
+    await this.#writing;
+  }
+
+  async #write(): Promise<void> {
+    const { lock, storeId } = this.#parts;
+    while (this.#waiting !== undefined) {
+      const { number, lengthBytes, lastSequence } = this.#waiting;
+      this.#waiting = undefined;
+      await lock.recordClaim({ storeId, number, lengthBytes, lastSequence }).catch(() => undefined);
+    }
+    this.#writing = undefined;
+  }
+}
