@@ -52,7 +52,16 @@ export class Film {
           this.#ids.set(to, this.#ids.get(from)!);
           this.#ids.delete(from);
         }),
-      tryLock: (path) => after(machine.tryLock(path)),
+      tryLock: async (path) => {
+        const lock = await after(machine.tryLock(path));
+        return (
+          lock && {
+            writeRecord: (record) => after(lock.writeRecord(record)),
+            writeClaim: (sector, position) => after(lock.writeClaim(sector, position)),
+            release: () => lock.release(),
+          }
+        );
+      },
       holdDirectory: async (path) => heldByPath(path),
     };
     return new Proxy<FileSystem>(machine, {

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { demand } from './independent-decoder-checks.ts';
+import { decodeClaim, type DecodedClaim } from './independent-decoder-claim.ts';
 import type { Previous, StoredFile } from './independent-decoder-file.ts';
 import { decodeLog, type DecodedLog, type Row } from './independent-decoder-log.ts';
 import { decodeSnapshot, type DecodedSnapshot } from './independent-decoder-snapshot.ts';
@@ -13,6 +14,8 @@ export interface DecodedDirectory {
   readonly snapshot: DecodedSnapshot;
   /** Logs newer than the snapshot that are not blank. */
   readonly logs: readonly DecodedLog[];
+  /** What the lock file says must be there, if it says so. */
+  readonly claim: DecodedClaim | undefined;
   /** Records by ascending key. */
   readonly records: readonly Row[];
 }
@@ -33,13 +36,17 @@ export function decodeDirectory(directory: string): DecodedDirectory {
     .map((number) => decodeLog(file('log', number), storeId));
   const logs = read.slice(0, 1 + read.findLastIndex((log) => log.ending !== 'blank'));
   demandChain(snapshot, logs);
+  const claim = names.includes('lodestore.lock')
+    ? decodeClaim(readFileSync(join(directory, 'lodestore.lock')))
+    : undefined;
+  demandClaimed(claim, snapshot, newest, logs);
   const records = new Map(snapshot.records.map((row) => [row.key, row]));
   for (const row of logs.flatMap((log) => log.rows)) {
     if (row.value === 0n) records.delete(row.key);
     else records.set(row.key, row);
   }
   const sorted = [...records.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
-  return { snapshot, logs, records: sorted };
+  return { snapshot, logs, claim, records: sorted };
 }
 
 function numbersOf(names: readonly string[], kind: StoredFile['kind']): number[] {
@@ -48,6 +55,21 @@ function numbersOf(names: readonly string[], kind: StoredFile['kind']): number[]
     .flatMap((name) => pattern.exec(name)?.slice(1) ?? [])
     .map((digits) => Number.parseInt(digits, 16))
     .sort((a, b) => a - b);
+}
+
+/** Section "Claim". */
+function demandClaimed(
+  claim: DecodedClaim | undefined,
+  snapshot: DecodedSnapshot,
+  newest: number,
+  logs: readonly DecodedLog[],
+): void {
+  if (claim === undefined || claim.number <= newest) return;
+  if (Buffer.compare(claim.storeId, snapshot.head.storeId) !== 0) return;
+  const log = logs.find(({ number }) => number === claim.number);
+  demand(log !== undefined && log.ending !== 'blank', 'the log that is claimed is there');
+  demand(log.validBytes >= claim.lengthBytes, 'it is as long as claimed');
+  demand(log.lastSequence >= claim.lastSequence, 'it holds what is claimed');
 }
 
 /** Section "Log", "Across files". */

@@ -183,7 +183,7 @@ describe('locks', () => {
     expect(await fs.tryLock('/lock')).toBeUndefined();
     await lock?.writeRecord(run('l', 20));
     await lock?.writeRecord(run('R', 3));
-    expect(tree(fs)).toBe('/lock=R3l17');
+    expect(tree(fs)).toBe('/lock=R3 l17');
     await lock?.release();
     await lock?.release();
     expect(await fs.tryLock('/lock')).toBeDefined();

@@ -8,6 +8,7 @@ import { concernsRecords, lossText } from './loss-text.ts';
 import { countOf, formatCount } from '../output/number-text.ts';
 import type { Owner } from '../../inspection/owner.ts';
 import type { Survey } from '../../inspection/survey.ts';
+import { explainVanished } from './explain-vanished.ts';
 
 /** Damage: each place, what salvage would keep, and what is gone under each choice. */
 export async function explainDamaged(
@@ -16,6 +17,7 @@ export async function explainDamaged(
   signal: AbortSignal,
 ): Promise<Explanation> {
   const { directory, damages, owner } = survey;
+  if (survey.snapshots.length + survey.logs.length === 0) return explainVanished(survey);
   const { columns, losses, moves } = await readSalvageable(fs, directory, signal);
   const records = columns.reduce((sum, chunk) => sum + chunk.recordCount, 0);
   const because = damages.map((damage) => {

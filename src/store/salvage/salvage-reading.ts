@@ -122,11 +122,22 @@ class LogWalk {
   end(claim: Claim, found: Omit<FoundState, 'lastSequence'>): void {
     const logs = found.logs.filter((log) => !isBlank(log.scan));
     const unmet = unmetClaim({ ...found, logs, lastSequence: this.lastSequence }, claim);
-    // A loss whose end is not known goes on beyond it.
-    if (unmet === undefined || this.losses.some(isOpen)) return;
+    if (unmet === undefined) return;
     const { path, reason, fromOffset, toOffset, firstSequence, lastSequence } = unmet;
-    this.losses.push(lossOf(path, reason, fromOffset, toOffset, firstSequence, lastSequence));
+    if (!this.#closeLosses(claim.lastSequence)) {
+      this.losses.push(lossOf(path, reason, fromOffset, toOffset, firstSequence, lastSequence));
+    }
     if (lastSequence !== undefined) this.lastSequence = lastSequence;
+  }
+
+  /** Something tells the last batch of what is gone. False if it is told of no loss. */
+  #closeLosses(last: bigint): boolean {
+    const isGone = last > this.lastSequence;
+    const hasOpen = this.losses.some(isOpen);
+    for (const [i, loss] of this.losses.entries()) {
+      if (isOpen(loss)) this.losses[i] = closed(loss, last, isGone);
+    }
+    return hasOpen;
   }
 
   async #salvage(log: LoadedLog): Promise<SalvagedLog> {
@@ -179,14 +190,9 @@ class LogWalk {
     if (before === undefined) return;
     if (!this.#isCounted) this.lastSequence = before;
     const isGone = before > this.lastSequence;
-    if (this.losses.some(isOpen)) {
-      for (const [i, loss] of this.losses.entries()) {
-        if (isOpen(loss)) this.losses[i] = closed(loss, before, isGone);
-      }
-    } else if (isGone) {
-      this.losses.push(this.#endIsGone(log, before));
-    } else {
-      this.#checkPredecessor(log);
+    if (!this.#closeLosses(before)) {
+      if (isGone) this.losses.push(this.#endIsGone(log, before));
+      else this.#checkPredecessor(log);
     }
     if (isGone) this.lastSequence = before;
   }

@@ -1,0 +1,35 @@
+import { join } from 'node:path';
+import { LOCK_NAME } from '../../format/file-name.ts';
+import type { Survey } from '../../inspection/survey.ts';
+import { besideOf, shellWord, type Explanation } from './explanation.ts';
+
+/** The lock file says that there was a store, and none of its files is there. */
+export function explainVanished({ directory, damages }: Survey): Explanation {
+  const listing = `ls -la ${shellWord(directory)}`;
+  return {
+    directory,
+    state: 'damaged',
+    summary: 'It does not open: a store was here, and its files are missing.',
+    because: [
+      ...damages.map(({ reason }) => `${reason}.`),
+      'Another file system may be missing here, or the files were moved or removed. Opening changes nothing: ' +
+        'it does not make a new, empty store where one was.',
+    ],
+    choices: [
+      {
+        command: `lodestore restore BACKUP ${shellWord(besideOf(directory, 'restored'))}`,
+        effect: 'gives back the store as it was at your latest backup',
+        loses: ['all that was written since'],
+      },
+      {
+        command: `rm ${shellWord(join(directory, LOCK_NAME))}`,
+        effect: 'forgets the store that was here: opening then makes a new, empty one',
+        loses: ['all that was here, unless its files are found'],
+      },
+    ],
+    next: {
+      command: listing,
+      why: 'it shows what is there instead, and since when',
+    },
+  };
+}
