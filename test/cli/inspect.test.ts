@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { ancestorChecksum } from '../../src/format/checksum.ts';
 import { compressedBound, compressInto } from '../../src/format/compression.ts';
 import { fingerprint, runCli } from '../support/cli.ts';
-import { closedStore, flipByte, namesIn } from '../support/store-directory.ts';
+import { closedStore, flipByte, namesIn, tear } from '../support/store-directory.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { nth } from '../support/nth.ts';
 
@@ -115,7 +115,7 @@ test('a torn tail is no damage: where it is, how long, and that nobody was promi
     last.frameList.filter((frame) => frame.kind === 'batches'),
     -1,
   );
-  await truncate(join(directory, last.name), group.offset + 100);
+  await tear(directory, last.name, group.offset + 100);
   const { json, code } = await inspectJson(directory);
   expect(code).toBe(0);
   expect(json.opening.torn).toMatchObject({ name: last.name, offset: group.offset, bytes: 100 });
@@ -133,8 +133,8 @@ test('bytes that a torn write left do not count the zeros reserved behind them',
     last.frameList.filter((frame) => frame.kind === 'batches'),
     -1,
   );
-  await truncate(join(directory, last.name), group.offset + 60);
-  await truncate(join(directory, last.name), group.offset + 3_000_000);
+  await tear(directory, last.name, group.offset + 60);
+  await tear(directory, last.name, group.offset + 3_000_000);
   const { json } = await inspectJson(directory);
   expect(json.opening.torn.bytes).toBeLessThanOrEqual(60);
   expect(json.opening.torn.bytes).toBeGreaterThan(48);

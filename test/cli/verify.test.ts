@@ -1,4 +1,4 @@
-import { readFile, truncate, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { inspect } from '../../src/cli/inspect.ts';
@@ -15,6 +15,7 @@ import {
   insertBatches,
   namesIn,
   SMALL_LOGS,
+  tear,
 } from '../support/store-directory.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { nth } from '../support/nth.ts';
@@ -134,7 +135,7 @@ test('a torn tail is a remark, not damage', async () => {
   const directory = await closedStore();
   const name = nth(await namesIn(directory, 'log_'), -1);
   const last = nth(await framesOf(directory, 'batches'), -1);
-  await truncate(join(directory, name), last.offset + 60);
+  await tear(directory, name, last.offset + 60);
   expect((await verifyJson(directory)).json.leftoverDamages).toEqual([]);
   const { out, code } = await runCli(['verify', directory]);
   expect(code).toBe(0);

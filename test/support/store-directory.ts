@@ -1,4 +1,4 @@
-import { open, readdir, readFile } from 'node:fs/promises';
+import { open, readdir, readFile, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MetadataStore } from '../../src/index.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
@@ -35,6 +35,12 @@ export async function flipByte(directory: string, name: string, offset: number):
   const file = await open(path, 'r+');
   await file.write(Uint8Array.of(byte ^ 0xff), 0, 1, offset);
   await file.close();
+}
+
+/** Cuts a file off as a crash would: nothing says that more of it had been synced. */
+export async function tear(directory: string, name: string, lengthBytes: number): Promise<void> {
+  await truncate(join(directory, name), lengthBytes);
+  await rm(join(directory, 'lodestore.lock'), { force: true });
 }
 
 /** Names that begin so, in ascending order. */
