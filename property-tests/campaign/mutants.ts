@@ -399,4 +399,49 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '[() => directory.close(), () => warmth.stop(), releaseLock]',
     test: 'test/store/moved-directory.test.ts',
   },
+  'the end of the log claimed before its sync': {
+    file: 'src/store/commit/log-keeper.ts',
+    find: 'return { number, lengthBytes: syncedBytes, lastSequence: syncedSequence };',
+    replace: 'return { number, lengthBytes: live.lengthBytes, lastSequence: live.lastSequence };',
+    also: {
+      file: 'src/store/writer.ts',
+      find: '      await committer.sealForClose();',
+      replace:
+        '      claims.note(logs.synced);\n      await claims.whenIdle();\n      await committer.sealForClose();',
+    },
+    durability: 'deferred',
+  },
+  'an owner record cuts the claim off': {
+    file: 'src/testing/crash-lock.ts',
+    find: '    await this.#handle.dataSync();',
+    replace:
+      '    if (position === 0) await this.#handle.truncate(bytes.length);\n    await this.#handle.dataSync();',
+    test: 'test/store/claim.test.ts',
+  },
+  'an owner record cuts the claim off the real lock file': {
+    file: 'src/fs/kernel-lock.ts',
+    find: '    await this.#file.dataSync();',
+    replace:
+      '    if (position === 0) await this.#file.truncate(bytes.length);\n    await this.#file.dataSync();',
+    test: 'test/fs/kernel-lock.test.ts',
+  },
+  'the claim read after the directory was listed': {
+    file: 'src/store/recovery/directory-state.ts',
+    find: '  const claim = await readClaim(fs, directory);\n  return { directory, claim, listing: await listDirectory(fs, directory) };',
+    replace:
+      '  const listing = await listDirectory(fs, directory);\n  return { directory, claim: await readClaim(fs, directory), listing };',
+    test: 'test/store/claim.test.ts',
+  },
+  'the newest claim written over': {
+    file: 'src/directory/claim-file.ts',
+    find: 'newest?.sector === 0 ? 1 : 0',
+    replace: 'newest?.sector === 0 ? 0 : 1',
+    test: 'test/store/claim.test.ts',
+  },
+  'a salvage that does not settle the claim': {
+    file: 'src/store/salvage/salvage-reading.ts',
+    find: 'isOurs ? claim.number : 0',
+    replace: '0',
+    test: 'test/store/claim.test.ts',
+  },
 };
