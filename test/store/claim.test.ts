@@ -11,7 +11,6 @@ import { closeSource, readSource } from '../../src/store/backup/backup-source.ts
 import { readDirectoryContents } from '../../src/store/recovery/directory-state.ts';
 import { ProgressMeter } from '../../src/store/recovery/progress-meter.ts';
 import { CrashFs, openOn, type CrashFsOptions } from '../../src/testing/index.ts';
-import type { RunOptions } from '../../src/testing/crash-fs.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';
 import { runOn } from '../support/cli.ts';
 import { Film } from '../support/film.ts';
