@@ -208,7 +208,20 @@ async function makeMarked(fs: FileSystem, path: string): Promise<void> {
     const isEmpty = (await fs.readDirectory(path)).length === 0;
     if (!isEmpty || !(await removeEmpty(fs, path)) || !(await makeDirectory(fs, path))) return;
   }
-  await makeMarker(fs, path);
+  try {
+    await makeMarker(fs, path);
+  } catch (error) {
+    await removeUnmarked(fs, path).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** A directory whose marker could not be written, unless somebody else has begun to use it. */
+async function removeUnmarked(fs: FileSystem, path: string): Promise<void> {
+  const entries = await fs.readDirectory(path);
+  if (entries.some(({ name }) => name !== INCOMPLETE_NAME)) return;
+  await unlinkIfThere(fs, join(path, INCOMPLETE_NAME));
+  await fs.removeDirectory(path);
 }
 
 /** False when there is one already. */
