@@ -18,7 +18,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 vi.mock('../../src/base/timers.ts', async (original) => {
   const { fakeable } = await import('../support/fakeable-timers.ts');
-  return fakeable(await original());
+  return { ...fakeable(await original()), wallMs: () => Date.now() };
 });
 
 const identity = await readProcessIdentity();
