@@ -150,9 +150,9 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'going on after a failed append': {
     file: COMMITTER,
-    find: '    return this.#poison(path, error);\n  }\n\n  #poison',
+    find: '    return this.#poison(path, error);\n  }\n\n  async #poison',
     replace:
-      "    return new StoreFullError('the write failed', { cause: error, outcome: 'not-applied', path });\n  }\n\n  #poison",
+      "    return new StoreFullError('the write failed', { cause: error, outcome: 'not-applied', path });\n  }\n\n  async #poison",
   },
   'a failed sync called not applied': {
     file: COMMITTER,

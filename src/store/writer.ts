@@ -86,7 +86,7 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
     observer.commits.synced(syncMs);
     feeds.ring();
   };
-  const sync = new LogSync({ logs, health, syncEveryMs, startTimer, onDue, onSynced });
+  const sync = new LogSync({ logs, health, lock, syncEveryMs, startTimer, onDue, onSynced });
   const space: SpaceKeeper = openSpace(
     parts,
     { logs, retained, merges: () => merges },

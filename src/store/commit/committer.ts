@@ -14,6 +14,7 @@ import { GroupEncoder, type Group } from '../../log/group-encoder.ts';
 import type { LogWriter } from '../../log/log-writer.ts';
 import type { Table } from '../../table/table.ts';
 import type { BatchQueue, QueuedBatch } from '../batch/batch-queue.ts';
+import { causeOfLoss } from './cause-of-loss.ts';
 import { ConditionJudge } from './condition-judge.ts';
 import type { CommitStats } from '../observe/commit-stats.ts';
 import { gather } from './gather.ts';
@@ -288,16 +289,16 @@ export class Committer {
           path,
         });
       } catch (cutError) {
-        return this.#poison(path, cutError);
+        return await this.#poison(path, cutError);
       }
     }
     return this.#poison(path, error);
   }
 
-  #poison(path: string, cause: unknown): StoreError {
-    const { health } = this.#parts;
+  async #poison(path: string, cause: unknown): Promise<StoreError> {
+    const { health, lock } = this.#parts;
     if (cause instanceof StorePoisonedError) {
-      health.poisonWith(cause);
+      health.poisonWith(await causeOfLoss(lock, cause));
       return health.poisonedWrite('unknown');
     }
     const message = `writing ${path} failed; what it holds is unknown until the store is reopened`;

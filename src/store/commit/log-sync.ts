@@ -1,6 +1,8 @@
 import { clearTimeout, monotonicMs, setTimeout } from '../../base/timers.ts';
 import { StorePoisonedError, type StoreError } from '../../base/errors.ts';
 import { SyncError } from '../../log/log-writer.ts';
+import type { DirectoryLock } from '../../directory/held-lock.ts';
+import { causeOfLoss } from './cause-of-loss.ts';
 import type { Health } from './health.ts';
 import type { LogKeeper } from './log-keeper.ts';
 
@@ -15,6 +17,7 @@ export const startTimer: StartTimer = (delayMs, ring) => {
 export interface LogSyncParts {
   readonly logs: LogKeeper;
   readonly health: Health;
+  readonly lock: DirectoryLock;
   readonly syncEveryMs: number;
   readonly startTimer: StartTimer;
   /** The time is up: `run` is to be called between two writes. */
@@ -71,7 +74,7 @@ export class LogSync {
       const { path } = log;
       const cause = error instanceof SyncError ? error.cause : error;
       if (cause instanceof StorePoisonedError) {
-        health.poisonWith(cause);
+        health.poisonWith(await causeOfLoss(this.#parts.lock, cause));
         return health.poisonedWrite('not-applied');
       }
       const lost = `batches behind sequence ${log.syncedSequence} may be lost`;
