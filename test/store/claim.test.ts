@@ -296,6 +296,7 @@ describe('what satisfies a claim', () => {
     await expect(openSmall(fs)).rejects.toBeInstanceOf(CorruptionError);
     expect(fs.files().get(LOCK)!.slice(4096)).toEqual(sectors);
     const whole = machineOf(WORLD);
+    const written: number[] = [];
     let before = sectors;
     for (const key of [16, 17, 18]) {
       const store = await openSmall(whole);
@@ -306,8 +307,11 @@ describe('what satisfies a claim', () => {
         (at) => Buffer.compare(before.subarray(at, at + 512), after.subarray(at, at + 512)) !== 0,
       );
       expect(isChanged.filter(Boolean)).toHaveLength(1);
+      written.push(isChanged.indexOf(true));
       before = after;
     }
+    expect(written[1]).toBe(1 - written[0]!);
+    expect(written[2]).toBe(written[0]);
   });
 });
 
