@@ -2,7 +2,6 @@ import { monotonicMs, nextTick } from '../../base/timers.ts';
 import { assert, present } from '../../base/assert.ts';
 import {
   FencedError,
-  FilesLostError,
   isFileTooLong,
   isLackOfSpace,
   StoreError,
@@ -225,8 +224,7 @@ export class Committer {
   ): Promise<StoreError | undefined> {
     const { logs, sync } = this.#parts;
     const isSynced = durability === 'sync' && logs.unsyncedBytes > 0;
-    const fenced = isSynced ? await this.#fencedWrite('not-applied') : undefined;
-    const error = fenced ?? (isSynced ? await sync.run() : undefined);
+    const error = isSynced ? await sync.run() : undefined;
     if (error !== undefined) return error;
     return isJudged || isSynced ? this.#fencedWrite('not-applied') : undefined;
   }
@@ -282,9 +280,6 @@ export class Committer {
 
   async #writeFailed(log: LogWriter, error: unknown): Promise<StoreError> {
     const { path } = log;
-    // Another host that has the store has cut or removed the log: that is the cause then.
-    const fenced = error instanceof FilesLostError ? await this.#fencedWrite('unknown') : undefined;
-    if (fenced !== undefined) return fenced;
     if (isLackOfSpace(error)) {
       try {
         await log.cutBack();
