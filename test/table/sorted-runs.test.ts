@@ -155,4 +155,29 @@ describe('runs of a group that is being published', () => {
     expect([...table.keys()]).toEqual([...expected, ...later.map(({ key }) => key).toReversed()]);
     expect(ROW_HEADER_BYTES * 69).toBeLessThanOrEqual(table.liveBytes);
   });
+
+  it('are sorted one after the other, whichever a view asks for', () => {
+    // A run of 7 rows whose sort has begun while a view asks for the 3 rows before it.
+    const table = new Table({ snapshot: [] }, { runRows: 7, pieceRows: 1, pageChunks: 1 });
+    publishRows(table, [put(1_000n, 0), put(993n, 1), put(986n, 2)]);
+    const view = table.view();
+    const values = new Map([...view.entries()].map(([key, { value }]) => [key, value]));
+    for (const [count, base] of [
+      [8, 0],
+      [3, 50],
+    ] as const) {
+      const group = Array.from({ length: count }, (_, i) =>
+        put(BigInt(900 + ((i * 37 + base) % 61) * 5), i + base),
+      );
+      const region = table.reserve(rowsLength(group));
+      writeRows(region.bytes, group);
+      table.beginPublish(region, rowsLength(group));
+      while (!table.stepPublish(1)) expect([...view.keys()]).toEqual([986n, 993n, 1_000n]);
+      table.endPublish();
+      for (const { key, value } of group) values.set(key, value);
+      expect([...view.keys()]).toEqual([986n, 993n, 1_000n]);
+    }
+    const expected = [...values].toSorted(([one], [other]) => (one < other ? -1 : 1));
+    expect([...table.entries()].map(([key, { value }]) => [key, value])).toEqual(expected);
+  });
 });

@@ -101,7 +101,9 @@ export class SortedRuns {
 
   /** Sorted runs that hold the first `rowCount` rows, newest run first. They may hold later rows as well. */
   covering(rowCount: number): SortedRun[] {
-    for (const run of this.#waiting) if (run.firstRow < rowCount) run.sort();
+    // One sort at a time has the scratch memory: those that wait before a run are sorted before it.
+    const last = this.#waiting.findLastIndex(({ firstRow }) => firstRow < rowCount);
+    for (const run of this.#waiting.slice(0, last + 1)) run.sort();
     const restRows = rowCount - this.#rowsInRuns;
     while (this.#piecedRows < restRows) this.#addPiece();
     const runs = [...this.#runs, ...this.#pieces].filter(({ firstRow }) => firstRow < rowCount);
