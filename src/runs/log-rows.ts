@@ -246,7 +246,10 @@ export class LogRows {
   /** Columns are made of the block's rows where they stand; its last ones wait for those of the next. */
   *#cutBlock(block: RowBlock): Steps<void> {
     let from = 0;
-    if (this.#gatheredCount > 0) from = this.#gatherUntilFull(block);
+    if (this.#gatheredCount > 0) {
+      from = this.#gatherUntilFull(block);
+      yield;
+    }
     while (from < block.usedBytes) {
       const { columns, end } = cutColumns(block, from, this.#isWordy, this.#memory);
       if (end === block.usedBytes && block !== this.#blocks.at(-1)) {
