@@ -124,6 +124,8 @@ class LogWalk {
     const unmet = unmetClaim({ ...found, logs, lastSequence: this.lastSequence }, claim);
     if (unmet === undefined) return;
     const { path, reason, fromOffset, toOffset, firstSequence, lastSequence } = unmet;
+    // Damage within the log is told, and every batch behind it was found.
+    if (lastSequence === undefined && this.losses.some((loss) => loss.path === path)) return;
     if (!this.#closeLosses(claim.lastSequence)) {
       this.losses.push(lossOf(path, reason, fromOffset, toOffset, firstSequence, lastSequence));
     }
