@@ -6,12 +6,18 @@
  */
 export type {
   DirectoryEntry,
+  DirectoryHold,
+  DirectoryIdentity,
+  DirectoryReference,
   FileLock,
   FileStat,
   FileSystem,
+  HoldState,
   Lease,
   LeaseOptions,
+  LeaseWatch,
   OpenFile,
+  OpenFileStat,
   OpenMode,
 } from '../fs/file-system.ts';
 export { countCalls, formatTrace } from './call-trace.ts';
@@ -25,7 +31,9 @@ export type { CrashStateCounts, CrashStatesOptions } from './enumeration.ts';
 export { CALL_KINDS, FaultPlan } from './fault-plan.ts';
 export type { CallKind, Fault, FaultRule } from './fault-plan.ts';
 export type { Tear } from './file-variants.ts';
+export type { DirectoryAccess } from './held-directories.ts';
 export { LeaseTable } from './lease-table.ts';
+export type { TableLease } from './lease-table.ts';
 export { openOn } from './open-on.ts';
 export { SeededScheduler } from './scheduler.ts';
 export type { CallScheduler } from './scheduler.ts';
