@@ -271,8 +271,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a durable write taken for a sync of all before it': {
     file: COMMITTER,
-    find: 'isDurable && log.unsyncedBytes > 0 ? await sync.run() : undefined',
-    replace: 'isDurable && log.lengthBytes < 0 ? await sync.run() : undefined',
+    find: 'isDurable && log.unsyncedBytes > 0 ? await this.#syncFenced() : undefined',
+    replace: 'isDurable && log.lengthBytes < 0 ? await this.#syncFenced() : undefined',
     also: {
       file: LOG_WRITER,
       find: "    assert(this.unsyncedBytes === 0, 'a durable write proves that all before it is durable');",
@@ -282,8 +282,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'deferred batches not synced before the log is sealed': {
     file: COMMITTER,
-    find: 'isDurable && log.unsyncedBytes > 0 ? await sync.run() : undefined',
-    replace: 'isDurable && !seal && log.unsyncedBytes > 0 ? await sync.run() : undefined',
+    find: 'isDurable && log.unsyncedBytes > 0 ? await this.#syncFenced() : undefined',
+    replace: 'isDurable && !seal && log.unsyncedBytes > 0 ? await this.#syncFenced() : undefined',
     also: {
       file: LOG_WRITER,
       find: "    assert(this.unsyncedBytes === 0, 'a durable write proves that all before it is durable');",

@@ -129,9 +129,8 @@ export class Committer {
   }
 
   async #syncDue(): Promise<void> {
-    const { queue, sync, health } = this.#parts;
-    // Followers are shown what is synced: that is an acknowledgement.
-    const error = (await this.#fencedWrite('not-applied')) ?? (await sync.run());
+    const { queue, health } = this.#parts;
+    const error = await this.#syncFenced();
     if (error !== undefined) queue.rejectQueued(() => health.poisonedWrite('not-applied'));
   }
 
@@ -222,9 +221,9 @@ export class Committer {
     durability: BatchDurability,
     isJudged: boolean,
   ): Promise<StoreError | undefined> {
-    const { logs, sync } = this.#parts;
+    const { logs } = this.#parts;
     const isSynced = durability === 'sync' && logs.unsyncedBytes > 0;
-    const error = isSynced ? await sync.run() : undefined;
+    const error = isSynced ? await this.#syncFenced() : undefined;
     if (error !== undefined) return error;
     return isJudged || isSynced ? this.#fencedWrite('not-applied') : undefined;
   }
@@ -247,10 +246,10 @@ export class Committer {
     group: Group | undefined,
     durability: BatchDurability = 'sync',
   ): Promise<StoreError | undefined> {
-    const { health, stats, sync, pause, compressionLevel } = this.#parts;
+    const { health, stats, pause, compressionLevel } = this.#parts;
     const seal = group === undefined || this.#isRotationDue(log);
     const isDurable = seal || durability === 'sync' || log.unsyncedBytes >= MAX_UNSYNCED_BYTES;
-    const syncError = isDurable && log.unsyncedBytes > 0 ? await sync.run() : undefined;
+    const syncError = isDurable && log.unsyncedBytes > 0 ? await this.#syncFenced() : undefined;
     if (syncError !== undefined) return syncError;
     const encodeStart = monotonicMs();
     const encoded = await log.encode(this.#encoder, { group, seal }, compressionLevel, pause);
@@ -304,6 +303,11 @@ export class Committer {
     const message = `writing ${path} failed; what it holds is unknown until the store is reopened`;
     health.poisonWith(new StorePoisonedError(message, { cause, path }));
     return health.poisonedWrite('unknown');
+  }
+
+  /** Followers are shown what is synced: that is an acknowledgement, so the fence comes before it. */
+  async #syncFenced(): Promise<StoreError | undefined> {
+    return (await this.#fencedWrite('not-applied')) ?? this.#parts.sync.run();
   }
 
   /** Waits through a pause. Returns the error of a write when the directory is not ours any more. */
