@@ -1,4 +1,6 @@
+import type { Claim } from '../format/claim.ts';
 import { WRITTEN_VERSION } from '../format/file-header.ts';
+import { logName } from '../format/file-name.ts';
 import { noStoreError } from '../store/recovery/directory-state.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import type { CommandContext } from './output/command-context.ts';
@@ -99,12 +101,13 @@ function textOf(survey: Survey): string[] {
 }
 
 function headerText(survey: Survey): string[] {
-  const { storeId, owner } = survey;
+  const { storeId, owner, claim } = survey;
   return [
     `directory  ${survey.directory}`,
     `store id   ${storeId === undefined ? 'none' : hexOf(storeId)}`,
     `format     ${formatText(survey)}`,
     `owner      ${owner === undefined ? 'none on record' : ownerText(owner)}`,
+    `claim      ${claim === undefined ? 'none on record' : claimText(claim)}`,
   ];
 }
 
@@ -137,6 +140,12 @@ function ownerText({ record, hasLease, isRunning }: Owner): string {
   if (!hasLease) return `${name}; closed since`;
   if (isRunning === undefined) return `${name}; its lease is still there`;
   return isRunning ? `${name}; running` : `${name}; died without closing`;
+}
+
+/** Of another store: a lock file that was copied, unless no file of a store is there. */
+function claimText({ storeId, number, lengthBytes, lastSequence }: Claim): string {
+  const place = `${logName(number)} up to offset ${formatCount(lengthBytes)}`;
+  return `${place}, batch ${formatCount(lastSequence)}, of store ${hexOf(storeId)}`;
 }
 
 function hexOf(bytes: Uint8Array): string {
@@ -178,12 +187,13 @@ function optional(count: number | bigint | undefined): string {
 }
 
 function jsonOf(survey: Survey): unknown {
-  const { directory, storeId, owner, outcome, damages, refusals } = survey;
+  const { directory, storeId, owner, claim, outcome, damages, refusals } = survey;
   return {
     directory,
     storeId: storeId && hexOf(storeId),
     formats: formatsOf(survey),
     owner,
+    claim: claim && { ...claim, storeId: hexOf(claim.storeId) },
     outcome,
     files: reportFiles(survey).map(({ frameList, ...file }) => ({
       ...file,

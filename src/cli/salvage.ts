@@ -2,12 +2,11 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { assert } from '../base/assert.ts';
 import { CorruptionError } from '../base/errors.ts';
-import { listDirectory } from '../directory/listing.ts';
 import { logName, snapshotName } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { ensureDirectory } from '../directory/ensure-directory.ts';
 import { refuseIncompleteCopy } from '../directory/incomplete-copy.ts';
-import { noStoreError } from '../store/recovery/directory-state.ts';
+import { noStoreError, readDirectoryContents } from '../store/recovery/directory-state.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import type { Loss } from '../store/recovery/recovery-report.ts';
 import type { Move } from '../store/salvage/placement.ts';
@@ -151,9 +150,6 @@ async function read(
 ): Promise<Salvageable> {
   const { fs, signal, bar } = context;
   const totalBytes = await bytesToRead(fs, directory, hidden);
-  if (totalBytes === undefined) {
-    throw noStoreError(directory);
-  }
   let doneBytes = 0;
   const onRead = (lengthBytes: number): void => {
     // Some places are read twice.
@@ -163,15 +159,15 @@ async function read(
   return readSalvageable(viewSource(fs, { hidden, onRead }), directory, signal);
 }
 
-/** Undefined when there is neither a log nor a snapshot. */
+/** @throws StoreError where there is neither a log nor a snapshot, nor a claim that one was there */
 async function bytesToRead(
   fs: FileSystem,
   directory: string,
   hidden: ReadonlySet<string>,
-): Promise<number | undefined> {
-  const listing = await listDirectory(fs, directory);
+): Promise<number> {
+  const { claim, listing } = await readDirectoryContents(fs, directory);
   const names = [...listing.logs.map(logName), ...listing.snapshots.map(snapshotName)];
-  if (names.length === 0) return undefined;
+  if (names.length === 0 && claim === undefined) throw noStoreError(directory);
   const readable = names.filter((name) => !hidden.has(name));
   const stats = await Promise.all(readable.map((name) => fs.stat(join(directory, name))));
   return stats.reduce((sum, stat) => sum + stat.sizeBytes, 0);

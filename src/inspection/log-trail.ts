@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { CorruptionError, PositionExpiredError, systemCode } from '../base/errors.ts';
 import { listDirectory } from '../directory/listing.ts';
+import type { Claim } from '../format/claim.ts';
 import { logName } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { LogReader, type LogGroup } from '../log/log-reader.ts';
@@ -13,6 +14,7 @@ import {
   requireUndamaged,
 } from '../store/recovery/directory-state.ts';
 import { readSettled } from '../store/recovery/settled-reading.ts';
+import { claimDamage, unmetClaim } from '../store/recovery/unmet-claim.ts';
 import { isSamePredecessor } from '../store/recovery/verdict.ts';
 
 /** Where a trail begins. */
@@ -24,6 +26,8 @@ interface Beginning {
   readonly snapshotSequence: bigint;
   /** Logs of the ancestor may stand before those of ours. */
   readonly isAncestor: boolean;
+  /** What the lock file says was synced before the directory was listed. */
+  readonly claim: Claim | undefined;
 }
 
 /**
@@ -37,6 +41,7 @@ export class LogTrail {
   #isChecked = false;
   #storeId: Uint8Array | undefined;
   #snapshotSequence = 0n;
+  #claim: Claim | undefined;
   /** Where a log ended although the next one says that it goes on. */
   #stuckAt: number | undefined;
   #reader: LogReader | undefined;
@@ -72,7 +77,7 @@ export class LogTrail {
       reader.rest();
       if (!(await this.#goOn(reader, step.kind === 'unfinished' ? step.reason : undefined))) break;
     }
-    this.#checkReached();
+    await this.#checkReached();
     return undefined;
   }
 
@@ -95,6 +100,8 @@ export class LogTrail {
     if (this.#after < oldestPosition) throw this.#expired(oldestPosition, 'merges have passed it');
     this.#storeId = storeId;
     this.#snapshotSequence = found.snapshotSequence;
+    // What the trail does not read it cannot judge: logs of the ancestor alone.
+    this.#claim = found.isAncestor ? undefined : found.claim;
     for (const number of numbers) {
       const reader = await this.#openLog(number);
       const { kind } = await reader.begin(await reader.fileBytes());
@@ -109,7 +116,7 @@ export class LogTrail {
   async #find(): Promise<Beginning> {
     const fs = this.#fs;
     const state = await readDirectoryState(fs, this.#directory);
-    const { listing, snapshot, storeId, newer } = state;
+    const { claim, listing, snapshot, storeId, newer } = state;
     if (snapshot === undefined && newer.length === 0) {
       requireUndamaged(judgeDirectory(state, []));
       throw noStoreError(this.#directory);
@@ -124,6 +131,7 @@ export class LogTrail {
       oldestPosition: logs[0]?.before ?? snapshotSequence,
       snapshotSequence,
       isAncestor,
+      claim,
     };
   }
 
@@ -155,11 +163,8 @@ export class LogTrail {
   }
 
   async #openNext(reader: LogReader): Promise<LogReader | undefined> {
-    let next: LogReader;
-    try {
-      next = await this.#openLog(reader.number + 1);
-    } catch (error) {
-      if (systemCode(error) !== 'ENOENT') throw error;
+    const next = await this.#openIfThere(reader.number + 1);
+    if (next === undefined) {
       await this.#requireNotPassed(reader.number + 1);
       return undefined;
     }
@@ -168,6 +173,17 @@ export class LogTrail {
     await next.close();
     if (step.kind === 'corrupt') throw this.#damaged(next, step.reason);
     return undefined;
+  }
+
+  /** A directory of that name is no log. */
+  async #openIfThere(number: number): Promise<LogReader | undefined> {
+    try {
+      const { kind } = await this.#fs.stat(join(this.#directory, logName(number)));
+      return kind === 'directory' ? undefined : await this.#openLog(number);
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return undefined;
+      throw error;
+    }
   }
 
   /** Log `number` is not there: not yet, or no longer. */
@@ -179,13 +195,34 @@ export class LogTrail {
       throw this.#expired(oldestPosition, 'merges have passed it');
   }
 
-  /** Once, at the end: a position that no batch has is of another history. */
-  #checkReached(): void {
+  /**
+   * Once, at the end: what was claimed before the first look must have been read by now, or be in a snapshot. A
+   * position that no batch has is of another history.
+   */
+  async #checkReached(): Promise<void> {
     if (this.#isChecked) return;
     this.#isChecked = true;
+    await this.#requireClaimed();
     const last = this.#reader?.asPredecessor.lastSequence ?? this.#snapshotSequence;
     if (last >= this.position) return;
     throw this.#expired(undefined, `the last batch there is ${last}`);
+  }
+
+  async #requireClaimed(): Promise<void> {
+    const [reader, storeId, directory] = [this.#reader, this.#storeId, this.#directory];
+    if (this.#claim === undefined || storeId === undefined) return;
+    // Merges may have gone on since.
+    const { snapshots } = await listDirectory(this.#fs, directory);
+    const newest = snapshots.at(-1);
+    const snapshot = newest === undefined ? undefined : { number: newest };
+    const end = reader?.asPredecessor;
+    const lastSequence = end?.lastSequence ?? this.#snapshotSequence;
+    const logs =
+      end === undefined
+        ? []
+        : [{ number: end.number, scan: { validBytes: end.lengthBytes, lastSequence } }];
+    const unmet = unmetClaim({ directory, snapshot, storeId, logs, lastSequence }, this.#claim);
+    if (unmet !== undefined) throw new CorruptionError(claimDamage(directory, unmet));
   }
 
   #expired(oldest: bigint | undefined, why: string): PositionExpiredError {

@@ -51,7 +51,7 @@ async function readOnce(
   options: SurveyOptions,
 ): Promise<Survey> {
   const contents = await readDirectoryContents(fs, directory);
-  const { listing } = contents;
+  const { claim, listing } = contents;
   const sizes = await readSizes(fs, directory, listing);
   const bytesOf = (names: readonly string[]): number =>
     names.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);
@@ -78,7 +78,7 @@ async function readOnce(
     judgeSurvey(contents, snapshots.at(-1), logs),
     await falseLeftovers(fs, directory, listing, snapshots.at(-1)),
   );
-  const files = { directory, listing, sizes, snapshots, logs, others, owner, ...judgement };
+  const files = { directory, claim, listing, sizes, snapshots, logs, others, owner, ...judgement };
   return { ...files, opening: await describeOpening(fs, files) };
 }
 

@@ -1,4 +1,5 @@
 import type { DirectoryListing } from '../directory/listing.ts';
+import type { Claim } from '../format/claim.ts';
 import type { LogSurvey } from './log-survey.ts';
 import type { Owner } from './owner.ts';
 import type { SnapshotSurvey } from './snapshot-survey.ts';
@@ -15,6 +16,8 @@ export interface OtherFile {
 /** Everything that a directory holds, as it was found. Numbers ascend. */
 export interface SurveyedFiles extends Judgement {
   readonly directory: string;
+  /** What the lock file says must be there; undefined where it makes no claim. */
+  readonly claim: Claim | undefined;
   readonly listing: DirectoryListing;
   readonly snapshots: readonly SnapshotSurvey[];
   readonly logs: readonly LogSurvey[];

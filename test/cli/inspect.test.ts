@@ -35,6 +35,12 @@ interface InspectJson {
   readonly storeId: string | null;
   readonly formats: readonly string[];
   readonly owner: { readonly hasLease: boolean; readonly record: { readonly pid: number } } | null;
+  readonly claim: {
+    readonly storeId: string;
+    readonly number: number;
+    readonly lengthBytes: number;
+    readonly lastSequence: string;
+  } | null;
   readonly files: readonly FileJson[];
   readonly opening: {
     readonly logs: readonly string[];
@@ -79,6 +85,11 @@ test('a closed store: its files, its owner, and what opening would do', async ()
   expect(json.formats).toEqual(['lodestore']);
   expect(json.storeId).toMatch(/^[0-9a-f]{32}$/);
   expect(json.owner).toMatchObject({ hasLease: false, record: { pid: process.pid } });
+  const last = json.files.findLast((file) => file.kind === 'log')!;
+  const { lastSequence } = last;
+  const number = Number.parseInt(last.name.slice(4), 16);
+  expect(json.claim).toMatchObject({ storeId: json.storeId, number, lastSequence });
+  expect(json.claim!.lengthBytes).toBeGreaterThan(last.bytes / 10);
   const logs = logsOf(json);
   expect(logs.length).toBeGreaterThan(2);
   expect(logs.map((log) => log.state)).toEqual(logs.map(() => 'sealed'));
@@ -103,6 +114,9 @@ test('the same for people', async () => {
   );
   expect(out).toContain(`process ${process.pid} on host`);
   expect(out).toContain('closed since');
+  expect(out).toMatch(
+    /^claim +log_[0-9a-f]{16} up to offset [0-9,]+, batch 300, of store [0-9a-f]{32}$/m,
+  );
   expect(out).toMatch(/^name +kind +bytes +epoch +sequences +frames +records +state$/m);
   expect(out).toMatch(/^log_0000000000000002 +log +[0-9,]+ +1 +21 - [0-9]+ .* sealed$/m);
 });

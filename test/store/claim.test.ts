@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { explain } from '../../src/cli/explain.ts';
+import { salvage } from '../../src/cli/salvage.ts';
 import { verify } from '../../src/cli/verify.ts';
 import { encodeClaim, type Claim } from '../../src/format/claim.ts';
-import { snapshotName } from '../../src/format/file-name.ts';
+import { logName, snapshotName } from '../../src/format/file-name.ts';
 import { Directory } from '../../src/fs/directory.ts';
 import { CorruptionError, MetadataStore, type OpenOptions } from '../../src/index.ts';
 import { LogTrail } from '../../src/inspection/log-trail.ts';
@@ -16,6 +17,7 @@ import { runOn } from '../support/cli.ts';
 import { Film } from '../support/film.ts';
 import { decodeClaim } from '../support/independent-decoder-claim.ts';
 import { storeFiles } from '../support/machine.ts';
+import { logOf } from '../support/small-directory.ts';
 
 const LOCK = '/s/lodestore.lock';
 const DATA = new Uint8Array(150).map((_, i) => i * i * 31);
@@ -131,6 +133,14 @@ const READERS: Record<string, (fs: CrashFs) => Promise<unknown>> = {
     const hooks = { signal: SIGNAL, progress: new ProgressMeter(undefined) };
     await closeSource(await readSource(await Directory.open(fs, '/s'), hooks));
   },
+  tail: async (fs) => {
+    const trail = new LogTrail(fs, '/s', undefined);
+    try {
+      while ((await trail.next()) !== undefined);
+    } finally {
+      await trail.close();
+    }
+  },
   export: async (fs) => {
     const parts = { fs, directory: '/s', signal: SIGNAL, progress: new ProgressMeter(undefined) };
     await (await RecordSource.open(parts)).close();
@@ -163,6 +173,19 @@ describe.each(LOSSES.map((loss) => [loss.what, loss] as const))(
       const verified = await runOn(fs, (context) => verify(context, '/s', {}));
       expect(verified.code).toBe(1);
       expect(verified.err).toContain('/s');
+    });
+
+    test('salvage into a new directory says what was claimed', async () => {
+      const fs = await machineAfter(loss);
+      const { code, out } = await runOn(fs, (context) => salvage(context, '/s', '/t', {}));
+      expect(code).toBe(1);
+      const range = `batches from sequence ${first} to 15`;
+      expect(out).toContain(range);
+      if (path === '/s') expect(out).toContain('lodestore.lock records that');
+      const store = await openOn(fs, '/t');
+      expect(store.size).toBe(Number(first - 1n));
+      expect(store.stats().lastSequence).toBe(15n);
+      await store.close();
     });
 
     test('salvage keeps the rest, names the batches, and never uses their numbers again', async () => {
@@ -313,6 +336,20 @@ describe('what satisfies a claim', () => {
     expect(written[1]).toBe(1 - written[0]!);
     expect(written[2]).toBe(written[0]);
   });
+});
+
+test('salvage takes the claimed store for that of the directory, not the one with more files', async () => {
+  const storeId = new Uint8Array(16).fill(0x77);
+  const world = new Map(WORLD);
+  for (let number = 100; number < 100 + WORLD.size; number++) {
+    const { bytes } = await logOf({ number, storeId, groups: [[[{ key: 1n, value: 1n }]]] });
+    world.set(`/s/${logName(number)}`, bytes);
+  }
+  const store = await openOn(machineOf(world), '/s', { recovery: 'salvage' });
+  expect(store.size).toBe(15);
+  expect(store.recovery.losses).toEqual([]);
+  expect(store.recovery.moved).toHaveLength(WORLD.size);
+  await store.close();
 });
 
 test('a store that only reads, or closes with a failed sync, writes no claim', async () => {

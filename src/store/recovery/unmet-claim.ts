@@ -6,13 +6,19 @@ import { logName } from '../../format/file-name.ts';
 import { damageHint } from './advice.ts';
 import type { LoadedLog } from './verdict.ts';
 
+/** How far a log reaches. */
+interface FoundLog {
+  readonly number: number;
+  readonly scan: Pick<LoadedLog['scan'], 'validBytes' | 'lastSequence'>;
+}
+
 /** What was found in a directory that a claim is about. */
 export interface FoundState {
   readonly directory: string;
   readonly snapshot: { readonly number: number } | undefined;
   readonly storeId: Uint8Array;
   /** Logs that hold something and are newer than the snapshot, ascending. */
-  readonly logs: readonly LoadedLog[];
+  readonly logs: readonly FoundLog[];
   /** Of the last batch found. */
   readonly lastSequence: bigint;
 }

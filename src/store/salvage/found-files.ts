@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { equalBytes } from '../../base/bytes.ts';
+import type { Claim } from '../../format/claim.ts';
 import {
   identifyFileHeader,
   FILE_HEADER_BYTES,
@@ -65,12 +66,19 @@ async function readHeader(
 }
 
 /**
- * The id of the store that most of the files are of, a snapshot counting twice, since without one no log opens;
- * of as many, that of the newest snapshot. Undefined where no header verifies.
+ * The id of the store that a directory belongs to: the one that the lock file claims, if any file is of it. Else
+ * the one that most of the files are of. A snapshot counts twice, since no log opens without one. Of as many, that
+ * of the newest snapshot. Undefined where no header verifies.
  */
-export function majorityStoreId(files: readonly FoundFile[]): Uint8Array | undefined {
+export function findStoreId(
+  files: readonly FoundFile[],
+  claim: Claim | undefined,
+): Uint8Array | undefined {
+  const all = headersOf(files);
+  const isClaimed = all.some(({ storeId }) => claim && equalBytes(storeId, claim.storeId));
+  if (isClaimed) return claim?.storeId;
   const named = headersOf(files.filter((file) => file.isNamed));
-  const headers = named.length > 0 ? named : headersOf(files);
+  const headers = named.length > 0 ? named : all;
   let best: { readonly storeId: Uint8Array; readonly rank: readonly number[] } | undefined;
   for (const { storeId } of headers) {
     const rank = rankOf(headers.filter((header) => equalBytes(header.storeId, storeId)));

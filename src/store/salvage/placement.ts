@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { equalBytes } from '../../base/bytes.ts';
+import { readClaim } from '../../directory/claim-file.ts';
 import type { FileHeader, Predecessor } from '../../format/file-header.ts';
 import { logName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
@@ -9,9 +10,9 @@ import { readSnapshot } from '../../snapshot/snapshot-reader.ts';
 import { isSamePredecessor } from '../recovery/verdict.ts';
 import {
   findFiles,
+  findStoreId,
   isHigher,
   isInPlace,
-  majorityStoreId,
   placeOf,
   type FoundFile,
 } from './found-files.ts';
@@ -30,7 +31,7 @@ export interface Move {
  * What has to be renamed or set aside in a damaged directory before anything in it is given up for lost: the
  * header of every log and snapshot says which store's and which number it is. Reads only.
  *
- * - Files of the store that most headers name go where their headers say.
+ * - Files of the store that the lock file claims, or else most headers name, go where their headers say.
  * - Of several for one place the one is taken that the next log follows, or else that verifies the furthest.
  * - Files under names that are none of ours (`.bak`, ` (1)`) are taken only where one is missing or bad.
  * - What is of another store, or a second copy, is set aside. A file without a header that verifies stays,
@@ -43,8 +44,10 @@ export async function planMoves(
   directory: string,
   signal: AbortSignal,
 ): Promise<readonly Move[]> {
+  // The claim first: what it names was there before.
+  const claim = await readClaim(fs, directory);
   const files = await findFiles(fs, directory);
-  const storeId = majorityStoreId(files);
+  const storeId = findStoreId(files, claim);
   if (storeId === undefined) return [];
   return new Placement(fs, directory, signal, storeId, files).plan();
 }
