@@ -60,7 +60,7 @@ export async function readSalvageable(
   const storeId = isThere ? base.storeId : (claim?.storeId ?? base.storeId);
   const isOurs = claim !== undefined && equalBytes(claim.storeId, storeId);
   const snapshot = isThere ? { number: base.number } : undefined;
-  if (isOurs) walk.end(claim, { directory, snapshot, storeId, logs });
+  if (isOurs) walk.end(claim, logs, { directory, snapshot, storeId });
   const highest = Math.max(listing.logs.at(-1) ?? 0, listing.snapshots.at(-1) ?? 0);
   return {
     listing,
@@ -119,8 +119,12 @@ class LogWalk {
   }
 
   /** After the last log: what the claim names beyond it is gone. */
-  end(claim: Claim, found: Omit<FoundState, 'lastSequence'>): void {
-    const logs = found.logs.filter((log) => !isBlank(log.scan));
+  end(
+    claim: Claim,
+    read: readonly LoadedLog[],
+    found: Omit<FoundState, 'lastSequence' | 'logs'>,
+  ): void {
+    const logs = read.filter((log) => !isBlank(log.scan));
     const unmet = unmetClaim({ ...found, logs, lastSequence: this.lastSequence }, claim);
     if (unmet === undefined) return;
     const { path, reason, fromOffset, toOffset, firstSequence, lastSequence } = unmet;
