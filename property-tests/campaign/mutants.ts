@@ -16,6 +16,8 @@ const COMMITTER = 'src/store/commit/committer.ts';
 const REPAIR = 'src/store/open/repair.ts';
 const DIRECTORY = 'src/fs/directory.ts';
 const LOG_WRITER = 'src/log/log-writer.ts';
+const PREPARED_LOG = 'src/log/prepared-log.ts';
+const WRITE_FAILURE = 'src/store/commit/write-failure.ts';
 const LEASE = 'src/fs/lease-directory.ts';
 const HELD_LOCK = 'src/directory/held-lock.ts';
 
@@ -149,20 +151,19 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     also: { file: COMMITTER, find: '    table.endPublish();', replace: '' },
   },
   'going on after a failed append': {
-    file: COMMITTER,
-    find: '    return this.#poison(path, error);\n  }\n\n  async #poison',
-    replace:
-      "    return new StoreFullError('the write failed', { cause: error, outcome: 'not-applied', path });\n  }\n\n  async #poison",
+    file: WRITE_FAILURE,
+    find: '  if (!isLackOfSpace(error)) return poison(parts, path, error);',
+    replace: '',
   },
   'a failed sync called not applied': {
-    file: COMMITTER,
-    find: "    health.poisonWith(new StorePoisonedError(message, { cause, path }));\n    return health.poisonedWrite('unknown');",
+    file: WRITE_FAILURE,
+    find: "  health.poisonWith(new StorePoisonedError(message, { cause, path }));\n  return health.poisonedWrite('unknown');",
     replace:
-      "    health.poisonWith(new StorePoisonedError(message, { cause, path }));\n    return health.poisonedWrite('not-applied');",
+      "  health.poisonWith(new StorePoisonedError(message, { cause, path }));\n  return health.poisonedWrite('not-applied');",
   },
   'log not cut back after a write without room': {
-    file: COMMITTER,
-    find: '        await log.cutBack();',
+    file: WRITE_FAILURE,
+    find: '    await log.cutBack();',
     replace: '',
   },
   'cut back without a sync': {
@@ -178,12 +179,12 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a log that vanished is written to': {
     file: LOG_WRITER,
-    find: '    if (linkCount > 0 && sizeBytes >= reservedBytes) return;',
-    replace: '    if (linkCount >= 0 || sizeBytes >= reservedBytes) return;',
+    find: '      return linkCount > 0 && sizeBytes >= this.#reservedBytes;',
+    replace: '      return linkCount >= 0 || sizeBytes >= this.#reservedBytes;',
     test: 'test/store/files-lost.test.ts',
   },
   'a directory that could not be opened taken for one that could not be synced': {
-    file: LOG_WRITER,
+    file: PREPARED_LOG,
     find: '      if (isRefusedOpen(error)) throw error;',
     replace: '',
     test: 'test/store/descriptors.test.ts',
@@ -205,7 +206,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '  const number = listing.snapshots[0];',
   },
   'prepared log not synced into its directory': {
-    file: 'src/log/log-writer.ts',
+    file: PREPARED_LOG,
     find: '    await fs.syncDirectory(directory).catch(',
     replace: '    await fs.stat(directory).then(() => undefined).catch(',
   },
@@ -259,13 +260,13 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'sync() resolves before the sync': {
     file: LOG_WRITER,
-    find: '      await this.#stillThere(this.#plain.dataSync());',
+    find: '      await this.#plain.dataSync();',
     replace: '      void this.#plain.dataSync().catch(() => undefined);',
     durability: 'deferred',
   },
   'a failed sync of deferred batches tried again': {
     file: LOG_WRITER,
-    find: '      await this.#stillThere(this.#plain.dataSync());',
+    find: '      await this.#plain.dataSync();',
     replace: '      await this.#plain.dataSync().catch(() => this.#plain.dataSync());',
     durability: 'deferred',
   },
@@ -353,7 +354,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a group acknowledged during a pause': {
     file: COMMITTER,
-    find: "return this.#fencedWrite('unknown');",
+    find: "return this.#fence('unknown');",
     replace: 'return undefined;',
     test: 'test/store/pause.test.ts',
   },

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { assert } from '../base/assert.ts';
 import { equalBytes } from '../base/bytes.ts';
-import { FilesLostError, isLackOfSpace, isRefusedOpen } from '../base/errors.ts';
+import { FilesLostError, isLackOfSpace } from '../base/errors.ts';
 import { ChecksumSeed } from '../format/checksum.ts';
 import {
   encodeFileHeader,
@@ -10,93 +10,13 @@ import {
   type Predecessor,
 } from '../format/file-header.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
-import { readFully } from '../fs/file-window.ts';
 import { writeFully, writeZeros } from '../fs/write.ts';
 import { BlockCover } from './block-cover.ts';
 import type { EncodedWrite, Group, GroupEncoder, LogPosition } from './group-encoder.ts';
+import { type PreparedLog, readStart, SyncError } from './prepared-log.ts';
 
-/** First reservation of a log; each later one doubles the file, up to the largest step. */
-export const FIRST_RESERVE_BYTES: number = 256 * 1024;
+/** Largest step by which a log grows. */
 export const LARGEST_RESERVE_STEP_BYTES: number = 8 * 1024 * 1024;
-
-/**
- * An empty log whose zeros and whose name are durable. Both descriptors are kept as long as the log is written: a
- * process that has run out of them can go on with what it has.
- */
-export interface PreparedLog {
-  readonly number: number;
-  readonly path: string;
-  /** Open for durable writes. */
-  readonly file: OpenFile;
-  /** Open for zeros, for writes that are not durable yet, for their sync and for cuts. */
-  readonly plain: OpenFile;
-  readonly reservedBytes: number;
-}
-
-/** A sync failed: `cause` is the system's error. Never tried again on what it was to make durable. */
-export class SyncError extends Error {
-  override readonly name: string = 'SyncError';
-
-  constructor(message: string, cause: unknown) {
-    super(message, { cause });
-  }
-}
-
-/**
- * Creates log `number` in the order that a commit depends on: the name (refused if it exists), zeros,
- * their sync, the directory's sync. On failure what was created is removed again.
- * @throws SyncError when one of the syncs failed, else the system's error
- */
-export async function prepareLog(
-  fs: FileSystem,
-  directory: string,
-  path: string,
-  number: number,
-  reserveBytes: number = FIRST_RESERVE_BYTES,
-): Promise<PreparedLog> {
-  const plain = await fs.open(path, 'wx');
-  let file: OpenFile | undefined;
-  try {
-    // Before anything depends on it: this may fail for want of descriptors.
-    file = await fs.open(path, 'rs+');
-    await writeZeros(plain, 0, reserveBytes);
-    await plain.dataSync().catch((error: unknown) => {
-      throw new SyncError(`the zeros of ${path} could not be synced`, error);
-    });
-    await fs.syncDirectory(directory).catch((error: unknown) => {
-      if (isRefusedOpen(error)) throw error;
-      throw new SyncError(`the name of ${path} could not be synced`, error);
-    });
-    return { number, path, file, plain, reservedBytes: reserveBytes };
-  } catch (error) {
-    await file?.close().catch(() => undefined);
-    await plain.close().catch(() => undefined);
-    await fs.unlink(path).catch(() => undefined);
-    throw error;
-  }
-}
-
-/** Rejects unless the log at its path is the one that was prepared: as long, with nothing in it. */
-export async function requireBlank(fs: FileSystem, prepared: PreparedLog): Promise<void> {
-  const { sizeBytes, start } = await readStart(fs, prepared.path);
-  const isBlank = start.every((byte) => byte === 0);
-  if (isBlank && sizeBytes === prepared.reservedBytes) return;
-  throw new Error(`${prepared.path} is not the log that was prepared here`);
-}
-
-async function readStart(
-  fs: FileSystem,
-  path: string,
-): Promise<{ readonly sizeBytes: number; readonly start: Uint8Array }> {
-  const file = await fs.open(path, 'r');
-  try {
-    const { sizeBytes } = await file.stat();
-    const buffer = new Uint8Array(FILE_HEADER_BYTES);
-    return { sizeBytes, start: buffer.subarray(0, await readFully(file, buffer, 0)) };
-  } finally {
-    await file.close();
-  }
-}
 
 /** What all logs of one store share. */
 export interface LogIdentity {
@@ -223,7 +143,15 @@ export class LogWriter {
     this.#requireGrown();
     assert(this.#cover.end === this.#position.offset, 'the cover ends where the log does');
     const { bytes, offset } = this.#cover.cover(encoded.bytes, this.#reservedBytes);
-    await this.#change(() => this.#stillThere(writeFully(this.#file, bytes, offset)));
+    this.#changes++;
+    try {
+      const writing = writeFully(this.#file, bytes, offset);
+      const isThere = this.#isThere();
+      await writing;
+      if (!isThere) await this.#throwLost();
+    } finally {
+      this.#changes--;
+    }
     this.#advance(encoded);
     this.#synced = this.#position;
     if (seal) this.#state = 'sealed';
@@ -243,16 +171,23 @@ export class LogWriter {
   }
 
   /**
-   * Looks, after `call`, whether the file still has a name and its length: what goes into a file that somebody has
-   * removed, or behind what somebody has cut, is lost. A file that was renamed is found by the next merge.
-   * @throws FilesLostError, DirectoryLostError
+   * Whether the file still has a name and its length: what goes into a file that somebody has removed, or behind
+   * what somebody has cut, is lost. A file that was renamed is found by the next merge. The system is asked while
+   * it writes, when the event loop has nothing else to do for the group: a file that is removed after that is
+   * found by the next write, as one that is removed after this write is.
    */
-  async #stillThere(call: Promise<void>): Promise<void> {
-    const reservedBytes = this.#reservedBytes;
-    await call;
-    const { sizeBytes, linkCount } = this.#file.statSync();
-    if (linkCount > 0 && sizeBytes >= reservedBytes) return;
-    // If the directory itself is lost, this tells.
+  #isThere(): boolean {
+    try {
+      const { sizeBytes, linkCount } = this.#file.statSync();
+      return linkCount > 0 && sizeBytes >= this.#reservedBytes;
+    } catch {
+      // A network file system says of a file that was removed elsewhere that its handle is stale.
+      return false;
+    }
+  }
+
+  /** @throws FilesLostError, or DirectoryLostError where the directory itself is lost */
+  async #throwLost(): Promise<never> {
     await this.#fs.syncDirectory(dirname(this.path));
     throw FilesLostError.of(this.path);
   }
@@ -283,7 +218,8 @@ export class LogWriter {
   async sync(): Promise<void> {
     if (this.unsyncedBytes === 0) return;
     try {
-      await this.#stillThere(this.#plain.dataSync());
+      await this.#plain.dataSync();
+      if (!this.#isThere()) await this.#throwLost();
       // A failure to write back is reported once: the sync of the zeros may be the one that met it.
       await this.#growth;
       if (this.#growthFailure !== undefined) throw this.#growthFailure;

@@ -1,20 +1,12 @@
 import { monotonicMs, nextTick } from '../../base/timers.ts';
 import { assert, present } from '../../base/assert.ts';
-import {
-  FencedError,
-  isFileTooLong,
-  isLackOfSpace,
-  StoreError,
-  StoreFullError,
-  StorePoisonedError,
-} from '../../base/errors.ts';
+import { FencedError, isFileTooLong, StoreError, StoreFullError } from '../../base/errors.ts';
 import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import { batchTableBytes } from '../../format/rows.ts';
 import { GroupEncoder, type Group } from '../../log/group-encoder.ts';
 import type { LogWriter } from '../../log/log-writer.ts';
 import type { Table } from '../../table/table.ts';
 import type { BatchQueue, QueuedBatch } from '../batch/batch-queue.ts';
-import { causeOfLoss } from './cause-of-loss.ts';
 import { ConditionJudge } from './condition-judge.ts';
 import type { CommitStats } from '../observe/commit-stats.ts';
 import { gather } from './gather.ts';
@@ -24,6 +16,7 @@ import type { LogKeeper } from './log-keeper.ts';
 import type { SpaceKeeper } from '../space/space-keeper.ts';
 import type { LogSync } from './log-sync.ts';
 import { Rotations } from './rotations.ts';
+import { writeFailure } from './write-failure.ts';
 import type { StoreObserver } from '../observe/store-observer.ts';
 
 export interface CommitterParts {
@@ -136,7 +129,8 @@ export class Committer {
 
   async #commitNext(): Promise<void> {
     const { queue, health, observer } = this.#parts;
-    const admission = health.isPoisoned ? undefined : await this.#parts.admit();
+    const admitting = health.isPoisoned ? undefined : this.#parts.admit();
+    const admission = admitting instanceof Promise ? await admitting : admitting;
     const batches = queue.take();
     if (batches.length === 0) return;
     const needsRoom = batches.some(({ lengthBytes }) => lengthBytes > 0);
@@ -225,7 +219,7 @@ export class Committer {
     const isSynced = durability === 'sync' && logs.unsyncedBytes > 0;
     const error = isSynced ? await this.#syncFenced() : undefined;
     if (error !== undefined) return error;
-    return isJudged || isSynced ? this.#fencedWrite('not-applied') : undefined;
+    return isJudged || isSynced ? this.#fence('not-applied') : undefined;
   }
 
   /** Indexes the group while it is being written: the event loop has nothing else to do for it then. */
@@ -253,7 +247,8 @@ export class Committer {
     if (syncError !== undefined) return syncError;
     const encodeStart = monotonicMs();
     const encoded = await log.encode(this.#encoder, { group, seal }, compressionLevel, pause);
-    const fenced = await this.#fencedWrite('not-applied');
+    const before = this.#fence('not-applied');
+    const fenced = before === undefined ? undefined : await before;
     if (fenced !== undefined) return fenced;
     if (health.isPoisoned) return health.poisonedWrite('not-applied');
     const writeStart = monotonicMs();
@@ -264,10 +259,10 @@ export class Committer {
     );
     if (group !== undefined) await this.#index();
     const written = await writing;
-    if ('error' in written) return this.#writeFailed(log, written.error);
+    if ('error' in written) return writeFailure(this.#parts, log, written.error);
     const lengthBytes = encoded.bytes.length;
     stats.written(lengthBytes, writeStart - encodeStart, written.syncMs, isDurable);
-    return this.#fencedWrite('unknown');
+    return this.#fence('unknown');
   }
 
   #isRotationDue(log: LogWriter): boolean {
@@ -277,45 +272,25 @@ export class Committer {
     return isWanted && logs.canRotate;
   }
 
-  async #writeFailed(log: LogWriter, error: unknown): Promise<StoreError> {
-    const { path } = log;
-    if (isLackOfSpace(error)) {
-      try {
-        await log.cutBack();
-        return new StoreFullError(`there is no room for the batch in ${path}`, {
-          cause: error,
-          outcome: 'not-applied',
-          path,
-        });
-      } catch (cutError) {
-        return await this.#poison(path, cutError);
-      }
-    }
-    return this.#poison(path, error);
-  }
-
-  async #poison(path: string, cause: unknown): Promise<StoreError> {
-    const { health, lock } = this.#parts;
-    if (cause instanceof StorePoisonedError) {
-      health.poisonWith(await causeOfLoss(lock, cause));
-      return health.poisonedWrite('unknown');
-    }
-    const message = `writing ${path} failed; what it holds is unknown until the store is reopened`;
-    health.poisonWith(new StorePoisonedError(message, { cause, path }));
-    return health.poisonedWrite('unknown');
-  }
-
   /** Followers are shown what is synced: that is an acknowledgement, so the fence comes before it. */
   async #syncFenced(): Promise<StoreError | undefined> {
-    return (await this.#fencedWrite('not-applied')) ?? this.#parts.sync.run();
+    return (await this.#fence('not-applied')) ?? this.#parts.sync.run();
   }
 
-  /** Waits through a pause. Returns the error of a write when the directory is not ours any more. */
-  async #fencedWrite(outcome: 'not-applied' | 'unknown'): Promise<StoreError | undefined> {
-    const { lock, health } = this.#parts;
+  /** Undefined where the directory is ours, which costs no turn of the event loop; else what a pause ends in. */
+  #fence(outcome: 'not-applied' | 'unknown'): Promise<StoreError | undefined> | undefined {
+    const regained = this.#parts.lock.whenHeld();
+    return regained && this.#throughPause(regained, outcome);
+  }
+
+  /** Returns the error of a write when the directory is not ours any more. */
+  async #throughPause(
+    regained: Promise<void>,
+    outcome: 'not-applied' | 'unknown',
+  ): Promise<StoreError | undefined> {
+    const { health } = this.#parts;
     try {
-      const regained = lock.whenHeld();
-      if (regained !== undefined) await regained;
+      await regained;
       return undefined;
     } catch (error) {
       if (!(error instanceof FencedError)) throw error;

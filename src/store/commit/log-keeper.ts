@@ -6,15 +6,14 @@ import type { Predecessor } from '../../format/file-header.ts';
 import { logName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import type { MergeLog } from '../../jobs/merge.ts';
+import { LogWriter, type LogIdentity } from '../../log/log-writer.ts';
 import {
   FIRST_RESERVE_BYTES,
-  LogWriter,
   prepareLog,
   requireBlank,
   SyncError,
-  type LogIdentity,
   type PreparedLog,
-} from '../../log/log-writer.ts';
+} from '../../log/prepared-log.ts';
 import type { SyncedEnd } from './claims.ts';
 import type { Health } from './health.ts';
 

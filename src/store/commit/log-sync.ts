@@ -1,10 +1,10 @@
 import { clearTimeout, monotonicMs, setTimeout } from '../../base/timers.ts';
 import { StorePoisonedError, type StoreError } from '../../base/errors.ts';
-import { SyncError } from '../../log/log-writer.ts';
+import { SyncError } from '../../log/prepared-log.ts';
 import type { DirectoryLock } from '../../directory/held-lock.ts';
-import { causeOfLoss } from './cause-of-loss.ts';
 import type { Health } from './health.ts';
 import type { LogKeeper } from './log-keeper.ts';
+import { causeOfLoss } from './write-failure.ts';
 
 /** Calls `ring` once after `delayMs`, and does not keep the process alive for it. Returns what stops it. */
 export type StartTimer = (delayMs: number, ring: () => void) => () => void;
