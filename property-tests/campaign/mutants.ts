@@ -122,7 +122,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '',
   },
   'file header not written again with the first frame': {
-    file: 'src/log/log-scanner.ts',
+    file: 'src/log/frame-cursor.ts',
     find: 'return offset === FILE_HEADER_BYTES ? 0 : offset - header.unprovenBytes;',
     replace: 'return offset - header.unprovenBytes + 0 * FILE_HEADER_BYTES;',
   },
@@ -228,8 +228,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'test/store/reading-beside-writer.test.ts',
   },
   'the chain of frames not compared': {
-    file: 'src/log/log-scanner.ts',
-    find: 'if (header.chain !== this.#chain)',
+    file: 'src/log/frame-cursor.ts',
+    find: 'if (header.chain !== chain)',
     replace: 'if (header.chain < 0)',
     test: 'test/log/log-scan.test.ts',
   },
@@ -247,15 +247,15 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     durability: 'deferred',
   },
   'a later group taken for proof whatever it says': {
-    file: 'src/log/later-frames.ts',
+    file: 'src/log/frame-search.ts',
     find: 'position - header.unprovenBytes <= brokenAt',
     replace: 'position <= brokenAt',
     durability: 'deferred',
   },
   'only the last group written again at open': {
-    file: 'src/log/log-scanner.ts',
-    find: 'this.#unprovenFrom = provenEnd(header, this.#offset);',
-    replace: 'this.#unprovenFrom = provenEnd({ ...header, unprovenBytes: 0 }, this.#offset);',
+    file: 'src/log/frame-cursor.ts',
+    find: 'unprovenFrom: provenEnd(header, offset),',
+    replace: 'unprovenFrom: provenEnd({ ...header, unprovenBytes: 0 }, offset),',
     durability: 'deferred',
   },
   'sync() resolves before the sync': {
@@ -305,7 +305,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     durability: 'deferred',
   },
   'what was synced before a later group was written taken for torn': {
-    file: 'src/log/later-frames.ts',
+    file: 'src/log/frame-search.ts',
     find: 'position - header.unprovenBytes <= brokenAt',
     replace: 'header.unprovenBytes > 0 && brokenAt >= 0 && position > 0',
     test: 'test/store/durability.test.ts',

@@ -1,3 +1,4 @@
+import { isZero } from '../base/bytes.ts';
 import type { OpenFile } from './file-system.ts';
 
 const WINDOW_BYTES = 1024 * 1024;
@@ -95,5 +96,15 @@ export class FileWindow {
       : await readFully(this.#file, target, position);
     this.#start = position;
     this.#end = position + count;
+  }
+}
+
+/** True when nothing but zeros stands from `offset` to the end of the file. */
+export async function isZeroToEnd(window: FileWindow, offset: number): Promise<boolean> {
+  for (let position = offset; ;) {
+    const bytes = await window.some(position);
+    if (bytes.length === 0) return true;
+    if (!isZero(bytes)) return false;
+    position += bytes.length;
   }
 }

@@ -3,7 +3,7 @@ import { ChecksumSeed } from '../format/checksum.ts';
 import { logName } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { FileWindow } from '../fs/file-window.ts';
-import { findFrames } from '../log/find-frames.ts';
+import { findFrames } from '../log/frame-search.ts';
 import type { LogScan } from '../log/log-report.ts';
 import { scanLog } from '../log/log-scan.ts';
 import { ancestorFrameLine, frameLine, sealLine, type FrameLine } from './frame-line.ts';

@@ -8,9 +8,10 @@ import {
 } from '../format/frame.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
 import { FileWindow, readFully } from '../fs/file-window.ts';
-import { frameHeaders } from './later-frames.ts';
+import { provenEnd } from './frame-cursor.ts';
+import { findFrameHeader } from './frame-search.ts';
 import type { LogPiece, LogPosition, LogScanOptions } from './log-report.ts';
-import { LogScanner, provenEnd } from './log-scanner.ts';
+import { LogScanner } from './log-scanner.ts';
 
 /** The bytes [from, to) of a file. */
 export interface ByteRange {
@@ -64,9 +65,8 @@ async function firstGroup(
   { from, to }: ByteRange,
 ): Promise<{ readonly offset: number; readonly header: FrameHeader } | undefined> {
   const seed = new ChecksumSeed(storeId, 'log', number);
-  const found = await frameHeaders(window, Math.max(from, FILE_HEADER_BYTES), seed, to).next();
-  if (found.done === true) return undefined;
-  const offset = found.value;
+  const offset = await findFrameHeader(window, seed, Math.max(from, FILE_HEADER_BYTES), to);
+  if (offset === undefined) return undefined;
   const result = decodeFrameHeader(await window.at(offset, FRAME_HEADER_BYTES), 0, seed, offset);
   if (result.kind !== 'frame' || result.header.kind !== FRAME_BATCHES) return undefined;
   return { offset, header: result.header };

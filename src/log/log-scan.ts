@@ -7,12 +7,13 @@ import {
   type FileHeaderResult,
 } from '../format/file-header.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
-import { FileWindow } from '../fs/file-window.ts';
+import { FileWindow, isZeroToEnd } from '../fs/file-window.ts';
 import { scanAncestorLog } from './ancestor-scan.ts';
-import { findLaterFrames } from './later-frames.ts';
+import { startOf } from './frame-cursor.ts';
+import { findLaterFrames } from './frame-search.ts';
 import { joinPieces } from './log-piece.ts';
 import type { LogEnding, LogScan, LogScanOptions } from './log-report.ts';
-import { isZeroToEnd, LogScanner, startOf } from './log-scanner.ts';
+import { LogScanner } from './log-scanner.ts';
 
 /** Reads a log from end to end. Changes nothing; rejects only with what the file system rejects. */
 export async function scanLog(

@@ -313,3 +313,25 @@ test('a signal stops the scan', async () => {
   });
   await expect(scanning).rejects.toBe(reason);
 });
+
+test('scans of one thread at the same time do not share the rows that they show', async () => {
+  const logs = await Promise.all(
+    [1, 2, 3].map(async (byte) => {
+      const data = new Uint8Array(200).fill(byte);
+      const group = [[{ key: 1n, value: 1n, data }]];
+      return (await planned({ groups: [group, group, group] })).bytes;
+    }),
+  );
+  const shown = await Promise.all(
+    logs.map(async (bytes) => {
+      const seen = new Set<number>();
+      await scanLog(readOnlyFiles(new Map([['log', bytes]])), '/log', {
+        number: 1,
+        storeId: STORE_ID,
+        onGroup: ({ rows }) => seen.add(rows[20]!),
+      });
+      return [...seen];
+    }),
+  );
+  expect(shown).toEqual([[1], [2], [3]]);
+});

@@ -5,7 +5,7 @@ import type { Columns } from '../../../src/format/columns.ts';
 import { decodeFileHeader, FILE_HEADER_BYTES } from '../../../src/format/file-header.ts';
 import { logName } from '../../../src/format/file-name.ts';
 import { FileWindow } from '../../../src/fs/file-window.ts';
-import { findFrames } from '../../../src/log/find-frames.ts';
+import { findFrames } from '../../../src/log/frame-search.ts';
 import { loadLog } from '../../../src/jobs/load-log.ts';
 import { scanLog } from '../../../src/log/log-scan.ts';
 import type { Random } from '../../../src/testing/random.ts';

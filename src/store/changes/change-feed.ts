@@ -191,7 +191,8 @@ export class ChangeFeed implements AsyncIterableIterator<Change> {
     else if (step.kind === 'sealed') this.#finalBytes = reader.offset;
     else if (step.kind === 'unfinished' || step.kind === 'corrupt') {
       const where = `; it was durable up to offset ${limitBytes}`;
-      throw this.#damaged(reader, reader.offset, step.reason + where);
+      const offset = step.kind === 'corrupt' ? step.offset : reader.offset;
+      throw this.#damaged(reader, offset, step.reason + where);
     }
   }
 

@@ -18,7 +18,7 @@ import {
 } from '../../format/snapshot-index.ts';
 import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { FileWindow, readFully } from '../../fs/file-window.ts';
-import { findFrames } from '../../log/find-frames.ts';
+import { findFrames } from '../../log/frame-search.ts';
 import { ChunkReader, type SnapshotFile } from '../../snapshot/snapshot-reader.ts';
 import type { Loss } from '../recovery/recovery-report.ts';
 

@@ -1,0 +1,190 @@
+import { ChecksumSeed } from '../format/checksum.ts';
+import { FILE_HEADER_BYTES, type FileHeader } from '../format/file-header.ts';
+import {
+  decodeFrameHeader,
+  decodePayload,
+  FLAG_RIDES,
+  FRAME_BATCHES,
+  FRAME_HEADER_BYTES,
+  FRAME_SEAL,
+  type FrameHeader,
+} from '../format/frame.ts';
+import { decodeGroup, type GroupRows } from '../format/rows.ts';
+import type { Scratch } from '../format/scratch.ts';
+import type { FileWindow } from '../fs/file-window.ts';
+import { findLaterFrames } from './frame-search.ts';
+import type { LogPosition } from './log-report.ts';
+
+/** Before this version of logs no group was written behind one that was not synced. */
+const UNPROVEN_VERSION = 2;
+
+/** A frame that cannot stand where it does, although its checksums hold: no torn write leaves this. */
+export interface CorruptFrame {
+  readonly kind: 'corrupt';
+  readonly offset: number;
+  readonly reason: string;
+}
+
+/** Bytes that are no whole frame: what a torn write leaves, or damage. */
+export interface TornFrame {
+  readonly kind: 'torn';
+  readonly reason: string;
+}
+
+/** What stands at the cursor. A group's header verifies and is in its place; its payload is unread. */
+export type FrameAhead =
+  | { readonly kind: 'group'; readonly header: FrameHeader }
+  | { readonly kind: 'seal'; readonly header: FrameHeader }
+  /** Zeros, or the end of the file. */
+  | { readonly kind: 'end' }
+  | TornFrame
+  | CorruptFrame;
+
+export type TakenGroup =
+  { readonly kind: 'group'; readonly group: GroupRows } | TornFrame | CorruptFrame;
+
+/** A seal that was passed. `rides`: it was written together with the group before it. */
+export type PassedSeal = { readonly kind: 'sealed'; readonly rides: boolean } | CorruptFrame;
+
+/** Where the first frame of a log stands. */
+export function startOf(header: FileHeader): LogPosition {
+  return {
+    offset: FILE_HEADER_BYTES,
+    chain: header.checksum,
+    lastSequence: header.predecessor.lastSequence,
+    unprovenFrom: undefined,
+    frameCount: 0,
+    batchCount: 0,
+    recordCount: 0,
+  };
+}
+
+/**
+ * Where the bytes end that a group at `offset` proves synced. The file header is written together
+ * with the first group, so that group proves nothing.
+ */
+export function provenEnd(header: FrameHeader, offset: number): number {
+  return offset === FILE_HEADER_BYTES ? 0 : offset - header.unprovenBytes;
+}
+
+/**
+ * A place between two frames of one log, and the rules for the frame that may follow there. All
+ * sequential readers of a log are loops over it, so recovery, the change feed and the tools judge a
+ * frame alike. A caller asks what is `ahead`, then takes, skips or seals it, or stops. The window is
+ * given with each call since the part of the file that may be read can grow.
+ */
+export class FrameCursor {
+  readonly seed: ChecksumSeed;
+  readonly #version: number;
+  #position: LogPosition;
+
+  constructor(header: FileHeader, start: LogPosition = startOf(header)) {
+    this.seed = new ChecksumSeed(header.storeId, 'log', header.number);
+    this.#version = header.version;
+    this.#position = start;
+  }
+
+  /** Behind the last frame that was passed. */
+  get position(): LogPosition {
+    return this.#position;
+  }
+
+  /** Reads the next frame's header. The cursor stays where it is. */
+  async ahead(window: FileWindow): Promise<FrameAhead> {
+    const { offset } = this.#position;
+    const head = await window.at(offset, FRAME_HEADER_BYTES);
+    const result = decodeFrameHeader(head, 0, this.seed, offset);
+    if (result.kind === 'corrupt') return { ...result, offset };
+    if (result.kind !== 'frame') return result;
+    const { header } = result;
+    const reason = this.#misplaced(header);
+    if (reason !== undefined) return { kind: 'corrupt', offset, reason };
+    return { kind: header.kind === FRAME_SEAL ? 'seal' : 'group', header };
+  }
+
+  /** Reads the payload of the group whose header is ahead; less of it where the file ends. */
+  payload(window: FileWindow, header: FrameHeader): Promise<Uint8Array> {
+    return window.at(this.#position.offset + FRAME_HEADER_BYTES, header.payloadBytes);
+  }
+
+  /**
+   * Checks the group whose header is ahead, and passes it if it is whole. The rows are valid until
+   * `scratch` or the window is used again; without `scratch` they are in a buffer of their own.
+   * Synchronous, so that the scans of a thread can share one scratch.
+   */
+  take(header: FrameHeader, payload: Uint8Array, scratch?: Scratch): TakenGroup {
+    const { offset } = this.#position;
+    const payloadOffset = offset + FRAME_HEADER_BYTES;
+    if (payload.length < header.payloadBytes) return CUT_SHORT;
+    const decoded = decodePayload(payload, header, this.seed, payloadOffset, scratch);
+    if (decoded.kind === 'torn') return decoded;
+    if (decoded.kind === 'corrupt') return { ...decoded, offset };
+    const isShared = scratch === undefined && decoded.bytes.buffer === payload.buffer;
+    const bytes = isShared ? decoded.bytes.slice() : decoded.bytes;
+    const group = decodeGroup(bytes, header.batchCount, header.recordCount);
+    if (typeof group === 'string') return { kind: 'corrupt', offset, reason: group };
+    this.#pass(header);
+    return { kind: 'group', group };
+  }
+
+  /** Passes the group whose header is ahead without a look at its payload, if the file holds that. */
+  skip(window: FileWindow, header: FrameHeader): TornFrame | undefined {
+    const end = this.#position.offset + FRAME_HEADER_BYTES + header.payloadBytes;
+    if (end > window.fileBytes) return CUT_SHORT;
+    this.#pass(header);
+    return undefined;
+  }
+
+  /**
+   * Passes the seal whose header is ahead. No frame may stand behind it. Other bytes may: space that
+   * was reserved may hold anything when its sync never ended.
+   */
+  async seal(window: FileWindow, header: FrameHeader): Promise<PassedSeal> {
+    const { offset } = this.#position;
+    this.#position = {
+      ...this.#position,
+      offset: offset + FRAME_HEADER_BYTES,
+      chain: header.checksum,
+    };
+    const later = await findLaterFrames(window, offset, this.seed, 0);
+    if (later.kind === 'none') return { kind: 'sealed', rides: header.flags === FLAG_RIDES };
+    return { kind: 'corrupt', offset: later.offset, reason: 'there is a frame behind the seal' };
+  }
+
+  #pass(header: FrameHeader): void {
+    const { offset, lastSequence, frameCount, batchCount, recordCount } = this.#position;
+    this.#position = {
+      offset: offset + FRAME_HEADER_BYTES + header.payloadBytes,
+      chain: header.checksum,
+      lastSequence: lastSequence + BigInt(header.batchCount),
+      unprovenFrom: provenEnd(header, offset),
+      frameCount: frameCount + 1,
+      batchCount: batchCount + header.batchCount,
+      recordCount: recordCount + header.recordCount,
+    };
+  }
+
+  /** Why a header whose checksum holds cannot stand here, or undefined. */
+  #misplaced(header: FrameHeader): string | undefined {
+    const { offset, chain, lastSequence, frameCount, unprovenFrom } = this.#position;
+    if (header.chain !== chain) return 'the frame is not chained to the one before it';
+    if (header.kind === FRAME_SEAL) {
+      if (header.sequence !== lastSequence) return 'the seal names another last sequence';
+      return header.recordCount === frameCount
+        ? undefined
+        : `the seal counts ${header.recordCount} frames where ${frameCount} stand`;
+    }
+    if (header.kind !== FRAME_BATCHES) return `a frame of kind ${header.kind} stands in a log`;
+    if (header.unprovenBytes !== 0 && this.#version < UNPROVEN_VERSION) {
+      return 'a reserved byte of the frame header is not zero';
+    }
+    if (provenEnd(header, offset) < (unprovenFrom ?? 0)) {
+      return 'the frame takes back what a frame before it proves synced';
+    }
+    return header.sequence === lastSequence + 1n
+      ? undefined
+      : `the frame begins with sequence ${header.sequence}, not ${lastSequence + 1n}`;
+  }
+}
+
+const CUT_SHORT: TornFrame = { kind: 'torn', reason: 'the file ends inside a frame' };
