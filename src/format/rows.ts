@@ -1,5 +1,6 @@
 import { viewOf } from '../base/bytes.ts';
 import { ROW_HEADER_BYTES } from '../base/limits.ts';
+import { DATA_LENGTH, isDeleteRow } from './row.ts';
 
 /**
  * The decoded payload of a group: its rows one after the other, `u64 key | u64 value | u32 dataLength |
@@ -25,11 +26,9 @@ export function rowLengthAt(view: DataView, offset: number): number {
 /** `byteLength` of a view is a call, and there are many rows: who walks over them asks for it once. */
 function rowLengthWithin(view: DataView, offset: number, end: number): number {
   if (offset + ROW_HEADER_BYTES > end) return -1;
-  const dataBytes = view.getUint32(offset + 16, true);
+  const dataBytes = view.getUint32(offset + DATA_LENGTH, true);
   if (dataBytes > end - offset - ROW_HEADER_BYTES) return -1;
-  const isDelete =
-    view.getUint32(offset + 8, true) === 0 && view.getUint32(offset + 12, true) === 0;
-  return isDelete && dataBytes > 0 ? -1 : ROW_HEADER_BYTES + dataBytes;
+  return dataBytes > 0 && isDeleteRow(view, offset) ? -1 : ROW_HEADER_BYTES + dataBytes;
 }
 
 /** Number of rows, or -1 when the bytes are not whole rows. */

@@ -6,6 +6,14 @@ import { cutColumns, RowBlock } from './row-columns.ts';
 import { RepeatedKeys } from './repeated-keys.ts';
 import { ENTRY_WORDS, sortEntries } from './row-entries.ts';
 import { dropSuperseded } from './superseded-rows.ts';
+import {
+  DATA_LENGTH,
+  DATA_LENGTH_WORD,
+  KEY_HIGH,
+  KEY_HIGH_WORD,
+  KEY_LOW,
+  KEY_LOW_WORD,
+} from '../format/row.ts';
 
 /** Each block is twice as long as the one before it, up to the largest: a log may hold one row or millions. */
 const FIRST_BLOCK_BYTES: number = 16 * 1024;
@@ -60,11 +68,11 @@ function addEntriesOfWords(
   let offset = place.offset >>> 2;
   const used = usedBytes >>> 2;
   for (; offset < used && at < end; at += ENTRY_WORDS) {
-    entries[at] = words[offset]!;
-    entries[at + 1] = words[offset + 1]!;
+    entries[at] = words[offset + KEY_LOW_WORD]!;
+    entries[at + 1] = words[offset + KEY_HIGH_WORD]!;
     entries[at + 2] = ordinal;
     entries[at + 3] = 4 * offset;
-    offset += (ROW_HEADER_BYTES + words[offset + 4]!) >>> 2;
+    offset += (ROW_HEADER_BYTES + words[offset + DATA_LENGTH_WORD]!) >>> 2;
   }
   place.at = at;
   place.offset = 4 * offset;
@@ -79,11 +87,11 @@ function addEntriesOfBytes(
 ): void {
   let { at, offset } = place;
   for (; offset < usedBytes && at < end; at += ENTRY_WORDS) {
-    entries[at] = view.getUint32(offset, true);
-    entries[at + 1] = view.getUint32(offset + 4, true);
+    entries[at] = view.getUint32(offset + KEY_LOW, true);
+    entries[at + 1] = view.getUint32(offset + KEY_HIGH, true);
     entries[at + 2] = ordinal;
     entries[at + 3] = offset;
-    offset += ROW_HEADER_BYTES + view.getUint32(offset + 16, true);
+    offset += ROW_HEADER_BYTES + view.getUint32(offset + DATA_LENGTH, true);
   }
   place.at = at;
   place.offset = offset;
@@ -192,10 +200,10 @@ export class LogRows {
     const end = usedBytes >>> 2;
     let offset = from >>> 2;
     while (offset < end) {
-      const length = words[offset + 4]!;
+      const length = words[offset + DATA_LENGTH_WORD]!;
       if ((length & 3) !== 0) break;
-      const low = words[offset]!;
-      const high = words[offset + 1]!;
+      const low = words[offset + KEY_LOW_WORD]!;
+      const high = words[offset + KEY_HIGH_WORD]!;
       if (high < lastHigh || (high === lastHigh && low <= lastLow)) isAscending = false;
       lastLow = low;
       lastHigh = high;
@@ -209,9 +217,9 @@ export class LogRows {
 
   #look({ view, usedBytes }: RowBlock, from: number): void {
     for (let offset = from; offset < usedBytes;) {
-      const low = view.getUint32(offset, true);
-      const high = view.getUint32(offset + 4, true);
-      const length = view.getUint32(offset + 16, true);
+      const low = view.getUint32(offset + KEY_LOW, true);
+      const high = view.getUint32(offset + KEY_HIGH, true);
+      const length = view.getUint32(offset + DATA_LENGTH, true);
       if (high < this.#lastHigh || (high === this.#lastHigh && low <= this.#lastLow)) {
         this.#isAscending = false;
       }
@@ -273,7 +281,7 @@ export class LogRows {
   #gatherUntilFull(block: RowBlock): number {
     let from = 0;
     while (from < block.usedBytes && this.#gatheredCount > 0) {
-      const lengthBytes = ROW_HEADER_BYTES + block.view.getUint32(from + 16, true);
+      const lengthBytes = ROW_HEADER_BYTES + block.view.getUint32(from + DATA_LENGTH, true);
       if (this.#isFullFor(lengthBytes)) this.#flush();
       else {
         this.#gather(block, from, lengthBytes);
@@ -355,7 +363,7 @@ export class LogRows {
     const blocks = this.#blocks;
     const to = Math.min(end, from + ENTRY_WORDS * lengths.length);
     for (let at = from, i = 0; at < to; at += ENTRY_WORDS, i++) {
-      lengths[i] = blocks[entries[at + 2]!]!.view.getUint32(entries[at + 3]! + 16, true);
+      lengths[i] = blocks[entries[at + 2]!]!.view.getUint32(entries[at + 3]! + DATA_LENGTH, true);
     }
   }
 

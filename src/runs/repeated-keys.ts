@@ -1,6 +1,7 @@
 import { ROW_HEADER_BYTES } from '../base/limits.ts';
 import { hashKey } from '../base/key-hash.ts';
 import type { RowBlock } from './row-columns.ts';
+import { DATA_LENGTH, KEY_HIGH, KEY_LOW } from '../format/row.ts';
 
 /** 4 MiB of bits: of two million keys, one in sixteen shares its bit with another. */
 const SEEN_BITS: number = 2 ** 25;
@@ -37,8 +38,11 @@ export class RepeatedKeys {
     const seen = this.#seen;
     let repeats = 0;
     for (let offset = this.#countedBytes; offset < usedBytes;) {
-      const hash = hashKey(view.getUint32(offset, true), view.getUint32(offset + 4, true));
-      const lengthBytes = ROW_HEADER_BYTES + view.getUint32(offset + 16, true);
+      const hash = hashKey(
+        view.getUint32(offset + KEY_LOW, true),
+        view.getUint32(offset + KEY_HIGH, true),
+      );
+      const lengthBytes = ROW_HEADER_BYTES + view.getUint32(offset + DATA_LENGTH, true);
       const word = (hash % SEEN_BITS) >>> 5;
       const bit = 1 << (hash & 31);
       if ((seen[word]! & bit) === 0) seen[word]! |= bit;

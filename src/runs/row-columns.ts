@@ -2,6 +2,18 @@ import { viewOf } from '../base/bytes.ts';
 import { CHUNK_TARGET_BYTES, CHUNK_TARGET_RECORDS, ROW_HEADER_BYTES } from '../base/limits.ts';
 import { allocateColumns, type ColumnMemory, type ColumnViews } from '../format/columns-builder.ts';
 import type { Columns } from '../format/columns.ts';
+import {
+  DATA_LENGTH,
+  DATA_LENGTH_WORD,
+  KEY_HIGH,
+  KEY_HIGH_WORD,
+  KEY_LOW,
+  KEY_LOW_WORD,
+  VALUE_HIGH,
+  VALUE_HIGH_WORD,
+  VALUE_LOW,
+  VALUE_LOW_WORD,
+} from '../format/row.ts';
 
 /** Memory for rows, which stand one behind the other from its beginning, as in a log, whole and checked. */
 export class RowBlock {
@@ -56,10 +68,10 @@ export function cutColumns(
     ? cutWords(block.words, from >>> 2, block.usedBytes >>> 2)
     : cutBytes(view, from, block.usedBytes);
   const { end, count, lengthsDiffer } = cut;
-  const firstKey = view.getBigUint64(from, true);
-  const lastKey = view.getBigUint64(cut.last, true);
-  const valueBase = view.getBigUint64(cut.lowest + 8, true);
-  const highest = view.getBigUint64(cut.highest + 8, true);
+  const firstKey = view.getBigUint64(from + KEY_LOW, true);
+  const lastKey = view.getBigUint64(cut.last + KEY_LOW, true);
+  const valueBase = view.getBigUint64(cut.lowest + VALUE_LOW, true);
+  const highest = view.getBigUint64(cut.highest + VALUE_LOW, true);
   const wide = {
     keys: lastKey - firstKey > 0xffff_ffffn,
     values: highest - valueBase > 0xffff_ffffn,
@@ -68,14 +80,14 @@ export function cutColumns(
   const views = allocateColumns(count, end - from - count * ROW_HEADER_BYTES, wide, memory);
   if (isWordy) fillFromWords(views, count, block.words, from >>> 2, firstKey, valueBase);
   else fillFromBytes(views, count, block, from, firstKey, valueBase);
-  const dataLength = lengthsDiffer ? -1 : view.getUint32(from + 16, true);
+  const dataLength = lengthsDiffer ? -1 : view.getUint32(from + DATA_LENGTH, true);
   const columns = { recordCount: count, firstKey, lastKey, valueBase, dataLength, ...views };
   return { columns, end };
 }
 
 /** Takes offsets of words. */
 function cutWords(words: Uint32Array, from: number, used: number): Cut {
-  const firstLength = words[from + 4]!;
+  const firstLength = words[from + DATA_LENGTH_WORD]!;
   let lengthsDiffer = false;
   let lowestLow = 0x7fff_ffff;
   let lowestHigh = 0x7fff_ffff;
@@ -87,11 +99,11 @@ function cutWords(words: Uint32Array, from: number, used: number): Cut {
   let count = 0;
   let offset = from;
   while (offset < used && count < CHUNK_TARGET_RECORDS) {
-    const length = words[offset + 4]!;
+    const length = words[offset + DATA_LENGTH_WORD]!;
     const next = offset + ROW_HEADER_WORDS + (length >>> 2);
     if (count > 0 && 4 * (next - from) > CHUNK_TARGET_BYTES) break;
-    const low = words[offset + 2]! ^ SIGN;
-    const high = words[offset + 3]! ^ SIGN;
+    const low = words[offset + VALUE_LOW_WORD]! ^ SIGN;
+    const high = words[offset + VALUE_HIGH_WORD]! ^ SIGN;
     if (high < lowestHigh || (high === lowestHigh && low < lowestLow)) {
       lowestHigh = high;
       lowestLow = low;
@@ -118,7 +130,7 @@ function cutWords(words: Uint32Array, from: number, used: number): Cut {
 }
 
 function cutBytes(view: DataView, from: number, used: number): Cut {
-  const firstLength = view.getUint32(from + 16, true);
+  const firstLength = view.getUint32(from + DATA_LENGTH, true);
   let lengthsDiffer = false;
   let lowestLow = 0x7fff_ffff;
   let lowestHigh = 0x7fff_ffff;
@@ -130,11 +142,11 @@ function cutBytes(view: DataView, from: number, used: number): Cut {
   let count = 0;
   let offset = from;
   while (offset < used && count < CHUNK_TARGET_RECORDS) {
-    const length = view.getUint32(offset + 16, true);
+    const length = view.getUint32(offset + DATA_LENGTH, true);
     const next = offset + ROW_HEADER_BYTES + length;
     if (count > 0 && next - from > CHUNK_TARGET_BYTES) break;
-    const low = view.getUint32(offset + 8, true) ^ SIGN;
-    const high = view.getUint32(offset + 12, true) ^ SIGN;
+    const low = view.getUint32(offset + VALUE_LOW, true) ^ SIGN;
+    const high = view.getUint32(offset + VALUE_HIGH, true) ^ SIGN;
     if (high < lowestHigh || (high === lowestHigh && low < lowestLow)) {
       lowestHigh = high;
       lowestLow = low;
@@ -170,13 +182,15 @@ function fillFromWords(
   let offset = from;
   let end = 0;
   for (let i = 0; i < count; i++) {
-    const low = words[offset]! - firstLow;
+    const low = words[offset + KEY_LOW_WORD]! - firstLow;
     keyLow[i] = low;
-    if (keyHigh !== null) keyHigh[i] = words[offset + 1]! - firstHigh - (low < 0 ? 1 : 0);
-    const value = words[offset + 2]! - baseLow;
+    if (keyHigh !== null)
+      keyHigh[i] = words[offset + KEY_HIGH_WORD]! - firstHigh - (low < 0 ? 1 : 0);
+    const value = words[offset + VALUE_LOW_WORD]! - baseLow;
     valueLow[i] = value;
-    if (valueHigh !== null) valueHigh[i] = words[offset + 3]! - baseHigh - (value < 0 ? 1 : 0);
-    const length = words[offset + 4]! >>> 2;
+    if (valueHigh !== null)
+      valueHigh[i] = words[offset + VALUE_HIGH_WORD]! - baseHigh - (value < 0 ? 1 : 0);
+    const length = words[offset + DATA_LENGTH_WORD]! >>> 2;
     offset += ROW_HEADER_WORDS;
     if (length <= SHORT_BYTES >>> 2) {
       for (let k = 0; k < length; k++) target[end + k] = words[offset + k]!;
@@ -202,17 +216,17 @@ function fillFromBytes(
   let offset = from;
   let end = 0;
   for (let i = 0; i < count; i++) {
-    const low = view.getUint32(offset, true) - firstLow;
+    const low = view.getUint32(offset + KEY_LOW, true) - firstLow;
     keyLow[i] = low;
     if (keyHigh !== null) {
-      keyHigh[i] = view.getUint32(offset + 4, true) - firstHigh - (low < 0 ? 1 : 0);
+      keyHigh[i] = view.getUint32(offset + KEY_HIGH, true) - firstHigh - (low < 0 ? 1 : 0);
     }
-    const value = view.getUint32(offset + 8, true) - baseLow;
+    const value = view.getUint32(offset + VALUE_LOW, true) - baseLow;
     valueLow[i] = value;
     if (valueHigh !== null) {
-      valueHigh[i] = view.getUint32(offset + 12, true) - baseHigh - (value < 0 ? 1 : 0);
+      valueHigh[i] = view.getUint32(offset + VALUE_HIGH, true) - baseHigh - (value < 0 ? 1 : 0);
     }
-    const length = view.getUint32(offset + 16, true);
+    const length = view.getUint32(offset + DATA_LENGTH, true);
     offset += ROW_HEADER_BYTES;
     if (length <= SHORT_BYTES) {
       for (let k = 0; k < length; k++) data[end + k] = bytes[offset + k]!;

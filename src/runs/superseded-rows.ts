@@ -1,6 +1,7 @@
 import { ROW_HEADER_BYTES } from '../base/limits.ts';
 import { hashKey } from '../base/key-hash.ts';
 import type { RowBlock } from './row-columns.ts';
+import { DATA_LENGTH, KEY_HIGH, KEY_LOW } from '../format/row.ts';
 
 const FIRST_SLOTS = 1_024;
 const SLOT_WORDS = 3;
@@ -64,8 +65,12 @@ export function dropSuperseded(blocks: readonly RowBlock[]): KeptRows {
   let ordinal = 0;
   for (const { view, usedBytes } of blocks) {
     for (let offset = 0; offset < usedBytes; ordinal++) {
-      last.put(view.getUint32(offset, true), view.getUint32(offset + 4, true), ordinal);
-      offset += ROW_HEADER_BYTES + view.getUint32(offset + 16, true);
+      last.put(
+        view.getUint32(offset + KEY_LOW, true),
+        view.getUint32(offset + KEY_HIGH, true),
+        ordinal,
+      );
+      offset += ROW_HEADER_BYTES + view.getUint32(offset + DATA_LENGTH, true);
     }
   }
   const target = new PackedBlocks(blocks);
@@ -73,9 +78,9 @@ export function dropSuperseded(blocks: readonly RowBlock[]): KeptRows {
   for (const block of blocks) {
     const { view, usedBytes } = block;
     for (let offset = 0; offset < usedBytes; ordinal++) {
-      const lengthBytes = ROW_HEADER_BYTES + view.getUint32(offset + 16, true);
-      const low = view.getUint32(offset, true);
-      if (last.isLast(low, view.getUint32(offset + 4, true), ordinal)) {
+      const lengthBytes = ROW_HEADER_BYTES + view.getUint32(offset + DATA_LENGTH, true);
+      const low = view.getUint32(offset + KEY_LOW, true);
+      if (last.isLast(low, view.getUint32(offset + KEY_HIGH, true), ordinal)) {
         target.move(block, offset, lengthBytes);
       }
       offset += lengthBytes;

@@ -1,6 +1,6 @@
 import { isBytes, viewOf } from '../../base/bytes.ts';
 import { joinU64 } from '../../base/u64.ts';
-import { DATA, isDeleteRow, KEY_LOW, VALUE_LOW } from '../../format/row.ts';
+import { DATA, isDeleteRow, KEY_LOW, U64_HIGH, VALUE_LOW } from '../../format/row.ts';
 import { countRows, rowLengthAt } from '../../format/rows.ts';
 import type { Condition } from './condition.ts';
 import { HAND_OVER, WriteBatch, type HandedOver } from './write-batch.ts';
@@ -39,7 +39,7 @@ export function takeOver(source: ForeignBatch): WriteBatch {
 
 /** The u64 whose low half is at `offset`. */
 function u64At(view: DataView, offset: number): bigint {
-  return joinU64(view.getUint32(offset, true), view.getUint32(offset + 4, true));
+  return joinU64(view.getUint32(offset, true), view.getUint32(offset + U64_HIGH, true));
 }
 
 function conditionOf(expected: bigint | undefined): Condition | undefined {

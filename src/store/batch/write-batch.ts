@@ -6,6 +6,7 @@ import { ConditionList } from './condition-list.ts';
 import { splitCondition, type Condition } from './condition.ts';
 import { PackedBatch } from './packed-batch.ts';
 import { FIRST_ROW_BUFFER_BYTES, makeRowBuffer, type RowBuffer } from './row-buffer.ts';
+import { DATA_LENGTH, KEY_HIGH, KEY_LOW, VALUE_HIGH, VALUE_LOW } from '../../format/row.ts';
 
 /**
  * The method by which a batch of another copy of this package is taken over. The number is raised when what it returns
@@ -68,9 +69,9 @@ export class WriteBatch {
     splitU64(key, 'key');
     const offset = this.#appendHeader(data.length);
     const { bytes, view } = this.#buffer;
-    view.setUint32(offset + 8, valueLow, true);
-    view.setUint32(offset + 12, valueHigh, true);
-    view.setUint32(offset + 16, data.length, true);
+    view.setUint32(offset + VALUE_LOW, valueLow, true);
+    view.setUint32(offset + VALUE_HIGH, valueHigh, true);
+    view.setUint32(offset + DATA_LENGTH, data.length, true);
     copyShort(bytes, offset + ROW_HEADER_BYTES, data);
     return this;
   }
@@ -101,9 +102,9 @@ export class WriteBatch {
     splitU64(key, 'key');
     const offset = this.#appendHeader(0);
     const { view } = this.#buffer;
-    view.setUint32(offset + 8, 0, true);
-    view.setUint32(offset + 12, 0, true);
-    view.setUint32(offset + 16, 0, true);
+    view.setUint32(offset + VALUE_LOW, 0, true);
+    view.setUint32(offset + VALUE_HIGH, 0, true);
+    view.setUint32(offset + DATA_LENGTH, 0, true);
     return this;
   }
 
@@ -139,8 +140,8 @@ export class WriteBatch {
     }
     const { start, view } = this.#buffer;
     const offset = start + this.#used;
-    view.setUint32(offset, keyLow, true);
-    view.setUint32(offset + 4, keyHigh, true);
+    view.setUint32(offset + KEY_LOW, keyLow, true);
+    view.setUint32(offset + KEY_HIGH, keyHigh, true);
     this.#used = end;
     this.#size++;
     return offset;

@@ -2,6 +2,7 @@ import { viewOf } from '../../base/bytes.ts';
 import { ROW_HEADER_BYTES } from '../../base/limits.ts';
 import { rowLengthAt } from '../../format/rows.ts';
 import type { LogGroup } from '../../log/log-reader.ts';
+import { KEY_LOW, VALUE_LOW } from '../../format/row.ts';
 
 /** One update of a committed batch. What `insertBatch` takes. */
 export type ChangeUpdate =
@@ -43,8 +44,8 @@ class PackedChange implements Change {
 function* updatesOf(rows: Uint8Array): Generator<ChangeUpdate, void, void> {
   const view = viewOf(rows);
   for (let offset = 0; offset < rows.length;) {
-    const key = view.getBigUint64(offset, true);
-    const value = view.getBigUint64(offset + 8, true);
+    const key = view.getBigUint64(offset + KEY_LOW, true);
+    const value = view.getBigUint64(offset + VALUE_LOW, true);
     const end = offset + rowLengthAt(view, offset);
     // A copy: whoever keeps one record does not keep the whole group.
     if (value === 0n) yield { type: 'del', key };
