@@ -1,5 +1,4 @@
 import { resolve } from 'node:path';
-import type { Command } from 'commander';
 import { setImmediate } from '../base/timers.ts';
 import { StoreError } from '../base/errors.ts';
 import {
@@ -19,7 +18,6 @@ import { withDirectory } from '../store/open/with-directory.ts';
 import { UsageError } from './output/command-errors.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { EXIT_OK } from './output/exit-code.ts';
-import { DIRECTORY_HELP, exampleText, JSON_HELP } from './output/help-text.ts';
 import { toJson } from './output/json-text.ts';
 import { countOf, formatBytes, formatCount, formatMilliseconds } from './output/number-text.ts';
 
@@ -27,25 +25,6 @@ export interface BackupCommandOptions {
   readonly json?: true;
   readonly verify?: true;
   readonly incremental?: string;
-}
-
-export function addBackup(
-  program: Command,
-  context: CommandContext,
-  finish: (code: number) => void,
-): void {
-  program
-    .command('backup')
-    .description('Copies a store, whether or not it is open, to a directory of its own.')
-    .argument('<directory>', DIRECTORY_HELP)
-    .argument('<target>', 'directory of the backup: there must be nothing yet, or it must be empty')
-    .option('--incremental <previous>', 'link what is the same from this earlier backup')
-    .option('--verify', 'open the finished copy and read every record')
-    .option('--json', JSON_HELP)
-    .addHelpText('after', exampleText('lodestore backup /srv/objects/meta /backup/meta-monday'))
-    .action(async (directory: string, target: string, options: BackupCommandOptions) => {
-      finish(await backup(context, directory, target, options));
-    });
 }
 
 /** Backs up what is on the disk. A store may be at work there: it is neither asked nor disturbed. */

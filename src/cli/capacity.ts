@@ -1,10 +1,6 @@
-import type { Command } from 'commander';
-import { MAX_BATCH_BYTES, ROW_HEADER_BYTES } from '../base/limits.ts';
-import { parseBoundedCount } from './arguments.ts';
 import { capacityOf, type Capacity, type CapacityQuestion } from './capacity-model.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { EXIT_OK } from './output/exit-code.ts';
-import { exampleText, JSON_HELP } from './output/help-text.ts';
 import { toJson } from './output/json-text.ts';
 import { countOf, formatBytes, formatMilliseconds } from './output/number-text.ts';
 
@@ -16,30 +12,7 @@ export interface CapacityOptions {
 }
 
 /** Beyond it no machine's memory holds them. */
-const MAX_RECORDS = 1e12;
-
-export function addCapacity(
-  program: Command,
-  context: CommandContext,
-  finish: (code: number) => void,
-): void {
-  const parseRecords = parseBoundedCount(MAX_RECORDS);
-  const parseBytes = parseBoundedCount(MAX_BATCH_BYTES - ROW_HEADER_BYTES);
-  program
-    .command('capacity')
-    .description('Says what a store of so many records would take: disk, memory, time to open.')
-    .requiredOption('--records <count>', 'how many records', parseRecords)
-    .requiredOption('--data-bytes <bytes>', 'data of a record, on average', parseBytes)
-    .option('--ascending', 'ids grow with time; without it they are random')
-    .option('--json', JSON_HELP)
-    .addHelpText(
-      'after',
-      exampleText('lodestore capacity --records 10000000 --data-bytes 16 --ascending'),
-    )
-    .action(async (options: CapacityOptions) => {
-      finish(await capacity(context, options));
-    });
-}
+export const MAX_RECORDS = 1e12;
 
 /** Prints the figures. Reads nothing and writes nothing. */
 export async function capacity(context: CommandContext, options: CapacityOptions): Promise<number> {

@@ -1,4 +1,3 @@
-import type { Command } from 'commander';
 import { CorruptionError, StoreError } from '../base/errors.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import type { CommandContext } from './output/command-context.ts';
@@ -8,7 +7,6 @@ import { explainError, explainRefused } from './text/explain-refusal.ts';
 import { explainOpening } from './text/explain-opening.ts';
 import { explainIncomplete, explainNoStore } from './text/explain-sound.ts';
 import type { Explanation } from './text/explanation.ts';
-import { DIRECTORY_HELP, exampleText, JSON_HELP } from './output/help-text.ts';
 import { toJson } from './output/json-text.ts';
 import { findObstacles, ownersOf } from '../inspection/obstacles.ts';
 import { surveyDirectory, type Survey } from '../inspection/survey.ts';
@@ -28,24 +26,6 @@ const EXIT_CODES: Readonly<Record<Explanation['state'], number>> = {
   'no store': EXIT_IO,
   missing: EXIT_IO,
 };
-
-export function addExplain(
-  program: Command,
-  context: CommandContext,
-  finish: (code: number) => void,
-): void {
-  program
-    .command('explain')
-    .description(
-      'Says in plain words whether it opens, why not, what would be lost, and what to run next.',
-    )
-    .argument('<directory>', DIRECTORY_HELP)
-    .option('--json', JSON_HELP)
-    .addHelpText('after', exampleText('lodestore explain /srv/objects/meta'))
-    .action(async (directory: string, options: ExplainOptions) => {
-      finish(await explain(context, directory, options));
-    });
-}
 
 /** Reads everything and explains it. The exit code says what opening would come to. */
 export async function explain(

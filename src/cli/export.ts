@@ -1,5 +1,4 @@
 import { resolve } from 'node:path';
-import { Option, type Command } from 'commander';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import { writeAncestorDirectory } from './records/ancestor-export.ts';
 import type { CommandContext } from './output/command-context.ts';
@@ -7,7 +6,6 @@ import { InterruptedError, UsageError } from './output/command-errors.ts';
 import { EXIT_OK } from './output/exit-code.ts';
 import { FileOutput } from './output/file-output.ts';
 import { FreshDirectory } from './fresh-directory.ts';
-import { DIRECTORY_HELP, exampleText } from './output/help-text.ts';
 import { toJson } from './output/json-text.ts';
 import { countOf, formatBytes } from './output/number-text.ts';
 import { RecordSource } from '../inspection/record-source.ts';
@@ -24,31 +22,6 @@ export interface ExportOptions {
 interface Exported {
   readonly records: number;
   readonly lengthBytes: number;
-}
-
-export function addExport(
-  program: Command,
-  context: CommandContext,
-  finish: (code: number) => void,
-): void {
-  const formats = ['jsonl', 'csv', 'ancestor'];
-  program
-    .command('export')
-    .description(
-      'Writes all records, the data among them, as text or as a directory of the ancestor.',
-    )
-    .argument('<directory>', DIRECTORY_HELP)
-    .addOption(new Option('--format <format>', 'of the output').choices(formats).default('jsonl'))
-    .option('--out <path>', 'file, or for the ancestor a new directory; without it stdout')
-    .option('--hex', 'data in hexadecimal, not base64')
-    .option('--json', 'print what was exported as one JSON object; needs --out')
-    .addHelpText(
-      'after',
-      exampleText('lodestore export --format csv --out meta.csv /srv/objects/meta'),
-    )
-    .action(async (directory: string, options: ExportOptions) => {
-      finish(await exportRecords(context, directory, options));
-    });
 }
 
 /** Writes all records as they are on disk. A file or a directory has its name only when all of it is there. */

@@ -1,5 +1,4 @@
 import { resolve } from 'node:path';
-import { Option, type Command } from 'commander';
 import { monotonicMs } from '../base/timers.ts';
 import { StoreError } from '../base/errors.ts';
 import { joinU64 } from '../base/u64.ts';
@@ -10,7 +9,6 @@ import type { CommandContext } from './output/command-context.ts';
 import { InterruptedError, UsageError } from './output/command-errors.ts';
 import { CsvParser } from './records/csv-input.ts';
 import { EXIT_OK, EXIT_USAGE } from './output/exit-code.ts';
-import { CLOSED_DIRECTORY_HELP, exampleText, JSON_HELP } from './output/help-text.ts';
 import { fileInput, streamInput, type ImportInput } from './records/import-input.ts';
 import { InputError } from './records/input-error.ts';
 import { LineCutter, type InputLine } from './records/input-lines.ts';
@@ -29,33 +27,9 @@ export interface ImportOptions {
   readonly json?: true;
 }
 
-const STDIN = '-';
+/** The name of the standard input as an input file. */
+export const STDIN = '-';
 const NO_SINK: BatchSink = { insertBatch: () => Promise.resolve() };
-
-export function addImport(
-  program: Command,
-  context: CommandContext,
-  finish: (code: number) => void,
-): void {
-  const formats = ['jsonl', 'csv', 'ancestor'];
-  program
-    .command('import')
-    .description(
-      'Sets the records of a file, or of a directory of the ancestor, in a new or existing store.',
-    )
-    .argument('<directory>', CLOSED_DIRECTORY_HELP)
-    .addOption(new Option('--format <format>', 'of the input').choices(formats).default('jsonl'))
-    .option('--in <path>', 'file, or directory of the ancestor; - is stdin', STDIN)
-    .option('--dry-run', 'only check the input')
-    .option('--json', JSON_HELP)
-    .addHelpText(
-      'after',
-      exampleText('lodestore import --format csv --in meta.csv /srv/objects/meta'),
-    )
-    .action(async (directory: string, options: ImportOptions) => {
-      finish(await importRecords(context, directory, options));
-    });
-}
 
 /** Imports in order: what is told as imported is durable, and is the beginning of the input. */
 export async function importRecords(

@@ -1,10 +1,8 @@
-import type { Command } from 'commander';
 import { clearInterval, monotonicMs, setInterval } from '../base/timers.ts';
 import { MetadataStore } from '../store/metadata-store.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { InterruptedError } from './output/command-errors.ts';
 import { EXIT_OK } from './output/exit-code.ts';
-import { CLOSED_DIRECTORY_HELP, exampleText, JSON_HELP } from './output/help-text.ts';
 import { toJson } from './output/json-text.ts';
 import { countOf, formatBytes, formatMilliseconds } from './output/number-text.ts';
 
@@ -22,22 +20,6 @@ interface Merged {
   readonly snapshotBytesBefore: number;
   readonly snapshotBytes: number;
   readonly milliseconds: number;
-}
-
-export function addMerge(
-  program: Command,
-  context: CommandContext,
-  finish: (code: number) => void,
-): void {
-  program
-    .command('merge')
-    .description('Opens the store and merges its logs into a new snapshot.')
-    .argument('<directory>', CLOSED_DIRECTORY_HELP)
-    .option('--json', JSON_HELP)
-    .addHelpText('after', exampleText('lodestore merge /srv/objects/meta'))
-    .action(async (directory: string, options: MergeOptions) => {
-      finish(await merge(context, directory, options));
-    });
 }
 
 /** Merges what the logs hold. Interrupted, the store is as it was before: the old snapshot and all logs. */

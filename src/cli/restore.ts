@@ -1,34 +1,12 @@
-import type { Command } from 'commander';
 import { restoreOn, type RestoreReport } from '../store/backup/restore.ts';
 import { badTargetAsUsage } from './backup.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { EXIT_OK } from './output/exit-code.ts';
-import { exampleText, JSON_HELP } from './output/help-text.ts';
 import { toJson } from './output/json-text.ts';
 import { countOf, formatBytes, formatCount, formatMilliseconds } from './output/number-text.ts';
 
 export interface RestoreCommandOptions {
   readonly json?: true;
-}
-
-export function addRestore(
-  program: Command,
-  context: CommandContext,
-  finish: (code: number) => void,
-): void {
-  program
-    .command('restore')
-    .description('Makes a store from a backup. Every file is compared with its checksum.')
-    .argument('<backup>', 'directory of the backup, which is only read')
-    .argument(
-      '<directory>',
-      'directory of the store: there must be nothing yet, or it must be empty',
-    )
-    .option('--json', JSON_HELP)
-    .addHelpText('after', exampleText('lodestore restore /backup/meta-monday /srv/objects/meta'))
-    .action(async (backup: string, directory: string, options: RestoreCommandOptions) => {
-      finish(await restore(context, backup, directory, options));
-    });
 }
 
 /** Interrupted, it leaves nothing; nothing is ever overwritten. */

@@ -1,5 +1,4 @@
 import { join, resolve } from 'node:path';
-import type { Command } from 'commander';
 import { assert } from '../base/assert.ts';
 import { CorruptionError } from '../base/errors.ts';
 import { logName, snapshotName } from '../format/file-name.ts';
@@ -17,7 +16,6 @@ import type { CommandContext } from './output/command-context.ts';
 import { InterruptedError } from './output/command-errors.ts';
 import { EXIT_DAMAGE, EXIT_OK } from './output/exit-code.ts';
 import { FreshDirectory } from './fresh-directory.ts';
-import { CLOSED_DIRECTORY_HELP, exampleText } from './output/help-text.ts';
 import { toJson } from './output/json-text.ts';
 import { concernsRecords, lossText, moveText } from './text/loss-text.ts';
 import { countOf, formatBytes } from './output/number-text.ts';
@@ -43,29 +41,6 @@ interface SalvageReport {
   /** Files that were read as if they stood in another place, or not at all, and why. */
   readonly moved: readonly Move[];
   readonly losses: readonly Loss[];
-}
-
-export function addSalvage(
-  program: Command,
-  context: CommandContext,
-  finish: (code: number) => void,
-): void {
-  program
-    .command('salvage')
-    .description(
-      'Writes what verifies of a damaged store to a new directory. The source stays as it is.',
-    )
-    .argument('<directory>', CLOSED_DIRECTORY_HELP)
-    .argument('<target>', 'directory to write; it must not be there, or be empty')
-    .option('--skip-unreadable', 'go on without files that the system cannot read')
-    .option('--json', 'print the loss report as one JSON object')
-    .addHelpText(
-      'after',
-      exampleText('lodestore salvage /srv/objects/meta /srv/objects/meta-salvaged'),
-    )
-    .action(async (directory: string, target: string, options: SalvageOptions) => {
-      finish(await salvage(context, directory, target, options));
-    });
 }
 
 /** Salvages into a new directory; the loss report stands in it too. Nothing in the source is changed. */

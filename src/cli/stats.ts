@@ -1,11 +1,9 @@
-import type { Command } from 'commander';
 import { DEFAULT_MERGE_BYTES, ROW_HEADER_BYTES } from '../base/limits.ts';
 import { MAX_LOGS } from '../store/merge/merge-due.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { EXIT_OK } from './output/exit-code.ts';
 import { reportFiles, type FileReport } from './text/file-report.ts';
-import { DIRECTORY_HELP, exampleText, JSON_HELP } from './output/help-text.ts';
 import { toJson } from './output/json-text.ts';
 import { countOf, formatBytes, formatCount } from './output/number-text.ts';
 import { RecordSource } from '../inspection/record-source.ts';
@@ -51,22 +49,6 @@ const FILE_COLUMNS: readonly TextColumn[] = [
   { title: 'bytes', align: 'right' },
   { title: 'state', align: 'left' },
 ];
-
-export function addStats(
-  program: Command,
-  context: CommandContext,
-  finish: (code: number) => void,
-): void {
-  program
-    .command('stats')
-    .description('Counts records, bytes, logs and what a merge would have to do.')
-    .argument('<directory>', DIRECTORY_HELP)
-    .option('--json', JSON_HELP)
-    .addHelpText('after', exampleText('lodestore stats /srv/objects/meta'))
-    .action(async (directory: string, options: StatsOptions) => {
-      finish(await stats(context, directory, options));
-    });
-}
 
 /** Prints figures of a store, from its files. */
 export async function stats(

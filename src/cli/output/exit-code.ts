@@ -11,16 +11,22 @@ export const EXIT_INTERNAL = 70;
 /** As a shell reports a process that SIGINT ended. */
 export const EXIT_INTERRUPTED = 130;
 
-export const EXIT_CODE_HELP = `
-Exit codes:
-  0    all is well
-  1    damage found
-  2    wrong usage, or input that is not as documented
-  3    the store is locked by somebody else
-  4    nothing there, or it could not be read or written
-  70   a fault of lodestore itself
-  130  interrupted
-`;
+const MEANINGS: ReadonlyMap<number, string> = new Map([
+  [EXIT_OK, 'all is well'],
+  [EXIT_DAMAGE, 'damage found'],
+  [EXIT_USAGE, 'wrong usage, or input that is not as documented'],
+  [EXIT_LOCKED, 'the store is locked by somebody else'],
+  [EXIT_IO, 'nothing there, or it could not be read or written'],
+  [EXIT_INTERNAL, 'a fault of lodestore itself'],
+  [EXIT_INTERRUPTED, 'interrupted'],
+]);
+
+/** The exit codes of a command, or all of them, for a help text. */
+export function exitCodeHelp(codes: readonly number[] = [...MEANINGS.keys()]): string {
+  const known = [...MEANINGS].filter(([code]) => codes.includes(code));
+  const lines = known.map(([code, meaning]) => `  ${String(code).padEnd(3)}  ${meaning}\n`);
+  return `Exit codes:\n${lines.join('')}`;
+}
 
 /** The exit code for an error that the store or the system has thrown. */
 export function exitCodeOf(error: unknown): number {

@@ -1,0 +1,247 @@
+import { Option } from 'commander';
+import { MAX_BATCH_BYTES, ROW_HEADER_BYTES } from '../base/limits.ts';
+import { parseBoundedCount, parseKey, parseLimit, parseSequence } from './arguments.ts';
+import { backup } from './backup.ts';
+import { capacity, MAX_RECORDS } from './capacity.ts';
+import { dump } from './dump.ts';
+import { explain } from './explain.ts';
+import { exportRecords } from './export.ts';
+import { hash } from './hash.ts';
+import { importRecords, STDIN } from './import.ts';
+import { inspect } from './inspect.ts';
+import { merge } from './merge.ts';
+import type { CommandContext } from './output/command-context.ts';
+import {
+  EXIT_DAMAGE,
+  EXIT_INTERNAL,
+  EXIT_INTERRUPTED,
+  EXIT_IO,
+  EXIT_LOCKED,
+  EXIT_OK,
+  EXIT_USAGE,
+} from './output/exit-code.ts';
+import { restore } from './restore.ts';
+import { salvage } from './salvage.ts';
+import { stats } from './stats.ts';
+import { tail } from './tail.ts';
+import { verify } from './verify.ts';
+
+/** One command: the parser, the help texts and the list in docs/CLI.md are made from it. */
+export interface CliCommand {
+  readonly name: string;
+  readonly summary: string;
+  /** A command line, without the name of the program. */
+  readonly example: string;
+  /** Names of the arguments, in order, and what they mean. All are required. */
+  readonly arguments: Readonly<Record<string, string>>;
+  readonly options: readonly Option[];
+  /** Exit codes that the command may end with. */
+  readonly exitCodes: readonly number[];
+  /** Is given the arguments in order, then the parsed options. Resolves to the exit code. */
+  readonly run: (context: CommandContext, ...given: never[]) => Promise<number>;
+}
+
+const READ: Readonly<Record<string, string>> = {
+  directory: 'directory of the store; another process may have it open',
+};
+const CLOSED: Readonly<Record<string, string>> = {
+  directory: 'directory of the store; nobody else may have it open',
+};
+
+const ALWAYS = [EXIT_OK, EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED];
+const READING = [...ALWAYS, EXIT_DAMAGE, EXIT_IO];
+const LOCKING = [...READING, EXIT_LOCKED];
+
+function json(description = 'print one JSON object'): Option {
+  return new Option('--json', description);
+}
+
+const DATA = 'print the data too, in hexadecimal';
+
+function format(of: string): Option {
+  const formats = ['jsonl', 'csv', 'ancestor'];
+  return new Option('--format <format>', of).choices(formats).default('jsonl');
+}
+
+const READERS: readonly CliCommand[] = [
+  {
+    name: 'inspect',
+    summary: 'Shows files, frames and sequence numbers, and what opening would do.',
+    example: 'inspect --frames /srv/objects/meta',
+    arguments: READ,
+    options: [json(), new Option('--frames', 'list every frame')],
+    exitCodes: READING,
+    run: inspect,
+  },
+  {
+    name: 'verify',
+    summary: 'Reads everything and says whether it is what was written.',
+    example: 'verify /srv/objects/meta && echo sound',
+    arguments: READ,
+    options: [json()],
+    exitCodes: READING,
+    run: verify,
+  },
+  {
+    name: 'dump',
+    summary: 'Prints the records, one a line: key, value, and the length of the data.',
+    example: 'dump --gte 1000 --limit 20 --data /srv/objects/meta',
+    arguments: READ,
+    options: [
+      new Option('--data', DATA),
+      json('print one JSON object a line; keys and values are strings'),
+      new Option('--gte <key>', 'from this key on').argParser(parseKey),
+      new Option('--lte <key>', 'up to this key').argParser(parseKey),
+      new Option('--limit <count>', 'at most so many records').argParser(parseLimit),
+      new Option('--reverse', 'from the greatest key down'),
+      new Option('--damaged', 'of a damaged store, print what verifies'),
+    ],
+    exitCodes: READING,
+    run: dump,
+  },
+  {
+    name: 'hash',
+    summary: 'Prints a hash of all records, whatever led to them.',
+    example: 'hash /srv/objects/meta',
+    arguments: READ,
+    options: [json()],
+    exitCodes: READING,
+    run: hash,
+  },
+  {
+    name: 'tail',
+    summary: 'Prints the committed batches that the logs still hold, one update a line.',
+    example: 'tail --follow --after 4711 /srv/objects/meta',
+    arguments: READ,
+    options: [
+      new Option(
+        '--after <sequence>',
+        'start after this sequence number; 0: with the first batch',
+      ).argParser(parseSequence),
+      new Option('--follow', 'go on as batches are committed, until Ctrl-C'),
+      new Option('--data', DATA),
+      json('print one JSON object per batch; numbers of 64 bits are strings'),
+    ],
+    exitCodes: READING,
+    run: tail,
+  },
+  {
+    name: 'stats',
+    summary: 'Counts records, bytes, logs and what a merge would have to do.',
+    example: 'stats /srv/objects/meta',
+    arguments: READ,
+    options: [json()],
+    exitCodes: READING,
+    run: stats,
+  },
+  {
+    name: 'explain',
+    summary: 'Says in plain words whether it opens, why not, what would be lost, what to run next.',
+    example: 'explain /srv/objects/meta',
+    arguments: READ,
+    options: [json()],
+    exitCodes: LOCKING,
+    run: explain,
+  },
+  {
+    name: 'capacity',
+    summary: 'Says what a store of so many records would take: disk, memory, time to open.',
+    example: 'capacity --records 10000000 --data-bytes 16 --ascending',
+    arguments: {},
+    options: [
+      new Option('--records <count>', 'how many records')
+        .argParser(parseBoundedCount(MAX_RECORDS))
+        .makeOptionMandatory(),
+      new Option('--data-bytes <bytes>', 'data of a record, on average')
+        .argParser(parseBoundedCount(MAX_BATCH_BYTES - ROW_HEADER_BYTES))
+        .makeOptionMandatory(),
+      new Option('--ascending', 'ids grow with time; without it they are random'),
+      json(),
+    ],
+    exitCodes: ALWAYS,
+    run: capacity,
+  },
+];
+
+const WRITERS: readonly CliCommand[] = [
+  {
+    name: 'salvage',
+    summary: 'Writes what verifies of a damaged store to a new directory. The source is only read.',
+    example: 'salvage /srv/objects/meta /srv/objects/meta-salvaged',
+    arguments: { ...CLOSED, target: 'directory to write; it must not be there, or be empty' },
+    options: [
+      new Option('--skip-unreadable', 'go on without files that the system cannot read'),
+      json('print the loss report as one JSON object'),
+    ],
+    exitCodes: LOCKING,
+    run: salvage,
+  },
+  {
+    name: 'merge',
+    summary: 'Opens the store and merges its logs into a new snapshot.',
+    example: 'merge /srv/objects/meta',
+    arguments: CLOSED,
+    options: [json()],
+    exitCodes: LOCKING,
+    run: merge,
+  },
+  {
+    name: 'export',
+    summary: 'Writes all records, the data among them, as text or as a directory of the ancestor.',
+    example: 'export --format csv --out meta.csv /srv/objects/meta',
+    arguments: READ,
+    options: [
+      format('of the output'),
+      new Option('--out <path>', 'file, or for the ancestor a new directory; without it stdout'),
+      new Option('--hex', 'data in hexadecimal, not base64'),
+      json('print what was exported as one JSON object; needs --out'),
+    ],
+    exitCodes: READING,
+    run: exportRecords,
+  },
+  {
+    name: 'import',
+    summary: 'Sets the records of a file, or of a directory of the ancestor, in a store.',
+    example: 'import --format csv --in meta.csv /srv/objects/meta',
+    arguments: { directory: 'directory of the store, new or there; nobody else may have it open' },
+    options: [
+      format('of the input'),
+      new Option('--in <path>', 'file, or directory of the ancestor; - is stdin').default(STDIN),
+      new Option('--dry-run', 'only check the input'),
+      json(),
+    ],
+    exitCodes: LOCKING,
+    run: importRecords,
+  },
+  {
+    name: 'backup',
+    summary: 'Copies a store, whether or not it is open, to a directory of its own.',
+    example: 'backup /srv/objects/meta /backup/meta-monday',
+    arguments: {
+      ...READ,
+      target: 'directory of the backup: there must be nothing yet, or it must be empty',
+    },
+    options: [
+      new Option('--incremental <previous>', 'link what is the same from this earlier backup'),
+      new Option('--verify', 'open the finished copy and read every record'),
+      json(),
+    ],
+    exitCodes: LOCKING,
+    run: backup,
+  },
+  {
+    name: 'restore',
+    summary: 'Makes a store from a backup. Every file is compared with its checksum.',
+    example: 'restore /backup/meta-monday /srv/objects/meta',
+    arguments: {
+      backup: 'directory of the backup, which is only read',
+      directory: 'directory of the store: there must be nothing yet, or it must be empty',
+    },
+    options: [json()],
+    exitCodes: LOCKING,
+    run: restore,
+  },
+];
+
+/** All commands, in the order of the help text. */
+export const COMMANDS: readonly CliCommand[] = [...READERS, ...WRITERS];
