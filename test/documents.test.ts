@@ -50,10 +50,19 @@ test.each(COMMANDS.map(({ name, options }) => [name, options] as const))(
 
 test('every path that a document names is there', () => {
   const guides = readdirSync(join(ROOT, 'docs', 'guides')).map((name) => `docs/guides/${name}`);
-  const documents = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'RELEASING.md'];
+  const documents = [
+    'README.md',
+    'docs/OBSERVABILITY.md',
+    'ARCHITECTURE.md',
+    'CONTRIBUTING.md',
+    'RELEASING.md',
+  ];
   const missing = [...documents, ...guides].flatMap((document) => {
     const text = read(document);
-    const fromRoot = matchesIn(text, /`((?:src|test|docs|examples|property-tests)\/[\w./-]+)`/g);
+    const fromRoot = matchesIn(
+      text,
+      /`((?:src|test|docs|examples|monitoring|property-tests)\/[\w./-]+)`/g,
+    );
     const fromSource = matchesIn(text, /`((?!src\/|test\/|docs\/)(?:[a-z-]+\/)+[a-z-]+\.ts)`/g);
     return [
       ...fromRoot.filter((path) => path !== MADE_BY_COMMAND && !existsSync(join(ROOT, path))),

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { expect, test } from 'vitest';
+import { PACKAGE_VERSION } from '../src/base/version.ts';
 import { DISTRIBUTIONS } from '../src/metrics/distribution-metrics.ts';
 import { SCALARS } from '../src/metrics/scalar-metrics.ts';
 import {
@@ -10,14 +11,12 @@ import {
   mergeChannel,
   openChannel,
 } from '../src/store/observe/channels.ts';
-import { StoreFullError } from '../src/index.ts';
-import { Registry } from 'prom-client';
-import { collectStore } from '../src/metrics/prometheus.ts';
 import { CrashFs, openOn } from '../src/testing/index.ts';
-import { parsePrometheus } from './support/prometheus-text.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DOCUMENT = readFileSync(`${ROOT}docs/OBSERVABILITY.md`, 'utf8');
+
+const METRICS = [...SCALARS, ...DISTRIBUTIONS];
 
 /** What is documented as code, in tables or text. */
 const named = new Set([...DOCUMENT.matchAll(/`([^`\n]+)`/g)].map(([, name]) => name!));
@@ -55,26 +54,57 @@ test('every event is documented', () => {
   expect(events).not.toContain('error');
 });
 
-test('every metric is documented with its kind', () => {
-  const kinds = [
-    ...SCALARS.map(({ name, telemetryName, kind }) => ({ name, telemetryName, kind })),
-    ...DISTRIBUTIONS.map(({ name, telemetryName }) => ({ name, telemetryName, kind: 'histogram' })),
-  ];
+test('every metric is documented as it is exported', () => {
   const rows = DOCUMENT.split('\n').map((line) => line.split('|').map((cell) => cell.trim()));
-  const undocumented = kinds.filter(
-    ({ name, telemetryName, kind }) =>
-      !rows.some(
-        ([, prometheus, telemetry, documented]) =>
-          prometheus?.startsWith(`\`lodestore_${name}\``) === true &&
-          telemetry === `\`lodestore.${telemetryName}\`` &&
-          documented === kind,
-      ),
-  );
-  expect(undocumented).toEqual([]);
+  const undocumented = METRICS.filter((metric) => {
+    const { name, telemetryName, unit, help } = metric;
+    const kind = 'bounds' in metric ? 'histogram' : metric.instrument;
+    const cells = [`\`lodestore.${telemetryName}\``, kind, unit, help];
+    return !rows.some(
+      ([, prometheus, ...others]) =>
+        prometheus?.startsWith(`\`lodestore_${name}\``) === true &&
+        cells.every((cell, i) => others[i] === cell),
+    );
+  });
+  expect(undocumented.map(({ name }) => name)).toEqual([]);
+});
+
+/** https://opentelemetry.io/docs/specs/semconv/general/naming/ and .../general/metrics/ */
+test('OpenTelemetry names follow the semantic conventions', () => {
+  const names = METRICS.map(({ telemetryName }) => telemetryName);
+  expect(new Set(names).size).toBe(names.length);
+  for (const metric of METRICS) {
+    const { telemetryName: name, unit } = metric;
+    expect(name).toMatch(/^[a-z]+(?:[._][a-z]+)*$/);
+    // Units stand in the metadata, `total` is for Prometheus.
+    expect(name).not.toMatch(/(?:^|[._])(?:seconds|bytes|total|ms)(?:[._]|$)/);
+    expect(unit).toMatch(/^(?:s|By|1|\{[a-z]+\})$/);
+    expect(unit, 'an annotation is singular').not.toMatch(/[^s]s\}$/);
+    // No name is the namespace of another.
+    expect(names.filter((other) => other.startsWith(`${name}.`))).toEqual([]);
+    const isPlural = name.endsWith('s') && !name.endsWith('progress');
+    if (isPlural) expect(unit, `${name}: plural only for what is counted`).toMatch(/^\{/);
+    if ('instrument' in metric && metric.instrument !== 'counter') expect(isPlural).toBe(false);
+  }
+});
+
+test('a help text is a sentence that makes sense alone', () => {
+  for (const { name, help } of METRICS) {
+    expect(help, name).toMatch(/^[A-Z0-9].{15,}\.$/);
+    expect(help, name).not.toMatch(/\b(?:those|these|it will|as above)\b/);
+  }
+  expect(new Set(METRICS.map(({ help }) => help)).size).toBe(METRICS.length);
+});
+
+test('the version that is exported is that of the package', () => {
+  const { version } = JSON.parse(readFileSync(`${ROOT}package.json`, 'utf8')) as {
+    version: string;
+  };
+  expect(PACKAGE_VERSION).toBe(version);
 });
 
 test('every metric that the document names is there', () => {
-  const known = new Set([...SCALARS, ...DISTRIBUTIONS].map(({ name }) => `lodestore_${name}`));
+  const known = new Set(METRICS.map(({ name }) => `lodestore_${name}`));
   const asked = DOCUMENT.match(/\blodestore_[a-z_]*[a-z]/g)!;
   const unknown = asked.filter((name) => !known.has(name.replace(/_bucket$/, '')));
   expect(unknown).toEqual([]);
@@ -93,57 +123,3 @@ test('every channel and every part of its context is documented', () => {
   const parts = contexts.flatMap((name) => membersOf('src/store/observe/channels.ts', name));
   expect(parts.filter((name) => !named.has(name))).toEqual([]);
 });
-
-/** Whether an alert of the document that compares one sample fires on what a store exports. */
-function fires(expression: string, text: string): boolean {
-  const match = /^(\w+)(?:\{(\w+)="(\w+)"\})? ([=<]+) (\d+)$/.exec(expression);
-  if (match === null) throw new Error(`no simple expression: ${expression}`);
-  const [, name, label, wanted, operator, bound] = match;
-  const samples = parsePrometheus(text).get(name!)!.samples;
-  return samples
-    .filter(({ labels }) => label === undefined || labels[label] === wanted)
-    .some(({ value }) => (operator === '==' ? value === Number(bound) : value < Number(bound)));
-}
-
-const SPACE_ALERTS = [
-  ...DOCUMENT.matchAll(/^\| `(lodestore_(?:space_state|put_room_bytes)[^`]*)`/gm),
-]
-  .map(([, expression]) => expression!)
-  .filter((expression) => expression.includes(' '));
-
-test.each([
-  ['maxBytes', { maxBytes: 8 * 1024 * 1024 }, undefined],
-  ['a full disk', {}, 8 * 1024 * 1024],
-] as const)(
-  'the documented alerts of space fire before and when puts are refused: %s',
-  async (_what, options, capacityBytes) => {
-    const fs = new CrashFs({ trace: false, ...(capacityBytes !== undefined && { capacityBytes }) });
-    await using store = await openOn(fs, '/s', options);
-    const [low, full, room] = SPACE_ALERTS;
-    expect(SPACE_ALERTS).toHaveLength(3);
-    const register = new Registry();
-    collectStore(store, { register });
-    const text = (): Promise<string> => register.metrics();
-    for (let i = 0; i < 20; i++) await new Promise(setImmediate);
-    const before = await text();
-    expect(SPACE_ALERTS.map((alert) => fires(alert, before))).toEqual([false, false, false]);
-    let wasLow = false;
-    let refusal: unknown;
-    for (let key = 0; refusal === undefined && key < 2_000; key++) {
-      const data = crypto.getRandomValues(new Uint8Array(20_000));
-      refusal = await store.insertBatch([{ type: 'put', key, value: 1, data }]).then(
-        () => undefined,
-        (error: unknown) => error,
-      );
-      for (let i = 0; i < 5; i++) await new Promise(setImmediate);
-      if (refusal === undefined && fires(low!, await text())) wasLow = true;
-    }
-    expect(refusal).toBeInstanceOf(StoreFullError);
-    expect(wasLow).toBe(true);
-    expect(fires(full!, await text())).toBe(true);
-    expect(fires(room!, await text())).toBe(true);
-    if (capacityBytes === undefined) {
-      expect((refusal as Error).message).toMatch(/are kept for the next merge and \d+ for deletes/);
-    }
-  },
-);

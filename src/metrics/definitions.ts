@@ -1,21 +1,35 @@
 import type { Distribution } from '../base/histogram.ts';
 import type { StoreStats } from '../store/stats.ts';
 
-/** One value, or one for each value of a label. */
-export type Reading = number | readonly { readonly label: string; readonly value: number }[];
+/** A sample of a metric that has labels of its own. */
+export interface LabelledValue {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
 
-/** A metric of one figure. Both entries are made of these, so that they cannot differ. */
+/** One value, or one for each combination of the metric's own labels. */
+export type Reading = number | readonly LabelledValue[];
+
+/**
+ * A metric of one figure. `lodestore/prometheus` and `lodestore/opentelemetry` both export these
+ * definitions, so they cannot differ.
+ */
 export interface ScalarMetric {
-  /** For Prometheus, behind the prefix. */
+  /** Name for Prometheus, without the prefix. */
   readonly name: string;
-  /** For OpenTelemetry, behind `lodestore.`. */
+  /** Name for OpenTelemetry, without `lodestore.`. */
   readonly telemetryName: string;
-  readonly kind: 'counter' | 'gauge';
+  /**
+   * Kind of the OpenTelemetry instrument: an `updowncounter` may be summed over stores, a `gauge`
+   * may not. Prometheus has no such difference: both are gauges there.
+   */
+  readonly instrument: 'counter' | 'updowncounter' | 'gauge';
   readonly help: string;
+  /** In UCUM, as the semantic conventions of OpenTelemetry ask for: `s`, `By`, `{batch}`. */
   readonly unit: string;
-  /** Name of the label, where there are several values. */
-  readonly label?: string;
-  /** Undefined where there is nothing to tell. */
+  /** The metric's own labels in Prometheus, each with its attribute name without `lodestore.`. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Undefined where the store has no such figure. */
   readonly read: (stats: StoreStats) => Reading | undefined;
 }
 
@@ -25,9 +39,24 @@ export interface DistributionMetric {
   readonly telemetryName: string;
   readonly help: string;
   readonly unit: string;
-  /** How many of the distribution's units make one of the metric's: 1,000 for seconds. */
+  /** Units of the distribution in one unit of the metric: 1,000 for milliseconds in seconds. */
   readonly divisor: number;
-  /** Upper bounds, in the distribution's unit; every one is a bound of the distribution. */
+  /**
+   * Upper bounds, in the distribution's unit; each is also a bound of the distribution's buckets.
+   */
   readonly bounds: readonly number[];
   readonly read: (stats: StoreStats) => Distribution;
+}
+
+/** The kind of a metric in Prometheus. */
+export function prometheusKind(
+  metric: ScalarMetric | DistributionMetric,
+): 'counter' | 'gauge' | 'histogram' {
+  if ('bounds' in metric) return 'histogram';
+  return metric.instrument === 'counter' ? 'counter' : 'gauge';
+}
+
+/** A sample for each state: 1 for the current one, 0 for the others. */
+export function statesOf(states: readonly string[], current: string): readonly LabelledValue[] {
+  return states.map((state) => ({ labels: { state }, value: state === current ? 1 : 0 }));
 }

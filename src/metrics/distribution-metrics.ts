@@ -1,6 +1,6 @@
 import type { DistributionMetric } from './definitions.ts';
 
-/** Powers of two from 2^first to 2^last, as parts of a unit. */
+/** Powers of two from 2^first to 2^last, divided by `perUnit`. */
 function powers(first: number, last: number, perUnit: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, i) => 2 ** (first + i) / perUnit);
 }
@@ -13,8 +13,8 @@ const MERGE_BOUNDS_MS = powers(10, 33, 1000);
 export const DISTRIBUTIONS: readonly DistributionMetric[] = [
   {
     name: 'encode_seconds',
-    telemetryName: 'encode.duration',
-    help: 'Compressing and framing one group.',
+    telemetryName: 'group.encode.duration',
+    help: 'Time to compress and frame one group of batches.',
     unit: 's',
     divisor: 1000,
     bounds: LATENCY_BOUNDS_MS,
@@ -22,8 +22,8 @@ export const DISTRIBUTIONS: readonly DistributionMetric[] = [
   },
   {
     name: 'write_seconds',
-    telemetryName: 'write.duration',
-    help: 'One deferred write of the log, which no sync is part of.',
+    telemetryName: 'log.write.duration',
+    help: 'Time of one write of deferred batches to the log, without a sync.',
     unit: 's',
     divisor: 1000,
     bounds: LATENCY_BOUNDS_MS,
@@ -31,8 +31,8 @@ export const DISTRIBUTIONS: readonly DistributionMetric[] = [
   },
   {
     name: 'sync_seconds',
-    telemetryName: 'sync.duration',
-    help: 'One sync of the log; for a durable write with the write itself.',
+    telemetryName: 'log.sync.duration',
+    help: 'Time of one sync of the log. For durable batches it includes the write, which is the same system call.',
     unit: 's',
     divisor: 1000,
     bounds: LATENCY_BOUNDS_MS,
@@ -41,7 +41,7 @@ export const DISTRIBUTIONS: readonly DistributionMetric[] = [
   {
     name: 'batch_seconds',
     telemetryName: 'batch.duration',
-    help: 'From insertBatch until the batch is acknowledged.',
+    help: 'Time that callers of insertBatch wait: from the call until the batch is acknowledged.',
     unit: 's',
     divisor: 1000,
     bounds: LATENCY_BOUNDS_MS,
@@ -50,7 +50,7 @@ export const DISTRIBUTIONS: readonly DistributionMetric[] = [
   {
     name: 'group_batches',
     telemetryName: 'group.batches',
-    help: 'Batches in one group.',
+    help: 'Number of batches in one group, which share a write and a sync.',
     unit: '{batch}',
     divisor: 1,
     bounds: powers(0, 16, 1),
@@ -59,7 +59,7 @@ export const DISTRIBUTIONS: readonly DistributionMetric[] = [
   {
     name: 'group_bytes',
     telemetryName: 'group.size',
-    help: 'Bytes of one write of the log.',
+    help: 'Bytes of one write to the log.',
     unit: 'By',
     divisor: 1,
     bounds: powers(7, 27, 1),
@@ -68,7 +68,7 @@ export const DISTRIBUTIONS: readonly DistributionMetric[] = [
   {
     name: 'merge_seconds',
     telemetryName: 'merge.duration',
-    help: 'One merge, from reading the logs until the new snapshot is in place.',
+    help: 'Time of one merge, from reading the logs until the new snapshot has its name.',
     unit: 's',
     divisor: 1000,
     bounds: MERGE_BOUNDS_MS,

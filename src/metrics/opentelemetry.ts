@@ -1,16 +1,12 @@
-/** `lodestore/opentelemetry`: a store's figures as metrics of `@opentelemetry/api`, which is not installed with lodestore. */
-import type {
-  Attributes,
-  BatchObservableResult,
-  Meter,
-  Observable,
-  ObservableCounter,
-  ObservableGauge,
-} from '@opentelemetry/api';
+/**
+ * `lodestore/opentelemetry`: exports a store's figures through `@opentelemetry/api`, an optional
+ * peer dependency.
+ */
+import type { Attributes, BatchObservableResult, Meter, Observable } from '@opentelemetry/api';
 import { StoreClosedError } from '../base/errors.ts';
 import { commitChannel, mergeChannel } from '../store/observe/channels.ts';
 import type { MetadataStore } from '../store/metadata-store.ts';
-import type { ScalarMetric } from './definitions.ts';
+import type { LabelledValue, ScalarMetric } from './definitions.ts';
 import { DISTRIBUTIONS } from './distribution-metrics.ts';
 import { SCALARS } from './scalar-metrics.ts';
 import { SpanRecorder } from './span-recorder.ts';
@@ -18,14 +14,16 @@ import { SpanRecorder } from './span-recorder.ts';
 const PREFIX = 'lodestore.';
 
 export interface ObserveOptions {
-  /** Tell the stores of one meter apart. Default: `lodestore.directory`, the store's absolute path. */
+  /**
+   * Attributes that identify this store. Default: `lodestore.directory`, the store's absolute path.
+   */
   readonly attributes?: Attributes;
 }
 
 /**
- * Makes metrics of the figures of `store`. Counters and gauges are read when the meter collects; histograms
- * are recorded commit by commit and merge by merge, from the tracing channels, from this call on. Returns what
- * ends it; closing the store does that too.
+ * Exports the figures of `store` through `meter`. Counters and gauges are read when the meter
+ * collects. Histograms record each commit and merge from this call on; their source are the tracing
+ * channels. Returns a function that ends the export; closing the store also ends it.
  * @throws StoreClosedError
  */
 export function observeStore(
@@ -48,9 +46,8 @@ export function observeStore(
       if (reading === undefined) continue;
       if (typeof reading === 'number') result.observe(observable, reading, attributes);
       else {
-        for (const { label, value } of reading) {
-          const key = PREFIX + definition.label!;
-          result.observe(observable, value, { ...attributes, [key]: label });
+        for (const { labels, value } of reading) {
+          result.observe(observable, value, { ...attributes, ...attributesOf(definition, labels) });
         }
       }
     }
@@ -71,15 +68,34 @@ export function observeStore(
 
 function makeObservable(
   meter: Meter,
-  { telemetryName, kind, help, unit }: ScalarMetric,
-): ObservableCounter | ObservableGauge {
+  { telemetryName, instrument, help, unit }: ScalarMetric,
+): Observable {
+  const name = PREFIX + telemetryName;
   const options = { description: help, unit };
-  return kind === 'counter'
-    ? meter.createObservableCounter(PREFIX + telemetryName, options)
-    : meter.createObservableGauge(PREFIX + telemetryName, options);
+  switch (instrument) {
+    case 'counter':
+      return meter.createObservableCounter(name, options);
+    case 'updowncounter':
+      return meter.createObservableUpDownCounter(name, options);
+    case 'gauge':
+      return meter.createObservableGauge(name, options);
+  }
 }
 
-/** For each histogram, by its name in the definitions, what records a value in the unit of the store's figures. */
+/** The metric's own labels under their attribute names. */
+function attributesOf(
+  { labels: names = {} }: ScalarMetric,
+  labels: LabelledValue['labels'],
+): Attributes {
+  return Object.fromEntries(
+    Object.entries(labels).map(([label, value]) => [PREFIX + names[label]!, value]),
+  );
+}
+
+/**
+ * Recorders by the Prometheus name of their histogram. They take values in the unit of the store's
+ * figures.
+ */
 function recordersOf(meter: Meter, attributes: Attributes): Map<string, (value: number) => void> {
   return new Map(
     DISTRIBUTIONS.map(({ name, telemetryName, help, unit, divisor, bounds }) => {

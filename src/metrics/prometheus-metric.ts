@@ -1,17 +1,17 @@
 import { countUpTo } from '../base/histogram.ts';
-import type { DistributionMetric, ScalarMetric } from './definitions.ts';
+import { prometheusKind, type DistributionMetric, type ScalarMetric } from './definitions.ts';
 import type { StoreFigures } from './store-figures.ts';
 
 export type Labels = Readonly<Record<string, string | number>>;
 
-/** A line of a metric, as prom-client takes it. */
+/** A sample in the form that prom-client expects. */
 interface Sample {
   readonly metricName?: string;
   readonly labels: Labels;
   readonly value: number;
 }
 
-/** What prom-client asks a metric for at each scrape. */
+/** What prom-client reads from a metric at each scrape. */
 interface Scraped {
   readonly name: string;
   readonly help: string;
@@ -26,11 +26,11 @@ interface Source {
 }
 
 /**
- * A metric of all stores of one registry. prom-client's own histograms count for themselves; this one
- * passes on what the store has counted anyway.
+ * One metric for all stores of one registry. The classes of prom-client keep counts of their own;
+ * this class reads the counts that the stores keep.
  */
 export class PrometheusMetric {
-  /** Not readonly: a registry of OpenMetrics changes the names of counters. */
+  /** Not readonly: an OpenMetrics registry renames counters. */
   name: string;
   readonly help: string;
   readonly type: 'counter' | 'gauge' | 'histogram';
@@ -41,7 +41,7 @@ export class PrometheusMetric {
   constructor(prefix: string, definition: ScalarMetric | DistributionMetric) {
     this.name = prefix + definition.name;
     this.help = definition.help;
-    this.type = 'bounds' in definition ? 'histogram' : definition.kind;
+    this.type = prometheusKind(definition);
     this.#definition = definition;
   }
 
@@ -49,7 +49,9 @@ export class PrometheusMetric {
     return this.#sources.size === 0;
   }
 
-  /** Whether a store has these labels already: its values could not be told from those of another. */
+  /**
+   * Whether a store with these labels is registered: two such stores would give duplicate samples.
+   */
   has(labels: Labels): boolean {
     const key = keyOf(labels);
     return [...this.#sources.values()].some((source) => keyOf(source.labels) === key);
@@ -63,16 +65,19 @@ export class PrometheusMetric {
     this.#sources.delete(figures);
   }
 
-  /** Called by the registry. The figures are read before it resolves: all metrics of a scrape show one moment. */
+  /**
+   * Called by the registry. Reads the figures synchronously, so all metrics of a scrape show one
+   * state.
+   */
   async get(): Promise<Scraped> {
     const { name, help, type, aggregator } = this;
     const values = [...this.#sources.values()].flatMap((source) => this.#samplesOf(source));
     return { name, help, type, aggregator, values };
   }
 
-  /** Called by the registry's `resetMetrics`: the store goes on counting. */
+  /** Called by `resetMetrics` of the registry. The counts belong to the store and are not reset. */
   reset(): void {
-    // Nothing is kept here.
+    // No counts are kept here.
   }
 
   #samplesOf({ figures, labels }: Source): Sample[] {
@@ -81,10 +86,7 @@ export class PrometheusMetric {
     const reading = definition.read(figures.stats);
     if (reading === undefined) return [];
     if (typeof reading === 'number') return [{ labels, value: reading }];
-    return reading.map(({ label, value }) => ({
-      labels: { ...labels, [definition.label!]: label },
-      value,
-    }));
+    return reading.map((sample) => ({ ...sample, labels: { ...labels, ...sample.labels } }));
   }
 
   #histogramOf(definition: DistributionMetric, figures: StoreFigures, labels: Labels): Sample[] {

@@ -1,4 +1,7 @@
-/** `lodestore/prometheus`: a store's figures in a registry of `prom-client`, which is not installed with lodestore. */
+/**
+ * `lodestore/prometheus`: exports a store's figures to a registry of `prom-client`, an optional
+ * peer dependency.
+ */
 import { register as defaultRegister, type Registry, type RegistryContentType } from 'prom-client';
 import { StoreClosedError } from '../base/errors.ts';
 import type { MetadataStore } from '../store/metadata-store.ts';
@@ -7,32 +10,38 @@ import { PrometheusMetric, type Labels } from './prometheus-metric.ts';
 import { SCALARS } from './scalar-metrics.ts';
 import { StoreFigures } from './store-figures.ts';
 
-/** Of prom-client's registry, what is needed here. */
+/** The part of prom-client's registry that is used. */
 export type MetricRegistry = Pick<
   Registry<RegistryContentType>,
   'getSingleMetric' | 'registerMetric' | 'removeSingleMetric'
 >;
 
 export interface CollectOptions {
-  /** Default: prom-client's own. */
+  /** Default: the default registry of prom-client. */
   readonly register?: MetricRegistry;
-  /** Before each metric's name. Default `lodestore_`. */
+  /** Prefix of each metric's name. Default `lodestore_`. */
   readonly prefix?: string;
-  /** Tell the stores of one registry apart. Default: `directory`, the store's absolute path. */
+  /**
+   * Labels that identify this store in the registry. Default: `directory`, the store's absolute
+   * path.
+   */
   readonly labels?: Labels;
 }
 
 const NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
 const LABEL = /^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$/;
-/** Labels that metrics here have of their own. */
-const OWN_LABELS: ReadonlySet<string> = new Set(['le', 'part', 'state']);
+/** Labels that the metrics themselves have. */
+const OWN_LABELS: ReadonlySet<string> = new Set([
+  'le',
+  ...SCALARS.flatMap(({ labels = {} }) => Object.keys(labels)),
+]);
 
 /**
- * Adds the figures of `store` to a registry. They are read at each scrape, and cost nothing between. Returns
- * what takes them out again; closing the store does that too.
- * @throws TypeError for a prefix or labels that Prometheus does not take; RangeError when another store of
- *   the registry has the same labels; Error of prom-client when a metric of another kind has the name;
- *   StoreClosedError
+ * Adds the figures of `store` to a registry. Figures are read at each scrape and cost nothing
+ * between scrapes. Returns a function that removes them; closing the store also removes them.
+ * @throws TypeError for a prefix or labels that Prometheus does not accept; RangeError when another
+ *   store of the registry has the same labels; Error of prom-client when another metric has the
+ *   same name; StoreClosedError
  */
 export function collectStore(store: MetadataStore, options: CollectOptions = {}): () => void {
   const { register = defaultRegister, prefix = 'lodestore_' } = options;

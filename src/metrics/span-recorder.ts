@@ -2,7 +2,7 @@ import type { CommitTrace, MergeTrace } from '../store/observe/channels.ts';
 
 type Outcome = { readonly error?: unknown };
 
-/** Takes the figures of one store's commits and merges from the tracing channels, which all stores share. */
+/** Records the commits and merges of one store. The tracing channels are shared by all stores. */
 export class SpanRecorder {
   readonly #store: object;
   readonly #recorders: ReadonlyMap<string, (value: number) => void>;

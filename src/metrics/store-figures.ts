@@ -2,7 +2,7 @@ import { queueMicrotask } from '../base/timers.ts';
 import type { MetadataStore } from '../store/metadata-store.ts';
 import type { StoreStats } from '../store/stats.ts';
 
-/** A store's figures, read once for all metrics that are asked for in one go. */
+/** A store's figures, read once for all metrics that one scrape reads synchronously. */
 export class StoreFigures {
   readonly #store: MetadataStore;
   #stats: StoreStats | undefined;

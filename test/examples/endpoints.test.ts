@@ -94,7 +94,7 @@ test('/stats and /metrics count', async () => {
   expect(again.get('storage_node_volume_appends_total')!.samples[0]!.value).toBe(2);
 });
 
-test('every metric that the Grafana dashboard asks for is there', async () => {
+test("every metric that the node's dashboard asks for is there", async () => {
   const { url } = await startNode();
   await put(url, 'a', 'abc');
   await get(url, 'a');
@@ -113,8 +113,8 @@ test('every metric that the Grafana dashboard asks for is there', async () => {
   const asked = [
     ...queries,
     ...variables.filter((query) => query.includes('label_values')),
-  ].flatMap((query) => query.match(/\b(?:lodestore|storage_node)_\w+/g) ?? []);
-  expect(new Set(asked).size).toBeGreaterThan(20);
+  ].flatMap((query) => query.match(/\bstorage_node_\w+/g) ?? []);
+  expect(new Set(asked).size).toBeGreaterThan(7);
   for (const name of asked) expect(printed.has(name), name).toBe(true);
 });
 

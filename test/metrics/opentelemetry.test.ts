@@ -48,15 +48,20 @@ test('counters, gauges and histograms are exported', async () => {
     ({ telemetryName }) => `lodestore.${telemetryName}`,
   );
   for (const name of [...names, ...HISTOGRAM_NAMES]) expect(metrics.has(name), name).toBe(true);
-  const batches = metrics.get('lodestore.batches')!;
+  const batches = metrics.get('lodestore.batch.written')!;
   expect(batches).toMatchObject({ dataPointType: DataPointType.SUM, isMonotonic: true });
   expect(batches.dataPoints[0]).toMatchObject({
     value: 21,
     attributes: { 'lodestore.directory': '/s' },
   });
-  expect(metrics.get('lodestore.records')!.dataPointType).toBe(DataPointType.GAUGE);
-  const memory = metrics.get('lodestore.memory')!.dataPoints;
-  expect(memory.map(({ attributes }) => attributes['lodestore.part'])).toEqual([
+  // A sum over stores makes sense for records, and none for sequence numbers.
+  expect(metrics.get('lodestore.record.count')).toMatchObject({
+    dataPointType: DataPointType.SUM,
+    isMonotonic: false,
+  });
+  expect(metrics.get('lodestore.batch.sequence')!.dataPointType).toBe(DataPointType.GAUGE);
+  const memory = metrics.get('lodestore.memory.usage')!.dataPoints;
+  expect(memory.map(({ attributes }) => attributes['lodestore.memory.part'])).toEqual([
     'base',
     'live',
     'frozen',
@@ -84,11 +89,11 @@ test('histograms hold what the store counted, in the units that they name', asyn
     sum: 20,
   });
   // The seal of the merge is no commit.
-  expect(pointOf('lodestore.sync.duration').count).toBe(batchesPerGroup.count);
-  expect(pointOf('lodestore.sync.duration').sum).toBeLessThanOrEqual(latency.syncMs.sum / 1000);
+  expect(pointOf('lodestore.log.sync.duration').count).toBe(batchesPerGroup.count);
+  expect(pointOf('lodestore.log.sync.duration').sum).toBeLessThanOrEqual(latency.syncMs.sum / 1000);
   expect(pointOf('lodestore.merge.duration').count).toBe(1);
   const { bounds, divisor } = DISTRIBUTIONS[0]!;
-  expect(pointOf('lodestore.encode.duration').buckets.boundaries).toEqual(
+  expect(pointOf('lodestore.group.encode.duration').buckets.boundaries).toEqual(
     bounds.map((bound) => bound / divisor),
   );
 });

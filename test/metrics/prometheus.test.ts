@@ -1,6 +1,8 @@
 import { Registry, type RegistryContentType } from 'prom-client';
 import { expect, test, vi } from 'vitest';
+import { PACKAGE_VERSION } from '../../src/base/version.ts';
 import { MetadataStore } from '../../src/index.ts';
+import { prometheusKind } from '../../src/metrics/definitions.ts';
 import { DISTRIBUTIONS } from '../../src/metrics/distribution-metrics.ts';
 import { collectStore } from '../../src/metrics/prometheus.ts';
 import { SCALARS } from '../../src/metrics/scalar-metrics.ts';
@@ -26,9 +28,10 @@ test('every metric is printed with its type, and counters are counters', async (
   expect([...families.keys()].sort()).toEqual(
     [...SCALARS, ...DISTRIBUTIONS].map(({ name }) => `lodestore_${name}`).sort(),
   );
-  for (const { name, kind } of SCALARS) {
-    expect(families.get(`lodestore_${name}`)!.type, name).toBe(kind);
-    expect(name.endsWith('_total'), name).toBe(kind === 'counter');
+  for (const metric of SCALARS) {
+    const kind = prometheusKind(metric);
+    expect(families.get(`lodestore_${metric.name}`)!.type, metric.name).toBe(kind);
+    expect(metric.name.endsWith('_total'), metric.name).toBe(kind === 'counter');
   }
   const valueOf = (name: string) => families.get(name)!.samples[0]!.value;
   expect(valueOf('lodestore_records')).toBe(20);
@@ -39,6 +42,12 @@ test('every metric is printed with its type, and counters are counters', async (
   expect(families.get('lodestore_last_error_timestamp_seconds')!.samples).toEqual([]);
   const parts = families.get('lodestore_memory_bytes')!.samples.map(({ labels }) => labels['part']);
   expect(parts).toEqual(['base', 'live', 'frozen']);
+  expect(families.get('lodestore_build_info')!.samples[0]!.labels).toEqual({
+    directory: '/s',
+    version: PACKAGE_VERSION,
+    log_format: '2',
+    snapshot_format: '2',
+  });
   await store.close();
 });
 
