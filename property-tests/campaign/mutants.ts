@@ -445,4 +445,27 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '0',
     test: 'test/store/claim.test.ts',
   },
+  "the store's files not looked at by name": {
+    file: 'src/store/commit/files-watch.ts',
+    find: "return kind === 'file' && sizeBytes >= lengthBytes;",
+    replace: "return kind === 'file' || sizeBytes >= lengthBytes;",
+    also: {
+      file: 'src/store/commit/files-watch.ts',
+      find: "return systemCode(error) !== 'ENOENT';",
+      replace: 'return true;',
+    },
+    test: 'test/store/files-lost.test.ts',
+  },
+  'a file that was cut called damage, and writes go on': {
+    file: MERGES,
+    find: 'throw await this.#parts.watch.causeOf(damage);',
+    replace: 'throw damage;',
+    test: 'test/store/files-lost.test.ts',
+  },
+  'the claim not weighed first by salvage': {
+    file: 'src/store/salvage/found-files.ts',
+    find: '  if (isClaimed) return claim?.storeId;\n',
+    replace: '',
+    test: 'test/store/claim.test.ts',
+  },
 };

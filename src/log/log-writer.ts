@@ -172,7 +172,7 @@ export class LogWriter {
 
   /**
    * Whether the file still has a name and its length: what goes into a file that somebody has removed, or behind
-   * what somebody has cut, is lost. A file that was renamed is found by the next merge. The system is asked while
+   * what somebody has cut, is lost. A file that was renamed is found by its name (`FilesWatch`). The system is asked while
    * it writes, when the event loop has nothing else to do for the group: a file that is removed after that is
    * found by the next write, as one that is removed after this write is.
    */

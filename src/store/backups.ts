@@ -24,6 +24,7 @@ import {
 } from './backup/backup.ts';
 import type { Committer } from './commit/committer.ts';
 import { copyError } from './backup/copy-error.ts';
+import type { FilesWatch } from './commit/files-watch.ts';
 import type { Health } from './commit/health.ts';
 import type { LogKeeper } from './commit/log-keeper.ts';
 import type { MergeScheduler } from './merge/merge-scheduler.ts';
@@ -39,6 +40,7 @@ export interface BackupsParts {
   readonly health: Health;
   readonly makeRunner: (directory: Directory) => JobRunner;
   readonly pause: () => Promise<void>;
+  readonly watch: FilesWatch;
 }
 
 /** A merge would have to end each time between a boundary and the opening of a few files. */
@@ -91,8 +93,10 @@ export class Backups {
 
   async #write(target: string, options: BackupOptions): Promise<BackupReport> {
     options.signal?.throwIfAborted();
-    const { fs, directory, makeRunner, pause } = this.#parts;
+    const { fs, directory, makeRunner, pause, health, watch } = this.#parts;
     await requireOutside(fs, directory, target, IN_STORE);
+    await watch.look();
+    if (health.isPoisoned) throw health.poisonedWrite('not-applied');
     const { source, count } = await this.#holdStill();
     const records = count.recordCount;
     try {

@@ -6,10 +6,11 @@ import { BatchQueue } from './batch/batch-queue.ts';
 import type { ChangeFeeds } from './changes/change-feeds.ts';
 import { Claims } from './commit/claims.ts';
 import { Committer } from './commit/committer.ts';
-import { LogKeeper } from './commit/log-keeper.ts';
+import { FilesWatch } from './commit/files-watch.ts';
+import { LogKeeper, type KeptFile } from './commit/log-keeper.ts';
 import { LogSync, type StartTimer } from './commit/log-sync.ts';
 import { MergeRunner } from './merge/merge-runner.ts';
-import { MergeScheduler } from './merge/merge-scheduler.ts';
+import { MergeScheduler, type CurrentSnapshot } from './merge/merge-scheduler.ts';
 import type { Announce } from './observe/store-events.ts';
 import { StoreObserver } from './observe/store-observer.ts';
 import type { OpenedParts } from './open/open-parts.ts';
@@ -24,6 +25,7 @@ export interface Writer {
   readonly sync: LogSync;
   readonly logs: LogKeeper;
   readonly claims: Claims;
+  readonly watch: FilesWatch;
   readonly merges: MergeScheduler;
   readonly backups: Backups;
   readonly observer: StoreObserver;
@@ -40,7 +42,7 @@ export interface WriterHost {
 
 /** Settles what was handed in, and lets go of every file. Rejects with what failed first; the rest is done too. */
 export async function closeWriter(writer: Writer): Promise<void> {
-  const { queue, committer, sync, logs, claims, merges, backups, space } = writer;
+  const { queue, committer, sync, logs, claims, watch, merges, backups, space } = writer;
   await queue.whenEmpty();
   sync.stop();
   await inOrder([
@@ -54,6 +56,7 @@ export async function closeWriter(writer: Writer): Promise<void> {
       claims.note(logs.synced);
     },
     () => claims.whenIdle(),
+    () => watch.close(),
     () => logs.close(),
   ]);
 }
@@ -80,6 +83,8 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
   const logs = new LogKeeper(fs, directory, { storeId, epoch }, health, parts.logs);
   lock.checkAfterPause(() => logs.requireUnchanged());
   const claims = new Claims({ lock, storeId, health });
+  const files = (): readonly KeptFile[] => keptFiles(merges.snapshot, logs);
+  const watch = new FilesWatch({ fs, lock, health, startTimer, files });
   const queue: BatchQueue = new BatchQueue(options, pause, () => committer.wake());
   const onDue = (): void => committer.wake();
   const onSynced = (syncMs: number): void => {
@@ -93,14 +98,18 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
     (name, figures) => announce(name, [figures]),
   );
   const stats = observer.commits;
-  const shared = { fs, directory, storeId, epoch, table, logs, health, observer, space };
+  const found = { fs, directory, storeId, epoch, table, watch };
+  const shared = { ...found, logs, health, observer, space };
   const committing = { space, queue, sync, table, logs, health, stats, observer, lock, pause };
   const committer: Committer = new Committer({
     ...committing,
     rotateBytes,
     compressionLevel,
     admit: () => warmth.admit(merges),
-    onEnded: () => claims.note(logs.synced),
+    onEnded: () => {
+      claims.note(logs.synced);
+      void watch.look();
+    },
     onCommitted: () => {
       merges.consider();
       feeds.ring();
@@ -122,9 +131,16 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
   );
   const backups = new Backups({ ...shared, committer, merges, makeRunner, pause });
   logs.prepareNext();
+  watch.start();
   space.start();
   warmth.onceWarm(() => health.guard(() => merges.consider()));
-  return { queue, committer, sync, logs, claims, merges, backups, observer, space };
+  return { queue, committer, sync, logs, claims, watch, merges, backups, observer, space };
+}
+
+/** The files that hold the store. */
+function keptFiles(snapshot: CurrentSnapshot | undefined, logs: LogKeeper): readonly KeptFile[] {
+  if (snapshot === undefined) return logs.keptFiles;
+  return [{ path: snapshot.path, lengthBytes: snapshot.fileBytes }, ...logs.keptFiles];
 }
 
 /** Lets go of the directory, the last of all: until then the lease and the threads use it. */

@@ -434,7 +434,6 @@ describe('known damage', () => {
   const LOG = 'log_0000000000000002';
 
   test.each([
-    ['a closed log is cut', (directory: string) => truncateSync(join(directory, LOG), 200)],
     ['a closed log is changed', (directory: string) => flipByte(directory, LOG, 300)],
     [
       'a chunk of the snapshot is changed',
@@ -458,6 +457,16 @@ describe('known damage', () => {
       expect(readdirSync(base)).toEqual(['store']);
     }
     expect(store.size).toBe(2010);
+    await store.close();
+  });
+
+  test('a closed log is cut: the files are lost, refused, nothing is left', async () => {
+    const { base, directory, store } = await filledStore();
+    truncateSync(join(directory, LOG), 200);
+    const error = await failureOf(store.backup(join(base, 'backup')));
+    expect(error).toMatchObject({ code: 'LODESTORE_FILES_LOST', path: join(directory, LOG) });
+    expect(readdirSync(base)).toEqual(['store']);
+    expect(store.size).toBe(2000);
     await store.close();
   });
 

@@ -1,6 +1,10 @@
-import { expect, test } from 'vitest';
-import { FilesLostError, type MetadataStore, type StoreError } from '../../src/index.ts';
+import { once } from 'node:events';
+import { describe, expect, test } from 'vitest';
+import { Clock } from '../../property-tests/campaign/clock.ts';
+import { FilesLostError, MetadataStore, type StoreError } from '../../src/index.ts';
+import type { StartTimer } from '../../src/store/commit/log-sync.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
+import { simulatedEnvironment } from '../../src/testing/open-on.ts';
 
 const put = (key: number): [{ type: 'put'; key: number; value: number }] => [
   { type: 'put', key, value: 1 },
@@ -16,18 +20,28 @@ async function rejection(promise: Promise<unknown>): Promise<StoreError> {
 }
 
 /** A store with a snapshot, a closed log and a live one. */
-async function openFilled(): Promise<{ fs: CrashFs; store: MetadataStore; live: string }> {
+async function openFilled(
+  clock: Clock = new Clock(),
+): Promise<{ fs: CrashFs; store: MetadataStore; live: string }> {
   const fs = new CrashFs();
   let store = await openOn(fs, '/s');
   await store.insertBatch(put(1));
   await store.merge();
   await store.insertBatch(put(2));
   await store.close();
-  store = await openOn(fs, '/s');
+  const environment = simulatedEnvironment(fs);
+  const startTimer: StartTimer = (_delayMs, ring) => clock.start(ring);
+  store = await MetadataStore.openIn({ ...environment, startTimer }, '/s', {});
   await store.insertBatch(put(3));
   await store.insertBatch(put(4));
   const number = store.stats().logs.liveNumber!;
   return { fs, store, live: `/s/log_${number.toString(16).padStart(16, '0')}` };
+}
+
+async function cut(fs: CrashFs, path: string): Promise<void> {
+  const file = await fs.open(path, 'r+');
+  await file.truncate(100);
+  await file.close();
 }
 
 async function filesOf(fs: CrashFs, prefix: string): Promise<string[]> {
@@ -68,9 +82,7 @@ test('the live log is removed: deferred batches are not called durable', async (
 
 test('the live log is cut: the next batch is not acknowledged', async () => {
   const { fs, store, live } = await openFilled();
-  const file = await fs.open(live, 'r+');
-  await file.truncate(100);
-  await file.close();
+  await cut(fs, live);
   expect((await rejection(store.insertBatch(put(5)))).outcome).toBe('unknown');
   await expectLost(store, live);
 });
@@ -98,4 +110,85 @@ test('a change feed finds that a log is gone', async () => {
   const feed = store.changes({ after: 1n });
   expect(await rejection(feed.next())).toBeInstanceOf(FilesLostError);
   await expectLost(store, path!);
+});
+
+test.each(['snapshot', 'log'])('a merge finds that a %s was cut', async (prefix) => {
+  const { fs, store } = await openFilled();
+  const [path] = await filesOf(fs, prefix);
+  await cut(fs, path!);
+  expect(await rejection(store.merge())).toBeInstanceOf(FilesLostError);
+  await expectLost(store, path!);
+});
+
+test('a backup finds that a closed log was cut', async () => {
+  const { fs, store } = await openFilled();
+  const [path] = await filesOf(fs, 'log');
+  await cut(fs, path!);
+  expect(await rejection(store.backup('/b'))).toBeInstanceOf(FilesLostError);
+  expect((await fs.readDirectory('/')).map(({ name }) => name)).toEqual(['s']);
+  await expectLost(store, path!);
+});
+
+describe('without a merge, a backup or a feed', () => {
+  const LOSSES: Record<string, (fs: CrashFs, path: string) => Promise<void>> = {
+    cut,
+    renamed: (fs, path) => fs.rename(path, `${path}.old`),
+    removed: (fs, path) => fs.unlink(path),
+    'replaced by a directory': async (fs, path) => {
+      await fs.unlink(path);
+      await fs.makeDirectory(path);
+    },
+  };
+
+  test.each(Object.keys(LOSSES))('a file %s is found when the timer rings', async (loss) => {
+    for (const index of [0, 1, 2]) {
+      const clock = new Clock();
+      const { fs, store, live } = await openFilled(clock);
+      // A live log that is shorter than what it holds is found by the next write.
+      if (loss === 'cut' && index === 2) break;
+      const files = [...(await filesOf(fs, 'snapshot')), ...(await filesOf(fs, 'log'))];
+      const path = [files[0], files[1], live][index]!;
+      const told = once(store, 'poisoned');
+      await LOSSES[loss]!(fs, path);
+      clock.ring();
+      await told;
+      await expectLost(store, path);
+    }
+  });
+
+  test('a log that was renamed while it was live is found when it is closed', async () => {
+    const { fs, store, live } = await openFilled();
+    await fs.rename(live, '/s/elsewhere');
+    const told = once(store, 'poisoned');
+    const merging = rejection(store.merge());
+    await told;
+    expect(await merging).toBeInstanceOf(FilesLostError);
+    await expectLost(store, live);
+  });
+
+  test('what a merge replaces is not missed, and a file that cannot be looked at proves nothing', async () => {
+    const clock = new Clock();
+    const { fs, store } = await openFilled(clock);
+    const merging = store.merge();
+    for (let turn = 0; turn < 200; turn++) {
+      clock.ring();
+      await Promise.resolve();
+    }
+    await merging;
+    fs.faults.add({ call: 'stat', mode: 'sticky', error: 'EIO', path: /(log|snapshot)_/ });
+    clock.ring();
+    await store.insertBatch(put(5));
+    expect(store.stats().state).toBe('open');
+    await store.close();
+  });
+
+  test('a store that is closed looks no more', async () => {
+    const clock = new Clock();
+    const { fs, store } = await openFilled(clock);
+    await store.close();
+    const before = fs.trace.length;
+    clock.ring();
+    await Promise.resolve();
+    expect(fs.trace.length).toBe(before);
+  });
 });

@@ -22,6 +22,12 @@ const BACKLOG_PART = 64;
 /** Where there is no room for more, this much of a log is reserved. */
 const LEAST_RESERVE_BYTES: number = 8 * 1024;
 
+/** A file of the store, and how long it is at least. */
+export interface KeptFile {
+  readonly path: string;
+  readonly lengthBytes: number;
+}
+
 /** A log that waits for a merge. `fileBytes`: with the zeros behind what it holds. */
 export interface ClosedLog extends MergeLog {
   readonly fileBytes: number;
@@ -67,6 +73,13 @@ export class LogKeeper {
   /** Logs that no merge has taken in, oldest first. */
   get closedLogs(): readonly ClosedLog[] {
     return this.#closed;
+  }
+
+  /** All logs that hold what no merge has taken in. Of the live one only what is synced must be there. */
+  get keptFiles(): readonly KeptFile[] {
+    const live = this.#live;
+    if (live === undefined) return this.#closed;
+    return [...this.#closed, { path: live.path, lengthBytes: live.syncedBytes }];
   }
 
   /** The last log that is closed, as its successor refers to it. */

@@ -17,6 +17,7 @@ import type { FileSystem } from '../../fs/file-system.ts';
 import type { MergeJob, MergeResult } from '../../jobs/merge.ts';
 import type { Table } from '../../table/table.ts';
 import type { Committer } from '../commit/committer.ts';
+import type { FilesWatch } from '../commit/files-watch.ts';
 import type { Health } from '../commit/health.ts';
 import type { LogKeeper } from '../commit/log-keeper.ts';
 import { MergeCounters, type MergeFigures } from '../observe/merge-figures.ts';
@@ -61,6 +62,7 @@ export interface MergeSchedulerParts {
   readonly health: Health;
   readonly space: SpaceKeeper;
   readonly lock: DirectoryLock;
+  readonly watch: FilesWatch;
   /** Closed with the scheduler. */
   readonly runner: MergeRunner;
   readonly mergeBytes: number;
@@ -296,7 +298,8 @@ export class MergeScheduler {
       await this.#parts.observer.merge(details, async () => {
         const result = await this.#runJob(job);
         if (result.kind === 'corrupt') {
-          throw new CorruptionError(damageDetail(this.#parts.directory, result));
+          const damage = new CorruptionError(damageDetail(this.#parts.directory, result));
+          throw await this.#parts.watch.causeOf(damage);
         }
         if (result.kind === 'merged') return this.#install(job, result);
         const refusal = room.refusal(result.neededBytes);
