@@ -27,10 +27,18 @@ export function storeErrorOf(error: unknown, work: FailedWork): unknown {
   const isSystem = error instanceof Error && !(error instanceof TypeError) && code !== undefined;
   if (!isSystem || error instanceof StoreError) return error;
   const path = pathOf(error) ?? work.path;
-  const message = `${work.what}: ${code} at ${path}`;
+  const denied = code === 'ERR_ACCESS_DENIED' ? `; ${deniedRemedy(error)}` : '';
+  const message = `${work.what}: ${code} at ${path}${denied}`;
   const fields = { cause: error, path, outcome: work.outcome };
   if (isLackOfSpace(error)) return new StoreFullError(message, fields);
   return new StoreError(work.code ?? 'LODESTORE_IO', message, fields);
+}
+
+/** Node's permission model (`--permission`) refuses what it was not told to allow, and syncs in any case. */
+function deniedRemedy({ message }: Error): string {
+  return /\bf(?:data)?sync API is disabled/.test(message)
+    ? "Node's permission model does not allow syncs: without it a store can be written to, with it only be opened with readOnly"
+    : "Node's permission model does not allow this: see --allow-fs-read, --allow-fs-write, --allow-addons, --allow-worker";
 }
 
 function pathOf(error: Error): string | undefined {

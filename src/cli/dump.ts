@@ -5,6 +5,7 @@ import { MetadataStore } from '../store/metadata-store.ts';
 import type { RangeOptions } from '../table/layer/key-range.ts';
 import type { TableRecord } from '../table/layer/table-record.ts';
 import { Table } from '../table/table.ts';
+import { onDirectory } from './on-directory.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { EXIT_DAMAGE, EXIT_OK } from './output/exit-code.ts';
 import { lossText } from './text/loss-text.ts';
@@ -37,7 +38,9 @@ export async function dump(
     return EXIT_OK;
   } catch (error) {
     if (options.damaged !== true || !(error instanceof CorruptionError)) throw error;
-    return await dumpDamaged(context, directory, options, error);
+    return await onDirectory(context, directory, (held, path) =>
+      dumpDamaged(held, path, options, error),
+    );
   }
 }
 

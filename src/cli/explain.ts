@@ -1,5 +1,6 @@
 import { CorruptionError, StoreError } from '../base/errors.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
+import { onDirectory } from './on-directory.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { EXIT_DAMAGE, EXIT_IO, EXIT_LOCKED, EXIT_OK } from './output/exit-code.ts';
 import { explainDamaged } from './text/explain-damage.ts';
@@ -42,15 +43,17 @@ export async function explain(
 }
 
 async function explanationOf(context: CommandContext, directory: string): Promise<Explanation> {
-  const { fs, signal, bar } = context;
+  const { signal, bar } = context;
+  const options = {
+    depth: 'chunks' as const,
+    frames: false,
+    signal,
+    progress: new ProgressMeter((progress) => bar.report(progress)),
+  };
   try {
-    const survey = await surveyDirectory(fs, directory, {
-      depth: 'chunks',
-      frames: false,
-      signal,
-      progress: new ProgressMeter((progress) => bar.report(progress)),
-    });
-    return await explainSurvey(context, survey);
+    return await onDirectory(context, directory, async (held, path) =>
+      explainSurvey(held, await surveyDirectory(held.fs, path, options)),
+    );
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof StoreError && error.code === 'LODESTORE_INCOMPLETE') {

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import { writeAncestorDirectory } from './records/ancestor-export.ts';
+import { onDirectory } from './on-directory.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { InterruptedError, UsageError } from './output/command-errors.ts';
 import { EXIT_OK } from './output/exit-code.ts';
@@ -37,6 +38,15 @@ export async function exportRecords(
   if (format === 'ancestor' && (out === undefined || options.hex === true)) {
     throw new UsageError('--format ancestor writes a directory: it needs --out, and has no --hex');
   }
+  return onDirectory(context, directory, (held, path) => exportHeld(held, path, options));
+}
+
+async function exportHeld(
+  context: CommandContext,
+  directory: string,
+  options: ExportOptions,
+): Promise<number> {
+  const { out } = options;
   const { fs, signal, bar } = context;
   const progress = new ProgressMeter((one) => bar.report(one));
   const source = await RecordSource.open({ fs, directory, signal, progress });
@@ -70,7 +80,7 @@ async function exportTo(
   try {
     const exported =
       target instanceof FreshDirectory
-        ? await writeAncestorDirectory(fs, target.path, source.chunks())
+        ? await writeAncestorDirectory(target.fs, target.path, source.chunks())
         : await writeText(context, source, target, options);
     await target.finish();
     return target instanceof FreshDirectory

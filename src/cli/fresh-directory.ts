@@ -1,7 +1,7 @@
 import { join, relative, resolve, sep } from 'node:path';
 import { systemCode } from '../base/errors.ts';
 import { INCOMPLETE_NAME } from '../format/file-name.ts';
-import { realPathOf } from '../fs/directory.ts';
+import { Directory, realPathOf } from '../fs/directory.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { unlinkIfThere } from '../fs/unlink.ts';
 import { ensureDirectory } from '../directory/ensure-directory.ts';
@@ -12,14 +12,20 @@ import { UsageError } from './output/command-errors.ts';
  * removes all that has been made.
  */
 export class FreshDirectory {
-  readonly path: string;
-  readonly #fs: FileSystem;
+  /** Holds it open: what is written lands there, whatever becomes of its path. Closed when it ends. */
+  readonly fs: Directory;
+  readonly #outer: FileSystem;
   readonly #isMade: boolean;
 
-  private constructor(fs: FileSystem, path: string, isMade: boolean) {
-    this.#fs = fs;
-    this.path = path;
+  private constructor(outer: FileSystem, held: Directory, isMade: boolean) {
+    this.#outer = outer;
+    this.fs = held;
     this.#isMade = isMade;
+  }
+
+  /** The real path. */
+  get path(): string {
+    return this.fs.realPath;
   }
 
   /**
@@ -35,29 +41,39 @@ export class FreshDirectory {
     }
     const isMade = await requireEmpty(fs, path, target);
     await ensureDirectory(fs, path, true);
-    const marker = await fs.open(join(path, INCOMPLETE_NAME), 'wx');
-    await marker.close();
-    await fs.syncDirectory(path);
-    return new FreshDirectory(fs, path, isMade);
+    const held = await Directory.open(fs, path);
+    try {
+      const marker = await held.open(join(held.realPath, INCOMPLETE_NAME), 'wx');
+      await marker.close();
+      await held.syncDirectory(held.realPath);
+    } catch (error) {
+      await held.close();
+      throw error;
+    }
+    return new FreshDirectory(fs, held, isMade);
   }
 
   /** Makes the directory what it is to be. All files in it have been synced. */
   async finish(): Promise<void> {
-    await this.#fs.syncDirectory(this.path);
-    await this.#fs.unlink(join(this.path, INCOMPLETE_NAME));
-    await this.#fs.syncDirectory(this.path);
+    await this.fs.syncDirectory(this.path);
+    await this.fs.unlink(join(this.path, INCOMPLETE_NAME));
+    await this.fs.syncDirectory(this.path);
+    await this.fs.close();
   }
 
   /** Removes what has been made; the marker goes last. What cannot be removed stays behind the marker. */
   async discard(): Promise<void> {
     try {
-      for (const { name } of await this.#fs.readDirectory(this.path)) {
-        if (name !== INCOMPLETE_NAME) await this.#fs.unlink(join(this.path, name));
+      for (const { name } of await this.fs.readDirectory(this.path)) {
+        if (name !== INCOMPLETE_NAME) await this.fs.unlink(join(this.path, name));
       }
-      await unlinkIfThere(this.#fs, join(this.path, INCOMPLETE_NAME));
-      if (this.#isMade) await this.#fs.removeDirectory(this.path);
+      await unlinkIfThere(this.fs, join(this.path, INCOMPLETE_NAME));
+      // By its path, and only if it is empty.
+      if (this.#isMade) await this.#outer.removeDirectory(this.path);
     } catch (error) {
       if (systemCode(error) === undefined) throw error;
+    } finally {
+      await this.fs.close();
     }
   }
 }

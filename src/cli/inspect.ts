@@ -3,6 +3,7 @@ import { WRITTEN_VERSION } from '../format/file-header.ts';
 import { logName } from '../format/file-name.ts';
 import { noStoreError } from '../store/recovery/directory-state.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
+import { onDirectory } from './on-directory.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { damageError } from './text/damage-text.ts';
 import { EXIT_DAMAGE, EXIT_IO, EXIT_OK } from './output/exit-code.ts';
@@ -47,7 +48,15 @@ const FRAME_COLUMNS: readonly TextColumn[] = [
 ];
 
 /** Prints what a directory holds and what opening would make of it. */
-export async function inspect(
+export function inspect(
+  context: CommandContext,
+  directory: string,
+  options: InspectOptions,
+): Promise<number> {
+  return onDirectory(context, directory, (held, path) => inspectHeld(held, path, options));
+}
+
+async function inspectHeld(
   context: CommandContext,
   directory: string,
   options: InspectOptions,

@@ -1,9 +1,8 @@
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { assert } from '../base/assert.ts';
 import { CorruptionError } from '../base/errors.ts';
 import { logName, snapshotName } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
-import { ensureDirectory } from '../directory/ensure-directory.ts';
 import { refuseIncompleteCopy } from '../directory/incomplete-copy.ts';
 import { noStoreError, readDirectoryContents } from '../store/recovery/directory-state.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
@@ -12,6 +11,7 @@ import type { Move } from '../store/salvage/placement.ts';
 import { readSalvageable, type Salvageable } from '../store/salvage/salvage-reading.ts';
 import { readSnapshotState } from '../store/recovery/snapshot-state.ts';
 import { checkChunks } from '../inspection/chunk-check.ts';
+import { onDirectory } from './on-directory.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { InterruptedError } from './output/command-errors.ts';
 import { EXIT_DAMAGE, EXIT_OK } from './output/exit-code.ts';
@@ -44,16 +44,22 @@ interface SalvageReport {
 }
 
 /** Salvages into a new directory; the loss report stands in it too. Nothing in the source is changed. */
-export async function salvage(
+export function salvage(
   context: CommandContext,
   source: string,
   target: string,
   options: SalvageOptions,
 ): Promise<number> {
+  return onDirectory(context, source, (held, path) => salvageHeld(held, path, target, options));
+}
+
+async function salvageHeld(
+  context: CommandContext,
+  directory: string,
+  target: string,
+  options: SalvageOptions,
+): Promise<number> {
   const { fs, out, bar } = context;
-  // The report is read later, in another place.
-  const directory = resolve(source);
-  await ensureDirectory(fs, directory, false);
   await refuseIncompleteCopy(fs, directory);
   const release = await lockSource(fs, directory);
   try {
@@ -74,7 +80,7 @@ async function fill(
   fresh: FreshDirectory,
   options: SalvageOptions,
 ): Promise<SalvageReport> {
-  const { fs, signal } = context;
+  const { signal } = context;
   try {
     const skipped = options.skipUnreadable === true ? await unreadable(context, directory) : [];
     const found = await read(context, directory, new Set(skipped));
@@ -89,8 +95,8 @@ async function fill(
       moved: found.moves,
       losses: found.losses,
     };
-    await writeReport(fs, fresh.path, report);
-    await verify(context, fresh.path, report.records);
+    await writeReport(fresh.fs, fresh.path, report);
+    await verify(context, fresh, report.records);
     await fresh.finish();
     return report;
   } catch (error) {
@@ -149,7 +155,7 @@ async function bytesToRead(
 }
 
 function write(
-  { fs, signal, bar }: CommandContext,
+  { signal, bar }: CommandContext,
   fresh: FreshDirectory,
   found: Salvageable,
 ): ReturnType<typeof writeSalvaged> {
@@ -159,12 +165,15 @@ function write(
     const doneBytes = Math.round((done / Math.max(1, records)) * bytes);
     bar.report({ phase: 'write', doneBytes, totalBytes: bytes });
   };
-  return writeSalvaged(fs, fresh.path, found, { signal, onRecords });
+  return writeSalvaged(fresh.fs, fresh.path, found, { signal, onRecords });
 }
 
 /** Reads back what has been written, from end to end. */
-async function verify(context: CommandContext, target: string, records: number): Promise<void> {
-  const { fs, signal, bar } = context;
+async function verify(
+  { signal, bar }: CommandContext,
+  { fs, path: target }: FreshDirectory,
+  records: number,
+): Promise<void> {
   const state = await readSnapshotState(fs, target, 0);
   if ('hint' in state) throw new CorruptionError(state);
   assert(state.format === 'lodestore', 'a salvaged store is of our format');

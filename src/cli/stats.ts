@@ -1,6 +1,7 @@
 import { DEFAULT_MERGE_BYTES, ROW_HEADER_BYTES } from '../base/limits.ts';
 import { MAX_LOGS } from '../store/merge/merge-due.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
+import { onDirectory } from './on-directory.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { EXIT_OK } from './output/exit-code.ts';
 import { reportFiles, type FileReport } from './text/file-report.ts';
@@ -51,7 +52,15 @@ const FILE_COLUMNS: readonly TextColumn[] = [
 ];
 
 /** Prints figures of a store, from its files. */
-export async function stats(
+export function stats(
+  context: CommandContext,
+  directory: string,
+  options: StatsOptions,
+): Promise<number> {
+  return onDirectory(context, directory, (held, path) => statsHeld(held, path, options));
+}
+
+async function statsHeld(
   context: CommandContext,
   directory: string,
   options: StatsOptions,

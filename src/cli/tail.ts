@@ -1,6 +1,7 @@
 import { clearTimeout, setImmediate, setTimeout } from '../base/timers.ts';
 import type { Change, ChangeUpdate } from '../store/changes/change.ts';
 import { changesOf } from '../store/changes/change.ts';
+import { onDirectory } from './on-directory.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { EXIT_OK } from './output/exit-code.ts';
 import { LogTrail } from '../inspection/log-trail.ts';
@@ -16,7 +17,15 @@ export interface TailOptions {
 const POLL_MS = 200;
 
 /** Prints the batches that the logs still hold, in order, and with `follow` those that come. */
-export async function tail(
+export function tail(
+  context: CommandContext,
+  directory: string,
+  options: TailOptions,
+): Promise<number> {
+  return onDirectory(context, directory, (held, path) => tailHeld(held, path, options));
+}
+
+async function tailHeld(
   context: CommandContext,
   directory: string,
   options: TailOptions,

@@ -1,6 +1,7 @@
 import { damageHint } from '../store/recovery/advice.ts';
 import { noStoreError } from '../store/recovery/directory-state.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
+import { onDirectory } from './on-directory.ts';
 import type { CommandContext } from './output/command-context.ts';
 import type { Damage } from '../inspection/damage.ts';
 import { consequenceOf, damageError } from './text/damage-text.ts';
@@ -25,7 +26,15 @@ interface Tally {
 }
 
 /** Reads everything in a directory and says whether it is what was written. */
-export async function verify(
+export function verify(
+  context: CommandContext,
+  directory: string,
+  options: VerifyOptions,
+): Promise<number> {
+  return onDirectory(context, directory, (held, path) => verifyHeld(held, path, options));
+}
+
+async function verifyHeld(
   context: CommandContext,
   directory: string,
   options: VerifyOptions,

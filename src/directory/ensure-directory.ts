@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import { StoreError, systemCode } from '../base/errors.ts';
+import { storeErrorOf } from '../base/store-error-of.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 
 /**
@@ -19,12 +20,13 @@ export async function ensureDirectory(
     const code = systemCode(error);
     if (code === 'ENOENT' && create) return makeDirectories(fs, resolve(directory));
     if (code !== 'ENOTDIR') {
-      const isMissing = code === 'ENOENT';
-      throw new StoreError(
-        isMissing ? 'LODESTORE_NOT_FOUND' : 'LODESTORE_IO',
-        isMissing ? `there is no store at ${directory}` : `${directory} cannot be looked at`,
-        { cause: error, path: directory },
-      );
+      if (code !== 'ENOENT') {
+        throw storeErrorOf(error, { what: 'the directory cannot be looked at', path: directory });
+      }
+      throw new StoreError('LODESTORE_NOT_FOUND', `there is no store at ${directory}`, {
+        cause: error,
+        path: directory,
+      });
     }
   }
   throw new StoreError('LODESTORE_NOT_A_DIRECTORY', `${directory} is not a directory`, {
@@ -38,12 +40,8 @@ async function makeDirectories(fs: FileSystem, directory: string): Promise<void>
     await ensureDirectory(fs, parent, parent !== directory);
     await fs.makeDirectory(directory);
   } catch (error) {
-    if (error instanceof StoreError) throw error;
     if (systemCode(error) !== 'EEXIST') {
-      throw new StoreError('LODESTORE_IO', `${directory} cannot be made`, {
-        cause: error,
-        path: directory,
-      });
+      throw storeErrorOf(error, { what: 'the directory cannot be made', path: directory });
     }
   }
   await fs.syncDirectory(parent);

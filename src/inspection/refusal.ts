@@ -1,4 +1,5 @@
 import { StoreError, systemCode } from '../base/errors.ts';
+import { storeErrorOf } from '../base/store-error-of.ts';
 import type { Refusal } from './survey-options.ts';
 
 /**
@@ -6,11 +7,14 @@ import type { Refusal } from './survey-options.ts';
  * ENOENT: a file that has vanished is a reason to read the directory again.
  */
 export function refusalOf(error: unknown, path: string): Refusal {
-  if (error instanceof StoreError) {
-    if (error.code !== 'LODESTORE_UNSUPPORTED_FORMAT') throw error;
-    return { code: error.code, path, message: error.message };
-  }
-  const code = systemCode(error);
-  if (code === undefined || code === 'ENOENT') throw error;
-  return { code: 'LODESTORE_IO', path, message: `${path} could not be read: ${code}` };
+  if (systemCode(error) === 'ENOENT') throw error;
+  const mapped = storeErrorOf(error, { what: 'a file could not be read', path });
+  const { code, message } = requireStoreError(mapped);
+  if (code !== 'LODESTORE_UNSUPPORTED_FORMAT' && code !== 'LODESTORE_IO') throw error;
+  return { code, path, message };
+}
+
+function requireStoreError(error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  throw error;
 }

@@ -32,3 +32,18 @@ test('all else stays as it is', () => {
     expect(storeErrorOf(error, WORK)).toBe(error);
   }
 });
+
+test("what Node's permission model denies is told with the remedy", () => {
+  const denied = (message: string): Error =>
+    Object.assign(new Error(message), { code: 'ERR_ACCESS_DENIED' });
+  const work = { what: 'the store could not be read or written', path: '/s' };
+  expect(
+    storeErrorOf(denied('fsync API is disabled when Permission Model is enabled.'), work),
+  ).toMatchObject({
+    code: 'LODESTORE_IO',
+    message: expect.stringMatching(/ERR_ACCESS_DENIED at \/s; Node's permission model.*readOnly/),
+  });
+  expect(storeErrorOf(denied('Access to this API has been restricted'), work)).toMatchObject({
+    message: expect.stringContaining('--allow-fs-write'),
+  });
+});

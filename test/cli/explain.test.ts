@@ -137,7 +137,9 @@ test.each([
   fs.faults.add({ call: 'open', path: /log_0000000000000005/, mode: 'sticky', error });
   const found = await explainedOn(fs);
   expect([found.code, found.state]).toEqual([4, 'unreadable']);
-  expect(found.because[0]).toContain(`/s/log_0000000000000005 could not be read: ${error}`);
+  expect(found.because[0]).toContain(
+    `a file could not be read: ${error} at /s/log_0000000000000005`,
+  );
   expect(found.next.command).toContain(next);
   expect(found.choices.map((choice) => choice.command).join('\n')).toBe(
     error === 'EIO'

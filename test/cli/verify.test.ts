@@ -179,7 +179,9 @@ test('a file that cannot be read does not hide the others, and is not called dam
     expect(shown.code).toBe(4);
     expect(shown.out).toMatch(new RegExp(`^${name} .* unreadable$`, 'm'));
     expect(shown.out).toMatch(/^log_.* sealed$/m);
-    expect(shown.err).toBe(`lodestore: ${join(directory, name)} could not be read: EIO\n`);
+    expect(shown.err).toBe(
+      `lodestore: a file could not be read: EIO at ${join(directory, name)}\n`,
+    );
     const verified = await runOn(fs, (context) => verify(context, directory, {}));
     expect(verified.code).toBe(4);
     expect(verified.out).not.toContain('No damage found');

@@ -1,12 +1,12 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readlinkSync, rmdirSync } from 'node:fs';
-import { mkdir, readdir, realpath, rename, rm, symlink } from 'node:fs/promises';
+import { mkdir, readdir, realpath, rename, rm, symlink, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test, vi } from 'vitest';
-import { LEASE_NAME } from '../../src/format/file-name.ts';
+import { LEASE_NAME, QUARANTINE_NAME } from '../../src/format/file-name.ts';
 import { NodeFileSystem } from '../../src/fs/node-file-system.ts';
 import {
   DirectoryLostError,
@@ -114,6 +114,30 @@ describe.runIf(isLinux)('while the store is open, its directory goes on working'
       expect(await keysIn(join(home, 'a', 'store'))).toEqual([...FIRST, ...LATER]);
     },
   );
+
+  test('and a salvage keeps the damaged originals in it', async () => {
+    const { home, directory } = await room();
+    const filled = await MetadataStore.open(directory);
+    await write(filled, FIRST);
+    await filled.close();
+    const [log] = (await readdir(directory)).filter((name) => name.startsWith('log_'));
+    await truncate(join(directory, log!), 150);
+    const fs = new NodeFileSystem();
+    const makeDirectory = fs.makeDirectory.bind(fs);
+    fs.makeDirectory = async (path) => {
+      await makeDirectory(path);
+      if (!path.endsWith(QUARANTINE_NAME)) return;
+      await rename(directory, join(home, 'moved'));
+      await mkdir(directory);
+    };
+    const store = await MetadataStore.openIn(simulatedEnvironment(fs), directory, {
+      recovery: 'salvage',
+    });
+    await store.close();
+    expect(await readdir(directory)).toEqual([]);
+    expect(await readdir(join(home, 'moved', QUARANTINE_NAME))).toEqual([log]);
+    expect(await keysIn(join(home, 'moved'))).toEqual([1, 2]);
+  });
 
   test('and a backup follows it, while the target goes where its path led at first', async () => {
     const { home, directory } = await room();

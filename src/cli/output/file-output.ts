@@ -1,5 +1,6 @@
 import { basename, dirname, join } from 'node:path';
 import { systemCode } from '../../base/errors.ts';
+import { Directory } from '../../fs/directory.ts';
 import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';
 import { writeFully } from '../../fs/write.ts';
@@ -13,15 +14,16 @@ const BUFFER_CHARACTERS: number = 256 * 1024;
  * and `discard` removes it.
  */
 export class FileOutput implements TextSink {
-  readonly #fs: FileSystem;
+  /** The directory that it is made in. Closed when it ends. */
+  readonly #held: Directory;
   readonly #path: string;
   readonly #partialPath: string;
   readonly #file: OpenFile;
   #text = '';
   #lengthBytes = 0;
 
-  private constructor(fs: FileSystem, path: string, partialPath: string, file: OpenFile) {
-    this.#fs = fs;
+  private constructor(held: Directory, path: string, partialPath: string, file: OpenFile) {
+    this.#held = held;
     this.#path = path;
     this.#partialPath = partialPath;
     this.#file = file;
@@ -32,10 +34,13 @@ export class FileOutput implements TextSink {
     if (await exists(fs, path)) {
       throw new UsageError(`${path} is there already: remove it, or give another name`);
     }
-    const partialPath = join(dirname(path), `${basename(path)}.partial`);
+    const held = await Directory.open(fs, dirname(path));
+    const place = join(held.realPath, basename(path));
+    const partialPath = `${place}.partial`;
     try {
-      return new FileOutput(fs, path, partialPath, await fs.open(partialPath, 'wx'));
+      return new FileOutput(held, place, partialPath, await held.open(partialPath, 'wx'));
     } catch (error) {
+      await held.close();
       if (systemCode(error) !== 'EEXIST') throw error;
       const what = 'an export that was killed, or still runs, has left it';
       throw new UsageError(`${partialPath} is there already: ${what}; remove it first`);
@@ -66,13 +71,15 @@ export class FileOutput implements TextSink {
     await this.flush();
     await this.#file.dataSync();
     await this.#file.close();
-    await this.#fs.rename(this.#partialPath, this.#path);
-    await this.#fs.syncDirectory(dirname(this.#path));
+    await this.#held.rename(this.#partialPath, this.#path);
+    await this.#held.syncDirectory(this.#held.realPath);
+    await this.#held.close();
   }
 
   async discard(): Promise<void> {
     await this.#file.close().catch(() => undefined);
-    await unlinkIfThere(this.#fs, this.#partialPath);
+    await unlinkIfThere(this.#held, this.#partialPath);
+    await this.#held.close();
   }
 }
 

@@ -34,7 +34,7 @@ export function explainRefused(survey: Survey): Explanation {
 }
 
 function codeIn(message: string): string {
-  return /: (E[A-Z0-9]+)$/.exec(message)?.[1] ?? 'EIO';
+  return /: (E[A-Z0-9]+) at /.exec(message)?.[1] ?? 'EIO';
 }
 
 /** A directory that cannot be listed or looked at; undefined when the error says something else. */

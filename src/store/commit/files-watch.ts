@@ -7,10 +7,10 @@ import {
 } from '../../base/errors.ts';
 import type { DirectoryLock } from '../../directory/held-lock.ts';
 import type { Directory } from '../../fs/directory.ts';
-import { causeOfLoss } from './cause-of-loss.ts';
 import type { Health } from './health.ts';
 import type { KeptFile } from './log-keeper.ts';
 import type { StartTimer } from './log-sync.ts';
+import { causeOfLoss } from './write-failure.ts';
 
 export interface FilesWatchParts {
   readonly fs: Directory;
