@@ -51,9 +51,9 @@ const COMMANDS: Record<string, (context: CommandContext, base: string) => Promis
 };
 
 /** Paths of descriptors are a matter of Linux. */
-const onLinux = test.skipIf(process.platform !== 'linux');
+const isLinux = process.platform === 'linux';
 
-onLinux.each(Object.keys(COMMANDS))(
+test.runIf(isLinux).each(Object.keys(COMMANDS))(
   '%s reads the directory that it began with, though another one takes its path',
   async (name) => {
     const run = async (isMoved: boolean): Promise<CliResult & { base: string }> => {
@@ -71,18 +71,21 @@ onLinux.each(Object.keys(COMMANDS))(
   },
 );
 
-onLinux('what salvage writes lands in the directory that it made, wherever that goes', async () => {
-  const { base, fs, moved } = await filled(/SALVAGE\.json/);
-  moved[0] = join(base, 'target');
-  const { code } = await runOn(fs, (context) => COMMANDS['salvage']!(context, base));
-  expect(code).toBe(0);
-  expect(await readdir(join(base, 'target'))).toEqual([]);
-  const names = await readdir(join(base, 'target-moved'));
-  expect(names).toContain('SALVAGE.json');
-  expect(names).not.toContain('INCOMPLETE');
-});
+test.runIf(isLinux)(
+  'what salvage writes lands in the directory that it made, wherever that goes',
+  async () => {
+    const { base, fs, moved } = await filled(/SALVAGE\.json/);
+    moved[0] = join(base, 'target');
+    const { code } = await runOn(fs, (context) => COMMANDS['salvage']!(context, base));
+    expect(code).toBe(0);
+    expect(await readdir(join(base, 'target'))).toEqual([]);
+    const names = await readdir(join(base, 'target-moved'));
+    expect(names).toContain('SALVAGE.json');
+    expect(names).not.toContain('INCOMPLETE');
+  },
+);
 
-onLinux('what export writes lands in the directory that it began in', async () => {
+test.runIf(isLinux)('what export writes lands in the directory that it began in', async () => {
   const { base, fs, moved } = await filled(/records\.partial/);
   mkdirSync(join(base, 'out'));
   moved[0] = join(base, 'out');

@@ -151,7 +151,7 @@ describe('without a merge, a backup or a feed', () => {
       const told = once(store, 'poisoned');
       await LOSSES[loss]!(fs, path);
       clock.ring();
-      await told;
+      expect(await told).toEqual([expect.any(FilesLostError)]);
       await expectLost(store, path);
     }
   });
