@@ -1,4 +1,4 @@
-/** A promise of the store that did not hold. `rule` names the invariant, I1 to I13 or E-rule. */
+/** A promise of the store that did not hold. `rule` names an invariant of CONTRIBUTING.md. */
 export class Violation extends Error {
   override readonly name: string = 'Violation';
   readonly rule: string;
