@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { MetadataStore, Update } from '../src/index.ts';
 import { CrashFs, openOn } from '../src/testing/index.ts';
+import { runs } from '../test/support/effort.ts';
 import { textOf } from '../test/support/feed.ts';
 
 /** Logs that are long rotate, so that chains of them are followed. */
@@ -170,7 +171,7 @@ test.each([
         expect(world.seen).toEqual(world.lines);
         for (const moment of world.moments) await check(world, moment);
       }),
-      { numRuns: 12 },
+      { numRuns: runs(12) },
     );
   },
 );

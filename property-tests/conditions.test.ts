@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ConditionFailedError, type MetadataStore, type Update } from '../src/index.ts';
 import { CrashFs, openOn } from '../src/testing/index.ts';
+import { runs } from '../test/support/effort.ts';
 
 /** `expected` is undefined for an update without a condition, 0 for "no record". */
 interface PlannedUpdate {
@@ -98,7 +99,7 @@ test('verdicts and contents are those of a plain map, with bursts, merges and a 
       expect(contents(store)).toEqual(contentsOf(model));
       await store.close();
     }),
-    { numRuns: 400 },
+    { numRuns: runs(400) },
   );
   expect(result.failed, fc.defaultReportMessage(result)).toBe(false);
 });
@@ -137,7 +138,7 @@ test('after a crash at any sync there is a prefix of what the rule applies, and 
       }
       await store.close();
     }),
-    { numRuns: 40 },
+    { numRuns: runs(40) },
   );
   expect(result.failed, fc.defaultReportMessage(result)).toBe(false);
   expect(recoveredStates).toBeGreaterThan(400);

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { WriteBatch, type MetadataStore } from '../src/index.ts';
 import { CrashFs, openOn } from '../src/testing/index.ts';
+import { runs } from '../test/support/effort.ts';
 import { contentHashOf } from '../test/support/independent-content-hash.ts';
 
 interface Put {
@@ -111,6 +112,6 @@ test('any two histories with equal records have equal hashes, and with others ot
         known?.value === changed.value && Buffer.compare(known.data, changed.data) === 0;
       if (!isSame) expect(await second.run([{ puts: [changed], after: 'nothing' }])).not.toBe(hash);
     }),
-    { numRuns: 150 },
+    { numRuns: runs(150) },
   );
 });

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { present } from '../src/base/assert.ts';
 import { CrashFs, formatTrace } from '../src/testing/index.ts';
 import type { CrashModel } from '../src/testing/index.ts';
+import { runs } from '../test/support/effort.ts';
 import { isLegalInFlight, isLegalTree, namesOf } from './crash-fs-checker.ts';
 import type { Data, History } from './crash-fs-checker.ts';
 
@@ -247,7 +248,7 @@ describe('the states that the simulated file system offers after a crash', () =>
         twin.check();
         expect(twin.problems).toEqual([]);
       }),
-      { numRuns: 400 },
+      { numRuns: runs(400) },
     );
   });
 
@@ -271,7 +272,7 @@ describe('the states that the simulated file system offers after a crash', () =>
           expect(twin.fs.crash([]).hash()).toBe(twin.fs.hash());
         },
       ),
-      { numRuns: 400 },
+      { numRuns: runs(400) },
     );
   });
 
@@ -286,7 +287,7 @@ describe('the states that the simulated file system offers after a crash', () =>
         }
         expect(hashes[0]).toEqual(hashes[1]);
       }),
-      { numRuns: 30 },
+      { numRuns: runs(30) },
     );
   });
 });

@@ -8,6 +8,7 @@ import {
   type Update,
 } from '../src/index.ts';
 import { CrashFs, openOn } from '../src/testing/index.ts';
+import { runs } from '../test/support/effort.ts';
 
 const OPTIONS = { mergeBytes: 2 ** 40, rotateBytes: 65_536 };
 
@@ -146,7 +147,7 @@ test.each([
         expect(followed).toEqual(led);
         restarts += pair.restarts;
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
     if (retainBytes === 0) expect(restarts).toBeGreaterThan(0);
     if (retainBytes === 2 ** 30) expect(restarts).toBe(0);

@@ -7,6 +7,7 @@ import { expect, test } from 'vitest';
 import { MetadataStore, WriteBatch, type OpenOptions } from '../src/index.ts';
 import { InlineRunner } from '../src/threads/job-runner.ts';
 import { CrashFs } from '../src/testing/index.ts';
+import { runs } from '../test/support/effort.ts';
 import { contentHashOf } from '../test/support/independent-content-hash.ts';
 
 interface Row {
@@ -304,7 +305,7 @@ test('any commands on a simulated disk leave what the model holds', async () => 
     fc.asyncProperty(fc.commands(COMMANDS, { maxCommands: 40 }), async (commands) => {
       await runCommands(await crashWorld(), commands);
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
   expect(result.failed, fc.defaultReportMessage(result)).toBe(false);
 });
@@ -320,7 +321,7 @@ test('any commands on a real directory, with threads, leave what the model holds
         await rm(directory, { recursive: true, force: true });
       }
     }),
-    { numRuns: 8 },
+    { numRuns: runs(8) },
   );
   expect(result.failed, fc.defaultReportMessage(result)).toBe(false);
 });

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { WriteBatch, type StoreError, type Update } from '../src/index.ts';
 import { CrashFs, openOn } from '../src/testing/index.ts';
+import { runs } from '../test/support/effort.ts';
 
 /** When the signal of a batch is aborted, in turns of the microtask queue after it was handed in. */
 type AbortTurn = number | 'before' | 'never';
@@ -167,7 +168,7 @@ test('aborts in every state: each batch is applied or given up whole, and every 
       expect([...reopened.keys()]).toEqual(expected);
       await reopened.close();
     }),
-    { numRuns: 100 },
+    { numRuns: runs(100) },
   );
   expect(result.failed, fc.defaultReportMessage(result)).toBe(false);
   expect(aborted).toBeGreaterThan(30);

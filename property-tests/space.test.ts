@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { StoreFullError, type MetadataStore, type Update } from '../src/index.ts';
 import { CrashFs, openOn } from '../src/testing/index.ts';
+import { runs } from '../test/support/effort.ts';
 import { randomWords } from '../test/support/random.ts';
 
 const MIB = 1024 * 1024;
@@ -150,7 +151,7 @@ test('whatever is written, merged and crashed, the files stay below maxBytes and
       await world.end();
       refused += world.refused;
     }),
-    { numRuns: 20, endOnFailure: true },
+    { numRuns: runs(20), endOnFailure: true },
   );
   expect(result.failed, fc.defaultReportMessage(result)).toBe(false);
   expect(refused).toBeGreaterThan(20);

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { MAX_U64 } from '../src/base/limits.ts';
 import type { RangeOptions } from '../src/table/layer/key-range.ts';
 import type { TestRecord } from '../test/support/columns.ts';
+import { runs } from '../test/support/effort.ts';
 import { randomWords } from '../test/support/random.ts';
 import type { TestRow } from '../test/support/rows.ts';
 import { TableWorld } from './table-world.ts';
@@ -175,7 +176,7 @@ describe('Table', () => {
           expect(world.table.hasFrozen).toBe(false);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 
@@ -198,7 +199,7 @@ describe('Table', () => {
           expect(world.table.hasFrozen).toBe(false);
         },
       ),
-      { numRuns: 2_000 },
+      { numRuns: runs(2_000) },
     );
   });
 });

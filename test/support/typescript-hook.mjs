@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 // Every worker thread runs this hook anew, and loading the compiler costs 300 ms: results are kept.
 const cache = new URL('../../node_modules/.cache/lodestore-typescript/', import.meta.url);
@@ -18,8 +20,25 @@ async function transpile(source, url) {
   }).outputText;
 }
 
-/** The thread's entry is named as it is in the package; beside sources it ends with `.ts`. */
+const root = new URL('../../', import.meta.url).href;
+
+/** The file that `programs.ts` has bundled, for a program of this tree that it knows. */
+function bundleOf(specifier) {
+  const programs = process.env.LODESTORE_TEST_PROGRAMS;
+  if (programs === undefined || !specifier.startsWith(root)) return undefined;
+  const [, name] =
+    /^(?:src|test\/support)\/(?:.*\/)?([^/]+)\.[jt]s$/.exec(specifier.slice(root.length)) ?? [];
+  const bundle = join(programs, `${name}.js`);
+  return name !== undefined && existsSync(bundle) ? pathToFileURL(bundle).href : undefined;
+}
+
+/**
+ * A program comes from its bundle, if there is one. Other modules are loaded as they are. The thread's entry is named
+ * as it is in the package; beside sources it ends with `.ts`.
+ */
 export async function resolve(specifier, context, nextResolve) {
+  const bundle = context.parentURL === undefined ? bundleOf(specifier) : undefined;
+  if (bundle !== undefined) return nextResolve(bundle, context);
   const isEntry =
     specifier.startsWith('file:') && specifier.endsWith('/src/threads/thread-entry.js');
   return nextResolve(isEntry ? specifier.replace(/js$/, 'ts') : specifier, context);

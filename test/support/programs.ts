@@ -1,0 +1,109 @@
+import { chmod, copyFile, mkdir, readdir, rm } from 'node:fs/promises';
+import { existsSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import type { Plugin } from 'vite';
+import type { TestProject } from 'vitest/node';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const CACHE = join(ROOT, 'node_modules', '.cache');
+
+/** What worker threads and child processes of the tests run. `typescript-hook.mjs` finds them by their names. */
+const PROGRAMS = [
+  'src/cli/main.ts',
+  'src/threads/thread-entry.ts',
+  'test/support/kill-writer.ts',
+  'test/support/lock-holder.ts',
+  'test/support/memory-child.ts',
+  'test/support/store-holder.ts',
+];
+
+/** Tests sync thousands of files. What a sync does to a disk is tested by `npm run test:real`. */
+const MEMORY = '/dev/shm';
+const LEAST_FREE_BYTES = 2 * 1024 ** 3;
+
+/**
+ * Each program in one file: a thread or process that loads 100 modules of TypeScript takes 0.3 s of CPU time to
+ * start, and the tests start some 2,000.
+ */
+async function bundle(directory: string): Promise<void> {
+  await build({
+    absWorkingDir: ROOT,
+    entryPoints: PROGRAMS,
+    entryNames: '[name]',
+    outdir: directory,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    packages: 'external',
+    logLevel: 'error',
+  });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** Makes a directory for this run, and removes those of runs that were killed. Others run beside this one. */
+async function directoryOfRun(parent: string): Promise<string> {
+  await mkdir(parent, { recursive: true });
+  for (const name of await readdir(parent)) {
+    const [, pid] = /^lodestore-tests-(\d+)$/.exec(name) ?? [];
+    if (pid !== undefined && (Number(pid) === process.pid || !isAlive(Number(pid))))
+      await rm(join(parent, name), { recursive: true, force: true });
+  }
+  const directory = join(parent, `lodestore-tests-${process.pid}`);
+  await mkdir(directory);
+  return directory;
+}
+
+function hasRoom(directory: string): boolean {
+  if (!existsSync(directory)) return false;
+  const { bavail, bsize } = statfsSync(directory);
+  return bavail * bsize >= LEAST_FREE_BYTES;
+}
+
+/** Sets LODESTORE_TEST_PROGRAMS, and TMPDIR unless it is set, for everything that the run starts. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const home = await directoryOfRun(CACHE);
+  // The command line reads `../../package.json`, seen from its own file.
+  const programs = join(home, 'src', 'programs');
+  await copyFile(join(ROOT, 'package.json'), join(home, 'package.json'));
+  await bundle(programs);
+  project.onTestsRerun(() => bundle(programs));
+  process.env['LODESTORE_TEST_PROGRAMS'] = programs;
+
+  const isInMemory = process.env['TMPDIR'] === undefined && hasRoom(MEMORY);
+  const temporary = isInMemory ? await directoryOfRun(MEMORY) : undefined;
+  if (temporary !== undefined) {
+    // As /tmp: some tests run programs as another user.
+    await chmod(temporary, 0o1777);
+    process.env['TMPDIR'] = temporary;
+  }
+
+  return async () => {
+    await rm(home, { recursive: true, force: true });
+    if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
+  };
+}
+
+/** Threads of stores that run in the process of a test start from the bundle too. */
+export function threadsFromBundle(): Plugin {
+  const entry = "new URL('./thread-entry.js', import.meta.url)";
+  const bundled = "new URL(`file://${process.env['LODESTORE_TEST_PROGRAMS']}/thread-entry.js`)";
+  return {
+    name: 'threads-from-bundle',
+    enforce: 'pre',
+    transform(code, id) {
+      if (!id.endsWith('/src/threads/thread.ts')) return undefined;
+      if (!code.includes(entry)) throw new Error(`${id} names its entry in another way`);
+      return { code: code.replace(entry, bundled), map: null };
+    },
+  };
+}
