@@ -468,4 +468,16 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '',
     test: 'test/store/claim.test.ts',
   },
+  'a log made without asking whether the lease is ours': {
+    file: 'src/store/commit/log-keeper.ts',
+    find: '    await this.#lock.whenHeld();\n    try {\n      return await prepareLog',
+    replace: '    try {\n      return await prepareLog',
+    test: 'test/store/pause.test.ts',
+  },
+  'deferred batches synced without asking whether the lease is ours': {
+    file: COMMITTER,
+    find: "return (await this.#fence('not-applied')) ?? this.#parts.sync.run();",
+    replace: 'return this.#parts.sync.run();',
+    test: 'test/store/pause.test.ts',
+  },
 };

@@ -80,7 +80,7 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
     parts.startTimer(delayMs, () => health.guard(ring));
   const livePath = (): string | undefined => logs.live?.path;
   const observer = new StoreObserver({ store, directory, slowSyncMs, announce, livePath });
-  const logs = new LogKeeper(fs, directory, { storeId, epoch }, health, parts.logs);
+  const logs = new LogKeeper(fs, directory, { storeId, epoch }, { lock, health }, parts.logs);
   lock.checkAfterPause(() => logs.requireUnchanged());
   const claims = new Claims({ lock, storeId, health });
   const files = (): readonly KeptFile[] => keptFiles(merges.snapshot, logs);

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Clock } from '../../property-tests/campaign/clock.ts';
 import { FilesLostError, MetadataStore, type StoreError } from '../../src/index.ts';
 import type { StartTimer } from '../../src/store/commit/log-sync.ts';
+import type { CallScheduler } from '../../src/testing/scheduler.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';
 
@@ -22,8 +23,9 @@ async function rejection(promise: Promise<unknown>): Promise<StoreError> {
 /** A store with a snapshot, a closed log and a live one. */
 async function openFilled(
   clock: Clock = new Clock(),
+  scheduler?: CallScheduler,
 ): Promise<{ fs: CrashFs; store: MetadataStore; live: string }> {
-  const fs = new CrashFs();
+  const fs = new CrashFs(scheduler && { scheduler });
   let store = await openOn(fs, '/s');
   await store.insertBatch(put(1));
   await store.merge();
@@ -117,6 +119,22 @@ test.each(['snapshot', 'log'])('a merge finds that a %s was cut', async (prefix)
   const [path] = await filesOf(fs, prefix);
   await cut(fs, path!);
   expect(await rejection(store.merge())).toBeInstanceOf(FilesLostError);
+  await expectLost(store, path!);
+});
+
+test('a closed log is cut while a merge reads it: it is lost, not damaged', async () => {
+  let cutting: string | undefined;
+  const turn = async (label: string): Promise<void> => {
+    const path = cutting;
+    if (path === undefined || !label.startsWith(`open ${path}`)) return;
+    cutting = undefined;
+    await cut(fs, path);
+  };
+  const { fs, store } = await openFilled(new Clock(), { turn });
+  const [path] = await filesOf(fs, 'log');
+  cutting = path;
+  expect(await rejection(store.merge())).toBeInstanceOf(FilesLostError);
+  expect(cutting).toBeUndefined();
   await expectLost(store, path!);
 });
 

@@ -4,6 +4,11 @@ import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { dumpOfStore } from '../support/dump.ts';
 import { randomWords } from '../support/random.ts';
 
+vi.mock('../../src/base/timers.ts', async (original) => {
+  const { fakeable } = await import('../support/fakeable-timers.ts');
+  return fakeable(await original());
+});
+
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const NO_MERGES = { mergeBytes: 2 ** 40 };

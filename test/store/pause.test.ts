@@ -1,26 +1,31 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { encodeOwnerRecord } from '../../src/directory/owner-record.ts';
+import { logName } from '../../src/format/file-name.ts';
 import { FencedError, type MetadataStore } from '../../src/index.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { deferred } from '../support/deferred.ts';
+import { makeSubject } from '../support/damage-subject.ts';
 import { openElsewhere } from '../support/other-host.ts';
 
 const LEASE = '/s/lodestore.lease';
 const LOCK = '/s/lodestore.lock';
+const subject = await makeSubject();
+const foreign = await makeSubject({ storeId: new Uint8Array(16).fill(0x77) });
 const SMALL = { mergeBytes: 1 << 30 };
 
 /** What happens between the beginning and the end of the next call that `at` matches. */
 let meanwhile: { readonly at: RegExp; readonly run: () => unknown } | undefined;
 let fs: CrashFs;
 
+async function turn(label: string): Promise<void> {
+  const now = meanwhile;
+  if (now?.at.test(label) !== true) return;
+  meanwhile = undefined;
+  await now.run();
+}
+
 beforeEach(() => {
   meanwhile = undefined;
-  const turn = async (label: string): Promise<void> => {
-    const now = meanwhile;
-    if (now?.at.test(label) !== true) return;
-    meanwhile = undefined;
-    await now.run();
-  };
   fs = new CrashFs({ scheduler: { turn } });
 });
 
@@ -47,6 +52,16 @@ async function visit(key: number): Promise<void> {
   const other = await openElsewhere(fs, '/s', SMALL);
   await other.insertBatch(put(key));
   await other.close();
+}
+
+/** Two logs under each other's name, beside one of another store. */
+function salvageable(): CrashFs {
+  const files = new Map(subject.files);
+  const [four, five] = [logName(4), logName(5)];
+  files.set(four, subject.files.get(five)!).set(five, subject.files.get(four)!);
+  files.set(logName(9), foreign.files.get(logName(4))!);
+  const entries = [...files].map(([name, bytes]) => [`/s/${name}`, bytes] as const);
+  return CrashFs.withFiles(Object.fromEntries(entries), { scheduler: { turn } });
 }
 
 function callsOf(kind: string): number {
@@ -94,6 +109,33 @@ describe('a pause in which nobody else has the store', () => {
     expect(renewals).toBe(2);
     await store.close();
     expect(await keysAfter()).toEqual([1, 2]);
+  });
+
+  test('with deferred batches: they are synced, and shown, when the lease is ours again', async () => {
+    const store = await openWithBatch();
+    await store.insertBatch(put(2), { durability: 'deferred' });
+    const before = fs.trace.length;
+    fs.leases.expire(LEASE);
+    await store.sync();
+    const kinds = fs.trace.slice(before).map(({ kind }) => kind);
+    expect(kinds.filter((kind) => kind === 'renewLease')).toHaveLength(2);
+    expect(kinds.indexOf('dataSync')).toBeGreaterThan(kinds.lastIndexOf('renewLease'));
+    await store.close();
+    expect(await keysAfter()).toEqual([1, 2]);
+  });
+
+  test.each([
+    ['a salvage renames', /^rename /],
+    ['a salvage sets a file aside', /^makeDirectory .*quarantine/],
+  ])('while %s: it goes on when the lease is ours again', async (_what, at) => {
+    fs = salvageable();
+    meanwhile = { at, run: () => fs.leases.expire(LEASE) };
+    const store = await openOn(fs, '/s', { recovery: 'salvage' });
+    expect(meanwhile).toBeUndefined();
+    expect(callsOf('renewLease')).toBe(2);
+    expect(store.recovery.losses).toEqual([]);
+    expect(store.recovery.moved).toHaveLength(3);
+    await store.close();
   });
 
   test('with nothing to write: the timer finds out', async () => {
@@ -171,6 +213,29 @@ describe('a pause in which another host has had the store', () => {
     await expectFenced(store.sync(), 'not-applied');
     await store.close().catch(() => undefined);
     expect(await keysAfter()).toEqual(expect.arrayContaining([1, 100]));
+  });
+
+  test('without a prepared log: no log is made in the directory of the other host', async () => {
+    fs.faults.add({ call: 'open', error: 'EMFILE', path: '/s/log_0000000000000002' });
+    const store = await openWithBatch();
+    await visit(100);
+    const names = await fs.readDirectory('/s');
+    await expectFenced(store.merge(), 'not-applied');
+    await store.close();
+    expect(await fs.readDirectory('/s')).toEqual(names);
+  });
+
+  test('before a close: the logs prepared by the other host stay', async () => {
+    const store = await openWithBatch();
+    await new Promise((resume) => setImmediate(resume));
+    fs.leases.expire(LEASE);
+    const other = await openElsewhere(fs, '/s', SMALL);
+    await other.insertBatch(put(100));
+    await new Promise((resume) => setImmediate(resume));
+    const names = await fs.readDirectory('/s');
+    await store.close().catch(() => undefined);
+    expect(await fs.readDirectory('/s')).toEqual(names);
+    await other.close();
   });
 
   test('while opening: the open is refused', async () => {

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { assert, present } from '../../base/assert.ts';
-import { isLackOfSpace, StoreError, StorePoisonedError } from '../../base/errors.ts';
+import { FencedError, isLackOfSpace, StoreError, StorePoisonedError } from '../../base/errors.ts';
 import { storeErrorOf } from '../../base/store-error-of.ts';
+import type { DirectoryLock } from '../../directory/held-lock.ts';
 import type { Predecessor } from '../../format/file-header.ts';
 import { logName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
@@ -41,6 +42,7 @@ export class LogKeeper {
   readonly #fs: FileSystem;
   readonly #directory: string;
   readonly #identity: LogIdentity;
+  readonly #lock: DirectoryLock;
   readonly #health: Health;
   readonly #reserveBytes: number | undefined;
   #closed: ClosedLog[];
@@ -54,7 +56,7 @@ export class LogKeeper {
     fs: FileSystem,
     directory: string,
     identity: LogIdentity,
-    health: Health,
+    { lock, health }: { readonly lock: DirectoryLock; readonly health: Health },
     recovered: {
       readonly closed: readonly ClosedLog[];
       readonly last: Predecessor;
@@ -64,6 +66,7 @@ export class LogKeeper {
     this.#fs = fs;
     this.#directory = directory;
     this.#identity = identity;
+    this.#lock = lock;
     this.#health = health;
     this.#closed = [...recovered.closed];
     this.#last = recovered.last;
@@ -155,6 +158,7 @@ export class LogKeeper {
       },
       (error: unknown) => {
         this.#next = undefined;
+        if (error instanceof FencedError) this.#health.poisonWith(error);
         // A sync that failed may not be tried again: nobody knows what it lost.
         if (error instanceof SyncError && !isLackOfSpace(error.cause)) {
           this.#health.poisonWith(
@@ -169,6 +173,8 @@ export class LogKeeper {
   async #prepare(path: string, number: number): Promise<PreparedLog> {
     const fs = this.#fs;
     const directory = this.#directory;
+    // After a pause another host may have the store: a name of ours would stand in its way.
+    await this.#lock.whenHeld();
     try {
       return await prepareLog(fs, directory, path, number, this.#reserveBytes);
     } catch (error) {
@@ -266,8 +272,19 @@ export class LogKeeper {
       if (live.lengthBytes === 0) unused.push(live.path);
       await live.close();
     }
-    if (this.#health.isPoisoned) return;
+    if (unused.length === 0 || this.#health.isPoisoned || !(await this.#isHeld())) return;
     for (const path of unused) await this.#fs.unlink(path).catch(() => undefined);
+  }
+
+  /** Waits through a pause. */
+  async #isHeld(): Promise<boolean> {
+    try {
+      await this.#lock.whenHeld();
+      return true;
+    } catch (error) {
+      if (error instanceof FencedError) return false;
+      throw error;
+    }
   }
 }
 

@@ -96,7 +96,7 @@ class Mover {
   }
 
   async #change(call: () => Promise<unknown>): Promise<void> {
-    this.#lock.assertHeld();
+    await this.#lock.whenHeld();
     await call();
     await this.#fs.syncDirectory(this.#directory);
   }
