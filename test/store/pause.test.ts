@@ -152,11 +152,11 @@ describe('a pause in which nobody else has the store', () => {
     let calls = 0;
     for (let nth = 1; nth === 1 || nth <= calls; nth += 3) {
       let call = 0;
-      const turn = (): Promise<void> => {
+      const countdown = (): Promise<void> => {
         if (++call === nth) fs.leases.expire(LEASE);
         return Promise.resolve();
       };
-      fs = new CrashFs({ scheduler: { turn } });
+      fs = new CrashFs({ scheduler: { turn: countdown } });
       const store = await openWithBatch();
       await Promise.all([store.insertBatch(put(2)), store.merge(), store.insertBatch(put(3))]);
       await store.insertBatch(put(4), { durability: 'deferred' });
