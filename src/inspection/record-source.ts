@@ -6,7 +6,7 @@ import { Folder, foldChunk } from '../runs/fold.ts';
 import { RunPile } from '../runs/run-pile.ts';
 import type { JobDamage } from '../jobs/job-context.ts';
 import { readAncestorSnapshot } from '../jobs/load-ancestor.ts';
-import { loadLog } from '../jobs/load-log.ts';
+import { scanRun } from '../jobs/scan-run.ts';
 import { keyBound, RunCursor } from '../runs/run-cursor.ts';
 import { ChunkReader } from '../snapshot/snapshot-reader.ts';
 import { damageHint } from '../store/recovery/advice.ts';
@@ -168,9 +168,8 @@ async function loadLogs(
   const logs: LoadedLog[] = [];
   const runs = new RunPile();
   for (const { number, path } of newer) {
-    const job = { kind: 'load-log' as const, path, number, storeId };
     const onProgress = progress.part();
-    const { scan, run } = await loadLog(fs, job, { signal, onProgress });
+    const { scan, run } = await scanRun(fs, path, { number, storeId, signal, onProgress });
     logs.push({ number, path, scan });
     if (runs.add(run)) runs.fold();
   }

@@ -9,12 +9,10 @@ import type { LoadChunksResult } from './load-chunks.ts';
 import { LogRows } from '../runs/log-rows.ts';
 import { RunCursor } from '../runs/run-cursor.ts';
 
-/** Reads an ancestor's snapshot, which is one frame, and folds the updates of newer logs into it. */
+/** Reads an ancestor's snapshot, which is one frame. */
 export interface LoadAncestorJob {
   readonly kind: 'load-ancestor';
-  /** Undefined when there are only logs. */
-  readonly path: string | undefined;
-  readonly updates: readonly Columns[];
+  readonly path: string;
 }
 
 export async function loadAncestor(
@@ -22,14 +20,8 @@ export async function loadAncestor(
   job: LoadAncestorJob,
   context: Omit<JobContext, 'send'>,
 ): Promise<LoadChunksResult> {
-  const records =
-    job.path === undefined ? [] : await readAncestorSnapshot(fs, job.path, context.signal);
-  if (!Array.isArray(records)) return records;
-  const chunks: Columns[] = [];
-  const folder = new Folder((columns) => chunks.push(columns));
-  folder.apply(new RunCursor(records), new RunCursor(job.updates), undefined);
-  folder.flush();
-  return { kind: 'chunks', chunks };
+  const chunks = await readAncestorSnapshot(fs, job.path, context.signal);
+  return Array.isArray(chunks) ? { kind: 'chunks', chunks } : chunks;
 }
 
 /** The records of an ancestor's snapshot in ascending key order. */
@@ -53,7 +45,7 @@ export async function readAncestorSnapshot(
       const reason = 'there are bytes behind the snapshot';
       return { kind: 'corrupt', path, offset: frame.lengthBytes, reason };
     }
-    const collected = new LogRows();
+    const collected = new LogRows(undefined, 'shared');
     for (const rows of rowsOf(frame.payload)) {
       signal.throwIfAborted();
       if (typeof rows === 'string') return { kind: 'corrupt', path, offset: 0, reason: rows };

@@ -1,11 +1,13 @@
-import type { Columns } from '../format/columns.ts';
+import { finishInSlices } from '../base/steps.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { scanPiece, type ByteRange } from '../log/log-piece.ts';
 import type { LogPiece } from '../log/log-report.ts';
+import { PieceBuilder } from '../replay/piece-builder.ts';
+import type { RowPiece } from '../replay/row-piece.ts';
 import type { JobContext } from './job-context.ts';
-import { LogRows } from '../runs/log-rows.ts';
+import { GroupSlices, rowBytesOf } from './load-log.ts';
 
-/** Reads and checks the groups that begin in a part of a log, and turns their rows into a run. */
+/** Reads and checks the groups that begin in a part of a log. */
 export interface LoadLogPieceJob {
   readonly kind: 'load-log-piece';
   readonly path: string;
@@ -15,10 +17,8 @@ export interface LoadLogPieceJob {
 
 export interface LoadLogPieceResult {
   readonly piece: LogPiece | undefined;
-  /** Whether each key was above the one before it. */
-  readonly isAscending: boolean;
-  /** The last update of each key, ascending; value 0 = delete. */
-  readonly run: Columns[];
+  /** Their rows, oldest first. */
+  readonly rows: RowPiece[];
 }
 
 export async function loadLogPiece(
@@ -26,17 +26,20 @@ export async function loadLogPiece(
   { path, number, range }: LoadLogPieceJob,
   context: Omit<JobContext, 'send'>,
 ): Promise<LoadLogPieceResult> {
-  const rows = new LogRows(2 * (range.to - range.from), 'shared');
+  const builder = new PieceBuilder(rowBytesOf(range.to - range.from));
+  const slices = new GroupSlices(context.pause);
   const piece = await scanPiece(fs, path, range, {
     number,
     storeId: undefined,
-    onGroup: (group) => rows.add(group.rows),
+    onGroup: (group) => {
+      builder.add(group.rows);
+      slices.noteGroup(group.rows.length);
+    },
+    pause: () => slices.pauseIfDue(),
     onProgress: (offset) => context.onProgress(offset - range.from),
     signal: context.signal,
     mayBlock: context.mayBlock,
   });
-  await context.pause?.();
   context.signal.throwIfAborted();
-  const { isAscending } = rows;
-  return { piece, isAscending, run: rows.finish() };
+  return { piece, rows: await finishInSlices(builder.finish(), context.pause) };
 }

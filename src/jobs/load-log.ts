@@ -1,25 +1,27 @@
 import { finishInSlices } from '../base/steps.ts';
-import type { Columns } from '../format/columns.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import type { LogPiece, LogScan } from '../log/log-report.ts';
 import { scanLog } from '../log/log-scan.ts';
+import { PieceBuilder } from '../replay/piece-builder.ts';
+import type { RowPiece } from '../replay/row-piece.ts';
 import type { JobContext } from './job-context.ts';
-import { LogRows } from '../runs/log-rows.ts';
 
-/** Reads and checks one log, or what pieces read before have left of it, and turns its rows into a run. */
+/** Reads and checks one log, or what pieces read before have left of it. */
 export interface LoadLogJob {
   readonly kind: 'load-log';
   readonly path: string;
   readonly number: number;
   readonly storeId: Uint8Array | undefined;
+  /** Bytes that are to be read. */
+  readonly expectedBytes: number;
   /** As in `LogScanOptions`. */
   readonly pieces?: readonly (LogPiece | undefined)[] | undefined;
 }
 
 export interface LoadLogResult {
   readonly scan: LogScan;
-  /** The last update of each key, ascending; value 0 = delete. Without those of `scan.pieces` pieces. */
-  readonly run: Columns[];
+  /** Its rows, oldest first. Without those of `scan.pieces` pieces. */
+  readonly rows: RowPiece[];
 }
 
 export async function loadLog(
@@ -27,14 +29,14 @@ export async function loadLog(
   job: LoadLogJob,
   context: Omit<JobContext, 'send'>,
 ): Promise<LoadLogResult> {
-  const rows = new LogRows();
+  const builder = new PieceBuilder(rowBytesOf(job.expectedBytes));
   const slices = new GroupSlices(context.pause);
   const scan = await scanLog(fs, job.path, {
     number: job.number,
     storeId: job.storeId,
     pieces: job.pieces,
     onGroup: (group) => {
-      rows.add(group.rows);
+      builder.add(group.rows);
       slices.noteGroup(group.rows.length);
     },
     pause: () => slices.pauseIfDue(),
@@ -42,15 +44,22 @@ export async function loadLog(
     signal: context.signal,
   });
   context.signal.throwIfAborted();
-  return { scan, run: await finishInSlices(rows.finishInSteps(), context.pause) };
+  return { scan, rows: await finishInSlices(builder.finish(), context.pause) };
 }
+
+/** What the rows of so many bytes of a log are likely to take. */
+export function rowBytesOf(logBytes: number): number {
+  return Math.max(LEAST_ROW_BYTES, 2 * logBytes);
+}
+
+const LEAST_ROW_BYTES = 4_096;
 
 /** Bytes of rows read in about half a millisecond, and what reading a group costs beside its rows. */
 const SLICE_BYTES: number = 128 * 1024;
 const GROUP_BYTES = 512;
 
 /** Tells when it is time to give way, by the rows read since the last time. */
-class GroupSlices {
+export class GroupSlices {
   readonly #pause: (() => Promise<void>) | undefined;
   #sinceBytes = 0;
 

@@ -7,7 +7,6 @@ import type { Predecessor } from '../format/file-header.ts';
 import type { IndexEntry } from '../format/snapshot-index.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { unlinkIfThere } from '../fs/unlink.ts';
-import { scanLog } from '../log/log-scan.ts';
 import type { RawChunk } from '../snapshot/snapshot-reader.ts';
 import { SnapshotWriter, type WrittenSnapshot } from '../snapshot/snapshot-writer.ts';
 import { buffersOf } from '../runs/column-buffers.ts';
@@ -15,9 +14,9 @@ import { Folder } from '../runs/fold.ts';
 import { estimateSnapshot } from './estimate-snapshot.ts';
 import type { JobContext, JobDamage } from './job-context.ts';
 import { openSource, type MergeSource, type OldSnapshot } from './merge-source.ts';
-import { LogRows } from '../runs/log-rows.ts';
 import { RunPile } from '../runs/run-pile.ts';
 import { keyBound, RunCursor, type KeyBound } from '../runs/run-cursor.ts';
+import { scanRun } from './scan-run.ts';
 import { verifyWritten } from './verify-written.ts';
 
 /** A closed log that goes into the next snapshot. What it must hold is known: the store wrote or read it. */
@@ -106,11 +105,9 @@ async function loadLogs(
   const runs = new RunPile();
   let bytesBefore = 0;
   for (const log of logs) {
-    const rows = new LogRows();
-    const scan = await scanLog(fs, log.path, {
+    const { scan, run } = await scanRun(fs, log.path, {
       number: log.number,
       storeId,
-      onGroup: (group) => rows.add(group.rows),
       onProgress: (bytes) => context.onProgress(bytesBefore + bytes),
       signal: context.signal,
     });
@@ -123,7 +120,7 @@ async function loadLogs(
       const offset = 'offset' in ending ? ending.offset : scan.validBytes;
       return { kind: 'corrupt', path: log.path, offset, reason };
     }
-    if (runs.add(rows.finish())) runs.fold();
+    if (runs.add(run)) runs.fold();
     bytesBefore += log.lengthBytes;
   }
   return runs.fold();

@@ -1,20 +1,36 @@
+import { finishInSlices } from '../base/steps.ts';
 import type { FileSystem } from '../fs/file-system.ts';
+import { countPresent, type CountPresentJob, type PresentCount } from '../replay/count-present.ts';
+import { indexRows, type IndexedRows, type IndexRowsJob } from '../replay/index-rows.ts';
+import {
+  packRows,
+  weighRows,
+  type PackedRows,
+  type PackRowsJob,
+  type WeighedRows,
+  type WeighRowsJob,
+} from '../replay/pack-rows.ts';
 import type { JobContext } from './job-context.ts';
 import { loadAncestor, type LoadAncestorJob } from './load-ancestor.ts';
 import { loadChunks, type LoadChunksJob, type LoadChunksResult } from './load-chunks.ts';
 import { loadLog, type LoadLogJob, type LoadLogResult } from './load-log.ts';
 import { loadLogPiece, type LoadLogPieceJob, type LoadLogPieceResult } from './load-log-piece.ts';
-import { foldLogs, type FoldLogsJob, type FoldLogsResult } from '../runs/fold-logs.ts';
 import { merge, type MergedChunks, type MergeJob, type MergeResult } from './merge.ts';
 
+/** Work on rows in memory. */
+export type ReplayJob = WeighRowsJob | PackRowsJob | IndexRowsJob | CountPresentJob;
+
 export type Job =
-  LoadLogJob | LoadLogPieceJob | FoldLogsJob | LoadChunksJob | LoadAncestorJob | MergeJob;
+  LoadLogJob | LoadLogPieceJob | ReplayJob | LoadChunksJob | LoadAncestorJob | MergeJob;
 
 /** What each kind of job resolves to, and what it hands over while it runs. */
 export interface JobTypes {
   'load-log': { readonly job: LoadLogJob; readonly result: LoadLogResult };
   'load-log-piece': { readonly job: LoadLogPieceJob; readonly result: LoadLogPieceResult };
-  'fold-logs': { readonly job: FoldLogsJob; readonly result: FoldLogsResult };
+  'weigh-rows': { readonly job: WeighRowsJob; readonly result: WeighedRows };
+  'pack-rows': { readonly job: PackRowsJob; readonly result: PackedRows };
+  'index-rows': { readonly job: IndexRowsJob; readonly result: IndexedRows };
+  'count-present': { readonly job: CountPresentJob; readonly result: PresentCount };
   'load-chunks': { readonly job: LoadChunksJob; readonly result: LoadChunksResult };
   'load-ancestor': { readonly job: LoadAncestorJob; readonly result: LoadChunksResult };
   merge: { readonly job: MergeJob; readonly result: MergeResult };
@@ -33,8 +49,14 @@ export async function runJob(
       return loadLog(fs, job, context);
     case 'load-log-piece':
       return loadLogPiece(fs, job, context);
-    case 'fold-logs':
-      return foldLogs(job, context.pause);
+    case 'weigh-rows':
+      return finishInSlices(weighRows(job), context.pause);
+    case 'pack-rows':
+      return finishInSlices(packRows(job), context.pause);
+    case 'index-rows':
+      return finishInSlices(indexRows(job), context.pause);
+    case 'count-present':
+      return finishInSlices(countPresent(job), context.pause);
     case 'load-chunks':
       return loadChunks(fs, job, context);
     case 'load-ancestor':

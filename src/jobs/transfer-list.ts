@@ -3,6 +3,7 @@ import type { Job, JobTypes } from './run-job.ts';
 
 /** Buffers of a result that can be handed over instead of copied. */
 export function transferList(result: JobTypes[Job['kind']]['result']): ArrayBuffer[] {
-  if ('run' in result) return buffersOf(result.run);
+  if (!('kind' in result)) return [];
+  if (result.kind === 'no-room') return buffersOf(result.run);
   return result.kind === 'chunks' ? buffersOf(result.chunks) : [];
 }

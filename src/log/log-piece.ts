@@ -8,7 +8,7 @@ import {
 } from '../format/frame.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
 import { FileWindow, readFully } from '../fs/file-window.ts';
-import { provenEnd } from './frame-cursor.ts';
+import { provenEnd, startOf } from './frame-cursor.ts';
 import { findFrameHeader } from './frame-search.ts';
 import type { LogPiece, LogPosition, LogScanOptions } from './log-report.ts';
 import { LogScanner } from './log-scanner.ts';
@@ -51,6 +51,8 @@ async function scanOpenPiece(
   const first = await firstGroup(window, result.header, range);
   if (first === undefined) return undefined;
   const from = placeBefore(first.header, first.offset);
+  const isFirst = from.offset === FILE_HEADER_BYTES;
+  if (isFirst && !startsAt(from, startOf(result.header))) return undefined;
   const scanner = new LogScanner(window, result.header, options, from);
   await scanner.scanGroups(range.to);
   window.release();
@@ -104,12 +106,23 @@ export function joinPieces(
   return { position, pieces: joined };
 }
 
+/**
+ * Whether a piece stands where the pieces before it lead to: `before` is the last of them, undefined for the first one. The
+ * first piece of a log agrees with the file header, or it would be none.
+ */
+export function continues(piece: LogPiece, before: LogPiece | undefined): boolean {
+  return before === undefined ? piece.from.offset === FILE_HEADER_BYTES : follows(piece, before.to);
+}
+
 function follows({ from, provenEnd: proven }: LogPiece, position: LogPosition): boolean {
+  return startsAt(from, position) && proven >= (position.unprovenFrom ?? 0);
+}
+
+function startsAt(from: LogPosition, position: LogPosition): boolean {
   return (
     from.offset === position.offset &&
     from.chain === position.chain &&
-    from.lastSequence === position.lastSequence &&
-    proven >= (position.unprovenFrom ?? 0)
+    from.lastSequence === position.lastSequence
   );
 }
 

@@ -49,6 +49,8 @@ export class LogScanner {
       const ahead = await this.#cursor.ahead(this.#window);
       if (ahead.kind !== 'group' || (await this.#take(ahead.header)) !== undefined) return;
       this.#options.onProgress?.(this.position.offset);
+      const pause = this.#options.pause?.();
+      if (pause !== undefined) await pause;
     }
   }
 

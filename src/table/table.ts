@@ -15,6 +15,7 @@ import type { RangeOptions } from './layer/key-range.ts';
 import { OlderLayers } from './base/older-layers.ts';
 import type { TableRecord } from './layer/table-record.ts';
 import { TABLE_SIZES, type TableSizes } from './layer/table-sizes.ts';
+import { ReplayedRows, type ReplayedParts } from './replayed/replayed-rows.ts';
 import { ValueScan } from './scan/value-scan.ts';
 import type { ValueRange } from './layer/value-search.ts';
 import { View } from './view.ts';
@@ -37,15 +38,15 @@ export interface MergeEffect {
   readonly leftBytes: number;
 }
 
-/** What `recovery` hands over: the snapshot's chunks, and the newer updates folded into one sorted run. */
+/** What recovery hands over: the snapshot's chunks, and the rows of the logs. */
 export interface RecoveredColumns {
   readonly snapshot: readonly (Columns | LazyChunk)[];
-  /** First and last keys of the chunks on disk, where newer updates have been folded into `snapshot`. */
+  /** First and last keys of the chunks on disk, where these are not those of `snapshot`. */
   readonly diskKeys?:
     readonly { readonly firstKey: bigint; readonly lastKey: bigint }[] | undefined;
-  /** Chunks that ascend in key; deletes are records of value 0. */
-  readonly updates?: readonly Columns[];
-  /** Number of records of both together, if it is known; else it is counted, key by key. */
+  /** Newer updates, newest layer first. */
+  readonly layers?: readonly ReplayedParts[];
+  /** Number of records of both together; where it is not given, that of `snapshot`. */
   readonly recordCount?: number;
   /** Content hash of both together, if it is known. */
   readonly contentHash?: bigint | undefined;
@@ -55,7 +56,7 @@ export interface RecoveredColumns {
  * The records in memory, in layers. A newer layer shadows older ones, key by key:
  *
  *   live delta       rows of groups since the last freeze, as they were committed, with a hash index
- *   frozen layers    deltas that a merge takes in, newest first; below them what recovery found in logs
+ *   frozen layers    deltas that a merge takes in, newest first; below them the rows that recovery found in logs
  *   base             the chunks of the snapshot, sorted columns
  *
  * A group is published in steps. `reserve` gives a region of the live delta's arena, which the rows are copied
@@ -94,9 +95,9 @@ export class Table {
       slot instanceof LazyChunk ? slot : new Chunk(slot, 'adopted'),
     );
     const base = Base.of(slots, pageChunks);
-    const updates = (recovered.updates ?? []).map((columns) => new Chunk(columns, 'adopted'));
-    this.#size = recovered.recordCount ?? countRecords(base, updates);
-    this.#older = new OlderLayers(frozenOf(updates, base, this.#size, pageChunks), base);
+    const layers = (recovered.layers ?? []).map((parts) => new ReplayedRows(parts));
+    this.#size = recovered.recordCount ?? base.recordCount;
+    this.#older = new OlderLayers(layers, base);
     const { diskKeys } = recovered;
     this.#snapshot = keyListOf(diskKeys?.map(toKeySpan) ?? slots, pageChunks);
     this.#knowContent(recovered.contentHash);
@@ -348,7 +349,7 @@ export class Table {
   }
 }
 
-/** The updates of recovery as a layer, if there are any; `size` counts the records of both. */
+/** Updates in key order as a layer, if there are any; `size` counts the records of both. */
 function frozenOf(
   updates: readonly Chunk[],
   base: Base,
@@ -359,18 +360,6 @@ function frozenOf(
   const layer = Base.of(updates, pageChunks);
   // An update that replaces a record counts once, one that deletes a record twice: it goes itself.
   return [new BaseUpdates(layer, base.recordCount + layer.recordCount - size)];
-}
-
-/** Number of records of a base under updates. */
-function countRecords(base: Base, updates: readonly Chunk[]): number {
-  let count = base.recordCount;
-  for (const chunk of updates) {
-    for (let i = 0; i < chunk.recordCount; i++) {
-      const wasPresent = base.has(chunk.keyLowAt(i), chunk.keyHighAt(i));
-      count += (chunk.isDeleteAt(i) ? 0 : 1) - (wasPresent ? 1 : 0);
-    }
-  }
-  return count;
 }
 
 function toKeySpan(keys: { readonly firstKey: bigint; readonly lastKey: bigint }): KeySpan {

@@ -1,9 +1,12 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { present } from '../base/assert.ts';
+import { adoptKeyHashSeed } from '../base/key-hash.ts';
+import { finishInSlices } from '../base/steps.ts';
 import { Directory } from '../fs/directory.ts';
 import { nodeFileSystem } from '../fs/node-file-system.ts';
 import { lowerPriority } from '../fs/thread-priority.ts';
-import { foldLogs } from '../runs/fold-logs.ts';
+import { countPresent } from '../replay/count-present.ts';
+import { indexRows } from '../replay/index-rows.ts';
 import type { JobContext } from '../jobs/job-context.ts';
 import { loadChunks } from '../jobs/load-chunks.ts';
 import { loadLogPiece } from '../jobs/load-log-piece.ts';
@@ -24,6 +27,7 @@ const PROGRESS_STEP_BYTES = 4 * 1024 * 1024;
 const setup = workerData as ThreadSetup;
 
 if (setup.priority === 'low') lowerPriority();
+adoptKeyHashSeed(setup.hashSeed);
 
 /** From the first job on. Where the thread is ended from outside, Node closes its descriptors. */
 let held: Promise<Directory> | undefined;
@@ -55,15 +59,20 @@ async function runHere(
   job: Job,
   context: JobContext<MergedChunks>,
 ): Promise<JobTypes[Job['kind']]['result']> {
-  if (job.kind === 'fold-logs') return foldLogs(job);
   const fs = await holdDirectory();
   switch (job.kind) {
+    case 'index-rows':
+      return finishInSlices(indexRows(job), undefined);
+    case 'count-present':
+      return finishInSlices(countPresent(job), undefined);
     case 'load-chunks':
       return loadChunks(fs, job, context);
     case 'load-log-piece':
       return loadLogPiece(fs, job, context);
     case 'load-log':
       return loadLog(fs, job, context);
+    case 'weigh-rows':
+    case 'pack-rows':
     case 'load-ancestor':
     case 'merge': {
       const { runJob } = await import('../jobs/run-job.ts');

@@ -1,4 +1,5 @@
 import { DirectoryLostError } from '../base/errors.ts';
+import type { KeyHashSeed } from '../base/key-hash.ts';
 import type { DirectoryReference } from '../fs/file-system.ts';
 import type { ThreadPriority } from '../fs/thread-priority.ts';
 import type { MergedChunks } from '../jobs/merge.ts';
@@ -9,6 +10,8 @@ export interface ThreadSetup {
   readonly priority: ThreadPriority;
   /** The directory that its jobs read and write. The thread opens it for itself. */
   readonly directory: DirectoryReference;
+  /** That of the thread which reads the indexes that this one makes. */
+  readonly hashSeed: KeyHashSeed;
 }
 
 export type ToThread =

@@ -1,5 +1,6 @@
 import { queueMicrotask } from '../base/timers.ts';
 import { assert } from '../base/assert.ts';
+import { keyHashSeed } from '../base/key-hash.ts';
 import type { DirectoryReference } from '../fs/file-system.ts';
 import type { ThreadPriority } from '../fs/thread-priority.ts';
 import type { Job, JobResult } from '../jobs/run-job.ts';
@@ -55,7 +56,7 @@ export class ThreadPool implements JobRunner {
     this.#helper = helper.runner;
     this.#isHelperSharing = helper.role === 'share';
     this.#onNoThread = onNoThread;
-    this.#setup = { priority, directory };
+    this.#setup = { priority, directory, hashSeed: keyHashSeed() };
     this.parallelism = threads + (this.#isHelperSharing ? 1 : 0);
   }
 

@@ -18,9 +18,18 @@ export interface Task {
   readonly reject: (error: unknown) => void;
 }
 
+const SHARED: ReadonlySet<Job['kind']> = new Set([
+  'load-chunks',
+  'load-log-piece',
+  'weigh-rows',
+  'pack-rows',
+  'index-rows',
+  'count-present',
+]);
+
 /** Which jobs are cut so small, and give way so often, that the thread of the pool's owner may take some. */
 export function isShared(job: Job): boolean {
-  return job.kind === 'load-chunks' || job.kind === 'load-log-piece';
+  return SHARED.has(job.kind);
 }
 
 export interface ThreadHooks {

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 
 import { logName } from '../../src/format/file-name.ts';
 import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
 import { MetadataStore, WriteBatch } from '../../src/index.ts';
-import type { LazyChunk } from '../../src/table/chunk/lazy-chunk.ts';
-import { touchedChunks } from '../../src/store/recovery/touched-chunks.ts';
+import type { RowPiece } from '../../src/replay/row-piece.ts';
+import { Replay } from '../../src/store/recovery/replay.ts';
 import { InlineRunner } from '../../src/threads/job-runner.ts';
 import { chunksOf } from '../support/columns.ts';
 import { randomWords } from '../support/random.ts';
@@ -37,50 +37,34 @@ async function pausesWhile(job: (runner: InlineRunner) => Promise<unknown>): Pro
   return pauses;
 }
 
-it('a log that is read on this thread is read, sorted and gathered in slices', async () => {
+it('a log that is read and indexed on this thread is so in slices', async () => {
   const words = randomWords(3);
-  const random = await logOf(() => words());
-  const job = { kind: 'load-log' as const, path: random, number: 1, storeId: undefined };
+  const path = await logOf(() => words());
+  const expectedBytes = 60_000 * 20;
+  const job = { kind: 'load-log' as const, path, number: 1, storeId: undefined, expectedBytes };
+  let pieces: readonly RowPiece[] = [];
   const pauses = await pausesWhile(async (runner) => {
-    const { run } = await runner.run(job);
-    expect(run.reduce((sum, { recordCount }) => sum + recordCount, 0)).toBeGreaterThan(ROWS * 0.99);
+    const { rows } = await runner.run(job);
+    expect(rows.reduce((sum, { rowCount }) => sum + rowCount, 0)).toBe(ROWS);
+    pieces = rows;
   });
-  // Of 60,000 rows of 20 bytes: seven slices to read them, four or more for each of five passes, fifteen to gather them.
-  expect(pauses).toBeGreaterThanOrEqual(7 + 5 * 4 + 14);
+  // Of 60,000 rows of 20 bytes: seven slices to read them, and eight for each of the two passes by partition.
+  expect(pauses).toBeGreaterThanOrEqual(7 + 2 * 8);
 
-  const ascending = await logOf((i) => 3 * i);
-  const ascendingJob = { ...job, path: ascending };
-  expect(await pausesWhile((runner) => runner.run(ascendingJob))).toBeGreaterThanOrEqual(7 + 6);
-});
-
-it('logs are folded on this thread in slices', async () => {
-  const words = randomWords(4);
-  const runs = Array.from({ length: 3 }, () => {
-    const keys = [...new Set(Array.from({ length: 12_000 }, () => words()))].sort((a, b) => a - b);
-    const data = new Uint8Array(0);
-    return chunksOf(
-      keys.map((key) => ({ key: BigInt(key), value: 7n, data })),
-      4_096,
-    );
+  const columns = chunksOf(
+    Array.from({ length: 500 }, (_, i) => ({
+      key: BigInt(i * 2 ** 23),
+      value: 1n,
+      data: new Uint8Array(0),
+    })),
+    10,
+  );
+  const { signal } = new AbortController();
+  const indexPauses = await pausesWhile(async (runner) => {
+    const replay = await Replay.index({ runner, signal }, pieces, columns);
+    const { layers } = await replay.count(columns);
+    expect(layers).toHaveLength(1);
   });
-  const pauses = await pausesWhile((runner) => runner.run({ kind: 'fold-logs', runs }));
-  expect(pauses).toBeGreaterThanOrEqual(10);
-});
-
-it('chunks that updates touch are looked for in slices', async () => {
-  const spans = Array.from({ length: 50 }, (_, i) => ({
-    firstLow: 1_000 * i,
-    firstHigh: 0,
-    lastLow: 1_000 * i + 500,
-    lastHigh: 0,
-  }));
-  const records = [3, 4, 700, 2_100, 2_101, 9_000, 49_500, 49_501].map((key) => ({
-    key: BigInt(key),
-    value: 1n,
-    data: new Uint8Array(0),
-  }));
-  const pause = vi.fn<() => Promise<void>>(() => Promise.resolve());
-  const touched = await touchedChunks(spans as unknown as LazyChunk[], chunksOf(records, 2), pause);
-  expect(touched).toEqual([0, 2, 9, 49]);
-  expect(pause).toHaveBeenCalledTimes(4);
+  // One for each of 64 partitions and of 50 ranges of keys, and more.
+  expect(indexPauses).toBeGreaterThanOrEqual(64 + 50);
 });

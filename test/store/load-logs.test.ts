@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import type { Columns } from '../../src/format/columns.ts';
 import type { FileSystem } from '../../src/fs/file-system.ts';
-import { RunCursor } from '../../src/runs/run-cursor.ts';
+import { RowBlocks } from '../../src/table/replayed/row-blocks.ts';
+import { ENTRY_WORDS, type RowPiece } from '../../src/replay/row-piece.ts';
 import type { Job, JobResult } from '../../src/jobs/run-job.ts';
-import { foldLoaded, loadLogs } from '../../src/store/recovery/load-logs.ts';
+import { loadLogs } from '../../src/store/recovery/load-logs.ts';
 import { ProgressMeter } from '../../src/store/recovery/progress-meter.ts';
 import type { RecoveryContext } from '../../src/store/recovery/recovery-context.ts';
 import { InlineRunner, type JobRunner, type RunOptions } from '../../src/threads/job-runner.ts';
@@ -36,11 +36,21 @@ class NotingRunner implements JobRunner {
   }
 }
 
+const PIECE_BYTES = 2_400;
+
+interface Loaded {
+  readonly runner: NotingRunner;
+  readonly records: string[];
+  readonly rowCount: number;
+  readonly endings: unknown[];
+}
+
 async function load(
   logs: readonly Uint8Array[],
   parallelism: number,
+  sizes: { readonly pieceBytes?: number; readonly lookBytes?: number } = {},
   wrap: (fs: FileSystem) => FileSystem = (fs) => fs,
-): Promise<{ runner: NotingRunner; records: string[]; endings: unknown[] }> {
+): Promise<Loaded> {
   const files = new Map(logs.map((bytes, i) => [`log${i + 1}`, bytes]));
   const fs = wrap(readOnlyFiles(files));
   const runner = new NotingRunner(new InlineRunner(fs), parallelism);
@@ -52,7 +62,8 @@ async function load(
     runner,
     signal,
     progress,
-    pieceBytes: 2_400,
+    pieceBytes: PIECE_BYTES,
+    ...sizes,
   };
   const listed = logs.map((bytes, i) => ({
     number: i + 1,
@@ -60,17 +71,23 @@ async function load(
     sizeBytes: bytes.length,
   }));
   const loaded = await loadLogs(context, listed, STORE_ID);
-  const run = await foldLoaded(context, loaded.runs);
   const endings = loaded.logs.map(({ scan }) => ({ ...scan, pieces: 0 }));
-  return { runner, records: recordsIn(run), endings };
+  const rowCount = loaded.pieces.reduce((sum, piece) => sum + piece.rowCount, 0);
+  return { runner, records: recordsIn(loaded.pieces), rowCount, endings };
 }
 
-function recordsIn(run: readonly Columns[]): string[] {
-  const records: string[] = [];
-  for (const cursor = new RunCursor(run); !cursor.done; cursor.next()) {
-    records.push(`${cursor.keyHigh} ${cursor.keyLow} ${cursor.valueLow} ${cursor.dataLength}`);
+/** The newest row of each key. */
+function recordsIn(pieces: readonly RowPiece[]): string[] {
+  const newest = new Map<string, string>();
+  for (const { entries, buffers } of pieces) {
+    const blocks = new RowBlocks(buffers);
+    for (let at = 0; at < entries.length; at += ENTRY_WORDS) {
+      const [low, high, position] = entries.subarray(at, at + ENTRY_WORDS);
+      const { value, data } = blocks.recordAt(position!);
+      newest.set(`${high} ${low}`, `${high} ${low} ${value} ${data.length}`);
+    }
   }
-  return records;
+  return [...newest.values()].sort();
 }
 
 /** Groups of ten rows each, whose data no compression makes shorter. */
@@ -92,22 +109,38 @@ const ascending = (i: number): number => 3 * i;
 const turning = (i: number): number => (i < 200 ? 3 * i : 3 * (500 - i));
 const scattered = (i: number): number => (i * 7_919) % 400;
 
-for (const [name, keyAt, isCut] of [
-  ['ascending keys', ascending, true],
-  ['keys that ascend at first', turning, true],
-  ['keys in any order', scattered, false],
+for (const [name, keyAt] of [
+  ['ascending keys', ascending],
+  ['keys that ascend at first', turning],
+  ['keys in any order', scattered],
 ] as const) {
-  test(`${name}: shared or not, the same is read`, async () => {
+  test(`${name}: in pieces or whole, the same is read`, async () => {
     const { bytes } = await log(1, keyAt);
-    const alone = await load([bytes], 1);
-    const shared = await load([bytes], 2);
-    expect(alone.runner.count('load-log')).toBe(1);
-    expect(alone.runner.count('load-log-piece')).toBe(0);
-    expect(shared.runner.count('load-log-piece') > 1).toBe(isCut);
-    expect(shared.records).toEqual(alone.records);
-    expect(shared.endings).toEqual(alone.endings);
+    const whole = await load([bytes], 1, { pieceBytes: bytes.length });
+    const cut = await load([bytes], 2);
+    expect(whole.runner.count('load-log-piece')).toBe(0);
+    expect(cut.runner.count('load-log-piece')).toBe(Math.ceil(bytes.length / PIECE_BYTES));
+    expect(cut.records).toEqual(whole.records);
+    expect(cut.endings).toEqual(whole.endings);
   });
 }
+
+test('rows of hot keys are looked through and packed as they come', async () => {
+  const { bytes } = await log(1, (i) => i % 7);
+  const logs = [
+    bytes,
+    ...(await Promise.all([2, 3].map((n) => log(n, (i) => i % 7)))).map((one) => one.bytes),
+  ];
+  const plain = await load(logs, 2);
+  expect(plain.runner.count('weigh-rows')).toBe(0);
+  const packed = await load(logs, 2, { lookBytes: 5_000 });
+  expect(packed.runner.count('pack-rows')).toBeGreaterThan(0);
+  expect(packed.records).toEqual(plain.records);
+  expect(packed.rowCount).toBeLessThan(plain.rowCount / 2);
+  const apart = await load([(await log(1, ascending)).bytes], 2, { lookBytes: 5_000 });
+  expect(apart.runner.count('weigh-rows')).toBeGreaterThan(0);
+  expect(apart.runner.count('pack-rows')).toBe(0);
+});
 
 test('a damaged log is found as it is', async () => {
   const { bytes } = await log(1, ascending);
@@ -120,17 +153,12 @@ test('a damaged log is found as it is', async () => {
   expect(shared.records).toEqual(alone.records);
 });
 
-test('runs that follow one another are not folded, others are, newest last', async () => {
+test('of a key in two logs the row in the later one counts', async () => {
   const first = await log(1, ascending);
-  const behind = await log(2, (i) => 10_000 + i);
   const across = await log(2, (i) => 3 * i + (i % 2));
-  const apart = await load([first.bytes, behind.bytes], 2);
-  expect(apart.runner.count('fold-logs')).toBe(0);
-  expect(apart.records).toHaveLength(800);
-  const mixed = await load([first.bytes, across.bytes], 2);
-  expect(mixed.runner.count('fold-logs')).toBe(1);
-  expect(mixed.records).toEqual((await load([first.bytes, across.bytes], 1)).records);
-  expect(mixed.records).toContain('0 6 2003 2');
+  const { records } = await load([first.bytes, across.bytes], 2);
+  expect(records).toHaveLength(600);
+  expect(records).toContain('0 6 2003 2');
 });
 
 /** Notes how many files are open at a time. */
@@ -153,6 +181,6 @@ test('however many logs there are, only a few are open at a time', async () => {
   const { bytes } = await log(1, ascending);
   const counts = { open: 0, most: 0 };
   const many = Array.from({ length: 300 }, () => bytes);
-  await load(many, 1, (fs) => countingFiles(fs, counts));
+  await load(many, 1, {}, (fs) => countingFiles(fs, counts));
   expect(counts).toEqual({ open: 0, most: 2 });
 });

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Table } from '../../src/table/table.ts';
 import { chunksOf, type TestRecord } from '../support/columns.ts';
+import { replayed } from '../support/replayed.ts';
 import { publishRows } from '../support/rows.ts';
 
 function record(key: number, value: number, lengthBytes = key % 5): TestRecord {
@@ -22,7 +23,7 @@ const ranges = fc.record({
 });
 
 describe('iteration over layers', () => {
-  it('shows what a map shows', () => {
+  it('shows what a map shows', async () => {
     const worlds = fc.record({
       keys,
       recovered: updates,
@@ -31,39 +32,42 @@ describe('iteration over layers', () => {
       perChunk: fc.integer({ min: 1, max: 60 }),
       range: ranges,
     });
-    fc.assert(
-      fc.property(worlds, ({ keys: baseKeys, recovered, frozen, live, perChunk, range }) => {
-        const model = new Map<number, TestRecord>();
-        const apply = (list: readonly { key: number; value: number }[]): TestRecord[] => {
-          for (const { key, value } of list) {
-            if (value === 0) model.delete(key);
-            else model.set(key, record(key, value));
-          }
-          return list.map(({ key, value }) => record(key, value, value === 0 ? 0 : undefined));
-        };
-        const ascending = baseKeys.toSorted((a, b) => a - b).map((key) => ({ key, value: 77 }));
-        const snapshot = chunksOf(apply(ascending), perChunk);
-        const run = apply(recovered.toSorted((a, b) => a.key - b.key));
-        const table = new Table({ snapshot, updates: chunksOf(run, 7) });
-        if (frozen.length > 0) publishRows(table, apply(frozen));
-        table.freeze();
-        if (live.length > 0) publishRows(table, apply(live));
-        let expected = [...model.values()].filter(
-          ({ key }) =>
-            (range.gte === undefined || key >= range.gte) &&
-            (range.lt === undefined || key < range.lt),
-        );
-        expected.sort((a, b) => Number(a.key - b.key));
-        if (range.reverse) expected.reverse();
-        expected = expected.slice(0, range.limit);
-        expect([...table.entries(range)]).toEqual(
-          expected.map(({ key, value, data }) => [key, { value, data }]),
-        );
-        expect([...table.keys(range)]).toEqual(expected.map(({ key }) => key));
-        expect([...table.values(range)]).toEqual(
-          expected.map(({ value, data }) => ({ value, data })),
-        );
-      }),
+    await fc.assert(
+      fc.asyncProperty(
+        worlds,
+        async ({ keys: baseKeys, recovered, frozen, live, perChunk, range }) => {
+          const model = new Map<number, TestRecord>();
+          const apply = (list: readonly { key: number; value: number }[]): TestRecord[] => {
+            for (const { key, value } of list) {
+              if (value === 0) model.delete(key);
+              else model.set(key, record(key, value));
+            }
+            return list.map(({ key, value }) => record(key, value, value === 0 ? 0 : undefined));
+          };
+          const ascending = baseKeys.toSorted((a, b) => a - b).map((key) => ({ key, value: 77 }));
+          const snapshot = chunksOf(apply(ascending), perChunk);
+          const rows = apply(recovered);
+          const table = new Table({ snapshot, ...(await replayed(snapshot, [[rows]])) });
+          if (frozen.length > 0) publishRows(table, apply(frozen));
+          table.freeze();
+          if (live.length > 0) publishRows(table, apply(live));
+          let expected = [...model.values()].filter(
+            ({ key }) =>
+              (range.gte === undefined || key >= range.gte) &&
+              (range.lt === undefined || key < range.lt),
+          );
+          expected.sort((a, b) => Number(a.key - b.key));
+          if (range.reverse) expected.reverse();
+          expected = expected.slice(0, range.limit);
+          expect([...table.entries(range)]).toEqual(
+            expected.map(({ key, value, data }) => [key, { value, data }]),
+          );
+          expect([...table.keys(range)]).toEqual(expected.map(({ key }) => key));
+          expect([...table.values(range)]).toEqual(
+            expected.map(({ value, data }) => ({ value, data })),
+          );
+        },
+      ),
       { numRuns: 300 },
     );
   });

@@ -4,6 +4,7 @@ import { equalBytes } from '../../src/base/bytes.ts';
 import { Table } from '../../src/table/table.ts';
 import { chunksOf, type TestRecord } from '../support/columns.ts';
 import { randomWords } from '../support/random.ts';
+import { replayed } from '../support/replayed.ts';
 import { publishRows, rowsLength, writeRows, type TestRow } from '../support/rows.ts';
 
 const data = Uint8Array.of(1, 2, 3);
@@ -48,10 +49,15 @@ describe('Table.size', () => {
     expect([...table.keys()].length).toBe(size);
   });
 
-  it('is counted when recovery does not say it', () => {
+  it('is what recovery counts', async () => {
     const snapshot = chunksOf([put(1), put(3), put(5)], 2);
-    const updates = chunksOf([{ ...put(1, 0) }, put(2), put(3), put(9, 0)], 2);
-    expect(new Table({ snapshot, updates }).size).toBe(3);
+    const recovered = await replayed(snapshot, [
+      [
+        [del(1), put(2)],
+        [put(3), del(9)],
+      ],
+    ]);
+    expect(new Table({ snapshot, ...recovered }).size).toBe(3);
   });
 });
 
@@ -93,15 +99,16 @@ describe('Table.deadBytes and mergeEffect', () => {
     expect([table.deadBytes, table.mergeEffect]).toEqual(before);
   });
 
-  it('count what recovered updates replace and delete', () => {
+  it('count what recovered updates replace and delete', async () => {
     const snapshot = chunksOf([put(1), put(3), put(5)], 3);
-    const updates = chunksOf([put(1, 0), put(2), put(3), put(9, 0)], 4);
-    const table = new Table({ snapshot, updates });
-    const recordBytes = table.memory.baseBytes / 3;
-    // Records 1 and 3, and both deletes themselves.
-    expect(table.mergeEffect.freedBytes).toBeCloseTo(4 * recordBytes);
+    const recovered = await replayed(snapshot, [[[del(1), put(2), put(3), put(3), del(9)]]]);
+    const table = new Table({ snapshot, ...recovered });
     const { baseBytes } = table.memory;
-    expect(table.mergeEffect.leftBytes).toBeGreaterThan(baseBytes - 4 * recordBytes);
+    // A row that another one replaces, both deletes, and what they and a put leave nothing of: records 1 and 3.
+    const deadBytes = PUT + 2 * DELETE;
+    expect(table.deadBytes).toBe(deadBytes);
+    expect(table.mergeEffect.freedBytes).toBeCloseTo(deadBytes + (2 * baseBytes) / 3);
+    expect(table.mergeEffect.leftBytes).toBeCloseTo(2 * PUT + baseBytes / 3);
   });
 
   it('are nothing after a merge', () => {

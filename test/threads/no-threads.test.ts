@@ -56,7 +56,13 @@ const CHUNKS: Job = {
   firstOrdinal: 0,
   entries: [],
 };
-const LOG: Job = { kind: 'load-log', path: '/nowhere', number: 1, storeId: undefined };
+const LOG: Job = {
+  kind: 'load-log',
+  path: '/nowhere',
+  number: 1,
+  storeId: undefined,
+  expectedBytes: 0,
+};
 
 function countingRunner(): { readonly runner: JobRunner; readonly taken: Job[] } {
   const taken: Job[] = [];

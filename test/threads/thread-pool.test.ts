@@ -94,7 +94,8 @@ test('a job for threads alone is not held up by chunks that wait', async () => {
   const pool = poolOf(1, helper, 'share');
   const ended: string[] = [];
   const note = (name: string) => () => void ended.push(name);
-  const log = { kind: 'load-log' as const, path: '/nowhere', number: 1, storeId: undefined };
+  const file = { path: '/nowhere', number: 1, storeId: undefined, expectedBytes: 0 };
+  const log = { kind: 'load-log' as const, ...file };
   const loading = [pool.run(log).catch(note('log'))];
   const waiting = [0, 1, 2, 3].map((i) => pool.run(chunks(i)).catch(note('chunks')));
   loading.push(pool.run(log).catch(note('log')));

@@ -6,7 +6,7 @@ import { decodeFileHeader, FILE_HEADER_BYTES } from '../../../src/format/file-he
 import { logName } from '../../../src/format/file-name.ts';
 import { FileWindow } from '../../../src/fs/file-window.ts';
 import { findFrames } from '../../../src/log/frame-search.ts';
-import { loadLog } from '../../../src/jobs/load-log.ts';
+import { scanRun } from '../../../src/jobs/scan-run.ts';
 import { scanLog } from '../../../src/log/log-scan.ts';
 import type { Random } from '../../../src/testing/random.ts';
 import { openedFile, readOnlyFiles } from '../../../test/support/read-only-files.ts';
@@ -109,11 +109,7 @@ async function runLog(input: FuzzInput): Promise<Outcome> {
     },
   });
   check(scan.validBytes <= bytes.length, 'what is valid lies in the file');
-  const { run } = await loadLog(
-    fs,
-    { kind: 'load-log', path, number, storeId },
-    { signal: NEVER, onProgress: () => undefined },
-  );
+  const { run } = await scanRun(fs, path, { number, storeId, signal: NEVER });
   if (rowBytes < FIXED_BYTES) checkRun(run, updates);
   const { ending } = scan;
   const reason = 'reason' in ending ? ending.reason : '';

@@ -1,13 +1,15 @@
-import { inTurns } from '../../base/in-turns.ts';
-import type { Columns } from '../../format/columns.ts';
-import { buffersOf } from '../../runs/column-buffers.ts';
-import { bytesOf, isAscending, RunPile } from '../../runs/run-pile.ts';
+import { CorruptionError } from '../../base/errors.ts';
 import type { LoadLogPieceResult } from '../../jobs/load-log-piece.ts';
-import type { ByteRange } from '../../log/log-piece.ts';
+import type { LoadLogResult } from '../../jobs/load-log.ts';
+import { continues, type ByteRange } from '../../log/log-piece.ts';
+import type { LogPiece } from '../../log/log-report.ts';
+import type { RowPiece } from '../../replay/row-piece.ts';
+import { damageHint } from './advice.ts';
 import type { RecoveryContext } from './recovery-context.ts';
+import { RowPile } from './row-pile.ts';
 import type { LoadedLog } from './verdict.ts';
 
-/** Some milliseconds of work, as of chunks: of a long log many threads take their share. */
+/** Some milliseconds of work: of a long log all threads take their share. */
 const PIECE_BYTES: number = 2 * 1024 * 1024;
 
 export interface LogFile {
@@ -19,142 +21,148 @@ export interface LogFile {
 export interface LoadedLogs {
   /** As they were found. */
   readonly logs: readonly LoadedLog[];
-  /** All that they hold, oldest first. */
-  readonly runs: readonly (readonly Columns[])[];
+  /** All rows that they hold, but for superseded ones; oldest first. */
+  readonly pieces: readonly RowPiece[];
 }
 
-/** Logs that are read at a time, for each job that can run: one descriptor each. */
-const LOGS_PER_JOB = 2;
-
-/** Pieces that wait to be joined, for each job that can run. */
-const PIECES_PER_JOB = 4;
-
-/** Pieces that reach back behind the keys before them may take this much together; then the rest is read by one scan. */
-const OVERLAP_BYTES: number = 64 * 1024 * 1024;
+/** Jobs that are handed in at a time, for each that can run: where there are threads, so many that none has to wait. */
+const JOBS_ALONE = 2;
+const JOBS_PER_JOB = 4;
 
 /**
  * Reads logs, given in order, in parallel: long ones in pieces. Whatever is not sound is found by one scan
  * of the log, which goes on from where sound pieces end. However many logs there are, only a few are open
- * at a time, and runs that overlap are folded on the way.
+ * at a time, and few rows that have been superseded are in memory.
  */
 export async function loadLogs(
   context: RecoveryContext,
   files: readonly LogFile[],
   storeId: Uint8Array | undefined,
 ): Promise<LoadedLogs> {
-  const limit = LOGS_PER_JOB * context.runner.parallelism;
-  const pile = new RunPile(context.foldBytes);
-  let last: Promise<unknown> = Promise.resolve();
-  const logs = await inTurns(files, limit, async (file) => {
-    const before = last;
-    const loading = loadLog(context, file, storeId);
-    // In the order of the logs. Those before have begun earlier, so that nobody waits for ever.
-    const piled = Promise.all([loading, before]).then(([{ runs }]) => pileUp(context, pile, runs));
-    last = piled;
-    await piled;
-    const { log } = await loading;
-    return log;
-  });
-  return { logs, runs: pile.runs };
-}
-
-async function pileUp(
-  context: RecoveryContext,
-  pile: RunPile,
-  runs: readonly (readonly Columns[])[],
-): Promise<void> {
-  for (const run of runs) {
-    if (pile.add(run)) pile.replace(await foldLoaded(context, pile.runs));
+  const pile = new RowPile(context);
+  const reading = new ReadAhead(context, files, storeId);
+  try {
+    const logs: LoadedLog[] = [];
+    for (const file of files) logs.push(await loadLog(reading, pile, file));
+    return { logs, pieces: pile.pieces };
+  } finally {
+    await reading.end();
   }
 }
 
-interface LoadedFile {
-  readonly log: LoadedLog;
-  readonly runs: readonly (readonly Columns[])[];
-}
-
-async function loadLog(
-  context: RecoveryContext,
-  file: LogFile,
-  storeId: Uint8Array | undefined,
-): Promise<LoadedFile> {
-  const { runner, signal, progress } = context;
+/** Takes what has been read of the next log. */
+async function loadLog(reading: ReadAhead, pile: RowPile, file: LogFile): Promise<LoadedLog> {
   const { number, path } = file;
-  const { results, toldBytes } = await loadPieces(context, file);
-  const pieces = results.map(({ piece }) => piece);
-  const job = { kind: 'load-log' as const, path, number, storeId, pieces };
-  const tell = progress.part('logs');
-  const onProgress = (offset: number): void => tell(Math.max(0, offset - toldBytes));
-  const { scan, run } = await runner.run(job, { signal, onProgress });
-  const sound = results.slice(0, scan.pieces).map((result) => result.run);
-  return { log: { number, path, scan }, runs: [...sound, run] };
-}
-
-interface LoadedPieces {
-  readonly results: readonly LoadLogPieceResult[];
-  /** Of the log, from its beginning: what all pieces have told as progress. */
-  readonly toldBytes: number;
-}
-
-/**
- * None where nobody would share the work, nor where it would not pay: keys that do not ascend are sorted once
- * at less cost than runs of them are folded. The first groups tell. Pieces that hold the same keys again and again
- * would take more memory than what they leave: where they go back too far, the rest of the log is left to the scan.
- */
-async function loadPieces(context: RecoveryContext, file: LogFile): Promise<LoadedPieces> {
-  const { pieceBytes = PIECE_BYTES, foldBytes = OVERLAP_BYTES } = context;
-  const { parallelism } = context.runner;
-  const { sizeBytes } = file;
-  if (parallelism === 1 || sizeBytes <= pieceBytes) return { results: [], toldBytes: 0 };
-  let from = Math.ceil(pieceBytes / 16);
-  const first = await loadPiece(context, file, { from: 0, to: from });
-  if (first.piece === undefined || !first.isAscending) return { results: [], toldBytes: from };
-  const results = [first];
-  const running: Promise<LoadLogPieceResult>[] = [];
-  let highestKey = highestKeyOf(first.run);
-  let overlapBytes = 0;
-  while (overlapBytes <= foldBytes) {
-    // Few at first: what they hold shows with the first of them.
-    const ahead = Math.min(parallelism + results.length, PIECES_PER_JOB * parallelism);
-    while (running.length < ahead && from < sizeBytes) {
-      const to = Math.min(from + pieceBytes, sizeBytes);
-      const piece = loadPiece(context, file, { from, to });
-      // Whoever waits for it hears of its failure.
-      piece.catch(() => undefined);
-      running.push(piece);
-      from = to;
-    }
-    const next = await running.shift();
-    if (next === undefined) break;
-    const { run } = next;
-    if (run.length > 0 && run[0]!.firstKey <= highestKey) overlapBytes += bytesOf(run);
-    if (highestKeyOf(run) > highestKey) highestKey = highestKeyOf(run);
-    results.push(next);
+  const sound: (LogPiece | undefined)[] = [];
+  let last: LogPiece | undefined;
+  let isSound = true;
+  for (let left = reading.piecesOf(file); left > 0; left--) {
+    const { piece, rows } = await reading.nextPiece();
+    if (!isSound) continue;
+    isSound = piece === undefined || continues(piece, last);
+    if (!isSound) continue;
+    sound.push(piece);
+    last = piece ?? last;
+    if (piece !== undefined) await pile.add(rows);
   }
-  await Promise.all(running);
-  return { results, toldBytes: from };
+  const { scan, rows } = await reading.scan(file, sound);
+  if (sound.slice(scan.pieces).some((piece) => piece !== undefined)) {
+    const reason = 'the log changed while it was read';
+    const hint = damageHint(reading.directory);
+    throw new CorruptionError({ path, offset: scan.validBytes, reason, hint });
+  }
+  await pile.add(rows);
+  return { number, path, scan };
 }
 
-function highestKeyOf(run: readonly Columns[]): bigint {
-  return run.at(-1)?.lastKey ?? 0n;
-}
+/** Reads pieces of logs, and logs that are read whole, in their order, some ahead of those that are asked for. */
+class ReadAhead {
+  readonly directory: string;
+  readonly #context: RecoveryContext;
+  readonly #storeId: Uint8Array | undefined;
+  readonly #pieceBytes: number;
+  readonly #limit: number;
+  /** What is still to be begun. */
+  readonly #left: Iterator<() => Promise<LoadLogPieceResult | LoadLogResult>>;
+  readonly #running: Promise<LoadLogPieceResult | LoadLogResult>[] = [];
 
-function loadPiece(
-  { runner, signal, progress }: RecoveryContext,
-  { number, path }: LogFile,
-  range: ByteRange,
-): Promise<LoadLogPieceResult> {
-  const job = { kind: 'load-log-piece' as const, path, number, range };
-  return runner.run(job, { signal, onProgress: progress.part('logs') });
-}
+  constructor(
+    context: RecoveryContext,
+    files: readonly LogFile[],
+    storeId: Uint8Array | undefined,
+  ) {
+    const { parallelism } = context.runner;
+    this.directory = context.directory;
+    this.#context = context;
+    this.#storeId = storeId;
+    this.#pieceBytes = context.pieceBytes ?? PIECE_BYTES;
+    this.#limit = parallelism === 1 ? JOBS_ALONE : JOBS_PER_JOB * parallelism;
+    this.#left = this.#jobs(files);
+  }
 
-/** Makes one run of several, oldest first, without touching a record where they follow one another in key. */
-export async function foldLoaded(
-  { runner, signal }: RecoveryContext,
-  runs: readonly (readonly Columns[])[],
-): Promise<readonly Columns[]> {
-  if (isAscending(runs)) return runs.flat();
-  const transfer = runs.flatMap(buffersOf);
-  const { run } = await runner.run({ kind: 'fold-logs', runs }, { signal, transfer });
-  return run;
+  /** In how many pieces a log is read; 0 where it is read whole. */
+  piecesOf({ sizeBytes }: LogFile): number {
+    return sizeBytes <= this.#pieceBytes ? 0 : Math.ceil(sizeBytes / this.#pieceBytes);
+  }
+
+  async nextPiece(): Promise<LoadLogPieceResult> {
+    return (await this.#next()) as LoadLogPieceResult;
+  }
+
+  /** Scans a log whose pieces have been taken, or takes the one that has been read whole. */
+  async scan(file: LogFile, pieces: readonly (LogPiece | undefined)[]): Promise<LoadLogResult> {
+    if (this.piecesOf(file) === 0) return (await this.#next()) as LoadLogResult;
+    return this.#runScan(file, pieces);
+  }
+
+  /** Waits for what has been begun and was not asked for. */
+  async end(): Promise<void> {
+    await Promise.allSettled(this.#running);
+  }
+
+  async #next(): Promise<LoadLogPieceResult | LoadLogResult> {
+    while (this.#running.length < this.#limit) {
+      const next = this.#left.next();
+      if (next.done === true) break;
+      const running = next.value();
+      // Whoever waits for it hears of its failure.
+      running.catch(() => undefined);
+      this.#running.push(running);
+    }
+    return this.#running.shift()!;
+  }
+
+  *#jobs(
+    files: readonly LogFile[],
+  ): Generator<() => Promise<LoadLogPieceResult | LoadLogResult>, void, undefined> {
+    for (const file of files) {
+      const pieces = this.piecesOf(file);
+      if (pieces === 0) yield () => this.#runScan(file, []);
+      for (let i = 0; i < pieces; i++) {
+        const from = i * this.#pieceBytes;
+        const to = Math.min(from + this.#pieceBytes, file.sizeBytes);
+        yield () => this.#runPiece(file, { from, to });
+      }
+    }
+  }
+
+  #runPiece({ number, path }: LogFile, range: ByteRange): Promise<LoadLogPieceResult> {
+    const { runner, signal, progress } = this.#context;
+    const job = { kind: 'load-log-piece' as const, path, number, range };
+    return runner.run(job, { signal, onProgress: progress.part('logs') });
+  }
+
+  #runScan(
+    { number, path, sizeBytes }: LogFile,
+    pieces: readonly (LogPiece | undefined)[],
+  ): Promise<LoadLogResult> {
+    const { runner, signal, progress } = this.#context;
+    const from = pieces.findLast((piece) => piece !== undefined)?.to.offset ?? 0;
+    const expectedBytes = sizeBytes - from;
+    const storeId = this.#storeId;
+    const job = { kind: 'load-log' as const, path, number, storeId, expectedBytes, pieces };
+    // Pieces have told of all bytes.
+    const tell = pieces.length === 0 ? progress.part('logs') : undefined;
+    return runner.run(job, { signal, ...(tell && { onProgress: tell }) });
+  }
 }

@@ -1,7 +1,6 @@
 import { CorruptionError, type CorruptionDetail } from '../../base/errors.ts';
 import type { Columns } from '../../format/columns.ts';
 import type { IndexEntry } from '../../format/snapshot-index.ts';
-import { buffersOf } from '../../runs/column-buffers.ts';
 import type { JobDamage } from '../../jobs/job-context.ts';
 import type { LoadChunksJob, LoadChunksResult } from '../../jobs/load-chunks.ts';
 import { damageHint } from './advice.ts';
@@ -43,16 +42,14 @@ export function rangeJob(
   return { kind: 'load-chunks', path, number, storeId, fileBytes, firstOrdinal, entries };
 }
 
-/** Reads the ancestor's snapshot, which has no chunks, or none, and folds the updates into it. */
+/** Reads the ancestor's snapshot, which has no chunks. */
 export async function loadAncestorRecords(
   context: RecoveryContext,
-  path: string | undefined,
-  updates: readonly Columns[],
+  path: string,
 ): Promise<Columns[]> {
   const { runner, signal } = context;
-  const transfer = buffersOf(updates);
-  const job = { kind: 'load-ancestor' as const, path, updates };
-  return chunksOf(context, await runner.run(job, { signal, transfer }));
+  const job = { kind: 'load-ancestor' as const, path };
+  return chunksOf(context, await runner.run(job, { signal }));
 }
 
 function chunksOf(context: RecoveryContext, result: LoadChunksResult): Columns[] {

@@ -17,6 +17,8 @@ export interface RecoveryContext {
   readonly acceptIncomplete?: boolean;
   /** Longer logs are read in pieces of this many bytes. */
   readonly pieceBytes?: number;
-  /** Runs of logs that may overlap are folded when they take more than this. */
-  readonly foldBytes?: number;
+  /** Rows of logs are looked through for superseded ones when they take more than this. */
+  readonly lookBytes?: number;
+  /** Blocks of rows that one layer of the table takes. */
+  readonly layerBlocks?: number;
 }

@@ -1,7 +1,7 @@
 import { onAbort } from '../../base/abort.ts';
 import type { Columns } from '../../format/columns.ts';
 import type { LazyChunk } from '../../table/chunk/lazy-chunk.ts';
-import { countRecords } from '../../table/base/record-count.ts';
+import type { ReplayedParts } from '../../table/replayed/replayed-rows.ts';
 import type { RecoveredColumns } from '../../table/table.ts';
 import {
   holdsStore,
@@ -11,11 +11,10 @@ import {
   requireUndamaged,
   type DirectoryState,
 } from './directory-state.ts';
-import { foldLoaded, loadLogs } from './load-logs.ts';
+import { loadLogs } from './load-logs.ts';
 import { loadAncestorRecords, loadSnapshot, type ChunkedSnapshot } from './load-records.ts';
-import { placeUpdates, type PlacedUpdates } from './place-updates.ts';
 import type { RecoveryContext } from './recovery-context.ts';
-import { touchedChunks } from './touched-chunks.ts';
+import { Replay } from './replay.ts';
 import { readSettled } from './settled-reading.ts';
 import type { Verdict } from './verdict.ts';
 import { Warming } from './warming.ts';
@@ -23,10 +22,10 @@ import { Warming } from './warming.ts';
 /** What a directory holds. Reading it has changed nothing. */
 export interface RecoveredState extends DirectoryState {
   readonly verdict: Verdict;
-  /** Chunks of the snapshot, and updates that lie between them. */
+  /** Records of the snapshot. */
   readonly columns: readonly (Columns | LazyChunk)[];
-  /** All other updates of the logs, folded: they shadow what `columns` hold. */
-  readonly updates: readonly Columns[];
+  /** The rows of the logs, newest first: they shadow what `columns` hold. */
+  readonly layers: readonly ReplayedParts[];
   /** Records of both together. */
   readonly recordCount: number;
   /** What reads the rest of the snapshot, where that was put off. Has not been started. */
@@ -40,12 +39,11 @@ export interface RecoveredState extends DirectoryState {
  *    snapshot, and the sizes of the logs with higher numbers. Older snapshots, logs that the
  *    snapshot contains and temporary files are leftovers and are not read.
  * 2. All newer logs are read, long ones in pieces. Each gives a scan, which says what was seen and
- *    where the log stopped being valid, and a run of its updates. Chunks of the snapshot are read
- *    beside the logs.
+ *    where the log stopped being valid, and its rows. Chunks of the snapshot are read beside the logs.
  * 3. `judgeDirectory` decides whether a crash can have left what the scans saw. Broken bytes at the
  *    end of the last log are a torn write, unless a later frame proves that they were synced.
  *    Everything else that does not verify is damage, and ends recovery before any chunk is used.
- * 4. The runs are folded, newest update last, and placed between or above the snapshot's chunks.
+ * 4. `Replay` indexes the rows, the newest of each key, and counts which keys the snapshot holds.
  *
  * The holder of the lock sees a directory that nobody changes. A reader without the lock may see a
  * listing that a merge has made obsolete, or a log in the middle of a write: both look like a
@@ -84,10 +82,10 @@ export type { RecoveryContext } from './recovery-context.ts';
 
 /** What the table adopts of it. */
 export function recoveredColumns(state: RecoveredState): RecoveredColumns {
-  const { columns, updates, recordCount, snapshot } = state;
+  const { columns, layers, recordCount, snapshot } = state;
   return {
     snapshot: columns,
-    updates,
+    layers,
     recordCount,
     // The ancestor's snapshot has no chunks: the first merge replaces all that is in memory.
     diskKeys: snapshot?.format === 'lodestore' ? snapshot.file.index.entries : [],
@@ -114,7 +112,7 @@ class Recovery {
 
   async run(): Promise<RecoveredState> {
     const { snapshot, storeId, newer } = this.#state;
-    const { signal, progress, pause = () => Promise.resolve() } = this.#context;
+    const { signal, progress } = this.#context;
     if (this.#outer.signal.aborted) this.#passOn();
     else this.#stopListening = onAbort(this.#outer.signal, this.#passOn);
     signal.throwIfAborted();
@@ -127,18 +125,24 @@ class Recovery {
     const chunks = snapshot?.format === 'lodestore' ? this.#loadChunks(snapshot) : undefined;
     this.#running = [loading, chunks ?? loading];
     for (const promise of this.#running) promise.catch(() => undefined);
-    const { logs, runs } = await loading;
+    const { logs, pieces } = await loading;
     const verdict = judgeDirectory(this.#state, logs);
     requireUndamaged(verdict);
-    const run = await foldLoaded(this.#context, runs);
     progress.begin('snapshot', snapshot?.fileBytes ?? 0);
-    const { columns, updates } = await this.#place(await chunks, run);
-    await this.#loadTouched(updates);
-    const recordCount = await countRecords(columns, updates, pause);
+    const ancestor =
+      snapshot?.format === 'ancestor'
+        ? await loadAncestorRecords(this.#context, snapshot.path)
+        : [];
+    const spans = snapshot?.format === 'lodestore' ? snapshot.file.index.entries : ancestor;
+    const replay = await Replay.index(this.#context, pieces, spans);
+    const columns = (await chunks) ?? ancestor;
+    // Counts records exactly: only its chunk tells whether a row replaces one.
+    await this.#warming?.load(this.#context.runner, signal, replay.touchedChunks);
+    const { layers, recordCount } = await replay.count(columns);
     signal.throwIfAborted();
     const warming = this.#warming;
     this.#warming = undefined;
-    return { ...this.#state, verdict, columns, updates, recordCount, warming };
+    return { ...this.#state, verdict, columns, layers, recordCount, warming };
   }
 
   /** Resolves when nothing is read any more. */
@@ -157,27 +161,5 @@ class Recovery {
       return loadSnapshot(this.#context, snapshot, this.#state.storeId);
     this.#warming = await Warming.prepare(fs, directory, snapshot, this.#state.storeId);
     return this.#warming.chunks;
-  }
-
-  /** Counts records exactly: only its chunk tells whether an update replaces one. */
-  async #loadTouched(updates: readonly Columns[]): Promise<void> {
-    if (this.#warming === undefined) return;
-    const { runner, signal, pause = () => Promise.resolve() } = this.#context;
-    const touched = await touchedChunks(this.#warming.chunks, updates, pause);
-    await this.#warming.load(runner, signal, touched);
-  }
-
-  async #place(
-    chunks: readonly (Columns | LazyChunk)[] | undefined,
-    run: readonly Columns[],
-  ): Promise<PlacedUpdates> {
-    if (chunks === undefined) {
-      const columns = await loadAncestorRecords(this.#context, this.#state.snapshot?.path, run);
-      return { columns, updates: [] };
-    }
-    const placed = placeUpdates(chunks, run);
-    if (chunks.length > 0 || placed.updates.length === 0) return placed;
-    // There is nothing that a delete could delete.
-    return { columns: await loadAncestorRecords(this.#context, undefined, run), updates: [] };
   }
 }

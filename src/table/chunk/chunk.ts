@@ -8,6 +8,7 @@ import { gatherData, rearrange, restore, rowWordsOf } from './chunk-rows.ts';
 import { sliceColumns } from './chunk-slice.ts';
 import { settleNarrow, settleWide, type KeyPlaces } from './column-search.ts';
 import { makeSlots, SLOTS_PER_RECORD, type Slots } from './key-slots.ts';
+import { wordOffset, wordsOf, type KeyColumns } from './key-columns.ts';
 import type { TableRecord } from '../layer/table-record.ts';
 import { findValues, type ValueRange } from '../layer/value-search.ts';
 
@@ -117,6 +118,14 @@ export class Chunk {
     const wide = Number(columns.keyHigh !== null) + Number(columns.valueHigh !== null);
     const words = 2 + wide + Number(columns.dataEnd !== null);
     return words * 4 * columns.recordCount + columns.data.length;
+  }
+
+  /** Where its keys stand, until it is rearranged. */
+  get keyColumns(): KeyColumns {
+    const { recordCount, firstLow, firstHigh, lastLow, lastHigh } = this;
+    assert(this.#stride === 1, 'the chunk has not been rearranged');
+    const columns = { words: this.#words, lowAt: this.#keyLowAt, highAt: this.#keyHighAt };
+    return { recordCount, firstLow, firstHigh, lastLow, lastHigh, ...columns };
   }
 
   /** Index of the record with this key, or -1. */
@@ -382,13 +391,3 @@ function nextSearchCount(): number {
 }
 
 let turn = 0;
-
-function wordsOf({ keyLow, valueLow, data }: Columns): Uint32Array {
-  const { buffer } = data;
-  assert(keyLow.buffer === buffer && valueLow.buffer === buffer, 'columns lie in one buffer');
-  return new Uint32Array(buffer, 0, buffer.byteLength >>> 2);
-}
-
-function wordOffset(column: ArrayBufferView): number {
-  return column.byteOffset >>> 2;
-}

@@ -3,7 +3,7 @@ import { assert } from '../../base/assert.ts';
 import { MAX_DELTA_BYTES } from '../../base/limits.ts';
 
 const BLOCK_BITS = 20;
-const BLOCK_BYTES: number = 2 ** BLOCK_BITS;
+export const BLOCK_BYTES: number = 2 ** BLOCK_BITS;
 const OFFSET_MASK: number = BLOCK_BYTES - 1;
 
 /** Space for one group's rows. `position` addresses `bytes[0]`. */

@@ -1,0 +1,79 @@
+import { BLOCK_BYTES } from '../table/delta/arena.ts';
+import { blocksOf } from '../table/replayed/row-blocks.ts';
+
+export const LARGEST_BUFFER_BYTES: number = 4 * BLOCK_BYTES;
+
+/** A buffer that is filled with rows. */
+export interface RowBuffer {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  /** Of its first byte. */
+  readonly position: number;
+  usedBytes: number;
+}
+
+/** Shared memory for rows, which are added at the end. */
+export class RowBuffers {
+  #buffers: RowBuffer[] = [];
+  /** Empty, to be filled again. */
+  readonly #free: SharedArrayBuffer[] = [];
+  #nextBytes: number;
+  #blocks = 0;
+
+  /** `expectedBytes` of rows come; more are welcome. */
+  constructor(expectedBytes: number) {
+    this.#nextBytes = Math.min(expectedBytes, LARGEST_BUFFER_BYTES);
+  }
+
+  get all(): readonly RowBuffer[] {
+    return this.#buffers;
+  }
+
+  /** Blocks of positions in use. */
+  get blocks(): number {
+    return this.#blocks;
+  }
+
+  /** A buffer with room for `lengthBytes` more. */
+  roomFor(lengthBytes: number): RowBuffer {
+    const last = this.#buffers.at(-1);
+    if (last !== undefined && last.usedBytes + lengthBytes <= last.bytes.length) return last;
+    return this.#add(this.#takeFree(lengthBytes) ?? this.#make(lengthBytes));
+  }
+
+  #add(buffer: SharedArrayBuffer): RowBuffer {
+    const position = this.#blocks * BLOCK_BYTES;
+    const bytes = new Uint8Array(buffer);
+    const added = { bytes, view: new DataView(buffer), position, usedBytes: 0 };
+    this.#buffers.push(added);
+    this.#blocks += blocksOf(buffer);
+    return added;
+  }
+
+  #takeFree(leastBytes: number): SharedArrayBuffer | undefined {
+    const index = this.#free.findIndex(({ byteLength }) => byteLength >= leastBytes);
+    return index < 0 ? undefined : this.#free.splice(index, 1)[0];
+  }
+
+  #make(leastBytes: number): SharedArrayBuffer {
+    const lengthBytes = Math.max(this.#nextBytes, leastBytes);
+    this.#nextBytes = Math.min(4 * this.#nextBytes, LARGEST_BUFFER_BYTES);
+    return new SharedArrayBuffer(lengthBytes);
+  }
+
+  /** Keeps the first `count` buffers for what they hold, and the others to be filled again. */
+  keep(count: number): void {
+    for (const { bytes } of this.#buffers.splice(count)) {
+      this.#free.push(bytes.buffer as SharedArrayBuffer);
+    }
+    this.#blocks = this.#buffers.reduce((sum, { bytes }) => sum + blocksOf(bytes.buffer), 0);
+  }
+
+  /** Hands over what has been filled, and begins again. */
+  take(): SharedArrayBuffer[] {
+    const taken = this.#buffers.map(({ bytes }) => bytes.buffer as SharedArrayBuffer);
+    this.#buffers = [];
+    this.#blocks = 0;
+    return taken;
+  }
+}

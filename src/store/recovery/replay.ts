@@ -1,0 +1,246 @@
+import type { Columns } from '../../format/columns.ts';
+import { chooseSplitters } from '../../replay/choose-splitters.ts';
+import type { CountPresentJob } from '../../replay/count-present.ts';
+import type { IndexedRows } from '../../replay/index-rows.ts';
+import type { RowPiece } from '../../replay/row-piece.ts';
+import { Chunk } from '../../table/chunk/chunk.ts';
+import type { KeyColumns } from '../../table/chunk/key-columns.ts';
+import { LazyChunk } from '../../table/chunk/lazy-chunk.ts';
+import type { KeySplitters } from '../../table/replayed/key-order.ts';
+import type { ReplayedParts } from '../../table/replayed/replayed-rows.ts';
+import { blocksOf } from '../../table/replayed/row-blocks.ts';
+import type { RecoveryContext } from './recovery-context.ts';
+import { partitionRanges, placePieces } from './row-pile.ts';
+
+/** Blocks of positions that one layer has, of the 4,096 that 32 bits can tell apart. */
+const MOST_LAYER_BLOCKS = 3_072;
+/** Keys that a job looks up, about. */
+const JOB_KEYS = 65_536;
+const JOBS_PER_JOB = 4;
+
+type ReplayContext = Pick<RecoveryContext, 'runner' | 'signal' | 'layerBlocks'>;
+
+/** A chunk of the base, as it is or as far as it is known. */
+type BaseChunk = Columns | LazyChunk;
+
+/** What is known of a chunk before it is read. */
+interface ChunkSpan {
+  readonly firstKey: bigint;
+  readonly lastKey: bigint;
+}
+
+/** Indexed rows that lack only what older layers say of their keys. */
+interface Indexed {
+  readonly buffers: readonly SharedArrayBuffer[];
+  readonly slots: readonly Uint32Array[];
+  readonly splitters: KeySplitters;
+  readonly groups: readonly IndexedRows[];
+  readonly rowBytes: number;
+  /** Of each range, the ordinal of the chunk that its keys may lie in, or -1. */
+  readonly chunkOrdinals: Int32Array;
+}
+
+/** What the table adopts, and the number of records of all of it. */
+export interface Replayed {
+  /** Newest first. */
+  readonly layers: readonly ReplayedParts[];
+  readonly recordCount: number;
+}
+
+/**
+ * Makes layers of the rows that have been read from logs: mostly one. All jobs share the work by hash or by key, so it is
+ * of no account in which order keys were written.
+ *
+ * 1. `index`: each job takes some partitions of the keys' hashes. From the newest row to the oldest it puts each key into
+ *    the partition's hash table, and the position of its row into the list of the range of keys that it lies in.
+ * 2. `count`: each job takes some ranges of keys and looks up in the base's chunks which of them are there. That is all
+ *    that is needed of the base, for the number of records.
+ *
+ * Rows are not sorted, and stay where they were decoded: an iterator sorts a range when it comes to it.
+ */
+export class Replay {
+  readonly #context: ReplayContext;
+  readonly #spans: readonly ChunkSpan[];
+  /** Oldest first. */
+  readonly #layers: Indexed[] = [];
+
+  private constructor(context: ReplayContext, spans: readonly ChunkSpan[]) {
+    this.#context = context;
+    this.#spans = spans;
+  }
+
+  /** `pieces`, oldest first. `spans` of the base's chunks, ascending. */
+  static async index(
+    context: ReplayContext,
+    pieces: readonly RowPiece[],
+    spans: readonly ChunkSpan[],
+  ): Promise<Replay> {
+    const replay = new Replay(context, spans);
+    for (const part of layersOf(pieces, context.layerBlocks ?? MOST_LAYER_BLOCKS)) {
+      replay.#layers.push(await replay.#indexLayer(part));
+    }
+    return replay;
+  }
+
+  async #indexLayer(pieces: readonly RowPiece[]): Promise<Indexed> {
+    const { runner, signal } = this.#context;
+    const splitters = chooseSplitters(
+      pieces,
+      this.#spans.map(({ firstKey }) => firstKey),
+    );
+    const placed = placePieces(pieces);
+    const groups = await Promise.all(
+      partitionRanges(pieces, runner.parallelism).map((partitions) =>
+        runner.run({ kind: 'index-rows', pieces: placed, partitions, splitters }, { signal }),
+      ),
+    );
+    return {
+      buffers: pieces.flatMap(({ buffers }) => buffers),
+      slots: groups.flatMap(({ slots }) => slots),
+      splitters,
+      groups,
+      rowBytes: pieces.reduce((sum, { rowBytes }) => sum + rowBytes, 0),
+      chunkOrdinals: chunkOrdinals(splitters, this.#spans),
+    };
+  }
+
+  /** Ordinals of the base's chunks in whose range a key lies, ascending. */
+  get touchedChunks(): readonly number[] {
+    const touched = new Set<number>();
+    for (const { chunkOrdinals: ordinals, groups } of this.#layers) {
+      for (const [range, ordinal] of ordinals.entries()) {
+        if (ordinal < 0 || touched.has(ordinal)) continue;
+        const { lastKey } = this.#spans[ordinal]!;
+        if (groups.some((group) => holdsKeyUpTo(group, range, lastKey))) touched.add(ordinal);
+      }
+    }
+    return [...touched].sort((a, b) => a - b);
+  }
+
+  /** Chunks that are touched must be in memory. */
+  async count(base: readonly BaseChunk[]): Promise<Replayed> {
+    const layers: ReplayedParts[] = [];
+    let recordCount = base.reduce((sum, chunk) => sum + chunk.recordCount, 0);
+    for (const indexed of this.#layers) {
+      const shadowedRecords = await this.#countPresent(indexed, layers, base);
+      const { buffers, slots, splitters, groups, rowBytes } = indexed;
+      const currentBytes = groups.reduce((sum, { putBytes }) => sum + putBytes, 0);
+      recordCount += groups.reduce((sum, { putCount }) => sum + putCount, 0) - shadowedRecords;
+      layers.unshift({
+        buffers,
+        slots,
+        splitters,
+        groups: groups.map(({ starts, positions }) => ({ starts, positions })),
+        currentBytes,
+        deadBytes: rowBytes - currentBytes,
+        shadowedRecords,
+        ...highestOf(groups),
+      });
+    }
+    return { layers, recordCount };
+  }
+
+  /** How many keys of the layer `older` layers, newest first, and the base hold. */
+  async #countPresent(
+    { groups, chunkOrdinals: ordinals }: Indexed,
+    older: readonly ReplayedParts[],
+    base: readonly BaseChunk[],
+  ): Promise<number> {
+    const { runner, signal } = this.#context;
+    if (older.length === 0 && base.length === 0) return 0;
+    const layers = older.map(({ buffers, slots }) => ({ buffers, slots }));
+    const jobs = keyRanges(groups, runner.parallelism).map(([from, to]): CountPresentJob => {
+      const chunks: (KeyColumns | undefined)[] = [];
+      for (let range = from; range < to; range++) {
+        const chunk = base[ordinals[range]!];
+        const isEmpty = groups.every(({ starts }) => starts[range] === starts[range + 1]);
+        const last = chunks.at(-1);
+        const isSame = range > from && ordinals[range] === ordinals[range - 1];
+        if (isEmpty || chunk === undefined) chunks.push(undefined);
+        else chunks.push(isSame && last !== undefined ? last : keyColumnsOf(chunk));
+      }
+      const keys = groups.map((group) => ({
+        starts: group.starts.slice(from, to + 1),
+        keys: group.keys.subarray(2 * group.starts[from]!, 2 * group.starts[to]!),
+      }));
+      return { kind: 'count-present', groups: keys, chunks, layers };
+    });
+    const results = await Promise.all(jobs.map((job) => runner.run(job, { signal })));
+    return results.reduce((sum, { present }) => sum + present, 0);
+  }
+}
+
+/** Cuts pieces into layers whose positions suffice. */
+function layersOf(pieces: readonly RowPiece[], mostBlocks: number): RowPiece[][] {
+  const layers: RowPiece[][] = [];
+  let blocks = 0;
+  for (const piece of pieces) {
+    const own = piece.buffers.reduce((sum, buffer) => sum + blocksOf(buffer), 0);
+    const last = layers.at(-1);
+    if (last === undefined || blocks + own > mostBlocks) {
+      layers.push([piece]);
+      blocks = own;
+    } else {
+      last.push(piece);
+      blocks += own;
+    }
+  }
+  return layers;
+}
+
+/** Of each range, the chunk in which its first key lies. A range with keys of two chunks begins with the later one's. */
+function chunkOrdinals({ low, high }: KeySplitters, spans: readonly ChunkSpan[]): Int32Array {
+  const ordinals = new Int32Array(low.length + 1).fill(-1);
+  let next = 0;
+  for (let i = 0; i < low.length; i++) {
+    const first = (BigInt(high[i]!) << 32n) | BigInt(low[i]!);
+    while (next < spans.length && spans[next]!.firstKey <= first) next++;
+    if (next > 0 && first <= spans[next - 1]!.lastKey) ordinals[i + 1] = next - 1;
+  }
+  return ordinals;
+}
+
+function holdsKeyUpTo({ starts, keys }: IndexedRows, range: number, last: bigint): boolean {
+  const low = Number(last & 0xffff_ffffn);
+  const high = Number(last >> 32n);
+  const end = 2 * starts[range + 1]!;
+  for (let at = 2 * starts[range]!; at < end; at += 2) {
+    const own = keys[at + 1]!;
+    if (own < high || (own === high && keys[at]! <= low)) return true;
+  }
+  return false;
+}
+
+/** Shares the ranges out among jobs, by their keys. */
+function keyRanges(groups: readonly IndexedRows[], parallelism: number): [number, number][] {
+  const rangeCount = groups[0]!.starts.length - 1;
+  const keyCount = groups.reduce((sum, { positions }) => sum + positions.length, 0);
+  const perJob = Math.max(JOB_KEYS, keyCount / (JOBS_PER_JOB * parallelism));
+  const ranges: [number, number][] = [];
+  let from = 0;
+  let keys = 0;
+  for (let range = 0; range < rangeCount; range++) {
+    for (const { starts } of groups) keys += starts[range + 1]! - starts[range]!;
+    if (keys < perJob && range < rangeCount - 1) continue;
+    ranges.push([from, range + 1]);
+    from = range + 1;
+    keys = 0;
+  }
+  return ranges;
+}
+
+/** Undefined where the chunk has not been read, since no key lies in its range. */
+function keyColumnsOf(chunk: BaseChunk): KeyColumns | undefined {
+  return chunk instanceof LazyChunk ? chunk.loaded?.keyColumns : new Chunk(chunk).keyColumns;
+}
+
+function highestOf(groups: readonly IndexedRows[]): { highestLow: number; highestHigh: number } {
+  let [highestLow, highestHigh] = [0, 0];
+  for (const group of groups) {
+    if (group.highestHigh < highestHigh) continue;
+    if (group.highestHigh === highestHigh && group.highestLow <= highestLow) continue;
+    highestLow = group.highestLow;
+    highestHigh = group.highestHigh;
+  }
+  return { highestLow, highestHigh };
+}

@@ -1,0 +1,98 @@
+import type { PartitionRange, PlacedPiece, RowPiece } from '../../replay/row-piece.ts';
+import { PARTITIONS } from '../../table/replayed/row-index.ts';
+import { blocksOf } from '../../table/replayed/row-blocks.ts';
+import type { RecoveryContext } from './recovery-context.ts';
+
+/** Rows are looked through for superseded ones when more than this has come. */
+const LEAST_LOOK_BYTES: number = 64 * 1024 * 1024;
+/** Rows that a job takes, about. */
+const JOB_ROWS = 32_768;
+const JOBS_PER_JOB = 4;
+
+type PileContext = Pick<RecoveryContext, 'runner' | 'signal' | 'lookBytes'>;
+
+/**
+ * The rows of logs, oldest first, as they are read. Logs may hold the same keys again and again: whenever as much has come as
+ * was there, and more than a bound, rows are looked through, and where half of them are superseded the others are copied.
+ */
+export class RowPile {
+  readonly #context: PileContext;
+  readonly #lookBytes: number;
+  #pieces: RowPiece[] = [];
+  #bytes = 0;
+  #nextLookBytes: number;
+
+  constructor(context: PileContext) {
+    this.#context = context;
+    this.#lookBytes = context.lookBytes ?? LEAST_LOOK_BYTES;
+    this.#nextLookBytes = this.#lookBytes;
+  }
+
+  /** Oldest first. */
+  get pieces(): readonly RowPiece[] {
+    return this.#pieces;
+  }
+
+  /** Adds rows that are newer than all others. */
+  async add(pieces: readonly RowPiece[]): Promise<void> {
+    for (const piece of pieces) {
+      this.#pieces.push(piece);
+      this.#bytes += piece.rowBytes;
+    }
+    if (this.#bytes <= this.#nextLookBytes) return;
+    if (2 * (await this.#weigh()) >= this.#bytes) await this.#pack();
+    this.#nextLookBytes = this.#bytes + Math.max(this.#lookBytes, this.#bytes);
+  }
+
+  /** Bytes of superseded rows. */
+  async #weigh(): Promise<number> {
+    const { runner, signal } = this.#context;
+    const pieces = placePieces(this.#pieces);
+    const ranges = partitionRanges(this.#pieces, runner.parallelism);
+    const results = await Promise.all(
+      ranges.map((partitions) =>
+        runner.run({ kind: 'weigh-rows', pieces, partitions }, { signal }),
+      ),
+    );
+    return results.reduce((sum, { supersededBytes }) => sum + supersededBytes, 0);
+  }
+
+  async #pack(): Promise<void> {
+    const { runner, signal } = this.#context;
+    const pieces = placePieces(this.#pieces);
+    const buffers = this.#pieces.flatMap((piece) => piece.buffers);
+    const ranges = partitionRanges(this.#pieces, runner.parallelism);
+    const results = await Promise.all(
+      ranges.map((partitions) =>
+        runner.run({ kind: 'pack-rows', pieces, buffers, partitions }, { signal }),
+      ),
+    );
+    // Of each key they hold one row, so they are in any order.
+    this.#pieces = results.flatMap((result) => result.pieces);
+    this.#bytes = this.#pieces.reduce((sum, { rowBytes }) => sum + rowBytes, 0);
+  }
+}
+
+/** Gives the pieces places one behind the other. */
+export function placePieces(pieces: readonly RowPiece[]): PlacedPiece[] {
+  let firstBlock = 0;
+  return pieces.map(({ entries, starts, buffers }) => {
+    const placed = { entries, starts, firstBlock };
+    for (const buffer of buffers) firstBlock += blocksOf(buffer);
+    return placed;
+  });
+}
+
+/** Shares the partitions out among jobs. */
+export function partitionRanges(
+  pieces: readonly RowPiece[],
+  parallelism: number,
+): PartitionRange[] {
+  const rowCount = pieces.reduce((sum, piece) => sum + piece.rowCount, 0);
+  const wanted = Math.min(Math.ceil(rowCount / JOB_ROWS), JOBS_PER_JOB * parallelism, PARTITIONS);
+  const count = Math.max(1, wanted);
+  return Array.from({ length: count }, (_, i) => ({
+    from: Math.floor((i * PARTITIONS) / count),
+    to: Math.floor(((i + 1) * PARTITIONS) / count),
+  }));
+}

@@ -1,0 +1,137 @@
+import type { ContentSum } from '../../format/content-sum.ts';
+import { KEY_HIGH, KEY_LOW, VALUE_HIGH, VALUE_LOW } from '../../format/row.ts';
+import { blockOf, viewOffset } from '../delta/arena.ts';
+import { addRow, subtractRow } from '../delta/row-sum.ts';
+import type { Cursor, Seek } from '../layer/cursor.ts';
+import type { TableRecord } from '../layer/table-record.ts';
+import type { FoundRecord, KeyState, OlderContent, UpdateLayer } from '../layer/update-layer.ts';
+import { ValueFilter, type ValueRange } from '../layer/value-search.ts';
+import { KeyOrder, type KeySplitters, type RangedRows } from './key-order.ts';
+import { OrderCursor } from './order-cursor.ts';
+import type { RowBlocks } from './row-blocks.ts';
+import { RowIndex, type RowIndexParts } from './row-index.ts';
+
+/** Rows looked at between two chances to give way. */
+const STEP_ROWS = 256;
+
+/** What recovery makes of logs, on any thread: rows as they were committed, and an index of the newest of each key. */
+export interface ReplayedParts extends RowIndexParts {
+  readonly splitters: KeySplitters;
+  /** The newest rows of all keys. */
+  readonly groups: readonly RangedRows[];
+  /** Bytes of the newest rows that hold a record. */
+  readonly currentBytes: number;
+  /** Bytes of all other rows. */
+  readonly deadBytes: number;
+  /** Records of older layers that the rows replace or delete. */
+  readonly shadowedRecords: number;
+  readonly highestLow: number;
+  readonly highestHigh: number;
+}
+
+/** Updates that recovery has read from logs. They never change; the next merge takes them in. */
+export class ReplayedRows implements UpdateLayer {
+  readonly currentBytes: number;
+  readonly deadBytes: number;
+  readonly shadowedRecords: number;
+  readonly highestLow: number;
+  readonly highestHigh: number;
+  readonly #index: RowIndex;
+  readonly #blocks: RowBlocks;
+  readonly #order: KeyOrder;
+  readonly #blockBytes: number;
+
+  constructor(parts: ReplayedParts) {
+    this.#index = new RowIndex(parts);
+    this.#blocks = this.#index.blocks;
+    this.#order = new KeyOrder(this.#blocks, parts.splitters, parts.groups);
+    this.#blockBytes = parts.buffers.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    this.currentBytes = parts.currentBytes;
+    this.deadBytes = parts.deadBytes;
+    this.shadowedRecords = parts.shadowedRecords;
+    this.highestLow = parts.highestLow;
+    this.highestHigh = parts.highestHigh;
+  }
+
+  get memoryBytes(): number {
+    return this.#blockBytes + this.#index.memoryBytes + this.#order.memoryBytes;
+  }
+
+  stateOf(low: number, high: number): KeyState {
+    const position = this.#find(low, high);
+    if (position < 0) return 'unknown';
+    return this.#blocks.isDelete(position) ? 'deleted' : 'present';
+  }
+
+  subtractFrom(sum: ContentSum, low: number, high: number): KeyState {
+    const position = this.#find(low, high);
+    if (position < 0) return 'unknown';
+    if (this.#blocks.isDelete(position)) return 'deleted';
+    subtractRow(sum, this.#blocks.views[blockOf(position)]!, viewOffset(position));
+    return 'present';
+  }
+
+  *applyTo(sum: ContentSum, older: OlderContent): Generator<void, void, undefined> {
+    let rows = 0;
+    for (const positions of this.#order.unordered) {
+      for (let i = 0; i < positions.length; i++) {
+        const position = positions[i]!;
+        const view = this.#blocks.views[blockOf(position)]!;
+        const offset = viewOffset(position);
+        const low = view.getUint32(offset + KEY_LOW, true);
+        older.subtractFrom(sum, low, view.getUint32(offset + KEY_HIGH, true));
+        if (!this.#blocks.isDelete(position)) addRow(sum, view, offset);
+        if (++rows % STEP_ROWS === 0) yield;
+      }
+    }
+  }
+
+  lookUp(low: number, high: number): TableRecord | null | undefined {
+    const position = this.#find(low, high);
+    if (position < 0) return undefined;
+    return this.#blocks.isDelete(position) ? null : this.#blocks.recordAt(position);
+  }
+
+  valueOfKey(low: number, high: number): bigint | undefined {
+    const position = this.#find(low, high);
+    return position < 0 ? undefined : this.#blocks.valueAt(position);
+  }
+
+  *findValues(range: ValueRange): Generator<readonly FoundRecord[], void, undefined> {
+    const filter = new ValueFilter(range);
+    let found: FoundRecord[] = [];
+    let rows = 0;
+    for (const positions of this.#order.unordered) {
+      for (let i = 0; i < positions.length; i++) {
+        const one = this.#foundAt(positions[i]!, filter);
+        if (one !== undefined) found.push(one);
+        if (++rows % STEP_ROWS !== 0) continue;
+        yield found;
+        found = [];
+      }
+    }
+    yield found;
+  }
+
+  cursors(seek: Seek): Cursor[] {
+    return [new OrderCursor(this.#blocks, this.#order, seek)];
+  }
+
+  #foundAt(position: number, filter: ValueFilter): FoundRecord | undefined {
+    const view = this.#blocks.views[blockOf(position)]!;
+    const offset = viewOffset(position);
+    const valueLow = view.getUint32(offset + VALUE_LOW, true);
+    if (!filter.accepts(valueLow, view.getUint32(offset + VALUE_HIGH, true))) return undefined;
+    if (this.#blocks.isDelete(position)) return undefined;
+    return {
+      low: view.getUint32(offset + KEY_LOW, true),
+      high: view.getUint32(offset + KEY_HIGH, true),
+      record: this.#blocks.recordAt(position),
+    };
+  }
+
+  #find(low: number, high: number): number {
+    if (high > this.highestHigh || (high === this.highestHigh && low > this.highestLow)) return -1;
+    return this.#index.find(low, high);
+  }
+}

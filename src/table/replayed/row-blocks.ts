@@ -1,0 +1,59 @@
+import { joinU64 } from '../../base/u64.ts';
+import { DATA, DATA_LENGTH, isDeleteRow, VALUE_HIGH, VALUE_LOW } from '../../format/row.ts';
+import { BLOCK_BYTES, blockOf, viewOffset } from '../delta/arena.ts';
+import { copyData } from '../layer/data-copy.ts';
+import type { TableRecord } from '../layer/table-record.ts';
+
+/** Blocks of positions that a buffer takes; the last one of a buffer may be shorter. */
+export function blocksOf(buffer: ArrayBufferLike): number {
+  return Math.ceil(buffer.byteLength / BLOCK_BYTES);
+}
+
+/**
+ * Rows in buffers that nobody writes any more, under 32-bit positions as in a `RowArena`: each buffer begins with a
+ * block of its own, and a row lies in one buffer.
+ */
+export class RowBlocks {
+  /** Indexed by block. Read with `viewOffset`. */
+  readonly views: DataView[] = [];
+  readonly #bytes: Uint8Array[] = [];
+
+  constructor(buffers: readonly ArrayBufferLike[]) {
+    for (const buffer of buffers) {
+      for (let start = 0; start < buffer.byteLength; start += BLOCK_BYTES) {
+        this.views.push(new DataView(buffer, start));
+        this.#bytes.push(new Uint8Array(buffer, start));
+      }
+    }
+  }
+
+  isDelete(position: number): boolean {
+    return isDeleteRow(this.views[blockOf(position)]!, viewOffset(position));
+  }
+
+  /** A view of `lengthBytes` that lie in one row. */
+  bytesAt(position: number, lengthBytes: number): Uint8Array {
+    const from = viewOffset(position);
+    return this.#bytes[blockOf(position)]!.subarray(from, from + lengthBytes);
+  }
+
+  /** The value in the row, 0 if the row deletes its key. */
+  valueAt(position: number): bigint {
+    const view = this.views[blockOf(position)]!;
+    const offset = viewOffset(position);
+    const low = view.getUint32(offset + VALUE_LOW, true);
+    return joinU64(low, view.getUint32(offset + VALUE_HIGH, true));
+  }
+
+  /** The record in the row at `position`, which is no delete. The data is a copy. */
+  recordAt(position: number): TableRecord {
+    const block = blockOf(position);
+    const view = this.views[block]!;
+    const offset = viewOffset(position);
+    const low = view.getUint32(offset + VALUE_LOW, true);
+    const high = view.getUint32(offset + VALUE_HIGH, true);
+    const from = offset + DATA;
+    const end = from + view.getUint32(offset + DATA_LENGTH, true);
+    return { value: joinU64(low, high), data: copyData(this.#bytes[block]!, from, end) };
+  }
+}

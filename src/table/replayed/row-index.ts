@@ -1,0 +1,62 @@
+import { hashKey } from '../../base/key-hash.ts';
+import { KEY_HIGH, KEY_LOW } from '../../format/row.ts';
+import { blockOf, viewOffset } from '../delta/arena.ts';
+import { RowBlocks } from './row-blocks.ts';
+
+const PARTITION_BITS = 6;
+/** Parts of an index, each with the keys whose hashes begin alike. */
+export const PARTITIONS: number = 2 ** PARTITION_BITS;
+
+export function partitionOf(hash: number): number {
+  return hash >>> (32 - PARTITION_BITS);
+}
+
+/** An index as it crosses threads. */
+export interface RowIndexParts {
+  /** Of whole rows; each begins with a block of its own. */
+  readonly buffers: readonly ArrayBufferLike[];
+  /**
+   * By partition, a table with linear probing: slot `i` is `[2 * i]`, the key's hash, 0 while the slot is free, and
+   * `[2 * i + 1]`, the position of its row. A power of two slots, some of them free.
+   */
+  readonly slots: readonly Uint32Array[];
+}
+
+/** Key -> position of its newest row, over rows that no longer change. */
+export class RowIndex {
+  readonly blocks: RowBlocks;
+  readonly #slots: readonly Uint32Array[];
+
+  constructor({ buffers, slots }: RowIndexParts) {
+    this.blocks = new RowBlocks(buffers);
+    this.#slots = slots;
+  }
+
+  get memoryBytes(): number {
+    return this.#slots.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  }
+
+  /** Position of the newest row of this key, or -1. */
+  find(low: number, high: number): number {
+    const hash = hashKey(low, high);
+    const slots = this.#slots[partitionOf(hash)]!;
+    const last = slots.length - 2;
+    for (let at = (2 * hash) & last; ; at = (at + 2) & last) {
+      const found = slots[at]!;
+      if (found === 0) return -1;
+      if (found === hash) {
+        const position = slots[at + 1]!;
+        if (this.#isKeyAt(position, low, high)) return position;
+      }
+    }
+  }
+
+  #isKeyAt(position: number, low: number, high: number): boolean {
+    const view = this.blocks.views[blockOf(position)]!;
+    const offset = viewOffset(position);
+    return (
+      view.getUint32(offset + KEY_LOW, true) === low &&
+      view.getUint32(offset + KEY_HIGH, true) === high
+    );
+  }
+}

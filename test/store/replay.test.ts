@@ -1,0 +1,86 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { Table } from '../../src/table/table.ts';
+import { chunksOf, type TestRecord } from '../support/columns.ts';
+import { replayed } from '../support/replayed.ts';
+import { publishRows, type TestRow } from '../support/rows.ts';
+
+const KEYS = 300;
+/** Keys on both sides of 2^32, so that both halves differ. */
+const OFFSET = 2n ** 32n - 150n;
+
+function keyOf(key: number): bigint {
+  return BigInt(key) + OFFSET;
+}
+
+function record(key: number, value: number): TestRecord {
+  const data = Uint8Array.of(key & 255, value, 7).subarray(0, value === 0 ? 0 : (key % 3) + 1);
+  return { key: keyOf(key), value: BigInt(value), data };
+}
+
+const row = fc.record({
+  key: fc.integer({ min: 0, max: KEYS }),
+  value: fc.integer({ min: 0, max: 5 }),
+});
+const worlds = fc.record({
+  keys: fc.uniqueArray(fc.integer({ min: 0, max: KEYS }), { maxLength: 60 }),
+  /** Groups of pieces. */
+  pieces: fc.array(fc.array(fc.array(row, { minLength: 1, maxLength: 30 }), { maxLength: 4 }), {
+    maxLength: 4,
+  }),
+  perChunk: fc.integer({ min: 1, max: 9 }),
+  parallelism: fc.constantFrom(1, 3),
+  layerBlocks: fc.constantFrom(1, 2, 100),
+  supersededBytes: fc.constantFrom(100, 10_000),
+});
+
+function hashOf(table: Table): bigint {
+  const count = table.countContent();
+  while (count.step());
+  return count.value;
+}
+
+it('the table shows, counts and hashes what the snapshot and the rows behind it hold', async () => {
+  await fc.assert(
+    fc.asyncProperty(worlds, async ({ keys, pieces, perChunk, ...options }) => {
+      const ascending = keys.toSorted((a, b) => a - b).map((key) => record(key, 9));
+      const snapshot = chunksOf(ascending, perChunk);
+      const rows = pieces.map((groups) =>
+        groups.map((group) => group.map(({ key, value }): TestRow => record(key, value))),
+      );
+      const plain = new Table({ snapshot });
+      for (const group of rows.flat()) publishRows(plain, group);
+      const recovered = await replayed(snapshot, rows, options);
+      const table = new Table({ snapshot, ...recovered });
+      expect(table.size).toBe(plain.size);
+      expect([...table.entries()]).toEqual([...plain.entries()]);
+      expect([...table.entries({ reverse: true })]).toEqual([...plain.entries({ reverse: true })]);
+      for (let key = 0; key <= KEYS; key += 7) {
+        const gte = keyOf(key);
+        expect(table.get(gte)).toEqual(plain.get(gte));
+        expect(table.has(gte)).toBe(plain.has(gte));
+        expect(table.valueOfKey(Number(gte & 0xffff_ffffn), Number(gte >> 32n))).toBe(
+          plain.get(gte)?.value ?? 0n,
+        );
+        expect([...table.keys({ gte, limit: 3 })]).toEqual([...plain.keys({ gte, limit: 3 })]);
+      }
+      expect(hashOf(table)).toBe(hashOf(plain));
+      expect(table.deadBytes - plain.deadBytes).toBeLessThanOrEqual(0);
+      const shadowed = recovered.layers.reduce((sum, layer) => sum + layer.shadowedRecords, 0);
+      expect(shadowed).toBeLessThanOrEqual(keys.length + rows.flat(2).length);
+    }),
+    { numRuns: 150 },
+  );
+});
+
+it('thousands of rows come into ranges by a sample of their keys, and are found in order', async () => {
+  const keyAt = (i: number): bigint => (BigInt(i) * 0x9e37_79b9_7f4a_7c15n) & (2n ** 64n - 1n);
+  const data = new Uint8Array(0);
+  const rows = Array.from({ length: 30_000 }, (_, i) => ({ key: keyAt(i), value: 1n, data }));
+  const { layers, recordCount } = await replayed([], [[rows]]);
+  expect(recordCount).toBe(rows.length);
+  expect(layers[0]!.splitters.low.length).toBeGreaterThanOrEqual(4);
+  const table = new Table({ snapshot: [], layers, recordCount });
+  const expected = rows.map(({ key }) => key).sort((a, b) => (a < b ? -1 : 1));
+  expect([...table.keys()]).toEqual(expected);
+});

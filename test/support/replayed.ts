@@ -1,0 +1,45 @@
+import { finishSteps } from '../../src/base/steps.ts';
+import type { Columns } from '../../src/format/columns.ts';
+import { PieceBuilder } from '../../src/replay/piece-builder.ts';
+import type { RowPiece } from '../../src/replay/row-piece.ts';
+import { Replay, type Replayed } from '../../src/store/recovery/replay.ts';
+import { InlineRunner } from '../../src/threads/job-runner.ts';
+import { groupOf } from './small-directory.ts';
+import type { TestRow } from './rows.ts';
+import { readOnlyFiles } from './read-only-files.ts';
+
+export interface ReplayOptions {
+  /** Jobs share the work as if so many could run. */
+  readonly parallelism?: number;
+  readonly layerBlocks?: number;
+  readonly supersededBytes?: number;
+}
+
+/** The rows of groups, oldest first, as they are read from a part of a log. */
+export function pieceOf(
+  groups: readonly (readonly TestRow[])[],
+  supersededBytes?: number,
+): RowPiece[] {
+  const builder = new PieceBuilder(1_024, supersededBytes);
+  for (const group of groups) builder.add(groupOf([group]).decoded);
+  return finishSteps(builder.finish());
+}
+
+/** What recovery makes of a snapshot and pieces of logs, oldest first: of each its groups. */
+export async function replayed(
+  snapshot: readonly Columns[],
+  pieces: readonly (readonly (readonly TestRow[])[])[],
+  { parallelism = 1, layerBlocks, supersededBytes }: ReplayOptions = {},
+): Promise<Replayed> {
+  const inline = new InlineRunner(readOnlyFiles(new Map()));
+  const runner = {
+    parallelism,
+    run: inline.run.bind(inline),
+    close: () => inline.close(),
+  };
+  const { signal } = new AbortController();
+  const context = { runner, signal, ...(layerBlocks !== undefined && { layerBlocks }) };
+  const rows = pieces.flatMap((groups) => pieceOf(groups, supersededBytes));
+  const replay = await Replay.index(context, rows, snapshot);
+  return replay.count(snapshot);
+}
