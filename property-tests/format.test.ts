@@ -9,7 +9,7 @@ import { decodeIndex, encodeIndex, type IndexEntry } from '../src/format/snapsho
 import { ancestorRows } from '../src/format/ancestor.ts';
 import { scanLog } from '../src/log/log-scan.ts';
 import { ancestorFrameOfRows } from '../test/support/ancestor-files.ts';
-import { columnsOf } from '../test/support/columns.ts';
+import { columnsOf, splitOf } from '../test/support/columns.ts';
 import { decodeLog } from '../test/support/independent-decoder-log.ts';
 import { readOnlyFiles } from '../test/support/read-only-files.ts';
 import { groupOf, logOf, NO_PREDECESSOR, STORE_ID } from '../test/support/small-directory.ts';
@@ -53,11 +53,7 @@ test('what the builder makes is what plain columns are', () => {
   fc.assert(
     fc.property(records, (some) => {
       const builder = new ColumnsBuilder();
-      const low = (any: bigint): number => Number(any & 0xffff_ffffn);
-      const high = (any: bigint): number => Number(any >> 32n);
-      for (const { key, value: of, data: bytes } of some) {
-        builder.append(low(key), high(key), low(of), high(of), bytes, 0, bytes.length);
-      }
+      for (const one of some) builder.appendRange(splitOf(columnsOf([one])), 0, 1);
       expect(builder.finish()).toEqual(columnsOf(some));
     }),
   );

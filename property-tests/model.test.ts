@@ -9,6 +9,7 @@ import { InlineRunner } from '../src/threads/job-runner.ts';
 import { CrashFs } from '../src/testing/index.ts';
 import { runs } from '../test/support/effort.ts';
 import { contentHashOf } from '../test/support/independent-content-hash.ts';
+import { openStoreIn } from '../src/store/metadata-store.ts';
 
 interface Row {
   readonly key: bigint;
@@ -271,7 +272,7 @@ async function crashWorld(): Promise<World> {
   let fs = new CrashFs({ trace: false });
   const open = (): Promise<MetadataStore> => {
     const fileSystem = fs;
-    return MetadataStore.openIn(
+    return openStoreIn(
       {
         fileSystem,
         makeRunner: (held) => new InlineRunner(held),

@@ -182,7 +182,7 @@ export class TableWorld {
     this.#layout = merge.layout;
     this.#frozenTouched = new Set();
     this.#merge = undefined;
-    strictEqual(this.table.hasFrozen, false);
+    strictEqual(this.table.frozenLayers, 0);
   }
 
   failMerge(): void {

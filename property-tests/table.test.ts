@@ -173,7 +173,7 @@ describe('Table', () => {
           world.endMerge();
           world.getOften(700);
           world.checkAll();
-          expect(world.table.hasFrozen).toBe(false);
+          expect(world.table.frozenLayers).toBe(0);
         },
       ),
       { numRuns: runs(60) },
@@ -196,7 +196,7 @@ describe('Table', () => {
           world.startMerge({ insertsGaps: true, chunkRecords: 3, isSummed: true, inParts: true });
           world.endMerge();
           world.checkAll();
-          expect(world.table.hasFrozen).toBe(false);
+          expect(world.table.frozenLayers).toBe(0);
         },
       ),
       { numRuns: runs(2_000) },

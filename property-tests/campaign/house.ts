@@ -1,6 +1,6 @@
 import type { StoreDurability } from '../../src/index.ts';
 import type { FileSystem } from '../../src/fs/file-system.ts';
-import { MetadataStore } from '../../src/store/metadata-store.ts';
+import { MetadataStore, openStoreIn } from '../../src/store/metadata-store.ts';
 import { InlineRunner } from '../../src/threads/job-runner.ts';
 import { Clock } from './clock.ts';
 
@@ -47,7 +47,7 @@ export class House {
   ): Promise<MetadataStore> {
     const fileSystem = this.#disguise(machine);
     const { rotateBytes, mergeBytes, reserveBytes, durability = 'sync' } = sizes;
-    return MetadataStore.openIn(
+    return openStoreIn(
       {
         fileSystem,
         makeRunner: (held) => new InlineRunner(held),

@@ -26,8 +26,6 @@ import {
 import type { OwnerRecord } from './owner-record.ts';
 import { giveUpOneReserve } from './reserve-names.ts';
 
-export type { DirectoryLock } from './held-lock.ts';
-
 /**
  * How long another host waits after a crash of this one. An event loop that stalls for less than five
  * sixths of it never loses the directory.

@@ -92,8 +92,9 @@ export function columnsOf(
 }
 
 /**
- * Collects records in ascending key order until a chunk is full and turns them into columns. Reused
- * from chunk to chunk.
+ * Collects records in ascending key order until a chunk is full, and turns them into columns. A chunk
+ * is full at `limitRecords`, or when one more record would pass the target of bytes, rows counted
+ * whole; one record always fits. Reused from chunk to chunk.
  */
 export class ColumnsBuilder {
   #keyLow: Uint32Array = new Uint32Array(FIRST_CAPACITY_RECORDS);
@@ -112,45 +113,6 @@ export class ColumnsBuilder {
 
   get recordCount(): number {
     return this.#count;
-  }
-
-  /** Key halves of the last record appended. */
-  get lastKeyLow(): number {
-    return this.#keyLow[this.#count - 1]!;
-  }
-
-  get lastKeyHigh(): number {
-    return this.#keyHigh[this.#count - 1]!;
-  }
-
-  /** True when the next record of `dataLength` bytes belongs into the next chunk. */
-  isFullFor(dataLength: number): boolean {
-    if (this.#count >= this.limitRecords) return true;
-    const rowBytes = this.#dataBytes + dataLength + (this.#count + 1) * ROW_HEADER_BYTES;
-    return this.#count > 0 && rowBytes > CHUNK_TARGET_BYTES;
-  }
-
-  /** Appends a record; its data is `source[from, from + dataLength)`. */
-  append(
-    keyLow: number,
-    keyHigh: number,
-    valueLow: number,
-    valueHigh: number,
-    source: Uint8Array,
-    from: number,
-    dataLength: number,
-  ): void {
-    const i = this.#count;
-    if (i === this.#keyLow.length) this.#growColumns();
-    this.#keyLow[i] = keyLow;
-    this.#keyHigh[i] = keyHigh;
-    this.#valueLow[i] = valueLow;
-    this.#valueHigh[i] = valueHigh;
-    if (i === 0) this.#firstDataLength = dataLength;
-    else if (dataLength !== this.#firstDataLength) this.#lengthsDiffer = true;
-    if (dataLength > 0) this.#appendData(source, from, dataLength);
-    this.#dataEnd[i] = this.#dataBytes;
-    this.#count = i + 1;
   }
 
   /**
@@ -192,7 +154,7 @@ export class ColumnsBuilder {
     return end;
   }
 
-  /** Index behind the last record of [from, to) that {@link isFullFor} lets into this chunk. */
+  /** Index behind the last record of [from, to) that the chunk has room for. */
   #endOfRoom(columns: Columns, from: number, to: number): number {
     const end = Math.min(to, from + this.limitRecords - this.#count);
     const { dataLength, dataEnd } = columns;

@@ -3,7 +3,9 @@ import { queueMicrotask } from '../base/timers.ts';
 import { checkSignal } from '../base/abort.ts';
 import { StoreClosedError, StoreError } from '../base/errors.ts';
 import type { Health } from './commit/health.ts';
-import type { DirectoryLock } from '../directory/directory-lock.ts';
+import type { LogKeeper } from './commit/log-keeper.ts';
+import { isAncestorStoreId } from '../format/ancestor.ts';
+import type { DirectoryLock } from '../directory/held-lock.ts';
 import type { Directory } from '../fs/directory.ts';
 import type { RangeOptions } from '../table/layer/key-range.ts';
 import type { TableRecord } from '../table/layer/table-record.ts';
@@ -11,12 +13,13 @@ import type { Table } from '../table/table.ts';
 import type { BackupOptions, BackupReport } from './backup/backup.ts';
 import { withOutcome } from './batch/batch-queue.ts';
 import type { Change } from './changes/change.ts';
-import type { ChangeFeeds, ChangesOptions } from './changes/change-feeds.ts';
+import { ChangeFeeds, type ChangesOptions } from './changes/change-feeds.ts';
+import { StoreChangeSource } from './changes/change-source.ts';
+import { RetainedLogs } from './changes/retained-logs.ts';
 import { openChannel, traced } from './observe/channels.ts';
 import { requireDurability, type BatchDurability } from './batch/durability.ts';
 import { computeContentHash, type ContentHash, type ContentHashOptions } from './content-hash.ts';
 import { countOpenStore } from './open/open-stores.ts';
-import { openFeeds } from './open/open-feeds.ts';
 import type { StoreEnvironment } from './open/environment.ts';
 import { openParts, type OpenedParts } from './open/open-parts.ts';
 import type { OpenOptions, ResolvedOptions } from './open/options.ts';
@@ -37,6 +40,22 @@ export interface InsertOptions {
   readonly durability?: BatchDurability | undefined;
 }
 
+let makeStore: (parts: OpenedParts) => MetadataStore;
+
+/**
+ * Opens a store like `MetadataStore.open`, in another environment: the entry of `lodestore/testing`.
+ * Internal; `environment` undefined is that of the machine.
+ */
+export function openStoreIn(
+  environment: StoreEnvironment | undefined,
+  directory: string,
+  options: OpenOptions = {},
+): Promise<MetadataStore> {
+  const run = async (): Promise<MetadataStore> =>
+    makeStore(await openParts(environment, directory, options));
+  return traced(openChannel, () => ({ directory, readOnly: options.readOnly === true }), run);
+}
+
 /**
  * A crash-safe map from u64 keys to (u64 value, bytes), in memory and on disk. One object, in one
  * process, writes a directory at a time.
@@ -55,6 +74,10 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   readonly #feeds: ChangeFeeds;
   readonly #leave: () => void = countOpenStore();
   #closing: Promise<void> | undefined;
+
+  static {
+    makeStore = (parts) => new MetadataStore(parts);
+  }
 
   private constructor(parts: OpenedParts) {
     super();
@@ -89,18 +112,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
    *   `LODESTORE_UNSUPPORTED_FORMAT`, `LODESTORE_ABORTED`, `LODESTORE_IO`); TypeError or RangeError for options
    */
   static async open(directory: string, options: OpenOptions = {}): Promise<MetadataStore> {
-    return MetadataStore.openIn(undefined, directory, options);
-  }
-
-  /** As `open`, on another file system: the door for `lodestore/testing`. */
-  static async openIn(
-    environment: StoreEnvironment | undefined,
-    directory: string,
-    options: OpenOptions = {},
-  ): Promise<MetadataStore> {
-    const run = async (): Promise<MetadataStore> =>
-      new MetadataStore(await openParts(environment, directory, options));
-    return traced(openChannel, () => ({ directory, readOnly: options.readOnly === true }), run);
+    return openStoreIn(undefined, directory, options);
   }
 
   /** Number of records. */
@@ -320,4 +332,29 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
       outcome: 'not-applied',
     });
   }
+}
+
+/** The feeds of a store. `keeper` is asked when they read; that of a read-only store has none. */
+function openFeeds(
+  parts: OpenedParts,
+  keeper: () => Pick<LogKeeper, 'closedLogs' | 'live' | 'lastSyncedSequence'> | undefined,
+): ChangeFeeds {
+  const { fs, directory, recovered, retention, logs, lock, health } = parts;
+  const { storeId } = recovered;
+  const retained = new RetainedLogs(retention);
+  const source = new StoreChangeSource({
+    fs,
+    directory,
+    storeId,
+    isLive: lock !== undefined,
+    beginsWithRecords: isAncestorStoreId(storeId),
+    retained,
+    keeper: () =>
+      keeper() ?? {
+        closedLogs: logs.closed,
+        live: undefined,
+        lastSyncedSequence: logs.last.lastSequence,
+      },
+  });
+  return new ChangeFeeds(source, retained, health);
 }

@@ -1,12 +1,11 @@
 import type { LockOwner } from '../base/errors.ts';
-import type { DirectoryLock } from '../directory/directory-lock.ts';
+import type { DirectoryLock } from '../directory/held-lock.ts';
 import type { Table, TableMemory } from '../table/table.ts';
 import type { ChangeStats } from './changes/change-feeds.ts';
 import { CommitStats, type CommitFigures } from './observe/commit-stats.ts';
 import type { Health } from './commit/health.ts';
 import { MergeCounters } from './observe/merge-figures.ts';
 import type { MergeStats } from './merge/merge-scheduler.ts';
-import { spaceAsRead } from './open/open-space.ts';
 import type { RecoveryReport } from './recovery/recovery-report.ts';
 import type { SpaceFigures } from './space/space-keeper.ts';
 import type { LastError } from './observe/store-observer.ts';
@@ -117,4 +116,18 @@ function ownerOf({ owner }: DirectoryLock): LockOwner {
 function noMerges({ snapshot }: RecoveryReport): MergeStats {
   const snapshotBytes = snapshot?.bytes ?? 0;
   return { state: 'idle', snapshotBytes, ...new MergeCounters().copy() };
+}
+
+/** Of a store that is open for reading: the bytes that were read. */
+function spaceAsRead(report: RecoveryReport): SpaceFigures {
+  return {
+    usedBytes: report.logBytes + (report.snapshot?.bytes ?? 0),
+    mergeBytes: 0,
+    maxBytes: undefined,
+    reserveBytes: 0,
+    reserveFile: 'none',
+    putBytes: undefined,
+    diskFreeBytes: undefined,
+    state: 'ample',
+  };
 }

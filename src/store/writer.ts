@@ -1,9 +1,10 @@
 import { storeErrorOf } from '../base/store-error-of.ts';
-import type { DirectoryLock } from '../directory/directory-lock.ts';
+import type { DirectoryLock } from '../directory/held-lock.ts';
 import type { Directory } from '../fs/directory.ts';
 import { Backups } from './backups.ts';
 import { BatchQueue } from './batch/batch-queue.ts';
 import type { ChangeFeeds } from './changes/change-feeds.ts';
+import type { RetainedLogs } from './changes/retained-logs.ts';
 import { Claims } from './commit/claims.ts';
 import { Committer } from './commit/committer.ts';
 import { FilesWatch } from './commit/files-watch.ts';
@@ -14,8 +15,8 @@ import { MergeScheduler, type CurrentSnapshot } from './merge/merge-scheduler.ts
 import type { Announce } from './observe/store-events.ts';
 import { StoreObserver } from './observe/store-observer.ts';
 import type { OpenedParts } from './open/open-parts.ts';
-import { openSpace } from './open/open-space.ts';
-import type { SpaceKeeper } from './space/space-keeper.ts';
+import { ReserveFile } from './space/reserve-file.ts';
+import { SpaceKeeper, type SpaceFigures } from './space/space-keeper.ts';
 import type { Warmth } from './warmth.ts';
 
 /** What writes to an open store's directory. */
@@ -141,6 +142,42 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
 function keptFiles(snapshot: CurrentSnapshot | undefined, logs: LogKeeper): readonly KeptFile[] {
   if (snapshot === undefined) return logs.keptFiles;
   return [{ path: snapshot.path, lengthBytes: snapshot.fileBytes }, ...logs.keptFiles];
+}
+
+/** The space of a store that is open for writing. `start` it when its merges are there. */
+function openSpace(
+  parts: OpenedParts,
+  files: {
+    readonly logs: LogKeeper;
+    readonly retained: RetainedLogs;
+    readonly merges: () => MergeScheduler;
+  },
+  announce: (name: 'lowSpace' | 'spaceRecovered', figures: SpaceFigures) => void,
+): SpaceKeeper {
+  const { fs, directory, options, pause, lock } = parts;
+  const { maxBytes, retainBytes, reserveFileBytes } = options;
+  const { logs, retained, merges } = files;
+  const reserveFile =
+    reserveFileBytes === 0 || lock === undefined
+      ? undefined
+      : new ReserveFile(fs, directory, reserveFileBytes, lock);
+  return new SpaceKeeper({
+    directory,
+    maxBytes,
+    retainBytes,
+    reserveFile,
+    pause,
+    freeBytes: () => fs.freeBytes(directory),
+    usage: () => ({
+      snapshotBytes: merges().snapshot?.fileBytes ?? 0,
+      logFileBytes: logs.fileBytes,
+      logBytes: logs.totalBytes,
+      retainedBytes: retained.totalBytes,
+    }),
+    relieve: () => merges().relieve(),
+    onLow: (figures) => announce('lowSpace', figures),
+    onRecovered: (figures) => announce('spaceRecovered', figures),
+  });
 }
 
 /** Lets go of the directory, the last of all: until then the lease and the threads use it. */

@@ -154,11 +154,6 @@ export class Table {
     return { freedBytes, leftBytes };
   }
 
-  /** True when updates wait for a merge: those frozen, not the live ones. */
-  get hasFrozen(): boolean {
-    return this.#older.frozen.length > 0;
-  }
-
   /** Throws TypeError or RangeError if `key` is no u64. The data is a copy. */
   get(key: bigint | number): TableRecord | undefined {
     splitU64(key, 'key');

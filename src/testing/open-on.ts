@@ -1,5 +1,5 @@
 import type { FileSystem } from '../fs/file-system.ts';
-import { MetadataStore } from '../store/metadata-store.ts';
+import { openStoreIn, type MetadataStore } from '../store/metadata-store.ts';
 import type { StoreEnvironment } from '../store/open/environment.ts';
 import type { OpenOptions } from '../store/open/options.ts';
 import { InlineRunner } from '../threads/job-runner.ts';
@@ -13,7 +13,7 @@ export function openOn(
   directory: string,
   options: OpenOptions = {},
 ): Promise<MetadataStore> {
-  return MetadataStore.openIn(simulatedEnvironment(fileSystem), directory, options);
+  return openStoreIn(simulatedEnvironment(fileSystem), directory, options);
 }
 
 /** What surrounds a store on a simulated file system. */

@@ -4,7 +4,7 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import { expect, onTestFinished, test } from 'vitest';
 import { StoreLockedError } from '../../src/base/errors.ts';
 import { acquireDirectoryLock } from '../../src/directory/directory-lock.ts';
-import type { DirectoryLock } from '../../src/directory/directory-lock.ts';
+import type { DirectoryLock } from '../../src/directory/held-lock.ts';
 import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
 import { readProcessIdentity } from '../../src/fs/process-identity.ts';
 import { deferred } from '../support/deferred.ts';

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { acquireDirectoryLock, type DirectoryLock } from '../../src/directory/directory-lock.ts';
+import { acquireDirectoryLock } from '../../src/directory/directory-lock.ts';
+import type { DirectoryLock } from '../../src/directory/held-lock.ts';
 import type { FencedError } from '../../src/index.ts';
 import { CrashFs, type SystemErrorCode } from '../../src/testing/index.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';

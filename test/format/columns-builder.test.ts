@@ -1,32 +1,43 @@
 import { describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
 import { CHUNK_TARGET_BYTES, CHUNK_TARGET_RECORDS } from '../../src/base/limits.ts';
-import { ColumnsBuilder, type SplitColumns } from '../../src/format/columns-builder.ts';
+import { ColumnsBuilder } from '../../src/format/columns-builder.ts';
 import type { Columns } from '../../src/format/columns.ts';
-import { chunksOf, columnsOf, type TestRecord } from '../support/columns.ts';
+import {
+  chunksOf,
+  columnsOf,
+  filledChunksOf,
+  splitOf,
+  type TestRecord,
+} from '../support/columns.ts';
 
 const SOURCE = Uint8Array.from({ length: 70_000 }, (_, i) => i * 31);
+
+function recordsOf(lengths: readonly number[]): TestRecord[] {
+  return lengths.map((length, i) => ({
+    key: BigInt(i),
+    value: BigInt(i + 1),
+    data: SOURCE.slice(i % 7, (i % 7) + length),
+  }));
+}
 
 /** Chunks of records with ascending keys and data of these lengths, as the builder fills them. */
 function built(lengths: readonly number[], limitRecords?: number): Columns[] {
   const builder = new ColumnsBuilder();
   if (limitRecords !== undefined) builder.limitRecords = limitRecords;
   const chunks: Columns[] = [];
-  lengths.forEach((length, i) => {
-    if (builder.isFullFor(length)) chunks.push(builder.finish());
-    builder.append(i, 0, i + 1, 0, SOURCE, i % 7, length);
-  });
+  for (const record of recordsOf(lengths)) {
+    const source = splitOf(columnsOf([record]));
+    if (builder.appendRange(source, 0, 1) === 1) continue;
+    chunks.push(builder.finish());
+    builder.appendRange(source, 0, 1);
+  }
   chunks.push(builder.finish());
   return chunks;
 }
 
 function plain(lengths: readonly number[], perChunk: number): Columns[] {
-  const records = lengths.map((length, i) => ({
-    key: BigInt(i),
-    value: BigInt(i + 1),
-    data: SOURCE.slice(i % 7, (i % 7) + length),
-  }));
-  return chunksOf(records, perChunk);
+  return chunksOf(recordsOf(lengths), perChunk);
 }
 
 describe('a chunk is full', () => {
@@ -53,22 +64,14 @@ describe('a chunk is full', () => {
 test('one record larger than a chunk has one of its own', () => {
   const builder = new ColumnsBuilder();
   const large = new Uint8Array(2 * CHUNK_TARGET_BYTES).fill(9);
-  expect(builder.isFullFor(large.length)).toBe(false);
-  builder.append(1, 0, 1, 0, large, 0, large.length);
-  expect(builder.isFullFor(0)).toBe(true);
+  const records = [large, new Uint8Array(0)].map((data, i) => ({
+    key: BigInt(i),
+    value: 1n,
+    data,
+  }));
+  expect(builder.appendRange(splitOf(columnsOf(records)), 0, 2)).toBe(1);
   expect(builder.finish().data).toEqual(large);
 });
-
-function split(columns: Columns): SplitColumns {
-  const { firstKey, valueBase } = columns;
-  return {
-    columns,
-    firstLow: Number(firstKey & 0xffff_ffffn),
-    firstHigh: Number(firstKey >> 32n),
-    baseLow: Number(valueBase & 0xffff_ffffn),
-    baseHigh: Number(valueBase >> 32n),
-  };
-}
 
 /** As {@link built}, by ranges: `cuts` say how many records stand together in columns, and in one call. */
 function builtByRanges(records: readonly TestRecord[], cuts: readonly number[]): Columns[] {
@@ -81,7 +84,7 @@ function builtByRanges(records: readonly TestRecord[], cuts: readonly number[]):
     const first = Math.max(0, next - 1);
     const columns = columnsOf(records.slice(first, next + size));
     for (let from = next - first; from < columns.recordCount;) {
-      const to = builder.appendRange(split(columns), from, columns.recordCount);
+      const to = builder.appendRange(splitOf(columns), from, columns.recordCount);
       if (to === from) chunks.push(builder.finish());
       from = to;
     }
@@ -118,17 +121,7 @@ test('ranges of columns make the same chunks as their records one by one', () =>
         value: 1n + BigInt(i % 3) * step,
         data: SOURCE.slice(i % 7, (i % 7) + length),
       }));
-      const builder = new ColumnsBuilder();
-      const chunks: Columns[] = [];
-      for (const { key, value, data } of records) {
-        if (builder.isFullFor(data.length)) chunks.push(builder.finish());
-        const halves = [key, value].flatMap((one) => [
-          Number(one & 0xffff_ffffn),
-          Number(one >> 32n),
-        ]);
-        builder.append(halves[0]!, halves[1]!, halves[2]!, halves[3]!, data, 0, data.length);
-      }
-      chunks.push(builder.finish());
+      const chunks = filledChunksOf(records);
       expect(builtByRanges(records, cuts).map(toPlain)).toEqual(chunks.map(toPlain));
     }),
     { numRuns: 50 },
@@ -143,7 +136,7 @@ test('a range ends where the chunk is full of records', () => {
   }));
   const builder = new ColumnsBuilder();
   builder.limitRecords = 7;
-  const source = split(columnsOf(records));
+  const source = splitOf(columnsOf(records));
   expect(builder.appendRange(source, 1, 10)).toBe(8);
   expect(builder.appendRange(source, 8, 10)).toBe(8);
   expect(builder.finish().recordCount).toBe(7);

@@ -4,30 +4,17 @@ import {
   CHUNK_TARGET_RECORDS,
   ROW_HEADER_BYTES,
 } from '../../src/base/limits.ts';
-import { ColumnsBuilder } from '../../src/format/columns-builder.ts';
 import type { Columns } from '../../src/format/columns.ts';
 import { LogRows } from '../../src/runs/log-rows.ts';
+import { filledChunksOf } from '../support/columns.ts';
 import { groupOf } from '../support/small-directory.ts';
 import type { TestRow } from '../support/rows.ts';
 
 const NONE = new Uint8Array(0);
 
-/** What the records of a sorted list are as columns, one appended after the other. */
+/** What the records of a sorted list are as columns. */
 function builtFrom(rows: readonly TestRow[]): Columns[] {
-  const builder = new ColumnsBuilder();
-  const built: Columns[] = [];
-  for (const { key, value, data = NONE } of rows) {
-    if (builder.isFullFor(data.length)) built.push(builder.finish());
-    const [keyLow, keyHigh] = halvesOf(key);
-    const [valueLow, valueHigh] = halvesOf(value);
-    builder.append(keyLow, keyHigh, valueLow, valueHigh, data, 0, data.length);
-  }
-  if (builder.recordCount > 0) built.push(builder.finish());
-  return built;
-}
-
-function halvesOf(value: bigint): [number, number] {
-  return [Number(value & 0xffff_ffffn), Number(value >> 32n)];
+  return filledChunksOf(rows.map(({ key, value, data = NONE }) => ({ key, value, data })));
 }
 
 function lastOfEach(rows: readonly TestRow[]): TestRow[] {

@@ -3,6 +3,7 @@ import { MetadataStore, StoreError, type WriteBatch } from '../../src/index.ts';
 import type { StoreEnvironment } from '../../src/store/open/environment.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';
 import { CrashFs, type FileSystem } from '../../src/testing/index.ts';
+import { openStoreIn } from '../../src/store/metadata-store.ts';
 
 /** A bug: it can occur wherever the store calls out of the commit loop. */
 class Bug extends Error {
@@ -133,7 +134,7 @@ test.each(Object.keys(PLACES))(
     for (let number = 1; ; number++) {
       const fs = new CrashFs({ trace: false });
       const trap = new Trap(number);
-      const store = await MetadataStore.openIn(PLACES[place]!(fs, trap), '/s', {
+      const store = await openStoreIn(PLACES[place]!(fs, trap), '/s', {
         rotateBytes: 64 * 1024,
         queueBatches: 2,
       });

@@ -18,6 +18,7 @@ import { Film } from '../support/film.ts';
 import { decodeClaim } from '../support/independent-decoder-claim.ts';
 import { storeFiles } from '../support/machine.ts';
 import { logOf } from '../support/small-directory.ts';
+import { openStoreIn } from '../../src/store/metadata-store.ts';
 
 const LOCK = '/s/lodestore.lock';
 const DATA = new Uint8Array(150).map((_, i) => i * i * 31);
@@ -26,7 +27,7 @@ const SIZES = { rotateBytes: 600, reserveBytes: 1024 };
 type World = Map<string, Uint8Array>;
 
 function openSmall(fs: CrashFs, options: OpenOptions = {}): Promise<MetadataStore> {
-  return MetadataStore.openIn({ ...simulatedEnvironment(fs), sizes: SIZES }, '/s', {
+  return openStoreIn({ ...simulatedEnvironment(fs), sizes: SIZES }, '/s', {
     mergeBytes: 2 ** 40,
     ...options,
   });
@@ -369,7 +370,7 @@ test('a claim is read before the directory is listed: what it names is in the li
   await (await openSmall(machine)).close();
   const film = new Film(machine);
   const environment = { ...simulatedEnvironment(film.camera), sizes: SIZES };
-  const store = await MetadataStore.openIn(environment, '/s', { mergeBytes: 2 ** 40 });
+  const store = await openStoreIn(environment, '/s', { mergeBytes: 2 ** 40 });
   await insert(store, 1, 6);
   await store.merge();
   await insert(store, 7, 12);

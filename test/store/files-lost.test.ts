@@ -1,10 +1,11 @@
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { Clock } from '../../property-tests/campaign/clock.ts';
-import { FilesLostError, MetadataStore, type StoreError } from '../../src/index.ts';
+import { FilesLostError, type MetadataStore, type StoreError } from '../../src/index.ts';
 import type { StartTimer } from '../../src/store/commit/log-sync.ts';
 import type { CallScheduler } from '../../src/testing/scheduler.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
+import { openStoreIn } from '../../src/store/metadata-store.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';
 
 const put = (key: number): [{ type: 'put'; key: number; value: number }] => [
@@ -33,7 +34,7 @@ async function openFilled(
   await store.close();
   const environment = simulatedEnvironment(fs);
   const startTimer: StartTimer = (_delayMs, ring) => clock.start(ring);
-  store = await MetadataStore.openIn({ ...environment, startTimer }, '/s', {});
+  store = await openStoreIn({ ...environment, startTimer }, '/s', {});
   await store.insertBatch(put(3));
   await store.insertBatch(put(4));
   const number = store.stats().logs.liveNumber!;

@@ -15,6 +15,7 @@ import { InlineRunner } from '../../src/threads/job-runner.ts';
 import { present } from '../../src/base/assert.ts';
 import { StoreProcess, type StoreLine } from '../support/store-process.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { openStoreIn } from '../../src/store/metadata-store.ts';
 
 vi.mock('../../src/base/timers.ts', async (original) => {
   const { fakeable } = await import('../support/fakeable-timers.ts');
@@ -50,7 +51,7 @@ function openAs(
   parts: { readonly fileSystem?: FileSystem; readonly identity?: ProcessIdentity },
 ): Promise<MetadataStore> {
   const fileSystem = parts.fileSystem ?? new NodeFileSystem();
-  return MetadataStore.openIn(
+  return openStoreIn(
     {
       fileSystem,
       makeRunner: (held) => new InlineRunner(held),

@@ -5,6 +5,7 @@ import { MetadataStore, WriteBatch } from '../../src/index.ts';
 import { CrashFs } from '../../src/testing/index.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';
 import { InlineRunner, type RunOptions } from '../../src/threads/job-runner.ts';
+import { openStoreIn } from '../../src/store/metadata-store.ts';
 
 const NO_MERGES = { mergeBytes: 2 ** 40 };
 const CHUNK_RECORDS = 8_192;
@@ -41,7 +42,7 @@ test.each([[CHUNK_RECORDS], [500]])(
     const fs = new CrashFs();
     const runner = new WatchedRunner(fs);
     const environment = { ...simulatedEnvironment(fs), makeRunner: () => runner };
-    const open = (): Promise<MetadataStore> => MetadataStore.openIn(environment, '/s', NO_MERGES);
+    const open = (): Promise<MetadataStore> => openStoreIn(environment, '/s', NO_MERGES);
     const oldRecords = CHUNK_RECORDS + lastRecords;
     const newRecords = 40 * CHUNK_RECORDS;
 
@@ -88,7 +89,7 @@ test('updates between the keys of one old chunk: the first part holds all of its
   const fs = new CrashFs();
   const runner = new WatchedRunner(fs);
   const environment = { ...simulatedEnvironment(fs), makeRunner: () => runner };
-  const store = await MetadataStore.openIn(environment, '/s', NO_MERGES);
+  const store = await openStoreIn(environment, '/s', NO_MERGES);
   const lastKey = 20 * CHUNK_RECORDS;
   await store.insertBatch(new WriteBatch().put(0, 1).put(lastKey, 1));
   await store.merge();

@@ -16,6 +16,7 @@ import {
 } from '../../src/index.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { openStoreIn } from '../../src/store/metadata-store.ts';
 
 const isLinux = process.platform === 'linux';
 
@@ -130,7 +131,7 @@ describe.runIf(isLinux)('while the store is open, its directory goes on working'
       await rename(directory, join(home, 'moved'));
       await mkdir(directory);
     };
-    const store = await MetadataStore.openIn(simulatedEnvironment(fs), directory, {
+    const store = await openStoreIn(simulatedEnvironment(fs), directory, {
       recovery: 'salvage',
     });
     await store.close();
@@ -258,8 +259,7 @@ describe.runIf(isLinux)('a directory that was removed', () => {
 
 describe('without paths of descriptors', () => {
   const environment = simulatedEnvironment(new NodeFileSystem('by-path'));
-  const open = (directory: string): Promise<MetadataStore> =>
-    MetadataStore.openIn(environment, directory);
+  const open = (directory: string): Promise<MetadataStore> => openStoreIn(environment, directory);
 
   test('a store works as any other', async () => {
     const { directory } = await room();

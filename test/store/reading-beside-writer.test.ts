@@ -4,7 +4,7 @@ import { surveyDirectory } from '../../src/inspection/survey.ts';
 import { Directory } from '../../src/fs/directory.ts';
 import type { FileSystem } from '../../src/fs/file-system.ts';
 import { closeSource, readSource } from '../../src/store/backup/backup-source.ts';
-import { MetadataStore } from '../../src/store/metadata-store.ts';
+import { openStoreIn } from '../../src/store/metadata-store.ts';
 import { ProgressMeter } from '../../src/store/recovery/progress-meter.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
@@ -26,7 +26,7 @@ async function filmWriter(): Promise<Film> {
   const film = new Film(machine);
   const environment = { ...simulatedEnvironment(film.camera) };
   const sizes = { rotateBytes: 600, reserveBytes: 1024 };
-  const store = await MetadataStore.openIn({ ...environment, sizes }, '/s', {
+  const store = await openStoreIn({ ...environment, sizes }, '/s', {
     mergeBytes: 2 ** 40,
   });
   let key = 0;

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { CorruptionError, StoreClosedError, StorePoisonedError } from '../../src/base/errors.ts';
-import { MetadataStore } from '../../src/store/metadata-store.ts';
+import { MetadataStore, openStoreIn } from '../../src/store/metadata-store.ts';
 import type { StoreEnvironment } from '../../src/store/open/environment.ts';
 import type { OpenOptions } from '../../src/store/open/options.ts';
 import { WriteBatch } from '../../src/store/batch/write-batch.ts';
@@ -95,7 +95,7 @@ async function openHeld(
     // The first one is recovery's.
     makeRunner: () => (runners++ === 0 ? inline : new HeldRunner(inline, gate)),
   };
-  return { store: await MetadataStore.openIn(environment, DIRECTORY, options), letGo };
+  return { store: await openStoreIn(environment, DIRECTORY, options), letGo };
 }
 
 describe("opening with warm: 'background'", () => {

@@ -7,6 +7,7 @@ import { systemCode } from '../../src/base/errors.ts';
 import { InlineRunner } from '../../src/threads/job-runner.ts';
 import { readProcessIdentity } from '../../src/fs/process-identity.ts';
 import type { OpenOptions } from '../../src/store/open/options.ts';
+import { openStoreIn } from '../../src/store/metadata-store.ts';
 
 /** Key to value; the data is left out. */
 export type Records = Map<bigint, bigint>;
@@ -43,7 +44,7 @@ export function openThrough(
     identity: readProcessIdentity,
     randomBytes: (lengthBytes: number) => new Uint8Array(lengthBytes).fill(7),
   };
-  return MetadataStore.openIn(environment, directory, options);
+  return openStoreIn(environment, directory, options);
 }
 
 /** A system error as Node makes them. */

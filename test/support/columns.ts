@@ -1,5 +1,6 @@
 import { present } from '../../src/base/assert.ts';
-import { allocateColumns } from '../../src/format/columns-builder.ts';
+import { CHUNK_TARGET_BYTES, CHUNK_TARGET_RECORDS } from '../../src/base/limits.ts';
+import { allocateColumns, type SplitColumns } from '../../src/format/columns-builder.ts';
 import type { Columns } from '../../src/format/columns.ts';
 
 export interface TestRecord {
@@ -49,6 +50,43 @@ export function chunksOf(records: readonly TestRecord[], recordsPerChunk: number
     chunks.push(columnsOf(records.slice(i, i + recordsPerChunk)));
   }
   return chunks;
+}
+
+/** Columns as a builder cuts records into them: at so many records, or bytes of rows. */
+export function filledChunksOf(
+  records: readonly TestRecord[],
+  limitRecords: number = CHUNK_TARGET_RECORDS,
+): Columns[] {
+  const chunks: TestRecord[][] = [];
+  let bytes = 0;
+  for (const record of records) {
+    const rowBytes = 20 + record.data.length;
+    const last = chunks.at(-1);
+    if (
+      last === undefined ||
+      last.length === limitRecords ||
+      bytes + rowBytes > CHUNK_TARGET_BYTES
+    ) {
+      chunks.push([record]);
+      bytes = rowBytes;
+    } else {
+      last.push(record);
+      bytes += rowBytes;
+    }
+  }
+  return chunks.map(columnsOf);
+}
+
+/** Columns with the halves of their bases, as a builder takes them. */
+export function splitOf(columns: Columns): SplitColumns {
+  const { firstKey, valueBase } = columns;
+  return {
+    columns,
+    firstLow: Number(firstKey & 0xffff_ffffn),
+    firstHigh: Number(firstKey >> 32n),
+    baseLow: Number(valueBase & 0xffff_ffffn),
+    baseHigh: Number(valueBase >> 32n),
+  };
 }
 
 function halvesOf(values: readonly bigint[]): { low: Uint32Array; high: Uint32Array | null } {

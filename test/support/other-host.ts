@@ -1,6 +1,7 @@
 import type { FileLock, FileSystem } from '../../src/fs/file-system.ts';
 import { MetadataStore, type OpenOptions } from '../../src/index.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';
+import { openStoreIn } from '../../src/store/metadata-store.ts';
 
 /** The same directory as another host sees it: not with the kernel locks of this one. */
 export function seenElsewhere(fs: FileSystem): FileSystem {
@@ -48,5 +49,5 @@ export function openElsewhere(
     identity: () => Promise.resolve(elsewhere),
     ownerStamp: { nonce: 'of another host', openedAtMs: 1 },
   };
-  return MetadataStore.openIn(environment, directory, options);
+  return openStoreIn(environment, directory, options);
 }

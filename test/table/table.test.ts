@@ -263,7 +263,7 @@ describe('merging', () => {
     expect([...view.keys()]).toEqual(expected);
     expect(table.get(20)?.value).toBe(7n);
     expect(table.size).toBe(7);
-    expect(table.hasFrozen).toBe(false);
+    expect(table.frozenLayers).toBe(0);
     table.freeze();
     // The new snapshot has four chunks: 10 11 | 20 21 | 25 | 31.
     table.replaceChunks(3, 4, chunksOf([put(31), put(40)], 2));

@@ -1,7 +1,7 @@
 import { monotonicMs, nextTick } from '../../base/timers.ts';
 import { assert, present } from '../../base/assert.ts';
 import { FencedError, isFileTooLong, StoreError, StoreFullError } from '../../base/errors.ts';
-import type { DirectoryLock } from '../../directory/directory-lock.ts';
+import type { DirectoryLock } from '../../directory/held-lock.ts';
 import { batchTableBytes } from '../../format/rows.ts';
 import { GroupEncoder, type Group } from '../../log/group-encoder.ts';
 import type { LogWriter } from '../../log/log-writer.ts';

@@ -11,7 +11,7 @@ import {
   StoreFullError,
   StorePoisonedError,
 } from '../../base/errors.ts';
-import type { DirectoryLock } from '../../directory/directory-lock.ts';
+import type { DirectoryLock } from '../../directory/held-lock.ts';
 import { snapshotName, temporarySnapshotName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import type { MergeJob, MergeResult } from '../../jobs/merge.ts';
@@ -25,7 +25,7 @@ import { backlogError, MergeDue } from './merge-due.ts';
 import { MergeIntake } from './merge-intake.ts';
 import { mergeError, MergeFullError, MergeRoom } from './merge-room.ts';
 import type { MergeRunner } from './merge-runner.ts';
-import { damageDetail } from '../recovery/recovery.ts';
+import { damageDetail } from '../recovery/load-records.ts';
 import type { RetainedLogs } from '../changes/retained-logs.ts';
 import type { SpaceKeeper } from '../space/space-keeper.ts';
 import type { StoreObserver } from '../observe/store-observer.ts';

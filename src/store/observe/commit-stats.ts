@@ -1,5 +1,4 @@
-import { Histogram, type Distribution } from '../../base/histogram.ts';
-import { LATENCY_OCTAVES, UNITS_PER_MS } from './latency-range.ts';
+import { Histogram, latencyHistogram, type Distribution } from '../../base/histogram.ts';
 
 /** Since the store was opened. Milliseconds are by a monotonic clock. */
 export interface CommitFigures {
@@ -51,10 +50,10 @@ export class CommitStats {
   writtenBytes = 0;
   failedGroups = 0;
   refusedBatches = 0;
-  readonly #encodeMs: Histogram = new Histogram(UNITS_PER_MS, LATENCY_OCTAVES);
-  readonly #writeMs: Histogram = new Histogram(UNITS_PER_MS, LATENCY_OCTAVES);
-  readonly #syncMs: Histogram = new Histogram(UNITS_PER_MS, LATENCY_OCTAVES);
-  readonly #batchMs: Histogram = new Histogram(UNITS_PER_MS, LATENCY_OCTAVES);
+  readonly #encodeMs: Histogram = latencyHistogram();
+  readonly #writeMs: Histogram = latencyHistogram();
+  readonly #syncMs: Histogram = latencyHistogram();
+  readonly #batchMs: Histogram = latencyHistogram();
   readonly #batchesPerGroup: Histogram = new Histogram(1, 24);
   readonly #bytesPerGroup: Histogram = new Histogram(1, 32);
   readonly #slowSyncMs: number;

@@ -1,7 +1,6 @@
 import { monotonicMs } from '../../base/timers.ts';
-import { Histogram, type Distribution } from '../../base/histogram.ts';
+import { latencyHistogram, type Histogram, type Distribution } from '../../base/histogram.ts';
 import type { MergeResult } from '../../jobs/merge.ts';
-import { LATENCY_OCTAVES, UNITS_PER_MS } from './latency-range.ts';
 
 /** Since the store was opened. */
 export interface MergeFigures {
@@ -37,7 +36,7 @@ export class MergeCounters {
   #encodedChunks = 0;
   #encodedBytes = 0;
   #lastDurationMs: number | undefined;
-  readonly #durationMs: Histogram = new Histogram(UNITS_PER_MS, LATENCY_OCTAVES);
+  readonly #durationMs: Histogram = latencyHistogram();
 
   /** A merge that will read `totalBytes` begins. */
   begin(totalBytes: number): void {

@@ -9,7 +9,8 @@ import {
   StorePoisonedError,
 } from '../../base/errors.ts';
 import { storeErrorOf } from '../../base/store-error-of.ts';
-import { acquireDirectoryLock, type DirectoryLock } from '../../directory/directory-lock.ts';
+import { acquireDirectoryLock } from '../../directory/directory-lock.ts';
+import type { DirectoryLock } from '../../directory/held-lock.ts';
 import { ensureDirectory } from '../../directory/ensure-directory.ts';
 import { loadNativeParts } from '../../format/native-parts.ts';
 import { STORE_ID_BYTES } from '../../format/checksum.ts';
@@ -33,8 +34,8 @@ import {
   recoverSettled,
   recoveredColumns,
   type RecoveredState,
-  type RecoveryContext,
 } from '../recovery/recovery.ts';
+import type { RecoveryContext } from '../recovery/recovery-context.ts';
 import type { Loss, MovedFile, RecoveryReport } from '../recovery/recovery-report.ts';
 import { NODE_ENVIRONMENT, standIn, type StoreEnvironment } from './environment.ts';
 import { chooseRunner, otherThreads } from './recovery-runner.ts';

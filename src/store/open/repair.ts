@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { assert } from '../../base/assert.ts';
-import type { DirectoryLock } from '../../directory/directory-lock.ts';
+import type { DirectoryLock } from '../../directory/held-lock.ts';
 import {
   logName,
   RESERVE_NAME,

@@ -77,9 +77,6 @@ export function recoverSettled(makeContext: () => RecoveryContext): Promise<Reco
   return readSettled(directory, read, () => []);
 }
 
-export { damageDetail } from './load-records.ts';
-export type { RecoveryContext } from './recovery-context.ts';
-
 /** What the table adopts of it. */
 export function recoveredColumns(state: RecoveredState): RecoveredColumns {
   const { columns, layers, recordCount, snapshot } = state;

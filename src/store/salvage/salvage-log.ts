@@ -12,8 +12,6 @@ import { salvageAncestorLog } from './salvage-ancestor-log.ts';
 import { lossOf, type SalvagedLog } from './salvage-loss.ts';
 import type { LoadedLog } from '../recovery/verdict.ts';
 
-export { lossOf } from './salvage-loss.ts';
-
 /** A log from which nothing may be taken: it does not belong to the sequence before it, or to the store. */
 export function dropLog(log: LoadedLog, reason: string, lastSequence: bigint): SalvagedLog {
   return {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { assert } from '../../base/assert.ts';
 import { CorruptionError } from '../../base/errors.ts';
-import type { DirectoryLock } from '../../directory/directory-lock.ts';
+import type { DirectoryLock } from '../../directory/held-lock.ts';
 import type { DirectoryListing } from '../../directory/listing.ts';
 import { logName, snapshotName, temporarySnapshotName } from '../../format/file-name.ts';
 import { nextEpoch } from '../../format/file-header.ts';
@@ -9,7 +9,8 @@ import type { FileSystem } from '../../fs/file-system.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';
 import { SnapshotWriter } from '../../snapshot/snapshot-writer.ts';
 import { quarantine } from './quarantine.ts';
-import { recover, type RecoveredState, type RecoveryContext } from '../recovery/recovery.ts';
+import { recover, type RecoveredState } from '../recovery/recovery.ts';
+import type { RecoveryContext } from '../recovery/recovery-context.ts';
 import type { Loss, MovedFile } from '../recovery/recovery-report.ts';
 import { putInPlace } from './put-in-place.ts';
 import { damagedPaths, readSalvageable, type Salvageable } from './salvage-reading.ts';

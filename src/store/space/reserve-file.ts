@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { DirectoryLock } from '../../directory/directory-lock.ts';
+import type { DirectoryLock } from '../../directory/held-lock.ts';
 import { giveUpOneReserve } from '../../directory/reserve-names.ts';
 import { RESERVE_NAME, SPARE_NAMES } from '../../format/file-name.ts';
 import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
