@@ -8,6 +8,7 @@ import { noStoreError, readDirectoryContents } from '../store/recovery/directory
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import type { Loss } from '../store/recovery/recovery-report.ts';
 import type { Move } from '../store/salvage/placement.ts';
+import { sequenceAfterSalvage } from '../store/salvage/salvage-loss.ts';
 import { readSalvageable, type Salvageable } from '../store/salvage/salvage-reading.ts';
 import { readSnapshotState } from '../store/recovery/snapshot-state.ts';
 import { checkChunks } from '../inspection/chunk-check.ts';
@@ -84,12 +85,13 @@ async function fill(
   try {
     const skipped = options.skipUnreadable === true ? await unreadable(context, directory) : [];
     const found = await read(context, directory, new Set(skipped));
-    const written = await write(context, fresh, found);
+    const lastSequence = sequenceAfterSalvage(found);
+    const written = await write(context, fresh, { ...found, lastSequence });
     const report = {
       source: directory,
       target: fresh.path,
       records: written.totals.recordCount,
-      lastSequence: found.lastSequence,
+      lastSequence,
       snapshotBytes: written.fileBytes,
       skipped,
       moved: found.moves,

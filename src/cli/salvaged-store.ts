@@ -12,20 +12,19 @@ import { toJson } from './output/json-text.ts';
 export const REPORT_NAME = 'SALVAGE.json';
 
 /**
- * Writes what could be salvaged as a store of its own, with a new id: no file of the old directory fits into it.
- * Sequence numbers go on where the old ones end.
+ * Writes what could be salvaged as a new store with a new id, so that no file of the old directory fits into it.
+ * `lastSequence` is that of the new store.
  */
 export async function writeSalvaged(
   fs: FileSystem,
   directory: string,
-  found: Pick<Salvageable, 'columns' | 'lastSequence'>,
+  { columns, lastSequence }: Pick<Salvageable, 'columns' | 'lastSequence'>,
   options: { readonly signal: AbortSignal; readonly onRecords: (records: number) => void },
 ): Promise<WrittenSnapshot> {
   const marker = await fs.open(join(directory, MARKER_NAME), 'wx');
   await marker.close();
   const file = await fs.open(join(directory, snapshotName(0)), 'wx');
   try {
-    const { lastSequence } = found;
     const writer = new SnapshotWriter(file, {
       kind: 'snapshot',
       storeId: randomFillSync(new Uint8Array(STORE_ID_BYTES)),
@@ -34,10 +33,10 @@ export async function writeSalvaged(
       predecessor: { number: 0, lengthBytes: 0, lastSequence, chain: 0 },
     });
     let records = 0;
-    for (const columns of found.columns) {
+    for (const chunk of columns) {
       options.signal.throwIfAborted();
-      await writer.writeChunk(columns);
-      records += columns.recordCount;
+      await writer.writeChunk(chunk);
+      records += chunk.recordCount;
       options.onRecords(records);
     }
     return await writer.finish();

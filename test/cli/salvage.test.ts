@@ -1,9 +1,9 @@
-import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { salvage } from '../../src/cli/salvage.ts';
 import type { FileSystem } from '../../src/fs/file-system.ts';
-import { MetadataStore } from '../../src/index.ts';
+import { MetadataStore, PositionExpiredError } from '../../src/index.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { fingerprint, runCli, runOn } from '../support/cli.ts';
 import { dumpOfSubject } from '../support/damage-subject.ts';
@@ -126,6 +126,26 @@ test('interrupted: the target is removed again', async () => {
   expect(code).toBe(130);
   expect(err).toContain('interrupted');
   await expect(readFile(target)).rejects.toMatchObject({ code: 'ENOENT' });
+});
+
+test('a position of the damaged store is refused by the salvaged one: it has another history', async () => {
+  const directory = await closedStore();
+  const [log] = (await readdir(directory)).filter((name) => name.startsWith('log_')).sort();
+  const bytes = await readFile(join(directory, log!));
+  bytes[150]! ^= 0xff;
+  await writeFile(join(directory, log!), bytes);
+  const target = join(await temporaryDirectory(), 'target');
+  expect((await runCli(['salvage', directory, target])).code).toBe(1);
+  await using store = await MetadataStore.open(target);
+  const { lastSequence } = store.stats();
+  expect(lastSequence).toBeGreaterThan(2n ** 40n);
+  const report = JSON.parse(await readFile(join(target, 'SALVAGE.json'), 'utf8')) as object;
+  expect(report).toMatchObject({ lastSequence: lastSequence.toString() });
+  const follow = async (): Promise<void> => {
+    for await (const change of store.changes({ after: 300n }))
+      throw new Error(`${change.sequence}`);
+  };
+  await expect(follow()).rejects.toBeInstanceOf(PositionExpiredError);
 });
 
 test('a sound store: all of it, and exit code 0', async () => {

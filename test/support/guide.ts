@@ -23,7 +23,7 @@ export interface BlockOutput {
 
 const FENCE = /^```(\w*)\n([\s\S]*?)^```$/gm;
 
-/** The blocks of a document that can be run: `js` programs, and `sh` blocks. */
+/** The blocks of a document that can be run: `js` and `cjs` programs, and `sh` blocks. */
 export function blocksOf(document: string): GuideBlock[] {
   const blocks = [...document.matchAll(FENCE)].map((match) => ({
     line: document.slice(0, match.index).split('\n').length + 1,
@@ -33,7 +33,7 @@ export function blocksOf(document: string): GuideBlock[] {
     start: match.index,
   }));
   return blocks.flatMap(({ line, language, text, end }, i) => {
-    if (language !== 'js' && language !== 'sh') return [];
+    if (language !== 'js' && language !== 'cjs' && language !== 'sh') return [];
     const next = blocks[i + 1];
     const follows = next?.language === 'text' && document.slice(end, next.start).trim() === '';
     return [{ line, language, text, printed: follows ? next.text : undefined }];
@@ -71,7 +71,7 @@ export class GuideFolder {
 
   async run(block: GuideBlock): Promise<BlockOutput> {
     if (block.language === 'sh') return this.#runCommands(block.text);
-    const file = `block-${block.line}.mjs`;
+    const file = `block-${block.line}.${block.language === 'cjs' ? 'cjs' : 'mjs'}`;
     writeFileSync(join(this.path, file), block.text);
     return this.#start([file]);
   }

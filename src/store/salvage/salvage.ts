@@ -13,6 +13,7 @@ import { recover, type RecoveredState } from '../recovery/recovery.ts';
 import type { RecoveryContext } from '../recovery/recovery-context.ts';
 import type { Loss, MovedFile } from '../recovery/recovery-report.ts';
 import { putInPlace } from './put-in-place.ts';
+import { sequenceAfterSalvage } from './salvage-loss.ts';
 import { damagedPaths, readSalvageable, type Salvageable } from './salvage-reading.ts';
 
 /** A directory that recovers again, and what it took. */
@@ -54,17 +55,6 @@ async function salvage(context: RecoveryContext, lock: DirectoryLock): Promise<r
   return new Salvage(context, lock).run();
 }
 
-/**
- * Added to the last sequence number when batches or records are lost: who has seen a lost batch must not take
- * a later one for it, and every follower of the change feed is told that its position is gone. More than all
- * batches that any logs could have held.
- */
-const SEQUENCE_GAP: bigint = 2n ** 40n;
-
-function isLossy(losses: readonly Loss[]): boolean {
-  return losses.some((loss) => loss.firstSequence !== undefined || loss.firstKey !== undefined);
-}
-
 class Salvage {
   readonly #fs: FileSystem;
   readonly #context: RecoveryContext;
@@ -94,7 +84,7 @@ class Salvage {
     const file = await this.#fs.open(path, 'wx');
     try {
       const { storeId, epoch } = found;
-      const lastSequence = found.lastSequence + (isLossy(found.losses) ? SEQUENCE_GAP : 0n);
+      const lastSequence = sequenceAfterSalvage(found);
       const predecessor = { number, lengthBytes: 0, lastSequence, chain: 0 };
       const header = {
         kind: 'snapshot' as const,
