@@ -25,8 +25,3 @@ export function monotonicMs(): number {
 
 /** Milliseconds since 1970, by the clock of the machine. */
 export const wallMs: () => number = RealDate.now.bind(RealDate);
-
-/** Resolves in the next turn of the event loop, after other work that waits. */
-export function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}

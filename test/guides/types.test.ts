@@ -1,0 +1,59 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+import { expect, test } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+const DOCUMENTS = ['README.md', ...markdownIn('docs/guides')];
+
+function markdownIn(folder: string): string[] {
+  return readdirSync(join(ROOT, folder))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `${folder}/${name}`);
+}
+
+/** The blocks of `js` and `ts`, each as a file that would stand in the package, where its name can be imported. */
+function programsOf(document: string): [path: string, text: string][] {
+  const text = readFileSync(join(ROOT, document), 'utf8');
+  return [...text.matchAll(/^```([jt]s)\n([\s\S]*?)^```$/gm)].map((match) => {
+    const line = text.slice(0, match.index).split('\n').length + 1;
+    const name = `${document.replaceAll('/', '-')}-${line}.m${match[1]!}`;
+    // A line of its own would move the lines; the mark makes a module of a block without imports.
+    return [join(ROOT, '.scratch', 'blocks', name), `${match[2]!}export {};\n`];
+  });
+}
+
+test('the code blocks of README and guides are type-checked against the built package', () => {
+  const programs = new Map(DOCUMENTS.flatMap(programsOf));
+  const options: ts.CompilerOptions = {
+    module: ts.ModuleKind.NodeNext,
+    target: ts.ScriptTarget.ES2023,
+    lib: ['lib.es2023.d.ts', 'lib.esnext.disposable.d.ts'],
+    types: ['node'],
+    // JavaScript has no way to say that a value is not undefined, but for a check that an example is too short for.
+    strict: false,
+    allowJs: true,
+    checkJs: true,
+    noEmit: true,
+    skipLibCheck: true,
+  };
+  const host = ts.createCompilerHost(options);
+  const { fileExists, readFile, getSourceFile } = host;
+  host.fileExists = (path) => programs.has(path) || fileExists(path);
+  host.readFile = (path) => programs.get(path) ?? readFile(path);
+  host.getSourceFile = (path, language, ...rest) => {
+    const text = programs.get(path);
+    return text === undefined
+      ? getSourceFile(path, language, ...rest)
+      : ts.createSourceFile(path, text, language);
+  };
+  const program = ts.createProgram([...programs.keys()], options, host);
+  const wrong = ts.getPreEmitDiagnostics(program).map(({ file, start, messageText }) => {
+    const line = file?.getLineAndCharacterOfPosition(start ?? 0).line ?? 0;
+    return `${file?.fileName.split('/').at(-1)}+${line}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`;
+  });
+  expect(programs.size).toBeGreaterThan(30);
+  expect(wrong, wrong.join('\n')).toEqual([]);
+});
