@@ -20,7 +20,7 @@ function programsOf(document: string): [path: string, text: string][] {
   return [...text.matchAll(/^```([jt]s)\n([\s\S]*?)^```$/gm)].map((match) => {
     const line = text.slice(0, match.index).split('\n').length + 1;
     const name = `${document.replaceAll('/', '-')}-${line}.m${match[1]!}`;
-    // A line of its own would move the lines; the mark makes a module of a block without imports.
+    // The mark makes a module of a block without imports; at the end, it moves no line.
     return [join(ROOT, '.scratch', 'blocks', name), `${match[2]!}export {};\n`];
   });
 }
@@ -39,15 +39,17 @@ test('the code blocks of README and guides are type-checked against the built pa
     noEmit: true,
     skipLibCheck: true,
   };
-  const host = ts.createCompilerHost(options);
-  const { fileExists, readFile, getSourceFile } = host;
-  host.fileExists = (path) => programs.has(path) || fileExists(path);
-  host.readFile = (path) => programs.get(path) ?? readFile(path);
-  host.getSourceFile = (path, language, ...rest) => {
-    const text = programs.get(path);
-    return text === undefined
-      ? getSourceFile(path, language, ...rest)
-      : ts.createSourceFile(path, text, language);
+  const system = ts.createCompilerHost(options);
+  const host: ts.CompilerHost = {
+    ...system,
+    fileExists: (path) => programs.has(path) || system.fileExists(path),
+    readFile: (path) => programs.get(path) ?? system.readFile(path),
+    getSourceFile: (path, language, ...rest) => {
+      const text = programs.get(path);
+      return text === undefined
+        ? system.getSourceFile(path, language, ...rest)
+        : ts.createSourceFile(path, text, language);
+    },
   };
   const program = ts.createProgram([...programs.keys()], options, host);
   const wrong = ts.getPreEmitDiagnostics(program).map(({ file, start, messageText }) => {
