@@ -8,6 +8,7 @@ export {
   FilesLostError,
   NativePackageError,
   PositionExpiredError,
+  StoreBusyError,
   StoreClosedError,
   StoreError,
   StoreFullError,
@@ -15,6 +16,7 @@ export {
   StorePoisonedError,
 } from './base/errors.ts';
 export type {
+  BusyReason,
   ConditionFailure,
   CorruptionDetail,
   LockOwner,

@@ -13,6 +13,7 @@ export interface Mutant {
 
 const MERGES = 'src/store/merge/merge-scheduler.ts';
 const COMMITTER = 'src/store/commit/committer.ts';
+const GROUP_COMMIT = 'src/store/commit/group-commit.ts';
 const REPAIR = 'src/store/open/repair.ts';
 const DIRECTORY = 'src/fs/directory.ts';
 const LOG_WRITER = 'src/log/log-writer.ts';
@@ -138,21 +139,22 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
       '    seed.checksum(covered, fileOffset) >= 0 || view.getUint32(offset + FRAME_HEADER_BYTES - 4, true) > 0',
   },
   'acknowledged before the write': {
-    file: COMMITTER,
+    file: GROUP_COMMIT,
     find: 'isDurable ? log.write(encoded, seal) : log.writeVolatile(encoded);',
-    replace: `Promise.resolve();
-    void log.write({ ...encoded, bytes: encoded.bytes.slice() }, seal).catch(() => undefined);`,
+    replace: `(function* () {})();
+    const late = begin(log.write({ ...encoded, bytes: encoded.bytes.slice() }, seal));
+    if (late instanceof Promise) late.catch(() => undefined);`,
   },
   'shown to readers before it is durable': {
-    file: COMMITTER,
-    find: '    if (group !== undefined) await this.#index();',
-    replace: `    if (group !== undefined) await this.#index();
+    file: GROUP_COMMIT,
+    find: '    if (group !== undefined) yield* this.#index();',
+    replace: `    if (group !== undefined) yield* this.#index();
     if (group !== undefined) this.#parts.table.endPublish();`,
-    also: { file: COMMITTER, find: '    table.endPublish();', replace: '' },
+    also: { file: GROUP_COMMIT, find: '    table.endPublish();', replace: '' },
   },
   'going on after a failed append': {
     file: WRITE_FAILURE,
-    find: '  if (!isLackOfSpace(error)) return poison(parts, path, error);',
+    find: '  if (!isLackOfSpace(error)) return yield* poison(parts, path, error);',
     replace: '',
   },
   'a failed sync called not applied': {
@@ -163,13 +165,13 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'log not cut back after a write without room': {
     file: WRITE_FAILURE,
-    find: '    await log.cutBack();',
+    find: '    yield* log.cutBack();',
     replace: '',
   },
   'cut back without a sync': {
     file: 'src/log/log-writer.ts',
-    find: '    await this.#plain.truncate(this.#position.offset);\n    await this.#plain.dataSync();',
-    replace: '    await this.#plain.truncate(this.#position.offset);',
+    find: '      yield* waited(this.#plain.truncate(this.#position.offset));\n      yield* waited(this.#plain.dataSync());',
+    replace: '      yield* waited(this.#plain.truncate(this.#position.offset));',
   },
   'the commit loop ends in silence': {
     file: COMMITTER,
@@ -185,7 +187,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a directory that could not be opened taken for one that could not be synced': {
     file: PREPARED_LOG,
-    find: '      if (isRefusedOpen(error)) throw error;',
+    find: '    if (isRefusedOpen(error)) throw error;',
     replace: '',
     test: 'test/store/descriptors.test.ts',
   },
@@ -207,8 +209,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'prepared log not synced into its directory': {
     file: PREPARED_LOG,
-    find: '    await fs.syncDirectory(directory).catch(',
-    replace: '    await fs.stat(directory).then(() => undefined).catch(',
+    find: '    yield* waited(calls.syncDirectory(directory));',
+    replace: '',
   },
   'signature not durable before a lease': {
     file: 'src/directory/directory-lock.ts',
@@ -260,20 +262,22 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'sync() resolves before the sync': {
     file: LOG_WRITER,
-    find: '      await this.#plain.dataSync();',
-    replace: '      void this.#plain.dataSync().catch(() => undefined);',
+    find: '      yield* waited(this.#plain.dataSync());\n      if (!this.#isThere())',
+    replace:
+      '      void Promise.resolve(this.#plain.dataSync()).catch(() => undefined);\n      if (!this.#isThere())',
     durability: 'deferred',
   },
   'a failed sync of deferred batches tried again': {
     file: LOG_WRITER,
-    find: '      await this.#plain.dataSync();',
-    replace: '      await this.#plain.dataSync().catch(() => this.#plain.dataSync());',
+    find: '      yield* waited(this.#plain.dataSync());\n      if (!this.#isThere())',
+    replace:
+      '      yield* waited(Promise.resolve(this.#plain.dataSync()).catch(() => this.#plain.dataSync()));\n      if (!this.#isThere())',
     durability: 'deferred',
   },
   'a durable write taken for a sync of all before it': {
-    file: COMMITTER,
-    find: 'isDurable && log.unsyncedBytes > 0 ? await this.#syncFenced() : undefined',
-    replace: 'isDurable && log.lengthBytes < 0 ? await this.#syncFenced() : undefined',
+    file: GROUP_COMMIT,
+    find: 'isDurable && log.unsyncedBytes > 0 ? yield* this.syncFenced() : undefined',
+    replace: 'isDurable && log.lengthBytes < 0 ? yield* this.syncFenced() : undefined',
     also: {
       file: LOG_WRITER,
       find: "    assert(this.unsyncedBytes === 0, 'a durable write proves that all before it is durable');",
@@ -282,9 +286,9 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     durability: 'deferred',
   },
   'deferred batches not synced before the log is sealed': {
-    file: COMMITTER,
-    find: 'isDurable && log.unsyncedBytes > 0 ? await this.#syncFenced() : undefined',
-    replace: 'isDurable && !seal && log.unsyncedBytes > 0 ? await this.#syncFenced() : undefined',
+    file: GROUP_COMMIT,
+    find: 'isDurable && log.unsyncedBytes > 0 ? yield* this.syncFenced() : undefined',
+    replace: 'isDurable && !seal && log.unsyncedBytes > 0 ? yield* this.syncFenced() : undefined',
     also: {
       file: LOG_WRITER,
       find: "    assert(this.unsyncedBytes === 0, 'a durable write proves that all before it is durable');",
@@ -299,7 +303,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     durability: 'deferred',
   },
   'a condition that fails told before what it was judged by is synced': {
-    file: COMMITTER,
+    file: GROUP_COMMIT,
     find: "durability === 'sync' && logs.unsyncedBytes > 0;",
     replace: "durability === 'sync' && logs.unsyncedBytes < 0;",
     durability: 'deferred',
@@ -312,7 +316,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a failed sync of zeros not seen by sync()': {
     file: LOG_WRITER,
-    find: '      await this.#growth;\n      if (this.#growthFailure !== undefined) throw this.#growthFailure;\n    } catch',
+    find: '      yield* waited(this.#growth);\n      if (this.#growthFailure !== undefined) throw this.#growthFailure;\n    } catch',
     replace: '    } catch',
     test: 'test/store/durability.test.ts',
   },
@@ -324,13 +328,13 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a lease that went stale renewed whoever has it': {
     file: LEASE,
-    find: '      await this.#requireOurs();\n      this.#requireHeld();',
+    find: '      yield* this.#requireOurs(calls);\n      this.#requireHeld();',
     replace: '      this.#requireHeld();',
     test: 'test/fs/lease-directory.test.ts',
   },
   'a renewed lease not looked at again when it has settled': {
     file: LEASE,
-    find: '      await this.#requireOurs();\n      // Another pause',
+    find: '      yield* this.#requireOurs(calls);\n      // Another pause',
     replace: '      // Another pause',
     test: 'test/fs/lease-directory.test.ts',
   },
@@ -348,13 +352,13 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'the logs not compared after a pause': {
     file: HELD_LOCK,
-    find: 'await this.#checkFiles().catch(',
-    replace: 'await Promise.resolve().catch(',
+    find: '      yield* this.#checkFiles(calls);',
+    replace: '',
     test: 'test/store/pause.test.ts',
   },
   'a group acknowledged during a pause': {
-    file: COMMITTER,
-    find: "return this.#fence('unknown');",
+    file: GROUP_COMMIT,
+    find: "return yield* this.#fence('unknown');",
     replace: 'return undefined;',
     test: 'test/store/pause.test.ts',
   },

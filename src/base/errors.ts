@@ -11,6 +11,7 @@ export type StoreErrorCode =
   | 'LODESTORE_FULL'
   | 'LODESTORE_BATCH_TOO_LARGE'
   | 'LODESTORE_CONDITION_FAILED'
+  | 'LODESTORE_BUSY'
   | 'LODESTORE_CLOSED'
   | 'LODESTORE_ABORTED'
   | 'LODESTORE_READ_ONLY'
@@ -244,6 +245,33 @@ export class ConditionFailedError extends StoreError {
     this.key = key;
     this.expected = expected;
     this.found = found;
+  }
+}
+
+/**
+ * What `insertBatchSync` would have had to wait for. `queue`: batches that are queued or in flight, or another turn of the
+ * commit loop; `warming`: chunks that are not in memory; `merges`: merges that do not keep up; `space`: room on a full
+ * disk; `pause`: the lease, after this process stood still.
+ */
+export type BusyReason = 'queue' | 'warming' | 'merges' | 'space' | 'pause';
+
+const BUSY_TEXTS: Readonly<Record<BusyReason, string>> = {
+  queue: 'other batches are queued or being written',
+  warming: 'the snapshot is being read into memory',
+  merges: 'merges do not keep up',
+  space: 'room has to be made on a full disk',
+  pause: 'this process stood still, and the lease is being looked into',
+};
+
+/** `insertBatchSync` would have to wait. Nothing was written; `insertBatch` waits. */
+export class StoreBusyError extends StoreError {
+  override readonly name: string = 'StoreBusyError';
+  readonly reason: BusyReason;
+
+  constructor(reason: BusyReason, fields: Pick<StoreErrorFields, 'cause'> = {}) {
+    const message = `the batch was not applied: ${BUSY_TEXTS[reason]}; give way to the event loop, or use insertBatch`;
+    super('LODESTORE_BUSY', message, { ...fields, outcome: 'not-applied' });
+    this.reason = reason;
   }
 }
 

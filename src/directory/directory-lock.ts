@@ -5,10 +5,11 @@ import { wallMs } from '../base/timers.ts';
 import { assert } from '../base/assert.ts';
 import type { FencedError } from '../base/errors.ts';
 import { isLackOfSpace, systemCode, type StoreError } from '../base/errors.ts';
+import { begin, waited, type Flow } from '../base/flow.ts';
 import { storeErrorOf } from '../base/store-error-of.ts';
 import { LEASE_NAME, LOCK_NAME } from '../format/file-name.ts';
-import type { FileLock, FileSystem, Lease, LeaseWatch } from '../fs/file-system.ts';
-import { readFully } from '../fs/file-window.ts';
+import type { EitherCalls, FileLock, FileSystem, Lease, LeaseWatch } from '../fs/file-system.ts';
+import { reading } from '../fs/file-window.ts';
 import { MIN_STALE_MS } from '../fs/lease.ts';
 import type { ProcessIdentity } from '../fs/process-identity.ts';
 import { ClaimKeeper } from './claim-file.ts';
@@ -138,11 +139,12 @@ class LockAttempt {
   /** There may have been a pause since the lease was taken. */
   async #hold(fileLock: FileLock, lease: Lease): Promise<DirectoryLock> {
     const held = new HeldDirectoryLock({
+      fs: this.#fs,
       owner: this.#owner,
       fileLock,
       lease,
       loss: this.#loss,
-      readOwner: () => this.#readRecord(),
+      readOwner: (calls) => this.#recordIn(calls),
       claims: new ClaimKeeper(this.#fs, this.lockPath, fileLock),
       onLost: this.#options.onLost,
     });
@@ -257,12 +259,16 @@ class LockAttempt {
   }
 
   async #readRecord(): Promise<OwnerRecord | undefined> {
-    const file = await this.#fs.open(this.lockPath, 'r');
+    return begin(this.#recordIn(this.#fs));
+  }
+
+  *#recordIn(calls: EitherCalls): Flow<OwnerRecord | undefined> {
+    const file = yield* waited(calls.open(this.lockPath, 'r'));
     try {
       const buffer = new Uint8Array(MAX_RECORD_BYTES);
-      return decodeOwnerRecord(buffer.subarray(0, await readFully(file, buffer, 0)));
+      return decodeOwnerRecord(buffer.subarray(0, yield* reading(file, buffer, 0)));
     } finally {
-      await file.close();
+      yield* waited(file.close());
     }
   }
 }

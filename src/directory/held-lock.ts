@@ -1,6 +1,8 @@
 import { FencedError } from '../base/errors.ts';
+import { begin, finishAtOnce, waited, type Awaitable, type Flow } from '../base/flow.ts';
+import { present } from '../base/assert.ts';
 import type { Claim } from '../format/claim.ts';
-import type { FileLock, Lease } from '../fs/file-system.ts';
+import type { EitherCalls, FileLock, FileSystem, Lease } from '../fs/file-system.ts';
 import type { ClaimKeeper } from './claim-file.ts';
 import type { LeaseLoss } from './lease-loss.ts';
 import type { OwnerRecord } from './owner-record.ts';
@@ -40,17 +42,29 @@ export interface DirectoryLock {
   whenHeld(): Promise<void> | undefined;
   /** As `whenHeld`, for whoever cannot wait: throws `FencedError` unless the directory is ours now. */
   assertHeld(): void;
+  /** A pause is being looked into: whoever cannot wait comes again later. */
+  readonly isInDoubt: boolean;
+  /** Refreshes the lease if that is due, for a loop that starves its timer. What it meets, the fence tells. */
+  refreshNow(): void;
+  /**
+   * As `whenHeld`, for whoever cannot give way to the event loop: after a pause it holds up the thread for a second,
+   * until it is known whose the directory is. Throws the `FencedError` of the first cause; also while in doubt.
+   */
+  holdNow(): void;
   /**
    * Records what the directory must hold from now on; called only once all of it is durable. One call at a
    * time. Rejects with `FencedError` unless the directory is ours, or with the system's error: the claim
    * before stands then.
    */
   recordClaim(claim: Claim): Promise<void>;
-  /** `check` rejects if the files that this process writes are not as it left them: asked after a pause. */
-  checkAfterPause(check: () => Promise<void>): void;
+  /** `check` throws if the files that this process writes are not as it left them: asked after a pause. */
+  checkAfterPause(check: FileCheck): void;
   /** Idempotent. When it resolves, the directory can be opened again at once. */
   release(): Promise<void>;
 }
+
+/** Looks at files by calls of either kind. */
+export type FileCheck = (calls: EitherCalls) => Flow<void>;
 
 type State =
   | { readonly kind: 'held' }
@@ -59,12 +73,13 @@ type State =
   | { readonly kind: 'released' };
 
 export interface HeldLockParts {
+  readonly fs: FileSystem;
   readonly owner: OwnerRecord;
   readonly fileLock: FileLock;
   readonly lease: Lease;
   readonly loss: LeaseLoss;
   /** Whom the lock file names now. */
-  readonly readOwner: () => Promise<OwnerRecord | undefined>;
+  readonly readOwner: (calls: EitherCalls) => Flow<OwnerRecord | undefined>;
   readonly claims: ClaimKeeper;
   readonly onLost: (error: FencedError) => void;
 }
@@ -72,7 +87,7 @@ export interface HeldLockParts {
 export class HeldDirectoryLock implements DirectoryLock {
   readonly #parts: HeldLockParts;
   #state: State = { kind: 'held' };
-  #checkFiles: () => Promise<void> = () => Promise.resolve();
+  #checkFiles: FileCheck = function* () {};
   #released: Promise<void> | undefined = undefined;
 
   constructor(parts: HeldLockParts) {
@@ -96,12 +111,31 @@ export class HeldDirectoryLock implements DirectoryLock {
     throw this.#error(state);
   }
 
+  get isInDoubt(): boolean {
+    return this.#state.kind === 'in-doubt';
+  }
+
+  refreshNow(): void {
+    if (this.#state.kind === 'held') this.#parts.lease.blocking?.refresh();
+  }
+
+  holdNow(): void {
+    const { lease, fs, loss } = this.#parts;
+    const state = this.#state;
+    if (state.kind === 'held' && lease.isFresh()) return;
+    if (state.kind === 'in-doubt') throw loss.ofPause();
+    this.#requireNotLost();
+    const files = present(fs.blocking, 'commits are inline where files have blocking calls');
+    const blockingLease = present(lease.blocking, 'and so has the lease');
+    finishAtOnce(this.#decided(files, () => blockingLease.renew()));
+  }
+
   async recordClaim(claim: Claim): Promise<void> {
     this.assertHeld();
     await this.#parts.claims.write(claim);
   }
 
-  checkAfterPause(check: () => Promise<void>): void {
+  checkAfterPause(check: FileCheck): void {
     this.#checkFiles = check;
   }
 
@@ -135,28 +169,40 @@ export class HeldDirectoryLock implements DirectoryLock {
   }
 
   async #regain(): Promise<void> {
+    // Not before the state says so.
+    await Promise.resolve();
+    const { lease, fs } = this.#parts;
+    await begin(this.#decided(fs, () => lease.renew()));
+    this.#state = { kind: 'held' };
+  }
+
+  /** Throws unless the directory is ours, and remembers that it is not. */
+  *#decided(calls: EitherCalls, renew: () => Awaitable<void>): Flow<void> {
     try {
-      // Not before the state says so.
-      await Promise.resolve();
-      do await this.#proveOurs();
+      do yield* this.#proveOurs(calls, renew);
       while (!this.#parts.lease.isFresh());
     } catch (error) {
       this.lose(error instanceof FencedError ? error : this.#parts.loss.ofRefresh(error));
     }
     // It may have been lost or released in the meantime.
-    const state = this.#state;
-    if (state.kind === 'lost' || state.kind === 'released') throw this.#error(state);
-    this.#state = { kind: 'held' };
+    this.#requireNotLost();
   }
 
-  async #proveOurs(): Promise<void> {
-    const { lease, loss, owner, readOwner } = this.#parts;
-    await lease.renew();
-    const signed = await readOwner();
+  #requireNotLost(): void {
+    const state = this.#state;
+    if (state.kind === 'lost' || state.kind === 'released') throw this.#error(state);
+  }
+
+  *#proveOurs(calls: EitherCalls, renew: () => Awaitable<void>): Flow<void> {
+    const { loss, owner, readOwner } = this.#parts;
+    yield* waited(renew());
+    const signed = yield* readOwner(calls);
     if (signed?.nonce !== owner.nonce) throw loss.ofOwner(signed?.hostName);
-    await this.#checkFiles().catch((error: unknown) => {
+    try {
+      yield* this.#checkFiles(calls);
+    } catch (error) {
       throw loss.ofFiles(error);
-    });
+    }
   }
 
   /** The lease first: while the kernel lock is held, no opener here can meet a lease half released. */

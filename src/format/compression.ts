@@ -1,3 +1,4 @@
+import type { Awaitable } from '../base/flow.ts';
 import { ENCODE_SLICE_BYTES } from '../base/limits.ts';
 import { zstd } from './zstd.ts';
 
@@ -26,14 +27,24 @@ export function compressInto(target: Uint8Array, source: Uint8Array, level: numb
   return written < source.length ? written : -1;
 }
 
-/** As `compressInto`, but gives way to the event loop (`pause`) after each slice of the source. */
-export async function compressInSlices(
+/** As `compressInto`, but gives way to the event loop by `pause`, if there is one, after each slice of the source. */
+export function compressing(
+  target: Uint8Array,
+  source: Uint8Array,
+  level: number,
+  pause: (() => Promise<void>) | undefined,
+): Awaitable<number> {
+  const isShort = source.length <= ENCODE_SLICE_BYTES;
+  if (isShort || pause === undefined) return compressInto(target, source, level);
+  return compressInSlices(target, source, level, pause);
+}
+
+async function compressInSlices(
   target: Uint8Array,
   source: Uint8Array,
   level: number,
   pause: () => Promise<void>,
 ): Promise<number> {
-  if (source.length <= ENCODE_SLICE_BYTES) return compressInto(target, source, level);
   const written = await zstd().compressLater(target, source, level, pause);
   return written < source.length ? written : -1;
 }

@@ -3,6 +3,7 @@ import { assert } from '../base/assert.ts';
 import { DirectoryLostError, systemCode } from '../base/errors.ts';
 import { isSameDirectory } from './file-system.ts';
 import type {
+  BlockingCalls,
   DirectoryEntry,
   DirectoryHold,
   DirectoryReference,
@@ -174,6 +175,35 @@ export class Directory implements FileSystem {
     return this.#run(() => this.#fs.holdDirectory(this.#access(path)));
   }
 
+  get blocking(): BlockingCalls | undefined {
+    const calls = this.#fs.blocking;
+    const hold = this.#hold.blocking;
+    if (calls === undefined || hold === undefined) return undefined;
+    const check = (): void => this.#requireState(hold.check());
+    return {
+      open: (path, mode) => {
+        if (!this.#isInside(path)) return calls.open(path, mode);
+        return this.#runNow(() => {
+          if (mode === 'wx') check();
+          const file = calls.open(this.#access(path), mode);
+          if (this.#isByPath) check();
+          return file;
+        });
+      },
+      unlink: (path) =>
+        this.#runNow(() => {
+          if (this.#isInside(path)) check();
+          calls.unlink(this.#access(path));
+        }),
+      syncDirectory: (path) =>
+        this.#runNow(() => {
+          if (this.#isInside(path)) check();
+          if (path === this.realPath) hold.sync();
+          else calls.syncDirectory(this.#access(path));
+        }),
+    };
+  }
+
   get #isByPath(): boolean {
     return this.#hold.access === this.realPath;
   }
@@ -206,8 +236,20 @@ export class Directory implements FileSystem {
     }
   }
 
+  #runNow<T>(call: () => T): T {
+    assert(this.#state === 'open', 'a closed directory is not used');
+    try {
+      return call();
+    } catch (error) {
+      throw this.#shown(error);
+    }
+  }
+
   async #check(): Promise<void> {
-    const state = await this.#hold.check();
+    this.#requireState(await this.#hold.check());
+  }
+
+  #requireState(state: HoldState): void {
     if (state !== 'held') throw this.#lost(state);
   }
 

@@ -1,3 +1,5 @@
+import type { Awaitable } from '../base/flow.ts';
+
 /**
  * The seam through which the store does all its I/O. `NodeFileSystem` is the real one; the simulated
  * one in `testing/` says what a disk has promised. No mmap, no copies, no clocks beside the lease's.
@@ -42,6 +44,42 @@ export interface FileSystem {
   breakLease(path: string): Promise<void>;
   /** Holds a directory open, for a `Directory`. Follows links. Rejects `ENOENT`, `ENOTDIR`. */
   holdDirectory(path: string): Promise<DirectoryHold>;
+  /** A file system without these offers no inline commits. */
+  readonly blocking?: BlockingCalls | undefined;
+}
+
+/** Calls that are done when they return. They throw what those of the same name reject with. */
+export interface BlockingCalls {
+  open(path: string, mode: OpenMode): BlockingFile;
+  unlink(path: string): void;
+  syncDirectory(path: string): void;
+}
+
+/** As {@link OpenFile}: each call is done when it returns. */
+export interface BlockingFile {
+  read(target: Uint8Array, position: number): number;
+  write(source: Uint8Array, position: number): number;
+  truncate(sizeBytes: number): void;
+  dataSync(): void;
+  statSync(): OpenFileStat;
+  close(): void;
+}
+
+/** A file system of either kind, for work that is written as a `Flow`. */
+export interface EitherCalls {
+  open(path: string, mode: OpenMode): Awaitable<EitherFile>;
+  unlink(path: string): Awaitable<void>;
+  syncDirectory(path: string): Awaitable<void>;
+}
+
+/** A file of either kind. */
+export interface EitherFile {
+  read(target: Uint8Array, position: number): Awaitable<number>;
+  write(source: Uint8Array, position: number): Awaitable<number>;
+  truncate(sizeBytes: number): Awaitable<void>;
+  dataSync(): Awaitable<void>;
+  statSync(): OpenFileStat;
+  close(): Awaitable<void>;
 }
 
 /** Which directory it is, wherever it stands: equal for two that are held at the same time if they are one. */
@@ -85,6 +123,8 @@ export interface DirectoryHold {
   sync(): Promise<void>;
   /** Called once, after the last call that uses `access`. */
   close(): Promise<void>;
+  /** `check` and `sync` that are done when they return, where the file system has such calls. */
+  readonly blocking?: { check(): HoldState; sync(): void } | undefined;
 }
 
 export type OpenMode = 'r' | 'r+' | 'rs+' | 'wx';
@@ -174,4 +214,14 @@ export interface Lease {
   renew(): Promise<void>;
   /** Releases the lease. Idempotent; resolves also when it was lost. */
   release(): Promise<void>;
+  /** Where the file system has such calls. */
+  readonly blocking?: BlockingLease | undefined;
+}
+
+/** For a loop that starves the lease's timer. */
+export interface BlockingLease {
+  /** Refreshes the lease if that is due, as the timer does. To be called while it is fresh. */
+  refresh(): void;
+  /** As {@link Lease.renew}: holds up the thread for the time in which others show themselves. */
+  renew(): void;
 }

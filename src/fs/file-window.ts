@@ -1,5 +1,6 @@
 import { isZero } from '../base/bytes.ts';
-import type { OpenFile } from './file-system.ts';
+import { begin, waited, type Flow } from '../base/flow.ts';
+import type { EitherFile, OpenFile } from './file-system.ts';
 
 const WINDOW_BYTES = 1024 * 1024;
 
@@ -9,9 +10,18 @@ export async function readFully(
   target: Uint8Array,
   position: number,
 ): Promise<number> {
+  return begin(reading(file, target, position));
+}
+
+/** As {@link readFully}, from a file of either kind. */
+export function* reading(
+  file: Pick<EitherFile, 'read'>,
+  target: Uint8Array,
+  position: number,
+): Flow<number> {
   let done = 0;
   while (done < target.length) {
-    const count = await file.read(target.subarray(done), position + done);
+    const count = yield* waited(file.read(target.subarray(done), position + done));
     if (count === 0) break;
     done += count;
   }

@@ -1,4 +1,4 @@
-import { mkdir, rmdir, rmdirSync, stat, statSync } from 'node:fs';
+import { mkdir, mkdirSync, rmdir, rmdirSync, stat, statSync, utimesSync } from 'node:fs';
 import type { Stats } from 'node:fs';
 import {
   mkdir as makeDirectory,
@@ -8,6 +8,7 @@ import {
 } from 'node:fs/promises';
 import { wallMs } from '../base/timers.ts';
 import { systemCode } from '../base/errors.ts';
+import { begin, finishAtOnce, waited, type Awaitable, type Flow } from '../base/flow.ts';
 import { elapsedMs } from './lease-clock.ts';
 import type { LeaseClock, LeaseMoment } from './lease-clock.ts';
 import { LeaseTimes } from './lease-time.ts';
@@ -44,7 +45,36 @@ export interface LeaseDirectoryOptions {
   readonly onOverdue: () => void;
   /** Waits until whoever took a stale lease at the same moment has shown itself. */
   readonly settle: () => Promise<void>;
+  /** The same, holding up the thread. */
+  readonly settleNow: () => void;
+  /** A loop that starves the timer is to refresh the lease this long after the last refresh. */
+  readonly refreshEveryMs: number;
 }
+
+/** The calls of a refresh, on the event loop or at once. */
+interface RefreshCalls {
+  timeOf(path: string): Awaitable<number | undefined>;
+  setTime(path: string, seconds: number): Awaitable<void>;
+  makeDirectory(path: string): Awaitable<void>;
+  removeDirectory(path: string): Awaitable<void>;
+}
+
+const WAITING: RefreshCalls = {
+  timeOf: leaseTime,
+  setTime: (path, seconds) => utimes(path, seconds, seconds),
+  makeDirectory,
+  removeDirectory,
+};
+
+const BLOCKING: RefreshCalls = {
+  timeOf: (path) => {
+    const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+    return stats && toMicroseconds(stats.mtimeNs);
+  },
+  setTime: (path, seconds) => utimesSync(path, seconds, seconds),
+  makeDirectory: (path) => mkdirSync(path),
+  removeDirectory: (path) => rmdirSync(path),
+};
 
 /**
  * The lease's directory as `proper-lockfile` sees it. The library makes the directory, judges that of
@@ -60,6 +90,8 @@ export class LeaseDirectory {
   #refreshBegan: LeaseMoment | undefined = undefined;
   #refreshing: Promise<void> = Promise.resolve();
   #renewing: Promise<void> = Promise.resolve();
+  /** Refreshes by `refreshNow`. */
+  #blockingRefreshes = 0;
   /** What the library has been told that the directory's time is. */
   #toldTime: Date = new Date(5);
 
@@ -109,20 +141,30 @@ export class LeaseDirectory {
 
   async #renew(): Promise<void> {
     await this.#refreshing;
+    await begin(this.#renewed(WAITING, this.#options.settle));
+  }
+
+  /** As `renew`, and holds up the thread meanwhile. A refresh of the timer may be in flight, and changes nothing. */
+  renewNow(): void {
+    this.#blockingRefreshes++;
+    finishAtOnce(this.#renewed(BLOCKING, this.#options.settleNow));
+  }
+
+  *#renewed(calls: RefreshCalls, settle: () => Awaitable<void>): Flow<void> {
     for (;;) {
       this.#requireHeld();
       const began = this.#options.clock();
-      await this.#requireOurs();
+      yield* this.#requireOurs(calls);
       this.#requireHeld();
       try {
-        await this.#touchOrRemake();
+        yield* this.#touchOrRemake(calls);
       } catch (error) {
         // Nothing has changed: the next refresh tries again.
         if (this.isFresh()) return;
         throw error;
       }
-      await this.#options.settle();
-      await this.#requireOurs();
+      yield* waited(settle());
+      yield* this.#requireOurs(calls);
       // Another pause in the meantime proves as little as the one before it.
       if (!this.#isWithinLimit(began)) continue;
       this.#refreshBegan = began;
@@ -130,9 +172,29 @@ export class LeaseDirectory {
     }
   }
 
+  /**
+   * Refreshes a fresh lease as the timer does, if that is due, for a loop that starves the timer. What has
+   * happened to the lease is told as the timer tells it.
+   */
+  refreshNow(): void {
+    const last = this.#refreshBegan;
+    if (last === undefined || !this.isFresh()) return;
+    const began = this.#options.clock();
+    if (elapsedMs(last, began) < this.#options.refreshEveryMs) return;
+    this.#blockingRefreshes++;
+    try {
+      finishAtOnce(this.#requireOurs(BLOCKING));
+      finishAtOnce(this.#touch(BLOCKING));
+    } catch (error) {
+      this.#refreshFailed(error);
+      return;
+    }
+    if (this.isFresh()) this.#refreshBegan = began;
+  }
+
   /** Rejects unless the directory bears a time that was set here. */
   async requireSettled(): Promise<void> {
-    await this.#requireOurs();
+    await begin(this.#requireOurs(WAITING));
   }
 
   /**
@@ -192,7 +254,7 @@ export class LeaseDirectory {
   #utimes(modified: Date, done: Done): void {
     this.#toldTime = modified;
     if (this.#phase === 'made') {
-      this.#touch().then(() => done(null), done);
+      Promise.resolve(begin(this.#touch(WAITING))).then(() => done(null), done);
       return;
     }
     if (this.#phase !== 'held') return;
@@ -206,18 +268,25 @@ export class LeaseDirectory {
   async #refresh(): Promise<void> {
     const began = this.#options.clock();
     if (!this.isFresh()) return this.#options.onOverdue();
+    const blockingRefreshes = this.#blockingRefreshes;
     try {
-      await this.#requireOurs();
-      await this.#touch();
+      await begin(this.#requireOurs(WAITING));
+      // What was seen may be older than the time that has been set since.
+      if (this.#blockingRefreshes > blockingRefreshes) return;
+      await begin(this.#touch(WAITING));
     } catch (error) {
-      if (error instanceof LeaseTakenError) this.#lose(error);
-      // Made again, the lease would be this user's; that is for `renew` to do.
-      else if (systemCode(error) === 'EPERM') this.#options.onOverdue();
+      if (this.#blockingRefreshes === blockingRefreshes) this.#refreshFailed(error);
       return;
     }
-    if (this.#phase !== 'held') return;
+    if (this.#phase !== 'held' || this.#blockingRefreshes > blockingRefreshes) return;
     if (this.isFresh()) this.#refreshBegan = began;
     else this.#options.onOverdue();
+  }
+
+  #refreshFailed(error: unknown): void {
+    if (error instanceof LeaseTakenError) this.#lose(error);
+    // Made again, the lease would be this user's; that is for `renew` to do.
+    else if (systemCode(error) === 'EPERM') this.#options.onOverdue();
   }
 
   #lose(cause: Error): void {
@@ -232,32 +301,37 @@ export class LeaseDirectory {
     throw new LeaseTakenError('ENOENT', this.#options.path, message);
   }
 
-  async #touch(): Promise<void> {
-    const seconds = this.#times.next(wallMs()) / 1_000_000;
-    await utimes(this.#options.path, seconds, seconds);
-    this.#times.confirm();
+  *#touch(calls: RefreshCalls): Flow<void> {
+    const timeUs = this.#times.next(wallMs());
+    try {
+      yield* waited(calls.setTime(this.#options.path, timeUs / 1_000_000));
+    } catch (error) {
+      this.#times.fail(timeUs);
+      throw error;
+    }
+    this.#times.confirm(timeUs);
   }
 
   /**
    * Only the owner of the directory may set its time: a process that has changed its user makes it again.
    * Between the two calls another host may have had it, which the owner record tells.
    */
-  async #touchOrRemake(): Promise<void> {
+  *#touchOrRemake(calls: RefreshCalls): Flow<void> {
     try {
-      await this.#touch();
+      yield* this.#touch(calls);
     } catch (error) {
       if (systemCode(error) !== 'EPERM') throw error;
       const { path } = this.#options;
-      await removeDirectory(path);
+      yield* waited(calls.removeDirectory(path));
       this.#refreshBegan = undefined;
-      await makeDirectory(path);
-      await this.#touch();
+      yield* waited(calls.makeDirectory(path));
+      yield* this.#touch(calls);
     }
   }
 
-  async #requireOurs(): Promise<void> {
+  *#requireOurs(calls: RefreshCalls): Flow<void> {
     const { path } = this.#options;
-    const timeUs = await leaseTime(path);
+    const timeUs = yield* waited(calls.timeOf(path));
     if (timeUs === undefined) throw new LeaseTakenError('ENOENT', path, 'the lease was removed');
     if (this.#times.has(timeUs)) return;
     throw new LeaseTakenError('ELOCKED', path, 'the lease bears a time that was not set here');

@@ -16,21 +16,37 @@ export const MAX_AHEAD_MS = 3_000;
  */
 export class LeaseTimes {
   #stepUs: number | undefined;
-  #current: number | undefined;
-  /** Set by a call that has not ended, or that failed: the directory may bear it or not. */
-  #pending: number | undefined;
+  /** All that the directory may bear. */
+  #possible: readonly number[] = [];
+  /** Times whose call has not ended. */
+  readonly #inFlight: Set<number> = new Set();
+  /** Of these, those beside which another one was set: which of them comes last is not known. */
+  readonly #overlapped: Set<number> = new Set();
 
   /** The next time to set, in microseconds since 1970. */
   next(nowMs: number): number {
-    this.#pending = this.#stepUs === undefined ? firstTime(nowMs) : this.#laterTime(nowMs);
-    return this.#pending;
+    const timeUs = this.#stepUs === undefined ? firstTime(nowMs) : this.#laterTime(nowMs);
+    this.#inFlight.add(timeUs);
+    if (this.#inFlight.size > 1) {
+      for (const other of this.#inFlight) this.#overlapped.add(other);
+    }
+    this.#possible = [...this.#possible, timeUs];
+    return timeUs;
   }
 
-  /** The call that sets the time from `next` has succeeded. */
-  confirm(): void {
+  /** The call that sets a time from `next` has succeeded. */
+  confirm(timeUs: number): void {
+    const isOverlapped = this.#overlapped.has(timeUs);
+    this.fail(timeUs);
     if (this.#stepUs === undefined) return;
-    this.#current = this.#pending;
-    this.#pending = undefined;
+    if (!isOverlapped) this.#possible = [timeUs];
+    else if (this.#inFlight.size > 0) this.#possible = [timeUs, ...this.#inFlight];
+  }
+
+  /** That call has failed: the directory may bear the time or not. */
+  fail(timeUs: number): void {
+    this.#inFlight.delete(timeUs);
+    this.#overlapped.delete(timeUs);
   }
 
   /**
@@ -38,20 +54,17 @@ export class LeaseTimes {
    * @throws `ENOTSUP` when the time that was set is not there
    */
   learn(timeUs: number): void {
-    const setUs = this.#pending ?? Number.NaN;
+    const setUs = this.#possible.at(-1) ?? Number.NaN;
     this.#stepUs = STEPS_US.find((stepUs) => Math.abs(timeUs - setUs) < stepUs + ROUNDING_US);
     if (this.#stepUs === undefined) {
       const message = 'the file system does not keep the modification time that is set';
       throw Object.assign(new Error(message), { code: 'ENOTSUP' });
     }
-    this.#current = timeUs;
-    this.#pending = undefined;
+    this.#possible = [timeUs];
   }
 
   has(timeUs: number): boolean {
-    return [this.#current, this.#pending].some(
-      (own) => own !== undefined && Math.abs(own - timeUs) <= ROUNDING_US,
-    );
+    return this.#possible.some((own) => Math.abs(own - timeUs) <= ROUNDING_US);
   }
 
   #laterTime(nowMs: number): number {

@@ -6,7 +6,7 @@ import { assert } from '../base/assert.ts';
 import { systemCode } from '../base/errors.ts';
 import { MAX_TIMER_MS } from '../base/limits.ts';
 import { atExit } from './exit-hooks.ts';
-import type { Lease, LeaseOptions, LeaseWatch } from './file-system.ts';
+import type { BlockingLease, Lease, LeaseOptions, LeaseWatch } from './file-system.ts';
 import { systemLeaseClock } from './lease-clock.ts';
 import type { LeaseClock } from './lease-clock.ts';
 import { LeaseDirectory, leaseTime, removeLease } from './lease-directory.ts';
@@ -97,6 +97,11 @@ async function takeOver(path: string, options: LeaseOptions, clock: LeaseClock):
   return lease;
 }
 
+/** Holds up the thread. */
+function sleep(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}
+
 type LeaseState = 'taking' | 'held' | 'lost' | 'released';
 
 class DirectoryLease implements Lease {
@@ -118,6 +123,8 @@ class DirectoryLease implements Lease {
       onLost: (cause) => this.#lose(cause),
       onOverdue: () => this.#tellOverdue(),
       settle: () => delay(TAKE_OVER_SETTLE_MS),
+      settleNow: () => sleep(TAKE_OVER_SETTLE_MS),
+      refreshEveryMs: options.staleMs / REFRESHES_PER_STALE_MS,
     });
   }
 
@@ -169,6 +176,13 @@ class DirectoryLease implements Lease {
   renew(): Promise<void> {
     return this.#directory.renew();
   }
+
+  readonly blocking: BlockingLease = {
+    refresh: () => {
+      if (this.#state === 'held') this.#directory.refreshNow();
+    },
+    renew: () => this.#directory.renewNow(),
+  };
 
   release(): Promise<void> {
     this.#released ??= this.#release();

@@ -1,8 +1,9 @@
-import { constants } from 'node:fs';
+import { constants, fstatSync, fsyncSync, statSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { systemCode } from '../base/errors.ts';
+import { begin, finishAtOnce, waited, type Awaitable, type Flow } from '../base/flow.ts';
 import { closeDescriptor, openDescriptor, statDescriptor, syncDescriptor } from './descriptor.ts';
 import { isSameDirectory } from './file-system.ts';
 import type { DirectoryHold, DirectoryIdentity, HoldState } from './file-system.ts';
@@ -50,6 +51,18 @@ async function tryToHold(
   return new NodeDirectoryHold(realPath, access, identity, descriptor);
 }
 
+/** What is at a place. */
+interface Looks {
+  readonly atDescriptor: (descriptor: number) => Awaitable<BigIntStats>;
+  readonly atPath: (path: string) => Awaitable<BigIntStats>;
+}
+
+const LOOKS: Looks = { atDescriptor: statDescriptor, atPath: statPath };
+const BLOCKING_LOOKS: Looks = {
+  atDescriptor: (descriptor) => fstatSync(descriptor, { bigint: true }),
+  atPath: (path) => statSync(path, { bigint: true }),
+};
+
 class NodeDirectoryHold implements DirectoryHold {
   readonly realPath: string;
   readonly access: string;
@@ -69,15 +82,26 @@ class NodeDirectoryHold implements DirectoryHold {
     this.#descriptor = descriptor;
   }
 
+  readonly blocking = {
+    check: (): HoldState => finishAtOnce(this.#checking(BLOCKING_LOOKS)),
+    sync: (): void => {
+      if (this.#descriptor !== undefined) fsyncSync(this.#descriptor);
+    },
+  };
+
   async check(): Promise<HoldState> {
+    return begin(this.#checking(LOOKS));
+  }
+
+  *#checking(looks: Looks): Flow<HoldState> {
     if (this.#descriptor !== undefined) {
-      const held = await statDescriptor(this.#descriptor);
+      const held = yield* waited(looks.atDescriptor(this.#descriptor));
       if (!isSameDirectory(identityOf(held), this.identity)) return 'elsewhere';
       if (held.nlink === 0n) return 'removed';
     }
     if (this.access !== this.realPath) return 'held';
     try {
-      const found = identityOf(await statPath(this.realPath));
+      const found = identityOf(yield* waited(looks.atPath(this.realPath)));
       return isSameDirectory(found, this.identity) ? 'held' : 'elsewhere';
     } catch (error) {
       const code = systemCode(error);

@@ -1,7 +1,8 @@
-import { constants } from 'node:fs';
+import { closeSync, constants, fsyncSync, openSync, unlinkSync } from 'node:fs';
 import { link, mkdir, readdir, rename, rmdir, stat, statfs, unlink } from 'node:fs/promises';
 import { closeDescriptor, openDescriptor, syncDescriptor } from './descriptor.ts';
 import type {
+  BlockingCalls,
   DirectoryEntry,
   DirectoryHold,
   FileLock,
@@ -15,7 +16,7 @@ import type {
 import { tryKernelLock } from './kernel-lock.ts';
 import { holdDirectory } from './node-directory.ts';
 import type { DirectoryAccess } from './node-directory.ts';
-import { kindOf, NodeOpenFile, toFileStat } from './node-open-file.ts';
+import { kindOf, NodeBlockingFile, NodeOpenFile, toFileStat } from './node-open-file.ts';
 import type { WriteSync } from './node-open-file.ts';
 
 const { O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = constants;
@@ -27,11 +28,33 @@ const { O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = constants;
 const DURABLE_WRITES: WriteSync =
   constants.O_DSYNC === undefined || process.platform === 'darwin' ? 'by-us' : 'by-system';
 
+/** Windows opens no directories; its file systems journal their names. */
+const SYNCS_DIRECTORIES: boolean = process.platform !== 'win32';
+
 const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
   r: O_RDONLY,
   'r+': O_RDWR,
   'rs+': DURABLE_WRITES === 'by-system' ? O_RDWR | constants.O_DSYNC : O_RDWR,
   wx: O_RDWR | O_CREAT | O_EXCL,
+};
+
+function writeSyncOf(mode: OpenMode): WriteSync {
+  return mode === 'rs+' ? DURABLE_WRITES : 'none';
+}
+
+const BLOCKING: BlockingCalls = {
+  open: (path, mode) =>
+    new NodeBlockingFile(openSync(path, OPEN_FLAGS[mode], 0o666), writeSyncOf(mode)),
+  unlink: unlinkSync,
+  syncDirectory: (path) => {
+    if (!SYNCS_DIRECTORIES) return;
+    const descriptor = openSync(path, O_RDONLY);
+    try {
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+  },
 };
 
 /** Threads take no leases, and start sooner without the code for them. */
@@ -41,6 +64,7 @@ function leases(): Promise<typeof import('./lease.ts')> {
 
 /** The machine's own file system. Files are made with mode 0666, directories with 0777, less the umask. */
 export class NodeFileSystem implements FileSystem {
+  readonly blocking: BlockingCalls = BLOCKING;
   protected readonly directoryAccess: DirectoryAccess;
 
   /** With `by-path`, directories are held as on a system that cannot reach them through a descriptor. */
@@ -49,8 +73,7 @@ export class NodeFileSystem implements FileSystem {
   }
 
   async open(path: string, mode: OpenMode): Promise<OpenFile> {
-    const descriptor = await openDescriptor(path, OPEN_FLAGS[mode]);
-    return new NodeOpenFile(descriptor, mode === 'rs+' ? DURABLE_WRITES : 'none');
+    return new NodeOpenFile(await openDescriptor(path, OPEN_FLAGS[mode]), writeSyncOf(mode));
   }
 
   async readDirectory(path: string): Promise<DirectoryEntry[]> {
@@ -83,8 +106,7 @@ export class NodeFileSystem implements FileSystem {
   }
 
   async syncDirectory(path: string): Promise<void> {
-    // Windows opens no directories; its file systems journal their names.
-    if (process.platform === 'win32') return;
+    if (!SYNCS_DIRECTORIES) return;
     const descriptor = await openDescriptor(path, O_RDONLY);
     try {
       await syncDescriptor(descriptor);

@@ -1,8 +1,20 @@
-import { fdatasync, fstat, fstatSync, ftruncate, read, readSync, write } from 'node:fs';
+import {
+  closeSync,
+  fdatasync,
+  fdatasyncSync,
+  fstat,
+  fstatSync,
+  ftruncate,
+  ftruncateSync,
+  read,
+  readSync,
+  write,
+  writeSync,
+} from 'node:fs';
 import type { Stats } from 'node:fs';
 import { assert } from '../base/assert.ts';
 import { closeDescriptor } from './descriptor.ts';
-import type { FileStat, OpenFile, OpenFileStat } from './file-system.ts';
+import type { BlockingFile, FileStat, OpenFile, OpenFileStat } from './file-system.ts';
 
 /** Node takes lengths as 32-bit signed integers; a longer read or write is answered in part. */
 const MAX_TRANSFER_BYTES = 0x4000_0000;
@@ -25,9 +37,9 @@ export class NodeOpenFile implements OpenFile {
   #onIdle: (() => void) | undefined = undefined;
 
   /** Takes over `descriptor`, which nobody else may close. */
-  constructor(descriptor: number, writeSync: WriteSync) {
+  constructor(descriptor: number, durability: WriteSync) {
     this.#descriptor = descriptor;
-    this.#syncAfterWrite = writeSync === 'by-us';
+    this.#syncAfterWrite = durability === 'by-us';
   }
 
   read(target: Uint8Array, position: number): Promise<number> {
@@ -101,6 +113,55 @@ export class NodeOpenFile implements OpenFile {
       if (error) done(error, written);
       else fdatasync(this.#descriptor, (syncError) => done(syncError, written));
     };
+  }
+}
+
+/** A file by its raw descriptor, whose calls are done when they return. */
+export class NodeBlockingFile implements BlockingFile {
+  readonly #descriptor: number;
+  readonly #syncAfterWrite: boolean;
+  #state: 'open' | 'closed' = 'open';
+
+  /** Takes over `descriptor`, which nobody else may close. */
+  constructor(descriptor: number, durability: WriteSync) {
+    this.#descriptor = descriptor;
+    this.#syncAfterWrite = durability === 'by-us';
+  }
+
+  read(target: Uint8Array, position: number): number {
+    const lengthBytes = Math.min(target.byteLength, MAX_TRANSFER_BYTES);
+    return readSync(this.#opened, target, 0, lengthBytes, position);
+  }
+
+  write(source: Uint8Array, position: number): number {
+    const lengthBytes = Math.min(source.byteLength, MAX_TRANSFER_BYTES);
+    const written = writeSync(this.#opened, source, 0, lengthBytes, position);
+    if (this.#syncAfterWrite) fdatasyncSync(this.#descriptor);
+    return written;
+  }
+
+  truncate(sizeBytes: number): void {
+    ftruncateSync(this.#opened, sizeBytes);
+  }
+
+  dataSync(): void {
+    fdatasyncSync(this.#opened);
+  }
+
+  statSync(): OpenFileStat {
+    const { size, nlink } = fstatSync(this.#opened);
+    return { sizeBytes: size, linkCount: nlink };
+  }
+
+  close(): void {
+    const descriptor = this.#opened;
+    this.#state = 'closed';
+    closeSync(descriptor);
+  }
+
+  get #opened(): number {
+    assert(this.#state === 'open', 'a closed file is not used');
+    return this.#descriptor;
   }
 }
 

@@ -1,5 +1,6 @@
 import { assert } from '../base/assert.ts';
-import type { OpenFile } from './file-system.ts';
+import { begin, waited, type Flow } from '../base/flow.ts';
+import type { EitherFile, OpenFile } from './file-system.ts';
 
 /** Writes all of `source` at `position`: a short write goes on where it ended. */
 export async function writeFully(
@@ -7,10 +8,15 @@ export async function writeFully(
   source: Uint8Array,
   position: number,
 ): Promise<void> {
+  return begin(writing(file, source, position));
+}
+
+/** As `writeFully`, to a file of either kind. */
+export function* writing(file: EitherFile, source: Uint8Array, position: number): Flow<void> {
   let done = 0;
   while (done < source.length) {
     const rest = done === 0 ? source : source.subarray(done);
-    const count = await file.write(rest, position + done);
+    const count = yield* waited(file.write(rest, position + done));
     assert(count > 0, 'a write without an error writes at least one byte');
     done += count;
   }
@@ -21,8 +27,13 @@ const ZERO_BLOCK: Uint8Array = new Uint8Array(128 * 1024);
 
 /** Writes zeros to [from, to), in writes so short that others to the same file hardly wait. */
 export async function writeZeros(file: OpenFile, from: number, to: number): Promise<void> {
+  return begin(writingZeros(file, from, to));
+}
+
+/** As `writeZeros`, to a file of either kind. */
+export function* writingZeros(file: EitherFile, from: number, to: number): Flow<void> {
   for (let position = from; position < to; position += ZERO_BLOCK.length) {
     const lengthBytes = Math.min(ZERO_BLOCK.length, to - position);
-    await writeFully(file, ZERO_BLOCK.subarray(0, lengthBytes), position);
+    yield* writing(file, ZERO_BLOCK.subarray(0, lengthBytes), position);
   }
 }

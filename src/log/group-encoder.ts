@@ -2,7 +2,8 @@ import { assert } from '../base/assert.ts';
 import { viewOf } from '../base/bytes.ts';
 import { MAX_U64 } from '../base/limits.ts';
 import type { ChecksumSeed } from '../format/checksum.ts';
-import { CODEC_RAW, CODEC_ZSTD, compressedBound, compressInSlices } from '../format/compression.ts';
+import { waited, type Flow } from '../base/flow.ts';
+import { CODEC_RAW, CODEC_ZSTD, compressedBound, compressing } from '../format/compression.ts';
 import { encodeFileHeader, FILE_HEADER_BYTES, type NewFileHeader } from '../format/file-header.ts';
 import {
   encodeFrame,
@@ -34,6 +35,9 @@ export interface EncodedWrite {
   readonly after: LogPosition;
 }
 
+/** Gives way to the event loop; undefined where there is no giving way. */
+export type Pause = (() => Promise<void>) | undefined;
+
 /** Turns a group, a file header and a seal into the bytes of one write. Keeps its buffer. */
 export class GroupEncoder {
   #buffer: Uint8Array = new Uint8Array(64 * 1024);
@@ -42,7 +46,7 @@ export class GroupEncoder {
    * Encodes what is given, in this order: file header, group, seal. Gives way to the event loop by
    * `pause` between slices of a large group.
    */
-  async encode(
+  *encode(
     position: LogPosition,
     seed: ChecksumSeed,
     parts: {
@@ -53,8 +57,8 @@ export class GroupEncoder {
       readonly unprovenBytes?: number | undefined;
     },
     level: number,
-    pause: () => Promise<void>,
-  ): Promise<EncodedWrite> {
+    pause: Pause,
+  ): Flow<EncodedWrite> {
     const groupBytes = parts.group?.decoded.length ?? 0;
     this.#reserve(FILE_HEADER_BYTES + 2 * FRAME_HEADER_BYTES + compressedBound(groupBytes));
     let after = position;
@@ -67,7 +71,7 @@ export class GroupEncoder {
     if (parts.group !== undefined) {
       const start = after.offset;
       const group = { ...parts.group, unprovenBytes: parts.unprovenBytes };
-      after = await this.#encodeGroup(used, after, seed, group, level, pause);
+      after = yield* this.#encodeGroup(used, after, seed, group, level, pause);
       used += after.offset - start;
     }
     if (parts.seal) {
@@ -81,19 +85,19 @@ export class GroupEncoder {
     if (this.#buffer.length < lengthBytes) this.#buffer = new Uint8Array(lengthBytes);
   }
 
-  async #encodeGroup(
+  *#encodeGroup(
     used: number,
     position: LogPosition,
     seed: ChecksumSeed,
     group: Group & { readonly unprovenBytes: number | undefined },
     level: number,
-    pause: () => Promise<void>,
-  ): Promise<LogPosition> {
+    pause: Pause,
+  ): Flow<LogPosition> {
     const { decoded, batchCount, recordCount, unprovenBytes } = group;
     const lastSequence = position.lastSequence + BigInt(batchCount);
     assert(lastSequence <= MAX_U64, 'sequences are u64');
     const payload = this.#buffer.subarray(used + FRAME_HEADER_BYTES);
-    const compressedBytes = await compressInSlices(payload, decoded, level, pause);
+    const compressedBytes = yield* waited(compressing(payload, decoded, level, pause));
     const codec = compressedBytes < 0 ? CODEC_RAW : CODEC_ZSTD;
     if (codec === CODEC_RAW) payload.set(decoded);
     const payloadBytes = codec === CODEC_RAW ? decoded.length : compressedBytes;

@@ -9,11 +9,12 @@ import {
   type NewFileHeader,
   type Predecessor,
 } from '../format/file-header.ts';
-import type { FileSystem, OpenFile } from '../fs/file-system.ts';
-import { writeFully, writeZeros } from '../fs/write.ts';
+import { begin, waited, type Flow } from '../base/flow.ts';
+import type { EitherCalls, EitherFile } from '../fs/file-system.ts';
+import { writing, writingZeros } from '../fs/write.ts';
 import { BlockCover } from './block-cover.ts';
-import type { EncodedWrite, Group, GroupEncoder, LogPosition } from './group-encoder.ts';
-import { type PreparedLog, readStart, SyncError } from './prepared-log.ts';
+import type { EncodedWrite, Group, GroupEncoder, LogPosition, Pause } from './group-encoder.ts';
+import { type PreparedLog, readStart, SyncError, syncZeros } from './prepared-log.ts';
 
 /** Largest step by which a log grows. */
 export const LARGEST_RESERVE_STEP_BYTES: number = 8 * 1024 * 1024;
@@ -27,14 +28,17 @@ export interface LogIdentity {
 /**
  * The live log. It is written by one caller, one write at a time; a failed write leaves it where it
  * stood, and `cutBack` makes sure that the disk agrees.
+ *
+ * Its files are of either kind. Where their calls block, each method ends without waiting, and zeros that
+ * are reserved ahead are there when `reserveAhead` returns: nothing is ever in flight.
  */
 export class LogWriter {
   readonly number: number;
   readonly path: string;
-  readonly #fs: FileSystem;
-  readonly #file: OpenFile;
+  readonly #calls: EitherCalls;
+  readonly #file: EitherFile;
   /** A system reports what it failed to write back to the descriptors that were open by then: this one was. */
-  readonly #plain: OpenFile;
+  readonly #plain: EitherFile;
   readonly #seed: ChecksumSeed;
   readonly #header: NewFileHeader;
   readonly #firstReserveBytes: number;
@@ -51,14 +55,14 @@ export class LogWriter {
   #changes = 0;
 
   constructor(
-    fs: FileSystem,
+    calls: EitherCalls,
     prepared: PreparedLog,
     identity: LogIdentity,
     predecessor: Predecessor,
   ) {
     this.number = prepared.number;
     this.path = prepared.path;
-    this.#fs = fs;
+    this.#calls = calls;
     this.#file = prepared.file;
     this.#plain = prepared.plain;
     this.#firstReserveBytes = prepared.reservedBytes;
@@ -120,12 +124,12 @@ export class LogWriter {
   }
 
   /** Encodes a group, a seal or both as the next write. Nothing has happened to the log yet. */
-  async encode(
+  encode(
     encoder: GroupEncoder,
     parts: { readonly group?: Group | undefined; readonly seal: boolean },
     level: number,
-    pause: () => Promise<void>,
-  ): Promise<EncodedWrite> {
+    pause: Pause,
+  ): Flow<EncodedWrite> {
     assert(!this.isEnded, 'nothing is written behind a seal');
     const header = this.#position.offset === 0 ? this.#header : undefined;
     const unprovenBytes = this.unsyncedBytes;
@@ -134,21 +138,21 @@ export class LogWriter {
   }
 
   /**
-   * Writes durably; all before is durable already. Rejects with the system's error; the log's position is then
+   * Writes durably; all before is durable already. Throws the system's error; the log's position is then
    * as before.
    */
-  async write(encoded: EncodedWrite, seal: boolean): Promise<void> {
+  *write(encoded: EncodedWrite, seal: boolean): Flow<void> {
     assert(this.unsyncedBytes === 0, 'a durable write proves that all before it is durable');
-    if (this.#mustWait(encoded)) await this.#growth;
+    if (this.#mustWait(encoded)) yield* waited(this.#growth);
     this.#requireGrown();
     assert(this.#cover.end === this.#position.offset, 'the cover ends where the log does');
     const { bytes, offset } = this.#cover.cover(encoded.bytes, this.#reservedBytes);
     this.#changes++;
     try {
-      const writing = writeFully(this.#file, bytes, offset);
+      const written = begin(writing(this.#file, bytes, offset));
       const isThere = this.#isThere();
-      await writing;
-      if (!isThere) await this.#throwLost();
+      yield* waited(written);
+      if (!isThere) yield* this.#throwLost();
     } finally {
       this.#changes--;
     }
@@ -157,15 +161,17 @@ export class LogWriter {
     if (seal) this.#state = 'sealed';
   }
 
-  /** Writes a group that is durable only after `sync`. Rejects as `write`. */
-  async writeVolatile(encoded: EncodedWrite): Promise<void> {
-    if (this.#mustWait(encoded)) await this.#growth;
+  /** Writes a group that is durable only after `sync`. Throws as `write`. */
+  *writeVolatile(encoded: EncodedWrite): Flow<void> {
+    if (this.#mustWait(encoded)) yield* waited(this.#growth);
     this.#requireGrown();
     this.#state = 'writing-volatile';
+    this.#changes++;
     try {
-      await this.#change(() => writeFully(this.#plain, encoded.bytes, this.#position.offset));
+      yield* writing(this.#plain, encoded.bytes, this.#position.offset);
       this.#advance(encoded);
     } finally {
+      this.#changes--;
       this.#state = 'open';
     }
   }
@@ -187,8 +193,8 @@ export class LogWriter {
   }
 
   /** @throws FilesLostError, or DirectoryLostError where the directory itself is lost */
-  async #throwLost(): Promise<never> {
-    await this.#fs.syncDirectory(dirname(this.path));
+  *#throwLost(): Flow<never> {
+    yield* waited(this.#calls.syncDirectory(dirname(this.path)));
     throw FilesLostError.of(this.path);
   }
 
@@ -215,13 +221,13 @@ export class LogWriter {
    * Makes all of the log durable. Only called between two writes.
    * @throws SyncError: what is unsynced may be lost, and the call may not be repeated
    */
-  async sync(): Promise<void> {
+  *sync(): Flow<void> {
     if (this.unsyncedBytes === 0) return;
     try {
-      await this.#plain.dataSync();
-      if (!this.#isThere()) await this.#throwLost();
+      yield* waited(this.#plain.dataSync());
+      if (!this.#isThere()) yield* this.#throwLost();
       // A failure to write back is reported once: the sync of the zeros may be the one that met it.
-      await this.#growth;
+      yield* waited(this.#growth);
       if (this.#growthFailure !== undefined) throw this.#growthFailure;
     } catch (error) {
       throw new SyncError(`${this.path} could not be synced`, error);
@@ -231,17 +237,18 @@ export class LogWriter {
 
   /**
    * After a write that failed for lack of space: removes what it may have left, so that neither a crash
-   * nor a later write can bring it back. Resolves when the disk holds the log as before.
+   * nor a later write can bring it back. When it ends the disk holds the log as before.
    */
-  cutBack(): Promise<void> {
-    return this.#change(() => this.#cutBack());
-  }
-
-  async #cutBack(): Promise<void> {
-    await this.#growth;
-    await this.#plain.truncate(this.#position.offset);
-    await this.#plain.dataSync();
-    this.#reservedBytes = this.#position.offset;
+  *cutBack(): Flow<void> {
+    this.#changes++;
+    try {
+      yield* waited(this.#growth);
+      yield* waited(this.#plain.truncate(this.#position.offset));
+      yield* waited(this.#plain.dataSync());
+      this.#reservedBytes = this.#position.offset;
+    } finally {
+      this.#changes--;
+    }
   }
 
   /**
@@ -255,8 +262,8 @@ export class LogWriter {
   }
 
   /**
-   * Reserves zeros ahead when less than half a step is left, up to `limitBytes`, in the background. Only
-   * called between two writes. Lack of space costs speed, not safety: the next write meets the error
+   * Reserves zeros ahead when less than half a step is left, up to `limitBytes`; in the background, unless the calls
+   * block. Only called between two writes. Lack of space costs speed, not safety: the next write meets the error
    * itself. A failed sync is kept and thrown by the next write: it may not be retried.
    */
   reserveAhead(limitBytes: number): void {
@@ -265,18 +272,13 @@ export class LogWriter {
     const stepBytes = Math.min(Math.max(from, this.#firstReserveBytes), LARGEST_RESERVE_STEP_BYTES);
     const to = Math.min(from + stepBytes, limitBytes);
     if (from - this.#position.offset >= stepBytes / 2 || to <= from) return;
+    const growing = begin(this.#grow(from, to));
+    if (!(growing instanceof Promise)) return;
     this.#growsTo = to;
-    this.#growth = this.#grow(from, to)
-      .catch((error: unknown) => {
-        const isSync = error instanceof SyncError;
-        const cause = isSync ? error.cause : error;
-        if (!isLackOfSpace(cause)) this.#growthFailure = cause;
-        else if (isSync && this.#hasVolatile) this.#growthFailure = error;
-      })
-      .finally(() => {
-        this.#growth = undefined;
-        this.#growsTo = 0;
-      });
+    this.#growth = growing.finally(() => {
+      this.#growth = undefined;
+      this.#growsTo = 0;
+    });
   }
 
   /** Whether a sync that fails for lack of space may have been that of a group, not of zeros alone. */
@@ -284,21 +286,27 @@ export class LogWriter {
     return this.unsyncedBytes > 0 || this.#state === 'writing-volatile';
   }
 
-  async #grow(from: number, to: number): Promise<void> {
-    await writeZeros(this.#plain, from, to);
-    await this.#plain.dataSync().catch((error: unknown) => {
-      throw new SyncError(`the zeros of ${this.path} could not be synced`, error);
-    });
-    this.#reservedBytes = to;
+  *#grow(from: number, to: number): Flow<void> {
+    try {
+      yield* writingZeros(this.#plain, from, to);
+      yield* syncZeros(this.#plain, this.path);
+      this.#reservedBytes = to;
+    } catch (error) {
+      const isSync = error instanceof SyncError;
+      const cause = isSync ? error.cause : error;
+      if (!isLackOfSpace(cause)) this.#growthFailure = cause;
+      else if (isSync && this.#hasVolatile) this.#growthFailure = error;
+    }
   }
 
   /**
-   * Rejects unless the log at its path is this one, as long as it was left. Who opens the store elsewhere
-   * cuts off the reserve. While a write is in flight only what it stands behind is compared.
+   * Throws unless the log at its path is this one, as long as it was left. Who opens the store elsewhere
+   * cuts off the reserve. While a write is in flight only what it stands behind is compared. `calls` may be of
+   * the other kind.
    */
-  async requireUnchanged(): Promise<void> {
-    await this.#growth;
-    const { sizeBytes, start } = await readStart(this.#fs, this.path);
+  *requireUnchanged(calls: EitherCalls): Flow<void> {
+    yield* waited(this.#growth);
+    const { sizeBytes, start } = yield* readStart(calls, this.path);
     const isInFlight = this.#changes > 0;
     const isLength = isInFlight ? sizeBytes >= this.lengthBytes : sizeBytes === this.#reservedBytes;
     const expected = new Uint8Array(FILE_HEADER_BYTES);
@@ -307,22 +315,13 @@ export class LogWriter {
     if (!isLength || !isStart) throw new Error(`${this.path} is not as it was left here`);
   }
 
-  async #change<T>(work: () => Promise<T>): Promise<T> {
-    this.#changes++;
-    try {
-      return await work();
-    } finally {
-      this.#changes--;
-    }
-  }
-
   /** Waits for a reservation under way and closes the file. */
-  async close(): Promise<void> {
-    await this.#growth;
+  *close(): Flow<void> {
+    yield* waited(this.#growth);
     try {
-      await this.#plain.close();
+      yield* waited(this.#plain.close());
     } finally {
-      await this.#file.close();
+      yield* waited(this.#file.close());
     }
   }
 }

@@ -1,7 +1,8 @@
-import type { FileSystem, OpenFile } from '../fs/file-system.ts';
-import { readFully } from '../fs/file-window.ts';
-import { writeZeros } from '../fs/write.ts';
 import { isRefusedOpen } from '../base/errors.ts';
+import { waited, type Awaitable, type Flow } from '../base/flow.ts';
+import type { EitherCalls, EitherFile } from '../fs/file-system.ts';
+import { reading } from '../fs/file-window.ts';
+import { writingZeros } from '../fs/write.ts';
 import { FILE_HEADER_BYTES } from '../format/file-header.ts';
 
 /** First reservation of a log; each later one doubles the file, up to `LARGEST_RESERVE_STEP_BYTES`. */
@@ -15,9 +16,9 @@ export interface PreparedLog {
   readonly number: number;
   readonly path: string;
   /** Open for durable writes. */
-  readonly file: OpenFile;
+  readonly file: EitherFile;
   /** Open for zeros, for writes that are not durable yet, for their sync and for cuts. */
-  readonly plain: OpenFile;
+  readonly plain: EitherFile;
   readonly reservedBytes: number;
 }
 
@@ -35,53 +36,76 @@ export class SyncError extends Error {
  * their sync, the directory's sync. On failure what was created is removed again.
  * @throws SyncError when one of the syncs failed, else the system's error
  */
-export async function prepareLog(
-  fs: FileSystem,
+export function* prepareLog(
+  calls: EitherCalls,
   directory: string,
   path: string,
   number: number,
   reserveBytes: number = FIRST_RESERVE_BYTES,
-): Promise<PreparedLog> {
-  const plain = await fs.open(path, 'wx');
-  let file: OpenFile | undefined;
+): Flow<PreparedLog> {
+  const plain = yield* waited(calls.open(path, 'wx'));
+  let file: EitherFile | undefined;
   try {
     // Before anything depends on it: this may fail for want of descriptors.
-    file = await fs.open(path, 'rs+');
-    await writeZeros(plain, 0, reserveBytes);
-    await plain.dataSync().catch((error: unknown) => {
-      throw new SyncError(`the zeros of ${path} could not be synced`, error);
-    });
-    await fs.syncDirectory(directory).catch((error: unknown) => {
-      if (isRefusedOpen(error)) throw error;
-      throw new SyncError(`the name of ${path} could not be synced`, error);
-    });
+    file = yield* waited(calls.open(path, 'rs+'));
+    yield* writingZeros(plain, 0, reserveBytes);
+    yield* syncZeros(plain, path);
+    yield* syncName(calls, directory, path);
     return { number, path, file, plain, reservedBytes: reserveBytes };
   } catch (error) {
-    await file?.close().catch(() => undefined);
-    await plain.close().catch(() => undefined);
-    await fs.unlink(path).catch(() => undefined);
+    const opened = file;
+    yield* tried(() => opened?.close());
+    yield* tried(() => plain.close());
+    yield* tried(() => calls.unlink(path));
     throw error;
   }
 }
 
-/** Rejects unless the log at its path is the one that was prepared: as long, with nothing in it. */
-export async function requireBlank(fs: FileSystem, prepared: PreparedLog): Promise<void> {
-  const { sizeBytes, start } = await readStart(fs, prepared.path);
+/** @throws SyncError */
+export function* syncZeros(plain: EitherFile, path: string): Flow<void> {
+  try {
+    yield* waited(plain.dataSync());
+  } catch (error) {
+    throw new SyncError(`the zeros of ${path} could not be synced`, error);
+  }
+}
+
+function* syncName(calls: EitherCalls, directory: string, path: string): Flow<void> {
+  try {
+    yield* waited(calls.syncDirectory(directory));
+  } catch (error) {
+    if (isRefusedOpen(error)) throw error;
+    throw new SyncError(`the name of ${path} could not be synced`, error);
+  }
+}
+
+/** Does what may fail: there is an error to tell already. */
+export function* tried(call: () => Awaitable<unknown>): Flow<void> {
+  try {
+    yield* waited(call());
+  } catch {
+    // As said.
+  }
+}
+
+/** Throws unless the log at its path is the one that was prepared: as long, with nothing in it. */
+export function* requireBlank(calls: EitherCalls, prepared: PreparedLog): Flow<void> {
+  const { sizeBytes, start } = yield* readStart(calls, prepared.path);
   const isBlank = start.every((byte) => byte === 0);
   if (isBlank && sizeBytes === prepared.reservedBytes) return;
   throw new Error(`${prepared.path} is not the log that was prepared here`);
 }
 
-export async function readStart(
-  fs: FileSystem,
+export function* readStart(
+  calls: EitherCalls,
   path: string,
-): Promise<{ readonly sizeBytes: number; readonly start: Uint8Array }> {
-  const file = await fs.open(path, 'r');
+): Flow<{ readonly sizeBytes: number; readonly start: Uint8Array }> {
+  const file = yield* waited(calls.open(path, 'r'));
   try {
-    const { sizeBytes } = await file.stat();
+    const { sizeBytes } = file.statSync();
     const buffer = new Uint8Array(FILE_HEADER_BYTES);
-    return { sizeBytes, start: buffer.subarray(0, await readFully(file, buffer, 0)) };
+    return { sizeBytes, start: buffer.subarray(0, yield* reading(file, buffer, 0)) };
   } finally {
-    await file.close();
+    yield* waited(file.close());
   }
 }

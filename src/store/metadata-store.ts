@@ -27,7 +27,7 @@ import type { RecoveryReport } from './recovery/recovery-report.ts';
 import type { SliceHooks } from './slices.ts';
 import { readStats, type StoreStats } from './stats.ts';
 import type { StoreEvents } from './observe/store-events.ts';
-import { toSource, type Update } from './batch/updates.ts';
+import { packUpdatesNow, toSource, type Update } from './batch/updates.ts';
 import { entriesByValue, type ValueRangeOptions } from './value-entries.ts';
 import { Warmth } from './warmth.ts';
 import { WriteBatch } from './batch/write-batch.ts';
@@ -209,6 +209,33 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
       return this.#requireWriter().queue.add(source, options.signal, durability);
     } catch (error) {
       return Promise.reject(withOutcome(error));
+    }
+  }
+
+  /**
+   * As `insertBatch`, and done when it returns; of a store that was opened with `commits: 'inline'`. A loop of such calls
+   * starves timers and merges: give way to the event loop now and then. The lease is refreshed here, and deferred batches
+   * are synced when their time is up.
+   * @throws StoreBusyError where `insertBatch` would wait: while batches are queued or in flight, while the store warms,
+   *   and while merges do not keep up; with nothing applied. Else what `insertBatch` rejects with; TypeError where
+   *   commits are not inline
+   */
+  insertBatchSync(
+    updates: WriteBatch | Iterable<Update>,
+    options: Pick<InsertOptions, 'durability'> = {},
+  ): void {
+    try {
+      const source = toSource(updates);
+      const durability = requireDurability(options.durability ?? this.#options.durability.batches);
+      if (this.#options.commits !== 'inline') {
+        throw new TypeError("insertBatchSync needs a store that was opened with commits: 'inline'");
+      }
+      const batch = source instanceof WriteBatch ? source : packUpdatesNow(source);
+      const refusal = this.#health.refusal();
+      if (refusal !== undefined) throw refusal;
+      this.#requireWriter().committer.commitNow(batch, durability);
+    } catch (error) {
+      throw withOutcome(error);
     }
   }
 

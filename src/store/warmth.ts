@@ -1,4 +1,4 @@
-import { StorePoisonedError } from '../base/errors.ts';
+import { StoreBusyError, StorePoisonedError, type StoreError } from '../base/errors.ts';
 import type { JobRunner } from '../threads/job-runner.ts';
 import type { Health } from './commit/health.ts';
 import type { MergeScheduler } from './merge/merge-scheduler.ts';
@@ -65,6 +65,12 @@ export class Warmth {
   async #admitLater(merges: MergeScheduler): ReturnType<MergeScheduler['admit']> {
     await this.warmed.catch(() => undefined);
     return merges.isBacklogged ? merges.admit() : undefined;
+  }
+
+  /** As `admit`, for whoever cannot wait: where that would, a `StoreBusyError`. */
+  admitNow(merges: MergeScheduler): StoreError | undefined {
+    if (!this.#isWarm) return new StoreBusyError('warming');
+    return merges.isBacklogged ? merges.admitNow() : undefined;
   }
 
   /** Merges now, as soon as nothing is left to read. */

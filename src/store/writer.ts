@@ -1,3 +1,4 @@
+import { present } from '../base/assert.ts';
 import { storeErrorOf } from '../base/store-error-of.ts';
 import type { DirectoryLock } from '../directory/held-lock.ts';
 import type { Directory } from '../fs/directory.ts';
@@ -6,7 +7,7 @@ import { BatchQueue } from './batch/batch-queue.ts';
 import type { ChangeFeeds } from './changes/change-feeds.ts';
 import type { RetainedLogs } from './changes/retained-logs.ts';
 import { Claims } from './commit/claims.ts';
-import { Committer } from './commit/committer.ts';
+import { Committer, fenceOf } from './commit/committer.ts';
 import { FilesWatch } from './commit/files-watch.ts';
 import { LogKeeper, type KeptFile } from './commit/log-keeper.ts';
 import { LogSync, type StartTimer } from './commit/log-sync.ts';
@@ -81,8 +82,17 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
     parts.startTimer(delayMs, () => health.guard(ring));
   const livePath = (): string | undefined => logs.live?.path;
   const observer = new StoreObserver({ store, directory, slowSyncMs, announce, livePath });
-  const logs = new LogKeeper(fs, directory, { storeId, epoch }, { lock, health }, parts.logs);
-  lock.checkAfterPause(() => logs.requireUnchanged());
+  const whenHeld = fenceOf(lock, options.commits);
+  const isInline = options.commits === 'inline';
+  const calls = isInline ? present(fs.blocking, 'asked for before the store was opened') : fs;
+  const logs = new LogKeeper(
+    calls,
+    directory,
+    { storeId, epoch },
+    { whenHeld, health },
+    parts.logs,
+  );
+  lock.checkAfterPause((anyCalls) => logs.requireUnchanged(anyCalls));
   const claims = new Claims({ lock, storeId, health });
   const files = (): readonly KeptFile[] => keptFiles(merges.snapshot, logs);
   const watch = new FilesWatch({ fs, lock, health, startTimer, files });
@@ -92,7 +102,7 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
     observer.commits.synced(syncMs);
     feeds.ring();
   };
-  const sync = new LogSync({ logs, health, lock, syncEveryMs, startTimer, onDue, onSynced });
+  const sync = new LogSync({ logs, health, whenHeld, syncEveryMs, startTimer, onDue, onSynced });
   const space: SpaceKeeper = openSpace(
     parts,
     { logs, retained, merges: () => merges },
@@ -101,12 +111,15 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
   const stats = observer.commits;
   const found = { fs, directory, storeId, epoch, table, watch };
   const shared = { ...found, logs, health, observer, space };
-  const committing = { space, queue, sync, table, logs, health, stats, observer, lock, pause };
+  const committing = { space, queue, sync, table, logs, health, stats, observer, lock };
   const committer: Committer = new Committer({
     ...committing,
+    mode: options.commits,
+    pause: isInline ? undefined : pause,
     rotateBytes,
     compressionLevel,
     admit: () => warmth.admit(merges),
+    admitNow: () => warmth.admitNow(merges),
     onEnded: () => {
       claims.note(logs.synced);
       void watch.look();
@@ -166,7 +179,7 @@ function openSpace(
     maxBytes,
     retainBytes,
     reserveFile,
-    pause,
+    pause: options.commits === 'inline' ? undefined : pause,
     freeBytes: () => fs.freeBytes(directory),
     usage: () => ({
       snapshotBytes: merges().snapshot?.fileBytes ?? 0,

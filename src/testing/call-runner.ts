@@ -17,6 +17,12 @@ export interface Call {
 /** Does the first half of a call and returns the second: what happens at the end tick. */
 export type Begin<T> = (call: Call) => (endTick: number) => T;
 
+/** A call whose first half is done. */
+interface Started<T> {
+  readonly record: CallRecord;
+  readonly end: (endTick: number) => T;
+}
+
 export interface CallDetail {
   readonly detail?: string;
   readonly lengthBytes?: number;
@@ -72,7 +78,18 @@ export class CallRunner {
     this.#access = 'aborted';
   }
 
-  async run<T>(kind: CallKind, givenPath: string, about: CallDetail, begin: Begin<T>): Promise<T> {
+  async run<T>(kind: CallKind, path: string, about: CallDetail, begin: Begin<T>): Promise<T> {
+    const started = this.#start(kind, path, about, begin);
+    await this.#scheduler.turn(`${kind} ${started.record.path}`);
+    return this.#finish(started);
+  }
+
+  /** A call that is done when it returns: no other call begins or ends meanwhile. */
+  runNow<T>(kind: CallKind, path: string, about: CallDetail, begin: Begin<T>): T {
+    return this.#finish(this.#start(kind, path, about, begin));
+  }
+
+  #start<T>(kind: CallKind, givenPath: string, about: CallDetail, begin: Begin<T>): Started<T> {
     const startTick = ++this.#disk.tick;
     const path = this.#options.shown(givenPath);
     const record: CallRecord = {
@@ -85,18 +102,21 @@ export class CallRunner {
       outcome: 'pending',
     };
     if (this.#options.recordsTrace) this.trace.push(record);
-    let end: ((endTick: number) => T) | undefined;
-    let failure: unknown;
     try {
-      end = this.#begin({ kind, path, startTick, fault: this.#decide(kind, path) }, begin);
+      const end = this.#begin({ kind, path, startTick, fault: this.#decide(kind, path) }, begin);
+      return { record, end };
     } catch (error) {
-      failure = error;
+      const fail = (): never => {
+        throw error;
+      };
+      return { record, end: fail };
     }
-    await this.#scheduler.turn(`${kind} ${path}`);
+  }
+
+  #finish<T>({ record, end }: Started<T>): T {
     record.endTick = ++this.#disk.tick;
     try {
-      if (end === undefined) throw failure;
-      this.#requirePower(kind, path);
+      this.#requirePower(record.kind, record.path);
       const result = end(record.endTick);
       record.outcome = 'ok';
       return result;

@@ -1,8 +1,14 @@
-import type { FileStat, OpenFile, OpenFileStat, OpenMode } from '../fs/file-system.ts';
-import type { Call, CallRunner } from './call-runner.ts';
+import type {
+  BlockingFile,
+  FileStat,
+  OpenFile,
+  OpenFileStat,
+  OpenMode,
+} from '../fs/file-system.ts';
+import type { Begin, Call, CallDetail, CallRunner } from './call-runner.ts';
 import { requireOffset } from './disk.ts';
 import type { Disk } from './disk.ts';
-import type { Fault } from './fault-plan.ts';
+import type { CallKind, Fault } from './fault-plan.ts';
 import type { FileInode } from './file-inode.ts';
 import { systemError } from './system-error.ts';
 
@@ -16,49 +22,143 @@ export interface FileHost {
 
 /** An open file of the simulated file system. */
 export class CrashFile implements OpenFile {
+  readonly #handle: Handle;
+
+  constructor(host: FileHost, file: FileInode, path: string, mode: OpenMode) {
+    this.#handle = new Handle(host, file, path, mode);
+  }
+
+  read(target: Uint8Array, position: number): Promise<number> {
+    return this.#run(this.#handle.read(target, position));
+  }
+
+  readSync(target: Uint8Array, position: number): number {
+    return this.#handle.readUntraced(target, position);
+  }
+
+  write(source: Uint8Array, position: number): Promise<number> {
+    return this.#run(this.#handle.write(source, position));
+  }
+
+  truncate(sizeBytes: number): Promise<void> {
+    return this.#run(this.#handle.truncate(sizeBytes));
+  }
+
+  dataSync(): Promise<void> {
+    return this.#run(this.#handle.dataSync());
+  }
+
+  stat(): Promise<FileStat> {
+    return this.#run(this.#handle.stat());
+  }
+
+  statSync(): OpenFileStat {
+    return this.#handle.look();
+  }
+
+  close(): Promise<void> {
+    return this.#run(this.#handle.close());
+  }
+
+  #run<T>({ kind, about, begin }: PlannedCall<T>): Promise<T> {
+    const { calls, path } = this.#handle;
+    return calls.run(kind, path, about, begin);
+  }
+}
+
+/** The same, of calls that are done when they return. */
+export class CrashBlockingFile implements BlockingFile {
+  readonly #handle: Handle;
+
+  constructor(host: FileHost, file: FileInode, path: string, mode: OpenMode) {
+    this.#handle = new Handle(host, file, path, mode);
+  }
+
+  read(target: Uint8Array, position: number): number {
+    return this.#run(this.#handle.read(target, position));
+  }
+
+  write(source: Uint8Array, position: number): number {
+    return this.#run(this.#handle.write(source, position));
+  }
+
+  truncate(sizeBytes: number): void {
+    this.#run(this.#handle.truncate(sizeBytes));
+  }
+
+  dataSync(): void {
+    this.#run(this.#handle.dataSync());
+  }
+
+  statSync(): OpenFileStat {
+    return this.#handle.look();
+  }
+
+  close(): void {
+    this.#run(this.#handle.close());
+  }
+
+  #run<T>({ kind, about, begin }: PlannedCall<T>): T {
+    const { calls, path } = this.#handle;
+    return calls.runNow(kind, path, about, begin);
+  }
+}
+
+interface PlannedCall<T> {
+  readonly kind: CallKind;
+  readonly about: CallDetail;
+  readonly begin: Begin<T>;
+}
+
+/** What the calls of an open file do, whichever way they are made. */
+class Handle {
+  readonly path: string;
   readonly #host: FileHost;
   readonly #file: FileInode;
-  readonly #path: string;
   readonly #mode: OpenMode;
   #state: 'open' | 'closed' = 'open';
 
   constructor(host: FileHost, file: FileInode, path: string, mode: OpenMode) {
     this.#host = host;
     this.#file = file;
-    this.#path = path;
+    this.path = path;
     this.#mode = mode;
     file.openCount++;
   }
 
-  read(target: Uint8Array, position: number): Promise<number> {
+  get calls(): CallRunner {
+    return this.#host.calls;
+  }
+
+  read(target: Uint8Array, position: number): PlannedCall<number> {
     const about = { detail: `@${position} +${target.length}`, lengthBytes: target.length };
-    return this.#host.calls.run('read', this.#path, about, (call) => {
+    const begin: Begin<number> = (call) => {
       this.#require(call, 'reading');
       requireOffset(position, call.kind, call.path);
       return () => this.#file.live.read(target, position);
-    });
+    };
+    return { kind: 'read', about, begin };
   }
 
-  readSync(target: Uint8Array, position: number): number {
-    const { faults } = this.#host.calls;
-    const fault = faults.decide('read', this.#path);
-    if (fault !== undefined) throw systemError(fault.error, 'read', this.#path);
-    if (this.#state === 'closed') throw systemError('EBADF', 'read', this.#path);
+  readUntraced(target: Uint8Array, position: number): number {
+    const fault = this.calls.faults.decide('read', this.path);
+    if (fault !== undefined) throw systemError(fault.error, 'read', this.path);
+    if (this.#state === 'closed') throw systemError('EBADF', 'read', this.path);
     return this.#file.live.read(target, position);
   }
 
-  write(source: Uint8Array, position: number): Promise<number> {
+  write(source: Uint8Array, position: number): PlannedCall<number> {
     const about = { detail: `@${position} +${source.length}`, lengthBytes: source.length };
-    return this.#host.calls.run('write', this.#path, about, (call) => {
+    const begin: Begin<number> = (call) => {
       this.#require(call, 'writing');
       requireOffset(position, call.kind, call.path);
       return this.#beginWrite(call, source, position);
-    });
+    };
+    return { kind: 'write', about, begin };
   }
 
-  truncate(sizeBytes: number): Promise<void> {
-    const about = { detail: `to ${sizeBytes}`, lengthBytes: sizeBytes };
-    return this.#host.calls.run('truncate', this.#path, about, (call) => {
+  truncate(sizeBytes: number): PlannedCall<void> {
+    const begin: Begin<void> = (call) => {
       this.#require(call, 'writing');
       requireOffset(sizeBytes, call.kind, call.path);
       const growthBytes = sizeBytes - this.#file.live.sizeBytes;
@@ -69,37 +169,43 @@ export class CrashFile implements OpenFile {
       return (endTick) => {
         effect.endTick = endTick;
       };
-    });
+    };
+    return {
+      kind: 'truncate',
+      about: { detail: `to ${sizeBytes}`, lengthBytes: sizeBytes },
+      begin,
+    };
   }
 
-  dataSync(): Promise<void> {
-    return this.#host.calls.run('dataSync', this.#path, {}, (call) => {
+  dataSync(): PlannedCall<void> {
+    const begin: Begin<void> = (call) => {
       this.#require(call, 'reading');
-      return () => {
-        this.#endSync(call);
-      };
-    });
+      return () => this.#endSync(call);
+    };
+    return { kind: 'dataSync', about: {}, begin };
   }
 
-  stat(): Promise<FileStat> {
-    return this.#host.calls.run('stat', this.#path, {}, (call) => {
+  stat(): PlannedCall<FileStat> {
+    const begin: Begin<FileStat> = (call) => {
       this.#require(call, 'reading');
       return () => ({ kind: 'file', sizeBytes: this.#file.live.sizeBytes });
-    });
+    };
+    return { kind: 'stat', about: {}, begin };
   }
 
-  statSync(): OpenFileStat {
-    if (this.#state === 'closed') throw systemError('EBADF', 'stat', this.#path);
+  look(): OpenFileStat {
+    if (this.#state === 'closed') throw systemError('EBADF', 'stat', this.path);
     return { sizeBytes: this.#file.live.sizeBytes, linkCount: this.#file.linkCount };
   }
 
-  close(): Promise<void> {
-    return this.#host.calls.run('close', this.#path, {}, (call) => {
+  close(): PlannedCall<void> {
+    const begin: Begin<void> = (call) => {
       this.#require(call, 'reading');
       this.#state = 'closed';
       this.#file.openCount--;
-      return () => {};
-    });
+      return () => undefined;
+    };
+    return { kind: 'close', about: {}, begin };
   }
 
   #beginWrite(call: Call, source: Uint8Array, position: number): (endTick: number) => number {
@@ -134,12 +240,12 @@ export class CrashFile implements OpenFile {
 
   #endDurableWrite(effect: ReturnType<FileInode['write']>): void {
     const { calls, disk } = this.#host;
-    const fault = calls.faults.decide('writeSync', this.#path);
+    const fault = calls.faults.decide('writeSync', this.path);
     if (fault !== undefined) {
       this.#file.doom([effect], fault.revert);
-      throw systemError(fault.error, 'write', this.#path);
+      throw systemError(fault.error, 'write', this.path);
     }
-    this.#host.reachCrashPoint(this.#path);
+    this.#host.reachCrashPoint(this.path);
     disk.syncWrite(this.#file, effect);
   }
 
@@ -148,7 +254,7 @@ export class CrashFile implements OpenFile {
       this.#file.doom(this.#file.coveredBy(call.startTick), call.fault.revert);
       throw systemError(call.fault.error, call.kind, call.path);
     }
-    this.#host.reachCrashPoint(this.#path);
+    this.#host.reachCrashPoint(this.path);
     this.#host.disk.syncFile(this.#file, call.startTick);
   }
 

@@ -1,4 +1,5 @@
 import type {
+  BlockingCalls,
   DirectoryEntry,
   DirectoryHold,
   FileLock,
@@ -10,10 +11,9 @@ import type {
   OpenMode,
 } from '../fs/file-system.ts';
 import { CallRunner } from './call-runner.ts';
-import type { Call } from './call-runner.ts';
 import type { CallRecord } from './call-trace.ts';
 import { chosenState, listedChoices, minimalState, randomChoices } from './choices.ts';
-import { CrashFile } from './crash-file.ts';
+import { CrashBlockingFile, CrashFile } from './crash-file.ts';
 import { CrashLock } from './crash-lock.ts';
 import type { FileHost } from './crash-file.ts';
 import type { CrashState } from './crash-state.ts';
@@ -22,12 +22,12 @@ import type { CrashModel } from './effect.ts';
 import { CrashStates } from './enumeration.ts';
 import type { CrashStatesOptions } from './enumeration.ts';
 import type { FaultPlan } from './fault-plan.ts';
-import { FileInode } from './file-inode.ts';
 import type { Tear } from './file-variants.ts';
 import { HeldDirectories } from './held-directories.ts';
 import type { DirectoryAccess } from './held-directories.ts';
-import { LeaseTable, renewLease } from './lease-table.ts';
+import { leaseOf, LeaseTable } from './lease-table.ts';
 import { Random } from './random.ts';
+import { endEffect, NameCalls } from './name-calls.ts';
 import { IMMEDIATE } from './scheduler.ts';
 import type { CallScheduler } from './scheduler.ts';
 import { systemError } from './system-error.ts';
@@ -90,6 +90,7 @@ export class CrashFs implements FileSystem {
   readonly #held: HeldDirectories;
   readonly #calls: CallRunner;
   readonly #host: FileHost;
+  readonly #names: NameCalls;
   readonly #options: RunOptions;
   /** Inodes whose kernel lock is held. */
   readonly #locked: Set<number> = new Set();
@@ -112,6 +113,7 @@ export class CrashFs implements FileSystem {
       calls: this.#calls,
       reachCrashPoint: (path) => this.#reachCrashPoint(path),
     };
+    this.#names = new NameCalls(this.#host, this.#held);
   }
 
   /** A machine with these files, and the directories on their paths, durable from the start. */
@@ -140,22 +142,32 @@ export class CrashFs implements FileSystem {
     return this.#held.count;
   }
 
+  readonly blocking: BlockingCalls = {
+    open: (path, mode) => {
+      const opening = this.#names.opening(path, mode, CrashBlockingFile);
+      return this.#calls.runNow('open', path, { detail: mode }, opening);
+    },
+    unlink: (path) => this.#calls.runNow('unlink', path, {}, this.#names.unlinking(path)),
+    syncDirectory: (path) =>
+      this.#calls.runNow('syncDirectory', path, {}, this.#names.syncingDirectory(path)),
+  };
+
   open(path: string, mode: OpenMode): Promise<OpenFile> {
-    return this.#calls.run('open', path, { detail: mode }, (call) => {
-      if (mode === 'wx') return this.#beginCreate(call, path);
-      const file = this.#requireFile(path, call.kind);
-      if (mode !== 'r') this.#requireWritable(call);
-      return () => new CrashFile(this.#host, file, call.path, mode);
-    });
+    return this.#calls.run(
+      'open',
+      path,
+      { detail: mode },
+      this.#names.opening(path, mode, CrashFile),
+    );
   }
 
   readDirectory(path: string): Promise<DirectoryEntry[]> {
     return this.#calls.run('readDirectory', path, {}, (call) => {
-      const id = this.#requireDirectory(path, call.kind);
+      const id = this.#names.requireDirectory(path, call.kind);
       return () =>
         [...(this.#disk.names.directories.get(id)?.live ?? [])].map(([name, inodeId]) => ({
           name,
-          kind: this.#kindOf(inodeId),
+          kind: this.#names.kindOf(inodeId),
         }));
     });
   }
@@ -164,7 +176,7 @@ export class CrashFs implements FileSystem {
     return this.#calls.run('stat', path, {}, (call) => {
       const inodeId = this.#held.find(path, call.kind);
       return () => ({
-        kind: this.#kindOf(inodeId),
+        kind: this.#names.kindOf(inodeId),
         sizeBytes: this.#disk.file(inodeId)?.live.sizeBytes ?? 0,
       });
     });
@@ -176,7 +188,7 @@ export class CrashFs implements FileSystem {
       const target = this.#held.locate(to, call.kind);
       if (source.inodeId === undefined) throw systemError('ENOENT', call.kind, from);
       if (source.directory !== target.directory) throw systemError('EXDEV', call.kind, to);
-      if (target.inodeId !== undefined && this.#kindOf(target.inodeId) === 'directory') {
+      if (target.inodeId !== undefined && this.#names.kindOf(target.inodeId) === 'directory') {
         throw systemError('EISDIR', call.kind, to);
       }
       if (source.inodeId === target.inodeId) return () => {};
@@ -185,16 +197,12 @@ export class CrashFs implements FileSystem {
   }
 
   unlink(path: string): Promise<void> {
-    return this.#calls.run('unlink', path, {}, (call) => {
-      this.#requireFile(path, call.kind);
-      const place = this.#held.locate(path, call.kind);
-      return endEffect(this.#disk.unlink(place, call.startTick));
-    });
+    return this.#calls.run('unlink', path, {}, this.#names.unlinking(path));
   }
 
   link(existing: string, path: string): Promise<void> {
     return this.#calls.run('link', existing, { detail: `as ${path}` }, (call) => {
-      const file = this.#requireFile(existing, call.kind);
+      const file = this.#names.requireFile(existing, call.kind);
       const place = this.#held.locate(path, call.kind);
       if (place.inodeId !== undefined) throw systemError('EEXIST', call.kind, path);
       return endEffect(this.#disk.link(file, place, call.startTick));
@@ -211,7 +219,7 @@ export class CrashFs implements FileSystem {
 
   removeDirectory(path: string): Promise<void> {
     return this.#calls.run('removeDirectory', path, {}, (call) => {
-      const id = this.#requireDirectory(path, call.kind);
+      const id = this.#names.requireDirectory(path, call.kind);
       const isEmpty = this.#disk.names.directories.get(id)?.live.size === 0;
       if (!isEmpty) throw systemError('ENOTEMPTY', call.kind, path);
       const place = this.#held.locate(path, call.kind);
@@ -220,13 +228,7 @@ export class CrashFs implements FileSystem {
   }
 
   syncDirectory(path: string): Promise<void> {
-    return this.#calls.run('syncDirectory', path, {}, (call) => {
-      const id = this.#requireDirectory(path, call.kind);
-      return () => {
-        this.#reachCrashPoint(call.path);
-        this.#disk.syncDirectory(id, call.startTick);
-      };
-    });
+    return this.#calls.run('syncDirectory', path, {}, this.#names.syncingDirectory(path));
   }
 
   freeBytes(path: string): Promise<number> {
@@ -239,10 +241,10 @@ export class CrashFs implements FileSystem {
   tryLock(path: string): Promise<FileLock | undefined> {
     return this.#calls.run('tryLock', path, {}, (call) => {
       const place = this.#held.locate(path, call.kind);
-      if (place.inodeId === undefined) this.#requireWritable(call);
+      if (place.inodeId === undefined) this.#names.requireWritable(call);
       const made =
         place.inodeId === undefined ? this.#disk.createFile(place, call.startTick) : undefined;
-      const file = made?.file ?? this.#requireFile(path, call.kind);
+      const file = made?.file ?? this.#names.requireFile(path, call.kind);
       const taken = !this.#locked.has(file.id);
       if (taken) this.#locked.add(file.id);
       return (endTick) => {
@@ -257,7 +259,7 @@ export class CrashFs implements FileSystem {
   takeLease(path: string, options: LeaseOptions): Promise<Lease> {
     return this.#calls.run('takeLease', path, {}, (call) => {
       const lease = this.leases.take(call.path, options);
-      return () => ({ ...lease, renew: () => renewLease(this.#calls, path, lease) });
+      return () => leaseOf(this.#calls, path, lease);
     });
   }
 
@@ -270,7 +272,10 @@ export class CrashFs implements FileSystem {
 
   holdDirectory(path: string): Promise<DirectoryHold> {
     return this.#calls.run('holdDirectory', path, {}, () => {
-      const hold = this.#held.hold(path, (access) => this.syncDirectory(access));
+      const hold = this.#held.hold(path, {
+        sync: (access) => this.syncDirectory(access),
+        syncNow: (access) => this.blocking.syncDirectory(access),
+      });
       return () => hold;
     });
   }
@@ -329,7 +334,7 @@ export class CrashFs implements FileSystem {
 
   /** Damages a file at rest: writes `bytes` over what is durable and what is visible, size unchanged. */
   damage(path: string, position: number, bytes: Uint8Array): void {
-    this.#requireFile(path, 'write').damage(position, bytes);
+    this.#names.requireFile(path, 'write').damage(position, bytes);
   }
 
   /** All visible files: path to bytes. */
@@ -355,42 +360,4 @@ export class CrashFs implements FileSystem {
     this.crashPointCount++;
     this.#options.onCrashPoint?.({ fs: this, path, number: this.crashPointCount });
   }
-
-  #beginCreate(call: Call, path: string): (endTick: number) => OpenFile {
-    const place = this.#held.locate(path, call.kind);
-    if (place.inodeId !== undefined) throw systemError('EEXIST', call.kind, call.path);
-    this.#requireWritable(call);
-    const { file, effect } = this.#disk.createFile(place, call.startTick);
-    return (endTick) => {
-      effect.endTick = endTick;
-      return new CrashFile(this.#host, file, call.path, 'wx');
-    };
-  }
-
-  #kindOf(inodeId: number): 'file' | 'directory' {
-    return this.#disk.names.directories.has(inodeId) ? 'directory' : 'file';
-  }
-
-  #requireFile(path: string, syscall: string): FileInode {
-    const file = this.#disk.file(this.#held.find(path, syscall));
-    if (file === undefined) throw systemError('EISDIR', syscall, path);
-    return file;
-  }
-
-  #requireDirectory(path: string, syscall: string): number {
-    const id = this.#held.find(path, syscall);
-    if (this.#kindOf(id) !== 'directory') throw systemError('ENOTDIR', syscall, path);
-    return id;
-  }
-
-  #requireWritable(call: Call): void {
-    if (!this.#calls.isWritable) throw systemError('EROFS', call.kind, call.path);
-  }
-}
-
-/** The second half of a call that changes a name. */
-function endEffect(effect: { endTick: number }): (endTick: number) => void {
-  return (endTick) => {
-    effect.endTick = endTick;
-  };
 }

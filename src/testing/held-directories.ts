@@ -13,6 +13,12 @@ interface Held {
   readonly realPath: string;
 }
 
+/** What makes the names of a directory durable. */
+interface NameSyncs {
+  readonly sync: (access: string) => Promise<void>;
+  readonly syncNow: (access: string) => void;
+}
+
 /**
  * The directories that a process holds open, and the paths that lead into them. As in a kernel, the lowest
  * free number is given out, so a path that is used after its directory was closed may lead into another.
@@ -32,8 +38,8 @@ export class HeldDirectories {
     return this.#held.size;
   }
 
-  /** Holds the directory at `path`; `sync` makes its names durable. Throws `ENOENT`, `ENOTDIR`. */
-  hold(path: string, sync: (access: string) => Promise<void>): DirectoryHold {
+  /** Holds the directory at `path`. Throws `ENOENT`, `ENOTDIR`. */
+  hold(path: string, { sync, syncNow }: NameSyncs): DirectoryHold {
     const directoryId = this.find(path, 'open');
     if (!this.#names.directories.has(directoryId)) throw systemError('ENOTDIR', 'open', path);
     const realPath = normalized(this.shown(path));
@@ -46,6 +52,10 @@ export class HeldDirectories {
       identity: identityOf(directoryId),
       check: () => Promise.resolve(this.#stateOf(directoryId, realPath)),
       sync: () => sync(descriptorPath),
+      blocking: {
+        check: () => this.#stateOf(directoryId, realPath),
+        sync: () => syncNow(descriptorPath),
+      },
       close: () => {
         this.#held.delete(number);
         return Promise.resolve();

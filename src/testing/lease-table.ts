@@ -9,7 +9,7 @@ interface LeaseEntry {
 }
 
 /** A lease but for `renew`, which makes calls of the file system. */
-export interface TableLease extends Omit<Lease, 'renew'> {
+export interface TableLease extends Omit<Lease, 'renew' | 'blocking'> {
   /** Throws unless the lease is still this one: `ELOCKED` when it is another's, `ENOENT` when it is gone. */
   requireOurs(): void;
   /** The lease is fresh again. */
@@ -91,18 +91,26 @@ export class LeaseTable {
   }
 }
 
-/** Two calls, as on a machine: a refresh, and a look at it when others have shown themselves. */
-export async function renewLease(
-  calls: CallRunner,
-  path: string,
-  lease: TableLease,
-): Promise<void> {
-  const look = (detail: string): Promise<void> =>
-    calls.run('renewLease', path, { detail }, () => {
-      lease.requireOurs();
-      return () => undefined;
-    });
-  await look('refresh');
-  await look('settled');
-  lease.refresh();
+/** A lease of which a renewal is two calls, as on a machine: a refresh, and a look when others have shown themselves. */
+export function leaseOf(calls: CallRunner, path: string, lease: TableLease): Lease {
+  const begin = (): (() => void) => {
+    lease.requireOurs();
+    return () => undefined;
+  };
+  const steps = ['refresh', 'settled'].map((detail) => ({ detail }));
+  return {
+    ...lease,
+    renew: async () => {
+      for (const step of steps) await calls.run('renewLease', path, step, begin);
+      lease.refresh();
+    },
+    blocking: {
+      // There is no clock: it is never due.
+      refresh: () => undefined,
+      renew: () => {
+        for (const step of steps) calls.runNow('renewLease', path, step, begin);
+        lease.refresh();
+      },
+    },
+  };
 }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { waited } from '../../src/base/flow.ts';
 import { acquireDirectoryLock } from '../../src/directory/directory-lock.ts';
 import type { DirectoryLock } from '../../src/directory/held-lock.ts';
 import type { FencedError } from '../../src/index.ts';
@@ -67,7 +68,7 @@ test('a second pause before the first is decided has all of it looked at again',
   let checks = 0;
   lock.checkAfterPause(() => {
     if (++checks === 1) fs.leases.expire(LEASE);
-    return Promise.resolve();
+    return waited(undefined);
   });
   fs.leases.expire(LEASE);
   await lock.whenHeld();

@@ -37,6 +37,8 @@ class Rig {
       onLost: (cause) => void this.lost.push(cause),
       onOverdue: () => void this.overdue++,
       settle: () => Promise.resolve(this.settling()),
+      settleNow: () => this.settling(),
+      refreshEveryMs: STALE_MS / 6,
     };
     this.directory = new LeaseDirectory(options);
   }
@@ -167,13 +169,13 @@ test.each([1, 1_000, 10_000, 1_000_000, 2_000_000])(
     for (let i = 1; i <= 20; i++) {
       const atMs = nowMs + i * 5_000;
       const first = times.next(atMs);
-      times.confirm();
+      times.confirm(first);
       // Later by more than any step, so that even the coarsest differ.
       const second = times.next(atMs + 5_000);
       expect(second).toBeGreaterThanOrEqual((atMs + 5_000) * 1_000);
       // Until the call has ended the directory may bear either.
       expect([times.has(kept(first)), times.has(kept(second))]).toEqual([true, true]);
-      times.confirm();
+      times.confirm(second);
       expect([times.has(kept(first)), times.has(kept(second))]).toEqual([false, true]);
     }
   },

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { CrashFs } from '../../src/testing/index.ts';
+import { finishAtOnce } from '../../src/base/flow.ts';
 import { ChecksumSeed } from '../../src/format/checksum.ts';
 import { GroupEncoder, writeBatchTable } from '../../src/log/group-encoder.ts';
 import { noise, STORE, text, trimmed, Workshop, type Files } from './workshop.ts';
@@ -110,13 +111,14 @@ async function makeEmptyBatches(): Promise<void> {
   decoded.set([7, 0, 0, 0, 0, 0, 0, 0, 1], 0);
   decoded.set([8, 0, 0, 0, 0, 0, 0, 0, 2], 20);
   writeBatchTable(decoded, 40, [1, 0, 1]);
-  const pause = (): Promise<void> => Promise.resolve();
   const encoder = new GroupEncoder();
   const group = { decoded, batchCount: 3, recordCount: 2 };
-  const first = await encoder.encode(position, seed, { header, group, seal: false }, 1, pause);
+  const first = finishAtOnce(encoder.encode(position, seed, { header, group, seal: false }, 1, undefined));
   bytes.set(first.bytes);
   const empty = { decoded: new Uint8Array(0), batchCount: 1, recordCount: 0 };
-  const second = await encoder.encode(first.after, seed, { group: empty, seal: true }, 1, pause);
+  const second = finishAtOnce(
+    encoder.encode(first.after, seed, { group: empty, seal: true }, 1, undefined),
+  );
   bytes.set(second.bytes, first.after.offset);
   const files = shop.files().set('log_0000000000000001', bytes);
   save('e2-batches-without-rows', files, '7 1 \n8 2 \n');

@@ -1,3 +1,4 @@
+import { finishAtOnce } from '../../src/base/flow.ts';
 import { present } from '../../src/base/assert.ts';
 import { ChecksumSeed } from '../../src/format/checksum.ts';
 import { logName, parseFileName, snapshotName } from '../../src/format/file-name.ts';
@@ -247,7 +248,7 @@ const LOGS: DamageRow[] = [
       const stray = groupOf([[{ key: 1n, value: 666n }]]);
       const parts = { group: stray, seal: false };
       const encoder = new GroupEncoder();
-      const { bytes } = await encoder.encode(position, seed, parts, 1, () => Promise.resolve());
+      const { bytes } = finishAtOnce(encoder.encode(position, seed, parts, 1, undefined));
       return changed(LOG5, (log) => new Uint8Array(Buffer.concat([log, bytes])));
     },
     refused: [LOG5, /frame behind the seal/],

@@ -65,7 +65,10 @@ export class Film {
       holdDirectory: async (path) => heldByPath(path),
     };
     return new Proxy<FileSystem>(machine, {
-      get: (_target, name: keyof FileSystem) => own[name] ?? machine[name].bind(machine),
+      get: (_target, name: keyof FileSystem) => {
+        const member = own[name] ?? machine[name];
+        return typeof member === 'function' ? member.bind(machine) : undefined;
+      },
     });
   }
 

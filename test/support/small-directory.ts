@@ -1,3 +1,4 @@
+import { finishAtOnce } from '../../src/base/flow.ts';
 import type { Columns } from '../../src/format/columns.ts';
 import { FILE_HEADER_BYTES, type Predecessor } from '../../src/format/file-header.ts';
 import { ChecksumSeed } from '../../src/format/checksum.ts';
@@ -64,10 +65,6 @@ export interface PlannedLog {
   readonly asPredecessor: Predecessor;
 }
 
-function pause(): Promise<void> {
-  return Promise.resolve();
-}
-
 /** The bytes of a log, through the encoder that the store uses. */
 export async function logOf(plan: LogPlan): Promise<PlannedLog> {
   const { number, groups, seal = 'none', storeId = STORE_ID, predecessor = NO_PREDECESSOR } = plan;
@@ -86,12 +83,8 @@ export async function logOf(plan: LogPlan): Promise<PlannedLog> {
     const rides = seal === 'rides' && i === groups.length - 1;
     const first = i === 0 ? header : undefined;
     const group = groupOf(batches);
-    const write = await encoder.encode(
-      position,
-      seed,
-      { header: first, group, seal: rides },
-      1,
-      pause,
+    const write = finishAtOnce(
+      encoder.encode(position, seed, { header: first, group, seal: rides }, 1, undefined),
     );
     parts.push(write.bytes.slice());
     position = write.after;
@@ -99,7 +92,7 @@ export async function logOf(plan: LogPlan): Promise<PlannedLog> {
     offsets.push(position.offset);
   }
   if (seal === 'alone') {
-    const write = await encoder.encode(position, seed, { seal: true }, 1, pause);
+    const write = finishAtOnce(encoder.encode(position, seed, { seal: true }, 1, undefined));
     parts.push(write.bytes.slice());
     position = write.after;
     offsets.push(position.offset);

@@ -167,6 +167,23 @@ export class BatchQueue {
     });
   }
 
+  /** A batch that is committed at once, past the queue, which is empty: it is in flight. `reject` hears of a failure. */
+  enter(
+    source: WriteBatch,
+    durability: BatchDurability,
+    reject: (error: unknown) => void,
+  ): QueuedBatch {
+    assert(this.isEmpty, 'nothing is before a batch that is committed at once');
+    const batch = new QueuedBatch(source, durability, () => undefined, reject);
+    batch.packed = WriteBatch.lend(source);
+    batch.state = 'in-flight';
+    this.#queuedBatches++;
+    this.#queuedBytes += batch.lengthBytes;
+    if (batch.packed.conditions !== undefined) this.#conditionalBatches++;
+    this.#inFlight = [batch];
+    return batch;
+  }
+
   /** The next batches for one group: at least one if any is ready, no more than fit a group. */
   take(): QueuedBatch[] {
     assert(this.#inFlight.length === 0, 'one group is in flight at a time');

@@ -1,3 +1,4 @@
+import { begin, finishAtOnce, waited, type Flow } from '../../base/flow.ts';
 import type { Condition } from './condition.ts';
 import { isForeignBatch, takeOver } from './foreign-batch.ts';
 import { WriteBatch } from './write-batch.ts';
@@ -39,14 +40,25 @@ export async function packUpdates(
   updates: Iterable<Update>,
   pause: () => Promise<void>,
 ): Promise<WriteBatch> {
+  return begin(packing(updates, pause));
+}
+
+/** The same at once. */
+export function packUpdatesNow(updates: Iterable<Update>): WriteBatch {
+  return finishAtOnce(packing(updates, undefined));
+}
+
+function* packing(
+  updates: Iterable<Update>,
+  pause: (() => Promise<void>) | undefined,
+): Flow<WriteBatch> {
   const batch = new WriteBatch();
   let untilPause = SLICE_UPDATES;
   for (const update of updates) {
     pack(batch, update);
-    if (--untilPause === 0) {
-      untilPause = SLICE_UPDATES;
-      await pause();
-    }
+    if (--untilPause > 0) continue;
+    untilPause = SLICE_UPDATES;
+    yield* waited(pause?.());
   }
   return batch;
 }

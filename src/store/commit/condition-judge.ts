@@ -1,5 +1,7 @@
 import { viewOf } from '../../base/bytes.ts';
 import { ConditionFailedError } from '../../base/errors.ts';
+import { waited, type Flow } from '../../base/flow.ts';
+import type { Pause } from '../../log/group-encoder.ts';
 import { joinU64 } from '../../base/u64.ts';
 import { Delta } from '../../table/delta/delta.ts';
 import { KEY_HIGH, KEY_LOW } from '../../format/row.ts';
@@ -17,33 +19,33 @@ const NOBODY_ASKS = { isPresent: (): boolean => false };
  */
 export class ConditionJudge {
   readonly #table: Table;
-  readonly #pause: () => Promise<void>;
+  readonly #pause: Pause;
   /** Rows of the batches so far that apply: what the table will hold on top when the group is durable. */
   #earlier: Delta | undefined;
   #untilPause = SLICE;
 
-  constructor(table: Table, pause: () => Promise<void>) {
+  constructor(table: Table, pause: Pause) {
     this.#table = table;
     this.#pause = pause;
   }
 
   /** Sets `refusal` of each batch of which a condition does not hold. Batches with a refusal are left out. */
-  async judge(group: readonly QueuedBatch[]): Promise<void> {
+  *judge(group: readonly QueuedBatch[]): Flow<void> {
     const batches = group.filter((batch) => batch.refusal === undefined);
     const last = batches.findLastIndex(({ packed }) => packed?.conditions !== undefined);
     for (let at = 0; at <= last; at++) {
       const batch = batches[at]!;
       const { rows, conditions } = batch.packed!;
-      if (conditions !== undefined) batch.refusal = await this.#firstFailure(rows, conditions);
+      if (conditions !== undefined) batch.refusal = yield* this.#firstFailure(rows, conditions);
       // Nobody asks what the last one changes.
-      if (batch.refusal === undefined && at < last) await this.#apply(rows);
+      if (batch.refusal === undefined && at < last) yield* this.#apply(rows);
     }
   }
 
-  async #firstFailure(
+  *#firstFailure(
     rows: Uint8Array,
     conditions: LentConditions,
-  ): Promise<ConditionFailedError | undefined> {
+  ): Flow<ConditionFailedError | undefined> {
     const view = viewOf(rows);
     for (let at = 0; at < conditions.count; at++) {
       const rowOffset = conditions.rowOffsetAt(at);
@@ -59,23 +61,23 @@ export class ConditionJudge {
           found: found === 0n ? undefined : found,
         });
       }
-      if (--this.#untilPause === 0) await this.#rest();
+      if (--this.#untilPause === 0) yield* this.#rest();
     }
     return undefined;
   }
 
-  async #apply(rows: Uint8Array): Promise<void> {
+  *#apply(rows: Uint8Array): Flow<void> {
     if (rows.length === 0) return;
     this.#earlier ??= new Delta();
     const region = this.#earlier.reserve(rows.length);
     region.bytes.set(rows);
     this.#earlier.beginPublish(region, rows.length);
-    while (!this.#earlier.stepPublish(SLICE, NOBODY_ASKS)) await this.#rest();
+    while (!this.#earlier.stepPublish(SLICE, NOBODY_ASKS)) yield* this.#rest();
     this.#earlier.finishPublish();
   }
 
-  async #rest(): Promise<void> {
+  *#rest(): Flow<void> {
     this.#untilPause = SLICE;
-    await this.#pause();
+    yield* waited(this.#pause?.());
   }
 }

@@ -5,6 +5,7 @@ import {
   StorePoisonedError,
   systemCode,
 } from '../../base/errors.ts';
+import { begin } from '../../base/flow.ts';
 import type { DirectoryLock } from '../../directory/held-lock.ts';
 import type { Directory } from '../../fs/directory.ts';
 import type { Health } from './health.ts';
@@ -102,6 +103,6 @@ export class FilesWatch {
       (error: unknown) => error,
     );
     if (!(lost instanceof StorePoisonedError)) throw lost;
-    health.poisonWith(await causeOfLoss(lock, lost));
+    health.poisonWith(await begin(causeOfLoss(() => lock.whenHeld(), lost)));
   }
 }

@@ -2,10 +2,10 @@ import { join } from 'node:path';
 import { assert, present } from '../../base/assert.ts';
 import { FencedError, isLackOfSpace, StoreError, StorePoisonedError } from '../../base/errors.ts';
 import { storeErrorOf } from '../../base/store-error-of.ts';
-import type { DirectoryLock } from '../../directory/held-lock.ts';
 import type { Predecessor } from '../../format/file-header.ts';
 import { logName } from '../../format/file-name.ts';
-import type { FileSystem } from '../../fs/file-system.ts';
+import { begin, waited, type Flow } from '../../base/flow.ts';
+import type { EitherCalls } from '../../fs/file-system.ts';
 import type { MergeLog } from '../../jobs/merge.ts';
 import { LogWriter, type LogIdentity } from '../../log/log-writer.ts';
 import {
@@ -13,10 +13,12 @@ import {
   prepareLog,
   requireBlank,
   SyncError,
+  tried,
   type PreparedLog,
 } from '../../log/prepared-log.ts';
 import type { SyncedEnd } from './claims.ts';
 import type { Health } from './health.ts';
+import type { WhenHeld } from './write-failure.ts';
 
 /** While merges do not keep up, a log grows to this part of those that wait: their number stays small. */
 const BACKLOG_PART = 64;
@@ -34,39 +36,44 @@ export interface ClosedLog extends MergeLog {
   readonly fileBytes: number;
 }
 
+/** The log that is to follow the live one. */
+type NextLog =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'preparing'; readonly done: Promise<PreparedLog> }
+  | { readonly kind: 'ready'; readonly log: PreparedLog };
+
 /**
  * The store's logs: those that are closed and wait for a merge, the live one, and the one prepared to
- * follow it.
+ * follow it. Where the calls block, the next log is prepared when `prepareNext` returns, and nothing is waited for.
  */
 export class LogKeeper {
-  readonly #fs: FileSystem;
+  readonly #calls: EitherCalls;
   readonly #directory: string;
   readonly #identity: LogIdentity;
-  readonly #lock: DirectoryLock;
+  readonly #whenHeld: WhenHeld;
   readonly #health: Health;
   readonly #reserveBytes: number | undefined;
   #closed: ClosedLog[];
   #live: LogWriter | undefined;
   #last: Predecessor;
-  #next: Promise<PreparedLog> | undefined;
-  #nextIsReady = false;
+  #next: NextLog = { kind: 'none' };
   #isClosed = false;
 
   constructor(
-    fs: FileSystem,
+    calls: EitherCalls,
     directory: string,
     identity: LogIdentity,
-    { lock, health }: { readonly lock: DirectoryLock; readonly health: Health },
+    { whenHeld, health }: { readonly whenHeld: WhenHeld; readonly health: Health },
     recovered: {
       readonly closed: readonly ClosedLog[];
       readonly last: Predecessor;
       readonly reserveBytes: number | undefined;
     },
   ) {
-    this.#fs = fs;
+    this.#calls = calls;
     this.#directory = directory;
     this.#identity = identity;
-    this.#lock = lock;
+    this.#whenHeld = whenHeld;
     this.#health = health;
     this.#closed = [...recovered.closed];
     this.#last = recovered.last;
@@ -143,61 +150,87 @@ export class LogKeeper {
 
   /** True when the log after the live one is prepared: rotating will not wait. */
   get canRotate(): boolean {
-    return this.#nextIsReady;
+    return this.#next.kind === 'ready';
   }
 
-  /** Starts to prepare the next log unless that is done or under way. Never rejects. */
+  /** The next log is on its way, in the background. */
+  get isPreparing(): boolean {
+    return this.#next.kind === 'preparing';
+  }
+
+  /** Prepares the next log, or starts to, unless that is done or under way. Never throws. */
   prepareNext(): void {
-    if (this.#next !== undefined || this.#isClosed || this.#health.isPoisoned) return;
+    if (this.#next.kind !== 'none' || this.#isClosed || this.#health.isPoisoned) return;
+    try {
+      this.#startNext();
+    } catch {
+      // Whoever needs the log tries again, and is told.
+    }
+  }
+
+  #startNext(): NextLog {
+    if (this.#health.isPoisoned) throw this.#health.poisonedWrite('not-applied');
     const number = (this.#live?.number ?? this.#last.number) + 1;
     const path = join(this.#directory, logName(number));
-    this.#next = this.#prepare(path, number);
-    this.#next.then(
-      () => {
-        this.#nextIsReady = true;
-      },
-      (error: unknown) => {
-        this.#next = undefined;
-        if (error instanceof FencedError) this.#health.poisonWith(error);
-        // A sync that failed may not be tried again: nobody knows what it lost.
-        if (error instanceof SyncError && !isLackOfSpace(error.cause)) {
-          this.#health.poisonWith(
-            new StorePoisonedError(`preparing ${path} failed`, { cause: error.cause, path }),
-          );
-        }
-      },
-    );
+    const prepared = begin(this.#prepareAs(path, number));
+    if (!(prepared instanceof Promise)) return { kind: 'ready', log: prepared };
+    prepared.catch(() => undefined);
+    this.#next = { kind: 'preparing', done: prepared };
+    return this.#next;
+  }
+
+  *#prepareAs(path: string, number: number): Flow<PreparedLog> {
+    try {
+      const log = yield* this.#prepare(path, number);
+      this.#next = { kind: 'ready', log };
+      return log;
+    } catch (error) {
+      this.#next = { kind: 'none' };
+      if (error instanceof FencedError) this.#health.poisonWith(error);
+      // A sync that failed may not be tried again: nobody knows what it lost.
+      if (error instanceof SyncError && !isLackOfSpace(error.cause)) {
+        const { cause } = error;
+        this.#health.poisonWith(
+          new StorePoisonedError(`preparing ${path} failed`, { cause, path }),
+        );
+      }
+      throw error;
+    }
   }
 
   /** A log of the usual size; on a full disk a small one, so that deletes and the next merge can go on. */
-  async #prepare(path: string, number: number): Promise<PreparedLog> {
-    const fs = this.#fs;
+  *#prepare(path: string, number: number): Flow<PreparedLog> {
+    const calls = this.#calls;
     const directory = this.#directory;
     // After a pause another host may have the store: a name of ours would stand in its way.
-    await this.#lock.whenHeld();
+    yield* waited(this.#whenHeld());
     try {
-      return await prepareLog(fs, directory, path, number, this.#reserveBytes);
+      return yield* prepareLog(calls, directory, path, number, this.#reserveBytes);
     } catch (error) {
       if (!isLackOfSpace(error)) throw error;
-      return prepareLog(fs, directory, path, number, LEAST_RESERVE_BYTES);
+      return yield* prepareLog(calls, directory, path, number, LEAST_RESERVE_BYTES);
     }
+  }
+
+  /** The prepared log, as soon as there is one. Throws what stands against it. */
+  *#prepared(): Flow<PreparedLog> {
+    const next = this.#next.kind === 'none' ? this.#startNext() : this.#next;
+    assert(next.kind !== 'none', 'a log is being prepared');
+    return next.kind === 'ready' ? next.log : yield* waited(next.done);
   }
 
   /**
    * The log to write to. Waits while the first one is prepared.
    * @throws StoreFullError or StoreError with outcome `not-applied`: it could not be created.
    */
-  async writable(): Promise<LogWriter> {
-    if (this.#live !== undefined) return this.#live;
-    this.prepareNext();
-    return this.#becomeLive();
+  *writable(): Flow<LogWriter> {
+    return this.#live ?? (yield* this.#becomeLive());
   }
 
-  /** Waits until rotating is possible. Resolves with the error, as of `writable`, if it is not. */
-  async waitForNext(): Promise<StoreError | undefined> {
-    this.prepareNext();
+  /** Waits until rotating is possible. Returns the error, as of `writable`, if it is not. */
+  *waitForNext(): Flow<StoreError | undefined> {
     try {
-      await this.#next;
+      yield* this.#prepared();
       return undefined;
     } catch (error) {
       return this.#creationError(error);
@@ -205,7 +238,7 @@ export class LogKeeper {
   }
 
   /** The live log has been ended: it is closed, and the prepared one takes its place. */
-  async replaceLive(): Promise<void> {
+  *replaceLive(): Flow<void> {
     const ended = present(this.#live, 'only a live log is ended');
     assert(ended.isEnded, 'a log is ended before it is replaced');
     this.#last = ended.asPredecessor;
@@ -213,21 +246,20 @@ export class LogKeeper {
     this.#closed.push({ number, path, lengthBytes, fileBytes, lastSequence });
     this.#live = undefined;
     // All of it is durable, write by write: a file that cannot be closed loses nothing.
-    await ended.close().catch(() => undefined);
-    if (this.#next !== undefined) await this.#becomeLive();
+    yield* tried(() => begin(ended.close()));
+    if (this.#next.kind !== 'none') yield* this.#becomeLive();
   }
 
-  async #becomeLive(): Promise<LogWriter> {
+  *#becomeLive(): Flow<LogWriter> {
     let prepared: PreparedLog;
     try {
-      prepared = present(await this.#next, 'a log is being prepared');
+      prepared = yield* this.#prepared();
     } catch (error) {
       throw this.#creationError(error);
     }
     assert(prepared.number === this.#last.number + 1, 'logs are numbered without a gap');
-    this.#next = undefined;
-    this.#nextIsReady = false;
-    const live = new LogWriter(this.#fs, prepared, this.#identity, this.#last);
+    this.#next = { kind: 'none' };
+    const live = new LogWriter(this.#calls, prepared, this.#identity, this.#last);
     this.#live = live;
     return live;
   }
@@ -242,11 +274,10 @@ export class LogKeeper {
     return new StoreError('LODESTORE_IO', work.what, fields);
   }
 
-  /** Rejects unless the live log and the prepared one are on the disk as they were left here. */
-  async requireUnchanged(): Promise<void> {
-    await this.#live?.requireUnchanged();
-    const prepared = this.#nextIsReady ? await this.#next : undefined;
-    if (prepared !== undefined) await requireBlank(this.#fs, prepared);
+  /** Throws unless the live log and the prepared one are on the disk as they were left here. */
+  *requireUnchanged(calls: EitherCalls): Flow<void> {
+    if (this.#live !== undefined) yield* this.#live.requireUnchanged(calls);
+    if (this.#next.kind === 'ready') yield* requireBlank(calls, this.#next.log);
   }
 
   /** A merge has taken in all logs up to `number`: they are forgotten here, not removed. */
@@ -259,27 +290,33 @@ export class LogKeeper {
   /** Closes files and removes logs that were prepared and hold nothing. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    const prepared = await this.#next?.catch(() => undefined);
-    this.#next = undefined;
+    const prepared = await this.#lastPrepared();
+    this.#next = { kind: 'none' };
     const unused: string[] = [];
     if (prepared !== undefined) {
-      await closePrepared(prepared);
+      await begin(closePrepared(prepared));
       unused.push(prepared.path);
     }
     const live = this.#live;
     this.#live = undefined;
     if (live !== undefined) {
       if (live.lengthBytes === 0) unused.push(live.path);
-      await live.close();
+      await begin(live.close());
     }
     if (unused.length === 0 || this.#health.isPoisoned || !(await this.#isHeld())) return;
-    for (const path of unused) await this.#fs.unlink(path).catch(() => undefined);
+    for (const path of unused) await begin(tried(() => this.#calls.unlink(path)));
+  }
+
+  async #lastPrepared(): Promise<PreparedLog | undefined> {
+    const next = this.#next;
+    if (next.kind === 'ready') return next.log;
+    return next.kind === 'none' ? undefined : next.done.catch(() => undefined);
   }
 
   /** Waits through a pause. */
   async #isHeld(): Promise<boolean> {
     try {
-      await this.#lock.whenHeld();
+      await this.#whenHeld();
       return true;
     } catch (error) {
       if (error instanceof FencedError) return false;
@@ -288,10 +325,10 @@ export class LogKeeper {
   }
 }
 
-async function closePrepared({ plain, file }: PreparedLog): Promise<void> {
+function* closePrepared({ plain, file }: PreparedLog): Flow<void> {
   try {
-    await plain.close();
+    yield* waited(plain.close());
   } finally {
-    await file.close();
+    yield* waited(file.close());
   }
 }

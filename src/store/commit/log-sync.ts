@@ -1,10 +1,10 @@
 import { clearTimeout, monotonicMs, setTimeout } from '../../base/timers.ts';
 import { StorePoisonedError, type StoreError } from '../../base/errors.ts';
+import type { Flow } from '../../base/flow.ts';
 import { SyncError } from '../../log/prepared-log.ts';
-import type { DirectoryLock } from '../../directory/held-lock.ts';
 import type { Health } from './health.ts';
 import type { LogKeeper } from './log-keeper.ts';
-import { causeOfLoss } from './write-failure.ts';
+import { causeOfLoss, type WhenHeld } from './write-failure.ts';
 
 /** Calls `ring` once after `delayMs`, and does not keep the process alive for it. Returns what stops it. */
 export type StartTimer = (delayMs: number, ring: () => void) => () => void;
@@ -17,7 +17,7 @@ export const startTimer: StartTimer = (delayMs, ring) => {
 export interface LogSyncParts {
   readonly logs: LogKeeper;
   readonly health: Health;
-  readonly lock: DirectoryLock;
+  readonly whenHeld: WhenHeld;
   readonly syncEveryMs: number;
   readonly startTimer: StartTimer;
   /** The time is up: `run` is to be called between two writes. */
@@ -33,6 +33,7 @@ export interface LogSyncParts {
 export class LogSync {
   readonly #parts: LogSyncParts;
   #state: 'resting' | 'armed' | 'due' | 'stopped' = 'resting';
+  #armedAtMs = 0;
   #stopTimer: (() => void) | undefined;
 
   constructor(parts: LogSyncParts) {
@@ -43,11 +44,18 @@ export class LogSync {
     return this.#state === 'due';
   }
 
+  /** Whether it is time by the clock: for a loop that starves the timer. */
+  get isOverdue(): boolean {
+    if (this.#state !== 'armed') return this.isDue;
+    return monotonicMs() - this.#armedAtMs >= this.#parts.syncEveryMs;
+  }
+
   /** A group was written. */
   noteWrite(): void {
     const { logs, syncEveryMs } = this.#parts;
     if (this.#state !== 'resting' || logs.unsyncedBytes === 0) return;
     this.#state = 'armed';
+    this.#armedAtMs = monotonicMs();
     this.#stopTimer = this.#parts.startTimer(syncEveryMs, () => {
       if (this.#state !== 'armed') return;
       this.#state = 'due';
@@ -59,7 +67,7 @@ export class LogSync {
    * Makes the live log durable; called between two writes. A failure poisons the store, and is never tried
    * again: nobody knows what it lost. Returns the error for a write that waited for this.
    */
-  async run(): Promise<StoreError | undefined> {
+  *run(): Flow<StoreError | undefined> {
     const { logs, health } = this.#parts;
     this.#rest();
     const log = logs.live;
@@ -67,14 +75,14 @@ export class LogSync {
     if (health.isPoisoned) return health.poisonedWrite('not-applied');
     try {
       const startMs = monotonicMs();
-      await log.sync();
+      yield* log.sync();
       this.#parts.onSynced?.(monotonicMs() - startMs);
       return undefined;
     } catch (error) {
       const { path } = log;
       const cause = error instanceof SyncError ? error.cause : error;
       if (cause instanceof StorePoisonedError) {
-        health.poisonWith(await causeOfLoss(this.#parts.lock, cause));
+        health.poisonWith(yield* causeOfLoss(this.#parts.whenHeld, cause));
         return health.poisonedWrite('not-applied');
       }
       const lost = `batches behind sequence ${log.syncedSequence} may be lost`;

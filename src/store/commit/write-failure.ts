@@ -5,13 +5,16 @@ import {
   StorePoisonedError,
   type StoreError,
 } from '../../base/errors.ts';
-import type { DirectoryLock } from '../../directory/held-lock.ts';
+import { waited, type Flow } from '../../base/flow.ts';
 import type { LogWriter } from '../../log/log-writer.ts';
 import type { Health } from './health.ts';
 
+/** As `whenHeld` of the directory's lock. One that cannot wait throws where that would reject. */
+export type WhenHeld = () => Promise<void> | undefined;
+
 export interface WriteFailureParts {
   readonly health: Health;
-  readonly lock: DirectoryLock;
+  readonly whenHeld: WhenHeld;
 }
 
 /**
@@ -19,29 +22,29 @@ export interface WriteFailureParts {
  * that the group is `not-applied` and the next one may be smaller. What any other failure has left in the log is
  * unknown: the store is poisoned.
  */
-export async function writeFailure(
+export function* writeFailure(
   parts: WriteFailureParts,
   log: LogWriter,
   error: unknown,
-): Promise<StoreError> {
+): Flow<StoreError> {
   const { path } = log;
-  if (!isLackOfSpace(error)) return poison(parts, path, error);
+  if (!isLackOfSpace(error)) return yield* poison(parts, path, error);
   try {
-    await log.cutBack();
+    yield* log.cutBack();
   } catch (cutError) {
-    return poison(parts, path, cutError);
+    return yield* poison(parts, path, cutError);
   }
   const fields = { cause: error, outcome: 'not-applied' as const, path };
   return new StoreFullError(`there is no room for the batch in ${path}`, fields);
 }
 
-async function poison(
-  { health, lock }: WriteFailureParts,
+function* poison(
+  { health, whenHeld }: WriteFailureParts,
   path: string,
   cause: unknown,
-): Promise<StoreError> {
+): Flow<StoreError> {
   if (cause instanceof StorePoisonedError) {
-    health.poisonWith(await causeOfLoss(lock, cause));
+    health.poisonWith(yield* causeOfLoss(whenHeld, cause));
     return health.poisonedWrite('unknown');
   }
   const message = `writing ${path} failed; what it holds is unknown until the store is reopened`;
@@ -53,12 +56,12 @@ async function poison(
  * Why files of ours are gone: the fence knows if another host has had the store meanwhile, and then its word counts.
  * Waits through a pause.
  */
-export async function causeOfLoss(
-  lock: DirectoryLock,
+export function* causeOfLoss(
+  whenHeld: WhenHeld,
   lost: StorePoisonedError,
-): Promise<StorePoisonedError> {
+): Flow<StorePoisonedError> {
   try {
-    await lock.whenHeld();
+    yield* waited(whenHeld());
     return lost;
   } catch (error) {
     if (error instanceof FencedError) return error;

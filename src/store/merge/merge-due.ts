@@ -20,6 +20,10 @@ const ROOM_FOR_GROUPS_BYTES: number = 128 * 1024 * 1024;
 /** Rows that one merge and the writes beside it may need. */
 const ROOM_FOR_MERGE_BYTES: number = 2 ** 31;
 
+/** At the limit of what waits for a merge writes are not held up, at twice the limit by this. */
+const DELAY_AT_TWICE_MS = 100;
+const MAX_DELAY_MS = 1_000;
+
 export interface MergeDueParts {
   readonly logs: LogKeeper;
   readonly table: Table;
@@ -89,6 +93,30 @@ export class MergeDue {
       : { excess: memoryExcess, cause: 'memory', limitBytes: memoryLimitBytes };
   }
 
+  /**
+   * Milliseconds that a write is to wait, or the error that it is rejected with: past the limit writes are slowed down,
+   * past twice the limit they are rejected. Dead rows may gather faster than the fastest merge frees them: while one
+   * runs, writes only wait for it.
+   */
+  verdict(
+    snapshotBytes: number,
+    merges: {
+      readonly isMerging: boolean;
+      /** Why the last merge failed. */
+      readonly lastError: Error | undefined;
+      readonly directory: string;
+    },
+  ): number | StoreFullError | undefined {
+    const backlog = this.backlog(snapshotBytes);
+    if (backlog === undefined) return undefined;
+    const { excess, cause } = backlog;
+    const isHelpComing = cause === 'memory' && merges.isMerging;
+    if (excess > 1 && !isHelpComing) {
+      return backlogError(backlog, merges.lastError, merges.directory);
+    }
+    return Math.min(Math.ceil(DELAY_AT_TWICE_MS * excess), MAX_DELAY_MS);
+  }
+
   /** What a merge leaves it has to copy, so it must free as much. */
   get #isDueByMemory(): boolean {
     const { freedBytes, leftBytes } = this.#parts.table.mergeEffect;
@@ -111,7 +139,7 @@ export class MergeDue {
 }
 
 /** The error of a write past twice a limit. `lastError`: why merges do not complete. */
-export function backlogError(
+function backlogError(
   { cause, limitBytes }: Backlog,
   lastError: Error | undefined,
   directory: string,

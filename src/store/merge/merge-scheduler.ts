@@ -6,6 +6,7 @@ import {
   DirectoryLostError,
   FilesLostError,
   missingPath,
+  StoreBusyError,
   StoreClosedError,
   StoreError,
   StoreFullError,
@@ -21,7 +22,7 @@ import type { FilesWatch } from '../commit/files-watch.ts';
 import type { Health } from '../commit/health.ts';
 import type { LogKeeper } from '../commit/log-keeper.ts';
 import { MergeCounters, type MergeFigures } from '../observe/merge-figures.ts';
-import { backlogError, MergeDue } from './merge-due.ts';
+import { MergeDue } from './merge-due.ts';
 import { MergeIntake } from './merge-intake.ts';
 import { mergeError, MergeFullError, MergeRoom } from './merge-room.ts';
 import type { MergeRunner } from './merge-runner.ts';
@@ -32,9 +33,6 @@ import type { StoreObserver } from '../observe/store-observer.ts';
 
 /** A merge that failed for lack of space or a passing error is tried again after this. */
 const RETRY_MS = 5_000;
-/** At the limit of what waits for a merge writes are not held up, at twice the limit by this. */
-const DELAY_AT_TWICE_MS = 100;
-const MAX_DELAY_MS = 1_000;
 
 /** The snapshot on disk that the next merge starts from. */
 export interface CurrentSnapshot {
@@ -178,22 +176,26 @@ export class MergeScheduler {
     return this.#snapshot?.fileBytes ?? 0;
   }
 
-  /**
-   * What stands against a write while merges do not keep up: past the limit writes are slowed down, past
-   * twice the limit they are rejected. Dead rows may gather faster than the fastest merge frees them: while
-   * one runs, writes only wait for it.
-   */
+  /** What stands against a write while merges do not keep up, once it has waited as long as it must. */
   async admit(): Promise<StoreError | undefined> {
-    const backlog = this.#due.backlog(this.#snapshotBytes);
-    if (backlog === undefined) return undefined;
-    const { excess, cause } = backlog;
-    const isHelpComing = cause === 'memory' && this.#state.kind === 'running';
-    if (excess > 1 && !isHelpComing) {
-      return backlogError(backlog, this.#counters.lastError, this.#parts.directory);
-    }
-    const delayMs = Math.min(Math.ceil(DELAY_AT_TWICE_MS * excess), MAX_DELAY_MS);
-    await new Promise((resolve) => setTimeout(resolve, delayMs));
+    const verdict = this.#verdict;
+    if (typeof verdict !== 'number') return verdict;
+    await new Promise((resolve) => setTimeout(resolve, verdict));
     return undefined;
+  }
+
+  /** As `admit`, for whoever cannot wait: where that would, a `StoreBusyError`. */
+  admitNow(): StoreError | undefined {
+    const verdict = this.#verdict;
+    return typeof verdict === 'number' ? new StoreBusyError('merges') : verdict;
+  }
+
+  get #verdict(): number | StoreError | undefined {
+    return this.#due.verdict(this.#snapshotBytes, {
+      isMerging: this.#state.kind === 'running',
+      lastError: this.#counters.lastError,
+      directory: this.#parts.directory,
+    });
   }
 
   /** True when `admit` would wait or refuse: asked first, since it costs nothing. */

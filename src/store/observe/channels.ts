@@ -1,4 +1,5 @@
 import { tracingChannel, type TracingChannel } from 'node:diagnostics_channel';
+import type { Awaitable } from '../../base/flow.ts';
 
 /**
  * What is published on the tracing channels of `node:diagnostics_channel`. The members that are not
@@ -84,4 +85,44 @@ export function traced<Context extends object, Result>(
   if (!isTraced(channel)) return run(undefined);
   const context = makeContext();
   return channel.tracePromise(() => run(context), context);
+}
+
+/**
+ * Runs `run` on a channel that somebody listens to, as `TracingChannel.tracePromise` does. Where the result is there at
+ * once, all events come before this returns, in the same order.
+ */
+export function tracedEither<Context extends object, Result>(
+  channel: Channel<Context>,
+  context: Context,
+  run: () => Awaitable<Result>,
+): Awaitable<Result> {
+  const { start, end, asyncStart, asyncEnd, error } = channel;
+  const tellEnd = (outcome: { readonly result: Result } | { readonly error: unknown }): void => {
+    Object.assign(context, outcome);
+    if ('error' in outcome) error.publish(context);
+    asyncStart.publish(context);
+    asyncEnd.publish(context);
+  };
+  const fail = (reason: unknown): never => {
+    tellEnd({ error: reason });
+    throw reason;
+  };
+  return start.runStores(context, () => {
+    let result: Awaitable<Result>;
+    try {
+      result = run();
+    } catch (reason) {
+      end.publish(context);
+      return fail(reason);
+    }
+    end.publish(context);
+    if (result instanceof Promise) {
+      return result.then((value) => {
+        tellEnd({ result: value });
+        return value;
+      }, fail);
+    }
+    tellEnd({ result });
+    return result;
+  });
 }

@@ -1,5 +1,6 @@
 import { monotonicMs, wallMs } from '../../base/timers.ts';
 import { AbortedError, StoreError } from '../../base/errors.ts';
+import { begin, waited, type Flow } from '../../base/flow.ts';
 import {
   backupChannel,
   commitChannel,
@@ -7,6 +8,7 @@ import {
   mergeChannel,
   rotateChannel,
   traced,
+  tracedEither,
   type CommitTrace,
   type MergeTrace,
 } from './channels.ts';
@@ -39,7 +41,7 @@ interface SealedLog {
   readonly lengthBytes: number;
 }
 
-type Commit = () => Promise<StoreError | undefined>;
+type Commit = () => Flow<StoreError | undefined>;
 
 /** Counts what a store that writes does, and tells listeners and tracing channels of it. */
 export class StoreObserver {
@@ -58,15 +60,12 @@ export class StoreObserver {
     return { store: this.#parts.store, directory: this.#parts.directory };
   }
 
-  /** Commits a group, on the channel if anybody listens. Resolves with the error that its batches are rejected with. */
-  commit(batches: readonly CountedBatch[], run: Commit): Promise<StoreError | undefined> {
+  /** Commits a group, on the channel if anybody listens. Returns the error that its batches are rejected with. */
+  commit(batches: readonly CountedBatch[], run: Commit): Flow<StoreError | undefined> {
     return isTraced(commitChannel) ? this.#commitTraced(batches, run) : run();
   }
 
-  async #commitTraced(
-    batches: readonly CountedBatch[],
-    run: Commit,
-  ): Promise<StoreError | undefined> {
+  *#commitTraced(batches: readonly CountedBatch[], run: Commit): Flow<StoreError | undefined> {
     const context: CommitTrace = {
       ...this.#origin,
       batches: batches.length,
@@ -78,7 +77,8 @@ export class StoreObserver {
       batchMs: [],
     };
     try {
-      await commitChannel.tracePromise(() => this.#commitInto(context, batches, run), context);
+      const commit = () => begin(this.#commitInto(context, batches, run));
+      yield* waited(tracedEither(commitChannel, context, commit));
       return undefined;
     } catch (error) {
       if (error instanceof StoreError) return error;
@@ -87,14 +87,10 @@ export class StoreObserver {
   }
 
   /** Fills `context`, and throws what the group is rejected with, so that the channel tells it as an error. */
-  async #commitInto(
-    context: CommitTrace,
-    batches: readonly CountedBatch[],
-    run: Commit,
-  ): Promise<void> {
+  *#commitInto(context: CommitTrace, batches: readonly CountedBatch[], run: Commit): Flow<void> {
     const { commits } = this;
     const before = { groups: commits.groups, updates: commits.updates };
-    const error = await run();
+    const error = yield* run();
     if (commits.groups > before.groups) Object.assign(context, commits.lastWrite);
     context.updates = commits.updates - before.updates;
     const nowMs = monotonicMs();
@@ -123,10 +119,13 @@ export class StoreObserver {
   }
 
   /** Replaces a log that has been sealed by the next one. */
-  async rotate(sealed: SealedLog, run: () => Promise<void>): Promise<void> {
+  *rotate(sealed: SealedLog, run: () => Flow<void>): Flow<void> {
     const { number, path, lengthBytes: bytes } = sealed;
     const details = { number, path, bytes };
-    await traced(rotateChannel, () => ({ ...this.#origin, ...details }), run);
+    if (isTraced(rotateChannel)) {
+      const context = { ...this.#origin, ...details };
+      yield* waited(tracedEither(rotateChannel, context, () => begin(run())));
+    } else yield* run();
     this.rotations++;
     this.#parts.announce('rotated', [details]);
   }

@@ -135,6 +135,9 @@ async function openHeld(
   kind: 'real' | 'simulated',
 ): Promise<OpenedParts> {
   const { fileSystem } = environment;
+  if (options.commits === 'inline' && fileSystem.blocking === undefined) {
+    throw new TypeError("options.commits 'inline' needs a file system with blocking calls");
+  }
   const bell = new PoisonBell();
   const health = new Health((error) => bell.ring(error));
   loadNativeParts();

@@ -36,6 +36,12 @@ export interface OpenOptions {
    * one without all behind it. `store.sync()` waits until nothing can be lost. 1 to 3,600,000.
    */
   readonly durability?: StoreDurability;
+  /**
+   * How groups are written. `background` (default): beside the event loop. `inline`: by calls that hold up this thread
+   * until the group is durable, also those of `insertBatch`; and `insertBatchSync` is there. For batch jobs and devices
+   * that sync fast. Not for a process that serves requests: nothing else runs during a write.
+   */
+  readonly commits?: 'background' | 'inline';
   /** A log is rotated when it is this long. Default 64 MiB, at least 64 KiB. */
   readonly rotateBytes?: number;
   /**
@@ -107,6 +113,7 @@ export interface ResolvedOptions {
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: OpenProgress) => void) | undefined;
   readonly durability: ResolvedDurability;
+  readonly commits: 'background' | 'inline';
   readonly rotateBytes: number;
   readonly mergeBytes: number;
   readonly queueBytes: number;
@@ -169,6 +176,7 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
     signal: options.signal,
     onProgress: options.onProgress,
     durability: resolveDurability(options.durability),
+    commits: commitsOption(options),
     rotateBytes: integer('rotateBytes', options.rotateBytes, {
       default: DEFAULT_ROTATE_BYTES,
       min: 64 * 1024,
@@ -197,6 +205,11 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
     threads: optional('threads', 1),
     warm: warmOption(options),
   };
+}
+
+function commitsOption({ commits = 'background' }: OpenOptions): ResolvedOptions['commits'] {
+  if (commits === 'background' || commits === 'inline') return commits;
+  throw new RangeError("options.commits must be 'background' or 'inline'");
 }
 
 function warmOption({ warm = 'before-open', recovery }: OpenOptions): ResolvedOptions['warm'] {

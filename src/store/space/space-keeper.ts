@@ -1,5 +1,6 @@
 import { viewOf } from '../../base/bytes.ts';
 import { StoreFullError } from '../../base/errors.ts';
+import { waited, type Flow } from '../../base/flow.ts';
 import { ROW_HEADER_BYTES } from '../../base/limits.ts';
 import { isDeleteRow } from '../../format/row.ts';
 import type { QueuedBatch } from '../batch/batch-queue.ts';
@@ -56,7 +57,8 @@ export interface SpaceKeeperParts {
   readonly relieve: () => void;
   readonly onLow: (figures: SpaceFigures) => void;
   readonly onRecovered: (figures: SpaceFigures) => void;
-  readonly pause: () => Promise<void>;
+  /** Gives way to other work; undefined where groups are judged without. */
+  readonly pause: (() => Promise<void>) | undefined;
   /** What is free on the disk. */
   readonly freeBytes: () => Promise<number>;
 }
@@ -155,6 +157,16 @@ export class SpaceKeeper {
     return this.#parts.maxBytes !== undefined || this.#isReserveGivenUp || this.#isDiskFull;
   }
 
+  /** A file is kept that a full disk gives up. */
+  get hasReserve(): boolean {
+    return this.#parts.reserveFile !== undefined;
+  }
+
+  /** Before the next group it is looked whether that file can be had back. */
+  get waitsForReserve(): boolean {
+    return this.#isReserveGivenUp;
+  }
+
   get #putBytes(): number | undefined {
     if (this.#isReserveGivenUp || this.#isDiskFull) return 0;
     const roomBytes = Math.max(0, this.#room().puts) / BYTES_PER_ROW_BYTE;
@@ -215,14 +227,14 @@ export class SpaceKeeper {
   }
 
   /** Sets `refusal` of each batch for which there is no room. Batches with a refusal are left out. */
-  async judge(batches: readonly QueuedBatch[]): Promise<void> {
+  *judge(batches: readonly QueuedBatch[]): Flow<void> {
     const room = this.#room();
-    if (this.#isReserveGivenUp && !(await this.#hasReserveAgain())) room.puts = 0;
+    if (this.#isReserveGivenUp && !(yield* waited(this.#hasReserveAgain()))) room.puts = 0;
     for (const batch of batches) {
       if (batch.refusal !== undefined || batch.packed!.recordCount === 0) continue;
       const neededBytes = BYTES_PER_ROW_BYTE * batch.lengthBytes;
       const isRoomForPuts = neededBytes <= room.puts;
-      if (isRoomForPuts || (await this.#isAdmittedDelete(batch.packed!, neededBytes, room))) {
+      if (isRoomForPuts || (yield* this.#isAdmittedDelete(batch.packed!, neededBytes, room))) {
         room.puts -= neededBytes;
         room.deletes -= neededBytes;
         if (isRoomForPuts && this.#state === 'full') this.#state = 'low';
@@ -230,8 +242,8 @@ export class SpaceKeeper {
     }
   }
 
-  async #isAdmittedDelete(packed: PackedBatch, neededBytes: number, room: Room): Promise<boolean> {
-    return neededBytes <= room.deletes && (await isOnlyDeletes(packed, this.#parts.pause));
+  *#isAdmittedDelete(packed: PackedBatch, neededBytes: number, room: Room): Flow<boolean> {
+    return neededBytes <= room.deletes && (yield* isOnlyDeletes(packed, this.#parts.pause));
   }
 
   async #hasReserveAgain(): Promise<boolean> {
@@ -266,20 +278,17 @@ export class SpaceKeeper {
    * A group met a full disk. Gives up the reserve if that lets some of it through: then its puts are refused,
    * and the rest may be tried again. Resolves with whether it may.
    */
-  async makeRoomForDeletes(
-    batches: readonly QueuedBatch[],
-    error: StoreFullError,
-  ): Promise<boolean> {
+  *makeRoomForDeletes(batches: readonly QueuedBatch[], error: StoreFullError): Flow<boolean> {
     const { reserveFile, pause } = this.#parts;
     const puts: QueuedBatch[] = [];
     for (const batch of batches) {
-      if (!(await isOnlyDeletes(batch.packed!, pause))) puts.push(batch);
+      if (!(yield* isOnlyDeletes(batch.packed!, pause))) puts.push(batch);
     }
     this.#isDiskFull = true;
     this.#becomeFull();
     void this.#measure();
     if (reserveFile === undefined || puts.length === batches.length) return false;
-    if (!(await reserveFile.giveUp())) return false;
+    if (!(yield* waited(reserveFile.giveUp()))) return false;
     // Without the puts, other conditions may hold.
     for (const batch of batches) batch.refusal = undefined;
     for (const batch of puts) this.#refuse(batch, error.cause);
@@ -335,10 +344,10 @@ export class SpaceKeeper {
   }
 }
 
-async function isOnlyDeletes(
+function* isOnlyDeletes(
   { rows, recordCount }: PackedBatch,
-  pause: () => Promise<void>,
-): Promise<boolean> {
+  pause: SpaceKeeperParts['pause'],
+): Flow<boolean> {
   // A delete has no data.
   if (rows.length !== recordCount * ROW_HEADER_BYTES) return false;
   const view = viewOf(rows);
@@ -347,7 +356,7 @@ async function isOnlyDeletes(
     if (!isDeleteRow(view, offset)) return false;
     if (--untilPause > 0) continue;
     untilPause = SLICE_ROWS;
-    await pause();
+    yield* waited(pause?.());
   }
   return true;
 }

@@ -1,0 +1,265 @@
+import { monotonicMs } from '../../base/timers.ts';
+import { present } from '../../base/assert.ts';
+import {
+  FencedError,
+  isFileTooLong,
+  StoreBusyError,
+  StoreError,
+  StoreFullError,
+} from '../../base/errors.ts';
+import { begin, waited, type Flow } from '../../base/flow.ts';
+import { batchTableBytes } from '../../format/rows.ts';
+import { GroupEncoder, type Group, type Pause } from '../../log/group-encoder.ts';
+import type { LogWriter } from '../../log/log-writer.ts';
+import type { Table } from '../../table/table.ts';
+import type { BatchQueue, QueuedBatch } from '../batch/batch-queue.ts';
+import { MAX_UNSYNCED_BYTES, type BatchDurability } from '../batch/durability.ts';
+import type { CommitStats } from '../observe/commit-stats.ts';
+import type { StoreObserver } from '../observe/store-observer.ts';
+import type { SpaceKeeper } from '../space/space-keeper.ts';
+import { ConditionJudge } from './condition-judge.ts';
+import { gather } from './gather.ts';
+import type { Health } from './health.ts';
+import type { LogKeeper } from './log-keeper.ts';
+import type { LogSync } from './log-sync.ts';
+import { Rotations } from './rotations.ts';
+import { writeFailure, type WhenHeld } from './write-failure.ts';
+
+export interface GroupCommitParts {
+  readonly queue: BatchQueue;
+  readonly table: Table;
+  readonly logs: LogKeeper;
+  readonly sync: LogSync;
+  readonly health: Health;
+  readonly stats: CommitStats;
+  readonly observer: StoreObserver;
+  readonly space: SpaceKeeper;
+  /** The fence. Inline, it proves what a pause has left in doubt before it returns. */
+  readonly whenHeld: WhenHeld;
+  /** Between slices of a large group. Inline there is none. */
+  readonly pause: Pause;
+  readonly onCommitted: () => void;
+  /** The live log has ended, and all of it is durable. */
+  readonly onEnded: () => void;
+  readonly rotateBytes: number;
+  readonly compressionLevel: number;
+}
+
+/**
+ * What becomes of one group, steps 2 to 6 of `Committer`, and of the live log around it. Each method is a flow: it waits
+ * for calls of the file system in the background, and for nothing where they block.
+ */
+export class GroupCommit {
+  readonly #parts: GroupCommitParts;
+  readonly #encoder: GroupEncoder = new GroupEncoder();
+  readonly #rotations: Rotations = new Rotations();
+
+  constructor(parts: GroupCommitParts) {
+    this.#parts = parts;
+  }
+
+  /** Rotations that have been asked for: done with the next group, or by `rotateIdle`. */
+  get rotations(): Rotations {
+    return this.#rotations;
+  }
+
+  /**
+   * Past a limit on the size of files the next log is tried. On a full disk, what only deletes is tried again in the
+   * room of the reserve, if there is one.
+   */
+  *commitInRoom(batches: readonly QueuedBatch[], mayWait: boolean): Flow<StoreError | undefined> {
+    const error = yield* this.#commit(batches);
+    if (!(error instanceof StoreFullError)) return error;
+    if (isFileTooLong(error.cause) && (yield* this.#endLog())) return yield* this.#commit(batches);
+    const { space } = this.#parts;
+    if (!mayWait && space.hasReserve) return new StoreBusyError('space', { cause: error });
+    const isRoomMade = yield* space.makeRoomForDeletes(batches, error);
+    return isRoomMade ? yield* this.#commit(batches) : error;
+  }
+
+  /**
+   * Writes a group and makes it visible; durable too, if one of its batches is to be. Returns the error that
+   * its batches are rejected with.
+   */
+  *#commit(batches: readonly QueuedBatch[]): Flow<StoreError | undefined> {
+    const { table, logs, health, stats, queue, space } = this.#parts;
+    const isJudged = queue.conditionalBatches > 0 || space.isLimited;
+    if (isJudged) yield* this.#judge(batches);
+    const written = batches.filter(
+      ({ packed, refusal }) => packed!.recordCount > 0 && refusal === undefined,
+    );
+    const durability = batches.some((batch) => batch.durability === 'sync') ? 'sync' : 'deferred';
+    if (written.length === 0) return yield* this.#commitNothing(durability, isJudged);
+    let log: LogWriter;
+    try {
+      log = yield* logs.writable();
+    } catch (error) {
+      return asRefusal(error);
+    }
+    if (health.isPoisoned) return health.poisonedWrite('not-applied');
+    const rowsBytes = written.reduce((sum, batch) => sum + batch.lengthBytes, 0);
+    const region = table.reserve(rowsBytes + batchTableBytes(written.length));
+    const group = gather(region, written, rowsBytes);
+    table.beginPublish(region, rowsBytes);
+    const error = yield* this.write(log, group, durability);
+    if (error !== undefined) {
+      table.abandonPublish();
+      return error;
+    }
+    table.endPublish();
+    stats.committed(written.length, group.recordCount);
+    return undefined;
+  }
+
+  /**
+   * The live log can be no longer: it ends where it was cut back. Resolves with whether another one has taken its
+   * place; one that held nothing was not too long for its groups, but the group is for any log.
+   */
+  *#endLog(): Flow<boolean> {
+    const { logs, sync } = this.#parts;
+    const log = logs.live;
+    if (log === undefined || log.lengthBytes === 0) return false;
+    if ((yield* logs.waitForNext()) !== undefined) return false;
+    if (log.unsyncedBytes > 0 && (yield* sync.run()) !== undefined) return false;
+    log.endWithoutSeal();
+    yield* this.#replaceLog();
+    return true;
+  }
+
+  /** No batch of the group writes anything: what stands before it may have to be durable all the same. */
+  *#commitNothing(durability: BatchDurability, isJudged: boolean): Flow<StoreError | undefined> {
+    const { logs } = this.#parts;
+    const isSynced = durability === 'sync' && logs.unsyncedBytes > 0;
+    const error = isSynced ? yield* this.syncFenced() : undefined;
+    if (error !== undefined) return error;
+    return isJudged || isSynced ? yield* this.#fence('not-applied') : undefined;
+  }
+
+  /** Indexes the group while it is being written: the event loop has nothing else to do for it then. */
+  *#index(): Flow<void> {
+    while (!this.#parts.table.stepPublish()) yield* waited(this.#parts.pause?.());
+  }
+
+  /** The group before this one is published and none is in flight: the table is what conditions ask about. */
+  *#judge(batches: readonly QueuedBatch[]): Flow<void> {
+    const { table, queue, space, pause } = this.#parts;
+    if (space.isLimited) yield* space.judge(batches);
+    if (queue.conditionalBatches > 0) yield* new ConditionJudge(table, pause).judge(batches);
+  }
+
+  /** Encodes and writes a group, or only a seal. Returns the error if that failed. */
+  *write(
+    log: LogWriter,
+    group: Group | undefined,
+    durability: BatchDurability = 'sync',
+  ): Flow<StoreError | undefined> {
+    const { health, stats, pause, compressionLevel } = this.#parts;
+    const seal = group === undefined || this.#isRotationDue(log);
+    const isDurable = seal || durability === 'sync' || log.unsyncedBytes >= MAX_UNSYNCED_BYTES;
+    const syncError = isDurable && log.unsyncedBytes > 0 ? yield* this.syncFenced() : undefined;
+    if (syncError !== undefined) return syncError;
+    const encodeStart = monotonicMs();
+    const encoded = yield* log.encode(this.#encoder, { group, seal }, compressionLevel, pause);
+    const fenced = yield* this.#fence('not-applied');
+    if (fenced !== undefined) return fenced;
+    if (health.isPoisoned) return health.poisonedWrite('not-applied');
+    const writeStart = monotonicMs();
+    const write = isDurable ? log.write(encoded, seal) : log.writeVolatile(encoded);
+    const writing = begin(tryToWrite(write));
+    if (group !== undefined) yield* this.#index();
+    const written = yield* waited(writing);
+    if ('error' in written) return yield* writeFailure(this.#parts, log, written.error);
+    const lengthBytes = encoded.bytes.length;
+    stats.written(lengthBytes, writeStart - encodeStart, written.endMs - writeStart, isDurable);
+    return yield* this.#fence('unknown');
+  }
+
+  #isRotationDue(log: LogWriter): boolean {
+    const { logs, rotateBytes } = this.#parts;
+    const isLong = log.lengthBytes >= logs.rotateAt(rotateBytes);
+    const isWanted = this.#rotations.areWanted || isLong;
+    return isWanted && logs.canRotate;
+  }
+
+  /** Followers are shown what is synced: that is an acknowledgement, so the fence comes before it. */
+  *syncFenced(): Flow<StoreError | undefined> {
+    return (yield* this.#fence('not-applied')) ?? (yield* this.#parts.sync.run());
+  }
+
+  /** The error of a write where the directory is not ours any more. While it is known to be, this waits for nothing. */
+  *#fence(outcome: 'not-applied' | 'unknown'): Flow<StoreError | undefined> {
+    const { health, whenHeld } = this.#parts;
+    try {
+      const regained = whenHeld();
+      if (regained !== undefined) yield regained;
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof FencedError)) throw error;
+      health.poisonWith(error);
+      return health.poisonedWrite(outcome);
+    }
+  }
+
+  /** The group is acknowledged: whatever fails from here on concerns the next one. */
+  *afterCommit(): Flow<void> {
+    const { logs, sync, rotateBytes, space } = this.#parts;
+    const log = logs.live;
+    sync.noteWrite();
+    if (log?.isEnded === true) yield* this.#replaceLog();
+    else if (log !== undefined && log.lengthBytes > 0) {
+      log.reserveAhead(space.reserveLimit(log.fileBytes, logs.rotateAt(rotateBytes)));
+      logs.prepareNext();
+    }
+    space.written(log?.fileBytes ?? 0);
+    this.#parts.onCommitted();
+  }
+
+  *#replaceLog(): Flow<void> {
+    const { logs, observer, onEnded } = this.#parts;
+    onEnded();
+    const ended = present(logs.live, 'only a live log is ended');
+    try {
+      yield* observer.rotate(ended, () => logs.replaceLive());
+    } catch (error) {
+      this.#rotations.reject(asRefusal(error));
+      return;
+    }
+    this.#rotations.finish();
+  }
+
+  /** Rotates while no group is ready: the seal is written alone. */
+  *rotateIdle(): Flow<void> {
+    const { logs, health, queue } = this.#parts;
+    if (health.isPoisoned) {
+      this.#rotations.reject(health.poisonedWrite('not-applied'));
+      return;
+    }
+    const log = logs.live;
+    if (log === undefined || log.lengthBytes === 0) {
+      this.#rotations.finish();
+      return;
+    }
+    const refusal = yield* logs.waitForNext();
+    if (refusal === undefined && queue.hasReady) return;
+    const error = refusal ?? (yield* this.write(log, undefined));
+    if (error === undefined) yield* this.#replaceLog();
+    else this.#rotations.reject(error);
+  }
+}
+
+function* tryToWrite(
+  write: Flow<void>,
+): Flow<{ readonly endMs: number } | { readonly error: unknown }> {
+  try {
+    yield* write;
+    return { endMs: monotonicMs() };
+  } catch (error) {
+    return { error };
+  }
+}
+
+/** The error that a caller is told. Throws what is none of ours: a bug. */
+function asRefusal(error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  throw error;
+}
