@@ -474,14 +474,14 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a log made without asking whether the lease is ours': {
     file: 'src/store/commit/log-keeper.ts',
-    find: '    await this.#lock.whenHeld();\n    try {\n      return await prepareLog',
-    replace: '    try {\n      return await prepareLog',
+    find: '    yield* waited(this.#whenHeld());\n    try {\n      return yield* prepareLog',
+    replace: '    try {\n      return yield* prepareLog',
     test: 'test/store/pause.test.ts',
   },
   'deferred batches synced without asking whether the lease is ours': {
-    file: COMMITTER,
-    find: "return (await this.#fence('not-applied')) ?? this.#parts.sync.run();",
-    replace: 'return this.#parts.sync.run();',
+    file: GROUP_COMMIT,
+    find: "return (yield* this.#fence('not-applied')) ?? (yield* this.#parts.sync.run());",
+    replace: 'return yield* this.#parts.sync.run();',
     test: 'test/store/pause.test.ts',
   },
 };

@@ -11,6 +11,7 @@ import { Committer, fenceOf } from './commit/committer.ts';
 import { FilesWatch } from './commit/files-watch.ts';
 import { LogKeeper, type KeptFile } from './commit/log-keeper.ts';
 import { LogSync, type StartTimer } from './commit/log-sync.ts';
+import type { WhenHeld } from './commit/write-failure.ts';
 import { MergeRunner } from './merge/merge-runner.ts';
 import { MergeScheduler, type CurrentSnapshot } from './merge/merge-scheduler.ts';
 import type { Announce } from './observe/store-events.ts';
@@ -83,16 +84,7 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
   const livePath = (): string | undefined => logs.live?.path;
   const observer = new StoreObserver({ store, directory, slowSyncMs, announce, livePath });
   const whenHeld = fenceOf(lock, options.commits);
-  const isInline = options.commits === 'inline';
-  const calls = isInline ? present(fs.blocking, 'asked for before the store was opened') : fs;
-  const logs = new LogKeeper(
-    calls,
-    directory,
-    { storeId, epoch },
-    { whenHeld, health },
-    parts.logs,
-  );
-  lock.checkAfterPause((anyCalls) => logs.requireUnchanged(anyCalls));
+  const logs = keepLogs(parts, lock, whenHeld);
   const claims = new Claims({ lock, storeId, health });
   const files = (): readonly KeptFile[] => keptFiles(merges.snapshot, logs);
   const watch = new FilesWatch({ fs, lock, health, startTimer, files });
@@ -111,11 +103,11 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
   const stats = observer.commits;
   const found = { fs, directory, storeId, epoch, table, watch };
   const shared = { ...found, logs, health, observer, space };
-  const committing = { space, queue, sync, table, logs, health, stats, observer, lock };
+  const committing = { space, queue, sync, table, logs, health, stats, observer, lock, whenHeld };
   const committer: Committer = new Committer({
     ...committing,
     mode: options.commits,
-    pause: isInline ? undefined : pause,
+    pause: options.commits === 'inline' ? undefined : pause,
     rotateBytes,
     compressionLevel,
     admit: () => warmth.admit(merges),
@@ -149,6 +141,17 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
   space.start();
   warmth.onceWarm(() => health.guard(() => merges.consider()));
   return { queue, committer, sync, logs, claims, watch, merges, backups, observer, space };
+}
+
+/** The logs, written by calls that block if commits are inline, and looked at after a pause. */
+function keepLogs(parts: OpenedParts, lock: DirectoryLock, whenHeld: WhenHeld): LogKeeper {
+  const { fs, directory, options, recovered, epoch, health } = parts;
+  const isInline = options.commits === 'inline';
+  const calls = isInline ? present(fs.blocking, 'asked for before the store was opened') : fs;
+  const identity = { storeId: recovered.storeId, epoch };
+  const logs = new LogKeeper(calls, directory, identity, { whenHeld, health }, parts.logs);
+  lock.checkAfterPause((anyCalls) => logs.requireUnchanged(anyCalls));
+  return logs;
 }
 
 /** The files that hold the store. */

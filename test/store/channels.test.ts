@@ -127,7 +127,7 @@ test('rotations, merges and backups', async () => {
 
 test('nothing is published, and no context made, while nobody listens', async () => {
   const store = await openOn(new CrashFs(), '/s', NO_MERGES);
-  const trace = vi.spyOn(commitChannel, 'tracePromise');
+  const trace = vi.spyOn(commitChannel.start, 'runStores');
   onTestFinished(() => trace.mockRestore());
   await store.insertBatch([put(1)]);
   expect(trace).not.toHaveBeenCalled();

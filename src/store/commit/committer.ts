@@ -12,7 +12,7 @@ import type { WhenHeld } from './write-failure.ts';
 /** `background`: files are written by calls that leave the event loop to others. `inline`: by calls that block. */
 export type CommitMode = 'background' | 'inline';
 
-export interface CommitterParts extends Omit<GroupCommitParts, 'whenHeld'> {
+export interface CommitterParts extends GroupCommitParts {
   readonly mode: CommitMode;
   readonly lock: DirectoryLock;
   /** Asked before each group: what stands against it, once it has waited as long as it must. */
@@ -71,7 +71,7 @@ export class Committer {
 
   constructor(parts: CommitterParts) {
     this.#parts = parts;
-    this.#group = new GroupCommit({ ...parts, whenHeld: fenceOf(parts.lock, parts.mode) });
+    this.#group = new GroupCommit(parts);
   }
 
   /** Looks at the queue soon. Called whenever something became ready. */
