@@ -4,7 +4,7 @@ import { MAX_FILE_NUMBER } from '../src/base/limits.ts';
 import { chunkBoundBytes, decodeChunk, encodeChunk } from '../src/format/chunk.ts';
 import { ColumnsBuilder } from '../src/format/columns-builder.ts';
 import { decodeFileHeader, encodeFileHeader, WRITTEN_VERSION } from '../src/format/file-header.ts';
-import { decodeGroup } from '../src/format/rows.ts';
+import { decodeGroup } from '../src/format/group-rows.ts';
 import { decodeIndex, encodeIndex, type IndexEntry } from '../src/format/snapshot-index.ts';
 import { ancestorRows } from '../src/format/ancestor.ts';
 import { scanLog } from '../src/log/log-scan.ts';

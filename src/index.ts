@@ -33,7 +33,7 @@ export type { BackupFile } from './store/backup/backup-manifest.ts';
 export type { BackupOptions, BackupReport, CopyProgress } from './store/backup/backup.ts';
 export type { BatchDurability, StoreDurability } from './store/batch/durability.ts';
 export type { Change, ChangeUpdate } from './store/changes/change.ts';
-export type { ChangesOptions, ChangeStats } from './store/changes/change-feeds.ts';
+export type { ChangesOptions, ChangeStats } from './store/changes/feed-set.ts';
 export { MetadataStore } from './store/metadata-store.ts';
 export type { InsertOptions } from './store/metadata-store.ts';
 export type { ContentHash, ContentHashOptions } from './store/content-hash.ts';

@@ -152,7 +152,7 @@ test('no file is over 400 lines, and no function over 70', () => {
 test('the offsets of a row are named, and known to format/row.ts alone', () => {
   // Other records of fixed layout have their offsets in the one file that encodes and decodes them.
   const isOwn = (file: string): boolean =>
-    /^(format|base)$/.test(roomOf(file)) && !file.endsWith('rows.ts');
+    /^(format|base)$/.test(roomOf(file)) && !file.endsWith('group-rows.ts');
   const wrong: string[] = [];
   for (const [file, source] of sources) {
     if (isOwn(file)) continue;
@@ -163,6 +163,50 @@ test('the offsets of a row are named, and known to format/row.ts alone', () => {
     }
   }
   expect(wrong).toEqual([]);
+});
+
+/** Names of a file's own exports; what it passes on from another file is not its own. */
+function exportsOf(source: ts.SourceFile): string[] {
+  return source.statements.flatMap((statement) => {
+    const modifiers = ts.canHaveModifiers(statement) ? ts.getModifiers(statement) : undefined;
+    if (modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) !== true) return [];
+    if (ts.isVariableStatement(statement)) {
+      return statement.declarationList.declarations.map(({ name }) => name.getText(source));
+    }
+    const { name } = statement as ts.DeclarationStatement;
+    return name === undefined ? [] : [name.getText(source)];
+  });
+}
+
+test('no two files export the same name', () => {
+  const places = new Map<string, Set<string>>();
+  for (const [file, source] of sources) {
+    for (const name of exportsOf(source)) {
+      places.set(name, (places.get(name) ?? new Set()).add(relative(ROOT, file)));
+    }
+  }
+  expect(places.size).toBeGreaterThan(500);
+  expect([...places].filter(([, among]) => among.size > 1)).toEqual([]);
+});
+
+test('only the entry points pass on what other files export', () => {
+  const passing = [...sources].filter(([, source]) =>
+    source.statements.some(
+      (statement) => ts.isExportDeclaration(statement) && statement.moduleSpecifier !== undefined,
+    ),
+  );
+  const entries = ['index.ts', 'testing/index.ts'];
+  expect(passing.map(([file]) => relative(ROOT, file)).sort()).toEqual(entries);
+});
+
+test('no file has a name that differs from another of its folder by an ending', () => {
+  const twins: string[] = [];
+  const names = files.map((file) => relative(ROOT, file).replace(/\.ts$/, ''));
+  for (const name of names) {
+    const near = ['s', 'ing', 'ed'].filter((ending) => names.includes(name + ending));
+    twins.push(...near.map((ending) => `${name}, ${name}${ending}`));
+  }
+  expect(twins).toEqual([]);
 });
 
 test('no leftovers', () => {

@@ -25,3 +25,8 @@ export function monotonicMs(): number {
 
 /** Milliseconds since 1970, by the clock of the machine. */
 export const wallMs: () => number = RealDate.now.bind(RealDate);
+
+/** A turn of the event loop, so that signals and other work are heard. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

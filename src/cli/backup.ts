@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { setImmediate } from '../base/timers.ts';
+import { nextTurn } from '../base/timers.ts';
 import { StoreError } from '../base/errors.ts';
 import {
   checkBackup,
@@ -63,12 +63,16 @@ async function copyStore(
   const progress = new ProgressMeter((one) => bar.report(one));
   const source = await readSource(fs, { signal, progress });
   try {
-    const pause = (): Promise<void> => new Promise((resume) => setImmediate(resume));
     const makeRunner = (copy: Directory): ReturnType<typeof chooseRunner> =>
-      chooseRunner(copy, { threads: undefined }, pause, new ThreadShortage(copy.realPath).report);
+      chooseRunner(
+        copy,
+        { threads: undefined },
+        nextTurn,
+        new ThreadShortage(copy.realPath).report,
+      );
     // Only the store itself knows what it holds in memory: the copy must open, up to the same batch.
     const expected = async (): Promise<Record<string, never>> => ({});
-    const writing = { fs, check: { makeRunner, pause }, expected, records: undefined };
+    const writing = { fs, check: { makeRunner, pause: nextTurn }, expected, records: undefined };
     return await writeBackup(writing, source, target, {
       signal,
       incremental,

@@ -9,7 +9,7 @@ import { exportRecords } from './export.ts';
 import { hash } from './hash.ts';
 import { importRecords, STDIN } from './import.ts';
 import { inspect } from './inspect.ts';
-import { merge } from './merge.ts';
+import { mergeStore } from './merge.ts';
 import type { CommandContext } from './output/command-context.ts';
 import {
   EXIT_DAMAGE,
@@ -20,7 +20,7 @@ import {
   EXIT_OK,
   EXIT_USAGE,
 } from './output/exit-code.ts';
-import { restore } from './restore.ts';
+import { restoreStore } from './restore.ts';
 import { salvage } from './salvage.ts';
 import { stats } from './stats.ts';
 import { tail } from './tail.ts';
@@ -183,7 +183,7 @@ const WRITERS: readonly CliCommand[] = [
     arguments: CLOSED,
     options: [json()],
     exitCodes: LOCKING,
-    run: merge,
+    run: mergeStore,
   },
   {
     name: 'export',
@@ -239,7 +239,7 @@ const WRITERS: readonly CliCommand[] = [
     },
     options: [json()],
     exitCodes: LOCKING,
-    run: restore,
+    run: restoreStore,
   },
 ];
 

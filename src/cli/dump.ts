@@ -1,4 +1,4 @@
-import { setImmediate } from '../base/timers.ts';
+import { nextTurn } from '../base/timers.ts';
 import { CorruptionError } from '../base/errors.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import { MetadataStore } from '../store/metadata-store.ts';
@@ -99,7 +99,7 @@ async function printRecords(
     if (!out.isFull) continue;
     await out.flush();
     // A turn of the event loop, so that Ctrl-C is heard.
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
     signal.throwIfAborted();
   }
   await out.flush();

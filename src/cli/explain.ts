@@ -7,7 +7,7 @@ import { explainDamaged } from './text/explain-damage.ts';
 import { explainError, explainRefused } from './text/explain-refusal.ts';
 import { explainOpening } from './text/explain-opening.ts';
 import { explainIncomplete, explainNoStore } from './text/explain-sound.ts';
-import type { Explanation } from './text/explanation.ts';
+import type { ExplainResult } from './text/explain-result.ts';
 import { toJson } from './output/json-text.ts';
 import { findObstacles, ownersOf } from '../inspection/obstacles.ts';
 import { surveyDirectory, type Survey } from '../inspection/survey.ts';
@@ -16,7 +16,7 @@ export interface ExplainOptions {
   readonly json?: true;
 }
 
-const EXIT_CODES: Readonly<Record<Explanation['state'], number>> = {
+const EXIT_CODES: Readonly<Record<ExplainResult['state'], number>> = {
   opens: EXIT_OK,
   locked: EXIT_LOCKED,
   blocked: EXIT_IO,
@@ -42,7 +42,7 @@ export async function explain(
   return EXIT_CODES[explanation.state];
 }
 
-async function explanationOf(context: CommandContext, directory: string): Promise<Explanation> {
+async function explanationOf(context: CommandContext, directory: string): Promise<ExplainResult> {
   const { signal, bar } = context;
   const options = {
     depth: 'chunks' as const,
@@ -69,7 +69,7 @@ async function explanationOf(context: CommandContext, directory: string): Promis
 async function explainSurvey(
   { fs, access, signal }: CommandContext,
   survey: Survey,
-): Promise<Explanation> {
+): Promise<ExplainResult> {
   switch (survey.outcome) {
     case 'opens':
       return explainOpening(survey, {
@@ -86,7 +86,7 @@ async function explainSurvey(
   }
 }
 
-function textOf({ directory, summary, because, choices, next }: Explanation): string[] {
+function textOf({ directory, summary, because, choices, next }: ExplainResult): string[] {
   const lines = [directory, summary, '', 'Why:', ...because.map((line) => `  ${line}`)];
   if (choices.length > 0) lines.push('', 'Choices:');
   for (const [i, { command, effect, loses }] of choices.entries()) {

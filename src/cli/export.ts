@@ -11,7 +11,8 @@ import { toJson } from './output/json-text.ts';
 import { countOf, formatBytes } from './output/number-text.ts';
 import { RecordSource } from '../inspection/record-source.ts';
 import { headLine, recordLines, type TextFormat } from './records/record-text.ts';
-import { nextTurn, type TextSink } from './output/text-sink.ts';
+import type { TextSink } from './output/text-sink.ts';
+import { nextTurn } from '../base/timers.ts';
 
 export interface ExportOptions {
   readonly format: TextFormat | 'ancestor';

@@ -18,7 +18,7 @@ import { countOf, formatMilliseconds } from './output/number-text.ts';
 import type { InputRecord } from './records/record-input.ts';
 import { isTooLarge, RecordLoader, type BatchSink } from './records/record-loader.ts';
 import { RecordSource } from '../inspection/record-source.ts';
-import { nextTurn } from './output/text-sink.ts';
+import { nextTurn } from '../base/timers.ts';
 
 export interface ImportOptions {
   readonly format: 'jsonl' | 'csv' | 'ancestor';

@@ -23,7 +23,7 @@ interface Merged {
 }
 
 /** Merges what the logs hold. Interrupted, the store is as it was before: the old snapshot and all logs. */
-export async function merge(
+export async function mergeStore(
   context: CommandContext,
   directory: string,
   options: MergeOptions,

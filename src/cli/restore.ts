@@ -10,7 +10,7 @@ export interface RestoreCommandOptions {
 }
 
 /** Interrupted, it leaves nothing; nothing is ever overwritten. */
-export async function restore(
+export async function restoreStore(
   context: CommandContext,
   backup: string,
   directory: string,

@@ -86,7 +86,7 @@ async function statsHeld(
 }
 
 /** Exactly: of chunks that no log touches the index tells, the others are read. */
-export async function countRecords(source: RecordSource): Promise<RecordCount> {
+export async function countStored(source: RecordSource): Promise<RecordCount> {
   let records = 0;
   let dataBytes = 0;
   const chunks = source.chunks((entry) => {
@@ -103,7 +103,7 @@ export async function countRecords(source: RecordSource): Promise<RecordCount> {
 
 async function countAndClose(source: RecordSource): Promise<RecordCount> {
   try {
-    return await countRecords(source);
+    return await countStored(source);
   } finally {
     await source.close();
   }

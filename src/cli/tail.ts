@@ -1,4 +1,4 @@
-import { clearTimeout, setImmediate, setTimeout } from '../base/timers.ts';
+import { clearTimeout, nextTurn, setTimeout } from '../base/timers.ts';
 import type { Change, ChangeUpdate } from '../store/changes/change.ts';
 import { changesOf } from '../store/changes/change.ts';
 import { onDirectory } from './on-directory.ts';
@@ -85,7 +85,7 @@ async function printChange(
   if (!out.isFull) return;
   await out.flush();
   // A turn of the event loop, so that Ctrl-C is heard.
-  await new Promise((resolve) => setImmediate(resolve));
+  await nextTurn();
   signal.throwIfAborted();
 }
 

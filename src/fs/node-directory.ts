@@ -9,7 +9,7 @@ import { isSameDirectory } from './file-system.ts';
 import type { DirectoryHold, DirectoryIdentity, HoldState } from './file-system.ts';
 
 /** Whether a directory is reached through its descriptor where the system can do that. */
-export type DirectoryAccess = 'by-descriptor' | 'by-path';
+export type NodeDirectoryAccess = 'by-descriptor' | 'by-path';
 
 /** A path that is switched during each of so many attempts is not waited for any longer. */
 const MAX_ATTEMPTS = 5;
@@ -18,7 +18,10 @@ const MAX_ATTEMPTS = 5;
 const CAN_OPEN_DIRECTORIES: boolean = process.platform !== 'win32';
 
 /** Rejects with the system's error: `ENOENT`, `ENOTDIR`, `EACCES`, `EMFILE`, … */
-export async function holdDirectory(path: string, wanted: DirectoryAccess): Promise<DirectoryHold> {
+export async function holdDirectory(
+  path: string,
+  wanted: NodeDirectoryAccess,
+): Promise<DirectoryHold> {
   for (let attempt = 1; ; attempt++) {
     const flags = constants.O_RDONLY | constants.O_DIRECTORY;
     const descriptor = CAN_OPEN_DIRECTORIES ? await openDescriptor(path, flags) : undefined;
@@ -38,7 +41,7 @@ export async function holdDirectory(path: string, wanted: DirectoryAccess): Prom
 async function tryToHold(
   path: string,
   descriptor: number | undefined,
-  wanted: DirectoryAccess,
+  wanted: NodeDirectoryAccess,
 ): Promise<NodeDirectoryHold | undefined> {
   const stats = descriptor === undefined ? await statPath(path) : await statDescriptor(descriptor);
   if (!stats.isDirectory()) throw notADirectory(path);

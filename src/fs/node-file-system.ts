@@ -15,7 +15,7 @@ import type {
 } from './file-system.ts';
 import { tryKernelLock } from './kernel-lock.ts';
 import { holdDirectory } from './node-directory.ts';
-import type { DirectoryAccess } from './node-directory.ts';
+import type { NodeDirectoryAccess } from './node-directory.ts';
 import { kindOf, NodeBlockingFile, NodeOpenFile, toFileStat } from './node-open-file.ts';
 import type { WriteSync } from './node-open-file.ts';
 
@@ -65,10 +65,10 @@ function leases(): Promise<typeof import('./lease.ts')> {
 /** The machine's own file system. Files are made with mode 0666, directories with 0777, less the umask. */
 export class NodeFileSystem implements FileSystem {
   readonly blocking: BlockingCalls = BLOCKING;
-  protected readonly directoryAccess: DirectoryAccess;
+  protected readonly directoryAccess: NodeDirectoryAccess;
 
   /** With `by-path`, directories are held as on a system that cannot reach them through a descriptor. */
-  constructor(directoryAccess: DirectoryAccess = 'by-descriptor') {
+  constructor(directoryAccess: NodeDirectoryAccess = 'by-descriptor') {
     this.directoryAccess = directoryAccess;
   }
 

@@ -27,7 +27,7 @@ export interface MergeSource {
 const NO_ENTRIES = { entries: [], reader: undefined, contentHash: 0n };
 
 /** `file`: the snapshot, open, where it is one of ours. */
-export async function openSource(
+export async function openMergeSource(
   file: OpenFile | undefined,
   fs: FileSystem,
   job: { readonly snapshot: OldSnapshot | undefined; readonly storeId: Uint8Array },

@@ -13,7 +13,7 @@ import { buffersOf } from '../runs/column-buffers.ts';
 import { Folder } from '../runs/fold.ts';
 import { estimateSnapshot } from './estimate-snapshot.ts';
 import type { JobContext, JobDamage } from './job-context.ts';
-import { openSource, type MergeSource, type OldSnapshot } from './merge-source.ts';
+import { openMergeSource, type MergeSource, type OldSnapshot } from './merge-source.ts';
 import { RunPile } from '../runs/run-pile.ts';
 import { keyBound, RunCursor, type KeyBound } from '../runs/run-cursor.ts';
 import { scanRun } from './scan-run.ts';
@@ -135,7 +135,7 @@ async function writeSnapshot(
   const isOurs = job.snapshot?.format === 'lodestore';
   const sourceFile = isOurs ? await fs.open(job.snapshot.path, 'r') : undefined;
   try {
-    const source = await openSource(sourceFile, fs, job, context.signal);
+    const source = await openMergeSource(sourceFile, fs, job, context.signal);
     if ('kind' in source) return source;
     const { limitBytes } = job;
     const neededBytes = limitBytes === undefined ? 0 : estimateSnapshot(source, run, job.logs);

@@ -4,7 +4,7 @@ import {
   ZSTD_MAGIC,
   type AncestorFrameResult,
 } from '../format/ancestor.ts';
-import { countRows } from '../format/rows.ts';
+import { countRows } from '../format/group-rows.ts';
 import { FRAME_BATCHES, type FrameHeader } from '../format/frame.ts';
 import type { FileWindow } from '../fs/file-window.ts';
 import type { LogEnding, LogScan, LogScanOptions } from './log-report.ts';

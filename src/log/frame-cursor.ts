@@ -9,7 +9,7 @@ import {
   FRAME_SEAL,
   type FrameHeader,
 } from '../format/frame.ts';
-import { decodeGroup, type GroupRows } from '../format/rows.ts';
+import { decodeGroup, type GroupRows } from '../format/group-rows.ts';
 import type { Scratch } from '../format/scratch.ts';
 import type { FileWindow } from '../fs/file-window.ts';
 import { findLaterFrames } from './frame-search.ts';

@@ -14,7 +14,7 @@ import {
 } from '../format/frame.ts';
 
 /** Where the log stands before the write: what the next frame is chained to. */
-export interface LogPosition {
+export interface WritePosition {
   readonly offset: number;
   readonly chain: number;
   readonly frameCount: number;
@@ -32,7 +32,7 @@ export interface Group {
 export interface EncodedWrite {
   /** Valid until the encoder is used again. */
   readonly bytes: Uint8Array;
-  readonly after: LogPosition;
+  readonly after: WritePosition;
 }
 
 /** Gives way to the event loop; undefined where there is no giving way. */
@@ -47,7 +47,7 @@ export class GroupEncoder {
    * `pause` between slices of a large group.
    */
   *encode(
-    position: LogPosition,
+    position: WritePosition,
     seed: ChecksumSeed,
     parts: {
       readonly header?: NewFileHeader | undefined;
@@ -87,12 +87,12 @@ export class GroupEncoder {
 
   *#encodeGroup(
     used: number,
-    position: LogPosition,
+    position: WritePosition,
     seed: ChecksumSeed,
     group: Group & { readonly unprovenBytes: number | undefined },
     level: number,
     pause: Pause,
-  ): Flow<LogPosition> {
+  ): Flow<WritePosition> {
     const { decoded, batchCount, recordCount, unprovenBytes } = group;
     const lastSequence = position.lastSequence + BigInt(batchCount);
     assert(lastSequence <= MAX_U64, 'sequences are u64');
@@ -129,10 +129,10 @@ export class GroupEncoder {
 
   #encodeSeal(
     used: number,
-    position: LogPosition,
+    position: WritePosition,
     seed: ChecksumSeed,
     rides: boolean,
-  ): LogPosition {
+  ): WritePosition {
     const checksum = encodeFrame(
       this.#buffer,
       used,

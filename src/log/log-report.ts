@@ -1,6 +1,6 @@
 import type { FileHeader } from '../format/file-header.ts';
 import type { FrameHeader } from '../format/frame.ts';
-import type { GroupRows } from '../format/rows.ts';
+import type { GroupRows } from '../format/group-rows.ts';
 
 /**
  * The frame headers of this log that stand behind broken bytes. A torn write of the last group leaves

@@ -13,7 +13,7 @@ import { begin, waited, type Flow } from '../base/flow.ts';
 import type { EitherCalls, EitherFile } from '../fs/file-system.ts';
 import { writing, writingZeros } from '../fs/write.ts';
 import { BlockCover } from './block-cover.ts';
-import type { EncodedWrite, Group, GroupEncoder, LogPosition, Pause } from './group-encoder.ts';
+import type { EncodedWrite, Group, GroupEncoder, WritePosition, Pause } from './group-encoder.ts';
 import { type PreparedLog, readStart, SyncError, syncZeros } from './prepared-log.ts';
 
 /** Largest step by which a log grows. */
@@ -43,9 +43,9 @@ export class LogWriter {
   readonly #header: NewFileHeader;
   readonly #firstReserveBytes: number;
   readonly #cover: BlockCover = new BlockCover();
-  #position: LogPosition;
+  #position: WritePosition;
   /** Where the log stood when all of it was last known to be durable. */
-  #synced: LogPosition;
+  #synced: WritePosition;
   #state: 'open' | 'writing-volatile' | 'sealed' | 'cut' = 'open';
   #reservedBytes: number;
   #growth: Promise<void> | undefined;

@@ -4,7 +4,7 @@ import type { ColumnMemory } from '../format/columns-builder.ts';
 import type { Columns } from '../format/columns.ts';
 import { cutColumns, RowBlock } from './row-columns.ts';
 import { RepeatedKeys } from './repeated-keys.ts';
-import { ENTRY_WORDS, sortEntries } from './row-entries.ts';
+import { RUN_ENTRY_WORDS, sortEntries } from './row-entries.ts';
 import { dropSuperseded } from './superseded-rows.ts';
 import {
   DATA_LENGTH,
@@ -21,11 +21,11 @@ const LARGEST_BLOCK_BYTES: number = 4 * 1024 * 1024;
 /** As many blocks as a log of hot keys fills again and again. */
 const MAX_SPARES = 6;
 /** Superseded rows may take this much, or as much as the others, before they are dropped. */
-export const SUPERSEDED_BYTES: number = 16 * 1024 * 1024;
+export const SUPERSEDED_ROWS_BYTES: number = 16 * 1024 * 1024;
 /** Rows in key order lie anywhere in memory: looked at together first, they are waited for together. */
 const AHEAD_ROWS = 64;
 /** Words of the entries of the rows that one step gathers. */
-const STEP_WORDS: number = 4_096 * ENTRY_WORDS;
+const STEP_WORDS: number = 4_096 * RUN_ENTRY_WORDS;
 
 /**
  * The blocks of whoever has finished: fresh memory costs as much as the rest of reading a log, and would stay until
@@ -67,7 +67,7 @@ function addEntriesOfWords(
   let { at } = place;
   let offset = place.offset >>> 2;
   const used = usedBytes >>> 2;
-  for (; offset < used && at < end; at += ENTRY_WORDS) {
+  for (; offset < used && at < end; at += RUN_ENTRY_WORDS) {
     entries[at] = words[offset + KEY_LOW_WORD]!;
     entries[at + 1] = words[offset + KEY_HIGH_WORD]!;
     entries[at + 2] = ordinal;
@@ -86,7 +86,7 @@ function addEntriesOfBytes(
   { view, usedBytes }: RowBlock,
 ): void {
   let { at, offset } = place;
-  for (; offset < usedBytes && at < end; at += ENTRY_WORDS) {
+  for (; offset < usedBytes && at < end; at += RUN_ENTRY_WORDS) {
     entries[at] = view.getUint32(offset + KEY_LOW, true);
     entries[at + 1] = view.getUint32(offset + KEY_HIGH, true);
     entries[at + 2] = ordinal;
@@ -100,7 +100,7 @@ function addEntriesOfBytes(
 /**
  * Collects the rows of a log and turns them into one run: ascending keys, the last update of each. A log of some
  * kilobytes may hold a gigabyte of rows of one key, so superseded rows are dropped on the way: whenever they may take
- * as much as the others and more than SUPERSEDED_BYTES. As that doubles each time, a row is looked at a few times at most.
+ * as much as the others and more than SUPERSEDED_ROWS_BYTES. As that doubles each time, a row is looked at a few times at most.
  */
 export class LogRows {
   #blocks: RowBlock[] = [];
@@ -130,7 +130,7 @@ export class LogRows {
   constructor(
     expectedBytes: number = FIRST_BLOCK_BYTES,
     memory: ColumnMemory = 'own',
-    supersededBytes: number = SUPERSEDED_BYTES,
+    supersededBytes: number = SUPERSEDED_ROWS_BYTES,
   ) {
     this.#nextBlockBytes = Math.min(expectedBytes, LARGEST_BLOCK_BYTES);
     this.#memory = memory;
@@ -330,13 +330,13 @@ export class LogRows {
   *#gatherSorted(): Steps<void> {
     const made = yield* this.#makeEntries();
     const entries = yield* sortEntries(made, this.#rowCount);
-    const end = ENTRY_WORDS * this.#rowCount;
+    const end = RUN_ENTRY_WORDS * this.#rowCount;
     const lengths = new Uint32Array(AHEAD_ROWS);
-    for (let at = 0; at < end; at += ENTRY_WORDS) {
-      const ahead = (at / ENTRY_WORDS) % AHEAD_ROWS;
+    for (let at = 0; at < end; at += RUN_ENTRY_WORDS) {
+      const ahead = (at / RUN_ENTRY_WORDS) % AHEAD_ROWS;
       if (ahead === 0) this.#readLengths(entries, at, end, lengths);
       if (at % STEP_WORDS === 0) yield;
-      const next = at + ENTRY_WORDS;
+      const next = at + RUN_ENTRY_WORDS;
       const isSuperseded =
         next < end && entries[next] === entries[at] && entries[next + 1] === entries[at + 1];
       if (isSuperseded) continue;
@@ -346,7 +346,7 @@ export class LogRows {
   }
 
   *#makeEntries(): Steps<Uint32Array> {
-    const entries = new Uint32Array(ENTRY_WORDS * this.#rowCount);
+    const entries = new Uint32Array(RUN_ENTRY_WORDS * this.#rowCount);
     const place: EntryPlace = { at: 0, offset: 0 };
     const add = this.#isWordy ? addEntriesOfWords : addEntriesOfBytes;
     for (const [ordinal, block] of this.#blocks.entries()) {
@@ -361,8 +361,8 @@ export class LogRows {
   /** Data lengths of the rows of as many entries as `lengths` takes. */
   #readLengths(entries: Uint32Array, from: number, end: number, lengths: Uint32Array): void {
     const blocks = this.#blocks;
-    const to = Math.min(end, from + ENTRY_WORDS * lengths.length);
-    for (let at = from, i = 0; at < to; at += ENTRY_WORDS, i++) {
+    const to = Math.min(end, from + RUN_ENTRY_WORDS * lengths.length);
+    for (let at = from, i = 0; at < to; at += RUN_ENTRY_WORDS, i++) {
       lengths[i] = blocks[entries[at + 2]!]!.view.getUint32(entries[at + 3]! + DATA_LENGTH, true);
     }
   }

@@ -1,10 +1,10 @@
 import type { Steps } from '../base/steps.ts';
 
 /** Words of an entry: the key's low and high half, the row's block and its offset there. */
-export const ENTRY_WORDS = 4;
+export const RUN_ENTRY_WORDS = 4;
 
 /** Words of the entries that one step counts or moves. */
-const STEP_WORDS: number = 2 ** 14 * ENTRY_WORDS;
+const STEP_WORDS: number = 2 ** 14 * RUN_ENTRY_WORDS;
 
 const DIGIT_BITS = 8;
 const BUCKETS: number = 1 << DIGIT_BITS;
@@ -21,7 +21,7 @@ function* countDigits(entries: Uint32Array, end: number): Steps<Uint32Array> {
 }
 
 function countRange(entries: Uint32Array, from: number, end: number, counts: Uint32Array): void {
-  for (let at = from; at < end; at += ENTRY_WORDS) {
+  for (let at = from; at < end; at += RUN_ENTRY_WORDS) {
     let low = entries[at]!;
     let high = entries[at + 1]!;
     for (let base = 0; base < DIGITS_PER_WORD * BUCKETS; base += BUCKETS) {
@@ -43,10 +43,10 @@ function distribute(
   shift: number,
   starts: Uint32Array,
 ): void {
-  for (let at = start; at < end; at += ENTRY_WORDS) {
+  for (let at = start; at < end; at += RUN_ENTRY_WORDS) {
     const value = (from[at + word]! >>> shift) & (BUCKETS - 1);
     const target = starts[value]!;
-    starts[value] = target + ENTRY_WORDS;
+    starts[value] = target + RUN_ENTRY_WORDS;
     to[target] = from[at]!;
     to[target + 1] = from[at + 1]!;
     to[target + 2] = from[at + 2]!;
@@ -60,7 +60,7 @@ function toStarts(counts: Uint32Array): void {
   for (let value = 0; value < BUCKETS; value++) {
     const count = counts[value]!;
     counts[value] = start;
-    start += ENTRY_WORDS * count;
+    start += RUN_ENTRY_WORDS * count;
   }
 }
 
@@ -115,8 +115,8 @@ function* arrange(
 
 /** Puts in order what is nearly so. False where it gave up, with entries moved but none lost. */
 function* settle(entries: Uint32Array, end: number): Steps<boolean> {
-  let movesLeft = end / ENTRY_WORDS;
-  for (let from = ENTRY_WORDS; from < end; from += STEP_WORDS) {
+  let movesLeft = end / RUN_ENTRY_WORDS;
+  for (let from = RUN_ENTRY_WORDS; from < end; from += STEP_WORDS) {
     movesLeft = settleRange(entries, from, Math.min(from + STEP_WORDS, end), movesLeft);
     if (movesLeft < 0) return false;
     yield;
@@ -127,20 +127,20 @@ function* settle(entries: Uint32Array, end: number): Steps<boolean> {
 /** Returns how many moves are left; fewer than none where it gave up. */
 function settleRange(entries: Uint32Array, from: number, end: number, mostMoves: number): number {
   let movesLeft = mostMoves;
-  for (let at = from; at < end; at += ENTRY_WORDS) {
+  for (let at = from; at < end; at += RUN_ENTRY_WORDS) {
     const low = entries[at]!;
     const high = entries[at + 1]!;
     let to = at;
     while (to > 0) {
-      const before = entries[to - ENTRY_WORDS + 1]!;
-      if (before < high || (before === high && entries[to - ENTRY_WORDS]! <= low)) break;
-      to -= ENTRY_WORDS;
+      const before = entries[to - RUN_ENTRY_WORDS + 1]!;
+      if (before < high || (before === high && entries[to - RUN_ENTRY_WORDS]! <= low)) break;
+      to -= RUN_ENTRY_WORDS;
     }
     if (to === at) continue;
-    movesLeft -= (at - to) / ENTRY_WORDS;
+    movesLeft -= (at - to) / RUN_ENTRY_WORDS;
     const block = entries[at + 2]!;
     const offset = entries[at + 3]!;
-    entries.copyWithin(to + ENTRY_WORDS, to, at);
+    entries.copyWithin(to + RUN_ENTRY_WORDS, to, at);
     entries[to] = low;
     entries[to + 1] = high;
     entries[to + 2] = block;
@@ -157,7 +157,7 @@ function settleRange(entries: Uint32Array, from: number, end: number, mostMoves:
  */
 export function* sortEntries(entries: Uint32Array, count: number): Steps<Uint32Array> {
   if (count < 2) return entries;
-  const end = ENTRY_WORDS * count;
+  const end = RUN_ENTRY_WORDS * count;
   const spare = new Uint32Array(end);
   const counts = yield* countDigits(entries, end);
   const digits = differingDigits(counts, count);

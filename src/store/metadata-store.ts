@@ -13,7 +13,7 @@ import type { Table } from '../table/table.ts';
 import type { BackupOptions, BackupReport } from './backup/backup.ts';
 import { withOutcome } from './batch/batch-queue.ts';
 import type { Change } from './changes/change.ts';
-import { ChangeFeeds, type ChangesOptions } from './changes/change-feeds.ts';
+import { FeedSet, type ChangesOptions } from './changes/feed-set.ts';
 import { StoreChangeSource } from './changes/change-source.ts';
 import { RetainedLogs } from './changes/retained-logs.ts';
 import { openChannel, traced } from './observe/channels.ts';
@@ -29,7 +29,7 @@ import { readStats, type StoreStats } from './stats.ts';
 import type { StoreEvents } from './observe/store-events.ts';
 import { packUpdatesNow, toSource, type Update } from './batch/updates.ts';
 import { entriesByValue, type ValueRangeOptions } from './value-entries.ts';
-import { Warmth } from './warmth.ts';
+import { BackgroundLoad } from './background-load.ts';
 import { WriteBatch } from './batch/write-batch.ts';
 import { closeWriter, inOrder, makeWriter, releaseDirectory, type Writer } from './writer.ts';
 
@@ -67,11 +67,11 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   readonly #options: ResolvedOptions;
   readonly #table: Table;
   readonly #lock: DirectoryLock | undefined;
-  readonly #warmth: Warmth;
+  readonly #warmth: BackgroundLoad;
   readonly #health: Health;
   readonly #writer: Writer | undefined;
   readonly #reading: Omit<SliceHooks, 'signal'>;
-  readonly #feeds: ChangeFeeds;
+  readonly #feeds: FeedSet;
   readonly #leave: () => void = countOpenStore();
   #closing: Promise<void> | undefined;
 
@@ -88,7 +88,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     this.#lock = parts.lock;
     this.#health = parts.health;
     this.#reading = { pause: parts.pause, requireOpen: () => this.#requireOpen() };
-    this.#warmth = new Warmth(parts, (name, details) => this.#announce(name, details));
+    this.#warmth = new BackgroundLoad(parts, (name, details) => this.#announce(name, details));
     this.#feeds = openFeeds(parts, () => this.#writer?.logs);
     this.#writer =
       parts.lock &&
@@ -365,7 +365,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
 function openFeeds(
   parts: OpenedParts,
   keeper: () => Pick<LogKeeper, 'closedLogs' | 'live' | 'lastSyncedSequence'> | undefined,
-): ChangeFeeds {
+): FeedSet {
   const { fs, directory, recovered, retention, logs, lock, health } = parts;
   const { storeId } = recovered;
   const retained = new RetainedLogs(retention);
@@ -383,5 +383,5 @@ function openFeeds(
         lastSyncedSequence: logs.last.lastSequence,
       },
   });
-  return new ChangeFeeds(source, retained, health);
+  return new FeedSet(source, retained, health);
 }

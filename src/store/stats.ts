@@ -1,7 +1,7 @@
 import type { LockOwner } from '../base/errors.ts';
 import type { DirectoryLock } from '../directory/held-lock.ts';
 import type { Table, TableMemory } from '../table/table.ts';
-import type { ChangeStats } from './changes/change-feeds.ts';
+import type { ChangeStats } from './changes/feed-set.ts';
 import { CommitStats, type CommitFigures } from './observe/commit-stats.ts';
 import type { Health } from './commit/health.ts';
 import { MergeCounters } from './observe/merge-figures.ts';

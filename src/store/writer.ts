@@ -2,9 +2,9 @@ import { present } from '../base/assert.ts';
 import { storeErrorOf } from '../base/store-error-of.ts';
 import type { DirectoryLock } from '../directory/held-lock.ts';
 import type { Directory } from '../fs/directory.ts';
-import { Backups } from './backups.ts';
+import { LiveBackups } from './live-backups.ts';
 import { BatchQueue } from './batch/batch-queue.ts';
-import type { ChangeFeeds } from './changes/change-feeds.ts';
+import type { FeedSet } from './changes/feed-set.ts';
 import type { RetainedLogs } from './changes/retained-logs.ts';
 import { Claims } from './commit/claims.ts';
 import { Committer, fenceOf } from './commit/committer.ts';
@@ -19,7 +19,7 @@ import { StoreObserver } from './observe/store-observer.ts';
 import type { OpenedParts } from './open/open-parts.ts';
 import { ReserveFile } from './space/reserve-file.ts';
 import { SpaceKeeper, type SpaceFigures } from './space/space-keeper.ts';
-import type { Warmth } from './warmth.ts';
+import type { BackgroundLoad } from './background-load.ts';
 
 /** What writes to an open store's directory. */
 export interface Writer {
@@ -30,7 +30,7 @@ export interface Writer {
   readonly claims: Claims;
   readonly watch: FilesWatch;
   readonly merges: MergeScheduler;
-  readonly backups: Backups;
+  readonly backups: LiveBackups;
   readonly observer: StoreObserver;
   readonly space: SpaceKeeper;
 }
@@ -38,8 +38,8 @@ export interface Writer {
 /** What a writer needs of the store that it belongs to. */
 export interface WriterHost {
   readonly store: object;
-  readonly feeds: ChangeFeeds;
-  readonly warmth: Warmth;
+  readonly feeds: FeedSet;
+  readonly warmth: BackgroundLoad;
   readonly announce: Announce;
 }
 
@@ -135,7 +135,7 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
     },
     parts.snapshot,
   );
-  const backups = new Backups({ ...shared, committer, merges, makeRunner, pause });
+  const backups = new LiveBackups({ ...shared, committer, merges, makeRunner, pause });
   logs.prepareNext();
   watch.start();
   space.start();
@@ -200,7 +200,7 @@ function openSpace(
 export async function releaseDirectory(
   directory: Directory,
   lock: DirectoryLock | undefined,
-  warmth: Warmth,
+  warmth: BackgroundLoad,
 ): Promise<void> {
   const releaseLock = async (): Promise<void> => {
     await lock?.release().catch((error: unknown) => {

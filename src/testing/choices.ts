@@ -15,8 +15,8 @@ import {
   naturalSize,
   render,
 } from './file-variant.ts';
-import type { ByteRange, FileVariant, Keep } from './file-variant.ts';
-import type { Tear } from './file-variants.ts';
+import type { FileRange, FileVariant, Keep } from './file-variant.ts';
+import type { Tear } from './file-variant-list.ts';
 import { buildNamespace, keepsNameOrder } from './namespace.ts';
 import type { NameSelection } from './namespace.ts';
 import type { Random } from './random.ts';
@@ -135,7 +135,7 @@ function chooseEnd(
   choices: Choices,
   tear: Tear,
   kept: 'head' | 'tail',
-): ByteRange[] {
+): FileRange[] {
   const cuts = tearEdges(effect, tear);
   if (cuts.length === 0) return [];
   const cut = cuts[choices.pick(cuts.length)]!;
@@ -143,7 +143,7 @@ function chooseEnd(
   return [{ start, end: kept === 'head' ? cut : effect.endBytes }];
 }
 
-function chooseUnits(effect: WriteEffect, choices: Choices, tear: Tear): ByteRange[] {
+function chooseUnits(effect: WriteEffect, choices: Choices, tear: Tear): FileRange[] {
   const bounds = [effect.startBytes, ...tearEdges(effect, tear), effect.endBytes];
   return bounds
     .slice(0, -1)

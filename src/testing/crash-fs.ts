@@ -22,7 +22,7 @@ import type { CrashModel } from './effect.ts';
 import { CrashStates } from './enumeration.ts';
 import type { CrashStatesOptions } from './enumeration.ts';
 import type { FaultPlan } from './fault-plan.ts';
-import type { Tear } from './file-variants.ts';
+import type { Tear } from './file-variant-list.ts';
 import { HeldDirectories } from './held-directories.ts';
 import type { DirectoryAccess } from './held-directories.ts';
 import { leaseOf, LeaseTable } from './lease-table.ts';

@@ -4,7 +4,7 @@ import { PAGE_BYTES } from './effect.ts';
 import type { CrashModel, DataEffect, NameEffect } from './effect.ts';
 import { FileInode } from './file-inode.ts';
 import { NameTable, ROOT_ID } from './name-table.ts';
-import type { Place } from './name-table.ts';
+import type { NamePlace } from './name-table.ts';
 import { systemError } from './system-error.ts';
 
 const UNLIMITED_FREE_BYTES = 2 ** 50;
@@ -73,7 +73,7 @@ export class Disk {
   }
 
   /** N1. The effect is undefined for a file that is durable from the start. */
-  createFile(place: Place, startTick: number): { file: FileInode; effect: NameEffect } {
+  createFile(place: NamePlace, startTick: number): { file: FileInode; effect: NameEffect } {
     const file = new FileInode(this.#nextInodeId++, place.directory.id, Content.zeros());
     this.files.set(file.id, file);
     const effect = this.#changeName(place, 'create', file.id, startTick);
@@ -81,20 +81,20 @@ export class Disk {
   }
 
   /** N1: a second name, in whichever directory. */
-  link(file: FileInode, place: Place, startTick: number): NameEffect {
+  link(file: FileInode, place: NamePlace, startTick: number): NameEffect {
     file.linkCount++;
     return this.#changeName(place, 'link', file.id, startTick);
   }
 
   /** N4. */
-  makeDirectory(place: Place, startTick: number): NameEffect {
+  makeDirectory(place: NamePlace, startTick: number): NameEffect {
     const id = this.#nextInodeId++;
     this.names.addDirectory(id, place.directory.id, new Map());
     return this.#changeName(place, 'makeDirectory', id, startTick);
   }
 
   /** N3, and N4 for a directory. */
-  unlink(place: Place, startTick: number): NameEffect {
+  unlink(place: NamePlace, startTick: number): NameEffect {
     const inodeId = present(place.inodeId, 'a removed name exists');
     const file = this.files.get(inodeId);
     if (file !== undefined) file.linkCount--;
@@ -102,7 +102,7 @@ export class Disk {
   }
 
   /** N2. */
-  rename(from: Place, to: Place, startTick: number): NameEffect {
+  rename(from: NamePlace, to: NamePlace, startTick: number): NameEffect {
     const inodeId = present(from.inodeId, 'a renamed name exists');
     const replaced = to.inodeId === undefined ? undefined : this.files.get(to.inodeId);
     if (replaced !== undefined) replaced.linkCount--;
@@ -178,7 +178,7 @@ export class Disk {
   }
 
   #changeName(
-    place: Place,
+    place: NamePlace,
     kind: NameEffect['kind'],
     inodeId: number,
     startTick: number,

@@ -5,7 +5,7 @@ import type { CrashModel, DataEffect, WriteEffect } from './effect.ts';
 import type { FileInode } from './file-inode.ts';
 
 /** Bytes [start, end) of a file. */
-export interface ByteRange {
+export interface FileRange {
   readonly start: number;
   readonly end: number;
 }
@@ -13,7 +13,7 @@ export interface ByteRange {
 /** What a crash keeps of one effect that is not durable. */
 export interface Keep {
   /** Bytes of a write that reached the disk. Empty for a truncate. */
-  readonly ranges: readonly ByteRange[];
+  readonly ranges: readonly FileRange[];
   /**
    * Size that the effect gave the file, or -1 when its size did not reach the disk. A truncate is kept
    * when this is its size.
@@ -89,10 +89,10 @@ function raised(sizes: ReadonlySet<number>, end: number): Set<number> {
  * Written bytes past the old end and below the size that were lost. `ordered` promises that there are
  * none, but for those that a failed sync has dropped and those that a durable size has passed.
  */
-export function holesOf(file: FileInode, variant: FileVariant, model: CrashModel): ByteRange[] {
+export function holesOf(file: FileInode, variant: FileVariant, model: CrashModel): FileRange[] {
   const ordered = model === 'ordered';
-  let lost: ByteRange[] = [];
-  let covered: ByteRange[] = [];
+  let lost: FileRange[] = [];
+  let covered: FileRange[] = [];
   let oldEnd = file.durable.sizeBytes;
   file.effects.forEach((effect, index) => {
     const keep = isOpen(effect) ? variant.keeps[index]! : keepAll(effect);
@@ -147,10 +147,10 @@ function writeRanges(content: Content, effect: WriteEffect, keep: Keep): void {
 }
 
 /** What of `ranges` lies in none of `removed`. */
-function subtract(ranges: readonly ByteRange[], removed: readonly ByteRange[]): ByteRange[] {
+function subtract(ranges: readonly FileRange[], removed: readonly FileRange[]): FileRange[] {
   let rest = [...ranges];
   for (const cut of removed) {
-    const next: ByteRange[] = [];
+    const next: FileRange[] = [];
     for (const { start, end } of rest) {
       if (start < Math.min(end, cut.start)) next.push({ start, end: Math.min(end, cut.start) });
       if (Math.max(start, cut.end) < end) next.push({ start: Math.max(start, cut.end), end });

@@ -1,5 +1,5 @@
 import type { DirectoryHold, DirectoryIdentity, HoldState } from '../fs/file-system.ts';
-import type { NameTable, Place } from './name-table.ts';
+import type { NameTable, NamePlace } from './name-table.ts';
 import { ROOT_ID } from './name-table.ts';
 import { systemError } from './system-error.ts';
 
@@ -64,7 +64,7 @@ export class HeldDirectories {
   }
 
   /** Where a path leads, from the root or from a directory that is held. Throws `ENOENT`, `ENOTDIR`. */
-  locate(path: string, syscall: string): Place {
+  locate(path: string, syscall: string): NamePlace {
     const found = this.#parse(path);
     if (found === undefined) return this.#names.locate(path, syscall);
     if (found.held === undefined) throw systemError('ENOENT', syscall, path);

@@ -30,7 +30,7 @@ export { CrashStates } from './enumeration.ts';
 export type { CrashStateCounts, CrashStatesOptions } from './enumeration.ts';
 export { CALL_KINDS, FaultPlan } from './fault-plan.ts';
 export type { CallKind, Fault, FaultRule } from './fault-plan.ts';
-export type { Tear } from './file-variants.ts';
+export type { Tear } from './file-variant-list.ts';
 export type { DirectoryAccess } from './held-directories.ts';
 export { LeaseTable } from './lease-table.ts';
 export type { TableLease } from './lease-table.ts';

@@ -8,7 +8,7 @@ export const ROOT_ID = 0;
 /** Names to inode numbers. Never changed in place, so that copies of a directory share them. */
 export type Entries = ReadonlyMap<string, number>;
 
-export interface Directory {
+export interface SimulatedDirectory {
   readonly id: number;
   readonly parentId: number;
   live: Entries;
@@ -17,15 +17,15 @@ export interface Directory {
 }
 
 /** Where a path leads: its directory, its last name, and the inode of that name if there is one. */
-export interface Place {
-  readonly directory: Directory;
+export interface NamePlace {
+  readonly directory: SimulatedDirectory;
   readonly name: string;
   readonly inodeId: number | undefined;
 }
 
 /** All directories and the name effects that are not folded into them, in the order of their start. */
 export class NameTable {
-  readonly directories: Map<number, Directory> = new Map();
+  readonly directories: Map<number, SimulatedDirectory> = new Map();
   effects: NameEffect[] = [];
 
   static withRoot(): NameTable {
@@ -49,7 +49,7 @@ export class NameTable {
    * Follows a path from a directory, the root if none is given. Throws `ENOENT`, `ENOTDIR` when the path's
    * own directory is not there; `syscall` is for the error.
    */
-  locate(path: string, syscall: string, fromId: number = ROOT_ID): Place {
+  locate(path: string, syscall: string, fromId: number = ROOT_ID): NamePlace {
     const parts = splitPath(path);
     const name = parts.pop() ?? '.';
     let directory = present(this.directories.get(fromId), 'a path begins at a directory');

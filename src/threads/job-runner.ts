@@ -2,7 +2,7 @@ import type { FileSystem } from '../fs/file-system.ts';
 import type { MergedChunks } from '../jobs/merge.ts';
 import { runJob, type Job, type JobResult } from '../jobs/run-job.ts';
 
-export interface RunOptions {
+export interface JobOptions {
   readonly signal?: AbortSignal | undefined;
   /** Bytes of the job's input read so far. */
   readonly onProgress?: (bytesRead: number) => void;
@@ -19,7 +19,7 @@ export interface JobRunner {
   /**
    * Rejects with the job's system error, or with the signal's reason once the job has stopped.
    */
-  run<J extends Job>(job: J, options?: RunOptions): Promise<JobResult<J>>;
+  run<J extends Job>(job: J, options?: JobOptions): Promise<JobResult<J>>;
   /** Waits for running jobs to stop and ends the threads. */
   close(): Promise<void>;
 }
@@ -38,7 +38,7 @@ export class InlineRunner implements JobRunner {
     this.#pause = pause;
   }
 
-  async run<J extends Job>(job: J, options: RunOptions = {}): Promise<JobResult<J>> {
+  async run<J extends Job>(job: J, options: JobOptions = {}): Promise<JobResult<J>> {
     return runJob(this.#fs, job, {
       signal: options.signal ?? NEVER_ABORTED,
       pause: this.#pause,

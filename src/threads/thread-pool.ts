@@ -4,7 +4,7 @@ import { keyHashSeed } from '../base/key-hash.ts';
 import type { DirectoryReference } from '../fs/file-system.ts';
 import type { ThreadPriority } from '../fs/thread-priority.ts';
 import type { Job, JobResult } from '../jobs/run-job.ts';
-import type { JobRunner, RunOptions } from './job-runner.ts';
+import type { JobRunner, JobOptions } from './job-runner.ts';
 import type { ThreadSetup } from './thread-message.ts';
 import { isShared, Thread, type Task } from './thread.ts';
 
@@ -65,7 +65,7 @@ export class ThreadPool implements JobRunner {
     if (this.#threads.length === 0) this.#start();
   }
 
-  async run<J extends Job>(job: J, options: RunOptions = {}): Promise<JobResult<J>> {
+  async run<J extends Job>(job: J, options: JobOptions = {}): Promise<JobResult<J>> {
     assert(this.#state === 'open', 'a closed pool is given no job');
     options.signal?.throwIfAborted();
     return new Promise<JobResult<J>>((resolve, reject) => {

@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { onAbort } from '../base/abort.ts';
 import { StoreError } from '../base/errors.ts';
 import type { Job } from '../jobs/run-job.ts';
-import type { RunOptions } from './job-runner.ts';
+import type { JobOptions } from './job-runner.ts';
 import { threadArguments } from './thread-arguments.ts';
 import {
   fromPlainError,
@@ -13,7 +13,7 @@ import {
 
 export interface Task {
   readonly job: Job;
-  readonly options: RunOptions;
+  readonly options: JobOptions;
   readonly resolve: (result: never) => void;
   readonly reject: (error: unknown) => void;
 }

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { explain } from '../../src/cli/explain.ts';
-import { besideOf, shellWord } from '../../src/cli/text/explanation.ts';
+import { besideOf, shellWord } from '../../src/cli/text/explain-result.ts';
 import { ChecksumSeed } from '../../src/format/checksum.ts';
 import { MetadataStore } from '../../src/index.ts';
 import { CrashFs } from '../../src/testing/index.ts';

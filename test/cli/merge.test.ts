@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { merge } from '../../src/cli/merge.ts';
+import { mergeStore } from '../../src/cli/merge.ts';
 import { MetadataStore } from '../../src/index.ts';
 import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
 import { runCli, runOn } from '../support/cli.ts';
@@ -49,13 +49,13 @@ test('interrupted: the old snapshot and all logs, and nothing half done', async 
   const { signal } = controller;
   await expect(
     runOn(nodeFileSystem, (context) => {
-      // The merge listens under this name once opening is over.
+      // The command listens under this name once opening is over.
       const add = signal.addEventListener.bind(signal);
       signal.addEventListener = (...given: Parameters<typeof add>) => {
         add(...given);
         if (typeof given[1] === 'function' && given[1].name === 'stop') controller.abort();
       };
-      return merge({ ...context, signal }, directory, {});
+      return mergeStore({ ...context, signal }, directory, {});
     }),
   ).rejects.toThrow(/nothing has been merged/);
   expect(await namesIn(directory, '')).toEqual(names);

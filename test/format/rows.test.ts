@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { countRows, decodeGroup } from '../../src/format/rows.ts';
+import { countRows, decodeGroup } from '../../src/format/group-rows.ts';
 import { groupOf } from '../support/small-directory.ts';
 
 const ROW = { key: 1n, value: 2n, data: Uint8Array.of(1, 2, 3) };

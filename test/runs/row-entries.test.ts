@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { finishSteps } from '../../src/base/steps.ts';
-import { ENTRY_WORDS, sortEntries } from '../../src/runs/row-entries.ts';
+import { RUN_ENTRY_WORDS, sortEntries } from '../../src/runs/row-entries.ts';
 
 /** The plain way: a stable sort of the indices. */
 function sortedOrder(keys: readonly bigint[]): number[] {
@@ -12,13 +12,16 @@ function sortedOrder(keys: readonly bigint[]): number[] {
 
 /** Sorts entries whose block is their index, and their offset its double. */
 function order(keys: readonly bigint[], spare = 0): number[] {
-  const entries = new Uint32Array(ENTRY_WORDS * (keys.length + spare)).fill(1);
+  const entries = new Uint32Array(RUN_ENTRY_WORDS * (keys.length + spare)).fill(1);
   keys.forEach((key, i) => {
-    entries.set([Number(key & 0xffff_ffffn), Number(key >> 32n), i, 2 * i], ENTRY_WORDS * i);
+    entries.set([Number(key & 0xffff_ffffn), Number(key >> 32n), i, 2 * i], RUN_ENTRY_WORDS * i);
   });
   const sorted = finishSteps(sortEntries(entries, keys.length));
   return keys.map((_, i) => {
-    const [low, high, block, offset] = sorted.subarray(ENTRY_WORDS * i, ENTRY_WORDS * (i + 1));
+    const [low, high, block, offset] = sorted.subarray(
+      RUN_ENTRY_WORDS * i,
+      RUN_ENTRY_WORDS * (i + 1),
+    );
     expect((BigInt(high!) << 32n) | BigInt(low!)).toBe(keys[block!]);
     expect(offset).toBe(2 * block!);
     return block!;

@@ -6,7 +6,7 @@ import type { Job, JobResult } from '../../src/jobs/run-job.ts';
 import { loadLogs } from '../../src/store/recovery/load-logs.ts';
 import { ProgressMeter } from '../../src/store/recovery/progress-meter.ts';
 import type { RecoveryContext } from '../../src/store/recovery/recovery-context.ts';
-import { InlineRunner, type JobRunner, type RunOptions } from '../../src/threads/job-runner.ts';
+import { InlineRunner, type JobRunner, type JobOptions } from '../../src/threads/job-runner.ts';
 import { readOnlyFiles } from '../support/read-only-files.ts';
 import type { TestRow } from '../support/rows.ts';
 import { logOf, STORE_ID } from '../support/small-directory.ts';
@@ -22,7 +22,7 @@ class NotingRunner implements JobRunner {
     this.parallelism = parallelism;
   }
 
-  run<J extends Job>(job: J, options?: RunOptions): Promise<JobResult<J>> {
+  run<J extends Job>(job: J, options?: JobOptions): Promise<JobResult<J>> {
     this.jobs.push(job);
     return this.#inline.run(job, options);
   }

@@ -4,7 +4,7 @@ import type { Job, JobResult } from '../../src/jobs/run-job.ts';
 import { MetadataStore, WriteBatch } from '../../src/index.ts';
 import { CrashFs } from '../../src/testing/index.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';
-import { InlineRunner, type RunOptions } from '../../src/threads/job-runner.ts';
+import { InlineRunner, type JobOptions } from '../../src/threads/job-runner.ts';
 import { openStoreIn } from '../../src/store/metadata-store.ts';
 
 const NO_MERGES = { mergeBytes: 2 ** 40 };
@@ -14,7 +14,7 @@ const CHUNK_RECORDS = 8_192;
 class WatchedRunner extends InlineRunner {
   onPart: (part: MergedChunks) => void = () => undefined;
 
-  override run<J extends Job>(job: J, options: RunOptions = {}): Promise<JobResult<J>> {
+  override run<J extends Job>(job: J, options: JobOptions = {}): Promise<JobResult<J>> {
     const { onMessage } = options;
     if (onMessage === undefined) return super.run(job, options);
     return super.run(job, {

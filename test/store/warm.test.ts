@@ -6,7 +6,7 @@ import type { StoreEnvironment } from '../../src/store/open/environment.ts';
 import type { OpenOptions } from '../../src/store/open/options.ts';
 import { WriteBatch } from '../../src/store/batch/write-batch.ts';
 import type { Job, JobResult } from '../../src/jobs/run-job.ts';
-import { InlineRunner, type JobRunner, type RunOptions } from '../../src/threads/job-runner.ts';
+import { InlineRunner, type JobRunner, type JobOptions } from '../../src/threads/job-runner.ts';
 import { CrashFs } from '../../src/testing/crash-fs.ts';
 import { openOn, simulatedEnvironment } from '../../src/testing/open-on.ts';
 
@@ -65,7 +65,7 @@ class HeldRunner implements JobRunner {
     this.#gate = gate;
   }
 
-  async run<J extends Job>(job: J, options: RunOptions = {}): Promise<JobResult<J>> {
+  async run<J extends Job>(job: J, options: JobOptions = {}): Promise<JobResult<J>> {
     const aborted = new Promise<void>((resolve) => {
       options.signal?.addEventListener('abort', () => resolve());
     });

@@ -7,7 +7,7 @@ import {
   GroupEncoder,
   writeBatchTable,
   type Group,
-  type LogPosition,
+  type WritePosition,
 } from '../../src/log/group-encoder.ts';
 import { SnapshotWriter } from '../../src/snapshot/snapshot-writer.ts';
 import type { OpenFile } from '../../src/fs/file-system.ts';
@@ -73,7 +73,7 @@ export async function logOf(plan: LogPlan): Promise<PlannedLog> {
   const header = { kind: 'log' as const, storeId, number, epoch: plan.epoch ?? 1, predecessor };
   const parts: Uint8Array[] = [];
   const offsets: number[] = [FILE_HEADER_BYTES];
-  let position: LogPosition = {
+  let position: WritePosition = {
     offset: 0,
     chain: 0,
     frameCount: 0,

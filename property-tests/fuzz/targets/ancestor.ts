@@ -1,6 +1,6 @@
 import { MAX_BATCH_BYTES } from '../../../src/base/limits.ts';
 import { ancestorRows } from '../../../src/format/ancestor.ts';
-import { countRows } from '../../../src/format/rows.ts';
+import { countRows } from '../../../src/format/group-rows.ts';
 import { readAncestorSnapshot } from '../../../src/jobs/load-ancestor.ts';
 import { readOnlyFiles } from '../../../test/support/read-only-files.ts';
 import {

@@ -13,7 +13,7 @@ import {
   encodeFrame,
   FRAME_HEADER_BYTES,
 } from '../../../src/format/frame.ts';
-import { batchTableBytes, decodeGroup } from '../../../src/format/rows.ts';
+import { batchTableBytes, decodeGroup } from '../../../src/format/group-rows.ts';
 import type { Random } from '../../../src/testing/random.ts';
 import { STORE_ID } from '../../../test/support/small-directory.ts';
 import type { CorpusFile } from '../corpus.ts';

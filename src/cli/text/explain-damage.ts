@@ -3,7 +3,7 @@ import type { FileSystem } from '../../fs/file-system.ts';
 import type { Loss } from '../../store/recovery/recovery-report.ts';
 import { readSalvageable } from '../../store/salvage/salvage-reading.ts';
 import { consequenceOf } from './damage-text.ts';
-import { besideOf, shellWord, type Choice, type Explanation } from './explanation.ts';
+import { besideOf, shellWord, type Choice, type ExplainResult } from './explain-result.ts';
 import { concernsRecords, lossText } from './loss-text.ts';
 import { countOf, formatCount } from '../output/number-text.ts';
 import type { Owner } from '../../inspection/owner.ts';
@@ -15,7 +15,7 @@ export async function explainDamaged(
   fs: FileSystem,
   survey: Survey,
   signal: AbortSignal,
-): Promise<Explanation> {
+): Promise<ExplainResult> {
   const { directory, damages, owner } = survey;
   if (survey.snapshots.length + survey.logs.length === 0) return explainVanished(survey);
   const { columns, losses, moves } = await readSalvageable(fs, directory, signal);

@@ -1,7 +1,7 @@
 import type { Obstacle } from '../../inspection/obstacles.ts';
 import type { Survey } from '../../inspection/survey.ts';
 import { explainSound } from './explain-sound.ts';
-import { shellWord, type Choice, type Explanation } from './explanation.ts';
+import { shellWord, type Choice, type ExplainResult } from './explain-result.ts';
 
 /** What was found beside the bytes. */
 export interface Surroundings {
@@ -13,7 +13,7 @@ export interface Surroundings {
 }
 
 /** A directory in which nothing is damaged: what opening it would meet all the same. */
-export function explainOpening(survey: Survey, surroundings: Surroundings): Explanation {
+export function explainOpening(survey: Survey, surroundings: Surroundings): ExplainResult {
   const sound = explainSound(survey);
   const { obstacles, owners } = surroundings;
   if (sound.state === 'locked') return sound;
@@ -23,9 +23,9 @@ export function explainOpening(survey: Survey, surroundings: Surroundings): Expl
 
 function explainBlocked(
   { directory }: Survey,
-  sound: Explanation,
+  sound: ExplainResult,
   { obstacles, owners, userId }: Surroundings,
-): Explanation {
+): ExplainResult {
   const because = obstacles.map(({ path, reason }) => `${path}: ${reason}.`);
   const isAnyRight = obstacles.some(({ code }) => code === 'EACCES' || code === 'EPERM');
   if (isAnyRight && userId !== undefined) because.push(`Asked as user ${userId}.`);
@@ -68,9 +68,9 @@ function remedyOf({ code }: Obstacle): string {
 
 function withOwners(
   { directory }: Survey,
-  sound: Explanation,
+  sound: ExplainResult,
   { owners, userId }: Surroundings,
-): Explanation {
+): ExplainResult {
   return {
     ...sound,
     summary: `It opens for user ${userId}; owners are mixed. All that was read verifies, and nothing is lost.`,

@@ -1,14 +1,14 @@
 import { dirname } from 'node:path';
 import { StoreError, systemCode } from '../../base/errors.ts';
 import { consequenceOf } from './damage-text.ts';
-import { besideOf, shellWord, type Choice, type Explanation } from './explanation.ts';
+import { besideOf, shellWord, type Choice, type ExplainResult } from './explain-result.ts';
 import type { Survey } from '../../inspection/survey.ts';
 
 const NO_RIGHT: readonly string[] = ['EACCES', 'EPERM'];
 const PASSING: readonly string[] = ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EBUSY', 'ESTALE'];
 
 /** Files that could not be read, or are of a later version. */
-export function explainRefused(survey: Survey): Explanation {
+export function explainRefused(survey: Survey): ExplainResult {
   const { directory, refusals, damages } = survey;
   const newer = refusals.find((refusal) => refusal.code === 'LODESTORE_UNSUPPORTED_FORMAT');
   const because = refusals.map((refusal) => `${refusal.message}.`);
@@ -38,7 +38,7 @@ function codeIn(message: string): string {
 }
 
 /** A directory that cannot be listed or looked at; undefined when the error says something else. */
-export function explainError(directory: string, error: unknown): Explanation | undefined {
+export function explainError(directory: string, error: unknown): ExplainResult | undefined {
   if (error instanceof StoreError && error.code === 'LODESTORE_NOT_FOUND') {
     return missing(directory, `There is nothing at ${directory}.`);
   }
@@ -53,7 +53,7 @@ export function explainError(directory: string, error: unknown): Explanation | u
   return unreadable(directory, where, code, [`${where} could not be read: ${code}.`]);
 }
 
-function missing(directory: string, because: string): Explanation {
+function missing(directory: string, because: string): ExplainResult {
   return {
     directory,
     state: 'missing',
@@ -76,7 +76,7 @@ function unreadable(
   path: string,
   code: string,
   because: readonly string[],
-): Explanation {
+): ExplainResult {
   const common = {
     directory,
     state: 'unreadable' as const,

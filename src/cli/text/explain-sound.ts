@@ -1,11 +1,11 @@
 import { INCOMPLETE_NAME, MARKER_NAME } from '../../format/file-name.ts';
-import { shellWord, type Explanation } from './explanation.ts';
+import { shellWord, type ExplainResult } from './explain-result.ts';
 import { countOf } from '../output/number-text.ts';
 import type { Survey } from '../../inspection/survey.ts';
 import { verdictText } from './verdict-text.ts';
 
 /** A directory in which nothing is damaged. */
-export function explainSound(survey: Survey): Explanation {
+export function explainSound(survey: Survey): ExplainResult {
   const { directory, owner } = survey;
   const because = verdictText(survey);
   if (isAncestor(survey)) {
@@ -52,7 +52,7 @@ function isAncestor(survey: Survey): boolean {
 }
 
 /** A directory without a store in it. */
-export function explainNoStore(survey: Survey): Explanation {
+export function explainNoStore(survey: Survey): ExplainResult {
   const { directory, listing, others } = survey;
   const had = others.some((other) => other.kind === 'marker' || other.kind === 'lock');
   const because = had
@@ -80,7 +80,7 @@ export function explainNoStore(survey: Survey): Explanation {
 }
 
 /** A directory that a command has not written to its end. */
-export function explainIncomplete(directory: string): Explanation {
+export function explainIncomplete(directory: string): ExplainResult {
   return {
     directory,
     state: 'incomplete',

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { LOCK_NAME } from '../../format/file-name.ts';
 import type { Survey } from '../../inspection/survey.ts';
-import { besideOf, shellWord, type Explanation } from './explanation.ts';
+import { besideOf, shellWord, type ExplainResult } from './explain-result.ts';
 
 /** The lock file says that there was a store, and none of its files is there. */
-export function explainVanished({ directory, damages }: Survey): Explanation {
+export function explainVanished({ directory, damages }: Survey): ExplainResult {
   const listing = `ls -la ${shellWord(directory)}`;
   return {
     directory,

@@ -174,6 +174,6 @@ function damaged(path: string, reason: string): CorruptionError {
 }
 
 /** Sum of the files' bytes. */
-export function bytesOf(files: readonly { readonly lengthBytes: number }[]): number {
+export function totalBytesOf(files: readonly { readonly lengthBytes: number }[]): number {
   return files.reduce((sum, file) => sum + file.lengthBytes, 0);
 }

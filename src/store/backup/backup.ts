@@ -7,7 +7,7 @@ import type { CopyHooks, FileSum } from './file-copy.ts';
 import { copyFile, linkIfPossible, sumFile } from './file-copy.ts';
 import { readCopy, requireSameContent, type CheckHooks, type CopyContent } from './backup-check.ts';
 import {
-  bytesOf,
+  totalBytesOf,
   encodeManifest,
   openBackup,
   readManifest,
@@ -184,9 +184,9 @@ async function writeFiles(
     };
     await staged.publish(encodeManifest(manifest));
     const { lastSequence, records, contentHash } = manifest;
-    const copiedBytes = bytesOf(files.filter((file) => file.origin === 'copied'));
+    const copiedBytes = totalBytesOf(files.filter((file) => file.origin === 'copied'));
     const milliseconds = monotonicMs() - start;
-    const bytes = bytesOf(files);
+    const bytes = totalBytesOf(files);
     return { target, lastSequence, records, contentHash, files, bytes, copiedBytes, milliseconds };
   } catch (error) {
     await staged.discard();
@@ -237,7 +237,7 @@ class BackupWriting {
     this.#path = path;
     this.#options = options;
     this.#previous = previous;
-    this.#totalBytes = bytesOf(source.files);
+    this.#totalBytes = totalBytesOf(source.files);
     this.#hooks = {
       signal: options.signal,
       onBytes: (lengthBytes) => {

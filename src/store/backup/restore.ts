@@ -5,7 +5,7 @@ import { LOCK_NAME, MARKER_NAME } from '../../format/file-name.ts';
 import type { Directory } from '../../fs/directory.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { nodeFileSystem } from '../../fs/node-file-system.ts';
-import { bytesOf, openBackup, readManifest, type BackupFile } from './backup-manifest.ts';
+import { totalBytesOf, openBackup, readManifest, type BackupFile } from './backup-manifest.ts';
 import { requireOutside, requirePath, type CopyProgress } from './backup.ts';
 import { copyError } from './copy-error.ts';
 import { copyFile, sumFile, type CopyHooks } from './file-copy.ts';
@@ -94,7 +94,7 @@ async function restoreFrom(
     );
     if (!isFinished) await writeFiles(fs, backup.realPath, target, files, options);
   });
-  const bytes = bytesOf(files);
+  const bytes = totalBytesOf(files);
   const milliseconds = monotonicMs() - start;
   return { directory, lastSequence, records, files: files.length, bytes, milliseconds };
 }
@@ -109,7 +109,7 @@ async function writeFiles(
 ): Promise<void> {
   const staged = await StagedDirectory.begin(fs, target);
   try {
-    const hooks = hooksOf(bytesOf(files), options);
+    const hooks = hooksOf(totalBytesOf(files), options);
     for (const file of files) await restoreFile(fs, backup, staged.path, file, hooks);
     const marker = await fs.open(join(staged.path, MARKER_NAME), 'wx');
     await marker.close();

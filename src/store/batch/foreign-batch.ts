@@ -1,7 +1,7 @@
 import { isBytes, viewOf } from '../../base/bytes.ts';
 import { joinU64 } from '../../base/u64.ts';
 import { DATA, isDeleteRow, KEY_LOW, U64_HIGH, VALUE_LOW } from '../../format/row.ts';
-import { countRows, rowLengthAt } from '../../format/rows.ts';
+import { countRows, rowLengthAt } from '../../format/group-rows.ts';
 import type { Condition } from './condition.ts';
 import { HAND_OVER, WriteBatch, type HandedOver } from './write-batch.ts';
 

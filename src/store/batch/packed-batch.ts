@@ -1,16 +1,16 @@
 import { copyBytes } from '../../base/bytes.ts';
 import type { LentConditions } from './condition-list.ts';
-import type { RowBuffer } from './row-buffer.ts';
+import type { BatchBuffer } from './batch-buffer.ts';
 
 /** Rows handed to the commit path: what is in a batch's buffer by now. They stay as they are until `release`. */
 export class PackedBatch {
   readonly lengthBytes: number;
   readonly recordCount: number;
   readonly conditions: LentConditions | undefined;
-  readonly #buffer: RowBuffer;
+  readonly #buffer: BatchBuffer;
 
   constructor(
-    buffer: RowBuffer,
+    buffer: BatchBuffer,
     lengthBytes: number,
     recordCount: number,
     conditions: LentConditions | undefined,

@@ -5,7 +5,7 @@ import { splitU64, u64Halves } from '../../base/u64.ts';
 import { ConditionList } from './condition-list.ts';
 import { splitCondition, type Condition } from './condition.ts';
 import { PackedBatch } from './packed-batch.ts';
-import { FIRST_ROW_BUFFER_BYTES, makeRowBuffer, type RowBuffer } from './row-buffer.ts';
+import { FIRST_ROW_BUFFER_BYTES, makeRowBuffer, type BatchBuffer } from './batch-buffer.ts';
 import { DATA_LENGTH, KEY_HIGH, KEY_LOW, VALUE_HIGH, VALUE_LOW } from '../../format/row.ts';
 
 /**
@@ -32,7 +32,7 @@ const NO_DATA = new Uint8Array(0);
  * Within a batch the last update of a key wins.
  */
 export class WriteBatch {
-  #buffer: RowBuffer = makeRowBuffer(FIRST_ROW_BUFFER_BYTES);
+  #buffer: BatchBuffer = makeRowBuffer(FIRST_ROW_BUFFER_BYTES);
   #used = 0;
   #size = 0;
   /** Beside the rows: the log holds what was applied, not what was asked. */

@@ -1,6 +1,6 @@
 import { viewOf } from '../../base/bytes.ts';
 import { ROW_HEADER_BYTES } from '../../base/limits.ts';
-import { rowLengthAt } from '../../format/rows.ts';
+import { rowLengthAt } from '../../format/group-rows.ts';
 import type { LogGroup } from '../../log/log-reader.ts';
 import { KEY_LOW, VALUE_LOW } from '../../format/row.ts';
 

@@ -8,7 +8,7 @@ import {
   StoreFullError,
 } from '../../base/errors.ts';
 import { begin, waited, type Flow } from '../../base/flow.ts';
-import { batchTableBytes } from '../../format/rows.ts';
+import { batchTableBytes } from '../../format/group-rows.ts';
 import { GroupEncoder, type Group, type Pause } from '../../log/group-encoder.ts';
 import type { LogWriter } from '../../log/log-writer.ts';
 import type { Table } from '../../table/table.ts';

@@ -1,6 +1,6 @@
 import { assert } from '../../base/assert.ts';
 import type { MergeJob, MergeResult } from '../../jobs/merge.ts';
-import type { JobRunner, RunOptions } from '../../threads/job-runner.ts';
+import type { JobRunner, JobOptions } from '../../threads/job-runner.ts';
 import type { StartTimer } from '../commit/log-sync.ts';
 
 /** How long the thread of a merge waits for the next one before it is ended. */
@@ -29,7 +29,7 @@ export class MergeRunner {
   }
 
   /** Rejects as {@link JobRunner.run}; nothing is kept of a thread whose job has failed. */
-  async run(job: MergeJob, options: RunOptions): Promise<MergeResult> {
+  async run(job: MergeJob, options: JobOptions): Promise<MergeResult> {
     const runner = this.#take();
     try {
       const result = await runner.run(job, options);

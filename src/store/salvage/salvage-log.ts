@@ -2,7 +2,7 @@ import { equalBytes } from '../../base/bytes.ts';
 import { ChecksumSeed } from '../../format/checksum.ts';
 import { FILE_HEADER_BYTES } from '../../format/file-header.ts';
 import { FRAME_BATCHES, FRAME_SEAL } from '../../format/frame.ts';
-import { decodeGroup } from '../../format/rows.ts';
+import { decodeGroup } from '../../format/group-rows.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { FileWindow, isZeroToEnd } from '../../fs/file-window.ts';
 import { findFrames, type FoundFrame } from '../../log/frame-search.ts';

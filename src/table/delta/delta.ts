@@ -16,9 +16,9 @@ import {
   VALUE_HIGH,
   VALUE_LOW,
 } from '../../format/row.ts';
-import { RunCursor } from './run-cursor.ts';
+import { SortedRunCursor } from './sorted-run-cursor.ts';
 import type { SortedRun } from './sorted-run.ts';
-import { SortedRuns } from './sorted-runs.ts';
+import { SortedRuns } from './sorted-run-list.ts';
 import type { TableRecord } from '../layer/table-record.ts';
 import { TABLE_SIZES, type TableSizes } from '../layer/table-sizes.ts';
 import type {
@@ -330,9 +330,9 @@ export class Delta implements UpdateLayer {
     return runs.map((run) => this.#cursor(run, mark, seek)).filter(({ isDone }) => !isDone);
   }
 
-  #cursor(run: SortedRun, mark: DeltaMark, seek: Seek): RunCursor {
+  #cursor(run: SortedRun, mark: DeltaMark, seek: Seek): SortedRunCursor {
     const isWhole = run.firstRow + run.rowCount <= mark.rowCount;
-    return new RunCursor(this.#arena, run, mark.end, isWhole, seek);
+    return new SortedRunCursor(this.#arena, run, mark.end, isWhole, seek);
   }
 
   /** Prepares iteration by one bounded step; false when there is nothing left to prepare. */

@@ -29,7 +29,7 @@ import type { Health } from './commit/health.ts';
 import type { LogKeeper } from './commit/log-keeper.ts';
 import type { MergeScheduler } from './merge/merge-scheduler.ts';
 
-export interface BackupsParts {
+export interface LiveBackupsParts {
   readonly fs: Directory;
   readonly directory: string;
   readonly storeId: Uint8Array;
@@ -53,12 +53,12 @@ interface Moment {
 }
 
 /** The backups of an open store that are under way. */
-export class Backups {
-  readonly #parts: BackupsParts;
+export class LiveBackups {
+  readonly #parts: LiveBackupsParts;
   readonly #closing: AbortController = new AbortController();
   readonly #running: Set<Promise<unknown>> = new Set();
 
-  constructor(parts: BackupsParts) {
+  constructor(parts: LiveBackupsParts) {
     this.#parts = parts;
   }
 

@@ -29,7 +29,7 @@ export interface ChangeStats {
 }
 
 /** All feeds of a store. With none of them waiting, a commit costs one comparison. */
-export class ChangeFeeds {
+export class FeedSet {
   /** What merges hand their logs to. */
   readonly retained: RetainedLogs;
   readonly #source: ChangeSource;

@@ -5,7 +5,7 @@ import type { MergeScheduler } from './merge/merge-scheduler.ts';
 import type { Announce } from './observe/store-events.ts';
 import type { Warming } from './recovery/warming.ts';
 
-export interface WarmthParts {
+export interface BackgroundLoadParts {
   /** Undefined where all was read before the store was opened. */
   readonly warming: Warming | undefined;
   /** Threads for the reading in the background. */
@@ -17,14 +17,14 @@ export interface WarmthParts {
 }
 
 /** How much of an open store is in memory, and what has to wait for the rest. */
-export class Warmth {
+export class BackgroundLoad {
   readonly #warming: Warming | undefined;
   readonly #threadsEnded: Promise<void>;
   #isWarm: boolean;
 
   /** Begins to read what opening has left. */
   constructor(
-    { warming, makeWarmRunner, pause, health, threadsEnded }: WarmthParts,
+    { warming, makeWarmRunner, pause, health, threadsEnded }: BackgroundLoadParts,
     announce: Announce,
   ) {
     this.#warming = warming;

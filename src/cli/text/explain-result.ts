@@ -6,7 +6,7 @@ export interface Choice {
 }
 
 /** Why a directory opens or does not, in plain words. */
-export interface Explanation {
+export interface ExplainResult {
   readonly directory: string;
   readonly state:
     | 'opens'

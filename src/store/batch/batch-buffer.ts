@@ -9,7 +9,7 @@ const POOL_BYTES: number = 64 * FIRST_ROW_BUFFER_BYTES;
  * `lengthBytes` zeroed bytes from `start` on. The shortest buffers share memory and its view: most batches hold one
  * record, and memory or a view of its own for each costs more than all of its packing.
  */
-export class RowBuffer {
+export class BatchBuffer {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly start: number;
@@ -29,10 +29,10 @@ let pool = new Uint8Array(POOL_BYTES);
 let poolView = viewOf(pool);
 let usedBytes = 0;
 
-export function makeRowBuffer(lengthBytes: number): RowBuffer {
+export function makeRowBuffer(lengthBytes: number): BatchBuffer {
   if (lengthBytes > FIRST_ROW_BUFFER_BYTES) {
     const bytes = new Uint8Array(lengthBytes);
-    return new RowBuffer(bytes, viewOf(bytes), 0, lengthBytes);
+    return new BatchBuffer(bytes, viewOf(bytes), 0, lengthBytes);
   }
   if (usedBytes === POOL_BYTES) {
     pool = new Uint8Array(POOL_BYTES);
@@ -41,5 +41,5 @@ export function makeRowBuffer(lengthBytes: number): RowBuffer {
   }
   const start = usedBytes;
   usedBytes += FIRST_ROW_BUFFER_BYTES;
-  return new RowBuffer(pool, poolView, start, FIRST_ROW_BUFFER_BYTES);
+  return new BatchBuffer(pool, poolView, start, FIRST_ROW_BUFFER_BYTES);
 }

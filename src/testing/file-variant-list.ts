@@ -3,7 +3,7 @@ import { SECTOR_BYTES } from './effect.ts';
 import type { CrashModel, WriteEffect } from './effect.ts';
 import type { FileInode } from './file-inode.ts';
 import { FILLS, LOST, holesOf, isLegal, isOpen, keepAll, naturalSize } from './file-variant.ts';
-import type { ByteRange, FileVariant, Keep } from './file-variant.ts';
+import type { FileRange, FileVariant, Keep } from './file-variant.ts';
 import type { Random } from './random.ts';
 
 /** Where a write may tear: at the edges of 512-byte sectors, or at every byte. */
@@ -49,7 +49,7 @@ function addTears(
 ): void {
   const { startBytes, endBytes } = write;
   const position = list.file.effects.indexOf(write);
-  const torn = (ranges: ByteRange[], sizeBytes = endBytes): Keep[] =>
+  const torn = (ranges: FileRange[], sizeBytes = endBytes): Keep[] =>
     replaceAt(all, [position], { ranges, sizeBytes });
   const pages = new Set(pageEdges(startBytes, endBytes));
   for (const cut of cutsOf(write, tear, random)) {

@@ -19,7 +19,7 @@ interface KeyHalves {
 }
 
 /** Walks a sorted run of rows: of each key the latest row below `end`, keys that have none left out. */
-export class RunCursor implements Cursor {
+export class SortedRunCursor implements Cursor {
   isDone = false;
   low = 0;
   high = 0;
