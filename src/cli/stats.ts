@@ -1,5 +1,5 @@
 import { DEFAULT_MERGE_BYTES, ROW_HEADER_BYTES } from '../base/limits.ts';
-import { MAX_LOGS } from '../store/merge/merge-due.ts';
+import { isDueByMemory, MAX_LOGS } from '../store/merge/merge-due.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import { onDirectory } from './on-directory.ts';
 import type { CommandContext } from './output/command-context.ts';
@@ -41,7 +41,13 @@ interface Figures extends RecordCount {
     /** Zeros behind the last frame of each. */
     readonly reservedBytes: number;
   };
-  readonly merge: { readonly isDue: boolean; readonly dueBytes: number };
+  readonly merge: {
+    /** As a store with default options judges when it has been opened. */
+    readonly isDue: boolean;
+    readonly dueBytes: number;
+    /** Bytes of rows that a merge would free: deletes, and records of the snapshot that updates replace. */
+    readonly freedBytes: number;
+  };
   readonly files: readonly Pick<FileReport, 'name' | 'bytes' | 'state'>[];
 }
 
@@ -76,9 +82,10 @@ async function statsHeld(
   const error = surveyError(survey);
   if (error !== undefined) throw error;
   const source = await RecordSource.open({ fs, directory, signal, progress });
+  const { updateBytes } = source;
   const count = await countAndClose(source);
   bar.clear();
-  const figures = figuresOf(survey, count);
+  const figures = figuresOf(survey, count, updateBytes);
   const lines = options.json === true ? [toJson(figures, 2)] : textOf(figures);
   for (const line of lines) context.out.line(line);
   await context.out.flush();
@@ -109,11 +116,15 @@ async function countAndClose(source: RecordSource): Promise<RecordCount> {
   }
 }
 
-function figuresOf(survey: Survey, count: RecordCount): Figures {
+function figuresOf(survey: Survey, count: RecordCount, updateBytes: number): Figures {
   const files = reportFiles(survey);
   const snapshot = snapshotFigures(survey);
   const logs = logFigures(survey);
   const dueBytes = Math.max(DEFAULT_MERGE_BYTES, snapshot?.storedBytes ?? 0);
+  const leftBytes = ROW_HEADER_BYTES * count.records + count.dataBytes;
+  const freedBytes = Math.max(0, (snapshot?.rowBytes ?? 0) + updateBytes - leftBytes);
+  const isDueByBytes = logs.storedBytes > dueBytes || logs.count > MAX_LOGS;
+  const isDue = isDueByBytes || isDueByMemory({ freedBytes, leftBytes }, DEFAULT_MERGE_BYTES);
   return {
     directory: survey.directory,
     ...count,
@@ -122,7 +133,7 @@ function figuresOf(survey: Survey, count: RecordCount): Figures {
     fileBytes: files.reduce((sum, file) => sum + (file.bytes ?? 0), 0),
     snapshot,
     logs,
-    merge: { isDue: logs.storedBytes > dueBytes || logs.count > MAX_LOGS, dueBytes },
+    merge: { isDue, dueBytes, freedBytes },
     files: files.map(({ name, bytes, state }) => ({ name, bytes, state })),
   };
 }
@@ -193,9 +204,14 @@ function volumeText({ storedBytes, rowBytes }: Volume): string {
   return `${formatBytes(storedBytes)} for ${formatBytes(rowBytes)} of rows (${ratio} : 1)`;
 }
 
-function mergeText({ isDue, dueBytes }: Figures['merge'], logs: Figures['logs']): string {
+function mergeText(
+  { isDue, dueBytes, freedBytes }: Figures['merge'],
+  logs: Figures['logs'],
+): string {
   const limit = `${formatBytes(dueBytes)} or ${MAX_LOGS} logs`;
-  if (isDue) return `due: the logs hold more than ${limit}`;
+  const isByBytes = logs.storedBytes > dueBytes || logs.count > MAX_LOGS;
+  if (isDue && isByBytes) return `due: the logs hold more than ${limit}`;
+  if (isDue) return `due: it frees ${formatBytes(freedBytes)} of rows in memory`;
   if (logs.count === 0) return 'nothing to merge';
   return `not due before the logs hold ${limit}, with the default options`;
 }

@@ -1,4 +1,5 @@
 import { CorruptionError } from '../base/errors.ts';
+import { ROW_HEADER_BYTES } from '../base/limits.ts';
 import type { Columns } from '../format/columns.ts';
 import type { IndexEntry } from '../format/snapshot-index.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
@@ -64,6 +65,14 @@ export class RecordSource {
       parts.directory,
       () => openOnce(parts),
       () => [],
+    );
+  }
+
+  /** Bytes of the rows that the logs leave: the last of each key, deletes among them. */
+  get updateBytes(): number {
+    return this.#updates.reduce(
+      (sum, { recordCount, data }) => sum + ROW_HEADER_BYTES * recordCount + data.length,
+      0,
     );
   }
 

@@ -31,7 +31,11 @@ interface StatsJson {
     readonly storedBytes: number;
     readonly rowBytes: number;
   };
-  readonly merge: { readonly isDue: boolean; readonly dueBytes: number };
+  readonly merge: {
+    readonly isDue: boolean;
+    readonly dueBytes: number;
+    readonly freedBytes: number;
+  };
   readonly files: readonly { readonly name: string; readonly bytes: number | null }[];
 }
 
@@ -102,4 +106,26 @@ test('of a damaged store: the damage, and no figures', async () => {
   expect(err).toContain(`${log} is damaged`);
   await rm(join(directory, nth(await namesIn(directory, 'snapshot_'), 0)));
   expect((await runCli(['stats', directory])).code).toBe(1);
+});
+
+test('a merge is due by the memory that it frees, as the store judges', async () => {
+  const directory = await temporaryDirectory();
+  const store = await MetadataStore.open(directory, { mergeBytes: 2 ** 40 });
+  const keys = Array.from({ length: 1_000 }, (_, key) => key);
+  const data = new Uint8Array(40_000);
+  for (const half of [keys.slice(0, 500), keys.slice(500)]) {
+    await store.insertBatch(half.map((key) => ({ type: 'put', key, value: 1, data })));
+  }
+  await store.merge();
+  await store.insertBatch(keys.map((key) => ({ type: 'del', key })));
+  await store.close();
+  const { merge, logs } = await statsOf(directory);
+  expect(merge).toMatchObject({ isDue: true, freedBytes: 1_000 * (20 + 40_000 + 20) });
+  expect(logs.storedBytes).toBeLessThan(merge.dueBytes);
+  const { out } = await runCli(['stats', directory]);
+  expect(out).toMatch(/^merge +due: it frees 38 MiB of rows in memory$/m);
+  const again = await MetadataStore.open(directory);
+  await again.insertBatch([{ type: 'put', key: 1, value: 1 }]);
+  expect(again.stats().merges.state).toBe('running');
+  await again.close();
 });

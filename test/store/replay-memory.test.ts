@@ -56,12 +56,11 @@ async function hotStore(): Promise<string> {
   return directory;
 }
 
-const group = makeMemoryGroup(448 * MIB);
-const place = typeof group === 'string' ? `without a group: ${group}` : 'in a group of 448 MiB';
-
 test.skipIf(process.platform !== 'linux')(
-  `logs of hot keys are read in memory for what lives, ${place}`,
-  async () => {
+  'logs of hot keys are read in memory for what lives, in a control group of 448 MiB where one can be made',
+  async (context) => {
+    const group = makeMemoryGroup(448 * MIB);
+    if (typeof group === 'string') await context.annotate(`without a group: ${group}`);
     const prefix = typeof group === 'string' ? [] : group.prefix;
     try {
       const directory = await hotStore();

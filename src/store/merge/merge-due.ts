@@ -62,7 +62,7 @@ export class MergeDue {
       logs.totalBytes > dueBytes ||
       logs.logCount > MAX_LOGS ||
       !table.hasRoomFor(ROOM_FOR_MERGE_BYTES) ||
-      this.#isDueByMemory
+      isDueByMemory(table.mergeEffect, mergeBytes)
     );
   }
 
@@ -117,14 +117,8 @@ export class MergeDue {
     return Math.min(Math.ceil(DELAY_AT_TWICE_MS * excess), MAX_DELAY_MS);
   }
 
-  /** What a merge leaves it has to copy, so it must free as much. */
-  get #isDueByMemory(): boolean {
-    const { freedBytes, leftBytes } = this.#parts.table.mergeEffect;
-    return freedBytes > Math.max(this.#leastMemoryBytes, leftBytes);
-  }
-
   get #leastMemoryBytes(): number {
-    return MEMORY_PER_MERGE_BYTE * this.#parts.mergeBytes;
+    return leastMemoryBytes(this.#parts.mergeBytes);
   }
 
   #logLimitBytes(snapshotBytes: number): number {
@@ -136,6 +130,18 @@ export class MergeDue {
     if (!this.#parts.space.isScarce) return Infinity;
     return Math.max(SCARCE_MERGE_BYTES, snapshotBytes / 8);
   }
+}
+
+/** What a merge leaves it has to copy, so it must free as much. */
+export function isDueByMemory(
+  { freedBytes, leftBytes }: { readonly freedBytes: number; readonly leftBytes: number },
+  mergeBytes: number,
+): boolean {
+  return freedBytes > Math.max(leastMemoryBytes(mergeBytes), leftBytes);
+}
+
+function leastMemoryBytes(mergeBytes: number): number {
+  return MEMORY_PER_MERGE_BYTE * mergeBytes;
 }
 
 /** The error of a write past twice a limit. `lastError`: why merges do not complete. */
