@@ -1,6 +1,7 @@
 import type { StoreDurability } from '../../src/index.ts';
 import type { FileSystem } from '../../src/fs/file-system.ts';
-import { MetadataStore, openStoreIn } from '../../src/store/metadata-store.ts';
+import type { StoreEnvironment } from '../../src/store/open/environment.ts';
+import { openStoreIn, type MetadataStore } from '../../src/store/metadata-store.ts';
 import { InlineRunner } from '../../src/threads/job-runner.ts';
 import { Clock } from './clock.ts';
 
@@ -45,21 +46,30 @@ export class House {
     sizes: HouseSizes = QUIET_SIZES,
     clock: Clock = new Clock(),
   ): Promise<MetadataStore> {
-    const fileSystem = this.#disguise(machine);
-    const { rotateBytes, mergeBytes, reserveBytes, durability = 'sync' } = sizes;
-    return openStoreIn(
-      {
-        fileSystem,
-        makeRunner: (held) => new InlineRunner(held),
-        pause: () => Promise.resolve(),
-        identity: () => Promise.resolve(IDENTITY),
-        randomBytes: (lengthBytes) => new Uint8Array(lengthBytes).fill(0x5a),
-        ownerStamp: { nonce: 'simulated', openedAtMs: 0 },
-        startTimer: (_delayMs, ring) => clock.start(ring),
-        sizes: { rotateBytes, reserveBytes },
-      },
-      DIRECTORY,
-      { mergeBytes, durability },
-    );
+    const { mergeBytes, durability = 'sync' } = sizes;
+    return openStoreIn(this.#environment(machine, sizes, clock), DIRECTORY, {
+      mergeBytes,
+      durability,
+    });
+  }
+
+  /** Opens the store to read it, as another process would. */
+  read(machine: FileSystem): Promise<MetadataStore> {
+    const environment = this.#environment(machine, QUIET_SIZES, new Clock());
+    return openStoreIn(environment, DIRECTORY, { readOnly: true });
+  }
+
+  #environment(machine: FileSystem, sizes: HouseSizes, clock: Clock): StoreEnvironment {
+    const { rotateBytes, reserveBytes } = sizes;
+    return {
+      fileSystem: this.#disguise(machine),
+      makeRunner: (held) => new InlineRunner(held),
+      pause: () => Promise.resolve(),
+      identity: () => Promise.resolve(IDENTITY),
+      randomBytes: (lengthBytes) => new Uint8Array(lengthBytes).fill(0x5a),
+      ownerStamp: { nonce: 'simulated', openedAtMs: 0 },
+      startTimer: (_delayMs, ring) => clock.start(ring),
+      sizes: { rotateBytes, reserveBytes },
+    };
   }
 }

@@ -484,4 +484,20 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'return yield* this.#parts.sync.run();',
     test: 'test/store/pause.test.ts',
   },
+  'a pause fences although nobody else has had the store': {
+    file: HELD_LOCK,
+    find: 'return this.#parts.lease.isFresh() ? undefined : this.#decide();',
+    replace:
+      'return this.#parts.lease.isFresh() ? undefined : Promise.reject(this.#parts.loss.ofPause());',
+  },
+  'files named by the path of the directory, not by its descriptor': {
+    file: DIRECTORY,
+    find: 'return exchangePrefix(path, this.realPath, this.#hold.access);',
+    replace: 'return path;',
+  },
+  'a directory read once beside a writer': {
+    file: 'src/store/recovery/settled-reading.ts',
+    find: 'if (faults.length === 0 || isSettled) return settle(outcome);',
+    replace: 'if (faults.length >= 0 || isSettled) return settle(outcome);',
+  },
 };

@@ -37,6 +37,12 @@ export type Command =
   | { readonly kind: 'settle' }
   | { readonly kind: 'reopen' }
   | { readonly kind: 'second-open' }
+  /** Another process opens it to read. */
+  | { readonly kind: 'read-beside' }
+  /** Longer than the lease; `rings`: the timer finds out. */
+  | { readonly kind: 'pause'; readonly rings: boolean }
+  /** The batches are handed in while the directory is elsewhere. */
+  | { readonly kind: 'move'; readonly batches: readonly (readonly Op[])[] }
   | { readonly kind: 'fail'; readonly rule: FaultRule }
   | { readonly kind: 'heal' }
   | { readonly kind: 'fill'; readonly freeBytes: number }
@@ -142,6 +148,15 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('settle') }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('reopen') }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('second-open') }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('read-beside') }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('pause'), rings: fc.boolean() }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('move'),
+      batches: fc.array(ops, { minLength: 1, maxLength: 4 }),
+    }),
+  },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('fail'), rule }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('heal') }) },
   {

@@ -7,6 +7,8 @@ import { Violation } from './violation.ts';
 
 /** Rounds of the event loop without a single call after which nothing can be on its way any more. */
 const MAX_IDLE_ROUNDS = 200;
+/** Where merges do not keep up, a write is held up by a timer of the machine, for a second at most. */
+const LONGEST_DELAY_MS = 3_000;
 /** A kill costs several opens to judge: only every so-many-th moment gets one. */
 const MOMENTS_PER_KILL = 6;
 
@@ -65,7 +67,7 @@ export class Room {
   /** Puts a ballast on a disk that can be filled, and fills it again if it was full. */
   async fit(): Promise<void> {
     if (this.#settings.disk === 'endless') return;
-    await this.#quietly(async () => {
+    await this.quietly(async () => {
       this.#ballast = await Ballast.place(this.machine);
       if (this.#freeBytes !== 'all') await this.#ballast.leave(this.#freeBytes);
     });
@@ -75,16 +77,17 @@ export class Room {
   async fill(freeBytes: number | 'all'): Promise<void> {
     if (this.#ballast === undefined || this.aborted) return;
     this.#freeBytes = freeBytes;
-    await this.#quietly(() => this.#ballast!.leave(freeBytes));
+    await this.quietly(() => this.#ballast!.leave(freeBytes));
   }
 
   get isFull(): boolean {
     return this.#freeBytes !== 'all' && this.#ballast !== undefined;
   }
 
-  async #quietly(action: () => Promise<void>): Promise<void> {
+  /** Nothing is noted at the syncs of `action`. */
+  async quietly(action: () => Promise<void>): Promise<void> {
     this.#recording = 'off';
-    await this.bounded(action(), 'filling the disk');
+    await this.bounded(action(), 'what is not looked at');
     this.#recording = 'on';
   }
 
@@ -159,11 +162,17 @@ export class Room {
     const settle = () => settled.push(what);
     promise.then(settle, settle);
     let ended = -1;
+    let endedMs = 0;
     for (let idle = 0; settled.length === 0; idle++) {
       await new Promise((go) => setImmediate(go));
-      if (this.#scheduler.ended.length !== ended) idle = 0;
+      if (this.#scheduler.ended.length !== ended) {
+        idle = 0;
+        endedMs = performance.now();
+      }
       ended = this.#scheduler.ended.length;
-      if (idle > MAX_IDLE_ROUNDS) throw new Violation('I5', `${what} never settles`);
+      const isPatienceOver = performance.now() - endedMs > LONGEST_DELAY_MS;
+      if (idle > MAX_IDLE_ROUNDS && isPatienceOver)
+        throw new Violation('I5', `${what} never settles`);
     }
     return promise;
   }

@@ -8,6 +8,7 @@ import type { CrashFs, FaultRule } from '../../src/testing/index.ts';
 import { Clock } from './clock.ts';
 import type { House } from './house.ts';
 import { Model, type Demand, type Fall, type ModelBatch } from './model.ts';
+import { moveAway, pause, readBeside } from './outside.ts';
 import type { Command, Settings } from './program.ts';
 import { Room, type RoomOptions } from './room.ts';
 import { readState, toUpdates, valueOf, type Change, type Op } from './state.ts';
@@ -76,6 +77,13 @@ export class World {
         return this.#open();
       case 'second-open':
         return this.#openTwice();
+      case 'read-beside':
+        if (this.#mood !== 'failing') await readBeside(this.#house, this.room, this.model.demand());
+        return;
+      case 'pause':
+        return pause(this.room, this.#house.directory, command.rings);
+      case 'move':
+        return this.#move(command.batches);
       case 'crash':
         return this.#crash(command.choices);
       case 'kill':
@@ -113,6 +121,18 @@ export class World {
         room.aborted = true;
         room.machine.abort();
     }
+  }
+
+  /** A disk that can be filled may have no room for the other directory. */
+  async #move(batches: readonly (readonly Op[])[]): Promise<void> {
+    if (this.#mood !== 'calm' || this.#settings.disk === 'limited') return;
+    await this.#settle();
+    await moveAway(this.room, this.#house.directory, () =>
+      this.#hand(
+        batches.map((ops) => this.#insert(ops)),
+        true,
+      ),
+    );
   }
 
   #demand(fall: Fall): Demand {

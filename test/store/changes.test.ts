@@ -275,6 +275,20 @@ describe('a feed ends', () => {
     await store.close();
   });
 
+  test('with LODESTORE_IO where no descriptor is left; another one goes on, and so does the store', async () => {
+    const fs = new CrashFs({ trace: false });
+    const store = await openOn(fs, '/s', NO_MERGES);
+    await store.insertBatch(put(1, 10));
+    fs.faults.add({ call: 'open', error: 'EMFILE', path: /\/log_/ });
+    const feed = store.changes({ after: 0n });
+    await expect(feed.next()).rejects.toMatchObject({ code: 'LODESTORE_IO' });
+    expect(await feed.next()).toEqual({ done: true, value: undefined });
+    fs.faults.clear();
+    await store.insertBatch(put(2, 20));
+    expect(await take(store.changes({ after: 0n }), 2)).toHaveLength(2);
+    await store.close();
+  });
+
   test('by what cannot be a position or a signal', async () => {
     const store = await openOn(new CrashFs({ trace: false }), '/s', NO_MERGES);
     for (const after of [-1, 1.5, -1n, 2n ** 64n]) {
