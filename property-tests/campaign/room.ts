@@ -34,7 +34,7 @@ export class Room {
   #scheduler: SeededScheduler;
   #ballast: Ballast | undefined;
   #freeBytes: number | 'all' = 'all';
-  #recording: 'on' | 'off' = 'on';
+  #recording: 'on' | 'off' | 'none' = 'on';
   #seen = 0;
   #alarm: ((machine: CrashFs) => void) | undefined;
   #alarmAfter = 0;
@@ -56,7 +56,7 @@ export class Room {
       scheduler: this.#scheduler,
       trace: true,
       onCrashPoint: ({ path, fs }: CrashPoint) => {
-        if (generation !== this.generation || this.#recording === 'off') return;
+        if (generation !== this.generation || this.#recording !== 'on') return;
         this.look(`sync ${fs.crashPointCount} on machine ${generation}, of ${path}`);
         this.#alarmAfter--;
         if (this.#alarmAfter === 0) this.#alarm?.(fs);
@@ -84,9 +84,9 @@ export class Room {
     return this.#freeBytes !== 'all' && this.#ballast !== undefined;
   }
 
-  /** Nothing is noted at the syncs of `action`. */
-  async quietly(action: () => Promise<void>): Promise<void> {
-    this.#recording = 'off';
+  /** Nothing is noted at the syncs of `action`; of `none`, nor at what is acknowledged meanwhile. */
+  async quietly(action: () => Promise<void>, recording: 'off' | 'none' = 'off'): Promise<void> {
+    this.#recording = recording;
     await this.bounded(action(), 'what is not looked at');
     this.#recording = 'on';
   }
@@ -135,6 +135,7 @@ export class Room {
 
   /** Notes the worst crash of this moment. */
   lookAtWorst(at: string): void {
+    if (this.#recording === 'none') return;
     const machine = this.machine.minimalCrash({ trace: false });
     this.moments.push({ kind: 'minimal', at, machine, demand: this.#demand('power') });
   }
