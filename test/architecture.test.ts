@@ -209,6 +209,72 @@ test('no file has a name that differs from another of its folder by an ending', 
   expect(twins).toEqual([]);
 });
 
+test('folders that only read open files to read, and call nothing that changes a directory', () => {
+  const readers = ['store/recovery', 'store/changes', 'inspection'];
+  // The permission to write is tried by opening, and an existing lock file by its lock.
+  const allowed = new Set([
+    "inspection/obstacles.ts: fs.open(path, 'r+')",
+    'inspection/source-lock.ts: fs.tryLock(path)',
+  ]);
+  const changing =
+    /^(rename|unlink|unlinkIfThere|link|makeDirectory|removeDirectory|syncDirectory|write|truncate|dataSync|tryLock|takeLease|breakLease)$/;
+  const wrong: string[] = [];
+  for (const [file, source] of sources) {
+    if (!readers.includes(roomOf(file))) continue;
+    const visit = (node: ts.Node): void => {
+      ts.forEachChild(node, visit);
+      if (!ts.isCallExpression(node)) return;
+      const called = ts.isPropertyAccessExpression(node.expression)
+        ? node.expression.name.text
+        : node.expression.getText(source);
+      const mode = node.arguments[1]?.getText(source);
+      const opensToWrite = called === 'open' && node.arguments.length === 2 && mode !== "'r'";
+      const text = `${relative(ROOT, file)}: ${node.getText(source)}`;
+      if ((changing.test(called) || opensToWrite) && !allowed.has(text)) wrong.push(text);
+    };
+    visit(source);
+  }
+  // The view hands on the mode that it has compared with 'r'.
+  expect(wrong).toEqual(['inspection/source-view.ts: fs.open(path, mode)']);
+});
+
+/** What `cli/` may import of each folder above the formats: the faces of the layers below it. */
+const CLI_FACES: readonly (readonly [folder: string, files: RegExp])[] = [
+  ['base', /./],
+  ['format', /./],
+  ['fs', /./],
+  ['inspection', /./],
+  ['directory', /^(ensure-directory|incomplete-copy)$/],
+  ['runs', /^run-cursor$/],
+  ['snapshot', /^snapshot-writer$/],
+  ['store', /^metadata-store$/],
+  ['store/backup', /^(backup|backup-source|copy-error|restore)$/],
+  ['store/batch', /^write-batch$/],
+  ['store/changes', /^change$/],
+  ['store/merge', /^merge-due$/],
+  ['store/open', /^(recovery-runner|with-directory)$/],
+  ['store/recovery', /^(advice|directory-state|progress-meter|recovery-report|snapshot-state)$/],
+  ['store/salvage', /^(placement|salvage-loss|salvage-reading)$/],
+  ['table', /^table$/],
+  ['table/layer', /^(key-range|table-record)$/],
+  ['threads', /^thread-shortage$/],
+];
+
+test('the command line imports only the faces of other folders', () => {
+  const wrong: string[] = [];
+  for (const file of files) {
+    if (!roomOf(file).startsWith('cli')) continue;
+    for (const imported of localImports(file)) {
+      const folder = roomOf(imported);
+      if (folder.startsWith('cli')) continue;
+      const name = relative(join(ROOT, folder), imported).replace(/\.ts$/, '');
+      const isFace = CLI_FACES.some(([of, faces]) => of === folder && faces.test(name));
+      if (!isFace) wrong.push(`${relative(ROOT, file)} -> ${relative(ROOT, imported)}`);
+    }
+  }
+  expect(wrong).toEqual([]);
+});
+
 test('no leftovers', () => {
   const found: string[] = [];
   for (const [file, source] of sources) {

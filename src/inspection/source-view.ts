@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { InvariantError } from '../base/assert.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
 
 export interface SourceViewOptions {
@@ -8,7 +9,14 @@ export interface SourceViewOptions {
   readonly onRead?: (lengthBytes: number) => void;
 }
 
-/** A file system on which a directory can be read as if some of its files were not there. */
+async function refuse(): Promise<never> {
+  throw new InvariantError('a directory that is only looked at would be changed');
+}
+
+/**
+ * A file system on which a directory can be read as if some of its files were not there. Every call
+ * that would change something rejects with an InvariantError.
+ */
 export function viewSource(fs: FileSystem, options: SourceViewOptions): FileSystem {
   const { hidden, onRead } = options;
   return {
@@ -17,20 +25,21 @@ export function viewSource(fs: FileSystem, options: SourceViewOptions): FileSyst
       return entries.filter((entry) => hidden?.has(basename(entry.name)) !== true);
     },
     open: async (path, mode) => {
+      if (mode !== 'r') return refuse();
       const file = await fs.open(path, mode);
       return onRead === undefined ? file : tellReads(file, onRead);
     },
     stat: (path) => fs.stat(path),
-    rename: (from, to) => fs.rename(from, to),
-    unlink: (path) => fs.unlink(path),
-    link: (existing, path) => fs.link(existing, path),
-    makeDirectory: (path) => fs.makeDirectory(path),
-    removeDirectory: (path) => fs.removeDirectory(path),
-    syncDirectory: (path) => fs.syncDirectory(path),
+    rename: refuse,
+    unlink: refuse,
+    link: refuse,
+    makeDirectory: refuse,
+    removeDirectory: refuse,
+    syncDirectory: refuse,
     freeBytes: (path) => fs.freeBytes(path),
-    tryLock: (path) => fs.tryLock(path),
-    takeLease: (path, lease) => fs.takeLease(path, lease),
-    breakLease: (path) => fs.breakLease(path),
+    tryLock: refuse,
+    takeLease: refuse,
+    breakLease: refuse,
     holdDirectory: (path) => fs.holdDirectory(path),
   };
 }
@@ -42,9 +51,9 @@ function tellReads(file: OpenFile, onRead: (lengthBytes: number) => void): OpenF
       onRead(count);
       return count;
     },
-    write: (source, position) => file.write(source, position),
-    truncate: (sizeBytes) => file.truncate(sizeBytes),
-    dataSync: () => file.dataSync(),
+    write: refuse,
+    truncate: refuse,
+    dataSync: refuse,
     stat: () => file.stat(),
     statSync: () => file.statSync(),
     close: () => file.close(),
