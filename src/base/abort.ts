@@ -27,8 +27,8 @@ class AbortListeners {
 const LISTENERS: WeakMap<AbortSignal, AbortListeners> = new WeakMap();
 
 /**
- * Calls `listener` when `signal` is aborted. Returns what stops it. However many listen, the signal has one event
- * listener of ours: past ten on one signal, Node warns of a leak.
+ * Calls `listener` when `signal` is aborted. Returns a function that removes it. A signal gets one
+ * event listener for all callers, because Node warns of a leak above ten.
  */
 export function onAbort(signal: AbortSignal, listener: () => void): () => void {
   let listeners = LISTENERS.get(signal);
@@ -40,7 +40,7 @@ export function onAbort(signal: AbortSignal, listener: () => void): () => void {
 }
 
 /**
- * Refuses what cannot be listened to. A signal of another realm, or of a library that has its own, is as good.
+ * Checks that `signal` is an AbortSignal. One of another realm or library is accepted.
  * @throws TypeError
  */
 export function checkSignal(signal: unknown): asserts signal is AbortSignal | undefined {

@@ -3,7 +3,10 @@ export class InvariantError extends Error {
   override readonly name: string = 'InvariantError';
 }
 
-/** Throws {@link InvariantError} unless `condition` holds. `invariant` says what must hold, as a sentence. */
+/**
+ * Throws {@link InvariantError} unless `condition` holds. `invariant` says what must hold, as a
+ * sentence.
+ */
 export function assert(condition: boolean, invariant: string): asserts condition {
   if (!condition) throw new InvariantError(`invariant broken: ${invariant}`);
 }

@@ -7,7 +7,10 @@ assert(
   'the machine is little-endian: big-endian machines are not supported',
 );
 
-/** Whether this is a Uint8Array, of any realm: one of a `vm` context, or of Jest's, has a class of its own. */
+/**
+ * Whether this is a Uint8Array, of any realm: one of a `vm` context, or of Jest's, has a class of
+ * its own.
+ */
 export function isBytes(value: unknown): value is Uint8Array {
   return types.isUint8Array(value);
 }
@@ -17,7 +20,10 @@ export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** Up to this length a loop is quicker than a call into the runtime, which also needs a view of the source. */
+/**
+ * Up to this length a loop is quicker than a call into the runtime, which also needs a view of the
+ * source.
+ */
 const SHORT_COPY_BYTES = 64;
 
 /** Copies `lengthBytes` from `source` at `sourceOffset` to `target` at `offset`. */
@@ -48,7 +54,10 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
-/** A u64 field that must be a safe integer to be of use (an offset, a length, a file number), else -1. */
+/**
+ * A u64 field that must be a safe integer to be of use (an offset, a length, a file number), else
+ * -1.
+ */
 export function readSafeU64(view: DataView, offset: number): number {
   const value = view.getBigUint64(offset, true);
   return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : -1;

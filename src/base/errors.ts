@@ -1,6 +1,9 @@
 import { constants } from 'node:os';
 
-/** Stable error codes. Messages are prose and may change; codes do not. Documented in docs/ERRORS.md. */
+/**
+ * Stable error codes. Messages are prose and may change; codes do not. Documented in
+ * docs/ERRORS.md.
+ */
 export type StoreErrorCode =
   | 'LODESTORE_LOCKED'
   | 'LODESTORE_CORRUPTION'
@@ -28,7 +31,7 @@ export type StoreErrorCode =
   | 'LODESTORE_NATIVE';
 
 /**
- * What a rejected write left behind. `not-applied`: the batch is not on disk and never will be.
+ * The result of a rejected write. `not-applied`: the batch is not on disk and never will be.
  * `unknown`: the batch may come back, whole, at the next open.
  */
 export type WriteOutcome = 'not-applied' | 'unknown';
@@ -56,7 +59,10 @@ export class StoreError extends Error {
   }
 }
 
-/** Who holds a directory, as its owner record says. Fields are undefined where the record could not be read. */
+/**
+ * The holder of a directory, from its owner record. Fields are undefined if the record could not be
+ * read.
+ */
 export interface LockOwner {
   readonly pid: number | undefined;
   readonly hostName: string | undefined;
@@ -82,17 +88,17 @@ export interface CorruptionDetail {
   readonly offset: number;
   /** What was found there, as a phrase. */
   readonly reason: string;
-  /** First sequence number concerned, when it is known. */
+  /** First affected sequence number, if known. */
   readonly firstSequence?: bigint | undefined;
-  /** Last sequence number concerned, when it is known. */
+  /** Last affected sequence number, if known. */
   readonly lastSequence?: bigint | undefined;
-  /** How many bytes of the file are concerned, when it is known. */
+  /** Number of affected bytes of the file, if known. */
   readonly affectedBytes?: number | undefined;
   /** What to run next. */
   readonly hint: string;
 }
 
-/** Bytes on disk are not what was written. Nothing has been changed by the one who reports it. */
+/** Bytes on disk are not what was written. The operation that reports it has changed nothing. */
 export class CorruptionError extends StoreError {
   override readonly name: string = 'CorruptionError';
   readonly offset: number;
@@ -117,7 +123,7 @@ export class CorruptionError extends StoreError {
   }
 }
 
-/** A sync, rename or write failed in a way that leaves the disk unknown; only reopening helps. */
+/** A sync, rename or write failed, and the state of the disk is unknown. Reopen the store. */
 export class StorePoisonedError extends StoreError {
   override readonly name: string = 'StorePoisonedError';
 
@@ -130,7 +136,7 @@ export class StorePoisonedError extends StoreError {
   }
 }
 
-/** The directory's lease was lost: another host may own the store by now. */
+/** The lease of the directory was lost: another host may own the store. */
 export class FencedError extends StorePoisonedError {
   override readonly name: string = 'FencedError';
 
@@ -140,8 +146,8 @@ export class FencedError extends StorePoisonedError {
 }
 
 /**
- * The directory was removed while it was open, or its path leads elsewhere and the system has no other
- * way to it. What was acknowledged before is in the files that were open; nothing more is written.
+ * The directory was removed while it was open, or its path was replaced and the system offers no
+ * other access. Acknowledged batches are in the files that were open; nothing more is written.
  */
 export class DirectoryLostError extends StorePoisonedError {
   override readonly name: string = 'DirectoryLostError';
@@ -152,8 +158,8 @@ export class DirectoryLostError extends StorePoisonedError {
 }
 
 /**
- * A log or a snapshot of the open store, or its directory, is gone or was cut: somebody else did that. Memory holds the
- * only complete copy, and reads go on.
+ * Another program removed or truncated a log or the snapshot of the open store. Memory has the only
+ * complete copy; reads still work.
  */
 export class FilesLostError extends StorePoisonedError {
   override readonly name: string = 'FilesLostError';
@@ -162,10 +168,10 @@ export class FilesLostError extends StorePoisonedError {
     super(message, fields, 'LODESTORE_FILES_LOST');
   }
 
-  /** The error for what stood at `path`. */
+  /** The error for the file at `path`. */
   static of(path: string, cause?: unknown): FilesLostError {
     const message =
-      `${path} was removed, moved or cut by somebody else while the store was open. The records in memory are the only ` +
+      `${path} was removed, moved or truncated by another program while the store was open. The records in memory are the only ` +
       'complete copy: before you close this store, write what entries() yields to another one';
     return new FilesLostError(message, { path, cause });
   }
@@ -177,14 +183,14 @@ export interface SpaceLimitFields {
 }
 
 /**
- * No space (ENOSPC), no quota (EDQUOT), a file size limit (EFBIG), or past `maxBytes`. Writes go on when there is
- * room again.
+ * No space (ENOSPC), no quota (EDQUOT), a file size limit (EFBIG), or `maxBytes` would be exceeded.
+ * Writes work again when there is space.
  */
 export class StoreFullError extends StoreError {
   override readonly name: string = 'StoreFullError';
-  /** The `maxBytes` that the batch would have passed; undefined when the disk itself is full. */
+  /** The `maxBytes` that the batch would exceed; undefined if the disk is full. */
   readonly limitBytes: number | undefined;
-  /** What counted against that limit, without the batch. */
+  /** Bytes that count towards that limit, without the batch. */
   readonly usedBytes: number | undefined;
 
   constructor(message: string, fields: StoreErrorFields & SpaceLimitFields = {}) {
@@ -215,15 +221,15 @@ export interface ConditionFailure {
   /** Index in the batch of the update whose condition failed, from 0. */
   readonly index: number;
   readonly key: bigint;
-  /** The value that the key was to have; undefined: no record. */
+  /** The value that the condition asks for; undefined: no record. */
   readonly expected: bigint | undefined;
-  /** The value that it had; undefined: no record. */
+  /** The value of the key; undefined: no record. */
   readonly found: bigint | undefined;
 }
 
 /**
- * A condition of the batch (`ifValue`, `ifAbsent`) did not hold: nothing of the batch is applied. Names the
- * first that failed. What the key was found to have is durable.
+ * A condition of the batch (`ifValue`, `ifAbsent`) did not hold; nothing of the batch is applied.
+ * Names the first condition that failed. The state that it saw is durable.
  */
 export class ConditionFailedError extends StoreError {
   override readonly name: string = 'ConditionFailedError';
@@ -249,9 +255,10 @@ export class ConditionFailedError extends StoreError {
 }
 
 /**
- * What `insertBatchSync` would have had to wait for. `queue`: batches that are queued or in flight, or another turn of the
- * commit loop; `warming`: chunks that are not in memory; `merges`: merges that do not keep up; `space`: room on a full
- * disk; `pause`: the lease, after this process stood still.
+ * What `insertBatchSync` would have had to wait for. `queue`: batches that are queued or in flight,
+ * or another turn of the commit loop; `warming`: chunks that are not in memory; `merges`: merges
+ * that do not keep up; `space`: room on a full disk; `pause`: the lease, after this process stood
+ * still.
  */
 export type BusyReason = 'queue' | 'warming' | 'merges' | 'space' | 'pause';
 
@@ -284,14 +291,16 @@ export class StoreClosedError extends StoreError {
 }
 
 export interface PositionDetail {
-  /** The sequence number behind which the feed was to begin, or had got. */
+  /** The position at which the feed should start, or that it has reached. */
   readonly position: bigint;
-  /** The lowest position that could be followed at that moment, and the highest. */
+  /** The lowest and the highest position that can be followed. */
   readonly oldestPosition: bigint;
   readonly lastPosition: bigint;
 }
 
-/** The change feed cannot go on from a position: merges have passed it, or it is of another history. */
+/**
+ * A change feed cannot continue from a position: its logs are merged, or it is of another history.
+ */
 export class PositionExpiredError extends StoreError {
   override readonly name: string = 'PositionExpiredError';
   readonly position: bigint;
@@ -306,7 +315,10 @@ export class PositionExpiredError extends StoreError {
   }
 }
 
-/** A package with a native part could not be loaded. Nothing has been opened. `message` says what brings it. */
+/**
+ * A package with a native part could not be loaded. Nothing has been opened. `message` names the
+ * remedy.
+ */
 export class NativePackageError extends StoreError {
   override readonly name: string = 'NativePackageError';
   readonly packageName: string;
@@ -317,7 +329,7 @@ export class NativePackageError extends StoreError {
   }
 }
 
-/** An `AbortSignal` gave up the operation before it took effect. `cause` is the signal's reason. */
+/** An `AbortSignal` aborted the operation before it took effect. `cause` is the signal's reason. */
 export class AbortedError extends StoreError {
   override readonly name: string = 'AbortError';
 
@@ -334,7 +346,7 @@ export function systemCode(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
-/** What Node calls `EDQUOT`, for which it has no name. */
+/** The message that Node gives `EDQUOT`, for which it has no name. */
 const QUOTA_EXCEEDED = `Unknown system error ${-constants.errno.EDQUOT}`;
 
 /** The path that a system call did not find (ENOENT); undefined for any other error. */
@@ -345,8 +357,8 @@ export function missingPath(error: unknown): string | undefined {
 }
 
 /**
- * The system gave no descriptor (EMFILE, ENFILE), or refused an `open` for another reason: the call has changed nothing,
- * and nothing is unknown.
+ * The system has no descriptor left (EMFILE, ENFILE), or refused an `open` for another reason. The
+ * call has changed nothing.
  */
 export function isRefusedOpen(error: unknown): boolean {
   const code = systemCode(error);
@@ -354,12 +366,12 @@ export function isRefusedOpen(error: unknown): boolean {
   return code !== undefined && (error as { syscall?: unknown }).syscall === 'open';
 }
 
-/** A file that cannot be as long as it would have to be, whatever room there is. */
+/** The file size limit would be exceeded, regardless of free space. */
 export function isFileTooLong(error: unknown): boolean {
   return systemCode(error) === 'EFBIG';
 }
 
-/** No space, no quota, or a file size limit: the disk refused, and holds what it held. */
+/** No space, no quota, or a file size limit: the write was refused and changed nothing. */
 export function isLackOfSpace(error: unknown): boolean {
   const code = systemCode(error);
   return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG';

@@ -4,20 +4,23 @@ import { assert } from './assert.ts';
 export type Awaitable<T> = T | Promise<T>;
 
 /**
- * Work that waits where it must: it yields each promise that it waits for, and goes on with what that resolves with. The
- * same text so serves a caller on the event loop and one that cannot give way to it: where every call answers at once,
- * nothing is yielded.
+ * Work that waits where it must: it yields each promise that it waits for, and goes on with what
+ * that resolves with. The same text so serves a caller on the event loop and one that cannot give
+ * way to it: where every call answers at once, nothing is yielded.
  */
 export type Flow<T> = Generator<Promise<unknown>, T, unknown>;
 
-/** Waits for `result` if it is a promise. A flow says `yield* waited(…)` where an async function says `await`. */
+/**
+ * Waits for `result` if it is a promise. A flow says `yield* waited(…)` where an async function
+ * says `await`.
+ */
 export function* waited<T>(result: Awaitable<T>): Flow<T> {
   return result instanceof Promise ? ((yield result) as T) : result;
 }
 
 /**
- * Runs `flow` until it first waits: its result if it never does, else a promise of it. Throws what the flow throws
- * before that; the promise rejects with what it throws later.
+ * Runs `flow` until it first waits: its result if it never does, else a promise of it. Throws what
+ * the flow throws before that; the promise rejects with what it throws later.
  */
 export function begin<T>(flow: Flow<T>): Awaitable<T> {
   const step = flow.next();

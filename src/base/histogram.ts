@@ -1,36 +1,38 @@
 import { assert } from './assert.ts';
 
-/** Eight buckets to an octave: a bucket's bounds lie within 12.5 % of each other. */
+/** Eight buckets per octave: the bounds of a bucket differ by at most 12.5 %. */
 const SUB_BITS = 3;
 const BUCKETS_PER_OCTAVE: number = 2 ** SUB_BITS;
 /** A double's exponent begins at bit 20 of its upper word, with a bias of 1,023. */
 const SHIFT: number = 20 - SUB_BITS;
 const INDEX_OF_ONE: number = 1023 << SUB_BITS;
 
-/** Where the bits of a value are read: one for all, since recording never waits. */
+/** Scratch space to read the bits of a value. Shared, because recording is synchronous. */
 const valueOf = new Float64Array(1);
 const wordsOf = new Uint32Array(valueOf.buffer);
 
-/** What has been recorded, as it is at one moment. The unit is in the name of the field that holds it. */
+/** A copy of the recorded values. The unit is in the name of the field that has it. */
 export interface Distribution {
   readonly count: number;
   readonly sum: number;
   readonly max: number;
-  /** Quantiles: no lower than the true ones, and at most 12.5 % higher. 0 while nothing is recorded. */
+  /**
+   * Quantiles: no lower than the true ones, and at most 12.5 % higher. 0 while nothing is recorded.
+   */
   readonly p50: number;
   readonly p90: number;
   readonly p99: number;
   readonly p999: number;
   /**
-   * Buckets that hold anything, ascending: how many values were above the bucket before and at most
-   * `upTo`. Every power of two times the smallest unit is a bound. The last may be Infinity.
+   * Non-empty buckets, ascending: the number of values above the previous bound and at most `upTo`.
+   * Every power of two times the smallest unit is a bound. The last may be Infinity.
    */
   readonly buckets: readonly { readonly upTo: number; readonly count: number }[];
 }
 
 /**
- * Counts values in buckets whose width grows with the value. Recording reads the value's exponent and the
- * first bits of its mantissa, and allocates nothing.
+ * Counts values in buckets whose width grows with the value. Recording reads the value's exponent
+ * and the first bits of its mantissa, and allocates nothing.
  */
 export class Histogram {
   readonly #perUnit: number;
@@ -38,14 +40,17 @@ export class Histogram {
   #sum = 0;
   #max = 0;
 
-  /** Tells apart values from `1 / perUnit` on, over `octaves` doublings. What is beyond is counted at the ends. */
+  /**
+   * Distinguishes values from `1 / perUnit` over `octaves` doublings. Values beyond are counted at
+   * the ends.
+   */
   constructor(perUnit: number, octaves: number) {
     assert(perUnit > 0 && octaves > 0, 'a histogram has a range');
     this.#perUnit = perUnit;
     this.#counts = new Float64Array(octaves * BUCKETS_PER_OCTAVE + 2);
   }
 
-  /** Counts `value`; a negative one, which a clock set back could cause, as 0. */
+  /** Counts `value`. A negative value, after a clock was set back, counts as 0. */
   record(value: number): void {
     const positive = value > 0 ? value : 0;
     this.#sum += positive;
@@ -53,7 +58,9 @@ export class Histogram {
     this.#counts[this.#indexOf(positive)]!++;
   }
 
-  /** 0: at most the smallest unit. Bucket i > 0 ends at the i-th bound behind it, and includes it. */
+  /**
+   * 0: at most the smallest unit. Bucket i > 0 ends at the i-th bound behind it, and includes it.
+   */
   #indexOf(value: number): number {
     valueOf[0] = value * this.#perUnit;
     // Little-endian, as all of lodestore. A value exactly on a bound belongs below it.
@@ -94,8 +101,9 @@ export class Histogram {
 }
 
 /**
- * The value that the share `quantile` of all values does not exceed: the bound of its bucket, or the
- * largest value if that is less. 0 while nothing is recorded. Throws RangeError unless 0 <= quantile <= 1.
+ * The value that the share `quantile` of all values does not exceed: the bound of its bucket, or
+ * the largest value if that is less. 0 while nothing is recorded. Throws RangeError unless 0 <=
+ * quantile <= 1.
  */
 export function quantileOf(
   distribution: Pick<Distribution, 'count' | 'max' | 'buckets'>,
@@ -111,14 +119,19 @@ export function quantileOf(
   return distribution.max;
 }
 
-/** How many values were at most `bound`, which must be a bound of the histogram, as powers of two are. */
+/**
+ * The number of values up to `bound`, which must be a bound of the histogram, such as a power of
+ * two.
+ */
 export function countUpTo(distribution: Pick<Distribution, 'buckets'>, bound: number): number {
   let sum = 0;
   for (const { upTo, count } of distribution.buckets) if (upTo <= bound) sum += count;
   return sum;
 }
 
-/** Of latencies in milliseconds: from a microsecond to 2^34 of them, the 4.7 hours of a large merge. */
+/**
+ * Of latencies in milliseconds: from a microsecond to 2^34 of them, the 4.7 hours of a large merge.
+ */
 export function latencyHistogram(): Histogram {
   return new Histogram(1000, 34);
 }

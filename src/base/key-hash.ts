@@ -9,7 +9,10 @@ export function keyHashSeed(): KeyHashSeed {
   return [seedLow, seedHigh];
 }
 
-/** Makes a worker thread hash as the thread that started it, which reads its indexes. Called before any key is hashed. */
+/**
+ * Makes a worker thread hash as the thread that started it, which reads its indexes. Called before
+ * any key is hashed.
+ */
 export function adoptKeyHashSeed([low, high]: KeyHashSeed): void {
   seedLow = low;
   seedHigh = high;

@@ -9,7 +9,7 @@ export const ROW_HEADER_BYTES = 20;
 /** Largest batch, as encoded rows. Also bounds the data of one record. */
 export const MAX_BATCH_BYTES: number = 32 * MIB;
 
-/** A group stops taking further batches at this many bytes of rows; a larger batch makes a group of its own. */
+/** A group takes no further batches at this many bytes of rows; a larger batch is a group alone. */
 export const GROUP_TARGET_BYTES: number = 4 * MIB;
 
 /** Largest decoded payload of any frame of ours, batches or chunk. */
@@ -29,9 +29,9 @@ export const CHUNK_TARGET_BYTES: number = 256 * KIB;
 export const DEFAULT_ROTATE_BYTES: number = 64 * MIB;
 
 /**
- * A merge is due when the logs hold more than this, or than the snapshot, whichever is more. A merge starts
- * a thread, about 50 ms of a core: at 64 KiB the merges of a young store took a third of its commits per
- * second. Replaying 8 MiB takes less than such a start saves.
+ * A merge is due when the logs are larger than this and than the snapshot. Starting a merge thread
+ * costs about 50 ms of a core: with 64 KiB, the merges of a small store cost a third of its commits
+ * per second. Replaying 8 MiB takes less time.
  */
 export const DEFAULT_MERGE_BYTES: number = 8 * MIB;
 
@@ -47,7 +47,7 @@ export const ENCODE_SLICE_BYTES: number = 256 * KIB;
 /** zstd window that any decoder of ours accepts, as a power of two. */
 export const MAX_WINDOW_LOG = 27;
 
-/** Longest time of any option: a longer one would overflow the timers of Node and ring at once. */
+/** Longest time of any option: a longer one overflows Node's timers, which then fire at once. */
 export const MAX_TIMER_MS: number = 2 ** 31 - 1;
 
 /** Highest file number and epoch; the next one is still a safe integer. */

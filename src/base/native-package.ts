@@ -6,7 +6,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   'zstd-napi':
     'Its install script did not run. npm: `npm rebuild zstd-napi`, without --ignore-scripts; ' +
     'pnpm: `pnpm approve-builds`, then `pnpm rebuild zstd-napi`; yarn: `yarn rebuild zstd-napi`. ' +
-    'Or run Node.js 22.15 or later, whose own zstd serves as well',
+    'Or run Node.js 22.15 or later, which has its own zstd',
   '@node-rs/crc32':
     'Its binary is an optional dependency for each platform. Install on the platform that runs the store, ' +
     'without --omit=optional (npm), --no-optional (pnpm), or supportedArchitectures that leave it out (pnpm, yarn)',
@@ -16,9 +16,11 @@ const REMEDIES: Readonly<Record<string, string>> = {
 };
 
 /**
- * Loads a package with a native part. `path` is the module to load, the package itself where it is left out.
+ * Loads a package with a native part. `path` is the module to load, the package itself where it is
+ * left out.
  *
- * @throws NativePackageError when the package or its binary is not there, or does not fit this platform
+ * @throws NativePackageError when the package or its binary is not there, or does not fit this
+ *   platform
  */
 export function requireNative(packageName: string, path: string = packageName): unknown {
   try {

@@ -1,8 +1,8 @@
 import nodeModule from 'node:module';
 
 /**
- * Loads a CommonJS package. An `import` would search its source for the names of its exports first, which takes
- * longer than to load it, above all in a thread that has just been started.
+ * Loads a CommonJS package. An `import` first scans the source for export names, which takes longer
+ * than loading it, above all in a new thread.
  *
  * By the default import: webpack replaces calls of a named `createRequire` with undefined.
  */

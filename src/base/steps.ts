@@ -9,7 +9,7 @@ export function finishSteps<T>(steps: Steps<T>): T {
   }
 }
 
-/** Does all steps, and gives way after each where there is anything to give way to. */
+/** Runs all steps and yields after each if other work waits. */
 export async function finishInSlices<T>(
   steps: Steps<T>,
   pause: (() => Promise<void>) | undefined,

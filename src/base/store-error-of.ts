@@ -7,11 +7,11 @@ import {
   type WriteOutcome,
 } from './errors.ts';
 
-/** What was to be done when the system refused. */
+/** The operation that failed. */
 export interface FailedWork {
   /** A clause, such as `the lock could not be taken`. */
   readonly what: string;
-  /** What is concerned where the system names no path. */
+  /** The path to name if the system error has none. */
   readonly path: string;
   /** Default `LODESTORE_IO`. A lack of space is `LODESTORE_FULL` in any case. */
   readonly code?: StoreErrorCode;
@@ -19,8 +19,8 @@ export interface FailedWork {
 }
 
 /**
- * The one mapping from a system error to a `StoreError`: that has the error as `cause`, and its path, in the
- * message too. Errors of the store itself, of its caller, and of its code stay as they are.
+ * The only mapping from a system error to a `StoreError`, which has the error as `cause` and names
+ * its path. Other errors are returned unchanged.
  */
 export function storeErrorOf(error: unknown, work: FailedWork): unknown {
   const code = systemCode(error);
@@ -34,7 +34,10 @@ export function storeErrorOf(error: unknown, work: FailedWork): unknown {
   return new StoreError(work.code ?? 'LODESTORE_IO', message, fields);
 }
 
-/** Node's permission model (`--permission`) refuses what it was not told to allow, and syncs in any case. */
+/**
+ * Node's permission model (`--permission`) refuses what it was not told to allow, and syncs in any
+ * case.
+ */
 function deniedRemedy({ message }: Error): string {
   return /\bf(?:data)?sync API is disabled/.test(message)
     ? "Node's permission model does not allow syncs: without it a store can be written to, with it only be opened with readOnly"

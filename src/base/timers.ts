@@ -3,9 +3,9 @@ import process from 'node:process';
 import * as timers from 'node:timers';
 
 /*
- * The clocks and timers of the machine, as they were when this module was loaded. A test runner that puts fake ones in
- * the place of the globals (vitest, Jest, sinon) stops its own clock, not ours: a commit waits for a turn of the event
- * loop, and no test advances that.
+ * The real clocks and timers, captured when this module was loaded. Test runners that replace the
+ * globals with fakes (vitest, Jest, sinon) must not stop the store: a commit waits for a turn of
+ * the event loop.
  */
 export const setImmediate: typeof timers.setImmediate = timers.setImmediate;
 export const setTimeout: typeof timers.setTimeout = timers.setTimeout;
@@ -18,12 +18,12 @@ export const nextTick: typeof process.nextTick = process.nextTick.bind(process);
 const now = performance.now.bind(performance);
 const RealDate = Date;
 
-/** Milliseconds by a clock that only goes forward. */
+/** Milliseconds of a monotonic clock. */
 export function monotonicMs(): number {
   return now();
 }
 
-/** Milliseconds since 1970, by the clock of the machine. */
+/** Milliseconds since 1970, of the system clock. */
 export const wallMs: () => number = RealDate.now.bind(RealDate);
 
 /** A turn of the event loop, so that signals and other work are heard. */

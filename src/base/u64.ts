@@ -3,14 +3,14 @@ import { MAX_U64 } from './limits.ts';
 const scratch64 = new BigUint64Array(1);
 
 /**
- * Low half, high half: what the last {@link splitU64} left. Every split overwrites it, so read both
- * halves before the next one. (`bytes.ts` asserts that the machine is little-endian.)
+ * Low and high half of the last {@link splitU64}. Every split overwrites them: read both before the
+ * next. (`bytes.ts` asserts that the machine is little-endian.)
  */
 export const u64Halves: Uint32Array = new Uint32Array(scratch64.buffer);
 
 /**
- * Leaves the halves of `value` in {@link u64Halves}: a bigint in u64, or a safe non-negative integer.
- * `name` is the argument that errors speak of.
+ * Writes the halves of `value`, a bigint in u64 or a safe non-negative integer, to {@link
+ * u64Halves}. `name` is the argument's name in errors.
  */
 export function splitU64(value: bigint | number, name: string): void {
   if (typeof value === 'bigint') {
@@ -37,7 +37,9 @@ export function checkU64(value: bigint | number, name: string): bigint {
   return scratch64[0]!;
 }
 
-/** Negative, 0 or positive, as u64 `a` is below, equal to or above `b`, both given in u32 halves. */
+/**
+ * Negative, 0 or positive, as u64 `a` is below, equal to or above `b`, both given in u32 halves.
+ */
 export function compareU64(aLow: number, aHigh: number, bLow: number, bHigh: number): number {
   return aHigh === bHigh ? aLow - bLow : aHigh - bHigh;
 }

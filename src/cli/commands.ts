@@ -45,7 +45,7 @@ const READ: Readonly<Record<string, string>> = {
   directory: 'directory of the store; another process may have it open',
 };
 const CLOSED: Readonly<Record<string, string>> = {
-  directory: 'directory of the store; nobody else may have it open',
+  directory: 'directory of the store; no other process may have it open',
 };
 
 const ALWAYS = [EXIT_OK, EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED];
@@ -75,7 +75,7 @@ const READERS: readonly CliCommand[] = [
   },
   {
     name: 'verify',
-    summary: 'Reads everything and says whether it is what was written.',
+    summary: 'Reads every file and compares every checksum.',
     example: 'verify /srv/objects/meta && echo sound',
     arguments: READ,
     options: [json()],
@@ -84,24 +84,24 @@ const READERS: readonly CliCommand[] = [
   },
   {
     name: 'dump',
-    summary: 'Prints the records, one a line: key, value, and the length of the data.',
+    summary: 'Prints one record per line: key, value, length of the data.',
     example: 'dump --gte 1000 --limit 20 --data /srv/objects/meta',
     arguments: READ,
     options: [
       new Option('--data', DATA),
-      json('print one JSON object a line; keys and values are strings'),
+      json('print one JSON object per line; keys and values are strings'),
       new Option('--gte <key>', 'from this key on').argParser(parseKey),
       new Option('--lte <key>', 'up to this key').argParser(parseKey),
-      new Option('--limit <count>', 'at most so many records').argParser(parseLimit),
+      new Option('--limit <count>', 'maximum number of records').argParser(parseLimit),
       new Option('--reverse', 'from the greatest key down'),
-      new Option('--damaged', 'of a damaged store, print what verifies'),
+      new Option('--damaged', 'print what verifies of a damaged store'),
     ],
     exitCodes: READING,
     run: dump,
   },
   {
     name: 'hash',
-    summary: 'Prints a hash of all records, whatever led to them.',
+    summary: 'Prints a hash of all records; equal records have equal hashes.',
     example: 'hash /srv/objects/meta',
     arguments: READ,
     options: [json()],
@@ -110,7 +110,7 @@ const READERS: readonly CliCommand[] = [
   },
   {
     name: 'tail',
-    summary: 'Prints the committed batches that the logs still hold, one update a line.',
+    summary: 'Prints the committed batches in the logs, one update per line.',
     example: 'tail --follow --after 4711 /srv/objects/meta',
     arguments: READ,
     options: [
@@ -118,7 +118,7 @@ const READERS: readonly CliCommand[] = [
         '--after <sequence>',
         'start after this sequence number; 0: with the first batch',
       ).argParser(parseSequence),
-      new Option('--follow', 'go on as batches are committed, until Ctrl-C'),
+      new Option('--follow', 'continue as batches are committed, until Ctrl-C'),
       new Option('--data', DATA),
       json('print one JSON object per batch; numbers of 64 bits are strings'),
     ],
@@ -127,7 +127,7 @@ const READERS: readonly CliCommand[] = [
   },
   {
     name: 'stats',
-    summary: 'Counts records, bytes, logs and what a merge would have to do.',
+    summary: 'Prints the number of records, bytes and logs, and whether a merge is due.',
     example: 'stats /srv/objects/meta',
     arguments: READ,
     options: [json()],
@@ -136,7 +136,7 @@ const READERS: readonly CliCommand[] = [
   },
   {
     name: 'explain',
-    summary: 'Says in plain words whether it opens, why not, what would be lost, what to run next.',
+    summary: 'Says whether the store opens, why not, what would be lost, and what to run next.',
     example: 'explain /srv/objects/meta',
     arguments: READ,
     options: [json()],
@@ -145,7 +145,7 @@ const READERS: readonly CliCommand[] = [
   },
   {
     name: 'capacity',
-    summary: 'Says what a store of so many records would take: disk, memory, time to open.',
+    summary: 'Estimates disk, memory and time to open for a number of records.',
     example: 'capacity --records 10000000 --data-bytes 16 --ascending',
     arguments: {},
     options: [
@@ -155,7 +155,7 @@ const READERS: readonly CliCommand[] = [
       new Option('--data-bytes <bytes>', 'data of a record, on average')
         .argParser(parseBoundedCount(MAX_BATCH_BYTES - ROW_HEADER_BYTES))
         .makeOptionMandatory(),
-      new Option('--ascending', 'ids grow with time; without it they are random'),
+      new Option('--ascending', 'ids are ascending; default: random'),
       json(),
     ],
     exitCodes: ALWAYS,
@@ -166,11 +166,11 @@ const READERS: readonly CliCommand[] = [
 const WRITERS: readonly CliCommand[] = [
   {
     name: 'salvage',
-    summary: 'Writes what verifies of a damaged store to a new directory. The source is only read.',
+    summary: 'Writes what verifies of a damaged store to a new directory. Only reads the source.',
     example: 'salvage /srv/objects/meta /srv/objects/meta-salvaged',
-    arguments: { ...CLOSED, target: 'directory to write; it must not be there, or be empty' },
+    arguments: { ...CLOSED, target: 'directory to write; must not exist, or be empty' },
     options: [
-      new Option('--skip-unreadable', 'go on without files that the system cannot read'),
+      new Option('--skip-unreadable', 'skip files that the system cannot read'),
       json('print the loss report as one JSON object'),
     ],
     exitCodes: LOCKING,
@@ -187,12 +187,12 @@ const WRITERS: readonly CliCommand[] = [
   },
   {
     name: 'export',
-    summary: 'Writes all records, the data among them, as text or as a directory of the ancestor.',
+    summary: 'Writes all records with their data as text, or as a directory of the ancestor.',
     example: 'export --format csv --out meta.csv /srv/objects/meta',
     arguments: READ,
     options: [
       format('of the output'),
-      new Option('--out <path>', 'file, or for the ancestor a new directory; without it stdout'),
+      new Option('--out <path>', 'file, or for the ancestor a new directory; default: stdout'),
       new Option('--hex', 'data in hexadecimal, not base64'),
       json('print what was exported as one JSON object; needs --out'),
     ],
@@ -201,9 +201,11 @@ const WRITERS: readonly CliCommand[] = [
   },
   {
     name: 'import',
-    summary: 'Sets the records of a file, or of a directory of the ancestor, in a store.',
+    summary: 'Puts the records of a file, or of a directory of the ancestor, into a store.',
     example: 'import --format csv --in meta.csv /srv/objects/meta',
-    arguments: { directory: 'directory of the store, new or there; nobody else may have it open' },
+    arguments: {
+      directory: 'directory of the store, new or existing; no other process may have it open',
+    },
     options: [
       format('of the input'),
       new Option('--in <path>', 'file, or directory of the ancestor; - is stdin').default(STDIN),
@@ -215,14 +217,14 @@ const WRITERS: readonly CliCommand[] = [
   },
   {
     name: 'backup',
-    summary: 'Copies a store, whether or not it is open, to a directory of its own.',
+    summary: 'Copies a store to a new directory, whether or not it is open.',
     example: 'backup /srv/objects/meta /backup/meta-monday',
     arguments: {
       ...READ,
-      target: 'directory of the backup: there must be nothing yet, or it must be empty',
+      target: 'directory of the backup; must not exist, or be empty',
     },
     options: [
-      new Option('--incremental <previous>', 'link what is the same from this earlier backup'),
+      new Option('--incremental <previous>', 'hard-link unchanged files from this earlier backup'),
       new Option('--verify', 'open the finished copy and read every record'),
       json(),
     ],
@@ -231,11 +233,11 @@ const WRITERS: readonly CliCommand[] = [
   },
   {
     name: 'restore',
-    summary: 'Makes a store from a backup. Every file is compared with its checksum.',
+    summary: 'Restores a store from a backup and compares every checksum.',
     example: 'restore /backup/meta-monday /srv/objects/meta',
     arguments: {
-      backup: 'directory of the backup, which is only read',
-      directory: 'directory of the store: there must be nothing yet, or it must be empty',
+      backup: 'directory of the backup; only read',
+      directory: 'directory of the store; must not exist, or be empty',
     },
     options: [json()],
     exitCodes: LOCKING,

@@ -37,7 +37,7 @@ export class FreshDirectory {
     // Whatever symbolic links lead there.
     const [real, realSource] = [await realPathOf(fs, path), await realPathOf(fs, resolve(source))];
     if (isInside(real, realSource) || isInside(realSource, real)) {
-      throw new UsageError(`${target} must not lie in ${source}, nor the other way round`);
+      throw new UsageError(`${target} must not be inside ${source}, nor contain it`);
     }
     const isMade = await requireEmpty(fs, path, target);
     await ensureDirectory(fs, path, true);

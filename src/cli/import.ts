@@ -41,7 +41,7 @@ export async function importRecords(
     throw new UsageError('--format ancestor reads a directory: give it with --in');
   }
   if (options.format === 'ancestor' && resolve(options.in) === resolve(directory)) {
-    throw new UsageError('--in is the directory of the store: opening it is all that is needed');
+    throw new UsageError('--in is the directory of the store itself: just open it');
   }
   return new Import(context, directory, options).run();
 }
@@ -177,7 +177,7 @@ class Import {
     if (this.#options.dryRun === true || acknowledged === 0) return 'nothing has been imported';
     return (
       `the first ${countOf(acknowledged, 'record')} have been imported and are durable; ` +
-      `importing all of it again does no harm`
+      `importing all of it again is safe`
     );
   }
 
@@ -196,7 +196,7 @@ class Import {
       const what = countOf(acknowledged, 'record');
       out.line(
         dryRun === true
-          ? `The input holds ${what} and no mistake. Nothing has been imported.`
+          ? `The input holds ${what} and no errors. Nothing has been imported.`
           : `Imported ${what} into ${this.#directory} in ${formatMilliseconds(milliseconds)}.`,
       );
     }

@@ -147,7 +147,7 @@ function ownerText({ record, hasLease, isRunning }: Owner): string {
   const epoch = record.epoch === undefined ? '' : `, epoch ${record.epoch}`;
   const name = `process ${record.pid} on host ${record.hostName}, opened ${since}${epoch}`;
   if (!hasLease) return `${name}; closed since`;
-  if (isRunning === undefined) return `${name}; its lease is still there`;
+  if (isRunning === undefined) return `${name}; its lease still exists`;
   return isRunning ? `${name}; running` : `${name}; died without closing`;
 }
 

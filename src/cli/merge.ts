@@ -74,9 +74,7 @@ async function mergeWatched(
     await store.merge();
   } catch (error) {
     if (!signal.aborted) throw error;
-    throw new InterruptedError(
-      'interrupted; nothing has been merged, and nothing is lost: the logs hold it',
-    );
+    throw new InterruptedError('interrupted; nothing has been merged and nothing is lost');
   } finally {
     clearInterval(look);
     signal.removeEventListener('abort', stop);

@@ -71,7 +71,7 @@ function tellError(context: CommandContext, error: unknown): number {
     context.err.line(`lodestore: ${error.message}`);
   else {
     const detail = error instanceof Error ? error.stack : String(error);
-    context.err.line(`lodestore: a fault of lodestore itself: ${detail}`);
+    context.err.line(`lodestore: internal error: ${detail}`);
     return EXIT_INTERNAL;
   }
   return exitCodeOf(error);
@@ -83,10 +83,7 @@ function storeErrorText(error: StoreError): string {
 }
 
 const NEXT_STEPS: ReadonlyMap<string, string> = new Map([
-  [
-    'LODESTORE_NOT_FOUND',
-    'Check the path: it is that of the directory which the store was opened with',
-  ],
+  ['LODESTORE_NOT_FOUND', 'Check the path: give the directory that the store was opened with'],
   ['LODESTORE_NOT_A_DIRECTORY', "Give the store's directory, not a file in it"],
   ['LODESTORE_UNSUPPORTED_FORMAT', 'Use the version of lodestore that wrote it, or a later one'],
 ]);

@@ -105,7 +105,7 @@ async function fill(
     await fresh.discard();
     if (!signal.aborted) throw error;
     throw new InterruptedError(
-      `interrupted; ${fresh.path} has been removed again, and ${directory} is as it was`,
+      `interrupted; ${fresh.path} has been removed again, and ${directory} is unchanged`,
     );
   }
 }
@@ -194,10 +194,10 @@ function textOf(report: SalvageReport): string[] {
   for (const name of skipped) lines.push(`left out, it could not be read: ${join(source, name)}`);
   for (const move of moved) lines.push(moveText(move));
   const lost = losses.filter(concernsRecords);
-  if (losses.length === 0) lines.push('Nothing is lost: all of it verifies.');
+  if (losses.length === 0) lines.push('Nothing is lost: everything verifies.');
   else if (lost.length === 0) lines.push('No record is lost; these bytes held none:');
   else lines.push(`Lost, in ${countOf(lost.length, 'place')}:`);
   for (const loss of losses) lines.push(`  ${lossText(loss)}`);
-  lines.push(`${source} is as it was. The report is in ${join(target, REPORT_NAME)}.`);
+  lines.push(`${source} is unchanged. The report is in ${join(target, REPORT_NAME)}.`);
   return lines;
 }

@@ -14,7 +14,7 @@ import { LOCK_NAME } from '../format/file-name.ts';
 import type { FileLock, FileSystem } from '../fs/file-system.ts';
 import { readFully } from '../fs/file-window.ts';
 
-/** Of a lock file that is not there or may not be read: it makes no claim. */
+/** For a missing or unreadable lock file: no claim. */
 const NO_FILE_CODES: ReadonlySet<string | undefined> = new Set([
   'ENOENT',
   'ENOTDIR',
@@ -24,9 +24,9 @@ const NO_FILE_CODES: ReadonlySet<string | undefined> = new Set([
 ]);
 
 /**
- * What the directory must hold, as its lock file says. To be read before the directory is listed: a listing
- * that is older than the claim may lack what the claim is about.
- * Rejects with the system's error.
+ * Reads what the directory must hold according to its lock file. Read it before the directory is
+ * listed: a listing older than the claim may lack the claimed files. Rejects with the system's
+ * error.
  */
 export async function readClaim(fs: FileSystem, directory: string): Promise<Claim | undefined> {
   try {
@@ -49,12 +49,15 @@ async function readStored(fs: FileSystem, path: string): Promise<StoredClaim | u
   }
 }
 
-/** Writes claims for the holder of the lock, each over the older one of two, so that one is always whole. */
+/**
+ * Writes claims for the holder of the lock, each over the older one of two, so that one is always
+ * whole.
+ */
 export class ClaimKeeper {
   readonly #fs: FileSystem;
   readonly #path: string;
   readonly #fileLock: FileLock;
-  /** The newest claim that is known to be durable. `unread`: nobody has looked. */
+  /** The newest claim that is known to be durable. `unread`: not read yet. */
   #newest: StoredClaim | undefined | 'unread' = 'unread';
   /** Of the last write, whether it succeeded or not. */
   #generation = 0n;

@@ -28,8 +28,8 @@ import type { OwnerRecord } from './owner-record.ts';
 import { giveUpOneReserve } from './reserve-names.ts';
 
 /**
- * How long another host waits after a crash of this one. An event loop that stalls for less than five
- * sixths of it never loses the directory.
+ * How long another host waits after a crash of this one. An event loop that stalls for less than
+ * five sixths of it never loses the directory.
  */
 export const DEFAULT_STALE_MS = 60_000;
 
@@ -57,12 +57,12 @@ export interface DirectoryLockOptions {
 }
 
 /**
- * Takes the directory, as {@link DirectoryLock} says. Waits only for a lease of another host that is
- * dated in the future.
+ * Takes the directory, as {@link DirectoryLock} says. Waits only for a lease of another host that
+ * is dated in the future.
  *
- * Rejects with `StoreLockedError` while somebody else has the directory, `StoreFullError` where
- * there is no space for the record or the lease, and `StoreError` (`LODESTORE_IO`) with the
- * system's error as cause.
+ * Rejects with `StoreLockedError` while another process or store has the directory,
+ * `StoreFullError` where there is no space for the record or the lease, and `StoreError`
+ * (`LODESTORE_IO`) with the system's error as cause.
  */
 export async function acquireDirectoryLock(
   fs: FileSystem,
@@ -129,7 +129,7 @@ class LockAttempt {
       await fileLock.writeRecord(encodeOwnerRecord(this.#owner));
       return await this.#hold(fileLock, lease);
     } catch (error) {
-      // The first cause is the one to tell; a lease that stays behind is taken over by the next open.
+      // The first cause is reported; a lease that remains is taken over by the next open.
       await lease?.release().catch(() => undefined);
       await fileLock.release().catch(() => undefined);
       throw error;
@@ -176,8 +176,8 @@ class LockAttempt {
   }
 
   /**
-   * Nobody has signed yet. Signs first, durably, name and all: a death between lease and record, or a
-   * power failure later, leaves no lease that looks like another host's.
+   * Nobody has signed yet. Signs first, durably, name and all: a death between lease and record, or
+   * a power failure later, leaves no lease that looks like another host's.
    */
   async #takeFirstLease(fileLock: FileLock): Promise<Lease> {
     await this.#makeSignatureDurable(fileLock, this.#owner);
@@ -196,8 +196,8 @@ class LockAttempt {
   }
 
   /**
-   * Who signed last may have died before it was durable, name and all: then a power failure could leave
-   * our lease alone, which would look like another host's.
+   * Who signed last may have died before it was durable, name and all: then a power failure could
+   * leave our lease alone, which would look like another host's.
    */
   async #makeSignatureDurable(fileLock: FileLock, record: OwnerRecord): Promise<void> {
     await fileLock.writeRecord(encodeOwnerRecord(record));
@@ -205,8 +205,8 @@ class LockAttempt {
   }
 
   /**
-   * Where there is no room for the lease's directory, the reserve gives it. Nobody has the lease then: of
-   * one that is there, the system says that it exists.
+   * Where there is no room for the lease's directory, the reserve gives it. Nobody has the lease
+   * then: of one that is there, the system says that it exists.
    */
   async #tryLease(watch?: LeaseWatch): Promise<Lease> {
     for (;;) {

@@ -21,7 +21,7 @@ export async function ensureDirectory(
     if (code === 'ENOENT' && create) return makeDirectories(fs, resolve(directory));
     if (code !== 'ENOTDIR') {
       if (code !== 'ENOENT') {
-        throw storeErrorOf(error, { what: 'the directory cannot be looked at', path: directory });
+        throw storeErrorOf(error, { what: 'the directory cannot be read', path: directory });
       }
       throw new StoreError('LODESTORE_NOT_FOUND', `there is no store at ${directory}`, {
         cause: error,
@@ -41,7 +41,7 @@ async function makeDirectories(fs: FileSystem, directory: string): Promise<void>
     await fs.makeDirectory(directory);
   } catch (error) {
     if (systemCode(error) !== 'EEXIST') {
-      throw storeErrorOf(error, { what: 'the directory cannot be made', path: directory });
+      throw storeErrorOf(error, { what: 'the directory cannot be created', path: directory });
     }
   }
   await fs.syncDirectory(parent);

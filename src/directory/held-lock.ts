@@ -12,52 +12,61 @@ import type { OwnerRecord } from './owner-record.ts';
  * removal.
  *
  * Two things make it up. The kernel's lock on `lodestore.lock` decides among the processes of one
- * machine, and goes with the process. The lease `lodestore.lease`, an empty directory, decides among
- * hosts: its holder sets a random modification time to it again and again, and whoever finds that time
- * older than `staleMs` removes the directory and makes its own. The lock file's content, the owner
- * record, names the last owner by a random nonce, and stays when the directory is closed.
+ * machine, and goes with the process. The lease `lodestore.lease`, an empty directory, decides
+ * among hosts: its holder sets a random modification time to it again and again, and whoever finds
+ * that time older than `staleMs` removes the directory and makes its own. The lock file's content,
+ * the owner record, names the last owner by a random nonce, and stays when the directory is closed.
  *
- * To take it: lock the file; see that an owner record of this machine is durable; make the lease; write
- * our record. A lease in the way is taken over at once if the record is of this machine, since the free
- * kernel lock proves that its holder is dead; when it is stale; or, dated in the future, when it was
- * watched for `staleMs` and did not move. Whoever took over waits for the settle time and looks whether
- * the lease is still its own: of two that took it at once, the last one keeps it.
+ * To take it: lock the file; see that an owner record of this machine is durable; make the lease;
+ * write our record. A lease in the way is taken over at once if the record is of this machine,
+ * since the free kernel lock proves that its holder is dead; when it is stale; or, dated in the
+ * future, when it was watched for `staleMs` and did not move. Whoever took over waits for the
+ * settle time and looks whether the lease is still its own: of two that took it at once, the last
+ * one keeps it.
  *
- * It is held while the last refresh began less than `staleMs` ago, by a clock that cannot be set and
- * counts sleep. After a longer pause nobody knows: another host may have taken the lease, written, and
- * closed again, which leaves no lease. So nothing is acknowledged, renamed or removed until all of this
- * is so: the lease bears the time that we set last; it is refreshed; it bears the new time still after
- * the settle time; the owner record bears our nonce; the live log and the prepared one are as we left
- * them; and no second pause has come between. Any other outcome is a `FencedError`, for good. A host
- * that has had the store has removed our lease, signed with its own nonce, and has cut the live log or
- * removed the prepared one at its recovery: each of the three alone would give it away.
+ * It is held while the last refresh began less than `staleMs` ago, by a clock that cannot be set
+ * and counts sleep. After a longer pause nobody knows: another host may have taken the lease,
+ * written, and closed again, which leaves no lease. So nothing is acknowledged, renamed or removed
+ * until all of this is so: the lease bears the time that we set last; it is refreshed; it bears the
+ * new time still after the settle time; the owner record bears our nonce; the live log and the
+ * prepared one are as we left them; and no second pause has come between. Any other outcome is a
+ * `FencedError`, for good. A host that has had the store has removed our lease, signed with its own
+ * nonce, and has cut the live log or removed the prepared one at its recovery: each of the three
+ * alone would give it away.
  */
 export interface DirectoryLock {
   readonly owner: OwnerRecord;
   /**
    * Undefined while the directory is known to be ours. Otherwise a promise that resolves when it is
-   * known again, and rejects with the `FencedError` of the first cause when it is not ours. To be asked
-   * before each acknowledgement, rename and removal, with no other wait in between.
+   * known again, and rejects with the `FencedError` of the first cause when it is not ours. To be
+   * asked before each acknowledgement, rename and removal, with no other wait in between.
    */
   whenHeld(): Promise<void> | undefined;
-  /** As `whenHeld`, for whoever cannot wait: throws `FencedError` unless the directory is ours now. */
+  /** As `whenHeld`, without waiting: throws `FencedError` unless the directory is ours now. */
   assertHeld(): void;
   /** A pause is being looked into: whoever cannot wait comes again later. */
   readonly isInDoubt: boolean;
-  /** Refreshes the lease if that is due, for a loop that starves its timer. What it meets, the fence tells. */
+  /**
+   * Refreshes the lease if that is due, for a loop that starves its timer. What it meets, the fence
+   * tells.
+   */
   refreshNow(): void;
   /**
-   * As `whenHeld`, for whoever cannot give way to the event loop: after a pause it holds up the thread for a second,
-   * until it is known whose the directory is. Throws the `FencedError` of the first cause; also while in doubt.
+   * As `whenHeld`, for whoever cannot give way to the event loop: after a pause it holds up the
+   * thread for a second, until it is known whose the directory is. Throws the `FencedError` of the
+   * first cause; also while in doubt.
    */
   holdNow(): void;
   /**
-   * Records what the directory must hold from now on; called only once all of it is durable. One call at a
-   * time. Rejects with `FencedError` unless the directory is ours, or with the system's error: the claim
-   * before stands then.
+   * Records what the directory must hold from now on; called only once all of it is durable. One
+   * call at a time. Rejects with `FencedError` unless the directory is ours, or with the system's
+   * error: the claim before stands then.
    */
   recordClaim(claim: Claim): Promise<void>;
-  /** `check` throws if the files that this process writes are not as it left them: asked after a pause. */
+  /**
+   * `check` throws if the files that this process writes are not as it left them: asked after a
+   * pause.
+   */
   checkAfterPause(check: FileCheck): void;
   /** Idempotent. When it resolves, the directory can be opened again at once. */
   release(): Promise<void>;
@@ -144,7 +153,7 @@ export class HeldDirectoryLock implements DirectoryLock {
     if (this.#state.kind === 'held') void this.#decide();
   }
 
-  /** The lease turned out to be somebody else's. */
+  /** The lease belongs to another holder. */
   lose(error: FencedError): void {
     if (this.#state.kind !== 'held' && this.#state.kind !== 'in-doubt') return;
     this.#state = { kind: 'lost', error };
@@ -163,7 +172,7 @@ export class HeldDirectoryLock implements DirectoryLock {
   #decide(): Promise<void> {
     const decided = this.#regain();
     this.#state = { kind: 'in-doubt', decided };
-    // Nobody may be waiting: then the loss is told to `onLost` alone.
+    // If no caller waits, only `onLost` is told of the loss.
     decided.catch(() => undefined);
     return decided;
   }
@@ -205,7 +214,9 @@ export class HeldDirectoryLock implements DirectoryLock {
     }
   }
 
-  /** The lease first: while the kernel lock is held, no opener here can meet a lease half released. */
+  /**
+   * The lease first: while the kernel lock is held, no opener here can meet a lease half released.
+   */
   async #release(): Promise<void> {
     const { lease, fileLock, loss } = this.#parts;
     if (this.#state.kind !== 'lost') this.#state = { kind: 'released' };

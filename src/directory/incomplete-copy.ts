@@ -4,8 +4,8 @@ import { INCOMPLETE_NAME } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 
 /**
- * Refuses a directory whose filling, by a backup, a restore or another command, was interrupted: its files may
- * look like a store, and some of them may be missing.
+ * Refuses a directory whose filling, by a backup, a restore or another command, was interrupted:
+ * its files may look like a store, and some of them may be missing.
  * @throws StoreError LODESTORE_INCOMPLETE; system errors as they are
  */
 export async function refuseIncompleteCopy(fs: FileSystem, directory: string): Promise<void> {

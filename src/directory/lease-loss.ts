@@ -5,23 +5,23 @@ const AGAIN = 'then close this store and open it again';
 type Text = (lease: string, directory: string, code: string) => string;
 
 const rightMissing: Text = (lease, _, code) =>
-  `the lease ${lease} could not be refreshed: ${code}, this process has no right to. It has changed ` +
-  `its user since it opened the store, or somebody has changed the owner of the lease or of a ` +
-  `directory above it; open the store as the user that goes on with it`;
+  `the lease ${lease} could not be refreshed: ${code}, permission denied. Either the process changed ` +
+  `its user after it opened the store, or the owner of the lease or of a parent ` +
+  `directory was changed; open the store as the user that will run it`;
 
-/** What a refresh met, by the code of its error. */
+/** Causes of a failed refresh, by error code. */
 const REFRESH_TEXTS: ReadonlyMap<string, Text> = new Map([
   [
     'ELOCKED',
     (lease, directory) =>
-      `another host has taken over the lease ${lease}, or something has touched it; see that only ` +
+      `another host has taken over the lease ${lease}, or its modification time was changed; make sure that only ` +
       `one host writes to ${directory}, ${AGAIN}`,
   ],
   [
     'ENOENT',
     (lease, directory) =>
       `the lease ${lease} was removed, by hand or by another host that opened ${directory} ` +
-      `meanwhile; see that nothing removes it, ${AGAIN}`,
+      `meanwhile; make sure that nothing removes it, ${AGAIN}`,
   ],
   ['EPERM', rightMissing],
   ['EACCES', rightMissing],
@@ -29,11 +29,11 @@ const REFRESH_TEXTS: ReadonlyMap<string, Text> = new Map([
     'EROFS',
     (lease) =>
       `the lease ${lease} could not be refreshed: EROFS, the file system has become read-only. The ` +
-      `log of the system says why; make it writable, ${AGAIN}`,
+      `system log says why; make it writable, ${AGAIN}`,
   ],
 ]);
 
-/** The error of whoever meets the loss of the lease, with the text and the remedy of its cause. */
+/** The errors of a lost lease, with text and remedy by cause. */
 export class LeaseLoss {
   readonly #directory: string;
   readonly #leasePath: string;
@@ -54,7 +54,7 @@ export class LeaseLoss {
   ofOwner(hostName: string | undefined): FencedError {
     const who = hostName === undefined ? 'somebody else' : `a process on host ${hostName}`;
     return this.#fenced(
-      `this process stood still for more than ${this.#staleMs} ms, and ${who} has opened ` +
+      `this process was paused for more than ${this.#staleMs} ms, and ${who} has opened ` +
         `${this.#directory} meanwhile; close this store and open it again`,
       undefined,
     );
@@ -63,8 +63,8 @@ export class LeaseLoss {
   /** The lease is ours again after a pause, but files are not as this process left them. */
   ofFiles(cause: unknown): FencedError {
     return this.#fenced(
-      `this process stood still for more than ${this.#staleMs} ms, and files of ${this.#directory} ` +
-        `have changed meanwhile, or cannot be read; close this store and open it again`,
+      `this process was paused for more than ${this.#staleMs} ms, and files of ${this.#directory} ` +
+        `have changed since, or cannot be read; close this store and open it again`,
       cause,
     );
   }
@@ -100,7 +100,7 @@ export class LeaseLoss {
     if (text !== undefined) return text(this.#leasePath, this.#directory, code);
     return (
       `the lease ${this.#leasePath} could not be refreshed for ${this.#staleMs} ms: ${code}; ` +
-      `see that ${this.#directory} can be written, ${AGAIN}`
+      `make sure that ${this.#directory} is writable, ${AGAIN}`
     );
   }
 

@@ -1,7 +1,7 @@
 import { parseFileName } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 
-/** What stands in a store's directory, by kind. Numbers ascend. */
+/** The files of a store's directory, by kind, in ascending order of numbers. */
 export interface DirectoryListing {
   readonly logs: readonly number[];
   readonly snapshots: readonly number[];

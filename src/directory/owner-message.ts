@@ -10,7 +10,7 @@ export function heldByProcess(
   self: ProcessIdentity,
   path: string,
 ): StoreLockedError {
-  const message = `${directory} is open in ${nameOf(owner, self)}; close it there, then open it again`;
+  const message = `${directory} is open in ${nameOf(owner, self)}; close it there first`;
   return new StoreLockedError(message, lockOwnerOf(owner), { path });
 }
 

@@ -18,7 +18,10 @@ export const MAX_RECORD_BYTES = 4096;
 /** A disk writes one sector whole or not at all: the record is replaced in place and never torn. */
 const SECTOR_BYTES = 512;
 
-/** One line of JSON, which people may read, then one with its checksum, then blanks up to a whole sector. */
+/**
+ * One line of JSON, which people may read, then one with its checksum, then blanks up to a whole
+ * sector.
+ */
 export function encodeOwnerRecord(record: OwnerRecord): Uint8Array {
   const json = JSON.stringify(record);
   const line = new TextEncoder().encode(`${json}\n${checksumOf(json)}\n`);

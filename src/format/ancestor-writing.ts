@@ -36,7 +36,10 @@ export function ancestorCompressor(): PieceCompressor {
   return zstd().pieceCompressor(ANCESTOR_LEVEL);
 }
 
-/** The ancestor's frame checksum, of bytes that come in pieces: those of the length, then the payload. */
+/**
+ * The ancestor's frame checksum, of bytes that come in pieces: those of the length, then the
+ * payload.
+ */
 export class AncestorChecksum {
   #crc = 0;
 

@@ -19,7 +19,9 @@ export const ZSTD_MAGIC: Uint8Array = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd);
 
 const MAX_ANCESTOR_PAYLOAD_BYTES = 2n ** 40n;
 
-/** Whether a file that begins with these bytes may be the ancestor's: they are a length that can be. */
+/**
+ * Whether a file that begins with these bytes may be the ancestor's: they are a length that can be.
+ */
 export function beginsAsAncestor(head: Uint8Array): boolean {
   if (head.length < 8) return false;
   const declared = viewOf(head).getBigUint64(0, true);
@@ -34,7 +36,9 @@ export type AncestorFrameResult =
   | { readonly kind: 'torn'; readonly reason: string }
   | { readonly kind: 'corrupt'; readonly reason: string };
 
-/** Reads the frame at `offset`. `bytes` holds the whole file, so no length leads to an allocation. */
+/**
+ * Reads the frame at `offset`. `bytes` holds the whole file, so no length leads to an allocation.
+ */
 export function decodeAncestorFrame(bytes: Uint8Array, offset: number): AncestorFrameResult {
   if (isZero(bytes, offset)) return { kind: 'end' };
   const left = bytes.length - offset;
@@ -57,8 +61,8 @@ export function decodeAncestorFrame(bytes: Uint8Array, offset: number): Ancestor
 }
 
 /**
- * The rows of a frame's payload in our row format, piece by piece. Returns the reason as a string, and
- * stops, at the first thing that is not a row.
+ * The rows of a frame's payload in our row format, piece by piece. Returns the reason as a string,
+ * and stops, at the first thing that is not a row.
  */
 export function* ancestorRows(
   payload: Uint8Array,
@@ -88,11 +92,14 @@ class AncestorRowParser {
   /** Bytes up to the end of the first record that waits, as far as its length is known. */
   #neededBytes = ANCESTOR_ROW_HEADER_BYTES;
 
-  /** Adds decompressed bytes; returns the whole rows among them, or the reason why there is none. */
+  /**
+   * Adds decompressed bytes; returns the whole rows among them, or the reason why there is none.
+   */
   push(piece: Uint8Array): Uint8Array | string {
     const end = this.pendingBytes + piece.length;
     if (end > this.#buffer.length) {
-      // At least doubled, so that a record of many pieces is copied a few times, not once per piece.
+      // At least doubled, so that a record of many pieces is copied a few times, not once per
+      // piece.
       const grown = new Uint8Array(Math.max(end, 2 * this.#buffer.length));
       grown.set(this.#buffer.subarray(0, this.pendingBytes));
       this.#buffer = grown;

@@ -8,8 +8,8 @@ export type FileKind = 'log' | 'snapshot';
 const KIND_BYTE: Record<FileKind | 'claim', number> = { log: 1, snapshot: 2, claim: 3 };
 
 /**
- * The seeds of a file's checksums: CRC-32C continued from store id, file kind, file number and offset,
- * so that bytes are valid in one place of one file only.
+ * The seeds of a file's checksums: CRC-32C continued from store id, file kind, file number and
+ * offset, so that bytes are valid in one place of one file only.
  */
 export class ChecksumSeed {
   readonly #fileSeed: number;

@@ -5,8 +5,8 @@ import { allocateColumns, columnsOf, type ColumnMemory } from './columns-builder
 import type { Columns } from './columns.ts';
 
 /**
- * A chunk's decoded payload: a fixed head, then key differences, values and data lengths as byte planes
- * (all lowest bytes, then all second bytes, …), then the data.
+ * A chunk's decoded payload: a fixed head, then key differences, values and data lengths as byte
+ * planes (all lowest bytes, then all second bytes, …), then the data.
  */
 export const CHUNK_HEAD_BYTES = 32;
 
@@ -104,7 +104,10 @@ export function encodeChunk(target: Uint8Array, columns: Columns): number {
   return offset + columns.data.length;
 }
 
-/** Reads up to four planes into u32 numbers. A function for each width: the engine compiles only those in use. */
+/**
+ * Reads up to four planes into u32 numbers. A function for each width: the engine compiles only
+ * those in use.
+ */
 function readPlanes(
   target: Uint32Array,
   source: Uint8Array,
@@ -202,7 +205,9 @@ function decodeHead(bytes: Uint8Array): ChunkHead | string {
   return { count, keyWidth, valueWidth, lengthWidth, dataLength, dataOffset };
 }
 
-/** Turns differences into offsets from the first key. Returns false when they pass the end of u64. */
+/**
+ * Turns differences into offsets from the first key. Returns false when they pass the end of u64.
+ */
 function accumulateKeys(low: Uint32Array, high: Uint32Array | null, firstKey: bigint): boolean {
   return high === null ? accumulateNarrow(low, firstKey) : accumulateWide(low, high, firstKey);
 }
@@ -261,7 +266,8 @@ function accumulateLengths(ends: Uint32Array): number {
 function keysAreWide(bytes: Uint8Array, head: ChunkHead): boolean {
   const count = head.count - 1;
   if (count * 256 ** head.keyWidth <= 0xffff_ffff) return false;
-  // A single difference of more than 32 bits is enough, and is among the first ones where there are any.
+  // A single difference of more than 32 bits is enough, and is among the first ones where there are
+  // any.
   const upper = bytes.subarray(
     CHUNK_HEAD_BYTES + 4 * count,
     CHUNK_HEAD_BYTES + head.keyWidth * count,

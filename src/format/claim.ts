@@ -12,8 +12,9 @@ export const CLAIM_SECTOR_BYTES = 512;
 export const CLAIM_AREA_BYTES: number = 2 * CLAIM_SECTOR_BYTES;
 
 /**
- * What a directory must hold: all batches of the store up to `lastSequence`. The last of them stand in log
- * `number`, which reaches up to `lengthBytes` at least, or in a snapshot of that number or a higher one.
+ * What a directory must hold: all batches of the store up to `lastSequence`. The last of them stand
+ * in log `number`, which reaches up to `lengthBytes` at least, or in a snapshot of that number or a
+ * higher one.
  */
 export interface Claim {
   readonly storeId: Uint8Array;

@@ -26,9 +26,10 @@ export interface ColumnViews {
 }
 
 /**
- * `own`: the columns can be transferred. `shared`: for columns that are to stay for long, by the million. The engine
- * collects its whole heap whenever so much other memory has been added, but does not count what can be shared. What
- * takes the place of such columns later is counted, so that they do not stay uncollected.
+ * `own`: the columns can be transferred. `shared`: for columns that are to stay for long, by the
+ * million. The engine collects its whole heap whenever so much other memory has been added, but
+ * does not count what can be shared. What takes the place of such columns later is counted, so that
+ * they do not stay uncollected.
  */
 export type ColumnMemory = 'own' | 'shared';
 
@@ -68,7 +69,10 @@ export interface SplitColumns {
   readonly baseHigh: number;
 }
 
-/** All columns are made here: loops over those of several makers are twice as fast when they are of one shape. */
+/**
+ * All columns are made here: loops over those of several makers are twice as fast when they are of
+ * one shape.
+ */
 export function columnsOf(
   recordCount: number,
   keys: { readonly firstKey: bigint; readonly lastKey: bigint },
@@ -92,9 +96,9 @@ export function columnsOf(
 }
 
 /**
- * Collects records in ascending key order until a chunk is full, and turns them into columns. A chunk
- * is full at `limitRecords`, or when one more record would pass the target of bytes, rows counted
- * whole; one record always fits. Reused from chunk to chunk.
+ * Collects records in ascending key order until a chunk is full, and turns them into columns. A
+ * chunk is full at `limitRecords`, or when one more record would pass the target of bytes, rows
+ * counted whole; one record always fits. Reused from chunk to chunk.
  */
 export class ColumnsBuilder {
   #keyLow: Uint32Array = new Uint32Array(FIRST_CAPACITY_RECORDS);
@@ -116,8 +120,8 @@ export class ColumnsBuilder {
   }
 
   /**
-   * Appends the records [from, to) of other columns, as many as belong into this chunk. Returns the index of the first
-   * that does not: `from` when the chunk is full.
+   * Appends the records [from, to) of other columns, as many as belong into this chunk. Returns the
+   * index of the first that does not: `from` when the chunk is full.
    */
   appendRange(source: SplitColumns, from: number, to: number): number {
     const { columns } = source;
@@ -284,7 +288,10 @@ export class ColumnsBuilder {
   }
 }
 
-/** Where the data of the record at `index` begin; with an index of `recordCount`, where all data end. */
+/**
+ * Where the data of the record at `index` begin; with an index of `recordCount`, where all data
+ * end.
+ */
 function dataStart({ dataEnd, dataLength }: Columns, index: number): number {
   if (dataEnd === null) return index * dataLength;
   return index === 0 ? 0 : dataEnd[index - 1]!;

@@ -17,7 +17,8 @@ export function sumOfColumns(columns: Columns): ContentSum {
     const key = firstLow + keyLow[i]!;
     const value = baseLow + valueLow[i]!;
     const to = dataEnd === null ? from + dataLength : dataEnd[i]!;
-    // As small integers: the engine would put larger numbers into objects of their own to hand them over.
+    // As small integers: the engine would put larger numbers into objects of their own to hand them
+    // over.
     sum.addRecord(
       key | 0,
       (firstHigh + (keyHigh === null ? 0 : keyHigh[i]!) + (key > 0xffff_ffff ? 1 : 0)) | 0,

@@ -1,7 +1,7 @@
 /**
- * Records in ascending key order, as columns. This is the shape in which records leave the decoders,
- * cross threads and stand in memory. All views of one `Columns` lie in one buffer (`data.buffer`),
- * so that it is transferred as a whole, or shared.
+ * Records in ascending key order, as columns. This is the shape in which records leave the
+ * decoders, cross threads and stand in memory. All views of one `Columns` lie in one buffer
+ * (`data.buffer`), so that it is transferred as a whole, or shared.
  */
 export interface Columns {
   /** At least 1. */

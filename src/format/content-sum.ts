@@ -3,8 +3,8 @@ import { hashRecord, recordHash } from './record-hash.ts';
 const LANE = 0x1_0000_0000;
 
 /**
- * The content hash of a set of records: the sum of their hashes modulo 2^128. Independent of order, and
- * what is added can be subtracted again. Of no records it is 0.
+ * The content hash of a set of records: the sum of their hashes modulo 2^128. Independent of order,
+ * and what is added can be subtracted again. Of no records it is 0.
  */
 export class ContentSum {
   /** Lowest first. */

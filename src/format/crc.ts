@@ -3,7 +3,10 @@ import { requireNative } from '../base/native-package.ts';
 /** A checksum of `bytes`, continued from `initial`. */
 type Crc = (bytes: string | Uint8Array, initial?: number) => number;
 
-/** Loaded with the first checksum, so that a missing binary is an error of `open` and not of the import. */
+/**
+ * Loaded with the first checksum, so that a missing binary is an error of `open` and not of the
+ * import.
+ */
 let loaded: { readonly crc32: Crc; readonly crc32c: Crc } | undefined;
 
 /** @throws NativePackageError when the package has no binary here */

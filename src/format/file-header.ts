@@ -6,14 +6,14 @@ import { ChecksumSeed, STORE_ID_BYTES, type FileKind } from './checksum.ts';
 export const FILE_HEADER_BYTES = 128;
 
 /**
- * The version that is written. Snapshots of version 1 hold no content hash; in logs of version 1 everything
- * before a group was synced before it was written.
+ * The version that is written. Snapshots of version 1 hold no content hash; in logs of version 1
+ * everything before a group was synced before it was written.
  */
 export const WRITTEN_VERSION: Record<FileKind, number> = { log: 2, snapshot: 2 };
 
 /**
- * The last byte makes the magic, read as the ancestor's u64 frame length, larger than any allocation can
- * be: the ancestor fails on our files instead of taking them for an empty log.
+ * The last byte makes the magic, read as the ancestor's u64 frame length, larger than any
+ * allocation can be: the ancestor fails on our files instead of taking them for an empty log.
  */
 const MAGIC: Record<FileKind, Uint8Array> = {
   log: Uint8Array.of(0x4c, 0x4f, 0x44, 0x45, 0x4c, 0x4f, 0x47, 0xf1),
@@ -31,8 +31,8 @@ export interface Predecessor {
 }
 
 /**
- * The header of a log or a snapshot. In a snapshot, `predecessor` is the last log merged into it, whose
- * place it takes in the chain of logs.
+ * The header of a log or a snapshot. In a snapshot, `predecessor` is the last log merged into it,
+ * whose place it takes in the chain of logs.
  */
 export interface FileHeader {
   readonly kind: FileKind;
@@ -60,7 +60,10 @@ export type FileHeaderResult =
 const RESERVED_OFFSET = 76;
 const CHECKSUM_OFFSET: number = FILE_HEADER_BYTES - 4;
 
-/** The epoch of an open that follows one of `epoch`; the last one, which only a forged file has, repeats. */
+/**
+ * The epoch of an open that follows one of `epoch`; the last one, which only a forged file has,
+ * repeats.
+ */
 export function nextEpoch(epoch: number): number {
   return Math.min(epoch + 1, MAX_FILE_NUMBER);
 }
@@ -69,8 +72,8 @@ export function nextEpoch(epoch: number): number {
 export type NewFileHeader = Omit<FileHeader, 'checksum' | 'version'>;
 
 /**
- * Encodes into the first `FILE_HEADER_BYTES` of `target`; returns the header's checksum. An old `version` is only for
- * headers that were decoded.
+ * Encodes into the first `FILE_HEADER_BYTES` of `target`; returns the header's checksum. An old
+ * `version` is only for headers that were decoded.
  */
 export function encodeFileHeader(
   target: Uint8Array,
@@ -97,8 +100,8 @@ export function encodeFileHeader(
 }
 
 /**
- * Reads the header of a file that its name says is `kind` number `number`. `bytes` are the file's first
- * `FILE_HEADER_BYTES`, or fewer if it is shorter.
+ * Reads the header of a file that its name says is `kind` number `number`. `bytes` are the file's
+ * first `FILE_HEADER_BYTES`, or fewer if it is shorter.
  */
 export function decodeFileHeader(
   bytes: Uint8Array,
@@ -131,8 +134,8 @@ export function decodeFileHeader(
 }
 
 /**
- * The header of a file whose name does not count: what it says of itself, under a checksum that holds for it.
- * Undefined for what is none of a version that is read here.
+ * The header of a file whose name does not count: what it says of itself, under a checksum that
+ * holds for it. Undefined for what is none of a version that is read here.
  */
 export function identifyFileHeader(bytes: Uint8Array): FileHeader | undefined {
   if (bytes.length < FILE_HEADER_BYTES) return undefined;

@@ -8,11 +8,15 @@ export const LEASE_NAME = 'lodestore.lease';
 export const QUARANTINE_NAME = 'quarantine';
 /** Zeros that are given up on a full disk; there with the option `reserveFileBytes`. */
 export const RESERVE_NAME = 'lodestore.reserve';
-/** Empty files beside it: each one that is removed gives an inode where a file system has none left. */
+/**
+ * Empty files beside it: each one that is removed gives an inode where a file system has none left.
+ */
 export const SPARE_NAMES: readonly string[] = [1, 2, 3].map((n) => `${RESERVE_NAME}.${n}`);
 /** Describes a finished backup. To a store it is foreign: left alone, and reported. */
 export const BACKUP_NAME = 'BACKUP.json';
-/** Stands in a backup or a restored store until all of it is there: nobody opens such a directory. */
+/**
+ * Stands in a backup or a restored store until all of it is there: nobody opens such a directory.
+ */
 export const INCOMPLETE_NAME = 'lodestore.incomplete';
 
 export type FileName =
@@ -21,7 +25,9 @@ export type FileName =
 
 const NUMBERED = /^(log|snapshot)_([0-9a-f]{16})(\.tmp)?$/;
 
-/** What a name in a store's directory stands for. Whatever is not exactly one of ours is foreign. */
+/**
+ * What a name in a store's directory stands for. Whatever is not exactly one of ours is foreign.
+ */
 export function parseFileName(name: string): FileName {
   if (name === MARKER_NAME) return { kind: 'marker' };
   if (name === LOCK_NAME) return { kind: 'lock' };

@@ -15,7 +15,9 @@ export const FRAME_SEAL = 2;
 export const FRAME_CHUNK = 3;
 export const FRAME_INDEX = 4;
 
-/** On a seal: it was written together with the group before it, before that group was acknowledged. */
+/**
+ * On a seal: it was written together with the group before it, before that group was acknowledged.
+ */
 export const FLAG_RIDES = 1;
 
 /**
@@ -37,8 +39,8 @@ export interface FrameHeader {
   readonly chain: number;
   readonly payloadChecksum: number;
   /**
-   * Of a group: bytes of the log right before it that were not known to be synced when it was written. The
-   * frame proves that everything before them was.
+   * Of a group: bytes of the log right before it that were not known to be synced when it was
+   * written. The frame proves that everything before them was.
    */
   readonly unprovenBytes: number;
   /** This header's own checksum: the next frame's chain. */
@@ -60,8 +62,8 @@ export type FrameHeaderResult =
   | { readonly kind: 'corrupt'; readonly reason: string };
 
 /**
- * Encodes a header at `offset` of `target`, whose payload stands right behind it, for `fileOffset` in
- * the file. Returns the header's checksum.
+ * Encodes a header at `offset` of `target`, whose payload stands right behind it, for `fileOffset`
+ * in the file. Returns the header's checksum.
  */
 export function encodeFrame(
   target: Uint8Array,
@@ -200,8 +202,8 @@ export type PayloadResult =
   | { readonly kind: 'corrupt'; readonly reason: string };
 
 /**
- * Checks and decodes the payload that belongs to `header` and stands at `fileOffset`. A raw payload is
- * returned as the view that was given, another in fresh bytes, or in those of `scratch`.
+ * Checks and decodes the payload that belongs to `header` and stands at `fileOffset`. A raw payload
+ * is returned as the view that was given, another in fresh bytes, or in those of `scratch`.
  */
 export function decodePayload(
   payload: Uint8Array,

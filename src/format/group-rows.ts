@@ -3,9 +3,9 @@ import { ROW_HEADER_BYTES } from '../base/limits.ts';
 import { DATA_LENGTH, isDeleteRow } from './row.ts';
 
 /**
- * The decoded payload of a group: its rows one after the other, `u64 key | u64 value | u32 dataLength |
- * data`, value 0 = delete; then, if the group holds more than one batch, a u32 per batch that counts the
- * batch's rows.
+ * The decoded payload of a group: its rows one after the other, `u64 key | u64 value | u32
+ * dataLength | data`, value 0 = delete; then, if the group holds more than one batch, a u32 per
+ * batch that counts the batch's rows.
  */
 export interface GroupRows {
   readonly rows: Uint8Array;
@@ -18,12 +18,16 @@ export function batchTableBytes(batchCount: number): number {
   return batchCount > 1 ? 4 * batchCount : 0;
 }
 
-/** Length of the row at `offset`, or -1 when it does not fit into the rest. A delete has no data. */
+/**
+ * Length of the row at `offset`, or -1 when it does not fit into the rest. A delete has no data.
+ */
 export function rowLengthAt(view: DataView, offset: number): number {
   return rowLengthWithin(view, offset, view.byteLength);
 }
 
-/** `byteLength` of a view is a call, and there are many rows: who walks over them asks for it once. */
+/**
+ * `byteLength` of a view is a call, and there are many rows: who walks over them asks for it once.
+ */
 function rowLengthWithin(view: DataView, offset: number, end: number): number {
   if (offset + ROW_HEADER_BYTES > end) return -1;
   const dataBytes = view.getUint32(offset + DATA_LENGTH, true);
@@ -47,8 +51,8 @@ export function countRows(rows: Uint8Array): number {
 }
 
 /**
- * Splits a group's decoded payload. Returns the reason as a string when its rows and its table are not
- * what the frame header promised.
+ * Splits a group's decoded payload. Returns the reason as a string when its rows and its table are
+ * not what the frame header promised.
  */
 export function decodeGroup(
   decoded: Uint8Array,

@@ -1,4 +1,7 @@
-/** Four lanes of 32 bits, lowest first: what the last {@link hashRecord} left. Every call overwrites them. */
+/**
+ * Four lanes of 32 bits, lowest first: what the last {@link hashRecord} left. Every call overwrites
+ * them.
+ */
 export const recordHash: Uint32Array = new Uint32Array(4);
 
 const KEY_AND_VALUE_BYTES = 16;
@@ -10,8 +13,9 @@ const C = 0x38b34ae5;
 const D = 0xa1e38b93;
 
 /**
- * Leaves in {@link recordHash} the MurmurHash3 (x86, 128 bits, seed 0) of `key u64 | value u64 | data`, where data is
- * `view[from, to)`. Halves of key and value count modulo 2^32. Not cryptographic.
+ * Leaves in {@link recordHash} the MurmurHash3 (x86, 128 bits, seed 0) of `key u64 | value u64 |
+ * data`, where data is `view[from, to)`. Halves of key and value count modulo 2^32. Not
+ * cryptographic.
  */
 export function hashRecord(
   keyLow: number,

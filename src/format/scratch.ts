@@ -1,7 +1,10 @@
 const FIRST_BYTES: number = 256 * 1024;
 const KEPT_BYTES: number = 1024 * 1024;
 
-/** Bytes that payloads are decompressed into one after the other: fresh ones would cost as much as that does. */
+/**
+ * Bytes that payloads are decompressed into one after the other: fresh ones would cost as much as
+ * that does.
+ */
 export class Scratch {
   #bytes: Uint8Array = new Uint8Array(0);
 

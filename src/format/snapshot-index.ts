@@ -66,8 +66,9 @@ export function encodeIndex(index: SnapshotIndex): Uint8Array {
 }
 
 /**
- * Decodes the index frame's payload, whose frame stands at `indexOffset` of a snapshot of `version`. Returns the reason as a string
- * unless the chunks lie one behind the other from the file header to the index, in key order, and add up.
+ * Decodes the index frame's payload, whose frame stands at `indexOffset` of a snapshot of
+ * `version`. Returns the reason as a string unless the chunks lie one behind the other from the
+ * file header to the index, in key order, and add up.
  */
 export function decodeIndex(
   payload: Uint8Array,
@@ -162,7 +163,10 @@ export function encodeTrailer(trailer: Trailer, seed: ChecksumSeed): Uint8Array 
   return bytes;
 }
 
-/** Decodes the last `TRAILER_BYTES` of a file of `fileBytes`; returns the reason as a string if broken. */
+/**
+ * Decodes the last `TRAILER_BYTES` of a file of `fileBytes`; returns the reason as a string if
+ * broken.
+ */
 export function decodeTrailer(
   bytes: Uint8Array,
   seed: ChecksumSeed,

@@ -10,13 +10,19 @@ type DecompressionContext = InstanceType<Binding['DCtx']>;
 const DECOMPRESSED_PIECE_BYTES: number = 128 * 1024;
 const COMPRESSED_PIECE_BYTES: number = 256 * 1024;
 
-/** What decompressing by pieces needs. Kept between payloads: the context's memory is not the heap's. */
+/**
+ * What decompressing by pieces needs. Kept between payloads: the context's memory is not the
+ * heap's.
+ */
 interface PieceDecompressor {
   readonly context: DecompressionContext;
   readonly piece: Uint8Array;
 }
 
-/** zstd by the package `zstd-napi`: no copies, and contexts are kept, since making one costs more than a small group. */
+/**
+ * zstd by the package `zstd-napi`: no copies, and contexts are kept, since making one costs more
+ * than a small group.
+ */
 export class NapiZstd implements Zstd {
   readonly #binding: Binding;
   readonly #compressors: Map<number, CompressionContext> = new Map();

@@ -7,7 +7,10 @@ interface ZstdOptions {
   readonly maxOutputLength?: number;
 }
 
-/** What `node:zlib` has from Node.js 22.15 on; the types that are checked against are those of Node.js 20. */
+/**
+ * What `node:zlib` has from Node.js 22.15 on; the types that are checked against are those of
+ * Node.js 20.
+ */
 interface NodeZlib {
   readonly constants: {
     readonly ZSTD_c_compressionLevel: number;
@@ -25,8 +28,9 @@ interface NodeZlib {
 const PIECE_BYTES: number = 128 * 1024;
 
 /**
- * zstd by Node.js itself, where `zstd-napi` has no binary. Each call allocates its result, and what comes in pieces is
- * held whole: slower, and for the ancestor's files it takes the memory of their content.
+ * zstd by Node.js itself, where `zstd-napi` has no binary. Each call allocates its result, and what
+ * comes in pieces is held whole: slower, and for the ancestor's files it takes the memory of their
+ * content.
  */
 export class NodeZstd implements Zstd {
   readonly #zlib: NodeZlib = zlib as unknown as NodeZlib;

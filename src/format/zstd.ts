@@ -6,8 +6,8 @@ import { NodeZstd } from './zstd-node.ts';
 let chosen: Zstd | undefined;
 
 /**
- * `zstd-napi`; where it has no binary, the zstd of Node.js itself, which has it from 22.15 on. Both read what either
- * writes.
+ * `zstd-napi`; where it has no binary, the zstd of Node.js itself, which has it from 22.15 on. Both
+ * read what either writes.
  *
  * @throws NativePackageError when there is neither
  */

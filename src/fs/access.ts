@@ -5,11 +5,13 @@ import { systemCode } from '../base/errors.ts';
 /** Bit of a mode: in this directory only the owner of a file may remove or rename it. */
 const STICKY = 0o1000;
 
-/** What the system would let this process do, asked without doing it. */
+/** Checks permissions of this process without performing the operation. */
 export interface PathAccess {
   /** Of this process; undefined where the system has none. */
   readonly userId: number | undefined;
-  /** Code of the error that making or removing a name in the directory would meet; undefined: none. */
+  /**
+   * Code of the error that making or removing a name in the directory would meet; undefined: none.
+   */
   refusalToChange(directory: string): Promise<string | undefined>;
   /** Whose a path is; undefined where nothing is there, or the system has no owners. */
   ownerOf(path: string): Promise<PathOwner | undefined>;

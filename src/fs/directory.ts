@@ -24,11 +24,12 @@ export type LostListener = (error: DirectoryLostError) => void;
  * `realPath` lead into the held directory, whatever has become of its path since; all other paths
  * are handed on as they are.
  *
- * Where the system can name what a descriptor holds, a directory that was renamed goes on working, and
- * nothing reaches another directory that took its path. Where it cannot, its path is used, and compared
- * with the descriptor: before each call that makes, changes or removes a name, and after each that opens
- * a file. A directory that was removed, or that its path no longer leads to, is lost: these calls reject
- * with `DirectoryLostError` and do nothing. All other errors are the system's, with the real path in them.
+ * Where the system can name what a descriptor holds, a directory that was renamed goes on working,
+ * and nothing reaches another directory that took its path. Where it cannot, its path is used, and
+ * compared with the descriptor: before each call that makes, changes or removes a name, and after
+ * each that opens a file. A directory that was removed, or that its path no longer leads to, is
+ * lost: these calls reject with `DirectoryLostError` and do nothing. All other errors are the
+ * system's, with the real path in them.
  */
 export class Directory implements FileSystem {
   /** Absolute and free of symbolic links: where the directory was when it was first opened. */
@@ -54,7 +55,8 @@ export class Directory implements FileSystem {
 
   /**
    * Opens the directory that `path` leads to now. `onLost` is told, maybe more than once, when the
-   * directory turns out to be lost. Rejects with the system's error, `ENOENT` and `ENOTDIR` among them.
+   * directory turns out to be lost. Rejects with the system's error, `ENOENT` and `ENOTDIR` among
+   * them.
    */
   static async open(fs: FileSystem, path: string, onLost?: LostListener): Promise<Directory> {
     const hold = await fs.holdDirectory(path);
@@ -96,7 +98,9 @@ export class Directory implements FileSystem {
     await this.#run(() => this.#check());
   }
 
-  /** Waits for calls in flight. No call is made after it, and no lease taken here is held any more. */
+  /**
+   * Waits for calls in flight. No call is made after it, and no lease taken here is held any more.
+   */
   async close(): Promise<void> {
     assert(this.#state === 'open', 'a directory is closed once');
     this.#state = 'closed';
@@ -286,7 +290,10 @@ export class Directory implements FileSystem {
   }
 }
 
-/** The path without symbolic links, as far as there is anything at it. Rejects with the system's error. */
+/**
+ * The path without symbolic links, as far as there is anything at it. Rejects with the system's
+ * error.
+ */
 export async function realPathOf(fs: FileSystem, path: string): Promise<string> {
   try {
     const hold = await fs.holdDirectory(path);

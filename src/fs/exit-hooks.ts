@@ -12,8 +12,8 @@ function runHooks(): void {
 }
 
 /**
- * Calls `hook` when the process really exits; never on a signal, which a process may survive. Returns
- * what takes the hook back. One listener serves all hooks.
+ * Calls `hook` when the process really exits; never on a signal, which a process may survive.
+ * Returns what takes the hook back. One listener serves all hooks.
  */
 export function atExit(hook: () => void): () => void {
   if (hooks.size === 0) process.on('exit', runHooks);

@@ -1,8 +1,8 @@
 import type { Awaitable } from '../base/flow.ts';
 
 /**
- * The seam through which the store does all its I/O. `NodeFileSystem` is the real one; the simulated
- * one in `testing/` says what a disk has promised. No mmap, no copies, no clocks beside the lease's.
+ * The interface for all I/O of the store. `NodeFileSystem` is the real one; the simulated one in
+ * `testing/` records what a disk has promised. No mmap, no copies, no clocks except the lease's.
  *
  * All calls reject with the system's error (`code` is `ENOENT`, `EIO`, …), unchanged.
  */
@@ -21,8 +21,9 @@ export interface FileSystem {
   rename(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;
   /**
-   * Gives the file at `existing` a second name. Durable after `syncDirectory` of the new name's directory.
-   * Rejects `EEXIST`, `ENOENT`; `EXDEV`, `EPERM`, `EMLINK`, `ENOTSUP` where that cannot be.
+   * Gives the file at `existing` a second name. Durable after `syncDirectory` of the new name's
+   * directory. Rejects `EEXIST`, `ENOENT`; `EXDEV`, `EPERM`, `EMLINK`, `ENOTSUP` where that cannot
+   * be.
    */
   link(existing: string, path: string): Promise<void>;
   /** One level. Rejects `EEXIST`, `ENOENT`. */
@@ -34,11 +35,13 @@ export interface FileSystem {
   /** Bytes that an unprivileged writer may still use. */
   freeBytes(path: string): Promise<number>;
   /**
-   * Takes the kernel lock on a file that is made if it is not there, or resolves `undefined` when
-   * any other open file description holds it, in this process or another.
+   * Takes the kernel lock on a file, which is created if it does not exist. Resolves `undefined` if
+   * another open file description holds it, in this process or another.
    */
   tryLock(path: string): Promise<FileLock | undefined>;
-  /** Takes the lease that other hosts can see. Rejects `ELOCKED` while somebody keeps it fresh. */
+  /**
+   * Takes the lease that other hosts can see. Rejects `ELOCKED` while another holder refreshes it.
+   */
   takeLease(path: string, options: LeaseOptions): Promise<Lease>;
   /** Removes a lease whose holder is known to be dead. Resolves also when there is none. */
   breakLease(path: string): Promise<void>;
@@ -82,7 +85,10 @@ export interface EitherFile {
   close(): Awaitable<void>;
 }
 
-/** Which directory it is, wherever it stands: equal for two that are held at the same time if they are one. */
+/**
+ * Identity of the directory, independent of its path: two directories held at the same time are one
+ * if these are equal.
+ */
 export interface DirectoryIdentity {
   readonly device: bigint;
   readonly inode: bigint;
@@ -92,7 +98,7 @@ export function isSameDirectory(one: DirectoryIdentity, other: DirectoryIdentity
   return one.device === other.device && one.inode === other.inode;
 }
 
-/** What another thread of the process opens the same directory by. */
+/** Reference by which another thread of the process opens the same directory. */
 export interface DirectoryReference {
   readonly realPath: string;
   /** As in {@link DirectoryHold}. */
@@ -112,8 +118,8 @@ export interface DirectoryHold {
   /** Absolute and free of symbolic links: where the directory was when it was opened. */
   readonly realPath: string;
   /**
-   * The path that calls use. It leads to the held directory and no other until `close`, where the system
-   * has such paths; `realPath` where it has none.
+   * The path that calls use. It leads to the held directory and no other until `close`, where the
+   * system has such paths; `realPath` where it has none.
    */
   readonly access: string;
   readonly identity: DirectoryIdentity;
@@ -147,11 +153,14 @@ export interface DirectoryEntry {
 }
 
 export interface OpenFile {
-  /** Reads at `position` into `target`; resolves to the bytes read, 0 at the end, maybe fewer than asked. */
+  /**
+   * Reads at `position` into `target`; resolves to the bytes read, 0 at the end, maybe fewer than
+   * asked.
+   */
   read(target: Uint8Array, position: number): Promise<number>;
   /**
-   * As `read`, but waits: for a record that is asked for before its chunk has been read. A file system without
-   * it offers no opening with `warm: 'background'`.
+   * As `read`, but waits: for a record that is asked for before its chunk has been read. A file
+   * system without it offers no opening with `warm: 'background'`.
    */
   readSync?(target: Uint8Array, position: number): number;
   /** Writes at `position`; resolves to the bytes written, maybe fewer than asked. */
@@ -160,18 +169,24 @@ export interface OpenFile {
   /** fdatasync: the data, and the size needed to read it back. */
   dataSync(): Promise<void>;
   stat(): Promise<FileStat>;
-  /** Without waiting: for a look at each write, which a call through the thread pool would double the cost of. */
+  /**
+   * Without waiting: for a look at each write, which a call through the thread pool would double
+   * the cost of.
+   */
   statSync(): OpenFileStat;
   close(): Promise<void>;
 }
 
 export interface FileLock {
   /**
-   * Writes the owner record over the one before, at the beginning of the lock file. Bytes behind it stay,
-   * also those of a longer record. Durable when it resolves.
+   * Writes the owner record over the one before, at the beginning of the lock file. Bytes behind it
+   * stay, also those of a longer record. Durable when it resolves.
    */
   writeRecord(record: Uint8Array): Promise<void>;
-  /** Writes one sector of a claim at `position`; all else in the file stays. Durable when it resolves. */
+  /**
+   * Writes one sector of a claim at `position`; all else in the file stays. Durable when it
+   * resolves.
+   */
   writeClaim(sector: Uint8Array, position: number): Promise<void>;
   /** Releases the lock; the file stays. Idempotent. */
   release(): Promise<void>;
@@ -185,8 +200,9 @@ export interface LeaseOptions {
   /** Called when a refresh was due and could not be done: `renew` is to be called. */
   readonly onOverdue?: (() => void) | undefined;
   /**
-   * Given: a lease dated in the future, which would never go stale, is watched for `staleMs` and taken
-   * over if nobody refreshes it meanwhile. Not given: it rejects `ELOCKED` as a fresh one does.
+   * Given: a lease dated in the future, which would never go stale, is watched for `staleMs` and
+   * taken over if nobody refreshes it meanwhile. Not given: it rejects `ELOCKED` as a fresh one
+   * does.
    */
   readonly watch?: LeaseWatch | undefined;
 }
@@ -205,11 +221,12 @@ export interface Lease {
    */
   isFresh(): boolean;
   /**
-   * Refreshes a lease that went stale if it still bears the time last set here, then waits until whoever
-   * took it at the same moment has shown itself, and looks again. One call at a time. Whether somebody
-   * has had it in the meantime and gave it back, the lease does not tell.
+   * Refreshes a lease that went stale if it still bears the time last set here, then waits until
+   * whoever took it at the same moment has shown itself, and looks again. One call at a time.
+   * Whether somebody has had it in the meantime and gave it back, the lease does not tell.
    *
-   * Rejects `ELOCKED` when somebody else has it, `ENOENT` when it is gone, or with the system's error.
+   * Rejects `ELOCKED` when somebody else has it, `ENOENT` when it is gone, or with the system's
+   * error.
    */
   renew(): Promise<void>;
   /** Releases the lease. Idempotent; resolves also when it was lost. */

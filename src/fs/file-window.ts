@@ -40,8 +40,8 @@ export function readFullySync(file: OpenFile, target: Uint8Array, position: numb
 }
 
 /**
- * The buffer of a window that is done with: fresh memory costs more than what is read into it. Held weakly, since
- * there may be no next window.
+ * The buffer of a window that is done with: fresh memory costs more than what is read into it. Held
+ * weakly, since there may be no next window.
  */
 let spare: WeakRef<Uint8Array> | undefined;
 
@@ -61,7 +61,9 @@ export class FileWindow {
   #start = 0;
   #end = 0;
 
-  /** With `mayBlock`, the thread waits in its reads where the file can do that: it is told sooner. */
+  /**
+   * With `mayBlock`, the thread waits in its reads where the file can do that: it is told sooner.
+   */
   constructor(file: OpenFile, fileBytes: number, mayBlock = false) {
     this.#file = file;
     this.fileBytes = fileBytes;
@@ -69,8 +71,8 @@ export class FileWindow {
   }
 
   /**
-   * The bytes [position, position + lengthBytes) of the file, fewer at its end. The view is valid until
-   * the next call. `lengthBytes` must have been checked against a bound: it is allocated.
+   * The bytes [position, position + lengthBytes) of the file, fewer at its end. The view is valid
+   * until the next call. `lengthBytes` must have been checked against a bound: it is allocated.
    */
   async at(position: number, lengthBytes: number): Promise<Uint8Array> {
     const end = Math.min(position + lengthBytes, this.fileBytes);
@@ -80,7 +82,10 @@ export class FileWindow {
     return this.#buffer.subarray(position - this.#start, Math.max(to - this.#start, 0));
   }
 
-  /** All bytes from `position` that are already in the buffer, at least one unless the file ends there. */
+  /**
+   * All bytes from `position` that are already in the buffer, at least one unless the file ends
+   * there.
+   */
   async some(position: number): Promise<Uint8Array> {
     await this.at(position, 1);
     if (position >= this.#end || position < this.#start) return new Uint8Array(0);

@@ -14,7 +14,9 @@ import { writeFully } from './write.ts';
 const LOCK_OFFSET = 0x4000_0000;
 const LOCK_LENGTH_BYTES = 1;
 
-/** Locks a byte range of an open descriptor; false when another open file description has it locked. */
+/**
+ * Locks a byte range of an open descriptor; false when another open file description has it locked.
+ */
 export type LockDescriptor = (descriptor: number, offset: number, lengthBytes: number) => boolean;
 
 /**
@@ -76,8 +78,8 @@ class KernelLock implements FileLock {
   }
 }
 
-// Loading it takes a third of an open of a small store: begun before anybody waits for it. Threads take no lock;
-// whoever cannot load it is told when a lock is asked for.
+// Loading it takes a third of an open of a small store: begun before anybody waits for it. Threads
+// take no lock; whoever cannot load it is told when a lock is asked for.
 if (isMainThread) {
   setImmediate(() => {
     nativeLock().catch(() => undefined);

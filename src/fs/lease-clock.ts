@@ -9,27 +9,27 @@ export interface LeaseMoment {
 
 export type LeaseClock = () => LeaseMoment;
 
-/** What a lease clock is made of, in milliseconds. */
+/** The clocks that a lease clock combines, in milliseconds. */
 export interface ClockSources {
-  /** Cannot be set, and stands still while the machine sleeps. */
+  /** Monotonic; stops while the machine sleeps. */
   readonly monotonicMs: () => number;
-  /** Cannot be set, and goes on while the machine sleeps; in coarse steps, and dear to read. */
+  /** Monotonic; continues while the machine sleeps. Coarse, and slow to read. */
   readonly uptimeMs: () => number;
-  /** Goes on while the machine sleeps; can be set. */
+  /** Continues while the machine sleeps; can be set. */
   readonly wallMs: () => number;
 }
 
 /** Without a sign of sleep, the uptime is read this often. */
 const UPTIME_READ_EVERY_MS = 1_000;
-/** How far the wall clock may run from the monotonic one before that is taken for a sign of sleep. */
+/** Difference between wall clock and monotonic clock above which a sleep is assumed. */
 const WALL_SLACK_MS = 50;
 
 /**
- * A clock that cannot be set and that does not stand still while the machine sleeps. Reading the uptime
- * opens a file of the kernel's each time, about 5 us, and a lease is asked for twice per commit: so
- * between two readings it is told from the monotonic clock, as long as the wall clock went the same way.
- * A sleep makes the wall clock leap; that somebody also sets it back by that length within the same
- * second is left to the next reading.
+ * A clock that cannot be set and that does not stand still while the machine sleeps. Reading the
+ * uptime opens a file of the kernel's each time, about 5 us, and a lease is asked for twice per
+ * commit: so between two readings it is told from the monotonic clock, as long as the wall clock
+ * went the same way. A sleep makes the wall clock leap; that somebody also sets it back by that
+ * length within the same second is left to the next reading.
  */
 export function makeLeaseClock(sources: ClockSources): LeaseClock {
   let readMonotonicMs = -Infinity;

@@ -77,9 +77,9 @@ const BLOCKING: RefreshCalls = {
 };
 
 /**
- * The lease's directory as `proper-lockfile` sees it. The library makes the directory, judges that of
- * somebody else, and has the timer. Every refresh is done here: the library would refresh a stale
- * lease, which may be another host's by now, and it removes whatever bears the name.
+ * The lease's directory as `proper-lockfile` sees it. The library makes the directory, judges that
+ * of somebody else, and has the timer. Every refresh is done here: the library would refresh a
+ * stale lease, which may be another host's by now, and it removes whatever bears the name.
  */
 export class LeaseDirectory {
   readonly #options: LeaseDirectoryOptions;
@@ -104,7 +104,8 @@ export class LeaseDirectory {
     stat: (path, done) => this.#stat(path, done),
     utimes: (_, __, modified, done) => this.#utimes(modified, done),
     rmdir: (path, done) => this.#rmdir(path, done),
-    // Called by an exit hook that acts on signals: `removeNow` does it when the process really ends.
+    // Called by an exit hook that acts on signals: `removeNow` does it when the process really
+    // ends.
     rmdirSync: () => undefined,
   };
 
@@ -144,7 +145,10 @@ export class LeaseDirectory {
     await begin(this.#renewed(WAITING, this.#options.settle));
   }
 
-  /** As `renew`, and holds up the thread meanwhile. A refresh of the timer may be in flight, and changes nothing. */
+  /**
+   * As `renew`, and holds up the thread meanwhile. A refresh of the timer may be in flight, and
+   * changes nothing.
+   */
   renewNow(): void {
     this.#blockingRefreshes++;
     finishAtOnce(this.#renewed(BLOCKING, this.#options.settleNow));
@@ -173,8 +177,8 @@ export class LeaseDirectory {
   }
 
   /**
-   * Refreshes a fresh lease as the timer does, if that is due, for a loop that starves the timer. What has
-   * happened to the lease is told as the timer tells it.
+   * Refreshes a fresh lease as the timer does, if that is due, for a loop that starves the timer.
+   * What has happened to the lease is told as the timer tells it.
    */
   refreshNow(): void {
     const last = this.#refreshBegan;
@@ -250,7 +254,9 @@ export class LeaseDirectory {
     });
   }
 
-  /** The library's answer is always that all is well: its timer is to go on while a refresh fails. */
+  /**
+   * The library's answer is always that all is well: its timer is to go on while a refresh fails.
+   */
   #utimes(modified: Date, done: Done): void {
     this.#toldTime = modified;
     if (this.#phase === 'made') {
@@ -297,7 +303,7 @@ export class LeaseDirectory {
 
   #requireHeld(): void {
     if (this.#phase === 'held') return;
-    const message = 'the lease was lost or released meanwhile';
+    const message = 'the lease was lost or released';
     throw new LeaseTakenError('ENOENT', this.#options.path, message);
   }
 
@@ -313,8 +319,8 @@ export class LeaseDirectory {
   }
 
   /**
-   * Only the owner of the directory may set its time: a process that has changed its user makes it again.
-   * Between the two calls another host may have had it, which the owner record tells.
+   * Only the owner of the directory may set its time: a process that has changed its user makes it
+   * again. Between the two calls another host may have had it, which the owner record tells.
    */
   *#touchOrRemake(calls: RefreshCalls): Flow<void> {
     try {
@@ -334,7 +340,11 @@ export class LeaseDirectory {
     const timeUs = yield* waited(calls.timeOf(path));
     if (timeUs === undefined) throw new LeaseTakenError('ENOENT', path, 'the lease was removed');
     if (this.#times.has(timeUs)) return;
-    throw new LeaseTakenError('ELOCKED', path, 'the lease bears a time that was not set here');
+    throw new LeaseTakenError(
+      'ELOCKED',
+      path,
+      'the modification time of the lease was not set by this process',
+    );
   }
 
   #rmdir(path: string, done: Done): void {
@@ -361,7 +371,10 @@ export class LeaseTakenError extends Error {
   }
 }
 
-/** When the lease at `path` was refreshed, in microseconds since 1970; undefined where there is none. */
+/**
+ * When the lease at `path` was refreshed, in microseconds since 1970; undefined where there is
+ * none.
+ */
 export async function leaseTime(path: string): Promise<number | undefined> {
   try {
     return toMicroseconds((await lookAt(path, { bigint: true })).mtimeNs);

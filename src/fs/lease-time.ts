@@ -8,11 +8,11 @@ const ROUNDING_US = 1;
 export const MAX_AHEAD_MS = 3_000;
 
 /**
- * The modification times of one lease. They are its identity: each is random within a second, and is
- * set by its holder alone. Inode numbers are not used, since overlay file systems change them.
+ * The modification times of one lease. They are its identity: each is random within a second, and
+ * is set by its holder alone. Inode numbers are not used, since overlay file systems change them.
  *
- * A time is never older than the moment it is set at, so that no other host takes the lease for stale
- * before its holder does.
+ * A time is never older than the moment it is set at, so that no other host takes the lease for
+ * stale before its holder does.
  */
 export class LeaseTimes {
   #stepUs: number | undefined;

@@ -29,8 +29,9 @@ const TAKE_OVER_SETTLE_MS = 1_000;
 const WATCH_STEP_MS = 1_000;
 
 /**
- * Makes the lease directory at `path` and keeps it fresh from a timer that does not keep the process
- * alive. The clocks of hosts that share it must agree to much less than `staleMs` (at least 2,000).
+ * Makes the lease directory at `path` and keeps it fresh from a timer that does not keep the
+ * process alive. The clocks of hosts that share it must agree to much less than `staleMs` (at least
+ * 2,000).
  *
  * Rejects `ELOCKED` while somebody keeps the lease fresh; a stale one is taken over. With
  * `options.watch` one that is dated in the future is watched, and taken over if it does not move.
@@ -82,7 +83,7 @@ async function watchLease(
     const nowUs = await leaseTime(path);
     if (nowUs === undefined) return;
     if (nowUs !== timeUs) {
-      throw Object.assign(new Error('the lease is kept fresh'), { code: 'ELOCKED', path });
+      throw Object.assign(new Error('the lease is being refreshed'), { code: 'ELOCKED', path });
     }
     if (watchedMs >= staleMs) return;
     await delay(Math.min(WATCH_STEP_MS, staleMs - watchedMs), undefined, { signal });

@@ -70,7 +70,9 @@ class NodeDirectoryHold implements DirectoryHold {
   readonly realPath: string;
   readonly access: string;
   readonly identity: DirectoryIdentity;
-  /** Also where it does not serve for calls: while it is open, no other directory gets this inode. */
+  /**
+   * Also where it does not serve for calls: while it is open, no other directory gets this inode.
+   */
   readonly #descriptor: number | undefined;
 
   constructor(
@@ -171,6 +173,6 @@ function notADirectory(path: string): NodeJS.ErrnoException {
 }
 
 function switched(path: string): NodeJS.ErrnoException {
-  const message = `EAGAIN: the path leads elsewhere each time it is looked at, open '${path}'`;
+  const message = `EAGAIN: the path resolves differently each time, open '${path}'`;
   return Object.assign(new Error(message), { code: 'EAGAIN', syscall: 'open', path });
 }

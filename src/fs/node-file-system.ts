@@ -62,12 +62,18 @@ function leases(): Promise<typeof import('./lease.ts')> {
   return import('./lease.ts');
 }
 
-/** The machine's own file system. Files are made with mode 0666, directories with 0777, less the umask. */
+/**
+ * The machine's own file system. Files are made with mode 0666, directories with 0777, less the
+ * umask.
+ */
 export class NodeFileSystem implements FileSystem {
   readonly blocking: BlockingCalls = BLOCKING;
   protected readonly directoryAccess: NodeDirectoryAccess;
 
-  /** With `by-path`, directories are held as on a system that cannot reach them through a descriptor. */
+  /**
+   * With `by-path`, directories are held as on a system that cannot reach them through a
+   * descriptor.
+   */
   constructor(directoryAccess: NodeDirectoryAccess = 'by-descriptor') {
     this.directoryAccess = directoryAccess;
   }

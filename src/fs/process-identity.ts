@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 
-/** What tells this process from all others, on this machine and elsewhere. */
+/** Identity of this process among all processes, on this machine and others. */
 export interface ProcessIdentity {
   readonly pid: number;
   /** When the process started, in clock ticks since boot: a pid may be used again. */
@@ -14,7 +14,7 @@ export interface ProcessIdentity {
   readonly hostName: string;
 }
 
-/** Facts that the system does not tell are undefined. Never rejects. */
+/** Fields that the system does not provide are undefined. Never rejects. */
 export async function readProcessIdentity(): Promise<ProcessIdentity> {
   const [processStat, bootId, machineId] = await Promise.all([
     readText('/proc/self/stat'),
@@ -37,7 +37,9 @@ export function startTicksOf(processStat: string): number | undefined {
   return Number.isSafeInteger(ticks) ? ticks : undefined;
 }
 
-/** Images that have not booted yet carry an empty id, or `uninitialized`: the same on all machines. */
+/**
+ * Images that have not booted yet carry an empty id, or `uninitialized`: the same on all machines.
+ */
 export function hashMachineId(machineId: string): string | undefined {
   if (!/^[0-9a-f]{32}$/.test(machineId)) return undefined;
   return createHash('sha256').update(machineId).digest('hex').slice(0, 32);

@@ -8,8 +8,8 @@ const LOW_NICE = 10;
 export type ThreadPriority = 'normal' | 'low';
 
 /**
- * Puts the calling thread behind all others, where the system ranks threads one by one and says which this is (Linux).
- * Never fails. It cannot be taken back: raising a priority is a privilege.
+ * Puts the calling thread behind all others, where the system ranks threads one by one and says
+ * which this is (Linux). Never fails. It cannot be taken back: raising a priority is a privilege.
  */
 export function lowerPriority(): void {
   const threadId = idOfThread();
@@ -22,7 +22,10 @@ export function lowerPriority(): void {
   }
 }
 
-/** The thread's own id; undefined where it cannot be told, and for the first thread, whose id is the process's. */
+/**
+ * The thread's own id; undefined where it cannot be told, and for the first thread, whose id is the
+ * process's.
+ */
 function idOfThread(): number | undefined {
   try {
     const [processId, , threadId] = readlinkSync('/proc/thread-self').split('/').map(Number);

@@ -2,7 +2,7 @@ import { assert } from '../base/assert.ts';
 import { begin, waited, type Flow } from '../base/flow.ts';
 import type { EitherFile, OpenFile } from './file-system.ts';
 
-/** Writes all of `source` at `position`: a short write goes on where it ended. */
+/** Writes all of `source` at `position`; continues after short writes. */
 export async function writeFully(
   file: OpenFile,
   source: Uint8Array,
@@ -22,7 +22,10 @@ export function* writing(file: EitherFile, source: Uint8Array, position: number)
   }
 }
 
-/** Zeros of one write. A file system locks a file while it is written to: ext4 takes 2.5 ms for a new MiB. */
+/**
+ * Zeros of one write. A file system locks a file while it is written to: ext4 takes 2.5 ms for a
+ * new MiB.
+ */
 const ZERO_BLOCK: Uint8Array = new Uint8Array(128 * 1024);
 
 /** Writes zeros to [from, to), in writes so short that others to the same file hardly wait. */

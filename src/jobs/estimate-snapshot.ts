@@ -6,10 +6,10 @@ import { CHUNK_TARGET_RECORDS, ROW_HEADER_BYTES } from '../base/limits.ts';
 import { keyBound, RunCursor } from '../runs/run-cursor.ts';
 
 /**
- * About how many bytes the snapshot will have that a merge makes of the chunks of the old one and the
- * updates of the logs. Chunks that keep all records are counted as they are. A chunk
- * shrinks by the share of its records that is deleted. Updates count uncompressed, but together as no
- * more than the logs that hold them. `records`: of an ancestor's snapshot, which has no chunks.
+ * About how many bytes the snapshot will have that a merge makes of the chunks of the old one and
+ * the updates of the logs. Chunks that keep all records are counted as they are. A chunk shrinks by
+ * the share of its records that is deleted. Updates count uncompressed, but together as no more
+ * than the logs that hold them. `records`: of an ancestor's snapshot, which has no chunks.
  */
 export function estimateSnapshot(
   {

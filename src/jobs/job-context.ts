@@ -1,17 +1,17 @@
-/** What a running job is given beside its file system. */
+/** The context of a running job. */
 export interface JobContext<Message = never> {
   readonly signal: AbortSignal;
-  /** Gives way to other work of the thread, where there is any. */
+  /** Yields to other work of the thread, if any. */
   readonly pause?: (() => Promise<void>) | undefined;
   /** The thread has nothing else to do: short jobs may wait in their reads. */
   readonly mayBlock?: boolean | undefined;
   /** Bytes of the job's input read so far. */
   readonly onProgress: (bytesRead: number) => void;
-  /** Hands over a part of the result; buffers in `transfer` belong to the receiver afterwards. */
+  /** Sends a part of the result; buffers in `transfer` then belong to the receiver. */
   readonly send: (message: Message, transfer: ArrayBuffer[]) => void;
 }
 
-/** Damage that a job met. It is data, not an exception: what it means is the caller's to decide. */
+/** Damage that a job found. It is data, not an exception: the caller decides what it means. */
 export interface JobDamage {
   readonly kind: 'corrupt';
   readonly path: string;

@@ -57,7 +57,9 @@ export async function readAncestorSnapshot(
   }
 }
 
-/** A snapshot has nothing below it: a delete in it leaves nothing, and must not pass for a record. */
+/**
+ * A snapshot has nothing below it: a delete in it leaves nothing, and must not pass for a record.
+ */
 function withoutDeletes(run: Columns[]): Columns[] {
   if (run.every((columns) => columns.valueBase !== 0n)) return run;
   const kept: Columns[] = [];

@@ -4,7 +4,9 @@ import type { FileSystem } from '../fs/file-system.ts';
 import { ChunkReader } from '../snapshot/snapshot-reader.ts';
 import type { JobContext, JobDamage } from './job-context.ts';
 
-/** Decodes a range of a snapshot's chunks, into memory that is shared with whoever is given them. */
+/**
+ * Decodes a range of a snapshot's chunks, into memory that is shared with whoever is given them.
+ */
 export interface LoadChunksJob {
   readonly kind: 'load-chunks';
   readonly path: string;

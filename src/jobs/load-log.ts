@@ -54,7 +54,9 @@ export function rowBytesOf(logBytes: number): number {
 
 const LEAST_ROW_BYTES = 4_096;
 
-/** Bytes of rows read in about half a millisecond, and what reading a group costs beside its rows. */
+/**
+ * Bytes of rows read in about half a millisecond, and what reading a group costs beside its rows.
+ */
 const SLICE_BYTES: number = 128 * 1024;
 const GROUP_BYTES = 512;
 

@@ -19,7 +19,7 @@ import { keyBound, RunCursor, type KeyBound } from '../runs/run-cursor.ts';
 import { scanRun } from './scan-run.ts';
 import { verifyWritten } from './verify-written.ts';
 
-/** A closed log that goes into the next snapshot. What it must hold is known: the store wrote or read it. */
+/** A closed log to merge. Its content is known, because the store wrote or read it. */
 export interface MergeLog {
   readonly path: string;
   readonly number: number;
@@ -39,7 +39,7 @@ export interface MergeJob {
   /** Number of the new snapshot, and where it is written. */
   readonly number: number;
   readonly temporaryPath: string;
-  /** What may be written. Undefined where there is room for all that the old files hold. */
+  /** Limit of the bytes to write. Undefined if there is space for the size of the old files. */
   readonly limitBytes: number | undefined;
 }
 
@@ -48,7 +48,10 @@ export interface MergedChunks {
   readonly from: number;
   readonly to: number;
   readonly columns: readonly Columns[];
-  /** False where more follow for the last gap: of that, these then stand only for keys up to their last one. */
+  /**
+   * False where more follow for the last gap: of that, these then stand only for keys up to their
+   * last one.
+   */
   readonly isWhole: boolean;
 }
 
@@ -65,18 +68,18 @@ export type MergeResult =
   | { readonly kind: 'no-room'; readonly neededBytes: number; readonly run: readonly Columns[] }
   | JobDamage;
 
-/** A chunk with fewer records is merged with the one behind it, once it has to be written anyway. */
+/** A chunk with fewer records is merged with the next one when it is rewritten. */
 const SMALL_CHUNK_RECORDS: number = CHUNK_TARGET_RECORDS / 4;
 
-/** Handed over at a time: taking in this many costs the receiving thread a fraction of a millisecond. */
+/** Chunks per message: receiving them costs the main thread a fraction of a millisecond. */
 const PART_CHUNKS = 16;
 
-/** Progress is told about this often: each time is a message between threads. */
+/** Bytes between progress reports: each is a message between threads. */
 const REPORT_BYTES: number = 4 * 1024 * 1024;
 
 /**
- * Writes the next snapshot to its temporary name, syncs it, and reads it back. Old files and the final
- * name are not touched. On any failure the temporary file is removed.
+ * Writes the next snapshot to its temporary name, syncs it, and reads it back. Old files and the
+ * final name are not touched. On any failure the temporary file is removed.
  */
 export async function merge(
   fs: FileSystem,
@@ -95,7 +98,7 @@ export async function merge(
   }
 }
 
-/** Reads the logs from disk and folds them. What differs from what was acknowledged is damage. */
+/** Reads the logs from disk and folds them. A difference from what was acknowledged is damage. */
 async function loadLogs(
   fs: FileSystem,
   logs: readonly MergeLog[],
@@ -184,7 +187,7 @@ function touchesAll(run: readonly Columns[], entries: readonly IndexEntry[]): bo
   });
 }
 
-/** Walks the old chunks: copies those that no update touches, folds the others. */
+/** Walks the old chunks: copies those without updates, folds the others. */
 class ChunkMerger {
   readonly #job: MergeJob;
   readonly #source: MergeSource;
@@ -192,9 +195,15 @@ class ChunkMerger {
   readonly #writer: SnapshotWriter;
   readonly #context: JobContext<MergedChunks>;
   readonly #folder: Folder;
-  /** False where updates lie in every old chunk: then none is copied, and nothing has to be known of what they held. */
+  /**
+   * False where updates lie in every old chunk: then none is copied, and nothing has to be known of
+   * what they held.
+   */
   readonly #hasCopied: boolean;
-  /** Of the chunks copied: all that there were, less those decoded; or, if that is not known, one by one. */
+  /**
+   * Of the chunks copied: all that there were, less those decoded; or, if that is not known, one by
+   * one.
+   */
   readonly #copiedContent: ContentSum;
   #folded: Columns[] = [];
   /** First old chunk of the group being folded; -1 between groups. */
@@ -268,8 +277,8 @@ class ChunkMerger {
   }
 
   /**
-   * Folds the updates below `bound` into `older`. Behind the last older key there are only updates, as many as the
-   * logs hold: they are written and handed over in parts.
+   * Folds the updates below `bound` into `older`. Behind the last older key there are only updates,
+   * as many as the logs hold: they are written and handed over in parts.
    */
   async #fold(older: readonly Columns[], bound: bigint | undefined, to: number): Promise<void> {
     const end = bound === undefined ? undefined : keyBound(bound);
@@ -290,7 +299,10 @@ class ChunkMerger {
     }
   }
 
-  /** Chunks of updates alone are taken over as they are, unless what is pending before them would be a small chunk. */
+  /**
+   * Chunks of updates alone are taken over as they are, unless what is pending before them would be
+   * a small chunk.
+   */
   #foldChunkOfUpdates(end: KeyBound | undefined): void {
     const { pendingRecords } = this.#folder;
     const isSmall = pendingRecords > 0 && pendingRecords < SMALL_CHUNK_RECORDS;
@@ -342,7 +354,10 @@ class ChunkMerger {
     this.#groupFrom = -1;
   }
 
-  /** Writes the chunks that are full and gives them away. What comes next begins at the old chunk `to`. */
+  /**
+   * Writes the chunks that are full and gives them away. What comes next begins at the old chunk
+   * `to`.
+   */
   async #handOver(to: number, isWhole: boolean): Promise<void> {
     const columns = this.#folded;
     this.#folded = [];

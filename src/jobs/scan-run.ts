@@ -4,7 +4,10 @@ import type { LogScan, LogScanOptions } from '../log/log-report.ts';
 import { scanLog } from '../log/log-scan.ts';
 import { LogRows } from '../runs/log-rows.ts';
 
-/** Reads and checks one log, and sorts its rows into a run: of each key the last update; value 0 = delete. */
+/**
+ * Reads and checks one log, and sorts its rows into a run: of each key the last update; value 0 =
+ * delete.
+ */
 export async function scanRun(
   fs: FileSystem,
   path: string,

@@ -120,7 +120,8 @@ export interface RawChunk {
   readonly payload: Uint8Array;
 }
 
-// Nothing waits between two chunks' decompression and decoding, so one is enough for all readers of a thread.
+// Nothing waits between two chunks' decompression and decoding, so one is enough for all readers of
+// a thread.
 const scratch = new Scratch();
 
 /** The decompressed payload, valid until the next call; undefined when it is not zstd. */
@@ -151,7 +152,10 @@ export class ChunkReader {
     this.#seed = new ChecksumSeed(storeId, 'snapshot', snapshotNumber);
   }
 
-  /** Reads chunk `ordinal` and checks it against its entry. The payload is valid until the next call. */
+  /**
+   * Reads chunk `ordinal` and checks it against its entry. The payload is valid until the next
+   * call.
+   */
   async readRaw(entry: IndexEntry, ordinal: number): Promise<RawChunk | SnapshotDamage> {
     return this.#check(await this.#window.at(entry.offset, entry.lengthBytes), entry, ordinal);
   }

@@ -24,11 +24,16 @@ import type { OpenFile } from '../fs/file-system.ts';
 import { writeFully } from '../fs/write.ts';
 
 const FLUSH_BYTES: number = 1024 * 1024;
-/** The buffer doubles up to twice what is flushed at a time: the snapshot of a small store needs no more. */
+/**
+ * The buffer doubles up to twice what is flushed at a time: the snapshot of a small store needs no
+ * more.
+ */
 const FIRST_BUFFER_BYTES: number = 16 * 1024;
 const LARGEST_BUFFER_BYTES: number = 2 * FLUSH_BYTES;
 const SNAPSHOT_LEVEL = 1;
-/** A sync of 96 MiB holds up other syncs of the device for 50 ms and more, one of 4 MiB for a few. */
+/**
+ * A sync of 96 MiB holds up other syncs of the device for 50 ms and more, one of 4 MiB for a few.
+ */
 const SYNC_BYTES: number = 4 * 1024 * 1024;
 
 /** What the finished file must hold when it is read back. */
@@ -48,8 +53,8 @@ export interface StoredChunk {
 }
 
 /**
- * Writes a snapshot's chunks in key order, then its index and trailer. Memory: one chunk and a buffer. A long one is
- * synced as it grows: nothing promises more by that, but no sync takes long.
+ * Writes a snapshot's chunks in key order, then its index and trailer. Memory: one chunk and a
+ * buffer. A long one is synced as it grows: nothing promises more by that, but no sync takes long.
  */
 export class SnapshotWriter {
   readonly #file: OpenFile;
@@ -107,7 +112,10 @@ export class SnapshotWriter {
     this.#content.add(content);
   }
 
-  /** Copies a chunk that no log touches. Its records count when {@link addCopiedContent} is told of them. */
+  /**
+   * Copies a chunk that no log touches. Its records count when {@link addCopiedContent} is told of
+   * them.
+   */
   async copyChunk(chunk: StoredChunk): Promise<void> {
     await this.#makeRoom(FRAME_HEADER_BYTES + chunk.payload.length);
     this.#buffer.set(chunk.payload, this.#used + FRAME_HEADER_BYTES);

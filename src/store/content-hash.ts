@@ -7,9 +7,12 @@ export interface ContentHashOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a store holds, in a few digits. Two stores with the same records have the same, however they came about. */
+/** A hash of the records of a store. Two stores with the same records have the same hash. */
 export interface ContentHash {
-  /** 32 hexadecimal digits; of a store without records all 0. Not cryptographic: whoever can choose records can forge it. */
+  /**
+   * 32 hexadecimal digits; all 0 for an empty store. Not cryptographic: it can be forged by
+   * choosing records.
+   */
   readonly hash: string;
   /** Number of records. */
   readonly records: number;
@@ -17,7 +20,9 @@ export interface ContentHash {
   readonly lastSequence: bigint;
 }
 
-/** Computes the content hash of what is visible now, with `lastSequence` the last batch, in slices. */
+/**
+ * Computes the content hash of what is visible now, with `lastSequence` the last batch, in slices.
+ */
 export async function computeContentHash(
   table: Table,
   lastSequence: bigint,

@@ -34,18 +34,15 @@ import { WriteBatch } from './batch/write-batch.ts';
 import { closeWriter, inOrder, makeWriter, releaseDirectory, type Writer } from './writer.ts';
 
 export interface InsertOptions {
-  /** Gives up a batch that is still queued. Once it is being written it is too late. */
+  /** Aborts the batch while it is queued. A batch that is being written cannot be aborted. */
   readonly signal?: AbortSignal | undefined;
-  /** When this batch is acknowledged. Default: as the store was opened. */
+  /** When this batch is acknowledged. Default: the option `durability` of the store. */
   readonly durability?: BatchDurability | undefined;
 }
 
 let makeStore: (parts: OpenedParts) => MetadataStore;
 
-/**
- * Opens a store like `MetadataStore.open`, in another environment: the entry of `lodestore/testing`.
- * Internal; `environment` undefined is that of the machine.
- */
+/** Internal: `MetadataStore.open` in another environment, for `lodestore/testing`. */
 export function openStoreIn(
   environment: StoreEnvironment | undefined,
   directory: string,
@@ -57,8 +54,8 @@ export function openStoreIn(
 }
 
 /**
- * A crash-safe map from u64 keys to (u64 value, bytes), in memory and on disk. One object, in one
- * process, writes a directory at a time.
+ * A crash-safe map from u64 keys to (u64 value, bytes), in memory and on disk. One object in one
+ * process can have a directory open for writing.
  */
 export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDisposable {
   /** What recovery found and did when the store was opened. */
@@ -106,10 +103,11 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   }
 
   /**
-   * Opens the store in `directory`, with every record that was acknowledged.
-   * @throws StoreLockedError when somebody else has it open; CorruptionError when a file is damaged, with
-   *   nothing changed; StoreError (`LODESTORE_NOT_A_DIRECTORY`, `LODESTORE_NOT_FOUND`,
-   *   `LODESTORE_UNSUPPORTED_FORMAT`, `LODESTORE_ABORTED`, `LODESTORE_IO`); TypeError or RangeError for options
+   * Opens the store in `directory` with every acknowledged record.
+   * @throws StoreLockedError when another process or store has it open; CorruptionError when a file
+   *   is damaged, with nothing changed; StoreError (`LODESTORE_NOT_A_DIRECTORY`,
+   *   `LODESTORE_NOT_FOUND`, `LODESTORE_UNSUPPORTED_FORMAT`, `LODESTORE_ABORTED`, `LODESTORE_IO`);
+   *   TypeError or RangeError for options
    */
   static async open(directory: string, options: OpenOptions = {}): Promise<MetadataStore> {
     return openStoreIn(undefined, directory, options);
@@ -122,7 +120,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   }
 
   /**
-   * The record of `key` as of the last durable batch; `data` is a copy.
+   * Returns the record of `key` after the last acknowledged batch, or undefined; `data` is a copy.
    * @throws TypeError or RangeError for a key that is no u64; StoreClosedError
    */
   get(key: bigint | number): TableRecord | undefined {
@@ -130,15 +128,15 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     return this.#table.get(key);
   }
 
-  /** Whether there is a record of `key`. Throws like `get`. */
+  /** Whether `key` has a record. Throws like `get`. */
   has(key: bigint | number): boolean {
     this.#requireOpen();
     return this.#table.has(key);
   }
 
   /**
-   * Keys with their records in ascending order of keys (descending with `reverse`), as they are at this
-   * call: later writes do not show. Lazy.
+   * Iterates lazily over keys and records in ascending key order (descending with `reverse`). Shows
+   * the state at this call: later writes do not appear.
    * @throws TypeError or RangeError that names the option
    */
   entries(range?: RangeOptions): IterableIterator<[bigint, TableRecord]> {
@@ -146,30 +144,32 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     return this.#table.entries(range);
   }
 
-  /** Keys, as `entries`. */
+  /** Iterates over the keys only, like `entries`. */
   keys(range?: RangeOptions): IterableIterator<bigint> {
     this.#requireOpen();
     return this.#table.keys(range);
   }
 
-  /** Records without their keys, as `entries`. */
+  /** Iterates over the records only, like `entries`. */
   values(range?: RangeOptions): IterableIterator<TableRecord> {
     this.#requireOpen();
     return this.#table.values(range);
   }
 
   /**
-   * Keys with their records where the value lies in a range, as they are at this call; in no particular order.
-   * All values are scanned, in slices that do not hold up the event loop.
-   * @throws TypeError or RangeError that names the option; AbortedError, StoreClosedError, at once or later
+   * Iterates over the keys and records whose value is in a range, in no particular order. Shows the
+   * state at this call. Scans all values, in slices that do not block the event loop.
+   * @throws TypeError or RangeError that names the option; AbortedError, StoreClosedError, at once
+   *   or later
    */
   entriesByValue(range: ValueRangeOptions = {}): AsyncIterableIterator<[bigint, TableRecord]> {
     return entriesByValue(this.#table, range, { ...this.#reading, signal: range?.signal });
   }
 
   /**
-   * A hash of all records as they are at this call, the same for the same records whatever led to them. Computed in
-   * slices over the updates since the last one; over all records if none is known, as after an opening with logs.
+   * Computes a hash of all records at this call. It depends only on the records. Reads the updates
+   * since the last known hash, or all records if none is known, for example after an open that
+   * replayed logs. Runs in slices.
    * @throws StoreClosedError, AbortedError, TypeError; as rejections
    */
   async contentHash({ signal }: ContentHashOptions = {}): Promise<ContentHash> {
@@ -184,22 +184,26 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   }
 
   /**
-   * Applies a batch: resolves when all of it is durable and visible; nothing of it shows before. A deferred
-   * batch (`durability`) resolves when it is written and visible, and is durable after the next sync. Batches
-   * become durable in the order of the calls, a batch with `sync` all before it too. Waits while the queue is full. An iterable must not change
+   * Applies a batch. Resolves when the whole batch is durable and visible; nothing of it is visible
+   * before. A deferred batch (`durability`) resolves when it is written and visible, and is durable
+   * after the next sync. Batches become durable in the order of the calls; a batch with `sync` also
+   * makes all earlier batches durable. Waits while the queue is full. An iterable must not change
    * until the promise settles; a `WriteBatch` may.
    *
-   * Conditions (`ifValue`, `ifAbsent`) are judged in commit order, against all batches handed in before and
-   * not this one's own updates. If one fails, nothing of the batch is applied and the promise rejects with
-   * `ConditionFailedError`, once what it was judged by is durable.
+   * Conditions (`ifValue`, `ifAbsent`) are evaluated in commit order, against all earlier batches
+   * and not against this batch's own updates. If one fails, nothing of the batch is applied, and
+   * the promise rejects with `ConditionFailedError` when the state that the condition saw is
+   * durable.
    *
-   * Every rejection carries `outcome`: `not-applied`, or `unknown` when the batch may come back whole at
-   * the next open.
-   * @throws ConditionFailedError, StoreFullError, StorePoisonedError, FencedError, BatchTooLargeError,
-   *   StoreClosedError, AbortedError, StoreError `LODESTORE_READ_ONLY`, TypeError, RangeError; all as rejections
+   * Every rejection carries `outcome`: `not-applied`, or `unknown` when the batch may come back
+   * whole at the next open.
+   * @throws ConditionFailedError, StoreFullError, StorePoisonedError, FencedError,
+   *   BatchTooLargeError, StoreClosedError, AbortedError, StoreError `LODESTORE_READ_ONLY`,
+   *   TypeError, RangeError; all as rejections
    */
   insertBatch(updates: WriteBatch | Iterable<Update>, options: InsertOptions = {}): Promise<void> {
-    // Not async: that would be a second promise for each batch, and three more turns until it is settled.
+    // Not async: that would be a second promise for each batch, and three more turns until it is
+    // settled.
     try {
       const source = toSource(updates);
       checkSignal(options.signal);
@@ -213,12 +217,12 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   }
 
   /**
-   * As `insertBatch`, and done when it returns; of a store that was opened with `commits: 'inline'`. A loop of such calls
-   * starves timers and merges: give way to the event loop now and then. The lease is refreshed here, and deferred batches
-   * are synced when their time is up.
-   * @throws StoreBusyError where `insertBatch` would wait: while batches are queued or in flight, while the store warms,
-   *   and while merges do not keep up; with nothing applied. Else what `insertBatch` rejects with; TypeError where
-   *   commits are not inline
+   * As `insertBatch`, and done when it returns; of a store that was opened with `commits:
+   * 'inline'`. A loop of such calls starves timers and merges: give way to the event loop now and
+   * then. The lease is refreshed here, and deferred batches are synced when their time is up.
+   * @throws StoreBusyError where `insertBatch` would wait: while batches are queued or in flight,
+   *   while the store warms, and while merges do not keep up; with nothing applied. Else what
+   *   `insertBatch` rejects with; TypeError where commits are not inline
    */
   insertBatchSync(
     updates: WriteBatch | Iterable<Update>,
@@ -240,9 +244,9 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   }
 
   /**
-   * Resolves when every batch that was handed in before the call, and not rejected, is durable.
-   * @throws StorePoisonedError: batches that were acknowledged as deferred may be lost; StoreFullError,
-   *   StoreClosedError, StoreError; as rejections
+   * Resolves when every batch inserted before this call, unless rejected, is durable.
+   * @throws StorePoisonedError: batches that were acknowledged as deferred may be lost;
+   *   StoreFullError, StoreClosedError, StoreError; as rejections
    */
   async sync(): Promise<void> {
     const refusal = this.#health.refusal();
@@ -251,8 +255,9 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   }
 
   /**
-   * Merges all durable batches into a new snapshot now. Resolves when that is durable.
-   * @throws StoreFullError, CorruptionError, StorePoisonedError, StoreClosedError, StoreError; as rejections
+   * Merges all durable batches into a new snapshot. Resolves when the snapshot is durable.
+   * @throws StoreFullError, CorruptionError, StorePoisonedError, StoreClosedError, StoreError; as
+   *   rejections
    */
   async merge(): Promise<void> {
     const refusal = this.#health.refusal();
@@ -262,13 +267,13 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   }
 
   /**
-   * Writes all that is durable now to `target`, where there is nothing or an empty directory, while writes
-   * and merges go on. Files that never change are hard-linked where that is possible, others copied; all
-   * is synced, and `target` gets its name at the very end. `restoreBackup` makes a store of it again.
-   * Once a merge has met damage, only a backup with `verify` can succeed.
+   * Writes all durable batches to `target`, which must not exist or be an empty directory. Writes
+   * and merges continue meanwhile. Files that never change are hard-linked where possible. `target`
+   * gets its name last. After a merge has found damage, only a backup with `verify` can succeed.
    * @throws StoreError (`LODESTORE_BAD_TARGET`, `LODESTORE_NOT_A_BACKUP`, `LODESTORE_INCOMPLETE`,
-   *   `LODESTORE_IO`, `LODESTORE_READ_ONLY`), StoreFullError, CorruptionError, StoreLockedError while another
-   *   backup writes the same target, AbortedError, StoreClosedError, StorePoisonedError, TypeError; as rejections
+   *   `LODESTORE_IO`, `LODESTORE_READ_ONLY`), StoreFullError, CorruptionError, StoreLockedError
+   *   while another backup writes the same target, AbortedError, StoreClosedError,
+   *   StorePoisonedError, TypeError; as rejections
    */
   async backup(target: string, options: BackupOptions = {}): Promise<BackupReport> {
     const refusal = this.#health.refusal();
@@ -278,17 +283,21 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   }
 
   /**
-   * Every committed batch behind a position, in order: from the logs that are still there, then as they are
-   * committed. Read from the files, and only what is durable. Ends when the store is closed, at once, or, of
-   * a read-only store, with its last batch; to be taken up again from the last batch that was dealt with.
-   * @throws TypeError, RangeError, StoreClosedError; while iterating PositionExpiredError, AbortedError,
-   *   StorePoisonedError, CorruptionError, StoreError
+   * Iterates over every committed batch after a position, in order: first from the logs, then as
+   * batches are committed. Yields only durable batches, read from the files. Ends at once when the
+   * store is closed, and after the last batch of a read-only store. Continue with a new feed after
+   * the last batch that you have processed.
+   * @throws TypeError, RangeError, StoreClosedError; while iterating PositionExpiredError,
+   *   AbortedError, StorePoisonedError, CorruptionError, StoreError
    */
   changes(options: ChangesOptions = {}): AsyncIterableIterator<Change> {
     return this.#feeds.open(options);
   }
 
-  /** Resolves when all records are in memory; rejects if some cannot be read, or with StoreClosedError. */
+  /**
+   * Resolves when all records are in memory. Rejects if some cannot be read, or with
+   * StoreClosedError.
+   */
   async warmed(): Promise<void> {
     await this.#warmth.warmed;
   }
@@ -309,10 +318,10 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   }
 
   /**
-   * Waits until every batch handed in is settled, syncs and seals the log, gives up a merge that runs, and
-   * releases the directory: it can be opened again at once. Idempotent. Rejects if the directory could not be
-   * released; nothing acknowledged is lost by that. Rejects with StorePoisonedError if deferred batches could
-   * not be synced and may be lost; the directory is released all the same.
+   * Waits until every batch is settled, syncs and seals the log, aborts a running merge, and
+   * releases the directory, which can then be opened at once. Idempotent. Rejects if the directory
+   * could not be released; no acknowledged batch is lost. Rejects with StorePoisonedError if
+   * deferred batches could not be synced and may be lost; the directory is still released.
    */
   async close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -337,7 +346,7 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
     this.#announce('closed', []);
   }
 
-  /** Later, so that a listener that throws cannot come between a write and its acknowledgement. */
+  /** Emits later, so that a listener that throws cannot prevent an acknowledgement. */
   #announce<Name extends keyof StoreEvents>(
     name: Name,
     details: StoreEvents[Name],

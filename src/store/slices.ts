@@ -37,7 +37,7 @@ export class Slices {
   check(): void {
     const { requireOpen, signal } = this.#hooks;
     if (signal?.aborted === true) {
-      throw new AbortedError(`${this.#what} was given up`, { cause: signal.reason });
+      throw new AbortedError(`${this.#what} was aborted`, { cause: signal.reason });
     }
     requireOpen();
   }

@@ -11,7 +11,7 @@ import type { SpaceFigures } from './space/space-keeper.ts';
 import type { LastError } from './observe/store-observer.ts';
 import type { Writer } from './writer.ts';
 
-/** What `store.stats()` returns: a copy of the moment. */
+/** What `store.stats()` returns: a copy of the current figures. */
 export interface StoreStats {
   /** As an absolute path. */
   readonly directory: string;
@@ -20,40 +20,42 @@ export interface StoreStats {
   readonly records: number;
   /** Sequence number of the last batch that was written. */
   readonly lastSequence: bigint;
-  /** Of the last one that is durable: the same, where nothing is deferred. */
+  /** Sequence number of the last durable batch: the same, unless batches are deferred. */
   readonly lastSyncedSequence: bigint;
-  /** Who holds the directory: this store. Undefined for one that is read-only, which holds nothing. */
+  /** The holder of the lock: this store. Undefined for a read-only store, which takes no lock. */
   readonly lock: LockOwner | undefined;
   readonly logs: {
     readonly count: number;
-    /** Bytes of all logs that no merge has taken in. */
+    /** Bytes of all unmerged logs. */
     readonly bytes: number;
     /** Logs that were sealed since the store was opened. */
     readonly rotations: number;
     /** Number of the log being written; undefined until the first write. */
     readonly liveNumber: number | undefined;
-    /** Bytes at its end that the next sync makes durable. */
+    /** Bytes at the end of the live log that are not synced yet. */
     readonly unsyncedBytes: number;
   };
   readonly queue: {
     readonly bytes: number;
     readonly batches: number;
-    /** Batches for which there is no room in the queue yet. */
+    /** Batches that wait because the queue is full. */
     readonly waitingBatches: number;
   };
   readonly commits: CommitFigures;
   readonly merges: MergeStats;
   readonly memory: TableMemory;
-  /** Bytes on the disk, and the limit that they have. */
+  /** Bytes on disk, and their limit. */
   readonly space: SpaceFigures;
   readonly changes: ChangeStats;
-  /** Chunks of the snapshot that are still to be read: 0 unless opened with `warm: 'background'`. */
+  /**
+   * Chunks of the snapshot that are still to be read: 0 unless opened with `warm: 'background'`.
+   */
   readonly warming: { readonly chunksLeft: number };
   /** What recovery found and did: as `store.recovery`. */
   readonly recovery: RecoveryReport;
-  /** What went wrong last, if anything did; it may long be over. */
+  /** The last failure of a commit, a merge or a backup; it may be over. */
   readonly lastError: LastError | undefined;
-  /** Why the store takes no more writes, if it does not. */
+  /** Why the store refuses writes; undefined if it does not. */
   readonly poison: Error | undefined;
 }
 
@@ -112,7 +114,7 @@ function ownerOf({ owner }: DirectoryLock): LockOwner {
   return { pid, hostName, openedAtMs };
 }
 
-/** Of a store that does not merge. */
+/** Merge figures of a read-only store. */
 function noMerges({ snapshot }: RecoveryReport): MergeStats {
   const snapshotBytes = snapshot?.bytes ?? 0;
   return { state: 'idle', snapshotBytes, ...new MergeCounters().copy() };

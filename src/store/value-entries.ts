@@ -4,19 +4,22 @@ import type { Table } from '../table/table.ts';
 import type { ValueScan } from '../table/scan/value-scan.ts';
 import { Slices, type SliceHooks } from './slices.ts';
 
-/** Which values to look for. Bounds that contradict each other give nothing. */
+/** A range of values. Contradictory bounds match nothing. */
 export interface ValueRangeOptions {
   readonly gte?: bigint | number | undefined;
   readonly gt?: bigint | number | undefined;
   readonly lte?: bigint | number | undefined;
   readonly lt?: bigint | number | undefined;
-  /** At most this many records, whichever are found first: a non-negative integer, or Infinity. */
+  /** Maximum number of records, in no particular order: a non-negative integer, or Infinity. */
   readonly limit?: number | undefined;
   /** Ends the iteration with an AbortedError. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Throws TypeError or RangeError at once if the options are wrong, AbortedError if the signal is aborted. */
+/**
+ * Throws TypeError or RangeError at once if the options are wrong, AbortedError if the signal is
+ * aborted.
+ */
 export function entriesByValue(
   table: Table,
   options: ValueRangeOptions,
@@ -24,9 +27,9 @@ export function entriesByValue(
 ): AsyncIterableIterator<[bigint, TableRecord]> {
   const { lowest, highest, limit } = checkRange(options);
   if ((options as RangeOptions).reverse !== undefined) {
-    throw new TypeError('reverse is no option here: records come in no order');
+    throw new TypeError('reverse is not an option of entriesByValue');
   }
-  const slices = new Slices('looking for records by value', hooks);
+  const slices = new Slices('reading records by value', hooks);
   // No record has the value 0.
   const scan = table.scanValues({ lowest: lowest === 0n ? 1n : lowest, highest });
   return iterate(scan, limit, slices);

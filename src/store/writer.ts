@@ -204,7 +204,7 @@ export async function releaseDirectory(
 ): Promise<void> {
   const releaseLock = async (): Promise<void> => {
     await lock?.release().catch((error: unknown) => {
-      const what = 'the directory could not be released; all that was acknowledged is there';
+      const what = 'the directory could not be released; no acknowledged batch is lost';
       throw storeErrorOf(error, { what, path: directory.realPath });
     });
   };

@@ -27,7 +27,10 @@ export interface Choices {
   pick(bound: number): number;
 }
 
-/** Takes choices from a list, each modulo its bound; past the end, and so for an empty list, all are 0. */
+/**
+ * Takes choices from a list, each modulo its bound; past the end, and so for an empty list, all are
+ * 0.
+ */
 export function listedChoices(list: readonly number[]): Choices {
   let next = 0;
   return {
@@ -56,7 +59,10 @@ export function minimalState(disk: Disk): CrashState {
   return new CrashState(disk, buildNamespace(disk.names, new Set()), contents);
 }
 
-/** A legal state as the choices have it; with all of them 0, everything is kept. `disk` must not change any more. */
+/**
+ * A legal state as the choices have it; with all of them 0, everything is kept. `disk` must not
+ * change any more.
+ */
 export function chosenState(disk: Disk, choices: Choices, tear: Tear): CrashState {
   const selection = chooseNames(disk.names.pending(), disk.model, choices);
   const contents = new Map<number, KeptContent>();
@@ -129,7 +135,10 @@ function chooseKeep(effect: DataEffect, choices: Choices, tear: Tear): Keep {
   }
 }
 
-/** Keeps what lies before one edge inside the write, or what lies after it; nothing if there is none. */
+/**
+ * Keeps what lies before one edge inside the write, or what lies after it; nothing if there is
+ * none.
+ */
 function chooseEnd(
   effect: WriteEffect,
   choices: Choices,

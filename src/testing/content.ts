@@ -5,7 +5,9 @@ const SMALLEST_CAPACITY_BYTES = 64;
  * states of one file cost no more than the bytes in which they differ.
  */
 export class Content {
-  /** Zero from `#sizeBytes` to its end; its length is a multiple of 4. Never changed once shared. */
+  /**
+   * Zero from `#sizeBytes` to its end; its length is a multiple of 4. Never changed once shared.
+   */
   #buffer: Uint8Array;
   #sizeBytes: number;
   #shared: boolean;

@@ -47,11 +47,14 @@ export interface RunOptions {
 export interface CrashFsOptions extends RunOptions {
   /** Whose promises hold. Default `posix`, which promises least. */
   readonly model?: CrashModel;
-  /** Writes past this many bytes in all files together come up short, then fail with `ENOSPC`. */
+  /**
+   * Capacity in bytes of all files together. A write beyond it is short, the next one fails with
+   * `ENOSPC`.
+   */
   readonly capacityBytes?: number;
 }
 
-/** What is there already when a machine starts. */
+/** What exists when a machine starts. */
 interface FoundAtStart {
   readonly disk: Disk;
   readonly leases: LeaseTable;
@@ -72,17 +75,18 @@ export interface CrashOptions extends RunOptions {
 }
 
 /**
- * A file system in memory that knows what a disk has promised. What was written is volatile until its
- * file is synced, names are volatile until their directory is synced, and a crash keeps any legal part
- * of what is volatile. Deterministic: no clock, no timer, no randomness that is not seeded.
+ * A file system in memory that knows what a disk has promised. What was written is volatile until
+ * its file is synced, names are volatile until their directory is synced, and a crash keeps any
+ * legal part of what is volatile. Deterministic: no clock, no timer, no randomness that is not
+ * seeded.
  *
- * The methods that look past a crash (`crashStates`, `crash`, `minimalCrash`, `randomCrash`, `kill`)
- * leave this machine as it is and give another one; the program on this one may go on in its own world,
- * or be cut off with `powerOff`. All paths are taken from the root, which exists.
+ * The methods that look past a crash (`crashStates`, `crash`, `minimalCrash`, `randomCrash`,
+ * `kill`) leave this machine as it is and give another one; the program on this one may go on in
+ * its own world, or be cut off with `powerOff`. All paths are taken from the root, which exists.
  */
 export class CrashFs implements FileSystem {
   readonly model: CrashModel;
-  /** Leases as other hosts see them; freshness is what the test says it is. */
+  /** Leases as other hosts see them. The test decides whether a lease is fresh. */
   readonly leases: LeaseTable;
   /** Crash points passed so far, which is the number of successful syncs. */
   crashPointCount = 0;
@@ -95,7 +99,7 @@ export class CrashFs implements FileSystem {
   /** Inodes whose kernel lock is held. */
   readonly #locked: Set<number> = new Set();
 
-  /** An empty machine; `found` is for one that starts again. */
+  /** An empty machine; `found` is used for one that restarts. */
   constructor(options: CrashFsOptions = {}, found?: FoundAtStart) {
     this.#options = options;
     this.#disk =
@@ -281,21 +285,23 @@ export class CrashFs implements FileSystem {
   }
 
   /**
-   * The legal states after a crash at this moment, lazily; the minimal one is the first. Open each with
-   * `materialise`.
+   * The legal states after a crash at this moment, lazily; the minimal one is the first. Open each
+   * with `materialise`.
    */
   crashStates(options: CrashStatesOptions = {}): CrashStates {
     return new CrashStates(this.#disk.clone(), options);
   }
 
-  /** A machine that has started again after a crash that left `state`. Locks are free, leases are left behind. */
+  /**
+   * A machine that has restarted after a crash that left `state`. Locks are free, leases remain.
+   */
   materialise(state: CrashState, options: RunOptions = {}): CrashFs {
     return this.#restart(state.toDisk(), options);
   }
 
   /**
-   * Crashes as the choices say, each taken modulo its bound: 0 is always the mildest, and no choices at
-   * all keep everything. So a list of small numbers shrinks towards the mildest crash.
+   * Crashes as the choices say, each taken modulo its bound: 0 is always the mildest, and no
+   * choices at all keep everything. So a list of small numbers shrinks towards the mildest crash.
    */
   crash(choices: readonly number[], options: CrashOptions = {}): CrashFs {
     const tear = options.tear ?? 'sector';
@@ -310,12 +316,15 @@ export class CrashFs implements FileSystem {
     return this.materialise(state, options);
   }
 
-  /** Crashes and keeps only what was promised. */
+  /** A crash that keeps only what was promised. */
   minimalCrash(options: RunOptions = {}): CrashFs {
     return this.materialise(minimalState(this.#disk.clone()), options);
   }
 
-  /** The process is killed: everything visible stays, as volatile as before. Locks are free, leases are left behind. */
+  /**
+   * The process is killed: everything visible remains, as volatile as before. Locks are free,
+   * leases remain.
+   */
   kill(options: RunOptions = {}): CrashFs {
     const disk = this.#disk.clone();
     disk.endAllCalls();
@@ -327,12 +336,16 @@ export class CrashFs implements FileSystem {
     this.#calls.powerOff();
   }
 
-  /** F3: every changing call fails with `EROFS` from now on, as after an abort of the file system. */
+  /**
+   * F3: every changing call fails with `EROFS` from now on, as after an abort of the file system.
+   */
   abort(): void {
     this.#calls.abort();
   }
 
-  /** Damages a file at rest: writes `bytes` over what is durable and what is visible, size unchanged. */
+  /**
+   * Damages a file at rest: overwrites its durable and its visible bytes. The size does not change.
+   */
   damage(path: string, position: number, bytes: Uint8Array): void {
     this.#names.requireFile(path, 'write').damage(position, bytes);
   }
@@ -346,7 +359,7 @@ export class CrashFs implements FileSystem {
     return files;
   }
 
-  /** 53 bits that stand for all visible paths and bytes. */
+  /** A 53-bit hash of all visible paths and bytes. */
   hash(): number {
     return this.#disk.liveHash();
   }

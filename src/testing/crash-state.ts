@@ -12,7 +12,10 @@ export interface KeptContent {
   readonly content: Content;
 }
 
-/** One legal state of the disk after a crash: names, and for each file with unsynced bytes what is left of it. */
+/**
+ * One legal state of the disk after a crash: names, and for each file with unsynced bytes what is
+ * left of it.
+ */
 export class CrashState {
   /** Equal for equal trees, whatever was kept to get there; 53 bits. */
   readonly hash: number;
@@ -20,7 +23,9 @@ export class CrashState {
   readonly #namespace: Namespace;
   readonly #contents: ReadonlyMap<number, KeptContent>;
 
-  /** `before` is the disk before the crash; `contents` holds a choice for every file with effects. */
+  /**
+   * `before` is the disk before the crash; `contents` holds a choice for every file with effects.
+   */
   constructor(
     before: Disk,
     namespace: Namespace,
@@ -37,7 +42,7 @@ export class CrashState {
     this.hash = hash;
   }
 
-  /** What was kept of names and of each file, for a failing test's message. */
+  /** What was kept of names and of each file, as text for a failing test. */
   describe(): string {
     const lines = [this.#namespace.label];
     for (const { path, inodeId } of this.#namespace.files) {
@@ -47,7 +52,7 @@ export class CrashState {
     return lines.join('; ');
   }
 
-  /** The disk as it is found after the crash: everything on it durable. Shares all bytes. */
+  /** The disk after the crash: everything on it is durable. Shares all bytes. */
   toDisk(): Disk {
     const names = new NameTable();
     for (const { id, parentId, entries } of this.#namespace.directories) {

@@ -9,7 +9,10 @@ import { systemError } from './system-error.ts';
 
 const UNLIMITED_FREE_BYTES = 2 ** 50;
 
-/** Files, names, and what the disk has promised about them: the rules, without calls and without time. */
+/**
+ * Files, names, and what the disk has promised about them: the rules, without calls and without
+ * time.
+ */
 export class Disk {
   readonly model: CrashModel;
   readonly capacityBytes: number;
@@ -25,7 +28,7 @@ export class Disk {
     this.names = names;
   }
 
-  /** The same disk with the same effects, for a world of its own. Costs O(files and effects), not bytes. */
+  /** An independent copy of the disk with the same effects. O(files and effects), not bytes. */
   clone(): Disk {
     const copy = this.emptyCopy(this.names.clone());
     for (const [id, file] of this.files) copy.files.set(id, file.clone());
@@ -119,7 +122,10 @@ export class Disk {
     this.#collect();
   }
 
-  /** A write on an `rs+` handle resolves: its bytes and the size they need are durable, nothing else. */
+  /**
+   * A write on an `rs+` handle resolves: its bytes and the size they need are durable, nothing
+   * else.
+   */
   syncWrite(file: FileInode, effect: DataEffect): void {
     file.makeDurable([effect]);
     if (effect.changesSize) this.#commitNamesOf(file.id, file.directoryId, effect.startTick);
@@ -138,7 +144,7 @@ export class Disk {
     this.#collect();
   }
 
-  /** How many of the bytes written at `position` find room. */
+  /** How many of the bytes written at `position` fit. */
   roomFor(file: FileInode, position: number, lengthBytes: number): number {
     const growthBytes = position + lengthBytes - file.live.sizeBytes;
     if (growthBytes <= 0) return lengthBytes;
@@ -168,7 +174,7 @@ export class Disk {
     enter(ROOT_ID, '');
   }
 
-  /** A hash of all live paths and bytes, the same for equal trees however they came about. */
+  /** A hash of all live paths and bytes, equal for equal trees. */
   liveHash(): number {
     let hash = 0;
     this.walk((path, file) => {

@@ -1,11 +1,12 @@
 import type { Content } from './content.ts';
 
 /**
- * Which file system's promises hold.
+ * The file system whose promises hold.
  *
  * - `posix`: the bare standard. A file's sync makes no name durable; any pending names may survive.
- * - `ordered`: ext4 with `data=ordered`, xfs. Names survive in the order in which they were made, and a
- *   sync that has metadata of its own to write makes all earlier ones durable. Size follows data.
+ * - `ordered`: ext4 with `data=ordered`, xfs. Names survive in the order in which they were made,
+ *   and a sync that has metadata of its own to write makes all earlier ones durable. Size follows
+ *   data.
  * - `linked`: btrfs. Such a sync makes the names of that file and of its missing parents durable.
  */
 export type CrashModel = 'posix' | 'ordered' | 'linked';

@@ -9,7 +9,7 @@ import type { Namespace } from './namespace.ts';
 import { Random } from './random.ts';
 
 export interface CrashStatesOptions {
-  /** States to look at; above that, a seeded sample of this many. Default 20,000. */
+  /** Maximum number of states; above it, a seeded sample of this many. Default 20,000. */
   readonly cap?: number;
   /** For the sample and for random cuts. Default 1. */
   readonly seed?: number;
@@ -18,7 +18,7 @@ export interface CrashStatesOptions {
 }
 
 export interface CrashStateCounts {
-  /** Combinations of what names and what data are kept. */
+  /** Combinations of kept names and kept data. */
   readonly raw: number;
   /** Different trees handed out so far. */
   readonly distinct: number;
@@ -48,8 +48,8 @@ interface Block {
 }
 
 /**
- * The legal states of one moment, made one by one as they are asked for. The moment is frozen: the file
- * system may go on meanwhile. The first state is the minimal one. Can be iterated more than once.
+ * The legal crash states at one moment, generated lazily. The file system may change meanwhile. The
+ * first state is the minimal one. Can be iterated more than once.
  */
 export class CrashStates implements Iterable<CrashState> {
   readonly #disk: Disk;
@@ -74,7 +74,7 @@ export class CrashStates implements Iterable<CrashState> {
       const known = blocks.get(namespace.key);
       const block = makeBlock(namespace, choices, known?.firstIndex ?? stateCount);
       rawCount += vectorCount(block.choices.map((choice) => choice.rawCount));
-      // Of equal namespaces the latest tells its story best: it keeps the most.
+      // Of equal namespaces the last one is kept: it keeps the most effects.
       blocks.set(namespace.key, block);
       if (known === undefined) stateCount += block.vectorCount;
     }
@@ -83,7 +83,7 @@ export class CrashStates implements Iterable<CrashState> {
     this.#rawCount = rawCount;
   }
 
-  /** `distinct` counts what the latest iteration has handed out. */
+  /** `distinct` counts the states of the latest iteration. */
   get counts(): CrashStateCounts {
     const capped = Math.max(0, this.#stateCount - this.#cap);
     return { raw: this.#rawCount, distinct: this.#distinct, capped };

@@ -1,6 +1,9 @@
 import type { SystemErrorCode } from './system-error.ts';
 
-/** What can be counted and made to fail. `writeSync` is the sync at the end of a write on an `rs+` handle. */
+/**
+ * Kinds of calls that can be counted and made to fail. `writeSync` is the sync at the end of a
+ * write on an `rs+` handle.
+ */
 export type CallKind =
   | 'open'
   | 'read'
@@ -51,7 +54,7 @@ export const CALL_KINDS: readonly CallKind[] = [
 
 export interface FaultRule {
   readonly call: CallKind;
-  /** Which matching call fails first, counted from 1 since the rule was added. Default 1. */
+  /** The first matching call that fails, counted from 1 since the rule was added. Default 1. */
   readonly nth?: number;
   /** Default `EIO`. */
   readonly error?: SystemErrorCode;
@@ -62,11 +65,11 @@ export interface FaultRule {
   readonly mode?: 'once' | 'sticky' | 'short';
   /** Only calls on this path. */
   readonly path?: string | RegExp;
-  /** The call rejects although it did what it was asked. For calls that change names, sizes, or locks. */
+  /** The call takes effect and still rejects. For calls that change names, sizes, or locks. */
   readonly takesEffect?: boolean;
   /** Bytes that a failing or short write still applies. Default 0; for a short one, all but one. */
   readonly appliedBytes?: number;
-  /** A failing sync also takes the bytes away from readers, as btrfs does. */
+  /** A failing sync also discards the visible bytes, as btrfs does. */
   readonly revert?: boolean;
 }
 
@@ -85,7 +88,9 @@ interface CountedRule {
   seen: number;
 }
 
-/** Decides which calls fail. Rules count independently; of several that fire, the first added wins. */
+/**
+ * Decides which calls fail. Rules count independently; of several that fire, the first added wins.
+ */
 export class FaultPlan {
   #rules: CountedRule[] = [];
 

@@ -2,7 +2,9 @@ import { Content } from './content.ts';
 import { applyData, endedBefore } from './effect.ts';
 import type { DataEffect, WriteEffect } from './effect.ts';
 
-/** A file without its name: what its readers see, what the disk has promised, and what lies between. */
+/**
+ * A file without its name: its visible bytes, its durable bytes, and the pending effects between.
+ */
 export class FileInode {
   readonly id: number;
   /** Of the first name. Renames stay within one directory, so this never changes. */
@@ -12,8 +14,8 @@ export class FileInode {
   /** What every crash keeps, beneath `effects`. */
   durable: Content;
   /**
-   * In the order of their start. A durable one stays in the list while an earlier one is not durable:
-   * the order in which they apply decides who wins.
+   * In the order of their start. A durable one stays in the list while an earlier one is not
+   * durable: the order in which they apply decides who wins.
    */
   effects: DataEffect[] = [];
   /** How many live names lead here. */
@@ -27,7 +29,7 @@ export class FileInode {
     this.live = live;
   }
 
-  /** The same file with the same effects, for a world of its own. No handles are open in it. */
+  /** An independent copy with the same effects and no open handles. */
   clone(): FileInode {
     const copy = new FileInode(this.id, this.directoryId, this.durable.share(), this.live.share());
     copy.effects = this.effects.map((effect) => ({ ...effect }));
@@ -100,7 +102,7 @@ export class FileInode {
     }
   }
 
-  /** Damage at rest: `bytes` over what is durable and what is visible, size unchanged. */
+  /** Damage at rest: overwrites durable and visible bytes. The size does not change. */
   damage(position: number, bytes: Uint8Array): void {
     for (const content of [this.durable, this.live]) {
       const room = Math.max(0, content.sizeBytes - position);

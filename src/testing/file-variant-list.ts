@@ -13,7 +13,9 @@ const MAX_PREFIXES = 6;
 const MAX_SINGLES = 16;
 const MAX_EDGES = 3;
 
-/** E3: the ways in which a crash may leave one file. The first keeps nothing, the second everything. */
+/**
+ * E3: the ways in which a crash may leave one file. The first keeps nothing, the second everything.
+ */
 export function fileVariants(
   file: FileInode,
   model: CrashModel,

@@ -15,13 +15,16 @@ export interface Keep {
   /** Bytes of a write that reached the disk. Empty for a truncate. */
   readonly ranges: readonly FileRange[];
   /**
-   * Size that the effect gave the file, or -1 when its size did not reach the disk. A truncate is kept
-   * when this is its size.
+   * Size that the effect gave the file, or -1 when its size did not reach the disk. A truncate is
+   * kept when this is its size.
    */
   readonly sizeBytes: number;
 }
 
-/** What stands past the old end where written bytes were lost: zeros, binary junk, or junk that is valid text. */
+/**
+ * What stands past the old end where written bytes were lost: zeros, binary junk, or junk that is
+ * valid text.
+ */
 export type Fill = 0 | 0xa5 | 0x61;
 
 export const FILLS: readonly Fill[] = [0, 0xa5, 0x61];
@@ -63,7 +66,9 @@ export function naturalSize(file: FileInode, keeps: readonly Keep[]): number {
   return sizeBytes;
 }
 
-/** All legal sizes, ascending: the durable one, the end of any kept effect, a page edge inside one. */
+/**
+ * All legal sizes, ascending: the durable one, the end of any kept effect, a page edge inside one.
+ */
 export function legalSizes(file: FileInode, keeps: readonly Keep[]): number[] {
   let sizes = new Set([file.durable.sizeBytes]);
   file.effects.forEach((effect, index) => {
@@ -86,8 +91,8 @@ function raised(sizes: ReadonlySet<number>, end: number): Set<number> {
 }
 
 /**
- * Written bytes past the old end and below the size that were lost. `ordered` promises that there are
- * none, but for those that a failed sync has dropped and those that a durable size has passed.
+ * Written bytes past the old end and below the size that were lost. `ordered` promises that there
+ * are none, but for those that a failed sync has dropped and those that a durable size has passed.
  */
 export function holesOf(file: FileInode, variant: FileVariant, model: CrashModel): FileRange[] {
   const ordered = model === 'ordered';

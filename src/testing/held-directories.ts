@@ -3,7 +3,10 @@ import type { NameTable, NamePlace } from './name-table.ts';
 import { ROOT_ID } from './name-table.ts';
 import { systemError } from './system-error.ts';
 
-/** Whether a directory is reached through its descriptor, or, as on a system without `/proc`, by its path. */
+/**
+ * Whether a directory is reached through its descriptor, or, as on a system without `/proc`, by its
+ * path.
+ */
 export type DirectoryAccess = 'by-descriptor' | 'by-path';
 
 const DESCRIPTORS = '/proc/self/fd/';
@@ -20,8 +23,9 @@ interface NameSyncs {
 }
 
 /**
- * The directories that a process holds open, and the paths that lead into them. As in a kernel, the lowest
- * free number is given out, so a path that is used after its directory was closed may lead into another.
+ * The directories that a process holds open, and the paths that lead into them. As in a kernel, the
+ * lowest free number is given out, so a path that is used after its directory was closed may lead
+ * into another.
  */
 export class HeldDirectories {
   readonly #names: NameTable;
@@ -63,7 +67,9 @@ export class HeldDirectories {
     };
   }
 
-  /** Where a path leads, from the root or from a directory that is held. Throws `ENOENT`, `ENOTDIR`. */
+  /**
+   * Where a path leads, from the root or from a directory that is held. Throws `ENOENT`, `ENOTDIR`.
+   */
   locate(path: string, syscall: string): NamePlace {
     const found = this.#parse(path);
     if (found === undefined) return this.#names.locate(path, syscall);
@@ -82,7 +88,9 @@ export class HeldDirectories {
     return inodeId;
   }
 
-  /** The path as traces, faults and leases know it: by where the directory was when it was opened. */
+  /**
+   * The path as traces, faults and leases know it: by where the directory was when it was opened.
+   */
   shown(path: string): string {
     const found = this.#parse(path);
     if (found?.held === undefined) return path;

@@ -3,27 +3,30 @@ import type { CallRunner } from './call-runner.ts';
 import { systemError } from './system-error.ts';
 
 interface LeaseEntry {
-  /** `ahead`: dated in the future, and refreshed by nobody. */
+  /** `ahead`: dated in the future and not refreshed. */
   state: 'fresh' | 'stale' | 'ahead';
   readonly options: LeaseOptions | undefined;
 }
 
-/** A lease but for `renew`, which makes calls of the file system. */
+/** A lease without `renew`, which makes calls of the file system. */
 export interface TableLease extends Omit<Lease, 'renew' | 'blocking'> {
-  /** Throws unless the lease is still this one: `ELOCKED` when it is another's, `ENOENT` when it is gone. */
+  /**
+   * Throws unless this lease is still held: `ELOCKED` if another holder has it, `ENOENT` if it is
+   * removed.
+   */
   requireOurs(): void;
   /** The lease is fresh again. */
   refresh(): void;
 }
 
 /**
- * Leases as other hosts see them. There is no clock: a lease is fresh until a test says otherwise. A
- * lease outlives the process that took it, as the file on a real disk does.
+ * Leases as other hosts see them. There is no clock: a lease is fresh until a test says otherwise.
+ * A lease outlives the process that took it, as the file on a real disk does.
  */
 export class LeaseTable {
   readonly #entries: Map<string, LeaseEntry> = new Map();
 
-  /** Throws `ELOCKED` while somebody keeps the lease fresh. */
+  /** Throws `ELOCKED` while the lease is being refreshed. */
   take(path: string, options: LeaseOptions): TableLease {
     const found = this.#entries.get(path);
     const isFree =
@@ -55,8 +58,8 @@ export class LeaseTable {
   }
 
   /**
-   * The holder has not refreshed for longer than the stale limit: anybody may take the lease now. The
-   * holder, if it runs, finds out when it asks, or by `wake`.
+   * The holder has not refreshed for longer than the stale limit: anybody may take the lease now.
+   * The holder, if it runs, finds out when it asks, or by `wake`.
    */
   expire(path: string): void {
     const entry = this.#entries.get(path);
@@ -68,13 +71,13 @@ export class LeaseTable {
     this.#entries.get(path)?.options?.onOverdue?.();
   }
 
-  /** The lease is dated in the future: it never goes stale, and nobody refreshes it. */
+  /** The lease is dated in the future: it never becomes stale and is not refreshed. */
   dateAhead(path: string): void {
     const entry = this.#entries.get(path);
     if (entry !== undefined) entry.state = 'ahead';
   }
 
-  /** Another host takes the lease and keeps it fresh; a holder here is told at once. */
+  /** Another host takes the lease and refreshes it; a holder here is notified at once. */
   takeElsewhere(path: string): void {
     const lost = this.#entries.get(path);
     this.#entries.set(path, { state: 'fresh', options: undefined });
@@ -91,7 +94,10 @@ export class LeaseTable {
   }
 }
 
-/** A lease of which a renewal is two calls, as on a machine: a refresh, and a look when others have shown themselves. */
+/**
+ * A lease of which a renewal is two calls, as on a machine: a refresh, and a look when others have
+ * shown themselves.
+ */
 export function leaseOf(calls: CallRunner, path: string, lease: TableLease): Lease {
   const begin = (): (() => void) => {
     lease.requireOurs();

@@ -23,7 +23,9 @@ export interface NamePlace {
   readonly inodeId: number | undefined;
 }
 
-/** All directories and the name effects that are not folded into them, in the order of their start. */
+/**
+ * All directories and the name effects that are not folded into them, in the order of their start.
+ */
 export class NameTable {
   readonly directories: Map<number, SimulatedDirectory> = new Map();
   effects: NameEffect[] = [];
@@ -46,8 +48,8 @@ export class NameTable {
   }
 
   /**
-   * Follows a path from a directory, the root if none is given. Throws `ENOENT`, `ENOTDIR` when the path's
-   * own directory is not there; `syscall` is for the error.
+   * Follows a path from a directory, the root if none is given. Throws `ENOENT`, `ENOTDIR` when the
+   * path's own directory is not there; `syscall` is for the error.
    */
   locate(path: string, syscall: string, fromId: number = ROOT_ID): NamePlace {
     const parts = splitPath(path);
@@ -88,7 +90,10 @@ export class NameTable {
     return this.effects.filter((effect) => effect.status === 'pending');
   }
 
-  /** A new name that is not durable yet makes a file's sync write metadata: its count of names, at least. */
+  /**
+   * A new name that is not durable yet makes a file's sync write metadata: its count of names, at
+   * least.
+   */
   hasPendingBirth(inodeId: number): boolean {
     return this.effects.some(
       (effect) =>
@@ -108,7 +113,10 @@ export class NameTable {
     this.#commit(() => true, startTick);
   }
 
-  /** S2 `linked`: the names of one inode, of its missing parents, and what came before on those names. */
+  /**
+   * S2 `linked`: the names of one inode, of its missing parents, and what came before on those
+   * names.
+   */
   commitLinked(inodeId: number, directoryId: number, startTick: number): void {
     const wanted = new Set([inodeId]);
     for (let id = directoryId; id !== ROOT_ID;) {

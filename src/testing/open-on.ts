@@ -5,8 +5,8 @@ import type { OpenOptions } from '../store/open/options.ts';
 import { InlineRunner } from '../threads/job-runner.ts';
 
 /**
- * Opens a store on a simulated file system. Jobs of recovery and merge run inline, on the same file system;
- * nothing is random, so that a run can be repeated.
+ * Opens a store on a simulated file system. Jobs of recovery and merge run inline, on the same file
+ * system; nothing is random, so that a run can be repeated.
  */
 export function openOn(
   fileSystem: FileSystem,

@@ -1,6 +1,6 @@
 import { Random } from './random.ts';
 
-/** Decides when a call that has begun may end. Calls begin at once, in the order in which they are made. */
+/** Decides when a started call may end. Calls start at once, in call order. */
 export interface CallScheduler {
   /** Resolves when the call may end; `label` says which call it is, for traces. */
   turn(label: string): Promise<void>;
@@ -12,9 +12,9 @@ export const IMMEDIATE: CallScheduler = { turn: () => Promise.resolve() };
 const DEFAULT_PATIENCE = 50;
 
 /**
- * Ends one pending call at a time, picked by a seed, so that two activities interleave in many ways,
- * each of them repeatable. Uses no timer: before it picks, it lets the program go on for one round
- * of `process.nextTick` and `patience` microtasks, in which other activities may make calls of their own.
+ * Ends one pending call at a time, picked by a seed, so that concurrent activities interleave in
+ * many repeatable ways. Uses no timer: before each pick, it waits for one round of
+ * `process.nextTick` and `patience` microtasks, in which other activities can make calls.
  */
 export class SeededScheduler implements CallScheduler {
   /** Labels of the calls in the order in which they ended. */
@@ -40,7 +40,8 @@ export class SeededScheduler implements CallScheduler {
 
   async #releaseAll(): Promise<void> {
     while (this.#pending.length > 0) {
-      // Once round the queue of `process.nextTick`, which is not looked at while microtasks keep coming.
+      // Once round the queue of `process.nextTick`, which is not looked at while microtasks keep
+      // coming.
       await new Promise<void>((go) => process.nextTick(go));
       for (let hop = 0; hop < this.#patience; hop++) await Promise.resolve();
       const [next] = this.#pending.splice(this.#random.below(this.#pending.length), 1);

@@ -12,7 +12,7 @@ export interface JobOptions {
   readonly onMessage?: (message: MergedChunks) => void;
 }
 
-/** Where jobs run: on threads, or inline on the same file system. Both run the same functions. */
+/** Runs jobs on threads, or inline on the same file system. Both run the same functions. */
 export interface JobRunner {
   /** How many jobs can run at the same time. */
   readonly parallelism: number;
@@ -26,13 +26,13 @@ export interface JobRunner {
 
 const NEVER_ABORTED: AbortSignal = new AbortController().signal;
 
-/** Runs jobs where they are called: for small stores, where a thread costs more than the work. */
+/** Runs jobs on the calling thread: for small stores, where a thread costs more than the work. */
 export class InlineRunner implements JobRunner {
   readonly parallelism = 1;
   readonly #fs: FileSystem;
   readonly #pause: (() => Promise<void>) | undefined;
 
-  /** `pause` gives way to other work of the thread, every millisecond or so. */
+  /** `pause` yields to other work of the thread, about every millisecond. */
   constructor(fs: FileSystem, pause?: () => Promise<void>) {
     this.#fs = fs;
     this.#pause = pause;
@@ -48,6 +48,6 @@ export class InlineRunner implements JobRunner {
   }
 
   async close(): Promise<void> {
-    // Nothing runs beyond its call.
+    // Nothing runs after the call returns.
   }
 }

@@ -32,7 +32,7 @@ adoptKeyHashSeed(setup.hashSeed);
 /** From the first job on. Where the thread is ended from outside, Node closes its descriptors. */
 let held: Promise<Directory> | undefined;
 
-/** The thread's own hold of the directory: that of the store may be closed before the thread has ended. */
+/** The thread's own open directory: the store may close its own before the thread has ended. */
 function holdDirectory(): Promise<Directory> {
   held ??= Directory.share(nodeFileSystem, setup.directory).catch((error: unknown) => {
     held = undefined;
@@ -54,7 +54,10 @@ function post(message: FromThread, transfer: ArrayBuffer[] = []): void {
   port.postMessage(message, transfer);
 }
 
-/** As `runJob`: what is not for opening is loaded when it is needed, so that the thread starts sooner. */
+/**
+ * As `runJob`: what is not for opening is loaded when it is needed, so that the thread starts
+ * sooner.
+ */
 async function runHere(
   job: Job,
   context: JobContext<MergedChunks>,
@@ -106,7 +109,8 @@ port.on('message', (message: ToThread) => {
     return;
   }
   if (message.kind === 'end') {
-    // With its port closed nothing keeps the thread alive, once what it has loaded and opened is closed.
+    // With its port closed nothing keeps the thread alive, once what it has loaded and opened is
+    // closed.
     void last.then(closeDirectory).finally(() => port.close());
     return;
   }

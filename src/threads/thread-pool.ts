@@ -8,23 +8,26 @@ import type { JobRunner, JobOptions } from './job-runner.ts';
 import type { ThreadSetup } from './thread-message.ts';
 import { isShared, Thread, type Task } from './thread.ts';
 
-/** Nobody is given a job ahead when fewer are left: whoever is free first is to have those. */
+/** No job is assigned ahead when fewer are left; the first free thread takes them. */
 const LEAST_LEFT_JOBS = 4;
 
 /** Jobs that the helper runs at the same time: one decodes while another waits for its bytes. */
 const HELPED_JOBS = 2;
 
-/** Who runs jobs beside the threads. */
+/** Runs jobs in addition to the threads. */
 export interface Helper {
   readonly runner: JobRunner;
-  /** `share`: it takes its share of jobs that are cut small. `stand-in`: jobs, where no thread could be started. */
+  /**
+   * `share`: takes some of the small jobs. `stand-in`: takes jobs if no thread could be started.
+   */
   readonly role: 'share' | 'stand-in';
 }
 
 /**
- * Runs jobs on up to `threads` worker threads, which are started as they are needed and live until `close`. A
- * thread keeps the process alive only while it runs a job. A helper that shares has begun long before a thread has
- * started. Where no thread can be started the helper runs all jobs; the pool does not try again.
+ * Runs jobs on up to `threads` worker threads, which are started on demand and live until `close`.
+ * A thread keeps the process alive only while it runs a job. A sharing helper works before the
+ * first thread has started. If no thread can be started, the helper runs all jobs; the pool does
+ * not retry.
  */
 export class ThreadPool implements JobRunner {
   readonly parallelism: number;
@@ -33,7 +36,9 @@ export class ThreadPool implements JobRunner {
   readonly #isHelperSharing: boolean;
   readonly #setup: ThreadSetup;
   readonly #onNoThread: (cause: Error) => void;
-  /** `exhausted`: the system has refused a thread. `reported`: there is none, and the owner knows. */
+  /**
+   * `exhausted`: the system has refused a thread. `reported`: there is none, and the owner knows.
+   */
   #supply: 'open' | 'exhausted' | 'reported' = 'open';
   #helpedJobs = 0;
   readonly #threads: Thread[] = [];
@@ -41,8 +46,8 @@ export class ThreadPool implements JobRunner {
   #state: 'open' | 'closed' = 'open';
 
   /**
-   * `directory` is what the jobs read and write; whoever holds it closes it after the pool. `onNoThread` is called,
-   * at most once, when the helper has to run all jobs.
+   * `directory` is what the jobs read and write; whoever holds it closes it after the pool.
+   * `onNoThread` is called, at most once, when the helper has to run all jobs.
    */
   constructor(
     directory: DirectoryReference,
@@ -74,7 +79,7 @@ export class ThreadPool implements JobRunner {
     });
   }
 
-  /** Chunks wait behind everything else: there is more to do with what logs hold. */
+  /** Chunks come last: the contents of logs need more work afterwards. */
   #enqueue(task: Task): void {
     const isLast = task.job.kind === 'load-chunks';
     const at = isLast ? -1 : this.#waiting.findIndex(({ job }) => job.kind === 'load-chunks');
@@ -87,7 +92,7 @@ export class ThreadPool implements JobRunner {
     await Promise.all(this.#threads.map((thread) => thread.end()));
   }
 
-  /** Gives jobs that wait to whoever is free, in their order. */
+  /** Assigns waiting jobs in order to free threads and the helper. */
   #assign(): void {
     this.#waiting = this.#waiting.filter((task) => !this.#place(task));
     this.#assignAhead();
@@ -95,7 +100,9 @@ export class ThreadPool implements JobRunner {
     queueMicrotask(() => this.#share());
   }
 
-  /** Gives each thread a small job to go on with: this one may be at work when it has ended the one it is at. */
+  /**
+   * Assigns each thread a small job ahead: the main thread may be busy when its current job ends.
+   */
   #assignAhead(): void {
     for (const thread of this.#threads) {
       const shared = this.#waiting.filter(({ job }) => isShared(job));
@@ -119,7 +126,10 @@ export class ThreadPool implements JobRunner {
     return isStranded && this.#helpedJobs < HELPED_JOBS && this.#help(task);
   }
 
-  /** Gives the helper its share, chunks before pieces of logs: what threads are at already it need not warm up for. */
+  /**
+   * Gives the helper its share, chunks before pieces of logs: what threads are at already it need
+   * not warm up for.
+   */
   #share(): void {
     if (!this.#isHelperSharing || this.#state === 'closed') return;
     for (;;) {
@@ -150,7 +160,7 @@ export class ThreadPool implements JobRunner {
     return true;
   }
 
-  /** Starts a thread, or returns undefined where the system refuses one. */
+  /** Starts a thread, or returns undefined if the system refuses. */
   #start(): Thread | undefined {
     if (this.#supply !== 'open') return undefined;
     try {

@@ -6,8 +6,9 @@ type Listener = (error: StoreError) => void;
 let isWarned = false;
 
 /**
- * Remembers that no worker thread could be started for a store: its jobs then run on the thread that opened it. The
- * process is warned once; the store's listener hears of it once, now or when it begins to listen.
+ * Records that no worker thread could be started for a store: its jobs then run on the thread that
+ * opened it. The process is warned once. The store's listener is called once, now or when it is
+ * added.
  */
 export class ThreadShortage {
   readonly #subject: string;

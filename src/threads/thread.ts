@@ -27,14 +27,14 @@ const SHARED: ReadonlySet<Job['kind']> = new Set([
   'count-present',
 ]);
 
-/** Which jobs are cut so small, and give way so often, that the thread of the pool's owner may take some. */
+/** Jobs that are so small, and yield so often, that the owner's thread may take some. */
 export function isShared(job: Job): boolean {
   return SHARED.has(job.kind);
 }
 
 export interface ThreadHooks {
   readonly onReady: () => void;
-  /** The thread ended before it took a job: `tasks` wait as they did before, nothing of them is lost. */
+  /** The thread ended before it took a job: `tasks` still wait, and none is lost. */
   readonly onFailedStart: (cause: Error, tasks: readonly Task[]) => void;
   readonly onExit: (thread: Thread) => void;
 }
@@ -65,7 +65,10 @@ class Assignment {
     if (this.task.options.signal?.aborted === true) this.#onAbort();
   }
 
-  /** Hands on what the job sends before its result. If a callback throws, that is what the job rejects with. */
+  /**
+   * Forwards messages of the job before its result. If a callback throws, the job rejects with that
+   * error.
+   */
   receive(message: Extract<FromThread, { kind: 'progress' | 'message' }>): void {
     const { options } = this.task;
     try {
@@ -90,7 +93,7 @@ class Assignment {
     this.task.reject(this.#isAborted ? this.task.options.signal?.reason : error);
   }
 
-  /** The job has not begun: it is given to somebody else. */
+  /** The job has not started: it is assigned elsewhere. */
   takeBack(): Task {
     this.#settle();
     return this.task;
@@ -105,8 +108,9 @@ class Assignment {
 /**
  * One worker thread and the jobs that it has been given: it runs one after the other.
  *
- * `starting`: jobs wait here, so that a thread that never starts loses none, and no buffer is transferred to it.
- * `ready`: the thread has loaded its code, and is sent its jobs. `ended`: the worker has exited.
+ * `starting`: jobs wait here, so that a thread that never starts loses none, and no buffer is
+ * transferred to it. `ready`: the thread has loaded its code, and is sent its jobs. `ended`: the
+ * worker has exited.
  */
 export class Thread {
   readonly #worker: Worker;
@@ -121,8 +125,8 @@ export class Thread {
     this.#hooks = hooks;
     const execArgv = threadArguments(process.execArgv);
     const options = { name: 'lodestore', workerData: setup };
-    // A literal, which bundlers find. It stands apart from `new Worker`: webpack 5.113 makes that invalid code, while
-    // it copies the file of a URL, and the entry is one file.
+    // A literal, which bundlers find. It stands apart from `new Worker`: webpack 5.113 makes that
+    // invalid code, while it copies the file of a URL, and the entry is one file.
     const entry = new URL('./thread-entry.js', import.meta.url);
     this.#worker = new Worker(entry, { ...options, ...(execArgv && { execArgv }) });
     this.#worker.unref();
@@ -157,7 +161,7 @@ export class Thread {
     return this.isReady && this.#assigned.length === 1 && isShared(this.#assigned[0]!.task.job);
   }
 
-  /** Resolves when the thread is rid of the job, whatever became of it. */
+  /** Resolves when the job has ended, successfully or not. */
   async run(task: Task): Promise<void> {
     const assignment = new Assignment(task, () => this.#abort(assignment));
     this.#assigned.push(assignment);
@@ -168,8 +172,8 @@ export class Thread {
   }
 
   /**
-   * Resolves when the worker has exited. It is asked to: one that is terminated while it loads modules leaves their
-   * descriptors open.
+   * Resolves when the worker has exited. It is asked to: one that is terminated while it loads
+   * modules leaves their descriptors open.
    */
   async end(): Promise<void> {
     if (this.#state === 'ended') return;
@@ -229,7 +233,7 @@ export class Thread {
     }
     const error = new StoreError(
       'LODESTORE_THREAD',
-      `a worker thread of the store ended with code ${code} in the middle of a job`,
+      `a worker thread of the store ended with code ${code} during a job`,
       { cause: this.#error },
     );
     for (const assignment of assigned) assignment.reject(error);

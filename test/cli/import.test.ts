@@ -84,7 +84,7 @@ test.each([
   ['jsonl', `{"key":"${MAX + 1n}","value":"1"}`, 1, 'greater than'],
   ['jsonl', '{"key":9007199254740993,"value":"1"}', 1, 'would have been rounded'],
   ['jsonl', '{"key":1.5,"value":"1"}', 1, 'neither a string'],
-  ['jsonl', '{"key":"1","value":"1","dataLength":5}', 1, 'none of key, value, data, dataHex'],
+  ['jsonl', '{"key":"1","value":"1","dataLength":5}', 1, 'other than key, value, data, dataHex'],
   ['jsonl', '{"key":"1","value":"1","data":"A","dataHex":"00"}', 1, 'both data and dataHex'],
   ['jsonl', '{"key":"1","value":"1","data":"A"}', 1, 'not base64'],
   [
@@ -104,7 +104,7 @@ test.each([
   ['csv', 'key,value\n1\n', 2, 'it has 1 field, not 2'],
   ['csv', 'key,value\n1,2,3\n', 2, 'it has 3 fields, not 2'],
   ['csv', 'key,value\n1,"2\n', 2, 'does not end'],
-  ['csv', 'key,value\n1,"2"3\n', 2, 'behind a quoted field'],
+  ['csv', 'key,value\n1,"2"3\n', 2, 'follows a quoted field'],
   ['csv', 'key,value\n1,2"\n', 2, 'inside a field'],
   ['csv', 'key,value\n1, 2\n', 2, 'value is not an integer'],
   ['csv', 'key,value\n1,"2"","\n', 2, 'value is not an integer'],
@@ -143,7 +143,7 @@ test('a mistake in the middle: whole batches before it are there, and said; noth
   });
   expect(err).toBe(
     'lodestore: line 2501: it has no value. The first 2,000 records have been imported and are ' +
-      'durable; importing all of it again does no harm\n',
+      'durable; importing all of it again is safe\n',
   );
   expect((await dumpOfDirectory(directory)).split('\n')).toHaveLength(2_001);
   const again = await importText(linesOf(0, 5_000), [], directory);
@@ -155,7 +155,7 @@ test('--dry-run finds the mistakes and makes nothing', async () => {
   const sound = await importText(linesOf(0, 1_500), ['--dry-run']);
   expect([sound.code, sound.out]).toEqual([
     0,
-    'The input holds 1,500 records and no mistake. Nothing has been imported.\n',
+    'The input holds 1,500 records and no errors. Nothing has been imported.\n',
   ]);
   const wrong = await importText(`${linesOf(0, 1_500)}x\n`, ['--dry-run', '--json']);
   expect(wrong.code).toBe(2);

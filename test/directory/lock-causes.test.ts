@@ -18,12 +18,12 @@ async function lockOn(fs: CrashFs, lost: FencedError[]): Promise<DirectoryLock> 
 }
 
 const CAUSES: readonly (readonly [SystemErrorCode, RegExp])[] = [
-  ['EPERM', /EPERM.*has changed its user.*open the store as the user/],
-  ['EACCES', /EACCES.*has changed its user.*open the store as the user/],
+  ['EPERM', /EPERM.*changed its user.*open the store as the user/],
+  ['EACCES', /EACCES.*changed its user.*open the store as the user/],
   ['EROFS', /EROFS.*become read-only.*make it writable/],
   ['ENOENT', /was removed, by hand or by another host/],
   ['ELOCKED', /another host has taken over the lease.*only one host writes/],
-  ['EIO', /could not be refreshed for 5000 ms: EIO; see that \/s can be written/],
+  ['EIO', /could not be refreshed for 5000 ms: EIO; make sure that \/s is writable/],
 ];
 
 test.each(CAUSES)(

@@ -115,7 +115,7 @@ test('files never take more than maxBytes; what is refused says how much there i
     limitBytes: MAX_BYTES,
   });
   expect(error!.usedBytes).toBeGreaterThan(0.6 * MAX_BYTES);
-  expect(error!.message).toContain('deletes are still taken');
+  expect(error!.message).toContain('deletes are still accepted');
   const { space } = store.stats();
   expect(space).toMatchObject({ state: 'full', maxBytes: MAX_BYTES, reserveBytes: MIB });
   expect(space.usedBytes).toBeGreaterThanOrEqual(bytesOn(fs));

@@ -151,7 +151,7 @@ describe('entriesByValue', () => {
     ['lt must be', { lt: '7' }],
     ['limit must be', { limit: -1 }],
     ['limit must be', { limit: '1' }],
-    ['reverse is no option', { reverse: true }],
+    ['reverse is not an option', { reverse: true }],
     ['signal must be', { signal: {} }],
     ['options must be', null],
   ])('refused at once: %s', async (message, options) => {

@@ -15,9 +15,9 @@ const MEANINGS: ReadonlyMap<number, string> = new Map([
   [EXIT_OK, 'all is well'],
   [EXIT_DAMAGE, 'damage found'],
   [EXIT_USAGE, 'wrong usage, or input that is not as documented'],
-  [EXIT_LOCKED, 'the store is locked by somebody else'],
-  [EXIT_IO, 'nothing there, or it could not be read or written'],
-  [EXIT_INTERNAL, 'a fault of lodestore itself'],
+  [EXIT_LOCKED, 'the store is locked by another process'],
+  [EXIT_IO, 'nothing found, or it could not be read or written'],
+  [EXIT_INTERNAL, 'internal error'],
   [EXIT_INTERRUPTED, 'interrupted'],
 ]);
 

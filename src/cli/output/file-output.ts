@@ -32,7 +32,7 @@ export class FileOutput implements TextSink {
   /** @throws UsageError when something has the name already; system errors as they are */
   static async create(fs: FileSystem, path: string): Promise<FileOutput> {
     if (await exists(fs, path)) {
-      throw new UsageError(`${path} is there already: remove it, or give another name`);
+      throw new UsageError(`${path} already exists: remove it, or give another name`);
     }
     const held = await Directory.open(fs, dirname(path));
     const place = join(held.realPath, basename(path));

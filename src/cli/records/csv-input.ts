@@ -86,8 +86,7 @@ function plainField(text: string, from: number, line: number): { field: string; 
   const comma = text.indexOf(',', from);
   const end = comma < 0 ? text.length : comma;
   const field = text.slice(from, end);
-  if (field.includes('"'))
-    throw new InputError(line, 'a quote stands inside a field without quotes');
+  if (field.includes('"')) throw new InputError(line, 'a quote is inside a field without quotes');
   return { field, end };
 }
 
@@ -99,7 +98,7 @@ function quotedField(text: string, from: number, line: number): { field: string;
     field += text.slice(at, quote);
     const next = text[quote + 1];
     if (next === undefined || next === ',') return { field, end: quote + 1 };
-    if (next !== '"') throw new InputError(line, 'something stands behind a quoted field');
+    if (next !== '"') throw new InputError(line, 'text follows a quoted field');
     field += '"';
     at = quote + 2;
   }

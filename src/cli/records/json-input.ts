@@ -16,7 +16,7 @@ export function parseJsonLine({ text, number }: InputLine): InputRecord | undefi
   for (const name of Object.keys(fields)) {
     if (FIELDS.has(name)) continue;
     const known = [...FIELDS].join(', ');
-    throw new InputError(number, `it has a field that is none of ${known}`);
+    throw new InputError(number, `it has a field other than ${known}`);
   }
   const { key, value, data, dataHex } = fields;
   return {

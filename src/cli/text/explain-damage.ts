@@ -40,7 +40,7 @@ export async function explainDamaged(
   return {
     directory,
     state: 'damaged',
-    summary: `It does not open: ${countOf(damages.length, 'place')} in its files ${damages.length === 1 ? 'is' : 'are'} not as written.`,
+    summary: `It does not open: ${countOf(damages.length, 'place')} in its files ${damages.length === 1 ? 'is' : 'are'} damaged.`,
     because,
     choices,
     next: isRunning

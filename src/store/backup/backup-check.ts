@@ -87,7 +87,7 @@ export function requireSameContent(
   const different = names.find((name) => (wanted[name] ?? copy[name]) !== copy[name]);
   if (different === undefined) return;
   const reason =
-    `the copy does not hold what the store holds: ${different} is ${copy[different]} ` +
+    `the copy differs from the store: ${different} is ${copy[different]} ` +
     `and should be ${wanted[different]}`;
   const hint = 'The copy has been removed. Run "lodestore verify" on the store itself';
   throw new CorruptionError({ path: directory, offset: 0, reason, hint });

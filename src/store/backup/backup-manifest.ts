@@ -91,7 +91,7 @@ export async function readManifest(backup: Directory): Promise<BackupManifest> {
 }
 
 function notABackup(path: string): StoreError {
-  const message = `${path} is no backup: there is no ${BACKUP_NAME} in it`;
+  const message = `${path} is not a backup: there is no ${BACKUP_NAME} in it`;
   return new StoreError('LODESTORE_NOT_A_BACKUP', message, { path });
 }
 

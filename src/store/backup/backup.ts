@@ -17,7 +17,7 @@ import {
 import type { BackupSource } from './backup-source.ts';
 import { badTarget, inParent, StagedDirectory } from './staged-directory.ts';
 
-/** How far a backup or a restore has got. */
+/** Progress of a backup or a restore. */
 export interface CopyProgress {
   readonly phase: 'copy' | 'verify';
   readonly doneBytes: number;
@@ -25,16 +25,17 @@ export interface CopyProgress {
 }
 
 export interface BackupOptions {
-  /** Gives the backup up; what has been written of it is removed. */
+  /** Aborts the backup and removes what was written. */
   readonly signal?: AbortSignal | undefined;
-  /** Called as the backup gets on, about once per 512 KiB read. */
+  /** Reports progress, about once per 512 KiB read. */
   readonly onProgress?: ((progress: CopyProgress) => void) | undefined;
   /**
-   * Opens the finished copy and compares number and content hash of its records with those of the store.
-   * Takes the memory of a second store meanwhile. Default false: files are read and copied, not judged.
+   * Opens the finished copy and compares number and content hash of its records with those of the
+   * store. Takes the memory of a second store meanwhile. Default false: files are copied without a
+   * check.
    */
   readonly verify?: boolean | undefined;
-  /** Directory of an earlier backup of this store: files that are the same are linked from it. */
+  /** Directory of an earlier backup of this store: unchanged files are hard-linked from it. */
   readonly incremental?: string | undefined;
 }
 
@@ -43,12 +44,12 @@ export interface BackupReport {
   readonly target: string;
   /** Sequence number of the last batch in it. */
   readonly lastSequence: bigint;
-  /** Undefined when nobody has counted them: the store was not open, and the copy not verified. */
+  /** Undefined if not counted: the store was not open, and the copy was not verified. */
   readonly records: number | undefined;
-  /** Of all records, as `MetadataStore.contentHash` tells it; undefined unless verified. */
+  /** Content hash of all records, as of `MetadataStore.contentHash`; undefined unless verified. */
   readonly contentHash: string | undefined;
   readonly files: readonly BackupFile[];
-  /** Of all files; `copiedBytes` are those for which room was needed. */
+  /** Bytes of all files; `copiedBytes` are those of copied files. */
   readonly bytes: number;
   readonly copiedBytes: number;
   readonly milliseconds: number;
@@ -65,7 +66,9 @@ export interface BackupContext {
   readonly knownDamage?: () => CorruptionError | undefined;
 }
 
-/** Checks the arguments before anything is touched, and makes `target` absolute. Throws TypeError. */
+/**
+ * Checks the arguments before anything is touched, and makes `target` absolute. Throws TypeError.
+ */
 export function checkBackup(target: string, options: BackupOptions): string {
   requirePath('target', target);
   if (options.incremental !== undefined) requirePath('options.incremental', options.incremental);
@@ -73,8 +76,9 @@ export function checkBackup(target: string, options: BackupOptions): string {
 }
 
 /**
- * Refuses a target in a directory, whatever symbolic links lead there. `directory` is a real path; `reason` is a
- * predicate and what to do. Throws StoreError LODESTORE_BAD_TARGET; system errors as they are.
+ * Refuses a target in a directory, whatever symbolic links lead there. `directory` is a real path;
+ * `reason` is a predicate and what to do. Throws StoreError LODESTORE_BAD_TARGET; system errors as
+ * they are.
  */
 export async function requireOutside(
   fs: FileSystem,
@@ -98,7 +102,10 @@ export function requirePath(name: string, path: unknown): void {
   throw new TypeError(`${name} must be a path`);
 }
 
-/** The backup to be incremental against. Throws as `readManifest`; LODESTORE_BAD_TARGET for another store's. */
+/**
+ * The backup to be incremental against. Throws as `readManifest`; LODESTORE_BAD_TARGET for another
+ * store's.
+ */
 export async function readPrevious(
   fs: FileSystem,
   source: BackupSource,
@@ -124,12 +131,14 @@ export interface Previous {
 }
 
 /**
- * Writes a backup of `source` to `target`, which `checkBackup` has made absolute. On any failure what has been
- * written is removed. Rejects with errors of the store and of the system, and the signal's reason, as they are.
+ * Writes a backup of `source` to `target`, which `checkBackup` has made absolute. On any failure
+ * what has been written is removed. Rejects with errors of the store and of the system, and the
+ * signal's reason, as they are.
  *
- * What has several names must never change. Snapshots, and logs that have a successor, never do. The last
- * log does: while it lives, and when recovery writes its last group again, in the store as in a backup that
- * somebody opens. So it is copied, never linked, and never linked from a backup of which it was the last.
+ * What has several names must never change. Snapshots, and logs that have a successor, never do.
+ * The last log does: while it lives, and when recovery writes its last group again, in the store as
+ * in a backup that somebody opens. So it is copied, never linked, and never linked from a backup of
+ * which it was the last.
  */
 export async function writeBackup(
   context: BackupContext,
@@ -195,8 +204,8 @@ async function writeFiles(
 }
 
 /**
- * Files that are known to be damaged make no backup, unless the finished copy is read and compared: what
- * was met may have been a fault of reading that has passed.
+ * Files that are known to be damaged make no backup, unless the finished copy is read and compared:
+ * what was met may have been a fault of reading that has passed.
  */
 function refuseKnownDamage({ knownDamage }: BackupContext, { verify }: BackupOptions): void {
   const damage = verify === true ? undefined : knownDamage?.();

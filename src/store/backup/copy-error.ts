@@ -15,7 +15,7 @@ export function copyError(
   if (signal?.aborted === true) {
     const { reason } = signal;
     if (reason instanceof StoreError) return reason;
-    return new AbortedError(`${what} was given up`, { cause: reason, path });
+    return new AbortedError(`${what} was aborted`, { cause: reason, path });
   }
   return storeErrorOf(error, { what: `${what} failed`, path });
 }

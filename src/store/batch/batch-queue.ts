@@ -328,7 +328,7 @@ export class BatchQueue {
 }
 
 function aborted(signal: AbortSignal): AbortedError {
-  return new AbortedError('the batch was given up before it was written', {
+  return new AbortedError('the batch was aborted before it was written', {
     cause: signal.reason,
     outcome: 'not-applied',
   });

@@ -1,18 +1,19 @@
 import { splitU64, u64Halves } from '../../base/u64.ts';
 
 /**
- * What must hold of an update's key before its batch for the batch to be applied. At most one of the two;
- * without either there is no condition.
+ * A condition on the key of an update, evaluated on the state before its batch. At most one of the
+ * two may be set; without either there is no condition.
  */
 export interface Condition {
-  /** There is a record, and this is its value. */
+  /** The key has a record with this value. */
   readonly ifValue?: bigint | number | undefined;
-  /** There is no record. `false` asks nothing. */
+  /** The key has no record. `false` is no condition. */
   readonly ifAbsent?: boolean | undefined;
 }
 
 /**
- * Leaves the value that the condition asks for in `u64Halves`, 0 for no record. False when it asks nothing.
+ * Leaves the value that the condition asks for in `u64Halves`, 0 for no record. False when it asks
+ * nothing.
  * @throws TypeError or RangeError that names what is wrong
  */
 export function splitCondition(condition: Condition): boolean {
@@ -31,9 +32,7 @@ export function splitCondition(condition: Condition): boolean {
   if (ifAbsent === true) throw new TypeError('ifValue and ifAbsent exclude each other');
   splitU64(ifValue, 'ifValue');
   if (u64Halves[0] === 0 && u64Halves[1] === 0) {
-    throw new RangeError(
-      'ifValue must not be 0: a key without a record is asked for with ifAbsent',
-    );
+    throw new RangeError('ifValue must not be 0; use ifAbsent for a key without a record');
   }
   return true;
 }

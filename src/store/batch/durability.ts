@@ -1,18 +1,24 @@
 /**
- * When a batch is acknowledged. `sync`: it is on stable storage, and so is every batch before it. `deferred`:
- * it is in the log and visible, and survives the end of the process; a loss of power can take it, until the
- * next sync.
+ * When a batch is acknowledged. `sync`: it is on stable storage, and so is every batch before it.
+ * `deferred`: it is in the log and visible, and survives the end of the process; a power failure
+ * can lose it until the next sync.
  */
 export type BatchDurability = 'sync' | 'deferred';
 
-/** `sync`: as of a batch. `{ syncEveryMs }`: batches are deferred, and the log is synced at this interval. */
+/**
+ * `sync`: as for a batch. `{ syncEveryMs }`: batches are deferred, and the log is synced at this
+ * interval.
+ */
 export type StoreDurability = 'sync' | { readonly syncEveryMs: number };
 
 /** Where the store was opened with `sync`, a batch that is deferred waits no longer than this. */
 const DEFAULT_SYNC_EVERY_MS = 100;
 const MAX_SYNC_EVERY_MS: number = 60 * 60 * 1000;
 
-/** Past this many bytes without a sync the next group is durable: so much is written again by recovery. */
+/**
+ * Past this many bytes without a sync the next group is durable: so much is written again by
+ * recovery.
+ */
 export const MAX_UNSYNCED_BYTES: number = 32 * 1024 * 1024;
 
 export interface ResolvedDurability {

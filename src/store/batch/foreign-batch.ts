@@ -21,7 +21,7 @@ export function isForeignBatch(source: object): source is ForeignBatch {
 export function takeOver(source: ForeignBatch): WriteBatch {
   const { rows, conditions } = source[HAND_OVER]();
   if (!isBytes(rows) || countRows(rows) < 0)
-    throw new TypeError('the batch is of a version of lodestore that differs');
+    throw new TypeError('the batch was made by another version of lodestore');
   const expected = new Map(conditions);
   const view = viewOf(rows);
   const batch = new WriteBatch();

@@ -9,8 +9,8 @@ import { FIRST_ROW_BUFFER_BYTES, makeRowBuffer, type BatchBuffer } from './batch
 import { DATA_LENGTH, KEY_HIGH, KEY_LOW, VALUE_HIGH, VALUE_LOW } from '../../format/row.ts';
 
 /**
- * The method by which a batch of another copy of this package is taken over. The number is raised when what it returns
- * changes.
+ * The method by which a batch of another copy of this package is taken over. The number is raised
+ * when what it returns changes.
  */
 export const HAND_OVER: unique symbol = Symbol.for('lodestore.WriteBatch.1');
 
@@ -27,9 +27,9 @@ const LARGEST_KEPT_BYTES: number = 64 * 1024;
 const NO_DATA = new Uint8Array(0);
 
 /**
- * Updates that are applied as one. Packs straight into the record format. It may be changed and used
- * again at any time, also while an `insertBatch` of it is pending: what was handed in is kept apart.
- * Within a batch the last update of a key wins.
+ * Updates that are applied atomically. Encodes them directly in the record format. It can be
+ * changed and reused at any time, also while an `insertBatch` of it is pending: the store keeps the
+ * rows that it was given. Within a batch the last update of a key wins.
  */
 export class WriteBatch {
   #buffer: BatchBuffer = makeRowBuffer(FIRST_ROW_BUFFER_BYTES);
@@ -43,16 +43,17 @@ export class WriteBatch {
     return this.#size;
   }
 
-  /** Bytes of its encoded rows: 20 per update, and the data. At most 32 MiB. */
+  /** Bytes of its encoded rows: 20 per update plus the data. At most 32 MiB. */
   get byteLength(): number {
     return this.#used;
   }
 
   /**
-   * Sets `key` to `value` and a copy of `data`. With a condition, the whole batch is applied only if that
-   * holds of the key as it is before the batch.
-   * @throws RangeError or TypeError for a key or value out of u64, value 0, data that is not bytes, a wrong
-   *   condition; `BatchTooLargeError` when the batch would be over its limit. The batch is then as before.
+   * Sets `key` to `value` and a copy of `data`. With a condition, the whole batch is applied only
+   * if that holds of the key as it is before the batch.
+   * @throws RangeError or TypeError for a key or value out of u64, value 0, data that is not bytes,
+   *   a wrong condition; `BatchTooLargeError` when the batch would be over its limit. The batch is
+   *   then as before.
    */
   put(
     key: bigint | number,
@@ -129,7 +130,10 @@ export class WriteBatch {
     return this;
   }
 
-  /** Writes the key that the last split left, and makes room for the rest of the row. Returns where that begins. */
+  /**
+   * Writes the key that the last split left, and makes room for the rest of the row. Returns where
+   * that begins.
+   */
   #appendHeader(dataBytes: number): number {
     const keyLow = u64Halves[0]!;
     const keyHigh = u64Halves[1]!;
@@ -164,7 +168,10 @@ export class WriteBatch {
     return { rows: bytes.subarray(start, start + batch.#used), conditions };
   }
 
-  /** Lends the rows to the commit path: from now on, changes go to another buffer until all are released. */
+  /**
+   * Lends the rows to the commit path: from now on, changes go to another buffer until all are
+   * released.
+   */
   static lend(batch: WriteBatch): PackedBatch {
     return new PackedBatch(batch.#buffer, batch.#used, batch.#size, batch.#conditions?.lend());
   }

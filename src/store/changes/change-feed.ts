@@ -127,12 +127,10 @@ export class ChangeFeed implements AsyncIterableIterator<Change> {
     this.#state = 'reading';
     const source = this.#source;
     if (this.#position > source.lastSequence) {
-      throw this.#expired(
-        'the store has not come so far: it is not the one that the position is of',
-      );
+      throw this.#expired('the store has not reached it; the position is of another store');
     }
     if (this.#isExplicit && this.#position === 0n && source.beginsWithRecords) {
-      throw this.#expired('the store began with records that no batch of it holds');
+      throw this.#expired('the store began with records that are in no batch');
     }
   }
 
@@ -190,7 +188,7 @@ export class ChangeFeed implements AsyncIterableIterator<Change> {
     if (isGone && this.#source.find(log.number) === undefined) return true;
     if (isGone && !this.#source.isLive) throw this.#expired('merges have passed it');
     if (isGone && this.#source.isNeeded(log.number)) throw this.#host.onLost(log.path, error);
-    if (isGone) throw this.#damaged(log, 0, 'the log is gone, though it was to be kept');
+    if (isGone) throw this.#damaged(log, 0, 'a retained log is missing');
     throw error;
   }
 
@@ -240,7 +238,7 @@ export class ChangeFeed implements AsyncIterableIterator<Change> {
     const { oldestPosition, lastSequence, directory } = this.#source;
     return new PositionExpiredError(
       `position ${this.#position} cannot be followed in ${directory}: ${why}; ` +
-        `what can is ${oldestPosition} to ${lastSequence}`,
+        `positions ${oldestPosition} to ${lastSequence} can`,
       { position: this.#position, oldestPosition, lastPosition: lastSequence },
       { path: directory },
     );

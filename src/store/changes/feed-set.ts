@@ -93,7 +93,7 @@ export class FeedSet {
 
   #ending(signal: AbortSignal | undefined): Error | undefined {
     if (signal?.aborted === true) {
-      return new AbortedError('following the changes was given up', { cause: signal.reason });
+      return new AbortedError('following the changes was aborted', { cause: signal.reason });
     }
     return this.#health.poison;
   }

@@ -43,7 +43,7 @@ export class Health {
    * as it should. An error that says why the store is poisoned stays as it is. Returns the first of them.
    */
   broken(bug: unknown): StorePoisonedError {
-    const message = 'the store failed in a way that it must not; close and reopen it';
+    const message = 'internal error in the store; close and reopen it';
     const isTold = bug instanceof StorePoisonedError;
     this.poisonWith(isTold ? bug : new StorePoisonedError(message, { cause: bug }));
     return this.#poison!;

@@ -35,7 +35,7 @@ export function* writeFailure(
     return yield* poison(parts, path, cutError);
   }
   const fields = { cause: error, outcome: 'not-applied' as const, path };
-  return new StoreFullError(`there is no room for the batch in ${path}`, fields);
+  return new StoreFullError(`there is no space for the batch in ${path}`, fields);
 }
 
 function* poison(

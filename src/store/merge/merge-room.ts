@@ -15,7 +15,7 @@ export class MergeFullError extends StoreFullError {
   constructor(directory: string, neededBytes: number, freeBytes: number) {
     super(
       `a merge needs about ${neededBytes} bytes in ${directory}, and ${freeBytes} are free; ` +
-        'it is tried again, and deletes make it smaller',
+        'it is retried, and deletes make it smaller',
       { path: directory },
     );
     this.neededBytes = neededBytes;
@@ -40,7 +40,7 @@ export class MergeRoom {
   /** `oldBytes`: of the snapshot and the logs that are to be merged. */
   static async measure(fs: FileSystem, directory: string, oldBytes: number): Promise<MergeRoom> {
     const freeBytes = await fs.freeBytes(directory).catch((error: unknown) => {
-      throw mergeError(error, `the space left in ${directory} is not known`, directory);
+      throw mergeError(error, `the free space of ${directory} is unknown`, directory);
     });
     return new MergeRoom(directory, freeBytes, oldBytes);
   }

@@ -391,7 +391,7 @@ export class MergeScheduler {
   }
 
   #poison(path: string, cause: unknown): StorePoisonedError {
-    const message = `giving the new snapshot ${path} its name failed; what the directory holds is unknown`;
+    const message = `renaming the new snapshot to ${path} failed; the state of the directory is unknown`;
     const error = new StorePoisonedError(message, { cause, path });
     this.#parts.health.poisonWith(error);
     return error;

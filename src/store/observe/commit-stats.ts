@@ -1,20 +1,22 @@
 import { Histogram, latencyHistogram, type Distribution } from '../../base/histogram.ts';
 
-/** Since the store was opened. Milliseconds are by a monotonic clock. */
+/** Figures since the store was opened. Milliseconds are of a monotonic clock. */
 export interface CommitFigures {
-  /** Writes of a log; each held one group, or a seal, or both. */
+  /** Writes to a log; each held one group, a seal, or both. */
   readonly groups: number;
-  /** Syncs of a log: a durable write is one, and so is that which makes deferred writes durable. */
+  /** Syncs of a log: durable writes, and syncs that make deferred writes durable. */
   readonly syncs: number;
-  /** Batches written; those that changed nothing are not counted. */
+  /** Batches written; empty batches are not counted. */
   readonly batches: number;
   readonly updates: number;
   readonly writtenBytes: number;
-  /** Groups that were rejected: no room, fenced, or a failed write. */
+  /** Groups that were rejected: no space, a failed write, or fenced. */
   readonly failedGroups: number;
-  /** Batches left out of their group: a condition that did not hold, or no room for more than deletes. */
+  /**
+   * Batches that were left out of their group: a condition did not hold, or only deletes had space.
+   */
   readonly refusedBatches: number;
-  /** Sums and maxima of what `latency` tells apart. */
+  /** Sums and maxima of the distributions in `latency`. */
   readonly encodeMs: number;
   readonly syncMs: number;
   readonly longestEncodeMs: number;
@@ -22,13 +24,13 @@ export interface CommitFigures {
   readonly batchesPerGroup: Distribution;
   readonly bytesPerGroup: Distribution;
   readonly latency: {
-    /** Compressing a group and making a frame of it, with the pauses that let other work in. */
+    /** Compressing and framing a group, including pauses for other work. */
     readonly encodeMs: Distribution;
-    /** One write that was deferred: the bytes went to the page cache. */
+    /** One deferred write, into the page cache. */
     readonly writeMs: Distribution;
-    /** One sync. Where nothing is deferred, a group's bytes and their sync are one system call. */
+    /** One sync. For a durable group, write and sync are one system call. */
     readonly syncMs: Distribution;
-    /** What a caller waits for: from `insertBatch` until the batch is acknowledged. */
+    /** The time that a caller waits: from `insertBatch` until the batch is acknowledged. */
     readonly batchMs: Distribution;
   };
 }
@@ -60,7 +62,9 @@ export class CommitStats {
   readonly #onSlowSync: (syncMs: number) => void;
   #last: LastWrite = { bytes: 0, encodeMs: 0, writeMs: 0, syncMs: 0 };
 
-  /** `onSlowSync` is called for each write that takes longer than `slowSyncMs`; it must not throw. */
+  /**
+   * `onSlowSync` is called for each write that takes longer than `slowSyncMs`; it must not throw.
+   */
   constructor(
     slowSyncMs: number = Infinity,
     onSlowSync: (syncMs: number) => void = () => undefined,

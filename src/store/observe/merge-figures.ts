@@ -2,14 +2,17 @@ import { monotonicMs } from '../../base/timers.ts';
 import { latencyHistogram, type Histogram, type Distribution } from '../../base/histogram.ts';
 import type { MergeResult } from '../../jobs/merge.ts';
 
-/** Since the store was opened. */
+/** Figures since the store was opened. */
 export interface MergeFigures {
   readonly completed: number;
   readonly failed: number;
-  /** Bytes of logs and snapshot that the merge that runs has read, and will have read. 0 while none runs. */
+  /**
+   * Bytes of logs and snapshot that the running merge has read, and reads in all. 0 while none
+   * runs.
+   */
   readonly progressBytes: number;
   readonly totalBytes: number;
-  /** Chunks that no update touched, copied as they were, and those that were encoded; with their bytes. */
+  /** Chunks without updates, which were copied, and chunks that were encoded; with their bytes. */
   readonly copiedChunks: number;
   readonly copiedBytes: number;
   readonly encodedChunks: number;
@@ -45,7 +48,7 @@ export class MergeCounters {
     this.#startMs = monotonicMs();
   }
 
-  /** The new snapshot has taken its place. Returns how long that took, in milliseconds. */
+  /** The new snapshot is in place. Returns the duration of the merge in milliseconds. */
   complete(result: Merged): number {
     const durationMs = monotonicMs() - this.#startMs;
     this.#completed++;

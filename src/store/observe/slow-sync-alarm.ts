@@ -32,7 +32,7 @@ export class SlowSyncAlarm {
     process.emitWarning(`syncing ${path} took ${Math.round(syncMs)} ms`, {
       type: 'LodestoreWarning',
       code: 'LODESTORE_SLOW_SYNC',
-      detail: "Listen to the store's event 'slowSync' to hear of each one instead.",
+      detail: "Listen to the event 'slowSync' of the store to be told of each instead.",
     });
   }
 }

@@ -118,7 +118,7 @@ export async function openParts(
     return await openHeld(environment ?? NODE_ENVIRONMENT, directory, options, kind);
   } catch (error) {
     if (options.signal?.aborted === true) {
-      throw new AbortedError(`opening ${directory} was given up`, {
+      throw new AbortedError(`opening ${directory} was aborted`, {
         cause: options.signal.reason,
         path: directory,
       });

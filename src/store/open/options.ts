@@ -13,41 +13,45 @@ import {
 import type { OpenProgress } from '../recovery/recovery-report.ts';
 import { resolveRetention } from '../changes/retained-logs.ts';
 
-/** How `MetadataStore.open` behaves. Every default is safe. */
+/** Options of `MetadataStore.open`. Every default is safe. */
 export interface OpenOptions {
   /**
-   * What to do with damage. `strict` (default): open rejects with `CorruptionError` and changes nothing.
-   * `salvage`: damaged originals are moved to `quarantine/`, every frame that verifies is kept, and
-   * `store.recovery.losses` says exactly what is gone.
+   * What to do with damage. `strict` (default): open rejects with `CorruptionError` and changes
+   * nothing. `salvage`: damaged originals are moved to `quarantine/`, every frame that verifies is
+   * kept, and `store.recovery.losses` lists what is lost.
    */
   readonly recovery?: 'strict' | 'salvage';
   /** Takes no lock, changes nothing, refuses writes. Default false. */
   readonly readOnly?: boolean;
-  /** Makes the directory, and the store in it, if there is none. Default true; never when read-only. */
+  /**
+   * Creates the directory and the store if they do not exist. Default true; never when read-only.
+   */
   readonly createIfMissing?: boolean;
-  /** Stops opening; what has been read is dropped, nothing has been changed. */
+  /** Aborts the open. Nothing has been changed then. */
   readonly signal?: AbortSignal;
-  /** Called as opening gets on, at most about once per 4 MiB read, or per second in phase `lease`. */
+  /** Reports progress: about once per 4 MiB read, or per second in phase `lease`. */
   readonly onProgress?: (progress: OpenProgress) => void;
   /**
-   * When batches are acknowledged that do not say. `sync` (default): when they are on stable storage.
-   * `{ syncEveryMs }`: when they are in the log and visible. They survive the end of the process, also a kill;
-   * a loss of power can take the last ones, of at most so many milliseconds and the time of one sync, never
-   * one without all behind it. `store.sync()` waits until nothing can be lost. 1 to 3,600,000.
+   * When batches without their own `durability` are acknowledged. `sync` (default): when they are
+   * on stable storage. `{ syncEveryMs }`, 1 to 3,600,000: when they are in the log and visible.
+   * They survive the end of the process, including a kill. A power failure can lose the newest
+   * batches, at most those of this interval and one sync; if one is missing, so is every later one.
+   * `store.sync()` waits until none can be lost.
    */
   readonly durability?: StoreDurability;
   /**
-   * How groups are written. `background` (default): beside the event loop. `inline`: by calls that hold up this thread
-   * until the group is durable, also those of `insertBatch`; and `insertBatchSync` is there. For batch jobs and devices
-   * that sync fast. Not for a process that serves requests: nothing else runs during a write.
+   * How groups are written. `background` (default): beside the event loop. `inline`: by calls that
+   * hold up this thread until the group is durable, also those of `insertBatch`; and
+   * `insertBatchSync` is there. For batch jobs and devices that sync fast. Not for a process that
+   * serves requests: nothing else runs during a write.
    */
   readonly commits?: 'background' | 'inline';
-  /** A log is rotated when it is this long. Default 64 MiB, at least 64 KiB. */
+  /** Length in bytes at which a log is rotated. Default 64 MiB, at least 64 KiB. */
   readonly rotateBytes?: number;
   /**
-   * A merge is due when the logs hold more than this and more than the snapshot. It is also due when it frees more
-   * than four times this many bytes of memory, in rows that newer ones replace or delete, and at least as much as it
-   * leaves. Default 8 MiB.
+   * A merge is due when the logs hold more than this and more than the snapshot. It is also due
+   * when it frees more than four times this many bytes of memory, in rows that newer ones replace
+   * or delete, and at least as much as it leaves. Default 8 MiB.
    */
   readonly mergeBytes?: number;
   /** Bytes of rows that may be queued before `insertBatch` waits. Default 64 MiB. */
@@ -55,52 +59,54 @@ export interface OpenOptions {
   /** Batches that may be queued before `insertBatch` waits. Default 65,536. */
   readonly queueBatches?: number;
   /**
-   * Past this many bytes of logs that no merge has taken in, writes slow down; past twice as many they are
-   * rejected. Default: 1 GiB, or eight times the snapshot if that is more. The same holds for replaced rows and
-   * deletes in memory, past four times the bytes that make a merge due.
+   * Above this many bytes of unmerged logs, writes are delayed; above twice as many, they are
+   * rejected. Default: 1 GiB, or eight times the snapshot if that is more. The same applies to
+   * replaced rows and deletes in memory, above four times the bytes that make a merge due.
    */
   readonly logLimitBytes?: number;
   /**
-   * Most bytes that all files of the store may take together, a merge's second snapshot included: puts are
-   * refused with `StoreFullError` before it is passed. The last fiftieth of it, at least 1 MiB, is kept for
-   * deletes and merges. As a merge needs as much again, records can take about half. Default: no limit; at
-   * least 4 MiB.
+   * Limit in bytes of all files of the store, including the second snapshot of a merge. Puts are
+   * refused with `StoreFullError` before it is exceeded. A fiftieth of it, at least 1 MiB, is kept
+   * for deletes and merges. Records can use about half, because a merge needs the rest. Default: no
+   * limit; at least 4 MiB.
    */
   readonly maxBytes?: number;
   /**
-   * Size of `lodestore.reserve`, a file that is given up on a full disk, so that deletes, and a merge if it
-   * needs no more, can still be written. Default 0: none.
+   * Size in bytes of `lodestore.reserve`, a file that is removed on a full disk so that deletes,
+   * and a merge that fits, can still be written. Default 0: none.
    */
   readonly reserveFileBytes?: number;
   /**
-   * Merged logs that are kept for `store.changes()`, up to so many bytes of their files; the oldest go first.
-   * Default: none, merges remove what they have taken in.
+   * Merged logs to keep for `store.changes()`, up to this many bytes of their files; the oldest are
+   * removed first. An open without it removes all of them. Default: none.
    */
   readonly retain?: { readonly bytes?: number };
   /**
-   * A sync of a log that takes longer than this is told: as the event `slowSync`, or as a warning of the
-   * process where nobody listens. Default 1,000 ms, at most 2,147,483,647.
+   * A sync of a log that takes longer than this, in milliseconds, emits `slowSync`, or a process
+   * warning if there is no listener. Default 1,000, at most 2,147,483,647.
    */
   readonly slowSyncMs?: number;
   /** zstd level of logs, -7 to 19. Default 1. */
   readonly compressionLevel?: number;
   /**
-   * How long the lease that other hosts see may go without a refresh before they may take it, in
-   * milliseconds. A process that stalls for longer goes on only when nobody else has had the store
-   * meanwhile. The same on all hosts that share the directory. Default 60,000; 2,000 to 2,147,483,647.
+   * Milliseconds without a refresh after which other hosts may take over the lease. A process that
+   * is paused for longer continues only if no other process opened the store meanwhile. Use the
+   * same value on all hosts that share the directory. Default 60,000; 2,000 to 2,147,483,647.
    */
   readonly leaseStaleMs?: number;
   /**
-   * Threads that recovery may use, this one among them; where another store is open in the process, this one serves
-   * that and leaves the work to the others. 1: opening uses no other thread. Default: as many as cores, at most 8.
+   * Threads that recovery may use, including the calling one. If another store is open in the
+   * process, the calling thread leaves the work to the others. 1: no other thread. Default: the
+   * number of cores, at most 8.
    */
   readonly threads?: number;
   /**
-   * `before-open` (default): open resolves when every record has been read and verified. `background`: when the
-   * logs are replayed and the snapshot's index is read. A read into a part that is not in memory yet reads it
-   * then, and throws the CorruptionError or the StoreError that open would have rejected with; the rest is read
-   * in the background. Writes and merges wait for it: see `store.warmed()`. Parts that updates in the logs
-   * concern are read before open resolves. Not with `recovery: 'salvage'`.
+   * `before-open` (default): open resolves when every record has been read and verified.
+   * `background`: when the logs are replayed and the snapshot's index is read. A read of a chunk
+   * that is not in memory loads it, and throws the CorruptionError or StoreError that open would
+   * have rejected with; other chunks are loaded in the background. Writes and merges wait for that:
+   * see `store.warmed()`. Chunks with updates in the logs are loaded before open resolves. Not with
+   * `recovery: 'salvage'`.
    */
   readonly warm?: 'before-open' | 'background';
 }
@@ -143,7 +149,7 @@ function integer(
   return value;
 }
 
-/** Merged logs that are kept count: half of the limit is left to the records and their merge. */
+/** Retained logs count towards the limit: half of it is left for records and their merge. */
 function requireRoom(maxBytes: number | undefined, retainBytes: number): void {
   if (maxBytes === undefined || retainBytes <= maxBytes / 2) return;
   throw new RangeError('options.retain.bytes must be at most half of options.maxBytes');
@@ -156,7 +162,9 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
     throw new RangeError("options.recovery must be 'strict' or 'salvage'");
   }
   if (recovery === 'salvage' && readOnly) {
-    throw new RangeError("options.recovery 'salvage' changes the directory: not with readOnly");
+    throw new RangeError(
+      "options.recovery 'salvage' changes the directory; it cannot be combined with readOnly",
+    );
   }
   const optional = (
     name: 'logLimitBytes' | 'maxBytes' | 'leaseStaleMs' | 'threads',
@@ -218,7 +226,7 @@ function warmOption({ warm = 'before-open', recovery }: OpenOptions): ResolvedOp
   }
   if (warm === 'background' && recovery === 'salvage') {
     throw new RangeError(
-      "options.recovery 'salvage' reads all before opening: not with warm 'background'",
+      "options.recovery 'salvage' reads all files before opening; it cannot be combined with warm 'background'",
     );
   }
   return warm;

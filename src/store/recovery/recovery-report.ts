@@ -1,4 +1,4 @@
-/** How far opening has come. */
+/** Progress of an open. */
 export interface OpenProgress {
   /** `lease`: another host's lease, dated in the future, is watched before it is taken over. */
   readonly phase: 'lease' | 'logs' | 'snapshot';
@@ -10,44 +10,47 @@ export interface OpenProgress {
   readonly totalMs?: number;
 }
 
-/** Where a crash cut the last log: what stood there had not been synced, and is gone. */
+/** Where a crash cut the last log. The bytes after it were not synced and are dropped. */
 export interface TornTail {
   readonly path: string;
   readonly offset: number;
-  /** Bytes of the file behind `offset`, zeros included. */
+  /** Bytes of the file after `offset`, including zeros. */
   readonly droppedBytes: number;
   readonly reason: string;
   /**
-   * Batches up to this sequence number were found behind, written without a sync (`durability`), and went with
-   * it. Undefined where none was found.
+   * Deferred batches up to this sequence number were found after it and were dropped with it.
+   * Undefined if none was found.
    */
   readonly unsyncedUpTo: bigint | undefined;
 }
 
 /**
- * What salvage could not keep. With neither sequences nor keys no record is concerned: a header, a seal, an
+ * What salvage could not keep. Without sequences and keys no record is lost: a header, a seal, an
  * index or a trailer was damaged.
  */
 export interface Loss {
   /** The file that is damaged, or missing. */
   readonly path: string;
-  /** Where its original is now; undefined if it was missing. */
+  /** Path of the original in `quarantine/`; undefined if it was missing. */
   readonly quarantined: string | undefined;
   readonly reason: string;
   /** Bytes [from, to) of the file that could not be used. */
   readonly fromOffset: number;
   readonly toOffset: number;
-  /** Sequence numbers of the batches that are gone; the last is undefined where no file tells it. */
+  /** Sequence numbers of the lost batches; the last is undefined if it is unknown. */
   readonly firstSequence: bigint | undefined;
   readonly lastSequence: bigint | undefined;
-  /** Keys [first, last] whose records are gone; the last is undefined where no file tells it. */
+  /** Keys [first, last] of the lost records; the last is undefined if it is unknown. */
   readonly firstKey: bigint | undefined;
   readonly lastKey: bigint | undefined;
-  /** True: keys that the lost updates concerned may show older values, or show though deleted. */
+  /** True: keys of lost updates may show older values, or reappear although they were deleted. */
   readonly olderValuesMayShow: boolean;
 }
 
-/** A file that salvage gave the name that its header says, or set aside. No record is lost by it. */
+/**
+ * A file that salvage renamed to the name in its header, or moved to `quarantine/`. No record is
+ * lost by it.
+ */
 export interface MovedFile {
   /** Where it stood. */
   readonly from: string;
@@ -78,11 +81,11 @@ export interface RecoveryReport {
   readonly records: number;
   readonly lastSequence: bigint;
   readonly tornTail: TornTail | undefined;
-  /** Names in the directory that are none of the store's; left alone. */
+  /** Names in the directory that are not the store's; never touched. */
   readonly foreignNames: readonly string[];
   /** Leftovers of merges and crashes that were removed. */
   readonly removed: readonly string[];
-  /** Files that salvage has moved, before it gave anything up. */
+  /** Files that salvage has moved or renamed. */
   readonly moved: readonly MovedFile[];
   readonly losses: readonly Loss[];
   readonly threads: number;

@@ -8,29 +8,32 @@ import type { ReserveFile, ReserveState } from './reserve-file.ts';
 import type { PackedBatch } from '../batch/packed-batch.ts';
 
 /**
- * `low`: nine tenths of what puts may use under `maxBytes` are taken, or a merge may not find room on the
- * disk; `full`: puts are refused, by `maxBytes` or by the disk.
+ * `low`: nine tenths of the space for puts under `maxBytes` are used, or a merge may not find space
+ * on the disk; `full`: puts are refused, because of `maxBytes` or the disk.
  */
 export type SpaceState = 'ample' | 'low' | 'full';
 
-/** Bytes on the disk, and what stands against more of them. */
+/** Bytes on disk, and the limits on them. */
 export interface SpaceFigures {
-  /** All logs, with the zeros reserved in them, also those kept after a merge, and the snapshot. */
+  /** Bytes of the snapshot and of all logs, including reserved space and retained logs. */
   readonly usedBytes: number;
-  /** Kept free for the next merge, or taken by the one that runs: it writes a second snapshot. */
+  /** Bytes kept free for the second snapshot of the next merge, or used by the running one. */
   readonly mergeBytes: number;
   /** The option. */
   readonly maxBytes: number | undefined;
-  /** Of `maxBytes`, what only deletes and merges may use. */
+  /** The part of `maxBytes` that only deletes and merges may use. */
   readonly reserveBytes: number;
-  /** The file that is given up on a full disk; `none` without `reserveFileBytes`. */
+  /** State of the reserve file; `none` without `reserveFileBytes`. */
   readonly reserveFile: 'none' | ReserveState;
   /**
-   * About how many bytes of rows puts may still hand in: 0 while they are refused. Undefined where neither
-   * `maxBytes` nor what is free on the disk is known.
+   * Approximate bytes of rows that puts may still write: 0 while they are refused. Undefined if
+   * neither `maxBytes` nor the free space of the disk is known.
    */
   readonly putBytes: number | undefined;
-  /** Free on the disk when it was last looked at: at opening, a new log, a full disk, the end of a merge. */
+  /**
+   * Free bytes of the file system at the last look: at open, a new log, a full disk, the end of a
+   * merge.
+   */
   readonly diskFreeBytes: number | undefined;
   readonly state: SpaceState;
 }
@@ -86,8 +89,8 @@ interface Room {
 }
 
 /**
- * Keeps the store within `maxBytes`, and deletes and merges possible where puts no longer are. Space is
- * judged when a group is formed, batch by batch, by uncompressed rows.
+ * Keeps the store within `maxBytes`, and deletes and merges possible where puts no longer are.
+ * Space is judged when a group is formed, batch by batch, by uncompressed rows.
  */
 export class SpaceKeeper {
   readonly #parts: SpaceKeeperParts;
@@ -127,8 +130,8 @@ export class SpaceKeeper {
   }
 
   /**
-   * A group has been written to a log of `fileBytes`. The disk is looked at where the file has grown, and
-   * after it was full: a group of deletes does not show that it has room for puts.
+   * A group has been written to a log of `fileBytes`. The disk is looked at where the file has
+   * grown, and after it was full: a group of deletes does not show that it has room for puts.
    */
   written(fileBytes: number): void {
     const hasGrown = fileBytes !== this.#seenFileBytes;
@@ -226,7 +229,9 @@ export class SpaceKeeper {
     };
   }
 
-  /** Sets `refusal` of each batch for which there is no room. Batches with a refusal are left out. */
+  /**
+   * Sets `refusal` of each batch for which there is no room. Batches with a refusal are left out.
+   */
   *judge(batches: readonly QueuedBatch[]): Flow<void> {
     const room = this.#room();
     if (this.#isReserveGivenUp && !(yield* waited(this.#hasReserveAgain()))) room.puts = 0;
@@ -257,10 +262,10 @@ export class SpaceKeeper {
     const isDisk = maxBytes === undefined || this.#isReserveGivenUp;
     batch.refusal = new StoreFullError(
       isDisk
-        ? `the disk of ${directory} is full: until there is room again, only deletes are taken`
-        : `the batch would take ${directory} past its ${maxBytes} bytes, of which ` +
+        ? `the disk of ${directory} is full: only deletes are accepted until space is free`
+        : `the batch would exceed the ${maxBytes} bytes of ${directory}, of which ` +
             `${this.#mergeBytes} are kept for the next merge and ${this.#reserveBytes} for deletes; ` +
-            'deletes are still taken',
+            'deletes are still accepted',
       {
         cause,
         outcome: 'not-applied',
@@ -275,8 +280,8 @@ export class SpaceKeeper {
   }
 
   /**
-   * A group met a full disk. Gives up the reserve if that lets some of it through: then its puts are refused,
-   * and the rest may be tried again. Resolves with whether it may.
+   * A group met a full disk. Gives up the reserve if that lets some of it through: then its puts
+   * are refused, and the rest may be tried again. Resolves with whether it may.
    */
   *makeRoomForDeletes(batches: readonly QueuedBatch[], error: StoreFullError): Flow<boolean> {
     const { reserveFile, pause } = this.#parts;
@@ -296,7 +301,10 @@ export class SpaceKeeper {
     return true;
   }
 
-  /** A merge finds too little room. Gives up the reserve if that is enough; resolves with whether it was. */
+  /**
+   * A merge finds too little room. Gives up the reserve if that is enough; resolves with whether it
+   * was.
+   */
   async lendToMerge(missingBytes: number): Promise<boolean> {
     const { reserveFile } = this.#parts;
     if (reserveFile === undefined || missingBytes > reserveFile.heldBytes) return false;

@@ -1,7 +1,7 @@
 import { MAX_U64 } from '../../base/limits.ts';
 import { checkU64 } from '../../base/u64.ts';
 
-/** Which keys to iterate over, and how. Bounds that contradict each other give nothing. */
+/** A range of keys and the order of iteration. Contradictory bounds match nothing. */
 export interface RangeOptions {
   readonly gte?: bigint | number | undefined;
   readonly gt?: bigint | number | undefined;
@@ -9,7 +9,7 @@ export interface RangeOptions {
   readonly lt?: bigint | number | undefined;
   /** Descending keys. */
   readonly reverse?: boolean | undefined;
-  /** At most this many records: a non-negative integer, or Infinity. */
+  /** Maximum number of records: a non-negative integer, or Infinity. */
   readonly limit?: number | undefined;
 }
 
