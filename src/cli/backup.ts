@@ -27,7 +27,9 @@ export interface BackupCommandOptions {
   readonly incremental?: string;
 }
 
-/** Backs up what is on the disk. A store may be at work there: it is neither asked nor disturbed. */
+/**
+ * Backs up what is on the disk. A store may be at work there: it is neither asked nor disturbed.
+ */
 export async function backup(
   context: CommandContext,
   directory: string,
@@ -70,7 +72,8 @@ async function copyStore(
         nextTurn,
         new ThreadShortage(copy.realPath).report,
       );
-    // Only the store itself knows what it holds in memory: the copy must open, up to the same batch.
+    // Only the store itself knows what it holds in memory: the copy must open, up to the same
+    // batch.
     const expected = async (): Promise<Record<string, never>> => ({});
     const writing = { fs, check: { makeRunner, pause: nextTurn }, expected, records: undefined };
     return await writeBackup(writing, source, target, {

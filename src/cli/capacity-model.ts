@@ -1,13 +1,20 @@
 import { DEFAULT_MERGE_BYTES, DEFAULT_ROTATE_BYTES } from '../base/limits.ts';
 
 /**
- * Constants measured by `bench/capacity.mjs` on stores of 1 and 10 million records with 0, 16 and 100 bytes of
- * data (random bytes: data that compresses takes less disk), Node 20 on x64 Linux with two cores, files in memory.
+ * Constants measured by `bench/capacity.mjs` on stores of 1 and 10 million records with 0, 16 and
+ * 100 bytes of data (random bytes: data that compresses takes less disk), Node 20 on x64 Linux with
+ * two cores, files in memory.
  */
 interface MeasuredKind {
-  /** Disk of a record beside its data, after a merge: key and value, compressed. 2.91 to 3.03; 10.81 to 11.11. */
+  /**
+   * Disk of a record beside its data, after a merge: key and value, compressed. 2.91 to 3.03; 10.81
+   * to 11.11.
+   */
   readonly diskBytes: number;
-  /** Memory of a record beside its data: columns of 4 bytes, of 8 where halves do not do. Exactly so. */
+  /**
+   * Memory of a record beside its data: columns of 4 bytes, of 8 where halves do not do. Exactly
+   * so.
+   */
   readonly tableBytes: number;
 }
 
@@ -27,7 +34,10 @@ const WRITING_ROW_BYTES = 20;
 /** Chunks that are being replaced, and rows in two places. */
 const WRITING_TABLES = 3;
 
-/** The fastest and the slowest opening that was seen, with room: nanoseconds of a record and of a byte. */
+/**
+ * The fastest and the slowest opening that was seen, with room: nanoseconds of a record and of a
+ * byte.
+ */
 const OPEN_FAST = { fixedMs: 15, recordNs: 18, byteNs: 0.5 };
 const OPEN_SLOW = { fixedMs: 300, recordNs: 150, byteNs: 4 };
 
@@ -54,7 +64,10 @@ export interface Capacity {
     /** The same while it is written to without a pause. */
     readonly writingBytes: number;
   };
-  /** A range for two cores, idle, with the files in the page cache; a disk adds the time that it takes to read them. */
+  /**
+   * A range for two cores, idle, with the files in the page cache; a disk adds the time that it
+   * takes to read them.
+   */
   readonly open: { readonly fromMs: number; readonly toMs: number };
 }
 

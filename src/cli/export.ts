@@ -26,7 +26,10 @@ interface Exported {
   readonly lengthBytes: number;
 }
 
-/** Writes all records as they are on disk. A file or a directory has its name only when all of it is there. */
+/**
+ * Writes all records as they are on disk. A file or a directory has its name only when all of it is
+ * there.
+ */
 export async function exportRecords(
   context: CommandContext,
   directory: string,

@@ -8,11 +8,13 @@ import { ensureDirectory } from '../directory/ensure-directory.ts';
 import { UsageError } from './output/command-errors.ts';
 
 /**
- * A directory that a command fills. Until `finish` it holds a marker with which no store opens there; `discard`
- * removes all that has been made.
+ * A directory that a command fills. Until `finish` it holds a marker with which no store opens
+ * there; `discard` removes all that has been made.
  */
 export class FreshDirectory {
-  /** Holds it open: what is written lands there, whatever becomes of its path. Closed when it ends. */
+  /**
+   * Holds it open: what is written lands there, whatever becomes of its path. Closed when it ends.
+   */
   readonly fs: Directory;
   readonly #outer: FileSystem;
   readonly #isMade: boolean;
@@ -30,7 +32,8 @@ export class FreshDirectory {
 
   /**
    * `source`: the directory that is read, which must lie apart.
-   * @throws UsageError when the target is not empty or not apart; StoreError; system errors as they are
+   * @throws UsageError when the target is not empty or not apart; StoreError; system errors as they
+   *   are
    */
   static async create(fs: FileSystem, target: string, source: string): Promise<FreshDirectory> {
     const path = resolve(target);
@@ -61,7 +64,10 @@ export class FreshDirectory {
     await this.fs.close();
   }
 
-  /** Removes what has been made; the marker goes last. What cannot be removed stays behind the marker. */
+  /**
+   * Removes what has been made; the marker goes last. What cannot be removed stays behind the
+   * marker.
+   */
   async discard(): Promise<void> {
     try {
       for (const { name } of await this.fs.readDirectory(this.path)) {

@@ -22,7 +22,10 @@ interface Merged {
   readonly milliseconds: number;
 }
 
-/** Merges what the logs hold. Interrupted, the store is as it was before: the old snapshot and all logs. */
+/**
+ * Merges what the logs hold. Interrupted, the store is as it was before: the old snapshot and all
+ * logs.
+ */
 export async function mergeStore(
   context: CommandContext,
   directory: string,

@@ -18,8 +18,8 @@ import { makeProgram } from './program.ts';
 import { ProgressBar } from './output/progress-bar.ts';
 
 /**
- * Runs one command line, without the names of interpreter and program. Resolves to the exit code and never
- * rejects; a reader that goes away, as `head` does, changes nothing about the code.
+ * Runs one command line, without the names of interpreter and program. Resolves to the exit code
+ * and never rejects; a reader that goes away, as `head` does, changes nothing about the code.
  */
 export async function run(argv: readonly string[], io: CliIo): Promise<number> {
   const bar = new ProgressBar(io.stderr);

@@ -44,7 +44,10 @@ interface SalvageReport {
   readonly losses: readonly Loss[];
 }
 
-/** Salvages into a new directory; the loss report stands in it too. Nothing in the source is changed. */
+/**
+ * Salvages into a new directory; the loss report stands in it too. Nothing in the source is
+ * changed.
+ */
 export function salvage(
   context: CommandContext,
   source: string,
@@ -110,7 +113,10 @@ async function fill(
   }
 }
 
-/** Names of the files that the survey could not read. A later format is no reason to leave a file out. */
+/**
+ * Names of the files that the survey could not read. A later format is no reason to leave a file
+ * out.
+ */
 async function unreadable(context: CommandContext, directory: string): Promise<string[]> {
   const { fs, signal, bar } = context;
   const progress = new ProgressMeter((one) => bar.report(one));
@@ -142,7 +148,9 @@ async function read(
   return readSalvageable(viewSource(fs, { hidden, onRead }), directory, signal);
 }
 
-/** @throws StoreError where there is neither a log nor a snapshot, nor a claim that one was there */
+/**
+ * @throws StoreError where there is neither a log nor a snapshot, nor a claim that one was there
+ */
 async function bytesToRead(
   fs: FileSystem,
   directory: string,

@@ -8,12 +8,14 @@ import { SnapshotWriter, type WrittenSnapshot } from '../snapshot/snapshot-write
 import type { Salvageable } from '../store/salvage/salvage-reading.ts';
 import { toJson } from './output/json-text.ts';
 
-/** The loss report in a directory that `salvage` has written. To a store it is foreign: left alone. */
+/**
+ * The loss report in a directory that `salvage` has written. To a store it is foreign: left alone.
+ */
 export const REPORT_NAME = 'SALVAGE.json';
 
 /**
- * Writes what could be salvaged as a new store with a new id, so that no file of the old directory fits into it.
- * `lastSequence` is that of the new store.
+ * Writes what could be salvaged as a new store with a new id, so that no file of the old directory
+ * fits into it. `lastSequence` is that of the new store.
  */
 export async function writeSalvaged(
   fs: FileSystem,

@@ -45,7 +45,10 @@ interface Figures extends RecordCount {
     /** As a store with default options judges when it has been opened. */
     readonly isDue: boolean;
     readonly dueBytes: number;
-    /** Bytes of rows that a merge would free: deletes, and records of the snapshot that updates replace. */
+    /**
+     * Bytes of rows that a merge would free: deletes, and records of the snapshot that updates
+     * replace.
+     */
     readonly freedBytes: number;
   };
   readonly files: readonly Pick<FileReport, 'name' | 'bytes' | 'state'>[];

@@ -14,7 +14,9 @@ export interface VerifyOptions {
   readonly json?: true;
 }
 
-/** What was read. Leftovers are read too; damage to them is a remark, for nothing depends on them. */
+/**
+ * What was read. Leftovers are read too; damage to them is a remark, for nothing depends on them.
+ */
 interface Tally {
   readonly logs: number;
   readonly frames: number;

@@ -9,7 +9,10 @@ import {
 } from '../format/frame.ts';
 import type { LogScan } from '../log/log-report.ts';
 
-/** What `inspect --frames` shows of a frame. Fields are undefined where its kind, or the ancestor, has none. */
+/**
+ * What `inspect --frames` shows of a frame. Fields are undefined where its kind, or the ancestor,
+ * has none.
+ */
 export interface FrameLine {
   readonly offset: number;
   readonly kind: string;

@@ -31,8 +31,8 @@ interface Beginning {
 }
 
 /**
- * Follows the logs of a directory in which a store may be at work, without a lock. What is durable cannot be
- * seen from outside: the last group is taken as it is found.
+ * Follows the logs of a directory in which a store may be at work, without a lock. What is durable
+ * cannot be seen from outside: the last group is taken as it is found.
  */
 export class LogTrail {
   readonly #fs: FileSystem;
@@ -140,7 +140,9 @@ export class LogTrail {
     return LogReader.open(this.#fs, path, number, this.#storeId!);
   }
 
-  /** At the end of what a log holds now: goes on to the next log if that has begun. False: not yet. */
+  /**
+   * At the end of what a log holds now: goes on to the next log if that has begun. False: not yet.
+   */
   async #goOn(reader: LogReader, reason: string | undefined): Promise<boolean> {
     const next = await this.#openNext(reader);
     if (next === undefined) return false;
@@ -196,8 +198,8 @@ export class LogTrail {
   }
 
   /**
-   * Once, at the end: what was claimed before the first look must have been read by now, or be in a snapshot. A
-   * position that no batch has is of another history.
+   * Once, at the end: what was claimed before the first look must have been read by now, or be in a
+   * snapshot. A position that no batch has is of another history.
    */
   async #checkReached(): Promise<void> {
     if (this.#isChecked) return;

@@ -15,8 +15,9 @@ export interface Obstacle {
 }
 
 /**
- * Tries what opening would do to the directory, as the caller and without doing it: files that it writes to
- * are opened to be written and closed again, names that it makes and removes are asked for. Takes no lock.
+ * Tries what opening would do to the directory, as the caller and without doing it: files that it
+ * writes to are opened to be written and closed again, names that it makes and removes are asked
+ * for. Takes no lock.
  */
 export async function findObstacles(
   fs: FileSystem,
@@ -101,7 +102,9 @@ async function stickyObstacles(
   return found;
 }
 
-/** Users to whom the directory and the store's files belong, ascending; empty where nobody can tell. */
+/**
+ * Users to whom the directory and the store's files belong, ascending; empty where nobody can tell.
+ */
 export async function ownersOf(
   access: PathAccess | undefined,
   { directory, snapshots, logs, others }: SurveyedFiles,

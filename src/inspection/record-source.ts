@@ -32,9 +32,10 @@ interface SourceParts {
 }
 
 /**
- * The records of a directory as recovery would give them, from its files, chunk by chunk. Takes no lock and
- * changes nothing. In memory are the updates of the logs and one chunk; of the ancestor's snapshot, which is
- * one frame, all of it. A snapshot that is removed meanwhile is read to its end all the same.
+ * The records of a directory as recovery would give them, from its files, chunk by chunk. Takes no
+ * lock and changes nothing. In memory are the updates of the logs and one chunk; of the ancestor's
+ * snapshot, which is one frame, all of it. A snapshot that is removed meanwhile is read to its end
+ * all the same.
  */
 export class RecordSource {
   readonly #parts: SourceParts;

@@ -6,8 +6,8 @@ import type { FileSystem } from '../fs/file-system.ts';
 import { readOwner, type Owner } from './owner.ts';
 
 /**
- * Keeps a directory from being opened while it is read, without changing anything in it: the kernel's lock is
- * taken on the lock file if there is one. Returns how to let go of it.
+ * Keeps a directory from being opened while it is read, without changing anything in it: the
+ * kernel's lock is taken on the lock file if there is one. Returns how to let go of it.
  * @throws StoreLockedError while a store is open there, or may be on another host
  */
 export async function lockSource(fs: FileSystem, directory: string): Promise<() => Promise<void>> {
@@ -15,7 +15,8 @@ export async function lockSource(fs: FileSystem, directory: string): Promise<() 
   const owner = await readOwner(fs, directory);
   const lock = (await isThere(fs, path)) ? await takeLock(fs, path) : 'none';
   if (lock === undefined) throw lockedError(directory, owner, 'is open');
-  // Without a lock of the kernel the lease alone tells; nobody can ask another host whether its process lives.
+  // Without a lock of the kernel the lease alone tells; nobody can ask another host whether its
+  // process lives.
   const isHeld = owner?.hasLease === true && owner.isRunning !== false;
   const isRemote = owner?.isRunning === undefined;
   if (isHeld && (lock === 'none' || isRemote)) {

@@ -20,8 +20,8 @@ export interface Judgement {
 }
 
 /**
- * Judges the logs that the newest snapshot does not contain by the rules of recovery. A snapshot that is
- * damaged is stood in for, so that damage to the logs is found beside its own.
+ * Judges the logs that the newest snapshot does not contain by the rules of recovery. A snapshot
+ * that is damaged is stood in for, so that damage to the logs is found beside its own.
  */
 export function judgeSurvey(
   { directory, claim }: Pick<DirectoryContents, 'directory' | 'claim'>,
@@ -49,8 +49,8 @@ export function judgeSurvey(
 }
 
 /**
- * Damages as they concern batches. A log that no longer fits the one before it tells which batches are missing
- * between the two; if that one is known to be damaged, it tells nothing new.
+ * Damages as they concern batches. A log that no longer fits the one before it tells which batches
+ * are missing between the two; if that one is known to be damaged, it tells nothing new.
  */
 function explain(
   damages: readonly CorruptionDetail[],

@@ -2,7 +2,10 @@ import type { ProgressMeter } from '../store/recovery/progress-meter.ts';
 
 /** How much of a directory is read, and who hears of it. */
 export interface SurveyOptions {
-  /** `logs`: every frame of every log, header and index of the snapshots. `chunks`: their chunks too. */
+  /**
+   * `logs`: every frame of every log, header and index of the snapshots. `chunks`: their chunks
+   * too.
+   */
   readonly depth: 'logs' | 'chunks';
   /** Keeps a line per frame. */
   readonly frames: boolean;

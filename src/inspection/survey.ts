@@ -32,9 +32,10 @@ export interface Survey extends SurveyedFiles {
 }
 
 /**
- * Reads a directory as recovery would, and goes on where recovery would stop. Changes nothing, takes no
- * lock; a store may be at work there.
- * @throws StoreError LODESTORE_NOT_FOUND, LODESTORE_NOT_A_DIRECTORY, LODESTORE_IO; the signal's reason
+ * Reads a directory as recovery would, and goes on where recovery would stop. Changes nothing,
+ * takes no lock; a store may be at work there.
+ * @throws StoreError LODESTORE_NOT_FOUND, LODESTORE_NOT_A_DIRECTORY, LODESTORE_IO; the signal's
+ *   reason
  */
 export function surveyDirectory(
   fs: FileSystem,

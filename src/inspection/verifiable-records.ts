@@ -7,7 +7,9 @@ import type { Survey } from './survey.ts';
 /** Records that verify in a damaged directory, ascending, and what is left out. */
 export type VerifiableRecords = Pick<Salvageable, 'columns' | 'losses'>;
 
-/** Reads what salvage would keep, without the files that the system cannot read. Nothing is written. */
+/**
+ * Reads what salvage would keep, without the files that the system cannot read. Nothing is written.
+ */
 export async function readVerifiable(
   fs: FileSystem,
   survey: Survey,

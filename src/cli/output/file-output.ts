@@ -10,8 +10,8 @@ import type { TextSink } from './text-sink.ts';
 const BUFFER_CHARACTERS: number = 256 * 1024;
 
 /**
- * A text file that has its name only when all of it is durable: until `finish` it is called `NAME.partial`,
- * and `discard` removes it.
+ * A text file that has its name only when all of it is durable: until `finish` it is called
+ * `NAME.partial`, and `discard` removes it.
  */
 export class FileOutput implements TextSink {
   /** The directory that it is made in. Closed when it ends. */

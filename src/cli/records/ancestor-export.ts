@@ -20,8 +20,9 @@ const ROWS_BYTES: number = 1024 * 1024;
 const SNAPSHOT_NUMBER = 0;
 
 /**
- * Writes records as a directory of the ancestor: a snapshot, which is one frame, and an empty log behind it. The
- * log has to be there: with a snapshot alone the ancestor removes it while it recovers.
+ * Writes records as a directory of the ancestor: a snapshot, which is one frame, and an empty log
+ * behind it. The log has to be there: with a snapshot alone the ancestor removes it while it
+ * recovers.
  */
 export async function writeAncestorDirectory(
   fs: FileSystem,
@@ -105,8 +106,8 @@ class AncestorSnapshotWriter {
   }
 
   /**
-   * The length stands before the payload and under its checksum, and is known only now: the payload is read back
-   * for it, as it stands in the file.
+   * The length stands before the payload and under its checksum, and is known only now: the payload
+   * is read back for it, as it stands in the file.
    */
   async #close(): Promise<void> {
     const length = new Uint8Array(LENGTH_BYTES);

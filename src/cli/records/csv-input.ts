@@ -15,8 +15,9 @@ interface Header {
 }
 
 /**
- * Reads CSV by RFC 4180: a first line with the names `key`, `value`, and `data` or `dataHex` or neither, in any
- * order; then a record a line. Fields may stand in quotes; none of these can hold a line end.
+ * Reads CSV by RFC 4180: a first line with the names `key`, `value`, and `data` or `dataHex` or
+ * neither, in any order; then a record a line. Fields may stand in quotes; none of these can hold a
+ * line end.
  */
 export class CsvParser {
   #header: Header | undefined;

@@ -6,8 +6,9 @@ const FIELDS = new Set(['key', 'value', 'data', 'dataHex']);
 const NO_DATA = new Uint8Array(0);
 
 /**
- * A record from a line as `export` writes it: an object with `key` and `value`, strings of decimal digits or
- * numbers that JSON does not round, and `data` in base64 or `dataHex`, or neither. Empty lines hold none.
+ * A record from a line as `export` writes it: an object with `key` and `value`, strings of decimal
+ * digits or numbers that JSON does not round, and `data` in base64 or `dataHex`, or neither. Empty
+ * lines hold none.
  * @throws InputError
  */
 export function parseJsonLine({ text, number }: InputLine): InputRecord | undefined {

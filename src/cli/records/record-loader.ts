@@ -14,8 +14,8 @@ export interface BatchSink {
 }
 
 /**
- * Packs records into batches of about a thousand, several of them on their way at a time. Batches become
- * durable in order: `acknowledged` counts the first records that are.
+ * Packs records into batches of about a thousand, several of them on their way at a time. Batches
+ * become durable in order: `acknowledged` counts the first records that are.
  */
 export class RecordLoader {
   readonly #open: () => Promise<BatchSink>;

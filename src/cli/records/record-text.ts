@@ -17,7 +17,10 @@ export function headLine(format: TextFormat, encoding: DataEncoding): string {
   return format === 'csv' ? `key,value,${DATA_FIELDS[encoding]}\n` : '';
 }
 
-/** The records of one chunk, one a line. u64 are decimal digits, as strings where JSON would round them. */
+/**
+ * The records of one chunk, one a line. u64 are decimal digits, as strings where JSON would round
+ * them.
+ */
 export function recordLines(columns: Columns, format: TextFormat, encoding: DataEncoding): string {
   const cursor = new RunCursor([columns]);
   const field = DATA_FIELDS[encoding];

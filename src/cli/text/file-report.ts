@@ -7,7 +7,10 @@ import type { Refusal } from '../../inspection/survey-options.ts';
 import type { OtherFile, SurveyedFiles } from '../../inspection/surveyed-files.ts';
 
 export type FileState =
-  /** Of logs: closed with a seal; closed without; written to last; ending in a write cut short; never written. */
+  /**
+   * Of logs: closed with a seal; closed without; written to last; ending in a write cut short;
+   * never written.
+   */
   | 'sealed'
   | 'unsealed'
   | 'open'

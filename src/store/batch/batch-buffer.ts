@@ -6,8 +6,9 @@ export const FIRST_ROW_BUFFER_BYTES = 256;
 const POOL_BYTES: number = 64 * FIRST_ROW_BUFFER_BYTES;
 
 /**
- * `lengthBytes` zeroed bytes from `start` on. The shortest buffers share memory and its view: most batches hold one
- * record, and memory or a view of its own for each costs more than all of its packing.
+ * `lengthBytes` zeroed bytes from `start` on. The shortest buffers share memory and its view: most
+ * batches hold one record, and memory or a view of its own for each costs more than all of its
+ * packing.
  */
 export class BatchBuffer {
   readonly bytes: Uint8Array;

@@ -9,16 +9,18 @@ import type { PackedBatch } from './packed-batch.ts';
 import { WriteBatch } from './write-batch.ts';
 
 /**
- * A batch on its way to the log. `waiting`: the queue is full, nothing of it has been read; `packing`: its
- * updates are being encoded; `ready`: its rows wait for their group; `in-flight`: they are being written;
- * `settled`: its promise is.
+ * A batch on its way to the log. `waiting`: the queue is full, nothing of it has been read;
+ * `packing`: its updates are being encoded; `ready`: its rows wait for their group; `in-flight`:
+ * they are being written; `settled`: its promise is.
  */
 type BatchState = 'waiting' | 'packing' | 'ready' | 'in-flight' | 'settled';
 
 export class QueuedBatch {
   state: BatchState = 'waiting';
   packed: PackedBatch | undefined;
-  /** Why this batch is left out of its group; told only when all that it was judged by is durable. */
+  /**
+   * Why this batch is left out of its group; told only when all that it was judged by is durable.
+   */
   refusal: StoreError | undefined;
   source: WriteBatch | Iterable<Update> | undefined;
   readonly durability: BatchDurability;
@@ -74,16 +76,17 @@ export function withOutcome(error: unknown): unknown {
 }
 
 /**
- * Batches in the order in which they were handed in. Bounded: past the limits a batch is kept as it was
- * given, unread, until there is room.
+ * Batches in the order in which they were handed in. Bounded: past the limits a batch is kept as it
+ * was given, unread, until there is room.
  */
 export class BatchQueue {
   readonly #limits: QueueLimits;
   readonly #pause: () => Promise<void>;
   readonly #onReady: () => void;
   /**
-   * Admitted batches, then waiting ones, from `#head`. Settled ones are passed over. A batch that has been taken
-   * leaves its place empty: kept here, it would outlive collections of the young heap, and all that it refers to.
+   * Admitted batches, then waiting ones, from `#head`. Settled ones are passed over. A batch that
+   * has been taken leaves its place empty: kept here, it would outlive collections of the young
+   * heap, and all that it refers to.
    */
   #batches: (QueuedBatch | undefined)[] = [];
   #head = 0;
@@ -167,7 +170,10 @@ export class BatchQueue {
     });
   }
 
-  /** A batch that is committed at once, past the queue, which is empty: it is in flight. `reject` hears of a failure. */
+  /**
+   * A batch that is committed at once, past the queue, which is empty: it is in flight. `reject`
+   * hears of a failure.
+   */
   enter(
     source: WriteBatch,
     durability: BatchDurability,
@@ -205,8 +211,8 @@ export class BatchQueue {
   }
 
   /**
-   * Settles batches that were taken and makes room for waiting ones. A batch that was left out of its group
-   * is told why; with `refusedError` that this is not known after all.
+   * Settles batches that were taken and makes room for waiting ones. A batch that was left out of
+   * its group is told why; with `refusedError` that this is not known after all.
    */
   settle(
     group: readonly QueuedBatch[],

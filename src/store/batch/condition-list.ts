@@ -5,8 +5,8 @@ const WORDS = 4;
 const FIRST_CAPACITY = 4;
 
 /**
- * Conditions of one batch, in the order of its updates, 16 bytes each. What `lend` has given away stays as
- * it is: the list only grows.
+ * Conditions of one batch, in the order of its updates, 16 bytes each. What `lend` has given away
+ * stays as it is: the list only grows.
  */
 export class ConditionList {
   #words: Uint32Array = new Uint32Array(FIRST_CAPACITY * WORDS);

@@ -15,7 +15,8 @@ export function isForeignBatch(source: object): source is ForeignBatch {
 }
 
 /**
- * Copies a batch of another copy. Its rows are read like a caller's updates: what they hold is checked once more.
+ * Copies a batch of another copy. Its rows are read like a caller's updates: what they hold is
+ * checked once more.
  * @throws TypeError, RangeError, BatchTooLargeError
  */
 export function takeOver(source: ForeignBatch): WriteBatch {

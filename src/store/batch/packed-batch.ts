@@ -2,7 +2,10 @@ import { copyBytes } from '../../base/bytes.ts';
 import type { LentConditions } from './condition-list.ts';
 import type { BatchBuffer } from './batch-buffer.ts';
 
-/** Rows handed to the commit path: what is in a batch's buffer by now. They stay as they are until `release`. */
+/**
+ * Rows handed to the commit path: what is in a batch's buffer by now. They stay as they are until
+ * `release`.
+ */
 export class PackedBatch {
   readonly lengthBytes: number;
   readonly recordCount: number;

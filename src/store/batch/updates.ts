@@ -4,8 +4,8 @@ import { isForeignBatch, takeOver } from './foreign-batch.ts';
 import { WriteBatch } from './write-batch.ts';
 
 /**
- * One update of a batch that is given as an iterable. With `ifValue` or `ifAbsent` the whole batch is applied
- * only if that holds of the key as it is before the batch.
+ * One update of a batch that is given as an iterable. With `ifValue` or `ifAbsent` the whole batch
+ * is applied only if that holds of the key as it is before the batch.
  */
 export type Update =
   | (Condition & {
@@ -64,7 +64,8 @@ function* packing(
 }
 
 /**
- * What is queued of that which a caller gave: a batch of another copy of this package is copied now.
+ * What is queued of that which a caller gave: a batch of another copy of this package is copied
+ * now.
  * @throws TypeError for what cannot be a batch
  */
 export function toSource(updates: unknown): WriteBatch | Iterable<Update> {

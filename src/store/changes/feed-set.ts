@@ -9,28 +9,28 @@ import type { RetainedLogs } from './retained-logs.ts';
 
 export interface ChangesOptions {
   /**
-   * The sequence number behind which the feed begins: that of the last batch that was dealt with. Default:
-   * the store's last, so only what comes from now on. `0n`: from the beginning.
+   * Starts after this sequence number: that of the last batch that you have processed. Default:
+   * only new batches. `0n`: from the beginning.
    */
   readonly after?: bigint | number | undefined;
   /** Ends the iteration with an `AbortedError`. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What feeds can read, and how many do. */
+/** Change feeds and the logs that they can read. */
 export interface ChangeStats {
   /** Feeds that have not ended. */
   readonly feeds: number;
   /** The lowest position that can be followed. */
   readonly oldestPosition: bigint;
-  /** Merged logs that are kept for feeds, and the bytes of their files. */
+  /** Number of merged logs that are kept for feeds, and the bytes of their files. */
   readonly retainedLogs: number;
   readonly retainedBytes: number;
 }
 
-/** All feeds of a store. With none of them waiting, a commit costs one comparison. */
+/** All feeds of a store. Without a waiting feed, a commit costs one comparison. */
 export class FeedSet {
-  /** What merges hand their logs to. */
+  /** Where merges put merged logs. */
   readonly retained: RetainedLogs;
   readonly #source: ChangeSource;
   readonly #health: Health;
@@ -78,7 +78,7 @@ export class FeedSet {
     return feed;
   }
 
-  /** Something was committed, or ended. */
+  /** Wakes feeds after a commit, a sync, or the end of the store. */
   ring(): void {
     if (this.#waiting.length === 0) return;
     const waiting = this.#waiting;

@@ -3,8 +3,8 @@ import type { Awaitable } from '../../base/flow.ts';
 
 /**
  * What is published on the tracing channels of `node:diagnostics_channel`. The members that are not
- * `readonly` are there once the operation has come so far, at `asyncEnd` for certain. Node adds `result` or
- * `error`.
+ * `readonly` are there once the operation has come so far, at `asyncEnd` for certain. Node adds
+ * `result` or `error`.
  */
 export interface OpenTrace {
   readonly directory: string;
@@ -17,7 +17,10 @@ interface StoreTrace {
   readonly directory: string;
 }
 
-/** `lodestore:commit`: one group of batches, from the moment it is taken from the queue until it is durable. */
+/**
+ * `lodestore:commit`: one group of batches, from the moment it is taken from the queue until it is
+ * durable.
+ */
 export interface CommitTrace extends StoreTrace {
   readonly batches: number;
   /** Puts and deletes that were written; 0 where nothing was. */
@@ -41,7 +44,9 @@ export interface RotateTrace extends StoreTrace {
   readonly bytes: number;
 }
 
-/** `lodestore:merge`: from reading the logs until what they were merged into has taken their place. */
+/**
+ * `lodestore:merge`: from reading the logs until what they were merged into has taken their place.
+ */
 export interface MergeTrace extends StoreTrace {
   readonly logs: number;
   readonly logBytes: number;
@@ -64,7 +69,9 @@ export const rotateChannel: Channel<RotateTrace> = tracingChannel('lodestore:rot
 export const mergeChannel: Channel<MergeTrace> = tracingChannel('lodestore:merge');
 export const backupChannel: Channel<BackupTrace> = tracingChannel('lodestore:backup');
 
-/** Whether anybody listens to any part of `channel`: Node 20 does not tell for all of them at once. */
+/**
+ * Whether anybody listens to any part of `channel`: Node 20 does not tell for all of them at once.
+ */
 export function isTraced<Context extends object>(channel: Channel<Context>): boolean {
   const { start, end, asyncStart, asyncEnd, error } = channel;
   return (
@@ -88,8 +95,8 @@ export function traced<Context extends object, Result>(
 }
 
 /**
- * Runs `run` on a channel that somebody listens to, as `TracingChannel.tracePromise` does. Where the result is there at
- * once, all events come before this returns, in the same order.
+ * Runs `run` on a channel that somebody listens to, as `TracingChannel.tracePromise` does. Where
+ * the result is there at once, all events come before this returns, in the same order.
  */
 export function tracedEither<Context extends object, Result>(
   channel: Channel<Context>,

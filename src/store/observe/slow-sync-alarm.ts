@@ -11,7 +11,10 @@ export interface SlowSyncAlarmParts {
   readonly livePath: () => string | undefined;
 }
 
-/** Says that a sync took too long: to the listeners of `slowSync`, or else as a warning of the process. */
+/**
+ * Says that a sync took too long: to the listeners of `slowSync`, or else as a warning of the
+ * process.
+ */
 export class SlowSyncAlarm {
   readonly #parts: SlowSyncAlarmParts;
   #nextWarningMs = 0;

@@ -60,7 +60,10 @@ export class StoreObserver {
     return { store: this.#parts.store, directory: this.#parts.directory };
   }
 
-  /** Commits a group, on the channel if anybody listens. Returns the error that its batches are rejected with. */
+  /**
+   * Commits a group, on the channel if anybody listens. Returns the error that its batches are
+   * rejected with.
+   */
   commit(batches: readonly CountedBatch[], run: Commit): Flow<StoreError | undefined> {
     return isTraced(commitChannel) ? this.#commitTraced(batches, run) : run();
   }
@@ -86,7 +89,10 @@ export class StoreObserver {
     }
   }
 
-  /** Fills `context`, and throws what the group is rejected with, so that the channel tells it as an error. */
+  /**
+   * Fills `context`, and throws what the group is rejected with, so that the channel tells it as an
+   * error.
+   */
   *#commitInto(context: CommitTrace, batches: readonly CountedBatch[], run: Commit): Flow<void> {
     const { commits } = this;
     const before = { groups: commits.groups, updates: commits.updates };
@@ -130,7 +136,10 @@ export class StoreObserver {
     this.#parts.announce('rotated', [details]);
   }
 
-  /** Merges on its channel. `run` resolves with the bytes of the new snapshot and how long that took. */
+  /**
+   * Merges on its channel. `run` resolves with the bytes of the new snapshot and how long that
+   * took.
+   */
   async merge(
     details: Pick<MergeTrace, 'logs' | 'logBytes' | 'oldSnapshotBytes'>,
     run: () => Promise<Pick<MergeTrace, 'snapshotBytes' | 'durationMs'>>,

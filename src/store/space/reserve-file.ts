@@ -7,16 +7,16 @@ import { unlinkIfThere } from '../../fs/unlink.ts';
 import { writeZeros } from '../../fs/write.ts';
 
 /**
- * `absent`: there has not been room for the file yet; `kept`: it holds its space; `given-up`: the disk was
- * full, and its space may be used by what frees more.
+ * `absent`: there has not been room for the file yet; `kept`: it holds its space; `given-up`: the
+ * disk was full, and its space may be used by what frees more.
  */
 export type ReserveState = 'absent' | 'kept' | 'given-up';
 
 /**
- * A file of zeros, and empty files beside it, whose only use is to be removed when the disk is full: then
- * there is room for the deletes and the merge that make more. The zeros give bytes, each file an inode: for
- * a log, for the one that follows it, and for a merge's snapshot. Nothing that is recovered is in them, so
- * none of their failures matters.
+ * A file of zeros, and empty files beside it, whose only use is to be removed when the disk is
+ * full: then there is room for the deletes and the merge that make more. The zeros give bytes, each
+ * file an inode: for a log, for the one that follows it, and for a merge's snapshot. Nothing that
+ * is recovered is in them, so none of their failures matters.
  */
 export class ReserveFile {
   readonly sizeBytes: number;
@@ -40,8 +40,8 @@ export class ReserveFile {
   }
 
   /**
-   * Makes the file unless it is there. Resolves with whether it is kept; never rejects. Asks for twice its
-   * size to be free: having it back must not be what fills the disk.
+   * Makes the file unless it is there. Resolves with whether it is kept; never rejects. Asks for
+   * twice its size to be free: having it back must not be what fills the disk.
    */
   async make(): Promise<boolean> {
     if (this.#state === 'kept') return true;
@@ -58,7 +58,10 @@ export class ReserveFile {
     return this.#state === 'kept' ? this.sizeBytes : 0;
   }
 
-  /** Removes the zeros; where they are gone, one of the empty files. Resolves with whether one was removed. */
+  /**
+   * Removes the zeros; where they are gone, one of the empty files. Resolves with whether one was
+   * removed.
+   */
   async giveUp(): Promise<boolean> {
     await this.#making;
     if (this.#state === 'absent') return false;
@@ -79,7 +82,8 @@ export class ReserveFile {
   async #make(): Promise<boolean> {
     try {
       const existing = await this.#fs.stat(this.#path).catch(() => undefined);
-      // An earlier open, or this one for its lease, has given the zeros up: there is no more room since.
+      // An earlier open, or this one for its lease, has given the zeros up: there is no more room
+      // since.
       if (existing === undefined && (await this.#hasSpare())) this.#state = 'given-up';
       await this.#lock.whenHeld();
       if (existing?.sizeBytes !== this.sizeBytes) {
