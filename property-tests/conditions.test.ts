@@ -1,49 +1,103 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ConditionFailedError, type MetadataStore, type Update } from '../src/index.ts';
+import {
+  ConditionFailedError,
+  type Condition,
+  type MetadataStore,
+  type Update,
+} from '../src/index.ts';
 import { CrashFs, openOn } from '../src/testing/index.ts';
 import { runs } from '../test/support/effort.ts';
 
-/** `expected` is undefined for an update without a condition, 0 for "no record". */
+/** What an update asks of its key. `newer`: asked of puts only. */
+type PlannedCondition =
+  | { readonly asks: 'nothing' }
+  | { readonly asks: 'absent' }
+  | { readonly asks: 'value'; readonly allowed: readonly number[] }
+  | { readonly asks: 'data'; readonly byte: number }
+  | { readonly asks: 'value and data'; readonly allowed: readonly number[]; readonly byte: number }
+  | { readonly asks: 'newer' };
+
 interface PlannedUpdate {
   readonly key: number;
   /** 0 deletes. */
   readonly value: number;
-  readonly expected: number | undefined;
+  /** The only byte of a put's data. */
+  readonly byte: number;
+  readonly condition: PlannedCondition;
 }
 
 type PlannedBatch = readonly PlannedUpdate[];
 
-/** Key to value; what the store holds after some batches. */
-type Model = ReadonlyMap<number, number>;
+interface ModelRecord {
+  readonly value: number;
+  readonly byte: number;
+}
+
+/** What the store holds after some batches. */
+type Model = ReadonlyMap<number, ModelRecord>;
 
 type Verdict = 'applied' | { readonly index: number; readonly found: bigint | undefined };
 
-function toUpdate({ key, value, expected }: PlannedUpdate): Update {
-  const condition =
-    expected === undefined ? {} : expected === 0 ? { ifAbsent: true } : { ifValue: expected };
-  return value === 0
-    ? { type: 'del', key, ...condition }
-    : { type: 'put', key, value, ...condition };
+function toCondition(condition: PlannedCondition): Condition {
+  switch (condition.asks) {
+    case 'nothing':
+      return {};
+    case 'absent':
+      return { ifAbsent: true };
+    case 'value':
+      return { ifValue: condition.allowed.length === 1 ? condition.allowed[0] : condition.allowed };
+    case 'data':
+      return { ifData: Uint8Array.of(condition.byte) };
+    case 'value and data':
+      return { ifValue: condition.allowed, ifData: Uint8Array.of(condition.byte) };
+    case 'newer':
+      return { ifNewer: true };
+  }
+}
+
+function toUpdate({ key, value, byte, condition }: PlannedUpdate): Update {
+  if (value > 0) {
+    return { type: 'put', key, value, data: Uint8Array.of(byte), ...toCondition(condition) };
+  }
+  const asked = condition.asks === 'newer' ? {} : toCondition(condition);
+  return { type: byte % 2 === 0 ? 'delete' : 'del', key, ...asked };
+}
+
+function holds({ value, condition }: PlannedUpdate, found: ModelRecord | undefined): boolean {
+  switch (condition.asks) {
+    case 'nothing':
+      return true;
+    case 'absent':
+      return found === undefined;
+    case 'value':
+      return found !== undefined && condition.allowed.includes(found.value);
+    case 'data':
+      return found?.byte === condition.byte;
+    case 'value and data':
+      return found?.byte === condition.byte && condition.allowed.includes(found.value);
+    case 'newer':
+      return value === 0 || found === undefined || found.value < value;
+  }
 }
 
 /** The rule, as plainly as it can be said: every condition against the state before the batch. */
 function applyTo(model: Model, batch: PlannedBatch): { verdict: Verdict; after: Model } {
-  for (const [index, { key, expected }] of batch.entries()) {
-    const found = model.get(key);
-    if (expected === undefined || expected === (found ?? 0)) continue;
-    const verdict = { index, found: found === undefined ? undefined : BigInt(found) };
+  for (const [index, update] of batch.entries()) {
+    const found = model.get(update.key);
+    if (holds(update, found)) continue;
+    const verdict = { index, found: found === undefined ? undefined : BigInt(found.value) };
     return { verdict, after: model };
   }
   const after = new Map(model);
-  for (const { key, value } of batch) {
+  for (const { key, value, byte } of batch) {
     if (value === 0) after.delete(key);
-    else after.set(key, value);
+    else after.set(key, { value, byte });
   }
   return { verdict: 'applied', after };
 }
 
-async function verdictOf(promise: Promise<void>): Promise<Verdict> {
+async function verdictOf(promise: Promise<unknown>): Promise<Verdict> {
   try {
     await promise;
     return 'applied';
@@ -53,19 +107,32 @@ async function verdictOf(promise: Promise<void>): Promise<Verdict> {
   }
 }
 
-function contents(store: MetadataStore): [number, number][] {
-  return [...store.entries()].map(([key, { value }]) => [Number(key), Number(value)]);
+function contents(store: MetadataStore): [number, ModelRecord][] {
+  return [...store.entries()].map(([key, { value, data }]) => {
+    return [Number(key), { value: Number(value), byte: data[0]! }];
+  });
 }
 
-function contentsOf(model: Model): [number, number][] {
+function contentsOf(model: Model): [number, ModelRecord][] {
   return [...model].sort(([a], [b]) => a - b);
 }
 
-// Few keys and values, so that about half of the conditions hold.
+// Few keys, values and bytes, so that about half of the conditions hold.
+const byte = fc.nat(1);
+const allowed = fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 1, maxLength: 2 });
+const condition: fc.Arbitrary<PlannedCondition> = fc.oneof(
+  { weight: 3, arbitrary: fc.constant({ asks: 'nothing' as const }) },
+  fc.constant({ asks: 'absent' as const }),
+  fc.record({ asks: fc.constant('value' as const), allowed }),
+  fc.record({ asks: fc.constant('data' as const), byte }),
+  fc.record({ asks: fc.constant('value and data' as const), allowed, byte }),
+  fc.constant({ asks: 'newer' as const }),
+);
 const update: fc.Arbitrary<PlannedUpdate> = fc.record({
   key: fc.nat(4),
   value: fc.nat(3),
-  expected: fc.option(fc.nat(3), { nil: undefined, freq: 2 }),
+  byte,
+  condition,
 });
 const batch = fc.array(update, { minLength: 1, maxLength: 4 });
 const burst = fc.array(batch, { minLength: 1, maxLength: 12 });

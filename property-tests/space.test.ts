@@ -37,7 +37,7 @@ function updatesOf({ firstKey, count, lengthBytes }: PlannedBatch): Update[] {
 function apply(model: Model, updates: readonly Update[]): void {
   for (const update of updates) {
     const key = BigInt(update.key);
-    if (update.type === 'del') model.delete(key);
+    if (update.type !== 'put') model.delete(key);
     else {
       model.set(key, { value: BigInt(update.value), lengthBytes: update.data!.length });
     }
@@ -52,7 +52,7 @@ function requireSame(store: MetadataStore, model: Model): void {
 }
 
 /** Whether it was applied. Nothing but a lack of space may be in its way. */
-async function isApplied(promise: Promise<void>): Promise<boolean> {
+async function isApplied(promise: Promise<unknown>): Promise<boolean> {
   try {
     await promise;
     return true;

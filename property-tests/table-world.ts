@@ -5,6 +5,8 @@ import type { KeyRange, RangeOptions } from '../src/table/layer/key-range.ts';
 import { checkRange } from '../src/table/layer/key-range.ts';
 import type { ContentCount } from '../src/table/scan/content-count.ts';
 import { contentHashText } from '../src/format/content-sum.ts';
+import { NO_RECORD } from '../src/table/layer/update-layer.ts';
+import { joinedHalves, u64Halves } from '../src/base/u64.ts';
 import type { TableSizes } from '../src/table/layer/table-sizes.ts';
 import { Table } from '../src/table/table.ts';
 import type { View } from '../src/table/view.ts';
@@ -52,6 +54,7 @@ export class TableWorld {
   #merge: RunningMerge | undefined;
   /** Updates folded into the base are shadowed by nothing: each must go with the chunk before it. */
   readonly #isFolded: boolean;
+  readonly #target: Uint8Array = new Uint8Array(64);
   readonly #views: { view: View; model: Model }[] = [];
   readonly #counts: { count: ContentCount; expected: string; isDone: boolean }[] = [];
   readonly #iterations: { left: Iterator<unknown>; expected: unknown[] }[] = [];
@@ -255,7 +258,12 @@ export class TableWorld {
       deepStrictEqual(this.table.get(key), expected);
       strictEqual(this.table.has(key), expected !== undefined);
       const [low, high] = [Number(key & 0xffff_ffffn), Number(key >> 32n)];
-      strictEqual(this.table.valueOfKey(low, high), expected?.value ?? 0n);
+      this.table.readValue(low, high, u64Halves, 0);
+      strictEqual(joinedHalves(), expected?.value ?? 0n);
+      const lengthBytes = expected?.data.length ?? NO_RECORD;
+      strictEqual(this.table.readData(low, high, this.#target, 1), lengthBytes);
+      if (expected === undefined || lengthBytes >= this.#target.length) continue;
+      deepStrictEqual(this.#target.slice(1, 1 + lengthBytes), expected.data);
       if (key <= BigInt(Number.MAX_SAFE_INTEGER)) {
         deepStrictEqual(this.table.get(Number(key)), expected);
         strictEqual(this.table.has(Number(key)), expected !== undefined);

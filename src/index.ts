@@ -34,8 +34,10 @@ export type { BackupOptions, BackupReport, CopyProgress } from './store/backup/b
 export type { BatchDurability, StoreDurability } from './store/batch/durability.ts';
 export type { Change, ChangeUpdate } from './store/changes/change.ts';
 export type { ChangesOptions, ChangeStats } from './store/changes/feed-set.ts';
+export type { GetManyOptions, ManyRecords } from './store/point-reads.ts';
 export { MetadataStore } from './store/metadata-store.ts';
-export type { InsertOptions } from './store/metadata-store.ts';
+export type { ReadableStore } from './store/readable-store.ts';
+export type { Inserted, InsertOptions } from './store/batch/insert-options.ts';
 export type { ContentHash, ContentHashOptions } from './store/content-hash.ts';
 export type { OpenOptions } from './store/open/options.ts';
 export type {

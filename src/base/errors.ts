@@ -221,35 +221,41 @@ export interface ConditionFailure {
   /** Index in the batch of the update whose condition failed, from 0. */
   readonly index: number;
   readonly key: bigint;
-  /** The value that the condition asks for; undefined: no record. */
-  readonly expected: bigint | undefined;
+  /** The condition that failed. */
+  readonly condition: 'ifValue' | 'ifAbsent' | 'ifData' | 'ifNewer';
+  /** The values that `ifValue` allows; empty for the other conditions. */
+  readonly allowed: readonly bigint[];
   /** The value of the key; undefined: no record. */
   readonly found: bigint | undefined;
 }
 
 /**
- * A condition of the batch (`ifValue`, `ifAbsent`) did not hold; nothing of the batch is applied.
- * Names the first condition that failed. The state that it saw is durable.
+ * A condition of the batch did not hold; nothing of the batch is applied. Names the first condition
+ * that failed. The state that it saw is durable.
  */
 export class ConditionFailedError extends StoreError {
   override readonly name: string = 'ConditionFailedError';
   readonly index: number;
   readonly key: bigint;
+  readonly condition: ConditionFailure['condition'];
+  readonly allowed: readonly bigint[];
+  /** The value that `ifValue` asks for, if it is only one. */
   readonly expected: bigint | undefined;
   readonly found: bigint | undefined;
 
   constructor(failure: ConditionFailure) {
-    const { index, key, expected, found } = failure;
-    const wanted = expected === undefined ? 'no record' : `value ${expected}`;
+    const { index, key, condition, allowed, found } = failure;
     const had = found === undefined ? 'there is no record' : `it has value ${found}`;
     super(
       'LODESTORE_CONDITION_FAILED',
-      `the batch was not applied: update ${index} asks for ${wanted} of key ${key}, and ${had}`,
+      `the batch was not applied: update ${index} asks for ${wanted(failure)} of key ${key}, and ${had}`,
       { outcome: 'not-applied' },
     );
     this.index = index;
     this.key = key;
-    this.expected = expected;
+    this.condition = condition;
+    this.allowed = allowed;
+    this.expected = allowed.length === 1 ? allowed[0] : undefined;
     this.found = found;
   }
 }
@@ -279,6 +285,19 @@ export class StoreBusyError extends StoreError {
     const message = `the batch was not applied: ${BUSY_TEXTS[reason]}; give way to the event loop, or use insertBatch`;
     super('LODESTORE_BUSY', message, { ...fields, outcome: 'not-applied' });
     this.reason = reason;
+  }
+}
+
+function wanted({ condition, allowed }: ConditionFailure): string {
+  switch (condition) {
+    case 'ifAbsent':
+      return 'no record';
+    case 'ifData':
+      return 'certain data';
+    case 'ifNewer':
+      return 'a value below its own';
+    case 'ifValue':
+      return `value ${allowed.join(' or ')}`;
   }
 }
 

@@ -31,6 +31,11 @@ export function joinU64(low: number, high: number): bigint {
   return scratch64[0]!;
 }
 
+/** Puts together the halves that {@link u64Halves} holds. */
+export function joinedHalves(): bigint {
+  return scratch64[0]!;
+}
+
 /** Returns `value` as a bigint. Throws like {@link splitU64}. */
 export function checkU64(value: bigint | number, name: string): bigint {
   splitU64(value, name);

@@ -1,3 +1,4 @@
+import { requireKnownFields, type FieldsOf } from '../base/fields.ts';
 import { contentHashText } from '../format/content-sum.ts';
 import type { Table } from '../table/table.ts';
 import { Slices, type SliceHooks } from './slices.ts';
@@ -5,6 +6,13 @@ import { Slices, type SliceHooks } from './slices.ts';
 export interface ContentHashOptions {
   /** Stops the computation. */
   readonly signal?: AbortSignal | undefined;
+}
+
+const CONTENT_HASH_FIELDS: FieldsOf<ContentHashOptions> = { signal: true };
+
+/** @throws TypeError that names the option */
+export function checkContentHashOptions(options: ContentHashOptions): void {
+  requireKnownFields(options, CONTENT_HASH_FIELDS, 'options');
 }
 
 /** A hash of the records of a store. Two stores with the same records have the same hash. */

@@ -63,7 +63,7 @@ export class LiveBackups {
   }
 
   /** Writes all that is durable when a group ends to `target`. See `MetadataStore.backup`. */
-  async run(target: string, options: BackupOptions): Promise<BackupReport> {
+  async run(target: string | URL, options: BackupOptions): Promise<BackupReport> {
     const absolute = checkBackup(target, options);
     const abort = new AbortController();
     const user = options.signal;

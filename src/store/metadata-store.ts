@@ -1,13 +1,11 @@
 import { EventEmitter } from 'node:events';
 import { queueMicrotask } from '../base/timers.ts';
-import { checkSignal } from '../base/abort.ts';
 import { StoreClosedError, StoreError } from '../base/errors.ts';
 import type { Health } from './commit/health.ts';
 import type { LogKeeper } from './commit/log-keeper.ts';
 import { isAncestorStoreId } from '../format/ancestor.ts';
 import type { DirectoryLock } from '../directory/held-lock.ts';
 import type { Directory } from '../fs/directory.ts';
-import type { RangeOptions } from '../table/layer/key-range.ts';
 import type { TableRecord } from '../table/layer/table-record.ts';
 import type { Table } from '../table/table.ts';
 import type { BackupOptions, BackupReport } from './backup/backup.ts';
@@ -17,14 +15,27 @@ import { FeedSet, type ChangesOptions } from './changes/feed-set.ts';
 import { StoreChangeSource } from './changes/change-source.ts';
 import { RetainedLogs } from './changes/retained-logs.ts';
 import { openChannel, traced } from './observe/channels.ts';
-import { requireDurability, type BatchDurability } from './batch/durability.ts';
-import { computeContentHash, type ContentHash, type ContentHashOptions } from './content-hash.ts';
+import type { Condition } from './batch/condition.ts';
+import { requireDurability } from './batch/durability.ts';
+import {
+  checkInsertOptions,
+  splitInsertOptions,
+  type Inserted,
+  type InsertOptions,
+} from './batch/insert-options.ts';
+import {
+  checkContentHashOptions,
+  computeContentHash,
+  type ContentHash,
+  type ContentHashOptions,
+} from './content-hash.ts';
 import { countOpenStore } from './open/open-stores.ts';
 import type { StoreEnvironment } from './open/environment.ts';
 import { openParts, type OpenedParts } from './open/open-parts.ts';
 import type { OpenOptions, ResolvedOptions } from './open/options.ts';
 import type { RecoveryReport } from './recovery/recovery-report.ts';
 import type { SliceHooks } from './slices.ts';
+import { ReadableStore } from './readable-store.ts';
 import { readStats, type StoreStats } from './stats.ts';
 import type { StoreEvents } from './observe/store-events.ts';
 import { packUpdatesNow, toSource, type Update } from './batch/updates.ts';
@@ -33,31 +44,28 @@ import { BackgroundLoad } from './background-load.ts';
 import { WriteBatch } from './batch/write-batch.ts';
 import { closeWriter, inOrder, makeWriter, releaseDirectory, type Writer } from './writer.ts';
 
-export interface InsertOptions {
-  /** Aborts the batch while it is queued. A batch that is being written cannot be aborted. */
-  readonly signal?: AbortSignal | undefined;
-  /** When this batch is acknowledged. Default: the option `durability` of the store. */
-  readonly durability?: BatchDurability | undefined;
-}
-
 let makeStore: (parts: OpenedParts) => MetadataStore;
 
 /** Internal: `MetadataStore.open` in another environment, for `lodestore/testing`. */
 export function openStoreIn(
   environment: StoreEnvironment | undefined,
-  directory: string,
+  directory: string | URL,
   options: OpenOptions = {},
 ): Promise<MetadataStore> {
   const run = async (): Promise<MetadataStore> =>
     makeStore(await openParts(environment, directory, options));
-  return traced(openChannel, () => ({ directory, readOnly: options.readOnly === true }), run);
+  const context = (): object => ({
+    directory: String(directory),
+    readOnly: options.readOnly === true,
+  });
+  return traced(openChannel, context, run);
 }
 
 /**
  * A crash-safe map from u64 keys to (u64 value, bytes), in memory and on disk. One object in one
  * process can have a directory open for writing.
  */
-export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDisposable {
+export class MetadataStore extends ReadableStore implements AsyncDisposable {
   /** What recovery found and did when the store was opened. */
   readonly recovery: RecoveryReport;
   readonly #held: Directory;
@@ -77,7 +85,10 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   }
 
   private constructor(parts: OpenedParts) {
-    super();
+    super(() => {
+      this.#requireOpen();
+      return parts.table;
+    });
     this.recovery = parts.report;
     this.#held = parts.fs;
     this.#options = parts.options;
@@ -109,51 +120,8 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
    *   `LODESTORE_NOT_FOUND`, `LODESTORE_UNSUPPORTED_FORMAT`, `LODESTORE_ABORTED`, `LODESTORE_IO`);
    *   TypeError or RangeError for options
    */
-  static async open(directory: string, options: OpenOptions = {}): Promise<MetadataStore> {
+  static async open(directory: string | URL, options: OpenOptions = {}): Promise<MetadataStore> {
     return openStoreIn(undefined, directory, options);
-  }
-
-  /** Number of records. */
-  get size(): number {
-    this.#requireOpen();
-    return this.#table.size;
-  }
-
-  /**
-   * Returns the record of `key` after the last acknowledged batch, or undefined; `data` is a copy.
-   * @throws TypeError or RangeError for a key that is no u64; StoreClosedError
-   */
-  get(key: bigint | number): TableRecord | undefined {
-    this.#requireOpen();
-    return this.#table.get(key);
-  }
-
-  /** Whether `key` has a record. Throws like `get`. */
-  has(key: bigint | number): boolean {
-    this.#requireOpen();
-    return this.#table.has(key);
-  }
-
-  /**
-   * Iterates lazily over keys and records in ascending key order (descending with `reverse`). Shows
-   * the state at this call: later writes do not appear.
-   * @throws TypeError or RangeError that names the option
-   */
-  entries(range?: RangeOptions): IterableIterator<[bigint, TableRecord]> {
-    this.#requireOpen();
-    return this.#table.entries(range);
-  }
-
-  /** Iterates over the keys only, like `entries`. */
-  keys(range?: RangeOptions): IterableIterator<bigint> {
-    this.#requireOpen();
-    return this.#table.keys(range);
-  }
-
-  /** Iterates over the records only, like `entries`. */
-  values(range?: RangeOptions): IterableIterator<TableRecord> {
-    this.#requireOpen();
-    return this.#table.values(range);
   }
 
   /**
@@ -172,15 +140,13 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
    * replayed logs. Runs in slices.
    * @throws StoreClosedError, AbortedError, TypeError; as rejections
    */
-  async contentHash({ signal }: ContentHashOptions = {}): Promise<ContentHash> {
+  async contentHash(options: ContentHashOptions = {}): Promise<ContentHash> {
+    checkContentHashOptions(options);
+    const { signal } = options;
     // Of the batch made visible last; one that is just being written is not yet.
     const visibleBatches = this.#writer?.observer.commits.batches ?? 0;
     const lastSequence = this.recovery.lastSequence + BigInt(visibleBatches);
     return computeContentHash(this.#table, lastSequence, { ...this.#reading, signal });
-  }
-
-  [Symbol.iterator](): IterableIterator<[bigint, TableRecord]> {
-    return this.entries();
   }
 
   /**
@@ -190,10 +156,12 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
    * makes all earlier batches durable. Waits while the queue is full. An iterable must not change
    * until the promise settles; a `WriteBatch` may.
    *
-   * Conditions (`ifValue`, `ifAbsent`) are evaluated in commit order, against all earlier batches
-   * and not against this batch's own updates. If one fails, nothing of the batch is applied, and
-   * the promise rejects with `ConditionFailedError` when the state that the condition saw is
-   * durable.
+   * Resolves to the sequence number of the batch. An empty batch has the number of the batch before
+   * it.
+   *
+   * Conditions are evaluated in commit order, against all earlier batches and not against this
+   * batch's own updates. If one fails, nothing of the batch is applied, and the promise rejects with
+   * `ConditionFailedError` when the state that the condition saw is durable.
    *
    * Every rejection carries `outcome`: `not-applied`, or `unknown` when the batch may come back
    * whole at the next open.
@@ -201,12 +169,15 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
    *   BatchTooLargeError, StoreClosedError, AbortedError, StoreError `LODESTORE_READ_ONLY`,
    *   TypeError, RangeError; all as rejections
    */
-  insertBatch(updates: WriteBatch | Iterable<Update>, options: InsertOptions = {}): Promise<void> {
+  insertBatch(
+    updates: WriteBatch | Iterable<Update>,
+    options: InsertOptions = {},
+  ): Promise<Inserted> {
     // Not async: that would be a second promise for each batch, and three more turns until it is
     // settled.
     try {
+      checkInsertOptions(options);
       const source = toSource(updates);
-      checkSignal(options.signal);
       const refusal = this.#health.refusal();
       if (refusal !== undefined) throw refusal;
       const durability = requireDurability(options.durability ?? this.#options.durability.batches);
@@ -227,8 +198,9 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
   insertBatchSync(
     updates: WriteBatch | Iterable<Update>,
     options: Pick<InsertOptions, 'durability'> = {},
-  ): void {
+  ): Inserted {
     try {
+      checkInsertOptions(options);
       const source = toSource(updates);
       const durability = requireDurability(options.durability ?? this.#options.durability.batches);
       if (this.#options.commits !== 'inline') {
@@ -237,9 +209,39 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
       const batch = source instanceof WriteBatch ? source : packUpdatesNow(source);
       const refusal = this.#health.refusal();
       if (refusal !== undefined) throw refusal;
-      this.#requireWriter().committer.commitNow(batch, durability);
+      return this.#requireWriter().committer.commitNow(batch, durability);
     } catch (error) {
       throw withOutcome(error);
+    }
+  }
+
+  /**
+   * Inserts a batch of one put. `options` may hold a condition. Resolves and rejects like
+   * `insertBatch`.
+   */
+  put(
+    key: bigint | number,
+    value: bigint | number,
+    data?: Uint8Array,
+    options: InsertOptions & Condition = {},
+  ): Promise<Inserted> {
+    return this.#insertOne(options, (batch, condition) => batch.put(key, value, data, condition));
+  }
+
+  /** Inserts a batch of one delete, like `put`. */
+  delete(key: bigint | number, options: InsertOptions & Condition = {}): Promise<Inserted> {
+    return this.#insertOne(options, (batch, condition) => batch.delete(key, condition));
+  }
+
+  #insertOne(
+    options: InsertOptions & Condition,
+    add: (batch: WriteBatch, condition: Condition | undefined) => WriteBatch,
+  ): Promise<Inserted> {
+    try {
+      const { condition, rest } = splitInsertOptions(options);
+      return this.insertBatch(add(new WriteBatch(), condition), rest);
+    } catch (error) {
+      return Promise.reject(withOutcome(error));
     }
   }
 
@@ -275,11 +277,11 @@ export class MetadataStore extends EventEmitter<StoreEvents> implements AsyncDis
    *   while another backup writes the same target, AbortedError, StoreClosedError,
    *   StorePoisonedError, TypeError; as rejections
    */
-  async backup(target: string, options: BackupOptions = {}): Promise<BackupReport> {
+  async backup(target: string | URL, options: BackupOptions = {}): Promise<BackupReport> {
     const refusal = this.#health.refusal();
     if (refusal !== undefined) throw refusal;
     const { backups, observer } = this.#requireWriter();
-    return observer.backup(target, () => backups.run(target, options));
+    return observer.backup(String(target), () => backups.run(target, options));
   }
 
   /**

@@ -1,4 +1,5 @@
 import { checkRange, type RangeOptions } from '../table/layer/key-range.ts';
+import { requireKnownFields, type FieldsOf } from '../base/fields.ts';
 import type { TableRecord } from '../table/layer/table-record.ts';
 import type { Table } from '../table/table.ts';
 import type { ValueScan } from '../table/scan/value-scan.ts';
@@ -16,6 +17,15 @@ export interface ValueRangeOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+const VALUE_RANGE_FIELDS: FieldsOf<ValueRangeOptions> = {
+  gte: true,
+  gt: true,
+  lte: true,
+  lt: true,
+  limit: true,
+  signal: true,
+};
+
 /**
  * Throws TypeError or RangeError at once if the options are wrong, AbortedError if the signal is
  * aborted.
@@ -25,10 +35,12 @@ export function entriesByValue(
   options: ValueRangeOptions,
   hooks: SliceHooks,
 ): AsyncIterableIterator<[bigint, TableRecord]> {
-  const { lowest, highest, limit } = checkRange(options);
-  if ((options as RangeOptions).reverse !== undefined) {
+  if ((options as RangeOptions | null)?.reverse !== undefined) {
     throw new TypeError('reverse is not an option of entriesByValue');
   }
+  requireKnownFields(options, VALUE_RANGE_FIELDS, 'options');
+  const { gte, gt, lte, lt } = options;
+  const { lowest, highest, limit } = checkRange({ gte, gt, lte, lt, limit: options.limit });
   const slices = new Slices('reading records by value', hooks);
   // No record has the value 0.
   const scan = table.scanValues({ lowest: lowest === 0n ? 1n : lowest, highest });

@@ -7,7 +7,8 @@ import { BaseMerge } from './base/base-merge.ts';
 import { BaseUpdates } from './base/base-updates.ts';
 import { Chunk } from './chunk/chunk.ts';
 import { ContentCount, type KnownContent } from './scan/content-count.ts';
-import { Delta, FIRST_MARK } from './delta/delta.ts';
+import { Delta } from './delta/delta.ts';
+import { FIRST_MARK } from './delta/publication.ts';
 import type { KeySpan } from './chunk/key-directory.ts';
 import { LazyChunk } from './chunk/lazy-chunk.ts';
 import { keyListOf, type KeyList } from './chunk/span-list.ts';
@@ -18,6 +19,7 @@ import { TABLE_SIZES, type TableSizes } from './layer/table-sizes.ts';
 import { ReplayedRows, type ReplayedParts } from './replayed/replayed-rows.ts';
 import { ValueScan } from './scan/value-scan.ts';
 import type { ValueRange } from './layer/value-search.ts';
+import { UNKNOWN_KEY, type DataLength } from './layer/update-layer.ts';
 import { View } from './view.ts';
 
 /** Rows that {@link Table.stepPublish} takes in about a millisecond. */
@@ -173,9 +175,23 @@ export class Table {
     return state === 'unknown' ? this.#older.isPresent(low, high) : state === 'present';
   }
 
-  /** The value of a key, given in halves, without its data; 0, which no record has, where there is none. */
-  valueOfKey(low: number, high: number): bigint {
-    return this.#live.valueOfKey(low, high) ?? this.#older.valueOfKey(low, high);
+  /**
+   * Writes the value of a key, given in halves, to two words of `target`, low half first; 0, which no record has, where
+   * there is none.
+   */
+  readValue(low: number, high: number, target: Uint32Array, at: number): void {
+    if (!this.#live.readValue(low, high, target, at)) this.#older.readValue(low, high, target, at);
+  }
+
+  /**
+   * Length of the data of a key, given in halves, or `NO_RECORD`. The data are copied to `offset` of `target` if they
+   * fit there.
+   */
+  readData(low: number, high: number, target: Uint8Array, offset: number): DataLength {
+    const lengthBytes = this.#live.readData(low, high, target, offset);
+    return lengthBytes === UNKNOWN_KEY
+      ? this.#older.readData(low, high, target, offset)
+      : lengthBytes;
   }
 
   /** The table as it is now, for reading later. */

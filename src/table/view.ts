@@ -1,5 +1,6 @@
 import type { Cursor, Seek } from './layer/cursor.ts';
-import type { Delta, DeltaMark } from './delta/delta.ts';
+import type { Delta } from './delta/delta.ts';
+import type { DeltaMark } from './delta/publication.ts';
 import { checkRange, type RangeOptions } from './layer/key-range.ts';
 import type { OlderLayers } from './base/older-layers.ts';
 import { EntryIterator, KeyIterator, RecordIterator } from './scan/record-iterator.ts';

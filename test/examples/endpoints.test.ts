@@ -182,6 +182,7 @@ describe('failures of the stores', () => {
     const insertBatch = vi.spyOn(metadata, 'insertBatch').mockImplementation(async () => {
       await sync.mock.results[0]?.value;
       expect(sync.mock.settledResults[0]?.type).toBe('fulfilled');
+      return { sequence: 1n };
     });
     expect((await put(url, 'x', 'abc')).status).toBe(201);
     expect(insertBatch).toHaveBeenCalledOnce();

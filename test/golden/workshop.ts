@@ -29,7 +29,7 @@ export class Workshop {
   }
 
   /** One batch. */
-  batch(puts: readonly Put[], deletes: readonly (bigint | number)[] = []): Promise<void> {
+  batch(puts: readonly Put[], deletes: readonly (bigint | number)[] = []): Promise<unknown> {
     for (const [key, value, data = new Uint8Array(0)] of puts) {
       this.model.set(BigInt(key), { key: BigInt(key), value: BigInt(value), data });
     }

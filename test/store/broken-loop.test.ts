@@ -108,8 +108,12 @@ function updates(first: number, count: number): Parameters<WriteBatch['put']>[] 
 }
 
 /** Uses all that waits for the loop. Returns the promises. */
-function useAll(store: MetadataStore, written: Promise<void>[]): Promise<unknown>[] {
-  const puts = (first: number, count: number, durability: 'sync' | 'deferred'): Promise<void> => {
+function useAll(store: MetadataStore, written: Promise<unknown>[]): Promise<unknown>[] {
+  const puts = (
+    first: number,
+    count: number,
+    durability: 'sync' | 'deferred',
+  ): Promise<unknown> => {
     const batch = updates(first, count).map(([key, value, data]) => {
       return { type: 'put' as const, key, value, data };
     });
@@ -139,7 +143,7 @@ test.each(Object.keys(PLACES))(
         queueBatches: 2,
       });
       trap.arm();
-      const written: Promise<void>[] = [];
+      const written: Promise<unknown>[] = [];
       const all = useAll(store, written);
       // A feed that has read all waits for more: closing ends it.
       expect(await settlesSoon(written), `writes after call ${number}`).toBe(true);

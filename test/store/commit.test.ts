@@ -81,7 +81,7 @@ test('within a batch the last update of a key wins', async () => {
 test('a WriteBatch can be changed and used again while it is being written', async () => {
   const { store } = await openFresh();
   const batch = new WriteBatch();
-  const writes: Promise<void>[] = [];
+  const writes: Promise<unknown>[] = [];
   for (let i = 1; i <= 50; i++) {
     batch
       .clear()

@@ -15,7 +15,7 @@ async function openFresh(): Promise<{ fs: CrashFs; store: MetadataStore }> {
 }
 
 /** Undefined when the batch is applied. */
-async function failureOf(promise: Promise<void>): Promise<ConditionFailedError | undefined> {
+async function failureOf(promise: Promise<unknown>): Promise<ConditionFailedError | undefined> {
   return promise.then(
     () => undefined,
     (error: unknown) => {
@@ -180,7 +180,12 @@ test('wrong conditions are refused by name and leave the batch as it was', async
     [{ ifValue: 2n ** 64n }, RangeError, /ifValue/],
     [{ ifValue: '1' }, TypeError, /ifValue/],
     [{ ifAbsent: 1 }, TypeError, /ifAbsent must be a boolean/],
-    [{ ifValue: 1, ifAbsent: true }, TypeError, /exclude each other/],
+    [{ ifValue: 1, ifAbsent: true }, TypeError, /ifValue and ifAbsent exclude each other/],
+    [{ ifData: new Uint8Array(1), ifAbsent: true }, TypeError, /ifData and ifAbsent exclude/],
+    [{ ifValue: [] }, RangeError, /ifValue must name at least one value/],
+    [{ ifValue: [1, 0] }, RangeError, /ifValue must not be 0/],
+    [{ ifData: 'abc' }, TypeError, /ifData must be a Uint8Array/],
+    [{ ifNewer: 1 }, TypeError, /ifNewer must be a boolean/],
     [null, TypeError, /a condition must be/],
     [7, TypeError, /a condition must be/],
   ];
@@ -198,6 +203,67 @@ test('wrong conditions are refused by name and leave the batch as it was', async
   expect(() => batch.put(2, 0, undefined, { ifAbsent: true })).toThrow(/value must not be 0/);
   await store.insertBatch(batch);
   expect(values(store)).toEqual([[1n, 1n]]);
+  await store.close();
+});
+
+test('a field that no update has is refused: a condition that is misspelt would be ignored', async () => {
+  const { store } = await openFresh();
+  const cases: [object, RegExp][] = [
+    [{ type: 'put', key: 1, value: 1, ifvalue: 2 }, /an update has no field "ifvalue"/],
+    [{ type: 'put', key: 1, value: 1, expires: 2 }, /an update has no field "expires"/],
+    [{ type: 'delete', key: 1, value: 1 }, /an update that deletes has no field value/],
+    [{ type: 'delete', key: 1, ifNewer: true }, /ifNewer is not allowed on a delete/],
+    [{ type: 'remove', key: 1 }, /must be 'put' or 'delete', not remove/],
+  ];
+  for (const [update, message] of cases) {
+    const refused = store.insertBatch([put(2, 2), update as Update]);
+    await expect(refused).rejects.toThrow(message);
+    await expect(refused).rejects.toMatchObject({ name: 'TypeError', outcome: 'not-applied' });
+  }
+  expect(() => new WriteBatch().put(1, 1, undefined, { ifabsent: true } as object)).toThrow(
+    /a condition must not have a field "ifabsent"/,
+  );
+  expect(store.size).toBe(0);
+  await store.close();
+});
+
+test('a failure says which condition it was, and which values are allowed', async () => {
+  const { store } = await openFresh();
+  await store.put(1, 5, Uint8Array.of(7));
+  const failures: [Promise<unknown>, object, RegExp][] = [
+    [
+      store.put(1, 6, undefined, { ifValue: [3, 4] }),
+      { condition: 'ifValue', allowed: [3n, 4n], expected: undefined, found: 5n },
+      /asks for value 3 or 4 of key 1/,
+    ],
+    [
+      store.put(1, 5, undefined, { ifNewer: true }),
+      { condition: 'ifNewer', allowed: [], found: 5n },
+      /asks for a value below its own/,
+    ],
+    [
+      store.delete(1, { ifData: Uint8Array.of(8) }),
+      { condition: 'ifData', allowed: [], found: 5n },
+      /asks for certain data/,
+    ],
+    [
+      store.delete(1, { ifAbsent: true }),
+      { condition: 'ifAbsent', allowed: [], expected: undefined, found: 5n },
+      /asks for no record/,
+    ],
+  ];
+  for (const [refused, fields, message] of failures) {
+    const error = await failureOf(refused);
+    expect(error).toMatchObject(fields);
+    expect(error!.message).toMatch(message);
+  }
+  await store.put(1, 6, undefined, { ifValue: [3, 5], ifData: Uint8Array.of(7) });
+  await store.put(1, 7, undefined, { ifNewer: true });
+  await store.put(2, 1, undefined, { ifNewer: true });
+  expect(values(store)).toEqual([
+    [1n, 7n],
+    [2n, 1n],
+  ]);
   await store.close();
 });
 

@@ -611,7 +611,7 @@ describe('while merges do not complete', () => {
     const store = await openOn(fs, '/s', LIMIT);
     fs.faults.add({ call: 'write', error: 'ENOSPC', mode: 'sticky', path: /\.tmp$/ });
     let key = 0;
-    const write = (): Promise<void> => store.insertBatch(noisy(key++, 250_000));
+    const write = (): Promise<unknown> => store.insertBatch(noisy(key++, 250_000));
     while (store.stats().logs.bytes <= 1024 * 1024) {
       expect(await outcomeNow(write())).toBe('done');
     }

@@ -37,7 +37,7 @@ async function takeAllBut(fs: CrashFs, freeBytes: number): Promise<void> {
   await file.close();
 }
 
-async function outcome(promise: Promise<void>): Promise<string> {
+async function outcome(promise: Promise<unknown>): Promise<string> {
   return promise.then(
     () => 'applied',
     (error: unknown) => {

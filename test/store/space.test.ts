@@ -66,7 +66,7 @@ function expectAlternating(events: readonly string[]): void {
 }
 
 /** Undefined when the batch is applied. */
-async function refusalOf(promise: Promise<void>): Promise<StoreFullError | undefined> {
+async function refusalOf(promise: Promise<unknown>): Promise<StoreFullError | undefined> {
   return promise.then(
     () => undefined,
     (error: unknown) => {

@@ -10,7 +10,7 @@ const MAX_IN_FLIGHT = 8;
 
 /** Takes batches in order; each promise resolves when its batch is durable. */
 export interface BatchSink {
-  insertBatch(batch: WriteBatch): Promise<void>;
+  insertBatch(batch: WriteBatch): Promise<unknown>;
 }
 
 /**
@@ -21,7 +21,7 @@ export class RecordLoader {
   readonly #open: () => Promise<BatchSink>;
   #sink: BatchSink | undefined;
   #batch: WriteBatch = new WriteBatch();
-  readonly #inFlight: Promise<void>[] = [];
+  readonly #inFlight: Promise<unknown>[] = [];
   #error: StoreError | undefined;
   acknowledged = 0;
 

@@ -1,3 +1,5 @@
+import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
+import { pathOf } from '../../base/path.ts';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { monotonicMs, wallMs } from '../../base/timers.ts';
 import { CorruptionError } from '../../base/errors.ts';
@@ -66,13 +68,18 @@ export interface BackupContext {
   readonly knownDamage?: () => CorruptionError | undefined;
 }
 
-/**
- * Checks the arguments before anything is touched, and makes `target` absolute. Throws TypeError.
- */
-export function checkBackup(target: string, options: BackupOptions): string {
-  requirePath('target', target);
-  if (options.incremental !== undefined) requirePath('options.incremental', options.incremental);
-  return resolve(target);
+const BACKUP_FIELDS: FieldsOf<BackupOptions> = {
+  signal: true,
+  onProgress: true,
+  verify: true,
+  incremental: true,
+};
+
+/** Checks the arguments before anything is touched, and makes `target` absolute. Throws TypeError. */
+export function checkBackup(target: string | URL, options: BackupOptions): string {
+  requireKnownFields(options, BACKUP_FIELDS, 'options');
+  if (options.incremental !== undefined) pathOf(options.incremental, 'options.incremental');
+  return resolve(pathOf(target, 'target'));
 }
 
 /**
@@ -97,15 +104,7 @@ function isInside(path: string, directory: string): boolean {
   return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
 }
 
-export function requirePath(name: string, path: unknown): void {
-  if (typeof path === 'string' && path !== '' && !path.includes('\0')) return;
-  throw new TypeError(`${name} must be a path`);
-}
-
-/**
- * The backup to be incremental against. Throws as `readManifest`; LODESTORE_BAD_TARGET for another
- * store's.
- */
+/** The backup to be incremental against. Throws as `readManifest`; LODESTORE_BAD_TARGET for another store's. */
 export async function readPrevious(
   fs: FileSystem,
   source: BackupSource,

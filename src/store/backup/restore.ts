@@ -1,3 +1,5 @@
+import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
+import { pathOf } from '../../base/path.ts';
 import { join, resolve } from 'node:path';
 import { monotonicMs } from '../../base/timers.ts';
 import { CorruptionError, systemCode } from '../../base/errors.ts';
@@ -6,7 +8,7 @@ import type { Directory } from '../../fs/directory.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { nodeFileSystem } from '../../fs/node-file-system.ts';
 import { totalBytesOf, openBackup, readManifest, type BackupFile } from './backup-manifest.ts';
-import { requireOutside, requirePath, type CopyProgress } from './backup.ts';
+import { requireOutside, type CopyProgress } from './backup.ts';
 import { copyError } from './copy-error.ts';
 import { copyFile, sumFile, type CopyHooks } from './file-copy.ts';
 import { inParent, StagedDirectory } from './staged-directory.ts';
@@ -17,6 +19,8 @@ export interface RestoreOptions {
   /** Called as the restore gets on, about once per 512 KiB read. */
   readonly onProgress?: ((progress: CopyProgress) => void) | undefined;
 }
+
+const RESTORE_FIELDS: FieldsOf<RestoreOptions> = { signal: true, onProgress: true };
 
 export interface RestoreReport {
   /** Absolute path of the store. */
@@ -40,8 +44,8 @@ export interface RestoreReport {
  *   writes the same directory, AbortedError, TypeError; as rejections
  */
 export async function restoreBackup(
-  backup: string,
-  directory: string,
+  backup: string | URL,
+  directory: string | URL,
   options: RestoreOptions = {},
 ): Promise<RestoreReport> {
   return restoreOn(nodeFileSystem, backup, directory, options);
@@ -50,13 +54,13 @@ export async function restoreBackup(
 /** As `restoreBackup`, on another file system. */
 export async function restoreOn(
   fs: FileSystem,
-  backup: string,
-  directory: string,
+  backup: string | URL,
+  directory: string | URL,
   options: RestoreOptions = {},
 ): Promise<RestoreReport> {
-  requirePath('backup', backup);
-  requirePath('directory', directory);
-  const [from, to] = [resolve(backup), resolve(directory)];
+  requireKnownFields(options, RESTORE_FIELDS, 'options');
+  const from = resolve(pathOf(backup, 'backup'));
+  const to = resolve(pathOf(directory, 'directory'));
   try {
     return await restore(fs, from, to, options);
   } catch (error) {

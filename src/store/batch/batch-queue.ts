@@ -4,6 +4,7 @@ import { assert, present } from '../../base/assert.ts';
 import { AbortedError, type StoreError } from '../../base/errors.ts';
 import { GROUP_TARGET_BYTES, MAX_GROUP_BATCHES } from '../../base/limits.ts';
 import type { BatchDurability } from './durability.ts';
+import type { Inserted } from './insert-options.ts';
 import { packUpdates, type Update } from './updates.ts';
 import type { PackedBatch } from './packed-batch.ts';
 import { WriteBatch } from './write-batch.ts';
@@ -25,14 +26,16 @@ export class QueuedBatch {
   source: WriteBatch | Iterable<Update> | undefined;
   readonly durability: BatchDurability;
   readonly queuedAtMs: number = monotonicMs();
-  readonly #resolve: () => void;
+  /** Set before it is settled without an error. */
+  sequence = 0n;
+  readonly #resolve: (inserted: Inserted) => void;
   readonly #reject: (error: unknown) => void;
   #stopListening: (() => void) | undefined;
 
   constructor(
     source: WriteBatch | Iterable<Update>,
     durability: BatchDurability,
-    resolve: () => void,
+    resolve: (inserted: Inserted) => void,
     reject: (error: unknown) => void,
   ) {
     this.source = source;
@@ -57,7 +60,7 @@ export class QueuedBatch {
     this.packed?.release();
     this.packed = undefined;
     this.source = undefined;
-    if (error === undefined) this.#resolve();
+    if (error === undefined) this.#resolve({ sequence: this.sequence });
     else this.#reject(error);
   }
 }
@@ -152,8 +155,8 @@ export class BatchQueue {
     source: WriteBatch | Iterable<Update>,
     signal: AbortSignal | undefined,
     durability: BatchDurability = 'sync',
-  ): Promise<void> {
-    return new Promise<void>((resolve, reject) => {
+  ): Promise<Inserted> {
+    return new Promise<Inserted>((resolve, reject) => {
       const batch = new QueuedBatch(source, durability, resolve, reject);
       if (signal !== undefined) {
         if (signal.aborted) {

@@ -1,18 +1,31 @@
-import { joinU64 } from '../../base/u64.ts';
+import { joinU64, splitU64, u64Halves } from '../../base/u64.ts';
+import type { Demand } from './condition.ts';
 
-/** Update index, offset of its row, value asked for as halves: 0 for no record. */
-const WORDS = 4;
+/** Update index, offset of its row, kind, and a value as halves or the place of what does not fit two words. */
+const WORDS = 5;
 const FIRST_CAPACITY = 4;
 
+/** The value is the one allowed; 0: no record. */
+const VALUE = 0;
+/** The value must be below. */
+const NEWER = 1;
+/** One of the values at a place of `details`. */
+const VALUES = 2;
+/** The data at a place of `details`. */
+const DATA = 3;
+
+type Details = readonly bigint[] | Uint8Array;
+
 /**
- * Conditions of one batch, in the order of its updates, 16 bytes each. What `lend` has given away
- * stays as it is: the list only grows.
+ * The requirements of one batch in the order of its updates: 20 bytes each, and the details that do
+ * not fit there. The list only grows, so what `lend` has returned does not change.
  */
 export class ConditionList {
   #words: Uint32Array = new Uint32Array(FIRST_CAPACITY * WORDS);
+  readonly #details: Details[] = [];
   #count = 0;
 
-  add(index: number, rowOffset: number, valueLow: number, valueHigh: number): void {
+  add(index: number, rowOffset: number, demand: Demand): void {
     const at = this.#count * WORDS;
     if (at === this.#words.length) {
       const words = new Uint32Array(2 * at);
@@ -21,14 +34,41 @@ export class ConditionList {
     }
     this.#words[at] = index;
     this.#words[at + 1] = rowOffset;
-    this.#words[at + 2] = valueLow;
-    this.#words[at + 3] = valueHigh;
+    this.#encode(at + 2, demand);
     this.#count++;
+  }
+
+  #encode(at: number, demand: Demand): void {
+    switch (demand.kind) {
+      case 'ifAbsent':
+        return this.#encodeValue(at, VALUE, 0n);
+      case 'ifNewer':
+        return this.#encodeValue(at, NEWER, demand.value);
+      case 'ifData':
+        return this.#encodeDetails(at, DATA, demand.data);
+      case 'ifValue': {
+        const [only] = demand.allowed;
+        if (demand.allowed.length === 1) return this.#encodeValue(at, VALUE, only!);
+        return this.#encodeDetails(at, VALUES, demand.allowed);
+      }
+    }
+  }
+
+  #encodeValue(at: number, kind: number, value: bigint): void {
+    splitU64(value, 'value');
+    this.#words[at] = kind;
+    this.#words[at + 1] = u64Halves[0]!;
+    this.#words[at + 2] = u64Halves[1]!;
+  }
+
+  #encodeDetails(at: number, kind: number, details: Details): void {
+    this.#words[at] = kind;
+    this.#words[at + 1] = this.#details.push(details) - 1;
   }
 
   /** The conditions so far. */
   lend(): LentConditions {
-    return new LentConditions(this.#words, this.#count);
+    return new LentConditions(this.#words, this.#details, this.#count);
   }
 }
 
@@ -36,9 +76,11 @@ export class ConditionList {
 export class LentConditions {
   readonly count: number;
   readonly #words: Uint32Array;
+  readonly #details: readonly Details[];
 
-  constructor(words: Uint32Array, count: number) {
+  constructor(words: Uint32Array, details: readonly Details[], count: number) {
     this.#words = words;
+    this.#details = details;
     this.count = count;
   }
 
@@ -52,8 +94,14 @@ export class LentConditions {
     return this.#words[at * WORDS + 1]!;
   }
 
-  /** The value that the key must have; 0: no record. */
-  expectedAt(at: number): bigint {
-    return joinU64(this.#words[at * WORDS + 2]!, this.#words[at * WORDS + 3]!);
+  demandAt(at: number): Demand {
+    const place = at * WORDS + 2;
+    const kind = this.#words[place]!;
+    const first = this.#words[place + 1]!;
+    if (kind === DATA) return { kind: 'ifData', data: this.#details[first] as Uint8Array };
+    if (kind === VALUES) return { kind: 'ifValue', allowed: this.#details[first] as bigint[] };
+    const value = joinU64(first, this.#words[place + 2]!);
+    if (kind === NEWER) return { kind: 'ifNewer', value };
+    return value === 0n ? { kind: 'ifAbsent' } : { kind: 'ifValue', allowed: [value] };
   }
 }

@@ -2,7 +2,7 @@ import { isBytes, viewOf } from '../../base/bytes.ts';
 import { joinU64 } from '../../base/u64.ts';
 import { DATA, isDeleteRow, KEY_LOW, U64_HIGH, VALUE_LOW } from '../../format/row.ts';
 import { countRows, rowLengthAt } from '../../format/group-rows.ts';
-import type { Condition } from './condition.ts';
+import type { Condition, Demand } from './condition.ts';
 import { HAND_OVER, WriteBatch, type HandedOver } from './write-batch.ts';
 
 /** A `WriteBatch` whose class is another: of a second copy of this package, or of another realm. */
@@ -20,14 +20,14 @@ export function isForeignBatch(source: object): source is ForeignBatch {
  * @throws TypeError, RangeError, BatchTooLargeError
  */
 export function takeOver(source: ForeignBatch): WriteBatch {
-  const { rows, conditions } = source[HAND_OVER]();
+  const { rows, demands } = source[HAND_OVER]();
   if (!isBytes(rows) || countRows(rows) < 0)
     throw new TypeError('the batch was made by another version of lodestore');
-  const expected = new Map(conditions);
+  const conditions = conditionsOf(demands);
   const view = viewOf(rows);
   const batch = new WriteBatch();
   for (let offset = 0; offset < rows.length; offset += rowLengthAt(view, offset)) {
-    const condition = conditionOf(expected.get(batch.size));
+    const condition = conditions.get(batch.size);
     const key = u64At(view, offset + KEY_LOW);
     if (isDeleteRow(view, offset)) batch.delete(key, condition);
     else {
@@ -43,7 +43,24 @@ function u64At(view: DataView, offset: number): bigint {
   return joinU64(view.getUint32(offset, true), view.getUint32(offset + U64_HIGH, true));
 }
 
-function conditionOf(expected: bigint | undefined): Condition | undefined {
-  if (expected === undefined) return undefined;
-  return expected === 0n ? { ifAbsent: true } : { ifValue: expected };
+/** By index of the update. */
+function conditionsOf(demands: HandedOver['demands']): Map<number, Condition> {
+  const conditions = new Map<number, Condition>();
+  for (const [index, demand] of demands) {
+    conditions.set(index, { ...conditions.get(index), ...askedBy(demand) });
+  }
+  return conditions;
+}
+
+function askedBy(demand: Demand): Condition {
+  switch (demand.kind) {
+    case 'ifAbsent':
+      return { ifAbsent: true };
+    case 'ifValue':
+      return { ifValue: demand.allowed };
+    case 'ifData':
+      return { ifData: demand.data };
+    case 'ifNewer':
+      return { ifNewer: true };
+  }
 }

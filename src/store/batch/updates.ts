@@ -1,11 +1,11 @@
 import { begin, finishAtOnce, waited, type Flow } from '../../base/flow.ts';
-import type { Condition } from './condition.ts';
+import { conditionOf, type Condition } from './condition.ts';
 import { isForeignBatch, takeOver } from './foreign-batch.ts';
 import { WriteBatch } from './write-batch.ts';
 
 /**
- * One update of a batch that is given as an iterable. With `ifValue` or `ifAbsent` the whole batch
- * is applied only if that holds of the key as it is before the batch.
+ * One update of a batch that is given as an iterable; `del` is short for `delete`. With a
+ * {@link Condition} the whole batch is applied only if the state before the batch meets it.
  */
 export type Update =
   | (Condition & {
@@ -14,7 +14,7 @@ export type Update =
       readonly value: bigint | number;
       readonly data?: Uint8Array | undefined;
     })
-  | (Condition & { readonly type: 'del'; readonly key: bigint | number });
+  | (Condition & { readonly type: 'delete' | 'del'; readonly key: bigint | number });
 
 /** Updates packed before the event loop is looked after again. */
 const SLICE_UPDATES = 2_048;
@@ -22,16 +22,37 @@ const SLICE_UPDATES = 2_048;
 function pack(batch: WriteBatch, update: Update): void {
   if (typeof update !== 'object' || update === null) {
     throw new TypeError(
-      "an update must be { type: 'put', key, value, data? } or { type: 'del', key }",
+      "an update must be { type: 'put', key, value, data? } or { type: 'delete', key }",
     );
   }
-  const hasCondition = update.ifValue !== undefined || update.ifAbsent !== undefined;
-  const condition = hasCondition ? update : undefined;
+  requireFields(update);
+  const condition = conditionOf(update);
   if (update.type === 'put') batch.put(update.key, update.value, update.data, condition);
-  else if (update.type === 'del') batch.delete(update.key, condition);
+  else if (update.type === 'delete' || update.type === 'del') batch.delete(update.key, condition);
   else {
     const { type } = update as { type: unknown };
-    throw new TypeError(`an update's type must be 'put' or 'del', not ${String(type)}`);
+    throw new TypeError(`an update's type must be 'put' or 'delete', not ${String(type)}`);
+  }
+}
+
+/** A condition that is misspelt would be ignored in silence, and the update applied whatever stands there. */
+function requireFields(update: Update): void {
+  for (const name in update) {
+    switch (name) {
+      case 'type':
+      case 'key':
+      case 'ifValue':
+      case 'ifAbsent':
+      case 'ifData':
+      case 'ifNewer':
+        continue;
+      case 'value':
+      case 'data':
+        if (update.type === 'put') continue;
+        throw new TypeError(`an update that deletes has no field ${name}`);
+      default:
+        throw new TypeError(`an update has no field ${JSON.stringify(name)}`);
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import { BatchTooLargeError } from '../../base/errors.ts';
 import { MAX_BATCH_BYTES, ROW_HEADER_BYTES } from '../../base/limits.ts';
 import { splitU64, u64Halves } from '../../base/u64.ts';
 import { ConditionList } from './condition-list.ts';
-import { splitCondition, type Condition } from './condition.ts';
+import { demandsOf, type Condition, type Demand } from './condition.ts';
 import { PackedBatch } from './packed-batch.ts';
 import { FIRST_ROW_BUFFER_BYTES, makeRowBuffer, type BatchBuffer } from './batch-buffer.ts';
 import { DATA_LENGTH, KEY_HIGH, KEY_LOW, VALUE_HIGH, VALUE_LOW } from '../../format/row.ts';
@@ -12,14 +12,14 @@ import { DATA_LENGTH, KEY_HIGH, KEY_LOW, VALUE_HIGH, VALUE_LOW } from '../../for
  * The method by which a batch of another copy of this package is taken over. The number is raised
  * when what it returns changes.
  */
-export const HAND_OVER: unique symbol = Symbol.for('lodestore.WriteBatch.1');
+export const HAND_OVER: unique symbol = Symbol.for('lodestore.WriteBatch.2');
 
 /** All that a batch holds. */
 export interface HandedOver {
   /** In the record format, as it is at this call. */
   readonly rows: Uint8Array;
-  /** By index of the update: the value asked for, 0 for no record. */
-  readonly conditions: readonly (readonly [index: number, expected: bigint])[];
+  /** What updates ask, by their index; one may ask several things. */
+  readonly demands: readonly (readonly [index: number, demand: Demand])[];
 }
 
 /** What `clear` makes room for at most when the rows before are still being written. */
@@ -83,18 +83,19 @@ export class WriteBatch {
     value: bigint | number,
     data: Uint8Array,
   ): this {
-    const isAsked = splitCondition(condition);
-    const expectedLow = u64Halves[0]!;
-    const expectedHigh = u64Halves[1]!;
+    const demands = demandsOf(condition, value);
     const rowOffset = this.#used;
     this.put(key, value, data);
-    if (isAsked) this.#addCondition(rowOffset, expectedLow, expectedHigh);
+    this.#addDemands(rowOffset, demands);
     return this;
   }
 
-  #addCondition(rowOffset: number, expectedLow: number, expectedHigh: number): void {
-    this.#conditions ??= new ConditionList();
-    this.#conditions.add(this.#size - 1, rowOffset, expectedLow, expectedHigh);
+  /** Of the update that was added last. */
+  #addDemands(rowOffset: number, demands: readonly Demand[]): void {
+    for (const demand of demands) {
+      this.#conditions ??= new ConditionList();
+      this.#conditions.add(this.#size - 1, rowOffset, demand);
+    }
   }
 
   /** Removes `key`. The condition is as in `put`. Throws like `put`. */
@@ -110,12 +111,10 @@ export class WriteBatch {
   }
 
   #deleteIf(condition: Condition, key: bigint | number): this {
-    const isAsked = splitCondition(condition);
-    const expectedLow = u64Halves[0]!;
-    const expectedHigh = u64Halves[1]!;
+    const demands = demandsOf(condition, undefined);
     const rowOffset = this.#used;
     this.delete(key);
-    if (isAsked) this.#addCondition(rowOffset, expectedLow, expectedHigh);
+    this.#addDemands(rowOffset, demands);
     return this;
   }
 
@@ -162,10 +161,10 @@ export class WriteBatch {
   static handOver(batch: WriteBatch): HandedOver {
     const { bytes, start } = batch.#buffer;
     const lent = batch.#conditions?.lend();
-    const conditions = Array.from({ length: lent?.count ?? 0 }, (_, at) => {
-      return [lent!.indexAt(at), lent!.expectedAt(at)] as const;
+    const demands = Array.from({ length: lent?.count ?? 0 }, (_, at) => {
+      return [lent!.indexAt(at), lent!.demandAt(at)] as const;
     });
-    return { rows: bytes.subarray(start, start + batch.#used), conditions };
+    return { rows: bytes.subarray(start, start + batch.#used), demands };
   }
 
   /**

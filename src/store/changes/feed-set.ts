@@ -1,3 +1,4 @@
+import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
 import { checkSignal, onAbort } from '../../base/abort.ts';
 import { AbortedError, FilesLostError, StoreClosedError } from '../../base/errors.ts';
 import { MAX_U64 } from '../../base/limits.ts';
@@ -16,6 +17,8 @@ export interface ChangesOptions {
   /** Ends the iteration with an `AbortedError`. */
   readonly signal?: AbortSignal | undefined;
 }
+
+const CHANGES_FIELDS: FieldsOf<ChangesOptions> = { after: true, signal: true };
 
 /** Change feeds and the logs that they can read. */
 export interface ChangeStats {
@@ -55,6 +58,7 @@ export class FeedSet {
 
   /** @throws TypeError or RangeError that names the option; StoreClosedError */
   open(options: ChangesOptions): AsyncIterableIterator<Change> {
+    requireKnownFields(options, CHANGES_FIELDS, 'options');
     const { signal } = options;
     const after = checkPosition(options.after);
     checkSignal(signal);

@@ -4,6 +4,7 @@ import { StoreBusyError, type StoreError } from '../../base/errors.ts';
 import { begin, finishAtOnce, waited, type Awaitable, type Flow } from '../../base/flow.ts';
 import type { DirectoryLock } from '../../directory/held-lock.ts';
 import type { QueuedBatch } from '../batch/batch-queue.ts';
+import type { Inserted } from '../batch/insert-options.ts';
 import type { BatchDurability } from '../batch/durability.ts';
 import type { WriteBatch } from '../batch/write-batch.ts';
 import { GroupCommit, type GroupCommitParts } from './group-commit.ts';
@@ -99,7 +100,7 @@ export class Committer {
    * Commits a batch before it returns. Throws what an `insertBatch` would reject with, and `StoreBusyError` where
    * that would wait.
    */
-  commitNow(source: WriteBatch, durability: BatchDurability): void {
+  commitNow(source: WriteBatch, durability: BatchDurability): Inserted {
     const refusal = this.#refusalNow(source);
     if (refusal !== undefined) throw refusal;
     const { queue } = this.#parts;
@@ -117,6 +118,7 @@ export class Committer {
       this.#breakOff(bug);
     }
     if (failure !== undefined) throw failure.error;
+    return { sequence: batch.sequence };
   }
 
   *#commitAlone(batch: QueuedBatch): Flow<void> {
@@ -205,7 +207,9 @@ export class Committer {
       queue.settle(batches, health.poisonedWrite('not-applied'));
       return;
     }
+    const { lastSequence } = this.#parts.logs;
     const error = yield* observer.commit(batches, () => this.#group.commitInRoom(batches, mayWait));
+    if (error === undefined) numberBatches(batches, lastSequence);
     // A batch that was left out is not in the log, whatever became of its group.
     const isUnknown = error?.outcome === 'unknown';
     observer.settled(batches, error);
@@ -230,5 +234,14 @@ export class Committer {
   requireSynced(): void {
     const { logs, health } = this.#parts;
     if (logs.unsyncedBytes > 0) throw health.poisonedWrite('unknown');
+  }
+}
+
+/** Gives each batch that was written the next number; one that wrote nothing has that of the one before it. */
+function numberBatches(batches: readonly QueuedBatch[], lastSequence: bigint): void {
+  let sequence = lastSequence;
+  for (const batch of batches) {
+    if (batch.refusal === undefined && batch.packed!.recordCount > 0) sequence++;
+    batch.sequence = sequence;
   }
 }

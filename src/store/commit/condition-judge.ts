@@ -1,12 +1,14 @@
-import { viewOf } from '../../base/bytes.ts';
+import { equalBytes, viewOf } from '../../base/bytes.ts';
 import { ConditionFailedError } from '../../base/errors.ts';
 import { waited, type Flow } from '../../base/flow.ts';
 import type { Pause } from '../../log/group-encoder.ts';
-import { joinU64 } from '../../base/u64.ts';
+import { joinedHalves, joinU64, u64Halves } from '../../base/u64.ts';
 import { Delta } from '../../table/delta/delta.ts';
 import { KEY_HIGH, KEY_LOW } from '../../format/row.ts';
+import { UNKNOWN_KEY } from '../../table/layer/update-layer.ts';
 import type { Table } from '../../table/table.ts';
 import type { QueuedBatch } from '../batch/batch-queue.ts';
+import type { Demand } from '../batch/condition.ts';
 import type { LentConditions } from '../batch/condition-list.ts';
 
 /** Conditions looked at, and rows indexed, before the event loop is looked after again: about half a millisecond. */
@@ -51,19 +53,47 @@ export class ConditionJudge {
       const rowOffset = conditions.rowOffsetAt(at);
       const low = view.getUint32(rowOffset + KEY_LOW, true);
       const high = view.getUint32(rowOffset + KEY_HIGH, true);
-      const expected = conditions.expectedAt(at);
-      const found = this.#earlier?.valueOfKey(low, high) ?? this.#table.valueOfKey(low, high);
-      if (found !== expected) {
+      const demand = conditions.demandAt(at);
+      const found = this.#valueOf(low, high);
+      if (!this.#holds(demand, low, high, found)) {
         return new ConditionFailedError({
           index: conditions.indexAt(at),
           key: joinU64(low, high),
-          expected: expected === 0n ? undefined : expected,
+          condition: demand.kind,
+          allowed: demand.kind === 'ifValue' ? demand.allowed : [],
           found: found === 0n ? undefined : found,
         });
       }
       if (--this.#untilPause === 0) yield* this.#rest();
     }
     return undefined;
+  }
+
+  /** The value of a key, given in halves, before the batch; 0 where there is no record. */
+  #valueOf(low: number, high: number): bigint {
+    const isSettled = this.#earlier?.readValue(low, high, u64Halves, 0) === true;
+    if (!isSettled) this.#table.readValue(low, high, u64Halves, 0);
+    return joinedHalves();
+  }
+
+  #holds(demand: Demand, low: number, high: number, found: bigint): boolean {
+    switch (demand.kind) {
+      case 'ifAbsent':
+        return found === 0n;
+      case 'ifValue':
+        return demand.allowed.includes(found);
+      case 'ifNewer':
+        return found < demand.value;
+      case 'ifData':
+        return this.#hasData(low, high, demand.data);
+    }
+  }
+
+  #hasData(low: number, high: number, expected: Uint8Array): boolean {
+    const found = new Uint8Array(expected.length);
+    let lengthBytes = this.#earlier?.readData(low, high, found, 0) ?? UNKNOWN_KEY;
+    if (lengthBytes === UNKNOWN_KEY) lengthBytes = this.#table.readData(low, high, found, 0);
+    return lengthBytes === expected.length && equalBytes(found, expected);
   }
 
   *#apply(rows: Uint8Array): Flow<void> {

@@ -8,6 +8,7 @@ import {
   StoreError,
   StorePoisonedError,
 } from '../../base/errors.ts';
+import { pathOf } from '../../base/path.ts';
 import { storeErrorOf } from '../../base/store-error-of.ts';
 import { acquireDirectoryLock } from '../../directory/directory-lock.ts';
 import type { DirectoryLock } from '../../directory/held-lock.ts';
@@ -104,13 +105,11 @@ class PoisonBell {
 /** Locks, reads, judges and repairs a directory. On any failure the lock is released again. */
 export async function openParts(
   environment: StoreEnvironment | undefined,
-  givenDirectory: string,
+  givenDirectory: string | URL,
   openOptions: OpenOptions,
 ): Promise<OpenedParts> {
-  const isPath = typeof givenDirectory === 'string' && /^[^\0]+$/.test(givenDirectory);
-  if (!isPath) throw new TypeError('directory must be a path');
   // The process may change its working directory while the store is open.
-  const directory = absolutePath(givenDirectory);
+  const directory = absolutePath(pathOf(givenDirectory, 'directory'));
   const options = resolveOptions(openOptions);
   try {
     if (options.signal?.aborted === true) throw options.signal.reason;

@@ -1,3 +1,4 @@
+import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
 import {
   DEFAULT_QUEUE_BATCHES,
   DEFAULT_QUEUE_BYTES,
@@ -111,6 +112,29 @@ export interface OpenOptions {
   readonly warm?: 'before-open' | 'background';
 }
 
+const OPEN_FIELDS: FieldsOf<OpenOptions> = {
+  recovery: true,
+  readOnly: true,
+  createIfMissing: true,
+  signal: true,
+  onProgress: true,
+  durability: true,
+  commits: true,
+  rotateBytes: true,
+  mergeBytes: true,
+  queueBytes: true,
+  queueBatches: true,
+  logLimitBytes: true,
+  maxBytes: true,
+  reserveFileBytes: true,
+  retain: true,
+  slowSyncMs: true,
+  compressionLevel: true,
+  leaseStaleMs: true,
+  threads: true,
+  warm: true,
+};
+
 /** Options after defaults. */
 export interface ResolvedOptions {
   readonly recovery: 'strict' | 'salvage';
@@ -157,6 +181,7 @@ function requireRoom(maxBytes: number | undefined, retainBytes: number): void {
 
 /** Checks options and fills in defaults. Throws TypeError or RangeError that names the option. */
 export function resolveOptions(options: OpenOptions): ResolvedOptions {
+  requireKnownFields(options, OPEN_FIELDS, 'options');
   const { recovery = 'strict', readOnly = false, createIfMissing = true } = options;
   if (recovery !== 'strict' && recovery !== 'salvage') {
     throw new RangeError("options.recovery must be 'strict' or 'salvage'");

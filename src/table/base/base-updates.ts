@@ -5,7 +5,14 @@ import type { Chunk } from '../chunk/chunk.ts';
 import type { Cursor, Seek } from '../layer/cursor.ts';
 import { KeyFilter } from './key-filter.ts';
 import type { TableRecord } from '../layer/table-record.ts';
-import type { FoundRecord, KeyState, OlderContent, UpdateLayer } from '../layer/update-layer.ts';
+import {
+  UNKNOWN_KEY,
+  type DataLength,
+  type FoundRecord,
+  type KeyState,
+  type OlderContent,
+  type UpdateLayer,
+} from '../layer/update-layer.ts';
 import type { ValueRange } from '../layer/value-search.ts';
 
 const STEP_RECORDS = 256;
@@ -71,10 +78,14 @@ export class BaseUpdates implements UpdateLayer {
     return chunk.isDeleteAt(index) ? null : chunk.recordAt(index);
   }
 
-  valueOfKey(low: number, high: number): bigint | undefined {
+  readValue(low: number, high: number, target: Uint32Array, at: number): boolean {
     const chunk = this.#chunkOf(low, high);
-    const index = chunk === undefined ? -1 : chunk.find(low, high);
-    return chunk === undefined || index < 0 ? undefined : chunk.valueAt(index);
+    return chunk !== undefined && chunk.readValue(low, high, target, at);
+  }
+
+  readData(low: number, high: number, target: Uint8Array, offset: number): DataLength {
+    const chunk = this.#chunkOf(low, high);
+    return chunk === undefined ? UNKNOWN_KEY : chunk.readData(low, high, target, offset);
   }
 
   *findValues(range: ValueRange): Generator<readonly FoundRecord[], void, undefined> {

@@ -6,6 +6,7 @@ import type { ChunkSlot } from '../chunk/lazy-chunk.ts';
 import { SpanList } from '../chunk/span-list.ts';
 import { BasePage } from './base-page.ts';
 import { TABLE_SIZES } from '../layer/table-sizes.ts';
+import { UNKNOWN_KEY, type DataLength } from '../layer/update-layer.ts';
 
 /** An open interval of keys; null where it has no end. */
 export interface KeyGap {
@@ -99,11 +100,16 @@ export class Base {
     return chunk !== undefined && chunk.find(low, high) >= 0;
   }
 
-  /** The value of this key, 0 where a record deletes it, undefined where there is none. */
-  valueOfKey(low: number, high: number): bigint | undefined {
+  /** Writes the value of this key, 0 where a record deletes it, as two words. False where there is none. */
+  readValue(low: number, high: number, target: Uint32Array, at: number): boolean {
     const chunk = this.chunkOf(low, high);
-    const index = chunk === undefined ? -1 : chunk.find(low, high);
-    return chunk === undefined || index < 0 ? undefined : chunk.valueAt(index);
+    return chunk !== undefined && chunk.readValue(low, high, target, at);
+  }
+
+  /** As `UpdateLayer.readData`. */
+  readData(low: number, high: number, target: Uint8Array, offset: number): DataLength {
+    const chunk = this.chunkOf(low, high);
+    return chunk === undefined ? UNKNOWN_KEY : chunk.readData(low, high, target, offset);
   }
 
   /** Subtracts the record of this key, if there is one, from `sum`. */

@@ -3,7 +3,14 @@ import { Base } from './base.ts';
 import { BaseCursor } from './base-cursor.ts';
 import type { Cursor, Seek } from '../layer/cursor.ts';
 import type { TableRecord } from '../layer/table-record.ts';
-import type { OlderContent, Presence, UpdateLayer } from '../layer/update-layer.ts';
+import {
+  NO_RECORD,
+  UNKNOWN_KEY,
+  type DataLength,
+  type OlderContent,
+  type Presence,
+  type UpdateLayer,
+} from '../layer/update-layer.ts';
 
 /** Everything below the live delta, and immutable: frozen updates, newest first, over a base. */
 export class OlderLayers implements Presence, OlderContent {
@@ -72,13 +79,26 @@ export class OlderLayers implements Presence, OlderContent {
     return this.base.chunkOf(low, high)?.recordOf(low, high);
   }
 
-  /** The value of this key, 0 where there is no record. */
-  valueOfKey(low: number, high: number): bigint {
-    for (const layer of this.frozen) {
-      const value = layer.valueOfKey(low, high);
-      if (value !== undefined) return value;
+  /** Writes the value of this key, 0 where there is no record, as two words to `at` of `target`. */
+  readValue(low: number, high: number, target: Uint32Array, at: number): void {
+    const { frozen } = this;
+    for (let i = 0; i < frozen.length; i++) {
+      if (frozen[i]!.readValue(low, high, target, at)) return;
     }
-    return this.base.valueOfKey(low, high) ?? 0n;
+    if (this.base.readValue(low, high, target, at)) return;
+    target[at] = 0;
+    target[at + 1] = 0;
+  }
+
+  /** As `UpdateLayer.readData`, of all layers: never `UNKNOWN_KEY`. */
+  readData(low: number, high: number, target: Uint8Array, offset: number): DataLength {
+    const { frozen } = this;
+    for (let i = 0; i < frozen.length; i++) {
+      const lengthBytes = frozen[i]!.readData(low, high, target, offset);
+      if (lengthBytes !== UNKNOWN_KEY) return lengthBytes;
+    }
+    const lengthBytes = this.base.readData(low, high, target, offset);
+    return lengthBytes === UNKNOWN_KEY ? NO_RECORD : lengthBytes;
   }
 
   /** Cursors over all layers, newest first. */

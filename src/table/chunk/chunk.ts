@@ -7,15 +7,14 @@ import type { ContentSum } from '../../format/content-sum.ts';
 import { gatherData, rearrange, restore, rowWordsOf } from './chunk-rows.ts';
 import { sliceColumns } from './chunk-slice.ts';
 import { settleNarrow, settleWide, type KeyPlaces } from './column-search.ts';
-import { makeSlots, SLOTS_PER_RECORD, type Slots } from './key-slots.ts';
+import { makeSlots, searchesUntilSlots, SLOTS_PER_RECORD, type Slots } from './key-slots.ts';
 import { wordOffset, wordsOf, type KeyColumns } from './key-columns.ts';
 import type { TableRecord } from '../layer/table-record.ts';
+import { NO_RECORD, UNKNOWN_KEY, type DataLength } from '../layer/update-layer.ts';
 import { findValues, type ValueRange } from '../layer/value-search.ts';
 
 /** Fewer are found in a few cache lines anyway. */
 const INDEXED_RECORDS = 256;
-/** Slots pay off after about as many; up to twice as many, so that not all chunks make theirs at the same time. */
-const SEARCHES_UNTIL_INDEXED = 64;
 /** Gets after which rows have paid off: rearranging takes about a tenth of a millisecond. */
 const GETS_UNTIL_ROWS = 256;
 /** In the place of a column that there is none of. */
@@ -75,7 +74,7 @@ export class Chunk {
     this.#density = span === 0 ? 0 : (columns.recordCount - 1) / span;
     this.#slots = undefined;
     const isShort = columns.recordCount < INDEXED_RECORDS;
-    this.#searchesLeft = isShort ? -1 : nextSearchCount();
+    this.#searchesLeft = isShort ? -1 : searchesUntilSlots();
     const mayRearrange = ownership === 'adopted' && !isShort && rowWordsOf(columns) > 0;
     this.#getsLeft = mayRearrange ? GETS_UNTIL_ROWS : 0;
     this.#keyLowAt = wordOffset(columns.keyLow);
@@ -266,14 +265,41 @@ export class Chunk {
 
   /** The record with this key, if there is one, as {@link recordAt}. */
   recordOf(low: number, high: number): TableRecord | undefined {
+    const index = this.#indexOf(low, high);
+    return index < 0 ? undefined : this.recordAt(index);
+  }
+
+  /** Writes the value of this key to two words of `target`. False where there is no record of it. */
+  readValue(low: number, high: number, target: Uint32Array, at: number): boolean {
+    const index = this.#indexOf(low, high);
+    if (index < 0) return false;
+    const sum = this.#words[this.#valueLowAt + index * this.#stride]! + (this.#valueBaseLow >>> 0);
+    target[at] = sum;
+    target[at + 1] = this.#highOfValue(index, sum);
+    return true;
+  }
+
+  /** As `UpdateLayer.readData`, of one chunk. */
+  readData(low: number, high: number, target: Uint8Array, offset: number): DataLength {
+    const index = this.#indexOf(low, high);
+    if (index < 0) return UNKNOWN_KEY;
+    if (this.isDeleteAt(index)) return NO_RECORD;
+    const from = this.#dataStart(index);
+    const to = this.#dataStart(index + 1);
+    if (to - from <= target.length - offset) this.copyData(target, offset, from, to);
+    return to - from;
+  }
+
+  /** Index of the record with this key, or -1. Counts as a get: after some, records are arranged for gets. */
+  #indexOf(low: number, high: number): number {
     const firstLow = this.firstLow;
     const offsetLow = (low - firstLow) >>> 0;
     const offsetHigh = high - this.firstHigh - (low < firstLow ? 1 : 0);
-    if (offsetHigh < 0) return undefined;
+    if (offsetHigh < 0) return -1;
     if (this.#getsLeft !== 0 && --this.#getsLeft === 0) this.#rearrange();
     const index = this.#search(offsetLow, offsetHigh);
-    if (index === this.recordCount || this.#offsetLowAt(index) !== offsetLow) return undefined;
-    return this.#offsetHighAt(index) === offsetHigh ? this.recordAt(index) : undefined;
+    if (index === this.recordCount || this.#offsetLowAt(index) !== offsetLow) return -1;
+    return this.#offsetHighAt(index) === offsetHigh ? index : -1;
   }
 
   /** Writes the indexes of the records with a value in the range to `indexes`; returns how many there are. */
@@ -296,26 +322,19 @@ export class Chunk {
 
   /** Adds the record at `index`, which is no delete. */
   addTo(sum: ContentSum, index: number): void {
-    const value =
-      this.#words[this.#valueLowAt + index * this.#stride]! + (this.#valueBaseLow >>> 0);
-    const from = this.#dataPlace(index);
-    sum.addRecord(
-      this.keyLowAt(index) | 0,
-      this.keyHighAt(index) | 0,
-      value | 0,
-      this.#highOfValue(index, value) | 0,
-      (this.#view ??= new DataView(this.#words.buffer)),
-      from,
-      from + this.#dataStart(index + 1) - this.#dataStart(index),
-    );
+    this.#applyTo(sum, 'addRecord', index);
   }
 
   /** Subtracts the record at `index`, which is no delete. */
   subtractFrom(sum: ContentSum, index: number): void {
+    this.#applyTo(sum, 'subtractRecord', index);
+  }
+
+  #applyTo(sum: ContentSum, call: 'addRecord' | 'subtractRecord', index: number): void {
     const value =
       this.#words[this.#valueLowAt + index * this.#stride]! + (this.#valueBaseLow >>> 0);
     const from = this.#dataPlace(index);
-    sum.subtractRecord(
+    sum[call](
       this.keyLowAt(index) | 0,
       this.keyHighAt(index) | 0,
       value | 0,
@@ -384,10 +403,3 @@ export class Chunk {
     return this.keyLowAt(index) === low && this.keyHighAt(index) === high;
   }
 }
-
-function nextSearchCount(): number {
-  turn = (turn + 0.618_034) % 1;
-  return Math.floor(SEARCHES_UNTIL_INDEXED * (1 + turn));
-}
-
-let turn = 0;

@@ -31,3 +31,13 @@ export function makeSlots(keys: KeyPlaces, density: number): Slots | undefined {
   slots.fill(count, slot);
   return slots;
 }
+
+/** Slots pay off after about as many searches. */
+const SEARCHES_UNTIL_INDEXED = 64;
+let turn = 0;
+
+/** Searches of a chunk until its slots are made: up to twice as many, so that not all chunks make theirs at once. */
+export function searchesUntilSlots(): number {
+  turn = (turn + 0.618_034) % 1;
+  return Math.floor(SEARCHES_UNTIL_INDEXED * (1 + turn));
+}

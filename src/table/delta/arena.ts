@@ -1,5 +1,6 @@
 import { copyData } from '../layer/data-copy.ts';
 import { assert } from '../../base/assert.ts';
+import { copyBytes } from '../../base/bytes.ts';
 import { MAX_DELTA_BYTES } from '../../base/limits.ts';
 
 const BLOCK_BITS = 20;
@@ -60,6 +61,12 @@ export class RowArena {
   copy(position: number, lengthBytes: number): Uint8Array {
     const start = position & OFFSET_MASK;
     return copyData(this.#bytes[position >>> BLOCK_BITS]!, start, start + lengthBytes);
+  }
+
+  /** Copies `lengthBytes` that lie in one row to `offset` of `target`. */
+  copyTo(target: Uint8Array, offset: number, position: number, lengthBytes: number): void {
+    const start = position & OFFSET_MASK;
+    copyBytes(target, offset, this.#bytes[position >>> BLOCK_BITS]!, start, lengthBytes);
   }
 
   #startFor(lengthBytes: number): number {

@@ -4,9 +4,10 @@ import { joinU64 } from '../../base/u64.ts';
 import type { ContentSum } from '../../format/content-sum.ts';
 import { blockOf, RowArena, viewOffset, type Region } from './arena.ts';
 import type { Cursor, Seek } from '../layer/cursor.ts';
-import { DeltaContent, type ContentMark } from './delta-content.ts';
+import { DeltaContent } from './delta-content.ts';
 import { Extents, RowWalk } from './extents.ts';
 import { HashIndex } from './hash-index.ts';
+import { KeyBounds } from './key-bounds.ts';
 import {
   DATA,
   DATA_LENGTH,
@@ -16,47 +17,28 @@ import {
   VALUE_HIGH,
   VALUE_LOW,
 } from '../../format/row.ts';
+import { FIRST_MARK, type DeltaMark, type Publication } from './publication.ts';
 import { SortedRunCursor } from './sorted-run-cursor.ts';
 import type { SortedRun } from './sorted-run.ts';
 import { SortedRuns } from './sorted-run-list.ts';
 import type { TableRecord } from '../layer/table-record.ts';
 import { TABLE_SIZES, type TableSizes } from '../layer/table-sizes.ts';
-import type {
-  FoundRecord,
-  KeyState,
-  OlderContent,
-  Presence,
-  UpdateLayer,
+import {
+  NO_RECORD,
+  UNKNOWN_KEY,
+  type DataLength,
+  type FoundRecord,
+  type KeyState,
+  type OlderContent,
+  type Presence,
+  type UpdateLayer,
 } from '../layer/update-layer.ts';
 import { ValueFilter, type ValueRange } from '../layer/value-search.ts';
-
-/** A group that is being indexed and that nobody sees yet. */
-interface Publication {
-  readonly region: Region;
-  readonly end: number;
-  next: number;
-  /** End of the rows whose index slots have been touched, and what was seen there. */
-  touchedTo: number;
-  seen: number;
-  rowCount: number;
-  sizeChange: number;
-  currentBytesChange: number;
-  /** Where keys that the group has reached pointed before it; made when there is one. */
-  hidden: HashIndex | undefined;
-}
-
-/** As many rows of a delta as a reader may see. */
-export interface DeltaMark extends ContentMark {
-  readonly rowCount: number;
-}
 
 /** Rows whose slots are touched before they are indexed: as many as the first cache can wait for and keep. */
 const TOUCHED_ROWS = 64;
 /** Rows looked at between two chances to give way. */
 const STEP_ROWS = 256;
-
-/** Before the first row. */
-export const FIRST_MARK: DeltaMark = { rowCount: 0, end: 0, replacedCount: 0, coveringCount: 0 };
 
 /** Updates in commit order, as the rows that were committed; the latest of each key by hash. */
 export class Delta implements UpdateLayer {
@@ -71,10 +53,7 @@ export class Delta implements UpdateLayer {
   /** Bytes of current rows: the last row of each key, unless it deletes the key. */
   #currentBytes = 0;
   #mark: DeltaMark = FIRST_MARK;
-  #lowestLow = 0xffff_ffff;
-  #lowestHigh = 0xffff_ffff;
-  highestLow = 0;
-  highestHigh = 0;
+  readonly #bounds: KeyBounds = new KeyBounds();
 
   constructor(sizes: TableSizes = TABLE_SIZES) {
     this.#runs = new SortedRuns(this.#arena, this.#extents, sizes);
@@ -95,6 +74,14 @@ export class Delta implements UpdateLayer {
   get memoryBytes(): number {
     const rowsBytes = this.#arena.memoryBytes + this.#content.memoryBytes;
     return rowsBytes + this.#index.memoryBytes + this.#runs.memoryBytes;
+  }
+
+  get highestLow(): number {
+    return this.#bounds.highestLow;
+  }
+
+  get highestHigh(): number {
+    return this.#bounds.highestHigh;
   }
 
   /** Bytes of the positions in use, of the MAX_DELTA_BYTES that there are. */
@@ -263,13 +250,25 @@ export class Delta implements UpdateLayer {
     return position < 0 ? undefined : this.recordAt(position);
   }
 
-  valueOfKey(low: number, high: number): bigint | undefined {
+  readValue(low: number, high: number, target: Uint32Array, at: number): boolean {
     const position = this.#find(low, high);
-    if (position < 0) return undefined;
+    if (position < 0) return false;
     const view = this.#arena.views[blockOf(position)]!;
     const offset = viewOffset(position);
-    const valueLow = view.getUint32(offset + VALUE_LOW, true);
-    return joinU64(valueLow, view.getUint32(offset + VALUE_HIGH, true));
+    target[at] = view.getUint32(offset + VALUE_LOW, true);
+    target[at + 1] = view.getUint32(offset + VALUE_HIGH, true);
+    return true;
+  }
+
+  readData(low: number, high: number, target: Uint8Array, offset: number): DataLength {
+    const position = this.#find(low, high);
+    if (position < 0) return UNKNOWN_KEY;
+    if (this.#isDelete(position)) return NO_RECORD;
+    const lengthBytes = this.#rowBytes(position) - ROW_HEADER_BYTES;
+    if (lengthBytes <= target.length - offset) {
+      this.#arena.copyTo(target, offset, position + DATA, lengthBytes);
+    }
+    return lengthBytes;
   }
 
   /** The record in the row at `position`, or null if the row deletes its key. */
@@ -343,7 +342,7 @@ export class Delta implements UpdateLayer {
   #indexRow(publication: Publication, view: DataView, offset: number, older: Presence): number {
     const low = view.getUint32(offset + KEY_LOW, true);
     const high = view.getUint32(offset + KEY_HIGH, true);
-    this.#widenRange(low, high);
+    this.#bounds.note(low, high);
     this.#runs.note(low, high, publication.next);
     const previous = this.#index.put(low, high, publication.next);
     const wasPresent = previous < 0 ? older.isPresent(low, high) : !this.#isDelete(previous);
@@ -361,21 +360,9 @@ export class Delta implements UpdateLayer {
     return (isDelete ? 0 : 1) - (wasPresent ? 1 : 0);
   }
 
-  #widenRange(low: number, high: number): void {
-    if (high > this.highestHigh || (high === this.highestHigh && low > this.highestLow)) {
-      this.highestLow = low;
-      this.highestHigh = high;
-    }
-    if (high < this.#lowestHigh || (high === this.#lowestHigh && low < this.#lowestLow)) {
-      this.#lowestLow = low;
-      this.#lowestHigh = high;
-    }
-  }
-
   /** Position of the latest visible row of this key, or -1. */
   #find(low: number, high: number): number {
-    if (high > this.highestHigh || (high === this.highestHigh && low > this.highestLow)) return -1;
-    if (high < this.#lowestHigh || (high === this.#lowestHigh && low < this.#lowestLow)) return -1;
+    if (!this.#bounds.mayHold(low, high)) return -1;
     const position = this.#index.find(low, high);
     if (position < this.#end || this.#publication === undefined) return position;
     return this.#publication.hidden?.find(low, high) ?? -1;

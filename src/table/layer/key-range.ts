@@ -1,3 +1,4 @@
+import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
 import { MAX_U64 } from '../../base/limits.ts';
 import { checkU64 } from '../../base/u64.ts';
 
@@ -13,6 +14,15 @@ export interface RangeOptions {
   readonly limit?: number | undefined;
 }
 
+const RANGE_FIELDS: FieldsOf<RangeOptions> = {
+  gte: true,
+  gt: true,
+  lte: true,
+  lt: true,
+  reverse: true,
+  limit: true,
+};
+
 /** A checked range: `lowest` and `highest` belong to it; it is empty when they cross. */
 export interface KeyRange {
   readonly lowest: bigint;
@@ -23,9 +33,7 @@ export interface KeyRange {
 
 /** Throws TypeError or RangeError, naming the option, for a wrong type or a value out of bounds. */
 export function checkRange(options: RangeOptions = {}): KeyRange {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`options must be an object; it is ${describe(options)}`);
-  }
+  requireKnownFields(options, RANGE_FIELDS, 'options');
   const { gte, gt, lte, lt, reverse = false, limit = Infinity } = options;
   let lowest = gte === undefined ? 0n : checkU64(gte, 'gte');
   let highest = lte === undefined ? MAX_U64 : checkU64(lte, 'lte');

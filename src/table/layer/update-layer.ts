@@ -6,6 +6,11 @@ import type { ValueRange } from './value-search.ts';
 /** What a layer says of a key; `unknown` sends the question on to the next older layer. */
 export type KeyState = 'present' | 'deleted' | 'unknown';
 
+/** Bytes of a record's data; {@link NO_RECORD} where the key is deleted, {@link UNKNOWN_KEY} where nothing says. */
+export type DataLength = number;
+export const NO_RECORD = -1;
+export const UNKNOWN_KEY = -2;
+
 /** Updates that shadow everything older. They no longer change. */
 export interface UpdateLayer {
   readonly memoryBytes: number;
@@ -27,8 +32,13 @@ export interface UpdateLayer {
   applyTo(sum: ContentSum, older: OlderContent): Generator<void, void, undefined>;
   /** Undefined when the layer says nothing of the key, null when it deletes it. */
   lookUp(low: number, high: number): TableRecord | null | undefined;
-  /** The value alone: 0 when the layer deletes the key, undefined when it says nothing of it. */
-  valueOfKey(low: number, high: number): bigint | undefined;
+  /**
+   * Writes the value alone to words `at`, low half, and `at + 1` of `target`: 0 when the layer deletes the key. False,
+   * and nothing written, when it says nothing of the key.
+   */
+  readValue(low: number, high: number, target: Uint32Array, at: number): boolean;
+  /** Length of the data, which is copied to `offset` of `target` if it fits there: as {@link DataLength}. */
+  readData(low: number, high: number, target: Uint8Array, offset: number): DataLength;
   /** Cursors over all updates, newest first. */
   cursors(seek: Seek): Cursor[];
   /** This layer's records with a value in the range, some at a time; yields often, mostly none. */

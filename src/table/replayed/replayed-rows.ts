@@ -4,7 +4,15 @@ import { blockOf, viewOffset } from '../delta/arena.ts';
 import { addRow, subtractRow } from '../delta/row-sum.ts';
 import type { Cursor, Seek } from '../layer/cursor.ts';
 import type { TableRecord } from '../layer/table-record.ts';
-import type { FoundRecord, KeyState, OlderContent, UpdateLayer } from '../layer/update-layer.ts';
+import {
+  NO_RECORD,
+  UNKNOWN_KEY,
+  type DataLength,
+  type FoundRecord,
+  type KeyState,
+  type OlderContent,
+  type UpdateLayer,
+} from '../layer/update-layer.ts';
 import { ValueFilter, type ValueRange } from '../layer/value-search.ts';
 import { KeyOrder, type KeySplitters, type RangedRows } from './key-order.ts';
 import { OrderCursor } from './order-cursor.ts';
@@ -92,9 +100,18 @@ export class ReplayedRows implements UpdateLayer {
     return this.#blocks.isDelete(position) ? null : this.#blocks.recordAt(position);
   }
 
-  valueOfKey(low: number, high: number): bigint | undefined {
+  readValue(low: number, high: number, target: Uint32Array, at: number): boolean {
     const position = this.#find(low, high);
-    return position < 0 ? undefined : this.#blocks.valueAt(position);
+    if (position < 0) return false;
+    this.#blocks.readValue(position, target, at);
+    return true;
+  }
+
+  readData(low: number, high: number, target: Uint8Array, offset: number): DataLength {
+    const position = this.#find(low, high);
+    if (position < 0) return UNKNOWN_KEY;
+    if (this.#blocks.isDelete(position)) return NO_RECORD;
+    return this.#blocks.readData(position, target, offset);
   }
 
   *findValues(range: ValueRange): Generator<readonly FoundRecord[], void, undefined> {

@@ -1,3 +1,4 @@
+import { copyBytes } from '../../base/bytes.ts';
 import { joinU64 } from '../../base/u64.ts';
 import { DATA, DATA_LENGTH, isDeleteRow, VALUE_HIGH, VALUE_LOW } from '../../format/row.ts';
 import { BLOCK_BYTES, blockOf, viewOffset } from '../delta/arena.ts';
@@ -37,12 +38,23 @@ export class RowBlocks {
     return this.#bytes[blockOf(position)]!.subarray(from, from + lengthBytes);
   }
 
-  /** The value in the row, 0 if the row deletes its key. */
-  valueAt(position: number): bigint {
+  /** Writes the value in the row, 0 if the row deletes its key, to two words of `target`. */
+  readValue(position: number, target: Uint32Array, at: number): void {
     const view = this.views[blockOf(position)]!;
     const offset = viewOffset(position);
-    const low = view.getUint32(offset + VALUE_LOW, true);
-    return joinU64(low, view.getUint32(offset + VALUE_HIGH, true));
+    target[at] = view.getUint32(offset + VALUE_LOW, true);
+    target[at + 1] = view.getUint32(offset + VALUE_HIGH, true);
+  }
+
+  /** Length of the row's data, which are copied to `offset` of `target` if they fit there. */
+  readData(position: number, target: Uint8Array, offset: number): number {
+    const block = blockOf(position);
+    const start = viewOffset(position);
+    const lengthBytes = this.views[block]!.getUint32(start + DATA_LENGTH, true);
+    if (lengthBytes <= target.length - offset) {
+      copyBytes(target, offset, this.#bytes[block]!, start + DATA, lengthBytes);
+    }
+    return lengthBytes;
   }
 
   /** The record in the row at `position`, which is no delete. The data is a copy. */

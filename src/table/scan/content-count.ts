@@ -1,6 +1,7 @@
 import { assert } from '../../base/assert.ts';
 import { ContentSum } from '../../format/content-sum.ts';
-import { FIRST_MARK, type Delta, type DeltaMark } from '../delta/delta.ts';
+import type { Delta } from '../delta/delta.ts';
+import { FIRST_MARK, type DeltaMark } from '../delta/publication.ts';
 import type { OlderLayers } from '../base/older-layers.ts';
 
 /** A content hash that is known: that of the table when the live delta had come to `mark`. */

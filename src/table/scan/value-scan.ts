@@ -1,6 +1,7 @@
 import { joinU64 } from '../../base/u64.ts';
 import type { Chunk } from '../chunk/chunk.ts';
-import type { Delta, DeltaMark } from '../delta/delta.ts';
+import type { Delta } from '../delta/delta.ts';
+import type { DeltaMark } from '../delta/publication.ts';
 import type { OlderLayers } from '../base/older-layers.ts';
 import type { TableRecord } from '../layer/table-record.ts';
 import type { FoundRecord } from '../layer/update-layer.ts';

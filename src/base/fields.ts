@@ -1,0 +1,23 @@
+/** Every field of a type, so that a new one cannot be forgotten. */
+export type FieldsOf<T> = Readonly<Record<keyof T, true>>;
+
+/**
+ * Throws a TypeError that names the first unknown field of `object`, own or inherited: a misspelt
+ * field would be ignored without a sign.
+ */
+export function requireKnownFields(
+  object: unknown,
+  known: Readonly<Record<string, true>>,
+  what: string,
+): void {
+  if (typeof object !== 'object' || object === null) {
+    throw new TypeError(`${what} must be an object`);
+  }
+  for (const name in object) {
+    if (Object.hasOwn(known, name)) continue;
+    const names = Object.keys(known).join(', ');
+    throw new TypeError(
+      `${what} must not have a field ${JSON.stringify(name)}; known are ${names}`,
+    );
+  }
+}

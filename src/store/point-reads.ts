@@ -1,0 +1,92 @@
+import { types } from 'node:util';
+import { isBytes } from '../base/bytes.ts';
+import { requireKnownFields, type FieldsOf } from '../base/fields.ts';
+import { joinedHalves, splitU64, u64Halves } from '../base/u64.ts';
+import { NO_RECORD } from '../table/layer/update-layer.ts';
+import type { Table } from '../table/table.ts';
+
+export interface GetManyOptions {
+  /** Where the values go: as many as there are keys. Default: an array of their own. */
+  readonly into?: BigUint64Array | undefined;
+  /** Whether the data are wanted too. Default false. */
+  readonly data?: boolean | undefined;
+}
+
+/** Records of many keys, in the order of the keys. */
+export interface ManyRecords {
+  /** 0 where there is no record. */
+  readonly values: BigUint64Array;
+  /** Copies; undefined where there is no record. */
+  readonly data: readonly (Uint8Array | undefined)[];
+}
+
+const GET_MANY_FIELDS: FieldsOf<GetManyOptions> = { into: true, data: true };
+
+export function valueOf(table: Table, key: bigint | number): bigint | undefined {
+  splitU64(key, 'key');
+  table.readValue(u64Halves[0]!, u64Halves[1]!, u64Halves, 0);
+  const value = joinedHalves();
+  return value === 0n ? undefined : value;
+}
+
+export function getInto(
+  table: Table,
+  key: bigint | number,
+  target: Uint8Array,
+  offset: number,
+): number | undefined {
+  if (!isBytes(target)) throw new TypeError('target must be a Uint8Array');
+  if (!Number.isSafeInteger(offset) || offset < 0 || offset > target.length) {
+    throw new RangeError(`offset must be an integer from 0 to ${target.length}; it is ${offset}`);
+  }
+  splitU64(key, 'key');
+  const lengthBytes = table.readData(u64Halves[0]!, u64Halves[1]!, target, offset);
+  if (lengthBytes === NO_RECORD) return undefined;
+  const roomBytes = target.length - offset;
+  if (lengthBytes <= roomBytes) return lengthBytes;
+  throw new RangeError(
+    `the data of key ${key} are ${lengthBytes} bytes; target has room for ${roomBytes}`,
+  );
+}
+
+export function getMany(
+  table: Table,
+  keys: BigUint64Array,
+  options: GetManyOptions,
+): BigUint64Array | ManyRecords {
+  const keyWords = wordsOf(keys, 'keys');
+  const { into = new BigUint64Array(keys.length), data = false } = checkOptions(options);
+  const valueWords = wordsOf(into, 'into');
+  if (into.length !== keys.length) {
+    throw new RangeError(`into must have ${keys.length} places; it has ${into.length}`);
+  }
+  for (let at = 0; at < keyWords.length; at += 2) {
+    table.readValue(keyWords[at]!, keyWords[at + 1]!, valueWords, at);
+  }
+  if (!data) return into;
+  return { values: into, data: Array.from(keys, (key) => table.get(key)?.data) };
+}
+
+export function hasMany(table: Table, keys: BigUint64Array): Uint8Array {
+  const keyWords = wordsOf(keys, 'keys');
+  const found = new Uint8Array(keys.length);
+  for (let at = 0; at < keyWords.length; at += 2) {
+    table.readValue(keyWords[at]!, keyWords[at + 1]!, u64Halves, 0);
+    if (u64Halves[0] !== 0 || u64Halves[1] !== 0) found[at / 2] = 1;
+  }
+  return found;
+}
+
+function checkOptions(options: GetManyOptions): GetManyOptions {
+  requireKnownFields(options, GET_MANY_FIELDS, 'options');
+  if (options.data !== undefined && typeof options.data !== 'boolean') {
+    throw new TypeError('options.data must be a boolean');
+  }
+  return options;
+}
+
+/** Halves, low one first, of each element. */
+function wordsOf(array: BigUint64Array, name: string): Uint32Array {
+  if (!types.isBigUint64Array(array)) throw new TypeError(`${name} must be a BigUint64Array`);
+  return new Uint32Array(array.buffer, array.byteOffset, 2 * array.length);
+}
