@@ -226,11 +226,6 @@ export class Chunk {
     return this.#valueBaseLow === 0 && this.#valueBaseHigh === 0;
   }
 
-  /** Where the data of the record at `index` begins: with an index of `recordCount`, where all data end. */
-  dataStartAt(index: number): number {
-    return this.#dataStart(index);
-  }
-
   /** Copies the data's bytes [from, to) to `offset` of `target`. */
   copyData(target: Uint8Array, offset: number, from: number, to: number): void {
     if (this.#stride > 1) return gatherData(this.#columns, target, offset, from, to);
@@ -256,8 +251,8 @@ export class Chunk {
     const dataAt = this.#dataAt;
     if (dataAt === NO_COLUMN) {
       const { data } = this.#columns;
-      const end = this.#dataStart(index + 1);
-      return { value, data: copyData(data, this.#dataStart(index), end) };
+      const end = this.dataStartAt(index + 1);
+      return { value, data: copyData(data, this.dataStartAt(index), end) };
     }
     const from = dataAt + index * this.#dataStride;
     return { value, data: copyWords(this.#words, from, this.#dataLength >>> 2) };
@@ -282,15 +277,13 @@ export class Chunk {
   /** As `UpdateLayer.readData`, of one chunk. */
   readData(low: number, high: number, target: Uint8Array, offset: number): DataLength {
     const index = this.#indexOf(low, high);
-    if (index < 0) return UNKNOWN_KEY;
-    if (this.isDeleteAt(index)) return NO_RECORD;
-    const from = this.#dataStart(index);
-    const to = this.#dataStart(index + 1);
+    if (index < 0 || this.isDeleteAt(index)) return index < 0 ? UNKNOWN_KEY : NO_RECORD;
+    const [from, to] = [this.dataStartAt(index), this.dataStartAt(index + 1)];
     if (to - from <= target.length - offset) this.copyData(target, offset, from, to);
     return to - from;
   }
 
-  /** Index of the record with this key, or -1. Counts as a get: after some, records are arranged for gets. */
+  /** As {@link find}, for a get: after some gets, records are arranged for more. */
   #indexOf(low: number, high: number): number {
     const firstLow = this.firstLow;
     const offsetLow = (low - firstLow) >>> 0;
@@ -341,7 +334,7 @@ export class Chunk {
       this.#highOfValue(index, value) | 0,
       (this.#view ??= new DataView(this.#words.buffer)),
       from,
-      from + this.#dataStart(index + 1) - this.#dataStart(index),
+      from + this.dataStartAt(index + 1) - this.dataStartAt(index),
     );
   }
 
@@ -377,10 +370,11 @@ export class Chunk {
   /** Place in the whole buffer of the data of the record at `index`. */
   #dataPlace(index: number): number {
     if (this.#dataAt !== NO_COLUMN) return 4 * (this.#dataAt + index * this.#dataStride);
-    return this.#columns.data.byteOffset + this.#dataStart(index);
+    return this.#columns.data.byteOffset + this.dataStartAt(index);
   }
 
-  #dataStart(index: number): number {
+  /** Where the data of the record at `index` begins: with an index of `recordCount`, where all data end. */
+  dataStartAt(index: number): number {
     const dataEnd = this.#dataEnd;
     if (dataEnd === null) return index * this.#dataLength;
     return index === 0 ? 0 : dataEnd[index - 1]!;
