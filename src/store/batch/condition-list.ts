@@ -1,7 +1,7 @@
 import { joinU64, splitU64, u64Halves } from '../../base/u64.ts';
 import type { Demand } from './condition.ts';
 
-/** Update index, offset of its row, kind, and a value as halves or the place of what does not fit two words. */
+/** Words of a requirement: update index, row offset, kind, and a value or the place of its details. */
 const WORDS = 5;
 const FIRST_CAPACITY = 4;
 

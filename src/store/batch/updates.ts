@@ -35,7 +35,7 @@ function pack(batch: WriteBatch, update: Update): void {
   }
 }
 
-/** A condition that is misspelt would be ignored in silence, and the update applied whatever stands there. */
+/** A misspelt condition would be ignored, and the update applied without it. */
 function requireFields(update: Update): void {
   for (const name in update) {
     switch (name) {
