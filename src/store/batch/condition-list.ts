@@ -1,7 +1,7 @@
 import { joinU64, splitU64, u64Halves } from '../../base/u64.ts';
 import type { Demand } from './condition.ts';
 
-/** Words of a requirement: update index, row offset, kind, and a value or the place of its details. */
+/** Words of a requirement: update index, row offset, kind, and a value or where its details are. */
 const WORDS = 5;
 const FIRST_CAPACITY = 4;
 
