@@ -1,7 +1,7 @@
 import { finishInSlices } from '../base/steps.ts';
 import type { FileSystem } from '../fs/file-system.ts';
-import { countPresent, type CountPresentJob, type PresentCount } from '../replay/count-present.ts';
 import { indexRows, type IndexedRows, type IndexRowsJob } from '../replay/index-rows.ts';
+import { orderRows, type OrderedRows, type OrderRowsJob } from '../replay/order-rows.ts';
 import {
   packRows,
   weighRows,
@@ -18,7 +18,7 @@ import { loadLogPiece, type LoadLogPieceJob, type LoadLogPieceResult } from './l
 import { merge, type MergedChunks, type MergeJob, type MergeResult } from './merge.ts';
 
 /** Work on rows in memory. */
-export type ReplayJob = WeighRowsJob | PackRowsJob | IndexRowsJob | CountPresentJob;
+export type ReplayJob = WeighRowsJob | PackRowsJob | IndexRowsJob | OrderRowsJob;
 
 export type Job =
   LoadLogJob | LoadLogPieceJob | ReplayJob | LoadChunksJob | LoadAncestorJob | MergeJob;
@@ -30,7 +30,7 @@ export interface JobTypes {
   'weigh-rows': { readonly job: WeighRowsJob; readonly result: WeighedRows };
   'pack-rows': { readonly job: PackRowsJob; readonly result: PackedRows };
   'index-rows': { readonly job: IndexRowsJob; readonly result: IndexedRows };
-  'count-present': { readonly job: CountPresentJob; readonly result: PresentCount };
+  'order-rows': { readonly job: OrderRowsJob; readonly result: OrderedRows };
   'load-chunks': { readonly job: LoadChunksJob; readonly result: LoadChunksResult };
   'load-ancestor': { readonly job: LoadAncestorJob; readonly result: LoadChunksResult };
   merge: { readonly job: MergeJob; readonly result: MergeResult };
@@ -55,8 +55,8 @@ export async function runJob(
       return finishInSlices(packRows(job), context.pause);
     case 'index-rows':
       return finishInSlices(indexRows(job), context.pause);
-    case 'count-present':
-      return finishInSlices(countPresent(job), context.pause);
+    case 'order-rows':
+      return finishInSlices(orderRows(job), context.pause);
     case 'load-chunks':
       return loadChunks(fs, job, context);
     case 'load-ancestor':

@@ -1,10 +1,9 @@
-import type { KeySplitters } from '../table/replayed/key-order.ts';
+import type { KeySplitters } from './key-ranges.ts';
 import { ENTRY_WORDS, HIGH, LOW, type RowPiece } from './row-piece.ts';
 
 /** Rows of a range, about: sorted in a fraction of a millisecond. */
-const RANGE_ROWS = 4_096;
-/** Entries of the first partition looked at: hashes spread keys, so one in so many of all stands for the others. */
-const SAMPLED_ENTRIES = 4;
+const RANGE_ROWS = 2_048;
+
 const MOST_SAMPLES: number = 2 ** 15;
 
 /**
@@ -31,10 +30,10 @@ export function chooseSplitters(
   };
 }
 
-/** Some of the keys, ascending. */
+/** Keys of the first partition, ascending: hashes spread them, so one in so many of all stands for the others. */
 function sampleKeys(pieces: readonly RowPiece[]): BigUint64Array {
   const available = pieces.reduce((sum, { starts }) => sum + starts[1]!, 0);
-  const every = Math.max(SAMPLED_ENTRIES, Math.ceil(available / MOST_SAMPLES));
+  const every = Math.max(1, Math.ceil(available / MOST_SAMPLES));
   const halves: number[] = [];
   let next = 0;
   for (const { entries, starts } of pieces) {

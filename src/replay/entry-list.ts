@@ -2,6 +2,7 @@ import { hashKey } from '../base/key-hash.ts';
 import { partitionOf, PARTITIONS } from '../table/replayed/row-index.ts';
 import type { Steps } from '../base/steps.ts';
 import { ENTRY_WORDS, HIGH, LOW, STEP_ENTRIES } from './row-piece.ts';
+import { SpareWords } from './spare-words.ts';
 
 const FIRST_ENTRIES = 1_024;
 
@@ -10,9 +11,11 @@ export interface PartitionedEntries {
   readonly starts: Uint32Array;
 }
 
+const spareWords = new SpareWords();
+
 /** Entries in the order in which rows come. */
 export class EntryList {
-  words: Uint32Array = new Uint32Array(ENTRY_WORDS * FIRST_ENTRIES);
+  words: Uint32Array = spareWords.take(ENTRY_WORDS * FIRST_ENTRIES);
   count = 0;
 
   append(low: number, high: number, position: number, length: number): void {
@@ -31,9 +34,9 @@ export class EntryList {
     return (this.words = longer);
   }
 
-  /** The entries by partition, in shared memory, and where each partition begins. */
+  /** The entries by partition, in shared memory, and where each partition begins. The list is done with. */
   *byPartition(): Steps<PartitionedEntries> {
-    const { count } = this;
+    const { count, words } = this;
     const partitions = new Uint8Array(count);
     const starts = new Uint32Array(PARTITIONS + 1);
     for (let from = 0; from < count; from += STEP_ENTRIES) {
@@ -47,6 +50,7 @@ export class EntryList {
       this.#scatter(from, Math.min(from + STEP_ENTRIES, count), partitions, ends, entries);
       yield;
     }
+    spareWords.give(words);
     return { entries, starts };
   }
 

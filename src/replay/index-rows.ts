@@ -1,5 +1,6 @@
 import type { Steps } from '../base/steps.ts';
-import { KeyRanges, type KeySplitters, type RangedRows } from '../table/replayed/key-order.ts';
+import { DELETE_BIT, PLACE_WORDS } from '../table/replayed/key-order.ts';
+import { KeyRanges, type KeySplitters } from './key-ranges.ts';
 import { slotsFor } from './newest-entries.ts';
 import { PartitionEntries } from './partition-entries.ts';
 import {
@@ -7,13 +8,16 @@ import {
   ENTRY_WORDS,
   HIGH,
   LENGTH,
-  LENGTH_MASK,
   LOW,
   POSITION,
   STEP_ENTRIES,
   type PartitionRange,
   type PlacedPiece,
+  type RangedRows,
 } from './row-piece.ts';
+import { SharedSlab } from './shared-slab.ts';
+import { SpareWords } from './spare-words.ts';
+import { StepCount } from './step-count.ts';
 
 /** Indexes some partitions of rows that have been read from logs. */
 export interface IndexRowsJob {
@@ -24,17 +28,16 @@ export interface IndexRowsJob {
   readonly splitters: KeySplitters;
 }
 
-/** The newest rows of all keys of some partitions; all in shared memory. */
-export interface IndexedRows extends RangedRows {
-  /** Of each partition, as `RowIndexParts` say. */
-  readonly slots: readonly Uint32Array[];
-  /** Keys in halves, in the order of `positions`. */
-  readonly keys: Uint32Array;
-  /** Rows that hold a record, and their bytes. */
+/** Rows that hold a record, and their bytes. */
+interface Totals {
   readonly putCount: number;
   readonly putBytes: number;
-  readonly highestLow: number;
-  readonly highestHigh: number;
+}
+
+/** The newest rows of all keys of some partitions; all in shared memory. */
+export interface IndexedRows extends RangedRows, Totals {
+  /** Of each partition, as `RowIndexParts` say. */
+  readonly slots: readonly Uint32Array[];
 }
 
 export function* indexRows({
@@ -42,8 +45,8 @@ export function* indexRows({
   partitions: { from, to },
   splitters,
 }: IndexRowsJob): Steps<IndexedRows> {
-  const indexer = new Indexer(countEntries(pieces, from, to), new KeyRanges(splitters));
-  for (let partition = from; partition < to; partition++) yield* indexer.index(pieces, partition);
+  const indexer = new Indexer(pieces, { from, to }, new KeyRanges(splitters));
+  for (let partition = from; partition < to; partition++) yield* indexer.index(partition);
   return yield* indexer.finish();
 }
 
@@ -55,47 +58,60 @@ function sharedWords(count: number): Uint32Array {
   return new Uint32Array(new SharedArrayBuffer(4 * count));
 }
 
+/** Words of a key that waits to be put to its range: as a place, and the range. */
+const WAITING_WORDS: number = PLACE_WORDS + 1;
+
+const spareWords = new SpareWords();
+
 class Indexer {
+  readonly #pieces: readonly PlacedPiece[];
   readonly #ranges: KeyRanges;
   readonly #partition: PartitionEntries = new PartitionEntries();
   readonly #slots: Uint32Array[] = [];
-  /** Of each key: its halves, the position of its newest row, and the range that it lies in. */
-  readonly #keys: Uint32Array;
+  readonly #slab: SharedSlab;
+  readonly #steps: StepCount = new StepCount();
+  readonly #waiting: Uint32Array;
   #keyCount = 0;
   readonly #starts: Uint32Array;
-  #putCount = 0;
-  #putBytes = 0;
-  #highestLow = 0;
-  #highestHigh = 0;
+  #totals: Totals = { putCount: 0, putBytes: 0 };
 
-  constructor(entryCount: number, ranges: KeyRanges) {
+  constructor(pieces: readonly PlacedPiece[], { from, to }: PartitionRange, ranges: KeyRanges) {
+    this.#pieces = pieces;
     this.#ranges = ranges;
-    this.#keys = new Uint32Array(4 * entryCount);
+    this.#waiting = spareWords.take(WAITING_WORDS * countEntries(pieces, from, to));
     this.#starts = sharedWords(ranges.count + 1);
+    let slotWords = 0;
+    for (let i = from; i < to; i++) slotWords += 2 * slotsFor(countEntries(pieces, i, i + 1));
+    this.#slab = new SharedSlab(slotWords);
   }
 
-  *index(pieces: readonly PlacedPiece[], partition: number): Steps<void> {
-    yield* this.#partition.gather(pieces, partition);
+  *index(partition: number): Steps<void> {
+    yield* this.#partition.gather(this.#pieces, partition);
     this.#slots.push(this.#makeSlots());
     const { keyCount } = this.#partition.found;
     for (let from = 0; from < keyCount; from += STEP_ENTRIES) {
-      this.#takeKeys(from, Math.min(from + STEP_ENTRIES, keyCount));
-      yield;
+      const to = Math.min(from + STEP_ENTRIES, keyCount);
+      this.#takeKeys(from, to);
+      if (this.#steps.isDue(to - from)) yield;
     }
   }
 
   /** Positions in the place of ordinals, and no more slots than keys need. */
   #makeSlots(): Uint32Array {
     const { words, found } = this.#partition;
-    const count = slotsFor(found.keyCount);
-    const made = sharedWords(2 * count);
     const { slots } = found;
-    const isSame = count === found.mask + 1;
-    for (let at = 0; at < 2 * (found.mask + 1); at += 2) {
+    const foundWords = 2 * (found.mask + 1);
+    const madeWords = 2 * slotsFor(found.keyCount);
+    const made = this.#slab.take(madeWords, foundWords);
+    const isSame = madeWords === foundWords;
+    for (let at = 0; at < foundWords; at += 2) {
       const hash = slots[at]!;
       if (hash === 0) continue;
-      let to = isSame ? at : (2 * hash) & (2 * count - 1);
-      while (made[to] !== 0) to = (to + 2) & (2 * count - 1);
+      let to = at;
+      if (!isSame) {
+        to = (2 * hash) & (madeWords - 1);
+        while (made[to] !== 0) to = (to + 2) & (madeWords - 1);
+      }
       made[to] = hash;
       made[to + 1] = words[ENTRY_WORDS * slots[at + 1]! + POSITION]!;
     }
@@ -104,29 +120,29 @@ class Indexer {
 
   #takeKeys(from: number, to: number): void {
     const { words, found } = this.#partition;
-    const keys = this.#keys;
+    const waiting = this.#waiting;
     const starts = this.#starts;
-    let at = 4 * this.#keyCount;
-    for (let i = from; i < to; i++, at += 4) {
+    const ranges = this.#ranges;
+    let { putCount, putBytes } = this.#totals;
+    let at = WAITING_WORDS * this.#keyCount;
+    for (let i = from; i < to; i++, at += WAITING_WORDS) {
       const entry = ENTRY_WORDS * found.newest[i]!;
       const low = words[entry + LOW]!;
       const high = words[entry + HIGH]!;
       const length = words[entry + LENGTH]!;
-      const range = this.#ranges.rangeOf(low, high);
-      keys[at] = low;
-      keys[at + 1] = high;
-      keys[at + 2] = words[entry + POSITION]!;
-      keys[at + 3] = range;
+      const range = ranges.rangeOf(low, high);
+      const isDelete = length >= DELETE_FLAG;
+      waiting[at] = low;
+      waiting[at + 1] = high;
+      waiting[at + 2] = isDelete ? words[entry + POSITION]! + DELETE_BIT : words[entry + POSITION]!;
+      waiting[at + 3] = range;
       starts[range + 1]!++;
-      if (length < DELETE_FLAG) {
-        this.#putCount++;
-        this.#putBytes += length & LENGTH_MASK;
-      }
-      if (high > this.#highestHigh || (high === this.#highestHigh && low > this.#highestLow)) {
-        this.#highestLow = low;
-        this.#highestHigh = high;
+      if (!isDelete) {
+        putCount++;
+        putBytes += length;
       }
     }
+    this.#totals = { putCount, putBytes };
     this.#keyCount += to - from;
   }
 
@@ -135,37 +151,23 @@ class Indexer {
     const starts = this.#starts;
     for (let i = 1; i < starts.length; i++) starts[i]! += starts[i - 1]!;
     const ends = starts.slice();
-    const positions = sharedWords(this.#keyCount);
-    const keys = sharedWords(2 * this.#keyCount);
+    const places = sharedWords(PLACE_WORDS * this.#keyCount);
     for (let from = 0; from < this.#keyCount; from += STEP_ENTRIES) {
-      this.#scatter(from, Math.min(from + STEP_ENTRIES, this.#keyCount), ends, positions, keys);
-      yield;
+      const to = Math.min(from + STEP_ENTRIES, this.#keyCount);
+      this.#scatter(from, to, ends, places);
+      if (this.#steps.isDue(to - from)) yield;
     }
-    return {
-      slots: this.#slots,
-      starts,
-      positions,
-      keys,
-      putCount: this.#putCount,
-      putBytes: this.#putBytes,
-      highestLow: this.#highestLow,
-      highestHigh: this.#highestHigh,
-    };
+    spareWords.give(this.#waiting);
+    return { slots: this.#slots, starts, places, ...this.#totals };
   }
 
-  #scatter(
-    from: number,
-    to: number,
-    ends: Uint32Array,
-    positions: Uint32Array,
-    keys: Uint32Array,
-  ): void {
-    const source = this.#keys;
-    for (let at = 4 * from; at < 4 * to; at += 4) {
-      const place = ends[source[at + 3]!]!++;
-      positions[place] = source[at + 2]!;
-      keys[2 * place] = source[at]!;
-      keys[2 * place + 1] = source[at + 1]!;
+  #scatter(from: number, to: number, ends: Uint32Array, places: Uint32Array): void {
+    const source = this.#waiting;
+    for (let at = WAITING_WORDS * from; at < WAITING_WORDS * to; at += WAITING_WORDS) {
+      const place = PLACE_WORDS * ends[source[at + PLACE_WORDS]!]!++;
+      places[place] = source[at]!;
+      places[place + 1] = source[at + 1]!;
+      places[place + 2] = source[at + 2]!;
     }
   }
 }

@@ -2,12 +2,14 @@ import type { Steps } from '../base/steps.ts';
 import { BLOCK_BYTES } from '../table/delta/arena.ts';
 import { NewestEntries } from './newest-entries.ts';
 import { ENTRY_WORDS, POSITION, STEP_ENTRIES, type PlacedPiece } from './row-piece.ts';
+import { StepCount } from './step-count.ts';
 
 /** The entries of one partition, from all pieces, and which of them are the newest of their keys. */
 export class PartitionEntries {
   /** Oldest piece first. Positions are those among all pieces. */
   words: Uint32Array = new Uint32Array(0);
   readonly found: NewestEntries = new NewestEntries();
+  readonly #steps: StepCount = new StepCount();
 
   /** Takes another partition in the place of the one before. */
   *gather(pieces: readonly PlacedPiece[], partition: number): Steps<void> {
@@ -27,8 +29,9 @@ export class PartitionEntries {
     }
     this.found.begin(count);
     for (let to = count; to > 0; to -= STEP_ENTRIES) {
-      this.found.take(this.words, Math.max(0, to - STEP_ENTRIES), to);
-      yield;
+      const from = Math.max(0, to - STEP_ENTRIES);
+      this.found.take(this.words, from, to);
+      if (this.#steps.isDue(to - from)) yield;
     }
   }
 

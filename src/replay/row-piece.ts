@@ -35,3 +35,10 @@ export interface PartitionRange {
   readonly from: number;
   readonly to: number;
 }
+
+/** Places of rows by the ranges of their keys, in no order within a range. */
+export interface RangedRows {
+  /** Where each range begins in `places`, and where the last one ends, counted in rows. */
+  readonly starts: Uint32Array;
+  readonly places: Uint32Array;
+}

@@ -5,8 +5,8 @@ import { finishInSlices } from '../base/steps.ts';
 import { Directory } from '../fs/directory.ts';
 import { nodeFileSystem } from '../fs/node-file-system.ts';
 import { lowerPriority } from '../fs/thread-priority.ts';
-import { countPresent } from '../replay/count-present.ts';
 import { indexRows } from '../replay/index-rows.ts';
+import { orderRows } from '../replay/order-rows.ts';
 import type { JobContext } from '../jobs/job-context.ts';
 import { loadChunks } from '../jobs/load-chunks.ts';
 import { loadLogPiece } from '../jobs/load-log-piece.ts';
@@ -66,8 +66,8 @@ async function runHere(
   switch (job.kind) {
     case 'index-rows':
       return finishInSlices(indexRows(job), undefined);
-    case 'count-present':
-      return finishInSlices(countPresent(job), undefined);
+    case 'order-rows':
+      return finishInSlices(orderRows(job), undefined);
     case 'load-chunks':
       return loadChunks(fs, job, context);
     case 'load-log-piece':

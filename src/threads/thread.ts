@@ -24,7 +24,7 @@ const SHARED: ReadonlySet<Job['kind']> = new Set([
   'weigh-rows',
   'pack-rows',
   'index-rows',
-  'count-present',
+  'order-rows',
 ]);
 
 /** Jobs that are so small, and yield so often, that the owner's thread may take some. */

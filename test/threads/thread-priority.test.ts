@@ -17,7 +17,7 @@ async function prioritiesOfNewThreads(priority: 'normal' | 'low'): Promise<numbe
   const helper = { runner: new InlineRunner(nodeFileSystem), role: 'stand-in' } as const;
   const pool = new ThreadPool(NOWHERE, 1, helper, () => undefined, priority);
   try {
-    await pool.run({ kind: 'count-present', groups: [], chunks: [], layers: [] });
+    await pool.run({ kind: 'order-rows', groups: [], chunks: [], layers: [] });
     const now = prioritiesOfThreads();
     return [...now].flatMap(([id, nice]) => (before.has(id) ? [] : [nice]));
   } finally {

@@ -1,19 +1,20 @@
 import type { Columns } from '../../format/columns.ts';
 import { chooseSplitters } from '../../replay/choose-splitters.ts';
-import type { CountPresentJob } from '../../replay/count-present.ts';
 import type { IndexedRows } from '../../replay/index-rows.ts';
+import type { KeySplitters } from '../../replay/key-ranges.ts';
+import type { OrderedRows, OrderRowsJob } from '../../replay/order-rows.ts';
 import type { RowPiece } from '../../replay/row-piece.ts';
 import { Chunk } from '../../table/chunk/chunk.ts';
 import type { KeyColumns } from '../../table/chunk/key-columns.ts';
 import { LazyChunk } from '../../table/chunk/lazy-chunk.ts';
-import type { KeySplitters } from '../../table/replayed/key-order.ts';
+import { PLACE_WORDS } from '../../table/replayed/key-order.ts';
 import type { ReplayedParts } from '../../table/replayed/replayed-rows.ts';
 import { blocksOf } from '../../table/replayed/row-blocks.ts';
 import type { RecoveryContext } from './recovery-context.ts';
 import { partitionRanges, placePieces } from './row-pile.ts';
 
-/** Blocks of positions that one layer has, of the 4,096 that 32 bits can tell apart. */
-const MOST_LAYER_BLOCKS = 3_072;
+/** Blocks of positions that one layer has: those that 31 bits can tell apart, and none for the last position. */
+const MOST_LAYER_BLOCKS = 2_047;
 /** Keys that a job looks up, about. */
 const JOB_KEYS = 65_536;
 const JOBS_PER_JOB = 4;
@@ -33,7 +34,6 @@ interface ChunkSpan {
 interface Indexed {
   readonly buffers: readonly SharedArrayBuffer[];
   readonly slots: readonly Uint32Array[];
-  readonly splitters: KeySplitters;
   readonly groups: readonly IndexedRows[];
   readonly rowBytes: number;
   /** Of each range, the ordinal of the chunk that its keys may lie in, or -1. */
@@ -52,11 +52,12 @@ export interface Replayed {
  * of no account in which order keys were written.
  *
  * 1. `index`: each job takes some partitions of the keys' hashes. From the newest row to the oldest it puts each key into
- *    the partition's hash table, and the position of its row into the list of the range of keys that it lies in.
- * 2. `count`: each job takes some ranges of keys and looks up in the base's chunks which of them are there. That is all
- *    that is needed of the base, for the number of records.
+ *    the partition's hash table, and the place of its row to the range of keys that it lies in.
+ * 2. `count`: each job takes some ranges of keys, puts the places of each in order, which takes little while they
+ *    are a few thousand, and walks over them and the base's chunk side by side: which keys does the base hold? That is all
+ *    that is needed of the base, for the number of records. Iterators walk over the places.
  *
- * Rows are not sorted, and stay where they were decoded: an iterator sorts a range when it comes to it.
+ * Rows stay where they were decoded.
  */
 export class Replay {
   readonly #context: ReplayContext;
@@ -97,7 +98,6 @@ export class Replay {
     return {
       buffers: pieces.flatMap(({ buffers }) => buffers),
       slots: groups.flatMap(({ slots }) => slots),
-      splitters,
       groups,
       rowBytes: pieces.reduce((sum, { rowBytes }) => sum + rowBytes, 0),
       chunkOrdinals: chunkOrdinals(splitters, this.#spans),
@@ -122,51 +122,46 @@ export class Replay {
     const layers: ReplayedParts[] = [];
     let recordCount = base.reduce((sum, chunk) => sum + chunk.recordCount, 0);
     for (const indexed of this.#layers) {
-      const shadowedRecords = await this.#countPresent(indexed, layers, base);
-      const { buffers, slots, splitters, groups, rowBytes } = indexed;
-      const currentBytes = groups.reduce((sum, { putBytes }) => sum + putBytes, 0);
-      recordCount += groups.reduce((sum, { putCount }) => sum + putCount, 0) - shadowedRecords;
+      const ordered = await this.#order(indexed, layers, base);
+      const { buffers, slots, groups, rowBytes } = indexed;
+      const currentBytes = sumOf(groups, ({ putBytes }) => putBytes);
+      const shadowedRecords = sumOf(ordered, ({ present }) => present);
+      recordCount += sumOf(groups, ({ putCount }) => putCount) - shadowedRecords;
       layers.unshift({
         buffers,
         slots,
-        splitters,
-        groups: groups.map(({ starts, positions }) => ({ starts, positions })),
+        order: ordered.map(({ places }) => places),
         currentBytes,
         deadBytes: rowBytes - currentBytes,
         shadowedRecords,
-        ...highestOf(groups),
       });
     }
     return { layers, recordCount };
   }
 
-  /** How many keys of the layer `older` layers, newest first, and the base hold. */
-  async #countPresent(
+  /** `older` layers, newest first. */
+  #order(
     { groups, chunkOrdinals: ordinals }: Indexed,
     older: readonly ReplayedParts[],
     base: readonly BaseChunk[],
-  ): Promise<number> {
+  ): Promise<OrderedRows[]> {
     const { runner, signal } = this.#context;
-    if (older.length === 0 && base.length === 0) return 0;
     const layers = older.map(({ buffers, slots }) => ({ buffers, slots }));
-    const jobs = keyRanges(groups, runner.parallelism).map(([from, to]): CountPresentJob => {
+    const jobs = keyRanges(groups, runner.parallelism).map(([from, to]): OrderRowsJob => {
       const chunks: (KeyColumns | undefined)[] = [];
       for (let range = from; range < to; range++) {
         const chunk = base[ordinals[range]!];
-        const isEmpty = groups.every(({ starts }) => starts[range] === starts[range + 1]);
-        const last = chunks.at(-1);
         const isSame = range > from && ordinals[range] === ordinals[range - 1];
-        if (isEmpty || chunk === undefined) chunks.push(undefined);
-        else chunks.push(isSame && last !== undefined ? last : keyColumnsOf(chunk));
+        if (chunk === undefined) chunks.push(undefined);
+        else chunks.push(isSame ? chunks.at(-1) : keyColumnsOf(chunk));
       }
-      const keys = groups.map((group) => ({
-        starts: group.starts.slice(from, to + 1),
-        keys: group.keys.subarray(2 * group.starts[from]!, 2 * group.starts[to]!),
+      const parts = groups.map(({ starts, places }) => ({
+        starts: starts.slice(from, to + 1),
+        places: places.subarray(PLACE_WORDS * starts[from]!, PLACE_WORDS * starts[to]!),
       }));
-      return { kind: 'count-present', groups: keys, chunks, layers };
+      return { kind: 'order-rows', groups: parts, chunks, layers };
     });
-    const results = await Promise.all(jobs.map((job) => runner.run(job, { signal })));
-    return results.reduce((sum, { present }) => sum + present, 0);
+    return Promise.all(jobs.map((job) => runner.run(job, { signal })));
   }
 }
 
@@ -200,13 +195,13 @@ function chunkOrdinals({ low, high }: KeySplitters, spans: readonly ChunkSpan[])
   return ordinals;
 }
 
-function holdsKeyUpTo({ starts, keys }: IndexedRows, range: number, last: bigint): boolean {
+function holdsKeyUpTo({ starts, places }: IndexedRows, range: number, last: bigint): boolean {
   const low = Number(last & 0xffff_ffffn);
   const high = Number(last >> 32n);
-  const end = 2 * starts[range + 1]!;
-  for (let at = 2 * starts[range]!; at < end; at += 2) {
-    const own = keys[at + 1]!;
-    if (own < high || (own === high && keys[at]! <= low)) return true;
+  const end = PLACE_WORDS * starts[range + 1]!;
+  for (let at = PLACE_WORDS * starts[range]!; at < end; at += PLACE_WORDS) {
+    const own = places[at + 1]!;
+    if (own < high || (own === high && places[at]! <= low)) return true;
   }
   return false;
 }
@@ -214,7 +209,7 @@ function holdsKeyUpTo({ starts, keys }: IndexedRows, range: number, last: bigint
 /** Shares the ranges out among jobs, by their keys. */
 function keyRanges(groups: readonly IndexedRows[], parallelism: number): [number, number][] {
   const rangeCount = groups[0]!.starts.length - 1;
-  const keyCount = groups.reduce((sum, { positions }) => sum + positions.length, 0);
+  const keyCount = groups.reduce((sum, { starts }) => sum + starts[rangeCount]!, 0);
   const perJob = Math.max(JOB_KEYS, keyCount / (JOBS_PER_JOB * parallelism));
   const ranges: [number, number][] = [];
   let from = 0;
@@ -234,13 +229,6 @@ function keyColumnsOf(chunk: BaseChunk): KeyColumns | undefined {
   return chunk instanceof LazyChunk ? chunk.loaded?.keyColumns : new Chunk(chunk).keyColumns;
 }
 
-function highestOf(groups: readonly IndexedRows[]): { highestLow: number; highestHigh: number } {
-  let [highestLow, highestHigh] = [0, 0];
-  for (const group of groups) {
-    if (group.highestHigh < highestHigh) continue;
-    if (group.highestHigh === highestHigh && group.highestLow <= highestLow) continue;
-    highestLow = group.highestLow;
-    highestHigh = group.highestHigh;
-  }
-  return { highestLow, highestHigh };
+function sumOf<T>(list: readonly T[], of: (one: T) => number): number {
+  return list.reduce((sum, one) => sum + of(one), 0);
 }

@@ -1,81 +1,60 @@
-import { compareU64 } from '../../base/u64.ts';
-import { KEY_HIGH, KEY_LOW } from '../../format/row.ts';
-import { blockOf, viewOffset } from '../delta/arena.ts';
 import type { Cursor, Seek } from '../layer/cursor.ts';
 import type { TableRecord } from '../layer/table-record.ts';
-import type { KeyOrder } from './key-order.ts';
+import { DELETE_BIT, PLACE_WORDS, type KeyOrder } from './key-order.ts';
 import type { RowBlocks } from './row-blocks.ts';
 
-/** Walks rows in key order, range by range. */
+/** Walks rows in key order. There is a row. */
 export class OrderCursor implements Cursor {
   isDone = false;
   low = 0;
   high = 0;
   readonly #blocks: RowBlocks;
-  readonly #order: KeyOrder;
-  readonly #step: 1 | -1;
-  #range: number;
-  #positions: Uint32Array;
-  #index: number;
-  #position = 0;
+  readonly #parts: readonly Uint32Array[];
+  readonly #step: number;
+  #part: number;
+  #places: Uint32Array;
+  /** Word at which the place begins. */
+  #at: number;
 
   constructor(blocks: RowBlocks, order: KeyOrder, { low, high, direction }: Seek) {
+    const isUp = direction === 'up';
     this.#blocks = blocks;
-    this.#order = order;
-    this.#step = direction === 'up' ? 1 : -1;
-    this.#range = order.ranges.rangeOf(low, high);
-    this.#positions = order.sorted(this.#range);
+    this.#parts = order.parts;
+    this.#step = isUp ? PLACE_WORDS : -PLACE_WORDS;
     // Upwards from the first key that is not below the one sought, downwards from the last that is not above.
-    this.#index =
-      this.#step === 1 ? this.#countBelow(low, high, -1) : this.#countBelow(low, high, 0) - 1;
+    const { part, at } = order.firstAbove(low, high, isUp ? -1 : 0);
+    this.#part = part;
+    this.#places = order.parts[part]!;
+    this.#at = isUp ? at : at - PLACE_WORDS;
     this.#settle();
   }
 
   get isDelete(): boolean {
-    return this.#blocks.isDelete(this.#position);
+    return this.#places[this.#at + 2]! >= DELETE_BIT;
   }
 
   advance(): void {
-    this.#index += this.#step;
+    this.#at += this.#step;
     this.#settle();
   }
 
   record(): TableRecord {
-    return this.#blocks.recordAt(this.#position);
+    return this.#blocks.recordAt(this.#places[this.#at + 2]!);
   }
 
-  /** Goes over to the next range that holds a row where the index has left its own. */
+  /** Goes over to the next part where the place lies outside of its own. */
   #settle(): void {
-    while (this.#index < 0 || this.#index >= this.#positions.length) {
-      this.#range += this.#step;
-      if (this.#range < 0 || this.#range >= this.#order.ranges.count) {
+    if (this.#at < 0 || this.#at >= this.#places.length) {
+      this.#part += Math.sign(this.#step);
+      const places = this.#parts[this.#part];
+      if (places === undefined) {
         this.isDone = true;
         return;
       }
-      this.#positions = this.#order.sorted(this.#range);
-      this.#index = this.#step === 1 ? 0 : this.#positions.length - 1;
+      this.#places = places;
+      this.#at = this.#step > 0 ? 0 : places.length - PLACE_WORDS;
     }
-    this.#position = this.#positions[this.#index]!;
-    this.#readKey(this.#position);
-  }
-
-  #readKey(position: number): void {
-    const view = this.#blocks.views[blockOf(position)]!;
-    const offset = viewOffset(position);
-    this.low = view.getUint32(offset + KEY_LOW, true);
-    this.high = view.getUint32(offset + KEY_HIGH, true);
-  }
-
-  /** How many rows of the range have a key that compares with this one up to `order`. */
-  #countBelow(low: number, high: number, order: -1 | 0): number {
-    let from = 0;
-    let to = this.#positions.length;
-    while (from < to) {
-      const middle = (from + to) >>> 1;
-      this.#readKey(this.#positions[middle]!);
-      if (compareU64(this.low, this.high, low, high) <= order) from = middle + 1;
-      else to = middle;
-    }
-    return from;
+    this.low = this.#places[this.#at]!;
+    this.high = this.#places[this.#at + 1]!;
   }
 }

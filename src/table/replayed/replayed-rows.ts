@@ -1,5 +1,5 @@
 import type { ContentSum } from '../../format/content-sum.ts';
-import { KEY_HIGH, KEY_LOW, VALUE_HIGH, VALUE_LOW } from '../../format/row.ts';
+import { VALUE_HIGH, VALUE_LOW } from '../../format/row.ts';
 import { blockOf, viewOffset } from '../delta/arena.ts';
 import { addRow, subtractRow } from '../delta/row-sum.ts';
 import type { Cursor, Seek } from '../layer/cursor.ts';
@@ -14,7 +14,7 @@ import {
   type UpdateLayer,
 } from '../layer/update-layer.ts';
 import { ValueFilter, type ValueRange } from '../layer/value-search.ts';
-import { KeyOrder, type KeySplitters, type RangedRows } from './key-order.ts';
+import { DELETE_BIT, KeyOrder, PLACE_WORDS } from './key-order.ts';
 import { OrderCursor } from './order-cursor.ts';
 import type { RowBlocks } from './row-blocks.ts';
 import { RowIndex, type RowIndexParts } from './row-index.ts';
@@ -24,17 +24,14 @@ const STEP_ROWS = 256;
 
 /** What recovery makes of logs, on any thread: rows as they were committed, and an index of the newest of each key. */
 export interface ReplayedParts extends RowIndexParts {
-  readonly splitters: KeySplitters;
-  /** The newest rows of all keys. */
-  readonly groups: readonly RangedRows[];
+  /** Places of the newest rows of all keys, at least one, in key order. */
+  readonly order: readonly Uint32Array[];
   /** Bytes of the newest rows that hold a record. */
   readonly currentBytes: number;
   /** Bytes of all other rows. */
   readonly deadBytes: number;
   /** Records of older layers that the rows replace or delete. */
   readonly shadowedRecords: number;
-  readonly highestLow: number;
-  readonly highestHigh: number;
 }
 
 /** Updates that recovery has read from logs. They never change; the next merge takes them in. */
@@ -52,13 +49,12 @@ export class ReplayedRows implements UpdateLayer {
   constructor(parts: ReplayedParts) {
     this.#index = new RowIndex(parts);
     this.#blocks = this.#index.blocks;
-    this.#order = new KeyOrder(this.#blocks, parts.splitters, parts.groups);
+    this.#order = new KeyOrder(parts.order);
     this.#blockBytes = parts.buffers.reduce((sum, { byteLength }) => sum + byteLength, 0);
     this.currentBytes = parts.currentBytes;
     this.deadBytes = parts.deadBytes;
     this.shadowedRecords = parts.shadowedRecords;
-    this.highestLow = parts.highestLow;
-    this.highestHigh = parts.highestHigh;
+    [this.highestLow, this.highestHigh] = this.#order.highest;
   }
 
   get memoryBytes(): number {
@@ -81,14 +77,13 @@ export class ReplayedRows implements UpdateLayer {
 
   *applyTo(sum: ContentSum, older: OlderContent): Generator<void, void, undefined> {
     let rows = 0;
-    for (const positions of this.#order.unordered) {
-      for (let i = 0; i < positions.length; i++) {
-        const position = positions[i]!;
-        const view = this.#blocks.views[blockOf(position)]!;
-        const offset = viewOffset(position);
-        const low = view.getUint32(offset + KEY_LOW, true);
-        older.subtractFrom(sum, low, view.getUint32(offset + KEY_HIGH, true));
-        if (!this.#blocks.isDelete(position)) addRow(sum, view, offset);
+    for (const places of this.#order.parts) {
+      for (let at = 0; at < places.length; at += PLACE_WORDS) {
+        older.subtractFrom(sum, places[at]!, places[at + 1]!);
+        const position = places[at + 2]!;
+        if (position < DELETE_BIT) {
+          addRow(sum, this.#blocks.views[blockOf(position)]!, viewOffset(position));
+        }
         if (++rows % STEP_ROWS === 0) yield;
       }
     }
@@ -118,10 +113,13 @@ export class ReplayedRows implements UpdateLayer {
     const filter = new ValueFilter(range);
     let found: FoundRecord[] = [];
     let rows = 0;
-    for (const positions of this.#order.unordered) {
-      for (let i = 0; i < positions.length; i++) {
-        const one = this.#foundAt(positions[i]!, filter);
-        if (one !== undefined) found.push(one);
+    for (const places of this.#order.parts) {
+      for (let at = 0; at < places.length; at += PLACE_WORDS) {
+        const position = places[at + 2]!;
+        if (position < DELETE_BIT && this.#isWanted(position, filter)) {
+          const record = this.#blocks.recordAt(position);
+          found.push({ low: places[at]!, high: places[at + 1]!, record });
+        }
         if (++rows % STEP_ROWS !== 0) continue;
         yield found;
         found = [];
@@ -134,17 +132,11 @@ export class ReplayedRows implements UpdateLayer {
     return [new OrderCursor(this.#blocks, this.#order, seek)];
   }
 
-  #foundAt(position: number, filter: ValueFilter): FoundRecord | undefined {
+  #isWanted(position: number, filter: ValueFilter): boolean {
     const view = this.#blocks.views[blockOf(position)]!;
     const offset = viewOffset(position);
     const valueLow = view.getUint32(offset + VALUE_LOW, true);
-    if (!filter.accepts(valueLow, view.getUint32(offset + VALUE_HIGH, true))) return undefined;
-    if (this.#blocks.isDelete(position)) return undefined;
-    return {
-      low: view.getUint32(offset + KEY_LOW, true),
-      high: view.getUint32(offset + KEY_HIGH, true),
-      record: this.#blocks.recordAt(position),
-    };
+    return filter.accepts(valueLow, view.getUint32(offset + VALUE_HIGH, true));
   }
 
   #find(low: number, high: number): number {

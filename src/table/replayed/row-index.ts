@@ -3,7 +3,7 @@ import { KEY_HIGH, KEY_LOW } from '../../format/row.ts';
 import { blockOf, viewOffset } from '../delta/arena.ts';
 import { RowBlocks } from './row-blocks.ts';
 
-const PARTITION_BITS = 6;
+const PARTITION_BITS = 8;
 /** Parts of an index, each with the keys whose hashes begin alike. */
 export const PARTITIONS: number = 2 ** PARTITION_BITS;
 
