@@ -11,7 +11,7 @@ export interface OrderPlace {
   readonly at: number;
 }
 
-/** The places of rows of different keys, in key order. */
+/** The places of rows of different keys, at least one, in key order. */
 export class KeyOrder {
   /** Each follows the one before it in key; none is empty. */
   readonly parts: readonly Uint32Array[];
@@ -24,11 +24,17 @@ export class KeyOrder {
     return this.parts.reduce((sum, part) => sum + part.byteLength, 0);
   }
 
-  /** The highest key in halves, 0 where there is none. */
+  /** The lowest key in halves. There is a row. */
+  get lowest(): readonly [low: number, high: number] {
+    const first = this.parts[0]!;
+    return [first[0]!, first[1]!];
+  }
+
+  /** The highest key in halves. There is a row. */
   get highest(): readonly [low: number, high: number] {
-    const last = this.parts.at(-1) ?? NONE;
+    const last = this.parts.at(-1)!;
     const at = last.length - PLACE_WORDS;
-    return [last[at] ?? 0, last[at + 1] ?? 0];
+    return [last[at]!, last[at + 1]!];
   }
 
   /** The first place whose key compares with this one above `order`: -1 takes an equal key for above. May lie behind a part's end. */
@@ -36,7 +42,7 @@ export class KeyOrder {
     const { parts } = this;
     let part = 0;
     while (part < parts.length - 1 && compareAt(parts[part + 1]!, 0, low, high) <= order) part++;
-    const places = parts[part] ?? NONE;
+    const places = parts[part]!;
     let from = 0;
     let to = places.length / PLACE_WORDS;
     while (from < to) {
@@ -47,8 +53,6 @@ export class KeyOrder {
     return { part, at: PLACE_WORDS * from };
   }
 }
-
-const NONE = new Uint32Array(0);
 
 function compareAt(places: Uint32Array, at: number, low: number, high: number): number {
   return compareU64(places[at]!, places[at + 1]!, low, high);

@@ -3,6 +3,9 @@ import type { TableRecord } from '../layer/table-record.ts';
 import { DELETE_BIT, PLACE_WORDS, type KeyOrder } from './key-order.ts';
 import type { RowBlocks } from './row-blocks.ts';
 
+/** As many rows as the first cache can wait for and keep. */
+const TOUCHED_ROWS = 32;
+
 /** Walks rows in key order. There is a row. */
 export class OrderCursor implements Cursor {
   isDone = false;
@@ -15,6 +18,11 @@ export class OrderCursor implements Cursor {
   #places: Uint32Array;
   /** Word at which the place begins. */
   #at: number;
+  /** What was seen where rows were touched: that it is kept keeps the looks from being left out. */
+  seen = 0;
+  /** Words of this part whose rows have been touched. */
+  #touchedFrom = 0;
+  #touchedTo = 0;
 
   constructor(blocks: RowBlocks, order: KeyOrder, { low, high, direction }: Seek) {
     const isUp = direction === 'up';
@@ -39,7 +47,23 @@ export class OrderCursor implements Cursor {
   }
 
   record(): TableRecord {
-    return this.#blocks.recordAt(this.#places[this.#at + 2]!);
+    const at = this.#at;
+    if (at < this.#touchedFrom || at >= this.#touchedTo) this.#touch();
+    return this.#blocks.recordAt(this.#places[at + 2]!);
+  }
+
+  /** Has the next rows brought into the caches: they lie anywhere in memory, and are waited for together. */
+  #touch(): void {
+    const places = this.#places;
+    const words = PLACE_WORDS * TOUCHED_ROWS;
+    const end = this.#at + PLACE_WORDS;
+    this.#touchedFrom = this.#step > 0 ? this.#at : Math.max(0, end - words);
+    this.#touchedTo = this.#step > 0 ? Math.min(this.#at + words, places.length) : end;
+    let seen = 0;
+    for (let at = this.#touchedFrom; at < this.#touchedTo; at += PLACE_WORDS) {
+      seen ^= this.#blocks.touch(places[at + 2]! & (DELETE_BIT - 1));
+    }
+    this.seen = seen;
   }
 
   /** Goes over to the next part where the place lies outside of its own. */
@@ -52,6 +76,7 @@ export class OrderCursor implements Cursor {
         return;
       }
       this.#places = places;
+      this.#touchedTo = 0;
       this.#at = this.#step > 0 ? 0 : places.length - PLACE_WORDS;
     }
     this.low = this.#places[this.#at]!;

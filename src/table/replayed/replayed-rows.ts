@@ -45,6 +45,8 @@ export class ReplayedRows implements UpdateLayer {
   readonly #blocks: RowBlocks;
   readonly #order: KeyOrder;
   readonly #blockBytes: number;
+  readonly #lowestLow: number;
+  readonly #lowestHigh: number;
 
   constructor(parts: ReplayedParts) {
     this.#index = new RowIndex(parts);
@@ -55,6 +57,7 @@ export class ReplayedRows implements UpdateLayer {
     this.deadBytes = parts.deadBytes;
     this.shadowedRecords = parts.shadowedRecords;
     [this.highestLow, this.highestHigh] = this.#order.highest;
+    [this.#lowestLow, this.#lowestHigh] = this.#order.lowest;
   }
 
   get memoryBytes(): number {
@@ -141,6 +144,7 @@ export class ReplayedRows implements UpdateLayer {
 
   #find(low: number, high: number): number {
     if (high > this.highestHigh || (high === this.highestHigh && low > this.highestLow)) return -1;
+    if (high < this.#lowestHigh || (high === this.#lowestHigh && low < this.#lowestLow)) return -1;
     return this.#index.find(low, high);
   }
 }
