@@ -8,9 +8,11 @@ import { contentHashText } from '../src/format/content-sum.ts';
 import { NO_RECORD } from '../src/table/layer/update-layer.ts';
 import { joinedHalves, u64Halves } from '../src/base/u64.ts';
 import type { TableSizes } from '../src/table/layer/table-sizes.ts';
+import type { Replayed } from '../src/store/recovery/replay.ts';
 import { Table } from '../src/table/table.ts';
 import type { View } from '../src/table/view.ts';
 import { chunksOf, type TestRecord } from '../test/support/columns.ts';
+import { replayed } from '../test/support/replayed.ts';
 import { contentHashOf } from '../test/support/independent-content-hash.ts';
 import { publishRows, rowsLength, writeRows, type TestRow } from '../test/support/rows.ts';
 
@@ -59,13 +61,27 @@ export class TableWorld {
   readonly #counts: { count: ContentCount; expected: string; isDone: boolean }[] = [];
   readonly #iterations: { left: Iterator<unknown>; expected: unknown[] }[] = [];
 
-  /** Recovered with the updates beside the snapshot, or folded into chunks of `foldedRecords` records. */
-  constructor(
+  /** Recovered with the updates above the snapshot, or folded into chunks of `foldedRecords` records. */
+  static async recover(
     snapshot: readonly TestRecord[],
     updates: readonly TestRow[],
     chunkRecords: number,
     foldedRecords?: number,
     sizes?: TableSizes,
+  ): Promise<TableWorld> {
+    const layout = layoutOf(sortRecords(lastOfEachKey(snapshot)), chunkRecords);
+    const chunks = layout.flatMap((records) => chunksOf(records, records.length));
+    const recovered = await replayed(chunks, updates.length === 0 ? [] : [[updates]]);
+    return new TableWorld(snapshot, updates, chunkRecords, recovered, foldedRecords, sizes);
+  }
+
+  private constructor(
+    snapshot: readonly TestRecord[],
+    updates: readonly TestRow[],
+    chunkRecords: number,
+    replayedUpdates: Replayed,
+    foldedRecords: number | undefined,
+    sizes: TableSizes | undefined,
   ) {
     this.#isFolded = foldedRecords !== undefined;
     const sorted = sortRecords(lastOfEachKey(snapshot));
@@ -90,7 +106,7 @@ export class TableWorld {
     }
     const recovered = {
       snapshot: this.#layout.flatMap((records) => chunksOf(records, records.length)),
-      updates: chunksOf(folded, chunkRecords),
+      ...replayedUpdates,
       contentHash,
     };
     this.table = new Table(recovered, sizes);

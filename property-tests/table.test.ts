@@ -153,17 +153,17 @@ const sizes = fc.option(
 const often: Command = (world) => world.getOften(400);
 
 describe('Table', () => {
-  it('agrees with a plain map while its chunks are rearranged for gets', () => {
-    fc.assert(
-      fc.property(
+  it('agrees with a plain map while its chunks are rearranged for gets', async () => {
+    await fc.assert(
+      fc.asyncProperty(
         longSnapshot,
         fc.array(row, { maxLength: 10 }),
         fc.integer({ min: 256, max: 400 }),
         fc.array(fc.oneof({ weight: 5, arbitrary: command }, fc.constant(often)), {
           maxLength: 12,
         }),
-        (snapshot, updates, chunkRecords, commands) => {
-          const world = new TableWorld(snapshot, updates, chunkRecords);
+        async (snapshot, updates, chunkRecords, commands) => {
+          const world = await TableWorld.recover(snapshot, updates, chunkRecords);
           for (const run of commands) run(world);
           world.startIteration({});
           world.continueIterations(chunkRecords / 2);
@@ -180,17 +180,23 @@ describe('Table', () => {
     );
   });
 
-  it('agrees with a plain map through groups, merges, failures and views', () => {
-    fc.assert(
-      fc.property(
+  it('agrees with a plain map through groups, merges, failures and views', async () => {
+    await fc.assert(
+      fc.asyncProperty(
         fc.array(put, { maxLength: 25 }),
         fc.array(row, { maxLength: 10 }),
         fc.integer({ min: 1, max: 6 }),
         fc.option(fc.integer({ min: 1, max: 10 }), { nil: undefined }),
         fc.array(command, { maxLength: 40 }),
         sizes,
-        (snapshot, updates, chunkRecords, foldedRecords, commands, cut) => {
-          const world = new TableWorld(snapshot, updates, chunkRecords, foldedRecords, cut);
+        async (snapshot, updates, chunkRecords, foldedRecords, commands, cut) => {
+          const world = await TableWorld.recover(
+            snapshot,
+            updates,
+            chunkRecords,
+            foldedRecords,
+            cut,
+          );
           for (const run of commands) run(world);
           world.checkAll();
           world.startMerge({ insertsGaps: true, chunkRecords: 3, isSummed: true, inParts: true });

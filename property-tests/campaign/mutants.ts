@@ -35,6 +35,29 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace:
       'await fs.rename(job.temporaryPath, path); for (const log of job.logs) await fs.unlink(log.path);',
   },
+  'of two rows of a key in the logs the older one counts': {
+    file: 'src/replay/newest-entries.ts',
+    find: 'for (let i = to - 1; i >= from; i--) {',
+    replace: 'for (let i = from; i < to; i++) {',
+  },
+  'a key in the logs counts as a record more, though the snapshot holds it': {
+    file: 'src/replay/order-rows.ts',
+    find: '  return { places: ordered, present };',
+    replace: '  return { places: ordered, present: 0 };',
+    test: 'test/store/replay.test.ts',
+  },
+  'a piece of a log is taken that does not continue the one before it': {
+    file: 'src/store/recovery/load-logs.ts',
+    find: 'isSound = piece === undefined || continues(piece, last);',
+    replace: 'isSound = true;',
+    test: 'test/store/load-logs.test.ts',
+  },
+  'rows of one piece are told from those of the next by nothing': {
+    file: 'src/replay/partition-entries.ts',
+    find: 'this.#moveBy(firstBlock * BLOCK_BYTES,',
+    replace: 'this.#moveBy(0,',
+    test: 'test/store/replay.test.ts',
+  },
   'logs removed by the merging thread': {
     file: 'src/jobs/merge.ts',
     find: '  if (!Array.isArray(run)) return run;',
