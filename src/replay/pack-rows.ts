@@ -1,14 +1,12 @@
 import type { Steps } from '../base/steps.ts';
 import { RowBlocks } from '../table/replayed/row-blocks.ts';
-import { EntryList } from './entry-list.ts';
 import { PartitionEntries } from './partition-entries.ts';
-import { LARGEST_BUFFER_BYTES, RowBuffers } from './row-buffers.ts';
+import { PieceBuilder } from './piece-builder.ts';
+import { LARGEST_BUFFER_BYTES } from './row-buffers.ts';
 import {
   ENTRY_WORDS,
-  HIGH,
   LENGTH,
   LENGTH_MASK,
-  LOW,
   POSITION,
   STEP_ENTRIES,
   type PartitionRange,
@@ -38,7 +36,6 @@ export interface PackRowsJob {
 }
 
 export interface PackedRows {
-  /** At most one. */
   readonly pieces: readonly RowPiece[];
 }
 
@@ -59,32 +56,15 @@ export function* packRows({
 }: PackRowsJob): Steps<PackedRows> {
   const partition = new PartitionEntries();
   const source = new RowBlocks(buffers);
-  const target = new RowBuffers(LARGEST_BUFFER_BYTES);
-  const packed = new EntryList();
-  let rowBytes = 0;
+  const builder = new PieceBuilder(LARGEST_BUFFER_BYTES, Infinity);
   for (let i = from; i < to; i++) {
     yield* partition.gather(pieces, i);
     const { words, found } = partition;
     for (let k = 0; k < found.keyCount; k++) {
       const at = ENTRY_WORDS * found.newest[k]!;
-      const length = words[at + LENGTH]!;
-      const lengthBytes = length & LENGTH_MASK;
-      const buffer = target.roomFor(lengthBytes);
-      const position = words[at + POSITION]!;
-      buffer.bytes.set(source.bytesAt(position, lengthBytes), buffer.usedBytes);
-      packed.append(
-        words[at + LOW]!,
-        words[at + HIGH]!,
-        buffer.position + buffer.usedBytes,
-        length,
-      );
-      buffer.usedBytes += lengthBytes;
-      rowBytes += lengthBytes;
+      builder.add(source.bytesAt(words[at + POSITION]!, words[at + LENGTH]! & LENGTH_MASK));
       if (k % STEP_ENTRIES === 0) yield;
     }
   }
-  if (packed.count === 0) return { pieces: [] };
-  const rowCount = packed.count;
-  const partitioned = yield* packed.byPartition();
-  return { pieces: [{ buffers: target.take(), ...partitioned, rowCount, rowBytes }] };
+  return { pieces: yield* builder.finish() };
 }

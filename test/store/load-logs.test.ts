@@ -48,7 +48,11 @@ interface Loaded {
 async function load(
   logs: readonly Uint8Array[],
   parallelism: number,
-  sizes: { readonly pieceBytes?: number; readonly lookBytes?: number } = {},
+  sizes: {
+    readonly pieceBytes?: number;
+    readonly lookBytes?: number;
+    readonly layerBlocks?: number;
+  } = {},
   wrap: (fs: FileSystem) => FileSystem = (fs) => fs,
 ): Promise<Loaded> {
   const files = new Map(logs.map((bytes, i) => [`log${i + 1}`, bytes]));
@@ -137,6 +141,8 @@ test('rows of hot keys are looked through and packed as they come', async () => 
   expect(packed.runner.count('pack-rows')).toBeGreaterThan(0);
   expect(packed.records).toEqual(plain.records);
   expect(packed.rowCount).toBeLessThan(plain.rowCount / 2);
+  const inParts = await load(logs, 2, { lookBytes: 5_000, layerBlocks: 2 });
+  expect(inParts.records).toEqual(plain.records);
   const apart = await load([(await log(1, ascending)).bytes], 2, { lookBytes: 5_000 });
   expect(apart.runner.count('weigh-rows')).toBeGreaterThan(0);
   expect(apart.runner.count('pack-rows')).toBe(0);

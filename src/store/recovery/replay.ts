@@ -9,17 +9,14 @@ import type { KeyColumns } from '../../table/chunk/key-columns.ts';
 import { LazyChunk } from '../../table/chunk/lazy-chunk.ts';
 import { PLACE_WORDS } from '../../table/replayed/key-order.ts';
 import type { ReplayedParts } from '../../table/replayed/replayed-rows.ts';
-import { blocksOf } from '../../table/replayed/row-blocks.ts';
 import type { RecoveryContext } from './recovery-context.ts';
-import { partitionRanges, placePieces } from './row-pile.ts';
+import { cutPieces, partitionRanges, placePieces } from './row-pile.ts';
 
-/** Blocks of positions that one layer has: those that 31 bits can tell apart, and none for the last position. */
-const MOST_LAYER_BLOCKS = 2_047;
 /** Keys that a job looks up, about. */
 const JOB_KEYS = 65_536;
 const JOBS_PER_JOB = 4;
 
-type ReplayContext = Pick<RecoveryContext, 'runner' | 'signal' | 'layerBlocks'>;
+type ReplayContext = Pick<RecoveryContext, 'runner' | 'signal' | 'pause' | 'layerBlocks'>;
 
 /** A chunk of the base, as it is or as far as it is known. */
 type BaseChunk = Columns | LazyChunk;
@@ -77,7 +74,7 @@ export class Replay {
     spans: readonly ChunkSpan[],
   ): Promise<Replay> {
     const replay = new Replay(context, spans);
-    for (const part of layersOf(pieces, context.layerBlocks ?? MOST_LAYER_BLOCKS)) {
+    for (const part of cutPieces(pieces, context.layerBlocks)) {
       replay.#layers.push(await replay.#indexLayer(part));
     }
     return replay;
@@ -140,14 +137,14 @@ export class Replay {
   }
 
   /** `older` layers, newest first. */
-  #order(
+  async #order(
     { groups, chunkOrdinals: ordinals }: Indexed,
     older: readonly ReplayedParts[],
     base: readonly BaseChunk[],
   ): Promise<OrderedRows[]> {
-    const { runner, signal } = this.#context;
+    const { runner, signal, pause } = this.#context;
     const layers = older.map(({ buffers, slots }) => ({ buffers, slots }));
-    const jobs = keyRanges(groups, runner.parallelism).map(([from, to]): OrderRowsJob => {
+    const makeJob = ([from, to]: [number, number]): OrderRowsJob => {
       const chunks: (KeyColumns | undefined)[] = [];
       for (let range = from; range < to; range++) {
         const chunk = base[ordinals[range]!];
@@ -160,27 +157,18 @@ export class Replay {
         places: places.subarray(PLACE_WORDS * starts[from]!, PLACE_WORDS * starts[to]!),
       }));
       return { kind: 'order-rows', groups: parts, chunks, layers };
-    });
-    return Promise.all(jobs.map((job) => runner.run(job, { signal })));
-  }
-}
-
-/** Cuts pieces into layers whose positions suffice. */
-function layersOf(pieces: readonly RowPiece[], mostBlocks: number): RowPiece[][] {
-  const layers: RowPiece[][] = [];
-  let blocks = 0;
-  for (const piece of pieces) {
-    const own = piece.buffers.reduce((sum, buffer) => sum + blocksOf(buffer), 0);
-    const last = layers.at(-1);
-    if (last === undefined || blocks + own > mostBlocks) {
-      layers.push([piece]);
-      blocks = own;
-    } else {
-      last.push(piece);
-      blocks += own;
+    };
+    const running: Promise<OrderedRows>[] = [];
+    for (const range of keyRanges(groups, runner.parallelism)) {
+      // Making a job takes time for each chunk.
+      await pause?.();
+      const job = runner.run(makeJob(range), { signal });
+      // Whoever waits for it hears of its failure.
+      job.catch(() => undefined);
+      running.push(job);
     }
+    return Promise.all(running);
   }
-  return layers;
 }
 
 /** Of each range, the chunk in which its first key lies. A range with keys of two chunks begins with the later one's. */

@@ -9,7 +9,10 @@ const LEAST_LOOK_BYTES: number = 64 * 1024 * 1024;
 const JOB_ROWS = 32_768;
 const JOBS_PER_JOB = 4;
 
-type PileContext = Pick<RecoveryContext, 'runner' | 'signal' | 'lookBytes'>;
+/** Blocks of positions below the bit that marks deletes. */
+const MOST_BLOCKS = 2_048;
+
+type PileContext = Pick<RecoveryContext, 'runner' | 'signal' | 'lookBytes' | 'layerBlocks'>;
 
 /**
  * The rows of logs, oldest first, as they are read. Logs may hold the same keys again and again: whenever as much has come as
@@ -58,19 +61,48 @@ export class RowPile {
   }
 
   async #pack(): Promise<void> {
+    const packed: RowPiece[] = [];
+    for (const part of cutPieces(this.#pieces, this.#context.layerBlocks)) {
+      packed.push(...(await this.#packPart(part)));
+    }
+    this.#pieces = packed;
+    this.#bytes = packed.reduce((sum, { rowBytes }) => sum + rowBytes, 0);
+  }
+
+  /** Of each key the result holds one row, so it may be in any order. */
+  async #packPart(part: readonly RowPiece[]): Promise<RowPiece[]> {
     const { runner, signal } = this.#context;
-    const pieces = placePieces(this.#pieces);
-    const buffers = this.#pieces.flatMap((piece) => piece.buffers);
-    const ranges = partitionRanges(this.#pieces, runner.parallelism);
+    const pieces = placePieces(part);
+    const buffers = part.flatMap((piece) => piece.buffers);
+    const ranges = partitionRanges(part, runner.parallelism);
     const results = await Promise.all(
       ranges.map((partitions) =>
         runner.run({ kind: 'pack-rows', pieces, buffers, partitions }, { signal }),
       ),
     );
-    // Of each key they hold one row, so they are in any order.
-    this.#pieces = results.flatMap((result) => result.pieces);
-    this.#bytes = this.#pieces.reduce((sum, { rowBytes }) => sum + rowBytes, 0);
+    return results.flatMap((result) => result.pieces);
   }
+}
+
+/** Cuts pieces into parts whose rows `mostBlocks` of positions can tell apart; mostly there is one. */
+export function cutPieces(
+  pieces: readonly RowPiece[],
+  mostBlocks: number = MOST_BLOCKS,
+): RowPiece[][] {
+  const parts: RowPiece[][] = [];
+  let blocks = 0;
+  for (const piece of pieces) {
+    const own = piece.buffers.reduce((sum, buffer) => sum + blocksOf(buffer), 0);
+    const last = parts.at(-1);
+    if (last === undefined || blocks + own > mostBlocks) {
+      parts.push([piece]);
+      blocks = own;
+    } else {
+      last.push(piece);
+      blocks += own;
+    }
+  }
+  return parts;
 }
 
 /** Gives the pieces places one behind the other. */
