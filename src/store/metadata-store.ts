@@ -56,7 +56,8 @@ export function openStoreIn(
     makeStore(await openParts(environment, directory, options));
   const context = (): object => ({
     directory: String(directory),
-    readOnly: options.readOnly === true,
+    // The options are checked in `run`.
+    readOnly: (options as OpenOptions | null)?.readOnly === true,
   });
   return traced(openChannel, context, run);
 }

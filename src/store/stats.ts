@@ -120,7 +120,7 @@ function noMerges({ snapshot }: RecoveryReport): MergeStats {
   return { state: 'idle', snapshotBytes, ...new MergeCounters().copy() };
 }
 
-/** Of a store that is open for reading: the bytes that were read. */
+/** Of a read-only store, as {@link SpaceFigures} says. */
 function spaceAsRead(report: RecoveryReport): SpaceFigures {
   return {
     usedBytes: report.logBytes + (report.snapshot?.bytes ?? 0),

@@ -48,6 +48,17 @@ test('opening: the directory, and the store as its result', async () => {
   expect(heard[6]!.message['error']).toMatchObject({ code: expect.any(String) });
 });
 
+test.each([null, 'read-only', 7])(
+  'options that are no object are refused, heard or not: %s',
+  async (options) => {
+    const open = () => openOn(new CrashFs(), '/s', options as never);
+    await expect(open()).rejects.toThrow(new TypeError('options must be an object'));
+    const heard = listen('open');
+    await expect(open()).rejects.toThrow(new TypeError('options must be an object'));
+    expect(heard.at(-1)!.message).toMatchObject({ directory: '/s', readOnly: false });
+  },
+);
+
 test('a commit: one context for each group, with what it cost', async () => {
   const store = await openOn(new CrashFs(), '/s', NO_MERGES);
   const heard = listen('commit');

@@ -342,7 +342,34 @@ test('options out of range are refused, and without a limit there is none', asyn
   });
   expect(store.stats().space.usedBytes).toBeGreaterThanOrEqual(bytesOn(fs));
   await store.close();
-  const reader = await openOn(fs, '/s', { readOnly: true });
-  expect(reader.stats().space.usedBytes).toBeGreaterThan(4_000);
+});
+
+test('a read-only store gives the bytes that it read, and no figures of the disk', async () => {
+  const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
+  const store = await openOn(fs, '/s');
+  await store.insertBatch([put(1)]);
+  await store.merge();
+  await store.insertBatch([put(2)]);
+  await store.close();
+  // The options that concern space are those of a writer.
+  const reader = await openOn(fs, '/s', {
+    readOnly: true,
+    maxBytes: MAX_BYTES,
+    reserveFileBytes: MIB,
+  });
+  const { space, logs, merges } = reader.stats();
+  expect(space).toEqual({
+    usedBytes: logs.bytes + merges.snapshotBytes,
+    mergeBytes: 0,
+    maxBytes: undefined,
+    reserveBytes: 0,
+    reserveFile: 'none',
+    putBytes: undefined,
+    diskFreeBytes: undefined,
+    state: 'ample',
+  });
+  expect(logs.bytes).toBeGreaterThan(4_000);
+  expect(merges.snapshotBytes).toBeGreaterThan(4_000);
   await reader.close();
+  expect(fs.files().has('/s/lodestore.reserve')).toBe(false);
 });

@@ -13,7 +13,11 @@ import type { PackedBatch } from '../batch/packed-batch.ts';
  */
 export type SpaceState = 'ample' | 'low' | 'full';
 
-/** Bytes on disk, and the limits on them. */
+/**
+ * Bytes on disk, and the limits on them. A read-only store writes nothing and does not look at the
+ * disk: `usedBytes` is what it read at open, `mergeBytes` and `reserveBytes` are 0, `maxBytes`,
+ * `putBytes` and `diskFreeBytes` are undefined, and `state` is `ample`.
+ */
 export interface SpaceFigures {
   /** Bytes of the snapshot and of all logs, including reserved space and retained logs. */
   readonly usedBytes: number;
@@ -27,12 +31,12 @@ export interface SpaceFigures {
   readonly reserveFile: 'none' | ReserveState;
   /**
    * Approximate bytes of rows that puts may still write: 0 while they are refused. Undefined if
-   * neither `maxBytes` nor the free space of the disk is known.
+   * neither `maxBytes` nor the free space of the disk is known, and for a read-only store.
    */
   readonly putBytes: number | undefined;
   /**
    * Free bytes of the file system at the last look: at open, a new log, a full disk, the end of a
-   * merge.
+   * merge. Undefined before the first look, if the system does not say, and for a read-only store.
    */
   readonly diskFreeBytes: number | undefined;
   readonly state: SpaceState;
