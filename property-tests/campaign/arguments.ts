@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { DEFAULTS, type CampaignOptions } from './campaign.ts';
-import { LIES } from './lies.ts';
+import { FAULTY_FILE_SYSTEMS } from './faulty-file-systems.ts';
 
 export interface Arguments extends Partial<CampaignOptions> {
   /** Whether every call of the fixed programs is made to fail, and how thoroughly. */
@@ -33,7 +33,7 @@ export function readArguments(texts: readonly string[]): Arguments {
       byte: { type: 'boolean' },
       depth: { type: 'string' },
       calls: { type: 'string' },
-      lie: { type: 'string' },
+      fault: { type: 'string' },
       durability: { type: 'string' },
       'no-shrink': { type: 'boolean' },
     },
@@ -42,10 +42,13 @@ export function readArguments(texts: readonly string[]): Arguments {
   const states = whole('states', values.states);
   const minutes = whole('minutes', values.minutes);
   const hasEnd = programs !== undefined || states !== undefined || minutes !== undefined;
-  const lie = values.lie === undefined ? undefined : oneOf('lie', values.lie, Object.keys(LIES));
+  const fault =
+    values.fault === undefined
+      ? undefined
+      : oneOf('fault', values.fault, Object.keys(FAULTY_FILE_SYSTEMS));
   return {
     calls: oneOf('calls', values.calls ?? 'none', ['none', 'short', 'long']),
-    disguise: lie === undefined ? undefined : LIES[lie],
+    makeFaulty: fault === undefined ? undefined : FAULTY_FILE_SYSTEMS[fault],
     durability: oneOf('durability', values.durability ?? 'sync', ['sync', 'deferred'] as const),
     shrinks: values['no-shrink'] !== true,
     seed: whole('seed', values.seed) ?? DEFAULTS.seed,
@@ -54,9 +57,9 @@ export function readArguments(texts: readonly string[]): Arguments {
     minutes: minutes ?? (hasEnd ? Infinity : 1),
     cap: whole('cap', values.cap) ?? DEFAULTS.cap,
     tear: values.byte === true ? 'byte' : 'sector',
-    judge: {
-      ...DEFAULTS.judge,
-      nestedDepth: whole('depth', values.depth) ?? DEFAULTS.judge.nestedDepth,
+    checker: {
+      ...DEFAULTS.checker,
+      nestedDepth: whole('depth', values.depth) ?? DEFAULTS.checker.nestedDepth,
     },
   };
 }

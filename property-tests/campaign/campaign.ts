@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { formatTrace } from '../../src/testing/index.ts';
 import { Figures } from './figures.ts';
-import { House, type Disguise } from './house.ts';
-import { Judge, type JudgeOptions } from './judge.ts';
+import { StoreFactory, type FaultyFileSystem } from './store-factory.ts';
+import { Checker, type CheckerOptions } from './checker.ts';
 import { deferredProgram, describeProgram, program, type Program } from './program.ts';
-import type { RoomOptions } from './room.ts';
+import type { MachineOptions } from './simulated-machine.ts';
 import { Violation } from './violation.ts';
 import { World } from './world.ts';
 
@@ -16,11 +16,11 @@ export interface CampaignOptions {
   readonly programs: number;
   readonly states: number;
   readonly minutes: number;
-  /** Crash states per moment. */
+  /** Crash states per stop point. */
   readonly cap: number;
   readonly tear: 'sector' | 'byte';
-  readonly judge: JudgeOptions;
-  readonly disguise?: Disguise | undefined;
+  readonly checker: CheckerOptions;
+  readonly makeFaulty?: FaultyFileSystem | undefined;
   /** Looks for the shortest program that fails. Default true. */
   readonly shrinks?: boolean;
   readonly onProgress?: ((figures: Figures, distinct: number) => void) | undefined;
@@ -33,7 +33,7 @@ export const DEFAULTS: CampaignOptions = {
   minutes: Infinity,
   cap: 300,
   tear: 'sector',
-  judge: { thoroughEvery: 10, nestedEvery: 200, nestedCap: 40, nestedDepth: 1 },
+  checker: { thoroughEvery: 10, nestedEvery: 200, nestedCap: 40, nestedDepth: 1 },
 };
 
 export interface CampaignResult {
@@ -54,17 +54,17 @@ const STACK_LINES = 12;
 /** Runs programs until enough has been seen or one of them breaks a promise. */
 export class Campaign {
   readonly #options: CampaignOptions;
-  readonly #house: House;
+  readonly #factory: StoreFactory;
   readonly #figures: Figures = new Figures();
-  readonly #judge: Judge;
+  readonly #checker: Checker;
   #statesToFailure: number | undefined;
   #verdict: string | undefined;
   #lastTrace = '';
 
   constructor(options: CampaignOptions) {
     this.#options = options;
-    this.#house = new House(options.disguise);
-    this.#judge = new Judge(this.#house, options.judge, this.#figures);
+    this.#factory = new StoreFactory(options.makeFaulty);
+    this.#checker = new Checker(this.#factory, options.checker, this.#figures);
   }
 
   async run(): Promise<CampaignResult> {
@@ -94,7 +94,7 @@ export class Campaign {
   }
 
   #result(failure: string | undefined): CampaignResult {
-    const { size: distinct } = this.#judge.known;
+    const { size: distinct } = this.#checker.known;
     return {
       figures: this.#figures,
       distinct,
@@ -109,7 +109,7 @@ export class Campaign {
     const { figures } = { figures: this.#figures };
     return (
       figures.programs >= programs ||
-      this.#judge.known.size >= states ||
+      this.#checker.known.size >= states ||
       figures.seconds >= 60 * minutes
     );
   }
@@ -135,8 +135,8 @@ export class Campaign {
 
   async #runProgram(made: Program, strays: unknown[]): Promise<void> {
     const { cap, seed, tear } = this.#options;
-    const roomOptions: RoomOptions = { cap, seed, tear, statesEvery: 1 };
-    const world = new World(made.settings, this.#house, roomOptions);
+    const machineOptions: MachineOptions = { cap, seed, tear, statesEvery: 1 };
+    const world = new World(made.settings, this.#factory, machineOptions);
     try {
       await world.start();
       for (const command of made.commands) await world.run(command);
@@ -145,15 +145,15 @@ export class Campaign {
       if (strays.length > 0) {
         throw new Violation('F2', `nobody handles a rejection: ${String(strays[0])}`, strays.pop());
       }
-      for (const moment of world.room.moments) await this.#judge.judge(moment);
+      for (const stopPoint of world.simulated.stopPoints) await this.#checker.check(stopPoint);
       this.#figures.programs++;
-      this.#options.onProgress?.(this.#figures, this.#judge.known.size);
+      this.#options.onProgress?.(this.#figures, this.#checker.known.size);
     } catch (error) {
-      this.#statesToFailure ??= this.#judge.known.size;
+      this.#statesToFailure ??= this.#checker.known.size;
       Error.stackTraceLimit = STACK_LINES;
       this.#verdict = String(error instanceof Violation ? error.message : error).split('\n')[0];
       strays.length = 0;
-      const lines = formatTrace(world.room.machine.trace).split('\n');
+      const lines = formatTrace(world.simulated.machine.trace).split('\n');
       this.#lastTrace = ['the last calls:', ...lines.slice(-TRACE_LINES)].join('\n');
       throw error;
     }

@@ -1,7 +1,7 @@
 import { countCalls, formatTrace, type CallKind, type FaultRule } from '../../src/testing/index.ts';
 import { Figures } from './figures.ts';
-import { House, type Disguise } from './house.ts';
-import { Judge } from './judge.ts';
+import { StoreFactory, type FaultyFileSystem } from './store-factory.ts';
+import { Checker } from './checker.ts';
 import type { Command, Program, Settings } from './program.ts';
 import type { Op } from './state.ts';
 import { Violation } from './violation.ts';
@@ -101,7 +101,7 @@ export const PATHS: Readonly<Record<string, Program>> = {
   },
 };
 
-/** Kinds that may find no room. */
+/** Kinds that may find no simulated. */
 const GROWING: readonly CallKind[] = [
   'open',
   'write',
@@ -119,7 +119,7 @@ const ERRORS = ['EIO', 'ENOSPC', 'EDQUOT', 'EMFILE', 'EROFS'] as const;
 export interface EveryCallOptions {
   /** `short`: the two errors that the store tells apart; `long`: all, and every crash state. */
   readonly form: 'short' | 'long';
-  readonly disguise?: Disguise | undefined;
+  readonly makeFaulty?: FaultyFileSystem | undefined;
 }
 
 export interface EveryCallResult {
@@ -151,15 +151,15 @@ function waysToFail(call: CallKind, nth: number, form: 'short' | 'long'): FaultR
 /** Runs a program once for each call that it makes and each way in which that call can fail. */
 export class EveryCall {
   readonly #options: EveryCallOptions;
-  readonly #house: House;
-  readonly #judge: Judge;
+  readonly #factory: StoreFactory;
+  readonly #checker: Checker;
   #runs = 0;
 
   constructor(options: EveryCallOptions) {
     this.#options = options;
-    this.#house = new House(options.disguise);
+    this.#factory = new StoreFactory(options.makeFaulty);
     const judging = { thoroughEvery: 10, nestedEvery: 500, nestedCap: 10, nestedDepth: 1 };
-    this.#judge = new Judge(this.#house, judging, new Figures());
+    this.#checker = new Checker(this.#factory, judging, new Figures());
   }
 
   /** Stops after a few failures: the first ones tell enough. */
@@ -173,16 +173,16 @@ export class EveryCall {
         }
       }
     }
-    return { runs: this.#runs, distinct: this.#judge.known.size, failures };
+    return { runs: this.#runs, distinct: this.#checker.known.size, failures };
   }
 
   async #count(program: Program): Promise<Map<CallKind, number>> {
     const world = this.#makeWorld(program);
     await world.start();
-    const machines = new Set([world.room.machine]);
+    const machines = new Set([world.simulated.machine]);
     for (const command of program.commands) {
       await world.run(command);
-      machines.add(world.room.machine);
+      machines.add(world.simulated.machine);
     }
     await world.finish();
     const counts = new Map<CallKind, number>();
@@ -195,7 +195,12 @@ export class EveryCall {
 
   #makeWorld(program: Program): World {
     const [cap, statesEvery] = this.#options.form === 'long' ? [60, 2] : [12, 6];
-    return new World(program.settings, this.#house, { cap, statesEvery, seed: 1, tear: 'sector' });
+    return new World(program.settings, this.#factory, {
+      cap,
+      statesEvery,
+      seed: 1,
+      tear: 'sector',
+    });
   }
 
   async #runOnce(program: Program, rule: FaultRule): Promise<string | undefined> {
@@ -211,10 +216,10 @@ export class EveryCall {
       await new Promise((go) => setImmediate(go));
       if (strays.length > 0)
         throw new Violation('F2', `nobody handles ${String(strays[0])}`, strays[0]);
-      for (const moment of world.room.moments) await this.#judge.judge(moment);
+      for (const stopPoint of world.simulated.stopPoints) await this.#checker.check(stopPoint);
       return undefined;
     } catch (error) {
-      const trace = formatTrace(world.room.machine.trace).split('\n').slice(-40).join('\n');
+      const trace = formatTrace(world.simulated.machine.trace).split('\n').slice(-40).join('\n');
       return `${JSON.stringify(rule)}\n${error instanceof Error ? error.stack : String(error)}\n${trace}`;
     } finally {
       process.off('unhandledRejection', onStray);

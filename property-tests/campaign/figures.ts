@@ -1,13 +1,13 @@
 /** What a campaign has looked at. */
 export class Figures {
   programs = 0;
-  moments = 0;
-  /** Combinations of kept names and kept data at all moments. */
+  stopPoints = 0;
+  /** Combinations of kept names and kept data at all stop points. */
   raw = 0;
-  /** Combinations that the cap per moment left out. */
+  /** Combinations that the cap per stop point left out. */
   capped = 0;
   /** Crash states handed out; many are trees that were met before. */
-  judged = 0;
+  checked = 0;
   /** States found while a recovery was crashed. */
   nested = 0;
   kills = 0;
@@ -27,12 +27,12 @@ export class Figures {
   }
 
   describe(distinct: number): string {
-    const { programs, moments, raw, judged, nested, kills, capped, thorough, opens } = this;
+    const { programs, stopPoints, raw, checked, nested, kills, capped, thorough, opens } = this;
     const rows: [string, number][] = [
       ['programs', programs],
-      ['moments of crash', moments],
+      ['moments of crash', stopPoints],
       ['raw states', raw],
-      ['states judged', judged],
+      ['states judged', checked],
       ['distinct states recovered', distinct],
       ['of these, checked thoroughly', thorough],
       ['states of a crashed recovery', nested],

@@ -38,10 +38,10 @@ async function runPrograms(given: Arguments): Promise<void> {
   if (failure !== undefined) printBroken(verdict ?? '', `${statesToFailure} states`);
 }
 
-async function failCalls(form: 'short' | 'long', { disguise }: Arguments): Promise<void> {
+async function failCalls(form: 'short' | 'long', { makeFaulty }: Arguments): Promise<void> {
   for (const [name, path] of Object.entries(PATHS)) {
     const limit = 1;
-    const { runs, distinct, failures } = await new EveryCall({ form, disguise }).run(path, limit);
+    const { runs, distinct, failures } = await new EveryCall({ form, makeFaulty }).run(path, limit);
     print(`every call fails, ${name}: ${runs} runs, ${distinct} distinct states`);
     const [failure] = failures;
     if (failure === undefined) continue;

@@ -3,7 +3,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { LIES } from './lies.ts';
+import { FAULTY_FILE_SYSTEMS } from './faulty-file-systems.ts';
 import { MUTANTS, type Mutant } from './mutants.ts';
 
 /** What caught a planted mistake. */
@@ -147,8 +147,8 @@ function report(caught: Catch): void {
 
 process.stdout.write('| Mistake | Planted in | Caught by | After |\n| --- | --- | --- | --- |\n');
 try {
-  for (const mistake of Object.keys(LIES).filter(isWanted)) {
-    const found = await campaign(copy.directory, ['--lie', mistake]);
+  for (const mistake of Object.keys(FAULTY_FILE_SYSTEMS).filter(isWanted)) {
+    const found = await campaign(copy.directory, ['--fault', mistake]);
     report({ mistake, where: 'file system', ...found });
   }
   for (const [mistake, mutant] of Object.entries(MUTANTS).filter(([name]) => isWanted(name))) {

@@ -6,7 +6,7 @@ import { Violation } from './violation.ts';
 export type Fate = 'pending' | 'deferred' | 'acked' | 'not-applied' | 'unknown';
 
 /** How the machine goes down: a loss of power takes what is not durable, a kill only what is not visible. */
-export type Fall = 'power' | 'kill';
+export type FailureKind = 'power' | 'kill';
 
 export interface ModelBatch {
   readonly changes: readonly Change[];
@@ -14,7 +14,7 @@ export interface ModelBatch {
   fate: Fate;
 }
 
-/** States that a crash at one moment may leave, by digest. */
+/** States that a crash at one point may leave, by digest. */
 export type Demand = ReadonlyMap<number, State>;
 
 /**
@@ -100,7 +100,7 @@ export class Model {
    * nothing of it up to the last batch that is to be durable when it is seen. Throws when readers see what they
    * must not.
    */
-  demandOf(visible: State, fall: Fall): Demand {
+  demandOf(visible: State, failureKind: FailureKind): Demand {
     const digest = digestOf(visible);
     const shown = byDigest(this.#prefixes((fate) => fate === 'pending').states);
     if (!shown.has(digest)) {
@@ -109,10 +109,11 @@ export class Model {
         `readers see ${describeState(visible)}, but may see ${tell(shown)}`,
       );
     }
-    const lost = (fate: Fate) => fate !== 'acked' && (fall === 'power' || fate !== 'deferred');
+    const lost = (fate: Fate) =>
+      fate !== 'acked' && (failureKind === 'power' || fate !== 'deferred');
     const { states, optional } = this.#prefixes(lost);
     const seen = states.findIndex((state) => digestOf(state) === digest);
-    const isSure = ({ durability }: ModelBatch) => fall === 'kill' || durability === 'sync';
+    const isSure = ({ durability }: ModelBatch) => failureKind === 'kill' || durability === 'sync';
     const from = optional.slice(0, Math.max(0, seen)).findLastIndex(isSure) + 1;
     return byDigest(states.slice(from));
   }

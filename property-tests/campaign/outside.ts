@@ -1,7 +1,7 @@
 import { StoreError } from '../../src/index.ts';
-import type { House } from './house.ts';
+import type { StoreFactory } from './store-factory.ts';
 import type { Demand } from './model.ts';
-import type { Room } from './room.ts';
+import type { SimulatedMachine } from './simulated-machine.ts';
 import { describeState, digestOf, readState } from './state.ts';
 import { Violation } from './violation.ts';
 
@@ -11,7 +11,7 @@ const ELSEWHERE = '/elsewhere';
  * The process stands still for longer than its lease. `rings`: its timer finds out, and not the next write. Nobody else
  * has the store meanwhile.
  */
-export function pause({ machine }: Room, directory: string, rings: boolean): void {
+export function pause({ machine }: SimulatedMachine, directory: string, rings: boolean): void {
   const lease = `${directory}/lodestore.lease`;
   machine.leases.expire(lease);
   if (rings) machine.leases.wake(lease);
@@ -23,17 +23,17 @@ export function pause({ machine }: Room, directory: string, rings: boolean): voi
  * @throws Violation I5 when a name is made in the other directory
  */
 export async function moveAway(
-  room: Room,
+  simulated: SimulatedMachine,
   directory: string,
   work: () => Promise<void>,
 ): Promise<void> {
-  const { machine } = room;
-  await room.quietly(async () => {
+  const { machine } = simulated;
+  await simulated.quietly(async () => {
     await machine.rename(directory, ELSEWHERE);
     await machine.makeDirectory(directory);
   }, 'none');
-  await room.quietly(work, 'none');
-  await room.quietly(async () => {
+  await simulated.quietly(work, 'none');
+  await simulated.quietly(async () => {
     const names = (await machine.readDirectory(directory)).map(({ name }) => name);
     if (names.length > 0) {
       throw new Violation('I5', `${names.join(', ')} made in a directory that is not the store's`);
@@ -48,16 +48,20 @@ export async function moveAway(
  * Another process opens the store to read it, beside the writer: what it sees is legal after a crash now, and nothing
  * durable is missing. It may only be refused because the directory does not hold still.
  */
-export async function readBeside(house: House, room: Room, demand: Demand): Promise<void> {
-  const opening = house.read(room.machine).catch((error: unknown) => error as Error);
-  const reader = await room.bounded(opening, 'a read-only open');
+export async function readBeside(
+  factory: StoreFactory,
+  simulated: SimulatedMachine,
+  demand: Demand,
+): Promise<void> {
+  const opening = factory.read(simulated.machine).catch((error: unknown) => error as Error);
+  const reader = await simulated.bounded(opening, 'a read-only open');
   if (reader instanceof Error) {
     const isBusy = reader instanceof StoreError && reader.message.includes('changed each of the');
     if (isBusy) return;
     throw new Violation('I5', `a read-only open is refused: ${String(reader)}`, reader);
   }
   const found = readState(reader);
-  await room.bounded(reader.close(), 'the close of a reader');
+  await simulated.bounded(reader.close(), 'the close of a reader');
   if (demand.has(digestOf(found))) return;
   throw new Violation('I10', `a reader beside the writer sees ${describeState(found)}`);
 }

@@ -6,22 +6,22 @@ import {
 } from '../../src/index.ts';
 import type { CrashFs, FaultRule } from '../../src/testing/index.ts';
 import { Clock } from './clock.ts';
-import type { House } from './house.ts';
-import { Model, type Demand, type Fall, type ModelBatch } from './model.ts';
+import type { StoreFactory } from './store-factory.ts';
+import { Model, type Demand, type FailureKind, type ModelBatch } from './model.ts';
 import { moveAway, pause, readBeside } from './outside.ts';
 import type { Command, Settings } from './program.ts';
-import { Room, type RoomOptions } from './room.ts';
+import { SimulatedMachine, type MachineOptions } from './simulated-machine.ts';
 import { readState, toUpdates, valueOf, type Change, type Op } from './state.ts';
 import { Violation } from './violation.ts';
 
 /** Rounds of the event loop after which a sync that was due has begun and ended. */
 const SYNC_ROUNDS = 100;
 
-/** Runs one program against the store and its model. The moments at which it may crash gather in its room. */
+/** Runs one program against the store and its model. The points at which it may crash gather in its machine. */
 export class World {
   readonly model: Model = new Model();
-  readonly room: Room;
-  readonly #house: House;
+  readonly simulated: SimulatedMachine;
+  readonly #factory: StoreFactory;
   readonly #settings: Settings;
   #store: MetadataStore | undefined;
   #clock: Clock = new Clock();
@@ -32,15 +32,17 @@ export class World {
   #faults: 'none' | 'planned' = 'none';
   #closing = false;
 
-  constructor(settings: Settings, house: House, options: RoomOptions) {
+  constructor(settings: Settings, factory: StoreFactory, options: MachineOptions) {
     this.#settings = settings;
-    this.#house = house;
-    this.room = new Room(settings, options, (fall) => this.#demand(fall));
+    this.#factory = factory;
+    this.simulated = new SimulatedMachine(settings, options, (failureKind) =>
+      this.#demand(failureKind),
+    );
   }
 
   /** Makes the store; with a rule, calls fail from the first one on. */
   async start(rule?: FaultRule): Promise<void> {
-    await this.room.fit();
+    await this.simulated.fit();
     if (rule !== undefined) await this.#disturb({ kind: 'fail', rule });
     await this.#open();
   }
@@ -48,10 +50,10 @@ export class World {
   /** Everything settled, closed, and looked at once more. */
   async finish(): Promise<void> {
     await this.#settle();
-    this.room.look('the end');
+    this.simulated.look('the end');
     await this.#close();
-    this.room.look('after close');
-    this.room.throwFailure();
+    this.simulated.look('after close');
+    this.simulated.throwFailure();
   }
 
   async run(command: Command): Promise<void> {
@@ -73,15 +75,16 @@ export class World {
         return this.#settle();
       case 'reopen':
         await this.#close();
-        if (this.#faults === 'none' && !this.room.aborted) this.#becomeCalm();
+        if (this.#faults === 'none' && !this.simulated.aborted) this.#becomeCalm();
         return this.#open();
       case 'second-open':
         return this.#openTwice();
       case 'read-beside':
-        if (this.#mood !== 'failing') await readBeside(this.#house, this.room, this.model.demand());
+        if (this.#mood !== 'failing')
+          await readBeside(this.#factory, this.simulated, this.model.demand());
         return;
       case 'pause':
-        return pause(this.room, this.#house.directory, command.rings);
+        return pause(this.simulated, this.#factory.directory, command.rings);
       case 'move':
         return this.#move(command.batches);
       case 'crash':
@@ -100,26 +103,26 @@ export class World {
   }
 
   async #disturb(command: Extract<Command, { kind: 'fail' | 'heal' | 'fill' | 'free' | 'abort' }>) {
-    const { room } = this;
+    const { simulated } = this;
     if (command.kind === 'fail' || command.kind === 'abort') this.#mood = 'failing';
     switch (command.kind) {
       case 'fail':
         this.#faults = 'planned';
-        room.machine.faults.add(command.rule);
+        simulated.machine.faults.add(command.rule);
         return;
       case 'heal':
         this.#clearFaults();
         return;
       case 'fill':
         if (this.#settings.disk === 'limited' && this.#mood === 'calm') this.#mood = 'full';
-        return room.fill(command.freeBytes);
+        return simulated.fill(command.freeBytes);
       case 'free':
         await this.#settle();
         if (this.#mood === 'full') this.#mood = 'calm';
-        return room.fill('all');
+        return simulated.fill('all');
       case 'abort':
-        room.aborted = true;
-        room.machine.abort();
+        simulated.aborted = true;
+        simulated.machine.abort();
     }
   }
 
@@ -127,7 +130,7 @@ export class World {
   async #move(batches: readonly (readonly Op[])[]): Promise<void> {
     if (this.#mood !== 'calm' || this.#settings.disk === 'limited') return;
     await this.#settle();
-    await moveAway(this.room, this.#house.directory, () =>
+    await moveAway(this.simulated, this.#factory.directory, () =>
       this.#hand(
         batches.map((ops) => this.#insert(ops)),
         true,
@@ -135,10 +138,10 @@ export class World {
     );
   }
 
-  #demand(fall: Fall): Demand {
+  #demand(failureKind: FailureKind): Demand {
     if (this.#store === undefined) return this.model.demand();
     // Where a sync has failed, what readers saw may be gone from the page cache too.
-    const worst = this.#mood === 'failing' ? 'power' : fall;
+    const worst = this.#mood === 'failing' ? 'power' : failureKind;
     return this.model.demandOf(readState(this.#store), worst);
   }
 
@@ -148,15 +151,15 @@ export class World {
   }
 
   async #settle(): Promise<void> {
-    await this.room.bounded(Promise.all(this.#inFlight.splice(0)), 'what is in flight');
-    this.room.throwFailure();
+    await this.simulated.bounded(Promise.all(this.#inFlight.splice(0)), 'what is in flight');
+    this.simulated.throwFailure();
   }
 
   /** Runs `action` unless the machine has gone down since. */
   #inGeneration<T>(action: (argument: T) => void): (argument: T) => void {
-    const { generation } = this.room;
+    const { generation } = this.simulated;
     return (argument) => {
-      if (generation === this.room.generation) this.room.note(() => action(argument));
+      if (generation === this.simulated.generation) this.simulated.note(() => action(argument));
     };
   }
 
@@ -175,7 +178,7 @@ export class World {
       this.#inGeneration(() => {
         this.model.acknowledge(batch);
         // I12: what is acknowledged survives the worst crash, at once.
-        this.room.lookAtWorst('an acknowledgement');
+        this.simulated.lookAtWorst('an acknowledgement');
       }),
       this.#inGeneration((error: unknown) => this.#rejected(batch, error)),
     );
@@ -187,7 +190,7 @@ export class World {
     }
     this.#judgeRejection('a batch', error);
     this.model.reject(batch, error.outcome);
-    this.room.lookAtWorst('a rejection');
+    this.simulated.lookAtWorst('a rejection');
   }
 
   #judgeRejection(what: string, error: StoreError): void {
@@ -204,7 +207,7 @@ export class World {
     return this.#store!.sync().then(
       this.#inGeneration(() => {
         this.model.synced(count);
-        this.room.lookAtWorst('a sync');
+        this.simulated.lookAtWorst('a sync');
       }),
       this.#inGeneration((error: unknown) => {
         if (!(error instanceof StoreError)) throw error;
@@ -218,12 +221,12 @@ export class World {
     this.#clock.ring();
     await this.#settle();
     if (this.#mood !== 'calm') return;
-    await this.room.bounded(this.#untilSynced(), 'the sync of the timer');
+    await this.simulated.bounded(this.#untilSynced(), 'the sync of the timer');
     if (this.#store!.stats().logs.unsyncedBytes > 0) {
       throw new Violation('I5', 'the timer rings, and nothing is synced');
     }
     this.model.synced(this.model.count);
-    this.room.lookAtWorst('a tick');
+    this.simulated.lookAtWorst('a tick');
   }
 
   async #untilSynced(): Promise<void> {
@@ -253,17 +256,17 @@ export class World {
 
   async #open(): Promise<void> {
     for (let attempt = 1; this.#store === undefined; attempt++) {
-      const opening = this.#house.open(this.room.machine, this.#settings, this.#clock);
+      const opening = this.#factory.open(this.simulated.machine, this.#settings, this.#clock);
       try {
-        this.#store = await this.room.bounded(opening, 'an open');
+        this.#store = await this.simulated.bounded(opening, 'an open');
       } catch (error) {
         this.#judgeRefusal(error, attempt);
         await this.#calmDown();
       }
     }
     this.model.collapse(readState(this.#store));
-    this.room.look('an open');
-    this.room.throwFailure();
+    this.simulated.look('an open');
+    this.simulated.throwFailure();
   }
 
   /** I5. Only a call that fails may keep a store from opening, and never longer than it fails. */
@@ -273,24 +276,24 @@ export class World {
       error instanceof StoreError &&
       (error.code === 'LODESTORE_IO' || error.code === 'LODESTORE_FULL') &&
       attempt === 1 &&
-      (this.#mood === 'failing' || this.room.isFull);
+      (this.#mood === 'failing' || this.simulated.isFull);
     if (!isLegal) throw new Violation('I5', `an open is refused: ${told(error)}`, error);
   }
 
   async #calmDown(): Promise<void> {
-    if (this.room.aborted) await this.room.restart(undefined);
+    if (this.simulated.aborted) await this.simulated.restart(undefined);
     this.#clearFaults();
-    await this.room.fill('all');
+    await this.simulated.fill('all');
     this.#becomeCalm();
   }
 
   #clearFaults(): void {
-    this.room.machine.faults.clear();
+    this.simulated.machine.faults.clear();
     this.#faults = 'none';
   }
 
   #becomeCalm(): void {
-    this.#mood = this.room.isFull ? 'full' : 'calm';
+    this.#mood = this.simulated.isFull ? 'full' : 'calm';
   }
 
   async #close(): Promise<void> {
@@ -304,10 +307,10 @@ export class World {
           throw new Violation('F2', `close rejects: ${told(error)}`, error);
       }),
     );
-    await this.room.bounded(closing, 'a close');
-    await this.room.bounded(inFlight, 'what was handed in before a close');
+    await this.simulated.bounded(closing, 'a close');
+    await this.simulated.bounded(inFlight, 'what was handed in before a close');
     this.#closing = false;
-    this.room.throwFailure();
+    this.simulated.throwFailure();
     this.#leave(this.model.demand());
   }
 
@@ -321,11 +324,11 @@ export class World {
   /** I11: one writer. */
   async #openTwice(): Promise<void> {
     if (this.#mood !== 'calm') return;
-    const second = this.#house.open(this.room.machine).then(
+    const second = this.#factory.open(this.simulated.machine).then(
       () => undefined,
       (error: unknown) => error,
     );
-    const error = await this.room.bounded(second, 'a second open');
+    const error = await this.simulated.bounded(second, 'a second open');
     if (!(error instanceof StoreLockedError)) {
       throw new Violation('I11', `a second open is not refused, but: ${told(error)}`, error);
     }
@@ -336,13 +339,13 @@ export class World {
     await this.#open();
   }
 
-  async #goDown(choices: readonly number[] | undefined, fall: Fall): Promise<void> {
-    this.room.throwFailure();
+  async #goDown(choices: readonly number[] | undefined, failureKind: FailureKind): Promise<void> {
+    this.simulated.throwFailure();
     const demand = this.#demand('power');
-    const shown = this.#demand(fall);
+    const shown = this.#demand(failureKind);
     const store = this.#store;
     this.#clock = new Clock();
-    await this.room.restart(choices);
+    await this.simulated.restart(choices);
     void store?.close().catch(() => undefined);
     this.#leave(demand, shown);
     this.#faults = 'none';
@@ -354,19 +357,19 @@ export class World {
     // Whatever comes first, the power goes before anything is known to be durable.
     await this.#goDown(command.before, 'power');
     const state = { isOver: false };
-    this.room.setAlarm(command.nth, (machine: CrashFs) => {
+    this.simulated.setAlarm(command.nth, (machine: CrashFs) => {
       state.isOver = true;
       machine.powerOff();
     });
-    const opening = this.#house.open(this.room.machine, this.#settings);
-    const store = await this.room.bounded(
+    const opening = this.#factory.open(this.simulated.machine, this.#settings);
+    const store = await this.simulated.bounded(
       opening.catch((error: unknown) => {
         if (!state.isOver) this.#judgeRefusal(error, 1);
       }),
       'an open that is cut off',
     );
-    this.room.setAlarm(0, undefined);
-    await this.room.restart(command.choices);
+    this.simulated.setAlarm(0, undefined);
+    await this.simulated.restart(command.choices);
     void store?.close().catch(() => undefined);
     this.#faults = 'none';
     this.#becomeCalm();

@@ -2,8 +2,8 @@ import type { MetadataStore } from '../../src/index.ts';
 import { parseFileName } from '../../src/format/file-name.ts';
 import type { CrashFs, CrashStates } from '../../src/testing/index.ts';
 import type { Figures } from './figures.ts';
-import type { House } from './house.ts';
-import type { Moment } from './moment.ts';
+import type { StoreFactory } from './store-factory.ts';
+import type { StopPoint } from './stop-point.ts';
 import { tell, type Demand } from './model.ts';
 import {
   dataOf,
@@ -17,12 +17,12 @@ import {
 } from './state.ts';
 import { Violation } from './violation.ts';
 
-export interface JudgeOptions {
+export interface CheckerOptions {
   /** One tree in so many goes through all checks; the others are opened and read. */
   readonly thoroughEvery: number;
   /** One tree in so many has its recovery crashed. */
   readonly nestedEvery: number;
-  /** Crash states per moment of a recovery. */
+  /** Crash states per stop point of a recovery. */
   readonly nestedCap: number;
   /** How often a recovery of a recovery is crashed. */
   readonly nestedDepth: number;
@@ -33,37 +33,37 @@ const PROBE_VALUE = valueOf(999_999, 33);
 const BOUND_BYTES: number = 4 * 1024 * 1024;
 
 /** Opens what crashes leave, each tree once, and holds what is found against what is demanded. */
-export class Judge {
+export class Checker {
   /** Hash of a tree -> digest of the state that it recovers to. */
   readonly known: Map<number, number> = new Map();
-  readonly #house: House;
-  readonly #options: JudgeOptions;
+  readonly #factory: StoreFactory;
+  readonly #options: CheckerOptions;
   readonly #figures: Figures;
 
-  constructor(house: House, options: JudgeOptions, figures: Figures) {
-    this.#house = house;
+  constructor(factory: StoreFactory, options: CheckerOptions, figures: Figures) {
+    this.#factory = factory;
     this.#options = options;
     this.#figures = figures;
   }
 
-  async judge(moment: Moment): Promise<void> {
-    this.#figures.moments++;
-    const { demand, at } = moment;
-    if (moment.kind === 'killed') {
-      await this.#judgeKill(moment.machine, moment.killDemand, demand, at);
-    } else if (moment.kind === 'minimal') {
-      const restart = () => moment.machine.kill({ trace: false });
-      const hash = moment.machine.hash();
-      await this.#judgeTree(hash, restart, demand, () => `the worst crash at ${at}`, 0);
+  async check(stopPoint: StopPoint): Promise<void> {
+    this.#figures.stopPoints++;
+    const { demand, at } = stopPoint;
+    if (stopPoint.kind === 'killed') {
+      await this.#judgeKill(stopPoint.machine, stopPoint.killDemand, demand, at);
+    } else if (stopPoint.kind === 'minimal') {
+      const restart = () => stopPoint.machine.kill({ trace: false });
+      const hash = stopPoint.machine.hash();
+      await this.#checkTree(hash, restart, demand, () => `the worst crash at ${at}`, 0);
     } else {
-      await this.#judgeAll(moment.states, moment.machine, demand, at, 0);
-      const { raw, capped } = moment.states.counts;
+      await this.#checkAll(stopPoint.states, stopPoint.machine, demand, at, 0);
+      const { raw, capped } = stopPoint.states.counts;
       this.#figures.raw += raw;
       this.#figures.capped += capped;
     }
   }
 
-  async #judgeAll(
+  async #checkAll(
     states: CrashStates,
     machine: CrashFs,
     demand: Demand,
@@ -73,18 +73,18 @@ export class Judge {
     for (const state of states) {
       const describe = () => `crash at ${at}: ${state.describe()}`;
       const restart = () => machine.materialise(state, { trace: false });
-      await this.#judgeTree(state.hash, restart, demand, describe, depth);
+      await this.#checkTree(state.hash, restart, demand, describe, depth);
     }
   }
 
-  async #judgeTree(
+  async #checkTree(
     hash: number,
     restart: () => CrashFs,
     demand: Demand,
     describe: () => string,
     depth: number,
   ): Promise<void> {
-    this.#figures.judged++;
+    this.#figures.checked++;
     if (depth > 0) this.#figures.nested++;
     let digest = this.known.get(hash);
     if (digest !== undefined && demand.has(digest)) return;
@@ -115,7 +115,7 @@ export class Judge {
   async #open(machine: CrashFs): Promise<MetadataStore> {
     this.#figures.opens++;
     try {
-      return await this.#house.open(machine);
+      return await this.#factory.open(machine);
     } catch (error) {
       throw new Violation('I5', `open refuses a legal crash state: ${String(error)}`, error);
     }
@@ -187,12 +187,12 @@ export class Judge {
     what: string,
     depth: number,
   ): Promise<MetadataStore> {
-    const moments: { states: CrashStates; machine: CrashFs; at: string }[] = [];
+    const stopPoints: { states: CrashStates; machine: CrashFs; at: string }[] = [];
     const cap = this.#options.nestedCap;
     const opened = origin.kill({
       trace: false,
       onCrashPoint: ({ path, number, fs }) => {
-        moments.push({
+        stopPoints.push({
           states: fs.crashStates({ cap, seed: number }),
           machine: fs.kill({ trace: false }),
           at: `sync ${number} of ${what}, of ${path}`,
@@ -200,8 +200,8 @@ export class Judge {
       },
     });
     const store = await this.#open(opened);
-    for (const { states, machine, at } of moments)
-      await this.#judgeAll(states, machine, demand, at, depth);
+    for (const { states, machine, at } of stopPoints)
+      await this.#checkAll(states, machine, demand, at, depth);
     return store;
   }
 
@@ -217,7 +217,7 @@ export class Judge {
       await this.#expect(machine.minimalCrash(), found, 'I8', 'an open after a kill, then a crash');
       const shown = new Map([[digestOf(found), found]]);
       const states = machine.crashStates({ cap: this.#options.nestedCap });
-      await this.#judgeAll(states, machine, shown, `after a kill at ${at} and an open`, 1);
+      await this.#checkAll(states, machine, shown, `after a kill at ${at} and an open`, 1);
       const store = await this.#crashOpen(killed, demand, `the open after a kill at ${at}`, 1);
       await store.close();
     } catch (error) {

@@ -1,7 +1,7 @@
 import { CrashFs, SeededScheduler, type CrashPoint } from '../../src/testing/index.ts';
 import { Ballast, LIMITED_BYTES } from './ballast.ts';
-import type { Moment } from './moment.ts';
-import type { Demand, Fall } from './model.ts';
+import type { StopPoint } from './stop-point.ts';
+import type { Demand, FailureKind } from './model.ts';
 import type { Settings } from './program.ts';
 import { Violation } from './violation.ts';
 
@@ -9,28 +9,28 @@ import { Violation } from './violation.ts';
 const MAX_IDLE_ROUNDS = 200;
 /** Where merges do not keep up, a write is held up by a timer of the machine, for a second at most. */
 const LONGEST_DELAY_MS = 3_000;
-/** A kill costs several opens to judge: only every so-many-th moment gets one. */
-const MOMENTS_PER_KILL = 6;
+/** A kill costs several opens to check: only every so-many-th stop point gets one. */
+const POINTS_PER_KILL = 6;
 
-export interface RoomOptions {
-  /** Crash states per moment; above that, a sample. */
+export interface MachineOptions {
+  /** Crash states per stop point; above that, a sample. */
   readonly cap: number;
   readonly seed: number;
   readonly tear: 'sector' | 'byte';
-  /** All states of one moment in so many, the worst one of the others. */
+  /** All states of one stop point in so many, the worst one of the others. */
   readonly statesEvery: number;
 }
 
 /** The machine that a program runs on, and all that happens to it. */
-export class Room {
-  readonly moments: Moment[] = [];
+export class SimulatedMachine {
+  readonly stopPoints: StopPoint[] = [];
   machine: CrashFs;
   /** Counts machines: what an earlier one still reports is of no interest. */
   generation = 0;
   aborted = false;
   readonly #settings: Settings;
-  readonly #options: RoomOptions;
-  readonly #demand: (fall: Fall) => Demand;
+  readonly #options: MachineOptions;
+  readonly #demand: (failureKind: FailureKind) => Demand;
   #scheduler: SeededScheduler;
   #ballast: Ballast | undefined;
   #freeBytes: number | 'all' = 'all';
@@ -40,8 +40,12 @@ export class Room {
   #alarmAfter = 0;
   failure: Violation | undefined;
 
-  /** `demand` is asked at each moment; it may throw a violation. */
-  constructor(settings: Settings, options: RoomOptions, demand: (fall: Fall) => Demand) {
+  /** `demand` is asked at each stop point; it may throw a violation. */
+  constructor(
+    settings: Settings,
+    options: MachineOptions,
+    demand: (failureKind: FailureKind) => Demand,
+  ) {
     this.#settings = settings;
     this.#options = options;
     this.#demand = demand;
@@ -114,7 +118,7 @@ export class Room {
     this.#scheduler = new SeededScheduler(this.#settings.schedulerSeed + this.generation);
   }
 
-  /** Notes all crash states of this moment. */
+  /** Notes all crash states of this stop point. */
   look(at: string): void {
     this.note(() => {
       const { cap, seed, tear, statesEvery } = this.#options;
@@ -124,20 +128,20 @@ export class Room {
         return;
       }
       const states = this.machine.crashStates({ cap, seed: seed + this.#seen, tear });
-      // The leases of this moment are kept with it: they are not part of the disk.
+      // The leases of this stop point are kept with it: they are not part of the disk.
       const machine = this.machine.kill({ trace: false });
-      this.moments.push({ kind: 'states', at, machine, states, demand });
-      if ((this.#seen + this.#settings.schedulerSeed) % MOMENTS_PER_KILL > 0) return;
+      this.stopPoints.push({ kind: 'states', at, machine, states, demand });
+      if ((this.#seen + this.#settings.schedulerSeed) % POINTS_PER_KILL > 0) return;
       const killDemand = this.#demand('kill');
-      this.moments.push({ kind: 'killed', at, machine, demand, killDemand });
+      this.stopPoints.push({ kind: 'killed', at, machine, demand, killDemand });
     });
   }
 
-  /** Notes the worst crash of this moment. */
+  /** Notes the worst crash of this stop point. */
   lookAtWorst(at: string): void {
     if (this.#recording === 'none') return;
     const machine = this.machine.minimalCrash({ trace: false });
-    this.moments.push({ kind: 'minimal', at, machine, demand: this.#demand('power') });
+    this.stopPoints.push({ kind: 'minimal', at, machine, demand: this.#demand('power') });
   }
 
   /** Keeps the first violation: callbacks have nobody to throw to. */

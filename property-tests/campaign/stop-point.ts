@@ -1,8 +1,8 @@
 import type { CrashFs, CrashStates } from '../../src/testing/index.ts';
 import type { Demand } from './model.ts';
 
-/** A moment at which the machine may go down, with what is demanded of what is left. */
-export type Moment =
+/** A point at which the machine may stop, with what is demanded of what is left. */
+export type StopPoint =
   /** A power failure: any of these. */
   | {
       readonly kind: 'states';

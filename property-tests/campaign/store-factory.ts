@@ -15,7 +15,7 @@ const IDENTITY = {
   hostName: 'simulated',
 };
 
-export interface HouseSizes {
+export interface StoreSizes {
   readonly rotateBytes: number;
   readonly mergeBytes: number;
   readonly reserveBytes: number;
@@ -23,27 +23,27 @@ export interface HouseSizes {
 }
 
 /** For stores that are opened to be looked at: no merge, no rotation by themselves. */
-export const QUIET_SIZES: HouseSizes = {
+export const QUIET_SIZES: StoreSizes = {
   rotateBytes: 64 * 1024 * 1024,
   mergeBytes: 2 ** 40,
   reserveBytes: 512,
 };
 
 /** What stands between a store and its disk: nothing, or a planted mistake. */
-export type Disguise = (fileSystem: FileSystem) => FileSystem;
+export type FaultyFileSystem = (fileSystem: FileSystem) => FileSystem;
 
 /** Opens stores of one campaign, all in the same directory, with the same mistake if there is one. */
-export class House {
+export class StoreFactory {
   readonly directory: string = DIRECTORY;
-  readonly #disguise: Disguise;
+  readonly #makeFaulty: FaultyFileSystem;
 
-  constructor(disguise: Disguise = (fileSystem) => fileSystem) {
-    this.#disguise = disguise;
+  constructor(makeFaulty: FaultyFileSystem = (fileSystem) => fileSystem) {
+    this.#makeFaulty = makeFaulty;
   }
 
   open(
     machine: FileSystem,
-    sizes: HouseSizes = QUIET_SIZES,
+    sizes: StoreSizes = QUIET_SIZES,
     clock: Clock = new Clock(),
   ): Promise<MetadataStore> {
     const { mergeBytes, durability = 'sync' } = sizes;
@@ -59,10 +59,10 @@ export class House {
     return openStoreIn(environment, DIRECTORY, { readOnly: true });
   }
 
-  #environment(machine: FileSystem, sizes: HouseSizes, clock: Clock): StoreEnvironment {
+  #environment(machine: FileSystem, sizes: StoreSizes, clock: Clock): StoreEnvironment {
     const { rotateBytes, reserveBytes } = sizes;
     return {
-      fileSystem: this.#disguise(machine),
+      fileSystem: this.#makeFaulty(machine),
       makeRunner: (held) => new InlineRunner(held),
       pause: () => Promise.resolve(),
       identity: () => Promise.resolve(IDENTITY),

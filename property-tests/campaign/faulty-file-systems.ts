@@ -1,7 +1,7 @@
 import type { DirectoryHold, FileSystem, OpenFile, OpenMode } from '../../src/fs/file-system.ts';
-import type { Disguise } from './house.ts';
+import type { FaultyFileSystem } from './store-factory.ts';
 
-/** Hands every call on. Lies override what they lie about. */
+/** Hands every call on. A faulty one overrides some of them. */
 class HonestFile implements OpenFile {
   protected readonly file: OpenFile;
 
@@ -38,8 +38,8 @@ class HonestFile implements OpenFile {
   }
 }
 
-/** What a lie replaces; the rest is handed on. */
-interface Lie {
+/** What a faulty file system replaces; the rest is passed on. */
+interface Fault {
   readonly open?: (fs: FileSystem, path: string, mode: OpenMode) => Promise<OpenFile>;
   readonly rename?: (fs: FileSystem, from: string, to: string) => Promise<void>;
   readonly syncDirectory?: (fs: FileSystem, path: string) => Promise<void>;
@@ -47,17 +47,17 @@ interface Lie {
   readonly onName?: (kind: 'create' | 'rename', path: string) => void;
 }
 
-function disguise(lie: Lie): (fs: FileSystem) => FileSystem {
+function makeFaulty(fault: Fault): (fs: FileSystem) => FileSystem {
   return (fs) => ({
     open: (path, mode) => {
-      if (mode === 'wx') lie.onName?.('create', path);
-      return lie.open?.(fs, path, mode) ?? fs.open(path, mode);
+      if (mode === 'wx') fault.onName?.('create', path);
+      return fault.open?.(fs, path, mode) ?? fs.open(path, mode);
     },
     rename: (from, to) => {
-      lie.onName?.('rename', to);
-      return lie.rename?.(fs, from, to) ?? fs.rename(from, to);
+      fault.onName?.('rename', to);
+      return fault.rename?.(fs, from, to) ?? fs.rename(from, to);
     },
-    syncDirectory: (path) => lie.syncDirectory?.(fs, path) ?? fs.syncDirectory(path),
+    syncDirectory: (path) => fault.syncDirectory?.(fs, path) ?? fs.syncDirectory(path),
     readDirectory: (path) => fs.readDirectory(path),
     stat: (path) => fs.stat(path),
     unlink: (path) => fs.unlink(path),
@@ -68,15 +68,15 @@ function disguise(lie: Lie): (fs: FileSystem) => FileSystem {
     tryLock: (path) => fs.tryLock(path),
     takeLease: (path, options) => fs.takeLease(path, options),
     breakLease: (path) => fs.breakLease(path),
-    holdDirectory: async (path) => disguiseHold(lie, fs, await fs.holdDirectory(path)),
+    holdDirectory: async (path) => makeFaultyHold(fault, fs, await fs.holdDirectory(path)),
   });
 }
 
-/** A held directory is synced through its descriptor: lies about that are lies about this. */
-function disguiseHold(lie: Lie, fs: FileSystem, hold: DirectoryHold): DirectoryHold {
+/** A held directory is synced through its descriptor: a fault of that is a fault of this. */
+function makeFaultyHold(fault: Fault, fs: FileSystem, hold: DirectoryHold): DirectoryHold {
   return {
     ...hold,
-    sync: () => lie.syncDirectory?.(fs, hold.access) ?? hold.sync(),
+    sync: () => fault.syncDirectory?.(fs, hold.access) ?? hold.sync(),
   };
 }
 
@@ -85,7 +85,7 @@ const isTemporary = (path: string): boolean => path.endsWith('.tmp');
 /** Wraps files of these modes and paths. */
 function withFiles(
   wrap: (file: OpenFile, path: string, mode: OpenMode) => OpenFile,
-): Required<Pick<Lie, 'open'>> {
+): Required<Pick<Fault, 'open'>> {
   return { open: async (fs, path, mode) => wrap(await fs.open(path, mode), path, mode) };
 }
 
@@ -147,10 +147,10 @@ class NeverSyncs extends HonestFile {
 /** Drops the directory sync that follows a name made, of logs or by renames. */
 function forgetsDirectorySync(
   matches: (kind: 'create' | 'rename', path: string) => boolean,
-): Disguise {
+): FaultyFileSystem {
   return (fs) => {
     let last = false;
-    return disguise({
+    return makeFaulty({
       onName: (kind, path) => {
         last = matches(kind, path);
       },
@@ -164,7 +164,7 @@ function forgetsDirectorySync(
 }
 
 /** Snapshots are synced, but only once they have their name. */
-const RENAMES_BEFORE_SYNC: Disguise = disguise({
+const RENAMES_BEFORE_SYNC: FaultyFileSystem = makeFaulty({
   ...withFiles((file, path) => (isTemporary(path) ? new NeverSyncs(file) : file)),
   rename: async (fs, from, to) => {
     await fs.rename(from, to);
@@ -175,11 +175,11 @@ const RENAMES_BEFORE_SYNC: Disguise = disguise({
 });
 
 /** Mistakes that can be planted between a store and its file system. */
-export const LIES: Readonly<Record<string, Disguise>> = {
-  'no sync before an acknowledgement': disguise({
+export const FAULTY_FILE_SYSTEMS: Readonly<Record<string, FaultyFileSystem>> = {
+  'no sync before an acknowledgement': makeFaulty({
     open: (fs, path, mode) => fs.open(path, mode === 'rs+' ? 'r+' : mode),
   }),
-  'acknowledged before the sync': disguise({
+  'acknowledged before the sync': makeFaulty({
     open: async (fs, path, mode) =>
       mode === 'rs+' ? new AcksBeforeSync(await fs.open(path, 'r+')) : fs.open(path, mode),
   }),
@@ -187,27 +187,27 @@ export const LIES: Readonly<Record<string, Disguise>> = {
     (kind, path) => kind === 'create' && path.includes('log_'),
   ),
   'no directory sync after a rename': forgetsDirectorySync((kind) => kind === 'rename'),
-  "the store's directory is not synced into its parent": disguise({
+  "the store's directory is not synced into its parent": makeFaulty({
     syncDirectory: (fs, path) =>
       path === '/' ? fs.stat('/').then(() => undefined) : fs.syncDirectory(path),
   }),
   'snapshot renamed before its sync': RENAMES_BEFORE_SYNC,
-  'snapshot never synced': disguise(
+  'snapshot never synced': makeFaulty(
     withFiles((file, path) => (isTemporary(path) ? new NeverSyncs(file) : file)),
   ),
-  'sync errors swallowed': disguise(withFiles((file) => new SwallowsSyncErrors(file))),
-  "errors of the log's writes swallowed": disguise(
+  'sync errors swallowed': makeFaulty(withFiles((file) => new SwallowsSyncErrors(file))),
+  "errors of the log's writes swallowed": makeFaulty(
     withFiles((file, _path, mode) => (mode === 'rs+' ? new SwallowsWriteErrors(file) : file)),
   ),
-  'syncs retried after an error': disguise(withFiles((file) => new RetriesSyncs(file))),
-  "the log's write retried as a sync": disguise(
+  'syncs retried after an error': makeFaulty(withFiles((file) => new RetriesSyncs(file))),
+  "the log's write retried as a sync": makeFaulty(
     withFiles((file, _path, mode) => (mode === 'rs+' ? new RetriesWritesAsSyncs(file) : file)),
   ),
-  'errors of directory syncs swallowed': disguise({
+  'errors of directory syncs swallowed': makeFaulty({
     syncDirectory: (fs, path) => fs.syncDirectory(path).catch(() => undefined),
   }),
-  'short writes ignored': disguise(withFiles((file) => new IgnoresShortWrites(file))),
-  'truncates ignored: torn tails and failed appends stay': disguise(
+  'short writes ignored': makeFaulty(withFiles((file) => new IgnoresShortWrites(file))),
+  'truncates ignored: torn tails and failed appends stay': makeFaulty(
     withFiles((file) => new IgnoresTruncates(file)),
   ),
 };
