@@ -1,4 +1,3 @@
-import { finishSteps, type Steps } from '../base/steps.ts';
 import { ColumnsBuilder } from '../format/columns-builder.ts';
 import type { Columns } from '../format/columns.ts';
 import { keyBound, RunCursor, type KeyBound } from './run-cursor.ts';
@@ -87,29 +86,17 @@ function isBefore(a: RunCursor, b: RunCursor): boolean {
   return a.keyHigh < b.keyHigh || (a.keyHigh === b.keyHigh && a.keyLow < b.keyLow);
 }
 
-/** Stretches of records taken in one step, at most. */
-const STEP_TAKES = 2_048;
-
 /** Folds runs, oldest first, into one. Deletes stay: what they delete lies in a snapshot. */
 export function foldRuns(runs: readonly (readonly Columns[])[]): Columns[] {
-  return finishSteps(foldInSteps(runs));
-}
-
-/** As {@link foldRuns}; a step ends when a chunk is full, or after many short stretches. */
-export function* foldInSteps(runs: readonly (readonly Columns[])[]): Steps<Columns[]> {
   const present = runs.filter((run) => run.length > 0);
   if (present.length === 1) return [...present[0]!];
   const folded: Columns[] = [];
   const folder = new Folder((columns) => folded.push(columns));
   const heap = new RunHeap(present);
-  let [takes, emitted] = [0, 0];
   for (let top = heap.top; top !== undefined; top = heap.top) {
     const next = heap.passOthers();
     folder.take(top, next === undefined ? top.endBelow(undefined) : top.endBelowKeyOf(next));
     heap.reorder();
-    if (++takes < STEP_TAKES && folded.length === emitted) continue;
-    [takes, emitted] = [0, folded.length];
-    yield;
   }
   folder.flush();
   return folded;

@@ -58,11 +58,11 @@ export class RunPile {
 }
 
 /** Whether each run lies above the one before it. */
-export function isAscending(runs: readonly Run[]): boolean {
+function isAscending(runs: readonly Run[]): boolean {
   return runs.every((run, i) => i === 0 || runs[i - 1]!.at(-1)!.lastKey < run[0]!.firstKey);
 }
 
 /** Bytes of the columns. All columns of a chunk lie in one buffer. */
-export function bytesOf(run: Run): number {
+function bytesOf(run: Run): number {
   return run.reduce((sum, { data }) => sum + data.buffer.byteLength, 0);
 }
