@@ -35,6 +35,7 @@ export function readArguments(texts: readonly string[]): Arguments {
       calls: { type: 'string' },
       fault: { type: 'string' },
       durability: { type: 'string' },
+      commits: { type: 'string' },
       'no-shrink': { type: 'boolean' },
     },
   });
@@ -50,6 +51,7 @@ export function readArguments(texts: readonly string[]): Arguments {
     calls: oneOf('calls', values.calls ?? 'none', ['none', 'short', 'long']),
     makeFaulty: fault === undefined ? undefined : FAULTY_FILE_SYSTEMS[fault],
     durability: oneOf('durability', values.durability ?? 'sync', ['sync', 'deferred'] as const),
+    commits: oneOf('commits', values.commits ?? 'background', ['background', 'inline'] as const),
     shrinks: values['no-shrink'] !== true,
     seed: whole('seed', values.seed) ?? DEFAULTS.seed,
     programs: programs ?? Infinity,

@@ -3,7 +3,13 @@ import { formatTrace } from '../../src/testing/index.ts';
 import { Figures } from './figures.ts';
 import { StoreFactory, type FaultyFileSystem } from './store-factory.ts';
 import { Checker, type CheckerOptions } from './checker.ts';
-import { deferredProgram, describeProgram, program, type Program } from './program.ts';
+import {
+  deferredProgram,
+  describeProgram,
+  inlineProgram,
+  program,
+  type Program,
+} from './program.ts';
 import type { MachineOptions } from './simulated-machine.ts';
 import { Violation } from './violation.ts';
 import { World } from './world.ts';
@@ -12,6 +18,8 @@ export interface CampaignOptions {
   readonly seed: number;
   /** `deferred`: some batches are acknowledged before they are durable. Default `sync`. */
   readonly durability?: 'sync' | 'deferred' | undefined;
+  /** `inline`: batches are written by calls that block. Default `background`. */
+  readonly commits?: 'background' | 'inline' | undefined;
   /** Stops after whichever comes first. */
   readonly programs: number;
   readonly states: number;
@@ -114,9 +122,14 @@ export class Campaign {
     );
   }
 
+  get #programs(): fc.Arbitrary<Program> {
+    const { commits, durability } = this.#options;
+    if (commits === 'inline') return inlineProgram;
+    return durability === 'deferred' ? deferredProgram : program;
+  }
+
   async #check(seed: number, strays: unknown[]): Promise<string | undefined> {
-    const programs = this.#options.durability === 'deferred' ? deferredProgram : program;
-    const property = fc.asyncProperty(programs, async (made) => {
+    const property = fc.asyncProperty(this.#programs, async (made) => {
       if (this.#statesToFailure === undefined && this.#isOver) return;
       await this.#runProgram(made, strays);
     });

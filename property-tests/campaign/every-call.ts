@@ -1,4 +1,5 @@
 import { countCalls, formatTrace, type CallKind, type FaultRule } from '../../src/testing/index.ts';
+import type { BatchDurability } from '../../src/index.ts';
 import { Figures } from './figures.ts';
 import { StoreFactory, type FaultyFileSystem } from './store-factory.ts';
 import { Checker } from './checker.ts';
@@ -26,6 +27,15 @@ const burst = (size: number, ...keys: number[]): Command => ({
   kind: 'burst',
   batches: keys.map((key) => [{ key, size }]),
   wait: true,
+});
+
+const now = (
+  durability: BatchDurability | undefined,
+  ...batches: (readonly [size: number, ...keys: number[]])[]
+): Command => ({
+  kind: 'now',
+  batches: batches.map(([size, ...keys]) => keys.map((key): Op => ({ key, size }))),
+  durability,
 });
 
 const merge: Command = { kind: 'merge', wait: true };
@@ -81,6 +91,22 @@ export const PATHS: Readonly<Record<string, Program>> = {
       { kind: 'tick' },
       batch(2_000, 5),
       batch(40, 6),
+    ],
+  },
+  'inline commits': {
+    settings: { ...SETTINGS, rotateBytes: 1_500, commits: 'inline' },
+    commands: [
+      now(undefined, [40, 0, 1], [300, 1], [-1, 0]),
+      now('deferred', [300, 2], [700, 3]),
+      now('sync', [40, 4]),
+      batch(2_000, 5),
+      mergeBeside,
+      now(undefined, [40, 6]),
+      { kind: 'settle' },
+      now(undefined, [700, 7], [5_000, 8], [40, 9]),
+      merge,
+      reopen,
+      now(undefined, [7, 1]),
     ],
   },
   'recovery of deferred commits': {

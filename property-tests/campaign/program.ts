@@ -13,6 +13,8 @@ export interface Settings {
   readonly disk: 'endless' | 'limited';
   /** As the store is opened. Default `sync`. */
   readonly durability?: StoreDurability;
+  /** As the store is opened; `in turn`: inline at every second opening. Default `background`. */
+  readonly commits?: 'background' | 'inline' | 'in turn';
 }
 
 export type Command =
@@ -29,6 +31,12 @@ export type Command =
       readonly wait: boolean;
       /** Of the batches in turn. Default: as the store was opened. */
       readonly durabilities?: readonly (BatchDurability | undefined)[];
+    }
+  /** By `insertBatchSync`, where commits are inline; else as `batch`, awaited. */
+  | {
+      readonly kind: 'now';
+      readonly batches: readonly (readonly Op[])[];
+      readonly durability?: BatchDurability | undefined;
     }
   | { readonly kind: 'sync'; readonly wait: boolean }
   /** The timer of deferred batches rings, if it runs. */
@@ -225,6 +233,30 @@ export const deferredProgram: fc.Arbitrary<Program> = fc.record({
     })
     .map(({ made, ...rest }) => ({ ...made, ...rest })),
   commands: fc.array(deferredCommand, { minLength: 3, maxLength: 14, size: 'max' }),
+});
+
+const inlineCommand: fc.Arbitrary<Command> = fc.oneof(
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      kind: fc.constant('now'),
+      batches: fc.array(ops, { minLength: 1, maxLength: 4 }),
+      durability,
+    }),
+  },
+  { weight: 30, arbitrary: deferredCommand },
+);
+
+/** Programs in which batches are written by calls that block. */
+export const inlineProgram: fc.Arbitrary<Program> = fc.record({
+  settings: fc
+    .record({
+      made: settings,
+      durability: fc.constantFrom<StoreDurability>('sync', { syncEveryMs: 3_600_000 }),
+      commits: fc.constantFrom('inline', 'inline', 'in turn'),
+    })
+    .map(({ made, ...rest }) => ({ ...made, ...rest })),
+  commands: fc.array(inlineCommand, { minLength: 3, maxLength: 14, size: 'max' }),
 });
 
 /** A program as lines, for a failing run. */

@@ -20,6 +20,8 @@ export interface StoreSizes {
   readonly mergeBytes: number;
   readonly reserveBytes: number;
   readonly durability?: StoreDurability;
+  /** Default `background`. */
+  readonly commits?: 'background' | 'inline';
 }
 
 /** For stores that are opened to be looked at: no merge, no rotation by themselves. */
@@ -46,11 +48,9 @@ export class StoreFactory {
     sizes: StoreSizes = QUIET_SIZES,
     clock: Clock = new Clock(),
   ): Promise<MetadataStore> {
-    const { mergeBytes, durability = 'sync' } = sizes;
-    return openStoreIn(this.#environment(machine, sizes, clock), DIRECTORY, {
-      mergeBytes,
-      durability,
-    });
+    const { mergeBytes, durability = 'sync', commits = 'background' } = sizes;
+    const environment = this.#environment(machine, sizes, clock);
+    return openStoreIn(environment, DIRECTORY, { mergeBytes, durability, commits });
   }
 
   /** Opens the store to read it, as another process would. */

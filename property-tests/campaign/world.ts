@@ -1,4 +1,5 @@
 import {
+  StoreBusyError,
   StoreError,
   StoreLockedError,
   type BatchDurability,
@@ -31,6 +32,7 @@ export class World {
   #mood: 'calm' | 'full' | 'failing' = 'calm';
   #faults: 'none' | 'planned' = 'none';
   #closing = false;
+  #opens = 0;
 
   constructor(settings: Settings, factory: StoreFactory, options: MachineOptions) {
     this.#settings = settings;
@@ -65,6 +67,8 @@ export class World {
           command.batches.map((ops, i) => this.#insert(ops, command.durabilities?.[i])),
           command.wait,
         );
+      case 'now':
+        return this.#insertNow(command.batches, command.durability);
       case 'sync':
         return this.#hand([this.#sync()], command.wait);
       case 'tick':
@@ -168,11 +172,43 @@ export class World {
     return typeof this.#settings.durability === 'object' ? 'deferred' : 'sync';
   }
 
-  #insert(ops: readonly Op[], durability?: BatchDurability): Promise<void> {
-    const changes: Change[] = ops.map(({ key, size }) => ({
+  #changesOf(ops: readonly Op[]): Change[] {
+    return ops.map(({ key, size }) => ({
       key,
       value: size < 0 ? 0 : valueOf(++this.#serial, size),
     }));
+  }
+
+  /** One batch after the other, with no turn of the event loop between them. */
+  async #insertNow(
+    batches: readonly (readonly Op[])[],
+    durability: BatchDurability | undefined,
+  ): Promise<void> {
+    if (this.#commits === 'background') {
+      return this.#hand(
+        batches.map((ops) => this.#insert(ops, durability)),
+        true,
+      );
+    }
+    for (const ops of batches) {
+      const changes = this.#changesOf(ops);
+      const batch = this.model.begin(changes, durability ?? this.#durability);
+      try {
+        this.#store!.insertBatchSync(toUpdates(changes), { durability });
+      } catch (error) {
+        const isBusy = error instanceof StoreBusyError && this.#inFlight.length > 0;
+        if (isBusy) this.model.reject(batch, 'not-applied');
+        else this.#rejected(batch, error);
+        continue;
+      }
+      this.model.acknowledge(batch);
+      this.simulated.lookAtWorst('a call that returned');
+    }
+    this.simulated.throwFailure();
+  }
+
+  #insert(ops: readonly Op[], durability?: BatchDurability): Promise<void> {
+    const changes = this.#changesOf(ops);
     const batch = this.model.begin(changes, durability ?? this.#durability);
     return this.#store!.insertBatch(toUpdates(changes), { durability }).then(
       this.#inGeneration(() => {
@@ -254,9 +290,18 @@ export class World {
     return this.#mood === 'failing';
   }
 
+  /** Of the store that is open, or opened next. */
+  get #commits(): 'background' | 'inline' {
+    const { commits = 'background' } = this.#settings;
+    if (commits !== 'in turn') return commits;
+    return this.#opens % 2 === 0 ? 'inline' : 'background';
+  }
+
   async #open(): Promise<void> {
+    this.#opens++;
     for (let attempt = 1; this.#store === undefined; attempt++) {
-      const opening = this.#factory.open(this.simulated.machine, this.#settings, this.#clock);
+      const sizes = { ...this.#settings, commits: this.#commits };
+      const opening = this.#factory.open(this.simulated.machine, sizes, this.#clock);
       try {
         this.#store = await this.simulated.bounded(opening, 'an open');
       } catch (error) {
@@ -361,7 +406,8 @@ export class World {
       state.isOver = true;
       machine.powerOff();
     });
-    const opening = this.#factory.open(this.simulated.machine, this.#settings);
+    const sizes = { ...this.#settings, commits: this.#commits };
+    const opening = this.#factory.open(this.simulated.machine, sizes);
     const store = await this.simulated.bounded(
       opening.catch((error: unknown) => {
         if (!state.isOver) this.#judgeRefusal(error, 1);
