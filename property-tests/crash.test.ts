@@ -3,6 +3,7 @@ import { Campaign, DEFAULTS } from './campaign/campaign.ts';
 
 /** The long form is `npm run test:crash`. */
 const STATES = 20_000;
+const INLINE_STATES = 5_000;
 const DEFERRED_STATES = 10_000;
 
 test('no crash, at any sync of any program, breaks a promise', { timeout: 300_000 }, async () => {
@@ -21,3 +22,10 @@ test(
     expect(distinct).toBeGreaterThanOrEqual(DEFERRED_STATES);
   },
 );
+
+test('nor where they are written by calls that block', { timeout: 300_000 }, async () => {
+  const options = { ...DEFAULTS, commits: 'inline' as const, states: INLINE_STATES };
+  const { failure, distinct } = await new Campaign(options).run();
+  expect(failure).toBeUndefined();
+  expect(distinct).toBeGreaterThanOrEqual(INLINE_STATES);
+});

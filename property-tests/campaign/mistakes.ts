@@ -155,7 +155,10 @@ try {
     const restore = await copy.plant(mutant);
     const found =
       mutant.test === undefined
-        ? await campaign(copy.directory, ['--durability', mutant.durability ?? 'sync'])
+        ? await campaign(copy.directory, [
+            ...['--durability', mutant.durability ?? 'sync'],
+            ...['--commits', mutant.commits ?? 'background'],
+          ])
         : await namedTest(copy.directory, mutant.test);
     report({ mistake, where: 'source', ...found });
     await restore();

@@ -7,6 +7,8 @@ export interface Mutant {
   readonly also?: Pick<Mutant, 'file' | 'find' | 'replace'>;
   /** In which programs it shows. Default: those in which every batch is durable when acknowledged. */
   readonly durability?: 'deferred';
+  /** In programs whose batches are written by calls that block. */
+  readonly commits?: 'inline';
   /** A test that must catch it, where no crash can. */
   readonly test?: string;
 }
@@ -522,5 +524,59 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     file: 'src/store/recovery/settled-reading.ts',
     find: 'if (faults.length === 0 || isSettled) return settle(outcome);',
     replace: 'if (faults.length >= 0 || isSettled) return settle(outcome);',
+  },
+  'zeros reserved in the background, beside calls that block': {
+    file: LOG_WRITER,
+    find: '    const growing = begin(this.#grow(from, to));',
+    replace: '    const growing = Promise.resolve().then(() => begin(this.#grow(from, to)));',
+    commits: 'inline',
+  },
+  'deferred batches not synced before a durable write that blocks': {
+    file: GROUP_COMMIT,
+    find: 'isDurable && log.unsyncedBytes > 0 ? yield* this.syncFenced() : undefined',
+    replace:
+      'isDurable && pause !== undefined && log.unsyncedBytes > 0 ? yield* this.syncFenced() : undefined',
+    also: {
+      file: LOG_WRITER,
+      find: "    assert(this.unsyncedBytes === 0, 'a durable write proves that all before it is durable');",
+      replace: '    this.#synced = this.#position;',
+    },
+    commits: 'inline',
+  },
+  'a write that blocks is not cut back where there is no room': {
+    file: WRITE_FAILURE,
+    find: '    yield* log.cutBack();',
+    replace: '',
+    commits: 'inline',
+  },
+  'a call that blocks acknowledged without the fence': {
+    file: COMMITTER,
+    find: '    lock.holdNow();\n',
+    replace: '',
+    test: 'test/store/inline.test.ts',
+  },
+  'the lease not refreshed by calls that starve its timer': {
+    file: COMMITTER,
+    find: '    lock.refreshNow();\n',
+    replace: '',
+    test: 'test/store/inline.test.ts',
+  },
+  'deferred batches whose time is up not synced by calls that starve the timer': {
+    file: COMMITTER,
+    find: '    if (this.#parts.sync.isOverdue) yield* this.#syncDue();\n',
+    replace: '',
+    test: 'test/store/inline.test.ts',
+  },
+  'a call that blocks passes batches that are queued': {
+    file: COMMITTER,
+    find: ' || !queue.isEmpty',
+    replace: '',
+    test: 'test/store/inline.test.ts',
+  },
+  'what the timer of the lease saw before a refresh that blocked taken for a loss': {
+    file: LEASE,
+    find: '      if (this.#blockingRefreshes === blockingRefreshes) this.#refreshFailed(error);',
+    replace: '      this.#refreshFailed(error);',
+    test: 'test/fs/lease-directory.test.ts',
   },
 };

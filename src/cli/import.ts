@@ -1,8 +1,10 @@
 import { resolve } from 'node:path';
 import { monotonicMs } from '../base/timers.ts';
-import { StoreError } from '../base/errors.ts';
+import { StoreBusyError, StoreError } from '../base/errors.ts';
+import type { Awaitable } from '../base/flow.ts';
 import { joinU64 } from '../base/u64.ts';
 import { RunCursor } from '../runs/run-cursor.ts';
+import type { WriteBatch } from '../store/batch/write-batch.ts';
 import { MetadataStore } from '../store/metadata-store.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import type { CommandContext } from './output/command-context.ts';
@@ -29,7 +31,7 @@ export interface ImportOptions {
 
 /** The name of the standard input as an input file. */
 export const STDIN = '-';
-const NO_SINK: BatchSink = { insertBatch: () => Promise.resolve() };
+const NO_SINK: BatchSink = { commit: () => undefined };
 
 /** Imports in order: what is told as imported is durable, and is the beginning of the input. */
 export async function importRecords(
@@ -66,7 +68,6 @@ class Import {
       await this.#load();
       await this.#loader.finish();
     } catch (error) {
-      await this.#loader.settle();
       await this.#store?.close();
       return await this.#fail(error);
     }
@@ -82,8 +83,10 @@ class Import {
     if (this.#options.dryRun === true) return NO_SINK;
     const { signal, bar } = this.#context;
     const onProgress = bar.report.bind(bar);
-    this.#store = await MetadataStore.open(this.#directory, { signal, onProgress });
-    return this.#store;
+    const options = { signal, onProgress, commits: 'inline' } as const;
+    const store = await MetadataStore.open(this.#directory, options);
+    this.#store = store;
+    return { commit: (batch) => commitIn(store, batch) };
   }
 
   #load(): Promise<void> {
@@ -200,6 +203,16 @@ class Import {
           : `Imported ${what} into ${this.#directory} in ${formatMilliseconds(milliseconds)}.`,
       );
     }
+  }
+}
+
+/** Blocks where it can: the import has nothing else to do. Merges get their turn between pieces of the input. */
+function commitIn(store: MetadataStore, batch: WriteBatch): Awaitable<unknown> {
+  try {
+    return store.insertBatchSync(batch);
+  } catch (error) {
+    if (error instanceof StoreBusyError) return store.insertBatch(batch);
+    throw error;
   }
 }
 

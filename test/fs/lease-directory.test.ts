@@ -2,7 +2,7 @@ import { pbkdf2 } from 'node:crypto';
 import { existsSync, rmdirSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { LeaseMoment } from '../../src/fs/lease-clock.ts';
 import { LeaseDirectory } from '../../src/fs/lease-directory.ts';
 import type { LeaseDirectoryOptions } from '../../src/fs/lease-directory.ts';
@@ -180,6 +180,78 @@ test.each([1, 1_000, 10_000, 1_000_000, 2_000_000])(
     }
   },
 );
+
+test('of two times that are set at once either may be there, until one is set alone', () => {
+  const times = new LeaseTimes();
+  const nowMs = 1_700_000_000_000;
+  const made = times.next(nowMs);
+  times.confirm(made);
+  times.learn(made);
+  const slow = times.next(nowMs + 5_000);
+  const fast = times.next(nowMs + 10_000);
+  times.confirm(fast);
+  expect([made, slow, fast].map((time) => times.has(time))).toEqual([false, true, true]);
+  times.confirm(slow);
+  expect([slow, fast].map((time) => times.has(time))).toEqual([true, true]);
+  const alone = times.next(nowMs + 15_000);
+  times.confirm(alone);
+  expect([slow, fast, alone].map((time) => times.has(time))).toEqual([false, false, true]);
+});
+
+describe('a refresh that blocks', () => {
+  const DUE: LeaseMoment = { monotonicMs: STALE_MS / 6, uptimeMs: 0 };
+
+  test('is made when it is due, and counts from its beginning', async () => {
+    const rig = await Rig.make();
+    const before = rig.timeMs;
+    rig.directory.refreshNow();
+    expect(rig.timeMs).toBe(before);
+    rig.now = DUE;
+    rig.directory.refreshNow();
+    expect(rig.timeMs).not.toBe(before);
+    rig.now = { monotonicMs: DUE.monotonicMs + STALE_MS - 1, uptimeMs: 0 };
+    expect(rig.directory.isFresh()).toBe(true);
+    await rig.refresh();
+    expect([rig.lost, rig.overdue]).toEqual([[], 0]);
+  });
+
+  test('finds out that the lease is lost', async () => {
+    const rig = await Rig.make();
+    rig.touch();
+    rig.now = DUE;
+    rig.directory.refreshNow();
+    expect(rig.lost).toHaveLength(1);
+    expect(rig.directory.isFresh()).toBe(false);
+  });
+
+  test('leaves a stale lease to its renewal, which blocks too', async () => {
+    const rig = await Rig.make();
+    const before = rig.timeMs;
+    rig.now = FAR;
+    rig.directory.refreshNow();
+    expect(rig.timeMs).toBe(before);
+    rig.directory.renewNow();
+    expect(rig.directory.isFresh()).toBe(true);
+    rig.now = { monotonicMs: 2 * STALE_MS, uptimeMs: 0 };
+    rig.touch();
+    expect(() => rig.directory.renewNow()).toThrow('not set here');
+  });
+
+  test('changes nothing for a refresh of the timer that is under way', async () => {
+    const rig = await Rig.make();
+    rig.now = DUE;
+    const { calls } = rig.directory;
+    const refreshed = answer((done) => calls.utimes(rig.path, new Date(), new Date(), done));
+    // The look of the timer has been at the directory by now, and is told of it only later.
+    const endMs = performance.now() + 50;
+    while (performance.now() < endMs);
+    rig.directory.refreshNow();
+    await refreshed;
+    expect([rig.lost, rig.overdue]).toEqual([[], 0]);
+    await rig.refresh();
+    expect(rig.lost).toEqual([]);
+  });
+});
 
 test('a file system that keeps no times holds no lease', () => {
   const times = new LeaseTimes();

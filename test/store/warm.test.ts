@@ -227,6 +227,21 @@ describe("opening with warm: 'background'", () => {
     expect(path).not.toContain('snapshot_0000000000000000');
   });
 
+  test('a batch that cannot wait for the rest is refused as busy', async () => {
+    const fs = await merged();
+    const inline = { ...background, commits: 'inline' } as const;
+    const { store, letGo } = await openHeld(fs, inline);
+    const batch = [{ type: 'put' as const, key: 1, value: 2 }];
+    expect(() => store.insertBatchSync(batch)).toThrow(
+      expect.objectContaining({ code: 'LODESTORE_BUSY', reason: 'warming' }),
+    );
+    letGo();
+    await store.warmed();
+    store.insertBatchSync(batch);
+    expect(store.get(1)?.value).toBe(2n);
+    await store.close();
+  });
+
   test('not together with salvage, which reads all', async () => {
     const fs = await merged();
     const options = { warm: 'background', recovery: 'salvage' } as const;

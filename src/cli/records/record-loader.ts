@@ -1,28 +1,25 @@
-import { BatchTooLargeError, type StoreError } from '../../base/errors.ts';
+import { BatchTooLargeError } from '../../base/errors.ts';
+import type { Awaitable } from '../../base/flow.ts';
 import { ROW_HEADER_BYTES } from '../../base/limits.ts';
 import { WriteBatch } from '../../store/batch/write-batch.ts';
 import type { InputRecord } from './record-input.ts';
 
 const BATCH_RECORDS = 1_000;
 const BATCH_BYTES: number = 1024 * 1024;
-/** So that while one group is on its way to the disk the next is made. */
-const MAX_IN_FLIGHT = 8;
 
-/** Takes batches in order; each promise resolves when its batch is durable. */
+/** Takes batches in order: one is durable when the call has ended, at once or later. */
 export interface BatchSink {
-  insertBatch(batch: WriteBatch): Promise<unknown>;
+  commit(batch: WriteBatch): Awaitable<unknown>;
 }
 
 /**
- * Packs records into batches of about a thousand, several of them on their way at a time. Batches
- * become durable in order: `acknowledged` counts the first records that are.
+ * Packs records into batches of about a thousand, one after the other. `acknowledged` counts the first
+ * records, which are durable.
  */
 export class RecordLoader {
   readonly #open: () => Promise<BatchSink>;
+  readonly #batch: WriteBatch = new WriteBatch();
   #sink: BatchSink | undefined;
-  #batch: WriteBatch = new WriteBatch();
-  readonly #inFlight: Promise<unknown>[] = [];
-  #error: StoreError | undefined;
   acknowledged = 0;
 
   /** `open` is called when the first batch is full or the input ends. */
@@ -30,7 +27,7 @@ export class RecordLoader {
     this.#open = open;
   }
 
-  /** Undefined when the record fits, and the loader has room; else to be awaited. */
+  /** Undefined when the record fits; else to be awaited. */
   add(record: InputRecord): Promise<void> | undefined {
     const { key, value, data } = record;
     const isFull =
@@ -41,40 +38,19 @@ export class RecordLoader {
       this.#batch.put(key, value, data);
       return undefined;
     }
-    return this.#send().then(() => {
+    return this.finish().then(() => {
       this.#batch.put(key, value, data);
     });
   }
 
-  /** Sends what is left, and waits until all is durable. Rejects with the first failure. */
+  /** Commits what is there. Rejects with what the sink throws. */
   async finish(): Promise<void> {
-    await this.#send();
-    await this.settle();
-    if (this.#error !== undefined) throw this.#error;
-  }
-
-  /** Waits for the batches that are on their way; what has not been sent is dropped. */
-  async settle(): Promise<void> {
-    await Promise.all(this.#inFlight.splice(0));
-  }
-
-  async #send(): Promise<void> {
     this.#sink ??= await this.#open();
-    if (this.#inFlight.length >= MAX_IN_FLIGHT) await this.#inFlight.shift();
-    if (this.#error !== undefined) throw this.#error;
     const { size } = this.#batch;
     if (size === 0) return;
-    // Never rejects: a failure is kept, and met by the next batch or the end.
-    const sent = this.#sink.insertBatch(this.#batch).then(
-      () => {
-        if (this.#error === undefined) this.acknowledged += size;
-      },
-      (error: StoreError) => {
-        this.#error ??= error;
-      },
-    );
-    this.#inFlight.push(sent);
-    this.#batch = new WriteBatch();
+    await this.#sink.commit(this.#batch);
+    this.acknowledged += size;
+    this.#batch.clear();
   }
 }
 
