@@ -7,7 +7,7 @@ import { Context } from './lib/context.mjs';
 import { machineFacts } from './lib/machine.mjs';
 import { writeReport } from './lib/report.mjs';
 import { setUp, usablePeers } from './lib/setup.mjs';
-import { FILES, loadPeer, STORES } from './peers/index.mjs';
+import { FILES, loadPeer, STORES, VARIANTS } from './peers/index.mjs';
 
 const BENCH = fileURLToPath(new URL('.', import.meta.url));
 /** On the file system of the checkout, and ignored by everything else. */
@@ -44,7 +44,7 @@ async function measureRows(context, rows, output, facts) {
 }
 
 async function makeReport(directory, rows) {
-  const peerIds = [...STORES, ...FILES, 'map'];
+  const peerIds = [...STORES, ...VARIANTS, ...FILES, 'map'];
   const names = {};
   for (const id of peerIds) names[id] = await nameOf(id);
   const sections = [];
@@ -93,7 +93,7 @@ async function measure(options, rows, directory) {
   const output = join(directory, 'results');
   mkdirSync(output, { recursive: true });
   mkdirSync(scratch, { recursive: true });
-  const { usable, missing } = usablePeers([...STORES, ...FILES]);
+  const { usable, missing } = usablePeers([...STORES, ...VARIANTS, ...FILES]);
   const context = new Context(scratch, {
     quick: options.quick,
     scale: options.scale ?? DEFAULT_SCALE,

@@ -38,18 +38,19 @@ async function writeFor(put, nextBatch, writers, milliseconds) {
 /**
  * Commits per second of `writers` writers on a store that holds 100,000 records already.
  * @param {{ peer: string, directory: string, batch: number, writers: number, grouped?: boolean,
+ *   keys?: import('./workload.mjs').KeyKind,
  *   warmUpMs: number, measureMs: number }} job
  */
 export async function measureCommits(job) {
-  const { batch, writers, warmUpMs, measureMs } = job;
+  const { batch, writers, warmUpMs, measureMs, keys = 'ascending' } = job;
   const peer = await loadPeer(job.peer);
   const store = await peer.open(job.directory);
   for (let from = 0; from < PRELOADED_RECORDS; from += PRELOAD_BATCH) {
-    await store.put(batchOf('ascending', from, from + PRELOAD_BATCH));
+    await store.put(batchOf(keys, from, from + PRELOAD_BATCH));
   }
   await store.settle?.();
   const put = job.grouped ? groupCommits(store.put) : store.put;
-  const nextBatch = batchSource(PRELOADED_RECORDS, batch, Math.ceil(AHEAD_RECORDS / batch));
+  const nextBatch = batchSource(PRELOADED_RECORDS, batch, Math.ceil(AHEAD_RECORDS / batch), keys);
   await writeFor(put, nextBatch, writers, warmUpMs);
   globalThis.gc?.();
   const utilization = performance.eventLoopUtilization();

@@ -103,16 +103,17 @@ export function churnOf(kind, count, size, round) {
 }
 
 /**
- * Batches with ever new ascending keys. Some are made ahead, so that a measured loop spends no time on them.
+ * Batches with ever new keys. Some are made ahead, so that a measured loop spends no time on them.
  * @param {number} start Number of the first record.
  * @param {number} size Records of a batch.
  * @param {number} aheadCount Batches made ahead.
+ * @param {KeyKind} keys
  */
-export function batchSource(start, size, aheadCount) {
+export function batchSource(start, size, aheadCount, keys = 'ascending') {
   let next = start;
   const make = () => {
     next += size;
-    return batchOf('ascending', next - size, next);
+    return batchOf(keys, next - size, next);
   };
   const ahead = Array.from({ length: aheadCount }, make);
   let taken = 0;

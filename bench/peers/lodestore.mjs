@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MetadataStore, WriteBatch } from 'lodestore';
 
 /** @type {(packed: WriteBatch, batch: import('./peer.mjs').Batch) => WriteBatch} */
-function pack(packed, { keys, values, data }) {
+export function pack(packed, { keys, values, data }) {
   packed.clear();
   for (let i = 0; i < keys.length; i++) {
     if (data[i] === null) packed.delete(keys[i]);
