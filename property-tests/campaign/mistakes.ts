@@ -135,6 +135,11 @@ function tell({ mistake, where, caughtBy, states }: Catch): string {
   return `| ${mistake} | ${where} | ${caughtBy ?? 'NOT CAUGHT'} | ${states} |`;
 }
 
+/** The programs in which a mistake shows. */
+function programsOf({ durability = 'sync', commits = 'background' }: Mutant): string[] {
+  return ['--durability', durability, '--commits', commits];
+}
+
 const wanted = process.argv[2];
 const isWanted = (name: string): boolean => wanted === undefined || name.includes(wanted);
 const copy = await Copy.make();
@@ -155,10 +160,7 @@ try {
     const restore = await copy.plant(mutant);
     const found =
       mutant.test === undefined
-        ? await campaign(copy.directory, [
-            ...['--durability', mutant.durability ?? 'sync'],
-            ...['--commits', mutant.commits ?? 'background'],
-          ])
+        ? await campaign(copy.directory, programsOf(mutant))
         : await namedTest(copy.directory, mutant.test);
     report({ mistake, where: 'source', ...found });
     await restore();
