@@ -136,8 +136,8 @@ function tell({ mistake, where, caughtBy, states }: Catch): string {
 }
 
 /** The programs in which a mistake shows. */
-function programsOf({ durability = 'sync', commits = 'background' }: Mutant): string[] {
-  return ['--durability', durability, '--commits', commits];
+function programsOf({ durability, commits }: Mutant): string[] {
+  return ['--durability', durability ?? 'sync', '--commits', commits ?? 'background'];
 }
 
 const wanted = process.argv[2];
