@@ -206,7 +206,10 @@ class Import {
   }
 }
 
-/** Blocks where it can: the import has nothing else to do. Merges get their turn between pieces of the input. */
+/**
+ * Blocks where it can: the import has nothing else to do. Merges get their turn between pieces of
+ * the input.
+ */
 function commitIn(store: MetadataStore, batch: WriteBatch): Awaitable<unknown> {
   try {
     return store.insertBatchSync(batch);

@@ -13,8 +13,8 @@ export interface BatchSink {
 }
 
 /**
- * Packs records into batches of about a thousand, one after the other. `acknowledged` counts the first
- * records, which are durable.
+ * Packs records into batches of about a thousand, one after the other. `acknowledged` counts the
+ * first records, which are durable.
  */
 export class RecordLoader {
   readonly #open: () => Promise<BatchSink>;
