@@ -303,6 +303,8 @@ test('every link and every open of the store fails once: the store goes on', asy
     async (fs, store, error, call) => {
       // What was read is there, whether or not its file could be closed.
       if (call === 'close') return;
+      // A look at the names of the store's files that fails proves nothing: the backup goes on.
+      if (call === 'stat') return;
       expect(error).toBeInstanceOf(StoreError);
       expect(await exists(fs, TARGET)).toBe(false);
       expect(await exists(fs, PARTIAL)).toBe(false);

@@ -185,7 +185,7 @@ describe.each(LOSSES.map((loss) => [loss.what, loss] as const))(
       if (path === '/s') expect(out).toContain('lodestore.lock records that');
       const store = await openOn(fs, '/t');
       expect(store.size).toBe(Number(first - 1n));
-      expect(store.stats().lastSequence).toBe(15n);
+      expect(store.stats().lastSequence).toBeGreaterThan(15n);
       await store.close();
     });
 

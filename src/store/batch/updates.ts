@@ -25,14 +25,14 @@ function pack(batch: WriteBatch, update: Update): void {
       "an update must be { type: 'put', key, value, data? } or { type: 'delete', key }",
     );
   }
+  const { type } = update;
+  if (type !== 'put' && type !== 'delete' && type !== 'del') {
+    throw new TypeError(`an update's type must be 'put' or 'delete', not ${String(type)}`);
+  }
   requireFields(update);
   const condition = conditionOf(update);
   if (update.type === 'put') batch.put(update.key, update.value, update.data, condition);
-  else if (update.type === 'delete' || update.type === 'del') batch.delete(update.key, condition);
-  else {
-    const { type } = update as { type: unknown };
-    throw new TypeError(`an update's type must be 'put' or 'delete', not ${String(type)}`);
-  }
+  else batch.delete(update.key, condition);
 }
 
 /** A misspelt condition would be ignored, and the update applied without it. */
