@@ -9,9 +9,8 @@ import type { RetainedLogs } from './changes/retained-logs.ts';
 import { Claims } from './commit/claims.ts';
 import { Committer, fenceOf } from './commit/committer.ts';
 import { FilesWatch } from './commit/files-watch.ts';
-import { LogKeeper, type KeptFile } from './commit/log-keeper.ts';
+import { LogKeeper, type KeptFile, type LogKeeperParts } from './commit/log-keeper.ts';
 import { LogSync, type StartTimer } from './commit/log-sync.ts';
-import type { WhenHeld } from './commit/write-failure.ts';
 import { MergeRunner } from './merge/merge-runner.ts';
 import { MergeScheduler, type CurrentSnapshot } from './merge/merge-scheduler.ts';
 import type { Announce } from './observe/store-events.ts';
@@ -84,7 +83,11 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
   const livePath = (): string | undefined => logs.live?.path;
   const observer = new StoreObserver({ store, directory, slowSyncMs, announce, livePath });
   const whenHeld = fenceOf(lock, options.commits);
-  const logs = keepLogs(parts, lock, whenHeld);
+  const logs = keepLogs(parts, lock, {
+    whenHeld,
+    health,
+    isRoomForZeros: () => space.isRoomForZeros,
+  });
   const claims = new Claims({ lock, storeId, health });
   const files = (): readonly KeptFile[] => keptFiles(merges.snapshot, logs);
   const watch = new FilesWatch({ fs, lock, health, startTimer, files });
@@ -144,12 +147,12 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
 }
 
 /** The logs, written by calls that block if commits are inline, and looked at after a pause. */
-function keepLogs(parts: OpenedParts, lock: DirectoryLock, whenHeld: WhenHeld): LogKeeper {
-  const { fs, directory, options, recovered, epoch, health } = parts;
+function keepLogs(parts: OpenedParts, lock: DirectoryLock, about: LogKeeperParts): LogKeeper {
+  const { fs, directory, options, recovered, epoch } = parts;
   const isInline = options.commits === 'inline';
   const calls = isInline ? present(fs.blocking, 'asked for before the store was opened') : fs;
   const identity = { storeId: recovered.storeId, epoch };
-  const logs = new LogKeeper(calls, directory, identity, { whenHeld, health }, parts.logs);
+  const logs = new LogKeeper(calls, directory, identity, about, parts.logs);
   lock.checkAfterPause((anyCalls) => logs.requireUnchanged(anyCalls));
   return logs;
 }

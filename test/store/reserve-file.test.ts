@@ -332,12 +332,23 @@ test('where inodes are lacking, each file of the reserve gives one', async () =>
   // One for the lease, one for the log that the delete goes into, one for the snapshot.
   fs.faults.add({ call: 'takeLease', error: 'ENOSPC' });
   const again = await openOn(fs, '/s', OPTIONS);
-  // The log is tried twice, the second time as a small one.
-  fs.faults.add({ call: 'open', error: 'ENOSPC', path: /log_0*2$/ });
   fs.faults.add({ call: 'open', error: 'ENOSPC', path: /log_0*2$/ });
   fs.faults.add({ call: 'open', error: 'ENOSPC', path: /\.tmp$/ });
   expect(await outcome(again.insertBatch([{ type: 'del', key: 1 }]))).toBe('applied');
   await again.merge();
   expect([again.size, again.stats().logs.bytes]).toEqual([9, 0]);
   await again.close();
+});
+
+test('a lease that a process left behind is no reason to give the reserve up', async () => {
+  const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
+  const { store } = await openWith(fs);
+  await store.insertBatch(puts(0));
+  const machine = fs.kill({ trace: true });
+  await (await openOn(machine, '/s', OPTIONS)).close();
+  expect(machine.trace.some(({ kind }) => kind === 'breakLease')).toBe(true);
+  expect(
+    machine.trace.filter(({ kind, path }) => kind === 'unlink' && path.startsWith(RESERVE)),
+  ).toEqual([]);
+  await store.close();
 });

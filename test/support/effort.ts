@@ -10,6 +10,11 @@ export function runs(full: number): number {
   return isFull ? full : Math.ceil(full / PART);
 }
 
+/** Which of many cases are tried: all in a full run, else each `part`-th. */
+export function everyNth(part: number): number {
+  return isFull ? 1 : part;
+}
+
 /**
  * Which bits of each byte a test flips: all in a full run, else one of each byte, drawn anew for each run. The seed is
  * printed when the running test fails; LODESTORE_TEST_SEED sets it.

@@ -36,6 +36,13 @@ export interface ClosedLog extends MergeLog {
   readonly fileBytes: number;
 }
 
+export interface LogKeeperParts {
+  readonly whenHeld: WhenHeld;
+  readonly health: Health;
+  /** Whether a new log may take its usual size. */
+  readonly isRoomForZeros: () => boolean;
+}
+
 /** The log that is to follow the live one. */
 type NextLog =
   | { readonly kind: 'none' }
@@ -52,6 +59,7 @@ export class LogKeeper {
   readonly #identity: LogIdentity;
   readonly #whenHeld: WhenHeld;
   readonly #health: Health;
+  readonly #isRoomForZeros: () => boolean;
   readonly #reserveBytes: number | undefined;
   #closed: ClosedLog[];
   #live: LogWriter | undefined;
@@ -63,7 +71,7 @@ export class LogKeeper {
     calls: EitherCalls,
     directory: string,
     identity: LogIdentity,
-    { whenHeld, health }: { readonly whenHeld: WhenHeld; readonly health: Health },
+    parts: LogKeeperParts,
     recovered: {
       readonly closed: readonly ClosedLog[];
       readonly last: Predecessor;
@@ -73,8 +81,9 @@ export class LogKeeper {
     this.#calls = calls;
     this.#directory = directory;
     this.#identity = identity;
-    this.#whenHeld = whenHeld;
-    this.#health = health;
+    this.#whenHeld = parts.whenHeld;
+    this.#health = parts.health;
+    this.#isRoomForZeros = parts.isRoomForZeros;
     this.#closed = [...recovered.closed];
     this.#last = recovered.last;
     this.#reserveBytes = recovered.reserveBytes;
@@ -198,18 +207,20 @@ export class LogKeeper {
     }
   }
 
-  /** A log of the usual size; on a full disk a small one, so that deletes and the next merge can go on. */
+  /** A log of the usual size. On a full disk a small one: deletes and merges need the rest. */
   *#prepare(path: string, number: number): Flow<PreparedLog> {
     const calls = this.#calls;
     const directory = this.#directory;
     // After a pause another host may have the store: a name of ours would stand in its way.
     yield* waited(this.#whenHeld());
-    try {
-      return yield* prepareLog(calls, directory, path, number, this.#reserveBytes);
-    } catch (error) {
-      if (!isLackOfSpace(error)) throw error;
-      return yield* prepareLog(calls, directory, path, number, LEAST_RESERVE_BYTES);
+    if (this.#isRoomForZeros()) {
+      try {
+        return yield* prepareLog(calls, directory, path, number, this.#reserveBytes);
+      } catch (error) {
+        if (!isLackOfSpace(error)) throw error;
+      }
     }
+    return yield* prepareLog(calls, directory, path, number, LEAST_RESERVE_BYTES);
   }
 
   /** The prepared log, as soon as there is one. Throws what stands against it. */

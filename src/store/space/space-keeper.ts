@@ -101,6 +101,8 @@ export class SpaceKeeper {
   readonly #reserveBytes: number;
   #state: SpaceState = 'ample';
   #isLentToMerge = false;
+  /** What was given up last is for the group that is tried again. */
+  #isLentToGroup = false;
   /** The disk had no room for a put. */
   #isDiskFull = false;
   #diskFreeBytes: number | undefined;
@@ -195,8 +197,18 @@ export class SpaceKeeper {
     return this.#isDiskFull && reserveFile === undefined;
   }
 
+  /**
+   * Whether a new log may take its usual size. Not before the reserve is kept: the zeros of a log
+   * would take the space that was given up for deletes and merges.
+   */
+  get isRoomForZeros(): boolean {
+    const { reserveFile } = this.#parts;
+    return reserveFile === undefined || reserveFile.state === 'kept';
+  }
+
   /** How long the live log, now `fileBytes`, may grow by zeros reserved ahead. */
   reserveLimit(fileBytes: number, rotateBytes: number): number {
+    if (this.#isReserveGivenUp) return fileBytes;
     if (this.#parts.maxBytes === undefined) return rotateBytes;
     return Math.min(rotateBytes, fileBytes + Math.max(0, Math.floor(this.#room().puts / 2)));
   }
@@ -239,6 +251,7 @@ export class SpaceKeeper {
   *judge(batches: readonly QueuedBatch[]): Flow<void> {
     const room = this.#room();
     if (this.#isReserveGivenUp && !(yield* waited(this.#hasReserveAgain()))) room.puts = 0;
+    this.#isLentToGroup = false;
     for (const batch of batches) {
       if (batch.refusal !== undefined || batch.packed!.recordCount === 0) continue;
       const neededBytes = BYTES_PER_ROW_BYTE * batch.lengthBytes;
@@ -256,7 +269,8 @@ export class SpaceKeeper {
   }
 
   async #hasReserveAgain(): Promise<boolean> {
-    if (this.#isLentToMerge || !(await this.#parts.reserveFile!.make())) return false;
+    if (this.#isLentToMerge || this.#isLentToGroup) return false;
+    if (!(await this.#parts.reserveFile!.make())) return false;
     this.observe();
     return true;
   }
@@ -298,6 +312,8 @@ export class SpaceKeeper {
     void this.#measure();
     if (reserveFile === undefined || puts.length === batches.length) return false;
     if (!(yield* waited(reserveFile.giveUp()))) return false;
+    // Where inodes are lacking, to make the reserve again would take the one that it gave.
+    this.#isLentToGroup = true;
     // Without the puts, other conditions may hold.
     for (const batch of batches) batch.refusal = undefined;
     for (const batch of puts) this.#refuse(batch, error.cause);
