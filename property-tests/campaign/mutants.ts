@@ -579,4 +579,46 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '      this.#refreshFailed(error);',
     test: 'test/fs/lease-directory.test.ts',
   },
+  'on a full disk an open does not use the reserve for its lease': {
+    file: 'src/directory/directory-lock.ts',
+    find: 'if (!isFull || !(await giveUpOneReserve(this.#fs, this.#directory))) throw error;',
+    replace: 'if (!isFull || this.#directory.length > 0) throw error;',
+    test: 'test/store/faults-full.test.ts',
+  },
+  'the reserve given up for a lease that exists': {
+    file: 'src/directory/directory-lock.ts',
+    find: 'if (!isFull || !(await giveUpOneReserve(',
+    replace: 'if ((isFull && !isFull) || !(await giveUpOneReserve(',
+    test: 'test/store/reserve-file.test.ts',
+  },
+  'the inodes of the reserve given up before its bytes': {
+    file: 'src/directory/reserve-names.ts',
+    find: 'of [RESERVE_NAME, ...SPARE_NAMES]) {',
+    replace: 'of [...SPARE_NAMES, RESERVE_NAME]) {',
+    test: 'test/store/reserve-file.test.ts',
+  },
+  'a reserve that an open gave up for its lease taken for one never made': {
+    file: 'src/store/space/reserve-file.ts',
+    find: "      if (existing === undefined && (await this.#hasSpare())) this.#state = 'given-up';",
+    replace: '',
+    test: 'test/store/reserve-file.test.ts',
+  },
+  'a reserve made again with the inode that it has just given up': {
+    file: 'src/store/space/space-keeper.ts',
+    find: '    this.#isLentToGroup = true;',
+    replace: '',
+    test: 'test/store/faults-full.test.ts',
+  },
+  'the zeros of a new log take the space of the reserve': {
+    file: 'src/store/space/space-keeper.ts',
+    find: "return reserveFile === undefined || reserveFile.state === 'kept';",
+    replace: 'return true || reserveFile === undefined;',
+    test: 'test/store/faults-full.test.ts',
+  },
+  'a record of the snapshot that no update replaces dropped by a merge': {
+    file: 'src/runs/fold.ts',
+    find: 'if (!older.done && isSame(older, newer)) older.next();',
+    replace: 'if (!older.done && (isSame(older, newer) || older.keyLow > 0)) older.next();',
+    test: 'test/runs/fold.test.ts',
+  },
 };
