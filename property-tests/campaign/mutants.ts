@@ -499,8 +499,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a log made without asking whether the lease is ours': {
     file: 'src/store/commit/log-keeper.ts',
-    find: '    yield* waited(this.#whenHeld());\n    try {\n      return yield* prepareLog',
-    replace: '    try {\n      return yield* prepareLog',
+    find: '    yield* waited(this.#whenHeld());\n    if (this.#isRoomForZeros()) {',
+    replace: '    if (this.#isRoomForZeros()) {',
     test: 'test/store/pause.test.ts',
   },
   'deferred batches synced without asking whether the lease is ours': {

@@ -83,11 +83,7 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
   const livePath = (): string | undefined => logs.live?.path;
   const observer = new StoreObserver({ store, directory, slowSyncMs, announce, livePath });
   const whenHeld = fenceOf(lock, options.commits);
-  const logs = keepLogs(parts, lock, {
-    whenHeld,
-    health,
-    isRoomForZeros: () => space.isRoomForZeros,
-  });
+  const logs = keepLogs(parts, lock, whenHeld, () => space.isRoomForZeros);
   const claims = new Claims({ lock, storeId, health });
   const files = (): readonly KeptFile[] => keptFiles(merges.snapshot, logs);
   const watch = new FilesWatch({ fs, lock, health, startTimer, files });
@@ -147,11 +143,17 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
 }
 
 /** The logs, written by calls that block if commits are inline, and looked at after a pause. */
-function keepLogs(parts: OpenedParts, lock: DirectoryLock, about: LogKeeperParts): LogKeeper {
-  const { fs, directory, options, recovered, epoch } = parts;
+function keepLogs(
+  parts: OpenedParts,
+  lock: DirectoryLock,
+  whenHeld: LogKeeperParts['whenHeld'],
+  isRoomForZeros: LogKeeperParts['isRoomForZeros'],
+): LogKeeper {
+  const { fs, directory, options, recovered, epoch, health } = parts;
   const isInline = options.commits === 'inline';
   const calls = isInline ? present(fs.blocking, 'asked for before the store was opened') : fs;
   const identity = { storeId: recovered.storeId, epoch };
+  const about = { whenHeld, health, isRoomForZeros };
   const logs = new LogKeeper(calls, directory, identity, about, parts.logs);
   lock.checkAfterPause((anyCalls) => logs.requireUnchanged(anyCalls));
   return logs;
