@@ -5,6 +5,7 @@
 import { crashFileSystems, failingDevices } from './file-systems.ts';
 import { fileSizeLimit, fullFileSystems } from './full-disks.ts';
 import { Report } from './report.ts';
+import { smallTmpfs } from './small-tmpfs.ts';
 import { failEachCall, killAtEachCall } from './system-calls.ts';
 
 const args = process.argv.slice(2);
@@ -15,6 +16,7 @@ const limit = isQuick ? 5 : 1000;
 const rounds = isQuick ? 1 : 5;
 
 await report.section('A file system that is full', fullFileSystems);
+await report.section('A small tmpfs that is full when the store is opened', smallTmpfs);
 await report.section('A limit on the size of files', fileSizeLimit);
 await report.section('A crash of the file system under load', (on) => crashFileSystems(on, rounds));
 await report.section('A block device that fails under load', (on) =>
