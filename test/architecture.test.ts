@@ -98,14 +98,9 @@ test('at most 25 files stand in one folder', () => {
   expect([...counts].filter(([, count]) => count > 25)).toEqual([]);
 });
 
-/** Folders in which every comment has been brought within the limit. */
-const WRAPPED =
-  /^(base|cli(\/.*)?|directory|format|fs|inspection|jobs|metrics|snapshot|store\/(batch|observe|space)|testing|threads)$/;
-
 test('lines of comments have at most 100 columns', () => {
   const long: string[] = [];
   for (const [file, source] of sources) {
-    if (!WRAPPED.test(roomOf(file))) continue;
     for (const [i, line] of source.text.split('\n').entries()) {
       const isComment = /^\s*(?:\*|\/\/|\/\*)/.test(line);
       if (isComment && line.length > 100) long.push(`${relative(ROOT, file)}:${i + 1}`);

@@ -1,7 +1,13 @@
+import { types } from 'node:util';
 import { assert } from './assert.ts';
 
 /** A value, or a promise of it. */
 export type Awaitable<T> = T | Promise<T>;
+
+/** Whether this is a promise, of any realm: in a `vm` context Node's own are of another one. */
+export function isPromise<T>(value: Awaitable<T>): value is Promise<T> {
+  return types.isPromise(value);
+}
 
 /**
  * Work that waits where it must: it yields each promise that it waits for, and goes on with what
@@ -15,7 +21,7 @@ export type Flow<T> = Generator<Promise<unknown>, T, unknown>;
  * says `await`.
  */
 export function* waited<T>(result: Awaitable<T>): Flow<T> {
-  return result instanceof Promise ? ((yield result) as T) : result;
+  return isPromise(result) ? ((yield result) as T) : result;
 }
 
 /**

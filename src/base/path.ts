@@ -1,11 +1,18 @@
 import { fileURLToPath } from 'node:url';
 
+/** Whether this is a `file:` URL, of any realm. */
+function isFileUrl(given: unknown): given is { readonly href: string } {
+  if (typeof given !== 'object' || given === null) return false;
+  const { href, protocol } = given as Partial<URL>;
+  return typeof href === 'string' && protocol === 'file:';
+}
+
 /**
  * The path that a caller gave, as a string or as a `file:` URL.
  * @throws TypeError that names the argument
  */
 export function pathOf(given: string | URL, name: string): string {
-  const path = given instanceof URL && given.protocol === 'file:' ? fileURLToPath(given) : given;
+  const path = isFileUrl(given) ? fileURLToPath(given.href) : given;
   if (typeof path === 'string' && path !== '' && !path.includes('\0')) return path;
   throw new TypeError(`${name} must be a path or a file: URL`);
 }

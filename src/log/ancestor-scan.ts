@@ -11,7 +11,10 @@ import type { LogEnding, LogScan, LogScanOptions } from './log-report.ts';
 
 const LENGTH_BYTES = 8;
 
-/** What stands for a frame header where the ancestor wrote none. Its batches have no sequence numbers. */
+/**
+ * What stands for a frame header where the ancestor wrote none. Its batches have no sequence
+ * numbers.
+ */
 function headerOf(payloadBytes: number, rows: Uint8Array): FrameHeader {
   return {
     kind: FRAME_BATCHES,
@@ -29,7 +32,9 @@ function headerOf(payloadBytes: number, rows: Uint8Array): FrameHeader {
   };
 }
 
-/** Reads a log of the ancestor: its frames carry a length and a checksum, and nothing else to check. */
+/**
+ * Reads a log of the ancestor: its frames carry a length and a checksum, and nothing else to check.
+ */
 export async function scanAncestorLog(
   window: FileWindow,
   options: LogScanOptions,

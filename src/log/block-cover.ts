@@ -13,10 +13,11 @@ export interface CoveredWrite {
 }
 
 /**
- * Widens writes to whole blocks. A durable write that begins and ends within blocks costs half as much
- * again as one of whole blocks (19 kB: 189 against 128 us on ext4), since each partial block is a request of
- * its own to the device. In front, the write repeats what the file holds, and behind it writes zeros over
- * zeros: whatever part of it a crash keeps, nothing that was there before can change.
+ * Widens writes to whole blocks. A durable write that begins and ends within blocks costs half as
+ * much again as one of whole blocks (19 kB: 189 against 128 us on ext4), since each partial block
+ * is a request of its own to the device. In front, the write repeats what the file holds, and
+ * behind it writes zeros over zeros: whatever part of it a crash keeps, nothing that was there
+ * before can change.
  */
 export class BlockCover {
   /** The bytes of the file from the beginning of the block that the next write begins in. */
@@ -31,8 +32,9 @@ export class BlockCover {
   }
 
   /**
-   * The write that puts `bytes` at the end of the file. A write within one block stays as it is. Zeros are
-   * written up to `limit` only: past what is reserved they could fail where the bytes themselves do not.
+   * The write that puts `bytes` at the end of the file. A write within one block stays as it is.
+   * Zeros are written up to `limit` only: past what is reserved they could fail where the bytes
+   * themselves do not.
    */
   cover(bytes: Uint8Array, limit: number): CoveredWrite {
     const leadBytes = this.#end % BLOCK_BYTES;

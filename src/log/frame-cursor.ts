@@ -18,7 +18,9 @@ import type { LogPosition } from './log-report.ts';
 /** Before this version of logs no group was written behind one that was not synced. */
 const UNPROVEN_VERSION = 2;
 
-/** A frame that cannot stand where it does, although its checksums hold: no torn write leaves this. */
+/**
+ * A frame that cannot stand where it does, although its checksums hold: no torn write leaves this.
+ */
 export interface CorruptFrame {
   readonly kind: 'corrupt';
   readonly offset: number;
@@ -31,7 +33,9 @@ export interface TornFrame {
   readonly reason: string;
 }
 
-/** What stands at the cursor. A group's header verifies and is in its place; its payload is unread. */
+/**
+ * What stands at the cursor. A group's header verifies and is in its place; its payload is unread.
+ */
 export type FrameAhead =
   | { readonly kind: 'group'; readonly header: FrameHeader }
   | { readonly kind: 'seal'; readonly header: FrameHeader }
@@ -70,8 +74,8 @@ export function provenEnd(header: FrameHeader, offset: number): number {
 /**
  * A place between two frames of one log, and the rules for the frame that may follow there. All
  * sequential readers of a log are loops over it, so recovery, the change feed and the tools judge a
- * frame alike. A caller asks what is `ahead`, then takes, skips or seals it, or stops. The window is
- * given with each call since the part of the file that may be read can grow.
+ * frame alike. A caller asks what is `ahead`, then takes, skips or seals it, or stops. The window
+ * is given with each call since the part of the file that may be read can grow.
  */
 export class FrameCursor {
   readonly seed: ChecksumSeed;
@@ -127,7 +131,9 @@ export class FrameCursor {
     return { kind: 'group', group };
   }
 
-  /** Passes the group whose header is ahead without a look at its payload, if the file holds that. */
+  /**
+   * Passes the group whose header is ahead without a look at its payload, if the file holds that.
+   */
   skip(window: FileWindow, header: FrameHeader): TornFrame | undefined {
     const end = this.#position.offset + FRAME_HEADER_BYTES + header.payloadBytes;
     if (end > window.fileBytes) return CUT_SHORT;
@@ -136,8 +142,8 @@ export class FrameCursor {
   }
 
   /**
-   * Passes the seal whose header is ahead. No frame may stand behind it. Other bytes may: space that
-   * was reserved may hold anything when its sync never ended.
+   * Passes the seal whose header is ahead. No frame may stand behind it. Other bytes may: space
+   * that was reserved may hold anything when its sync never ended.
    */
   async seal(window: FileWindow, header: FrameHeader): Promise<PassedSeal> {
     const { offset } = this.#position;

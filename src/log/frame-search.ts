@@ -45,7 +45,9 @@ export interface FoundFrame {
   readonly payload: Uint8Array;
 }
 
-/** All frames at or behind `from` whose header and payload verify, in order, whatever lies between. */
+/**
+ * All frames at or behind `from` whose header and payload verify, in order, whatever lies between.
+ */
 export async function* findFrames(
   window: FileWindow,
   seed: ChecksumSeed,
@@ -80,10 +82,10 @@ async function frameAt(
 }
 
 /**
- * Looks for frame headers behind `offset`, where something broken starts. Behind a broken file header
- * the first frame counts too: both headers lie in one sector, which a torn write leaves whole or not at
- * all. `frameCount` is the number of frames in the log if exactly one is broken. Without a seed nothing
- * can be recognised.
+ * Looks for frame headers behind `offset`, where something broken starts. Behind a broken file
+ * header the first frame counts too: both headers lie in one sector, which a torn write leaves
+ * whole or not at all. `frameCount` is the number of frames in the log if exactly one is broken.
+ * Without a seed nothing can be recognised.
  */
 export async function findLaterFrames(
   window: FileWindow,

@@ -20,8 +20,9 @@ export interface ByteRange {
 }
 
 /**
- * Reads the groups that begin in a part of a log, up to the first thing there that is no whole group, which is left
- * for a scan of the log to judge. Undefined where it finds none. Changes nothing.
+ * Reads the groups that begin in a part of a log, up to the first thing there that is no whole
+ * group, which is left for a scan of the log to judge. Undefined where it finds none. Changes
+ * nothing.
  */
 export async function scanPiece(
   fs: FileSystem,
@@ -87,8 +88,8 @@ function placeBefore({ chain, sequence }: FrameHeader, offset: number): LogPosit
 }
 
 /**
- * Where the first pieces lead to that stand one right behind the other from `start` on, and how many they are. Holds
- * each to what a scan would demand of its first group.
+ * Where the first pieces lead to that stand one right behind the other from `start` on, and how
+ * many they are. Holds each to what a scan would demand of its first group.
  */
 export function joinPieces(
   start: LogPosition,
@@ -107,8 +108,9 @@ export function joinPieces(
 }
 
 /**
- * Whether a piece stands where the pieces before it lead to: `before` is the last of them, undefined for the first one. The
- * first piece of a log agrees with the file header, or it would be none.
+ * Whether a piece stands where the pieces before it lead to: `before` is the last of them,
+ * undefined for the first one. The first piece of a log agrees with the file header, or it would be
+ * none.
  */
 export function continues(piece: LogPiece, before: LogPiece | undefined): boolean {
   return before === undefined ? piece.from.offset === FILE_HEADER_BYTES : follows(piece, before.to);

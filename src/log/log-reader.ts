@@ -23,8 +23,9 @@ export type LogStep =
   | CorruptFrame;
 
 /**
- * Reads one log from its beginning, group by group, up to limits that grow. Changes nothing. What it keeps
- * between two steps is an open file and where it stands, and up to 1 MiB or a frame until `rest`.
+ * Reads one log from its beginning, group by group, up to limits that grow. Changes nothing. What
+ * it keeps between two steps is an open file and where it stands, and up to 1 MiB or a frame until
+ * `rest`.
  */
 export class LogReader {
   readonly number: number;

@@ -9,7 +9,7 @@ import {
   type NewFileHeader,
   type Predecessor,
 } from '../format/file-header.ts';
-import { begin, waited, type Flow } from '../base/flow.ts';
+import { begin, isPromise, waited, type Flow } from '../base/flow.ts';
 import type { EitherCalls, EitherFile } from '../fs/file-system.ts';
 import { writing, writingZeros } from '../fs/write.ts';
 import { BlockCover } from './block-cover.ts';
@@ -29,15 +29,18 @@ export interface LogIdentity {
  * The live log. It is written by one caller, one write at a time; a failed write leaves it where it
  * stood, and `cutBack` makes sure that the disk agrees.
  *
- * Its files are of either kind. Where their calls block, each method ends without waiting, and zeros that
- * are reserved ahead are there when `reserveAhead` returns: nothing is ever in flight.
+ * Its files are of either kind. Where their calls block, each method ends without waiting, and
+ * zeros that are reserved ahead are there when `reserveAhead` returns: nothing is ever in flight.
  */
 export class LogWriter {
   readonly number: number;
   readonly path: string;
   readonly #calls: EitherCalls;
   readonly #file: EitherFile;
-  /** A system reports what it failed to write back to the descriptors that were open by then: this one was. */
+  /**
+   * A system reports what it failed to write back to the descriptors that were open by then: this
+   * one was.
+   */
   readonly #plain: EitherFile;
   readonly #seed: ChecksumSeed;
   readonly #header: NewFileHeader;
@@ -138,8 +141,8 @@ export class LogWriter {
   }
 
   /**
-   * Writes durably; all before is durable already. Throws the system's error; the log's position is then
-   * as before.
+   * Writes durably; all before is durable already. Throws the system's error; the log's position is
+   * then as before.
    */
   *write(encoded: EncodedWrite, seal: boolean): Flow<void> {
     assert(this.unsyncedBytes === 0, 'a durable write proves that all before it is durable');
@@ -177,10 +180,11 @@ export class LogWriter {
   }
 
   /**
-   * Whether the file still has a name and its length: what goes into a file that somebody has removed, or behind
-   * what somebody has cut, is lost. A file that was renamed is found by its name (`FilesWatch`). The system is asked while
-   * it writes, when the event loop has nothing else to do for the group: a file that is removed after that is
-   * found by the next write, as one that is removed after this write is.
+   * Whether the file still has a name and its length: what goes into a file that somebody has
+   * removed, or behind what somebody has cut, is lost. A file that was renamed is found by its name
+   * (`FilesWatch`). The system is asked while it writes, when the event loop has nothing else to do
+   * for the group: a file that is removed after that is found by the next write, as one that is
+   * removed after this write is.
    */
   #isThere(): boolean {
     try {
@@ -199,8 +203,9 @@ export class LogWriter {
   }
 
   /**
-   * Zeros must never land on a frame: past the reserve, a write waits until no zeros are under way. Within it,
-   * the write has been handed to the system when the call returns, and the caller's work goes on beside it.
+   * Zeros must never land on a frame: past the reserve, a write waits until no zeros are under way.
+   * Within it, the write has been handed to the system when the call returns, and the caller's work
+   * goes on beside it.
    */
   #mustWait(encoded: EncodedWrite): boolean {
     assert(!this.isEnded, 'nothing is written behind a seal');
@@ -236,8 +241,8 @@ export class LogWriter {
   }
 
   /**
-   * After a write that failed for lack of space: removes what it may have left, so that neither a crash
-   * nor a later write can bring it back. When it ends the disk holds the log as before.
+   * After a write that failed for lack of space: removes what it may have left, so that neither a
+   * crash nor a later write can bring it back. When it ends the disk holds the log as before.
    */
   *cutBack(): Flow<void> {
     this.#changes++;
@@ -252,8 +257,9 @@ export class LogWriter {
   }
 
   /**
-   * Ends the log where `cutBack` has cut it, without a seal: a limit on the size of files leaves no room for one.
-   * The next log says where this one ends, as it does of the last log of a process that was killed.
+   * Ends the log where `cutBack` has cut it, without a seal: a limit on the size of files leaves no
+   * room for one. The next log says where this one ends, as it does of the last log of a process
+   * that was killed.
    */
   endWithoutSeal(): void {
     assert(this.#reservedBytes === this.#position.offset, 'nothing stands behind the last group');
@@ -262,9 +268,10 @@ export class LogWriter {
   }
 
   /**
-   * Reserves zeros ahead when less than half a step is left, up to `limitBytes`; in the background, unless the calls
-   * block. Only called between two writes. Lack of space costs speed, not safety: the next write meets the error
-   * itself. A failed sync is kept and thrown by the next write: it may not be retried.
+   * Reserves zeros ahead when less than half a step is left, up to `limitBytes`; in the background,
+   * unless the calls block. Only called between two writes. Lack of space costs speed, not safety:
+   * the next write meets the error itself. A failed sync is kept and thrown by the next write: it
+   * may not be retried.
    */
   reserveAhead(limitBytes: number): void {
     if (this.#growth !== undefined || this.isEnded) return;
@@ -273,7 +280,7 @@ export class LogWriter {
     const to = Math.min(from + stepBytes, limitBytes);
     if (from - this.#position.offset >= stepBytes / 2 || to <= from) return;
     const growing = begin(this.#grow(from, to));
-    if (!(growing instanceof Promise)) return;
+    if (!isPromise(growing)) return;
     this.#growsTo = to;
     this.#growth = growing.finally(() => {
       this.#growth = undefined;
@@ -281,7 +288,9 @@ export class LogWriter {
     });
   }
 
-  /** Whether a sync that fails for lack of space may have been that of a group, not of zeros alone. */
+  /**
+   * Whether a sync that fails for lack of space may have been that of a group, not of zeros alone.
+   */
   get #hasVolatile(): boolean {
     return this.unsyncedBytes > 0 || this.#state === 'writing-volatile';
   }
@@ -300,9 +309,9 @@ export class LogWriter {
   }
 
   /**
-   * Throws unless the log at its path is this one, as long as it was left. Who opens the store elsewhere
-   * cuts off the reserve. While a write is in flight only what it stands behind is compared. `calls` may be of
-   * the other kind.
+   * Throws unless the log at its path is this one, as long as it was left. Who opens the store
+   * elsewhere cuts off the reserve. While a write is in flight only what it stands behind is
+   * compared. `calls` may be of the other kind.
    */
   *requireUnchanged(calls: EitherCalls): Flow<void> {
     yield* waited(this.#growth);

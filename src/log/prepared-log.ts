@@ -5,12 +5,14 @@ import { reading } from '../fs/file-window.ts';
 import { writingZeros } from '../fs/write.ts';
 import { FILE_HEADER_BYTES } from '../format/file-header.ts';
 
-/** First reservation of a log; each later one doubles the file, up to `LARGEST_RESERVE_STEP_BYTES`. */
+/**
+ * First reservation of a log; each later one doubles the file, up to `LARGEST_RESERVE_STEP_BYTES`.
+ */
 export const FIRST_RESERVE_BYTES: number = 256 * 1024;
 
 /**
- * An empty log whose zeros and whose name are durable. Both descriptors are kept as long as the log is written: a
- * process that has run out of them can go on with what it has.
+ * An empty log whose zeros and whose name are durable. Both descriptors are kept as long as the log
+ * is written: a process that has run out of them can go on with what it has.
  */
 export interface PreparedLog {
   readonly number: number;
@@ -22,7 +24,9 @@ export interface PreparedLog {
   readonly reservedBytes: number;
 }
 
-/** A sync failed: `cause` is the system's error. Never tried again on what it was to make durable. */
+/**
+ * A sync failed: `cause` is the system's error. Never tried again on what it was to make durable.
+ */
 export class SyncError extends Error {
   override readonly name: string = 'SyncError';
 
@@ -32,8 +36,8 @@ export class SyncError extends Error {
 }
 
 /**
- * Creates log `number` in the order that a commit depends on: the name (refused if it exists), zeros,
- * their sync, the directory's sync. On failure what was created is removed again.
+ * Creates log `number` in the order that a commit depends on: the name (refused if it exists),
+ * zeros, their sync, the directory's sync. On failure what was created is removed again.
  * @throws SyncError when one of the syncs failed, else the system's error
  */
 export function* prepareLog(

@@ -7,8 +7,8 @@ const RANGE_ROWS = 2_048;
 const MOST_SAMPLES: number = 2 ** 15;
 
 /**
- * Chooses keys that divide rows into ranges of a few thousand, by a sample of them, and so that no range reaches over
- * the first key of a chunk: `chunkFirsts`, ascending.
+ * Chooses keys that divide rows into ranges of a few thousand, by a sample of them, and so that no
+ * range reaches over the first key of a chunk: `chunkFirsts`, ascending.
  */
 export function chooseSplitters(
   pieces: readonly RowPiece[],
@@ -30,7 +30,10 @@ export function chooseSplitters(
   };
 }
 
-/** Keys of the first partition, ascending: hashes spread them, so one in so many of all stands for the others. */
+/**
+ * Keys of the first partition, ascending: hashes spread them, so one in so many of all stands for
+ * the others.
+ */
 function sampleKeys(pieces: readonly RowPiece[]): BigUint64Array {
   const available = pieces.reduce((sum, { starts }) => sum + starts[1]!, 0);
   const every = Math.max(1, Math.ceil(available / MOST_SAMPLES));

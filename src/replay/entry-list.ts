@@ -34,7 +34,10 @@ export class EntryList {
     return (this.words = longer);
   }
 
-  /** The entries by partition, in shared memory, and where each partition begins. The list is done with. */
+  /**
+   * The entries by partition, in shared memory, and where each partition begins. The list is done
+   * with.
+   */
   *byPartition(): Steps<PartitionedEntries> {
     const { count, words } = this;
     const partitions = new Uint8Array(count);

@@ -2,7 +2,10 @@ import { settleNarrow, settleWide } from '../table/chunk/column-search.ts';
 import type { KeyColumns } from '../table/chunk/key-columns.ts';
 import { PLACE_WORDS } from '../table/replayed/key-order.ts';
 
-/** Counts ascending keys that a chunk holds: each is looked for from where the one before it was found. */
+/**
+ * Counts ascending keys that a chunk holds: each is looked for from where the one before it was
+ * found.
+ */
 export class KeyCount {
   readonly #chunk: KeyColumns;
   /** The last key of the chunk, less the first one. */

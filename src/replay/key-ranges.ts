@@ -1,4 +1,7 @@
-/** Keys that divide all keys into ranges: range 0 lies below the first one, range `i` from key `i - 1` on. */
+/**
+ * Keys that divide all keys into ranges: range 0 lies below the first one, range `i` from key `i -
+ * 1` on.
+ */
 export interface KeySplitters {
   /** Ascending. */
   readonly low: Uint32Array;
@@ -36,7 +39,8 @@ export class KeyRanges {
 
   rangeOf(low: number, high: number): number {
     const bucket = this.#bucketOf(low, high);
-    // The splitters of the bucket are not above the key, or are: those before and behind it are told by their buckets.
+    // The splitters of the bucket are not above the key, or are: those before and behind it are
+    // told by their buckets.
     let below = this.#starts[bucket]!;
     let above = this.#starts[bucket + 1]!;
     while (below < above) {
@@ -48,7 +52,9 @@ export class KeyRanges {
     return below;
   }
 
-  /** Ascends with the key; equal for keys that are told apart by nothing but what is rounded off. */
+  /**
+   * Ascends with the key; equal for keys that are told apart by nothing but what is rounded off.
+   */
   #bucketOf(low: number, high: number): number {
     const place = (approximate(low, high) - this.#lowest) * this.#scale;
     return Math.max(0, Math.min(place, this.#starts.length - 2)) | 0;

@@ -10,8 +10,8 @@ export function slotsFor(keyCount: number): number {
 }
 
 /**
- * Tells the newest entry of each key from those that it supersedes. Entries are taken from the newest to the oldest, so
- * that each key's first one counts.
+ * Tells the newest entry of each key from those that it supersedes. Entries are taken from the
+ * newest to the oldest, so that each key's first one counts.
  */
 export class NewestEntries {
   /** The key's hash, 0 while the slot is free; the ordinal of its newest entry. */

@@ -12,9 +12,14 @@ import { StepCount } from './step-count.ts';
 /** Puts the rows of some ranges of keys in order, and counts the keys that older layers hold. */
 export interface OrderRowsJob {
   readonly kind: 'order-rows';
-  /** Rows of these ranges. `starts` count from any row, `places` are from that of the first range on. */
+  /**
+   * Rows of these ranges. `starts` count from any row, `places` are from that of the first range
+   * on.
+   */
   readonly groups: readonly RangedRows[];
-  /** Of each range, the chunk of the base that its keys may lie in; undefined where there is none. */
+  /**
+   * Of each range, the chunk of the base that its keys may lie in; undefined where there is none.
+   */
   readonly chunks: readonly (KeyColumns | undefined)[];
   /** Layers between these keys and the base, newest first. */
   readonly layers: readonly RowIndexParts[];
@@ -99,7 +104,10 @@ class RangeSorter {
   }
 }
 
-/** More rows than a step sorts come into one range only where the keys chosen to divide them were not typical. */
+/**
+ * More rows than a step sorts come into one range only where the keys chosen to divide them were
+ * not typical.
+ */
 function sortMany({ low, high, count }: UnsortedRows): Uint32Array {
   const order = Uint32Array.from({ length: count }, (_, i) => i);
   return order.sort((a, b) => compareU64(low[a]!, high[a]!, low[b]!, high[b]!));

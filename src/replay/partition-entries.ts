@@ -4,7 +4,9 @@ import { NewestEntries } from './newest-entries.ts';
 import { ENTRY_WORDS, POSITION, STEP_ENTRIES, type PlacedPiece } from './row-piece.ts';
 import { StepCount } from './step-count.ts';
 
-/** The entries of one partition, from all pieces, and which of them are the newest of their keys. */
+/**
+ * The entries of one partition, from all pieces, and which of them are the newest of their keys.
+ */
 export class PartitionEntries {
   /** Oldest piece first. Positions are those among all pieces. */
   words: Uint32Array = new Uint32Array(0);

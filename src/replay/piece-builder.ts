@@ -21,8 +21,9 @@ export const SUPERSEDED_BYTES: number = 8 * 1024 * 1024;
 const FULL_BLOCKS = 512;
 
 /**
- * Collects the rows of a part of a log. Two MiB of a log may hold a gigabyte of rows of one key, so superseded rows
- * are dropped on the way, whenever more than {@link SUPERSEDED_BYTES} have come and as much as was left the last time.
+ * Collects the rows of a part of a log. Two MiB of a log may hold a gigabyte of rows of one key, so
+ * superseded rows are dropped on the way, whenever more than {@link SUPERSEDED_BYTES} have come and
+ * as much as was left the last time.
  */
 export class PieceBuilder {
   readonly #buffers: RowBuffers;
@@ -85,7 +86,10 @@ export class PieceBuilder {
     this.#nextDropBytes = this.#supersededBytes;
   }
 
-  /** Moves the newest row of each key forward over those that are superseded, where these take as much or more. */
+  /**
+   * Moves the newest row of each key forward over those that are superseded, where these take as
+   * much or more.
+   */
   #drop(): void {
     const { words, count } = this.#entries;
     const found = new NewestEntries();
@@ -114,7 +118,10 @@ export class PieceBuilder {
   }
 }
 
-/** Packs rows into the buffers that they come from, in their order. Never overtakes the row that is being read. */
+/**
+ * Packs rows into the buffers that they come from, in their order. Never overtakes the row that is
+ * being read.
+ */
 class PackedBuffers {
   movedBytes = 0;
   readonly #buffers: readonly RowBuffer[];

@@ -1,4 +1,7 @@
-/** Words of an entry: the key in halves, the position of its row, and the row's length with {@link DELETE_FLAG}. */
+/**
+ * Words of an entry: the key in halves, the position of its row, and the row's length with {@link
+ * DELETE_FLAG}.
+ */
 export const ENTRY_WORDS = 4;
 export const LOW = 0;
 export const HIGH = 1;

@@ -1,6 +1,6 @@
 /**
- * Memory of whoever is done with it, for whoever comes next: fresh memory costs more than what is written into it. Held
- * weakly, since there may be no next one.
+ * Memory of whoever is done with it, for whoever comes next: fresh memory costs more than what is
+ * written into it. Held weakly, since there may be no next one.
  */
 export class SpareWords {
   #spare: WeakRef<Uint32Array> | undefined;

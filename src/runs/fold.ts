@@ -4,8 +4,9 @@ import { keyBound, RunCursor, type KeyBound } from './run-cursor.ts';
 import { RunHeap } from './run-heap.ts';
 
 /**
- * The one rule by which records come together, in recovery and in a merge: ascending keys, of equal keys
- * the newer update wins. What live writes do to the table is the same rule, one update at a time.
+ * The one rule by which records come together, in recovery and in a merge: ascending keys, of equal
+ * keys the newer update wins. What live writes do to the table is the same rule, one update at a
+ * time.
  */
 export class Folder {
   readonly #builder: ColumnsBuilder = new ColumnsBuilder();
@@ -25,8 +26,8 @@ export class Folder {
   }
 
   /**
-   * Takes the records of `older` (all of them) and of `newer` below `bound`. Deletes of `newer` remove
-   * records and leave nothing behind.
+   * Takes the records of `older` (all of them) and of `newer` below `bound`. Deletes of `newer`
+   * remove records and leave nothing behind.
    */
   apply(older: RunCursor, newer: RunCursor, bound: KeyBound | undefined): void {
     for (;;) {
@@ -50,7 +51,10 @@ export class Folder {
     this.#emit(columns);
   }
 
-  /** As {@link apply} where there are no older records, for what is left of the chunk in which `newer` stands. */
+  /**
+   * As {@link apply} where there are no older records, for what is left of the chunk in which
+   * `newer` stands.
+   */
   applyChunk(newer: RunCursor, bound: KeyBound | undefined): void {
     const { chunk } = newer;
     const end = newer.endBelow(bound);
@@ -61,7 +65,10 @@ export class Folder {
     }
   }
 
-  /** Takes the records of the cursor's chunk from its record up to `end`, and moves the cursor there. */
+  /**
+   * Takes the records of the cursor's chunk from its record up to `end`, and moves the cursor
+   * there.
+   */
   take(cursor: RunCursor, end: number): void {
     const { chunk } = cursor;
     let from = cursor.index;

@@ -15,21 +15,27 @@ import {
   KEY_LOW_WORD,
 } from '../format/row.ts';
 
-/** Each block is twice as long as the one before it, up to the largest: a log may hold one row or millions. */
+/**
+ * Each block is twice as long as the one before it, up to the largest: a log may hold one row or
+ * millions.
+ */
 const FIRST_BLOCK_BYTES: number = 16 * 1024;
 const LARGEST_BLOCK_BYTES: number = 4 * 1024 * 1024;
 /** As many blocks as a log of hot keys fills again and again. */
 const MAX_SPARES = 6;
 /** Superseded rows may take this much, or as much as the others, before they are dropped. */
 export const SUPERSEDED_ROWS_BYTES: number = 16 * 1024 * 1024;
-/** Rows in key order lie anywhere in memory: looked at together first, they are waited for together. */
+/**
+ * Rows in key order lie anywhere in memory: looked at together first, they are waited for together.
+ */
 const AHEAD_ROWS = 64;
 /** Words of the entries of the rows that one step gathers. */
 const STEP_WORDS: number = 4_096 * RUN_ENTRY_WORDS;
 
 /**
- * The blocks of whoever has finished: fresh memory costs as much as the rest of reading a log, and would stay until
- * the next collection of the whole heap. Held weakly, since there may be no next one.
+ * The blocks of whoever has finished: fresh memory costs as much as the rest of reading a log, and
+ * would stay until the next collection of the whole heap. Held weakly, since there may be no next
+ * one.
  */
 let spare: WeakRef<RowBlock[]> | undefined;
 
@@ -98,9 +104,10 @@ function addEntriesOfBytes(
 }
 
 /**
- * Collects the rows of a log and turns them into one run: ascending keys, the last update of each. A log of some
- * kilobytes may hold a gigabyte of rows of one key, so superseded rows are dropped on the way: whenever they may take
- * as much as the others and more than SUPERSEDED_ROWS_BYTES. As that doubles each time, a row is looked at a few times at most.
+ * Collects the rows of a log and turns them into one run: ascending keys, the last update of each.
+ * A log of some kilobytes may hold a gigabyte of rows of one key, so superseded rows are dropped on
+ * the way: whenever they may take as much as the others and more than SUPERSEDED_ROWS_BYTES. As
+ * that doubles each time, a row is looked at a few times at most.
  */
 export class LogRows {
   #blocks: RowBlock[] = [];
@@ -126,7 +133,10 @@ export class LogRows {
   #gathered: RowBlock | undefined;
   #gatheredCount = 0;
 
-  /** `expectedBytes` of rows are put into one block, if they are not too many. `memory` of the run: default `own`. */
+  /**
+   * `expectedBytes` of rows are put into one block, if they are not too many. `memory` of the run:
+   * default `own`.
+   */
   constructor(
     expectedBytes: number = FIRST_BLOCK_BYTES,
     memory: ColumnMemory = 'own',
@@ -168,7 +178,10 @@ export class LogRows {
     return block;
   }
 
-  /** Drops superseded rows where they may take half of what is collected, and says when to look again. */
+  /**
+   * Drops superseded rows where they may take half of what is collected, and says when to look
+   * again.
+   */
   #check(): void {
     if (this.#mostSupersededBytes() * 2 >= this.#collectedBytes) this.#drop();
     // Each byte that is added may supersede another one.
@@ -193,7 +206,10 @@ export class LogRows {
     this.#repeats?.restart(kept);
   }
 
-  /** Returns where the first row begins or ends that is no whole number of words, or where the rows end. */
+  /**
+   * Returns where the first row begins or ends that is no whole number of words, or where the rows
+   * end.
+   */
   #lookAtWords({ words, usedBytes }: RowBlock, from: number): number {
     let [lastLow, lastHigh] = [this.#lastLow, this.#lastHigh];
     let { isAscending, rowCount } = { isAscending: this.#isAscending, rowCount: this.#rowCount };
@@ -251,7 +267,10 @@ export class LogRows {
     return this.#run;
   }
 
-  /** Columns are made of the block's rows where they stand; its last ones wait for those of the next. */
+  /**
+   * Columns are made of the block's rows where they stand; its last ones wait for those of the
+   * next.
+   */
   *#cutBlock(block: RowBlock): Steps<void> {
     let from = 0;
     if (this.#gatheredCount > 0) {
@@ -277,7 +296,10 @@ export class LogRows {
     this.#gatheredCount += count;
   }
 
-  /** Fills the chunk that is being gathered; returns where the row begins that belongs into the next one. */
+  /**
+   * Fills the chunk that is being gathered; returns where the row begins that belongs into the next
+   * one.
+   */
   #gatherUntilFull(block: RowBlock): number {
     let from = 0;
     while (from < block.usedBytes && this.#gatheredCount > 0) {

@@ -9,9 +9,10 @@ const SEEN_BITS: number = 2 ** 25;
 const SIZE_CLASSES = 33;
 
 /**
- * An upper bound on the bytes of superseded rows among those that were counted, for a few nanoseconds a row. Each key
- * has a bit; a row that finds its bit set may supersede an earlier one, any other row supersedes none. So superseded
- * rows are at most as many as bits were found set, and at most as long as the longest rows.
+ * An upper bound on the bytes of superseded rows among those that were counted, for a few
+ * nanoseconds a row. Each key has a bit; a row that finds its bit set may supersede an earlier one,
+ * any other row supersedes none. So superseded rows are at most as many as bits were found set, and
+ * at most as long as the longest rows.
  */
 export class RepeatedKeys {
   readonly #seen: Uint32Array = new Uint32Array(SEEN_BITS / 32);
@@ -55,7 +56,9 @@ export class RepeatedKeys {
     this.#repeats += repeats;
   }
 
-  /** Begins again with rows that are known to be of different keys: none of them supersedes another. */
+  /**
+   * Begins again with rows that are known to be of different keys: none of them supersedes another.
+   */
   restart(blocks: readonly RowBlock[]): void {
     this.#seen.fill(0);
     this.#counts.fill(0);

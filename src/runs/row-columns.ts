@@ -15,7 +15,10 @@ import {
   VALUE_LOW_WORD,
 } from '../format/row.ts';
 
-/** Memory for rows, which stand one behind the other from its beginning, as in a log, whole and checked. */
+/**
+ * Memory for rows, which stand one behind the other from its beginning, as in a log, whole and
+ * checked.
+ */
 export class RowBlock {
   readonly bytes: Uint8Array;
   readonly view: DataView;
@@ -49,13 +52,17 @@ interface Cut {
   readonly lengthsDiffer: boolean;
 }
 
-/** Turns the order of u32 into that of i32: integers as small as these are compared without leaving registers. */
+/**
+ * Turns the order of u32 into that of i32: integers as small as these are compared without leaving
+ * registers.
+ */
 const SIGN: number = 0x8000_0000 | 0;
 
 /**
- * The columns of the rows from `from` of the block on that make up one chunk, and where they end. At least one row
- * stands there; all ascend in key. With `isWordy`, all rows begin and end on words: these are read as such, which
- * costs a tenth as long as the code has not been compiled, in the first moments of opening.
+ * The columns of the rows from `from` of the block on that make up one chunk, and where they end.
+ * At least one row stands there; all ascend in key. With `isWordy`, all rows begin and end on
+ * words: these are read as such, which costs a tenth as long as the code has not been compiled, in
+ * the first moments of opening.
  */
 export function cutColumns(
   block: RowBlock,

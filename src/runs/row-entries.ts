@@ -10,7 +10,10 @@ const DIGIT_BITS = 8;
 const BUCKETS: number = 1 << DIGIT_BITS;
 const DIGITS_PER_WORD: number = 32 / DIGIT_BITS;
 
-/** How often each value of each digit of the keys occurs: the digits of the low half, then of the high one. */
+/**
+ * How often each value of each digit of the keys occurs: the digits of the low half, then of the
+ * high one.
+ */
 function* countDigits(entries: Uint32Array, end: number): Steps<Uint32Array> {
   const counts = new Uint32Array(2 * DIGITS_PER_WORD * BUCKETS);
   for (let from = 0; from < end; from += STEP_WORDS) {
@@ -33,7 +36,10 @@ function countRange(entries: Uint32Array, from: number, end: number, counts: Uin
   }
 }
 
-/** Moves some entries by one digit, in the order of its values; `starts` says where each value goes on. */
+/**
+ * Moves some entries by one digit, in the order of its values; `starts` says where each value goes
+ * on.
+ */
 function distribute(
   from: Uint32Array,
   to: Uint32Array,
@@ -64,7 +70,10 @@ function toStarts(counts: Uint32Array): void {
   }
 }
 
-/** Digits in which keys differ, the highest first. One that all share, as ids near each other do, moves none. */
+/**
+ * Digits in which keys differ, the highest first. One that all share, as ids near each other do,
+ * moves none.
+ */
 function differingDigits(counts: Uint32Array, count: number): number[] {
   const digits: number[] = [];
   for (let digit = 2 * DIGITS_PER_WORD - 1; digit >= 0; digit--) {
@@ -75,8 +84,8 @@ function differingDigits(counts: Uint32Array, count: number): number[] {
 }
 
 /**
- * How many of the highest digits leave few entries out of order, were the digits independent of each other: a key is
- * then expected to agree in all of them with no more than one other.
+ * How many of the highest digits leave few entries out of order, were the digits independent of
+ * each other: a key is then expected to agree in all of them with no more than one other.
  */
 function tellingDigits(counts: Uint32Array, count: number, digits: readonly number[]): number {
   let expectedEqual = count;
@@ -90,7 +99,10 @@ function tellingDigits(counts: Uint32Array, count: number, digits: readonly numb
   return digits.length;
 }
 
-/** Moves entries by digits, the lowest first. Both arrays and the counts are used up; one of the arrays has the result. */
+/**
+ * Moves entries by digits, the lowest first. Both arrays and the counts are used up; one of the
+ * arrays has the result.
+ */
 function* arrange(
   entries: Uint32Array,
   spare: Uint32Array,
@@ -151,9 +163,10 @@ function settleRange(entries: Uint32Array, from: number, end: number, mostMoves:
 }
 
 /**
- * The first `count` entries in ascending key order; equal keys keep their order. Whole entries are moved, digit by
- * digit: who reads them in order then reads them one behind the other. Of keys that look random, three digits tell
- * nearly all apart, and the few others are put right afterwards. `entries` is used up.
+ * The first `count` entries in ascending key order; equal keys keep their order. Whole entries are
+ * moved, digit by digit: who reads them in order then reads them one behind the other. Of keys that
+ * look random, three digits tell nearly all apart, and the few others are put right afterwards.
+ * `entries` is used up.
  */
 export function* sortEntries(entries: Uint32Array, count: number): Steps<Uint32Array> {
   if (count < 2) return entries;
@@ -164,7 +177,8 @@ export function* sortEntries(entries: Uint32Array, count: number): Steps<Uint32A
   const telling = tellingDigits(counts, count, digits);
   const sorted = yield* arrange(entries, spare, end, counts, digits.slice(0, telling));
   if (telling === digits.length || (yield* settle(sorted, end))) return sorted;
-  // Keys in clusters. Equal ones have kept their order, so that all digits may be gone through again.
+  // Keys in clusters. Equal ones have kept their order, so that all digits may be gone through
+  // again.
   const other = sorted === entries ? spare : entries;
   const allCounts = yield* countDigits(sorted, end);
   return yield* arrange(sorted, other, end, allCounts, digits);

@@ -69,8 +69,8 @@ export class RunCursor {
   }
 
   /**
-   * The chunk whose first record this is, if it can stand in a snapshot as it is: it is full, since it is not the last
-   * one, all below `bound`, and without deletes. The cursor goes on to the next.
+   * The chunk whose first record this is, if it can stand in a snapshot as it is: it is full, since
+   * it is not the last one, all below `bound`, and without deletes. The cursor goes on to the next.
    */
   takeWholeChunk(bound: KeyBound | undefined): Columns | undefined {
     const columns = this.#columns;
@@ -128,7 +128,9 @@ export class RunCursor {
     return end;
   }
 
-  /** Index in the chunk of the first delete from the record on, or `end` if there is none before. */
+  /**
+   * Index in the chunk of the first delete from the record on, or `end` if there is none before.
+   */
   firstDelete(end: number): number {
     if (this.#baseLow !== 0 || this.#baseHigh !== 0) return end;
     const { valueLow, valueHigh } = this.#columns!;

@@ -1,10 +1,16 @@
 import type { Columns } from '../format/columns.ts';
 import { RunCursor } from './run-cursor.ts';
 
-/** Merges runs, given oldest first: on top is the next key, and of all runs with that key the newest. */
+/**
+ * Merges runs, given oldest first: on top is the next key, and of all runs with that key the
+ * newest.
+ */
 export class RunHeap {
   readonly #cursors: readonly RunCursor[];
-  /** Numbers of the cursors that have records left, without the one on top; the newer a run, the higher. */
+  /**
+   * Numbers of the cursors that have records left, without the one on top; the newer a run, the
+   * higher.
+   */
   readonly #heap: Int32Array;
   #size = 0;
   /** -1 where none is left. */
@@ -25,7 +31,10 @@ export class RunHeap {
     return this.#top < 0 ? undefined : this.#cursors[this.#top];
   }
 
-  /** Moves all others past the key on top. Returns the one with the next key, undefined where none has records left. */
+  /**
+   * Moves all others past the key on top. Returns the one with the next key, undefined where none
+   * has records left.
+   */
   passOthers(): RunCursor | undefined {
     const { keyLow, keyHigh } = this.#cursors[this.#top]!;
     while (this.#size > 0) {

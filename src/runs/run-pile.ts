@@ -1,14 +1,17 @@
 import type { Columns } from '../format/columns.ts';
 import { foldRuns } from './fold.ts';
 
-/** Runs that may overlap are folded when they take more than this, and twice as much as was left the last time. */
+/**
+ * Runs that may overlap are folded when they take more than this, and twice as much as was left the
+ * last time.
+ */
 export const FOLD_BYTES: number = 32 * 1024 * 1024;
 
 type Run = readonly Columns[];
 
 /**
- * The runs of logs, oldest first, as they are read. Logs may hold the same keys again and again: folded on the way, their
- * runs take at most twice what they leave, and FOLD_BYTES.
+ * The runs of logs, oldest first, as they are read. Logs may hold the same keys again and again:
+ * folded on the way, their runs take at most twice what they leave, and FOLD_BYTES.
  */
 export class RunPile {
   readonly #foldBytes: number;

@@ -6,7 +6,9 @@ import { DATA_LENGTH, KEY_HIGH, KEY_LOW } from '../format/row.ts';
 const FIRST_SLOTS = 1_024;
 const SLOT_WORDS = 3;
 
-/** Key -> ordinal of its last row. Holds keys itself, so that rows may be moved while it is asked. */
+/**
+ * Key -> ordinal of its last row. Holds keys itself, so that rows may be moved while it is asked.
+ */
 class LastRows {
   /** A slot's key in halves, and the ordinal plus 1; 0 while the slot is free. */
   #slots: Uint32Array = new Uint32Array(SLOT_WORDS * FIRST_SLOTS);
@@ -59,7 +61,10 @@ export interface KeptRows {
   readonly freed: RowBlock[];
 }
 
-/** Moves the last row of each key forward, over rows that it supersedes. Needs memory for the keys alone. */
+/**
+ * Moves the last row of each key forward, over rows that it supersedes. Needs memory for the keys
+ * alone.
+ */
 export function dropSuperseded(blocks: readonly RowBlock[]): KeptRows {
   const last = new LastRows();
   let ordinal = 0;

@@ -54,8 +54,8 @@ export class BackgroundLoad {
   }
 
   /**
-   * What stands against a write, once nothing is left to read or that has failed: whether it adds a record or
-   * replaces one, maybe in a damaged chunk, is known only then.
+   * What stands against a write, once nothing is left to read or that has failed: whether it adds a
+   * record or replaces one, maybe in a damaged chunk, is known only then.
    */
   admit(merges: MergeScheduler): ReturnType<MergeScheduler['admit']> | undefined {
     if (!this.#isWarm) return this.#admitLater(merges);

@@ -19,7 +19,10 @@ export class Slices {
   readonly #hooks: SliceHooks;
   #endMs: number;
 
-  /** `what` is being read, for errors. Throws TypeError unless `signal` is one, AbortedError if it is aborted. */
+  /**
+   * `what` is being read, for errors. Throws TypeError unless `signal` is one, AbortedError if it
+   * is aborted.
+   */
   constructor(what: string, hooks: SliceHooks) {
     const { signal } = hooks;
     checkSignal(signal);

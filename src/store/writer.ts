@@ -42,7 +42,10 @@ export interface WriterHost {
   readonly announce: Announce;
 }
 
-/** Settles what was handed in, and lets go of every file. Rejects with what failed first; the rest is done too. */
+/**
+ * Settles what was handed in, and lets go of every file. Rejects with what failed first; the rest
+ * is done too.
+ */
 export async function closeWriter(writer: Writer): Promise<void> {
   const { queue, committer, sync, logs, claims, watch, merges, backups, space } = writer;
   await queue.whenEmpty();

@@ -57,25 +57,27 @@ export interface RecoveredColumns {
 /**
  * The records in memory, in layers. A newer layer shadows older ones, key by key:
  *
- *   live delta       rows of groups since the last freeze, as they were committed, with a hash index
- *   frozen layers    deltas that a merge takes in, newest first; below them the rows that recovery found in logs
- *   base             the chunks of the snapshot, sorted columns
+ *   live delta     rows of groups since the last freeze, as they were committed, with a hash index
+ *   frozen layers  deltas that a merge takes in, newest first; below them rows of recovery
+ *   base           the chunks of the snapshot, sorted columns
  *
- * A group is published in steps. `reserve` gives a region of the live delta's arena, which the rows are copied
- * into. `beginPublish` and `stepPublish` index them while they are being written to the log; readers do not
- * see them. `endPublish` shows all of them at once, `abandonPublish` takes them back: each key points where it
- * did before. One group is published at a time.
+ * A group is published in steps. `reserve` gives a region of the live delta's arena, which the rows
+ * are copied into. `beginPublish` and `stepPublish` index them while they are being written to the
+ * log; readers do not see them. `endPublish` shows all of them at once, `abandonPublish` takes them
+ * back: each key points where it did before. One group is published at a time.
  *
- * A merge begins with `freeze`, between two groups: the live delta becomes the newest frozen layer, a new one
- * begins. The frozen layers then hold what the closed logs hold. `replaceChunks` puts merged chunks into the
- * base one step at a time. They hold the records that the frozen layers shadow them with, so no reader sees a
- * change. `dropFrozen` lets go of the frozen layers when the snapshot is durable; its base has every record.
- * A merge that fails drops nothing, and the next one takes in what is frozen as well.
+ * A merge begins with `freeze`, between two groups: the live delta becomes the newest frozen layer,
+ * a new one begins. The frozen layers then hold what the closed logs hold. `replaceChunks` puts
+ * merged chunks into the base one step at a time. They hold the records that the frozen layers
+ * shadow them with, so no reader sees a change. `dropFrozen` lets go of the frozen layers when the
+ * snapshot is durable; its base has every record. A merge that fails drops nothing, and the next
+ * one takes in what is frozen as well.
  *
- * Layers are never changed in place, except for the live delta's end: `OlderLayers` and `Base` are replaced.
- * A view keeps the layers of its moment and a mark, the end of the live delta's rows then. So a row stays in
- * memory until a merge has taken its layer in and no view holds that layer, also when a newer row replaces it.
- * `mergeEffect` says how much memory such rows and the records that they shadow take.
+ * Layers are never changed in place, except for the live delta's end: `OlderLayers` and `Base` are
+ * replaced. A view keeps the layers of its moment and a mark, the end of the live delta's rows
+ * then. So a row stays in memory until a merge has taken its layer in and no view holds that layer,
+ * also when a newer row replaces it. `mergeEffect` says how much memory such rows and the records
+ * that they shadow take.
  */
 export class Table {
   #live: Delta;
@@ -136,8 +138,9 @@ export class Table {
   }
 
   /**
-   * What a merge would free: {@link deadBytes}, and the records of older layers that newer ones replace or delete.
-   * These are counted, and taken to be as long as the base's records are on average.
+   * What a merge would free: {@link deadBytes}, and the records of older layers that newer ones
+   * replace or delete. These are counted, and taken to be as long as the base's records are on
+   * average.
    */
   get mergeEffect(): MergeEffect {
     const { base, frozen } = this.#older;
@@ -176,16 +179,16 @@ export class Table {
   }
 
   /**
-   * Writes the value of a key, given in halves, to two words of `target`, low half first; 0, which no record has, where
-   * there is none.
+   * Writes the value of a key, given in halves, to two words of `target`, low half first; 0, which
+   * no record has, where there is none.
    */
   readValue(low: number, high: number, target: Uint32Array, at: number): void {
     if (!this.#live.readValue(low, high, target, at)) this.#older.readValue(low, high, target, at);
   }
 
   /**
-   * Length of the data of a key, given in halves, or `NO_RECORD`. The data are copied to `offset` of `target` if they
-   * fit there.
+   * Length of the data of a key, given in halves, or `NO_RECORD`. The data are copied to `offset`
+   * of `target` if they fit there.
    */
   readData(low: number, high: number, target: Uint8Array, offset: number): DataLength {
     const lengthBytes = this.#live.readData(low, high, target, offset);
@@ -222,8 +225,8 @@ export class Table {
   }
 
   /**
-   * Space for one group's rows, in one piece. Regions of one table are published or released in the order in
-   * which they were reserved, and before the next `freeze`. Ask `hasRoomFor` first.
+   * Space for one group's rows, in one piece. Regions of one table are published or released in the
+   * order in which they were reserved, and before the next `freeze`. Ask `hasRoomFor` first.
    */
   reserve(lengthBytes: number): Region {
     return this.#live.reserve(lengthBytes);
@@ -241,7 +244,10 @@ export class Table {
     this.endPublish();
   }
 
-  /** As {@link publish}, in steps for which the caller picks the time: nobody sees a row before the end. */
+  /**
+   * As {@link publish}, in steps for which the caller picks the time: nobody sees a row before the
+   * end.
+   */
   beginPublish(region: Region, rowsLength: number): void {
     this.#live.beginPublish(region, rowsLength);
   }
@@ -267,9 +273,10 @@ export class Table {
   }
 
   /**
-   * Begins a merge, which takes in everything up to now: the live delta is frozen and a new one begins.
-   * What an earlier merge that failed was to take in is still frozen, and belongs to this one too. Each
-   * call may add a layer that every read passes through: see `beginMerge` and `replaceFrozen`.
+   * Begins a merge, which takes in everything up to now: the live delta is frozen and a new one
+   * begins. What an earlier merge that failed was to take in is still frozen, and belongs to this
+   * one too. Each call may add a layer that every read passes through: see `beginMerge` and
+   * `replaceFrozen`.
    */
   freeze(): void {
     assert(!this.#live.isPublishing, 'a group is frozen whole');
@@ -286,12 +293,17 @@ export class Table {
     return this.#older.frozen.length;
   }
 
-  /** Begins a merge of what is frozen. Chunks that one which failed has left in the base are right. */
+  /**
+   * Begins a merge of what is frozen. Chunks that one which failed has left in the base are right.
+   */
   beginMerge(): void {
     this.#merge = new BaseMerge(this.#snapshot);
   }
 
-  /** Puts one layer in the place of all that are frozen. `run` holds the last update of each of their keys. */
+  /**
+   * Puts one layer in the place of all that are frozen. `run` holds the last update of each of
+   * their keys.
+   */
   replaceFrozen(run: readonly Columns[]): void {
     const chunks = run.map((columns) => new Chunk(columns, 'adopted'));
     const { base } = this.#older;
@@ -300,10 +312,11 @@ export class Table {
   }
 
   /**
-   * Takes in merged chunks while the merge runs, in ascending order of steps. They stand for the chunks
-   * [fromOrigin, toOrigin) of the snapshot merged from, and for all keys between the neighbours of these;
-   * fromOrigin = toOrigin inserts. Frozen updates shadow them with the same records, so readers see no change.
-   * Unless they are the whole of it, more follow, and of the last gap they stand only for keys up to their last.
+   * Takes in merged chunks while the merge runs, in ascending order of steps. They stand for the
+   * chunks [fromOrigin, toOrigin) of the snapshot merged from, and for all keys between the
+   * neighbours of these; fromOrigin = toOrigin inserts. Frozen updates shadow them with the same
+   * records, so readers see no change. Unless they are the whole of it, more follow, and of the
+   * last gap they stand only for keys up to their last.
    */
   replaceChunks(
     fromOrigin: number,
@@ -319,8 +332,8 @@ export class Table {
   }
 
   /**
-   * Ends a merge that is durable: the base holds what the new snapshot holds, and `contentHash` is the content
-   * hash that the merge has computed.
+   * Ends a merge that is durable: the base holds what the new snapshot holds, and `contentHash` is
+   * the content hash that the merge has computed.
    */
   dropFrozen(contentHash?: bigint): void {
     assert(this.#merge !== undefined, 'a merge runs');

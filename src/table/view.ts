@@ -7,7 +7,9 @@ import { EntryIterator, KeyIterator, RecordIterator } from './scan/record-iterat
 import { RecordWalk } from './scan/record-walk.ts';
 import type { TableRecord } from './layer/table-record.ts';
 
-/** The table as it was at one moment. Taking one costs nothing; it keeps the layers of then alive. */
+/**
+ * The table as it was at one moment. Taking one costs nothing; it keeps the layers of then alive.
+ */
 export class View {
   readonly #live: Delta;
   readonly #mark: DeltaMark;

@@ -5,6 +5,9 @@
  * @module
  */
 export type {
+  BlockingCalls,
+  BlockingFile,
+  BlockingLease,
   DirectoryEntry,
   DirectoryHold,
   DirectoryIdentity,

@@ -26,7 +26,9 @@ export interface CheckHooks {
   readonly onProgress: (doneBytes: number) => void;
 }
 
-/** Opens the copy in `directory` as recovery would, from what is on the disk, and changes nothing. */
+/**
+ * Opens the copy in `directory` as recovery would, from what is on the disk, and changes nothing.
+ */
 export async function readCopy(
   fs: FileSystem,
   directory: string,

@@ -19,8 +19,8 @@ export interface StateFile {
   readonly name: string;
   readonly lengthBytes: number;
   /**
-   * `immutable`: nobody ever writes to it again. `last`: the last log, which is written in place while it
-   * lives, and by recovery afterwards.
+   * `immutable`: nobody ever writes to it again. `last`: the last log, which is written in place
+   * while it lives, and by recovery afterwards.
    */
   readonly kind: 'immutable' | 'last';
 }

@@ -75,7 +75,9 @@ const BACKUP_FIELDS: FieldsOf<BackupOptions> = {
   incremental: true,
 };
 
-/** Checks the arguments before anything is touched, and makes `target` absolute. Throws TypeError. */
+/**
+ * Checks the arguments before anything is touched, and makes `target` absolute. Throws TypeError.
+ */
 export function checkBackup(target: string | URL, options: BackupOptions): string {
   requireKnownFields(options, BACKUP_FIELDS, 'options');
   if (options.incremental !== undefined) pathOf(options.incremental, 'options.incremental');
@@ -104,7 +106,10 @@ function isInside(path: string, directory: string): boolean {
   return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
 }
 
-/** The backup to be incremental against. Throws as `readManifest`; LODESTORE_BAD_TARGET for another store's. */
+/**
+ * The backup to be incremental against. Throws as `readManifest`; LODESTORE_BAD_TARGET for another
+ * store's.
+ */
 export async function readPrevious(
   fs: FileSystem,
   source: BackupSource,

@@ -2,9 +2,9 @@ import { AbortedError, StoreError } from '../../base/errors.ts';
 import { storeErrorOf } from '../../base/store-error-of.ts';
 
 /**
- * What a backup or a restore rejects with: the store's own errors as they are, system errors as the `cause`
- * of one that names the path, and an abort as what it is whatever it has made fail. `what` is a phrase for
- * the work.
+ * What a backup or a restore rejects with: the store's own errors as they are, system errors as the
+ * `cause` of one that names the path, and an abort as what it is whatever it has made fail. `what`
+ * is a phrase for the work.
  */
 export function copyError(
   error: unknown,

@@ -4,7 +4,10 @@ import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { readFully } from '../../fs/file-window.ts';
 import { writeFully } from '../../fs/write.ts';
 
-/** Hashing one takes less than a millisecond of the event loop, or two where the processor is no help. */
+/**
+ * Hashing one takes less than a millisecond of the event loop, or two where the processor is no
+ * help.
+ */
 const BLOCK_BYTES: number = 512 * 1024;
 
 /** What stops reading, and who hears of it. */
@@ -22,7 +25,9 @@ export interface FileSum {
   readonly sha256: string;
 }
 
-/** Reads the first `lengthBytes` of a file. Rejects with the system's error or the signal's reason. */
+/**
+ * Reads the first `lengthBytes` of a file. Rejects with the system's error or the signal's reason.
+ */
 export async function sumFile(
   file: OpenFile,
   lengthBytes: number,
@@ -65,7 +70,10 @@ export async function copyFile(
   }
 }
 
-/** Why a second name cannot be had though a copy can: another disk, a lack of links or of the right, or the file is gone. */
+/**
+ * Why a second name cannot be had though a copy can: another disk, a lack of links or of the right,
+ * or the file is gone.
+ */
 const UNLINKABLE: ReadonlySet<string> = new Set([
   'EXDEV',
   'EPERM',

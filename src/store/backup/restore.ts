@@ -35,13 +35,13 @@ export interface RestoreReport {
 }
 
 /**
- * Makes a store in `directory` from a backup. Every file is copied and compared with its checksum, and the
- * directory gets its name when all of it is durable. Nothing is overwritten: there must be nothing at
- * `directory`, or an empty directory. The backup is only read.
+ * Makes a store in `directory` from a backup. Every file is copied and compared with its checksum,
+ * and the directory gets its name when all of it is durable. Nothing is overwritten: there must be
+ * nothing at `directory`, or an empty directory. The backup is only read.
  * @throws CorruptionError when a file of the backup is not as it was written; StoreError
  *   (`LODESTORE_NOT_A_BACKUP`, `LODESTORE_INCOMPLETE`, `LODESTORE_BAD_TARGET`,
- *   `LODESTORE_UNSUPPORTED_FORMAT`, `LODESTORE_IO`), StoreFullError, StoreLockedError while another restore
- *   writes the same directory, AbortedError, TypeError; as rejections
+ *   `LODESTORE_UNSUPPORTED_FORMAT`, `LODESTORE_IO`), StoreFullError, StoreLockedError while another
+ *   restore writes the same directory, AbortedError, TypeError; as rejections
  */
 export async function restoreBackup(
   backup: string | URL,

@@ -18,12 +18,13 @@ const INCOMPLETE_TEXT =
   'What is here is not complete: do not open it.\n';
 
 /**
- * A directory that is written under another name, `<target>.partial`, and gets its own when all of it is
- * durable. Until then a file in it says that it is incomplete, whatever it is renamed or copied to.
+ * A directory that is written under another name, `<target>.partial`, and gets its own when all of
+ * it is durable. Until then a file in it says that it is incomplete, whatever it is renamed or
+ * copied to.
  *
- * That file is durable before any other is made, the lock's among them, and goes after all others are
- * durable: so a crash at any step leaves no target, or a complete one. What is left under the other name
- * holds that file, or is empty, or is complete.
+ * That file is durable before any other is made, the lock's among them, and goes after all others
+ * are durable: so a crash at any step leaves no target, or a complete one. What is left under the
+ * other name holds that file, or is empty, or is complete.
  */
 export class StagedDirectory {
   readonly #fs: FileSystem;
@@ -41,8 +42,8 @@ export class StagedDirectory {
 
   /**
    * Called in `inParent`. What an interrupted run has left is removed.
-   * @throws StoreError LODESTORE_BAD_TARGET; StoreLockedError while another run writes the same target;
-   *   system errors as they are
+   * @throws StoreError LODESTORE_BAD_TARGET; StoreLockedError while another run writes the same
+   *   target; system errors as they are
    */
   static async begin(fs: FileSystem, target: string): Promise<StagedDirectory> {
     const path = partialPath(target);
@@ -69,9 +70,9 @@ export class StagedDirectory {
   }
 
   /**
-   * Gives a directory its name that an interrupted run had completed, but for that. `isComplete` reads what
-   * is in it, by its path and its names; nobody else writes there meanwhile. False where there is no such
-   * directory: it may be begun then.
+   * Gives a directory its name that an interrupted run had completed, but for that. `isComplete`
+   * reads what is in it, by its path and its names; nobody else writes there meanwhile. False where
+   * there is no such directory: it may be begun then.
    * @throws as `begin`
    */
   static async finish(
@@ -94,8 +95,8 @@ export class StagedDirectory {
   }
 
   /**
-   * Says that the files are complete, with a manifest in the marker's place if there is one, then gives the
-   * directory its name. Durable when it resolves.
+   * Says that the files are complete, with a manifest in the marker's place if there is one, then
+   * gives the directory its name. Durable when it resolves.
    */
   async publish(manifest: string | undefined): Promise<void> {
     const marker = join(this.path, INCOMPLETE_NAME);
@@ -117,7 +118,9 @@ export class StagedDirectory {
     await this.#lock.release();
   }
 
-  /** What a crash leaves of it while it is still the marker does not matter: its name says enough. */
+  /**
+   * What a crash leaves of it while it is still the marker does not matter: its name says enough.
+   */
   async #writeManifest(path: string, manifest: string): Promise<void> {
     const file = await this.#fs.open(path, 'r+');
     try {
@@ -146,7 +149,9 @@ export class StagedDirectory {
     }
   }
 
-  /** Removes what has been written. What cannot be removed stays, and says that it is incomplete. */
+  /**
+   * Removes what has been written. What cannot be removed stays, and says that it is incomplete.
+   */
   async discard(): Promise<void> {
     try {
       await this.#removeFiles();
@@ -172,10 +177,10 @@ export class StagedDirectory {
 }
 
 /**
- * Holds the directory that `target` is to get its name in, so that all of it goes there whatever becomes of the
- * path. `target` is absolute, with nothing at it, or an empty directory, which a symbolic link may lead to: the
- * link stays. What is missing above it is made.
- * `work` is given the view from there, and the real path of the target.
+ * Holds the directory that `target` is to get its name in, so that all of it goes there whatever
+ * becomes of the path. `target` is absolute, with nothing at it, or an empty directory, which a
+ * symbolic link may lead to: the link stays. What is missing above it is made. `work` is given the
+ * view from there, and the real path of the target.
  * @throws StoreError LODESTORE_BAD_TARGET; system errors as they are; what `work` throws
  */
 export async function inParent<T>(
@@ -200,8 +205,8 @@ export function partialPath(target: string): string {
 }
 
 /**
- * Makes the directory, with the marker in it before anything else. One that is there and holds nothing is
- * made anew: it may be what a run left that was killed in between.
+ * Makes the directory, with the marker in it before anything else. One that is there and holds
+ * nothing is made anew: it may be what a run left that was killed in between.
  */
 async function makeMarked(fs: FileSystem, path: string): Promise<void> {
   if (!(await makeDirectory(fs, path))) {

@@ -17,7 +17,9 @@ export interface FeedHost {
   readonly source: ChangeSource;
   /** What stands against going on. */
   readonly ending: () => Error | undefined;
-  /** Resolves when there may be something new. To be asked in the turn in which nothing was found. */
+  /**
+   * Resolves when there may be something new. To be asked in the turn in which nothing was found.
+   */
   readonly whenChanged: () => Promise<void>;
   readonly onEnded: (feed: ChangeFeed) => void;
   /** A log that the store needs is gone. Returns the error that this is. */
@@ -27,23 +29,24 @@ export interface FeedHost {
 /**
  * Reads every batch after a position from the log files, in commit order, each once.
  *
- * States: `new` until the first `next`; `reading`; `ended` after the last batch of a read-only store,
- * `return`, or an error. An ended feed has no open file and never goes on.
+ * States: `new` until the first `next`; `reading`; `ended` after the last batch of a read-only
+ * store, `return`, or an error. An ended feed has no open file and never goes on.
  *
  * A step, in this order:
  * 1. Without a log: a position before the oldest that can be followed is refused
- *    (PositionExpiredError). Else the log that holds the next batch is opened by its name. Its header
- *    must say that it follows the log that was read before.
- * 2. With a log: one frame is read, up to a limit. Of the live log that is the length synced so far, of
- *    a closed one its length, of one that a merge has removed meanwhile the length of the open file.
- *    Below the limit all was durable, so a torn frame there is damage, not an end.
- * 3. At the limit of the live log the feed waits for the next sync. Whether there is something new is
- *    asked in the turn in which nothing was found, so no wake-up is lost. At the limit of any other
- *    log the file is closed, and step 1 follows.
+ *    (PositionExpiredError). Else the log that holds the next batch is opened by its name. Its
+ *    header must say that it follows the log that was read before.
+ * 2. With a log: one frame is read, up to a limit. Of the live log that is the length synced so
+ *    far, of a closed one its length, of one that a merge has removed meanwhile the length of the
+ *    open file. Below the limit all was durable, so a torn frame there is damage, not an end.
+ * 3. At the limit of the live log the feed waits for the next sync. Whether there is something new
+ *    is asked in the turn in which nothing was found, so no wake-up is lost. At the limit of any
+ *    other log the file is closed, and step 1 follows.
  *
- * Calls of `next` and `return` wait for each other. The committer, rotations and merges run beside a
- * feed and never wait for it: it only reads, and an open file stays readable after a merge has removed
- * its name. A log that vanishes between step 1's question and its opening is asked for again.
+ * Calls of `next` and `return` wait for each other. The committer, rotations and merges run beside
+ * a feed and never wait for it: it only reads, and an open file stays readable after a merge has
+ * removed its name. A log that vanishes between step 1's question and its opening is asked for
+ * again.
  *
  * A crash leaves nothing of a feed. A batch is shown only after its sync, so whoever has stored the
  * position of the last batch continues there with another feed.

@@ -30,7 +30,9 @@ export function resolveRetention(retain: { readonly bytes?: number } = {}): numb
   return bytes;
 }
 
-/** The merged logs that are kept, up to a bound in bytes: the oldest go first. Never folded again. */
+/**
+ * The merged logs that are kept, up to a bound in bytes: the oldest go first. Never folded again.
+ */
 export class RetainedLogs {
   readonly #limitBytes: number;
   #logs: RetainedLog[];
@@ -55,7 +57,9 @@ export class RetainedLogs {
     return this.#logs[0]?.before ?? this.#mergedSequence;
   }
 
-  /** Takes over logs that a merge has taken in. Returns the paths of those that are no longer kept. */
+  /**
+   * Takes over logs that a merge has taken in. Returns the paths of those that are no longer kept.
+   */
   retire(merged: readonly ClosedLog[]): string[] {
     const removed: string[] = [];
     for (const log of merged) {

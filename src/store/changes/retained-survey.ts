@@ -11,9 +11,10 @@ import { storeIdOf, type SnapshotState } from '../recovery/snapshot-state.ts';
 import { predecessorOf } from '../recovery/verdict.ts';
 
 /**
- * Which of the logs that the snapshot has taken in are kept: those that form a chain up to it, newest
- * first, as far as the bound goes. Only their file headers are read: each names its predecessor's length
- * and last checksum, and every frame is verified when a feed reads it. Changes nothing.
+ * Which of the logs that the snapshot has taken in are kept: those that form a chain up to it,
+ * newest first, as far as the bound goes. Only their file headers are read: each names its
+ * predecessor's length and last checksum, and every frame is verified when a feed reads it. Changes
+ * nothing.
  * @throws system errors as they are
  */
 export async function surveyRetained(

@@ -12,8 +12,9 @@ export interface ClaimsParts {
 }
 
 /**
- * Records in the lock file what the directory must hold, in the background and one at a time. A claim is a
- * lower bound: one that fails, or that a newer one overtakes, takes nothing from the one before.
+ * Records in the lock file what the directory must hold, in the background and one at a time. A
+ * claim is a lower bound: one that fails, or that a newer one overtakes, takes nothing from the one
+ * before.
  */
 export class Claims {
   readonly #parts: ClaimsParts;

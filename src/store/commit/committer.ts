@@ -10,7 +10,10 @@ import type { WriteBatch } from '../batch/write-batch.ts';
 import { GroupCommit, type GroupCommitParts } from './group-commit.ts';
 import type { WhenHeld } from './write-failure.ts';
 
-/** `background`: files are written by calls that leave the event loop to others. `inline`: by calls that block. */
+/**
+ * `background`: files are written by calls that leave the event loop to others. `inline`: by calls
+ * that block.
+ */
 export type CommitMode = 'background' | 'inline';
 
 export interface CommitterParts extends GroupCommitParts {
@@ -33,36 +36,44 @@ export function fenceOf(lock: DirectoryLock, mode: CommitMode): WhenHeld {
 }
 
 /**
- * Group commit. One group is written at a time; what queues up meanwhile becomes the next. Whatever changes the live log
- * goes through this loop, or through `commitNow` while the loop rests, so a group, a seal, a sync and a rotation never
- * meet.
+ * Group commit. One group is written at a time; what queues up meanwhile becomes the next. Whatever
+ * changes the live log goes through this loop, or through `commitNow` while the loop rests, so a
+ * group, a seal, a sync and a rotation never meet.
  *
- * States of the loop: `idle`; `scheduled`: a turn is due; `running`: a turn is under way. A turn syncs if the timer of
- * deferred batches rang, writes one group, and rotates if that was asked for. Steps of a group:
+ * States of the loop: `idle`; `scheduled`: a turn is due; `running`: a turn is under way. A turn
+ * syncs if the timer of deferred batches rang, writes one group, and rotates if that was asked for.
+ * Steps of a group:
  *
  *  1. `take` batches that are ready; wait, or refuse them, where merges do not keep up.
- *  2. Judge room and conditions. Nothing is in flight, so the table is all that was handed in before.
+ *  2. Judge room and conditions. Nothing is in flight, so the table is all that was handed in
+ *     before.
  *  3. Copy the rows into the live delta, hidden, and encode them as one frame.
- *  4. If the group is to be durable: sync what stands before it, or a crash could keep the group and lose that.
- *  5. Write. A durable write is one O_DSYNC call; the log's name and zeros became durable when it was prepared. The rows
- *     are indexed beside it, still hidden.
- *  6. Check that the lease is ours and that the log has kept its name. Show the rows; settle the promises.
+ *  4. If the group is to be durable: sync what stands before it, or a crash could keep the group
+ *     and lose that.
+ *  5. Write. A durable write is one O_DSYNC call; the log's name and zeros became durable when it
+ *     was prepared. The rows are indexed beside it, still hidden.
+ *  6. Check that the lease is ours and that the log has kept its name. Show the rows; settle the
+ *     promises.
  *
- * Beside a turn run: the preparation of the next log (`LogKeeper`), zeros reserved ahead in the live one (`LogWriter`;
- * a write past them waits), merges, which take closed logs only, and reads.
+ * Beside a turn run: the preparation of the next log (`LogKeeper`), zeros reserved ahead in the
+ * live one (`LogWriter`; a write past them waits), merges, which take closed logs only, and reads.
  *
- * Inline (`commits: 'inline'`) the steps are the same, on file calls that block: a turn, and with it a group, is over
- * when it returns. Nothing is beside it: zeros and the next log are made between two groups, by the same calls, and the
- * fence of 6 proves what a pause has left in doubt before it lets the group through. `commitNow` so is one turn for one
- * batch, called by `insertBatchSync`. It refuses (`StoreBusyError`) wherever a turn would wait, before anything is
- * written. It refreshes the lease, and syncs deferred groups whose time is up: a loop of such calls starves the timers.
+ * Inline (`commits: 'inline'`) the steps are the same, on file calls that block: a turn, and with
+ * it a group, is over when it returns. Nothing is beside it: zeros and the next log are made
+ * between two groups, by the same calls, and the fence of 6 proves what a pause has left in doubt
+ * before it lets the group through. `commitNow` so is one turn for one batch, called by
+ * `insertBatchSync`. It refuses (`StoreBusyError`) wherever a turn would wait, before anything is
+ * written. It refreshes the lease, and syncs deferred groups whose time is up: a loop of such calls
+ * starves the timers.
  *
- * What a crash leaves: in 1 to 4 nothing; in 5 the group whole, or a torn end that recovery cuts off, since nothing later
- * was written; after 6 the group, whole. A seal or a next log is written only when all before it is durable.
+ * What a crash leaves: in 1 to 4 nothing; in 5 the group whole, or a torn end that recovery cuts
+ * off, since nothing later was written; after 6 the group, whole. A seal or a next log is written
+ * only when all before it is durable.
  *
- * What a failure leaves: a call that has changed nothing (no descriptor, no room once the log is cut back) rejects the
- * group `not-applied`, and the loop goes on. One whose effect is unknown poisons the store: the group is `unknown`, all
- * behind it `not-applied`. So does a bug, wherever it is thrown (`#breakOff`).
+ * What a failure leaves: a call that has changed nothing (no descriptor, no room once the log is
+ * cut back) rejects the group `not-applied`, and the loop goes on. One whose effect is unknown
+ * poisons the store: the group is `unknown`, all behind it `not-applied`. So does a bug, wherever
+ * it is thrown (`#breakOff`).
  */
 export class Committer {
   readonly #parts: CommitterParts;
@@ -80,15 +91,17 @@ export class Committer {
     if (this.#state !== 'idle') return;
     this.#state = 'scheduled';
     const run = (): void => void this.#run().catch((bug: unknown) => this.#breakOff(bug));
-    // After all that runs now: writers that were acknowledged together hand in their next batches together. A turn that
-    // blocks leaves one of the event loop to the others: else writers that answer at once would keep it for themselves.
+    // After all that runs now: writers that were acknowledged together hand in their next batches
+    // together. A turn that blocks leaves one of the event loop to the others: else writers that
+    // answer at once would keep it for themselves.
     if (this.#parts.mode === 'inline') setImmediate(run);
     else nextTick(run);
   }
 
   /**
    * Closes the live log, with the next group if there is one, and resolves when its successor is in
-   * place; at once when the live log holds nothing. `atBoundary` is called before any later group begins.
+   * place; at once when the live log holds nothing. `atBoundary` is called before any later group
+   * begins.
    */
   rotate(atBoundary: () => void): Promise<void> {
     const rotated = this.#group.rotations.add(atBoundary);
@@ -97,8 +110,8 @@ export class Committer {
   }
 
   /**
-   * Commits a batch before it returns. Throws what an `insertBatch` would reject with, and `StoreBusyError` where
-   * that would wait.
+   * Commits a batch before it returns. Throws what an `insertBatch` would reject with, and
+   * `StoreBusyError` where that would wait.
    */
   commitNow(source: WriteBatch, durability: BatchDurability): Inserted {
     const refusal = this.#refusalNow(source);
@@ -170,7 +183,10 @@ export class Committer {
     else for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
 
-  /** Something failed that cannot fail. Whoever waits is told: a loop that dies in silence would hang them. */
+  /**
+   * Something failed that cannot fail. Whoever waits is told: a loop that dies in silence would
+   * hang them.
+   */
   #breakOff(bug: unknown): void {
     const { queue, health, observer } = this.#parts;
     observer.failed('commit', health.broken(bug));
@@ -219,8 +235,8 @@ export class Committer {
   }
 
   /**
-   * Seals the live log at the end of the store's life, so that the next open knows it whole. Without
-   * room for the seal the log simply ends after its last group.
+   * Seals the live log at the end of the store's life, so that the next open knows it whole.
+   * Without room for the seal the log simply ends after its last group.
    */
   async sealForClose(): Promise<void> {
     const { logs, health } = this.#parts;
@@ -237,7 +253,10 @@ export class Committer {
   }
 }
 
-/** Gives each batch that was written the next number; one that wrote nothing has that of the one before it. */
+/**
+ * Gives each batch that was written the next number; one that wrote nothing has that of the one
+ * before it.
+ */
 function numberBatches(batches: readonly QueuedBatch[], lastSequence: bigint): void {
   let sequence = lastSequence;
   for (const batch of batches) {

@@ -11,18 +11,24 @@ import type { QueuedBatch } from '../batch/batch-queue.ts';
 import type { Demand } from '../batch/condition.ts';
 import type { LentConditions } from '../batch/condition-list.ts';
 
-/** Conditions looked at, and rows indexed, before the event loop is looked after again: about half a millisecond. */
+/**
+ * Conditions looked at, and rows indexed, before the event loop is looked after again: about half a
+ * millisecond.
+ */
 const SLICE = 1_024;
 const NOBODY_ASKS = { isPresent: (): boolean => false };
 
 /**
- * Judges the batches of one group in their order: each against the table and those before it that apply.
- * Exact only between two groups, while nothing else changes the table.
+ * Judges the batches of one group in their order: each against the table and those before it that
+ * apply. Exact only between two groups, while nothing else changes the table.
  */
 export class ConditionJudge {
   readonly #table: Table;
   readonly #pause: Pause;
-  /** Rows of the batches so far that apply: what the table will hold on top when the group is durable. */
+  /**
+   * Rows of the batches so far that apply: what the table will hold on top when the group is
+   * durable.
+   */
   #earlier: Delta | undefined;
   #untilPause = SLICE;
 
@@ -31,7 +37,10 @@ export class ConditionJudge {
     this.#pause = pause;
   }
 
-  /** Sets `refusal` of each batch of which a condition does not hold. Batches with a refusal are left out. */
+  /**
+   * Sets `refusal` of each batch of which a condition does not hold. Batches with a refusal are
+   * left out.
+   */
   *judge(group: readonly QueuedBatch[]): Flow<void> {
     const batches = group.filter((batch) => batch.refusal === undefined);
     const last = batches.findLastIndex(({ packed }) => packed?.conditions !== undefined);

@@ -26,12 +26,14 @@ export interface FilesWatchParts {
 const LOOK_EVERY_MS = 5_000;
 
 /**
- * Looks whether the files that hold the store are still where they were left: a file of that name, not shorter. After
- * each rotation, when a merge meets damage, before a backup, and every few seconds.
+ * Looks whether the files that hold the store are still where they were left: a file of that name,
+ * not shorter. After each rotation, when a merge meets damage, before a backup, and every few
+ * seconds.
  *
- * A descriptor does not tell: a log that somebody has renamed takes writes as before, and the next open does not find
- * it. What is gone is a `FilesLostError`, and poisons the store: each further batch would be lost with it at the next
- * open, and memory holds the only complete copy. A look that fails otherwise proves nothing, and is left to the next.
+ * A descriptor does not tell: a log that somebody has renamed takes writes as before, and the next
+ * open does not find it. What is gone is a `FilesLostError`, and poisons the store: each further
+ * batch would be lost with it at the next open, and memory holds the only complete copy. A look
+ * that fails otherwise proves nothing, and is left to the next.
  */
 export class FilesWatch {
   readonly #parts: FilesWatchParts;
@@ -52,7 +54,10 @@ export class FilesWatch {
     });
   }
 
-  /** Resolves when all files have been looked at; what is lost has poisoned the store by then. Never rejects. */
+  /**
+   * Resolves when all files have been looked at; what is lost has poisoned the store by then. Never
+   * rejects.
+   */
   look(): Promise<void> {
     if (this.#state === 'closed') return Promise.resolve();
     this.#looking ??= this.#look()
@@ -63,7 +68,10 @@ export class FilesWatch {
     return this.#looking;
   }
 
-  /** Why a reader found `damage`: what was cut while the store is open looks like it, and then that is told. */
+  /**
+   * Why a reader found `damage`: what was cut while the store is open looks like it, and then that
+   * is told.
+   */
   async causeOf(damage: CorruptionError): Promise<StoreError> {
     await this.look();
     return this.#parts.health.poison ?? damage;

@@ -46,8 +46,9 @@ export interface GroupCommitParts {
 }
 
 /**
- * What becomes of one group, steps 2 to 6 of `Committer`, and of the live log around it. Each method is a flow: it waits
- * for calls of the file system in the background, and for nothing where they block.
+ * What becomes of one group, steps 2 to 6 of `Committer`, and of the live log around it. Each
+ * method is a flow: it waits for calls of the file system in the background, and for nothing where
+ * they block.
  */
 export class GroupCommit {
   readonly #parts: GroupCommitParts;
@@ -64,8 +65,8 @@ export class GroupCommit {
   }
 
   /**
-   * Past a limit on the size of files the next log is tried. On a full disk, what only deletes is tried again in the
-   * room of the reserve, if there is one.
+   * Past a limit on the size of files the next log is tried. On a full disk, what only deletes is
+   * tried again in the room of the reserve, if there is one.
    */
   *commitInRoom(batches: readonly QueuedBatch[], mayWait: boolean): Flow<StoreError | undefined> {
     const error = yield* this.#commit(batches);
@@ -78,8 +79,8 @@ export class GroupCommit {
   }
 
   /**
-   * Writes a group and makes it visible; durable too, if one of its batches is to be. Returns the error that
-   * its batches are rejected with.
+   * Writes a group and makes it visible; durable too, if one of its batches is to be. Returns the
+   * error that its batches are rejected with.
    */
   *#commit(batches: readonly QueuedBatch[]): Flow<StoreError | undefined> {
     const { table, logs, health, stats, queue, space } = this.#parts;
@@ -112,8 +113,9 @@ export class GroupCommit {
   }
 
   /**
-   * The live log can be no longer: it ends where it was cut back. Resolves with whether another one has taken its
-   * place; one that held nothing was not too long for its groups, but the group is for any log.
+   * The live log can be no longer: it ends where it was cut back. Resolves with whether another one
+   * has taken its place; one that held nothing was not too long for its groups, but the group is
+   * for any log.
    */
   *#endLog(): Flow<boolean> {
     const { logs, sync } = this.#parts;
@@ -126,7 +128,10 @@ export class GroupCommit {
     return true;
   }
 
-  /** No batch of the group writes anything: what stands before it may have to be durable all the same. */
+  /**
+   * No batch of the group writes anything: what stands before it may have to be durable all the
+   * same.
+   */
   *#commitNothing(durability: BatchDurability, isJudged: boolean): Flow<StoreError | undefined> {
     const { logs } = this.#parts;
     const isSynced = durability === 'sync' && logs.unsyncedBytes > 0;
@@ -135,12 +140,17 @@ export class GroupCommit {
     return isJudged || isSynced ? yield* this.#fence('not-applied') : undefined;
   }
 
-  /** Indexes the group while it is being written: the event loop has nothing else to do for it then. */
+  /**
+   * Indexes the group while it is being written: the event loop has nothing else to do for it then.
+   */
   *#index(): Flow<void> {
     while (!this.#parts.table.stepPublish()) yield* waited(this.#parts.pause?.());
   }
 
-  /** The group before this one is published and none is in flight: the table is what conditions ask about. */
+  /**
+   * The group before this one is published and none is in flight: the table is what conditions ask
+   * about.
+   */
   *#judge(batches: readonly QueuedBatch[]): Flow<void> {
     const { table, queue, space, pause } = this.#parts;
     if (space.isLimited) yield* space.judge(batches);
@@ -181,12 +191,17 @@ export class GroupCommit {
     return isWanted && logs.canRotate;
   }
 
-  /** Followers are shown what is synced: that is an acknowledgement, so the fence comes before it. */
+  /**
+   * Followers are shown what is synced: that is an acknowledgement, so the fence comes before it.
+   */
   *syncFenced(): Flow<StoreError | undefined> {
     return (yield* this.#fence('not-applied')) ?? (yield* this.#parts.sync.run());
   }
 
-  /** The error of a write where the directory is not ours any more. While it is known to be, this waits for nothing. */
+  /**
+   * The error of a write where the directory is not ours any more. While it is known to be, this
+   * waits for nothing.
+   */
   *#fence(outcome: 'not-applied' | 'unknown'): Flow<StoreError | undefined> {
     const { health, whenHeld } = this.#parts;
     try {

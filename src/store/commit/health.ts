@@ -39,8 +39,9 @@ export class Health {
   }
 
   /**
-   * Stops all writes because something failed that cannot fail: a bug, so nothing in memory or on disk is known to be
-   * as it should. An error that says why the store is poisoned stays as it is. Returns the first of them.
+   * Stops all writes because something failed that cannot fail: a bug, so nothing in memory or on
+   * disk is known to be as it should. An error that says why the store is poisoned stays as it is.
+   * Returns the first of them.
    */
   broken(bug: unknown): StorePoisonedError {
     const message = 'internal error in the store; close and reopen it';

@@ -4,7 +4,7 @@ import { FencedError, isLackOfSpace, StoreError, StorePoisonedError } from '../.
 import { storeErrorOf } from '../../base/store-error-of.ts';
 import type { Predecessor } from '../../format/file-header.ts';
 import { logName } from '../../format/file-name.ts';
-import { begin, waited, type Flow } from '../../base/flow.ts';
+import { begin, isPromise, waited, type Flow } from '../../base/flow.ts';
 import type { EitherCalls } from '../../fs/file-system.ts';
 import type { MergeLog } from '../../jobs/merge.ts';
 import { LogWriter, type LogIdentity } from '../../log/log-writer.ts';
@@ -20,7 +20,10 @@ import type { SyncedEnd } from './claims.ts';
 import type { Health } from './health.ts';
 import type { WhenHeld } from './write-failure.ts';
 
-/** While merges do not keep up, a log grows to this part of those that wait: their number stays small. */
+/**
+ * While merges do not keep up, a log grows to this part of those that wait: their number stays
+ * small.
+ */
 const BACKLOG_PART = 64;
 /** Where there is no room for more, this much of a log is reserved. */
 const LEAST_RESERVE_BYTES: number = 8 * 1024;
@@ -50,8 +53,9 @@ type NextLog =
   | { readonly kind: 'ready'; readonly log: PreparedLog };
 
 /**
- * The store's logs: those that are closed and wait for a merge, the live one, and the one prepared to
- * follow it. Where the calls block, the next log is prepared when `prepareNext` returns, and nothing is waited for.
+ * The store's logs: those that are closed and wait for a merge, the live one, and the one prepared
+ * to follow it. Where the calls block, the next log is prepared when `prepareNext` returns, and
+ * nothing is waited for.
  */
 export class LogKeeper {
   readonly #calls: EitherCalls;
@@ -94,7 +98,10 @@ export class LogKeeper {
     return this.#closed;
   }
 
-  /** All logs that hold what no merge has taken in. Of the live one only what is synced must be there. */
+  /**
+   * All logs that hold what no merge has taken in. Of the live one only what is synced must be
+   * there.
+   */
   get keptFiles(): readonly KeptFile[] {
     const live = this.#live;
     if (live === undefined) return this.#closed;
@@ -182,7 +189,7 @@ export class LogKeeper {
     const number = (this.#live?.number ?? this.#last.number) + 1;
     const path = join(this.#directory, logName(number));
     const prepared = begin(this.#prepareAs(path, number));
-    if (!(prepared instanceof Promise)) return { kind: 'ready', log: prepared };
+    if (!isPromise(prepared)) return { kind: 'ready', log: prepared };
     prepared.catch(() => undefined);
     this.#next = { kind: 'preparing', done: prepared };
     return this.#next;

@@ -6,7 +6,10 @@ import type { Health } from './health.ts';
 import type { LogKeeper } from './log-keeper.ts';
 import { causeOfLoss, type WhenHeld } from './write-failure.ts';
 
-/** Calls `ring` once after `delayMs`, and does not keep the process alive for it. Returns what stops it. */
+/**
+ * Calls `ring` once after `delayMs`, and does not keep the process alive for it. Returns what stops
+ * it.
+ */
 export type StartTimer = (delayMs: number, ring: () => void) => () => void;
 
 export const startTimer: StartTimer = (delayMs, ring) => {
@@ -27,8 +30,8 @@ export interface LogSyncParts {
 }
 
 /**
- * Makes durable what the live log holds without a sync, at the latest `syncEveryMs` after the first byte
- * that waits for it. `resting`: nothing waits; `armed`: the timer runs; `due`: it rang.
+ * Makes durable what the live log holds without a sync, at the latest `syncEveryMs` after the first
+ * byte that waits for it. `resting`: nothing waits; `armed`: the timer runs; `due`: it rang.
  */
 export class LogSync {
   readonly #parts: LogSyncParts;
@@ -64,8 +67,9 @@ export class LogSync {
   }
 
   /**
-   * Makes the live log durable; called between two writes. A failure poisons the store, and is never tried
-   * again: nobody knows what it lost. Returns the error for a write that waited for this.
+   * Makes the live log durable; called between two writes. A failure poisons the store, and is
+   * never tried again: nobody knows what it lost. Returns the error for a write that waited for
+   * this.
    */
   *run(): Flow<StoreError | undefined> {
     const { logs, health } = this.#parts;

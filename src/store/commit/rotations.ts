@@ -12,7 +12,10 @@ export class Rotations {
     return this.#waiting.length > 0;
   }
 
-  /** Resolves once `atBoundary` has been called: between two groups, when the closed logs hold exactly what is visible. */
+  /**
+   * Resolves once `atBoundary` has been called: between two groups, when the closed logs hold
+   * exactly what is visible.
+   */
   add(atBoundary: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ atBoundary, resolve, reject });

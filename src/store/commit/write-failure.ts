@@ -18,9 +18,9 @@ export interface WriteFailureParts {
 }
 
 /**
- * What a group is rejected with whose write to `log` failed. Without room the log is cut back to where it stood, so
- * that the group is `not-applied` and the next one may be smaller. What any other failure has left in the log is
- * unknown: the store is poisoned.
+ * What a group is rejected with whose write to `log` failed. Without room the log is cut back to
+ * where it stood, so that the group is `not-applied` and the next one may be smaller. What any
+ * other failure has left in the log is unknown: the store is poisoned.
  */
 export function* writeFailure(
   parts: WriteFailureParts,
@@ -53,8 +53,8 @@ function* poison(
 }
 
 /**
- * Why files of ours are gone: the fence knows if another host has had the store meanwhile, and then its word counts.
- * Waits through a pause.
+ * Why files of ours are gone: the fence knows if another host has had the store meanwhile, and then
+ * its word counts. Waits through a pause.
  */
 export function* causeOfLoss(
   whenHeld: WhenHeld,

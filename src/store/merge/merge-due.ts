@@ -3,14 +3,16 @@ import type { Table } from '../../table/table.ts';
 import type { LogKeeper } from '../commit/log-keeper.ts';
 import type { SpaceKeeper } from '../space/space-keeper.ts';
 
-/** More logs than this make a merge due, however small they are: each costs a file at the next open. */
+/**
+ * More logs than this make a merge due, however small they are: each costs a file at the next open.
+ */
 export const MAX_LOGS = 64;
 const DEFAULT_LOG_LIMIT_BYTES: number = 1024 * 1024 * 1024;
 /** Where space is scarce, a merge is due from this on, or from an eighth of the snapshot. */
 const SCARCE_MERGE_BYTES: number = 64 * 1024;
 /**
- * A merge is due by memory when it frees more than so many times `mergeBytes`. Rows are that much longer in
- * memory than in the log where their data compress well.
+ * A merge is due by memory when it frees more than so many times `mergeBytes`. Rows are that much
+ * longer in memory than in the log where their data compress well.
  */
 const MEMORY_PER_MERGE_BYTE = 4;
 /** Writes slow down when dead rows take this many times the bytes that make a merge due. */
@@ -41,8 +43,9 @@ export interface Backlog {
 }
 
 /**
- * When a merge is worth its cost, and how far writes may run ahead of it. A merge copies what lives, so it is due when
- * it replaces at least as much: of log bytes, or of memory in dead rows and shadowed records.
+ * When a merge is worth its cost, and how far writes may run ahead of it. A merge copies what
+ * lives, so it is due when it replaces at least as much: of log bytes, or of memory in dead rows
+ * and shadowed records.
  */
 export class MergeDue {
   readonly #parts: MergeDueParts;
@@ -94,9 +97,9 @@ export class MergeDue {
   }
 
   /**
-   * Milliseconds that a write is to wait, or the error that it is rejected with: past the limit writes are slowed down,
-   * past twice the limit they are rejected. Dead rows may gather faster than the fastest merge frees them: while one
-   * runs, writes only wait for it.
+   * Milliseconds that a write is to wait, or the error that it is rejected with: past the limit
+   * writes are slowed down, past twice the limit they are rejected. Dead rows may gather faster
+   * than the fastest merge frees them: while one runs, writes only wait for it.
    */
   verdict(
     snapshotBytes: number,

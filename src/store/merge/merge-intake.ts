@@ -10,7 +10,10 @@ import { MAX_LOGS } from './merge-due.ts';
 
 /** A merge that failed for lack of space adds no layer to more than these. */
 const MAX_FROZEN_LAYERS = 4;
-/** Past `MAX_LOGS` a retry closes the live log only if that is this part of the closed ones, or more. */
+/**
+ * Past `MAX_LOGS` a retry closes the live log only if that is this part of the closed ones, or
+ * more.
+ */
 const LEAST_GROWTH = 16;
 
 export interface MergeIntakeParts {
@@ -28,7 +31,10 @@ export interface Intake {
 type State =
   | { readonly kind: 'none' }
   | { readonly kind: 'taken'; readonly intake: Intake }
-  /** A merge of it has failed. `neededBytes`: what it needed and did not find, as far as that is known. */
+  /**
+   * A merge of it has failed. `neededBytes`: what it needed and did not find, as far as that is
+   * known.
+   */
   | {
       readonly kind: 'left';
       readonly intake: Intake;
@@ -38,10 +44,10 @@ type State =
 
 /**
  * What a merge takes in. A retry takes up what the merge that failed has left, so that failures add
- * neither logs nor layers. After a lack of space it also takes in what has been written since, which may
- * be deletes: then the next snapshot is smaller. That adds one log and one layer. So it is bounded: the
- * job folds the layers into one when it finds no room, and past `MAX_LOGS` the logs grow by a sixteenth
- * each time.
+ * neither logs nor layers. After a lack of space it also takes in what has been written since,
+ * which may be deletes: then the next snapshot is smaller. That adds one log and one layer. So it
+ * is bounded: the job folds the layers into one when it finds no room, and past `MAX_LOGS` the logs
+ * grow by a sixteenth each time.
  */
 export class MergeIntake {
   readonly #parts: MergeIntakeParts;
@@ -51,13 +57,18 @@ export class MergeIntake {
     this.#parts = parts;
   }
 
-  /** Bytes that the next merge is known to need. Undefined where it has something new to take in. */
+  /**
+   * Bytes that the next merge is known to need. Undefined where it has something new to take in.
+   */
   get neededBytes(): number | undefined {
     if (this.#state.kind !== 'left' || this.#takesMore) return undefined;
     return this.#state.neededBytes;
   }
 
-  /** Resolves with what is to be merged; undefined where there is nothing. Rejects as `Committer.rotate`. */
+  /**
+   * Resolves with what is to be merged; undefined where there is nothing. Rejects as
+   * `Committer.rotate`.
+   */
   async take(): Promise<Intake | undefined> {
     const state = this.#state;
     assert(state.kind !== 'taken', 'merges run one at a time');
@@ -91,7 +102,10 @@ export class MergeIntake {
     this.#state = { kind: 'none' };
   }
 
-  /** The merge failed. `run`: the last updates of the logs that it was to take in, where it has folded them. */
+  /**
+   * The merge failed. `run`: the last updates of the logs that it was to take in, where it has
+   * folded them.
+   */
   leave(reason: {
     readonly lackedSpace: boolean;
     readonly neededBytes?: number | undefined;

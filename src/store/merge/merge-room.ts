@@ -27,7 +27,10 @@ export class MergeFullError extends StoreFullError {
 export class MergeRoom {
   readonly #directory: string;
   readonly #freeBytes: number;
-  /** What the new snapshot may take. Undefined where it fits without doubt: then nothing is estimated. */
+  /**
+   * What the new snapshot may take. Undefined where it fits without doubt: then nothing is
+   * estimated.
+   */
   readonly limitBytes: number | undefined;
 
   private constructor(directory: string, freeBytes: number, oldBytes: number) {
@@ -58,7 +61,9 @@ export class MergeRoom {
   }
 }
 
-/** What is no system error has failed in a thread, or in the code: it is the `cause` all the same. */
+/**
+ * What is no system error has failed in a thread, or in the code: it is the `cause` all the same.
+ */
 export function mergeError(error: unknown, what: string, path: string): unknown {
   const mapped = storeErrorOf(error, { what, path, code: 'LODESTORE_MERGE_FAILED' });
   if (mapped !== error || error instanceof DirectoryLostError) return mapped;

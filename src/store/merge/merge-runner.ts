@@ -13,8 +13,9 @@ type State =
   | { readonly kind: 'closed' };
 
 /**
- * Runs merges, one at a time, on a thread of their own. It is started for the first one and kept for a while after
- * each: a thread that has to be started runs cold code, and compiling that takes more of a core than the merge itself.
+ * Runs merges, one at a time, on a thread of their own. It is started for the first one and kept
+ * for a while after each: a thread that has to be started runs cold code, and compiling that takes
+ * more of a core than the merge itself.
  */
 export class MergeRunner {
   readonly #makeRunner: () => JobRunner;

@@ -80,25 +80,25 @@ type State =
   | { readonly kind: 'stopped' };
 
 /**
- * Decides when a merge is due, runs one at a time, and puts its snapshot in the place of what it merged.
+ * Decides when a merge is due, runs one at a time, and replaces what it merged by its snapshot.
  *
  * Scheduler: idle -> running -> idle | retrying (a timer) | stopped (damage). What is merged
  * (`MergeIntake`): none -> taken -> none, or left by a merge that failed, and taken again. Steps:
  *
- * 1. Take in: the live log is sealed and synced; between two groups the live delta is frozen. Frozen
- *    updates and closed logs hold the same from here on. A retry takes up what is left instead.
- * 2. The job folds snapshot and logs into `snapshot_N.tmp`, syncs it and reads it back; N is the number
- *    of the last log. Changed chunks go into the base, where frozen updates shadow them with the same
- *    records. Without room it writes nothing and hands back the folded logs as the one frozen layer.
+ * 1. Take in: the live log is sealed and synced; between two groups the live delta is frozen. Both
+ *    then hold the same. A retry takes up what is left instead.
+ * 2. The job folds snapshot and logs into `snapshot_N.tmp`, syncs it and reads it back; N is the
+ *    number of the last log. Changed chunks go into the base, where frozen updates shadow them with
+ *    the same records. Without room it writes nothing and returns the folded logs as one layer.
  * 3. Rename to `snapshot_N`, then sync the directory. Both hold the lock, before and after.
  * 4. Only then the frozen updates are dropped, and logs up to N and the old snapshot are removed.
  *
- * A crash before 3 leaves a temporary file, which the next open removes. Before the sync of 3 either
- * snapshot may be found: all logs are there for both. After it, files that are left are proven dead.
+ * A crash before 3 leaves a temporary file, which the next open removes. Before the sync of 3
+ * either snapshot may be found, with all logs for both. After it, what is left is proven dead.
  * A failed rename or sync leaves the directory unknown: it poisons. Other failures change nothing.
  *
  * Beside it run commits (into the new live delta and log), reads, backups (they hold descriptors of
- * what 4 removes) and change feeds (`RetainedLogs` keeps merged logs for them). No second merge does.
+ * what 4 removes) and change feeds (`RetainedLogs` keeps merged logs for them); no second merge.
  */
 export class MergeScheduler {
   readonly #parts: MergeSchedulerParts;
@@ -138,7 +138,7 @@ export class MergeScheduler {
     if (isIdle && this.#due.isDue(this.#snapshotBytes)) void this.#start();
   }
 
-  /** Writes are refused for lack of space: merges what there is, however little, but not again and again. */
+  /** Writes are refused for lack of space: merges what there is, but not again and again. */
   relieve(): void {
     const nowMs = monotonicMs();
     const { logs } = this.#parts;
@@ -176,7 +176,7 @@ export class MergeScheduler {
     return this.#snapshot?.fileBytes ?? 0;
   }
 
-  /** What stands against a write while merges do not keep up, once it has waited as long as it must. */
+  /** The refusal of a write while merges do not keep up, after the wait that it must make. */
   async admit(): Promise<StoreError | undefined> {
     const verdict = this.#verdict;
     if (typeof verdict !== 'number') return verdict;
@@ -213,7 +213,7 @@ export class MergeScheduler {
     return done;
   }
 
-  /** Runs one merge to its end. Never rejects: a failure is kept, reported, tried again, and returned. */
+  /** Runs one merge. Never rejects: a failure is kept, reported, tried again, and returned. */
   async #run(): Promise<Error | undefined> {
     // So that the state says `running` before anything can end it.
     await Promise.resolve();
@@ -252,7 +252,7 @@ export class MergeScheduler {
     return error;
   }
 
-  /** Where room is lacking, the reserve is given up if that may be enough, and the merge is tried again. */
+  /** Without room: gives up the reserve if that may be enough, and tries again. */
   async #merge(): Promise<void> {
     for (;;) {
       try {
@@ -338,7 +338,7 @@ export class MergeScheduler {
     return result;
   }
 
-  /** Gives the new snapshot its name, makes that durable, and only then lets go of what it replaces. */
+  /** Names the new snapshot, makes that durable, then lets go of what it replaces. */
   async #install(
     job: MergeJob,
     result: Extract<MergeResult, { kind: 'merged' }>,

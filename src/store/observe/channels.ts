@@ -1,5 +1,5 @@
 import { tracingChannel, type TracingChannel } from 'node:diagnostics_channel';
-import type { Awaitable } from '../../base/flow.ts';
+import { isPromise, type Awaitable } from '../../base/flow.ts';
 
 /**
  * What is published on the tracing channels of `node:diagnostics_channel`. The members that are not
@@ -123,7 +123,7 @@ export function tracedEither<Context extends object, Result>(
       return fail(reason);
     }
     end.publish(context);
-    if (result instanceof Promise) {
+    if (isPromise(result)) {
       return result.then((value) => {
         tellEnd({ result: value });
         return value;

@@ -6,8 +6,9 @@ import { unlinkIfThere } from '../../fs/unlink.ts';
 import { SnapshotWriter } from '../../snapshot/snapshot-writer.ts';
 
 /**
- * Writes the first, empty snapshot, which holds the store's id: from then on a store without a snapshot is
- * known to be damaged, and the ancestor fails on our directories instead of starting anew in them.
+ * Writes the first, empty snapshot, which holds the store's id: from then on a store without a
+ * snapshot is known to be damaged, and the ancestor fails on our directories instead of starting
+ * anew in them.
  */
 export async function createStore(
   fs: FileSystem,
@@ -41,8 +42,8 @@ export async function createStore(
 }
 
 /**
- * Whoever made the directory, and those above it, may not have synced their names, or have been killed
- * before. A directory that we may not read is somebody else's.
+ * Whoever made the directory, and those above it, may not have synced their names, or have been
+ * killed before. A directory that we may not read is somebody else's.
  */
 async function syncAncestors(fs: FileSystem, directory: string): Promise<void> {
   for (let path = resolve(directory); path !== dirname(path); path = dirname(path)) {

@@ -8,12 +8,14 @@ import { InlineRunner, type JobRunner } from '../../threads/job-runner.ts';
 import { ThreadPool, type Helper } from '../../threads/thread-pool.ts';
 import type { StartTimer } from '../commit/log-sync.ts';
 
-/** Where a store lives: on the machine's file system with threads, or on a simulated one without. */
+/**
+ * Where a store lives: on the machine's file system with threads, or on a simulated one without.
+ */
 export interface StoreEnvironment {
   readonly fileSystem: FileSystem;
   /**
-   * Makes what runs the jobs of one recovery or one merge, on files of this directory; `onNoThread` hears when no
-   * thread can be had for it.
+   * Makes what runs the jobs of one recovery or one merge, on files of this directory; `onNoThread`
+   * hears when no thread can be had for it.
    */
   readonly makeRunner: (directory: Directory, onNoThread: (cause: Error) => void) => JobRunner;
   /** Gives way to other work of the process. */
@@ -24,7 +26,10 @@ export interface StoreEnvironment {
   readonly identity: () => Promise<ProcessIdentity>;
   /** Bytes that nobody else has: a store's id. */
   readonly randomBytes: (lengthBytes: number) => Uint8Array;
-  /** What the owner record says beside the identity; random and the time of day where it is not given. */
+  /**
+   * What the owner record says beside the identity; random and the time of day where it is not
+   * given.
+   */
   readonly ownerStamp?: { readonly nonce: string; readonly openedAtMs: number };
   /** Sizes below what the options allow, so that simulated stores stay small. */
   readonly sizes?: { readonly rotateBytes?: number; readonly reserveBytes?: number };

@@ -126,7 +126,7 @@ export async function openParts(
   }
 }
 
-/** From here on nothing depends on where the path leads: the directory is held until the store is closed. */
+/** Nothing here depends on where the path leads: the directory is held until the close. */
 async function openHeld(
   environment: StoreEnvironment,
   path: string,

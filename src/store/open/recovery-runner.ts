@@ -16,9 +16,9 @@ const INLINE_BYTES_BESIDE_STORE: number = 256 * 1024;
 const MAX_THREADS = 8;
 
 /**
- * What recovery runs its jobs on: threads when there is enough to read for them to be worth their start. Asked
- * before the directory is locked, so that the first thread starts meanwhile; another process may change what is
- * there, but then only this choice was a poor one.
+ * What recovery runs its jobs on: threads when there is enough to read for them to be worth their
+ * start. Asked before the directory is locked, so that the first thread starts meanwhile; another
+ * process may change what is there, but then only this choice was a poor one.
  */
 export async function chooseRunner(
   directory: Directory,

@@ -17,12 +17,13 @@ import type { Retention } from '../changes/retained-logs.ts';
 import type { TailRepair } from '../recovery/verdict.ts';
 
 /**
- * Makes durable what recovery has read, before anything is built on it, then removes what is proven dead.
- * A crash at any step leaves a directory that recovers to the same records. Returns the names removed.
+ * Makes durable what recovery has read, before anything is built on it, then removes what is proven
+ * dead. A crash at any step leaves a directory that recovers to the same records. Returns the names
+ * removed.
  *
- * After a failed sync, or a kill before one, the page cache can show bytes that the disk does not have, and
- * a sync repeated later reports success without writing them: hence what nothing later proves synced, the
- * last group at least, is written again.
+ * After a failed sync, or a kill before one, the page cache can show bytes that the disk does not
+ * have, and a sync repeated later reports success without writing them: hence what nothing later
+ * proves synced, the last group at least, is written again.
  */
 export async function repair(
   fs: FileSystem,
@@ -35,7 +36,8 @@ export async function repair(
   // Recovery may have taken long.
   await lock.whenHeld();
   if (tail?.kind === 'rewrite') await rewriteTail(fs, tail);
-  // Names that were read, the snapshot's above all, must not be lost once what they replace is removed.
+  // Names that were read, the snapshot's above all, must not be lost once what they replace is
+  // removed.
   await fs.syncDirectory(directory);
   const dead = deadNames(state, kept.retention).map((name) => join(directory, name));
   const withoutGroups = tail?.kind === 'discard' ? [tail.path, ...blankPaths] : blankPaths;
@@ -44,8 +46,8 @@ export async function repair(
     await lock.whenHeld();
     await unlinkIfThere(fs, path);
   }
-  // The disk may hold a group where none is seen: one cut back after a write that failed, by a cut that was
-  // never synced. It must not come back once the records without it have been served.
+  // The disk may hold a group where none is seen: one cut back after a write that failed, by a cut
+  // that was never synced. It must not come back once the records without it have been served.
   if (withoutGroups.length > 0) await fs.syncDirectory(directory);
   if (state.listing.hasReserve === true && !kept.hasReserve) {
     // Left by an open with the option. It only takes room: that it cannot be removed does no harm.
@@ -85,7 +87,8 @@ async function rewriteTail(
       assert(count === bytes.length, 'the groups are as long as when they were read');
       await writeFully(file, bytes, offset);
     }
-    // Even where zeros are seen: bytes whose sync failed may stand on the disk and not in the page cache.
+    // Even where zeros are seen: bytes whose sync failed may stand on the disk and not in the page
+    // cache.
     await file.truncate(tail.toOffset);
     await file.dataSync();
   } finally {

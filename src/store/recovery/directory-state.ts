@@ -39,8 +39,9 @@ export interface ReadingOptions {
 }
 
 /**
- * Reads the claim and then lists the directory: what the claim names was there before, so that a listing
- * without it has lost it, whatever a writer does meanwhile. Takes no lock and changes nothing.
+ * Reads the claim and then lists the directory: what the claim names was there before, so that a
+ * listing without it has lost it, whatever a writer does meanwhile. Takes no lock and changes
+ * nothing.
  * @throws StoreError LODESTORE_NOT_FOUND, LODESTORE_NOT_A_DIRECTORY, LODESTORE_INCOMPLETE,
  *   LODESTORE_IO; system errors as they are
  */
@@ -88,8 +89,8 @@ export function newerLogs(
 }
 
 /**
- * The second step of every reader: applies the rules of recovery to the logs that it has read, and looks
- * whether what was claimed is there.
+ * The second step of every reader: applies the rules of recovery to the logs that it has read, and
+ * looks whether what was claimed is there.
  */
 export function judgeDirectory(
   { directory, snapshot, storeId, claim }: JudgedDirectory,

@@ -19,10 +19,11 @@ export interface NewestSnapshot {
 }
 
 /**
- * Names of merged logs and older snapshots are removed when a store opens. Their numbers are in the names; here
- * their headers are asked whether they are what the names say: a newer log under an old name holds what no other
- * file does, and beside an older snapshot of another store the newest one may be the stranger. Headers that do
- * not verify tell nothing: nobody depends on such a file. Rejects with the system's error.
+ * Names of merged logs and older snapshots are removed when a store opens. Their numbers are in the
+ * names; here their headers are asked whether they are what the names say: a newer log under an old
+ * name holds what no other file does, and beside an older snapshot of another store the newest one
+ * may be the stranger. Headers that do not verify tell nothing: nobody depends on such a file.
+ * Rejects with the system's error.
  */
 export async function findFalseLeftovers(
   fs: FileSystem,

@@ -25,14 +25,17 @@ export interface LoadedLogs {
   readonly pieces: readonly RowPiece[];
 }
 
-/** Jobs that are handed in at a time, for each that can run: where there are threads, so many that none has to wait. */
+/**
+ * Jobs that are handed in at a time, for each that can run: where there are threads, so many that
+ * none has to wait.
+ */
 const JOBS_ALONE = 2;
 const JOBS_PER_JOB = 4;
 
 /**
- * Reads logs, given in order, in parallel: long ones in pieces. Whatever is not sound is found by one scan
- * of the log, which goes on from where sound pieces end. However many logs there are, only a few are open
- * at a time, and few rows that have been superseded are in memory.
+ * Reads logs, given in order, in parallel: long ones in pieces. Whatever is not sound is found by
+ * one scan of the log, which goes on from where sound pieces end. However many logs there are, only
+ * a few are open at a time, and few rows that have been superseded are in memory.
  */
 export async function loadLogs(
   context: RecoveryContext,
@@ -75,7 +78,10 @@ async function loadLog(reading: ReadAhead, pile: RowPile, file: LogFile): Promis
   return { number, path, scan };
 }
 
-/** Reads pieces of logs, and logs that are read whole, in their order, some ahead of those that are asked for. */
+/**
+ * Reads pieces of logs, and logs that are read whole, in their order, some ahead of those that are
+ * asked for.
+ */
 class ReadAhead {
   readonly directory: string;
   readonly #context: RecoveryContext;

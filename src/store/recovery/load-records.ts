@@ -7,7 +7,9 @@ import { damageHint } from './advice.ts';
 import type { RecoveryContext } from './recovery-context.ts';
 import type { SnapshotState } from './snapshot-state.ts';
 
-/** Some milliseconds of work: threads that start later than others, or run slower, just take fewer. */
+/**
+ * Some milliseconds of work: threads that start later than others, or run slower, just take fewer.
+ */
 const JOB_CHUNKS = 32;
 
 export type ChunkedSnapshot = Extract<SnapshotState, { format: 'lodestore' }>;

@@ -3,8 +3,8 @@ import type { OpenProgress } from './recovery-report.ts';
 type Phase = Exclude<OpenProgress['phase'], 'lease'>;
 
 /**
- * Adds up the progress of jobs that run side by side. What jobs of a later phase do beside an earlier one shows
- * when theirs begins.
+ * Adds up the progress of jobs that run side by side. What jobs of a later phase do beside an
+ * earlier one shows when theirs begins.
  */
 export class ProgressMeter {
   readonly #report: ((progress: OpenProgress) => void) | undefined;
@@ -24,7 +24,10 @@ export class ProgressMeter {
     this.#send();
   }
 
-  /** A listener for one job of a phase, this one if not given, called with the bytes that it has read so far. */
+  /**
+   * A listener for one job of a phase, this one if not given, called with the bytes that it has
+   * read so far.
+   */
   part(phase: Phase = this.#phase): (bytesRead: number) => void {
     let before = 0;
     return (bytesRead) => {

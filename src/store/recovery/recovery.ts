@@ -39,7 +39,8 @@ export interface RecoveredState extends DirectoryState {
  *    snapshot, and the sizes of the logs with higher numbers. Older snapshots, logs that the
  *    snapshot contains and temporary files are leftovers and are not read.
  * 2. All newer logs are read, long ones in pieces. Each gives a scan, which says what was seen and
- *    where the log stopped being valid, and its rows. Chunks of the snapshot are read beside the logs.
+ *    where the log stopped being valid, and its rows. Chunks of the snapshot are read beside the
+ *    logs.
  * 3. `judgeDirectory` decides whether a crash can have left what the scans saw. Broken bytes at the
  *    end of the last log are a torn write, unless a later frame proves that they were synced.
  *    Everything else that does not verify is damage, and ends recovery before any chunk is used.

@@ -45,14 +45,16 @@ export interface Replayed {
 }
 
 /**
- * Makes layers of the rows that have been read from logs: mostly one. All jobs share the work by hash or by key, so it is
- * of no account in which order keys were written.
+ * Makes layers of the rows that have been read from logs: mostly one. All jobs share the work by
+ * hash or by key, so it is of no account in which order keys were written.
  *
- * 1. `index`: each job takes some partitions of the keys' hashes. From the newest row to the oldest it puts each key into
- *    the partition's hash table, and the place of its row to the range of keys that it lies in.
- * 2. `count`: each job takes some ranges of keys, puts the places of each in order, which takes little while they
- *    are a few thousand, and walks over them and the base's chunk side by side: which keys does the base hold? That is all
- *    that is needed of the base, for the number of records. Iterators walk over the places.
+ * 1. `index`: each job takes some partitions of the keys' hashes. From the newest row to the oldest
+ *    it puts each key into the partition's hash table, and the place of its row to the range of
+ *    keys that it lies in.
+ * 2. `count`: each job takes some ranges of keys, puts the places of each in order, which takes
+ *    little while they are a few thousand, and walks over them and the base's chunk side by side:
+ *    which keys does the base hold? That is all that is needed of the base, for the number of
+ *    records. Iterators walk over the places.
  *
  * Rows stay where they were decoded.
  */
@@ -171,7 +173,10 @@ export class Replay {
   }
 }
 
-/** Of each range, the chunk in which its first key lies. A range with keys of two chunks begins with the later one's. */
+/**
+ * Of each range, the chunk in which its first key lies. A range with keys of two chunks begins with
+ * the later one's.
+ */
 function chunkOrdinals({ low, high }: KeySplitters, spans: readonly ChunkSpan[]): Int32Array {
   const ordinals = new Int32Array(low.length + 1).fill(-1);
   let next = 0;

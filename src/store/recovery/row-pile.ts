@@ -15,8 +15,9 @@ const MOST_BLOCKS = 2_048;
 type PileContext = Pick<RecoveryContext, 'runner' | 'signal' | 'lookBytes' | 'layerBlocks'>;
 
 /**
- * The rows of logs, oldest first, as they are read. Logs may hold the same keys again and again: whenever as much has come as
- * was there, and more than a bound, rows are looked through, and where half of them are superseded the others are copied.
+ * The rows of logs, oldest first, as they are read. Logs may hold the same keys again and again:
+ * whenever as much has come as was there, and more than a bound, rows are looked through, and where
+ * half of them are superseded the others are copied.
  */
 export class RowPile {
   readonly #context: PileContext;
@@ -84,7 +85,9 @@ export class RowPile {
   }
 }
 
-/** Cuts pieces into parts whose rows `mostBlocks` of positions can tell apart; mostly there is one. */
+/**
+ * Cuts pieces into parts whose rows `mostBlocks` of positions can tell apart; mostly there is one.
+ */
 export function cutPieces(
   pieces: readonly RowPiece[],
   mostBlocks: number = MOST_BLOCKS,

@@ -7,9 +7,10 @@ type Outcome<T> =
   | { readonly kind: 'error'; readonly error: unknown };
 
 /**
- * Reads a directory that a live store may be writing to: a log read before its seal was written, beside a
- * log read after, looks like damage, and a file that a merge has removed like a missing one. What two readings
- * in a row find at the same place is believed; `faultsOf` names what a reading found.
+ * Reads a directory that a live store may be writing to: a log read before its seal was written,
+ * beside a log read after, looks like damage, and a file that a merge has removed like a missing
+ * one. What two readings in a row find at the same place is believed; `faultsOf` names what a
+ * reading found.
  *
  * Rejects as `read` does, or with LODESTORE_IO when the directory does not hold still.
  */

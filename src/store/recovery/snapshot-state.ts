@@ -10,7 +10,9 @@ import { readSnapshot, type SnapshotFile } from '../../snapshot/snapshot-reader.
 import { damageHint } from './advice.ts';
 import { findFalseLeftovers } from './leftovers.ts';
 
-/** The snapshot that recovery starts from: header and index are verified, chunks are not yet read. */
+/**
+ * The snapshot that recovery starts from: header and index are verified, chunks are not yet read.
+ */
 export type SnapshotState =
   | {
       readonly format: 'lodestore';
@@ -63,7 +65,10 @@ export async function readSnapshotState(
   }
 }
 
-/** The checksum of an ancestor's snapshot, one frame as long as its file; undefined for anything else. */
+/**
+ * The checksum of an ancestor's snapshot, one frame as long as its file; undefined for anything
+ * else.
+ */
 async function ancestorFrameChecksum(
   file: OpenFile,
   fileBytes: number,
@@ -80,8 +85,8 @@ async function ancestorFrameChecksum(
 
 /**
  * The newest snapshot, or undefined when there is none. Older ones are leftovers of a merge.
- * @throws CorruptionError when the newest does not verify: an older one would show older records; when a file that
- *   looks like a leftover is none
+ * @throws CorruptionError when the newest does not verify: an older one would show older records;
+ *   when a file that looks like a leftover is none
  */
 export async function newestSnapshot(
   fs: FileSystem,

@@ -36,8 +36,8 @@ export interface UnmetClaim {
 }
 
 /**
- * What is missing of what the lock file says was synced. A claim of another store comes from a lock file that
- * was copied, and says nothing, unless no store is there at all.
+ * What is missing of what the lock file says was synced. A claim of another store comes from a lock
+ * file that was copied, and says nothing, unless no store is there at all.
  */
 export function unmetClaim(found: FoundState, claim: Claim | undefined): UnmetClaim | undefined {
   const { directory, snapshot, logs } = found;

@@ -14,8 +14,8 @@ export interface LoadedLog {
 }
 
 /**
- * What has to be written again before anything is built on the last log: bytes that nothing later proves
- * synced. `discard`: the log holds no whole group and is removed.
+ * What has to be written again before anything is built on the last log: bytes that nothing later
+ * proves synced. `discard`: the log holds no whole group and is removed.
  */
 export type TailRepair =
   | { readonly kind: 'discard'; readonly path: string }
@@ -67,8 +67,8 @@ export function asPredecessor(log: LoadedLog): Predecessor {
 }
 
 /**
- * True for a log that was prepared and never written: zeros or, after a crash while it was prepared, whatever
- * the disk held before. No header of ours, no frame of ours anywhere.
+ * True for a log that was prepared and never written: zeros or, after a crash while it was
+ * prepared, whatever the disk held before. No header of ours, no frame of ours anywhere.
  */
 export function isBlank(scan: LogScan): boolean {
   if (scan.format === 'empty') return true;
@@ -76,7 +76,9 @@ export function isBlank(scan: LogScan): boolean {
   return hasNothing && scan.ending.kind === 'broken' && scan.ending.later.kind === 'none';
 }
 
-/** Applies the decision table of recovery to all logs newer than the snapshot, in ascending order. */
+/**
+ * Applies the decision table of recovery to all logs newer than the snapshot, in ascending order.
+ */
 export function judgeLogs(
   directory: string,
   snapshot: SnapshotState | undefined,

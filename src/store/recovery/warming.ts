@@ -8,11 +8,17 @@ import { LazyChunk } from '../../table/chunk/lazy-chunk.ts';
 import type { JobRunner } from '../../threads/job-runner.ts';
 import { damageDetail, rangeJob, type ChunkedSnapshot } from './load-records.ts';
 
-/** Chunks of one job. Small, so that few are read twice because somebody has asked for them meanwhile. */
+/**
+ * Chunks of one job. Small, so that few are read twice because somebody has asked for them
+ * meanwhile.
+ */
 const JOB_CHUNKS = 16;
 
 export interface WarmingHooks {
-  /** A chunk has turned out to be damaged, or unreadable: once for each, in reads or in the background. */
+  /**
+   * A chunk has turned out to be damaged, or unreadable: once for each, in reads or in the
+   * background.
+   */
   readonly onDamaged: (error: StoreError) => void;
   /** All chunks are in memory. */
   readonly onWarmed: () => void;
@@ -21,9 +27,9 @@ export interface WarmingHooks {
 const NO_HOOKS: WarmingHooks = { onDamaged: () => undefined, onWarmed: () => undefined };
 
 /**
- * A snapshot whose chunks come into memory after the store has been opened: each when a read first asks for it,
- * and the others in the background, in order. The file is held open until all are there, so that it may lose
- * its name meanwhile.
+ * A snapshot whose chunks come into memory after the store has been opened: each when a read first
+ * asks for it, and the others in the background, in order. The file is held open until all are
+ * there, so that it may lose its name meanwhile.
  */
 export class Warming {
   readonly chunks: readonly LazyChunk[];
@@ -71,8 +77,8 @@ export class Warming {
   }
 
   /**
-   * Resolves when all chunks are in memory. Rejects with the first damage once all others are, or with
-   * StoreClosedError where the store was closed before.
+   * Resolves when all chunks are in memory. Rejects with the first damage once all others are, or
+   * with StoreClosedError where the store was closed before.
    */
   get warmed(): Promise<void> {
     return this.#done ?? Promise.resolve();
@@ -86,8 +92,8 @@ export class Warming {
   }
 
   /**
-   * Begins to read what is left after `pause`: starting threads holds up the caller, who has waited for its first
-   * read. The runner is closed when all is read, or that has been stopped.
+   * Begins to read what is left after `pause`: starting threads holds up the caller, who has waited
+   * for its first read. The runner is closed when all is read, or that has been stopped.
    */
   start(makeRunner: () => JobRunner, pause: () => Promise<void>, hooks: WarmingHooks): void {
     this.#hooks = hooks;

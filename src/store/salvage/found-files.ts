@@ -30,8 +30,8 @@ export function isInPlace({ name, header }: FoundFile): boolean {
 }
 
 /**
- * Logs and snapshots of a directory, also under names that are none of ours: copies that somebody has made,
- * what somebody has renamed. Rejects with the system's error.
+ * Logs and snapshots of a directory, also under names that are none of ours: copies that somebody
+ * has made, what somebody has renamed. Rejects with the system's error.
  */
 export async function findFiles(fs: FileSystem, directory: string): Promise<FoundFile[]> {
   const found: FoundFile[] = [];
@@ -66,9 +66,9 @@ async function readHeader(
 }
 
 /**
- * The id of the store that a directory belongs to: the one that the lock file claims, if any file is of it. Else
- * the one that most of the files are of. A snapshot counts twice, since no log opens without one. Of as many, that
- * of the newest snapshot. Undefined where no header verifies.
+ * The id of the store that a directory belongs to: the one that the lock file claims, if any file
+ * is of it. Else the one that most of the files are of. A snapshot counts twice, since no log opens
+ * without one. Of as many, that of the newest snapshot. Undefined where no header verifies.
  */
 export function findStoreId(
   files: readonly FoundFile[],

@@ -28,14 +28,17 @@ export interface Move {
 }
 
 /**
- * What has to be renamed or set aside in a damaged directory before anything in it is given up for lost: the
- * header of every log and snapshot says which store's and which number it is. Reads only.
+ * What has to be renamed or set aside in a damaged directory before anything in it is given up for
+ * lost: the header of every log and snapshot says which store's and which number it is. Reads only.
  *
- * - Files of the store that the lock file claims, or else most headers name, go where their headers say.
- * - Of several for one place the one is taken that the next log follows, or else that verifies the furthest.
- * - Files under names that are none of ours (`.bak`, ` (1)`) are taken only where one is missing or bad.
- * - What is of another store, or a second copy, is set aside. A file without a header that verifies stays,
- *   unless its place is another one's.
+ * - Files of the store that the lock file claims, or else most headers name, go where their headers
+ *   say.
+ * - Of several for one place the one is taken that the next log follows, or else that verifies the
+ *   furthest.
+ * - Files under names that are none of ours (`.bak`, ` (1)`) are taken only where one is missing or
+ *   bad.
+ * - What is of another store, or a second copy, is set aside. A file without a header that verifies
+ *   stays, unless its place is another one's.
  *
  * Rejects with the system's error or the signal's reason.
  */
@@ -121,7 +124,9 @@ class Placement {
     return chosen.has(from) ? { from, to: undefined, reason } : undefined;
   }
 
-  /** The best file for a place; undefined if only files under foreign names are, and none is needed. */
+  /**
+   * The best file for a place; undefined if only files under foreign names are, and none is needed.
+   */
   async #choose(candidates: readonly Candidate[]): Promise<FoundFile | undefined> {
     const named = candidates.filter(({ file }) => file.isNamed);
     if (named.length === 0 && !(await this.#isNeeded(candidates[0]!))) return undefined;
@@ -136,7 +141,10 @@ class Placement {
     return best?.file;
   }
 
-  /** Whether a file under a foreign name is missing: in a gap, at the end that it continues, or as the snapshot. */
+  /**
+   * Whether a file under a foreign name is missing: in a gap, at the end that it continues, or as
+   * the snapshot.
+   */
   async #isNeeded({ header }: Candidate): Promise<boolean> {
     const numbers = (kind: FileHeader['kind']): number[] =>
       [...this.#candidates.values()]
@@ -180,7 +188,10 @@ class Placement {
     });
   }
 
-  /** How good a copy is: whether what comes next was written behind it, whether it verifies, how far. */
+  /**
+   * How good a copy is: whether what comes next was written behind it, whether it verifies, how
+   * far.
+   */
   async #quality({ file, header }: Candidate): Promise<readonly number[]> {
     const { number, kind } = header;
     if (kind === 'snapshot') {

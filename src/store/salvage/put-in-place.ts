@@ -8,14 +8,18 @@ import type { MovedFile } from '../recovery/recovery-report.ts';
 import { planMoves, type Move } from './placement.ts';
 import { copyDurably, quarantine } from './quarantine.ts';
 
-/** Ends the name that a file has while it makes room for another one: none of ours, found again by its header. */
+/**
+ * Ends the name that a file has while it makes room for another one: none of ours, found again by
+ * its header.
+ */
 const MOVED_SUFFIX = '.moved';
 
 /**
- * Gives misplaced files their names back, and sets aside in `quarantine/` what belongs to another store or is
- * a second copy. Nothing is removed, and every step is durable before the next. The highest log goes first: until
- * the lowest is in its place there is a gap, so that a crash at any step leaves a directory that does not open
- * with less than it holds, and that another salvage puts in order.
+ * Gives misplaced files their names back, and sets aside in `quarantine/` what belongs to another
+ * store or is a second copy. Nothing is removed, and every step is durable before the next. The
+ * highest log goes first: until the lowest is in its place there is a gap, so that a crash at any
+ * step leaves a directory that does not open with less than it holds, and that another salvage puts
+ * in order.
  * @throws FencedError; system errors as they are
  */
 export async function putInPlace(

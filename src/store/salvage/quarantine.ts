@@ -6,8 +6,8 @@ import { FileWindow } from '../../fs/file-window.ts';
 import { writeFully } from '../../fs/write.ts';
 
 /**
- * Copies a damaged file into `quarantine/`, synced, and returns where it is. The original stays until what
- * was salvaged from it is durable: a crash in between must find it in its place.
+ * Copies a damaged file into `quarantine/`, synced, and returns where it is. The original stays
+ * until what was salvaged from it is durable: a crash in between must find it in its place.
  */
 export async function quarantine(fs: FileSystem, directory: string, path: string): Promise<string> {
   const folder = join(directory, QUARANTINE_NAME);

@@ -8,8 +8,8 @@ import { lossOf, type SalvagedLog } from './salvage-loss.ts';
 import type { LoadedLog } from '../recovery/verdict.ts';
 
 /**
- * Keeps every frame of an ancestor's log that verifies. Its batches have no numbers: what is lost may
- * concern any key.
+ * Keeps every frame of an ancestor's log that verifies. Its batches have no numbers: what is lost
+ * may concern any key.
  */
 export async function salvageAncestorLog(fs: FileSystem, log: LoadedLog): Promise<SalvagedLog> {
   const { ending } = log.scan;

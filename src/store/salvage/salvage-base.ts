@@ -47,8 +47,8 @@ export class SalvageBaseReader {
   }
 
   /**
-   * The newest snapshot, or what verifies of it. If an older one and the logs up to the newest are still
-   * there, and prove to hold all of it, these are taken: nothing is lost then.
+   * The newest snapshot, or what verifies of it. If an older one and the logs up to the newest are
+   * still there, and prove to hold all of it, these are taken: nothing is lost then.
    */
   async read(): Promise<SalvageBase> {
     const newest = this.#listing.snapshots.at(-1);
@@ -139,7 +139,9 @@ export class SalvageBaseReader {
     return storeIdOf(undefined);
   }
 
-  /** The older snapshot in the place of the damaged one, if the logs between prove to be all there. */
+  /**
+   * The older snapshot in the place of the damaged one, if the logs between prove to be all there.
+   */
   async #replace(damaged: SalvageBase, older: number): Promise<SalvageBase | undefined> {
     const state = await readSnapshotState(this.#fs, this.#directory, older);
     if ('hint' in state) return undefined;

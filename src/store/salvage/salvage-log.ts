@@ -12,7 +12,10 @@ import { salvageAncestorLog } from './salvage-ancestor-log.ts';
 import { lossOf, type SalvagedLog } from './salvage-loss.ts';
 import type { LoadedLog } from '../recovery/verdict.ts';
 
-/** A log from which nothing may be taken: it does not belong to the sequence before it, or to the store. */
+/**
+ * A log from which nothing may be taken: it does not belong to the sequence before it, or to the
+ * store.
+ */
 export function dropLog(log: LoadedLog, reason: string, lastSequence: bigint): SalvagedLog {
   return {
     run: [],
@@ -23,8 +26,9 @@ export function dropLog(log: LoadedLog, reason: string, lastSequence: bigint): S
 }
 
 /**
- * Keeps every group of a damaged log that verifies. What lies between them is a loss, with the sequence
- * numbers that are missing there. `expectedSequence` is the last sequence of the log before.
+ * Keeps every group of a damaged log that verifies. What lies between them is a loss, with the
+ * sequence numbers that are missing there. `expectedSequence` is the last sequence of the log
+ * before.
  */
 export async function salvageLog(
   fs: FileSystem,
@@ -103,7 +107,9 @@ class LogSalvage {
     this.#goodEnd = offset + lengthBytes;
   }
 
-  /** What verifies next stands at `offset`, and `sequence` was the last before it: the rest is lost. */
+  /**
+   * What verifies next stands at `offset`, and `sequence` was the last before it: the rest is lost.
+   */
   #reach(offset: number, sequence: bigint): void {
     const isGap = sequence > this.#lastSequence;
     if (!isGap && offset === this.#goodEnd) return;

@@ -4,7 +4,10 @@ import type { Loss } from '../recovery/recovery-report.ts';
 /** What a log yields, and what of it is gone. */
 export interface SalvagedLog {
   readonly run: readonly Columns[];
-  /** In order of offsets. The last one has a first sequence without a last where the log does not tell. */
+  /**
+   * In order of offsets. The last one has a first sequence without a last where the log does not
+   * tell.
+   */
   readonly losses: readonly Loss[];
   /** The last sequence before the log, where it tells. */
   readonly before: bigint | undefined;
@@ -13,9 +16,9 @@ export interface SalvagedLog {
 }
 
 /**
- * Added to the last sequence number if batches or records are lost. A follower of the change feed that has seen
- * a lost batch must not take a later one for it: its position is refused instead. Larger than the number of
- * batches that any logs could have held.
+ * Added to the last sequence number if batches or records are lost. A follower of the change feed
+ * that has seen a lost batch must not take a later one for it: its position is refused instead.
+ * Larger than the number of batches that any logs could have held.
  */
 const SEQUENCE_GAP: bigint = 2n ** 40n;
 

@@ -38,7 +38,8 @@ export interface Salvageable {
 
 /**
  * Reads what can be kept of a damaged directory. Nothing is changed.
- * @throws system errors as they are: an unreadable file is not damage; StoreError for a newer format
+ * @throws system errors as they are: an unreadable file is not damage; StoreError for a newer
+ *   format
  */
 export async function readSalvageable(
   source: FileSystem,

@@ -60,7 +60,10 @@ export async function readSnapshotHeader(
   }
 }
 
-/** Keeps every chunk that verifies. The index, which has been verified, names the keys of those that do not. */
+/**
+ * Keeps every chunk that verifies. The index, which has been verified, names the keys of those that
+ * do not.
+ */
 export async function salvageIndexed(
   fs: FileSystem,
   path: string,
@@ -96,7 +99,9 @@ async function readEntries(
   return { columns, losses };
 }
 
-/** Keeps every chunk that verifies by itself, in a snapshot whose header, index or trailer does not. */
+/**
+ * Keeps every chunk that verifies by itself, in a snapshot whose header, index or trailer does not.
+ */
 export async function salvageUnindexed(
   fs: FileSystem,
   path: string,

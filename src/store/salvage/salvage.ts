@@ -24,9 +24,11 @@ export interface Salvaged {
 }
 
 /**
- * Makes a damaged directory recover. What loses nothing comes first: files get the names back that their headers
- * say, and what does not belong there is set aside. Only what is damaged then is given up.
- * @throws FencedError; CorruptionError only if the disk changes meanwhile; system errors as they are
+ * Makes a damaged directory recover. What loses nothing comes first: files get the names back that
+ * their headers say, and what does not belong there is set aside. Only what is damaged then is
+ * given up.
+ * @throws FencedError; CorruptionError only if the disk changes meanwhile; system errors as they
+ *   are
  */
 export async function recoverBySalvage(
   context: RecoveryContext,
@@ -46,9 +48,10 @@ export async function recoverBySalvage(
 }
 
 /**
- * Keeps what verifies of a damaged directory: writes it as a new snapshot, copies damaged originals to
- * `quarantine/`, and removes what the snapshot replaces. Afterwards the directory recovers without
- * damage. Every step before the new snapshot's name is durable leaves the originals as they were.
+ * Keeps what verifies of a damaged directory: writes it as a new snapshot, copies damaged originals
+ * to `quarantine/`, and removes what the snapshot replaces. Afterwards the directory recovers
+ * without damage. Every step before the new snapshot's name is durable leaves the originals as they
+ * were.
  * @throws system errors as they are: an unreadable file is not damage, and nothing is touched
  */
 async function salvage(context: RecoveryContext, lock: DirectoryLock): Promise<readonly Loss[]> {

@@ -5,7 +5,10 @@ import type { Chunk } from '../chunk/chunk.ts';
 import type { KeySpan } from '../chunk/key-directory.ts';
 import type { KeyList } from '../chunk/span-list.ts';
 
-/** The old snapshot's chunks [fromOrigin, toOrigin) and the gaps around them; the last gap in parts unless `isWhole`. */
+/**
+ * The old snapshot's chunks [fromOrigin, toOrigin) and the gaps around them; the last gap in parts
+ * unless `isWhole`.
+ */
 export interface MergeStep {
   readonly fromOrigin: number;
   readonly toOrigin: number;
@@ -13,8 +16,9 @@ export interface MergeStep {
 }
 
 /**
- * Replaces the chunks of one snapshot by those of the next, step by step in ascending order. Steps are
- * numbered as the old snapshot's chunks were, whatever a merge that failed has left in the base.
+ * Replaces the chunks of one snapshot by those of the next, step by step in ascending order. Steps
+ * are numbered as the old snapshot's chunks were, whatever a merge that failed has left in the
+ * base.
  */
 export class BaseMerge {
   readonly #snapshot: KeyList;
@@ -22,7 +26,8 @@ export class BaseMerge {
   #nextOrigin = 0;
   #lastReplacement: KeyHalves | null = null;
   /**
-   * The new snapshot's chunks so far, and the old ones behind them. The base may hold the same records in other chunks.
+   * The new snapshot's chunks so far, and the old ones behind them. The base may hold the same
+   * records in other chunks.
    */
   #written: KeyList;
   /** Chunks that steps have added to the old ones. */
@@ -61,7 +66,10 @@ export class BaseMerge {
     return replaced;
   }
 
-  /** The key behind the old chunks before `toOrigin` and behind `chunks`, of which there is one: more follow. */
+  /**
+   * The key behind the old chunks before `toOrigin` and behind `chunks`, of which there is one:
+   * more follow.
+   */
   #behindPart(toOrigin: number, chunks: readonly Chunk[]): KeyHalves {
     const last = chunks.at(-1);
     assert(last !== undefined, 'a part holds a chunk');
@@ -72,7 +80,10 @@ export class BaseMerge {
     return compareU64(old.low, old.high, written.low, written.high) > 0 ? old : written;
   }
 
-  /** Keys of the new snapshot's chunks, when all steps are done: those that no step replaces are among them. */
+  /**
+   * Keys of the new snapshot's chunks, when all steps are done: those that no step replaces are
+   * among them.
+   */
   finish(): KeyList {
     return this.#written;
   }

@@ -3,7 +3,10 @@ import { KeyDirectory } from '../chunk/key-directory.ts';
 import type { ChunkSlot } from '../chunk/lazy-chunk.ts';
 import type { SpanPage } from '../chunk/span-list.ts';
 
-/** Neighbouring chunks of a base. Pages are shared by the bases that a merge makes one from the other. */
+/**
+ * Neighbouring chunks of a base. Pages are shared by the bases that a merge makes one from the
+ * other.
+ */
 export class BasePage implements SpanPage<ChunkSlot> {
   /** A chunk that has been read takes the place of the lazy one, which need not be asked again. */
   readonly items: ChunkSlot[];

@@ -19,7 +19,10 @@ const STEP_RECORDS = 256;
 /** Keys that a search adds to the filter. */
 const FILTER_STEP = 16;
 
-/** Updates as sorted columns, deletes among them: what a merge that found no room has folded from the logs. */
+/**
+ * Updates as sorted columns, deletes among them: what a merge that found no room has folded from
+ * the logs.
+ */
 export class BaseUpdates implements UpdateLayer {
   readonly highestLow: number;
   readonly highestHigh: number;

@@ -27,7 +27,10 @@ interface Kept {
   readonly cut: readonly Chunk[];
 }
 
-/** An immutable sorted list of chunks that do not overlap. What differs from it in a chunk shares its other pages. */
+/**
+ * An immutable sorted list of chunks that do not overlap. What differs from it in a chunk shares
+ * its other pages.
+ */
 export class Base {
   readonly recordCount: number;
   readonly #slots: Slots;
@@ -64,7 +67,10 @@ export class Base {
     return memoryBytes;
   }
 
-  /** All chunks, ascending. Reads those that are not in memory as it comes to them, and throws as that does. */
+  /**
+   * All chunks, ascending. Reads those that are not in memory as it comes to them, and throws as
+   * that does.
+   */
   *chunks(): Generator<Chunk, void, undefined> {
     for (const page of this.#slots.pages) {
       for (let i = 0; i < page.items.length; i++) yield page.chunkAt(i);
@@ -76,13 +82,19 @@ export class Base {
     return this.#slots.locate(low, high);
   }
 
-  /** Chunk `i`, undefined where there is none. Reads it if it is not in memory, and throws as that does. */
+  /**
+   * Chunk `i`, undefined where there is none. Reads it if it is not in memory, and throws as that
+   * does.
+   */
   chunkAt(i: number): Chunk | undefined {
     const place = this.#slots.place(i);
     return place?.page.chunkAt(place.index);
   }
 
-  /** The chunk that holds this key, if any does. Reads it if it is not in memory, and throws as that does. */
+  /**
+   * The chunk that holds this key, if any does. Reads it if it is not in memory, and throws as that
+   * does.
+   */
   chunkOf(low: number, high: number): Chunk | undefined {
     const page = this.#slots.pageOf(low, high);
     if (page === undefined) return undefined;
@@ -100,7 +112,10 @@ export class Base {
     return chunk !== undefined && chunk.find(low, high) >= 0;
   }
 
-  /** Writes the value of this key, 0 where a record deletes it, as two words. False where there is none. */
+  /**
+   * Writes the value of this key, 0 where a record deletes it, as two words. False where there is
+   * none.
+   */
   readValue(low: number, high: number, target: Uint32Array, at: number): boolean {
     const chunk = this.chunkOf(low, high);
     return chunk !== undefined && chunk.readValue(low, high, target, at);
@@ -130,7 +145,9 @@ export class Base {
     return new Base(this.#slots.splice(before.ordinal, after.ordinal, slots));
   }
 
-  /** All records whose key is not above the limit: slots before `ordinal`, and `cut` behind them. */
+  /**
+   * All records whose key is not above the limit: slots before `ordinal`, and `cut` behind them.
+   */
   #keptUpTo(limit: KeyHalves | null): Kept {
     const index = limit === null ? -1 : this.#slots.locate(limit.low, limit.high);
     if (limit === null || index < 0) return { ordinal: 0, cut: [] };
@@ -144,7 +161,9 @@ export class Base {
     return { ordinal: index, cut: [chunk.slice(0, end)] };
   }
 
-  /** All records whose key is not below the limit: slots from `ordinal` on, and `cut` before them. */
+  /**
+   * All records whose key is not below the limit: slots from `ordinal` on, and `cut` before them.
+   */
   #keptFrom(limit: KeyHalves | null): Kept {
     const { count } = this.#slots;
     if (limit === null || count === 0) return { ordinal: count, cut: [] };

@@ -3,8 +3,8 @@ import { hashKey } from '../../base/key-hash.ts';
 const KEYS_PER_WORD = 4;
 
 /**
- * Tells, at the price of one read, of nearly all keys that have not been added to it that they have not: each key sets three
- * bits of one word.
+ * Tells, at the price of one read, of nearly all keys that have not been added to it that they have
+ * not: each key sets three bits of one word.
  */
 export class KeyFilter {
   readonly #words: Uint32Array;

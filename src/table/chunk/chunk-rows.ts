@@ -8,7 +8,10 @@ const MAX_WORDS = 2 ** 18;
 
 let scratch = new Uint32Array(0);
 
-/** Words of a row of these columns, or 0 where they cannot stand as rows in the place of the columns. */
+/**
+ * Words of a row of these columns, or 0 where they cannot stand as rows in the place of the
+ * columns.
+ */
 export function rowWordsOf(columns: Columns): number {
   const { recordCount, dataEnd, dataLength, data } = columns;
   if (dataEnd !== null || dataLength % 4 !== 0) return 0;
@@ -19,8 +22,9 @@ export function rowWordsOf(columns: Columns): number {
 }
 
 /**
- * Puts the numbers and the data of each record side by side, in the buffer of the columns, which show nonsense
- * from then on. A row: low half of the key, the high one if there is such a column, those of the value, data.
+ * Puts the numbers and the data of each record side by side, in the buffer of the columns, which
+ * show nonsense from then on. A row: low half of the key, the high one if there is such a column,
+ * those of the value, data.
  */
 export function rearrange(columns: Columns): void {
   const { recordCount, data } = columns;
@@ -56,7 +60,10 @@ export function restore(columns: Columns): Columns {
   return restored;
 }
 
-/** Copies bytes [from, to) of what the data were before columns were rearranged to `offset` of `target`. */
+/**
+ * Copies bytes [from, to) of what the data were before columns were rearranged to `offset` of
+ * `target`.
+ */
 export function gatherData(
   columns: Columns,
   target: Uint8Array,

@@ -1,7 +1,9 @@
 import { allocateColumns, type ColumnViews } from '../../format/columns-builder.ts';
 import type { Columns } from '../../format/columns.ts';
 
-/** A copy of the records [from, to) of `columns`; at least one. `firstKey` and `lastKey` are theirs. */
+/**
+ * A copy of the records [from, to) of `columns`; at least one. `firstKey` and `lastKey` are theirs.
+ */
 export function sliceColumns(
   columns: Columns,
   from: number,

@@ -26,9 +26,9 @@ export type Ownership = 'adopted' | 'borrowed';
 const SHORT_BYTES = 128;
 
 /**
- * One sorted run of records, as the decoders hand it over: adopted, neither copied nor walked. The halves of
- * its constants are kept as signed integers: the engine puts those, unlike larger numbers, into the
- * object itself, and a read of a large table is paid for in cache misses.
+ * One sorted run of records, as the decoders hand it over: adopted, neither copied nor walked. The
+ * halves of its constants are kept as signed integers: the engine puts those, unlike larger
+ * numbers, into the object itself, and a read of a large table is paid for in cache misses.
  */
 export class Chunk {
   readonly recordCount: number;
@@ -39,7 +39,7 @@ export class Chunk {
   /** Records per key of the span, on average. */
   readonly #density: number;
   #slots: Slots | undefined;
-  /** Searches until slots are made; 0 when that has been done, if they are of use. Negative in short chunks. */
+  /** Searches until slots are made; 0 when they have been, or are of no use. Negative: never. */
   #searchesLeft: number;
   /** Gets until the columns are rearranged as rows; 0 when they have been, or cannot be. */
   #getsLeft: number;
@@ -133,7 +133,7 @@ export class Chunk {
     return index < this.recordCount && this.#isKeyAt(index, low, high) ? index : -1;
   }
 
-  /** Index of the first record whose key is not below this one; `recordCount` when there is none. */
+  /** Index of the first record with a key of at least this one; `recordCount` if there is none. */
   lowerBound(low: number, high: number): number {
     if (high < this.firstHigh || (high === this.firstHigh && low <= this.firstLow)) return 0;
     if (high > this.lastHigh || (high === this.lastHigh && low > this.lastLow)) {
@@ -143,7 +143,7 @@ export class Chunk {
     return this.#search((low - this.firstLow) >>> 0, high - this.firstHigh - borrow);
   }
 
-  /** Index of the first record whose key, less the first one, is not below; `recordCount` when there is none. */
+  /** As {@link lowerBound}, of the key less the first one. */
   #search(offsetLow: number, offsetHigh: number): number {
     const offset = offsetHigh * 0x1_0000_0000 + offsetLow;
     const position = Math.min(offset * this.#density, this.recordCount - 1);
@@ -194,7 +194,7 @@ export class Chunk {
     };
   }
 
-  /** As {@link lowerBound}, of the records from `from` on: it is expected to be near. The key is not below the first one. */
+  /** As {@link lowerBound} from `from` on, near it; the key is not below the first one. */
   lowerBoundFrom(from: number, low: number, high: number): number {
     const borrow = low < this.firstLow ? 1 : 0;
     const offsetHigh = high - this.firstHigh - borrow;
@@ -264,7 +264,7 @@ export class Chunk {
     return index < 0 ? undefined : this.recordAt(index);
   }
 
-  /** Writes the value of this key to two words of `target`. False where there is no record of it. */
+  /** Writes the value of this key to two words of `target`; false if it has no record. */
   readValue(low: number, high: number, target: Uint32Array, at: number): boolean {
     const index = this.#indexOf(low, high);
     if (index < 0) return false;
@@ -295,7 +295,7 @@ export class Chunk {
     return this.#offsetHighAt(index) === offsetHigh ? index : -1;
   }
 
-  /** Writes the indexes of the records with a value in the range to `indexes`; returns how many there are. */
+  /** Writes the indexes of records with a value in the range; returns their number. */
   findValues(range: ValueRange, indexes: Uint32Array): number {
     const places = {
       words: this.#words,
@@ -373,7 +373,7 @@ export class Chunk {
     return this.#columns.data.byteOffset + this.dataStartAt(index);
   }
 
-  /** Where the data of the record at `index` begins: with an index of `recordCount`, where all data end. */
+  /** Where the data of record `index` begin; of `recordCount`, where all data end. */
   dataStartAt(index: number): number {
     const dataEnd = this.#dataEnd;
     if (dataEnd === null) return index * this.#dataLength;

@@ -1,10 +1,13 @@
 /**
- * Steps, one by one, from where a key is guessed to be. Evenly spread keys are a few steps away; keys
- * further off are found by halving.
+ * Steps, one by one, from where a key is guessed to be. Evenly spread keys are a few steps away;
+ * keys further off are found by halving.
  */
 const NEAR_STEPS = 32;
 
-/** Where in `words` the keys of `count` records stand, less the first key: ascending, `stride` words apart. */
+/**
+ * Where in `words` the keys of `count` records stand, less the first key: ascending, `stride` words
+ * apart.
+ */
 export interface KeyPlaces {
   readonly words: Uint32Array;
   readonly count: number;
@@ -15,8 +18,9 @@ export interface KeyPlaces {
 }
 
 /**
- * Index of the first of `count` ascending offsets, the first of them at `words[at]`, that is not below `sought`; `count`
- * if there is none. It is near `guess`; wherever it is, finding it costs O(log n).
+ * Index of the first of `count` ascending offsets, the first of them at `words[at]`, that is not
+ * below `sought`; `count` if there is none. It is near `guess`; wherever it is, finding it costs
+ * O(log n).
  */
 export function settleNarrow(
   words: Uint32Array,
@@ -71,7 +75,10 @@ export function settleWide(
   return halveWide(words, lowAt, highAt, stride, -1, index, low, high);
 }
 
-/** The offset at `below` is below what is sought, that at `above` is not; -1 and `count` stand for none. */
+/**
+ * The offset at `below` is below what is sought, that at `above` is not; -1 and `count` stand for
+ * none.
+ */
 function halveNarrow(
   words: Uint32Array,
   at: number,

@@ -5,7 +5,10 @@ import type { KeySpan } from './key-directory.ts';
 /** Where the ascending keys of a chunk stand in memory. */
 export interface KeyColumns extends KeySpan {
   readonly recordCount: number;
-  /** The buffer of all columns, and the words of it at which the halves of keys, less the first one, begin. */
+  /**
+   * The buffer of all columns, and the words of it at which the halves of keys, less the first one,
+   * begin.
+   */
   readonly words: Uint32Array;
   readonly lowAt: number;
   /** Negative where all high halves are 0. */

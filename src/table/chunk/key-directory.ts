@@ -10,9 +10,9 @@ export interface KeySpan {
 }
 
 /**
- * First and last keys of a sorted list of chunks, with an index over the top bits of the span that the
- * first keys cover: as many buckets as chunks, so that evenly spread keys find theirs at once and any
- * others by halving within a bucket. Holds no chunk, so it may outlive them.
+ * First and last keys of a sorted list of chunks, with an index over the top bits of the span that
+ * the first keys cover: as many buckets as chunks, so that evenly spread keys find theirs at once
+ * and any others by halving within a bucket. Holds no chunk, so it may outlive them.
  */
 export class KeyDirectory {
   readonly count: number;
@@ -26,7 +26,9 @@ export class KeyDirectory {
   /** Buckets per key of the span that the first keys cover: a power of two. */
   readonly #scale: number;
   readonly #lastBucket: number;
-  /** Index of the first chunk whose bucket is this one or a later one; one entry more than buckets. */
+  /**
+   * Index of the first chunk whose bucket is this one or a later one; one entry more than buckets.
+   */
   readonly #starts: Uint32Array;
 
   constructor(chunks: readonly KeySpan[]) {

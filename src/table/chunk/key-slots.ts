@@ -3,15 +3,20 @@ import type { KeyPlaces } from './column-search.ts';
 /** Slots that share the span of a chunk's keys evenly, per record. */
 export const SLOTS_PER_RECORD: number = 1 / 8;
 
-/** A guess that is off by no more costs nothing: the record lies in the same cache line or the next. */
+/**
+ * A guess that is off by no more costs nothing: the record lies in the same cache line or the next.
+ */
 const DIRECT_STEPS = 2;
 
-/** Index of the first record that lies in this slot or a later one, for every slot and for one behind the last. */
+/**
+ * Index of the first record that lies in this slot or a later one, for every slot and for one
+ * behind the last.
+ */
 export type Slots = Uint16Array | Uint32Array;
 
 /**
- * Divides the span of the keys into slots. Undefined where each record lies where `density`, the number of
- * records per key of the span, says that it does.
+ * Divides the span of the keys into slots. Undefined where each record lies where `density`, the
+ * number of records per key of the span, says that it does.
  */
 export function makeSlots(keys: KeyPlaces, density: number): Slots | undefined {
   const { words, count, stride, lowAt, highAt } = keys;
@@ -36,7 +41,10 @@ export function makeSlots(keys: KeyPlaces, density: number): Slots | undefined {
 const SEARCHES_UNTIL_INDEXED = 64;
 let turn = 0;
 
-/** Searches of a chunk until its slots are made: up to twice as many, so that not all chunks make theirs at once. */
+/**
+ * Searches of a chunk until its slots are made: up to twice as many, so that not all chunks make
+ * theirs at once.
+ */
 export function searchesUntilSlots(): number {
   turn = (turn + 0.618_034) % 1;
   return Math.floor(SEARCHES_UNTIL_INDEXED * (1 + turn));

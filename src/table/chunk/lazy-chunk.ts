@@ -11,8 +11,8 @@ export interface ChunkPromise {
 }
 
 /**
- * A chunk that is on disk, and perhaps in memory by now. One object stands for it in every base, so that whoever
- * reads it first does so for all.
+ * A chunk that is on disk, and perhaps in memory by now. One object stands for it in every base, so
+ * that whoever reads it first does so for all.
  */
 export class LazyChunk implements KeySpan, ChunkPromise {
   readonly recordCount: number;

@@ -12,15 +12,19 @@ export interface Place<P> {
   readonly index: number;
 }
 
-/** How the pages of a list are made. A page has `pageItems` items when it is new, and twice as many at most. */
+/**
+ * How the pages of a list are made. A page has `pageItems` items when it is new, and twice as many
+ * at most.
+ */
 export interface PageMaking<T extends KeySpan, P extends SpanPage<T>> {
   readonly pageItems: number;
   readonly make: (items: readonly T[]) => P;
 }
 
 /**
- * An immutable list of chunks, or of their keys, that ascend and do not overlap. It consists of pages under a
- * directory of pages, so a list that differs in a few items shares all pages but one or two with the list it is made from.
+ * An immutable list of chunks, or of their keys, that ascend and do not overlap. It consists of
+ * pages under a directory of pages, so a list that differs in a few items shares all pages but one
+ * or two with the list it is made from.
  */
 export class SpanList<T extends KeySpan, P extends SpanPage<T>> {
   readonly count: number;
@@ -97,7 +101,8 @@ export class SpanList<T extends KeySpan, P extends SpanPage<T>> {
     const before = pages[first]!.items.slice(0, from - this.#starts[first]!);
     const after = pages[last]!.items.slice(to - this.#starts[last]!);
     let joined = [...before, ...items, ...after];
-    // What is left of a page is joined with a neighbour, so that pages do not become many and short.
+    // What is left of a page is joined with a neighbour, so that pages do not become many and
+    // short.
     if (2 * joined.length < this.#making.pageItems && pages.length > last - first + 1) {
       if (first > 0) joined = [...pages[--first]!.items, ...joined];
       else joined = [...joined, ...pages[++last]!.items];

@@ -14,9 +14,9 @@ export interface Region {
 }
 
 /**
- * Append-only bytes under 32-bit positions: the block is `position >>> 20`. A group's rows lie in one
- * buffer of one block or, if it is long, several. The view of a block starts at the block and ends
- * with its buffer, so it shows whole every row that begins in the block. Positions ascend.
+ * Append-only bytes under 32-bit positions: the block is `position >>> 20`. A group's rows lie in
+ * one buffer of one block or, if it is long, several. The view of a block starts at the block and
+ * ends with its buffer, so it shows whole every row that begins in the block. Positions ascend.
  */
 export class RowArena {
   /** Indexed by block. Read with {@link viewOffset}. */
@@ -51,7 +51,10 @@ export class RowArena {
     return { bytes, position };
   }
 
-  /** Takes back what of a region lies behind its first `keptBytes`, if nothing was reserved after it. */
+  /**
+   * Takes back what of a region lies behind its first `keptBytes`, if nothing was reserved after
+   * it.
+   */
   release(region: Region, keptBytes: number): void {
     if (this.#end === region.position + region.bytes.length)
       this.#end = region.position + keptBytes;

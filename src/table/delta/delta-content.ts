@@ -18,9 +18,9 @@ export interface ContentMark {
 const STEP_ROWS = 256;
 
 /**
- * What a delta's rows add to the content hash and take from it. A commit notes only which records its rows stand
- * in the place of, 4 bytes each; they are hashed when somebody asks: hashing both at each commit would
- * cost as much again as the commit's own work on the table.
+ * What a delta's rows add to the content hash and take from it. A commit notes only which records
+ * its rows stand in the place of, 4 bytes each; they are hashed when somebody asks: hashing both at
+ * each commit would cost as much again as the commit's own work on the table.
  */
 export class DeltaContent {
   readonly #arena: RowArena;
@@ -76,8 +76,8 @@ export class DeltaContent {
   }
 
   /**
-   * Brings `sum` from the content at one mark to that at a later one. `older` is what lies below, at any
-   * moment before a merge takes this delta in. Yields every few hundred rows.
+   * Brings `sum` from the content at one mark to that at a later one. `older` is what lies below,
+   * at any moment before a merge takes this delta in. Yields every few hundred rows.
    */
   *sumBetween(
     sum: ContentSum,
@@ -102,8 +102,9 @@ export class DeltaContent {
   }
 
   /**
-   * Brings `sum` from the content of `older`, whatever a merge has put there, to that with this delta's rows up
-   * to `to` above it. `isLatest` tells rows that no later one replaces. Yields every few hundred rows.
+   * Brings `sum` from the content of `older`, whatever a merge has put there, to that with this
+   * delta's rows up to `to` above it. `isLatest` tells rows that no later one replaces. Yields
+   * every few hundred rows.
    */
   *applyTo(
     sum: ContentSum,

@@ -35,7 +35,10 @@ import {
 } from '../layer/update-layer.ts';
 import { ValueFilter, type ValueRange } from '../layer/value-search.ts';
 
-/** Rows whose slots are touched before they are indexed: as many as the first cache can wait for and keep. */
+/**
+ * Rows whose slots are touched before they are indexed: as many as the first cache can wait for and
+ * keep.
+ */
 const TOUCHED_ROWS = 64;
 /** Rows looked at between two chances to give way. */
 const STEP_ROWS = 256;
@@ -193,7 +196,10 @@ export class Delta implements UpdateLayer {
     return publication.sizeChange;
   }
 
-  /** Takes a group back whose rows have been indexed in part or whole: each key points where it did before. */
+  /**
+   * Takes a group back whose rows have been indexed in part or whole: each key points where it did
+   * before.
+   */
   abandonPublish(): void {
     const publication = this.#publication;
     assert(publication !== undefined, 'a publication has begun');
@@ -282,7 +288,10 @@ export class Delta implements UpdateLayer {
     return { value: joinU64(low, high), data: this.#arena.copy(position + DATA, dataLength) };
   }
 
-  /** Position of the latest row of this key before `mark`, or -1. Keys with later rows are looked for in sorted rows. */
+  /**
+   * Position of the latest row of this key before `mark`, or -1. Keys with later rows are looked
+   * for in sorted rows.
+   */
   positionAt(low: number, high: number, mark: DeltaMark): number {
     const position = this.#find(low, high);
     if (position < mark.end) return position;

@@ -37,7 +37,10 @@ export class Extents {
   }
 }
 
-/** Steps through the published rows in [from, to) in commit order. A row begins at `from`, a group at `to`. */
+/**
+ * Steps through the published rows in [from, to) in commit order. A row begins at `from`, a group
+ * at `to`.
+ */
 export class RowWalk {
   readonly #arena: RowArena;
   readonly #extents: Extents;

@@ -9,7 +9,8 @@ const MAX_DEPTH = 18;
 
 /**
  * Key -> position of its latest row, by extendible hashing: the top bits of a key's hash choose a
- * segment of bounded size, so that growth is one split at a time. The keys themselves stay in the rows.
+ * segment of bounded size, so that growth is one split at a time. The keys themselves stay in the
+ * rows.
  */
 export class HashIndex {
   readonly #arena: RowArena;
@@ -43,8 +44,9 @@ export class HashIndex {
   }
 
   /**
-   * Looks at the slot where the search for this key begins. Of many such looks in a row the processor waits for
-   * memory once; of as many `put`s, each of which ends before the next can begin, once for each.
+   * Looks at the slot where the search for this key begins. Of many such looks in a row the
+   * processor waits for memory once; of as many `put`s, each of which ends before the next can
+   * begin, once for each.
    */
   touch(low: number, high: number): number {
     const hash = hashKey(low, high);
@@ -72,7 +74,9 @@ export class HashIndex {
     return -1;
   }
 
-  /** Points a key that has been put where it pointed before: at `position`, or at nothing for -1. */
+  /**
+   * Points a key that has been put where it pointed before: at `position`, or at nothing for -1.
+   */
   restore(low: number, high: number, position: number): void {
     const hash = hashKey(low, high);
     const { slots } = this.#segmentOf(hash);

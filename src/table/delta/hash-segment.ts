@@ -1,16 +1,19 @@
 /** Slots of a segment that has grown up: splitting it takes about a tenth of a millisecond. */
 export const SEGMENT_SLOTS = 8_192;
 
-/** In the place of a position: the slot's key has no row any more. Its slot is free when the segment is rebuilt. */
+/**
+ * In the place of a position: the slot's key has no row any more. Its slot is free when the segment
+ * is rebuilt.
+ */
 export const NO_ROW = 0xffff_ffff;
 
 const FIRST_SLOTS = 256;
 const SLOT_BYTES = 8;
 
 /**
- * One open-addressing table with linear probing. Slot `i` is `slots[2 * i]`, the key's hash, 0 while the slot is
- * free, and `slots[2 * i + 1]`, the position of its row. With the hashes at hand neither growing nor
- * splitting touches a row.
+ * One open-addressing table with linear probing. Slot `i` is `slots[2 * i]`, the key's hash, 0
+ * while the slot is free, and `slots[2 * i + 1]`, the position of its row. With the hashes at hand
+ * neither growing nor splitting touches a row.
  */
 export class HashSegment {
   /** How many top bits of the hash all keys in here share. */
@@ -87,8 +90,9 @@ export class HashSegment {
 }
 
 /**
- * Three fifths to five sixths of the slots. Keys spread evenly over the segments; with one bound for all of
- * them all would be full at the same time, and a single group would pay for splitting them all.
+ * Three fifths to five sixths of the slots. Keys spread evenly over the segments; with one bound
+ * for all of them all would be full at the same time, and a single group would pay for splitting
+ * them all.
  */
 function nextMaxCount(slotCount: number): number {
   turn = (turn + 0.618_034) % 1;

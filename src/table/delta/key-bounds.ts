@@ -1,4 +1,7 @@
-/** The lowest and the highest key of some rows, in halves: most keys that are not among them lie outside. */
+/**
+ * The lowest and the highest key of some rows, in halves: most keys that are not among them lie
+ * outside.
+ */
 export class KeyBounds {
   highestLow = 0;
   highestHigh = 0;

@@ -4,7 +4,10 @@ const SEGMENT_BITS = 12;
 const SEGMENT_ENTRIES: number = 2 ** SEGMENT_BITS;
 const INDEX_MASK: number = SEGMENT_ENTRIES - 1;
 
-/** A list of u32 that grows at its end and is cut there. Grows by segments, so that no append copies what is there. */
+/**
+ * A list of u32 that grows at its end and is cut there. Grows by segments, so that no append copies
+ * what is there.
+ */
 export class PositionList {
   readonly #segments: Uint32Array[] = [];
   #length = 0;

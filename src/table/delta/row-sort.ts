@@ -34,8 +34,9 @@ export class SortScratch {
 }
 
 /**
- * Returns the positions of rows in key order, rows of one key in the order given. Each step takes time linear in the
- * number of rows, a few nanoseconds for each; there are at most {@link MOST_SORT_STEPS} of them.
+ * Returns the positions of rows in key order, rows of one key in the order given. Each step takes
+ * time linear in the number of rows, a few nanoseconds for each; there are at most {@link
+ * MOST_SORT_STEPS} of them.
  */
 export function* sortSteps(
   rows: UnsortedRows,
@@ -64,8 +65,8 @@ function gather(positions: Uint32Array, order: Uint32Array, sorted: Uint32Array)
 export const MOST_SORT_STEPS: number = 4 + 2 * DIGITS_PER_HALF;
 
 /**
- * Takes the highest bits of each half in which keys differ: in the order of these prefixes keys are in order, as far as the
- * prefixes differ. Returns where each value of both their digits begins.
+ * Takes the highest bits of each half in which keys differ: in the order of these prefixes keys are
+ * in order, as far as the prefixes differ. Returns where each value of both their digits begins.
  */
 function takePrefixes(
   { low, high, count }: UnsortedRows,
@@ -130,7 +131,10 @@ function sortByPrefixes(
   }
 }
 
-/** Puts rows of equal prefixes in order, and gathers the positions. False where that takes too many moves. */
+/**
+ * Puts rows of equal prefixes in order, and gathers the positions. False where that takes too many
+ * moves.
+ */
 function settle(
   { low, high, positions, count }: UnsortedRows,
   { prefixes, order }: SortScratch,
@@ -178,7 +182,9 @@ function* sortByAllDigits(
   }
 }
 
-/** Moves `order` into `spare`, sorted by one byte of `keys`; false when that would change nothing. */
+/**
+ * Moves `order` into `spare`, sorted by one byte of `keys`; false when that would change nothing.
+ */
 function sortByDigit(
   keys: Uint32Array,
   shift: number,

@@ -18,7 +18,9 @@ interface KeyHalves {
   readonly high: number;
 }
 
-/** Walks a sorted run of rows: of each key the latest row below `end`, keys that have none left out. */
+/**
+ * Walks a sorted run of rows: of each key the latest row below `end`, keys that have none left out.
+ */
 export class SortedRunCursor implements Cursor {
   isDone = false;
   low = 0;
@@ -34,8 +36,8 @@ export class SortedRunCursor implements Cursor {
   #position = 0;
 
   /**
-   * `isWhole`: all rows of the run lie below `end`. Where the walk begins with the run's first key, the run is not
-   * looked at before that key's turn comes.
+   * `isWhole`: all rows of the run lie below `end`. Where the walk begins with the run's first key,
+   * the run is not looked at before that key's turn comes.
    */
   constructor(arena: RowArena, run: SortedRun, end: number, isWhole: boolean, seek: Seek) {
     this.#arena = arena;
@@ -119,7 +121,10 @@ export class SortedRunCursor implements Cursor {
     this.high = view.getUint32(offset + KEY_HIGH, true);
   }
 
-  /** Index of the first row, on the cursor's way, behind those of the key that the row at `from` has. */
+  /**
+   * Index of the first row, on the cursor's way, behind those of the key that the row at `from`
+   * has.
+   */
   #endOfKey(from: number): number {
     const step = this.#step;
     const count = this.#run.rowCount;
@@ -140,7 +145,10 @@ export class SortedRunCursor implements Cursor {
     return outside;
   }
 
-  /** Index of the last of the rows [first, last) that the cursor may see; `first - 1` when there is none. */
+  /**
+   * Index of the last of the rows [first, last) that the cursor may see; `first - 1` when there is
+   * none.
+   */
   #lastVisible(first: number, last: number): number {
     let below = first - 1;
     let above = last;
@@ -152,7 +160,10 @@ export class SortedRunCursor implements Cursor {
     return below;
   }
 
-  /** Index of the first row whose key compares with `key` above `order`: -1 takes equal keys for above. */
+  /**
+   * Index of the first row whose key compares with `key` above `order`: -1 takes equal keys for
+   * above.
+   */
   #firstAbove(key: KeyHalves, order: -1 | 0): number {
     let from = 0;
     let to = this.#run.rowCount;

@@ -10,16 +10,19 @@ import { UnsortedRows } from './unsorted-rows.ts';
 const SORT_STEPS = 16;
 assert(MOST_SORT_STEPS < SORT_STEPS, 'a run is sorted before the next one is full');
 
-/** Runs that may wait to be sorted: a group that fills runs of its own ends the one before it early. */
+/**
+ * Runs that may wait to be sorted: a group that fills runs of its own ends the one before it early.
+ */
 const MOST_WAITING_RUNS = 2;
 
 /**
- * The rows of a delta in key order, for iterators: runs of up to `runRows` consecutive rows. Whoever indexes rows hands
- * them in, and with them come the steps that sort the runs that are full. So wherever an iterator begins, at most
- * {@link MOST_WAITING_RUNS} runs and the rest behind them are left to sort, however many rows there are.
+ * The rows of a delta in key order, for iterators: runs of up to `runRows` consecutive rows.
+ * Whoever indexes rows hands them in, and with them come the steps that sort the runs that are
+ * full. So wherever an iterator begins, at most {@link MOST_WAITING_RUNS} runs and the rest behind
+ * them are left to sort, however many rows there are.
  *
- * Rows of a group that is being published are kept apart, in runs of their own: positions of rows that
- * are taken back are given to others.
+ * Rows of a group that is being published are kept apart, in runs of their own: positions of rows
+ * that are taken back are given to others.
  */
 export class SortedRuns {
   readonly #sizes: TableSizes;
@@ -99,7 +102,10 @@ export class SortedRuns {
     this.#hiddenRest.count = 0;
   }
 
-  /** Sorted runs that hold the first `rowCount` rows, newest run first. They may hold later rows as well. */
+  /**
+   * Sorted runs that hold the first `rowCount` rows, newest run first. They may hold later rows as
+   * well.
+   */
   covering(rowCount: number): SortedRun[] {
     // One sort at a time has the scratch memory: those that wait before a run are sorted before it.
     const last = this.#waiting.findLastIndex(({ firstRow }) => firstRow < rowCount);

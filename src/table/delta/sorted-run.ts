@@ -28,8 +28,8 @@ interface Unsorted {
 }
 
 /**
- * Consecutive rows of a delta, in key order. Where they are committed in that order, only every 1024th position is kept,
- * and the rows between are walked when somebody wants them.
+ * Consecutive rows of a delta, in key order. Where they are committed in that order, only every
+ * 1024th position is kept, and the rows between are walked when somebody wants them.
  */
 export class SortedRun {
   /** Rows of the delta before this run. */

@@ -11,8 +11,8 @@ let poolWords = new Uint32Array(pool);
 let used = 0;
 
 /**
- * A copy of `source[from, to)`. Short ones share a buffer of 8 KiB, as those of `Buffer` do: allocating one for
- * each would cost more than finding the record.
+ * A copy of `source[from, to)`. Short ones share a buffer of 8 KiB, as those of `Buffer` do:
+ * allocating one for each would cost more than finding the record.
  */
 export function copyData(source: Uint8Array, from: number, to: number): Uint8Array {
   const lengthBytes = to - from;

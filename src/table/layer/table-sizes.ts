@@ -9,7 +9,7 @@ export interface TableSizes {
 }
 
 /**
- * A run is sorted in about a millisecond, in steps of a tenth of one; a piece in a tenth of one. A chunk is
- * replaced by copying the directory of its page, in some microseconds.
+ * A run is sorted in about a millisecond, in steps of a tenth of one; a piece in a tenth of one. A
+ * chunk is replaced by copying the directory of its page, in some microseconds.
  */
 export const TABLE_SIZES: TableSizes = { runRows: 32_768, pieceRows: 4_096, pageChunks: 256 };

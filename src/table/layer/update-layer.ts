@@ -6,7 +6,10 @@ import type { ValueRange } from './value-search.ts';
 /** What a layer says of a key; `unknown` sends the question on to the next older layer. */
 export type KeyState = 'present' | 'deleted' | 'unknown';
 
-/** Bytes of a record's data; {@link NO_RECORD} where the key is deleted, {@link UNKNOWN_KEY} where nothing says. */
+/**
+ * Bytes of a record's data; {@link NO_RECORD} where the key is deleted, {@link UNKNOWN_KEY} where
+ * nothing says.
+ */
 export type DataLength = number;
 export const NO_RECORD = -1;
 export const UNKNOWN_KEY = -2;
@@ -27,17 +30,21 @@ export interface UpdateLayer {
   /** As {@link stateOf}; where the key is present, its record is subtracted from `sum`. */
   subtractFrom(sum: ContentSum, low: number, high: number): KeyState;
   /**
-   * Brings `sum`, the content of `older`, to that of `older` under these updates. Yields every few hundred records.
+   * Brings `sum`, the content of `older`, to that of `older` under these updates. Yields every few
+   * hundred records.
    */
   applyTo(sum: ContentSum, older: OlderContent): Generator<void, void, undefined>;
   /** Undefined when the layer says nothing of the key, null when it deletes it. */
   lookUp(low: number, high: number): TableRecord | null | undefined;
   /**
-   * Writes the value alone to words `at`, low half, and `at + 1` of `target`: 0 when the layer deletes the key. False,
-   * and nothing written, when it says nothing of the key.
+   * Writes the value alone to words `at`, low half, and `at + 1` of `target`: 0 when the layer
+   * deletes the key. False, and nothing written, when it says nothing of the key.
    */
   readValue(low: number, high: number, target: Uint32Array, at: number): boolean;
-  /** Length of the data, which is copied to `offset` of `target` if it fits there: as {@link DataLength}. */
+  /**
+   * Length of the data, which is copied to `offset` of `target` if it fits there: as {@link
+   * DataLength}.
+   */
   readData(low: number, high: number, target: Uint8Array, offset: number): DataLength;
   /** Cursors over all updates, newest first. */
   cursors(seek: Seek): Cursor[];

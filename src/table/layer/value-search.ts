@@ -43,8 +43,8 @@ export interface ValuePlaces {
 }
 
 /**
- * Writes the indexes of the values in a range to `indexes`, which has room for all, and returns how many there are.
- * Values are given as offsets from `base`.
+ * Writes the indexes of the values in a range to `indexes`, which has room for all, and returns how
+ * many there are. Values are given as offsets from `base`.
  */
 export function findValues(
   range: ValueRange,

@@ -37,7 +37,10 @@ export class KeyOrder {
     return [last[at]!, last[at + 1]!];
   }
 
-  /** The first place whose key compares with this one above `order`: -1 takes an equal key for above. May lie behind a part's end. */
+  /**
+   * The first place whose key compares with this one above `order`: -1 takes an equal key for
+   * above. May lie behind a part's end.
+   */
   firstAbove(low: number, high: number, order: -1 | 0): OrderPlace {
     const { parts } = this;
     let part = 0;

@@ -29,7 +29,8 @@ export class OrderCursor implements Cursor {
     this.#blocks = blocks;
     this.#parts = order.parts;
     this.#step = isUp ? PLACE_WORDS : -PLACE_WORDS;
-    // Upwards from the first key that is not below the one sought, downwards from the last that is not above.
+    // Upwards from the first key that is not below the one sought, downwards from the last that is
+    // not above.
     const { part, at } = order.firstAbove(low, high, isUp ? -1 : 0);
     this.#part = part;
     this.#places = order.parts[part]!;
@@ -52,7 +53,10 @@ export class OrderCursor implements Cursor {
     return this.#blocks.recordAt(this.#places[at + 2]!);
   }
 
-  /** Has the next rows brought into the caches: they lie anywhere in memory, and are waited for together. */
+  /**
+   * Has the next rows brought into the caches: they lie anywhere in memory, and are waited for
+   * together.
+   */
   #touch(): void {
     const places = this.#places;
     const words = PLACE_WORDS * TOUCHED_ROWS;

@@ -22,7 +22,10 @@ import { RowIndex, type RowIndexParts } from './row-index.ts';
 /** Rows looked at between two chances to give way. */
 const STEP_ROWS = 256;
 
-/** What recovery makes of logs, on any thread: rows as they were committed, and an index of the newest of each key. */
+/**
+ * What recovery makes of logs, on any thread: rows as they were committed, and an index of the
+ * newest of each key.
+ */
 export interface ReplayedParts extends RowIndexParts {
   /** Places of the newest rows of all keys, at least one, in key order. */
   readonly order: readonly Uint32Array[];

@@ -12,8 +12,8 @@ export function blocksOf(buffer: ArrayBufferLike): number {
 }
 
 /**
- * Rows in buffers that nobody writes any more, under 32-bit positions as in a `RowArena`: each buffer begins with a
- * block of its own, and a row lies in one buffer.
+ * Rows in buffers that nobody writes any more, under 32-bit positions as in a `RowArena`: each
+ * buffer begins with a block of its own, and a row lies in one buffer.
  */
 export class RowBlocks {
   /** Indexed by block. Read with `viewOffset`. */
@@ -29,7 +29,10 @@ export class RowBlocks {
     }
   }
 
-  /** Looks at a row; at its end, since it may lie in two cache lines. Of many such looks the processor waits for memory once. */
+  /**
+   * Looks at a row; at its end, since it may lie in two cache lines. Of many such looks the
+   * processor waits for memory once.
+   */
   touch(position: number): number {
     return this.views[blockOf(position)]!.getUint8(viewOffset(position) + ROW_HEADER_BYTES - 1);
   }

@@ -16,8 +16,9 @@ export interface RowIndexParts {
   /** Of whole rows; each begins with a block of its own. */
   readonly buffers: readonly ArrayBufferLike[];
   /**
-   * By partition, a table with linear probing: slot `i` is `[2 * i]`, the key's hash, 0 while the slot is free, and
-   * `[2 * i + 1]`, the position of its row. A power of two slots, some of them free.
+   * By partition, a table with linear probing: slot `i` is `[2 * i]`, the key's hash, 0 while the
+   * slot is free, and `[2 * i + 1]`, the position of its row. A power of two slots, some of them
+   * free.
    */
   readonly slots: readonly Uint32Array[];
 }

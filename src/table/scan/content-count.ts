@@ -12,8 +12,8 @@ export interface KnownContent {
 }
 
 /**
- * Computes the content hash of the table as it is when this is made: from the one that is known, over the rows
- * since; or, where none is, over all records.
+ * Computes the content hash of the table as it is when this is made: from the one that is known,
+ * over the rows since; or, where none is, over all records.
  */
 export class ContentCount {
   readonly live: Delta;
@@ -37,7 +37,10 @@ export class ContentCount {
     this.#steps = this.#run(older, known);
   }
 
-  /** Sums up some records more, in less than a millisecond unless they are large. False when all are summed up. */
+  /**
+   * Sums up some records more, in less than a millisecond unless they are large. False when all are
+   * summed up.
+   */
   step(): boolean {
     this.#isDone = this.#steps.next().done === true;
     return !this.#isDone;

@@ -5,8 +5,8 @@ const FIRST_SLAB_BYTES = 256;
 const LARGEST_SLAB_BYTES = 8 * 1024;
 
 /**
- * Copies of neighbouring records' data, several at a time: one copy of a few KiB costs less than one for each
- * record. The buffers that hold them begin small, since many iterations end soon.
+ * Copies of neighbouring records' data, several at a time: one copy of a few KiB costs less than
+ * one for each record. The buffers that hold them begin small, since many iterations end soon.
  */
 export class DataSlab {
   #buffer: ArrayBuffer = new ArrayBuffer(0);

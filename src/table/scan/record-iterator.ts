@@ -1,14 +1,16 @@
 import type { RecordWalk } from './record-walk.ts';
 import type { TableRecord } from '../layer/table-record.ts';
 
-/** What all iterators of the language inherit from, with the helpers that newer versions of it have. */
+/**
+ * What all iterators of the language inherit from, with the helpers that newer versions of it have.
+ */
 const ITERATOR_PROTOTYPE = Object.getPrototypeOf(
   Object.getPrototypeOf([][Symbol.iterator]()),
 ) as object;
 
 /**
- * Iterators written out, one class for each shape of result, so that the engine takes `next` into the loop that
- * calls it: the result object then costs nothing. A generator's cannot be taken in.
+ * Iterators written out, one class for each shape of result, so that the engine takes `next` into
+ * the loop that calls it: the result object then costs nothing. A generator's cannot be taken in.
  */
 abstract class WalkIterator<T> implements IterableIterator<T, undefined> {
   protected readonly walk: RecordWalk;

@@ -11,9 +11,9 @@ import type { TableRecord } from '../layer/table-record.ts';
 const SHORTEST_STRETCH = 4;
 
 /**
- * Walks the records of a range over several layers. Where one chunk alone holds the next keys, the walk
- * counts up an index in it, a stretch at a time; only between stretches does it ask all cursors. What stands
- * at the current record is valid until `step`.
+ * Walks the records of a range over several layers. Where one chunk alone holds the next keys, the
+ * walk counts up an index in it, a stretch at a time; only between stretches does it ask all
+ * cursors. What stands at the current record is valid until `step`.
  */
 export class RecordWalk {
   readonly #range: KeyRange;

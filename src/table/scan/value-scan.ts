@@ -14,8 +14,8 @@ const MOST_ENTRIES = 256;
 const NONE: readonly Entry[] = [];
 
 /**
- * Finds the records of a view whose value lies in a range, by the columns of values: the base chunk by chunk, then the
- * updates above it, each record unless a newer layer has a word on its key.
+ * Finds the records of a view whose value lies in a range, by the columns of values: the base chunk
+ * by chunk, then the updates above it, each record unless a newer layer has a word on its key.
  */
 export class ValueScan {
   readonly #live: Delta;
@@ -24,7 +24,10 @@ export class ValueScan {
   readonly #range: ValueRange;
   readonly #steps: Generator<readonly Entry[], void, undefined>;
   #indexes: Uint32Array = new Uint32Array(0);
-  /** Whether rows before the mark can be told from later ones of their key without sorting them first. */
+  /**
+   * Whether rows before the mark can be told from later ones of their key without sorting them
+   * first.
+   */
   #isSorted = false;
 
   constructor(live: Delta, older: OlderLayers, range: ValueRange) {
@@ -35,7 +38,10 @@ export class ValueScan {
     this.#steps = this.#run();
   }
 
-  /** Some entries more, often none, in a fraction of a millisecond; undefined when all have been found. */
+  /**
+   * Some entries more, often none, in a fraction of a millisecond; undefined when all have been
+   * found.
+   */
   step(): readonly Entry[] | undefined {
     return this.#steps.next().value ?? undefined;
   }
@@ -93,7 +99,9 @@ export class ValueScan {
     this.#isSorted = true;
   }
 
-  /** Whether one of the newer layers, `frozen[0, depth)` and the live delta, has a row of this key. */
+  /**
+   * Whether one of the newer layers, `frozen[0, depth)` and the live delta, has a row of this key.
+   */
   #isOverridden(low: number, high: number, depth: number): boolean {
     if (this.#live.positionAt(low, high, this.#mark) >= 0) return true;
     const { frozen } = this.#older;
