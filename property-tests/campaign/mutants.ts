@@ -216,6 +216,24 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '',
     test: 'test/store/descriptors.test.ts',
   },
+  'a row that nothing supersedes dropped while a log is read': {
+    file: 'src/replay/piece-builder.ts',
+    find: 'found.newest.subarray(0, found.keyCount).sort()',
+    replace: 'found.newest.subarray(0, found.keyCount - 1).sort()',
+    test: 'test/store/replay.test.ts',
+  },
+  'a row that nothing supersedes dropped while the rows of logs are packed': {
+    file: 'src/replay/pack-rows.ts',
+    find: '    for (let k = 0; k < found.keyCount; k++) {',
+    replace: '    for (let k = 1; k < found.keyCount; k++) {',
+    test: 'test/store/load-logs.test.ts',
+  },
+  'rows of keys with one low half taken for superseded by a merge': {
+    file: 'src/runs/superseded-rows.ts',
+    find: '(slots[at] === low && slots[at + 1] === high)) return at;',
+    replace: '(slots[at] === low && slots[at + 1]! >= 0)) return at;',
+    test: 'test/runs/superseded-rows.test.ts',
+  },
   'batches given up while they wait not passed over': {
     file: 'src/store/batch/batch-queue.ts',
     find: '    this.#admitted = Math.max(this.#admitted, this.#head);',

@@ -80,6 +80,11 @@ describe('dropSuperseded', () => {
     );
   });
 
+  test('keys of one low half, of which many share a slot, are told apart', () => {
+    const rows = Array.from({ length: 600 }, (_, i) => ({ key: BigInt(i) << 32n, value: 1n }));
+    expect(dropSuperseded(blocksOf(rows, 50)).rowCount).toBe(600);
+  });
+
   test('frees the blocks of a hot key', () => {
     const rows = Array.from({ length: 500 }, (_, i) => ({
       key: 7n,
