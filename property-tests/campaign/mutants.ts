@@ -315,7 +315,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: '      yield* waited(this.#plain.dataSync());\n      if (!this.#isThere())',
     replace:
       '      yield* waited(Promise.resolve(this.#plain.dataSync()).catch(() => this.#plain.dataSync()));\n      if (!this.#isThere())',
-    durability: 'deferred',
+    test: 'test/store/durability.test.ts',
   },
   'a durable write taken for a sync of all before it': {
     file: GROUP_COMMIT,
