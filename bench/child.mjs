@@ -1,6 +1,7 @@
 /**
- * One measurement in a process of its own, so that neither memory nor compiled code of another one is in it.
- * Reads a job from its first argument and writes the result to the file that the job names.
+ * One measurement in a process of its own, so that neither memory nor compiled code of another one
+ * is in it. Reads a job from its first argument and writes the result to the file that the job
+ * names.
  */
 import { writeFileSync } from 'node:fs';
 

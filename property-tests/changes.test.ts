@@ -25,7 +25,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom('sync', 'merge', 'reopen') }) },
 );
 
-/** A moment at which the machine may stop: what is on the disk, what the follower has, what was acknowledged. */
+/**
+ * A moment at which the machine may stop: what is on the disk, what the follower has, what was
+ * acknowledged.
+ */
 interface Moment {
   readonly fs: CrashFs;
   readonly seen: number;

@@ -190,8 +190,9 @@ function byteAt(
 }
 
 /**
- * Where a file ended before what a crash has a choice about, be it a truncate that is among `lost`; `ordered`: as far
- * as its size is promised. A write that a later durable one covers is no choice any more.
+ * Where a file ended before what a crash has a choice about, be it a truncate that is among `lost`;
+ * `ordered`: as far as its size is promised. A write that a later durable one covers is no choice
+ * any more.
  */
 function oldEndOf(model: CrashModel, effects: readonly Data[], lost: ReadonlySet<Data>): number {
   let sizeBytes = 0;

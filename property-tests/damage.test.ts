@@ -10,7 +10,9 @@ import { readOnlyFiles } from '../test/support/read-only-files.ts';
 import type { TestRow } from '../test/support/rows.ts';
 import { directoryOf, logOf, snapshotOf } from '../test/support/small-directory.ts';
 
-/** A directory with a snapshot of three chunks, a sealed log and a last log, and what it must show. */
+/**
+ * A directory with a snapshot of three chunks, a sealed log and a last log, and what it must show.
+ */
 interface Subject {
   readonly files: Map<string, Uint8Array>;
   /** Dumps with the first n groups of the last log; the last one is all that was acknowledged. */
@@ -140,7 +142,10 @@ function wholeGroups(subject: Subject, lengthBytes: number): number {
 
 const ALL = LAST_GROUPS.length;
 
-/** Flips bits of a file, one at a time. Returns those whose outcome is another than `expected` for their byte. */
+/**
+ * Flips bits of a file, one at a time. Returns those whose outcome is another than `expected` for
+ * their byte.
+ */
 async function unexpectedFlips(
   subject: Subject,
   name: string,

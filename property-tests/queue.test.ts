@@ -4,7 +4,9 @@ import { WriteBatch, type StoreError, type Update } from '../src/index.ts';
 import { CrashFs, openOn } from '../src/testing/index.ts';
 import { runs } from '../test/support/effort.ts';
 
-/** When the signal of a batch is aborted, in turns of the microtask queue after it was handed in. */
+/**
+ * When the signal of a batch is aborted, in turns of the microtask queue after it was handed in.
+ */
 type AbortTurn = number | 'before' | 'never';
 
 type Command =

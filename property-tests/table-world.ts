@@ -54,14 +54,19 @@ export class TableWorld {
   #touched: Set<bigint> = new Set();
   #frozenTouched: Set<bigint> = new Set();
   #merge: RunningMerge | undefined;
-  /** Updates folded into the base are shadowed by nothing: each must go with the chunk before it. */
+  /**
+   * Updates folded into the base are shadowed by nothing: each must go with the chunk before it.
+   */
   readonly #isFolded: boolean;
   readonly #target: Uint8Array = new Uint8Array(64);
   readonly #views: { view: View; model: Model }[] = [];
   readonly #counts: { count: ContentCount; expected: string; isDone: boolean }[] = [];
   readonly #iterations: { left: Iterator<unknown>; expected: unknown[] }[] = [];
 
-  /** Recovered with the updates above the snapshot, or folded into chunks of `foldedRecords` records. */
+  /**
+   * Recovered with the updates above the snapshot, or folded into chunks of `foldedRecords`
+   * records.
+   */
   static async recover(
     snapshot: readonly TestRecord[],
     updates: readonly TestRow[],

@@ -7,8 +7,9 @@ import { expect, test } from 'vitest';
 const ROOT = fileURLToPath(new URL('../src', import.meta.url));
 
 /**
- * The layers of ARCHITECTURE.md, lowest first. Two folders of one layer do not import each other. A file belongs to
- * the folder that it stands in, so a folder and its sub-folders have ranks of their own.
+ * The layers of ARCHITECTURE.md, lowest first. Two folders of one layer do not import each other. A
+ * file belongs to the folder that it stands in, so a folder and its sub-folders have ranks of their
+ * own.
  */
 const LAYERS: readonly (readonly string[])[] = [
   ['base'],

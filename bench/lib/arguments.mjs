@@ -10,7 +10,8 @@ export const USAGE = `npm run bench -- [options]
 
 /**
  * @param {string[]} args
- * @returns {{ quick: boolean, only: string[] | undefined, scale: number[] | undefined, report: boolean, keep: boolean }}
+ * @returns {{ quick: boolean, only: string[] | undefined, scale: number[] | undefined, report:
+ *   boolean, keep: boolean }}
  * @throws TypeError for an option that there is not
  */
 export function parseArguments(args) {

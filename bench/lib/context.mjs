@@ -18,8 +18,8 @@ export class Context {
 
   /**
    * @param {string} scratch Directory for data; on the file system that is measured.
-   * @param {{ quick: boolean, scale: number[], usable: string[], missing: Record<string, string> }} options
-   *   `usable`: peers that load here; `missing`: why others do not.
+   * @param {{ quick: boolean, scale: number[], usable: string[], missing: Record<string, string> }}
+   *   options `usable`: peers that load here; `missing`: why others do not.
    */
   constructor(scratch, options) {
     this.scratch = scratch;
@@ -66,9 +66,9 @@ export class Context {
   }
 
   /**
-   * Measures every case once per round, in turn, every other round backwards: what disturbs the machine for a
-   * while meets all of them. A case that fails is kept with its error, and not tried again. Each measurement gets an empty
-   * directory unless its job names one.
+   * Measures every case once per round, in turn, every other round backwards: what disturbs the
+   * machine for a while meets all of them. A case that fails is kept with its error, and not tried
+   * again. Each measurement gets an empty directory unless its job names one.
    * @param {string} row
    * @param {readonly Case[]} cases
    * @param {number} rounds

@@ -38,7 +38,8 @@ export function spread(values) {
 }
 
 /**
- * Medians, field by field, of results that hold numbers; fields that are no number keep their first value.
+ * Medians, field by field, of results that hold numbers; fields that are no number keep their first
+ * value.
  * @param {readonly Record<string, any>[]} samples
  * @returns {Record<string, any>}
  */

@@ -1,11 +1,13 @@
-/** A load is measured for no longer: what is then missing is added in large batches, off the clock. */
+/**
+ * A load is measured for no longer: what is then missing is added in large batches, off the clock.
+ */
 export const LOAD_LIMIT_MS = 30_000;
 const TIMEOUT_MS = 200_000;
 const TIMEOUT_MS_PER_RECORD = 0.02;
 
 /**
- * Directories with a loaded store that several rows open. Each is made when the first row asks for it, and kept until
- * the run ends.
+ * Directories with a loaded store that several rows open. Each is made when the first row asks for
+ * it, and kept until the run ends.
  */
 export class FixtureShelf {
   #context;
@@ -66,7 +68,10 @@ export class FixtureShelf {
     return found;
   }
 
-  /** Removes those with at least `count` records, to make room. @type {(peer: string, keys: string, count: number) => void} */
+  /**
+   * Removes those with at least `count` records, to make room. @type {(peer: string, keys: string,
+   * count: number) => void}
+   */
   drop(peer, keys, count) {
     const name = `${peer} ${keys} ${count}`;
     const known = this.#shelf.get(name);

@@ -1,11 +1,14 @@
 /**
- * Batching as an application would do it before a store that has none: one group in flight, everything that comes
- * meanwhile goes into the next one.
+ * Batching as an application would do it before a store that has none: one group in flight,
+ * everything that comes meanwhile goes into the next one.
  * @param {(batch: import('../peers/peer.mjs').Batch) => Promise<void>} put
  * @returns {(batch: import('../peers/peer.mjs').Batch) => Promise<void>}
  */
 export function groupCommits(put) {
-  /** @type {{ batch: import('../peers/peer.mjs').Batch, resolve: () => void, reject: (error: unknown) => void }[]} */
+  /**
+   * @type {{ batch: import('../peers/peer.mjs').Batch, resolve: () => void, reject: (error:
+   * unknown) => void }[]}
+   */
   let queue = [];
   let state = 'idle';
 

@@ -65,7 +65,8 @@ export function machineFacts(directory, packages) {
 }
 
 /**
- * Bytes written so far to the device under `directory`, by everybody. Undefined where the system does not say.
+ * Bytes written so far to the device under `directory`, by everybody. Undefined where the system
+ * does not say.
  * @type {(directory: string) => number | undefined}
  */
 export function deviceBytesWritten(directory) {

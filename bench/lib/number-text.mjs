@@ -7,7 +7,10 @@ export function number(value, digits = 0) {
   });
 }
 
-/** Three significant digits, with separators: 0.123, 4.56, 78.9, 12,345. @type {(value: number) => string} */
+/**
+ * Three significant digits, with separators: 0.123, 4.56, 78.9, 12,345. @type {(value: number) =>
+ * string}
+ */
 export function short(value) {
   const size = Math.abs(value);
   return number(value, size >= 100 || size === 0 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);

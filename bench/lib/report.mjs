@@ -6,7 +6,8 @@ import { svgChart } from './svg-chart.mjs';
  * Writes RESULTS.md and its charts.
  * @param {string} directory Where they go; charts into `results/charts` below it.
  * @param {{ facts: Record<string, string>, quick: boolean }} head
- * @param {{ place: number, title: string, measured: string, section: import('./section.mjs').Section }[]} rows In order.
+ * @param {{ place: number, title: string, measured: string, section:
+ *   import('./section.mjs').Section }[]} rows In order.
  */
 export async function writeReport(directory, head, rows) {
   const charts = join(directory, 'results', 'charts');

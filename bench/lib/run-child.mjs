@@ -11,8 +11,10 @@ const ERROR_CHARACTERS = 600;
  * @param {string} scratch Directory for the result's file.
  * @param {string} row Name of the row's file.
  * @param {Record<string, unknown>} job
- * @param {{ timeoutMs: number, wrapper?: readonly string[] }} options `wrapper`: a command to run it under.
- * @returns {Promise<any>} What `measure` returned. Rejects with what the process said last if it failed.
+ * @param {{ timeoutMs: number, wrapper?: readonly string[] }} options `wrapper`: a command to run
+ *   it under.
+ * @returns {Promise<any>} What `measure` returned. Rejects with what the process said last if it
+ *   failed.
  */
 export async function runChild(scratch, row, job, { timeoutMs, wrapper = [] }) {
   const folder = mkdtempSync(join(scratch, 'job-'));

@@ -23,7 +23,8 @@ export function setUp() {
 }
 
 /**
- * Peers whose package loads here; those that do not are left out of every row and named in the report.
+ * Peers whose package loads here; those that do not are left out of every row and named in the
+ * report.
  * @param {readonly string[]} peers
  * @returns {{ usable: string[], missing: Record<string, string> }}
  */

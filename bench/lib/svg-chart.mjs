@@ -33,7 +33,9 @@ export function svgChart({ title, bars }) {
   ].join('\n');
 }
 
-/** @type {(bar: import('./section.mjs').Bar, y: number, largest: number, room: number) => string[]} */
+/**
+ * @type {(bar: import('./section.mjs').Bar, y: number, largest: number, room: number) => string[]}
+ */
 function barLines({ label, value, text, ours }, y, largest, room) {
   const share = largest > 0 && Number.isFinite(value) ? Math.max(0, value) / largest : 0;
   const width = Math.max(MIN_BAR, share * room).toFixed(1);

@@ -7,7 +7,9 @@ const WRITES = ['write', 'pwrite64', 'writev', 'pwritev', 'pwritev2'];
 const SYNCS = ['fsync', 'fdatasync', 'msync', 'sync_file_range'];
 const CALLS = [...OPENS, 'close', 'io_uring_enter', ...WRITES, ...SYNCS];
 
-/** The command that records the calls of another one in `file`. @type {(file: string) => string[]} */
+/**
+ * The command that records the calls of another one in `file`. @type {(file: string) => string[]}
+ */
 export function tracer(file) {
   return ['strace', '-f', '-qq', '-e', `trace=${CALLS.join(',')}`, '-e', 'signal=none', '-o', file];
 }

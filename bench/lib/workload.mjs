@@ -1,7 +1,8 @@
 /**
- * Records as a storage server would write them, each from its number alone, so that every run and every peer
- * gets the same. Keys are ascending ids with small gaps, or 64 random bits. Values are locations: a volume in
- * the upper 24 bits, and in the lower 40 an offset that ascends. Data are 16 pseudo-random bytes.
+ * Records as a storage server would write them, each from its number alone, so that every run and
+ * every peer gets the same. Keys are ascending ids with small gaps, or 64 random bits. Values are
+ * locations: a volume in the upper 24 bits, and in the lower 40 an offset that ascends. Data are 16
+ * pseudo-random bytes.
  *
  * @typedef {'ascending' | 'random'} KeyKind
  */
@@ -34,21 +35,29 @@ export function keyAt(kind, i) {
   return join(id >>> 0, Math.floor(id / 0x1_0000_0000));
 }
 
-/** A key near that of record `i` that no record has. @type {(kind: KeyKind, i: number) => bigint} */
+/**
+ * A key near that of record `i` that no record has. @type {(kind: KeyKind, i: number) => bigint}
+ */
 export function absentKeyAt(kind, i) {
   if (kind === 'random') return join(mix(i), mix(i ^ 0x27d4eb2f));
   const id = 4 * i + 3;
   return join(id >>> 0, Math.floor(id / 0x1_0000_0000));
 }
 
-/** Value of record `i`; `version` tells overwrites apart. @type {(i: number, version?: number) => bigint} */
+/**
+ * Value of record `i`; `version` tells overwrites apart. @type {(i: number, version?: number) =>
+ * bigint}
+ */
 export function valueAt(i, version = 0) {
   const jitter = mix(i ^ Math.imul(version, 0x9e3779b9)) & 0x3ff000;
   const volume = 1 + (i >>> 18) + version;
   return join((((i & 0x3ff) << 22) | jitter) >>> 0, (volume << 8) | ((i >>> 10) & 0xff));
 }
 
-/** Fills 16 bytes of `target` with the data of record `i`. @type {(target: Uint32Array, at: number, i: number) => void} */
+/**
+ * Fills 16 bytes of `target` with the data of record `i`. @type {(target: Uint32Array, at: number,
+ * i: number) => void}
+ */
 function fillData(target, at, i) {
   for (let word = 0; word < 4; word++) target[at + word] = mix(Math.imul(i, 4) + word + 0x1234567);
 }
@@ -58,8 +67,8 @@ let slab = new Uint32Array(0);
 let slabUsed = 0;
 
 /**
- * 16 bytes within a larger buffer, as they come from a socket. Buffers of their own would be freed one by one in the
- * background, on a core that the store under test needs.
+ * 16 bytes within a larger buffer, as they come from a socket. Buffers of their own would be freed
+ * one by one in the background, on a core that the store under test needs.
  * @type {(i: number) => Uint8Array}
  */
 export function dataAt(i) {
@@ -88,7 +97,8 @@ export function batchOf(kind, from, to) {
 
 /**
  * Overwrites of records chosen at random below `count`, one in ten of them a delete.
- * @type {(kind: KeyKind, count: number, size: number, round: number) => import('../peers/peer.mjs').Batch}
+ * @type {(kind: KeyKind, count: number, size: number, round: number) =>
+ *   import('../peers/peer.mjs').Batch}
  */
 export function churnOf(kind, count, size, round) {
   const batch = { keys: [], values: [], data: [] };

@@ -11,17 +11,21 @@
  * @typedef {object} Store
  * @property {(batch: Batch) => Promise<void>} put Resolves when the batch is durable.
  * @property {(key: bigint) => Found | undefined} [get]
- * @property {(visit: (key: bigint, value: bigint, data: Uint8Array) => void) => void | Promise<void>} [visitAll]
+ * @property {(visit: (key: bigint, value: bigint, data: Uint8Array) => void) => void |
+ *   Promise<void>} [visitAll]
  * @property {() => Promise<void>} [settle] Waits until work in the background is done.
  * @property {() => Promise<void>} close
  *
  * @typedef {object} Peer
  * @property {string} name As tables and charts show it.
- * @property {'store' | 'file' | 'memory'} kind `file`: bare system calls, without a store around them.
+ * @property {'store' | 'file' | 'memory'} kind `file`: bare system calls, without a store around
+ *   them.
  * @property {string} [package] Whose version the report prints.
  * @property {string} setting What makes it durable, and what was tuned.
- * @property {boolean} [groupsItself] Concurrent batches share a sync without help from the application.
- * @property {(directory: string, options?: object) => Promise<Store>} open `options` are the store's own.
+ * @property {boolean} [groupsItself] Concurrent batches share a sync without help from the
+ *   application.
+ * @property {(directory: string, options?: object) => Promise<Store>} open `options` are the
+ *   store's own.
  */
 
 /** Bytes of a row without its data: key, value, length. */

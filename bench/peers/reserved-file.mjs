@@ -14,8 +14,9 @@ function reserve(path) {
 }
 
 /**
- * A file of zeros that batches overwrite one after the other, from the start again when it is full: a sync has no
- * metadata to write. One promise around the callbacks, since that is the cheapest way through `node:fs`.
+ * A file of zeros that batches overwrite one after the other, from the start again when it is full:
+ * a sync has no metadata to write. One promise around the callbacks, since that is the cheapest way
+ * through `node:fs`.
  * @param {string} directory
  * @param {'fdatasync' | 'by-system'} sync Synced after each write, or by O_DSYNC.
  * @returns {Promise<import('./peer.mjs').Store>}

@@ -30,7 +30,9 @@ export default {
   },
 };
 
-/** @type {(db: any, visit: (key: bigint, value: bigint, data: Uint8Array) => void) => Promise<void>} */
+/**
+ * @type {(db: any, visit: (key: bigint, value: bigint, data: Uint8Array) => void) => Promise<void>}
+ */
 function visitAll(db, visit) {
   const iterator = db.iterator();
   return new Promise((resolve, reject) => {

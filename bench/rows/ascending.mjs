@@ -35,8 +35,8 @@ async function append(store, from, count) {
 }
 
 /**
- * The second half is merged when the store itself finds it due: one that is asked for at the end would write all of a
- * store again for the few records since.
+ * The second half is merged when the store itself finds it due: one that is asked for at the end
+ * would write all of a store again for the few records since.
  * @param {{ directory: string, count: number }} job
  */
 export async function measure({ directory, count }) {

@@ -28,7 +28,10 @@ const SHAPES = [
 ];
 const BRIEF_SHAPES = [[256, 10]];
 
-/** lodestore as it is; every other with each writer on its own, and with an application that batches. */
+/**
+ * lodestore as it is; every other with each writer on its own, and with an application that
+ * batches.
+ */
 function casesOf(context, writers, batch) {
   const time = context.pick(
     { warmUpMs: 1_000, measureMs: 1_000 },

@@ -45,7 +45,10 @@ function queriesOf(keys, count) {
   });
 }
 
-/** @type {(store: import('../peers/peer.mjs').Store, queries: bigint[]) => number} Gets that found a record. */
+/**
+ * @type {(store: import('../peers/peer.mjs').Store, queries: bigint[]) => number} Gets that found a
+ * record.
+ */
 function getAll(store, queries) {
   let found = 0;
   let mixed = 0;
@@ -58,7 +61,10 @@ function getAll(store, queries) {
   return mixed < 0 ? -1 : found;
 }
 
-/** @param {{ peer: string, directory: string, keys: import('../lib/workload.mjs').KeyKind, count: number }} job */
+/**
+ * @param {{ peer: string, directory: string, keys: import('../lib/workload.mjs').KeyKind, count:
+ * number }} job
+ */
 export async function measure({ peer, directory, keys, count }) {
   const store = await (await loadPeer(peer)).open(directory);
   if (peer === 'map') {

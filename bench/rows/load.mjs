@@ -65,7 +65,10 @@ function check(store, keys, count) {
   }
 }
 
-/** Adds the records from `from` on in large batches of ascending keys, which every store takes quickly. */
+/**
+ * Adds the records from `from` on in large batches of ascending keys, which every store takes
+ * quickly.
+ */
 async function finish(store, keys, from, count) {
   for (let start = from; start < count; start += FINISHING_BATCH) {
     const {
@@ -82,7 +85,10 @@ async function finish(store, keys, from, count) {
   }
 }
 
-/** @param {{ peer: string, directory: string, keys: import('../lib/workload.mjs').KeyKind, count: number, limitMs: number }} job */
+/**
+ * @param {{ peer: string, directory: string, keys: import('../lib/workload.mjs').KeyKind, count:
+ * number, limitMs: number }} job
+ */
 export async function measure({ peer, directory, keys, count, limitMs }) {
   const store = await (await loadPeer(peer)).open(directory);
   const before = deviceBytesWritten(directory);

@@ -92,7 +92,8 @@ export async function measure({ peer: id, directory, count, otherDirectory, phas
     await store.put(batchOf('ascending', from, from + 10_000));
   }
   await store.store?.merge();
-  // Made as they are needed, off the clock: thousands kept ready would be a heap that the collector walks through.
+  // Made as they are needed, off the clock: thousands kept ready would be a heap that the collector
+  // walks through.
   const nextBatch = batchSource(count, BATCH, 0);
   const measured = (options) => phase(store, nextBatch, { phaseMs, count, ...options });
   await measured({ reads: true });

@@ -44,7 +44,10 @@ const MERGED = 'lodestore, merged';
 const SLOW = ['classic-level', 'rocksdb'];
 const BRIEF_SIZES = [['ascending', 100_000]];
 
-/** Reads every file once, so that all peers find theirs in the page cache. @type {(directory: string) => Promise<void>} */
+/**
+ * Reads every file once, so that all peers find theirs in the page cache. @type {(directory:
+ * string) => Promise<void>}
+ */
 async function warmPageCache(directory) {
   const files = readdirSync(directory, { recursive: true, withFileTypes: true });
   for (const file of files) {
@@ -54,7 +57,9 @@ async function warmPageCache(directory) {
   }
 }
 
-/** A copy of lodestore's directory in which the logs have been merged: what a restart costs at best. */
+/**
+ * A copy of lodestore's directory in which the logs have been merged: what a restart costs at best.
+ */
 export async function mergedCase(context, made, keys, count) {
   const ours = made.find(({ peer }) => peer === 'lodestore');
   if (ours === undefined) return undefined;
@@ -77,7 +82,10 @@ async function mergeAll({ directory }) {
   return {};
 }
 
-/** @param {{ peer: string, directory: string, keys: import('../lib/workload.mjs').KeyKind, count: number, options?: object }} job */
+/**
+ * @param {{ peer: string, directory: string, keys: import('../lib/workload.mjs').KeyKind, count:
+ * number, options?: object }} job
+ */
 export async function measureReopen({ peer: id, directory, keys, count, options }) {
   const peer = await loadPeer(id);
   await warmPageCache(directory);

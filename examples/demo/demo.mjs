@@ -28,7 +28,10 @@ import { checkListing, Comparison } from './verification.mjs';
  * @property {string[]} problems
  */
 
-/** Stores a tree through a node that is killed again and again, and compares what it holds with the tree. */
+/**
+ * Stores a tree through a node that is killed again and again, and compares what it holds with the
+ * tree.
+ */
 export class Demo {
   #tree;
   #directory;

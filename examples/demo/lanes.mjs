@@ -1,8 +1,8 @@
 // @ts-check
 
 /**
- * Works off `queue` with up to `inFlight` jobs at a time, until it is empty or `isOver` says so; the jobs under way are
- * awaited. The first failure ends it as well, and is what it rejects with.
+ * Works off `queue` with up to `inFlight` jobs at a time, until it is empty or `isOver` says so;
+ * the jobs under way are awaited. The first failure ends it as well, and is what it rejects with.
  * @template T
  * @param {T[]} queue taken from its end
  * @param {number} inFlight

@@ -23,7 +23,10 @@ export class AnswerError extends Error {
   }
 }
 
-/** Speaks HTTP with a storage node. Every method rejects with `AnswerError`, or the connection's error. */
+/**
+ * Speaks HTTP with a storage node. Every method rejects with `AnswerError`, or the connection's
+ * error.
+ */
 export class NodeClient {
   #url;
   #agent;

@@ -10,10 +10,14 @@ import { readPieces, SourceError, withSource } from './source-reader.mjs';
 
 /** @typedef {{ source: SourceFile, sha256: string }} Acknowledged */
 
-/** Between an acknowledgement and the kill that it calls for: so that kills meet all steps of a PUT. */
+/**
+ * Between an acknowledgement and the kill that it calls for: so that kills meet all steps of a PUT.
+ */
 const MAX_KILL_DELAY_MS = 10;
 
-/** Stores files through a node that may be killed, and keeps book of what the node has acknowledged. */
+/**
+ * Stores files through a node that may be killed, and keeps book of what the node has acknowledged.
+ */
 export class Storing {
   /** By name. @type {Map<string, Acknowledged>} */
   acknowledged = new Map();
@@ -44,7 +48,8 @@ export class Storing {
    * Stores until `killAfter` objects have been acknowledged, then kills the node.
    * @param {NodeProcess} node
    * @param {number} killAfter
-   * @returns {Promise<{ acknowledged: number, inFlight: number }>} objects, and requests when the node was killed
+   * @returns {Promise<{ acknowledged: number, inFlight: number }>} objects, and requests when the
+   *   node was killed
    */
   async storeAndKill(node, killAfter) {
     /** @type {number | undefined} */

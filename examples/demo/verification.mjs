@@ -8,12 +8,12 @@ import { readAt, SourceError, withSource } from './source-reader.mjs';
 /** @import { Acknowledged, Storing } from './storing.mjs' */
 
 /**
- * Holds what the node lists against the book: every acknowledged object must be there as it was sent, and
- * nothing that was never sent.
+ * Holds what the node lists against the book: every acknowledged object must be there as it was
+ * sent, and nothing that was never sent.
  * @param {NodeClient} client
  * @param {Storing} storing
- * @returns {Promise<{ problems: string[], listed: number, unacknowledged: number }>} `unacknowledged`: objects that are there
- *   although a kill cut off their answer, as they may be
+ * @returns {Promise<{ problems: string[], listed: number, unacknowledged: number }>}
+ *   `unacknowledged`: objects that are there although a kill cut off their answer, as they may be
  */
 export async function checkListing(client, { acknowledged, attempted }) {
   const missing = new Map(acknowledged);

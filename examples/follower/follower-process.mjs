@@ -3,7 +3,10 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Follower } from './follower.mjs';
 
-/** Arguments: directory, the leader's port. Told a sequence number, it says what it holds when it has got there. */
+/**
+ * Arguments: directory, the leader's port. Told a sequence number, it says what it holds when it
+ * has got there.
+ */
 const [directory = '', port = ''] = process.argv.slice(2);
 
 const follower = new Follower(directory, Number(port), (line) => process.send?.({ log: line }));

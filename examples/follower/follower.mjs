@@ -15,8 +15,8 @@ const RETRY_MS = 50;
 class ExpiredError extends Error {}
 
 /**
- * A copy of a leader's store. Each change is applied as one batch, so its own sequence numbers are the
- * leader's, and where it stands needs no place of its own: it is what its store says.
+ * A copy of a leader's store. Each change is applied as one batch, so its own sequence numbers are
+ * the leader's, and where it stands needs no place of its own: it is what its store says.
  */
 export class Follower {
   /** @type {MetadataStore | undefined} */
@@ -109,7 +109,8 @@ export class Follower {
       await file?.close();
     }
     if (!isWhole) throw new Error('the leader went away');
-    // Every file is compared with its checksum, and the store gets its name when all of it is durable.
+    // Every file is compared with its checksum, and the store gets its name when all of it is
+    // durable.
     const { lastSequence } = await restoreBackup(incoming, this.#directory);
     this.#log(`restored a backup up to batch ${lastSequence}`);
     await rm(incoming, { recursive: true, force: true });

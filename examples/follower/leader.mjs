@@ -11,8 +11,8 @@ import { changeBody, KIND, messageOf, messagesOf } from './wire.mjs';
 /** @import { MetadataStore } from 'lodestore' */
 
 /**
- * Serves the changes of a store, and backups of it, to any number of followers. It keeps nothing about any of
- * them: a follower says where it stands, and is read to from the log files.
+ * Serves the changes of a store, and backups of it, to any number of followers. It keeps nothing
+ * about any of them: a follower says where it stands, and is read to from the log files.
  * @param {MetadataStore} store
  * @param {string} scratch where backups are made: a directory's path to which something is appended
  * @param {(line: string) => void} log

@@ -3,13 +3,13 @@
 /** @import { Change, Update } from 'lodestore' */
 
 /**
- * What the two processes say to each other. A message is `u32 length | u8 kind | body`, little-endian; the
- * length counts kind and body.
+ * What the two processes say to each other. A message is `u32 length | u8 kind | body`,
+ * little-endian; the length counts kind and body.
  *
- * From the follower: `follow` with the position that it has (u64), `fetch` for a backup.
- * From the leader: `change` (u64 sequence, then updates as `u64 key | u64 value | u32 dataLength | data`, value 0
- * = delete); `expired`: the position cannot be followed; `file` (a name) and `piece` (bytes of it) of a
- * backup, then `done`.
+ * From the follower: `follow` with the position that it has (u64), `fetch` for a backup. From the
+ * leader: `change` (u64 sequence, then updates as `u64 key | u64 value | u32 dataLength | data`,
+ * value 0 = delete); `expired`: the position cannot be followed; `file` (a name) and `piece` (bytes
+ * of it) of a backup, then `done`.
  */
 export const KIND = {
   follow: 1,

@@ -6,8 +6,9 @@
  */
 
 /**
- * What a `Range` header asks of an object. `undefined`: send all of it, as for a header that is absent, malformed, of
- * another unit, or a list of ranges; the standard lets a server ignore those. `unsatisfiable`: answer 416.
+ * What a `Range` header asks of an object. `undefined`: send all of it, as for a header that is
+ * absent, malformed, of another unit, or a list of ranges; the standard lets a server ignore those.
+ * `unsatisfiable`: answer 416.
  * @param {string | undefined} header
  * @param {number} lengthBytes
  * @returns {ByteRange | 'unsatisfiable' | undefined}

@@ -23,7 +23,8 @@ const importEntries = () => Promise.all([import('prom-client'), import('lodestor
 
 /**
  * The node's own figures and those of its metadata store, in one registry of prom-client. Without
- * prom-client the node works all the same, and whoever asks for its metrics is told what to install.
+ * prom-client the node works all the same, and whoever asks for its metrics is told what to
+ * install.
  * @param {ExposedParts} parts
  * @param {typeof importEntries} [load]
  * @returns {Promise<Exposition>}

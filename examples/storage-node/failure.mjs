@@ -10,7 +10,8 @@ export class RequestFailure extends Error {
    * @param {number} status
    * @param {string} code
    * @param {string} message
-   * @param {{ headers?: Record<string, string>, outcome?: string | undefined, cause?: unknown }} [fields]
+   * @param {{ headers?: Record<string, string>, outcome?: string | undefined, cause?: unknown }}
+   *   [fields]
    */
   constructor(status, code, message, { headers = {}, outcome, cause } = {}) {
     super(message, { cause });
@@ -27,7 +28,9 @@ export class DamagedObjectError extends Error {
   name = 'DamagedObjectError';
 }
 
-/** What each of the metadata store's codes means to a client. Others are faults of the node: 500. */
+/**
+ * What each of the metadata store's codes means to a client. Others are faults of the node: 500.
+ */
 const STORE_STATUS = new Map([
   ['LODESTORE_FULL', 507],
   ['LODESTORE_POISONED', 503],
@@ -36,8 +39,9 @@ const STORE_STATUS = new Map([
 ]);
 
 /**
- * Turns any error of a request into an answer. `outcome` is passed on as the metadata store states it:
- * `not-applied` is a promise that the object will not change, `unknown` that it may have, whole.
+ * Turns any error of a request into an answer. `outcome` is passed on as the metadata store states
+ * it: `not-applied` is a promise that the object will not change, `unknown` that it may have,
+ * whole.
  * @param {unknown} error
  * @returns {RequestFailure}
  */

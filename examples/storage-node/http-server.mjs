@@ -11,7 +11,8 @@ import { ObjectRoutes } from './object-routes.mjs';
 /** @import { NodeStats } from './storage-node.mjs' */
 
 /**
- * @typedef {import('./object-routes.mjs').NodeParts & { stats(): Promise<NodeStats>, exposition: Exposition }} ServedNode
+ * @typedef {import('./object-routes.mjs').NodeParts & { stats(): Promise<NodeStats>, exposition:
+ *   Exposition }} ServedNode
  */
 
 /** A connection on which nothing moves for this long is cut. */
@@ -105,7 +106,8 @@ function fail(error, request, response, log) {
     return;
   }
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-  // What is left of the body is dropped. To cut the connection instead could cost the client this answer.
+  // What is left of the body is dropped. To cut the connection instead could cost the client this
+  // answer.
   request.resume();
   send(response, status, { error: { code, message, outcome } });
 }

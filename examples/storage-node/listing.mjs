@@ -6,8 +6,8 @@ import { RequestFailure } from './failure.mjs';
 const MAX_LIMIT = 1_000;
 
 /**
- * What `GET /?prefix=&limit=&after=` answers: a page of objects, and in `next` the `after` of the page that
- * follows, null at the end.
+ * What `GET /?prefix=&limit=&after=` answers: a page of objects, and in `next` the `after` of the
+ * page that follows, null at the end.
  * @param {ObjectStore} objects
  * @param {string} query
  * @throws {RequestFailure} 400

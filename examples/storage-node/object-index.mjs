@@ -22,11 +22,12 @@ export function hashName(name) {
 /**
  * Objects by name, in a store that knows u64 keys only.
  *
- * 64 bits of a hash collide: by chance among billions of names, and whenever somebody who chooses names
- * spends 2^32 hashes on it. So the record holds the name, and an object may be under any of the
- * `WINDOW_KEYS` keys from the hash of its name on: a lookup asks all of them for that very name, and a
- * new name takes the first that is free. As every lookup asks all keys, removing a record hides
- * no other, and no record ever moves. A name whose window is full is refused, never stored over another.
+ * 64 bits of a hash collide: by chance among billions of names, and whenever somebody who chooses
+ * names spends 2^32 hashes on it. So the record holds the name, and an object may be under any of
+ * the `WINDOW_KEYS` keys from the hash of its name on: a lookup asks all of them for that very
+ * name, and a new name takes the first that is free. As every lookup asks all keys, removing a
+ * record hides no other, and no record ever moves. A name whose window is full is refused, never
+ * stored over another.
  */
 export class ObjectIndex {
   #metadata;
@@ -63,8 +64,8 @@ export class ObjectIndex {
   }
 
   /**
-   * Stores an object's record, in place of an older one of the same name. Resolves when it is durable, with
-   * whether there was one. Of two writers of one name the later call wins.
+   * Stores an object's record, in place of an older one of the same name. Resolves when it is
+   * durable, with whether there was one. Of two writers of one name the later call wins.
    * @param {StoredObject} object its bytes must be on stable storage
    * @returns {Promise<boolean>}
    */
@@ -97,8 +98,9 @@ export class ObjectIndex {
   }
 
   /**
-   * Objects in the order of their keys, which is stable but not that of their names. A page may hold fewer than
-   * `limit`, or none, and yet have a `next`: the cursor with which the following page begins.
+   * Objects in the order of their keys, which is stable but not that of their names. A page may
+   * hold fewer than `limit`, or none, and yet have a `next`: the cursor with which the following
+   * page begins.
    * @param {{ prefix: string, after: bigint | undefined, limit: number }} query
    * @returns {{ objects: StoredObject[], next: bigint | undefined }}
    */

@@ -16,14 +16,15 @@ import { DamagedObjectError } from './failure.mjs';
 
 /**
  * How an object becomes a record of the metadata store. The value is where its first extent begins:
- * volume number in the upper 24 bits, offset in the lower 40. Volumes count from 1, so it is never 0.
- * The data, little-endian:
+ * volume number in the upper 24 bits, offset in the lower 40. Volumes count from 1, so it is never
+ * 0. The data, little-endian:
  *
  *     u8 version | u8 0 | u16 nameBytes | u16 contentTypeBytes | u16 furtherExtents
  *     f64 createdMs | f64 lengthBytes | sha256 (32)
  *     name | contentType | furtherExtents x (u64 location | u32 lengthBytes)
  *
- * The first extent's length is the object's less that of the further ones: a small object needs none.
+ * The first extent's length is the object's less that of the further ones: a small object needs
+ * none.
  */
 const VERSION = 1;
 const FIXED_BYTES = 56;

@@ -9,8 +9,9 @@ import { Upload } from './upload.mjs';
 /** @import { VolumeSet } from './volume-set.mjs' */
 
 /**
- * Objects: bytes in volumes, everything else in the metadata store. The order of a PUT is what makes it safe:
- * first the bytes and their sync, then the record. A crash in between leaves bytes that no record points to.
+ * Objects: bytes in volumes, everything else in the metadata store. The order of a PUT is what
+ * makes it safe: first the bytes and their sync, then the record. A crash in between leaves bytes
+ * that no record points to.
  */
 export class ObjectStore {
   #index;
@@ -30,7 +31,8 @@ export class ObjectStore {
   }
 
   /**
-   * Resolves when the object is durable, bytes and record. Until then readers see the former object.
+   * Resolves when the object is durable, bytes and record. Until then readers see the former
+   * object.
    * @param {string} name
    * @param {AsyncIterable<Uint8Array>} body
    * @param {{ contentType: string, limitBytes: number, expected: ExpectedChecksum[] }} options
@@ -60,8 +62,9 @@ export class ObjectStore {
   }
 
   /**
-   * The object's bytes [from, to), read as the consumer asks for them. When that is all of them they are
-   * checked as well, and the last piece is held back until they are known to be those that were stored.
+   * The object's bytes [from, to), read as the consumer asks for them. When that is all of them
+   * they are checked as well, and the last piece is held back until they are known to be those that
+   * were stored.
    * @param {StoredObject} object
    * @param {number} from
    * @param {number} to

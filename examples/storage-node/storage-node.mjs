@@ -11,7 +11,10 @@ import { VolumeSet } from './volume-set.mjs';
 /** @import { ExposedParts, Exposition } from './exposition.mjs' */
 /** @typedef {Awaited<ReturnType<StorageNode['stats']>>} NodeStats */
 
-/** A directory with objects, opened: `metadata/` is the metadata store's, `volumes/` holds the bytes. */
+/**
+ * A directory with objects, opened: `metadata/` is the metadata store's, `volumes/` holds the
+ * bytes.
+ */
 export class StorageNode {
   metadata;
   objects;
@@ -19,7 +22,10 @@ export class StorageNode {
   exposition;
   #volumes;
 
-  /** @param {ExposedParts & { objects: ObjectStore, volumes: VolumeSet, exposition: Exposition }} parts */
+  /**
+   * @param {ExposedParts & { objects: ObjectStore, volumes: VolumeSet, exposition: Exposition }}
+   * parts
+   */
   constructor({ metadata, objects, volumes, metrics, exposition }) {
     this.metadata = metadata;
     this.objects = objects;

@@ -10,12 +10,16 @@ import { MAX_EXTENT_BYTES } from './object-record.mjs';
  * @typedef {{ algorithm: 'sha256' | 'md5', digest: Buffer, header: string }} ExpectedChecksum
  */
 
-/** Bytes gathered for an append: what an upload holds in memory, and the least extent but for the last. */
+/**
+ * Bytes gathered for an append: what an upload holds in memory, and the least extent but for the
+ * last.
+ */
 export const GATHER_BYTES = 1024 * 1024;
 
 /**
- * The bytes of one object on their way to the volumes. They are appended as they come, a MiB at a time, between
- * those of other uploads: a slow client reserves nothing, and the length need not be known beforehand.
+ * The bytes of one object on their way to the volumes. They are appended as they come, a MiB at a
+ * time, between those of other uploads: a slow client reserves nothing, and the length need not be
+ * known beforehand.
  */
 export class Upload {
   /** @type {Extent[]} */
@@ -43,8 +47,8 @@ export class Upload {
   }
 
   /**
-   * Takes the whole body and resolves when its bytes are on stable storage; only then may a record point to
-   * them. If it rejects, what has been appended is dead space that nothing points to.
+   * Takes the whole body and resolves when its bytes are on stable storage; only then may a record
+   * point to them. If it rejects, what has been appended is dead space that nothing points to.
    * @param {AsyncIterable<Uint8Array>} body
    * @returns {Promise<Uint8Array>} the SHA-256
    */

@@ -21,8 +21,9 @@ const NAME = /^volume-(\d{8})$/;
 export const volumeName = (number) => `volume-${String(number).padStart(8, '0')}`;
 
 /**
- * All volumes of a node. Appends go to the newest one; a volume that is full, or has failed, is followed
- * by the next. Each run begins a volume of its own, so a restart needs no search for the end of the last.
+ * All volumes of a node. Appends go to the newest one; a volume that is full, or has failed, is
+ * followed by the next. Each run begins a volume of its own, so a restart needs no search for the
+ * end of the last.
  */
 export class VolumeSet {
   #directory;
@@ -126,7 +127,9 @@ export class VolumeSet {
     for (const volume of volumes) await volume.close();
   }
 
-  /** The volume that takes appends. Its length is a target: appends under way may take it beyond. */
+  /**
+   * The volume that takes appends. Its length is a target: appends under way may take it beyond.
+   */
   async #writable() {
     for (;;) {
       const active = this.#active;

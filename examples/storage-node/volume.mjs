@@ -4,8 +4,9 @@ import { open } from 'node:fs/promises';
 /** @import { FileHandle } from 'node:fs/promises' */
 
 /**
- * A file of object bytes that only grows. One run of the process creates it and appends to it; every
- * later run only reads it, so whatever a crash left behind its last known object is never touched again.
+ * A file of object bytes that only grows. One run of the process creates it and appends to it;
+ * every later run only reads it, so whatever a crash left behind its last known object is never
+ * touched again.
  */
 export class Volume {
   /** @type {number} */
@@ -69,7 +70,8 @@ export class Volume {
     try {
       await this.#writeAll(bytes, offset);
     } catch (error) {
-      // Space that was refused is asked for again by the next append, unless others are behind it already.
+      // Space that was refused is asked for again by the next append, unless others are behind it
+      // already.
       if (this.#tailBytes === offset + bytes.length) this.#tailBytes = offset;
       if (!isLackOfSpace(error)) this.#failure = /** @type {Error} */ (error);
       throw error;
@@ -90,8 +92,8 @@ export class Volume {
   }
 
   /**
-   * Resolves when all appends that resolved before this call are on stable storage. Whoever calls while
-   * a sync runs shares the next one: under load, one fdatasync serves many uploads.
+   * Resolves when all appends that resolved before this call are on stable storage. Whoever calls
+   * while a sync runs shares the next one: under load, one fdatasync serves many uploads.
    * @returns {Promise<void>}
    */
   sync() {
@@ -106,7 +108,8 @@ export class Volume {
   async #syncAfter(previous) {
     await previous.catch(() => undefined);
     this.#nextSync = undefined;
-    // Never repeated: after a failed sync the kernel may have dropped the bytes and report success next time.
+    // Never repeated: after a failed sync the kernel may have dropped the bytes and report success
+    // next time.
     if (this.#failure !== undefined) throw this.#failure;
     try {
       await this.#file.datasync();

@@ -5,8 +5,8 @@ import type { CrashFs } from '../../src/testing/index.ts';
 export const LIMITED_BYTES: number = 3 * 1024 * 1024;
 
 /**
- * Takes up room on a disk. A file without a name, so that no crash state shows it, in a directory of its
- * own, so that making it syncs no name of the store.
+ * Takes up room on a disk. A file without a name, so that no crash state shows it, in a directory
+ * of its own, so that making it syncs no name of the store.
  */
 export class Ballast {
   readonly #machine: CrashFs;

@@ -206,8 +206,8 @@ export class Checker {
   }
 
   /**
-   * L1: after a kill the page cache is there. What an open shows then is a promise: it survives a power
-   * failure, although the dead process may never have synced it.
+   * L1: after a kill the page cache is there. What an open shows then is a promise: it survives a
+   * power failure, although the dead process may never have synced it.
    */
   async #judgeKill(killed: CrashFs, killDemand: Demand, demand: Demand, at: string): Promise<void> {
     this.#figures.kills++;

@@ -5,7 +5,10 @@ import { Violation } from './violation.ts';
 /** What became of a batch that was handed in. `deferred`: acknowledged, and not yet durable. */
 export type Fate = 'pending' | 'deferred' | 'acked' | 'not-applied' | 'unknown';
 
-/** How the machine goes down: a loss of power takes what is not durable, a kill only what is not visible. */
+/**
+ * How the machine goes down: a loss of power takes what is not durable, a kill only what is not
+ * visible.
+ */
 export type FailureKind = 'power' | 'kill';
 
 export interface ModelBatch {
@@ -18,12 +21,15 @@ export interface ModelBatch {
 export type Demand = ReadonlyMap<number, State>;
 
 /**
- * What was promised. Between two opens: one base, and the batches handed in since, in order. While the
- * store is shut: the states that the next open may show.
+ * What was promised. Between two opens: one base, and the batches handed in since, in order. While
+ * the store is shut: the states that the next open may show.
  */
 export class Model {
   #bases: Demand;
-  /** What the next open may show if the power stays on until then; after a kill fewer than the bases. */
+  /**
+   * What the next open may show if the power stays on until then; after a kill fewer than the
+   * bases.
+   */
   #shown: Demand;
   #batches: ModelBatch[] = [];
   #cached: Demand | undefined;
@@ -89,16 +95,19 @@ export class Model {
     return this.#batches.some(({ fate }) => fate === 'pending');
   }
 
-  /** I1 to I4: the states that a crash now may leave: all durable batches, then a prefix of the rest. */
+  /**
+   * I1 to I4: the states that a crash now may leave: all durable batches, then a prefix of the
+   * rest.
+   */
   demand(): Demand {
     this.#cached ??= byDigest(this.#prefixes((fate) => fate !== 'acked').states);
     return this.#cached;
   }
 
   /**
-   * What a crash may leave when `visible` is what readers see. A kill takes nothing of it; a loss of power
-   * nothing of it up to the last batch that is to be durable when it is seen. Throws when readers see what they
-   * must not.
+   * What a crash may leave when `visible` is what readers see. A kill takes nothing of it; a loss
+   * of power nothing of it up to the last batch that is to be durable when it is seen. Throws when
+   * readers see what they must not.
    */
   demandOf(visible: State, failureKind: FailureKind): Demand {
     const digest = digestOf(visible);
@@ -119,8 +128,8 @@ export class Model {
   }
 
   /**
-   * The states after each prefix of the batches, in order; those that `isOptional` may be missing. Also the
-   * batches of which each of these states but the first has one more.
+   * The states after each prefix of the batches, in order; those that `isOptional` may be missing.
+   * Also the batches of which each of these states but the first has one more.
    */
   #prefixes(isOptional: (fate: Fate) => boolean): { states: State[]; optional: ModelBatch[] } {
     const states: State[] = [];
@@ -140,8 +149,8 @@ export class Model {
   }
 
   /**
-   * The store was shut, or the machine went down: the next open may show any of `shown`, and any of `demand` if
-   * the power goes before it ends.
+   * The store was shut, or the machine went down: the next open may show any of `shown`, and any of
+   * `demand` if the power goes before it ends.
    */
   shut(demand: Demand = this.demand(), shown: Demand = demand): void {
     this.#bases = demand;

@@ -5,7 +5,9 @@ export interface Mutant {
   readonly replace: string;
   /** What keeps the mistake from being made, and goes with it. */
   readonly also?: Pick<Mutant, 'file' | 'find' | 'replace'>;
-  /** In which programs it shows. Default: those in which every batch is durable when acknowledged. */
+  /**
+   * In which programs it shows. Default: those in which every batch is durable when acknowledged.
+   */
   readonly durability?: 'deferred';
   /** In programs whose batches are written by calls that block. */
   readonly commits?: 'inline';

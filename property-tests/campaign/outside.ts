@@ -8,8 +8,8 @@ import { Violation } from './violation.ts';
 const ELSEWHERE = '/elsewhere';
 
 /**
- * The process stands still for longer than its lease. `rings`: its timer finds out, and not the next write. Nobody else
- * has the store meanwhile.
+ * The process stands still for longer than its lease. `rings`: its timer finds out, and not the
+ * next write. Nobody else has the store meanwhile.
  */
 export function pause({ machine }: SimulatedMachine, directory: string, rings: boolean): void {
   const lease = `${directory}/lodestore.lease`;
@@ -18,8 +18,8 @@ export function pause({ machine }: SimulatedMachine, directory: string, rings: b
 }
 
 /**
- * Runs `work` while the store's directory is away, and another one has its path; then puts it back. No crash between is
- * looked at: the store would have to be looked for in two places.
+ * Runs `work` while the store's directory is away, and another one has its path; then puts it back.
+ * No crash between is looked at: the store would have to be looked for in two places.
  * @throws Violation I5 when a name is made in the other directory
  */
 export async function moveAway(
@@ -45,8 +45,9 @@ export async function moveAway(
 }
 
 /**
- * Another process opens the store to read it, beside the writer: what it sees is legal after a crash now, and nothing
- * durable is missing. It may only be refused because the directory does not hold still.
+ * Another process opens the store to read it, beside the writer: what it sees is legal after a
+ * crash now, and nothing durable is missing. It may only be refused because the directory does not
+ * hold still.
  */
 export async function readBeside(
   factory: StoreFactory,

@@ -5,9 +5,13 @@ import type { Demand, FailureKind } from './model.ts';
 import type { Settings } from './program.ts';
 import { Violation } from './violation.ts';
 
-/** Rounds of the event loop without a single call after which nothing can be on its way any more. */
+/**
+ * Rounds of the event loop without a single call after which nothing can be on its way any more.
+ */
 const MAX_IDLE_ROUNDS = 200;
-/** Where merges do not keep up, a write is held up by a timer of the machine, for a second at most. */
+/**
+ * Where merges do not keep up, a write is held up by a timer of the machine, for a second at most.
+ */
 const LONGEST_DELAY_MS = 3_000;
 /** A kill costs several opens to check: only every so-many-th stop point gets one. */
 const POINTS_PER_KILL = 6;
@@ -88,7 +92,9 @@ export class SimulatedMachine {
     return this.#freeBytes !== 'all' && this.#ballast !== undefined;
   }
 
-  /** Nothing is noted at the syncs of `action`; of `none`, nor at what is acknowledged meanwhile. */
+  /**
+   * Nothing is noted at the syncs of `action`; of `none`, nor at what is acknowledged meanwhile.
+   */
   async quietly(action: () => Promise<void>, recording: 'off' | 'none' = 'off'): Promise<void> {
     this.#recording = recording;
     await this.bounded(action(), 'what is not looked at');

@@ -11,7 +11,10 @@ export type StopPoint =
       readonly machine: CrashFs;
       readonly demand: Demand;
     }
-  /** One power failure, the worst; or a kill, after which everything visible is as volatile as before. */
+  /**
+   * One power failure, the worst; or a kill, after which everything visible is as volatile as
+   * before.
+   */
   | {
       readonly kind: 'minimal';
       readonly at: string;

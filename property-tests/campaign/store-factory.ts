@@ -34,7 +34,9 @@ export const QUIET_SIZES: StoreSizes = {
 /** What stands between a store and its disk: nothing, or a planted mistake. */
 export type FaultyFileSystem = (fileSystem: FileSystem) => FileSystem;
 
-/** Opens stores of one campaign, all in the same directory, with the same mistake if there is one. */
+/**
+ * Opens stores of one campaign, all in the same directory, with the same mistake if there is one.
+ */
 export class StoreFactory {
   readonly directory: string = DIRECTORY;
   readonly #makeFaulty: FaultyFileSystem;

@@ -18,7 +18,10 @@ import { Violation } from './violation.ts';
 /** Rounds of the event loop after which a sync that was due has begun and ended. */
 const SYNC_ROUNDS = 100;
 
-/** Runs one program against the store and its model. The points at which it may crash gather in its machine. */
+/**
+ * Runs one program against the store and its model. The points at which it may crash gather in its
+ * machine.
+ */
 export class World {
   readonly model: Model = new Model();
   readonly simulated: SimulatedMachine;
@@ -28,7 +31,10 @@ export class World {
   #clock: Clock = new Clock();
   #serial = 0;
   #inFlight: Promise<void>[] = [];
-  /** `failing`: calls were made to fail since the last undisturbed open; what that may lead to is allowed. */
+  /**
+   * `failing`: calls were made to fail since the last undisturbed open; what that may lead to is
+   * allowed.
+   */
   #mood: 'calm' | 'full' | 'failing' = 'calm';
   #faults: 'none' | 'planned' = 'none';
   #closing = false;

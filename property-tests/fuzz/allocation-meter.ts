@@ -13,8 +13,9 @@ type Constructor = new (...parameters: never[]) => object;
 const HARD_LIMIT_BYTES = 512 * 1024 * 1024;
 
 /**
- * Counts what is asked for in typed arrays and buffers, at the moment when it is asked for: what the
- * collector gives back in between does not hide it, and lengths that cannot be had are seen too.
+ * Counts what is asked for in typed arrays and buffers, at the moment when it is asked for: what
+ * the collector gives back in between does not hide it, and lengths that cannot be had are seen
+ * too.
  */
 export class AllocationMeter {
   /** Sum over all allocations since the last reset, in bytes. */

@@ -61,7 +61,10 @@ function frameOf(head: Uint8Array, stored: Uint8Array): FrameModel {
   };
 }
 
-/** Takes a log or snapshot of ours apart as far as frames follow one another; undefined without a header. */
+/**
+ * Takes a log or snapshot of ours apart as far as frames follow one another; undefined without a
+ * header.
+ */
 export function parseFile(
   bytes: Uint8Array,
   kind: FileKind,

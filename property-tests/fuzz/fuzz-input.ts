@@ -1,4 +1,7 @@
-/** What one execution is given: files by name, and the numbers that a decoder takes beside its bytes. */
+/**
+ * What one execution is given: files by name, and the numbers that a decoder takes beside its
+ * bytes.
+ */
 export interface FuzzInput {
   readonly files: ReadonlyMap<string, Uint8Array>;
   readonly parameters: Readonly<Record<string, number>>;

@@ -35,8 +35,9 @@ interface Lane {
 }
 
 /**
- * Runs targets in turn with mutated inputs until `shouldEnd`, or something fails. Inputs with outcomes
- * that no other had are kept, and changed further. The sequence of inputs follows from the seed alone.
+ * Runs targets in turn with mutated inputs until `shouldEnd`, or something fails. Inputs with
+ * outcomes that no other had are kept, and changed further. The sequence of inputs follows from the
+ * seed alone.
  */
 export class Fuzzer {
   readonly #random: Random;

@@ -147,7 +147,9 @@ const RESIZING: readonly Step[] = [
   },
 ];
 
-/** A copy with one to eight changes; `other` is what pieces are taken from. Its length may change. */
+/**
+ * A copy with one to eight changes; `other` is what pieces are taken from. Its length may change.
+ */
 export function mutated(random: Random, original: Uint8Array, other: Uint8Array): Uint8Array {
   let bytes: Uint8Array = original.slice();
   for (let steps = 1 + random.below(8); steps > 0; steps--) {

@@ -12,7 +12,10 @@ export function check(condition: boolean, promise: string): asserts condition {
 
 /** What an execution came to, and the most it may have asked for in typed arrays. */
 export interface Outcome {
-  /** A phrase; inputs that lead to new ones are kept and changed further. Numbers in it do not count. */
+  /**
+   * A phrase; inputs that lead to new ones are kept and changed further. Numbers in it do not
+   * count.
+   */
   readonly text: string;
   /** Bytes in all allocations together. */
   readonly boundBytes: number;

@@ -9,8 +9,8 @@ const HANG_SECONDS = 60;
 const encoder = new TextEncoder();
 
 /**
- * A thread that sees when an execution does not end, which the thread that hangs cannot. It writes the
- * input down, says where, and ends the process with SIGKILL.
+ * A thread that sees when an execution does not end, which the thread that hangs cannot. It writes
+ * the input down, says where, and ends the process with SIGKILL.
  */
 export class Watchdog {
   /** Executions begun, bytes of the description of the last one, bytes of its files. */

@@ -75,7 +75,10 @@ test.each([
   expect(err).toContain(reason);
 });
 
-/** Reads a directory as the ancestor does: the newest snapshot, which is one frame, and empty logs behind it. */
+/**
+ * Reads a directory as the ancestor does: the newest snapshot, which is one frame, and empty logs
+ * behind it.
+ */
 async function readAsAncestor(directory: string): Promise<string> {
   const names = (await readdir(directory)).sort();
   expect(names).toEqual([

@@ -8,7 +8,10 @@ import { closedStore, flipByte, namesIn, tear } from '../support/store-directory
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { nth } from '../support/nth.ts';
 
-/** As `inspect --json --frames` gives it for a store that opens; without, some fields are null or absent. */
+/**
+ * As `inspect --json --frames` gives it for a store that opens; without, some fields are null or
+ * absent.
+ */
 interface FileJson {
   readonly name: string;
   readonly kind: string;

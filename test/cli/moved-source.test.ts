@@ -17,7 +17,10 @@ import { runOn, type CliResult } from '../support/cli.ts';
 import { put } from '../support/feed.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-/** A closed store, and a file system on which `moved` is renamed, and replaced, once `name` was opened. */
+/**
+ * A closed store, and a file system on which `moved` is renamed, and replaced, once `name` was
+ * opened.
+ */
 async function filled(name: RegExp): Promise<{ base: string; fs: FileSystem; moved: string[] }> {
   const base = await temporaryDirectory();
   const store = await MetadataStore.open(join(base, 'store'));

@@ -37,7 +37,10 @@ const LINES = [
   '5 put 5 50 0',
 ];
 
-/** Without what a running store touches meanwhile: its lease, and the log that it prepares to follow log 2. */
+/**
+ * Without what a running store touches meanwhile: its lease, and the log that it prepares to follow
+ * log 2.
+ */
 async function fingerprintAtRest(directory: string): Promise<string[]> {
   const lines = await fingerprint(directory);
   return lines.filter((line) => !line.includes(LEASE_NAME) && !line.includes(logName(3)));

@@ -73,7 +73,10 @@ test('one record larger than a chunk has one of its own', () => {
   expect(builder.finish().data).toEqual(large);
 });
 
-/** As {@link built}, by ranges: `cuts` say how many records stand together in columns, and in one call. */
+/**
+ * As {@link built}, by ranges: `cuts` say how many records stand together in columns, and in one
+ * call.
+ */
 function builtByRanges(records: readonly TestRecord[], cuts: readonly number[]): Columns[] {
   const builder = new ColumnsBuilder();
   const chunks: Columns[] = [];

@@ -1,5 +1,6 @@
 /**
- * Made test/golden/v1, once. Kept so that it can be seen how; it refuses to run where the directories are.
+ * Made test/golden/v1, once. Kept so that it can be seen how; it refuses to run where the
+ * directories are.
  *
  * Run from the package's directory:
  * `node --import ./test/support/register-typescript.mjs test/golden/make-v1.ts`
@@ -96,7 +97,9 @@ async function makeGroups(): Promise<void> {
   save('e-groups-of-batches', trimmed(shop.files()), shop.dump());
 }
 
-/** Batches without rows, which the store does not write: as bytes, since a reader must take them. */
+/**
+ * Batches without rows, which the store does not write: as bytes, since a reader must take them.
+ */
 async function makeEmptyBatches(): Promise<void> {
   const shop = new Workshop();
   await shop.open();

@@ -1,6 +1,6 @@
 /**
- * Made test/golden/v2-logs, once: logs of version 2, whose groups say what before them was not synced. Kept so
- * that it can be seen how; it refuses to run where the directories are.
+ * Made test/golden/v2-logs, once: logs of version 2, whose groups say what before them was not
+ * synced. Kept so that it can be seen how; it refuses to run where the directories are.
  *
  * Run from the package's directory:
  * `node --import ./test/support/register-typescript.mjs test/golden/make-v2-logs.ts`

@@ -1,6 +1,6 @@
 /**
- * Made test/golden/v2, once: snapshots of version 2. Kept so that it can be seen how; it refuses to run where the
- * directories are.
+ * Made test/golden/v2, once: snapshots of version 2. Kept so that it can be seen how; it refuses to
+ * run where the directories are.
  *
  * Run from the package's directory:
  * `node --import ./test/support/register-typescript.mjs test/golden/make-v2.ts`

@@ -14,7 +14,10 @@ function markdownIn(folder: string): string[] {
     .map((name) => `${folder}/${name}`);
 }
 
-/** The blocks of `js` and `ts`, each as a file that would stand in the package, where its name can be imported. */
+/**
+ * The blocks of `js` and `ts`, each as a file that would stand in the package, where its name can
+ * be imported.
+ */
 function programsOf(document: string): [path: string, text: string][] {
   const text = readFileSync(join(ROOT, document), 'utf8');
   return [...text.matchAll(/^```([jt]s)\n([\s\S]*?)^```$/gm)].map((match) => {
@@ -32,7 +35,8 @@ test('the code blocks of README and guides are type-checked against the built pa
     target: ts.ScriptTarget.ES2023,
     lib: ['lib.es2023.d.ts', 'lib.esnext.disposable.d.ts'],
     types: ['node'],
-    // JavaScript has no way to say that a value is not undefined, but for a check that an example is too short for.
+    // JavaScript has no way to say that a value is not undefined, but for a check that an example
+    // is too short for.
     strict: false,
     allowJs: true,
     checkJs: true,

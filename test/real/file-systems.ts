@@ -26,8 +26,9 @@ function someBatches(): number {
 }
 
 /**
- * The image as it is at one moment under load, without what the kernel had not yet sent to it. To take it at
- * one moment, the file system on which the image lies is frozen: the device stands still then.
+ * The image as it is at one moment under load, without what the kernel had not yet sent to it. To
+ * take it at one moment, the file system on which the image lies is frozen: the device stands still
+ * then.
  */
 async function cutOff(report: Report, name: FileSystemName, rounds: number): Promise<void> {
   const why = whyNot('ext4') ?? (hasTool('fsfreeze') ? undefined : 'there is no fsfreeze');
@@ -131,8 +132,8 @@ export async function failingDevices(report: Report, rounds: number): Promise<vo
 }
 
 /**
- * The image has holes, and the file system below it no room to fill them: writes of the device fail. Then
- * room is made, and what is there is looked at.
+ * The image has holes, and the file system below it no room to fill them: writes of the device
+ * fail. Then room is made, and what is there is looked at.
  */
 async function starve(report: Report, name: FileSystemName, rounds: number): Promise<void> {
   await inTemporary(async (directory) => {

@@ -46,8 +46,8 @@ export async function fullFileSystems(report: Report): Promise<void> {
 }
 
 /**
- * Writes until the disk is full, finds out that reads go on, makes room, and writes on. Returns what was
- * wrong.
+ * Writes until the disk is full, finds out that reads go on, makes room, and writes on. Returns
+ * what was wrong.
  */
 async function fillAndFree(path: string, ballastBytes: number): Promise<string | undefined> {
   const ballast = join(path, 'ballast');
@@ -69,7 +69,8 @@ async function fillAndFree(path: string, ballastBytes: number): Promise<string |
   };
   let refusal: StoreError | undefined;
   for (let i = 0; i < 1000 && refusal === undefined; i++) refusal = await write();
-  // A btrfs that is full may refuse to cut a file, too: then nobody knows, and only reopening helps.
+  // A btrfs that is full may refuse to cut a file, too: then nobody knows, and only reopening
+  // helps.
   if (refusal?.outcome === 'unknown' && isLackOfSpace(refusal.cause)) {
     await store.close();
     rmSync(ballast);
@@ -90,8 +91,8 @@ async function fillAndFree(path: string, ballastBytes: number): Promise<string |
 }
 
 /**
- * Fills the disk to the last byte, deletes in the room of the reserve, makes room, and writes on. Returns what
- * was wrong.
+ * Fills the disk to the last byte, deletes in the room of the reserve, makes room, and writes on.
+ * Returns what was wrong.
  */
 async function deleteOnFullDisk(path: string): Promise<string | undefined> {
   const directory = join(path, 'store');

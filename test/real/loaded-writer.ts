@@ -66,7 +66,9 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 2));
 }
 
-/** Opens what a crash has left: a prefix of the batches, with all that had been acknowledged before. */
+/**
+ * Opens what a crash has left: a prefix of the batches, with all that had been acknowledged before.
+ */
 export async function judgeCrash(
   directory: string,
   acknowledged: number,

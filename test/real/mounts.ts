@@ -46,7 +46,8 @@ export class LoopMount {
   }
 
   mount(): void {
-    // What reaches the device is in the image at once: the cache of the image's own file is passed by.
+    // What reaches the device is in the image at once: the cache of the image's own file is passed
+    // by.
     this.#device = must('losetup', '--find', '--show', '--direct-io=on', this.image);
     const problem = attempt('mount', '-t', this.name, this.#device, this.path);
     if (problem === undefined) return;

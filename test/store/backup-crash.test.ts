@@ -66,7 +66,9 @@ async function requireNotLockAlone(fs: CrashFs): Promise<void> {
   expect(names).not.toEqual(['lodestore.lock']);
 }
 
-/** The target is absent or complete, and what is not complete says so. Returns whether it is there. */
+/**
+ * The target is absent or complete, and what is not complete says so. Returns whether it is there.
+ */
 async function judgeTarget(fs: CrashFs, isRemoved = false): Promise<boolean> {
   const isThere = await exists(fs, TARGET);
   if (isThere) expectMoment(await open(fs, TARGET, true));

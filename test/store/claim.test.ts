@@ -39,7 +39,9 @@ async function insert(store: MetadataStore, from: number, to: number): Promise<v
   }
 }
 
-/** A closed store: snapshot 1 of batches 1 to 4, then logs with batches up to 15. Its files by path. */
+/**
+ * A closed store: snapshot 1 of batches 1 to 4, then logs with batches up to 15. Its files by path.
+ */
 async function closedWorld(options: OpenOptions = {}): Promise<World> {
   const fs = new CrashFs({ trace: false });
   await fs.makeDirectory('/s');

@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 
-/** Opens on what a machine shows after its process was killed at the `nth` sync of opening `directory`. */
+/**
+ * Opens on what a machine shows after its process was killed at the `nth` sync of opening
+ * `directory`.
+ */
 async function killedWhileOpening(fs: CrashFs, directory: string, nth: number): Promise<CrashFs> {
   let killed: CrashFs | undefined;
   const machine = fs.kill({

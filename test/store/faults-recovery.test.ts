@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 
-/** A store with one batch whose write has been seen, and whose sync has failed. Its process is then killed. */
+/**
+ * A store with one batch whose write has been seen, and whose sync has failed. Its process is then
+ * killed.
+ */
 async function killedWithUnsyncedBatch(): Promise<CrashFs> {
   const fs = new CrashFs();
   const store = await openOn(fs, '/s');

@@ -48,7 +48,8 @@ it('a log that is read and indexed on this thread is so in slices', async () => 
     expect(rows.reduce((sum, { rowCount }) => sum + rowCount, 0)).toBe(ROWS);
     pieces = rows;
   });
-  // Of 60,000 rows of 20 bytes: seven slices to read them, and eight for each of the two passes by partition.
+  // Of 60,000 rows of 20 bytes: seven slices to read them, and eight for each of the two passes by
+  // partition.
   expect(pauses).toBeGreaterThanOrEqual(7 + 2 * 8);
 
   const columns = chunksOf(

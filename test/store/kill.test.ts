@@ -17,7 +17,10 @@ interface Life {
   readonly outOfOrder: boolean;
 }
 
-/** One process from its start until it is killed, some time after it has acknowledged `acks` batches. */
+/**
+ * One process from its start until it is killed, some time after it has acknowledged `acks`
+ * batches.
+ */
 async function live(
   directory: string,
   options: { readonly acks: number; readonly inFlight: number; readonly store: object },

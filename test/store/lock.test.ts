@@ -73,7 +73,10 @@ async function refusalOf(attempt: Promise<MetadataStore>): Promise<StoreLockedEr
   return error;
 }
 
-/** A store with key 1 whose process is gone, with its lease still there and this name in the lock file. */
+/**
+ * A store with key 1 whose process is gone, with its lease still there and this name in the lock
+ * file.
+ */
 async function abandoned(owner: Partial<OwnerRecord>, leaseAgeMs: number): Promise<string> {
   const directory = await newDirectory();
   const store = await MetadataStore.open(directory);

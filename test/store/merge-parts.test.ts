@@ -51,7 +51,8 @@ test.each([[CHUNK_RECORDS], [500]])(
     await store.merge();
     await put(store, oldRecords, oldRecords + newRecords);
     await store.close();
-    // Reopened, the log's records stand beside those of the snapshot, and no newer layer shadows them.
+    // Reopened, the log's records stand beside those of the snapshot, and no newer layer shadows
+    // them.
     store = await open();
     await store.insertBatch(new WriteBatch().delete(oldRecords - 1).delete(oldRecords + 7));
     const expected = [...store.keys()];

@@ -2,7 +2,9 @@ import { expect, test } from 'vitest';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { WriteBatch, type MetadataStore } from '../../src/index.ts';
 
-/** Keys 1 to 3 in the snapshot, 4 in a frozen layer, 5 in the live delta; 2 is deleted, 3 replaced. */
+/**
+ * Keys 1 to 3 in the snapshot, 4 in a frozen layer, 5 in the live delta; 2 is deleted, 3 replaced.
+ */
 async function openLayers(): Promise<MetadataStore> {
   const fs = new CrashFs();
   const store = await openOn(fs, '/s');

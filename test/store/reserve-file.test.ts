@@ -76,7 +76,9 @@ async function openWith(
   return { store, events };
 }
 
-/** What goes on in the background of a simulated store is done after some turns of the event loop. */
+/**
+ * What goes on in the background of a simulated store is done after some turns of the event loop.
+ */
 async function turns(): Promise<void> {
   for (let i = 0; i < 20; i++) await new Promise(setImmediate);
 }

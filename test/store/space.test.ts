@@ -134,7 +134,8 @@ test('deletes are taken where puts are not, and by themselves make room for puts
   for (let key = 0; key < records; key += 2) await store.insertBatch([{ type: 'del', key }]);
   expect(store.size).toBe(Math.floor(records / 2));
   expect(events).toEqual([]);
-  // Refused puts have merged not long ago: what was deleted since is merged for the next one after a while.
+  // Refused puts have merged not long ago: what was deleted since is merged for the next one after
+  // a while.
   const clock = vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 10_000);
   await refusalOf(store.insertBatch([put(records)]));
   clock.mockRestore();

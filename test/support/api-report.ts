@@ -115,7 +115,10 @@ function fileAt(path: string): DeclarationFile {
   return file;
 }
 
-/** Where a name of a file is declared; undefined for what comes from another package or from the language. */
+/**
+ * Where a name of a file is declared; undefined for what comes from another package or from the
+ * language.
+ */
 function declarationOf({ file, name }: Place): Place | undefined {
   const { declared, imported, reexported } = fileAt(file);
   if (declared.has(name)) return { file, name };

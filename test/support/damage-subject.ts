@@ -19,8 +19,9 @@ export interface SubjectGroup {
 }
 
 /**
- * A directory to damage: snapshot 3 with three chunks, log 4 (its seal alone), log 5 (its seal rides), log
- * 6 (not sealed, zeros behind), with three groups each. Batches 41 to 52; the middle groups have two.
+ * A directory to damage: snapshot 3 with three chunks, log 4 (its seal alone), log 5 (its seal
+ * rides), log 6 (not sealed, zeros behind), with three groups each. Batches 41 to 52; the middle
+ * groups have two.
  */
 export interface Subject {
   readonly files: Files;
@@ -41,7 +42,10 @@ const CHUNKS: readonly (readonly DumpRecord[])[] = [
   [21n, 22n, 23n].map((key) => ({ key, value: key, data: text(`third chunk ${key}`) })),
 ];
 
-/** Batch `sequence` adds a key of its own, changes a key that all change, and deletes what one before added. */
+/**
+ * Batch `sequence` adds a key of its own, changes a key that all change, and deletes what one
+ * before added.
+ */
 function batchOf(sequence: bigint): readonly TestRow[] {
   return [
     { key: 1000n + sequence, value: sequence, data: text(`batch ${sequence}`) },

@@ -260,7 +260,9 @@ function open(firstSequence: bigint): Partial<ExpectedLoss> {
   return { firstSequence, olderValuesMayShow: true };
 }
 
-/** Files under other names than their own, and files of others: what can be put in place is no loss. */
+/**
+ * Files under other names than their own, and files of others: what can be put in place is no loss.
+ */
 const NONE = (): readonly ExpectedLoss[] => [];
 const ALL_LOGS = [LOG4, LOG5, LOG6] as const;
 

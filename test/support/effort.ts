@@ -5,7 +5,10 @@ const isFull = process.env['LODESTORE_TEST_FULL'] !== undefined;
 
 const PART = 4;
 
-/** How often a property is tried: as often as given in a full run, else a quarter. Each run has a new seed. */
+/**
+ * How often a property is tried: as often as given in a full run, else a quarter. Each run has a
+ * new seed.
+ */
 export function runs(full: number): number {
   return isFull ? full : Math.ceil(full / PART);
 }
@@ -16,8 +19,8 @@ export function everyNth(part: number): number {
 }
 
 /**
- * Which bits of each byte a test flips: all in a full run, else one of each byte, drawn anew for each run. The seed is
- * printed when the running test fails; LODESTORE_TEST_SEED sets it.
+ * Which bits of each byte a test flips: all in a full run, else one of each byte, drawn anew for
+ * each run. The seed is printed when the running test fails; LODESTORE_TEST_SEED sets it.
  */
 export function bitsOfBytes(lengthBytes: number): number[] {
   if (isFull) return Array.from({ length: 8 * lengthBytes }, (_, bit) => bit);

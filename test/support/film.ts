@@ -114,7 +114,9 @@ export class Film {
     if (last === undefined || !isSame(last, frame)) this.frames.push(frame);
   }
 
-  /** A file system for a reader: `momentOf` says which frame its nth call sees. It never goes back. */
+  /**
+   * A file system for a reader: `momentOf` says which frame its nth call sees. It never goes back.
+   */
   project(momentOf: (call: number) => number): FileSystem & { readonly calls: () => number } {
     let calls = 0;
     let at = 0;

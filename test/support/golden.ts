@@ -24,7 +24,9 @@ export async function copyOf(collection: string, name: string): Promise<string> 
   return target;
 }
 
-/** All files of a collection but the list itself, with their SHA-256, as `sha256sum` prints them. */
+/**
+ * All files of a collection but the list itself, with their SHA-256, as `sha256sum` prints them.
+ */
 export function sumsOf(collection: string): string {
   const lines: string[] = [];
   for (const entry of readdirSync(collection, { withFileTypes: true, recursive: true })) {

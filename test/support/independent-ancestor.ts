@@ -1,8 +1,8 @@
 import { crc32, demand, FormatError, inflate } from './independent-decoder-checks.ts';
 
 /**
- * The ancestor's rule for a frame, and nothing more: `u64 length | payload | u32 crc32 ^ 0xAF`. Throws where
- * the ancestor fails.
+ * The ancestor's rule for a frame, and nothing more: `u64 length | payload | u32 crc32 ^ 0xAF`.
+ * Throws where the ancestor fails.
  */
 export function ancestorFrame(bytes: Uint8Array): Uint8Array {
   if (bytes.length < 8) throw new FormatError('the length is cut');

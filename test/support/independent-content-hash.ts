@@ -1,5 +1,6 @@
 /**
- * Section "Content hash" of docs/FORMAT.md once more, written from that page alone: it imports nothing from `src/`.
+ * Section "Content hash" of docs/FORMAT.md once more, written from that page alone: it imports
+ * nothing from `src/`.
  */
 interface HashedRecord {
   readonly key: bigint;

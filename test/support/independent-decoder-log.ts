@@ -47,7 +47,10 @@ function findHead(file: StoredFile, storeId: Uint8Array, from: number): number {
   return -1;
 }
 
-/** True when every frame header found behind `brokenAt` says that what is there was not proven synced. */
+/**
+ * True when every frame header found behind `brokenAt` says that what is there was not proven
+ * synced.
+ */
 function isUnsyncedOnly(file: StoredFile, storeId: Uint8Array, brokenAt: number): boolean {
   let at = findHead(file, storeId, brokenAt + 1);
   for (; at >= 0; at = findHead(file, storeId, at + 1)) {
@@ -57,7 +60,10 @@ function isUnsyncedOnly(file: StoredFile, storeId: Uint8Array, brokenAt: number)
   return true;
 }
 
-/** True when the one frame header found from `from` on is the seal that rides with frame no. `frames`. */
+/**
+ * True when the one frame header found from `from` on is the seal that rides with frame no.
+ * `frames`.
+ */
 function isRidingSealOnly(
   file: StoredFile,
   storeId: Uint8Array,
@@ -124,7 +130,9 @@ class LogWalk {
     return undefined;
   }
 
-  /** What was proven synced once stays so. The file header is not proven before the first group is. */
+  /**
+   * What was proven synced once stays so. The file header is not proven before the first group is.
+   */
   #prove(frame: FrameHead): void {
     demand(frame.unproven === 0 || this.#head.version >= 2, 'version 1 reserves the bytes');
     const proven = this.#frames === 0 ? 0 : this.#offset - frame.unproven;

@@ -7,8 +7,8 @@ import { decodeLog, type DecodedLog, type Row } from './independent-decoder-log.
 import { decodeSnapshot, type DecodedSnapshot } from './independent-decoder-snapshot.ts';
 
 /**
- * A second reader of our directories, written from docs/FORMAT.md alone: it imports nothing from `src/`, and
- * checks all that the document says must be checked. Slow and plain on purpose.
+ * A second reader of our directories, written from docs/FORMAT.md alone: it imports nothing from
+ * `src/`, and checks all that the document says must be checked. Slow and plain on purpose.
  */
 export interface DecodedDirectory {
   readonly snapshot: DecodedSnapshot;

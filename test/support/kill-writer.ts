@@ -1,7 +1,7 @@
 /**
- * A process that writes batches into a store until it is killed, many in flight. It says on its output,
- * a line each, `open <highest batch> <ok|reason>` and `ack <batch>`. Batch n puts the keys 8 n to 8 n + 7
- * with value n + 1, and deletes those of batch n - DELETED_BEHIND.
+ * A process that writes batches into a store until it is killed, many in flight. It says on its
+ * output, a line each, `open <highest batch> <ok|reason>` and `ack <batch>`. Batch n puts the keys
+ * 8 n to 8 n + 7 with value n + 1, and deletes those of batch n - DELETED_BEHIND.
  *
  * Arguments: directory, batches in flight, options of the store as JSON.
  */

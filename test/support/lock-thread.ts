@@ -1,4 +1,7 @@
-/** A worker thread that locks `workerData.directory`, says to `workerData.port` what came of it, and stays. */
+/**
+ * A worker thread that locks `workerData.directory`, says to `workerData.port` what came of it, and
+ * stays.
+ */
 import { workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 import { acquireDirectoryLock } from '../../src/directory/directory-lock.ts';

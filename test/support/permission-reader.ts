@@ -2,7 +2,10 @@ import { Directory } from '../../src/fs/directory.ts';
 import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
 import { MetadataStore } from '../../src/index.ts';
 
-/** Opens a store under Node's permission model; says how its directory is reached, and what it holds. */
+/**
+ * Opens a store under Node's permission model; says how its directory is reached, and what it
+ * holds.
+ */
 const path = process.argv[2] ?? '';
 const directory = await Directory.open(nodeFileSystem, path);
 const { access, realPath } = directory.reference;

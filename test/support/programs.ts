@@ -9,7 +9,10 @@ import type { TestProject } from 'vitest/node';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const CACHE = join(ROOT, 'node_modules', '.cache');
 
-/** What worker threads and child processes of the tests run. `typescript-hook.mjs` finds them by their names. */
+/**
+ * What worker threads and child processes of the tests run. `typescript-hook.mjs` finds them by
+ * their names.
+ */
 const PROGRAMS = [
   'src/cli/main.ts',
   'src/threads/thread-entry.ts',
@@ -24,8 +27,8 @@ const MEMORY = '/dev/shm';
 const LEAST_FREE_BYTES = 2 * 1024 ** 3;
 
 /**
- * Each program in one file: a thread or process that loads 100 modules of TypeScript takes 0.3 s of CPU time to
- * start, and the tests start some 2,000.
+ * Each program in one file: a thread or process that loads 100 modules of TypeScript takes 0.3 s of
+ * CPU time to start, and the tests start some 2,000.
  */
 async function bundle(directory: string): Promise<void> {
   await build({
@@ -50,7 +53,10 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Makes a directory for this run, and removes those of runs that were killed. Others run beside this one. */
+/**
+ * Makes a directory for this run, and removes those of runs that were killed. Others run beside
+ * this one.
+ */
 async function directoryOfRun(parent: string): Promise<string> {
   await mkdir(parent, { recursive: true });
   for (const name of await readdir(parent)) {
@@ -69,7 +75,9 @@ function hasRoom(directory: string): boolean {
   return bavail * bsize >= LEAST_FREE_BYTES;
 }
 
-/** Sets LODESTORE_TEST_PROGRAMS, and TMPDIR unless it is set, for everything that the run starts. */
+/**
+ * Sets LODESTORE_TEST_PROGRAMS, and TMPDIR unless it is set, for everything that the run starts.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const home = await directoryOfRun(CACHE);
   // The command line reads `../../package.json`, seen from its own file.

@@ -35,7 +35,10 @@ export function readAlertRules(text: string): AlertRule[] {
     }));
 }
 
-/** Whether the alert fires at the last scrape: its expression holds now and at each scrape during `for`. */
+/**
+ * Whether the alert fires at the last scrape: its expression holds now and at each scrape during
+ * `for`.
+ */
 export function isFiring({ expr, forSeconds }: AlertRule, scrapes: readonly Scrape[]): boolean {
   const now = scrapes.at(-1)!.atSeconds;
   if (scrapes[0]!.atSeconds > now - forSeconds) return false;

@@ -14,7 +14,10 @@ export interface Family {
 const LINE = /^([a-zA-Z_:][\w:]*)(?:\{((?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\.)*",?)*)\})? (\S+)$/;
 const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g;
 
-/** Reads the text format, version 0.0.4. Throws where a line is none of it, or a sample has no TYPE before it. */
+/**
+ * Reads the text format, version 0.0.4. Throws where a line is none of it, or a sample has no TYPE
+ * before it.
+ */
 export function parsePrometheus(text: string): Map<string, Family> {
   const families = new Map<string, { type: string; help: string; samples: Sample[] }>();
   const helps = new Map<string, string>();

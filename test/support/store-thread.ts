@@ -1,4 +1,6 @@
-/** A worker thread that opens the store in `workerData.directory`, says what came of it, and stays. */
+/**
+ * A worker thread that opens the store in `workerData.directory`, says what came of it, and stays.
+ */
 import { workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 import { MetadataStore } from '../../src/index.ts';

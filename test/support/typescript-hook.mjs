@@ -33,8 +33,8 @@ function bundleOf(specifier) {
 }
 
 /**
- * A program comes from its bundle, if there is one. Other modules are loaded as they are. The thread's entry is named
- * as it is in the package; beside sources it ends with `.ts`.
+ * A program comes from its bundle, if there is one. Other modules are loaded as they are. The
+ * thread's entry is named as it is in the package; beside sources it ends with `.ts`.
  */
 export async function resolve(specifier, context, nextResolve) {
   const bundle = context.parentURL === undefined ? bundleOf(specifier) : undefined;

@@ -46,7 +46,8 @@ describe('HashIndex', () => {
     });
     expect(wrong).toBe(0);
     expect(index.count).toBe(COUNT);
-    // Slots of 8 bytes, six in ten free at the very most: keys of a pattern must spread like any others.
+    // Slots of 8 bytes, six in ten free at the very most: keys of a pattern must spread like any
+    // others.
     expect(index.memoryBytes).toBeLessThan(COUNT * 20);
   });
 

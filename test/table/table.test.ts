@@ -104,7 +104,8 @@ describe('Table.deadBytes and mergeEffect', () => {
     const recovered = await replayed(snapshot, [[[del(1), put(2), put(3), put(3), del(9)]]]);
     const table = new Table({ snapshot, ...recovered });
     const { baseBytes } = table.memory;
-    // A row that another one replaces, both deletes, and what they and a put leave nothing of: records 1 and 3.
+    // A row that another one replaces, both deletes, and what they and a put leave nothing of:
+    // records 1 and 3.
     const deadBytes = PUT + 2 * DELETE;
     expect(table.deadBytes).toBe(deadBytes);
     expect(table.mergeEffect.freedBytes).toBeCloseTo(deadBytes + (2 * baseBytes) / 3);

@@ -46,7 +46,8 @@ describe('the enumeration', () => {
     expect(outcomes(five)).toHaveLength(32);
     const eight = new CrashFs();
     for (let nth = 0; nth < 8; nth++) await eight.open(`/f${nth}`, 'wx');
-    // 9 prefixes, 8 alone of which the first is a prefix, 8 without one of which the last is a prefix.
+    // 9 prefixes, 8 alone of which the first is a prefix, 8 without one of which the last is a
+    // prefix.
     expect(outcomes(eight)).toHaveLength(9 + 7 + 7);
   });
 

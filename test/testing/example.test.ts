@@ -18,7 +18,10 @@ function contentOf(fs: CrashFs): string {
   return bytes === undefined ? 'nothing' : runs(bytes);
 }
 
-/** Descriptions of the states in which neither an allowed content nor, at the end, the new one is found. */
+/**
+ * Descriptions of the states in which neither an allowed content nor, at the end, the new one is
+ * found.
+ */
 async function findLosses(without?: string): Promise<string[]> {
   const losses: string[] = [];
   const check = (fs: CrashFs, allowed: readonly string[]): void => {

@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { CrashFs, SeededScheduler } from '../../src/testing/index.ts';
 import { run } from './machine.ts';
 
-/** Two activities, each of three writes and a sync; returns the order in which their calls ended. */
+/**
+ * Two activities, each of three writes and a sync; returns the order in which their calls ended.
+ */
 async function interleave(seed: number): Promise<string> {
   const scheduler = new SeededScheduler(seed);
   const fs = CrashFs.withFiles({ '/a': run('O', 8), '/b': run('O', 8) }, { scheduler });

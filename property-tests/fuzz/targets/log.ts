@@ -114,7 +114,8 @@ async function runLog(input: FuzzInput): Promise<Outcome> {
   const { ending } = scan;
   const reason = 'reason' in ending ? ending.reason : '';
   const later = ending.kind === 'broken' ? ending.later.kind : '';
-  // One frame that does not decode may have claimed as much as a frame may hold, in each of two passes.
+  // One frame that does not decode may have claimed as much as a frame may hold, in each of two
+  // passes.
   const claimed = 2 * MAX_FRAME_DECODED_BYTES;
   const boundBytes = FIXED_BYTES * 4 + 8 * bytes.length + 16 * rowBytes + claimed;
   return { text: `${scan.format} ${ending.kind} ${reason} ${later}`, boundBytes };

@@ -38,7 +38,10 @@ function joined(low: number, high: number): bigint {
   return (BigInt(high) << 32n) | BigInt(low);
 }
 
-/** What readers rely on, whatever the bytes were: ascending keys, values that are no deletes, data within. */
+/**
+ * What readers rely on, whatever the bytes were: ascending keys, values that are no deletes, data
+ * within.
+ */
 export function checkColumns(columns: Columns): void {
   const { recordCount, firstKey, keyLow, keyHigh, valueLow, valueHigh, dataEnd, data } = columns;
   let before = -1n;

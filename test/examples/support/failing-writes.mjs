@@ -1,5 +1,5 @@
-// Once the file that FAILING_WRITES names exists, writes of the metadata store fail with the code in it.
-// Volumes are written through file handles, which do not come by here.
+// Once the file that FAILING_WRITES names exists, writes of the metadata store fail with the code
+// in it. Volumes are written through file handles, which do not come by here.
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 

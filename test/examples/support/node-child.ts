@@ -15,7 +15,9 @@ export class NodeChild {
   /** What it has said on its standard error. */
   said = '';
 
-  /** `failingWrites`: path of the file that makes the metadata store's writes fail once it exists. */
+  /**
+   * `failingWrites`: path of the file that makes the metadata store's writes fail once it exists.
+   */
   constructor(directory: string, failingWrites?: string) {
     this.child = fork(PROGRAM, ['--data', directory, '--port', '0'], {
       execArgv: ['--import', HOOK, '--import', FAILING_WRITES],
