@@ -1,7 +1,17 @@
 import { defineConfig } from 'vitest/config';
 import { threadsFromBundle } from './test/support/programs.ts';
 
+const SOURCE = new URL('./src/', import.meta.url).pathname;
+
 export default defineConfig({
+  // The workspace asks for the package by name: its tests run the sources, not the last build.
+  resolve: {
+    alias: [
+      { find: /^lodestore$/, replacement: `${SOURCE}index.ts` },
+      { find: /^lodestore\/prometheus$/, replacement: `${SOURCE}metrics/prometheus.ts` },
+      { find: /^lodestore\/testing$/, replacement: `${SOURCE}testing/index.ts` },
+    ],
+  },
   plugins: [threadsFromBundle()],
   test: {
     include: ['test/**/*.test.ts', 'property-tests/**/*.test.ts'],
