@@ -1,0 +1,119 @@
+/** Why a node refused. Nothing was stored, unless the text says otherwise. */
+export type NodeErrorCode =
+  | 'NO_SUCH_BUCKET'
+  | 'BUCKET_NOT_EMPTY'
+  | 'NO_SUCH_OBJECT'
+  | 'NO_SUCH_UPLOAD'
+  | 'INVALID_PART'
+  | 'PRECONDITION_FAILED'
+  | 'BUSY'
+  | 'NO_SPACE'
+  | 'TOO_LARGE'
+  | 'WRONG_SIZE'
+  | 'BAD_NAME'
+  | 'DAMAGED'
+  | 'CLOSED';
+
+/** Base of all errors that a node throws by itself. */
+export class NodeError extends Error {
+  readonly code: NodeErrorCode;
+
+  constructor(code: NodeErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.name = new.target.name;
+  }
+}
+
+export class NoSuchBucketError extends NodeError {
+  readonly bucket: string;
+
+  constructor(bucket: string) {
+    super('NO_SUCH_BUCKET', `there is no bucket ${JSON.stringify(bucket)}`);
+    this.bucket = bucket;
+  }
+}
+
+export class BucketNotEmptyError extends NodeError {
+  readonly bucket: string;
+
+  constructor(bucket: string) {
+    super('BUCKET_NOT_EMPTY', `bucket ${JSON.stringify(bucket)} still holds objects`);
+    this.bucket = bucket;
+  }
+}
+
+export class NoSuchObjectError extends NodeError {
+  readonly bucket: string;
+  readonly objectName: string;
+
+  constructor(bucket: string, objectName: string) {
+    super(
+      'NO_SUCH_OBJECT',
+      `bucket ${JSON.stringify(bucket)} holds no ${JSON.stringify(objectName)}`,
+    );
+    this.bucket = bucket;
+    this.objectName = objectName;
+  }
+}
+
+export class NoSuchUploadError extends NodeError {
+  readonly uploadId: string;
+
+  constructor(uploadId: string) {
+    super(
+      'NO_SUCH_UPLOAD',
+      `there is no upload ${JSON.stringify(uploadId)}: it was completed, aborted, or never begun`,
+    );
+    this.uploadId = uploadId;
+  }
+}
+
+/** A part is missing, or was replaced by another. */
+export class InvalidPartError extends NodeError {
+  readonly part: number;
+
+  constructor(part: number) {
+    super('INVALID_PART', `part ${part} is missing, or its ETag is another`);
+    this.part = part;
+  }
+}
+
+export class PreconditionFailedError extends NodeError {
+  constructor(condition: 'ifMatch' | 'ifNoneMatch') {
+    super('PRECONDITION_FAILED', `${condition} does not hold`);
+  }
+}
+
+/** The queue is full: try again after `retryAfterMs`. */
+export class BusyError extends NodeError {
+  readonly retryAfterMs: number;
+
+  constructor(retryAfterMs: number) {
+    super('BUSY', `the queue of writes is full: try again in ${retryAfterMs} ms`);
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+export class NoSpaceError extends NodeError {
+  readonly neededBytes: number;
+  readonly freeBytes: number;
+
+  constructor(neededBytes: number, freeBytes: number) {
+    super('NO_SPACE', `${neededBytes} bytes are needed, ${freeBytes} are free`);
+    this.neededBytes = neededBytes;
+    this.freeBytes = freeBytes;
+  }
+}
+
+/** Stored bytes are not what was written: they are never served. */
+export class DamagedObjectError extends NodeError {
+  readonly volume: number;
+  readonly offsetBytes: number;
+
+  constructor(volume: number, offsetBytes: number, message: string) {
+    super('DAMAGED', `volume ${volume}, byte ${offsetBytes}: ${message}`);
+    this.volume = volume;
+    this.offsetBytes = offsetBytes;
+  }
+}
