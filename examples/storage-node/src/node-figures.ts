@@ -1,0 +1,72 @@
+/**
+ * What a node tells of itself: the status page and `/metrics` know nothing else of the engine.
+ * Counters grow from 0 at the start of the process; times are milliseconds since 1970.
+ */
+
+export type VolumeState = 'active' | 'sealed' | 'compacting' | 'retired' | 'missing';
+
+export interface VolumeFigures {
+  readonly number: number;
+  /** What it holds: `object` or `index`, and the class of its time to live where it has one. */
+  readonly class: string;
+  readonly state: VolumeState;
+  /** Length of the file. */
+  readonly sizeBytes: number;
+  readonly liveBytes: number;
+  readonly deadBytes: number;
+}
+
+/** The work under way, and what all of its kind did since the start. */
+export interface CompactionFigures {
+  /** Absent while nothing is compacted. */
+  readonly volume?: number;
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  readonly rescuedRecords: number;
+  readonly lostRecords: number;
+  readonly skippedRecords: number;
+  readonly reclaimedBytes: number;
+  readonly retiredVolumes: number;
+}
+
+export interface ScrubFigures {
+  /** Absent while nothing is scrubbed. */
+  readonly volume?: number;
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  readonly verifiedBytes: number;
+  readonly damagedRecords: number;
+  /** The end of the last whole pass. */
+  readonly finishedMs?: number;
+}
+
+export interface NodeFigures {
+  readonly objects: number;
+  readonly buckets: number;
+  readonly uploads: number;
+  readonly volumes: readonly VolumeFigures[];
+  readonly compaction: CompactionFigures;
+  readonly scrub: ScrubFigures;
+  readonly space: {
+    readonly freeBytes: number;
+    readonly totalBytes: number;
+    readonly reserveBytes: number;
+  };
+  readonly writes: {
+    readonly queuedBytes: number;
+    readonly queued: number;
+    readonly groups: number;
+    readonly volumeSyncs: number;
+    readonly writtenBytes: number;
+  };
+  readonly reads: {
+    readonly readBytes: number;
+    readonly damaged: number;
+  };
+  /** The newest last; a bounded number of them. */
+  readonly recentErrors: readonly { readonly atMs: number; readonly message: string }[];
+}
+
+export interface FiguresSource {
+  figures(): Promise<NodeFigures>;
+}
