@@ -8,6 +8,7 @@ import { defineConfig } from 'rolldown';
 const ENTRIES = {
   index: 'src/index.ts',
   'testing/index': 'src/testing/index.ts',
+  'replicated/index': 'src/replicated/index.ts',
   'metrics/prometheus': 'src/metrics/prometheus.ts',
   'metrics/opentelemetry': 'src/metrics/opentelemetry.ts',
   'cli/main': 'src/cli/main.ts',

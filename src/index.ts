@@ -22,10 +22,10 @@ export type {
   LockOwner,
   PositionDetail,
   SpaceLimitFields,
-  StoreErrorCode,
   StoreErrorFields,
   WriteOutcome,
 } from './base/errors.ts';
+export type { StoreErrorCode } from './base/error-code.ts';
 export { quantileOf } from './base/histogram.ts';
 export type { Distribution } from './base/histogram.ts';
 export type { Condition } from './store/batch/condition.ts';

@@ -18,7 +18,7 @@ function matchesIn(text: string, pattern: RegExp): string[] {
 }
 
 test('every error code stands in docs/ERRORS.md, and no other', () => {
-  const declared = matchesIn(read('src/base/errors.ts'), /^ {2}\| '(LODESTORE_\w+)'/gm);
+  const declared = matchesIn(read('src/base/error-code.ts'), /^ {2}\| '(LODESTORE_\w+)'/gm);
   const documented = matchesIn(read('docs/ERRORS.md'), /^\| `(LODESTORE_\w+)`/gm);
   expect(declared.length).toBeGreaterThan(20);
   expect(documented.sort()).toEqual(declared.sort());

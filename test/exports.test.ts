@@ -10,6 +10,7 @@ const ROOT = fileURLToPath(new URL('../src', import.meta.url));
 const ENTRIES = new Set([
   'index.ts',
   'testing/index.ts',
+  'replicated/index.ts',
   'metrics/prometheus.ts',
   'metrics/opentelemetry.ts',
   'cli/main.ts',

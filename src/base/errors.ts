@@ -1,34 +1,5 @@
 import { constants } from 'node:os';
-
-/**
- * Stable error codes. Messages are prose and may change; codes do not. Documented in
- * docs/ERRORS.md.
- */
-export type StoreErrorCode =
-  | 'LODESTORE_LOCKED'
-  | 'LODESTORE_CORRUPTION'
-  | 'LODESTORE_POISONED'
-  | 'LODESTORE_FENCED'
-  | 'LODESTORE_DIRECTORY_LOST'
-  | 'LODESTORE_FILES_LOST'
-  | 'LODESTORE_FULL'
-  | 'LODESTORE_BATCH_TOO_LARGE'
-  | 'LODESTORE_CONDITION_FAILED'
-  | 'LODESTORE_BUSY'
-  | 'LODESTORE_CLOSED'
-  | 'LODESTORE_ABORTED'
-  | 'LODESTORE_READ_ONLY'
-  | 'LODESTORE_IO'
-  | 'LODESTORE_NOT_A_DIRECTORY'
-  | 'LODESTORE_NOT_FOUND'
-  | 'LODESTORE_UNSUPPORTED_FORMAT'
-  | 'LODESTORE_MERGE_FAILED'
-  | 'LODESTORE_BAD_TARGET'
-  | 'LODESTORE_INCOMPLETE'
-  | 'LODESTORE_NOT_A_BACKUP'
-  | 'LODESTORE_POSITION_EXPIRED'
-  | 'LODESTORE_THREAD'
-  | 'LODESTORE_NATIVE';
+import type { StoreErrorCode } from './error-code.ts';
 
 /**
  * The result of a rejected write. `not-applied`: the batch is not on disk and never will be.

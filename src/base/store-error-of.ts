@@ -1,9 +1,9 @@
+import type { StoreErrorCode } from './error-code.ts';
 import {
   isLackOfSpace,
   StoreError,
   StoreFullError,
   systemCode,
-  type StoreErrorCode,
   type WriteOutcome,
 } from './errors.ts';
 

@@ -10,6 +10,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const ENTRIES: Readonly<Record<string, string>> = {
   lodestore: 'src/index.ts',
   'lodestore/testing': 'src/testing/index.ts',
+  'lodestore/replicated': 'src/replicated/index.ts',
   'lodestore/prometheus': 'src/metrics/prometheus.ts',
   'lodestore/opentelemetry': 'src/metrics/opentelemetry.ts',
 };

@@ -1,0 +1,28 @@
+/**
+ * A store whose batches survive the loss of a machine: commits go to a shared log, replicas read
+ * it. See docs/DURABILITY.md.
+ *
+ * @module
+ */
+export { CheckpointStoreError } from './checkpoint/checkpoint-store.ts';
+export type {
+  CheckpointCallOptions,
+  CheckpointFailure,
+  CheckpointObject,
+  CheckpointSource,
+  CheckpointStore,
+} from './checkpoint/checkpoint-store.ts';
+export type { CampaignOptions, Elector, Leadership } from './log/elector.ts';
+export {
+  LogLostError,
+  LogUnavailableError,
+  NotPrimaryError,
+  UnfitEngineError,
+} from './log/log-errors.ts';
+export type { LogLossDetail } from './log/log-errors.ts';
+export type { LogBounds, LogEntry, SharedLog, SharedLogOptions } from './log/shared-log.ts';
+export type {
+  ShardMapCallOptions,
+  ShardMapStore,
+  StoredShardMap,
+} from './shards/shard-map-store.ts';

@@ -1,0 +1,62 @@
+import { StoreError, type StoreErrorFields } from '../../base/errors.ts';
+
+/**
+ * The engine of a shared log, of a shard map or of an election cannot be reached or did not answer.
+ * What the call did is not known; the caller repeats it.
+ */
+export class LogUnavailableError extends StoreError {
+  override readonly name: string = 'LogUnavailableError';
+
+  constructor(message: string, fields: StoreErrorFields = {}) {
+    super('LODESTORE_LOG_UNAVAILABLE', message, fields);
+  }
+}
+
+/** The engine has a version or a setting with which it cannot keep the promise of a shared log. */
+export class UnfitEngineError extends StoreError {
+  override readonly name: string = 'UnfitEngineError';
+  /** The version or the setting that is unfit, by the engine's name for it. */
+  readonly setting: string;
+
+  constructor(setting: string, message: string, fields: StoreErrorFields = {}) {
+    super('LODESTORE_UNFIT_ENGINE', message, fields);
+    this.setting = setting;
+  }
+}
+
+export interface LogLossDetail {
+  /** The position at which the shared log and the store disagree. */
+  readonly position: bigint;
+  /** What was found there, as a phrase. */
+  readonly reason: string;
+}
+
+/**
+ * The shared log lost entries that it had acknowledged, or holds other entries than the store has
+ * applied. The store does not follow it. `lodestore replicate repair` appends the lost entries
+ * again from the most advanced replica.
+ */
+export class LogLostError extends StoreError {
+  override readonly name: string = 'LogLostError';
+  readonly position: bigint;
+  readonly reason: string;
+
+  constructor(detail: LogLossDetail, fields: StoreErrorFields = {}) {
+    const message = `the shared log is not the one that this store has applied: at position ${detail.position} ${detail.reason}`;
+    super('LODESTORE_LOG_LOST', message, fields);
+    this.position = detail.position;
+    this.reason = detail.reason;
+  }
+}
+
+/** A write, or a read that asks for the newest state, reached a node that is not the primary. */
+export class NotPrimaryError extends StoreError {
+  override readonly name: string = 'NotPrimaryError';
+  /** Where the primary is, as it announced itself; undefined if that is not known. */
+  readonly address: string | undefined;
+
+  constructor(message: string, address: string | undefined, fields: StoreErrorFields = {}) {
+    super('LODESTORE_NOT_PRIMARY', message, fields);
+    this.address = address;
+  }
+}
