@@ -98,7 +98,10 @@ export interface ByteRange {
  */
 export interface ObjectReader {
   readonly details: ObjectDetails;
-  /** Verified bytes of the range, or of the whole. Throws DamagedObjectError before a wrong byte. */
+  /**
+   * Verified bytes of the range, or of the whole.
+   * Throws DamagedObjectError before a wrong byte.
+   */
   body(range?: ByteRange): AsyncIterable<Uint8Array>;
   close(): void;
 }
@@ -138,13 +141,21 @@ export interface ObjectNode {
   /** @throws NoSuchBucketError, BucketNotEmptyError */
   deleteBucket(name: string): Promise<void>;
 
-  /** Durable when it resolves. @throws NoSuchBucketError, PreconditionFailedError, BusyError, NoSpaceError */
+  /**
+   * Durable when it resolves.
+   *
+   * @throws NoSuchBucketError, PreconditionFailedError, BusyError, NoSpaceError
+   */
   put(bucket: string, name: string, body: Body, options: PutOptions): Promise<ObjectInfo>;
   /** From memory, without a read of a volume. @throws NoSuchBucketError */
   info(bucket: string, name: string): Promise<ObjectInfo | undefined>;
   /** @throws NoSuchBucketError, DamagedObjectError */
   open(bucket: string, name: string): Promise<ObjectReader | undefined>;
-  /** Durable when it resolves: false where there was none. @throws NoSuchBucketError, PreconditionFailedError */
+  /**
+   * Durable when it resolves: false where there was none.
+   *
+   * @throws NoSuchBucketError, PreconditionFailedError
+   */
   delete(
     bucket: string,
     name: string,
