@@ -4,9 +4,9 @@ import { crc32 } from './crc.ts';
 import { zstd } from './zstd.ts';
 import type { PieceCompressor } from './zstd-library.ts';
 
-/** Bytes of a record before its data in the ancestor's format. */
+/** Bytes of a record before its data, in the ancestor's format. */
 export const ANCESTOR_ROW_BYTES = 24;
-/** As the ancestor compresses: a window of 2 MiB, far below the 2^27 that it accepts. */
+/** The ancestor's own level. Its window of 2 MiB is far below the accepted maximum of 2^27. */
 const ANCESTOR_LEVEL = 3;
 
 /** A u64 in halves. */
@@ -37,7 +37,7 @@ export function ancestorCompressor(): PieceCompressor {
 }
 
 /**
- * The ancestor's frame checksum, of bytes that come in pieces: those of the length, then the
+ * The ancestor's frame checksum, computed incrementally: first the bytes of the length, then the
  * payload.
  */
 export class AncestorChecksum {

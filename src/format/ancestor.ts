@@ -6,21 +6,22 @@ import { ancestorChecksum, STORE_ID_BYTES } from './checksum.ts';
 import { decompressPieces } from './compression.ts';
 
 /**
- * The files of the ancestor, the metadata store of the Rust engine sled (1.0 alpha): frames of
- * `u64 payloadLength | payload | u32 crc`, whose payload is zstd over rows of
- * `u64 key | u64 value | u64 dataLength | data`. A log is a run of frames, a snapshot one frame.
+ * The files of the ancestor, the metadata store of the Rust engine sled (1.0 alpha). A frame is
+ * `u64 payloadLength | payload | u32 crc`. The payload is zstd over rows of `u64 key | u64 value |
+ * u64 dataLength | data`. A log is a sequence of frames; a snapshot is one frame.
  */
 export const ANCESTOR_FRAME_OVERHEAD_BYTES = 12;
 
 const ANCESTOR_ROW_HEADER_BYTES = 24;
 
-/** What begins the payload of each of its frames. */
+/** The first bytes of each frame's payload. */
 export const ZSTD_MAGIC: Uint8Array = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd);
 
 const MAX_ANCESTOR_PAYLOAD_BYTES = 2n ** 40n;
 
 /**
- * Whether a file that begins with these bytes may be the ancestor's: they are a length that can be.
+ * Whether a file that begins with these bytes may be the ancestor's: they are a plausible payload
+ * length.
  */
 export function beginsAsAncestor(head: Uint8Array): boolean {
   if (head.length < 8) return false;
@@ -30,14 +31,15 @@ export function beginsAsAncestor(head: Uint8Array): boolean {
 
 export type AncestorFrameResult =
   | { readonly kind: 'frame'; readonly payload: Uint8Array; readonly lengthBytes: number }
-  /** Nothing but zeros, or nothing at all. */
+  /** Only zeros, or no bytes. */
   | { readonly kind: 'end' }
   /** The file ends before the frame does. */
   | { readonly kind: 'torn'; readonly reason: string }
   | { readonly kind: 'corrupt'; readonly reason: string };
 
 /**
- * Reads the frame at `offset`. `bytes` holds the whole file, so no length leads to an allocation.
+ * Reads the frame at `offset`. `bytes` holds the whole file, so a corrupt length cannot cause an
+ * allocation.
  */
 export function decodeAncestorFrame(bytes: Uint8Array, offset: number): AncestorFrameResult {
   if (isZero(bytes, offset)) return { kind: 'end' };
@@ -61,8 +63,8 @@ export function decodeAncestorFrame(bytes: Uint8Array, offset: number): Ancestor
 }
 
 /**
- * The rows of a frame's payload in our row format, piece by piece. Returns the reason as a string,
- * and stops, at the first thing that is not a row.
+ * Yields the rows of a frame's payload in lodestore's row format, piece by piece. Stops at the
+ * first bytes that are not a row, and returns the reason as a string.
  */
 export function* ancestorRows(
   payload: Uint8Array,
@@ -77,7 +79,7 @@ export function* ancestorRows(
   } catch {
     return 'the payload is not zstd';
   }
-  // The ancestor takes fewer bytes than a row header at the end of a payload for its end.
+  // The ancestor ignores a rest that is shorter than a row header.
   return parser.pendingBytes >= ANCESTOR_ROW_HEADER_BYTES
     ? 'the payload ends inside a record'
     : undefined;
@@ -86,20 +88,20 @@ export function* ancestorRows(
 const NO_ROWS = new Uint8Array(0);
 
 class AncestorRowParser {
-  /** What waits for the rest of its record: `pendingBytes` of it are in use. */
+  /** Bytes of an incomplete record: the first `pendingBytes` are in use. */
   #buffer: Uint8Array = new Uint8Array(0);
   pendingBytes = 0;
-  /** Bytes up to the end of the first record that waits, as far as its length is known. */
+  /** Length of the first incomplete record, or of a row header while that length is unknown. */
   #neededBytes = ANCESTOR_ROW_HEADER_BYTES;
 
   /**
-   * Adds decompressed bytes; returns the whole rows among them, or the reason why there is none.
+   * Adds decompressed bytes. Returns the complete rows, or the reason as a string if there is an
+   * invalid one.
    */
   push(piece: Uint8Array): Uint8Array | string {
     const end = this.pendingBytes + piece.length;
     if (end > this.#buffer.length) {
-      // At least doubled, so that a record of many pieces is copied a few times, not once per
-      // piece.
+      // Doubling bounds the number of copies of a record that spans many pieces.
       const grown = new Uint8Array(Math.max(end, 2 * this.#buffer.length));
       grown.set(this.#buffer.subarray(0, this.pendingBytes));
       this.#buffer = grown;
@@ -128,7 +130,7 @@ class AncestorRowParser {
         break;
       }
       const value = view.getBigUint64(offset + 8, true);
-      // The ancestor ignores what stands behind a delete.
+      // The ancestor ignores the data of a delete.
       const keptBytes = value === 0n ? 0 : dataBytes;
       rowsView.setBigUint64(written, view.getBigUint64(offset, true), true);
       rowsView.setBigUint64(written + 8, value, true);
@@ -144,8 +146,9 @@ class AncestorRowParser {
 }
 
 /**
- * The id of a store that begins as the ancestor's: the same at every open until the first merge has
- * written it down, so that our logs beside the ancestor's snapshot can be checked.
+ * Derives the id of a store whose snapshot is still the ancestor's. It is the same at every open
+ * until the first merge stores it, so lodestore's logs beside the ancestor's snapshot can be
+ * verified.
  *
  * @param snapshotNumber number of the ancestor's snapshot, or -1 without one
  * @param snapshotChecksum the last four bytes of that snapshot, or 0
@@ -160,7 +163,7 @@ export function ancestorStoreId(snapshotNumber: number, snapshotChecksum: number
   return id;
 }
 
-/** Whether a store has its id from `ancestorStoreId`: it began with the ancestor's records. */
+/** Whether the id was made by `ancestorStoreId`: the store began with the ancestor's records. */
 export function isAncestorStoreId(id: Uint8Array): boolean {
   const view = viewOf(id);
   const snapshotNumber = view.getFloat64(0, true);

@@ -8,8 +8,8 @@ export type FileKind = 'log' | 'snapshot';
 const KIND_BYTE: Record<FileKind | 'claim', number> = { log: 1, snapshot: 2, claim: 3 };
 
 /**
- * The seeds of a file's checksums: CRC-32C continued from store id, file kind, file number and
- * offset, so that bytes are valid in one place of one file only.
+ * Seeds a file's checksums with store id, file kind, file number and offset (by CRC-32C), so that
+ * bytes are valid only at one offset of one file.
  */
 export class ChecksumSeed {
   readonly #fileSeed: number;
@@ -24,14 +24,17 @@ export class ChecksumSeed {
     this.#fileSeed = crc32c(bytes);
   }
 
-  /** Checksum of `bytes` as they stand at `fileOffset`. */
+  /** Checksum of `bytes` for the position `fileOffset`. */
   checksum(bytes: Uint8Array, fileOffset: number): number {
     writeSafeU64(this.#offsetView, 0, fileOffset);
     return crc32c(bytes, crc32c(this.#offsetBytes, this.#fileSeed));
   }
 }
 
-/** The ancestor's frame checksum: CRC-32 (IEEE) XOR 0xAF, so that an empty frame's is not zero. */
+/**
+ * The ancestor's frame checksum: CRC-32 (IEEE) XOR 0xAF. The XOR makes that of an empty frame
+ * non-zero.
+ */
 export function ancestorChecksum(bytes: Uint8Array): number {
   return (crc32(bytes) ^ 0xaf) >>> 0;
 }

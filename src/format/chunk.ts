@@ -13,7 +13,7 @@ export const CHUNK_HEAD_BYTES = 32;
 const scratch64 = new BigUint64Array(1);
 const scratch32 = new Uint32Array(scratch64.buffer);
 
-/** Bytes that the encoded chunk needs at most, before compression. */
+/** Upper bound of the encoded length, before compression. */
 export function chunkBoundBytes(columns: Columns): number {
   return CHUNK_HEAD_BYTES + columns.recordCount * 20 + columns.data.length;
 }
@@ -22,7 +22,7 @@ function bytesNeeded(value: number): number {
   return value === 0 ? 0 : Math.ceil((32 - Math.clz32(value)) / 8);
 }
 
-/** Writes planes of the u64 numbers (low, high) and returns where they end. */
+/** Writes the byte planes of u64 numbers (low, high). Returns the end offset. */
 function writePlanes(
   target: Uint8Array,
   offset: number,
@@ -50,7 +50,7 @@ function widthOf(low: Uint32Array, high: Uint32Array | null, count: number): num
   return anyHigh === 0 ? bytesNeeded(anyLow >>> 0) : 4 + bytesNeeded(anyHigh >>> 0);
 }
 
-/** Differences of neighbouring keys, less 1: zero for dense ids. */
+/** Differences of neighbouring keys, minus 1: zero for dense ids. */
 function keyDifferences(columns: Columns): { low: Uint32Array; high: Uint32Array | null } {
   const count = columns.recordCount - 1;
   const { keyLow, keyHigh } = columns;
@@ -78,7 +78,7 @@ function dataLengths(columns: Columns): Uint32Array {
   return lengths;
 }
 
-/** Encodes into `target` (at least `chunkBoundBytes`); returns the length of the encoded chunk. */
+/** Encodes into `target` (at least `chunkBoundBytes`). Returns the length of the encoded chunk. */
 export function encodeChunk(target: Uint8Array, columns: Columns): number {
   const count = columns.recordCount;
   const keys = keyDifferences(columns);
@@ -105,8 +105,8 @@ export function encodeChunk(target: Uint8Array, columns: Columns): number {
 }
 
 /**
- * Reads up to four planes into u32 numbers. A function for each width: the engine compiles only
- * those in use.
+ * Reads up to four planes into u32 numbers. There is one function per width, so that V8 compiles
+ * only the widths in use.
  */
 function readPlanes(
   target: Uint32Array,
@@ -199,23 +199,22 @@ function decodeHead(bytes: Uint8Array): ChunkHead | string {
   if (lengthWidth === 0 && dataLength * count !== bytes.length - dataOffset) {
     return 'the data is not as long as its column says';
   }
-  // All columns narrow and no data: only the head bounds the count, and memory must not follow it.
+  // If all columns have width 0 and there is no data, only the head bounds the count. The limit
+  // prevents a large allocation.
   if (count > MAX_FRAME_DECODED_BYTES / 8)
     return 'the chunk counts more records than a frame holds';
   return { count, keyWidth, valueWidth, lengthWidth, dataLength, dataOffset };
 }
 
-/**
- * Turns differences into offsets from the first key. Returns false when they pass the end of u64.
- */
+/** Replaces differences by offsets from the first key. Returns false if a key exceeds u64. */
 function accumulateKeys(low: Uint32Array, high: Uint32Array | null, firstKey: bigint): boolean {
   return high === null ? accumulateNarrow(low, firstKey) : accumulateWide(low, high, firstKey);
 }
 
-/** {@link keysAreWide} has said that the sum of all differences needs no more than 32 bits. */
+/** {@link keysAreWide} has checked that the sum of all differences fits 32 bits. */
 function accumulateNarrow(low: Uint32Array, firstKey: bigint): boolean {
   let sum = 0;
-  // Differences stand one place too low: each belongs to the record behind it.
+  // Each difference is stored one place too low: it belongs to the next record.
   let next = low[0]!;
   low[0] = 0;
   for (let i = 1; i < low.length; i++) {
@@ -226,7 +225,7 @@ function accumulateNarrow(low: Uint32Array, firstKey: bigint): boolean {
   return firstKey + BigInt(sum >>> 0) <= MAX_U64;
 }
 
-/** In integers of 32 bits, which wrap: a carry shows where a sum is below what was added. */
+/** Uses wrapping int32 arithmetic: a sum below one of its addends means a carry. */
 function accumulateWide(low: Uint32Array, high: Uint32Array, firstKey: bigint): boolean {
   let sumLow = 0;
   let sumHigh = 0;
@@ -235,7 +234,7 @@ function accumulateWide(low: Uint32Array, high: Uint32Array, firstKey: bigint): 
   low[0] = 0;
   high[0] = 0;
   for (let i = 1; i < low.length; i++) {
-    // The difference itself, 1 more than what is stored.
+    // The stored value is the difference minus 1.
     const addedLow = (nextLow + 1) | 0;
     const addedCarry = addedLow === 0 ? 1 : 0;
     sumLow = (sumLow + addedLow) | 0;
@@ -262,12 +261,13 @@ function accumulateLengths(ends: Uint32Array): number {
   return end;
 }
 
-/** Whether the sum of all key differences needs more than 32 bits. Doubles suffice to know. */
+/**
+ * Whether the sum of all key differences needs more than 32 bits. Doubles are exact enough for it.
+ */
 function keysAreWide(bytes: Uint8Array, head: ChunkHead): boolean {
   const count = head.count - 1;
   if (count * 256 ** head.keyWidth <= 0xffff_ffff) return false;
-  // A single difference of more than 32 bits is enough, and is among the first ones where there are
-  // any.
+  // A non-zero upper byte of any difference is enough. `some` usually finds one early.
   const upper = bytes.subarray(
     CHUNK_HEAD_BYTES + 4 * count,
     CHUNK_HEAD_BYTES + head.keyWidth * count,
@@ -285,10 +285,10 @@ function keysAreWide(bytes: Uint8Array, head: ChunkHead): boolean {
   return sum > 0xffff_ffff;
 }
 
-/** No value may be 0, which stands for a delete, nor pass the end of u64. */
+/** No value may be 0, which means a delete, or exceed u64. */
 function valuesBroken(columns: Columns, width: number): string | undefined {
   const { valueLow, valueHigh, valueBase } = columns;
-  // The usual case: no offset as narrow as these can make it 0, nor lead over the end.
+  // Fast path: offsets of this width can neither make a value 0 nor exceed u64.
   const highestOffset = (1n << BigInt(8 * width)) - 1n;
   if (valueBase > 0n && valueBase + highestOffset <= MAX_U64) return undefined;
   let highestLow = 0;
@@ -308,8 +308,8 @@ function valuesBroken(columns: Columns, width: number): string | undefined {
 }
 
 /**
- * Decodes a chunk's payload into columns of one buffer. Returns the reason as a string when the
- * bytes are not a chunk: nothing in them is believed before it is checked.
+ * Decodes a chunk's payload into columns of one buffer. Every field is checked before it is used.
+ * Returns the reason as a string if the bytes are not a valid chunk.
  */
 export function decodeChunk(bytes: Uint8Array, memory: ColumnMemory = 'own'): Columns | string {
   const head = decodeHead(bytes);

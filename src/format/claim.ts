@@ -2,18 +2,18 @@ import { equalBytes, isZero, readSafeU64, viewOf, writeSafeU64 } from '../base/b
 import { ChecksumSeed, STORE_ID_BYTES } from './checksum.ts';
 import { MAX_FILE_NUMBER } from '../base/limits.ts';
 
-/** Where the claims begin in the lock file: behind the longest owner record. */
+/** Offset of the claims in the lock file, after the longest owner record. */
 export const CLAIM_OFFSET = 4096;
 
-/** A disk writes one sector whole or not at all. */
+/** The disk writes a sector of this size whole or not at all. */
 export const CLAIM_SECTOR_BYTES = 512;
 
-/** Two sectors: one holds a whole claim while the other one is written. */
+/** Two sectors: while one is written, the other one holds a complete claim. */
 export const CLAIM_AREA_BYTES: number = 2 * CLAIM_SECTOR_BYTES;
 
 /**
- * What a directory must hold: all batches of the store up to `lastSequence`. The last of them stand
- * in log `number`, which reaches up to `lengthBytes` at least, or in a snapshot of that number or a
+ * What a directory must hold: all batches of the store up to `lastSequence`. The last of them are
+ * in log `number`, which is at least `lengthBytes` long, or in a snapshot with that number or a
  * higher one.
  */
 export interface Claim {
@@ -39,7 +39,7 @@ export function claimSectorOffset(sector: 0 | 1): number {
   return CLAIM_OFFSET + sector * CLAIM_SECTOR_BYTES;
 }
 
-/** The bytes of one sector. The generation wraps round at 2^64. */
+/** Encodes one sector. The generation wraps around at 2^64. */
 export function encodeClaim(claim: Claim, generation: bigint, sector: 0 | 1): Uint8Array {
   const bytes = new Uint8Array(CLAIM_SECTOR_BYTES);
   const view = viewOf(bytes);
@@ -54,7 +54,9 @@ export function encodeClaim(claim: Claim, generation: bigint, sector: 0 | 1): Ui
   return bytes;
 }
 
-/** The newest claim in the bytes from `CLAIM_OFFSET` on; undefined where no sector holds one. */
+/**
+ * The newest claim in the bytes from `CLAIM_OFFSET` on. Undefined if no sector holds a valid one.
+ */
 export function newestClaim(area: Uint8Array): StoredClaim | undefined {
   const first = decodeSector(area, 0);
   const second = decodeSector(area, 1);
@@ -62,7 +64,7 @@ export function newestClaim(area: Uint8Array): StoredClaim | undefined {
   return isNewer(second.generation, first.generation) ? second : first;
 }
 
-/** Undefined for a sector that is torn, cut, blank, of another place or of another version. */
+/** Undefined if the sector is torn, truncated, blank, misplaced or of another version. */
 function decodeSector(area: Uint8Array, sector: 0 | 1): StoredClaim | undefined {
   const from = sector * CLAIM_SECTOR_BYTES;
   const bytes = area.subarray(from, from + CLAIM_SECTOR_BYTES);
@@ -89,7 +91,7 @@ function checksumOf(bytes: Uint8Array, { storeId, number }: Claim, sector: 0 | 1
   return seed.checksum(bytes.subarray(0, CHECKSUM_AT), claimSectorOffset(sector));
 }
 
-/** Two generations that are in one file are neighbours, across the wrap too. */
+/** The two generations in a file differ by 1, also across the wrap. */
 function isNewer(one: bigint, other: bigint): boolean {
   return BigInt.asIntN(64, one - other) > 0n;
 }

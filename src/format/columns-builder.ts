@@ -2,7 +2,10 @@ import { assert } from '../base/assert.ts';
 import { CHUNK_TARGET_BYTES, CHUNK_TARGET_RECORDS, ROW_HEADER_BYTES } from '../base/limits.ts';
 import type { Columns } from './columns.ts';
 
-/** Buffers grow to a chunk's size on demand: most runs and snapshots of a young store are tiny. */
+/**
+ * Initial sizes. Buffers grow to a chunk's size on demand, because most runs of a small store are
+ * tiny.
+ */
 const FIRST_CAPACITY_RECORDS = 128;
 const FIRST_CAPACITY_BYTES: number = 4 * 1024;
 
@@ -15,7 +18,7 @@ function join(low: number, high: number): bigint {
   return scratch64[0]!;
 }
 
-/** Views of one buffer for `recordCount` records. Columns that are not needed are null. */
+/** Views of one buffer for `recordCount` records. Unneeded columns are null. */
 export interface ColumnViews {
   readonly keyLow: Uint32Array;
   readonly keyHigh: Uint32Array | null;
@@ -26,14 +29,15 @@ export interface ColumnViews {
 }
 
 /**
- * `own`: the columns can be transferred. `shared`: for columns that are to stay for long, by the
- * million. The engine collects its whole heap whenever so much other memory has been added, but
- * does not count what can be shared. What takes the place of such columns later is counted, so that
- * they do not stay uncollected.
+ * Memory for columns. `own`: an ArrayBuffer, which can be transferred. `shared`: a
+ * SharedArrayBuffer, for the many long-lived columns of a load. V8 starts a full GC when external
+ * memory has grown by a certain amount, but does not count SharedArrayBuffers, so large loads
+ * trigger none. Merges replace shared columns with columns of the first kind, which are counted, so
+ * garbage is still collected.
  */
 export type ColumnMemory = 'own' | 'shared';
 
-/** Lays out columns in one buffer of exactly the bytes they need. */
+/** Lays out columns in one buffer of the exact size. */
 export function allocateColumns(
   recordCount: number,
   dataBytes: number,
@@ -60,7 +64,7 @@ export function allocateColumns(
   return { keyLow, keyHigh, valueLow, valueHigh, dataEnd, data };
 }
 
-/** Columns with the halves of what stands before each of their keys and values. */
+/** Columns with the 32-bit halves of `firstKey` and `valueBase`. */
 export interface SplitColumns {
   readonly columns: Columns;
   readonly firstLow: number;
@@ -70,8 +74,8 @@ export interface SplitColumns {
 }
 
 /**
- * All columns are made here: loops over those of several makers are twice as fast when they are of
- * one shape.
+ * The only constructor of `Columns`: all objects share one hidden class. Loops over objects of
+ * several hidden classes take twice as long.
  */
 export function columnsOf(
   recordCount: number,
@@ -96,9 +100,9 @@ export function columnsOf(
 }
 
 /**
- * Collects records in ascending key order until a chunk is full, and turns them into columns. A
- * chunk is full at `limitRecords`, or when one more record would pass the target of bytes, rows
- * counted whole; one record always fits. Reused from chunk to chunk.
+ * Collects records in ascending key order until a chunk is full, then returns them as columns. A
+ * chunk is full at `limitRecords`, or when one more row would exceed `CHUNK_TARGET_BYTES`. A chunk
+ * always accepts its first record. The builder is reused for all chunks.
  */
 export class ColumnsBuilder {
   #keyLow: Uint32Array = new Uint32Array(FIRST_CAPACITY_RECORDS);
@@ -112,7 +116,7 @@ export class ColumnsBuilder {
   #firstDataLength = 0;
   #lengthsDiffer = false;
 
-  /** Records after which a chunk is full: fewer than the target where a range is split evenly. */
+  /** Records per chunk. Lower than the target where a range is split evenly. */
   limitRecords: number = CHUNK_TARGET_RECORDS;
 
   get recordCount(): number {
@@ -120,8 +124,8 @@ export class ColumnsBuilder {
   }
 
   /**
-   * Appends the records [from, to) of other columns, as many as belong into this chunk. Returns the
-   * index of the first that does not: `from` when the chunk is full.
+   * Appends as many of the records [from, to) of `source` as this chunk takes. Returns the index of
+   * the first one that was not appended: `from` if the chunk is full.
    */
   appendRange(source: SplitColumns, from: number, to: number): number {
     const { columns } = source;
@@ -158,7 +162,7 @@ export class ColumnsBuilder {
     return end;
   }
 
-  /** Index behind the last record of [from, to) that the chunk has room for. */
+  /** End index of the records of [from, to) that fit. */
   #endOfRoom(columns: Columns, from: number, to: number): number {
     const end = Math.min(to, from + this.limitRecords - this.#count);
     const { dataLength, dataEnd } = columns;
@@ -169,7 +173,7 @@ export class ColumnsBuilder {
       return usedBytes + addedBytes <= CHUNK_TARGET_BYTES;
     };
     if (end <= from || fits(end)) return end;
-    // One record is always taken, however long.
+    // The first record is always taken, however long it is.
     let last = this.#count === 0 ? from + 1 : from;
     if (dataEnd === null) {
       const rowBytes = dataLength + ROW_HEADER_BYTES;
@@ -221,7 +225,7 @@ export class ColumnsBuilder {
       grown.set(this.#data.subarray(0, start));
       this.#data = grown;
     }
-    // A view costs more than a short copy.
+    // For short data, a loop is cheaper than a subarray and `set`.
     if (dataLength <= 64) {
       const target = this.#data;
       for (let k = 0; k < dataLength; k++) target[start + k] = source[from + k]!;
@@ -231,7 +235,7 @@ export class ColumnsBuilder {
     this.#dataBytes = end;
   }
 
-  /** The columns of all records appended since the last call. There is at least one. */
+  /** Returns all records appended since the last call, at least one, as columns. */
   finish(): Columns {
     const count = this.#count;
     assert(count > 0, 'columns hold at least one record');
@@ -289,15 +293,16 @@ export class ColumnsBuilder {
 }
 
 /**
- * Where the data of the record at `index` begin; with an index of `recordCount`, where all data
- * end.
+ * Start of the data of the record at `index`. With `index === recordCount`, the end of all data.
  */
 function dataStart({ dataEnd, dataLength }: Columns, index: number): number {
   if (dataEnd === null) return index * dataLength;
   return index === 0 ? 0 : dataEnd[index - 1]!;
 }
 
-/** Writes the sums of `base` and [from, end) of a column to `at` of another. */
+/**
+ * Adds `base` to [from, end) of a column and writes the sums to another one, from index `at` on.
+ */
 function addBase(
   low: Uint32Array,
   high: Uint32Array | null,

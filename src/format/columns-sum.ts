@@ -3,7 +3,7 @@ import { splitU64, u64Halves } from '../base/u64.ts';
 import type { Columns } from './columns.ts';
 import { ContentSum } from './content-sum.ts';
 
-/** The content hash of the records in `columns`, none of which may be a delete. */
+/** The content hash of the records in `columns`. None of them may be a delete. */
 export function sumOfColumns(columns: Columns): ContentSum {
   const { recordCount, keyLow, keyHigh, valueLow, valueHigh, dataEnd, dataLength } = columns;
   splitU64(columns.firstKey, 'firstKey');
@@ -17,8 +17,7 @@ export function sumOfColumns(columns: Columns): ContentSum {
     const key = firstLow + keyLow[i]!;
     const value = baseLow + valueLow[i]!;
     const to = dataEnd === null ? from + dataLength : dataEnd[i]!;
-    // As small integers: the engine would put larger numbers into objects of their own to hand them
-    // over.
+    // Passed as int32: larger numbers would be heap numbers.
     sum.addRecord(
       key | 0,
       (firstHigh + (keyHigh === null ? 0 : keyHigh[i]!) + (key > 0xffff_ffff ? 1 : 0)) | 0,

@@ -6,14 +6,14 @@ import { zstd } from './zstd.ts';
 export const CODEC_RAW = 0;
 export const CODEC_ZSTD = 1;
 
-/** Below this, zstd's own header eats what it might save. */
+/** Below this length, the zstd header costs more than compression saves. */
 const MIN_COMPRESS_BYTES = 64;
 
 const SMALL_SOURCE_BYTES: number = 128 * 1024;
 
 /**
- * Bytes that `compressInto` may need at most for a source of this length: ZSTD_COMPRESSBOUND of
- * zstd.h.
+ * Upper bound of the length that `compressInto` writes for a source of this length:
+ * ZSTD_COMPRESSBOUND of zstd.h.
  */
 export function compressedBound(lengthBytes: number): number {
   const margin = Math.max(0, SMALL_SOURCE_BYTES - lengthBytes) / 2 ** 11;
@@ -22,7 +22,7 @@ export function compressedBound(lengthBytes: number): number {
 
 /**
  * Compresses into `target`, which holds at least `compressedBound(source.length)` bytes. Returns
- * the bytes written, or -1 when raw is no longer than zstd.
+ * the number of bytes written, or -1 if the result is not shorter than the source.
  */
 export function compressInto(target: Uint8Array, source: Uint8Array, level: number): number {
   if (source.length < MIN_COMPRESS_BYTES) return -1;
@@ -31,8 +31,8 @@ export function compressInto(target: Uint8Array, source: Uint8Array, level: numb
 }
 
 /**
- * As `compressInto`, but gives way to the event loop by `pause`, if there is one, after each slice
- * of the source.
+ * Like `compressInto`, but awaits `pause` after each slice of a long source, so that the event loop
+ * is not blocked. Without `pause` it blocks.
  */
 export function compressing(
   target: Uint8Array,
@@ -56,8 +56,8 @@ async function compressInSlices(
 }
 
 /**
- * Decompresses one payload into `target`, which must be filled exactly. Returns false when the
- * source is not a zstd payload of that length: the caller's bytes are damaged, or crafted.
+ * Decompresses one payload into `target`, which must be filled exactly. Returns false if the source
+ * is not a zstd payload of that length, because of damage or a forged header.
  */
 export function decompressInto(target: Uint8Array, source: Uint8Array): boolean {
   const library = zstd();
@@ -69,9 +69,8 @@ export function decompressInto(target: Uint8Array, source: Uint8Array): boolean 
 }
 
 /**
- * Decompresses a payload of unknown length (the ancestor's) piece by piece. Yields pieces of at
- * most 128 KiB, each valid until the next is asked for. Throws zstd's error on bytes that are not
- * zstd.
+ * Decompresses a payload of unknown length (the ancestor's). Yields pieces of at most 128 KiB; each
+ * is valid until the next one is requested. Throws zstd's error if the bytes are not zstd.
  */
 export function decompressPieces(source: Uint8Array): Generator<Uint8Array, void, void> {
   return zstd().decompressPieces(source);

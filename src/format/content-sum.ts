@@ -3,11 +3,11 @@ import { hashRecord, recordHash } from './record-hash.ts';
 const LANE = 0x1_0000_0000;
 
 /**
- * The content hash of a set of records: the sum of their hashes modulo 2^128. Independent of order,
- * and what is added can be subtracted again. Of no records it is 0.
+ * The content hash of a set of records: the sum of their hashes modulo 2^128. It does not depend on
+ * their order, and records can be subtracted. The hash of no records is 0.
  */
 export class ContentSum {
-  /** Lowest first. */
+  /** Least significant lane first. */
   readonly #lanes: Uint32Array = new Uint32Array(4);
 
   constructor(value = 0n) {
@@ -22,7 +22,7 @@ export class ContentSum {
     return (halves[1]! << 64n) | halves[0]!;
   }
 
-  /** Adds the record of this key, value and data, `view[from, to)`. */
+  /** Adds a record with this key and value and the data `view[from, to)`. */
   addRecord(
     keyLow: number,
     keyHigh: number,
@@ -36,7 +36,7 @@ export class ContentSum {
     this.#add(recordHash);
   }
 
-  /** Subtracts a record, as {@link addRecord} adds it. */
+  /** Subtracts a record that {@link addRecord} added. */
   subtractRecord(
     keyLow: number,
     keyHigh: number,
@@ -81,7 +81,7 @@ export class ContentSum {
   }
 }
 
-/** 32 hexadecimal digits, as users see a content hash. */
+/** A content hash as users see it: 32 hexadecimal digits. */
 export function contentHashText(value: bigint): string {
   return value.toString(16).padStart(32, '0');
 }

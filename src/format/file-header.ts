@@ -6,33 +6,34 @@ import { ChecksumSeed, STORE_ID_BYTES, type FileKind } from './checksum.ts';
 export const FILE_HEADER_BYTES = 128;
 
 /**
- * The version that is written. Snapshots of version 1 hold no content hash; in logs of version 1
- * everything before a group was synced before it was written.
+ * The version that is written. Snapshots of version 1 have no content hash. In logs of version 1, a
+ * group was written only after everything before it was synced.
  */
 export const WRITTEN_VERSION: Record<FileKind, number> = { log: 2, snapshot: 2 };
 
 /**
- * The last byte makes the magic, read as the ancestor's u64 frame length, larger than any
- * allocation can be: the ancestor fails on our files instead of taking them for an empty log.
+ * The ancestor reads a magic as the u64 length of a frame. The last byte makes that length larger
+ * than any possible allocation, so the ancestor fails on these files instead of reading an empty
+ * log.
  */
 const MAGIC: Record<FileKind, Uint8Array> = {
   log: Uint8Array.of(0x4c, 0x4f, 0x44, 0x45, 0x4c, 0x4f, 0x47, 0xf1),
   snapshot: Uint8Array.of(0x4c, 0x4f, 0x44, 0x45, 0x53, 0x4e, 0x50, 0xf1),
 };
 
-/** How the log before ended. All zero at the beginning of a store's life. */
+/** How the previous log ended. All fields are zero in the first log of a store. */
 export interface Predecessor {
   readonly number: number;
-  /** Bytes up to the end of its seal; of an ancestor's log, up to the end of its last frame. */
+  /** Bytes up to the end of its seal. For an ancestor's log: up to the end of its last frame. */
   readonly lengthBytes: number;
   readonly lastSequence: bigint;
-  /** Header checksum of its last frame; 0 of an ancestor's log. */
+  /** Header checksum of its last frame. 0 for an ancestor's log. */
   readonly chain: number;
 }
 
 /**
- * The header of a log or a snapshot. In a snapshot, `predecessor` is the last log merged into it,
- * whose place it takes in the chain of logs.
+ * The header of a log or a snapshot. In a snapshot, `predecessor` is the last log merged into it:
+ * the snapshot replaces that log in the chain of logs.
  */
 export interface FileHeader {
   readonly kind: FileKind;
@@ -41,39 +42,39 @@ export interface FileHeader {
   readonly number: number;
   readonly epoch: number;
   readonly predecessor: Predecessor;
-  /** The header's own checksum: where the file's chain of frames begins. */
+  /** The header's own checksum: the first frame's chain value. */
   readonly checksum: number;
 }
 
 export type FileHeaderResult =
   | { readonly kind: 'header'; readonly header: FileHeader }
-  /** Zeros, or nothing at all. */
+  /** Only zeros, or no bytes. */
   | { readonly kind: 'empty' }
-  /** The magic is another one: the ancestor's, or a foreign file. */
+  /** The magic is not ours: the ancestor's file, or a foreign one. */
   | { readonly kind: 'foreign' }
   | { readonly kind: 'unsupported'; readonly version: number }
-  /** What a write cut short, or damage, leaves. */
+  /** The result of a torn write, or of damage. */
   | { readonly kind: 'torn'; readonly reason: string }
-  /** A header whose checksum holds, but which cannot stand here: no torn write leaves this. */
+  /** The checksum is valid, but the header is wrong for this file. No torn write leaves this. */
   | { readonly kind: 'corrupt'; readonly reason: string };
 
 const RESERVED_OFFSET = 76;
 const CHECKSUM_OFFSET: number = FILE_HEADER_BYTES - 4;
 
 /**
- * The epoch of an open that follows one of `epoch`; the last one, which only a forged file has,
- * repeats.
+ * The epoch of the open after one with `epoch`. The maximum, which only a forged file has, is
+ * repeated.
  */
 export function nextEpoch(epoch: number): number {
   return Math.min(epoch + 1, MAX_FILE_NUMBER);
 }
 
-/** What a writer says of a file: its version and its checksum follow. */
+/** The fields that a writer chooses. The version and the checksum are computed. */
 export type NewFileHeader = Omit<FileHeader, 'checksum' | 'version'>;
 
 /**
- * Encodes into the first `FILE_HEADER_BYTES` of `target`; returns the header's checksum. An old
- * `version` is only for headers that were decoded.
+ * Encodes into the first `FILE_HEADER_BYTES` of `target` and returns the header's checksum.
+ * `version` differs from the default only if the header was decoded from an old file.
  */
 export function encodeFileHeader(
   target: Uint8Array,
@@ -100,8 +101,8 @@ export function encodeFileHeader(
 }
 
 /**
- * Reads the header of a file that its name says is `kind` number `number`. `bytes` are the file's
- * first `FILE_HEADER_BYTES`, or fewer if it is shorter.
+ * Decodes the header of a file that is named as `kind` number `number`. `bytes` are the file's
+ * first `FILE_HEADER_BYTES`, or all bytes of a shorter file.
  */
 export function decodeFileHeader(
   bytes: Uint8Array,
@@ -125,7 +126,7 @@ export function decodeFileHeader(
       ? { kind: 'corrupt', reason: `the file header is that of ${kind} ${declared}` }
       : { kind: 'torn', reason: 'the file header does not match its checksum' };
   }
-  // Every version keeps magic, version, store id, number and checksum where they are.
+  // All versions have magic, version, store id, number and checksum at the same offsets.
   const version = view.getUint32(8, true);
   if (version < 1 || version > WRITTEN_VERSION[kind]) return { kind: 'unsupported', version };
   const header = fieldsOf(view, head, kind);
@@ -134,8 +135,8 @@ export function decodeFileHeader(
 }
 
 /**
- * The header of a file whose name does not count: what it says of itself, under a checksum that
- * holds for it. Undefined for what is none of a version that is read here.
+ * Decodes a header without regard to the file's name: the kind and number are those that the header
+ * declares. Undefined unless its checksum is valid and its version supported.
  */
 export function identifyFileHeader(bytes: Uint8Array): FileHeader | undefined {
   if (bytes.length < FILE_HEADER_BYTES) return undefined;
@@ -148,7 +149,7 @@ export function identifyFileHeader(bytes: Uint8Array): FileHeader | undefined {
   return undefined;
 }
 
-/** Some first bytes of the magic, then zeros only: a write that ended inside the magic. */
+/** A prefix of the magic, then only zeros: a write that was cut inside the magic. */
 function isCutMagic(head: Uint8Array, magic: Uint8Array): boolean {
   let equal = 0;
   while (equal < magic.length && head[equal] === magic[equal]) equal++;

@@ -1,21 +1,22 @@
 import { assert } from '../base/assert.ts';
 import { MAX_FILE_NUMBER } from '../base/limits.ts';
 
-/** Made at the first open so that nobody takes the directory for a place of their own. */
+/** Created at the first open. Its name warns users not to put their own files here. */
 export const MARKER_NAME = 'DO_NOT_PUT_YOUR_FILES_HERE';
 export const LOCK_NAME = 'lodestore.lock';
 export const LEASE_NAME = 'lodestore.lease';
 export const QUARANTINE_NAME = 'quarantine';
-/** Zeros that are given up on a full disk; there with the option `reserveFileBytes`. */
+/** Zeros that are released on a full disk. It exists if `reserveFileBytes` is set. */
 export const RESERVE_NAME = 'lodestore.reserve';
-/**
- * Empty files beside it: each one that is removed gives an inode where a file system has none left.
- */
+/** Empty files that reserve inodes: each is removed when the file system has no free inode. */
 export const SPARE_NAMES: readonly string[] = [1, 2, 3].map((n) => `${RESERVE_NAME}.${n}`);
-/** Describes a finished backup. To a store it is foreign: left alone, and reported. */
+/**
+ * Describes a finished backup. A store treats it as a foreign file: it is reported and not touched.
+ */
 export const BACKUP_NAME = 'BACKUP.json';
 /**
- * Stands in a backup or a restored store until all of it is there: nobody opens such a directory.
+ * Exists in a backup or a restored store until the copy is complete. Such a directory cannot be
+ * opened.
  */
 export const INCOMPLETE_NAME = 'lodestore.incomplete';
 
@@ -26,7 +27,8 @@ export type FileName =
 const NUMBERED = /^(log|snapshot)_([0-9a-f]{16})(\.tmp)?$/;
 
 /**
- * What a name in a store's directory stands for. Whatever is not exactly one of ours is foreign.
+ * Parses the name of a file in a store's directory. Any name that does not match exactly is
+ * foreign.
  */
 export function parseFileName(name: string): FileName {
   if (name === MARKER_NAME) return { kind: 'marker' };

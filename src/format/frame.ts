@@ -16,15 +16,17 @@ export const FRAME_CHUNK = 3;
 export const FRAME_INDEX = 4;
 
 /**
- * On a seal: it was written together with the group before it, before that group was acknowledged.
+ * Flag of a seal that was written together with the preceding group, before the acknowledgement of
+ * that group.
  */
 export const FLAG_RIDES = 1;
 
 /**
- * A frame's header. What the counts mean depends on the kind:
- * batches: `sequence` of the first batch, its batches and records;
- * seal: `sequence` of the last batch in the log, `recordCount` = frames before the seal;
- * chunk: `sequence` = ordinal of the chunk, records; index: `sequence` = chunks, 0.
+ * A frame's header. The counts depend on the kind:
+ * - batches: `sequence` of the first batch, number of batches, number of records
+ * - seal: `sequence` of the last batch in the log, `recordCount` = frames before the seal
+ * - chunk: `sequence` = ordinal of the chunk, `recordCount` = its records
+ * - index: `sequence` = number of chunks, `recordCount` = 0
  */
 export interface FrameHeader {
   readonly kind: number;
@@ -35,35 +37,35 @@ export interface FrameHeader {
   readonly sequence: bigint;
   readonly batchCount: number;
   readonly recordCount: number;
-  /** Header checksum of the frame before, or the file header's checksum. */
+  /** Header checksum of the previous frame, or the file header's checksum. */
   readonly chain: number;
   readonly payloadChecksum: number;
   /**
-   * Of a group: bytes of the log right before it that were not known to be synced when it was
-   * written. The frame proves that everything before them was.
+   * For groups: the number of preceding bytes of the log that were not known to be synced when this
+   * frame was written. The frame proves that all bytes before those were synced.
    */
   readonly unprovenBytes: number;
-  /** This header's own checksum: the next frame's chain. */
+  /** This header's own checksum: the next frame's chain value. */
   readonly checksum: number;
 }
 
-/** What a writer says of a frame; the checksums follow. */
+/** The fields that a writer chooses. The checksums are computed. */
 export type FrameFields = Omit<FrameHeader, 'payloadChecksum' | 'checksum' | 'unprovenBytes'> & {
   readonly unprovenBytes?: number | undefined;
 };
 
 export type FrameHeaderResult =
   | { readonly kind: 'frame'; readonly header: FrameHeader }
-  /** Nothing but zeros where a header would stand. */
+  /** Only zeros at the place of a header. */
   | { readonly kind: 'end' }
-  /** Fewer bytes than a header, or bytes that are none. */
+  /** Fewer bytes than a header, or bytes that are not one. */
   | { readonly kind: 'torn'; readonly reason: string }
-  /** A header whose checksum holds, with fields that cannot be: no torn write leaves this. */
+  /** The checksum is valid, but the fields are not. No torn write leaves this. */
   | { readonly kind: 'corrupt'; readonly reason: string };
 
 /**
- * Encodes a header at `offset` of `target`, whose payload stands right behind it, for `fileOffset`
- * in the file. Returns the header's checksum.
+ * Encodes a header at `offset` of `target`. Its payload must follow it there. The frame's position
+ * in the file is `fileOffset`. Returns the header's checksum.
  */
 export function encodeFrame(
   target: Uint8Array,
@@ -97,7 +99,7 @@ export function encodeFrame(
   return checksum;
 }
 
-/** True when a header of this file stands at `offset`: the magic and the checksum are right. */
+/** Whether a header of this file is at `offset`: its magic and its checksum are valid. */
 export function isFrameHeader(
   bytes: Uint8Array,
   offset: number,
@@ -115,7 +117,7 @@ export function isFrameHeader(
   );
 }
 
-/** Decodes the header at `offset` of `bytes`, which stands at `fileOffset` in the file. */
+/** Decodes the header at `offset` of `bytes`, whose position in the file is `fileOffset`. */
 export function decodeFrameHeader(
   bytes: Uint8Array,
   offset: number,
@@ -168,7 +170,7 @@ function boundBroken(header: FrameHeader): string | undefined {
   return undefined;
 }
 
-/** Whether fields that a kind does not use are zero, and counts that it needs are not. */
+/** Checks that fields unused by the kind are zero, and that required counts are not. */
 function kindBroken(header: FrameHeader): string | undefined {
   const { kind, batchCount, recordCount } = header;
   if (header.flags !== 0 && (kind !== FRAME_SEAL || header.flags !== FLAG_RIDES)) {
@@ -185,7 +187,7 @@ function kindBroken(header: FrameHeader): string | undefined {
   return undefined;
 }
 
-/** Bytes that are not proven stand before the frame, and only groups say so. */
+/** Only groups may have unproven bytes, and not more than there are before the frame. */
 function proofBroken(header: FrameHeader, fileOffset: number): string | undefined {
   if (header.unprovenBytes === 0) return undefined;
   if (header.kind !== FRAME_BATCHES) return 'a reserved byte of the frame header is not zero';
@@ -196,14 +198,15 @@ function proofBroken(header: FrameHeader, fileOffset: number): string | undefine
 
 export type PayloadResult =
   | { readonly kind: 'payload'; readonly bytes: Uint8Array }
-  /** Other bytes than were written: what a write cut short, or damage, leaves. */
+  /** Not the bytes that were written: the result of a torn write, or of damage. */
   | { readonly kind: 'torn'; readonly reason: string }
-  /** The checksum holds, and still it does not decode: no torn write leaves this. */
+  /** The checksum is valid, but the payload does not decode. No torn write leaves this. */
   | { readonly kind: 'corrupt'; readonly reason: string };
 
 /**
- * Checks and decodes the payload that belongs to `header` and stands at `fileOffset`. A raw payload
- * is returned as the view that was given, another in fresh bytes, or in those of `scratch`.
+ * Checks and decodes the payload of `header`, whose position in the file is `fileOffset`. A raw
+ * payload is returned as the given view. A compressed one is decoded into `scratch`, or into new
+ * memory without it.
  */
 export function decodePayload(
   payload: Uint8Array,

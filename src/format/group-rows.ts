@@ -3,31 +3,27 @@ import { ROW_HEADER_BYTES } from '../base/limits.ts';
 import { DATA_LENGTH, isDeleteRow } from './row.ts';
 
 /**
- * The decoded payload of a group: its rows one after the other, `u64 key | u64 value | u32
- * dataLength | data`, value 0 = delete; then, if the group holds more than one batch, a u32 per
- * batch that counts the batch's rows.
+ * The decoded payload of a group: its rows, `u64 key | u64 value | u32 dataLength | data`, with
+ * value 0 for a delete. If the group has more than one batch, a table with the row count of each
+ * batch (u32) follows.
  */
 export interface GroupRows {
   readonly rows: Uint8Array;
-  /** Rows of each batch, in order. */
+  /** Number of rows of each batch, in order. */
   readonly batchRecordCounts: Uint32Array;
 }
 
-/** Bytes of the table behind the rows of a group. */
+/** Length of the batch table that follows the rows of a group. */
 export function batchTableBytes(batchCount: number): number {
   return batchCount > 1 ? 4 * batchCount : 0;
 }
 
-/**
- * Length of the row at `offset`, or -1 when it does not fit into the rest. A delete has no data.
- */
+/** Length of the row at `offset`, or -1 if it is invalid or does not fit. A delete has no data. */
 export function rowLengthAt(view: DataView, offset: number): number {
   return rowLengthWithin(view, offset, view.byteLength);
 }
 
-/**
- * `byteLength` of a view is a call, and there are many rows: who walks over them asks for it once.
- */
+/** Takes the length as a parameter, because reading `byteLength` of a view for each row is slow. */
 function rowLengthWithin(view: DataView, offset: number, end: number): number {
   if (offset + ROW_HEADER_BYTES > end) return -1;
   const dataBytes = view.getUint32(offset + DATA_LENGTH, true);
@@ -35,7 +31,7 @@ function rowLengthWithin(view: DataView, offset: number, end: number): number {
   return dataBytes > 0 && isDeleteRow(view, offset) ? -1 : ROW_HEADER_BYTES + dataBytes;
 }
 
-/** Number of rows, or -1 when the bytes are not whole rows. */
+/** Number of rows, or -1 if the bytes are not complete rows. */
 export function countRows(rows: Uint8Array): number {
   const view = viewOf(rows);
   const end = rows.length;
@@ -51,8 +47,8 @@ export function countRows(rows: Uint8Array): number {
 }
 
 /**
- * Splits a group's decoded payload. Returns the reason as a string when its rows and its table are
- * not what the frame header promised.
+ * Splits a group's decoded payload. Returns the reason as a string if its rows or its batch table
+ * do not match the frame header.
  */
 export function decodeGroup(
   decoded: Uint8Array,

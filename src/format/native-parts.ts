@@ -2,9 +2,9 @@ import { loadCrc } from './crc.ts';
 import { zstd } from './zstd.ts';
 
 /**
- * Loads what the codecs need of native packages, before anything is opened.
+ * Loads the native packages that the codecs need, before any file is opened.
  *
- * @throws NativePackageError that names the package and says what brings it
+ * @throws NativePackageError that names the package and the remedy
  */
 export function loadNativeParts(): void {
   loadCrc();

@@ -1,6 +1,6 @@
 /**
- * Four lanes of 32 bits, lowest first: what the last {@link hashRecord} left. Every call overwrites
- * them.
+ * The result of the last {@link hashRecord}: four 32-bit lanes, least significant first. Each call
+ * overwrites it.
  */
 export const recordHash: Uint32Array = new Uint32Array(4);
 
@@ -13,9 +13,9 @@ const C = 0x38b34ae5;
 const D = 0xa1e38b93;
 
 /**
- * Leaves in {@link recordHash} the MurmurHash3 (x86, 128 bits, seed 0) of `key u64 | value u64 |
- * data`, where data is `view[from, to)`. Halves of key and value count modulo 2^32. Not
- * cryptographic.
+ * Computes MurmurHash3 (x86, 128 bits, seed 0) of `key u64 | value u64 | data`, where data is
+ * `view[from, to)`. The result is in {@link recordHash}. Halves of key and value are taken modulo
+ * 2^32. The hash is not cryptographic.
  */
 export function hashRecord(
   keyLow: number,
@@ -35,7 +35,7 @@ export function hashRecord(
   let y = valueLow | 0;
   let z = valueHigh | 0;
   let at = from;
-  // Key and value are the first block.
+  // The first block is key and value.
   for (;;) {
     a ^= mix(w, A, 15, B);
     a = (Math.imul(turn(a, 19) + b, 5) + 0x561ccd1b) | 0;
@@ -93,10 +93,10 @@ function spread(word: number): number {
   return (hash ^ (hash >>> 16)) >>> 0;
 }
 
-/** The next 4 bytes of data, or as many as are left; those that are not there count as 0. */
+/** The next 4 bytes of data. Bytes past the end count as 0. */
 function tailWord(view: DataView, at: number, left: number): number {
   if (left >= 4) return view.getInt32(at, true);
-  // What stands behind the data is cut off again; at the end of the view it cannot be read.
+  // Masks the bytes after the data. At the end of the view they cannot be read.
   if (at + 4 <= view.byteLength) return view.getInt32(at, true) & ((1 << (8 * left)) - 1);
   let word = 0;
   for (let i = at + left - 1; i >= at; i--) word = (word << 8) | view.getUint8(i);

@@ -8,17 +8,17 @@ export const VALUE_HIGH = 12;
 export const DATA_LENGTH = 16;
 export const DATA: number = ROW_HEADER_BYTES;
 
-/** The high half of a u64, from where its low half stands. */
+/** Offset of the high half of a u64 from its low half. */
 export const U64_HIGH = 4;
 
-/** The same offsets in u32 words, for rows that begin at a multiple of four bytes. */
+/** The same offsets in u32 words, for rows that are aligned to four bytes. */
 export const KEY_LOW_WORD = 0;
 export const KEY_HIGH_WORD = 1;
 export const VALUE_LOW_WORD = 2;
 export const VALUE_HIGH_WORD = 3;
 export const DATA_LENGTH_WORD = 4;
 
-/** True when the row at `offset` deletes its key. */
+/** Whether the row at `offset` deletes its key. */
 export function isDeleteRow(view: DataView, offset: number): boolean {
   return (
     view.getUint32(offset + VALUE_LOW, true) === 0 &&

@@ -2,13 +2,13 @@ const FIRST_BYTES: number = 256 * 1024;
 const KEPT_BYTES: number = 1024 * 1024;
 
 /**
- * Bytes that payloads are decompressed into one after the other: fresh ones would cost as much as
- * that does.
+ * A reused buffer for decompressed payloads. Allocating one per payload would cost as much as
+ * decompression.
  */
 export class Scratch {
   #bytes: Uint8Array = new Uint8Array(0);
 
-  /** Bytes with whatever is in them, valid until the next call. A large piece is not kept. */
+  /** Returns uninitialized bytes, valid until the next call. Large buffers are not kept. */
   take(lengthBytes: number): Uint8Array {
     if (lengthBytes > KEPT_BYTES) return new Uint8Array(lengthBytes);
     if (this.#bytes.length < lengthBytes) {

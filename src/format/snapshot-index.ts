@@ -4,24 +4,27 @@ import type { ChecksumSeed } from './checksum.ts';
 import { FILE_HEADER_BYTES } from './file-header.ts';
 import { FRAME_HEADER_BYTES } from './frame.ts';
 
-/** Where a chunk lies and what it spans. The index holds one per chunk, in key order. */
+/** Position and key range of a chunk. The index has one entry per chunk, in key order. */
 export interface IndexEntry {
-  /** Offset of the chunk's frame in the file, and the frame's length with its header. */
+  /**
+   * Offset of the chunk's frame in the file. `lengthBytes` is the frame's length including its
+   * header.
+   */
   readonly offset: number;
   readonly lengthBytes: number;
   readonly recordCount: number;
   readonly firstKey: bigint;
   readonly lastKey: bigint;
-  /** Checksum in the chunk's frame header. */
+  /** Checksum of the chunk's frame header. */
   readonly checksum: number;
-  /** Bytes of data in its records. */
+  /** Bytes of data in the chunk's records. */
   readonly dataBytes: number;
 }
 
 export interface SnapshotTotals {
   readonly recordCount: number;
   readonly dataBytes: number;
-  /** Undefined in snapshots of version 1. */
+  /** Undefined for snapshots of version 1. */
   readonly contentHash?: bigint | undefined;
 }
 
@@ -31,7 +34,7 @@ export interface SnapshotIndex {
 }
 
 const ENTRY_BYTES = 40;
-/** Totals: records u64, data bytes u64, content hash u128, which version 1 keeps zero. */
+/** Totals: records u64, data bytes u64, content hash u128 (zero in version 1). */
 const TOTALS_BYTES = 32;
 const HASH_VERSION = 2;
 
@@ -66,9 +69,9 @@ export function encodeIndex(index: SnapshotIndex): Uint8Array {
 }
 
 /**
- * Decodes the index frame's payload, whose frame stands at `indexOffset` of a snapshot of
- * `version`. Returns the reason as a string unless the chunks lie one behind the other from the
- * file header to the index, in key order, and add up.
+ * Decodes the payload of the index frame, whose position is `indexOffset`, of a snapshot of
+ * `version`. Returns the reason as a string unless the chunks are contiguous from the file header
+ * to the index, in key order, and match the totals.
  */
 export function decodeIndex(
   payload: Uint8Array,
@@ -131,7 +134,7 @@ function decodeTotals(bytes: Uint8Array, version: number): SnapshotTotals | stri
   return { recordCount, dataBytes, contentHash };
 }
 
-/** The fixed end of a snapshot: where its index is, and what its last frame was. */
+/** The fixed-length end of a snapshot: the position of its index and the checksums of its ends. */
 export interface Trailer {
   readonly indexOffset: number;
   readonly chunkCount: number;
@@ -140,7 +143,7 @@ export interface Trailer {
   readonly fileBytes: number;
   /** Header checksum of the index frame. */
   readonly chain: number;
-  /** Checksum of the file header: ties the first bytes of the file to the last. */
+  /** Checksum of the file header: binds the start of the file to its end. */
   readonly headerChecksum: number;
 }
 
@@ -164,8 +167,8 @@ export function encodeTrailer(trailer: Trailer, seed: ChecksumSeed): Uint8Array 
 }
 
 /**
- * Decodes the last `TRAILER_BYTES` of a file of `fileBytes`; returns the reason as a string if
- * broken.
+ * Decodes the last `TRAILER_BYTES` of a file of `fileBytes`. Returns the reason as a string if they
+ * are invalid.
  */
 export function decodeTrailer(
   bytes: Uint8Array,

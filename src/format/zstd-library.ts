@@ -1,21 +1,21 @@
 /**
- * Compresses one payload of unknown length. Each piece that is yielded is valid until the next is
- * asked for.
+ * Compresses one payload of unknown length. Each yielded piece is valid until the next one is
+ * requested.
  */
 export interface PieceCompressor {
-  /** Takes in all of `source`. */
+  /** Consumes all of `source`. */
   push(source: Uint8Array): Generator<Uint8Array, void, void>;
   finish(): Generator<Uint8Array, void, void>;
 }
 
-/** What the store needs of a zstd library. */
+/** The functions of a zstd library that the store uses. */
 export interface Zstd {
   /**
-   * Compresses into `target`, which holds the bound of a source of this length. Returns the bytes
-   * written.
+   * Compresses into `target`, which must hold the compression bound of the source. Returns the
+   * number of bytes written.
    */
   compress(target: Uint8Array, source: Uint8Array, level: number): number;
-  /** As `compress`, but leaves the event loop to others meanwhile. */
+  /** Like `compress`, without blocking the event loop for long. */
   compressLater(
     target: Uint8Array,
     source: Uint8Array,
@@ -23,13 +23,15 @@ export interface Zstd {
     pause: () => Promise<void>,
   ): Promise<number>;
   /**
-   * Returns the bytes written. @throws on bytes that are no zstd, or whose content is longer than
-   * `target`
+   * Returns the number of bytes written.
+   *
+   * @throws if the bytes are not zstd, or their content is longer than `target`
    */
   decompress(target: Uint8Array, source: Uint8Array): number;
   /**
-   * Pieces of at most 128 KiB, each valid until the next is asked for. @throws on bytes that are no
-   * zstd
+   * Yields pieces of at most 128 KiB; each is valid until the next one is requested.
+   *
+   * @throws if the bytes are not zstd
    */
   decompressPieces(source: Uint8Array): Generator<Uint8Array, void, void>;
   pieceCompressor(level: number): PieceCompressor;

@@ -11,8 +11,8 @@ const DECOMPRESSED_PIECE_BYTES: number = 128 * 1024;
 const COMPRESSED_PIECE_BYTES: number = 256 * 1024;
 
 /**
- * What decompressing by pieces needs. Kept between payloads: the context's memory is not the
- * heap's.
+ * State for decompressing by pieces. It is reused, because V8 does not count the context's native
+ * memory and so does not collect unused contexts in time.
  */
 interface PieceDecompressor {
   readonly context: DecompressionContext;
@@ -20,17 +20,17 @@ interface PieceDecompressor {
 }
 
 /**
- * zstd by the package `zstd-napi`: no copies, and contexts are kept, since making one costs more
- * than a small group.
+ * zstd by the package `zstd-napi`. It makes no copies. Contexts are reused, because creating one
+ * costs more than compressing a small group.
  */
 export class NapiZstd implements Zstd {
   readonly #binding: Binding;
   readonly #compressors: Map<number, CompressionContext> = new Map();
   #decompressor: DecompressionContext | undefined;
-  /** Undefined while a payload is being decompressed with it. */
+  /** Undefined while a payload is being decompressed. */
   #idlePieceDecompressor: PieceDecompressor | undefined;
 
-  /** @throws NativePackageError when the package has no binary here */
+  /** @throws NativePackageError if the package has no binary for this platform */
   constructor() {
     this.#binding = requireNative('zstd-napi', 'zstd-napi/binding.js') as Binding;
   }
@@ -51,7 +51,7 @@ export class NapiZstd implements Zstd {
     pause: () => Promise<void>,
   ): Promise<number> {
     const { EndDirective } = this.#binding;
-    // A context of its own: another encoding may run between two slices.
+    // Needs its own context: another compression may run between two slices.
     const context = this.#compressor(level);
     context.setPledgedSrcSize(source.length);
     let consumed = 0;
@@ -80,7 +80,7 @@ export class NapiZstd implements Zstd {
     this.#idlePieceDecompressor = undefined;
     const { context, piece } = mine;
     try {
-      // The payload before it may have ended anywhere.
+      // The previous payload may have been abandoned anywhere.
       context.reset(this.#binding.ResetDirective.sessionOnly);
       let consumed = 0;
       let expectsMore = source.length > 0;

@@ -8,8 +8,8 @@ interface ZstdOptions {
 }
 
 /**
- * What `node:zlib` has from Node.js 22.15 on; the types that are checked against are those of
- * Node.js 20.
+ * The zstd functions of `node:zlib` since Node.js 22.15. The package is type-checked against
+ * Node.js 20, whose types lack them.
  */
 interface NodeZlib {
   readonly constants: {
@@ -28,9 +28,9 @@ interface NodeZlib {
 const PIECE_BYTES: number = 128 * 1024;
 
 /**
- * zstd by Node.js itself, where `zstd-napi` has no binary. Each call allocates its result, and what
- * comes in pieces is held whole: slower, and for the ancestor's files it takes the memory of their
- * content.
+ * zstd by Node.js itself, for platforms where `zstd-napi` has no binary. It is slower: each call
+ * allocates its result. It holds payloads that arrive in pieces as a whole, so reading or writing
+ * the ancestor's files takes as much memory as their content.
  */
 export class NodeZstd implements Zstd {
   readonly #zlib: NodeZlib = zlib as unknown as NodeZlib;
@@ -65,7 +65,7 @@ export class NodeZstd implements Zstd {
   pieceCompressor(level: number): PieceCompressor {
     const sources: Uint8Array[] = [];
     return {
-      // oxlint wants a yield in each generator: nothing is put out before the end.
+      // The linter requires a yield in each generator. There is no output before the end.
       *push(source): Generator<Uint8Array, void, void> {
         sources.push(source.slice());
         yield* [];

@@ -6,10 +6,10 @@ import { NodeZstd } from './zstd-node.ts';
 let chosen: Zstd | undefined;
 
 /**
- * `zstd-napi`; where it has no binary, the zstd of Node.js itself, which has it from 22.15 on. Both
- * read what either writes.
+ * Returns `zstd-napi`, or the zstd of Node.js (22.15 and later) where that package has no binary.
+ * Either reads what the other writes.
  *
- * @throws NativePackageError when there is neither
+ * @throws NativePackageError if neither is available
  */
 export function zstd(): Zstd {
   chosen ??= chooseZstd();
