@@ -216,6 +216,46 @@ class Range implements Command {
   }
 }
 
+/** Reads, and counts, the keys under the prefix that a key begins with. */
+class Keyspace implements Command {
+  readonly #prefix: bigint;
+  readonly #bits: number;
+
+  constructor(key: bigint, bits: number) {
+    this.#prefix = key >> BigInt(64 - bits);
+    this.#bits = bits;
+  }
+
+  check(): boolean {
+    return true;
+  }
+
+  async run(model: Model, { store }: World): Promise<void> {
+    const space = store.keyspace({ prefix: this.#prefix, bits: this.#bits });
+    const [first, end] = [space.toKey(0), (this.#prefix + 1n) << BigInt(64 - this.#bits)];
+    const under = contentsOf(model).filter(([key]) => key >= first && key < end);
+    same(
+      [...space].map(([key, { value, data }]) => [space.toKey(key), textOf(value, data)]),
+      under,
+    );
+    same(await space.count(), under.length);
+    const records = recordsOf(store).filter(({ key }) => space.fromKey(key) !== undefined);
+    same((await space.contentHash()).hash, contentHashOf(records));
+    const values = [];
+    for await (const [key] of space.entriesByValue()) values.push(space.toKey(key));
+    same(
+      values.sort((a, b) => (a < b ? -1 : 1)),
+      under.map(([key]) => key),
+    );
+    const [, short = 0n] = [...space.keys()];
+    same(space.valueOf(short), store.valueOf(space.toKey(short)));
+  }
+
+  toString(): string {
+    return `keyspace(${this.#prefix}, ${this.#bits})`;
+  }
+}
+
 function recordsOf(store: MetadataStore): { key: bigint; value: bigint; data: Uint8Array }[] {
   return [...store.entries()].map(([key, record]) => ({ key, ...record }));
 }
@@ -254,6 +294,7 @@ const COMMANDS: fc.Arbitrary<Command>[] = [
     .constantFrom('close' as const, 'kill' as const, 'crash' as const)
     .map((how) => new Reopen(how)),
   fc.tuple(key, key).map(([from, to]) => new Range(from, to)),
+  fc.tuple(key, fc.integer({ min: 1, max: 63 })).map(([from, bits]) => new Keyspace(from, bits)),
 ];
 
 async function runCommands(world: World, commands: Iterable<Command>): Promise<void> {

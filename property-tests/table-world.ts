@@ -311,7 +311,7 @@ export class TableWorld {
     const values = [...this.#model.values()].map(({ value }) => value);
     const [one, other] = [values[Math.floor(values.length / 3)] ?? 1n, values.at(-1) ?? 1n];
     const [lowest, highest] = one < other ? [one, other] : [other, one];
-    const scan = this.table.scanValues({ lowest, highest });
+    const scan = this.table.view().scanValues({ lowest, highest });
     const found: bigint[] = [];
     for (let batch = scan.step(); batch !== undefined; batch = scan.step()) {
       found.push(...batch.map(([key]) => key));

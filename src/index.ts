@@ -35,6 +35,9 @@ export type { BatchDurability, StoreDurability } from './store/batch/durability.
 export type { Change, ChangeUpdate } from './store/changes/change.ts';
 export type { ChangesOptions, ChangeStats } from './store/changes/feed-set.ts';
 export type { GetManyOptions, ManyRecords } from './store/point-reads.ts';
+export type { CountOptions } from './store/count.ts';
+export type { Keyspace, KeyspaceOptions, ReadableKeyspace } from './store/keyspace.ts';
+export type { RecordReads } from './store/record-reads.ts';
 export { MetadataStore } from './store/metadata-store.ts';
 export type { ReadableStore } from './store/readable-store.ts';
 export type { Inserted, InsertOptions } from './store/batch/insert-options.ts';
@@ -65,6 +68,7 @@ export type { LastError } from './store/observe/store-observer.ts';
 export type { StoreStats } from './store/stats.ts';
 export type { Update } from './store/batch/updates.ts';
 export type { ValueRangeOptions } from './store/value-entries.ts';
+export type { KeyMapping, KeyspaceBatch } from './store/batch/keyspace-batch.ts';
 export { WriteBatch } from './store/batch/write-batch.ts';
 export type { RangeOptions } from './table/layer/key-range.ts';
 export type { TableRecord as StoreRecord } from './table/layer/table-record.ts';

@@ -1,5 +1,8 @@
 import { requireKnownFields, type FieldsOf } from '../base/fields.ts';
-import { contentHashText } from '../format/content-sum.ts';
+import { ContentSum, contentHashText } from '../format/content-sum.ts';
+import type { KeyPrefix } from '../table/layer/key-prefix.ts';
+import { checkRange } from '../table/layer/key-range.ts';
+import type { Records } from '../table/records.ts';
 import type { Table } from '../table/table.ts';
 import { Slices, type SliceHooks } from './slices.ts';
 
@@ -28,6 +31,10 @@ export interface ContentHash {
   readonly lastSequence: bigint;
 }
 
+const WHAT = 'computing the content hash';
+/** Records hashed between two looks at the clock, if their data are short. */
+const STEP_RECORDS = 64;
+
 /**
  * Computes the content hash of what is visible now, with `lastSequence` the last batch, in slices.
  */
@@ -36,9 +43,31 @@ export async function computeContentHash(
   lastSequence: bigint,
   hooks: SliceHooks,
 ): Promise<ContentHash> {
-  const slices = new Slices('computing the content hash', hooks);
+  const slices = new Slices(WHAT, hooks);
   const count = table.countContent();
   while (count.step()) if (slices.isOver) await slices.next();
   table.keepContent(count);
   return { hash: contentHashText(count.value), records: count.recordCount, lastSequence };
+}
+
+/** Computes the content hash of the records of `keys`, under their full keys: reads all of them. */
+export async function contentHashOf(
+  records: Records,
+  lastSequence: bigint,
+  keys: KeyPrefix,
+  options: ContentHashOptions,
+  hooks: Omit<SliceHooks, 'signal'>,
+): Promise<ContentHash> {
+  checkContentHashOptions(options);
+  const slices = new Slices(WHAT, { ...hooks, signal: options.signal });
+  const view = records.view();
+  while (view.sortStep()) if (slices.isOver) await slices.next();
+  const walk = view.walk(checkRange({}, keys), keys);
+  const sum = new ContentSum();
+  let count = 0;
+  while (walk.step()) {
+    walk.addTo(sum);
+    if (++count % STEP_RECORDS === 0 && slices.isOver) await slices.next();
+  }
+  return { hash: contentHashText(sum.value), records: count, lastSequence };
 }

@@ -6,7 +6,6 @@ import type { LogKeeper } from './commit/log-keeper.ts';
 import { isAncestorStoreId } from '../format/ancestor.ts';
 import type { DirectoryLock } from '../directory/held-lock.ts';
 import type { Directory } from '../fs/directory.ts';
-import type { TableRecord } from '../table/layer/table-record.ts';
 import type { Table } from '../table/table.ts';
 import type { BackupOptions, BackupReport } from './backup/backup.ts';
 import { withOutcome } from './batch/batch-queue.ts';
@@ -23,23 +22,15 @@ import {
   type Inserted,
   type InsertOptions,
 } from './batch/insert-options.ts';
-import {
-  checkContentHashOptions,
-  computeContentHash,
-  type ContentHash,
-  type ContentHashOptions,
-} from './content-hash.ts';
 import { countOpenStore } from './open/open-stores.ts';
 import type { StoreEnvironment } from './open/environment.ts';
 import { openParts, type OpenedParts } from './open/open-parts.ts';
 import type { OpenOptions, ResolvedOptions } from './open/options.ts';
 import type { RecoveryReport } from './recovery/recovery-report.ts';
-import type { SliceHooks } from './slices.ts';
 import { ReadableStore } from './readable-store.ts';
 import { readStats, type StoreStats } from './stats.ts';
 import type { StoreEvents } from './observe/store-events.ts';
 import { packUpdatesNow, toSource, type Update } from './batch/updates.ts';
-import { entriesByValue, type ValueRangeOptions } from './value-entries.ts';
 import { BackgroundLoad } from './background-load.ts';
 import { WriteBatch } from './batch/write-batch.ts';
 import { closeWriter, inOrder, makeWriter, releaseDirectory, type Writer } from './writer.ts';
@@ -76,7 +67,6 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
   readonly #warmth: BackgroundLoad;
   readonly #health: Health;
   readonly #writer: Writer | undefined;
-  readonly #reading: Omit<SliceHooks, 'signal'>;
   readonly #feeds: FeedSet;
   readonly #leave: () => void = countOpenStore();
   #closing: Promise<void> | undefined;
@@ -86,9 +76,13 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
   }
 
   private constructor(parts: OpenedParts) {
-    super(() => {
-      this.#requireOpen();
-      return parts.table;
+    super({
+      records: () => {
+        this.#requireOpen();
+        return parts.table;
+      },
+      lastSequence: () => this.#visibleSequence,
+      hooks: { pause: parts.pause, requireOpen: () => this.#requireOpen() },
     });
     this.recovery = parts.report;
     this.#held = parts.fs;
@@ -96,7 +90,6 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
     this.#table = parts.table;
     this.#lock = parts.lock;
     this.#health = parts.health;
-    this.#reading = { pause: parts.pause, requireOpen: () => this.#requireOpen() };
     this.#warmth = new BackgroundLoad(parts, (name, details) => this.#announce(name, details));
     this.#feeds = openFeeds(parts, () => this.#writer?.logs);
     this.#writer =
@@ -123,31 +116,6 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
    */
   static async open(directory: string | URL, options: OpenOptions = {}): Promise<MetadataStore> {
     return openStoreIn(undefined, directory, options);
-  }
-
-  /**
-   * Iterates over the keys and records whose value is in a range, in no particular order. Shows the
-   * state at this call. Scans all values, in slices that do not block the event loop.
-   * @throws TypeError or RangeError that names the option; AbortedError, StoreClosedError, at once
-   *   or later
-   */
-  entriesByValue(range: ValueRangeOptions = {}): AsyncIterableIterator<[bigint, TableRecord]> {
-    return entriesByValue(this.#table, range, { ...this.#reading, signal: range?.signal });
-  }
-
-  /**
-   * Computes a hash of all records at this call. It depends only on the records. Reads the updates
-   * since the last known hash, or all records if none is known, for example after an open that
-   * replayed logs. Runs in slices.
-   * @throws StoreClosedError, AbortedError, TypeError; as rejections
-   */
-  async contentHash(options: ContentHashOptions = {}): Promise<ContentHash> {
-    checkContentHashOptions(options);
-    const { signal } = options;
-    // Of the batch made visible last; one that is just being written is not yet.
-    const visibleBatches = this.#writer?.observer.commits.batches ?? 0;
-    const lastSequence = this.recovery.lastSequence + BigInt(visibleBatches);
-    return computeContentHash(this.#table, lastSequence, { ...this.#reading, signal });
   }
 
   /**
@@ -220,7 +188,7 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
    * Inserts a batch of one put. `options` may hold a condition. Resolves and rejects like
    * `insertBatch`.
    */
-  put(
+  override put(
     key: bigint | number,
     value: bigint | number,
     data?: Uint8Array,
@@ -230,7 +198,10 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
   }
 
   /** Inserts a batch of one delete, like `put`. */
-  delete(key: bigint | number, options: InsertOptions & Condition = {}): Promise<Inserted> {
+  override delete(
+    key: bigint | number,
+    options: InsertOptions & Condition = {},
+  ): Promise<Inserted> {
     return this.#insertOne(options, (batch, condition) => batch.delete(key, condition));
   }
 
@@ -359,6 +330,11 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
       const isHeard = EventEmitter.prototype.emit.call(this, name, ...details);
       if (!isHeard) unheard?.();
     });
+  }
+
+  /** Of the batch made visible last; one that is just being written is not yet. */
+  get #visibleSequence(): bigint {
+    return this.recovery.lastSequence + BigInt(this.#writer?.observer.commits.batches ?? 0);
   }
 
   #requireOpen(): void {

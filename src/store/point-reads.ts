@@ -1,9 +1,11 @@
 import { types } from 'node:util';
 import { isBytes } from '../base/bytes.ts';
 import { requireKnownFields, type FieldsOf } from '../base/fields.ts';
-import { joinedHalves, splitU64, u64Halves } from '../base/u64.ts';
+import { joinedHalves, u64Halves } from '../base/u64.ts';
+import type { KeyPrefix } from '../table/layer/key-prefix.ts';
+import type { TableRecord } from '../table/layer/table-record.ts';
 import { NO_RECORD } from '../table/layer/update-layer.ts';
-import type { Table } from '../table/table.ts';
+import type { Records } from '../table/records.ts';
 
 export interface GetManyOptions {
   /** Where the values go: as many as there are keys. Default: an array of their own. */
@@ -22,16 +24,21 @@ export interface ManyRecords {
 
 const GET_MANY_FIELDS: FieldsOf<GetManyOptions> = { into: true, data: true };
 
-export function valueOf(table: Table, key: bigint | number): bigint | undefined {
-  splitU64(key, 'key');
-  table.readValue(u64Halves[0]!, u64Halves[1]!, u64Halves, 0);
+export function valueOf(
+  records: Records,
+  key: bigint | number,
+  keys: KeyPrefix,
+): bigint | undefined {
+  keys.split(key);
+  records.readValue(u64Halves[0]!, u64Halves[1]!, u64Halves, 0);
   const value = joinedHalves();
   return value === 0n ? undefined : value;
 }
 
 export function getInto(
-  table: Table,
+  records: Records,
   key: bigint | number,
+  keys: KeyPrefix,
   target: Uint8Array,
   offset: number,
 ): number | undefined {
@@ -39,8 +46,8 @@ export function getInto(
   if (!Number.isSafeInteger(offset) || offset < 0 || offset > target.length) {
     throw new RangeError(`offset must be an integer from 0 to ${target.length}; it is ${offset}`);
   }
-  splitU64(key, 'key');
-  const lengthBytes = table.readData(u64Halves[0]!, u64Halves[1]!, target, offset);
+  keys.split(key);
+  const lengthBytes = records.readData(u64Halves[0]!, u64Halves[1]!, target, offset);
   if (lengthBytes === NO_RECORD) return undefined;
   const roomBytes = target.length - offset;
   if (lengthBytes <= roomBytes) return lengthBytes;
@@ -50,31 +57,43 @@ export function getInto(
 }
 
 export function getMany(
-  table: Table,
-  keys: BigUint64Array,
+  records: Records,
+  sought: BigUint64Array,
+  keys: KeyPrefix,
   options: GetManyOptions,
 ): BigUint64Array | ManyRecords {
-  const keyWords = wordsOf(keys, 'keys');
-  const { into = new BigUint64Array(keys.length), data = false } = checkOptions(options);
+  const keyWords = wordsOf(sought, 'keys');
+  const { into = new BigUint64Array(sought.length), data = false } = checkOptions(options);
   const valueWords = wordsOf(into, 'into');
-  if (into.length !== keys.length) {
-    throw new RangeError(`into must have ${keys.length} places; it has ${into.length}`);
+  if (into.length !== sought.length) {
+    throw new RangeError(`into must have ${sought.length} places; it has ${into.length}`);
   }
+  const found = data ? Array.from(sought, (key) => lookUp(records, key, keys)?.data) : undefined;
   for (let at = 0; at < keyWords.length; at += 2) {
-    table.readValue(keyWords[at]!, keyWords[at + 1]!, valueWords, at);
+    keys.splitHalves(keyWords[at]!, keyWords[at + 1]!);
+    records.readValue(u64Halves[0]!, u64Halves[1]!, valueWords, at);
   }
-  if (!data) return into;
-  return { values: into, data: Array.from(keys, (key) => table.get(key)?.data) };
+  return found === undefined ? into : { values: into, data: found };
 }
 
-export function hasMany(table: Table, keys: BigUint64Array): Uint8Array {
-  const keyWords = wordsOf(keys, 'keys');
-  const found = new Uint8Array(keys.length);
+export function hasMany(records: Records, sought: BigUint64Array, keys: KeyPrefix): Uint8Array {
+  const keyWords = wordsOf(sought, 'keys');
+  const found = new Uint8Array(sought.length);
   for (let at = 0; at < keyWords.length; at += 2) {
-    table.readValue(keyWords[at]!, keyWords[at + 1]!, u64Halves, 0);
+    keys.splitHalves(keyWords[at]!, keyWords[at + 1]!);
+    records.readValue(u64Halves[0]!, u64Halves[1]!, u64Halves, 0);
     if (u64Halves[0] !== 0 || u64Halves[1] !== 0) found[at / 2] = 1;
   }
   return found;
+}
+
+export function lookUp(
+  records: Records,
+  key: bigint | number,
+  keys: KeyPrefix,
+): TableRecord | undefined {
+  keys.split(key);
+  return records.lookUp(u64Halves[0]!, u64Halves[1]!);
 }
 
 function checkOptions(options: GetManyOptions): GetManyOptions {

@@ -1,19 +1,39 @@
 import { EventEmitter } from 'node:events';
+import { ALL_KEYS } from '../table/layer/key-prefix.ts';
 import type { RangeOptions } from '../table/layer/key-range.ts';
 import type { TableRecord } from '../table/layer/table-record.ts';
 import type { Table } from '../table/table.ts';
+import type { Condition } from './batch/condition.ts';
+import type { Inserted, InsertOptions } from './batch/insert-options.ts';
+import {
+  checkContentHashOptions,
+  computeContentHash,
+  type ContentHash,
+  type ContentHashOptions,
+} from './content-hash.ts';
+import { countRecords, type CountOptions } from './count.ts';
+import { checkKeyspace, Keyspace, type KeyspaceOptions, type SingleWrites } from './keyspace.ts';
 import type { StoreEvents } from './observe/store-events.ts';
 import { getInto, getMany, hasMany, valueOf } from './point-reads.ts';
 import type { GetManyOptions, ManyRecords } from './point-reads.ts';
+import type { ReadSource } from './record-reads.ts';
+import { entriesByValue, type ValueRangeOptions } from './value-entries.ts';
 
-/** The synchronous reads of a store. */
-export abstract class ReadableStore extends EventEmitter<StoreEvents> {
+/** What a store reads from. */
+export interface TableSource extends ReadSource {
+  readonly records: () => Table;
+}
+
+/** The reads of a store. */
+export abstract class ReadableStore extends EventEmitter<StoreEvents> implements SingleWrites {
   /** The current table; throws StoreClosedError. */
   readonly #read: () => Table;
+  readonly #source: TableSource;
 
-  protected constructor(read: () => Table) {
+  protected constructor(source: TableSource) {
     super();
-    this.#read = read;
+    this.#source = source;
+    this.#read = source.records;
   }
 
   /** Number of records. */
@@ -31,7 +51,7 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> {
 
   /** Returns the value of `key` without its data, or undefined. Throws like `get`. */
   override valueOf(key: bigint | number): bigint | undefined {
-    return valueOf(this.#read(), key);
+    return valueOf(this.#read(), key, ALL_KEYS);
   }
 
   /**
@@ -40,7 +60,7 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> {
    * @throws RangeError when the data do not fit, with nothing copied; else like `get`
    */
   getInto(key: bigint | number, target: Uint8Array, offset = 0): number | undefined {
-    return getInto(this.#read(), key, target, offset);
+    return getInto(this.#read(), key, ALL_KEYS, target, offset);
   }
 
   /**
@@ -51,12 +71,12 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> {
   getMany(keys: BigUint64Array, options?: GetManyOptions & { data?: false }): BigUint64Array;
   getMany(keys: BigUint64Array, options: GetManyOptions & { data: true }): ManyRecords;
   getMany(keys: BigUint64Array, options: GetManyOptions = {}): BigUint64Array | ManyRecords {
-    return getMany(this.#read(), keys, options);
+    return getMany(this.#read(), keys, ALL_KEYS, options);
   }
 
   /** Returns 1 for each key with a record and 0 for each without one. Throws like `getMany`. */
   hasMany(keys: BigUint64Array): Uint8Array {
-    return hasMany(this.#read(), keys);
+    return hasMany(this.#read(), keys, ALL_KEYS);
   }
 
   /** Whether `key` has a record. Throws like `get`. */
@@ -86,4 +106,56 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> {
   [Symbol.iterator](): IterableIterator<[bigint, TableRecord]> {
     return this.entries();
   }
+
+  /**
+   * Iterates over the keys and records whose value is in a range, in no particular order. Shows the
+   * state at this call. Scans all values, in slices that do not block the event loop.
+   * @throws TypeError or RangeError that names the option; AbortedError, StoreClosedError, at once
+   *   or later
+   */
+  entriesByValue(range: ValueRangeOptions = {}): AsyncIterableIterator<[bigint, TableRecord]> {
+    return entriesByValue(this.#read(), range, undefined, this.#source.hooks);
+  }
+
+  /**
+   * Counts the records of a range of keys at this call, in slices that do not block the event loop.
+   * It looks at each update that is not merged yet, and passes over merged records by the thousand.
+   * `size` is the number of all records.
+   * @throws TypeError or RangeError that names the option; AbortedError, StoreClosedError; as
+   *   rejections
+   */
+  async count(range: CountOptions = {}): Promise<number> {
+    return countRecords(this.#read(), range, ALL_KEYS, this.#source.hooks);
+  }
+
+  /**
+   * Computes a hash of all records at this call. It depends only on the records. Reads the updates
+   * since the last known hash, or all records if none is known, for example after an open that
+   * replayed logs. Runs in slices.
+   * @throws StoreClosedError, AbortedError, TypeError; as rejections
+   */
+  async contentHash(options: ContentHashOptions = {}): Promise<ContentHash> {
+    checkContentHashOptions(options);
+    const { hooks, lastSequence } = this.#source;
+    const { signal } = options;
+    return computeContentHash(this.#read(), lastSequence(), { ...hooks, signal });
+  }
+
+  /**
+   * A view of the keys under a prefix, which takes and returns keys without it. It costs nothing,
+   * changes nothing on disk, and may overlap others. `WriteBatch.in` writes several at once.
+   * @throws TypeError or RangeError that names the option
+   */
+  keyspace(options: KeyspaceOptions): Keyspace {
+    return new Keyspace(this.#source, checkKeyspace(options), this);
+  }
+
+  abstract put(
+    key: bigint | number,
+    value: bigint | number,
+    data?: Uint8Array,
+    options?: InsertOptions & Condition,
+  ): Promise<Inserted>;
+
+  abstract delete(key: bigint | number, options?: InsertOptions & Condition): Promise<Inserted>;
 }

@@ -1,7 +1,8 @@
 import { checkRange, type RangeOptions } from '../table/layer/key-range.ts';
 import { requireKnownFields, type FieldsOf } from '../base/fields.ts';
 import type { TableRecord } from '../table/layer/table-record.ts';
-import type { Table } from '../table/table.ts';
+import type { KeyPrefix } from '../table/layer/key-prefix.ts';
+import type { Records } from '../table/records.ts';
 import type { ValueScan } from '../table/scan/value-scan.ts';
 import { Slices, type SliceHooks } from './slices.ts';
 
@@ -27,13 +28,14 @@ const VALUE_RANGE_FIELDS: FieldsOf<ValueRangeOptions> = {
 };
 
 /**
- * Throws TypeError or RangeError at once if the options are wrong, AbortedError if the signal is
- * aborted.
+ * The records of `keys`, or all, whose value lies in a range. Throws TypeError or RangeError at
+ * once if the options are wrong, AbortedError if the signal is aborted.
  */
 export function entriesByValue(
-  table: Table,
+  records: Records,
   options: ValueRangeOptions,
-  hooks: SliceHooks,
+  keys: KeyPrefix | undefined,
+  hooks: Omit<SliceHooks, 'signal'>,
 ): AsyncIterableIterator<[bigint, TableRecord]> {
   if ((options as RangeOptions | null)?.reverse !== undefined) {
     throw new TypeError('reverse is not an option of entriesByValue');
@@ -41,9 +43,9 @@ export function entriesByValue(
   requireKnownFields(options, VALUE_RANGE_FIELDS, 'options');
   const { gte, gt, lte, lt } = options;
   const { lowest, highest, limit } = checkRange({ gte, gt, lte, lt, limit: options.limit });
-  const slices = new Slices('reading records by value', hooks);
+  const slices = new Slices('reading records by value', { ...hooks, signal: options.signal });
   // No record has the value 0.
-  const scan = table.scanValues({ lowest: lowest === 0n ? 1n : lowest, highest });
+  const scan = records.view().scanValues({ lowest: lowest === 0n ? 1n : lowest, highest }, keys);
   return iterate(scan, limit, slices);
 }
 

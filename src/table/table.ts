@@ -9,16 +9,15 @@ import { Chunk } from './chunk/chunk.ts';
 import { ContentCount, type KnownContent } from './scan/content-count.ts';
 import { Delta } from './delta/delta.ts';
 import { FIRST_MARK } from './delta/publication.ts';
-import type { KeySpan } from './chunk/key-directory.ts';
+import { toKeySpan } from './chunk/key-directory.ts';
 import { LazyChunk } from './chunk/lazy-chunk.ts';
 import { keyListOf, type KeyList } from './chunk/span-list.ts';
+import type { Records } from './records.ts';
 import type { RangeOptions } from './layer/key-range.ts';
 import { OlderLayers } from './base/older-layers.ts';
 import type { TableRecord } from './layer/table-record.ts';
 import { TABLE_SIZES, type TableSizes } from './layer/table-sizes.ts';
 import { ReplayedRows, type ReplayedParts } from './replayed/replayed-rows.ts';
-import { ValueScan } from './scan/value-scan.ts';
-import type { ValueRange } from './layer/value-search.ts';
 import { UNKNOWN_KEY, type DataLength } from './layer/update-layer.ts';
 import { View } from './view.ts';
 
@@ -79,7 +78,7 @@ export interface RecoveredColumns {
  * also when a newer row replaces it. `mergeEffect` says how much memory such rows and the records
  * that they shadow take.
  */
-export class Table {
+export class Table implements Records {
   #live: Delta;
   readonly #sizes: TableSizes;
   #older: OlderLayers;
@@ -162,34 +161,30 @@ export class Table {
   /** Throws TypeError or RangeError if `key` is no u64. The data is a copy. */
   get(key: bigint | number): TableRecord | undefined {
     splitU64(key, 'key');
-    const low = u64Halves[0]!;
-    const high = u64Halves[1]!;
-    const found = this.#live.lookUp(low, high);
-    if (found !== undefined) return found ?? undefined;
-    return this.#older.lookUp(low, high);
+    return this.lookUp(u64Halves[0]!, u64Halves[1]!);
   }
 
   /** Throws TypeError or RangeError if `key` is no u64. */
   has(key: bigint | number): boolean {
     splitU64(key, 'key');
-    const low = u64Halves[0]!;
-    const high = u64Halves[1]!;
+    return this.isPresent(u64Halves[0]!, u64Halves[1]!);
+  }
+
+  lookUp(low: number, high: number): TableRecord | undefined {
+    const found = this.#live.lookUp(low, high);
+    if (found !== undefined) return found ?? undefined;
+    return this.#older.lookUp(low, high);
+  }
+
+  isPresent(low: number, high: number): boolean {
     const state = this.#live.stateOf(low, high);
     return state === 'unknown' ? this.#older.isPresent(low, high) : state === 'present';
   }
 
-  /**
-   * Writes the value of a key, given in halves, to two words of `target`, low half first; 0, which
-   * no record has, where there is none.
-   */
   readValue(low: number, high: number, target: Uint32Array, at: number): void {
     if (!this.#live.readValue(low, high, target, at)) this.#older.readValue(low, high, target, at);
   }
 
-  /**
-   * Length of the data of a key, given in halves, or `NO_RECORD`. The data are copied to `offset`
-   * of `target` if they fit there.
-   */
   readData(low: number, high: number, target: Uint8Array, offset: number): DataLength {
     const lengthBytes = this.#live.readData(low, high, target, offset);
     return lengthBytes === UNKNOWN_KEY
@@ -197,14 +192,8 @@ export class Table {
       : lengthBytes;
   }
 
-  /** The table as it is now, for reading later. */
   view(): View {
     return new View(this.#live, this.#older);
-  }
-
-  /** Begins to look for the records, as they are now, whose value lies in a range. */
-  scanValues(range: ValueRange): ValueScan {
-    return new ValueScan(this.#live, this.#older, range);
   }
 
   entries(options?: RangeOptions): IterableIterator<[bigint, TableRecord]> {
@@ -384,12 +373,4 @@ function frozenOf(
   const layer = Base.of(updates, pageChunks);
   // An update that replaces a record counts once, one that deletes a record twice: it goes itself.
   return [new BaseUpdates(layer, base.recordCount + layer.recordCount - size)];
-}
-
-function toKeySpan(keys: { readonly firstKey: bigint; readonly lastKey: bigint }): KeySpan {
-  splitU64(keys.firstKey, 'firstKey');
-  const firstLow = u64Halves[0]!;
-  const firstHigh = u64Halves[1]!;
-  splitU64(keys.lastKey, 'lastKey');
-  return { firstLow, firstHigh, lastLow: u64Halves[0]!, lastHigh: u64Halves[1]! };
 }

@@ -4,6 +4,7 @@ import { MAX_BATCH_BYTES, ROW_HEADER_BYTES } from '../../base/limits.ts';
 import { splitU64, u64Halves } from '../../base/u64.ts';
 import { ConditionList } from './condition-list.ts';
 import { demandsOf, type Condition, type Demand } from './condition.ts';
+import { KeyspaceBatch, type KeyMapping } from './keyspace-batch.ts';
 import { PackedBatch } from './packed-batch.ts';
 import { FIRST_ROW_BUFFER_BYTES, makeRowBuffer, type BatchBuffer } from './batch-buffer.ts';
 import { DATA_LENGTH, KEY_HIGH, KEY_LOW, VALUE_HIGH, VALUE_LOW } from '../../format/row.ts';
@@ -116,6 +117,18 @@ export class WriteBatch {
     this.delete(key);
     this.#addDemands(rowOffset, demands);
     return this;
+  }
+
+  /**
+   * Adds updates by keys of `keyspace`, without its prefix. One batch may change several keyspaces,
+   * all or nothing. The result keeps no updates of its own: use it as long as the batch.
+   * @throws TypeError for what is no keyspace
+   */
+  in(keyspace: KeyMapping): KeyspaceBatch {
+    if (typeof (keyspace as Partial<KeyMapping> | null)?.toKey !== 'function') {
+      throw new TypeError('in() takes a keyspace of a store');
+    }
+    return new KeyspaceBatch(this, keyspace);
   }
 
   /** Empties the batch. */

@@ -1,3 +1,4 @@
+import type { ContentSum } from '../../format/content-sum.ts';
 import type { Base } from './base.ts';
 import type { Chunk } from '../chunk/chunk.ts';
 import type { Cursor, Seek } from '../layer/cursor.ts';
@@ -56,6 +57,10 @@ export class BaseCursor implements Cursor {
 
   record(): TableRecord {
     return this.#chunk!.recordAt(this.#index);
+  }
+
+  addTo(sum: ContentSum): void {
+    this.#chunk!.addTo(sum, this.#index);
   }
 
   /** Goes over to the neighbouring chunk where the index has left its own. */

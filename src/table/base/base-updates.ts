@@ -13,7 +13,7 @@ import {
   type OlderContent,
   type UpdateLayer,
 } from '../layer/update-layer.ts';
-import type { ValueRange } from '../layer/value-search.ts';
+import type { U64Filter, ValueRange } from '../layer/value-search.ts';
 
 const STEP_RECORDS = 256;
 /** Keys that a search adds to the filter. */
@@ -91,14 +91,19 @@ export class BaseUpdates implements UpdateLayer {
     return chunk === undefined ? UNKNOWN_KEY : chunk.readData(low, high, target, offset);
   }
 
-  *findValues(range: ValueRange): Generator<readonly FoundRecord[], void, undefined> {
+  *findValues(
+    range: ValueRange,
+    keys: U64Filter | undefined,
+  ): Generator<readonly FoundRecord[], void, undefined> {
     for (const chunk of this.#base.chunks()) {
       const indexes = new Uint32Array(chunk.recordCount);
       const count = chunk.findValues(range, indexes);
       const found: FoundRecord[] = [];
       for (const index of indexes.subarray(0, count)) {
         const low = chunk.keyLowAt(index);
-        found.push({ low, high: chunk.keyHighAt(index), record: chunk.recordAt(index) });
+        const high = chunk.keyHighAt(index);
+        if (keys?.accepts(low, high) === false) continue;
+        found.push({ low, high, record: chunk.recordAt(index) });
       }
       yield found;
     }

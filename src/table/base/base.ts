@@ -1,5 +1,5 @@
 import { assert } from '../../base/assert.ts';
-import { compareU64 } from '../../base/u64.ts';
+import { compareU64, splitU64, u64Halves } from '../../base/u64.ts';
 import type { ContentSum } from '../../format/content-sum.ts';
 import { Chunk } from '../chunk/chunk.ts';
 import type { ChunkSlot } from '../chunk/lazy-chunk.ts';
@@ -74,6 +74,20 @@ export class Base {
   *chunks(): Generator<Chunk, void, undefined> {
     for (const page of this.#slots.pages) {
       for (let i = 0; i < page.items.length; i++) yield page.chunkAt(i);
+    }
+  }
+
+  /** Chunks that may hold keys from `first` to `last`, as {@link chunks} goes over all. */
+  *chunksBetween(first: bigint, last: bigint): Generator<Chunk, void, undefined> {
+    splitU64(last, 'last');
+    const lastLow = u64Halves[0]!;
+    const lastHigh = u64Halves[1]!;
+    splitU64(first, 'first');
+    const from = Math.max(0, this.#slots.locate(u64Halves[0]!, u64Halves[1]!));
+    for (let i = from; i < this.#slots.count; i++) {
+      const { firstLow, firstHigh } = this.#slots.spanAt(i);
+      if (compareU64(firstLow, firstHigh, lastLow, lastHigh) > 0) return;
+      yield this.chunkAt(i)!;
     }
   }
 

@@ -1,5 +1,5 @@
 import { assert } from '../../base/assert.ts';
-import { compareU64 } from '../../base/u64.ts';
+import { compareU64, splitU64, u64Halves } from '../../base/u64.ts';
 
 /** First and last key of a chunk, in halves. */
 export interface KeySpan {
@@ -7,6 +7,14 @@ export interface KeySpan {
   readonly firstHigh: number;
   readonly lastLow: number;
   readonly lastHigh: number;
+}
+
+export function toKeySpan(keys: { readonly firstKey: bigint; readonly lastKey: bigint }): KeySpan {
+  splitU64(keys.firstKey, 'firstKey');
+  const firstLow = u64Halves[0]!;
+  const firstHigh = u64Halves[1]!;
+  splitU64(keys.lastKey, 'lastKey');
+  return { firstLow, firstHigh, lastLow: u64Halves[0]!, lastHigh: u64Halves[1]! };
 }
 
 /**

@@ -33,7 +33,7 @@ import {
   type Presence,
   type UpdateLayer,
 } from '../layer/update-layer.ts';
-import { ValueFilter, type ValueRange } from '../layer/value-search.ts';
+import { U64Filter, type Sought, type ValueRange } from '../layer/value-search.ts';
 
 /**
  * Rows whose slots are touched before they are indexed: as many as the first cache can wait for and
@@ -305,14 +305,15 @@ export class Delta implements UpdateLayer {
 
   *findValues(
     range: ValueRange,
+    keys: U64Filter | undefined,
     mark: DeltaMark = this.mark,
   ): Generator<readonly FoundRecord[], void, undefined> {
-    const filter = new ValueFilter(range);
+    const sought: Sought = { values: new U64Filter(range), keys };
     const walk = new RowWalk(this.#arena, this.#extents, 0, mark.end);
     let found: FoundRecord[] = [];
     let rows = 0;
     for (let position = walk.next(); position >= 0; position = walk.next()) {
-      const one = this.#foundAt(position, filter, mark);
+      const one = this.#foundAt(position, sought, mark);
       if (one !== undefined) found.push(one);
       if (++rows % STEP_ROWS !== 0) continue;
       yield found;
@@ -322,13 +323,15 @@ export class Delta implements UpdateLayer {
   }
 
   /** The row's record, if its value is wanted and it was its key's latest at the mark. */
-  #foundAt(position: number, filter: ValueFilter, mark: DeltaMark): FoundRecord | undefined {
+  #foundAt(position: number, sought: Sought, mark: DeltaMark): FoundRecord | undefined {
     const view = this.#arena.views[blockOf(position)]!;
     const offset = viewOffset(position);
     const valueLow = view.getUint32(offset + VALUE_LOW, true);
-    if (!filter.accepts(valueLow, view.getUint32(offset + VALUE_HIGH, true))) return undefined;
+    if (!sought.values.accepts(valueLow, view.getUint32(offset + VALUE_HIGH, true)))
+      return undefined;
     const low = view.getUint32(offset + KEY_LOW, true);
     const high = view.getUint32(offset + KEY_HIGH, true);
+    if (sought.keys?.accepts(low, high) === false) return undefined;
     if (this.positionAt(low, high, mark) !== position) return undefined;
     return { low, high, record: this.recordAt(position)! };
   }

@@ -1,4 +1,5 @@
 import { compareU64, joinU64 } from '../../base/u64.ts';
+import type { ContentSum } from '../../format/content-sum.ts';
 import { blockOf, viewOffset, type RowArena } from './arena.ts';
 import type { Cursor, Seek } from '../layer/cursor.ts';
 import {
@@ -10,6 +11,7 @@ import {
   VALUE_HIGH,
   VALUE_LOW,
 } from '../../format/row.ts';
+import { addRow } from './row-sum.ts';
 import type { SortedRun } from './sorted-run.ts';
 import type { TableRecord } from '../layer/table-record.ts';
 
@@ -90,6 +92,11 @@ export class SortedRunCursor implements Cursor {
       ),
       data: this.#arena.copy(this.#position + DATA, dataLength),
     };
+  }
+
+  addTo(sum: ContentSum): void {
+    if (this.#state === 'ahead') this.#open();
+    addRow(sum, this.#viewOf(this.#position), viewOffset(this.#position));
   }
 
   #open(): void {

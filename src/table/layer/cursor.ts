@@ -1,3 +1,4 @@
+import type { ContentSum } from '../../format/content-sum.ts';
 import type { TableRecord } from './table-record.ts';
 
 /** Where a cursor starts, and which way it goes. The start counts as in the range. */
@@ -15,4 +16,6 @@ export interface Cursor {
   readonly isDelete: boolean;
   advance(): void;
   record(): TableRecord;
+  /** Adds the record to `sum`. */
+  addTo(sum: ContentSum): void;
 }

@@ -1,6 +1,5 @@
 import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
-import { MAX_U64 } from '../../base/limits.ts';
-import { checkU64 } from '../../base/u64.ts';
+import { ALL_KEYS, type KeyPrefix } from './key-prefix.ts';
 
 /** A range of keys and the order of iteration. Contradictory bounds match nothing. */
 export interface RangeOptions {
@@ -25,20 +24,24 @@ const RANGE_FIELDS: FieldsOf<RangeOptions> = {
 
 /** A checked range: `lowest` and `highest` belong to it; it is empty when they cross. */
 export interface KeyRange {
+  /** Full keys. */
   readonly lowest: bigint;
   readonly highest: bigint;
   readonly reverse: boolean;
   readonly limit: number;
 }
 
-/** Throws TypeError or RangeError, naming the option, for a wrong type or a value out of bounds. */
-export function checkRange(options: RangeOptions = {}): KeyRange {
+/**
+ * The range of full keys that `options` names by the keys of `keys`. Throws TypeError or
+ * RangeError, naming the option, for a wrong type or a value out of bounds.
+ */
+export function checkRange(options: RangeOptions = {}, keys: KeyPrefix = ALL_KEYS): KeyRange {
   requireKnownFields(options, RANGE_FIELDS, 'options');
   const { gte, gt, lte, lt, reverse = false, limit = Infinity } = options;
-  let lowest = gte === undefined ? 0n : checkU64(gte, 'gte');
-  let highest = lte === undefined ? MAX_U64 : checkU64(lte, 'lte');
-  if (gt !== undefined) lowest = larger(lowest, checkU64(gt, 'gt') + 1n);
-  if (lt !== undefined) highest = smaller(highest, checkU64(lt, 'lt') - 1n);
+  let lowest = gte === undefined ? keys.first : keys.toFull(gte, 'gte');
+  let highest = lte === undefined ? keys.last : keys.toFull(lte, 'lte');
+  if (gt !== undefined) lowest = larger(lowest, keys.toFull(gt, 'gt') + 1n);
+  if (lt !== undefined) highest = smaller(highest, keys.toFull(lt, 'lt') - 1n);
   if (typeof reverse !== 'boolean') {
     throw new TypeError(`reverse must be a boolean; it is ${describe(reverse)}`);
   }

@@ -1,7 +1,7 @@
 import type { ContentSum } from '../../format/content-sum.ts';
 import type { Cursor, Seek } from './cursor.ts';
 import type { TableRecord } from './table-record.ts';
-import type { ValueRange } from './value-search.ts';
+import type { U64Filter, ValueRange } from './value-search.ts';
 
 /** What a layer says of a key; `unknown` sends the question on to the next older layer. */
 export type KeyState = 'present' | 'deleted' | 'unknown';
@@ -48,8 +48,14 @@ export interface UpdateLayer {
   readData(low: number, high: number, target: Uint8Array, offset: number): DataLength;
   /** Cursors over all updates, newest first. */
   cursors(seek: Seek): Cursor[];
-  /** This layer's records with a value in the range, some at a time; yields often, mostly none. */
-  findValues(range: ValueRange): Generator<readonly FoundRecord[], void, undefined>;
+  /**
+   * This layer's records with a value in the range, and a key that `keys` accepts, some at a time.
+   * Yields often, mostly none.
+   */
+  findValues(
+    range: ValueRange,
+    keys: U64Filter | undefined,
+  ): Generator<readonly FoundRecord[], void, undefined>;
 }
 
 /** A record with its key in halves. */

@@ -8,8 +8,8 @@ export interface ValueRange {
   readonly highest: bigint;
 }
 
-/** Whether the value of these halves is in a range. */
-export class ValueFilter {
+/** Whether the u64 of these halves is in a range. */
+export class U64Filter {
   readonly #lowestLow: number;
   readonly #lowestHigh: number;
   readonly #highestLow: number;
@@ -30,6 +30,12 @@ export class ValueFilter {
       high > this.#highestHigh || (high === this.#highestHigh && low > this.#highestLow);
     return !isBelow && !isAbove;
   }
+}
+
+/** What rows are looked for; undefined: any key. */
+export interface Sought {
+  readonly values: U64Filter;
+  readonly keys: U64Filter | undefined;
 }
 
 /** Where in `words` the values of `count` records stand, less some base, `stride` words apart. */
@@ -81,7 +87,7 @@ function findWide(
   { words, count, stride, lowAt, highAt }: ValuePlaces,
   indexes: Uint32Array,
 ): number {
-  const filter = new ValueFilter(range);
+  const filter = new U64Filter(range);
   const highFrom = highAt - lowAt;
   let found = 0;
   for (let i = 0, place = lowAt; i < count; i++, place += stride) {

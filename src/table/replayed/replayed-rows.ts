@@ -13,7 +13,7 @@ import {
   type OlderContent,
   type UpdateLayer,
 } from '../layer/update-layer.ts';
-import { ValueFilter, type ValueRange } from '../layer/value-search.ts';
+import { U64Filter, type ValueRange } from '../layer/value-search.ts';
 import { DELETE_BIT, KeyOrder, PLACE_WORDS } from './key-order.ts';
 import { OrderCursor } from './order-cursor.ts';
 import type { RowBlocks } from './row-blocks.ts';
@@ -115,16 +115,21 @@ export class ReplayedRows implements UpdateLayer {
     return this.#blocks.readData(position, target, offset);
   }
 
-  *findValues(range: ValueRange): Generator<readonly FoundRecord[], void, undefined> {
-    const filter = new ValueFilter(range);
+  *findValues(
+    range: ValueRange,
+    keys: U64Filter | undefined,
+  ): Generator<readonly FoundRecord[], void, undefined> {
+    const filter = new U64Filter(range);
     let found: FoundRecord[] = [];
     let rows = 0;
     for (const places of this.#order.parts) {
       for (let at = 0; at < places.length; at += PLACE_WORDS) {
+        const low = places[at]!;
+        const high = places[at + 1]!;
         const position = places[at + 2]!;
-        if (position < DELETE_BIT && this.#isWanted(position, filter)) {
-          const record = this.#blocks.recordAt(position);
-          found.push({ low: places[at]!, high: places[at + 1]!, record });
+        const isSought = position < DELETE_BIT && keys?.accepts(low, high) !== false;
+        if (isSought && this.#isWanted(position, filter)) {
+          found.push({ low, high, record: this.#blocks.recordAt(position) });
         }
         if (++rows % STEP_ROWS !== 0) continue;
         yield found;
@@ -138,7 +143,7 @@ export class ReplayedRows implements UpdateLayer {
     return [new OrderCursor(this.#blocks, this.#order, seek)];
   }
 
-  #isWanted(position: number, filter: ValueFilter): boolean {
+  #isWanted(position: number, filter: U64Filter): boolean {
     const view = this.#blocks.views[blockOf(position)]!;
     const offset = viewOffset(position);
     const valueLow = view.getUint32(offset + VALUE_LOW, true);

@@ -4,7 +4,9 @@ import type { Chunk } from '../chunk/chunk.ts';
 import type { Cursor, Seek } from '../layer/cursor.ts';
 import { CursorHeap } from './cursor-heap.ts';
 import { DataSlab } from './data-slab.ts';
+import type { KeyPrefix } from '../layer/key-prefix.ts';
 import type { KeyRange } from '../layer/key-range.ts';
+import type { ContentSum } from '../../format/content-sum.ts';
 import type { TableRecord } from '../layer/table-record.ts';
 
 /** A stretch of fewer records is walked one by one: looking for its end would cost more. */
@@ -18,6 +20,7 @@ const SHORTEST_STRETCH = 4;
 export class RecordWalk {
   readonly #range: KeyRange;
   readonly #makeCursors: (seek: Seek) => Cursor[];
+  readonly #keys: KeyPrefix | undefined;
   #heap: CursorHeap | undefined;
   #endLow = 0;
   #endHigh = 0;
@@ -32,9 +35,11 @@ export class RecordWalk {
   /** A chunk could not be read: nothing behind it is shown any more. */
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(range: KeyRange, makeCursors: (seek: Seek) => Cursor[]) {
+  /** Shows keys without the prefix of `keys`, if that is given; the range then lies in it. */
+  constructor(range: KeyRange, makeCursors: (seek: Seek) => Cursor[], keys?: KeyPrefix) {
     this.#range = range;
     this.#makeCursors = makeCursors;
+    this.#keys = keys;
     this.#left = range.limit;
   }
 
@@ -54,8 +59,11 @@ export class RecordWalk {
 
   key(): bigint {
     const chunk = this.#chunk;
-    if (chunk !== undefined) return chunk.keyAt(this.#index);
-    return joinU64(this.#cursor!.low, this.#cursor!.high);
+    const key =
+      chunk === undefined
+        ? joinU64(this.#cursor!.low, this.#cursor!.high)
+        : chunk.keyAt(this.#index);
+    return this.#keys === undefined ? key : this.#keys.toShort(key);
   }
 
   record(): TableRecord {
@@ -63,6 +71,24 @@ export class RecordWalk {
     if (chunk === undefined) return this.#cursor!.record();
     const value = chunk.valueAt(this.#index);
     return { value, data: this.#slab.dataAt(chunk, this.#index, this.#stretchEnd) };
+  }
+
+  /**
+   * Goes to the next record, or over as many records of the next stretch as there are. Returns
+   * their number, 0 at the end.
+   */
+  pass(): number {
+    if (!this.step()) return 0;
+    if (this.#chunk === undefined) return 1;
+    const count = this.#stretchEnd - this.#index;
+    this.#index = this.#stretchEnd - 1;
+    return count;
+  }
+
+  /** Adds the current record, under its full key, to `sum`. */
+  addTo(sum: ContentSum): void {
+    if (this.#chunk !== undefined) this.#chunk.addTo(sum, this.#index);
+    else this.#cursor!.addTo(sum);
   }
 
   /** Ends the walk before its end, and lets go of the layers. */

@@ -1,13 +1,22 @@
 import { joinU64 } from '../../base/u64.ts';
+import type { Base } from '../base/base.ts';
 import type { Chunk } from '../chunk/chunk.ts';
 import type { Delta } from '../delta/delta.ts';
 import type { DeltaMark } from '../delta/publication.ts';
 import type { OlderLayers } from '../base/older-layers.ts';
+import type { KeyPrefix } from '../layer/key-prefix.ts';
 import type { TableRecord } from '../layer/table-record.ts';
 import type { FoundRecord } from '../layer/update-layer.ts';
-import type { ValueRange } from '../layer/value-search.ts';
+import { U64Filter, type ValueRange } from '../layer/value-search.ts';
 
 type Entry = [bigint, TableRecord];
+
+/** Layers, and how many rows of the live delta belong to the moment. */
+export interface ScanMoment {
+  readonly live: Delta;
+  readonly mark: DeltaMark;
+  readonly older: OlderLayers;
+}
 
 /** Records are copied for at most this many entries at a time. */
 const MOST_ENTRIES = 256;
@@ -22,6 +31,8 @@ export class ValueScan {
   readonly #mark: DeltaMark;
   readonly #older: OlderLayers;
   readonly #range: ValueRange;
+  readonly #keys: KeyPrefix | undefined;
+  readonly #keyFilter: U64Filter | undefined;
   readonly #steps: Generator<readonly Entry[], void, undefined>;
   #indexes: Uint32Array = new Uint32Array(0);
   /**
@@ -30,11 +41,14 @@ export class ValueScan {
    */
   #isSorted = false;
 
-  constructor(live: Delta, older: OlderLayers, range: ValueRange) {
-    this.#live = live;
-    this.#mark = live.mark;
-    this.#older = older;
+  /** Shows keys without the prefix of `keys`, and only those that have it, if it is given. */
+  constructor(moment: ScanMoment, range: ValueRange, keys?: KeyPrefix) {
+    this.#live = moment.live;
+    this.#mark = moment.mark;
+    this.#older = moment.older;
     this.#range = range;
+    this.#keys = keys;
+    this.#keyFilter = keys && new U64Filter({ lowest: keys.first, highest: keys.last });
     this.#steps = this.#run();
   }
 
@@ -50,13 +64,19 @@ export class ValueScan {
     const { lowest, highest } = this.#range;
     if (lowest > highest) return;
     const { base, frozen } = this.#older;
-    for (const chunk of base.chunks()) yield* this.#scanChunk(chunk);
+    for (const chunk of this.#chunks(base)) yield* this.#scanChunk(chunk);
     for (let depth = frozen.length - 1; depth >= 0; depth--) {
-      const found = frozen[depth]!.findValues(this.#range);
+      const found = frozen[depth]!.findValues(this.#range, this.#keyFilter);
       yield* this.#show(found, (low, high) => this.#isOverridden(low, high, depth));
     }
-    const found = this.#live.findValues(this.#range, this.#mark);
+    const found = this.#live.findValues(this.#range, this.#keyFilter, this.#mark);
     yield* this.#show(found, () => false);
+  }
+
+  #chunks(base: Base): Iterable<Chunk> {
+    return this.#keys === undefined
+      ? base.chunks()
+      : base.chunksBetween(this.#keys.first, this.#keys.last);
   }
 
   *#scanChunk(chunk: Chunk): Generator<readonly Entry[], void, undefined> {
@@ -69,8 +89,9 @@ export class ValueScan {
       const index = this.#indexes[i]!;
       const low = chunk.keyLowAt(index);
       const high = chunk.keyHighAt(index);
+      if (this.#keyFilter?.accepts(low, high) === false) continue;
       if (this.#isOverridden(low, high, depth)) continue;
-      entries.push([joinU64(low, high), chunk.recordAt(index)]);
+      entries.push([this.#keyOf(low, high), chunk.recordAt(index)]);
       if (entries.length < MOST_ENTRIES) continue;
       yield* this.#giveWay(entries);
       entries = [];
@@ -85,10 +106,15 @@ export class ValueScan {
     for (const records of found) {
       const entries: Entry[] = [];
       for (const { low, high, record } of records) {
-        if (!isOverridden(low, high)) entries.push([joinU64(low, high), record]);
+        if (!isOverridden(low, high)) entries.push([this.#keyOf(low, high), record]);
       }
       yield* this.#giveWay(entries);
     }
+  }
+
+  #keyOf(low: number, high: number): bigint {
+    const key = joinU64(low, high);
+    return this.#keys === undefined ? key : this.#keys.toShort(key);
   }
 
   /** Meanwhile commits may have added rows to the live delta. */

@@ -1,0 +1,118 @@
+import { requireKnownFields, type FieldsOf } from '../base/fields.ts';
+import { checkU64 } from '../base/u64.ts';
+import { KeyPrefix } from '../table/layer/key-prefix.ts';
+import { withOutcome } from './batch/batch-queue.ts';
+import type { Condition } from './batch/condition.ts';
+import type { Inserted, InsertOptions } from './batch/insert-options.ts';
+import { RecordReads, type ReadSource } from './record-reads.ts';
+
+/** Which keys belong to a keyspace: those whose highest `bits` bits are `prefix`. */
+export interface KeyspaceOptions {
+  /** A non-negative integer below 2^bits. */
+  readonly prefix: bigint | number;
+  /** An integer from 1 to 63. Keys of the keyspace have 64 - `bits` bits. */
+  readonly bits: number;
+}
+
+const KEYSPACE_FIELDS: FieldsOf<KeyspaceOptions> = { prefix: true, bits: true };
+const MAX_PREFIX_BITS = 63;
+
+/** @throws TypeError or RangeError that names the option */
+export function checkKeyspace(options: KeyspaceOptions): KeyPrefix {
+  requireKnownFields(options, KEYSPACE_FIELDS, 'options');
+  const { bits } = options;
+  if (typeof bits !== 'number') throw new TypeError(`bits must be a number; it is ${typeof bits}`);
+  if (!Number.isSafeInteger(bits) || bits < 1 || bits > MAX_PREFIX_BITS) {
+    throw new RangeError(`bits must be an integer from 1 to ${MAX_PREFIX_BITS}; it is ${bits}`);
+  }
+  const prefix = checkU64(options.prefix, 'prefix');
+  if (prefix >> BigInt(bits) !== 0n) {
+    throw new RangeError(`prefix must have at most ${bits} bits; it is ${prefix}`);
+  }
+  return new KeyPrefix(prefix, bits);
+}
+
+/** The keys under a prefix, for reading. Takes and returns keys without the prefix. */
+export class ReadableKeyspace extends RecordReads {
+  readonly #keys: KeyPrefix;
+
+  constructor(source: ReadSource, keys: KeyPrefix) {
+    super(source, keys);
+    this.#keys = keys;
+  }
+
+  get prefix(): bigint {
+    return this.#keys.prefix;
+  }
+
+  /** Length of the prefix. */
+  get bits(): number {
+    return this.#keys.bits;
+  }
+
+  /**
+   * The full key of `key`: the one that the store, its change feed and its errors know it by.
+   * @throws TypeError or RangeError for a key that is no u64 or has more than 64 - `bits` bits
+   */
+  toKey(key: bigint | number): bigint {
+    return this.#keys.toFull(key);
+  }
+
+  /**
+   * The key of this keyspace whose full key is `fullKey`; undefined where that has another prefix.
+   * @throws TypeError or RangeError where `fullKey` is no u64
+   */
+  fromKey(fullKey: bigint | number): bigint | undefined {
+    const full = checkU64(fullKey, 'fullKey');
+    return this.#keys.holds(full) ? this.#keys.toShort(full) : undefined;
+  }
+}
+
+/** Writes of one update, by full key. */
+export interface SingleWrites {
+  put(
+    key: bigint | number,
+    value: bigint | number,
+    data?: Uint8Array,
+    options?: InsertOptions & Condition,
+  ): Promise<Inserted>;
+  delete(key: bigint | number, options?: InsertOptions & Condition): Promise<Inserted>;
+}
+
+/**
+ * The keys of a store under a prefix: a view, not a part with files of its own. Takes and returns
+ * keys without the prefix. Keyspaces may overlap.
+ */
+export class Keyspace extends ReadableKeyspace implements SingleWrites {
+  readonly #writes: SingleWrites;
+
+  constructor(source: ReadSource, keys: KeyPrefix, writes: SingleWrites) {
+    super(source, keys);
+    this.#writes = writes;
+  }
+
+  /** As `MetadataStore.put`. A key with too many bits rejects with a RangeError. */
+  put(
+    key: bigint | number,
+    value: bigint | number,
+    data?: Uint8Array,
+    options?: InsertOptions & Condition,
+  ): Promise<Inserted> {
+    return this.#insert(key, (full) => this.#writes.put(full, value, data, options));
+  }
+
+  /** As `MetadataStore.delete`. A key with too many bits rejects with a RangeError. */
+  delete(key: bigint | number, options?: InsertOptions & Condition): Promise<Inserted> {
+    return this.#insert(key, (full) => this.#writes.delete(full, options));
+  }
+
+  #insert(key: bigint | number, insert: (full: bigint) => Promise<Inserted>): Promise<Inserted> {
+    let full: bigint;
+    try {
+      full = this.toKey(key);
+    } catch (error) {
+      return Promise.reject(withOutcome(error));
+    }
+    return insert(full);
+  }
+}

@@ -1,0 +1,108 @@
+import { ALL_KEYS, type KeyPrefix } from '../table/layer/key-prefix.ts';
+import type { RangeOptions } from '../table/layer/key-range.ts';
+import type { TableRecord } from '../table/layer/table-record.ts';
+import type { Records } from '../table/records.ts';
+import { countRecords, type CountOptions } from './count.ts';
+import { contentHashOf, type ContentHash, type ContentHashOptions } from './content-hash.ts';
+import { getInto, getMany, hasMany, lookUp, valueOf } from './point-reads.ts';
+import type { GetManyOptions, ManyRecords } from './point-reads.ts';
+import type { SliceHooks } from './slices.ts';
+import { entriesByValue, type ValueRangeOptions } from './value-entries.ts';
+import { u64Halves } from '../base/u64.ts';
+
+/** What records are read from. */
+export interface ReadSource {
+  /** The current records; throws StoreClosedError. */
+  readonly records: () => Records;
+  /** Of the last batch in them. */
+  readonly lastSequence: () => bigint;
+  readonly hooks: Omit<SliceHooks, 'signal'>;
+}
+
+/** Reads of the records under a prefix, by keys without it. */
+export abstract class RecordReads {
+  readonly #source: ReadSource;
+  readonly #keys: KeyPrefix;
+
+  protected constructor(source: ReadSource, keys: KeyPrefix = ALL_KEYS) {
+    this.#source = source;
+    this.#keys = keys;
+  }
+
+  /**
+   * Returns the record of `key`, or undefined; `data` is a copy.
+   * @throws TypeError or RangeError for a key that is no u64 or has too many bits; StoreClosedError
+   */
+  get(key: bigint | number): TableRecord | undefined {
+    return lookUp(this.#source.records(), key, this.#keys);
+  }
+
+  /** Whether `key` has a record. Throws like `get`. */
+  has(key: bigint | number): boolean {
+    const records = this.#source.records();
+    this.#keys.split(key);
+    return records.isPresent(u64Halves[0]!, u64Halves[1]!);
+  }
+
+  /** Returns the value of `key` without its data, or undefined. Throws like `get`. */
+  valueOf(key: bigint | number): bigint | undefined {
+    return valueOf(this.#source.records(), key, this.#keys);
+  }
+
+  /** As `MetadataStore.getInto`. Throws like it, and like `get`. */
+  getInto(key: bigint | number, target: Uint8Array, offset = 0): number | undefined {
+    return getInto(this.#source.records(), key, this.#keys, target, offset);
+  }
+
+  /** As `MetadataStore.getMany`. Throws like it, and like `get`. */
+  getMany(keys: BigUint64Array, options?: GetManyOptions & { data?: false }): BigUint64Array;
+  getMany(keys: BigUint64Array, options: GetManyOptions & { data: true }): ManyRecords;
+  getMany(keys: BigUint64Array, options: GetManyOptions = {}): BigUint64Array | ManyRecords {
+    return getMany(this.#source.records(), keys, this.#keys, options);
+  }
+
+  /** Returns 1 for each key with a record and 0 for each without one. Throws like `getMany`. */
+  hasMany(keys: BigUint64Array): Uint8Array {
+    return hasMany(this.#source.records(), keys, this.#keys);
+  }
+
+  /** As `MetadataStore.entries`. Bounds with too many bits are a RangeError. */
+  entries(range?: RangeOptions): IterableIterator<[bigint, TableRecord]> {
+    return this.#source.records().view().entries(range, this.#keys);
+  }
+
+  /** Iterates over the keys only, like `entries`. */
+  keys(range?: RangeOptions): IterableIterator<bigint> {
+    return this.#source.records().view().keys(range, this.#keys);
+  }
+
+  /** Iterates over the records only, like `entries`. */
+  values(range?: RangeOptions): IterableIterator<TableRecord> {
+    return this.#source.records().view().values(range, this.#keys);
+  }
+
+  [Symbol.iterator](): IterableIterator<[bigint, TableRecord]> {
+    return this.entries();
+  }
+
+  /** As `MetadataStore.entriesByValue`, of these records only. */
+  entriesByValue(range: ValueRangeOptions = {}): AsyncIterableIterator<[bigint, TableRecord]> {
+    const { records, hooks } = this.#source;
+    return entriesByValue(records(), range, this.#keys, hooks);
+  }
+
+  /** As `MetadataStore.count`. Bounds with too many bits are a RangeError. */
+  async count(range: CountOptions = {}): Promise<number> {
+    const { records, hooks } = this.#source;
+    return countRecords(records(), range, this.#keys, hooks);
+  }
+
+  /**
+   * As `MetadataStore.contentHash`, of these records only, under their full keys. Reads all of
+   * them.
+   */
+  async contentHash(options: ContentHashOptions = {}): Promise<ContentHash> {
+    const { records, hooks, lastSequence } = this.#source;
+    return contentHashOf(records(), lastSequence(), this.#keys, options, hooks);
+  }
+}
