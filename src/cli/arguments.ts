@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { MAX_U64 } from '../base/limits.ts';
 
-/** A key as a user types it: decimal, or hexadecimal behind `0x`. */
+/** Parses a key: decimal, or hexadecimal after `0x`. */
 export function parseKey(text: string): bigint {
   if (!/^([0-9]+|0x[0-9a-f]+)$/i.test(text) || BigInt(text) > MAX_U64) {
     throw new InvalidArgumentError(`A key is an integer from 0 to ${MAX_U64}.`);
@@ -9,7 +9,7 @@ export function parseKey(text: string): bigint {
   return BigInt(text);
 }
 
-/** A batch's sequence number: decimal. */
+/** Parses a batch's sequence number, in decimal. */
 export function parseSequence(text: string): bigint {
   if (!/^[0-9]+$/.test(text) || BigInt(text) > MAX_U64) {
     throw new InvalidArgumentError(`A sequence number is an integer from 0 to ${MAX_U64}.`);
@@ -25,7 +25,7 @@ export function parseLimit(text: string): number {
   return limit;
 }
 
-/** A count as a user types it, with or without commas between groups of three digits. */
+/** Parses a count, with or without commas between groups of three digits. */
 export function parseBoundedCount(most: number): (text: string) => number {
   return (text) => {
     const count = Number(text.replaceAll(',', ''));

@@ -28,7 +28,8 @@ export interface BackupCommandOptions {
 }
 
 /**
- * Backs up what is on the disk. A store may be at work there: it is neither asked nor disturbed.
+ * Makes a backup from the files on disk. A store may be open there: it is not contacted and not
+ * blocked.
  */
 export async function backup(
   context: CommandContext,
@@ -72,8 +73,8 @@ async function copyStore(
         nextTurn,
         new ThreadShortage(copy.realPath).report,
       );
-    // Only the store itself knows what it holds in memory: the copy must open, up to the same
-    // batch.
+    // The expected record count and hash are in the memory of the store's process and unknown here.
+    // The check is that the copy opens, up to the same batch.
     const expected = async (): Promise<Record<string, never>> => ({});
     const writing = { fs, check: { makeRunner, pause: nextTurn }, expected, records: undefined };
     return await writeBackup(writing, source, target, {
@@ -87,7 +88,7 @@ async function copyStore(
   }
 }
 
-/** A target that is in the way is wrong usage, not a failure of the disk. */
+/** Reports an unusable target as wrong usage instead of an I/O failure. */
 export function badTargetAsUsage(error: unknown): unknown {
   const isBadTarget = error instanceof StoreError && error.code === 'LODESTORE_BAD_TARGET';
   return isBadTarget ? new UsageError(error.message) : error;

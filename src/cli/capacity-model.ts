@@ -2,18 +2,18 @@ import { DEFAULT_MERGE_BYTES, DEFAULT_ROTATE_BYTES } from '../base/limits.ts';
 
 /**
  * Constants measured by `bench/capacity.mjs` on stores of 1 and 10 million records with 0, 16 and
- * 100 bytes of data (random bytes: data that compresses takes less disk), Node 20 on x64 Linux with
+ * 100 bytes of data (random bytes: compressible data takes less disk), with Node 20 on x64 Linux,
  * two cores, files in memory.
  */
 interface MeasuredKind {
   /**
-   * Disk of a record beside its data, after a merge: key and value, compressed. 2.91 to 3.03; 10.81
-   * to 11.11.
+   * Bytes on disk of a record without its data, after a merge: key and value, compressed. Measured:
+   * 2.91 to 3.03 (ascending), 10.81 to 11.11 (random).
    */
   readonly diskBytes: number;
   /**
-   * Memory of a record beside its data: columns of 4 bytes, of 8 where halves do not do. Exactly
-   * so.
+   * Bytes in memory of a record without its data: columns of 4 bytes each, or of 8 where 4 do not
+   * suffice. This figure is exact.
    */
   readonly tableBytes: number;
 }
@@ -23,55 +23,59 @@ const MEASURED: Readonly<Record<'ascending' | 'random', MeasuredKind>> = {
   random: { diskBytes: 11, tableBytes: 16 },
 };
 
-/** Resident set of a process that has loaded lodestore and opened nothing. 63 to 72 MB. */
+/**
+ * Resident set of a process that has loaded lodestore and opened no store. Measured: 63 to 72 MB.
+ */
 const PROCESS_BYTES = 68_500_000;
-/** What opening leaves in the process beside the table, at most half of the table. 1 to 60 MB. */
+/**
+ * Memory left by an open in addition to the table, at most half of the table. Measured: 1 to 60 MB.
+ */
 const OPENING_BYTES = 30_000_000;
-/** Beside the table, of a process that writes without a pause: queues, merges, threads. */
+/** Memory in addition to the table during continuous writes: queues, merges, threads. */
 const WRITING_BYTES = 300_000_000;
-/** Of each record then, rows and index of updates that no merge has taken in. */
+/** Additional bytes per record then: rows and index of unmerged updates. */
 const WRITING_ROW_BYTES = 20;
-/** Chunks that are being replaced, and rows in two places. */
+/** Factor on the table then: chunks that are being replaced, and rows held twice. */
 const WRITING_TABLES = 3;
 
 /**
- * The fastest and the slowest opening that was seen, with room: nanoseconds of a record and of a
- * byte.
+ * The fastest and the slowest open that was measured, with a margin, in nanoseconds per record and
+ * per byte.
  */
 const OPEN_FAST = { fixedMs: 15, recordNs: 18, byteNs: 0.5 };
 const OPEN_SLOW = { fixedMs: 300, recordNs: 150, byteNs: 4 };
 
 export interface CapacityQuestion {
   readonly records: number;
-  /** Bytes of data of a record, on average. */
+  /** Mean bytes of data of a record. */
   readonly dataBytes: number;
-  /** Ids that grow with time, not random ones. */
+  /** Whether ids ascend with time. Otherwise they are random. */
   readonly ascending: boolean;
 }
 
 export interface Capacity {
   readonly disk: {
-    /** Right after a merge. */
+    /** After a merge. */
     readonly restBytes: number;
-    /** While a merge runs: the logs that it takes in, and the old snapshot beside the new one. */
+    /** During a merge: the logs being merged, and both the old and the new snapshot. */
     readonly mostBytes: number;
   };
   readonly memory: {
-    /** What `store.stats().memory` shows of a store that has been opened. */
+    /** `store.stats().memory` of a newly opened store. */
     readonly tableBytes: number;
-    /** The resident set of its process. */
+    /** Resident set of the process after the open. */
     readonly residentBytes: number;
-    /** The same while it is written to without a pause. */
+    /** Resident set during continuous writes. */
     readonly writingBytes: number;
   };
   /**
-   * A range for two cores, idle, with the files in the page cache; a disk adds the time that it
-   * takes to read them.
+   * Time to open, as a range for two idle cores with the files in the page cache. From a disk, the
+   * time to read the files is added.
    */
   readonly open: { readonly fromMs: number; readonly toMs: number };
 }
 
-/** What a store of so many records takes. */
+/** The resources that a store with this many records needs. */
 export function capacityOf(question: CapacityQuestion): Capacity {
   const { records, dataBytes, ascending } = question;
   const kind = MEASURED[ascending ? 'ascending' : 'random'];

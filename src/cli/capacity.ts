@@ -11,10 +11,10 @@ export interface CapacityOptions {
   readonly json?: true;
 }
 
-/** Beyond it no machine's memory holds them. */
+/** No machine has enough memory for more. */
 export const MAX_RECORDS = 1e12;
 
-/** Prints the figures. Reads nothing and writes nothing. */
+/** Prints the figures. Accesses no files. */
 export async function capacity(context: CommandContext, options: CapacityOptions): Promise<number> {
   const { records, dataBytes } = options;
   const question = { records, dataBytes, ascending: options.ascending === true };

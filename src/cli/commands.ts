@@ -26,18 +26,18 @@ import { stats } from './stats.ts';
 import { tail } from './tail.ts';
 import { verify } from './verify.ts';
 
-/** One command: the parser, the help texts and the list in docs/CLI.md are made from it. */
+/** One command. The parser, the help texts and the list in docs/CLI.md are generated from it. */
 export interface CliCommand {
   readonly name: string;
   readonly summary: string;
-  /** A command line, without the name of the program. */
+  /** A command line without the name of the program. */
   readonly example: string;
-  /** Names of the arguments, in order, and what they mean. All are required. */
+  /** Names and meanings of the arguments, in order. All are required. */
   readonly arguments: Readonly<Record<string, string>>;
   readonly options: readonly Option[];
-  /** Exit codes that the command may end with. */
+  /** Possible exit codes of the command. */
   readonly exitCodes: readonly number[];
-  /** Is given the arguments in order, then the parsed options. Resolves to the exit code. */
+  /** Receives the arguments in order, then the parsed options. Resolves to the exit code. */
   readonly run: (context: CommandContext, ...given: never[]) => Promise<number>;
 }
 

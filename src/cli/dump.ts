@@ -24,7 +24,7 @@ export interface DumpOptions {
 
 type Records = Iterable<[bigint, TableRecord]>;
 
-/** Prints records as recovery would give them, one a line, in ascending order of keys. */
+/** Prints the records that recovery would load, one per line, in key order. */
 export async function dump(
   context: CommandContext,
   directory: string,
@@ -72,7 +72,7 @@ async function dumpDamaged(
   });
   const { columns, losses } = await readVerifiable(fs, survey, signal);
   bar.clear();
-  // Damage to a chunk shows only when it is decoded.
+  // Damage to a chunk is only found when the chunk is decoded.
   const damages = survey.damages.length > 0 ? survey.damages : [found];
   for (const { path, offset, reason } of damages) {
     err.line(`lodestore: ${path} is damaged at offset ${offset}: ${reason}`);
@@ -98,7 +98,7 @@ async function printRecords(
     out.line(lineOf(key, record, showsData));
     if (!out.isFull) continue;
     await out.flush();
-    // A turn of the event loop, so that Ctrl-C is heard.
+    // Yields to the event loop, so that Ctrl-C is handled.
     await nextTurn();
     signal.throwIfAborted();
   }

@@ -28,7 +28,7 @@ const EXIT_CODES: Readonly<Record<ExplainResult['state'], number>> = {
   missing: EXIT_IO,
 };
 
-/** Reads everything and explains it. The exit code says what opening would come to. */
+/** Reads all files and explains them. The exit code is that of an attempt to open the store. */
 export async function explain(
   context: CommandContext,
   directory: string,

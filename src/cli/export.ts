@@ -27,8 +27,8 @@ interface Exported {
 }
 
 /**
- * Writes all records as they are on disk. A file or a directory has its name only when all of it is
- * there.
+ * Writes all records as they are on disk. The output file or directory gets its final name only
+ * when it is complete.
  */
 export async function exportRecords(
   context: CommandContext,

@@ -8,12 +8,13 @@ import { ensureDirectory } from '../directory/ensure-directory.ts';
 import { UsageError } from './output/command-errors.ts';
 
 /**
- * A directory that a command fills. Until `finish` it holds a marker with which no store opens
- * there; `discard` removes all that has been made.
+ * A directory that a command fills. Until `finish`, a marker in it prevents it from being opened as
+ * a store. `discard` removes everything that was created.
  */
 export class FreshDirectory {
   /**
-   * Holds it open: what is written lands there, whatever becomes of its path. Closed when it ends.
+   * Keeps the directory open, so files are written there even if its path changes meanwhile. Closed
+   * by `finish` and `discard`.
    */
   readonly fs: Directory;
   readonly #outer: FileSystem;
@@ -31,13 +32,14 @@ export class FreshDirectory {
   }
 
   /**
-   * `source`: the directory that is read, which must lie apart.
-   * @throws UsageError when the target is not empty or not apart; StoreError; system errors as they
-   *   are
+   * `source`: the directory that is read. The target must not contain it or be inside it.
+   *
+   * @throws UsageError if the target is not empty, contains `source` or is inside it; StoreError;
+   *   system errors unchanged
    */
   static async create(fs: FileSystem, target: string, source: string): Promise<FreshDirectory> {
     const path = resolve(target);
-    // Whatever symbolic links lead there.
+    // Compares real paths, because symbolic links may lead into the source.
     const [real, realSource] = [await realPathOf(fs, path), await realPathOf(fs, resolve(source))];
     if (isInside(real, realSource) || isInside(realSource, real)) {
       throw new UsageError(`${target} must not be inside ${source}, nor contain it`);
@@ -56,7 +58,7 @@ export class FreshDirectory {
     return new FreshDirectory(fs, held, isMade);
   }
 
-  /** Makes the directory what it is to be. All files in it have been synced. */
+  /** Removes the marker. All files must have been synced. */
   async finish(): Promise<void> {
     await this.fs.syncDirectory(this.path);
     await this.fs.unlink(join(this.path, INCOMPLETE_NAME));
@@ -65,8 +67,8 @@ export class FreshDirectory {
   }
 
   /**
-   * Removes what has been made; the marker goes last. What cannot be removed stays behind the
-   * marker.
+   * Removes what was created, the marker last. If something cannot be removed, the marker remains
+   * too.
    */
   async discard(): Promise<void> {
     try {
@@ -74,7 +76,7 @@ export class FreshDirectory {
         if (name !== INCOMPLETE_NAME) await this.fs.unlink(join(this.path, name));
       }
       await unlinkIfThere(this.fs, join(this.path, INCOMPLETE_NAME));
-      // By its path, and only if it is empty.
+      // By its path, and only if the directory is empty.
       if (this.#isMade) await this.#outer.removeDirectory(this.path);
     } catch (error) {
       if (systemCode(error) === undefined) throw error;
@@ -89,7 +91,7 @@ function isInside(path: string, parent: string): boolean {
   return way === '' || (way !== '..' && !way.startsWith(`..${sep}`) && !way.startsWith(sep));
 }
 
-/** True when the directory is not there yet. */
+/** Returns whether the directory does not exist yet. */
 async function requireEmpty(fs: FileSystem, path: string, given: string): Promise<boolean> {
   try {
     const entries = await fs.readDirectory(path);

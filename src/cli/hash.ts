@@ -8,7 +8,7 @@ export interface HashOptions {
   readonly json?: true;
 }
 
-/** Prints the content hash of the records as recovery would give them. */
+/** Prints the content hash of the records that recovery would load. */
 export async function hash(
   context: CommandContext,
   directory: string,

@@ -29,11 +29,13 @@ export interface ImportOptions {
   readonly json?: true;
 }
 
-/** The name of the standard input as an input file. */
+/** The name that stands for standard input. */
 export const STDIN = '-';
 const NO_SINK: BatchSink = { commit: () => undefined };
 
-/** Imports in order: what is told as imported is durable, and is the beginning of the input. */
+/**
+ * Imports in order: the records reported as imported are durable, and are a prefix of the input.
+ */
 export async function importRecords(
   context: CommandContext,
   directory: string,
@@ -78,7 +80,7 @@ class Import {
     return EXIT_OK;
   }
 
-  /** Opened late: input that is wrong from its beginning leaves no store behind. */
+  /** Opened lazily, so that input that is invalid from the start creates no store. */
   async #open(): Promise<BatchSink> {
     if (this.#options.dryRun === true) return NO_SINK;
     const { signal, bar } = this.#context;
@@ -174,7 +176,7 @@ class Import {
     throw error;
   }
 
-  /** What is in the store now, and what to do about the rest. */
+  /** Describes what is in the store now, and how to continue. */
   #standing(): string {
     const { acknowledged } = this.#loader;
     if (this.#options.dryRun === true || acknowledged === 0) return 'nothing has been imported';
@@ -207,8 +209,8 @@ class Import {
 }
 
 /**
- * Blocks where it can: the import has nothing else to do. Merges get their turn between pieces of
- * the input.
+ * Uses blocking commits if possible, because the import has nothing else to do. Merges make
+ * progress between pieces of the input.
  */
 function commitIn(store: MetadataStore, batch: WriteBatch): Awaitable<unknown> {
   try {

@@ -47,7 +47,7 @@ const FRAME_COLUMNS: readonly TextColumn[] = [
   { title: '', align: 'left' },
 ];
 
-/** Prints what a directory holds and what opening would make of it. */
+/** Prints the contents of a directory and what an open would do. */
 export function inspect(
   context: CommandContext,
   directory: string,
@@ -132,7 +132,7 @@ function formatText(survey: Survey): string {
     .join(' and ');
 }
 
-/** Each file has its own; whoever reads the directory must know the highest. */
+/** Each file has its own version. A reader of the directory must support the highest. */
 function highestVersion({ snapshots, logs }: Survey): number {
   const headers = [
     ...snapshots.map((snapshot) => snapshot.header),
@@ -151,7 +151,7 @@ function ownerText({ record, hasLease, isRunning }: Owner): string {
   return isRunning ? `${name}; running` : `${name}; died without closing`;
 }
 
-/** Of another store: a lock file that was copied, unless no file of a store is there. */
+/** The claim may be of another store, if the lock file was copied or no store file exists. */
 function claimText({ storeId, number, lengthBytes, lastSequence }: Claim): string {
   const place = `${logName(number)} up to offset ${formatCount(lengthBytes)}`;
   return `${place}, batch ${formatCount(lastSequence)}, of store ${hexOf(storeId)}`;

@@ -3,7 +3,7 @@ import { EXIT_INTERRUPTED } from './output/exit-code.ts';
 import { run } from './run.ts';
 
 const controller = new AbortController();
-// The first signal asks the command to stop; a second one ends the process.
+// The first signal asks the command to stop. A second one ends the process.
 process.on('SIGINT', () => {
   if (controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
   controller.abort();

@@ -23,7 +23,7 @@ interface Merged {
 }
 
 /**
- * Merges what the logs hold. Interrupted, the store is as it was before: the old snapshot and all
+ * Merges the logs. If it is interrupted, the store remains as before, with the old snapshot and all
  * logs.
  */
 export async function mergeStore(
@@ -35,7 +35,7 @@ export async function mergeStore(
   const startMs = monotonicMs();
   const store = await MetadataStore.open(directory, {
     createIfMissing: false,
-    // The merge that is asked for is the only one.
+    // Disables automatic merges.
     mergeBytes: Number.MAX_SAFE_INTEGER,
     signal,
     onProgress: (progress) => bar.report(progress),

@@ -2,11 +2,11 @@ import { withDirectory } from '../store/open/with-directory.ts';
 import type { CommandContext } from './output/command-context.ts';
 
 /**
- * Runs a command on the directory that `path` leads to now. It is held open until the command ends:
- * every file is read from that directory, whatever becomes of the path meanwhile. `work` is given
- * its real path.
- * @throws StoreError LODESTORE_NOT_FOUND, LODESTORE_NOT_A_DIRECTORY, LODESTORE_IO; what `work`
- *   throws
+ * Runs a command on the directory that `path` denotes now. The directory stays open until the
+ * command ends, so all files are read from it even if the path changes meanwhile. `work` receives
+ * the real path.
+ *
+ * @throws StoreError LODESTORE_NOT_FOUND, LODESTORE_NOT_A_DIRECTORY, LODESTORE_IO; errors of `work`
  */
 export function onDirectory<T>(
   context: CommandContext,

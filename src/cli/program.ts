@@ -4,7 +4,7 @@ import { COMMANDS, type CliCommand } from './commands.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { exitCodeHelp } from './output/exit-code.ts';
 
-/** The command line. `finish` is given the exit code of the command that ran. */
+/** Creates the command line. `finish` receives the exit code of the command that ran. */
 export function makeProgram(context: CommandContext, finish: (code: number) => void): Command {
   const program = new Command('lodestore')
     .description(
@@ -24,7 +24,7 @@ export function makeProgram(context: CommandContext, finish: (code: number) => v
   return program;
 }
 
-/** The package's own version; its file lies two folders up from here, in `src` as in `dist`. */
+/** The package's version. package.json is two folders above this file, in `src` and in `dist`. */
 function readVersion(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
   return (JSON.parse(text) as { version: string }).version;
@@ -44,7 +44,7 @@ function addCommand(
   command
     .addHelpText('after', `\nExample:\n  lodestore ${entry.example}\n`)
     .addHelpText('after', exitCodeHelp(entry.exitCodes))
-    // Commander adds the command itself behind arguments and options.
+    // Commander appends the command object after arguments and options.
     .action(async (...given: unknown[]) => {
       finish(await entry.run(context, ...(given.slice(0, -1) as never[])));
     });

@@ -9,7 +9,7 @@ export interface RestoreCommandOptions {
   readonly json?: true;
 }
 
-/** Interrupted, it leaves nothing; nothing is ever overwritten. */
+/** An interrupted restore leaves nothing. It never overwrites files. */
 export async function restoreStore(
   context: CommandContext,
   backup: string,

@@ -18,8 +18,8 @@ import { makeProgram } from './program.ts';
 import { ProgressBar } from './output/progress-bar.ts';
 
 /**
- * Runs one command line, without the names of interpreter and program. Resolves to the exit code
- * and never rejects; a reader that goes away, as `head` does, changes nothing about the code.
+ * Runs one command line, given without interpreter and program. Resolves to the exit code and never
+ * rejects. If the reader of the output goes away, as `head` does, the code is not affected.
  */
 export async function run(argv: readonly string[], io: CliIo): Promise<number> {
   const bar = new ProgressBar(io.stderr);
@@ -51,7 +51,7 @@ export async function run(argv: readonly string[], io: CliIo): Promise<number> {
 function tellError(context: CommandContext, error: unknown): number {
   context.bar.clear();
   if (error instanceof OutputClosedError) return EXIT_OK;
-  // Commander has printed its message, or the help that was asked for.
+  // Commander has already printed its message or the requested help.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
   if (error instanceof UsageError) {
     context.err.line(`lodestore: ${error.message}`);

@@ -30,22 +30,22 @@ export interface SalvageOptions {
   readonly skipUnreadable?: true;
 }
 
-/** What `SALVAGE.json` says. */
+/** The content of `SALVAGE.json`. */
 interface SalvageReport {
   readonly source: string;
   readonly target: string;
   readonly records: number;
   readonly lastSequence: bigint;
   readonly snapshotBytes: number;
-  /** Files that the system did not let us read; to what was in them the losses say the most. */
+  /** Unreadable files that were skipped. The losses are an upper bound of what they held. */
   readonly skipped: readonly string[];
-  /** Files that were read as if they stood in another place, or not at all, and why. */
+  /** Files that were read under another name, or not at all, and why. */
   readonly moved: readonly Move[];
   readonly losses: readonly Loss[];
 }
 
 /**
- * Salvages into a new directory; the loss report stands in it too. Nothing in the source is
+ * Salvages a store into a new directory, together with the loss report. Nothing in the source is
  * changed.
  */
 export function salvage(
@@ -114,8 +114,8 @@ async function fill(
 }
 
 /**
- * Names of the files that the survey could not read. A later format is no reason to leave a file
- * out.
+ * Names of the files that the survey could not read. Files of a later format version are not
+ * skipped.
  */
 async function unreadable(context: CommandContext, directory: string): Promise<string[]> {
   const { fs, signal, bar } = context;
@@ -141,16 +141,14 @@ async function read(
   const totalBytes = await bytesToRead(fs, directory, hidden);
   let doneBytes = 0;
   const onRead = (lengthBytes: number): void => {
-    // Some places are read twice.
+    // Some ranges are read twice.
     doneBytes = Math.min(totalBytes, doneBytes + lengthBytes);
     bar.report({ phase: 'read', doneBytes, totalBytes });
   };
   return readSalvageable(viewSource(fs, { hidden, onRead }), directory, signal);
 }
 
-/**
- * @throws StoreError where there is neither a log nor a snapshot, nor a claim that one was there
- */
+/** @throws StoreError if there is neither a log nor a snapshot, nor a claim that one existed */
 async function bytesToRead(
   fs: FileSystem,
   directory: string,
@@ -178,7 +176,7 @@ function write(
   return writeSalvaged(fresh.fs, fresh.path, found, { signal, onRecords });
 }
 
-/** Reads back what has been written, from end to end. */
+/** Reads everything back. */
 async function verify(
   { signal, bar }: CommandContext,
   { fs, path: target }: FreshDirectory,

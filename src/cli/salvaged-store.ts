@@ -9,13 +9,14 @@ import type { Salvageable } from '../store/salvage/salvage-reading.ts';
 import { toJson } from './output/json-text.ts';
 
 /**
- * The loss report in a directory that `salvage` has written. To a store it is foreign: left alone.
+ * The loss report in a directory written by `salvage`. A store treats it as a foreign file and does
+ * not touch it.
  */
 export const REPORT_NAME = 'SALVAGE.json';
 
 /**
- * Writes what could be salvaged as a new store with a new id, so that no file of the old directory
- * fits into it. `lastSequence` is that of the new store.
+ * Writes the salvaged records as a new store. It has a new id, so that no file of the old directory
+ * is valid in it. `lastSequence` is that of the new store.
  */
 export async function writeSalvaged(
   fs: FileSystem,
@@ -47,7 +48,7 @@ export async function writeSalvaged(
   }
 }
 
-/** Writes the loss report beside the store's files. */
+/** Writes the loss report into the new store's directory. */
 export async function writeReport(
   fs: FileSystem,
   directory: string,

@@ -21,7 +21,7 @@ export interface RecordCount {
   readonly dataBytes: number;
 }
 
-/** What a part of a store takes, as it is stored and as rows. */
+/** The size of a part of a store, on disk and as rows. */
 interface Volume {
   readonly storedBytes: number;
   readonly rowBytes: number;
@@ -38,11 +38,11 @@ interface Figures extends RecordCount {
     readonly count: number;
     readonly batches: number;
     readonly updates: number;
-    /** Zeros behind the last frame of each. */
+    /** Zeros after the last frame of each log. */
     readonly reservedBytes: number;
   };
   readonly merge: {
-    /** As a store with default options judges when it has been opened. */
+    /** For a newly opened store with default options. */
     readonly isDue: boolean;
     readonly dueBytes: number;
     /**
@@ -95,7 +95,7 @@ async function statsHeld(
   return EXIT_OK;
 }
 
-/** Exactly: of chunks that no log touches the index tells, the others are read. */
+/** Counts exactly: chunks without updates by the index, the others by reading them. */
 export async function countStored(source: RecordSource): Promise<RecordCount> {
   let records = 0;
   let dataBytes = 0;

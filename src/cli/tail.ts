@@ -13,10 +13,10 @@ export interface TailOptions {
   readonly data?: true;
 }
 
-/** How often a directory is looked at for new batches. */
+/** Interval of polling a directory for new batches. */
 const POLL_MS = 200;
 
-/** Prints the batches that the logs still hold, in order, and with `follow` those that come. */
+/** Prints the batches in the logs, in order, and with `follow` also new ones. */
 export function tail(
   context: CommandContext,
   directory: string,
@@ -50,7 +50,7 @@ async function tailHeld(
   }
 }
 
-/** Resolves after a while. Rejects with the signal's reason. */
+/** Resolves after the polling interval. Rejects with the signal's reason. */
 function pollPause(signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = (): void => {
@@ -84,7 +84,7 @@ async function printChange(
   if (isJson) out.line(']}');
   if (!out.isFull) return;
   await out.flush();
-  // A turn of the event loop, so that Ctrl-C is heard.
+  // Yields to the event loop, so that Ctrl-C is handled.
   await nextTurn();
   signal.throwIfAborted();
 }

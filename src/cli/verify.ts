@@ -15,7 +15,8 @@ export interface VerifyOptions {
 }
 
 /**
- * What was read. Leftovers are read too; damage to them is a remark, for nothing depends on them.
+ * What was read. Leftovers are read too, but damage to them is only a remark, because nothing
+ * depends on them.
  */
 interface Tally {
   readonly logs: number;
@@ -23,11 +24,11 @@ interface Tally {
   readonly snapshots: number;
   readonly chunks: number;
   readonly bytes: number;
-  /** Damage to files that the newest snapshot makes superfluous. */
+  /** Damage to files that the newest snapshot has replaced. */
   readonly leftoverDamages: readonly Damage[];
 }
 
-/** Reads everything in a directory and says whether it is what was written. */
+/** Reads everything in a directory and reports whether it is what was written. */
 export function verify(
   context: CommandContext,
   directory: string,

@@ -14,7 +14,7 @@ import { LOCK_NAME } from '../format/file-name.ts';
 import type { FileLock, FileSystem } from '../fs/file-system.ts';
 import { readFully } from '../fs/file-window.ts';
 
-/** For a missing or unreadable lock file: no claim. */
+/** Error codes of a missing or unreadable lock file, which means no claim. */
 const NO_FILE_CODES: ReadonlySet<string | undefined> = new Set([
   'ENOENT',
   'ENOTDIR',
@@ -24,8 +24,8 @@ const NO_FILE_CODES: ReadonlySet<string | undefined> = new Set([
 ]);
 
 /**
- * Reads what the directory must hold according to its lock file. Read it before the directory is
- * listed: a listing older than the claim may lack the claimed files. Rejects with the system's
+ * Reads what the directory must hold according to its lock file. Call it before listing the
+ * directory: a listing older than the claim may lack the claimed files. Rejects with the system
  * error.
  */
 export async function readClaim(fs: FileSystem, directory: string): Promise<Claim | undefined> {
@@ -50,16 +50,16 @@ async function readStored(fs: FileSystem, path: string): Promise<StoredClaim | u
 }
 
 /**
- * Writes claims for the holder of the lock, each over the older one of two, so that one is always
- * whole.
+ * Writes claims for the holder of the lock. Each overwrites the older one of two sectors, so that
+ * one is always intact.
  */
 export class ClaimKeeper {
   readonly #fs: FileSystem;
   readonly #path: string;
   readonly #fileLock: FileLock;
-  /** The newest claim that is known to be durable. `unread`: not read yet. */
+  /** The newest claim known to be durable. `unread`: not read yet. */
   #newest: StoredClaim | undefined | 'unread' = 'unread';
-  /** Of the last write, whether it succeeded or not. */
+  /** Generation of the last write, successful or not. */
   #generation = 0n;
 
   constructor(fs: FileSystem, path: string, fileLock: FileLock) {
@@ -68,7 +68,7 @@ export class ClaimKeeper {
     this.#fileLock = fileLock;
   }
 
-  /** Resolves when the claim is durable. One call at a time. Rejects with the system's error. */
+  /** Resolves when the claim is durable. Only one call at a time. Rejects with the system error. */
   async write(claim: Claim): Promise<void> {
     const newest = await this.#read();
     if (newest !== undefined && isSameClaim(newest.claim, claim)) return;

@@ -28,41 +28,43 @@ import type { OwnerRecord } from './owner-record.ts';
 import { giveUpOneReserve } from './reserve-names.ts';
 
 /**
- * How long another host waits after a crash of this one. An event loop that stalls for less than
- * five sixths of it never loses the directory.
+ * How long another host waits after a crash of this one. The lease is never lost if the event loop
+ * stalls for less than five sixths of it.
  */
 export const DEFAULT_STALE_MS = 60_000;
 
-// Also has the leases' code loaded by now, which the file system asks for only when it is needed.
+// Importing MIN_STALE_MS also loads the lease code, which the file system loads only on first use.
 assert(DEFAULT_STALE_MS >= MIN_STALE_MS, 'a lease stays fresh for as long as it is said to');
 
-/** The record of an owner who is just opening may be half written: read again a few times. */
+/** An owner that is just opening may have written half of its record, so the read is retried. */
 const NAME_READS = 5;
 const NAME_READ_PAUSE_MS = 10;
 
 export interface DirectoryLockOptions {
-  /** A lease not refreshed for this long may be taken by another host. 2,000 to 2^31 - 1. */
+  /**
+   * A lease that was not refreshed for this long may be taken by another host. 2,000 to 2^31 - 1.
+   */
   readonly staleMs?: number | undefined;
-  /** Ends the watch of another host's lease that is dated in the future. */
+  /** Cancels waiting for another host's lease that is dated in the future. */
   readonly signal?: AbortSignal | undefined;
-  /** Called while such a lease is watched, at least once a second. */
+  /** Called while waiting for such a lease, at least once a second. */
   readonly onWatch?: ((watchedMs: number, staleMs: number) => void) | undefined;
-  /** Called at most once, when the lease is lost: the directory may be another host's by now. */
+  /** Called at most once, when the lease is lost and another host may have the directory. */
   readonly onLost: (error: FencedError) => void;
-  /** Milliseconds since 1970 for the owner record; the time of the call if not given. */
+  /** Milliseconds since 1970, for the owner record. Default: the time of the call. */
   readonly openedAtMs?: number | undefined;
-  /** Tells two locks of one process apart; random if not given. */
+  /** Distinguishes two locks of one process. Default: random. */
   readonly nonce?: string | undefined;
   readonly epoch?: number | undefined;
 }
 
 /**
- * Takes the directory, as {@link DirectoryLock} says. Waits only for a lease of another host that
- * is dated in the future.
+ * Takes the directory, by the protocol of {@link DirectoryLock}. Waits only for a lease of another
+ * host that is dated in the future.
  *
- * Rejects with `StoreLockedError` while another process or store has the directory,
- * `StoreFullError` where there is no space for the record or the lease, and `StoreError`
- * (`LODESTORE_IO`) with the system's error as cause.
+ * Rejects with `StoreLockedError` if another process or store has the directory, with
+ * `StoreFullError` if there is no space for the record or the lease, and with `StoreError`
+ * (`LODESTORE_IO`), whose cause is the system error.
  */
 export async function acquireDirectoryLock(
   fs: FileSystem,
@@ -92,7 +94,7 @@ class LockAttempt {
   readonly #loss: LeaseLoss;
   readonly #options: DirectoryLockOptions;
   #held: HeldDirectoryLock | undefined;
-  /** Met before the lock was there. */
+  /** A loss of the lease before `#held` was set. */
   #earlyLoss: Error | undefined;
 
   constructor(
@@ -129,14 +131,14 @@ class LockAttempt {
       await fileLock.writeRecord(encodeOwnerRecord(this.#owner));
       return await this.#hold(fileLock, lease);
     } catch (error) {
-      // The first cause is reported; a lease that remains is taken over by the next open.
+      // Reports the first error. If the lease remains, the next open takes it over.
       await lease?.release().catch(() => undefined);
       await fileLock.release().catch(() => undefined);
       throw error;
     }
   }
 
-  /** There may have been a pause since the lease was taken. */
+  /** Verifies the lock, because there may have been a pause since the lease was taken. */
   async #hold(fileLock: FileLock, lease: Lease): Promise<DirectoryLock> {
     const held = new HeldDirectoryLock({
       fs: this.#fs,
@@ -154,7 +156,7 @@ class LockAttempt {
     return held;
   }
 
-  /** Called with the kernel lock held: no process of this machine has the lease. */
+  /** The kernel lock must be held: then no process of this machine has the lease. */
   async #takeLease(fileLock: FileLock): Promise<Lease> {
     const previous = await this.#readRecord();
     if (previous === undefined) return this.#takeFirstLease(fileLock);
@@ -164,7 +166,7 @@ class LockAttempt {
     } catch (error) {
       if (systemCode(error) !== 'ELOCKED') throw error;
     }
-    // The record is read anew: another host may have opened since.
+    // Reads the record again, because another host may have opened the store meanwhile.
     const holder = await this.#readRecord();
     const isDead = holder !== undefined && isSameMachine(holder, this.#identity);
     if (isDead) await this.#fs.breakLease(this.#leasePath);
@@ -176,15 +178,17 @@ class LockAttempt {
   }
 
   /**
-   * Nobody has signed yet. Signs first, durably, name and all: a death between lease and record, or
-   * a power failure later, leaves no lease that looks like another host's.
+   * Takes the first lease of a directory without an owner record. The record is written first, and
+   * its content and name made durable. Otherwise a death between lease and record, or a later power
+   * failure, could leave a lease that looks like another host's.
    */
   async #takeFirstLease(fileLock: FileLock): Promise<Lease> {
     await this.#makeSignatureDurable(fileLock, this.#owner);
     try {
       return await this.#tryLease();
     } catch (error) {
-      // The signature would have the next open here break a lease that another host keeps fresh.
+      // With our record, the next open on this machine would break a lease that another host keeps
+      // fresh.
       await fileLock.writeRecord(encodeNoOwner());
       if (systemCode(error) !== 'ELOCKED') throw error;
     }
@@ -196,8 +200,8 @@ class LockAttempt {
   }
 
   /**
-   * Who signed last may have died before it was durable, name and all: then a power failure could
-   * leave our lease alone, which would look like another host's.
+   * Makes the owner record and its name durable. The last owner may have died before they were. A
+   * power failure could then leave only our lease, which would look like another host's.
    */
   async #makeSignatureDurable(fileLock: FileLock, record: OwnerRecord): Promise<void> {
     await fileLock.writeRecord(encodeOwnerRecord(record));
@@ -205,8 +209,8 @@ class LockAttempt {
   }
 
   /**
-   * Where there is no room for the lease's directory, the reserve gives it. Nobody has the lease
-   * then: of one that is there, the system says that it exists.
+   * If there is no space for the lease's directory, uses the reserve. In that case nobody has the
+   * lease: for an existing one, the error would be EEXIST.
    */
   async #tryLease(watch?: LeaseWatch): Promise<Lease> {
     for (;;) {
@@ -251,7 +255,7 @@ class LockAttempt {
 
   async #nameOwner(): Promise<OwnerRecord | undefined> {
     for (let reads = 1; ; reads++) {
-      // Who cannot read the name is refused all the same.
+      // If the record cannot be read, the open is refused without a name.
       const record = await this.#readRecord().catch(() => undefined);
       if (record !== undefined || reads === NAME_READS) return record;
       await delay(NAME_READ_PAUSE_MS);

@@ -4,8 +4,9 @@ import { storeErrorOf } from '../base/store-error-of.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 
 /**
- * Checks that `directory` is a directory. With `create`, makes it and its missing parents, and
+ * Checks that `directory` is a directory. With `create`, creates it and its missing parents, and
  * syncs every new name.
+ *
  * @throws StoreError LODESTORE_NOT_A_DIRECTORY, LODESTORE_NOT_FOUND, LODESTORE_IO
  */
 export async function ensureDirectory(

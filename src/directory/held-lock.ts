@@ -8,71 +8,77 @@ import type { LeaseLoss } from './lease-loss.ts';
 import type { OwnerRecord } from './owner-record.ts';
 
 /**
- * The sole right to write to a directory, and the fence before every acknowledgement, rename and
- * removal.
+ * The exclusive right to write to a directory, and the fence before every acknowledgement, rename
+ * and removal.
  *
- * Two things make it up. The kernel's lock on `lodestore.lock` decides among the processes of one
- * machine, and goes with the process. The lease `lodestore.lease`, an empty directory, decides
- * among hosts: its holder sets a random modification time to it again and again, and whoever finds
- * that time older than `staleMs` removes the directory and makes its own. The lock file's content,
- * the owner record, names the last owner by a random nonce, and stays when the directory is closed.
+ * It has two parts. The kernel lock on `lodestore.lock` excludes processes of the same machine and
+ * ends with the process. The lease `lodestore.lease`, an empty directory, excludes other hosts: its
+ * holder keeps setting a random modification time on it. Another host that finds that time older
+ * than `staleMs` removes the directory and creates its own. The content of the lock file, the owner
+ * record, identifies the last owner by a random nonce and remains after a close.
  *
- * To take it: lock the file; see that an owner record of this machine is durable; make the lease;
- * write our record. A lease in the way is taken over at once if the record is of this machine,
- * since the free kernel lock proves that its holder is dead; when it is stale; or, dated in the
- * future, when it was watched for `staleMs` and did not move. Whoever took over waits for the
- * settle time and looks whether the lease is still its own: of two that took it at once, the last
- * one keeps it.
+ * To take it: lock the file; make sure that an owner record of this machine is durable; create the
+ * lease; write our record. An existing lease is taken over in one of three cases. The record is of
+ * this machine: the free kernel lock proves that the holder is dead, so there is no wait. Or the
+ * lease is stale. Or it is dated in the future and did not change for `staleMs` while it was
+ * watched. After a takeover, the new holder waits for the settle time and checks that the lease is
+ * still its own: if two hosts took it at once, the last one keeps it.
  *
- * It is held while the last refresh began less than `staleMs` ago, by a clock that cannot be set
- * and counts sleep. After a longer pause nobody knows: another host may have taken the lease,
- * written, and closed again, which leaves no lease. So nothing is acknowledged, renamed or removed
- * until all of this is so: the lease bears the time that we set last; it is refreshed; it bears the
- * new time still after the settle time; the owner record bears our nonce; the live log and the
- * prepared one are as we left them; and no second pause has come between. Any other outcome is a
- * `FencedError`, for good. A host that has had the store has removed our lease, signed with its own
- * nonce, and has cut the live log or removed the prepared one at its recovery: each of the three
- * alone would give it away.
+ * The lock is held while the last refresh began less than `staleMs` ago, by a monotonic clock that
+ * includes sleep. After a longer pause it is in doubt: another host may have taken the lease,
+ * written, and closed again, which leaves no lease. Nothing is acknowledged, renamed or removed
+ * until all of the following holds:
+ *
+ * - the lease has the time that we set last;
+ * - it is refreshed, and still has the new time after the settle time;
+ * - the owner record has our nonce;
+ * - the live log and the prepared one are as we left them;
+ * - no second pause has occurred in between.
+ *
+ * Otherwise the lock is lost for good, with a `FencedError`. A host that opened the store in the
+ * meantime has removed our lease, written its own nonce, and, at its recovery, truncated the live
+ * log or removed the prepared one. Each of the three alone reveals it.
  */
 export interface DirectoryLock {
   readonly owner: OwnerRecord;
   /**
-   * Undefined while the directory is known to be ours. Otherwise a promise that resolves when it is
-   * known again, and rejects with the `FencedError` of the first cause when it is not ours. To be
-   * asked before each acknowledgement, rename and removal, with no other wait in between.
+   * Undefined while the directory is known to be ours. Otherwise a promise: it resolves when the
+   * directory is known to be ours again, and rejects with the `FencedError` of the first cause if
+   * it is not. Call it before each acknowledgement, rename and removal, with no other await in
+   * between.
    */
   whenHeld(): Promise<void> | undefined;
-  /** As `whenHeld`, without waiting: throws `FencedError` unless the directory is ours now. */
+  /** Like `whenHeld`, without waiting: throws `FencedError` unless the directory is ours now. */
   assertHeld(): void;
-  /** A pause is being looked into: whoever cannot wait comes again later. */
+  /** A pause is being investigated. Callers that cannot wait should retry later. */
   readonly isInDoubt: boolean;
   /**
-   * Refreshes the lease if that is due, for a loop that starves its timer. What it meets, the fence
-   * tells.
+   * Refreshes the lease if that is due, for a loop that starves its timer. The fence reports any
+   * failure.
    */
   refreshNow(): void;
   /**
-   * As `whenHeld`, for whoever cannot give way to the event loop: after a pause it holds up the
-   * thread for a second, until it is known whose the directory is. Throws the `FencedError` of the
-   * first cause; also while in doubt.
+   * Like `whenHeld`, for callers that cannot yield to the event loop. After a pause it blocks the
+   * thread for about a second, until ownership is known. Throws the `FencedError` of the first
+   * cause, also while in doubt.
    */
   holdNow(): void;
   /**
-   * Records what the directory must hold from now on; called only once all of it is durable. One
-   * call at a time. Rejects with `FencedError` unless the directory is ours, or with the system's
-   * error: the claim before stands then.
+   * Records what the directory must hold from now on. Call it only when all of that is durable, one
+   * call at a time. Rejects with `FencedError` unless the directory is ours, or with the system
+   * error. The previous claim then remains.
    */
   recordClaim(claim: Claim): Promise<void>;
   /**
-   * `check` throws if the files that this process writes are not as it left them: asked after a
-   * pause.
+   * Sets the check that runs after a pause. It throws if the files that this process writes are not
+   * as it left them.
    */
   checkAfterPause(check: FileCheck): void;
-  /** Idempotent. When it resolves, the directory can be opened again at once. */
+  /** Idempotent. After it resolves, the directory can be opened again at once. */
   release(): Promise<void>;
 }
 
-/** Looks at files by calls of either kind. */
+/** Checks files by blocking or non-blocking calls. */
 export type FileCheck = (calls: EitherCalls) => Flow<void>;
 
 type State =
@@ -87,7 +93,7 @@ export interface HeldLockParts {
   readonly fileLock: FileLock;
   readonly lease: Lease;
   readonly loss: LeaseLoss;
-  /** Whom the lock file names now. */
+  /** Reads the current owner record of the lock file. */
   readonly readOwner: (calls: EitherCalls) => Flow<OwnerRecord | undefined>;
   readonly claims: ClaimKeeper;
   readonly onLost: (error: FencedError) => void;
@@ -148,7 +154,7 @@ export class HeldDirectoryLock implements DirectoryLock {
     this.#checkFiles = check;
   }
 
-  /** A refresh was due, and could not be done. */
+  /** A refresh was due but could not be done. */
   overdue(): void {
     if (this.#state.kind === 'held') void this.#decide();
   }
@@ -172,20 +178,20 @@ export class HeldDirectoryLock implements DirectoryLock {
   #decide(): Promise<void> {
     const decided = this.#regain();
     this.#state = { kind: 'in-doubt', decided };
-    // If no caller waits, only `onLost` is told of the loss.
+    // Without a waiting caller, only `onLost` reports the loss.
     decided.catch(() => undefined);
     return decided;
   }
 
   async #regain(): Promise<void> {
-    // Not before the state says so.
+    // Continues after the state is set to `in-doubt`.
     await Promise.resolve();
     const { lease, fs } = this.#parts;
     await begin(this.#decided(fs, () => lease.renew()));
     this.#state = { kind: 'held' };
   }
 
-  /** Throws unless the directory is ours, and remembers that it is not. */
+  /** Throws unless the directory is ours, and records the loss. */
   *#decided(calls: EitherCalls, renew: () => Awaitable<void>): Flow<void> {
     try {
       do yield* this.#proveOurs(calls, renew);
@@ -193,7 +199,7 @@ export class HeldDirectoryLock implements DirectoryLock {
     } catch (error) {
       this.lose(error instanceof FencedError ? error : this.#parts.loss.ofRefresh(error));
     }
-    // It may have been lost or released in the meantime.
+    // The lock may have been lost or released meanwhile.
     this.#requireNotLost();
   }
 
@@ -215,7 +221,8 @@ export class HeldDirectoryLock implements DirectoryLock {
   }
 
   /**
-   * The lease first: while the kernel lock is held, no opener here can meet a lease half released.
+   * Releases the lease first: while the kernel lock is held, no other open on this machine can see
+   * a half-released lease.
    */
   async #release(): Promise<void> {
     const { lease, fileLock, loss } = this.#parts;

@@ -4,9 +4,10 @@ import { INCOMPLETE_NAME } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 
 /**
- * Refuses a directory whose filling, by a backup, a restore or another command, was interrupted:
- * its files may look like a store, and some of them may be missing.
- * @throws StoreError LODESTORE_INCOMPLETE; system errors as they are
+ * Refuses a directory that a backup, a restore or another command has not finished filling. Its
+ * files may look like a store although some are missing.
+ *
+ * @throws StoreError LODESTORE_INCOMPLETE; system errors unchanged
  */
 export async function refuseIncompleteCopy(fs: FileSystem, directory: string): Promise<void> {
   try {

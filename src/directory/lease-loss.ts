@@ -9,7 +9,7 @@ const rightMissing: Text = (lease, _, code) =>
   `its user after it opened the store, or the owner of the lease or of a parent ` +
   `directory was changed; open the store as the user that will run it`;
 
-/** Causes of a failed refresh, by error code. */
+/** Messages of a failed refresh, by error code. */
 const REFRESH_TEXTS: ReadonlyMap<string, Text> = new Map([
   [
     'ELOCKED',
@@ -33,7 +33,7 @@ const REFRESH_TEXTS: ReadonlyMap<string, Text> = new Map([
   ],
 ]);
 
-/** The errors of a lost lease, with text and remedy by cause. */
+/** The errors of a lost lease, with message and remedy by cause. */
 export class LeaseLoss {
   readonly #directory: string;
   readonly #leasePath: string;
@@ -45,12 +45,12 @@ export class LeaseLoss {
     this.#staleMs = staleMs;
   }
 
-  /** `cause` was met while the lease was refreshed, in time or after a pause. */
+  /** `cause`: the error of a refresh, in time or after a pause. */
   ofRefresh(cause: unknown): FencedError {
     return this.#fenced(this.#refreshText(cause), cause);
   }
 
-  /** The lease is ours again after a pause, but another owner has signed meanwhile. */
+  /** After a pause the lease is ours again, but another owner has written its record. */
   ofOwner(hostName: string | undefined): FencedError {
     const who = hostName === undefined ? 'somebody else' : `a process on host ${hostName}`;
     return this.#fenced(
@@ -60,7 +60,7 @@ export class LeaseLoss {
     );
   }
 
-  /** The lease is ours again after a pause, but files are not as this process left them. */
+  /** After a pause the lease is ours again, but the files are not as this process left them. */
   ofFiles(cause: unknown): FencedError {
     return this.#fenced(
       `this process was paused for more than ${this.#staleMs} ms, and files of ${this.#directory} ` +
@@ -73,7 +73,7 @@ export class LeaseLoss {
     return this.#fenced(`the lock on ${this.#directory} has been released`, undefined);
   }
 
-  /** Not lost: for whoever may not wait until it is known. */
+  /** Not lost, but in doubt: for callers that cannot wait. */
   ofPause(): FencedError {
     return this.#fenced(
       `the lease on ${this.#directory} was not refreshed for ${this.#staleMs} ms, and it is not known ` +
@@ -82,7 +82,7 @@ export class LeaseLoss {
     );
   }
 
-  /** Not lost: it could not be removed at the end. */
+  /** Not lost: the lease could not be removed at the close. */
   ofRemoval(cause: unknown): StoreError {
     const path = this.#leasePath;
     return new StoreError(

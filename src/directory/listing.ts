@@ -5,12 +5,12 @@ import type { FileSystem } from '../fs/file-system.ts';
 export interface DirectoryListing {
   readonly logs: readonly number[];
   readonly snapshots: readonly number[];
-  /** Numbers of snapshots that were being written. */
+  /** Numbers of unfinished snapshots. */
   readonly temporaries: readonly number[];
   readonly hasMarker: boolean;
-  /** True when there is a file that keeps space for a full disk. */
+  /** Whether a reserve file exists. */
   readonly hasReserve?: boolean;
-  /** Names that are none of ours: left alone, and reported. */
+  /** Names that are not the store's: they are reported and not touched. */
   readonly foreign: readonly string[];
 }
 

@@ -3,7 +3,9 @@ import type { ProcessIdentity } from '../fs/process-identity.ts';
 import { isSameMachine, lockOwnerOf } from './owner-record.ts';
 import type { OwnerRecord } from './owner-record.ts';
 
-/** Held by a live process of this machine, or one whose lock this machine can see. */
+/**
+ * For a directory held by a live process of this machine, or one whose kernel lock is visible here.
+ */
 export function heldByProcess(
   directory: string,
   owner: OwnerRecord | undefined,
@@ -14,7 +16,7 @@ export function heldByProcess(
   return new StoreLockedError(message, lockOwnerOf(owner), { path });
 }
 
-/** The kernel lock is free here, but somebody keeps the lease fresh. */
+/** For a directory whose kernel lock is free here, but whose lease is kept fresh. */
 export function heldByHost(
   directory: string,
   owner: OwnerRecord | undefined,
@@ -42,7 +44,7 @@ function nameOf(owner: OwnerRecord | undefined, self: ProcessIdentity): string {
   return `${process} on host ${owner.hostName} since ${timeOf(owner.openedAtMs)}`;
 }
 
-/** A record may hold any number; a date takes fewer. */
+/** The record may hold any number. A Date supports a smaller range. */
 function timeOf(openedAtMs: number): string {
   const date = new Date(openedAtMs);
   return Number.isNaN(date.getTime()) ? 'an unknown time' : date.toISOString();

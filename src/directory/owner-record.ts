@@ -2,25 +2,28 @@ import type { LockOwner } from '../base/errors.ts';
 import { crc32c } from '../format/crc.ts';
 import type { ProcessIdentity } from '../fs/process-identity.ts';
 
-/** Who holds the directory, or did so last: the content of the lock file. */
+/** The current or last holder of the directory: the content of the lock file. */
 export interface OwnerRecord extends ProcessIdentity {
   /** Random, so that two locks of one process differ. */
   readonly nonce: string;
   /** Milliseconds since 1970, by the owner's clock. */
   readonly openedAtMs: number;
-  /** The count of opens, where it was known. */
+  /** The count of opens, if known. */
   readonly epoch: number | undefined;
 }
 
-/** Room of the record in the lock file: what stands behind it is none. */
+/** Space for the record in the lock file. Bytes after it are not part of it. */
 export const MAX_RECORD_BYTES = 4096;
 
-/** A disk writes one sector whole or not at all: the record is replaced in place and never torn. */
+/**
+ * The disk writes a sector of this size whole or not at all, so a record that is replaced in place
+ * is never torn.
+ */
 const SECTOR_BYTES = 512;
 
 /**
- * One line of JSON, which people may read, then one with its checksum, then blanks up to a whole
- * sector.
+ * A line of JSON, which is readable for people, then a line with its checksum, then blanks up to a
+ * whole sector.
  */
 export function encodeOwnerRecord(record: OwnerRecord): Uint8Array {
   const json = JSON.stringify(record);
@@ -31,12 +34,12 @@ export function encodeOwnerRecord(record: OwnerRecord): Uint8Array {
   return bytes;
 }
 
-/** A sector that is no record; bytes of a longer record behind it are none either. */
+/** A sector without a record. It also invalidates the rest of a longer record after it. */
 export function encodeNoOwner(): Uint8Array {
   return new Uint8Array(SECTOR_BYTES).fill(0x20);
 }
 
-/** Undefined for an empty file, a record half written, or one that is none of ours. */
+/** Undefined if the file is empty, the record half written, or the content something else. */
 export function decodeOwnerRecord(bytes: Uint8Array): OwnerRecord | undefined {
   const [json, checksum, rest] = new TextDecoder().decode(bytes).split('\n', 3);
   if (json === undefined || rest === undefined || checksum !== checksumOf(json)) return undefined;
@@ -47,7 +50,7 @@ export function decodeOwnerRecord(bytes: Uint8Array): OwnerRecord | undefined {
   }
 }
 
-/** The part of a record that errors carry. */
+/** The part of a record that errors include. */
 export function lockOwnerOf(record: OwnerRecord | undefined): LockOwner {
   return {
     pid: record?.pid,
@@ -59,9 +62,9 @@ export function lockOwnerOf(record: OwnerRecord | undefined): LockOwner {
 /**
  * Whether both are known to be of one machine, so that a free kernel lock proves the owner dead.
  *
- * Equal boots are one kernel, whatever its containers call themselves. After a reboot the machine
- * id and the host name must both agree: machines made from one image may share the id, and
- * containers may keep their name while they move to another machine.
+ * Equal boot ids mean one kernel, whatever host names its containers have. After a reboot, machine
+ * id and host name must both agree: machines made from one image may share the id, and containers
+ * may keep their name when they move to another machine.
  */
 export function isSameMachine(one: ProcessIdentity, other: ProcessIdentity): boolean {
   const knowBoots = one.bootId !== undefined && other.bootId !== undefined;

@@ -3,9 +3,9 @@ import { RESERVE_NAME, SPARE_NAMES } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 
 /**
- * Removes one file of the reserve: the zeros first, then the empty ones, which only give inodes.
- * What is left tells the next open that the zeros have been given up. Resolves with whether
- * anything was removed. Nothing is ever read from the reserve, so this needs no lease.
+ * Removes one file of the reserve: first the zeros, then the empty files, which only free inodes.
+ * The remaining files tell the next open that the zeros were released. Resolves with whether a file
+ * was removed. The reserve is never read, so this needs no lease.
  */
 export async function giveUpOneReserve(fs: FileSystem, directory: string): Promise<boolean> {
   for (const name of [RESERVE_NAME, ...SPARE_NAMES]) {

@@ -9,10 +9,10 @@ import type { Damage } from './damage.ts';
 import type { SurveyOptions } from './survey-options.ts';
 
 /**
- * Decodes every chunk, one at a time, and goes on behind one that is damaged. The index, which has
- * been verified, pins the header of each, and so its place in the chain, and says which keys it
- * must hold: they ascend from chunk to chunk, and the counts add up. Where all are as indexed, the
- * content hash is compared.
+ * Decodes every chunk, one at a time, and continues after damaged ones. The index has been
+ * verified. It holds each chunk's header checksum, which includes the chunk's place in the chain,
+ * and its key range, so keys ascend from chunk to chunk and the counts add up. If all chunks match
+ * the index, the content hash is compared too.
  */
 export async function checkChunks(
   fs: FileSystem,

@@ -1,6 +1,6 @@
 import type { CorruptionDetail } from '../base/errors.ts';
 
-/** Damage, and which records are concerned where it is a chunk's. */
+/** Damage. For a damaged chunk, also the range and number of its records. */
 export interface Damage extends CorruptionDetail {
   readonly firstKey?: bigint | undefined;
   readonly lastKey?: bigint | undefined;

@@ -10,8 +10,8 @@ import {
 import type { LogScan } from '../log/log-report.ts';
 
 /**
- * What `inspect --frames` shows of a frame. Fields are undefined where its kind, or the ancestor,
- * has none.
+ * One line of `inspect --frames`. Fields that a frame kind, or the ancestor's format, does not have
+ * are undefined.
  */
 export interface FrameLine {
   readonly offset: number;
@@ -23,7 +23,7 @@ export interface FrameLine {
   readonly batches: number | undefined;
   readonly records: number | undefined;
   readonly checksum: number | undefined;
-  /** It verifies, and stands behind bytes that do not. */
+  /** The frame is valid, but invalid bytes precede it. */
   readonly isBehindDamage: boolean;
 }
 
@@ -34,7 +34,7 @@ const KIND_NAMES = new Map([
   [FRAME_INDEX, 'index'],
 ]);
 
-/** The line of a frame of ours. */
+/** The line of a frame in lodestore's format. */
 export function frameLine(header: FrameHeader, offset: number, isBehindDamage: boolean): FrameLine {
   const isGroup = header.kind === FRAME_BATCHES;
   const holdsRecords = isGroup || header.kind === FRAME_CHUNK;
@@ -52,7 +52,7 @@ export function frameLine(header: FrameHeader, offset: number, isBehindDamage: b
   };
 }
 
-/** The line of an ancestor's frame, from the pieces of `rows` that were read of it. */
+/** The line of an ancestor's frame, accumulated over the pieces of `rows` read so far. */
 export function ancestorFrameLine(
   header: Pick<FrameHeader, 'payloadBytes' | 'decodedBytes' | 'recordCount'>,
   offset: number,
@@ -73,7 +73,7 @@ export function ancestorFrameLine(
   };
 }
 
-/** The seal that a scan has read last: nothing but its place and its checksum is its own. */
+/** The line of the seal that ended a scan. Only its position and its checksum vary. */
 export function sealLine(scan: LogScan): FrameLine | undefined {
   if (scan.ending.kind !== 'sealed') return undefined;
   return {

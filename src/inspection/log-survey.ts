@@ -10,7 +10,9 @@ import { ancestorFrameLine, frameLine, sealLine, type FrameLine } from './frame-
 import { refusalOf } from './refusal.ts';
 import type { Refusal, SurveyOptions } from './survey-options.ts';
 
-/** A log as it was found. Without a scan there is a refusal that says why. */
+/**
+ * The state of a log. `scan` is undefined if the log could not be read; `refusal` then says why.
+ */
 export interface LogSurvey {
   readonly number: number;
   readonly name: string;
@@ -20,7 +22,7 @@ export interface LogSurvey {
   readonly refusal: Refusal | undefined;
 }
 
-/** Reads one log from end to end. `storeId`: of the snapshot, where that could be read. */
+/** Reads a whole log. `storeId`: that of the snapshot, if it could be read. */
 export async function surveyLog(
   fs: FileSystem,
   directory: string,
@@ -35,7 +37,7 @@ export async function surveyLog(
   const onGroup: Parameters<typeof scanLog>[2]['onGroup'] = (_group, header, offset) => {
     if (!options.frames) return;
     const before = frames.at(-1);
-    // The ancestor's frames carry no checksum of ours, and come in pieces.
+    // Frames of the ancestor have no header checksum, and are reported in pieces.
     if (header.checksum !== 0) frames.push(frameLine(header, offset, false));
     else {
       if (before?.offset === offset) frames.pop();
@@ -61,7 +63,7 @@ function unsupported(path: string, scan: LogScan): Refusal | undefined {
   return { code: 'LODESTORE_UNSUPPORTED_FORMAT', path, message };
 }
 
-/** The seal, or whatever verifies behind the place where the scan had to stop. */
+/** The seal, or any valid frames after the point where the scan stopped. */
 async function framesBehind(
   fs: FileSystem,
   path: string,

@@ -17,22 +17,22 @@ import { readSettled } from '../store/recovery/settled-reading.ts';
 import { claimDamage, unmetClaim } from '../store/recovery/unmet-claim.ts';
 import { isSamePredecessor } from '../store/recovery/verdict.ts';
 
-/** Where a trail begins. */
+/** The start of a trail. */
 interface Beginning {
   readonly storeId: Uint8Array;
   readonly numbers: readonly number[];
   /** The lowest position that can be followed. */
   readonly oldestPosition: bigint;
   readonly snapshotSequence: bigint;
-  /** Logs of the ancestor may stand before those of ours. */
+  /** Logs in the ancestor's format may precede lodestore's. */
   readonly isAncestor: boolean;
-  /** What the lock file says was synced before the directory was listed. */
+  /** What was synced before the directory was listed, according to the lock file. */
   readonly claim: Claim | undefined;
 }
 
 /**
- * Follows the logs of a directory in which a store may be at work, without a lock. What is durable
- * cannot be seen from outside: the last group is taken as it is found.
+ * Follows the logs of a directory without a lock, while a store may write to it. A reader without
+ * the lock cannot know which bytes are durable, so the last group is taken as found.
  */
 export class LogTrail {
   readonly #fs: FileSystem;
@@ -42,25 +42,26 @@ export class LogTrail {
   #storeId: Uint8Array | undefined;
   #snapshotSequence = 0n;
   #claim: Claim | undefined;
-  /** Where a log ended although the next one says that it goes on. */
+  /** Offset at which a log ended, although the next log says that it is longer. */
   #stuckAt: number | undefined;
   #reader: LogReader | undefined;
 
-  /** `after` undefined: from the oldest batch that is there. */
+  /** `after` undefined: starts with the oldest available batch. */
   constructor(fs: FileSystem, directory: string, after: bigint | undefined) {
     this.#fs = fs;
     this.#directory = directory;
     this.#after = after;
   }
 
-  /** The sequence number behind which the next group stands. */
+  /** The sequence number after which the next group starts. */
   get position(): bigint {
     return this.#after ?? 0n;
   }
 
   /**
-   * The next group that holds a batch behind the position, or undefined when there is none yet.
-   * @throws PositionExpiredError, CorruptionError, StoreError; system errors as they are
+   * Returns the next group with a batch after the position, or undefined if there is none yet.
+   *
+   * @throws PositionExpiredError, CorruptionError, StoreError; system errors unchanged
    */
   async next(): Promise<LogGroup | undefined> {
     this.#reader ??= await this.#begin();
@@ -100,7 +101,7 @@ export class LogTrail {
     if (this.#after < oldestPosition) throw this.#expired(oldestPosition, 'merges have passed it');
     this.#storeId = storeId;
     this.#snapshotSequence = found.snapshotSequence;
-    // What the trail does not read it cannot judge: logs of the ancestor alone.
+    // If only logs of the ancestor exist, the trail reads none of them and cannot check the claim.
     this.#claim = found.isAncestor ? undefined : found.claim;
     for (const number of numbers) {
       const reader = await this.#openLog(number);
@@ -112,7 +113,7 @@ export class LogTrail {
     return undefined;
   }
 
-  /** What the directory holds now: logs that may hold the next batch, oldest first. */
+  /** The current logs that may hold the next batch, oldest first. */
   async #find(): Promise<Beginning> {
     const fs = this.#fs;
     const state = await readDirectoryState(fs, this.#directory);
@@ -141,7 +142,8 @@ export class LogTrail {
   }
 
   /**
-   * At the end of what a log holds now: goes on to the next log if that has begun. False: not yet.
+   * Called at the current end of a log. Moves to the next log if that has begun. Returns false if
+   * it has not.
    */
   async #goOn(reader: LogReader, reason: string | undefined): Promise<boolean> {
     const next = await this.#openNext(reader);
@@ -155,7 +157,7 @@ export class LogTrail {
     }
     await next.close();
     if (before === undefined) return false;
-    // The next log follows a longer one than was read: what it says must be there by now.
+    // The next log follows a longer one: the missing bytes must be readable by now.
     const isLonger = before.lengthBytes > reader.offset;
     if (!isLonger || this.#stuckAt === reader.offset) {
       throw this.#damaged(reader, reason ?? 'the next log follows another one');
@@ -177,7 +179,7 @@ export class LogTrail {
     return undefined;
   }
 
-  /** A directory of that name is no log. */
+  /** Undefined if there is no such log. A directory with its name is not a log. */
   async #openIfThere(number: number): Promise<LogReader | undefined> {
     try {
       const { kind } = await this.#fs.stat(join(this.#directory, logName(number)));
@@ -188,7 +190,7 @@ export class LogTrail {
     }
   }
 
-  /** Log `number` is not there: not yet, or no longer. */
+  /** Log `number` does not exist: either it was not created yet, or it was removed. */
   async #requireNotPassed(number: number): Promise<void> {
     const { snapshots } = await listDirectory(this.#fs, this.#directory);
     if ((snapshots.at(-1) ?? -1) < number) return;
@@ -198,8 +200,8 @@ export class LogTrail {
   }
 
   /**
-   * Once, at the end: what was claimed before the first look must have been read by now, or be in a
-   * snapshot. A position that no batch has is of another history.
+   * Runs once, at the end. What the claim names must have been read by now or be in a snapshot. A
+   * position beyond the last batch belongs to another history.
    */
   async #checkReached(): Promise<void> {
     if (this.#isChecked) return;
@@ -213,7 +215,7 @@ export class LogTrail {
   async #requireClaimed(): Promise<void> {
     const [reader, storeId, directory] = [this.#reader, this.#storeId, this.#directory];
     if (this.#claim === undefined || storeId === undefined) return;
-    // Merges may have gone on since.
+    // Merges may have made progress meanwhile.
     const { snapshots } = await listDirectory(this.#fs, directory);
     const newest = snapshots.at(-1);
     const snapshot = newest === undefined ? undefined : { number: newest };

@@ -5,19 +5,21 @@ import type { PathAccess } from '../fs/access.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import type { SurveyedFiles } from './surveyed-files.ts';
 
-/** What would stop an opening to write, though no byte of the store is wrong. */
+/** Something that would prevent opening the store for writing, although no data is damaged. */
 export interface Obstacle {
   readonly path: string;
   /** A clause about the path. */
   readonly reason: string;
-  /** What opening would meet; undefined where something of another kind is in the way. */
+  /**
+   * The system error that opening would get. Undefined if a file of the wrong kind is in the way.
+   */
   readonly code: string | undefined;
 }
 
 /**
- * Tries what opening would do to the directory, as the caller and without doing it: files that it
- * writes to are opened to be written and closed again, names that it makes and removes are asked
- * for. Takes no lock.
+ * Checks, with the caller's permissions, whether the operations of an open would succeed, without
+ * doing them. It opens files that an open writes to, and closes them again; it asks for permission
+ * to create and remove names. Takes no lock.
  */
 export async function findObstacles(
   fs: FileSystem,
@@ -60,7 +62,7 @@ async function leaseObstacle(fs: FileSystem, path: string): Promise<Obstacle | u
   return { path, code: undefined, reason };
 }
 
-/** The last log is written again, in place. */
+/** An open rewrites the last log in place. */
 async function tailObstacle(
   fs: FileSystem,
   { verdict }: SurveyedFiles,
@@ -76,12 +78,15 @@ async function writeObstacle(fs: FileSystem, path: string): Promise<Obstacle | u
   } catch (error) {
     const code = systemCode(error);
     if (code === undefined) throw error;
-    // It has just been removed or replaced.
+    // The file has just been removed or replaced.
     return code === 'ENOENT' ? undefined : { path, code, reason: `it cannot be written: ${code}` };
   }
 }
 
-/** Where only its owner may remove a file, merged logs and a dead owner's lease stay. */
+/**
+ * In a sticky directory, only the owner may remove a file: merged logs and a dead owner's lease
+ * remain.
+ */
 async function stickyObstacles(
   access: PathAccess | undefined,
   { directory, snapshots, logs }: SurveyedFiles,
@@ -102,9 +107,7 @@ async function stickyObstacles(
   return found;
 }
 
-/**
- * Users to whom the directory and the store's files belong, ascending; empty where nobody can tell.
- */
+/** The users that own the directory and the store's files, ascending. Empty if unknown. */
 export async function ownersOf(
   access: PathAccess | undefined,
   { directory, snapshots, logs, others }: SurveyedFiles,
@@ -122,7 +125,10 @@ export async function ownersOf(
 
 type Kind = 'file' | 'directory' | 'other';
 
-/** Undefined where there is nothing; an obstacle, without a kind, where it cannot be told. */
+/**
+ * Returns the kind of the file at `path`. Undefined if there is none. An obstacle, without a kind,
+ * if it cannot be determined.
+ */
 async function lookAt(
   fs: FileSystem,
   path: string,

@@ -13,27 +13,29 @@ export interface Opening {
         readonly records: number | undefined;
       }
     | undefined;
-  /** Names of the logs that would be replayed, in order. */
+  /** Names of the logs to replay, in order. */
   readonly logs: readonly string[];
   readonly batches: number;
   readonly updates: number;
   readonly lastSequence: bigint;
-  /** A write cut short; `bytes` up to the last that is not zero. */
+  /** A torn write. `bytes`: from `offset` to the last non-zero byte. */
   readonly torn:
     | {
         readonly name: string;
         readonly offset: number;
         readonly bytes: number;
         readonly reason: string;
-        /** Last batch found behind that had been written without a sync. */
+        /**
+         * Last batch found after the torn write, if groups after it were written without a sync.
+         */
         readonly unsyncedUpTo: bigint | undefined;
       }
     | undefined;
-  /** Names that would be removed. */
+  /** Names of the files to remove. */
   readonly leftovers: readonly string[];
 }
 
-/** Undefined unless the store opens. */
+/** Undefined unless the store would open. */
 export async function describeOpening(
   fs: FileSystem,
   survey: SurveyedFiles,
@@ -60,7 +62,7 @@ async function describeTorn(fs: FileSystem, torn: TornTail): Promise<Opening['to
   return { name: basename(path), offset, bytes, reason, unsyncedUpTo };
 }
 
-/** Bytes from `offset` to the last one that is not zero: space reserved ahead does not count. */
+/** Bytes from `offset` to the last non-zero byte. Zeros reserved in advance do not count. */
 async function writtenBytes(fs: FileSystem, path: string, offset: number): Promise<number> {
   const file = await fs.open(path, 'r');
   try {
@@ -79,7 +81,7 @@ async function writtenBytes(fs: FileSystem, path: string, offset: number): Promi
   }
 }
 
-/** What repair at opening removes. */
+/** The files that repair removes at an open. */
 function leftoversOf(survey: SurveyedFiles): string[] {
   const { snapshots, logs, others, verdict } = survey;
   const newest = snapshots.at(-1)?.number ?? -1;

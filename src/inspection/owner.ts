@@ -11,18 +11,20 @@ import type { FileSystem } from '../fs/file-system.ts';
 import { readFully } from '../fs/file-window.ts';
 import { readProcessIdentity, startTicksOf } from '../fs/process-identity.ts';
 
-/** Who opened the store last, as far as reading can tell: the lock itself is not touched. */
+/** The process that last opened the store, found by reading only. The lock is not touched. */
 export interface Owner {
   readonly record: OwnerRecord;
-  /** The lease is removed at a clean close: there, the store is open or its owner died. */
+  /** A clean close removes the lease. If it exists, the store is open or its owner died. */
   readonly hasLease: boolean;
-  /** Whether the process runs, if it is one of this machine and the machine tells. */
+  /**
+   * Whether the process is running. Undefined if it is on another machine, or cannot be determined.
+   */
   readonly isRunning: boolean | undefined;
 }
 
 const MAX_STAT_BYTES = 4096;
 
-/** Undefined when nobody has signed, or the record cannot be read. */
+/** Undefined if there is no owner record, or it cannot be read. */
 export async function readOwner(fs: FileSystem, directory: string): Promise<Owner | undefined> {
   const bytes = await readSome(fs, join(directory, LOCK_NAME), MAX_RECORD_BYTES);
   const record = bytes === undefined ? undefined : decodeOwnerRecord(bytes);
@@ -58,7 +60,7 @@ async function readSome(
   }
 }
 
-/** What else stands in the lease's place is no lease. */
+/** Only a directory is a lease. */
 async function isDirectory(fs: FileSystem, path: string): Promise<boolean> {
   return fs.stat(path).then(
     ({ kind }) => kind === 'directory',

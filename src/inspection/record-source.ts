@@ -32,10 +32,10 @@ interface SourceParts {
 }
 
 /**
- * The records of a directory as recovery would give them, from its files, chunk by chunk. Takes no
- * lock and changes nothing. In memory are the updates of the logs and one chunk; of the ancestor's
- * snapshot, which is one frame, all of it. A snapshot that is removed meanwhile is read to its end
- * all the same.
+ * The records of a directory as recovery would load them, read from its files chunk by chunk. It
+ * takes no lock and changes nothing. Memory holds the updates of the logs and one chunk, or the
+ * whole snapshot if it is the ancestor's (one frame). If the snapshot is removed during reading, it
+ * stays readable, because its file is open.
  */
 export class RecordSource {
   readonly #parts: SourceParts;
@@ -59,7 +59,8 @@ export class RecordSource {
 
   /**
    * Reads and judges the logs, and opens the snapshot.
-   * @throws CorruptionError, StoreError as opening the store read-only would
+   *
+   * @throws CorruptionError, StoreError as a read-only open of the store would
    */
   static open(parts: SourceParts): Promise<RecordSource> {
     return readSettled(
@@ -69,7 +70,7 @@ export class RecordSource {
     );
   }
 
-  /** Bytes of the rows that the logs leave: the last of each key, deletes among them. */
+  /** Bytes of the rows in the logs, counting the last row of each key, deletes included. */
   get updateBytes(): number {
     return this.#updates.reduce(
       (sum, { recordCount, data }) => sum + ROW_HEADER_BYTES * recordCount + data.length,
@@ -88,8 +89,10 @@ export class RecordSource {
   }
 
   /**
-   * All records, ascending. A chunk that no log touches is passed over when `skip` says so.
-   * @throws CorruptionError at a chunk that does not verify; the signal's reason
+   * Yields all records in ascending key order. A chunk without updates is left out if `skip`
+   * returns true.
+   *
+   * @throws CorruptionError at an invalid chunk; the signal's reason
    */
   async *chunks(skip?: (entry: IndexEntry) => boolean): AsyncGenerator<Columns, void, void> {
     const snapshot = this.#snapshot;
@@ -129,7 +132,7 @@ export class RecordSource {
     }
   }
 
-  /** Without chunks of ours: an ancestor's snapshot, or logs alone. */
+  /** For an ancestor's snapshot, or logs without a snapshot. */
   async *#foldWhole(ancestorPath: string | undefined): AsyncGenerator<Columns, void, void> {
     const { fs, signal } = this.#parts;
     const records =

@@ -3,8 +3,8 @@ import { storeErrorOf } from '../base/store-error-of.ts';
 import type { Refusal } from './survey-options.ts';
 
 /**
- * What an error says of one file, so that the others are still shown. Rethrows what is not about
- * the file, and ENOENT: a file that has vanished is a reason to read the directory again.
+ * Describes an error that concerns one file, so that the other files can still be shown. Rethrows
+ * all other errors, and ENOENT: if a file has vanished, the caller must read the directory again.
  */
 export function refusalOf(error: unknown, path: string): Refusal {
   if (systemCode(error) === 'ENOENT') throw error;

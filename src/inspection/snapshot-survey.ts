@@ -14,14 +14,14 @@ import { frameLine, type FrameLine } from './frame-line.ts';
 import { refusalOf } from './refusal.ts';
 import type { Refusal, SurveyOptions } from './survey-options.ts';
 
-/** A snapshot as it was found. */
+/** The state of a snapshot. */
 export interface SnapshotSurvey {
   readonly number: number;
   readonly name: string;
   readonly path: string;
-  /** Undefined when header, trailer or index does not verify. */
+  /** Undefined if the header, the trailer or the index is invalid. */
   readonly state: SnapshotState | undefined;
-  /** The header, if it verifies; the rest may be damaged. */
+  /** The header, if it is valid. The rest may be damaged. */
   readonly header: FileHeader | undefined;
   readonly recordCount: number | undefined;
   readonly frames: readonly FrameLine[];
@@ -29,7 +29,7 @@ export interface SnapshotSurvey {
   readonly refusal: Refusal | undefined;
 }
 
-/** Reads header and index of one snapshot and, as `options.depth` says, its chunks. */
+/** Reads header and index of one snapshot and, depending on `options.depth`, its chunks. */
 export async function surveySnapshot(
   fs: FileSystem,
   directory: string,
@@ -69,7 +69,7 @@ export async function surveySnapshot(
   }
 }
 
-/** An ancestor's snapshot is one frame: to know anything of it is to read it whole. */
+/** An ancestor's snapshot is one frame, so it must be read as a whole. */
 async function surveyAncestor(
   fs: FileSystem,
   directory: string,

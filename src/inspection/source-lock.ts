@@ -6,17 +6,18 @@ import type { FileSystem } from '../fs/file-system.ts';
 import { readOwner, type Owner } from './owner.ts';
 
 /**
- * Keeps a directory from being opened while it is read, without changing anything in it: the
- * kernel's lock is taken on the lock file if there is one. Returns how to let go of it.
- * @throws StoreLockedError while a store is open there, or may be on another host
+ * Prevents a directory from being opened while it is read, without changing anything in it: takes
+ * the kernel lock on the lock file, if there is one. Returns a function that releases it.
+ *
+ * @throws StoreLockedError if a store is open there, or may be on another host
  */
 export async function lockSource(fs: FileSystem, directory: string): Promise<() => Promise<void>> {
   const path = join(directory, LOCK_NAME);
   const owner = await readOwner(fs, directory);
   const lock = (await isThere(fs, path)) ? await takeLock(fs, path) : 'none';
   if (lock === undefined) throw lockedError(directory, owner, 'is open');
-  // Without a lock of the kernel the lease alone tells; nobody can ask another host whether its
-  // process lives.
+  // Without a kernel lock, only the lease shows an owner. Whether a process of another host is
+  // alive cannot be checked.
   const isHeld = owner?.hasLease === true && owner.isRunning !== false;
   const isRemote = owner?.isRunning === undefined;
   if (isHeld && (lock === 'none' || isRemote)) {
@@ -35,7 +36,8 @@ async function takeLock(
   try {
     return await fs.tryLock(path);
   } catch (error) {
-    // Who may not write cannot ask the kernel: the owner record and the lease tell.
+    // Without write permission, the kernel lock cannot be tried. The owner record and the lease
+    // decide.
     if (systemCode(error) === 'EROFS' || systemCode(error) === 'EACCES') return 'none';
     throw error;
   }

@@ -3,9 +3,9 @@ import { InvariantError } from '../base/assert.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
 
 export interface SourceViewOptions {
-  /** Names that are not shown: files that cannot be read. */
+  /** Names to hide: files that cannot be read. */
   readonly hidden?: ReadonlySet<string>;
-  /** Hears of every read, with its bytes. */
+  /** Called with the number of bytes of every read. */
   readonly onRead?: (lengthBytes: number) => void;
 }
 
@@ -14,8 +14,8 @@ async function refuse(): Promise<never> {
 }
 
 /**
- * A file system on which a directory can be read as if some of its files were not there. Every call
- * that would change something rejects with an InvariantError.
+ * Returns a read-only view of a file system in which some files of a directory are hidden. Every
+ * call that would change something rejects with an InvariantError.
  */
 export function viewSource(fs: FileSystem, options: SourceViewOptions): FileSystem {
   const { hidden, onRead } = options;

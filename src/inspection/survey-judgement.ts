@@ -9,19 +9,19 @@ import type { LogSurvey } from './log-survey.ts';
 import type { SnapshotSurvey } from './snapshot-survey.ts';
 import type { Refusal } from './survey-options.ts';
 
-/** What opening would make of a directory. */
+/** The result that an open of the directory would have. */
 export interface Judgement {
   readonly outcome: 'opens' | 'damaged' | 'refused' | 'no store';
   readonly damages: readonly Damage[];
   readonly refusals: readonly Refusal[];
-  /** Undefined when a log could not be read, so that the rest cannot be judged. */
+  /** Undefined if a log could not be read, because the rest then cannot be judged. */
   readonly verdict: Verdict | undefined;
   readonly storeId: Uint8Array | undefined;
 }
 
 /**
- * Judges the logs that the newest snapshot does not contain by the rules of recovery. A snapshot
- * that is damaged is stood in for, so that damage to the logs is found beside its own.
+ * Judges the logs that are newer than the newest snapshot, by the rules of recovery. For a damaged
+ * snapshot it uses a placeholder, so that damage in the logs is also found.
  */
 export function judgeSurvey(
   { directory, claim }: Pick<DirectoryContents, 'directory' | 'claim'>,
@@ -49,8 +49,9 @@ export function judgeSurvey(
 }
 
 /**
- * Damages as they concern batches. A log that no longer fits the one before it tells which batches
- * are missing between the two; if that one is known to be damaged, it tells nothing new.
+ * Adds the affected batches to damages. A log that does not fit its predecessor shows which batches
+ * are missing between them. If the predecessor is known to be damaged, this adds nothing and is
+ * left out.
  */
 function explain(
   damages: readonly CorruptionDetail[],
@@ -58,7 +59,7 @@ function explain(
   logs: readonly LogSurvey[],
 ): Damage[] {
   return damages.flatMap((damage) => {
-    // What the lock file claims is counted already.
+    // Damage found by the claim already has its batches.
     if (damage.lastSequence !== undefined) return [damage];
     const at = logs.findIndex((log) => log.path === damage.path);
     const log = logs[at];
@@ -87,7 +88,7 @@ function hasSameOrigin(header: FileHeader, before: FileHeader | undefined): bool
   return equalBytes(header.storeId, before.storeId) && header.epoch >= before.epoch;
 }
 
-/** The successor of a damaged log tells how far it went. */
+/** The successor of a damaged log records where that log ended. */
 function withLastSequence(damage: CorruptionDetail, next: LogSurvey | undefined): Damage {
   const { firstSequence } = damage;
   const lastSequence = next?.scan?.header?.predecessor.lastSequence;
@@ -95,7 +96,7 @@ function withLastSequence(damage: CorruptionDetail, next: LogSurvey | undefined)
   return lastSequence < firstSequence ? damage : { ...damage, lastSequence };
 }
 
-/** The id in the snapshot, or else in the first log whose header verifies. */
+/** The id in the snapshot, or in the first log with a valid header. */
 function findStoreId(
   newest: SnapshotSurvey | undefined,
   logs: readonly LogSurvey[],
@@ -105,7 +106,7 @@ function findStoreId(
   return logs.find((log) => log.scan?.header !== undefined)?.scan?.header?.storeId;
 }
 
-/** What a damaged snapshot would have to be for the logs behind it to be whole. */
+/** A placeholder for a damaged snapshot that the following logs would fit. */
 function standIn(newest: SnapshotSurvey, logs: readonly LogSurvey[]): SnapshotState {
   const { number, path } = newest;
   const first = logs.find((log) => log.scan?.header !== undefined)?.scan?.header;

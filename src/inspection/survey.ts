@@ -25,15 +25,16 @@ import { judgeSurvey, type Judgement } from './survey-judgement.ts';
 import type { OtherFile, SurveyedFiles } from './surveyed-files.ts';
 import type { SurveyOptions } from './survey-options.ts';
 
-/** A directory, and what opening would make of it. */
+/** The contents of a directory, and the result that an open would have. */
 export interface Survey extends SurveyedFiles {
-  /** What opening would do; undefined unless it would succeed. */
+  /** What opening would do. Undefined unless it would succeed. */
   readonly opening: Opening | undefined;
 }
 
 /**
- * Reads a directory as recovery would, and goes on where recovery would stop. Changes nothing,
- * takes no lock; a store may be at work there.
+ * Reads a directory as recovery would, but continues after damage. It changes nothing and takes no
+ * lock, so a store may be open there.
+ *
  * @throws StoreError LODESTORE_NOT_FOUND, LODESTORE_NOT_A_DIRECTORY, LODESTORE_IO; the signal's
  *   reason
  */
@@ -67,7 +68,7 @@ async function readOnce(
   options.progress.begin('logs', bytesOf(listing.logs.map(logName)));
   const storeId = snapshots.at(-1)?.header?.storeId;
   const logs: LogSurvey[] = [];
-  // Newest first: a log that has a successor is then read after its seal was written.
+  // Newest first: a log with a successor is then read after its seal was written.
   for (const number of listing.logs.toReversed()) {
     const read = (): Promise<LogSurvey> => surveyLog(fs, directory, number, storeId, options);
     const log = await unlessRemoved(number <= newest, read);
@@ -100,7 +101,10 @@ function withFalseLeftovers(judgement: Judgement, found: readonly Damage[]): Jud
   return { ...judgement, outcome, damages: [...judgement.damages, ...found] };
 }
 
-/** A leftover may vanish while it is read: the store removes it, and nothing depends on it. */
+/**
+ * Returns undefined if a leftover was removed while it was read. An open store removes leftovers,
+ * and nothing depends on them.
+ */
 async function unlessRemoved<T>(
   isLeftover: boolean,
   read: () => Promise<T>,
@@ -120,7 +124,7 @@ async function readSizes(
 ): Promise<Map<string, number>> {
   const sizes = new Map<string, number>();
   for (const name of [...listing.snapshots.map(snapshotName), ...listing.logs.map(logName)]) {
-    // A name that is gone by now is found missing when its file is read.
+    // If the name is gone by now, reading its file reports that.
     const stat = await unlessRemoved(true, () => fs.stat(join(directory, name)));
     if (stat !== undefined) sizes.set(name, stat.sizeBytes);
   }
@@ -150,7 +154,7 @@ async function readOthers(
       const stat = await fs.stat(join(directory, name));
       others.push({ name, kind, bytes: stat.kind === 'file' ? stat.sizeBytes : undefined });
     } catch (error) {
-      // A foreign link may lead nowhere; any other name may just have been removed.
+      // A foreign symbolic link may be dangling. Any other missing name has just been removed.
       if (systemCode(error) !== 'ENOENT' || kind === 'foreign') {
         others.push({ name, kind, bytes: undefined });
       }

@@ -5,18 +5,18 @@ import type { Owner } from './owner.ts';
 import type { SnapshotSurvey } from './snapshot-survey.ts';
 import type { Judgement } from './survey-judgement.ts';
 
-/** A name beside logs and snapshots. */
+/** A name that is neither a log nor a snapshot. */
 export interface OtherFile {
   readonly name: string;
   readonly kind: 'temporary' | 'marker' | 'lock' | 'lease' | 'quarantine' | 'reserve' | 'foreign';
-  /** Undefined for a directory, and for what cannot be looked at. */
+  /** Undefined for a directory, and if it cannot be determined. */
   readonly bytes: number | undefined;
 }
 
-/** Everything that a directory holds, as it was found. Numbers ascend. */
+/** Everything found in a directory. Numbers ascend. */
 export interface SurveyedFiles extends Judgement {
   readonly directory: string;
-  /** What the lock file says must be there; undefined where it makes no claim. */
+  /** What the directory must hold according to the lock file. Undefined if it has no claim. */
   readonly claim: Claim | undefined;
   readonly listing: DirectoryListing;
   readonly snapshots: readonly SnapshotSurvey[];

@@ -4,12 +4,10 @@ import { readSalvageable, type Salvageable } from '../store/salvage/salvage-read
 import { viewSource } from './source-view.ts';
 import type { Survey } from './survey.ts';
 
-/** Records that verify in a damaged directory, ascending, and what is left out. */
+/** The valid records of a damaged directory, ascending, and the losses. */
 export type VerifiableRecords = Pick<Salvageable, 'columns' | 'losses'>;
 
-/**
- * Reads what salvage would keep, without the files that the system cannot read. Nothing is written.
- */
+/** Reads what salvage would keep, without the unreadable files. Writes nothing. */
 export async function readVerifiable(
   fs: FileSystem,
   survey: Survey,

@@ -6,10 +6,10 @@ import { CHUNK_TARGET_RECORDS, ROW_HEADER_BYTES } from '../base/limits.ts';
 import { keyBound, RunCursor } from '../runs/run-cursor.ts';
 
 /**
- * About how many bytes the snapshot will have that a merge makes of the chunks of the old one and
- * the updates of the logs. Chunks that keep all records are counted as they are. A chunk shrinks by
- * the share of its records that is deleted. Updates count uncompressed, but together as no more
- * than the logs that hold them. `records`: of an ancestor's snapshot, which has no chunks.
+ * Estimates the size in bytes of the snapshot that a merge will write. A chunk without deletes
+ * counts with its size; a chunk with deletes shrinks in proportion to them. Updates count
+ * uncompressed, but together at most as much as the logs that hold them. `records`: those of an
+ * ancestor's snapshot, which has no chunks.
  */
 export function estimateSnapshot(
   {
@@ -41,7 +41,7 @@ export function estimateSnapshot(
     return deletes;
   };
   for (const [i, entry] of entries.entries()) {
-    // What lies below the first chunk is folded into it.
+    // Updates below the first chunk are folded into it.
     const deletes = countUpdates(entries[i + 1]?.firstKey);
     const kept = Math.max(0, entry.recordCount - deletes);
     recordCount += kept;

@@ -3,15 +3,17 @@ export interface JobContext<Message = never> {
   readonly signal: AbortSignal;
   /** Yields to other work of the thread, if any. */
   readonly pause?: (() => Promise<void>) | undefined;
-  /** The thread has nothing else to do: short jobs may wait in their reads. */
+  /** The thread has nothing else to do, so short jobs may use blocking reads. */
   readonly mayBlock?: boolean | undefined;
   /** Bytes of the job's input read so far. */
   readonly onProgress: (bytesRead: number) => void;
-  /** Sends a part of the result; buffers in `transfer` then belong to the receiver. */
+  /**
+   * Sends a part of the result. The buffers in `transfer` are detached and belong to the receiver.
+   */
   readonly send: (message: Message, transfer: ArrayBuffer[]) => void;
 }
 
-/** Damage that a job found. It is data, not an exception: the caller decides what it means. */
+/** Damage that a job found. It is a result, not an exception: the caller decides what it means. */
 export interface JobDamage {
   readonly kind: 'corrupt';
   readonly path: string;

@@ -24,7 +24,7 @@ export async function loadAncestor(
   return Array.isArray(chunks) ? { kind: 'chunks', chunks } : chunks;
 }
 
-/** The records of an ancestor's snapshot in ascending key order. */
+/** Reads the records of an ancestor's snapshot, in ascending key order. */
 export async function readAncestorSnapshot(
   fs: FileSystem,
   path: string,
@@ -58,7 +58,8 @@ export async function readAncestorSnapshot(
 }
 
 /**
- * A snapshot has nothing below it: a delete in it leaves nothing, and must not pass for a record.
+ * Removes deletes: a snapshot has no older layer, so a delete has no effect and must not be taken
+ * for a record.
  */
 function withoutDeletes(run: Columns[]): Columns[] {
   if (run.every((columns) => columns.valueBase !== 0n)) return run;

@@ -4,9 +4,7 @@ import type { FileSystem } from '../fs/file-system.ts';
 import { ChunkReader } from '../snapshot/snapshot-reader.ts';
 import type { JobContext, JobDamage } from './job-context.ts';
 
-/**
- * Decodes a range of a snapshot's chunks, into memory that is shared with whoever is given them.
- */
+/** Decodes a range of a snapshot's chunks into shared memory. */
 export interface LoadChunksJob {
   readonly kind: 'load-chunks';
   readonly path: string;
@@ -19,7 +17,7 @@ export interface LoadChunksJob {
 
 export type LoadChunksResult = { readonly kind: 'chunks'; readonly chunks: Columns[] } | JobDamage;
 
-/** Chunks decoded in about a millisecond. */
+/** Decoding these takes about a millisecond. */
 const PAUSE_CHUNKS = 4;
 
 export async function loadChunks(

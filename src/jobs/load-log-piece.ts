@@ -7,7 +7,7 @@ import type { RowPiece } from '../replay/row-piece.ts';
 import type { JobContext } from './job-context.ts';
 import { GroupSlices, rowBytesOf } from './load-log.ts';
 
-/** Reads and checks the groups that begin in a part of a log. */
+/** Reads and checks the groups that begin in a byte range of a log. */
 export interface LoadLogPieceJob {
   readonly kind: 'load-log-piece';
   readonly path: string;
@@ -17,7 +17,7 @@ export interface LoadLogPieceJob {
 
 export interface LoadLogPieceResult {
   readonly piece: LogPiece | undefined;
-  /** Their rows, oldest first. */
+  /** The rows of these groups, oldest first. */
   readonly rows: RowPiece[];
 }
 

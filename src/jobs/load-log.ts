@@ -6,13 +6,13 @@ import { PieceBuilder } from '../replay/piece-builder.ts';
 import type { RowPiece } from '../replay/row-piece.ts';
 import type { JobContext } from './job-context.ts';
 
-/** Reads and checks one log, or what pieces read before have left of it. */
+/** Reads and checks one log, or the rest of it after pieces that were read before. */
 export interface LoadLogJob {
   readonly kind: 'load-log';
   readonly path: string;
   readonly number: number;
   readonly storeId: Uint8Array | undefined;
-  /** Bytes that are to be read. */
+  /** Number of bytes to read. */
   readonly expectedBytes: number;
   /** As in `LogScanOptions`. */
   readonly pieces?: readonly (LogPiece | undefined)[] | undefined;
@@ -20,7 +20,7 @@ export interface LoadLogJob {
 
 export interface LoadLogResult {
   readonly scan: LogScan;
-  /** Its rows, oldest first. Without those of `scan.pieces` pieces. */
+  /** The log's rows, oldest first, without those of the pieces that `scan.pieces` counts. */
   readonly rows: RowPiece[];
 }
 
@@ -47,7 +47,7 @@ export async function loadLog(
   return { scan, rows: await finishInSlices(builder.finish(), context.pause) };
 }
 
-/** What the rows of so many bytes of a log are likely to take. */
+/** Estimates the bytes of the rows in `logBytes` of a log. */
 export function rowBytesOf(logBytes: number): number {
   return Math.max(LEAST_ROW_BYTES, 2 * logBytes);
 }
@@ -55,12 +55,12 @@ export function rowBytesOf(logBytes: number): number {
 const LEAST_ROW_BYTES = 4_096;
 
 /**
- * Bytes of rows read in about half a millisecond, and what reading a group costs beside its rows.
+ * Rows of these bytes take about half a millisecond. A group costs as much as GROUP_BYTES of rows.
  */
 const SLICE_BYTES: number = 128 * 1024;
 const GROUP_BYTES = 512;
 
-/** Tells when it is time to give way, by the rows read since the last time. */
+/** Decides when to pause, by the bytes of rows read since the last pause. */
 export class GroupSlices {
   readonly #pause: (() => Promise<void>) | undefined;
   #sinceBytes = 0;

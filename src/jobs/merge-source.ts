@@ -14,19 +14,19 @@ export interface OldSnapshot {
   readonly format: 'lodestore' | 'ancestor';
 }
 
-/** What a merge starts from, open. */
+/** The opened input of a merge, without its logs. */
 export interface MergeSource {
   readonly entries: readonly IndexEntry[];
   readonly reader: ChunkReader | undefined;
-  /** Of the records in `entries`; undefined where a snapshot of version 1 does not tell. */
+  /** Content hash of the records in `entries`. Undefined for a snapshot of version 1. */
   readonly contentHash: bigint | undefined;
-  /** Records of an ancestor's snapshot: it is not read by chunks. */
+  /** Records of an ancestor's snapshot, which has no chunks. */
   readonly records: readonly Columns[];
 }
 
 const NO_ENTRIES = { entries: [], reader: undefined, contentHash: 0n };
 
-/** `file`: the snapshot, open, where it is one of ours. */
+/** `file`: the open snapshot, unless it is the ancestor's. */
 export async function openMergeSource(
   file: OpenFile | undefined,
   fs: FileSystem,

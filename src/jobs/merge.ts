@@ -30,27 +30,27 @@ export interface MergeLog {
 export interface MergeJob {
   readonly kind: 'merge';
   readonly snapshot: OldSnapshot | undefined;
-  /** Ascending. */
+  /** Ascending by number. */
   readonly logs: readonly MergeLog[];
   readonly storeId: Uint8Array;
   readonly epoch: number;
   /** The last log of `logs`, as the next log refers to it. */
   readonly last: Predecessor;
-  /** Number of the new snapshot, and where it is written. */
+  /** Number of the new snapshot. `temporaryPath` is where it is written. */
   readonly number: number;
   readonly temporaryPath: string;
   /** Limit of the bytes to write. Undefined if there is space for the size of the old files. */
   readonly limitBytes: number | undefined;
 }
 
-/** These stand for chunks [from, to) of the old snapshot and the gaps between keys around them. */
+/** The replacement of chunks [from, to) of the old snapshot, including the key gaps around them. */
 export interface MergedChunks {
   readonly from: number;
   readonly to: number;
   readonly columns: readonly Columns[];
   /**
-   * False where more follow for the last gap: of that, these then stand only for keys up to their
-   * last one.
+   * False if more parts follow for the last gap. These columns then cover it only up to their last
+   * key.
    */
   readonly isWhole: boolean;
 }
@@ -64,22 +64,22 @@ export type MergeResult =
       readonly encodedChunks: number;
       readonly encodedBytes: number;
     }
-  /** Nothing has been written. `run`: the logs, folded. */
+  /** Nothing was written, for lack of space. `run`: the folded logs. */
   | { readonly kind: 'no-room'; readonly neededBytes: number; readonly run: readonly Columns[] }
   | JobDamage;
 
-/** A chunk with fewer records is merged with the next one when it is rewritten. */
+/** A rewritten chunk with fewer records is merged with the next one. */
 const SMALL_CHUNK_RECORDS: number = CHUNK_TARGET_RECORDS / 4;
 
-/** Chunks per message: receiving them costs the main thread a fraction of a millisecond. */
+/** Chunks per message. Receiving them takes the main thread a fraction of a millisecond. */
 const PART_CHUNKS = 16;
 
-/** Bytes between progress reports: each is a message between threads. */
+/** Bytes between progress reports, each of which is a message between threads. */
 const REPORT_BYTES: number = 4 * 1024 * 1024;
 
 /**
- * Writes the next snapshot to its temporary name, syncs it, and reads it back. Old files and the
- * final name are not touched. On any failure the temporary file is removed.
+ * Writes the next snapshot under its temporary name, syncs it and reads it back. It does not touch
+ * old files or the final name. On any failure it removes the temporary file.
  */
 export async function merge(
   fs: FileSystem,
@@ -98,7 +98,7 @@ export async function merge(
   }
 }
 
-/** Reads the logs from disk and folds them. A difference from what was acknowledged is damage. */
+/** Reads the logs from disk and folds them. Any difference from what was acknowledged is damage. */
 async function loadLogs(
   fs: FileSystem,
   logs: readonly MergeLog[],
@@ -176,7 +176,7 @@ async function writeSnapshot(
   }
 }
 
-/** Whether each of the chunks, or the gap behind it, has an update. */
+/** Whether each chunk, including the gap after it, has an update. */
 function touchesAll(run: readonly Columns[], entries: readonly IndexEntry[]): boolean {
   const updates = new RunCursor(run);
   return entries.every((_, i) => {
@@ -187,7 +187,7 @@ function touchesAll(run: readonly Columns[], entries: readonly IndexEntry[]): bo
   });
 }
 
-/** Walks the old chunks: copies those without updates, folds the others. */
+/** Goes through the old chunks: copies those without updates and folds the others. */
 class ChunkMerger {
   readonly #job: MergeJob;
   readonly #source: MergeSource;
@@ -196,17 +196,17 @@ class ChunkMerger {
   readonly #context: JobContext<MergedChunks>;
   readonly #folder: Folder;
   /**
-   * False where updates lie in every old chunk: then none is copied, and nothing has to be known of
-   * what they held.
+   * False if every old chunk has updates. Then no chunk is copied, and the content hash of copied
+   * chunks is not needed.
    */
   readonly #hasCopied: boolean;
   /**
-   * Of the chunks copied: all that there were, less those decoded; or, if that is not known, one by
-   * one.
+   * Content hash of the copied chunks. It starts as the hash of the old snapshot, from which
+   * decoded chunks are subtracted. If that hash is unknown, copied chunks are added instead.
    */
   readonly #copiedContent: ContentSum;
   #folded: Columns[] = [];
-  /** First old chunk of the group being folded; -1 between groups. */
+  /** First old chunk of the group being folded. -1 between groups. */
   #groupFrom = -1;
   copiedChunks = 0;
   copiedBytes = 0;
@@ -277,8 +277,8 @@ class ChunkMerger {
   }
 
   /**
-   * Folds the updates below `bound` into `older`. Behind the last older key there are only updates,
-   * as many as the logs hold: they are written and handed over in parts.
+   * Folds the updates below `bound` into `older`. After the last older key there are only updates,
+   * of any number: they are written and sent in parts.
    */
   async #fold(older: readonly Columns[], bound: bigint | undefined, to: number): Promise<void> {
     const end = bound === undefined ? undefined : keyBound(bound);
@@ -287,7 +287,7 @@ class ChunkMerger {
       const behind = lastKey === MAX_U64 ? undefined : keyBound(lastKey + 1n);
       this.#folder.apply(new RunCursor(older), this.#updates, behind);
     }
-    // What is pending here holds older records, and belongs to the first part.
+    // Pending records may include older ones, and belong to the first part.
     let leastChunks = Math.max(PART_CHUNKS, this.#folded.length + 1);
     while (this.#updates.isBelow(end)) {
       this.#context.signal.throwIfAborted();
@@ -299,10 +299,7 @@ class ChunkMerger {
     }
   }
 
-  /**
-   * Chunks of updates alone are taken over as they are, unless what is pending before them would be
-   * a small chunk.
-   */
+  /** Takes a chunk that has only updates unchanged, unless a small chunk is pending before it. */
   #foldChunkOfUpdates(end: KeyBound | undefined): void {
     const { pendingRecords } = this.#folder;
     const isSmall = pendingRecords > 0 && pendingRecords < SMALL_CHUNK_RECORDS;
@@ -312,14 +309,15 @@ class ChunkMerger {
       return;
     }
     if (isSmall && end === undefined) {
-      // One chunk and what is small make two, so that those behind them can be taken over.
+      // Makes two equal chunks of the small one and this one, so that later chunks can be taken
+      // unchanged.
       this.#splitEvenly(this.#updates.chunk.columns.recordCount, false);
     }
     this.#folder.applyChunk(this.#updates, end);
     if (end === undefined) this.#splitEvenly(0, true);
   }
 
-  /** Reading goes on from the logs, which have been read. */
+  /** Progress in bytes: the logs have been read before the snapshot. */
   #report({ offset, lengthBytes }: IndexEntry): void {
     const readBytes = offset + lengthBytes;
     if (readBytes - this.#reportedBytes < REPORT_BYTES) return;
@@ -328,7 +326,10 @@ class ChunkMerger {
     this.#context.onProgress(logBytes + readBytes);
   }
 
-  /** A chunk that grew in the middle becomes chunks of one size; at the end they are filled up. */
+  /**
+   * A chunk that grew in the middle is split into chunks of equal size. At the end, chunks are
+   * filled.
+   */
   #splitEvenly(addedRecords: number, isLast: boolean): void {
     const total = this.#folder.pendingRecords + addedRecords;
     const chunkCount = Math.max(1, Math.ceil(total / CHUNK_TARGET_RECORDS));
@@ -355,7 +356,7 @@ class ChunkMerger {
   }
 
   /**
-   * Writes the chunks that are full and gives them away. What comes next begins at the old chunk
+   * Writes the finished chunks and sends them to the main thread. The next part begins at old chunk
    * `to`.
    */
   async #handOver(to: number, isWhole: boolean): Promise<void> {

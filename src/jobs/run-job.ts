@@ -17,13 +17,13 @@ import { loadLog, type LoadLogJob, type LoadLogResult } from './load-log.ts';
 import { loadLogPiece, type LoadLogPieceJob, type LoadLogPieceResult } from './load-log-piece.ts';
 import { merge, type MergedChunks, type MergeJob, type MergeResult } from './merge.ts';
 
-/** Work on rows in memory. */
+/** Jobs on rows in memory. */
 export type ReplayJob = WeighRowsJob | PackRowsJob | IndexRowsJob | OrderRowsJob;
 
 export type Job =
   LoadLogJob | LoadLogPieceJob | ReplayJob | LoadChunksJob | LoadAncestorJob | MergeJob;
 
-/** What each kind of job resolves to, and what it hands over while it runs. */
+/** The result type of each kind of job. */
 export interface JobTypes {
   'load-log': { readonly job: LoadLogJob; readonly result: LoadLogResult };
   'load-log-piece': { readonly job: LoadLogPieceJob; readonly result: LoadLogPieceResult };
@@ -38,7 +38,7 @@ export interface JobTypes {
 
 export type JobResult<J extends Job> = JobTypes[J['kind']]['result'];
 
-/** Runs any job to its end, on whichever thread this is. */
+/** Runs any job to its end on the current thread. */
 export async function runJob(
   fs: FileSystem,
   job: Job,

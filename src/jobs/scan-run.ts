@@ -5,8 +5,8 @@ import { scanLog } from '../log/log-scan.ts';
 import { LogRows } from '../runs/log-rows.ts';
 
 /**
- * Reads and checks one log, and sorts its rows into a run: of each key the last update; value 0 =
- * delete.
+ * Reads and checks one log, and sorts its rows into a run: the last update of each key, where value
+ * 0 is a delete.
  */
 export async function scanRun(
   fs: FileSystem,

@@ -1,7 +1,7 @@
 import { buffersOf } from '../runs/column-buffers.ts';
 import type { Job, JobTypes } from './run-job.ts';
 
-/** Buffers of a result that can be handed over instead of copied. */
+/** The buffers of a result that are transferred instead of copied. */
 export function transferList(result: JobTypes[Job['kind']]['result']): ArrayBuffer[] {
   if (!('kind' in result)) return [];
   if (result.kind === 'no-room') return buffersOf(result.run);

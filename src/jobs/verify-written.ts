@@ -3,14 +3,14 @@ import { ChunkReader, readSnapshot } from '../snapshot/snapshot-reader.ts';
 import type { WrittenSnapshot } from '../snapshot/snapshot-writer.ts';
 import type { JobDamage } from './job-context.ts';
 
-/** Which snapshot was written, and where. */
+/** Identity and path of the snapshot that was written. */
 export interface WrittenAs {
   readonly number: number;
   readonly storeId: Uint8Array;
   readonly temporaryPath: string;
 }
 
-/** Reads back what was written: every checksum, the counts and the totals. */
+/** Reads back a written snapshot and checks every checksum, the counts and the totals. */
 export async function verifyWritten(
   file: OpenFile,
   as: WrittenAs,

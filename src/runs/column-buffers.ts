@@ -1,7 +1,9 @@
 import { types } from 'node:util';
 import type { Columns } from '../format/columns.ts';
 
-/** Buffers to be handed over with columns. What is shared is there on both sides. */
+/**
+ * The buffers to transfer with `columns`. SharedArrayBuffers are left out: they need no transfer.
+ */
 export function buffersOf(columns: readonly Columns[]): ArrayBuffer[] {
   return columns.map(({ data }) => data.buffer).filter((buffer) => types.isArrayBuffer(buffer));
 }

@@ -4,9 +4,8 @@ import { keyBound, RunCursor, type KeyBound } from './run-cursor.ts';
 import { RunHeap } from './run-heap.ts';
 
 /**
- * The one rule by which records come together, in recovery and in a merge: ascending keys, of equal
- * keys the newer update wins. What live writes do to the table is the same rule, one update at a
- * time.
+ * The one rule for combining records, in recovery and in a merge: ascending keys; for equal keys
+ * the newer update wins. Live writes apply the same rule to the table, one update at a time.
  */
 export class Folder {
   readonly #builder: ColumnsBuilder = new ColumnsBuilder();
@@ -16,7 +15,7 @@ export class Folder {
     this.#emit = emit;
   }
 
-  /** Records not yet emitted. */
+  /** Number of records not yet emitted. */
   get pendingRecords(): number {
     return this.#builder.recordCount;
   }
@@ -26,8 +25,8 @@ export class Folder {
   }
 
   /**
-   * Takes the records of `older` (all of them) and of `newer` below `bound`. Deletes of `newer`
-   * remove records and leave nothing behind.
+   * Consumes all records of `older`, and those of `newer` below `bound`. A delete in `newer`
+   * removes the older record and is not emitted.
    */
   apply(older: RunCursor, newer: RunCursor, bound: KeyBound | undefined): void {
     for (;;) {
@@ -45,15 +44,15 @@ export class Folder {
     }
   }
 
-  /** Emits columns as they are, behind all that is pending. */
+  /** Emits all pending records, then `columns` unchanged. */
   appendWhole(columns: Columns): void {
     this.flush();
     this.#emit(columns);
   }
 
   /**
-   * As {@link apply} where there are no older records, for what is left of the chunk in which
-   * `newer` stands.
+   * Like {@link apply} without older records, but only up to the end of the current chunk of
+   * `newer`.
    */
   applyChunk(newer: RunCursor, bound: KeyBound | undefined): void {
     const { chunk } = newer;
@@ -66,8 +65,8 @@ export class Folder {
   }
 
   /**
-   * Takes the records of the cursor's chunk from its record up to `end`, and moves the cursor
-   * there.
+   * Appends the records of the cursor's chunk from the current one up to `end`, and moves the
+   * cursor to `end`.
    */
   take(cursor: RunCursor, end: number): void {
     const { chunk } = cursor;
@@ -93,7 +92,10 @@ function isBefore(a: RunCursor, b: RunCursor): boolean {
   return a.keyHigh < b.keyHigh || (a.keyHigh === b.keyHigh && a.keyLow < b.keyLow);
 }
 
-/** Folds runs, oldest first, into one. Deletes stay: what they delete lies in a snapshot. */
+/**
+ * Folds runs, oldest first, into one. Deletes are kept: the records that they delete are in a
+ * snapshot.
+ */
 export function foldRuns(runs: readonly (readonly Columns[])[]): Columns[] {
   const present = runs.filter((run) => run.length > 0);
   if (present.length === 1) return [...present[0]!];
@@ -109,7 +111,7 @@ export function foldRuns(runs: readonly (readonly Columns[])[]): Columns[] {
   return folded;
 }
 
-/** Folds a run into the records of one chunk's range. `bound` is the next chunk's first key. */
+/** Folds a run into the records of one chunk. `bound` is the next chunk's first key. */
 export function foldChunk(
   older: readonly Columns[],
   newer: RunCursor,

@@ -16,26 +16,27 @@ import {
 } from '../format/row.ts';
 
 /**
- * Each block is twice as long as the one before it, up to the largest: a log may hold one row or
+ * Each block is twice as long as the previous one, up to the largest: a log may hold one row or
  * millions.
  */
 const FIRST_BLOCK_BYTES: number = 16 * 1024;
 const LARGEST_BLOCK_BYTES: number = 4 * 1024 * 1024;
-/** As many blocks as a log of hot keys fills again and again. */
+/** The number of blocks that a log of hot keys keeps refilling. */
 const MAX_SPARES = 6;
-/** Superseded rows may take this much, or as much as the others, before they are dropped. */
+/** Superseded rows are dropped once they may exceed both this size and half of all rows. */
 export const SUPERSEDED_ROWS_BYTES: number = 16 * 1024 * 1024;
 /**
- * Rows in key order lie anywhere in memory: looked at together first, they are waited for together.
+ * Prefetch distance: rows in key order are scattered in memory, and reading their lengths together
+ * overlaps the cache misses.
  */
 const AHEAD_ROWS = 64;
-/** Words of the entries of the rows that one step gathers. */
+/** Words of the entries that one step processes. */
 const STEP_WORDS: number = 4_096 * RUN_ENTRY_WORDS;
 
 /**
- * The blocks of whoever has finished: fresh memory costs as much as the rest of reading a log, and
- * would stay until the next collection of the whole heap. Held weakly, since there may be no next
- * one.
+ * Blocks of finished readers, for reuse. Allocating memory costs as much as the rest of reading a
+ * log, and freed blocks would stay until the next full GC. The reference is weak, because there may
+ * be no further reader.
  */
 let spare: WeakRef<RowBlock[]> | undefined;
 
@@ -47,7 +48,7 @@ function takeBlock(lengthBytes: number): RowBlock {
   return kept;
 }
 
-/** Keeps blocks of one length, the largest that whoever comes next asks for. */
+/** Keeps only blocks of the largest length, which any reader can use. */
 function keepSpares(blocks: readonly RowBlock[]): void {
   const kept = spare?.deref() ?? [];
   for (const block of blocks) {
@@ -56,13 +57,13 @@ function keepSpares(blocks: readonly RowBlock[]): void {
   spare = new WeakRef(kept);
 }
 
-/** Where entries are added next, and of which row: `offset` counts bytes of its block. */
+/** Where the next entry is written, and the offset of its row in bytes of the block. */
 interface EntryPlace {
   at: number;
   offset: number;
 }
 
-/** Adds entries, up to `end`, for the rows of a block in which all rows begin on words. */
+/** Adds entries, up to `end`, for the rows of a block in which all rows are aligned to words. */
 function addEntriesOfWords(
   entries: Uint32Array,
   place: EntryPlace,
@@ -105,37 +106,38 @@ function addEntriesOfBytes(
 
 /**
  * Collects the rows of a log and turns them into one run: ascending keys, the last update of each.
- * A log of some kilobytes may hold a gigabyte of rows of one key, so superseded rows are dropped on
- * the way: whenever they may take as much as the others and more than SUPERSEDED_ROWS_BYTES. As
- * that doubles each time, a row is looked at a few times at most.
+ * A log of some kilobytes can hold a gigabyte of rows of one key. So superseded rows are dropped
+ * during collection, as soon as they may exceed both SUPERSEDED_ROWS_BYTES and half of all rows.
+ * The interval doubles each time, so each row is scanned only a few times.
  */
 export class LogRows {
   #blocks: RowBlock[] = [];
-  /** Empty, to be filled again. */
+  /** Empty blocks, for reuse. */
   #free: RowBlock[] = [];
   readonly #run: Columns[] = [];
   readonly #memory: ColumnMemory;
   #rowCount = 0;
   #collectedBytes = 0;
   readonly #supersededBytes: number;
-  /** Superseded rows are looked for when as many bytes are collected. */
+  /** Superseded rows are counted again when `#collectedBytes` reaches this. */
   #nextCheckBytes: number;
-  /** Made when rows are looked at for the first time. */
+  /** Created at the first count. */
   #repeats: RepeatedKeys | undefined;
-  /** Whether each key is above the one before it. */
+  /** Whether each key is greater than the previous one. */
   #isAscending = true;
-  /** Whether all data are as long as some words. */
+  /**
+   * Whether the length of each row's data is a multiple of a word, so that all rows are aligned.
+   */
   #isWordy = true;
   #lastLow = -1;
   #lastHigh = -1;
   #nextBlockBytes: number;
-  /** Rows gathered for the next chunk. */
+  /** Rows of the next chunk. */
   #gathered: RowBlock | undefined;
   #gatheredCount = 0;
 
   /**
-   * `expectedBytes` of rows are put into one block, if they are not too many. `memory` of the run:
-   * default `own`.
+   * `expectedBytes` of rows get one block, up to the largest block. `memory`: of the resulting run.
    */
   constructor(
     expectedBytes: number = FIRST_BLOCK_BYTES,
@@ -148,12 +150,12 @@ export class LogRows {
     this.#nextCheckBytes = supersededBytes;
   }
 
-  /** Whether each key so far is above the one before it. */
+  /** Whether each key so far is greater than the previous one. */
   get isAscending(): boolean {
     return this.#isAscending;
   }
 
-  /** Copies the rows of a group, which have been checked. */
+  /** Copies the rows of a group. They must have been validated. */
   add(rows: Uint8Array): void {
     if (rows.length === 0) return;
     let block = this.#blocks.at(-1);
@@ -179,12 +181,11 @@ export class LogRows {
   }
 
   /**
-   * Drops superseded rows where they may take half of what is collected, and says when to look
-   * again.
+   * Drops superseded rows if they may be half of all collected bytes, and schedules the next check.
    */
   #check(): void {
     if (this.#mostSupersededBytes() * 2 >= this.#collectedBytes) this.#drop();
-    // Each byte that is added may supersede another one.
+    // Each added byte may supersede another one.
     const slackBytes = this.#collectedBytes - 2 * this.#mostSupersededBytes();
     this.#nextCheckBytes =
       this.#collectedBytes + Math.max(slackBytes, Math.ceil(this.#supersededBytes / 4));
@@ -207,8 +208,8 @@ export class LogRows {
   }
 
   /**
-   * Returns where the first row begins or ends that is no whole number of words, or where the rows
-   * end.
+   * Scans rows by words. Returns the offset of the first row that is not aligned, or the end of the
+   * rows.
    */
   #lookAtWords({ words, usedBytes }: RowBlock, from: number): number {
     let [lastLow, lastHigh] = [this.#lastLow, this.#lastHigh];
@@ -247,12 +248,12 @@ export class LogRows {
     }
   }
 
-  /** The run. No row is taken after it. */
+  /** Returns the run. `add` must not be called afterwards. */
   finish(): Columns[] {
     return finishSteps(this.finishInSteps());
   }
 
-  /** As {@link finish}: a step makes a chunk, or sorts or gathers some thousand rows. */
+  /** Like {@link finish}. A step makes one chunk, or sorts or gathers some thousand rows. */
   *finishInSteps(): Steps<Columns[]> {
     // Sorting takes memory for every row.
     const isLong = this.#collectedBytes > this.#supersededBytes;
@@ -268,8 +269,8 @@ export class LogRows {
   }
 
   /**
-   * Columns are made of the block's rows where they stand; its last ones wait for those of the
-   * next.
+   * Makes columns from the block's rows in place. Its last rows are gathered with those of the next
+   * block.
    */
   *#cutBlock(block: RowBlock): Steps<void> {
     let from = 0;
@@ -297,8 +298,7 @@ export class LogRows {
   }
 
   /**
-   * Fills the chunk that is being gathered; returns where the row begins that belongs into the next
-   * one.
+   * Fills the chunk that is being gathered. Returns the offset of the first row of the next one.
    */
   #gatherUntilFull(block: RowBlock): number {
     let from = 0;
@@ -348,7 +348,7 @@ export class LogRows {
     this.#gatheredCount = 0;
   }
 
-  /** Keys are sorted beside the places of their rows; of equal keys the last one counts. */
+  /** Sorts keys with the positions of their rows. Of equal keys the last row is kept. */
   *#gatherSorted(): Steps<void> {
     const made = yield* this.#makeEntries();
     const entries = yield* sortEntries(made, this.#rowCount);
@@ -380,7 +380,7 @@ export class LogRows {
     return entries;
   }
 
-  /** Data lengths of the rows of as many entries as `lengths` takes. */
+  /** Reads the data lengths of the rows of up to `lengths.length` entries. */
   #readLengths(entries: Uint32Array, from: number, end: number, lengths: Uint32Array): void {
     const blocks = this.#blocks;
     const to = Math.min(end, from + RUN_ENTRY_WORDS * lengths.length);

@@ -3,20 +3,20 @@ import { hashKey } from '../base/key-hash.ts';
 import type { RowBlock } from './row-columns.ts';
 import { DATA_LENGTH, KEY_HIGH, KEY_LOW } from '../format/row.ts';
 
-/** 4 MiB of bits: of two million keys, one in sixteen shares its bit with another. */
+/** 4 MiB of bits. With two million keys, one key in sixteen shares its bit with another. */
 const SEEN_BITS: number = 2 ** 25;
 /** A row is shorter than 2^26 bytes. */
 const SIZE_CLASSES = 33;
 
 /**
- * An upper bound on the bytes of superseded rows among those that were counted, for a few
- * nanoseconds a row. Each key has a bit; a row that finds its bit set may supersede an earlier one,
- * any other row supersedes none. So superseded rows are at most as many as bits were found set, and
- * at most as long as the longest rows.
+ * An upper bound on the bytes of superseded rows, at a cost of a few nanoseconds per row. Each key
+ * has a bit. A row whose bit is already set may supersede an earlier row; any other row supersedes
+ * none. So there are at most as many superseded rows as bits found set, and they are at most as
+ * long as the longest rows.
  */
 export class RepeatedKeys {
   readonly #seen: Uint32Array = new Uint32Array(SEEN_BITS / 32);
-  /** By the number of bits of a row's length. */
+  /** Index: the number of bits of a row's length. */
   readonly #counts: Uint32Array = new Uint32Array(SIZE_CLASSES);
   readonly #bytes: Float64Array = new Float64Array(SIZE_CLASSES);
   #repeats = 0;
@@ -29,7 +29,7 @@ export class RepeatedKeys {
       const block = blocks[this.#countedBlocks]!;
       this.#countRows(block);
       this.#countedBytes = block.usedBytes;
-      // More rows may be added to the last one.
+      // More rows may be added to the last block.
       if (this.#countedBlocks === blocks.length - 1) return;
       this.#countedBytes = 0;
     }
@@ -56,9 +56,7 @@ export class RepeatedKeys {
     this.#repeats += repeats;
   }
 
-  /**
-   * Begins again with rows that are known to be of different keys: none of them supersedes another.
-   */
+  /** Starts again with rows of distinct keys, none of which supersedes another. */
   restart(blocks: readonly RowBlock[]): void {
     this.#seen.fill(0);
     this.#counts.fill(0);
@@ -69,7 +67,7 @@ export class RepeatedKeys {
     this.#repeats = 0;
   }
 
-  /** Superseded rows take no more bytes than this. */
+  /** Upper bound on the bytes of superseded rows. */
   get mostBytes(): number {
     let left = this.#repeats;
     let mostBytes = 0;

@@ -16,8 +16,7 @@ import {
 } from '../format/row.ts';
 
 /**
- * Memory for rows, which stand one behind the other from its beginning, as in a log, whole and
- * checked.
+ * Memory for rows, contiguous from the start, in log format. The rows are complete and validated.
  */
 export class RowBlock {
   readonly bytes: Uint8Array;
@@ -34,35 +33,34 @@ export class RowBlock {
 }
 
 const ROW_HEADER_WORDS: number = ROW_HEADER_BYTES / 4;
-/** Longer data are copied by the engine; for these, setting out costs more than the copy. */
+/**
+ * For data up to this length, a loop is cheaper than `set`, whose call costs more than the copy.
+ */
 const SHORT_BYTES = 96;
 
 const scratch64 = new BigUint64Array(1);
 const scratch32 = new Uint32Array(scratch64.buffer);
 
-/** Neighbouring rows that fit a chunk. */
+/** Consecutive rows that fit one chunk. */
 interface Cut {
   readonly end: number;
   readonly count: number;
-  /** Where the last of them begins. */
+  /** Offset of the last row. */
   readonly last: number;
-  /** Where the rows with the lowest and with the highest value begin. */
+  /** Offsets of the rows with the lowest and the highest value. */
   readonly lowest: number;
   readonly highest: number;
   readonly lengthsDiffer: boolean;
 }
 
-/**
- * Turns the order of u32 into that of i32: integers as small as these are compared without leaving
- * registers.
- */
+/** XOR with it maps u32 order to i32 order, so that V8 compares int32. */
 const SIGN: number = 0x8000_0000 | 0;
 
 /**
- * The columns of the rows from `from` of the block on that make up one chunk, and where they end.
- * At least one row stands there; all ascend in key. With `isWordy`, all rows begin and end on
- * words: these are read as such, which costs a tenth as long as the code has not been compiled, in
- * the first moments of opening.
+ * Makes the columns of one chunk from the rows of the block from `from` on. Returns them and the
+ * offset after the last row used. There must be at least one row, and keys must ascend.
+ * `isAligned`: all rows are aligned to words and are read as words. That takes a tenth of the time
+ * while the code is not compiled yet, at the start of an open.
  */
 export function cutColumns(
   block: RowBlock,
@@ -92,7 +90,7 @@ export function cutColumns(
   return { columns, end };
 }
 
-/** Takes offsets of words. */
+/** Offsets are in words. */
 function cutWords(words: Uint32Array, from: number, used: number): Cut {
   const firstLength = words[from + DATA_LENGTH_WORD]!;
   let lengthsDiffer = false;
@@ -172,7 +170,7 @@ function cutBytes(view: DataView, from: number, used: number): Cut {
   return { end: offset, count, last, lowest, highest, lengthsDiffer };
 }
 
-/** `from` is an offset of words. */
+/** `from` is an offset in words. */
 function fillFromWords(
   { keyLow, keyHigh, valueLow, valueHigh, dataEnd, data }: ColumnViews,
   count: number,

@@ -1,6 +1,9 @@
 import type { Steps } from '../base/steps.ts';
 
-/** Words of an entry: the key's low and high half, the row's block and its offset there. */
+/**
+ * Words of an entry: the low and the high half of the key, the row's block, its offset in the
+ * block.
+ */
 export const RUN_ENTRY_WORDS = 4;
 
 /** Words of the entries that one step counts or moves. */
@@ -11,8 +14,8 @@ const BUCKETS: number = 1 << DIGIT_BITS;
 const DIGITS_PER_WORD: number = 32 / DIGIT_BITS;
 
 /**
- * How often each value of each digit of the keys occurs: the digits of the low half, then of the
- * high one.
+ * Counts how often each value of each digit occurs in the keys: first the digits of the low half,
+ * then those of the high half.
  */
 function* countDigits(entries: Uint32Array, end: number): Steps<Uint32Array> {
   const counts = new Uint32Array(2 * DIGITS_PER_WORD * BUCKETS);
@@ -36,10 +39,7 @@ function countRange(entries: Uint32Array, from: number, end: number, counts: Uin
   }
 }
 
-/**
- * Moves some entries by one digit, in the order of its values; `starts` says where each value goes
- * on.
- */
+/** Moves entries to their places by one digit. `starts` has the next place for each digit value. */
 function distribute(
   from: Uint32Array,
   to: Uint32Array,
@@ -60,7 +60,7 @@ function distribute(
   }
 }
 
-/** Where each value's entries begin, from how many there are. */
+/** Replaces counts by start positions. */
 function toStarts(counts: Uint32Array): void {
   let start = 0;
   for (let value = 0; value < BUCKETS; value++) {
@@ -71,8 +71,7 @@ function toStarts(counts: Uint32Array): void {
 }
 
 /**
- * Digits in which keys differ, the highest first. One that all share, as ids near each other do,
- * moves none.
+ * Digits in which keys differ, most significant first. A digit that all keys share needs no pass.
  */
 function differingDigits(counts: Uint32Array, count: number): number[] {
   const digits: number[] = [];
@@ -84,8 +83,8 @@ function differingDigits(counts: Uint32Array, count: number): number[] {
 }
 
 /**
- * How many of the highest digits leave few entries out of order, were the digits independent of
- * each other: a key is then expected to agree in all of them with no more than one other.
+ * How many of the most significant digits leave few entries out of order if the digits are
+ * independent: a key is expected to agree in all of them with at most one other key.
  */
 function tellingDigits(counts: Uint32Array, count: number, digits: readonly number[]): number {
   let expectedEqual = count;
@@ -100,8 +99,8 @@ function tellingDigits(counts: Uint32Array, count: number, digits: readonly numb
 }
 
 /**
- * Moves entries by digits, the lowest first. Both arrays and the counts are used up; one of the
- * arrays has the result.
+ * Sorts entries by `digits`, least significant first (LSD radix sort). Overwrites both arrays and
+ * the counts. Returns the array that has the result.
  */
 function* arrange(
   entries: Uint32Array,
@@ -125,7 +124,10 @@ function* arrange(
   return from;
 }
 
-/** Puts in order what is nearly so. False where it gave up, with entries moved but none lost. */
+/**
+ * Insertion sort of nearly sorted entries. Returns false if it needs too many moves: the entries
+ * are then all there, but not sorted.
+ */
 function* settle(entries: Uint32Array, end: number): Steps<boolean> {
   let movesLeft = end / RUN_ENTRY_WORDS;
   for (let from = RUN_ENTRY_WORDS; from < end; from += STEP_WORDS) {
@@ -136,7 +138,7 @@ function* settle(entries: Uint32Array, end: number): Steps<boolean> {
   return true;
 }
 
-/** Returns how many moves are left; fewer than none where it gave up. */
+/** Returns the number of moves left, negative if it gave up. */
 function settleRange(entries: Uint32Array, from: number, end: number, mostMoves: number): number {
   let movesLeft = mostMoves;
   for (let at = from; at < end; at += RUN_ENTRY_WORDS) {
@@ -163,10 +165,9 @@ function settleRange(entries: Uint32Array, from: number, end: number, mostMoves:
 }
 
 /**
- * The first `count` entries in ascending key order; equal keys keep their order. Whole entries are
- * moved, digit by digit: who reads them in order then reads them one behind the other. Of keys that
- * look random, three digits tell nearly all apart, and the few others are put right afterwards.
- * `entries` is used up.
+ * Returns the first `count` entries in ascending key order; the sort is stable. Whole entries are
+ * moved, so that a reader of the result accesses them sequentially. For random keys, three digits
+ * separate nearly all, and an insertion sort corrects the rest. `entries` is overwritten.
  */
 export function* sortEntries(entries: Uint32Array, count: number): Steps<Uint32Array> {
   if (count < 2) return entries;
@@ -177,8 +178,8 @@ export function* sortEntries(entries: Uint32Array, count: number): Steps<Uint32A
   const telling = tellingDigits(counts, count, digits);
   const sorted = yield* arrange(entries, spare, end, counts, digits.slice(0, telling));
   if (telling === digits.length || (yield* settle(sorted, end))) return sorted;
-  // Keys in clusters. Equal ones have kept their order, so that all digits may be gone through
-  // again.
+  // The keys are clustered. The order of equal keys is intact, so a radix sort over all digits is
+  // still stable.
   const other = sorted === entries ? spare : entries;
   const allCounts = yield* countDigits(sorted, end);
   return yield* arrange(sorted, other, end, allCounts, digits);

@@ -5,7 +5,7 @@ import type { Columns } from '../format/columns.ts';
 const scratch64 = new BigUint64Array(1);
 const scratch32 = new Uint32Array(scratch64.buffer);
 
-/** Walks over records in ascending key order, across columns. A value of 0 is a delete. */
+/** Iterates over records in ascending key order, across columns. A value of 0 is a delete. */
 export class RunCursor {
   readonly #chunks: readonly Columns[];
   #chunk = -1;
@@ -51,7 +51,7 @@ export class RunCursor {
     this.#load();
   }
 
-  /** The chunk that holds the record; not when `done`. */
+  /** The chunk that holds the record. Not available when `done`. */
   get chunk(): SplitColumns {
     this.#split ??= {
       columns: present(this.#columns, 'a cursor that is not done stands in a chunk'),
@@ -69,8 +69,9 @@ export class RunCursor {
   }
 
   /**
-   * The chunk whose first record this is, if it can stand in a snapshot as it is: it is full, since
-   * it is not the last one, all below `bound`, and without deletes. The cursor goes on to the next.
+   * If the cursor is at the first record of a chunk that a snapshot can take unchanged, returns
+   * that chunk and moves to the next one. Such a chunk is full (it is not the last one), lies
+   * entirely below `bound` and has no deletes.
    */
   takeWholeChunk(bound: KeyBound | undefined): Columns | undefined {
     const columns = this.#columns;
@@ -83,26 +84,29 @@ export class RunCursor {
     return columns;
   }
 
-  /** Goes on to record `index` of the chunk, or to the next chunk where this one ends there. */
+  /** Moves to record `index` of the chunk, or to the next chunk if this one ends there. */
   skipTo(index: number): void {
     this.#index = index;
     if (index === this.#count) this.#enterChunk();
     else this.#load();
   }
 
-  /** Goes on to the first record, from this one on, whose key is not below `bound`. */
+  /** Moves forward to the first record whose key is not below `bound`. */
   skipBelow(bound: bigint): void {
     while (!this.done && this.#columns!.lastKey < bound) this.#enterChunk();
     if (!this.done) this.skipTo(Math.max(this.#index, lowerBound(this.#columns!, bound)));
   }
 
-  /** Index in the chunk, from the record on, of the first one whose key is not below `bound`. */
+  /**
+   * Index in the chunk of the first record, from the current one on, whose key is not below
+   * `bound`.
+   */
   endBelow(bound: KeyBound | undefined): number {
     if (bound === undefined) return this.#count;
     return this.#endBelow(bound.low, bound.high);
   }
 
-  /** As {@link endBelow}, of another cursor's key. */
+  /** Like {@link endBelow}, with the current key of another cursor as the bound. */
   endBelowKeyOf({ keyLow, keyHigh }: RunCursor): number {
     return this.#endBelow(keyLow, keyHigh);
   }
@@ -129,7 +133,8 @@ export class RunCursor {
   }
 
   /**
-   * Index in the chunk of the first delete from the record on, or `end` if there is none before.
+   * Index in the chunk of the first delete from the current record on, or `end` if there is none
+   * before it.
    */
   firstDelete(end: number): number {
     if (this.#baseLow !== 0 || this.#baseHigh !== 0) return end;
@@ -163,7 +168,7 @@ export class RunCursor {
     return this.valueLow === 0 && this.valueHigh === 0;
   }
 
-  /** The bytes in which the record's data lies. */
+  /** The buffer that holds the record's data. */
   get data(): Uint8Array {
     return this.#columns!.data;
   }
@@ -179,14 +184,14 @@ export class RunCursor {
     return dataEnd === null ? dataLength : dataEnd[this.#index]! - this.dataFrom;
   }
 
-  /** True while a record is left whose key is below `bound`; undefined is above every key. */
+  /** Whether a record below `bound` is left. `undefined` is above every key. */
   isBelow(bound: KeyBound | undefined): boolean {
     if (this.done) return false;
     if (bound === undefined) return true;
     return this.keyHigh < bound.high || (this.keyHigh === bound.high && this.keyLow < bound.low);
   }
 
-  /** An upper bound on the records left below `bound`: whole columns are counted as they are. */
+  /** An upper bound on the number of records left below `bound`. Chunks below it count whole. */
   countBelow(bound: bigint | undefined): number {
     if (this.done) return 0;
     let count = -this.#index;
@@ -202,7 +207,7 @@ export class RunCursor {
   }
 }
 
-/** Halves of a key that is itself excluded. */
+/** Halves of an exclusive upper bound. */
 export interface KeyBound {
   readonly low: number;
   readonly high: number;

@@ -2,18 +2,18 @@ import type { Columns } from '../format/columns.ts';
 import { RunCursor } from './run-cursor.ts';
 
 /**
- * Merges runs, given oldest first: on top is the next key, and of all runs with that key the
- * newest.
+ * Merges runs, given oldest first. On top is the next key; among runs with that key, the newest
+ * run.
  */
 export class RunHeap {
   readonly #cursors: readonly RunCursor[];
   /**
-   * Numbers of the cursors that have records left, without the one on top; the newer a run, the
-   * higher.
+   * Numbers of the cursors that have records left, except the top one. A higher number is a newer
+   * run.
    */
   readonly #heap: Int32Array;
   #size = 0;
-  /** -1 where none is left. */
+  /** -1 if no record is left. */
   #top = -1;
 
   constructor(runs: readonly (readonly Columns[])[]) {
@@ -26,14 +26,14 @@ export class RunHeap {
     this.#takeTop();
   }
 
-  /** The cursor at the next record, undefined where none is left. */
+  /** The cursor at the next record. Undefined if none is left. */
   get top(): RunCursor | undefined {
     return this.#top < 0 ? undefined : this.#cursors[this.#top];
   }
 
   /**
-   * Moves all others past the key on top. Returns the one with the next key, undefined where none
-   * has records left.
+   * Moves all other cursors past the top key. Returns the cursor with the next key, or undefined if
+   * no other cursor has records left.
    */
   passOthers(): RunCursor | undefined {
     const { keyLow, keyHigh } = this.#cursors[this.#top]!;
@@ -47,7 +47,7 @@ export class RunHeap {
     return undefined;
   }
 
-  /** The cursor on top has been moved: another one may belong there. */
+  /** Restores the order after the top cursor was moved. */
   reorder(): void {
     if (this.#cursors[this.#top]!.done) this.#takeTop();
     else if (this.#size > 0 && this.#isBefore(this.#heap[0]!, this.#top)) {

@@ -2,16 +2,16 @@ import type { Columns } from '../format/columns.ts';
 import { foldRuns } from './fold.ts';
 
 /**
- * Runs that may overlap are folded when they take more than this, and twice as much as was left the
- * last time.
+ * Overlapping runs are folded when they take more than this, and more than twice the size that the
+ * last fold left.
  */
 export const FOLD_BYTES: number = 32 * 1024 * 1024;
 
 type Run = readonly Columns[];
 
 /**
- * The runs of logs, oldest first, as they are read. Logs may hold the same keys again and again:
- * folded on the way, their runs take at most twice what they leave, and FOLD_BYTES.
+ * The runs of logs, oldest first, as they are read. Logs may repeat the same keys. Because runs are
+ * folded while they are read, they take at most FOLD_BYTES or twice the size of the result.
  */
 export class RunPile {
   readonly #foldBytes: number;
@@ -24,31 +24,31 @@ export class RunPile {
     this.#nextFoldBytes = foldBytes;
   }
 
-  /** Oldest first; none of them is empty. */
+  /** Oldest first. None is empty. */
   get runs(): readonly Run[] {
     return this.#runs;
   }
 
-  /** Adds a run that is newer than all others. Returns whether they are to be folded now. */
+  /** Adds a run that is newer than all others. Returns whether the runs must be folded now. */
   add(run: Run): boolean {
     if (run.length === 0) return false;
     this.#runs.push(run);
     this.#bytes += bytesOf(run);
     if (this.#bytes <= this.#nextFoldBytes) return false;
     if (!isAscending(this.#runs)) return true;
-    // They hold each key once.
+    // No key occurs twice: there is nothing to fold.
     this.#restart();
     return false;
   }
 
-  /** Puts what the runs have been folded into in their place. */
+  /** Replaces the runs by the result of folding them. */
   replace(folded: Run): void {
     this.#runs = folded.length === 0 ? [] : [folded];
     this.#bytes = bytesOf(folded);
     this.#restart();
   }
 
-  /** Folds all runs here. */
+  /** Folds all runs on this thread. */
   fold(): Columns[] {
     const folded = foldRuns(this.#runs);
     this.replace(folded);
@@ -60,12 +60,12 @@ export class RunPile {
   }
 }
 
-/** Whether each run lies above the one before it. */
+/** Whether each run lies above the previous one. */
 function isAscending(runs: readonly Run[]): boolean {
   return runs.every((run, i) => i === 0 || runs[i - 1]!.at(-1)!.lastKey < run[0]!.firstKey);
 }
 
-/** Bytes of the columns. All columns of a chunk lie in one buffer. */
+/** Bytes of the columns. All columns of a chunk share one buffer. */
 function bytesOf(run: Run): number {
   return run.reduce((sum, { data }) => sum + data.buffer.byteLength, 0);
 }

@@ -6,11 +6,9 @@ import { DATA_LENGTH, KEY_HIGH, KEY_LOW } from '../format/row.ts';
 const FIRST_SLOTS = 1_024;
 const SLOT_WORDS = 3;
 
-/**
- * Key -> ordinal of its last row. Holds keys itself, so that rows may be moved while it is asked.
- */
+/** Key -> ordinal of its last row. It stores the keys, so rows may be moved during lookups. */
 class LastRows {
-  /** A slot's key in halves, and the ordinal plus 1; 0 while the slot is free. */
+  /** A slot: the key's halves, and the ordinal plus 1 (0 in a free slot). */
   #slots: Uint32Array = new Uint32Array(SLOT_WORDS * FIRST_SLOTS);
   #mask: number = FIRST_SLOTS - 1;
   #count = 0;
@@ -28,7 +26,7 @@ class LastRows {
     return this.#slots[this.#find(low, high) + 2] === ordinal + 1;
   }
 
-  /** Where the key's slot begins, or the free one where it belongs. */
+  /** Start of the key's slot, or of the free slot where it belongs. */
   #find(low: number, high: number): number {
     const slots = this.#slots;
     let slot = hashKey(low, high) & this.#mask;
@@ -53,17 +51,17 @@ class LastRows {
   }
 }
 
-/** What is left of blocks: rows in their order, the last one of each key. */
+/** What is left of blocks: the last row of each key, in the original order. */
 export interface KeptRows {
   readonly rowCount: number;
   readonly kept: RowBlock[];
-  /** Blocks in which nothing is left. */
+  /** Blocks without remaining rows. */
   readonly freed: RowBlock[];
 }
 
 /**
- * Moves the last row of each key forward, over rows that it supersedes. Needs memory for the keys
- * alone.
+ * Moves the last row of each key forward, over superseded rows. It needs extra memory only for the
+ * keys.
  */
 export function dropSuperseded(blocks: readonly RowBlock[]): KeptRows {
   const last = new LastRows();
@@ -94,7 +92,10 @@ export function dropSuperseded(blocks: readonly RowBlock[]): KeptRows {
   return target.finish();
 }
 
-/** Packs rows into the blocks that they come from. Never overtakes the row that is being read. */
+/**
+ * Packs rows into the blocks that they come from. The write position never passes the read
+ * position.
+ */
 class PackedBlocks {
   readonly #blocks: readonly RowBlock[];
   readonly #usedBytes: number[];

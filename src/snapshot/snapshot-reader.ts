@@ -26,7 +26,7 @@ import {
 import type { OpenFile } from '../fs/file-system.ts';
 import { FileWindow, readFully, readFullySync } from '../fs/file-window.ts';
 
-/** Something in a snapshot that is not as it was written. */
+/** A part of a snapshot that is not as it was written. */
 export interface SnapshotDamage {
   readonly kind: 'corrupt';
   readonly offset: number;
@@ -38,14 +38,17 @@ export interface SnapshotFile {
   readonly header: FileHeader;
   readonly index: SnapshotIndex;
   readonly fileBytes: number;
-  /** Header checksum of the index frame: with the header's, it pins the whole file. */
+  /**
+   * Header checksum of the index frame. Together with the file header's checksum it identifies the
+   * file's content.
+   */
   readonly chain: number;
 }
 
 export type SnapshotResult =
   | SnapshotFile
   | SnapshotDamage
-  /** Another magic: the ancestor's snapshot, or a foreign file. */
+  /** The magic is not ours: the ancestor's snapshot, or a foreign file. */
   | { readonly kind: 'foreign'; readonly fileBytes: number }
   | { readonly kind: 'unsupported'; readonly version: number };
 
@@ -58,7 +61,7 @@ async function readRange(file: OpenFile, offset: number, lengthBytes: number): P
   return bytes.subarray(0, await readFully(file, bytes, offset));
 }
 
-/** Reads header, trailer and index of snapshot `number`; no chunk. */
+/** Reads header, trailer and index of snapshot `number`, but no chunk. */
 export async function readSnapshot(file: OpenFile, number: number): Promise<SnapshotResult> {
   const { sizeBytes } = await file.stat();
   const head = await readRange(file, 0, Math.min(FILE_HEADER_BYTES, sizeBytes));
@@ -113,18 +116,17 @@ async function readIndex(
   return { kind: 'snapshot', header, index, fileBytes, chain };
 }
 
-/** A chunk as it is stored: checked, not decoded. */
+/** A chunk as stored: checked, not decoded. */
 export interface RawChunk {
   readonly kind: 'raw';
   readonly header: FrameHeader;
   readonly payload: Uint8Array;
 }
 
-// Nothing waits between two chunks' decompression and decoding, so one is enough for all readers of
-// a thread.
+// One per thread is enough: no await occurs between a chunk's decompression and its decoding.
 const scratch = new Scratch();
 
-/** The decompressed payload, valid until the next call; undefined when it is not zstd. */
+/** The decompressed payload, valid until the next call. Undefined if it is not zstd. */
 function decodeRaw({ header, payload }: RawChunk): Uint8Array | undefined {
   if (header.codec === CODEC_RAW) return payload;
   const decoded = scratch.take(header.decodedBytes);
@@ -138,7 +140,7 @@ export class ChunkReader {
   readonly #seed: ChecksumSeed;
   readonly #memory: ColumnMemory;
 
-  /** `mayBlock`: as of a `FileWindow`. `memory` of the columns: default `own`. */
+  /** `mayBlock`: as for a `FileWindow`. `memory`: of the columns, default `own`. */
   constructor(
     file: OpenFile,
     fileBytes: number,
@@ -153,14 +155,14 @@ export class ChunkReader {
   }
 
   /**
-   * Reads chunk `ordinal` and checks it against its entry. The payload is valid until the next
-   * call.
+   * Reads chunk `ordinal` and checks it against its index entry. The payload is valid until the
+   * next call.
    */
   async readRaw(entry: IndexEntry, ordinal: number): Promise<RawChunk | SnapshotDamage> {
     return this.#check(await this.#window.at(entry.offset, entry.lengthBytes), entry, ordinal);
   }
 
-  /** As {@link read}, without giving way. The file must be able to. */
+  /** Like {@link read}, with blocking calls. The file must support them. */
   readSync(entry: IndexEntry, ordinal: number): Columns | SnapshotDamage {
     const bytes = new Uint8Array(entry.lengthBytes);
     const done = readFullySync(this.#file, bytes, entry.offset);
@@ -196,7 +198,10 @@ export class ChunkReader {
     return raw.kind === 'corrupt' ? raw : this.decode(raw, entry);
   }
 
-  /** Leaves its memory to the next reader: it reads no more, and no payload of it is in use. */
+  /**
+   * Releases the reader's memory for reuse. The reader and its payloads must not be used
+   * afterwards.
+   */
   release(): void {
     this.#window.release();
   }

@@ -24,15 +24,12 @@ import type { OpenFile } from '../fs/file-system.ts';
 import { writeFully } from '../fs/write.ts';
 
 const FLUSH_BYTES: number = 1024 * 1024;
-/**
- * The buffer doubles up to twice what is flushed at a time: the snapshot of a small store needs no
- * more.
- */
+/** The buffer doubles up to twice the flush size. A small store's snapshot fits the first one. */
 const FIRST_BUFFER_BYTES: number = 16 * 1024;
 const LARGEST_BUFFER_BYTES: number = 2 * FLUSH_BYTES;
 const SNAPSHOT_LEVEL = 1;
 /**
- * A sync of 96 MiB holds up other syncs of the device for 50 ms and more, one of 4 MiB for a few.
+ * A sync of 96 MiB delays other syncs of the device by 50 ms and more, one of 4 MiB by a few ms.
  */
 const SYNC_BYTES: number = 4 * 1024 * 1024;
 
@@ -43,7 +40,7 @@ export interface WrittenSnapshot {
   readonly totals: SnapshotTotals;
 }
 
-/** The payload of a chunk as it stands in another snapshot, to be copied without decoding it. */
+/** A chunk's payload from another snapshot, copied without decoding. */
 export interface StoredChunk {
   readonly payload: Uint8Array;
   readonly header: FrameHeader;
@@ -53,8 +50,9 @@ export interface StoredChunk {
 }
 
 /**
- * Writes a snapshot's chunks in key order, then its index and trailer. Memory: one chunk and a
- * buffer. A long one is synced as it grows: nothing promises more by that, but no sync takes long.
+ * Writes a snapshot's chunks in key order, then its index and trailer. It needs memory for one
+ * chunk and a buffer. A long snapshot is synced while it grows. These syncs make no promise: they
+ * keep each single sync short.
  */
 export class SnapshotWriter {
   readonly #file: OpenFile;
@@ -107,14 +105,14 @@ export class SnapshotWriter {
     );
   }
 
-  /** Adds what all the copied chunks hold together to the content hash. */
+  /** Adds the content hash of all copied chunks. */
   addCopiedContent(content: ContentSum): void {
     this.#content.add(content);
   }
 
   /**
-   * Copies a chunk that no log touches. Its records count when {@link addCopiedContent} is told of
-   * them.
+   * Copies a chunk that no update touches. {@link addCopiedContent} adds its records to the content
+   * hash.
    */
   async copyChunk(chunk: StoredChunk): Promise<void> {
     await this.#makeRoom(FRAME_HEADER_BYTES + chunk.payload.length);

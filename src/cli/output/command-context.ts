@@ -4,10 +4,10 @@ import type { FileSystem } from '../../fs/file-system.ts';
 import type { ProgressBar } from './progress-bar.ts';
 import type { Output } from './output.ts';
 
-/** What every command is given. Commands resolve to their exit code. */
+/** The context of every command. Commands resolve to their exit code. */
 export interface CommandContext {
   readonly fs: FileSystem;
-  /** Undefined where the file system knows neither owners nor rights. */
+  /** Undefined if the file system has no owners and permissions. */
   readonly access?: PathAccess | undefined;
   readonly out: Output;
   readonly err: Output;

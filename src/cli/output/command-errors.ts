@@ -1,9 +1,11 @@
-/** A command line, or an input, that asks for what cannot be done. Nothing has been done. */
+/** An invalid command line or input. Nothing was done. */
 export class UsageError extends Error {
   override readonly name: string = 'UsageError';
 }
 
-/** Ctrl-C came while a command was changing something: the message says what is there now. */
+/**
+ * Ctrl-C interrupted a command that changes something. The message describes the resulting state.
+ */
 export class InterruptedError extends Error {
   override readonly name: string = 'InterruptedError';
 }

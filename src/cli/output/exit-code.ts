@@ -1,14 +1,14 @@
 import { CorruptionError, StoreLockedError } from '../../base/errors.ts';
 
-/** What a command says of itself to the shell. Documented in `--help` and docs/CLI.md. */
+/** Exit codes of commands. Documented in `--help` and docs/CLI.md. */
 export const EXIT_OK = 0;
 export const EXIT_DAMAGE = 1;
 export const EXIT_USAGE = 2;
 export const EXIT_LOCKED = 3;
 export const EXIT_IO = 4;
-/** A fault of this program, as `sysexits.h` counts. */
+/** An internal error, with the code of `sysexits.h`. */
 export const EXIT_INTERNAL = 70;
-/** As a shell reports a process that SIGINT ended. */
+/** The code that a shell reports for a process ended by SIGINT. */
 export const EXIT_INTERRUPTED = 130;
 
 const MEANINGS: ReadonlyMap<number, string> = new Map([
@@ -21,14 +21,14 @@ const MEANINGS: ReadonlyMap<number, string> = new Map([
   [EXIT_INTERRUPTED, 'interrupted'],
 ]);
 
-/** The exit codes of a command, or all of them, for a help text. */
+/** The help text for some exit codes. Default: all. */
 export function exitCodeHelp(codes: readonly number[] = [...MEANINGS.keys()]): string {
   const known = [...MEANINGS].filter(([code]) => codes.includes(code));
   const lines = known.map(([code, meaning]) => `  ${String(code).padEnd(3)}  ${meaning}\n`);
   return `Exit codes:\n${lines.join('')}`;
 }
 
-/** The exit code for an error that the store or the system has thrown. */
+/** The exit code for an error of the store or of the system. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CorruptionError) return EXIT_DAMAGE;
   if (error instanceof StoreLockedError) return EXIT_LOCKED;

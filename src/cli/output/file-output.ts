@@ -10,11 +10,11 @@ import type { TextSink } from './text-sink.ts';
 const BUFFER_CHARACTERS: number = 256 * 1024;
 
 /**
- * A text file that has its name only when all of it is durable: until `finish` it is called
- * `NAME.partial`, and `discard` removes it.
+ * A text file that gets its name only when it is complete and durable. Until `finish` it is called
+ * `NAME.partial`; `discard` removes it.
  */
 export class FileOutput implements TextSink {
-  /** The directory that it is made in. Closed when it ends. */
+  /** The directory of the file. Closed by `finish` and `discard`. */
   readonly #held: Directory;
   readonly #path: string;
   readonly #partialPath: string;
@@ -29,7 +29,7 @@ export class FileOutput implements TextSink {
     this.#file = file;
   }
 
-  /** @throws UsageError when something has the name already; system errors as they are */
+  /** @throws UsageError if a file with the name exists; system errors unchanged */
   static async create(fs: FileSystem, path: string): Promise<FileOutput> {
     if (await exists(fs, path)) {
       throw new UsageError(`${path} already exists: remove it, or give another name`);
@@ -51,7 +51,7 @@ export class FileOutput implements TextSink {
     return this.#text.length >= BUFFER_CHARACTERS;
   }
 
-  /** Bytes written so far. */
+  /** Number of bytes written so far. */
   get lengthBytes(): number {
     return this.#lengthBytes;
   }

@@ -1,6 +1,6 @@
 /**
- * JSON in which a bigint is a string of decimal digits, since no reader may lose digits of a u64,
- * and what is not known is null, so that every object of a kind has the same fields.
+ * Formats a value as JSON. A bigint becomes a string of decimal digits, because a number would lose
+ * digits of a u64. Undefined becomes null, so that all objects of a kind have the same fields.
  */
 export function toJson(value: unknown, indent?: number): string {
   return JSON.stringify(

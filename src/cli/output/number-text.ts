@@ -1,6 +1,6 @@
 const UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
 
-/** Digits in groups of three: `1,204`. */
+/** Formats digits in groups of three: `1,204`. */
 export function formatCount(count: number | bigint): string {
   return count.toString().replace(/\B(?=(\d{3})+$)/g, ',');
 }
@@ -10,7 +10,7 @@ export function countOf(count: number | bigint, one: string, many = `${one}s`): 
   return `${formatCount(count)} ${BigInt(count) === 1n ? one : many}`;
 }
 
-/** Rounded to three digits or so: `310 bytes`, `1.2 MiB`. */
+/** Rounds to about three digits: `310 bytes`, `1.2 MiB`. */
 export function formatBytes(bytes: number): string {
   let amount = bytes;
   let unit = 0;
@@ -30,12 +30,12 @@ export function formatSeconds(seconds: number): string {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
-/** Eight digits, as checksums are written. */
+/** Formats a checksum with eight hexadecimal digits. */
 export function formatChecksum(checksum: number): string {
   return checksum.toString(16).padStart(8, '0');
 }
 
-/** `38 ms`, `1.2 s`, and from a minute on as `formatSeconds`. */
+/** `38 ms`, `1.2 s`; from one minute on like `formatSeconds`. */
 export function formatMilliseconds(milliseconds: number): string {
   if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
   if (milliseconds < 60_000) return `${(milliseconds / 1000).toFixed(1)} s`;

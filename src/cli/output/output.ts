@@ -3,12 +3,12 @@ import { systemCode } from '../../base/errors.ts';
 
 const BUFFER_CHARACTERS = 64 * 1024;
 
-/** The reader has gone away, as `head` does when it has seen enough. */
+/** The reader has closed the output, as `head` does. */
 export class OutputClosedError extends Error {
   override readonly name: string = 'OutputClosedError';
 }
 
-/** Buffered text for a stream. What is not flushed is not written. */
+/** Buffered text output. Text is written by `flush` only. */
 export class Output {
   readonly #stream: CliStream;
   #text = '';
@@ -16,13 +16,13 @@ export class Output {
 
   constructor(stream: CliStream) {
     this.#stream = stream;
-    // Without a listener an error of the stream ends the process; `flush` tells of it.
+    // Without a listener, a stream error would end the process. `flush` reports it.
     stream.on('error', (error) => {
       this.#error ??= error;
     });
   }
 
-  /** True when `flush` is due. */
+  /** Whether `flush` is due. */
   get isFull(): boolean {
     return this.#text.length >= BUFFER_CHARACTERS;
   }
@@ -35,7 +35,9 @@ export class Output {
     this.write(`${text}\n`);
   }
 
-  /** Resolves when all text is handed over. Throws OutputClosedError, or the stream's error. */
+  /**
+   * Resolves when the stream has taken all text. Throws OutputClosedError, or the stream's error.
+   */
   async flush(): Promise<void> {
     const text = this.#text;
     this.#text = '';

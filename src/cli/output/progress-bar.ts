@@ -2,22 +2,22 @@ import { monotonicMs } from '../../base/timers.ts';
 import type { CliStream } from './cli-io.ts';
 import { formatBytes, formatSeconds } from './number-text.ts';
 
-/** How far some work has come. */
+/** The progress of some work. */
 export interface Progress {
-  /** In a word. */
+  /** One word. */
   readonly phase: string;
   readonly doneBytes: number;
-  /** Undefined when nobody knows. */
+  /** Undefined if unknown. */
   readonly totalBytes: number | undefined;
 }
 
-/** A reading that ends sooner shows no bar. */
+/** Work that takes less time shows no bar. */
 const QUIET_MS = 500;
 const REDRAW_MS = 100;
 const BAR_CELLS = 24;
 const ERASE_LINE = '\r\u001B[K';
 
-/** A bar with rate and time left, on a terminal; nothing anywhere else. */
+/** A progress bar with rate and remaining time. It is shown only on a terminal. */
 export class ProgressBar {
   readonly #stream: CliStream | undefined;
   readonly #now: () => number;
@@ -43,12 +43,12 @@ export class ProgressBar {
     this.#drawnMs = nowMs;
     this.#isDrawn = true;
     const line = progressLine(progress, nowMs - this.#phaseStartMs);
-    // A terminal that does not know its width says 0.
+    // A terminal of unknown width reports 0.
     const { columns = 0 } = this.#stream;
     this.#stream.write(ERASE_LINE + line.slice(0, (columns > 0 ? columns : 80) - 1));
   }
 
-  /** Leaves the terminal as it was. */
+  /** Removes the bar from the terminal. */
   clear(): void {
     if (this.#isDrawn) this.#stream?.write(ERASE_LINE);
     this.#isDrawn = false;

@@ -1,7 +1,7 @@
-/** Where a command's text goes. What is not flushed is not written. */
+/** A destination of text. Text is written by `flush` only. */
 export interface TextSink {
   write(text: string): void;
-  /** True when `flush` is due. */
+  /** Whether `flush` is due. */
   readonly isFull: boolean;
   flush(): Promise<void>;
 }

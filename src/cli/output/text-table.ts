@@ -3,7 +3,7 @@ export interface TextColumn {
   readonly align: 'left' | 'right';
 }
 
-/** Lines of a table, titles first, columns as wide as their widest cell. */
+/** Formats a table: titles first, each column as wide as its widest cell. */
 export function renderTable(
   columns: readonly TextColumn[],
   rows: readonly (readonly string[])[],

@@ -21,8 +21,8 @@ const SNAPSHOT_NUMBER = 0;
 
 /**
  * Writes records as a directory of the ancestor: a snapshot, which is one frame, and an empty log
- * behind it. The log has to be there: with a snapshot alone the ancestor removes it while it
- * recovers.
+ * after it. The log is required: during its recovery the ancestor removes a snapshot that has no
+ * log.
  */
 export async function writeAncestorDirectory(
   fs: FileSystem,
@@ -45,7 +45,7 @@ async function makeFile(fs: FileSystem, path: string): Promise<void> {
   await file.close();
 }
 
-/** Memory: a buffer of rows, and one record. */
+/** Uses memory for a buffer of rows and one record. */
 class AncestorSnapshotWriter {
   readonly #file: OpenFile;
   readonly #compressor: PieceCompressor = ancestorCompressor();
@@ -106,8 +106,8 @@ class AncestorSnapshotWriter {
   }
 
   /**
-   * The length stands before the payload and under its checksum, and is known only now: the payload
-   * is read back for it, as it stands in the file.
+   * The length precedes the payload, is covered by the checksum, and is known only now. So the
+   * payload is read back from the file to compute the checksum.
    */
   async #close(): Promise<void> {
     const length = new Uint8Array(LENGTH_BYTES);

@@ -5,7 +5,7 @@ import { parseData, parseU64, parseValue, type InputRecord } from './record-inpu
 
 const NO_DATA = new Uint8Array(0);
 
-/** Places of the fields in a line; -1: there is none. */
+/** Positions of the fields in a line. -1 if the field does not exist. */
 interface Header {
   readonly fields: number;
   readonly key: number;
@@ -15,14 +15,17 @@ interface Header {
 }
 
 /**
- * Reads CSV by RFC 4180: a first line with the names `key`, `value`, and `data` or `dataHex` or
- * neither, in any order; then a record a line. Fields may stand in quotes; none of these can hold a
- * line end.
+ * Reads CSV by RFC 4180. The first line has the field names `key`, `value`, and optionally `data`
+ * or `dataHex`, in any order. Each other line is a record. Fields may be quoted, but must not
+ * contain line ends.
  */
 export class CsvParser {
   #header: Header | undefined;
 
-  /** The record of a line; undefined for the first line, and for empty ones. Throws InputError. */
+  /**
+   * Returns the record of a line, or undefined for the first line and for empty lines. Throws
+   * InputError.
+   */
   parse({ text, number }: InputLine): InputRecord | undefined {
     if (this.#header === undefined) {
       this.#header = headerOf(splitFields(text, number), number);
@@ -43,7 +46,7 @@ export class CsvParser {
     };
   }
 
-  /** Throws InputError when there was not even a first line. */
+  /** Throws InputError if there was no first line. */
   finish(): void {
     if (this.#header === undefined) throw noHeader(1);
   }

@@ -3,7 +3,7 @@ import type { FileSystem } from '../../fs/file-system.ts';
 
 const READ_BYTES: number = 256 * 1024;
 
-/** The bytes that are imported, piece by piece, and how many there are, if that is known. */
+/** The input of an import in pieces, and its total length if known. */
 export interface ImportInput {
   readonly pieces: AsyncIterable<Uint8Array>;
   readonly totalBytes: number | undefined;
@@ -29,7 +29,10 @@ async function* readPieces(fs: FileSystem, path: string): AsyncGenerator<Uint8Ar
   }
 }
 
-/** A stream that is closed when the signal comes: it may wait for input that never does. */
+/**
+ * Input from a stream. The stream is closed when the signal aborts, because it may never yield
+ * again.
+ */
 export function streamInput(stream: Readable, signal: AbortSignal): ImportInput {
   return { pieces: streamPieces(stream, signal), totalBytes: undefined };
 }

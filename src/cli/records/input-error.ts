@@ -1,4 +1,4 @@
-/** Input that is not as documented. Names the line, from 1, and never what stands in it. */
+/** Invalid input. Names the line, from 1, but never its content. */
 export class InputError extends Error {
   override readonly name: string = 'InputError';
   readonly line: number;

@@ -1,22 +1,24 @@
 import { MAX_BATCH_BYTES } from '../../base/limits.ts';
 import { InputError } from './input-error.ts';
 
-/** A record with the largest data, in hexadecimal, and something around it. */
+/** Length of a record with the largest data, in hexadecimal, with a margin. */
 const MAX_LINE_BYTES: number = 2 * MAX_BATCH_BYTES + 4096;
 
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const BYTE_ORDER_MARK = '\uFEFF';
 
-/** A line without its end, and its number from 1. */
+/** A line without its terminator, and its number from 1. */
 export interface InputLine {
   readonly number: number;
   readonly text: string;
 }
 
 /**
- * Cuts a stream of bytes into lines of UTF-8. Memory: one piece of the stream, and one line.
- * @throws InputError for a line that cannot hold a record, or is no UTF-8
+ * Splits a stream of bytes into lines of UTF-8. It needs memory for one piece of the stream and one
+ * line.
+ *
+ * @throws InputError for a line that is too long for a record, or is not UTF-8
  */
 export class LineCutter {
   readonly #decoder: InstanceType<typeof TextDecoder> = new TextDecoder('utf-8', {
@@ -27,7 +29,7 @@ export class LineCutter {
   #waitingBytes = 0;
   #number = 0;
 
-  /** The lines that end in `piece`. What is left waits for the next piece. */
+  /** Yields the lines that end in `piece`. The rest is kept for the next piece. */
   *push(piece: Uint8Array): Generator<InputLine, void, void> {
     let from = 0;
     for (let end = piece.indexOf(LINE_FEED); end >= 0; end = piece.indexOf(LINE_FEED, from)) {
@@ -38,7 +40,7 @@ export class LineCutter {
     if (from < piece.length) this.#wait(new Uint8Array(piece.subarray(from)));
   }
 
-  /** The last line, if no line feed ends it. */
+  /** Yields the last line if no line feed terminates it. */
   *finish(): Generator<InputLine, void, void> {
     if (this.#waitingBytes > 0) yield this.#lineOf(this.#withWaiting(new Uint8Array(0)));
   }

@@ -6,9 +6,10 @@ const FIELDS = new Set(['key', 'value', 'data', 'dataHex']);
 const NO_DATA = new Uint8Array(0);
 
 /**
- * A record from a line as `export` writes it: an object with `key` and `value`, strings of decimal
- * digits or numbers that JSON does not round, and `data` in base64 or `dataHex`, or neither. Empty
- * lines hold none.
+ * Parses a line as `export` writes it: an object with `key` and `value`, each a string of decimal
+ * digits or a safe integer, and optionally `data` in base64 or `dataHex`. Returns undefined for an
+ * empty line.
+ *
  * @throws InputError
  */
 export function parseJsonLine({ text, number }: InputLine): InputRecord | undefined {

@@ -1,18 +1,19 @@
 import { MAX_U64 } from '../../base/limits.ts';
 import { InputError } from './input-error.ts';
 
-/** A record as it was read from text. */
+/** A record that was read from text. */
 export interface InputRecord {
   readonly key: bigint | number;
   readonly value: bigint | number;
   readonly data: Uint8Array;
 }
 
-/** Digits of which every number is a safe integer. */
+/** Every number with this many digits is a safe integer. */
 const SAFE_DIGITS = 15;
 
 /**
- * A u64 from decimal digits.
+ * Parses a u64 from decimal digits.
+ *
  * @throws InputError that names the field
  */
 export function parseU64(text: string, name: string, line: number): bigint | number {
@@ -31,7 +32,7 @@ export function parseValue(text: string, line: number): bigint | number {
   return value;
 }
 
-/** Bytes from text in which nothing is out of place. */
+/** Decodes bytes. Rejects text with any invalid character. */
 export function parseData(text: string, encoding: 'base64' | 'hex', line: number): Uint8Array {
   const bytes = Buffer.from(text, encoding);
   const isExact =

@@ -7,14 +7,17 @@ import type { InputRecord } from './record-input.ts';
 const BATCH_RECORDS = 1_000;
 const BATCH_BYTES: number = 1024 * 1024;
 
-/** Takes batches in order: one is durable when the call has ended, at once or later. */
+/**
+ * Receives batches in order. A batch is durable when the call has returned or its promise has
+ * resolved.
+ */
 export interface BatchSink {
   commit(batch: WriteBatch): Awaitable<unknown>;
 }
 
 /**
- * Packs records into batches of about a thousand, one after the other. `acknowledged` counts the
- * first records, which are durable.
+ * Packs records into batches of about a thousand and commits one after the other. `acknowledged` is
+ * the number of durable records, a prefix of the input.
  */
 export class RecordLoader {
   readonly #open: () => Promise<BatchSink>;
@@ -27,7 +30,7 @@ export class RecordLoader {
     this.#open = open;
   }
 
-  /** Undefined when the record fits; else to be awaited. */
+  /** Returns undefined if the record fits. Otherwise the promise must be awaited. */
   add(record: InputRecord): Promise<void> | undefined {
     const { key, value, data } = record;
     const isFull =
@@ -43,7 +46,7 @@ export class RecordLoader {
     });
   }
 
-  /** Commits what is there. Rejects with what the sink throws. */
+  /** Commits the pending records. Rejects with the sink's error. */
   async finish(): Promise<void> {
     this.#sink ??= await this.#open();
     const { size } = this.#batch;
@@ -54,7 +57,7 @@ export class RecordLoader {
   }
 }
 
-/** Whether an error is about one record that no batch can hold. */
+/** Whether an error concerns one record that is too large for a batch. */
 export function isTooLarge(error: unknown): boolean {
   return error instanceof BatchTooLargeError;
 }

@@ -4,7 +4,7 @@ import { RunCursor } from '../../runs/run-cursor.ts';
 
 export type TextFormat = 'jsonl' | 'csv';
 
-/** How the bytes of a record are written, and what the field is called then. */
+/** The encoding of data, which also determines the field name. */
 export type DataEncoding = 'base64' | 'hex';
 
 export const DATA_FIELDS: Readonly<Record<DataEncoding, string>> = {
@@ -12,14 +12,14 @@ export const DATA_FIELDS: Readonly<Record<DataEncoding, string>> = {
   hex: 'dataHex',
 };
 
-/** The line that stands before all records; empty where there is none. */
+/** The header line. Empty if the format has none. */
 export function headLine(format: TextFormat, encoding: DataEncoding): string {
   return format === 'csv' ? `key,value,${DATA_FIELDS[encoding]}\n` : '';
 }
 
 /**
- * The records of one chunk, one a line. u64 are decimal digits, as strings where JSON would round
- * them.
+ * Formats the records of one chunk, one per line. u64 are decimal digits, in JSON as strings,
+ * because JSON numbers would be rounded.
  */
 export function recordLines(columns: Columns, format: TextFormat, encoding: DataEncoding): string {
   const cursor = new RunCursor([columns]);

@@ -2,7 +2,7 @@ import { CorruptionError } from '../../base/errors.ts';
 import type { Damage } from '../../inspection/damage.ts';
 import { countOf, formatBytes, formatCount } from '../output/number-text.ts';
 
-/** What is at stake, as a clause; empty when nobody can tell. */
+/** The affected data, as a clause. Empty if unknown. */
 export function consequenceOf(damage: Damage): string {
   const { firstSequence, lastSequence, affectedBytes, firstKey, lastKey, records } = damage;
   const parts: string[] = [];
@@ -20,7 +20,7 @@ export function consequenceOf(damage: Damage): string {
   return parts.length === 0 ? '' : `concerned: ${parts.join(', ')}`;
 }
 
-/** The first damage as an error, so that every command tells of it in the same words. */
+/** The first damage as an error, so that all commands report it in the same words. */
 export function damageError(damages: readonly Damage[], hint: string): CorruptionError {
   const first = damages[0]!;
   const more = damages.length - 1;

@@ -10,7 +10,7 @@ import type { Owner } from '../../inspection/owner.ts';
 import type { Survey } from '../../inspection/survey.ts';
 import { explainVanished } from './explain-vanished.ts';
 
-/** Damage: each place, what salvage would keep, and what is gone under each choice. */
+/** Explains damage: each place, what salvage would keep, and what each choice would lose. */
 export async function explainDamaged(
   fs: FileSystem,
   survey: Survey,
@@ -55,7 +55,7 @@ export async function explainDamaged(
   };
 }
 
-/** The memory of the process may be all that is left of what is damaged. */
+/** The memory of the running process may have the only copy of the damaged records. */
 function runningText({ record }: Owner): string[] {
   const who = `Process ${record.pid} on host ${record.hostName}`;
   return [
@@ -100,7 +100,7 @@ function noLoss(losses: readonly Loss[], isMoved: boolean): string {
     : 'no record: the damaged bytes held none';
 }
 
-/** Names can be given back without writing a second store. */
+/** File names can be restored without writing a second store. */
 function inPlace(lost: readonly string[]): Choice {
   return {
     command: "MetadataStore.open(directory, { recovery: 'salvage' })",

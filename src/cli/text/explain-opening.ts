@@ -3,16 +3,16 @@ import type { Survey } from '../../inspection/survey.ts';
 import { explainSound } from './explain-sound.ts';
 import { shellWord, type Choice, type ExplainResult } from './explain-result.ts';
 
-/** What was found beside the bytes. */
+/** What was found besides the contents of the files. */
 export interface Surroundings {
   readonly obstacles: readonly Obstacle[];
-  /** Users to whom the files belong. */
+  /** Users that own the files. */
   readonly owners: readonly number[];
-  /** Who asks. */
+  /** The user that runs the command. */
   readonly userId: number | undefined;
 }
 
-/** A directory in which nothing is damaged: what opening it would meet all the same. */
+/** Explains a directory without damage, including what would still prevent an open. */
 export function explainOpening(survey: Survey, surroundings: Surroundings): ExplainResult {
   const sound = explainSound(survey);
   const { obstacles, owners } = surroundings;

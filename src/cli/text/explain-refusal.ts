@@ -7,7 +7,7 @@ import type { Survey } from '../../inspection/survey.ts';
 const NO_RIGHT: readonly string[] = ['EACCES', 'EPERM'];
 const PASSING: readonly string[] = ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'EBUSY', 'ESTALE'];
 
-/** Files that could not be read, or are of a later version. */
+/** Explains files that could not be read, or have a later format version. */
 export function explainRefused(survey: Survey): ExplainResult {
   const { directory, refusals, damages } = survey;
   const newer = refusals.find((refusal) => refusal.code === 'LODESTORE_UNSUPPORTED_FORMAT');
@@ -37,7 +37,7 @@ function codeIn(message: string): string {
   return /: (E[A-Z0-9]+) at /.exec(message)?.[1] ?? 'EIO';
 }
 
-/** A directory that cannot be listed or looked at; undefined when the error says something else. */
+/** Explains a directory that cannot be listed or accessed. Undefined for other errors. */
 export function explainError(directory: string, error: unknown): ExplainResult | undefined {
   if (error instanceof StoreError && error.code === 'LODESTORE_NOT_FOUND') {
     return missing(directory, `There is nothing at ${directory}.`);

@@ -1,11 +1,11 @@
-/** What somebody can do about a directory, and what it costs. */
+/** A possible action on a directory, and its cost. */
 export interface Choice {
   readonly command: string;
   readonly effect: string;
   readonly loses: readonly string[];
 }
 
-/** Why a directory opens or does not, in plain words. */
+/** Why a directory opens or does not. */
 export interface ExplainResult {
   readonly directory: string;
   readonly state:
@@ -20,20 +20,20 @@ export interface ExplainResult {
     | 'missing';
   /** One sentence: would it open? */
   readonly summary: string;
-  /** Why, place by place. */
+  /** The reasons, one per place. */
   readonly because: readonly string[];
-  /** Beside each other: one of them is to be taken. Empty where there is nothing to choose. */
+  /** Alternatives, of which one is to be chosen. Empty if there are none. */
   readonly choices: readonly Choice[];
-  /** A command that does no harm, and why it is the next. */
+  /** A harmless command to run next, and why. */
   readonly next: { readonly command: string; readonly why: string };
 }
 
-/** A path as a shell takes it for one word. */
+/** Quotes a path as one word of a shell. */
 export function shellWord(path: string): string {
   return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }
 
-/** A name beside a directory, for what is made of it. */
+/** The name for a new directory next to `directory`. */
 export function besideOf(directory: string, suffix: string): string {
   const trimmed = directory.replace(/(?<=.)\/+$/, '');
   const name = trimmed === '.' || trimmed === '..' ? `${trimmed}/../store` : trimmed;

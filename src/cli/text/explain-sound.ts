@@ -4,7 +4,7 @@ import { countOf } from '../output/number-text.ts';
 import type { Survey } from '../../inspection/survey.ts';
 import { verdictText } from './verdict-text.ts';
 
-/** A directory in which nothing is damaged. */
+/** Explains a directory without damage. */
 export function explainSound(survey: Survey): ExplainResult {
   const { directory, owner } = survey;
   const because = verdictText(survey);
@@ -51,7 +51,7 @@ function isAncestor(survey: Survey): boolean {
   return survey.logs.some((log) => log.scan?.format === 'ancestor');
 }
 
-/** A directory without a store in it. */
+/** Explains a directory without a store. */
 export function explainNoStore(survey: Survey): ExplainResult {
   const { directory, listing, others } = survey;
   const had = others.some((other) => other.kind === 'marker' || other.kind === 'lock');
@@ -79,7 +79,7 @@ export function explainNoStore(survey: Survey): ExplainResult {
   };
 }
 
-/** A directory that a command has not written to its end. */
+/** Explains a directory that a command did not finish writing. */
 export function explainIncomplete(directory: string): ExplainResult {
   return {
     directory,

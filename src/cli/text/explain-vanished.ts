@@ -3,7 +3,7 @@ import { LOCK_NAME } from '../../format/file-name.ts';
 import type { Survey } from '../../inspection/survey.ts';
 import { besideOf, shellWord, type ExplainResult } from './explain-result.ts';
 
-/** The lock file says that there was a store, and none of its files is there. */
+/** Explains a directory whose lock file claims a store, but which has none of its files. */
 export function explainVanished({ directory, damages }: Survey): ExplainResult {
   const listing = `ls -la ${shellWord(directory)}`;
   return {

@@ -8,7 +8,7 @@ import type { OtherFile, SurveyedFiles } from '../../inspection/surveyed-files.t
 
 export type FileState =
   /**
-   * Of logs: closed with a seal; closed without; written to last; ending in a write cut short;
+   * For logs: closed with a seal; closed without a seal; the live one; ending in a torn write;
    * never written.
    */
   | 'sealed'
@@ -16,18 +16,18 @@ export type FileState =
   | 'open'
   | 'torn'
   | 'prepared'
-  /** Of snapshots: the one that recovery starts from. */
+  /** For snapshots: the one that recovery uses. */
   | 'newest'
-  /** A log, or an older snapshot, that the newest snapshot makes superfluous. */
+  /** A log, or an older snapshot, that the newest snapshot has replaced. */
   | 'merged leftover'
   | 'temporary'
   | 'foreign'
   | 'damaged'
-  /** Could not be read, or is of a version that is not known. */
+  /** Could not be read, or has an unknown version. */
   | 'unreadable'
   | 'present';
 
-/** One line of `inspect`'s table. Fields are undefined where they do not apply or are not known. */
+/** One row of `inspect`'s table. Fields that are unknown or do not apply are undefined. */
 export interface FileReport {
   readonly name: string;
   readonly kind: 'log' | 'snapshot' | OtherFile['kind'];
@@ -36,12 +36,12 @@ export interface FileReport {
   readonly epoch: number | undefined;
   readonly firstSequence: bigint | undefined;
   readonly lastSequence: bigint | undefined;
-  /** Groups of a log, chunks of a snapshot. */
+  /** Number of groups of a log, or of chunks of a snapshot. */
   readonly frames: number | undefined;
   readonly batches: number | undefined;
   readonly records: number | undefined;
   readonly state: FileState;
-  /** Where it is torn or damaged, and what was found there. */
+  /** Offset at which the file is torn or damaged, and the reason. */
   readonly offset: number | undefined;
   readonly reason: string | undefined;
   readonly frameList: readonly FrameLine[];
@@ -65,7 +65,7 @@ function nothingKnown(name: string, kind: FileReport['kind']): Omit<FileReport, 
 
 type Standing = Pick<FileReport, 'state' | 'offset' | 'reason'>;
 
-/** One report per name: snapshots, logs, then the rest. */
+/** One report per name: snapshots, logs, then the others. */
 export function reportFiles(survey: SurveyedFiles): FileReport[] {
   return [
     ...survey.snapshots.map((snapshot) => reportSnapshot(survey, snapshot)),
@@ -74,7 +74,7 @@ export function reportFiles(survey: SurveyedFiles): FileReport[] {
   ];
 }
 
-/** The state in words, with the offset it refers to. */
+/** The state in words, with its offset. */
 export function stateText(report: Standing): string {
   const { state, offset } = report;
   return offset === undefined ? state : `${state} at offset ${formatCount(offset)}`;
@@ -135,7 +135,7 @@ function reportLog(survey: SurveyedFiles, log: LogSurvey): FileReport {
 function standingOf(survey: SurveyedFiles, log: LogSurvey): Standing {
   const newest = survey.snapshots.at(-1)?.number ?? -1;
   const { scan, path, refusal, number } = log;
-  // Recovery does not read it, whatever it holds.
+  // Recovery does not read it.
   if (number <= newest) return standing('merged leftover');
   const trouble = troubleOf(path, survey.damages, refusal);
   if (trouble !== undefined || scan === undefined) return trouble ?? standing('unreadable');

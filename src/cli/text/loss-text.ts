@@ -2,12 +2,12 @@ import type { Move } from '../../store/salvage/placement.ts';
 import type { Loss } from '../../store/recovery/recovery-report.ts';
 import { formatCount } from '../output/number-text.ts';
 
-/** A file that was read in another place than where it stands, in words. */
+/** Describes a file that was read under another name. */
 export function moveText({ from, to, reason }: Move): string {
   return to === undefined ? `left out: ${from}: ${reason}` : `${from} was read as ${to}: ${reason}`;
 }
 
-/** What could not be kept, as a clause. */
+/** Describes what could not be kept, as a clause. */
 export function lossText(loss: Loss): string {
   const { path, fromOffset, toOffset, reason, firstSequence, firstKey } = loss;
   const parts = [
@@ -25,7 +25,7 @@ export function lossText(loss: Loss): string {
   return `${parts.join(', ')}: ${reason}${older}`;
 }
 
-/** False for a loss of bytes that held no record. */
+/** False if the lost bytes held no record. */
 export function concernsRecords(loss: Loss): boolean {
   return loss.firstSequence !== undefined || loss.firstKey !== undefined;
 }

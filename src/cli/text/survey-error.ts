@@ -4,7 +4,7 @@ import { noStoreError } from '../../store/recovery/directory-state.ts';
 import { damageError } from './damage-text.ts';
 import type { Survey } from '../../inspection/survey.ts';
 
-/** What opening the directory would reject with; undefined when it would open. */
+/** The error that an open of the directory would reject with. Undefined if it would succeed. */
 export function surveyError(survey: Survey): StoreError | undefined {
   const { outcome, damages, refusals, directory } = survey;
   if (outcome === 'opens') return undefined;

@@ -4,7 +4,7 @@ import { countOf, formatCount } from '../output/number-text.ts';
 import type { Opening } from '../../inspection/opening.ts';
 import type { Survey } from '../../inspection/survey.ts';
 
-/** What opening the store would come to, in plain words, line by line. */
+/** Describes line by line what an open of the store would do. */
 export function verdictText(survey: Survey): string[] {
   const { opening } = survey;
   switch (survey.outcome) {
