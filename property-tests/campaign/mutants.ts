@@ -623,6 +623,12 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '',
     test: 'test/store/reserve-file.test.ts',
   },
+  'a reserve without its inodes counts as kept': {
+    file: 'src/store/space/reserve-file.ts',
+    find: "if (!isWhole) this.#state = 'given-up';\n      return isWhole;",
+    replace: 'return isWhole || true;',
+    test: 'test/store/reserve-file.test.ts',
+  },
   'a reserve made again with the inode that it has just given up': {
     file: 'src/store/space/space-keeper.ts',
     find: '    this.#isLentToGroup = true;',

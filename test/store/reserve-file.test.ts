@@ -9,6 +9,7 @@ import {
 import type { FileSystem } from '../../src/fs/file-system.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { randomWords } from '../support/random.ts';
+import { ScarceDisk } from '../support/scarce-disk.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -340,6 +341,33 @@ test('where inodes are lacking, each file of the reserve gives one', async () =>
   await again.merge();
   expect([again.size, again.stats().logs.bytes]).toEqual([9, 0]);
   await again.close();
+});
+
+test('a reserve without all of its files is not kept: puts wait until the last inode is there', async () => {
+  const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
+  const { store } = await openWith(fs);
+  await store.insertBatch(puts(0, 100));
+  await store.close();
+  const disk = new ScarceDisk(fs, 'inodes', Infinity);
+  const again = await openWith(disk.fileSystem);
+  await disk.fill();
+  // Each round gives files up and gets them back, but for two that somebody else has taken.
+  again.store.once('merged', () => disk.takeInodes(2));
+  for (let key = 0; key < 20; key++) {
+    expect(await outcome(again.store.insertBatch([{ type: 'del', key }]))).toBe('applied');
+    await again.store.merge();
+    await turns();
+    const names = [...disk.machine.files().keys()].filter((path) => path.startsWith(RESERVE));
+    const expected = names.length === 4 ? 'kept' : 'given-up';
+    expect(again.store.stats().space.reserveFile, names.join()).toBe(expected);
+  }
+  expect(again.store.stats().space.reserveFile).toBe('given-up');
+  expect(await outcome(again.store.insertBatch(puts(500)))).toBe('not-applied');
+  disk.giveInodes(8);
+  expect(await outcome(again.store.insertBatch(puts(500)))).toBe('applied');
+  await turns();
+  expect(again.store.stats().space).toMatchObject({ state: 'ample', reserveFile: 'kept' });
+  await again.store.close();
 });
 
 test('a lease that a process left behind is no reason to give the reserve up', async () => {

@@ -53,6 +53,16 @@ export class ScarceDisk {
     this.#state = 'full';
   }
 
+  /** Somebody else takes up to `count` inodes that have become free. */
+  takeInodes(count: number): void {
+    this.#freeInodes = Math.max(0, this.#freeInodes - count);
+  }
+
+  /** Somebody else removes `count` files. */
+  giveInodes(count: number): void {
+    this.#freeInodes += count;
+  }
+
   /** Makes a name by `make`, for which there may be no inode, or no block of a directory. */
   async #made<T>(
     about: { readonly kind: string; readonly path: string; readonly blockBytes: number },

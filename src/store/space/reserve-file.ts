@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { isLackOfSpace } from '../../base/errors.ts';
 import type { DirectoryLock } from '../../directory/held-lock.ts';
 import { giveUpOneReserve } from '../../directory/reserve-names.ts';
 import { RESERVE_NAME, SPARE_NAMES } from '../../format/file-name.ts';
@@ -7,8 +8,8 @@ import { unlinkIfThere } from '../../fs/unlink.ts';
 import { writeZeros } from '../../fs/write.ts';
 
 /**
- * `absent`: there has not been room for the file yet; `kept`: it holds its space; `given-up`: the
- * disk was full, and its space may be used by what frees more.
+ * `absent`: there has not been room for the file yet; `kept`: it and the empty files beside it are
+ * there; `given-up`: the disk was full, and what is not there may be used by what frees more.
  */
 export type ReserveState = 'absent' | 'kept' | 'given-up';
 
@@ -25,6 +26,7 @@ export class ReserveFile {
   readonly #path: string;
   readonly #lock: DirectoryLock;
   #state: ReserveState = 'absent';
+  #heldBytes = 0;
   #making: Promise<void> | undefined;
 
   constructor(fs: FileSystem, directory: string, sizeBytes: number, lock: DirectoryLock) {
@@ -55,7 +57,7 @@ export class ReserveFile {
 
   /** Bytes that giving it up now would free. Where that is nothing, it may still give an inode. */
   get heldBytes(): number {
-    return this.#state === 'kept' ? this.sizeBytes : 0;
+    return this.#heldBytes;
   }
 
   /**
@@ -71,6 +73,7 @@ export class ReserveFile {
       return false;
     }
     this.#state = 'given-up';
+    this.#heldBytes = 0;
     return giveUpOneReserve(this.#fs, this.#directory);
   }
 
@@ -92,8 +95,11 @@ export class ReserveFile {
         if (freeBytes < 2 * this.sizeBytes) return false;
         await this.#write(await this.#fs.open(this.#path, 'wx'));
       }
-      await this.#makeSpares();
-      return true;
+      this.#heldBytes = this.sizeBytes;
+      const isWhole = await this.#makeSpares();
+      // Each gives an inode that the next full disk may need: without them the disk is full still.
+      if (!isWhole) this.#state = 'given-up';
+      return isWhole;
     } catch {
       return false;
     }
@@ -111,13 +117,20 @@ export class ReserveFile {
     return false;
   }
 
-  /** Those that are there stay; what cannot be made is missing only where inodes are. */
-  async #makeSpares(): Promise<void> {
+  /**
+   * Makes the empty files that are not there. False where the disk has no room for one; without one
+   * that cannot be made for another reason, the reserve does what it can.
+   */
+  async #makeSpares(): Promise<boolean> {
     for (const name of SPARE_NAMES) {
-      const path = join(this.#directory, name);
-      const spare = await this.#fs.open(path, 'wx').catch(() => undefined);
-      await spare?.close().catch(() => undefined);
+      try {
+        const spare = await this.#fs.open(join(this.#directory, name), 'wx');
+        await spare.close();
+      } catch (error) {
+        if (isLackOfSpace(error)) return false;
+      }
     }
+    return true;
   }
 
   async #write(file: OpenFile): Promise<void> {
