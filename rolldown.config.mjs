@@ -7,6 +7,7 @@ import { defineConfig } from 'rolldown';
 /** As in `exports` and `bin` of package.json. */
 const ENTRIES = {
   index: 'src/index.ts',
+  'fs/index': 'src/fs/index.ts',
   'testing/index': 'src/testing/index.ts',
   'replicated/index': 'src/replicated/index.ts',
   'metrics/prometheus': 'src/metrics/prometheus.ts',

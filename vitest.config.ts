@@ -8,6 +8,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^lodestore$/, replacement: `${SOURCE}index.ts` },
+      { find: /^lodestore\/fs$/, replacement: `${SOURCE}fs/index.ts` },
       { find: /^lodestore\/prometheus$/, replacement: `${SOURCE}metrics/prometheus.ts` },
       { find: /^lodestore\/replicated$/, replacement: `${SOURCE}replicated/index.ts` },
       { find: /^lodestore\/testing$/, replacement: `${SOURCE}testing/index.ts` },

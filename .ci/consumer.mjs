@@ -1,6 +1,7 @@
 // Uses the installed package as a stranger would: no file of the checkout is in reach.
 import assert from 'node:assert/strict';
 import { MetadataStore, StoreLockedError, WriteBatch } from 'lodestore';
+import { nodeFileSystem } from 'lodestore/fs';
 import { CrashFs, openOn } from 'lodestore/testing';
 
 const store = await MetadataStore.open('./meta');
@@ -11,7 +12,7 @@ await assert.rejects(MetadataStore.open('./meta'), StoreLockedError);
 await store.merge();
 await store.close();
 
-const again = await MetadataStore.open('./meta');
+const again = await MetadataStore.open('./meta', { fileSystem: nodeFileSystem });
 assert.equal(again.size, 100_000);
 assert.equal(Buffer.from(again.get(77n).data).toString(), 'object 77');
 await again.close();

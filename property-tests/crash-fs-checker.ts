@@ -10,9 +10,10 @@ const SECTOR_BYTES = 512;
 const PAGE_BYTES = 4096;
 
 export interface Data {
-  readonly kind: 'write' | 'truncate';
+  /** A trim is zeros that give the file no size; they end where the file ended. */
+  readonly kind: 'write' | 'truncate' | 'trim';
   readonly position: number;
-  /** Bytes written; for a truncate 0. */
+  /** Bytes written, or zeroed; for a truncate 0. */
   readonly lengthBytes: number;
   readonly value: number;
   state: 'pending' | 'durable' | 'doomed';
@@ -112,6 +113,7 @@ function possibleSizes(effects: readonly Data[]): Set<number> {
   let sizes = new Set([0]);
   for (const effect of effects) {
     const end = effect.position + effect.lengthBytes;
+    if (effect.kind === 'trim') continue;
     if (effect.kind === 'truncate') {
       sizes = new Set([effect.position]);
       continue;
@@ -141,7 +143,7 @@ function everySectorIsLegal(
     const end = Math.min(start + SECTOR_BYTES, bytes.length);
     const open = effects.filter(
       (effect) =>
-        effect.kind === 'write' &&
+        effect.kind !== 'truncate' &&
         effect.state !== 'durable' &&
         effect.position < end &&
         effect.position + effect.lengthBytes > start,
@@ -179,7 +181,7 @@ function byteAt(
       if (!lost.has(effect)) {
         value = effect.value;
         is = 'written';
-      } else if (is !== 'written' && is !== 'lost') {
+      } else if (effect.kind === 'write' && is !== 'written' && is !== 'lost') {
         is = effect.state === 'doomed' ? 'dropped' : 'lost';
       }
     }
@@ -207,7 +209,11 @@ function oldEndOf(model: CrashModel, effects: readonly Data[], lost: ReadonlySet
     if (effect.kind === 'truncate') {
       const cut = model === 'ordered' || settled ? effect.position : sizeBytes;
       sizeBytes = settled || model === 'ordered' ? cut : Math.min(sizeBytes, effect.position);
-    } else if (effect.state === 'durable' && (settled || model === 'ordered')) {
+    } else if (
+      effect.kind === 'write' &&
+      effect.state === 'durable' &&
+      (settled || model === 'ordered')
+    ) {
       sizeBytes = Math.max(sizeBytes, effect.position + effect.lengthBytes);
     }
   }

@@ -11,12 +11,12 @@ type Step =
   | { readonly do: 'create' | 'unlink' | 'sync' | 'failSync'; readonly name: string }
   | { readonly do: 'rename'; readonly name: string; readonly to: string }
   | {
-      readonly do: 'write' | 'durableWrite';
+      readonly do: 'write' | 'writev' | 'durableWrite' | 'trim';
       readonly name: string;
       readonly at: number;
       readonly bytes: number;
     }
-  | { readonly do: 'truncate'; readonly name: string; readonly at: number }
+  | { readonly do: 'truncate' | 'preallocate'; readonly name: string; readonly at: number }
   | { readonly do: 'syncDirectory' };
 
 const NAMES = ['/a', '/b', '/c'];
@@ -31,7 +31,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant('rename' as const), name, to: name }),
   fc.record({ do: fc.constant('write' as const), name, at, bytes }),
   fc.record({ do: fc.constantFrom('write' as const, 'durableWrite'), name, at, bytes }),
-  fc.record({ do: fc.constant('truncate' as const), name, at }),
+  fc.record({ do: fc.constantFrom('writev' as const, 'trim'), name, at, bytes }),
+  fc.record({ do: fc.constantFrom('truncate' as const, 'preallocate'), name, at }),
   fc.constant({ do: 'syncDirectory' as const }),
 );
 const program = fc
@@ -130,8 +131,15 @@ class Twin {
         });
         return;
       case 'write':
+      case 'writev':
       case 'durableWrite':
         await this.#write(one, file);
+        return;
+      case 'preallocate':
+        await this.#preallocate(one, file);
+        return;
+      case 'trim':
+        await this.#trim(one, file);
         return;
       case 'truncate': {
         const open = await this.fs.open(one.name, 'r+');
@@ -156,7 +164,32 @@ class Twin {
     }
   }
 
-  async #write(one: Extract<Step, { do: 'write' | 'durableWrite' }>, file: number): Promise<void> {
+  async #preallocate(one: Extract<Step, { at: number }>, file: number): Promise<void> {
+    const open = await this.fs.open(one.name, 'r+');
+    await open.preallocate(one.at);
+    await open.close();
+    const position = this.#sizeOf(file);
+    const lengthBytes = one.at - position;
+    if (lengthBytes <= 0) return;
+    this.#add(file, { kind: 'write', position, lengthBytes, value: 0, state: 'pending' });
+  }
+
+  async #trim(one: Extract<Step, { bytes: number }>, file: number): Promise<void> {
+    const open = await this.fs.open(one.name, 'r+');
+    await open.trim(one.at, one.bytes);
+    await open.close();
+    const lengthBytes = Math.min(one.at + one.bytes, this.#sizeOf(file)) - one.at;
+    if (lengthBytes <= 0) return;
+    this.#add(file, {
+      kind: 'trim',
+      position: one.at,
+      lengthBytes,
+      value: 0,
+      state: 'pending',
+    });
+  }
+
+  async #write(one: Extract<Step, { bytes: number }>, file: number): Promise<void> {
     const value = this.#letter++;
     const grew = one.at + one.bytes > this.#sizeOf(file);
     this.#add(file, {
@@ -169,12 +202,15 @@ class Twin {
     const durable = one.do === 'durableWrite';
     const open = await this.fs.open(one.name, durable ? 'rs+' : 'r+');
     if (durable) this.#inFlight = file;
-    await open.write(new Uint8Array(one.bytes).fill(value), one.at);
+    const written = new Uint8Array(one.bytes).fill(value);
+    if (one.do === 'writev') {
+      await open.writev([written.subarray(0, 99), written.subarray(99)], one.at);
+    } else await open.write(written, one.at);
     this.#inFlight = undefined;
     await open.close();
     if (!durable) return;
-    const written = present(this.#effectsOf(file).at(-1), 'the write was recorded');
-    written.state = 'durable';
+    const recorded = present(this.#effectsOf(file).at(-1), 'the write was recorded');
+    recorded.state = 'durable';
     if (grew) this.#namesFollow(file);
   }
 
@@ -234,6 +270,7 @@ class Twin {
 function liveSize(effects: readonly Data[]): number {
   let sizeBytes = 0;
   for (const { kind, position, lengthBytes } of effects) {
+    if (kind === 'trim') continue;
     sizeBytes = kind === 'write' ? Math.max(sizeBytes, position + lengthBytes) : position;
   }
   return sizeBytes;

@@ -9,6 +9,7 @@ const ROOT = fileURLToPath(new URL('../src', import.meta.url));
 /** What users import: `exports` and `bin` of package.json, and what a thread starts with. */
 const ENTRIES = new Set([
   'index.ts',
+  'fs/index.ts',
   'testing/index.ts',
   'replicated/index.ts',
   'metrics/prometheus.ts',

@@ -17,12 +17,28 @@ class HonestFile implements OpenFile {
     return this.file.write(source, position);
   }
 
+  writev(sources: readonly Uint8Array[], position: number): Promise<number> {
+    return this.file.writev(sources, position);
+  }
+
   truncate(sizeBytes: number): Promise<void> {
     return this.file.truncate(sizeBytes);
   }
 
+  preallocate(sizeBytes: number): Promise<void> {
+    return this.file.preallocate(sizeBytes);
+  }
+
+  trim(position: number, lengthBytes: number): Promise<void> {
+    return this.file.trim(position, lengthBytes);
+  }
+
   dataSync(): Promise<void> {
     return this.file.dataSync();
+  }
+
+  sync(): Promise<void> {
+    return this.file.sync();
   }
 
   stat(): ReturnType<OpenFile['stat']> {

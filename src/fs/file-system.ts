@@ -1,8 +1,9 @@
 import type { Awaitable } from '../base/flow.ts';
 
 /**
- * The interface for all I/O of the store. `NodeFileSystem` is the real one; the simulated one in
- * `testing/` records what a disk has promised. No mmap, no copies, no clocks except the lease's.
+ * The interface for all I/O of the store, and of files that a program keeps beside it.
+ * `nodeFileSystem` is the real one; `CrashFs` of `lodestore/testing` records what a disk has
+ * promised. No mmap, no copies, no clocks except the lease's.
  *
  * All calls reject with the system's error (`code` is `ENOENT`, `EIO`, …), unchanged.
  */
@@ -165,9 +166,33 @@ export interface OpenFile {
   readSync?(target: Uint8Array, position: number): number;
   /** Writes at `position`; resolves to the bytes written, maybe fewer than asked. */
   write(source: Uint8Array, position: number): Promise<number>;
+  /**
+   * Writes the parts one behind the other, from `position` on, with one call; resolves to the bytes
+   * written, maybe fewer than asked. No more atomic than `write`.
+   */
+  writev(sources: readonly Uint8Array[], position: number): Promise<number>;
+  /** Sets the size. Bytes that are added read as zeros, and no space is taken for them. */
   truncate(sizeBytes: number): Promise<void>;
+  /**
+   * Lengthens the file to `sizeBytes` with zeros that take space, so that later writes there meet
+   * no `ENOSPC` (copy-on-write file systems excepted). A file that is as long already stays as it
+   * is. If it fails, for example with `ENOSPC`, the file is as long as before. Nothing else may
+   * write behind the old end meanwhile. Durable after a sync; until then the file may have any
+   * length between. Node.js has no fallocate: the zeros are written.
+   */
+  preallocate(sizeBytes: number): Promise<void>;
+  /**
+   * Gives back the space of `lengthBytes` from `position` on: the bytes read as zeros, the size
+   * stays. What lies behind the end is ignored. Whole blocks (mostly 4 KiB) are freed, the rest is
+   * overwritten with zeros. A later write there takes space again, and can meet `ENOSPC`. Durable
+   * after a sync, also on a file opened with `rs+`; until then each part may have either content.
+   * Rejects `EOPNOTSUPP` or `ENOTSUP` where the file system has no holes, with nothing changed.
+   */
+  trim(position: number, lengthBytes: number): Promise<void>;
   /** fdatasync: the data, and the size needed to read it back. */
   dataSync(): Promise<void>;
+  /** fsync: as `dataSync`, and the file's times and permissions. No name: see `syncDirectory`. */
+  sync(): Promise<void>;
   stat(): Promise<FileStat>;
   /**
    * Without waiting: for a look at each write, which a call through the thread pool would double

@@ -153,5 +153,5 @@ export class NodeFileSystem implements FileSystem {
   }
 }
 
-/** Stateless, so one serves all. */
-export const nodeFileSystem: NodeFileSystem = new NodeFileSystem();
+/** The file system of the machine. Stateless, so one serves all. */
+export const nodeFileSystem: FileSystem = new NodeFileSystem();

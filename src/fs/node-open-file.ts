@@ -4,17 +4,21 @@ import {
   fdatasyncSync,
   fstat,
   fstatSync,
+  fsync,
   ftruncate,
   ftruncateSync,
   read,
   readSync,
   write,
   writeSync,
+  writev,
 } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { assert } from '../base/assert.ts';
+import { requireNative } from '../base/native-package.ts';
 import { closeDescriptor } from './descriptor.ts';
 import type { BlockingFile, FileStat, OpenFile, OpenFileStat } from './file-system.ts';
+import { writeZeros } from './write.ts';
 
 /** Node takes lengths as 32-bit signed integers; a longer read or write is answered in part. */
 const MAX_TRANSFER_BYTES = 0x4000_0000;
@@ -63,14 +67,53 @@ export class NodeOpenFile implements OpenFile {
     });
   }
 
+  writev(sources: readonly Uint8Array[], position: number): Promise<number> {
+    if (sources.length === 0) return Promise.resolve(0);
+    return this.#run<number>((done) => {
+      const written = this.#syncAfterWrite ? this.#syncBefore(done) : done;
+      writev(this.#descriptor, sources, position, written);
+    });
+  }
+
   truncate(sizeBytes: number): Promise<void> {
     return this.#run<void>((done) =>
       ftruncate(this.#descriptor, sizeBytes, (error) => done(error)),
     );
   }
 
+  async preallocate(sizeBytes: number): Promise<void> {
+    requireOffset('sizeBytes', sizeBytes);
+    const { sizeBytes: start } = await this.stat();
+    if (sizeBytes <= start) return;
+    try {
+      await writeZeros(this, start, sizeBytes);
+    } catch (error) {
+      // What was reserved is given back; if that fails too, the first error says why.
+      await this.truncate(start).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async trim(position: number, lengthBytes: number): Promise<void> {
+    requireOffset('position', position);
+    requireOffset('lengthBytes', lengthBytes);
+    if (lengthBytes === 0) return;
+    const { sparse, trim } = requireNative('fs-native-extensions') as NativeTrim;
+    await this.#run<void>((done) => {
+      const work = async (): Promise<void> => {
+        await sparse(this.#descriptor);
+        await trim(this.#descriptor, position, lengthBytes);
+      };
+      work().then(() => done(null), done);
+    });
+  }
+
   dataSync(): Promise<void> {
     return this.#run<void>((done) => fdatasync(this.#descriptor, (error) => done(error)));
+  }
+
+  sync(): Promise<void> {
+    return this.#run<void>((done) => fsync(this.#descriptor, (error) => done(error)));
   }
 
   async stat(): Promise<FileStat> {
@@ -163,6 +206,16 @@ export class NodeBlockingFile implements BlockingFile {
     assert(this.#state === 'open', 'a closed file is not used');
     return this.#descriptor;
   }
+}
+
+/** `sparse` is needed on Windows, where a file has to be marked before it can have holes. */
+type NativeTrim = Pick<typeof import('fs-native-extensions'), 'sparse' | 'trim'>;
+
+/** As the system refuses it; the native package would take it modulo 2^64. */
+function requireOffset(name: string, value: number): void {
+  if (Number.isSafeInteger(value) && value >= 0) return;
+  const message = `EINVAL: ${name} must be an integer from 0 to 2^53 - 1`;
+  throw Object.assign(new RangeError(message), { code: 'EINVAL' });
 }
 
 type Callback<T> = (error: NodeJS.ErrnoException | null, result: T) => void;

@@ -11,6 +11,33 @@ export async function writeFully(
   return begin(writing(file, source, position));
 }
 
+/** Writes all of `sources`, one behind the other, at `position`; continues after short writes. */
+export async function writevFully(
+  file: OpenFile,
+  sources: readonly Uint8Array[],
+  position: number,
+): Promise<void> {
+  let rest = sources.filter(({ length }) => length > 0);
+  for (let at = position; rest.length > 0;) {
+    const count = await file.writev(rest, at);
+    assert(count > 0, 'a write without an error writes at least one byte');
+    at += count;
+    rest = behind(rest, count);
+  }
+}
+
+/** What of `sources` is left behind their first `lengthBytes` bytes. */
+function behind(sources: readonly Uint8Array[], lengthBytes: number): Uint8Array[] {
+  let done = lengthBytes;
+  const rest: Uint8Array[] = [];
+  for (const source of sources) {
+    const skipped = Math.min(done, source.length);
+    done -= skipped;
+    if (skipped < source.length) rest.push(source.subarray(skipped));
+  }
+  return rest;
+}
+
 /** As `writeFully`, to a file of either kind. */
 export function* writing(file: EitherFile, source: Uint8Array, position: number): Flow<void> {
   let done = 0;

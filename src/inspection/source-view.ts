@@ -52,8 +52,12 @@ function tellReads(file: OpenFile, onRead: (lengthBytes: number) => void): OpenF
       return count;
     },
     write: refuse,
+    writev: refuse,
     truncate: refuse,
+    preallocate: refuse,
+    trim: refuse,
     dataSync: refuse,
+    sync: refuse,
     stat: () => file.stat(),
     statSync: () => file.statSync(),
     close: () => file.close(),

@@ -1,10 +1,10 @@
 import { systemCode } from '../base/errors.ts';
 import type { CallRecord } from './call-trace.ts';
-import type { Disk } from './disk.ts';
+import type { Disk } from './disk/disk.ts';
 import { FaultPlan } from './fault-plan.ts';
 import type { CallKind, Fault } from './fault-plan.ts';
 import type { CallScheduler } from './scheduler.ts';
-import { systemError } from './system-error.ts';
+import { systemError } from './disk/system-error.ts';
 
 /** A call that has begun. */
 export interface Call {
@@ -41,6 +41,7 @@ const OWN_FAULTS: ReadonlySet<CallKind> = new Set(['write', 'dataSync']);
 const CHANGING: ReadonlySet<CallKind> = new Set([
   'write',
   'truncate',
+  'trim',
   'dataSync',
   'rename',
   'unlink',

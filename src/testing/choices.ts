@@ -1,10 +1,10 @@
 import { CrashState } from './crash-state.ts';
 import type { KeptContent } from './crash-state.ts';
-import { edges } from './disk.ts';
-import type { Disk } from './disk.ts';
-import { SECTOR_BYTES } from './effect.ts';
-import type { CrashModel, DataEffect, NameEffect, WriteEffect } from './effect.ts';
-import type { FileInode } from './file-inode.ts';
+import { edges } from './disk/disk.ts';
+import type { Disk } from './disk/disk.ts';
+import { SECTOR_BYTES } from './disk/effect.ts';
+import type { CrashModel, DataEffect, NameEffect, WriteEffect } from './disk/effect.ts';
+import type { FileInode } from './disk/file-inode.ts';
 import {
   FILLS,
   LOST,
@@ -125,11 +125,11 @@ function chooseKeep(effect: DataEffect, choices: Choices, tear: Tear): Keep {
     case 0:
       return whole;
     case 1:
-      return { ranges: chooseEnd(effect, choices, tear, 'head'), sizeBytes: effect.endBytes };
+      return { ranges: chooseEnd(effect, choices, tear, 'head'), sizeBytes: effect.sizeBytes };
     case 2:
-      return { ranges: chooseEnd(effect, choices, tear, 'tail'), sizeBytes: effect.endBytes };
+      return { ranges: chooseEnd(effect, choices, tear, 'tail'), sizeBytes: effect.sizeBytes };
     case 3:
-      return { ranges: chooseUnits(effect, choices, tear), sizeBytes: effect.endBytes };
+      return { ranges: chooseUnits(effect, choices, tear), sizeBytes: effect.sizeBytes };
     default:
       return LOST;
   }

@@ -6,11 +6,11 @@ import type {
   OpenMode,
 } from '../fs/file-system.ts';
 import type { Begin, Call, CallDetail, CallRunner } from './call-runner.ts';
-import { requireOffset } from './disk.ts';
-import type { Disk } from './disk.ts';
+import { requireOffset } from './disk/disk.ts';
+import type { Disk } from './disk/disk.ts';
 import type { CallKind, Fault } from './fault-plan.ts';
-import type { FileInode } from './file-inode.ts';
-import { systemError } from './system-error.ts';
+import type { FileInode } from './disk/file-inode.ts';
+import { systemError } from './disk/system-error.ts';
 
 /** What an open file needs of the machine it belongs to. */
 export interface FileHost {
@@ -40,11 +40,27 @@ export class CrashFile implements OpenFile {
     return this.#run(this.#handle.write(source, position));
   }
 
+  writev(sources: readonly Uint8Array[], position: number): Promise<number> {
+    return this.#run(this.#handle.write(joined(sources), position, `${sources.length} parts `));
+  }
+
   truncate(sizeBytes: number): Promise<void> {
     return this.#run(this.#handle.truncate(sizeBytes));
   }
 
+  preallocate(sizeBytes: number): Promise<void> {
+    return this.#run(this.#handle.preallocate(sizeBytes));
+  }
+
+  trim(position: number, lengthBytes: number): Promise<void> {
+    return this.#run(this.#handle.trim(position, lengthBytes));
+  }
+
   dataSync(): Promise<void> {
+    return this.#run(this.#handle.dataSync());
+  }
+
+  sync(): Promise<void> {
     return this.#run(this.#handle.dataSync());
   }
 
@@ -147,8 +163,9 @@ class Handle {
     return this.#file.live.read(target, position);
   }
 
-  write(source: Uint8Array, position: number): PlannedCall<number> {
-    const about = { detail: `@${position} +${source.length}`, lengthBytes: source.length };
+  write(source: Uint8Array, position: number, parts = ''): PlannedCall<number> {
+    const detail = `${parts}@${position} +${source.length}`;
+    const about = { detail, lengthBytes: source.length };
     const begin: Begin<number> = (call) => {
       this.#require(call, 'writing');
       requireOffset(position, call.kind, call.path);
@@ -175,6 +192,41 @@ class Handle {
       about: { detail: `to ${sizeBytes}`, lengthBytes: sizeBytes },
       begin,
     };
+  }
+
+  preallocate(sizeBytes: number): PlannedCall<void> {
+    const begin: Begin<void> = (call) => {
+      this.#require(call, 'writing');
+      requireOffset(sizeBytes, call.kind, call.path);
+      const start = this.#file.live.sizeBytes;
+      const zeros = new Uint8Array(Math.max(0, sizeBytes - start));
+      const end = this.#beginWrite(call, zeros, start);
+      return (endTick) => {
+        try {
+          if (end(endTick) === zeros.length) return;
+        } catch (error) {
+          this.#cutBack(start, endTick);
+          throw error;
+        }
+        this.#cutBack(start, endTick);
+        throw systemError(call.fault?.error ?? 'ENOSPC', call.kind, call.path);
+      };
+    };
+    const detail = `zeros up to ${sizeBytes}`;
+    return { kind: 'write', about: { detail, lengthBytes: sizeBytes }, begin };
+  }
+
+  trim(position: number, lengthBytes: number): PlannedCall<void> {
+    const begin: Begin<void> = (call) => {
+      this.#require(call, 'writing');
+      requireOffset(position, call.kind, call.path);
+      requireOffset(lengthBytes, call.kind, call.path);
+      const effect = this.#file.trim(position, lengthBytes, call.startTick);
+      return (endTick) => {
+        if (effect !== undefined) effect.endTick = endTick;
+      };
+    };
+    return { kind: 'trim', about: { detail: `@${position} +${lengthBytes}`, lengthBytes }, begin };
   }
 
   dataSync(): PlannedCall<void> {
@@ -231,6 +283,12 @@ class Handle {
     };
   }
 
+  /** What a failed preallocation does: the file is as long as before, not yet durably. */
+  #cutBack(sizeBytes: number, endTick: number): void {
+    if (this.#file.live.sizeBytes <= sizeBytes) return;
+    this.#file.truncate(sizeBytes, endTick).endTick = endTick;
+  }
+
   #appliedBytes(fault: Fault | undefined, lengthBytes: number, position: number): number {
     const room = this.#host.disk.roomFor(this.#file, position, lengthBytes);
     if (fault === undefined) return room;
@@ -262,4 +320,14 @@ class Handle {
     const denied = access === 'writing' && this.#mode === 'r';
     if (this.#state === 'closed' || denied) throw systemError('EBADF', call.kind, call.path);
   }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.length;
+  }
+  return whole;
 }

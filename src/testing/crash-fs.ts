@@ -17,8 +17,8 @@ import { CrashBlockingFile, CrashFile } from './crash-file.ts';
 import { CrashLock } from './crash-lock.ts';
 import type { FileHost } from './crash-file.ts';
 import type { CrashState } from './crash-state.ts';
-import { Disk } from './disk.ts';
-import type { CrashModel } from './effect.ts';
+import { Disk } from './disk/disk.ts';
+import type { CrashModel } from './disk/effect.ts';
 import { CrashStates } from './enumeration.ts';
 import type { CrashStatesOptions } from './enumeration.ts';
 import type { FaultPlan } from './fault-plan.ts';
@@ -30,7 +30,7 @@ import { Random } from './random.ts';
 import { endEffect, NameCalls } from './name-calls.ts';
 import { IMMEDIATE } from './scheduler.ts';
 import type { CallScheduler } from './scheduler.ts';
-import { systemError } from './system-error.ts';
+import { systemError } from './disk/system-error.ts';
 
 /** How a machine runs, whatever is on its disk. */
 export interface RunOptions {

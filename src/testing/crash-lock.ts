@@ -1,6 +1,6 @@
 import type { FileLock, OpenFile } from '../fs/file-system.ts';
 import { writeFully } from '../fs/write.ts';
-import { systemError } from './system-error.ts';
+import { systemError } from './disk/system-error.ts';
 
 /** A kernel lock on the simulated file system. */
 export class CrashLock implements FileLock {

@@ -1,9 +1,9 @@
 import { present } from '../base/assert.ts';
-import { hashPair } from './content.ts';
-import type { Content } from './content.ts';
-import { Disk, addHash } from './disk.ts';
-import { FileInode } from './file-inode.ts';
-import { NameTable } from './name-table.ts';
+import { hashPair } from './disk/content.ts';
+import type { Content } from './disk/content.ts';
+import { Disk, addHash } from './disk/disk.ts';
+import { FileInode } from './disk/file-inode.ts';
+import { NameTable } from './disk/name-table.ts';
 import type { Namespace } from './namespace.ts';
 
 /** A file's bytes as a crash leaves them. */
@@ -65,11 +65,10 @@ export class CrashState {
         known.linkCount++;
         continue;
       }
-      const { directoryId } = this.#fileOf(inodeId);
-      disk.files.set(
-        inodeId,
-        new FileInode(inodeId, directoryId, this.#contentOf(inodeId).share()),
-      );
+      const { directoryId, holes } = this.#fileOf(inodeId);
+      const file = new FileInode(inodeId, directoryId, this.#contentOf(inodeId).share());
+      file.holes = holes.keptIn(file.durable);
+      disk.files.set(inodeId, file);
     }
     return disk;
   }

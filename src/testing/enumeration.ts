@@ -1,6 +1,6 @@
 import { CrashState, hashNames } from './crash-state.ts';
 import type { KeptContent } from './crash-state.ts';
-import type { Disk } from './disk.ts';
+import type { Disk } from './disk/disk.ts';
 import { render } from './file-variant.ts';
 import { fileVariants } from './file-variant-list.ts';
 import type { Tear } from './file-variant-list.ts';

@@ -1,8 +1,8 @@
-import type { SystemErrorCode } from './system-error.ts';
+import type { SystemErrorCode } from './disk/system-error.ts';
 
 /**
  * Kinds of calls that can be counted and made to fail. `writeSync` is the sync at the end of a
- * write on an `rs+` handle.
+ * write on an `rs+` handle. `writev` and `preallocate` count as `write`, and `sync` as `dataSync`.
  */
 export type CallKind =
   | 'open'
@@ -10,6 +10,7 @@ export type CallKind =
   | 'write'
   | 'writeSync'
   | 'truncate'
+  | 'trim'
   | 'dataSync'
   | 'close'
   | 'readDirectory'
@@ -34,6 +35,7 @@ export const CALL_KINDS: readonly CallKind[] = [
   'write',
   'writeSync',
   'truncate',
+  'trim',
   'dataSync',
   'close',
   'readDirectory',

@@ -1,7 +1,7 @@
-import { edges, pageEdges } from './disk.ts';
-import { SECTOR_BYTES } from './effect.ts';
-import type { CrashModel, WriteEffect } from './effect.ts';
-import type { FileInode } from './file-inode.ts';
+import { edges, pageEdges } from './disk/disk.ts';
+import { isTrim, PAGE_BYTES, SECTOR_BYTES } from './disk/effect.ts';
+import type { CrashModel, WriteEffect } from './disk/effect.ts';
+import type { FileInode } from './disk/file-inode.ts';
 import { FILLS, LOST, holesOf, isLegal, isOpen, keepAll, naturalSize } from './file-variant.ts';
 import type { FileRange, FileVariant, Keep } from './file-variant.ts';
 import type { Random } from './random.ts';
@@ -51,14 +51,14 @@ function addTears(
 ): void {
   const { startBytes, endBytes } = write;
   const position = list.file.effects.indexOf(write);
-  const torn = (ranges: FileRange[], sizeBytes = endBytes): Keep[] =>
+  const torn = (ranges: FileRange[], sizeBytes = write.sizeBytes): Keep[] =>
     replaceAt(all, [position], { ranges, sizeBytes });
   const pages = new Set(pageEdges(startBytes, endBytes));
   for (const cut of cutsOf(write, tear, random)) {
     const head = [{ start: startBytes, end: cut }];
     // Of a write in flight the system may have begun no more than this much.
     const sized = pages.has(cut) || tear === 'byte' || write.endTick === Infinity;
-    if (sized) list.add(`cut at ${cut}`, torn(head, cut));
+    if (sized && !isTrim(write)) list.add(`cut at ${cut}`, torn(head, cut));
     const tearsHere = tear === 'byte' || cut % SECTOR_BYTES === 0;
     if (tearsHere) list.addFilled(`cut at ${cut}, full size`, torn(head));
   }
@@ -80,7 +80,7 @@ function cutsOf(write: WriteEffect, tear: Tear, random: Random): number[] {
   const { startBytes, endBytes } = write;
   if (tear === 'byte') return edges(startBytes, endBytes, 1);
   const pages = pageEdges(startBytes, endBytes);
-  const sectors = edges(startBytes, endBytes, SECTOR_BYTES).filter((at) => !pages.includes(at));
+  const sectors = edges(startBytes, endBytes, SECTOR_BYTES).filter((at) => at % PAGE_BYTES !== 0);
   const cuts = [...pick(pages), ...pick(sectors)];
   const lengthBytes = endBytes - startBytes;
   if (write.endTick === Infinity && lengthBytes > 1) {

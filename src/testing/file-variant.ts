@@ -1,8 +1,8 @@
-import type { Content } from './content.ts';
-import { pageEdges } from './disk.ts';
-import { applyData } from './effect.ts';
-import type { CrashModel, DataEffect, WriteEffect } from './effect.ts';
-import type { FileInode } from './file-inode.ts';
+import type { Content } from './disk/content.ts';
+import { pageEdges } from './disk/disk.ts';
+import { applyData, isTrim } from './disk/effect.ts';
+import type { CrashModel, DataEffect, WriteEffect } from './disk/effect.ts';
+import type { FileInode } from './disk/file-inode.ts';
 
 /** Bytes [start, end) of a file. */
 export interface FileRange {
@@ -15,8 +15,8 @@ export interface Keep {
   /** Bytes of a write that reached the disk. Empty for a truncate. */
   readonly ranges: readonly FileRange[];
   /**
-   * Size that the effect gave the file, or -1 when its size did not reach the disk. A truncate is
-   * kept when this is its size.
+   * Size that the effect gave the file, or -1 when its size did not reach the disk, or it is a
+   * trim. A truncate is kept when this is its size.
    */
   readonly sizeBytes: number;
 }
@@ -46,7 +46,7 @@ export function keepAll(effect: DataEffect): Keep {
   if (effect.kind === 'truncate') return { ranges: [], sizeBytes: effect.sizeBytes };
   return {
     ranges: [{ start: effect.startBytes, end: effect.endBytes }],
-    sizeBytes: effect.endBytes,
+    sizeBytes: effect.sizeBytes,
   };
 }
 
@@ -72,6 +72,7 @@ export function naturalSize(file: FileInode, keeps: readonly Keep[]): number {
 export function legalSizes(file: FileInode, keeps: readonly Keep[]): number[] {
   let sizes = new Set([file.durable.sizeBytes]);
   file.effects.forEach((effect, index) => {
+    if (isTrim(effect)) return;
     const keep = keeps[index]!;
     const kept = !isOpen(effect) || keep.sizeBytes >= 0 || keep.ranges.length > 0;
     if (!kept) return;
@@ -109,9 +110,11 @@ export function holesOf(file: FileInode, variant: FileVariant, model: CrashModel
       oldEnd = ordered ? effect.sizeBytes : Math.min(oldEnd, effect.sizeBytes);
       return;
     }
-    if (ordered && !isOpen(effect)) oldEnd = Math.max(oldEnd, effect.endBytes);
+    if (ordered && !isOpen(effect) && !isTrim(effect)) oldEnd = Math.max(oldEnd, effect.endBytes);
     lost = subtract(lost, keep.ranges);
     covered = [...covered, ...keep.ranges];
+    // What a trim did not remove is what stood there before.
+    if (isTrim(effect)) return;
     const whole = [{ start: effect.startBytes, end: effect.endBytes }];
     if (!ordered || effect.status !== 'doomed') lost = [...lost, ...subtract(whole, covered)];
   });

@@ -1,7 +1,7 @@
 import type { DirectoryHold, DirectoryIdentity, HoldState } from '../fs/file-system.ts';
-import type { NameTable, NamePlace } from './name-table.ts';
-import { ROOT_ID } from './name-table.ts';
-import { systemError } from './system-error.ts';
+import type { NameTable, NamePlace } from './disk/name-table.ts';
+import { ROOT_ID } from './disk/name-table.ts';
+import { systemError } from './disk/system-error.ts';
 
 /**
  * Whether a directory is reached through its descriptor, or, as on a system without `/proc`, by its

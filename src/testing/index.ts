@@ -4,31 +4,12 @@
  *
  * @module
  */
-export type {
-  BlockingCalls,
-  BlockingFile,
-  BlockingLease,
-  DirectoryEntry,
-  DirectoryHold,
-  DirectoryIdentity,
-  DirectoryReference,
-  FileLock,
-  FileStat,
-  FileSystem,
-  HoldState,
-  Lease,
-  LeaseOptions,
-  LeaseWatch,
-  OpenFile,
-  OpenFileStat,
-  OpenMode,
-} from '../fs/file-system.ts';
 export { countCalls, formatTrace } from './call-trace.ts';
 export type { CallRecord } from './call-trace.ts';
 export { CrashFs } from './crash-fs.ts';
 export type { CrashFsOptions, CrashOptions, CrashPoint, RunOptions } from './crash-fs.ts';
 export { CrashState } from './crash-state.ts';
-export type { CrashModel } from './effect.ts';
+export type { CrashModel } from './disk/effect.ts';
 export { CrashStates } from './enumeration.ts';
 export type { CrashStateCounts, CrashStatesOptions } from './enumeration.ts';
 export { CALL_KINDS, FaultPlan } from './fault-plan.ts';
@@ -40,4 +21,4 @@ export type { TableLease } from './lease-table.ts';
 export { openOn } from './open-on.ts';
 export { SeededScheduler } from './scheduler.ts';
 export type { CallScheduler } from './scheduler.ts';
-export type { SystemError, SystemErrorCode } from './system-error.ts';
+export type { SystemError, SystemErrorCode } from './disk/system-error.ts';

@@ -1,6 +1,6 @@
 import type { Lease, LeaseOptions } from '../fs/file-system.ts';
 import type { CallRunner } from './call-runner.ts';
-import { systemError } from './system-error.ts';
+import { systemError } from './disk/system-error.ts';
 
 interface LeaseEntry {
   /** `ahead`: dated in the future and not refreshed. */

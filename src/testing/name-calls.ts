@@ -1,9 +1,9 @@
 import type { OpenMode } from '../fs/file-system.ts';
 import type { Begin, Call } from './call-runner.ts';
 import type { FileHost } from './crash-file.ts';
-import type { FileInode } from './file-inode.ts';
+import type { FileInode } from './disk/file-inode.ts';
 import type { HeldDirectories } from './held-directories.ts';
-import { systemError } from './system-error.ts';
+import { systemError } from './disk/system-error.ts';
 
 /** What calls on names do that can be made in both ways, and what all calls on names ask first. */
 export class NameCalls {

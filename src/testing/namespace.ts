@@ -1,9 +1,9 @@
 import { present } from '../base/assert.ts';
-import { applyName } from './effect.ts';
-import type { CrashModel, NameEffect } from './effect.ts';
-import { touchSameName } from './effect.ts';
-import { ROOT_ID } from './name-table.ts';
-import type { Entries, NameTable } from './name-table.ts';
+import { applyName } from './disk/effect.ts';
+import type { CrashModel, NameEffect } from './disk/effect.ts';
+import { touchSameName } from './disk/effect.ts';
+import { ROOT_ID } from './disk/name-table.ts';
+import type { Entries, NameTable } from './disk/name-table.ts';
 
 /** The names that a crash leaves: everything that can be reached from the root. */
 export interface Namespace {

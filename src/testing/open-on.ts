@@ -5,14 +5,17 @@ import type { OpenOptions } from '../store/open/options.ts';
 import { InlineRunner } from '../threads/job-runner.ts';
 
 /**
- * Opens a store on a simulated file system. Jobs of recovery and merge run inline, on the same file
- * system; nothing is random, so that a run can be repeated.
+ * As `MetadataStore.open` with `fileSystem`, so that a run can be repeated: ids and owner records
+ * are not random, and no call waits for the event loop.
  */
 export function openOn(
   fileSystem: FileSystem,
   directory: string,
-  options: OpenOptions = {},
+  options: Omit<OpenOptions, 'fileSystem'> = {},
 ): Promise<MetadataStore> {
+  if ((options as OpenOptions | null)?.fileSystem !== undefined) {
+    return Promise.reject(new TypeError('openOn takes the file system as its first argument'));
+  }
   return openStoreIn(simulatedEnvironment(fileSystem), directory, options);
 }
 

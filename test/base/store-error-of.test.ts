@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { StoreError, StoreFullError } from '../../src/base/errors.ts';
 import { storeErrorOf } from '../../src/base/store-error-of.ts';
-import { systemError } from '../../src/testing/system-error.ts';
+import { systemError } from '../../src/testing/disk/system-error.ts';
 
 const WORK = { what: 'it could not be done', path: '/s' };
 

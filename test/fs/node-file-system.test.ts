@@ -1,10 +1,21 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { mkdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { InvariantError } from '../../src/base/assert.ts';
 import { systemCode } from '../../src/base/errors.ts';
+import type { OpenFile } from '../../src/fs/file-system.ts';
+import { writevFully } from '../../src/fs/write.ts';
 import { nodeFileSystem as fs } from '../../src/fs/node-file-system.ts';
 import { NodeOpenFile } from '../../src/fs/node-open-file.ts';
 import { openDescriptor } from '../../src/fs/descriptor.ts';
@@ -112,6 +123,91 @@ describe('an open file', () => {
     await expect(file.close()).rejects.toThrow(InvariantError);
     await expect(file.read(source, 0)).rejects.toThrow(InvariantError);
   });
+});
+
+/** Folders on other file systems than that of temporary files, where there are any. */
+const FOLDERS = [tmpdir(), '/dev/shm'].filter((folder) => existsSync(folder));
+const BLOCK = 4096;
+
+/** Bytes that a file takes of its disk. */
+function usedBytes(path: string): number {
+  return statSync(path).blocks * 512;
+}
+
+describe.each(FOLDERS)('the space of a file in %s', (folder) => {
+  const home = mkdtempSync(join(folder, 'lodestore-space-'));
+  afterAll(() => rmSync(home, { recursive: true, force: true }));
+
+  test('writev writes its parts one behind the other, more than the system takes at once too', async () => {
+    const path = join(home, 'parts');
+    const file = await fs.open(path, 'wx');
+    expect(await file.writev([bytes('ab'), bytes(''), bytes('cde')], 1)).toBe(5);
+    expect(await file.writev([], 0)).toBe(0);
+    expect(readFileSync(path, 'latin1')).toBe('\0abcde');
+    const parts = Array.from({ length: 3000 }, (_, index) => bytes(String(index % 10)));
+    await writevFully(file, parts, 0);
+    expect(readFileSync(path, 'latin1')).toBe('0123456789'.repeat(300));
+    await file.close();
+  });
+
+  test('preallocate takes the space, keeps what is there, and never shortens', async () => {
+    const path = join(home, 'ahead');
+    const file = await fs.open(path, 'wx');
+    await file.write(bytes('abc'), 0);
+    await file.preallocate(64 * BLOCK);
+    await file.sync();
+    expect(usedBytes(path)).toBeGreaterThanOrEqual(64 * BLOCK);
+    await file.preallocate(10);
+    expect(statSync(path).size).toBe(64 * BLOCK);
+    expect(readFileSync(path).subarray(0, 5)).toEqual(Buffer.from('abc\0\0'));
+    expect(await codeOf(file.preallocate(-1))).toBe('EINVAL');
+    await file.close();
+  });
+
+  test.runIf(process.platform === 'linux')(
+    'trim frees whole blocks; all of it reads as zeros, and the size stays',
+    async () => {
+      const path = join(home, 'trimmed');
+      const file = await fs.open(path, 'wx');
+      await file.write(new Uint8Array(16 * BLOCK).fill(7), 0);
+      await file.sync();
+      expect(usedBytes(path)).toBeGreaterThanOrEqual(16 * BLOCK);
+      await file.trim(100, 4 * BLOCK);
+      await file.dataSync();
+      expect(usedBytes(path)).toBeLessThanOrEqual(13 * BLOCK);
+      const content = readFileSync(path);
+      expect(content.length).toBe(16 * BLOCK);
+      const zeros = content.subarray(100, 100 + 4 * BLOCK);
+      expect(zeros.every((byte) => byte === 0)).toBe(true);
+      expect([content[99], content[100 + 4 * BLOCK]]).toEqual([7, 7]);
+      await file.trim(15 * BLOCK, 1000 * BLOCK);
+      await file.trim(900 * BLOCK, BLOCK);
+      await file.trim(0, 0);
+      expect(statSync(path).size).toBe(16 * BLOCK);
+      expect(await codeOf(file.trim(-1, 5))).toBe('EINVAL');
+      await file.close();
+      const reader = await fs.open(path, 'r');
+      expect(await codeOf(reader.trim(0, BLOCK))).toBe('EBADF');
+      await reader.close();
+    },
+  );
+});
+
+test('short writes of several parts go on behind what was written', async () => {
+  const written: [string, number][] = [];
+  const file = {
+    writev: async (sources: readonly Uint8Array[], position: number) => {
+      const whole = Buffer.concat(sources);
+      written.push([whole.toString(), position]);
+      return Math.min(3, whole.length);
+    },
+  } as OpenFile;
+  await writevFully(file, [bytes('ab'), bytes(''), bytes('cdef'), bytes('g')], 10);
+  expect(written).toEqual([
+    ['abcdefg', 10],
+    ['defg', 13],
+    ['g', 16],
+  ]);
 });
 
 describe('names', () => {

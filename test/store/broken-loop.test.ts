@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { MetadataStore, StoreError, type WriteBatch } from '../../src/index.ts';
 import type { StoreEnvironment } from '../../src/store/open/environment.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';
-import { CrashFs, type FileSystem } from '../../src/testing/index.ts';
+import type { FileSystem } from '../../src/fs/index.ts';
+import { CrashFs } from '../../src/testing/index.ts';
 import { openStoreIn } from '../../src/store/metadata-store.ts';
 
 /** A bug: it can occur wherever the store calls out of the commit loop. */

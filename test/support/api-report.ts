@@ -9,6 +9,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** The entry points of package.json by their sources. */
 const ENTRIES: Readonly<Record<string, string>> = {
   lodestore: 'src/index.ts',
+  'lodestore/fs': 'src/fs/index.ts',
   'lodestore/testing': 'src/testing/index.ts',
   'lodestore/replicated': 'src/replicated/index.ts',
   'lodestore/prometheus': 'src/metrics/prometheus.ts',
@@ -176,13 +177,14 @@ function keyOf({ file, name }: Place): string {
   return `${relative(ROOT, file)} ${name}`;
 }
 
-/** `listed` are the types of the sections above. */
-function sectionOf(entry: string, path: string, listed: Set<string>): string {
+function exportsOf(path: string): Place[] {
   const file = resolve(ROOT, path);
-  const exported = fileAt(file)
-    .exports.map((name) => declarationOf({ file, name })!)
-    .sort(byName);
-  for (const place of exported) listed.add(keyOf(place));
+  return fileAt(file).exports.map((name) => declarationOf({ file, name })!);
+}
+
+/** `listed` are the types that any entry point exports, and those of the sections above. */
+function sectionOf(entry: string, path: string, listed: Set<string>): string {
+  const exported = exportsOf(path).sort(byName);
   const hidden: Place[] = [];
   for (const queue = [...exported]; queue.length > 0;) {
     const place = queue.pop()!;
@@ -204,7 +206,7 @@ function sectionOf(entry: string, path: string, listed: Set<string>): string {
 
 /** The report in Markdown, the same for the same sources. */
 export async function makeApiReport(): Promise<string> {
-  const listed = new Set<string>();
+  const listed = new Set(Object.values(ENTRIES).flatMap(exportsOf).map(keyOf));
   const sections = Object.entries(ENTRIES).map(([entry, path]) => sectionOf(entry, path, listed));
   const path = resolve(ROOT, 'docs/API.md');
   const options = await resolveConfig(path);

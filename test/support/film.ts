@@ -6,7 +6,7 @@ import type {
   OpenFile,
 } from '../../src/fs/file-system.ts';
 import type { CrashFs } from '../../src/testing/index.ts';
-import { systemError } from '../../src/testing/system-error.ts';
+import { systemError } from '../../src/testing/disk/system-error.ts';
 
 /** One file as it was visible at one moment. A file keeps its id when it is renamed. */
 interface VisibleFile {
@@ -73,8 +73,13 @@ export class Film {
   }
 
   #film(file: OpenFile, path: string): OpenFile {
+    const unused = (): Promise<never> => Promise.reject(new Error('the store has no such calls'));
     return {
       read: (target, position) => file.read(target, position),
+      writev: unused,
+      preallocate: unused,
+      trim: unused,
+      sync: unused,
       statSync: () => file.statSync(),
       write: async (source, position) => {
         const before = this.#machine.files().get(path);
@@ -183,8 +188,12 @@ function readerOf(bytes: () => Uint8Array): OpenFile {
     statSync: () => ({ sizeBytes: bytes().length, linkCount: 1 }),
     close: async () => undefined,
     write: refuse,
+    writev: refuse,
     truncate: refuse,
+    preallocate: refuse,
+    trim: refuse,
     dataSync: refuse,
+    sync: refuse,
   };
 }
 

@@ -54,8 +54,12 @@ export function openedFile(bytes: Uint8Array, path = '/file'): OpenFile {
       return part.length;
     },
     write: () => refuse(path),
+    writev: () => refuse(path),
     truncate: () => refuse(path),
+    preallocate: () => refuse(path),
+    trim: () => refuse(path),
     dataSync: () => refuse(path),
+    sync: () => refuse(path),
     stat: async () => ({ kind: 'file', sizeBytes: bytes.length }),
     statSync: () => ({ sizeBytes: bytes.length, linkCount: 1 }),
     close: async () => undefined,

@@ -1,4 +1,4 @@
-import { systemError } from '../../src/testing/system-error.ts';
+import { systemError } from '../../src/testing/disk/system-error.ts';
 import { CrashFs } from '../../src/testing/index.ts';
 import type { FileSystem } from '../../src/fs/file-system.ts';
 

@@ -534,3 +534,153 @@ describe('removing a directory (N4)', () => {
     expect(outcomes(fs)).toEqual(['']);
   });
 });
+
+describe('a write of several parts (W1)', () => {
+  it('is one write: it tears at the sectors of the whole, not at its parts', async () => {
+    const fs = holding(run('O', 1024));
+    const file = await fs.open('/f', 'r+');
+    expect(await file.writev([run('A', 100), run('B', 924)], 0)).toBe(1024);
+    expect(outcomes(fs)).toEqual(
+      ['/f=O1024', '/f=A100 B412 O512', '/f=O512 B512', '/f=A100 B924'].toSorted(),
+    );
+    await file.sync();
+    expect(outcomes(fs)).toEqual(['/f=A100 B924']);
+  });
+});
+
+describe('space reserved ahead (W1: zeros that are written)', () => {
+  it('posix: size and zeros are kept independently; others: the size follows, or zeros', async () => {
+    const left: Record<string, string[]> = {};
+    for (const model of MODELS) {
+      const fs = holding(run('A', 4), model);
+      const file = await fs.open('/f', 'r+');
+      await file.preallocate(8);
+      left[model] = outcomes(fs);
+      await file.dataSync();
+      expect(outcomes(fs)).toEqual(['/f=A4 .4']);
+    }
+    expect(left).toEqual({
+      posix: ['/f=A4', '/f=A4 .4', '/f=A4 a4', '/f=A4 ~4'],
+      ordered: ['/f=A4', '/f=A4 .4'],
+      linked: ['/f=A4', '/f=A4 .4'],
+    });
+  });
+
+  it('a file that is as long stays as it is', async () => {
+    const fs = holding(run('A', 4));
+    const file = await fs.open('/f', 'r+');
+    await file.preallocate(4);
+    await file.preallocate(0);
+    expect(outcomes(fs)).toEqual(['/f=A4']);
+  });
+
+  it('where there is no room it fails, and the file is as long as before', async () => {
+    const fs = CrashFs.withFiles({ '/f': run('A', 4) }, { capacityBytes: 10 });
+    const file = await fs.open('/f', 'r+');
+    await expect(file.preallocate(11)).rejects.toMatchObject({ code: 'ENOSPC' });
+    expect(tree(fs)).toBe('/f=A4');
+    expect(await fs.freeBytes('/')).toBe(6);
+    // Not durably: a crash may show what was there for a moment.
+    expect(outcomes(fs)).toContain('/f=A4 .6');
+    fs.faults.add({ call: 'write', error: 'EIO', appliedBytes: 3 });
+    await expect(file.preallocate(10)).rejects.toMatchObject({ code: 'EIO' });
+    expect(tree(fs)).toBe('/f=A4');
+    await file.preallocate(10);
+    await file.dataSync();
+    expect(outcomes(fs)).toEqual(['/f=A4 .6']);
+  });
+});
+
+describe('a trim (W3)', () => {
+  it.each(MODELS)(
+    '%s: each sector has either content until a sync, and the size stays',
+    async (model) => {
+      const fs = holding(run('A', 2048), model);
+      const file = await fs.open('/f', 'r+');
+      await file.trim(512, 1024);
+      expect(tree(fs)).toBe('/f=A512 .1024 A512');
+      expect(outcomes(fs)).toEqual(
+        ['/f=A2048', '/f=A512 .512 A1024', '/f=A1024 .512 A512', '/f=A512 .1024 A512'].toSorted(),
+      );
+      await file.dataSync();
+      expect(outcomes(fs)).toEqual(['/f=A512 .1024 A512']);
+    },
+  );
+
+  it('ends where the file ends', async () => {
+    const fs = holding(run('A', 4));
+    const file = await fs.open('/f', 'r+');
+    await file.trim(2, 100);
+    await file.trim(4, 100);
+    await file.trim(0, 0);
+    expect(outcomes(fs)).toEqual(['/f=A2 .2', '/f=A4']);
+  });
+
+  it('is not durable by a durable write, and what is written over it can be kept without it', async () => {
+    const fs = holding(run('A', 8));
+    const file = await fs.open('/f', 'rs+');
+    await file.trim(0, 8);
+    await file.write(run('B', 4), 0);
+    expect(outcomes(fs)).toEqual(['/f=B4 .4', '/f=B4 A4']);
+  });
+
+  it('after a failed sync no later one makes it durable', async () => {
+    const fs = holding(run('A', 8));
+    const file = await fs.open('/f', 'r+');
+    await file.trim(0, 4);
+    fs.faults.add({ call: 'dataSync' });
+    await expect(file.sync()).rejects.toMatchObject({ code: 'EIO' });
+    await file.sync();
+    expect(outcomes(fs)).toEqual(['/f=.4 A4', '/f=A8']);
+  });
+
+  it('says nothing about names: it has no metadata of its own to write', async () => {
+    const fs = holding(run('A', 8), 'ordered');
+    await fs.open('/other', 'wx');
+    const file = await fs.open('/f', 'r+');
+    await file.trim(0, 8);
+    await file.dataSync();
+    expect(outcomes(fs)).toEqual(['/f=.8', '/f=.8;/other=']);
+  });
+
+  it('frees whole blocks of 4 KiB, which a write takes again, or meets ENOSPC', async () => {
+    const BLOCK = 4096;
+    const fs = CrashFs.withFiles({ '/f': run('A', 4 * BLOCK) }, { capacityBytes: 4 * BLOCK });
+    const file = await fs.open('/f', 'r+');
+    await file.trim(1, 2 * BLOCK);
+    expect(await fs.freeBytes('/')).toBe(BLOCK);
+    await file.dataSync();
+    expect(await fs.minimalCrash().freeBytes('/')).toBe(BLOCK);
+    expect(await fs.kill().freeBytes('/')).toBe(BLOCK);
+    const other = await fs.open('/g', 'wx');
+    await other.write(run('G', BLOCK - 1), 0);
+    // The block before the hole is there; the hole would need one, and 1 byte is free.
+    expect(await file.write(run('B', BLOCK), 10)).toBe(BLOCK - 10);
+    await expect(file.write(run('B', 10), BLOCK)).rejects.toMatchObject({ code: 'ENOSPC' });
+    await fs.unlink('/g');
+    await other.close();
+    expect(await file.write(run('B', 10), BLOCK)).toBe(10);
+    expect(await fs.freeBytes('/')).toBe(0);
+  });
+
+  it('a crash that loses it has the blocks as well', async () => {
+    const fs = CrashFs.withFiles({ '/f': run('A', 8192) }, { capacityBytes: 8192 });
+    const file = await fs.open('/f', 'r+');
+    await file.trim(0, 8192);
+    expect(await fs.minimalCrash().freeBytes('/')).toBe(0);
+    expect(await fs.crash([]).freeBytes('/')).toBe(8192);
+  });
+
+  it('can fail by a fault of its own, with and without its effect', async () => {
+    const fs = holding(run('A', 4));
+    const file = await fs.open('/f', 'r+');
+    fs.faults.add({ call: 'trim', error: 'EIO' });
+    await expect(file.trim(0, 4)).rejects.toMatchObject({ code: 'EIO' });
+    expect(tree(fs)).toBe('/f=A4');
+    fs.faults.add({ call: 'trim', takesEffect: true });
+    await expect(file.trim(0, 4)).rejects.toMatchObject({ code: 'EIO' });
+    expect(tree(fs)).toBe('/f=.4');
+    await expect((await fs.open('/f', 'r')).trim(0, 1)).rejects.toMatchObject({ code: 'EBADF' });
+    await expect(file.trim(-1, 1)).rejects.toMatchObject({ code: 'EINVAL' });
+  });
+});

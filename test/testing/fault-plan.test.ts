@@ -10,6 +10,7 @@ const CALLS: Record<CallKind, (fs: CrashFs) => Promise<unknown>> = {
   write: async (fs) => (await fs.open('/f', 'r+')).write(run('B', 1), 0),
   writeSync: async (fs) => (await fs.open('/f', 'rs+')).write(run('B', 1), 0),
   truncate: async (fs) => (await fs.open('/f', 'r+')).truncate(0),
+  trim: async (fs) => (await fs.open('/f', 'r+')).trim(0, 1),
   dataSync: async (fs) => (await fs.open('/f', 'r')).dataSync(),
   close: async (fs) => (await fs.open('/f', 'r')).close(),
   readDirectory: (fs) => fs.readDirectory('/'),

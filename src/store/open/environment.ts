@@ -9,7 +9,7 @@ import { ThreadPool, type Helper } from '../../threads/thread-pool.ts';
 import type { StartTimer } from '../commit/log-sync.ts';
 
 /**
- * Where a store lives: on the machine's file system with threads, or on a simulated one without.
+ * Where a store lives: on the machine's file system with threads, or on another one without.
  */
 export interface StoreEnvironment {
   readonly fileSystem: FileSystem;
@@ -52,3 +52,10 @@ export const NODE_ENVIRONMENT: StoreEnvironment = {
   identity: readProcessIdentity,
   randomBytes: (lengthBytes) => randomFillSync(new Uint8Array(lengthBytes)),
 };
+
+/** The machine; for another file system without threads, which cannot reach it. */
+export function environmentOf(fileSystem: FileSystem = nodeFileSystem): StoreEnvironment {
+  if (fileSystem === nodeFileSystem) return NODE_ENVIRONMENT;
+  const makeRunner = (directory: Directory): JobRunner => standIn(directory).runner;
+  return { ...NODE_ENVIRONMENT, fileSystem, makeRunner };
+}

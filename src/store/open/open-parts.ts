@@ -38,7 +38,7 @@ import {
 } from '../recovery/recovery.ts';
 import type { RecoveryContext } from '../recovery/recovery-context.ts';
 import type { Loss, MovedFile, RecoveryReport } from '../recovery/recovery-report.ts';
-import { NODE_ENVIRONMENT, standIn, type StoreEnvironment } from './environment.ts';
+import { environmentOf, NODE_ENVIRONMENT, standIn, type StoreEnvironment } from './environment.ts';
 import { chooseRunner, otherThreads } from './recovery-runner.ts';
 import { repair } from './repair.ts';
 import type { Retention } from '../changes/retained-logs.ts';
@@ -113,8 +113,7 @@ export async function openParts(
   const options = resolveOptions(openOptions);
   try {
     if (options.signal?.aborted === true) throw options.signal.reason;
-    const kind = environment === undefined ? 'real' : 'simulated';
-    return await openHeld(environment ?? NODE_ENVIRONMENT, directory, options, kind);
+    return await openHeld(environment ?? environmentOf(options.fileSystem), directory, options);
   } catch (error) {
     if (options.signal?.aborted === true) {
       throw new AbortedError(`opening ${directory} was aborted`, {
@@ -131,7 +130,6 @@ async function openHeld(
   environment: StoreEnvironment,
   path: string,
   options: ResolvedOptions,
-  kind: 'real' | 'simulated',
 ): Promise<OpenedParts> {
   const { fileSystem } = environment;
   if (options.commits === 'inline' && fileSystem.blocking === undefined) {
@@ -143,7 +141,7 @@ async function openHeld(
   await ensureDirectory(fileSystem, path, options.createIfMissing);
   const directory = await Directory.open(fileSystem, path, (error) => health.poisonWith(error));
   try {
-    return await new Opening(environment, directory, options, { health, bell }).run(kind);
+    return await new Opening(environment, directory, options, { health, bell }).run();
   } catch (error) {
     await directory.close().catch(() => undefined);
     throw error;
@@ -176,10 +174,10 @@ class Opening {
     this.#options = { ...options, rotateBytes };
   }
 
-  async run(kind: 'real' | 'simulated'): Promise<OpenedParts> {
+  async run(): Promise<OpenedParts> {
     await refuseIncompleteCopy(this.#fs, this.#directory);
     const { makeRunner, pause } = this.#environment;
-    const isReal = kind === 'real';
+    const isReal = this.#environment === NODE_ENVIRONMENT;
     const runner = isReal
       ? await chooseRunner(this.#fs, this.#options, pause, this.#shortage.report)
       : makeRunner(this.#fs, this.#shortage.report);

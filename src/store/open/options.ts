@@ -11,6 +11,7 @@ import {
   type ResolvedDurability,
   type StoreDurability,
 } from '../batch/durability.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
 import type { OpenProgress } from '../recovery/recovery-report.ts';
 import { resolveRetention } from '../changes/retained-logs.ts';
 
@@ -110,6 +111,12 @@ export interface OpenOptions {
    * `recovery: 'salvage'`.
    */
   readonly warm?: 'before-open' | 'background';
+  /**
+   * What the store's files are on: `nodeFileSystem` of `lodestore/fs` (default), `CrashFs` of
+   * `lodestore/testing`, or your own. On all but the default, merges and recovery run on this
+   * thread, because other threads cannot reach the object.
+   */
+  readonly fileSystem?: FileSystem;
 }
 
 const OPEN_FIELDS: FieldsOf<OpenOptions> = {
@@ -133,6 +140,25 @@ const OPEN_FIELDS: FieldsOf<OpenOptions> = {
   leaseStaleMs: true,
   threads: true,
   warm: true,
+  fileSystem: true,
+};
+
+/** What every file system has. */
+const FILE_SYSTEM_CALLS: FieldsOf<Omit<FileSystem, 'blocking'>> = {
+  open: true,
+  readDirectory: true,
+  stat: true,
+  rename: true,
+  unlink: true,
+  link: true,
+  makeDirectory: true,
+  removeDirectory: true,
+  syncDirectory: true,
+  freeBytes: true,
+  tryLock: true,
+  takeLease: true,
+  breakLease: true,
+  holdDirectory: true,
 };
 
 /** Options after defaults. */
@@ -157,6 +183,7 @@ export interface ResolvedOptions {
   readonly leaseStaleMs: number | undefined;
   readonly threads: number | undefined;
   readonly warm: 'before-open' | 'background';
+  readonly fileSystem: FileSystem | undefined;
 }
 
 function integer(
@@ -237,7 +264,18 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
     leaseStaleMs: optional('leaseStaleMs', 2_000, MAX_TIMER_MS),
     threads: optional('threads', 1),
     warm: warmOption(options),
+    fileSystem: fileSystemOption(options),
   };
+}
+
+function fileSystemOption({ fileSystem }: OpenOptions): FileSystem | undefined {
+  if (fileSystem === undefined) return undefined;
+  const given = fileSystem as Partial<FileSystem> | null;
+  for (const name of Object.keys(FILE_SYSTEM_CALLS) as (keyof FileSystem)[]) {
+    if (typeof given?.[name] === 'function') continue;
+    throw new TypeError(`options.fileSystem must be a FileSystem; it has no function ${name}`);
+  }
+  return fileSystem;
 }
 
 function commitsOption({ commits = 'background' }: OpenOptions): ResolvedOptions['commits'] {

@@ -1,4 +1,4 @@
-import { present } from '../base/assert.ts';
+import { present } from '../../base/assert.ts';
 import { applyName, endedBefore, touchSameName } from './effect.ts';
 import type { NameEffect } from './effect.ts';
 import { systemError } from './system-error.ts';

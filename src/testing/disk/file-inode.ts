@@ -1,6 +1,7 @@
 import { Content } from './content.ts';
-import { applyData, endedBefore } from './effect.ts';
+import { applyData, endedBefore, isTrim } from './effect.ts';
 import type { DataEffect, WriteEffect } from './effect.ts';
+import { Holes } from './holes.ts';
 
 /**
  * A file without its name: its visible bytes, its durable bytes, and the pending effects between.
@@ -18,6 +19,8 @@ export class FileInode {
    * durable: the order in which they apply decides who wins.
    */
   effects: DataEffect[] = [];
+  /** Blocks that take no space, as the running system sees it. */
+  holes: Holes = new Holes();
   /** How many live names lead here. */
   linkCount = 1;
   openCount = 0;
@@ -33,8 +36,14 @@ export class FileInode {
   clone(): FileInode {
     const copy = new FileInode(this.id, this.directoryId, this.durable.share(), this.live.share());
     copy.effects = this.effects.map((effect) => ({ ...effect }));
+    copy.holes = this.holes.clone();
     copy.linkCount = this.linkCount;
     return copy;
+  }
+
+  /** Bytes that count towards the capacity of the disk. */
+  get usedBytes(): number {
+    return this.live.sizeBytes - this.holes.sizeBytes;
   }
 
   /** W1: visible at once, pending. */
@@ -48,10 +57,37 @@ export class FileInode {
       startBytes: position,
       endBytes,
       bytes: bytes.slice(),
+      sizeBytes: endBytes,
       changesSize: endBytes > this.live.sizeBytes,
     };
     this.effects.push(effect);
     this.live.write(effect.bytes, position);
+    this.holes.fill(position, endBytes);
+    return effect;
+  }
+
+  /**
+   * W3: zeros up to the end of the file at most, and its whole blocks take no space any more.
+   * Undefined: all of the range lies behind the end.
+   */
+  trim(position: number, lengthBytes: number, startTick: number): WriteEffect | undefined {
+    const endBytes = Math.min(position + lengthBytes, this.live.sizeBytes);
+    if (endBytes <= position) return undefined;
+    const effect: WriteEffect = {
+      kind: 'write',
+      status: 'pending',
+      startTick,
+      endTick: Infinity,
+      startBytes: position,
+      endBytes,
+      bytes: new Uint8Array(endBytes - position),
+      sizeBytes: -1,
+      // Blocks are no part of the model: nothing says that there was one to free.
+      changesSize: false,
+    };
+    this.effects.push(effect);
+    this.live.write(effect.bytes, position);
+    this.holes.punch(position, endBytes);
     return effect;
   }
 
@@ -67,6 +103,7 @@ export class FileInode {
     };
     this.effects.push(effect);
     this.live.truncate(sizeBytes);
+    this.holes.cut(sizeBytes);
     return effect;
   }
 
@@ -81,7 +118,7 @@ export class FileInode {
   makeDurable(effects: readonly DataEffect[]): void {
     for (const effect of effects) effect.status = 'durable';
     for (const effect of effects) {
-      if (effect.kind === 'write') this.#dropSuperseded(effect);
+      if (effect.kind === 'write' && !isTrim(effect)) this.#dropSuperseded(effect);
     }
     let folded = 0;
     while (this.effects[folded]?.status === 'durable') {

@@ -29,6 +29,8 @@ export interface WriteEffect extends Timed {
   readonly startBytes: number;
   readonly endBytes: number;
   readonly bytes: Uint8Array;
+  /** Size that the file has at least after it; -1 for a trim, which gives a file no size. */
+  readonly sizeBytes: number;
   /** The file grew, so that a sync of it has metadata to write. */
   readonly changesSize: boolean;
 }
@@ -78,8 +80,17 @@ export function touchSameName(a: NameEffect, b: NameEffect): boolean {
   return a.fromName !== undefined && (a.fromName === b.name || a.fromName === b.fromName);
 }
 
+/** True for zeros that a trim leaves: they end where the file ends. */
+export function isTrim(effect: DataEffect): boolean {
+  return effect.sizeBytes < 0;
+}
+
 /** Applies a whole effect. */
 export function applyData(effect: DataEffect, content: Content): void {
-  if (effect.kind === 'write') content.write(effect.bytes, effect.startBytes);
-  else content.truncate(effect.sizeBytes);
+  if (effect.kind === 'truncate') {
+    content.truncate(effect.sizeBytes);
+    return;
+  }
+  const room = isTrim(effect) ? Math.max(0, content.sizeBytes - effect.startBytes) : Infinity;
+  content.write(effect.bytes.subarray(0, room), effect.startBytes);
 }

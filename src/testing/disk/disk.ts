@@ -1,4 +1,4 @@
-import { present } from '../base/assert.ts';
+import { present } from '../../base/assert.ts';
 import { Content, hashPair } from './content.ts';
 import { PAGE_BYTES } from './effect.ts';
 import type { CrashModel, DataEffect, NameEffect } from './effect.ts';
@@ -146,17 +146,28 @@ export class Disk {
 
   /** How many of the bytes written at `position` fit. */
   roomFor(file: FileInode, position: number, lengthBytes: number): number {
-    const growthBytes = position + lengthBytes - file.live.sizeBytes;
-    if (growthBytes <= 0) return lengthBytes;
-    const free = this.freeBytes();
-    return growthBytes <= free ? lengthBytes : Math.max(0, lengthBytes - (growthBytes - free));
+    if (this.capacityBytes === Infinity) return lengthBytes;
+    const { live, holes } = file;
+    const end = position + lengthBytes;
+    let free = this.freeBytes();
+    for (let start = position; start < end;) {
+      const block = Math.floor(start / PAGE_BYTES);
+      const stop = Math.min(end, (block + 1) * PAGE_BYTES);
+      if (holes.has(block)) free -= PAGE_BYTES;
+      if (free < 0) return start - position;
+      const growthBytes = Math.max(0, stop - Math.max(start, live.sizeBytes));
+      if (growthBytes > free) return Math.max(0, stop - (growthBytes - free) - position);
+      free -= growthBytes;
+      start = stop;
+    }
+    return lengthBytes;
   }
 
   freeBytes(): number {
     if (this.capacityBytes === Infinity) return UNLIMITED_FREE_BYTES;
     let used = 0;
     for (const file of this.files.values()) {
-      if (file.linkCount > 0 || file.openCount > 0) used += file.live.sizeBytes;
+      if (file.linkCount > 0 || file.openCount > 0) used += file.usedBytes;
     }
     return Math.max(0, this.capacityBytes - used);
   }
