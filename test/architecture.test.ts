@@ -44,6 +44,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ['node/node-errors.ts'],
   ['node/object-node.ts'],
   ['node/volumes'],
+  ['node/files'],
+  ['node/ledger'],
   ['node/names'],
   ['node/objects'],
   ['node/upkeep'],
@@ -164,7 +166,7 @@ test('formats do no I/O, and only fs and the doors touch node:fs', () => {
       const isFs = /^(node:)?fs(\/promises)?$|^proper-lockfile$|^fs-native-extensions$/.test(
         specifier,
       );
-      if (isFs && room !== 'fs' && !/^(node\/)?cli/.test(room))
+      if (isFs && room !== 'fs' && !/^(node\/)?cli|^node\/files$/.test(room))
         wrong.push(`${nameOf(file)}: ${specifier}`);
     }
   }

@@ -24,6 +24,7 @@ export {
   DamagedObjectError,
   InvalidPartError,
   NodeError,
+  NodeRefusedError,
   NoSpaceError,
   NoSuchBucketError,
   NoSuchObjectError,
@@ -31,3 +32,8 @@ export {
   PreconditionFailedError,
 } from './node-errors.ts';
 export type { NodeErrorCode } from './node-errors.ts';
+
+export type { BucketPolicy } from './ledger/bucket-record.ts';
+export type { NodeOptions } from './node-options.ts';
+export type { NodeRecovery } from './opening.ts';
+export { StorageNode } from './storage-node.ts';

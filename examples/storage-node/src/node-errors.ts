@@ -11,6 +11,11 @@ export type NodeErrorCode =
   | 'TOO_LARGE'
   | 'WRONG_SIZE'
   | 'BAD_NAME'
+  | 'BAD_ETAG'
+  | 'BAD_OPTION'
+  | 'MISSING_VOLUME'
+  | 'FOREIGN_VOLUME'
+  | 'LOST_METADATA'
   | 'DAMAGED'
   | 'CLOSED';
 
@@ -115,5 +120,19 @@ export class DamagedObjectError extends NodeError {
     super('DAMAGED', `volume ${volume}, byte ${offsetBytes}: ${message}`);
     this.volume = volume;
     this.offsetBytes = offsetBytes;
+  }
+}
+
+/** Why a directory is not opened, and what to do about it. */
+export class NodeRefusedError extends NodeError {
+  readonly advice: string;
+
+  constructor(
+    code: 'MISSING_VOLUME' | 'FOREIGN_VOLUME' | 'LOST_METADATA',
+    message: string,
+    advice: string,
+  ) {
+    super(code, `${message}. ${advice}`);
+    this.advice = advice;
   }
 }

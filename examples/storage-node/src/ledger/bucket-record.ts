@@ -1,0 +1,103 @@
+import { ByteReader, ByteWriter } from './byte-writer.ts';
+
+/**
+ * How a bucket gives space back.
+ *
+ * - `keep`: by deletes alone.
+ * - `cache`: when the disk is short of space, the oldest volume goes with all that is in it.
+ * - `quota`: as `cache`, when the bucket holds more than `quotaBytes`.
+ *
+ * With `ttlMs`, volumes whose newest object is older go as well.
+ */
+export interface BucketPolicy {
+  readonly mode: 'keep' | 'cache' | 'quota';
+  readonly quotaBytes?: number | undefined;
+  readonly ttlMs?: number | undefined;
+  /** `deferred`: acknowledged before it is durable, written within a second. */
+  readonly durability?: 'sync' | 'deferred' | undefined;
+  /** `zstd`: bodies are stored compressed where that makes them smaller. */
+  readonly compression?: 'none' | 'zstd' | undefined;
+}
+
+export const KEEP: BucketPolicy = { mode: 'keep' };
+
+const MODES: readonly BucketPolicy['mode'][] = ['keep', 'cache', 'quota'];
+const DEFERRED = 1;
+const ZSTD = 2;
+
+/** A bucket at run time. */
+export interface Bucket {
+  readonly id: number;
+  readonly name: string;
+  readonly createdMs: number;
+  readonly policy: BucketPolicy;
+  objects: number;
+  bytes: number;
+  /** Of its record in a volume, for a rebuild; 0: not written yet. */
+  handle: bigint;
+  lengthBytes: number;
+}
+
+/** Whether its objects have volumes of their own. */
+export function hasOwnVolumes(policy: BucketPolicy): boolean {
+  return policy.mode !== 'keep' || policy.ttlMs !== undefined;
+}
+
+export function encodePolicy(writer: ByteWriter, policy: BucketPolicy): ByteWriter {
+  const flags =
+    (policy.durability === 'deferred' ? DEFERRED : 0) | (policy.compression === 'zstd' ? ZSTD : 0);
+  return writer
+    .byte(MODES.indexOf(policy.mode))
+    .byte(flags)
+    .number(policy.quotaBytes ?? 0)
+    .number(policy.ttlMs ?? 0);
+}
+
+export function decodePolicy(reader: ByteReader): BucketPolicy {
+  const mode = MODES[reader.byte()];
+  if (mode === undefined) throw new RangeError('a bucket of a later version');
+  const flags = reader.byte();
+  const quotaBytes = reader.number();
+  const ttlMs = reader.number();
+  return {
+    mode,
+    ...(quotaBytes > 0 && { quotaBytes }),
+    ...(ttlMs > 0 && { ttlMs }),
+    ...((flags & DEFERRED) !== 0 && { durability: 'deferred' as const }),
+    ...((flags & ZSTD) !== 0 && { compression: 'zstd' as const }),
+  };
+}
+
+/** Data of a bucket's record; the number of its objects and one are the value. */
+export function encodeBucketRecord(bucket: Bucket): Buffer {
+  const writer = new ByteWriter(96)
+    .text(bucket.name)
+    .number(bucket.createdMs)
+    .number(bucket.bytes)
+    .u64(bucket.handle)
+    .number(bucket.lengthBytes);
+  return encodePolicy(writer, bucket.policy).end();
+}
+
+export function decodeBucketRecord(
+  id: number,
+  record: { readonly value: bigint; readonly data: Uint8Array },
+): Bucket {
+  const reader = new ByteReader(record.data);
+  const name = reader.text();
+  const createdMs = reader.number();
+  const bytes = reader.number();
+  const handle = reader.u64();
+  const lengthBytes = reader.number();
+  const policy = decodePolicy(reader);
+  return {
+    id,
+    name,
+    createdMs,
+    policy,
+    objects: Number(record.value) - 1,
+    bytes,
+    handle,
+    lengthBytes,
+  };
+}

@@ -1,0 +1,94 @@
+import { ByteReader, ByteWriter } from './byte-writer.ts';
+import { keyOf } from './keys.ts';
+
+/** What makes a directory this node's. */
+export interface NodeIdentity {
+  /** 16 random bytes: in every volume's header too. */
+  readonly nodeId: Uint8Array;
+  /** 16 random bytes: the key of the hash of names. */
+  readonly hashKey: Uint8Array;
+  /** Times of objects are counted from here. */
+  readonly epochMs: number;
+}
+
+export const IDENTITY_KEY: bigint = keyOf('node', 1);
+export const COUNTERS_KEY: bigint = keyOf('node', 2);
+
+export function encodeIdentity({ nodeId, hashKey, epochMs }: NodeIdentity): Buffer {
+  return new ByteWriter().bytes(nodeId).bytes(hashKey).number(epochMs).end();
+}
+
+export function decodeIdentity(data: Uint8Array): NodeIdentity {
+  const reader = new ByteReader(data);
+  return {
+    nodeId: Uint8Array.from(reader.bytes(16)),
+    hashKey: Uint8Array.from(reader.bytes(16)),
+    epochMs: reader.number(),
+  };
+}
+
+/** Serials are taken from lodestore so many at a time. */
+const SERIALS = 2 ** 20;
+
+/**
+ * Numbers that are taken once and for ever. `serial` orders records of volumes and names bodies: it
+ * is recorded as a bound that is ahead of it, the others as they are, with what was numbered.
+ */
+export class Counters {
+  #serial: number;
+  #serialBound: number;
+  nextVolume: number;
+  nextBucket: number;
+  nextLeaf: number;
+  #recorded = '';
+
+  constructor(data: Uint8Array | undefined) {
+    const reader = data === undefined ? undefined : new ByteReader(data);
+    this.#serial = reader?.number() ?? 1;
+    this.#serialBound = this.#serial;
+    this.nextVolume = reader?.number() ?? 1;
+    this.nextBucket = reader?.number() ?? 1;
+    this.nextLeaf = reader?.number() ?? 1;
+  }
+
+  /** No lower serial comes again, in this run or another, once `isReserved` was recorded. */
+  takeSerial(): number {
+    return this.#serial++;
+  }
+
+  /** The next serial. */
+  get serial(): number {
+    return this.#serial;
+  }
+
+  takeBucket(): number {
+    return this.nextBucket++;
+  }
+
+  takeLeaf(): number {
+    return this.nextLeaf++;
+  }
+
+  /** Whether serials run out before another bound is recorded. */
+  get isShort(): boolean {
+    return this.#serial + SERIALS / 2 > this.#serialBound;
+  }
+
+  /** What a batch must record, or undefined if nothing has changed. */
+  pending(): { readonly data: Buffer; readonly recorded: () => void } | undefined {
+    const bound = this.isShort ? this.#serial + 2 * SERIALS : this.#serialBound;
+    const state = `${bound} ${this.nextVolume} ${this.nextBucket} ${this.nextLeaf}`;
+    if (state === this.#recorded) return undefined;
+    const data = new ByteWriter()
+      .number(bound)
+      .number(this.nextVolume)
+      .number(this.nextBucket)
+      .number(this.nextLeaf)
+      .end();
+    const recorded = (): void => {
+      this.#serialBound = bound;
+      this.#recorded = state;
+    };
+    return { data, recorded };
+  }
+}

@@ -1,0 +1,313 @@
+import { WriteBatch, type MetadataStore } from 'lodestore';
+import { BusyError, NodeError, NoSpaceError } from '../node-errors.ts';
+import type { Appended } from '../volumes/group-writer.ts';
+import type { Volume } from '../volumes/volume.ts';
+import { encodeBucketRecord, type Bucket } from './bucket-record.ts';
+import { keyOf } from './keys.ts';
+import { COUNTERS_KEY, type Counters } from './node-record.ts';
+import { encodeVolumeRecord } from './volume-record.ts';
+
+/** A turn takes no more changes at this many bytes, or this many of them. */
+const TURN_BYTES = 4 * 2 ** 20;
+const TURN_CHANGES = 1_000;
+
+/** A record of lodestore. */
+export interface StoredRecord {
+  readonly value: bigint;
+  readonly data: Uint8Array;
+}
+
+/** Nothing to be published at a key. */
+const NONE = Symbol('none');
+
+interface VolumeChange {
+  liveBytes: number;
+  markBytes: number;
+  endBytes: number;
+  newestMs: number;
+}
+
+/**
+ * One batch of lodestore in the making. Changes run one after the other and see what those before
+ * them did. A change judges first and changes then: what throws must not have changed anything.
+ */
+export class Turn {
+  readonly #store: MetadataStore;
+  readonly batch = new WriteBatch();
+  readonly #overlay = new Map<bigint, StoredRecord | typeof NONE>();
+  readonly #volumes = new Map<Volume, VolumeChange>();
+  readonly #buckets = new Map<Bucket, { objects: number; bytes: number }>();
+  readonly #notes = new Map<bigint, number>();
+  readonly #commits: (() => void)[] = [];
+
+  constructor(store: MetadataStore) {
+    this.#store = store;
+  }
+
+  get(key: bigint): StoredRecord | undefined {
+    const changed = this.#overlay.get(key);
+    if (changed === undefined) return this.#store.get(key);
+    return changed === NONE ? undefined : changed;
+  }
+
+  /** `get` sees it in this turn. */
+  put(key: bigint, value: bigint, data: Uint8Array): void {
+    this.#overlay.set(key, { value, data });
+    this.batch.put(key, value, data);
+  }
+
+  delete(key: bigint): void {
+    this.#overlay.set(key, NONE);
+    this.batch.delete(key);
+  }
+
+  /** Something refers to a record from now on. */
+  revive(at: Appended, timeMs = 0): void {
+    const change = this.#volume(at.volume);
+    change.liveBytes += at.lengthBytes;
+    change.endBytes = Math.max(change.endBytes, at.groupEnd);
+    change.newestMs = Math.max(change.newestMs, timeMs);
+  }
+
+  /** A mark was written, which a rebuild reads. */
+  mark(at: Appended): void {
+    const change = this.#volume(at.volume);
+    change.markBytes += at.lengthBytes;
+    change.endBytes = Math.max(change.endBytes, at.groupEnd);
+  }
+
+  /** Nothing refers to a record any more. */
+  bury(volume: Volume | undefined, lengthBytes: number): void {
+    if (volume !== undefined) this.#volume(volume).liveBytes -= lengthBytes;
+  }
+
+  /** Records a volume as it is. */
+  touch(volume: Volume): void {
+    this.#volume(volume);
+  }
+
+  #volume(volume: Volume): VolumeChange {
+    let change = this.#volumes.get(volume);
+    if (change === undefined) {
+      change = { liveBytes: 0, markBytes: 0, endBytes: 0, newestMs: 0 };
+      this.#volumes.set(volume, change);
+    }
+    return change;
+  }
+
+  count(bucket: Bucket, objects: number, bytes: number): void {
+    const change = this.#buckets.get(bucket);
+    if (change === undefined) {
+      this.#buckets.set(bucket, { objects, bytes });
+    } else {
+      change.objects += objects;
+      change.bytes += bytes;
+    }
+  }
+
+  /** Objects of a bucket, those of this turn counted. */
+  objectsOf(bucket: Bucket): number {
+    return bucket.objects + (this.#buckets.get(bucket)?.objects ?? 0);
+  }
+
+  /** The highest sequence that this turn publishes of a name; 0: none. */
+  noted(home: bigint): number {
+    return this.#notes.get(home) ?? 0;
+  }
+
+  note(home: bigint, sequence: number): void {
+    this.#notes.set(home, Math.max(sequence, this.noted(home)));
+  }
+
+  /** Runs when the turn is durable, before any other change. */
+  onCommit(apply: () => void): void {
+    this.#commits.push(apply);
+  }
+
+  /** Completes the batch with what is counted. */
+  seal(counters: Counters): void {
+    for (const [volume, change] of this.#volumes) {
+      const facts = {
+        kind: volume.kind,
+        bucketId: volume.bucketId,
+        createdMs: volume.createdMs,
+        state: volume.state,
+        endBytes: Math.max(volume.endBytes, change.endBytes),
+        newestMs: Math.max(volume.newestMs, change.newestMs),
+        markBytes: volume.markBytes + change.markBytes,
+      };
+      const liveBytes = volume.liveBytes + change.liveBytes;
+      if (liveBytes < 0) throw new Error(`volume ${volume.number}: less than nothing lives in it`);
+      this.batch.put(keyOf('volume', volume.number), liveBytes + 1, encodeVolumeRecord(facts));
+      this.onCommit(() => {
+        volume.liveBytes = liveBytes;
+        volume.endBytes = facts.endBytes;
+        volume.newestMs = facts.newestMs;
+        volume.markBytes = facts.markBytes;
+      });
+    }
+    for (const [bucket, change] of this.#buckets) {
+      const objects = bucket.objects + change.objects;
+      const bytes = bucket.bytes + change.bytes;
+      const data = encodeBucketRecord({ ...bucket, bytes });
+      this.batch.put(keyOf('bucket', bucket.id), objects + 1, data);
+      this.onCommit(() => {
+        bucket.objects = objects;
+        bucket.bytes = bytes;
+      });
+    }
+    const pending = counters.pending();
+    if (pending === undefined) return;
+    this.batch.put(COUNTERS_KEY, 1n, pending.data);
+    this.onCommit(pending.recorded);
+  }
+
+  committed(): void {
+    for (const apply of this.#commits) apply();
+  }
+}
+
+/** A change of the metadata. It may run more than once: only the last run counts. */
+export type Change<T> = (turn: Turn) => T;
+
+interface Waiting {
+  readonly change: Change<unknown>;
+  readonly isAlone: boolean;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export interface PublisherFigures {
+  turns: number;
+  changes: number;
+  refused: number;
+}
+
+/**
+ * Publishes changes in lodestore, turn by turn: all that wait make one batch, whose sync they
+ * share; the next turn begins when it is durable. So a change sees exactly what was published
+ * before it, and what it judges (preconditions, the leaf of a name, live bytes) holds when it is
+ * published. No change needs conditions in lodestore, since this is the only writer.
+ */
+export class Publisher {
+  readonly #store: MetadataStore;
+  readonly #counters: Counters;
+  readonly figures: PublisherFigures = { turns: 0, changes: 0, refused: 0 };
+  #queue: Waiting[] = [];
+  #running: Promise<void> | undefined;
+  /** Set when the store has failed: nothing is published any more. */
+  failure: Error | undefined;
+
+  constructor(store: MetadataStore, counters: Counters) {
+    this.#store = store;
+    this.#counters = counters;
+  }
+
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
+  /**
+   * Durable when it resolves. `alone`: the change looks at what others of its turn would alter.
+   *
+   * @throws what `change` throws; NoSpaceError, BusyError, or the store's error
+   */
+  submit<T>(change: Change<T>, options?: { readonly alone: boolean }): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#queue.push({
+        change,
+        isAlone: options?.alone === true,
+        resolve: resolve as (value: unknown) => void,
+        reject,
+      });
+      this.#running ??= this.#run();
+    });
+  }
+
+  async #run(): Promise<void> {
+    await Promise.resolve();
+    while (this.#queue.length > 0) await this.#publish(this.#take());
+    this.#running = undefined;
+  }
+
+  #take(): Waiting[] {
+    if (this.#queue[0]!.isAlone) return this.#queue.splice(0, 1);
+    let count = 0;
+    while (count < TURN_CHANGES && count < this.#queue.length && !this.#queue[count]!.isAlone) {
+      count++;
+    }
+    return this.#queue.splice(0, count);
+  }
+
+  async #publish(waiting: readonly Waiting[]): Promise<void> {
+    const turn = new Turn(this.#store);
+    const done: { readonly one: Waiting; readonly value: unknown }[] = [];
+    for (const [i, one] of waiting.entries()) {
+      if (turn.batch.byteLength > TURN_BYTES) {
+        this.#queue.unshift(...waiting.slice(i));
+        break;
+      }
+      const size = turn.batch.size;
+      try {
+        done.push({ one, value: one.change(turn) });
+      } catch (error) {
+        one.reject(error);
+        if (turn.batch.size === size) continue;
+        // Half a change must not be published.
+        this.#queue.unshift(...done.map((other) => other.one), ...waiting.slice(i + 1));
+        return;
+      }
+    }
+    try {
+      if (this.failure !== undefined) throw this.failure;
+      turn.seal(this.#counters);
+      if (turn.batch.size > 0) await this.#store.insertBatch(turn.batch);
+    } catch (error) {
+      await this.#refused(
+        done.map(({ one }) => one),
+        error,
+      );
+      return;
+    }
+    turn.committed();
+    this.figures.turns++;
+    this.figures.changes += done.length;
+    for (const { one, value } of done) one.resolve(value);
+  }
+
+  /** For want of space one change may fail where another, which deletes, succeeds. */
+  async #refused(waiting: readonly Waiting[], error: unknown): Promise<void> {
+    const { code, outcome } = (error ?? {}) as { code?: string; outcome?: string };
+    if (code === 'LODESTORE_FULL' && waiting.length > 1) {
+      for (const one of waiting) await this.#publish([one]);
+      return;
+    }
+    this.figures.refused += waiting.length;
+    if (outcome !== 'not-applied' || code === 'LODESTORE_POISONED') this.failure ??= asError(error);
+    const reason = refusalOf(error);
+    for (const one of waiting) one.reject(reason);
+  }
+
+  /** Resolves when nothing waits. */
+  async idle(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+  }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+function refusalOf(error: unknown): unknown {
+  if (error instanceof NodeError) return error;
+  const { code, usedBytes, limitBytes } = (error ?? {}) as {
+    code?: string;
+    usedBytes?: number;
+    limitBytes?: number;
+  };
+  if (code === 'LODESTORE_FULL') {
+    return new NoSpaceError(0, Math.max(0, (limitBytes ?? 0) - (usedBytes ?? 0)));
+  }
+  if (code === 'LODESTORE_BUSY') return new BusyError(1_000);
+  return error;
+}

@@ -1,0 +1,41 @@
+import type { VolumeFacts, VolumeState } from '../volumes/volume.ts';
+import { kindByteOf, volumeKindOf } from '../volumes/volume-header.ts';
+import { ByteReader, ByteWriter } from './byte-writer.ts';
+
+const STATES: readonly VolumeState[] = ['creating', 'active', 'sealed', 'retired'];
+
+/** Data of a volume's record; its live bytes and one are the value (none is 0). */
+export function encodeVolumeRecord(facts: Omit<VolumeFacts, 'number' | 'liveBytes'>): Buffer {
+  return new ByteWriter(40)
+    .byte(STATES.indexOf(facts.state))
+    .byte(kindByteOf(facts.kind))
+    .number(facts.bucketId)
+    .number(facts.endBytes)
+    .number(facts.createdMs)
+    .number(facts.newestMs)
+    .number(facts.markBytes)
+    .end();
+}
+
+export function decodeVolumeRecord(
+  number: number,
+  record: { readonly value: bigint; readonly data: Uint8Array },
+): VolumeFacts {
+  const reader = new ByteReader(record.data);
+  const state = STATES[reader.byte()];
+  const kind = volumeKindOf(reader.byte());
+  if (state === undefined || kind === undefined) {
+    throw new RangeError(`the record of volume ${number} is of a later version`);
+  }
+  return {
+    number,
+    state,
+    kind,
+    liveBytes: Number(record.value) - 1,
+    bucketId: reader.number(),
+    endBytes: reader.number(),
+    createdMs: reader.number(),
+    newestMs: reader.number(),
+    markBytes: reader.number(),
+  };
+}

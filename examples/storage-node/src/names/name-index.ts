@@ -1,0 +1,190 @@
+import type { MetadataStore } from 'lodestore';
+import { deltaKey, deltaNumberOf, MAX_DELTA, rangeOf, lowerOf } from '../ledger/keys.ts';
+import type { Publisher, Turn } from '../ledger/publisher.ts';
+import type { ByteName } from './byte-name.ts';
+import { FoldQueue } from './fold-queue.ts';
+import { applyDeltas, type NameDelta } from './leaf-block.ts';
+import { LeafDirectory, NO_BLOCK, type Leaf } from './leaf-directory.ts';
+import { LeafReader } from './leaf-reader.ts';
+import { decodeLeafRecord, encodeLeafRecord, leafKey } from './leaf-record.ts';
+import type { IndexParts } from './index-parts.ts';
+
+/** Deltas that a leaf gathers before they are folded into it. */
+const FOLD_DELTAS = 64;
+
+/** Deltas of a leaf, by their numbers. */
+export interface NumberedDelta extends NameDelta {
+  readonly number: number;
+}
+
+/**
+ * The names of all objects in the order of their bytes, bucket by bucket.
+ *
+ * A leaf holds the names from its low name up to the next leaf's. It is a block of some 256
+ * front-coded names in a volume, and up to 64 deltas in lodestore on top: each change of the set of
+ * names is one delta, in the batch that publishes the object. A full leaf is folded: block and
+ * deltas make one or more new blocks, and one batch replaces record and deltas, and moves those
+ * that came meanwhile.
+ */
+export class NameIndex {
+  readonly directory = new LeafDirectory();
+  readonly reader: LeafReader;
+  readonly folds: FoldQueue;
+  readonly #store: MetadataStore;
+  readonly #publisher: Publisher;
+  readonly #parts: IndexParts;
+
+  constructor(parts: IndexParts) {
+    this.#store = parts.store;
+    this.#publisher = parts.publisher;
+    this.#parts = parts;
+    this.reader = new LeafReader(parts.volumes, parts.cachedLeaves);
+    this.folds = new FoldQueue(parts, this);
+  }
+
+  /** At open: all leaves, from their records. */
+  load(): void {
+    const leaves: Leaf[] = [];
+    for (const [key, record] of this.#store.entries(rangeOf('leaf'))) {
+      leaves.push(decodeLeafRecord(Number(lowerOf(key)), record));
+    }
+    this.directory.fill(leaves);
+  }
+
+  /** The first leaf of a new bucket. */
+  addBucket(turn: Turn, bucketId: number): void {
+    const leaf: Leaf = {
+      id: this.#parts.counters.takeLeaf(),
+      bucketId,
+      low: '',
+      handle: NO_BLOCK,
+      lengthBytes: 0,
+      deltas: 0,
+      nextDelta: 1,
+      isFolding: false,
+    };
+    turn.put(leafKey(leaf.id), NO_BLOCK, encodeLeafRecord(leaf));
+    turn.onCommit(() => this.directory.add(leaf));
+  }
+
+  /** All leaves of a bucket that holds nothing. The change must be alone in its turn. */
+  removeBucket(turn: Turn, bucketId: number): void {
+    for (const leaf of [...this.directory.leavesOf(bucketId)]) {
+      this.bury(turn, leaf);
+      turn.delete(leafKey(leaf.id));
+      for (const { number } of this.deltasOf(leaf)) turn.batch.delete(deltaKey(leaf.id, number));
+      turn.onCommit(() => this.directory.remove(leaf));
+    }
+  }
+
+  /** The block of a leaf is not needed any more. */
+  bury(turn: Turn, leaf: Leaf): void {
+    if (leaf.handle === NO_BLOCK) return;
+    turn.bury(this.#parts.volumes.get(Number(leaf.handle >> 40n)), leaf.lengthBytes);
+  }
+
+  /** A name is there from now on, or not any more: part of the change of its object. */
+  change(turn: Turn, bucketId: number, name: ByteName, isThere: boolean): void {
+    const leaf = this.directory.leafOf(bucketId, name);
+    this.#count(leaf);
+    const number = leaf.nextDelta++;
+    const data = Buffer.from(name, 'latin1');
+    turn.batch.put(deltaKey(leaf.id, number), isThere ? 1 : 2, data);
+    turn.onCommit(() => {
+      leaf.deltas++;
+      if (leaf.deltas >= FOLD_DELTAS) this.folds.add(leaf);
+    });
+  }
+
+  /** Deltas are counted when a leaf is first changed, so that opening is quick. */
+  #count(leaf: Leaf): void {
+    if (leaf.deltas >= 0) return;
+    let count = 0;
+    let last = 0;
+    for (const key of this.#store.keys(deltaRange(leaf.id))) {
+      count++;
+      last = deltaNumberOf(key);
+    }
+    leaf.deltas = count;
+    leaf.nextDelta = Math.max(leaf.nextDelta, last + 1);
+  }
+
+  /** Published deltas of a leaf, in their order. */
+  deltasOf(leaf: Leaf): NumberedDelta[] {
+    const deltas: NumberedDelta[] = [];
+    for (const [key, { value, data }] of this.#store.entries(deltaRange(leaf.id))) {
+      const name = Buffer.from(data.buffer, data.byteOffset, data.length).toString('latin1');
+      deltas.push({ number: deltaNumberOf(key), name, isThere: value === 1n });
+    }
+    return deltas;
+  }
+
+  /**
+   * Names of a bucket from `from` on, leaf by leaf, each leaf at one moment. The caller may go on at
+   * a name further on by `next(name)`.
+   *
+   * @throws DamagedObjectError
+   */
+  async *namesFrom(
+    bucketId: number,
+    from: ByteName,
+  ): AsyncGenerator<readonly ByteName[], void, ByteName | undefined> {
+    let at = from;
+    for (;;) {
+      const page: LeafPage | undefined = await this.#leafAt(bucketId, at);
+      if (page === undefined) return;
+      const jump: ByteName | undefined = yield page.names;
+      if (page.next === undefined) return;
+      at = jump !== undefined && jump > page.next ? jump : page.next;
+    }
+  }
+
+  async #leafAt(bucketId: number, at: ByteName): Promise<LeafPage | undefined> {
+    for (;;) {
+      if (this.directory.leavesOf(bucketId).length === 0) return undefined;
+      const leaf = this.directory.leafOf(bucketId, at);
+      const { handle } = leaf;
+      const names = await this.reader.names(leaf);
+      // Between the store's change and the directory's, or after both: look again.
+      const isCurrent =
+        this.directory.has(leaf) &&
+        leaf.handle === handle &&
+        this.#store.valueOf(leafKey(leaf.id)) === handle;
+      if (!isCurrent) {
+        await new Promise((resolve) => setImmediate(resolve));
+        continue;
+      }
+      const all = applyDeltas(names, this.deltasOf(leaf));
+      return {
+        names: all.slice(lowerBound(all, at)),
+        next: this.directory.leafBehind(leaf)?.low,
+      };
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.folds.close();
+    await this.#publisher.idle();
+  }
+}
+
+interface LeafPage {
+  readonly names: readonly ByteName[];
+  /** Where the next leaf begins. */
+  readonly next: ByteName | undefined;
+}
+
+function deltaRange(leafId: number): { readonly gte: bigint; readonly lte: bigint } {
+  return { gte: deltaKey(leafId, 0), lte: deltaKey(leafId, MAX_DELTA) };
+}
+
+function lowerBound(names: readonly ByteName[], name: ByteName): number {
+  let from = 0;
+  let to = names.length;
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if (names[middle]! < name) from = middle + 1;
+    else to = middle;
+  }
+  return from;
+}

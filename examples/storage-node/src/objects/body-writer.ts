@@ -1,0 +1,178 @@
+import { NodeError } from '../node-errors.ts';
+import type { Body } from '../object-node.ts';
+import { MAX_EXTENTS } from '../ledger/keys.ts';
+import type { ByteBudget } from '../volumes/byte-budget.ts';
+import type { Appended } from '../volumes/group-writer.ts';
+import { encodeRecord } from '../volumes/record.ts';
+import type { ExtentEntry } from './content-record.ts';
+
+/** Under pressure a body gives up what it holds only from here on: extents of a few bytes cost. */
+const LEAST_EXTENT_BYTES = 256 * 1024;
+/** So many extents of one body are on their way to the disk. */
+const IN_FLIGHT = 3;
+/** From here on extents are four times as long. */
+const MANY_EXTENTS = 256;
+
+export interface WrittenExtent {
+  readonly at: Appended;
+  readonly entry: ExtentEntry;
+}
+
+/** A body in memory, or in extents. */
+export type WrittenBody =
+  | { readonly kind: 'pieces'; readonly pieces: readonly Uint8Array[]; readonly sizeBytes: number }
+  | {
+      readonly kind: 'extents';
+      readonly serial: number;
+      readonly extents: readonly WrittenExtent[];
+      readonly sizeBytes: number;
+    };
+
+export interface BodyTarget {
+  readonly budget: ByteBudget;
+  readonly extentBytes: number;
+  readonly takeSerial: () => number;
+  readonly append: (record: Buffer) => Promise<Appended>;
+  readonly bucketId: number;
+  /** UTF-8. */
+  readonly name: Uint8Array;
+  readonly timeMs: number;
+  readonly maxBytes: number;
+  /** Also a body that fits in memory becomes extents. */
+  readonly inExtents: boolean;
+}
+
+export interface BodyLimits {
+  readonly sizeBytes?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Takes in a body with bounded memory. One that fits one extent stays in memory, to be written with
+ * its name in one record. A longer one is written as it comes.
+ */
+export class BodyWriter {
+  readonly #target: BodyTarget;
+  #pieces: Uint8Array[] = [];
+  #heldBytes = 0;
+  #sizeBytes = 0;
+  #serial: number | undefined;
+  readonly #extents: (WrittenExtent | undefined)[] = [];
+  #inFlight: Promise<void>[] = [];
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(target: BodyTarget) {
+    this.#target = target;
+  }
+
+  /**
+   * The bytes of `pieces` count in the budget until `release`.
+   *
+   * @throws BusyError, NodeError `WRONG_SIZE` or `TOO_LARGE`; what `body` throws; NoSpaceError
+   */
+  async take(body: Body, limits: BodyLimits): Promise<WrittenBody> {
+    const { signal, sizeBytes } = limits;
+    for await (const chunk of body) {
+      signal?.throwIfAborted();
+      if (this.#failure !== undefined) throw this.#failure.error;
+      if (chunk.length > 0) await this.#add(chunk, sizeBytes);
+    }
+    signal?.throwIfAborted();
+    if (sizeBytes !== undefined && sizeBytes !== this.#sizeBytes) {
+      throw wrongSize(sizeBytes, this.#sizeBytes);
+    }
+    if (this.#serial === undefined && !this.#target.inExtents) {
+      return { kind: 'pieces', pieces: this.#pieces, sizeBytes: this.#sizeBytes };
+    }
+    if (this.#heldBytes > 0) await this.#flush();
+    await this.#landed(0);
+    return {
+      kind: 'extents',
+      serial: (this.#serial ??= this.#target.takeSerial()),
+      extents: this.#extents as WrittenExtent[],
+      sizeBytes: this.#sizeBytes,
+    };
+  }
+
+  async #add(chunk: Uint8Array, sizeBytes: number | undefined): Promise<void> {
+    const { budget, maxBytes } = this.#target;
+    if (sizeBytes !== undefined && this.#sizeBytes + chunk.length > sizeBytes) {
+      throw wrongSize(sizeBytes, this.#sizeBytes + chunk.length);
+    }
+    if (this.#sizeBytes + chunk.length > maxBytes) {
+      throw new NodeError('TOO_LARGE', `a body has at most ${maxBytes} bytes`);
+    }
+    for (let from = 0; from < chunk.length;) {
+      const limit = this.#extentLimit;
+      if (this.#heldBytes >= limit) await this.#flush();
+      const piece = chunk.subarray(from, from + limit - this.#heldBytes);
+      if (!budget.tryTake(piece.length)) {
+        if (this.#heldBytes >= LEAST_EXTENT_BYTES) await this.#flush();
+        if (this.#heldBytes === 0) await budget.take(piece.length, this.#sizeBytes === 0);
+        else budget.force(piece.length);
+      }
+      this.#pieces.push(piece);
+      this.#heldBytes += piece.length;
+      this.#sizeBytes += piece.length;
+      from += piece.length;
+    }
+  }
+
+  get #extentLimit(): number {
+    const { extentBytes } = this.#target;
+    return this.#extents.length < MANY_EXTENTS ? extentBytes : 4 * extentBytes;
+  }
+
+  async #flush(): Promise<void> {
+    this.#serial ??= this.#target.takeSerial();
+    const index = this.#extents.length;
+    if (index >= MAX_EXTENTS) throw new NodeError('TOO_LARGE', 'a body of too many extents');
+    const bodyBytes = this.#heldBytes;
+    const record = encodeRecord({
+      kind: 'extent',
+      sequence: this.#serial,
+      key: BigInt(index),
+      bucketId: this.#target.bucketId,
+      sizeBytes: bodyBytes,
+      timeMs: this.#target.timeMs,
+      name: this.#target.name,
+      meta: new Uint8Array(),
+      body: this.#pieces,
+      bodyBytes,
+    });
+    this.#pieces = [];
+    this.#heldBytes = 0;
+    this.#extents.push(undefined);
+    const entry = { sizeBytes: bodyBytes, bodyBytes, lengthBytes: record.length, flags: 0 };
+    this.#inFlight.push(this.#write(index, record, entry));
+    await this.#landed(IN_FLIGHT - 1);
+  }
+
+  async #write(index: number, record: Buffer, entry: ExtentEntry): Promise<void> {
+    try {
+      this.#extents[index] = { at: await this.#target.append(record), entry };
+    } catch (error) {
+      this.#failure ??= { error };
+    } finally {
+      this.#target.budget.give(entry.bodyBytes);
+    }
+  }
+
+  /** Waits until no more than so many extents are in flight. */
+  async #landed(most: number): Promise<void> {
+    while (this.#inFlight.length > most) await this.#inFlight.shift();
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** Nothing is held any more: what was written in extents is dead unless it was published. */
+  async release(): Promise<void> {
+    if (this.#heldBytes > 0) this.#target.budget.give(this.#heldBytes);
+    this.#heldBytes = 0;
+    if (this.#inFlight.length > 0) await Promise.all(this.#inFlight);
+    for (const extent of this.#extents) extent?.at.settle();
+  }
+}
+
+function wrongSize(expected: number, found: number): NodeError {
+  return new NodeError('WRONG_SIZE', `the body has ${found} bytes, not ${expected}`);
+}

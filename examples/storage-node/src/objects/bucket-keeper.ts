@@ -1,0 +1,113 @@
+import { BucketNotEmptyError, NodeError } from '../node-errors.ts';
+import type { BucketInfo } from '../object-node.ts';
+import { ByteWriter } from '../ledger/byte-writer.ts';
+import { encodeBucketRecord, encodePolicy, KEEP } from '../ledger/bucket-record.ts';
+import type { Bucket, BucketPolicy } from '../ledger/bucket-record.ts';
+import { keyOf } from '../ledger/keys.ts';
+import { handleOf, placeOf } from '../volumes/handle.ts';
+import { encodeRecord } from '../volumes/record.ts';
+import type { Marks } from './marks.ts';
+import type { NodeParts } from './node-parts.ts';
+import type { Uploads } from './uploads.ts';
+
+const MAX_BUCKET_NAME_BYTES = 255;
+
+/** Makes and removes buckets. */
+export class BucketKeeper {
+  readonly #parts: NodeParts;
+  readonly #uploads: Uploads;
+  readonly #marks: Marks;
+
+  constructor(parts: NodeParts, uploads: Uploads, marks: Marks) {
+    this.#parts = parts;
+    this.#uploads = uploads;
+    this.#marks = marks;
+  }
+
+  all(): BucketInfo[] {
+    return this.#parts.buckets.all().map(({ name, createdMs }) => ({ name, createdMs }));
+  }
+
+  get(name: string): BucketInfo | undefined {
+    const bucket = this.#parts.buckets.find(name);
+    return bucket && { name: bucket.name, createdMs: bucket.createdMs };
+  }
+
+  /** False: it stands already, whatever its policy is. @throws NodeError `BAD_NAME` */
+  async create(name: string, policy: BucketPolicy = KEEP): Promise<boolean> {
+    const { buckets, counters, names, now, publisher, writers } = this.#parts;
+    const bytes = Buffer.from(name, 'utf8');
+    if (bytes.length === 0 || bytes.length > MAX_BUCKET_NAME_BYTES) {
+      const message = `a bucket's name has 1 to ${MAX_BUCKET_NAME_BYTES} bytes of UTF-8`;
+      throw new NodeError('BAD_NAME', message);
+    }
+    if (buckets.find(name) !== undefined) return false;
+    const id = counters.takeBucket();
+    const createdMs = now();
+    const record = encodeRecord({
+      kind: 'bucket',
+      sequence: counters.takeSerial(),
+      key: BigInt(id),
+      bucketId: id,
+      sizeBytes: 0,
+      timeMs: createdMs,
+      name: bytes,
+      meta: encodePolicy(new ByteWriter(), policy).end(),
+      body: [],
+      bodyBytes: 0,
+    });
+    const at = await writers.data.append(record);
+    const bucket: Bucket = {
+      id,
+      name,
+      createdMs,
+      policy,
+      objects: 0,
+      bytes: 0,
+      handle: handleOf(at.volume.number, at.offset),
+      lengthBytes: at.lengthBytes,
+    };
+    try {
+      const isNew = await publisher.submit(
+        (turn) => {
+          if (buckets.find(name) !== undefined) return false;
+          turn.put(keyOf('bucket', id), 1n, encodeBucketRecord(bucket));
+          turn.revive(at);
+          names.addBucket(turn, id);
+          turn.onCommit(() => buckets.add(bucket));
+          return true;
+        },
+        { alone: true },
+      );
+      if (!isNew) this.#unmake(id);
+      return isNew;
+    } finally {
+      at.settle();
+    }
+  }
+
+  /** A rebuild of the metadata must not find it. */
+  #unmake(id: number): void {
+    const sequence = this.#parts.counters.takeSerial();
+    this.#marks.tombstone({ bucket: { id }, name: new Uint8Array(), sequence });
+  }
+
+  /** Uploads under way end with it. @throws NoSuchBucketError, BucketNotEmptyError */
+  async delete(name: string): Promise<void> {
+    const { buckets, names, publisher, volumes } = this.#parts;
+    const bucket = buckets.get(name);
+    await publisher.submit(
+      (turn) => {
+        buckets.check(bucket);
+        if (turn.objectsOf(bucket) > 0) throw new BucketNotEmptyError(name);
+        for (const upload of this.#uploads.allOf(bucket)) this.#uploads.bury(turn, upload);
+        names.removeBucket(turn, bucket.id);
+        turn.bury(volumes.get(placeOf(bucket.handle).volume), bucket.lengthBytes);
+        turn.delete(keyOf('bucket', bucket.id));
+        turn.onCommit(() => buckets.remove(bucket));
+      },
+      { alone: true },
+    );
+    this.#unmake(bucket.id);
+  }
+}

@@ -1,0 +1,19 @@
+import { PreconditionFailedError } from '../node-errors.ts';
+import type { Condition } from '../object-node.ts';
+
+/** @throws PreconditionFailedError. `etag`: of the object that is there; undefined: none is. */
+export function judgeCondition(condition: Condition | undefined, etag: string | undefined): void {
+  if (condition === undefined) return;
+  const { ifMatch, ifNoneMatch } = condition;
+  if (ifMatch !== undefined && !matches(ifMatch, etag)) {
+    throw new PreconditionFailedError('ifMatch');
+  }
+  if (ifNoneMatch !== undefined && matches(ifNoneMatch, etag)) {
+    throw new PreconditionFailedError('ifNoneMatch');
+  }
+}
+
+function matches(wanted: '*' | readonly string[], etag: string | undefined): boolean {
+  if (etag === undefined) return false;
+  return wanted === '*' || wanted.includes(etag);
+}

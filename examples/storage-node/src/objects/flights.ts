@@ -1,0 +1,36 @@
+interface Flight {
+  count: number;
+  published: number;
+}
+
+/**
+ * Changes under way, by the home of the name's hash. A record gets its sequence before it is
+ * written, and two of one name may be published in the other order: then the one with the lower
+ * sequence counts as overwritten at once. So the highest sequence in the volumes is what the
+ * metadata shows, which a rebuild of the metadata goes by.
+ */
+export class Flights {
+  readonly #flights = new Map<bigint, Flight>();
+
+  begin(home: bigint): void {
+    const flight = this.#flights.get(home);
+    if (flight === undefined) this.#flights.set(home, { count: 1, published: 0 });
+    else flight.count++;
+  }
+
+  end(home: bigint): void {
+    const flight = this.#flights.get(home)!;
+    flight.count--;
+    if (flight.count === 0) this.#flights.delete(home);
+  }
+
+  /** Whether one with a higher sequence was published since this one began. */
+  isOvertaken(home: bigint, sequence: number): boolean {
+    return (this.#flights.get(home)?.published ?? 0) > sequence;
+  }
+
+  note(home: bigint, sequence: number): void {
+    const flight = this.#flights.get(home);
+    if (flight !== undefined) flight.published = Math.max(flight.published, sequence);
+  }
+}

@@ -1,0 +1,163 @@
+import { NodeError } from '../node-errors.ts';
+import type {
+  ListOptions,
+  ObjectInfo,
+  ObjectList,
+  UploadInfo,
+  UploadList,
+  UploadListOptions,
+} from '../object-node.ts';
+import type { Bucket } from '../ledger/bucket-record.ts';
+import { behindPrefix, byteNameOf, textOfByteName, type ByteName } from '../names/byte-name.ts';
+import type { NameIndex } from '../names/name-index.ts';
+
+const DEFAULT_LIMIT = 1_000;
+
+interface Query {
+  readonly prefix: ByteName;
+  readonly delimiter: ByteName;
+  readonly after: ByteName | undefined;
+  readonly limit: number;
+}
+
+function queryOf(options: ListOptions): Query {
+  const { limit = DEFAULT_LIMIT, prefix = '', delimiter = '', after } = options;
+  if (!Number.isInteger(limit) || limit < 0) {
+    throw new NodeError('BAD_OPTION', 'limit is a whole number, 0 or more');
+  }
+  return {
+    prefix: byteNameOf(prefix),
+    delimiter: byteNameOf(delimiter),
+    after: after === undefined || after === '' ? undefined : byteNameOf(after),
+    limit,
+  };
+}
+
+/** The common prefix that stands for a name, if one does. */
+function commonPrefix(name: ByteName, { prefix, delimiter }: Query): ByteName | undefined {
+  if (delimiter === '') return undefined;
+  const at = name.indexOf(delimiter, prefix.length);
+  return at < 0 ? undefined : name.slice(0, at + delimiter.length);
+}
+
+/** The first name that a query can answer with. */
+function startOf({ prefix, after }: Query): ByteName {
+  if (after === undefined) return prefix;
+  const behind = `${after}\0`;
+  return behind > prefix ? behind : prefix;
+}
+
+export async function listObjects(
+  names: NameIndex,
+  bucket: Bucket,
+  options: ListOptions,
+  infoOf: (name: ByteName, text: string) => ObjectInfo | undefined,
+): Promise<ObjectList> {
+  const query = queryOf(options);
+  const page = new Page(query, infoOf);
+  if (query.limit === 0) return page.end(false);
+  const leaves = names.namesFrom(bucket.id, startOf(query));
+  let step = await leaves.next();
+  while (step.done !== true) {
+    const state = page.take(step.value);
+    if (state === 'full') return page.end(true);
+    if (state === 'behind') break;
+    step = await leaves.next(page.from);
+  }
+  return page.end(false);
+}
+
+/** What was found for one answer so far. */
+class Page {
+  readonly #query: Query;
+  readonly #infoOf: (name: ByteName, text: string) => ObjectInfo | undefined;
+  readonly #objects: ObjectInfo[] = [];
+  readonly #prefixes: string[] = [];
+  #last: ByteName | undefined;
+  /** Names before it are of no interest. */
+  from: ByteName | undefined;
+
+  constructor(query: Query, infoOf: (name: ByteName, text: string) => ObjectInfo | undefined) {
+    this.#query = query;
+    this.#infoOf = infoOf;
+  }
+
+  /** `full`: there is more than the limit. `behind`: all names to come are behind the prefix. */
+  take(names: readonly ByteName[]): 'more' | 'full' | 'behind' {
+    const { prefix, after, limit } = this.#query;
+    for (const name of names) {
+      if (this.from !== undefined && name < this.from) continue;
+      if (!name.startsWith(prefix)) {
+        if (name > prefix) return 'behind';
+        continue;
+      }
+      const common = commonPrefix(name, this.#query);
+      if (common !== undefined && after !== undefined && common <= after) {
+        this.from = behindPrefix(common);
+        continue;
+      }
+      const text = textOfByteName(common ?? name);
+      const info = common === undefined ? this.#infoOf(name, text) : undefined;
+      // It was deleted since the leaf was read.
+      if (common === undefined && info === undefined) continue;
+      if (this.#objects.length + this.#prefixes.length === limit) return 'full';
+      this.#last = common ?? name;
+      if (info === undefined) {
+        this.#prefixes.push(text);
+        this.from = behindPrefix(this.#last);
+        if (this.from === undefined) return 'behind';
+      } else {
+        this.#objects.push(info);
+      }
+    }
+    return 'more';
+  }
+
+  end(isMore: boolean): ObjectList {
+    return {
+      objects: this.#objects,
+      prefixes: this.#prefixes,
+      ...(isMore && this.#last !== undefined && { next: textOfByteName(this.#last) }),
+    };
+  }
+}
+
+export function listUploads(
+  uploads: readonly UploadInfo[],
+  options: UploadListOptions,
+): UploadList {
+  const query = queryOf(options);
+  const { afterUploadId } = options;
+  const found: UploadInfo[] = [];
+  const prefixes: string[] = [];
+  let last: { readonly name: string; readonly uploadId: string } | undefined;
+  const all = uploads
+    .map((info) => ({ info, name: byteNameOf(info.name) }))
+    .filter(({ info, name }) => {
+      if (!name.startsWith(query.prefix)) return false;
+      if (query.after === undefined || name > query.after) return true;
+      const isSame = name === query.after && afterUploadId !== undefined;
+      return isSame && info.uploadId > afterUploadId;
+    })
+    .sort(
+      (one, other) =>
+        compare(one.name, other.name) || compare(one.info.uploadId, other.info.uploadId),
+    );
+  for (const { info, name } of all) {
+    const common = commonPrefix(name, query);
+    const text = common === undefined ? undefined : textOfByteName(common);
+    if (common !== undefined && query.after !== undefined && common <= query.after) continue;
+    if (text !== undefined && text === prefixes.at(-1)) continue;
+    if (found.length + prefixes.length === query.limit) {
+      return { uploads: found, prefixes, ...(last !== undefined && { next: last }) };
+    }
+    if (text === undefined) found.push(info);
+    else prefixes.push(text);
+    last = { name: text ?? info.name, uploadId: text === undefined ? info.uploadId : '' };
+  }
+  return { uploads: found, prefixes };
+}
+
+function compare(one: string, other: string): number {
+  return one < other ? -1 : one > other ? 1 : 0;
+}

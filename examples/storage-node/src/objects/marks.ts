@@ -1,0 +1,70 @@
+import type { Bucket } from '../ledger/bucket-record.ts';
+import { encodeRecord } from '../volumes/record.ts';
+import type { NodeParts } from './node-parts.ts';
+
+const NOTHING = new Uint8Array();
+
+export interface MarkFields {
+  readonly bucket: Pick<Bucket, 'id'>;
+  /** UTF-8; empty: of the bucket itself. */
+  readonly name: Uint8Array;
+  readonly sequence: number;
+  /** Of the record that is void. */
+  readonly voided?: number;
+}
+
+/**
+ * Marks in volumes that only a rebuild of the metadata reads: that an object was deleted, or that a
+ * record was never published. Written with the next group, and nobody waits for it: after a crash
+ * the last may be missing. The key is the highest volume that may hold what the mark is about; when
+ * all up to it are gone, the mark is needed no more.
+ */
+export class Marks {
+  readonly #parts: NodeParts;
+  #inFlight = 0;
+
+  constructor(parts: NodeParts) {
+    this.#parts = parts;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  tombstone(fields: MarkFields): void {
+    void this.#write('tombstone', fields);
+  }
+
+  /** The record `voided` was written and refused after that. */
+  voidRecord(fields: MarkFields & { readonly voided: number }): Promise<void> {
+    return this.#write('void', fields);
+  }
+
+  async #write(kind: 'tombstone' | 'void', fields: MarkFields): Promise<void> {
+    const { volumes, writers, buckets, publisher, now } = this.#parts;
+    const bucket = buckets.byId(fields.bucket.id);
+    const writer = bucket === undefined ? writers.data : writers.of(bucket);
+    const record = encodeRecord({
+      kind,
+      sequence: fields.sequence,
+      key: BigInt(volumes.nextNumber - 1),
+      bucketId: fields.bucket.id,
+      sizeBytes: fields.voided ?? 0,
+      timeMs: now(),
+      name: fields.name,
+      meta: NOTHING,
+      body: [],
+      bodyBytes: 0,
+    });
+    this.#inFlight++;
+    try {
+      const at = await writer.append(record);
+      at.settle();
+      await publisher.submit((turn) => turn.mark(at));
+    } catch (error) {
+      this.#parts.onError(error);
+    } finally {
+      this.#inFlight--;
+    }
+  }
+}

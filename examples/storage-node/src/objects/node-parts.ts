@@ -1,0 +1,32 @@
+import type { MetadataStore } from 'lodestore';
+import type { Counters, NodeIdentity } from '../ledger/node-record.ts';
+import type { Publisher } from '../ledger/publisher.ts';
+import type { NameHasher } from '../names/name-hash.ts';
+import type { NameIndex } from '../names/name-index.ts';
+import type { ByteBudget } from '../volumes/byte-budget.ts';
+import type { VolumeSet } from '../volumes/volume-set.ts';
+import type { BucketTable } from './bucket-table.ts';
+import type { Flights } from './flights.ts';
+import type { Writers } from './writers.ts';
+
+/** What an open node consists of. */
+export interface NodeParts {
+  readonly identity: NodeIdentity;
+  readonly store: MetadataStore;
+  readonly counters: Counters;
+  readonly publisher: Publisher;
+  readonly volumes: VolumeSet;
+  readonly writers: Writers;
+  readonly budget: ByteBudget;
+  readonly buckets: BucketTable;
+  readonly names: NameIndex;
+  readonly hash: NameHasher;
+  readonly flights: Flights;
+  readonly now: () => number;
+  readonly extentBytes: number;
+  readonly maxObjectBytes: number;
+  /** @throws NoSpaceError where so many bytes more would leave less than the reserve */
+  readonly checkSpace: (bytes: number) => void;
+  /** Something failed that no caller waits for. */
+  readonly onError: (error: unknown) => void;
+}

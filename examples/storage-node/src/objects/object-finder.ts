@@ -1,0 +1,138 @@
+import { DamagedObjectError } from '../node-errors.ts';
+import type { ObjectInfo } from '../object-node.ts';
+import type { Bucket } from '../ledger/bucket-record.ts';
+import { byteNameOf, textOfByteName, type ByteName } from '../names/byte-name.ts';
+import type { NameHash } from '../names/name-hash.ts';
+import { placeOf } from '../volumes/handle.ts';
+import { bodyOffset, labelOf, lengthOfRecord, type RecordHeader } from '../volumes/record.ts';
+import type { Volume } from '../volumes/volume.ts';
+import type { NodeParts } from './node-parts.ts';
+import { decodeEntry, type ObjectEntry } from './object-entry.ts';
+import { findObject, type FoundObject } from './object-table.ts';
+import { decodeLabel } from './record-label.ts';
+import { resolveContent, StoredObjectReader } from './stored-object-reader.ts';
+
+/** A record of at most so many bytes is read with one call. */
+const READ_AT_ONCE_BYTES = 128 * 1024;
+const HEAD_BYTES = 4096;
+
+/** Finds objects by their names, without waiting, and opens them. */
+export class ObjectFinder {
+  readonly #parts: NodeParts;
+  readonly #get: (key: bigint) => ReturnType<NodeParts['store']['get']>;
+  opened = 0;
+
+  constructor(parts: NodeParts) {
+    this.#parts = parts;
+    this.#get = (key) => parts.store.get(key);
+  }
+
+  textOf(name: ByteName): string {
+    return textOfByteName(name);
+  }
+
+  find(hash: NameHash): FoundObject | undefined {
+    return findObject(this.#get, hash);
+  }
+
+  entry(hash: NameHash): ObjectEntry | undefined {
+    const found = this.find(hash);
+    return found && decodeEntry(found.data, this.#parts.identity.epochMs);
+  }
+
+  /** @throws NoSuchBucketError */
+  info(bucketName: string, name: string): ObjectInfo | undefined {
+    const bucket = this.#parts.buckets.get(bucketName);
+    return this.infoOf(bucket, byteNameOf(name), name);
+  }
+
+  infoOf(bucket: Bucket, byteName: ByteName, name: string): ObjectInfo | undefined {
+    const entry = this.entry(this.#parts.hash(bucket.id, byteName));
+    if (entry === undefined) return undefined;
+    const { sizeBytes, etag, modifiedMs } = entry;
+    return { bucket: bucket.name, name, sizeBytes, etag, modifiedMs };
+  }
+
+  /** @throws NoSuchBucketError, DamagedObjectError */
+  async open(bucketName: string, name: string): Promise<StoredObjectReader | undefined> {
+    const bucket = this.#parts.buckets.get(bucketName);
+    const byteName = byteNameOf(name);
+    const found = this.find(this.#parts.hash(bucket.id, byteName));
+    if (found === undefined) return undefined;
+    this.opened++;
+    return this.#openFound(bucket, byteName, found);
+  }
+
+  async #openFound(
+    bucket: Bucket,
+    name: ByteName,
+    found: FoundObject,
+  ): Promise<StoredObjectReader> {
+    const { volumes } = this.#parts;
+    const entry = decodeEntry(found.data, this.#parts.identity.epochMs);
+    const place = placeOf(found.handle);
+    const volume = volumes.existing(place.volume, place.offset);
+    // All that the object consists of is pinned before anything is waited for.
+    const content = resolveContent(this.#parts, entry, name.length);
+    const pinned = new Set<Volume>([volume, ...(content?.extents.map((one) => one.volume) ?? [])]);
+    for (const one of pinned) one.pin();
+    try {
+      const isWhole = entry.lengthBytes <= READ_AT_ONCE_BYTES;
+      const length = isWhole ? entry.lengthBytes : HEAD_BYTES;
+      let head = Buffer.allocUnsafe(length);
+      await volumes.read(volume, head, place.offset);
+      const header = this.#headerOf(volume, head, place.offset, entry);
+      const labelEnd = bodyOffset(header);
+      if (labelEnd > head.length) {
+        head = Buffer.allocUnsafe(labelEnd);
+        await volumes.read(volume, head, place.offset);
+      }
+      const label = labelOf(header, head);
+      if (
+        label === undefined ||
+        header.bucketId !== bucket.id ||
+        label.name.toString('latin1') !== name
+      ) {
+        throw volumes.damaged(volume, place.offset, 'name and metadata are damaged');
+      }
+      const { etag, meta, uploadId, parts } = decodeLabel(label.meta);
+      if (etag !== entry.etag) throw volumes.damaged(volume, place.offset, 'another ETag');
+      const { sizeBytes, modifiedMs } = entry;
+      return new StoredObjectReader(volumes, {
+        details: {
+          bucket: bucket.name,
+          name: textOfByteName(name),
+          sizeBytes,
+          etag,
+          modifiedMs,
+          meta,
+          ...(uploadId !== undefined && { uploadId }),
+          ...(parts !== undefined && { parts }),
+        },
+        volume,
+        place,
+        header,
+        head,
+        content,
+        pinned,
+      });
+    } catch (error) {
+      for (const one of pinned) one.unpin();
+      throw error;
+    }
+  }
+
+  #headerOf(volume: Volume, head: Buffer, offset: number, entry: ObjectEntry): RecordHeader {
+    const { volumes } = this.#parts;
+    const header = volumes.sealOf(volume.number).read(head, offset);
+    if (header === undefined) {
+      throw volumes.damaged(volume, offset, 'the header of the record is damaged');
+    }
+    const isExpected =
+      header.kind === 'object' &&
+      header.sizeBytes === entry.sizeBytes &&
+      lengthOfRecord(header) === entry.lengthBytes;
+    if (!isExpected) throw new DamagedObjectError(volume.number, offset, 'another record is here');
+    return header;
+  }
+}

@@ -1,0 +1,75 @@
+import { NodeError } from '../node-errors.ts';
+import { keyOf, lowerOf } from '../ledger/keys.ts';
+import type { StoredRecord, Turn } from '../ledger/publisher.ts';
+import type { NameHash } from '../names/name-hash.ts';
+import { displacementOf, markOf, withDisplacement } from './object-entry.ts';
+
+/** Objects whose hashes have one home stand at the keys behind it; so many at most. */
+const SLOTS = 8;
+
+const HOME_MASK = (1n << 60n) - 1n;
+
+export interface FoundObject {
+  readonly key: bigint;
+  readonly handle: bigint;
+  readonly data: Uint8Array;
+}
+
+function slotKey(home: bigint, step: number): bigint {
+  return keyOf('object', step === 0 ? home : (home + BigInt(step)) & HOME_MASK);
+}
+
+/**
+ * Linear probing: an object stands at the first key behind its home that was free, with no free key
+ * between. So a look-up ends at the first free key: for most names, old or new, it is one.
+ */
+export function findObject(
+  get: (key: bigint) => StoredRecord | undefined,
+  hash: NameHash,
+): FoundObject | undefined {
+  for (let step = 0; step < SLOTS; step++) {
+    const key = slotKey(hash.home, step);
+    const record = get(key);
+    if (record === undefined) return undefined;
+    if (markOf(record.data) === hash.mark && displacementOf(record.data) === step) {
+      return { key, handle: record.value, data: record.data };
+    }
+  }
+  return undefined;
+}
+
+/** Publishes an object that `findObject` does not find. @throws NodeError `BAD_NAME` */
+export function insertObject(
+  turn: Turn,
+  hash: NameHash,
+  handle: bigint,
+  encode: (displacement: number) => Uint8Array,
+): void {
+  for (let step = 0; step < SLOTS; step++) {
+    const key = slotKey(hash.home, step);
+    if (turn.get(key) !== undefined) continue;
+    turn.put(key, handle, encode(step));
+    return;
+  }
+  throw new NodeError('BAD_NAME', `${SLOTS} names with this hash are stored already`);
+}
+
+/** Takes an object out, and moves up those that stood behind it because of it. */
+export function removeObject(turn: Turn, key: bigint): void {
+  let hole = lowerOf(key);
+  for (let step = 1; step < SLOTS; step++) {
+    const from = keyOf('object', (hole + BigInt(step)) & HOME_MASK);
+    const record = turn.get(from);
+    if (record === undefined) break;
+    const displacement = displacementOf(record.data);
+    if (displacement < step) continue;
+    turn.put(
+      keyOf('object', hole),
+      record.value,
+      withDisplacement(record.data, displacement - step),
+    );
+    hole = lowerOf(from);
+    step = 0;
+  }
+  turn.delete(keyOf('object', hole));
+}

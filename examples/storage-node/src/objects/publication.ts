@@ -1,0 +1,173 @@
+import type { Condition } from '../object-node.ts';
+import type { Bucket } from '../ledger/bucket-record.ts';
+import { extentKey, keyOf } from '../ledger/keys.ts';
+import type { Turn } from '../ledger/publisher.ts';
+import type { ByteName } from '../names/byte-name.ts';
+import type { NameHash } from '../names/name-hash.ts';
+import type { Appended } from '../volumes/group-writer.ts';
+import { handleOf, placeOf } from '../volumes/handle.ts';
+import type { WrittenExtent } from './body-writer.ts';
+import { judgeCondition } from './condition.ts';
+import { decodeContent, decodeExtent, encodeContent, encodeExtent } from './content-record.ts';
+import type { ExtentRun } from './content-record.ts';
+import type { NodeParts } from './node-parts.ts';
+import { decodeEntry, encodeEntry, type ObjectEntry } from './object-entry.ts';
+import { findObject, insertObject, removeObject, type FoundObject } from './object-table.ts';
+
+/** An object whose record is durable. */
+export interface NewObject {
+  readonly bucket: Bucket;
+  readonly name: ByteName;
+  readonly hash: NameHash;
+  readonly sequence: number;
+  readonly at: Appended;
+  readonly etag: string;
+  readonly sizeBytes: number;
+  readonly modifiedMs: number;
+  /** Of a body in extents: what it consists of, and those extents that are not published yet. */
+  readonly content?:
+    | {
+        readonly serial: number;
+        readonly runs: readonly ExtentRun[];
+        readonly extents: readonly {
+          readonly serial: number;
+          readonly all: readonly WrittenExtent[];
+        }[];
+        /** The object that is replaced has the same content. */
+        readonly isKept?: boolean;
+      }
+    | undefined;
+  readonly condition?: Condition | undefined;
+}
+
+/** Changes of objects, as parts of a turn. */
+export class Publication {
+  readonly #parts: NodeParts;
+
+  constructor(parts: NodeParts) {
+    this.#parts = parts;
+  }
+
+  find(turn: Turn, hash: NameHash): FoundObject | undefined {
+    return findObject((key) => turn.get(key), hash);
+  }
+
+  entryOf(found: FoundObject): ObjectEntry {
+    return decodeEntry(found.data, this.#parts.identity.epochMs);
+  }
+
+  /** False: a newer object of the name was published meanwhile, and this one counts as older. */
+  put(turn: Turn, object: NewObject): boolean {
+    const { bucket, hash, sequence } = object;
+    const { buckets, flights, names } = this.#parts;
+    buckets.check(bucket);
+    const found = this.find(turn, hash);
+    const old = found === undefined ? undefined : this.entryOf(found);
+    judgeCondition(object.condition, old?.etag);
+    if (flights.isOvertaken(hash.home, sequence) || turn.noted(hash.home) > sequence) {
+      this.#buryParts(turn, object);
+      return false;
+    }
+    const entry = this.#entry(object);
+    // All checks are done: from here on the turn is changed.
+    const handle = handleOf(object.at.volume.number, object.at.offset);
+    if (found === undefined || old === undefined) {
+      insertObject(turn, hash, handle, (displacement) => entry(displacement));
+      names.change(turn, bucket.id, object.name, true);
+      turn.count(bucket, 1, object.sizeBytes);
+    } else {
+      if (object.content?.isKept === true) this.buryRecord(turn, found, old);
+      else this.buryBody(turn, found, old);
+      turn.put(found.key, handle, entry(old.displacement));
+      turn.count(bucket, 0, object.sizeBytes - old.sizeBytes);
+    }
+    turn.revive(object.at, object.modifiedMs);
+    this.#publishContent(turn, object);
+    this.#note(turn, hash, sequence);
+    return true;
+  }
+
+  #entry(object: NewObject): (displacement: number) => Buffer {
+    const { epochMs } = this.#parts.identity;
+    const fields = {
+      mark: object.hash.mark,
+      modifiedMs: object.modifiedMs,
+      etag: object.etag,
+      sizeBytes: object.sizeBytes,
+      lengthBytes: object.at.lengthBytes,
+      content: object.content?.serial,
+    };
+    // Judged before anything is changed.
+    encodeEntry({ ...fields, displacement: 0 }, epochMs);
+    return (displacement) => encodeEntry({ ...fields, displacement }, epochMs);
+  }
+
+  #publishContent(turn: Turn, { content, modifiedMs }: NewObject): void {
+    if (content === undefined || content.isKept === true) return;
+    for (const { serial, all } of content.extents) this.extents(turn, serial, all, modifiedMs);
+    turn.put(keyOf('content', content.serial), 1n, encodeContent(content.runs));
+  }
+
+  /** Extents of an upload that lost: those of its parts were published. */
+  #buryParts(turn: Turn, { content }: NewObject): void {
+    if (content === undefined || content.isKept === true || content.extents.length > 0) return;
+    for (const { serial, count } of content.runs) this.buryExtents(turn, serial, count);
+  }
+
+  extents(turn: Turn, serial: number, all: readonly WrittenExtent[], timeMs: number): void {
+    for (const [i, { at, entry }] of all.entries()) {
+      const handle = handleOf(at.volume.number, at.offset);
+      turn.put(extentKey(serial, i), handle, encodeExtent(entry));
+      turn.revive(at, timeMs);
+    }
+  }
+
+  /** Takes out an object that `find` has found. */
+  remove(turn: Turn, bucket: Bucket, name: ByteName, found: FoundObject): void {
+    const entry = this.entryOf(found);
+    this.buryBody(turn, found, entry);
+    removeObject(turn, found.key);
+    this.#parts.names.change(turn, bucket.id, name, false);
+    turn.count(bucket, -1, -entry.sizeBytes);
+  }
+
+  /** Nothing refers to its record and its extents any more. */
+  buryBody(turn: Turn, found: FoundObject, entry: ObjectEntry): void {
+    this.buryRecord(turn, found, entry);
+    if (entry.content === undefined) return;
+    const key = keyOf('content', entry.content);
+    const content = turn.get(key);
+    if (content === undefined) return;
+    for (const { serial, count } of decodeContent(content.data)) {
+      this.buryExtents(turn, serial, count);
+    }
+    turn.delete(key);
+  }
+
+  buryRecord(turn: Turn, found: FoundObject, entry: ObjectEntry): void {
+    turn.bury(this.#parts.volumes.get(placeOf(found.handle).volume), entry.lengthBytes);
+  }
+
+  buryExtents(turn: Turn, serial: number, count: number): void {
+    for (let i = 0; i < count; i++) {
+      const key = extentKey(serial, i);
+      const record = turn.get(key);
+      if (record === undefined) continue;
+      const { lengthBytes } = decodeExtent(record.data);
+      turn.bury(this.#parts.volumes.get(placeOf(record.value).volume), lengthBytes);
+      turn.delete(key);
+    }
+  }
+
+  #note(turn: Turn, hash: NameHash, sequence: number): void {
+    turn.note(hash.home, sequence);
+    turn.onCommit(() => this.#parts.flights.note(hash.home, sequence));
+  }
+
+  /** The sequence of a deletion: higher than that of whatever was published. */
+  noteRemoval(turn: Turn, hash: NameHash): number {
+    const sequence = this.#parts.counters.takeSerial();
+    this.#note(turn, hash, sequence);
+    return sequence;
+  }
+}

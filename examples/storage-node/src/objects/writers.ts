@@ -1,0 +1,79 @@
+import { hasOwnVolumes, type Bucket } from '../ledger/bucket-record.ts';
+import { GroupWriter, type WriterFigures } from '../volumes/group-writer.ts';
+import type { VolumeKind } from '../volumes/volume-header.ts';
+import type { VolumeSet } from '../volumes/volume-set.ts';
+import type { Volume } from '../volumes/volume.ts';
+
+/** A bucket with volumes of its own has so many at least: one at a time is evicted. */
+const VOLUMES_OF_QUOTA = 8;
+const LEAST_VOLUME_BYTES = 64 * 1024;
+
+export interface WritersOptions {
+  readonly volumeBytes: number;
+  readonly indexVolumeBytes: number;
+  readonly onSealed: (volume: Volume) => void;
+}
+
+/** One writer for each thing that has volumes of its own. */
+export class Writers {
+  readonly #volumes: VolumeSet;
+  readonly #options: WritersOptions;
+  readonly figures: WriterFigures = {
+    groups: 0,
+    records: 0,
+    writtenBytes: 0,
+    syncs: 0,
+    failedGroups: 0,
+    rotations: 0,
+  };
+  /** Objects and extents of all buckets that keep. */
+  readonly data: GroupWriter;
+  readonly index: GroupWriter;
+  /** What compaction copies: old records stay away from new ones. */
+  readonly copies: GroupWriter;
+  readonly #buckets = new Map<number, GroupWriter>();
+
+  constructor(volumes: VolumeSet, options: WritersOptions) {
+    this.#volumes = volumes;
+    this.#options = options;
+    this.data = this.#make('data', 0, options.volumeBytes);
+    this.index = this.#make('index', 0, options.indexVolumeBytes);
+    this.copies = this.#make('data', 0, options.volumeBytes);
+  }
+
+  #make(kind: VolumeKind, bucketId: number, volumeBytes: number): GroupWriter {
+    const { onSealed } = this.#options;
+    const { figures } = this;
+    return new GroupWriter(this.#volumes, { kind, bucketId, volumeBytes, figures, onSealed });
+  }
+
+  of(bucket: Bucket): GroupWriter {
+    if (!hasOwnVolumes(bucket.policy)) return this.data;
+    let writer = this.#buckets.get(bucket.id);
+    if (writer === undefined) {
+      const { quotaBytes = Infinity } = bucket.policy;
+      const share = Math.max(LEAST_VOLUME_BYTES, Math.floor(quotaBytes / VOLUMES_OF_QUOTA));
+      const volumeBytes = Math.min(this.#options.volumeBytes, share);
+      writer = this.#make('bucket', bucket.id, volumeBytes);
+      this.#buckets.set(bucket.id, writer);
+    }
+    return writer;
+  }
+
+  get #all(): GroupWriter[] {
+    return [this.data, this.index, this.copies, ...this.#buckets.values()];
+  }
+
+  /** Whether a writer may still append to it. */
+  isWritten(volume: Volume): boolean {
+    return this.#all.some((writer) => writer.volume === volume);
+  }
+
+  async idle(): Promise<void> {
+    await Promise.all(this.#all.map((writer) => writer.idle()));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#all.map((writer) => writer.close()));
+  }
+}

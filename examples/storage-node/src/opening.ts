@@ -1,0 +1,302 @@
+import type { MetadataStore } from 'lodestore';
+import { NodeRefusedError } from './node-errors.ts';
+import { decodeBucketRecord } from './ledger/bucket-record.ts';
+import { keyOf, lowerOf, rangeOf } from './ledger/keys.ts';
+import {
+  COUNTERS_KEY,
+  Counters,
+  decodeIdentity,
+  encodeIdentity,
+  IDENTITY_KEY,
+  type NodeIdentity,
+} from './ledger/node-record.ts';
+import { Publisher } from './ledger/publisher.ts';
+import { decodeVolumeRecord } from './ledger/volume-record.ts';
+import { nameHasher } from './names/name-hash.ts';
+import { NameIndex } from './names/name-index.ts';
+import type { NodeEnvironment, NodeOptions } from './node-options.ts';
+import { BucketTable } from './objects/bucket-table.ts';
+import { Flights } from './objects/flights.ts';
+import type { NodeParts } from './objects/node-parts.ts';
+import { SpaceGauge } from './objects/space-gauge.ts';
+import { Writers } from './objects/writers.ts';
+import { ByteBudget } from './volumes/byte-budget.ts';
+import type { NodeFiles } from './volumes/files.ts';
+import { HEADER_BYTES } from './volumes/volume-header.ts';
+import { numberOfFileName, volumeFileName, VolumeSet } from './volumes/volume-set.ts';
+import { Volume } from './volumes/volume.ts';
+
+/** What an open found and did. */
+export interface NodeRecovery {
+  readonly volumes: number;
+  /** Bytes behind the last published group, of writes that were never acknowledged. */
+  readonly cutBytes: number;
+  readonly removedVolumes: number;
+  /** Volumes that are shorter than what was published in them. */
+  readonly shortVolumes: readonly number[];
+  readonly milliseconds: number;
+}
+
+export interface OpenedParts {
+  readonly parts: NodeParts;
+  readonly space: SpaceGauge;
+  readonly recovery: NodeRecovery;
+}
+
+const ID_BYTES = 16;
+
+async function ensureDirectory(files: NodeFiles, path: string): Promise<void> {
+  try {
+    await files.makeDirectory(path);
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'EEXIST') throw error;
+    return;
+  }
+  const parent = path.slice(0, path.lastIndexOf('/')) || '/';
+  await files.syncDirectory(parent);
+}
+
+export async function volumeFilesIn(files: NodeFiles, directory: string): Promise<number[]> {
+  const numbers: number[] = [];
+  for (const { name } of await files.readDirectory(directory)) {
+    const number = numberOfFileName(name);
+    if (number !== undefined) numbers.push(number);
+  }
+  return numbers.sort((one, other) => one - other);
+}
+
+/**
+ * Opens a node's directory. In this order: the metadata, whose lock excludes others; identity; the
+ * volumes that the metadata knows, compared with the files; what a crash left is removed; buckets
+ * and leaves.
+ *
+ * @throws NodeRefusedError with advice; the metadata store's errors
+ */
+export async function openParts(
+  directory: string,
+  options: Required<NodeOptions>,
+  environment: NodeEnvironment,
+): Promise<OpenedParts> {
+  const { files, now } = environment;
+  const startedMs = now();
+  await ensureDirectory(files, directory);
+  const volumeDirectory = `${directory}/volumes`;
+  await ensureDirectory(files, volumeDirectory);
+  const store = await environment.openStore(`${directory}/metadata`, {});
+  try {
+    const found = await volumeFilesIn(files, volumeDirectory);
+    const identity = await identityOf(store, found, environment);
+    const made = makeParts(store, identity, volumeDirectory, options, environment);
+    const recovery = await recover(made.parts, found, startedMs);
+    loadRecords(made.parts);
+    await made.space.look();
+    return { ...made, recovery };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+async function identityOf(
+  store: MetadataStore,
+  found: readonly number[],
+  { now, randomBytes }: NodeEnvironment,
+): Promise<NodeIdentity> {
+  const record = store.get(IDENTITY_KEY);
+  if (record !== undefined) return decodeIdentity(record.data);
+  if (found.length > 0) {
+    throw new NodeRefusedError(
+      'LOST_METADATA',
+      `there are ${found.length} volumes, and the metadata is empty`,
+      'Restore the directory "metadata" from a backup, or run "lodestore-node rebuild-index"',
+    );
+  }
+  const identity = {
+    nodeId: randomBytes(ID_BYTES),
+    hashKey: randomBytes(ID_BYTES),
+    epochMs: now(),
+  };
+  await store.put(IDENTITY_KEY, 1n, encodeIdentity(identity));
+  return identity;
+}
+
+export function makeParts(
+  store: MetadataStore,
+  identity: NodeIdentity,
+  volumeDirectory: string,
+  options: Required<NodeOptions>,
+  environment: NodeEnvironment,
+): { readonly parts: NodeParts; readonly space: SpaceGauge } {
+  const { files, now } = environment;
+  const onError = (error: unknown): void => {
+    options.onError(error instanceof Error ? error : new Error(String(error)));
+  };
+  const counters = new Counters(store.get(COUNTERS_KEY)?.data);
+  const publisher = new Publisher(store, counters);
+  const volumes = new VolumeSet({
+    files,
+    directory: volumeDirectory,
+    nodeId: identity.nodeId,
+    maxOpenFiles: options.maxOpenFiles,
+    now,
+  });
+  volumes.nextNumber = counters.nextVolume;
+  volumes.ledger = {
+    record: (volume) => {
+      counters.nextVolume = Math.max(counters.nextVolume, volumes.nextNumber);
+      return publisher.submit((turn) => turn.touch(volume));
+    },
+    forget: (volume) =>
+      publisher.submit((turn) => turn.delete(keyOf('volume', volume.number)), { alone: true }),
+  };
+  const writers = new Writers(volumes, {
+    volumeBytes: options.volumeBytes,
+    indexVolumeBytes: options.indexVolumeBytes,
+    onSealed: (volume) => {
+      publisher.submit((turn) => turn.touch(volume)).catch(onError);
+    },
+  });
+  const names = new NameIndex({
+    store,
+    publisher,
+    volumes,
+    counters,
+    cachedLeaves: options.cachedLeaves,
+    append: (record) => writers.index.append(record),
+    onError,
+  });
+  const space = new SpaceGauge({
+    freeBytes: () => files.freeBytes(volumeDirectory),
+    reserveBytes: options.reserveBytes,
+  });
+  const parts: NodeParts = {
+    identity,
+    store,
+    counters,
+    publisher,
+    volumes,
+    writers,
+    budget: new ByteBudget({
+      limitBytes: options.queueBytes,
+      maxWaiting: options.maxWaiting,
+      maxWaitMs: options.maxWaitMs,
+    }),
+    buckets: new BucketTable(),
+    names,
+    hash: environment.hash ?? nameHasher(identity.hashKey),
+    flights: new Flights(),
+    now,
+    extentBytes: options.extentBytes,
+    maxObjectBytes: options.maxObjectBytes,
+    checkSpace: (bytes) => space.check(bytes),
+    onError,
+  };
+  return { parts, space };
+}
+
+async function recover(
+  parts: NodeParts,
+  found: readonly number[],
+  startedMs: number,
+): Promise<NodeRecovery> {
+  const { store, volumes, publisher, now } = parts;
+  const files = new Set(found);
+  const gone: Volume[] = [];
+  let cutBytes = 0;
+  const shortVolumes: number[] = [];
+  for (const [key, record] of store.entries(rangeOf('volume'))) {
+    const volume = new Volume(decodeVolumeRecord(Number(lowerOf(key)), record));
+    volumes.adopt(volume);
+    // Of a volume that was being made nothing was published: not even that it is active.
+    if (volume.state === 'retired' || volume.state === 'creating') gone.push(volume);
+    else if (!files.has(volume.number)) throw missing(volume);
+    files.delete(volume.number);
+  }
+  if (files.size > 0) await refuseForeign(parts, [...files]);
+  // Serials must be recorded before the first is taken.
+  await publisher.submit(() => undefined);
+  for (const volume of gone) await volumes.retire(volume);
+  for (const volume of volumes) {
+    const reason = await volumes.inspect(volume.number);
+    if (reason !== undefined) throw foreign(volume.number, reason);
+    const cut = await cutTail(parts, volume);
+    if (cut < 0) shortVolumes.push(volume.number);
+    else cutBytes += cut;
+  }
+  await resumeWriters(parts);
+  return {
+    volumes: [...volumes].length,
+    cutBytes,
+    removedVolumes: gone.length,
+    shortVolumes,
+    milliseconds: now() - startedMs,
+  };
+}
+
+function missing(volume: Volume): NodeRefusedError {
+  const name = volumeFileName(volume.number);
+  return new NodeRefusedError(
+    'MISSING_VOLUME',
+    `${name} is missing, in which ${volume.liveBytes} bytes are live`,
+    'Put the file back, or run "lodestore-node rebuild-index", which gives up what was in it',
+  );
+}
+
+function foreign(number: number, reason: string): NodeRefusedError {
+  return new NodeRefusedError(
+    'FOREIGN_VOLUME',
+    `${volumeFileName(number)} is not a volume of this node: ${reason}`,
+    'Move it out of the directory "volumes", or restore the metadata that belongs to it',
+  );
+}
+
+async function refuseForeign(parts: NodeParts, numbers: readonly number[]): Promise<never> {
+  const [number = 0] = numbers;
+  const reason = await parts.volumes.inspect(number);
+  if (reason !== undefined) throw foreign(number, reason);
+  throw new NodeRefusedError(
+    'LOST_METADATA',
+    `the metadata does not know ${volumeFileName(number)}, which is of this node: it is older`,
+    'Restore newer metadata, or run "lodestore-node rebuild-index"',
+  );
+}
+
+/** Cuts off what was written behind the last published group. -1: the file is too short. */
+async function cutTail({ volumes }: NodeParts, volume: Volume): Promise<number> {
+  const path = volumes.path(volume.number);
+  const { sizeBytes } = await volumes.files.stat(path);
+  if (sizeBytes < volume.endBytes) {
+    volume.damage = `its file ends at ${sizeBytes}, ${volume.endBytes} bytes were written`;
+    volume.state = 'sealed';
+    return -1;
+  }
+  const end = Math.max(volume.endBytes, HEADER_BYTES);
+  if (sizeBytes === end) return 0;
+  const file = await volumes.files.open(path, 'r+');
+  try {
+    await file.truncate(end);
+    await file.dataSync();
+  } finally {
+    await file.close();
+  }
+  return sizeBytes - end;
+}
+
+/** The newest active volume of each kind is written on; others are sealed. */
+async function resumeWriters({ volumes, writers }: NodeParts): Promise<void> {
+  const active = [...volumes]
+    .filter(({ state }) => state === 'active')
+    .sort((one, other) => other.number - one.number);
+  for (const volume of active) {
+    const writer = volume.kind === 'index' ? writers.index : writers.data;
+    if (volume.kind !== 'bucket' && writer.volume === undefined) await writer.resume(volume);
+    else volume.state = 'sealed';
+  }
+}
+
+function loadRecords({ store, buckets, names }: NodeParts): void {
+  for (const [key, record] of store.entries(rangeOf('bucket'))) {
+    buckets.add(decodeBucketRecord(Number(lowerOf(key)), record));
+  }
+  names.load();
+}

@@ -1,0 +1,95 @@
+import { BusyError } from '../node-errors.ts';
+
+interface Waiter {
+  readonly bytes: number;
+  readonly grant: () => void;
+}
+
+export interface ByteBudgetOptions {
+  readonly limitBytes: number;
+  /** More that wait are refused at once. */
+  readonly maxWaiting: number;
+  /** Whoever waited so long is refused. */
+  readonly maxWaitMs: number;
+}
+
+/**
+ * Bytes that bodies may take in memory until they are written. Whoever asks waits in line; a long
+ * line refuses. A body that holds bytes must not wait for more without giving them to the disk
+ * first: then somebody always goes on.
+ */
+export class ByteBudget {
+  readonly #options: ByteBudgetOptions;
+  readonly #line: Waiter[] = [];
+  usedBytes = 0;
+  refused = 0;
+
+  constructor(options: ByteBudgetOptions) {
+    this.#options = options;
+  }
+
+  get waiting(): number {
+    return this.#line.length;
+  }
+
+  /** False: it would have to wait. */
+  tryTake(bytes: number): boolean {
+    if (this.#line.length > 0) return false;
+    if (this.usedBytes > 0 && this.usedBytes + bytes > this.#options.limitBytes) return false;
+    this.usedBytes += bytes;
+    return true;
+  }
+
+  /** Beyond the limit: for the few bytes that a body needs to fill an extent. */
+  force(bytes: number): void {
+    this.usedBytes += bytes;
+  }
+
+  /**
+   * Waits in line. `mayRefuse`: for a request of which nothing was taken yet.
+   *
+   * @throws BusyError
+   */
+  take(bytes: number, mayRefuse: boolean): Promise<void> {
+    if (this.tryTake(bytes)) return Promise.resolve();
+    if (mayRefuse && this.#line.length >= this.#options.maxWaiting) {
+      this.refused++;
+      return Promise.reject(new BusyError(1_000));
+    }
+    return new Promise((resolve, reject) => {
+      let timer: NodeJS.Timeout | undefined;
+      const waiter: Waiter = {
+        bytes,
+        grant: () => {
+          clearTimeout(timer);
+          resolve();
+        },
+      };
+      this.#line.push(waiter);
+      if (!mayRefuse) return;
+      timer = setTimeout(() => {
+        this.#line.splice(this.#line.indexOf(waiter), 1);
+        this.refused++;
+        reject(new BusyError(1_000));
+        this.#grantNext();
+      }, this.#options.maxWaitMs);
+      timer.unref();
+    });
+  }
+
+  give(bytes: number): void {
+    this.usedBytes -= bytes;
+    this.#grantNext();
+  }
+
+  #grantNext(): void {
+    for (;;) {
+      const next = this.#line[0];
+      if (next === undefined) return;
+      if (this.usedBytes > 0 && this.usedBytes + next.bytes > this.#options.limitBytes) return;
+      this.#line.shift();
+      this.usedBytes += next.bytes;
+      next.grant();
+    }
+  }
+}

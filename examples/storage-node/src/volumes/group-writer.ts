@@ -1,0 +1,238 @@
+import { NodeError, NoSpaceError } from '../node-errors.ts';
+import { isLackOfSpace, writeFully, type NodeFile } from './files.ts';
+import type { VolumeKind } from './volume-header.ts';
+import { GROUP_ALIGN_BYTES, HEADER_BYTES } from './volume-header.ts';
+import type { VolumeSet } from './volume-set.ts';
+import type { Volume } from './volume.ts';
+
+/** A group takes no more records at this many bytes, or this many records. */
+const GROUP_BYTES = 8 * 2 ** 20;
+const GROUP_RECORDS = 1_000;
+
+const PADDING = Buffer.alloc(GROUP_ALIGN_BYTES);
+
+/** A record that is durable. Its volume keeps it until `settle`, published or not. */
+export class Appended {
+  readonly volume: Volume;
+  readonly offset: number;
+  readonly lengthBytes: number;
+  /** Where its group ends. */
+  readonly groupEnd: number;
+  #isSettled = false;
+
+  constructor(volume: Volume, offset: number, lengthBytes: number, groupEnd: number) {
+    this.volume = volume;
+    this.offset = offset;
+    this.lengthBytes = lengthBytes;
+    this.groupEnd = groupEnd;
+    volume.pending++;
+  }
+
+  settle(): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.volume.pending--;
+  }
+}
+
+interface Waiting {
+  readonly record: Buffer;
+  readonly resolve: (appended: Appended) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export interface WriterFigures {
+  groups: number;
+  records: number;
+  writtenBytes: number;
+  syncs: number;
+  failedGroups: number;
+  rotations: number;
+}
+
+export interface GroupWriterOptions {
+  readonly kind: VolumeKind;
+  readonly bucketId: number;
+  /** A volume of this length is followed by the next. */
+  readonly volumeBytes: number;
+  readonly figures: WriterFigures;
+  /** Told of each volume that is full. */
+  readonly onSealed: (volume: Volume) => void;
+}
+
+/**
+ * Appends records to one volume after the other. All that come while a group is written and synced
+ * make the next group: one write, one sync. A group ends at a multiple of 4 KiB.
+ *
+ * After a failed write or sync nothing is known of the bytes behind the last group, and a second
+ * sync would prove nothing: the group is refused and the volume sealed at its last good end. Only
+ * for want of space the same place is tried again.
+ */
+export class GroupWriter {
+  readonly #volumes: VolumeSet;
+  readonly #options: GroupWriterOptions;
+  #queue: Waiting[] = [];
+  #current: { readonly volume: Volume; readonly file: NodeFile } | undefined;
+  #running: Promise<void> | undefined;
+  #isClosed = false;
+
+  constructor(volumes: VolumeSet, options: GroupWriterOptions) {
+    this.#volumes = volumes;
+    this.#options = options;
+  }
+
+  get volume(): Volume | undefined {
+    return this.#current?.volume;
+  }
+
+  /** Goes on in a volume of an earlier run, which ends with a whole group. */
+  async resume(volume: Volume): Promise<void> {
+    const file = await this.#volumes.files.open(this.#volumes.path(volume.number), 'r+');
+    this.#current = { volume, file };
+  }
+
+  /** Durable when it resolves. The record's bytes belong to the writer until then. */
+  append(record: Buffer): Promise<Appended> {
+    return new Promise((resolve, reject) => {
+      if (this.#isClosed) {
+        reject(new NodeError('CLOSED', 'the node is closed'));
+        return;
+      }
+      this.#queue.push({ record, resolve, reject });
+      this.#running ??= this.#run();
+    });
+  }
+
+  async #run(): Promise<void> {
+    // Whoever appends in the same turn of the event loop joins the group.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.#queue.length > 0) {
+      const group = this.#takeGroup();
+      try {
+        await this.#write(group);
+      } catch (error) {
+        this.#options.figures.failedGroups++;
+        for (const one of group) one.reject(error);
+      }
+    }
+    this.#running = undefined;
+  }
+
+  #takeGroup(): Waiting[] {
+    let bytes = 0;
+    let count = 0;
+    while (count < this.#queue.length && count < GROUP_RECORDS && bytes < GROUP_BYTES) {
+      bytes += this.#queue[count]!.record.length;
+      count++;
+    }
+    const group = this.#queue.slice(0, count);
+    this.#queue = this.#queue.slice(count);
+    return group;
+  }
+
+  async #write(group: readonly Waiting[]): Promise<void> {
+    const contentBytes = group.reduce((sum, { record }) => sum + record.length, 0);
+    const paddingBytes = -contentBytes & (GROUP_ALIGN_BYTES - 1);
+    const { volume, file } = await this.#room(contentBytes + paddingBytes);
+    const seal = this.#volumes.sealOf(volume.number);
+    const start = volume.writtenBytes;
+    let at = start;
+    const sources: Buffer[] = [];
+    for (const { record } of group) {
+      seal.place(record, at);
+      sources.push(record);
+      at += record.length;
+    }
+    if (paddingBytes > 0) sources.push(PADDING.subarray(0, paddingBytes));
+    const end = at + paddingBytes;
+    await this.#put(file, sources, start);
+    const { figures } = this.#options;
+    volume.writtenBytes = end;
+    figures.groups++;
+    figures.syncs++;
+    figures.records += group.length;
+    figures.writtenBytes += end - start;
+    at = start;
+    for (const { record, resolve } of group) {
+      resolve(new Appended(volume, at, record.length, end));
+      at += record.length;
+    }
+  }
+
+  async #put(file: NodeFile, sources: readonly Buffer[], start: number): Promise<void> {
+    try {
+      await writeFully(file, sources, start);
+    } catch (error) {
+      if (!isLackOfSpace(error)) throw await this.#abandon(error);
+      await this.#cutBack(file, start);
+      const needed = sources.reduce((sum, source) => sum + source.length, 0);
+      const free = await this.#volumes.files.freeBytes(this.#volumes.directory).catch(() => 0);
+      throw new NoSpaceError(needed, free);
+    }
+    try {
+      await file.dataSync();
+    } catch (error) {
+      throw await this.#abandon(error);
+    }
+  }
+
+  /** What was written of a refused group is removed, or the volume is given up. */
+  async #cutBack(file: NodeFile, start: number): Promise<void> {
+    try {
+      await file.truncate(start);
+    } catch (error) {
+      await this.#abandon(error);
+    }
+  }
+
+  async #abandon(error: unknown): Promise<unknown> {
+    const current = this.#current;
+    this.#current = undefined;
+    if (current !== undefined) {
+      this.#sealed(current.volume);
+      await current.file.close().catch(() => undefined);
+    }
+    return error;
+  }
+
+  #sealed(volume: Volume): void {
+    volume.state = 'sealed';
+    this.#options.onSealed(volume);
+  }
+
+  /** The volume that takes the next group. */
+  async #room(groupBytes: number): Promise<{ readonly volume: Volume; readonly file: NodeFile }> {
+    const current = this.#current;
+    if (current !== undefined) {
+      const { writtenBytes } = current.volume;
+      const fits = writtenBytes + groupBytes <= this.#options.volumeBytes;
+      if (fits || writtenBytes === HEADER_BYTES) return current;
+      await this.rotate();
+    }
+    const made = await this.#volumes.create(this.#options.kind, this.#options.bucketId);
+    this.#options.figures.rotations++;
+    this.#current = made;
+    return made;
+  }
+
+  /** The next group begins a new volume. Called between two groups only. */
+  async rotate(): Promise<void> {
+    const current = this.#current;
+    if (current === undefined) return;
+    this.#current = undefined;
+    this.#sealed(current.volume);
+    await current.file.close();
+  }
+
+  /** Resolves when nothing waits to be written. */
+  async idle(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.idle();
+    await this.#current?.file.close();
+    this.#current = undefined;
+  }
+}

@@ -1,0 +1,220 @@
+import { crc32c } from '@node-rs/crc32';
+
+/**
+ * A record of a volume: header, name, meta, body, a CRC-32C for each 64 KiB of body, zeros up to a
+ * multiple of 8. `docs/VOLUMES.md` has the bytes.
+ *
+ * The header's checksum is seeded with the node's id, the volume's number and the offset: a header
+ * is valid in one place of one file of one node only, so bytes of a client never pass for one. The
+ * blocks' checksums are seeded with sequence and key, which a copy keeps: a copy needs only a new
+ * header.
+ */
+export const RECORD_HEADER_BYTES = 64;
+export const BLOCK_BYTES = 65_536;
+
+const MAGIC = 0x4352_444c;
+const HEADER_CHECKED_FROM = 8;
+const MAX_RECORD_BYTES = 2 ** 32;
+
+export type RecordKind = 'object' | 'extent' | 'leaf' | 'tombstone' | 'void' | 'bucket';
+
+const KIND_BYTES: Readonly<Record<RecordKind, number>> = {
+  object: 1,
+  extent: 2,
+  leaf: 3,
+  tombstone: 4,
+  void: 5,
+  bucket: 6,
+};
+const KINDS = new Map(Object.entries(KIND_BYTES).map(([kind, byte]) => [byte, kind as RecordKind]));
+
+/** Flags: how the body is to be read. */
+export const FLAG_EXTENTS = 1;
+export const FLAG_ZSTD = 2;
+
+export interface RecordHeader {
+  readonly kind: RecordKind;
+  readonly flags: number;
+  readonly nameBytes: number;
+  readonly metaBytes: number;
+  readonly sequence: number;
+  /** What it means depends on the kind. */
+  readonly key: bigint;
+  readonly bucketId: number;
+  /** As stored. */
+  readonly bodyBytes: number;
+  /** Of the object, whatever its body is stored as. */
+  readonly sizeBytes: number;
+  readonly timeMs: number;
+  /** CRC-32C of name and meta. */
+  readonly labelSum: number;
+}
+
+export interface RecordContent {
+  readonly kind: RecordKind;
+  readonly flags?: number;
+  readonly sequence: number;
+  readonly key: bigint;
+  readonly bucketId: number;
+  readonly sizeBytes: number;
+  readonly timeMs: number;
+  readonly name: Uint8Array;
+  readonly meta: Uint8Array;
+  /** In pieces; they are copied. */
+  readonly body: readonly Uint8Array[];
+  readonly bodyBytes: number;
+}
+
+export function blockCount(bodyBytes: number): number {
+  return Math.ceil(bodyBytes / BLOCK_BYTES);
+}
+
+/** Of the whole record, checksums and padding included. */
+export function recordLength(nameBytes: number, metaBytes: number, bodyBytes: number): number {
+  const bytes = RECORD_HEADER_BYTES + nameBytes + metaBytes + bodyBytes + 4 * blockCount(bodyBytes);
+  return Math.ceil(bytes / 8) * 8;
+}
+
+export function lengthOfRecord(header: RecordHeader): number {
+  return recordLength(header.nameBytes, header.metaBytes, header.bodyBytes);
+}
+
+/** Where the body begins, from the beginning of its record. */
+export function bodyOffset(header: RecordHeader): number {
+  return RECORD_HEADER_BYTES + header.nameBytes + header.metaBytes;
+}
+
+/** The seed of the checksums of a body's blocks. */
+export function blockSeed(sequence: number, key: bigint): number {
+  return (sequence ^ Number(key & 0xffff_ffffn)) >>> 0;
+}
+
+/** All but the checksum of the header, which `placeRecord` adds when the place is known. */
+export function encodeRecord(content: RecordContent): Buffer {
+  const { name, meta, body, bodyBytes } = content;
+  const lengthBytes = recordLength(name.length, meta.length, bodyBytes);
+  const bytes = Buffer.allocUnsafe(lengthBytes);
+  bytes.writeUInt32LE(MAGIC, 0);
+  bytes[8] = KIND_BYTES[content.kind];
+  bytes[9] = content.flags ?? 0;
+  bytes.writeUInt16LE(name.length, 10);
+  bytes.writeUInt32LE(meta.length, 12);
+  writeSafe(bytes, content.sequence, 16);
+  bytes.writeBigUInt64LE(content.key, 24);
+  bytes.writeUInt32LE(content.bucketId, 32);
+  writeSafe(bytes, bodyBytes, 40);
+  writeSafe(bytes, content.sizeBytes, 48);
+  writeSafe(bytes, content.timeMs, 56);
+  bytes.set(name, RECORD_HEADER_BYTES);
+  bytes.set(meta, RECORD_HEADER_BYTES + name.length);
+  const start = RECORD_HEADER_BYTES + name.length + meta.length;
+  bytes.writeUInt32LE(crc32c(bytes.subarray(RECORD_HEADER_BYTES, start)), 36);
+  let at = start;
+  for (const piece of body) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  const seed = blockSeed(content.sequence, content.key);
+  for (let from = start; from < start + bodyBytes; from += BLOCK_BYTES) {
+    const block = bytes.subarray(from, Math.min(from + BLOCK_BYTES, start + bodyBytes));
+    at = bytes.writeUInt32LE(crc32c(block, seed), at);
+  }
+  bytes.fill(0, at);
+  return bytes;
+}
+
+function writeSafe(bytes: Buffer, value: number, at: number): void {
+  bytes.writeUInt32LE(value % 2 ** 32, at);
+  bytes.writeUInt32LE(Math.floor(value / 2 ** 32), at + 4);
+}
+
+function readSafe(bytes: Buffer, at: number): number {
+  return bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 2 ** 32;
+}
+
+/** The checksum of headers in one volume. */
+export class HeaderSeal {
+  readonly #scratch = Buffer.alloc(16 + RECORD_HEADER_BYTES - HEADER_CHECKED_FROM);
+  readonly #seed: number;
+
+  constructor(nodeId: Uint8Array, volumeNumber: number) {
+    this.#seed = crc32c(nodeId);
+    this.#scratch.writeUInt32LE(volumeNumber, 0);
+  }
+
+  #sumOf(header: Buffer, offset: number): number {
+    writeSafe(this.#scratch, offset, 8);
+    header.copy(this.#scratch, 16, HEADER_CHECKED_FROM, RECORD_HEADER_BYTES);
+    return crc32c(this.#scratch, this.#seed);
+  }
+
+  /** Makes the record at the beginning of `bytes` valid at `offset`. */
+  place(bytes: Buffer, offset: number): void {
+    bytes.writeUInt32LE(this.#sumOf(bytes, offset), 4);
+  }
+
+  /** The header at the beginning of `bytes`, or undefined if none is valid at `offset`. */
+  read(bytes: Buffer, offset: number): RecordHeader | undefined {
+    if (bytes.length < RECORD_HEADER_BYTES || bytes.readUInt32LE(0) !== MAGIC) return undefined;
+    if (bytes.readUInt32LE(4) !== this.#sumOf(bytes, offset)) return undefined;
+    const kind = KINDS.get(bytes[8]!);
+    if (kind === undefined) return undefined;
+    const header: RecordHeader = {
+      kind,
+      flags: bytes[9]!,
+      nameBytes: bytes.readUInt16LE(10),
+      metaBytes: bytes.readUInt32LE(12),
+      sequence: readSafe(bytes, 16),
+      key: bytes.readBigUInt64LE(24),
+      bucketId: bytes.readUInt32LE(32),
+      labelSum: bytes.readUInt32LE(36),
+      bodyBytes: readSafe(bytes, 40),
+      sizeBytes: readSafe(bytes, 48),
+      timeMs: readSafe(bytes, 56),
+    };
+    return lengthOfRecord(header) <= MAX_RECORD_BYTES ? header : undefined;
+  }
+}
+
+/** Name and meta of a record, or undefined if they are not what was written. */
+export function labelOf(
+  header: RecordHeader,
+  bytes: Buffer,
+): { readonly name: Buffer; readonly meta: Buffer } | undefined {
+  const end = bodyOffset(header);
+  if (bytes.length < end) return undefined;
+  if (crc32c(bytes.subarray(RECORD_HEADER_BYTES, end)) !== header.labelSum) return undefined;
+  const nameEnd = RECORD_HEADER_BYTES + header.nameBytes;
+  return {
+    name: bytes.subarray(RECORD_HEADER_BYTES, nameEnd),
+    meta: bytes.subarray(nameEnd, end),
+  };
+}
+
+/**
+ * Compares blocks of a body with their checksums. `blocks` begins with block `first`, `table` holds
+ * the checksums from that block on. Returns the index of the first block that differs, -1 if none.
+ */
+export function firstDamagedBlock(
+  blocks: Buffer,
+  table: Buffer,
+  seed: number,
+  first: number,
+): number {
+  for (let i = 0; i * BLOCK_BYTES < blocks.length; i++) {
+    const block = blocks.subarray(i * BLOCK_BYTES, (i + 1) * BLOCK_BYTES);
+    if (table.length < 4 * i + 4 || crc32c(block, seed) !== table.readUInt32LE(4 * i)) {
+      return first + i;
+    }
+  }
+  return -1;
+}
+
+/** Whether a whole record, header known, is what was written. */
+export function isRecordSound(header: RecordHeader, bytes: Buffer): boolean {
+  if (bytes.length < lengthOfRecord(header) || labelOf(header, bytes) === undefined) return false;
+  const from = bodyOffset(header);
+  const end = from + header.bodyBytes;
+  const seed = blockSeed(header.sequence, header.key);
+  return firstDamagedBlock(bytes.subarray(from, end), bytes.subarray(end), seed, 0) === -1;
+}

@@ -1,0 +1,66 @@
+import { crc32c } from '@node-rs/crc32';
+
+/** The first block of a volume file; records begin behind it. */
+export const HEADER_BYTES = 4096;
+/** Groups begin and end at multiples: no acknowledged byte shares a block with a later write. */
+export const GROUP_ALIGN_BYTES = 4096;
+export const NODE_ID_BYTES = 16;
+
+const MAGIC = 'LODENODE';
+const VERSION = 1;
+const CHECKED_BYTES = 56;
+
+/** What a volume holds, which decides how its space is given back. */
+export type VolumeKind = 'data' | 'index' | 'bucket';
+
+const KINDS: readonly VolumeKind[] = ['data', 'index', 'bucket'];
+
+export interface VolumeHeader {
+  readonly nodeId: Uint8Array;
+  readonly number: number;
+  readonly kind: VolumeKind;
+  /** Of `bucket`: the only bucket whose objects it holds. 0 otherwise. */
+  readonly bucketId: number;
+  readonly createdMs: number;
+}
+
+export function kindByteOf(kind: VolumeKind): number {
+  return KINDS.indexOf(kind);
+}
+
+export function volumeKindOf(byte: number): VolumeKind | undefined {
+  return KINDS[byte];
+}
+
+export function encodeVolumeHeader(header: VolumeHeader): Buffer {
+  const bytes = Buffer.alloc(HEADER_BYTES);
+  bytes.write(MAGIC, 0, 'latin1');
+  bytes.writeUInt32LE(VERSION, 8);
+  bytes.writeUInt32LE(kindByteOf(header.kind), 12);
+  bytes.set(header.nodeId, 16);
+  bytes.writeUInt32LE(header.number, 32);
+  bytes.writeUInt32LE(header.bucketId, 36);
+  bytes.writeBigUInt64LE(BigInt(header.createdMs), 40);
+  // Bytes 48 to 55 are zero.
+  bytes.writeUInt32LE(crc32c(bytes.subarray(0, CHECKED_BYTES)), CHECKED_BYTES);
+  return bytes;
+}
+
+/** A text says what is wrong. */
+export function decodeVolumeHeader(block: Buffer): VolumeHeader | string {
+  if (block.length < HEADER_BYTES) return 'it is shorter than a header';
+  if (block.toString('latin1', 0, 8) !== MAGIC) return 'it is no volume of a storage node';
+  if (block.readUInt32LE(8) !== VERSION) return `its version is ${block.readUInt32LE(8)}`;
+  if (crc32c(block.subarray(0, CHECKED_BYTES)) !== block.readUInt32LE(CHECKED_BYTES)) {
+    return 'the checksum of its header does not match';
+  }
+  const kind = volumeKindOf(block.readUInt32LE(12));
+  if (kind === undefined) return `its kind is ${block.readUInt32LE(12)}`;
+  return {
+    nodeId: new Uint8Array(block.subarray(16, 32)),
+    number: block.readUInt32LE(32),
+    kind,
+    bucketId: block.readUInt32LE(36),
+    createdMs: Number(block.readBigUInt64LE(40)),
+  };
+}

@@ -1,0 +1,211 @@
+import { DamagedObjectError, NodeError } from '../node-errors.ts';
+import { FileCache } from './file-cache.ts';
+import { isMissing, readFully, writeFully, type NodeFile, type NodeFiles } from './files.ts';
+import { MAX_VOLUME_NUMBER } from './handle.ts';
+import { HeaderSeal } from './record.ts';
+import { Volume } from './volume.ts';
+import { decodeVolumeHeader, encodeVolumeHeader, HEADER_BYTES } from './volume-header.ts';
+import type { VolumeKind } from './volume-header.ts';
+
+/** Keeps what is known of volumes where it survives a crash. */
+export interface VolumeLedger {
+  /** Durable when it resolves: a file is made only then, so each file has its entry. */
+  record(volume: Volume): Promise<void>;
+  /** The volume is gone: its entry goes too. */
+  forget(volume: Volume): Promise<void>;
+}
+
+export interface VolumeSetOptions {
+  readonly files: NodeFiles;
+  readonly directory: string;
+  readonly nodeId: Uint8Array;
+  readonly maxOpenFiles: number;
+  readonly now: () => number;
+}
+
+const NAME = /^volume-(\d{8})\.vol$/;
+
+export function volumeFileName(number: number): string {
+  return `volume-${String(number).padStart(8, '0')}.vol`;
+}
+
+/** The number in a volume's file name. */
+export function numberOfFileName(name: string): number | undefined {
+  const [, digits] = NAME.exec(name) ?? [];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+/**
+ * All volumes of a node. A number is taken once and for ever, so what refers to a volume that is
+ * gone finds nothing, and never another's bytes.
+ */
+export class VolumeSet {
+  readonly files: NodeFiles;
+  readonly directory: string;
+  readonly nodeId: Uint8Array;
+  /** Set once, before the first volume is created. */
+  ledger: VolumeLedger | undefined;
+  nextNumber = 1;
+  readonly #volumes = new Map<number, Volume>();
+  readonly #seals = new Map<number, HeaderSeal>();
+  readonly #cache: FileCache;
+  readonly #now: () => number;
+  reads = 0;
+  readBytes = 0;
+  damagedReads = 0;
+
+  constructor(options: VolumeSetOptions) {
+    this.files = options.files;
+    this.directory = options.directory;
+    this.nodeId = options.nodeId;
+    this.#now = options.now;
+    this.#cache = new FileCache(
+      (number) => this.files.open(this.path(number), 'r'),
+      options.maxOpenFiles,
+    );
+  }
+
+  get openFiles(): number {
+    return this.#cache.size;
+  }
+
+  path(number: number): string {
+    return `${this.directory}/${volumeFileName(number)}`;
+  }
+
+  adopt(volume: Volume): void {
+    this.#volumes.set(volume.number, volume);
+    this.nextNumber = Math.max(this.nextNumber, volume.number + 1);
+  }
+
+  get(number: number): Volume | undefined {
+    return this.#volumes.get(number);
+  }
+
+  [Symbol.iterator](): IterableIterator<Volume> {
+    return this.#volumes.values();
+  }
+
+  /** @throws DamagedObjectError: a handle that leads nowhere */
+  existing(number: number, offset: number): Volume {
+    const volume = this.#volumes.get(number);
+    if (volume === undefined) throw new DamagedObjectError(number, offset, 'no such volume');
+    return volume;
+  }
+
+  sealOf(number: number): HeaderSeal {
+    let seal = this.#seals.get(number);
+    if (seal === undefined) {
+      seal = new HeaderSeal(this.nodeId, number);
+      this.#seals.set(number, seal);
+    }
+    return seal;
+  }
+
+  /** A new volume and its file, both durable. */
+  async create(
+    kind: VolumeKind,
+    bucketId: number,
+  ): Promise<{ readonly volume: Volume; readonly file: NodeFile }> {
+    const number = this.nextNumber++;
+    if (number > MAX_VOLUME_NUMBER) throw new NodeError('CLOSED', 'all volume numbers are taken');
+    const createdMs = this.#now();
+    const volume = new Volume({
+      number,
+      kind,
+      bucketId,
+      createdMs,
+      state: 'creating',
+      liveBytes: 0,
+      endBytes: 0,
+      newestMs: 0,
+      markBytes: 0,
+    });
+    await this.ledger!.record(volume);
+    this.#volumes.set(number, volume);
+    try {
+      const file = await this.files.open(this.path(number), 'wx');
+      const header = { nodeId: this.nodeId, number, kind, bucketId, createdMs };
+      await writeFully(file, [encodeVolumeHeader(header)], 0);
+      await file.dataSync();
+      await this.files.syncDirectory(this.directory);
+      volume.state = 'active';
+      volume.endBytes = HEADER_BYTES;
+      return { volume, file };
+    } catch (error) {
+      // Nothing refers to it; its entry and what there is of its file are removed like a volume's
+      // whose content is gone.
+      volume.state = 'retired';
+      throw error;
+    }
+  }
+
+  /** Fills `target`. @throws DamagedObjectError where the file ends before that. */
+  async read(volume: Volume, target: Buffer, offset: number): Promise<void> {
+    this.reads++;
+    this.readBytes += target.length;
+    const count = await this.readSome(volume, target, offset);
+    if (count < target.length) throw this.damaged(volume, offset + count, 'the file ends here');
+  }
+
+  /** As far as the file goes. */
+  async readSome(volume: Volume, target: Buffer, offset: number): Promise<number> {
+    try {
+      return await this.#cache.use(volume.number, (file) => readFully(file, target, offset));
+    } catch (error) {
+      if (isMissing(error)) throw this.damaged(volume, offset, 'the file is missing');
+      const { code } = error as { code?: unknown };
+      if (code === 'EIO') throw this.damaged(volume, offset, 'the disk cannot read it');
+      throw error;
+    }
+  }
+
+  damaged(volume: Volume, offset: number, message: string): DamagedObjectError {
+    this.damagedReads++;
+    return new DamagedObjectError(volume.number, offset, message);
+  }
+
+  /**
+   * Removes a volume in which nothing lives: waits for those who read it, then removes the file.
+   * Its entry says `retired` from before that until after it.
+   */
+  async retire(volume: Volume): Promise<void> {
+    volume.state = 'retired';
+    await this.ledger!.record(volume);
+    await volume.idle();
+    await this.#cache.drop(volume.number);
+    await this.removeFile(volume.number);
+    await this.ledger!.forget(volume);
+    this.#volumes.delete(volume.number);
+    this.#seals.delete(volume.number);
+  }
+
+  async removeFile(number: number): Promise<void> {
+    try {
+      await this.files.unlink(this.path(number));
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+    await this.files.syncDirectory(this.directory);
+  }
+
+  /** What stands in the header of a file, or why it is none of this node's. */
+  async inspect(number: number): Promise<string | undefined> {
+    const block = Buffer.alloc(HEADER_BYTES);
+    const file = await this.files.open(this.path(number), 'r');
+    try {
+      const count = await readFully(file, block, 0);
+      const header = decodeVolumeHeader(block.subarray(0, count));
+      if (typeof header === 'string') return header;
+      if (Buffer.compare(header.nodeId, this.nodeId) !== 0) return 'it belongs to another node';
+      if (header.number !== number) return `its header says that it is volume ${header.number}`;
+      return undefined;
+    } finally {
+      await file.close();
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#cache.close();
+  }
+}

@@ -1,0 +1,111 @@
+import { expect, test } from 'vitest';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { bytesOf, etagOf, expectSame, get, openNode, put } from './support/nodes.ts';
+
+test('an object is there again after the node was closed, byte for byte', async () => {
+  const directory = await temporaryDirectory();
+  const node = await openNode(directory);
+  expect(await node.createBucket('photos')).toBe(true);
+  expect(await node.createBucket('photos')).toBe(false);
+  const bodies = new Map<string, Buffer>();
+  for (const size of [0, 1, 100, 65_535, 65_536, 65_537, 131_072, 200_000, 1_000_000]) {
+    const name = `größe/${size}`;
+    bodies.set(name, bytesOf(size));
+    const info = await put(node, 'photos', name, bodies.get(name)!, {
+      headers: { 'content-type': 'image/x', 'x-amz-meta-a': 'ü' },
+    });
+    expect(info).toMatchObject({ bucket: 'photos', name, sizeBytes: size });
+  }
+  for (const [name, body] of bodies) expectSame(await get(node, 'photos', name), body);
+  await node.close();
+  const again = await openNode(directory);
+  for (const [name, body] of bodies) {
+    expectSame(await get(again, 'photos', name), body);
+    const info = await again.info('photos', name);
+    expect(info).toMatchObject({ sizeBytes: body.length, etag: etagOf(body) });
+    const reader = (await again.open('photos', name))!;
+    expect(reader.details.meta.headers).toEqual({ 'content-type': 'image/x', 'x-amz-meta-a': 'ü' });
+    reader.close();
+    const { length } = body;
+    for (const [startBytes, endBytes] of [
+      [0, 1],
+      [length - 1, length],
+      [65_535, 65_537],
+      [60_000, 140_000],
+    ] as const) {
+      const range = { startBytes, endBytes };
+      const part = await get(again, 'photos', name, range);
+      expectSame(part, body.subarray(Math.max(0, startBytes), Math.max(0, endBytes)));
+    }
+  }
+  const listed = await again.list('photos');
+  expect(listed.objects.map(({ name }) => name)).toEqual([...bodies.keys()].sort());
+});
+
+test('preconditions are judged in the step that publishes', async () => {
+  const node = await openNode(await temporaryDirectory());
+  await node.createBucket('b');
+  const [one, other] = [bytesOf(10), bytesOf(11)];
+  const ifNoneMatch = { condition: { ifNoneMatch: '*' as const } };
+  const results = await Promise.allSettled([
+    put(node, 'b', 'n', one, undefined, ifNoneMatch),
+    put(node, 'b', 'n', other, undefined, ifNoneMatch),
+  ]);
+  expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  await expect(
+    put(node, 'b', 'n', one, undefined, { condition: { ifMatch: ['0'.repeat(32)] } }),
+  ).rejects.toMatchObject({ code: 'PRECONDITION_FAILED' });
+  await expect(
+    node.delete('b', 'n', { condition: { ifMatch: ['0'.repeat(32)] } }),
+  ).rejects.toMatchObject({ code: 'PRECONDITION_FAILED' });
+  expect(await node.delete('b', 'n')).toBe(true);
+  expect(await node.delete('b', 'n')).toBe(false);
+  expect(await get(node, 'b', 'n')).toBeUndefined();
+  await expect(put(node, 'b', 'x', one, undefined, { sizeBytes: 9 })).rejects.toMatchObject({
+    code: 'WRONG_SIZE',
+  });
+  await expect(put(node, 'nowhere', 'x', one)).rejects.toMatchObject({ code: 'NO_SUCH_BUCKET' });
+});
+
+test('parts become an object with one batch, and the same request again finds it', async () => {
+  const node = await openNode(await temporaryDirectory());
+  await node.createBucket('b');
+  const upload = await node.createUpload('b', 'big', { headers: { a: 'b' } });
+  const bodies = [bytesOf(200_000), bytesOf(70_000), bytesOf(5)];
+  const parts = [];
+  for (const [i, body] of bodies.entries()) {
+    parts.push(
+      await node.putPart(upload.uploadId, i + 1, [body], {
+        describe: () => ({ etag: etagOf(body), meta: { headers: {} } }),
+      }),
+    );
+  }
+  await node.putPart(upload.uploadId, 9, [bodies[2]!], {
+    describe: () => ({ etag: etagOf(bodies[2]!), meta: { headers: {} } }),
+  });
+  expect((await node.uploads('b')).uploads).toHaveLength(1);
+  expect((await node.parts(upload.uploadId)).map(({ number }) => number)).toEqual([1, 2, 3, 9]);
+  const description = { etag: `${'a'.repeat(32)}-3`, meta: { headers: { a: 'b' } } };
+  const bad = [{ number: 1, etag: 'b'.repeat(32) }];
+  await expect(
+    node.completeUpload('b', 'big', upload.uploadId, bad, description),
+  ).rejects.toMatchObject({ code: 'INVALID_PART' });
+  const info = await node.completeUpload('b', 'big', upload.uploadId, parts, description);
+  expect(info).toMatchObject({ sizeBytes: 270_005, etag: description.etag });
+  const again = await node.completeUpload('b', 'big', upload.uploadId, parts, description);
+  expect(again).toEqual(info);
+  expectSame(await get(node, 'b', 'big'), Buffer.concat(bodies));
+  const range = { startBytes: 199_999, endBytes: 270_001 };
+  expectSame(await get(node, 'b', 'big', range), Buffer.concat(bodies).subarray(199_999, 270_001));
+  expect((await node.uploads('b')).uploads).toEqual([]);
+  const changed = await node.setMeta('b', 'big', ({ meta }) => ({ ...meta, tags: { t: '1' } }));
+  expect(changed.etag).toBe(description.etag);
+  const reader = (await node.open('b', 'big'))!;
+  expect(reader.details.meta).toEqual({ headers: { a: 'b' }, tags: { t: '1' } });
+  expect(reader.details.parts).toHaveLength(3);
+  reader.close();
+  expectSame(await get(node, 'b', 'big'), Buffer.concat(bodies));
+  await node.delete('b', 'big');
+  await node.deleteBucket('b');
+  expect(node.buckets()).toEqual([]);
+});
