@@ -133,22 +133,8 @@ export function makeParts(
   };
   const counters = new Counters(store.get(COUNTERS_KEY)?.data);
   const publisher = new Publisher(store, counters);
-  const volumes = new VolumeSet({
-    files,
-    directory: volumeDirectory,
-    nodeId: identity.nodeId,
-    maxOpenFiles: options.maxOpenFiles,
-    now,
-  });
-  volumes.nextNumber = counters.nextVolume;
-  volumes.ledger = {
-    record: (volume) => {
-      counters.nextVolume = Math.max(counters.nextVolume, volumes.nextNumber);
-      return publisher.submit((turn) => turn.touch(volume));
-    },
-    forget: (volume) =>
-      publisher.submit((turn) => turn.delete(keyOf('volume', volume.number)), { alone: true }),
-  };
+  const volumes = makeVolumes(identity, volumeDirectory, options, environment);
+  giveLedger(volumes, publisher, counters);
   const writers = new Writers(volumes, {
     volumeBytes: options.volumeBytes,
     indexVolumeBytes: options.indexVolumeBytes,
@@ -192,6 +178,28 @@ export function makeParts(
     onError,
   };
   return { parts, space };
+}
+
+function makeVolumes(
+  { nodeId }: NodeIdentity,
+  directory: string,
+  { maxOpenFiles }: Required<NodeOptions>,
+  { files, now }: NodeEnvironment,
+): VolumeSet {
+  return new VolumeSet({ files, directory, nodeId, maxOpenFiles, now });
+}
+
+/** Volumes are recorded in the metadata. */
+function giveLedger(volumes: VolumeSet, publisher: Publisher, counters: Counters): void {
+  volumes.nextNumber = counters.nextVolume;
+  volumes.ledger = {
+    record: (volume) => {
+      counters.nextVolume = Math.max(counters.nextVolume, volumes.nextNumber);
+      return publisher.submit((turn) => turn.touch(volume));
+    },
+    forget: (volume) =>
+      publisher.submit((turn) => turn.delete(keyOf('volume', volume.number)), { alone: true }),
+  };
 }
 
 async function recover(

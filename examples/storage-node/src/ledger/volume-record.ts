@@ -1,8 +1,8 @@
-import type { VolumeFacts, VolumeState } from '../volumes/volume.ts';
+import type { VolumeFacts, VolumeStage } from '../volumes/volume.ts';
 import { kindByteOf, volumeKindOf } from '../volumes/volume-header.ts';
 import { ByteReader, ByteWriter } from './byte-writer.ts';
 
-const STATES: readonly VolumeState[] = ['creating', 'active', 'sealed', 'retired'];
+const STATES: readonly VolumeStage[] = ['creating', 'active', 'sealed', 'retired'];
 
 /** Data of a volume's record; its live bytes and one are the value (none is 0). */
 export function encodeVolumeRecord(facts: Omit<VolumeFacts, 'number' | 'liveBytes'>): Buffer {

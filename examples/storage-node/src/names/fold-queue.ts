@@ -4,11 +4,10 @@ import { handleOf } from '../volumes/handle.ts';
 import type { Appended } from '../volumes/group-writer.ts';
 import { encodeRecord } from '../volumes/record.ts';
 import type { ByteName } from './byte-name.ts';
-import type { IndexParts } from './index-parts.ts';
+import type { IndexParts, LeafSource } from './index-parts.ts';
 import { applyDeltas, encodeLeaf } from './leaf-block.ts';
 import { NO_BLOCK, type Leaf } from './leaf-directory.ts';
 import { encodeLeafRecord, leafKey } from './leaf-record.ts';
-import type { NameIndex } from './name-index.ts';
 
 const LEAF_NAMES = 256;
 /** A leaf of more names is split. */
@@ -44,13 +43,13 @@ export interface FoldFigures {
 /** Folds leaves that have gathered deltas, one group after the other, beside all else. */
 export class FoldQueue {
   readonly #parts: IndexParts;
-  readonly #index: NameIndex;
+  readonly #index: LeafSource;
   readonly figures: FoldFigures = { folds: 0, splits: 0, joins: 0, failed: 0 };
   #due = new Set<Leaf>();
   #running: Promise<void> | undefined;
   #isClosed = false;
 
-  constructor(parts: IndexParts, index: NameIndex) {
+  constructor(parts: IndexParts, index: LeafSource) {
     this.#parts = parts;
     this.#index = index;
   }

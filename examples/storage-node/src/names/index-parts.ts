@@ -1,8 +1,11 @@
 import type { MetadataStore } from 'lodestore';
 import type { Counters } from '../ledger/node-record.ts';
-import type { Publisher } from '../ledger/publisher.ts';
+import type { Publisher, Turn } from '../ledger/publisher.ts';
 import type { Appended } from '../volumes/group-writer.ts';
 import type { VolumeSet } from '../volumes/volume-set.ts';
+import type { NameDelta } from './leaf-block.ts';
+import type { Leaf, LeafDirectory } from './leaf-directory.ts';
+import type { LeafReader } from './leaf-reader.ts';
 
 /** What the index of names works on. */
 export interface IndexParts {
@@ -14,4 +17,18 @@ export interface IndexParts {
   /** Appends to volumes of kind `index`. */
   readonly append: (record: Buffer) => Promise<Appended>;
   readonly onError: (error: unknown) => void;
+}
+
+/** Deltas of a leaf, by their numbers. */
+export interface NumberedDelta extends NameDelta {
+  readonly number: number;
+}
+
+/** Leaves, and what is published of them. */
+export interface LeafSource {
+  readonly directory: LeafDirectory;
+  readonly reader: LeafReader;
+  deltasOf(leaf: Leaf): NumberedDelta[];
+  /** The block of a leaf is not needed any more. */
+  bury(turn: Turn, leaf: Leaf): void;
 }

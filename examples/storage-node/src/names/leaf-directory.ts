@@ -62,7 +62,7 @@ export class LeafDirectory {
   }
 
   /** Many at once, in any order. */
-  fill(found: readonly Leaf[]): void {
+  load(found: readonly Leaf[]): void {
     for (const leaf of found) {
       const leaves = this.#buckets.get(leaf.bucketId);
       if (leaves === undefined) this.#buckets.set(leaf.bucketId, [leaf]);

@@ -3,19 +3,14 @@ import { deltaKey, deltaNumberOf, MAX_DELTA, rangeOf, lowerOf } from '../ledger/
 import type { Publisher, Turn } from '../ledger/publisher.ts';
 import type { ByteName } from './byte-name.ts';
 import { FoldQueue } from './fold-queue.ts';
-import { applyDeltas, type NameDelta } from './leaf-block.ts';
+import { applyDeltas } from './leaf-block.ts';
 import { LeafDirectory, NO_BLOCK, type Leaf } from './leaf-directory.ts';
 import { LeafReader } from './leaf-reader.ts';
 import { decodeLeafRecord, encodeLeafRecord, leafKey } from './leaf-record.ts';
-import type { IndexParts } from './index-parts.ts';
+import type { IndexParts, LeafSource, NumberedDelta } from './index-parts.ts';
 
 /** Deltas that a leaf gathers before they are folded into it. */
 const FOLD_DELTAS = 64;
-
-/** Deltas of a leaf, by their numbers. */
-export interface NumberedDelta extends NameDelta {
-  readonly number: number;
-}
 
 /**
  * The names of all objects in the order of their bytes, bucket by bucket.
@@ -26,7 +21,7 @@ export interface NumberedDelta extends NameDelta {
  * deltas make one or more new blocks, and one batch replaces record and deltas, and moves those
  * that came meanwhile.
  */
-export class NameIndex {
+export class NameIndex implements LeafSource {
   readonly directory = new LeafDirectory();
   readonly reader: LeafReader;
   readonly folds: FoldQueue;
@@ -48,7 +43,7 @@ export class NameIndex {
     for (const [key, record] of this.#store.entries(rangeOf('leaf'))) {
       leaves.push(decodeLeafRecord(Number(lowerOf(key)), record));
     }
-    this.directory.fill(leaves);
+    this.directory.load(leaves);
   }
 
   /** The first leaf of a new bucket. */
@@ -69,7 +64,7 @@ export class NameIndex {
 
   /** All leaves of a bucket that holds nothing. The change must be alone in its turn. */
   removeBucket(turn: Turn, bucketId: number): void {
-    for (const leaf of [...this.directory.leavesOf(bucketId)]) {
+    for (const leaf of this.directory.leavesOf(bucketId)) {
       this.bury(turn, leaf);
       turn.delete(leafKey(leaf.id));
       for (const { number } of this.deltasOf(leaf)) turn.batch.delete(deltaKey(leaf.id, number));
@@ -120,8 +115,8 @@ export class NameIndex {
   }
 
   /**
-   * Names of a bucket from `from` on, leaf by leaf, each leaf at one moment. The caller may go on at
-   * a name further on by `next(name)`.
+   * Names of a bucket from `from` on, leaf by leaf, each leaf at one moment. The caller may go on
+   * at a name further on by `next(name)`.
    *
    * @throws DamagedObjectError
    */

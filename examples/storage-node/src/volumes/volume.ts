@@ -6,7 +6,7 @@ import { HEADER_BYTES, type VolumeKind } from './volume-header.ts';
  * - `sealed`: it changes no more; compaction may empty it.
  * - `retired`: nothing lives in it; its file is removed when nobody reads it.
  */
-export type VolumeState = 'creating' | 'active' | 'sealed' | 'retired';
+export type VolumeStage = 'creating' | 'active' | 'sealed' | 'retired';
 
 /** What lodestore knows of a volume. */
 export interface VolumeFacts {
@@ -14,7 +14,7 @@ export interface VolumeFacts {
   readonly kind: VolumeKind;
   readonly bucketId: number;
   readonly createdMs: number;
-  readonly state: VolumeState;
+  readonly state: VolumeStage;
   /** Bytes of records that something refers to, in whole records. */
   readonly liveBytes: number;
   /** The end of the last group of which something was published. */
@@ -31,7 +31,7 @@ export class Volume {
   readonly kind: VolumeKind;
   readonly bucketId: number;
   readonly createdMs: number;
-  state: VolumeState;
+  state: VolumeStage;
   liveBytes: number;
   endBytes: number;
   newestMs: number;
