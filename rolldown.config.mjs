@@ -10,6 +10,7 @@ const ENTRIES = {
   'fs/index': 'src/fs/index.ts',
   'testing/index': 'src/testing/index.ts',
   'replicated/index': 'src/replicated/index.ts',
+  'adapters/etcd/index': 'src/adapters/etcd/index.ts',
   'metrics/prometheus': 'src/metrics/prometheus.ts',
   'metrics/opentelemetry': 'src/metrics/opentelemetry.ts',
   'cli/main': 'src/cli/main.ts',

@@ -11,6 +11,7 @@ export default defineConfig({
       { find: /^lodestore\/fs$/, replacement: `${SOURCE}fs/index.ts` },
       { find: /^lodestore\/prometheus$/, replacement: `${SOURCE}metrics/prometheus.ts` },
       { find: /^lodestore\/replicated$/, replacement: `${SOURCE}replicated/index.ts` },
+      { find: /^lodestore\/etcd$/, replacement: `${SOURCE}adapters/etcd/index.ts` },
       { find: /^lodestore\/testing$/, replacement: `${SOURCE}testing/index.ts` },
     ],
   },

@@ -36,7 +36,9 @@ const LAYERS: readonly (readonly string[])[] = [
   ['replicated/node'],
   ['replicated/shards'],
   ['replicated'],
+  ['adapters'],
   ['adapters/etcd', 'adapters/nats', 'adapters/postgres', 'adapters/s3'],
+  ['testing/conformance'],
   ['index.ts', 'testing'],
   ['cli/output'],
   ['cli/records', 'cli/text'],
@@ -241,6 +243,7 @@ test('only the entry points pass on what other files export', () => {
     ),
   );
   const entries = [
+    'adapters/etcd/index.ts',
     'fs/index.ts',
     'index.ts',
     'node/index.ts',

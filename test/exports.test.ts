@@ -12,6 +12,7 @@ const ENTRIES = new Set([
   'fs/index.ts',
   'testing/index.ts',
   'replicated/index.ts',
+  'adapters/etcd/index.ts',
   'metrics/prometheus.ts',
   'metrics/opentelemetry.ts',
   'cli/main.ts',

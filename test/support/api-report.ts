@@ -12,6 +12,7 @@ const ENTRIES: Readonly<Record<string, string>> = {
   'lodestore/fs': 'src/fs/index.ts',
   'lodestore/testing': 'src/testing/index.ts',
   'lodestore/replicated': 'src/replicated/index.ts',
+  'lodestore/etcd': 'src/adapters/etcd/index.ts',
   'lodestore/prometheus': 'src/metrics/prometheus.ts',
   'lodestore/opentelemetry': 'src/metrics/opentelemetry.ts',
 };

@@ -2,6 +2,7 @@
 const SOURCES = new Map([
   ['lodestore', '../../../src/index.ts'],
   ['lodestore/replicated', '../../../src/replicated/index.ts'],
+  ['lodestore/etcd', '../../../src/adapters/etcd/index.ts'],
   ['lodestore/prometheus', '../../../src/metrics/prometheus.ts'],
 ]);
 

@@ -1,0 +1,9 @@
+/**
+ * Shared logs, elections and shard maps in etcd, over its JSON gateway; no dependency. See
+ * docs/guides/replicate.md.
+ *
+ * @module
+ */
+export type { EngineFinding, ReplicationEngine } from '../engine.ts';
+export { EtcdEngine } from './etcd-engine.ts';
+export type { EtcdOptions, EtcdTls } from './etcd-options.ts';

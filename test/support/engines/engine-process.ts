@@ -1,0 +1,97 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+
+/** The path of a program: as the variable says, else as found. Undefined: it is not installed. */
+export function programPath(variable: string, candidates: readonly string[]): string | undefined {
+  const given = process.env[variable];
+  if (given !== undefined) return given === '' ? undefined : given;
+  for (const one of candidates) {
+    if (one.startsWith('/')) {
+      if (existsSync(one)) return one;
+      continue;
+    }
+    try {
+      return execFileSync('sh', ['-c', `command -v ${one}`], { encoding: 'utf8' }).trim();
+    } catch {
+      // Not in PATH.
+    }
+  }
+  return undefined;
+}
+
+const KEEPER = programPath('LODESTORE_SETPRIV', ['setpriv']);
+
+/** Free ports of the loopback interface. Another program may take one before it is used. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer().listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/** One server of an engine. It ends with the process that started it. */
+export class EngineProcess {
+  readonly name: string;
+  readonly #program: string;
+  readonly #arguments: readonly string[];
+  readonly #logPath: string;
+  #child: ChildProcess | undefined;
+
+  constructor(name: string, program: string, args: readonly string[], logPath: string) {
+    this.name = name;
+    this.#program = program;
+    this.#arguments = args;
+    this.#logPath = logPath;
+  }
+
+  get isRunning(): boolean {
+    return (
+      this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
+    );
+  }
+
+  start(): void {
+    const log = openSync(this.#logPath, 'a');
+    const line = [this.#program, ...this.#arguments];
+    if (KEEPER !== undefined) line.unshift(KEEPER, '--pdeathsig', 'KILL', '--');
+    const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], LC_ALL: 'C' };
+    this.#child = spawn(line[0]!, line.slice(1), { stdio: ['ignore', log, log], env });
+    this.#child.unref();
+    closeSync(log);
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    if (this.isRunning) this.#child?.kill(signal);
+  }
+
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    if (!this.isRunning) return;
+    const ended = once(this.#child!, 'exit');
+    this.#child!.ref();
+    this.#child!.kill(signal);
+    await ended;
+  }
+
+  /** What the server has printed. */
+  log(): string {
+    return readFileSync(this.#logPath, 'utf8');
+  }
+}
+
+/** Repeats until `check` resolves to true. A server needs a while to start. */
+export async function until(what: string, check: () => Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 600; i++) {
+    if (await check().catch(() => false)) return;
+    await pause(50);
+  }
+  throw new Error(`${what}: not within 30 s`);
+}
