@@ -27,20 +27,27 @@ async function loadRows() {
   return rows.sort((a, b) => a.place - b.place);
 }
 
+/**
+ * Measures one row after the other. One that fails is named and does not stop the others.
+ * @returns {Promise<string[]>} What failed.
+ */
 async function measureRows(context, rows, output, facts) {
+  const failed = [];
   for (const row of rows) {
     const start = performance.now();
+    const seconds = () => Math.round((performance.now() - start) / 1000);
     process.stdout.write(`${row.place}. ${row.title}\n`);
     try {
       const result = await row.run(context);
-      const kept = { row: row.name, quick: context.quick, facts, result };
+      const kept = { row: row.name, quick: context.quick, facts, seconds: seconds(), result };
       writeFileSync(join(output, `${row.name}.json`), `${JSON.stringify(kept, null, 1)}\n`);
     } catch (error) {
-      process.exitCode = 1;
+      failed.push(row.name);
       process.stdout.write(`  failed: ${error.stack}\n`);
     }
-    process.stdout.write(`  ${((performance.now() - start) / 1000).toFixed(0)} s\n`);
+    process.stdout.write(`  ${seconds()} s\n`);
   }
+  return failed;
 }
 
 async function makeReport(directory, rows) {
@@ -53,14 +60,26 @@ async function makeReport(directory, rows) {
     const file = join(directory, 'results', `${row.name}.json`);
     if (!existsSync(file)) continue;
     const { result, ...kept } = JSON.parse(readFileSync(file, 'utf8'));
+    const section = sectionOf(row, result, names);
+    if (section === undefined) continue;
     head ??= kept;
-    const { lodestore, load } = kept.facts;
-    const measured = `Measured with lodestore ${lodestore}; load ${load}.`;
-    const section = row.report(result, names);
+    const { date, lodestore, load } = kept.facts;
+    const measured = `Measured with lodestore ${lodestore} on ${date} in ${kept.seconds} s; load ${load}.`;
     sections.push({ place: row.place, title: row.title, measured, section });
   }
   if (head === undefined) throw new Error('there are no results to report');
-  return await writeReport(directory, head, sections);
+  return await writeReport(directory, head, sections, names);
+}
+
+/** Undefined where nothing was measured that could be reported; the other rows are. */
+function sectionOf(row, result, names) {
+  try {
+    return row.report(result, names);
+  } catch (error) {
+    process.exitCode = 1;
+    process.stdout.write(`row ${row.place} is not in the report: ${error.stack}\n`);
+    return undefined;
+  }
 }
 
 /** The peer's own name, or its file's where its package does not load. */
@@ -81,11 +100,23 @@ async function main() {
     process.exitCode = 2;
     return;
   }
+  const start = performance.now();
   setUp();
   const rows = await loadRows();
   const directory = options.quick ? join(SCRATCH, 'quick') : BENCH;
-  if (!options.report) await measure(options, rows, directory);
+  const failed = options.report ? [] : await measure(options, rows, directory);
   process.stdout.write(`report: ${await makeReport(directory, rows)}\n`);
+  if (failed.length > 0) {
+    process.exitCode = 1;
+    process.stdout.write(`rows that failed: ${failed.join(', ')}\n`);
+  }
+  process.stdout.write(`in all: ${durationText(performance.now() - start)}\n`);
+}
+
+/** @type {(milliseconds: number) => string} */
+function durationText(milliseconds) {
+  const seconds = Math.round(milliseconds / 1000);
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
 async function measure(options, rows, directory) {
@@ -102,7 +133,7 @@ async function measure(options, rows, directory) {
   });
   const chosen = rows.filter(({ name }) => options.only?.includes(name) ?? true);
   try {
-    await measureRows(context, chosen, output, machineFacts(scratch, PACKAGES));
+    return await measureRows(context, chosen, output, machineFacts(scratch, PACKAGES));
   } finally {
     if (!options.keep) rmSync(scratch, { recursive: true, force: true });
   }

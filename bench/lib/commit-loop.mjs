@@ -1,24 +1,22 @@
 import { performance } from 'node:perf_hooks';
-import { loadPeer } from '../peers/index.mjs';
+import { giveTurn, loadPeer } from '../peers/index.mjs';
 import { quantiles } from './figures.mjs';
 import { groupCommits } from './group-commit.mjs';
+import { watchLoop } from './loop-delay.mjs';
 import { mainThreadCpuMs } from './machine.mjs';
-import { batchOf, batchSource } from './workload.mjs';
+import { batchSource } from './workload.mjs';
 
-const PRELOADED_RECORDS = 100_000;
-const PRELOAD_BATCH = 10_000;
 /** Records made before the clock starts. */
 const AHEAD_RECORDS = 50_000;
 
 /**
  * Writers that each hand in the next batch when their last one is durable.
- * @param {(batch: import('../peers/peer.mjs').Batch) => Promise<void>} put
- * @param {() => import('../peers/peer.mjs').Batch} nextBatch
- * @param {number} writers
+ * @param {{ put: (batch: import('../peers/peer.mjs').Batch) => Promise<void>,
+ *   nextBatch: () => import('../peers/peer.mjs').Batch, writers: number, peer: string }} what
  * @param {number} milliseconds
  * @returns {Promise<number[]>} Milliseconds that each commit took.
  */
-async function writeFor(put, nextBatch, writers, milliseconds) {
+async function writeFor({ put, nextBatch, writers, peer }, milliseconds) {
   /** @type {number[]} */
   const latencies = [];
   const end = performance.now() + milliseconds;
@@ -29,39 +27,45 @@ async function writeFor(put, nextBatch, writers, milliseconds) {
       if (start > end) return;
       await put(batch);
       latencies.push(performance.now() - start);
+      await giveTurn(peer);
     }
   };
   await Promise.all(Array.from({ length: writers }, writer));
   return latencies;
 }
 
+/** @type {(store: import('../peers/peer.mjs').Store, job: any) => any} */
+function putOf(store, { grouped, writers }) {
+  if (grouped) return groupCommits(store.put);
+  return writers > 1 && store.putConcurrently !== undefined ? store.putConcurrently : store.put;
+}
+
 /**
- * Commits per second of `writers` writers on a store that holds 100,000 records already.
- * @param {{ peer: string, directory: string, batch: number, writers: number, grouped?: boolean,
- *   keys?: import('./workload.mjs').KeyKind,
- *   warmUpMs: number, measureMs: number }} job
+ * Commits per second of `writers` writers that add records to those that `directory` holds.
+ * @param {{ peer: string, directory: string, held: number, batch: number, writers: number,
+ *   grouped?: boolean, keys: import('./workload.mjs').KeyKind, warmUpMs: number,
+ *   measureMs: number }} job `held`: records that are there.
  */
 export async function measureCommits(job) {
-  const { batch, writers, warmUpMs, measureMs, keys = 'ascending' } = job;
+  const { keys, held, batch, writers, warmUpMs, measureMs } = job;
   const peer = await loadPeer(job.peer);
   const store = await peer.open(job.directory);
-  for (let from = 0; from < PRELOADED_RECORDS; from += PRELOAD_BATCH) {
-    await store.put(batchOf(keys, from, from + PRELOAD_BATCH));
-  }
-  await store.settle?.();
-  const put = job.grouped ? groupCommits(store.put) : store.put;
-  const nextBatch = batchSource(PRELOADED_RECORDS, batch, Math.ceil(AHEAD_RECORDS / batch), keys);
-  await writeFor(put, nextBatch, writers, warmUpMs);
+  store.warm?.();
+  const nextBatch = batchSource(held, batch, Math.ceil(AHEAD_RECORDS / batch), keys);
+  const writing = { put: putOf(store, job), nextBatch, writers, peer: job.peer };
+  await writeFor(writing, warmUpMs);
   globalThis.gc?.();
+  const loopDelay = watchLoop();
   const utilization = performance.eventLoopUtilization();
   const cpuBefore = mainThreadCpuMs();
   const start = performance.now();
-  const latencies = await writeFor(put, nextBatch, writers, measureMs);
+  const latencies = await writeFor(writing, measureMs);
   const wallMs = performance.now() - start;
   const { active } = performance.eventLoopUtilization(utilization);
   const cpuMs = cpuBefore === undefined ? undefined : mainThreadCpuMs() - cpuBefore;
+  const delay = loopDelay();
   await store.close();
-  return figures(latencies, { batch, writers, wallMs, loopMs: active, cpuMs });
+  return { ...figures(latencies, { batch, writers, wallMs, loopMs: active, cpuMs }), ...delay };
 }
 
 /** One writer is idle while its next batch is made: what counts then is the time within commits. */

@@ -1,13 +1,13 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { FixtureShelf } from './fixtures.mjs';
+import { copyDirectory, FixtureShelf } from './fixtures.mjs';
 import { runChild } from './run-child.mjs';
 
 const TIMEOUT_MS = 300_000;
 
 /**
  * One case of a row: what to measure, and how it is told apart.
- * @typedef {{ id: string, peer: string, job: Record<string, any> }} Case
+ * @typedef {{ id: string, peer: string, source?: string, job: Record<string, any> }} Case
  * @typedef {{ id: string, peer: string, samples: any[], error?: string }} CaseResult
  */
 
@@ -51,6 +51,13 @@ export class Context {
     return mkdtempSync(join(this.scratch, 'store-'));
   }
 
+  /** A new directory: a copy of `source`, or empty. @type {(source?: string) => string} */
+  copyOrNew(source) {
+    const directory = this.newDirectory();
+    if (source !== undefined) copyDirectory(source, directory);
+    return directory;
+  }
+
   /** @type {(directory: string) => void} */
   remove(directory) {
     rmSync(directory, { recursive: true, force: true });
@@ -68,7 +75,8 @@ export class Context {
   /**
    * Measures every case once per round, in turn, every other round backwards: what disturbs the
    * machine for a while meets all of them. A case that fails is kept with its error, and not tried
-   * again. Each measurement gets an empty directory unless its job names one.
+   * again. A measurement uses the directory that its job names, or else one of its own: a copy of
+   * `source`, or an empty one.
    * @param {string} row
    * @param {readonly Case[]} cases
    * @param {number} rounds
@@ -89,8 +97,8 @@ export class Context {
   }
 
   /** @type {(row: string, oneCase: Case, result: CaseResult) => Promise<void>} */
-  async #once(row, { id, job }, result) {
-    const own = job.directory === undefined ? this.newDirectory() : undefined;
+  async #once(row, { id, source, job }, result) {
+    const own = job.directory === undefined ? this.copyOrNew(source) : undefined;
     try {
       result.samples.push(await this.child(row, { directory: own, ...job }));
     } catch (error) {

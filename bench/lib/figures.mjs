@@ -50,3 +50,22 @@ export function medians(samples) {
   }
   return result;
 }
+
+/**
+ * How many times as much, or as little, we did as another. Rounds are compared one by one where
+ * both were measured in the same rounds; else the spread is the widest that the samples allow.
+ * @param {readonly number[]} ours
+ * @param {readonly number[]} theirs
+ * @param {'more' | 'less'} better Which of two figures is the better one.
+ * @returns {Spread | undefined} Above 1 we are ahead. Undefined if there is nothing to compare.
+ */
+export function ratioSpread(ours, theirs, better) {
+  if (ours.length === 0 || theirs.length === 0) return undefined;
+  const [over, under] = better === 'more' ? [ours, theirs] : [theirs, ours];
+  if (over.length === under.length) return spread(over.map((value, i) => value / under[i]));
+  return {
+    median: median(over) / median(under),
+    min: Math.min(...over) / Math.max(...under),
+    max: Math.max(...over) / Math.min(...under),
+  };
+}

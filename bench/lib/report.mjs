@@ -1,18 +1,22 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { comparisonLines } from './comparison-table.mjs';
 import { svgChart } from './svg-chart.mjs';
+import { tableText } from './table-text.mjs';
 
 /**
- * Writes RESULTS.md and its charts.
+ * Writes RESULTS.md and its charts; charts that no row draws any more are removed.
  * @param {string} directory Where they go; charts into `results/charts` below it.
  * @param {{ facts: Record<string, string>, quick: boolean }} head
- * @param {{ place: number, title: string, measured: string, section:
+ * @param {readonly { place: number, title: string, measured: string, section:
  *   import('./section.mjs').Section }[]} rows In order.
+ * @param {Record<string, string>} names Of peers.
  */
-export async function writeReport(directory, head, rows) {
+export async function writeReport(directory, head, rows, names) {
   const charts = join(directory, 'results', 'charts');
+  rmSync(charts, { recursive: true, force: true });
   mkdirSync(charts, { recursive: true });
-  const parts = [introduction(head, rows)];
+  const parts = [introduction(head, rows, names)];
   for (const { place, title, measured: when, section } of rows) {
     for (const chart of section.charts) {
       writeFileSync(join(charts, `${chart.name}.svg`), svgChart(chart));
@@ -36,15 +40,20 @@ async function formatted(text) {
 
 const METHOD = `Made by \`npm run bench\`. Every measurement runs in a process of its own. Short ones are repeated in interleaved
 rounds: tables show the median, and in brackets the smallest and the largest. Each store runs in a setting in which a
-resolved commit is on stable storage; the first section shows the system calls that prove it. A record has a key of 64 bits, a
+resolved commit is on stable storage; row 0 shows the system calls that prove it. A record has a key of 64 bits, a
 value of 64 bits (a location: volume and ascending offset) and 16 pseudo-random bytes; keys are either ascending ids with
-small gaps or 64 random bits, and each row says which. Goals are printed whether they are met or not. The limit is what
+small gaps or 64 random bits, and each row says which. Writes are measured on stores that hold a million records already: one is
+loaded per peer and kind of keys, and each measurement gets a copy that is synced before the clock starts. The limit is what
 "overwrite, O_DSYNC" reaches of a goal: a loop that packs the same records, writes them over reserved space, syncs, and does
-nothing else. Where it misses a goal too, no store of this route can reach it on this machine. What bounds the goals that
+nothing else. Where it misses a goal too, no store of this route can reach it on this machine. The loop delay is what the event
+loop is late by, beyond the period of the timer of 1 ms that measures it; making the batches counts in it.
+`;
+
+const GOALS = `Each goal is printed whether it is met or not; ratios are medians over the rounds. What bounds those that
 are not met, and what was tried: [BOUNDS.md](BOUNDS.md).
 `;
 
-function introduction({ facts, quick }, rows) {
+function introduction({ facts, quick }, rows, names) {
   const goals = rows.flatMap(({ place, section }) =>
     section.goals.map((goal) => ({ place, goal })),
   );
@@ -55,11 +64,15 @@ function introduction({ facts, quick }, rows) {
     ...(quick
       ? ['**A quick run: it shows that everything works. Its figures mean nothing.**', '']
       : []),
+    ...comparisonLines(rows, names),
+    '## How it is measured',
+    '',
     METHOD,
-    table({ head: ['', ''], rows: Object.entries(facts) }),
+    tableText({ head: ['', ''], rows: Object.entries(facts) }),
     `## Goals: ${met} of ${goals.length} met`,
     '',
-    table({
+    GOALS,
+    tableText({
       head: ['row', 'goal', 'measured', 'limit', ''],
       rows: goals.map(({ place, goal }) => [
         String(place),
@@ -86,18 +99,11 @@ function sectionText(place, title, when, { text, tables, charts, goals }) {
   const lines = [`## ${place}. ${title}`, '', text, '', when, ''];
   for (const one of tables) {
     if (one.caption !== undefined) lines.push(`**${one.caption}**`, '');
-    lines.push(table(one));
+    lines.push(tableText(one));
   }
   for (const { name, title: alt } of charts)
     lines.push(`![${alt}](results/charts/${name}.svg)`, '');
   for (const goal of goals) lines.push(`- ${goal.text}: ${measured(goal)}, ${verdict(goal)}`);
   if (goals.length > 0) lines.push('');
   return lines.join('\n');
-}
-
-/** @type {(table: { head: string[], rows: string[][] }) => string} */
-function table({ head, rows }) {
-  const line = (cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-  const rule = head.map((_, i) => (i === 0 ? '---' : '---:'));
-  return [line(head), line(rule), ...rows.map(line), '', ''].join('\n');
 }

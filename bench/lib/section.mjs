@@ -20,11 +20,18 @@
  *
  * @typedef {{ caption?: string, head: string[], rows: string[][] }} Table
  *
+ * @typedef {object} Comparison One line of the table that the report opens with.
+ * @property {string} what
+ * @property {'default' | 'inline'} commits How lodestore commits.
+ * @property {Record<string, import('./figures.mjs').Spread | undefined>} ratios By peer; above 1
+ *   lodestore is ahead.
+ *
  * @typedef {object} Section
  * @property {string} text What was measured, and how.
  * @property {Table[]} tables
  * @property {Chart[]} charts
  * @property {Goal[]} goals
+ * @property {Comparison[]} [comparisons]
  */
 
 /**
@@ -51,9 +58,6 @@ export function withLimit(one, value, show) {
   return Number.isFinite(value) ? { ...one, limit: show(value) } : one;
 }
 
-/** Peers that hold up the event loop while they sync. */
-export const BLOCKING = ['better-sqlite3'];
-
 /**
  * The best of several by `score`, without `undefined` ones.
  * @template T
@@ -68,4 +72,15 @@ export function bestOf(candidates, score) {
     if (best === undefined || score(candidate) > score(best)) best = candidate;
   }
   return best;
+}
+
+/**
+ * The peer that comes nearest, or is furthest ahead, of those in `peers`.
+ * @param {Record<string, import('./figures.mjs').Spread | undefined>} ratios
+ * @param {readonly string[]} peers
+ * @returns {{ peer?: string, ratio?: number }}
+ */
+export function leastRatio(ratios, peers) {
+  const peer = bestOf(peers, (id) => -(ratios[id]?.median ?? Number.NaN));
+  return { peer, ratio: ratios[peer]?.median };
 }

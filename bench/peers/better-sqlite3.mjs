@@ -22,6 +22,7 @@ export default {
     const insert = db.prepare('INSERT OR REPLACE INTO records VALUES (?, ?, ?)');
     const remove = db.prepare('DELETE FROM records WHERE key = ?');
     const select = db.prepare('SELECT value, data FROM records WHERE key = ?');
+    const scan = db.prepare('SELECT sum(length(data)) FROM records').pluck();
     const all = db.prepare('SELECT key, value, data FROM records ORDER BY key').raw();
     const write = db.transaction(({ keys, values, data }) => {
       for (let i = 0; i < keys.length; i++) {
@@ -29,13 +30,16 @@ export default {
         else insert.run(signed(keys[i]), signed(values[i]), data[i]);
       }
     });
+    const get = (key) => {
+      const row = select.get(signed(key));
+      if (row === undefined) return undefined;
+      return { value: BigInt.asUintN(64, row.value), data: row.data };
+    };
     return {
       put: async (batch) => write(batch),
-      get(key) {
-        const row = select.get(signed(key));
-        if (row === undefined) return undefined;
-        return { value: BigInt.asUintN(64, row.value), data: row.data };
-      },
+      warm: () => void scan.get(),
+      get,
+      getMany: (keys) => Array.from(keys, get),
       visitAll(visit) {
         for (const [key, value, data] of all.iterate()) {
           visit(BigInt.asUintN(64, key), BigInt.asUintN(64, value), data);

@@ -28,6 +28,7 @@ export default {
         return db.batch(operations, { sync: true });
       },
       get: (key) => foundIn(db.getSync(keyBytes(key))),
+      getMany: (keys) => db.getMany(Array.from(keys, keyBytes)),
       async visitAll(visit) {
         const iterator = db.iterator();
         for (;;) {

@@ -1,3 +1,5 @@
+import { setImmediate as turn } from 'node:timers/promises';
+
 /** Names of the files in this folder that are stores with reads. */
 export const STORES = ['lodestore', 'lmdb', 'classic-level', 'rocksdb', 'better-sqlite3'];
 
@@ -9,6 +11,21 @@ export const FILES = ['append', 'overwrite', 'overwrite-dsync'];
 
 /** Peers that a row with writes is won against. */
 export const RIVALS = STORES.filter((id) => id !== 'lodestore');
+
+/** Stores whose commits hold up the event loop until they are durable. */
+export const BLOCKING = ['better-sqlite3', 'lodestore-inline'];
+
+/** Rivals whose commits leave the event loop free. */
+export const FREE_RIVALS = RIVALS.filter((id) => !BLOCKING.includes(id));
+
+/**
+ * Gives the event loop a turn after a commit that blocked it, off the clock: timers and work in the
+ * background would starve.
+ * @type {(id: string) => Promise<void>}
+ */
+export async function giveTurn(id) {
+  if (BLOCKING.includes(id)) await turn();
+}
 
 /** @type {(id: string) => Promise<import('./peer.mjs').Peer>} */
 export async function loadPeer(id) {

@@ -27,6 +27,7 @@ export default {
         await written;
       },
       get: (key) => foundIn(db.getBinary(keyBytes(key))),
+      getMany: (keys) => db.getMany(Array.from(keys, keyBytes)),
       visitAll(visit) {
         for (const { key, value } of db.getRange({ snapshot: true })) {
           visit(key.readBigUInt64BE(0), value.readBigUInt64LE(0), value.subarray(8));

@@ -30,6 +30,7 @@ export default {
       store,
       put: (batch) => store.insertBatch(pack(packed, batch)),
       get: (key) => store.get(key),
+      getMany: (keys) => store.getMany(keys, { data: true }),
       visitAll(visit) {
         for (const [key, { value, data }] of store.entries()) visit(key, value, data);
       },

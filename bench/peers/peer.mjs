@@ -10,7 +10,12 @@
  *
  * @typedef {object} Store
  * @property {(batch: Batch) => Promise<void>} put Resolves when the batch is durable.
+ * @property {(batch: Batch) => Promise<void>} [putConcurrently] For several writers at a time, where
+ *   that is another call.
+ * @property {() => void} [warm] Fills the store's own cache, before anything is measured.
  * @property {(key: bigint) => Found | undefined} [get]
+ * @property {(keys: BigUint64Array) => unknown} [getMany] Values and data of many keys, or a promise
+ *   of them.
  * @property {(visit: (key: bigint, value: bigint, data: Uint8Array) => void) => void |
  *   Promise<void>} [visitAll]
  * @property {() => Promise<void>} [settle] Waits until work in the background is done.
@@ -22,8 +27,8 @@
  *   them.
  * @property {string} [package] Whose version the report prints.
  * @property {string} setting What makes it durable, and what was tuned.
- * @property {boolean} [groupsItself] Concurrent batches share a sync without help from the
- *   application.
+ * @property {boolean} [groupsItself] Any number of concurrent batches share a sync without help from
+ *   the application.
  * @property {(directory: string, options?: object) => Promise<Store>} open `options` are the
  *   store's own.
  */

@@ -10,11 +10,11 @@ export default {
   kind: 'store',
   package: 'rocksdb',
   setting: 'sync: true; cache 256 MiB, write buffer 64 MiB; its get is asynchronous only',
-  groupsItself: true,
   async open(directory) {
     const db = rocksdb(directory);
     await promisify(db.open.bind(db))({ cacheSize: 256 * MIB, writeBufferSize: 64 * MIB });
     const writeBatch = promisify(db.batch.bind(db));
+    const getMany = promisify(db.getMany.bind(db));
     return {
       put({ keys, values, data }) {
         const operations = keys.map((key, i) =>
@@ -24,6 +24,7 @@ export default {
         );
         return writeBatch(operations, { sync: true });
       },
+      getMany: (keys) => getMany(Array.from(keys, keyBytes)),
       visitAll: (visit) => visitAll(db, visit),
       close: promisify(db.close.bind(db)),
     };

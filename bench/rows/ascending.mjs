@@ -1,8 +1,10 @@
 import { statSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { medians, spread } from '../lib/figures.mjs';
+import { watchLoop } from '../lib/loop-delay.mjs';
 import { deviceBytesWritten } from '../lib/machine.mjs';
-import { duration, many, megabytes, number, rate, times } from '../lib/number-text.mjs';
+import { duration, many, megabytes, number, rate, times, withSpread } from '../lib/number-text.mjs';
 import { goal } from '../lib/section.mjs';
 import { batchOf, RECORD_BYTES } from '../lib/workload.mjs';
 import { loadPeer } from '../peers/index.mjs';
@@ -15,9 +17,9 @@ const BATCH = 1_000;
 /** @type {(context: import('../lib/context.mjs').Context) => Promise<any>} */
 export async function run(context) {
   const count = context.pick(5_000_000, 100_000);
-  const job = { count };
-  const cases = [{ id: 'lodestore', peer: 'lodestore', job }];
-  return { count, cases: await context.rounds('ascending', cases, 1) };
+  const { directory: source } = await context.fixtures.merged('ascending', count);
+  const cases = [{ id: 'lodestore', peer: 'lodestore', source, job: { count } }];
+  return { count, cases: await context.rounds('ascending', cases, context.pick(3, 1)) };
 }
 
 function snapshotBytes(directory) {
@@ -41,12 +43,12 @@ async function append(store, from, count) {
  */
 export async function measure({ directory, count }) {
   const { store, ...peer } = await (await loadPeer('lodestore')).open(directory);
-  await append({ store, ...peer }, 0, count);
-  await store.merge();
   const before = store.stats();
   const firstBytes = snapshotBytes(directory);
   const bytesBefore = deviceBytesWritten(directory);
+  const loopDelay = watchLoop();
   const milliseconds = await append({ store, ...peer }, count, count);
+  const delay = loopDelay();
   if (store.stats().merges.completed === before.merges.completed) await store.merge();
   const deviceBytes = deviceBytesWritten(directory) - bytesBefore;
   const after = store.stats();
@@ -64,6 +66,7 @@ export async function measure({ directory, count }) {
     logBytes: after.commits.writtenBytes - before.commits.writtenBytes,
     unmergedBytes: after.logs.bytes,
     deviceBytes,
+    ...delay,
   };
 }
 
@@ -71,7 +74,7 @@ export async function measure({ directory, count }) {
 export function report({ count, cases }) {
   const [{ samples, error }] = cases;
   if (samples.length === 0) return { text: `Failed: ${error}`, tables: [], charts: [], goals: [] };
-  const [one] = samples;
+  const one = medians(samples);
   const newBytes = one.lastBytes - one.firstBytes;
   const rewrittenBytes = one.encodedBytes + one.copiedBytes - newBytes;
   const rows = [
@@ -84,7 +87,10 @@ export function report({ count, cases }) {
     ['chunks copied as they are', `${number(one.copiedChunks)}, ${megabytes(one.copiedBytes)}`],
     ['old data written again', megabytes(rewrittenBytes)],
     ['written to the device, by all', megabytes(one.deviceBytes)],
-    ['time', `${duration(one.milliseconds)}, ${rate((1000 * count) / one.milliseconds)}`],
+    ['time', withSpread(spread(samples.map(({ milliseconds }) => milliseconds)), duration)],
+    ['records', rate((1000 * count) / one.milliseconds)],
+    ['loop delay p50', duration(one.delayP50)],
+    ['loop delay p99', duration(one.delayP99)],
   ];
   const bar = (label, value, ours) => ({ label, value: value / 1e6, text: megabytes(value), ours });
   return {

@@ -1,10 +1,11 @@
 import { performance } from 'node:perf_hooks';
-import { medians, quantiles, spread } from '../lib/figures.mjs';
+import { medians, quantiles, ratioSpread, spread } from '../lib/figures.mjs';
+import { watchLoop } from '../lib/loop-delay.mjs';
 import { deviceBytesWritten } from '../lib/machine.mjs';
 import { duration, many, number, rate, times, withSpread } from '../lib/number-text.mjs';
 import { bestOf, goal, withLimit } from '../lib/section.mjs';
-import { batchOf, churnOf, RECORD_BYTES } from '../lib/workload.mjs';
-import { loadPeer, RIVALS } from '../peers/index.mjs';
+import { churnOf, RECORD_BYTES } from '../lib/workload.mjs';
+import { giveTurn, loadPeer, RIVALS, STORES } from '../peers/index.mjs';
 
 export const place = 9;
 export const title = 'Overwrite churn';
@@ -15,24 +16,34 @@ const LIMIT = 'overwrite-dsync';
 
 /** @type {(context: import('../lib/context.mjs').Context) => Promise<any>} */
 export async function run(context) {
-  const count = context.pick(1_000_000, 50_000);
+  const count = context.fixtures.baseCount;
   const updates = context.pick(5_000_000, 100_000);
-  const limitMs = context.pick(20_000, 10_000);
-  const caseOf = (peer) => ({ id: peer, peer, job: { peer, count, updates, limitMs } });
-  // The longest of some thousand commits differs from one time to the next, with the limit as well.
-  const often = await context.rounds('churn', [OURS, LIMIT].map(caseOf), context.pick(5, 1));
-  const once = await context.rounds('churn', context.usable(RIVALS).map(caseOf), 1);
-  return { count, updates, limitMs, cases: [...often, ...once] };
+  const limitMs = context.pick(15_000, 10_000);
+  const made = await context.fixtures.getAll(context.usable(STORES), 'random');
+  const job = { count, updates, limitMs };
+  const stores = made.map(({ peer, directory: source }) => ({
+    id: peer,
+    peer,
+    source,
+    job: { peer, ...job },
+  }));
+  const isOurs = ({ peer }) => peer === OURS;
+  const often = [
+    ...stores.filter(isOurs),
+    { id: LIMIT, peer: LIMIT, job: { peer: LIMIT, ...job } },
+  ];
+  const cases = await context.rounds('churn', often, context.pick(3, 1));
+  const rivals = stores.filter((one) => !isOurs(one));
+  cases.push(...(await context.rounds('churn', rivals, 1)));
+  return { count, updates, limitMs, cases };
 }
 
 /** @param {any} job */
 export async function measure({ peer, directory, count, updates, limitMs }) {
   const store = await (await loadPeer(peer)).open(directory);
-  for (let from = 0; from < count; from += 10_000) {
-    await store.put(batchOf('random', from, from + 10_000));
-  }
-  await store.settle?.();
+  store.warm?.();
   const bytesBefore = deviceBytesWritten(directory);
+  const loopDelay = watchLoop();
   const latencies = [];
   let putMs = 0;
   // A slow peer is stopped: its rate is known by then.
@@ -43,7 +54,9 @@ export async function measure({ peer, directory, count, updates, limitMs }) {
     const ms = performance.now() - start;
     putMs += ms;
     latencies.push(ms);
+    await giveTurn(peer);
   }
+  const delay = loopDelay();
   const start = performance.now();
   await store.settle?.();
   const settleMs = performance.now() - start;
@@ -55,6 +68,7 @@ export async function measure({ peer, directory, count, updates, limitMs }) {
     recordsPerSecond: (1000 * done) / (putMs + settleMs),
     deviceBytesPerUpdate: bytes / done,
     ...quantiles(latencies),
+    ...delay,
   };
 }
 
@@ -70,6 +84,8 @@ export function report({ count, updates, limitMs, cases }, names) {
     duration(one.p50),
     duration(one.p99),
     withSpread(spread(one.samples.map(({ max }) => max)), duration),
+    duration(one.delayP50),
+    duration(one.delayP99),
     times(one.deviceBytesPerUpdate / RECORD_BYTES),
   ]);
   const bars = shown.map(({ peer, recordsPerSecond }) => ({
@@ -86,10 +102,11 @@ export function report({ count, updates, limitMs, cases }, names) {
   );
   return {
     text:
-      `${many(count)} random keys, then ${many(updates)} random updates of them in batches of ${number(BATCH)}, a tenth of them deletes; no longer than ` +
+      `A store of ${many(count)} random keys, and ${many(updates)} random updates of them in batches of ${number(BATCH)}, a tenth of them deletes; no longer than ` +
       `${duration(limitMs)}. lodestore and the limit in ${ours?.samples.length} interleaved rounds, of which medians are shown, the other peers once. lodestore's time includes its merges to the end.`,
     tables: [{ head: HEAD, rows }],
     charts: [{ name: 'churn', title: 'Updates per second, more is better', bars }],
+    comparisons: [comparisonOf(shown)],
     goals: [
       goal(
         'at least 2 x the best peer',
@@ -106,4 +123,24 @@ export function report({ count, updates, limitMs, cases }, names) {
   };
 }
 
-const HEAD = ['', 'updates/s', 'done', 'p50', 'p99', 'longest commit', 'device bytes / data'];
+const HEAD = [
+  '',
+  'updates/s',
+  'done',
+  'p50',
+  'p99',
+  'longest commit',
+  'loop delay p50',
+  'loop delay p99',
+  'device bytes / data',
+];
+
+function comparisonOf(shown) {
+  const rates = (id) =>
+    (shown.find(({ peer }) => peer === id)?.samples ?? []).map((one) => one.recordsPerSecond);
+  const ratios = Object.fromEntries(
+    RIVALS.map((id) => [id, ratioSpread(rates(OURS), rates(id), 'more')]),
+  );
+  const what = `random updates by ${number(BATCH)}, merges to the end included`;
+  return { what, commits: /** @type {const} */ ('default'), ratios };
+}

@@ -1,41 +1,53 @@
 import { performance } from 'node:perf_hooks';
-import { median, spread } from '../lib/figures.mjs';
-import { many, number, rate, times, withSpread } from '../lib/number-text.mjs';
-import { bestOf, goal } from '../lib/section.mjs';
+import { setImmediate as turn } from 'node:timers/promises';
+import { median, medians, ratioSpread, spread } from '../lib/figures.mjs';
+import { watchLoop } from '../lib/loop-delay.mjs';
+import { duration, many, number, rate, times, withSpread } from '../lib/number-text.mjs';
+import { goal } from '../lib/section.mjs';
 import { absentKeyAt, batchOf, keyAt, mix } from '../lib/workload.mjs';
-import { loadPeer } from '../peers/index.mjs';
+import { loadPeer, RIVALS } from '../peers/index.mjs';
 
 export const place = 6;
 export const title = 'Get, random, one in ten missing';
 
 const READERS = ['lodestore', 'lmdb', 'classic-level', 'better-sqlite3'];
 const QUERIES = 200_000;
-const PASSES = 5;
+const PASSES = 3;
+/** Gets of each turn, where the event loop is watched. */
+const GETS_PER_TURN = 100;
+const UNMERGED = 'lodestore, half unmerged';
+/** So that what is in logs stays there. */
+const NO_MERGE = { mergeBytes: 2 ** 40 };
+const SIZES = [
+  ['ascending', 1_000_000],
+  ['random', 1_000_000],
+  ['random', 5_000_000],
+];
+const BRIEF_SIZES = [['random', 100_000]];
 
 /** @type {(context: import('../lib/context.mjs').Context) => Promise<any>} */
 export async function run(context) {
   const stores = [];
   for (const [keys, count] of context.pick(SIZES, BRIEF_SIZES)) {
-    const made = await context.fixtures.getAll(context.usable(READERS), keys, count);
-    const cases = made.map(({ peer, directory }) => ({ peer, directory }));
-    cases.push({ peer: 'map', directory: '' });
-    const jobs = cases.map(({ peer, directory }) => ({
-      id: peer,
-      peer,
-      job: { peer, directory, keys, count },
-    }));
     context.log(`${count} ${keys} keys`);
-    stores.push({ keys, count, cases: await context.rounds('get', jobs, context.pick(2, 1)) });
+    const rivals = context.usable(READERS).filter((peer) => peer !== 'lodestore');
+    const made = await context.fixtures.getAll(rivals, keys, count);
+    const caseOf = (id, job) => ({ id, peer: id, job: { peer: id, keys, count, ...job } });
+    const merged = await context.fixtures.merged(keys, count);
+    const killed = await context.fixtures.killed('lodestore', keys, count);
+    const cases = [
+      caseOf('lodestore', { directory: merged.directory }),
+      {
+        ...caseOf(UNMERGED, { peer: 'lodestore', options: NO_MERGE }),
+        source: killed.directory,
+      },
+      ...made.map(({ peer, directory }) => caseOf(peer, { directory })),
+      caseOf('map', { directory: '' }),
+    ];
+    stores.push({ keys, count, cases: await context.rounds('get', cases, context.pick(3, 1)) });
   }
   return { stores };
 }
-
-const SIZES = [
-  ['ascending', 1_000_000],
-  ['ascending', 5_000_000],
-  ['random', 5_000_000],
-];
-const BRIEF_SIZES = [['ascending', 100_000]];
 
 /** @type {(keys: import('../lib/workload.mjs').KeyKind, count: number) => bigint[]} */
 function queriesOf(keys, count) {
@@ -61,17 +73,28 @@ function getAll(store, queries) {
   return mixed < 0 ? -1 : found;
 }
 
+/** The same gets, some in each turn of the event loop. */
+async function getInTurns(store, queries) {
+  const loopDelay = watchLoop();
+  for (let from = 0; from < queries.length; from += GETS_PER_TURN) {
+    getAll(store, queries.slice(from, from + GETS_PER_TURN));
+    await turn();
+  }
+  return loopDelay();
+}
+
 /**
  * @param {{ peer: string, directory: string, keys: import('../lib/workload.mjs').KeyKind, count:
- * number }} job
+ * number, options?: object }} job
  */
-export async function measure({ peer, directory, keys, count }) {
-  const store = await (await loadPeer(peer)).open(directory);
+export async function measure({ peer, directory, keys, count, options }) {
+  const store = await (await loadPeer(peer)).open(directory, options);
   if (peer === 'map') {
     for (let from = 0; from < count; from += 10_000) {
       await store.put(batchOf(keys, from, Math.min(count, from + 10_000)));
     }
   }
+  store.warm?.();
   const queries = queriesOf(keys, count);
   getAll(store, queries);
   const nanoseconds = [];
@@ -81,8 +104,9 @@ export async function measure({ peer, directory, keys, count }) {
     nanoseconds.push((1e6 * (performance.now() - start)) / QUERIES);
     if (found !== QUERIES * 0.9) throw new Error(`${found} found of ${QUERIES}`);
   }
+  const delay = await getInTurns(store, queries);
   await store.close();
-  return { nanoseconds: median(nanoseconds) };
+  return { nanoseconds: median(nanoseconds), ...delay };
 }
 
 /** @type {(result: any, names: Record<string, string>) => import('../lib/section.mjs').Section} */
@@ -91,45 +115,79 @@ export function report({ stores }, names) {
   return {
     text:
       `${number(QUERIES)} keys in random order, the same for every peer, one pass before the clock starts, then the median of ${PASSES}. Each get gives ` +
-      'the value as a bigint and the data as bytes of the caller; the Map gives the object it holds. rocksdb is not here: its get is asynchronous only.',
+      'the value as a bigint and the data as bytes of the caller; the Map gives the object it holds. lodestore is opened after a merge; ' +
+      'half unmerged is the store of row 14, whose logs hold half of the records when it is opened and are not merged. ' +
+      `The loop delay is that of ${GETS_PER_TURN} gets in each turn. rocksdb is not here: its get is asynchronous only.`,
     tables: parts.map(({ table }) => table),
     charts: parts.map(({ chart }) => chart),
     goals: parts.flatMap(({ goals }) => goals),
+    comparisons: parts.flatMap(({ comparisons }) => comparisons),
   };
 }
 
 function partOf({ keys, count, cases }, names) {
   const shown = cases.filter((one) => one.samples.length > 0);
   const what = `${many(count)} records, ${keys} keys`;
-  const values = (samples) => samples.map((sample) => sample.nanoseconds);
-  const perSecond = Object.fromEntries(
-    shown.map(({ peer, samples }) => [peer, 1e9 / median(values(samples))]),
+  const values = Object.fromEntries(
+    shown.map(({ peer, samples }) => [peer, samples.map((sample) => sample.nanoseconds)]),
   );
-  const rows = shown.map(({ peer, samples }) => [
-    names[peer],
-    rate(perSecond[peer]),
-    withSpread(spread(values(samples)), (ns) => `${number(ns)} ns`),
-  ]);
-  const bars = shown.map(({ peer }) => ({
-    label: names[peer],
-    value: perSecond[peer],
-    text: rate(perSecond[peer]),
-    ours: peer === 'lodestore',
-  }));
-  const over = (peer) => perSecond.lodestore / perSecond[peer];
-  const best = bestOf(READERS.slice(1), (peer) => perSecond[peer] ?? Number.NaN);
+  const perSecond = (peer) => 1e9 / median(values[peer] ?? []);
+  const rows = shown.map(({ peer, samples }) => {
+    const { delayP50, delayP99 } = medians(samples);
+    return [
+      names[peer] ?? peer,
+      rate(perSecond(peer)),
+      withSpread(spread(values[peer]), (ns) => `${number(ns)} ns`),
+      duration(delayP50),
+      duration(delayP99),
+    ];
+  });
+  const bars = shown.map(({ peer }) => {
+    const value = perSecond(peer);
+    const ours = peer.startsWith('lodestore');
+    return { label: names[peer] ?? peer, value, text: rate(value), ours };
+  });
+  const ratiosOf = (ours) =>
+    Object.fromEntries(
+      [...RIVALS, 'map'].map((peer) => [
+        peer,
+        ratioSpread(values[ours] ?? [], values[peer] ?? [], 'less'),
+      ]),
+    );
+  const merged = ratiosOf('lodestore');
+  const unmerged = ratiosOf(UNMERGED);
+  const slower = ratioSpread(values.lodestore ?? [], values[UNMERGED] ?? [], 'less')?.median;
+  const commits = /** @type {const} */ ('default');
   return {
-    table: { caption: what, head: ['', 'gets/s', 'per get'], rows },
+    table: {
+      caption: what,
+      head: ['', 'gets/s', 'per get', 'loop delay p50', 'loop delay p99'],
+      rows,
+    },
     chart: {
       name: `get-${keys}-${count}`,
       title: `${what}: gets per second, more is better`,
       bars,
     },
     goals: [
-      goal(`${what}: at least 5 x lmdb`, over('lmdb'), { atLeast: 5 }, (value) =>
-        best === 'lmdb' ? times(value) : `${times(value)} (${times(over(best))} ${names[best]})`,
-      ),
-      goal(`${what}: at least 1.5 x Map`, over('map'), { atLeast: 1.5 }, times),
+      ...goalsOf(what, keys, { merged, unmerged }),
+      goal(`${what}: half unmerged at most 1.3 x merged`, slower, { atMost: 1.3 }, times),
+    ],
+    comparisons: [
+      { what: `get, random, ${what}`, commits, ratios: merged },
+      { what: `the same, half of them unmerged`, commits, ratios: unmerged },
     ],
   };
+}
+
+function goalsOf(what, keys, { merged, unmerged }) {
+  const goals = [
+    goal(`${what}: at least 5 x lmdb`, merged.lmdb?.median, { atLeast: 5 }, times),
+    goal(`${what}: at least 1.5 x Map`, merged.map?.median, { atLeast: 1.5 }, times),
+  ];
+  if (keys === 'random') {
+    const text = `${what}, half unmerged: at least 5 x lmdb`;
+    goals.splice(1, 0, goal(text, unmerged.lmdb?.median, { atLeast: 5 }, times));
+  }
+  return goals;
 }

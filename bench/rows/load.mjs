@@ -1,13 +1,15 @@
 import { statSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { medians, quantiles, spread } from '../lib/figures.mjs';
+import { KEY_KINDS } from '../lib/commit-cells.mjs';
+import { medians, quantiles, ratioSpread, spread } from '../lib/figures.mjs';
 import { LOAD_LIMIT_MS } from '../lib/fixtures.mjs';
+import { watchLoop } from '../lib/loop-delay.mjs';
 import { deviceBytesWritten } from '../lib/machine.mjs';
 import { duration, many, megabytes, number, rate, times, withSpread } from '../lib/number-text.mjs';
 import { bestOf, goal } from '../lib/section.mjs';
 import { batchOf, dataAt, keyAt, mix, RECORD_BYTES, valueAt } from '../lib/workload.mjs';
-import { loadPeer, RIVALS, STORES } from '../peers/index.mjs';
+import { giveTurn, loadPeer, RIVALS, STORES } from '../peers/index.mjs';
 
 export const place = 4;
 export const title = 'Load, by 1,000';
@@ -18,31 +20,46 @@ const CHECKED_RECORDS = 1_000;
 const QUICK_MS = 15_000;
 /** Beside the one whose stores the other rows open. */
 const EXTRA_ROUNDS = 2;
+const INLINE = 'lodestore-inline';
 
 /** @type {(context: import('../lib/context.mjs').Context) => Promise<any>} */
 export async function run(context) {
   const count = context.pick(5_000_000, 100_000);
+  const from = context.fixtures.baseCount;
   const kinds = [];
-  for (const keys of ['ascending', 'random']) {
+  for (const keys of KEY_KINDS) {
+    context.log(`${keys} keys`);
     const made = await context.fixtures.getAll(context.usable(STORES), keys, count);
-    kinds.push({ keys, peers: await againWhereQuick(context, keys, count, made) });
+    kinds.push({ keys, peers: await againWhereQuick(context, { keys, from, count }, made) });
   }
-  return { count, kinds };
+  return { from, count, kinds };
 }
 
 /** Who loads quickly does so in all rounds: what is close is judged on medians. */
-async function againWhereQuick(context, keys, count, made) {
-  const isQuick = ({ loaded: { putMs, settleMs } }) => putMs + settleMs < QUICK_MS;
-  const cases = made.filter(isQuick).map(({ peer }) => ({
+async function againWhereQuick(context, { keys, from, count }, made) {
+  const caseOf = async (peer, store = peer) => ({
     id: peer,
     peer,
-    job: { peer, keys, count, limitMs: LOAD_LIMIT_MS },
-  }));
-  const again = await context.rounds('load', cases, context.pick(EXTRA_ROUNDS, 0));
-  return made.map(({ peer, loaded }) => {
-    const more = again.find((one) => one.peer === peer)?.samples ?? [];
-    return { peer, samples: [loaded, ...more] };
+    source: (await context.fixtures.get(store, keys)).directory,
+    job: { peer, keys, from, count, limitMs: LOAD_LIMIT_MS },
   });
+  const quick = made.filter((one) => one.made.putMs + one.made.settleMs < QUICK_MS);
+  const cases = await Promise.all(quick.map(({ peer }) => caseOf(peer)));
+  const results = made.map(({ peer, made: first }) => ({ peer, samples: [first] }));
+  if (context.usable([INLINE]).length > 0 && made.some(({ peer }) => peer === 'lodestore')) {
+    const inline = await caseOf(INLINE, 'lodestore');
+    cases.splice(1, 0, inline);
+    const [{ samples }] = await context.rounds('load', [inline], 1);
+    results.splice(1, 0, { peer: INLINE, samples });
+  }
+  for (const { peer, samples } of await context.rounds(
+    'load',
+    cases,
+    context.pick(EXTRA_ROUNDS, 0),
+  )) {
+    results.find((one) => one.peer === peer)?.samples.push(...samples);
+  }
+  return results.filter(({ samples }) => samples.length > 0);
 }
 
 function directoryBytes(directory) {
@@ -86,15 +103,16 @@ async function finish(store, keys, from, count) {
 }
 
 /**
- * @param {{ peer: string, directory: string, keys: import('../lib/workload.mjs').KeyKind, count:
- * number, limitMs: number }} job
+ * @param {{ peer: string, directory: string, keys: import('../lib/workload.mjs').KeyKind,
+ *   from: number, count: number, limitMs: number }} job `from`: records that the store holds.
  */
-export async function measure({ peer, directory, keys, count, limitMs }) {
+export async function measure({ peer, directory, keys, from, count, limitMs }) {
   const store = await (await loadPeer(peer)).open(directory);
   const before = deviceBytesWritten(directory);
+  const loopDelay = watchLoop();
   const latencies = [];
   let putMs = 0;
-  let done = 0;
+  let done = from;
   while (done < count && putMs < limitMs) {
     const batch = batchOf(keys, done, Math.min(count, done + BATCH));
     done += batch.keys.length;
@@ -103,7 +121,9 @@ export async function measure({ peer, directory, keys, count, limitMs }) {
     const ms = performance.now() - start;
     putMs += ms;
     latencies.push(ms);
+    await giveTurn(peer);
   }
+  const delay = loopDelay();
   const start = performance.now();
   await store.settle?.();
   const settleMs = performance.now() - start;
@@ -114,11 +134,12 @@ export async function measure({ peer, directory, keys, count, limitMs }) {
   const merges = store.store?.stats().merges;
   await store.close();
   return {
-    done,
+    done: done - from,
     putMs,
     settleMs,
-    recordsPerSecond: (1000 * done) / (putMs + settleMs),
+    recordsPerSecond: (1000 * (done - from)) / (putMs + settleMs),
     ...quantiles(latencies),
+    ...delay,
     deviceBytes: after - before,
     directoryBytes: directoryBytes(directory),
     merges: merges && { ...merges, lastError: undefined },
@@ -126,16 +147,17 @@ export async function measure({ peer, directory, keys, count, limitMs }) {
 }
 
 /** @type {(result: any, names: Record<string, string>) => import('../lib/section.mjs').Section} */
-export function report({ count, kinds }, names) {
+export function report({ from, count, kinds }, names) {
   const parts = kinds.map((kind) => partOf(kind, names));
   return {
     text:
-      `${many(count)} records of ${RECORD_BYTES} bytes in durable batches of ${number(BATCH)}, one after the other, measured for no longer than ${duration(LOAD_LIMIT_MS)}; who needs less than ${duration(QUICK_MS)} does it ${timesMeasured(kinds)} times, of which the medians are shown. ` +
+      `${many(count - from)} records of ${RECORD_BYTES} bytes are added to ${many(from)}, in durable batches of ${number(BATCH)}, one after the other, measured for no longer than ${duration(LOAD_LIMIT_MS)}; who needs less than ${duration(QUICK_MS)} does it ${timesMeasured(kinds)} times, of which the medians are shown. ` +
       "The time runs until lodestore's merges are done; what the others compact later is not counted against them. " +
       'Bytes written are those of the device, as the kernel counts them for all processes, journal and all.',
     tables: parts.map(({ table }) => table),
     charts: parts.map(({ chart }) => chart),
     goals: parts.flatMap(({ goals }) => goals),
+    comparisons: parts.flatMap(({ comparisons }) => comparisons),
   };
 }
 
@@ -152,30 +174,48 @@ function partOf({ keys, peers: measured }, names) {
     duration(one.putMs + one.settleMs),
     duration(one.p99),
     duration(one.max),
+    duration(one.delayP50),
+    duration(one.delayP99),
     times(one.deviceBytes / (one.done * RECORD_BYTES)),
     megabytes(one.directoryBytes),
   ]);
-  const head = [
-    '',
-    'records/s',
-    'done',
-    'time',
-    'p99',
-    'longest',
-    'device bytes / data',
-    'on disk',
-  ];
   const bars = peers.map(({ peer, recordsPerSecond }) => ({
     label: names[peer],
     value: recordsPerSecond,
     text: rate(recordsPerSecond),
-    ours: peer === 'lodestore',
+    ours: peer.startsWith('lodestore'),
   }));
   return {
-    table: { caption: `Keys: ${keys}`, head, rows },
+    table: { caption: `Keys: ${keys}`, head: HEAD, rows },
     chart: { name: `load-${keys}`, title: `Loading ${keys} keys: records per second`, bars },
     goals: goalsOf(keys, peers, names),
+    comparisons: comparisonsOf(keys, peers),
   };
+}
+
+const HEAD = [
+  '',
+  'records/s',
+  'done',
+  'time',
+  'p99',
+  'longest',
+  'loop delay p50',
+  'loop delay p99',
+  'device bytes / data',
+  'on disk',
+];
+
+function comparisonsOf(keys, peers) {
+  const rates = (id) =>
+    (peers.find(({ peer }) => peer === id)?.samples ?? []).map((one) => one.recordsPerSecond);
+  const against = (ours) =>
+    Object.fromEntries(RIVALS.map((id) => [id, ratioSpread(rates(ours), rates(id), 'more')]));
+  const what = `load by ${number(BATCH)}, merges to the end included, ${keys} keys`;
+  return [
+    { what, commits: 'default', ratios: against('lodestore') },
+    { what, commits: 'inline', ratios: against(INLINE) },
+  ];
 }
 
 function goalsOf(keys, peers, names) {

@@ -27,7 +27,6 @@ export async function run(context) {
 
 const SIZES = [
   ['ascending', 1_000_000],
-  ['ascending', 5_000_000],
   ['random', 5_000_000],
 ];
 /** So that the merge that is measured takes in all updates. */
