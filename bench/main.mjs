@@ -27,12 +27,8 @@ async function loadRows() {
   return rows.sort((a, b) => a.place - b.place);
 }
 
-/**
- * Measures one row after the other. One that fails is named and does not stop the others.
- * @returns {Promise<string[]>} What failed.
- */
+/** Measures one row after the other. One that fails does not stop the others. */
 async function measureRows(context, rows, output, facts) {
-  const failed = [];
   for (const row of rows) {
     const start = performance.now();
     const seconds = () => Math.round((performance.now() - start) / 1000);
@@ -42,12 +38,11 @@ async function measureRows(context, rows, output, facts) {
       const kept = { row: row.name, quick: context.quick, facts, seconds: seconds(), result };
       writeFileSync(join(output, `${row.name}.json`), `${JSON.stringify(kept, null, 1)}\n`);
     } catch (error) {
-      failed.push(row.name);
-      process.stdout.write(`  failed: ${error.stack}\n`);
+      context.failed(`row ${row.name}`, error);
+      process.stdout.write(`${error.stack}\n`);
     }
     process.stdout.write(`  ${seconds()} s\n`);
   }
-  return failed;
 }
 
 async function makeReport(directory, rows) {
@@ -64,7 +59,8 @@ async function makeReport(directory, rows) {
     if (section === undefined) continue;
     head ??= kept;
     const { date, lodestore, load } = kept.facts;
-    const measured = `Measured with lodestore ${lodestore} on ${date} in ${kept.seconds} s; load ${load}.`;
+    const time = kept.seconds === undefined ? '' : ` in ${kept.seconds} s`;
+    const measured = `Measured with lodestore ${lodestore} on ${date}${time}; load ${load}.`;
     sections.push({ place: row.place, title: row.title, measured, section });
   }
   if (head === undefined) throw new Error('there are no results to report');
@@ -108,7 +104,7 @@ async function main() {
   process.stdout.write(`report: ${await makeReport(directory, rows)}\n`);
   if (failed.length > 0) {
     process.exitCode = 1;
-    process.stdout.write(`rows that failed: ${failed.join(', ')}\n`);
+    process.stdout.write(`failed: ${failed.join('; ')}\n`);
   }
   process.stdout.write(`in all: ${durationText(performance.now() - start)}\n`);
 }
@@ -119,6 +115,7 @@ function durationText(milliseconds) {
   return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
+/** What failed is returned by name. */
 async function measure(options, rows, directory) {
   const scratch = join(SCRATCH, 'data');
   const output = join(directory, 'results');
@@ -133,7 +130,8 @@ async function measure(options, rows, directory) {
   });
   const chosen = rows.filter(({ name }) => options.only?.includes(name) ?? true);
   try {
-    return await measureRows(context, chosen, output, machineFacts(scratch, PACKAGES));
+    await measureRows(context, chosen, output, machineFacts(scratch, PACKAGES));
+    return context.failures;
   } finally {
     if (!options.keep) rmSync(scratch, { recursive: true, force: true });
   }

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 
 export const USAGE = `npm run bench -- [options]
-  --quick        small counts and one round, about a minute: shows that everything runs, not how fast
+  --quick        small counts and one round, about 3 minutes: shows that everything runs, not how fast
   --only=a,b     only these rows (names of files in bench/rows)
   --scale=30,100 millions of records of the row "scale", instead of 10
   --report       makes the report again from the results that are there

@@ -15,6 +15,8 @@ const TIMEOUT_MS = 300_000;
 export class Context {
   /** @type {Set<string>} */
   #usable;
+  /** Measurements and preparations that failed. @type {string[]} */
+  failures = [];
 
   /**
    * @param {string} scratch Directory for data; on the file system that is measured.
@@ -44,6 +46,15 @@ export class Context {
   /** @type {(text: string) => void} */
   log(text) {
     process.stdout.write(`  ${text}\n`);
+  }
+
+  /**
+   * Notes what could not be measured; the rest goes on.
+   * @type {(what: string, error: Error) => void}
+   */
+  failed(what, error) {
+    this.failures.push(what);
+    this.log(`${what} failed: ${error.message}`);
   }
 
   /** A new, empty directory. */
@@ -103,7 +114,7 @@ export class Context {
       result.samples.push(await this.child(row, { directory: own, ...job }));
     } catch (error) {
       result.error = error.message;
-      this.log(`${id} failed: ${error.message}`);
+      this.failed(`${row}: ${id}`, error);
     } finally {
       if (own !== undefined) this.remove(own);
     }

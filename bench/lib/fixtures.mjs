@@ -62,7 +62,7 @@ export class FixtureShelf {
       try {
         found.push({ peer, ...(await this.get(peer, keys, count)) });
       } catch (error) {
-        this.#context.log(`${peer} has no store of ${keys} keys: ${error.message}`);
+        this.#context.log(`without ${peer}: ${error.message}`);
       }
     }
     return found;
@@ -120,6 +120,7 @@ export class FixtureShelf {
       return one;
     } catch (error) {
       this.#failed.set(name, error);
+      this.#context.failed(`preparing ${name} keys`, error);
       throw error;
     }
   }

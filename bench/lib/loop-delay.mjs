@@ -25,7 +25,10 @@ export function watchLoop() {
   };
 }
 
-/** Longest delay of the event loop while `job` runs. @type {(job: () => Promise<void>) => Promise<number>} */
+/**
+ * Longest delay of the event loop while `job` runs.
+ * @type {(job: () => Promise<void>) => Promise<number>}
+ */
 export async function longestDelayOf(job) {
   const delay = watchLoop();
   await job();

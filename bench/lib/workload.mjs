@@ -129,3 +129,14 @@ export function batchSource(start, size, aheadCount, keys = 'ascending') {
   let taken = 0;
   return () => (taken < ahead.length ? ahead[taken++] : make());
 }
+
+/**
+ * Keys to look up, in random order; one in ten has no record.
+ * @type {(kind: KeyKind, count: number, queries: number) => bigint[]}
+ */
+export function queriesOf(kind, count, queries) {
+  return Array.from({ length: queries }, (_, i) => {
+    const record = mix(i ^ 0x3c6ef372) % count;
+    return i % 10 === 9 ? absentKeyAt(kind, record) : keyAt(kind, record);
+  });
+}

@@ -79,7 +79,8 @@ function goalsOf(cell, names) {
         `${labelOfShape(cell)}: p99 below that of the fastest peer, grouped`,
         middle.lodestore?.p99 - middle[best]?.p99,
         { atMost: 0 },
-        () => `${duration(middle.lodestore.p99)} against ${duration(middle[best].p99)} ${names[peer]}`,
+        () =>
+          `${duration(middle.lodestore.p99)} against ${duration(middle[best].p99)} ${names[peer]}`,
       ),
       middle[`${LIMIT}, grouped`]?.p99,
       duration,

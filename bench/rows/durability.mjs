@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { number } from '../lib/number-text.mjs';
 import { canTrace, countSyncs, traceFile, tracer } from '../lib/sync-count.mjs';
 import { batchOf } from '../lib/workload.mjs';
-import { FILES, loadPeer, STORES } from '../peers/index.mjs';
+import { FILES, loadPeer, STORES, VARIANTS } from '../peers/index.mjs';
 
 export const place = 0;
 export const title = 'What makes a commit durable';
@@ -14,7 +14,7 @@ const LONG_COMMITS = 120;
 export async function run(context) {
   const peers = [];
   const traced = canTrace();
-  for (const id of context.usable([...STORES, ...FILES])) {
+  for (const id of context.usable([...STORES, ...VARIANTS, ...FILES])) {
     const { name, setting } = await loadPeer(id);
     const perCommit = traced ? await callsPerCommit(context, id) : undefined;
     peers.push({ peer: id, name, setting, perCommit });

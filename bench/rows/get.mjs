@@ -4,14 +4,13 @@ import { median, medians, ratioSpread, spread } from '../lib/figures.mjs';
 import { watchLoop } from '../lib/loop-delay.mjs';
 import { duration, many, number, rate, times, withSpread } from '../lib/number-text.mjs';
 import { goal } from '../lib/section.mjs';
-import { absentKeyAt, batchOf, keyAt, mix } from '../lib/workload.mjs';
+import { batchOf, queriesOf } from '../lib/workload.mjs';
 import { loadPeer, RIVALS } from '../peers/index.mjs';
 
 export const place = 6;
 export const title = 'Get, random, one in ten missing';
 
 const READERS = ['lodestore', 'lmdb', 'classic-level', 'better-sqlite3'];
-const QUERIES = 200_000;
 const PASSES = 3;
 /** Gets of each turn, where the event loop is watched. */
 const GETS_PER_TURN = 100;
@@ -28,11 +27,16 @@ const BRIEF_SIZES = [['random', 100_000]];
 /** @type {(context: import('../lib/context.mjs').Context) => Promise<any>} */
 export async function run(context) {
   const stores = [];
+  const queries = context.pick(200_000, 20_000);
   for (const [keys, count] of context.pick(SIZES, BRIEF_SIZES)) {
     context.log(`${count} ${keys} keys`);
     const rivals = context.usable(READERS).filter((peer) => peer !== 'lodestore');
     const made = await context.fixtures.getAll(rivals, keys, count);
-    const caseOf = (id, job) => ({ id, peer: id, job: { peer: id, keys, count, ...job } });
+    const caseOf = (id, job) => ({
+      id,
+      peer: id,
+      job: { peer: id, keys, count, length: queries, ...job },
+    });
     const merged = await context.fixtures.merged(keys, count);
     const killed = await context.fixtures.killed('lodestore', keys, count);
     const cases = [
@@ -46,15 +50,7 @@ export async function run(context) {
     ];
     stores.push({ keys, count, cases: await context.rounds('get', cases, context.pick(3, 1)) });
   }
-  return { stores };
-}
-
-/** @type {(keys: import('../lib/workload.mjs').KeyKind, count: number) => bigint[]} */
-function queriesOf(keys, count) {
-  return Array.from({ length: QUERIES }, (_, i) => {
-    const record = mix(i ^ 0x3c6ef372) % count;
-    return i % 10 === 9 ? absentKeyAt(keys, record) : keyAt(keys, record);
-  });
+  return { queries, stores };
 }
 
 /**
@@ -84,10 +80,10 @@ async function getInTurns(store, queries) {
 }
 
 /**
- * @param {{ peer: string, directory: string, keys: import('../lib/workload.mjs').KeyKind, count:
- * number, options?: object }} job
+ * @param {{ peer: string, directory: string, keys: import('../lib/workload.mjs').KeyKind,
+ *   count: number, length: number, options?: object }} job `length`: of the queries.
  */
-export async function measure({ peer, directory, keys, count, options }) {
+export async function measure({ peer, directory, keys, count, length, options }) {
   const store = await (await loadPeer(peer)).open(directory, options);
   if (peer === 'map') {
     for (let from = 0; from < count; from += 10_000) {
@@ -95,14 +91,14 @@ export async function measure({ peer, directory, keys, count, options }) {
     }
   }
   store.warm?.();
-  const queries = queriesOf(keys, count);
+  const queries = queriesOf(keys, count, length);
   getAll(store, queries);
   const nanoseconds = [];
   for (let pass = 0; pass < PASSES; pass++) {
     const start = performance.now();
     const found = getAll(store, queries);
-    nanoseconds.push((1e6 * (performance.now() - start)) / QUERIES);
-    if (found !== QUERIES * 0.9) throw new Error(`${found} found of ${QUERIES}`);
+    nanoseconds.push((1e6 * (performance.now() - start)) / length);
+    if (found !== length * 0.9) throw new Error(`${found} found of ${length}`);
   }
   const delay = await getInTurns(store, queries);
   await store.close();
@@ -110,11 +106,11 @@ export async function measure({ peer, directory, keys, count, options }) {
 }
 
 /** @type {(result: any, names: Record<string, string>) => import('../lib/section.mjs').Section} */
-export function report({ stores }, names) {
+export function report({ queries, stores }, names) {
   const parts = stores.map((store) => partOf(store, names));
   return {
     text:
-      `${number(QUERIES)} keys in random order, the same for every peer, one pass before the clock starts, then the median of ${PASSES}. Each get gives ` +
+      `${number(queries)} keys in random order, the same for every peer, one pass before the clock starts, then the median of ${PASSES}. Each get gives ` +
       'the value as a bigint and the data as bytes of the caller; the Map gives the object it holds. lodestore is opened after a merge; ' +
       'half unmerged is the store of row 14, whose logs hold half of the records when it is opened and are not merged. ' +
       `The loop delay is that of ${GETS_PER_TURN} gets in each turn. rocksdb is not here: its get is asynchronous only.`,

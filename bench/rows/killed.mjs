@@ -182,7 +182,12 @@ function goalsOf({ keys, count, updates, cases }) {
   const perUpdate = (1e6 * openMs) / updates;
   const goals = [
     goal(`${what}: at most 200 ns per update`, perUpdate, { atMost: 200 }, nanoseconds),
-    goal(`${what}: one thread takes at least 1.5 x as long`, alone / openMs, { atLeast: 1.5 }, times),
+    goal(
+      `${what}: one thread takes at least 1.5 x as long`,
+      alone / openMs,
+      { atLeast: 1.5 },
+      times,
+    ),
     goal(`${what}: first step of an iterator at most 5 ms`, stepMs, { atMost: 5 }, duration),
   ];
   if (count <= 1_000_000 && keys === 'random') {

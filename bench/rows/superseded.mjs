@@ -1,10 +1,11 @@
 import { performance } from 'node:perf_hooks';
 import { medians, spread } from '../lib/figures.mjs';
+import { watchLoop } from '../lib/loop-delay.mjs';
 import { memoryNow, peakBytes, resetPeak } from '../lib/memory.mjs';
-import { many, number, rate, withSpread } from '../lib/number-text.mjs';
+import { duration, number, rate, withSpread } from '../lib/number-text.mjs';
 import { goal } from '../lib/section.mjs';
 
-export const place = 13;
+export const place = 15;
 export const title = 'Hot keys and tombstones';
 
 const MIB = 1024 * 1024;
@@ -35,6 +36,7 @@ export async function measure({ directory, keys, dataBytes, batch, rowBytes }) {
   const data = new Uint8Array(dataBytes);
   const updates = Math.ceil(rowBytes / (dataBytes + 20) / batch) * batch;
   const puts = keys === 0 ? updates / 2 : updates;
+  const loopDelay = watchLoop();
   const start = performance.now();
   for (let from = 0; from < updates; from += batch) {
     const made = new WriteBatch();
@@ -46,6 +48,7 @@ export async function measure({ directory, keys, dataBytes, batch, rowBytes }) {
     await store.insertBatch(made);
   }
   const writeMs = performance.now() - start;
+  const delay = loopDelay();
   const writtenPeak = peakBytes() - before;
   const { merges, memory } = store.stats();
   const keptBytes = memory.baseBytes + memory.liveBytes + memory.frozenBytes;
@@ -61,6 +64,7 @@ export async function measure({ directory, keys, dataBytes, batch, rowBytes }) {
     peakMib: writtenPeak / MIB,
     keptMib: keptBytes / MIB,
     openMs,
+    ...delay,
   };
 }
 
@@ -77,15 +81,28 @@ export function report({ rowBytes, cases }) {
       withSpread(spread(samples.map((one) => one.peakMib)), mib),
       mib(middle.keptMib),
       `${number(middle.openMs)} ms`,
+      duration(middle.delayP50),
+      duration(middle.delayP99),
     ];
   });
   const worst = Math.max(...shown.flatMap(({ samples }) => samples.map((one) => one.peakMib)));
   return {
     text:
-      `${many(rowBytes / MIB)} MiB of rows whose data compress to nearly nothing, so that the logs stay short. Peak: the resident ` +
+      `${number(rowBytes / MIB)} MiB of rows whose data compress to nearly nothing, so that the logs stay short. Peak: the resident ` +
       'set above that of the open store before, its merges included. Kept: what `stats().memory` says at the end.',
-    tables: [{ head: ['', 'updates/s', 'merges', 'peak', 'kept', 'open'], rows }],
+    tables: [{ head: HEAD, rows }],
     charts: [],
     goals: [goal(`peak at most ${GOAL_MIB} MiB`, worst, { atMost: GOAL_MIB }, mib)],
   };
 }
+
+const HEAD = [
+  '',
+  'updates/s',
+  'merges',
+  'peak',
+  'kept',
+  'open',
+  'loop delay p50',
+  'loop delay p99',
+];
