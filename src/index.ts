@@ -8,6 +8,7 @@ export {
   FilesLostError,
   NativePackageError,
   PositionExpiredError,
+  SnapshotReleasedError,
   StoreBusyError,
   StoreClosedError,
   StoreError,
@@ -65,6 +66,7 @@ export type { CommitFigures } from './store/observe/commit-stats.ts';
 export type { MergeStats } from './store/merge/merge-scheduler.ts';
 export type { StoreEvents } from './store/observe/store-events.ts';
 export type { LastError } from './store/observe/store-observer.ts';
+export type { SnapshotFigures, StoreSnapshot } from './store/store-snapshot.ts';
 export type { StoreStats } from './store/stats.ts';
 export type { Update } from './store/batch/updates.ts';
 export type { ValueRangeOptions } from './store/value-entries.ts';

@@ -280,6 +280,15 @@ export class StoreClosedError extends StoreError {
   }
 }
 
+/** A snapshot that was released is read. */
+export class SnapshotReleasedError extends StoreError {
+  override readonly name: string = 'SnapshotReleasedError';
+
+  constructor() {
+    super('LODESTORE_SNAPSHOT_RELEASED', 'the snapshot was released');
+  }
+}
+
 export interface PositionDetail {
   /** The position at which the feed should start, or that it has reached. */
   readonly position: bigint;

@@ -3,7 +3,6 @@ import { ContentSum, contentHashText } from '../format/content-sum.ts';
 import type { KeyPrefix } from '../table/layer/key-prefix.ts';
 import { checkRange } from '../table/layer/key-range.ts';
 import type { Records } from '../table/records.ts';
-import type { Table } from '../table/table.ts';
 import { Slices, type SliceHooks } from './slices.ts';
 
 export interface ContentHashOptions {
@@ -39,14 +38,14 @@ const STEP_RECORDS = 64;
  * Computes the content hash of what is visible now, with `lastSequence` the last batch, in slices.
  */
 export async function computeContentHash(
-  table: Table,
+  records: Records,
   lastSequence: bigint,
   hooks: SliceHooks,
 ): Promise<ContentHash> {
   const slices = new Slices(WHAT, hooks);
-  const count = table.countContent();
+  const count = records.countContent();
   while (count.step()) if (slices.isOver) await slices.next();
-  table.keepContent(count);
+  records.keepContent(count);
   return { hash: contentHashText(count.value), records: count.recordCount, lastSequence };
 }
 

@@ -29,6 +29,7 @@ import type { OpenOptions, ResolvedOptions } from './open/options.ts';
 import type { RecoveryReport } from './recovery/recovery-report.ts';
 import { ReadableStore } from './readable-store.ts';
 import { readStats, type StoreStats } from './stats.ts';
+import { figuresOf } from './store-snapshot.ts';
 import type { StoreEvents } from './observe/store-events.ts';
 import { packUpdatesNow, toSource, type Update } from './batch/updates.ts';
 import { BackgroundLoad } from './background-load.ts';
@@ -287,6 +288,7 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
       lock: this.#lock,
       recovery: this.recovery,
       changes: this.#feeds.stats,
+      snapshots: figuresOf(this.snapshots, this.#table.view()),
       writer: this.#writer,
     });
   }
@@ -314,6 +316,7 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
       async () => {
         this.#leave();
         this.#health.endClosing();
+        this.snapshots.releaseAll();
         await releaseDirectory(this.#held, this.#lock, this.#warmth);
       },
     ]);

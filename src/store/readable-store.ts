@@ -17,6 +17,7 @@ import type { StoreEvents } from './observe/store-events.ts';
 import { getInto, getMany, hasMany, valueOf } from './point-reads.ts';
 import type { GetManyOptions, ManyRecords } from './point-reads.ts';
 import type { ReadSource } from './record-reads.ts';
+import { SnapshotSet, type StoreSnapshot } from './store-snapshot.ts';
 import { entriesByValue, type ValueRangeOptions } from './value-entries.ts';
 
 /** What a store reads from. */
@@ -29,6 +30,8 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> implements
   /** The current table; throws StoreClosedError. */
   readonly #read: () => Table;
   readonly #source: TableSource;
+  /** Internal: the snapshots that are not released. */
+  protected readonly snapshots: SnapshotSet = new SnapshotSet();
 
   protected constructor(source: TableSource) {
     super();
@@ -139,6 +142,17 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> implements
     const { hooks, lastSequence } = this.#source;
     const { signal } = options;
     return computeContentHash(this.#read(), lastSequence(), { ...hooks, signal });
+  }
+
+  /**
+   * The records at this call, for reading later. Release it: until then it keeps the memory of
+   * records that the store replaces or deletes. Closing the store releases it.
+   * @throws StoreClosedError
+   */
+  snapshot(): StoreSnapshot {
+    const { hooks, lastSequence } = this.#source;
+    const view = this.#read().view();
+    return this.snapshots.take({ view, lastSequence: lastSequence(), hooks });
   }
 
   /**

@@ -7,6 +7,7 @@ import type { Health } from './commit/health.ts';
 import { MergeCounters } from './observe/merge-figures.ts';
 import type { MergeStats } from './merge/merge-scheduler.ts';
 import type { RecoveryReport } from './recovery/recovery-report.ts';
+import type { SnapshotFigures } from './store-snapshot.ts';
 import type { SpaceFigures } from './space/space-keeper.ts';
 import type { LastError } from './observe/store-observer.ts';
 import type { Writer } from './writer.ts';
@@ -47,6 +48,8 @@ export interface StoreStats {
   /** Bytes on disk, and their limit. */
   readonly space: SpaceFigures;
   readonly changes: ChangeStats;
+  /** Snapshots that `store.snapshot()` has returned. */
+  readonly snapshots: SnapshotFigures;
   /**
    * Chunks of the snapshot that are still to be read: 0 unless opened with `warm: 'background'`.
    */
@@ -69,12 +72,24 @@ export interface StatsSources {
   readonly recovery: RecoveryReport;
   readonly warming: StoreStats['warming'];
   readonly changes: ChangeStats;
+  readonly snapshots: SnapshotFigures;
   readonly writer: Writer | undefined;
 }
 
 /** Reads all figures at once. */
 export function readStats(sources: StatsSources): StoreStats {
-  const { directory, readOnly, table, health, lock, recovery, changes, warming, writer } = sources;
+  const {
+    directory,
+    readOnly,
+    table,
+    health,
+    lock,
+    recovery,
+    changes,
+    snapshots,
+    warming,
+    writer,
+  } = sources;
   const observer = writer?.observer;
   const logs = writer?.logs;
   return {
@@ -102,6 +117,7 @@ export function readStats(sources: StatsSources): StoreStats {
     memory: table.memory,
     space: writer?.space.figures ?? spaceAsRead(recovery),
     changes,
+    snapshots,
     warming,
     recovery,
     lastError: observer?.lastError,

@@ -1,5 +1,6 @@
 import type { Presence, DataLength } from './layer/update-layer.ts';
 import type { TableRecord } from './layer/table-record.ts';
+import type { ContentCount } from './scan/content-count.ts';
 import type { View } from './view.ts';
 
 /** Records that can be read, by keys in halves: those of a table, or of one of its moments. */
@@ -20,4 +21,8 @@ export interface Records extends Presence {
   readData(low: number, high: number, target: Uint8Array, offset: number): DataLength;
   /** The records as they are now, for reading later. */
   view(): View;
+  /** Begins to compute the content hash of the records as they are now. */
+  countContent(): ContentCount;
+  /** Remembers a count that has ended: the next one goes only over the rows since. */
+  keepContent(count: ContentCount): void;
 }

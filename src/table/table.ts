@@ -6,7 +6,7 @@ import { Base } from './base/base.ts';
 import { BaseMerge } from './base/base-merge.ts';
 import { BaseUpdates } from './base/base-updates.ts';
 import { Chunk } from './chunk/chunk.ts';
-import { ContentCount, type KnownContent } from './scan/content-count.ts';
+import type { ContentCount, KnownContent } from './scan/content-count.ts';
 import { Delta } from './delta/delta.ts';
 import { FIRST_MARK } from './delta/publication.ts';
 import { toKeySpan } from './chunk/key-directory.ts';
@@ -193,7 +193,7 @@ export class Table implements Records {
   }
 
   view(): View {
-    return new View(this.#live, this.#older);
+    return new View(this.#live, this.#older, this.#size, this.#knownContent);
   }
 
   entries(options?: RangeOptions): IterableIterator<[bigint, TableRecord]> {
@@ -334,12 +334,10 @@ export class Table implements Records {
     if (this.#knownContent === undefined) this.#knowContent(contentHash);
   }
 
-  /** Begins to compute the content hash of the records as they are now. */
   countContent(): ContentCount {
-    return new ContentCount(this.#live, this.#older, this.#size, this.#knownContent);
+    return this.view().countContent();
   }
 
-  /** Remembers a count that has ended: the next one goes only over the rows since. */
   keepContent(count: ContentCount): void {
     const { live, mark, value } = count;
     const isLater = mark.rowCount >= (this.#knownContent?.mark.rowCount ?? 0);

@@ -40,6 +40,14 @@ export class BasePage implements SpanPage<ChunkSlot> {
     return memoryBytes;
   }
 
+  /** The chunks that are in memory. */
+  *loadedChunks(): Generator<Chunk, void, undefined> {
+    for (const slot of this.items) {
+      const chunk = loadedOr(slot);
+      if (chunk instanceof Chunk) yield chunk;
+    }
+  }
+
   /** Chunk `i`, which must exist. Reads it if it is not in memory, and throws as that does. */
   chunkAt(i: number): Chunk {
     const slot = this.items[i]!;

@@ -47,6 +47,10 @@ export class Base {
     return new Base(SpanList.of(slots, { pageItems: pageChunks, make }));
   }
 
+  get pages(): readonly BasePage[] {
+    return this.#slots.pages;
+  }
+
   get chunkCount(): number {
     return this.#slots.count;
   }

@@ -1,6 +1,5 @@
 import { assert } from '../../base/assert.ts';
 import { ROW_HEADER_BYTES } from '../../base/limits.ts';
-import { joinU64 } from '../../base/u64.ts';
 import type { ContentSum } from '../../format/content-sum.ts';
 import { blockOf, RowArena, viewOffset, type Region } from './arena.ts';
 import type { Cursor, Seek } from '../layer/cursor.ts';
@@ -9,7 +8,6 @@ import { Extents, RowWalk } from './extents.ts';
 import { HashIndex } from './hash-index.ts';
 import { KeyBounds } from './key-bounds.ts';
 import {
-  DATA,
   DATA_LENGTH,
   isDeleteRow,
   KEY_HIGH,
@@ -18,13 +16,13 @@ import {
   VALUE_LOW,
 } from '../../format/row.ts';
 import { FIRST_MARK, type DeltaMark, type Publication } from './publication.ts';
+import { RowReader } from './row-reader.ts';
 import { SortedRunCursor } from './sorted-run-cursor.ts';
 import type { SortedRun } from './sorted-run.ts';
 import { SortedRuns } from './sorted-run-list.ts';
 import type { TableRecord } from '../layer/table-record.ts';
 import { TABLE_SIZES, type TableSizes } from '../layer/table-sizes.ts';
 import {
-  NO_RECORD,
   UNKNOWN_KEY,
   type DataLength,
   type FoundRecord,
@@ -46,6 +44,7 @@ const STEP_ROWS = 256;
 /** Updates in commit order, as the rows that were committed; the latest of each key by hash. */
 export class Delta implements UpdateLayer {
   readonly #arena: RowArena = new RowArena();
+  readonly rows: RowReader = new RowReader(this.#arena);
   readonly #index: HashIndex = new HashIndex(this.#arena);
   readonly #extents: Extents = new Extents();
   readonly #runs: SortedRuns;
@@ -226,13 +225,13 @@ export class Delta implements UpdateLayer {
   stateOf(low: number, high: number): KeyState {
     const position = this.#find(low, high);
     if (position < 0) return 'unknown';
-    return this.#isDelete(position) ? 'deleted' : 'present';
+    return this.rows.isDelete(position) ? 'deleted' : 'present';
   }
 
   subtractFrom(sum: ContentSum, low: number, high: number): KeyState {
     const position = this.#find(low, high);
     if (position < 0) return 'unknown';
-    if (this.#isDelete(position)) return 'deleted';
+    if (this.rows.isDelete(position)) return 'deleted';
     this.#content.subtract(sum, position);
     return 'present';
   }
@@ -253,39 +252,19 @@ export class Delta implements UpdateLayer {
 
   lookUp(low: number, high: number): TableRecord | null | undefined {
     const position = this.#find(low, high);
-    return position < 0 ? undefined : this.recordAt(position);
+    return position < 0 ? undefined : this.rows.recordAt(position);
   }
 
   readValue(low: number, high: number, target: Uint32Array, at: number): boolean {
     const position = this.#find(low, high);
     if (position < 0) return false;
-    const view = this.#arena.views[blockOf(position)]!;
-    const offset = viewOffset(position);
-    target[at] = view.getUint32(offset + VALUE_LOW, true);
-    target[at + 1] = view.getUint32(offset + VALUE_HIGH, true);
+    this.rows.readValue(position, target, at);
     return true;
   }
 
   readData(low: number, high: number, target: Uint8Array, offset: number): DataLength {
     const position = this.#find(low, high);
-    if (position < 0) return UNKNOWN_KEY;
-    if (this.#isDelete(position)) return NO_RECORD;
-    const lengthBytes = this.#rowBytes(position) - ROW_HEADER_BYTES;
-    if (lengthBytes <= target.length - offset) {
-      this.#arena.copyTo(target, offset, position + DATA, lengthBytes);
-    }
-    return lengthBytes;
-  }
-
-  /** The record in the row at `position`, or null if the row deletes its key. */
-  recordAt(position: number): TableRecord | null {
-    const view = this.#arena.views[blockOf(position)]!;
-    const offset = viewOffset(position);
-    const low = view.getUint32(offset + VALUE_LOW, true);
-    const high = view.getUint32(offset + VALUE_HIGH, true);
-    if (low === 0 && high === 0) return null;
-    const dataLength = view.getUint32(offset + DATA_LENGTH, true);
-    return { value: joinU64(low, high), data: this.#arena.copy(position + DATA, dataLength) };
+    return position < 0 ? UNKNOWN_KEY : this.rows.readData(position, target, offset);
   }
 
   /**
@@ -333,7 +312,7 @@ export class Delta implements UpdateLayer {
     const high = view.getUint32(offset + KEY_HIGH, true);
     if (sought.keys?.accepts(low, high) === false) return undefined;
     if (this.positionAt(low, high, mark) !== position) return undefined;
-    return { low, high, record: this.recordAt(position)! };
+    return { low, high, record: this.rows.recordAt(position)! };
   }
 
   cursors(seek: Seek, mark: DeltaMark = this.mark): Cursor[] {
@@ -357,18 +336,18 @@ export class Delta implements UpdateLayer {
     this.#bounds.note(low, high);
     this.#runs.note(low, high, publication.next);
     const previous = this.#index.put(low, high, publication.next);
-    const wasPresent = previous < 0 ? older.isPresent(low, high) : !this.#isDelete(previous);
+    const wasPresent = previous < 0 ? older.isPresent(low, high) : !this.rows.isDelete(previous);
     if (wasPresent && previous < 0) this.#content.noteCovering(publication.next);
     else if (wasPresent) {
       this.#content.noteReplaced(previous);
-      publication.currentBytesChange -= this.#rowBytes(previous);
+      publication.currentBytesChange -= this.rows.lengthBytes(previous);
     }
     if (previous >= 0 && previous < publication.region.position) {
       publication.hidden ??= new HashIndex(this.#arena);
       publication.hidden.put(low, high, previous);
     }
     const isDelete = isDeleteRow(view, offset);
-    if (!isDelete) publication.currentBytesChange += this.#rowBytes(publication.next);
+    if (!isDelete) publication.currentBytesChange += this.rows.lengthBytes(publication.next);
     return (isDelete ? 0 : 1) - (wasPresent ? 1 : 0);
   }
 
@@ -385,14 +364,5 @@ export class Delta implements UpdateLayer {
     const offset = viewOffset(position);
     const low = view.getUint32(offset + KEY_LOW, true);
     return this.#find(low, view.getUint32(offset + KEY_HIGH, true)) === position;
-  }
-
-  #rowBytes(position: number): number {
-    const view = this.#arena.views[blockOf(position)]!;
-    return ROW_HEADER_BYTES + view.getUint32(viewOffset(position) + DATA_LENGTH, true);
-  }
-
-  #isDelete(position: number): boolean {
-    return isDeleteRow(this.#arena.views[blockOf(position)]!, viewOffset(position));
   }
 }

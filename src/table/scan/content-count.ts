@@ -3,6 +3,7 @@ import { ContentSum } from '../../format/content-sum.ts';
 import type { Delta } from '../delta/delta.ts';
 import { FIRST_MARK, type DeltaMark } from '../delta/publication.ts';
 import type { OlderLayers } from '../base/older-layers.ts';
+import type { ScanMoment } from './value-scan.ts';
 
 /** A content hash that is known: that of the table when the live delta had come to `mark`. */
 export interface KnownContent {
@@ -11,8 +12,14 @@ export interface KnownContent {
   readonly value: bigint;
 }
 
+/** Records at one moment, and what was known of their content hash. */
+export interface ContentMoment extends ScanMoment {
+  readonly size: number;
+  readonly known: KnownContent | undefined;
+}
+
 /**
- * Computes the content hash of the table as it is when this is made: from the one that is known,
+ * Computes the content hash of the table as it is at a moment: from the one that is known,
  * over the rows since; or, where none is, over all records.
  */
 export class ContentCount {
@@ -24,15 +31,10 @@ export class ContentCount {
   readonly #steps: Generator<void, void, undefined>;
   #isDone = false;
 
-  constructor(
-    live: Delta,
-    older: OlderLayers,
-    recordCount: number,
-    known: KnownContent | undefined,
-  ) {
+  constructor({ live, mark, older, size, known }: ContentMoment) {
     this.live = live;
-    this.mark = live.mark;
-    this.recordCount = recordCount;
+    this.mark = mark;
+    this.recordCount = size;
     this.#sum = new ContentSum(known?.value ?? 0n);
     this.#steps = this.#run(older, known);
   }
