@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { isDeepStrictEqual, inspect } from 'node:util';
 import { expect, test } from 'vitest';
-import { MetadataStore, WriteBatch, type OpenOptions } from '../src/index.ts';
+import {
+  MetadataStore,
+  WriteBatch,
+  type OpenOptions,
+  type StoreRecord,
+  type StoreSnapshot,
+} from '../src/index.ts';
 import { InlineRunner } from '../src/threads/job-runner.ts';
 import { CrashFs } from '../src/testing/index.ts';
 import { runs } from '../test/support/effort.ts';
@@ -104,13 +110,24 @@ class Burst implements Command {
     const merge = this.#merges ? world.store.merge() : undefined;
     const before = [...world.store.entries()];
     const view = world.store.entries();
+    const snapshot = world.store.snapshot();
+    const inSlices = world.store.keys()[Symbol.asyncIterator]();
     const hash = world.store.contentHash();
     const expectedHash = contentHashOf(recordsOf(world.store));
     await Promise.all(this.#batches.map((rows) => world.store.insertBatch(batchOf(rows))));
     for (const rows of this.#batches) apply(model, rows);
     same([...view], before);
     same((await hash).hash, expectedHash);
+    const keys = [];
+    for (let one = await inSlices.next(); one.done !== true; one = await inSlices.next()) {
+      keys.push(one.value);
+    }
+    same(
+      keys,
+      before.map(([key]) => key),
+    );
     await merge;
+    await sameSnapshot(snapshot, before, expectedHash);
     same(world.store.size, model.size);
   }
 
@@ -254,6 +271,23 @@ class Keyspace implements Command {
   toString(): string {
     return `keyspace(${this.#prefix}, ${this.#bits})`;
   }
+}
+
+async function sameSnapshot(
+  snapshot: StoreSnapshot,
+  expected: readonly [bigint, StoreRecord][],
+  expectedHash: string,
+): Promise<void> {
+  const records = new Map(expected);
+  same([...snapshot], expected);
+  same(snapshot.size, expected.length);
+  for (let key = 0n; key < 62n; key++) {
+    same(snapshot.get(key), records.get(key));
+    same(snapshot.valueOf(key), records.get(key)?.value);
+  }
+  same((await snapshot.contentHash()).hash, expectedHash);
+  same(await snapshot.count({ gt: 5, lt: 55 }), [...snapshot.keys({ gt: 5, lt: 55 })].length);
+  snapshot.release();
 }
 
 function recordsOf(store: MetadataStore): { key: bigint; value: bigint; data: Uint8Array }[] {

@@ -647,4 +647,35 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'if (!older.done && (isSame(older, newer) || older.keyLow > 0)) older.next();',
     test: 'test/runs/fold.test.ts',
   },
+  'a key with too many bits reaches into another keyspace': {
+    file: 'src/table/layer/key-prefix.ts',
+    find: 'if (((low & ~this.#freeLow) | (high & ~this.#freeHigh)) !== 0) {',
+    replace: 'if ((low & ~this.#freeLow) !== 0) {',
+    test: 'test/store/keyspace.test.ts',
+  },
+  'records by value looked for outside of their keyspace': {
+    file: 'src/table/scan/value-scan.ts',
+    find: '      if (this.#keyFilter?.accepts(low, high) === false) continue;\n',
+    replace: '',
+    test: 'test/store/keyspace.test.ts',
+  },
+  'a get of a snapshot sees rows that were committed after it': {
+    file: 'src/table/view.ts',
+    find: 'if (position < 0) return this.older.lookUp(low, high);',
+    replace:
+      'if (this.live.lookUp(low, high) !== undefined) return this.live.lookUp(low, high) ?? undefined; if (position < 0) return this.older.lookUp(low, high);',
+    test: 'test/store/store-snapshot.test.ts',
+  },
+  'a close leaves the memory of snapshots behind': {
+    file: 'src/store/metadata-store.ts',
+    find: '        this.snapshots.releaseAll();\n',
+    replace: '',
+    test: 'test/store/store-snapshot.test.ts',
+  },
+  'a slice of an iteration that passes deletes ends it': {
+    file: 'src/table/scan/record-walk.ts',
+    find: "    return 'deletes';",
+    replace: "    return 'end';",
+    test: 'test/store/async-entries.test.ts',
+  },
 };

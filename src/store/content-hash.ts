@@ -2,7 +2,7 @@ import { requireKnownFields, type FieldsOf } from '../base/fields.ts';
 import { ContentSum, contentHashText } from '../format/content-sum.ts';
 import type { KeyPrefix } from '../table/layer/key-prefix.ts';
 import { checkRange } from '../table/layer/key-range.ts';
-import type { Records } from '../table/records.ts';
+import type { Records } from '../table/view.ts';
 import { Slices, type SliceHooks } from './slices.ts';
 
 export interface ContentHashOptions {
@@ -64,9 +64,12 @@ export async function contentHashOf(
   const walk = view.walk(checkRange({}, keys), keys);
   const sum = new ContentSum();
   let count = 0;
-  while (walk.step()) {
-    walk.addTo(sum);
-    if (++count % STEP_RECORDS === 0 && slices.isOver) await slices.next();
+  for (let step = walk.stepSome(); step !== 'end'; step = walk.stepSome()) {
+    if (step === 'record') {
+      walk.addTo(sum);
+      if (++count % STEP_RECORDS !== 0) continue;
+    }
+    if (slices.isOver) await slices.next();
   }
   return { hash: contentHashText(sum.value), records: count, lastSequence };
 }

@@ -1,7 +1,7 @@
 import { requireKnownFields, type FieldsOf } from '../base/fields.ts';
 import type { KeyPrefix } from '../table/layer/key-prefix.ts';
 import { checkRange } from '../table/layer/key-range.ts';
-import type { Records } from '../table/records.ts';
+import type { Records } from '../table/view.ts';
 import { Slices, type SliceHooks } from './slices.ts';
 
 /** A range of keys. Contradictory bounds match nothing. */
@@ -42,7 +42,7 @@ export async function countRecords(
   let count = 0;
   for (;;) {
     const passed = walk.pass();
-    if (passed === 0) return count;
+    if (passed < 0) return count;
     count += passed;
     if (slices.isOver) await slices.next();
   }

@@ -5,7 +5,7 @@ import { joinedHalves, u64Halves } from '../base/u64.ts';
 import type { KeyPrefix } from '../table/layer/key-prefix.ts';
 import type { TableRecord } from '../table/layer/table-record.ts';
 import { NO_RECORD } from '../table/layer/update-layer.ts';
-import type { Records } from '../table/records.ts';
+import type { Records } from '../table/view.ts';
 
 export interface GetManyOptions {
   /** Where the values go: as many as there are keys. Default: an array of their own. */

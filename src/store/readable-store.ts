@@ -2,6 +2,8 @@ import { EventEmitter } from 'node:events';
 import { ALL_KEYS } from '../table/layer/key-prefix.ts';
 import type { RangeOptions } from '../table/layer/key-range.ts';
 import type { TableRecord } from '../table/layer/table-record.ts';
+import type { Pace } from '../table/scan/pace.ts';
+import type { StoreIterator } from '../table/scan/record-iterator.ts';
 import type { Table } from '../table/table.ts';
 import type { Condition } from './batch/condition.ts';
 import type { Inserted, InsertOptions } from './batch/insert-options.ts';
@@ -17,6 +19,8 @@ import type { StoreEvents } from './observe/store-events.ts';
 import { getInto, getMany, hasMany, valueOf } from './point-reads.ts';
 import type { GetManyOptions, ManyRecords } from './point-reads.ts';
 import type { ReadSource } from './record-reads.ts';
+import { endKey, ITERATING, type BoundOptions } from './key-reads.ts';
+import { Slices } from './slices.ts';
 import { SnapshotSet, type StoreSnapshot } from './store-snapshot.ts';
 import { entriesByValue, type ValueRangeOptions } from './value-entries.ts';
 
@@ -30,12 +34,15 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> implements
   /** The current table; throws StoreClosedError. */
   readonly #read: () => Table;
   readonly #source: TableSource;
+  /** Of `for await`. */
+  readonly #pace: () => Pace;
   /** Internal: the snapshots that are not released. */
   protected readonly snapshots: SnapshotSet = new SnapshotSet();
 
   protected constructor(source: TableSource) {
     super();
     this.#source = source;
+    this.#pace = () => new Slices(ITERATING, { ...source.hooks, signal: undefined });
     this.#read = source.records;
   }
 
@@ -89,25 +96,41 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> implements
 
   /**
    * Iterates lazily over keys and records in ascending key order (descending with `reverse`). Shows
-   * the state at this call: later writes do not appear.
+   * the state at this call: later writes do not appear. `for await` takes the records in slices
+   * that do not block the event loop.
    * @throws TypeError or RangeError that names the option
    */
-  entries(range?: RangeOptions): IterableIterator<[bigint, TableRecord]> {
-    return this.#read().entries(range);
+  entries(range?: RangeOptions): StoreIterator<[bigint, TableRecord]> {
+    return this.#read().view().entries(range, undefined, this.#pace);
   }
 
   /** Iterates over the keys only, like `entries`. */
-  keys(range?: RangeOptions): IterableIterator<bigint> {
-    return this.#read().keys(range);
+  keys(range?: RangeOptions): StoreIterator<bigint> {
+    return this.#read().view().keys(range, undefined, this.#pace);
   }
 
   /** Iterates over the records only, like `entries`. */
-  values(range?: RangeOptions): IterableIterator<TableRecord> {
-    return this.#read().values(range);
+  values(range?: RangeOptions): StoreIterator<TableRecord> {
+    return this.#read().view().values(range, undefined, this.#pace);
   }
 
-  [Symbol.iterator](): IterableIterator<[bigint, TableRecord]> {
+  /** The lowest key of a range, or undefined where it has no record. Throws like `entries`. */
+  firstKey(range?: BoundOptions): bigint | undefined {
+    return endKey(this.#read(), range, ALL_KEYS, 'first');
+  }
+
+  /** The highest key of a range, like `firstKey`. */
+  lastKey(range?: BoundOptions): bigint | undefined {
+    return endKey(this.#read(), range, ALL_KEYS, 'last');
+  }
+
+  [Symbol.iterator](): StoreIterator<[bigint, TableRecord]> {
     return this.entries();
+  }
+
+  /** As `for await` over `entries()`. */
+  [Symbol.asyncIterator](): AsyncIterator<[bigint, TableRecord], undefined> {
+    return this.entries()[Symbol.asyncIterator]();
   }
 
   /**

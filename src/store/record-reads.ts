@@ -1,12 +1,15 @@
 import { ALL_KEYS, type KeyPrefix } from '../table/layer/key-prefix.ts';
 import type { RangeOptions } from '../table/layer/key-range.ts';
 import type { TableRecord } from '../table/layer/table-record.ts';
-import type { Records } from '../table/records.ts';
+import type { Pace } from '../table/scan/pace.ts';
+import type { StoreIterator } from '../table/scan/record-iterator.ts';
+import type { Records } from '../table/view.ts';
 import { countRecords, type CountOptions } from './count.ts';
 import { contentHashOf, type ContentHash, type ContentHashOptions } from './content-hash.ts';
 import { getInto, getMany, hasMany, lookUp, valueOf } from './point-reads.ts';
 import type { GetManyOptions, ManyRecords } from './point-reads.ts';
-import type { SliceHooks } from './slices.ts';
+import { endKey, ITERATING, type BoundOptions } from './key-reads.ts';
+import { Slices, type SliceHooks } from './slices.ts';
 import { entriesByValue, type ValueRangeOptions } from './value-entries.ts';
 import { u64Halves } from '../base/u64.ts';
 
@@ -23,10 +26,13 @@ export interface ReadSource {
 export abstract class RecordReads {
   readonly #source: ReadSource;
   readonly #keys: KeyPrefix;
+  /** Of `for await`. */
+  readonly #pace: () => Pace;
 
   protected constructor(source: ReadSource, keys: KeyPrefix = ALL_KEYS) {
     this.#source = source;
     this.#keys = keys;
+    this.#pace = () => new Slices(ITERATING, { ...source.hooks, signal: undefined });
   }
 
   /**
@@ -67,22 +73,36 @@ export abstract class RecordReads {
   }
 
   /** As `MetadataStore.entries`. Bounds with too many bits are a RangeError. */
-  entries(range?: RangeOptions): IterableIterator<[bigint, TableRecord]> {
-    return this.#source.records().view().entries(range, this.#keys);
+  entries(range?: RangeOptions): StoreIterator<[bigint, TableRecord]> {
+    return this.#source.records().view().entries(range, this.#keys, this.#pace);
   }
 
   /** Iterates over the keys only, like `entries`. */
-  keys(range?: RangeOptions): IterableIterator<bigint> {
-    return this.#source.records().view().keys(range, this.#keys);
+  keys(range?: RangeOptions): StoreIterator<bigint> {
+    return this.#source.records().view().keys(range, this.#keys, this.#pace);
   }
 
   /** Iterates over the records only, like `entries`. */
-  values(range?: RangeOptions): IterableIterator<TableRecord> {
-    return this.#source.records().view().values(range, this.#keys);
+  values(range?: RangeOptions): StoreIterator<TableRecord> {
+    return this.#source.records().view().values(range, this.#keys, this.#pace);
   }
 
-  [Symbol.iterator](): IterableIterator<[bigint, TableRecord]> {
+  /** The lowest key of a range, or undefined where it has no record. Throws like `entries`. */
+  firstKey(range?: BoundOptions): bigint | undefined {
+    return endKey(this.#source.records(), range, this.#keys, 'first');
+  }
+
+  /** The highest key of a range, like `firstKey`. */
+  lastKey(range?: BoundOptions): bigint | undefined {
+    return endKey(this.#source.records(), range, this.#keys, 'last');
+  }
+
+  [Symbol.iterator](): StoreIterator<[bigint, TableRecord]> {
     return this.entries();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<[bigint, TableRecord], undefined> {
+    return this.entries()[Symbol.asyncIterator]();
   }
 
   /** As `MetadataStore.entriesByValue`, of these records only. */

@@ -137,7 +137,7 @@ export class SnapshotSet {
   }
 
   releaseAll(): void {
-    for (const snapshot of [...this.#views.keys()]) snapshot.release();
+    for (const snapshot of this.#views.keys()) snapshot.release();
   }
 }
 

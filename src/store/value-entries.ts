@@ -2,7 +2,7 @@ import { checkRange, type RangeOptions } from '../table/layer/key-range.ts';
 import { requireKnownFields, type FieldsOf } from '../base/fields.ts';
 import type { TableRecord } from '../table/layer/table-record.ts';
 import type { KeyPrefix } from '../table/layer/key-prefix.ts';
-import type { Records } from '../table/records.ts';
+import type { Records } from '../table/view.ts';
 import type { ValueScan } from '../table/scan/value-scan.ts';
 import { Slices, type SliceHooks } from './slices.ts';
 

@@ -9,10 +9,10 @@ export function heldBytes(current: View, views: Iterable<View>): number {
   const seen = new Set<object>(layersOf(current));
   for (const page of current.older.base.pages) seen.add(page);
   const pages: BasePage[] = [];
-  let heldBytes = 0;
+  let bytes = 0;
   for (const view of views) {
     for (const layer of layersOf(view)) {
-      if (!seen.has(layer)) heldBytes += layer.memoryBytes;
+      if (!seen.has(layer)) bytes += layer.memoryBytes;
       seen.add(layer);
     }
     for (const page of view.older.base.pages) {
@@ -20,18 +20,18 @@ export function heldBytes(current: View, views: Iterable<View>): number {
       seen.add(page);
     }
   }
-  if (pages.length === 0) return heldBytes;
+  if (pages.length === 0) return bytes;
   // A merge makes new pages, with most of the chunks of old ones.
   for (const page of current.older.base.pages) {
     for (const chunk of page.loadedChunks()) seen.add(chunk);
   }
   for (const page of pages) {
     for (const chunk of page.loadedChunks()) {
-      if (!seen.has(chunk)) heldBytes += chunk.memoryBytes;
+      if (!seen.has(chunk)) bytes += chunk.memoryBytes;
       seen.add(chunk);
     }
   }
-  return heldBytes;
+  return bytes;
 }
 
 function layersOf({ live, older }: View): readonly { readonly memoryBytes: number }[] {

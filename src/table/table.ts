@@ -6,20 +6,20 @@ import { Base } from './base/base.ts';
 import { BaseMerge } from './base/base-merge.ts';
 import { BaseUpdates } from './base/base-updates.ts';
 import { Chunk } from './chunk/chunk.ts';
+import type { StoreIterator } from './scan/record-iterator.ts';
 import type { ContentCount, KnownContent } from './scan/content-count.ts';
 import { Delta } from './delta/delta.ts';
 import { FIRST_MARK } from './delta/publication.ts';
 import { toKeySpan } from './chunk/key-directory.ts';
 import { LazyChunk } from './chunk/lazy-chunk.ts';
 import { keyListOf, type KeyList } from './chunk/span-list.ts';
-import type { Records } from './records.ts';
 import type { RangeOptions } from './layer/key-range.ts';
 import { OlderLayers } from './base/older-layers.ts';
 import type { TableRecord } from './layer/table-record.ts';
 import { TABLE_SIZES, type TableSizes } from './layer/table-sizes.ts';
 import { ReplayedRows, type ReplayedParts } from './replayed/replayed-rows.ts';
 import { UNKNOWN_KEY, type DataLength } from './layer/update-layer.ts';
-import { View } from './view.ts';
+import { View, type Records } from './view.ts';
 
 /** Rows that {@link Table.stepPublish} takes in about a millisecond. */
 export const PUBLISH_STEP_ROWS = 2_048;
@@ -196,15 +196,15 @@ export class Table implements Records {
     return new View(this.#live, this.#older, this.#size, this.#knownContent);
   }
 
-  entries(options?: RangeOptions): IterableIterator<[bigint, TableRecord]> {
+  entries(options?: RangeOptions): StoreIterator<[bigint, TableRecord]> {
     return this.view().entries(options);
   }
 
-  keys(options?: RangeOptions): IterableIterator<bigint> {
+  keys(options?: RangeOptions): StoreIterator<bigint> {
     return this.view().keys(options);
   }
 
-  values(options?: RangeOptions): IterableIterator<TableRecord> {
+  values(options?: RangeOptions): StoreIterator<TableRecord> {
     return this.view().values(options);
   }
 

@@ -4,14 +4,43 @@ import type { DeltaMark } from './delta/publication.ts';
 import type { KeyPrefix } from './layer/key-prefix.ts';
 import { checkRange, type KeyRange, type RangeOptions } from './layer/key-range.ts';
 import type { OlderLayers } from './base/older-layers.ts';
-import { EntryIterator, KeyIterator, RecordIterator } from './scan/record-iterator.ts';
+import type { Pace, Slicing } from './scan/pace.ts';
+import {
+  EntryIterator,
+  KeyIterator,
+  RecordIterator,
+  type StoreIterator,
+} from './scan/record-iterator.ts';
 import { RecordWalk } from './scan/record-walk.ts';
-import type { Records } from './records.ts';
 import { ContentCount, type ContentMoment, type KnownContent } from './scan/content-count.ts';
 import type { TableRecord } from './layer/table-record.ts';
 import { ValueScan } from './scan/value-scan.ts';
-import type { DataLength } from './layer/update-layer.ts';
+import type { DataLength, Presence } from './layer/update-layer.ts';
 import type { ValueRange } from './layer/value-search.ts';
+
+/** Records that can be read, by keys in halves: those of a table, or of one of its moments. */
+export interface Records extends Presence {
+  /** Exact number of records. */
+  readonly size: number;
+  /** The data is a copy. */
+  lookUp(low: number, high: number): TableRecord | undefined;
+  /**
+   * Writes the value of a key to two words of `target`, low half first; 0, which no record has,
+   * where there is none.
+   */
+  readValue(low: number, high: number, target: Uint32Array, at: number): void;
+  /**
+   * Length of the data of a key, or `NO_RECORD`. The data are copied to `offset` of `target` if
+   * they fit there.
+   */
+  readData(low: number, high: number, target: Uint8Array, offset: number): DataLength;
+  /** The records as they are now, for reading later. */
+  view(): View;
+  /** Begins to compute the content hash of the records as they are now. */
+  countContent(): ContentCount;
+  /** Remembers a count that has ended: the next one goes only over the rows since. */
+  keepContent(count: ContentCount): void;
+}
 
 /**
  * The table as it was at one moment. Taking one costs nothing; it keeps the layers of then alive.
@@ -64,19 +93,23 @@ export class View implements Records, ContentMoment {
 
   /**
    * Keys with their records, lazily. Throws at once if the options are wrong. Bounds and keys are
-   * those of `keys`.
+   * those of `keys`. `begin` sets the pace of `for await`.
    */
-  entries(options?: RangeOptions, keys?: KeyPrefix): IterableIterator<[bigint, TableRecord]> {
-    return new EntryIterator(this.walk(checkRange(options, keys), keys));
+  entries(
+    options?: RangeOptions,
+    keys?: KeyPrefix,
+    begin?: () => Pace,
+  ): StoreIterator<[bigint, TableRecord]> {
+    return new EntryIterator(this.walk(checkRange(options, keys), keys), this.#slicing(begin));
   }
 
-  keys(options?: RangeOptions, keys?: KeyPrefix): IterableIterator<bigint> {
-    return new KeyIterator(this.walk(checkRange(options, keys), keys));
+  keys(options?: RangeOptions, keys?: KeyPrefix, begin?: () => Pace): StoreIterator<bigint> {
+    return new KeyIterator(this.walk(checkRange(options, keys), keys), this.#slicing(begin));
   }
 
   /** Records without their keys. */
-  values(options?: RangeOptions, keys?: KeyPrefix): IterableIterator<TableRecord> {
-    return new RecordIterator(this.walk(checkRange(options, keys), keys));
+  values(options?: RangeOptions, keys?: KeyPrefix, begin?: () => Pace): StoreIterator<TableRecord> {
+    return new RecordIterator(this.walk(checkRange(options, keys), keys), this.#slicing(begin));
   }
 
   /** Begins a walk over a range. It shows keys as those of `keys`. */
@@ -102,6 +135,10 @@ export class View implements Records, ContentMoment {
   /** Prepares walks by one bounded step; false when there is nothing left to prepare. */
   sortStep(): boolean {
     return this.live.sortStep();
+  }
+
+  #slicing(begin: (() => Pace) | undefined): Slicing | undefined {
+    return begin && { begin, prepare: () => this.sortStep() };
   }
 
   #cursors(seek: Seek): Cursor[] {

@@ -80,7 +80,7 @@ async function openLayers(prefixes: readonly bigint[]): Promise<MetadataStore> {
     }
     await store.insertBatch(batch);
   };
-  await add(before, 0, 9000);
+  await add(before, 0, 2500);
   await before.merge();
   await add(before, 100, 200);
   await before.close();

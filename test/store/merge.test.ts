@@ -185,12 +185,9 @@ test('a view taken before a merge stays right while it runs and after it', async
   await store.insertBatch(batchOf(0, 30_000, 1));
   await store.merge();
   await store.insertBatch(batchOf(10_000, 20_000, 2));
-  const views = [store.entries(), store.entries(), store.entries({ reverse: true })];
-  const [early, late, reverse] = views as [
-    IterableIterator<[bigint, { value: bigint }]>,
-    IterableIterator<[bigint, { value: bigint }]>,
-    IterableIterator<[bigint, { value: bigint }]>,
-  ];
+  const early: IterableIterator<[bigint, { value: bigint }]> = store.entries();
+  const late: typeof early = store.entries();
+  const reverse: typeof early = store.entries({ reverse: true });
   const seen: string[] = [];
   const step = (view: typeof early): void => {
     for (let i = 0; i < 500; i++) {

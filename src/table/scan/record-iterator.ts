@@ -1,3 +1,4 @@
+import { UNSLICED, type Slicing } from './pace.ts';
 import type { RecordWalk } from './record-walk.ts';
 import type { TableRecord } from '../layer/table-record.ts';
 
@@ -9,17 +10,30 @@ const ITERATOR_PROTOTYPE = Object.getPrototypeOf(
 ) as object;
 
 /**
+ * Iterates over records of one moment. `for` takes them at once. `for await` takes the same ones in
+ * slices of about a millisecond and lets the event loop turn in between, so it may go over millions
+ * of records beside other work; it rejects with StoreClosedError when the store is closed. One
+ * iterator is used in one of the two ways, and once.
+ */
+export interface StoreIterator<T> extends IterableIterator<T, undefined>, AsyncIterable<T> {}
+
+/**
  * Iterators written out, one class for each shape of result, so that the engine takes `next` into
  * the loop that calls it: the result object then costs nothing. A generator's cannot be taken in.
  */
-abstract class WalkIterator<T> implements IterableIterator<T, undefined> {
+abstract class WalkIterator<T> implements StoreIterator<T> {
   protected readonly walk: RecordWalk;
+  readonly #slicing: Slicing;
 
-  constructor(walk: RecordWalk) {
+  constructor(walk: RecordWalk, slicing: Slicing = UNSLICED) {
     this.walk = walk;
+    this.#slicing = slicing;
   }
 
   abstract next(): IteratorResult<T, undefined>;
+
+  /** What the walk stands at. */
+  protected abstract current(): T;
 
   return(): IteratorReturnResult<undefined> {
     this.walk.end();
@@ -34,6 +48,25 @@ abstract class WalkIterator<T> implements IterableIterator<T, undefined> {
   [Symbol.iterator](): this {
     return this;
   }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<T, undefined, undefined> {
+    const { walk } = this;
+    const { begin, prepare } = this.#slicing;
+    try {
+      const pace = begin();
+      while (prepare()) if (pace.isOver) await pace.next();
+      for (let step = walk.stepSome(); step !== 'end'; step = walk.stepSome()) {
+        if (step === 'record') {
+          yield this.current();
+          pace.check();
+        }
+        if (pace.isOver) await pace.next();
+      }
+    } finally {
+      walk.end();
+    }
+    return undefined;
+  }
 }
 Object.setPrototypeOf(WalkIterator.prototype, ITERATOR_PROTOTYPE);
 
@@ -43,6 +76,10 @@ export class EntryIterator extends WalkIterator<[bigint, TableRecord]> {
     if (!walk.step()) return { done: true, value: undefined };
     return { done: false, value: [walk.key(), walk.record()] };
   }
+
+  protected override current(): [bigint, TableRecord] {
+    return [this.walk.key(), this.walk.record()];
+  }
 }
 
 export class KeyIterator extends WalkIterator<bigint> {
@@ -50,6 +87,10 @@ export class KeyIterator extends WalkIterator<bigint> {
     const { walk } = this;
     if (!walk.step()) return { done: true, value: undefined };
     return { done: false, value: walk.key() };
+  }
+
+  protected override current(): bigint {
+    return this.walk.key();
   }
 }
 
@@ -59,5 +100,9 @@ export class RecordIterator extends WalkIterator<TableRecord> {
     const { walk } = this;
     if (!walk.step()) return { done: true, value: undefined };
     return { done: false, value: walk.record() };
+  }
+
+  protected override current(): TableRecord {
+    return this.walk.record();
   }
 }

@@ -1,0 +1,21 @@
+import type { KeyPrefix } from '../table/layer/key-prefix.ts';
+import { checkRange, type RangeOptions } from '../table/layer/key-range.ts';
+import type { Records } from '../table/view.ts';
+
+/** A range of keys. Contradictory bounds match nothing. */
+export type BoundOptions = Pick<RangeOptions, 'gte' | 'gt' | 'lte' | 'lt'>;
+
+/** What `for await` does, for errors. */
+export const ITERATING = 'reading records';
+
+/** The lowest or the highest key of a range, without the prefix of `keys`. */
+export function endKey(
+  records: Records,
+  options: BoundOptions | undefined,
+  keys: KeyPrefix,
+  end: 'first' | 'last',
+): bigint | undefined {
+  const { lowest, highest } = checkRange(options, keys);
+  const walk = records.view().walk({ lowest, highest, reverse: end === 'last', limit: 1 }, keys);
+  return walk.step() ? walk.key() : undefined;
+}
