@@ -1,0 +1,53 @@
+import { createHmac, type KeyObject, createSecretKey } from 'node:crypto';
+
+export interface AccessKey {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
+/** Keys are derived once a day, region and access key; the oldest are dropped. */
+const MAX_DERIVED = 256;
+
+/** The access keys of a server, and what SigV4 derives of them. */
+export class AccessKeys {
+  readonly #secrets = new Map<string, string>();
+  readonly #derived = new Map<string, KeyObject>();
+
+  constructor(keys: readonly AccessKey[]) {
+    for (const { accessKeyId, secretAccessKey } of keys) {
+      if (!/^[\w.+=/-]{3,128}$/.test(accessKeyId)) {
+        throw new RangeError(`accessKeyId must be 3 to 128 of A-Z a-z 0-9 _ . + = / -`);
+      }
+      if (secretAccessKey.length < 8) {
+        throw new RangeError(`the secret of ${accessKeyId} must have at least 8 characters`);
+      }
+      this.#secrets.set(accessKeyId, secretAccessKey);
+    }
+    if (this.#secrets.size === 0) throw new RangeError('at least one access key is needed');
+  }
+
+  secret(accessKeyId: string): string | undefined {
+    return this.#secrets.get(accessKeyId);
+  }
+
+  /** Signing key of SigV4. `undefined` for an unknown access key. */
+  signingKey(accessKeyId: string, day: string, region: string): KeyObject | undefined {
+    const secret = this.#secrets.get(accessKeyId);
+    if (secret === undefined) return undefined;
+    const id = `${accessKeyId}/${day}/${region}`;
+    const known = this.#derived.get(id);
+    if (known !== undefined) return known;
+    let key: Buffer = Buffer.from(`AWS4${secret}`);
+    for (const step of [day, region, 's3', 'aws4_request']) {
+      key = createHmac('sha256', key).update(step).digest();
+    }
+    const derived = createSecretKey(key);
+    // A region is whatever the client says: the bound keeps strangers from filling memory.
+    if (this.#derived.size >= MAX_DERIVED) {
+      const [oldest] = this.#derived.keys();
+      if (oldest !== undefined) this.#derived.delete(oldest);
+    }
+    this.#derived.set(id, derived);
+    return derived;
+  }
+}

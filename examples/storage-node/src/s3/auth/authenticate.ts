@@ -1,0 +1,38 @@
+import { ProtocolError } from '../protocol-error.ts';
+import type { AccessKeys } from './access-keys.ts';
+import type { RequestHead } from './request-head.ts';
+import { verifyPresignedV2 } from './signature-v2.ts';
+import {
+  ALGORITHM_V4,
+  type Authenticated,
+  verifyHeaderV4,
+  verifyPresignedV4,
+} from './signature-v4.ts';
+
+/**
+ * Who sent a request: the signature is verified in constant time, over the bytes of the wire. A
+ * request has one kind of signature; two of them are refused.
+ *
+ * @throws ProtocolError AccessDenied for none, and what S3 answers for a wrong one.
+ */
+export function authenticate(head: RequestHead, keys: AccessKeys, nowMs: number): Authenticated {
+  const authorization = head.headers.get('authorization');
+  const names = new Set(head.query.map(([name]) => name));
+  const isV4 = names.has('X-Amz-Algorithm') || names.has('X-Amz-Signature');
+  const isV2 = names.has('AWSAccessKeyId') || (names.has('Signature') && names.has('Expires'));
+  const kinds = Number(authorization !== undefined) + Number(isV4) + Number(isV2);
+  if (kinds === 0) throw new ProtocolError('AccessDenied');
+  if (kinds > 1) {
+    throw new ProtocolError('InvalidArgument', 'Only one auth mechanism allowed');
+  }
+  if (isV4) return verifyPresignedV4(head, keys, nowMs);
+  if (isV2) return verifyPresignedV2(head, keys, nowMs);
+  if (authorization?.startsWith(`${ALGORITHM_V4} `) === true) {
+    return verifyHeaderV4(head, authorization, keys, nowMs);
+  }
+  if (authorization?.startsWith('AWS4-') === true || authorization?.startsWith('AWS ') === true) {
+    const text = `The authorization mechanism is not supported. Please use ${ALGORITHM_V4}.`;
+    throw new ProtocolError('InvalidRequest', text);
+  }
+  throw new ProtocolError('InvalidArgument', 'Unsupported Authorization Type');
+}

@@ -1,0 +1,262 @@
+import { createHash, createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { ProtocolError } from '../protocol-error.ts';
+import type { AccessKeys } from './access-keys.ts';
+import { queryValue, type RequestHead } from './request-head.ts';
+import { uriEncode, uriEncodePath } from './uri-text.ts';
+
+/** What later signatures of the same request (chunks, trailers) are computed with. */
+export interface SigningContext {
+  readonly key: KeyObject;
+  /** `YYYYMMDDThhmmssZ` */
+  readonly time: string;
+  readonly scope: string;
+  /** Hexadecimal; seed of the chain of chunk signatures. */
+  readonly signature: string;
+}
+
+export interface Authenticated {
+  readonly accessKeyId: string;
+  /** Value of `x-amz-content-sha256`, or what stands for it. */
+  readonly contentSha256: string;
+  readonly signing?: SigningContext;
+}
+
+/** A clock may differ by this much, as with S3. */
+const MAX_SKEW_MS = 15 * 60_000;
+const MAX_EXPIRES_S = 7 * 24 * 3600;
+export const ALGORITHM_V4 = 'AWS4-HMAC-SHA256';
+
+interface Scope {
+  readonly accessKeyId: string;
+  readonly day: string;
+  readonly region: string;
+  readonly text: string;
+}
+
+type Malformed = 'AuthorizationHeaderMalformed' | 'AuthorizationQueryParametersError';
+
+export function sha256Hex(text: string): string {
+  return createHash('sha256').update(text, 'latin1').digest('hex');
+}
+
+/** `KEY/YYYYMMDD/REGION/s3/aws4_request`; the key itself may hold slashes. */
+function parseScope(credential: string, malformed: Malformed): Scope {
+  const match = /^(.{1,128})\/(\d{8})\/([\w-]{1,64})\/(\w+)\/aws4_request$/.exec(credential);
+  const [, accessKeyId, day, region, service] = match ?? [];
+  if (accessKeyId === undefined || day === undefined || region === undefined) {
+    throw new ProtocolError(
+      malformed,
+      'The credential must be KEY/YYYYMMDD/REGION/s3/aws4_request',
+    );
+  }
+  if (service !== 's3')
+    throw new ProtocolError(malformed, 'The service of a credential must be s3');
+  return { accessKeyId, day, region, text: `${day}/${region}/s3/aws4_request` };
+}
+
+/** Milliseconds since 1970 of `YYYYMMDDThhmmssZ`. */
+export function parseAmzTime(text: string): number | undefined {
+  const match = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(text);
+  if (match === null) return undefined;
+  const [, year, month, day, hour, minute, second] = match;
+  const ms = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  return Number.isNaN(ms) ? undefined : ms;
+}
+
+function amzTimeOf(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`;
+}
+
+function canonicalQuery(head: RequestHead, isPresigned: boolean): string {
+  const encoded: [string, string][] = [];
+  for (const [name, value] of head.query) {
+    if (isPresigned && name === 'X-Amz-Signature') continue;
+    encoded.push([uriEncode(name), uriEncode(value)]);
+  }
+  // Of encoded text, which is ASCII: the order of UTF-16 is the order of bytes.
+  encoded.sort(([a, x], [b, y]) => (a < b ? -1 : a > b ? 1 : x < y ? -1 : x > y ? 1 : 0));
+  return encoded.map(([name, value]) => `${name}=${value}`).join('&');
+}
+
+function canonicalHeaders(head: RequestHead, signed: readonly string[]): string {
+  let text = '';
+  for (const name of signed) {
+    const value = head.headers.get(name);
+    if (value === undefined) {
+      throw new ProtocolError('SignatureDoesNotMatch', `The signed header ${name} is missing`);
+    }
+    const folded = value.includes('  ') ? value.replaceAll(/ +/g, ' ') : value;
+    text += `${name}:${folded.trim()}\n`;
+  }
+  return text;
+}
+
+/** Every header that S3 acts upon must be signed, or who carries a request could change it. */
+function assertCoverage(head: RequestHead, signed: readonly string[], isPresigned: boolean): void {
+  const covered = new Set(signed);
+  const missing: string[] = covered.has('host') ? [] : ['host'];
+  for (const name of head.headers.keys()) {
+    if (!name.startsWith('x-amz-') || covered.has(name)) continue;
+    // A digest can only make a server stricter.
+    if (isPresigned && name === 'x-amz-content-sha256') continue;
+    missing.push(name);
+  }
+  if (missing.length === 0) return;
+  const text = 'There were headers present in the request which were not signed';
+  throw new ProtocolError('AccessDenied', text, {
+    fields: { HeadersNotSigned: missing.join(', ') },
+  });
+}
+
+function assertSignature(expected: string, given: string): void {
+  const [a, b] = [Buffer.from(expected), Buffer.from(given)];
+  if (a.length !== b.length || !timingSafeEqual(a, b)) {
+    throw new ProtocolError('SignatureDoesNotMatch');
+  }
+}
+
+function hmacHex(key: KeyObject, text: string): string {
+  return createHmac('sha256', key).update(text).digest('hex');
+}
+
+interface SignedRequest {
+  readonly scope: Scope;
+  readonly signedHeaders: readonly string[];
+  readonly signature: string;
+  readonly time: string;
+  readonly contentSha256: string;
+  readonly isPresigned: boolean;
+}
+
+function verify(head: RequestHead, keys: AccessKeys, signed: SignedRequest): SigningContext {
+  const { scope, signedHeaders, time } = signed;
+  const key = keys.signingKey(scope.accessKeyId, scope.day, scope.region);
+  if (key === undefined) throw new ProtocolError('InvalidAccessKeyId');
+  assertCoverage(head, signedHeaders, signed.isPresigned);
+  const canonical = [
+    head.method,
+    uriEncodePath(head.path),
+    canonicalQuery(head, signed.isPresigned),
+    canonicalHeaders(head, signedHeaders),
+    signedHeaders.join(';'),
+    signed.contentSha256,
+  ].join('\n');
+  const toSign = `${ALGORITHM_V4}\n${time}\n${scope.text}\n${sha256Hex(canonical)}`;
+  assertSignature(hmacHex(key, toSign), signed.signature);
+  return { key, time, scope: scope.text, signature: signed.signature };
+}
+
+/** Names in the order that the client gave them; they count as they stand. */
+function parseSignedHeaders(text: string, malformed: Malformed): string[] {
+  const names = text.split(';');
+  if (names.some((name) => !/^[a-z0-9!#$%&'*+.^_`|~-]{1,128}$/.test(name))) {
+    throw new ProtocolError(malformed, 'SignedHeaders must be lower-case names, divided by ;');
+  }
+  return names;
+}
+
+function headerTime(head: RequestHead): string {
+  const given = head.headers.get('x-amz-date');
+  if (given !== undefined) return given;
+  const ms = Date.parse(head.headers.get('date') ?? '');
+  if (Number.isNaN(ms)) {
+    throw new ProtocolError('AccessDenied', 'A signed request needs a valid Date or x-amz-date');
+  }
+  return amzTimeOf(ms);
+}
+
+/** A request with the header `Authorization: AWS4-HMAC-SHA256 …`. */
+export function verifyHeaderV4(
+  head: RequestHead,
+  authorization: string,
+  keys: AccessKeys,
+  nowMs: number,
+): Authenticated {
+  const malformed = 'AuthorizationHeaderMalformed';
+  const fields = new Map<string, string>();
+  for (const piece of authorization.slice(ALGORITHM_V4.length).split(',')) {
+    const [, name, value] = /^\s*(\w+)=(\S+)\s*$/.exec(piece) ?? [];
+    if (name !== undefined && value !== undefined) fields.set(name, value);
+  }
+  const [credential, list, signature] = ['Credential', 'SignedHeaders', 'Signature'].map((name) =>
+    fields.get(name),
+  );
+  if (credential === undefined || list === undefined || signature === undefined) {
+    throw new ProtocolError(malformed, 'Credential, SignedHeaders and Signature are needed');
+  }
+  const scope = parseScope(credential, malformed);
+  const time = headerTime(head);
+  const ms = parseAmzTime(time);
+  if (ms === undefined) {
+    throw new ProtocolError('AccessDenied', 'A signed request needs a valid Date or x-amz-date');
+  }
+  if (Math.abs(nowMs - ms) > MAX_SKEW_MS) {
+    const serverTime = new Date(nowMs).toISOString();
+    throw new ProtocolError('RequestTimeTooSkewed', undefined, {
+      fields: { RequestTime: time, ServerTime: serverTime },
+    });
+  }
+  if (!time.startsWith(scope.day)) {
+    throw new ProtocolError(malformed, 'The date of the credential is not that of the request');
+  }
+  const contentSha256 = head.headers.get('x-amz-content-sha256');
+  if (contentSha256 === undefined) {
+    const text = 'Missing required header for this request: x-amz-content-sha256';
+    throw new ProtocolError('InvalidRequest', text);
+  }
+  const signing = verify(head, keys, {
+    scope,
+    signedHeaders: parseSignedHeaders(list, malformed),
+    signature,
+    time,
+    contentSha256,
+    isPresigned: false,
+  });
+  return { accessKeyId: scope.accessKeyId, contentSha256, signing };
+}
+
+/** A request whose query holds `X-Amz-Algorithm` and all the rest. */
+export function verifyPresignedV4(
+  head: RequestHead,
+  keys: AccessKeys,
+  nowMs: number,
+): Authenticated {
+  const malformed = 'AuthorizationQueryParametersError';
+  const field = (name: string): string => {
+    const value = queryValue(head.query, `X-Amz-${name}`);
+    if (value === undefined) throw new ProtocolError(malformed, `X-Amz-${name} is missing`);
+    return value;
+  };
+  if (field('Algorithm') !== ALGORITHM_V4) {
+    throw new ProtocolError(malformed, `X-Amz-Algorithm only supports ${ALGORITHM_V4}`);
+  }
+  const scope = parseScope(field('Credential'), malformed);
+  const time = field('Date');
+  const ms = parseAmzTime(time);
+  if (ms === undefined || !time.startsWith(scope.day)) {
+    throw new ProtocolError(malformed, 'X-Amz-Date must be YYYYMMDDThhmmssZ, of the same day');
+  }
+  const expires = field('Expires');
+  const expiresS = /^\d{1,9}$/.test(expires) ? Number(expires) : -1;
+  if (expiresS < 1 || expiresS > MAX_EXPIRES_S) {
+    throw new ProtocolError(malformed, `X-Amz-Expires must be 1 to ${MAX_EXPIRES_S} seconds`);
+  }
+  const inQuery = queryValue(head.query, 'X-Amz-Content-Sha256');
+  const contentSha256 = inQuery ?? head.headers.get('x-amz-content-sha256') ?? 'UNSIGNED-PAYLOAD';
+  const isDigestSigned = /(^|;)x-amz-content-sha256(;|$)/.test(field('SignedHeaders'));
+  const signing = verify(head, keys, {
+    scope,
+    signedHeaders: parseSignedHeaders(field('SignedHeaders'), malformed),
+    signature: field('Signature'),
+    time,
+    contentSha256: inQuery ?? (isDigestSigned ? contentSha256 : 'UNSIGNED-PAYLOAD'),
+    isPresigned: true,
+  });
+  // Judged after the signature, so that a stranger learns nothing of a link that he changed.
+  if (nowMs > ms + expiresS * 1000 || nowMs < ms - MAX_SKEW_MS) {
+    throw new ProtocolError('AccessDenied', 'Request has expired', {
+      fields: { Expires: new Date(ms + expiresS * 1000).toISOString() },
+    });
+  }
+  return { accessKeyId: scope.accessKeyId, contentSha256, signing };
+}

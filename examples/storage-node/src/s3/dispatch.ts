@@ -1,0 +1,183 @@
+import {
+  ABSENT_CONFIGURATIONS,
+  CONFIGURATION_KEYS,
+  DELETED_CONFIGURATIONS,
+  NO_OBJECT_LOCK,
+} from './operations/absent-configuration.ts';
+import {
+  getBucketAcl,
+  getObjectAcl,
+  putBucketAcl,
+  putObjectAcl,
+} from './operations/access-control.ts';
+import {
+  createBucket,
+  deleteBucket,
+  getBucketLocation,
+  headBucket,
+  listBuckets,
+} from './operations/buckets.ts';
+import { copyObject } from './operations/copy-object.ts';
+import { deleteObjects } from './operations/delete-objects.ts';
+import { listObjectsV1, listObjectsV2, listObjectVersions } from './operations/list-objects.ts';
+import { listParts, listUploads } from './operations/list-uploads.ts';
+import { getObjectAttributes } from './operations/object-attributes.ts';
+import {
+  deleteObjectTagging,
+  getObjectTagging,
+  putObjectTagging,
+} from './operations/object-tagging.ts';
+import { getObject, headObject } from './operations/read-object.ts';
+import { uploadPart, uploadPartCopy } from './operations/upload-parts.ts';
+import { abortUpload, completeUpload, createUpload } from './operations/uploads.ts';
+import { deleteObject, putObject } from './operations/write-object.ts';
+import { ProtocolError } from './protocol-error.ts';
+import type { S3Call, S3Operation } from './s3-call.ts';
+import type { S3Request } from './s3-request.ts';
+
+type Run = S3Operation['run'];
+
+function operation(name: string, run: Run): S3Operation {
+  return { name, run };
+}
+
+/** Operations of one method on a bucket or an object: the first key that the query has, decides. */
+interface Method {
+  readonly byKey: ReadonlyMap<string, S3Operation>;
+  readonly otherwise: S3Operation;
+}
+
+function notImplemented(keys: readonly string[]): [string, S3Operation][] {
+  return keys.map((key) => [
+    key,
+    operation('NotImplemented', () => {
+      throw new ProtocolError('NotImplemented', `?${key} is not implemented`);
+    }),
+  ]);
+}
+
+const NOT_ALLOWED = operation('MethodNotAllowed', () => {
+  throw new ProtocolError('MethodNotAllowed');
+});
+
+const NO_CORS = operation('CorsPreflight', () => {
+  throw new ProtocolError('AccessForbidden');
+});
+
+/** What S3 knows of objects, and this node does not. */
+const FURTHER_OBJECT_KEYS = [
+  'retention',
+  'legal-hold',
+  'torrent',
+  'restore',
+  'select',
+  'renameObject',
+];
+
+const BUCKET_METHODS: Readonly<Record<string, Method>> = {
+  GET: {
+    byKey: new Map([
+      ['location', operation('GetBucketLocation', getBucketLocation)],
+      ['acl', operation('GetBucketAcl', getBucketAcl)],
+      ['uploads', operation('ListMultipartUploads', listUploads)],
+      ['versions', operation('ListObjectVersions', listObjectVersions)],
+      ...ABSENT_CONFIGURATIONS,
+      ['list-type', operation('ListObjectsV2', listByType)],
+    ]),
+    otherwise: operation('ListObjects', listObjectsV1),
+  },
+  HEAD: { byKey: new Map(), otherwise: operation('HeadBucket', headBucket) },
+  PUT: {
+    byKey: new Map([
+      ['acl', operation('PutBucketAcl', putBucketAcl)],
+      ...notImplemented(CONFIGURATION_KEYS),
+    ]),
+    otherwise: operation('CreateBucket', createBucket),
+  },
+  POST: {
+    byKey: new Map([['delete', operation('DeleteObjects', deleteObjects)]]),
+    otherwise: operation('PostObject', () => {
+      throw new ProtocolError('NotImplemented', 'Forms are not implemented');
+    }),
+  },
+  DELETE: {
+    byKey: DELETED_CONFIGURATIONS,
+    otherwise: operation('DeleteBucket', deleteBucket),
+  },
+  OPTIONS: { byKey: new Map(), otherwise: NO_CORS },
+};
+
+const OBJECT_METHODS: Readonly<Record<string, Method>> = {
+  GET: {
+    byKey: new Map([
+      ['uploadId', operation('ListParts', listParts)],
+      ['acl', operation('GetObjectAcl', getObjectAcl)],
+      ['tagging', operation('GetObjectTagging', getObjectTagging)],
+      ['attributes', operation('GetObjectAttributes', getObjectAttributes)],
+      ...notImplemented(FURTHER_OBJECT_KEYS),
+      ['retention', NO_OBJECT_LOCK],
+      ['legal-hold', NO_OBJECT_LOCK],
+    ]),
+    otherwise: operation('GetObject', getObject),
+  },
+  HEAD: { byKey: new Map(), otherwise: operation('HeadObject', headObject) },
+  PUT: {
+    byKey: new Map([
+      ['uploadId', operation('UploadPart', putPart)],
+      ['acl', operation('PutObjectAcl', putObjectAcl)],
+      ['tagging', operation('PutObjectTagging', putObjectTagging)],
+      ...notImplemented(FURTHER_OBJECT_KEYS),
+    ]),
+    otherwise: operation('PutObject', putOrCopy),
+  },
+  POST: {
+    byKey: new Map([
+      ['uploads', operation('CreateMultipartUpload', createUpload)],
+      ['uploadId', operation('CompleteMultipartUpload', completeUpload)],
+      ...notImplemented(FURTHER_OBJECT_KEYS),
+    ]),
+    otherwise: NOT_ALLOWED,
+  },
+  DELETE: {
+    byKey: new Map([
+      ['uploadId', operation('AbortMultipartUpload', abortUpload)],
+      ['tagging', operation('DeleteObjectTagging', deleteObjectTagging)],
+      ...notImplemented(FURTHER_OBJECT_KEYS),
+    ]),
+    otherwise: operation('DeleteObject', deleteObject),
+  },
+  OPTIONS: { byKey: new Map(), otherwise: NO_CORS },
+};
+
+const LIST_BUCKETS = operation('ListBuckets', listBuckets);
+
+async function listByType(call: S3Call): Promise<void> {
+  if (call.request.queryValue('list-type') === '2') await listObjectsV2(call);
+  else await listObjectsV1(call);
+}
+
+async function putOrCopy(call: S3Call): Promise<void> {
+  const isCopy = call.request.header('x-amz-copy-source') !== undefined;
+  await (isCopy ? copyObject(call) : putObject(call));
+}
+
+async function putPart(call: S3Call): Promise<void> {
+  const isCopy = call.request.header('x-amz-copy-source') !== undefined;
+  await (isCopy ? uploadPartCopy(call) : uploadPart(call));
+}
+
+/** What a request asks for: by method, by what its path names, and by the keys of its query. */
+export function operationOf(request: S3Request): S3Operation {
+  if (request.bucket === undefined) {
+    if (request.method === 'OPTIONS') return NO_CORS;
+    return request.method === 'GET' ? LIST_BUCKETS : NOT_ALLOWED;
+  }
+  if (request.bucket === '') throw new ProtocolError('InvalidBucketName');
+  const methods = request.key === undefined ? BUCKET_METHODS : OBJECT_METHODS;
+  const method = methods[request.method];
+  if (method === undefined) return NOT_ALLOWED;
+  for (const [key, found] of method.byKey) {
+    if (request.queryValue(key) !== undefined) return found;
+  }
+  return method.otherwise;
+}

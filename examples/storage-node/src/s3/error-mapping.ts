@@ -1,0 +1,40 @@
+import { inspect } from 'node:util';
+import { BusyError, NodeError, type NodeErrorCode } from '../node-errors.ts';
+import { ProtocolError, type ProtocolErrorCode } from './protocol-error.ts';
+
+const CODES: Readonly<Record<NodeErrorCode, ProtocolErrorCode>> = {
+  NO_SUCH_BUCKET: 'NoSuchBucket',
+  BUCKET_NOT_EMPTY: 'BucketNotEmpty',
+  NO_SUCH_OBJECT: 'NoSuchKey',
+  NO_SUCH_UPLOAD: 'NoSuchUpload',
+  INVALID_PART: 'InvalidPart',
+  PRECONDITION_FAILED: 'PreconditionFailed',
+  BUSY: 'SlowDown',
+  NO_SPACE: 'InsufficientStorage',
+  TOO_LARGE: 'EntityTooLarge',
+  WRONG_SIZE: 'IncompleteBody',
+  BAD_NAME: 'InvalidArgument',
+  DAMAGED: 'InternalError',
+  CLOSED: 'ServiceUnavailable',
+};
+
+/** What a client is told of any error. Errors of the node itself keep their text in the log. */
+export function protocolErrorOf(error: unknown): ProtocolError {
+  if (error instanceof ProtocolError) return error;
+  if (error instanceof BusyError) {
+    const headers = { 'retry-after': String(Math.max(1, Math.ceil(error.retryAfterMs / 1000))) };
+    return new ProtocolError('SlowDown', undefined, { cause: error, headers });
+  }
+  if (error instanceof NodeError) {
+    const code = CODES[error.code];
+    const text = code === 'InvalidArgument' ? error.message : undefined;
+    return new ProtocolError(code, text, { cause: error });
+  }
+  return new ProtocolError('InternalError', undefined, { cause: error });
+}
+
+/** For the log: what stands behind an answer of 500 or more. */
+export function causeText(error: ProtocolError): string | undefined {
+  if (error.status < 500 || error.cause === undefined) return undefined;
+  return error.cause instanceof NodeError ? error.cause.message : inspect(error.cause);
+}

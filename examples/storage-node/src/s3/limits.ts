@@ -1,0 +1,59 @@
+/** Bounds on everything that a client sends. All are options of the server. */
+export interface S3Limits {
+  /** One PUT, or one part. S3 allows 5 GiB. */
+  readonly maxObjectBytes: number;
+  /** XML of a request: 10,000 parts with a checksum each take 1.7 MB. */
+  readonly maxXmlBytes: number;
+  readonly maxHeaders: number;
+  /** First line and headers together. */
+  readonly maxHeaderBytes: number;
+  /** Names and values of `x-amz-meta-…`; S3 allows 2 KiB. */
+  readonly maxMetaBytes: number;
+  readonly maxKeyBytes: number;
+  /** Of one DeleteObjects. */
+  readonly maxDeletes: number;
+  /** Of every part but the last. */
+  readonly minPartBytes: number;
+  readonly maxConnections: number;
+  /** From the first byte of a request to the end of its headers. */
+  readonly headersTimeoutMs: number;
+  /** A connection without a byte in either direction is closed. */
+  readonly idleTimeoutMs: number;
+  /**
+   * A client that sends or takes less than this, after a first allowance of `slowAllowanceMs`, is
+   * cut off. Time that the node itself needs does not count.
+   */
+  readonly minBytesPerSecond: number;
+  readonly slowAllowanceMs: number;
+}
+
+export const DEFAULT_LIMITS: S3Limits = {
+  maxObjectBytes: 5 * 2 ** 30,
+  maxXmlBytes: 4 * 2 ** 20,
+  maxHeaders: 200,
+  maxHeaderBytes: 32 * 1024,
+  maxMetaBytes: 2048,
+  maxKeyBytes: 1024,
+  maxDeletes: 1000,
+  minPartBytes: 5 * 2 ** 20,
+  maxConnections: 10_000,
+  headersTimeoutMs: 30_000,
+  idleTimeoutMs: 120_000,
+  minBytesPerSecond: 1024,
+  slowAllowanceMs: 60_000,
+};
+
+/** S3's own numbers, which clients count on. */
+export const MAX_LIST_ENTRIES = 1000;
+export const MAX_PARTS = 10_000;
+
+/** @throws RangeError for what is no positive whole number. */
+export function limitsOf(given: Partial<S3Limits> = {}): S3Limits {
+  for (const [name, value] of Object.entries(given)) {
+    if (!(name in DEFAULT_LIMITS)) throw new RangeError(`limits.${name} is not known`);
+    if (!Number.isSafeInteger(value) || value < 1) {
+      throw new RangeError(`limits.${name} must be a whole number above 0: ${String(value)}`);
+    }
+  }
+  return { ...DEFAULT_LIMITS, ...given };
+}

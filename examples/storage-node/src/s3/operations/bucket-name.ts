@@ -1,0 +1,13 @@
+import { ProtocolError } from '../protocol-error.ts';
+
+/** The rules of S3 for names of buckets. @throws ProtocolError InvalidBucketName */
+export function assertBucketName(name: string): void {
+  const isGood =
+    /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name) &&
+    !/\.\.|\.-|-\./.test(name) &&
+    !/^\d{1,3}(\.\d{1,3}){3}$/.test(name) &&
+    !/^(xn--|sthree-)/.test(name) &&
+    !/(-s3alias|--ol-s3)$/.test(name);
+  if (!isGood)
+    throw new ProtocolError('InvalidBucketName', undefined, { fields: { BucketName: name } });
+}

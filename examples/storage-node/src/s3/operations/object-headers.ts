@@ -1,0 +1,135 @@
+import type { ObjectDetails, ObjectInfo, ObjectMeta } from '../../object-node.ts';
+import { checksumAlgorithm } from '../payload/checksums.ts';
+import { ProtocolError } from '../protocol-error.ts';
+import type { ReplyHeaders } from '../reply.ts';
+import type { S3Call } from '../s3-call.ts';
+import { parseTagHeader } from './tag-set.ts';
+
+const KEPT = [
+  'content-type',
+  'cache-control',
+  'content-disposition',
+  'content-encoding',
+  'content-language',
+  'expires',
+  'x-amz-website-redirect-location',
+];
+
+const META = 'x-amz-meta-';
+
+/** Headers that would change what is stored, and that the node does not know. */
+const REFUSED = [
+  'x-amz-server-side-encryption',
+  'x-amz-server-side-encryption-aws-kms-key-id',
+  'x-amz-server-side-encryption-customer-algorithm',
+  'x-amz-server-side-encryption-customer-key',
+  'x-amz-copy-source-server-side-encryption-customer-algorithm',
+  'x-amz-object-lock-mode',
+  'x-amz-object-lock-retain-until-date',
+  'x-amz-object-lock-legal-hold',
+  'x-amz-write-offset-bytes',
+];
+
+/** All of them are the same here: the owner of the node has every right. */
+const PRIVATE_ACLS = new Set(['private', 'bucket-owner-full-control', 'bucket-owner-read']);
+
+/** An order that cannot be carried out is refused, never passed over. @throws ProtocolError */
+export function assertKnownOrders(call: S3Call): void {
+  for (const name of REFUSED) {
+    if (call.request.header(name) !== undefined) {
+      throw new ProtocolError('NotImplemented', `The header ${name} is not implemented`);
+    }
+  }
+  assertPrivateAcl(call);
+  const storageClass = call.request.header('x-amz-storage-class') ?? 'STANDARD';
+  if (storageClass !== 'STANDARD') throw new ProtocolError('InvalidStorageClass');
+}
+
+/** @throws ProtocolError AccessControlListNotSupported */
+export function assertPrivateAcl(call: S3Call): void {
+  const acl = call.request.header('x-amz-acl') ?? 'private';
+  if (!PRIVATE_ACLS.has(acl)) throw new ProtocolError('AccessControlListNotSupported');
+  for (const name of call.request.headers.keys()) {
+    if (name.startsWith('x-amz-grant-')) throw new ProtocolError('AccessControlListNotSupported');
+  }
+}
+
+/** `aws-chunked` names the framing, and is no encoding of the object. */
+function storedEncoding(text: string): string {
+  const names = text.split(',').map((name) => name.trim());
+  return names.filter((name) => name !== '' && name.toLowerCase() !== 'aws-chunked').join(', ');
+}
+
+/** What a client stores beside a body, from the headers of its request. @throws ProtocolError */
+export function metaOf(call: S3Call): ObjectMeta {
+  const headers: Record<string, string> = {};
+  let metaBytes = 0;
+  for (const [name, value] of call.request.headers) {
+    if (name.startsWith(META)) {
+      metaBytes += name.length - META.length + value.length;
+      headers[name] = value;
+    } else if (KEPT.includes(name)) {
+      const kept = name === 'content-encoding' ? storedEncoding(value) : value;
+      if (kept !== '') headers[name] = kept;
+    }
+  }
+  if (metaBytes > call.settings.limits.maxMetaBytes) throw new ProtocolError('MetadataTooLarge');
+  const tags = parseTagHeader(call.request.header('x-amz-tagging'));
+  return { headers, ...(tags !== undefined && { tags }) };
+}
+
+/** As HTTP dates it, in whole seconds. */
+function httpTime(ms: number): string {
+  return new Date(ms).toUTCString();
+}
+
+export function quotedEtag({ etag }: { readonly etag: string }): string {
+  return `"${etag}"`;
+}
+
+/** What every answer about an object says, also 304. */
+export function validators(object: ObjectInfo): ReplyHeaders {
+  return { etag: quotedEtag(object), 'last-modified': httpTime(object.modifiedMs) };
+}
+
+/** `x-amz-checksum-…` of what is stored. */
+export function checksumHeaders({ checksums = {}, checksumType }: ObjectMeta): ReplyHeaders {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(checksums)) {
+    if (checksumAlgorithm(name) !== undefined)
+      headers[`x-amz-checksum-${name.toLowerCase()}`] = value;
+  }
+  if (Object.keys(headers).length > 0 && checksumType !== undefined) {
+    headers['x-amz-checksum-type'] = checksumType;
+  }
+  return headers;
+}
+
+const OVERRIDES = new Map([
+  ['response-content-type', 'content-type'],
+  ['response-cache-control', 'cache-control'],
+  ['response-content-disposition', 'content-disposition'],
+  ['response-content-encoding', 'content-encoding'],
+  ['response-content-language', 'content-language'],
+  ['response-expires', 'expires'],
+]);
+
+/** Headers of a GET or HEAD, but for length and range. */
+export function objectHeaders(call: S3Call, details: ObjectDetails): ReplyHeaders {
+  const headers: Record<string, string | number> = {
+    'accept-ranges': 'bytes',
+    'content-type': 'binary/octet-stream',
+    ...validators(details),
+    ...details.meta.headers,
+  };
+  const tags = Object.keys(details.meta.tags ?? {}).length;
+  if (tags > 0) headers['x-amz-tagging-count'] = tags;
+  for (const [name, value] of call.request.query) {
+    const header = OVERRIDES.get(name);
+    // Characters that end a header have no place in one.
+    if (header === undefined) continue;
+    if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) throw new ProtocolError('InvalidArgument');
+    headers[header] = value;
+  }
+  return headers;
+}

@@ -1,0 +1,81 @@
+import type { Condition, ObjectInfo } from '../../object-node.ts';
+import { ProtocolError } from '../protocol-error.ts';
+import type { S3Request } from '../s3-request.ts';
+
+/** ETags of a header, without quotes; clients also send them bare. */
+export function parseEtags(text: string): '*' | string[] {
+  if (text.trim() === '*') return '*';
+  return text
+    .split(',')
+    .map((one) => one.trim().replace(/^W\//, '').replaceAll('"', ''))
+    .filter((one) => one !== '');
+}
+
+function matches(etags: '*' | readonly string[], etag: string): boolean {
+  return etags === '*' || etags.includes(etag);
+}
+
+/** Whole seconds since 1970; what is no date does not count. */
+function secondsOf(text: string | undefined): number | undefined {
+  const ms = Date.parse(text ?? '');
+  return Number.isNaN(ms) ? undefined : Math.floor(ms / 1000);
+}
+
+function judge(
+  object: ObjectInfo,
+  header: (name: string) => string | undefined,
+): 'holds' | 'failed' | 'not-modified' {
+  const modified = Math.floor(object.modifiedMs / 1000);
+  const ifMatch = header('if-match');
+  const ifNoneMatch = header('if-none-match');
+  if (ifMatch !== undefined) {
+    if (!matches(parseEtags(ifMatch), object.etag)) return 'failed';
+  } else {
+    const since = secondsOf(header('if-unmodified-since'));
+    if (since !== undefined && modified > since) return 'failed';
+  }
+  if (ifNoneMatch !== undefined) {
+    return matches(parseEtags(ifNoneMatch), object.etag) ? 'not-modified' : 'holds';
+  }
+  const since = secondsOf(header('if-modified-since'));
+  return since !== undefined && modified <= since ? 'not-modified' : 'holds';
+}
+
+/** `not-modified` is to be answered with 304. @throws ProtocolError PreconditionFailed */
+export function judgeRead(request: S3Request, object: ObjectInfo): 'holds' | 'not-modified' {
+  const verdict = judge(object, (name) => request.header(name));
+  if (verdict === 'failed') throw new ProtocolError('PreconditionFailed');
+  return verdict;
+}
+
+/** @throws ProtocolError PreconditionFailed */
+export function judgeCopySource(request: S3Request, source: ObjectInfo): void {
+  const verdict = judge(source, (name) => request.header(`x-amz-copy-source-${name}`));
+  if (verdict !== 'holds') throw new ProtocolError('PreconditionFailed');
+}
+
+/** What the node judges in the step that publishes the change. */
+export function writeCondition(request: S3Request): Condition | undefined {
+  const ifMatch = request.header('if-match');
+  const ifNoneMatch = request.header('if-none-match');
+  if (ifMatch === undefined && ifNoneMatch === undefined) return undefined;
+  return {
+    ...(ifMatch !== undefined && { ifMatch: parseEtags(ifMatch) }),
+    ...(ifNoneMatch !== undefined && { ifNoneMatch: parseEtags(ifNoneMatch) }),
+  };
+}
+
+/**
+ * Judges a condition on what stands there now, so that a client need not send a body for nothing.
+ * The node judges it again. An `If-Match` where there is no object is answered with 404, as S3 does.
+ */
+export function judgeEarly(condition: Condition | undefined, object: ObjectInfo | undefined): void {
+  if (condition === undefined) return;
+  const { ifMatch, ifNoneMatch } = condition;
+  if (ifMatch !== undefined) {
+    if (object === undefined) throw new ProtocolError('NoSuchKey');
+    if (!matches(ifMatch, object.etag)) throw new ProtocolError('PreconditionFailed');
+  }
+  if (ifNoneMatch === undefined || object === undefined) return;
+  if (matches(ifNoneMatch, object.etag)) throw new ProtocolError('PreconditionFailed');
+}

@@ -1,0 +1,98 @@
+import type { ByteRange, ObjectDetails, ObjectReader } from '../../object-node.ts';
+import { ProtocolError } from '../protocol-error.ts';
+import type { ReplyHeaders } from '../reply.ts';
+import type { S3Call } from '../s3-call.ts';
+import { parseRange } from './byte-range-header.ts';
+import { checksumHeaders, objectHeaders, validators } from './object-headers.ts';
+import { parseEtags, judgeRead } from './preconditions.ts';
+
+interface Selection {
+  readonly range: ByteRange | undefined;
+  readonly headers: ReplyHeaders;
+}
+
+/** There are no versions: the only id is `null`. @throws ProtocolError NoSuchVersion */
+export function assertNullVersion(versionId: string | undefined): void {
+  if (versionId !== undefined && versionId !== 'null') throw new ProtocolError('NoSuchVersion');
+}
+
+/** @throws ProtocolError NoSuchKey */
+export async function openObject(call: S3Call): Promise<ObjectReader> {
+  assertNullVersion(call.request.queryValue('versionId'));
+  const reader = await call.node.open(call.bucket, call.key);
+  if (reader === undefined) {
+    throw new ProtocolError('NoSuchKey', undefined, { fields: { Key: call.key } });
+  }
+  return reader;
+}
+
+/** The part that `partNumber` names, as a range. */
+function selectPart(text: string, details: ObjectDetails): Selection {
+  const number = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (number < 1 || number > 10_000) {
+    throw new ProtocolError('InvalidArgument', 'partNumber must be an integer between 1 and 10000');
+  }
+  const { parts } = details;
+  if (parts === undefined) {
+    if (number > 1) throw new ProtocolError('InvalidPartNumber');
+    return { range: undefined, headers: {} };
+  }
+  let startBytes = 0;
+  for (const part of parts) {
+    if (part.number === number) {
+      const range = { startBytes, endBytes: startBytes + part.sizeBytes };
+      return { range, headers: { 'x-amz-mp-parts-count': parts.length } };
+    }
+    startBytes += part.sizeBytes;
+  }
+  throw new ProtocolError('InvalidPartNumber');
+}
+
+function select(call: S3Call, details: ObjectDetails): Selection {
+  const partNumber = call.request.queryValue('partNumber');
+  if (partNumber !== undefined) return selectPart(partNumber, details);
+  const ifRange = call.request.header('if-range');
+  const isFresh =
+    ifRange === undefined ||
+    parseEtags(ifRange)[0] === details.etag ||
+    Date.parse(ifRange) >= Math.floor(details.modifiedMs / 1000) * 1000;
+  const header = isFresh ? call.request.header('range') : undefined;
+  return { range: parseRange(header, details.sizeBytes), headers: {} };
+}
+
+async function read(call: S3Call, withBody: boolean): Promise<void> {
+  const reader = await openObject(call);
+  try {
+    const { details } = reader;
+    if (judgeRead(call.request, details) === 'not-modified') {
+      call.reply.empty(304, validators(details));
+      return;
+    }
+    const { range, headers: further } = select(call, details);
+    const isWhole = range === undefined;
+    const lengthBytes = isWhole ? details.sizeBytes : range.endBytes - range.startBytes;
+    const wantsChecksum = call.request.header('x-amz-checksum-mode')?.toUpperCase() === 'ENABLED';
+    const headers = {
+      ...objectHeaders(call, details),
+      ...(wantsChecksum && isWhole && checksumHeaders(details.meta)),
+      ...further,
+      'content-length': lengthBytes,
+      ...(range !== undefined && {
+        'content-range': `bytes ${range.startBytes}-${range.endBytes - 1}/${details.sizeBytes}`,
+      }),
+    };
+    const status = isWhole ? 200 : 206;
+    if (withBody && lengthBytes > 0) await call.reply.stream(status, headers, reader.body(range));
+    else call.reply.empty(status, headers);
+  } finally {
+    reader.close();
+  }
+}
+
+export async function getObject(call: S3Call): Promise<void> {
+  await read(call, true);
+}
+
+export async function headObject(call: S3Call): Promise<void> {
+  await read(call, false);
+}

@@ -1,0 +1,107 @@
+import type { ObjectMeta, PartInfo, UploadInfo } from '../../object-node.ts';
+import {
+  combineChecksums,
+  compositeChecksum,
+  isCombinable,
+} from '../payload/checksum-combination.ts';
+import { type ChecksumAlgorithm, checksumAlgorithm, startChecksum } from '../payload/checksums.ts';
+import { ProtocolError } from '../protocol-error.ts';
+import type { S3Call } from '../s3-call.ts';
+
+const ALGORITHM = 'x-amz-checksum-algorithm';
+const TYPE = 'x-amz-checksum-type';
+
+export type ChecksumType = 'COMPOSITE' | 'FULL_OBJECT';
+
+/** How the checksum of an object of several parts is made. It is kept with the upload. */
+export interface UploadChecksum {
+  readonly algorithm: ChecksumAlgorithm;
+  readonly type: ChecksumType;
+}
+
+/** What CreateMultipartUpload asks for. @throws ProtocolError InvalidRequest */
+export function requestedChecksum(call: S3Call): UploadChecksum | undefined {
+  const name = call.request.header(ALGORITHM);
+  const given = call.request.header(TYPE)?.toUpperCase();
+  if (name === undefined) {
+    if (given === undefined) return undefined;
+    const text =
+      'The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm';
+    throw new ProtocolError('InvalidRequest', text);
+  }
+  const algorithm = checksumAlgorithm(name);
+  if (algorithm === undefined) {
+    throw new ProtocolError('InvalidRequest', 'Checksum algorithm provided is unsupported.');
+  }
+  const type = given ?? (algorithm === 'CRC64NVME' ? 'FULL_OBJECT' : 'COMPOSITE');
+  const isPossible =
+    type === 'FULL_OBJECT'
+      ? isCombinable(algorithm)
+      : type === 'COMPOSITE' && algorithm !== 'CRC64NVME';
+  if (isPossible) return { algorithm, type: type === 'FULL_OBJECT' ? type : 'COMPOSITE' };
+  const text = `The ${type} checksum type cannot be used with the ${algorithm} checksum algorithm.`;
+  throw new ProtocolError('InvalidRequest', text);
+}
+
+/** The headers of an answer about an upload, and what is kept with it. */
+export function uploadChecksumHeaders(
+  checksum: UploadChecksum | undefined,
+): Record<string, string> {
+  if (checksum === undefined) return {};
+  return { [ALGORITHM]: checksum.algorithm, [TYPE]: checksum.type };
+}
+
+export function checksumOfUpload({ meta }: UploadInfo): UploadChecksum | undefined {
+  const algorithm = checksumAlgorithm(meta.headers[ALGORITHM] ?? '');
+  if (algorithm === undefined) return undefined;
+  return { algorithm, type: meta.headers[TYPE] === 'FULL_OBJECT' ? 'FULL_OBJECT' : 'COMPOSITE' };
+}
+
+/** What an upload leaves with its object: all but how its checksum is made. */
+export function metaOfUpload({ meta }: UploadInfo): ObjectMeta {
+  const headers = Object.entries(meta.headers).filter(
+    ([name]) => name !== ALGORITHM && name !== TYPE,
+  );
+  return { ...meta, headers: Object.fromEntries(headers) };
+}
+
+async function digestOf(algorithm: ChecksumAlgorithm, bytes: Uint8Array): Promise<Buffer> {
+  const running = startChecksum(algorithm);
+  running.update(bytes);
+  return await running.digest();
+}
+
+/** Base64, with `-N` where it is composite; `undefined` where a part has none. */
+export async function objectChecksum(
+  { algorithm, type }: UploadChecksum,
+  parts: readonly PartInfo[],
+): Promise<string | undefined> {
+  const sums: { sizeBytes: number; checksum: string }[] = [];
+  for (const { sizeBytes, checksums } of parts) {
+    const checksum = checksums?.[algorithm];
+    if (checksum === undefined) return undefined;
+    sums.push({ sizeBytes, checksum });
+  }
+  if (type === 'FULL_OBJECT') return combineChecksums(algorithm, sums);
+  return await compositeChecksum((bytes) => digestOf(algorithm, bytes), sums);
+}
+
+/**
+ * Compares what CompleteMultipartUpload says of the whole object. @throws ProtocolError BadDigest
+ */
+export function assertObjectChecksum(
+  call: S3Call,
+  checksum: UploadChecksum | undefined,
+  value: string | undefined,
+): void {
+  const type = call.request.header(TYPE)?.toUpperCase();
+  if (type !== undefined && checksum !== undefined && type !== checksum.type) {
+    const text = `The upload was created using the ${checksum.type} checksum mode. The complete request must use the same checksum mode.`;
+    throw new ProtocolError('InvalidRequest', text);
+  }
+  if (checksum === undefined || value === undefined) return;
+  const given = call.request.header(`x-amz-checksum-${checksum.algorithm.toLowerCase()}`);
+  if (given === undefined || given === value || given === value.replace(/-\d+$/, '')) return;
+  const text = `The ${checksum.algorithm} you specified did not match the calculated checksum.`;
+  throw new ProtocolError('BadDigest', text);
+}

@@ -1,0 +1,84 @@
+import type { Readable } from 'node:stream';
+import { ClientGoneError } from '../protocol-error.ts';
+
+/** Bytes that wait in a reader before the socket is paused. */
+const MAX_WAITING_BYTES = 256 * 1024;
+
+/** The part of `IncomingMessage` that is read. */
+export type BodySource = Readable & { readonly complete: boolean };
+
+/**
+ * The raw bytes of a request's body, pulled one piece at a time. The socket is paused while
+ * nobody pulls. It keeps count of the time that it waited for the client, so that slow clients can
+ * be told from a slow node.
+ */
+export class BodyReader {
+  readonly #source: BodySource;
+  readonly #now: () => number;
+  readonly #waiting: Uint8Array[] = [];
+  #waitingBytes = 0;
+  #isEnded = false;
+  #failure: Error | undefined;
+  #wake: (() => void) | undefined;
+  #waitedMs = 0;
+  #waitsSinceMs: number | undefined;
+  receivedBytes = 0;
+
+  constructor(source: BodySource, now: () => number) {
+    this.#source = source;
+    this.#now = now;
+    source.on('data', (bytes: Uint8Array) => this.#take(bytes));
+    source.once('end', () => this.#settle());
+    source.once('error', () => this.fail(new ClientGoneError()));
+    source.once('close', () => {
+      if (!source.complete) this.fail(new ClientGoneError());
+    });
+  }
+
+  /** Milliseconds in which the client owed bytes and sent none. */
+  get waitedMs(): number {
+    return (
+      this.#waitedMs + (this.#waitsSinceMs === undefined ? 0 : this.#now() - this.#waitsSinceMs)
+    );
+  }
+
+  /** `undefined` at the end. @throws ClientGoneError, or what `fail` was given. */
+  async next(): Promise<Uint8Array | undefined> {
+    for (;;) {
+      const bytes = this.#waiting.shift();
+      if (bytes !== undefined) {
+        this.#waitingBytes -= bytes.length;
+        if (this.#waitingBytes === 0 && this.#source.isPaused()) this.#source.resume();
+        return bytes;
+      }
+      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#isEnded) return undefined;
+      this.#waitsSinceMs = this.#now();
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#waitedMs += this.#now() - this.#waitsSinceMs;
+      this.#waitsSinceMs = undefined;
+    }
+  }
+
+  /** What waits for bytes is rejected. The first failure counts. */
+  fail(error: Error): void {
+    if (this.#isEnded) return;
+    this.#failure ??= error;
+    this.#wake?.();
+  }
+
+  #take(bytes: Uint8Array): void {
+    this.receivedBytes += bytes.length;
+    this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
+    if (this.#waitingBytes >= MAX_WAITING_BYTES) this.#source.pause();
+    this.#wake?.();
+  }
+
+  #settle(): void {
+    this.#isEnded = true;
+    this.#wake?.();
+  }
+}

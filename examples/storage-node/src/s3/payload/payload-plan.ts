@@ -1,0 +1,150 @@
+import type { Authenticated } from '../auth/signature-v4.ts';
+import { ProtocolError } from '../protocol-error.ts';
+import {
+  CHECKSUM_ALGORITHMS,
+  type ChecksumAlgorithm,
+  checksumAlgorithm,
+  isChecksumText,
+} from './checksums.ts';
+import { ChunkDecoder } from './chunk-decoder.ts';
+import { ChunkSignatures } from './chunk-signature.ts';
+
+/** How the body of a request is to be read, and what it must turn out to be. */
+export interface PayloadPlan {
+  /** Bytes on the wire, where the client told them. */
+  readonly wireBytes?: number;
+  /** Bytes of content, where the client told them. */
+  readonly contentBytes?: number;
+  /** Where the body is framed. */
+  readonly decoder?: ChunkDecoder;
+  /** Hexadecimal. */
+  readonly sha256?: string;
+  /** Base64. */
+  readonly md5?: string;
+  readonly checksum?: {
+    readonly algorithm: ChecksumAlgorithm;
+    /** Base64; absent where it comes in the trailer. */
+    readonly value?: string;
+  };
+}
+
+const STREAMING = /^STREAMING-(?:UNSIGNED-PAYLOAD-TRAILER|AWS4-HMAC-SHA256-PAYLOAD(?:-TRAILER)?)$/;
+
+function lengthHeader(headers: ReadonlyMap<string, string>, name: string): number | undefined {
+  const text = headers.get(name);
+  if (text === undefined) return undefined;
+  if (!/^\d{1,15}$/.test(text)) throw new ProtocolError('InvalidArgument', `${name} is no length`);
+  return Number(text);
+}
+
+function md5Header(headers: ReadonlyMap<string, string>): string | undefined {
+  const text = headers.get('content-md5');
+  if (text === undefined) return undefined;
+  const bytes = Buffer.from(text, 'base64');
+  if (bytes.length !== 16) throw new ProtocolError('InvalidDigest');
+  return bytes.toString('base64');
+}
+
+function checksumHeader(headers: ReadonlyMap<string, string>): PayloadPlan['checksum'] {
+  const named: { algorithm: ChecksumAlgorithm; value?: string }[] = [];
+  for (const algorithm of CHECKSUM_ALGORITHMS) {
+    const name = `x-amz-checksum-${algorithm.toLowerCase()}`;
+    const value = headers.get(name);
+    if (value === undefined) continue;
+    if (!isChecksumText(algorithm, value)) {
+      throw new ProtocolError('InvalidRequest', `Value for ${name} header is invalid.`);
+    }
+    named.push({ algorithm, value });
+  }
+  for (const name of (headers.get('x-amz-trailer') ?? '').split(',')) {
+    const match = /^x-amz-checksum-(\w+)$/.exec(name.trim().toLowerCase());
+    const algorithm = checksumAlgorithm(match?.[1] ?? '');
+    if (algorithm !== undefined) named.push({ algorithm });
+    else if (name.trim() !== '') {
+      throw new ProtocolError('InvalidRequest', `The trailer ${name.trim()} is not supported`);
+    }
+  }
+  if (named.length > 1) {
+    const text =
+      'Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.';
+    throw new ProtocolError('InvalidRequest', text);
+  }
+  return named[0];
+}
+
+/** The algorithm that a client names must be that of the checksum that it sends. */
+function assertNamedAlgorithm(
+  headers: ReadonlyMap<string, string>,
+  checksum: PayloadPlan['checksum'],
+): void {
+  const named = headers.get('x-amz-sdk-checksum-algorithm');
+  if (named === undefined) return;
+  const algorithm = checksumAlgorithm(named);
+  if (algorithm === undefined) {
+    throw new ProtocolError('InvalidRequest', `The checksum algorithm ${named} is not supported`);
+  }
+  if (checksum === undefined || checksum.algorithm === algorithm) return;
+  const text = 'Value for x-amz-sdk-checksum-algorithm header does not match the checksum sent';
+  throw new ProtocolError('InvalidRequest', text);
+}
+
+function decoderOf(
+  mode: string,
+  contentBytes: number,
+  { signing }: Authenticated,
+  checksum: PayloadPlan['checksum'],
+): ChunkDecoder {
+  const hasTrailer = mode.endsWith('-TRAILER');
+  if (checksum !== undefined && checksum.value === undefined && !hasTrailer) {
+    throw new ProtocolError('InvalidRequest', 'x-amz-trailer needs a payload with a trailer');
+  }
+  if (mode.startsWith('STREAMING-UNSIGNED')) return new ChunkDecoder({ hasTrailer, contentBytes });
+  if (signing === undefined) {
+    throw new ProtocolError('InvalidRequest', 'Signed chunks need a request signed by version 4');
+  }
+  const signatures = new ChunkSignatures(signing);
+  return new ChunkDecoder({ signatures, hasTrailer, contentBytes });
+}
+
+/**
+ * Reads the headers that describe a body. Only `x-amz-content-sha256: STREAMING-…` means framing:
+ * `Content-Encoding: aws-chunked` alone does not, whatever clients send.
+ */
+export function planPayload(
+  headers: ReadonlyMap<string, string>,
+  authenticated: Authenticated,
+): PayloadPlan {
+  const mode = authenticated.contentSha256;
+  const wireBytes = lengthHeader(headers, 'content-length');
+  const md5 = md5Header(headers);
+  const checksum = checksumHeader(headers);
+  assertNamedAlgorithm(headers, checksum);
+  const common = {
+    ...(wireBytes !== undefined && { wireBytes }),
+    ...(md5 !== undefined && { md5 }),
+    ...(checksum !== undefined && { checksum }),
+  };
+  if (mode.startsWith('STREAMING-')) {
+    if (!STREAMING.test(mode)) {
+      throw new ProtocolError('NotImplemented', `The payload mode ${mode} is not implemented`);
+    }
+    const contentBytes = lengthHeader(headers, 'x-amz-decoded-content-length');
+    if (contentBytes === undefined) {
+      const text = 'You must provide the x-amz-decoded-content-length HTTP header';
+      throw new ProtocolError('MissingContentLength', text);
+    }
+    const decoder = decoderOf(mode, contentBytes, authenticated, checksum);
+    return { ...common, contentBytes, decoder };
+  }
+  if (checksum !== undefined && checksum.value === undefined) {
+    throw new ProtocolError('InvalidRequest', 'x-amz-trailer needs a payload with a trailer');
+  }
+  const plain = { ...common, ...(wireBytes !== undefined && { contentBytes: wireBytes }) };
+  if (mode === 'UNSIGNED-PAYLOAD') return plain;
+  if (!/^[0-9a-f]{64}$/i.test(mode)) {
+    const text =
+      'x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-… or a valid sha256 value.';
+    throw new ProtocolError('InvalidArgument', text);
+  }
+  return { ...plain, sha256: mode.toLowerCase() };
+}

@@ -1,0 +1,109 @@
+import type { Body } from '../../object-node.ts';
+import { ProtocolError } from '../protocol-error.ts';
+import { BodyDigest, type BodyDigests } from './body-digest.ts';
+import type { BodyReader } from './body-reader.ts';
+import { type ChecksumAlgorithm, isChecksumText } from './checksums.ts';
+import type { PayloadPlan } from './payload-plan.ts';
+
+/** A body of at most this many bytes on the wire is gathered: streaming costs more than it saves. */
+const GATHERED_BYTES = 128 * 1024;
+
+/** What a body turned out to be; all that the client said of it has been verified. */
+export interface VerifiedBody extends BodyDigests {
+  /** Base64 of the checksum that the client sent, in a header or in the trailer. */
+  readonly sent?: { readonly algorithm: ChecksumAlgorithm; readonly value: string };
+}
+
+/**
+ * The content of one request: framing is taken away, digests are computed while it passes. Nothing
+ * is to be published before `verify` resolves.
+ */
+export class RequestBody {
+  readonly #reader: BodyReader;
+  readonly #plan: PayloadPlan;
+  readonly #digest: BodyDigest;
+  readonly #maxBytes: number;
+  #trailer: ReadonlyMap<string, string> = new Map();
+  #contentBytes = 0;
+
+  constructor(
+    reader: BodyReader,
+    plan: PayloadPlan,
+    maxBytes: number,
+    further: readonly ChecksumAlgorithm[] = [],
+  ) {
+    if ((plan.contentBytes ?? 0) > maxBytes) throw new ProtocolError('EntityTooLarge');
+    this.#reader = reader;
+    this.#plan = plan;
+    this.#maxBytes = maxBytes;
+    const own = plan.checksum === undefined ? [] : [plan.checksum.algorithm];
+    const algorithms = [...new Set([...own, ...further])];
+    this.#digest = new BodyDigest({ sha256: plan.sha256 !== undefined, algorithms });
+  }
+
+  get sizeBytes(): number | undefined {
+    return this.#plan.contentBytes;
+  }
+
+  /** Once. A small body is whole when it resolves; a large one streams. */
+  async content(): Promise<Body> {
+    const wireBytes = this.#plan.wireBytes;
+    if (wireBytes === 0 && this.#plan.decoder === undefined) return [];
+    if (wireBytes === undefined || wireBytes > GATHERED_BYTES) return this.#stream();
+    const pieces: Uint8Array[] = [];
+    for await (const piece of this.#stream()) pieces.push(piece);
+    return pieces;
+  }
+
+  /** Once, behind the last byte of the content. @throws ProtocolError for whatever differs. */
+  async verify(): Promise<VerifiedBody> {
+    const digests = await this.#digest.finish();
+    const { contentBytes, sha256, md5, checksum } = this.#plan;
+    if (contentBytes !== undefined && digests.sizeBytes !== contentBytes) {
+      throw new ProtocolError('IncompleteBody');
+    }
+    if (sha256 !== undefined && digests.sha256?.toString('hex') !== sha256) {
+      throw new ProtocolError('XAmzContentSHA256Mismatch');
+    }
+    if (md5 !== undefined && digests.md5.toString('base64') !== md5) {
+      throw new ProtocolError('BadDigest', 'The Content-MD5 you specified did not match the body');
+    }
+    if (checksum === undefined) return digests;
+    const value = checksum.value ?? this.#trailingChecksum(checksum.algorithm);
+    if (digests.checksums.get(checksum.algorithm)?.toString('base64') !== value) {
+      const text = `The ${checksum.algorithm} you specified did not match the calculated checksum.`;
+      throw new ProtocolError('BadDigest', text);
+    }
+    return { ...digests, sent: { algorithm: checksum.algorithm, value } };
+  }
+
+  #trailingChecksum(algorithm: ChecksumAlgorithm): string {
+    const value = this.#trailer.get(`x-amz-checksum-${algorithm.toLowerCase()}`);
+    if (value === undefined) throw new ProtocolError('MalformedTrailerError');
+    if (!isChecksumText(algorithm, value)) {
+      throw new ProtocolError(
+        'InvalidRequest',
+        'Value for the checksum in the trailer is invalid.',
+      );
+    }
+    return value;
+  }
+
+  async *#stream(): AsyncGenerator<Uint8Array, void> {
+    const { decoder } = this.#plan;
+    const pieces: Uint8Array[] = [];
+    for (;;) {
+      const bytes = await this.#reader.next();
+      if (bytes === undefined) break;
+      if (decoder === undefined) pieces.push(bytes);
+      else decoder.push(bytes, pieces);
+      for (const piece of pieces.splice(0)) {
+        this.#contentBytes += piece.length;
+        if (this.#contentBytes > this.#maxBytes) throw new ProtocolError('EntityTooLarge');
+        this.#digest.update(piece);
+        yield piece;
+      }
+    }
+    if (decoder !== undefined) this.#trailer = decoder.end();
+  }
+}

@@ -1,0 +1,147 @@
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ClientGoneError } from './protocol-error.ts';
+import { xmlDocument } from './xml/xml-writer.ts';
+
+export type ReplyHeaders = Readonly<Record<string, string | number>>;
+
+/** The answer to one request. Exactly one of its methods sends it. */
+export class Reply {
+  readonly #response: ServerResponse;
+  readonly #isHead: boolean;
+  readonly #now: () => number;
+  readonly #common: ReplyHeaders;
+  #waitedMs = 0;
+  #waitsSinceMs: number | undefined;
+  sentBytes = 0;
+
+  constructor(response: ServerResponse, isHead: boolean, now: () => number, requestId: string) {
+    this.#response = response;
+    this.#isHead = isHead;
+    this.#now = now;
+    this.#common = {
+      server: 'lodestore-node',
+      'x-amz-request-id': requestId,
+      'x-amz-id-2': requestId,
+    };
+  }
+
+  get isBegun(): boolean {
+    return this.#response.headersSent;
+  }
+
+  /** Milliseconds in which the client took no bytes that were ready for it. */
+  get waitedMs(): number {
+    const since = this.#waitsSinceMs;
+    return this.#waitedMs + (since === undefined ? 0 : this.#now() - since);
+  }
+
+  /** Without a body. `content-length` is 0 unless it is given, as it is for HEAD. */
+  empty(status: number, headers: ReplyHeaders = {}): void {
+    const length = status === 204 || status === 304 ? {} : { 'content-length': 0 };
+    this.#response.writeHead(status, { ...this.#common, ...length, ...headers });
+    this.#response.end();
+  }
+
+  xml(root: string, content: string, headers: ReplyHeaders = {}): void {
+    this.text(200, xmlDocument(root, content), headers);
+  }
+
+  text(status: number, body: string, headers: ReplyHeaders = {}): void {
+    this.#response.end(this.#begin(status, body, headers));
+  }
+
+  /**
+   * Refuses a client that still sends its body. The answer goes out whole; then the body is read
+   * and dropped, within bounds: a connection closed at once could take the answer with it.
+   */
+  linger(
+    status: number,
+    body: string,
+    headers: ReplyHeaders,
+    message: IncomingMessage,
+    bound: { readonly ms: number; readonly bytes: number },
+  ): void {
+    const bytes = this.#begin(status, body, { ...headers, connection: 'close' });
+    const response = this.#response;
+    if (bytes === undefined) response.flushHeaders();
+    else response.write(bytes);
+    let leftBytes = bound.bytes;
+    const end = (): void => void response.end();
+    const timer = setTimeout(end, bound.ms);
+    message.on('data', (piece: Uint8Array) => {
+      leftBytes -= piece.length;
+      if (leftBytes < 0) end();
+    });
+    message.once('end', end);
+    message.on('error', end);
+    response.once('close', () => clearTimeout(timer));
+    message.resume();
+  }
+
+  /**
+   * Bytes as they are read. The first piece is read before the status is sent: damage of a small
+   * object is told by its status. Later, all that is left is to break the connection.
+   */
+  async stream(
+    status: number,
+    headers: ReplyHeaders,
+    body: AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    const response = this.#response;
+    const length = Number(headers['content-length']);
+    const pieces = body[Symbol.asyncIterator]();
+    try {
+      let next = await pieces.next();
+      response.writeHead(status, { ...this.#common, ...headers });
+      while (next.done !== true) {
+        this.sentBytes += next.value.length;
+        if (this.sentBytes >= length) {
+          response.end(next.value);
+          return;
+        }
+        if (!response.write(next.value)) await this.#drained();
+        if (response.destroyed) throw new ClientGoneError();
+        next = await pieces.next();
+      }
+      throw new RangeError(`an object of ${length} bytes ended after ${this.sentBytes}`);
+    } finally {
+      await pieces.return?.();
+    }
+  }
+
+  /** Ends the connection in the middle of an answer: the client misses bytes, and knows it. */
+  abort(): void {
+    this.#response.destroy();
+  }
+
+  /** Sends the head; returns the body that is to follow, none for HEAD. */
+  #begin(status: number, body: string, headers: ReplyHeaders): Buffer | undefined {
+    const bytes = Buffer.from(body);
+    this.#response.writeHead(status, {
+      ...this.#common,
+      'content-type': 'application/xml',
+      'content-length': bytes.length,
+      ...headers,
+    });
+    if (this.#isHead) return undefined;
+    this.sentBytes += bytes.length;
+    return bytes;
+  }
+
+  async #drained(): Promise<void> {
+    this.#waitsSinceMs = this.#now();
+    const gone = new AbortController();
+    const stop = (): void => gone.abort();
+    this.#response.once('close', stop);
+    try {
+      if (!this.#response.destroyed) await once(this.#response, 'drain', { signal: gone.signal });
+    } catch (error) {
+      throw gone.signal.aborted ? new ClientGoneError() : error;
+    } finally {
+      this.#response.off('close', stop);
+      this.#waitedMs += this.#now() - this.#waitsSinceMs;
+      this.#waitsSinceMs = undefined;
+    }
+  }
+}

@@ -1,0 +1,155 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ObjectNode } from '../object-node.ts';
+import type { AccessKeys } from './auth/access-keys.ts';
+import { authenticate } from './auth/authenticate.ts';
+import { operationOf } from './dispatch.ts';
+import { causeText, protocolErrorOf } from './error-mapping.ts';
+import type { PaceKeeper } from './pace-keeper.ts';
+import { ClientGoneError, ProtocolError } from './protocol-error.ts';
+import { Reply } from './reply.ts';
+import { S3Call, type S3Settings } from './s3-call.ts';
+import { S3Request } from './s3-request.ts';
+import type { AccessEntry, S3Stats } from './s3-stats.ts';
+import { errorDocument, textElement } from './xml/xml-writer.ts';
+
+/** A body that a refused client still sends is read so far, so that it can read the answer. */
+const LINGER = { ms: 2000, bytes: 8 * 2 ** 20 };
+
+const STATUS_CLIENT_GONE = 499;
+
+export interface HandlerParts {
+  readonly node: ObjectNode;
+  readonly keys: AccessKeys;
+  readonly settings: S3Settings;
+  readonly stats: S3Stats;
+  readonly pace: PaceKeeper;
+  /** Makes request ids differ between two runs. */
+  readonly idPrefix: string;
+  readonly log?: (entry: AccessEntry) => void;
+}
+
+/** What becomes known of a request while it is handled. */
+interface Progress {
+  readonly requestId: string;
+  readonly atMs: number;
+  readonly startMs: number;
+  readonly reply: Reply;
+  operation: string;
+  accessKeyId?: string;
+  error?: ProtocolError;
+  call?: S3Call;
+}
+
+/** One request after another: head, signature, operation, answer, log. */
+export class RequestHandler {
+  readonly #parts: HandlerParts;
+  #count = 0;
+
+  constructor(parts: HandlerParts) {
+    this.#parts = parts;
+  }
+
+  /** Answers by itself; nothing is thrown. */
+  handle(message: IncomingMessage, response: ServerResponse): void {
+    const { settings, stats } = this.#parts;
+    const requestId =
+      this.#parts.idPrefix + (this.#count++).toString(16).padStart(8, '0').toUpperCase();
+    const reply = new Reply(response, message.method === 'HEAD', settings.now, requestId);
+    const progress: Progress = {
+      requestId,
+      atMs: settings.now(),
+      startMs: performance.now(),
+      reply,
+      operation: 'Unknown',
+    };
+    stats.inFlight++;
+    response.once('close', () => this.#finish(message, response, progress));
+    this.#run(message, response, progress).catch((error: unknown) => {
+      this.#refuse(error, message, progress);
+    });
+  }
+
+  async #run(
+    message: IncomingMessage,
+    response: ServerResponse,
+    progress: Progress,
+  ): Promise<void> {
+    const { node, keys, settings, pace } = this.#parts;
+    const request = new S3Request(message, settings.limits);
+    const operation = operationOf(request);
+    progress.operation = operation.name;
+    const authenticated = authenticate(request, keys, settings.now());
+    progress.accessKeyId = authenticated.accessKeyId;
+    const expected = request.header('x-amz-expected-bucket-owner');
+    if (expected !== undefined && expected !== settings.owner.id) {
+      throw new ProtocolError('AccessDenied');
+    }
+    const { reply } = progress;
+    const call = new S3Call({ node, settings, request, reply, authenticated, message, response });
+    progress.call = call;
+    const transfer = {
+      waitedMs: () => (call.reader?.waitedMs ?? 0) + reply.waitedMs,
+      movedBytes: () => (call.reader?.receivedBytes ?? 0) + reply.sentBytes,
+      cut: () => {
+        if (reply.isBegun) reply.abort();
+        else call.reader?.fail(new ProtocolError('RequestTimeout'));
+      },
+    };
+    pace.add(transfer);
+    try {
+      await operation.run(call);
+    } finally {
+      pace.remove(transfer);
+    }
+  }
+
+  #refuse(error: unknown, message: IncomingMessage, progress: Progress): void {
+    const { reply, requestId } = progress;
+    if (error instanceof ClientGoneError) return reply.abort();
+    const told = protocolErrorOf(error);
+    progress.error = told;
+    // Half an answer cannot be taken back: the client must miss its end.
+    if (reply.isBegun) return reply.abort();
+    const [path = ''] = (message.url ?? '').split('?');
+    const fields = Object.entries(told.fields).map(([name, text]) => textElement(name, text));
+    const body = errorDocument(
+      textElement('Code', told.code) +
+        textElement('Message', told.message) +
+        fields.join('') +
+        textElement('Resource', path) +
+        textElement('RequestId', requestId) +
+        textElement('HostId', requestId),
+    );
+    if (message.complete || hasNoBody(message)) reply.text(told.status, body, told.headers);
+    else reply.linger(told.status, body, told.headers, message, LINGER);
+  }
+
+  #finish(message: IncomingMessage, response: ServerResponse, progress: Progress): void {
+    const { stats, log } = this.#parts;
+    const { error, call, accessKeyId, reply } = progress;
+    const cause = error === undefined ? undefined : causeText(error);
+    stats.inFlight--;
+    const entry: AccessEntry = {
+      atMs: progress.atMs,
+      requestId: progress.requestId,
+      client: message.socket.remoteAddress ?? '',
+      operation: progress.operation,
+      method: message.method ?? '',
+      path: message.url?.split('?')[0] ?? '',
+      status: response.writableFinished ? response.statusCode : STATUS_CLIENT_GONE,
+      receivedBytes: call?.reader?.receivedBytes ?? 0,
+      sentBytes: reply.sentBytes,
+      durationMs: performance.now() - progress.startMs,
+      ...(accessKeyId !== undefined && { accessKeyId }),
+      ...(error !== undefined && { error: error.code }),
+      ...(cause !== undefined && { cause }),
+    };
+    stats.finished(entry);
+    log?.(entry);
+  }
+}
+
+function hasNoBody({ headers }: IncomingMessage): boolean {
+  const length = headers['content-length'];
+  return headers['transfer-encoding'] === undefined && (length === undefined || length === '0');
+}

@@ -1,0 +1,114 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ObjectNode } from '../object-node.ts';
+import type { Authenticated } from './auth/signature-v4.ts';
+import type { S3Limits } from './limits.ts';
+import { BodyReader } from './payload/body-reader.ts';
+import type { ChecksumAlgorithm } from './payload/checksums.ts';
+import { type PayloadPlan, planPayload } from './payload/payload-plan.ts';
+import { RequestBody } from './payload/request-body.ts';
+import { ProtocolError } from './protocol-error.ts';
+import type { Reply } from './reply.ts';
+import type { S3Request } from './s3-request.ts';
+
+export interface S3Settings {
+  readonly limits: S3Limits;
+  readonly region: string;
+  readonly owner: { readonly id: string; readonly displayName: string };
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+export interface S3CallParts {
+  readonly node: ObjectNode;
+  readonly settings: S3Settings;
+  readonly request: S3Request;
+  readonly reply: Reply;
+  readonly authenticated: Authenticated;
+  readonly message: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+/** One authenticated request, and all that an operation needs to answer it. */
+export class S3Call {
+  readonly node: ObjectNode;
+  readonly settings: S3Settings;
+  readonly request: S3Request;
+  readonly reply: Reply;
+  readonly #parts: S3CallParts;
+  /** Once the body is read. */
+  reader: BodyReader | undefined;
+
+  constructor(parts: S3CallParts) {
+    this.node = parts.node;
+    this.settings = parts.settings;
+    this.request = parts.request;
+    this.reply = parts.reply;
+    this.#parts = parts;
+  }
+
+  get bucket(): string {
+    return this.request.bucket ?? '';
+  }
+
+  get key(): string {
+    return this.request.key ?? '';
+  }
+
+  /** Judges what the headers say of the body, before any of it is asked for. */
+  payload(): PayloadPlan {
+    return planPayload(this.request.headers, this.#parts.authenticated);
+  }
+
+  /** Once: the body is read from here on, and a client that waits for `100 Continue` gets it. */
+  body(
+    plan: PayloadPlan,
+    further: readonly ChecksumAlgorithm[] = [],
+    maxBytes: number = this.settings.limits.maxObjectBytes,
+  ): RequestBody {
+    const { message, response } = this.#parts;
+    const reader = new BodyReader(message, this.settings.now);
+    const body = new RequestBody(reader, plan, maxBytes, further);
+    this.reader = reader;
+    if (message.headers.expect?.toLowerCase() === '100-continue') response.writeContinue();
+    return body;
+  }
+
+  /**
+   * A whole, verified body of XML. Headers about a checksum may be about the object instead.
+   */
+  async xmlBody({ isChecksumOfObject = false } = {}): Promise<Buffer> {
+    const { maxXmlBytes } = this.settings.limits;
+    const plan = isChecksumOfObject
+      ? planPayload(withoutChecksums(this.request.headers), this.#parts.authenticated)
+      : this.payload();
+    if ((plan.contentBytes ?? 0) > maxXmlBytes) throw new ProtocolError('MaxMessageLengthExceeded');
+    const body = this.body(plan, [], maxXmlBytes);
+    const pieces: Uint8Array[] = [];
+    for await (const piece of await body.content()) pieces.push(piece);
+    await body.verify();
+    return Buffer.concat(pieces);
+  }
+
+  /** A number of the query, 0 to `most`; more counts as `most`. @throws ProtocolError */
+  count(name: string, most: number): number {
+    const text = this.request.queryValue(name);
+    if (text === undefined || text === '') return most;
+    if (!/^\d{1,10}$/.test(text) || Number(text) > 2 ** 31 - 1) {
+      const message = `Argument ${name} must be an integer between 0 and 2147483647`;
+      throw new ProtocolError('InvalidArgument', message, {
+        fields: { ArgumentName: name, ArgumentValue: text },
+      });
+    }
+    return Math.min(Number(text), most);
+  }
+}
+
+function withoutChecksums(headers: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  return new Map([...headers].filter(([name]) => !name.startsWith('x-amz-checksum-')));
+}
+
+/** One operation of S3, by the name that access logs and metrics show. */
+export interface S3Operation {
+  readonly name: string;
+  readonly run: (call: S3Call) => Promise<void> | void;
+}
