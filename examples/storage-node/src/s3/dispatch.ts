@@ -31,9 +31,9 @@ import { getObject, headObject } from './operations/read-object.ts';
 import { uploadPart, uploadPartCopy } from './operations/upload-parts.ts';
 import { abortUpload, completeUpload, createUpload } from './operations/uploads.ts';
 import { deleteObject, putObject } from './operations/write-object.ts';
-import { ProtocolError } from './protocol-error.ts';
-import type { S3Call, S3Operation } from './s3-call.ts';
-import type { S3Request } from './s3-request.ts';
+import { ProtocolError } from './base/protocol-error.ts';
+import type { S3Call, S3Operation } from './call/s3-call.ts';
+import type { S3Request } from './call/s3-request.ts';
 
 type Run = S3Operation['run'];
 

@@ -1,4 +1,4 @@
-import type { S3Limits } from './limits.ts';
+import type { S3Limits } from './base/limits.ts';
 
 /** A transfer, as far as its pace is judged. */
 export interface PacedTransfer {

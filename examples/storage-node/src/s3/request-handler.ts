@@ -3,12 +3,12 @@ import type { ObjectNode } from '../object-node.ts';
 import type { AccessKeys } from './auth/access-keys.ts';
 import { authenticate } from './auth/authenticate.ts';
 import { operationOf } from './dispatch.ts';
-import { causeText, protocolErrorOf } from './error-mapping.ts';
+import { causeText, protocolErrorOf } from './call/error-mapping.ts';
 import type { PaceKeeper } from './pace-keeper.ts';
-import { ClientGoneError, ProtocolError } from './protocol-error.ts';
-import { Reply } from './reply.ts';
-import { S3Call, type S3Settings } from './s3-call.ts';
-import { S3Request } from './s3-request.ts';
+import { ClientGoneError, ProtocolError } from './base/protocol-error.ts';
+import { Reply } from './call/reply.ts';
+import { S3Call, type S3Settings } from './call/s3-call.ts';
+import { S3Request } from './call/s3-request.ts';
 import type { AccessEntry, S3Stats } from './s3-stats.ts';
 import { errorDocument, textElement } from './xml/xml-writer.ts';
 

@@ -5,10 +5,10 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import type { AddressInfo } from 'node:net';
 import type { ObjectNode } from '../object-node.ts';
 import { type AccessKey, AccessKeys } from './auth/access-keys.ts';
-import { limitsOf, type S3Limits } from './limits.ts';
+import { limitsOf, type S3Limits } from './base/limits.ts';
 import { PaceKeeper } from './pace-keeper.ts';
 import { RequestHandler } from './request-handler.ts';
-import type { S3Settings } from './s3-call.ts';
+import type { S3Settings } from './call/s3-call.ts';
 import { type AccessEntry, S3Stats } from './s3-stats.ts';
 
 export interface TlsFiles {

@@ -1,4 +1,4 @@
-import { ProtocolError } from '../protocol-error.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
 import type { AccessKeys } from './access-keys.ts';
 import type { RequestHead } from './request-head.ts';
 import { verifyPresignedV2 } from './signature-v2.ts';

@@ -1,5 +1,5 @@
 import { createHash, createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
-import { ProtocolError } from '../protocol-error.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
 import type { AccessKeys } from './access-keys.ts';
 import { queryValue, type RequestHead } from './request-head.ts';
 import { uriEncode, uriEncodePath } from './uri-text.ts';

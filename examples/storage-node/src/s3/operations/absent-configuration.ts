@@ -1,5 +1,5 @@
-import { ProtocolError, type ProtocolErrorCode } from '../protocol-error.ts';
-import type { S3Operation } from '../s3-call.ts';
+import { ProtocolError, type ProtocolErrorCode } from '../base/protocol-error.ts';
+import type { S3Operation } from '../call/s3-call.ts';
 import { textElement } from '../xml/xml-writer.ts';
 import { assertBucket } from './buckets.ts';
 import { openObject } from './read-object.ts';

@@ -1,5 +1,5 @@
-import { ProtocolError } from '../protocol-error.ts';
-import type { S3Call } from '../s3-call.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
+import type { S3Call } from '../call/s3-call.ts';
 import { childText, readXml } from '../xml/xml-reader.ts';
 import { element, textElement } from '../xml/xml-writer.ts';
 import { assertBucket } from './buckets.ts';

@@ -1,4 +1,4 @@
-import { ProtocolError } from '../protocol-error.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
 
 /** The rules of S3 for names of buckets. @throws ProtocolError InvalidBucketName */
 export function assertBucketName(name: string): void {

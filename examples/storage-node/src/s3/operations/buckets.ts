@@ -1,6 +1,6 @@
-import { MAX_LIST_ENTRIES } from '../limits.ts';
-import { ProtocolError } from '../protocol-error.ts';
-import type { S3Call } from '../s3-call.ts';
+import { MAX_LIST_ENTRIES } from '../base/limits.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
+import type { S3Call } from '../call/s3-call.ts';
 import { childText, readXml } from '../xml/xml-reader.ts';
 import { element, isoTime, optionalElement, textElement } from '../xml/xml-writer.ts';
 import { assertBucketName } from './bucket-name.ts';
@@ -43,7 +43,9 @@ export async function createBucket(call: S3Call): Promise<void> {
   const xml = await call.xmlBody();
   // Any region will do: there is one node.
   if (xml.length > 0) childText(readXml(xml, 'CreateBucketConfiguration'), 'LocationConstraint');
-  if (!(await call.node.createBucket(call.bucket))) {
+  const isNew = await call.node.createBucket(call.bucket);
+  // In its first region S3 lets an owner create a bucket again.
+  if (!isNew && call.settings.region !== 'us-east-1') {
     throw new ProtocolError('BucketAlreadyOwnedByYou', undefined, {
       fields: { BucketName: call.bucket },
     });

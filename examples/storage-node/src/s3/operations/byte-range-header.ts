@@ -1,5 +1,5 @@
 import type { ByteRange } from '../../object-node.ts';
-import { ProtocolError } from '../protocol-error.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
 
 /**
  * The one range that a `Range` header asks for. `undefined`, which is the whole object, for several

@@ -1,8 +1,8 @@
 import type { BodyDescription, ObjectDetails, ObjectInfo, ObjectMeta } from '../../object-node.ts';
 import { BodyDigest } from '../payload/body-digest.ts';
 import { type ChecksumAlgorithm, checksumAlgorithm } from '../payload/checksums.ts';
-import { ProtocolError } from '../protocol-error.ts';
-import type { S3Call } from '../s3-call.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
+import type { S3Call } from '../call/s3-call.ts';
 import { isoTime, optionalElement, textElement } from '../xml/xml-writer.ts';
 import { openCopySource } from './copy-source.ts';
 import { assertKnownOrders, metaOf, quotedEtag } from './object-headers.ts';

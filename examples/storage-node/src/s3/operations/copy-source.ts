@@ -1,7 +1,7 @@
 import type { ObjectReader } from '../../object-node.ts';
 import { uriDecode } from '../auth/uri-text.ts';
-import { ProtocolError } from '../protocol-error.ts';
-import type { S3Call } from '../s3-call.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
+import type { S3Call } from '../call/s3-call.ts';
 import { judgeCopySource } from './preconditions.ts';
 import { assertNullVersion } from './read-object.ts';
 

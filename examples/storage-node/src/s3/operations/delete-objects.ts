@@ -1,6 +1,6 @@
-import { ProtocolError } from '../protocol-error.ts';
-import { protocolErrorOf } from '../error-mapping.ts';
-import type { S3Call } from '../s3-call.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
+import { protocolErrorOf } from '../call/error-mapping.ts';
+import type { S3Call } from '../call/s3-call.ts';
 import { childText, readXml, type XmlElement } from '../xml/xml-reader.ts';
 import { element, optionalElement, textElement } from '../xml/xml-writer.ts';
 import { assertNullVersion } from './read-object.ts';

@@ -1,7 +1,7 @@
 import type { ListOptions, ObjectInfo, ObjectList } from '../../object-node.ts';
-import { MAX_LIST_ENTRIES } from '../limits.ts';
-import { ProtocolError } from '../protocol-error.ts';
-import type { S3Call } from '../s3-call.ts';
+import { MAX_LIST_ENTRIES } from '../base/limits.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
+import type { S3Call } from '../call/s3-call.ts';
 import { element, isoTime, optionalElement, textElement } from '../xml/xml-writer.ts';
 import { givenValue, listEncoder } from './list-text.ts';
 import { quotedEtag } from './object-headers.ts';
@@ -43,12 +43,17 @@ export function prefixesXml(prefixes: readonly string[], encode: (text: string) 
 }
 
 /** What all listings of objects begin with. */
-function listHead(call: S3Call, limit: number, list: ObjectList): string {
+function listHead(
+  call: S3Call,
+  limit: number,
+  list: ObjectList,
+  encodePrefix: (text: string) => string = listEncoder(call),
+): string {
   const encode = listEncoder(call);
   const delimiter = givenValue(call, 'delimiter');
   return (
     textElement('Name', call.bucket) +
-    textElement('Prefix', encode(call.request.queryValue('prefix') ?? '')) +
+    textElement('Prefix', encodePrefix(call.request.queryValue('prefix') ?? '')) +
     optionalElement('Delimiter', delimiter === undefined ? undefined : encode(delimiter)) +
     textElement('MaxKeys', limit) +
     optionalElement('EncodingType', givenValue(call, 'encoding-type')) +
@@ -66,7 +71,8 @@ export async function listObjectsV1(call: S3Call): Promise<void> {
   const owner = ownerXml(call);
   call.reply.xml(
     'ListBucketResult',
-    listHead(call, limit, list) +
+    // Clients of the first version take the prefix as it stands.
+    listHead(call, limit, list, (text) => text) +
       textElement('Marker', encode(marker ?? '')) +
       optionalElement('NextMarker', next) +
       list.objects.map((one) => element('Contents', objectXml(one, encode, owner))).join('') +

@@ -1,6 +1,6 @@
 import { uriEncodePath } from '../auth/uri-text.ts';
-import { ProtocolError } from '../protocol-error.ts';
-import type { S3Call } from '../s3-call.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
+import type { S3Call } from '../call/s3-call.ts';
 
 /** How names stand in a listing: as they are, or percent-encoded for those that XML cannot hold. */
 export function listEncoder(call: S3Call): (text: string) => string {

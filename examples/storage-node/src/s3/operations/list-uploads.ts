@@ -1,6 +1,6 @@
 import type { PartInfo, UploadInfo, UploadListOptions } from '../../object-node.ts';
-import { MAX_LIST_ENTRIES } from '../limits.ts';
-import type { S3Call } from '../s3-call.ts';
+import { MAX_LIST_ENTRIES } from '../base/limits.ts';
+import type { S3Call } from '../call/s3-call.ts';
 import { element, isoTime, optionalElement, textElement } from '../xml/xml-writer.ts';
 import { assertBucket } from './buckets.ts';
 import { prefixesXml } from './list-objects.ts';

@@ -1,7 +1,7 @@
 import type { ObjectDetails, PartInfo } from '../../object-node.ts';
-import { MAX_LIST_ENTRIES } from '../limits.ts';
-import { ProtocolError } from '../protocol-error.ts';
-import type { S3Call } from '../s3-call.ts';
+import { MAX_LIST_ENTRIES } from '../base/limits.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
+import type { S3Call } from '../call/s3-call.ts';
 import { element, optionalElement, textElement } from '../xml/xml-writer.ts';
 import { validators } from './object-headers.ts';
 import { openObject } from './read-object.ts';

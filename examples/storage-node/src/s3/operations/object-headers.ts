@@ -1,8 +1,8 @@
 import type { ObjectDetails, ObjectInfo, ObjectMeta } from '../../object-node.ts';
 import { checksumAlgorithm } from '../payload/checksums.ts';
-import { ProtocolError } from '../protocol-error.ts';
-import type { ReplyHeaders } from '../reply.ts';
-import type { S3Call } from '../s3-call.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
+import type { ReplyHeaders } from '../call/reply.ts';
+import type { S3Call } from '../call/s3-call.ts';
 import { parseTagHeader } from './tag-set.ts';
 
 const KEPT = [

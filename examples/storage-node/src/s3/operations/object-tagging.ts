@@ -1,5 +1,5 @@
-import { ProtocolError } from '../protocol-error.ts';
-import type { S3Call } from '../s3-call.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
+import type { S3Call } from '../call/s3-call.ts';
 import type { ObjectMeta } from '../../object-node.ts';
 import { assertNullVersion, openObject } from './read-object.ts';
 import { parseTagXml, type TagSet, tagSetXml } from './tag-set.ts';

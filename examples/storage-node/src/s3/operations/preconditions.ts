@@ -1,6 +1,6 @@
 import type { Condition, ObjectInfo } from '../../object-node.ts';
-import { ProtocolError } from '../protocol-error.ts';
-import type { S3Request } from '../s3-request.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
+import type { S3Request } from '../call/s3-request.ts';
 
 /** ETags of a header, without quotes; clients also send them bare. */
 export function parseEtags(text: string): '*' | string[] {
@@ -67,7 +67,7 @@ export function writeCondition(request: S3Request): Condition | undefined {
 
 /**
  * Judges a condition on what stands there now, so that a client need not send a body for nothing.
- * The node judges it again. An `If-Match` where there is no object is answered with 404, as S3 does.
+ * The node judges it again. `If-Match` where there is no object is answered with 404, as S3 does.
  */
 export function judgeEarly(condition: Condition | undefined, object: ObjectInfo | undefined): void {
   if (condition === undefined) return;

@@ -1,13 +1,15 @@
-import type { ByteRange, ObjectDetails, ObjectReader } from '../../object-node.ts';
-import { ProtocolError } from '../protocol-error.ts';
-import type { ReplyHeaders } from '../reply.ts';
-import type { S3Call } from '../s3-call.ts';
+import type { ByteRange, ObjectDetails, ObjectMeta, ObjectReader } from '../../object-node.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
+import type { ReplyHeaders } from '../call/reply.ts';
+import type { S3Call } from '../call/s3-call.ts';
 import { parseRange } from './byte-range-header.ts';
 import { checksumHeaders, objectHeaders, validators } from './object-headers.ts';
 import { parseEtags, judgeRead } from './preconditions.ts';
 
 interface Selection {
   readonly range: ByteRange | undefined;
+  /** Whose checksum an answer may show: a range has none of its own. */
+  readonly checked: ObjectMeta | undefined;
   readonly headers: ReplyHeaders;
 }
 
@@ -35,13 +37,19 @@ function selectPart(text: string, details: ObjectDetails): Selection {
   const { parts } = details;
   if (parts === undefined) {
     if (number > 1) throw new ProtocolError('InvalidPartNumber');
-    return { range: undefined, headers: {} };
+    return { range: undefined, checked: details.meta, headers: {} };
   }
   let startBytes = 0;
   for (const part of parts) {
     if (part.number === number) {
       const range = { startBytes, endBytes: startBytes + part.sizeBytes };
-      return { range, headers: { 'x-amz-mp-parts-count': parts.length } };
+      const { checksumType } = details.meta;
+      const checked: ObjectMeta = {
+        headers: {},
+        ...(part.checksums !== undefined && { checksums: part.checksums }),
+        ...(checksumType !== undefined && { checksumType }),
+      };
+      return { range, checked, headers: { 'x-amz-mp-parts-count': parts.length } };
     }
     startBytes += part.sizeBytes;
   }
@@ -57,7 +65,8 @@ function select(call: S3Call, details: ObjectDetails): Selection {
     parseEtags(ifRange)[0] === details.etag ||
     Date.parse(ifRange) >= Math.floor(details.modifiedMs / 1000) * 1000;
   const header = isFresh ? call.request.header('range') : undefined;
-  return { range: parseRange(header, details.sizeBytes), headers: {} };
+  const range = parseRange(header, details.sizeBytes);
+  return { range, checked: range === undefined ? details.meta : undefined, headers: {} };
 }
 
 async function read(call: S3Call, withBody: boolean): Promise<void> {
@@ -68,13 +77,13 @@ async function read(call: S3Call, withBody: boolean): Promise<void> {
       call.reply.empty(304, validators(details));
       return;
     }
-    const { range, headers: further } = select(call, details);
+    const { range, checked, headers: further } = select(call, details);
     const isWhole = range === undefined;
     const lengthBytes = isWhole ? details.sizeBytes : range.endBytes - range.startBytes;
     const wantsChecksum = call.request.header('x-amz-checksum-mode')?.toUpperCase() === 'ENABLED';
     const headers = {
       ...objectHeaders(call, details),
-      ...(wantsChecksum && isWhole && checksumHeaders(details.meta)),
+      ...(wantsChecksum && checked !== undefined && checksumHeaders(checked)),
       ...further,
       'content-length': lengthBytes,
       ...(range !== undefined && {

@@ -1,5 +1,5 @@
 import { parseQuery } from '../auth/uri-text.ts';
-import { ProtocolError } from '../protocol-error.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
 import { childText, readXml } from '../xml/xml-reader.ts';
 import { element, textElement } from '../xml/xml-writer.ts';
 
@@ -45,7 +45,8 @@ export function parseTagXml(bytes: Uint8Array): TagSet {
 }
 
 export function tagSetXml(tags: TagSet): string {
-  const each = Object.entries(tags).map(([key, value]) =>
+  const sorted = Object.entries(tags).sort(([a], [b]) => (a < b ? -1 : 1));
+  const each = sorted.map(([key, value]) =>
     element('Tag', textElement('Key', key) + textElement('Value', value)),
   );
   return element('TagSet', each.join(''));

@@ -5,8 +5,8 @@ import {
   isCombinable,
 } from '../payload/checksum-combination.ts';
 import { type ChecksumAlgorithm, checksumAlgorithm, startChecksum } from '../payload/checksums.ts';
-import { ProtocolError } from '../protocol-error.ts';
-import type { S3Call } from '../s3-call.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
+import type { S3Call } from '../call/s3-call.ts';
 
 const ALGORITHM = 'x-amz-checksum-algorithm';
 const TYPE = 'x-amz-checksum-type';

@@ -1,9 +1,9 @@
 import type { PartInfo, UploadInfo } from '../../object-node.ts';
-import { MAX_PARTS } from '../limits.ts';
+import { MAX_PARTS } from '../base/limits.ts';
 import { BodyDigest } from '../payload/body-digest.ts';
 import type { ChecksumAlgorithm } from '../payload/checksums.ts';
-import { ProtocolError } from '../protocol-error.ts';
-import type { S3Call } from '../s3-call.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
+import type { S3Call } from '../call/s3-call.ts';
 import { parseCopyRange } from './byte-range-header.ts';
 import { copyResult, digested } from './copy-object.ts';
 import { openCopySource } from './copy-source.ts';

@@ -1,9 +1,9 @@
 import type { ObjectInfo, ObjectMeta, PartInfo, UploadInfo } from '../../object-node.ts';
-import { MAX_PARTS } from '../limits.ts';
+import { MAX_PARTS } from '../base/limits.ts';
 import { compositeEtag } from '../payload/checksum-combination.ts';
 import { CHECKSUM_ALGORITHMS } from '../payload/checksums.ts';
-import { ProtocolError } from '../protocol-error.ts';
-import type { S3Call } from '../s3-call.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
+import type { S3Call } from '../call/s3-call.ts';
 import { childText, readXml, type XmlElement } from '../xml/xml-reader.ts';
 import { optionalElement, textElement } from '../xml/xml-writer.ts';
 import { assertKnownOrders, metaOf, quotedEtag } from './object-headers.ts';

@@ -1,7 +1,7 @@
 import type { BodyDescription, ObjectMeta } from '../../object-node.ts';
 import type { VerifiedBody } from '../payload/request-body.ts';
-import { ProtocolError } from '../protocol-error.ts';
-import type { S3Call } from '../s3-call.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
+import type { S3Call } from '../call/s3-call.ts';
 import { checksumAlgorithm } from '../payload/checksums.ts';
 import { assertKnownOrders, checksumHeaders, metaOf, quotedEtag } from './object-headers.ts';
 import { judgeEarly, writeCondition } from './preconditions.ts';

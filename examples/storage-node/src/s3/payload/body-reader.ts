@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { ClientGoneError } from '../protocol-error.ts';
+import { ClientGoneError } from '../base/protocol-error.ts';
 
 /** Bytes that wait in a reader before the socket is paused. */
 const MAX_WAITING_BYTES = 256 * 1024;

@@ -1,4 +1,4 @@
-import { ProtocolError } from '../protocol-error.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
 import type { ChunkSignatures } from './chunk-signature.ts';
 
 /** `fffff;chunk-signature=` and 64 digits are 86 bytes. */

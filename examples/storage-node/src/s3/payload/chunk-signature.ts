@@ -1,6 +1,6 @@
 import { createHash, createHmac, type Hash, timingSafeEqual } from 'node:crypto';
 import type { SigningContext } from '../auth/signature-v4.ts';
-import { ProtocolError } from '../protocol-error.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
 
 const EMPTY_SHA256 = createHash('sha256').digest('hex');
 

@@ -1,5 +1,5 @@
 import type { Authenticated } from '../auth/signature-v4.ts';
-import { ProtocolError } from '../protocol-error.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
 import {
   CHECKSUM_ALGORITHMS,
   type ChecksumAlgorithm,

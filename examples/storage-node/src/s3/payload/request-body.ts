@@ -1,11 +1,11 @@
 import type { Body } from '../../object-node.ts';
-import { ProtocolError } from '../protocol-error.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
 import { BodyDigest, type BodyDigests } from './body-digest.ts';
 import type { BodyReader } from './body-reader.ts';
 import { type ChecksumAlgorithm, isChecksumText } from './checksums.ts';
 import type { PayloadPlan } from './payload-plan.ts';
 
-/** A body of at most this many bytes on the wire is gathered: streaming costs more than it saves. */
+/** Up to so many bytes on the wire a body is gathered: streaming it costs more than it saves. */
 const GATHERED_BYTES = 128 * 1024;
 
 /** What a body turned out to be; all that the client said of it has been verified. */

@@ -1,4 +1,4 @@
-import { ProtocolError } from '../protocol-error.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
 
 /** One element: its text, and the elements in it by name without prefix. */
 export interface XmlElement {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ClientGoneError } from './protocol-error.ts';
-import { xmlDocument } from './xml/xml-writer.ts';
+import { ClientGoneError } from '../base/protocol-error.ts';
+import { xmlDocument } from '../xml/xml-writer.ts';
 
 export type ReplyHeaders = Readonly<Record<string, string | number>>;
 

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
-import type { RequestHead } from './auth/request-head.ts';
-import { parseQuery, type QueryPair, uriDecode } from './auth/uri-text.ts';
-import type { S3Limits } from './limits.ts';
-import { ProtocolError } from './protocol-error.ts';
+import type { RequestHead } from '../auth/request-head.ts';
+import { parseQuery, type QueryPair, uriDecode } from '../auth/uri-text.ts';
+import type { S3Limits } from '../base/limits.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
 
 /** The head of a request, parsed; bucket and key are those of its path. */
 export class S3Request implements RequestHead {

@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { ObjectNode } from '../object-node.ts';
-import type { Authenticated } from './auth/signature-v4.ts';
-import type { S3Limits } from './limits.ts';
-import { BodyReader } from './payload/body-reader.ts';
-import type { ChecksumAlgorithm } from './payload/checksums.ts';
-import { type PayloadPlan, planPayload } from './payload/payload-plan.ts';
-import { RequestBody } from './payload/request-body.ts';
-import { ProtocolError } from './protocol-error.ts';
+import type { ObjectNode } from '../../object-node.ts';
+import type { Authenticated } from '../auth/signature-v4.ts';
+import type { S3Limits } from '../base/limits.ts';
+import { BodyReader } from '../payload/body-reader.ts';
+import type { ChecksumAlgorithm } from '../payload/checksums.ts';
+import { type PayloadPlan, planPayload } from '../payload/payload-plan.ts';
+import { RequestBody } from '../payload/request-body.ts';
+import { ProtocolError } from '../base/protocol-error.ts';
 import type { Reply } from './reply.ts';
 import type { S3Request } from './s3-request.ts';
 

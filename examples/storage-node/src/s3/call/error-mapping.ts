@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
-import { BusyError, NodeError, type NodeErrorCode } from '../node-errors.ts';
-import { ProtocolError, type ProtocolErrorCode } from './protocol-error.ts';
+import { BusyError, NodeError, type NodeErrorCode } from '../../node-errors.ts';
+import { ProtocolError, type ProtocolErrorCode } from '../base/protocol-error.ts';
 
 const CODES: Readonly<Record<NodeErrorCode, ProtocolErrorCode>> = {
   NO_SUCH_BUCKET: 'NoSuchBucket',
