@@ -14,6 +14,11 @@ const CODES: Readonly<Record<NodeErrorCode, ProtocolErrorCode>> = {
   TOO_LARGE: 'EntityTooLarge',
   WRONG_SIZE: 'IncompleteBody',
   BAD_NAME: 'InvalidArgument',
+  BAD_ETAG: 'InternalError',
+  BAD_OPTION: 'InternalError',
+  MISSING_VOLUME: 'InternalError',
+  FOREIGN_VOLUME: 'InternalError',
+  LOST_METADATA: 'InternalError',
   DAMAGED: 'InternalError',
   CLOSED: 'ServiceUnavailable',
 };
