@@ -20,7 +20,7 @@ import {
 import { copyObject } from './operations/copy-object.ts';
 import { deleteObjects } from './operations/delete-objects.ts';
 import { listObjectsV1, listObjectsV2, listObjectVersions } from './operations/list-objects.ts';
-import { listParts, listUploads } from './operations/list-uploads.ts';
+import { listParts, listMultipartUploads } from './operations/list-uploads.ts';
 import { getObjectAttributes } from './operations/object-attributes.ts';
 import {
   deleteObjectTagging,
@@ -79,7 +79,7 @@ const BUCKET_METHODS: Readonly<Record<string, Method>> = {
     byKey: new Map([
       ['location', operation('GetBucketLocation', getBucketLocation)],
       ['acl', operation('GetBucketAcl', getBucketAcl)],
-      ['uploads', operation('ListMultipartUploads', listUploads)],
+      ['uploads', operation('ListMultipartUploads', listMultipartUploads)],
       ['versions', operation('ListObjectVersions', listObjectVersions)],
       ...ABSENT_CONFIGURATIONS,
       ['list-type', operation('ListObjectsV2', listByType)],

@@ -38,7 +38,7 @@ function uploadXml(call: S3Call, upload: UploadInfo, encode: (text: string) => s
   );
 }
 
-export async function listUploads(call: S3Call): Promise<void> {
+export async function listMultipartUploads(call: S3Call): Promise<void> {
   assertBucket(call);
   const encode = listEncoder(call);
   const limit = call.count('max-uploads', MAX_LIST_ENTRIES);
