@@ -73,7 +73,7 @@ function applied(groups: readonly (readonly (readonly TestRow[])[])[]): string {
   return dumpOf([...records.values()].sort((a, b) => (a.key < b.key ? -1 : 1)));
 }
 
-async function subjectWith(seal: 'none' | 'alone' | 'rides'): Promise<Subject> {
+async function subjectWith(seal: 'none' | 'alone' | 'piggybacked'): Promise<Subject> {
   const merged = { lengthBytes: 777, lastSequence: 40n, chain: 0x1234_5678 };
   const chunks = [RECORDS.slice(0, 3), RECORDS.slice(3, 5), RECORDS.slice(5)].map(columnsOf);
   const snapshot = { number: 3, bytes: await snapshotOf(3, chunks, merged) };
@@ -173,7 +173,7 @@ async function cuts(subject: Subject, name: string): Promise<Outcome[]> {
   return outcomes;
 }
 
-describe.each(['none', 'alone', 'rides'] as const)('last log with seal: %s', (seal) => {
+describe.each(['none', 'alone', 'piggybacked'] as const)('last log with seal: %s', (seal) => {
   let subject: Subject;
 
   beforeAll(async () => {

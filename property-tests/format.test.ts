@@ -170,7 +170,7 @@ test('logs, as the independent decoder reads them', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(batches, { minLength: 1, maxLength: 4 }),
-      fc.constantFrom('none' as const, 'alone' as const, 'rides' as const),
+      fc.constantFrom('none' as const, 'alone' as const, 'piggybacked' as const),
       fc.nat(100),
       async (groups, seal, zerosBehind) => {
         const predecessor = { ...NO_PREDECESSOR, number: 8, lastSequence: 2n ** 40n };

@@ -83,8 +83,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'updates that were folded without room are dropped': {
     file: 'src/table/table.ts',
-    find: 'new OlderLayers(frozen, base);\n  }\n\n  /**\n   * Takes in',
-    replace: 'new OlderLayers([], base);\n  }\n\n  /**\n   * Takes in',
+    find: 'new OlderLayers(frozen, base);\n  }\n\n  /**\n   * Puts merged',
+    replace: 'new OlderLayers([], base);\n  }\n\n  /**\n   * Puts merged',
     test: 'test/store/merge-retry.test.ts',
   },
   'snapshot written in place': {

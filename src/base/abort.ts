@@ -11,7 +11,7 @@ class AbortListeners {
   }
 
   add(listener: () => void): () => void {
-    // A copy: a listener that is added twice is called twice.
+    // A new function, so that a listener that is added twice is called twice.
     const own = (): void => listener();
     if (this.#listeners.size === 0) this.#signal.addEventListener('abort', this.#call);
     this.#listeners.add(own);
@@ -40,7 +40,8 @@ export function onAbort(signal: AbortSignal, listener: () => void): () => void {
 }
 
 /**
- * Checks that `signal` is an AbortSignal. One of another realm or library is accepted.
+ * Checks that `signal` is an AbortSignal. Signals of other realms or libraries are accepted.
+ *
  * @throws TypeError
  */
 export function checkSignal(signal: unknown): asserts signal is AbortSignal | undefined {

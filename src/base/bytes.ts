@@ -8,22 +8,19 @@ assert(
 );
 
 /**
- * Whether this is a Uint8Array, of any realm: one of a `vm` context, or of Jest's, has a class of
- * its own.
+ * Whether `value` is a Uint8Array of any realm. In a `vm` context, and in Jest, Uint8Array is
+ * another class.
  */
 export function isBytes(value: unknown): value is Uint8Array {
   return types.isUint8Array(value);
 }
 
-/** A view of the same bytes. */
+/** A DataView of the same bytes. */
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/**
- * Up to this length a loop is quicker than a call into the runtime, which also needs a view of the
- * source.
- */
+/** Up to this length, a loop is faster than `set` with a `subarray`. */
 const SHORT_COPY_BYTES = 64;
 
 /** Copies `lengthBytes` from `source` at `sourceOffset` to `target` at `offset`. */
@@ -41,13 +38,13 @@ export function copyBytes(
   for (let i = 0; i < lengthBytes; i++) target[offset + i] = source[sourceOffset + i]!;
 }
 
-/** True when every byte in [from, to) is 0. */
+/** Whether all bytes in [from, to) are 0. */
 export function isZero(bytes: Uint8Array, from = 0, to: number = bytes.length): boolean {
   for (let i = from; i < to; i++) if (bytes[i] !== 0) return false;
   return true;
 }
 
-/** True when both hold the same bytes. */
+/** Whether both have the same content. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
@@ -55,8 +52,8 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 /**
- * A u64 field that must be a safe integer to be of use (an offset, a length, a file number), else
- * -1.
+ * Reads a u64 field that must be a safe integer (an offset, a length, a file number). Returns -1 if
+ * it is not.
  */
 export function readSafeU64(view: DataView, offset: number): number {
   const value = view.getBigUint64(offset, true);

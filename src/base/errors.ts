@@ -232,10 +232,10 @@ export class ConditionFailedError extends StoreError {
 }
 
 /**
- * What `insertBatchSync` would have had to wait for. `queue`: batches that are queued or in flight,
- * or another turn of the commit loop; `warming`: chunks that are not in memory; `merges`: merges
- * that do not keep up; `space`: room on a full disk; `pause`: the lease, after this process stood
- * still.
+ * What `insertBatchSync` would have to wait for. `queue`: batches that are queued or in flight, or
+ * another run of the commit loop. `warming`: chunks that are not in memory. `merges`: merges that
+ * do not keep up. `space`: space on a full disk. `pause`: proof of the lease after a pause of this
+ * process.
  */
 export type BusyReason = 'queue' | 'warming' | 'merges' | 'space' | 'pause';
 
@@ -315,8 +315,7 @@ export class PositionExpiredError extends StoreError {
 }
 
 /**
- * A package with a native part could not be loaded. Nothing has been opened. `message` names the
- * remedy.
+ * A package with a native part could not be loaded. Nothing was opened. `message` names the remedy.
  */
 export class NativePackageError extends StoreError {
   override readonly name: string = 'NativePackageError';
@@ -345,7 +344,7 @@ export function systemCode(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
-/** The message that Node gives `EDQUOT`, for which it has no name. */
+/** Node has no name for `EDQUOT` and gives it this message. */
 const QUOTA_EXCEEDED = `Unknown system error ${-constants.errno.EDQUOT}`;
 
 /** The path that a system call did not find (ENOENT); undefined for any other error. */

@@ -1,9 +1,9 @@
-/** Every field of a type, so that a new one cannot be forgotten. */
+/** Has every field of a type, so that the compiler detects a missing one. */
 export type FieldsOf<T> = Readonly<Record<keyof T, true>>;
 
 /**
- * Throws a TypeError that names the first unknown field of `object`, own or inherited: a misspelt
- * field would be ignored without a sign.
+ * Throws a TypeError that names the first unknown field of `object`, own or inherited. Otherwise a
+ * misspelt field would be silently ignored.
  */
 export function requireKnownFields(
   object: unknown,

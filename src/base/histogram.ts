@@ -3,15 +3,17 @@ import { assert } from './assert.ts';
 /** Eight buckets per octave: the bounds of a bucket differ by at most 12.5 %. */
 const SUB_BITS = 3;
 const BUCKETS_PER_OCTAVE: number = 2 ** SUB_BITS;
-/** A double's exponent begins at bit 20 of its upper word, with a bias of 1,023. */
+/** In the upper word of a double, the exponent begins at bit 20 and has a bias of 1,023. */
 const SHIFT: number = 20 - SUB_BITS;
 const INDEX_OF_ONE: number = 1023 << SUB_BITS;
 
-/** Scratch space to read the bits of a value. Shared, because recording is synchronous. */
+/**
+ * Scratch memory to read the bits of a value. Sharing it is safe, because recording is synchronous.
+ */
 const valueOf = new Float64Array(1);
 const wordsOf = new Uint32Array(valueOf.buffer);
 
-/** A copy of the recorded values. The unit is in the name of the field that has it. */
+/** A copy of the recorded values. The name of the field that holds it gives the unit. */
 export interface Distribution {
   readonly count: number;
   readonly sum: number;
@@ -59,7 +61,8 @@ export class Histogram {
   }
 
   /**
-   * 0: at most the smallest unit. Bucket i > 0 ends at the i-th bound behind it, and includes it.
+   * Bucket 0 ends at the smallest unit, bucket i > 0 at the i-th bound after it. Bounds are
+   * inclusive.
    */
   #indexOf(value: number): number {
     valueOf[0] = value * this.#perUnit;
@@ -129,9 +132,7 @@ export function countUpTo(distribution: Pick<Distribution, 'buckets'>, bound: nu
   return sum;
 }
 
-/**
- * Of latencies in milliseconds: from a microsecond to 2^34 of them, the 4.7 hours of a large merge.
- */
+/** A histogram of latencies in milliseconds, from 1 us to 2^34 us = 4.7 hours (a large merge). */
 export function latencyHistogram(): Histogram {
   return new Histogram(1000, 34);
 }

@@ -1,8 +1,8 @@
-// Of the process, so that nobody can prepare keys that collide in somebody else's.
+// Random per process, so that nobody can prepare colliding keys.
 let seedLow: number = (Math.random() * 0x1_0000_0000) | 0;
 let seedHigh: number = (Math.random() * 0x1_0000_0000) | 0;
 
-/** What the hashes of this process depend on beside the key. */
+/** The seed of this process's key hashes. */
 export type KeyHashSeed = readonly [low: number, high: number];
 
 export function keyHashSeed(): KeyHashSeed {
@@ -10,15 +10,18 @@ export function keyHashSeed(): KeyHashSeed {
 }
 
 /**
- * Makes a worker thread hash as the thread that started it, which reads its indexes. Called before
- * any key is hashed.
+ * Sets the seed of a worker thread to that of the thread that reads its indexes. Must be called
+ * before any key is hashed.
  */
 export function adoptKeyHashSeed([low, high]: KeyHashSeed): void {
   seedLow = low;
   seedHigh = high;
 }
 
-/** 32 bits that all depend on all of the key, as an unsigned integer that is never 0. */
+/**
+ * Hashes a key to 32 bits, as an unsigned integer that is never 0. Every bit depends on the whole
+ * key.
+ */
 export function hashKey(low: number, high: number): number {
   let hash = Math.imul(low ^ seedLow, 0x9e3779b1);
   hash ^= high ^ seedHigh ^ (hash >>> 15);

@@ -9,19 +9,21 @@ export const ROW_HEADER_BYTES = 20;
 /** Largest batch, as encoded rows. Also bounds the data of one record. */
 export const MAX_BATCH_BYTES: number = 32 * MIB;
 
-/** A group takes no further batches at this many bytes of rows; a larger batch is a group alone. */
+/**
+ * A group takes no further batch at this many bytes of rows. A larger batch forms its own group.
+ */
 export const GROUP_TARGET_BYTES: number = 4 * MIB;
 
-/** Largest decoded payload of any frame of ours, batches or chunk. */
+/** Largest decoded payload of a frame of lodestore's format. */
 export const MAX_FRAME_DECODED_BYTES: number = 64 * MIB;
 
-/** Largest stored payload of any frame: raw is used where zstd would not shrink it. */
+/** Largest stored payload of a frame. A payload is stored raw if zstd does not shrink it. */
 export const MAX_FRAME_PAYLOAD_BYTES: number = MAX_FRAME_DECODED_BYTES;
 
-/** Most batches in one group. */
+/** Largest number of batches in one group. */
 export const MAX_GROUP_BATCHES = 65_536;
 
-/** Records per snapshot chunk, and bytes of rows per chunk, whichever comes first. */
+/** A snapshot chunk is full at this many records or bytes of rows, whichever comes first. */
 export const CHUNK_TARGET_RECORDS = 8_192;
 export const CHUNK_TARGET_BYTES: number = 256 * KIB;
 
@@ -38,19 +40,19 @@ export const DEFAULT_MERGE_BYTES: number = 8 * MIB;
 export const DEFAULT_QUEUE_BYTES: number = 64 * MIB;
 export const DEFAULT_QUEUE_BATCHES = 65_536;
 
-/** Rows that one in-memory delta may hold; its positions are 32-bit. */
+/** Bytes of rows in one in-memory delta. Positions are 32-bit. */
 export const MAX_DELTA_BYTES: number = 3 * 1024 * MIB;
 
-/** One slice of encoding on the event loop: about 1 ms of zstd. */
+/** Bytes per slice of encoding on the event loop: about 1 ms of zstd. */
 export const ENCODE_SLICE_BYTES: number = 256 * KIB;
 
-/** zstd window that any decoder of ours accepts, as a power of two. */
+/** Largest zstd window that the decoders accept, as a power of two. */
 export const MAX_WINDOW_LOG = 27;
 
-/** Longest time of any option: a longer one overflows Node's timers, which then fire at once. */
+/** Longest time of any option. A longer one overflows Node's timers, which then fire at once. */
 export const MAX_TIMER_MS: number = 2 ** 31 - 1;
 
-/** Highest file number and epoch; the next one is still a safe integer. */
+/** Highest file number and epoch. The next one is still a safe integer. */
 export const MAX_FILE_NUMBER: number = 2 ** 52 - 1;
 
 export const MAX_U64 = 0xffff_ffff_ffff_ffffn;

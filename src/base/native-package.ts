@@ -1,7 +1,7 @@
 import { NativePackageError } from './errors.ts';
 import { requirePackage } from './require.ts';
 
-/** Why a package has no binary here, and what brings it. */
+/** By package: why its binary may be missing, and the remedy. */
 const REMEDIES: Readonly<Record<string, string>> = {
   'zstd-napi':
     'Its install script did not run. npm: `npm rebuild zstd-napi`, without --ignore-scripts; ' +
@@ -16,11 +16,9 @@ const REMEDIES: Readonly<Record<string, string>> = {
 };
 
 /**
- * Loads a package with a native part. `path` is the module to load, the package itself where it is
- * left out.
+ * Loads a package with a native part. `path` is the module to load. Default: the package itself.
  *
- * @throws NativePackageError when the package or its binary is not there, or does not fit this
- *   platform
+ * @throws NativePackageError if the package or its binary is missing or does not fit this platform
  */
 export function requireNative(packageName: string, path: string = packageName): unknown {
   try {

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 
-/** Whether this is a `file:` URL, of any realm. */
+/** Whether `given` is a `file:` URL, of any realm. */
 function isFileUrl(given: unknown): given is { readonly href: string } {
   if (typeof given !== 'object' || given === null) return false;
   const { href, protocol } = given as Partial<URL>;
@@ -8,7 +8,8 @@ function isFileUrl(given: unknown): given is { readonly href: string } {
 }
 
 /**
- * The path that a caller gave, as a string or as a `file:` URL.
+ * Returns a path that was given as a string or as a `file:` URL.
+ *
  * @throws TypeError that names the argument
  */
 export function pathOf(given: string | URL, name: string): string {

@@ -1,7 +1,7 @@
-/** Work that is cut into steps of a fraction of a millisecond, and its result. */
+/** Work that is divided into steps of a fraction of a millisecond. */
 export type Steps<T> = Generator<void, T, undefined>;
 
-/** Does all steps at once. */
+/** Runs all steps at once. */
 export function finishSteps<T>(steps: Steps<T>): T {
   for (;;) {
     const step = steps.next();
@@ -9,7 +9,7 @@ export function finishSteps<T>(steps: Steps<T>): T {
   }
 }
 
-/** Runs all steps and yields after each if other work waits. */
+/** Runs all steps. Calls `pause` after each. */
 export async function finishInSlices<T>(
   steps: Steps<T>,
   pause: (() => Promise<void>) | undefined,

@@ -19,8 +19,8 @@ export interface FailedWork {
 }
 
 /**
- * The only mapping from a system error to a `StoreError`, which has the error as `cause` and names
- * its path. Other errors are returned unchanged.
+ * Maps a system error to a `StoreError`; there is no other mapping. The system error becomes the
+ * `cause`, and its path is kept. Other errors are returned unchanged.
  */
 export function storeErrorOf(error: unknown, work: FailedWork): unknown {
   const code = systemCode(error);
@@ -35,8 +35,8 @@ export function storeErrorOf(error: unknown, work: FailedWork): unknown {
 }
 
 /**
- * Node's permission model (`--permission`) refuses what it was not told to allow, and syncs in any
- * case.
+ * Node's permission model (`--permission`) refuses what is not allowed explicitly, and always
+ * refuses syncs.
  */
 function deniedRemedy({ message }: Error): string {
   return /\bf(?:data)?sync API is disabled/.test(message)

@@ -3,8 +3,8 @@ import process from 'node:process';
 import * as timers from 'node:timers';
 
 /*
- * The real clocks and timers, captured when this module was loaded. Test runners that replace the
- * globals with fakes (vitest, Jest, sinon) must not stop the store: a commit waits for a turn of
+ * The real clocks and timers, captured when this module is loaded. Test runners that replace the
+ * globals by fakes (vitest, Jest, sinon) would stop the store, because a commit waits for a turn of
  * the event loop.
  */
 export const setImmediate: typeof timers.setImmediate = timers.setImmediate;
@@ -23,10 +23,10 @@ export function monotonicMs(): number {
   return now();
 }
 
-/** Milliseconds since 1970, of the system clock. */
+/** Milliseconds since 1970 of the system clock. */
 export const wallMs: () => number = RealDate.now.bind(RealDate);
 
-/** A turn of the event loop, so that signals and other work are heard. */
+/** Resolves after a turn of the event loop, in which signals and other work are handled. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

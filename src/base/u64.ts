@@ -3,8 +3,8 @@ import { MAX_U64 } from './limits.ts';
 const scratch64 = new BigUint64Array(1);
 
 /**
- * Low and high half of the last {@link splitU64}. Every split overwrites them: read both before the
- * next. (`bytes.ts` asserts that the machine is little-endian.)
+ * Low and high half of the last {@link splitU64}. Every split overwrites them, so read both before
+ * the next one. (`bytes.ts` asserts that the machine is little-endian.)
  */
 export const u64Halves: Uint32Array = new Uint32Array(scratch64.buffer);
 
@@ -14,7 +14,7 @@ export const u64Halves: Uint32Array = new Uint32Array(scratch64.buffer);
  */
 export function splitU64(value: bigint | number, name: string): void {
   if (typeof value === 'bigint') {
-    // Compared with what the array holds, the key would be made anew.
+    // `asUintN` only compares. Comparing with the array's content would allocate a bigint.
     if (BigInt.asUintN(64, value) !== value) refuse(value, name);
     scratch64[0] = value;
   } else {
@@ -24,14 +24,14 @@ export function splitU64(value: bigint | number, name: string): void {
   }
 }
 
-/** Puts two u32 halves together. Overwrites {@link u64Halves}. */
+/** Joins two u32 halves. Overwrites {@link u64Halves}. */
 export function joinU64(low: number, high: number): bigint {
   u64Halves[0] = low;
   u64Halves[1] = high;
   return scratch64[0]!;
 }
 
-/** Puts together the halves that {@link u64Halves} holds. */
+/** Joins the current content of {@link u64Halves}. */
 export function joinedHalves(): bigint {
   return scratch64[0]!;
 }
@@ -42,9 +42,7 @@ export function checkU64(value: bigint | number, name: string): bigint {
   return scratch64[0]!;
 }
 
-/**
- * Negative, 0 or positive, as u64 `a` is below, equal to or above `b`, both given in u32 halves.
- */
+/** Compares u64 a and b, given in u32 halves. Returns a negative number, 0 or a positive number. */
 export function compareU64(aLow: number, aHigh: number, bLow: number, bHigh: number): number {
   return aHigh === bHigh ? aLow - bLow : aHigh - bHigh;
 }

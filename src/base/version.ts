@@ -1,4 +1,2 @@
-/**
- * The package's version, as in package.json, which a bundle does not contain. A test compares them.
- */
+/** The package's version. A bundle has no package.json to read it from. A test compares the two. */
 export const PACKAGE_VERSION = '0.1.0';

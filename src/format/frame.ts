@@ -19,7 +19,7 @@ export const FRAME_INDEX = 4;
  * Flag of a seal that was written together with the preceding group, before the acknowledgement of
  * that group.
  */
-export const FLAG_RIDES = 1;
+export const FLAG_PIGGYBACKED = 1;
 
 /**
  * A frame's header. The counts depend on the kind:
@@ -173,7 +173,7 @@ function boundBroken(header: FrameHeader): string | undefined {
 /** Checks that fields unused by the kind are zero, and that required counts are not. */
 function kindBroken(header: FrameHeader): string | undefined {
   const { kind, batchCount, recordCount } = header;
-  if (header.flags !== 0 && (kind !== FRAME_SEAL || header.flags !== FLAG_RIDES)) {
+  if (header.flags !== 0 && (kind !== FRAME_SEAL || header.flags !== FLAG_PIGGYBACKED)) {
     return `flags ${header.flags} are not known`;
   }
   if ((kind === FRAME_BATCHES) !== batchCount > 0) {

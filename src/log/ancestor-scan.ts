@@ -12,8 +12,7 @@ import type { LogEnding, LogScan, LogScanOptions } from './log-report.ts';
 const LENGTH_BYTES = 8;
 
 /**
- * What stands for a frame header where the ancestor wrote none. Its batches have no sequence
- * numbers.
+ * A frame header for a frame of the ancestor, which has none. Its batches have no sequence numbers.
  */
 function headerOf(payloadBytes: number, rows: Uint8Array): FrameHeader {
   return {
@@ -32,9 +31,7 @@ function headerOf(payloadBytes: number, rows: Uint8Array): FrameHeader {
   };
 }
 
-/**
- * Reads a log of the ancestor: its frames carry a length and a checksum, and nothing else to check.
- */
+/** Reads a log of the ancestor. Only the length and the checksum of its frames can be checked. */
 export async function scanAncestorLog(
   window: FileWindow,
   options: LogScanOptions,
@@ -88,7 +85,7 @@ export async function scanAncestorLog(
   };
 }
 
-/** The rows of a payload, then the reason if it is broken. */
+/** Yields the rows of a payload, then the reason as a string if it is invalid. */
 export function* rowsOf(payload: Uint8Array): Generator<Uint8Array | string, void, void> {
   const pieces = ancestorRows(payload);
   for (;;) {
@@ -116,7 +113,10 @@ function endingOf(
   };
 }
 
-/** Where a whole frame stands behind the broken one, found by its payload's magic; else -1. */
+/**
+ * Offset of a valid frame after the broken one, found by the magic of its payload. -1 if there is
+ * none.
+ */
 export function laterAncestorFrame(bytes: Uint8Array, offset: number): number {
   const haystack = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   for (let from = offset + LENGTH_BYTES + 1; ;) {

@@ -1,40 +1,39 @@
 import { assert } from '../base/assert.ts';
 
-/** Blocks of every file system in use are this long, or divide it. */
+/** The block length of common file systems is this, or a divisor of it. */
 const BLOCK_BYTES = 4_096;
-/** Past this length the rest of a block no longer matters, and the copy would. */
+/** For longer writes, the partial block is insignificant and the copy is expensive. */
 const MAX_COVERED_BYTES: number = 1024 * 1024;
 
-/** What is handed to the file: `bytes` at `offset`. */
+/** A write to the file: `bytes` at `offset`. */
 export interface CoveredWrite {
-  /** Valid until the next write is covered. */
+  /** Valid until the next call of `cover`. */
   readonly bytes: Uint8Array;
   readonly offset: number;
 }
 
 /**
- * Widens writes to whole blocks. A durable write that begins and ends within blocks costs half as
- * much again as one of whole blocks (19 kB: 189 against 128 us on ext4), since each partial block
- * is a request of its own to the device. In front, the write repeats what the file holds, and
- * behind it writes zeros over zeros: whatever part of it a crash keeps, nothing that was there
- * before can change.
+ * Widens writes to whole blocks. A durable write with partial blocks costs half as much again as
+ * one of whole blocks (19 kB: 189 against 128 us on ext4), because each partial block is a separate
+ * request to the device. The added bytes repeat what the file holds before the write, and zeros
+ * over zeros after it. So whatever part of the write a crash leaves, earlier bytes cannot change.
  */
 export class BlockCover {
-  /** The bytes of the file from the beginning of the block that the next write begins in. */
+  /** The bytes of the file from the start of the block in which the next write begins. */
   readonly #tail: Uint8Array = new Uint8Array(BLOCK_BYTES);
-  /** Where the next write begins. */
+  /** Offset of the next write. */
   #end = 0;
   #buffer: Uint8Array = new Uint8Array(16 * BLOCK_BYTES);
 
-  /** Where what is durable ends. */
+  /** End of the durable bytes. */
   get end(): number {
     return this.#end;
   }
 
   /**
-   * The write that puts `bytes` at the end of the file. A write within one block stays as it is.
-   * Zeros are written up to `limit` only: past what is reserved they could fail where the bytes
-   * themselves do not.
+   * Returns the write that appends `bytes` to the log. A write within one block is not widened.
+   * Zeros are added only up to `limit`: beyond the reserved bytes they could fail for lack of space
+   * although `bytes` would fit.
    */
   cover(bytes: Uint8Array, limit: number): CoveredWrite {
     const leadBytes = this.#end % BLOCK_BYTES;
@@ -52,7 +51,7 @@ export class BlockCover {
     return { bytes: this.#buffer.subarray(0, coveredBytes), offset: this.#end - leadBytes };
   }
 
-  /** `bytes` are durable at the end of the file. */
+  /** Records that `bytes` were appended and are durable. */
   advance(bytes: Uint8Array): void {
     const end = this.#end + bytes.length;
     const blockStart = end - (end % BLOCK_BYTES);

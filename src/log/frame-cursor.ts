@@ -3,7 +3,7 @@ import { FILE_HEADER_BYTES, type FileHeader } from '../format/file-header.ts';
 import {
   decodeFrameHeader,
   decodePayload,
-  FLAG_RIDES,
+  FLAG_PIGGYBACKED,
   FRAME_BATCHES,
   FRAME_HEADER_BYTES,
   FRAME_SEAL,
@@ -15,11 +15,12 @@ import type { FileWindow } from '../fs/file-window.ts';
 import { findLaterFrames } from './frame-search.ts';
 import type { LogPosition } from './log-report.ts';
 
-/** Before this version of logs no group was written behind one that was not synced. */
+/** Since this version of logs, a group may follow another one that is not synced. */
 const UNPROVEN_VERSION = 2;
 
 /**
- * A frame that cannot stand where it does, although its checksums hold: no torn write leaves this.
+ * A frame whose checksums are valid, but which is invalid at its position. No torn write leaves
+ * this.
  */
 export interface CorruptFrame {
   readonly kind: 'corrupt';
@@ -27,14 +28,15 @@ export interface CorruptFrame {
   readonly reason: string;
 }
 
-/** Bytes that are no whole frame: what a torn write leaves, or damage. */
+/** Bytes that are not a complete frame: the result of a torn write, or of damage. */
 export interface TornFrame {
   readonly kind: 'torn';
   readonly reason: string;
 }
 
 /**
- * What stands at the cursor. A group's header verifies and is in its place; its payload is unread.
+ * What follows the cursor. A group's header is valid at this position; its payload has not been
+ * read.
  */
 export type FrameAhead =
   | { readonly kind: 'group'; readonly header: FrameHeader }
@@ -47,10 +49,11 @@ export type FrameAhead =
 export type TakenGroup =
   { readonly kind: 'group'; readonly group: GroupRows } | TornFrame | CorruptFrame;
 
-/** A seal that was passed. `rides`: it was written together with the group before it. */
-export type PassedSeal = { readonly kind: 'sealed'; readonly rides: boolean } | CorruptFrame;
+/** The seal of the log. `isPiggybacked`: it was written together with the group before it. */
+export type PassedSeal =
+  { readonly kind: 'sealed'; readonly isPiggybacked: boolean } | CorruptFrame;
 
-/** Where the first frame of a log stands. */
+/** The position of the first frame of a log. */
 export function startOf(header: FileHeader): LogPosition {
   return {
     offset: FILE_HEADER_BYTES,
@@ -64,18 +67,18 @@ export function startOf(header: FileHeader): LogPosition {
 }
 
 /**
- * Where the bytes end that a group at `offset` proves synced. The file header is written together
- * with the first group, so that group proves nothing.
+ * End of the bytes that a group at `offset` proves synced. The file header is written together with
+ * the first group, so the first group proves nothing.
  */
 export function provenEnd(header: FrameHeader, offset: number): number {
   return offset === FILE_HEADER_BYTES ? 0 : offset - header.unprovenBytes;
 }
 
 /**
- * A place between two frames of one log, and the rules for the frame that may follow there. All
- * sequential readers of a log are loops over it, so recovery, the change feed and the tools judge a
- * frame alike. A caller asks what is `ahead`, then takes, skips or seals it, or stops. The window
- * is given with each call since the part of the file that may be read can grow.
+ * A position between two frames of one log, with the rules for the frame that may follow. All
+ * sequential readers of a log are loops over this class, so recovery, the change feed and the tools
+ * judge frames by the same rules. A caller calls `ahead`, then `take`, `skip` or `seal`, or stops.
+ * The window is a parameter of each call, because the readable part of the file can grow.
  */
 export class FrameCursor {
   readonly seed: ChecksumSeed;
@@ -88,12 +91,12 @@ export class FrameCursor {
     this.#position = start;
   }
 
-  /** Behind the last frame that was passed. */
+  /** The position after the last frame that was passed. */
   get position(): LogPosition {
     return this.#position;
   }
 
-  /** Reads the next frame's header. The cursor stays where it is. */
+  /** Reads the next frame's header. Does not move the cursor. */
   async ahead(window: FileWindow): Promise<FrameAhead> {
     const { offset } = this.#position;
     const head = await window.at(offset, FRAME_HEADER_BYTES);
@@ -106,15 +109,15 @@ export class FrameCursor {
     return { kind: header.kind === FRAME_SEAL ? 'seal' : 'group', header };
   }
 
-  /** Reads the payload of the group whose header is ahead; less of it where the file ends. */
+  /** Reads the payload of the group whose header is ahead. Returns fewer bytes if the file ends. */
   payload(window: FileWindow, header: FrameHeader): Promise<Uint8Array> {
     return window.at(this.#position.offset + FRAME_HEADER_BYTES, header.payloadBytes);
   }
 
   /**
-   * Checks the group whose header is ahead, and passes it if it is whole. The rows are valid until
-   * `scratch` or the window is used again; without `scratch` they are in a buffer of their own.
-   * Synchronous, so that the scans of a thread can share one scratch.
+   * Checks the group whose header is ahead, and passes it if it is valid. With `scratch`, the rows
+   * are valid until `scratch` or the window is used again; without it, they have their own buffer.
+   * Synchronous, so that all scans of a thread can share one scratch buffer.
    */
   take(header: FrameHeader, payload: Uint8Array, scratch?: Scratch): TakenGroup {
     const { offset } = this.#position;
@@ -132,7 +135,8 @@ export class FrameCursor {
   }
 
   /**
-   * Passes the group whose header is ahead without a look at its payload, if the file holds that.
+   * Passes the group whose header is ahead without reading its payload. Returns a fault if the file
+   * ends within the payload.
    */
   skip(window: FileWindow, header: FrameHeader): TornFrame | undefined {
     const end = this.#position.offset + FRAME_HEADER_BYTES + header.payloadBytes;
@@ -142,8 +146,8 @@ export class FrameCursor {
   }
 
   /**
-   * Passes the seal whose header is ahead. No frame may stand behind it. Other bytes may: space
-   * that was reserved may hold anything when its sync never ended.
+   * Passes the seal whose header is ahead. No frame may follow it. Other bytes may: reserved space
+   * has undefined content until its sync has completed.
    */
   async seal(window: FileWindow, header: FrameHeader): Promise<PassedSeal> {
     const { offset } = this.#position;
@@ -153,7 +157,8 @@ export class FrameCursor {
       chain: header.checksum,
     };
     const later = await findLaterFrames(window, offset, this.seed, 0);
-    if (later.kind === 'none') return { kind: 'sealed', rides: header.flags === FLAG_RIDES };
+    if (later.kind === 'none')
+      return { kind: 'sealed', isPiggybacked: header.flags === FLAG_PIGGYBACKED };
     return { kind: 'corrupt', offset: later.offset, reason: 'there is a frame behind the seal' };
   }
 
@@ -170,7 +175,7 @@ export class FrameCursor {
     };
   }
 
-  /** Why a header whose checksum holds cannot stand here, or undefined. */
+  /** Why a header with valid checksums is invalid at this position, or undefined. */
   #misplaced(header: FrameHeader): string | undefined {
     const { offset, chain, lastSequence, frameCount, unprovenFrom } = this.#position;
     if (header.chain !== chain) return 'the frame is not chained to the one before it';

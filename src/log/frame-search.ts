@@ -2,7 +2,7 @@ import type { ChecksumSeed } from '../format/checksum.ts';
 import {
   decodeFrameHeader,
   decodePayload,
-  FLAG_RIDES,
+  FLAG_PIGGYBACKED,
   FRAME_BATCHES,
   FRAME_HEADER_BYTES,
   FRAME_MAGIC,
@@ -15,7 +15,7 @@ import type { LaterFrames } from './log-report.ts';
 
 /**
  * Offset of the first frame header of this file in [from, to), or undefined. Checksums are seeded
- * with store, file and offset: nothing else can pass for a header of this file.
+ * with store, file and offset, so no other bytes are taken for a header.
  */
 export async function findFrameHeader(
   window: FileWindow,
@@ -30,23 +30,24 @@ export async function findFrameHeader(
     if (isFrameHeader(head, 0, seed, position)) return position;
     const bytes = await window.some(position);
     const next = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf(FRAME_MAGIC, 1);
-    // The last bytes that were read may be the beginning of a magic.
+    // The last bytes may be the start of a magic.
     position += next < 0 ? bytes.length - FRAME_MAGIC.length + 1 : next;
   }
   return undefined;
 }
 
-/** A frame that verifies by itself, wherever in the file it stands. */
+/** A frame that is valid by itself, regardless of the bytes before it. */
 export interface FoundFrame {
   readonly offset: number;
   readonly lengthBytes: number;
   readonly header: FrameHeader;
-  /** Valid until the next frame is asked for. */
+  /** Valid until the next frame is requested. */
   readonly payload: Uint8Array;
 }
 
 /**
- * All frames at or behind `from` whose header and payload verify, in order, whatever lies between.
+ * Yields all frames from offset `from` on with valid header and payload, in order. Skips all other
+ * bytes.
  */
 export async function* findFrames(
   window: FileWindow,
@@ -82,10 +83,10 @@ async function frameAt(
 }
 
 /**
- * Looks for frame headers behind `offset`, where something broken starts. Behind a broken file
- * header the first frame counts too: both headers lie in one sector, which a torn write leaves
+ * Searches for frame headers after `offset`, where something broken begins. After a broken file
+ * header, the first frame counts too: both headers are in one sector, which a torn write leaves
  * whole or not at all. `frameCount` is the number of frames in the log if exactly one is broken.
- * Without a seed nothing can be recognised.
+ * Without a seed no frame can be recognized.
  */
 export async function findLaterFrames(
   window: FileWindow,
@@ -101,25 +102,25 @@ export async function findLaterFrames(
     const head = await window.at(position, FRAME_HEADER_BYTES);
     const result = decodeFrameHeader(head, 0, seed, position);
     const proof = { kind: 'frames' as const, offset: position };
-    if (result.kind !== 'frame' || found.kind === 'riding-seal') return proof;
+    if (result.kind !== 'frame' || found.kind === 'piggybacked-seal') return proof;
     const { header } = result;
     if (isUnsynced(header, position, offset)) {
       const lastSequence = header.sequence + BigInt(header.batchCount) - 1n;
       const first: number = found.kind === 'unsynced' ? found.offset : position;
       found = { kind: 'unsynced', offset: first, lastSequence };
-    } else if (found.kind === 'none' && isRidingSeal(header, frameCount)) {
-      found = { kind: 'riding-seal', offset: position };
+    } else if (found.kind === 'none' && isPiggybackedSeal(header, frameCount)) {
+      found = { kind: 'piggybacked-seal', offset: position };
     } else return proof;
     from = position + 1;
   }
 }
 
-/** True for a group that was written before what stands at `brokenAt` was known to be synced. */
+/** Whether a group was written before the bytes at `brokenAt` were known to be synced. */
 function isUnsynced(header: FrameHeader, position: number, brokenAt: number): boolean {
   return header.kind === FRAME_BATCHES && position - header.unprovenBytes <= brokenAt;
 }
 
-function isRidingSeal(header: FrameHeader, frameCount: number): boolean {
+function isPiggybackedSeal(header: FrameHeader, frameCount: number): boolean {
   const { kind, flags, recordCount } = header;
-  return kind === FRAME_SEAL && (flags & FLAG_RIDES) !== 0 && recordCount === frameCount;
+  return kind === FRAME_SEAL && (flags & FLAG_PIGGYBACKED) !== 0 && recordCount === frameCount;
 }

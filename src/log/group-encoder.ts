@@ -7,13 +7,13 @@ import { CODEC_RAW, CODEC_ZSTD, compressedBound, compressing } from '../format/c
 import { encodeFileHeader, FILE_HEADER_BYTES, type NewFileHeader } from '../format/file-header.ts';
 import {
   encodeFrame,
-  FLAG_RIDES,
+  FLAG_PIGGYBACKED,
   FRAME_BATCHES,
   FRAME_HEADER_BYTES,
   FRAME_SEAL,
 } from '../format/frame.ts';
 
-/** Where the log stands before the write: what the next frame is chained to. */
+/** The state of the log before a write: what the next frame is chained to. */
 export interface WritePosition {
   readonly offset: number;
   readonly chain: number;
@@ -28,23 +28,23 @@ export interface Group {
   readonly recordCount: number;
 }
 
-/** Bytes for one write, and where the log stands once they are durable. */
+/** The bytes of one write, and the state of the log when they are durable. */
 export interface EncodedWrite {
   /** Valid until the encoder is used again. */
   readonly bytes: Uint8Array;
   readonly after: WritePosition;
 }
 
-/** Gives way to the event loop; undefined where there is no giving way. */
+/** Yields to the event loop. Undefined if the caller cannot yield. */
 export type Pause = (() => Promise<void>) | undefined;
 
-/** Turns a group, a file header and a seal into the bytes of one write. Keeps its buffer. */
+/** Encodes a group, a file header and a seal as one write. Reuses its buffer. */
 export class GroupEncoder {
   #buffer: Uint8Array = new Uint8Array(64 * 1024);
 
   /**
-   * Encodes what is given, in this order: file header, group, seal. Gives way to the event loop by
-   * `pause` between slices of a large group.
+   * Encodes the given parts, in this order: file header, group, seal. Calls `pause` between slices
+   * of a large group.
    */
   *encode(
     position: WritePosition,
@@ -53,7 +53,9 @@ export class GroupEncoder {
       readonly header?: NewFileHeader | undefined;
       readonly group?: Group | undefined;
       readonly seal: boolean;
-      /** Bytes before the group that are not known to be synced; not before a seal. Default 0. */
+      /**
+       * Bytes before the group that are not known to be synced. Must be 0 for a seal. Default 0.
+       */
       readonly unprovenBytes?: number | undefined;
     },
     level: number,
@@ -131,7 +133,7 @@ export class GroupEncoder {
     used: number,
     position: WritePosition,
     seed: ChecksumSeed,
-    rides: boolean,
+    isPiggybacked: boolean,
   ): WritePosition {
     const checksum = encodeFrame(
       this.#buffer,
@@ -139,7 +141,7 @@ export class GroupEncoder {
       {
         kind: FRAME_SEAL,
         codec: CODEC_RAW,
-        flags: rides ? FLAG_RIDES : 0,
+        flags: isPiggybacked ? FLAG_PIGGYBACKED : 0,
         payloadBytes: 0,
         decodedBytes: 0,
         sequence: position.lastSequence,
@@ -154,7 +156,7 @@ export class GroupEncoder {
   }
 }
 
-/** Writes the table of batch sizes behind the rows of a group. */
+/** Writes the table of batch sizes after the rows of a group. */
 export function writeBatchTable(
   decoded: Uint8Array,
   rowsBytes: number,

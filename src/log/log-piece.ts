@@ -20,9 +20,8 @@ export interface ByteRange {
 }
 
 /**
- * Reads the groups that begin in a part of a log, up to the first thing there that is no whole
- * group, which is left for a scan of the log to judge. Undefined where it finds none. Changes
- * nothing.
+ * Reads the groups that begin in a part of a log, up to the first invalid or other frame, which a
+ * scan of the whole log will judge. Returns undefined if it finds no group. Changes nothing.
  */
 export async function scanPiece(
   fs: FileSystem,
@@ -88,8 +87,9 @@ function placeBefore({ chain, sequence }: FrameHeader, offset: number): LogPosit
 }
 
 /**
- * Where the first pieces lead to that stand one right behind the other from `start` on, and how
- * many they are. Holds each to what a scan would demand of its first group.
+ * Returns the position after the longest prefix of `pieces` that is contiguous from `start` on, and
+ * the number of pieces in it. Each piece must meet the rules that a scan applies to its first
+ * group.
  */
 export function joinPieces(
   start: LogPosition,
@@ -108,9 +108,9 @@ export function joinPieces(
 }
 
 /**
- * Whether a piece stands where the pieces before it lead to: `before` is the last of them,
- * undefined for the first one. The first piece of a log agrees with the file header, or it would be
- * none.
+ * Whether a piece continues the pieces before it. `before` is the last of them; undefined for the
+ * first piece. The first piece of a log matches the file header, otherwise `scanPiece` would not
+ * have returned it.
  */
 export function continues(piece: LogPiece, before: LogPiece | undefined): boolean {
   return before === undefined ? piece.from.offset === FILE_HEADER_BYTES : follows(piece, before.to);

@@ -4,7 +4,7 @@ import type { FileSystem, OpenFile } from '../fs/file-system.ts';
 import { FileWindow } from '../fs/file-window.ts';
 import { FrameCursor, type CorruptFrame } from './frame-cursor.ts';
 
-/** The batches of one frame, in buffers of their own. */
+/** The batches of one frame, in their own buffers. */
 export interface LogGroup {
   readonly firstSequence: bigint;
   readonly rows: Uint8Array;
@@ -12,20 +12,19 @@ export interface LogGroup {
   readonly batchRecordCounts: Uint32Array;
 }
 
-/** What the next frame of a log is, as its bytes below the limit say. */
+/** The next frame of a log, judged by its bytes below the limit. */
 export type LogStep =
   | { readonly kind: 'group'; readonly group: LogGroup }
-  /** A group of batches that were not asked for: only its header has been read. */
+  /** A group of batches that were not requested: only its header has been read. */
   | { readonly kind: 'skipped' }
   | { readonly kind: 'sealed' }
-  /** Zeros, a frame cut short, or bytes that are none. Below what is durable that is damage. */
+  /** Zeros, an incomplete frame, or other bytes. Within the durable bytes this is damage. */
   | { readonly kind: 'unfinished'; readonly reason: string }
   | CorruptFrame;
 
 /**
- * Reads one log from its beginning, group by group, up to limits that grow. Changes nothing. What
- * it keeps between two steps is an open file and where it stands, and up to 1 MiB or a frame until
- * `rest`.
+ * Reads one log from its start, group by group, up to limits that grow. Changes nothing. Between
+ * two steps it keeps an open file, its position, and, until `rest`, up to 1 MiB or one frame.
  */
 export class LogReader {
   readonly number: number;
@@ -44,7 +43,7 @@ export class LogReader {
     this.#storeId = storeId;
   }
 
-  /** Opens a log. Rejects with the system's error. */
+  /** Opens a log. Rejects with the system error. */
   static async open(
     fs: FileSystem,
     path: string,
@@ -54,29 +53,29 @@ export class LogReader {
     return new LogReader(await fs.open(path, 'r'), path, number, storeId);
   }
 
-  /** Where the next frame begins. */
+  /** Offset of the next frame. */
   get offset(): number {
     return this.#cursor?.position.offset ?? 0;
   }
 
-  /** What the log says of the one before it; undefined until the first step has read it. */
+  /** The predecessor according to the log's header. Undefined until the first step has read it. */
   get predecessor(): Predecessor | undefined {
     return this.#predecessor;
   }
 
-  /** What the next log says of this one, if this one ends here. */
+  /** The fields by which the next log refers to this one, if this one ends here. */
   get asPredecessor(): Predecessor {
     assert(this.#cursor !== undefined, 'the file header has been read');
     const { offset, lastSequence, chain } = this.#cursor.position;
     return { number: this.number, lengthBytes: offset, lastSequence, chain };
   }
 
-  /** Bytes of the file, reserved ones included. */
+  /** Length of the file, including reserved bytes. */
   async fileBytes(): Promise<number> {
     return (await this.#file.stat()).sizeBytes;
   }
 
-  /** Reads the file header: to be called first, once `limitBytes` reach behind it. */
+  /** Reads the file header. Call it first, when `limitBytes` includes the header. */
   async begin(limitBytes: number): Promise<Exclude<LogStep, { kind: 'group' | 'sealed' }>> {
     const head = await this.#windowUpTo(limitBytes).at(0, FILE_HEADER_BYTES);
     const result = decodeFileHeader(head, 'log', this.number);
@@ -93,7 +92,7 @@ export class LogReader {
     return { kind: 'skipped' };
   }
 
-  /** Reads one frame. Groups that end at or before `after` are passed over by their headers. */
+  /** Reads one frame. Groups that end at or before `after` are skipped by their headers. */
   async next(limitBytes: number, after: bigint): Promise<LogStep> {
     const cursor = this.#cursor;
     if (cursor === undefined) return this.begin(limitBytes);
@@ -117,7 +116,7 @@ export class LogReader {
     return { kind: 'group', group: { firstSequence: sequence, ...found.group } };
   }
 
-  /** Lets go of what has been read ahead. */
+  /** Frees the bytes that were read ahead. */
   rest(): void {
     this.#window = undefined;
   }
@@ -126,7 +125,9 @@ export class LogReader {
     await this.#file.close();
   }
 
-  /** What has been read ahead below a lower limit stays what it was; more is read anew. */
+  /**
+   * With a new limit, bytes are read again, because those beyond the old limit may have changed.
+   */
   #windowUpTo(limitBytes: number): FileWindow {
     if (this.#window?.fileBytes !== limitBytes) {
       this.#window = new FileWindow(this.#file, limitBytes);

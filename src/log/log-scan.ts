@@ -15,7 +15,7 @@ import { joinPieces } from './log-piece.ts';
 import type { LogEnding, LogScan, LogScanOptions } from './log-report.ts';
 import { LogScanner } from './log-scanner.ts';
 
-/** Reads a log from end to end. Changes nothing; rejects only with what the file system rejects. */
+/** Reads a whole log. Changes nothing. Rejects only with errors of the file system. */
 export async function scanLog(
   fs: FileSystem,
   path: string,
@@ -38,7 +38,7 @@ async function scanOpenLog(file: OpenFile, options: LogScanOptions): Promise<Log
   return scanWithoutHeader(window, head.slice(0, 8), result, options);
 }
 
-/** Goes on from where the pieces that have been read already lead to. */
+/** Continues after the pieces that were read before. */
 async function scanFrames(
   window: FileWindow,
   header: FileHeader,

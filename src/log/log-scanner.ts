@@ -6,10 +6,10 @@ import { FrameCursor, type CorruptFrame, type TornFrame } from './frame-cursor.t
 import { findLaterFrames } from './frame-search.ts';
 import type { LogEnding, LogPosition, LogScanOptions } from './log-report.ts';
 
-// Nothing waits while a group's rows are looked at, so one is enough for all scans of a thread.
+// One per thread is enough: no await occurs while a group's rows are in use.
 const scratch = new Scratch();
 
-/** Walks over the frames of a log, from any place between two of them. */
+/** Scans the frames of a log from any position between two frames. */
 export class LogScanner {
   readonly #window: FileWindow;
   readonly #options: LogScanOptions;
@@ -26,7 +26,7 @@ export class LogScanner {
     this.#cursor = new FrameCursor(header, start);
   }
 
-  /** Behind the last whole frame. */
+  /** The position after the last valid frame. */
   get position(): LogPosition {
     return this.#cursor.position;
   }
@@ -42,7 +42,7 @@ export class LogScanner {
     }
   }
 
-  /** Walks over whole groups that begin before `end`, up to the first thing that is none. */
+  /** Scans groups that begin before `end`, up to the first invalid or other frame. */
   async scanGroups(end: number): Promise<void> {
     while (this.position.offset < end) {
       this.#options.signal?.throwIfAborted();
@@ -73,7 +73,7 @@ export class LogScanner {
     return { kind: 'broken', offset, reason, later };
   }
 
-  /** What keeps the group from being whole, or undefined. */
+  /** Why the group is invalid, or undefined. */
   async #take(header: FrameHeader): Promise<TornFrame | CorruptFrame | undefined> {
     const { offset } = this.position;
     const payload = await this.#cursor.payload(this.#window, header);

@@ -16,21 +16,21 @@ import { BlockCover } from './block-cover.ts';
 import type { EncodedWrite, Group, GroupEncoder, WritePosition, Pause } from './group-encoder.ts';
 import { type PreparedLog, readStart, SyncError, syncZeros } from './prepared-log.ts';
 
-/** Largest step by which a log grows. */
+/** Largest step by which a log's reserved space grows. */
 export const LARGEST_RESERVE_STEP_BYTES: number = 8 * 1024 * 1024;
 
-/** What all logs of one store share. */
+/** What all logs written in one epoch of a store share. */
 export interface LogIdentity {
   readonly storeId: Uint8Array;
   readonly epoch: number;
 }
 
 /**
- * The live log. It is written by one caller, one write at a time; a failed write leaves it where it
- * stood, and `cutBack` makes sure that the disk agrees.
+ * The live log. It has one caller, which makes one write at a time. A failed write does not change
+ * the position of the log; `cutBack` then restores the file to that length on disk.
  *
- * Its files are of either kind. Where their calls block, each method ends without waiting, and
- * zeros that are reserved ahead are there when `reserveAhead` returns: nothing is ever in flight.
+ * Its files may be blocking or not. With blocking calls, each method completes without waiting, and
+ * `reserveAhead` has written its zeros when it returns: nothing is ever in flight.
  */
 export class LogWriter {
   readonly number: number;
@@ -38,8 +38,8 @@ export class LogWriter {
   readonly #calls: EitherCalls;
   readonly #file: EitherFile;
   /**
-   * A system reports what it failed to write back to the descriptors that were open by then: this
-   * one was.
+   * The second descriptor, open since the log was created. The system reports a failed write-back
+   * only on descriptors that were open at the time of the failure.
    */
   readonly #plain: EitherFile;
   readonly #seed: ChecksumSeed;
@@ -47,14 +47,14 @@ export class LogWriter {
   readonly #firstReserveBytes: number;
   readonly #cover: BlockCover = new BlockCover();
   #position: WritePosition;
-  /** Where the log stood when all of it was last known to be durable. */
+  /** The position when the whole log was last known to be durable. */
   #synced: WritePosition;
   #state: 'open' | 'writing-volatile' | 'sealed' | 'cut' = 'open';
   #reservedBytes: number;
   #growth: Promise<void> | undefined;
   #growsTo = 0;
   #growthFailure: unknown;
-  /** Writes and cuts in flight. */
+  /** Number of writes and cuts in flight. */
   #changes = 0;
 
   constructor(
@@ -81,12 +81,12 @@ export class LogWriter {
     this.#synced = this.#position;
   }
 
-  /** Bytes written. 0: nothing yet, not even the header. */
+  /** Bytes written. 0: not even the header is written. */
   get lengthBytes(): number {
     return this.#position.offset;
   }
 
-  /** Bytes of the file: what is written, and zeros reserved behind it, also those under way. */
+  /** Length of the file: written bytes and reserved zeros, including zeros being written. */
   get fileBytes(): number {
     return Math.max(this.#reservedBytes, this.#growsTo);
   }
@@ -100,22 +100,22 @@ export class LogWriter {
     return this.#position.offset - this.#synced.offset;
   }
 
-  /** Bytes at the beginning of the log that are known to be durable. */
+  /** Bytes at the start of the log that are known to be durable. */
   get syncedBytes(): number {
     return this.#synced.offset;
   }
 
-  /** Sequence of the last batch that is known to be durable. */
+  /** Sequence number of the last batch known to be durable. */
   get syncedSequence(): bigint {
     return this.#synced.lastSequence;
   }
 
-  /** Nothing more is written to it: it has a seal, or was cut for good. */
+  /** Whether the log is complete: sealed, or cut for good. Nothing more is written to it. */
   get isEnded(): boolean {
     return this.#state === 'sealed' || this.#state === 'cut';
   }
 
-  /** What the next log says of this one. */
+  /** The fields by which the next log refers to this one. */
   get asPredecessor(): Predecessor {
     assert(this.isEnded, 'a log is ended before the next one refers to it');
     return {
@@ -126,7 +126,7 @@ export class LogWriter {
     };
   }
 
-  /** Encodes a group, a seal or both as the next write. Nothing has happened to the log yet. */
+  /** Encodes a group, a seal or both as the next write. Does not change the log. */
   encode(
     encoder: GroupEncoder,
     parts: { readonly group?: Group | undefined; readonly seal: boolean },
@@ -141,8 +141,8 @@ export class LogWriter {
   }
 
   /**
-   * Writes durably; all before is durable already. Throws the system's error; the log's position is
-   * then as before.
+   * Writes durably. Everything before must be durable already. Throws the system error; the
+   * position is then unchanged.
    */
   *write(encoded: EncodedWrite, seal: boolean): Flow<void> {
     assert(this.unsyncedBytes === 0, 'a durable write proves that all before it is durable');
@@ -164,7 +164,7 @@ export class LogWriter {
     if (seal) this.#state = 'sealed';
   }
 
-  /** Writes a group that is durable only after `sync`. Throws as `write`. */
+  /** Writes a group that becomes durable by a later `sync`. Throws like `write`. */
   *writeVolatile(encoded: EncodedWrite): Flow<void> {
     if (this.#mustWait(encoded)) yield* waited(this.#growth);
     this.#requireGrown();
@@ -180,32 +180,31 @@ export class LogWriter {
   }
 
   /**
-   * Whether the file still has a name and its length: what goes into a file that somebody has
-   * removed, or behind what somebody has cut, is lost. A file that was renamed is found by its name
-   * (`FilesWatch`). The system is asked while it writes, when the event loop has nothing else to do
-   * for the group: a file that is removed after that is found by the next write, as one that is
-   * removed after this write is.
+   * Whether the file still has a name and its length. Writes to a removed file, or beyond a
+   * truncation, would be lost. A renamed file is found by its name (`FilesWatch`). The check runs
+   * while the write is in flight, when the event loop has nothing else to do for the group. If the
+   * file is removed after the check, the next write finds out.
    */
   #isThere(): boolean {
     try {
       const { sizeBytes, linkCount } = this.#file.statSync();
       return linkCount > 0 && sizeBytes >= this.#reservedBytes;
     } catch {
-      // A network file system says of a file that was removed elsewhere that its handle is stale.
+      // If the file was removed on another host, a network file system reports a stale handle.
       return false;
     }
   }
 
-  /** @throws FilesLostError, or DirectoryLostError where the directory itself is lost */
+  /** @throws FilesLostError, or DirectoryLostError if the directory itself is lost */
   *#throwLost(): Flow<never> {
     yield* waited(this.#calls.syncDirectory(dirname(this.path)));
     throw FilesLostError.of(this.path);
   }
 
   /**
-   * Zeros must never land on a frame: past the reserve, a write waits until no zeros are under way.
-   * Within it, the write has been handed to the system when the call returns, and the caller's work
-   * goes on beside it.
+   * Zeros must never overwrite a frame: a write beyond the reserved space waits until no zeros are
+   * in flight. A write within it has been passed to the system when the call returns, so the caller
+   * can do other work meanwhile.
    */
   #mustWait(encoded: EncodedWrite): boolean {
     assert(!this.isEnded, 'nothing is written behind a seal');
@@ -223,15 +222,17 @@ export class LogWriter {
   }
 
   /**
-   * Makes all of the log durable. Only called between two writes.
-   * @throws SyncError: what is unsynced may be lost, and the call may not be repeated
+   * Makes the whole log durable. Call it only between two writes.
+   *
+   * @throws SyncError: unsynced bytes may be lost, and the call must not be repeated
    */
   *sync(): Flow<void> {
     if (this.unsyncedBytes === 0) return;
     try {
       yield* waited(this.#plain.dataSync());
       if (!this.#isThere()) yield* this.#throwLost();
-      // A failure to write back is reported once: the sync of the zeros may be the one that met it.
+      // The system reports a failed write-back once, so the sync of the zeros may be the one that
+      // gets it.
       yield* waited(this.#growth);
       if (this.#growthFailure !== undefined) throw this.#growthFailure;
     } catch (error) {
@@ -241,8 +242,9 @@ export class LogWriter {
   }
 
   /**
-   * After a write that failed for lack of space: removes what it may have left, so that neither a
-   * crash nor a later write can bring it back. When it ends the disk holds the log as before.
+   * Call it after a write that failed for lack of space. Removes what the write may have left, so
+   * that neither a crash nor a later write can bring it back. On return, the log on disk is as
+   * before the write.
    */
   *cutBack(): Flow<void> {
     this.#changes++;
@@ -257,9 +259,8 @@ export class LogWriter {
   }
 
   /**
-   * Ends the log where `cutBack` has cut it, without a seal: a limit on the size of files leaves no
-   * room for one. The next log says where this one ends, as it does of the last log of a process
-   * that was killed.
+   * Ends the log where `cutBack` has cut it, without a seal, because a limit on the file size
+   * leaves no space for one. The next log records where this one ends, as after a crash.
    */
   endWithoutSeal(): void {
     assert(this.#reservedBytes === this.#position.offset, 'nothing stands behind the last group');
@@ -268,10 +269,10 @@ export class LogWriter {
   }
 
   /**
-   * Reserves zeros ahead when less than half a step is left, up to `limitBytes`; in the background,
-   * unless the calls block. Only called between two writes. Lack of space costs speed, not safety:
-   * the next write meets the error itself. A failed sync is kept and thrown by the next write: it
-   * may not be retried.
+   * Reserves zeros, up to `limitBytes`, when less than half a step is left. It works in the
+   * background, unless the calls block. Call it only between two writes. Lack of space is ignored:
+   * the next write gets the error itself. A failed sync must not be retried: it is kept and thrown
+   * by the next write.
    */
   reserveAhead(limitBytes: number): void {
     if (this.#growth !== undefined || this.isEnded) return;
@@ -288,9 +289,7 @@ export class LogWriter {
     });
   }
 
-  /**
-   * Whether a sync that fails for lack of space may have been that of a group, not of zeros alone.
-   */
+  /** Whether a sync that fails for lack of space may have included a group, not only zeros. */
   get #hasVolatile(): boolean {
     return this.unsyncedBytes > 0 || this.#state === 'writing-volatile';
   }
@@ -309,9 +308,9 @@ export class LogWriter {
   }
 
   /**
-   * Throws unless the log at its path is this one, as long as it was left. Who opens the store
-   * elsewhere cuts off the reserve. While a write is in flight only what it stands behind is
-   * compared. `calls` may be of the other kind.
+   * Throws unless the log at its path is this one, with the length at which it was left. (Another
+   * host that opens the store truncates the reserved space.) While a write is in flight, only the
+   * bytes before it are checked. `calls` may be blocking or not, independent of the log's own.
    */
   *requireUnchanged(calls: EitherCalls): Flow<void> {
     yield* waited(this.#growth);
@@ -324,7 +323,7 @@ export class LogWriter {
     if (!isLength || !isStart) throw new Error(`${this.path} is not as it was left here`);
   }
 
-  /** Waits for a reservation under way and closes the file. */
+  /** Waits for a reservation in flight and closes the files. */
   *close(): Flow<void> {
     yield* waited(this.#growth);
     try {

@@ -6,27 +6,25 @@ import { writingZeros } from '../fs/write.ts';
 import { FILE_HEADER_BYTES } from '../format/file-header.ts';
 
 /**
- * First reservation of a log; each later one doubles the file, up to `LARGEST_RESERVE_STEP_BYTES`.
+ * First reservation of a log. Each later one doubles the file, up to `LARGEST_RESERVE_STEP_BYTES`.
  */
 export const FIRST_RESERVE_BYTES: number = 256 * 1024;
 
 /**
- * An empty log whose zeros and whose name are durable. Both descriptors are kept as long as the log
- * is written: a process that has run out of them can go on with what it has.
+ * An empty log whose zeros and whose name are durable. Both descriptors stay open while the log is
+ * written, so a process that runs out of descriptors can continue to write.
  */
 export interface PreparedLog {
   readonly number: number;
   readonly path: string;
   /** Open for durable writes. */
   readonly file: EitherFile;
-  /** Open for zeros, for writes that are not durable yet, for their sync and for cuts. */
+  /** For zeros, non-durable writes and their sync, and truncation. */
   readonly plain: EitherFile;
   readonly reservedBytes: number;
 }
 
-/**
- * A sync failed: `cause` is the system's error. Never tried again on what it was to make durable.
- */
+/** A sync failed. `cause` is the system error. The sync must never be retried. */
 export class SyncError extends Error {
   override readonly name: string = 'SyncError';
 
@@ -36,9 +34,10 @@ export class SyncError extends Error {
 }
 
 /**
- * Creates log `number` in the order that a commit depends on: the name (refused if it exists),
- * zeros, their sync, the directory's sync. On failure what was created is removed again.
- * @throws SyncError when one of the syncs failed, else the system's error
+ * Creates log `number` in the order that commits depend on: the name (refused if it exists), zeros,
+ * their sync, the sync of the directory. On failure it removes the file again.
+ *
+ * @throws SyncError if one of the syncs failed, otherwise the system error
  */
 export function* prepareLog(
   calls: EitherCalls,
@@ -50,7 +49,7 @@ export function* prepareLog(
   const plain = yield* waited(calls.open(path, 'wx'));
   let file: EitherFile | undefined;
   try {
-    // Before anything depends on it: this may fail for want of descriptors.
+    // Opened before anything depends on the log, because no descriptor may be available.
     file = yield* waited(calls.open(path, 'rs+'));
     yield* writingZeros(plain, 0, reserveBytes);
     yield* syncZeros(plain, path);
@@ -83,16 +82,19 @@ function* syncName(calls: EitherCalls, directory: string, path: string): Flow<vo
   }
 }
 
-/** Does what may fail: there is an error to tell already. */
+/** Makes a call and ignores its failure. */
 export function* tried(call: () => Awaitable<unknown>): Flow<void> {
   try {
     yield* waited(call());
   } catch {
-    // As said.
+    // Ignored: another error is being reported.
   }
 }
 
-/** Throws unless the log at its path is the one that was prepared: as long, with nothing in it. */
+/**
+ * Throws unless the log at its path is the one that was prepared: of the same length, and all
+ * zeros.
+ */
 export function* requireBlank(calls: EitherCalls, prepared: PreparedLog): Flow<void> {
   const { sizeBytes, start } = yield* readStart(calls, prepared.path);
   const isBlank = start.every((byte) => byte === 0);

@@ -1,14 +1,14 @@
 import type { KeySplitters } from './key-ranges.ts';
 import { ENTRY_WORDS, HIGH, LOW, type RowPiece } from './row-piece.ts';
 
-/** Rows of a range, about: sorted in a fraction of a millisecond. */
+/** Approximate number of rows of a range. Sorting them takes a fraction of a millisecond. */
 const RANGE_ROWS = 2_048;
 
 const MOST_SAMPLES: number = 2 ** 15;
 
 /**
- * Chooses keys that divide rows into ranges of a few thousand, by a sample of them, and so that no
- * range reaches over the first key of a chunk: `chunkFirsts`, ascending.
+ * Chooses keys that divide rows into ranges of a few thousand, by a sample of the rows. No range
+ * spans the first key of a chunk (`chunkFirsts`, ascending).
  */
 export function chooseSplitters(
   pieces: readonly RowPiece[],
@@ -31,8 +31,8 @@ export function chooseSplitters(
 }
 
 /**
- * Keys of the first partition, ascending: hashes spread them, so one in so many of all stands for
- * the others.
+ * A sample of keys, ascending. It is taken at regular intervals from the first partition, which is
+ * representative, because partitions are chosen by hash.
  */
 function sampleKeys(pieces: readonly RowPiece[]): BigUint64Array {
   const available = pieces.reduce((sum, { starts }) => sum + starts[1]!, 0);

@@ -13,7 +13,7 @@ export interface PartitionedEntries {
 
 const spareWords = new SpareWords();
 
-/** Entries in the order in which rows come. */
+/** Entries in the order of their rows. */
 export class EntryList {
   words: Uint32Array = spareWords.take(ENTRY_WORDS * FIRST_ENTRIES);
   count = 0;
@@ -35,8 +35,8 @@ export class EntryList {
   }
 
   /**
-   * The entries by partition, in shared memory, and where each partition begins. The list is done
-   * with.
+   * Returns the entries by partition, in shared memory, with the start of each partition. The list
+   * must not be used afterwards.
    */
   *byPartition(): Steps<PartitionedEntries> {
     const { count, words } = this;

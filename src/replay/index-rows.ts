@@ -19,7 +19,7 @@ import { SharedSlab } from './shared-slab.ts';
 import { SpareWords } from './spare-words.ts';
 import { StepCount } from './step-count.ts';
 
-/** Indexes some partitions of rows that have been read from logs. */
+/** Indexes some partitions of the rows read from logs. */
 export interface IndexRowsJob {
   readonly kind: 'index-rows';
   /** Oldest first. */
@@ -28,15 +28,15 @@ export interface IndexRowsJob {
   readonly splitters: KeySplitters;
 }
 
-/** Rows that hold a record, and their bytes. */
+/** Number and bytes of the rows that are not deletes. */
 interface Totals {
   readonly putCount: number;
   readonly putBytes: number;
 }
 
-/** The newest rows of all keys of some partitions; all in shared memory. */
+/** The newest row of every key of some partitions. All arrays are in shared memory. */
 export interface IndexedRows extends RangedRows, Totals {
-  /** Of each partition, as `RowIndexParts` say. */
+  /** The hash table of each partition, as described at `RowIndexParts`. */
   readonly slots: readonly Uint32Array[];
 }
 
@@ -58,7 +58,7 @@ function sharedWords(count: number): Uint32Array {
   return new Uint32Array(new SharedArrayBuffer(4 * count));
 }
 
-/** Words of a key that waits to be put to its range: as a place, and the range. */
+/** Words of a key that waits to be assigned to its range: those of a place, and the range. */
 const WAITING_WORDS: number = PLACE_WORDS + 1;
 
 const spareWords = new SpareWords();
@@ -96,7 +96,7 @@ class Indexer {
     }
   }
 
-  /** Positions in the place of ordinals, and no more slots than keys need. */
+  /** Replaces ordinals by positions, and shrinks the table to the number of distinct keys. */
   #makeSlots(): Uint32Array {
     const { words, found } = this.#partition;
     const { slots } = found;
@@ -146,7 +146,7 @@ class Indexer {
     this.#keyCount += to - from;
   }
 
-  /** Puts the keys of each range together. */
+  /** Groups the keys by range. */
   *finish(): Steps<IndexedRows> {
     const starts = this.#starts;
     for (let i = 1; i < starts.length; i++) starts[i]! += starts[i - 1]!;

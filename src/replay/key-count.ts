@@ -3,15 +3,15 @@ import type { KeyColumns } from '../table/chunk/key-columns.ts';
 import { PLACE_WORDS } from '../table/replayed/key-order.ts';
 
 /**
- * Counts ascending keys that a chunk holds: each is looked for from where the one before it was
- * found.
+ * Counts how many of some ascending keys a chunk holds. Each search starts where the previous key
+ * was found.
  */
 export class KeyCount {
   readonly #chunk: KeyColumns;
-  /** The last key of the chunk, less the first one. */
+  /** The last key of the chunk minus the first one. */
   readonly #spanLow: number;
   readonly #spanHigh: number;
-  /** Records per key of the span, on average. */
+  /** Mean number of records per key of the span. */
   readonly #density: number;
 
   constructor(chunk: KeyColumns) {

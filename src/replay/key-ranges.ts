@@ -1,6 +1,6 @@
 /**
- * Keys that divide all keys into ranges: range 0 lies below the first one, range `i` from key `i -
- * 1` on.
+ * Keys that divide the key space into ranges. Range 0 is below the first key; range `i` starts at
+ * key `i - 1`.
  */
 export interface KeySplitters {
   /** Ascending. */
@@ -8,18 +8,21 @@ export interface KeySplitters {
   readonly high: Uint32Array;
 }
 
-/** Buckets for each splitter: hardly ever do two share one, where keys are spread evenly. */
+/** Buckets per splitter. If keys are spread evenly, few buckets have more than one splitter. */
 const BUCKETS_PER_SPLITTER = 8;
 
-/** Finds the range that a key lies in. */
+/** Finds the range of a key. */
 export class KeyRanges {
   readonly count: number;
   readonly #low: Uint32Array;
   readonly #high: Uint32Array;
   readonly #lowest: number;
-  /** Buckets per key of the span that the splitters cover. */
+  /** Buckets per key of the span of the splitters. */
   readonly #scale: number;
-  /** Of each bucket the splitters before it, and of the last one, behind all, all of them. */
+  /**
+   * For each bucket, the number of splitters in the buckets before it. One more element has the
+   * total.
+   */
   readonly #starts: Uint32Array;
 
   constructor({ low, high }: KeySplitters) {
@@ -39,8 +42,7 @@ export class KeyRanges {
 
   rangeOf(low: number, high: number): number {
     const bucket = this.#bucketOf(low, high);
-    // The splitters of the bucket are not above the key, or are: those before and behind it are
-    // told by their buckets.
+    // Only the splitters in the key's own bucket must be compared with it.
     let below = this.#starts[bucket]!;
     let above = this.#starts[bucket + 1]!;
     while (below < above) {
@@ -52,9 +54,7 @@ export class KeyRanges {
     return below;
   }
 
-  /**
-   * Ascends with the key; equal for keys that are told apart by nothing but what is rounded off.
-   */
+  /** Monotonic in the key. Keys that differ only in bits lost by rounding have the same bucket. */
   #bucketOf(low: number, high: number): number {
     const place = (approximate(low, high) - this.#lowest) * this.#scale;
     return Math.max(0, Math.min(place, this.#starts.length - 2)) | 0;

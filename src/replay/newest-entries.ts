@@ -3,26 +3,26 @@ import { ENTRY_WORDS, HIGH, LENGTH, LENGTH_MASK, LOW } from './row-piece.ts';
 
 const FEWEST_SLOTS = 8;
 
-/** Slots for so many keys: at most two thirds of them are taken. */
+/** Number of slots for `keyCount` keys. At most two thirds of them are taken. */
 export function slotsFor(keyCount: number): number {
   const wanted = Math.max(FEWEST_SLOTS, Math.ceil(keyCount * 1.5));
   return 2 ** (32 - Math.clz32(wanted - 1));
 }
 
 /**
- * Tells the newest entry of each key from those that it supersedes. Entries are taken from the
- * newest to the oldest, so that each key's first one counts.
+ * Finds the newest entry of each key. Entries are taken from the newest to the oldest, so the first
+ * one of each key is kept.
  */
 export class NewestEntries {
-  /** The key's hash, 0 while the slot is free; the ordinal of its newest entry. */
+  /** Per slot: the key's hash (0 in a free slot) and the ordinal of its newest entry. */
   slots: Uint32Array = new Uint32Array(0);
   mask = 0;
-  /** Ordinals of the newest entries of all keys; `keyCount` of them. */
+  /** Ordinals of the newest entries of all keys. The first `keyCount` elements are valid. */
   newest: Uint32Array = new Uint32Array(0);
   keyCount = 0;
   supersededBytes = 0;
 
-  /** Makes room for `count` entries and forgets those before. */
+  /** Clears the state and allocates space for `count` entries. */
   begin(count: number): void {
     const slotCount = slotsFor(count);
     this.mask = slotCount - 1;
@@ -33,7 +33,7 @@ export class NewestEntries {
     this.supersededBytes = 0;
   }
 
-  /** Takes the entries [from, to), from the last one on. Those behind them have been taken. */
+  /** Takes the entries [from, to), last one first. Later entries must have been taken before. */
   take(entries: Uint32Array, from: number, to: number): void {
     const { slots, mask, newest } = this;
     let { keyCount, supersededBytes } = this;

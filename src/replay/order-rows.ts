@@ -9,17 +9,12 @@ import { KeyCount } from './key-count.ts';
 import type { RangedRows } from './row-piece.ts';
 import { StepCount } from './step-count.ts';
 
-/** Puts the rows of some ranges of keys in order, and counts the keys that older layers hold. */
+/** Sorts the rows of some key ranges, and counts the keys that older layers hold. */
 export interface OrderRowsJob {
   readonly kind: 'order-rows';
-  /**
-   * Rows of these ranges. `starts` count from any row, `places` are from that of the first range
-   * on.
-   */
+  /** Rows of these ranges. `starts` count from any row; `places` begin with the first range. */
   readonly groups: readonly RangedRows[];
-  /**
-   * Of each range, the chunk of the base that its keys may lie in; undefined where there is none.
-   */
+  /** For each range, the chunk of the base that may hold its keys. Undefined if there is none. */
   readonly chunks: readonly (KeyColumns | undefined)[];
   /** Layers between these keys and the base, newest first. */
   readonly layers: readonly RowIndexParts[];
@@ -51,9 +46,9 @@ export function* orderRows({ groups, chunks, layers }: OrderRowsJob): Steps<Orde
   return { places: ordered, present };
 }
 
-/** Puts the rows of one range after the other in order. */
+/** Sorts the rows of one range after the other. */
 class RangeSorter {
-  /** Word behind the last place that has been put in order. */
+  /** Index of the word after the last sorted place. */
   end = 0;
   readonly #groups: readonly RangedRows[];
   readonly #ordered: Uint32Array;
@@ -88,7 +83,7 @@ class RangeSorter {
     }
   }
 
-  /** `order`: of each place, which of the rows it is. */
+  /** `order`: the index of the row at each place. */
   #write(order: Uint32Array): void {
     const { low, high } = this.#rows;
     const ordered = this.#ordered;
@@ -104,16 +99,13 @@ class RangeSorter {
   }
 }
 
-/**
- * More rows than a step sorts come into one range only where the keys chosen to divide them were
- * not typical.
- */
+/** A range has more rows than a step can sort only if the sample of keys was not representative. */
 function sortMany({ low, high, count }: UnsortedRows): Uint32Array {
   const order = Uint32Array.from({ length: count }, (_, i) => i);
   return order.sort((a, b) => compareU64(low[a]!, high[a]!, low[b]!, high[b]!));
 }
 
-/** How many of the keys older layers hold. */
+/** Counts the keys that older layers hold. */
 function countPresent(
   places: Uint32Array,
   layers: readonly RowIndex[],

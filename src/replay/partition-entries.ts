@@ -4,16 +4,14 @@ import { NewestEntries } from './newest-entries.ts';
 import { ENTRY_WORDS, POSITION, STEP_ENTRIES, type PlacedPiece } from './row-piece.ts';
 import { StepCount } from './step-count.ts';
 
-/**
- * The entries of one partition, from all pieces, and which of them are the newest of their keys.
- */
+/** The entries of one partition of all pieces, and the newest entry of each key. */
 export class PartitionEntries {
-  /** Oldest piece first. Positions are those among all pieces. */
+  /** Oldest piece first. Positions count over all pieces. */
   words: Uint32Array = new Uint32Array(0);
   readonly found: NewestEntries = new NewestEntries();
   readonly #steps: StepCount = new StepCount();
 
-  /** Takes another partition in the place of the one before. */
+  /** Loads another partition and replaces the previous one. */
   *gather(pieces: readonly PlacedPiece[], partition: number): Steps<void> {
     let count = 0;
     for (const { starts } of pieces) count += starts[partition + 1]! - starts[partition]!;

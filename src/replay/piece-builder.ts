@@ -15,15 +15,18 @@ import {
   type RowPiece,
 } from './row-piece.ts';
 
-/** Superseded rows may take this much, or as much as the others, before they are dropped. */
+/**
+ * Superseded rows are dropped when this many bytes, and as many as all other rows, may be
+ * superseded.
+ */
 export const SUPERSEDED_BYTES: number = 8 * 1024 * 1024;
-/** A piece takes no more groups from here on: its positions are bounded. */
+/** A piece with this many blocks takes no more groups, because positions are bounded. */
 const FULL_BLOCKS = 512;
 
 /**
- * Collects the rows of a part of a log. Two MiB of a log may hold a gigabyte of rows of one key, so
- * superseded rows are dropped on the way, whenever more than {@link SUPERSEDED_BYTES} have come and
- * as much as was left the last time.
+ * Collects the rows of a part of a log. Two MiB of a log can hold a gigabyte of rows of one key. So
+ * superseded rows are dropped whenever more than {@link SUPERSEDED_BYTES} were added, and as many
+ * bytes as were left the last time.
  */
 export class PieceBuilder {
   readonly #buffers: RowBuffers;
@@ -39,7 +42,7 @@ export class PieceBuilder {
     this.#nextDropBytes = supersededBytes;
   }
 
-  /** Copies the rows of a group, which have been checked. */
+  /** Copies the rows of a group. They must have been validated. */
   add(rows: Uint8Array): void {
     if (rows.length === 0) return;
     const buffer = this.#buffers.roomFor(rows.length);
@@ -64,9 +67,12 @@ export class PieceBuilder {
     }
   }
 
-  /** All rows, oldest piece first; mostly there is one. Nothing is added after it. */
+  /**
+   * Returns all rows, oldest piece first, usually in one piece. `add` must not be called
+   * afterwards.
+   */
   *finish(): Steps<RowPiece[]> {
-    // Only where rows may have come again and again.
+    // Only if keys may repeat often.
     if (this.#rowBytes > this.#supersededBytes) this.#drop();
     if (this.#entries.count > 0) yield* this.#cut();
     return this.#pieces;
@@ -87,8 +93,8 @@ export class PieceBuilder {
   }
 
   /**
-   * Moves the newest row of each key forward over those that are superseded, where these take as
-   * much or more.
+   * Moves the newest row of each key forward over superseded rows, if at least half of the bytes
+   * are superseded.
    */
   #drop(): void {
     const { words, count } = this.#entries;
@@ -119,8 +125,8 @@ export class PieceBuilder {
 }
 
 /**
- * Packs rows into the buffers that they come from, in their order. Never overtakes the row that is
- * being read.
+ * Packs rows into the buffers that they come from, in order. The write position never passes the
+ * read position.
  */
 class PackedBuffers {
   movedBytes = 0;
@@ -159,7 +165,7 @@ class PackedBuffers {
     return target.position + to;
   }
 
-  /** Returns how many buffers hold rows. */
+  /** Returns the number of buffers that hold rows. */
   finish(): number {
     for (const [i, buffer] of this.#buffers.entries()) buffer.usedBytes = this.#usedBytes[i]!;
     return this.#target + 1;

@@ -3,24 +3,24 @@ import { blocksOf } from '../table/replayed/row-blocks.ts';
 
 export const LARGEST_BUFFER_BYTES: number = 4 * BLOCK_BYTES;
 
-/** A buffer that is filled with rows. */
+/** A buffer that is being filled with rows. */
 export interface RowBuffer {
   readonly bytes: Uint8Array;
   readonly view: DataView;
-  /** Of its first byte. */
+  /** Position of its first byte. */
   readonly position: number;
   usedBytes: number;
 }
 
-/** Shared memory for rows, which are added at the end. */
+/** Shared memory to which rows are appended. */
 export class RowBuffers {
   #buffers: RowBuffer[] = [];
-  /** Empty, to be filled again. */
+  /** Empty buffers, for reuse. */
   readonly #free: SharedArrayBuffer[] = [];
   #nextBytes: number;
   #blocks = 0;
 
-  /** `expectedBytes` of rows come; more are welcome. */
+  /** `expectedBytes`: estimate of the bytes of rows. More may be added. */
   constructor(expectedBytes: number) {
     this.#nextBytes = Math.min(expectedBytes, LARGEST_BUFFER_BYTES);
   }
@@ -29,12 +29,12 @@ export class RowBuffers {
     return this.#buffers;
   }
 
-  /** Blocks of positions in use. */
+  /** Number of blocks of positions in use. */
   get blocks(): number {
     return this.#blocks;
   }
 
-  /** A buffer with room for `lengthBytes` more. */
+  /** Returns a buffer with space for `lengthBytes` more. */
   roomFor(lengthBytes: number): RowBuffer {
     const last = this.#buffers.at(-1);
     if (last !== undefined && last.usedBytes + lengthBytes <= last.bytes.length) return last;
@@ -61,7 +61,7 @@ export class RowBuffers {
     return new SharedArrayBuffer(lengthBytes);
   }
 
-  /** Keeps the first `count` buffers for what they hold, and the others to be filled again. */
+  /** Keeps the content of the first `count` buffers, and the others for reuse. */
   keep(count: number): void {
     for (const { bytes } of this.#buffers.splice(count)) {
       this.#free.push(bytes.buffer as SharedArrayBuffer);
@@ -69,7 +69,7 @@ export class RowBuffers {
     this.#blocks = this.#buffers.reduce((sum, { bytes }) => sum + blocksOf(bytes.buffer), 0);
   }
 
-  /** Hands over what has been filled, and begins again. */
+  /** Returns all filled buffers and starts again without any. */
   take(): SharedArrayBuffer[] {
     const taken = this.#buffers.map(({ bytes }) => bytes.buffer as SharedArrayBuffer);
     this.#buffers = [];

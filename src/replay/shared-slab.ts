@@ -1,17 +1,20 @@
 const SLAB_WORDS: number = 2 ** 18;
 
-/** Hands out shared memory, full of zeros, from large pieces: there are many short tables. */
+/** Allocates zeroed shared memory from large slabs, because there are many short tables. */
 export class SharedSlab {
   #slab: Uint32Array = new Uint32Array(0);
   #used = 0;
-  /** Words that are still to be asked for, at most. */
+  /** Upper bound of the words that will still be requested. */
   #leftWords: number;
 
   constructor(mostWords: number) {
     this.#leftWords = mostWords;
   }
 
-  /** `mostWords` of those that were announced are asked for now, and `words` are needed. */
+  /**
+   * Returns `words` words. `mostWords` is the part of the constructor's bound that this request
+   * uses up.
+   */
   take(words: number, mostWords: number): Uint32Array {
     if (this.#used + words > this.#slab.length) {
       const length = Math.max(words, Math.min(SLAB_WORDS, this.#leftWords));

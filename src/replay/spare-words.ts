@@ -1,18 +1,18 @@
 /**
- * Memory of whoever is done with it, for whoever comes next: fresh memory costs more than what is
- * written into it. Held weakly, since there may be no next one.
+ * Reuses an array between consecutive users. Allocating memory costs more than filling it. The
+ * reference is weak, because there may be no further user.
  */
 export class SpareWords {
   #spare: WeakRef<Uint32Array> | undefined;
 
-  /** At least so many words, of any content. */
+  /** Returns at least `count` words with undefined content. */
   take(count: number): Uint32Array {
     const spare = this.#spare?.deref();
     this.#spare = undefined;
     return spare !== undefined && spare.length >= count ? spare : new Uint32Array(count);
   }
 
-  /** Nobody uses them any more. */
+  /** Returns an array for reuse. The caller must not use it afterwards. */
   give(words: Uint32Array): void {
     this.#spare = new WeakRef(words);
   }

@@ -1,10 +1,10 @@
 import { STEP_ENTRIES } from './row-piece.ts';
 
-/** Tells when a step has been long enough. */
+/** Measures the length of a step, in entries. */
 export class StepCount {
   #entries = 0;
 
-  /** Counts entries that have been looked at. True where it is time to give way. */
+  /** Counts processed entries. Returns whether it is time to yield. */
   isDue(entries: number): boolean {
     this.#entries += entries;
     if (this.#entries < STEP_ENTRIES) return false;

@@ -128,7 +128,7 @@ export class LogRows {
   /**
    * Whether the length of each row's data is a multiple of a word, so that all rows are aligned.
    */
-  #isWordy = true;
+  #isAligned = true;
   #lastLow = -1;
   #lastHigh = -1;
   #nextBlockBytes: number;
@@ -166,8 +166,8 @@ export class LogRows {
     const from = block.usedBytes;
     block.bytes.set(rows, from);
     block.usedBytes = from + rows.length;
-    const looked = this.#isWordy ? this.#lookAtWords(block, from) : from;
-    this.#look(block, looked);
+    const scanned = this.#isAligned ? this.#scanWords(block, from) : from;
+    this.#scanBytes(block, scanned);
     this.#collectedBytes += rows.length;
     if (this.#collectedBytes >= this.#nextCheckBytes) this.#check();
   }
@@ -211,7 +211,7 @@ export class LogRows {
    * Scans rows by words. Returns the offset of the first row that is not aligned, or the end of the
    * rows.
    */
-  #lookAtWords({ words, usedBytes }: RowBlock, from: number): number {
+  #scanWords({ words, usedBytes }: RowBlock, from: number): number {
     let [lastLow, lastHigh] = [this.#lastLow, this.#lastHigh];
     let { isAscending, rowCount } = { isAscending: this.#isAscending, rowCount: this.#rowCount };
     const end = usedBytes >>> 2;
@@ -232,7 +232,7 @@ export class LogRows {
     return 4 * offset;
   }
 
-  #look({ view, usedBytes }: RowBlock, from: number): void {
+  #scanBytes({ view, usedBytes }: RowBlock, from: number): void {
     for (let offset = from; offset < usedBytes;) {
       const low = view.getUint32(offset + KEY_LOW, true);
       const high = view.getUint32(offset + KEY_HIGH, true);
@@ -240,7 +240,7 @@ export class LogRows {
       if (high < this.#lastHigh || (high === this.#lastHigh && low <= this.#lastLow)) {
         this.#isAscending = false;
       }
-      if ((length & 3) !== 0) this.#isWordy = false;
+      if ((length & 3) !== 0) this.#isAligned = false;
       this.#lastLow = low;
       this.#lastHigh = high;
       this.#rowCount++;
@@ -279,7 +279,7 @@ export class LogRows {
       yield;
     }
     while (from < block.usedBytes) {
-      const { columns, end } = cutColumns(block, from, this.#isWordy, this.#memory);
+      const { columns, end } = cutColumns(block, from, this.#isAligned, this.#memory);
       if (end === block.usedBytes && block !== this.#blocks.at(-1)) {
         this.#gatherRest(block, from, columns.recordCount);
         return;
@@ -321,7 +321,7 @@ export class LogRows {
 
   #gather(block: RowBlock, from: number, lengthBytes: number): void {
     const target = this.#roomFor(lengthBytes);
-    if (this.#isWordy && lengthBytes <= 256) {
+    if (this.#isAligned && lengthBytes <= 256) {
       const [to, source] = [target.usedBytes >>> 2, from >>> 2];
       const { words } = block;
       for (let k = 0; k < lengthBytes >>> 2; k++) target.words[to + k] = words[source + k]!;
@@ -343,7 +343,7 @@ export class LogRows {
 
   #flush(): void {
     if (this.#gathered === undefined || this.#gatheredCount === 0) return;
-    this.#run.push(cutColumns(this.#gathered, 0, this.#isWordy, this.#memory).columns);
+    this.#run.push(cutColumns(this.#gathered, 0, this.#isAligned, this.#memory).columns);
     this.#gathered.usedBytes = 0;
     this.#gatheredCount = 0;
   }
@@ -370,7 +370,7 @@ export class LogRows {
   *#makeEntries(): Steps<Uint32Array> {
     const entries = new Uint32Array(RUN_ENTRY_WORDS * this.#rowCount);
     const place: EntryPlace = { at: 0, offset: 0 };
-    const add = this.#isWordy ? addEntriesOfWords : addEntriesOfBytes;
+    const add = this.#isAligned ? addEntriesOfWords : addEntriesOfBytes;
     for (const [ordinal, block] of this.#blocks.entries()) {
       for (place.offset = 0; place.offset < block.usedBytes;) {
         add(entries, place, place.at + STEP_WORDS, ordinal, block);

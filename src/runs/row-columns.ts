@@ -65,11 +65,11 @@ const SIGN: number = 0x8000_0000 | 0;
 export function cutColumns(
   block: RowBlock,
   from: number,
-  isWordy: boolean,
+  isAligned: boolean,
   memory: ColumnMemory,
 ): { readonly columns: Columns; readonly end: number } {
   const { view } = block;
-  const cut = isWordy
+  const cut = isAligned
     ? cutWords(block.words, from >>> 2, block.usedBytes >>> 2)
     : cutBytes(view, from, block.usedBytes);
   const { end, count, lengthsDiffer } = cut;
@@ -83,7 +83,7 @@ export function cutColumns(
     lengths: lengthsDiffer,
   };
   const views = allocateColumns(count, end - from - count * ROW_HEADER_BYTES, wide, memory);
-  if (isWordy) fillFromWords(views, count, block.words, from >>> 2, firstKey, valueBase);
+  if (isAligned) fillFromWords(views, count, block.words, from >>> 2, firstKey, valueBase);
   else fillFromBytes(views, count, block, from, firstKey, valueBase);
   const dataLength = lengthsDiffer ? -1 : view.getUint32(from + DATA_LENGTH, true);
   const columns = { recordCount: count, firstKey, lastKey, valueBase, dataLength, ...views };

@@ -6,23 +6,23 @@ import type { Announce } from './observe/store-events.ts';
 import type { Warming } from './recovery/warming.ts';
 
 export interface BackgroundLoadParts {
-  /** Undefined where all was read before the store was opened. */
+  /** Undefined if everything was loaded before the store was opened. */
   readonly warming: Warming | undefined;
-  /** Threads for the reading in the background. */
+  /** Makes threads for the background load. */
   readonly makeWarmRunner: () => JobRunner;
   readonly pause: () => Promise<void>;
   readonly health: Health;
-  /** Resolves when the threads of recovery are gone. */
+  /** Resolves when the threads of recovery have ended. */
   readonly threadsEnded: Promise<void>;
 }
 
-/** How much of an open store is in memory, and what has to wait for the rest. */
+/** The background load of a store's snapshot, and the operations that wait for it. */
 export class BackgroundLoad {
   readonly #warming: Warming | undefined;
   readonly #threadsEnded: Promise<void>;
   #isWarm: boolean;
 
-  /** Begins to read what opening has left. */
+  /** Starts loading the chunks that the open has left. */
   constructor(
     { warming, makeWarmRunner, pause, health, threadsEnded }: BackgroundLoadParts,
     announce: Announce,
@@ -43,7 +43,7 @@ export class BackgroundLoad {
     });
   }
 
-  /** Chunks of the snapshot that are not in memory. */
+  /** Number of snapshot chunks that are not in memory. */
   get chunksLeft(): number {
     return this.#isWarm ? 0 : (this.#warming?.chunksLeft ?? 0);
   }
@@ -54,8 +54,8 @@ export class BackgroundLoad {
   }
 
   /**
-   * What stands against a write, once nothing is left to read or that has failed: whether it adds a
-   * record or replaces one, maybe in a damaged chunk, is known only then.
+   * Admits a write when the load has completed or failed. Only then it is known whether the write
+   * adds a record or replaces one, which may be in a damaged chunk.
    */
   admit(merges: MergeScheduler): ReturnType<MergeScheduler['admit']> | undefined {
     if (!this.#isWarm) return this.#admitLater(merges);
@@ -67,25 +67,25 @@ export class BackgroundLoad {
     return merges.isBacklogged ? merges.admit() : undefined;
   }
 
-  /** As `admit`, for whoever cannot wait: where that would, a `StoreBusyError`. */
+  /** Like `admit`, without waiting: returns a `StoreBusyError` if `admit` would wait. */
   admitNow(merges: MergeScheduler): StoreError | undefined {
     if (!this.#isWarm) return new StoreBusyError('warming');
     return merges.isBacklogged ? merges.admitNow() : undefined;
   }
 
-  /** Merges now, as soon as nothing is left to read. */
+  /** Starts a merge as soon as the load has completed or failed. */
   async mergeNow(merges: MergeScheduler): Promise<void> {
     if (!this.#isWarm) await this.warmed.catch(() => undefined);
     await merges.mergeNow();
   }
 
-  /** Calls `next` when all is in memory: now, if it is; never, if a part of it cannot be read. */
+  /** Calls `next` when everything is in memory. Never calls it if a chunk cannot be read. */
   onceWarm(next: () => void): void {
     if (this.#isWarm) next();
     else this.warmed.then(next, () => undefined);
   }
 
-  /** Stops the reading, and waits until all threads are gone. */
+  /** Stops the load, and waits until all threads have ended. */
   async stop(): Promise<void> {
     await this.#warming?.stop();
     await this.#threadsEnded;

@@ -6,7 +6,7 @@ import type { Records } from '../table/view.ts';
 import { Slices, type SliceHooks } from './slices.ts';
 
 export interface ContentHashOptions {
-  /** Stops the computation. */
+  /** Aborts the computation. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -31,11 +31,12 @@ export interface ContentHash {
 }
 
 const WHAT = 'computing the content hash';
-/** Records hashed between two looks at the clock, if their data are short. */
+/** Records hashed between two reads of the clock, for short data. */
 const STEP_RECORDS = 64;
 
 /**
- * Computes the content hash of what is visible now, with `lastSequence` the last batch, in slices.
+ * Computes the content hash of the currently visible records, in slices. `lastSequence`: that of
+ * the last visible batch.
  */
 export async function computeContentHash(
   records: Records,
@@ -49,7 +50,7 @@ export async function computeContentHash(
   return { hash: contentHashText(count.value), records: count.recordCount, lastSequence };
 }
 
-/** Computes the content hash of the records of `keys`, under their full keys: reads all of them. */
+/** Computes the content hash of the records of `keys`, with their full keys. Reads all of them. */
 export async function contentHashOf(
   records: Records,
   lastSequence: bigint,

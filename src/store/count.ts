@@ -22,7 +22,7 @@ const COUNT_FIELDS: FieldsOf<CountOptions> = {
   signal: true,
 };
 
-/** Counts the records of a range as they are now, in slices. Throws like `MetadataStore.count`. */
+/** Counts the current records of a range, in slices. Throws like `MetadataStore.count`. */
 export async function countRecords(
   records: Records,
   options: CountOptions,

@@ -6,7 +6,7 @@ import type { Condition } from './batch/condition.ts';
 import type { Inserted, InsertOptions } from './batch/insert-options.ts';
 import { RecordReads, type ReadSource } from './record-reads.ts';
 
-/** Which keys belong to a keyspace: those whose highest `bits` bits are `prefix`. */
+/** The keys of a keyspace: those whose highest `bits` bits are `prefix`. */
 export interface KeyspaceOptions {
   /** A non-negative integer below 2^bits. */
   readonly prefix: bigint | number;
@@ -32,7 +32,7 @@ export function checkKeyspace(options: KeyspaceOptions): KeyPrefix {
   return new KeyPrefix(prefix, bits);
 }
 
-/** The keys under a prefix, for reading. Takes and returns keys without the prefix. */
+/** Reads of the keys with a prefix. Takes and returns keys without the prefix. */
 export class ReadableKeyspace extends RecordReads {
   readonly #keys: KeyPrefix;
 
@@ -45,22 +45,24 @@ export class ReadableKeyspace extends RecordReads {
     return this.#keys.prefix;
   }
 
-  /** Length of the prefix. */
+  /** Number of bits of the prefix. */
   get bits(): number {
     return this.#keys.bits;
   }
 
   /**
-   * The full key of `key`: the one that the store, its change feed and its errors know it by.
-   * @throws TypeError or RangeError for a key that is no u64 or has more than 64 - `bits` bits
+   * The full key of `key`, which the store, its change feed and its errors use.
+   *
+   * @throws TypeError or RangeError for a key that is not a u64 or has more than 64 - `bits` bits
    */
   toKey(key: bigint | number): bigint {
     return this.#keys.toFull(key);
   }
 
   /**
-   * The key of this keyspace whose full key is `fullKey`; undefined where that has another prefix.
-   * @throws TypeError or RangeError where `fullKey` is no u64
+   * The key in this keyspace of a full key. Undefined if the full key has another prefix.
+   *
+   * @throws TypeError or RangeError if `fullKey` is not a u64
    */
   fromKey(fullKey: bigint | number): bigint | undefined {
     const full = checkU64(fullKey, 'fullKey');
@@ -68,7 +70,7 @@ export class ReadableKeyspace extends RecordReads {
   }
 }
 
-/** Writes of one update, by full key. */
+/** Single updates, by full key. */
 export interface SingleWrites {
   put(
     key: bigint | number,
@@ -80,8 +82,8 @@ export interface SingleWrites {
 }
 
 /**
- * The keys of a store under a prefix: a view, not a part with files of its own. Takes and returns
- * keys without the prefix. Keyspaces may overlap.
+ * A view of a store's keys with a prefix; it has no files of its own. Takes and returns keys
+ * without the prefix. Keyspaces may overlap.
  */
 export class Keyspace extends ReadableKeyspace implements SingleWrites {
   readonly #writes: SingleWrites;
@@ -91,7 +93,7 @@ export class Keyspace extends ReadableKeyspace implements SingleWrites {
     this.#writes = writes;
   }
 
-  /** As `MetadataStore.put`. A key with too many bits rejects with a RangeError. */
+  /** Like `MetadataStore.put`. A key with too many bits rejects with a RangeError. */
   put(
     key: bigint | number,
     value: bigint | number,
@@ -101,7 +103,7 @@ export class Keyspace extends ReadableKeyspace implements SingleWrites {
     return this.#insert(key, (full) => this.#writes.put(full, value, data, options));
   }
 
-  /** As `MetadataStore.delete`. A key with too many bits rejects with a RangeError. */
+  /** Like `MetadataStore.delete`. A key with too many bits rejects with a RangeError. */
   delete(key: bigint | number, options?: InsertOptions & Condition): Promise<Inserted> {
     return this.#insert(key, (full) => this.#writes.delete(full, options));
   }

@@ -43,16 +43,18 @@ export interface LiveBackupsParts {
   readonly watch: FilesWatch;
 }
 
-/** A merge would have to end each time between a boundary and the opening of a few files. */
+/**
+ * Each retry requires that a merge ended between a group boundary and the opening of a few files.
+ */
 const MAX_ATTEMPTS = 10;
 
 interface Moment {
   readonly source: BackupSource;
-  /** Of the records at that moment. */
+  /** The content hash of the records at that time. */
   readonly count: ContentCount;
 }
 
-/** The backups of an open store that are under way. */
+/** The running backups of an open store. */
 export class LiveBackups {
   readonly #parts: LiveBackupsParts;
   readonly #closing: AbortController = new AbortController();
@@ -62,7 +64,10 @@ export class LiveBackups {
     this.#parts = parts;
   }
 
-  /** Writes all that is durable when a group ends to `target`. See `MetadataStore.backup`. */
+  /**
+   * Writes everything that is durable at the end of a group to `target`. See
+   * `MetadataStore.backup`.
+   */
   async run(target: string | URL, options: BackupOptions): Promise<BackupReport> {
     const absolute = checkBackup(target, options);
     const abort = new AbortController();
@@ -85,7 +90,7 @@ export class LiveBackups {
     }
   }
 
-  /** Gives up what runs, and resolves when nothing of it is left. */
+  /** Aborts the running backups. Resolves when they have cleaned up. */
   async close(): Promise<void> {
     this.#closing.abort();
     await Promise.allSettled(this.#running);
@@ -113,13 +118,13 @@ export class LiveBackups {
     }
   }
 
-  /** What has stopped merging: the files on disk hold less than the memory does. */
+  /** Damage that has stopped merging: the files on disk then hold less than memory. */
   #knownDamage(): CorruptionError | undefined {
     const { state, lastError } = this.#parts.merges.stats;
     return state === 'stopped' && lastError instanceof CorruptionError ? lastError : undefined;
   }
 
-  /** Files, records and sequence number of one moment between two groups. */
+  /** Captures files, records and sequence number between two groups. */
   async #holdStill(): Promise<Moment> {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -132,7 +137,7 @@ export class LiveBackups {
     }
   }
 
-  /** A file may be gone since a merge has put a snapshot in its place. */
+  /** Throws unless the file was removed by a merge that has replaced it. */
   #requireReplaced(path: string, cause: unknown): void {
     const { directory, merges, logs, health } = this.#parts;
     const needed = stateFiles(merges.snapshot, logs.closedLogs);
@@ -143,14 +148,14 @@ export class LiveBackups {
   async #tryToHoldStill(): Promise<Moment> {
     const { fs, directory, storeId, table, logs, committer, merges } = this.#parts;
     let moment: Promise<Moment> | undefined;
-    // Between two groups: the closed logs hold what is visible, and nothing else.
+    // Called between two groups: the closed logs then hold exactly the visible batches.
     await committer.rotate(() => {
       const { lastSequence } = logs.lastClosed;
       const files = stateFiles(merges.snapshot, logs.closedLogs);
       const state: State = { storeId, lastSequence, files };
       const count = table.countContent();
       moment = openSource(fs, directory, state).then((source) => ({ source, count }));
-      // It is awaited below, maybe after it has failed.
+      // Awaited below, possibly after it has rejected.
       moment.catch(() => undefined);
     });
     assert(moment !== undefined, 'a rotation passes its boundary before it resolves');

@@ -55,8 +55,8 @@ export function openStoreIn(
 }
 
 /**
- * A crash-safe map from u64 keys to (u64 value, bytes), in memory and on disk. One object in one
- * process can have a directory open for writing.
+ * A crash-safe map from u64 keys to (u64 value, bytes), in memory and on disk. Only one store
+ * object can have a directory open for writing.
  */
 export class MetadataStore extends ReadableStore implements AsyncDisposable {
   /** What recovery found and did when the store was opened. */
@@ -143,8 +143,8 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
     updates: WriteBatch | Iterable<Update>,
     options: InsertOptions = {},
   ): Promise<Inserted> {
-    // Not async: that would be a second promise for each batch, and three more turns until it is
-    // settled.
+    // Not async, because that would add a promise per batch and three microtask turns until it
+    // settles.
     try {
       checkInsertOptions(options);
       const source = toSource(updates);
@@ -158,12 +158,13 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
   }
 
   /**
-   * As `insertBatch`, and done when it returns; of a store that was opened with `commits:
-   * 'inline'`. A loop of such calls starves timers and merges: give way to the event loop now and
-   * then. The lease is refreshed here, and deferred batches are synced when their time is up.
-   * @throws StoreBusyError where `insertBatch` would wait: while batches are queued or in flight,
-   *   while the store warms, and while merges do not keep up; with nothing applied. Else what
-   *   `insertBatch` rejects with; TypeError where commits are not inline
+   * Like `insertBatch`, but synchronous, for a store opened with `commits: 'inline'`. A loop of
+   * such calls starves timers and merges, so yield to the event loop regularly. This call refreshes
+   * the lease and syncs overdue deferred batches.
+   *
+   * @throws StoreBusyError if `insertBatch` would wait: while batches are queued or in flight,
+   *   while the store warms, or while merges do not keep up. Nothing is applied then. Otherwise
+   *   what `insertBatch` rejects with; TypeError if commits are not inline
    */
   insertBatchSync(
     updates: WriteBatch | Iterable<Update>,
@@ -277,7 +278,7 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
     await this.#warmth.warmed;
   }
 
-  /** Figures of the moment. */
+  /** A copy of the current figures. */
   stats(): StoreStats {
     return readStats({
       warming: { chunksLeft: this.#warmth.chunksLeft },
@@ -335,7 +336,9 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
     });
   }
 
-  /** Of the batch made visible last; one that is just being written is not yet. */
+  /**
+   * Sequence number of the last visible batch. A batch that is being written is not visible yet.
+   */
   get #visibleSequence(): bigint {
     return this.recovery.lastSequence + BigInt(this.#writer?.observer.commits.batches ?? 0);
   }
@@ -352,7 +355,10 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
   }
 }
 
-/** The feeds of a store. `keeper` is asked when they read; that of a read-only store has none. */
+/**
+ * The feeds of a store. `keeper` is called when they read; for a read-only store it returns
+ * undefined.
+ */
 function openFeeds(
   parts: OpenedParts,
   keeper: () => Pick<LogKeeper, 'closedLogs' | 'live' | 'lastSyncedSequence'> | undefined,

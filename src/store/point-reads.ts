@@ -8,17 +8,17 @@ import { NO_RECORD } from '../table/layer/update-layer.ts';
 import type { Records } from '../table/view.ts';
 
 export interface GetManyOptions {
-  /** Where the values go: as many as there are keys. Default: an array of their own. */
+  /** Array for the values, as long as `keys`. Default: a new array. */
   readonly into?: BigUint64Array | undefined;
-  /** Whether the data are wanted too. Default false. */
+  /** Whether to return the data too. Default false. */
   readonly data?: boolean | undefined;
 }
 
 /** Records of many keys, in the order of the keys. */
 export interface ManyRecords {
-  /** 0 where there is no record. */
+  /** 0 for a key without a record. */
   readonly values: BigUint64Array;
-  /** Copies; undefined where there is no record. */
+  /** Copies of the data. Undefined for a key without a record. */
   readonly data: readonly (Uint8Array | undefined)[];
 }
 
@@ -104,7 +104,7 @@ function checkOptions(options: GetManyOptions): GetManyOptions {
   return options;
 }
 
-/** Halves, low one first, of each element. */
+/** The halves of each element, low half first. */
 function wordsOf(array: BigUint64Array, name: string): Uint32Array {
   if (!types.isBigUint64Array(array)) throw new TypeError(`${name} must be a BigUint64Array`);
   return new Uint32Array(array.buffer, array.byteOffset, 2 * array.length);

@@ -24,7 +24,7 @@ import { Slices } from './slices.ts';
 import { SnapshotSet, type StoreSnapshot } from './store-snapshot.ts';
 import { entriesByValue, type ValueRangeOptions } from './value-entries.ts';
 
-/** What a store reads from. */
+/** The source of a store's reads. */
 export interface TableSource extends ReadSource {
   readonly records: () => Table;
 }

@@ -13,16 +13,16 @@ import { Slices, type SliceHooks } from './slices.ts';
 import { entriesByValue, type ValueRangeOptions } from './value-entries.ts';
 import { u64Halves } from '../base/u64.ts';
 
-/** What records are read from. */
+/** The source of reads. */
 export interface ReadSource {
-  /** The current records; throws StoreClosedError. */
+  /** Returns the current records. Throws StoreClosedError. */
   readonly records: () => Records;
-  /** Of the last batch in them. */
+  /** Sequence number of the last batch in the records. */
   readonly lastSequence: () => bigint;
   readonly hooks: Omit<SliceHooks, 'signal'>;
 }
 
-/** Reads of the records under a prefix, by keys without it. */
+/** Reads of the records with a prefix. Takes and returns keys without the prefix. */
 export abstract class RecordReads {
   readonly #source: ReadSource;
   readonly #keys: KeyPrefix;
@@ -37,7 +37,9 @@ export abstract class RecordReads {
 
   /**
    * Returns the record of `key`, or undefined; `data` is a copy.
-   * @throws TypeError or RangeError for a key that is no u64 or has too many bits; StoreClosedError
+   *
+   * @throws TypeError or RangeError for a key that is not a u64 or has too many bits;
+   *   StoreClosedError
    */
   get(key: bigint | number): TableRecord | undefined {
     return lookUp(this.#source.records(), key, this.#keys);
@@ -55,12 +57,12 @@ export abstract class RecordReads {
     return valueOf(this.#source.records(), key, this.#keys);
   }
 
-  /** As `MetadataStore.getInto`. Throws like it, and like `get`. */
+  /** Like `MetadataStore.getInto`. Throws like it, and like `get`. */
   getInto(key: bigint | number, target: Uint8Array, offset = 0): number | undefined {
     return getInto(this.#source.records(), key, this.#keys, target, offset);
   }
 
-  /** As `MetadataStore.getMany`. Throws like it, and like `get`. */
+  /** Like `MetadataStore.getMany`. Throws like it, and like `get`. */
   getMany(keys: BigUint64Array, options?: GetManyOptions & { data?: false }): BigUint64Array;
   getMany(keys: BigUint64Array, options: GetManyOptions & { data: true }): ManyRecords;
   getMany(keys: BigUint64Array, options: GetManyOptions = {}): BigUint64Array | ManyRecords {
@@ -111,14 +113,14 @@ export abstract class RecordReads {
     return entriesByValue(records(), range, this.#keys, hooks);
   }
 
-  /** As `MetadataStore.count`. Bounds with too many bits are a RangeError. */
+  /** Like `MetadataStore.count`. Throws RangeError for bounds with too many bits. */
   async count(range: CountOptions = {}): Promise<number> {
     const { records, hooks } = this.#source;
     return countRecords(records(), range, this.#keys, hooks);
   }
 
   /**
-   * As `MetadataStore.contentHash`, of these records only, under their full keys. Reads all of
+   * Like `MetadataStore.contentHash`, for these records only, with their full keys. Reads all of
    * them.
    */
   async contentHash(options: ContentHashOptions = {}): Promise<ContentHash> {

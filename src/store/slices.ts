@@ -2,26 +2,26 @@ import { monotonicMs } from '../base/timers.ts';
 import { checkSignal } from '../base/abort.ts';
 import { AbortedError } from '../base/errors.ts';
 
-/** A slice of reading, on the thread that also commits and serves. */
+/** Duration of a slice of reading, on the thread that also commits and serves requests. */
 const SLICE_MS = 1.5;
 
 export interface SliceHooks {
-  /** Gives way to other work of the process. */
+  /** Yields to other work of the process. */
   readonly pause: () => Promise<void>;
-  /** Throws when the store has been closed meanwhile. */
+  /** Throws if the store was closed meanwhile. */
   readonly requireOpen: () => void;
   readonly signal: AbortSignal | undefined;
 }
 
-/** Long reads in memory, cut into slices between which the event loop turns. */
+/** Divides a long read in memory into slices, between which the event loop runs. */
 export class Slices {
   readonly #what: string;
   readonly #hooks: SliceHooks;
   #endMs: number;
 
   /**
-   * `what` is being read, for errors. Throws TypeError unless `signal` is one, AbortedError if it
-   * is aborted.
+   * `what` is being read, for errors. Throws TypeError if `signal` is not an AbortSignal,
+   * AbortedError if it is aborted.
    */
   constructor(what: string, hooks: SliceHooks) {
     const { signal } = hooks;
@@ -36,7 +36,7 @@ export class Slices {
     return monotonicMs() >= this.#endMs;
   }
 
-  /** Throws AbortedError or StoreClosedError when reading must end. */
+  /** Throws AbortedError or StoreClosedError if reading must stop. */
   check(): void {
     const { requireOpen, signal } = this.#hooks;
     if (signal?.aborted === true) {
@@ -45,7 +45,7 @@ export class Slices {
     requireOpen();
   }
 
-  /** Lets the event loop turn. */
+  /** Yields to the event loop. */
   async next(): Promise<void> {
     await this.#hooks.pause();
     this.check();

@@ -51,7 +51,7 @@ export interface StoreStats {
   /** Snapshots that `store.snapshot()` has returned. */
   readonly snapshots: SnapshotFigures;
   /**
-   * Chunks of the snapshot that are still to be read: 0 unless opened with `warm: 'background'`.
+   * Number of snapshot chunks that are not loaded yet. 0 unless opened with `warm: 'background'`.
    */
   readonly warming: { readonly chunksLeft: number };
   /** What recovery found and did: as `store.recovery`. */
@@ -62,7 +62,7 @@ export interface StoreStats {
   readonly poison: Error | undefined;
 }
 
-/** What the figures are read from. `writer` is undefined for a store that is read-only. */
+/** Sources of the figures. `writer` is undefined for a read-only store. */
 export interface StatsSources {
   readonly directory: string;
   readonly readOnly: boolean;
@@ -76,7 +76,7 @@ export interface StatsSources {
   readonly writer: Writer | undefined;
 }
 
-/** Reads all figures at once. */
+/** Reads all figures at the same time. */
 export function readStats(sources: StatsSources): StoreStats {
   const {
     directory,
@@ -136,7 +136,7 @@ function noMerges({ snapshot }: RecoveryReport): MergeStats {
   return { state: 'idle', snapshotBytes, ...new MergeCounters().copy() };
 }
 
-/** Of a read-only store, as {@link SpaceFigures} says. */
+/** The space figures of a read-only store; see {@link SpaceFigures}. */
 function spaceAsRead(report: RecoveryReport): SpaceFigures {
   return {
     usedBytes: report.logBytes + (report.snapshot?.bytes ?? 0),

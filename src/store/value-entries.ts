@@ -28,8 +28,8 @@ const VALUE_RANGE_FIELDS: FieldsOf<ValueRangeOptions> = {
 };
 
 /**
- * The records of `keys`, or all, whose value lies in a range. Throws TypeError or RangeError at
- * once if the options are wrong, AbortedError if the signal is aborted.
+ * Iterates over the records of `keys`, or all, with a value in a range. Invalid options throw
+ * TypeError or RangeError at once, an aborted signal AbortedError.
  */
 export function entriesByValue(
   records: Records,

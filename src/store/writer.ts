@@ -20,7 +20,7 @@ import { ReserveFile } from './space/reserve-file.ts';
 import { SpaceKeeper, type SpaceFigures } from './space/space-keeper.ts';
 import type { BackgroundLoad } from './background-load.ts';
 
-/** What writes to an open store's directory. */
+/** The parts that write to an open store's directory. */
 export interface Writer {
   readonly queue: BatchQueue;
   readonly committer: Committer;
@@ -34,7 +34,7 @@ export interface Writer {
   readonly space: SpaceKeeper;
 }
 
-/** What a writer needs of the store that it belongs to. */
+/** What a writer needs from its store. */
 export interface WriterHost {
   readonly store: object;
   readonly feeds: FeedSet;
@@ -43,8 +43,8 @@ export interface WriterHost {
 }
 
 /**
- * Settles what was handed in, and lets go of every file. Rejects with what failed first; the rest
- * is done too.
+ * Settles all batches and closes all files. Executes every step, and rejects with the first
+ * failure.
  */
 export async function closeWriter(writer: Writer): Promise<void> {
   const { queue, committer, sync, logs, claims, watch, merges, backups, space } = writer;
@@ -66,14 +66,14 @@ export async function closeWriter(writer: Writer): Promise<void> {
   ]);
 }
 
-/** Takes all steps, whatever became of those before. Rejects with the first error. */
+/** Executes all steps, even after failures. Rejects with the first error. */
 export async function inOrder(steps: readonly (() => Promise<void>)[]): Promise<void> {
   const failures: { readonly error: unknown }[] = [];
   for (const step of steps) await step().catch((error: unknown) => failures.push({ error }));
   if (failures[0] !== undefined) throw failures[0].error;
 }
 
-/** Wires what writes to the directory of `parts`, and starts it. */
+/** Creates, connects and starts the parts that write to the directory. */
 export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: WriterHost): Writer {
   const { fs, directory, table, health, options, recovered, epoch, makeRunner, pause } = parts;
   const { store, feeds, warmth, announce } = host;
@@ -145,7 +145,10 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
   return { queue, committer, sync, logs, claims, watch, merges, backups, observer, space };
 }
 
-/** The logs, written by calls that block if commits are inline, and looked at after a pause. */
+/**
+ * The logs of the store. They use blocking calls if commits are inline, and are checked after a
+ * pause.
+ */
 function keepLogs(
   parts: OpenedParts,
   lock: DirectoryLock,
@@ -162,13 +165,13 @@ function keepLogs(
   return logs;
 }
 
-/** The files that hold the store. */
+/** The snapshot and the logs that hold the store's data. */
 function keptFiles(snapshot: CurrentSnapshot | undefined, logs: LogKeeper): readonly KeptFile[] {
   if (snapshot === undefined) return logs.keptFiles;
   return [{ path: snapshot.path, lengthBytes: snapshot.fileBytes }, ...logs.keptFiles];
 }
 
-/** The space of a store that is open for writing. `start` it when its merges are there. */
+/** The space keeper of a writable store. Call its `start` when the merge scheduler exists. */
 function openSpace(
   parts: OpenedParts,
   files: {
@@ -204,7 +207,10 @@ function openSpace(
   });
 }
 
-/** Lets go of the directory, the last of all: until then the lease and the threads use it. */
+/**
+ * Releases the directory after everything else, because the lease and the threads use it until
+ * then.
+ */
 export async function releaseDirectory(
   directory: Directory,
   lock: DirectoryLock | undefined,

@@ -21,7 +21,7 @@ import { ReplayedRows, type ReplayedParts } from './replayed/replayed-rows.ts';
 import { UNKNOWN_KEY, type DataLength } from './layer/update-layer.ts';
 import { View, type Records } from './view.ts';
 
-/** Rows that {@link Table.stepPublish} takes in about a millisecond. */
+/** Rows that {@link Table.stepPublish} indexes in about a millisecond. */
 export const PUBLISH_STEP_ROWS = 2_048;
 
 export interface TableMemory {
@@ -29,7 +29,7 @@ export interface TableMemory {
   readonly baseBytes: number;
   /** Rows and index of the live delta. */
   readonly liveBytes: number;
-  /** Updates that a merge takes in. */
+  /** Updates that are being merged, or wait to be. */
   readonly frozenBytes: number;
 }
 
@@ -39,17 +39,17 @@ export interface MergeEffect {
   readonly leftBytes: number;
 }
 
-/** What recovery hands over: the snapshot's chunks, and the rows of the logs. */
+/** The result of recovery: the snapshot's chunks and the rows of the logs. */
 export interface RecoveredColumns {
   readonly snapshot: readonly (Columns | LazyChunk)[];
-  /** First and last keys of the chunks on disk, where these are not those of `snapshot`. */
+  /** First and last keys of the chunks on disk, if they differ from those of `snapshot`. */
   readonly diskKeys?:
     readonly { readonly firstKey: bigint; readonly lastKey: bigint }[] | undefined;
-  /** Newer updates, newest layer first. */
+  /** Updates newer than the snapshot, newest layer first. */
   readonly layers?: readonly ReplayedParts[];
-  /** Number of records of both together; where it is not given, that of `snapshot`. */
+  /** Number of records of snapshot and updates together. Default: that of `snapshot`. */
   readonly recordCount?: number;
-  /** Content hash of both together, if it is known. */
+  /** Content hash of snapshot and updates together, if known. */
   readonly contentHash?: bigint | undefined;
 }
 
@@ -60,33 +60,34 @@ export interface RecoveredColumns {
  *   frozen layers  deltas that a merge takes in, newest first; below them rows of recovery
  *   base           the chunks of the snapshot, sorted columns
  *
- * A group is published in steps. `reserve` gives a region of the live delta's arena, which the rows
- * are copied into. `beginPublish` and `stepPublish` index them while they are being written to the
- * log; readers do not see them. `endPublish` shows all of them at once, `abandonPublish` takes them
- * back: each key points where it did before. One group is published at a time.
+ * A group is published in steps. `reserve` returns a region of the live delta's arena, into which
+ * the rows are copied. `beginPublish` and `stepPublish` index them while they are being written to
+ * the log; readers do not see them. `endPublish` makes all of them visible at once.
+ * `abandonPublish` undoes the indexing: each key points to its previous row again. One group is
+ * published at a time.
  *
  * A merge begins with `freeze`, between two groups: the live delta becomes the newest frozen layer,
- * a new one begins. The frozen layers then hold what the closed logs hold. `replaceChunks` puts
- * merged chunks into the base one step at a time. They hold the records that the frozen layers
- * shadow them with, so no reader sees a change. `dropFrozen` lets go of the frozen layers when the
- * snapshot is durable; its base has every record. A merge that fails drops nothing, and the next
- * one takes in what is frozen as well.
+ * and a new live delta begins. The frozen layers then hold what the closed logs hold.
+ * `replaceChunks` puts merged chunks into the base, one step at a time. The frozen layers shadow
+ * them with the same records, so readers see no change. When the snapshot is durable, its base has
+ * every record, and `dropFrozen` drops the frozen layers. If a merge fails, nothing is dropped, and
+ * the next merge includes all frozen layers.
  *
- * Layers are never changed in place, except for the live delta's end: `OlderLayers` and `Base` are
- * replaced. A view keeps the layers of its moment and a mark, the end of the live delta's rows
- * then. So a row stays in memory until a merge has taken its layer in and no view holds that layer,
- * also when a newer row replaces it. `mergeEffect` says how much memory such rows and the records
- * that they shadow take.
+ * Layers are never changed in place, except for the end of the live delta: `OlderLayers` and `Base`
+ * are replaced. A view keeps the layers of its time and a mark, the end of the live delta's rows at
+ * that time. So a row stays in memory, even if a newer row replaces it, until a merge has taken its
+ * layer in and no view holds that layer. `mergeEffect` estimates how much memory such rows and the
+ * records that they shadow take.
  */
 export class Table implements Records {
   #live: Delta;
   readonly #sizes: TableSizes;
   #older: OlderLayers;
   #size: number;
-  /** Keys of the chunks on disk, that merges number their steps by. */
+  /** Keys of the chunks on disk, by which merges number their steps. */
   #snapshot: KeyList;
   #merge: BaseMerge | undefined;
-  /** Records in what has been frozen last, and below. */
+  /** Number of records in the last frozen layer and below. */
   #frozenSize = 0;
   #knownContent: KnownContent | undefined;
 
@@ -124,12 +125,12 @@ export class Table implements Records {
     return this.#live.memoryBytes + this.#older.memoryBytes;
   }
 
-  /** Bytes of the live delta's rows; MAX_DELTA_BYTES is the most. */
+  /** Bytes of the live delta's rows, at most MAX_DELTA_BYTES. */
   get liveBytes(): number {
     return this.#live.usedBytes;
   }
 
-  /** Bytes of rows that a newer row of their layer replaces, and of rows that delete a key. */
+  /** Bytes of rows that a newer row of the same layer replaces, and of rows that delete a key. */
   get deadBytes(): number {
     let deadBytes = this.#live.deadBytes;
     for (const layer of this.#older.frozen) deadBytes += layer.deadBytes;
@@ -137,9 +138,9 @@ export class Table implements Records {
   }
 
   /**
-   * What a merge would free: {@link deadBytes}, and the records of older layers that newer ones
-   * replace or delete. These are counted, and taken to be as long as the base's records are on
-   * average.
+   * Estimates the memory that a merge would free: {@link deadBytes}, plus the records of older
+   * layers that newer layers replace or delete. The latter are counted, and assumed to have the
+   * mean length of the base's records.
    */
   get mergeEffect(): MergeEffect {
     const { base, frozen } = this.#older;
@@ -158,13 +159,13 @@ export class Table implements Records {
     return { freedBytes, leftBytes };
   }
 
-  /** Throws TypeError or RangeError if `key` is no u64. The data is a copy. */
+  /** Throws TypeError or RangeError if `key` is not a u64. The data is a copy. */
   get(key: bigint | number): TableRecord | undefined {
     splitU64(key, 'key');
     return this.lookUp(u64Halves[0]!, u64Halves[1]!);
   }
 
-  /** Throws TypeError or RangeError if `key` is no u64. */
+  /** Throws TypeError or RangeError if `key` is not a u64. */
   has(key: bigint | number): boolean {
     splitU64(key, 'key');
     return this.isPresent(u64Halves[0]!, u64Halves[1]!);
@@ -208,20 +209,20 @@ export class Table implements Records {
     return this.view().values(options);
   }
 
-  /** False when the live delta must be merged before it takes this many bytes more. */
+  /** False if the live delta must be merged before it can take this many bytes. */
   hasRoomFor(lengthBytes: number): boolean {
     return this.#live.hasRoomFor(lengthBytes);
   }
 
   /**
-   * Space for one group's rows, in one piece. Regions of one table are published or released in the
-   * order in which they were reserved, and before the next `freeze`. Ask `hasRoomFor` first.
+   * Reserves contiguous space for one group's rows. Regions of a table are published or released in
+   * the order of their reservation, and before the next `freeze`. Call `hasRoomFor` first.
    */
   reserve(lengthBytes: number): Region {
     return this.#live.reserve(lengthBytes);
   }
 
-  /** Gives up a region: its group failed. */
+  /** Releases the region of a group that failed. */
   release(region: Region): void {
     this.#live.release(region);
   }
@@ -234,38 +235,39 @@ export class Table implements Records {
   }
 
   /**
-   * As {@link publish}, in steps for which the caller picks the time: nobody sees a row before the
-   * end.
+   * Begins a {@link publish} in steps, whose timing the caller chooses. No row is visible before
+   * `endPublish`.
    */
   beginPublish(region: Region, rowsLength: number): void {
     this.#live.beginPublish(region, rowsLength);
   }
 
-  /** Indexes up to `maxRows` rows more. True when there is none left: the group can be shown. */
+  /** Indexes up to `maxRows` more rows. Returns true when all are indexed. */
   stepPublish(maxRows: number = PUBLISH_STEP_ROWS): boolean {
     return this.#live.stepPublish(maxRows, this.#older);
   }
 
-  /** Shows the group: all of it is indexed, and durable. */
+  /** Makes the group visible. It must be indexed and durable. */
   endPublish(): void {
     this.#size += this.#live.finishPublish();
   }
 
-  /** Takes back a group that is being published and releases its region: its write failed. */
+  /** Undoes the publishing of a group whose write failed, and releases its region. */
   abandonPublish(): void {
     this.#live.abandonPublish();
   }
 
-  /** Sorts some rows for iterators to come, in a few milliseconds; false when all are sorted. */
+  /**
+   * Sorts some rows for future iterators, in a few milliseconds. Returns false if all are sorted.
+   */
   sortStep(): boolean {
     return this.#live.sortStep();
   }
 
   /**
-   * Begins a merge, which takes in everything up to now: the live delta is frozen and a new one
-   * begins. What an earlier merge that failed was to take in is still frozen, and belongs to this
-   * one too. Each call may add a layer that every read passes through: see `beginMerge` and
-   * `replaceFrozen`.
+   * Begins a merge of everything up to now: freezes the live delta and starts a new one. Layers
+   * frozen for an earlier merge that failed are still there and are part of this merge. Each call
+   * may add a layer that every read must search; `beginMerge` and `replaceFrozen` avoid that.
    */
   freeze(): void {
     assert(!this.#live.isPublishing, 'a group is frozen whole');
@@ -277,22 +279,20 @@ export class Table implements Records {
     this.beginMerge();
   }
 
-  /** Layers of updates that wait for a merge. */
+  /** Number of layers of updates that wait for a merge. */
   get frozenLayers(): number {
     return this.#older.frozen.length;
   }
 
   /**
-   * Begins a merge of what is frozen. Chunks that one which failed has left in the base are right.
+   * Begins a merge of the frozen layers. Chunks that a failed merge has put into the base are
+   * valid.
    */
   beginMerge(): void {
     this.#merge = new BaseMerge(this.#snapshot);
   }
 
-  /**
-   * Puts one layer in the place of all that are frozen. `run` holds the last update of each of
-   * their keys.
-   */
+  /** Replaces all frozen layers by one. `run` holds the last update of each of their keys. */
   replaceFrozen(run: readonly Columns[]): void {
     const chunks = run.map((columns) => new Chunk(columns, 'adopted'));
     const { base } = this.#older;
@@ -301,11 +301,11 @@ export class Table implements Records {
   }
 
   /**
-   * Takes in merged chunks while the merge runs, in ascending order of steps. They stand for the
-   * chunks [fromOrigin, toOrigin) of the snapshot merged from, and for all keys between the
-   * neighbours of these; fromOrigin = toOrigin inserts. Frozen updates shadow them with the same
-   * records, so readers see no change. Unless they are the whole of it, more follow, and of the
-   * last gap they stand only for keys up to their last.
+   * Puts merged chunks into the base while the merge runs, in ascending order of steps. They
+   * replace the chunks [fromOrigin, toOrigin) of the old snapshot and all keys between the
+   * neighbours of these; if fromOrigin = toOrigin, they are inserted. Frozen updates shadow them
+   * with the same records, so readers see no change. If not `isWhole`, more chunks follow for the
+   * last gap, and these cover it only up to their last key.
    */
   replaceChunks(
     fromOrigin: number,
@@ -321,8 +321,8 @@ export class Table implements Records {
   }
 
   /**
-   * Ends a merge that is durable: the base holds what the new snapshot holds, and `contentHash` is
-   * the content hash that the merge has computed.
+   * Ends a merge whose snapshot is durable: the base equals the new snapshot. `contentHash`: the
+   * hash that the merge has computed.
    */
   dropFrozen(contentHash?: bigint): void {
     assert(this.#merge !== undefined, 'a merge runs');
@@ -344,13 +344,13 @@ export class Table implements Records {
     if (live === this.#live && isLater) this.#knownContent = { live, mark, value };
   }
 
-  /** The content hash of all that is older than the live delta. */
+  /** Records the content hash of everything older than the live delta. */
   #knowContent(value: bigint | undefined): void {
     this.#knownContent =
       value === undefined ? undefined : { live: this.#live, mark: FIRST_MARK, value };
   }
 
-  /** What is known of rows that are now frozen is of use only if it is known of all of them. */
+  /** A known hash of part of the rows that are now frozen is useless: it must cover all of them. */
   #freezeContent(): void {
     const frozen = this.#live;
     const known = this.#knownContent;
@@ -360,7 +360,10 @@ export class Table implements Records {
   }
 }
 
-/** Updates in key order as a layer, if there are any; `size` counts the records of both. */
+/**
+ * Makes a layer of updates in key order, unless there are none. `size`: the number of records of
+ * both.
+ */
 function frozenOf(
   updates: readonly Chunk[],
   base: Base,
@@ -369,6 +372,7 @@ function frozenOf(
 ): BaseUpdates[] {
   if (updates.length === 0) return [];
   const layer = Base.of(updates, pageChunks);
-  // An update that replaces a record counts once, one that deletes a record twice: it goes itself.
+  // An update that replaces a record counts once, a delete twice, because the delete is not a
+  // record.
   return [new BaseUpdates(layer, base.recordCount + layer.recordCount - size)];
 }

@@ -43,7 +43,7 @@ export interface Records extends Presence {
 }
 
 /**
- * The table as it was at one moment. Taking one costs nothing; it keeps the layers of then alive.
+ * The table at one point in time. Creating a view is cheap. It keeps the layers of that time alive.
  */
 export class View implements Records, ContentMoment {
   readonly live: Delta;
@@ -112,12 +112,12 @@ export class View implements Records, ContentMoment {
     return new RecordIterator(this.walk(checkRange(options, keys), keys), this.#slicing(begin));
   }
 
-  /** Begins a walk over a range. It shows keys as those of `keys`. */
+  /** Starts an iteration over a range. Keys are returned as those of `keys`. */
   walk(range: KeyRange, keys?: KeyPrefix): RecordWalk {
     return new RecordWalk(range, (seek) => this.#cursors(seek), keys);
   }
 
-  /** Begins to look for the records whose value lies in a range, and whose key is one of `keys`. */
+  /** Starts a search for records with a value in `range` and a key in `keys`. */
   scanValues(range: ValueRange, keys?: KeyPrefix): ValueScan {
     return new ValueScan(this, range, keys);
   }
@@ -132,7 +132,7 @@ export class View implements Records, ContentMoment {
     this.#known = { live, mark, value };
   }
 
-  /** Prepares walks by one bounded step; false when there is nothing left to prepare. */
+  /** Sorts some rows for future iterators, in bounded time. Returns false if all are sorted. */
   sortStep(): boolean {
     return this.live.sortStep();
   }

@@ -6,9 +6,9 @@ export interface JobOptions {
   readonly signal?: AbortSignal | undefined;
   /** Bytes of the job's input read so far. */
   readonly onProgress?: (bytesRead: number) => void;
-  /** Buffers in the job that the thread may take away. */
+  /** Buffers in the job that are transferred to the thread. */
   readonly transfer?: readonly ArrayBuffer[];
-  /** Parts of a merge's result, in order, before it resolves. */
+  /** Receives the parts of a merge's result, in order, before the job resolves. */
   readonly onMessage?: (message: MergedChunks) => void;
 }
 
@@ -16,9 +16,7 @@ export interface JobOptions {
 export interface JobRunner {
   /** How many jobs can run at the same time. */
   readonly parallelism: number;
-  /**
-   * Rejects with the job's system error, or with the signal's reason once the job has stopped.
-   */
+  /** Rejects with the job's system error, or with the signal's reason after the job has stopped. */
   run<J extends Job>(job: J, options?: JobOptions): Promise<JobResult<J>>;
   /** Waits for running jobs to stop and ends the threads. */
   close(): Promise<void>;

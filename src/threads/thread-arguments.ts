@@ -1,9 +1,10 @@
-/** Options that decide how modules are found and loaded. */
+/** Options that affect how modules are found and loaded. */
 const LOADING = /^(-r|-C|--(require|import|loader|experimental-loader|conditions))(=|$)/;
 
 /**
- * What a thread is started with: undefined to inherit all of the process's options. Under
- * `--input-type`, which no thread with a file for an entry takes, only those that concern loading.
+ * Returns the `execArgv` of a thread. Undefined: it inherits all options of the process. If the
+ * process has `--input-type`, which a thread with an entry file rejects, only options for module
+ * loading are passed on.
  */
 export function threadArguments(inherited: readonly string[]): string[] | undefined {
   if (!inherited.some((argument) => argument.startsWith('--input-type'))) return undefined;

@@ -29,10 +29,13 @@ const setup = workerData as ThreadSetup;
 if (setup.priority === 'low') lowerPriority();
 adoptKeyHashSeed(setup.hashSeed);
 
-/** From the first job on. Where the thread is ended from outside, Node closes its descriptors. */
+/** Opened by the first job. If the thread is terminated, Node closes its descriptors. */
 let held: Promise<Directory> | undefined;
 
-/** The thread's own open directory: the store may close its own before the thread has ended. */
+/**
+ * The thread opens the directory itself, because the store may close its own before the thread has
+ * ended.
+ */
 function holdDirectory(): Promise<Directory> {
   held ??= Directory.share(nodeFileSystem, setup.directory).catch((error: unknown) => {
     held = undefined;
@@ -46,7 +49,7 @@ async function closeDirectory(): Promise<void> {
   await directory?.close();
 }
 
-/** One for each job that has not ended. They run one after the other. */
+/** One for each job that has not ended. Jobs run one after the other. */
 const given: AbortController[] = [];
 let last: Promise<void> = Promise.resolve();
 
@@ -55,7 +58,7 @@ function post(message: FromThread, transfer: ArrayBuffer[] = []): void {
 }
 
 /**
- * As `runJob`: what is not for opening is loaded when it is needed, so that the thread starts
+ * Like `runJob`. Code that an open does not need is loaded on demand, so that the thread starts
  * sooner.
  */
 async function runHere(
@@ -109,8 +112,7 @@ port.on('message', (message: ToThread) => {
     return;
   }
   if (message.kind === 'end') {
-    // With its port closed nothing keeps the thread alive, once what it has loaded and opened is
-    // closed.
+    // Closing the port lets the thread exit, once everything it has loaded and opened is closed.
     void last.then(closeDirectory).finally(() => port.close());
     return;
   }

@@ -5,30 +5,30 @@ import type { ThreadPriority } from '../fs/thread-priority.ts';
 import type { MergedChunks } from '../jobs/merge.ts';
 import type { Job, JobTypes } from '../jobs/run-job.ts';
 
-/** What a thread is started with. */
+/** The `workerData` of a thread. */
 export interface ThreadSetup {
   readonly priority: ThreadPriority;
-  /** The directory that its jobs read and write. The thread opens it for itself. */
+  /** The directory of the jobs. The thread opens it itself. */
   readonly directory: DirectoryReference;
-  /** That of the thread which reads the indexes that this one makes. */
+  /** The hash seed of the thread that reads the indexes made by this one. */
   readonly hashSeed: KeyHashSeed;
 }
 
 export type ToThread =
   | { readonly kind: 'run'; readonly job: Job }
   | { readonly kind: 'abort' }
-  /** The thread ends itself when its last job has ended. */
+  /** The thread exits after its last job. */
   | { readonly kind: 'end' };
 
 export type FromThread =
-  /** The thread has been started, and waits for a job. */
+  /** The thread has started and waits for jobs. */
   | { readonly kind: 'ready' }
   | { readonly kind: 'progress'; readonly bytesRead: number }
   | { readonly kind: 'message'; readonly message: MergedChunks }
   | { readonly kind: 'result'; readonly result: JobTypes[Job['kind']]['result'] }
   | { readonly kind: 'failed'; readonly error: PlainError };
 
-/** What is left of an error across threads: its class is lost, its fields are not. */
+/** An error as sent between threads: its fields without its class. */
 export interface PlainError {
   readonly name: string;
   readonly message: string;

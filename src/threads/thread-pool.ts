@@ -8,10 +8,13 @@ import type { JobRunner, JobOptions } from './job-runner.ts';
 import type { ThreadSetup } from './thread-message.ts';
 import { isShared, Thread, type Task } from './thread.ts';
 
-/** No job is assigned ahead when fewer are left; the first free thread takes them. */
+/**
+ * Jobs are assigned ahead only while at least this many are waiting. The first free thread takes
+ * the last ones.
+ */
 const LEAST_LEFT_JOBS = 4;
 
-/** Jobs that the helper runs at the same time: one decodes while another waits for its bytes. */
+/** Number of jobs that the helper runs at once: one decodes while another waits for I/O. */
 const HELPED_JOBS = 2;
 
 /** Runs jobs in addition to the threads. */
@@ -46,8 +49,8 @@ export class ThreadPool implements JobRunner {
   #state: 'open' | 'closed' = 'open';
 
   /**
-   * `directory` is what the jobs read and write; whoever holds it closes it after the pool.
-   * `onNoThread` is called, at most once, when the helper has to run all jobs.
+   * `directory` is the directory of the jobs. Its holder must close it after the pool. `onNoThread`
+   * is called, at most once, when the helper has to run all jobs.
    */
   constructor(
     directory: DirectoryReference,
@@ -127,8 +130,8 @@ export class ThreadPool implements JobRunner {
   }
 
   /**
-   * Gives the helper its share, chunks before pieces of logs: what threads are at already it need
-   * not warm up for.
+   * Gives the helper its share. Chunks come before pieces of logs: the threads have compiled the
+   * code for those already, and this thread would have to compile it too.
    */
   #share(): void {
     if (!this.#isHelperSharing || this.#state === 'closed') return;

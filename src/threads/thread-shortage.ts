@@ -2,7 +2,7 @@ import { StoreError, systemCode } from '../base/errors.ts';
 
 type Listener = (error: StoreError) => void;
 
-/** A process is warned once, however many stores it opens. */
+/** Only one warning per process, however many stores it opens. */
 let isWarned = false;
 
 /**
@@ -20,7 +20,7 @@ export class ThreadShortage {
     this.#subject = subject;
   }
 
-  /** What {@link ThreadPool} calls: there is no thread, because of `cause`. */
+  /** Callback for {@link ThreadPool}: no thread could be started, because of `cause`. */
   readonly report: (cause: Error) => void = (cause) => {
     if (this.#error !== undefined) return;
     this.#error = new StoreError('LODESTORE_THREAD', messageOf(cause), {

@@ -27,19 +27,19 @@ const SHARED: ReadonlySet<Job['kind']> = new Set([
   'order-rows',
 ]);
 
-/** Jobs that are so small, and yield so often, that the owner's thread may take some. */
+/** Whether a job is so small, and yields so often, that the owner's thread may run it too. */
 export function isShared(job: Job): boolean {
   return SHARED.has(job.kind);
 }
 
 export interface ThreadHooks {
   readonly onReady: () => void;
-  /** The thread ended before it took a job: `tasks` still wait, and none is lost. */
+  /** The thread ended before it took a job: none of `tasks` has started. */
   readonly onFailedStart: (cause: Error, tasks: readonly Task[]) => void;
   readonly onExit: (thread: Thread) => void;
 }
 
-/** A job that a thread has been given. */
+/** A job assigned to a thread. */
 class Assignment {
   readonly task: Task;
   readonly ended: Promise<void>;
@@ -60,7 +60,7 @@ class Assignment {
     this.#stopListening = signal && onAbort(signal, this.#onAbort);
   }
 
-  /** Where the signal had been aborted before it was listened to. */
+  /** Handles a signal that was aborted before the listener was added. */
   catchUp(): void {
     if (this.task.options.signal?.aborted === true) this.#onAbort();
   }
@@ -93,7 +93,7 @@ class Assignment {
     this.task.reject(this.#isAborted ? this.task.options.signal?.reason : error);
   }
 
-  /** The job has not started: it is assigned elsewhere. */
+  /** Returns the task, which has not started, for another assignment. */
   takeBack(): Task {
     this.#settle();
     return this.task;
@@ -106,11 +106,11 @@ class Assignment {
 }
 
 /**
- * One worker thread and the jobs that it has been given: it runs one after the other.
+ * One worker thread and its assigned jobs, which it runs one after the other.
  *
- * `starting`: jobs wait here, so that a thread that never starts loses none, and no buffer is
- * transferred to it. `ready`: the thread has loaded its code, and is sent its jobs. `ended`: the
- * worker has exited.
+ * `starting`: jobs are held back, so if the thread never starts, no job is lost and no buffer was
+ * transferred. `ready`: the thread has loaded its code and receives jobs. `ended`: the worker has
+ * exited.
  */
 export class Thread {
   readonly #worker: Worker;
@@ -120,13 +120,13 @@ export class Thread {
   #state: 'starting' | 'ready' | 'ended' = 'starting';
   #error: Error | undefined;
 
-  /** @throws the system's error where the worker cannot be made */
+  /** @throws the system error if the worker cannot be created */
   constructor(setup: ThreadSetup, hooks: ThreadHooks) {
     this.#hooks = hooks;
     const execArgv = threadArguments(process.execArgv);
     const options = { name: 'lodestore', workerData: setup };
-    // A literal, which bundlers find. It stands apart from `new Worker`: webpack 5.113 makes that
-    // invalid code, while it copies the file of a URL, and the entry is one file.
+    // A literal, so that bundlers find it. It is not inside `new Worker(…)`, which webpack 5.113
+    // compiles to invalid code. webpack copies the file of a URL, and the entry is one file.
     const entry = new URL('./thread-entry.js', import.meta.url);
     this.#worker = new Worker(entry, { ...options, ...(execArgv && { execArgv }) });
     this.#worker.unref();
@@ -147,7 +147,7 @@ export class Thread {
     });
   }
 
-  /** True once the thread has been started. */
+  /** Whether the thread has started. */
   get isReady(): boolean {
     return this.#state === 'ready';
   }
@@ -156,7 +156,7 @@ export class Thread {
     return this.#assigned.length === 0;
   }
 
-  /** Whether it is at a small job, and has been given no other. */
+  /** Whether it runs a small job and has no other. */
   get isAtSharedJob(): boolean {
     return this.isReady && this.#assigned.length === 1 && isShared(this.#assigned[0]!.task.job);
   }
@@ -172,8 +172,8 @@ export class Thread {
   }
 
   /**
-   * Resolves when the worker has exited. It is asked to: one that is terminated while it loads
-   * modules leaves their descriptors open.
+   * Resolves when the worker has exited. The worker is asked to end, because termination while it
+   * loads modules would leak their descriptors.
    */
   async end(): Promise<void> {
     if (this.#state === 'ended') return;

@@ -77,7 +77,7 @@ const somePlan: fc.Arbitrary<LogPlan> = fc.record({
     minLength: 1,
     maxLength: 8,
   }),
-  seal: fc.constantFrom('none' as const, 'alone' as const, 'rides' as const),
+  seal: fc.constantFrom('none' as const, 'alone' as const, 'piggybacked' as const),
   zerosBehind: fc.constantFrom(0, 1, 60, 500),
 });
 

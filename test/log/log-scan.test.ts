@@ -59,11 +59,17 @@ describe('whole', () => {
     }
   });
 
-  test('a seal, alone or riding: sealed', async () => {
+  test('a seal, alone or piggybacked: sealed', async () => {
     const alone = await scan((await planned({ seal: 'alone' })).bytes);
-    expect(alone).toMatchObject({ frameCount: 3, ending: { kind: 'sealed', rides: false } });
-    const riding = await scan((await planned({ seal: 'rides' })).bytes);
-    expect(riding).toMatchObject({ frameCount: 3, ending: { kind: 'sealed', rides: true } });
+    expect(alone).toMatchObject({
+      frameCount: 3,
+      ending: { kind: 'sealed', isPiggybacked: false },
+    });
+    const piggybacked = await scan((await planned({ seal: 'piggybacked' })).bytes);
+    expect(piggybacked).toMatchObject({
+      frameCount: 3,
+      ending: { kind: 'sealed', isPiggybacked: true },
+    });
   });
 
   test('groups in order, with their batches', async () => {
@@ -80,7 +86,7 @@ describe('whole', () => {
   test('junk in space reserved ahead, behind the seal, means nothing', async () => {
     const { bytes } = await planned({ seal: 'alone' });
     const found = await scan(changed(bytes, (all) => all.fill(0xb5, -50)));
-    expect(found.ending).toEqual({ kind: 'sealed', rides: false });
+    expect(found.ending).toEqual({ kind: 'sealed', isPiggybacked: false });
   });
 
   test('nothing but zeros: empty', async () => {
@@ -121,10 +127,10 @@ describe('broken, with nothing of this log behind', () => {
     });
   });
 
-  test('the seal that rode with the broken group', async () => {
-    const log = await planned({ seal: 'rides' });
+  test('the seal written with the broken group', async () => {
+    const log = await planned({ seal: 'piggybacked' });
     const found = await scan(changed(log.bytes, (b) => b.fill(0, log.offsets[2], log.offsets[3])));
-    const later = { kind: 'riding-seal', offset: log.offsets[3] };
+    const later = { kind: 'piggybacked-seal', offset: log.offsets[3] };
     expect(found).toMatchObject({ frameCount: 2, ending: { kind: 'broken', later } });
   });
 
@@ -161,14 +167,14 @@ describe('broken, with frames of this log behind: they had been synced', () => {
     expect(found.ending).toMatchObject({ kind: 'broken', later: { offset: log.offsets[2] } });
   });
 
-  test('a seal that did not ride', async () => {
+  test('a seal of another write', async () => {
     const log = await planned({ seal: 'alone' });
     const found = await scan(changed(log.bytes, (b) => b.fill(0, log.offsets[2], log.offsets[3])));
     expect(found.ending).toMatchObject({ kind: 'broken', later: { kind: 'frames' } });
   });
 
-  test('two seals that say they rode with it', async () => {
-    const log = await planned({ seal: 'rides' });
+  test('two seals marked as written with it', async () => {
+    const log = await planned({ seal: 'piggybacked' });
     const lost = changed(log.bytes, (b) => {
       b.copyWithin(at(log, 4), at(log, 3), at(log, 4));
       b.fill(0, at(log, 2), at(log, 3));
@@ -178,8 +184,8 @@ describe('broken, with frames of this log behind: they had been synced', () => {
     expect((await scan(bytes)).ending).toMatchObject({ kind: 'broken', later });
   });
 
-  test('a seal that rode with a later group', async () => {
-    const log = await planned({ seal: 'rides' });
+  test('a seal written with a later group', async () => {
+    const log = await planned({ seal: 'piggybacked' });
     const found = await scan(changed(log.bytes, (b) => b.fill(0, log.offsets[1], log.offsets[3])));
     expect(found.ending).toMatchObject({ kind: 'broken', later: { kind: 'frames' } });
   });

@@ -106,7 +106,7 @@ function log(
       return { key: BigInt(keyAt(i)), value: BigInt(i + 1 + 1_000 * number), data };
     }),
   ]);
-  return logOf({ number, groups, seal: 'rides', zerosBehind: 700 });
+  return logOf({ number, groups, seal: 'piggybacked', zerosBehind: 700 });
 }
 
 const ascending = (i: number): number => 3 * i;

@@ -20,7 +20,7 @@ export interface SubjectGroup {
 
 /**
  * A directory to damage: snapshot 3 with three chunks, log 4 (its seal alone), log 5 (its seal
- * rides), log 6 (not sealed, zeros behind), with three groups each. Batches 41 to 52; the middle
+ * piggybacked), log 6 (not sealed, zeros behind), with three groups each. Batches 41 to 52; the middle
  * groups have two.
  */
 export interface Subject {
@@ -88,7 +88,7 @@ export async function makeSubject(options: SubjectOptions = {}): Promise<Subject
   let first = 41n;
   for (const [number, seal] of [
     [4, 'alone'],
-    [5, 'rides'],
+    [5, 'piggybacked'],
     [6, 'none'],
   ] as const) {
     const batches = [[first], [first + 1n, first + 2n], [first + 3n]].map((sequences) =>

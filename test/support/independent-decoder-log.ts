@@ -35,7 +35,7 @@ export function decodeLog(file: StoredFile, storeId: Uint8Array): DecodedLog {
   const hasFrames = findHead(file, storeId, 0) >= 0;
   const blank = { number: file.number, head, rows: [], batches: [], validBytes: 0 };
   const isTorn =
-    isUnsyncedOnly(file, storeId, 0) || (hasFrames && isRidingSealOnly(file, storeId, 0, 1));
+    isUnsyncedOnly(file, storeId, 0) || (hasFrames && isPiggybackedSealOnly(file, storeId, 0, 1));
   const ending = hasFrames ? (isTorn ? 'torn' : 'damaged') : 'blank';
   return { ...blank, ending, lastSequence: 0n, chain: 0 };
 }
@@ -61,10 +61,10 @@ function isUnsyncedOnly(file: StoredFile, storeId: Uint8Array, brokenAt: number)
 }
 
 /**
- * True when the one frame header found from `from` on is the seal that rides with frame no.
+ * True when the one frame header found from `from` on is the seal written with frame no.
  * `frames`.
  */
-function isRidingSealOnly(
+function isPiggybackedSealOnly(
   file: StoredFile,
   storeId: Uint8Array,
   from: number,
@@ -72,8 +72,8 @@ function isRidingSealOnly(
 ): boolean {
   const at = findHead(file, storeId, from);
   const seal = frameHead(file, at);
-  const rides = seal.kind === 2 && seal.flags === 1 && seal.records === frames;
-  return rides && findHead(file, storeId, at + 1) < 0;
+  const isPiggybacked = seal.kind === 2 && seal.flags === 1 && seal.records === frames;
+  return isPiggybacked && findHead(file, storeId, at + 1) < 0;
 }
 
 class LogWalk {
@@ -154,7 +154,7 @@ class LogWalk {
     const from = this.#offset + 1;
     const { storeId } = this.#head;
     if (isUnsyncedOnly(this.#file, storeId, this.#offset)) return 'torn';
-    return isRidingSealOnly(this.#file, storeId, from, this.#frames + 1) ? 'torn' : 'damaged';
+    return isPiggybackedSealOnly(this.#file, storeId, from, this.#frames + 1) ? 'torn' : 'damaged';
   }
 }
 

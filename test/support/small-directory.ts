@@ -53,8 +53,8 @@ export interface LogPlan {
   readonly storeId?: Uint8Array;
   /** Batches of each group. */
   readonly groups: readonly (readonly (readonly TestRow[])[])[];
-  /** `rides`: together with the last group. */
-  readonly seal?: 'none' | 'alone' | 'rides';
+  /** `piggybacked`: together with the last group. */
+  readonly seal?: 'none' | 'alone' | 'piggybacked';
   readonly zerosBehind?: number;
 }
 
@@ -80,15 +80,15 @@ export async function logOf(plan: LogPlan): Promise<PlannedLog> {
     lastSequence: predecessor.lastSequence,
   };
   for (const [i, batches] of groups.entries()) {
-    const rides = seal === 'rides' && i === groups.length - 1;
+    const isPiggybacked = seal === 'piggybacked' && i === groups.length - 1;
     const first = i === 0 ? header : undefined;
     const group = groupOf(batches);
     const write = finishAtOnce(
-      encoder.encode(position, seed, { header: first, group, seal: rides }, 1, undefined),
+      encoder.encode(position, seed, { header: first, group, seal: isPiggybacked }, 1, undefined),
     );
     parts.push(write.bytes.slice());
     position = write.after;
-    if (rides) offsets.push(position.offset - 48);
+    if (isPiggybacked) offsets.push(position.offset - 48);
     offsets.push(position.offset);
   }
   if (seal === 'alone') {

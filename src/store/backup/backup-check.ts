@@ -8,27 +8,25 @@ import type { JobRunner } from '../../threads/job-runner.ts';
 import { ProgressMeter } from '../recovery/progress-meter.ts';
 import { recover, recoveredColumns } from '../recovery/recovery.ts';
 
-/** What a copy of a store holds when it is opened. */
+/** The content of a copy of a store. */
 export interface CopyContent {
   readonly lastSequence: bigint;
   readonly records: number;
-  /** As `MetadataStore.contentHash` tells it. */
+  /** As in `MetadataStore.contentHash`. */
   readonly contentHash: string;
 }
 
 export interface CheckHooks {
-  /** Makes what reads the copy in `directory`. */
+  /** Makes the runner that reads the copy in `directory`. */
   readonly makeRunner: (directory: Directory) => JobRunner | Promise<JobRunner>;
-  /** Gives way to other work of the process. */
+  /** Yields to other work of the process. */
   readonly pause: () => Promise<void>;
   readonly signal: AbortSignal | undefined;
-  /** Called with the bytes read so far. */
+  /** Called with the number of bytes read so far. */
   readonly onProgress: (doneBytes: number) => void;
 }
 
-/**
- * Opens the copy in `directory` as recovery would, from what is on the disk, and changes nothing.
- */
+/** Reads the copy in `directory` from disk, as recovery would. Changes nothing. */
 export async function readCopy(
   fs: FileSystem,
   directory: string,
@@ -67,7 +65,7 @@ async function recoverCopy(
   return { lastSequence, records: state.recordCount, contentHash };
 }
 
-/** Finishes a count of the live store's records. */
+/** Completes a count of the live store's records. */
 export async function finishCount(
   count: ContentCount,
   hooks: Pick<CheckHooks, 'pause' | 'signal'>,
@@ -79,7 +77,7 @@ export async function finishCount(
   return contentHashText(count.value);
 }
 
-/** Throws CorruptionError when the copy does not hold what it was made from. */
+/** Throws CorruptionError if the content of the copy differs from that of its source. */
 export function requireSameContent(
   directory: string,
   copy: CopyContent,

@@ -9,38 +9,42 @@ import { refuseIncompleteCopy } from '../../directory/incomplete-copy.ts';
 
 const FORMAT = 'lodestore backup';
 const VERSION = 1;
-/** A manifest takes about 200 bytes a file, and a store has less than a hundred. */
+/** A manifest has about 200 bytes per file, and a store fewer than a hundred files. */
 const MAX_MANIFEST_BYTES: number = 16 * 1024 * 1024;
 
 /** One file of a backup. */
 export interface BackupFile {
   readonly name: string;
-  /** Bytes that count; zeros that were reserved ahead may stand behind them. */
+  /** Bytes of content. Reserved zeros may follow them. */
   readonly lengthBytes: number;
-  /** Of these bytes, 64 hexadecimal digits. */
+  /** SHA-256 of these bytes, 64 hexadecimal digits. */
   readonly sha256: string;
-  /** `linked`: a second name of the store's own file; `reused`: of the previous backup's. */
+  /** `linked`: a second name of the store's own file. `reused`: of the previous backup's file. */
   readonly origin: 'linked' | 'reused' | 'copied';
 }
 
-/** What `BACKUP.json` says of the backup that it stands in. */
+/** The content of a backup's `BACKUP.json`. */
 export interface BackupManifest {
   /** 32 hexadecimal digits. */
   readonly storeId: string;
   /** Sequence number of the last batch in the backup. */
   readonly lastSequence: bigint;
-  /** Undefined when nobody has counted them. */
+  /** Undefined if not counted. */
   readonly records: number | undefined;
-  /** Of all records, 32 hexadecimal digits; undefined unless the backup was verified. */
+  /**
+   * Content hash of all records, 32 hexadecimal digits. Undefined unless the backup was verified.
+   */
   readonly contentHash: string | undefined;
-  /** When the backup began, ISO 8601. */
+  /** When the backup began, in ISO 8601. */
   readonly createdAt: string;
-  /** The backup that this one is incremental against, as it was given. */
+  /** The backup that this one is incremental against, as the caller gave it. */
   readonly previous: string | undefined;
   readonly files: readonly BackupFile[];
 }
 
-/** The text of `BACKUP.json`. Its last field is the SHA-256 of all others, printed the same way. */
+/**
+ * The text of `BACKUP.json`. Its last field is the SHA-256 of the other fields in the same format.
+ */
 export function encodeManifest(manifest: BackupManifest): string {
   const { storeId, lastSequence, records, contentHash, createdAt, previous, files } = manifest;
   const body = {
@@ -66,8 +70,9 @@ function sumOf(body: unknown): string {
 }
 
 /**
- * Holds the directory of a finished backup while its files are read.
- * @throws StoreError LODESTORE_NOT_A_BACKUP where there is no directory; system errors as they are
+ * Opens the directory of a finished backup and keeps it open while its files are read.
+ *
+ * @throws StoreError LODESTORE_NOT_A_BACKUP if there is no directory; system errors unchanged
  */
 export async function openBackup(fs: FileSystem, backup: string): Promise<Directory> {
   try {
@@ -79,8 +84,9 @@ export async function openBackup(fs: FileSystem, backup: string): Promise<Direct
 
 /**
  * Reads the manifest of a finished backup.
+ *
  * @throws StoreError LODESTORE_NOT_A_BACKUP, LODESTORE_INCOMPLETE, LODESTORE_UNSUPPORTED_FORMAT;
- *   CorruptionError when the manifest is not as it was written; system errors as they are
+ *   CorruptionError if the manifest is not as it was written; system errors unchanged
  */
 export async function readManifest(backup: Directory): Promise<BackupManifest> {
   await refuseIncompleteCopy(backup, backup.realPath);
@@ -115,13 +121,13 @@ async function readText(fs: FileSystem, path: string): Promise<string | undefine
   }
 }
 
-/** Throws as `readManifest`. `path` is for the errors. */
+/** Throws like `readManifest`. `path` is for the errors. */
 export function decodeManifest(text: string, path: string): BackupManifest {
   const value = parse(text);
   if (value?.['format'] !== FORMAT) throw damaged(path, 'it is not the manifest of a backup');
   const { sha256, ...body } = value;
   if (sha256 !== sumOf(body)) throw damaged(path, 'the manifest does not match its checksum');
-  // Every version keeps format, version and checksum as they are.
+  // All versions have format, version and checksum in these fields.
   if (value['version'] !== VERSION) {
     throw new StoreError(
       'LODESTORE_UNSUPPORTED_FORMAT',
@@ -133,7 +139,7 @@ export function decodeManifest(text: string, path: string): BackupManifest {
     body as unknown as WrittenBody;
   for (const file of files) {
     const { kind } = parseFileName(file.name);
-    // Whoever can write a checksum must still not make us write elsewhere.
+    // A forged manifest has a valid checksum too, and must not cause writes to other paths.
     if (kind !== 'log' && kind !== 'snapshot') throw damaged(path, `it lists "${file.name}"`);
   }
   return {
@@ -147,7 +153,7 @@ export function decodeManifest(text: string, path: string): BackupManifest {
   };
 }
 
-/** The checksum holds: the fields are what `encodeManifest` has written. */
+/** The checksum is valid, so the fields are what `encodeManifest` has written. */
 interface WrittenBody {
   readonly storeId: string;
   readonly lastSequence: string;

@@ -14,18 +14,18 @@ import {
 import { readSettled } from '../recovery/settled-reading.ts';
 import type { LoadedLog } from '../recovery/verdict.ts';
 
-/** A file that makes part of a state, by its length at that moment. */
+/** A file of a state, with its length at that time. */
 export interface StateFile {
   readonly name: string;
   readonly lengthBytes: number;
   /**
-   * `immutable`: nobody ever writes to it again. `last`: the last log, which is written in place
-   * while it lives, and by recovery afterwards.
+   * `immutable`: the file is never written again. `last`: the last log, which is written in place
+   * while it is live, and later by recovery.
    */
   readonly kind: 'immutable' | 'last';
 }
 
-/** What a state consists of. */
+/** The files of a store at one point in time. */
 export interface State {
   readonly storeId: Uint8Array;
   /** Sequence number of its last batch. */
@@ -33,7 +33,7 @@ export interface State {
   readonly files: readonly StateFile[];
 }
 
-/** A state whose files are held open: a merge may remove their names, their bytes stay. */
+/** A state whose files are open: if a merge removes their names, they stay readable. */
 export interface BackupSource extends State {
   readonly directory: string;
   readonly files: readonly (StateFile & { readonly file: OpenFile })[];
@@ -54,7 +54,7 @@ export function stateFiles(
   return [{ name: snapshotName(number), lengthBytes: fileBytes, kind: 'immutable' }, ...files];
 }
 
-/** Opens all files of a state, or none. Rejects `ENOENT` when a merge was faster. */
+/** Opens all files of a state, or none. Rejects with `ENOENT` if a merge has removed one before. */
 export async function openSource(
   fs: FileSystem,
   directory: string,
@@ -74,22 +74,22 @@ export async function openSource(
   throw failure.reason;
 }
 
-/** Only readers are closed: what cannot be closed loses nothing. */
+/** The files are only read, so a failed close loses nothing. */
 export async function closeSource(source: BackupSource): Promise<void> {
   await Promise.all(source.files.map(({ file }) => file.close().catch(() => undefined)));
 }
 
 export interface SourceHooks {
   readonly signal: AbortSignal | undefined;
-  /** Hears of the logs as they are read. */
+  /** Receives the progress of reading the logs. */
   readonly progress: ProgressMeter;
 }
 
 /**
- * The state that a directory holds, read as recovery reads it, without a lock. A store may be at
- * work there meanwhile.
+ * Reads the state of a directory, as recovery does, without a lock. A store may be open there.
+ *
  * @throws CorruptionError; StoreError LODESTORE_NOT_FOUND, LODESTORE_INCOMPLETE,
- *   LODESTORE_UNSUPPORTED_FORMAT; system errors and the signal's reason as they are
+ *   LODESTORE_UNSUPPORTED_FORMAT; system errors and the signal's reason unchanged
  */
 export function readSource(fs: Directory, hooks: SourceHooks): Promise<BackupSource> {
   return readSettled(
@@ -108,7 +108,7 @@ async function readOnce(fs: Directory, { signal, progress }: SourceHooks): Promi
     newer.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
   );
   const loaded: LoadedLog[] = [];
-  // Newest first: a log that has a successor is then read after its seal was written.
+  // Newest first: a log with a successor is then read after its seal was written.
   for (const { number, path } of newer.toReversed()) {
     const onProgress = progress.part();
     const scan = await scanLog(fs, path, { number, storeId, signal, onProgress });

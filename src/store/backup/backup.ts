@@ -57,14 +57,14 @@ export interface BackupReport {
   readonly milliseconds: number;
 }
 
-/** What is known of a source beside its files, and how a copy is checked. */
+/** What is known of a source besides its files, and how a copy is checked. */
 export interface BackupContext {
   readonly fs: FileSystem;
   readonly check: Omit<CheckHooks, 'signal' | 'onProgress'>;
-  /** What the copy must hold, as far as that is known; asked for only if it is to be verified. */
+  /** The content that the copy must have, as far as known. Called only if the copy is verified. */
   readonly expected: () => Promise<Partial<CopyContent>>;
   readonly records: number | undefined;
-  /** Damage to the files of the source that somebody has met, if any. */
+  /** Damage of the source's files that was found before, if any. */
   readonly knownDamage?: () => CorruptionError | undefined;
 }
 
@@ -76,7 +76,8 @@ const BACKUP_FIELDS: FieldsOf<BackupOptions> = {
 };
 
 /**
- * Checks the arguments before anything is touched, and makes `target` absolute. Throws TypeError.
+ * Validates the arguments before anything is accessed. Returns the absolute path of `target`.
+ * Throws TypeError.
  */
 export function checkBackup(target: string | URL, options: BackupOptions): string {
   requireKnownFields(options, BACKUP_FIELDS, 'options');
@@ -85,9 +86,9 @@ export function checkBackup(target: string | URL, options: BackupOptions): strin
 }
 
 /**
- * Refuses a target in a directory, whatever symbolic links lead there. `directory` is a real path;
- * `reason` is a predicate and what to do. Throws StoreError LODESTORE_BAD_TARGET; system errors as
- * they are.
+ * Rejects a target that is inside `directory`, also through symbolic links. `directory` is a real
+ * path; `reason` is a predicate and a remedy. Throws StoreError LODESTORE_BAD_TARGET; system errors
+ * unchanged.
  */
 export async function requireOutside(
   fs: FileSystem,
@@ -100,15 +101,15 @@ export async function requireOutside(
 
 export const IN_STORE = "lies in the store's own directory. Give a path outside of it";
 
-/** Whether a path is a directory, or below it. Both are absolute. */
+/** Whether a path is a directory or inside it. Both are absolute. */
 function isInside(path: string, directory: string): boolean {
   const way = relative(directory, path);
   return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
 }
 
 /**
- * The backup to be incremental against. Throws as `readManifest`; LODESTORE_BAD_TARGET for another
- * store's.
+ * Opens the previous backup of an incremental one. Throws like `readManifest`; LODESTORE_BAD_TARGET
+ * if it is of another store.
  */
 export async function readPrevious(
   fs: FileSystem,
@@ -128,21 +129,21 @@ export async function readPrevious(
   }
 }
 
-/** `directory` is held until the backup has been written. */
+/** `directory` stays open until the backup is written. */
 export interface Previous {
   readonly directory: Directory;
   readonly manifest: BackupManifest;
 }
 
 /**
- * Writes a backup of `source` to `target`, which `checkBackup` has made absolute. On any failure
- * what has been written is removed. Rejects with errors of the store and of the system, and the
- * signal's reason, as they are.
+ * Writes a backup of `source` to `target`, an absolute path from `checkBackup`. On any failure it
+ * removes what was written. Rejects with errors of the store and the system and with the signal's
+ * reason, unchanged.
  *
- * What has several names must never change. Snapshots, and logs that have a successor, never do.
- * The last log does: while it lives, and when recovery writes its last group again, in the store as
- * in a backup that somebody opens. So it is copied, never linked, and never linked from a backup of
- * which it was the last.
+ * A file with several names must never change. Snapshots, and logs with a successor, never change.
+ * The last log does: while it is live, and when recovery rewrites its last group, in the store or
+ * in a backup that is opened. So the last log is copied, never linked, and a log is never linked
+ * from a backup whose last log it was.
  */
 export async function writeBackup(
   context: BackupContext,
@@ -168,7 +169,7 @@ export async function writeBackup(
   }
 }
 
-/** Writes to `target`. All three directories are seen from `context.fs`. */
+/** Writes to `target`. All three directories are accessed through `context.fs`. */
 async function writeFiles(
   context: BackupContext,
   source: BackupSource,
@@ -184,7 +185,7 @@ async function writeFiles(
     const files = await writing.placeFiles();
     const copy = options.verify === true ? await writing.verify() : undefined;
     options.signal?.throwIfAborted();
-    // A merge may have met damage meanwhile.
+    // A merge may have found damage meanwhile.
     refuseKnownDamage(context, options);
     const manifest = {
       storeId: hexOf(source.storeId),
@@ -208,8 +209,8 @@ async function writeFiles(
 }
 
 /**
- * Files that are known to be damaged make no backup, unless the finished copy is read and compared:
- * what was met may have been a fault of reading that has passed.
+ * Refuses a backup of files with known damage, unless the finished copy is verified, because the
+ * damage may have been a transient read error.
  */
 function refuseKnownDamage({ knownDamage }: BackupContext, { verify }: BackupOptions): void {
   const damage = verify === true ? undefined : knownDamage?.();
@@ -274,7 +275,7 @@ class BackupWriting {
     return files;
   }
 
-  /** All links first: a name that a merge has removed by then costs a copy. */
+  /** Links all files first: if a merge has removed a name by then, the file must be copied. */
   async #linkFiles(): Promise<ReadonlySet<string>> {
     const linked = new Set<string>();
     for (const { name, kind } of this.#source.files) {

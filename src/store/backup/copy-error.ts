@@ -2,9 +2,9 @@ import { AbortedError, StoreError } from '../../base/errors.ts';
 import { storeErrorOf } from '../../base/store-error-of.ts';
 
 /**
- * What a backup or a restore rejects with: the store's own errors as they are, system errors as the
- * `cause` of one that names the path, and an abort as what it is whatever it has made fail. `what`
- * is a phrase for the work.
+ * Maps the error of a backup or a restore: errors of the store are returned unchanged, system
+ * errors become the `cause` of one that names the path, and after an abort the result is always the
+ * abort. `what` is a phrase for the operation.
  */
 export function copyError(
   error: unknown,

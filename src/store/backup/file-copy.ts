@@ -5,28 +5,27 @@ import { readFully } from '../../fs/file-window.ts';
 import { writeFully } from '../../fs/write.ts';
 
 /**
- * Hashing one takes less than a millisecond of the event loop, or two where the processor is no
- * help.
+ * Hashing a block takes less than a millisecond, or two on a processor without SHA instructions.
  */
 const BLOCK_BYTES: number = 512 * 1024;
 
-/** What stops reading, and who hears of it. */
+/** Cancellation and progress of a copy. */
 export interface CopyHooks {
   readonly signal: AbortSignal | undefined;
-  /** Called with the bytes of each block read. */
+  /** Called with the number of bytes of each block read. */
   readonly onBytes: (lengthBytes: number) => void;
 }
 
-/** What was read of a file. */
+/** The bytes read of a file. */
 export interface FileSum {
-  /** Fewer than asked for where the file ends before. */
+  /** Less than requested if the file ends before. */
   readonly lengthBytes: number;
   /** SHA-256 of these bytes, 64 hexadecimal digits. */
   readonly sha256: string;
 }
 
 /**
- * Reads the first `lengthBytes` of a file. Rejects with the system's error or the signal's reason.
+ * Reads the first `lengthBytes` of a file. Rejects with the system error or the signal's reason.
  */
 export async function sumFile(
   file: OpenFile,
@@ -50,7 +49,9 @@ export async function sumFile(
   return { lengthBytes: position, sha256: hash.digest('hex') };
 }
 
-/** Copies the first `lengthBytes` of a file to a new file at `path`, synced. Its name is not. */
+/**
+ * Copies the first `lengthBytes` of a file to a new file at `path` and syncs it, but not its name.
+ */
 export async function copyFile(
   fs: FileSystem,
   source: OpenFile,
@@ -71,8 +72,8 @@ export async function copyFile(
 }
 
 /**
- * Why a second name cannot be had though a copy can: another disk, a lack of links or of the right,
- * or the file is gone.
+ * Errors of a hard link after which a copy can succeed: another disk, no support, too many links,
+ * no permission, or the file was removed.
  */
 const UNLINKABLE: ReadonlySet<string> = new Set([
   'EXDEV',
@@ -86,7 +87,7 @@ const UNLINKABLE: ReadonlySet<string> = new Set([
   'ENOENT',
 ]);
 
-/** Gives the file at `existing` a second name. False where a copy has to do. */
+/** Creates a hard link. Returns false if the file must be copied instead. */
 export async function linkIfPossible(
   fs: FileSystem,
   existing: string,

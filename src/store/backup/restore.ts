@@ -14,9 +14,9 @@ import { copyFile, sumFile, type CopyHooks } from './file-copy.ts';
 import { inParent, StagedDirectory } from './staged-directory.ts';
 
 export interface RestoreOptions {
-  /** Gives the restore up; what has been written of it is removed. */
+  /** Aborts the restore and removes what was written. */
   readonly signal?: AbortSignal | undefined;
-  /** Called as the restore gets on, about once per 512 KiB read. */
+  /** Reports progress, about once per 512 KiB read. */
   readonly onProgress?: ((progress: CopyProgress) => void) | undefined;
 }
 
@@ -27,7 +27,7 @@ export interface RestoreReport {
   readonly directory: string;
   /** Sequence number of the last batch in it. */
   readonly lastSequence: bigint;
-  /** As the backup says; undefined if it does not. */
+  /** As in the backup's manifest. Undefined if it has no count. */
   readonly records: number | undefined;
   readonly files: number;
   readonly bytes: number;
@@ -35,10 +35,11 @@ export interface RestoreReport {
 }
 
 /**
- * Makes a store in `directory` from a backup. Every file is copied and compared with its checksum,
- * and the directory gets its name when all of it is durable. Nothing is overwritten: there must be
- * nothing at `directory`, or an empty directory. The backup is only read.
- * @throws CorruptionError when a file of the backup is not as it was written; StoreError
+ * Restores a store to `directory` from a backup. Every file is copied and compared with its
+ * checksum, and the directory gets its name when all of it is durable. Nothing is overwritten:
+ * `directory` must not exist, or be an empty directory. The backup is only read.
+ *
+ * @throws CorruptionError if a file of the backup is not as it was written; StoreError
  *   (`LODESTORE_NOT_A_BACKUP`, `LODESTORE_INCOMPLETE`, `LODESTORE_BAD_TARGET`,
  *   `LODESTORE_UNSUPPORTED_FORMAT`, `LODESTORE_IO`), StoreFullError, StoreLockedError while another
  *   restore writes the same directory, AbortedError, TypeError; as rejections
@@ -51,7 +52,7 @@ export async function restoreBackup(
   return restoreOn(nodeFileSystem, backup, directory, options);
 }
 
-/** As `restoreBackup`, on another file system. */
+/** Like `restoreBackup`, on another file system. */
 export async function restoreOn(
   fs: FileSystem,
   backup: string | URL,
@@ -103,7 +104,7 @@ async function restoreFrom(
   return { directory, lastSequence, records, files: files.length, bytes, milliseconds };
 }
 
-/** Both directories are seen from `fs`. */
+/** Both directories are accessed through `fs`. */
 async function writeFiles(
   fs: FileSystem,
   backup: string,
@@ -125,7 +126,7 @@ async function writeFiles(
   }
 }
 
-/** Whether a directory holds what restoring these files makes, byte for byte, and nothing else. */
+/** Whether a directory holds exactly the restored files, byte for byte. */
 async function isRestored(
   fs: FileSystem,
   path: string,

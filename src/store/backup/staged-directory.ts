@@ -18,19 +18,19 @@ const INCOMPLETE_TEXT =
   'What is here is not complete: do not open it.\n';
 
 /**
- * A directory that is written under another name, `<target>.partial`, and gets its own when all of
- * it is durable. Until then a file in it says that it is incomplete, whatever it is renamed or
- * copied to.
+ * A directory that is written as `<target>.partial` and renamed to its target when all of it is
+ * durable. Until then, a marker file in it says that it is incomplete, even if it is renamed or
+ * copied.
  *
- * That file is durable before any other is made, the lock's among them, and goes after all others
- * are durable: so a crash at any step leaves no target, or a complete one. What is left under the
- * other name holds that file, or is empty, or is complete.
+ * The marker is durable before any other file is created, including the lock file, and is removed
+ * after all other files are durable. So a crash at any step leaves no target, or a complete one.
+ * The `.partial` directory has the marker, or is empty, or is complete.
  */
 export class StagedDirectory {
   readonly #fs: FileSystem;
   readonly #target: string;
   readonly #lock: FileLock;
-  /** Where the files go. */
+  /** Where the files are written. */
   readonly path: string;
 
   private constructor(fs: FileSystem, target: string, lock: FileLock) {
@@ -41,9 +41,10 @@ export class StagedDirectory {
   }
 
   /**
-   * Called in `inParent`. What an interrupted run has left is removed.
+   * Begins a staged directory, within `inParent`. Removes what an interrupted run has left.
+   *
    * @throws StoreError LODESTORE_BAD_TARGET; StoreLockedError while another run writes the same
-   *   target; system errors as they are
+   *   target; system errors unchanged
    */
   static async begin(fs: FileSystem, target: string): Promise<StagedDirectory> {
     const path = partialPath(target);
@@ -52,7 +53,7 @@ export class StagedDirectory {
     const lock = await fs.tryLock(join(path, LOCK_NAME));
     if (lock === undefined) throw busy(target);
     try {
-      // Whoever held the lock before us may have been about to finish.
+      // The previous holder of the lock may have just finished.
       await requireOurs(fs, path);
     } catch (error) {
       await lock.release();
@@ -70,10 +71,11 @@ export class StagedDirectory {
   }
 
   /**
-   * Gives a directory its name that an interrupted run had completed, but for that. `isComplete`
-   * reads what is in it, by its path and its names; nobody else writes there meanwhile. False where
-   * there is no such directory: it may be begun then.
-   * @throws as `begin`
+   * Renames a directory that an interrupted run had completed except for its name. `isComplete`
+   * checks its content, given its path and names; nobody else writes there meanwhile. Returns false
+   * if there is no such directory: then `begin` may be called.
+   *
+   * @throws like `begin`
    */
   static async finish(
     fs: FileSystem,
@@ -95,8 +97,8 @@ export class StagedDirectory {
   }
 
   /**
-   * Says that the files are complete, with a manifest in the marker's place if there is one, then
-   * gives the directory its name. Durable when it resolves.
+   * Marks the files as complete, by replacing the marker with a manifest or removing it, then
+   * renames the directory. Durable when it resolves.
    */
   async publish(manifest: string | undefined): Promise<void> {
     const marker = join(this.path, INCOMPLETE_NAME);
@@ -114,13 +116,12 @@ export class StagedDirectory {
     await this.#removeEmptyTarget();
     await this.#fs.rename(this.path, this.#target);
     await this.#fs.syncDirectory(dirname(this.#target));
-    // Its file stays: who waits for a lock on it must not get one on a file without a name.
+    // The lock file stays. Otherwise another run that waits for it could lock a file without a
+    // name.
     await this.#lock.release();
   }
 
-  /**
-   * What a crash leaves of it while it is still the marker does not matter: its name says enough.
-   */
+  /** While the file has the marker's name, its content after a crash does not matter. */
   async #writeManifest(path: string, manifest: string): Promise<void> {
     const file = await this.#fs.open(path, 'r+');
     try {
@@ -149,9 +150,7 @@ export class StagedDirectory {
     }
   }
 
-  /**
-   * Removes what has been written. What cannot be removed stays, and says that it is incomplete.
-   */
+  /** Removes what was written. If something cannot be removed, it stays marked as incomplete. */
   async discard(): Promise<void> {
     try {
       await this.#removeFiles();
@@ -159,13 +158,16 @@ export class StagedDirectory {
       await unlinkIfThere(this.#fs, join(this.path, LOCK_NAME));
       await this.#fs.removeDirectory(this.path);
     } catch {
-      // The error that led here is the one to tell.
+      // The first error is reported.
     } finally {
       await this.#lock.release().catch(() => undefined);
     }
   }
 
-  /** All but marker and lock; durable, so that a crash never leaves files without the marker. */
+  /**
+   * Removes all files except marker and lock, durably, so that no crash leaves files without the
+   * marker.
+   */
   async #removeFiles(): Promise<void> {
     for (const { name } of await this.#fs.readDirectory(this.path)) {
       if (name !== INCOMPLETE_NAME && name !== LOCK_NAME) {
@@ -177,11 +179,12 @@ export class StagedDirectory {
 }
 
 /**
- * Holds the directory that `target` is to get its name in, so that all of it goes there whatever
- * becomes of the path. `target` is absolute, with nothing at it, or an empty directory, which a
- * symbolic link may lead to: the link stays. What is missing above it is made. `work` is given the
- * view from there, and the real path of the target.
- * @throws StoreError LODESTORE_BAD_TARGET; system errors as they are; what `work` throws
+ * Opens the parent directory of `target` and keeps it open, so that all files go there even if the
+ * path changes. `target` is absolute. It must not exist, or be an empty directory; a symbolic link
+ * may lead to it and remains. Missing parents are created. `work` receives the parent and the real
+ * path of the target.
+ *
+ * @throws StoreError LODESTORE_BAD_TARGET; system errors unchanged; errors of `work`
  */
 export async function inParent<T>(
   fs: FileSystem,
@@ -199,14 +202,14 @@ export async function inParent<T>(
   }
 }
 
-/** Where the directory stands while it is being written. */
+/** The directory's path while it is being written. */
 export function partialPath(target: string): string {
   return `${target}.partial`;
 }
 
 /**
- * Makes the directory, with the marker in it before anything else. One that is there and holds
- * nothing is made anew: it may be what a run left that was killed in between.
+ * Creates the directory, and the marker in it before anything else. An existing empty directory is
+ * created again, because a killed run may have left it before its marker was durable.
  */
 async function makeMarked(fs: FileSystem, path: string): Promise<void> {
   if (!(await makeDirectory(fs, path))) {
@@ -221,7 +224,7 @@ async function makeMarked(fs: FileSystem, path: string): Promise<void> {
   }
 }
 
-/** A directory whose marker could not be written, unless somebody else has begun to use it. */
+/** Removes a directory whose marker could not be written, unless another run uses it already. */
 async function removeUnmarked(fs: FileSystem, path: string): Promise<void> {
   const entries = await fs.readDirectory(path);
   if (entries.some(({ name }) => name !== INCOMPLETE_NAME)) return;
@@ -229,7 +232,7 @@ async function removeUnmarked(fs: FileSystem, path: string): Promise<void> {
   await fs.removeDirectory(path);
 }
 
-/** False when there is one already. */
+/** Returns false if it already exists. */
 async function makeDirectory(fs: FileSystem, path: string): Promise<boolean> {
   try {
     await fs.makeDirectory(path);
@@ -240,7 +243,7 @@ async function makeDirectory(fs: FileSystem, path: string): Promise<boolean> {
   }
 }
 
-/** False when it is empty no more. */
+/** Returns false if it is no longer empty. */
 async function removeEmpty(fs: FileSystem, path: string): Promise<boolean> {
   try {
     await fs.removeDirectory(path);
@@ -253,7 +256,7 @@ async function removeEmpty(fs: FileSystem, path: string): Promise<boolean> {
   }
 }
 
-/** Whose marker it is, and what a run that was interrupted has written into it, does not matter. */
+/** Overwrites an existing marker, whatever its content. */
 async function renewMarker(fs: FileSystem, path: string): Promise<void> {
   try {
     await writeMarker(await fs.open(join(path, INCOMPLETE_NAME), 'r+'));
@@ -264,7 +267,7 @@ async function renewMarker(fs: FileSystem, path: string): Promise<void> {
   await fs.syncDirectory(path);
 }
 
-/** Durable, name and all, when it resolves. */
+/** The marker and its name are durable when it resolves. */
 async function makeMarker(fs: FileSystem, path: string): Promise<void> {
   await writeMarker(await fs.open(join(path, INCOMPLETE_NAME), 'wx'));
   await fs.syncDirectory(path);
@@ -281,7 +284,9 @@ async function writeMarker(file: OpenFile): Promise<void> {
   }
 }
 
-/** What is in a directory of files without the marker; undefined where there is none such. */
+/**
+ * The names in a directory of files without the marker. Undefined if there is no such directory.
+ */
 async function unmarkedNames(
   fs: FileSystem,
   path: string,
@@ -309,11 +314,11 @@ async function requireFree(fs: FileSystem, target: string): Promise<void> {
   }
 }
 
-/** A symbolic link that leads nowhere is a name all the same: the directory could not get it. */
+/** A dangling symbolic link is also a name: the directory could not be renamed to it. */
 async function requireNoName(fs: FileSystem, target: string): Promise<void> {
   const entries = await fs.readDirectory(dirname(target)).catch((error: unknown) => {
     const code = systemCode(error);
-    // What is missing is made; who may make names where he may not list them is told later.
+    // A missing parent is created. Missing permissions are reported later.
     if (code === 'ENOENT' || code === 'EACCES' || code === 'EPERM') return [];
     if (code === 'ENOTDIR') throw taken(target);
     throw error;
@@ -322,7 +327,7 @@ async function requireNoName(fs: FileSystem, target: string): Promise<void> {
   throw badTarget(target, 'is a symbolic link that leads nowhere. Remove it, or give another path');
 }
 
-/** Only what carries the marker, or holds nothing, is a leftover of ours. */
+/** Only a directory with the marker, or an empty one, is a leftover of an interrupted run. */
 async function requireOurs(fs: FileSystem, path: string): Promise<void> {
   const entries = await fs.readDirectory(path);
   const others = entries.filter(({ name }) => name !== LOCK_NAME);
@@ -334,7 +339,7 @@ async function requireOurs(fs: FileSystem, path: string): Promise<void> {
   }
 }
 
-/** What a directory is that bears the name of one being written, and is not marked as such. */
+/** Describes a directory with a `.partial` name that is not marked as incomplete. */
 function unmarkedReason(others: readonly DirectoryEntry[]): string {
   const has = (wanted: string): boolean => others.some(({ name }) => name === wanted);
   if (has(BACKUP_NAME)) {
@@ -365,7 +370,7 @@ function taken(target: string): StoreError {
   );
 }
 
-/** `reason` is a predicate and what to do. */
+/** `reason` is a predicate and a remedy. */
 export function badTarget(path: string, reason: string): StoreError {
   return new StoreError('LODESTORE_BAD_TARGET', `${path} ${reason}`, { path });
 }

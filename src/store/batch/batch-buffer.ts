@@ -1,21 +1,21 @@
 import { viewOf } from '../../base/bytes.ts';
 
-/** Rows of a batch start in a buffer of this length: six or seven short records. */
+/** Initial length of a batch's row buffer: six or seven short records. */
 export const FIRST_ROW_BUFFER_BYTES = 256;
 
 const POOL_BYTES: number = 64 * FIRST_ROW_BUFFER_BYTES;
 
 /**
- * `lengthBytes` zeroed bytes from `start` on. The shortest buffers share memory and its view: most
- * batches hold one record, and memory or a view of its own for each costs more than all of its
- * packing.
+ * A buffer of `lengthBytes` zeroed bytes from `start` on. The shortest buffers share memory and a
+ * view. Most batches have one record, and separate memory or a separate view for each would cost
+ * more than packing it.
  */
 export class BatchBuffer {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly start: number;
   readonly lengthBytes: number;
-  /** Commits that still read the buffer. */
+  /** Number of commits that still read the buffer. */
   lentCount = 0;
 
   constructor(bytes: Uint8Array, view: DataView, start: number, lengthBytes: number) {

@@ -10,9 +10,9 @@ import type { PackedBatch } from './packed-batch.ts';
 import { WriteBatch } from './write-batch.ts';
 
 /**
- * A batch on its way to the log. `waiting`: the queue is full, nothing of it has been read;
- * `packing`: its updates are being encoded; `ready`: its rows wait for their group; `in-flight`:
- * they are being written; `settled`: its promise is.
+ * A queued batch. `waiting`: the queue is full, and nothing of the batch was read. `packing`: its
+ * updates are being encoded. `ready`: its rows wait for a group. `in-flight`: they are being
+ * written. `settled`: its promise is settled.
  */
 type BatchState = 'waiting' | 'packing' | 'ready' | 'in-flight' | 'settled';
 
@@ -20,13 +20,14 @@ export class QueuedBatch {
   state: BatchState = 'waiting';
   packed: PackedBatch | undefined;
   /**
-   * Why this batch is left out of its group; told only when all that it was judged by is durable.
+   * Why this batch was left out of its group. Reported when the state that it was judged by is
+   * durable.
    */
   refusal: StoreError | undefined;
   source: WriteBatch | Iterable<Update> | undefined;
   readonly durability: BatchDurability;
   readonly queuedAtMs: number = monotonicMs();
-  /** Set before it is settled without an error. */
+  /** Set before the batch is settled without an error. */
   sequence = 0n;
   readonly #resolve: (inserted: Inserted) => void;
   readonly #reject: (error: unknown) => void;
@@ -48,7 +49,7 @@ export class QueuedBatch {
     return this.packed?.lengthBytes ?? 0;
   }
 
-  /** Calls `listener` when `signal` is aborted before the batch is settled. */
+  /** Calls `listener` if `signal` is aborted before the batch is settled. */
   listenTo(signal: AbortSignal, listener: () => void): void {
     this.#stopListening = onAbort(signal, listener);
   }
@@ -70,7 +71,7 @@ export interface QueueLimits {
   readonly queueBatches: number;
 }
 
-/** Misuse is the caller's error; that nothing was written is added to it. */
+/** Adds the outcome `not-applied` to an error of the caller, such as wrong arguments. */
 export function withOutcome(error: unknown): unknown {
   if (error instanceof Error && !('outcome' in error) && Object.isExtensible(error)) {
     Object.defineProperty(error, 'outcome', { value: 'not-applied', enumerable: false });
@@ -79,24 +80,23 @@ export function withOutcome(error: unknown): unknown {
 }
 
 /**
- * Batches in the order in which they were handed in. Bounded: past the limits a batch is kept as it
- * was given, unread, until there is room.
+ * Batches in the order in which they were added. The queue is bounded: when it is full, a batch is
+ * kept unread until there is space.
  */
 export class BatchQueue {
   readonly #limits: QueueLimits;
   readonly #pause: () => Promise<void>;
   readonly #onReady: () => void;
   /**
-   * Admitted batches, then waiting ones, from `#head`. Settled ones are passed over. A batch that
-   * has been taken leaves its place empty: kept here, it would outlive collections of the young
-   * heap, and all that it refers to.
+   * From `#head` on: admitted batches, then waiting ones. Settled ones are skipped. Slots of taken
+   * batches are cleared, so that batches and all that they refer to die young.
    */
   #batches: (QueuedBatch | undefined)[] = [];
   #head = 0;
-  /** Index of the first batch that has not been admitted: never before `#head`. */
+  /** Index of the first batch that was not admitted, at least `#head`. */
   #admitted = 0;
   #waitingBatches = 0;
-  /** Taken, and not settled. */
+  /** Batches that were taken and are not settled. */
   #inFlight: readonly QueuedBatch[] = [];
   #queuedBytes = 0;
   #queuedBatches = 0;
@@ -114,17 +114,17 @@ export class BatchQueue {
     return this.#queuedBytes;
   }
 
-  /** Batches in the queue and in flight. */
+  /** Number of batches in the queue and in flight. */
   get queuedBatches(): number {
     return this.#queuedBatches;
   }
 
-  /** Of these, those with conditions. */
+  /** Number of these that have conditions. */
   get conditionalBatches(): number {
     return this.#conditionalBatches;
   }
 
-  /** Batches that wait for room in the queue. */
+  /** Number of batches that wait for space in the queue. */
   get waitingBatches(): number {
     return this.#waitingBatches;
   }
@@ -139,7 +139,7 @@ export class BatchQueue {
     return this.#head === this.#batches.length && this.#queuedBatches === 0;
   }
 
-  /** Resolves when every batch handed in so far is settled. */
+  /** Resolves when every batch added so far is settled. */
   async whenEmpty(): Promise<void> {
     if (this.isEmpty) return;
     await new Promise<void>((resolve) => this.#emptyWaiters.push(resolve));
@@ -150,7 +150,7 @@ export class BatchQueue {
     for (const resolve of this.#emptyWaiters.splice(0)) resolve();
   }
 
-  /** Queues a batch; the promise settles with it. */
+  /** Adds a batch. The promise settles with it. */
   add(
     source: WriteBatch | Iterable<Update>,
     signal: AbortSignal | undefined,
@@ -165,7 +165,8 @@ export class BatchQueue {
         }
         batch.listenTo(signal, () => this.#abort(batch, signal));
       }
-      // It may be changed as soon as this call returns, also while it waits for room.
+      // Lent now, because the caller may change the batch when this call returns, even while it
+      // waits.
       if (source instanceof WriteBatch) batch.packed = WriteBatch.lend(source);
       this.#batches.push(batch);
       this.#waitingBatches++;
@@ -174,8 +175,8 @@ export class BatchQueue {
   }
 
   /**
-   * A batch that is committed at once, past the queue, which is empty: it is in flight. `reject`
-   * hears of a failure.
+   * Adds a batch that is committed immediately, without queueing, when the queue is empty. It is in
+   * flight. `reject` is called if it fails.
    */
   enter(
     source: WriteBatch,
@@ -193,7 +194,7 @@ export class BatchQueue {
     return batch;
   }
 
-  /** The next batches for one group: at least one if any is ready, no more than fit a group. */
+  /** Takes the next batches for one group: at least one if any is ready, at most as many as fit. */
   take(): QueuedBatch[] {
     assert(this.#inFlight.length === 0, 'one group is in flight at a time');
     const group: QueuedBatch[] = [];
@@ -214,8 +215,9 @@ export class BatchQueue {
   }
 
   /**
-   * Settles batches that were taken and makes room for waiting ones. A batch that was left out of
-   * its group is told why; with `refusedError` that this is not known after all.
+   * Settles taken batches and admits waiting ones. A batch that was left out of its group is
+   * rejected with its refusal, or with `refusedError` if the state that it was judged by is
+   * unknown.
    */
   settle(
     group: readonly QueuedBatch[],
@@ -232,7 +234,7 @@ export class BatchQueue {
     this.#announceEmpty();
   }
 
-  /** Rejects everything that is not in flight. `errorOf` makes an error for each batch. */
+  /** Rejects all batches that are not in flight. `errorOf` creates an error for each. */
   rejectQueued(errorOf: () => StoreError): void {
     const rest = this.#batches.slice(this.#head);
     this.#batches = [];
@@ -246,7 +248,7 @@ export class BatchQueue {
     this.#announceEmpty();
   }
 
-  /** Rejects what is in flight and was not settled, after its commit was broken off. */
+  /** Rejects unsettled batches in flight, after their commit was aborted by a bug. */
   rejectInFlight(errorOf: () => StoreError): void {
     const group = this.#inFlight.filter(({ state }) => state === 'in-flight');
     this.#inFlight = [];
@@ -324,7 +326,7 @@ export class BatchQueue {
     while (this.#batches[this.#head]?.state === 'settled') {
       this.#batches[this.#head++] = undefined;
     }
-    // Batches that were given up while they waited have been passed over.
+    // Skips batches that were aborted while they waited.
     this.#admitted = Math.max(this.#admitted, this.#head);
   }
 

@@ -1,24 +1,26 @@
 import { joinU64, splitU64, u64Halves } from '../../base/u64.ts';
 import type { Demand } from './condition.ts';
 
-/** Words of a requirement: update index, row offset, kind, and a value or where its details are. */
+/**
+ * Words of a requirement: update index, row offset, kind, then a value or an index into `details`.
+ */
 const WORDS = 5;
 const FIRST_CAPACITY = 4;
 
-/** The value is the one allowed; 0: no record. */
+/** The key must have this value. 0: no record. */
 const VALUE = 0;
-/** The value must be below. */
+/** The key's value must be lower than this value. */
 const NEWER = 1;
-/** One of the values at a place of `details`. */
+/** The key must have one of the values in `details`. */
 const VALUES = 2;
-/** The data at a place of `details`. */
+/** The key must have the data in `details`. */
 const DATA = 3;
 
 type Details = readonly bigint[] | Uint8Array;
 
 /**
- * The requirements of one batch in the order of its updates: 20 bytes each, and the details that do
- * not fit there. The list only grows, so what `lend` has returned does not change.
+ * The requirements of one batch, in the order of its updates: 20 bytes each, plus details that do
+ * not fit. The list only grows, so a result of `lend` never changes.
  */
 export class ConditionList {
   #words: Uint32Array = new Uint32Array(FIRST_CAPACITY * WORDS);
@@ -66,13 +68,13 @@ export class ConditionList {
     this.#words[at + 1] = this.#details.push(details) - 1;
   }
 
-  /** The conditions so far. */
+  /** The current conditions. */
   lend(): LentConditions {
     return new LentConditions(this.#words, this.#details, this.#count);
   }
 }
 
-/** Conditions that no longer change. */
+/** An immutable list of conditions. */
 export class LentConditions {
   readonly count: number;
   readonly #words: Uint32Array;
@@ -84,12 +86,12 @@ export class LentConditions {
     this.count = count;
   }
 
-  /** Index of the update that carries condition `at`. */
+  /** Index of the update with condition `at`. */
   indexAt(at: number): number {
     return this.#words[at * WORDS]!;
   }
 
-  /** Where the row of that update begins; the row begins with the key. */
+  /** Start of that update's row, which begins with the key. */
   rowOffsetAt(at: number): number {
     return this.#words[at * WORDS + 1]!;
   }

@@ -4,7 +4,7 @@ import { checkU64 } from '../../base/u64.ts';
 
 /**
  * A condition on the key of an update, evaluated on the state before its batch. All fields that are
- * set must hold; without any there is no condition.
+ * set must hold. Without fields there is no condition.
  */
 export interface Condition {
   /** The key has a record with this value, or with one of these values. */
@@ -31,7 +31,7 @@ export const CONDITION_FIELDS: FieldsOf<Condition> = {
   ifNewer: true,
 };
 
-/** The condition among the fields of an update or of its options; undefined if none is set. */
+/** Extracts the condition from the fields of an update or its options. Undefined if none is set. */
 export function conditionOf(carrier: Condition): Condition | undefined {
   const { ifValue, ifAbsent, ifData, ifNewer } = carrier;
   const isAsked =
@@ -44,7 +44,8 @@ export function conditionOf(carrier: Condition): Condition | undefined {
 
 /**
  * The requirements of a condition. `value` is that of the put; undefined for a delete.
- * @throws TypeError or RangeError that names what is wrong
+ *
+ * @throws TypeError or RangeError that names the invalid field
  */
 export function demandsOf(condition: Condition, value: bigint | number | undefined): Demand[] {
   requireKnownFields(condition, CONDITION_FIELDS, 'a condition');

@@ -1,7 +1,7 @@
 /**
- * When a batch is acknowledged. `sync`: it is on stable storage, and so is every batch before it.
- * `deferred`: it is in the log and visible, and survives the end of the process; a power failure
- * can lose it until the next sync.
+ * When a batch is acknowledged. `sync`: when it and every earlier batch are on stable storage.
+ * `deferred`: when it is in the log and visible. It then survives the end of the process, but a
+ * power failure can lose it until the next sync.
  */
 export type BatchDurability = 'sync' | 'deferred';
 
@@ -11,18 +11,18 @@ export type BatchDurability = 'sync' | 'deferred';
  */
 export type StoreDurability = 'sync' | { readonly syncEveryMs: number };
 
-/** Where the store was opened with `sync`, a batch that is deferred waits no longer than this. */
+/** In a store opened with `sync`, the longest time until a deferred batch is synced. */
 const DEFAULT_SYNC_EVERY_MS = 100;
 const MAX_SYNC_EVERY_MS: number = 60 * 60 * 1000;
 
 /**
- * Past this many bytes without a sync the next group is durable: so much is written again by
- * recovery.
+ * With this many unsynced bytes, the next group is durable. It bounds the bytes that recovery
+ * rewrites.
  */
 export const MAX_UNSYNCED_BYTES: number = 32 * 1024 * 1024;
 
 export interface ResolvedDurability {
-  /** Of batches that do not say. */
+  /** Default for batches without the option. */
   readonly batches: BatchDurability;
   readonly syncEveryMs: number;
 }
@@ -41,7 +41,7 @@ export function resolveDurability(durability: StoreDurability = 'sync'): Resolve
   return { batches: 'deferred', syncEveryMs };
 }
 
-/** Throws RangeError for anything else than a durability. */
+/** Throws RangeError unless `durability` is valid. */
 export function requireDurability(durability: BatchDurability): BatchDurability {
   if (durability === 'sync' || durability === 'deferred') return durability;
   throw new RangeError("options.durability of a batch must be 'sync' or 'deferred'");

@@ -5,7 +5,7 @@ import { countRows, rowLengthAt } from '../../format/group-rows.ts';
 import type { Condition, Demand } from './condition.ts';
 import { HAND_OVER, WriteBatch, type HandedOver } from './write-batch.ts';
 
-/** A `WriteBatch` whose class is another: of a second copy of this package, or of another realm. */
+/** A `WriteBatch` of another class, from a second copy of this package or another realm. */
 interface ForeignBatch {
   [HAND_OVER](): HandedOver;
 }
@@ -15,8 +15,8 @@ export function isForeignBatch(source: object): source is ForeignBatch {
 }
 
 /**
- * Copies a batch of another copy. Its rows are read like a caller's updates: what they hold is
- * checked once more.
+ * Copies a batch of another copy of this package. Its rows are validated like a caller's updates.
+ *
  * @throws TypeError, RangeError, BatchTooLargeError
  */
 export function takeOver(source: ForeignBatch): WriteBatch {
@@ -43,7 +43,7 @@ function u64At(view: DataView, offset: number): bigint {
   return joinU64(view.getUint32(offset, true), view.getUint32(offset + U64_HIGH, true));
 }
 
-/** By index of the update. */
+/** Conditions by index of the update. */
 function conditionsOf(demands: HandedOver['demands']): Map<number, Condition> {
   const conditions = new Map<number, Condition>();
   for (const [index, demand] of demands) {

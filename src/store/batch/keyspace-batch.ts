@@ -1,11 +1,11 @@
 import type { Condition } from './condition.ts';
 
-/** Full keys of the keys of a keyspace. */
+/** Maps keys of a keyspace to full keys. */
 export interface KeyMapping {
   toKey(key: bigint | number): bigint;
 }
 
-/** What updates are added to: a `WriteBatch`. */
+/** The part of `WriteBatch` that takes updates. */
 export interface BatchUpdates {
   put(
     key: bigint | number,
@@ -27,8 +27,8 @@ export class KeyspaceBatch {
   }
 
   /**
-   * As `WriteBatch.put`, of a key of the keyspace. Throws like it, and RangeError for a key with
-   * too many bits.
+   * Like `WriteBatch.put`, with a key of the keyspace. Throws like it, and RangeError for a key
+   * with too many bits.
    */
   put(
     key: bigint | number,
@@ -40,7 +40,7 @@ export class KeyspaceBatch {
     return this;
   }
 
-  /** As `WriteBatch.delete`, of a key of the keyspace. Throws like `put`. */
+  /** Like `WriteBatch.delete`, with a key of the keyspace. Throws like `put`. */
   delete(key: bigint | number, condition?: Condition): this {
     this.#batch.delete(this.#keys.toKey(key), condition);
     return this;

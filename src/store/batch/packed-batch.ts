@@ -3,8 +3,8 @@ import type { LentConditions } from './condition-list.ts';
 import type { BatchBuffer } from './batch-buffer.ts';
 
 /**
- * Rows handed to the commit path: what is in a batch's buffer by now. They stay as they are until
- * `release`.
+ * The rows of a batch, lent to the commit path: the content of its buffer at that time. They do not
+ * change until `release`.
  */
 export class PackedBatch {
   readonly lengthBytes: number;
@@ -25,7 +25,7 @@ export class PackedBatch {
     buffer.lentCount++;
   }
 
-  /** A view of the rows. To copy them, `copyTo` is cheaper. */
+  /** A view of the rows. `copyTo` is a cheaper way to copy them. */
   get rows(): Uint8Array {
     const { bytes, start } = this.#buffer;
     return bytes.subarray(start, start + this.lengthBytes);
@@ -36,7 +36,7 @@ export class PackedBatch {
     copyBytes(target, offset, bytes, start, this.lengthBytes);
   }
 
-  /** The rows are no longer read: the batch may write in their place. */
+  /** Ends the loan: the batch may reuse the buffer. */
   release(): void {
     this.#buffer.lentCount--;
   }

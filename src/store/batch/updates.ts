@@ -4,8 +4,8 @@ import { isForeignBatch, takeOver } from './foreign-batch.ts';
 import { WriteBatch } from './write-batch.ts';
 
 /**
- * One update of a batch that is given as an iterable; `del` is short for `delete`. With a
- * {@link Condition} the whole batch is applied only if the state before the batch meets it.
+ * One update of a batch that is given as an iterable; `del` is short for `delete`. With a {@link
+ * Condition} the whole batch is applied only if the state before the batch meets it.
  */
 export type Update =
   | (Condition & {
@@ -16,7 +16,7 @@ export type Update =
     })
   | (Condition & { readonly type: 'delete' | 'del'; readonly key: bigint | number });
 
-/** Updates packed before the event loop is looked after again. */
+/** Number of updates packed between two yields to the event loop. */
 const SLICE_UPDATES = 2_048;
 
 function pack(batch: WriteBatch, update: Update): void {
@@ -35,7 +35,9 @@ function pack(batch: WriteBatch, update: Update): void {
   else batch.delete(update.key, condition);
 }
 
-/** A misspelt condition would be ignored, and the update applied without it. */
+/**
+ * Rejects unknown fields. Otherwise a misspelt condition would be ignored and the update applied.
+ */
 function requireFields(update: Update): void {
   for (const name in update) {
     switch (name) {
@@ -56,7 +58,7 @@ function requireFields(update: Update): void {
   }
 }
 
-/** Packs updates into a batch, slice by slice. Rejects with what `WriteBatch` throws. */
+/** Packs updates into a batch, in slices. Rejects with the errors of `WriteBatch`. */
 export async function packUpdates(
   updates: Iterable<Update>,
   pause: () => Promise<void>,
@@ -64,7 +66,7 @@ export async function packUpdates(
   return begin(packing(updates, pause));
 }
 
-/** The same at once. */
+/** Like `packUpdates`, synchronously. */
 export function packUpdatesNow(updates: Iterable<Update>): WriteBatch {
   return finishAtOnce(packing(updates, undefined));
 }
@@ -85,9 +87,10 @@ function* packing(
 }
 
 /**
- * What is queued of that which a caller gave: a batch of another copy of this package is copied
- * now.
- * @throws TypeError for what cannot be a batch
+ * Converts what a caller passed to what is queued. A batch of another copy of this package is
+ * copied now.
+ *
+ * @throws TypeError if it cannot be a batch
  */
 export function toSource(updates: unknown): WriteBatch | Iterable<Update> {
   if (updates instanceof WriteBatch) return updates;

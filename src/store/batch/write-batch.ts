@@ -10,36 +10,36 @@ import { FIRST_ROW_BUFFER_BYTES, makeRowBuffer, type BatchBuffer } from './batch
 import { DATA_LENGTH, KEY_HIGH, KEY_LOW, VALUE_HIGH, VALUE_LOW } from '../../format/row.ts';
 
 /**
- * The method by which a batch of another copy of this package is taken over. The number is raised
- * when what it returns changes.
+ * The method that hands over a batch to another copy of this package. Increment the number when its
+ * result changes.
  */
 export const HAND_OVER: unique symbol = Symbol.for('lodestore.WriteBatch.2');
 
-/** All that a batch holds. */
+/** The content of a batch. */
 export interface HandedOver {
-  /** In the record format, as it is at this call. */
+  /** In the record format, at the time of the call. */
   readonly rows: Uint8Array;
-  /** What updates ask, by their index; one may ask several things. */
+  /** Requirements by index of their update, which may have several. */
   readonly demands: readonly (readonly [index: number, demand: Demand])[];
 }
 
-/** What `clear` makes room for at most when the rows before are still being written. */
+/** Largest buffer that `clear` allocates while the previous rows are still being written. */
 const LARGEST_KEPT_BYTES: number = 64 * 1024;
 const NO_DATA = new Uint8Array(0);
 
 /**
- * Updates that are applied atomically. Encodes them directly in the record format. It can be
- * changed and reused at any time, also while an `insertBatch` of it is pending: the store keeps the
- * rows that it was given. Within a batch the last update of a key wins.
+ * Updates that are applied atomically. They are encoded directly in the record format. A batch can
+ * be changed and reused at any time, even while an `insertBatch` of it is pending: the store keeps
+ * the rows that it was given. Within a batch the last update of a key wins.
  */
 export class WriteBatch {
   #buffer: BatchBuffer = makeRowBuffer(FIRST_ROW_BUFFER_BYTES);
   #used = 0;
   #size = 0;
-  /** Beside the rows: the log holds what was applied, not what was asked. */
+  /** Kept apart from the rows: the log holds the applied updates, without conditions. */
   #conditions: ConditionList | undefined;
 
-  /** Updates in the batch. */
+  /** Number of updates in the batch. */
   get size(): number {
     return this.#size;
   }
@@ -51,10 +51,11 @@ export class WriteBatch {
 
   /**
    * Sets `key` to `value` and a copy of `data`. With a condition, the whole batch is applied only
-   * if that holds of the key as it is before the batch.
+   * if the condition holds for the key before the batch.
+   *
    * @throws RangeError or TypeError for a key or value out of u64, value 0, data that is not bytes,
-   *   a wrong condition; `BatchTooLargeError` when the batch would be over its limit. The batch is
-   *   then as before.
+   *   or a wrong condition; `BatchTooLargeError` if the batch would exceed its limit. The batch is
+   *   then unchanged.
    */
   put(
     key: bigint | number,
@@ -91,7 +92,7 @@ export class WriteBatch {
     return this;
   }
 
-  /** Of the update that was added last. */
+  /** Adds the requirements of the last update. */
   #addDemands(rowOffset: number, demands: readonly Demand[]): void {
     for (const demand of demands) {
       this.#conditions ??= new ConditionList();
@@ -120,9 +121,11 @@ export class WriteBatch {
   }
 
   /**
-   * Adds updates by keys of `keyspace`, without its prefix. One batch may change several keyspaces,
-   * all or nothing. The result keeps no updates of its own: use it as long as the batch.
-   * @throws TypeError for what is no keyspace
+   * Returns an object that adds updates with keys of `keyspace`, without its prefix. One batch may
+   * change several keyspaces atomically. The result adds to this batch and is valid as long as the
+   * batch.
+   *
+   * @throws TypeError if it is not a keyspace
    */
   in(keyspace: KeyMapping): KeyspaceBatch {
     if (typeof (keyspace as Partial<KeyMapping> | null)?.toKey !== 'function') {
@@ -131,20 +134,20 @@ export class WriteBatch {
     return new KeyspaceBatch(this, keyspace);
   }
 
-  /** Empties the batch. */
+  /** Removes all updates. */
   clear(): this {
     const usedBytes = this.#used;
     this.#used = 0;
     this.#size = 0;
-    // The next rows are likely to be about as long.
+    // The next rows are expected to have a similar length.
     if (this.#buffer.lentCount > 0) this.#replaceBuffer(Math.min(usedBytes, LARGEST_KEPT_BYTES));
     this.#conditions = undefined;
     return this;
   }
 
   /**
-   * Writes the key that the last split left, and makes room for the rest of the row. Returns where
-   * that begins.
+   * Writes the key from `u64Halves` and allocates the rest of the row. Returns the offset of the
+   * row.
    */
   #appendHeader(dataBytes: number): number {
     const keyLow = u64Halves[0]!;
@@ -170,7 +173,7 @@ export class WriteBatch {
     copyBytes(bytes, start, old.bytes, old.start, this.#used);
   }
 
-  /** For another copy of this package. */
+  /** Hands over the content to another copy of this package. */
   static handOver(batch: WriteBatch): HandedOver {
     const { bytes, start } = batch.#buffer;
     const lent = batch.#conditions?.lend();
@@ -181,7 +184,7 @@ export class WriteBatch {
   }
 
   /**
-   * Lends the rows to the commit path: from now on, changes go to another buffer until all are
+   * Lends the rows to the commit path. Later changes go to another buffer until all loans are
    * released.
    */
   static lend(batch: WriteBatch): PackedBatch {
@@ -196,7 +199,7 @@ Object.defineProperty(WriteBatch.prototype, HAND_OVER, {
 });
 
 function copyShort(target: Uint8Array, offset: number, data: Uint8Array): void {
-  // A call into the runtime costs more than a short copy.
+  // For short data, a loop is cheaper than a call of `set`.
   if (data.length > 32) target.set(data, offset);
   else for (let i = 0; i < data.length; i++) target[offset + i] = data[i]!;
 }

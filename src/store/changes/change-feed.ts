@@ -12,17 +12,18 @@ import { changesOf, type Change } from './change.ts';
 import type { ChangeSource, ReadableLog } from './change-source.ts';
 import { isSamePredecessor } from '../recovery/verdict.ts';
 
-/** What a feed asks of those who opened it. */
+/** What a feed needs from its store. */
 export interface FeedHost {
   readonly source: ChangeSource;
-  /** What stands against going on. */
+  /** The error that ends the feed, or undefined. */
   readonly ending: () => Error | undefined;
   /**
-   * Resolves when there may be something new. To be asked in the turn in which nothing was found.
+   * Resolves when there may be something new. Must be called in the same turn of the event loop in
+   * which nothing was found.
    */
   readonly whenChanged: () => Promise<void>;
   readonly onEnded: (feed: ChangeFeed) => void;
-  /** A log that the store needs is gone. Returns the error that this is. */
+  /** Called if a log that the store needs is missing. Returns the error. */
   readonly onLost: (path: string, cause: unknown) => Error;
 }
 
@@ -30,26 +31,28 @@ export interface FeedHost {
  * Reads every batch after a position from the log files, in commit order, each once.
  *
  * States: `new` until the first `next`; `reading`; `ended` after the last batch of a read-only
- * store, `return`, or an error. An ended feed has no open file and never goes on.
+ * store, `return`, or an error. An ended feed has no open file and never continues.
  *
- * A step, in this order:
- * 1. Without a log: a position before the oldest that can be followed is refused
- *    (PositionExpiredError). Else the log that holds the next batch is opened by its name. Its
- *    header must say that it follows the log that was read before.
- * 2. With a log: one frame is read, up to a limit. Of the live log that is the length synced so
- *    far, of a closed one its length, of one that a merge has removed meanwhile the length of the
- *    open file. Below the limit all was durable, so a torn frame there is damage, not an end.
- * 3. At the limit of the live log the feed waits for the next sync. Whether there is something new
- *    is asked in the turn in which nothing was found, so no wake-up is lost. At the limit of any
- *    other log the file is closed, and step 1 follows.
+ * A step:
  *
- * Calls of `next` and `return` wait for each other. The committer, rotations and merges run beside
- * a feed and never wait for it: it only reads, and an open file stays readable after a merge has
- * removed its name. A log that vanishes between step 1's question and its opening is asked for
- * again.
+ * 1. Without an open log: a position before the oldest available one is refused
+ *    (PositionExpiredError). Otherwise the log with the next batch is opened by its name. Its
+ *    header must name the previously read log as its predecessor.
+ * 2. With an open log: one frame is read, up to a limit. The limit is the synced length for the
+ *    live log, the length of a closed log, and the length of the open file for a log that a merge
+ *    has removed meanwhile. Everything below the limit was durable, so a torn frame there is
+ *    damage, not an end.
+ * 3. At the limit of the live log, the feed waits for the next sync. It checks for news in the turn
+ *    of the event loop in which nothing was found, so no wake-up is lost. At the limit of any other
+ *    log, the file is closed, and step 1 follows.
  *
- * A crash leaves nothing of a feed. A batch is shown only after its sync, so whoever has stored the
- * position of the last batch continues there with another feed.
+ * Calls of `next` and `return` are serialized. The committer, rotations and merges run concurrently
+ * and never wait for a feed: it only reads, and an open file stays readable after a merge has
+ * removed its name. If a log is removed between the lookup in step 1 and its opening, the lookup is
+ * repeated.
+ *
+ * A feed leaves nothing behind after a crash. A batch is delivered only after its sync, so another
+ * feed can continue from the stored position of the last processed batch.
  */
 export class ChangeFeed implements AsyncIterableIterator<Change> {
   readonly #host: FeedHost;
@@ -57,16 +60,16 @@ export class ChangeFeed implements AsyncIterableIterator<Change> {
   #position: bigint;
   #state: 'new' | 'reading' | 'ended' = 'new';
   readonly #isExplicit: boolean;
-  /** One step at a time, in the order of the calls. */
+  /** Serializes the steps, in the order of the calls. */
   #turn: Promise<unknown> = Promise.resolve();
   #batches: Iterator<Change> | undefined;
   #reader: LogReader | undefined;
-  /** How far the log being read goes, if that is known for good. */
+  /** The final length of the log being read, if known. */
   #finalBytes: number | undefined;
-  /** How the log read before ended. */
+  /** The end of the previously read log. */
   #previous: Predecessor | undefined;
 
-  /** `after` undefined: from the position of now. */
+  /** `after` undefined: starts at the current position. */
   constructor(host: FeedHost, after: bigint | undefined) {
     this.#host = host;
     this.#source = host.source;
@@ -87,7 +90,7 @@ export class ChangeFeed implements AsyncIterableIterator<Change> {
     return DONE;
   }
 
-  /** Ends the feed and closes its file. A step under way finds nothing. */
+  /** Ends the feed and closes its file. A step in progress then finds nothing. */
   async end(): Promise<void> {
     this.#state = 'ended';
     this.#host.onEnded(this);
@@ -137,7 +140,7 @@ export class ChangeFeed implements AsyncIterableIterator<Change> {
     }
   }
 
-  /** Whether the feed has ended. Throws what ended it. */
+  /** Whether the feed has ended. Throws the error that ended it. */
   #isOver(): boolean {
     if (this.#state === 'ended') return true;
     const ending = this.#host.ending();
@@ -145,13 +148,13 @@ export class ChangeFeed implements AsyncIterableIterator<Change> {
     return false;
   }
 
-  /** Reads on, or waits. False: nothing will come. */
+  /** Reads one frame, or waits. Returns false if nothing will come. */
   async #step(): Promise<boolean> {
     if (this.#reader === undefined) return this.#open();
     const reader = this.#reader;
     const log = this.#source.find(reader.number);
     if (log?.isClosed === true) this.#finalBytes = log.lengthBytes;
-    // Merged and gone, after it was sealed: what the open file holds is read up to the seal.
+    // The log was sealed, merged and removed. The open file is read up to the seal.
     if (log === undefined) this.#finalBytes ??= await reader.fileBytes();
     const limitBytes = this.#finalBytes ?? log!.lengthBytes;
     if (reader.offset < limitBytes) {
@@ -163,7 +166,7 @@ export class ChangeFeed implements AsyncIterableIterator<Change> {
     return true;
   }
 
-  /** Opens the log that goes on from the position, or waits until there is one. */
+  /** Opens the log that continues at the position, or waits until there is one. */
   async #open(): Promise<boolean> {
     const source = this.#source;
     if (this.#position < source.oldestPosition) throw this.#expired('merges have passed it');
@@ -185,7 +188,7 @@ export class ChangeFeed implements AsyncIterableIterator<Change> {
     return true;
   }
 
-  /** A merge may remove a log between the question where it is and its opening. */
+  /** Handles a log that a merge has removed between its lookup and its opening. */
   #missed(log: ReadableLog, error: unknown): boolean {
     const isGone = systemCode(error) === 'ENOENT';
     if (isGone && this.#source.find(log.number) === undefined) return true;
@@ -227,7 +230,7 @@ export class ChangeFeed implements AsyncIterableIterator<Change> {
     this.#reader = undefined;
     this.#batches = undefined;
     if (this.#state === 'ended') this.#host.onEnded(this);
-    // Only read: what cannot be closed loses nothing.
+    // The file was only read, so a failed close loses nothing.
     await reader?.close().catch(() => undefined);
   }
 

@@ -2,34 +2,36 @@ import type { FileSystem } from '../../fs/file-system.ts';
 import type { LogKeeper } from '../commit/log-keeper.ts';
 import type { RetainedLogs } from './retained-logs.ts';
 
-/** A log of which `lengthBytes` are durable and acknowledged. */
+/** A log, with the length of its durable and acknowledged part. */
 export interface ReadableLog {
   readonly number: number;
   readonly path: string;
   readonly lengthBytes: number;
   readonly lastSequence: bigint;
-  /** Nothing more is written to it. */
+  /** Whether the log is complete. */
   readonly isClosed: boolean;
 }
 
-/** Where feeds read: the logs of a store at the moment of each question. */
+/** The source of feeds: the current logs of a store, at the time of each call. */
 export interface ChangeSource {
   readonly fs: FileSystem;
   readonly directory: string;
   readonly storeId: Uint8Array;
-  /** False: the state at opening is all there is, and others may remove its files. */
+  /**
+   * False for a read-only store: its logs do not grow, and other processes may remove its files.
+   */
   readonly isLive: boolean;
-  /** Sequence of the last batch that may be shown. */
+  /** Sequence number of the last batch that may be delivered. */
   readonly lastSequence: bigint;
-  /** The lowest position from which every later batch is still there. */
+  /** The lowest position from which every later batch is available. */
   readonly oldestPosition: bigint;
-  /** Records at position 0: the ancestor's, which had no sequences. */
+  /** Whether there are records at position 0: the ancestor's, whose batches had no numbers. */
   readonly beginsWithRecords: boolean;
-  /** Log `number`, if it is there and holds anything. */
+  /** Log `number`, if it exists and is not empty. */
   find(number: number): ReadableLog | undefined;
-  /** The log that holds the batch behind `position`. */
+  /** The log with the batch after `position`. */
   holding(position: bigint): ReadableLog | undefined;
-  /** Whether log `number` holds what no snapshot does. */
+  /** Whether log `number` holds data that no snapshot has. */
   isNeeded(number: number): boolean;
 }
 
@@ -41,7 +43,7 @@ type SourceParts = Pick<
   readonly keeper: () => Pick<LogKeeper, 'closedLogs' | 'live' | 'lastSyncedSequence'>;
 };
 
-/** The logs of a store: retained, closed, live. */
+/** The retained, closed and live logs of a store. */
 export class StoreChangeSource implements ChangeSource {
   readonly fs: FileSystem;
   readonly directory: string;
@@ -92,7 +94,7 @@ export class StoreChangeSource implements ChangeSource {
     return live?.number === number || closedLogs.some((one) => one.number === number);
   }
 
-  /** What the live log holds without a sync may be lost, and its numbers given to other batches. */
+  /** The synced part of the live log. Unsynced batches may be lost, and their numbers reused. */
   #readableLive(): ReadableLog | undefined {
     const { live } = this.#keeper();
     const lengthBytes = live === undefined ? 0 : live.lengthBytes - live.unsyncedBytes;

@@ -4,26 +4,28 @@ import { rowLengthAt } from '../../format/group-rows.ts';
 import type { LogGroup } from '../../log/log-reader.ts';
 import { KEY_LOW, VALUE_LOW } from '../../format/row.ts';
 
-/** One update of a committed batch. What `insertBatch` takes. */
+/** One update of a committed batch, in a form that `insertBatch` accepts. */
 export type ChangeUpdate =
   | {
       readonly type: 'put';
       readonly key: bigint;
       readonly value: bigint;
-      /** A copy of its own. */
+      /** A copy. */
       readonly data: Uint8Array;
     }
   | { readonly type: 'del'; readonly key: bigint };
 
 /** One committed batch. */
 export interface Change {
-  /** Its sequence number: the position behind it. */
+  /** The batch's sequence number, which is the position after it. */
   readonly sequence: bigint;
-  /** Updates in the batch. */
+  /** Number of updates in the batch. */
   readonly size: number;
-  /** Bytes of its encoded rows: 20 per update, and the data. */
+  /** Bytes of its encoded rows: 20 per update plus the data. */
   readonly byteLength: number;
-  /** Its updates as they were handed in, in order; may be gone through again. Lazy. */
+  /**
+   * The updates in their original order. They are decoded lazily and can be iterated repeatedly.
+   */
   readonly updates: Iterable<ChangeUpdate>;
 }
 
@@ -47,14 +49,14 @@ function* updatesOf(rows: Uint8Array): Generator<ChangeUpdate, void, void> {
     const key = view.getBigUint64(offset + KEY_LOW, true);
     const value = view.getBigUint64(offset + VALUE_LOW, true);
     const end = offset + rowLengthAt(view, offset);
-    // A copy: whoever keeps one record does not keep the whole group.
+    // Copied, so that a retained record does not keep the whole group in memory.
     if (value === 0n) yield { type: 'del', key };
     else yield { type: 'put', key, value, data: rows.slice(offset + ROW_HEADER_BYTES, end) };
     offset = end;
   }
 }
 
-/** The batches of a group behind position `after`, in order. */
+/** The batches of a group after position `after`, in order. */
 export function* changesOf(group: LogGroup, after: bigint): Generator<Change, void, void> {
   const { rows, batchRecordCounts } = group;
   const view = viewOf(rows);

@@ -33,7 +33,7 @@ export interface ChangeStats {
 
 /** All feeds of a store. Without a waiting feed, a commit costs one comparison. */
 export class FeedSet {
-  /** Where merges put merged logs. */
+  /** Receives merged logs. */
   readonly retained: RetainedLogs;
   readonly #source: ChangeSource;
   readonly #health: Health;

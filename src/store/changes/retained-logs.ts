@@ -1,22 +1,22 @@
 import type { ClosedLog } from '../commit/log-keeper.ts';
 
-/** A log that a snapshot has taken in, kept for the change feed. */
+/** A merged log that is kept for change feeds. */
 export interface RetainedLog extends ClosedLog {
-  /** Sequence of the last batch before the log. */
+  /** Sequence number of the last batch before the log. */
   readonly before: bigint;
 }
 
-/** What is kept when a store is opened. */
+/** The logs retained at an open. */
 export interface Retention {
-  /** Of their files, with the zeros reserved in them. */
+  /** Limit of the length of their files, including reserved zeros. */
   readonly limitBytes: number;
-  /** In order, without a gap, up to the snapshot. */
+  /** In order, without gaps, up to the snapshot. */
   readonly logs: readonly RetainedLog[];
-  /** Sequence of the last batch in the snapshot. */
+  /** Sequence number of the last batch in the snapshot. */
   readonly snapshotSequence: bigint;
 }
 
-/** Bytes of merged logs to keep. Throws TypeError or RangeError that names the option. */
+/** Bytes of merged logs to retain. Throws TypeError or RangeError that names the option. */
 export function resolveRetention(retain: { readonly bytes?: number } = {}): number {
   if (typeof retain !== 'object' || retain === null) {
     throw new TypeError('options.retain must be { bytes: number }');
@@ -31,7 +31,8 @@ export function resolveRetention(retain: { readonly bytes?: number } = {}): numb
 }
 
 /**
- * The merged logs that are kept, up to a bound in bytes: the oldest go first. Never folded again.
+ * The retained logs, up to a limit in bytes; the oldest are removed first. They are never merged
+ * again.
  */
 export class RetainedLogs {
   readonly #limitBytes: number;
@@ -52,20 +53,18 @@ export class RetainedLogs {
     return this.#logs.reduce((sum, log) => sum + log.fileBytes, 0);
   }
 
-  /** The lowest position from which all later batches are still in logs. */
+  /** The lowest position from which all later batches are in logs. */
   get oldestPosition(): bigint {
     return this.#logs[0]?.before ?? this.#mergedSequence;
   }
 
-  /**
-   * Takes over logs that a merge has taken in. Returns the paths of those that are no longer kept.
-   */
+  /** Takes logs that were merged. Returns the paths of logs that are no longer retained. */
   retire(merged: readonly ClosedLog[]): string[] {
     const removed: string[] = [];
     for (const log of merged) {
       const before = this.#mergedSequence;
       this.#mergedSequence = log.lastSequence;
-      // An ancestor's log has no sequences: there is nothing to follow in it.
+      // An ancestor's log has no sequence numbers, so it cannot be followed.
       if (log.lastSequence === before || this.#limitBytes === 0) removed.push(log.path);
       else this.#logs.push({ ...log, before });
     }

@@ -11,11 +11,11 @@ import { storeIdOf, type SnapshotState } from '../recovery/snapshot-state.ts';
 import { predecessorOf } from '../recovery/verdict.ts';
 
 /**
- * Which of the logs that the snapshot has taken in are kept: those that form a chain up to it,
- * newest first, as far as the bound goes. Only their file headers are read: each names its
- * predecessor's length and last checksum, and every frame is verified when a feed reads it. Changes
- * nothing.
- * @throws system errors as they are
+ * Finds the merged logs that are retained: the longest chain up to the snapshot within the limit,
+ * newest first. Reads only file headers: each names its predecessor's length and last checksum, and
+ * feeds verify every frame that they read. Changes nothing.
+ *
+ * @throws system errors unchanged
  */
 export async function surveyRetained(
   fs: FileSystem,
@@ -39,7 +39,7 @@ export async function surveyRetained(
   return { limitBytes, logs, snapshotSequence };
 }
 
-/** The log that `expected` names, or undefined when what stands there is not it. */
+/** The log that `expected` names. Undefined if the file is another one. */
 async function readHeader(
   fs: FileSystem,
   directory: string,
@@ -49,7 +49,7 @@ async function readHeader(
   const { number, lengthBytes, lastSequence } = expected;
   const path = join(directory, logName(number));
   const file = await fs.open(path, 'r').catch((error: unknown) => {
-    // Whoever opens read-only may be beside a store that removes it.
+    // A read-only open may run beside a store that has removed the file.
     if (systemCode(error) === 'ENOENT') return undefined;
     throw error;
   });

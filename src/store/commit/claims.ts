@@ -2,7 +2,7 @@ import type { DirectoryLock } from '../../directory/held-lock.ts';
 import type { Predecessor } from '../../format/file-header.ts';
 import type { Health } from './health.ts';
 
-/** Up to where the logs are durable. */
+/** The end of the durable part of the logs. */
 export type SyncedEnd = Pick<Predecessor, 'number' | 'lengthBytes' | 'lastSequence'>;
 
 export interface ClaimsParts {
@@ -13,8 +13,8 @@ export interface ClaimsParts {
 
 /**
  * Records in the lock file what the directory must hold, in the background and one at a time. A
- * claim is a lower bound: one that fails, or that a newer one overtakes, takes nothing from the one
- * before.
+ * claim is a lower bound, so a failed or skipped claim does no harm: the previous one remains
+ * valid.
  */
 export class Claims {
   readonly #parts: ClaimsParts;
@@ -25,14 +25,14 @@ export class Claims {
     this.#parts = parts;
   }
 
-  /** All up to `end` is durable, names included. */
+  /** Notes that everything up to `end` is durable, names included. */
   note(end: SyncedEnd): void {
     if (this.#parts.health.isPoisoned) return;
     this.#waiting = end;
     this.#writing ??= this.#write();
   }
 
-  /** Resolves when nothing is being written. */
+  /** Resolves when no claim is being written. */
   async whenIdle(): Promise<void> {
     await this.#writing;
   }

@@ -10,18 +10,15 @@ import type { WriteBatch } from '../batch/write-batch.ts';
 import { GroupCommit, type GroupCommitParts } from './group-commit.ts';
 import type { WhenHeld } from './write-failure.ts';
 
-/**
- * `background`: files are written by calls that leave the event loop to others. `inline`: by calls
- * that block.
- */
+/** `background`: files are written by non-blocking calls. `inline`: by blocking calls. */
 export type CommitMode = 'background' | 'inline';
 
 export interface CommitterParts extends GroupCommitParts {
   readonly mode: CommitMode;
   readonly lock: DirectoryLock;
-  /** Asked before each group: what stands against it, once it has waited as long as it must. */
+  /** Called before each group. Waits as long as necessary, then returns a refusal or undefined. */
   readonly admit: () => Awaitable<StoreError | undefined>;
-  /** As `admit`, for whoever cannot wait: where that would, a `StoreBusyError`. */
+  /** Like `admit`, without waiting: returns a `StoreBusyError` if `admit` would wait. */
   readonly admitNow: () => StoreError | undefined;
 }
 
@@ -36,44 +33,44 @@ export function fenceOf(lock: DirectoryLock, mode: CommitMode): WhenHeld {
 }
 
 /**
- * Group commit. One group is written at a time; what queues up meanwhile becomes the next. Whatever
- * changes the live log goes through this loop, or through `commitNow` while the loop rests, so a
- * group, a seal, a sync and a rotation never meet.
+ * Group commit. One group is written at a time; batches that are queued meanwhile form the next
+ * one. All changes of the live log go through this loop, or through `commitNow` while the loop is
+ * idle, so a group, a seal, a sync and a rotation never overlap.
  *
- * States of the loop: `idle`; `scheduled`: a turn is due; `running`: a turn is under way. A turn
- * syncs if the timer of deferred batches rang, writes one group, and rotates if that was asked for.
+ * States of the loop: `idle`; `scheduled`: a turn is due; `running`: a turn is in progress. A turn
+ * syncs if the timer of deferred batches has fired, writes one group, and rotates if requested.
  * Steps of a group:
  *
- *  1. `take` batches that are ready; wait, or refuse them, where merges do not keep up.
- *  2. Judge room and conditions. Nothing is in flight, so the table is all that was handed in
- *     before.
- *  3. Copy the rows into the live delta, hidden, and encode them as one frame.
- *  4. If the group is to be durable: sync what stands before it, or a crash could keep the group
- *     and lose that.
- *  5. Write. A durable write is one O_DSYNC call; the log's name and zeros became durable when it
- *     was prepared. The rows are indexed beside it, still hidden.
- *  6. Check that the lease is ours and that the log has kept its name. Show the rows; settle the
- *     promises.
+ * 1. `take` the ready batches. If merges do not keep up, wait, or refuse the batches.
+ * 2. Judge space and conditions. Nothing is in flight, so the table has all earlier batches.
+ * 3. Copy the rows into the live delta, hidden, and encode them as one frame.
+ * 4. If the group must be durable, sync the bytes before it. Otherwise a crash could keep the group
+ *    and lose earlier ones.
+ * 5. Write. A durable write is one O_DSYNC call; the log's name and zeros became durable when it
+ *    was prepared. Meanwhile the rows are indexed, still hidden.
+ * 6. Check that the lease is ours and that the log still has its name. Make the rows visible;
+ *    settle the promises.
  *
- * Beside a turn run: the preparation of the next log (`LogKeeper`), zeros reserved ahead in the
- * live one (`LogWriter`; a write past them waits), merges, which take closed logs only, and reads.
+ * Concurrent with a turn: the preparation of the next log (`LogKeeper`), the reservation of zeros
+ * in the live log (`LogWriter`; a write beyond the reserved space waits for them), merges, which
+ * take closed logs only, and reads.
  *
- * Inline (`commits: 'inline'`) the steps are the same, on file calls that block: a turn, and with
- * it a group, is over when it returns. Nothing is beside it: zeros and the next log are made
- * between two groups, by the same calls, and the fence of 6 proves what a pause has left in doubt
- * before it lets the group through. `commitNow` so is one turn for one batch, called by
- * `insertBatchSync`. It refuses (`StoreBusyError`) wherever a turn would wait, before anything is
- * written. It refreshes the lease, and syncs deferred groups whose time is up: a loop of such calls
- * starves the timers.
+ * Inline commits (`commits: 'inline'`) take the same steps with blocking file calls: a turn, and
+ * with it a group, is complete when it returns. Nothing is concurrent: zeros and the next log are
+ * written between two groups, by the same calls, and after a pause the fence of step 6 proves
+ * ownership before it lets the group through. `commitNow` is one turn for one batch, called by
+ * `insertBatchSync`. If a turn would wait, it throws `StoreBusyError` before anything is written.
+ * It refreshes the lease and syncs overdue deferred groups, because a loop of such calls starves
+ * the timers.
  *
- * What a crash leaves: in 1 to 4 nothing; in 5 the group whole, or a torn end that recovery cuts
- * off, since nothing later was written; after 6 the group, whole. A seal or a next log is written
- * only when all before it is durable.
+ * After a crash: in steps 1 to 4 nothing of the group remains. In step 5 the whole group remains,
+ * or a torn tail that recovery truncates, because nothing was written after it. After step 6 the
+ * whole group remains. A seal or a next log is written only when everything before it is durable.
  *
- * What a failure leaves: a call that has changed nothing (no descriptor, no room once the log is
- * cut back) rejects the group `not-applied`, and the loop goes on. One whose effect is unknown
- * poisons the store: the group is `unknown`, all behind it `not-applied`. So does a bug, wherever
- * it is thrown (`#breakOff`).
+ * After a failure: a call that has changed nothing (no descriptor, or no space after the log was
+ * cut back) rejects the group as `not-applied`, and the loop continues. A call with an unknown
+ * effect poisons the store: the group is `unknown`, all later batches are `not-applied`. So does a
+ * bug, wherever it throws (`#breakOff`).
  */
 export class Committer {
   readonly #parts: CommitterParts;
@@ -86,21 +83,21 @@ export class Committer {
     this.#group = new GroupCommit(parts);
   }
 
-  /** Looks at the queue soon. Called whenever something became ready. */
+  /** Schedules a turn. Called whenever something became ready. */
   wake(): void {
     if (this.#state !== 'idle') return;
     this.#state = 'scheduled';
     const run = (): void => void this.#run().catch((bug: unknown) => this.#breakOff(bug));
-    // After all that runs now: writers that were acknowledged together hand in their next batches
-    // together. A turn that blocks leaves one of the event loop to the others: else writers that
-    // answer at once would keep it for themselves.
+    // The turn runs after all current work, so writers that were acknowledged together also add
+    // their next batches together. A blocking turn yields to the event loop first. Otherwise
+    // writers that respond at once would block all other work.
     if (this.#parts.mode === 'inline') setImmediate(run);
     else nextTick(run);
   }
 
   /**
-   * Closes the live log, with the next group if there is one, and resolves when its successor is in
-   * place; at once when the live log holds nothing. `atBoundary` is called before any later group
+   * Closes the live log, together with the next group if there is one. Resolves when its successor
+   * is in place, or at once if the live log is empty. `atBoundary` is called before any later group
    * begins.
    */
   rotate(atBoundary: () => void): Promise<void> {
@@ -110,8 +107,8 @@ export class Committer {
   }
 
   /**
-   * Commits a batch before it returns. Throws what an `insertBatch` would reject with, and
-   * `StoreBusyError` where that would wait.
+   * Commits a batch before it returns. Throws what `insertBatch` would reject with, and
+   * `StoreBusyError` if `insertBatch` would wait.
    */
   commitNow(source: WriteBatch, durability: BatchDurability): Inserted {
     const refusal = this.#refusalNow(source);
@@ -139,7 +136,7 @@ export class Committer {
     yield* this.#commitTaken([batch], false);
   }
 
-  /** Why a batch cannot be committed without waiting for something. */
+  /** Why a batch cannot be committed without waiting, or undefined. */
   #refusalNow(source: WriteBatch): StoreError | undefined {
     const { queue, lock, logs, health, space } = this.#parts;
     assert(this.#parts.mode === 'inline', 'calls that block are those of inline commits');
@@ -176,17 +173,14 @@ export class Committer {
     this.#rest();
   }
 
-  /** The turn is over: whoever was acknowledged in it may call `commitNow` at once. */
+  /** Ends the turn. Writers that were acknowledged in it may call `commitNow` at once. */
   #rest(): void {
     this.#state = 'idle';
     if (this.#isWanted) this.wake();
     else for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
 
-  /**
-   * Something failed that cannot fail. Whoever waits is told: a loop that dies in silence would
-   * hang them.
-   */
+  /** Handles a bug. Rejects everything that is pending, because it would otherwise never settle. */
   #breakOff(bug: unknown): void {
     const { queue, health, observer } = this.#parts;
     observer.failed('commit', health.broken(bug));
@@ -216,7 +210,7 @@ export class Committer {
     yield* this.#commitTaken(batches, true);
   }
 
-  /** `mayWait`: for room that has to be made on a full disk. */
+  /** `mayWait`: whether it may wait until space is made on a full disk. */
   *#commitTaken(batches: readonly QueuedBatch[], mayWait: boolean): Flow<void> {
     const { queue, health, observer } = this.#parts;
     if (health.isPoisoned) {
@@ -226,7 +220,7 @@ export class Committer {
     const { lastSequence } = this.#parts.logs;
     const error = yield* observer.commit(batches, () => this.#group.commitInRoom(batches, mayWait));
     if (error === undefined) numberBatches(batches, lastSequence);
-    // A batch that was left out is not in the log, whatever became of its group.
+    // A batch that was left out is not in the log, whatever happened to its group.
     const isUnknown = error?.outcome === 'unknown';
     observer.settled(batches, error);
     queue.settle(batches, error, isUnknown ? health.poisonedWrite('not-applied') : error);
@@ -235,8 +229,8 @@ export class Committer {
   }
 
   /**
-   * Seals the live log at the end of the store's life, so that the next open knows it whole.
-   * Without room for the seal the log simply ends after its last group.
+   * Seals the live log when the store is closed, so that the next open knows that it is complete.
+   * If there is no space for the seal, the log ends after its last group.
    */
   async sealForClose(): Promise<void> {
     const { logs, health } = this.#parts;
@@ -246,7 +240,7 @@ export class Committer {
     await begin(this.#group.write(log, undefined));
   }
 
-  /** @throws StorePoisonedError when batches that were acknowledged without a sync may be lost */
+  /** @throws StorePoisonedError if batches that were acknowledged without a sync may be lost */
   requireSynced(): void {
     const { logs, health } = this.#parts;
     if (logs.unsyncedBytes > 0) throw health.poisonedWrite('unknown');
@@ -254,8 +248,8 @@ export class Committer {
 }
 
 /**
- * Gives each batch that was written the next number; one that wrote nothing has that of the one
- * before it.
+ * Assigns consecutive numbers to the written batches. A batch that wrote nothing gets the number of
+ * the previous one.
  */
 function numberBatches(batches: readonly QueuedBatch[], lastSequence: bigint): void {
   let sequence = lastSequence;

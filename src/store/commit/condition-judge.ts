@@ -12,21 +12,21 @@ import type { Demand } from '../batch/condition.ts';
 import type { LentConditions } from '../batch/condition-list.ts';
 
 /**
- * Conditions looked at, and rows indexed, before the event loop is looked after again: about half a
+ * Conditions evaluated, or rows indexed, between two yields to the event loop: about half a
  * millisecond.
  */
 const SLICE = 1_024;
 const NOBODY_ASKS = { isPresent: (): boolean => false };
 
 /**
- * Judges the batches of one group in their order: each against the table and those before it that
- * apply. Exact only between two groups, while nothing else changes the table.
+ * Judges the batches of one group in order: each against the table and the earlier batches of the
+ * group that apply. Exact only between two groups, while nothing else changes the table.
  */
 export class ConditionJudge {
   readonly #table: Table;
   readonly #pause: Pause;
   /**
-   * Rows of the batches so far that apply: what the table will hold on top when the group is
+   * Rows of the earlier batches that apply. They will be on top of the table when the group is
    * durable.
    */
   #earlier: Delta | undefined;
@@ -38,7 +38,7 @@ export class ConditionJudge {
   }
 
   /**
-   * Sets `refusal` of each batch of which a condition does not hold. Batches with a refusal are
+   * Sets `refusal` of each batch with a condition that does not hold. Batches with a refusal are
    * left out.
    */
   *judge(group: readonly QueuedBatch[]): Flow<void> {
@@ -48,7 +48,7 @@ export class ConditionJudge {
       const batch = batches[at]!;
       const { rows, conditions } = batch.packed!;
       if (conditions !== undefined) batch.refusal = yield* this.#firstFailure(rows, conditions);
-      // Nobody asks what the last one changes.
+      // No later batch has conditions, so the last one need not be applied.
       if (batch.refusal === undefined && at < last) yield* this.#apply(rows);
     }
   }
@@ -78,7 +78,7 @@ export class ConditionJudge {
     return undefined;
   }
 
-  /** The value of a key, given in halves, before the batch; 0 where there is no record. */
+  /** The value of a key, given in halves, before the batch. 0 if there is no record. */
   #valueOf(low: number, high: number): bigint {
     const isSettled = this.#earlier?.readValue(low, high, u64Halves, 0) === true;
     if (!isSettled) this.#table.readValue(low, high, u64Halves, 0);

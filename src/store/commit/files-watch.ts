@@ -18,22 +18,21 @@ export interface FilesWatchParts {
   readonly lock: DirectoryLock;
   readonly health: Health;
   readonly startTimer: StartTimer;
-  /** The snapshot and the logs that hold what is not in it, as they are at the time of the call. */
+  /** The current snapshot and the unmerged logs, at the time of the call. */
   readonly files: () => readonly KeptFile[];
 }
 
-/** How often the names are looked at while nothing else asks for it. */
+/** Interval of the checks without another reason. */
 const LOOK_EVERY_MS = 5_000;
 
 /**
- * Looks whether the files that hold the store are still where they were left: a file of that name,
- * not shorter. After each rotation, when a merge meets damage, before a backup, and every few
- * seconds.
+ * Checks that the store's files still exist under their names and were not truncated. It runs after
+ * each rotation, when a merge finds damage, before a backup, and every few seconds.
  *
- * A descriptor does not tell: a log that somebody has renamed takes writes as before, and the next
- * open does not find it. What is gone is a `FilesLostError`, and poisons the store: each further
- * batch would be lost with it at the next open, and memory holds the only complete copy. A look
- * that fails otherwise proves nothing, and is left to the next.
+ * An open descriptor does not reveal it: a renamed log still accepts writes, but the next open does
+ * not find it. A lost file is a `FilesLostError` and poisons the store, because further batches
+ * would be lost at the next open, and memory has the only complete copy. A check that fails for
+ * another reason proves nothing and is repeated by the next one.
  */
 export class FilesWatch {
   readonly #parts: FilesWatchParts;
@@ -55,7 +54,7 @@ export class FilesWatch {
   }
 
   /**
-   * Resolves when all files have been looked at; what is lost has poisoned the store by then. Never
+   * Resolves when all files were checked. If one is lost, the store is poisoned by then. Never
    * rejects.
    */
   look(): Promise<void> {
@@ -69,15 +68,15 @@ export class FilesWatch {
   }
 
   /**
-   * Why a reader found `damage`: what was cut while the store is open looks like it, and then that
-   * is told.
+   * The cause of `damage` that a reader found. A file that was truncated while the store is open
+   * looks damaged; then the poisoning error is returned.
    */
   async causeOf(damage: CorruptionError): Promise<StoreError> {
     await this.look();
     return this.#parts.health.poison ?? damage;
   }
 
-  /** Resolves when nothing is looked at any more. */
+  /** Resolves when no check is running any more. */
   async close(): Promise<void> {
     this.#state = 'closed';
     await this.#looking;
@@ -89,7 +88,7 @@ export class FilesWatch {
     for (const file of files()) {
       if (health.isPoisoned || this.#state === 'closed') return;
       const isLost = !(await this.#isThere(file));
-      // A merge lets go of what it replaces before it removes it.
+      // A merge stops listing files before it removes them.
       if (isLost && files().some(({ path }) => path === file.path)) await this.#lose(file.path);
     }
   }

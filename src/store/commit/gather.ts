@@ -2,7 +2,7 @@ import { writeBatchTable, type Group } from '../../log/group-encoder.ts';
 import type { Region } from '../../table/delta/arena.ts';
 import type { QueuedBatch } from '../batch/batch-queue.ts';
 
-/** Copies the batches' rows into the region, and the table of their sizes behind them. */
+/** Copies the batches' rows, then the table of their sizes, into the region. */
 export function gather(region: Region, batches: readonly QueuedBatch[], rowsBytes: number): Group {
   let offset = 0;
   let recordCount = 0;

@@ -34,21 +34,20 @@ export interface GroupCommitParts {
   readonly stats: CommitStats;
   readonly observer: StoreObserver;
   readonly space: SpaceKeeper;
-  /** The fence. Inline, it proves what a pause has left in doubt before it returns. */
+  /** The fence. For inline commits, it proves ownership after a pause before it returns. */
   readonly whenHeld: WhenHeld;
-  /** Between slices of a large group. Inline there is none. */
+  /** Called between slices of a large group. Undefined for inline commits. */
   readonly pause: Pause;
   readonly onCommitted: () => void;
-  /** The live log has ended, and all of it is durable. */
+  /** Called when the live log has ended and all of it is durable. */
   readonly onEnded: () => void;
   readonly rotateBytes: number;
   readonly compressionLevel: number;
 }
 
 /**
- * What becomes of one group, steps 2 to 6 of `Committer`, and of the live log around it. Each
- * method is a flow: it waits for calls of the file system in the background, and for nothing where
- * they block.
+ * Steps 2 to 6 of a group (see `Committer`), and the changes of the live log around it. Each method
+ * is a flow: it waits for non-blocking file calls, and never waits over blocking ones.
  */
 export class GroupCommit {
   readonly #parts: GroupCommitParts;
@@ -59,14 +58,14 @@ export class GroupCommit {
     this.#parts = parts;
   }
 
-  /** Rotations that have been asked for: done with the next group, or by `rotateIdle`. */
+  /** Requested rotations. They are done with the next group, or by `rotateIdle`. */
   get rotations(): Rotations {
     return this.#rotations;
   }
 
   /**
-   * Past a limit on the size of files the next log is tried. On a full disk, what only deletes is
-   * tried again in the room of the reserve, if there is one.
+   * Commits a group. If the log would exceed a limit on the file size, the next log is tried. On a
+   * full disk, batches that only delete are retried in the space of the reserve, if there is one.
    */
   *commitInRoom(batches: readonly QueuedBatch[], mayWait: boolean): Flow<StoreError | undefined> {
     const error = yield* this.#commit(batches);
@@ -79,7 +78,7 @@ export class GroupCommit {
   }
 
   /**
-   * Writes a group and makes it visible; durable too, if one of its batches is to be. Returns the
+   * Writes a group and makes it visible, and durable if one of its batches requires it. Returns the
    * error that its batches are rejected with.
    */
   *#commit(batches: readonly QueuedBatch[]): Flow<StoreError | undefined> {
@@ -113,9 +112,8 @@ export class GroupCommit {
   }
 
   /**
-   * The live log can be no longer: it ends where it was cut back. Resolves with whether another one
-   * has taken its place; one that held nothing was not too long for its groups, but the group is
-   * for any log.
+   * Ends the live log where it was cut back, because it cannot grow. Resolves with whether another
+   * log has replaced it. It does not if the log was empty: then the group is too large for any log.
    */
   *#endLog(): Flow<boolean> {
     const { logs, sync } = this.#parts;
@@ -128,10 +126,7 @@ export class GroupCommit {
     return true;
   }
 
-  /**
-   * No batch of the group writes anything: what stands before it may have to be durable all the
-   * same.
-   */
+  /** Commits a group whose batches write nothing. Earlier bytes may still have to be synced. */
   *#commitNothing(durability: BatchDurability, isJudged: boolean): Flow<StoreError | undefined> {
     const { logs } = this.#parts;
     const isSynced = durability === 'sync' && logs.unsyncedBytes > 0;
@@ -141,15 +136,15 @@ export class GroupCommit {
   }
 
   /**
-   * Indexes the group while it is being written: the event loop has nothing else to do for it then.
+   * Indexes the group while it is being written, when the event loop has nothing else to do for it.
    */
   *#index(): Flow<void> {
     while (!this.#parts.table.stepPublish()) yield* waited(this.#parts.pause?.());
   }
 
   /**
-   * The group before this one is published and none is in flight: the table is what conditions ask
-   * about.
+   * The previous group is published and none is in flight, so conditions can be evaluated on the
+   * table.
    */
   *#judge(batches: readonly QueuedBatch[]): Flow<void> {
     const { table, queue, space, pause } = this.#parts;
@@ -192,15 +187,16 @@ export class GroupCommit {
   }
 
   /**
-   * Followers are shown what is synced: that is an acknowledgement, so the fence comes before it.
+   * Syncs the log. Change feeds then deliver the synced batches, which is an acknowledgement, so
+   * the fence is checked first.
    */
   *syncFenced(): Flow<StoreError | undefined> {
     return (yield* this.#fence('not-applied')) ?? (yield* this.#parts.sync.run());
   }
 
   /**
-   * The error of a write where the directory is not ours any more. While it is known to be, this
-   * waits for nothing.
+   * Returns an error if the directory is no longer ours. Does not wait while it is known to be
+   * ours.
    */
   *#fence(outcome: 'not-applied' | 'unknown'): Flow<StoreError | undefined> {
     const { health, whenHeld } = this.#parts;
@@ -215,7 +211,7 @@ export class GroupCommit {
     }
   }
 
-  /** The group is acknowledged: whatever fails from here on concerns the next one. */
+  /** Runs after the group was acknowledged: failures from here on concern the next group. */
   *afterCommit(): Flow<void> {
     const { logs, sync, rotateBytes, space } = this.#parts;
     const log = logs.live;
@@ -242,7 +238,7 @@ export class GroupCommit {
     this.#rotations.finish();
   }
 
-  /** Rotates while no group is ready: the seal is written alone. */
+  /** Rotates while no group is ready: writes only the seal. */
   *rotateIdle(): Flow<void> {
     const { logs, health, queue } = this.#parts;
     if (health.isPoisoned) {
@@ -273,7 +269,7 @@ function* tryToWrite(
   }
 }
 
-/** The error that a caller is told. Throws what is none of ours: a bug. */
+/** Returns an error for the caller. Throws any other error, which is a bug. */
 function asRefusal(error: unknown): StoreError {
   if (error instanceof StoreError) return error;
   throw error;

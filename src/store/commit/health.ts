@@ -6,8 +6,8 @@ import {
 } from '../../base/errors.ts';
 
 /**
- * Whether the store takes writes. The first cause of a poisoning is kept, and every later write is
- * rejected with it: after a failed sync nobody knows what the disk holds until it is read again.
+ * Whether the store accepts writes. The first cause of poisoning is kept, and every later write is
+ * rejected with it: after a failed sync, the state of the disk is unknown until it is read again.
  */
 export class Health {
   #state: 'open' | 'closing' | 'closed' = 'open';
@@ -31,7 +31,7 @@ export class Health {
     return this.#poison;
   }
 
-  /** Stops all writes for good. Only the first call counts. */
+  /** Stops all writes for good. Later calls have no effect. */
   poisonWith(error: StorePoisonedError): void {
     if (this.#poison !== undefined) return;
     this.#poison = error;
@@ -39,9 +39,8 @@ export class Health {
   }
 
   /**
-   * Stops all writes because something failed that cannot fail: a bug, so nothing in memory or on
-   * disk is known to be as it should. An error that says why the store is poisoned stays as it is.
-   * Returns the first of them.
+   * Stops all writes because of a bug: the state of memory and disk is then unknown. If `bug` is
+   * already an error that explains the poisoning, it is used unchanged. Returns the first cause.
    */
   broken(bug: unknown): StorePoisonedError {
     const message = 'internal error in the store; close and reopen it';
@@ -50,7 +49,10 @@ export class Health {
     return this.#poison!;
   }
 
-  /** Calls what nobody waits for, a timer's callback say: if it throws, the store is poisoned. */
+  /**
+   * Runs a callback that nobody waits for, such as that of a timer. If it throws, the store is
+   * poisoned.
+   */
   guard(callback: () => void): void {
     try {
       callback();
@@ -59,7 +61,7 @@ export class Health {
     }
   }
 
-  /** The error for a write that meets a poisoned store, with the first cause. */
+  /** The error for a write to a poisoned store, with the first cause. */
   poisonedWrite(outcome: WriteOutcome): StorePoisonedError {
     const first = this.#poison!;
     const Class = first.constructor as typeof StorePoisonedError;
@@ -74,7 +76,7 @@ export class Health {
     this.#state = 'closed';
   }
 
-  /** Why a write cannot be taken now, or undefined. */
+  /** Why writes are refused now, or undefined. */
   refusal(): StoreError | undefined {
     if (this.#state !== 'open') {
       return new StoreClosedError('the store is closed', { outcome: 'not-applied' });

@@ -21,20 +21,20 @@ import type { Health } from './health.ts';
 import type { WhenHeld } from './write-failure.ts';
 
 /**
- * While merges do not keep up, a log grows to this part of those that wait: their number stays
- * small.
+ * While merges do not keep up, a log grows to the bytes of the waiting logs divided by this. So
+ * their number stays small.
  */
 const BACKLOG_PART = 64;
-/** Where there is no room for more, this much of a log is reserved. */
+/** Bytes reserved for a log if there is no space for more. */
 const LEAST_RESERVE_BYTES: number = 8 * 1024;
 
-/** A file of the store, and how long it is at least. */
+/** A file of the store, and its minimum length. */
 export interface KeptFile {
   readonly path: string;
   readonly lengthBytes: number;
 }
 
-/** A log that waits for a merge. `fileBytes`: with the zeros behind what it holds. */
+/** A log that waits for a merge. `fileBytes` includes the zeros after its content. */
 export interface ClosedLog extends MergeLog {
   readonly fileBytes: number;
 }
@@ -42,20 +42,19 @@ export interface ClosedLog extends MergeLog {
 export interface LogKeeperParts {
   readonly whenHeld: WhenHeld;
   readonly health: Health;
-  /** Whether a new log may take its usual size. */
+  /** Whether a new log may reserve its usual size. */
   readonly isRoomForZeros: () => boolean;
 }
 
-/** The log that is to follow the live one. */
+/** The log that will follow the live one. */
 type NextLog =
   | { readonly kind: 'none' }
   | { readonly kind: 'preparing'; readonly done: Promise<PreparedLog> }
   | { readonly kind: 'ready'; readonly log: PreparedLog };
 
 /**
- * The store's logs: those that are closed and wait for a merge, the live one, and the one prepared
- * to follow it. Where the calls block, the next log is prepared when `prepareNext` returns, and
- * nothing is waited for.
+ * The store's logs: closed logs that wait for a merge, the live log, and the prepared next one.
+ * With blocking calls, the next log is prepared when `prepareNext` returns, and no method waits.
  */
 export class LogKeeper {
   readonly #calls: EitherCalls;
@@ -93,22 +92,19 @@ export class LogKeeper {
     this.#reserveBytes = recovered.reserveBytes;
   }
 
-  /** Logs that no merge has taken in, oldest first. */
+  /** Logs that are not merged, oldest first. */
   get closedLogs(): readonly ClosedLog[] {
     return this.#closed;
   }
 
-  /**
-   * All logs that hold what no merge has taken in. Of the live one only what is synced must be
-   * there.
-   */
+  /** All unmerged logs. Of the live log, only the synced part must be on disk. */
   get keptFiles(): readonly KeptFile[] {
     const live = this.#live;
     if (live === undefined) return this.#closed;
     return [...this.#closed, { path: live.path, lengthBytes: live.syncedBytes }];
   }
 
-  /** The last log that is closed, as its successor refers to it. */
+  /** The last closed log, as its successor refers to it. */
   get lastClosed(): Predecessor {
     return this.#last;
   }
@@ -117,14 +113,14 @@ export class LogKeeper {
     return this.#live;
   }
 
-  /** Bytes of all logs that no merge has taken in. */
+  /** Bytes of all unmerged logs. */
   get totalBytes(): number {
     let sum = this.#live?.lengthBytes ?? 0;
     for (const log of this.#closed) sum += log.lengthBytes;
     return sum;
   }
 
-  /** Bytes of their files, with that of the log prepared ahead, whether it is there yet or not. */
+  /** Bytes of their files and of the prepared log, whether or not it exists yet. */
   get fileBytes(): number {
     let sum = this.#reserveBytes ?? FIRST_RESERVE_BYTES;
     sum += this.#live?.fileBytes ?? 0;
@@ -132,7 +128,7 @@ export class LogKeeper {
     return sum;
   }
 
-  /** Length from which the live log is to be closed, where `rotateBytes` are wanted. */
+  /** Length at which the live log is closed, if `rotateBytes` was requested. */
   rotateAt(rotateBytes: number): number {
     let closedBytes = 0;
     for (const log of this.#closed) closedBytes += log.lengthBytes;
@@ -147,7 +143,7 @@ export class LogKeeper {
     return this.#live?.lastSequence ?? this.#last.lastSequence;
   }
 
-  /** Bytes at the end of the live log that are not known to be durable; all else is. */
+  /** Bytes at the end of the live log that are not known to be durable. Everything else is. */
   get unsyncedBytes(): number {
     return this.#live?.unsyncedBytes ?? 0;
   }
@@ -156,7 +152,7 @@ export class LogKeeper {
     return this.#live?.syncedSequence ?? this.#last.lastSequence;
   }
 
-  /** Up to where all that the logs hold is durable. */
+  /** The end of the durable part of the logs. */
   get synced(): SyncedEnd {
     const live = this.#live;
     if (live === undefined || live.syncedBytes === 0) return this.#last;
@@ -164,23 +160,23 @@ export class LogKeeper {
     return { number, lengthBytes: syncedBytes, lastSequence: syncedSequence };
   }
 
-  /** True when the log after the live one is prepared: rotating will not wait. */
+  /** Whether the next log is prepared, so that rotating does not wait. */
   get canRotate(): boolean {
     return this.#next.kind === 'ready';
   }
 
-  /** The next log is on its way, in the background. */
+  /** Whether the next log is being prepared in the background. */
   get isPreparing(): boolean {
     return this.#next.kind === 'preparing';
   }
 
-  /** Prepares the next log, or starts to, unless that is done or under way. Never throws. */
+  /** Prepares the next log, or starts to, unless that is done or in progress. Never throws. */
   prepareNext(): void {
     if (this.#next.kind !== 'none' || this.#isClosed || this.#health.isPoisoned) return;
     try {
       this.#startNext();
     } catch {
-      // Whoever needs the log tries again, and is told.
+      // The next call that needs the log tries again and reports the error.
     }
   }
 
@@ -203,7 +199,7 @@ export class LogKeeper {
     } catch (error) {
       this.#next = { kind: 'none' };
       if (error instanceof FencedError) this.#health.poisonWith(error);
-      // A sync that failed may not be tried again: nobody knows what it lost.
+      // A failed sync must not be retried, because it is unknown what it lost.
       if (error instanceof SyncError && !isLackOfSpace(error.cause)) {
         const { cause } = error;
         this.#health.poisonWith(
@@ -214,11 +210,14 @@ export class LogKeeper {
     }
   }
 
-  /** A log of the usual size. On a full disk a small one: deletes and merges need the rest. */
+  /**
+   * Prepares a log of the usual size. On a full disk it prepares a small one, because deletes and
+   * merges need the rest.
+   */
   *#prepare(path: string, number: number): Flow<PreparedLog> {
     const calls = this.#calls;
     const directory = this.#directory;
-    // After a pause another host may have the store: a name of ours would stand in its way.
+    // After a pause, another host may have the store, and our new name would disturb it.
     yield* waited(this.#whenHeld());
     if (this.#isRoomForZeros()) {
       try {
@@ -230,7 +229,7 @@ export class LogKeeper {
     return yield* prepareLog(calls, directory, path, number, LEAST_RESERVE_BYTES);
   }
 
-  /** The prepared log, as soon as there is one. Throws what stands against it. */
+  /** The prepared log, when there is one. Throws if it cannot be prepared. */
   *#prepared(): Flow<PreparedLog> {
     const next = this.#next.kind === 'none' ? this.#startNext() : this.#next;
     assert(next.kind !== 'none', 'a log is being prepared');
@@ -239,13 +238,14 @@ export class LogKeeper {
 
   /**
    * The log to write to. Waits while the first one is prepared.
-   * @throws StoreFullError or StoreError with outcome `not-applied`: it could not be created.
+   *
+   * @throws StoreFullError or StoreError with outcome `not-applied` if it could not be created
    */
   *writable(): Flow<LogWriter> {
     return this.#live ?? (yield* this.#becomeLive());
   }
 
-  /** Waits until rotating is possible. Returns the error, as of `writable`, if it is not. */
+  /** Waits until rotating is possible. Returns the error, like that of `writable`, if it is not. */
   *waitForNext(): Flow<StoreError | undefined> {
     try {
       yield* this.#prepared();
@@ -255,7 +255,7 @@ export class LogKeeper {
     }
   }
 
-  /** The live log has been ended: it is closed, and the prepared one takes its place. */
+  /** Replaces the live log, which has ended, by the prepared one. */
   *replaceLive(): Flow<void> {
     const ended = present(this.#live, 'only a live log is ended');
     assert(ended.isEnded, 'a log is ended before it is replaced');
@@ -263,7 +263,7 @@ export class LogKeeper {
     const { number, path, lengthBytes, fileBytes, lastSequence } = ended;
     this.#closed.push({ number, path, lengthBytes, fileBytes, lastSequence });
     this.#live = undefined;
-    // All of it is durable, write by write: a file that cannot be closed loses nothing.
+    // Each write was durable, so a failed close loses nothing.
     yield* tried(() => begin(ended.close()));
     if (this.#next.kind !== 'none') yield* this.#becomeLive();
   }
@@ -292,20 +292,20 @@ export class LogKeeper {
     return new StoreError('LODESTORE_IO', work.what, fields);
   }
 
-  /** Throws unless the live log and the prepared one are on the disk as they were left here. */
+  /** Throws unless the live log and the prepared one are on disk as they were left. */
   *requireUnchanged(calls: EitherCalls): Flow<void> {
     if (this.#live !== undefined) yield* this.#live.requireUnchanged(calls);
     if (this.#next.kind === 'ready') yield* requireBlank(calls, this.#next.log);
   }
 
-  /** A merge has taken in all logs up to `number`: they are forgotten here, not removed. */
+  /** Removes logs up to `number`, which were merged, from the list. Does not remove files. */
   forgetUpTo(number: number): ClosedLog[] {
     const merged = this.#closed.filter((log) => log.number <= number);
     this.#closed = this.#closed.filter((log) => log.number > number);
     return merged;
   }
 
-  /** Closes files and removes logs that were prepared and hold nothing. */
+  /** Closes all files, and removes prepared or live logs that are empty. */
   async close(): Promise<void> {
     this.#isClosed = true;
     const prepared = await this.#lastPrepared();

@@ -7,8 +7,8 @@ import type { LogKeeper } from './log-keeper.ts';
 import { causeOfLoss, type WhenHeld } from './write-failure.ts';
 
 /**
- * Calls `ring` once after `delayMs`, and does not keep the process alive for it. Returns what stops
- * it.
+ * Calls `ring` once after `delayMs`. Does not keep the process alive. Returns a function that stops
+ * the timer.
  */
 export type StartTimer = (delayMs: number, ring: () => void) => () => void;
 
@@ -23,15 +23,15 @@ export interface LogSyncParts {
   readonly whenHeld: WhenHeld;
   readonly syncEveryMs: number;
   readonly startTimer: StartTimer;
-  /** The time is up: `run` is to be called between two writes. */
+  /** Called when the time is up: `run` must be called between two writes. */
   readonly onDue: () => void;
-  /** What was unsynced is durable, after so long. */
+  /** Called with the duration of a successful sync. */
   readonly onSynced?: (syncMs: number) => void;
 }
 
 /**
- * Makes durable what the live log holds without a sync, at the latest `syncEveryMs` after the first
- * byte that waits for it. `resting`: nothing waits; `armed`: the timer runs; `due`: it rang.
+ * Syncs deferred writes of the live log at the latest `syncEveryMs` after the first unsynced byte.
+ * `resting`: everything is synced. `armed`: the timer is running. `due`: it has fired.
  */
 export class LogSync {
   readonly #parts: LogSyncParts;
@@ -47,13 +47,13 @@ export class LogSync {
     return this.#state === 'due';
   }
 
-  /** Whether it is time by the clock: for a loop that starves the timer. */
+  /** Whether the time is up by the clock, for a loop that starves the timer. */
   get isOverdue(): boolean {
     if (this.#state !== 'armed') return this.isDue;
     return monotonicMs() - this.#armedAtMs >= this.#parts.syncEveryMs;
   }
 
-  /** A group was written. */
+  /** Notes that a group was written. */
   noteWrite(): void {
     const { logs, syncEveryMs } = this.#parts;
     if (this.#state !== 'resting' || logs.unsyncedBytes === 0) return;
@@ -67,9 +67,9 @@ export class LogSync {
   }
 
   /**
-   * Makes the live log durable; called between two writes. A failure poisons the store, and is
-   * never tried again: nobody knows what it lost. Returns the error for a write that waited for
-   * this.
+   * Syncs the live log. Call it between two writes. A failure poisons the store and is never
+   * retried, because it is unknown what it lost. Returns the error for a write that waited for the
+   * sync.
    */
   *run(): Flow<StoreError | undefined> {
     const { logs, health } = this.#parts;
@@ -102,7 +102,7 @@ export class LogSync {
     if (this.#state !== 'stopped') this.#state = 'resting';
   }
 
-  /** No timer is started any more. */
+  /** Stops the timer for good. */
   stop(): void {
     this.#rest();
     this.#state = 'stopped';

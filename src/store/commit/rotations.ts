@@ -4,7 +4,7 @@ interface Rotation {
   readonly reject: (error: unknown) => void;
 }
 
-/** The rotations of the live log that have been asked for. */
+/** The requested rotations of the live log. */
 export class Rotations {
   #waiting: Rotation[] = [];
 
@@ -13,8 +13,8 @@ export class Rotations {
   }
 
   /**
-   * Resolves once `atBoundary` has been called: between two groups, when the closed logs hold
-   * exactly what is visible.
+   * Requests a rotation. Resolves after `atBoundary` was called: between two groups, when the
+   * closed logs hold exactly the visible batches.
    */
   add(atBoundary: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -22,7 +22,10 @@ export class Rotations {
     });
   }
 
-  /** The live log holds nothing. A boundary that throws stays, to be rejected. */
+  /**
+   * Completes all rotations, when the live log is empty. If a boundary throws, its rotation
+   * remains, to be rejected.
+   */
   finish(): void {
     while (this.areWanted) {
       const rotation = this.#waiting[0]!;

@@ -9,7 +9,7 @@ import { waited, type Flow } from '../../base/flow.ts';
 import type { LogWriter } from '../../log/log-writer.ts';
 import type { Health } from './health.ts';
 
-/** As `whenHeld` of the directory's lock. One that cannot wait throws where that would reject. */
+/** `whenHeld` of the directory lock. In inline mode it throws instead of rejecting. */
 export type WhenHeld = () => Promise<void> | undefined;
 
 export interface WriteFailureParts {
@@ -18,9 +18,10 @@ export interface WriteFailureParts {
 }
 
 /**
- * What a group is rejected with whose write to `log` failed. Without room the log is cut back to
- * where it stood, so that the group is `not-applied` and the next one may be smaller. What any
- * other failure has left in the log is unknown: the store is poisoned.
+ * Handles a failed write to `log`, and returns the error that the group is rejected with. After a
+ * lack of space the log is cut back to its previous length, so the group is `not-applied` and a
+ * smaller one may succeed. After any other failure the content of the log is unknown, and the store
+ * is poisoned.
  */
 export function* writeFailure(
   parts: WriteFailureParts,
@@ -53,8 +54,8 @@ function* poison(
 }
 
 /**
- * Why files of ours are gone: the fence knows if another host has had the store meanwhile, and then
- * its word counts. Waits through a pause.
+ * The cause of a lost file. If the fence finds that another host has had the store, that is the
+ * cause. Waits through a pause.
  */
 export function* causeOfLoss(
   whenHeld: WhenHeld,

@@ -4,25 +4,26 @@ import type { LogKeeper } from '../commit/log-keeper.ts';
 import type { SpaceKeeper } from '../space/space-keeper.ts';
 
 /**
- * More logs than this make a merge due, however small they are: each costs a file at the next open.
+ * With more logs than this, a merge is due regardless of their size, because each log is a file to
+ * read at the next open.
  */
 export const MAX_LOGS = 64;
 const DEFAULT_LOG_LIMIT_BYTES: number = 1024 * 1024 * 1024;
-/** Where space is scarce, a merge is due from this on, or from an eighth of the snapshot. */
+/** If space is scarce, a merge is due at this size of the logs, or at an eighth of the snapshot. */
 const SCARCE_MERGE_BYTES: number = 64 * 1024;
 /**
- * A merge is due by memory when it frees more than so many times `mergeBytes`. Rows are that much
- * longer in memory than in the log where their data compress well.
+ * A merge is due by memory if it frees more than this multiple of `mergeBytes`. Rows with
+ * compressible data take about that much more memory than log space.
  */
 const MEMORY_PER_MERGE_BYTE = 4;
-/** Writes slow down when dead rows take this many times the bytes that make a merge due. */
+/** Writes slow down when dead rows take this multiple of the bytes that make a merge due. */
 const MEMORY_LIMIT_FACTOR = 4;
-/** A group is at most 64 MiB of rows. */
+/** A group has at most 64 MiB of rows. */
 const ROOM_FOR_GROUPS_BYTES: number = 128 * 1024 * 1024;
-/** Rows that one merge and the writes beside it may need. */
+/** Rows that one merge and the writes during it may need. */
 const ROOM_FOR_MERGE_BYTES: number = 2 ** 31;
 
-/** At the limit of what waits for a merge writes are not held up, at twice the limit by this. */
+/** Write delay at twice the limit of the backlog. It grows linearly from 0 at the limit. */
 const DELAY_AT_TWICE_MS = 100;
 const MAX_DELAY_MS = 1_000;
 
@@ -34,7 +35,7 @@ export interface MergeDueParts {
   readonly logLimitBytes: number | undefined;
 }
 
-/** How far merges are behind. `full`: the table can take no further group. */
+/** How far merges are behind. `full`: the table cannot take another group. */
 export interface Backlog {
   /** 0 up to the limit, 1 at twice the limit. */
   readonly excess: number;
@@ -43,9 +44,9 @@ export interface Backlog {
 }
 
 /**
- * When a merge is worth its cost, and how far writes may run ahead of it. A merge copies what
- * lives, so it is due when it replaces at least as much: of log bytes, or of memory in dead rows
- * and shadowed records.
+ * Decides when a merge is worth its cost, and how far writes may run ahead of it. A merge copies
+ * live data, so it is due when it replaces at least as much: of log bytes, or of memory in dead
+ * rows and shadowed records.
  */
 export class MergeDue {
   readonly #parts: MergeDueParts;
@@ -57,7 +58,7 @@ export class MergeDue {
   /** `snapshotBytes`: length of the newest snapshot. */
   isDue(snapshotBytes: number): boolean {
     const { logs, mergeBytes, table } = this.#parts;
-    // Past the limit writes are slowed down: what can help is tried before.
+    // Beyond the limit writes are slowed down, so a merge is due before that.
     const wantedBytes = Math.max(mergeBytes, snapshotBytes);
     const limitBytes = this.#logLimitBytes(snapshotBytes);
     const dueBytes = Math.min(wantedBytes, limitBytes, this.#scarceBytes(snapshotBytes));
@@ -69,7 +70,7 @@ export class MergeDue {
     );
   }
 
-  /** Whether {@link backlog} may say anything; asked before each group, since it costs nothing. */
+  /** Whether {@link backlog} may return a backlog. A cheap check before each group. */
   get mayHaveBacklog(): boolean {
     const { logs, logLimitBytes, table } = this.#parts;
     return (
@@ -97,9 +98,9 @@ export class MergeDue {
   }
 
   /**
-   * Milliseconds that a write is to wait, or the error that it is rejected with: past the limit
-   * writes are slowed down, past twice the limit they are rejected. Dead rows may gather faster
-   * than the fastest merge frees them: while one runs, writes only wait for it.
+   * The delay of a write in milliseconds, or the error that rejects it: beyond the limit writes are
+   * slowed down, beyond twice the limit they are rejected. Dead rows may accumulate faster than the
+   * fastest merge frees them, so while a merge runs, writes are only delayed.
    */
   verdict(
     snapshotBytes: number,
@@ -128,14 +129,14 @@ export class MergeDue {
     return this.#parts.logLimitBytes ?? Math.max(DEFAULT_LOG_LIMIT_BYTES, 8 * snapshotBytes);
   }
 
-  /** Past this, a merge is worth its copying where space is scarce. */
+  /** If space is scarce, a merge is worth copying the snapshot from this size of the logs on. */
   #scarceBytes(snapshotBytes: number): number {
     if (!this.#parts.space.isScarce) return Infinity;
     return Math.max(SCARCE_MERGE_BYTES, snapshotBytes / 8);
   }
 }
 
-/** What a merge leaves it has to copy, so it must free as much. */
+/** A merge copies everything that it does not free, so it must free at least as much. */
 export function isDueByMemory(
   { freedBytes, leftBytes }: { readonly freedBytes: number; readonly leftBytes: number },
   mergeBytes: number,
@@ -147,7 +148,7 @@ function leastMemoryBytes(mergeBytes: number): number {
   return MEMORY_PER_MERGE_BYTE * mergeBytes;
 }
 
-/** The error of a write past twice a limit. `lastError`: why merges do not complete. */
+/** The error of a write beyond twice a limit. `lastError`: why merges do not complete. */
 function backlogError(
   { cause, limitBytes }: Backlog,
   lastError: Error | undefined,

@@ -8,11 +8,11 @@ import type { Committer } from '../commit/committer.ts';
 import type { LogKeeper } from '../commit/log-keeper.ts';
 import { MAX_LOGS } from './merge-due.ts';
 
-/** A merge that failed for lack of space adds no layer to more than these. */
+/** A retry after a lack of space freezes another layer only if there are fewer than this. */
 const MAX_FROZEN_LAYERS = 4;
 /**
- * Past `MAX_LOGS` a retry closes the live log only if that is this part of the closed ones, or
- * more.
+ * With `MAX_LOGS` closed logs, a retry closes the live log only if it has at least the bytes of the
+ * closed ones divided by this.
  */
 const LEAST_GROWTH = 16;
 
@@ -22,7 +22,7 @@ export interface MergeIntakeParts {
   readonly committer: Committer;
 }
 
-/** Closed logs, oldest first, and the updates in them, which are frozen in the table: the same. */
+/** Closed logs, oldest first. The table's frozen layers have the same updates. */
 export interface Intake {
   readonly logs: readonly MergeLog[];
   readonly last: Predecessor;
@@ -32,7 +32,7 @@ type State =
   | { readonly kind: 'none' }
   | { readonly kind: 'taken'; readonly intake: Intake }
   /**
-   * A merge of it has failed. `neededBytes`: what it needed and did not find, as far as that is
+   * A merge of the intake has failed. `neededBytes`: the space that it needed but did not find, if
    * known.
    */
   | {
@@ -43,11 +43,11 @@ type State =
     };
 
 /**
- * What a merge takes in. A retry takes up what the merge that failed has left, so that failures add
- * neither logs nor layers. After a lack of space it also takes in what has been written since,
- * which may be deletes: then the next snapshot is smaller. That adds one log and one layer. So it
- * is bounded: the job folds the layers into one when it finds no room, and past `MAX_LOGS` the logs
- * grow by a sixteenth each time.
+ * The input of a merge. A retry takes the same input as the failed merge, so failures add neither
+ * logs nor layers. After a lack of space it also takes newer writes, because these may be deletes
+ * that make the next snapshot smaller. That adds one log and one layer, and is bounded: the job
+ * folds the layers into one if it lacks space, and with `MAX_LOGS` logs, the live log must have a
+ * sixteenth of their size.
  */
 export class MergeIntake {
   readonly #parts: MergeIntakeParts;
@@ -57,16 +57,14 @@ export class MergeIntake {
     this.#parts = parts;
   }
 
-  /**
-   * Bytes that the next merge is known to need. Undefined where it has something new to take in.
-   */
+  /** Bytes that the next merge is known to need. Undefined if it will have new input. */
   get neededBytes(): number | undefined {
     if (this.#state.kind !== 'left' || this.#takesMore) return undefined;
     return this.#state.neededBytes;
   }
 
   /**
-   * Resolves with what is to be merged; undefined where there is nothing. Rejects as
+   * Resolves with the input of a merge, or undefined if there is nothing to merge. Rejects like
    * `Committer.rotate`.
    */
   async take(): Promise<Intake | undefined> {
@@ -76,7 +74,7 @@ export class MergeIntake {
     if (state.kind === 'left' && !this.#takesMore) return this.#takeAgain(state.intake);
     let intake: Intake | undefined;
     try {
-      // Exactly between two groups: what is frozen is what the closed logs hold.
+      // Called between two groups, so the frozen layers hold exactly what the closed logs hold.
       await committer.rotate(() => {
         if (logs.closedLogs.length === 0) return;
         intake = { logs: [...logs.closedLogs], last: logs.lastClosed };
@@ -96,22 +94,19 @@ export class MergeIntake {
     return intake;
   }
 
-  /** The snapshot is in its place, and what is frozen has been dropped. */
+  /** The snapshot is in place, and the frozen layers were dropped. */
   complete(): void {
     assert(this.#state.kind === 'taken', 'a merge ends once');
     this.#state = { kind: 'none' };
   }
 
-  /**
-   * The merge failed. `run`: the last updates of the logs that it was to take in, where it has
-   * folded them.
-   */
+  /** The merge has failed. `run`: the folded updates of its logs, if it has folded them. */
   leave(reason: {
     readonly lackedSpace: boolean;
     readonly neededBytes?: number | undefined;
     readonly run?: readonly Columns[] | undefined;
   }): void {
-    // It failed before anything was taken in, or after it was done.
+    // It failed before the intake, or after the merge was done.
     if (this.#state.kind !== 'taken') return;
     const { intake } = this.#state;
     const { lackedSpace, neededBytes, run } = reason;

@@ -2,12 +2,12 @@ import { DirectoryLostError, StoreError, StoreFullError } from '../../base/error
 import { storeErrorOf } from '../../base/store-error-of.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 
-/** With this much more than the old files hold there is room for any merge. */
+/** With this much more free space than the old files, any merge fits. */
 const SPACE_SLACK_BYTES: number = 1024 * 1024;
-/** What an estimate may be short of. */
+/** Margin of an estimate. */
 const ESTIMATE_SLACK_BYTES: number = 64 * 1024;
 
-/** A merge has not been begun, or has written nothing: the new snapshot would not fit. */
+/** A merge was not started, or has written nothing, because the new snapshot would not fit. */
 export class MergeFullError extends StoreFullError {
   readonly neededBytes: number;
   readonly missingBytes: number;
@@ -23,14 +23,11 @@ export class MergeFullError extends StoreFullError {
   }
 }
 
-/** The room on the disk when a merge begins. */
+/** The free space on the disk when a merge begins. */
 export class MergeRoom {
   readonly #directory: string;
   readonly #freeBytes: number;
-  /**
-   * What the new snapshot may take. Undefined where it fits without doubt: then nothing is
-   * estimated.
-   */
+  /** Limit of the new snapshot. Undefined if it certainly fits: then nothing is estimated. */
   readonly limitBytes: number | undefined;
 
   private constructor(directory: string, freeBytes: number, oldBytes: number) {
@@ -40,7 +37,7 @@ export class MergeRoom {
     this.limitBytes = isAmple ? undefined : freeBytes - ESTIMATE_SLACK_BYTES;
   }
 
-  /** `oldBytes`: of the snapshot and the logs that are to be merged. */
+  /** `oldBytes`: length of the snapshot and the logs to merge. */
   static async measure(fs: FileSystem, directory: string, oldBytes: number): Promise<MergeRoom> {
     const freeBytes = await fs.freeBytes(directory).catch((error: unknown) => {
       throw mergeError(error, `the free space of ${directory} is unknown`, directory);
@@ -48,13 +45,13 @@ export class MergeRoom {
     return new MergeRoom(directory, freeBytes, oldBytes);
   }
 
-  /** @throws MergeFullError if the same merge has needed more, and told so */
+  /** @throws MergeFullError if the same merge is known to need more */
   require(neededBytes: number): void {
     if (neededBytes <= this.#freeBytes) return;
     throw new MergeFullError(this.#directory, neededBytes, this.#freeBytes);
   }
 
-  /** The error of a merge whose snapshot is estimated to be larger than `limitBytes`. */
+  /** The error of a merge whose snapshot is estimated to exceed `limitBytes`. */
   refusal(snapshotBytes: number): MergeFullError {
     const neededBytes = snapshotBytes + ESTIMATE_SLACK_BYTES;
     return new MergeFullError(this.#directory, neededBytes, this.#freeBytes);
@@ -62,7 +59,8 @@ export class MergeRoom {
 }
 
 /**
- * What is no system error has failed in a thread, or in the code: it is the `cause` all the same.
+ * Maps the error of a merge. An error that is not a system error comes from a thread or a bug, and
+ * becomes the `cause`.
  */
 export function mergeError(error: unknown, what: string, path: string): unknown {
   const mapped = storeErrorOf(error, { what, path, code: 'LODESTORE_MERGE_FAILED' });

@@ -3,7 +3,7 @@ import type { MergeJob, MergeResult } from '../../jobs/merge.ts';
 import type { JobRunner, JobOptions } from '../../threads/job-runner.ts';
 import type { StartTimer } from '../commit/log-sync.ts';
 
-/** How long the thread of a merge waits for the next one before it is ended. */
+/** How long the thread of a merge is kept for the next one. */
 export const REST_MS = 10_000;
 
 type State =
@@ -13,15 +13,15 @@ type State =
   | { readonly kind: 'closed' };
 
 /**
- * Runs merges, one at a time, on a thread of their own. It is started for the first one and kept
- * for a while after each: a thread that has to be started runs cold code, and compiling that takes
- * more of a core than the merge itself.
+ * Runs merges, one at a time, on their own thread. The thread is started for the first merge and
+ * kept for a while after each. A new thread runs uncompiled code, and compiling it takes more CPU
+ * time than the merge itself.
  */
 export class MergeRunner {
   readonly #makeRunner: () => JobRunner;
   readonly #startTimer: StartTimer;
   #state: State = { kind: 'none' };
-  /** The threads that have been told to end. */
+  /** Threads that are ending. */
   readonly #ending: Set<Promise<void>> = new Set();
 
   constructor(makeRunner: () => JobRunner, startTimer: StartTimer) {
@@ -29,7 +29,7 @@ export class MergeRunner {
     this.#startTimer = startTimer;
   }
 
-  /** Rejects as {@link JobRunner.run}; nothing is kept of a thread whose job has failed. */
+  /** Rejects like {@link JobRunner.run}. After a failed job, the thread is ended. */
   async run(job: MergeJob, options: JobOptions): Promise<MergeResult> {
     const runner = this.#take();
     try {
@@ -43,7 +43,7 @@ export class MergeRunner {
     }
   }
 
-  /** Ends the thread. No merge may run. */
+  /** Ends the thread. No merge may be running. */
   async close(): Promise<void> {
     const state = this.#state;
     assert(state.kind !== 'busy', 'a merge is given up before its thread is ended');

@@ -31,7 +31,7 @@ import type { RetainedLogs } from '../changes/retained-logs.ts';
 import type { SpaceKeeper } from '../space/space-keeper.ts';
 import type { StoreObserver } from '../observe/store-observer.ts';
 
-/** A merge that failed for lack of space or a passing error is tried again after this. */
+/** A merge that failed for lack of space or a transient error is retried after this time. */
 const RETRY_MS = 5_000;
 
 /** The snapshot on disk that the next merge starts from. */
@@ -43,7 +43,7 @@ export interface CurrentSnapshot {
 }
 
 export interface MergeStats extends MergeFigures {
-  /** `stopped`: a merge met damage; nothing is merged until the store has been repaired. */
+  /** `stopped`: a merge found damage. Nothing is merged until the store has been repaired. */
   readonly state: 'idle' | 'running' | 'retrying' | 'stopped';
   readonly snapshotBytes: number;
 }
@@ -61,7 +61,7 @@ export interface MergeSchedulerParts {
   readonly space: SpaceKeeper;
   readonly lock: DirectoryLock;
   readonly watch: FilesWatch;
-  /** Closed with the scheduler. */
+  /** Closed together with the scheduler. */
   readonly runner: MergeRunner;
   readonly mergeBytes: number;
   readonly logLimitBytes: number | undefined;
@@ -80,25 +80,25 @@ type State =
   | { readonly kind: 'stopped' };
 
 /**
- * Decides when a merge is due, runs one at a time, and replaces what it merged by its snapshot.
+ * Decides when a merge is due, runs one at a time, and replaces merged files by the new snapshot.
  *
- * Scheduler: idle -> running -> idle | retrying (a timer) | stopped (damage). What is merged
- * (`MergeIntake`): none -> taken -> none, or left by a merge that failed, and taken again. Steps:
+ * Scheduler: idle -> running -> idle | retrying (a timer) | stopped (damage). Input of a merge
+ * (`MergeIntake`): none -> taken -> none, or left by a failed merge and taken again. Steps:
  *
- * 1. Take in: the live log is sealed and synced; between two groups the live delta is frozen. Both
- *    then hold the same. A retry takes up what is left instead.
+ * 1. Intake: the live log is sealed and synced; between two groups the live delta is frozen. Both
+ *    then hold the same batches. A retry takes the input that was left instead.
  * 2. The job folds snapshot and logs into `snapshot_N.tmp`, syncs it and reads it back; N is the
  *    number of the last log. Changed chunks go into the base, where frozen updates shadow them with
- *    the same records. Without room it writes nothing and returns the folded logs as one layer.
- * 3. Rename to `snapshot_N`, then sync the directory. Both hold the lock, before and after.
- * 4. Only then the frozen updates are dropped, and logs up to N and the old snapshot are removed.
+ *    the same records. Without space it writes nothing and returns the folded logs as one layer.
+ * 3. Rename to `snapshot_N`, then sync the directory. The lock is checked before and after.
+ * 4. Only then frozen updates are dropped, and logs up to N and the old snapshot are removed.
  *
- * A crash before 3 leaves a temporary file, which the next open removes. Before the sync of 3
- * either snapshot may be found, with all logs for both. After it, what is left is proven dead.
- * A failed rename or sync leaves the directory unknown: it poisons. Other failures change nothing.
+ * A crash before 3 leaves a temporary file, which the next open removes. Before the sync in 3, it
+ * leaves either snapshot, with all logs that this needs. After the sync, old files are leftovers.
+ * A failed rename or sync makes the directory's state unknown and poisons. Others change nothing.
  *
- * Beside it run commits (into the new live delta and log), reads, backups (they hold descriptors of
- * what 4 removes) and change feeds (`RetainedLogs` keeps merged logs for them); no second merge.
+ * Concurrent: commits (into the new live delta and log), reads, backups (with descriptors of what 4
+ * removes) and change feeds (`RetainedLogs` keeps merged logs for them); never a second merge.
  */
 export class MergeScheduler {
   readonly #parts: MergeSchedulerParts;
@@ -108,7 +108,7 @@ export class MergeScheduler {
   #state: State = { kind: 'idle' };
   readonly #counters: MergeCounters = new MergeCounters();
   readonly #intake: MergeIntake;
-  /** Sequence of the last batch that a merge has taken in since the store was opened. */
+  /** Sequence number of the last merged batch since the store was opened. */
   #mergedSequence = 0n;
   #nextReliefMs = 0;
 
@@ -119,7 +119,7 @@ export class MergeScheduler {
     this.#intake = new MergeIntake(parts);
   }
 
-  /** The newest snapshot; `logs` hold what is not in it. */
+  /** The newest snapshot. `logs` hold everything newer. */
   get snapshot(): CurrentSnapshot | undefined {
     return this.#snapshot;
   }
@@ -132,13 +132,13 @@ export class MergeScheduler {
     };
   }
 
-  /** Starts a merge if one is due and none runs. */
+  /** Starts a merge if one is due and none is running. */
   consider(): void {
     const isIdle = this.#state.kind === 'idle' && !this.#abort.signal.aborted;
     if (isIdle && this.#due.isDue(this.#snapshotBytes)) void this.#start();
   }
 
-  /** Writes are refused for lack of space: merges what there is, but not again and again. */
+  /** Starts a merge because writes are refused for lack of space. Rate-limited. */
   relieve(): void {
     const nowMs = monotonicMs();
     const { logs } = this.#parts;
@@ -148,7 +148,7 @@ export class MergeScheduler {
     void this.#start();
   }
 
-  /** Merges all that is durable when it is called. Rejects with the reason if that fails. */
+  /** Merges everything written before the call. Rejects with the reason if that fails. */
   async mergeNow(): Promise<void> {
     const { logs, health } = this.#parts;
     let wantedSequence: bigint | undefined;
@@ -160,11 +160,11 @@ export class MergeScheduler {
       if (this.#state.kind === 'stopped') throw this.#counters.lastError!;
       const error = await this.#start();
       if (error !== undefined) throw error;
-      // A retry takes up what the merge before has left, and not what has been written since.
+      // A retry may have merged only the input of a failed merge.
     } while (logs.totalBytes > 0 && this.#mergedSequence < wantedSequence);
   }
 
-  /** Gives up a merge that runs; its temporary file is removed. */
+  /** Aborts a running merge; its temporary file is removed. */
   async close(): Promise<void> {
     this.#abort.abort();
     if (this.#state.kind === 'retrying') clearTimeout(this.#state.timer);
@@ -176,7 +176,7 @@ export class MergeScheduler {
     return this.#snapshot?.fileBytes ?? 0;
   }
 
-  /** The refusal of a write while merges do not keep up, after the wait that it must make. */
+  /** Delays a write while merges do not keep up. Resolves with the error if it is rejected. */
   async admit(): Promise<StoreError | undefined> {
     const verdict = this.#verdict;
     if (typeof verdict !== 'number') return verdict;
@@ -184,7 +184,7 @@ export class MergeScheduler {
     return undefined;
   }
 
-  /** As `admit`, for whoever cannot wait: where that would, a `StoreBusyError`. */
+  /** Like `admit`, without waiting: returns a `StoreBusyError` if `admit` would wait. */
   admitNow(): StoreError | undefined {
     const verdict = this.#verdict;
     return typeof verdict === 'number' ? new StoreBusyError('merges') : verdict;
@@ -198,7 +198,7 @@ export class MergeScheduler {
     });
   }
 
-  /** True when `admit` would wait or refuse: asked first, since it costs nothing. */
+  /** Whether `admit` may wait or refuse. A cheap check, which is made first. */
   get isBacklogged(): boolean {
     return this.#due.mayHaveBacklog;
   }
@@ -213,9 +213,9 @@ export class MergeScheduler {
     return done;
   }
 
-  /** Runs one merge. Never rejects: a failure is kept, reported, tried again, and returned. */
+  /** Runs one merge. Never rejects: a failure is recorded, reported, retried, and returned. */
   async #run(): Promise<Error | undefined> {
-    // So that the state says `running` before anything can end it.
+    // Continues after the state is set to `running`.
     await Promise.resolve();
     let failure: Error | undefined;
     try {
@@ -252,7 +252,7 @@ export class MergeScheduler {
     return error;
   }
 
-  /** Without room: gives up the reserve if that may be enough, and tries again. */
+  /** Merges. For lack of space, releases the reserve if that may be enough, and tries again. */
   async #merge(): Promise<void> {
     for (;;) {
       try {
@@ -338,7 +338,7 @@ export class MergeScheduler {
     return result;
   }
 
-  /** Names the new snapshot, makes that durable, then lets go of what it replaces. */
+  /** Renames the new snapshot, makes the name durable, then removes the files that it replaces. */
   async #install(
     job: MergeJob,
     result: Extract<MergeResult, { kind: 'merged' }>,
@@ -372,7 +372,7 @@ export class MergeScheduler {
     for (const name of obsolete) {
       assert(name !== path, 'a merge never removes a name that it has just produced');
       await this.#requireHeld();
-      // What cannot be removed now is proven dead and goes at the next open.
+      // A file that cannot be removed now is a leftover, and the next open removes it.
       await fs.unlink(name).catch(() => undefined);
     }
     const merged = { snapshotBytes: result.written.fileBytes, durationMs };

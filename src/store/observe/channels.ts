@@ -2,8 +2,8 @@ import { tracingChannel, type TracingChannel } from 'node:diagnostics_channel';
 import { isPromise, type Awaitable } from '../../base/flow.ts';
 
 /**
- * What is published on the tracing channels of `node:diagnostics_channel`. The members that are not
- * `readonly` are there once the operation has come so far, at `asyncEnd` for certain. Node adds
+ * Messages on the tracing channels of `node:diagnostics_channel`. Members that are not `readonly`
+ * are set when the operation has reached that point, at the latest at `asyncEnd`. Node adds
  * `result` or `error`.
  */
 export interface OpenTrace {
@@ -18,35 +18,33 @@ interface StoreTrace {
 }
 
 /**
- * `lodestore:commit`: one group of batches, from the moment it is taken from the queue until it is
+ * `lodestore:commit`: one group of batches, from the time it is taken from the queue until it is
  * durable.
  */
 export interface CommitTrace extends StoreTrace {
   readonly batches: number;
-  /** Puts and deletes that were written; 0 where nothing was. */
+  /** Number of puts and deletes written. 0 if nothing was written. */
   updates: number;
   /** Bytes of the group's write. */
   bytes: number;
   encodeMs: number;
-  /** The write, if it was deferred. */
+  /** Time of the write, if it was deferred. */
   writeMs: number;
-  /** The durable write, if it was not: the bytes and their sync are one system call. */
+  /** Time of the durable write, if it was not deferred: write and sync are one system call. */
   syncMs: number;
-  /** From the call of `insertBatch` on, for each batch that was not refused. */
+  /** Time since the call of `insertBatch`, for each batch that was not refused. */
   batchMs: readonly number[];
 }
 
-/** `lodestore:rotate`: a sealed log gives way to the next one. */
+/** `lodestore:rotate`: the replacement of a sealed log by the next one. */
 export interface RotateTrace extends StoreTrace {
-  /** Of the log that was sealed. */
+  /** Number of the sealed log. */
   readonly number: number;
   readonly path: string;
   readonly bytes: number;
 }
 
-/**
- * `lodestore:merge`: from reading the logs until what they were merged into has taken their place.
- */
+/** `lodestore:merge`: from reading the logs until their result is in place. */
 export interface MergeTrace extends StoreTrace {
   readonly logs: number;
   readonly logBytes: number;
@@ -56,7 +54,7 @@ export interface MergeTrace extends StoreTrace {
   durationMs: number;
 }
 
-/** `lodestore:backup`. Node's `result` is what `store.backup` resolves with. */
+/** `lodestore:backup`. Node's `result` is that of `store.backup`. */
 export interface BackupTrace extends StoreTrace {
   readonly target: string;
 }
@@ -69,9 +67,7 @@ export const rotateChannel: Channel<RotateTrace> = tracingChannel('lodestore:rot
 export const mergeChannel: Channel<MergeTrace> = tracingChannel('lodestore:merge');
 export const backupChannel: Channel<BackupTrace> = tracingChannel('lodestore:backup');
 
-/**
- * Whether anybody listens to any part of `channel`: Node 20 does not tell for all of them at once.
- */
+/** Whether any part of `channel` has subscribers. Node 20 has no single property for that. */
 export function isTraced<Context extends object>(channel: Channel<Context>): boolean {
   const { start, end, asyncStart, asyncEnd, error } = channel;
   return (
@@ -83,7 +79,7 @@ export function isTraced<Context extends object>(channel: Channel<Context>): boo
   );
 }
 
-/** Runs `run` on the channel; only calls it, without a context, while nobody listens. */
+/** Runs `run` on the channel. Without subscribers, only calls it, without a context. */
 export function traced<Context extends object, Result>(
   channel: Channel<Context>,
   makeContext: () => Context,
@@ -95,8 +91,8 @@ export function traced<Context extends object, Result>(
 }
 
 /**
- * Runs `run` on a channel that somebody listens to, as `TracingChannel.tracePromise` does. Where
- * the result is there at once, all events come before this returns, in the same order.
+ * Runs `run` on a channel with subscribers, like `TracingChannel.tracePromise`. If the result is
+ * synchronous, all events are published before this returns, in the same order.
  */
 export function tracedEither<Context extends object, Result>(
   channel: Channel<Context>,

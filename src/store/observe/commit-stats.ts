@@ -77,7 +77,9 @@ export class CommitStats {
     return this.#last;
   }
 
-  /** `lengthBytes` have been written in `ms`, and are durable unless the write was deferred. */
+  /**
+   * Records a write of `lengthBytes` that took `ms`. It is durable unless the write was deferred.
+   */
   written(lengthBytes: number, encodeMs: number, ms: number, isDurable = true): void {
     this.groups++;
     this.writtenBytes += lengthBytes;
@@ -89,7 +91,7 @@ export class CommitStats {
     else this.#writeMs.record(ms);
   }
 
-  /** A sync took `syncMs`. */
+  /** Records a sync. */
   synced(syncMs: number): void {
     this.syncs++;
     this.#syncMs.record(syncMs);
@@ -102,12 +104,12 @@ export class CommitStats {
     this.#batchesPerGroup.record(batches);
   }
 
-  /** A batch was acknowledged `batchMs` after it had been handed in. */
+  /** Records the time from the call to the acknowledgement of a batch. */
   acknowledged(batchMs: number): void {
     this.#batchMs.record(batchMs);
   }
 
-  /** The figures of the moment. */
+  /** A copy of the current figures. */
   copy(): CommitFigures {
     const { groups, syncs, batches, updates } = this;
     const { writtenBytes, failedGroups, refusedBatches } = this;

@@ -7,26 +7,28 @@ export interface MergeFigures {
   readonly completed: number;
   readonly failed: number;
   /**
-   * Bytes of logs and snapshot that the running merge has read, and reads in all. 0 while none
-   * runs.
+   * Bytes of logs and snapshot that the running merge has read, and their total. 0 if none is
+   * running.
    */
   readonly progressBytes: number;
   readonly totalBytes: number;
-  /** Chunks without updates, which were copied, and chunks that were encoded; with their bytes. */
+  /**
+   * Number and bytes of chunks that were copied (without updates), and of chunks that were encoded.
+   */
   readonly copiedChunks: number;
   readonly copiedBytes: number;
   readonly encodedChunks: number;
   readonly encodedBytes: number;
-  /** Of merges that completed; undefined before the first. */
+  /** Of completed merges. Undefined before the first. */
   readonly lastDurationMs: number | undefined;
   readonly durationMs: Distribution;
-  /** Why the last merge failed; undefined once one has completed. */
+  /** Why the last merge failed. Undefined after a completed one. */
   readonly lastError: Error | undefined;
 }
 
 type Merged = Extract<MergeResult, { kind: 'merged' }>;
 
-/** Counters of merges, one at a time. */
+/** Counters of merges. Only one runs at a time. */
 export class MergeCounters {
   lastError: Error | undefined;
   progressBytes = 0;
@@ -41,14 +43,14 @@ export class MergeCounters {
   #lastDurationMs: number | undefined;
   readonly #durationMs: Histogram = latencyHistogram();
 
-  /** A merge that will read `totalBytes` begins. */
+  /** Begins a merge that will read `totalBytes`. */
   begin(totalBytes: number): void {
     this.#totalBytes = totalBytes;
     this.progressBytes = 0;
     this.#startMs = monotonicMs();
   }
 
-  /** The new snapshot is in place. Returns the duration of the merge in milliseconds. */
+  /** Records a completed merge. Returns its duration in milliseconds. */
   complete(result: Merged): number {
     const durationMs = monotonicMs() - this.#startMs;
     this.#completed++;
@@ -67,7 +69,7 @@ export class MergeCounters {
     this.lastError = error;
   }
 
-  /** Nothing runs any more. */
+  /** Resets the progress when no merge is running. */
   end(): void {
     this.progressBytes = 0;
     this.#totalBytes = 0;

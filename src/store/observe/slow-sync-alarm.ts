@@ -1,19 +1,18 @@
 import { monotonicMs } from '../../base/timers.ts';
 import type { Announce } from './store-events.ts';
 
-/** Where nobody listens, a disk that is slow for hours fills no log. */
+/** Bounds the number of warnings for a disk that is slow for hours. */
 const WARNING_INTERVAL_MS = 60_000;
 
 export interface SlowSyncAlarmParts {
   readonly announce: Announce;
   readonly directory: string;
-  /** Of the log being written. */
+  /** Path of the live log. */
   readonly livePath: () => string | undefined;
 }
 
 /**
- * Says that a sync took too long: to the listeners of `slowSync`, or else as a warning of the
- * process.
+ * Reports a slow sync to the listeners of `slowSync`. Without listeners, emits a process warning.
  */
 export class SlowSyncAlarm {
   readonly #parts: SlowSyncAlarmParts;

@@ -40,7 +40,7 @@ export interface StoreEvents {
   closed: [];
 }
 
-/** Emits an event later; calls `unheard` instead if there are no listeners. */
+/** Emits an event later. Without listeners, calls `unheard` instead. */
 export type Announce = <Name extends keyof StoreEvents>(
   name: Name,
   details: StoreEvents[Name],

@@ -20,7 +20,7 @@ export interface ObserverParts extends SlowSyncAlarmParts {
   readonly slowSyncMs: number;
 }
 
-/** What went wrong last, whatever became of it since. */
+/** The last error, even if the store has recovered since. */
 export interface LastError {
   readonly source: 'commit' | 'merge' | 'backup';
   readonly error: Error;
@@ -28,7 +28,7 @@ export interface LastError {
   readonly atMs: number;
 }
 
-/** A batch as far as it is counted. */
+/** The counted properties of a batch. */
 interface CountedBatch {
   readonly queuedAtMs: number;
   readonly refusal: StoreError | undefined;
@@ -43,7 +43,9 @@ interface SealedLog {
 
 type Commit = () => Flow<StoreError | undefined>;
 
-/** Counts what a store that writes does, and tells listeners and tracing channels of it. */
+/**
+ * Counts the operations of a writable store, and reports them to listeners and tracing channels.
+ */
 export class StoreObserver {
   readonly commits: CommitStats;
   rotations = 0;
@@ -61,7 +63,7 @@ export class StoreObserver {
   }
 
   /**
-   * Commits a group, on the channel if anybody listens. Returns the error that its batches are
+   * Commits a group, on the channel if it has subscribers. Returns the error that its batches are
    * rejected with.
    */
   commit(batches: readonly CountedBatch[], run: Commit): Flow<StoreError | undefined> {
@@ -89,10 +91,7 @@ export class StoreObserver {
     }
   }
 
-  /**
-   * Fills `context`, and throws what the group is rejected with, so that the channel tells it as an
-   * error.
-   */
+  /** Fills `context`, and throws the group's error so that the channel reports it. */
   *#commitInto(context: CommitTrace, batches: readonly CountedBatch[], run: Commit): Flow<void> {
     const { commits } = this;
     const before = { groups: commits.groups, updates: commits.updates };
@@ -106,7 +105,7 @@ export class StoreObserver {
     if (error !== undefined) throw error;
   }
 
-  /** The batches of a group have been settled. */
+  /** Counts the settled batches of a group. */
   settled(batches: readonly CountedBatch[], error: StoreError | undefined): void {
     if (error !== undefined) {
       this.commits.failedGroups++;
@@ -124,7 +123,7 @@ export class StoreObserver {
     this.lastError = { source, error, atMs: wallMs() };
   }
 
-  /** Replaces a log that has been sealed by the next one. */
+  /** Replaces a sealed log by the next one. */
   *rotate(sealed: SealedLog, run: () => Flow<void>): Flow<void> {
     const { number, path, lengthBytes: bytes } = sealed;
     const details = { number, path, bytes };
@@ -137,8 +136,8 @@ export class StoreObserver {
   }
 
   /**
-   * Merges on its channel. `run` resolves with the bytes of the new snapshot and how long that
-   * took.
+   * Runs a merge on its channel. `run` resolves with the bytes of the new snapshot and the
+   * duration.
    */
   async merge(
     details: Pick<MergeTrace, 'logs' | 'logBytes' | 'oldSnapshotBytes'>,
@@ -157,7 +156,7 @@ export class StoreObserver {
     });
   }
 
-  /** Writes a backup on its channel. */
+  /** Runs a backup on its channel. */
   async backup<Report>(target: string, run: () => Promise<Report>): Promise<Report> {
     try {
       return await traced(backupChannel, () => ({ ...this.#origin, target }), run);

@@ -6,9 +6,9 @@ import { unlinkIfThere } from '../../fs/unlink.ts';
 import { SnapshotWriter } from '../../snapshot/snapshot-writer.ts';
 
 /**
- * Writes the first, empty snapshot, which holds the store's id: from then on a store without a
- * snapshot is known to be damaged, and the ancestor fails on our directories instead of starting
- * anew in them.
+ * Writes the first, empty snapshot, which holds the store's id. From then on, a store without a
+ * snapshot is known to be damaged, and the ancestor fails on the directory instead of creating a
+ * new store in it.
  */
 export async function createStore(
   fs: FileSystem,
@@ -35,15 +35,16 @@ export async function createStore(
   } finally {
     await file.close();
   }
-  // Before there is a store: a later open finds one and does not look above it again.
+  // Before the store exists, because a later open of an existing store does not sync parent
+  // directories.
   await syncAncestors(fs, directory);
   await fs.rename(temporaryPath, join(directory, snapshotName(0)));
   await fs.syncDirectory(directory);
 }
 
 /**
- * Whoever made the directory, and those above it, may not have synced their names, or have been
- * killed before. A directory that we may not read is somebody else's.
+ * Syncs the names of the directory and its parents. Their creator may not have synced them, or may
+ * have been killed before. A directory without read permission belongs to somebody else.
  */
 async function syncAncestors(fs: FileSystem, directory: string): Promise<void> {
   for (let path = resolve(directory); path !== dirname(path); path = dirname(path)) {

@@ -9,29 +9,26 @@ import { ThreadPool, type Helper } from '../../threads/thread-pool.ts';
 import type { StartTimer } from '../commit/log-sync.ts';
 
 /**
- * Where a store lives: on the machine's file system with threads, or on another one without.
+ * The environment of a store: the machine's file system with threads, or another one without.
  */
 export interface StoreEnvironment {
   readonly fileSystem: FileSystem;
   /**
-   * Makes what runs the jobs of one recovery or one merge, on files of this directory; `onNoThread`
-   * hears when no thread can be had for it.
+   * Makes the runner for the jobs of one recovery or one merge in this directory. `onNoThread` is
+   * called if no thread can be started.
    */
   readonly makeRunner: (directory: Directory, onNoThread: (cause: Error) => void) => JobRunner;
-  /** Gives way to other work of the process. */
+  /** Yields to other work of the process. */
   readonly pause: () => Promise<void>;
-  /** The clock of deferred batches; that of the machine where it is not given. */
+  /** The timer of deferred batches. Default: that of the machine. */
   readonly startTimer?: StartTimer;
-  /** Who opens the store. */
+  /** The process that opens the store. */
   readonly identity: () => Promise<ProcessIdentity>;
-  /** Bytes that nobody else has: a store's id. */
+  /** Random bytes for a store's id. */
   readonly randomBytes: (lengthBytes: number) => Uint8Array;
-  /**
-   * What the owner record says beside the identity; random and the time of day where it is not
-   * given.
-   */
+  /** The rest of the owner record. Default: a random nonce and the time of day. */
   readonly ownerStamp?: { readonly nonce: string; readonly openedAtMs: number };
-  /** Sizes below what the options allow, so that simulated stores stay small. */
+  /** Sizes below the minimum of the options, so that simulated stores stay small. */
   readonly sizes?: { readonly rotateBytes?: number; readonly reserveBytes?: number };
 }
 
@@ -39,7 +36,7 @@ function pauseOnNode(): Promise<void> {
   return new Promise((resume) => setImmediate(resume));
 }
 
-/** Runs jobs on this thread where no other can be started. */
+/** A helper that runs jobs on this thread if no other can be started. */
 export function standIn(directory: Directory): Helper {
   return { runner: new InlineRunner(directory, pauseOnNode), role: 'stand-in' };
 }
@@ -53,7 +50,7 @@ export const NODE_ENVIRONMENT: StoreEnvironment = {
   randomBytes: (lengthBytes) => randomFillSync(new Uint8Array(lengthBytes)),
 };
 
-/** The machine; for another file system without threads, which cannot reach it. */
+/** The machine's environment. For another file system: without threads, which cannot access it. */
 export function environmentOf(fileSystem: FileSystem = nodeFileSystem): StoreEnvironment {
   if (fileSystem === nodeFileSystem) return NODE_ENVIRONMENT;
   const makeRunner = (directory: Directory): JobRunner => standIn(directory).runner;

@@ -46,18 +46,18 @@ import { surveyRetained } from '../changes/retained-survey.ts';
 import { recoverBySalvage } from '../salvage/salvage.ts';
 import type { Warming } from '../recovery/warming.ts';
 
-/** What an open store is made of. */
+/** The parts of an open store. */
 export interface OpenedParts {
-  /** The store's directory, which is held until the store is closed. */
+  /** The store's directory, which stays open until the store is closed. */
   readonly fs: Directory;
-  /** Its real path. */
+  /** The real path of the directory. */
   readonly directory: string;
   readonly options: ResolvedOptions;
   readonly lock: DirectoryLock | undefined;
   readonly health: Health;
   readonly table: Table;
   readonly recovered: RecoveredState;
-  /** Resolves when the threads of recovery are gone. */
+  /** Resolves when the threads of recovery have ended. */
   readonly threadsEnded: Promise<void>;
   readonly warming: Warming | undefined;
   readonly makeWarmRunner: () => JobRunner;
@@ -70,13 +70,13 @@ export interface OpenedParts {
   };
   readonly retention: Retention;
   readonly snapshot: CurrentSnapshot | undefined;
-  /** Makes what runs the jobs of a merge or a check, on files of the directory that it is given. */
+  /** Makes the runner for the jobs of a merge or a check in the given directory. */
   readonly makeRunner: (directory: Directory) => JobRunner;
   readonly pause: () => Promise<void>;
   readonly startTimer: StartTimer;
-  /** Hears that no thread can be started, also when that was before. */
+  /** Calls the listener if no thread can be started, even if that was before this call. */
   readonly onThreadShortage: (listener: (error: StoreError) => void) => void;
-  /** Hears of a poisoning, also of one that came before. */
+  /** Calls the listener when the store is poisoned, even if that was before this call. */
   readonly onPoison: (listener: (error: StorePoisonedError) => void) => void;
 }
 
@@ -86,7 +86,7 @@ interface SalvageReport {
   readonly losses: Loss[];
 }
 
-/** Tells whoever listens, then or later, of the first poisoning. */
+/** Reports the first poisoning to a listener, even if it is added later. */
 class PoisonBell {
   #error: StorePoisonedError | undefined;
   #listener: ((error: StorePoisonedError) => void) | undefined;
@@ -108,7 +108,7 @@ export async function openParts(
   givenDirectory: string | URL,
   openOptions: OpenOptions,
 ): Promise<OpenedParts> {
-  // The process may change its working directory while the store is open.
+  // Absolute, because the process may change its working directory while the store is open.
   const directory = absolutePath(pathOf(givenDirectory, 'directory'));
   const options = resolveOptions(openOptions);
   try {
@@ -125,7 +125,10 @@ export async function openParts(
   }
 }
 
-/** Nothing here depends on where the path leads: the directory is held until the close. */
+/**
+ * Opens the store in the directory that `path` denotes now. It stays open, so a change of the path
+ * has no effect.
+ */
 async function openHeld(
   environment: StoreEnvironment,
   path: string,
@@ -187,7 +190,7 @@ class Opening {
       const parts = await this.#open(lock, runner);
       const makeWarmRunner = (): JobRunner =>
         isReal ? this.#makeWarmPool() : makeRunner(this.#fs, this.#shortage.report);
-      // Ending threads takes longer than opening a small store.
+      // Not awaited, because ending threads takes longer than opening a small store.
       return { ...parts, makeWarmRunner, threadsEnded: runner.close() };
     } catch (error) {
       await runner.close();
@@ -220,7 +223,7 @@ class Opening {
     });
   }
 
-  /** The lease goes with its directory: then that is the cause, and no other host. */
+  /** If the lease was removed with its directory, that is the cause, not another host. */
   async #tellLoss(fenced: FencedError): Promise<void> {
     const cause = await this.#fs.requireHeld().then(
       () => fenced,
@@ -259,7 +262,7 @@ class Opening {
 
   #surveyRetained({ listing, snapshot }: RecoveredState): Promise<Retention> {
     const { readOnly, retainBytes } = this.#options;
-    // Who only reads may follow all that is there.
+    // A read-only store may deliver all retained logs.
     const limitBytes = readOnly ? Infinity : retainBytes;
     return surveyRetained(this.#fs, this.#directory, listing, snapshot, limitBytes);
   }
@@ -335,7 +338,7 @@ class Opening {
           number,
           path,
           lengthBytes: scan.validBytes,
-          // The repair has cut off what lay behind the last group.
+          // The repair has truncated what followed the last group.
           fileBytes: verdict.tail?.path === path ? scan.validBytes : scan.fileBytes,
           lastSequence: scan.lastSequence,
         })),
@@ -388,7 +391,7 @@ class Opening {
   }
 }
 
-/** The snapshot's content hash is that of all records when no log has been folded into it. */
+/** If no log was replayed, the snapshot's content hash is that of all records. */
 function knownContent({ snapshot, verdict }: RecoveredState): bigint | undefined {
   const isFolded = verdict.logs.some((log) => log.scan.recordCount > 0);
   if (isFolded || snapshot?.format !== 'lodestore') return undefined;

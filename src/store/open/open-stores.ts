@@ -1,7 +1,7 @@
-/** Stores of this process that are open, on whatever file system. */
+/** Number of open stores in this process, on any file system. */
 let count = 0;
 
-/** Counts a store that has been opened. What is returned is called when it is closed. */
+/** Counts a store that was opened. Call the returned function when it is closed. */
 export function countOpenStore(): () => void {
   count++;
   let leave = (): void => void count--;
@@ -11,7 +11,10 @@ export function countOpenStore(): () => void {
   };
 }
 
-/** Whether the event loop has a store to serve: it is then not held up by opening another one. */
+/**
+ * Whether the event loop serves an open store. Later opens then run on worker threads and do not
+ * block the event loop.
+ */
 export function hasOpenStore(): boolean {
   return count > 0;
 }

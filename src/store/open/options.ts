@@ -42,10 +42,10 @@ export interface OpenOptions {
    */
   readonly durability?: StoreDurability;
   /**
-   * How groups are written. `background` (default): beside the event loop. `inline`: by calls that
-   * hold up this thread until the group is durable, also those of `insertBatch`; and
-   * `insertBatchSync` is there. For batch jobs and devices that sync fast. Not for a process that
-   * serves requests: nothing else runs during a write.
+   * How groups are written. `background` (default): by non-blocking calls. `inline`: by calls that
+   * block this thread until the group is durable, also for `insertBatch`; this enables
+   * `insertBatchSync`. For batch jobs and devices with fast syncs. Not for a process that serves
+   * requests: nothing else runs during a write.
    */
   readonly commits?: 'background' | 'inline';
   /** Length in bytes at which a log is rotated. Default 64 MiB, at least 64 KiB. */
@@ -161,7 +161,7 @@ const FILE_SYSTEM_CALLS: FieldsOf<Omit<FileSystem, 'blocking'>> = {
   holdDirectory: true,
 };
 
-/** Options after defaults. */
+/** Options with defaults filled in. */
 export interface ResolvedOptions {
   readonly recovery: 'strict' | 'salvage';
   readonly readOnly: boolean;
@@ -200,7 +200,7 @@ function integer(
   return value;
 }
 
-/** Retained logs count towards the limit: half of it is left for records and their merge. */
+/** Retained logs count towards the limit. Half of it remains for records and their merge. */
 function requireRoom(maxBytes: number | undefined, retainBytes: number): void {
   if (maxBytes === undefined || retainBytes <= maxBytes / 2) return;
   throw new RangeError('options.retain.bytes must be at most half of options.maxBytes');

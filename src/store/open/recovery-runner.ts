@@ -9,16 +9,16 @@ import { hasOpenStore } from './open-stores.ts';
 import type { ResolvedOptions } from './options.ts';
 import { newerLogs } from '../recovery/directory-state.ts';
 
-/** Below this many bytes of files a thread costs more than it saves. */
+/** For fewer bytes of files, starting a thread costs more than it saves. */
 const INLINE_BYTES: number = 24 * 1024 * 1024;
-/** The same beside an open store, which the event loop serves meanwhile. */
+/** The same while another store is open, whose event loop must not be blocked. */
 const INLINE_BYTES_BESIDE_STORE: number = 256 * 1024;
 const MAX_THREADS = 8;
 
 /**
- * What recovery runs its jobs on: threads when there is enough to read for them to be worth their
- * start. Asked before the directory is locked, so that the first thread starts meanwhile; another
- * process may change what is there, but then only this choice was a poor one.
+ * Chooses where recovery runs its jobs: on threads, if there is enough to read. Called before the
+ * directory is locked, so that the first thread starts meanwhile. If another process changes the
+ * directory in between, only the choice is not optimal.
  */
 export async function chooseRunner(
   directory: Directory,
@@ -31,7 +31,7 @@ export async function chooseRunner(
   const isBesideStore = hasOpenStore();
   const bytes = await bytesToRead(directory, options.warm);
   if (bytes < (isBesideStore ? INLINE_BYTES_BESIDE_STORE : INLINE_BYTES)) return inline;
-  // This thread takes its share of the chunks, unless somebody else would wait for it meanwhile.
+  // This thread takes a share of the chunks, unless it serves another open store meanwhile.
   const helper = { runner: inline, role: isBesideStore ? 'stand-in' : 'share' } as const;
   const threads = bytes < INLINE_BYTES ? 1 : otherThreads(options);
   const pool = new ThreadPool(directory.reference, threads, helper, onNoThread);
@@ -39,12 +39,12 @@ export async function chooseRunner(
   return pool;
 }
 
-/** Threads beside this one. */
+/** Number of threads in addition to this one. */
 export function otherThreads({ threads }: Pick<ResolvedOptions, 'threads'>): number {
   return Math.max(1, (threads ?? Math.min(availableParallelism(), MAX_THREADS)) - 1);
 }
 
-/** 0 where it cannot be told: recovery itself will say why. */
+/** 0 if it cannot be determined. Recovery will then report the reason. */
 async function bytesToRead(
   directory: Directory,
   warm: ResolvedOptions['warm'] = 'before-open',

@@ -17,13 +17,13 @@ import type { Retention } from '../changes/retained-logs.ts';
 import type { TailRepair } from '../recovery/verdict.ts';
 
 /**
- * Makes durable what recovery has read, before anything is built on it, then removes what is proven
- * dead. A crash at any step leaves a directory that recovers to the same records. Returns the names
- * removed.
+ * Makes durable what recovery has read, before anything depends on it, then removes leftovers. A
+ * crash at any step leaves a directory that recovers to the same records. Returns the removed
+ * names.
  *
  * After a failed sync, or a kill before one, the page cache can show bytes that the disk does not
- * have, and a sync repeated later reports success without writing them: hence what nothing later
- * proves synced, the last group at least, is written again.
+ * have, and a later sync reports success without writing them. So bytes that nothing later proves
+ * synced, at least the last group, are rewritten.
  */
 export async function repair(
   fs: FileSystem,
@@ -33,11 +33,11 @@ export async function repair(
   lock: DirectoryLock,
 ): Promise<string[]> {
   const { tail, blankPaths } = state.verdict;
-  // Recovery may have taken long.
+  // Recovery may have taken a long time.
   await lock.whenHeld();
   if (tail?.kind === 'rewrite') await rewriteTail(fs, tail);
-  // Names that were read, the snapshot's above all, must not be lost once what they replace is
-  // removed.
+  // The names that were read, especially the snapshot's, must be durable before the files that they
+  // replace are removed.
   await fs.syncDirectory(directory);
   const dead = deadNames(state, kept.retention).map((name) => join(directory, name));
   const withoutGroups = tail?.kind === 'discard' ? [tail.path, ...blankPaths] : blankPaths;
@@ -46,11 +46,12 @@ export async function repair(
     await lock.whenHeld();
     await unlinkIfThere(fs, path);
   }
-  // The disk may hold a group where none is seen: one cut back after a write that failed, by a cut
-  // that was never synced. It must not come back once the records without it have been served.
+  // The disk may hold a group that was not read: one of a failed write, whose truncation was never
+  // synced. It must not reappear after the records without it were served.
   if (withoutGroups.length > 0) await fs.syncDirectory(directory);
   if (state.listing.hasReserve === true && !kept.hasReserve) {
-    // Left by an open with the option. It only takes room: that it cannot be removed does no harm.
+    // The reserve of an open with the option. It only takes space, so a failure to remove it is
+    // harmless.
     for (const name of [...SPARE_NAMES, RESERVE_NAME]) {
       await unlinkIfThere(fs, join(directory, name)).catch(() => undefined);
     }
@@ -69,10 +70,10 @@ function deadNames(state: RecoveredState, retention: Retention): string[] {
   return [...dead, ...merged.map(logName), ...older.map(snapshotName)];
 }
 
-/** Most that is read and written again in one piece. */
+/** Bytes that are read and rewritten at a time. */
 const REWRITE_BYTES: number = 4 * 1024 * 1024;
 
-/** Writes groups again, the same bytes in place, and cuts off what torn writes left behind them. */
+/** Rewrites groups in place with the same bytes, and truncates what torn writes left after them. */
 async function rewriteTail(
   fs: FileSystem,
   tail: Extract<TailRepair, { kind: 'rewrite' }>,
@@ -87,8 +88,8 @@ async function rewriteTail(
       assert(count === bytes.length, 'the groups are as long as when they were read');
       await writeFully(file, bytes, offset);
     }
-    // Even where zeros are seen: bytes whose sync failed may stand on the disk and not in the page
-    // cache.
+    // Truncated even if only zeros are read: bytes whose sync failed may be on disk although the
+    // page cache does not show them.
     await file.truncate(tail.toOffset);
     await file.dataSync();
   } finally {

@@ -3,8 +3,9 @@ import type { FileSystem } from '../../fs/file-system.ts';
 import { ensureDirectory } from '../../directory/ensure-directory.ts';
 
 /**
- * Runs `work` on the directory that `path` leads to now, held until it ends.
- * @throws StoreError as `ensureDirectory` when there is none; what `work` throws
+ * Runs `work` on the directory that `path` denotes now. It stays open until `work` ends.
+ *
+ * @throws StoreError as from `ensureDirectory` if there is none; errors of `work`
  */
 export async function withDirectory<T>(
   fs: FileSystem,

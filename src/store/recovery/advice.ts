@@ -1,4 +1,4 @@
-/** The advice that goes with damage to a directory. */
+/** The advice in errors about damage of a directory. */
 export function damageHint(directory: string): string {
   return (
     `Nothing has been changed. "lodestore explain ${directory}" says what can be done, and what each way loses; ` +

@@ -12,38 +12,39 @@ import { newestSnapshot, storeIdOf, type SnapshotState } from './snapshot-state.
 import { claimDamage, holdsNothing, unmetClaim } from './unmet-claim.ts';
 import { judgeLogs, type LoadedLog, type Verdict } from './verdict.ts';
 
-/** What must be in a directory, and the names that are, before any log or snapshot is read. */
+/** The claim and the listing of a directory, before any log or snapshot is read. */
 export interface DirectoryContents {
   readonly directory: string;
-  /** Undefined where the lock file makes no claim. */
+  /** Undefined if the lock file has no claim. */
   readonly claim: Claim | undefined;
   readonly listing: DirectoryListing;
 }
 
-/** What a reader starts from: the newest snapshot, and the logs that it does not contain. */
+/** The start of every reading: the newest snapshot, and the logs that are newer. */
 export interface DirectoryState extends DirectoryContents {
-  /** Header and index are verified, chunks are not read. Undefined when there is no snapshot. */
+  /** Header and index are verified; chunks were not read. Undefined if there is no snapshot. */
   readonly snapshot: SnapshotState | undefined;
   readonly storeId: Uint8Array;
   /** Logs newer than the snapshot, ascending. */
   readonly newer: readonly LogFile[];
 }
 
-/** A directory that holds a log or a snapshot, or should. */
+/** A directory that holds, or should hold, a log or a snapshot. */
 type JudgedDirectory = Pick<DirectoryState, 'directory' | 'snapshot' | 'storeId' | 'claim'>;
 
-/** How a directory is read. */
+/** Options of reading a directory. */
 export interface ReadingOptions {
-  /** True for the writer of a copy, which checks it before it is complete. */
+  /** True for the writer of a copy, which checks the copy before it is complete. */
   readonly acceptIncomplete?: boolean | undefined;
 }
 
 /**
- * Reads the claim and then lists the directory: what the claim names was there before, so that a
- * listing without it has lost it, whatever a writer does meanwhile. Takes no lock and changes
+ * Reads the claim and then lists the directory. What the claim names existed before, so if the
+ * listing lacks it, it is lost, whatever a writer does meanwhile. Takes no lock and changes
  * nothing.
+ *
  * @throws StoreError LODESTORE_NOT_FOUND, LODESTORE_NOT_A_DIRECTORY, LODESTORE_INCOMPLETE,
- *   LODESTORE_IO; system errors as they are
+ *   LODESTORE_IO; system errors unchanged
  */
 export async function readDirectoryContents(
   fs: FileSystem,
@@ -57,10 +58,12 @@ export async function readDirectoryContents(
 }
 
 /**
- * The first step of every reader: lists a directory and reads the newest snapshot's header and
- * index. Takes no lock and changes nothing. Beside a live store, call it within `readSettled`.
- * @throws CorruptionError when the newest snapshot does not verify; StoreError as
- *   `readDirectoryContents`, and LODESTORE_UNSUPPORTED_FORMAT; system errors as they are
+ * The first step of every reader: lists a directory and reads header and index of the newest
+ * snapshot. Takes no lock and changes nothing. If a store may be open there, call it within
+ * `readSettled`.
+ *
+ * @throws CorruptionError if the newest snapshot is invalid; StoreError as from
+ *   `readDirectoryContents`, and LODESTORE_UNSUPPORTED_FORMAT; system errors unchanged
  */
 export async function readDirectoryState(
   fs: FileSystem,
@@ -79,7 +82,7 @@ export async function readDirectoryState(
   return { ...contents, snapshot, storeId: storeIdOf(snapshot), newer };
 }
 
-/** Numbers of the logs that the snapshot does not contain. */
+/** Numbers of the logs that are newer than the snapshot. */
 export function newerLogs(
   listing: DirectoryListing,
   snapshot: { readonly number: number } | undefined,
@@ -89,8 +92,8 @@ export function newerLogs(
 }
 
 /**
- * The second step of every reader: applies the rules of recovery to the logs that it has read, and
- * looks whether what was claimed is there.
+ * The second step of every reader: applies the rules of recovery to the logs that were read, and
+ * checks the claim.
  */
 export function judgeDirectory(
   { directory, snapshot, storeId, claim }: JudgedDirectory,
@@ -100,7 +103,7 @@ export function judgeDirectory(
   const { lastSequence } = verdict.last;
   const found = { directory, snapshot, storeId, logs: verdict.logs, lastSequence };
   const unmet = unmetClaim(found, claim);
-  // Damage that was found tells more than what is missing behind it, unless there is nothing else.
+  // Damage is more specific than what is missing after it, unless nothing else was found.
   if (unmet === undefined || (verdict.damages.length > 0 && !holdsNothing(found))) return verdict;
   return { ...verdict, damages: [claimDamage(directory, unmet), ...verdict.damages] };
 }
@@ -110,7 +113,7 @@ export function requireUndamaged({ damages: [damage] }: Verdict): void {
   if (damage !== undefined) throw new CorruptionError(damage);
 }
 
-/** False for a directory without a snapshot in which no log holds anything. */
+/** Whether the directory has a snapshot or a non-empty log. */
 export function holdsStore(
   { snapshot }: Pick<DirectoryState, 'snapshot'>,
   { logs }: Pick<Verdict, 'logs'>,
@@ -118,7 +121,7 @@ export function holdsStore(
   return snapshot !== undefined || logs.length > 0;
 }
 
-/** The error for a directory that holds no store. */
+/** The error for a directory without a store. */
 export function noStoreError(directory: string): StoreError {
   return new StoreError('LODESTORE_NOT_FOUND', `there is no store in ${directory}`, {
     path: directory,

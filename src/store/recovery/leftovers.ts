@@ -12,18 +12,18 @@ import type { FileSystem } from '../../fs/file-system.ts';
 import { readFully } from '../../fs/file-window.ts';
 import { damageHint } from './advice.ts';
 
-/** What makes files leftovers. */
+/** The newest snapshot, by which leftovers are recognized. */
 export interface NewestSnapshot {
   readonly number: number;
   readonly storeId: Uint8Array;
 }
 
 /**
- * Names of merged logs and older snapshots are removed when a store opens. Their numbers are in the
- * names; here their headers are asked whether they are what the names say: a newer log under an old
- * name holds what no other file does, and beside an older snapshot of another store the newest one
- * may be the stranger. Headers that do not verify tell nothing: nobody depends on such a file.
- * Rejects with the system's error.
+ * Finds files that look like leftovers but are not. An open removes merged logs and older
+ * snapshots, which it recognizes by the numbers in their names. This function checks that their
+ * headers agree. A newer log under an old name holds data that no other file has. If an older
+ * snapshot is of another store, the newest one may be the wrong one. Files with invalid headers are
+ * ignored, because nothing depends on them. Rejects with the system error.
  */
 export async function findFalseLeftovers(
   fs: FileSystem,
@@ -54,7 +54,7 @@ function falseReason(
     if (number <= newest.number) return undefined;
     return `the file header is that of ${kind} ${number}, which snapshot ${newest.number} does not contain`;
   }
-  // What feeds may read of a retained log is checked there; it proves nothing about the store.
+  // A log of another store is checked by the feeds that read it. It says nothing about this store.
   if (!isSnapshotName || kind !== 'snapshot') return undefined;
   return `the snapshot belongs to another store than snapshot ${newest.number}, the newest`;
 }
@@ -69,7 +69,7 @@ async function headerAt(fs: FileSystem, path: string): Promise<FileHeader | unde
       await file.close();
     }
   } catch (error) {
-    // A store at work there has removed it.
+    // An open store has removed it.
     if (systemCode(error) === 'ENOENT') return undefined;
     throw error;
   }

@@ -9,7 +9,7 @@ import type { RecoveryContext } from './recovery-context.ts';
 import { RowPile } from './row-pile.ts';
 import type { LoadedLog } from './verdict.ts';
 
-/** Some milliseconds of work: of a long log all threads take their share. */
+/** Bytes per piece: some milliseconds of work, so that all threads share a long log. */
 const PIECE_BYTES: number = 2 * 1024 * 1024;
 
 export interface LogFile {
@@ -19,23 +19,23 @@ export interface LogFile {
 }
 
 export interface LoadedLogs {
-  /** As they were found. */
+  /** The scans of the logs. */
   readonly logs: readonly LoadedLog[];
-  /** All rows that they hold, but for superseded ones; oldest first. */
+  /** All rows of the logs without superseded ones, oldest first. */
   readonly pieces: readonly RowPiece[];
 }
 
 /**
- * Jobs that are handed in at a time, for each that can run: where there are threads, so many that
- * none has to wait.
+ * Number of jobs started ahead, per job that can run at a time. With threads, it is large enough
+ * that no thread has to wait.
  */
 const JOBS_ALONE = 2;
 const JOBS_PER_JOB = 4;
 
 /**
- * Reads logs, given in order, in parallel: long ones in pieces. Whatever is not sound is found by
- * one scan of the log, which goes on from where sound pieces end. However many logs there are, only
- * a few are open at a time, and few rows that have been superseded are in memory.
+ * Reads logs, given in order, in parallel; long logs in pieces. A final scan of each log starts
+ * where valid pieces end, and finds everything that is invalid. Regardless of the number of logs,
+ * few are open at a time, and few superseded rows are in memory.
  */
 export async function loadLogs(
   context: RecoveryContext,
@@ -53,7 +53,7 @@ export async function loadLogs(
   }
 }
 
-/** Takes what has been read of the next log. */
+/** Waits for the pieces of the next log, and scans the rest of it. */
 async function loadLog(reading: ReadAhead, pile: RowPile, file: LogFile): Promise<LoadedLog> {
   const { number, path } = file;
   const sound: (LogPiece | undefined)[] = [];
@@ -78,17 +78,14 @@ async function loadLog(reading: ReadAhead, pile: RowPile, file: LogFile): Promis
   return { number, path, scan };
 }
 
-/**
- * Reads pieces of logs, and logs that are read whole, in their order, some ahead of those that are
- * asked for.
- */
+/** Reads pieces of logs, and whole short logs, in order, with some read-ahead. */
 class ReadAhead {
   readonly directory: string;
   readonly #context: RecoveryContext;
   readonly #storeId: Uint8Array | undefined;
   readonly #pieceBytes: number;
   readonly #limit: number;
-  /** What is still to be begun. */
+  /** Jobs that have not been started. */
   readonly #left: Iterator<() => Promise<LoadLogPieceResult | LoadLogResult>>;
   readonly #running: Promise<LoadLogPieceResult | LoadLogResult>[] = [];
 
@@ -106,7 +103,7 @@ class ReadAhead {
     this.#left = this.#jobs(files);
   }
 
-  /** In how many pieces a log is read; 0 where it is read whole. */
+  /** Number of pieces of a log. 0 if it is read as a whole. */
   piecesOf({ sizeBytes }: LogFile): number {
     return sizeBytes <= this.#pieceBytes ? 0 : Math.ceil(sizeBytes / this.#pieceBytes);
   }
@@ -115,13 +112,13 @@ class ReadAhead {
     return (await this.#next()) as LoadLogPieceResult;
   }
 
-  /** Scans a log whose pieces have been taken, or takes the one that has been read whole. */
+  /** Scans the rest of a log after its pieces, or returns the result of a whole log. */
   async scan(file: LogFile, pieces: readonly (LogPiece | undefined)[]): Promise<LoadLogResult> {
     if (this.piecesOf(file) === 0) return (await this.#next()) as LoadLogResult;
     return this.#runScan(file, pieces);
   }
 
-  /** Waits for what has been begun and was not asked for. */
+  /** Waits for started jobs whose results were not requested. */
   async end(): Promise<void> {
     await Promise.allSettled(this.#running);
   }
@@ -131,7 +128,7 @@ class ReadAhead {
       const next = this.#left.next();
       if (next.done === true) break;
       const running = next.value();
-      // Whoever waits for it hears of its failure.
+      // The failure is reported when the promise is awaited.
       running.catch(() => undefined);
       this.#running.push(running);
     }
@@ -167,7 +164,7 @@ class ReadAhead {
     const expectedBytes = sizeBytes - from;
     const storeId = this.#storeId;
     const job = { kind: 'load-log' as const, path, number, storeId, expectedBytes, pieces };
-    // Pieces have told of all bytes.
+    // The pieces have reported the progress of all bytes.
     const tell = pieces.length === 0 ? progress.part('logs') : undefined;
     return runner.run(job, { signal, ...(tell && { onProgress: tell }) });
   }

@@ -8,7 +8,8 @@ import type { RecoveryContext } from './recovery-context.ts';
 import type { SnapshotState } from './snapshot-state.ts';
 
 /**
- * Some milliseconds of work: threads that start later than others, or run slower, just take fewer.
+ * Chunks per job: some milliseconds of work, so that threads that start late or run slowly take
+ * fewer.
  */
 const JOB_CHUNKS = 32;
 
@@ -33,7 +34,7 @@ export async function loadSnapshot(
   return results.flatMap((result) => chunksOf(context, result));
 }
 
-/** The job for chunks whose entries are given, the first of them `firstOrdinal`. */
+/** The job for some chunks, of which `firstOrdinal` is the first. */
 export function rangeJob(
   snapshot: ChunkedSnapshot,
   storeId: Uint8Array,
@@ -61,7 +62,7 @@ function chunksOf(context: RecoveryContext, result: LoadChunksResult): Columns[]
   return result.chunks;
 }
 
-/** Damage met by a job, with the advice for the directory that it lies in. */
+/** Adds the advice for the directory to damage that a job found. */
 export function damageDetail(directory: string, damage: JobDamage): CorruptionDetail {
   const { path, offset, reason } = damage;
   return { path, offset, reason, hint: damageHint(directory) };

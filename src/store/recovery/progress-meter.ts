@@ -3,8 +3,7 @@ import type { OpenProgress } from './recovery-report.ts';
 type Phase = Exclude<OpenProgress['phase'], 'lease'>;
 
 /**
- * Adds up the progress of jobs that run side by side. What jobs of a later phase do beside an
- * earlier one shows when theirs begins.
+ * Sums the progress of parallel jobs. Progress of a later phase is reported when that phase begins.
  */
 export class ProgressMeter {
   readonly #report: ((progress: OpenProgress) => void) | undefined;
@@ -19,14 +18,14 @@ export class ProgressMeter {
   begin(phase: Phase, totalBytes: number): void {
     this.#phase = phase;
     this.#totalBytes = totalBytes;
-    // Opening reads the logs first, and may begin again after a salvage.
+    // An open reads the logs first, and starts again after a salvage.
     if (phase === 'logs') this.#doneBytes.logs = this.#doneBytes.snapshot = 0;
     this.#send();
   }
 
   /**
-   * A listener for one job of a phase, this one if not given, called with the bytes that it has
-   * read so far.
+   * A listener for one job of a phase (default: the current one). It is called with the number of
+   * bytes that the job has read so far.
    */
   part(phase: Phase = this.#phase): (bytesRead: number) => void {
     let before = 0;

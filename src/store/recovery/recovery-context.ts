@@ -2,23 +2,23 @@ import type { FileSystem } from '../../fs/file-system.ts';
 import type { JobRunner } from '../../threads/job-runner.ts';
 import type { ProgressMeter } from './progress-meter.ts';
 
-/** What a directory is read with. */
+/** The environment in which a directory is read. */
 export interface RecoveryContext {
   readonly fs: FileSystem;
   readonly directory: string;
   readonly runner: JobRunner;
   readonly signal: AbortSignal;
   readonly progress: ProgressMeter;
-  /** Gives way to other work of the process. */
+  /** Yields to other work of the process. */
   readonly pause?: () => Promise<void>;
-  /** `background`: chunks that no update touches are read after opening. */
+  /** `background`: chunks without updates are loaded after the open. */
   readonly warm?: 'before-open' | 'background';
-  /** True for the writer of a copy, which checks it before it is complete. */
+  /** True for the writer of a copy, which checks the copy before it is complete. */
   readonly acceptIncomplete?: boolean;
-  /** Longer logs are read in pieces of this many bytes. */
+  /** Logs longer than this are read in pieces of this many bytes. */
   readonly pieceBytes?: number;
-  /** Rows of logs are looked through for superseded ones when they take more than this. */
+  /** Rows of logs are checked for superseded ones when they exceed this. */
   readonly lookBytes?: number;
-  /** Blocks of rows that one layer of the table takes. */
+  /** Blocks of rows per layer of the table. */
   readonly layerBlocks?: number;
 }

@@ -19,16 +19,16 @@ import { readSettled } from './settled-reading.ts';
 import type { Verdict } from './verdict.ts';
 import { Warming } from './warming.ts';
 
-/** What a directory holds. Reading it has changed nothing. */
+/** The content of a directory. Reading it changes nothing. */
 export interface RecoveredState extends DirectoryState {
   readonly verdict: Verdict;
   /** Records of the snapshot. */
   readonly columns: readonly (Columns | LazyChunk)[];
-  /** The rows of the logs, newest first: they shadow what `columns` hold. */
+  /** Rows of the logs, newest layer first. They shadow `columns`. */
   readonly layers: readonly ReplayedParts[];
-  /** Records of both together. */
+  /** Number of records of both together. */
   readonly recordCount: number;
-  /** What reads the rest of the snapshot, where that was put off. Has not been started. */
+  /** Loads the rest of the snapshot if that was deferred. Not started yet. */
   readonly warming: Warming | undefined;
 }
 
@@ -38,21 +38,21 @@ export interface RecoveredState extends DirectoryState {
  * 1. `readDirectoryState` lists the directory. It reads the header and the index of the newest
  *    snapshot, and the sizes of the logs with higher numbers. Older snapshots, logs that the
  *    snapshot contains and temporary files are leftovers and are not read.
- * 2. All newer logs are read, long ones in pieces. Each gives a scan, which says what was seen and
- *    where the log stopped being valid, and its rows. Chunks of the snapshot are read beside the
- *    logs.
- * 3. `judgeDirectory` decides whether a crash can have left what the scans saw. Broken bytes at the
- *    end of the last log are a torn write, unless a later frame proves that they were synced.
- *    Everything else that does not verify is damage, and ends recovery before any chunk is used.
- * 4. `Replay` indexes the rows, the newest of each key, and counts which keys the snapshot holds.
+ * 2. All newer logs are read, long ones in pieces. Each yields its rows and a scan, which reports
+ *    where the log stops being valid, and why. Chunks of the snapshot are read concurrently.
+ * 3. `judgeDirectory` decides whether a crash can have caused what the scans report. Broken bytes
+ *    at the end of the last log are a torn write, unless a later frame proves that they were
+ *    synced. Anything else that is invalid is damage, and ends recovery before any chunk is used.
+ * 4. `Replay` indexes the newest row of each key, and counts which keys the snapshot holds.
  *
- * The holder of the lock sees a directory that nobody changes. A reader without the lock may see a
- * listing that a merge has made obsolete, or a log in the middle of a write: both look like a
- * missing file or like damage. `recoverSettled` therefore repeats all steps from a new listing, and
- * believes a fault only when two readings in a row find it in the same place. That suffices: a log
- * is sealed before its successor holds anything, numbers of logs and snapshots only grow, and a
- * snapshot has its name before the logs in it are removed, so a new reading finds a later state.
- * @throws CorruptionError for anything that a crash cannot have left; system errors as they are
+ * With the lock, nobody else changes the directory. A reader without the lock may see a listing
+ * that a merge has made obsolete, or a log in the middle of a write. These look like missing files
+ * or damage. So `recoverSettled` repeats all steps from a new listing, and reports a fault only if
+ * two consecutive readings find it in the same place. That is sufficient, because a new reading
+ * always sees a later state: a log is sealed before its successor holds anything, numbers of logs
+ * and snapshots only increase, and a snapshot gets its name before the logs in it are removed.
+ *
+ * @throws CorruptionError for anything that a crash cannot have caused; system errors unchanged
  */
 export async function recover(context: RecoveryContext): Promise<RecoveredState> {
   const state = await readDirectoryState(context.fs, context.directory, context);
@@ -65,8 +65,10 @@ export async function recover(context: RecoveryContext): Promise<RecoveredState>
 }
 
 /**
- * As `recover`, without the lock: a writer may be at work in the directory.
- * @throws as `recover`; StoreError LODESTORE_NOT_FOUND; LODESTORE_IO while the directory changes
+ * Like `recover`, without the lock: a store may be open in the directory.
+ *
+ * @throws like `recover`; StoreError LODESTORE_NOT_FOUND; LODESTORE_IO if the directory keeps
+ *   changing
  */
 export function recoverSettled(makeContext: () => RecoveryContext): Promise<RecoveredState> {
   const { directory } = makeContext();
@@ -78,14 +80,14 @@ export function recoverSettled(makeContext: () => RecoveryContext): Promise<Reco
   return readSettled(directory, read, () => []);
 }
 
-/** What the table adopts of it. */
+/** The part that the table adopts. */
 export function recoveredColumns(state: RecoveredState): RecoveredColumns {
   const { columns, layers, recordCount, snapshot } = state;
   return {
     snapshot: columns,
     layers,
     recordCount,
-    // The ancestor's snapshot has no chunks: the first merge replaces all that is in memory.
+    // The ancestor's snapshot has no chunks on disk. The first merge replaces everything in memory.
     diskKeys: snapshot?.format === 'lodestore' ? snapshot.file.index.entries : [],
   };
 }
@@ -94,12 +96,12 @@ class Recovery {
   readonly #outer: RecoveryContext;
   readonly #context: RecoveryContext;
   readonly #state: DirectoryState;
-  /** Stops the jobs that run beside one that has failed. */
+  /** Stops the other jobs when one has failed. */
   readonly #abort: AbortController = new AbortController();
   #stopListening: (() => void) | undefined;
   readonly #passOn = (): void => this.#abort.abort(this.#outer.signal.reason);
   #running: readonly Promise<unknown>[] = [];
-  /** Until it is handed over. */
+  /** Set until it is part of the result. */
   #warming: Warming | undefined;
 
   constructor(context: RecoveryContext, state: DirectoryState) {
@@ -119,7 +121,7 @@ class Recovery {
       newer.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     );
     const loading = loadLogs(this.#context, newer, storeId);
-    // Read beside the logs, but judged after them.
+    // Read concurrently with the logs, but judged after them.
     const chunks = snapshot?.format === 'lodestore' ? this.#loadChunks(snapshot) : undefined;
     this.#running = [loading, chunks ?? loading];
     for (const promise of this.#running) promise.catch(() => undefined);
@@ -134,7 +136,7 @@ class Recovery {
     const spans = snapshot?.format === 'lodestore' ? snapshot.file.index.entries : ancestor;
     const replay = await Replay.index(this.#context, pieces, spans);
     const columns = (await chunks) ?? ancestor;
-    // Counts records exactly: only its chunk tells whether a row replaces one.
+    // To count records exactly, the chunks of all keys in the logs must be loaded.
     await this.#warming?.load(this.#context.runner, signal, replay.touchedChunks);
     const { layers, recordCount } = await replay.count(columns);
     signal.throwIfAborted();
@@ -143,7 +145,7 @@ class Recovery {
     return { ...this.#state, verdict, columns, layers, recordCount, warming };
   }
 
-  /** Resolves when nothing is read any more. */
+  /** Resolves when nothing is being read any more. */
   async stop(): Promise<void> {
     this.#stopListening?.();
     this.#abort.abort();
@@ -153,7 +155,7 @@ class Recovery {
 
   async #loadChunks(snapshot: ChunkedSnapshot): Promise<readonly (Columns | LazyChunk)[]> {
     const { fs, directory, warm } = this.#context;
-    // An older snapshot goes only after this one has been read.
+    // An older snapshot must not be removed before this one was read completely.
     const isReplacing = this.#state.listing.snapshots.length > 1;
     if (warm !== 'background' || isReplacing)
       return loadSnapshot(this.#context, snapshot, this.#state.storeId);

@@ -12,32 +12,32 @@ import type { ReplayedParts } from '../../table/replayed/replayed-rows.ts';
 import type { RecoveryContext } from './recovery-context.ts';
 import { cutPieces, partitionRanges, placePieces } from './row-pile.ts';
 
-/** Keys that a job looks up, about. */
+/** Approximate number of keys that a job looks up. */
 const JOB_KEYS = 65_536;
 const JOBS_PER_JOB = 4;
 
 type ReplayContext = Pick<RecoveryContext, 'runner' | 'signal' | 'pause' | 'layerBlocks'>;
 
-/** A chunk of the base, as it is or as far as it is known. */
+/** A chunk of the base, or what is known of it before it is loaded. */
 type BaseChunk = Columns | LazyChunk;
 
-/** What is known of a chunk before it is read. */
+/** The key range of a chunk. */
 interface ChunkSpan {
   readonly firstKey: bigint;
   readonly lastKey: bigint;
 }
 
-/** Indexed rows that lack only what older layers say of their keys. */
+/** Indexed rows, for which older layers have not been searched yet. */
 interface Indexed {
   readonly buffers: readonly SharedArrayBuffer[];
   readonly slots: readonly Uint32Array[];
   readonly groups: readonly IndexedRows[];
   readonly rowBytes: number;
-  /** Of each range, the ordinal of the chunk that its keys may lie in, or -1. */
+  /** For each range, the ordinal of the chunk that may hold its keys, or -1. */
   readonly chunkOrdinals: Int32Array;
 }
 
-/** What the table adopts, and the number of records of all of it. */
+/** Layers for the table, and the total number of records. */
 export interface Replayed {
   /** Newest first. */
   readonly layers: readonly ReplayedParts[];
@@ -45,16 +45,16 @@ export interface Replayed {
 }
 
 /**
- * Makes layers of the rows that have been read from logs: mostly one. All jobs share the work by
- * hash or by key, so it is of no account in which order keys were written.
+ * Makes layers, usually one, of the rows read from logs. Jobs divide the work by hash or by key, so
+ * the order in which keys were written does not matter.
  *
- * 1. `index`: each job takes some partitions of the keys' hashes. From the newest row to the oldest
- *    it puts each key into the partition's hash table, and the place of its row to the range of
- *    keys that it lies in.
- * 2. `count`: each job takes some ranges of keys, puts the places of each in order, which takes
- *    little while they are a few thousand, and walks over them and the base's chunk side by side:
- *    which keys does the base hold? That is all that is needed of the base, for the number of
- *    records. Iterators walk over the places.
+ * 1. `index`: each job takes some partitions of the key hashes. From the newest row to the oldest,
+ *    it inserts each key into the partition's hash table, and assigns the row's place to its key
+ *    range.
+ * 2. `count`: each job takes some key ranges. It sorts the places of each range, which is fast
+ *    because a range has a few thousand, and merges them with the keys of the base's chunk to find
+ *    which keys the base holds. The number of records requires nothing else of the base. Iterators
+ *    use the sorted places.
  *
  * Rows stay where they were decoded.
  */
@@ -69,7 +69,7 @@ export class Replay {
     this.#spans = spans;
   }
 
-  /** `pieces`, oldest first. `spans` of the base's chunks, ascending. */
+  /** `pieces`: oldest first. `spans`: key ranges of the base's chunks, ascending. */
   static async index(
     context: ReplayContext,
     pieces: readonly RowPiece[],
@@ -103,7 +103,7 @@ export class Replay {
     };
   }
 
-  /** Ordinals of the base's chunks in whose range a key lies, ascending. */
+  /** Ordinals of the base's chunks whose range has a key of the rows, ascending. */
   get touchedChunks(): readonly number[] {
     const touched = new Set<number>();
     for (const { chunkOrdinals: ordinals, groups } of this.#layers) {
@@ -116,7 +116,7 @@ export class Replay {
     return [...touched].sort((a, b) => a - b);
   }
 
-  /** Chunks that are touched must be in memory. */
+  /** Touched chunks must be in memory. */
   async count(base: readonly BaseChunk[]): Promise<Replayed> {
     const layers: ReplayedParts[] = [];
     let recordCount = base.reduce((sum, chunk) => sum + chunk.recordCount, 0);
@@ -138,7 +138,7 @@ export class Replay {
     return { layers, recordCount };
   }
 
-  /** `older` layers, newest first. */
+  /** `older`: layers, newest first. */
   async #order(
     { groups, chunkOrdinals: ordinals }: Indexed,
     older: readonly ReplayedParts[],
@@ -162,10 +162,10 @@ export class Replay {
     };
     const running: Promise<OrderedRows>[] = [];
     for (const range of keyRanges(groups, runner.parallelism)) {
-      // Making a job takes time for each chunk.
+      // Creating a job takes time for each chunk.
       await pause?.();
       const job = runner.run(makeJob(range), { signal });
-      // Whoever waits for it hears of its failure.
+      // The failure is reported when the promise is awaited.
       job.catch(() => undefined);
       running.push(job);
     }
@@ -174,8 +174,8 @@ export class Replay {
 }
 
 /**
- * Of each range, the chunk in which its first key lies. A range with keys of two chunks begins with
- * the later one's.
+ * For each range, the chunk that has its first key. No range has keys of two chunks, because ranges
+ * are also divided at the first keys of chunks.
  */
 function chunkOrdinals({ low, high }: KeySplitters, spans: readonly ChunkSpan[]): Int32Array {
   const ordinals = new Int32Array(low.length + 1).fill(-1);
@@ -199,7 +199,7 @@ function holdsKeyUpTo({ starts, places }: IndexedRows, range: number, last: bigi
   return false;
 }
 
-/** Shares the ranges out among jobs, by their keys. */
+/** Divides the ranges among jobs, by number of keys. */
 function keyRanges(groups: readonly IndexedRows[], parallelism: number): [number, number][] {
   const rangeCount = groups[0]!.starts.length - 1;
   const keyCount = groups.reduce((sum, { starts }) => sum + starts[rangeCount]!, 0);
@@ -217,7 +217,7 @@ function keyRanges(groups: readonly IndexedRows[], parallelism: number): [number
   return ranges;
 }
 
-/** Undefined where the chunk has not been read, since no key lies in its range. */
+/** Undefined for a chunk that is not loaded, because no key is in its range. */
 function keyColumnsOf(chunk: BaseChunk): KeyColumns | undefined {
   return chunk instanceof LazyChunk ? chunk.loaded?.keyColumns : new Chunk(chunk).keyColumns;
 }

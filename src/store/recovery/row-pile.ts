@@ -3,21 +3,21 @@ import { PARTITIONS } from '../../table/replayed/row-index.ts';
 import { blocksOf } from '../../table/replayed/row-blocks.ts';
 import type { RecoveryContext } from './recovery-context.ts';
 
-/** Rows are looked through for superseded ones when more than this has come. */
+/** Rows are checked for superseded ones when at least this many bytes were added. */
 const LEAST_LOOK_BYTES: number = 64 * 1024 * 1024;
-/** Rows that a job takes, about. */
+/** Approximate number of rows per job. */
 const JOB_ROWS = 32_768;
 const JOBS_PER_JOB = 4;
 
-/** Blocks of positions below the bit that marks deletes. */
+/** Number of position blocks below the bit that marks deletes. */
 const MOST_BLOCKS = 2_048;
 
 type PileContext = Pick<RecoveryContext, 'runner' | 'signal' | 'lookBytes' | 'layerBlocks'>;
 
 /**
- * The rows of logs, oldest first, as they are read. Logs may hold the same keys again and again:
- * whenever as much has come as was there, and more than a bound, rows are looked through, and where
- * half of them are superseded the others are copied.
+ * The rows of logs, oldest first, as they are read. Logs may repeat the same keys. When the bytes
+ * have doubled, and a minimum was added, superseded rows are counted. If at least half of the bytes
+ * are superseded, the other rows are copied.
  */
 export class RowPile {
   readonly #context: PileContext;
@@ -48,7 +48,7 @@ export class RowPile {
     this.#nextLookBytes = this.#bytes + Math.max(this.#lookBytes, this.#bytes);
   }
 
-  /** Bytes of superseded rows. */
+  /** Counts the bytes of superseded rows. */
   async #weigh(): Promise<number> {
     const { runner, signal } = this.#context;
     const pieces = placePieces(this.#pieces);
@@ -70,7 +70,7 @@ export class RowPile {
     this.#bytes = packed.reduce((sum, { rowBytes }) => sum + rowBytes, 0);
   }
 
-  /** Of each key the result holds one row, so it may be in any order. */
+  /** The result has one row per key, so the order of its pieces does not matter. */
   async #packPart(part: readonly RowPiece[]): Promise<RowPiece[]> {
     const { runner, signal } = this.#context;
     const pieces = placePieces(part);
@@ -86,7 +86,8 @@ export class RowPile {
 }
 
 /**
- * Cuts pieces into parts whose rows `mostBlocks` of positions can tell apart; mostly there is one.
+ * Divides pieces into parts, usually one, whose rows can be addressed with `mostBlocks` blocks of
+ * positions.
  */
 export function cutPieces(
   pieces: readonly RowPiece[],
@@ -108,7 +109,7 @@ export function cutPieces(
   return parts;
 }
 
-/** Gives the pieces places one behind the other. */
+/** Assigns consecutive positions to the pieces. */
 export function placePieces(pieces: readonly RowPiece[]): PlacedPiece[] {
   let firstBlock = 0;
   return pieces.map(({ entries, starts, buffers }) => {
@@ -118,7 +119,7 @@ export function placePieces(pieces: readonly RowPiece[]): PlacedPiece[] {
   });
 }
 
-/** Shares the partitions out among jobs. */
+/** Divides the partitions among jobs. */
 export function partitionRanges(
   pieces: readonly RowPiece[],
   parallelism: number,

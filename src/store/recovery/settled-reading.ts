@@ -7,12 +7,12 @@ type Outcome<T> =
   | { readonly kind: 'error'; readonly error: unknown };
 
 /**
- * Reads a directory that a live store may be writing to: a log read before its seal was written,
- * beside a log read after, looks like damage, and a file that a merge has removed like a missing
- * one. What two readings in a row find at the same place is believed; `faultsOf` names what a
- * reading found.
+ * Reads a directory in which a store may be open. A log that is read before its seal was written,
+ * together with a log read afterwards, looks like damage; a file that a merge has removed looks
+ * missing. So a fault is reported only if two consecutive readings find it in the same place.
+ * `faultsOf` names the faults of a reading.
  *
- * Rejects as `read` does, or with LODESTORE_IO when the directory does not hold still.
+ * Rejects like `read`, or with LODESTORE_IO if the directory keeps changing.
  */
 export async function readSettled<T>(
   directory: string,
@@ -47,7 +47,7 @@ function settle<T>(outcome: Outcome<T>): T {
   return outcome.value;
 }
 
-/** Names a place and what was found there. */
+/** Identifies a fault by place and reason. */
 export function faultName(fault: {
   readonly path: string;
   readonly offset: number;
@@ -56,7 +56,7 @@ export function faultName(fault: {
   return `${fault.offset} ${fault.path} ${fault.reason}`;
 }
 
-/** Errors that another reading may not meet. None for those that it will. */
+/** Errors that another reading may not have. Empty for permanent errors. */
 function errorFaults(error: unknown): string[] {
   if (error instanceof CorruptionError) {
     return [faultName({ path: error.path ?? '', offset: error.offset, reason: error.reason })];

@@ -10,9 +10,7 @@ import { readSnapshot, type SnapshotFile } from '../../snapshot/snapshot-reader.
 import { damageHint } from './advice.ts';
 import { findFalseLeftovers } from './leftovers.ts';
 
-/**
- * The snapshot that recovery starts from: header and index are verified, chunks are not yet read.
- */
+/** The snapshot that recovery starts from. Header and index are verified; chunks were not read. */
 export type SnapshotState =
   | {
       readonly format: 'lodestore';
@@ -30,7 +28,7 @@ export type SnapshotState =
       readonly checksum: number;
     };
 
-/** Reads header and index of snapshot `number`, or says what is wrong with it. */
+/** Reads header and index of snapshot `number`. Returns the damage if they are invalid. */
 export async function readSnapshotState(
   fs: FileSystem,
   directory: string,
@@ -66,8 +64,8 @@ export async function readSnapshotState(
 }
 
 /**
- * The checksum of an ancestor's snapshot, one frame as long as its file; undefined for anything
- * else.
+ * The checksum of an ancestor's snapshot, which is one frame of the file's length. Undefined for
+ * other files.
  */
 async function ancestorFrameChecksum(
   file: OpenFile,
@@ -84,9 +82,10 @@ async function ancestorFrameChecksum(
 }
 
 /**
- * The newest snapshot, or undefined when there is none. Older ones are leftovers of a merge.
- * @throws CorruptionError when the newest does not verify: an older one would show older records;
- *   when a file that looks like a leftover is none
+ * Reads the newest snapshot. Undefined if there is none. Older ones are leftovers of a merge.
+ *
+ * @throws CorruptionError if the newest is invalid, because an older one would show older records;
+ *   or if a file only looks like a leftover
  */
 export async function newestSnapshot(
   fs: FileSystem,
@@ -103,7 +102,7 @@ export async function newestSnapshot(
   return state;
 }
 
-/** The store's id, as the snapshot says or, beside an ancestor's snapshot, as follows from it. */
+/** The store's id in the snapshot or, for an ancestor's snapshot, derived from it. */
 export function storeIdOf(snapshot: SnapshotState | undefined): Uint8Array {
   if (snapshot === undefined) return ancestorStoreId(-1, 0);
   if (snapshot.format === 'lodestore') return snapshot.file.header.storeId;

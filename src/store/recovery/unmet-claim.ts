@@ -6,38 +6,38 @@ import { logName } from '../../format/file-name.ts';
 import { damageHint } from './advice.ts';
 import type { LoadedLog } from './verdict.ts';
 
-/** How far a log reaches. */
+/** The extent of a log. */
 interface FoundLog {
   readonly number: number;
   readonly scan: Pick<LoadedLog['scan'], 'validBytes' | 'lastSequence'>;
 }
 
-/** What was found in a directory that a claim is about. */
+/** What was found in a directory, to be compared with a claim. */
 export interface FoundState {
   readonly directory: string;
   readonly snapshot: { readonly number: number } | undefined;
   readonly storeId: Uint8Array;
-  /** Logs that hold something and are newer than the snapshot, ascending. */
+  /** Non-empty logs that are newer than the snapshot, ascending. */
   readonly logs: readonly FoundLog[];
-  /** Of the last batch found. */
+  /** Sequence number of the last batch found. */
   readonly lastSequence: bigint;
 }
 
-/** What a claim names and the directory does not hold. */
+/** What a claim names and the directory lacks. */
 export interface UnmetClaim {
   readonly path: string;
-  /** Bytes [fromOffset, toOffset) of the file are missing. */
+  /** The missing bytes of the file are [fromOffset, toOffset). */
   readonly fromOffset: number;
   readonly toOffset: number;
   readonly reason: string;
-  /** Batches that are missing; undefined if none is. */
+  /** The missing batches. Undefined if none is missing. */
   readonly firstSequence: bigint | undefined;
   readonly lastSequence: bigint | undefined;
 }
 
 /**
- * What is missing of what the lock file says was synced. A claim of another store comes from a lock
- * file that was copied, and says nothing, unless no store is there at all.
+ * Returns what is missing of what was synced according to the lock file. A claim of another store
+ * comes from a copied lock file and is ignored, unless the directory holds no store at all.
  */
 export function unmetClaim(found: FoundState, claim: Claim | undefined): UnmetClaim | undefined {
   const { directory, snapshot, logs } = found;
@@ -60,7 +60,7 @@ export function unmetClaim(found: FoundState, claim: Claim | undefined): UnmetCl
   return { path: join(directory, name), fromOffset, toOffset, reason, ...missing.range };
 }
 
-/** The same as damage. */
+/** Converts an unmet claim to damage. */
 export function claimDamage(directory: string, unmet: UnmetClaim): CorruptionDetail {
   const { path, fromOffset, toOffset, reason, firstSequence, lastSequence } = unmet;
   return {
@@ -74,7 +74,7 @@ export function claimDamage(directory: string, unmet: UnmetClaim): CorruptionDet
   };
 }
 
-/** True where neither a snapshot nor a log holds anything. */
+/** Whether there is neither a snapshot nor a non-empty log. */
 export function holdsNothing({ snapshot, logs }: Pick<FoundState, 'snapshot' | 'logs'>): boolean {
   return snapshot === undefined && logs.length === 0;
 }

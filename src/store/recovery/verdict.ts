@@ -6,7 +6,7 @@ import { damageHint } from './advice.ts';
 import type { SnapshotState } from './snapshot-state.ts';
 import type { TornTail } from './recovery-report.ts';
 
-/** A log as it was read. */
+/** The result of reading a log. */
 export interface LoadedLog {
   readonly number: number;
   readonly path: string;
@@ -14,8 +14,8 @@ export interface LoadedLog {
 }
 
 /**
- * What has to be written again before anything is built on the last log: bytes that nothing later
- * proves synced. `discard`: the log holds no whole group and is removed.
+ * The repair of the last log before anything is written after it: bytes that nothing later proves
+ * synced are rewritten. `discard`: the log has no complete group and is removed.
  */
 export type TailRepair =
   | { readonly kind: 'discard'; readonly path: string }
@@ -23,18 +23,18 @@ export type TailRepair =
       readonly kind: 'rewrite';
       readonly path: string;
       readonly fromOffset: number;
-      /** What stands behind goes. */
+      /** Bytes after it are truncated. */
       readonly toOffset: number;
     };
 
-/** What recovery makes of the logs. With damage, nothing else in it is to be acted on. */
+/** The judgement of the logs. If there is damage, the other fields must not be acted on. */
 export interface Verdict {
   readonly damages: readonly CorruptionDetail[];
-  /** Logs that hold something, in order. */
+  /** Non-empty logs, in order. */
   readonly logs: readonly LoadedLog[];
-  /** Logs that were prepared, maybe not to the end, and never written. */
+  /** Logs that were prepared, maybe incompletely, and never written. */
   readonly blankPaths: readonly string[];
-  /** What the next log refers to as its predecessor. */
+  /** The predecessor that the next log will refer to. */
   readonly last: Predecessor;
   readonly tail: TailRepair | undefined;
   readonly torn: TornTail | undefined;
@@ -43,14 +43,14 @@ export interface Verdict {
 
 const NO_PREDECESSOR: Predecessor = { number: 0, lengthBytes: 0, lastSequence: 0n, chain: 0 };
 
-/** What the first log after the snapshot must refer to. */
+/** The predecessor that the first log after the snapshot must refer to. */
 export function predecessorOf(snapshot: SnapshotState | undefined): Predecessor {
   if (snapshot === undefined) return NO_PREDECESSOR;
   if (snapshot.format === 'lodestore') return snapshot.file.header.predecessor;
   return { ...NO_PREDECESSOR, number: snapshot.number };
 }
 
-/** Whether both say the same of the log before. */
+/** Whether both describe the same log. */
 export function isSamePredecessor(a: Predecessor, b: Predecessor): boolean {
   return (
     a.number === b.number &&
@@ -60,15 +60,15 @@ export function isSamePredecessor(a: Predecessor, b: Predecessor): boolean {
   );
 }
 
-/** What the log after this one must refer to. */
+/** The predecessor that the log after this one must refer to. */
 export function asPredecessor(log: LoadedLog): Predecessor {
   const { validBytes, lastSequence, chain } = log.scan;
   return { number: log.number, lengthBytes: validBytes, lastSequence, chain };
 }
 
 /**
- * True for a log that was prepared and never written: zeros or, after a crash while it was
- * prepared, whatever the disk held before. No header of ours, no frame of ours anywhere.
+ * True for a log that was prepared and never written. It has zeros or, after a crash during the
+ * preparation, previous contents of the disk, but no header or frame of this store.
  */
 export function isBlank(scan: LogScan): boolean {
   if (scan.format === 'empty') return true;
@@ -119,12 +119,12 @@ class Judge {
       const epoch = this.#checkLog(log, expected, highestEpoch, i === logs.length - 1);
       highestEpoch = Math.max(highestEpoch, epoch);
       expected = asPredecessor(log);
-      // A last log without a whole group counts as absent.
+      // A last log without a complete group counts as absent.
       if (log.scan.frameCount > 0) last = expected;
     });
     const blank = loaded.filter((log) => isBlank(log.scan));
     const { tail, torn } = tailOf(logs.at(-1));
-    // A first group that was torn whole leaves a log with neither header nor frame.
+    // If the whole first group was torn, the log has neither header nor frame.
     const tornFirst = blank.map(({ path, scan }) => tornTailOf(path, scan)).find(Boolean);
     return {
       damages: this.#damages,
@@ -144,7 +144,7 @@ class Judge {
   #firstPredecessor(logs: readonly LoadedLog[]): Predecessor {
     const first = logs[0];
     if (this.#snapshot !== undefined || first === undefined) return predecessorOf(this.#snapshot);
-    // The ancestor's life can begin with log 0 or log 1, before its first snapshot.
+    // The ancestor's first log may be 0 or 1, before its first snapshot.
     if (first.scan.format === 'ancestor' && first.number <= 1) {
       return { ...NO_PREDECESSOR, number: first.number - 1 };
     }
@@ -152,7 +152,7 @@ class Judge {
     return { ...NO_PREDECESSOR, number: first.number - 1 };
   }
 
-  /** Checks one log that holds something; returns its epoch. */
+  /** Checks one non-empty log. Returns its epoch. */
   #checkLog(log: LoadedLog, expected: Predecessor, epoch: number, isLast: boolean): number {
     const { ending } = log.scan;
     if (ending.kind === 'unsupported') {

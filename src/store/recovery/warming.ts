@@ -8,28 +8,24 @@ import { LazyChunk } from '../../table/chunk/lazy-chunk.ts';
 import type { JobRunner } from '../../threads/job-runner.ts';
 import { damageDetail, rangeJob, type ChunkedSnapshot } from './load-records.ts';
 
-/**
- * Chunks of one job. Small, so that few are read twice because somebody has asked for them
- * meanwhile.
- */
+/** Chunks per job. Few, because chunks that reads have loaded meanwhile are loaded twice. */
 const JOB_CHUNKS = 16;
 
 export interface WarmingHooks {
   /**
-   * A chunk has turned out to be damaged, or unreadable: once for each, in reads or in the
-   * background.
+   * Called once for each chunk that is damaged or unreadable, whether a read or the background load
+   * finds it.
    */
   readonly onDamaged: (error: StoreError) => void;
-  /** All chunks are in memory. */
+  /** Called when all chunks are in memory. */
   readonly onWarmed: () => void;
 }
 
 const NO_HOOKS: WarmingHooks = { onDamaged: () => undefined, onWarmed: () => undefined };
 
 /**
- * A snapshot whose chunks come into memory after the store has been opened: each when a read first
- * asks for it, and the others in the background, in order. The file is held open until all are
- * there, so that it may lose its name meanwhile.
+ * A snapshot whose chunks are loaded after the open: each at its first read, the others in the
+ * background, in order. The file stays open until all are loaded, so it may be removed meanwhile.
  */
 export class Warming {
   readonly chunks: readonly LazyChunk[];
@@ -62,7 +58,7 @@ export class Warming {
     );
   }
 
-  /** Holds the snapshot's file open; nothing of its chunks is read yet. */
+  /** Opens the snapshot's file. Reads no chunk yet. */
   static async prepare(
     fs: FileSystem,
     directory: string,
@@ -77,14 +73,14 @@ export class Warming {
   }
 
   /**
-   * Resolves when all chunks are in memory. Rejects with the first damage once all others are, or
-   * with StoreClosedError where the store was closed before.
+   * Resolves when all chunks are in memory. If chunks are damaged, rejects with the first damage
+   * when all others are loaded. Rejects with StoreClosedError if the store was closed before.
    */
   get warmed(): Promise<void> {
     return this.#done ?? Promise.resolve();
   }
 
-  /** Decodes these chunks before anything is read from the table. Rejects as opening does. */
+  /** Loads these chunks before anything is read from the table. Rejects like an open. */
   async load(runner: JobRunner, signal: AbortSignal, ordinals: readonly number[]): Promise<void> {
     await this.#loadRanges(runner, signal, rangesOf(ordinals));
     const [failure] = this.#failed.values();
@@ -92,8 +88,8 @@ export class Warming {
   }
 
   /**
-   * Begins to read what is left after `pause`: starting threads holds up the caller, who has waited
-   * for its first read. The runner is closed when all is read, or that has been stopped.
+   * Starts loading the rest after `pause`, because starting threads would delay the caller's first
+   * read. The runner is closed when everything is loaded or the load was stopped.
    */
   start(makeRunner: () => JobRunner, pause: () => Promise<void>, hooks: WarmingHooks): void {
     this.#hooks = hooks;
@@ -104,7 +100,7 @@ export class Warming {
     this.#done.catch(() => undefined);
   }
 
-  /** Stops reading in the background and lets go of the file. */
+  /** Stops loading in the background and closes the file. */
   async stop(): Promise<void> {
     this.#abort.abort(new StoreClosedError('the store was closed before all of it was read'));
     await this.#done?.catch(() => undefined);
@@ -119,13 +115,13 @@ export class Warming {
       await runner.close();
     }
     const [failure] = this.#failed.values();
-    // A chunk that cannot be read is asked for again at each read.
+    // The file stays open, because a chunk that cannot be read is retried at each read.
     if (failure !== undefined) throw failure;
     await this.#closeFile();
     this.#hooks.onWarmed();
   }
 
-  /** In order, as many at a time as can be read at a time. */
+  /** Loads ranges in order, with the parallelism of the runner. */
   async #loadRanges(
     runner: JobRunner,
     signal: AbortSignal,
@@ -160,7 +156,7 @@ export class Warming {
       result.chunks.forEach((columns, i) => range[i]!.adopt(columns));
       return;
     }
-    // One of them cannot be read: the others can.
+    // One chunk of the range cannot be read: loads the others one by one.
     for (const chunk of range) this.#try(chunk);
   }
 
@@ -168,7 +164,7 @@ export class Warming {
     try {
       void chunk.chunk;
     } catch {
-      // Noted where it was read.
+      // `#read` has recorded the error.
     }
   }
 
@@ -201,7 +197,7 @@ export class Warming {
   }
 }
 
-/** Neighbouring ordinals as ranges [from, to) of a job's length at most. */
+/** Groups consecutive ordinals into ranges [from, to) of at most a job's length. */
 function rangesOf(ordinals: Iterable<number>): [number, number][] {
   const ranges: [number, number][] = [];
   for (const ordinal of ordinals) {

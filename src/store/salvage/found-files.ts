@@ -10,12 +10,12 @@ import { logName, parseFileName, snapshotName } from '../../format/file-name.ts'
 import type { FileSystem } from '../../fs/file-system.ts';
 import { readFully } from '../../fs/file-window.ts';
 
-/** A file that may be one of a store, by its name or by its header. */
+/** A file that may belong to a store, by its name or by its header. */
 export interface FoundFile {
   readonly name: string;
-  /** The name is that of a log or a snapshot. */
+  /** Whether the name is that of a log or a snapshot. */
   readonly isNamed: boolean;
-  /** What the file says of itself, whatever its name says; undefined where that does not verify. */
+  /** The header, read without regard to the name. Undefined if it is invalid. */
   readonly header: FileHeader | undefined;
 }
 
@@ -24,14 +24,14 @@ export function placeOf({ kind, number }: FileHeader): string {
   return kind === 'log' ? logName(number) : snapshotName(number);
 }
 
-/** A file whose header says what its name says. */
+/** Whether the header matches the name. */
 export function isInPlace({ name, header }: FoundFile): boolean {
   return header !== undefined && placeOf(header) === name;
 }
 
 /**
- * Logs and snapshots of a directory, also under names that are none of ours: copies that somebody
- * has made, what somebody has renamed. Rejects with the system's error.
+ * Finds logs and snapshots of a directory, also under foreign names: copies and renamed files.
+ * Rejects with the system error.
  */
 export async function findFiles(fs: FileSystem, directory: string): Promise<FoundFile[]> {
   const found: FoundFile[] = [];
@@ -59,16 +59,16 @@ async function readHeader(
       await file.close();
     }
   } catch (error) {
-    // What is none of ours need not be readable, nor lead anywhere.
+    // A foreign file may be unreadable, or a dangling link.
     if (isNamed) throw error;
     return undefined;
   }
 }
 
 /**
- * The id of the store that a directory belongs to: the one that the lock file claims, if any file
- * is of it. Else the one that most of the files are of. A snapshot counts twice, since no log opens
- * without one. Of as many, that of the newest snapshot. Undefined where no header verifies.
+ * Determines the id of the directory's store: the id in the claim, if any file has it. Otherwise
+ * the id of most files, where a snapshot counts twice, because logs do not open without one. In
+ * case of a tie, the id of the newest snapshot. Undefined if no header is valid.
  */
 export function findStoreId(
   files: readonly FoundFile[],
@@ -91,14 +91,16 @@ function headersOf(files: readonly FoundFile[]): FileHeader[] {
   return files.flatMap(({ header }) => header ?? []);
 }
 
-/** Of one store: files, each place once, and one more for a snapshot; its newest snapshot. */
+/**
+ * Rank of a store: its number of distinct files, plus one for a snapshot; then its newest snapshot.
+ */
 function rankOf(headers: readonly FileHeader[]): readonly number[] {
   const places = new Set(headers.map(placeOf));
   const snapshots = headers.filter(({ kind }) => kind === 'snapshot').map(({ number }) => number);
   return [places.size + (snapshots.length > 0 ? 1 : 0), Math.max(-1, ...snapshots)];
 }
 
-/** Whether the first rank is the higher one; earlier elements count more. */
+/** Whether the first rank is higher. Earlier elements are more significant. */
 export function isHigher(rank: readonly number[], other: readonly number[]): boolean {
   const at = rank.findIndex((value, i) => value !== other[i]);
   return at >= 0 && rank[at]! > other[at]!;

@@ -2,7 +2,10 @@ import { basename, dirname, join } from 'node:path';
 import type { FileSystem } from '../../fs/file-system.ts';
 import type { Move } from './placement.ts';
 
-/** A file system to read a directory from as if its files had been moved. */
+/**
+ * Returns a view of a file system in which the files of a directory appear as if they had been
+ * moved.
+ */
 export function viewPlaced(fs: FileSystem, directory: string, moves: readonly Move[]): FileSystem {
   if (moves.length === 0) return fs;
   const sources = new Map(moves.flatMap(({ from, to }) => (to === undefined ? [] : [[to, from]])));

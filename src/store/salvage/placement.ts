@@ -17,37 +17,36 @@ import {
   type FoundFile,
 } from './found-files.ts';
 
-/** A name that leads to another file than it should. */
+/** A file that must be renamed or set aside. */
 export interface Move {
   /** Name in the directory. */
   readonly from: string;
-  /** The name that the file should have; undefined: it belongs nowhere, and is set aside. */
+  /** The correct name. Undefined: the file does not belong to the store and is set aside. */
   readonly to: string | undefined;
   /** Why, as a phrase about the file. */
   readonly reason: string;
 }
 
 /**
- * What has to be renamed or set aside in a damaged directory before anything in it is given up for
- * lost: the header of every log and snapshot says which store's and which number it is. Reads only.
+ * Plans which files of a damaged directory must be renamed or set aside before anything is given up
+ * as lost. The header of every log and snapshot names its store and its number. Reads only.
  *
- * - Files of the store that the lock file claims, or else most headers name, go where their headers
- *   say.
- * - Of several for one place the one is taken that the next log follows, or else that verifies the
- *   furthest.
- * - Files under names that are none of ours (`.bak`, ` (1)`) are taken only where one is missing or
- *   bad.
- * - What is of another store, or a second copy, is set aside. A file without a header that verifies
- *   stays, unless its place is another one's.
+ * - Files of the store get the names in their headers. The store is the one in the claim, or the
+ *   one that most headers name.
+ * - If several files have the same name, the one that the next log follows is chosen, or the one
+ *   that is valid the furthest.
+ * - Files under foreign names (`.bak`, ` (1)`) are used only if one is missing or invalid.
+ * - Files of another store and second copies are set aside. A file with an invalid header stays,
+ *   unless another file needs its name.
  *
- * Rejects with the system's error or the signal's reason.
+ * Rejects with the system error or the signal's reason.
  */
 export async function planMoves(
   fs: FileSystem,
   directory: string,
   signal: AbortSignal,
 ): Promise<readonly Move[]> {
-  // The claim first: what it names was there before.
+  // Reads the claim first: what it names existed before.
   const claim = await readClaim(fs, directory);
   const files = await findFiles(fs, directory);
   const storeId = findStoreId(files, claim);
@@ -55,7 +54,7 @@ export async function planMoves(
   return new Placement(fs, directory, signal, storeId, files).plan();
 }
 
-/** A file that could stand in a place, and how well. */
+/** A file that could get a name. */
 interface Candidate {
   readonly file: FoundFile;
   readonly header: FileHeader;
@@ -67,7 +66,7 @@ class Placement {
   readonly #signal: AbortSignal;
   readonly #storeId: Uint8Array;
   readonly #files: readonly FoundFile[];
-  /** Files of the store by the name that they should have. */
+  /** Files of the store by their correct names. */
   readonly #candidates: Map<string, Candidate[]> = new Map();
 
   constructor(
@@ -125,7 +124,7 @@ class Placement {
   }
 
   /**
-   * The best file for a place; undefined if only files under foreign names are, and none is needed.
+   * The best file for a name. Undefined if only files under foreign names exist and none is needed.
    */
   async #choose(candidates: readonly Candidate[]): Promise<FoundFile | undefined> {
     const named = candidates.filter(({ file }) => file.isNamed);
@@ -142,8 +141,8 @@ class Placement {
   }
 
   /**
-   * Whether a file under a foreign name is missing: in a gap, at the end that it continues, or as
-   * the snapshot.
+   * Whether a file under a foreign name fills a gap, continues the last log, or is the missing
+   * snapshot.
    */
   async #isNeeded({ header }: Candidate): Promise<boolean> {
     const numbers = (kind: FileHeader['kind']): number[] =>
@@ -162,7 +161,7 @@ class Placement {
     return before !== undefined && isSamePredecessor(before, header.predecessor);
   }
 
-  /** How the log before a number ends, or the snapshot that is in its place. */
+  /** The end of the log before a number, or of the snapshot in its place. */
   async #endBefore(number: number, snapshots: readonly number[]): Promise<Predecessor | undefined> {
     const before = this.#candidates.get(logName(number - 1))?.[0];
     if (before !== undefined) return this.#endOf(before);
@@ -188,10 +187,7 @@ class Placement {
     });
   }
 
-  /**
-   * How good a copy is: whether what comes next was written behind it, whether it verifies, how
-   * far.
-   */
+  /** Quality of a copy: whether its successor follows it, whether it is valid, and how far. */
   async #quality({ file, header }: Candidate): Promise<readonly number[]> {
     const { number, kind } = header;
     if (kind === 'snapshot') {

@@ -9,18 +9,19 @@ import { planMoves, type Move } from './placement.ts';
 import { copyDurably, quarantine } from './quarantine.ts';
 
 /**
- * Ends the name that a file has while it makes room for another one: none of ours, found again by
- * its header.
+ * Suffix of a file that makes way for another one. The name is foreign, and the file is found again
+ * by its header.
  */
 const MOVED_SUFFIX = '.moved';
 
 /**
- * Gives misplaced files their names back, and sets aside in `quarantine/` what belongs to another
- * store or is a second copy. Nothing is removed, and every step is durable before the next. The
- * highest log goes first: until the lowest is in its place there is a gap, so that a crash at any
- * step leaves a directory that does not open with less than it holds, and that another salvage puts
- * in order.
- * @throws FencedError; system errors as they are
+ * Renames misplaced files to the names in their headers, and sets aside in `quarantine/` files of
+ * another store and second copies. It removes nothing, and each step is durable before the next.
+ * The log with the highest number is renamed first. Until the lowest one is in its place there is a
+ * gap. So after a crash at any step, the directory does not open with less than it holds, and
+ * another salvage completes the work.
+ *
+ * @throws FencedError; system errors unchanged
  */
 export async function putInPlace(
   fs: FileSystem,
@@ -37,7 +38,7 @@ class Mover {
   readonly #directory: string;
   readonly #moves: readonly Move[];
   readonly #lock: DirectoryLock;
-  /** Where files stand by now that had to make room, by their first name. */
+  /** Current names of files that had to make way, by their original names. */
   readonly #current: Map<string, string> = new Map();
   readonly #moved: MovedFile[] = [];
 
@@ -63,12 +64,12 @@ class Mover {
   async #place(move: Move, to: string): Promise<void> {
     await this.#makeRoom(to);
     const from = this.#current.get(move.from) ?? move.from;
-    // What is replaced has another name by now: at no moment the place is empty.
+    // The replaced file already has another name, so the target name always exists.
     await this.#change(() => this.#fs.rename(this.#path(from), this.#path(to)));
     this.#moved.push({ from: this.#path(move.from), to: this.#path(to), reason: move.reason });
   }
 
-  /** Gives what stands in a place a second name. */
+  /** Gives the file that has a name a second one. */
   async #makeRoom(place: string): Promise<void> {
     const occupant = this.#moves.find(({ from }) => from === place);
     if (occupant === undefined || this.#current.has(place)) return;
@@ -76,7 +77,7 @@ class Mover {
     if (occupant.to === undefined) return this.#setAside(occupant);
     const name = place + MOVED_SUFFIX;
     await this.#change(async () => {
-      // Of a salvage that was interrupted: what it was is still in its place.
+      // Left by an interrupted salvage: the original still has its name.
       await unlinkIfThere(this.#fs, this.#path(name));
       await this.#linkOrCopy(this.#path(place), this.#path(name));
     });
@@ -110,7 +111,7 @@ class Mover {
   }
 }
 
-/** Logs before snapshots, the highest first. */
+/** Logs before snapshots, highest number first. */
 function byPlace(a: Move, b: Move): number {
   const [one, other] = [parseFileName(a.to ?? ''), parseFileName(b.to ?? '')];
   if (one.kind !== other.kind) return one.kind === 'log' ? -1 : 1;

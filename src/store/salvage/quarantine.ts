@@ -6,8 +6,8 @@ import { FileWindow } from '../../fs/file-window.ts';
 import { writeFully } from '../../fs/write.ts';
 
 /**
- * Copies a damaged file into `quarantine/`, synced, and returns where it is. The original stays
- * until what was salvaged from it is durable: a crash in between must find it in its place.
+ * Copies a damaged file to `quarantine/`, syncs it and returns the new path. The original stays
+ * until the salvaged data is durable, so that it is still there after a crash.
  */
 export async function quarantine(fs: FileSystem, directory: string, path: string): Promise<string> {
   const folder = join(directory, QUARANTINE_NAME);
@@ -21,7 +21,7 @@ export async function quarantine(fs: FileSystem, directory: string, path: string
   return target;
 }
 
-/** Fills a new file with what is at `path`, syncs and closes it. */
+/** Copies the file at `path` to a new file, syncs and closes it. */
 export async function copyDurably(fs: FileSystem, path: string, file: OpenFile): Promise<void> {
   try {
     const source = await fs.open(path, 'r');

@@ -8,8 +8,8 @@ import { lossOf, type SalvagedLog } from './salvage-loss.ts';
 import type { LoadedLog } from '../recovery/verdict.ts';
 
 /**
- * Keeps every frame of an ancestor's log that verifies. Its batches have no numbers: what is lost
- * may concern any key.
+ * Keeps every valid frame of an ancestor's log. Its batches have no numbers, so a loss may concern
+ * any key.
  */
 export async function salvageAncestorLog(fs: FileSystem, log: LoadedLog): Promise<SalvagedLog> {
   const { ending } = log.scan;
@@ -44,7 +44,7 @@ async function readWhole(fs: FileSystem, log: LoadedLog): Promise<Uint8Array> {
   }
 }
 
-/** Takes the rows of a frame, all or none. */
+/** Adds all rows of a frame, or none. */
 function takeRows(payload: Uint8Array, into: LogRows): boolean {
   for (const rows of rowsOf(payload)) if (typeof rows === 'string') return false;
   for (const rows of rowsOf(payload)) if (typeof rows !== 'string') into.add(rows);

@@ -22,17 +22,17 @@ import {
   type LoadedLog,
 } from '../recovery/verdict.ts';
 
-/** What the logs are folded into. */
+/** The records into which the logs are folded. */
 export interface SalvageBase extends SalvagedSnapshot {
   readonly number: number;
   readonly format: 'lodestore' | 'ancestor' | 'unknown';
   readonly storeId: Uint8Array;
-  /** What the first log must follow, where the snapshot tells. */
+  /** The predecessor of the first log, if the snapshot tells. */
   readonly predecessor: Predecessor | undefined;
   readonly epoch: number;
 }
 
-/** Chooses and reads the snapshot of a damaged directory. Nothing is changed. */
+/** Chooses and reads the snapshot of a damaged directory. Changes nothing. */
 export class SalvageBaseReader {
   readonly #fs: FileSystem;
   readonly #directory: string;
@@ -47,8 +47,9 @@ export class SalvageBaseReader {
   }
 
   /**
-   * The newest snapshot, or what verifies of it. If an older one and the logs up to the newest are
-   * still there, and prove to hold all of it, these are taken: nothing is lost then.
+   * Reads the newest snapshot, or the valid part of it. If an older snapshot and the logs up to the
+   * newest one still exist, and provably hold all of it, these are used instead: then nothing is
+   * lost.
    */
   async read(): Promise<SalvageBase> {
     const newest = this.#listing.snapshots.at(-1);
@@ -79,7 +80,7 @@ export class SalvageBaseReader {
     const losses: Loss[] = [];
     if (!isAncestor) {
       const reason = 'the snapshot is missing';
-      // A store begins with an empty snapshot 0.
+      // The first snapshot of a store, number 0, is empty.
       const firstKey = number === 0 ? undefined : 0n;
       const gap = { reason, fromOffset: 0, toOffset: 0, firstKey, lastKey: undefined };
       losses.push(snapshotLoss(join(this.#directory, snapshotName(number)), gap));
@@ -125,7 +126,7 @@ export class SalvageBaseReader {
     return { columns: [], losses, ...common, format: 'ancestor', epoch: 0 };
   }
 
-  /** The id in the first other file header that verifies. */
+  /** The id in the first other valid file header. */
   async #findStoreId(damaged: number | undefined): Promise<Uint8Array> {
     for (const number of this.#listing.logs.toReversed()) {
       const { scan } = await this.loadLog(number, undefined);
@@ -140,7 +141,8 @@ export class SalvageBaseReader {
   }
 
   /**
-   * The older snapshot in the place of the damaged one, if the logs between prove to be all there.
+   * Returns the older snapshot in place of the damaged one, if the logs between them are provably
+   * complete.
    */
   async #replace(damaged: SalvageBase, older: number): Promise<SalvageBase | undefined> {
     const state = await readSnapshotState(this.#fs, this.#directory, older);

@@ -13,8 +13,8 @@ import { lossOf, type SalvagedLog } from './salvage-loss.ts';
 import type { LoadedLog } from '../recovery/verdict.ts';
 
 /**
- * A log from which nothing may be taken: it does not belong to the sequence before it, or to the
- * store.
+ * A log of which nothing may be used, because it does not continue the previous log or is not of
+ * this store.
  */
 export function dropLog(log: LoadedLog, reason: string, lastSequence: bigint): SalvagedLog {
   return {
@@ -26,9 +26,8 @@ export function dropLog(log: LoadedLog, reason: string, lastSequence: bigint): S
 }
 
 /**
- * Keeps every group of a damaged log that verifies. What lies between them is a loss, with the
- * sequence numbers that are missing there. `expectedSequence` is the last sequence of the log
- * before.
+ * Keeps every valid group of a damaged log. The bytes between them are losses, with the missing
+ * sequence numbers. `expectedSequence` is the last sequence number of the previous log.
  */
 export async function salvageLog(
   fs: FileSystem,
@@ -56,7 +55,7 @@ class LogSalvage {
   readonly #losses: Loss[] = [];
   #before: bigint | undefined;
   #lastSequence: bigint;
-  /** Behind what verifies and is in its place. */
+  /** End of the last valid frame. */
   #goodEnd: number;
   #isSealed = false;
 
@@ -77,7 +76,7 @@ class LogSalvage {
     const seed = new ChecksumSeed(storeId, 'log', this.#log.number);
     for await (const frame of findFrames(window, seed, FILE_HEADER_BYTES)) {
       this.#take(frame);
-      // Nothing that was acknowledged stands behind a seal.
+      // Nothing after a seal was acknowledged.
       if (this.#isSealed) break;
     }
     await this.#noteTail(window);
@@ -108,7 +107,8 @@ class LogSalvage {
   }
 
   /**
-   * What verifies next stands at `offset`, and `sequence` was the last before it: the rest is lost.
+   * The next valid frame is at `offset`, and `sequence` is the last number before it: bytes and
+   * batches in between are lost.
    */
   #reach(offset: number, sequence: bigint): void {
     const isGap = sequence > this.#lastSequence;
@@ -119,7 +119,7 @@ class LogSalvage {
     this.#goodEnd = offset;
   }
 
-  /** Bytes at the end that do not verify may have been batches; how many is not known here. */
+  /** Invalid bytes at the end may have been batches, of unknown number. */
   async #noteTail(window: FileWindow): Promise<void> {
     const { ending, fileBytes } = this.#log.scan;
     if (!this.#isSealed && !(await isZeroToEnd(window, this.#goodEnd))) {

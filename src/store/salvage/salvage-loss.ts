@@ -1,24 +1,24 @@
 import type { Columns } from '../../format/columns.ts';
 import type { Loss } from '../recovery/recovery-report.ts';
 
-/** What a log yields, and what of it is gone. */
+/** The salvaged part of a log, and its losses. */
 export interface SalvagedLog {
   readonly run: readonly Columns[];
   /**
-   * In order of offsets. The last one has a first sequence without a last where the log does not
-   * tell.
+   * In order of offsets. If the log does not tell how many batches are lost at its end, the last
+   * loss has a first sequence number without a last one.
    */
   readonly losses: readonly Loss[];
-  /** The last sequence before the log, where it tells. */
+  /** The last sequence number before the log, if the log tells. */
   readonly before: bigint | undefined;
-  /** The last sequence that the log is known to have held. */
+  /** The last sequence number that the log is known to have held. */
   readonly lastSequence: bigint;
 }
 
 /**
- * Added to the last sequence number if batches or records are lost. A follower of the change feed
- * that has seen a lost batch must not take a later one for it: its position is refused instead.
- * Larger than the number of batches that any logs could have held.
+ * Added to the last sequence number if batches or records are lost. Otherwise a follower of the
+ * change feed that has seen a lost batch would take a later batch for it; with the gap, its
+ * position is rejected. Larger than the number of batches in any logs.
  */
 const SEQUENCE_GAP: bigint = 2n ** 40n;
 
@@ -33,7 +33,7 @@ export function sequenceAfterSalvage(found: {
   return found.lastSequence + (isLossy ? SEQUENCE_GAP : 0n);
 }
 
-/** Bytes of a log that could not be used, and the batches that are gone with them. */
+/** Unusable bytes of a log, and the lost batches. */
 export function lossOf(
   path: string,
   reason: string,

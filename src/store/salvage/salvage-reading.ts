@@ -20,11 +20,11 @@ import { dropLog, salvageLog } from './salvage-log.ts';
 import { lossOf, type SalvagedLog } from './salvage-loss.ts';
 import { asPredecessor, isBlank, isSamePredecessor, type LoadedLog } from '../recovery/verdict.ts';
 
-/** All that verifies in a damaged directory, and what does not. */
+/** The valid records of a damaged directory, and the losses. */
 export interface Salvageable {
   readonly listing: DirectoryListing;
   readonly storeId: Uint8Array;
-  /** No file that was read has a higher number, and none that the lock file claims. */
+  /** At least the highest number of any file, and of the claim. */
   readonly number: number;
   readonly epoch: number;
   readonly lastSequence: bigint;
@@ -32,13 +32,14 @@ export interface Salvageable {
   readonly columns: readonly Columns[];
   /** `quarantined` is not set yet. */
   readonly losses: readonly Loss[];
-  /** Files that were read as if they stood in another place, or not at all. */
+  /** Files that were read under another name, or not at all. */
   readonly moves: readonly Move[];
 }
 
 /**
- * Reads what can be kept of a damaged directory. Nothing is changed.
- * @throws system errors as they are: an unreadable file is not damage; StoreError for a newer
+ * Reads what can be kept of a damaged directory. Changes nothing.
+ *
+ * @throws system errors unchanged, because an unreadable file is not damage; StoreError for a newer
  *   format
  */
 export async function readSalvageable(
@@ -83,7 +84,7 @@ function fold(records: readonly Columns[], updates: readonly Columns[]): Columns
   return folded;
 }
 
-/** Goes through the logs in order and keeps account of the sequence numbers. */
+/** Processes the logs in order, and keeps track of sequence numbers. */
 class LogWalk {
   readonly runs: RunPile = new RunPile();
   readonly losses: Loss[] = [];
@@ -94,7 +95,7 @@ class LogWalk {
   readonly #base: SalvageBase;
   readonly #numbers: readonly number[];
   #expected: { readonly number: number; readonly log: LoadedLog | undefined };
-  /** False as long as no file has told how many batches came before. */
+  /** Whether a file has told how many batches came before it. */
   #isCounted: boolean;
 
   constructor(fs: FileSystem, directory: string, base: SalvageBase, listing: DirectoryListing) {
@@ -119,7 +120,7 @@ class LogWalk {
     this.#expected = { number: log.number + 1, log };
   }
 
-  /** After the last log: what the claim names beyond it is gone. */
+  /** Called after the last log: everything that the claim names beyond it is lost. */
   end(
     claim: Claim,
     read: readonly LoadedLog[],
@@ -129,7 +130,7 @@ class LogWalk {
     const unmet = unmetClaim({ ...found, logs, lastSequence: this.lastSequence }, claim);
     if (unmet === undefined) return;
     const { path, reason, fromOffset, toOffset, firstSequence, lastSequence } = unmet;
-    // Damage within the log is told, and every batch behind it was found.
+    // The damage within the log is already reported, and every batch after it was found.
     if (lastSequence === undefined && this.losses.some((loss) => loss.path === path)) return;
     if (!this.#closeLosses(claim.lastSequence)) {
       this.losses.push(lossOf(path, reason, fromOffset, toOffset, firstSequence, lastSequence));
@@ -137,7 +138,7 @@ class LogWalk {
     if (lastSequence !== undefined) this.lastSequence = lastSequence;
   }
 
-  /** Something tells the last batch of what is gone. False if it is told of no loss. */
+  /** Sets the last batch of open losses. Returns false if there are none. */
   #closeLosses(last: bigint): boolean {
     const isGone = last > this.lastSequence;
     const hasOpen = this.losses.some(isOpen);
@@ -155,7 +156,8 @@ class LogWalk {
       if (salvaged.run.length > 0) return salvaged;
     }
     if (isBlank(log.scan)) {
-      // Prepared in a crash, or destroyed whole: it cannot be told, so the file is kept.
+      // The log was prepared during a crash, or completely destroyed. Which one is unknown, so the
+      // file is kept.
       return dropLog(log, 'no frame of this store is in the log', this.lastSequence);
     }
     if (format === 'ancestor' && (this.lastSequence > 0n || this.#base.format === 'lodestore')) {
@@ -174,7 +176,7 @@ class LogWalk {
     return salvageLog(this.#fs, log, this.#base.storeId, this.lastSequence);
   }
 
-  /** Which log held which of the batches is not known: each loss names all of them. */
+  /** Which batches were in which log is unknown, so each loss names all of them. */
   #noteMissing(to: number): void {
     const from = this.#expected.number;
     const blank = this.#numbers.filter((number) => number >= from && number < to);
@@ -192,7 +194,7 @@ class LogWalk {
     this.losses.push(lossOf(path, reason, 0, 0, this.lastSequence + 1n, undefined));
   }
 
-  /** A log says what came before it: with that, the losses before it are known exactly. */
+  /** A log names its predecessor's last batch, so the losses before it become exact. */
   #settle(log: LoadedLog, before: bigint | undefined): void {
     if (before === undefined) return;
     if (!this.#isCounted) this.lastSequence = before;
@@ -204,7 +206,7 @@ class LogWalk {
     if (isGone) this.lastSequence = before;
   }
 
-  /** The log before ends cleanly, but this one says that it went on. */
+  /** The previous log ends cleanly, but this one says that it was longer. */
   #endIsGone(log: LoadedLog, before: bigint): Loss {
     const previous = this.#expected.log;
     const path = previous?.path ?? join(this.#directory, snapshotName(this.#base.number));
@@ -214,7 +216,7 @@ class LogWalk {
     return lossOf(path, reason, from, Math.max(from, to), this.lastSequence + 1n, before);
   }
 
-  /** All batches are there, but the log was written behind other ones than these. */
+  /** All batches are there, but the log was written after another file than the one before it. */
   #checkPredecessor(log: LoadedLog): void {
     const { header } = log.scan;
     const previous = this.#expected.log;
@@ -242,7 +244,7 @@ function closed(loss: Loss, before: bigint, isGone: boolean): Loss {
   return { ...loss, firstSequence: undefined, olderValuesMayShow: false };
 }
 
-/** Names of the damaged files that are there, each once. */
+/** Paths of the existing damaged files, without duplicates. */
 export function damagedPaths({ listing, losses }: Salvageable): string[] {
   const names = new Set([...listing.logs.map(logName), ...listing.snapshots.map(snapshotName)]);
   return [...new Set(losses.map((loss) => loss.path))].filter((path) => names.has(basename(path)));

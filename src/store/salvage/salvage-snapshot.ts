@@ -22,13 +22,13 @@ import { findFrames } from '../../log/frame-search.ts';
 import { ChunkReader, type SnapshotFile } from '../../snapshot/snapshot-reader.ts';
 import type { Loss } from '../recovery/recovery-report.ts';
 
-/** What a snapshot yields, and what of it is gone. */
+/** The salvaged part of a snapshot, and its losses. */
 export interface SalvagedSnapshot {
   readonly columns: readonly Columns[];
   readonly losses: readonly Loss[];
 }
 
-/** Bytes of a snapshot that do not verify; keys are undefined where no record is concerned. */
+/** Invalid bytes of a snapshot. Keys are undefined if no record is affected. */
 export function snapshotLoss(
   path: string,
   gap: Pick<Loss, 'reason' | 'fromOffset' | 'toOffset' | 'firstKey' | 'lastKey'>,
@@ -43,7 +43,7 @@ export function snapshotLoss(
   };
 }
 
-/** The header of snapshot `number`, if that verifies, whatever else of the file does. */
+/** The header of snapshot `number`, if it is valid, whatever the state of the rest. */
 export async function readSnapshotHeader(
   fs: FileSystem,
   path: string,
@@ -60,10 +60,7 @@ export async function readSnapshotHeader(
   }
 }
 
-/**
- * Keeps every chunk that verifies. The index, which has been verified, names the keys of those that
- * do not.
- */
+/** Keeps every valid chunk. The verified index has the key ranges of the others. */
 export async function salvageIndexed(
   fs: FileSystem,
   path: string,
@@ -100,7 +97,8 @@ async function readEntries(
 }
 
 /**
- * Keeps every chunk that verifies by itself, in a snapshot whose header, index or trailer does not.
+ * Keeps every chunk that is valid by itself, in a snapshot with an invalid header, index or
+ * trailer.
  */
 export async function salvageUnindexed(
   fs: FileSystem,
@@ -126,7 +124,7 @@ export async function salvageUnindexed(
       const reader = new ChunkReader(file, sizeBytes, storeId, number);
       const indexed = await readEntries(reader, path, found.index);
       losses.push(...indexed.losses);
-      // With nothing else to blame, it is the trailer that does not belong to the rest.
+      // Without another loss, the trailer is what does not match the rest.
       if (trailer === undefined || losses.length === 0) lose(found.goodEnd, sizeBytes, NO_KEYS);
       return { columns: indexed.columns, losses };
     }
@@ -148,21 +146,21 @@ const NO_KEYS: KeyRange = { firstKey: undefined, lastKey: undefined };
 
 interface FoundChunks {
   readonly columns: Columns[];
-  /** What lies between them. */
+  /** The gaps between the chunks. */
   readonly gaps: (KeyRange & Pick<Loss, 'fromOffset' | 'toOffset'>)[];
-  /** Behind the last frame that verifies. */
+  /** End of the last valid frame. */
   goodEnd: number;
-  /** The index, if that verifies. */
+  /** The index, if it is valid. */
   index: readonly IndexEntry[] | undefined;
 }
 
-/** The lowest key that none of these chunks can hold. */
+/** The lowest key after these chunks. */
 function nextKey(columns: readonly Columns[]): bigint {
   const last = columns.at(-1);
   return last === undefined ? 0n : last.lastKey + 1n;
 }
 
-/** All chunks that verify, up to an index that does. */
+/** All valid chunks, up to a valid index. */
 async function findChunks(
   window: FileWindow,
   seed: ChecksumSeed,

@@ -16,7 +16,7 @@ import { putInPlace } from './put-in-place.ts';
 import { sequenceAfterSalvage } from './salvage-loss.ts';
 import { damagedPaths, readSalvageable, type Salvageable } from './salvage-reading.ts';
 
-/** A directory that recovers again, and what it took. */
+/** A directory that recovers again, and what was moved and lost. */
 export interface Salvaged {
   readonly recovered: RecoveredState;
   readonly moved: readonly MovedFile[];
@@ -24,11 +24,11 @@ export interface Salvaged {
 }
 
 /**
- * Makes a damaged directory recover. What loses nothing comes first: files get the names back that
- * their headers say, and what does not belong there is set aside. Only what is damaged then is
- * given up.
- * @throws FencedError; CorruptionError only if the disk changes meanwhile; system errors as they
- *   are
+ * Makes a damaged directory recover. The first step loses nothing: files are renamed to the names
+ * in their headers, and files that do not belong are set aside. Only what is still damaged after
+ * that is given up.
+ *
+ * @throws FencedError; CorruptionError only if the disk changes meanwhile; system errors unchanged
  */
 export async function recoverBySalvage(
   context: RecoveryContext,
@@ -48,11 +48,12 @@ export async function recoverBySalvage(
 }
 
 /**
- * Keeps what verifies of a damaged directory: writes it as a new snapshot, copies damaged originals
- * to `quarantine/`, and removes what the snapshot replaces. Afterwards the directory recovers
- * without damage. Every step before the new snapshot's name is durable leaves the originals as they
- * were.
- * @throws system errors as they are: an unreadable file is not damage, and nothing is touched
+ * Keeps the valid records of a damaged directory: writes them as a new snapshot, copies damaged
+ * originals to `quarantine/`, and removes the files that the snapshot replaces. Afterwards the
+ * directory recovers without damage. Until the new snapshot's name is durable, the originals remain
+ * unchanged.
+ *
+ * @throws system errors unchanged: an unreadable file is not damage, and nothing was changed
  */
 async function salvage(context: RecoveryContext, lock: DirectoryLock): Promise<readonly Loss[]> {
   return new Salvage(context, lock).run();
@@ -73,7 +74,7 @@ class Salvage {
 
   async run(): Promise<readonly Loss[]> {
     const found = await readSalvageable(this.#fs, this.#directory, this.#context.signal);
-    // A number that no file has: not even the damaged newest snapshot is written over.
+    // A number that no snapshot has, so that not even the damaged newest one is overwritten.
     const number = found.number + (found.listing.snapshots.includes(found.number) ? 1 : 0);
     await this.#writeSnapshot(number, found);
     const places = await this.#quarantineAll(found);
@@ -104,7 +105,7 @@ class Salvage {
     }
   }
 
-  /** Copies every damaged file once; where to, by its path. */
+  /** Copies every damaged file once. Returns the new paths by the original ones. */
   async #quarantineAll(found: Salvageable): Promise<Map<string, string>> {
     const places = new Map<string, string>();
     for (const path of damagedPaths(found)) {

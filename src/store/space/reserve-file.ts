@@ -8,16 +8,16 @@ import { unlinkIfThere } from '../../fs/unlink.ts';
 import { writeZeros } from '../../fs/write.ts';
 
 /**
- * `absent`: there has not been room for the file yet; `kept`: it and the empty files beside it are
- * there; `given-up`: the disk was full, and what is not there may be used by what frees more.
+ * `absent`: there was no space for the file yet. `kept`: the file and the empty files beside it
+ * exist. `given-up`: the disk was full, and the space was released for operations that free more.
  */
 export type ReserveState = 'absent' | 'kept' | 'given-up';
 
 /**
- * A file of zeros, and empty files beside it, whose only use is to be removed when the disk is
- * full: then there is room for the deletes and the merge that make more. The zeros give bytes, each
- * file an inode: for a log, for the one that follows it, and for a merge's snapshot. Nothing that
- * is recovered is in them, so none of their failures matters.
+ * A file of zeros, and empty files beside it, whose only purpose is to be removed when the disk is
+ * full. That makes space for deletes and for the merge that frees more. The zeros provide bytes;
+ * each file provides an inode: for a log, for its successor and for a merge's snapshot. Recovery
+ * reads nothing from them, so their failures do not matter.
  */
 export class ReserveFile {
   readonly sizeBytes: number;
@@ -42,8 +42,8 @@ export class ReserveFile {
   }
 
   /**
-   * Makes the file unless it is there. Resolves with whether it is kept; never rejects. Asks for
-   * twice its size to be free: having it back must not be what fills the disk.
+   * Creates the file unless it exists. Resolves with whether it is kept; never rejects. Requires
+   * twice its size of free space, so that creating it does not fill the disk.
    */
   async make(): Promise<boolean> {
     if (this.#state === 'kept') return true;
@@ -55,14 +55,14 @@ export class ReserveFile {
     return this.state === 'kept';
   }
 
-  /** Bytes that giving it up now would free. Where that is nothing, it may still give an inode. */
+  /** Bytes that releasing the reserve now would free. If 0, it may still free an inode. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
 
   /**
-   * Removes the zeros; where they are gone, one of the empty files. Resolves with whether one was
-   * removed.
+   * Removes the zeros or, if they are gone, one of the empty files. Resolves with whether a file
+   * was removed.
    */
   async giveUp(): Promise<boolean> {
     await this.#making;
@@ -77,7 +77,7 @@ export class ReserveFile {
     return giveUpOneReserve(this.#fs, this.#directory);
   }
 
-  /** Waits for a file that is being made. It stays, for the next open. */
+  /** Waits for a file that is being created. It remains for the next open. */
   async close(): Promise<void> {
     await this.#making;
   }
@@ -85,8 +85,8 @@ export class ReserveFile {
   async #make(): Promise<boolean> {
     try {
       const existing = await this.#fs.stat(this.#path).catch(() => undefined);
-      // An earlier open, or this one for its lease, has given the zeros up: there is no more room
-      // since.
+      // The zeros were released by an earlier open, or by this one for its lease, and there is
+      // still no space.
       if (existing === undefined && (await this.#hasSpare())) this.#state = 'given-up';
       await this.#lock.whenHeld();
       if (existing?.sizeBytes !== this.sizeBytes) {
@@ -97,7 +97,7 @@ export class ReserveFile {
       }
       this.#heldBytes = this.sizeBytes;
       const isWhole = await this.#makeSpares();
-      // Each gives an inode that the next full disk may need: without them the disk is full still.
+      // Each provides an inode for the next full disk. Without them the disk still counts as full.
       if (!isWhole) this.#state = 'given-up';
       return isWhole;
     } catch {
@@ -118,8 +118,8 @@ export class ReserveFile {
   }
 
   /**
-   * Makes the empty files that are not there. False where the disk has no room for one; without one
-   * that cannot be made for another reason, the reserve does what it can.
+   * Creates the missing empty files. Returns false if the disk lacks space for one. If one cannot
+   * be created for another reason, the reserve works without it.
    */
   async #makeSpares(): Promise<boolean> {
     for (const name of SPARE_NAMES) {
@@ -136,7 +136,7 @@ export class ReserveFile {
   async #write(file: OpenFile): Promise<void> {
     try {
       await writeZeros(file, 0, this.sizeBytes);
-      // Until then a file system may only have promised the space.
+      // Before a sync, a file system may not have allocated the space.
       await file.dataSync();
     } catch (error) {
       await unlinkIfThere(this.#fs, this.#path).catch(() => undefined);

@@ -8,14 +8,14 @@ import type { ReserveFile, ReserveState } from './reserve-file.ts';
 import type { PackedBatch } from '../batch/packed-batch.ts';
 
 /**
- * `low`: nine tenths of the space for puts under `maxBytes` are used, or a merge may not find space
- * on the disk; `full`: puts are refused, because of `maxBytes` or the disk.
+ * `low`: nine tenths of the space for puts under `maxBytes` are used, or a merge may lack space on
+ * the disk. `full`: puts are refused because of `maxBytes` or the disk.
  */
 export type SpaceState = 'ample' | 'low' | 'full';
 
 /**
- * Bytes on disk, and the limits on them. A read-only store writes nothing and does not look at the
- * disk: `usedBytes` is what it read at open, `mergeBytes` and `reserveBytes` are 0, `maxBytes`,
+ * Bytes on disk, and their limits. A read-only store writes nothing and does not query the disk:
+ * `usedBytes` is what it read at open, `mergeBytes` and `reserveBytes` are 0, `maxBytes`,
  * `putBytes` and `diskFreeBytes` are undefined, and `state` is `ample`.
  */
 export interface SpaceFigures {
@@ -45,55 +45,55 @@ export interface SpaceFigures {
 /** Bytes of the store's files. */
 export interface SpaceUsage {
   readonly snapshotBytes: number;
-  /** Logs with the zeros reserved in them, and the log prepared ahead. */
+  /** Length of all logs, including reserved zeros and the prepared log. */
   readonly logFileBytes: number;
-  /** What of that is written. */
+  /** The written part of the logs. */
   readonly logBytes: number;
-  /** Merged logs that are kept for those who follow changes. */
+  /** Merged logs that are retained for change feeds. */
   readonly retainedBytes: number;
 }
 
 export interface SpaceKeeperParts {
   readonly directory: string;
   readonly maxBytes: number | undefined;
-  /** What merged logs may take: set aside, so that keeping one never makes a merge too large. */
+  /** Bytes set aside for retained logs, so that retaining one never makes a merge too large. */
   readonly retainBytes: number;
   readonly reserveFile: ReserveFile | undefined;
   readonly usage: () => SpaceUsage;
-  /** Puts are refused: a merge may free something. */
+  /** Called when puts are refused: a merge may free space. */
   readonly relieve: () => void;
   readonly onLow: (figures: SpaceFigures) => void;
   readonly onRecovered: (figures: SpaceFigures) => void;
-  /** Gives way to other work; undefined where groups are judged without. */
+  /** Yields to other work. Undefined if groups are judged without yielding. */
   readonly pause: (() => Promise<void>) | undefined;
-  /** What is free on the disk. */
+  /** Free bytes on the disk. */
   readonly freeBytes: () => Promise<number>;
 }
 
 const MIN_RESERVE_BYTES: number = 1024 * 1024;
 const LOW_FRACTION = 0.9;
 const RECOVERED_FRACTION = 0.8;
-/** The disk has room again where this much more is free than a merge may need. */
+/** The disk has recovered when its free space is this multiple of what a merge may need. */
 const RECOVERED_DISK_FRACTION = 1.25;
-/** A disk that refused a write is full until this is free, or a put has been written. */
+/** A disk that refused a write counts as full until this much is free, or a put was written. */
 const LEAST_FREE_BYTES: number = 512 * 1024;
-/** Headers of a group and of a new log, and the end of its last block. */
+/** Bytes for the headers of a group and of a new log, and the rest of its last block. */
 const GROUP_OVERHEAD_BYTES: number = 8 * 1024;
-/** What a merge may need beyond the bytes that it takes in. */
+/** Bytes that a merge may need in addition to those that it reads. */
 const MERGE_OVERHEAD_BYTES: number = 64 * 1024;
-/** A row in the log will be a row in a snapshot: room is kept for both. */
+/** A row in the log will also be a row in a snapshot, so space is reserved for both. */
 const BYTES_PER_ROW_BYTE = 2;
-/** Rows looked at before the event loop is looked after again. */
+/** Rows scanned between two yields to the event loop. */
 const SLICE_ROWS = 16_384;
 
-/** Bytes that the batches of a group may still take. */
+/** Bytes that the remaining batches of a group may take. */
 interface Room {
   puts: number;
   deletes: number;
 }
 
 /**
- * Keeps the store within `maxBytes`, and deletes and merges possible where puts no longer are.
+ * Keeps the store within `maxBytes`, and keeps deletes and merges possible when puts no longer are.
  * Space is judged when a group is formed, batch by batch, by uncompressed rows.
  */
 export class SpaceKeeper {
@@ -101,9 +101,9 @@ export class SpaceKeeper {
   readonly #reserveBytes: number;
   #state: SpaceState = 'ample';
   #isLentToMerge = false;
-  /** What was given up last is for the group that is tried again. */
+  /** The space that was last released is for the retry of the group. */
   #isLentToGroup = false;
-  /** The disk had no room for a put. */
+  /** The disk had no space for a put. */
   #isDiskFull = false;
   #diskFreeBytes: number | undefined;
   #seenFileBytes = 0;
@@ -115,7 +115,7 @@ export class SpaceKeeper {
       maxBytes === undefined ? 0 : Math.max(MIN_RESERVE_BYTES, Math.ceil(maxBytes / 50));
   }
 
-  /** Called once, when all that `usage` asks is there. The reserve is made in the background. */
+  /** Called once, when `usage` can be called. The reserve is created in the background. */
   start(): void {
     this.observe();
     void this.#parts.reserveFile?.make().then(() => {
@@ -124,7 +124,7 @@ export class SpaceKeeper {
     void this.look();
   }
 
-  /** Looks at what is free on the disk. Never rejects. */
+  /** Queries the free space of the disk. Never rejects. */
   async look(): Promise<void> {
     await this.#measure();
     if ((this.#diskFreeBytes ?? 0) >= LEAST_FREE_BYTES) this.#isDiskFull = false;
@@ -136,8 +136,9 @@ export class SpaceKeeper {
   }
 
   /**
-   * A group has been written to a log of `fileBytes`. The disk is looked at where the file has
-   * grown, and after it was full: a group of deletes does not show that it has room for puts.
+   * Called when a group was written to a log that is now `fileBytes` long. The free space is
+   * queried if the file has grown, or if the disk was full: a written group of deletes does not
+   * prove that there is space for puts.
    */
   written(fileBytes: number): void {
     const hasGrown = fileBytes !== this.#seenFileBytes;
@@ -161,17 +162,17 @@ export class SpaceKeeper {
     };
   }
 
-  /** True when groups have to be judged: asked first, since it costs nothing. */
+  /** Whether groups must be judged. A cheap check, which is made first. */
   get isLimited(): boolean {
     return this.#parts.maxBytes !== undefined || this.#isReserveGivenUp || this.#isDiskFull;
   }
 
-  /** A file is kept that a full disk gives up. */
+  /** Whether there is a reserve file, to be released on a full disk. */
   get hasReserve(): boolean {
     return this.#parts.reserveFile !== undefined;
   }
 
-  /** Before the next group it is looked whether that file can be had back. */
+  /** Whether the reserve is released. Before the next group, the store tries to create it again. */
   get waitsForReserve(): boolean {
     return this.#isReserveGivenUp;
   }
@@ -183,30 +184,30 @@ export class SpaceKeeper {
     return putBytes === Infinity ? undefined : putBytes;
   }
 
-  /** A merge may not find room on the disk. */
+  /** Whether a merge may lack space on the disk. */
   #isDiskScarce(factor: number): boolean {
     const freeBytes = this.#diskFreeBytes ?? Infinity;
     return this.#isDiskFull || freeBytes < factor * this.#mergeBytes;
   }
 
-  /** True when merges should not wait until the logs are as long as the snapshot. */
+  /** Whether merges should start before the logs are as long as the snapshot. */
   get isScarce(): boolean {
     const { maxBytes, reserveFile } = this.#parts;
     if (maxBytes !== undefined || this.#isReserveGivenUp) return this.#state !== 'ample';
-    // A merge that is not due yet is not what a reserve is given up for.
+    // The reserve is not released for a merge that is not due yet.
     return this.#isDiskFull && reserveFile === undefined;
   }
 
   /**
-   * Whether a new log may take its usual size. Not before the reserve is kept: the zeros of a log
-   * would take the space that was given up for deletes and merges.
+   * Whether a new log may reserve its usual size. False until the reserve is kept, because a log's
+   * zeros would take the space that was released for deletes and merges.
    */
   get isRoomForZeros(): boolean {
     const { reserveFile } = this.#parts;
     return reserveFile === undefined || reserveFile.state === 'kept';
   }
 
-  /** How long the live log, now `fileBytes`, may grow by zeros reserved ahead. */
+  /** Limit up to which the live log, now `fileBytes` long, may grow by reserved zeros. */
   reserveLimit(fileBytes: number, rotateBytes: number): number {
     if (this.#isReserveGivenUp) return fileBytes;
     if (this.#parts.maxBytes === undefined) return rotateBytes;
@@ -222,12 +223,12 @@ export class SpaceKeeper {
     return snapshotBytes + logBytes + MERGE_OVERHEAD_BYTES;
   }
 
-  /** What puts may use. */
+  /** Limit for puts. */
   get #limitBytes(): number {
     return (this.#parts.maxBytes ?? Infinity) - this.#reserveBytes;
   }
 
-  /** What counts against `maxBytes`. */
+  /** Bytes that count towards `maxBytes`. */
   get #takenBytes(): number {
     const { retainBytes, usage } = this.#parts;
     const { snapshotBytes, logFileBytes } = usage();
@@ -240,13 +241,14 @@ export class SpaceKeeper {
     const takenBytes = this.#takenBytes + GROUP_OVERHEAD_BYTES;
     return {
       puts: this.#limitBytes - takenBytes,
-      // The second: of a store that is over its limit already, deletes alone make a smaller one.
+      // The second term: if the store already exceeds its limit, only deletes can make it smaller.
       deletes: Math.max(maxBytes - takenBytes, this.#reserveBytes - usage().logBytes),
     };
   }
 
   /**
-   * Sets `refusal` of each batch for which there is no room. Batches with a refusal are left out.
+   * Sets `refusal` of each batch that lacks space. Batches with a refusal are left out of the
+   * group.
    */
   *judge(batches: readonly QueuedBatch[]): Flow<void> {
     const room = this.#room();
@@ -292,14 +294,15 @@ export class SpaceKeeper {
         usedBytes: isDisk ? undefined : this.#takenBytes,
       },
     );
-    // A batch that is merely large says nothing of the rest.
+    // A batch may be refused only because it is large. That does not mean that the store is full.
     if (isDisk || this.#takenBytes >= RECOVERED_FRACTION * this.#limitBytes) this.#becomeFull();
     relieve();
   }
 
   /**
-   * A group met a full disk. Gives up the reserve if that lets some of it through: then its puts
-   * are refused, and the rest may be tried again. Resolves with whether it may.
+   * Called when a group met a full disk. Releases the reserve if some batches of the group can then
+   * be written: those with puts are refused, and the rest may be retried. Resolves with whether to
+   * retry.
    */
   *makeRoomForDeletes(batches: readonly QueuedBatch[], error: StoreFullError): Flow<boolean> {
     const { reserveFile, pause } = this.#parts;
@@ -312,9 +315,9 @@ export class SpaceKeeper {
     void this.#measure();
     if (reserveFile === undefined || puts.length === batches.length) return false;
     if (!(yield* waited(reserveFile.giveUp()))) return false;
-    // Where inodes are lacking, to make the reserve again would take the one that it gave.
+    // If inodes are lacking, creating the reserve again would take the inode that it released.
     this.#isLentToGroup = true;
-    // Without the puts, other conditions may hold.
+    // Without the puts, conditions must be evaluated again.
     for (const batch of batches) batch.refusal = undefined;
     for (const batch of puts) this.#refuse(batch, error.cause);
     this.#becomeFull();
@@ -322,8 +325,8 @@ export class SpaceKeeper {
   }
 
   /**
-   * A merge finds too little room. Gives up the reserve if that is enough; resolves with whether it
-   * was.
+   * Called when a merge lacks space. Releases the reserve if that is enough. Resolves with whether
+   * it was.
    */
   async lendToMerge(missingBytes: number): Promise<boolean> {
     const { reserveFile } = this.#parts;
@@ -334,7 +337,7 @@ export class SpaceKeeper {
     return true;
   }
 
-  /** A merge has ended, well or not. */
+  /** Called when a merge has ended, successfully or not. */
   mergeEnded(): void {
     this.#isLentToMerge = false;
     if (this.#isReserveGivenUp) void this.#hasReserveAgain();
@@ -342,7 +345,7 @@ export class SpaceKeeper {
     void this.look();
   }
 
-  /** Looks at what is used, and tells of it once per crossing. */
+  /** Updates the state, and emits an event once per crossing. */
   observe(): void {
     const { onLow, onRecovered } = this.#parts;
     const limitBytes = this.#limitBytes;
@@ -376,7 +379,7 @@ function* isOnlyDeletes(
   { rows, recordCount }: PackedBatch,
   pause: SpaceKeeperParts['pause'],
 ): Flow<boolean> {
-  // A delete has no data.
+  // Deletes have no data.
   if (rows.length !== recordCount * ROW_HEADER_BYTES) return false;
   const view = viewOf(rows);
   let untilPause = SLICE_ROWS;

@@ -4,7 +4,7 @@ import type { Chunk } from '../chunk/chunk.ts';
 import type { Cursor, Seek } from '../layer/cursor.ts';
 import type { TableRecord } from '../layer/table-record.ts';
 
-/** Walks the records of a base. */
+/** Iterates over the records of a base. */
 export class BaseCursor implements Cursor {
   isDone = false;
   low = 0;
@@ -19,7 +19,7 @@ export class BaseCursor implements Cursor {
     this.#base = base;
     this.#step = seek.direction === 'up' ? 1 : -1;
     this.#ordinal = base.locate(seek.low, seek.high);
-    // Below all keys.
+    // The sought key is below all keys.
     if (this.#ordinal < 0 && this.#step === 1) this.#ordinal = 0;
     const chunk = base.chunkAt(this.#ordinal);
     this.#chunk = chunk;
@@ -31,7 +31,7 @@ export class BaseCursor implements Cursor {
     this.#settle();
   }
 
-  /** The chunk that the current record lies in, and its index there. */
+  /** The chunk of the current record. `index` is the record's index in it. */
   get chunk(): Chunk {
     return this.#chunk!;
   }
@@ -40,7 +40,7 @@ export class BaseCursor implements Cursor {
     return this.#index;
   }
 
-  /** Goes on at `index` of the chunk; where there is none, in the chunk behind. */
+  /** Moves to `index` of the chunk, or to the next chunk if the index is past its end. */
   moveTo(index: number): void {
     this.#index = index;
     this.#settle();
@@ -63,7 +63,7 @@ export class BaseCursor implements Cursor {
     this.#chunk!.addTo(sum, this.#index);
   }
 
-  /** Goes over to the neighbouring chunk where the index has left its own. */
+  /** Moves to the neighbouring chunk if the index is outside its own. */
   #settle(): void {
     let chunk = this.#chunk;
     if (chunk !== undefined && (this.#index < 0 || this.#index >= chunk.recordCount)) {

@@ -6,8 +6,8 @@ import type { KeySpan } from '../chunk/key-directory.ts';
 import type { KeyList } from '../chunk/span-list.ts';
 
 /**
- * The old snapshot's chunks [fromOrigin, toOrigin) and the gaps around them; the last gap in parts
- * unless `isWhole`.
+ * The chunks [fromOrigin, toOrigin) of the old snapshot and the gaps around them. Unless `isWhole`,
+ * the last gap is covered in several parts.
  */
 export interface MergeStep {
   readonly fromOrigin: number;
@@ -17,29 +17,29 @@ export interface MergeStep {
 
 /**
  * Replaces the chunks of one snapshot by those of the next, step by step in ascending order. Steps
- * are numbered as the old snapshot's chunks were, whatever a merge that failed has left in the
- * base.
+ * are numbered by the old snapshot's chunks, even if a failed merge has already put other chunks
+ * into the base.
  */
 export class BaseMerge {
   readonly #snapshot: KeyList;
-  /** Chunks of the old snapshot before this one have had their step. */
+  /** Chunks of the old snapshot before this one are done. */
   #nextOrigin = 0;
   #lastReplacement: KeyHalves | null = null;
   /**
-   * The new snapshot's chunks so far, and the old ones behind them. The base may hold the same
-   * records in other chunks.
+   * Keys of the new snapshot's chunks so far, then of the remaining old ones. The base may hold the
+   * same records in other chunks.
    */
   #written: KeyList;
-  /** Chunks that steps have added to the old ones. */
+  /** Number of chunks that the steps have added. */
   #added = 0;
 
-  /** `snapshot`: the keys of the chunks as they stand on disk. */
+  /** `snapshot`: keys of the chunks on disk. */
   constructor(snapshot: KeyList) {
     this.#snapshot = snapshot;
     this.#written = snapshot;
   }
 
-  /** `base` with `chunks` for what the step covers. */
+  /** Returns `base` with `chunks` in place of what the step covers. */
   replace(
     base: Base,
     { fromOrigin, toOrigin, isWhole }: MergeStep,
@@ -67,8 +67,8 @@ export class BaseMerge {
   }
 
   /**
-   * The key behind the old chunks before `toOrigin` and behind `chunks`, of which there is one:
-   * more follow.
+   * The key after both the old chunks before `toOrigin` and `chunks`. It exists, because more parts
+   * follow.
    */
   #behindPart(toOrigin: number, chunks: readonly Chunk[]): KeyHalves {
     const last = chunks.at(-1);
@@ -81,14 +81,14 @@ export class BaseMerge {
   }
 
   /**
-   * Keys of the new snapshot's chunks, when all steps are done: those that no step replaces are
-   * among them.
+   * Returns the keys of the new snapshot's chunks, including chunks that no step replaced, after
+   * the last step.
    */
   finish(): KeyList {
     return this.#written;
   }
 
-  /** The last key before the step's range: of the chunk before, or of what a step has put there. */
+  /** The last key before the step's range: that of the previous chunk, or of its replacement. */
   #lastKept(fromOrigin: number): KeyHalves | null {
     if (fromOrigin === 0) return this.#lastReplacement;
     const { lastLow: low, lastHigh: high } = this.#snapshot.spanAt(fromOrigin - 1);
@@ -106,13 +106,13 @@ export class BaseMerge {
   }
 }
 
-/** The next key; there is one, since more chunks follow. */
+/** The next key. It exists, because more chunks follow. */
 function behind(lastLow: number, lastHigh: number): KeyHalves {
   const low = (lastLow + 1) >>> 0;
   return { low, high: lastHigh + (low === 0 ? 1 : 0) };
 }
 
-/** Without the chunk, so that its columns are not kept alive. */
+/** A copy without the chunk, which would keep the columns alive. */
 function spanOf({ firstLow, firstHigh, lastLow, lastHigh }: KeySpan): KeySpan {
   return { firstLow, firstHigh, lastLow, lastHigh };
 }

@@ -3,17 +3,16 @@ import { KeyDirectory } from '../chunk/key-directory.ts';
 import type { ChunkSlot } from '../chunk/lazy-chunk.ts';
 import type { SpanPage } from '../chunk/span-list.ts';
 
-/**
- * Neighbouring chunks of a base. Pages are shared by the bases that a merge makes one from the
- * other.
- */
+/** Consecutive chunks of a base. The bases before and after a merge step share unchanged pages. */
 export class BasePage implements SpanPage<ChunkSlot> {
-  /** A chunk that has been read takes the place of the lazy one, which need not be asked again. */
+  /** A lazy chunk is replaced by its chunk after it was loaded. */
   readonly items: ChunkSlot[];
   readonly directory: KeyDirectory;
   readonly recordCount: number;
   #memoryBytes = 0;
-  /** Chunks from here on are not counted in the bytes yet, since one was not in memory. */
+  /**
+   * Chunks from this index on are not included in `#memoryBytes`, because one was not in memory.
+   */
   #measured = 0;
 
   constructor(slots: readonly ChunkSlot[]) {
@@ -24,7 +23,7 @@ export class BasePage implements SpanPage<ChunkSlot> {
     this.recordCount = recordCount;
   }
 
-  /** Bytes of the columns that are in memory. */
+  /** Bytes of the columns in memory. */
   get memoryBytes(): number {
     const { items } = this;
     for (; this.#measured < items.length; this.#measured++) {

@@ -16,25 +16,22 @@ import {
 import type { U64Filter, ValueRange } from '../layer/value-search.ts';
 
 const STEP_RECORDS = 256;
-/** Keys that a search adds to the filter. */
+/** Keys that each search adds to the filter. */
 const FILTER_STEP = 16;
 
-/**
- * Updates as sorted columns, deletes among them: what a merge that found no room has folded from
- * the logs.
- */
+/** Updates, including deletes, as sorted columns: the folded logs of a merge that lacked space. */
 export class BaseUpdates implements UpdateLayer {
   readonly highestLow: number;
   readonly highestHigh: number;
   readonly shadowedRecords: number;
-  /** Folded: of each key one update, hardly larger than what it stands for. */
+  /** The run is folded: it has one update per key. */
   readonly deadBytes = 0;
   readonly #base: Base;
   readonly #filter: KeyFilter;
-  /** Where the filter goes on, while it does not hold all keys. */
+  /** The next key to add to the filter, until it has all keys. */
   #toFilter: { chunk: number; index: number } | undefined = { chunk: 0, index: 0 };
 
-  /** `shadowedRecords` of older layers: those that the updates replace or delete. */
+  /** `shadowedRecords`: records of older layers that the updates replace or delete. */
   constructor(base: Base, shadowedRecords: number) {
     this.#base = base;
     this.shadowedRecords = shadowedRecords;
@@ -113,14 +110,14 @@ export class BaseUpdates implements UpdateLayer {
     return [new BaseCursor(this.#base, seek)];
   }
 
-  /** The chunk that holds this key, if any does; hardly ever one that does not. */
+  /** The chunk that may hold this key. With the filter complete, rarely a chunk that does not. */
   #chunkOf(low: number, high: number): Chunk | undefined {
     if (this.#toFilter !== undefined) this.#filterMore(this.#toFilter);
     else if (!this.#filter.mayHold(low, high)) return undefined;
     return this.#base.chunkOf(low, high);
   }
 
-  /** Little by little, so that no search waits for long. */
+  /** Adds few keys at a time, so that no search takes long. */
   #filterMore(next: { chunk: number; index: number }): void {
     const chunk = this.#base.chunkAt(next.chunk)!;
     const end = Math.min(next.index + FILTER_STEP, chunk.recordCount);

@@ -8,7 +8,7 @@ import { BasePage } from './base-page.ts';
 import { TABLE_SIZES } from '../layer/table-sizes.ts';
 import { UNKNOWN_KEY, type DataLength } from '../layer/update-layer.ts';
 
-/** An open interval of keys; null where it has no end. */
+/** An open interval of keys. Null means unbounded. */
 export interface KeyGap {
   readonly above: KeyHalves | null;
   readonly below: KeyHalves | null;
@@ -21,15 +21,14 @@ export interface KeyHalves {
 
 type Slots = SpanList<ChunkSlot, BasePage>;
 
-/** Slots that stay in place, and what is left of a chunk that a limit cuts. */
+/** Unchanged slots, and the remaining part of a chunk that the limit divides. */
 interface Kept {
   readonly ordinal: number;
   readonly cut: readonly Chunk[];
 }
 
 /**
- * An immutable sorted list of chunks that do not overlap. What differs from it in a chunk shares
- * its other pages.
+ * An immutable sorted list of non-overlapping chunks. A modified copy shares all unchanged pages.
  */
 export class Base {
   readonly recordCount: number;
@@ -55,7 +54,7 @@ export class Base {
     return this.#slots.count;
   }
 
-  /** The highest key, as halves; 0 where there is no chunk. */
+  /** Halves of the highest key. 0 if there is no chunk. */
   get highestLow(): number {
     return this.#slots.highestLow;
   }
@@ -64,24 +63,21 @@ export class Base {
     return this.#slots.highestHigh;
   }
 
-  /** Bytes of all columns that are in memory. */
+  /** Bytes of all columns in memory. */
   get memoryBytes(): number {
     let memoryBytes = 0;
     for (const page of this.#slots.pages) memoryBytes += page.memoryBytes;
     return memoryBytes;
   }
 
-  /**
-   * All chunks, ascending. Reads those that are not in memory as it comes to them, and throws as
-   * that does.
-   */
+  /** Yields all chunks, ascending. Loads those that are not in memory; throws if that fails. */
   *chunks(): Generator<Chunk, void, undefined> {
     for (const page of this.#slots.pages) {
       for (let i = 0; i < page.items.length; i++) yield page.chunkAt(i);
     }
   }
 
-  /** Chunks that may hold keys from `first` to `last`, as {@link chunks} goes over all. */
+  /** Yields the chunks that may hold keys from `first` to `last`, like {@link chunks}. */
   *chunksBetween(first: bigint, last: bigint): Generator<Chunk, void, undefined> {
     splitU64(last, 'last');
     const lastLow = u64Halves[0]!;
@@ -100,18 +96,15 @@ export class Base {
     return this.#slots.locate(low, high);
   }
 
-  /**
-   * Chunk `i`, undefined where there is none. Reads it if it is not in memory, and throws as that
-   * does.
-   */
+  /** Returns chunk `i`, or undefined. Loads it if it is not in memory; throws if that fails. */
   chunkAt(i: number): Chunk | undefined {
     const place = this.#slots.place(i);
     return place?.page.chunkAt(place.index);
   }
 
   /**
-   * The chunk that holds this key, if any does. Reads it if it is not in memory, and throws as that
-   * does.
+   * The chunk whose key range includes this key, if any. Loads it if it is not in memory; throws if
+   * that fails.
    */
   chunkOf(low: number, high: number): Chunk | undefined {
     const page = this.#slots.pageOf(low, high);
@@ -120,7 +113,7 @@ export class Base {
     if (i < 0) return undefined;
     const slot = page.items[i]!;
     if (slot instanceof Chunk) return slot;
-    // No chunk is read for a key behind it.
+    // A chunk that ends below the key is not loaded.
     const isBehind = compareU64(slot.lastLow, slot.lastHigh, low, high) < 0;
     return isBehind ? undefined : page.chunkAt(i);
   }
@@ -131,8 +124,8 @@ export class Base {
   }
 
   /**
-   * Writes the value of this key, 0 where a record deletes it, as two words. False where there is
-   * none.
+   * Writes the value of this key (0 for a delete) as two words. Returns false if there is no
+   * record.
    */
   readValue(low: number, high: number, target: Uint32Array, at: number): boolean {
     const chunk = this.chunkOf(low, high);
@@ -145,14 +138,16 @@ export class Base {
     return chunk === undefined ? UNKNOWN_KEY : chunk.readData(low, high, target, offset);
   }
 
-  /** Subtracts the record of this key, if there is one, from `sum`. */
+  /** Subtracts the record of this key from `sum`, if there is one. */
   subtractFrom(sum: ContentSum, low: number, high: number): void {
     const chunk = this.chunkOf(low, high);
     const index = chunk === undefined ? -1 : chunk.find(low, high);
     if (chunk !== undefined && index >= 0) chunk.subtractFrom(sum, index);
   }
 
-  /** A base in which `replacement`, whose keys lie in `gap`, stands for all records in it. */
+  /**
+   * Returns a base with `replacement`, whose keys are in `gap`, in place of all records in the gap.
+   */
   splice(gap: KeyGap, replacement: readonly Chunk[]): Base {
     for (const chunk of replacement) {
       assert(isInside(gap, chunk), 'replacing chunks lie in the range of keys that they replace');
@@ -163,9 +158,7 @@ export class Base {
     return new Base(this.#slots.splice(before.ordinal, after.ordinal, slots));
   }
 
-  /**
-   * All records whose key is not above the limit: slots before `ordinal`, and `cut` behind them.
-   */
+  /** The records whose key is not above the limit: all slots before `ordinal`, then `cut`. */
   #keptUpTo(limit: KeyHalves | null): Kept {
     const index = limit === null ? -1 : this.#slots.locate(limit.low, limit.high);
     if (limit === null || index < 0) return { ordinal: 0, cut: [] };
@@ -179,16 +172,14 @@ export class Base {
     return { ordinal: index, cut: [chunk.slice(0, end)] };
   }
 
-  /**
-   * All records whose key is not below the limit: slots from `ordinal` on, and `cut` before them.
-   */
+  /** The records whose key is not below the limit: `cut`, then all slots from `ordinal` on. */
   #keptFrom(limit: KeyHalves | null): Kept {
     const { count } = this.#slots;
     if (limit === null || count === 0) return { ordinal: count, cut: [] };
     const index = this.#slots.locate(limit.low, limit.high);
     if (index < 0) return { ordinal: 0, cut: [] };
     const { firstLow, firstHigh, lastLow, lastHigh } = this.#slots.spanAt(index);
-    // A chunk on one side of the limit need not be read.
+    // A chunk entirely on one side of the limit need not be loaded.
     if (compareU64(firstLow, firstHigh, limit.low, limit.high) === 0) {
       return { ordinal: index, cut: [] };
     }

@@ -3,14 +3,14 @@ import { hashKey } from '../../base/key-hash.ts';
 const KEYS_PER_WORD = 4;
 
 /**
- * Tells, at the price of one read, of nearly all keys that have not been added to it that they have
- * not: each key sets three bits of one word.
+ * A Bloom filter within one word: each key sets three bits. With one memory access it rejects
+ * nearly all keys that were not added.
  */
 export class KeyFilter {
   readonly #words: Uint32Array;
   readonly #mask: number;
 
-  /** One to two bytes for each of `keyCount` keys. */
+  /** Uses one to two bytes for each of `keyCount` keys. */
   constructor(keyCount: number) {
     const wordBits = 32 - Math.clz32(Math.ceil(keyCount / KEYS_PER_WORD) - 1);
     this.#words = new Uint32Array(2 ** wordBits);
@@ -26,7 +26,7 @@ export class KeyFilter {
     this.#words[hash & this.#mask]! |= bitsOf(hash);
   }
 
-  /** False only for a key that has not been added. */
+  /** False only if the key was not added. */
   mayHold(low: number, high: number): boolean {
     const hash = hashKey(low, high);
     const bits = bitsOf(hash);
@@ -34,7 +34,7 @@ export class KeyFilter {
   }
 }
 
-/** The highest bits: the lowest choose the word. */
+/** Uses the highest bits of the hash, because the lowest select the word. */
 function bitsOf(hash: number): number {
   return (1 << (hash >>> 27)) | (1 << ((hash >>> 22) & 31)) | (1 << ((hash >>> 17) & 31));
 }

@@ -12,7 +12,7 @@ import {
   type UpdateLayer,
 } from '../layer/update-layer.ts';
 
-/** Everything below the live delta, and immutable: frozen updates, newest first, over a base. */
+/** All layers below the live delta, immutable: frozen updates, newest first, and the base. */
 export class OlderLayers implements Presence, OlderContent {
   readonly frozen: readonly UpdateLayer[];
   readonly base: Base;
@@ -41,7 +41,7 @@ export class OlderLayers implements Presence, OlderContent {
   }
 
   isPresent(low: number, high: number): boolean {
-    // New ids usually lie above all known ones.
+    // New ids usually are above all existing ones.
     if (high > this.#highestHigh || (high === this.#highestHigh && low > this.#highestLow)) {
       return false;
     }
@@ -59,7 +59,7 @@ export class OlderLayers implements Presence, OlderContent {
     this.base.subtractFrom(sum, low, high);
   }
 
-  /** Adds all records to `sum`. Yields every chunk, and every few hundred updates. */
+  /** Adds all records to `sum`. Yields after every chunk, and after every few hundred updates. */
   *addTo(sum: ContentSum): Generator<void, void, undefined> {
     for (const chunk of this.base.chunks()) {
       chunk.addAllTo(sum);
@@ -79,7 +79,7 @@ export class OlderLayers implements Presence, OlderContent {
     return this.base.chunkOf(low, high)?.recordOf(low, high);
   }
 
-  /** Writes the value of this key, 0 where there is no record, as two words to `at` of `target`. */
+  /** Writes the value of this key (0 if there is no record) as two words to `at` of `target`. */
   readValue(low: number, high: number, target: Uint32Array, at: number): void {
     const { frozen } = this;
     for (let i = 0; i < frozen.length; i++) {
@@ -90,7 +90,7 @@ export class OlderLayers implements Presence, OlderContent {
     target[at + 1] = 0;
   }
 
-  /** As `UpdateLayer.readData`, of all layers: never `UNKNOWN_KEY`. */
+  /** Like `UpdateLayer.readData`, over all layers: never returns `UNKNOWN_KEY`. */
   readData(low: number, high: number, target: Uint8Array, offset: number): DataLength {
     const { frozen } = this;
     for (let i = 0; i < frozen.length; i++) {

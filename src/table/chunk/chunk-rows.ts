@@ -1,17 +1,14 @@
 import { allocateColumns } from '../../format/columns-builder.ts';
 import type { Columns } from '../../format/columns.ts';
 
-/** One that spans more cache lines gains little. */
+/** A row that spans more cache lines gains little. */
 const LONGEST_ROW_WORDS = 64;
-/** So that rearranging takes a fraction of a millisecond. */
+/** Bounds the time to rearrange to a fraction of a millisecond. */
 const MAX_WORDS = 2 ** 18;
 
 let scratch = new Uint32Array(0);
 
-/**
- * Words of a row of these columns, or 0 where they cannot stand as rows in the place of the
- * columns.
- */
+/** Words of a row of these columns, or 0 if the columns cannot be rearranged as rows in place. */
 export function rowWordsOf(columns: Columns): number {
   const { recordCount, dataEnd, dataLength, data } = columns;
   if (dataEnd !== null || dataLength % 4 !== 0) return 0;
@@ -22,9 +19,9 @@ export function rowWordsOf(columns: Columns): number {
 }
 
 /**
- * Puts the numbers and the data of each record side by side, in the buffer of the columns, which
- * show nonsense from then on. A row: low half of the key, the high one if there is such a column,
- * those of the value, data.
+ * Rearranges the columns as rows in their buffer, so that the fields of a record are adjacent. The
+ * columns are invalid afterwards. A row: low half of the key, high half if there is such a column,
+ * the same of the value, then the data.
  */
 export function rearrange(columns: Columns): void {
   const { recordCount, data } = columns;
@@ -44,7 +41,7 @@ export function rearrange(columns: Columns): void {
   }
 }
 
-/** A copy, as columns again, of those that have been rearranged. */
+/** Returns a copy, as columns, of columns that were rearranged. */
 export function restore(columns: Columns): Columns {
   const { recordCount, dataLength } = columns;
   const wide = { keys: columns.keyHigh !== null, values: columns.valueHigh !== null };
@@ -61,8 +58,7 @@ export function restore(columns: Columns): Columns {
 }
 
 /**
- * Copies bytes [from, to) of what the data were before columns were rearranged to `offset` of
- * `target`.
+ * Copies the bytes [from, to) of the original data of rearranged columns to `offset` of `target`.
  */
 export function gatherData(
   columns: Columns,
@@ -84,7 +80,7 @@ export function gatherData(
   }
 }
 
-/** In words or in bytes. */
+/** `rows` and `gathered` are both in words or both in bytes. */
 function gather<T extends Uint32Array | Uint8Array>(
   rows: T,
   numberLength: number,

@@ -2,7 +2,8 @@ import { allocateColumns, type ColumnViews } from '../../format/columns-builder.
 import type { Columns } from '../../format/columns.ts';
 
 /**
- * A copy of the records [from, to) of `columns`; at least one. `firstKey` and `lastKey` are theirs.
+ * Copies the records [from, to) of `columns`, at least one. `firstKey` and `lastKey` are those of
+ * the copy.
  */
 export function sliceColumns(
   columns: Columns,

@@ -13,37 +13,37 @@ import type { TableRecord } from '../layer/table-record.ts';
 import { NO_RECORD, UNKNOWN_KEY, type DataLength } from '../layer/update-layer.ts';
 import { findValues, type ValueRange } from '../layer/value-search.ts';
 
-/** Fewer are found in a few cache lines anyway. */
+/** A smaller chunk spans few cache lines, so an index does not help. */
 const INDEXED_RECORDS = 256;
-/** Gets after which rows have paid off: rearranging takes about a tenth of a millisecond. */
+/** Number of gets after which rows pay off. Rearranging takes about a tenth of a millisecond. */
 const GETS_UNTIL_ROWS = 256;
-/** In the place of a column that there is none of. */
+/** Stands for a missing column. */
 const NO_COLUMN = -1;
 
-/** Whether the columns are the chunk's own, to do with as it likes. */
+/** `adopted`: the chunk owns the columns and may modify them. */
 export type Ownership = 'adopted' | 'borrowed';
 
 const SHORT_BYTES = 128;
 
 /**
- * One sorted run of records, as the decoders hand it over: adopted, neither copied nor walked. The
- * halves of its constants are kept as signed integers: the engine puts those, unlike larger
- * numbers, into the object itself, and a read of a large table is paid for in cache misses.
+ * A sorted run of records, as columns from a decoder, which are adopted without a copy or a scan.
+ * The int32 halves of its constants stay Smis, so a read needs no heap-number dereference. In a
+ * large table the cost of a read is its cache misses.
  */
 export class Chunk {
   readonly recordCount: number;
-  /** The buffer of all columns, and where in it each begins: a get reads few other objects. */
+  /** The buffer of all columns, accessed by offsets, so that a get touches few other objects. */
   readonly #words: Uint32Array;
   readonly #firstLow: number;
   readonly #firstHigh: number;
-  /** Records per key of the span, on average. */
+  /** Mean number of records per key of the span. */
   readonly #density: number;
   #slots: Slots | undefined;
-  /** Searches until slots are made; 0 when they have been, or are of no use. Negative: never. */
+  /** Searches until slots are made. 0: they are made, or useless. Negative: never. */
   #searchesLeft: number;
-  /** Gets until the columns are rearranged as rows; 0 when they have been, or cannot be. */
+  /** Gets until the columns are rearranged as rows. 0: they are, or cannot be. */
   #getsLeft: number;
-  /** Words from one number of a column to the next: 1 until the columns are rearranged. */
+  /** Words between consecutive numbers of a column. 1 until the columns are rearranged. */
   #stride = 1;
   #keyLowAt: number;
   #keyHighAt: number;
@@ -51,7 +51,7 @@ export class Chunk {
   #valueHighAt: number;
   readonly #valueBaseLow: number;
   readonly #valueBaseHigh: number;
-  /** Where the data begin, and from one to the next, if each is a number of whole words. */
+  /** Offset and stride of the data in words, if each record's data is a whole number of words. */
   #dataAt: number;
   #dataStride: number;
   readonly #dataLength: number;
@@ -59,7 +59,7 @@ export class Chunk {
   readonly #lastHigh: number;
   readonly #dataEnd: Uint32Array | null;
   readonly #columns: Columns;
-  /** Of the whole buffer; made when a record is first hashed. */
+  /** View of the whole buffer, created when a record is first hashed. */
   #view: DataView | undefined;
 
   constructor(columns: Columns, ownership: Ownership = 'borrowed') {
@@ -119,7 +119,7 @@ export class Chunk {
     return words * 4 * columns.recordCount + columns.data.length;
   }
 
-  /** Where its keys stand, until it is rearranged. */
+  /** Locations of the keys. Available until the chunk is rearranged. */
   get keyColumns(): KeyColumns {
     const { recordCount, firstLow, firstHigh, lastLow, lastHigh } = this;
     assert(this.#stride === 1, 'the chunk has not been rearranged');
@@ -133,7 +133,7 @@ export class Chunk {
     return index < this.recordCount && this.#isKeyAt(index, low, high) ? index : -1;
   }
 
-  /** Index of the first record with a key of at least this one; `recordCount` if there is none. */
+  /** Index of the first record whose key is not below this one; `recordCount` if there is none. */
   lowerBound(low: number, high: number): number {
     if (high < this.firstHigh || (high === this.firstHigh && low <= this.firstLow)) return 0;
     if (high > this.lastHigh || (high === this.lastHigh && low > this.lastLow)) {
@@ -143,7 +143,7 @@ export class Chunk {
     return this.#search((low - this.firstLow) >>> 0, high - this.firstHigh - borrow);
   }
 
-  /** As {@link lowerBound}, of the key less the first one. */
+  /** Like {@link lowerBound}, for the key minus the first key. */
   #search(offsetLow: number, offsetHigh: number): number {
     const offset = offsetHigh * 0x1_0000_0000 + offsetLow;
     const position = Math.min(offset * this.#density, this.recordCount - 1);
@@ -154,7 +154,7 @@ export class Chunk {
       const slot = place | 0;
       const start = slots[slot]!;
       guess = (start + (place - slot) * (slots[slot + 1]! - start)) | 0;
-      // Of the last key the sum may be rounded up to the number of records: behind the last one.
+      // For the last key, rounding can yield the number of records, one past the last index.
       if (guess === this.recordCount) guess--;
     } else if (this.#searchesLeft !== 0) {
       guess = this.#refine(guess, offsetLow, offsetHigh);
@@ -173,7 +173,7 @@ export class Chunk {
     return offsetHigh > 0 ? count : settleNarrow(words, lowAt, stride, count, guess, offsetLow);
   }
 
-  /** A better guess, from the key that the first one leads to. */
+  /** Improves a guess, with the key found at that index. */
   #refine(guess: number, offsetLow: number, offsetHigh: number): number {
     if (this.#searchesLeft > 0 && --this.#searchesLeft === 0) {
       this.#slots = makeSlots(this.#keyPlaces, this.#density);
@@ -194,7 +194,7 @@ export class Chunk {
     };
   }
 
-  /** As {@link lowerBound} from `from` on, near it; the key is not below the first one. */
+  /** Like {@link lowerBound}, for a key near and after index `from`, at or above the first key. */
   lowerBoundFrom(from: number, low: number, high: number): number {
     const borrow = low < this.firstLow ? 1 : 0;
     const offsetHigh = high - this.firstHigh - borrow;
@@ -221,21 +221,21 @@ export class Chunk {
     return joinU64(sum, high + this.#offsetHighAt(index));
   }
 
-  /** False where no value is 0, as in a snapshot's chunk. */
+  /** False if no value is 0, as in a snapshot's chunk. */
   get mayDelete(): boolean {
     return this.#valueBaseLow === 0 && this.#valueBaseHigh === 0;
   }
 
-  /** Copies the data's bytes [from, to) to `offset` of `target`. */
+  /** Copies the data bytes [from, to) to `offset` of `target`. */
   copyData(target: Uint8Array, offset: number, from: number, to: number): void {
     if (this.#stride > 1) return gatherData(this.#columns, target, offset, from, to);
     const { data } = this.#columns;
-    // A view costs more than a short copy.
+    // For short data, a loop is cheaper than a subarray and `set`.
     if (to - from > SHORT_BYTES) target.set(data.subarray(from, to), offset);
     else for (let i = from; i < to; i++) target[offset + i - from] = data[i]!;
   }
 
-  /** True where the value is 0: only among updates, never in a snapshot's chunk. */
+  /** Whether the value is 0. This occurs only in updates, never in a snapshot's chunk. */
   isDeleteAt(index: number): boolean {
     return (
       this.#valueBaseLow === 0 &&
@@ -245,7 +245,7 @@ export class Chunk {
     );
   }
 
-  /** The data is a copy, so that no user can reach the store's own bytes. */
+  /** The data is a copy, so that callers cannot modify the store's memory. */
   recordAt(index: number): TableRecord {
     const value = this.valueAt(index);
     const dataAt = this.#dataAt;
@@ -258,13 +258,13 @@ export class Chunk {
     return { value, data: copyWords(this.#words, from, this.#dataLength >>> 2) };
   }
 
-  /** The record with this key, if there is one, as {@link recordAt}. */
+  /** The record with this key, if there is one. See {@link recordAt}. */
   recordOf(low: number, high: number): TableRecord | undefined {
     const index = this.#indexOf(low, high);
     return index < 0 ? undefined : this.recordAt(index);
   }
 
-  /** Writes the value of this key to two words of `target`; false if it has no record. */
+  /** Writes the value of this key to two words of `target`. Returns false if there is no record. */
   readValue(low: number, high: number, target: Uint32Array, at: number): boolean {
     const index = this.#indexOf(low, high);
     if (index < 0) return false;
@@ -274,7 +274,7 @@ export class Chunk {
     return true;
   }
 
-  /** As `UpdateLayer.readData`, of one chunk. */
+  /** Like `UpdateLayer.readData`, for one chunk. */
   readData(low: number, high: number, target: Uint8Array, offset: number): DataLength {
     const index = this.#indexOf(low, high);
     if (index < 0 || this.isDeleteAt(index)) return index < 0 ? UNKNOWN_KEY : NO_RECORD;
@@ -283,7 +283,7 @@ export class Chunk {
     return to - from;
   }
 
-  /** As {@link find}, for a get: after some gets, records are arranged for more. */
+  /** Like {@link find}, for gets: after a number of gets, rearranges the records as rows. */
   #indexOf(low: number, high: number): number {
     const firstLow = this.firstLow;
     const offsetLow = (low - firstLow) >>> 0;
@@ -295,7 +295,7 @@ export class Chunk {
     return this.#offsetHighAt(index) === offsetHigh ? index : -1;
   }
 
-  /** Writes the indexes of records with a value in the range; returns their number. */
+  /** Writes the indexes of records with a value in the range. Returns their number. */
   findValues(range: ValueRange, indexes: Uint32Array): number {
     const places = {
       words: this.#words,
@@ -307,18 +307,18 @@ export class Chunk {
     return findValues(range, this.#columns.valueBase, places, indexes);
   }
 
-  /** Adds all records, none of which is a delete. */
+  /** Adds all records. None may be a delete. */
   addAllTo(sum: ContentSum): void {
     if (this.#stride === 1) sum.add(sumOfColumns(this.#columns));
     else for (let i = 0; i < this.recordCount; i++) this.addTo(sum, i);
   }
 
-  /** Adds the record at `index`, which is no delete. */
+  /** Adds the record at `index`, which must not be a delete. */
   addTo(sum: ContentSum, index: number): void {
     this.#applyTo(sum, 'addRecord', index);
   }
 
-  /** Subtracts the record at `index`, which is no delete. */
+  /** Subtracts the record at `index`, which must not be a delete. */
   subtractFrom(sum: ContentSum, index: number): void {
     this.#applyTo(sum, 'subtractRecord', index);
   }
@@ -338,13 +338,13 @@ export class Chunk {
     );
   }
 
-  /** `lowSum` is the low half before the carry is cut off. */
+  /** `lowSum`: the sum of the low halves, including the carry. */
   #highOfValue(index: number, lowSum: number): number {
     const offsetHigh = this.#offsetAt(this.#valueHighAt, index);
     return this.#valueBaseHigh + offsetHigh + (lowSum > 0xffff_ffff ? 1 : 0);
   }
 
-  /** A chunk of its own with copies of the records [from, to); at least one. */
+  /** Returns a new chunk with copies of the records [from, to), at least one. */
   slice(from: number, to: number): Chunk {
     const firstKey = joinU64(this.keyLowAt(from), this.keyHighAt(from));
     const lastKey = joinU64(this.keyLowAt(to - 1), this.keyHighAt(to - 1));
@@ -352,7 +352,7 @@ export class Chunk {
     return new Chunk(sliceColumns(columns, from, to, firstKey, lastKey), 'adopted');
   }
 
-  /** From now on all of a record lies in a cache line or two, and in one page. */
+  /** Afterwards all fields of a record are in one or two cache lines, and in one page. */
   #rearrange(): void {
     const rowWords = rowWordsOf(this.#columns);
     rearrange(this.#columns);
@@ -367,13 +367,13 @@ export class Chunk {
     this.#dataStride = rowWords;
   }
 
-  /** Place in the whole buffer of the data of the record at `index`. */
+  /** Offset in the whole buffer of the data of the record at `index`. */
   #dataPlace(index: number): number {
     if (this.#dataAt !== NO_COLUMN) return 4 * (this.#dataAt + index * this.#dataStride);
     return this.#columns.data.byteOffset + this.dataStartAt(index);
   }
 
-  /** Where the data of record `index` begin; of `recordCount`, where all data end. */
+  /** Start of the data of record `index`. For `recordCount`: the end of all data. */
   dataStartAt(index: number): number {
     const dataEnd = this.#dataEnd;
     if (dataEnd === null) return index * this.#dataLength;
@@ -388,7 +388,7 @@ export class Chunk {
     return this.#offsetAt(this.#keyHighAt, index);
   }
 
-  /** 0 where there is no such column. */
+  /** 0 if there is no such column. */
   #offsetAt(columnAt: number, index: number): number {
     return columnAt === NO_COLUMN ? 0 : this.#words[columnAt + index * this.#stride]!;
   }

@@ -1,26 +1,25 @@
 /**
- * Steps, one by one, from where a key is guessed to be. Evenly spread keys are a few steps away;
- * keys further off are found by halving.
+ * Number of linear search steps from the guessed index. Evenly spread keys are found within them.
+ * Others are found by binary search.
  */
 const NEAR_STEPS = 32;
 
 /**
- * Where in `words` the keys of `count` records stand, less the first key: ascending, `stride` words
- * apart.
+ * Locations in `words` of the ascending keys of `count` records, minus the first key, `stride`
+ * words apart.
  */
 export interface KeyPlaces {
   readonly words: Uint32Array;
   readonly count: number;
   readonly stride: number;
   readonly lowAt: number;
-  /** Negative where all high halves are 0. */
+  /** Negative if all high halves are 0. */
   readonly highAt: number;
 }
 
 /**
- * Index of the first of `count` ascending offsets, the first of them at `words[at]`, that is not
- * below `sought`; `count` if there is none. It is near `guess`; wherever it is, finding it costs
- * O(log n).
+ * Index of the first of `count` ascending offsets, which begin at `words[at]`, that is not below
+ * `sought`; `count` if there is none. Fast if the index is near `guess`, and O(log n) in any case.
  */
 export function settleNarrow(
   words: Uint32Array,
@@ -46,7 +45,7 @@ export function settleNarrow(
   return halveNarrow(words, at, stride, -1, index, sought);
 }
 
-/** As {@link settleNarrow}, for offsets in two halves. */
+/** Like {@link settleNarrow}, for offsets in two halves. */
 export function settleWide(
   words: Uint32Array,
   lowAt: number,
@@ -76,8 +75,8 @@ export function settleWide(
 }
 
 /**
- * The offset at `below` is below what is sought, that at `above` is not; -1 and `count` stand for
- * none.
+ * Binary search. The offset at `below` is below `sought`, that at `above` is not. -1 and `count`
+ * are the outer bounds.
  */
 function halveNarrow(
   words: Uint32Array,
@@ -113,7 +112,7 @@ function halveWide(
   return above;
 }
 
-/** `lowFrom` is how far behind the high half the low one stands. */
+/** `lowFrom`: distance from the high half to the low half, in words. */
 function isBelow(
   words: Uint32Array,
   place: number,

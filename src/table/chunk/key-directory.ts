@@ -18,9 +18,10 @@ export function toKeySpan(keys: { readonly firstKey: bigint; readonly lastKey: b
 }
 
 /**
- * First and last keys of a sorted list of chunks, with an index over the top bits of the span that
- * the first keys cover: as many buckets as chunks, so that evenly spread keys find theirs at once
- * and any others by halving within a bucket. Holds no chunk, so it may outlive them.
+ * First and last keys of a sorted list of chunks, with an index over the top bits of the span of
+ * the first keys. There are as many buckets as chunks. Evenly spread keys are found at once, others
+ * by binary search within a bucket. It does not reference the chunks, so it does not keep them
+ * alive.
  */
 export class KeyDirectory {
   readonly count: number;
@@ -28,15 +29,13 @@ export class KeyDirectory {
   readonly firstHigh: Uint32Array;
   readonly lastLow: Uint32Array;
   readonly lastHigh: Uint32Array;
-  /** The first key of all, as signed integers: the engine puts those into the object itself. */
+  /** The lowest first key, in int32 halves, which stay Smis. */
   readonly #lowestLow: number;
   readonly #lowestHigh: number;
-  /** Buckets per key of the span that the first keys cover: a power of two. */
+  /** Buckets per key of the span of the first keys: a power of two. */
   readonly #scale: number;
   readonly #lastBucket: number;
-  /**
-   * Index of the first chunk whose bucket is this one or a later one; one entry more than buckets.
-   */
+  /** Index of the first chunk in this bucket or a later one. One element more than buckets. */
   readonly #starts: Uint32Array;
 
   constructor(chunks: readonly KeySpan[]) {
@@ -61,9 +60,9 @@ export class KeyDirectory {
     const offsetHigh = high - (this.#lowestHigh >>> 0) - (low < lowestLow ? 1 : 0);
     if (offsetHigh < 0 || this.count === 0) return -1;
     const offset = offsetHigh * 0x1_0000_0000 + ((low - lowestLow) >>> 0);
-    // What is rounded off does not change the order of two keys, only perhaps a key's bucket.
+    // Rounding keeps the order of keys. It can only change a key's bucket.
     const bucket = Math.min(offset * this.#scale, this.#lastBucket) | 0;
-    // Invariant: first keys up to `below` are not above the key, first keys from `above` on are.
+    // Invariant: first keys up to `below` are not above the key; first keys from `above` on are.
     let below = Math.max(this.#starts[bucket]! - 1, 0);
     let above = this.#starts[bucket + 1]!;
     while (above - below > 1) {
@@ -74,7 +73,7 @@ export class KeyDirectory {
     return below;
   }
 
-  /** The highest key, as halves; 0 where there is no chunk. */
+  /** Halves of the highest key. 0 if there is no chunk. */
   get highestLow(): number {
     return this.count === 0 ? 0 : this.lastLow[this.count - 1]!;
   }
@@ -83,7 +82,7 @@ export class KeyDirectory {
     return this.count === 0 ? 0 : this.lastHigh[this.count - 1]!;
   }
 
-  /** First and last key of all; there is a chunk. */
+  /** First and last key of all chunks. There must be a chunk. */
   get span(): KeySpan {
     const { lastLow, lastHigh } = this.spanAt(this.count - 1);
     return { ...this.spanAt(0), lastLow, lastHigh };
@@ -110,7 +109,7 @@ export class KeyDirectory {
     assert(ascends, 'chunks ascend in key and do not overlap');
   }
 
-  /** Bits that the difference of the last and the first of the first keys needs. */
+  /** Number of bits of the difference between the last and the first of the first keys. */
   #spanBits(): number {
     const end = this.count - 1;
     const borrow = this.firstLow[end]! < this.firstLow[0]! ? 1 : 0;
@@ -131,7 +130,7 @@ export class KeyDirectory {
     return starts;
   }
 
-  /** From the first key of all to that of chunk `i`. */
+  /** Difference between the first key of chunk `i` and the lowest first key. */
   #offsetOf(i: number): number {
     const low = this.firstLow[i]!;
     const lowestLow = this.firstLow[0]!;

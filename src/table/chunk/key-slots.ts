@@ -1,22 +1,20 @@
 import type { KeyPlaces } from './column-search.ts';
 
-/** Slots that share the span of a chunk's keys evenly, per record. */
+/** Slots per record. Slots divide the span of a chunk's keys evenly. */
 export const SLOTS_PER_RECORD: number = 1 / 8;
 
-/**
- * A guess that is off by no more costs nothing: the record lies in the same cache line or the next.
- */
+/** A guess this close costs nothing: the record is in the same cache line or the next. */
 const DIRECT_STEPS = 2;
 
 /**
- * Index of the first record that lies in this slot or a later one, for every slot and for one
- * behind the last.
+ * For every slot, the index of the first record in this slot or a later one. One more element for
+ * the end.
  */
 export type Slots = Uint16Array | Uint32Array;
 
 /**
- * Divides the span of the keys into slots. Undefined where each record lies where `density`, the
- * number of records per key of the span, says that it does.
+ * Divides the key span into slots. Returns undefined if `density` (records per key of the span)
+ * already predicts the index of every record.
  */
 export function makeSlots(keys: KeyPlaces, density: number): Slots | undefined {
   const { words, count, stride, lowAt, highAt } = keys;
@@ -37,13 +35,13 @@ export function makeSlots(keys: KeyPlaces, density: number): Slots | undefined {
   return slots;
 }
 
-/** Slots pay off after about as many searches. */
+/** Slots pay off after about this many searches. */
 const SEARCHES_UNTIL_INDEXED = 64;
 let turn = 0;
 
 /**
- * Searches of a chunk until its slots are made: up to twice as many, so that not all chunks make
- * theirs at once.
+ * Number of searches of a chunk until its slots are made. It varies by a factor of two, so that not
+ * all chunks make them at the same time.
  */
 export function searchesUntilSlots(): number {
   turn = (turn + 0.618_034) % 1;

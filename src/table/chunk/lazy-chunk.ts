@@ -3,7 +3,7 @@ import type { Columns } from '../../format/columns.ts';
 import { Chunk } from './chunk.ts';
 import type { KeySpan } from './key-directory.ts';
 
-/** What is known of a chunk before it is read. */
+/** What is known of a chunk before it is loaded. */
 export interface ChunkPromise {
   readonly recordCount: number;
   readonly firstKey: bigint;
@@ -11,8 +11,7 @@ export interface ChunkPromise {
 }
 
 /**
- * A chunk that is on disk, and perhaps in memory by now. One object stands for it in every base, so
- * that whoever reads it first does so for all.
+ * A chunk that may still be only on disk. All bases share one object for it, so it is loaded once.
  */
 export class LazyChunk implements KeySpan, ChunkPromise {
   readonly recordCount: number;
@@ -25,7 +24,7 @@ export class LazyChunk implements KeySpan, ChunkPromise {
   readonly #read: () => Columns;
   #chunk: Chunk | undefined;
 
-  /** `read` throws where the chunk cannot be read; it is asked again at the next use. */
+  /** `read` throws if the chunk cannot be read. It is called again at the next use. */
   constructor({ recordCount, firstKey, lastKey }: ChunkPromise, read: () => Columns) {
     this.recordCount = recordCount;
     this.firstKey = firstKey;
@@ -44,12 +43,12 @@ export class LazyChunk implements KeySpan, ChunkPromise {
     return this.#chunk;
   }
 
-  /** The chunk; reads it first where it is not in memory. */
+  /** The chunk. Loads it if it is not in memory. */
   get chunk(): Chunk {
     return (this.#chunk ??= new Chunk(this.#read(), 'adopted'));
   }
 
-  /** Takes columns that somebody else has read. */
+  /** Takes columns that were loaded elsewhere. */
   adopt(columns: Columns): void {
     this.#chunk ??= new Chunk(columns, 'adopted');
   }

@@ -1,20 +1,19 @@
 import { KeyDirectory, type KeySpan } from './key-directory.ts';
 
-/** Some neighbouring items of a list, with the directory of their keys. */
+/** Some consecutive items of a list, with a directory of their keys. */
 export interface SpanPage<T extends KeySpan> {
   readonly items: readonly T[];
   readonly directory: KeyDirectory;
 }
 
-/** Where an item stands. */
+/** The position of an item. */
 export interface Place<P> {
   readonly page: P;
   readonly index: number;
 }
 
 /**
- * How the pages of a list are made. A page has `pageItems` items when it is new, and twice as many
- * at most.
+ * How the pages of a list are made. A new page has about `pageItems` items, at most twice as many.
  */
 export interface PageMaking<T extends KeySpan, P extends SpanPage<T>> {
   readonly pageItems: number;
@@ -22,9 +21,8 @@ export interface PageMaking<T extends KeySpan, P extends SpanPage<T>> {
 }
 
 /**
- * An immutable list of chunks, or of their keys, that ascend and do not overlap. It consists of
- * pages under a directory of pages, so a list that differs in a few items shares all pages but one
- * or two with the list it is made from.
+ * An immutable list of chunks, or of their keys, in ascending order without overlap. It consists of
+ * pages and a directory of pages. A copy with a few changed items shares all pages but one or two.
  */
 export class SpanList<T extends KeySpan, P extends SpanPage<T>> {
   readonly count: number;
@@ -54,7 +52,7 @@ export class SpanList<T extends KeySpan, P extends SpanPage<T>> {
     return new SpanList(cut(items, making), making);
   }
 
-  /** The highest key, as halves; 0 in an empty list. */
+  /** Halves of the highest key. 0 in an empty list. */
   get highestLow(): number {
     return this.#directory.highestLow;
   }
@@ -63,7 +61,7 @@ export class SpanList<T extends KeySpan, P extends SpanPage<T>> {
     return this.#directory.highestHigh;
   }
 
-  /** The page whose directory locates this key; undefined where the key is below all items. */
+  /** The page whose directory may have this key. Undefined if the key is below all items. */
   pageOf(low: number, high: number): P | undefined {
     // A small list has one page.
     if (this.pages.length === 1) return this.pages[0];
@@ -78,20 +76,20 @@ export class SpanList<T extends KeySpan, P extends SpanPage<T>> {
     return this.#starts[ordinal]! + this.pages[ordinal]!.directory.locate(low, high);
   }
 
-  /** Where item `i` stands; undefined where there is none. */
+  /** Position of item `i`, or undefined. */
   place(i: number): Place<P> | undefined {
     if (i < 0 || i >= this.count) return undefined;
     const ordinal = this.#pageAt(i);
     return { page: this.pages[ordinal]!, index: i - this.#starts[ordinal]! };
   }
 
-  /** The keys of item `i`, which must exist. */
+  /** Keys of item `i`, which must exist. */
   spanAt(i: number): KeySpan {
     const { page, index } = this.place(i)!;
     return page.directory.spanAt(index);
   }
 
-  /** A list with `items` in the place of the items [from, to). */
+  /** Returns a list with `items` in place of the items [from, to). */
   splice(from: number, to: number, items: readonly T[]): SpanList<T, P> {
     const { pages } = this;
     if (from === to && items.length === 0) return this;
@@ -101,7 +99,7 @@ export class SpanList<T extends KeySpan, P extends SpanPage<T>> {
     const before = pages[first]!.items.slice(0, from - this.#starts[first]!);
     const after = pages[last]!.items.slice(to - this.#starts[last]!);
     let joined = [...before, ...items, ...after];
-    // What is left of a page is joined with a neighbour, so that pages do not become many and
+    // A small rest of a page is joined with a neighbour, so that pages do not become many and
     // short.
     if (2 * joined.length < this.#making.pageItems && pages.length > last - first + 1) {
       if (first > 0) joined = [...pages[--first]!.items, ...joined];
@@ -114,7 +112,7 @@ export class SpanList<T extends KeySpan, P extends SpanPage<T>> {
     );
   }
 
-  /** Ordinal of the page that item `i` stands in; of the last one for items behind the end. */
+  /** Ordinal of the page of item `i`, or of the last page for items past the end. */
   #pageAt(i: number): number {
     const starts = this.#starts;
     let below = 0;
@@ -128,7 +126,7 @@ export class SpanList<T extends KeySpan, P extends SpanPage<T>> {
   }
 }
 
-/** Pages of about the same length. */
+/** Divides items into pages of similar length. */
 function cut<T extends KeySpan, P extends SpanPage<T>>(
   items: readonly T[],
   { pageItems, make }: PageMaking<T, P>,
@@ -142,7 +140,7 @@ function cut<T extends KeySpan, P extends SpanPage<T>>(
   });
 }
 
-/** Keys alone: holds no chunk, so it may outlive them. */
+/** Only keys. It does not reference the chunks, so it does not keep them alive. */
 class KeyPage implements SpanPage<KeySpan> {
   readonly directory: KeyDirectory;
 

@@ -7,31 +7,32 @@ const BLOCK_BITS = 20;
 export const BLOCK_BYTES: number = 2 ** BLOCK_BITS;
 const OFFSET_MASK: number = BLOCK_BYTES - 1;
 
-/** Space for one group's rows. `position` addresses `bytes[0]`. */
+/** Space for one group's rows. `position` is the position of `bytes[0]`. */
 export interface Region {
   readonly bytes: Uint8Array;
   readonly position: number;
 }
 
 /**
- * Append-only bytes under 32-bit positions: the block is `position >>> 20`. A group's rows lie in
- * one buffer of one block or, if it is long, several. The view of a block starts at the block and
- * ends with its buffer, so it shows whole every row that begins in the block. Positions ascend.
+ * Append-only memory, addressed by 32-bit positions: the block is `position >>> 20`. A group's rows
+ * are in one buffer, which has one block or, for long groups, several. The view of a block starts
+ * at the block and ends at the end of its buffer, so it includes every row that begins in the
+ * block. Positions ascend.
  */
 export class RowArena {
   /** Indexed by block. Read with {@link viewOffset}. */
   readonly views: DataView[] = [];
   readonly #bytes: Uint8Array[] = [];
   #end = 0;
-  /** Where the buffer ends that `#end` lies in. */
+  /** End of the buffer that has `#end`. */
   #bufferEnd = 0;
 
-  /** Bytes of all buffers. What no row has been written to is not resident. */
+  /** Bytes of all buffers. Pages that no row was written to are not resident. */
   get memoryBytes(): number {
     return this.views.length * BLOCK_BYTES;
   }
 
-  /** Bytes of positions handed out, with those lost at the ends of buffers. */
+  /** Bytes of positions in use, including those wasted at the ends of buffers. */
   get usedBytes(): number {
     return this.#end;
   }
@@ -40,7 +41,7 @@ export class RowArena {
     return this.#startFor(lengthBytes) + lengthBytes <= MAX_DELTA_BYTES;
   }
 
-  /** Hands out `lengthBytes` in one piece. The caller has asked {@link hasRoomFor}. */
+  /** Reserves `lengthBytes` contiguous bytes. The caller must have called {@link hasRoomFor}. */
   reserve(lengthBytes: number): Region {
     assert(lengthBytes > 0 && this.hasRoomFor(lengthBytes), 'a delta is bounded');
     const position = this.#startFor(lengthBytes);
@@ -52,21 +53,21 @@ export class RowArena {
   }
 
   /**
-   * Takes back what of a region lies behind its first `keptBytes`, if nothing was reserved after
-   * it.
+   * Releases the part of a region after its first `keptBytes`, if nothing was reserved after the
+   * region.
    */
   release(region: Region, keptBytes: number): void {
     if (this.#end === region.position + region.bytes.length)
       this.#end = region.position + keptBytes;
   }
 
-  /** A copy of `lengthBytes` that lie in one row. */
+  /** Returns a copy of `lengthBytes` within one row. */
   copy(position: number, lengthBytes: number): Uint8Array {
     const start = position & OFFSET_MASK;
     return copyData(this.#bytes[position >>> BLOCK_BITS]!, start, start + lengthBytes);
   }
 
-  /** Copies `lengthBytes` that lie in one row to `offset` of `target`. */
+  /** Copies `lengthBytes` within one row to `offset` of `target`. */
   copyTo(target: Uint8Array, offset: number, position: number, lengthBytes: number): void {
     const start = position & OFFSET_MASK;
     copyBytes(target, offset, this.#bytes[position >>> BLOCK_BITS]!, start, lengthBytes);
@@ -87,7 +88,7 @@ export class RowArena {
   }
 }
 
-/** Index of the view that shows `position`. */
+/** Index of the view that has `position`. */
 export function blockOf(position: number): number {
   return position >>> BLOCK_BITS;
 }

@@ -6,28 +6,28 @@ import { addRow, subtractRow } from './row-sum.ts';
 import { isDeleteRow, KEY_HIGH, KEY_LOW } from '../../format/row.ts';
 import type { OlderContent } from '../layer/update-layer.ts';
 
-/** How far a delta's rows have been summed up. */
+/** The part of a delta's rows that is included in a content hash. */
 export interface ContentMark {
-  /** Rows at this position and behind it came later. */
+  /** Rows from this position on are not included. */
   readonly end: number;
   readonly replacedCount: number;
   readonly coveringCount: number;
 }
 
-/** Rows summed up between two chances to give way. */
+/** Rows summed between two yields. */
 const STEP_ROWS = 256;
 
 /**
- * What a delta's rows add to the content hash and take from it. A commit notes only which records
- * its rows stand in the place of, 4 bytes each; they are hashed when somebody asks: hashing both at
- * each commit would cost as much again as the commit's own work on the table.
+ * The contribution of a delta's rows to the content hash. A commit only records which records its
+ * rows replace, 4 bytes each. They are hashed on request, because hashing both at each commit would
+ * double the time that a commit spends on the table.
  */
 export class DeltaContent {
   readonly #arena: RowArena;
   readonly #extents: Extents;
-  /** Puts that later rows took the place of. */
+  /** Positions of puts that later rows replaced. */
   readonly #replaced: PositionList = new PositionList();
-  /** First rows of keys that older layers hold. */
+  /** Positions of the first rows of keys that older layers hold. */
   readonly #covering: PositionList = new PositionList();
 
   constructor(arena: RowArena, extents: Extents) {
@@ -47,17 +47,17 @@ export class DeltaContent {
     return this.#covering.length;
   }
 
-  /** A row stands in the place of the put at `previous`. */
+  /** Records that a row replaces the put at `previous`. */
   noteReplaced(previous: number): void {
     this.#replaced.append(previous);
   }
 
-  /** The row at `position` stands in the place of an older layer's record. */
+  /** Records that the row at `position` replaces a record of an older layer. */
   noteCovering(position: number): void {
     this.#covering.append(position);
   }
 
-  /** Forgets what has been noted since the mark: those rows are taken back. */
+  /** Removes what was recorded since the mark: its rows are being undone. */
   rollBack(to: ContentMark): void {
     this.#replaced.truncate(to.replacedCount);
     this.#covering.truncate(to.coveringCount);
@@ -76,8 +76,8 @@ export class DeltaContent {
   }
 
   /**
-   * Brings `sum` from the content at one mark to that at a later one. `older` is what lies below,
-   * at any moment before a merge takes this delta in. Yields every few hundred rows.
+   * Advances `sum` from the content at one mark to that at a later one. `older`: the layers below,
+   * at any time before a merge takes this delta in. Yields every few hundred rows.
    */
   *sumBetween(
     sum: ContentSum,
@@ -102,9 +102,9 @@ export class DeltaContent {
   }
 
   /**
-   * Brings `sum` from the content of `older`, whatever a merge has put there, to that with this
-   * delta's rows up to `to` above it. `isLatest` tells rows that no later one replaces. Yields
-   * every few hundred rows.
+   * Advances `sum` from the content of `older`, which may be that after a merge, to the content
+   * with this delta's rows up to `to` on top. `isLatest`: whether no later row replaces the row at
+   * a position. Yields every few hundred rows.
    */
   *applyTo(
     sum: ContentSum,

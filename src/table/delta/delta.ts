@@ -34,14 +34,14 @@ import {
 import { U64Filter, type Sought, type ValueRange } from '../layer/value-search.ts';
 
 /**
- * Rows whose slots are touched before they are indexed: as many as the first cache can wait for and
- * keep.
+ * Prefetch distance: number of rows whose index slots are touched before the rows are indexed,
+ * bounded by the L1 miss buffers and the L1 size.
  */
 const TOUCHED_ROWS = 64;
-/** Rows looked at between two chances to give way. */
+/** Rows scanned between two yields. */
 const STEP_ROWS = 256;
 
-/** Updates in commit order, as the rows that were committed; the latest of each key by hash. */
+/** The memtable: committed rows in commit order, with a hash index to the latest row per key. */
 export class Delta implements UpdateLayer {
   readonly #arena: RowArena = new RowArena();
   readonly rows: RowReader = new RowReader(this.#arena);
@@ -52,7 +52,7 @@ export class Delta implements UpdateLayer {
   #publication: Publication | undefined;
   #rowCount = 0;
   #end = 0;
-  /** Bytes of current rows: the last row of each key, unless it deletes the key. */
+  /** Bytes of current rows: the last row of each key, unless it is a delete. */
   #currentBytes = 0;
   #mark: DeltaMark = FIRST_MARK;
   readonly #bounds: KeyBounds = new KeyBounds();
@@ -86,7 +86,7 @@ export class Delta implements UpdateLayer {
     return this.#bounds.highestHigh;
   }
 
-  /** Bytes of the positions in use, of the MAX_DELTA_BYTES that there are. */
+  /** Bytes of positions in use, at most MAX_DELTA_BYTES. */
   get usedBytes(): number {
     return this.#arena.usedBytes;
   }
@@ -115,7 +115,7 @@ export class Delta implements UpdateLayer {
     this.#arena.release(region, 0);
   }
 
-  /** Begins to take in the rows in the first `rowsLength` bytes of `region`. */
+  /** Begins to publish the rows in the first `rowsLength` bytes of `region`. */
   beginPublish(region: Region, rowsLength: number): void {
     assert(this.#publication === undefined, 'one group is published at a time');
     assert(region.position >= this.#end, 'regions are published in the order of their reservation');
@@ -133,7 +133,7 @@ export class Delta implements UpdateLayer {
     };
   }
 
-  /** Indexes up to `maxRows` rows more, hidden from readers. Returns whether all are indexed. */
+  /** Indexes up to `maxRows` more rows, hidden from readers. Returns whether all are indexed. */
   stepPublish(maxRows: number, older: Presence): boolean {
     const publication = this.#publication;
     assert(publication !== undefined, 'a publication has begun');
@@ -148,7 +148,7 @@ export class Delta implements UpdateLayer {
     return publication.next >= publication.end;
   }
 
-  /** Has the index's slots of the next rows brought into the caches. */
+  /** Prefetches the index slots of the next rows. */
   #touch(publication: Publication, maxRows: number): void {
     const { views } = this.#arena;
     let position = publication.next;
@@ -177,7 +177,7 @@ export class Delta implements UpdateLayer {
     }
   }
 
-  /** Makes the group visible. Returns by how much it changed the number of records. */
+  /** Makes the group visible. Returns the change of the number of records. */
   finishPublish(): number {
     const publication = this.#publication;
     assert(publication !== undefined, 'a publication has begun');
@@ -196,8 +196,8 @@ export class Delta implements UpdateLayer {
   }
 
   /**
-   * Takes a group back whose rows have been indexed in part or whole: each key points where it did
-   * before.
+   * Undoes a group whose rows are partly or completely indexed: each key points to its previous row
+   * again.
    */
   abandonPublish(): void {
     const publication = this.#publication;
@@ -210,7 +210,7 @@ export class Delta implements UpdateLayer {
       const offset = viewOffset(position);
       const low = view.getUint32(offset + KEY_LOW, true);
       const high = view.getUint32(offset + KEY_HIGH, true);
-      // A key that the group holds twice has been restored with its first row.
+      // If the group has a key twice, the key was restored at its first row.
       if (this.#index.find(low, high) >= region.position) {
         this.#index.restore(low, high, hidden?.find(low, high) ?? -1);
       }
@@ -240,7 +240,7 @@ export class Delta implements UpdateLayer {
     return this.#content.applyTo(sum, this.#mark, older, (position) => this.#isLatest(position));
   }
 
-  /** As {@link DeltaContent.sumBetween}. */
+  /** See {@link DeltaContent.sumBetween}. */
   sumBetween(
     sum: ContentSum,
     from: DeltaMark,
@@ -268,8 +268,8 @@ export class Delta implements UpdateLayer {
   }
 
   /**
-   * Position of the latest row of this key before `mark`, or -1. Keys with later rows are looked
-   * for in sorted rows.
+   * Position of the latest row of this key before `mark`, or -1. If the key has later rows, it is
+   * searched in the sorted runs.
    */
   positionAt(low: number, high: number, mark: DeltaMark): number {
     const position = this.#find(low, high);
@@ -301,7 +301,7 @@ export class Delta implements UpdateLayer {
     yield found;
   }
 
-  /** The row's record, if its value is wanted and it was its key's latest at the mark. */
+  /** The row's record, if its value is sought and it was the latest row of its key at the mark. */
   #foundAt(position: number, sought: Sought, mark: DeltaMark): FoundRecord | undefined {
     const view = this.#arena.views[blockOf(position)]!;
     const offset = viewOffset(position);
@@ -325,7 +325,7 @@ export class Delta implements UpdateLayer {
     return new SortedRunCursor(this.#arena, run, mark.end, isWhole, seek);
   }
 
-  /** Prepares iteration by one bounded step; false when there is nothing left to prepare. */
+  /** Sorts some rows for iterators, in bounded time. Returns false if all are sorted. */
   sortStep(): boolean {
     return this.#runs.step();
   }

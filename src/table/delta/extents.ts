@@ -2,7 +2,7 @@ import { ROW_HEADER_BYTES } from '../../base/limits.ts';
 import { blockOf, viewOffset, type RowArena } from './arena.ts';
 import { DATA_LENGTH } from '../../format/row.ts';
 
-/** Where the published rows lie, in commit order: a few stretches of positions for each block. */
+/** Position ranges of the published rows, in commit order: a few for each block. */
 export class Extents {
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
@@ -20,7 +20,7 @@ export class Extents {
     return this.#starts[index];
   }
 
-  /** Index of the first stretch that reaches beyond `position`. */
+  /** Index of the first range that ends after `position`. */
   firstBeyond(position: number): number {
     let from = 0;
     let to = this.#ends.length;
@@ -38,8 +38,8 @@ export class Extents {
 }
 
 /**
- * Steps through the published rows in [from, to) in commit order. A row begins at `from`, a group
- * at `to`.
+ * Iterates over the published rows in [from, to) in commit order. `from` must be the start of a
+ * row, `to` that of a group.
  */
 export class RowWalk {
   readonly #arena: RowArena;
@@ -56,7 +56,7 @@ export class RowWalk {
     this.#next = Math.max(from, extents.start(this.#extent) ?? to);
   }
 
-  /** Position of the next row, or -1 behind the last. */
+  /** Position of the next row, or -1 after the last. */
   next(): number {
     const position = this.#next;
     if (position >= this.#to) return -1;

@@ -4,13 +4,13 @@ import { HashSegment, NO_ROW, SEGMENT_SLOTS } from './hash-segment.ts';
 import { hashKey } from '../../base/key-hash.ts';
 import { KEY_HIGH, KEY_LOW } from '../../format/row.ts';
 
-/** Past this depth segments grow instead: only keys made to collide get there. */
+/** At this depth, segments grow instead of splitting. Only maliciously colliding keys get there. */
 const MAX_DEPTH = 18;
 
 /**
- * Key -> position of its latest row, by extendible hashing: the top bits of a key's hash choose a
- * segment of bounded size, so that growth is one split at a time. The keys themselves stay in the
- * rows.
+ * Key -> position of its latest row, by extendible hashing. The top bits of a key's hash select a
+ * segment of bounded size, so the index grows by splitting one segment at a time. Keys are not
+ * stored: they are read from the rows.
  */
 export class HashIndex {
   readonly #arena: RowArena;
@@ -44,9 +44,9 @@ export class HashIndex {
   }
 
   /**
-   * Looks at the slot where the search for this key begins. Of many such looks in a row the
-   * processor waits for memory once; of as many `put`s, each of which ends before the next can
-   * begin, once for each.
+   * Reads the slot where the search for this key begins, to prefetch it. The cache misses of
+   * consecutive calls overlap. Those of consecutive `put`s do not, because each ends before the
+   * next begins.
    */
   touch(low: number, high: number): number {
     const hash = hashKey(low, high);
@@ -54,7 +54,7 @@ export class HashIndex {
     return slots[2 * (hash & mask)]!;
   }
 
-  /** Points the key at `position`. Returns the position that it pointed at before, or -1. */
+  /** Sets the key's position. Returns its previous position, or -1. */
   put(low: number, high: number, position: number): number {
     const hash = hashKey(low, high);
     let segment = this.#segmentOf(hash);
@@ -74,9 +74,7 @@ export class HashIndex {
     return -1;
   }
 
-  /**
-   * Points a key that has been put where it pointed before: at `position`, or at nothing for -1.
-   */
+  /** Sets the key, which must have been put, back to its previous position. -1: it had none. */
   restore(low: number, high: number, position: number): void {
     const hash = hashKey(low, high);
     const { slots } = this.#segmentOf(hash);
@@ -87,11 +85,11 @@ export class HashIndex {
   }
 
   #segmentOf(hash: number): HashSegment {
-    // A shift by 32 would be none.
+    // Two shifts, because a shift by 32 is a no-op.
     return this.#directory[(hash >>> 1) >>> (31 - this.#depth)]!;
   }
 
-  /** The slot that holds the key, or the free one where it belongs. */
+  /** The slot of the key, or the free slot where it belongs. */
   #probe(slots: Uint32Array, hash: number, low: number, high: number): number {
     const mask = slots.length / 2 - 1;
     let slot = hash & mask;
@@ -124,7 +122,7 @@ export class HashIndex {
     if (segment.depth === this.#depth) this.#doubleDirectory();
     const sibling = segment.split();
     this.#memoryBytes += sibling.memoryBytes;
-    // The segment's entries stand together; the upper half of them is now the sibling's.
+    // The directory entries of a segment are contiguous. The upper half becomes the sibling's.
     const span = 2 ** (this.#depth - segment.depth);
     const entry = (hash >>> 1) >>> (31 - this.#depth);
     const first = entry - (entry % (2 * span));

@@ -1,9 +1,8 @@
-/** Slots of a segment that has grown up: splitting it takes about a tenth of a millisecond. */
+/** Slots of a full-size segment. Splitting one takes about a tenth of a millisecond. */
 export const SEGMENT_SLOTS = 8_192;
 
 /**
- * In the place of a position: the slot's key has no row any more. Its slot is free when the segment
- * is rebuilt.
+ * Marks a slot whose key no longer has a row. The slot becomes free when the segment is rebuilt.
  */
 export const NO_ROW = 0xffff_ffff;
 
@@ -11,12 +10,12 @@ const FIRST_SLOTS = 256;
 const SLOT_BYTES = 8;
 
 /**
- * One open-addressing table with linear probing. Slot `i` is `slots[2 * i]`, the key's hash, 0
- * while the slot is free, and `slots[2 * i + 1]`, the position of its row. With the hashes at hand
- * neither growing nor splitting touches a row.
+ * An open-addressing table with linear probing. Slot `i` is `slots[2 * i]`, the key's hash (0 in a
+ * free slot), and `slots[2 * i + 1]`, the position of its row. Because hashes are stored, growing
+ * and splitting do not access rows.
  */
 export class HashSegment {
-  /** How many top bits of the hash all keys in here share. */
+  /** Number of top bits of the hash that all keys in this segment share. */
   depth: number;
   mask: number;
   slots: Uint32Array;
@@ -42,14 +41,14 @@ export class HashSegment {
     return this.#count >= this.#maxCount;
   }
 
-  /** Takes a free slot. */
+  /** Fills a free slot. */
   fill(slot: number, hash: number, position: number): void {
     this.slots[2 * slot] = hash;
     this.slots[2 * slot + 1] = position;
     this.#count++;
   }
 
-  /** Doubles the slots. */
+  /** Doubles the number of slots. */
   grow(): void {
     const old = this.slots;
     const slotCount = 2 * this.slotCount;
@@ -62,7 +61,7 @@ export class HashSegment {
     }
   }
 
-  /** Moves the keys whose next bit of the hash is 1 into the sibling that it returns. */
+  /** Moves the keys whose next hash bit is 1 to a sibling, and returns it. */
   split(): HashSegment {
     const old = this.slots;
     const bit = 0x8000_0000 >>> this.depth;
@@ -80,7 +79,7 @@ export class HashSegment {
     return sibling;
   }
 
-  /** Adds a row whose key is known to be new here. */
+  /** Adds a row whose key is not in this segment. */
   #insert(hash: number, position: number): void {
     const { slots, mask } = this;
     let slot = hash & mask;
@@ -90,8 +89,8 @@ export class HashSegment {
 }
 
 /**
- * Three fifths to five sixths of the slots. Keys spread evenly over the segments; with one bound
- * for all of them all would be full at the same time, and a single group would pay for splitting
+ * Three fifths to five sixths of the slots. Keys are spread evenly over the segments. With the same
+ * bound for all, all segments would become full at the same time, and one group would have to split
  * them all.
  */
 function nextMaxCount(slotCount: number): number {

@@ -1,7 +1,4 @@
-/**
- * The lowest and the highest key of some rows, in halves: most keys that are not among them lie
- * outside.
- */
+/** The lowest and the highest key of some rows, in halves. Most keys without a row are outside. */
 export class KeyBounds {
   highestLow = 0;
   highestHigh = 0;
@@ -19,7 +16,7 @@ export class KeyBounds {
     }
   }
 
-  /** False where the key lies outside. */
+  /** False if the key is outside. */
   mayHold(low: number, high: number): boolean {
     if (high > this.highestHigh || (high === this.highestHigh && low > this.highestLow)) {
       return false;

@@ -5,8 +5,8 @@ const SEGMENT_ENTRIES: number = 2 ** SEGMENT_BITS;
 const INDEX_MASK: number = SEGMENT_ENTRIES - 1;
 
 /**
- * A list of u32 that grows at its end and is cut there. Grows by segments, so that no append copies
- * what is there.
+ * A list of u32 that supports append and truncation. It grows by segments, so an append copies
+ * nothing.
  */
 export class PositionList {
   readonly #segments: Uint32Array[] = [];
@@ -20,7 +20,7 @@ export class PositionList {
     return this.#segments.length * SEGMENT_ENTRIES * 4;
   }
 
-  /** The entry at `index`, which must be there. */
+  /** The entry at `index`, which must exist. */
   at(index: number): number {
     return this.#segments[index >>> SEGMENT_BITS]![index & INDEX_MASK]!;
   }
@@ -32,7 +32,7 @@ export class PositionList {
     this.#length++;
   }
 
-  /** Forgets the entries from `length` on. */
+  /** Removes the entries from `length` on. */
   truncate(length: number): void {
     assert(length <= this.#length, 'a list is cut, not stretched');
     this.#length = length;

@@ -2,25 +2,25 @@ import type { Region } from './arena.ts';
 import type { ContentMark } from './delta-content.ts';
 import type { HashIndex } from './hash-index.ts';
 
-/** A group that is being indexed and that nobody sees yet. */
+/** A group that is being indexed and is not visible yet. */
 export interface Publication {
   readonly region: Region;
   readonly end: number;
   next: number;
-  /** End of the rows whose index slots have been touched, and what was seen there. */
+  /** End of the rows whose index slots were prefetched. `seen` is computed from these slots. */
   touchedTo: number;
   seen: number;
   rowCount: number;
   sizeChange: number;
   currentBytesChange: number;
-  /** Where keys that the group has reached pointed before it; made when there is one. */
+  /** Previous positions of keys in the group. Created when the first key has one. */
   hidden: HashIndex | undefined;
 }
 
-/** As many rows of a delta as a reader may see. */
+/** A visible prefix of a delta's rows. */
 export interface DeltaMark extends ContentMark {
   readonly rowCount: number;
 }
 
-/** Before the first row. */
+/** The mark before the first row. */
 export const FIRST_MARK: DeltaMark = { rowCount: 0, end: 0, replacedCount: 0, coveringCount: 0 };

@@ -1,13 +1,13 @@
 import { assert } from '../../base/assert.ts';
 import type { UnsortedRows } from './unsorted-rows.ts';
 
-/** Two passes by 11 bits tell nearly all keys of a run apart, where keys are spread evenly. */
+/** Two passes of 11 bits each distinguish nearly all keys of a run, if keys are evenly spread. */
 const DIGIT_BITS = 11;
 const PREFIX_BITS: number = 2 * DIGIT_BITS;
 const PREFIX_DIGIT_VALUES: number = 2 ** DIGIT_BITS;
 const LOW_DIGIT: number = PREFIX_DIGIT_VALUES - 1;
 
-/** A digit and an index stand in one word between the two passes. */
+/** Between the passes, a digit and an index share one word. */
 const INDEX_BITS = 16;
 const INDEX_MASK: number = 2 ** INDEX_BITS - 1;
 export const MOST_SORTED_ROWS: number = 2 ** INDEX_BITS;
@@ -15,7 +15,7 @@ export const MOST_SORTED_ROWS: number = 2 ** INDEX_BITS;
 const DIGITS_PER_HALF = 4;
 const DIGIT_VALUES = 256;
 
-/** Memory for one sort after the other. */
+/** Scratch memory, reused for all sorts. */
 export class SortScratch {
   prefixes: Uint32Array = new Uint32Array(0);
   order: Uint32Array = new Uint32Array(0);
@@ -34,9 +34,8 @@ export class SortScratch {
 }
 
 /**
- * Returns the positions of rows in key order, rows of one key in the order given. Each step takes
- * time linear in the number of rows, a few nanoseconds for each; there are at most {@link
- * MOST_SORT_STEPS} of them.
+ * Returns the positions of rows in key order; the sort is stable. A step takes linear time, a few
+ * nanoseconds per row. There are at most {@link MOST_SORT_STEPS} steps.
  */
 export function* sortSteps(
   rows: UnsortedRows,
@@ -61,12 +60,15 @@ function gather(positions: Uint32Array, order: Uint32Array, sorted: Uint32Array)
   for (let i = 0; i < sorted.length; i++) sorted[i] = positions[order[i]!]!;
 }
 
-/** Of {@link sortSteps}: keys in clusters are sorted by all their digits. */
+/**
+ * Number of steps of {@link sortSteps} for clustered keys, which are sorted by all their digits.
+ */
 export const MOST_SORT_STEPS: number = 4 + 2 * DIGITS_PER_HALF;
 
 /**
- * Takes the highest bits of each half in which keys differ: in the order of these prefixes keys are
- * in order, as far as the prefixes differ. Returns where each value of both their digits begins.
+ * Computes prefixes: the highest bits in which keys differ. Keys with different prefixes have the
+ * order of their prefixes. Returns the start positions for each value of the two digits of a
+ * prefix.
  */
 function takePrefixes(
   { low, high, count }: UnsortedRows,
@@ -84,7 +86,7 @@ function takePrefixes(
   const highMask = maskOf(highBits);
   const highShift = Math.max(0, highBits - PREFIX_BITS);
   const lowTaken = Math.min(lowBits, Math.max(0, PREFIX_BITS - highBits));
-  // A shift by 32 would be none.
+  // A shift by 32 is a no-op.
   const lowShift = lowTaken === 0 ? 31 : lowBits - lowTaken;
   const lowKept = lowTaken === 0 ? 0 : lowMask;
   const lowCounts = new Uint32Array(PREFIX_DIGIT_VALUES);
@@ -101,7 +103,7 @@ function takePrefixes(
   return [lowCounts, highCounts];
 }
 
-/** The lowest `bits` bits, as a signed integer. */
+/** The lowest `bits` bits, as int32. */
 function maskOf(bits: number): number {
   return bits === 0 ? 0 : -1 >>> (32 - bits);
 }
@@ -132,8 +134,8 @@ function sortByPrefixes(
 }
 
 /**
- * Puts rows of equal prefixes in order, and gathers the positions. False where that takes too many
- * moves.
+ * Insertion sort of rows with equal prefixes; also gathers the positions. Returns false if it needs
+ * too many moves.
  */
 function settle(
   { low, high, positions, count }: UnsortedRows,
@@ -167,7 +169,10 @@ function settle(
   return true;
 }
 
-/** From the lowest digit to the highest; a digit that all keys share takes no pass. */
+/**
+ * Sorts from the least significant digit to the most significant. A digit that all keys share is
+ * skipped.
+ */
 function* sortByAllDigits(
   { low, high, count }: UnsortedRows,
   scratch: SortScratch,
@@ -182,9 +187,7 @@ function* sortByAllDigits(
   }
 }
 
-/**
- * Moves `order` into `spare`, sorted by one byte of `keys`; false when that would change nothing.
- */
+/** Sorts `order` by one byte of `keys` into `spare`. Returns false if all keys share that byte. */
 function sortByDigit(
   keys: Uint32Array,
   shift: number,

@@ -21,7 +21,8 @@ interface KeyHalves {
 }
 
 /**
- * Walks a sorted run of rows: of each key the latest row below `end`, keys that have none left out.
+ * Iterates over a sorted run: the latest row before `end` of each key. Keys without such a row are
+ * skipped.
  */
 export class SortedRunCursor implements Cursor {
   isDone = false;
@@ -29,7 +30,10 @@ export class SortedRunCursor implements Cursor {
   high = 0;
   readonly #arena: RowArena;
   readonly #run: SortedRun;
-  /** `ahead`: it shows the run's first key, which is known, and has not looked at the run. */
+  /**
+   * `ahead`: the cursor is at the run's first key, which is known, and has not accessed the run
+   * yet.
+   */
   #state: 'ahead' | 'inside' = 'ahead';
   readonly #end: number;
   readonly #step: 1 | -1;
@@ -38,8 +42,8 @@ export class SortedRunCursor implements Cursor {
   #position = 0;
 
   /**
-   * `isWhole`: all rows of the run lie below `end`. Where the walk begins with the run's first key,
-   * the run is not looked at before that key's turn comes.
+   * `isWhole`: all rows of the run are before `end`. If the iteration starts at the run's first
+   * key, the run is not accessed before that key is needed.
    */
   constructor(arena: RowArena, run: SortedRun, end: number, isWhole: boolean, seek: Seek) {
     this.#arena = arena;
@@ -61,7 +65,7 @@ export class SortedRunCursor implements Cursor {
     }
   }
 
-  /** Of the row that holds the current key's latest update. */
+  /** Position of the row with the current key's latest update. */
   get position(): number {
     if (this.#state === 'ahead') this.#open();
     return this.#position;
@@ -105,7 +109,7 @@ export class SortedRunCursor implements Cursor {
     this.#takeKey();
   }
 
-  /** Passes all rows of the next key; true when one of them is visible. */
+  /** Passes all rows of the next key. Returns whether one of them is visible. */
   #takeKey(): boolean {
     const from = this.#next;
     this.#readKey(from);
@@ -129,8 +133,8 @@ export class SortedRunCursor implements Cursor {
   }
 
   /**
-   * Index of the first row, on the cursor's way, behind those of the key that the row at `from`
-   * has.
+   * Index of the first row, in the cursor's direction, after those with the key of the row at
+   * `from`.
    */
   #endOfKey(from: number): number {
     const step = this.#step;
@@ -138,7 +142,7 @@ export class SortedRunCursor implements Cursor {
     let inside = from;
     let distance = 1;
     let outside = from + step;
-    // Nearly always the next row has another key; a key that is written all the time has many rows.
+    // Usually the next row has another key. A frequently updated key has many rows.
     while (outside >= 0 && outside < count && this.#compareAt(outside, this) === 0) {
       inside = outside;
       distance *= 2;
@@ -152,10 +156,7 @@ export class SortedRunCursor implements Cursor {
     return outside;
   }
 
-  /**
-   * Index of the last of the rows [first, last) that the cursor may see; `first - 1` when there is
-   * none.
-   */
+  /** Index of the last visible row of [first, last), or `first - 1` if none is visible. */
   #lastVisible(first: number, last: number): number {
     let below = first - 1;
     let above = last;
@@ -168,8 +169,8 @@ export class SortedRunCursor implements Cursor {
   }
 
   /**
-   * Index of the first row whose key compares with `key` above `order`: -1 takes equal keys for
-   * above.
+   * Index of the first row whose key compares greater than `order` with `key`. With -1, equal keys
+   * count as greater.
    */
   #firstAbove(key: KeyHalves, order: -1 | 0): number {
     let from = 0;

@@ -6,35 +6,35 @@ import { SortedRun, type RunSource } from './sorted-run.ts';
 import type { TableSizes } from '../layer/table-sizes.ts';
 import { UnsortedRows } from './unsorted-rows.ts';
 
-/** Steps in which a run is sorted while the rows of the next one come in. */
+/** Number of steps in which a run is sorted while the next one fills. */
 const SORT_STEPS = 16;
 assert(MOST_SORT_STEPS < SORT_STEPS, 'a run is sorted before the next one is full');
 
 /**
- * Runs that may wait to be sorted: a group that fills runs of its own ends the one before it early.
+ * Runs that may wait to be sorted. If a group fills runs of its own, the run before it ends early.
  */
 const MOST_WAITING_RUNS = 2;
 
 /**
- * The rows of a delta in key order, for iterators: runs of up to `runRows` consecutive rows.
- * Whoever indexes rows hands them in, and with them come the steps that sort the runs that are
- * full. So wherever an iterator begins, at most {@link MOST_WAITING_RUNS} runs and the rest behind
- * them are left to sort, however many rows there are.
+ * The rows of a delta in key order, for iterators, as runs of up to `runRows` consecutive rows. The
+ * code that indexes rows also adds them here and executes the steps that sort full runs. So when an
+ * iterator starts, at most {@link MOST_WAITING_RUNS} runs and the rest after them remain to be
+ * sorted, regardless of the number of rows.
  *
- * Rows of a group that is being published are kept apart, in runs of their own: positions of rows
- * that are taken back are given to others.
+ * Rows of a group that is being published are in separate, hidden runs, because the positions of an
+ * undone group are reused.
  */
 export class SortedRuns {
   readonly #sizes: TableSizes;
   readonly #source: RunSource;
-  /** Pieces are sorted while the sort of a run may have been begun. */
+  /** Pieces need their own scratch memory, because the sort of a run may be in progress. */
   readonly #pieceSource: RunSource;
-  /** In commit order; their rows are published. */
+  /** Published rows, in commit order. */
   readonly #runs: SortedRun[] = [];
-  /** Published rows behind the last run. */
+  /** Published rows after the last run. */
   #rest: UnsortedRows = new UnsortedRows();
   #rowsInRuns = 0;
-  /** The rest, in pieces, as far as an iterator has asked for it. */
+  /** The sorted pieces of the rest, as far as iterators have needed it. */
   #pieces: SortedRun[] = [];
   /** Rows of the group that is being published. */
   #hiddenRuns: SortedRun[] = [];
@@ -42,7 +42,7 @@ export class SortedRuns {
   /** Full runs that are not sorted yet. */
   #waiting: SortedRun[] = [];
   #spare: UnsortedRows | undefined;
-  /** Rows handed in since the last step. */
+  /** Rows added since the last step. */
   #sinceStep = 0;
 
   constructor(arena: RowArena, extents: Extents, sizes: TableSizes) {
@@ -63,20 +63,20 @@ export class SortedRuns {
     return memoryBytes;
   }
 
-  /** A row of the group that is being published has been indexed. Rows come in commit order. */
+  /** Adds an indexed row of the group that is being published. Rows must come in commit order. */
   note(low: number, high: number, position: number): void {
     this.#hiddenRest.append(low, high, position);
     if (this.#hiddenRest.count === this.#sizes.runRows) this.#sealHidden();
   }
 
-  /** Sorts on, as much as is due after `rows` rows have been noted. */
+  /** Executes the sort steps that are due after `rows` added rows. */
   work(rows: number): void {
     const stepRows = Math.max(1, Math.floor(this.#sizes.runRows / SORT_STEPS));
     this.#sinceStep += rows;
     for (; this.#sinceStep >= stepRows; this.#sinceStep -= stepRows) this.#sortStep();
   }
 
-  /** The rows noted since the last call are published. */
+  /** Publishes the rows added since the last call. */
   publish(): void {
     if (this.#hiddenRuns.length === 0) {
       this.#appendHidden();
@@ -94,7 +94,7 @@ export class SortedRuns {
     this.#pieces = [];
   }
 
-  /** The rows noted since the last `publish` are taken back. */
+  /** Removes the rows added since the last `publish`. */
   abandon(): void {
     const hidden = this.#hiddenRuns;
     this.#waiting = this.#waiting.filter((run) => !hidden.includes(run));
@@ -103,11 +103,12 @@ export class SortedRuns {
   }
 
   /**
-   * Sorted runs that hold the first `rowCount` rows, newest run first. They may hold later rows as
-   * well.
+   * Sorted runs that together have the first `rowCount` rows, newest run first. They may also have
+   * later rows.
    */
   covering(rowCount: number): SortedRun[] {
-    // One sort at a time has the scratch memory: those that wait before a run are sorted before it.
+    // The scratch memory serves one sort at a time, so runs are sorted in the order in which they
+    // wait.
     const last = this.#waiting.findLastIndex(({ firstRow }) => firstRow < rowCount);
     for (const run of this.#waiting.slice(0, last + 1)) run.sort();
     const restRows = rowCount - this.#rowsInRuns;
@@ -116,7 +117,7 @@ export class SortedRuns {
     return runs.toReversed();
   }
 
-  /** Sorts on, by a step or a piece. False when all runs and pieces that are full are sorted. */
+  /** Sorts one step or one piece. Returns false if all full runs and pieces are sorted. */
   step(): boolean {
     if (this.#sortStep()) return true;
     if (this.#rest.count - this.#fullPieces() * this.#sizes.pieceRows < this.#sizes.pieceRows) {
@@ -137,7 +138,7 @@ export class SortedRuns {
     return last === undefined ? 0 : last.firstRow - this.#rowsInRuns + last.rowCount;
   }
 
-  /** Sorts the next piece; the last one again, if it was not full. */
+  /** Sorts the next piece. If the last piece was not full, it is sorted again. */
   #addPiece(): void {
     const { pieceRows } = this.#sizes;
     this.#pieces.length = this.#fullPieces();
@@ -175,7 +176,7 @@ export class SortedRuns {
     this.#await(run);
   }
 
-  /** Appends the hidden rest, which fills no run alone, to the published one. */
+  /** Appends the hidden rest, which is less than a run, to the published one. */
   #appendHidden(): void {
     const hidden = this.#hiddenRest;
     const room = this.#sizes.runRows - this.#rest.count;

@@ -5,10 +5,10 @@ import { sortSteps, type SortScratch } from './row-sort.ts';
 import { KEY_HIGH, KEY_LOW } from '../../format/row.ts';
 import type { UnsortedRows } from './unsorted-rows.ts';
 
-/** Rows of a run in key order are walked as many at a time. */
+/** Rows per block of a run whose rows were committed in key order. */
 const BLOCK_BITS = 10;
 const BLOCK_ROWS: number = 2 ** BLOCK_BITS;
-/** All rows of a run in one block. */
+/** Otherwise all rows of a run are in one block. */
 const WHOLE_BITS = 30;
 const WHOLE_MASK: number = 2 ** 30 - 1;
 
@@ -17,33 +17,33 @@ export interface RunSource {
   readonly arena: RowArena;
   readonly extents: Extents;
   readonly scratch: SortScratch;
-  /** Takes back the keys of a run that has been sorted. */
+  /** Takes back the key memory of a run that has been sorted. */
   readonly recycle: (rows: UnsortedRows) => void;
 }
 
-/** What is left to do for a run: its rows with their keys, and the sort when it has begun. */
+/** State of an unsorted run: its rows with their keys, and the sort if it has started. */
 interface Unsorted {
   readonly rows: UnsortedRows;
   sort: Generator<void, Uint32Array, undefined> | undefined;
 }
 
 /**
- * Consecutive rows of a delta, in key order. Where they are committed in that order, only every
- * 1024th position is kept, and the rows between are walked when somebody wants them.
+ * Consecutive rows of a delta, in key order. If they were committed in that order, only every
+ * 1024th position is kept, and the positions between are read from the rows on demand.
  */
 export class SortedRun {
-  /** Rows of the delta before this run. */
+  /** Number of rows of the delta before this run. */
   readonly firstRow: number;
   readonly rowCount: number;
   readonly #source: RunSource;
   #unsorted: Unsorted | undefined;
-  /** Positions in key order; undefined where they have not been walked. */
+  /** Positions in key order. Undefined for blocks that were not read yet. */
   #blocks: (Uint32Array | undefined)[] = [];
   #blockBits = WHOLE_BITS;
   #blockMask = WHOLE_MASK;
-  /** Of each block, where it is to be walked. */
+  /** Position of the first row of each block that is read on demand. */
   #blockStarts: Uint32Array = new Uint32Array(0);
-  /** First and last key, when the run is sorted. */
+  /** First and last key. Valid when the run is sorted. */
   lowestLow = 0;
   lowestHigh = 0;
   highestLow = 0;
@@ -67,7 +67,7 @@ export class SortedRun {
     return memoryBytes;
   }
 
-  /** Sorts on, in a fraction of a millisecond. Does nothing when the run is sorted. */
+  /** Sorts for a fraction of a millisecond. Does nothing if the run is sorted. */
   step(): void {
     const unsorted = this.#unsorted;
     if (unsorted === undefined) return;
@@ -87,7 +87,7 @@ export class SortedRun {
     while (!this.isSorted) this.step();
   }
 
-  /** Position of a row, by its place in key order; rows of one key are in commit order. */
+  /** Position of a row by its index in key order. Rows of one key are in commit order. */
   at(index: number): number {
     const ordinal = index >>> this.#blockBits;
     const block = this.#blocks[ordinal] ?? this.#walk(ordinal);
@@ -114,7 +114,7 @@ export class SortedRun {
     this.#source.recycle(rows);
   }
 
-  /** The rows of a block, which stand in key order in the arena. They have been published. */
+  /** Reads the positions of a block. Its rows are published and are in key order in the arena. */
   #walk(ordinal: number): Uint32Array {
     assert(this.isSorted, 'a run is sorted before it is read');
     const { arena, extents } = this.#source;

@@ -1,10 +1,10 @@
 const FIRST_CAPACITY = 64;
-/** Copying as many one by one costs less than making views of them. */
+/** Up to this number, a loop is cheaper than `set` with subarrays. */
 const FEW_ROWS = 64;
 
 /**
- * Keys and positions of rows in commit order, copied from the rows while they are indexed: sorting
- * them reads no row again.
+ * Keys and positions of rows in commit order. They are copied when the rows are indexed, so that
+ * sorting does not access the rows again.
  */
 export class UnsortedRows {
   low: Uint32Array = new Uint32Array(FIRST_CAPACITY);
@@ -47,7 +47,7 @@ export class UnsortedRows {
     this.count = end;
   }
 
-  /** Whether no row's key is below that of the row before it. */
+  /** Whether no key is below the previous one. */
   ascends(): boolean {
     const { low, high, count } = this;
     for (let i = 1; i < count; i++) {
@@ -58,7 +58,7 @@ export class UnsortedRows {
     return true;
   }
 
-  /** Position of the first of every `step` rows. */
+  /** Position of every `step`-th row, starting with the first. */
   everyPosition(step: number): Uint32Array {
     const chosen = new Uint32Array(Math.ceil(this.count / step));
     for (let i = 0; i < chosen.length; i++) chosen[i] = this.positions[i * step]!;

@@ -1,14 +1,17 @@
 import type { ContentSum } from '../../format/content-sum.ts';
 import type { TableRecord } from './table-record.ts';
 
-/** Where a cursor starts, and which way it goes. The start counts as in the range. */
+/** Start (inclusive) and direction of a cursor. */
 export interface Seek {
   readonly low: number;
   readonly high: number;
   readonly direction: 'up' | 'down';
 }
 
-/** Walks one sorted source, each key once. What it shows of a key is valid until `advance`. */
+/**
+ * Iterates over one sorted source. Each key occurs once. Fields and results are valid until
+ * `advance`.
+ */
 export interface Cursor {
   readonly isDone: boolean;
   readonly low: number;

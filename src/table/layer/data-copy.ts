@@ -1,18 +1,18 @@
 const POOL_BYTES = 8 * 1024;
-/** Longer data gets a buffer of its own: the call is then the smaller part of the cost. */
+/** Longer data gets its own buffer, whose allocation is then a small part of the cost. */
 const LARGEST_POOLED_BYTES = 512;
 
-/** Bytes of the longest data that {@link copyWords} takes. */
+/** Bytes of the longest data that {@link copyWords} accepts. */
 export const LONGEST_IN_WORDS = 256;
 
 let pool = new ArrayBuffer(POOL_BYTES);
 let poolWords = new Uint32Array(pool);
-/** In whole words. */
+/** A multiple of 4. */
 let used = 0;
 
 /**
- * A copy of `source[from, to)`. Short ones share a buffer of 8 KiB, as those of `Buffer` do:
- * allocating one for each would cost more than finding the record.
+ * Copies `source[from, to)`. Short copies share a pool of 8 KiB, like those of `Buffer`, because an
+ * allocation costs more than finding the record.
  */
 export function copyData(source: Uint8Array, from: number, to: number): Uint8Array {
   const lengthBytes = to - from;
@@ -25,7 +25,7 @@ export function copyData(source: Uint8Array, from: number, to: number): Uint8Arr
   return copy;
 }
 
-/** As {@link copyData}, of `count` whole words. */
+/** Like {@link copyData}, for `count` words. */
 export function copyWords(source: Uint32Array, from: number, count: number): Uint8Array {
   if (used + 4 * count > POOL_BYTES) replacePool();
   const target = poolWords;

@@ -3,13 +3,14 @@ import { joinedHalves, splitU64, u64Halves } from '../../base/u64.ts';
 const KEY_BITS = 64;
 
 /**
- * Keys whose highest `bits` bits are `prefix`, and the shorter keys that stand for them: the same
- * without these bits. Of 0 bits it is all keys, each of which stands for itself.
+ * The keys with a common prefix: the highest `bits` bits are `prefix`. Short keys stand for them:
+ * the same keys without these bits. With 0 bits these are all keys, and short and full keys are
+ * equal.
  */
 export class KeyPrefix {
   readonly prefix: bigint;
   readonly bits: number;
-  /** The lowest full key, and the highest one. */
+  /** The lowest and the highest full key. */
   readonly first: bigint;
   readonly last: bigint;
   /** The highest short key. */
@@ -37,16 +38,17 @@ export class KeyPrefix {
   }
 
   /**
-   * Leaves the halves of the full key of `key` in `u64Halves`. `name` is the argument's name in
+   * Writes the halves of the full key of `key` to `u64Halves`. `name` is the argument's name in
    * errors.
-   * @throws TypeError or RangeError where it is no u64, RangeError where it has too many bits
+   *
+   * @throws TypeError or RangeError if it is not a u64, RangeError if it has too many bits
    */
   split(key: bigint | number, name = 'key'): void {
     splitU64(key, name);
     this.#extend(key, name);
   }
 
-  /** As {@link split}, of the key whose halves are `low` and `high`. */
+  /** Like {@link split}, for a key in halves. */
   splitHalves(low: number, high: number): void {
     u64Halves[0] = low;
     u64Halves[1] = high;
@@ -67,13 +69,13 @@ export class KeyPrefix {
     u64Halves[1] = high | this.#firstHigh;
   }
 
-  /** The full key that `key` stands for. Throws like {@link split}. */
+  /** The full key of a short key. Throws like {@link split}. */
   toFull(key: bigint | number, name = 'key'): bigint {
     this.split(key, name);
     return joinedHalves();
   }
 
-  /** The short key of `full`, which has the prefix. */
+  /** The short key of `full`, which must have the prefix. */
   toShort(full: bigint): bigint {
     splitU64(full, 'key');
     u64Halves[0] = u64Halves[0]! & this.#freeLow;
@@ -87,5 +89,5 @@ export class KeyPrefix {
   }
 }
 
-/** All keys, each of which stands for itself. */
+/** All keys; short and full keys are equal. */
 export const ALL_KEYS: KeyPrefix = new KeyPrefix(0n, 0);

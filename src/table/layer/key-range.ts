@@ -22,7 +22,7 @@ const RANGE_FIELDS: FieldsOf<RangeOptions> = {
   limit: true,
 };
 
-/** A checked range: `lowest` and `highest` belong to it; it is empty when they cross. */
+/** A validated range. `lowest` and `highest` are inclusive; if they cross, the range is empty. */
 export interface KeyRange {
   /** Full keys. */
   readonly lowest: bigint;
@@ -32,8 +32,8 @@ export interface KeyRange {
 }
 
 /**
- * The range of full keys that `options` names by the keys of `keys`. Throws TypeError or
- * RangeError, naming the option, for a wrong type or a value out of bounds.
+ * Converts options, whose bounds are short keys of `keys`, to a range of full keys. Throws
+ * TypeError or RangeError that names the option if its type or value is invalid.
  */
 export function checkRange(options: RangeOptions = {}, keys: KeyPrefix = ALL_KEYS): KeyRange {
   requireKnownFields(options, RANGE_FIELDS, 'options');

@@ -1,4 +1,4 @@
-/** What the table knows of a key. `data` is a copy that belongs to the caller. */
+/** A record. `data` is a copy that belongs to the caller. */
 export interface TableRecord {
   readonly value: bigint;
   readonly data: Uint8Array;

@@ -3,54 +3,54 @@ import type { Cursor, Seek } from './cursor.ts';
 import type { TableRecord } from './table-record.ts';
 import type { U64Filter, ValueRange } from './value-search.ts';
 
-/** What a layer says of a key; `unknown` sends the question on to the next older layer. */
+/** The state of a key in a layer. `unknown`: the next older layer must be searched. */
 export type KeyState = 'present' | 'deleted' | 'unknown';
 
 /**
- * Bytes of a record's data; {@link NO_RECORD} where the key is deleted, {@link UNKNOWN_KEY} where
- * nothing says.
+ * Bytes of a record's data. {@link NO_RECORD} if the key is deleted, {@link UNKNOWN_KEY} if the
+ * layer does not have the key.
  */
 export type DataLength = number;
 export const NO_RECORD = -1;
 export const UNKNOWN_KEY = -2;
 
-/** Updates that shadow everything older. They no longer change. */
+/** An immutable layer of updates, which shadow everything older. */
 export interface UpdateLayer {
   readonly memoryBytes: number;
-  /** Bytes of updates that hold no record: a merge frees them. */
+  /** Bytes of updates without a record, which a merge frees. */
   readonly deadBytes: number;
-  /** Bytes of updates that hold a record, unless a newer layer replaces it. */
+  /** Bytes of updates with a record, including those that a newer layer replaces. */
   readonly currentBytes: number;
-  /** Records of older layers that this layer replaces or deletes. */
+  /** Number of records of older layers that this layer replaces or deletes. */
   readonly shadowedRecords: number;
-  /** Highest key of all updates, as halves; [0, 0] when there is none. */
+  /** Halves of the highest key of all updates. [0, 0] if there is none. */
   readonly highestLow: number;
   readonly highestHigh: number;
   stateOf(low: number, high: number): KeyState;
-  /** As {@link stateOf}; where the key is present, its record is subtracted from `sum`. */
+  /** Like {@link stateOf}. If the key is present, also subtracts its record from `sum`. */
   subtractFrom(sum: ContentSum, low: number, high: number): KeyState;
   /**
-   * Brings `sum`, the content of `older`, to that of `older` under these updates. Yields every few
-   * hundred records.
+   * Advances `sum` from the content of `older` to the content with these updates on top. Yields
+   * every few hundred records.
    */
   applyTo(sum: ContentSum, older: OlderContent): Generator<void, void, undefined>;
-  /** Undefined when the layer says nothing of the key, null when it deletes it. */
+  /** Undefined if the layer does not have the key; null if it deletes the key. */
   lookUp(low: number, high: number): TableRecord | null | undefined;
   /**
-   * Writes the value alone to words `at`, low half, and `at + 1` of `target`: 0 when the layer
-   * deletes the key. False, and nothing written, when it says nothing of the key.
+   * Writes the value to words `at` (low half) and `at + 1` of `target`; 0 if the layer deletes the
+   * key. Returns false, and writes nothing, if the layer does not have the key.
    */
   readValue(low: number, high: number, target: Uint32Array, at: number): boolean;
   /**
-   * Length of the data, which is copied to `offset` of `target` if it fits there: as {@link
-   * DataLength}.
+   * Returns the length of the data as a {@link DataLength}. Copies the data to `offset` of `target`
+   * if it fits there.
    */
   readData(low: number, high: number, target: Uint8Array, offset: number): DataLength;
   /** Cursors over all updates, newest first. */
   cursors(seek: Seek): Cursor[];
   /**
-   * This layer's records with a value in the range, and a key that `keys` accepts, some at a time.
-   * Yields often, mostly none.
+   * Yields this layer's records with a value in the range and a key that `keys` accepts. Yields
+   * often, usually an empty list.
    */
   findValues(
     range: ValueRange,
@@ -65,13 +65,13 @@ export interface FoundRecord {
   readonly record: TableRecord;
 }
 
-/** Records below some layer, as they are hashed. */
+/** The records below a layer, for content hashes. */
 export interface OlderContent {
-  /** Subtracts the record of this key, if there is one, from `sum`. */
+  /** Subtracts the record of this key from `sum`, if there is one. */
   subtractFrom(sum: ContentSum, low: number, high: number): void;
 }
 
-/** Answers whether a key is present below some layer. */
+/** Tells whether a key is present below a layer. */
 export interface Presence {
   isPresent(low: number, high: number): boolean;
 }

@@ -2,13 +2,13 @@ import { splitU64, u64Halves } from '../../base/u64.ts';
 
 const MAX_U32 = 0xffff_ffff;
 
-/** Values from `lowest` to `highest`, both in the range. A record's value is never 0. */
+/** Values from `lowest` to `highest`, inclusive. A record's value is never 0. */
 export interface ValueRange {
   readonly lowest: bigint;
   readonly highest: bigint;
 }
 
-/** Whether the u64 of these halves is in a range. */
+/** Tests whether a u64, in halves, is in a range. */
 export class U64Filter {
   readonly #lowestLow: number;
   readonly #lowestHigh: number;
@@ -32,25 +32,25 @@ export class U64Filter {
   }
 }
 
-/** What rows are looked for; undefined: any key. */
+/** The rows to search for. `keys` undefined: any key. */
 export interface Sought {
   readonly values: U64Filter;
   readonly keys: U64Filter | undefined;
 }
 
-/** Where in `words` the values of `count` records stand, less some base, `stride` words apart. */
+/** Locations in `words` of the values of `count` records, minus a base, `stride` words apart. */
 export interface ValuePlaces {
   readonly words: Uint32Array;
   readonly count: number;
   readonly stride: number;
   readonly lowAt: number;
-  /** Negative where all high halves are 0. */
+  /** Negative if all high halves are 0. */
   readonly highAt: number;
 }
 
 /**
- * Writes the indexes of the values in a range to `indexes`, which has room for all, and returns how
- * many there are. Values are given as offsets from `base`.
+ * Writes the indexes of the values in a range to `indexes`, which must have space for all. Returns
+ * their number. Values are stored as offsets from `base`.
  */
 export function findValues(
   range: ValueRange,
@@ -67,7 +67,7 @@ export function findValues(
   return findNarrow(Number(lowest), upTo, places, indexes);
 }
 
-/** One comparison each: what lies below the range wraps around to above it. */
+/** One comparison per value: a value below the range wraps around to above it. */
 function findNarrow(
   from: number,
   upTo: number,

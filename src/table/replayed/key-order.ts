@@ -1,19 +1,19 @@
 import { compareU64 } from '../../base/u64.ts';
 
-/** Words of a place: a key in halves, and the position of its row, with {@link DELETE_BIT}. */
+/** Words of a place: a key in halves, and the position of its row with {@link DELETE_BIT}. */
 export const PLACE_WORDS = 3;
-/** Positions are below it. */
+/** All positions are below this bit. */
 export const DELETE_BIT = 0x8000_0000;
 
-/** Where the places of a key and of those around it stand: word `at` of part `part`. */
+/** The location of a place: word `at` of part `part`. */
 export interface OrderPlace {
   readonly part: number;
   readonly at: number;
 }
 
-/** The places of rows of different keys, at least one, in key order. */
+/** The places of rows with distinct keys, at least one, in key order. */
 export class KeyOrder {
-  /** Each follows the one before it in key; none is empty. */
+  /** Ascending, none is empty. */
   readonly parts: readonly Uint32Array[];
 
   constructor(parts: readonly Uint32Array[]) {
@@ -24,13 +24,13 @@ export class KeyOrder {
     return this.parts.reduce((sum, part) => sum + part.byteLength, 0);
   }
 
-  /** The lowest key in halves. There is a row. */
+  /** Halves of the lowest key. There must be a row. */
   get lowest(): readonly [low: number, high: number] {
     const first = this.parts[0]!;
     return [first[0]!, first[1]!];
   }
 
-  /** The highest key in halves. There is a row. */
+  /** Halves of the highest key. There must be a row. */
   get highest(): readonly [low: number, high: number] {
     const last = this.parts.at(-1)!;
     const at = last.length - PLACE_WORDS;
@@ -38,8 +38,8 @@ export class KeyOrder {
   }
 
   /**
-   * The first place whose key compares with this one above `order`: -1 takes an equal key for
-   * above. May lie behind a part's end.
+   * The first place whose key compares greater than `order` with this key. With -1, an equal key
+   * counts as greater. May be past a part's end.
    */
   firstAbove(low: number, high: number, order: -1 | 0): OrderPlace {
     const { parts } = this;

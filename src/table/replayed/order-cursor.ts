@@ -6,10 +6,10 @@ import type { TableRecord } from '../layer/table-record.ts';
 import { DELETE_BIT, PLACE_WORDS, type KeyOrder } from './key-order.ts';
 import type { RowBlocks } from './row-blocks.ts';
 
-/** As many rows as the first cache can wait for and keep. */
+/** Prefetch distance, bounded by the L1 miss buffers and the L1 size. */
 const TOUCHED_ROWS = 32;
 
-/** Walks rows in key order. There is a row. */
+/** Iterates over rows in key order. There must be a row. */
 export class OrderCursor implements Cursor {
   isDone = false;
   low = 0;
@@ -19,11 +19,11 @@ export class OrderCursor implements Cursor {
   readonly #step: number;
   #part: number;
   #places: Uint32Array;
-  /** Word at which the place begins. */
+  /** Word offset of the place. */
   #at: number;
-  /** What was seen where rows were touched: that it is kept keeps the looks from being left out. */
+  /** Computed from the prefetched bytes. It is stored so that the reads are not optimized away. */
   seen = 0;
-  /** Words of this part whose rows have been touched. */
+  /** Words of this part whose rows were prefetched. */
   #touchedFrom = 0;
   #touchedTo = 0;
 
@@ -32,8 +32,8 @@ export class OrderCursor implements Cursor {
     this.#blocks = blocks;
     this.#parts = order.parts;
     this.#step = isUp ? PLACE_WORDS : -PLACE_WORDS;
-    // Upwards from the first key that is not below the one sought, downwards from the last that is
-    // not above.
+    // Upwards: start at the first key that is not below the sought one. Downwards: at the last key
+    // that is not above it.
     const { part, at } = order.firstAbove(low, high, isUp ? -1 : 0);
     this.#part = part;
     this.#places = order.parts[part]!;
@@ -62,8 +62,7 @@ export class OrderCursor implements Cursor {
   }
 
   /**
-   * Has the next rows brought into the caches: they lie anywhere in memory, and are waited for
-   * together.
+   * Prefetches the next rows, which are scattered in memory, so that their cache misses overlap.
    */
   #touch(): void {
     const places = this.#places;
@@ -78,7 +77,7 @@ export class OrderCursor implements Cursor {
     this.seen = seen;
   }
 
-  /** Goes over to the next part where the place lies outside of its own. */
+  /** Moves to the neighbouring part if the place is outside its own. */
   #settle(): void {
     if (this.#at < 0 || this.#at >= this.#places.length) {
       this.#part += Math.sign(this.#step);

@@ -19,25 +19,25 @@ import { OrderCursor } from './order-cursor.ts';
 import type { RowBlocks } from './row-blocks.ts';
 import { RowIndex, type RowIndexParts } from './row-index.ts';
 
-/** Rows looked at between two chances to give way. */
+/** Rows scanned between two yields. */
 const STEP_ROWS = 256;
 
 /**
- * What recovery makes of logs, on any thread: rows as they were committed, and an index of the
- * newest of each key.
+ * The result of replaying logs, made on any thread: rows as they were committed, and an index to
+ * the newest row of each key.
  */
 export interface ReplayedParts extends RowIndexParts {
   /** Places of the newest rows of all keys, at least one, in key order. */
   readonly order: readonly Uint32Array[];
-  /** Bytes of the newest rows that hold a record. */
+  /** Bytes of the newest rows that are not deletes. */
   readonly currentBytes: number;
   /** Bytes of all other rows. */
   readonly deadBytes: number;
-  /** Records of older layers that the rows replace or delete. */
+  /** Number of records of older layers that the rows replace or delete. */
   readonly shadowedRecords: number;
 }
 
-/** Updates that recovery has read from logs. They never change; the next merge takes them in. */
+/** Updates that recovery has read from logs. Immutable; the next merge takes them in. */
 export class ReplayedRows implements UpdateLayer {
   readonly currentBytes: number;
   readonly deadBytes: number;

@@ -6,14 +6,14 @@ import { BLOCK_BYTES, blockOf, viewOffset } from '../delta/arena.ts';
 import { copyData } from '../layer/data-copy.ts';
 import type { TableRecord } from '../layer/table-record.ts';
 
-/** Blocks of positions that a buffer takes; the last one of a buffer may be shorter. */
+/** Number of position blocks of a buffer. Its last block may be shorter. */
 export function blocksOf(buffer: ArrayBufferLike): number {
   return Math.ceil(buffer.byteLength / BLOCK_BYTES);
 }
 
 /**
- * Rows in buffers that nobody writes any more, under 32-bit positions as in a `RowArena`: each
- * buffer begins with a block of its own, and a row lies in one buffer.
+ * Rows in immutable buffers, addressed by 32-bit positions like those of a `RowArena`. Each buffer
+ * starts at a block of its own. A row is in one buffer.
  */
 export class RowBlocks {
   /** Indexed by block. Read with `viewOffset`. */
@@ -30,8 +30,8 @@ export class RowBlocks {
   }
 
   /**
-   * Looks at a row; at its end, since it may lie in two cache lines. Of many such looks the
-   * processor waits for memory once.
+   * Prefetches a row, by the end of its header, because the header may span two cache lines. The
+   * cache misses of consecutive calls overlap.
    */
   touch(position: number): number {
     return this.views[blockOf(position)]!.getUint8(viewOffset(position) + ROW_HEADER_BYTES - 1);
@@ -41,13 +41,13 @@ export class RowBlocks {
     return isDeleteRow(this.views[blockOf(position)]!, viewOffset(position));
   }
 
-  /** A view of `lengthBytes` that lie in one row. */
+  /** A view of `lengthBytes` within one row. */
   bytesAt(position: number, lengthBytes: number): Uint8Array {
     const from = viewOffset(position);
     return this.#bytes[blockOf(position)]!.subarray(from, from + lengthBytes);
   }
 
-  /** Writes the value in the row, 0 if the row deletes its key, to two words of `target`. */
+  /** Writes the value in the row (0 for a delete) to two words of `target`. */
   readValue(position: number, target: Uint32Array, at: number): void {
     const view = this.views[blockOf(position)]!;
     const offset = viewOffset(position);
@@ -55,7 +55,9 @@ export class RowBlocks {
     target[at + 1] = view.getUint32(offset + VALUE_HIGH, true);
   }
 
-  /** Length of the row's data, which are copied to `offset` of `target` if they fit there. */
+  /**
+   * Returns the length of the row's data. Copies the data to `offset` of `target` if it fits there.
+   */
   readData(position: number, target: Uint8Array, offset: number): number {
     const block = blockOf(position);
     const start = viewOffset(position);
@@ -66,7 +68,7 @@ export class RowBlocks {
     return lengthBytes;
   }
 
-  /** The record in the row at `position`, which is no delete. The data is a copy. */
+  /** The record in the row at `position`, which must not be a delete. The data is a copy. */
   recordAt(position: number): TableRecord {
     const block = blockOf(position);
     const view = this.views[block]!;

@@ -4,26 +4,26 @@ import { blockOf, viewOffset } from '../delta/arena.ts';
 import { RowBlocks } from './row-blocks.ts';
 
 const PARTITION_BITS = 8;
-/** Parts of an index, each with the keys whose hashes begin alike. */
+/** Number of parts of an index. The first bits of a key's hash select the part. */
 export const PARTITIONS: number = 2 ** PARTITION_BITS;
 
 export function partitionOf(hash: number): number {
   return hash >>> (32 - PARTITION_BITS);
 }
 
-/** An index as it crosses threads. */
+/** An index in the form that threads exchange. */
 export interface RowIndexParts {
-  /** Of whole rows; each begins with a block of its own. */
+  /** Complete rows. Each buffer starts at a block of its own. */
   readonly buffers: readonly ArrayBufferLike[];
   /**
-   * By partition, a table with linear probing: slot `i` is `[2 * i]`, the key's hash, 0 while the
-   * slot is free, and `[2 * i + 1]`, the position of its row. A power of two slots, some of them
-   * free.
+   * By partition, a table with linear probing. Slot `i` is `[2 * i]`, the key's hash (0 in a free
+   * slot), and `[2 * i + 1]`, the position of its row. The number of slots is a power of two, and
+   * some are free.
    */
   readonly slots: readonly Uint32Array[];
 }
 
-/** Key -> position of its newest row, over rows that no longer change. */
+/** Key -> position of its newest row, over immutable rows. */
 export class RowIndex {
   readonly blocks: RowBlocks;
   readonly #slots: readonly Uint32Array[];

@@ -5,7 +5,7 @@ import { FIRST_MARK, type DeltaMark } from '../delta/publication.ts';
 import type { OlderLayers } from '../base/older-layers.ts';
 import type { ScanMoment } from './value-scan.ts';
 
-/** A content hash that is known: that of the table when the live delta had come to `mark`. */
+/** A known content hash: that of the table when the live delta was at `mark`. */
 export interface KnownContent {
   readonly live: Delta;
   readonly mark: DeltaMark;
@@ -25,7 +25,7 @@ export interface ContentMoment extends ScanMoment {
 export class ContentCount {
   readonly live: Delta;
   readonly mark: DeltaMark;
-  /** Records at the same moment. */
+  /** Number of records at that time. */
   readonly recordCount: number;
   readonly #sum: ContentSum;
   readonly #steps: Generator<void, void, undefined>;
@@ -40,15 +40,15 @@ export class ContentCount {
   }
 
   /**
-   * Sums up some records more, in less than a millisecond unless they are large. False when all are
-   * summed up.
+   * Sums more records, in less than a millisecond unless they are large. Returns false when all are
+   * summed.
    */
   step(): boolean {
     this.#isDone = this.#steps.next().done === true;
     return !this.#isDone;
   }
 
-  /** When `step` has returned false. */
+  /** Available when `step` has returned false. */
   get value(): bigint {
     assert(this.#isDone, 'all records are summed up');
     return this.#sum.value;

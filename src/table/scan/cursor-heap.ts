@@ -1,9 +1,11 @@
 import type { Cursor } from '../layer/cursor.ts';
 
-/** Merges cursors: on top is the next key, and of all cursors at that key the first one given. */
+/**
+ * Merges cursors. On top is the next key; among cursors at that key, the first in the given list.
+ */
 export class CursorHeap {
   readonly #cursors: Cursor[];
-  /** Rank of each cursor in the heap: its place in the list given. */
+  /** Rank of each cursor: its index in the given list. */
   readonly #ranks: number[];
   readonly #isDescending: boolean;
 
@@ -23,18 +25,18 @@ export class CursorHeap {
     return this.#cursors[0];
   }
 
-  /** The cursor that would be on top without the one that is. */
+  /** The cursor that would be on top if the top one were removed. */
   get runnerUp(): Cursor | undefined {
     return this.#cursors.length > 2 && this.#isBefore(2, 1) ? this.#cursors[2] : this.#cursors[1];
   }
 
-  /** Finds the top again after the cursor there has been moved. */
+  /** Restores the order after the top cursor was moved. */
   settleTop(): void {
     if (this.#cursors[0]!.isDone) this.#removeTop();
     this.#siftDown(0);
   }
 
-  /** Moves every cursor past the key on top. */
+  /** Moves every cursor past the top key. */
   advance(): void {
     const top = this.#cursors[0]!;
     const { low, high } = top;

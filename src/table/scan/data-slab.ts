@@ -1,24 +1,24 @@
 import type { Chunk } from '../chunk/chunk.ts';
 
 const FIRST_SLAB_BYTES = 256;
-/** What a record that is kept keeps alive, at most, unless its own data is longer. */
+/** Upper bound of the memory that a retained record keeps alive, unless its own data is longer. */
 const LARGEST_SLAB_BYTES = 8 * 1024;
 
 /**
- * Copies of neighbouring records' data, several at a time: one copy of a few KiB costs less than
- * one for each record. The buffers that hold them begin small, since many iterations end soon.
+ * Copies the data of consecutive records several at a time, because one copy of a few KiB costs
+ * less than one per record. Buffers start small, because many iterations end early.
  */
 export class DataSlab {
   #buffer: ArrayBuffer = new ArrayBuffer(0);
   #bytes: Uint8Array = new Uint8Array(this.#buffer);
   #used = 0;
   #chunk: Chunk | undefined;
-  /** Bytes [from, to) of the chunk's data stand in the buffer, `shift` further on. */
+  /** Bytes [from, to) of the chunk's data are in the buffer, at their offset plus `shift`. */
   #from = 0;
   #to = 0;
   #shift = 0;
 
-  /** The data of the record at `index`, where those up to `end` will be asked for next. */
+  /** The data of the record at `index`. The records up to `end` are expected to be read next. */
   dataAt(chunk: Chunk, index: number, end: number): Uint8Array {
     const start = chunk.dataStartAt(index);
     const dataEnd = chunk.dataStartAt(index + 1);

@@ -2,9 +2,7 @@ import { UNSLICED, type Slicing } from './pace.ts';
 import type { RecordWalk } from './record-walk.ts';
 import type { TableRecord } from '../layer/table-record.ts';
 
-/**
- * What all iterators of the language inherit from, with the helpers that newer versions of it have.
- */
+/** The built-in iterator prototype, with the iterator helpers of newer engines. */
 const ITERATOR_PROTOTYPE = Object.getPrototypeOf(
   Object.getPrototypeOf([][Symbol.iterator]()),
 ) as object;

@@ -9,7 +9,7 @@ import type { KeyRange } from '../layer/key-range.ts';
 import type { ContentSum } from '../../format/content-sum.ts';
 import type { TableRecord } from '../layer/table-record.ts';
 
-/** A stretch of fewer records is walked one by one: looking for its end would cost more. */
+/** Shorter stretches are iterated record by record, because finding their end would cost more. */
 const SHORTEST_STRETCH = 4;
 
 /** Deletes that {@link RecordWalk.stepSome} passes: about a tenth of a millisecond. */
@@ -19,9 +19,9 @@ const MOST_DELETES = 1_024;
 export type Step = 'record' | 'end' | 'deletes';
 
 /**
- * Walks the records of a range over several layers. Where one chunk alone holds the next keys, the
- * walk counts up an index in it, a stretch at a time; only between stretches does it ask all
- * cursors. What stands at the current record is valid until `step`.
+ * Iterates over the records of a range in several layers. Where a single chunk has the next keys,
+ * the iteration increments an index in it, one stretch at a time, and compares cursors only between
+ * stretches. The current record is valid until `step`.
  */
 export class RecordWalk {
   readonly #range: KeyRange;
@@ -31,17 +31,17 @@ export class RecordWalk {
   #endLow = 0;
   #endHigh = 0;
   #left: number;
-  /** The cursor whose record is the current one, or whose chunk the stretch lies in. */
+  /** The cursor of the current record, or of the chunk that has the stretch. */
   #cursor: Cursor | undefined;
-  /** Undefined where the current record is the cursor's. */
+  /** Undefined if the current record is the cursor's. */
   #chunk: Chunk | undefined;
   #index = 0;
   #stretchEnd = 0;
   readonly #slab: DataSlab = new DataSlab();
-  /** A chunk could not be read: nothing behind it is shown any more. */
+  /** The error of a chunk that could not be read. It ends the iteration. */
   #failure: { readonly error: unknown } | undefined;
 
-  /** Shows keys without the prefix of `keys`, if that is given; the range then lies in it. */
+  /** With `keys`, keys are returned without its prefix, and the range must lie within it. */
   constructor(range: KeyRange, makeCursors: (seek: Seek) => Cursor[], keys?: KeyPrefix) {
     this.#range = range;
     this.#makeCursors = makeCursors;
@@ -49,7 +49,7 @@ export class RecordWalk {
     this.#left = range.limit;
   }
 
-  /** Goes to the next record; false behind the last. */
+  /** Moves to the next record. Returns false after the last. */
   step(): boolean {
     return ++this.#index < this.#stretchEnd || this.#stepOut(Infinity) === 'record';
   }
@@ -64,7 +64,7 @@ export class RecordWalk {
     try {
       return this.#leave(maxDeletes);
     } catch (error) {
-      // The cursors stand between two records: to go on would skip some.
+      // The cursors are in an inconsistent state. Continuing would skip records.
       this.end();
       this.#failure = { error };
       throw error;
@@ -100,13 +100,13 @@ export class RecordWalk {
     return count;
   }
 
-  /** Adds the current record, under its full key, to `sum`. */
+  /** Adds the current record, with its full key, to `sum`. */
   addTo(sum: ContentSum): void {
     if (this.#chunk !== undefined) this.#chunk.addTo(sum, this.#index);
     else this.#cursor!.addTo(sum);
   }
 
-  /** Ends the walk before its end, and lets go of the layers. */
+  /** Ends the iteration early and releases the layers. */
   end(): void {
     this.#left = 0;
     this.#heap = new CursorHeap([], 'up');
@@ -163,7 +163,7 @@ export class RecordWalk {
     return 'deletes';
   }
 
-  /** Finds how many records from the cursor's on no other layer has a word in. */
+  /** Computes how many records, from the cursor's on, no other layer shadows. */
   #enterStretch(heap: CursorHeap, cursor: BaseCursor): void {
     const chunk = cursor.chunk;
     const from = cursor.index;
@@ -180,7 +180,7 @@ export class RecordWalk {
     this.#left -= to - from;
   }
 
-  /** Index of the first record of `chunk` behind the range. */
+  /** Index of the first record of `chunk` after the range. */
   #endIn(chunk: Chunk): number {
     const index = chunk.lowerBound(this.#endLow, this.#endHigh);
     return index + (chunk.find(this.#endLow, this.#endHigh) < 0 ? 0 : 1);

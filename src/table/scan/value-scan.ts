@@ -11,20 +11,20 @@ import { U64Filter, type ValueRange } from '../layer/value-search.ts';
 
 type Entry = [bigint, TableRecord];
 
-/** Layers, and how many rows of the live delta belong to the moment. */
+/** The layers, and the visible prefix of the live delta, at one point in time. */
 export interface ScanMoment {
   readonly live: Delta;
   readonly mark: DeltaMark;
   readonly older: OlderLayers;
 }
 
-/** Records are copied for at most this many entries at a time. */
+/** Maximum number of entries per yield, which bounds the time to copy records. */
 const MOST_ENTRIES = 256;
 const NONE: readonly Entry[] = [];
 
 /**
- * Finds the records of a view whose value lies in a range, by the columns of values: the base chunk
- * by chunk, then the updates above it, each record unless a newer layer has a word on its key.
+ * Finds the records of a view with a value in a range, by scanning the value columns: the base
+ * chunk by chunk, then the newer layers. A record is skipped if a newer layer has its key.
  */
 export class ValueScan {
   readonly #live: Delta;
@@ -36,12 +36,12 @@ export class ValueScan {
   readonly #steps: Generator<readonly Entry[], void, undefined>;
   #indexes: Uint32Array = new Uint32Array(0);
   /**
-   * Whether rows before the mark can be told from later ones of their key without sorting them
+   * Whether rows before the mark can be distinguished from later rows of their key without sorting
    * first.
    */
   #isSorted = false;
 
-  /** Shows keys without the prefix of `keys`, and only those that have it, if it is given. */
+  /** With `keys`, only keys with its prefix are returned, without the prefix. */
   constructor(moment: ScanMoment, range: ValueRange, keys?: KeyPrefix) {
     this.#live = moment.live;
     this.#mark = moment.mark;
@@ -53,7 +53,7 @@ export class ValueScan {
   }
 
   /**
-   * Some entries more, often none, in a fraction of a millisecond; undefined when all have been
+   * Returns some more entries, often none, in a fraction of a millisecond. Undefined when all are
    * found.
    */
   step(): readonly Entry[] | undefined {
@@ -117,7 +117,10 @@ export class ValueScan {
     return this.#keys === undefined ? key : this.#keys.toShort(key);
   }
 
-  /** Meanwhile commits may have added rows to the live delta. */
+  /**
+   * While it yields, commits may add rows to the live delta. They are then sorted, so that
+   * `positionAt` is fast.
+   */
   *#giveWay(entries: readonly Entry[]): Generator<readonly Entry[], void, undefined> {
     yield entries;
     if (this.#isSorted || this.#live.mark === this.#mark) return;
@@ -125,9 +128,7 @@ export class ValueScan {
     this.#isSorted = true;
   }
 
-  /**
-   * Whether one of the newer layers, `frozen[0, depth)` and the live delta, has a row of this key.
-   */
+  /** Whether a newer layer, `frozen[0, depth)` or the live delta, has a row of this key. */
   #isOverridden(low: number, high: number, depth: number): boolean {
     if (this.#live.positionAt(low, high, this.#mark) >= 0) return true;
     const { frozen } = this.#older;
