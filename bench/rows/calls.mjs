@@ -23,9 +23,7 @@ export async function run(context) {
   const stores = [];
   const queries = context.pick(200_000, 20_000);
   for (const count of context.pick(SIZES, BRIEF_SIZES)) {
-    // Loading and visiting more records with the slow ones takes longer than it tells.
-    const isSmall = count <= 1_000_000;
-    const peers = context.usable(isSmall ? STORES : ['lodestore', 'lmdb', 'better-sqlite3']);
+    const peers = context.usable(count <= 1_000_000 ? STORES : ['lodestore', 'lmdb']);
     const made = await context.fixtures.getAll(peers, 'random', count);
     const { directory: merged } = await context.fixtures.merged('random', count);
     const cases = made.map(({ peer, directory }) => ({

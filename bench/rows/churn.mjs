@@ -18,7 +18,7 @@ const LIMIT = 'overwrite-dsync';
 export async function run(context) {
   const count = context.fixtures.baseCount;
   const updates = context.pick(5_000_000, 100_000);
-  const limitMs = context.pick(15_000, 10_000);
+  const limitMs = context.pick(10_000, 5_000);
   const made = await context.fixtures.getAll(context.usable(STORES), 'random');
   const job = { count, updates, limitMs };
   const stores = made.map(({ peer, directory: source }) => ({

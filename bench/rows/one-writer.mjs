@@ -19,10 +19,11 @@ export const measure = measureCommits;
 
 /** @type {(context: import('../lib/context.mjs').Context) => Promise<any>} */
 export async function run(context) {
-  const peers = context.usable([...STORES, ...VARIANTS, ...FILES]);
   const cells = [];
   for (const keys of KEY_KINDS) {
-    const wanted = peers.map((peer) => ({ peer }));
+    // To bare files all keys are the same.
+    const files = keys === 'ascending' ? FILES : [LIMIT];
+    const wanted = context.usable([...STORES, ...VARIANTS, ...files]).map((peer) => ({ peer }));
     const shape = { keys, writers: 1, batch: 1 };
     cells.push(await measureCell(context, 'one-writer', shape, wanted, context.pick(5, 1)));
   }
