@@ -57,8 +57,9 @@ export async function measure({ peer: id, directory, count, queries: length }) {
     await turn();
   }
   const delay = loopDelay();
+  const scans = store.store && (await scansOf(store.store, count));
   await store.close();
-  return { ...nanoseconds, ...delay };
+  return { ...nanoseconds, ...delay, ...scans };
 }
 
 /** @type {(queries: bigint[]) => BigUint64Array[]} */
@@ -74,6 +75,7 @@ function ourCalls(store, queries, pieces, count) {
   const target = new Uint8Array(DATA_BYTES);
   const values = new BigUint64Array(KEYS_PER_CALL);
   const keyspace = store.keyspace(KEYSPACE);
+  const snapshot = store.snapshot();
   const full = keysWithPrefix(count, queries.length);
   const short = full.map((key) => BigInt.asUintN(SHORT_KEY_BITS, key));
   return {
@@ -85,7 +87,34 @@ function ourCalls(store, queries, pieces, count) {
     hasMany: () => pieces.forEach((keys) => store.hasMany(keys)),
     getOfPrefix: () => full.forEach((key) => store.get(key)),
     getInKeyspace: () => short.forEach((key) => keyspace.get(key)),
+    getInSnapshot: () => queries.forEach((key) => snapshot.get(key)),
+    snapshot: () => queries.forEach(() => store.snapshot().release()),
   };
+}
+
+/** What reads all records, or counts them, once each. */
+async function scansOf(store, count) {
+  const timed = async (scan) => {
+    const start = performance.now();
+    const seen = await scan();
+    if (seen !== count) throw new Error(`${seen} records instead of ${count}`);
+    return (1e6 * (performance.now() - start)) / count;
+  };
+  const scan = await timed(() => {
+    let seen = 0;
+    for (const [, { data }] of store.entries()) seen += data.length / DATA_BYTES;
+    return seen;
+  });
+  const loopDelay = watchLoop();
+  const scanInSlices = await timed(async () => {
+    let seen = 0;
+    for await (const [, { data }] of store.entries()) seen += data.length / DATA_BYTES;
+    return seen;
+  });
+  const { delayP99: scanDelayP99, delayMax: scanDelayMax } = loopDelay();
+  const highest = store.lastKey();
+  const counted = await timed(async () => (await store.count({ lt: highest })) + 1);
+  return { scan, scanInSlices, scanDelayP99, scanDelayMax, counted };
 }
 
 /** Keys of records, in random order, that all lie in the keyspace. */
@@ -124,15 +153,26 @@ const LABELS = {
   hasMany: 'hasMany',
   getOfPrefix: 'get, of keys with one prefix',
   getInKeyspace: 'get of a keyspace, the same keys',
+  getInSnapshot: 'get of a snapshot',
+  snapshot: 'snapshot taken and released',
+  scan: 'entries, of all records',
+  scanInSlices: 'entries with for await',
+  counted: 'count of a range, of all but one',
+};
+const DELAY_LABELS = {
+  delayP50: 'loop delay p50',
+  delayP99: 'loop delay p99',
+  scanDelayP99: 'loop delay p99, entries with for await',
+  scanDelayMax: 'longest delay, entries with for await',
 };
 
 /** @type {(result: any, names: Record<string, string>) => import('../lib/section.mjs').Section} */
 export function report({ queries, stores }, names) {
   return {
     text:
-      `Nanoseconds per key of ${number(queries)} random keys, one in ten without a record; getMany and hasMany take ${number(KEYS_PER_CALL)} at a time. ` +
+      `Nanoseconds per key or record, of ${number(queries)} random keys, one in ten without a record; getMany and hasMany take ${number(KEYS_PER_CALL)} at a time. ` +
       'lodestore is opened after a merge. The others read values and data with their own getMany, ' +
-      'which is asynchronous, or key by key where they have none (better-sqlite3). The loop delay is that of one getMany with data in each turn.',
+      'which is asynchronous, or key by key where they have none (better-sqlite3). The loop delay is that of one getMany with data in each turn, or of what the line says.',
     tables: stores.map((store) => tableOf(store, names)),
     charts: [],
     goals: stores.flatMap(goalsOf),
@@ -150,11 +190,9 @@ function tableOf({ count, cases }, names) {
       return values.length === 0 ? '' : withSpread(spread(values), nanoseconds);
     }),
   ]);
-  for (const [field, label] of [
-    ['delayP50', 'loop delay p50'],
-    ['delayP99', 'loop delay p99'],
-  ]) {
-    rows.push([label, ...shown.map(({ samples }) => duration(medians(samples)[field]))]);
+  for (const [field, label] of Object.entries(DELAY_LABELS)) {
+    const texts = shown.map(({ samples }) => medians(samples)[field]);
+    rows.push([label, ...texts.map((ms) => (ms === undefined ? '' : duration(ms)))]);
   }
   const head = ['', ...shown.map(({ peer }) => names[peer])];
   return { caption: `${many(count)} records, random keys`, head, rows };
@@ -167,7 +205,16 @@ function goalsOf({ count, cases }) {
   const values = (field) => samples.map((one) => one[field]);
   const over = (field) => ratioSpread(values(field), values('get'), 'less')?.median;
   const what = `${many(count)} records, random keys: getMany of ${number(KEYS_PER_CALL)}`;
-  return [goal(`${what} at least 2 x single gets`, over('many'), { atLeast: 2 }, times)];
+  const { scanDelayMax } = medians(samples);
+  return [
+    goal(`${what} at least 2 x single gets`, over('many'), { atLeast: 2 }, times),
+    goal(
+      `${many(count)} records: for await over all holds up the event loop for at most 5 ms`,
+      scanDelayMax,
+      { atMost: 5 },
+      duration,
+    ),
+  ];
 }
 
 function comparisonOf({ count, cases }) {
