@@ -20,6 +20,8 @@ import type {
   UploadList,
   UploadListOptions,
 } from './object-node.ts';
+import { figuresOf } from './figures.ts';
+import type { FiguresSource, NodeFigures } from './node-figures.ts';
 import type { BucketPolicy } from './ledger/bucket-record.ts';
 import { checkedOptions, type NodeEnvironment, type NodeOptions } from './node-options.ts';
 import { openParts, type NodeRecovery, type OpenedParts } from './opening.ts';
@@ -29,6 +31,10 @@ import { ObjectFinder } from './objects/object-finder.ts';
 import { ObjectWriter } from './objects/object-writer.ts';
 import { Publication } from './objects/publication.ts';
 import { Uploads } from './objects/uploads.ts';
+import { recount, type Recount } from './upkeep/recount.ts';
+import type { ScrubReport } from './upkeep/scrubber.ts';
+import { Upkeep } from './upkeep/upkeep.ts';
+import { RecentErrors } from './recent-errors.ts';
 
 const MACHINE: NodeEnvironment = {
   files: systemFiles,
@@ -45,16 +51,18 @@ const MACHINE: NodeEnvironment = {
  * their own. Each change is written in this order: the record, group by group, with one sync; then
  * one batch of the metadata that makes all of the change visible.
  */
-export class StorageNode implements ObjectNode, AsyncDisposable {
+export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
   readonly recovery: NodeRecovery;
   readonly #opened: OpenedParts;
   readonly #finder: ObjectFinder;
   readonly #writer: ObjectWriter;
   readonly #uploads: Uploads;
   readonly #buckets: BucketKeeper;
+  readonly #upkeep: Upkeep;
+  readonly #errors: RecentErrors;
   #state: 'open' | 'closing' | 'closed' = 'open';
 
-  private constructor(opened: OpenedParts) {
+  private constructor(opened: OpenedParts, options: Required<NodeOptions>, errors: RecentErrors) {
     const { parts } = opened;
     this.#opened = opened;
     this.recovery = opened.recovery;
@@ -63,6 +71,19 @@ export class StorageNode implements ObjectNode, AsyncDisposable {
     this.#writer = new ObjectWriter(parts, publication, this.#finder);
     this.#uploads = new Uploads(parts, publication, this.#writer, this.#finder);
     this.#buckets = new BucketKeeper(parts, this.#uploads, this.#writer.marks);
+    this.#errors = errors;
+    this.#upkeep = new Upkeep({
+      parts,
+      space: opened.space,
+      publication,
+      uploads: this.#uploads,
+      marks: this.#writer.marks,
+      compactDeadRatio: options.compactDeadRatio,
+      compactBytesPerSecond: options.compactBytesPerSecond,
+      scrubBytesPerSecond: options.scrubBytesPerSecond,
+      everyMs: options.upkeepMs,
+    });
+    this.#upkeep.start();
   }
 
   /**
@@ -71,14 +92,19 @@ export class StorageNode implements ObjectNode, AsyncDisposable {
    * @throws NodeRefusedError: volumes are missing or belong to another node, with advice.
    * @throws NodeError `BAD_OPTION`; the metadata store's errors, such as LODESTORE_LOCKED
    */
-  static open(
+  static async open(
     directory: string,
     options: NodeOptions = {},
     environment: NodeEnvironment = MACHINE,
   ): Promise<StorageNode> {
-    return openParts(directory, checkedOptions(options), environment).then(
-      (opened) => new StorageNode(opened),
-    );
+    const checked = checkedOptions(options);
+    const errors = new RecentErrors(environment.now);
+    const onError = (error: Error): void => {
+      errors.add(error);
+      checked.onError(error);
+    };
+    const opened = await openParts(directory, { ...checked, onError }, environment);
+    return new StorageNode(opened, checked, errors);
   }
 
   #check(): void {
@@ -190,12 +216,66 @@ export class StorageNode implements ObjectNode, AsyncDisposable {
     return listUploads(this.#uploads.listed(bucket), options);
   }
 
+  /** Does now what upkeep is due. Resolves to the number of volumes that were given up. */
+  async compact(): Promise<number> {
+    this.#check();
+    return this.#upkeep.run();
+  }
+
+  /** Gives up the oldest volume of a bucket that is a cache, or has a quota or a time to live. */
+  async evict(bucket: string): Promise<number | undefined> {
+    this.#check();
+    return this.#upkeep.evict(bucket);
+  }
+
+  /** Reads all that lives. `bytesPerSecond` 0: as fast as it goes. */
+  async scrub(
+    options: {
+      readonly bytesPerSecond?: number;
+      readonly onVolume?: (number: number) => void;
+    } = {},
+  ): Promise<ScrubReport> {
+    this.#check();
+    const { bytesPerSecond = 0, onVolume } = options;
+    return this.#upkeep.scrub(bytesPerSecond, (volume) => onVolume?.(volume.number));
+  }
+
+  /** Counts live bytes anew from the metadata, and compares. The node is to be at rest. */
+  recount(): Recount {
+    return recount(this.#opened.parts);
+  }
+
+  /** Resolves when nothing is folded, marked, written or published, and nothing waits for it. */
+  async settled(): Promise<void> {
+    const { names, publisher, writers } = this.#opened.parts;
+    await names.folds.idle();
+    for (;;) {
+      await writers.idle();
+      await publisher.idle();
+      await this.#upkeep.retired();
+      if (this.#writer.marks.inFlight === 0 && names.folds.waiting === 0) return;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  figures(): Promise<NodeFigures> {
+    return figuresOf({
+      parts: this.#opened.parts,
+      space: this.#opened.space,
+      upkeep: this.#upkeep,
+      uploads: this.#uploads,
+      errors: this.#errors,
+    });
+  }
+
   /** Waits for what is under way, and gives the directory free. Idempotent. */
   async close(): Promise<void> {
     if (this.#state !== 'open') return;
     this.#state = 'closing';
     const { names, publisher, store, volumes, writers } = this.#opened.parts;
+    await this.#upkeep.close();
     await names.folds.close();
+    await this.#writer.marks.idle();
     await writers.idle();
     await publisher.idle();
     await writers.close();

@@ -20,6 +20,12 @@ export interface StoredRecord {
 /** Nothing to be published at a key. */
 const NONE = Symbol('none');
 
+interface BucketChange {
+  objects: number;
+  bytes: number;
+  handle?: bigint;
+}
+
 interface VolumeChange {
   liveBytes: number;
   markBytes: number;
@@ -36,7 +42,7 @@ export class Turn {
   readonly batch = new WriteBatch();
   readonly #overlay = new Map<bigint, StoredRecord | typeof NONE>();
   readonly #volumes = new Map<Volume, VolumeChange>();
-  readonly #buckets = new Map<Bucket, { objects: number; bytes: number }>();
+  readonly #buckets = new Map<Bucket, BucketChange>();
   readonly #notes = new Map<bigint, number>();
   readonly #commits: (() => void)[] = [];
 
@@ -76,6 +82,11 @@ export class Turn {
     change.endBytes = Math.max(change.endBytes, at.groupEnd);
   }
 
+  /** A mark is needed no more, or stands elsewhere. */
+  unmark(volume: Volume, lengthBytes: number): void {
+    this.#volume(volume).markBytes -= lengthBytes;
+  }
+
   /** Nothing refers to a record any more. */
   bury(volume: Volume | undefined, lengthBytes: number): void {
     if (volume !== undefined) this.#volume(volume).liveBytes -= lengthBytes;
@@ -96,13 +107,23 @@ export class Turn {
   }
 
   count(bucket: Bucket, objects: number, bytes: number): void {
-    const change = this.#buckets.get(bucket);
+    const change = this.#bucket(bucket);
+    change.objects += objects;
+    change.bytes += bytes;
+  }
+
+  /** The bucket's own record stands elsewhere. */
+  moveBucket(bucket: Bucket, handle: bigint): void {
+    this.#bucket(bucket).handle = handle;
+  }
+
+  #bucket(bucket: Bucket): BucketChange {
+    let change = this.#buckets.get(bucket);
     if (change === undefined) {
-      this.#buckets.set(bucket, { objects, bytes });
-    } else {
-      change.objects += objects;
-      change.bytes += bytes;
+      change = { objects: 0, bytes: 0 };
+      this.#buckets.set(bucket, change);
     }
+    return change;
   }
 
   /** Objects of a bucket, those of this turn counted. */
@@ -149,11 +170,13 @@ export class Turn {
     for (const [bucket, change] of this.#buckets) {
       const objects = bucket.objects + change.objects;
       const bytes = bucket.bytes + change.bytes;
-      const data = encodeBucketRecord({ ...bucket, bytes });
+      const handle = change.handle ?? bucket.handle;
+      const data = encodeBucketRecord({ ...bucket, bytes, handle });
       this.batch.put(keyOf('bucket', bucket.id), objects + 1, data);
       this.onCommit(() => {
         bucket.objects = objects;
         bucket.bytes = bytes;
+        bucket.handle = handle;
       });
     }
     const pending = counters.pending();

@@ -27,6 +27,11 @@ export class Marks {
     this.#parts = parts;
   }
 
+  /** Resolves when no mark is on its way. */
+  async idle(): Promise<void> {
+    while (this.#inFlight > 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+
   get inFlight(): number {
     return this.#inFlight;
   }

@@ -270,6 +270,13 @@ export class Uploads {
     turn.delete(keyOf('upload', upload.serial));
   }
 
+  /** Whether a body of that serial is a part of the upload. */
+  hasPart(turn: Turn, upload: Upload, byteName: string, serial: number): boolean {
+    if (byteNameOf(upload.name) !== byteName) return false;
+    if (turn.get(keyOf('upload', upload.serial)) === undefined) return false;
+    return this.#partsOf(upload.serial).some((part) => part.serial === serial);
+  }
+
   allOf(bucket: Bucket): Upload[] {
     const uploads: Upload[] = [];
     for (const [key, { data }] of this.#parts.store.entries(rangeOf('upload'))) {
@@ -277,6 +284,10 @@ export class Uploads {
       if (upload.bucketId === bucket.id) uploads.push(upload);
     }
     return uploads;
+  }
+
+  count(): Promise<number> {
+    return this.#parts.store.count(rangeOf('upload'));
   }
 
   listed(bucket: Bucket): UploadInfo[] {

@@ -207,7 +207,7 @@ export class GroupWriter {
       const { writtenBytes } = current.volume;
       const fits = writtenBytes + groupBytes <= this.#options.volumeBytes;
       if (fits || writtenBytes === HEADER_BYTES) return current;
-      await this.rotate();
+      await this.#rotate();
     }
     const made = await this.#volumes.create(this.#options.kind, this.#options.bucketId);
     this.#options.figures.rotations++;
@@ -215,8 +215,13 @@ export class GroupWriter {
     return made;
   }
 
-  /** The next group begins a new volume. Called between two groups only. */
+  /** The next group begins a new volume. */
   async rotate(): Promise<void> {
+    await this.idle();
+    await this.#rotate();
+  }
+
+  async #rotate(): Promise<void> {
     const current = this.#current;
     if (current === undefined) return;
     this.#current = undefined;

@@ -1,0 +1,87 @@
+import type { NodeFigures, VolumeFigures } from './node-figures.ts';
+import type { NodeParts } from './objects/node-parts.ts';
+import type { SpaceGauge } from './objects/space-gauge.ts';
+import type { Uploads } from './objects/uploads.ts';
+import type { RecentErrors } from './recent-errors.ts';
+import type { Upkeep } from './upkeep/upkeep.ts';
+import type { Volume } from './volumes/volume.ts';
+
+export interface FiguresParts {
+  readonly parts: NodeParts;
+  readonly space: SpaceGauge;
+  readonly upkeep: Upkeep;
+  readonly uploads: Uploads;
+  readonly errors: RecentErrors;
+}
+
+function stateOf(volume: Volume, compacted: Volume | undefined): VolumeFigures['state'] {
+  if (volume === compacted) return 'compacting';
+  return volume.state === 'creating' ? 'active' : volume.state;
+}
+
+function classOf(volume: Volume, parts: NodeParts): string {
+  if (volume.kind === 'data') return 'object';
+  if (volume.kind === 'index') return 'index';
+  return `bucket ${parts.buckets.byId(volume.bucketId)?.name ?? volume.bucketId}`;
+}
+
+export async function figuresOf(source: FiguresParts): Promise<NodeFigures> {
+  const { parts, space, upkeep, uploads, errors } = source;
+  const { store, volumes, writers, budget, publisher } = parts;
+  const { compactor, scrubber } = upkeep;
+  const compacted = compactor.current?.volume;
+  const all = [...volumes].map((volume): VolumeFigures => {
+    const { number, writtenBytes, liveBytes, deadBytes } = volume;
+    const state = stateOf(volume, compacted);
+    return {
+      number,
+      class: classOf(volume, parts),
+      state,
+      sizeBytes: writtenBytes,
+      liveBytes,
+      deadBytes,
+    };
+  });
+  const volumeBytes = all.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const freeBytes = await space.look();
+  const { counts } = compactor;
+  return {
+    objects: parts.buckets.objects,
+    buckets: parts.buckets.all().length,
+    uploads: await uploads.count(),
+    volumes: all,
+    compaction: {
+      ...(compacted !== undefined && { volume: compacted.number }),
+      doneBytes: compactor.current?.doneBytes ?? 0,
+      totalBytes: compacted?.endBytes ?? 0,
+      rescuedRecords: counts.rescued,
+      lostRecords: counts.lost,
+      skippedRecords: counts.skipped,
+      reclaimedBytes: counts.reclaimedBytes,
+      retiredVolumes: counts.retired,
+    },
+    scrub: {
+      ...(scrubber.current !== undefined && { volume: scrubber.current.volume.number }),
+      doneBytes: scrubber.current?.doneBytes ?? 0,
+      totalBytes: scrubber.current?.volume.endBytes ?? 0,
+      verifiedBytes: scrubber.verifiedBytes,
+      damagedRecords: scrubber.damagedRecords,
+      ...(scrubber.finishedMs !== undefined && { finishedMs: scrubber.finishedMs }),
+    },
+    space: {
+      freeBytes,
+      // What others take of the disk is not known here.
+      totalBytes: freeBytes + volumeBytes + store.stats().space.usedBytes,
+      reserveBytes: space.reserveBytes,
+    },
+    writes: {
+      queuedBytes: budget.usedBytes,
+      queued: budget.waiting + publisher.waiting,
+      groups: writers.figures.groups,
+      volumeSyncs: writers.figures.syncs,
+      writtenBytes: writers.figures.writtenBytes,
+    },
+    reads: { readBytes: volumes.readBytes, damaged: volumes.damagedReads },
+    recentErrors: errors.all(),
+  };
+}

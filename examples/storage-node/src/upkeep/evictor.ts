@@ -1,0 +1,164 @@
+import { hasOwnVolumes, type Bucket } from '../ledger/bucket-record.ts';
+import { extentKey, keyOf } from '../ledger/keys.ts';
+import type { Turn } from '../ledger/publisher.ts';
+import { decodeContent } from '../objects/content-record.ts';
+import type { NodeParts } from '../objects/node-parts.ts';
+import type { Publication } from '../objects/publication.ts';
+import type { SpaceGauge } from '../objects/space-gauge.ts';
+import type { Uploads } from '../objects/uploads.ts';
+import { handleOf } from '../volumes/handle.ts';
+import { walkRecords, type WalkedRecord } from '../volumes/record-walk.ts';
+import type { Volume } from '../volumes/volume.ts';
+import type { Liveness } from './liveness.ts';
+
+/** Records are looked at so many at a time: one batch. */
+const BATCH_RECORDS = 256;
+/** With less than so many reserves free, caches give way. */
+const SCARCE_RESERVES = 2;
+
+export interface EvictionCounts {
+  readonly volumes: number;
+  readonly objects: number;
+  readonly uploads: number;
+}
+
+export interface EvictorOptions {
+  readonly parts: NodeParts;
+  readonly space: SpaceGauge;
+  readonly liveness: Liveness;
+  readonly publication: Publication;
+  readonly uploads: Uploads;
+}
+
+/**
+ * Buckets that are caches, or have a quota or a time to live, keep their objects in volumes of
+ * their own, and give space back a volume at a time, the oldest first: all objects that have a byte
+ * in it are deleted.
+ */
+export class Evictor {
+  readonly #options: EvictorOptions;
+  #counts = { volumes: 0, objects: 0, uploads: 0 };
+
+  constructor(options: EvictorOptions) {
+    this.#options = options;
+  }
+
+  get counts(): EvictionCounts {
+    return this.#counts;
+  }
+
+  #volumesOf(bucket: Bucket): Volume[] {
+    return [...this.#options.parts.volumes]
+      .filter(({ bucketId, kind, state }) => {
+        return kind === 'bucket' && bucketId === bucket.id && state !== 'retired';
+      })
+      .sort((one, other) => one.number - other.number);
+  }
+
+  /** The bucket that has to give up its oldest volume. */
+  next(): Bucket | undefined {
+    const { buckets } = this.#options.parts;
+    return buckets
+      .all()
+      .map(({ name }) => buckets.get(name))
+      .find((bucket) => this.#isDue(bucket));
+  }
+
+  #isDue(bucket: Bucket): boolean {
+    const { parts, space } = this.#options;
+    const { mode, quotaBytes, ttlMs } = bucket.policy;
+    if (!hasOwnVolumes(bucket.policy)) return false;
+    const volumes = this.#volumesOf(bucket);
+    const oldest = volumes[0];
+    if (oldest === undefined) return false;
+    const bytes = volumes.reduce((sum, volume) => sum + volume.writtenBytes, 0);
+    if (mode === 'quota' && bytes > (quotaBytes ?? Infinity)) return true;
+    if (mode === 'cache' && space.freeBytes < SCARCE_RESERVES * space.reserveBytes) return true;
+    const newestMs = Math.max(oldest.newestMs, oldest.createdMs);
+    return ttlMs !== undefined && newestMs + ttlMs < parts.now();
+  }
+
+  /** Deletes all objects that have a byte in the oldest volume of a bucket. */
+  async evict(bucket: Bucket): Promise<Volume | undefined> {
+    const { parts } = this.#options;
+    const [oldest] = this.#volumesOf(bucket);
+    if (oldest === undefined) return undefined;
+    if (oldest.state === 'active') await parts.writers.of(bucket).rotate();
+    if (oldest.state !== 'sealed' || oldest.pending > 0) return undefined;
+    oldest.pin();
+    try {
+      let batch: WalkedRecord[] = [];
+      for await (const { record } of walkRecords(parts.volumes, oldest, oldest.endBytes)) {
+        if (record === undefined) continue;
+        batch.push(record);
+        if (batch.length < BATCH_RECORDS) continue;
+        await this.#delete(bucket, oldest, batch);
+        batch = [];
+      }
+      if (batch.length > 0) await this.#delete(bucket, oldest, batch);
+    } finally {
+      oldest.unpin();
+    }
+    if (oldest.liveBytes > 0) {
+      oldest.damage ??= `${oldest.liveBytes} live bytes were not found in it`;
+      return undefined;
+    }
+    if (oldest.markBytes > 0) {
+      await parts.publisher.submit((turn) => turn.unmark(oldest, oldest.markBytes));
+    }
+    this.#counts.volumes++;
+    return oldest;
+  }
+
+  async #delete(bucket: Bucket, volume: Volume, batch: readonly WalkedRecord[]): Promise<void> {
+    const deleted = await this.#options.parts.publisher.submit(
+      (turn) => {
+        let objects = 0;
+        for (const record of batch) objects += this.#deleteOne(turn, bucket, volume, record);
+        return objects;
+      },
+      { alone: true },
+    );
+    this.#counts.objects += deleted;
+  }
+
+  #deleteOne(turn: Turn, bucket: Bucket, volume: Volume, record: WalkedRecord): number {
+    const { parts, liveness, publication } = this.#options;
+    const { header, offset } = record;
+    const name = liveness.nameOf(record);
+    if (name === undefined || header.bucketId !== bucket.id) return 0;
+    const hash = parts.hash(bucket.id, name);
+    const found = publication.find(turn, hash);
+    const handle = handleOf(volume.number, offset);
+    if (header.kind === 'object') {
+      if (found?.handle !== handle) return 0;
+    } else if (header.kind === 'extent') {
+      const key = extentKey(header.sequence, Number(header.key));
+      if (turn.get(key)?.value !== handle) return 0;
+      const content = found && publication.entryOf(found).content;
+      const runs = content === undefined ? undefined : turn.get(keyOf('content', content));
+      const isOfObject =
+        runs !== undefined &&
+        decodeContent(runs.data).some(({ serial }) => serial === header.sequence);
+      if (!isOfObject) {
+        this.#abort(turn, bucket, name, header.sequence);
+        return 0;
+      }
+    } else {
+      return 0;
+    }
+    publication.remove(turn, bucket, name, found!);
+    publication.noteRemoval(turn, hash);
+    return 1;
+  }
+
+  /** The upload that the extent is a part of. */
+  #abort(turn: Turn, bucket: Bucket, name: string, serial: number): void {
+    const { uploads } = this.#options;
+    for (const upload of uploads.allOf(bucket)) {
+      if (!uploads.hasPart(turn, upload, name, serial)) continue;
+      uploads.bury(turn, upload);
+      this.#counts.uploads++;
+    }
+  }
+}

@@ -1,0 +1,63 @@
+import type { NodeParts } from '../objects/node-parts.ts';
+import { bodyOffset } from '../volumes/record.ts';
+import { GROUP_ALIGN_BYTES } from '../volumes/volume-header.ts';
+import { walkRecords } from '../volumes/record-walk.ts';
+import type { Volume } from '../volumes/volume.ts';
+import type { Liveness } from './liveness.ts';
+
+/**
+ * Gives the bodies of dead records back to the file system where they stand: for a disk on which no
+ * copy of what lives fits. Headers stay, so that the volume can be walked.
+ */
+export class HolePuncher {
+  readonly #parts: NodeParts;
+  readonly #liveness: Liveness;
+  punchedBytes = 0;
+
+  constructor(parts: NodeParts, liveness: Liveness) {
+    this.#parts = parts;
+    this.#liveness = liveness;
+  }
+
+  /** The sealed volume with most dead bytes that were not punched yet. */
+  next(): Volume | undefined {
+    return [...this.#parts.volumes]
+      .filter(({ state, pending, damage }) => {
+        return state === 'sealed' && pending === 0 && damage === undefined;
+      })
+      .filter((volume) => volume.deadBytes - volume.punchedBytes > 16 * GROUP_ALIGN_BYTES)
+      .sort(
+        (one, other) => other.deadBytes - other.punchedBytes - one.deadBytes + one.punchedBytes,
+      )[0];
+  }
+
+  async punch(volume: Volume): Promise<number> {
+    const { volumes, store } = this.#parts;
+    const holes: { readonly from: number; readonly lengthBytes: number }[] = [];
+    for await (const { record } of walkRecords(volumes, volume, volume.endBytes)) {
+      if (record === undefined) continue;
+      const { header, offset } = record;
+      if (this.#liveness.isLive(volume, record, (key) => store.get(key))) continue;
+      const bodyAt = offset + bodyOffset(header);
+      const from = Math.ceil(bodyAt / GROUP_ALIGN_BYTES) * GROUP_ALIGN_BYTES;
+      const to = Math.floor((bodyAt + header.bodyBytes) / GROUP_ALIGN_BYTES) * GROUP_ALIGN_BYTES;
+      if (to > from) holes.push({ from, lengthBytes: to - from });
+    }
+    // Whoever opened an object before it died may still read it.
+    await volume.idle();
+    const file = await volumes.files.open(volumes.path(volume.number), 'r+');
+    let bytes = 0;
+    try {
+      for (const { from, lengthBytes } of holes) {
+        await file.trim(from, lengthBytes);
+        bytes += lengthBytes;
+      }
+      await file.dataSync();
+    } finally {
+      await file.close();
+    }
+    volume.punchedBytes = Math.max(bytes, volume.deadBytes);
+    this.punchedBytes += bytes;
+    return bytes;
+  }
+}

@@ -1,0 +1,111 @@
+import { extentKey } from '../ledger/keys.ts';
+import type { StoredRecord, Turn } from '../ledger/publisher.ts';
+import { leafKey } from '../names/leaf-record.ts';
+import type { NodeParts } from '../objects/node-parts.ts';
+import { findObject } from '../objects/object-table.ts';
+import type { Appended } from '../volumes/group-writer.ts';
+import { handleOf } from '../volumes/handle.ts';
+import { labelOf } from '../volumes/record.ts';
+import type { WalkedRecord } from '../volumes/record-walk.ts';
+import type { Volume } from '../volumes/volume.ts';
+
+type Get = (key: bigint) => StoredRecord | undefined;
+
+/** Where lodestore refers to records of volumes, and how such a reference is moved. */
+export class Liveness {
+  readonly #parts: NodeParts;
+
+  constructor(parts: NodeParts) {
+    this.#parts = parts;
+  }
+
+  /** The record's name, as a byte name; undefined: it is damaged. */
+  nameOf(record: WalkedRecord): string | undefined {
+    return labelOf(record.header, record.bytes)?.name.toString('latin1');
+  }
+
+  /** Whether something refers to the record, or a rebuild of the metadata needs it. */
+  isLive(volume: Volume, record: WalkedRecord, get: Get): boolean {
+    return this.isMark(record)
+      ? this.isMarkNeeded(volume, record)
+      : this.#keyOf(volume, record, get) !== undefined;
+  }
+
+  isMark({ header }: WalkedRecord): boolean {
+    return header.kind === 'tombstone' || header.kind === 'void';
+  }
+
+  /** A mark is about volumes up to the number in its key: this one is being emptied. */
+  isMarkNeeded(volume: Volume, { header }: WalkedRecord): boolean {
+    for (const other of this.#parts.volumes) {
+      const mayHold = other !== volume && other.kind !== 'index' && other.state !== 'retired';
+      if (mayHold && BigInt(other.number) <= header.key) return true;
+    }
+    return false;
+  }
+
+  /** The key of what refers to a record. */
+  #keyOf(volume: Volume, record: WalkedRecord, get: Get): bigint | undefined {
+    const { header, offset } = record;
+    const handle = handleOf(volume.number, offset);
+    switch (header.kind) {
+      case 'object': {
+        const name = this.nameOf(record);
+        if (name === undefined) return undefined;
+        const found = findObject(get, this.#parts.hash(header.bucketId, name));
+        return found?.handle === handle ? found.key : undefined;
+      }
+      case 'extent': {
+        const key = extentKey(header.sequence, Number(header.key));
+        return get(key)?.value === handle ? key : undefined;
+      }
+      case 'leaf': {
+        const key = leafKey(Number(header.key));
+        return get(key)?.value === handle ? key : undefined;
+      }
+      case 'bucket': {
+        const bucket = this.#parts.buckets.byId(header.bucketId);
+        return bucket?.handle === handle ? 0n : undefined;
+      }
+      case 'tombstone':
+      case 'void':
+        return undefined;
+    }
+  }
+
+  /** Refers to the copy from now on. False: nothing refers to the record any more. */
+  move(turn: Turn, volume: Volume, record: WalkedRecord, copy: Appended): boolean {
+    const { header, lengthBytes } = record;
+    if (this.isMark(record)) {
+      turn.mark(copy);
+      turn.unmark(volume, lengthBytes);
+      return true;
+    }
+    const key = this.#keyOf(volume, record, (one) => turn.get(one));
+    if (key === undefined) return false;
+    const handle = handleOf(copy.volume.number, copy.offset);
+    if (header.kind === 'bucket') {
+      turn.moveBucket(this.#parts.buckets.byId(header.bucketId)!, handle);
+    } else {
+      turn.put(key, handle, turn.get(key)!.data);
+    }
+    if (header.kind === 'leaf') this.#moveLeaf(turn, record, handle);
+    turn.bury(volume, lengthBytes);
+    turn.revive(copy, header.kind === 'leaf' ? 0 : header.timeMs);
+    return true;
+  }
+
+  #moveLeaf(turn: Turn, record: WalkedRecord, handle: bigint): void {
+    const { directory } = this.#parts.names;
+    const leaf = directory.leafOf(record.header.bucketId, this.nameOf(record)!);
+    turn.onCommit(() => (leaf.handle = handle));
+  }
+
+  /** Whether an object of the record's name is there at all. */
+  isNameTaken(record: WalkedRecord): boolean {
+    const name = this.nameOf(record);
+    if (name === undefined) return true;
+    const hash = this.#parts.hash(record.header.bucketId, name);
+    return findObject((key) => this.#parts.store.get(key), hash) !== undefined;
+  }
+}

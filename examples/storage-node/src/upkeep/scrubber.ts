@@ -1,0 +1,128 @@
+import type { NodeParts } from '../objects/node-parts.ts';
+import { isRecordSound } from '../volumes/record.ts';
+import { walkRecords } from '../volumes/record-walk.ts';
+import type { Volume } from '../volumes/volume.ts';
+import type { Liveness } from './liveness.ts';
+import type { Pace } from './pace.ts';
+
+/** A live record, or the place of one, that cannot be read. */
+export interface Damage {
+  readonly volume: number;
+  readonly offsetBytes: number;
+  readonly reason: string;
+  readonly bucket?: string;
+  readonly name?: string;
+}
+
+export interface ScrubReport {
+  readonly volumes: number;
+  readonly records: number;
+  readonly liveRecords: number;
+  readonly readBytes: number;
+  readonly damages: readonly Damage[];
+}
+
+/** Damage is listed so far; all of it is counted. */
+const MOST_DAMAGES = 1_000;
+
+/** Reads all that lives in the volumes and compares it with its checksums. */
+export class Scrubber {
+  readonly #parts: NodeParts;
+  readonly #liveness: Liveness;
+  current: { readonly volume: Volume; doneBytes: number } | undefined;
+  verifiedBytes = 0;
+  damagedRecords = 0;
+  finishedMs: number | undefined;
+
+  constructor(parts: NodeParts, liveness: Liveness) {
+    this.#parts = parts;
+    this.#liveness = liveness;
+  }
+
+  /** `onVolume`: called behind each volume. */
+  async scrub(
+    pace: Pace,
+    isWanted: () => boolean,
+    onVolume?: (volume: Volume) => void,
+  ): Promise<ScrubReport> {
+    const { volumes, now } = this.#parts;
+    const report = {
+      volumes: 0,
+      records: 0,
+      liveRecords: 0,
+      readBytes: 0,
+      damages: [] as Damage[],
+    };
+    for (const volume of [...volumes].sort((one, other) => one.number - other.number)) {
+      if (!isWanted()) return report;
+      if (volume.state === 'retired' || volume.state === 'creating') continue;
+      report.volumes++;
+      volume.pin();
+      this.current = { volume, doneBytes: 0 };
+      try {
+        await this.#scrubOne(volume, report, pace);
+      } finally {
+        this.current = undefined;
+        volume.unpin();
+      }
+      onVolume?.(volume);
+    }
+    this.finishedMs = now();
+    return report;
+  }
+
+  async #scrubOne(
+    volume: Volume,
+    report: { records: number; liveRecords: number; readBytes: number; damages: Damage[] },
+    pace: Pace,
+  ): Promise<void> {
+    const { volumes, store, buckets } = this.#parts;
+    const end = volume.endBytes;
+    let liveBytes = 0;
+    let hasGap = false;
+    const found = (offsetBytes: number, reason: string, bucketId = 0, name?: string): void => {
+      this.damagedRecords++;
+      if (report.damages.length >= MOST_DAMAGES) return;
+      const bucket = buckets.byId(bucketId)?.name;
+      report.damages.push({
+        volume: volume.number,
+        offsetBytes,
+        reason,
+        ...(bucket !== undefined && { bucket }),
+        ...(name !== undefined && { name: Buffer.from(name, 'latin1').toString('utf8') }),
+      });
+    };
+    const before = volume.liveBytes;
+    for await (const { record, gap } of walkRecords(volumes, volume, end)) {
+      const at = record ?? gap;
+      report.readBytes += at.lengthBytes;
+      this.verifiedBytes += at.lengthBytes;
+      this.current!.doneBytes = at.offset + at.lengthBytes;
+      await pace.spent(at.lengthBytes);
+      if (record === undefined) {
+        hasGap = true;
+        continue;
+      }
+      report.records++;
+      const { header, offset } = record;
+      const isSound = isRecordSound(header, record.bytes);
+      const isLive = this.#liveness.isLive(volume, record, (key) => store.get(key));
+      if (!isLive) continue;
+      if (this.#liveness.isMark(record)) continue;
+      report.liveRecords++;
+      liveBytes += record.lengthBytes;
+      if (isSound) continue;
+      found(
+        offset,
+        'the bytes are not what was stored',
+        header.bucketId,
+        this.#liveness.nameOf(record),
+      );
+    }
+    // Beside writers the two may differ; where nothing was found damaged that is no fault.
+    if (hasGap && liveBytes < Math.min(before, volume.liveBytes)) {
+      const missing = Math.min(before, volume.liveBytes) - liveBytes;
+      found(0, `records of ${missing} live bytes have no valid header`);
+    }
+  }
+}

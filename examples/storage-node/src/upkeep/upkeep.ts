@@ -1,0 +1,182 @@
+import type { Marks } from '../objects/marks.ts';
+import type { NodeParts } from '../objects/node-parts.ts';
+import type { Publication } from '../objects/publication.ts';
+import type { SpaceGauge } from '../objects/space-gauge.ts';
+import type { Uploads } from '../objects/uploads.ts';
+import type { Volume } from '../volumes/volume.ts';
+import { Compactor } from './compactor.ts';
+import { Evictor } from './evictor.ts';
+import { HolePuncher } from './hole-puncher.ts';
+import { Liveness } from './liveness.ts';
+import { Pace } from './pace.ts';
+import { Scrubber, type ScrubReport } from './scrubber.ts';
+
+export interface UpkeepOptions {
+  readonly parts: NodeParts;
+  readonly space: SpaceGauge;
+  readonly publication: Publication;
+  readonly uploads: Uploads;
+  readonly marks: Marks;
+  readonly compactDeadRatio: number;
+  readonly compactBytesPerSecond: number;
+  readonly scrubBytesPerSecond: number;
+  /** 0: never by itself. */
+  readonly everyMs: number;
+}
+
+/** A whole pass of the scrubber begins so long after the last. */
+const SCRUB_EVERY_MS = 24 * 3_600_000;
+
+/**
+ * What gives space back and finds damage, beside all else: looks at the disk, evicts, compacts,
+ * retires, punches holes where nothing else fits, scrubs. One piece of work at a time.
+ */
+export class Upkeep {
+  readonly #options: UpkeepOptions;
+  readonly compactor: Compactor;
+  readonly evictor: Evictor;
+  readonly scrubber: Scrubber;
+  readonly puncher: HolePuncher;
+  readonly #retiring = new Map<Volume, Promise<void>>();
+  #timer: NodeJS.Timeout | undefined;
+  #round: Promise<void> | undefined;
+  #scrub: Promise<unknown> | undefined;
+  readonly #stop = new AbortController();
+
+  constructor(options: UpkeepOptions) {
+    this.#options = options;
+    const { parts, space, publication, uploads, marks } = options;
+    const liveness = new Liveness(parts);
+    this.compactor = new Compactor({
+      parts,
+      space,
+      liveness,
+      marks,
+      pace: this.#pace(options.compactBytesPerSecond),
+      deadRatio: options.compactDeadRatio,
+    });
+    this.evictor = new Evictor({ parts, space, liveness, publication, uploads });
+    this.scrubber = new Scrubber(parts, liveness);
+    this.puncher = new HolePuncher(parts, liveness);
+  }
+
+  #pace(bytesPerSecond: number): Pace {
+    return new Pace(bytesPerSecond, (milliseconds) => this.#pause(milliseconds));
+  }
+
+  /** Ends early when the node is closed. */
+  #pause(milliseconds: number): Promise<void> {
+    const { signal } = this.#stop;
+    if (signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const end = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', end);
+        resolve();
+      };
+      const timer = setTimeout(end, milliseconds);
+      timer.unref();
+      signal.addEventListener('abort', end);
+    });
+  }
+
+  get #isStopped(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
+  start(): void {
+    const { everyMs, parts } = this.#options;
+    if (everyMs === 0) return;
+    this.#timer = setInterval(() => {
+      if (this.#round !== undefined) return;
+      this.#round = this.run()
+        .then(() => undefined)
+        .catch(parts.onError)
+        .finally(() => (this.#round = undefined));
+      this.#scrubIfDue();
+    }, everyMs);
+    this.#timer.unref();
+  }
+
+  #scrubIfDue(): void {
+    const { parts, scrubBytesPerSecond } = this.#options;
+    const { finishedMs = 0 } = this.scrubber;
+    const isDue = parts.now() - finishedMs > SCRUB_EVERY_MS;
+    if (scrubBytesPerSecond === 0 || this.#scrub !== undefined || !isDue) return;
+    this.#scrub = this.scrub(scrubBytesPerSecond)
+      .catch(parts.onError)
+      .finally(() => (this.#scrub = undefined));
+  }
+
+  /** Does all that is due. Resolves to the number of volumes that were given up. */
+  async run(): Promise<number> {
+    const { space, parts } = this.#options;
+    await space.look();
+    let count = 0;
+    for (const volume of parts.volumes) {
+      if (volume.state === 'retired') this.#retire(volume);
+    }
+    for (let bucket = this.evictor.next(); bucket !== undefined; bucket = this.evictor.next()) {
+      if (this.#isStopped || (await this.evict(bucket.name)) === undefined) break;
+      count++;
+    }
+    for (const volume of this.compactor.empty()) {
+      this.#retire(volume);
+      count++;
+    }
+    for (let volume = this.compactor.next(); volume !== undefined; volume = this.compactor.next()) {
+      if (this.#isStopped) break;
+      if (await this.compactor.compact(volume)) this.#retire(volume);
+      count++;
+      await space.look();
+    }
+    if (space.freeBytes < space.reserveBytes) await this.#punch();
+    return count;
+  }
+
+  async #punch(): Promise<void> {
+    for (let volume = this.puncher.next(); volume !== undefined; volume = this.puncher.next()) {
+      if (this.#isStopped) return;
+      await this.puncher.punch(volume);
+    }
+    await this.#options.space.look();
+  }
+
+  /** Gives up the oldest volume of a bucket. Undefined: it has none that can go. */
+  async evict(bucketName: string): Promise<number | undefined> {
+    const { buckets } = this.#options.parts;
+    const volume = await this.evictor.evict(buckets.get(bucketName));
+    if (volume === undefined) return undefined;
+    this.#retire(volume);
+    return volume.number;
+  }
+
+  /** Goes on in the background: readers may hold the volume for long. */
+  #retire(volume: Volume): void {
+    if (this.#retiring.has(volume)) return;
+    const done = this.compactor
+      .retire(volume)
+      .catch(this.#options.parts.onError)
+      .finally(() => this.#retiring.delete(volume));
+    this.#retiring.set(volume, done);
+  }
+
+  scrub(bytesPerSecond: number, onVolume?: (volume: Volume) => void): Promise<ScrubReport> {
+    return this.scrubber.scrub(this.#pace(bytesPerSecond), () => !this.#isStopped, onVolume);
+  }
+
+  /** Resolves when all volumes that were given up are gone: when nobody reads them any more. */
+  async retired(): Promise<void> {
+    await Promise.all(this.#retiring.values());
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#stop.abort();
+    await this.#round;
+    await this.#scrub;
+    // Those that are still read are removed when the node is opened again.
+    const free = [...this.#retiring].filter(([volume]) => volume.pins === 0);
+    await Promise.all(free.map(([, done]) => done));
+  }
+}

@@ -1,0 +1,81 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { bytesOf, expectSame, get, openNode, put } from './support/nodes.ts';
+
+async function volumeBytes(directory: string): Promise<number> {
+  let bytes = 0;
+  for (const name of await readdir(join(directory, 'volumes'))) {
+    bytes += (await stat(join(directory, 'volumes', name))).size;
+  }
+  return bytes;
+}
+
+test('compaction gives the space of dead records back, and what lives stays', async () => {
+  const directory = await temporaryDirectory();
+  const node = await openNode(directory);
+  await node.createBucket('b');
+  const bodies = new Map<string, Buffer>();
+  for (let i = 0; i < 200; i++) {
+    const body = bytesOf(i % 10 === 0 ? 200_000 : 20_000);
+    bodies.set(`n${i}`, body);
+    await put(node, 'b', `n${i}`, body);
+  }
+  for (let i = 0; i < 200; i++) {
+    if (i % 4 === 0) continue;
+    bodies.delete(`n${i}`);
+    await node.delete('b', `n${i}`);
+  }
+  await node.settled();
+  const reader = (await node.open('b', 'n40'))!;
+  const before = await volumeBytes(directory);
+  expect(node.recount()).toMatchObject({ isExact: true, objects: 50 });
+  expect(await node.compact()).toBeGreaterThan(3);
+  // One volume is still read: its file stays.
+  const pieces: Uint8Array[] = [];
+  for await (const piece of reader.body()) pieces.push(piece);
+  expectSame(Buffer.concat(pieces), bodies.get('n40')!);
+  await node.settled();
+  expect(await volumeBytes(directory)).toBeLessThan(0.6 * before);
+  expect(node.recount()).toMatchObject({ isExact: true, objects: 50 });
+  for (const [name, body] of bodies) expectSame(await get(node, 'b', name), body);
+  await node.close();
+  const again = await openNode(directory);
+  expect(again.recount()).toMatchObject({ isExact: true, objects: 50 });
+  for (const [name, body] of bodies) expectSame(await get(again, 'b', name), body);
+  const report = await again.scrub();
+  expect(report.damages).toEqual([]);
+  const figures = await again.figures();
+  expect(figures.objects).toBe(50);
+  expect(figures.scrub.finishedMs).toBeGreaterThan(0);
+});
+
+test('a bucket with a quota gives up its oldest volume, with all that has a byte in it', async () => {
+  const directory = await temporaryDirectory();
+  const node = await openNode(directory);
+  await node.createBucket('cache', { mode: 'quota', quotaBytes: 2 ** 20 });
+  await node.createBucket('keep');
+  await put(node, 'keep', 'a', bytesOf(1000));
+  for (let i = 0; i < 100; i++) {
+    await put(
+      node,
+      'cache',
+      `n${String(i).padStart(3, '0')}`,
+      bytesOf(i % 7 === 0 ? 150_000 : 20_000),
+    );
+    if (i % 10 === 0) await node.compact();
+  }
+  await node.compact();
+  await node.settled();
+  const { objects } = await node.list('cache');
+  expect(objects.length).toBeGreaterThan(5);
+  expect(objects.length).toBeLessThan(60);
+  expect(objects.at(-1)!.name).toBe('n099');
+  for (const { name, sizeBytes } of objects) {
+    expect((await get(node, 'cache', name))!.length).toBe(sizeBytes);
+  }
+  expect(await get(node, 'keep', 'a')).toBeDefined();
+  expect(await volumeBytes(directory)).toBeLessThan(1.5 * 2 ** 20);
+  expect(node.recount()).toMatchObject({ isExact: true });
+});
