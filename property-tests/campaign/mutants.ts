@@ -445,8 +445,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'the directory let go of before its lease': {
     file: 'src/store/writer.ts',
-    find: '[releaseLock, () => warmth.stop(), () => directory.close()]',
-    replace: '[() => directory.close(), () => warmth.stop(), releaseLock]',
+    find: '[releaseLock, () => backgroundLoad.stop(), () => directory.close()]',
+    replace: '[() => directory.close(), () => backgroundLoad.stop(), releaseLock]',
     test: 'test/store/moved-directory.test.ts',
   },
   'the end of the log claimed before its sync': {

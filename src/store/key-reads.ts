@@ -5,7 +5,7 @@ import type { Records } from '../table/view.ts';
 /** A range of keys. Contradictory bounds match nothing. */
 export type BoundOptions = Pick<RangeOptions, 'gte' | 'gt' | 'lte' | 'lt'>;
 
-/** What `for await` does, for errors. */
+/** Describes `for await` in errors. */
 export const ITERATING = 'reading records';
 
 /** The lowest or the highest key of a range, without the prefix of `keys`. */

@@ -65,7 +65,7 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
   readonly #options: ResolvedOptions;
   readonly #table: Table;
   readonly #lock: DirectoryLock | undefined;
-  readonly #warmth: BackgroundLoad;
+  readonly #backgroundLoad: BackgroundLoad;
   readonly #health: Health;
   readonly #writer: Writer | undefined;
   readonly #feeds: FeedSet;
@@ -91,14 +91,16 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
     this.#table = parts.table;
     this.#lock = parts.lock;
     this.#health = parts.health;
-    this.#warmth = new BackgroundLoad(parts, (name, details) => this.#announce(name, details));
+    this.#backgroundLoad = new BackgroundLoad(parts, (name, details) =>
+      this.#announce(name, details),
+    );
     this.#feeds = openFeeds(parts, () => this.#writer?.logs);
     this.#writer =
       parts.lock &&
       makeWriter(parts, parts.lock, {
         store: this,
         feeds: this.#feeds,
-        warmth: this.#warmth,
+        backgroundLoad: this.#backgroundLoad,
         announce: (name, details, unheard) => this.#announce(name, details, unheard),
       });
     parts.onThreadShortage((error) => this.#announce('threadsUnavailable', [error]));
@@ -239,7 +241,7 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
     const refusal = this.#health.refusal();
     if (refusal !== undefined) throw refusal;
     const { merges } = this.#requireWriter();
-    await this.#warmth.mergeNow(merges);
+    await this.#backgroundLoad.mergeNow(merges);
   }
 
   /**
@@ -275,13 +277,13 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
    * StoreClosedError.
    */
   async warmed(): Promise<void> {
-    await this.#warmth.warmed;
+    await this.#backgroundLoad.warmed;
   }
 
   /** A copy of the current figures. */
   stats(): StoreStats {
     return readStats({
-      warming: { chunksLeft: this.#warmth.chunksLeft },
+      warming: { chunksLeft: this.#backgroundLoad.chunksLeft },
       directory: this.#held.realPath,
       readOnly: this.#options.readOnly,
       table: this.#table,
@@ -318,7 +320,7 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
         this.#leave();
         this.#health.endClosing();
         this.snapshots.releaseAll();
-        await releaseDirectory(this.#held, this.#lock, this.#warmth);
+        await releaseDirectory(this.#held, this.#lock, this.#backgroundLoad);
       },
     ]);
     this.#announce('closed', []);

@@ -31,12 +31,12 @@ export interface TableSource extends ReadSource {
 
 /** The reads of a store. */
 export abstract class ReadableStore extends EventEmitter<StoreEvents> implements SingleWrites {
-  /** The current table; throws StoreClosedError. */
+  /** Returns the current table. Throws StoreClosedError. */
   readonly #read: () => Table;
   readonly #source: TableSource;
-  /** Of `for await`. */
+  /** The pace of `for await`. */
   readonly #pace: () => Pace;
-  /** Internal: the snapshots that are not released. */
+  /** Internal: the snapshots that were not released. */
   protected readonly snapshots: SnapshotSet = new SnapshotSet();
 
   protected constructor(source: TableSource) {
@@ -53,7 +53,7 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> implements
 
   /**
    * Returns the record of `key` after the last acknowledged batch, or undefined; `data` is a copy.
-   * @throws TypeError or RangeError for a key that is no u64; StoreClosedError
+   * @throws TypeError or RangeError for a key that is not a u64; StoreClosedError
    */
   get(key: bigint | number): TableRecord | undefined {
     return this.#read().get(key);
@@ -67,7 +67,7 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> implements
   /**
    * Copies the data of `key` to `offset` of `target` without an allocation. Returns the length of
    * the data in bytes, or undefined for a key without a record.
-   * @throws RangeError when the data do not fit, with nothing copied; else like `get`
+   * @throws RangeError if the data do not fit, with nothing copied; otherwise like `get`
    */
   getInto(key: bigint | number, target: Uint8Array, offset = 0): number | undefined {
     return getInto(this.#read(), key, ALL_KEYS, target, offset);
@@ -96,8 +96,8 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> implements
 
   /**
    * Iterates lazily over keys and records in ascending key order (descending with `reverse`). Shows
-   * the state at this call: later writes do not appear. `for await` takes the records in slices
-   * that do not block the event loop.
+   * the state at this call: later writes do not appear. `for await` iterates in slices that do not
+   * block the event loop.
    * @throws TypeError or RangeError that names the option
    */
   entries(range?: RangeOptions): StoreIterator<[bigint, TableRecord]> {
@@ -114,12 +114,12 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> implements
     return this.#read().view().values(range, undefined, this.#pace);
   }
 
-  /** The lowest key of a range, or undefined where it has no record. Throws like `entries`. */
+  /** The lowest key of a range that has a record, or undefined. Throws like `entries`. */
   firstKey(range?: BoundOptions): bigint | undefined {
     return endKey(this.#read(), range, ALL_KEYS, 'first');
   }
 
-  /** The highest key of a range, like `firstKey`. */
+  /** The highest key of a range that has a record, like `firstKey`. */
   lastKey(range?: BoundOptions): bigint | undefined {
     return endKey(this.#read(), range, ALL_KEYS, 'last');
   }
@@ -128,7 +128,7 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> implements
     return this.entries();
   }
 
-  /** As `for await` over `entries()`. */
+  /** Like `for await` over `entries()`. */
   [Symbol.asyncIterator](): AsyncIterator<[bigint, TableRecord], undefined> {
     return this.entries()[Symbol.asyncIterator]();
   }
@@ -145,8 +145,8 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> implements
 
   /**
    * Counts the records of a range of keys at this call, in slices that do not block the event loop.
-   * It looks at each update that is not merged yet, and passes over merged records by the thousand.
-   * `size` is the number of all records.
+   * It visits each unmerged update, but skips merged records in long stretches. `size` is the
+   * number of all records.
    * @throws TypeError or RangeError that names the option; AbortedError, StoreClosedError; as
    *   rejections
    */
@@ -168,8 +168,8 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> implements
   }
 
   /**
-   * The records at this call, for reading later. Release it: until then it keeps the memory of
-   * records that the store replaces or deletes. Closing the store releases it.
+   * The records at this call, for later reads. Release the snapshot: until then it keeps records in
+   * memory that the store replaces or deletes. Closing the store releases it.
    * @throws StoreClosedError
    */
   snapshot(): StoreSnapshot {
@@ -179,8 +179,9 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> implements
   }
 
   /**
-   * A view of the keys under a prefix, which takes and returns keys without it. It costs nothing,
-   * changes nothing on disk, and may overlap others. `WriteBatch.in` writes several at once.
+   * A view of the keys with a prefix, which takes and returns keys without the prefix. It costs
+   * nothing, changes nothing on disk, and may overlap others. `WriteBatch.in` writes to several at
+   * once.
    * @throws TypeError or RangeError that names the option
    */
   keyspace(options: KeyspaceOptions): Keyspace {

@@ -26,7 +26,7 @@ export interface ReadSource {
 export abstract class RecordReads {
   readonly #source: ReadSource;
   readonly #keys: KeyPrefix;
-  /** Of `for await`. */
+  /** The pace of `for await`. */
   readonly #pace: () => Pace;
 
   protected constructor(source: ReadSource, keys: KeyPrefix = ALL_KEYS) {
@@ -74,7 +74,7 @@ export abstract class RecordReads {
     return hasMany(this.#source.records(), keys, this.#keys);
   }
 
-  /** As `MetadataStore.entries`. Bounds with too many bits are a RangeError. */
+  /** Like `MetadataStore.entries`. Throws RangeError for bounds with too many bits. */
   entries(range?: RangeOptions): StoreIterator<[bigint, TableRecord]> {
     return this.#source.records().view().entries(range, this.#keys, this.#pace);
   }
@@ -89,12 +89,12 @@ export abstract class RecordReads {
     return this.#source.records().view().values(range, this.#keys, this.#pace);
   }
 
-  /** The lowest key of a range, or undefined where it has no record. Throws like `entries`. */
+  /** The lowest key of a range that has a record, or undefined. Throws like `entries`. */
   firstKey(range?: BoundOptions): bigint | undefined {
     return endKey(this.#source.records(), range, this.#keys, 'first');
   }
 
-  /** The highest key of a range, like `firstKey`. */
+  /** The highest key of a range that has a record, like `firstKey`. */
   lastKey(range?: BoundOptions): bigint | undefined {
     return endKey(this.#source.records(), range, this.#keys, 'last');
   }
@@ -107,7 +107,7 @@ export abstract class RecordReads {
     return this.entries()[Symbol.asyncIterator]();
   }
 
-  /** As `MetadataStore.entriesByValue`, of these records only. */
+  /** Like `MetadataStore.entriesByValue`, for these records only. */
   entriesByValue(range: ValueRangeOptions = {}): AsyncIterableIterator<[bigint, TableRecord]> {
     const { records, hooks } = this.#source;
     return entriesByValue(records(), range, this.#keys, hooks);

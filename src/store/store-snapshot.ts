@@ -10,20 +10,20 @@ import {
 import { checkKeyspace, ReadableKeyspace, type KeyspaceOptions } from './keyspace.ts';
 import { RecordReads, type ReadSource } from './record-reads.ts';
 
-/** What a store says of its snapshots. */
+/** Figures of a store's snapshots. */
 export interface SnapshotFigures {
-  /** Snapshots that are not released. */
+  /** Number of snapshots that are not released. */
   readonly open: number;
   /**
-   * Bytes of records and updates in memory that only snapshots need: those that were merged,
+   * Bytes of records and updates that only snapshots keep in memory: those that were merged,
    * replaced or deleted since.
    */
   readonly heldBytes: number;
-  /** Sequence number of the last batch in the oldest open snapshot; undefined if none is open. */
+  /** Sequence number of the last batch in the oldest open snapshot. Undefined if none is open. */
   readonly oldestSequence: bigint | undefined;
 }
 
-/** What a snapshot is made from. */
+/** The state that a snapshot is made from. */
 export interface SnapshotParts {
   readonly view: View;
   readonly lastSequence: bigint;
@@ -32,11 +32,11 @@ export interface SnapshotParts {
 }
 
 /**
- * The records of a store at one moment, whatever is written and merged afterwards. Taking one
- * copies nothing. It keeps the memory of its records until it is released, also where the store has
- * replaced or deleted them: `stats().snapshots` has the bytes. Every call throws
- * SnapshotReleasedError after the release, and StoreClosedError after the store was closed, which
- * releases all snapshots.
+ * The records of a store at one point in time, independent of later writes and merges. Taking a
+ * snapshot copies nothing. Until it is released, it keeps its records in memory, including those
+ * that the store has replaced or deleted since; `stats().snapshots` has the bytes. Every call
+ * throws SnapshotReleasedError after the release, and StoreClosedError after the store was closed,
+ * which releases all snapshots.
  */
 export class StoreSnapshot extends RecordReads implements Disposable {
   /** Sequence number of the last batch in it. */
@@ -72,9 +72,10 @@ export class StoreSnapshot extends RecordReads implements Disposable {
   }
 
   /**
-   * As `MetadataStore.contentHash`, of the records of the snapshot.
-   * @throws SnapshotReleasedError and StoreClosedError, at once or while it runs; AbortedError,
-   *   TypeError; as rejections
+   * Like `MetadataStore.contentHash`, for the records of the snapshot.
+   *
+   * @throws SnapshotReleasedError and StoreClosedError, at once or later; AbortedError, TypeError;
+   *   as rejections
    */
   override async contentHash(options: ContentHashOptions = {}): Promise<ContentHash> {
     checkContentHashOptions(options);
@@ -83,21 +84,22 @@ export class StoreSnapshot extends RecordReads implements Disposable {
   }
 
   /**
-   * A keyspace of the snapshot, for reading; released with it.
+   * A read-only keyspace of the snapshot. It is released with the snapshot.
+   *
    * @throws TypeError or RangeError that names the option
    */
   keyspace(options: KeyspaceOptions): ReadableKeyspace {
     return new ReadableKeyspace(this.#source, checkKeyspace(options));
   }
 
-  /** Whether it can no longer be read. */
+  /** Whether the snapshot was released. */
   get isReleased(): boolean {
     return this.#view === undefined;
   }
 
   /**
-   * Lets go of the memory. Idempotent. Calls that are running reject with SnapshotReleasedError; a
-   * synchronous iterator that has begun may be finished.
+   * Releases the memory. Idempotent. Running calls reject with SnapshotReleasedError. A synchronous
+   * iterator that has started can be finished.
    */
   release(): void {
     if (this.#view === undefined) return;

@@ -38,7 +38,7 @@ export interface Writer {
 export interface WriterHost {
   readonly store: object;
   readonly feeds: FeedSet;
-  readonly warmth: BackgroundLoad;
+  readonly backgroundLoad: BackgroundLoad;
   readonly announce: Announce;
 }
 
@@ -76,7 +76,7 @@ export async function inOrder(steps: readonly (() => Promise<void>)[]): Promise<
 /** Creates, connects and starts the parts that write to the directory. */
 export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: WriterHost): Writer {
   const { fs, directory, table, health, options, recovered, epoch, makeRunner, pause } = parts;
-  const { store, feeds, warmth, announce } = host;
+  const { store, feeds, backgroundLoad, announce } = host;
   const { storeId } = recovered;
   const { slowSyncMs, rotateBytes, compressionLevel } = options;
   const { syncEveryMs } = options.durability;
@@ -112,8 +112,8 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
     pause: options.commits === 'inline' ? undefined : pause,
     rotateBytes,
     compressionLevel,
-    admit: () => warmth.admit(merges),
-    admitNow: () => warmth.admitNow(merges),
+    admit: () => backgroundLoad.admit(merges),
+    admitNow: () => backgroundLoad.admitNow(merges),
     onEnded: () => {
       claims.note(logs.synced);
       void watch.look();
@@ -141,7 +141,7 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
   logs.prepareNext();
   watch.start();
   space.start();
-  warmth.onceWarm(() => health.guard(() => merges.consider()));
+  backgroundLoad.onceWarm(() => health.guard(() => merges.consider()));
   return { queue, committer, sync, logs, claims, watch, merges, backups, observer, space };
 }
 
@@ -214,7 +214,7 @@ function openSpace(
 export async function releaseDirectory(
   directory: Directory,
   lock: DirectoryLock | undefined,
-  warmth: BackgroundLoad,
+  backgroundLoad: BackgroundLoad,
 ): Promise<void> {
   const releaseLock = async (): Promise<void> => {
     await lock?.release().catch((error: unknown) => {
@@ -222,5 +222,5 @@ export async function releaseDirectory(
       throw storeErrorOf(error, { what, path: directory.realPath });
     });
   };
-  await inOrder([releaseLock, () => warmth.stop(), () => directory.close()]);
+  await inOrder([releaseLock, () => backgroundLoad.stop(), () => directory.close()]);
 }

@@ -2,7 +2,7 @@ import type { BasePage } from './base/base-page.ts';
 import type { View } from './view.ts';
 
 /**
- * Bytes of layers and chunks that the views keep in memory and that `current` does not need. What
+ * Bytes of layers and chunks that the views keep in memory and `current` does not need. Memory that
  * several views share counts once.
  */
 export function heldBytes(current: View, views: Iterable<View>): number {
@@ -21,7 +21,7 @@ export function heldBytes(current: View, views: Iterable<View>): number {
     }
   }
   if (pages.length === 0) return bytes;
-  // A merge makes new pages, with most of the chunks of old ones.
+  // A merge makes new pages that share most chunks with the old ones.
   for (const page of current.older.base.pages) {
     for (const chunk of page.loadedChunks()) seen.add(chunk);
   }

@@ -18,27 +18,29 @@ import { ValueScan } from './scan/value-scan.ts';
 import type { DataLength, Presence } from './layer/update-layer.ts';
 import type { ValueRange } from './layer/value-search.ts';
 
-/** Records that can be read, by keys in halves: those of a table, or of one of its moments. */
+/**
+ * Point reads of the current or of an earlier state of a table. Keys are given in 32-bit halves.
+ */
 export interface Records extends Presence {
   /** Exact number of records. */
   readonly size: number;
   /** The data is a copy. */
   lookUp(low: number, high: number): TableRecord | undefined;
   /**
-   * Writes the value of a key to two words of `target`, low half first; 0, which no record has,
-   * where there is none.
+   * Writes the value of a key to two words of `target`, low half first. Writes 0, which no record
+   * has, if there is no record.
    */
   readValue(low: number, high: number, target: Uint32Array, at: number): void;
   /**
-   * Length of the data of a key, or `NO_RECORD`. The data are copied to `offset` of `target` if
-   * they fit there.
+   * Returns the length of the data of a key, or `NO_RECORD`. Copies the data to `offset` of
+   * `target` if it fits there.
    */
   readData(low: number, high: number, target: Uint8Array, offset: number): DataLength;
-  /** The records as they are now, for reading later. */
+  /** The current records, for later reads. */
   view(): View;
-  /** Begins to compute the content hash of the records as they are now. */
+  /** Starts computing the content hash of the current records. */
   countContent(): ContentCount;
-  /** Remembers a count that has ended: the next one goes only over the rows since. */
+  /** Stores the result of a count. The next count includes only newer rows. */
   keepContent(count: ContentCount): void;
 }
 
@@ -92,8 +94,8 @@ export class View implements Records, ContentMoment {
   }
 
   /**
-   * Keys with their records, lazily. Throws at once if the options are wrong. Bounds and keys are
-   * those of `keys`. `begin` sets the pace of `for await`.
+   * Iterates lazily over keys and records. Invalid options throw at once. Bounds and keys are those
+   * of `keys`. `begin` sets the pace of `for await`.
    */
   entries(
     options?: RangeOptions,
@@ -107,7 +109,7 @@ export class View implements Records, ContentMoment {
     return new KeyIterator(this.walk(checkRange(options, keys), keys), this.#slicing(begin));
   }
 
-  /** Records without their keys. */
+  /** Iterates over records without their keys. */
   values(options?: RangeOptions, keys?: KeyPrefix, begin?: () => Pace): StoreIterator<TableRecord> {
     return new RecordIterator(this.walk(checkRange(options, keys), keys), this.#slicing(begin));
   }
@@ -122,12 +124,12 @@ export class View implements Records, ContentMoment {
     return new ValueScan(this, range, keys);
   }
 
-  /** Begins to compute the content hash. */
+  /** Starts computing the content hash. */
   countContent(): ContentCount {
     return new ContentCount(this);
   }
 
-  /** Remembers a count that has ended. */
+  /** Stores the result of a count. */
   keepContent({ live, mark, value }: ContentCount): void {
     this.#known = { live, mark, value };
   }

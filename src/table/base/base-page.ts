@@ -47,7 +47,7 @@ export class BasePage implements SpanPage<ChunkSlot> {
     }
   }
 
-  /** Chunk `i`, which must exist. Reads it if it is not in memory, and throws as that does. */
+  /** Returns chunk `i`, which must exist. Loads it if it is not in memory; throws if that fails. */
   chunkAt(i: number): Chunk {
     const slot = this.items[i]!;
     if (slot instanceof Chunk) return slot;

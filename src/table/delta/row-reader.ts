@@ -5,7 +5,7 @@ import type { TableRecord } from '../layer/table-record.ts';
 import { NO_RECORD, type DataLength } from '../layer/update-layer.ts';
 import { blockOf, viewOffset, type RowArena } from './arena.ts';
 
-/** Reads the row at a position of an arena. */
+/** Reads rows by their positions in an arena. */
 export class RowReader {
   readonly #arena: RowArena;
 
@@ -17,13 +17,13 @@ export class RowReader {
     return isDeleteRow(this.#arena.views[blockOf(position)]!, viewOffset(position));
   }
 
-  /** Header and data. */
+  /** Length of header and data. */
   lengthBytes(position: number): number {
     const view = this.#arena.views[blockOf(position)]!;
     return ROW_HEADER_BYTES + view.getUint32(viewOffset(position) + DATA_LENGTH, true);
   }
 
-  /** The record in the row, or null if the row deletes its key. */
+  /** The record in the row, or null if the row is a delete. */
   recordAt(position: number): TableRecord | null {
     const view = this.#arena.views[blockOf(position)]!;
     const offset = viewOffset(position);
@@ -34,7 +34,7 @@ export class RowReader {
     return { value: joinU64(low, high), data: this.#arena.copy(position + DATA, dataLength) };
   }
 
-  /** Writes the value, 0 for a delete, to two words of `target`. */
+  /** Writes the value (0 for a delete) to two words of `target`. */
   readValue(position: number, target: Uint32Array, at: number): void {
     const view = this.#arena.views[blockOf(position)]!;
     const offset = viewOffset(position);
@@ -42,7 +42,7 @@ export class RowReader {
     target[at + 1] = view.getUint32(offset + VALUE_HIGH, true);
   }
 
-  /** Length of the data, which are copied to `offset` of `target` if they fit there. */
+  /** Returns the length of the data. Copies the data to `offset` of `target` if it fits there. */
   readData(position: number, target: Uint8Array, offset: number): DataLength {
     if (this.isDelete(position)) return NO_RECORD;
     const lengthBytes = this.lengthBytes(position) - ROW_HEADER_BYTES;

@@ -12,15 +12,15 @@ export interface KnownContent {
   readonly value: bigint;
 }
 
-/** Records at one moment, and what was known of their content hash. */
+/** The records at one point in time, and what was known of their content hash. */
 export interface ContentMoment extends ScanMoment {
   readonly size: number;
   readonly known: KnownContent | undefined;
 }
 
 /**
- * Computes the content hash of the table as it is at a moment: from the one that is known,
- * over the rows since; or, where none is, over all records.
+ * Computes the content hash of the table at one point in time. It starts from the known hash and
+ * adds newer rows; without a known hash it sums all records.
  */
 export class ContentCount {
   readonly live: Delta;

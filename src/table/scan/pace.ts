@@ -1,21 +1,21 @@
-/** Cuts a long read into slices between which the event loop turns. */
+/** Divides a long read into slices, between which the event loop runs. */
 export interface Pace {
   /** Whether the slice is over. */
   readonly isOver: boolean;
-  /** Throws when reading must end. */
+  /** Throws if reading must stop. */
   check(): void;
-  /** Lets the event loop turn. Rejects as `check` throws. */
+  /** Yields to the event loop. Rejects with the error of `check`. */
   next(): Promise<void>;
 }
 
-/** How an asynchronous iteration goes on. */
+/** The pace of an asynchronous iteration. */
 export interface Slicing {
   readonly begin: () => Pace;
-  /** Prepares the walk by one bounded step; false when there is nothing left to prepare. */
+  /** Prepares the walk, in bounded time. Returns false if there is nothing left to prepare. */
   readonly prepare: () => boolean;
 }
 
-/** One slice for all. */
+/** A pace with a single slice. */
 export const UNSLICED: Slicing = {
   begin: () => ({ isOver: false, check: () => undefined, next: () => Promise.resolve() }),
   prepare: () => false,

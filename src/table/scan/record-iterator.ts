@@ -8,16 +8,16 @@ const ITERATOR_PROTOTYPE = Object.getPrototypeOf(
 ) as object;
 
 /**
- * Iterates over records of one moment. `for` takes them at once. `for await` takes the same ones in
- * slices of about a millisecond and lets the event loop turn in between, so it may go over millions
- * of records beside other work; it rejects with StoreClosedError when the store is closed. One
- * iterator is used in one of the two ways, and once.
+ * Iterates over the records of one point in time. `for` iterates synchronously. `for await` returns
+ * the same records in slices of about a millisecond, between which the event loop runs, so it can
+ * iterate over millions of records concurrently with other work. It rejects with StoreClosedError
+ * when the store is closed. Use an iterator in one of the two ways, and only once.
  */
 export interface StoreIterator<T> extends IterableIterator<T, undefined>, AsyncIterable<T> {}
 
 /**
- * Iterators written out, one class for each shape of result, so that the engine takes `next` into
- * the loop that calls it: the result object then costs nothing. A generator's cannot be taken in.
+ * Hand-written iterators, one class per shape of result, so that V8 inlines `next` into the calling
+ * loop and does not allocate the result object. It cannot inline generators.
  */
 abstract class WalkIterator<T> implements StoreIterator<T> {
   protected readonly walk: RecordWalk;
@@ -30,7 +30,7 @@ abstract class WalkIterator<T> implements StoreIterator<T> {
 
   abstract next(): IteratorResult<T, undefined>;
 
-  /** What the walk stands at. */
+  /** The result at the current record of the walk. */
   protected abstract current(): T;
 
   return(): IteratorReturnResult<undefined> {

@@ -12,10 +12,10 @@ import type { TableRecord } from '../layer/table-record.ts';
 /** Shorter stretches are iterated record by record, because finding their end would cost more. */
 const SHORTEST_STRETCH = 4;
 
-/** Deletes that {@link RecordWalk.stepSome} passes: about a tenth of a millisecond. */
+/** Number of deletes that {@link RecordWalk.stepSome} passes: about a tenth of a millisecond. */
 const MOST_DELETES = 1_024;
 
-/** Where a step leads: to a record, behind the last one, or over deletes that may go on. */
+/** The result of a step: a record, the end, or a bounded number of deletes. */
 export type Step = 'record' | 'end' | 'deletes';
 
 /**
@@ -54,7 +54,7 @@ export class RecordWalk {
     return ++this.#index < this.#stretchEnd || this.#stepOut(Infinity) === 'record';
   }
 
-  /** As {@link step}, in bounded time: any number of deletes may stand before the next record. */
+  /** Like {@link step}, in bounded time: any number of deletes may precede the next record. */
   stepSome(): Step {
     return ++this.#index < this.#stretchEnd ? 'record' : this.#stepOut(MOST_DELETES);
   }
@@ -88,8 +88,8 @@ export class RecordWalk {
   }
 
   /**
-   * Goes to the next record, or over as many records of the next stretch as there are, in bounded
-   * time. Returns their number, -1 at the end.
+   * Moves to the next record, or over all records of the next stretch, in bounded time. Returns
+   * their number, -1 at the end.
    */
   pass(): number {
     const step = this.stepSome();
@@ -116,7 +116,7 @@ export class RecordWalk {
     this.#slab.clear();
   }
 
-  /** Leaves the current record, or the stretch that ends with it, for the next one. */
+  /** Moves from the current record, or the stretch that ends with it, to the next one. */
   #leave(maxDeletes: number): Step {
     const heap = (this.#heap ??= this.#start());
     if (this.#chunk !== undefined) {
