@@ -210,7 +210,7 @@ export class ConditionFailedError extends StoreError {
   readonly key: bigint;
   readonly condition: ConditionFailure['condition'];
   readonly allowed: readonly bigint[];
-  /** The value that `ifValue` asks for, if it is only one. */
+  /** The value that `ifValue` requires, if it is only one. */
   readonly expected: bigint | undefined;
   readonly found: bigint | undefined;
 

@@ -4,7 +4,8 @@ import { isSameMachine, lockOwnerOf } from './owner-record.ts';
 import type { OwnerRecord } from './owner-record.ts';
 
 /**
- * For a directory held by a live process of this machine, or one whose kernel lock is visible here.
+ * The error for a directory that a live process of this machine holds, or whose kernel lock is
+ * visibly held.
  */
 export function heldByProcess(
   directory: string,
@@ -16,7 +17,10 @@ export function heldByProcess(
   return new StoreLockedError(message, lockOwnerOf(owner), { path });
 }
 
-/** For a directory whose kernel lock is free here, but whose lease is kept fresh. */
+/**
+ * The error for a directory whose kernel lock is free here, but whose lease another process
+ * refreshes.
+ */
 export function heldByHost(
   directory: string,
   owner: OwnerRecord | undefined,

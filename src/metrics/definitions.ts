@@ -25,7 +25,7 @@ export interface ScalarMetric {
    */
   readonly instrument: 'counter' | 'updowncounter' | 'gauge';
   readonly help: string;
-  /** In UCUM, as the semantic conventions of OpenTelemetry ask for: `s`, `By`, `{batch}`. */
+  /** In UCUM, as OpenTelemetry's semantic conventions require: `s`, `By`, `{batch}`. */
   readonly unit: string;
   /** The metric's own labels in Prometheus, each with its attribute name without `lodestore.`. */
   readonly labels?: Readonly<Record<string, string>>;

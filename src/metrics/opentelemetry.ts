@@ -22,8 +22,8 @@ export interface ObserveOptions {
 
 /**
  * Exports the figures of `store` through `meter`. Counters and gauges are read when the meter
- * collects. Histograms record each commit and merge from this call on; their source are the tracing
- * channels. Returns a function that ends the export; closing the store also ends it.
+ * collects. Histograms subscribe to the tracing channels, so they record commits and merges from
+ * this call on. Returns a function that ends the export; closing the store also ends it.
  * @throws StoreClosedError
  */
 export function observeStore(

@@ -10,7 +10,7 @@ const BUILD = {
   snapshot_format: String(WRITTEN_VERSION.snapshot),
 };
 
-/** Metrics of what a store is and holds at the moment. */
+/** Metrics of the current state and contents of a store. */
 export const STATE_METRICS: readonly ScalarMetric[] = [
   {
     name: 'writable',

@@ -83,8 +83,8 @@ function differingDigits(counts: Uint32Array, count: number): number[] {
 }
 
 /**
- * How many of the most significant digits leave few entries out of order if the digits are
- * independent: a key is expected to agree in all of them with at most one other key.
+ * Number of the most significant digits after which few entries are out of order, if the digits are
+ * independent: a key is then expected to share all of them with at most one other key.
  */
 function tellingDigits(counts: Uint32Array, count: number, digits: readonly number[]): number {
   let expectedEqual = count;

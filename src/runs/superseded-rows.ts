@@ -51,7 +51,7 @@ class LastRows {
   }
 }
 
-/** What is left of blocks: the last row of each key, in the original order. */
+/** The remaining rows of blocks: the last row of each key, in the original order. */
 export interface KeptRows {
   readonly rowCount: number;
   readonly kept: RowBlock[];

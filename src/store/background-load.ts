@@ -48,7 +48,7 @@ export class BackgroundLoad {
     return this.#isWarm ? 0 : (this.#warming?.chunksLeft ?? 0);
   }
 
-  /** As `MetadataStore.warmed`. */
+  /** Like `MetadataStore.warmed`. */
   get warmed(): Promise<void> {
     return this.#warming?.warmed ?? Promise.resolve();
   }

@@ -2,8 +2,8 @@ import { AbortedError, StoreError } from '../../base/errors.ts';
 import { storeErrorOf } from '../../base/store-error-of.ts';
 
 /**
- * Maps the error of a backup or a restore: errors of the store are returned unchanged, system
- * errors become the `cause` of one that names the path, and after an abort the result is always the
+ * Maps the error of a backup or a restore. Errors of the store are returned unchanged. System
+ * errors become the `cause` of one that names the path. After an abort the result is always the
  * abort. `what` is a phrase for the operation.
  */
 export function copyError(

@@ -50,8 +50,8 @@ export class Health {
   }
 
   /**
-   * Runs a callback that nobody waits for, such as that of a timer. If it throws, the store is
-   * poisoned.
+   * Runs a callback whose errors no caller receives, such as that of a timer. If it throws, the
+   * store is poisoned.
    */
   guard(callback: () => void): void {
     try {

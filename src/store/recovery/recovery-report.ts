@@ -52,9 +52,9 @@ export interface Loss {
  * lost by it.
  */
 export interface MovedFile {
-  /** Where it stood. */
+  /** Its path before. */
   readonly from: string;
-  /** Where it is: under its own name, or in `quarantine/`. */
+  /** Its path now: under its own name, or in `quarantine/`. */
   readonly to: string;
   /** Why, as a phrase about the file. */
   readonly reason: string;

@@ -14,8 +14,8 @@ import type { PackedBatch } from '../batch/packed-batch.ts';
 export type SpaceState = 'ample' | 'low' | 'full';
 
 /**
- * Bytes on disk, and their limits. A read-only store writes nothing and does not query the disk:
- * `usedBytes` is what it read at open, `mergeBytes` and `reserveBytes` are 0, `maxBytes`,
+ * Bytes on disk, and their limits. A read-only store writes nothing and does not query the disk.
+ * There, `usedBytes` is what it read at open, `mergeBytes` and `reserveBytes` are 0, `maxBytes`,
  * `putBytes` and `diskFreeBytes` are undefined, and `state` is `ample`.
  */
 export interface SpaceFigures {

@@ -132,7 +132,7 @@ export class Base {
     return chunk !== undefined && chunk.readValue(low, high, target, at);
   }
 
-  /** As `UpdateLayer.readData`. */
+  /** Like `UpdateLayer.readData`. */
   readData(low: number, high: number, target: Uint8Array, offset: number): DataLength {
     const chunk = this.chunkOf(low, high);
     return chunk === undefined ? UNKNOWN_KEY : chunk.readData(low, high, target, offset);
