@@ -51,6 +51,7 @@ async function makeReport(directory, rows) {
   for (const id of peerIds) names[id] = await nameOf(id);
   const sections = [];
   let head;
+  let seconds = 0;
   for (const row of rows) {
     const file = join(directory, 'results', `${row.name}.json`);
     if (!existsSync(file)) continue;
@@ -58,12 +59,14 @@ async function makeReport(directory, rows) {
     const section = sectionOf(row, result, names);
     if (section === undefined) continue;
     head ??= kept;
+    seconds += kept.seconds ?? 0;
     const { date, lodestore, load } = kept.facts;
     const time = kept.seconds === undefined ? '' : ` in ${kept.seconds} s`;
     const measured = `Measured with lodestore ${lodestore} on ${date}${time}; load ${load}.`;
     sections.push({ place: row.place, title: row.title, measured, section });
   }
   if (head === undefined) throw new Error('there are no results to report');
+  head.facts['time of all rows'] = durationText(1000 * seconds);
   return await writeReport(directory, head, sections, names);
 }
 

@@ -3,7 +3,7 @@ import { number, withSpread } from './number-text.mjs';
 import { tableText } from './table-text.mjs';
 
 const DEFAULT_TEXT = `How many times as fast as each peer lodestore is, with every option at its default: above 1 lodestore is ahead, below 1 the peer is
-(of memory and bytes, how many times as much the peer needs). The median of interleaved rounds, and in brackets the smallest and the
+(of bytes, how many times as many the peer needs). The median of interleaved rounds, and in brackets the smallest and the
 largest. All stores sync before they acknowledge. better-sqlite3 blocks the event loop meanwhile; the others do not.
 `;
 
@@ -44,7 +44,7 @@ function table(lines, names) {
 }
 
 /** @type {(value: number) => string} */
-const factor = (value) => number(value, value >= 100 ? 0 : value >= 10 ? 1 : 2);
+const factor = (value) => number(value, value >= 100 ? 0 : value >= 10 ? 1 : value >= 0.1 ? 2 : 3);
 
 /** How the cells came out, against those of `peers` that are rivals. */
 function verdicts(lines, peers) {

@@ -207,14 +207,30 @@ const HEAD = [
 ];
 
 function comparisonsOf(keys, peers) {
-  const rates = (id) =>
-    (peers.find(({ peer }) => peer === id)?.samples ?? []).map((one) => one.recordsPerSecond);
-  const against = (ours) =>
-    Object.fromEntries(RIVALS.map((id) => [id, ratioSpread(rates(ours), rates(id), 'more')]));
+  const ratiosOf = (ours, valueOf, better) => {
+    const values = (id) => (peers.find(({ peer }) => peer === id)?.samples ?? []).map(valueOf);
+    return Object.fromEntries(
+      RIVALS.map((id) => [id, ratioSpread(values(ours), values(id), better)]),
+    );
+  };
+  const rateOf = (one) => one.recordsPerSecond;
+  const writtenOf = (one) => one.deviceBytes / one.done;
+  const kept = (one) => one.directoryBytes;
+  const bytes = `${keys} keys: bytes`;
   const what = `load by ${number(BATCH)}, merges to the end included, ${keys} keys`;
   return [
-    { what, commits: 'default', ratios: against('lodestore') },
-    { what, commits: 'inline', ratios: against(INLINE) },
+    { what, commits: 'default', ratios: ratiosOf('lodestore', rateOf, 'more') },
+    {
+      what: `load, ${bytes} written to the device`,
+      commits: 'default',
+      ratios: ratiosOf('lodestore', writtenOf, 'less'),
+    },
+    {
+      what: `load, ${bytes} on disk`,
+      commits: 'default',
+      ratios: ratiosOf('lodestore', kept, 'less'),
+    },
+    { what, commits: 'inline', ratios: ratiosOf(INLINE, rateOf, 'more') },
   ];
 }
 
