@@ -46,7 +46,6 @@ const LAYERS: readonly (readonly string[])[] = [
   ['node/node-errors.ts'],
   ['node/object-node.ts'],
   ['node/volumes'],
-  ['node/files'],
   ['node/ledger'],
   ['node/names'],
   ['node/objects'],
@@ -173,7 +172,7 @@ test('formats do no I/O, and only fs and the doors touch node:fs', () => {
       const isFs = /^(node:)?fs(\/promises)?$|^proper-lockfile$|^fs-native-extensions$/.test(
         specifier,
       );
-      if (isFs && room !== 'fs' && !/^(node\/)?cli|^node\/files$/.test(room))
+      if (isFs && room !== 'fs' && !/^(node\/)?cli/.test(room))
         wrong.push(`${nameOf(file)}: ${specifier}`);
     }
   }

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FAULTY_FILE_SYSTEMS } from './faulty-file-systems.ts';
-import { MUTANTS, type Mutant } from './mutants.ts';
+import type { Mutant } from './mutant.ts';
+import { MUTANTS } from './mutants.ts';
 
 /** What caught a planted mistake. */
 interface Catch {
@@ -20,6 +21,7 @@ const HOOK = './test/support/register-typescript.mjs';
 const COPIED = [
   'src',
   'test',
+  'examples',
   'property-tests',
   'package.json',
   'vitest.config.ts',

@@ -1,19 +1,5 @@
-/** A mistake in the logic: one place of the source, found by a text that occurs there only. */
-export interface Mutant {
-  readonly file: string;
-  readonly find: string;
-  readonly replace: string;
-  /** What keeps the mistake from being made, and goes with it. */
-  readonly also?: Pick<Mutant, 'file' | 'find' | 'replace'>;
-  /**
-   * In which programs it shows. Default: those in which every batch is durable when acknowledged.
-   */
-  readonly durability?: 'deferred';
-  /** In programs whose batches are written by calls that block. */
-  readonly commits?: 'inline';
-  /** A test that must catch it, where no crash can. */
-  readonly test?: string;
-}
+import type { Mutant } from './mutant.ts';
+import { NODE_MUTANTS } from '../storage-node/node-mutants.ts';
 
 const MERGES = 'src/store/merge/merge-scheduler.ts';
 const COMMITTER = 'src/store/commit/committer.ts';
@@ -678,4 +664,5 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: "    return 'end';",
     test: 'test/store/async-entries.test.ts',
   },
+  ...NODE_MUTANTS,
 };

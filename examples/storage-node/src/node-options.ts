@@ -1,7 +1,7 @@
-import type { MetadataStore, OpenOptions } from 'lodestore';
+import type { FileSystem } from 'lodestore/fs';
 import { NodeError } from './node-errors.ts';
+import type { LeafShape } from './names/index-parts.ts';
 import type { NameHasher } from './names/name-hash.ts';
-import type { NodeFiles } from './volumes/files.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -60,10 +60,11 @@ export const DEFAULTS: Required<Omit<NodeOptions, 'onError'>> = {
 
 /** Where a node lives: the machine, or a simulated one. */
 export interface NodeEnvironment {
-  readonly files: NodeFiles;
-  readonly openStore: (directory: string, options: OpenOptions) => Promise<MetadataStore>;
+  readonly files: FileSystem;
   readonly now: () => number;
   readonly randomBytes: (count: number) => Uint8Array;
+  /** Leaves of another size. */
+  readonly leaves?: LeafShape;
   /** Another hash of names than the node's own. */
   readonly hash?: NameHasher;
 }

@@ -1,4 +1,5 @@
-import type { MetadataStore } from 'lodestore';
+import { MetadataStore } from 'lodestore';
+import type { FileSystem } from 'lodestore/fs';
 import { NodeRefusedError } from './node-errors.ts';
 import { decodeBucketRecord } from './ledger/bucket-record.ts';
 import { keyOf, lowerOf, rangeOf } from './ledger/keys.ts';
@@ -12,6 +13,7 @@ import {
 } from './ledger/node-record.ts';
 import { Publisher } from './ledger/publisher.ts';
 import { decodeVolumeRecord } from './ledger/volume-record.ts';
+import { LEAF_SHAPE } from './names/index-parts.ts';
 import { nameHasher } from './names/name-hash.ts';
 import { NameIndex } from './names/name-index.ts';
 import type { NodeEnvironment, NodeOptions } from './node-options.ts';
@@ -21,7 +23,6 @@ import type { NodeParts } from './objects/node-parts.ts';
 import { SpaceGauge } from './objects/space-gauge.ts';
 import { Writers } from './objects/writers.ts';
 import { ByteBudget } from './volumes/byte-budget.ts';
-import type { NodeFiles } from './volumes/files.ts';
 import { HEADER_BYTES } from './volumes/volume-header.ts';
 import { numberOfFileName, volumeFileName, VolumeSet } from './volumes/volume-set.ts';
 import { Volume } from './volumes/volume.ts';
@@ -45,7 +46,7 @@ export interface OpenedParts {
 
 const ID_BYTES = 16;
 
-async function ensureDirectory(files: NodeFiles, path: string): Promise<void> {
+async function ensureDirectory(files: FileSystem, path: string): Promise<void> {
   try {
     await files.makeDirectory(path);
   } catch (error) {
@@ -56,7 +57,7 @@ async function ensureDirectory(files: NodeFiles, path: string): Promise<void> {
   await files.syncDirectory(parent);
 }
 
-export async function volumeFilesIn(files: NodeFiles, directory: string): Promise<number[]> {
+export async function volumeFilesIn(files: FileSystem, directory: string): Promise<number[]> {
   const numbers: number[] = [];
   for (const { name } of await files.readDirectory(directory)) {
     const number = numberOfFileName(name);
@@ -82,7 +83,7 @@ export async function openParts(
   await ensureDirectory(files, directory);
   const volumeDirectory = `${directory}/volumes`;
   await ensureDirectory(files, volumeDirectory);
-  const store = await environment.openStore(`${directory}/metadata`, {});
+  const store = await MetadataStore.open(`${directory}/metadata`, { fileSystem: files });
   try {
     const found = await volumeFilesIn(files, volumeDirectory);
     const identity = await identityOf(store, found, environment);
@@ -148,6 +149,7 @@ export function makeParts(
     volumes,
     counters,
     cachedLeaves: options.cachedLeaves,
+    shape: environment.leaves ?? LEAF_SHAPE,
     append: (record) => writers.index.append(record),
     onError,
   });

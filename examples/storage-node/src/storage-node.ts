@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { MetadataStore } from 'lodestore';
-import { systemFiles } from './files/system-files.ts';
+import { nodeFileSystem } from 'lodestore/fs';
 import { NodeError } from './node-errors.ts';
 import type {
   Body,
@@ -37,8 +36,7 @@ import { Upkeep } from './upkeep/upkeep.ts';
 import { RecentErrors } from './recent-errors.ts';
 
 const MACHINE: NodeEnvironment = {
-  files: systemFiles,
-  openStore: (directory, options) => MetadataStore.open(directory, options),
+  files: nodeFileSystem,
   now: Date.now,
   randomBytes,
 };

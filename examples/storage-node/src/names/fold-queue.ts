@@ -9,13 +9,6 @@ import { applyDeltas, encodeLeaf } from './leaf-block.ts';
 import { NO_BLOCK, type Leaf } from './leaf-directory.ts';
 import { encodeLeafRecord, leafKey } from './leaf-record.ts';
 
-const LEAF_NAMES = 256;
-/** A leaf of more names is split. */
-const MOST_NAMES = 384;
-/** A leaf of fewer is put together with the one before it. */
-const FEW_NAMES = 64;
-/** Names in a leaf that only grows at its end: what comes next goes to the leaf behind it. */
-const APPENDED_NAMES = 320;
 /** Leaves that are folded with one write and one batch. */
 const LEAVES_AT_ONCE = 32;
 /** A leaf gets a new number when it has had so many deltas. */
@@ -97,16 +90,17 @@ export class FoldQueue {
   }
 
   async #prepare(leaf: Leaf, taken: Leaf[]): Promise<Fold | undefined> {
+    const leafNames = this.#parts.shape.names;
     leaf.isFolding = true;
     taken.push(leaf);
     let inputs = [leaf];
     let read = [await this.#read(leaf)];
     const before = this.#index.directory.leafBefore(leaf);
-    if (read[0]!.names.length < FEW_NAMES && before !== undefined && !before.isFolding) {
+    if (read[0]!.names.length < leafNames / 4 && before !== undefined && !before.isFolding) {
       before.isFolding = true;
       taken.push(before);
       const other = await this.#read(before);
-      if (other.names.length + read[0]!.names.length <= LEAF_NAMES) {
+      if (other.names.length + read[0]!.names.length <= leafNames) {
         inputs = [before, leaf];
         read = [other, ...read];
       }
@@ -115,7 +109,7 @@ export class FoldQueue {
     const isAppend = inputs.length === 1 && read[0]!.isAppend;
     return {
       inputs: inputs.map((one, i) => ({ leaf: one, handle: read[i]!.handle, last: read[i]!.last })),
-      pieces: piecesOf(names, inputs[0]!.low, isAppend),
+      pieces: piecesOf(names, inputs[0]!.low, isAppend, leafNames),
       blocks: [],
     };
   }
@@ -251,15 +245,20 @@ export class FoldQueue {
   }
 }
 
+/**
+ * A leaf is split when it has half more names than it should. One that only grows at its end leaves
+ * a fuller one behind: what comes next goes to the leaf behind it.
+ */
 function piecesOf(
   names: readonly ByteName[],
   low: ByteName,
   isAppend: boolean,
+  leafNames: number,
 ): { readonly low: ByteName; readonly names: readonly ByteName[] }[] {
-  if (names.length <= MOST_NAMES) return [{ low, names }];
+  if (names.length <= 1.5 * leafNames) return [{ low, names }];
   const size = isAppend
-    ? APPENDED_NAMES
-    : Math.ceil(names.length / Math.round(names.length / LEAF_NAMES));
+    ? Math.ceil(1.25 * leafNames)
+    : Math.ceil(names.length / Math.round(names.length / leafNames));
   const pieces: { readonly low: ByteName; readonly names: readonly ByteName[] }[] = [];
   for (let from = 0; from < names.length; from += size) {
     const piece = names.slice(from, from + size);

@@ -7,6 +7,16 @@ import type { NameDelta } from './leaf-block.ts';
 import type { Leaf, LeafDirectory } from './leaf-directory.ts';
 import type { LeafReader } from './leaf-reader.ts';
 
+/** How large leaves are, and when they are folded. */
+export interface LeafShape {
+  /** Deltas that a leaf gathers before they are folded into it. */
+  readonly foldDeltas: number;
+  /** Names of a leaf that was just split; half more of them are split again. */
+  readonly names: number;
+}
+
+export const LEAF_SHAPE: LeafShape = { foldDeltas: 64, names: 256 };
+
 /** What the index of names works on. */
 export interface IndexParts {
   readonly store: MetadataStore;
@@ -14,6 +24,7 @@ export interface IndexParts {
   readonly volumes: VolumeSet;
   readonly counters: Counters;
   readonly cachedLeaves: number;
+  readonly shape: LeafShape;
   /** Appends to volumes of kind `index`. */
   readonly append: (record: Buffer) => Promise<Appended>;
   readonly onError: (error: unknown) => void;

@@ -9,9 +9,6 @@ import { LeafReader } from './leaf-reader.ts';
 import { decodeLeafRecord, encodeLeafRecord, leafKey } from './leaf-record.ts';
 import type { IndexParts, LeafSource, NumberedDelta } from './index-parts.ts';
 
-/** Deltas that a leaf gathers before they are folded into it. */
-const FOLD_DELTAS = 64;
-
 /**
  * The names of all objects in the order of their bytes, bucket by bucket.
  *
@@ -87,7 +84,7 @@ export class NameIndex implements LeafSource {
     turn.batch.put(deltaKey(leaf.id, number), isThere ? 1 : 2, data);
     turn.onCommit(() => {
       leaf.deltas++;
-      if (leaf.deltas >= FOLD_DELTAS) this.folds.add(leaf);
+      if (leaf.deltas >= this.#parts.shape.foldDeltas) this.folds.add(leaf);
     });
   }
 

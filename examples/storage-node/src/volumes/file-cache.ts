@@ -1,20 +1,20 @@
-import type { NodeFile } from './files.ts';
+import type { OpenFile } from 'lodestore/fs';
 
 interface Entry {
-  readonly file: Promise<NodeFile>;
+  readonly file: Promise<OpenFile>;
   users: number;
   dropped: boolean;
 }
 
 /** Descriptors for reading, at most so many as long as that many suffice: the oldest is closed. */
 export class FileCache {
-  readonly #open: (number: number) => Promise<NodeFile>;
+  readonly #open: (number: number) => Promise<OpenFile>;
   readonly #most: number;
   /** In the order of their last use. */
   readonly #entries = new Map<number, Entry>();
   opened = 0;
 
-  constructor(open: (number: number) => Promise<NodeFile>, most: number) {
+  constructor(open: (number: number) => Promise<OpenFile>, most: number) {
     this.#open = open;
     this.#most = most;
   }
@@ -23,7 +23,7 @@ export class FileCache {
     return this.#entries.size;
   }
 
-  async use<T>(number: number, work: (file: NodeFile) => Promise<T>): Promise<T> {
+  async use<T>(number: number, work: (file: OpenFile) => Promise<T>): Promise<T> {
     const entry = this.#take(number);
     entry.users++;
     try {

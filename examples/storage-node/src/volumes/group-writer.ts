@@ -1,5 +1,6 @@
+import { writevFully, type OpenFile } from 'lodestore/fs';
 import { NodeError, NoSpaceError } from '../node-errors.ts';
-import { isLackOfSpace, writeFully, type NodeFile } from './files.ts';
+import { isLackOfSpace } from './files.ts';
 import type { VolumeKind } from './volume-header.ts';
 import { GROUP_ALIGN_BYTES, HEADER_BYTES } from './volume-header.ts';
 import type { VolumeSet } from './volume-set.ts';
@@ -72,7 +73,7 @@ export class GroupWriter {
   readonly #volumes: VolumeSet;
   readonly #options: GroupWriterOptions;
   #queue: Waiting[] = [];
-  #current: { readonly volume: Volume; readonly file: NodeFile } | undefined;
+  #current: { readonly volume: Volume; readonly file: OpenFile } | undefined;
   #running: Promise<void> | undefined;
   #isClosed = false;
 
@@ -159,9 +160,9 @@ export class GroupWriter {
     }
   }
 
-  async #put(file: NodeFile, sources: readonly Buffer[], start: number): Promise<void> {
+  async #put(file: OpenFile, sources: readonly Buffer[], start: number): Promise<void> {
     try {
-      await writeFully(file, sources, start);
+      await writevFully(file, sources, start);
     } catch (error) {
       if (!isLackOfSpace(error)) throw await this.#abandon(error);
       await this.#cutBack(file, start);
@@ -177,7 +178,7 @@ export class GroupWriter {
   }
 
   /** What was written of a refused group is removed, or the volume is given up. */
-  async #cutBack(file: NodeFile, start: number): Promise<void> {
+  async #cutBack(file: OpenFile, start: number): Promise<void> {
     try {
       await file.truncate(start);
     } catch (error) {
@@ -201,7 +202,7 @@ export class GroupWriter {
   }
 
   /** The volume that takes the next group. */
-  async #room(groupBytes: number): Promise<{ readonly volume: Volume; readonly file: NodeFile }> {
+  async #room(groupBytes: number): Promise<{ readonly volume: Volume; readonly file: OpenFile }> {
     const current = this.#current;
     if (current !== undefined) {
       const { writtenBytes } = current.volume;

@@ -1,6 +1,7 @@
+import { readFully, writeFully, type FileSystem, type OpenFile } from 'lodestore/fs';
 import { DamagedObjectError, NodeError } from '../node-errors.ts';
 import { FileCache } from './file-cache.ts';
-import { isMissing, readFully, writeFully, type NodeFile, type NodeFiles } from './files.ts';
+import { isMissing } from './files.ts';
 import { MAX_VOLUME_NUMBER } from './handle.ts';
 import { HeaderSeal } from './record.ts';
 import { Volume } from './volume.ts';
@@ -16,7 +17,7 @@ export interface VolumeLedger {
 }
 
 export interface VolumeSetOptions {
-  readonly files: NodeFiles;
+  readonly files: FileSystem;
   readonly directory: string;
   readonly nodeId: Uint8Array;
   readonly maxOpenFiles: number;
@@ -40,7 +41,7 @@ export function numberOfFileName(name: string): number | undefined {
  * gone finds nothing, and never another's bytes.
  */
 export class VolumeSet {
-  readonly files: NodeFiles;
+  readonly files: FileSystem;
   readonly directory: string;
   readonly nodeId: Uint8Array;
   /** Set once, before the first volume is created. */
@@ -106,7 +107,7 @@ export class VolumeSet {
   async create(
     kind: VolumeKind,
     bucketId: number,
-  ): Promise<{ readonly volume: Volume; readonly file: NodeFile }> {
+  ): Promise<{ readonly volume: Volume; readonly file: OpenFile }> {
     const number = this.nextNumber++;
     if (number > MAX_VOLUME_NUMBER) throw new NodeError('CLOSED', 'all volume numbers are taken');
     const createdMs = this.#now();
@@ -126,7 +127,7 @@ export class VolumeSet {
     try {
       const file = await this.files.open(this.path(number), 'wx');
       const header = { nodeId: this.nodeId, number, kind, bucketId, createdMs };
-      await writeFully(file, [encodeVolumeHeader(header)], 0);
+      await writeFully(file, encodeVolumeHeader(header), 0);
       await file.dataSync();
       await this.files.syncDirectory(this.directory);
       volume.state = 'active';

@@ -1,0 +1,61 @@
+import type { Mutant } from '../campaign/mutant.ts';
+
+/** Mistakes in the storage node. */
+export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
+  'a storage node publishes an object before its record is synced': {
+    file: 'examples/storage-node/src/volumes/group-writer.ts',
+    find: '      await file.dataSync();\n    } catch (error) {\n      throw await this.#abandon(error);',
+    replace: '      void 0;\n    } catch (error) {\n      throw await this.#abandon(error);',
+    test: 'property-tests/storage-node/crash.test.ts',
+  },
+  'the name of a new volume is not synced': {
+    file: 'examples/storage-node/src/volumes/volume-set.ts',
+    find: '      await file.dataSync();\n      await this.files.syncDirectory(this.directory);',
+    replace: '      await file.dataSync();',
+    test: 'property-tests/storage-node/crash.test.ts',
+  },
+  'compaction refers to its copy although the object was replaced meanwhile': {
+    file: 'examples/storage-node/src/upkeep/liveness.ts',
+    find: '        return found?.handle === handle ? found.key : undefined;',
+    replace: '        return found?.key;',
+    test: 'property-tests/storage-node/crash.test.ts',
+  },
+  'a volume is removed before its copies are referred to': {
+    file: 'examples/storage-node/src/upkeep/compactor.ts',
+    find: '      const moved = await parts.publisher.submit(',
+    replace:
+      '      await parts.volumes.removeFile(volume.number);\n      const moved = await parts.publisher.submit(',
+    test: 'property-tests/storage-node/crash.test.ts',
+  },
+  'a fold forgets the deltas that came while it was written': {
+    file: 'examples/storage-node/src/names/fold-queue.ts',
+    find: 'late.filter(({ number }) => number > last)',
+    replace: 'late.filter(({ number }) => number < last)',
+    test: 'property-tests/storage-node/crash.test.ts',
+  },
+  'an object that is replaced stays counted as live': {
+    file: 'examples/storage-node/src/objects/publication.ts',
+    find: '      else this.buryBody(turn, found, old);',
+    replace: '      else if (old.sizeBytes < 0) this.buryBody(turn, found, old);',
+    test: 'property-tests/storage-node/crash.test.ts',
+  },
+  'a volume is removed while somebody reads it': {
+    file: 'examples/storage-node/src/volumes/volume-set.ts',
+    find: '    await volume.idle();\n    await this.#cache.drop',
+    replace: '    await this.#cache.drop',
+    test: 'test/storage-node/upkeep.test.ts',
+  },
+  'a bucket counts an object that is replaced as one more': {
+    file: 'examples/storage-node/src/objects/publication.ts',
+    find: 'turn.count(bucket, 0, object.sizeBytes - old.sizeBytes);',
+    replace: 'turn.count(bucket, 1, object.sizeBytes - old.sizeBytes);',
+    test: 'property-tests/storage-node/crash.test.ts',
+  },
+  'extents of an object that was deleted stay live': {
+    file: 'examples/storage-node/src/objects/publication.ts',
+    find: '    for (const { serial, count } of decodeContent(content.data)) {\n      this.buryExtents',
+    replace:
+      '    for (const { serial, count } of decodeContent(content.data).slice(1)) {\n      this.buryExtents',
+    test: 'property-tests/storage-node/crash.test.ts',
+  },
+};
