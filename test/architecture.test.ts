@@ -248,6 +248,9 @@ test('only the entry points pass on what other files export', () => {
   );
   const entries = [
     'adapters/etcd/index.ts',
+    'adapters/nats/index.ts',
+    'adapters/postgres/index.ts',
+    'adapters/s3/index.ts',
     'fs/index.ts',
     'index.ts',
     'node/index.ts',

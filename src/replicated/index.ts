@@ -12,6 +12,8 @@ export type {
   CheckpointSource,
   CheckpointStore,
 } from './checkpoint/checkpoint-store.ts';
+export { DirectoryCheckpoints } from './checkpoint/directory-checkpoints.ts';
+export type { DirectoryCheckpointsOptions } from './checkpoint/directory-checkpoints.ts';
 export type { CampaignOptions, Elector, Leadership } from './log/elector.ts';
 export {
   LogLostError,

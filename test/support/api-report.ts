@@ -13,6 +13,9 @@ const ENTRIES: Readonly<Record<string, string>> = {
   'lodestore/testing': 'src/testing/index.ts',
   'lodestore/replicated': 'src/replicated/index.ts',
   'lodestore/etcd': 'src/adapters/etcd/index.ts',
+  'lodestore/nats': 'src/adapters/nats/index.ts',
+  'lodestore/postgres': 'src/adapters/postgres/index.ts',
+  'lodestore/s3': 'src/adapters/s3/index.ts',
   'lodestore/prometheus': 'src/metrics/prometheus.ts',
   'lodestore/opentelemetry': 'src/metrics/opentelemetry.ts',
 };

@@ -3,6 +3,9 @@ const SOURCES = new Map([
   ['lodestore', '../../../src/index.ts'],
   ['lodestore/replicated', '../../../src/replicated/index.ts'],
   ['lodestore/etcd', '../../../src/adapters/etcd/index.ts'],
+  ['lodestore/nats', '../../../src/adapters/nats/index.ts'],
+  ['lodestore/postgres', '../../../src/adapters/postgres/index.ts'],
+  ['lodestore/s3', '../../../src/adapters/s3/index.ts'],
   ['lodestore/prometheus', '../../../src/metrics/prometheus.ts'],
 ]);
 

@@ -38,6 +38,12 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
+/** As whom a process runs; nobody given: as this one. */
+export interface ProcessOwner {
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
 /** One server of an engine. It ends with the process that started it. */
 export class EngineProcess {
   readonly name: string;
@@ -46,7 +52,16 @@ export class EngineProcess {
   readonly #logPath: string;
   #child: ChildProcess | undefined;
 
-  constructor(name: string, program: string, args: readonly string[], logPath: string) {
+  readonly #owner: ProcessOwner;
+
+  constructor(
+    name: string,
+    program: string,
+    args: readonly string[],
+    logPath: string,
+    owner: ProcessOwner = {},
+  ) {
+    this.#owner = owner;
     this.name = name;
     this.#program = program;
     this.#arguments = args;
@@ -64,7 +79,11 @@ export class EngineProcess {
     const line = [this.#program, ...this.#arguments];
     if (KEEPER !== undefined) line.unshift(KEEPER, '--pdeathsig', 'KILL', '--');
     const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], LC_ALL: 'C' };
-    this.#child = spawn(line[0]!, line.slice(1), { stdio: ['ignore', log, log], env });
+    this.#child = spawn(line[0]!, line.slice(1), {
+      stdio: ['ignore', log, log],
+      env,
+      ...this.#owner,
+    });
     this.#child.unref();
     closeSync(log);
   }

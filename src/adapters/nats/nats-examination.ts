@@ -1,0 +1,75 @@
+import { UnfitEngineError } from '../../replicated/log/log-errors.ts';
+import type { EngineFinding } from '../engine.ts';
+import { compareVersions, parseVersion } from '../version.ts';
+
+/** What `/varz` of a server's monitoring port says. */
+interface ServerVariables {
+  readonly server_name?: string;
+  readonly version?: string;
+  readonly jetstream?: { readonly config?: { readonly sync_always?: boolean } };
+  readonly cluster?: { readonly urls?: readonly string[] };
+}
+
+/** Why a server of this version is refused; undefined if it is fit. */
+export function unfitNatsVersion(text: string): string | undefined {
+  const version = parseVersion(text);
+  if (version === undefined) return `it tells no version (${JSON.stringify(text)})`;
+  if (compareVersions(version, [2, 10, 27]) >= 0) return undefined;
+  return `NATS ${text} is older than 2.10.27: earlier versions cannot sync each entry, or let two writers append at one position`;
+}
+
+const ALWAYS = 'set `sync_interval: always` in the block `jetstream` of each server';
+
+/** What a server's monitoring port tells of its version and its syncs. */
+export async function examineMonitor(url: string, timeoutMs: number): Promise<EngineFinding[]> {
+  let found: ServerVariables;
+  try {
+    const response = await fetch(new URL('/varz', url), { signal: AbortSignal.timeout(timeoutMs) });
+    found = (await response.json()) as ServerVariables;
+  } catch (error) {
+    const text = `the monitoring port ${url} does not answer: ${(error as Error).message}`;
+    return [{ check: 'sync', state: 'unknown', text }];
+  }
+  const unfit = unfitNatsVersion(found.version ?? '');
+  const version: EngineFinding =
+    unfit === undefined
+      ? { check: 'version', state: 'good', text: `${url} has NATS ${found.version}` }
+      : { check: 'version', state: 'unfit', text: `${url}: ${unfit}`, remedy: 'upgrade it' };
+  return [version, syncFinding(url, found)];
+}
+
+function syncFinding(url: string, { jetstream }: ServerVariables): EngineFinding {
+  const check = 'sync';
+  if (jetstream?.config === undefined) {
+    return { check, state: 'unfit', text: `${url} has no JetStream`, remedy: 'enable JetStream' };
+  }
+  if (jetstream.config.sync_always === true) {
+    return { check, state: 'good', text: `${url} syncs each entry` };
+  }
+  const text = `${url} acknowledges entries before it syncs them: a power failure of all servers loses them`;
+  return { check, state: 'unfit', text, remedy: ALWAYS };
+}
+
+/** Without monitoring ports, nobody can tell whether the servers sync. */
+export function unseenSyncs(): EngineFinding {
+  return {
+    check: 'sync',
+    state: 'unknown',
+    text: 'whether the servers sync each entry is not visible without monitoring ports',
+    remedy: `${ALWAYS}, and give the option \`monitors\``,
+  };
+}
+
+/**
+ * Refuses servers that say that they do not sync each entry.
+ * @throws UnfitEngineError
+ */
+export async function requireSyncs(monitors: readonly string[], timeoutMs: number): Promise<void> {
+  for (const url of monitors) {
+    const findings = await examineMonitor(url, timeoutMs);
+    const unfit = findings.find(({ state }) => state === 'unfit');
+    if (unfit === undefined) continue;
+    const setting = unfit.check === 'sync' ? 'sync_interval' : unfit.check;
+    throw new UnfitEngineError(setting, `${unfit.text}: ${unfit.remedy}`);
+  }
+}

@@ -1,0 +1,107 @@
+import { randomUUID } from 'node:crypto';
+import type { Elector } from '../../replicated/log/elector.ts';
+import type { SharedLog } from '../../replicated/log/shared-log.ts';
+import type { ShardMapStore } from '../../replicated/shards/shard-map-store.ts';
+import { checkName } from '../checks.ts';
+import type { EngineFinding, ReplicationEngine } from '../engine.ts';
+import { LeaseElector, type LeaseClaim } from '../lease-elector.ts';
+import { logTables, PostgresLog } from './postgres-log.ts';
+import { resolvePostgresOptions, type PostgresOptions } from './postgres-options.ts';
+import { PostgresPool } from './postgres-pool.ts';
+import { mapTables, PostgresShardMap } from './postgres-shard-map.ts';
+
+/**
+ * Shared logs, elections and shard maps in PostgreSQL 15 or newer. The machine's loss is survived
+ * if the cluster fails over only to a standby that `synchronous_standby_names` waits for.
+ */
+export class PostgresEngine implements ReplicationEngine {
+  readonly #pool: PostgresPool;
+
+  private constructor(pool: PostgresPool) {
+    this.#pool = pool;
+  }
+
+  /**
+   * Connects to the server that takes writes, and creates the tables unless they exist.
+   * @throws UnfitEngineError if that server is older than 15, or runs without `synchronous_commit`,
+   *   `fsync` or `full_page_writes`.
+   * @throws LogUnavailableError if none answers.
+   */
+  static async connect(options: PostgresOptions): Promise<PostgresEngine> {
+    const pool = new PostgresPool(resolvePostgresOptions(options));
+    const { schema } = pool.options;
+    try {
+      await pool.createTables([
+        `CREATE SCHEMA IF NOT EXISTS ${schema}`,
+        ...logTables(schema),
+        ...mapTables(schema),
+        `CREATE TABLE IF NOT EXISTS ${schema}.primary_lease (
+           name text PRIMARY KEY, id text NOT NULL, claim uuid NOT NULL, ends timestamptz NOT NULL)`,
+      ]);
+    } catch (error) {
+      await pool.close();
+      throw error;
+    }
+    return new PostgresEngine(pool);
+  }
+
+  get description(): string {
+    return this.#pool.description;
+  }
+
+  log(name: string): Promise<SharedLog> {
+    return PostgresLog.open(this.#pool, checkName(name));
+  }
+
+  elector(name: string): Elector {
+    const pool = this.#pool;
+    checkName(name);
+    const claim = (id: string): LeaseClaim => new PostgresClaim(pool, name, id);
+    return new LeaseElector({ leaseMs: pool.options.leaseMs, ended: pool.ended, claim });
+  }
+
+  shardMap(name: string): ShardMapStore {
+    return new PostgresShardMap(this.#pool, checkName(name));
+  }
+
+  examine(): Promise<readonly EngineFinding[]> {
+    return this.#pool.examine();
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+}
+
+/** A row with an end by the clock of the server. */
+class PostgresClaim implements LeaseClaim {
+  readonly #pool: PostgresPool;
+  readonly #name: string;
+  readonly #id: string;
+  readonly #claim = randomUUID();
+
+  constructor(pool: PostgresPool, name: string, id: string) {
+    this.#pool = pool;
+    this.#name = name;
+    this.#id = id;
+  }
+
+  async hold(): Promise<boolean> {
+    const { schema, leaseMs } = this.#pool.options;
+    const held = await this.#pool.query(
+      `INSERT INTO ${schema}.primary_lease AS held
+         VALUES ($1, $2, $3, clock_timestamp() + $4 * interval '1 millisecond')
+       ON CONFLICT (name) DO UPDATE SET id = excluded.id, claim = excluded.claim, ends = excluded.ends
+         WHERE held.claim = excluded.claim OR held.ends < clock_timestamp()
+       RETURNING claim`,
+      [this.#name, this.#id, this.#claim, leaseMs],
+    );
+    return held.length === 1;
+  }
+
+  async release(): Promise<void> {
+    const { schema } = this.#pool.options;
+    const text = `DELETE FROM ${schema}.primary_lease WHERE name = $1 AND claim = $2`;
+    await this.#pool.query(text, [this.#name, this.#claim]);
+  }
+}

@@ -1,0 +1,172 @@
+import { equalBytes } from '../../base/bytes.ts';
+import { PositionExpiredError, StoreClosedError } from '../../base/errors.ts';
+import type {
+  LogBounds,
+  LogEntry,
+  SharedLog,
+  SharedLogOptions,
+} from '../../replicated/log/shared-log.ts';
+import { onAbort } from '../../base/abort.ts';
+import { checkEntry, checkPosition } from '../checks.ts';
+import { pulse } from '../pulse.ts';
+import type { PostgresPool, PostgresRow } from './postgres-pool.ts';
+
+const MAX_ENTRY_BYTES: number = 256 * 1024;
+
+const PAGE_ROWS = 256;
+/** A page ends with the entry that exceeds this many bytes. */
+const PAGE_BYTES: number = 4 * 1024 * 1024;
+
+/** Tables of logs. The end of a log is a row, so that an append can lock and check it. */
+export function logTables(schema: string): string[] {
+  return [
+    `CREATE TABLE IF NOT EXISTS ${schema}.log_end (log text PRIMARY KEY, last bigint NOT NULL)`,
+    `CREATE TABLE IF NOT EXISTS ${schema}.log_entry (
+       log text NOT NULL, position bigint NOT NULL, entry bytea NOT NULL,
+       PRIMARY KEY (log, position))`,
+    // Entries are compressed already.
+    `ALTER TABLE ${schema}.log_entry ALTER COLUMN entry SET STORAGE EXTERNAL`,
+  ];
+}
+
+/**
+ * A log in two tables. An append is one statement: it moves the end of the log from p - 1 to p,
+ * which locks the row, and inserts entry p if that row was updated. A rival waits for the lock,
+ * then sees the new end and updates nothing.
+ */
+export class PostgresLog implements SharedLog {
+  readonly maxEntryBytes: number = MAX_ENTRY_BYTES;
+  readonly #pool: PostgresPool;
+  readonly #name: string;
+  readonly #closed = new AbortController();
+
+  private constructor(pool: PostgresPool, name: string) {
+    this.#pool = pool;
+    this.#name = name;
+  }
+
+  static async open(pool: PostgresPool, name: string): Promise<PostgresLog> {
+    const table = `${pool.options.schema}.log_end`;
+    await pool.query(`INSERT INTO ${table} VALUES ($1, 0) ON CONFLICT DO NOTHING`, [name]);
+    return new PostgresLog(pool, name);
+  }
+
+  async append(
+    position: bigint,
+    entry: Uint8Array,
+    { signal }: SharedLogOptions = {},
+  ): Promise<'appended' | 'occupied'> {
+    if (checkPosition(position, 'position') === 0n)
+      throw new RangeError('position must be at least 1');
+    const bytes = asBuffer(checkEntry(entry, MAX_ENTRY_BYTES));
+    const { schema } = this.#pool.options;
+    const moved = await this.#query(
+      `WITH moved AS (UPDATE ${schema}.log_end SET last = $2
+         WHERE log = $1 AND last = $2::bigint - 1 RETURNING log)
+       INSERT INTO ${schema}.log_entry SELECT log, $2, $3 FROM moved RETURNING position`,
+      [this.#name, String(position), bytes],
+      signal,
+    );
+    if (moved.length === 1) return 'appended';
+    const found = await this.#query(
+      `SELECT entry FROM ${schema}.log_entry WHERE log = $1 AND position = $2`,
+      [this.#name, String(position)],
+      signal,
+    );
+    // An append whose answer was lost: an entry has a nonce, so equal bytes are these.
+    const isOurs = found.length === 1 && equalBytes(found[0]!['entry'] as Buffer, bytes);
+    if (!isOurs) return 'occupied';
+    // A server that was restarted shows commits that no standby has. A commit that is acknowledged
+    // after them says that the standbys have them too.
+    const confirm = `UPDATE ${schema}.log_end SET last = last WHERE log = $1`;
+    await this.#query(confirm, [this.#name], signal);
+    return 'appended';
+  }
+
+  async *read(from: bigint, { signal }: SharedLogOptions = {}): AsyncGenerator<LogEntry> {
+    let next = checkPosition(from, 'from') === 0n ? 1n : from;
+    const { pollMs } = this.#pool.options;
+    const wake = new AbortController();
+    const end = (): void => wake.abort();
+    const ends = [this.#closed.signal, this.#pool.ended, signal];
+    const removals = ends.map((one) => one && onAbort(one, end));
+    try {
+      for (;;) {
+        const rows = await this.#page(next, signal);
+        for (const { position, entry } of rows) {
+          if (BigInt(position as string) !== next) throw await this.#expired(next);
+          yield { position: next++, entry: new Uint8Array(entry as Buffer) };
+          signal?.throwIfAborted();
+        }
+        if (rows.length > 0) continue;
+        const { first } = await this.bounds({ signal });
+        if (next < first) throw await this.#expired(next);
+        await pulse(pollMs, wake.signal);
+      }
+    } finally {
+      for (const remove of removals) remove?.();
+    }
+  }
+
+  async bounds({ signal }: SharedLogOptions = {}): Promise<LogBounds> {
+    const { schema } = this.#pool.options;
+    const [row] = await this.#query(
+      `SELECT last, coalesce((SELECT min(position) FROM ${schema}.log_entry WHERE log = $1), last + 1)
+         AS first FROM ${schema}.log_end WHERE log = $1`,
+      [this.#name],
+      signal,
+    );
+    return { first: BigInt(row!['first'] as string), last: BigInt(row!['last'] as string) };
+  }
+
+  async trim(upTo: bigint, { signal }: SharedLogOptions = {}): Promise<void> {
+    checkPosition(upTo, 'upTo');
+    const { schema } = this.#pool.options;
+    const inRange = upTo < 2n ** 63n ? upTo : 2n ** 63n - 1n;
+    await this.#query(
+      `DELETE FROM ${schema}.log_entry WHERE log = $1 AND position <= $2
+         AND position < (SELECT last FROM ${schema}.log_end WHERE log = $1)`,
+      [this.#name, String(inRange)],
+      signal,
+    );
+  }
+
+  close(): Promise<void> {
+    this.#closed.abort();
+    return Promise.resolve();
+  }
+
+  async #page(from: bigint, signal: AbortSignal | undefined): Promise<readonly PostgresRow[]> {
+    const { schema } = this.#pool.options;
+    return await this.#query(
+      `SELECT position, entry FROM (
+         SELECT position, entry, sum(length(entry)) OVER (ORDER BY position) AS bytes FROM (
+           SELECT position, entry FROM ${schema}.log_entry
+             WHERE log = $1 AND position >= $2 ORDER BY position LIMIT ${PAGE_ROWS}) AS page) AS sized
+       WHERE bytes - length(entry) < ${PAGE_BYTES} ORDER BY position`,
+      [this.#name, String(from)],
+      signal,
+    );
+  }
+
+  async #expired(position: bigint): Promise<PositionExpiredError> {
+    const { first, last } = await this.bounds();
+    return new PositionExpiredError(
+      `position ${position} of the log has been trimmed: it begins at ${first}`,
+      { position, oldestPosition: first, lastPosition: last },
+    );
+  }
+
+  async #query(
+    text: string,
+    values: readonly unknown[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly PostgresRow[]> {
+    if (this.#closed.signal.aborted) throw new StoreClosedError('the log is closed');
+    return await this.#pool.query(text, values, signal);
+  }
+}
+
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

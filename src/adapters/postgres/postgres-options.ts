@@ -1,0 +1,71 @@
+import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
+import { checkAddresses, checkMilliseconds } from '../checks.ts';
+
+/** Options of `PostgresEngine.connect`. */
+export interface PostgresOptions {
+  /**
+   * Connection strings of the servers of one cluster: `postgres://user:password@host/database`. The
+   * one that takes writes is used; another if it is away.
+   */
+  readonly servers: readonly string[];
+  /** The schema of the tables, which is created. Default `lodestore`. */
+  readonly schema?: string | undefined;
+  /** Most connections at a time. Default 8. */
+  readonly maxConnections?: number | undefined;
+  /** How long a server may take for one call, in milliseconds. Default 2,000. */
+  readonly timeoutMs?: number | undefined;
+  /** How often a reader at the end of a log looks for new entries, in milliseconds. Default 100. */
+  readonly pollMs?: number | undefined;
+  /**
+   * How long the winner of an election keeps it after its last sign of life, in milliseconds.
+   * Default 3,000.
+   */
+  readonly leaseMs?: number | undefined;
+}
+
+export interface ResolvedPostgresOptions {
+  readonly servers: readonly string[];
+  readonly schema: string;
+  readonly maxConnections: number;
+  readonly timeoutMs: number;
+  readonly pollMs: number;
+  readonly leaseMs: number;
+}
+
+const KNOWN: FieldsOf<PostgresOptions> = {
+  servers: true,
+  schema: true,
+  maxConnections: true,
+  timeoutMs: true,
+  pollMs: true,
+  leaseMs: true,
+};
+
+/**
+ * Checks the options and adds the defaults.
+ * @throws TypeError, RangeError
+ */
+export function resolvePostgresOptions(options: PostgresOptions): ResolvedPostgresOptions {
+  requireKnownFields(options, KNOWN, 'options');
+  const { schema = 'lodestore', maxConnections = 8 } = options;
+  if (typeof schema !== 'string' || !/^[a-z_][a-z0-9_]{0,40}$/.test(schema)) {
+    throw new RangeError("options.schema must be a name of lower-case letters, digits and '_'");
+  }
+  if (!Number.isInteger(maxConnections) || maxConnections < 2 || maxConnections > 1000) {
+    throw new RangeError('options.maxConnections must be an integer from 2 to 1,000');
+  }
+  const servers = checkAddresses(options.servers, 'servers');
+  for (const server of servers) {
+    if (!URL.canParse(server) || !/^postgres(?:ql)?:/.test(server)) {
+      throw new RangeError('options.servers must be like postgres://user@host:5432/database');
+    }
+  }
+  return {
+    servers,
+    schema,
+    maxConnections,
+    timeoutMs: checkMilliseconds(options.timeoutMs, 'timeoutMs', 2000),
+    pollMs: checkMilliseconds(options.pollMs, 'pollMs', 100),
+    leaseMs: checkMilliseconds(options.leaseMs, 'leaseMs', 3000),
+  };
+}

@@ -1,0 +1,174 @@
+import pg from 'pg';
+import { StoreClosedError, StoreError } from '../../base/errors.ts';
+import { LogUnavailableError, UnfitEngineError } from '../../replicated/log/log-errors.ts';
+import type { EngineFinding } from '../engine.ts';
+import { unlessAborted } from '../lease-elector.ts';
+import type { ResolvedPostgresOptions } from './postgres-options.ts';
+import { examineSettings, SETTINGS_QUERY, type PostgresSettings } from './postgres-settings.ts';
+
+/** Serialises the creation of the tables. */
+const SCHEMA_LOCK = 0x6c6f6465;
+
+/** A row as the driver gives it. */
+export type PostgresRow = Readonly<Record<string, unknown>>;
+
+/**
+ * Connections to the server that takes writes. Each is looked at before its first statement: a
+ * standby or an unfit server gets none. A statement that fails ends its connection, and the next
+ * one may go to another server.
+ */
+export class PostgresPool {
+  readonly options: ResolvedPostgresOptions;
+  readonly #pools: readonly pg.Pool[];
+  #current = 0;
+  readonly #known: WeakSet<pg.PoolClient> = new WeakSet();
+  readonly #ended = new AbortController();
+
+  constructor(options: ResolvedPostgresOptions) {
+    this.options = options;
+    const { timeoutMs, maxConnections: max } = options;
+    this.#pools = options.servers.map((connectionString) => {
+      const pool = new pg.Pool({
+        connectionString,
+        max,
+        connectionTimeoutMillis: timeoutMs,
+        query_timeout: timeoutMs,
+        keepAlive: true,
+        application_name: 'lodestore',
+        allowExitOnIdle: true,
+      });
+      // An idle connection that fails is no error of any call.
+      pool.on('error', () => {});
+      return pool;
+    });
+  }
+
+  get description(): string {
+    return `PostgreSQL at ${this.options.servers.map(nameOf).join(', ')}`;
+  }
+
+  /** Aborted when the pool is closed. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  /** Runs one statement, as a transaction of its own. */
+  async query(
+    text: string,
+    values: readonly unknown[],
+    signal?: AbortSignal,
+  ): Promise<readonly PostgresRow[]> {
+    return await this.#withClient(signal, async (client) => {
+      const { rows } = await client.query<PostgresRow>(text, [...values]);
+      return rows;
+    });
+  }
+
+  /** Creates schema and tables unless they exist. */
+  async createTables(statements: readonly string[]): Promise<void> {
+    await this.#withClient(undefined, async (client) => {
+      await client.query('BEGIN');
+      await client.query('SELECT pg_advisory_xact_lock($1)', [SCHEMA_LOCK]);
+      for (const one of statements) await client.query(one);
+      await client.query('COMMIT');
+    });
+  }
+
+  /** Looks at all servers. */
+  async examine(): Promise<EngineFinding[]> {
+    const { servers } = this.options;
+    const found = this.#pools.map(async (pool, i): Promise<EngineFinding[]> => {
+      const server = nameOf(servers[i]!);
+      try {
+        const { rows } = await pool.query<PostgresSettings>(SETTINGS_QUERY);
+        return examineSettings(server, rows[0]!);
+      } catch (error) {
+        const text = `${server}: ${(error as Error).message}`;
+        return [{ check: 'endpoint', state: 'warning', text, remedy: 'start this server' }];
+      }
+    });
+    return (await Promise.all(found)).flat();
+  }
+
+  async close(): Promise<void> {
+    if (this.ended.aborted) return;
+    this.#ended.abort();
+    await Promise.all(this.#pools.map((pool) => pool.end()));
+  }
+
+  async #withClient<T>(
+    signal: AbortSignal | undefined,
+    act: (client: pg.PoolClient) => Promise<T>,
+  ): Promise<T> {
+    if (this.ended.aborted) throw closedError();
+    signal?.throwIfAborted();
+    try {
+      return await unlessAborted(this.#run(act), signal);
+    } catch (error) {
+      if (signal?.aborted === true) throw signal.reason;
+      if (this.ended.aborted) throw closedError();
+      if (error instanceof StoreError) throw error;
+      const text = `${this.description}: ${(error as Error).message}`;
+      throw new LogUnavailableError(text, { cause: error });
+    }
+  }
+
+  async #run<T>(act: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    const client = await this.#connect();
+    let failure: Error | undefined;
+    try {
+      return await act(client);
+    } catch (error) {
+      failure = error as Error;
+      throw error;
+    } finally {
+      // What became of a statement that failed or took too long is not known: not used again.
+      client.release(failure);
+    }
+  }
+
+  /** A connection to the server that takes writes; each server is tried once. */
+  async #connect(): Promise<pg.PoolClient> {
+    let failure: unknown;
+    for (let i = 0; i < this.#pools.length; i++) {
+      const at = this.#current;
+      try {
+        const client = await this.#pools[at]!.connect();
+        try {
+          await this.#prepare(client, nameOf(this.options.servers[at]!));
+          return client;
+        } catch (error) {
+          client.release(error as Error);
+          throw error;
+        }
+      } catch (error) {
+        if (error instanceof UnfitEngineError) throw error;
+        failure = error;
+        if (this.#current === at) this.#current = (at + 1) % this.#pools.length;
+      }
+    }
+    throw failure;
+  }
+
+  async #prepare(client: pg.PoolClient, server: string): Promise<void> {
+    if (this.#known.has(client)) return;
+    const { rows } = await client.query<PostgresSettings>(SETTINGS_QUERY);
+    const [settings] = rows;
+    const unfit = examineSettings(server, settings!).find(({ state }) => state === 'unfit');
+    if (unfit !== undefined)
+      throw new UnfitEngineError(unfit.check, `${unfit.text}: ${unfit.remedy}`);
+    if (settings!.isStandby) throw new Error(`${server} is a standby`);
+    // Ending a statement that waits for standbys makes its commit visible without them.
+    await client.query('SET statement_timeout = 0');
+    this.#known.add(client);
+  }
+}
+
+function closedError(): StoreClosedError {
+  return new StoreClosedError('the connection to PostgreSQL is closed');
+}
+
+/** Host and port of a connection string. */
+function nameOf(server: string): string {
+  return new URL(server).host || 'a local socket';
+}

@@ -1,0 +1,210 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { StoreClosedError, systemCode } from '../../base/errors.ts';
+import { requireKnownFields } from '../../base/fields.ts';
+import { monotonicMs } from '../../base/timers.ts';
+import { ensureDirectory } from '../../directory/ensure-directory.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
+import { nodeFileSystem } from '../../fs/node-file-system.ts';
+import { writeFully } from '../../fs/write.ts';
+import {
+  CheckpointStoreError,
+  type CheckpointCallOptions,
+  type CheckpointObject,
+  type CheckpointSource,
+  type CheckpointStore,
+} from './checkpoint-store.ts';
+import { checkedSource, checkObjectName } from './object-name.ts';
+
+const READ_BYTES: number = 1024 * 1024;
+
+/** Begins the name of a file whose object is not complete. */
+const INCOMPLETE = '.put-';
+
+/** A file that is not complete and has not grown for this long is left over from a crash. */
+const LEFT_OVER_MS: number = 60 * 60 * 1000;
+
+/** Options of `DirectoryCheckpoints.open`. */
+export interface DirectoryCheckpointsOptions {
+  /** Where the directory is. Default: the file system of this machine. */
+  readonly fileSystem?: FileSystem | undefined;
+}
+
+/**
+ * A checkpoint store in a directory, on a file system that all nodes have mounted, or on one
+ * machine. All objects are files of this directory; a slash of a name is `+` there. An object is
+ * written to a file of another name, synced and renamed, and then the directory is synced.
+ */
+export class DirectoryCheckpoints implements CheckpointStore {
+  readonly directory: string;
+  readonly #fs: FileSystem;
+  #isClosed = false;
+  /** Incomplete files that a list has seen: their size, and since when they have had it. */
+  readonly #incomplete: Map<string, { readonly sizeBytes: number; readonly sinceMs: number }> =
+    new Map();
+
+  private constructor(fs: FileSystem, directory: string) {
+    this.#fs = fs;
+    this.directory = directory;
+  }
+
+  /**
+   * Opens the store in `directory`, which is created if it does not exist.
+   * @throws StoreError if that is not possible.
+   */
+  static async open(
+    directory: string,
+    options: DirectoryCheckpointsOptions = {},
+  ): Promise<DirectoryCheckpoints> {
+    if (typeof directory !== 'string') throw new TypeError('directory must be a string');
+    requireKnownFields(options, { fileSystem: true }, 'options');
+    const fs = options.fileSystem ?? nodeFileSystem;
+    await ensureDirectory(fs, directory, true);
+    return new DirectoryCheckpoints(fs, directory);
+  }
+
+  async put(
+    name: string,
+    source: CheckpointSource,
+    { signal }: CheckpointCallOptions = {},
+  ): Promise<void> {
+    const path = this.#pathOf(name);
+    const incomplete = join(this.directory, INCOMPLETE + randomBytes(12).toString('hex'));
+    try {
+      await this.#writeDurably(incomplete, checkedSource(name, source, signal));
+      signal?.throwIfAborted();
+      await this.#fs.rename(incomplete, path);
+    } catch (error) {
+      await this.#fs.unlink(incomplete).catch(() => undefined);
+      throw unavailable(error, `${name} was not stored`);
+    }
+    await this.#syncNames(`${name} may not be stored`);
+  }
+
+  async *get(
+    name: string,
+    { signal }: CheckpointCallOptions = {},
+  ): AsyncGenerator<Uint8Array, undefined> {
+    const path = this.#pathOf(name);
+    signal?.throwIfAborted();
+    try {
+      const file = await this.#fs.open(path, 'r');
+      try {
+        for (let position = 0; ;) {
+          const piece = new Uint8Array(READ_BYTES);
+          const count = await file.read(piece, position);
+          signal?.throwIfAborted();
+          if (count === 0) return;
+          position += count;
+          yield piece.subarray(0, count);
+        }
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') {
+        throw new CheckpointStoreError('not-found', `there is no ${name}`, { cause: error, path });
+      }
+      throw unavailable(error, `${name} cannot be read`);
+    }
+  }
+
+  async *list(
+    prefix: string,
+    { signal }: CheckpointCallOptions = {},
+  ): AsyncGenerator<CheckpointObject, undefined> {
+    this.#checkOpen();
+    signal?.throwIfAborted();
+    const entries = await this.#fs.readDirectory(this.directory).catch((error: unknown) => {
+      throw unavailable(error, `${this.directory} cannot be read`);
+    });
+    for (const { name: fileName, kind } of entries) {
+      if (kind !== 'file') continue;
+      const isIncomplete = fileName.startsWith(INCOMPLETE);
+      const name = fileName.replaceAll('+', '/');
+      if (!isIncomplete && (fileName.startsWith('.') || !name.startsWith(prefix))) continue;
+      const sizeBytes = await this.#sizeOf(fileName);
+      signal?.throwIfAborted();
+      // It was removed meanwhile.
+      if (sizeBytes === undefined) continue;
+      if (isIncomplete) await this.#removeLeftOver(fileName, sizeBytes);
+      else yield { name, sizeBytes };
+    }
+  }
+
+  async delete(name: string, { signal }: CheckpointCallOptions = {}): Promise<void> {
+    const path = this.#pathOf(name);
+    signal?.throwIfAborted();
+    try {
+      await this.#fs.unlink(path);
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return;
+      throw unavailable(error, `${name} was not removed`);
+    }
+    await this.#syncNames(`${name} may not be removed`);
+  }
+
+  close(): Promise<void> {
+    this.#isClosed = true;
+    return Promise.resolve();
+  }
+
+  async #writeDurably(path: string, content: AsyncIterable<Uint8Array>): Promise<void> {
+    const file = await this.#fs.open(path, 'wx');
+    try {
+      let position = 0;
+      for await (const piece of content) {
+        await writeFully(file, piece, position);
+        position += piece.length;
+      }
+      await file.dataSync();
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #syncNames(what: string): Promise<void> {
+    try {
+      await this.#fs.syncDirectory(this.directory);
+    } catch (error) {
+      throw unavailable(error, what);
+    }
+  }
+
+  async #sizeOf(fileName: string): Promise<number | undefined> {
+    try {
+      return (await this.#fs.stat(join(this.directory, fileName))).sizeBytes;
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return undefined;
+      throw unavailable(error, `${this.directory} cannot be read`);
+    }
+  }
+
+  /** Nothing tells whose file it is; one that somebody writes to grows. */
+  async #removeLeftOver(fileName: string, sizeBytes: number): Promise<void> {
+    const seen = this.#incomplete.get(fileName);
+    const now = monotonicMs();
+    if (seen?.sizeBytes !== sizeBytes) {
+      this.#incomplete.set(fileName, { sizeBytes, sinceMs: now });
+    } else if (now - seen.sinceMs >= LEFT_OVER_MS) {
+      this.#incomplete.delete(fileName);
+      await this.#fs.unlink(join(this.directory, fileName)).catch(() => undefined);
+    }
+  }
+
+  #pathOf(name: string): string {
+    this.#checkOpen();
+    return join(this.directory, checkObjectName(name).replaceAll('/', '+'));
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new StoreClosedError('the checkpoint store is closed');
+  }
+}
+
+/** Errors of the system become those of the store; others are of the source, or the signal's. */
+function unavailable(error: unknown, what: string): unknown {
+  if (systemCode(error) === undefined || error instanceof CheckpointStoreError) return error;
+  const text = `${what}: ${(error as Error).message}`;
+  return new CheckpointStoreError('unavailable', text, { cause: error });
+}

@@ -1,0 +1,80 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { EngineProcess, freePorts, programPath, until } from './engine-process.ts';
+
+/** Where nats-server is installed; undefined: nowhere. `LODESTORE_NATS` names another one. */
+export const NATS: string | undefined = programPath('LODESTORE_NATS', ['nats-server']);
+
+/** The version that is installed: older ones are refused. */
+export function isNatsFit(): boolean {
+  if (NATS === undefined) return false;
+  const text = execFileSync(NATS, ['--version'], { encoding: 'utf8' });
+  const [, major, minor, patch] = /v(\d+)\.(\d+)\.(\d+)/.exec(text) ?? [];
+  const number = Number(major) * 1e6 + Number(minor) * 1e3 + Number(patch);
+  return number >= 2_010_027;
+}
+
+export interface NatsClusterOptions {
+  readonly nodes?: number;
+  /** Default `always`. */
+  readonly syncInterval?: string;
+}
+
+/** Servers of NATS on loopback, with a directory that is removed at the end. */
+export class NatsCluster {
+  readonly nodes: readonly EngineProcess[];
+  readonly servers: readonly string[];
+  readonly monitors: readonly string[];
+  readonly directory: string;
+
+  private constructor(nodes: readonly EngineProcess[], ports: readonly number[], at: string) {
+    const count = nodes.length;
+    this.nodes = nodes;
+    this.servers = ports.slice(0, count).map((port) => `127.0.0.1:${port}`);
+    this.monitors = ports.slice(2 * count).map((port) => `http://127.0.0.1:${port}`);
+    this.directory = at;
+  }
+
+  static async start({
+    nodes = 1,
+    syncInterval = 'always',
+  }: NatsClusterOptions = {}): Promise<NatsCluster> {
+    if (NATS === undefined) throw new Error('nats-server is not installed');
+    const directory = mkdtempSync(join(tmpdir(), 'lodestore-nats-'));
+    const ports = await freePorts(3 * nodes);
+    const routes = ports.slice(nodes, 2 * nodes).map((port) => `"nats://127.0.0.1:${port}"`);
+    const processes = Array.from({ length: nodes }, (_, i) => {
+      const data = join(directory, `n${i}`);
+      mkdirSync(data);
+      const lines = [
+        `server_name: n${i}`,
+        `listen: "127.0.0.1:${ports[i]}"`,
+        `http: "127.0.0.1:${ports[2 * nodes + i]}"`,
+        `jetstream { store_dir: "${data}/js", max_file: 4G, sync_interval: ${syncInterval} }`,
+      ];
+      if (nodes > 1) {
+        const listen = `"127.0.0.1:${ports[nodes + i]}"`;
+        lines.push(`cluster { name: c, listen: ${listen}, routes: [${routes.join(', ')}] }`);
+      }
+      writeFileSync(join(data, 'conf'), lines.join('\n'));
+      return new EngineProcess(`n${i}`, NATS, ['-c', join(data, 'conf')], join(data, 'log'));
+    });
+    for (const node of processes) node.start();
+    const cluster = new NatsCluster(processes, ports, directory);
+    await cluster.untilReady();
+    return cluster;
+  }
+
+  async untilReady(): Promise<void> {
+    for (const url of this.monitors) {
+      await until(`NATS at ${url}`, async () => (await fetch(`${url}/healthz`)).ok);
+    }
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.kill()));
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
