@@ -1,6 +1,8 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 const TIMER_MS = 1;
+const SETTLE_MS = 5;
 
 /**
  * What the event loop was late by, beyond the period of the timer that measures it.
@@ -31,6 +33,9 @@ export function watchLoop() {
  */
 export async function longestDelayOf(job) {
   const delay = watchLoop();
+  // What is late counts from the timer's first call, and at its next one.
+  await sleep(SETTLE_MS);
   await job();
+  await sleep(SETTLE_MS);
   return delay().delayMax;
 }

@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { medians, ratioSpread, spread } from '../lib/figures.mjs';
 import { memoryNow, peakBytes, resetPeak } from '../lib/memory.mjs';
 import { duration, many, number, times, withSpread } from '../lib/number-text.mjs';
-import { warmPageCache } from '../lib/page-cache.mjs';
 import { goal } from '../lib/section.mjs';
+import { openAndGet } from '../lib/timed-open.mjs';
 import { keyAt, mix } from '../lib/workload.mjs';
 import { loadPeer, RIVALS } from '../peers/index.mjs';
 
@@ -89,17 +89,10 @@ async function load({ peer, directory, keys, count }) {
 
 async function open({ peer: id, directory, keys, count, options }) {
   const peer = await loadPeer(id);
-  await warmPageCache(directory);
+  const key = keyAt(keys, count - 1);
   resetPeak();
   const before = memoryNow().rss;
-  const cpuBefore = process.cpuUsage();
-  const start = performance.now();
-  const store = await peer.open(directory, options);
-  const openMs = performance.now() - start;
-  const { user, system } = process.cpuUsage(cpuBefore);
-  const key = keyAt(keys, count - 1);
-  if (store.get !== undefined && store.get(key) === undefined) throw new Error('a record is lost');
-  const firstGetMs = store.get === undefined ? undefined : performance.now() - start;
+  const { store, figures } = await openAndGet(peer, directory, { key, options });
   const more = store.store === undefined ? {} : ourFigures(store.store, { keys, count });
   const peakMib = (peakBytes() - before) / MIB;
   const visitStart = performance.now();
@@ -108,7 +101,7 @@ async function open({ peer: id, directory, keys, count, options }) {
   const visitMs = performance.now() - visitStart;
   if (visited !== count) throw new Error(`${visited} records instead of ${count}`);
   await store.close();
-  return { openMs, firstGetMs, cpuMs: (user + system) / 1000, visitMs, peakMib, ...more };
+  return { ...figures, visitMs, peakMib, ...more };
 }
 
 /** Of lodestore, whose records are all in memory: how soon an iterator begins, and a get. */
@@ -150,6 +143,7 @@ const HEAD = [
   'get',
   'all visited',
   'peak',
+  'longest loop delay while opening',
 ];
 
 function tableOf({ keys, count, updates, cases }, names) {
@@ -170,6 +164,7 @@ function tableOf({ keys, count, updates, cases }, names) {
         of('getNs', (value) => `${number(value)} ns`),
         of('visitMs', duration),
         of('peakMib', (value) => `${number(value)} MiB`),
+        of('openDelayMs', duration),
       ];
     });
   const caption = `${many(count)} records, ${keys} keys, ${number(updates)} updates in the logs`;
