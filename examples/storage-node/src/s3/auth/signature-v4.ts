@@ -242,14 +242,15 @@ export function verifyPresignedV4(
     throw new ProtocolError(malformed, `X-Amz-Expires must be 1 to ${MAX_EXPIRES_S} seconds`);
   }
   const inQuery = queryValue(head.query, 'X-Amz-Content-Sha256');
-  const contentSha256 = inQuery ?? head.headers.get('x-amz-content-sha256') ?? 'UNSIGNED-PAYLOAD';
-  const isDigestSigned = /(^|;)x-amz-content-sha256(;|$)/.test(field('SignedHeaders'));
+  const inHeader = head.headers.get('x-amz-content-sha256');
+  const signedHeaders = parseSignedHeaders(field('SignedHeaders'), malformed);
+  const signedDigest = signedHeaders.includes('x-amz-content-sha256') ? inHeader : undefined;
   const signing = verify(head, keys, {
     scope,
-    signedHeaders: parseSignedHeaders(field('SignedHeaders'), malformed),
+    signedHeaders,
     signature: field('Signature'),
     time,
-    contentSha256: inQuery ?? (isDigestSigned ? contentSha256 : 'UNSIGNED-PAYLOAD'),
+    contentSha256: inQuery ?? signedDigest ?? 'UNSIGNED-PAYLOAD',
     isPresigned: true,
   });
   // Judged after the signature, so that a stranger learns nothing of a link that he changed.
@@ -258,5 +259,7 @@ export function verifyPresignedV4(
       fields: { Expires: new Date(ms + expiresS * 1000).toISOString() },
     });
   }
+  // Whoever uses a link may say more of the body than the link does, and is held to it.
+  const contentSha256 = inHeader ?? inQuery ?? 'UNSIGNED-PAYLOAD';
   return { accessKeyId: scope.accessKeyId, contentSha256, signing };
 }

@@ -1,0 +1,18 @@
+import type { RequestHead } from '../../../examples/storage-node/src/s3/auth/request-head.ts';
+import { parseQuery, uriDecode } from '../../../examples/storage-node/src/s3/auth/uri-text.ts';
+
+/** A head as a server would read it of the wire. */
+export function requestHead(
+  method: string,
+  target: string,
+  headers: Readonly<Record<string, string>>,
+): RequestHead {
+  const [rawPath = '', query = ''] = target.split(/\?(.*)/s);
+  return {
+    method,
+    rawPath,
+    path: uriDecode(rawPath),
+    query: parseQuery(query),
+    headers: new Map(Object.entries(headers)),
+  };
+}
