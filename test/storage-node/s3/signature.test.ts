@@ -126,7 +126,7 @@ test.each([
   ],
   ['version 2 in a header', { headers: { authorization: `AWS ${ID}:x` } }, 'InvalidRequest'],
   ['another scheme', { headers: { authorization: 'Basic eDp5' } }, 'InvalidArgument'],
-  ['two signatures', { target: `${PRESIGNED}` }, 'InvalidArgument'],
+  ['two signatures', { target: PRESIGNED }, 'InvalidArgument'],
 ] as const)('refused: %s', (_what, change, code) => {
   const {
     method = 'GET',
