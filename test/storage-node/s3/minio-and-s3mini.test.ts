@@ -4,7 +4,7 @@ import { buffer } from 'node:stream/consumers';
 import { Client as MinioClient, CopyConditions } from 'minio';
 import { S3mini } from 's3mini';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openStorageNode, type OpenNode } from '../support/nodes.ts';
+import { openStorageNode, type OpenNode } from '../support/both-nodes.ts';
 import { md5Hex } from '../support/memory-node.ts';
 import { KEY, openWorld, type S3World } from '../support/s3-world.ts';
 
@@ -36,7 +36,7 @@ describe('the client of MinIO', () => {
   const read = async (name: string): Promise<Buffer> =>
     buffer(await client.getObject(bucket, name));
   const list = async (prefix: string): Promise<unknown[]> =>
-    client.listObjectsV2(bucket, prefix, true).toArray();
+    client.listObjectsV2(bucket, prefix, true, '').toArray();
 
   test('buckets', async () => {
     expect(await client.bucketExists(bucket)).toBe(false);

@@ -34,7 +34,7 @@ import {
 import { Upload } from '@aws-sdk/lib-storage';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { NODES, type OpenNode } from '../support/nodes.ts';
+import { NODES, type OpenNode } from '../support/both-nodes.ts';
 import { md5Hex } from '../support/memory-node.ts';
 import { openWorld, type S3World } from '../support/s3-world.ts';
 

@@ -1,28 +1,62 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import type { ObjectNode } from '../../../examples/storage-node/src/object-node.ts';
+import { createHash, randomBytes } from 'node:crypto';
+import { expect, onTestFinished } from 'vitest';
+import type { NodeOptions } from '../../../examples/storage-node/src/node-options.ts';
+import type { ObjectMeta } from '../../../examples/storage-node/src/object-node.ts';
 import { StorageNode } from '../../../examples/storage-node/src/storage-node.ts';
-import { MemoryNode } from './memory-node.ts';
 
-export interface OpenNode {
-  readonly node: ObjectNode;
-  close(): Promise<void>;
+/** No upkeep by itself, small volumes. */
+export const SMALL: NodeOptions = {
+  volumeBytes: 2 ** 20,
+  indexVolumeBytes: 2 ** 18,
+  extentBytes: 2 ** 16,
+  queueBytes: 2 ** 20,
+  reserveBytes: 0,
+  upkeepMs: 0,
+};
+
+export async function openNode(directory: string, options: NodeOptions = {}): Promise<StorageNode> {
+  const node = await StorageNode.open(directory, { ...SMALL, ...options });
+  onTestFinished(() => node.close());
+  return node;
 }
 
-/** Both nodes that a test of the protocol runs against, by name. */
-export const NODES: readonly (readonly [name: string, open: () => Promise<OpenNode>])[] = [
-  ['a node in memory', async () => ({ node: new MemoryNode(), close: async () => {} })],
-  ['a storage node', openStorageNode],
-];
+export function etagOf(bytes: Uint8Array): string {
+  return createHash('md5').update(bytes).digest('hex');
+}
 
-/** In a directory of its own, which goes when it is closed. */
-export async function openStorageNode(): Promise<OpenNode> {
-  const directory = await mkdtemp(join(tmpdir(), 'lodestore-node-'));
-  const node = await StorageNode.open(directory);
-  const close = async (): Promise<void> => {
-    await node.close();
-    await rm(directory, { recursive: true });
-  };
-  return { node, close };
+export function bytesOf(count: number): Buffer {
+  return randomBytes(count);
+}
+
+export async function put(
+  node: StorageNode,
+  bucket: string,
+  name: string,
+  bytes: Uint8Array,
+  meta: ObjectMeta = { headers: {} },
+  more: Partial<Parameters<StorageNode['put']>[3]> = {},
+): ReturnType<StorageNode['put']> {
+  return node.put(bucket, name, [bytes], {
+    describe: () => ({ etag: etagOf(bytes), meta }),
+    ...more,
+  });
+}
+
+export async function get(
+  node: StorageNode,
+  bucket: string,
+  name: string,
+  range?: { readonly startBytes: number; readonly endBytes: number },
+): Promise<Buffer | undefined> {
+  const reader = await node.open(bucket, name);
+  if (reader === undefined) return undefined;
+  const pieces: Uint8Array[] = [];
+  for await (const piece of reader.body(range)) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
+/** Compares bytes; `toEqual` would take seconds for a megabyte. */
+export function expectSame(found: Uint8Array | undefined, expected: Uint8Array): void {
+  expect(found?.length).toBe(expected.length);
+  expect(Buffer.compare(found!, expected)).toBe(0);
 }

@@ -1,0 +1,77 @@
+/**
+ * `npm run test:s3-clients`: the storage node against the command lines of Debian. Those that are
+ * not there are installed where that is possible, and named as skipped where it is not.
+ */
+import { tryAws } from './aws.ts';
+import { tryCurl } from './curl.ts';
+import { tryRclone } from './rclone.ts';
+import { tryS3cmd } from './s3cmd.ts';
+import { locate, type Protocol, run } from './tool.ts';
+import { type ClientWorld, openClientWorld } from './world.ts';
+
+const PACKAGES: Readonly<Record<string, string>> = {
+  aws: 'awscli',
+  s3cmd: 's3cmd',
+  rclone: 'rclone',
+  curl: 'curl',
+};
+
+async function install(): Promise<void> {
+  const missing: string[] = [];
+  for (const [program, name] of Object.entries(PACKAGES)) {
+    if ((await locate(program)) === undefined) missing.push(name);
+  }
+  if (missing.length === 0 || process.getuid?.() !== 0) return;
+  const env = { DEBIAN_FRONTEND: 'noninteractive' };
+  const wait = ['-o', 'DPkg::Lock::Timeout=300'];
+  await run('apt-get', [...wait, 'update', '-qq'], { env });
+  await run('apt-get', [...wait, 'install', '-y', '-qq', ...missing], { env });
+}
+
+/** Every installed version of the command line of AWS, newest path first. */
+async function awsPrograms(): Promise<string[]> {
+  const seen = new Map<string, string>();
+  for (const program of ['aws', '/usr/bin/aws']) {
+    const { code, stdout, stderr } = await run(program, ['--version']).catch(() => ({
+      code: -1,
+      stdout: '',
+      stderr: '',
+    }));
+    const version = (stdout + stderr).split(' ')[0] ?? '';
+    if (code === 0 && !seen.has(version)) seen.set(version, program);
+  }
+  return [...seen.values()];
+}
+
+const CLIENTS: readonly (readonly [
+  program: string,
+  attempt: (world: ClientWorld, program: string) => Promise<Protocol>,
+])[] = [
+  ['s3cmd', tryS3cmd],
+  ['rclone', tryRclone],
+  ['curl', tryCurl],
+];
+
+await install();
+const world = await openClientWorld();
+const protocols: Protocol[] = [];
+const skipped: string[] = [];
+try {
+  const aws = await awsPrograms();
+  if (aws.length === 0) skipped.push('aws');
+  for (const program of aws) protocols.push(await tryAws(world, program));
+  for (const [program, attempt] of CLIENTS) {
+    const path = await locate(program);
+    if (path === undefined) skipped.push(program);
+    else protocols.push(await attempt(world, path));
+  }
+} finally {
+  await world.close();
+}
+for (const { client, done, failed } of protocols) {
+  console.log(`${client}: ${done.length} of ${done.length + failed.length} steps`);
+  console.log(`  ${done.join(', ')}`);
+  if (failed.length > 0) console.log(`  FAILED: ${failed.join(', ')}`);
+}
+for (const program of skipped) console.log(`skipped: ${program} is not installed`);
+process.exitCode = protocols.some(({ failed }) => failed.length > 0) ? 1 : 0;

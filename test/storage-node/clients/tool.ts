@@ -1,0 +1,68 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { buffer } from 'node:stream/consumers';
+
+export interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly input?: Uint8Array;
+}
+
+const LIMIT_MS = 120_000;
+
+/** Runs a program to its end, within two minutes. */
+export async function run(
+  program: string,
+  args: readonly string[],
+  { env = {}, cwd, input }: RunOptions = {},
+): Promise<Ran> {
+  const child = spawn(program, args, {
+    env: { PATH: process.env['PATH'], HOME: cwd, ...env },
+    stdio: 'pipe',
+    timeout: LIMIT_MS,
+    ...(cwd !== undefined && { cwd }),
+  });
+  child.stdin.on('error', () => {});
+  child.stdin.end(input);
+  const ended = once(child, 'close');
+  const [stdout, stderr] = await Promise.all([buffer(child.stdout), buffer(child.stderr)]);
+  const [code] = (await ended) as [number | null];
+  return { code: code ?? -1, stdout: stdout.toString(), stderr: stderr.toString() };
+}
+
+/** Where a program stands; `undefined` where it is not installed. */
+export async function locate(program: string): Promise<string | undefined> {
+  const { code, stdout } = await run('sh', ['-c', `command -v ${program}`]);
+  return code === 0 ? stdout.trim() : undefined;
+}
+
+/** What one client did, step by step. */
+export class Protocol {
+  readonly client: string;
+  readonly done: string[] = [];
+  readonly failed: string[] = [];
+
+  constructor(client: string) {
+    this.client = client;
+  }
+
+  async step(name: string, action: () => Promise<void>): Promise<void> {
+    try {
+      await action();
+      this.done.push(name);
+    } catch (error) {
+      this.failed.push(name);
+      console.error(`  ${this.client}: ${name} FAILED: ${(error as Error).message}`);
+    }
+  }
+}
+
+export function assertThat(holds: boolean, what: string): void {
+  if (!holds) throw new Error(what);
+}

@@ -1,0 +1,28 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ObjectNode } from '../../../examples/storage-node/src/object-node.ts';
+import { StorageNode } from '../../../examples/storage-node/src/storage-node.ts';
+import { MemoryNode } from './memory-node.ts';
+
+export interface OpenNode {
+  readonly node: ObjectNode;
+  close(): Promise<void>;
+}
+
+/** Both nodes that a test of the protocol runs against, by name. */
+export const NODES: readonly (readonly [name: string, open: () => Promise<OpenNode>])[] = [
+  ['a node in memory', async () => ({ node: new MemoryNode(), close: async () => {} })],
+  ['a storage node', openStorageNode],
+];
+
+/** In a directory of its own, which goes when it is closed. */
+export async function openStorageNode(): Promise<OpenNode> {
+  const directory = await mkdtemp(join(tmpdir(), 'lodestore-node-'));
+  const node = await StorageNode.open(directory);
+  const close = async (): Promise<void> => {
+    await node.close();
+    await rm(directory, { recursive: true });
+  };
+  return { node, close };
+}
