@@ -37,3 +37,8 @@ export type { BucketPolicy } from './ledger/bucket-record.ts';
 export type { NodeOptions } from './node-options.ts';
 export type { NodeRecovery } from './opening.ts';
 export { StorageNode } from './storage-node.ts';
+export type { FiguresSource, NodeFigures } from './node-figures.ts';
+export { rebuildIndex } from './rebuild/rebuild-index.ts';
+export type { RebuildOptions, RebuildReport } from './rebuild/rebuild-index.ts';
+export type { Recount } from './upkeep/recount.ts';
+export type { Damage, ScrubReport } from './upkeep/scrubber.ts';

@@ -39,9 +39,11 @@ export interface NodeOptions {
   readonly upkeepMs?: number;
   /** Told of failures that no caller waits for. */
   readonly onError?: (error: Error) => void;
+  /** The metadata store has failed: reads go on, and the node is to be opened again. */
+  readonly onFailed?: (error: Error) => void;
 }
 
-export const DEFAULTS: Required<Omit<NodeOptions, 'onError'>> = {
+export const DEFAULTS: Required<Omit<NodeOptions, 'onError' | 'onFailed'>> = {
   volumeBytes: GIB,
   indexVolumeBytes: 128 * MIB,
   extentBytes: MIB,
@@ -81,7 +83,7 @@ const LEAST: Partial<Record<keyof NodeOptions, number>> = {
 /** @throws NodeError `BAD_OPTION` */
 export function checkedOptions(options: NodeOptions): Required<NodeOptions> {
   for (const [name, value] of Object.entries(options) as [keyof NodeOptions, unknown][]) {
-    if (name === 'onError') continue;
+    if (name === 'onError' || name === 'onFailed') continue;
     if (!(name in DEFAULTS)) throw new NodeError('BAD_OPTION', `there is no option ${name}`);
     if (value === undefined) continue;
     const least = LEAST[name] ?? 0;
@@ -92,5 +94,5 @@ export function checkedOptions(options: NodeOptions): Required<NodeOptions> {
   const given = Object.fromEntries(
     Object.entries(options).filter(([, value]) => value !== undefined),
   );
-  return { onError: () => {}, ...DEFAULTS, ...given };
+  return { onError: () => {}, onFailed: () => {}, ...DEFAULTS, ...given };
 }

@@ -133,7 +133,7 @@ export function makeParts(
     options.onError(error instanceof Error ? error : new Error(String(error)));
   };
   const counters = new Counters(store.get(COUNTERS_KEY)?.data);
-  const publisher = new Publisher(store, counters);
+  const publisher = new Publisher(store, counters, options.onFailed);
   const volumes = makeVolumes(identity, volumeDirectory, options, environment);
   giveLedger(volumes, publisher, counters);
   const writers = new Writers(volumes, {

@@ -35,7 +35,8 @@ import type { ScrubReport } from './upkeep/scrubber.ts';
 import { Upkeep } from './upkeep/upkeep.ts';
 import { RecentErrors } from './recent-errors.ts';
 
-const MACHINE: NodeEnvironment = {
+/** Where a node lives unless told. */
+export const MACHINE: NodeEnvironment = {
   files: nodeFileSystem,
   now: Date.now,
   randomBytes,

@@ -27,6 +27,22 @@ export function decodeIdentity(data: Uint8Array): NodeIdentity {
   };
 }
 
+export interface CounterState {
+  readonly serial: number;
+  readonly nextVolume: number;
+  readonly nextBucket: number;
+  readonly nextLeaf: number;
+}
+
+export function encodeCounters(state: CounterState): Buffer {
+  return new ByteWriter()
+    .number(state.serial)
+    .number(state.nextVolume)
+    .number(state.nextBucket)
+    .number(state.nextLeaf)
+    .end();
+}
+
 /** Serials are taken from lodestore so many at a time. */
 const SERIALS = 2 ** 20;
 
@@ -79,12 +95,8 @@ export class Counters {
     const bound = this.isShort ? this.#serial + 2 * SERIALS : this.#serialBound;
     const state = `${bound} ${this.nextVolume} ${this.nextBucket} ${this.nextLeaf}`;
     if (state === this.#recorded) return undefined;
-    const data = new ByteWriter()
-      .number(bound)
-      .number(this.nextVolume)
-      .number(this.nextBucket)
-      .number(this.nextLeaf)
-      .end();
+    const { nextVolume, nextBucket, nextLeaf } = this;
+    const data = encodeCounters({ serial: bound, nextVolume, nextBucket, nextLeaf });
     const recorded = (): void => {
       this.#serialBound = bound;
       this.#recorded = state;

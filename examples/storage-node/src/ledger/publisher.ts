@@ -215,15 +215,21 @@ export interface PublisherFigures {
 export class Publisher {
   readonly #store: MetadataStore;
   readonly #counters: Counters;
+  readonly #onFailed: (error: Error) => void;
   readonly figures: PublisherFigures = { turns: 0, changes: 0, refused: 0 };
   #queue: Waiting[] = [];
   #running: Promise<void> | undefined;
   /** Set when the store has failed: nothing is published any more. */
   failure: Error | undefined;
 
-  constructor(store: MetadataStore, counters: Counters) {
+  constructor(
+    store: MetadataStore,
+    counters: Counters,
+    onFailed: (error: Error) => void = () => {},
+  ) {
     this.#store = store;
     this.#counters = counters;
+    this.#onFailed = onFailed;
   }
 
   get waiting(): number {
@@ -306,9 +312,15 @@ export class Publisher {
       return;
     }
     this.figures.refused += waiting.length;
-    if (outcome !== 'not-applied' || code === 'LODESTORE_POISONED') this.failure ??= asError(error);
+    if (outcome !== 'not-applied' || code === 'LODESTORE_POISONED') this.#fail(asError(error));
     const reason = refusalOf(error);
     for (const one of waiting) one.reject(reason);
+  }
+
+  #fail(error: Error): void {
+    if (this.failure !== undefined) return;
+    this.failure = error;
+    this.#onFailed(error);
   }
 
   /** Resolves when nothing waits. */

@@ -1,8 +1,9 @@
 import { rangeOf, type Space } from '../ledger/keys.ts';
 import { decodeLeafRecord } from '../names/leaf-record.ts';
-import { decodeExtent } from '../objects/content-record.ts';
+import { decodeContent, decodeExtent } from '../objects/content-record.ts';
 import type { NodeParts } from '../objects/node-parts.ts';
 import { decodeEntry } from '../objects/object-entry.ts';
+import { decodePart } from '../objects/upload-record.ts';
 import { placeOf } from '../volumes/handle.ts';
 
 /** Bytes that something refers to, counted anew from the metadata. */
@@ -15,6 +16,9 @@ export interface Recount {
     readonly recordedBytes: number;
     readonly countedBytes: number;
   }[];
+  /** Extents that belong to no object and no part of an upload. */
+  readonly orphans: number;
+  /** Nothing is wrong, and nothing is orphaned. */
   readonly isExact: boolean;
 }
 
@@ -23,7 +27,7 @@ export function recount({ buckets, identity, store, volumes }: NodeParts): Recou
   const counted = new Map<number, number>();
   const add = (handle: bigint, lengthBytes: number): void => {
     const { volume } = placeOf(handle);
-    if (volume !== 0) counted.set(volume, (counted.get(volume) ?? 0) + lengthBytes);
+    if (lengthBytes > 0) counted.set(volume, (counted.get(volume) ?? 0) + lengthBytes);
   };
   let objects = 0;
   const each = (
@@ -36,7 +40,19 @@ export function recount({ buckets, identity, store, volumes }: NodeParts): Recou
     objects++;
     return decodeEntry(data, identity.epochMs).lengthBytes;
   });
-  each('extent', ({ data }) => decodeExtent(data).lengthBytes);
+  let orphans = 0;
+  each('extent', ({ data }) => {
+    orphans++;
+    return decodeExtent(data).lengthBytes;
+  });
+  each('content', ({ data }) => {
+    for (const { count } of decodeContent(data)) orphans -= count;
+    return 0;
+  });
+  each('part', (record) => {
+    orphans -= decodePart(0, record).extents;
+    return 0;
+  });
   each('leaf', (record) => decodeLeafRecord(0, record).lengthBytes);
   for (const { name } of buckets.all()) {
     const { handle, lengthBytes } = buckets.get(name);
@@ -53,6 +69,7 @@ export function recount({ buckets, identity, store, volumes }: NodeParts): Recou
     objects,
     recordedObjects,
     wrong,
-    isExact: wrong.length === 0 && objects === recordedObjects,
+    orphans,
+    isExact: wrong.length === 0 && orphans === 0 && objects === recordedObjects,
   };
 }

@@ -1,0 +1,66 @@
+/** What a command writes to and hears from. */
+export interface CliIo {
+  out(text: string): void;
+  /** For people: progress and errors. */
+  err(text: string): void;
+  /** Whether `err` is a terminal, on which a line may be written over. */
+  readonly isTerminal: boolean;
+  /** Aborted by SIGINT and SIGTERM. */
+  readonly signal: AbortSignal;
+}
+
+/** Exit codes, as of lodestore's own command line. */
+export const EXIT_OK = 0;
+/** It was not done: the directory is locked, damaged or refused. */
+export const EXIT_FAILED = 1;
+export const EXIT_USAGE = 2;
+/** Start it again: the metadata store has failed. */
+export const EXIT_RESTART = 75;
+
+const BYTE_UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  K: 2 ** 10,
+  M: 2 ** 20,
+  G: 2 ** 30,
+  T: 2 ** 40,
+};
+
+/** `10M` is 10 MiB. @throws Error */
+export function bytesOfText(text: string): number {
+  const [, digits, unit] = /^(\d+)([KMGT]?)(?:iB)?$/i.exec(text) ?? [];
+  if (digits === undefined) throw new Error(`${text} is no number of bytes, such as 64M`);
+  return Number(digits) * BYTE_UNITS[(unit ?? '').toUpperCase()]!;
+}
+
+export function textOfBytes(bytes: number): string {
+  for (const [unit, factor] of [
+    ['TiB', 2 ** 40],
+    ['GiB', 2 ** 30],
+    ['MiB', 2 ** 20],
+    ['KiB', 2 ** 10],
+  ] as const) {
+    if (bytes >= factor) return `${(bytes / factor).toFixed(1)} ${unit}`;
+  }
+  return `${bytes} B`;
+}
+
+/** One line that shows how far a command is; written over on a terminal, silent elsewhere. */
+export class ProgressLine {
+  readonly #io: CliIo;
+  #shown = '';
+
+  constructor(io: CliIo) {
+    this.#io = io;
+  }
+
+  show(text: string): void {
+    if (!this.#io.isTerminal || text === this.#shown) return;
+    this.#shown = text;
+    this.#io.err(`\r\u001b[K${text}`);
+  }
+
+  end(): void {
+    if (this.#shown !== '') this.#io.err('\r\u001b[K');
+    this.#shown = '';
+  }
+}

@@ -1,0 +1,54 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, open, readFile, rename } from 'node:fs/promises';
+
+export interface StoredKey {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
+export function keyFilePath(directory: string): string {
+  return `${directory}/keys.json`;
+}
+
+/** An empty list where there is no file. */
+export async function readKeys(directory: string): Promise<StoredKey[]> {
+  let text: string;
+  try {
+    text = await readFile(keyFilePath(directory), 'utf8');
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'ENOENT') return [];
+    throw error;
+  }
+  const keys = JSON.parse(text) as unknown;
+  const isList =
+    Array.isArray(keys) &&
+    keys.every((key: Partial<StoredKey> | null) => {
+      return typeof key?.accessKeyId === 'string' && typeof key.secretAccessKey === 'string';
+    });
+  if (!isList) throw new Error(`${keyFilePath(directory)} is not a list of keys`);
+  return keys as StoredKey[];
+}
+
+/** Only its owner can read it. The file is replaced as a whole. */
+export async function writeKeys(directory: string, keys: readonly StoredKey[]): Promise<void> {
+  const path = keyFilePath(directory);
+  const temporary = `${path}.tmp`;
+  const file = await open(temporary, 'w', 0o600);
+  try {
+    await file.writeFile(`${JSON.stringify(keys, undefined, 2)}\n`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  // A file of that name that was there already keeps its mode.
+  await chmod(temporary, 0o600);
+  await rename(temporary, path);
+}
+
+export function makeKey(): StoredKey {
+  const accessKeyId = `LN${randomBytes(12).toString('base64url').replaceAll(/[-_]/g, 'A')}`;
+  return {
+    accessKeyId: accessKeyId.toUpperCase(),
+    secretAccessKey: randomBytes(30).toString('base64url'),
+  };
+}

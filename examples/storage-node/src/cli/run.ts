@@ -1,0 +1,128 @@
+import { Command, CommanderError } from 'commander';
+import { NodeError } from '../node-errors.ts';
+import type { NodeOptions } from '../node-options.ts';
+import { bytesOfText, EXIT_FAILED, EXIT_OK, EXIT_USAGE, type CliIo } from './cli-io.ts';
+import { compact, evict, keys, rebuild, scrub, status, verify } from './commands.ts';
+import type { CommandOptions } from './commands.ts';
+import { start } from './start.ts';
+
+interface Flags {
+  readonly data: string;
+  readonly json?: boolean;
+  readonly host?: string;
+  readonly port?: string;
+  readonly region?: string;
+  readonly accessLog?: boolean;
+  readonly rate?: string;
+  readonly volumeBytes?: string;
+  readonly reserveBytes?: string;
+  readonly queueBytes?: string;
+  readonly deadRatio?: string;
+}
+
+function nodeOptionsOf(flags: Flags): NodeOptions {
+  const { volumeBytes, reserveBytes, queueBytes, deadRatio } = flags;
+  return {
+    ...(volumeBytes !== undefined && { volumeBytes: bytesOfText(volumeBytes) }),
+    ...(reserveBytes !== undefined && { reserveBytes: bytesOfText(reserveBytes) }),
+    ...(queueBytes !== undefined && { queueBytes: bytesOfText(queueBytes) }),
+    ...(deadRatio !== undefined && { compactDeadRatio: Number(deadRatio) }),
+  };
+}
+
+function commandOptionsOf(flags: Flags): CommandOptions {
+  return { data: flags.data, json: flags.json === true, node: nodeOptionsOf(flags) };
+}
+
+function portOf(text: string | undefined): number {
+  const port = Number(text ?? '9000');
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new Error(`${text} is no port`);
+  return port;
+}
+
+/** The program: each action sets the exit code. */
+function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
+  const program = new Command('lodestore-node')
+    .description('A storage node for one machine: buckets of objects, spoken to by S3.')
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.err(text) });
+  const command = (name: string, summary: string): Command =>
+    program
+      .command(name)
+      .description(summary)
+      .option('--data <directory>', 'where the node keeps everything', './data')
+      .option('--volume-bytes <bytes>', 'length of a volume, such as 1G')
+      .option('--reserve-bytes <bytes>', 'bodies are refused before less is free')
+      .option('--dead-ratio <share>', 'compact a volume of which this share is dead');
+  const add = (
+    name: string,
+    summary: string,
+    work: (options: CommandOptions, flags: Flags, args: readonly string[]) => Promise<number>,
+  ): Command =>
+    command(name, summary)
+      .option('--json', 'print JSON')
+      .action(async (...given: unknown[]) => {
+        const self = given.at(-1) as Command;
+        const flags = self.opts<Flags>();
+        setCode(await work(commandOptionsOf(flags), flags, self.args));
+      });
+  command('start', 'serve S3 until a signal')
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--port <port>', 'port to listen on; 0: any', '9000')
+    .option('--region <name>', 'what clients are told', 'us-east-1')
+    .option('--queue-bytes <bytes>', 'bodies in memory until they are written')
+    .option('--access-log', 'print a line of JSON for each request')
+    .action(async (flags: Flags) => {
+      const { data, host = '127.0.0.1', region = 'us-east-1', accessLog = false } = flags;
+      const port = portOf(flags.port);
+      setCode(await start({ data, host, port, region, accessLog, node: nodeOptionsOf(flags) }, io));
+    });
+  add('status', 'objects, space, and each volume', (options) => status(options, io));
+  add('compact', 'give back the space of what was deleted', (options) => compact(options, io));
+  add('scrub', 'read all that lives, and compare it with its checksums', (options, flags) =>
+    scrub(options, flags.rate === undefined ? 0 : bytesOfText(flags.rate), io),
+  ).option('--rate <bytes>', 'bytes in a second; as fast as it goes unless told');
+  add('verify', 'count anew, list all names, read all that lives', (options) =>
+    verify(options, io),
+  );
+  add('rebuild-index', 'make the metadata anew from the volumes', (options) =>
+    rebuild(options, io),
+  );
+  add(
+    'evict',
+    'give up the oldest volume of a bucket with volumes of its own',
+    (options, _, args) => evict(options, args[0]!, io),
+  ).argument('<bucket>');
+  add('keys', 'list, add or remove access keys', (options, _, [action = 'list', id]) => {
+    if (action !== 'list' && action !== 'add' && action !== 'remove') {
+      throw new CommanderError(EXIT_USAGE, 'keys', 'keys list, keys add, or keys remove ID');
+    }
+    return keys(options, action, id, io);
+  })
+    .argument('[action]')
+    .argument('[id]');
+  return program;
+}
+
+/** Resolves to the exit code. */
+export async function run(args: readonly string[], io: CliIo): Promise<number> {
+  let code = EXIT_OK;
+  const program = makeProgram(io, (given) => (code = given));
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return EXIT_OK;
+      if (error.code === 'keys') io.err(`${error.message}\n`);
+      return EXIT_USAGE;
+    }
+    const { code: reason } = error as { code?: unknown };
+    const isKnown = error instanceof NodeError || String(reason).startsWith('LODESTORE_');
+    io.err(`${(error as Error).message}\n`);
+    if (!isKnown && (error as Error).stack !== undefined && reason === undefined) {
+      io.err(`${(error as Error).stack}\n`);
+    }
+    return EXIT_FAILED;
+  }
+}

@@ -1,0 +1,364 @@
+import { MetadataStore } from 'lodestore';
+import { readFully, type FileSystem } from 'lodestore/fs';
+import { NodeRefusedError } from '../node-errors.ts';
+import { encodeBucketRecord, KEEP, type Bucket } from '../ledger/bucket-record.ts';
+import { extentKey, keyOf } from '../ledger/keys.ts';
+import {
+  COUNTERS_KEY,
+  encodeCounters,
+  encodeIdentity,
+  IDENTITY_KEY,
+} from '../ledger/node-record.ts';
+import type { NodeIdentity } from '../ledger/node-record.ts';
+import type { Turn } from '../ledger/publisher.ts';
+import { checkedOptions, type NodeEnvironment, type NodeOptions } from '../node-options.ts';
+import type { ByteName } from '../names/byte-name.ts';
+import { compareByteNames } from '../names/leaf-block.ts';
+import { makeParts, volumeFilesIn } from '../opening.ts';
+import { decodeContent, encodeExtent } from '../objects/content-record.ts';
+import type { NodeParts } from '../objects/node-parts.ts';
+import { encodeEntry } from '../objects/object-entry.ts';
+import { insertObject } from '../objects/object-table.ts';
+import { decodeLabel } from '../objects/record-label.ts';
+import { handleOf } from '../volumes/handle.ts';
+import { decodeVolumeHeader, HEADER_BYTES, type VolumeHeader } from '../volumes/volume-header.ts';
+import { MACHINE } from '../storage-node.ts';
+import { volumeFileName } from '../volumes/volume-set.ts';
+import { Volume } from '../volumes/volume.ts';
+import { VolumeScan, type FoundObjectRecord } from './volume-scan.ts';
+
+export interface RebuildReport {
+  readonly volumes: number;
+  readonly buckets: number;
+  readonly objects: number;
+  /** Objects of which an extent is missing. */
+  readonly lostObjects: number;
+  /** Records that could not be read, and places where no record is valid. */
+  readonly damagedRecords: number;
+  readonly gaps: number;
+  /** Where the metadata that was there before is now. */
+  readonly former: string | undefined;
+}
+
+export interface RebuildOptions {
+  readonly onProgress?: (progress: {
+    readonly phase: 'scan' | 'objects';
+    readonly done: number;
+    readonly total: number;
+  }) => void;
+}
+
+/** The file of the metadata whose lock its owner holds. */
+const LOCK_NAME = 'lodestore.lock';
+
+/** Objects that one batch records. */
+const BATCH_OBJECTS = 500;
+
+/**
+ * Makes the metadata of a node anew from its volumes alone: the record with the highest sequence of
+ * each name counts. Uploads in parts that were under way are gone. The last deletes before a crash
+ * may be undone, since their marks are written a little later, and the last unacknowledged writes
+ * may be there. The names of all objects are in memory meanwhile, some 300 bytes for each.
+ *
+ * @throws NodeRefusedError; the metadata store's errors, such as LODESTORE_LOCKED
+ */
+export async function rebuildIndex(
+  directory: string,
+  nodeOptions: NodeOptions = {},
+  options: RebuildOptions = {},
+  environment: NodeEnvironment = MACHINE,
+): Promise<RebuildReport> {
+  const { files, now, randomBytes } = environment;
+  const volumeDirectory = `${directory}/volumes`;
+  const headers = await readHeaders(files, volumeDirectory);
+  const former = await moveAside(files, directory, now());
+  const found = { nodeId: headers[0]!.nodeId, hashKey: randomBytes(16), epochMs: 0 };
+  const store = await MetadataStore.open(`${directory}/metadata.rebuild`, { fileSystem: files });
+  try {
+    const next = headers.reduce((most, { number }) => Math.max(most, number), 0) + 1;
+    const checked = checkedOptions(nodeOptions);
+    const scan = await scanAll(store, found, headers, {
+      directory: volumeDirectory,
+      checked,
+      environment,
+      options,
+    });
+    // No time of an object is before it.
+    const epochMs = Math.min(scan.earliestMs, ...headers.map(({ createdMs }) => createdMs));
+    const identity = { ...found, epochMs };
+    await store.put(IDENTITY_KEY, 1n, encodeIdentity(identity));
+    await store.put(
+      COUNTERS_KEY,
+      1n,
+      encodeCounters({
+        serial: scan.highestSequence + 1,
+        nextVolume: next,
+        nextBucket: scan.highestBucket + 1,
+        nextLeaf: 1,
+      }),
+    );
+    const { parts } = makeParts(store, identity, volumeDirectory, checked, environment);
+    const report = await publishAll(parts, scan, headers, options);
+    await parts.writers.close();
+    await parts.volumes.close();
+    await store.close();
+    await files.rename(`${directory}/metadata.rebuild`, `${directory}/metadata`);
+    await files.syncDirectory(directory);
+    return { ...report, former };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+async function readHeaders(files: FileSystem, directory: string): Promise<VolumeHeader[]> {
+  const headers: VolumeHeader[] = [];
+  for (const number of await volumeFilesIn(files, directory)) {
+    const file = await files.open(`${directory}/${volumeFileName(number)}`, 'r');
+    const block = Buffer.alloc(HEADER_BYTES);
+    try {
+      const count = await readFully(file, block, 0);
+      const header = decodeVolumeHeader(block.subarray(0, count));
+      if (typeof header === 'string' || header.number !== number) {
+        const reason = typeof header === 'string' ? header : 'its header has another number';
+        throw foreign(number, reason);
+      }
+      headers.push(header);
+    } finally {
+      await file.close();
+    }
+  }
+  const [first] = headers;
+  if (first === undefined) {
+    throw new NodeRefusedError('MISSING_VOLUME', 'there is no volume', 'Put the volumes back');
+  }
+  const other = headers.find(({ nodeId }) => Buffer.compare(nodeId, first.nodeId) !== 0);
+  if (other !== undefined)
+    throw foreign(other.number, `it is not of the node of volume ${first.number}`);
+  return headers;
+}
+
+function foreign(number: number, reason: string): NodeRefusedError {
+  return new NodeRefusedError(
+    'FOREIGN_VOLUME',
+    `${volumeFileName(number)} cannot be used: ${reason}`,
+    'Move it out of the directory "volumes", and run "lodestore-node rebuild-index" again',
+  );
+}
+
+/** The metadata that is there is kept under another name; what an earlier attempt left goes. */
+async function moveAside(
+  files: FileSystem,
+  directory: string,
+  nowMs: number,
+): Promise<string | undefined> {
+  const names = new Set((await files.readDirectory(directory)).map(({ name }) => name));
+  let moved: string | undefined;
+  for (const name of ['metadata', 'metadata.rebuild']) {
+    if (!names.has(name)) continue;
+    // Whoever has it open holds its lock: then this throws.
+    if (name === 'metadata') {
+      const lock = await files.tryLock(`${directory}/metadata/${LOCK_NAME}`);
+      if (lock === undefined) {
+        throw new NodeRefusedError('LOST_METADATA', 'the node is running', 'Stop it first');
+      }
+      await lock.release();
+    }
+    const to = `${directory}/${name}.${nowMs}`;
+    await files.rename(`${directory}/${name}`, to);
+    if (name === 'metadata') moved = to;
+  }
+  await files.syncDirectory(directory);
+  return moved;
+}
+
+interface ScanContext {
+  readonly directory: string;
+  readonly checked: Required<NodeOptions>;
+  readonly environment: NodeEnvironment;
+  readonly options: RebuildOptions;
+}
+
+async function scanAll(
+  store: MetadataStore,
+  identity: NodeIdentity,
+  headers: readonly VolumeHeader[],
+  { directory, checked, environment, options }: ScanContext,
+): Promise<VolumeScan> {
+  const scan = new VolumeScan();
+  const { parts } = makeParts(store, identity, directory, checked, environment);
+  for (const [i, header] of headers.entries()) {
+    const volume = volumeOf(header);
+    parts.volumes.adopt(volume);
+    const { sizeBytes } = await environment.files.stat(parts.volumes.path(header.number));
+    await scan.scan(parts.volumes, volume, sizeBytes);
+    scan.volumes.push(volume);
+    options.onProgress?.({ phase: 'scan', done: i + 1, total: headers.length });
+  }
+  await parts.volumes.close();
+  scan.settle();
+  return scan;
+}
+
+function volumeOf({ number, kind, bucketId, createdMs }: VolumeHeader): Volume {
+  return new Volume({
+    number,
+    kind,
+    bucketId,
+    createdMs,
+    state: 'sealed',
+    liveBytes: 0,
+    markBytes: 0,
+    endBytes: HEADER_BYTES,
+    newestMs: 0,
+  });
+}
+
+async function publishAll(
+  parts: NodeParts,
+  scan: VolumeScan,
+  headers: readonly VolumeHeader[],
+  options: RebuildOptions,
+): Promise<Omit<RebuildReport, 'former'>> {
+  const { publisher, volumes, names, buckets } = parts;
+  for (const volume of scan.volumes) volumes.adopt(volume);
+  await publisher.submit((turn) => {
+    for (const volume of scan.volumes) turn.touch(volume);
+  });
+  let objects = 0;
+  let lostObjects = 0;
+  let done = 0;
+  const total = [...scan.names.values()].reduce((sum, all) => sum + all.size, 0);
+  const ids = new Set([...scan.buckets.keys(), ...scan.names.keys()]);
+  for (const id of [...ids].sort((one, other) => one - other)) {
+    if (scan.deletedBuckets.has(id)) continue;
+    const bucket = bucketOf(id, scan);
+    await publisher.submit((turn) => publishBucket(turn, parts, bucket), { alone: true });
+    // In order, so that leaves fill one after the other.
+    const all = [...(scan.names.get(id) ?? [])].sort(([one], [other]) =>
+      compareByteNames(one, other),
+    );
+    for (let from = 0; from < all.length; from += BATCH_OBJECTS) {
+      const batch = all.slice(from, from + BATCH_OBJECTS);
+      const counts = await publisher.submit((turn) =>
+        publishBatch(turn, parts, bucket, batch, scan),
+      );
+      objects += counts.objects;
+      lostObjects += counts.lost;
+      done += batch.length;
+      options.onProgress?.({ phase: 'objects', done, total });
+      await names.folds.idle();
+    }
+  }
+  const { damagedRecords, gaps } = scan;
+  return {
+    volumes: headers.length,
+    buckets: buckets.all().length,
+    objects,
+    lostObjects,
+    damagedRecords,
+    gaps,
+  };
+}
+
+function bucketOf(id: number, scan: VolumeScan): Bucket {
+  const found = scan.buckets.get(id);
+  return {
+    id,
+    name: found?.name ?? `recovered-${id}`,
+    createdMs: found?.createdMs ?? 0,
+    policy: found?.policy ?? KEEP,
+    objects: 0,
+    bytes: 0,
+    handle: found === undefined ? 1n : handleOf(found.volume, found.offset),
+    lengthBytes: found?.lengthBytes ?? 0,
+  };
+}
+
+function publishBucket(turn: Turn, { buckets, names, volumes }: NodeParts, bucket: Bucket): void {
+  turn.put(keyOf('bucket', bucket.id), 1n, encodeBucketRecord(bucket));
+  turn.bury(volumes.get(Number(bucket.handle >> 40n)), -bucket.lengthBytes);
+  names.addBucket(turn, bucket.id);
+  turn.onCommit(() => buckets.add(bucket));
+}
+
+function publishBatch(
+  turn: Turn,
+  parts: NodeParts,
+  bucket: Bucket,
+  batch: readonly (readonly [ByteName, { readonly object: FoundObjectRecord | undefined }])[],
+  scan: VolumeScan,
+): { readonly objects: number; readonly lost: number } {
+  let objects = 0;
+  let lost = 0;
+  for (const [name, { object }] of batch) {
+    if (object === undefined) continue;
+    const isWhole = publishContent(turn, parts, object, scan);
+    if (!isWhole) {
+      lost++;
+      continue;
+    }
+    objects++;
+    publishObject(turn, parts, bucket, name, object);
+  }
+  return { objects, lost };
+}
+
+function publishObject(
+  turn: Turn,
+  { identity, hash, names, volumes }: NodeParts,
+  bucket: Bucket,
+  name: ByteName,
+  object: FoundObjectRecord,
+): void {
+  const { etag } = decodeLabel(object.label);
+  const nameHash = hash(bucket.id, name);
+  const handle = handleOf(object.volume, object.offset);
+  insertObject(turn, nameHash, handle, (displacement) =>
+    encodeEntry(
+      {
+        displacement,
+        mark: nameHash.mark,
+        modifiedMs: object.modifiedMs,
+        etag,
+        sizeBytes: object.sizeBytes,
+        lengthBytes: object.lengthBytes,
+        content: contentSerial(object),
+      },
+      identity.epochMs,
+    ),
+  );
+  names.change(turn, bucket.id, name, true);
+  turn.count(bucket, 1, object.sizeBytes);
+  turn.bury(volumes.get(object.volume), -object.lengthBytes);
+}
+
+/** The serial of the first run: no other object has it. */
+function contentSerial({ content, offset }: FoundObjectRecord): number | undefined {
+  if (content === undefined) return undefined;
+  return decodeContent(content)[0]?.serial ?? offset;
+}
+
+/** False: an extent is missing, and nothing was published. */
+function publishContent(
+  turn: Turn,
+  { volumes }: NodeParts,
+  object: FoundObjectRecord,
+  scan: VolumeScan,
+): boolean {
+  const { content } = object;
+  if (content === undefined) return true;
+  const extents = decodeContent(content).flatMap(({ serial, count }) =>
+    Array.from({ length: count }, (_, i) => ({
+      key: extentKey(serial, i),
+      extent: scan.extents.get(`${serial} ${i}`),
+    })),
+  );
+  if (extents.some(({ extent }) => extent === undefined)) return false;
+  for (const { key, extent } of extents) {
+    turn.put(key, handleOf(extent!.volume, extent!.offset), encodeExtent(extent!));
+    turn.bury(volumes.get(extent!.volume), -extent!.lengthBytes);
+  }
+  turn.put(keyOf('content', contentSerial(object)!), 1n, content);
+  return true;
+}

@@ -1,0 +1,176 @@
+import { decodePolicy, KEEP, type BucketPolicy } from '../ledger/bucket-record.ts';
+import { ByteReader } from '../ledger/byte-writer.ts';
+import type { ByteName } from '../names/byte-name.ts';
+import { bodyOffset, isRecordSound, labelOf } from '../volumes/record.ts';
+import { walkRecords, type WalkedRecord } from '../volumes/record-walk.ts';
+import { HEADER_BYTES } from '../volumes/volume-header.ts';
+import type { VolumeSet } from '../volumes/volume-set.ts';
+import type { Volume } from '../volumes/volume.ts';
+
+/** Where a record stands, and how long it is. */
+export interface FoundPlace {
+  readonly volume: number;
+  readonly offset: number;
+  readonly lengthBytes: number;
+}
+
+/** The newest record of a name. */
+export interface FoundName {
+  readonly sequence: number;
+  /** Undefined: it says that the object was deleted. */
+  readonly object: FoundObjectRecord | undefined;
+}
+
+export interface FoundObjectRecord extends FoundPlace {
+  readonly flags: number;
+  readonly sizeBytes: number;
+  readonly modifiedMs: number;
+  /** The label, JSON. */
+  readonly label: Buffer;
+  /** Of a body in extents: what it consists of. */
+  readonly content: Buffer | undefined;
+}
+
+export interface FoundExtent extends FoundPlace {
+  readonly sizeBytes: number;
+  readonly bodyBytes: number;
+  readonly flags: number;
+}
+
+export interface FoundBucket extends FoundPlace {
+  readonly name: string;
+  readonly createdMs: number;
+  readonly policy: BucketPolicy;
+}
+
+/** What the volumes of a node say, the highest sequence of each name. */
+export class VolumeScan {
+  readonly volumes: Volume[] = [];
+  readonly names = new Map<number, Map<ByteName, FoundName>>();
+  readonly extents = new Map<string, FoundExtent>();
+  readonly buckets = new Map<number, FoundBucket>();
+  readonly deletedBuckets = new Set<number>();
+  /** Records that were refused after they had been written. */
+  readonly #voided = new Set<number>();
+  /** Names by all sequences that may still turn out void. */
+  readonly #older = new Map<string, FoundName[]>();
+  highestSequence = 0;
+  highestBucket = 0;
+  earliestMs = Infinity;
+  damagedRecords = 0;
+  gaps = 0;
+
+  async scan(volumes: VolumeSet, volume: Volume, fileBytes: number): Promise<void> {
+    let endBytes = HEADER_BYTES;
+    for await (const { record } of walkRecords(volumes, volume, fileBytes)) {
+      if (record === undefined) {
+        this.gaps++;
+        continue;
+      }
+      endBytes = record.offset + record.lengthBytes;
+      this.highestSequence = Math.max(this.highestSequence, record.header.sequence);
+      this.#take(volume, record);
+    }
+    volume.endBytes = endBytes;
+    volume.writtenBytes = endBytes;
+  }
+
+  #take(volume: Volume, record: WalkedRecord): void {
+    const { header, offset, lengthBytes } = record;
+    const label = labelOf(header, record.bytes);
+    if (label === undefined) {
+      this.damagedRecords++;
+      return;
+    }
+    const place = { volume: volume.number, offset, lengthBytes };
+    const name = label.name.toString('latin1');
+    const { bucketId, sequence } = header;
+    if (header.kind !== 'leaf') this.highestBucket = Math.max(this.highestBucket, bucketId);
+    if (header.timeMs > 0) {
+      this.earliestMs = Math.min(this.earliestMs, header.timeMs);
+      volume.newestMs = Math.max(volume.newestMs, header.timeMs);
+    }
+    switch (header.kind) {
+      case 'object': {
+        const from = bodyOffset(header);
+        const hasExtents = (header.flags & 1) !== 0;
+        if (hasExtents && !isRecordSound(header, record.bytes)) {
+          this.damagedRecords++;
+          return;
+        }
+        this.#name(bucketId, name, {
+          sequence,
+          object: {
+            ...place,
+            flags: header.flags,
+            sizeBytes: header.sizeBytes,
+            modifiedMs: header.timeMs,
+            label: Buffer.from(label.meta),
+            content: hasExtents
+              ? Buffer.from(record.bytes.subarray(from, from + header.bodyBytes))
+              : undefined,
+          },
+        });
+        return;
+      }
+      case 'extent': {
+        const { sizeBytes, bodyBytes, flags } = header;
+        const key = `${sequence} ${header.key}`;
+        this.extents.set(key, { ...place, sizeBytes, bodyBytes, flags });
+        return;
+      }
+      case 'bucket': {
+        const policy = label.meta.length > 0 ? decodePolicy(new ByteReader(label.meta)) : KEEP;
+        const text = label.name.toString('utf8');
+        this.buckets.set(bucketId, { ...place, name: text, createdMs: header.timeMs, policy });
+        return;
+      }
+      case 'tombstone':
+        volume.markBytes += lengthBytes;
+        if (name === '') this.deletedBuckets.add(bucketId);
+        else this.#name(bucketId, name, { sequence, object: undefined });
+        return;
+      case 'void':
+        volume.markBytes += lengthBytes;
+        this.#voided.add(header.sizeBytes);
+        return;
+      case 'leaf':
+        // Names are indexed anew.
+        return;
+    }
+  }
+
+  #name(bucketId: number, name: ByteName, found: FoundName): void {
+    let names = this.names.get(bucketId);
+    if (names === undefined) {
+      names = new Map();
+      this.names.set(bucketId, names);
+    }
+    const known = names.get(name);
+    if (known === undefined) {
+      names.set(name, found);
+      return;
+    }
+    const [newer, older] = known.sequence >= found.sequence ? [known, found] : [found, known];
+    names.set(name, newer);
+    // Of two copies of one record any will do.
+    if (newer.sequence === older.sequence) return;
+    const key = `${bucketId} ${name}`;
+    this.#older.set(key, [...(this.#older.get(key) ?? []), older]);
+  }
+
+  /** All volumes are scanned: takes the next older record for one that is void. */
+  settle(): void {
+    for (const [bucketId, names] of this.names) {
+      for (const [name, found] of names) {
+        if (!this.#voided.has(found.sequence)) continue;
+        const older = (this.#older.get(`${bucketId} ${name}`) ?? [])
+          .filter(({ sequence }) => !this.#voided.has(sequence))
+          .sort((one, other) => other.sequence - one.sequence)[0];
+        if (older === undefined) names.delete(name);
+        else names.set(name, older);
+      }
+    }
+    this.#older.clear();
+  }
+}

@@ -1,0 +1,92 @@
+import { readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { rebuildIndex } from '../../examples/storage-node/src/rebuild/rebuild-index.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { bytesOf, etagOf, expectSame, get, openNode, put, SMALL } from './support/nodes.ts';
+
+test('the metadata is made anew from the volumes: the newest of each name, nothing deleted', async () => {
+  const directory = await temporaryDirectory();
+  const node = await openNode(directory);
+  await node.createBucket('b');
+  await node.createBucket('gone');
+  await node.deleteBucket('gone');
+  await node.createBucket('c', { mode: 'cache' });
+  const bodies = new Map<string, Buffer>();
+  for (let i = 0; i < 60; i++) {
+    const name = `n${i % 40}`;
+    bodies.set(name, bytesOf(i % 5 === 0 ? 150_000 : 9_000));
+    await put(node, 'b', name, bodies.get(name)!, { headers: { i: String(i) } });
+  }
+  for (let i = 0; i < 40; i += 3) {
+    bodies.delete(`n${i}`);
+    await node.delete('b', `n${i}`);
+  }
+  await node.settled();
+  await node.compact();
+  const upload = await node.createUpload('b', 'parts', { headers: {} });
+  const part = bytesOf(100_000);
+  const describe = () => ({ etag: etagOf(part), meta: { headers: {} } });
+  const parts = [
+    await node.putPart(upload.uploadId, 1, [part], { describe }),
+    await node.putPart(upload.uploadId, 2, [part], { describe }),
+  ];
+  const description = { etag: `${etagOf(part)}-2`, meta: { headers: {} } };
+  await node.completeUpload('b', 'parts', upload.uploadId, parts, description);
+  bodies.set('parts', Buffer.concat([part, part]));
+  // Refused after it was written: it must not come back.
+  const condition = { ifNoneMatch: '*' as const };
+  await Promise.allSettled([
+    put(node, 'b', 'race', Buffer.from('one'), undefined, { condition }),
+    put(node, 'b', 'race', Buffer.from('other'), undefined, { condition }),
+  ]);
+  bodies.set('race', (await get(node, 'b', 'race'))!);
+  await put(node, 'c', 'cached', Buffer.from('cached'));
+  await node.settled();
+  const before = await node.list('b');
+  await node.close();
+
+  await expect(rebuildIndex(directory, SMALL)).resolves.toMatchObject({
+    buckets: 2,
+    objects: bodies.size + 1,
+    lostObjects: 0,
+    damagedRecords: 0,
+    gaps: 0,
+  });
+  const again = await openNode(directory);
+  for (const [name, body] of bodies) expectSame(await get(again, 'b', name), body);
+  expect(await again.list('b')).toEqual(before);
+  expect(String(await get(again, 'c', 'cached'))).toBe('cached');
+  expect(again.recount()).toMatchObject({ isExact: true });
+  await again.delete('b', 'parts');
+  await again.compact();
+  await again.settled();
+  expect(again.recount()).toMatchObject({ isExact: true });
+  expect((await again.scrub()).damages).toEqual([]);
+});
+
+test('volumes without metadata, missing and foreign volumes are refused with advice', async () => {
+  const [directory, other] = [await temporaryDirectory(), await temporaryDirectory()];
+  for (const one of [directory, other]) {
+    const node = await openNode(one);
+    await node.createBucket('b');
+    await put(node, 'b', 'n', bytesOf(100));
+    await node.close();
+  }
+  const volumes = join(directory, 'volumes');
+  const [name] = await readdir(volumes);
+  await rename(join(volumes, name!), join(directory, 'aside'));
+  await expect(openNode(directory)).rejects.toMatchObject({
+    code: 'MISSING_VOLUME',
+    advice: expect.stringContaining('rebuild-index') as string,
+  });
+  await rename(join(other, 'volumes', name!), join(volumes, name!));
+  await expect(openNode(directory)).rejects.toMatchObject({ code: 'FOREIGN_VOLUME' });
+  await rename(join(directory, 'aside'), join(volumes, name!));
+  await rename(join(volumes, name!), join(volumes, 'volume-00000099.vol'));
+  await expect(openNode(directory)).rejects.toMatchObject({ code: 'MISSING_VOLUME' });
+  await rename(join(volumes, 'volume-00000099.vol'), join(volumes, name!));
+  await (await openNode(directory)).close();
+  await rm(join(directory, 'metadata'), { recursive: true });
+  await expect(openNode(directory)).rejects.toMatchObject({ code: 'LOST_METADATA' });
+});
