@@ -17,7 +17,7 @@ export const NODES: readonly (readonly [name: string, open: () => Promise<OpenNo
 ];
 
 /** In a directory of its own, which goes when it is closed. */
-export async function openStorageNode(): Promise<OpenNode> {
+export async function openStorageNode(): Promise<OpenNode & { readonly node: StorageNode }> {
   const directory = await mkdtemp(join(tmpdir(), 'lodestore-node-'));
   const node = await StorageNode.open(directory);
   const close = async (): Promise<void> => {

@@ -1,0 +1,147 @@
+import type { NodeFigures } from '../node-figures.ts';
+import { DURATION_BOUNDS_S, type S3Stats } from '../s3/s3-stats.ts';
+
+type Labels = Readonly<Record<string, string | number>>;
+type Sample = readonly [labels: Labels, value: number, suffix?: string];
+
+function escapeLabel(text: string | number): string {
+  return String(text).replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+}
+
+/** Text in the format of Prometheus, one metric after another. */
+class Exposition {
+  #text = '';
+
+  add(
+    name: string,
+    type: 'counter' | 'gauge' | 'histogram',
+    help: string,
+    samples: readonly Sample[],
+  ): void {
+    this.#text += `# HELP lodestore_node_${name} ${help}\n# TYPE lodestore_node_${name} ${type}\n`;
+    for (const [labels, value, suffix = ''] of samples) {
+      const pairs = Object.entries(labels).map(([key, text]) => `${key}="${escapeLabel(text)}"`);
+      const braces = pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
+      this.#text += `lodestore_node_${name}${suffix}${braces} ${value}\n`;
+    }
+  }
+
+  gauge(name: string, help: string, value: number): void {
+    this.add(name, 'gauge', help, [[{}, value]]);
+  }
+
+  counter(name: string, help: string, value: number): void {
+    this.add(`${name}_total`, 'counter', help, [[{}, value]]);
+  }
+
+  text(): string {
+    return this.#text;
+  }
+}
+
+function addRequests(out: Exposition, stats: S3Stats): void {
+  const requests: Sample[] = [];
+  const durations: Sample[] = [];
+  for (const [operation, { requests: byStatus, durations: counts, seconds }] of stats.operations) {
+    for (const [status, count] of byStatus) requests.push([{ operation, status }, count]);
+    let below = 0;
+    for (const [at, count] of counts.entries()) {
+      below += count;
+      const le = DURATION_BOUNDS_S[at] ?? '+Inf';
+      durations.push([{ operation, le }, below, '_bucket']);
+    }
+    durations.push([{ operation }, seconds, '_sum'], [{ operation }, below, '_count']);
+  }
+  out.add('s3_requests_total', 'counter', 'Requests answered, by operation and status.', requests);
+  out.add(
+    's3_request_duration_seconds',
+    'histogram',
+    'From the head of a request to the end of its answer.',
+    durations,
+  );
+  out.counter('s3_received_bytes', 'Bytes of request bodies.', stats.receivedBytes);
+  out.counter('s3_sent_bytes', 'Bytes of answers, without their heads.', stats.sentBytes);
+  out.gauge('s3_requests_in_flight', 'Requests under way.', stats.inFlight);
+  out.gauge('s3_connections', 'Open connections.', stats.connections);
+}
+
+function addVolumes(out: Exposition, { volumes }: NodeFigures): void {
+  const each = (pick: (volume: NodeFigures['volumes'][number]) => number): Sample[] =>
+    volumes.map((volume) => {
+      const { number, state } = volume;
+      return [{ volume: number, class: volume.class, state }, pick(volume)];
+    });
+  out.add(
+    'volume_size_bytes',
+    'gauge',
+    'Length of a volume.',
+    each(({ sizeBytes }) => sizeBytes),
+  );
+  out.add(
+    'volume_live_bytes',
+    'gauge',
+    'Bytes of a volume that are in use.',
+    each(({ liveBytes }) => liveBytes),
+  );
+  out.add(
+    'volume_dead_bytes',
+    'gauge',
+    'Bytes of a volume that compaction can give back.',
+    each(({ deadBytes }) => deadBytes),
+  );
+}
+
+function addUpkeep(out: Exposition, { compaction, scrub }: NodeFigures): void {
+  out.gauge(
+    'compaction_done_bytes',
+    'Read of the volume that is compacted now.',
+    compaction.doneBytes,
+  );
+  out.gauge(
+    'compaction_todo_bytes',
+    'Length of the volume that is compacted now.',
+    compaction.totalBytes,
+  );
+  out.add('compaction_records_total', 'counter', 'Records that compaction met.', [
+    [{ outcome: 'rescued' }, compaction.rescuedRecords],
+    [{ outcome: 'lost' }, compaction.lostRecords],
+    [{ outcome: 'skipped' }, compaction.skippedRecords],
+  ]);
+  out.counter(
+    'compaction_reclaimed_bytes',
+    'Bytes given back to the disk.',
+    compaction.reclaimedBytes,
+  );
+  out.counter('compaction_retired_volumes', 'Volumes removed.', compaction.retiredVolumes);
+  out.gauge('scrub_done_bytes', 'Verified of the volume that is scrubbed now.', scrub.doneBytes);
+  out.gauge('scrub_todo_bytes', 'Length of the volume that is scrubbed now.', scrub.totalBytes);
+  out.counter('scrub_verified_bytes', 'Bytes that the scrubber verified.', scrub.verifiedBytes);
+  out.counter(
+    'scrub_damaged_records',
+    'Damaged records that the scrubber found.',
+    scrub.damagedRecords,
+  );
+}
+
+/** Everything that a node and its S3 server count, as text of Prometheus. */
+export function expositionOf(figures: NodeFigures, stats: S3Stats): string {
+  const out = new Exposition();
+  out.gauge('objects', 'Objects of all buckets.', figures.objects);
+  out.gauge('buckets', 'Buckets.', figures.buckets);
+  out.gauge('uploads', 'Uploads in parts that are not complete.', figures.uploads);
+  addRequests(out, stats);
+  addVolumes(out, figures);
+  addUpkeep(out, figures);
+  const { space, writes, reads } = figures;
+  out.gauge('free_bytes', 'Free on the disk of the node.', space.freeBytes);
+  out.gauge('capacity_bytes', 'What the node could hold: used and free.', space.totalBytes);
+  out.gauge('reserve_bytes', 'Kept free, so that deletes work on a full disk.', space.reserveBytes);
+  out.gauge('write_queue_bytes', 'Bytes that wait to be written.', writes.queuedBytes);
+  out.gauge('write_queue_length', 'Writes that wait.', writes.queued);
+  out.counter('write_groups', 'Groups of writes.', writes.groups);
+  out.counter('volume_syncs', 'Syncs of volumes.', writes.volumeSyncs);
+  out.counter('written_bytes', 'Bytes written to volumes.', writes.writtenBytes);
+  out.counter('read_bytes', 'Bytes read from volumes.', reads.readBytes);
+  out.counter('damaged_reads', 'Reads that met damage, and were refused.', reads.damaged);
+  return out.text();
+}
