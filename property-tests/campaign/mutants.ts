@@ -160,7 +160,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'shown to readers before it is durable': {
     file: GROUP_COMMIT,
-    find: '    if (group !== undefined) yield* this.#index();',
+    find: '    if (group !== undefined && !isGated) yield* this.#index();',
     replace: `    if (group !== undefined) yield* this.#index();
     if (group !== undefined) this.#parts.table.endPublish();`,
     also: { file: GROUP_COMMIT, find: '    table.endPublish();', replace: '' },

@@ -1,7 +1,7 @@
 import { viewOf } from '../../src/base/bytes.ts';
 import { decodeAncestorFrame } from '../../src/format/ancestor.ts';
 import { ancestorChecksum } from '../../src/format/checksum.ts';
-import type { Random } from '../../src/testing/random.ts';
+import type { Random } from '../../src/testing/engine/random.ts';
 import { disturb, mutated, oneIn, pick } from './mutation.ts';
 import { compressed, decompressedWhole } from './stored-payload.ts';
 

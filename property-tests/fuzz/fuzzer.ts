@@ -1,4 +1,4 @@
-import { Random } from '../../src/testing/random.ts';
+import { Random } from '../../src/testing/engine/random.ts';
 import type { AllocationMeter } from './allocation-meter.ts';
 import type { FuzzInput } from './fuzz-input.ts';
 import { pick } from './mutation.ts';

@@ -1,6 +1,6 @@
 import { viewOf } from '../../src/base/bytes.ts';
 import { FRAME_BATCHES, FRAME_CHUNK, FRAME_INDEX } from '../../src/format/frame.ts';
-import type { Random } from '../../src/testing/random.ts';
+import type { Random } from '../../src/testing/engine/random.ts';
 import {
   CHAIN_AT,
   DECODED_BYTES_AT,

@@ -1,6 +1,6 @@
 import { viewOf } from '../../src/base/bytes.ts';
 import { MAX_FRAME_DECODED_BYTES } from '../../src/base/limits.ts';
-import type { Random } from '../../src/testing/random.ts';
+import type { Random } from '../../src/testing/engine/random.ts';
 
 /** Inputs stay small: speed finds more than size. */
 const MAX_INPUT_BYTES = 128 * 1024;

@@ -1,4 +1,4 @@
-import type { Random } from '../../src/testing/random.ts';
+import type { Random } from '../../src/testing/engine/random.ts';
 import type { FuzzInput } from './fuzz-input.ts';
 
 /** A promise that did not hold for an input. */

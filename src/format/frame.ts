@@ -99,6 +99,16 @@ export function encodeFrame(
   return checksum;
 }
 
+/** The payload behind a header that was just encoded at `offset`, and how it is stored. */
+export function encodedPayload(
+  bytes: Uint8Array,
+  offset: number,
+): { readonly codec: number; readonly payload: Uint8Array } {
+  const payloadBytes = viewOf(bytes).getUint32(offset + 8, true);
+  const start = offset + FRAME_HEADER_BYTES;
+  return { codec: bytes[offset + 5]!, payload: bytes.subarray(start, start + payloadBytes) };
+}
+
 /** Whether a header of this file is at `offset`: its magic and its checksum are valid. */
 export function isFrameHeader(
   bytes: Uint8Array,

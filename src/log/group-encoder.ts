@@ -21,11 +21,19 @@ export interface WritePosition {
   readonly lastSequence: bigint;
 }
 
+/** A group's rows and table as a frame stores them. */
+export interface StoredPayload {
+  readonly codec: number;
+  readonly payload: Uint8Array;
+}
+
 export interface Group {
   /** Rows, then the batch table if there is more than one batch. */
   readonly decoded: Uint8Array;
   readonly batchCount: number;
   readonly recordCount: number;
+  /** Of a group that another store has compressed: it is written as it is. */
+  readonly stored?: StoredPayload | undefined;
 }
 
 /** The bytes of one write, and the state of the log when they are durable. */
@@ -99,10 +107,10 @@ export class GroupEncoder {
     const lastSequence = position.lastSequence + BigInt(batchCount);
     assert(lastSequence <= MAX_U64, 'sequences are u64');
     const payload = this.#buffer.subarray(used + FRAME_HEADER_BYTES);
-    const compressedBytes = yield* waited(compressing(payload, decoded, level, pause));
-    const codec = compressedBytes < 0 ? CODEC_RAW : CODEC_ZSTD;
-    if (codec === CODEC_RAW) payload.set(decoded);
-    const payloadBytes = codec === CODEC_RAW ? decoded.length : compressedBytes;
+    const { codec, payloadBytes } =
+      group.stored === undefined
+        ? yield* compressGroup(payload, decoded, level, pause)
+        : copyStored(payload, group.stored);
     const checksum = encodeFrame(
       this.#buffer,
       used,
@@ -154,6 +162,28 @@ export class GroupEncoder {
     );
     return { ...position, offset: position.offset + FRAME_HEADER_BYTES, chain: checksum };
   }
+}
+
+interface PayloadSize {
+  readonly codec: number;
+  readonly payloadBytes: number;
+}
+
+function* compressGroup(
+  target: Uint8Array,
+  decoded: Uint8Array,
+  level: number,
+  pause: Pause,
+): Flow<PayloadSize> {
+  const compressedBytes = yield* waited(compressing(target, decoded, level, pause));
+  if (compressedBytes >= 0) return { codec: CODEC_ZSTD, payloadBytes: compressedBytes };
+  target.set(decoded);
+  return { codec: CODEC_RAW, payloadBytes: decoded.length };
+}
+
+function copyStored(target: Uint8Array, { codec, payload }: StoredPayload): PayloadSize {
+  target.set(payload);
+  return { codec, payloadBytes: payload.length };
 }
 
 /** Writes the table of batch sizes after the rows of a group. */

@@ -180,6 +180,24 @@ export class LogWriter {
   }
 
   /**
+   * Has room for a write before something else depends on it: what is written over zeros of the
+   * file needs no new blocks. Throws the system's error; `cutBack` then removes what it may have
+   * left.
+   */
+  *makeRoom(encoded: EncodedWrite): Flow<void> {
+    yield* waited(this.#growth);
+    this.#requireGrown();
+    if (!this.#mustWait(encoded)) return;
+    this.#changes++;
+    try {
+      yield* writingZeros(this.#plain, this.#reservedBytes, encoded.after.offset);
+      this.#reservedBytes = encoded.after.offset;
+    } finally {
+      this.#changes--;
+    }
+  }
+
+  /**
    * Whether the file still has a name and its length. Writes to a removed file, or beyond a
    * truncation, would be lost. A renamed file is found by its name (`FilesWatch`). The check runs
    * while the write is in flight, when the event loop has nothing else to do for the group. If the

@@ -4,6 +4,7 @@
  *
  * @module
  */
+export type { WrittenCheckpoint } from './checkpoint/checkpoints.ts';
 export { CheckpointStoreError } from './checkpoint/checkpoint-store.ts';
 export type {
   CheckpointCallOptions,
@@ -28,3 +29,7 @@ export type {
   ShardMapStore,
   StoredShardMap,
 } from './shards/shard-map-store.ts';
+export { ReplicatedStore } from './node/replicated-store.ts';
+export type { ReplicaLag, ReplicatedStats } from './node/replicated-stats.ts';
+export type { ReplicaRole } from './node/replica-node.ts';
+export type { ReplicaStoreOptions, ReplicatedOptions } from './node/replicated-options.ts';

@@ -1,18 +1,15 @@
 import { EventEmitter } from 'node:events';
 import { queueMicrotask } from '../base/timers.ts';
 import { StoreClosedError, StoreError } from '../base/errors.ts';
+import type { CommitGate } from './commit/commit-gate.ts';
 import type { Health } from './commit/health.ts';
-import type { LogKeeper } from './commit/log-keeper.ts';
-import { isAncestorStoreId } from '../format/ancestor.ts';
 import type { DirectoryLock } from '../directory/held-lock.ts';
 import type { Directory } from '../fs/directory.ts';
 import type { Table } from '../table/table.ts';
 import type { BackupOptions, BackupReport } from './backup/backup.ts';
 import { withOutcome } from './batch/batch-queue.ts';
 import type { Change } from './changes/change.ts';
-import { FeedSet, type ChangesOptions } from './changes/feed-set.ts';
-import { StoreChangeSource } from './changes/change-source.ts';
-import { RetainedLogs } from './changes/retained-logs.ts';
+import type { FeedSet, ChangesOptions } from './changes/feed-set.ts';
 import { openChannel, traced } from './observe/channels.ts';
 import type { Condition } from './batch/condition.ts';
 import { requireDurability } from './batch/durability.ts';
@@ -29,6 +26,7 @@ import type { OpenOptions, ResolvedOptions } from './open/options.ts';
 import type { RecoveryReport } from './recovery/recovery-report.ts';
 import { ReadableStore } from './readable-store.ts';
 import { readStats, type StoreStats } from './stats.ts';
+import { openFeeds } from './store-feeds.ts';
 import { figuresOf } from './store-snapshot.ts';
 import type { StoreEvents } from './observe/store-events.ts';
 import { packUpdatesNow, toSource, type Update } from './batch/updates.ts';
@@ -43,9 +41,10 @@ export function openStoreIn(
   environment: StoreEnvironment | undefined,
   directory: string | URL,
   options: OpenOptions = {},
+  gate?: CommitGate,
 ): Promise<MetadataStore> {
   const run = async (): Promise<MetadataStore> =>
-    makeStore(await openParts(environment, directory, options));
+    makeStore({ ...(await openParts(environment, directory, options)), gate });
   const context = (): object => ({
     directory: String(directory),
     // The options are checked in `run`.
@@ -78,10 +77,7 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
 
   private constructor(parts: OpenedParts) {
     super({
-      records: () => {
-        this.#requireOpen();
-        return parts.table;
-      },
+      records: () => this.#readable(),
       lastSequence: () => this.#visibleSequence,
       hooks: { pause: parts.pause, requireOpen: () => this.#requireOpen() },
     });
@@ -99,6 +95,7 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
       parts.lock &&
       makeWriter(parts, parts.lock, {
         store: this,
+        table: () => this.#readable(),
         feeds: this.#feeds,
         backgroundLoad: this.#backgroundLoad,
         announce: (name, details, unheard) => this.#announce(name, details, unheard),
@@ -345,6 +342,11 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
     return this.recovery.lastSequence + BigInt(this.#writer?.observer.commits.batches ?? 0);
   }
 
+  #readable(): Table {
+    this.#requireOpen();
+    return this.#table;
+  }
+
   #requireOpen(): void {
     if (this.#health.state === 'closed') throw new StoreClosedError();
   }
@@ -355,32 +357,4 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
       outcome: 'not-applied',
     });
   }
-}
-
-/**
- * The feeds of a store. `keeper` is called when they read; for a read-only store it returns
- * undefined.
- */
-function openFeeds(
-  parts: OpenedParts,
-  keeper: () => Pick<LogKeeper, 'closedLogs' | 'live' | 'lastSyncedSequence'> | undefined,
-): FeedSet {
-  const { fs, directory, recovered, retention, logs, lock, health } = parts;
-  const { storeId } = recovered;
-  const retained = new RetainedLogs(retention);
-  const source = new StoreChangeSource({
-    fs,
-    directory,
-    storeId,
-    isLive: lock !== undefined,
-    beginsWithRecords: isAncestorStoreId(storeId),
-    retained,
-    keeper: () =>
-      keeper() ?? {
-        closedLogs: logs.closed,
-        live: undefined,
-        lastSyncedSequence: logs.last.lastSequence,
-      },
-  });
-  return new FeedSet(source, retained, health);
 }

@@ -2,6 +2,7 @@ import { present } from '../base/assert.ts';
 import { storeErrorOf } from '../base/store-error-of.ts';
 import type { DirectoryLock } from '../directory/held-lock.ts';
 import type { Directory } from '../fs/directory.ts';
+import type { Table } from '../table/table.ts';
 import { LiveBackups } from './live-backups.ts';
 import { BatchQueue } from './batch/batch-queue.ts';
 import type { FeedSet } from './changes/feed-set.ts';
@@ -18,6 +19,7 @@ import { StoreObserver } from './observe/store-observer.ts';
 import type { OpenedParts } from './open/open-parts.ts';
 import { ReserveFile } from './space/reserve-file.ts';
 import { SpaceKeeper, type SpaceFigures } from './space/space-keeper.ts';
+import { replicaAccess } from './replica-access.ts';
 import type { BackgroundLoad } from './background-load.ts';
 
 /** The parts that write to an open store's directory. */
@@ -37,6 +39,8 @@ export interface Writer {
 /** What a writer needs from its store. */
 export interface WriterHost {
   readonly store: object;
+  /** What reads see. Throws StoreClosedError. */
+  readonly table: () => Table;
   readonly feeds: FeedSet;
   readonly backgroundLoad: BackgroundLoad;
   readonly announce: Announce;
@@ -122,6 +126,7 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
       merges.consider();
       feeds.ring();
     },
+    gate: parts.gate,
   });
   const merges: MergeScheduler = new MergeScheduler(
     {
@@ -134,15 +139,27 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
       logLimitBytes: options.logLimitBytes,
       onMerged: (merged) => announce('merged', [merged]),
       onFailed: (error) => announce('mergeFailed', [error]),
+      beforeRemoval: (lastSequence) => parts.gate?.beforeRemoval(lastSequence),
     },
     parts.snapshot,
   );
   const backups = new LiveBackups({ ...shared, committer, merges, makeRunner, pause });
+  const writer = { queue, committer, sync, logs, claims, watch, merges, backups, observer, space };
+  startWriter(writer, parts, host);
+  return writer;
+}
+
+function startWriter(
+  writer: Writer,
+  parts: OpenedParts,
+  { table, backgroundLoad }: WriterHost,
+): void {
+  const { logs, watch, space, merges } = writer;
   logs.prepareNext();
   watch.start();
   space.start();
-  backgroundLoad.onceWarm(() => health.guard(() => merges.consider()));
-  return { queue, committer, sync, logs, claims, watch, merges, backups, observer, space };
+  backgroundLoad.onceWarm(() => parts.health.guard(() => merges.consider()));
+  parts.gate?.attach(replicaAccess(parts, { table, ...writer }));
 }
 
 /**

@@ -19,7 +19,7 @@ import type { FileRange, FileVariant, Keep } from './file-variant.ts';
 import type { Tear } from './file-variant-list.ts';
 import { buildNamespace, keepsNameOrder } from './namespace.ts';
 import type { NameSelection } from './namespace.ts';
-import type { Random } from './random.ts';
+import type { Random } from './engine/random.ts';
 
 /** Where the choices of one crash come from. 0 always means the mildest. */
 export interface Choices {

@@ -26,7 +26,7 @@ import type { Tear } from './file-variant-list.ts';
 import { HeldDirectories } from './held-directories.ts';
 import type { DirectoryAccess } from './held-directories.ts';
 import { leaseOf, LeaseTable } from './lease-table.ts';
-import { Random } from './random.ts';
+import { Random } from './engine/random.ts';
 import { endEffect, NameCalls } from './name-calls.ts';
 import { IMMEDIATE } from './scheduler.ts';
 import type { CallScheduler } from './scheduler.ts';

@@ -6,7 +6,7 @@ import { fileVariants } from './file-variant-list.ts';
 import type { Tear } from './file-variant-list.ts';
 import { buildNamespace, nameSelections } from './namespace.ts';
 import type { Namespace } from './namespace.ts';
-import { Random } from './random.ts';
+import { Random } from './engine/random.ts';
 
 export interface CrashStatesOptions {
   /** Maximum number of states; above it, a seeded sample of this many. Default 20,000. */

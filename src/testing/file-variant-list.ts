@@ -4,7 +4,7 @@ import type { CrashModel, WriteEffect } from './disk/effect.ts';
 import type { FileInode } from './disk/file-inode.ts';
 import { FILLS, LOST, holesOf, isLegal, isOpen, keepAll, naturalSize } from './file-variant.ts';
 import type { FileRange, FileVariant, Keep } from './file-variant.ts';
-import type { Random } from './random.ts';
+import type { Random } from './engine/random.ts';
 
 /** Where a write may tear: at the edges of 512-byte sectors, or at every byte. */
 export type Tear = 'sector' | 'byte';

@@ -31,3 +31,8 @@ export { shardMapConformance } from './conformance/shard-map-conformance.ts';
 export type { ShardMapSubject } from './conformance/shard-map-conformance.ts';
 export { sharedLogConformance } from './conformance/shared-log-conformance.ts';
 export type { SystemError, SystemErrorCode } from './disk/system-error.ts';
+export { MemoryCheckpoints } from './engine/memory-checkpoints.ts';
+export { SimulatedConnection, SimulatedLog } from './engine/simulated-log.ts';
+export type { SimulatedLogFaults, SimulatedLogOptions } from './engine/simulated-log.ts';
+export { openReplicaOn } from './replica-on.ts';
+export type { ReplicaOnOptions } from './replica-on.ts';

@@ -1,4 +1,4 @@
-import { Random } from './random.ts';
+import { Random } from './engine/random.ts';
 
 /** Decides when a started call may end. Calls start at once, in call order. */
 export interface CallScheduler {

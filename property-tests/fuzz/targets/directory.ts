@@ -5,7 +5,7 @@ import type { MetadataStore } from '../../../src/store/metadata-store.ts';
 import type { OpenOptions } from '../../../src/store/open/options.ts';
 import { CrashFs } from '../../../src/testing/crash-fs.ts';
 import { openOn } from '../../../src/testing/open-on.ts';
-import type { Random } from '../../../src/testing/random.ts';
+import type { Random } from '../../../src/testing/engine/random.ts';
 import type { CorpusDirectory } from '../corpus.ts';
 import { parameterOf, type FuzzInput } from '../fuzz-input.ts';
 import { mutated, oneIn, pick } from '../mutation.ts';

@@ -14,7 +14,7 @@ import {
   FRAME_HEADER_BYTES,
 } from '../../../src/format/frame.ts';
 import { batchTableBytes, decodeGroup } from '../../../src/format/group-rows.ts';
-import type { Random } from '../../../src/testing/random.ts';
+import type { Random } from '../../../src/testing/engine/random.ts';
 import { STORE_ID } from '../../../test/support/small-directory.ts';
 import type { CorpusFile } from '../corpus.ts';
 import { kindOf, parseFile, type FileModel, type FrameModel } from '../file-model.ts';

@@ -8,7 +8,7 @@ import { FileWindow } from '../../../src/fs/file-window.ts';
 import { findFrames } from '../../../src/log/frame-search.ts';
 import { scanRun } from '../../../src/jobs/scan-run.ts';
 import { scanLog } from '../../../src/log/log-scan.ts';
-import type { Random } from '../../../src/testing/random.ts';
+import type { Random } from '../../../src/testing/engine/random.ts';
 import { openedFile, readOnlyFiles } from '../../../test/support/read-only-files.ts';
 import { STORE_ID } from '../../../test/support/small-directory.ts';
 import { disturbAncestorFile } from '../ancestor-model.ts';

@@ -217,7 +217,7 @@ export class BatchQueue {
   /**
    * Settles taken batches and admits waiting ones. A batch that was left out of its group is
    * rejected with its refusal, or with `refusedError` if the state that it was judged by is
-   * unknown.
+   * unknown. A batch that was given up while its group was in flight is settled already.
    */
   settle(
     group: readonly QueuedBatch[],
@@ -225,6 +225,7 @@ export class BatchQueue {
     refusedError: StoreError | undefined = error,
   ): void {
     for (const batch of group) {
+      if (batch.state === 'settled') continue;
       const { refusal } = batch;
       this.#leave(batch);
       batch.settle(refusal === undefined ? error : (refusedError ?? refusal));

@@ -7,6 +7,7 @@ import type { QueuedBatch } from '../batch/batch-queue.ts';
 import type { Inserted } from '../batch/insert-options.ts';
 import type { BatchDurability } from '../batch/durability.ts';
 import type { WriteBatch } from '../batch/write-batch.ts';
+import { Arrivals } from './commit-gate.ts';
 import { GroupCommit, type GroupCommitParts } from './group-commit.ts';
 import type { WhenHeld } from './write-failure.ts';
 
@@ -75,6 +76,8 @@ export function fenceOf(lock: DirectoryLock, mode: CommitMode): WhenHeld {
 export class Committer {
   readonly #parts: CommitterParts;
   readonly #group: GroupCommit;
+  /** Groups of a shared log, which a replica applies. */
+  readonly arrivals: Arrivals = new Arrivals(() => this.wake());
   #state: 'idle' | 'scheduled' | 'running' = 'idle';
   #idleWaiters: (() => void)[] = [];
 
@@ -156,6 +159,7 @@ export class Committer {
 
   get #isWanted(): boolean {
     const { queue, sync } = this.#parts;
+    if (this.arrivals.areWaiting) return true;
     return queue.hasReady || this.#group.rotations.areWanted || sync.isDue;
   }
 
@@ -168,6 +172,7 @@ export class Committer {
     const { queue, sync } = this.#parts;
     const { rotations } = this.#group;
     if (sync.isDue) yield* this.#syncDue();
+    if (this.arrivals.areWaiting) yield* this.#applyArrived();
     if (queue.hasReady) yield* this.#commitNext();
     if (rotations.areWanted && !queue.hasReady) yield* this.#group.rotateIdle();
     this.#rest();
@@ -187,6 +192,7 @@ export class Committer {
     queue.rejectInFlight(() => health.poisonedWrite('unknown'));
     queue.rejectQueued(() => health.poisonedWrite('not-applied'));
     this.#group.rotations.reject(health.poisonedWrite('not-applied'));
+    for (const { reject } of this.arrivals.take()) reject(health.poisonedWrite('unknown'));
     this.#state = 'idle';
     for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
@@ -195,6 +201,22 @@ export class Committer {
     const { queue, health } = this.#parts;
     const error = yield* this.#group.syncFenced();
     if (error !== undefined) queue.rejectQueued(() => health.poisonedWrite('not-applied'));
+  }
+
+  /** After a group that could not be applied, those behind it would leave a gap. */
+  *#applyArrived(): Flow<void> {
+    const { health } = this.#parts;
+    let refusal: StoreError | undefined;
+    for (const { group, resolve, reject } of this.arrivals.take()) {
+      if (health.isPoisoned) refusal = health.poisonedWrite('not-applied');
+      refusal ??= (yield* waited(this.#parts.admit())) ?? (yield* this.#group.apply(group));
+      if (refusal !== undefined) {
+        reject(refusal);
+        continue;
+      }
+      yield* this.#group.afterCommit();
+      resolve();
+    }
   }
 
   *#commitNext(): Flow<void> {
@@ -254,6 +276,8 @@ export class Committer {
 function numberBatches(batches: readonly QueuedBatch[], lastSequence: bigint): void {
   let sequence = lastSequence;
   for (const batch of batches) {
+    // It was given up meanwhile, and so were all of the group.
+    if (batch.state === 'settled') return;
     if (batch.refusal === undefined && batch.packed!.recordCount > 0) sequence++;
     batch.sequence = sequence;
   }

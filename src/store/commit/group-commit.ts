@@ -8,8 +8,15 @@ import {
   StoreFullError,
 } from '../../base/errors.ts';
 import { begin, waited, type Flow } from '../../base/flow.ts';
+import { FILE_HEADER_BYTES } from '../../format/file-header.ts';
+import { encodedPayload } from '../../format/frame.ts';
 import { batchTableBytes } from '../../format/group-rows.ts';
-import { GroupEncoder, type Group, type Pause } from '../../log/group-encoder.ts';
+import {
+  GroupEncoder,
+  type EncodedWrite,
+  type Group,
+  type Pause,
+} from '../../log/group-encoder.ts';
 import type { LogWriter } from '../../log/log-writer.ts';
 import type { Table } from '../../table/table.ts';
 import type { BatchQueue, QueuedBatch } from '../batch/batch-queue.ts';
@@ -17,13 +24,14 @@ import { MAX_UNSYNCED_BYTES, type BatchDurability } from '../batch/durability.ts
 import type { CommitStats } from '../observe/commit-stats.ts';
 import type { StoreObserver } from '../observe/store-observer.ts';
 import type { SpaceKeeper } from '../space/space-keeper.ts';
+import type { ArrivedGroup, CommitGate } from './commit-gate.ts';
 import { ConditionJudge } from './condition-judge.ts';
 import { gather } from './gather.ts';
 import type { Health } from './health.ts';
 import type { LogKeeper } from './log-keeper.ts';
 import type { LogSync } from './log-sync.ts';
 import { Rotations } from './rotations.ts';
-import { writeFailure, type WhenHeld } from './write-failure.ts';
+import { poison, writeFailure, type WhenHeld } from './write-failure.ts';
 
 export interface GroupCommitParts {
   readonly queue: BatchQueue;
@@ -43,6 +51,8 @@ export interface GroupCommitParts {
   readonly onEnded: () => void;
   readonly rotateBytes: number;
   readonly compressionLevel: number;
+  /** Of a replicated store: passed before the write. */
+  readonly gate?: CommitGate | undefined;
 }
 
 /**
@@ -82,7 +92,9 @@ export class GroupCommit {
    * error that its batches are rejected with.
    */
   *#commit(batches: readonly QueuedBatch[]): Flow<StoreError | undefined> {
-    const { table, logs, health, stats, queue, space } = this.#parts;
+    const { table, logs, health, queue, space, gate } = this.#parts;
+    const refused = gate?.refusal(batches);
+    if (refused !== undefined) return refused;
     const isJudged = queue.conditionalBatches > 0 || space.isLimited;
     if (isJudged) yield* this.#judge(batches);
     const written = batches.filter(
@@ -101,13 +113,40 @@ export class GroupCommit {
     const region = table.reserve(rowsBytes + batchTableBytes(written.length));
     const group = gather(region, written, rowsBytes);
     table.beginPublish(region, rowsBytes);
-    const error = yield* this.write(log, group, durability);
+    return this.#finish(yield* this.write(log, group, durability), group);
+  }
+
+  /**
+   * Writes a group that was read from a shared log, without a sync, and shows it. Returns the error
+   * if that failed.
+   */
+  *apply(arrived: ArrivedGroup): Flow<StoreError | undefined> {
+    const { table, logs, health } = this.#parts;
+    const { decoded, batchCount, recordCount, stored } = arrived;
+    let log: LogWriter;
+    try {
+      log = yield* logs.writable();
+    } catch (error) {
+      return asRefusal(error);
+    }
+    if (health.isPoisoned) return health.poisonedWrite('not-applied');
+    const region = table.reserve(decoded.length);
+    region.bytes.set(decoded);
+    table.beginPublish(region, decoded.length - batchTableBytes(batchCount));
+    const group = { decoded: region.bytes, batchCount, recordCount, stored };
+    return this.#finish(yield* this.write(log, group, 'deferred'), group);
+  }
+
+  /** Shows the group that has been written, or takes it back. */
+  #finish(error: StoreError | undefined, group: Group): StoreError | undefined {
+    const { table, stats } = this.#parts;
     if (error !== undefined) {
       table.abandonPublish();
       return error;
     }
     table.endPublish();
-    stats.committed(written.length, group.recordCount);
+    stats.committed(group.batchCount, group.recordCount);
+    this.#parts.gate?.shown();
     return undefined;
   }
 
@@ -128,7 +167,10 @@ export class GroupCommit {
 
   /** Commits a group whose batches write nothing. Earlier bytes may still have to be synced. */
   *#commitNothing(durability: BatchDurability, isJudged: boolean): Flow<StoreError | undefined> {
-    const { logs } = this.#parts;
+    const { logs, gate } = this.#parts;
+    // A condition that fails is an answer about the newest state.
+    const stale = isJudged ? yield* waited(gate?.confirm()) : undefined;
+    if (stale !== undefined) return stale;
     const isSynced = durability === 'sync' && logs.unsyncedBytes > 0;
     const error = isSynced ? yield* this.syncFenced() : undefined;
     if (error !== undefined) return error;
@@ -168,15 +210,46 @@ export class GroupCommit {
     const fenced = yield* this.#fence('not-applied');
     if (fenced !== undefined) return fenced;
     if (health.isPoisoned) return health.poisonedWrite('not-applied');
+    const isGated =
+      group !== undefined && group.stored === undefined && this.#parts.gate !== undefined;
+    const refused = isGated ? yield* this.#passGate(log, encoded, group) : undefined;
+    if (refused !== undefined) return refused;
     const writeStart = monotonicMs();
     const write = isDurable ? log.write(encoded, seal) : log.writeVolatile(encoded);
     const writing = begin(tryToWrite(write));
-    if (group !== undefined) yield* this.#index();
+    if (group !== undefined && !isGated) yield* this.#index();
     const written = yield* waited(writing);
-    if ('error' in written) return yield* writeFailure(this.#parts, log, written.error);
+    if ('error' in written) {
+      const { error } = written;
+      // What a shared log holds is committed: without room for it here, this store is behind.
+      if (isGated) return yield* poison(this.#parts, log.path, error);
+      return yield* writeFailure(this.#parts, log, error);
+    }
     const lengthBytes = encoded.bytes.length;
     stats.written(lengthBytes, writeStart - encodeStart, written.endMs - writeStart, isDurable);
     return yield* this.#fence('unknown');
+  }
+
+  /**
+   * Appends the group to the shared log while its rows are indexed. Room for it here is made
+   * before: afterwards the group is committed, and a failure here leaves this store behind.
+   */
+  *#passGate(log: LogWriter, encoded: EncodedWrite, group: Group): Flow<StoreError | undefined> {
+    const room = yield* tryToWrite(log.makeRoom(encoded));
+    if ('error' in room) return yield* writeFailure(this.#parts, log, room.error);
+    const { gate, health } = this.#parts;
+    const offset = log.lengthBytes === 0 ? FILE_HEADER_BYTES : 0;
+    const appending = present(gate, 'asked by the caller').append({
+      firstSequence: log.lastSequence + 1n,
+      batchCount: group.batchCount,
+      recordCount: group.recordCount,
+      decodedBytes: group.decoded.length,
+      stored: encodedPayload(encoded.bytes, offset),
+    });
+    yield* this.#index();
+    const refused = yield* waited(appending);
+    if (refused !== undefined) return refused;
+    return health.isPoisoned ? health.poisonedWrite('unknown') : undefined;
   }
 
   #isRotationDue(log: LogWriter): boolean {

@@ -39,7 +39,8 @@ export function* writeFailure(
   return new StoreFullError(`there is no space for the batch in ${path}`, fields);
 }
 
-function* poison(
+/** As `writeFailure` where the group is committed elsewhere: nothing can be taken back. */
+export function* poison(
   { health, whenHeld }: WriteFailureParts,
   path: string,
   cause: unknown,

@@ -71,6 +71,8 @@ export interface MergeSchedulerParts {
     readonly durationMs: number;
   }) => void;
   readonly onFailed: (error: Error) => void;
+  /** As of a `CommitGate`. */
+  readonly beforeRemoval?: (lastSequence: bigint) => Promise<void> | undefined;
 }
 
 type State =
@@ -244,8 +246,7 @@ export class MergeScheduler {
         this.#state = { kind: 'idle' };
         this.consider();
       };
-      const timer = setTimeout(() => this.#parts.health.guard(retry), RETRY_MS);
-      timer.unref();
+      const timer = setTimeout(() => this.#parts.health.guard(retry), RETRY_MS).unref();
       this.#state = { kind: 'retrying', timer };
     }
     this.#parts.onFailed(error);
@@ -343,8 +344,9 @@ export class MergeScheduler {
     job: MergeJob,
     result: Extract<MergeResult, { kind: 'merged' }>,
   ): Promise<{ readonly snapshotBytes: number; readonly durationMs: number }> {
-    const { fs, directory, table, logs, retained } = this.#parts;
+    const { fs, directory, table, logs, retained, beforeRemoval } = this.#parts;
     const path = join(directory, snapshotName(job.number));
+    await beforeRemoval?.(job.last.lastSequence);
     await this.#requireHeld();
     try {
       await fs.rename(job.temporaryPath, path);
@@ -375,9 +377,9 @@ export class MergeScheduler {
       // A file that cannot be removed now is a leftover, and the next open removes it.
       await fs.unlink(name).catch(() => undefined);
     }
-    const merged = { snapshotBytes: result.written.fileBytes, durationMs };
-    this.#parts.onMerged(merged);
-    return merged;
+    const snapshotBytes = result.written.fileBytes;
+    this.#parts.onMerged({ snapshotBytes, durationMs });
+    return { snapshotBytes, durationMs };
   }
 
   /** Waits through a pause. */
@@ -392,8 +394,6 @@ export class MergeScheduler {
 
   #poison(path: string, cause: unknown): StorePoisonedError {
     const message = `renaming the new snapshot to ${path} failed; the state of the directory is unknown`;
-    const error = new StorePoisonedError(message, { cause, path });
-    this.#parts.health.poisonWith(error);
-    return error;
+    return this.#parts.health.broken(new StorePoisonedError(message, { cause, path }));
   }
 }

@@ -37,6 +37,12 @@ export interface StoreEvents {
    * Opened with `warm: 'background'`: a chunk of the snapshot cannot be read. Writes are refused.
    */
   damaged: [StoreError];
+  /** Of a `ReplicatedStore`: it has become, or is no longer, the primary. */
+  roleChanged: ['replica' | 'candidate' | 'primary'];
+  /** Of a `ReplicatedStore`: it was rebuilt from a checkpoint; the error says why. */
+  rebuilt: [StoreError];
+  /** Of a `ReplicatedStore`: it follows the log no longer and refuses writes; reads still work. */
+  replicaFailed: [Error];
   closed: [];
 }
 

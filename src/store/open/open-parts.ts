@@ -6,7 +6,7 @@ import {
   DirectoryLostError,
   type FencedError,
   StoreError,
-  StorePoisonedError,
+  type StorePoisonedError,
 } from '../../base/errors.ts';
 import { pathOf } from '../../base/path.ts';
 import { storeErrorOf } from '../../base/store-error-of.ts';
@@ -22,6 +22,7 @@ import type { JobRunner } from '../../threads/job-runner.ts';
 import { ThreadPool } from '../../threads/thread-pool.ts';
 import { ThreadShortage } from '../../threads/thread-shortage.ts';
 import { createStore } from './creation.ts';
+import type { CommitGate } from '../commit/commit-gate.ts';
 import { Health } from '../commit/health.ts';
 import { refuseIncompleteCopy } from '../../directory/incomplete-copy.ts';
 import type { ClosedLog } from '../commit/log-keeper.ts';
@@ -39,6 +40,7 @@ import {
 import type { RecoveryContext } from '../recovery/recovery-context.ts';
 import type { Loss, MovedFile, RecoveryReport } from '../recovery/recovery-report.ts';
 import { environmentOf, NODE_ENVIRONMENT, standIn, type StoreEnvironment } from './environment.ts';
+import { PoisonBell } from './poison-bell.ts';
 import { chooseRunner, otherThreads } from './recovery-runner.ts';
 import { repair } from './repair.ts';
 import type { Retention } from '../changes/retained-logs.ts';
@@ -76,6 +78,7 @@ export interface OpenedParts {
   readonly startTimer: StartTimer;
   /** Calls the listener if no thread can be started, even if that was before this call. */
   readonly onThreadShortage: (listener: (error: StoreError) => void) => void;
+  readonly gate?: CommitGate | undefined;
   /** Calls the listener when the store is poisoned, even if that was before this call. */
   readonly onPoison: (listener: (error: StorePoisonedError) => void) => void;
 }
@@ -84,22 +87,6 @@ export interface OpenedParts {
 interface SalvageReport {
   readonly moved: MovedFile[];
   readonly losses: Loss[];
-}
-
-/** Reports the first poisoning to a listener, even if it is added later. */
-class PoisonBell {
-  #error: StorePoisonedError | undefined;
-  #listener: ((error: StorePoisonedError) => void) | undefined;
-
-  ring(error: StorePoisonedError): void {
-    this.#error ??= error;
-    this.#listener?.(error);
-  }
-
-  listen(listener: (error: StorePoisonedError) => void): void {
-    this.#listener = listener;
-    if (this.#error !== undefined) listener(this.#error);
-  }
 }
 
 /** Locks, reads, judges and repairs a directory. On any failure the lock is released again. */

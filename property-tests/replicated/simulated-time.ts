@@ -1,0 +1,36 @@
+/** Simulated time: timers ring only when it is moved on. */
+export class SimulatedTime {
+  #nowMs = 0;
+  #timers: { readonly atMs: number; readonly ring: () => void }[] = [];
+
+  readonly timer = (delayMs: number, ring: () => void): (() => void) => {
+    const timer = { atMs: this.#nowMs + delayMs, ring };
+    this.#timers.push(timer);
+    return () => {
+      this.#timers = this.#timers.filter((one) => one !== timer);
+    };
+  };
+
+  /** Rings what is due in the next `ms`, in order, and lets the work that follows run. */
+  async pass(ms: number): Promise<void> {
+    const endMs = this.#nowMs + ms;
+    for (;;) {
+      await rest();
+      const due = this.#timers
+        .filter(({ atMs }) => atMs <= endMs)
+        .sort((a, b) => a.atMs - b.atMs)[0];
+      if (due === undefined) break;
+      this.#timers = this.#timers.filter((one) => one !== due);
+      this.#nowMs = Math.max(this.#nowMs, due.atMs);
+      due.ring();
+    }
+    this.#nowMs = endMs;
+  }
+}
+
+/** Rounds of the event loop in which work that waits for nothing outside comes to its end. */
+const ROUNDS = 12;
+
+export async function rest(rounds: number = ROUNDS): Promise<void> {
+  for (let round = 0; round < rounds; round++) await new Promise((go) => setImmediate(go));
+}

@@ -1,0 +1,102 @@
+import { equalBytes } from '../../base/bytes.ts';
+import { PositionExpiredError } from '../../base/errors.ts';
+import { decodeEntry } from '../log/entry.ts';
+import { LogLostError, LogUnavailableError } from '../log/log-errors.ts';
+import type { SharedLog } from '../log/shared-log.ts';
+import type { ReplicaClock } from './replica-clock.ts';
+
+/**
+ * What became of an append: the entry is ours, another one is at its position, or nobody can tell
+ * any more since the position has been trimmed.
+ */
+export type AppendResult = 'ours' | 'other' | 'trimmed';
+
+export interface AppenderParts {
+  readonly log: SharedLog;
+  readonly clock: ReplicaClock;
+  /** How long an entry that must exist may stay unreadable before the log counts as lost. */
+  readonly lostAfterMs: number;
+  /** Hears of each failure of the engine. */
+  readonly onUnavailable: (error: unknown) => void;
+}
+
+/**
+ * Appends with a definite result. While the engine does not answer, the same bytes are appended at
+ * the same position again, so an earlier attempt that succeeds later is the same entry. If the
+ * position is occupied, its entry is read: with our nonce it is ours. No clock decides anything but
+ * when to repeat.
+ */
+export class Appender {
+  readonly #parts: AppenderParts;
+
+  constructor(parts: AppenderParts) {
+    this.#parts = parts;
+  }
+
+  /** Rejects with the signal's reason, with LogLostError, or with what the log says is final. */
+  async append(
+    position: bigint,
+    bytes: Uint8Array,
+    nonce: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<AppendResult> {
+    const { log } = this.#parts;
+    const answer = await this.#repeat(signal, () => log.append(position, bytes, { signal }));
+    if (answer === 'appended') return 'ours';
+    const found = await this.#repeat(signal, () => this.#entryAt(position, signal));
+    if (found === 'trimmed') return 'trimmed';
+    const entry = decodeEntry(found);
+    const isOurs =
+      typeof entry !== 'string' && entry.kind !== 'newer' && equalBytes(entry.nonce, nonce);
+    return isOurs ? 'ours' : 'other';
+  }
+
+  async #repeat<T>(signal: AbortSignal, call: () => Promise<T>): Promise<T> {
+    for (let attempt = 0; ; attempt++) {
+      signal.throwIfAborted();
+      try {
+        return await call();
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof LogUnavailableError)) throw error;
+        this.#parts.onUnavailable(error);
+        await this.#parts.clock.sleep(backoffMs(attempt), signal);
+      }
+    }
+  }
+
+  /** The position is occupied, so a read that lags will show it. */
+  async #entryAt(position: bigint, signal: AbortSignal): Promise<Uint8Array | 'trimmed'> {
+    const { log, clock, lostAfterMs } = this.#parts;
+    const reading = new AbortController();
+    const stop = (): void => reading.abort(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+    const patience = clock.timer(lostAfterMs, () => reading.abort(new Unread()));
+    try {
+      for await (const { entry } of log.read(position, { signal: reading.signal })) return entry;
+      throw new LogUnavailableError(`reading position ${position} ended without an entry`);
+    } catch (error) {
+      if (error instanceof PositionExpiredError) return 'trimmed';
+      if (!(error instanceof Unread)) throw error;
+      const { last } = await log.bounds({ signal });
+      if (last + 1n < position) {
+        throw new LogLostError({ position, reason: `the log ends at ${last}` });
+      }
+      throw new LogUnavailableError(`position ${position} is occupied and cannot be read`);
+    } finally {
+      patience();
+      signal.removeEventListener('abort', stop);
+    }
+  }
+}
+
+/** The wait for an entry is over. */
+class Unread extends Error {}
+
+const FIRST_BACKOFF_MS = 20;
+const LONGEST_BACKOFF_MS = 1_000;
+
+/** Milliseconds until the attempt after attempt number `attempt`, counted from 0. */
+export function backoffMs(attempt: number): number {
+  return Math.min(FIRST_BACKOFF_MS * 2 ** Math.min(attempt, 10), LONGEST_BACKOFF_MS);
+}

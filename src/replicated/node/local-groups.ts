@@ -1,0 +1,67 @@
+import { CODEC_RAW, decompressInto } from '../../format/compression.ts';
+import { crc32c } from '../../format/crc.ts';
+import { decodeGroup } from '../../format/group-rows.ts';
+import type { ReplicaAccess } from '../../store/commit/commit-gate.ts';
+import type { LogGroup } from '../../log/log-reader.ts';
+import type { CompleteGroup } from '../log/log-chain.ts';
+import { LogLostError } from '../log/log-errors.ts';
+
+/** A group that the store had when it was opened. */
+interface LocalGroup {
+  readonly firstSequence: bigint;
+  readonly digest: number;
+}
+
+/**
+ * The groups that the store had when it was opened, behind the place that its position file names.
+ * Each is compared with the shared log before the store goes on: a log that lost entries and then
+ * grew past this store would otherwise be followed.
+ */
+export class LocalGroups {
+  #groups: LocalGroup[] = [];
+
+  /** Reads them from the logs of the directory; before the first write. */
+  static async read(access: ReplicaAccess, after: bigint): Promise<LocalGroups> {
+    const local = new LocalGroups();
+    for await (const group of access.groupsAfter(after)) {
+      local.#groups.push({ firstSequence: group.firstSequence, digest: digestOf(group) });
+    }
+    return local;
+  }
+
+  get areVerified(): boolean {
+    return this.#groups.length === 0;
+  }
+
+  /** @throws LogLostError if the shared log has another group than the store */
+  compare(position: bigint, group: CompleteGroup, decoded: Uint8Array): void {
+    const local = this.#groups.shift();
+    const { firstSequence } = group;
+    const rows = decodeGroup(decoded, group.batchCount, group.recordCount);
+    if (
+      local !== undefined &&
+      typeof rows !== 'string' &&
+      local.firstSequence === firstSequence &&
+      local.digest === digestOf({ firstSequence, ...rows })
+    ) {
+      return;
+    }
+    const reason = `it has another group with sequence ${firstSequence} than the store`;
+    throw new LogLostError({ position, reason });
+  }
+}
+
+/** @throws LogLostError if the payload does not decode to what the entry says */
+export function decodeShared(position: bigint, group: CompleteGroup): Uint8Array {
+  const { codec, payload, decodedBytes, batchCount, recordCount } = group;
+  const decoded = codec === CODEC_RAW ? payload : new Uint8Array(decodedBytes);
+  const isDecoded = codec === CODEC_RAW || decompressInto(decoded, payload);
+  const rows = isDecoded ? decodeGroup(decoded, batchCount, recordCount) : 'it is not zstd';
+  if (typeof rows !== 'string') return decoded;
+  throw new LogLostError({ position, reason: `the payload does not decode: ${rows}` });
+}
+
+function digestOf({ rows, batchRecordCounts }: LogGroup): number {
+  const { buffer, byteOffset, byteLength } = batchRecordCounts;
+  return crc32c(new Uint8Array(buffer, byteOffset, byteLength), crc32c(rows));
+}

@@ -1,0 +1,242 @@
+import { join } from 'node:path';
+import { StoreClosedError, StorePoisonedError, type StoreError } from '../../base/errors.ts';
+import type { CommitGate, ReplicaAccess, SharedGroup } from '../../store/commit/commit-gate.ts';
+import type { QueuedBatch } from '../../store/batch/batch-queue.ts';
+import type { MetadataStore } from '../../store/metadata-store.ts';
+import type { OpenOptions } from '../../store/open/options.ts';
+import { LogChain, type ChainStep, type CompleteGroup, type LogPlace } from '../log/log-chain.ts';
+import { LogLostError } from '../log/log-errors.ts';
+import { backoffMs } from './appender.ts';
+import { decodeShared, LocalGroups } from './local-groups.ts';
+import { Marks } from './marks.ts';
+import { Signal } from './signal.ts';
+import { readPosition, writePosition, type ReplicaPosition } from './position-file.ts';
+import type { ReplicaEnvironment } from './replica-environment.ts';
+
+/** What decides about the commits of a replica's store. */
+export interface CommitHost {
+  refusal(): StoreError | undefined;
+  confirm(): Promise<StoreError | undefined>;
+  append(group: SharedGroup): Promise<StoreError | undefined>;
+  /** All up to this place is visible. */
+  reached(place: LogPlace): void;
+}
+
+const STORE_NAME = 'store';
+
+/** The position file is written again after so many groups, or so many bytes of them. */
+const SAVE_GROUPS = 8_192;
+const SAVE_BYTES: number = 16 * 1024 * 1024;
+
+/** Path of the store in the directory of a generation. */
+export function storePath(directory: string): string {
+  return join(directory, STORE_NAME);
+}
+
+/**
+ * A store that holds a prefix of a shared log, and the place where it stands. Entries are taken in
+ * order, one call at a time: those of other nodes by `take`, those of this node by `takeOwn` in the
+ * middle of a commit.
+ */
+export class OpenReplica implements CommitGate {
+  readonly directory: string;
+  readonly nodeId: Uint8Array;
+  readonly chain: LogChain;
+  readonly #environment: ReplicaEnvironment;
+  readonly #host: CommitHost;
+  readonly #marks: Marks;
+  #store: MetadataStore | undefined;
+  #access: ReplicaAccess | undefined;
+  #local: LocalGroups = new LocalGroups();
+  /** Visible. */
+  #place: LogPlace;
+  /** Visible as soon as the group in flight is. */
+  #next: LogPlace | undefined;
+  #saved: LogPlace;
+  #saving: Promise<void> = Promise.resolve();
+  #bytesSinceSave = 0;
+  /** Who needs marks that a save would forget. */
+  #pins = 0;
+  readonly #verified: Signal = new Signal();
+
+  private constructor(
+    environment: ReplicaEnvironment,
+    directory: string,
+    { nodeId, place }: ReplicaPosition,
+    host: CommitHost,
+  ) {
+    this.#environment = environment;
+    this.directory = directory;
+    this.nodeId = nodeId;
+    this.chain = new LogChain(place);
+    this.#marks = new Marks(place);
+    this.#place = place;
+    this.#saved = place;
+    this.#host = host;
+  }
+
+  /**
+   * Opens the store of a generation; undefined if the generation was never finished. Throws as
+   * `MetadataStore.open`, and LogLostError if the store is behind what its position file says.
+   */
+  static async open(
+    environment: ReplicaEnvironment,
+    directory: string,
+    options: OpenOptions,
+    host: CommitHost,
+  ): Promise<OpenReplica | undefined> {
+    const position = await readPosition(environment.fileSystem, directory);
+    if (position === undefined) return undefined;
+    const replica = new OpenReplica(environment, directory, position, host);
+    replica.#store = await environment.openStore(storePath(directory), options, replica);
+    try {
+      const { sequence, position: at } = position.place;
+      const access = replica.access;
+      if (access.lastSequence < sequence) {
+        const reason = `the store ends at sequence ${access.lastSequence}, not ${sequence}`;
+        throw new LogLostError({ position: at, reason });
+      }
+      replica.#local = await LocalGroups.read(access, sequence);
+      if (replica.isVerified) replica.#verified.resolve();
+    } catch (error) {
+      await replica.#store.close();
+      throw error;
+    }
+    return replica;
+  }
+
+  get store(): MetadataStore {
+    return this.#store!;
+  }
+
+  get access(): ReplicaAccess {
+    return this.#access!;
+  }
+
+  /** All up to here is visible. */
+  get place(): LogPlace {
+    return this.#place;
+  }
+
+  /** Whether all that the store had when it was opened has been found in the shared log. */
+  get isVerified(): boolean {
+    return this.#local.areVerified;
+  }
+
+  /** Takes an entry that was read from the log. Throws what makes it impossible to go on. */
+  async take(position: bigint, bytes: Uint8Array, signal: AbortSignal): Promise<ChainStep> {
+    const step = this.chain.take(position, bytes);
+    if (step.kind === 'group') await this.#takeGroup(position, step.group, signal);
+    else if (step.kind !== 'piece' && step.kind !== 'repaired') this.#reach(this.chain.groupEnd);
+    return step;
+  }
+
+  /** Takes an entry that this node has appended; a group is about to be written here. */
+  takeOwn(position: bigint, bytes: Uint8Array): void {
+    const { kind } = this.chain.take(position, bytes);
+    if (kind === 'group') this.#next = this.chain.groupEnd;
+    else if (kind !== 'piece') this.#reach(this.chain.groupEnd);
+    this.#bytesSinceSave += bytes.length;
+  }
+
+  async #takeGroup(position: bigint, group: CompleteGroup, signal: AbortSignal): Promise<void> {
+    const decoded = decodeShared(position, group);
+    if (group.lastSequence <= this.access.lastSequence) {
+      this.#local.compare(position, group, decoded);
+      this.#reach(this.chain.groupEnd);
+      if (this.isVerified) this.#verified.resolve();
+      return;
+    }
+    if (!this.isVerified || group.firstSequence !== this.access.lastSequence + 1n) {
+      const reason = `its group with sequence ${group.firstSequence} does not continue the store`;
+      throw new LogLostError({ position, reason });
+    }
+    this.#next = this.chain.groupEnd;
+    const { codec, payload } = group;
+    const arrived = { ...group, decoded, stored: { codec, payload } };
+    this.#bytesSinceSave += payload.length;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await this.access.apply(arrived);
+        return;
+      } catch (error) {
+        if (error instanceof StorePoisonedError) throw error;
+        await this.#environment.clock.sleep(backoffMs(attempt), signal);
+      }
+    }
+  }
+
+  #reach(place: LogPlace): void {
+    this.#place = place;
+    this.#marks.add(place);
+    this.#host.reached(place);
+    const isLong = this.#marks.count >= SAVE_GROUPS || this.#bytesSinceSave >= SAVE_BYTES;
+    if (isLong) this.#saveSoon();
+  }
+
+  /** A save that fails is tried again when more has come in. */
+  #saveSoon(): void {
+    this.#bytesSinceSave = 0;
+    this.#save(this.access.lastSyncedSequence).catch(() => undefined);
+  }
+
+  /** Writes the place of a sequence, which must be durable here, to the position file. */
+  #save(sequence: bigint): Promise<void> {
+    const saving = this.#saving.then(async () => {
+      if (sequence <= this.#saved.sequence) return;
+      const place = this.#marks.at(sequence);
+      const { fileSystem } = this.#environment;
+      await writePosition(fileSystem, this.directory, { nodeId: this.nodeId, place });
+      this.#saved = place;
+      if (this.#pins === 0) this.#marks.forgetBefore(place);
+    });
+    this.#saving = saving.catch(() => undefined);
+    return saving;
+  }
+
+  /** Runs `work`, which may ask for the place of each sequence that is reached meanwhile. */
+  async withMarks<T>(work: (placeAt: (sequence: bigint) => LogPlace) => Promise<T>): Promise<T> {
+    this.#pins++;
+    try {
+      return await work((sequence) => this.#marks.at(sequence));
+    } finally {
+      this.#pins--;
+    }
+  }
+
+  async close(): Promise<void> {
+    // A merge may be waiting for it.
+    this.#verified.reject(new StoreClosedError());
+    await this.#saving;
+    await this.store.close();
+  }
+
+  attach(access: ReplicaAccess): void {
+    this.#access = access;
+  }
+
+  refusal(group: readonly QueuedBatch[]): StoreError | undefined {
+    const writes = group.some(({ packed }) => packed !== undefined && packed.recordCount > 0);
+    return writes ? this.#host.refusal() : undefined;
+  }
+
+  confirm(): Promise<StoreError | undefined> {
+    return this.#host.confirm();
+  }
+
+  append(group: SharedGroup): Promise<StoreError | undefined> {
+    return this.#host.append(group);
+  }
+
+  shown(): void {
+    const next = this.#next;
+    if (next === undefined) return;
+    this.#next = undefined;
+    this.#reach(next);
+  }
+
+  async beforeRemoval(lastSequence: bigint): Promise<void> {
+    await this.#verified.promise;
+    await this.#save(lastSequence);
+  }
+}

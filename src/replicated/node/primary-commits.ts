@@ -1,0 +1,187 @@
+import { StoreError } from '../../base/errors.ts';
+import { CODEC_RAW } from '../../format/compression.ts';
+import { WRITTEN_VERSION } from '../../format/file-header.ts';
+import type { SharedGroup } from '../../store/commit/commit-gate.ts';
+import {
+  encodeEntry,
+  ENTRY_HEADER_BYTES,
+  LOG_ID_BYTES,
+  NONCE_BYTES,
+  type EntryFields,
+} from '../log/entry.ts';
+import { LogUnavailableError, NotPrimaryError } from '../log/log-errors.ts';
+import type { SharedLog } from '../log/shared-log.ts';
+import { Appender, type AppendResult } from './appender.ts';
+import type { OpenReplica } from './open-replica.ts';
+import type { ReplicaEnvironment } from './replica-environment.ts';
+
+type OwnEntry = Pick<EntryFields, 'kind'> & Partial<EntryFields>;
+
+export interface PrimaryCommitsParts {
+  readonly environment: ReplicaEnvironment;
+  readonly log: SharedLog;
+  readonly commitTimeoutMs: number;
+  readonly lostAfterMs: number;
+  readonly onUnavailable: (error: unknown) => void;
+}
+
+/** The node that commits. */
+export interface CommittingNode {
+  readonly isPrimary: boolean;
+  readonly isOver: boolean;
+  readonly failure: Error | undefined;
+  readonly primaryAddress: string | undefined;
+  readonly replica: OpenReplica;
+  readonly signal: AbortSignal;
+  /** Runs `work` when nothing else touches the chain. */
+  exclusive<T>(work: () => Promise<T>): Promise<T>;
+  /** Somebody else has taken over. */
+  depose(): void;
+  fail(error: Error): void;
+}
+
+/**
+ * What a node appends: groups, barriers and takeovers, each right behind the last entry that the
+ * node has applied.
+ */
+export class PrimaryCommits {
+  readonly #parts: PrimaryCommitsParts;
+  readonly #node: CommittingNode;
+  readonly #appender: Appender;
+
+  constructor(parts: PrimaryCommitsParts, node: CommittingNode) {
+    this.#parts = parts;
+    this.#node = node;
+    this.#appender = new Appender({ ...parts, clock: parts.environment.clock });
+  }
+
+  /** Appends an entry at the position behind the last one. Not to be called side by side. */
+  async appendOwn(own: OwnEntry, signal?: AbortSignal): Promise<AppendResult> {
+    const { place } = this.#node.replica.chain;
+    const piece = own.piece ?? new Uint8Array(0);
+    const nonce = own.nonce ?? this.#parts.environment.randomBytes(NONCE_BYTES);
+    const bytes = encodeEntry({
+      logId: place.logId ?? this.#parts.environment.randomBytes(LOG_ID_BYTES),
+      epoch: place.epoch,
+      firstSequence: place.sequence + 1n,
+      previous: place.checksum,
+      rowsVersion: 0,
+      codec: CODEC_RAW,
+      batchCount: 0,
+      recordCount: 0,
+      decodedBytes: piece.length,
+      payloadBytes: piece.length,
+      pieceOffset: 0,
+      ...own,
+      piece,
+      nonce,
+    });
+    const position = place.position + 1n;
+    const ended =
+      signal === undefined ? this.#node.signal : AbortSignal.any([signal, this.#node.signal]);
+    const result = await this.#appender.append(position, bytes, nonce, ended);
+    if (result === 'ours') this.#node.replica.takeOwn(position, bytes);
+    return result;
+  }
+
+  refusal(): StoreError | undefined {
+    const { isPrimary, failure } = this.#node;
+    if (isPrimary) return undefined;
+    if (failure instanceof StoreError) {
+      const { code, message } = failure;
+      return new StoreError(code, message, { cause: failure, outcome: 'not-applied' });
+    }
+    return this.#notPrimary();
+  }
+
+  #notPrimary(): NotPrimaryError {
+    const address = this.#node.primaryAddress;
+    const where = address === undefined ? 'the primary is not known' : `the primary is ${address}`;
+    const message = `this node is not the primary; ${where}`;
+    return new NotPrimaryError(message, address, { outcome: 'not-applied' });
+  }
+
+  async confirm(): Promise<StoreError | undefined> {
+    const refused = await this.#ifPrimary(async () => {
+      const result = await this.appendOwn({ kind: 'barrier' });
+      return result === 'ours' ? undefined : this.#depose(result);
+    });
+    return refused?.outcome === 'unknown' ? this.#asNotApplied(refused) : refused;
+  }
+
+  #asNotApplied(cause: StoreError): StoreError {
+    return new StoreError(cause.code, cause.message, { cause, outcome: 'not-applied' });
+  }
+
+  append(group: SharedGroup): Promise<StoreError | undefined> {
+    return this.#ifPrimary(() => this.#appendGroup(group));
+  }
+
+  /** Runs an append of the primary, and gives up the batches that wait for it too long. */
+  async #ifPrimary(work: () => Promise<StoreError | undefined>): Promise<StoreError | undefined> {
+    // A replica that is applying an entry waits for the commit loop, which waits for this call.
+    if (!this.#node.isPrimary) return this.refusal();
+    const stop = this.#giveUpLater();
+    try {
+      return await this.#node.exclusive(async () =>
+        this.#node.isPrimary ? await work() : this.refusal(),
+      );
+    } catch (error) {
+      return this.#brokenOff(error as Error);
+    } finally {
+      stop();
+    }
+  }
+
+  /** The store is closed, or the log is lost: nobody knows what became of the append. */
+  #brokenOff(error: Error): StoreError {
+    if (!this.#node.isOver) this.#node.fail(error);
+    const message = `whether the batch was applied is not known: ${error.message}`;
+    return new LogUnavailableError(message, { cause: error, outcome: 'unknown' });
+  }
+
+  async #appendGroup(group: SharedGroup): Promise<StoreError | undefined> {
+    const { log, environment } = this.#parts;
+    const { stored, ...counts } = group;
+    const nonce = environment.randomBytes(NONCE_BYTES);
+    const pieceBytes = log.maxEntryBytes - ENTRY_HEADER_BYTES;
+    const payloadBytes = stored.payload.length;
+    for (let pieceOffset = 0; pieceOffset < payloadBytes; pieceOffset += pieceBytes) {
+      const piece = stored.payload.subarray(pieceOffset, pieceOffset + pieceBytes);
+      const shared = { kind: 'batches' as const, codec: stored.codec, payloadBytes, nonce };
+      const entry = { ...counts, ...shared, rowsVersion: WRITTEN_VERSION.log, pieceOffset, piece };
+      const result = await this.appendOwn(entry);
+      if (result !== 'ours') return this.#depose(result);
+    }
+    return undefined;
+  }
+
+  /** Another entry is at our position: somebody has taken over. */
+  #depose(result: Exclude<AppendResult, 'ours'>): StoreError {
+    this.#node.depose();
+    if (result === 'other') return this.#notPrimary();
+    const message = 'the entry was trimmed before it could be read: it may be applied';
+    return new NotPrimaryError(message, undefined, { outcome: 'unknown' });
+  }
+
+  #giveUpLater(): () => void {
+    const { commitTimeoutMs, environment } = this.#parts;
+    const during = `the shared log has not answered for ${commitTimeoutMs} ms`;
+    let stop = (): void => undefined;
+    const arm = (): void => {
+      stop = environment.clock.timer(commitTimeoutMs, () => {
+        this.#node.replica.access.giveUp(
+          () =>
+            new LogUnavailableError(`${during}; the batch may be applied`, { outcome: 'unknown' }),
+          () =>
+            new LogUnavailableError(`${during}; the batch was not appended`, {
+              outcome: 'not-applied',
+            }),
+        );
+        arm();
+      });
+    };
+    arm();
+    return () => stop();
+  }
+}

@@ -1,0 +1,32 @@
+import { clearTimeout, setTimeout } from '../../base/timers.ts';
+
+/** The timers of a replica. A simulation has its own. */
+export interface ReplicaClock {
+  /** Calls `ring` once after `delayMs`; returns what stops it. */
+  readonly timer: (delayMs: number, ring: () => void) => () => void;
+  /** Resolves after `delayMs`; rejects with the signal's reason. */
+  readonly sleep: (delayMs: number, signal: AbortSignal) => Promise<void>;
+}
+
+/** A clock whose timers are `timer`. */
+export function clockOf(timer: ReplicaClock['timer']): ReplicaClock {
+  const sleep = (delayMs: number, signal: AbortSignal): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        stop();
+        reject(signal.reason as Error);
+      };
+      const stop = timer(delayMs, () => {
+        signal.removeEventListener('abort', onAbort);
+        resolve();
+      });
+      if (signal.aborted) onAbort();
+      else signal.addEventListener('abort', onAbort, { once: true });
+    });
+  return { timer, sleep };
+}
+
+export const MACHINE_CLOCK: ReplicaClock = clockOf((delayMs, ring) => {
+  const timer = setTimeout(ring, delayMs);
+  return () => clearTimeout(timer);
+});

@@ -1,0 +1,26 @@
+import { randomFillSync } from 'node:crypto';
+import type { FileSystem } from '../../fs/file-system.ts';
+import { nodeFileSystem } from '../../fs/node-file-system.ts';
+import { openStoreIn, type MetadataStore } from '../../store/metadata-store.ts';
+import type { CommitGate } from '../../store/commit/commit-gate.ts';
+import type { OpenOptions } from '../../store/open/options.ts';
+import { MACHINE_CLOCK, type ReplicaClock } from './replica-clock.ts';
+
+/** Where a replica lives: on this machine, or in a simulation. */
+export interface ReplicaEnvironment {
+  readonly fileSystem: FileSystem;
+  readonly clock: ReplicaClock;
+  readonly randomBytes: (lengthBytes: number) => Uint8Array;
+  readonly openStore: (
+    directory: string,
+    options: OpenOptions,
+    gate: CommitGate,
+  ) => Promise<MetadataStore>;
+}
+
+export const MACHINE_ENVIRONMENT: ReplicaEnvironment = {
+  fileSystem: nodeFileSystem,
+  clock: MACHINE_CLOCK,
+  randomBytes: (lengthBytes) => randomFillSync(new Uint8Array(lengthBytes)),
+  openStore: (directory, options, gate) => openStoreIn(undefined, directory, options, gate),
+};

@@ -1,0 +1,199 @@
+import { join } from 'node:path';
+import { CorruptionError, PositionExpiredError, type StoreError } from '../../base/errors.ts';
+import { restoreOn } from '../../store/backup/restore.ts';
+import type { OpenOptions } from '../../store/open/options.ts';
+import { CheckpointStoreError } from '../checkpoint/checkpoint-store.ts';
+import type { Checkpoints, WrittenCheckpoint } from '../checkpoint/checkpoints.ts';
+import { LOG_START, type LogPlace } from '../log/log-chain.ts';
+import { LogLostError } from '../log/log-errors.ts';
+import { checksumOfEntry } from '../log/entry.ts';
+import type { SharedLog } from '../log/shared-log.ts';
+import { Generations, removeTree } from './generations.ts';
+import { OpenReplica, storePath, type CommitHost } from './open-replica.ts';
+import { NODE_ID_BYTES } from './position-file.ts';
+import type { ReplicaEnvironment } from './replica-environment.ts';
+
+export interface ReplicaFilesParts {
+  readonly environment: ReplicaEnvironment;
+  readonly directory: string;
+  readonly storeOptions: OpenOptions;
+  readonly checkpoints: Checkpoints | undefined;
+}
+
+const BACKUP_NAME = 'outgoing';
+const INCOMING_NAME = 'incoming';
+
+/** The directory of a replica: opened, rebuilt from a checkpoint, or copied to one. */
+export class ReplicaFiles {
+  readonly #parts: ReplicaFilesParts;
+  readonly #generations: Generations;
+
+  constructor(parts: ReplicaFilesParts) {
+    this.#parts = parts;
+    this.#generations = new Generations(parts.environment.fileSystem, parts.directory);
+  }
+
+  /**
+   * Opens what the directory holds. An empty one is filled from the newest checkpoint; without one
+   * it begins at the start of the log. A damaged one is rebuilt: nothing is salvaged, since the
+   * sequence numbers of what is left would not be those of the log.
+   */
+  async open(host: CommitHost, signal: AbortSignal): Promise<OpenReplica> {
+    const path = await this.#generations.newest();
+    const { environment, storeOptions } = this.#parts;
+    if (path === undefined) return this.#fill(host, signal);
+    let replica: OpenReplica | undefined;
+    try {
+      replica = await OpenReplica.open(environment, path, storeOptions, host);
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error;
+      return this.rebuild(host, error, signal);
+    }
+    if (replica === undefined) throw new Error('a generation that counts is finished');
+    return replica;
+  }
+
+  async #fill(host: CommitHost, signal: AbortSignal): Promise<OpenReplica> {
+    const restored = await this.#restoreNewest(host, signal);
+    return restored ?? this.#begin(host);
+  }
+
+  /** A generation that begins where the log does. */
+  async #begin(host: CommitHost): Promise<OpenReplica> {
+    const { environment, storeOptions } = this.#parts;
+    const path = await this.#generations.begin();
+    await this.#generations.finish(path, { nodeId: this.#newId(), place: LOG_START });
+    const replica = await OpenReplica.open(environment, path, storeOptions, host);
+    if (replica === undefined) throw new Error('the generation was finished');
+    return replica;
+  }
+
+  /** Removes the generations that this one replaces. */
+  async removeOthers(kept: OpenReplica): Promise<void> {
+    await this.#generations.removeOthers(kept.directory);
+  }
+
+  #newId(): Uint8Array {
+    return this.#parts.environment.randomBytes(NODE_ID_BYTES);
+  }
+
+  /**
+   * Opens a new generation from the newest checkpoint, since the store cannot go on.
+   * @throws the cause where there is no checkpoint
+   */
+  async rebuild(host: CommitHost, cause: StoreError, signal: AbortSignal): Promise<OpenReplica> {
+    const replica = await this.#restoreNewest(host, signal);
+    if (replica !== undefined) return replica;
+    if (!(cause instanceof CorruptionError)) throw cause;
+    // The log may still have everything; if it does not, the next rebuild tells.
+    return this.#begin(host);
+  }
+
+  /** The newest checkpoint that is whole; undefined if there is none. */
+  async #restoreNewest(host: CommitHost, signal: AbortSignal): Promise<OpenReplica | undefined> {
+    const { checkpoints } = this.#parts;
+    if (checkpoints === undefined) return undefined;
+    let failure: unknown;
+    for (const { name } of await checkpoints.list(signal)) {
+      try {
+        return await this.#restore(checkpoints, name, host, signal);
+      } catch (error) {
+        const isDamage =
+          error instanceof CorruptionError ||
+          (error instanceof CheckpointStoreError && error.reason !== 'unavailable');
+        if (!isDamage) throw error;
+        failure = error;
+      }
+    }
+    if (failure !== undefined) throw failure;
+    return undefined;
+  }
+
+  async #restore(
+    checkpoints: Checkpoints,
+    name: string,
+    host: CommitHost,
+    signal: AbortSignal,
+  ): Promise<OpenReplica> {
+    const { environment, storeOptions } = this.#parts;
+    const { fileSystem } = environment;
+    const manifest = await checkpoints.manifest(name, signal);
+    const path = await this.#generations.begin();
+    const incoming = join(path, INCOMING_NAME);
+    await fileSystem.makeDirectory(incoming);
+    await checkpoints.download(manifest, incoming, signal);
+    await restoreOn(fileSystem, incoming, storePath(path), { signal });
+    await removeTree(fileSystem, incoming);
+    await this.#generations.finish(path, { nodeId: this.#newId(), place: manifest.place });
+    const replica = await OpenReplica.open(environment, path, storeOptions, host);
+    if (replica === undefined) throw new Error('the generation was finished');
+    if (replica.access.lastSequence !== manifest.place.sequence) {
+      await replica.close();
+      const reason = `the checkpoint ${name} has sequence ${replica.access.lastSequence}`;
+      throw new LogLostError({ position: manifest.place.position, reason });
+    }
+    return replica;
+  }
+
+  /**
+   * Trims the log behind the second-newest checkpoint. Both of the newest must be of this log.
+   * Resolves to the position up to which entries may be gone.
+   */
+  async trim(log: SharedLog, position: bigint, signal: AbortSignal): Promise<bigint | undefined> {
+    const { checkpoints } = this.#parts;
+    if (checkpoints === undefined) return undefined;
+    const [newest, second] = await checkpoints.list(signal);
+    if (newest === undefined || second === undefined || newest.position > position) {
+      return undefined;
+    }
+    for (const { name } of [newest, second]) {
+      const { place } = await checkpoints.manifest(name, signal);
+      await requireInLog(log, place, signal);
+    }
+    await log.trim(second.position, { signal });
+    return second.position;
+  }
+
+  /** Writes a verified backup of the replica to the checkpoint store. */
+  async checkpoint(replica: OpenReplica, signal: AbortSignal): Promise<WrittenCheckpoint> {
+    const { checkpoints, environment } = this.#parts;
+    if (checkpoints === undefined) throw new TypeError('the store was opened without checkpoints');
+    const { fileSystem } = environment;
+    const target = join(replica.directory, BACKUP_NAME);
+    await removeTree(fileSystem, target);
+    try {
+      const place = await replica.withMarks(async (placeAt) => {
+        const { lastSequence } = await replica.store.backup(target, { verify: true, signal });
+        return placeAt(lastSequence);
+      });
+      const { logId } = place;
+      if (logId === undefined) throw new TypeError('the shared log has no entry yet');
+      const files = (await fileSystem.readDirectory(target))
+        .filter(({ kind }) => kind === 'file')
+        .map(({ name }) => name);
+      const at = { ...place, logId };
+      const written = await checkpoints.write(target, files, at, replica.nodeId, signal);
+      await checkpoints.removeOld(replica.nodeId, signal);
+      return written;
+    } finally {
+      await removeTree(fileSystem, target);
+    }
+  }
+}
+
+/** The log has the entry that a checkpoint stands behind, or has been trimmed past it. */
+async function requireInLog(log: SharedLog, place: LogPlace, signal: AbortSignal): Promise<void> {
+  const { position, checksum } = place;
+  const reading = new AbortController();
+  const ended = AbortSignal.any([reading.signal, signal]);
+  try {
+    for await (const { entry } of log.read(position, { signal: ended })) {
+      if (checksumOfEntry(entry) === checksum) return;
+      throw new LogLostError({ position, reason: 'it has another entry than a checkpoint' });
+    }
+  } catch (error) {
+    if (!(error instanceof PositionExpiredError)) throw error;
+  } finally {
+    reading.abort();
+  }
+}

@@ -1,0 +1,371 @@
+import { present } from '../../base/assert.ts';
+import {
+  AbortedError,
+  PositionExpiredError,
+  StoreClosedError,
+  StoreError,
+} from '../../base/errors.ts';
+import type { SharedGroup } from '../../store/commit/commit-gate.ts';
+import type { LogPlace } from '../log/log-chain.ts';
+import { LogLostError, LogUnavailableError } from '../log/log-errors.ts';
+import type { SharedLog } from '../log/shared-log.ts';
+import { backoffMs } from './appender.ts';
+import type { CommitHost, OpenReplica } from './open-replica.ts';
+import type { ReplicaEnvironment } from './replica-environment.ts';
+import { PrimaryCommits, type CommittingNode } from './primary-commits.ts';
+import { Signal } from './signal.ts';
+
+/**
+ * - `replica`: reads the log.
+ * - `candidate`: reads the log and tries to take over.
+ * - `primary`: the only one whose appends succeed, until another one takes over.
+ */
+export type ReplicaRole = 'replica' | 'candidate' | 'primary';
+
+export interface ReplicaNodeParts {
+  readonly environment: ReplicaEnvironment;
+  readonly log: SharedLog;
+  /** What the node announces as the primary. */
+  readonly address: string;
+  readonly commitTimeoutMs: number;
+  readonly lostAfterMs: number;
+  readonly pollMs: number;
+  /** Opens a new generation from the newest checkpoint, for a store that the log has passed. */
+  readonly rebuild: (
+    host: CommitHost,
+    cause: StoreError,
+    signal: AbortSignal,
+  ) => Promise<OpenReplica>;
+  /** The old store is closed. */
+  readonly onRebuilt: (replica: OpenReplica, cause: StoreError) => Promise<void>;
+  readonly onRole: (role: ReplicaRole) => void;
+  readonly onUnavailable: (error: unknown) => void;
+  readonly onFailed: (error: Error) => void;
+}
+
+/**
+ * One node of a replicated store. The shared log decides; this node applies it.
+ *
+ * Replica: entries are read in order and applied. Primary: a group is appended at the position
+ * behind the last one that was applied, so it succeeds only if nothing has come between; then it is
+ * written here. One thing at a time touches the chain (`exclusive`): an entry that is applied, a
+ * group or a barrier that is appended, a takeover.
+ *
+ * A takeover is an append too. It succeeds only at the end of the log, behind all that this node
+ * has applied. From then on the old primary's next append finds its position occupied: it is
+ * fenced, its group is `not-applied`, and it goes on as a replica. No clock takes part.
+ *
+ * While the engine does not answer, an append is repeated, the same bytes at the same position.
+ * After `commitTimeoutMs` the batches in flight are rejected as `unknown`, and those in the queue
+ * as `not-applied`; the append goes on.
+ *
+ * A crash loses what the local log had not synced. It is read again from the shared log.
+ */
+export class ReplicaNode implements CommitHost, CommittingNode {
+  readonly #parts: ReplicaNodeParts;
+  readonly #commits: PrimaryCommits;
+  readonly #closing: AbortController = new AbortController();
+  #replica: OpenReplica | undefined;
+  #role: ReplicaRole = 'replica';
+  #primaryAddress: string | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+  #reading: AbortController | undefined;
+  #roleChange: Signal = new Signal();
+  #progress: Signal = new Signal();
+  #failure: Error | undefined;
+  #following: Promise<void> | undefined;
+  /** The highest position that the engine is known to have. */
+  #logEnd = 0n;
+
+  constructor(parts: ReplicaNodeParts) {
+    this.#parts = parts;
+    this.#commits = new PrimaryCommits(parts, this);
+  }
+
+  get replica(): OpenReplica {
+    return present(this.#replica, 'the node has been started');
+  }
+
+  get role(): ReplicaRole {
+    return this.#role;
+  }
+
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  get signal(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  get position(): bigint {
+    return this.replica.place.position;
+  }
+
+  get logEnd(): bigint {
+    return this.#logEnd > this.position ? this.#logEnd : this.position;
+  }
+
+  get primaryAddress(): string | undefined {
+    return this.#role === 'primary' ? this.#parts.address : this.#primaryAddress;
+  }
+
+  /** Starts with an open store, and resolves when all of it has been found in the log. */
+  async start(replica: OpenReplica): Promise<void> {
+    this.#replica = replica;
+    this.#following = this.#follow();
+    void this.#watch();
+    while (!this.replica.isVerified) await this.#nextProgress(undefined);
+  }
+
+  /** Runs `work` when nothing else touches the chain. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+
+  /** Reads the log while this node is not the primary. */
+  async #follow(): Promise<void> {
+    for (let attempt = 0; !this.isOver; attempt++) {
+      if (this.#role === 'primary') {
+        await this.#roleChange.promise;
+        attempt = 0;
+        continue;
+      }
+      const before = this.position;
+      try {
+        await this.#readOn();
+      } catch (error) {
+        if (this.position > before) attempt = 0;
+        await this.#overcome(error, attempt).catch((fatal: unknown) => this.fail(fatal as Error));
+      }
+    }
+  }
+
+  /** It is closed, or has failed. */
+  get isOver(): boolean {
+    return this.#failure !== undefined || this.signal.aborted;
+  }
+
+  async #readOn(): Promise<void> {
+    const reading = new AbortController();
+    this.#reading = reading;
+    const from = this.replica.chain.place.position + 1n;
+    for await (const { position, entry } of this.#parts.log.read(from, {
+      signal: reading.signal,
+    })) {
+      await this.exclusive(() => this.#take(position, entry));
+      if (this.#role === 'primary' || this.isOver) return;
+    }
+  }
+
+  async #take(position: bigint, bytes: Uint8Array): Promise<void> {
+    const { chain } = this.replica;
+    if (this.#role === 'primary' || this.isOver) return;
+    if (position <= chain.place.position) return;
+    const step = await this.replica.take(position, bytes, this.signal);
+    if (step.kind === 'takeover') this.#primaryAddress = step.address;
+    if (step.kind === 'repaired') throw new RepairedError(position);
+    this.#advance();
+  }
+
+  /** What ended a reading: the engine, a trim, or what cannot be overcome. */
+  async #overcome(error: unknown, attempt: number): Promise<void> {
+    if (this.isOver || this.#reading?.signal.aborted === true) return;
+    if (error instanceof LogUnavailableError) {
+      this.#parts.onUnavailable(error);
+      await this.#parts.environment.clock
+        .sleep(backoffMs(attempt), this.signal)
+        .catch(() => undefined);
+    } else if (error instanceof PositionExpiredError || error instanceof RepairedError) {
+      await this.exclusive(() => this.#rebuild(error));
+    } else throw error;
+  }
+
+  async #rebuild(cause: StoreError): Promise<void> {
+    const old = this.replica;
+    this.#replica = await this.#parts.rebuild(this, cause, this.signal);
+    await old.close().catch(() => undefined);
+    await this.#parts.onRebuilt(this.replica, cause);
+    this.#advance();
+  }
+
+  /** Compares the log's end with this node's, which the log must have reached. */
+  async #watch(): Promise<void> {
+    const { log, environment, pollMs, lostAfterMs } = this.#parts;
+    let behindMs = 0;
+    while (!this.isOver) {
+      try {
+        const { position } = this;
+        const { last } = await log.bounds({ signal: this.signal });
+        if (last > this.#logEnd) this.#logEnd = last;
+        await this.#noteOvertaken(last);
+        behindMs = last < position ? behindMs + pollMs : 0;
+        if (behindMs > lostAfterMs) {
+          const reason = `the log ends at ${last}, before what this store holds`;
+          this.fail(new LogLostError({ position, reason }));
+        }
+      } catch (error) {
+        if (!this.isOver && error instanceof LogUnavailableError) this.#parts.onUnavailable(error);
+      }
+      await environment.clock.sleep(pollMs, this.signal).catch(() => undefined);
+    }
+  }
+
+  /** A primary that commits nothing learns in this way that another one has taken over. */
+  async #noteOvertaken(last: bigint): Promise<void> {
+    if (!this.isPrimary || last <= this.position) return;
+    await this.exclusive(async () => {
+      if (last > this.replica.chain.place.position) this.depose();
+    });
+  }
+
+  #advance(): void {
+    const progress = this.#progress;
+    this.#progress = new Signal();
+    progress.resolve();
+  }
+
+  reached(_place: LogPlace): void {
+    this.#advance();
+  }
+
+  /** Resolves when an entry has been taken. Rejects when none will come, or with the signal. */
+  async #nextProgress(signal: AbortSignal | undefined): Promise<void> {
+    this.#requireRunning();
+    await orAborted(this.#progress.promise, signal);
+    this.#requireRunning();
+  }
+
+  #requireRunning(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.signal.aborted) throw new StoreClosedError();
+  }
+
+  /** Stops for good. Only the first call counts. */
+  fail(error: Error): void {
+    if (this.isOver) return;
+    this.#failure = error;
+    this.#setRole('replica');
+    this.#advance();
+    this.#parts.onFailed(error);
+  }
+
+  #setRole(role: ReplicaRole): void {
+    if (this.#role === role) return;
+    this.#role = role;
+    if (role === 'primary') this.#reading?.abort();
+    const change = this.#roleChange;
+    this.#roleChange = new Signal();
+    change.resolve();
+    this.#parts.onRole(role);
+  }
+
+  /** Resolves when this node is not the primary any more, or is closed. */
+  async whenDeposed(): Promise<void> {
+    while (this.#role === 'primary' && !this.isOver) await this.#roleChange.promise;
+  }
+
+  /** Resolves when this node is the primary. */
+  async promote(signal?: AbortSignal): Promise<void> {
+    this.#requireRunning();
+    if (this.#role === 'replica') this.#setRole('candidate');
+    try {
+      for (;;) {
+        signal?.throwIfAborted();
+        const tried = await this.exclusive(() => this.#takeOver(signal));
+        if (tried === undefined) return;
+        while (this.replica.chain.place.position < tried) await this.#nextProgress(signal);
+      }
+    } finally {
+      if (this.#role === 'candidate') this.#setRole('replica');
+    }
+  }
+
+  /** Undefined: this node is the primary. Else the position of an entry that it has not applied. */
+  async #takeOver(signal: AbortSignal | undefined): Promise<bigint | undefined> {
+    this.#requireRunning();
+    if (this.#role === 'primary') return undefined;
+    const position = this.replica.chain.place.position + 1n;
+    const piece = new TextEncoder().encode(this.#parts.address);
+    const epoch = this.replica.chain.place.epoch + 1n;
+    const result = await this.#commits.appendOwn({ kind: 'takeover', epoch, piece }, signal);
+    if (result !== 'ours') return position;
+    this.#setRole('primary');
+    return undefined;
+  }
+
+  get isPrimary(): boolean {
+    return this.#role === 'primary';
+  }
+
+  refusal(): StoreError | undefined {
+    return this.#commits.refusal();
+  }
+
+  confirm(): Promise<StoreError | undefined> {
+    return this.#commits.confirm();
+  }
+
+  append(group: SharedGroup): Promise<StoreError | undefined> {
+    return this.#commits.append(group);
+  }
+
+  depose(): void {
+    this.#setRole('replica');
+  }
+
+  /** Resolves to a position at which this node was the primary, after the call. */
+  async barrier(): Promise<bigint> {
+    this.#requireRunning();
+    const refused = await this.confirm();
+    if (refused !== undefined) throw refused;
+    return this.position;
+  }
+
+  /** Resolves when all up to `position` is visible here. */
+  async whenReached(position: bigint, signal: AbortSignal | undefined): Promise<void> {
+    while (this.position < position) await this.#nextProgress(signal);
+  }
+
+  /** Ends all waits: they reject with StoreClosedError. */
+  abort(): void {
+    this.#closing.abort(new StoreClosedError());
+    this.#reading?.abort();
+    this.#roleChange.resolve();
+    this.#advance();
+  }
+
+  async close(): Promise<void> {
+    this.abort();
+    await this.#following;
+    await this.exclusive(async () => undefined);
+    await this.#replica?.close();
+  }
+}
+
+/** The log was repaired at this position: this store's history ends before it. */
+export class RepairedError extends StoreError {
+  readonly position: bigint;
+
+  constructor(position: bigint) {
+    super('LODESTORE_LOG_LOST', `the shared log was repaired at position ${position}`);
+    this.position = position;
+  }
+}
+
+/** Rejects when `signal` is aborted first. */
+async function orAborted(wait: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) return wait;
+  const aborted = new Signal();
+  const onAbort = (): void =>
+    aborted.reject(new AbortedError('the wait was aborted', { cause: signal.reason }));
+  if (signal.aborted) onAbort();
+  else signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    await Promise.race([wait, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

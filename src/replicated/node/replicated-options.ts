@@ -1,0 +1,153 @@
+import { checkSignal } from '../../base/abort.ts';
+import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
+import { MAX_TIMER_MS } from '../../base/limits.ts';
+import type { OpenOptions } from '../../store/open/options.ts';
+import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts';
+import type { Elector } from '../log/elector.ts';
+import type { SharedLog } from '../log/shared-log.ts';
+
+/** Options of the store in the directory that a replicated store passes on. */
+export type ReplicaStoreOptions = Pick<
+  OpenOptions,
+  | 'onProgress'
+  | 'rotateBytes'
+  | 'mergeBytes'
+  | 'queueBytes'
+  | 'queueBatches'
+  | 'logLimitBytes'
+  | 'maxBytes'
+  | 'reserveFileBytes'
+  | 'retain'
+  | 'slowSyncMs'
+  | 'compressionLevel'
+  | 'leaseStaleMs'
+  | 'threads'
+  | 'warm'
+>;
+
+/** Options of `ReplicatedStore.open`. */
+export interface ReplicatedOptions extends ReplicaStoreOptions {
+  /** The shared log of this store. It is closed with the store. */
+  readonly log: SharedLog;
+  /**
+   * Where checkpoints are kept. It is closed with the store. Without it the log cannot be trimmed,
+   * and a node that it has passed cannot be rebuilt.
+   */
+  readonly checkpoints?: CheckpointStore | undefined;
+  /** Chooses the primary. Without it `promote()` does. */
+  readonly elector?: Elector | undefined;
+  /** What this node announces as the primary: where clients reach it. Default: empty. */
+  readonly address?: string | undefined;
+  /**
+   * Milliseconds without an answer of the engine after which the batches that wait are rejected:
+   * those in flight as `unknown`, the others as `not-applied`. Default 10,000.
+   */
+  readonly commitTimeoutMs?: number | undefined;
+  /**
+   * Milliseconds for which the log may seem to end before what the store holds, until that counts
+   * as a loss. Longer than any of its nodes can lag. Default 15,000.
+   */
+  readonly lostAfterMs?: number | undefined;
+  /** Milliseconds between two questions for the end of the log, for `lag`. Default 500. */
+  readonly pollMs?: number | undefined;
+  /**
+   * Milliseconds between two syncs of the log in the directory. What a crash takes from it is read
+   * again from the shared log. Default 100.
+   */
+  readonly syncEveryMs?: number | undefined;
+  /** Aborts the open. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const REPLICATED_FIELDS: FieldsOf<ReplicatedOptions> = {
+  log: true,
+  checkpoints: true,
+  elector: true,
+  address: true,
+  commitTimeoutMs: true,
+  lostAfterMs: true,
+  pollMs: true,
+  syncEveryMs: true,
+  signal: true,
+  onProgress: true,
+  rotateBytes: true,
+  mergeBytes: true,
+  queueBytes: true,
+  queueBatches: true,
+  logLimitBytes: true,
+  maxBytes: true,
+  reserveFileBytes: true,
+  retain: true,
+  slowSyncMs: true,
+  compressionLevel: true,
+  leaseStaleMs: true,
+  threads: true,
+  warm: true,
+};
+
+/** Options after defaults. */
+export interface ResolvedReplicatedOptions {
+  readonly log: SharedLog;
+  readonly checkpoints: CheckpointStore | undefined;
+  readonly elector: Elector | undefined;
+  readonly address: string;
+  readonly commitTimeoutMs: number;
+  readonly lostAfterMs: number;
+  readonly pollMs: number;
+  readonly signal: AbortSignal | undefined;
+  /** Of the store in the directory. */
+  readonly store: OpenOptions;
+}
+
+const LONGEST_ADDRESS_BYTES = 1_024;
+const LEAST_ENTRY_BYTES = 4_096;
+
+/** Throws TypeError or RangeError that names the option. */
+export function resolveReplicated(options: ReplicatedOptions): ResolvedReplicatedOptions {
+  requireKnownFields(options, REPLICATED_FIELDS, 'options');
+  const { log, checkpoints, elector, address = '', commitTimeoutMs, lostAfterMs, pollMs } = options;
+  const { syncEveryMs = 100, signal, ...rest } = options;
+  if (typeof (log as SharedLog | undefined)?.append !== 'function') {
+    throw new TypeError('options.log must be a SharedLog');
+  }
+  if (!(log.maxEntryBytes >= LEAST_ENTRY_BYTES)) {
+    throw new RangeError(`options.log.maxEntryBytes must be at least ${LEAST_ENTRY_BYTES}`);
+  }
+  if (typeof address !== 'string') throw new TypeError('options.address must be a string');
+  if (Buffer.byteLength(address) > LONGEST_ADDRESS_BYTES) {
+    throw new RangeError(`options.address must have at most ${LONGEST_ADDRESS_BYTES} bytes`);
+  }
+  checkSignal(signal);
+  const local: Partial<Record<keyof ReplicatedOptions, unknown>> = { ...rest };
+  for (const own of OWN_FIELDS) delete local[own];
+  return {
+    log,
+    checkpoints,
+    elector,
+    address,
+    commitTimeoutMs: milliseconds('commitTimeoutMs', commitTimeoutMs, 10_000),
+    lostAfterMs: milliseconds('lostAfterMs', lostAfterMs, 15_000),
+    pollMs: milliseconds('pollMs', pollMs, 500),
+    signal,
+    store: { ...(local as OpenOptions), durability: { syncEveryMs } },
+  };
+}
+
+const OWN_FIELDS = [
+  'log',
+  'checkpoints',
+  'elector',
+  'address',
+  'commitTimeoutMs',
+  'lostAfterMs',
+  'pollMs',
+] as const;
+
+function milliseconds(name: string, value: number | undefined, byDefault: number): number {
+  if (value === undefined) return byDefault;
+  if (typeof value !== 'number') throw new TypeError(`options.${name} must be a number`);
+  if (!Number.isInteger(value) || value < 1 || value > MAX_TIMER_MS) {
+    throw new RangeError(`options.${name} must be an integer from 1 to ${MAX_TIMER_MS}`);
+  }
+  return value;
+}

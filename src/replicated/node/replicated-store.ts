@@ -1,0 +1,387 @@
+import { EventEmitter } from 'node:events';
+import { nextTurn, queueMicrotask } from '../../base/timers.ts';
+import { pathOf } from '../../base/path.ts';
+import { AbortedError, StoreClosedError } from '../../base/errors.ts';
+import type { BackupOptions, BackupReport } from '../../store/backup/backup.ts';
+import { withOutcome } from '../../store/batch/batch-queue.ts';
+import type { Condition } from '../../store/batch/condition.ts';
+import {
+  checkInsertOptions,
+  splitInsertOptions,
+  type Inserted,
+  type InsertOptions,
+} from '../../store/batch/insert-options.ts';
+import type { Update } from '../../store/batch/updates.ts';
+import { WriteBatch } from '../../store/batch/write-batch.ts';
+import type { Change } from '../../store/changes/change.ts';
+import type { ChangesOptions } from '../../store/changes/feed-set.ts';
+import type { MetadataStore } from '../../store/metadata-store.ts';
+import type { StoreEvents } from '../../store/observe/store-events.ts';
+import { ReadableStore } from '../../store/readable-store.ts';
+import { resolve } from 'node:path';
+import { Checkpoints, type WrittenCheckpoint } from '../checkpoint/checkpoints.ts';
+import { LogUnavailableError } from '../log/log-errors.ts';
+import type { ReplicaLag, ReplicatedStats } from './replicated-stats.ts';
+import { ReplicaFiles } from './replica-files.ts';
+import { ReplicaNode, type ReplicaRole } from './replica-node.ts';
+import type { OpenReplica } from './open-replica.ts';
+import { MACHINE_ENVIRONMENT, type ReplicaEnvironment } from './replica-environment.ts';
+import {
+  resolveReplicated,
+  type ReplicatedOptions,
+  type ResolvedReplicatedOptions,
+} from './replicated-options.ts';
+
+/** Events of the store in the directory that a replicated store passes on. */
+const PASSED_ON = [
+  'rotated',
+  'mergeStarted',
+  'merged',
+  'mergeFailed',
+  'slowSync',
+  'lowSpace',
+  'spaceRecovered',
+  'threadsUnavailable',
+  'poisoned',
+  'warmed',
+  'damaged',
+] as const satisfies readonly (keyof StoreEvents)[];
+
+/** Internal: `ReplicatedStore.open` in another environment. */
+export let openReplicatedIn: (
+  environment: ReplicaEnvironment,
+  directory: string | URL,
+  options: ReplicatedOptions,
+) => Promise<ReplicatedStore>;
+
+/**
+ * A store whose batches are in a shared log before they are acknowledged, so they survive the loss
+ * of this machine. One node is the primary and takes writes; the others apply the same batches, in
+ * the same order and with the same sequence numbers, and serve reads of a prefix.
+ */
+export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
+  readonly #options: ResolvedReplicatedOptions;
+  readonly #files: ReplicaFiles;
+  readonly #node: ReplicaNode;
+  #engineFailures = 0;
+  #closing: Promise<void> | undefined;
+  #checkpointing: Promise<unknown> = Promise.resolve();
+
+  static {
+    openReplicatedIn = async (environment, directory, options) => {
+      const path = resolve(pathOf(directory, 'directory'));
+      const store = new ReplicatedStore(environment, path, resolveReplicated(options));
+      try {
+        await store.#start();
+        return store;
+      } catch (error) {
+        await store.close().catch(() => undefined);
+        const reason = options.signal?.aborted === true ? options.signal.reason : undefined;
+        throw reason === undefined ? error : openAborted(reason);
+      }
+    };
+  }
+
+  private constructor(
+    environment: ReplicaEnvironment,
+    directory: string,
+    options: ResolvedReplicatedOptions,
+  ) {
+    super({
+      records: () => this.#node.replica.access.table(),
+      lastSequence: () => this.#node.replica.place.sequence,
+      hooks: { pause: nextTurn, requireOpen: () => this.#requireOpen() },
+    });
+    this.#options = options;
+    const { checkpoints, store: storeOptions } = options;
+    this.#files = new ReplicaFiles({
+      environment,
+      directory,
+      storeOptions,
+      checkpoints: checkpoints && new Checkpoints(checkpoints, environment.fileSystem),
+    });
+    this.#node = new ReplicaNode({
+      ...options,
+      environment,
+      rebuild: (host, cause, signal) => this.#files.rebuild(host, cause, signal),
+      onRebuilt: async (replica, cause) => {
+        this.#listenTo(replica);
+        await this.#files.removeOthers(replica).catch(() => undefined);
+        this.#announce('rebuilt', [cause]);
+      },
+      onRole: (role) => this.#announce('roleChanged', [role]),
+      onUnavailable: () => {
+        this.#engineFailures++;
+      },
+      onFailed: (error) => this.#announce('replicaFailed', [error]),
+    });
+  }
+
+  /**
+   * Opens a node of a replicated store in `directory`. Resolves when all that the directory holds
+   * has been found in the shared log; waits while the engine cannot be reached. An empty directory
+   * is filled from the newest checkpoint. The node is a replica until it is elected or promoted.
+   * @throws LogLostError when the log lacks what the directory holds; PositionExpiredError when the
+   *   log has been trimmed and there is no checkpoint; AbortedError; what `MetadataStore.open`
+   *   throws, except CorruptionError: damage is rebuilt from a checkpoint and the log
+   */
+  static open(directory: string | URL, options: ReplicatedOptions): Promise<ReplicatedStore> {
+    return openReplicatedIn(MACHINE_ENVIRONMENT, directory, options);
+  }
+
+  async #start(): Promise<void> {
+    const { signal } = this.#options;
+    signal?.throwIfAborted();
+    const stop = (): void => this.#node.abort();
+    signal?.addEventListener('abort', stop, { once: true });
+    try {
+      const replica = await this.#files.open(this.#node, this.#node.signal);
+      this.#listenTo(replica);
+      await this.#node.start(replica);
+      await this.#files.removeOthers(this.#node.replica);
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
+    if (this.#options.elector !== undefined) void this.#campaign();
+  }
+
+  #listenTo({ store }: OpenReplica): void {
+    for (const name of PASSED_ON) {
+      store.on(name, (...details: unknown[]) => {
+        this.#announce(name, details as StoreEvents[typeof name]);
+      });
+    }
+    store.on('poisoned', (error) => this.#node.fail(error));
+  }
+
+  /** Takes part in elections until the store is closed or has failed. */
+  async #campaign(): Promise<void> {
+    const { elector, address } = this.#options;
+    while (!this.#node.isOver) {
+      const term = new AbortController();
+      const resign = (): void => term.abort();
+      this.#node.signal.addEventListener('abort', resign, { once: true });
+      try {
+        const { lost } = await elector!.campaign(address, { signal: term.signal });
+        await this.#node.promote(term.signal);
+        // Who is not elected any more stays the primary until somebody takes over: the log decides.
+        await Promise.race([lost, this.#node.whenDeposed()]);
+      } catch (error) {
+        if (!this.#node.isOver && !(error instanceof LogUnavailableError)) await nextTurn();
+      } finally {
+        term.abort();
+        this.#node.signal.removeEventListener('abort', resign);
+      }
+    }
+  }
+
+  /** Whether this node takes writes. It may have been deposed without knowing it yet. */
+  get role(): ReplicaRole {
+    return this.#node.role;
+  }
+
+  /** Position in the shared log of the last entry whose effect is visible here. */
+  get position(): bigint {
+    return this.#node.position;
+  }
+
+  /** How far this node is behind the log, as far as it knows. */
+  get lag(): ReplicaLag {
+    return { entries: this.#node.logEnd - this.#node.position };
+  }
+
+  /** The address that the primary announced; undefined if it is not known. */
+  get primaryAddress(): string | undefined {
+    return this.#node.primaryAddress;
+  }
+
+  /**
+   * Makes this node the primary: applies all that is in the log, then appends a takeover, which
+   * fences the primary before. Resolves at once if it is the primary.
+   * @throws LogLostError, StoreClosedError, the signal's reason; as rejections
+   */
+  promote(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    return this.#node.promote(options.signal);
+  }
+
+  /**
+   * Resolves to a position of the log when this node was the primary after this call: reads that
+   * follow see every batch that was acknowledged before the call, by any node.
+   * @throws NotPrimaryError, LogUnavailableError, LogLostError; as rejections
+   */
+  barrier(): Promise<bigint> {
+    return this.#node.barrier();
+  }
+
+  /**
+   * Resolves when all up to a position is visible here. With the `position` of the primary after a
+   * write, a replica then shows that write.
+   * @throws AbortedError, LogLostError, StoreClosedError; as rejections
+   */
+  async reached(
+    position: bigint,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    if (typeof position !== 'bigint') throw new TypeError('position must be a bigint');
+    await this.#node.whenReached(position, options.signal);
+  }
+
+  /**
+   * Writes a verified backup of this node to the checkpoint store, and removes older checkpoints
+   * and what they alone used. On the primary the log is then trimmed behind the second-newest one.
+   * @throws CheckpointStoreError, TypeError without a checkpoint store, what `backup` throws; as
+   *   rejections
+   */
+  checkpoint(): Promise<WrittenCheckpoint> {
+    const { log } = this.#options;
+    const run = async (): Promise<WrittenCheckpoint> => {
+      const written = await this.#files.checkpoint(this.#node.replica, this.#node.signal);
+      if (this.role === 'primary') await this.#files.trim(log, this.position, this.#node.signal);
+      return written;
+    };
+    const done = this.#checkpointing.then(run);
+    this.#checkpointing = done.catch(() => undefined);
+    return done;
+  }
+
+  /**
+   * Trims the log behind the second-newest checkpoint, if this node is the primary. Resolves to
+   * the position up to which it was trimmed; undefined if there is nothing to trim.
+   * @throws CheckpointStoreError, LogUnavailableError, LogLostError; as rejections
+   */
+  async trim(): Promise<bigint | undefined> {
+    if (this.role !== 'primary') return undefined;
+    return this.#files.trim(this.#options.log, this.position, this.#node.signal);
+  }
+
+  /**
+   * Applies a batch on the primary. Resolves when the batch is in the shared log, which a quorum of
+   * the engine has on stable storage, and visible here. As `MetadataStore.insertBatch` otherwise;
+   * `durability` makes no difference.
+   *
+   * Every rejection carries `outcome`. `unknown`: the engine did not answer in time; the batch may
+   * be applied, now or later.
+   * @throws NotPrimaryError, LogUnavailableError, and what `MetadataStore.insertBatch` throws; all
+   *   as rejections
+   */
+  insertBatch(
+    updates: WriteBatch | Iterable<Update>,
+    options: InsertOptions = {},
+  ): Promise<Inserted> {
+    try {
+      checkInsertOptions(options);
+      const refusal = this.#node.refusal();
+      if (refusal !== undefined) throw refusal;
+      const { signal } = options;
+      return this.#store.insertBatch(updates, { signal, durability: 'deferred' });
+    } catch (error) {
+      return Promise.reject(withOutcome(error));
+    }
+  }
+
+  /** Inserts a batch of one put, as `insertBatch`. */
+  put(
+    key: bigint | number,
+    value: bigint | number,
+    data?: Uint8Array,
+    options: InsertOptions & Condition = {},
+  ): Promise<Inserted> {
+    return this.#insertOne(options, (batch, condition) => batch.put(key, value, data, condition));
+  }
+
+  /** Inserts a batch of one delete, as `insertBatch`. */
+  delete(key: bigint | number, options: InsertOptions & Condition = {}): Promise<Inserted> {
+    return this.#insertOne(options, (batch, condition) => batch.delete(key, condition));
+  }
+
+  #insertOne(
+    options: InsertOptions & Condition,
+    add: (batch: WriteBatch, condition: Condition | undefined) => WriteBatch,
+  ): Promise<Inserted> {
+    try {
+      const { condition, rest } = splitInsertOptions(options);
+      return this.insertBatch(add(new WriteBatch(), condition), rest);
+    } catch (error) {
+      return Promise.reject(withOutcome(error));
+    }
+  }
+
+  get #store(): MetadataStore {
+    this.#requireOpen();
+    return this.#node.replica.store;
+  }
+
+  /** Syncs the log in the directory. What was acknowledged is durable without it. */
+  async sync(): Promise<void> {
+    await this.#store.sync();
+  }
+
+  /** As `MetadataStore.merge`, on this node. */
+  async merge(): Promise<void> {
+    await this.#store.merge();
+  }
+
+  /** As `MetadataStore.backup`, of this node. */
+  async backup(target: string | URL, options: BackupOptions = {}): Promise<BackupReport> {
+    return this.#store.backup(target, options);
+  }
+
+  /** As `MetadataStore.changes`. Sequence numbers are the same on all nodes. */
+  changes(options: ChangesOptions = {}): AsyncIterableIterator<Change> {
+    return this.#store.changes(options);
+  }
+
+  /** As `MetadataStore.warmed`. */
+  async warmed(): Promise<void> {
+    await this.#store.warmed();
+  }
+
+  /** Figures of the moment: those of the store in the directory, and of the replica. */
+  stats(): ReplicatedStats {
+    const { role, position, lag, primaryAddress } = this;
+    const { replica, failure } = this.#node;
+    const { epoch } = replica.place;
+    const engineFailures = this.#engineFailures;
+    const own = { role, position, epoch, lag, primaryAddress, engineFailures, failure };
+    return { ...replica.store.stats(), replica: own };
+  }
+
+  /**
+   * Closes the store, the log and the checkpoint store. Batches whose append has no answer are
+   * rejected as `unknown`. Idempotent.
+   */
+  async close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    const { log, checkpoints } = this.#options;
+    try {
+      await this.#node.close();
+      await this.#checkpointing;
+    } finally {
+      await log.close();
+      await checkpoints?.close();
+    }
+    this.#announce('closed', []);
+  }
+
+  #requireOpen(): void {
+    if (this.#closing !== undefined) throw new StoreClosedError();
+  }
+
+  #announce<Name extends keyof StoreEvents>(name: Name, details: StoreEvents[Name]): void {
+    queueMicrotask(() => {
+      EventEmitter.prototype.emit.call(this, name, ...details);
+    });
+  }
+}
+
+function openAborted(cause: unknown): AbortedError {
+  return new AbortedError('opening was aborted', { cause });
+}

@@ -1,0 +1,105 @@
+import type { StoreError } from '../../base/errors.ts';
+import type { QueuedBatch } from '../batch/batch-queue.ts';
+import type { StoredPayload } from '../../log/group-encoder.ts';
+import type { LogGroup } from '../../log/log-reader.ts';
+import type { Table } from '../../table/table.ts';
+
+/** A group of batches as it stands in a shared log. */
+export interface SharedGroup {
+  /** Sequence of its first batch. */
+  readonly firstSequence: bigint;
+  readonly batchCount: number;
+  readonly recordCount: number;
+  /** Bytes of the rows and the batch table, before compression. */
+  readonly decodedBytes: number;
+  readonly stored: StoredPayload;
+}
+
+/** A group that was read from a shared log. */
+export interface ArrivedGroup extends SharedGroup {
+  /** Rows, then the batch table if there is more than one batch. */
+  readonly decoded: Uint8Array;
+}
+
+/**
+ * Where a replicated store decides what is committed: the group is in a shared log before it is in
+ * the log of this directory. A store without a gate passes none of it.
+ */
+export interface CommitGate {
+  /** Called once, when the store is open for writing. */
+  attach(access: ReplicaAccess): void;
+  /** What stands against a group, asked before its room and its conditions are judged. */
+  refusal(group: readonly QueuedBatch[]): StoreError | undefined;
+  /**
+   * No batch of a group that was judged writes anything. Resolves to undefined if nothing has come
+   * between, else to an error with outcome `not-applied`. It never rejects.
+   */
+  confirm(): Promise<StoreError | undefined>;
+  /**
+   * Resolves to undefined when the group is committed: then it is written here, without a sync.
+   * Resolves to an error when it is not; the store goes on. It never rejects. The payload is valid
+   * until then.
+   */
+  append(group: SharedGroup): Promise<StoreError | undefined>;
+  /** The group that was appended, or applied, is visible. */
+  shown(): void;
+  /**
+   * A merge is about to remove the groups up to this sequence from the logs. If it rejects, the
+   * merge fails and is tried again.
+   */
+  beforeRemoval(lastSequence: bigint): Promise<void>;
+}
+
+/** What a gate may do to the store behind it. */
+export interface ReplicaAccess {
+  readonly storeId: Uint8Array;
+  /** Of the last group in the logs of this directory. */
+  readonly lastSequence: bigint;
+  readonly lastSyncedSequence: bigint;
+  /** What reads see. Throws StoreClosedError. */
+  readonly table: () => Table;
+  /**
+   * Writes a group from the shared log without a sync and shows it. It begins where the log ends.
+   * Rejects with outcome `not-applied` if that cannot be done now.
+   */
+  readonly apply: (group: ArrivedGroup) => Promise<void>;
+  /** Rejects the batches in flight, whose group goes on without them, and those in the queue. */
+  readonly giveUp: (inFlight: () => StoreError, queued: () => StoreError) => void;
+  /**
+   * Reads the groups behind a sequence from the logs of this directory. To be called before the
+   * first write.
+   */
+  readonly groupsAfter: (sequence: bigint) => AsyncIterable<LogGroup>;
+}
+
+interface Arrival {
+  readonly group: ArrivedGroup;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Groups of a shared log that wait for their turn in the commit loop. */
+export class Arrivals {
+  readonly #onArrival: () => void;
+  #waiting: Arrival[] = [];
+
+  constructor(onArrival: () => void) {
+    this.#onArrival = onArrival;
+  }
+
+  get areWaiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** Resolves when the group is visible. */
+  add(group: ArrivedGroup): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ group, resolve, reject });
+      this.#onArrival();
+    });
+  }
+
+  take(): Arrival[] {
+    return this.#waiting.splice(0);
+  }
+}

@@ -1,0 +1,119 @@
+import { randomBytes } from 'node:crypto';
+import { afterEach, expect, test } from 'vitest';
+import { NotPrimaryError, type ReplicatedStore } from '../../src/replicated/index.ts';
+import {
+  CrashFs,
+  MemoryCheckpoints,
+  openReplicaOn,
+  SimulatedLog,
+} from '../../src/testing/index.ts';
+
+const opened: ReplicatedStore[] = [];
+
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((store) => store.close()));
+});
+
+let seed = 0;
+
+async function openNode(
+  log: SimulatedLog,
+  fs: CrashFs = new CrashFs(),
+  checkpoints?: MemoryCheckpoints,
+): Promise<ReplicatedStore> {
+  const options = { log: log.connect(), checkpoints, address: `node-${seed}`, pollMs: 20 };
+  const store = await openReplicaOn(fs, '/node', options, { seed: ++seed });
+  opened.push(store);
+  return store;
+}
+
+test('a batch of the primary is visible on a replica', async () => {
+  const log = new SimulatedLog();
+  const one = await openNode(log);
+  const other = await openNode(log);
+  await one.promote();
+  expect(one.role).toBe('primary');
+  const { sequence } = await one.put(1n, 2n, new Uint8Array([3]));
+  expect(sequence).toBe(1n);
+  expect(one.position).toBe(2n);
+  await other.reached(one.position);
+  expect(other.get(1n)).toEqual({ value: 2n, data: new Uint8Array([3]) });
+  await expect(other.put(1n, 5n)).rejects.toThrow(NotPrimaryError);
+  expect(await other.contentHash()).toEqual(await one.contentHash());
+});
+
+test('a takeover fences the old primary', async () => {
+  const log = new SimulatedLog();
+  const one = await openNode(log);
+  const other = await openNode(log);
+  await one.promote();
+  await one.put(1n, 1n);
+  await other.promote();
+  expect(other.get(1n)?.value).toBe(1n);
+  await expect(one.put(2n, 1n)).rejects.toMatchObject({
+    code: 'LODESTORE_NOT_PRIMARY',
+    outcome: 'not-applied',
+  });
+  expect(one.role).toBe('replica');
+  await other.put(3n, 1n);
+  await one.reached(other.position);
+  expect([one.has(2n), one.has(3n)]).toEqual([false, true]);
+  await one.promote();
+  await one.put(4n, 1n, undefined, { ifAbsent: true });
+  await expect(one.put(4n, 1n, undefined, { ifAbsent: true })).rejects.toMatchObject({
+    code: 'LODESTORE_CONDITION_FAILED',
+  });
+  await expect(other.barrier()).rejects.toThrow(NotPrimaryError);
+  expect(await one.barrier()).toBe(one.position);
+});
+
+test('a group that is larger than an entry is applied as a whole', async () => {
+  const log = new SimulatedLog({ maxEntryBytes: 4_096 });
+  const one = await openNode(log);
+  const other = await openNode(log);
+  await one.promote();
+  const data = new Uint8Array(randomBytes(50_000));
+  await one.put(1n, 1n, data);
+  expect(one.position).toBeGreaterThan(5n);
+  await other.reached(one.position);
+  expect(other.get(1n)?.data).toEqual(data);
+});
+
+test('a node reopens where it was, and reads on', async () => {
+  const log = new SimulatedLog();
+  const fs = new CrashFs();
+  const one = await openNode(log);
+  const other = await openNode(log, fs);
+  await one.promote();
+  for (let i = 1n; i <= 20n; i++) await one.put(i, 1n);
+  await other.reached(one.position);
+  await other.merge();
+  await other.close();
+  for (let i = 21n; i <= 30n; i++) await one.put(i, 1n);
+  const again = await openNode(log, fs);
+  await again.reached(one.position);
+  expect(again.size).toBe(30);
+  expect(again.stats().lastSequence).toBe(30n);
+});
+
+test('a new machine is filled from a checkpoint, and the log is trimmed behind the second', async () => {
+  const log = new SimulatedLog();
+  const checkpoints = new MemoryCheckpoints();
+  const one = await openNode(log, new CrashFs(), checkpoints);
+  await one.promote();
+  for (let i = 1n; i <= 10n; i++) await one.put(i, 1n);
+  await one.checkpoint();
+  expect(log.bounds.first).toBe(1n);
+  for (let i = 11n; i <= 20n; i++) await one.put(i, 1n);
+  await one.checkpoint();
+  expect(log.bounds.first).toBe(12n);
+  await one.put(21n, 1n);
+  const fresh = await openNode(log, new CrashFs(), checkpoints);
+  await fresh.reached(one.position);
+  expect(fresh.size).toBe(21);
+  expect(await fresh.contentHash()).toEqual(await one.contentHash());
+  const without = openNode(log, new CrashFs());
+  await expect(without.then((store) => store.reached(1n))).rejects.toMatchObject({
+    code: 'LODESTORE_POSITION_EXPIRED',
+  });
+});
