@@ -1,37 +1,31 @@
 import { parseArgs } from 'node:util';
-import { World, type RunFigures } from './world.ts';
+import { runHistories } from './histories.ts';
+import { plantAll } from './plant.ts';
 
 const { values } = parseArgs({
   options: {
-    histories: { type: 'string', default: '200' },
+    histories: { type: 'string', default: '1000' },
     seed: { type: 'string', default: '1' },
     steps: { type: 'string', default: '80' },
+    mistakes: { type: 'boolean', default: false },
+    /** Only the mistakes whose name has this in it. */
+    only: { type: 'string', default: '' },
   },
 });
 
-const histories = Number(values.histories);
-const firstSeed = Number(values.seed);
-const steps = Number(values.steps);
-const total: Record<string, number> = {};
-const startMs = performance.now();
+const print = (text: string): void => void process.stdout.write(`${text}\n`);
 
-for (let seed = firstSeed; seed < firstSeed + histories; seed++) {
-  const world = new World(seed);
-  try {
-    await world.run(steps);
-  } catch (error) {
-    process.stdout.write(`broken by ${String(error)} after ${seed - firstSeed} histories\n`);
-    process.stdout.write(`--seed ${seed} --histories 1 --steps ${steps}\n`);
-    if (error instanceof Error) process.stdout.write(`${error.stack}\n${String(error.cause)}\n`);
+if (values.mistakes) {
+  if ((await plantAll(values.only, print)) > 0) process.exitCode = 1;
+} else {
+  const { seed, histories, steps } = values;
+  const run = { firstSeed: Number(seed), histories: Number(histories), steps: Number(steps) };
+  const { verdict, lines } = await runHistories(run);
+  for (const line of lines) print(line);
+  if (verdict !== undefined) {
+    print(`broken by ${verdict.reason} after ${verdict.histories} histories`);
+    print(`npm run test:replicated -- --seed ${verdict.seed} --histories 1 --steps ${steps}`);
+    // A node that waits for something would keep the process alive.
     process.exit(1);
   }
-  for (const [name, count] of Object.entries(world.figures as RunFigures)) {
-    total[name] = (total[name] ?? 0) + count;
-  }
-}
-
-const seconds = ((performance.now() - startMs) / 1_000).toFixed(0);
-process.stdout.write(`${histories} histories from seed ${firstSeed} in ${seconds} s\n`);
-for (const [name, count] of Object.entries(total)) {
-  process.stdout.write(`${name.padEnd(16)}${count.toLocaleString('en')}\n`);
 }

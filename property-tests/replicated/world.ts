@@ -115,7 +115,7 @@ export class World {
   async run(steps: number): Promise<void> {
     for (const machine of this.#machines) this.#open(machine);
     await this.#time.pass(100);
-    void this.#promote();
+    this.#promote();
     for (let step = 0; step < steps; step++) {
       await this.#step();
       await this.#time.pass(this.#random.below(60));

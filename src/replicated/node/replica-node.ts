@@ -201,7 +201,9 @@ export class ReplicaNode implements CommitHost, CommittingNode {
         const { last } = await log.bounds({ signal: this.signal });
         if (last > this.#logEnd) this.#logEnd = last;
         await this.#noteOvertaken(last);
-        behindMs = last < position ? behindMs + pollMs : 0;
+        // What the directory holds is in the log, so more than this has to come.
+        const isShort = last < position || (last === position && !this.replica.isVerified);
+        behindMs = isShort ? behindMs + pollMs : 0;
         if (behindMs > lostAfterMs) {
           const reason = `the log ends at ${last}, before what this store holds`;
           this.fail(new LogLostError({ position, reason }));

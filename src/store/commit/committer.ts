@@ -243,7 +243,7 @@ export class Committer {
     const error = yield* observer.commit(batches, () => this.#group.commitInRoom(batches, mayWait));
     if (error === undefined) numberBatches(batches, lastSequence);
     // A batch that was left out is not in the log, whatever happened to its group.
-    const isUnknown = error?.outcome === 'unknown';
+    const isUnknown = error?.outcome === 'unknown' && health.isPoisoned;
     observer.settled(batches, error);
     queue.settle(batches, error, isUnknown ? health.poisonedWrite('not-applied') : error);
     if (health.isPoisoned) queue.rejectQueued(() => health.poisonedWrite('not-applied'));

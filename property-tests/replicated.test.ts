@@ -1,0 +1,10 @@
+import { expect, test } from 'vitest';
+import { runHistories } from './replicated/histories.ts';
+
+/** A few seconds; `npm run test:replicated` runs as many as asked for. */
+const HISTORIES = 6;
+
+test('histories of a replicated store keep every promise', async () => {
+  const { verdict, lines } = await runHistories({ firstSeed: 1, histories: HISTORIES, steps: 80 });
+  expect(verdict, lines.join('\n')).toBeUndefined();
+});

@@ -1,0 +1,107 @@
+import type { Mutant } from '../campaign/mutant.ts';
+
+const NODE = 'src/replicated/node/replica-node.ts';
+const COMMITS = 'src/replicated/node/primary-commits.ts';
+const APPENDER = 'src/replicated/node/appender.ts';
+const FILES = 'src/replicated/node/replica-files.ts';
+const OPEN = 'src/replicated/node/open-replica.ts';
+const CHAIN = 'src/replicated/log/log-chain.ts';
+const GROUP_COMMIT = 'src/store/commit/group-commit.ts';
+
+/** Mistakes in replication; `npm run test:replicated -- --mistakes` plants each of them. */
+export const REPLICATED_MUTANTS: Readonly<Record<string, Mutant>> = {
+  'applied and acknowledged before the engine has acknowledged': {
+    file: GROUP_COMMIT,
+    find: '    const refused = yield* waited(appending);',
+    replace: '    void appending;\n    const refused = undefined as StoreError | undefined;',
+  },
+  'the hint of bounds decides about an append without an answer': {
+    file: APPENDER,
+    find: '    const answer = await this.#repeat(signal, () => log.append(position, bytes, { signal }));',
+    replace: `    const answer = await log.append(position, bytes, { signal }).catch(async () => {
+      const { last } = await this.#repeat(signal, () => log.bounds({ signal }));
+      return last < position ? 'free' : 'occupied';
+    });
+    if (answer === 'free') return 'other';`,
+  },
+  'a timeout reported as not applied': {
+    file: COMMITS,
+    find: "the batch may be applied`, { outcome: 'unknown' })",
+    replace: "the batch may be applied`, { outcome: 'not-applied' })",
+  },
+  'the log trimmed up to here': {
+    file: FILES,
+    find: '    await log.trim(second.position, { signal });',
+    replace: '    await log.trim(position, { signal });',
+  },
+  'an occupied position taken for an append': {
+    file: APPENDER,
+    find: "    if (answer === 'appended') return 'ours';",
+    replace: "    if (answer !== undefined) return 'ours';",
+  },
+  'an occupied position called not applied, without a look at who has it': {
+    file: APPENDER,
+    find: "    if (answer === 'appended') return 'ours';",
+    replace:
+      "    if (answer === 'appended') return 'ours';\n    if (position > 0n) return 'other';",
+  },
+  'a repeated append with other bytes': {
+    file: APPENDER,
+    find: '() => log.append(position, bytes, { signal }));',
+    replace:
+      '() => { bytes[70] = bytes[70]! + 1; return log.append(position, bytes, { signal }); });',
+  },
+  'a takeover that appends nothing': {
+    file: NODE,
+    find: "    if (result !== 'ours') return position;",
+    replace: '',
+    also: {
+      file: NODE,
+      find: "    const result = await this.#commits.appendOwn({ kind: 'takeover', epoch, piece }, signal);",
+      replace:
+        '    if (epoch === 1n) await this.#commits.appendOwn({ kind: "takeover", epoch, piece }, signal);',
+    },
+  },
+  'a group acknowledged at its first piece': {
+    file: COMMITS,
+    find: "      if (result !== 'ours') return this.#depose(result);\n    }",
+    replace: "      if (result !== 'ours') return this.#depose(result);\n      break;\n    }",
+  },
+  'a group applied at its first piece': {
+    file: CHAIN,
+    find: '    if (open.lengthBytes < entry.payloadBytes) {',
+    replace: '    if (open.lengthBytes < entry.payloadBytes && entry.payloadBytes === 0) {',
+  },
+  'a merge removes groups before their place is kept': {
+    file: OPEN,
+    find: '    await this.#save(lastSequence);',
+    replace: '',
+  },
+  'a place kept that the local log may lose': {
+    file: OPEN,
+    find: '    this.#save(this.access.lastSyncedSequence).catch(() => undefined);',
+    replace: '    this.#save(this.access.lastSequence).catch(() => undefined);',
+    also: {
+      file: OPEN,
+      find: 'const SAVE_GROUPS = 8_192;',
+      replace: 'const SAVE_GROUPS = 2;',
+    },
+  },
+  'groups of the directory that are not compared with the log': {
+    file: 'src/replicated/node/local-groups.ts',
+    find: '      local.digest === digestOf({ firstSequence, ...rows })',
+    replace: '      digestOf({ firstSequence, ...rows }) >= 0',
+    test: 'test/replicated/log-lost.test.ts',
+  },
+  'entries that are not chained': {
+    file: CHAIN,
+    find: '    if (entry.previous !== place.checksum) throw lost(',
+    replace: '    if (entry.previous === -1) throw lost(',
+    test: 'test/replicated/log-lost.test.ts',
+  },
+  'a failed condition told without a look at the log': {
+    file: GROUP_COMMIT,
+    find: '    const stale = isJudged ? yield* waited(gate?.confirm()) : undefined;',
+    replace: '    const stale = undefined as StoreError | undefined;',
+  },
+};

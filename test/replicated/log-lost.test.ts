@@ -1,0 +1,70 @@
+import { afterEach, expect, test } from 'vitest';
+import type { ReplicatedStore } from '../../src/replicated/index.ts';
+import { CrashFs, openReplicaOn, SimulatedLog } from '../../src/testing/index.ts';
+
+const opened: ReplicatedStore[] = [];
+
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((store) => store.close()));
+});
+
+let seed = 100;
+
+async function openNode(log: SimulatedLog, fs: CrashFs): Promise<ReplicatedStore> {
+  const options = { log: log.connect(), pollMs: 5, lostAfterMs: 50 };
+  const store = await openReplicaOn(fs, '/node', options, { seed: ++seed });
+  opened.push(store);
+  return store;
+}
+
+/** A node that has three batches, of which the log then loses the last two. */
+async function loseTwo(before: (store: ReplicatedStore) => Promise<void>) {
+  const log = new SimulatedLog();
+  const fs = new CrashFs();
+  const store = await openNode(log, fs);
+  await store.promote();
+  for (const key of [1n, 2n, 3n]) await store.put(key, 1n);
+  await before(store);
+  await store.close();
+  log.lose(2n);
+  return { log, fs };
+}
+
+async function growOtherwise(log: SimulatedLog): Promise<void> {
+  const other = await openNode(log, new CrashFs());
+  await other.promote();
+  for (const key of [11n, 3n, 13n, 14n]) await other.put(key, 1n);
+}
+
+const LOST = { code: 'LODESTORE_LOG_LOST' };
+
+test('a log that ends before what a store holds is not followed', async () => {
+  const { log, fs } = await loseTwo(async () => undefined);
+  await expect(openNode(log, fs)).rejects.toMatchObject(LOST);
+});
+
+test('a log that lost entries and grew past a store is not followed', async () => {
+  const { log, fs } = await loseTwo(async () => undefined);
+  await growOtherwise(log);
+  await expect(openNode(log, fs)).rejects.toMatchObject(LOST);
+});
+
+test('nor after a merge, when only the place is left to compare', async () => {
+  const { log, fs } = await loseTwo((store) => store.merge());
+  await growOtherwise(log);
+  await expect(
+    openNode(log, fs).then((store) => store.reached(log.bounds.last)),
+  ).rejects.toMatchObject(LOST);
+});
+
+test('a primary whose log is lost commits nothing', async () => {
+  const log = new SimulatedLog();
+  const store = await openNode(log, new CrashFs());
+  await store.promote();
+  for (const key of [1n, 2n, 3n]) await store.put(key, 1n);
+  log.lose(2n);
+  await expect(store.put(4n, 1n)).rejects.toMatchObject({ outcome: 'unknown' });
+  await expect(store.put(5n, 1n)).rejects.toMatchObject({ ...LOST, outcome: 'not-applied' });
+  expect(store.stats().replica.failure).toMatchObject(LOST);
+  expect(store.has(3n)).toBe(true);
+});
