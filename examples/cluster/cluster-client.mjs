@@ -1,0 +1,57 @@
+// @ts-check
+import { setTimeout as pause } from 'node:timers/promises';
+
+/** Writes batches to whichever node is the primary of a shard. */
+export class ClusterClient {
+  #addresses;
+  /** Where the primary of each shard was last. @type {Map<number, string>} */
+  #primaries = new Map();
+  /** Requests that were sent again: nobody answered, or the answer was no. */
+  retries = 0;
+
+  /** @param {readonly string[]} addresses */
+  constructor(addresses) {
+    this.#addresses = addresses;
+  }
+
+  /**
+   * Repeats a batch of puts until it is acknowledged: puts of the same records may be applied twice.
+   * Returns undefined when `isOver` says so before that.
+   * @param {number} shard
+   * @param {[key: string, value: string, data: string][]} puts
+   * @param {() => boolean} isOver
+   */
+  async write(shard, puts, isOver) {
+    const body = JSON.stringify(puts);
+    for (let attempt = 0; !isOver(); attempt++) {
+      const address =
+        this.#primaries.get(shard) ?? this.#addresses[attempt % this.#addresses.length];
+      const answer = await this.#post(`${address}/batches/${shard}`, body);
+      if (answer?.position !== undefined) {
+        this.#primaries.set(shard, address ?? '');
+        return answer.position;
+      }
+      this.retries++;
+      const isNew = answer?.primary !== undefined && answer.primary !== address;
+      if (isNew) this.#primaries.set(shard, answer.primary ?? '');
+      else this.#primaries.delete(shard);
+      await pause(isNew ? 5 : 50);
+    }
+    return undefined;
+  }
+
+  /**
+   * @param {string} url
+   * @param {string} body
+   * @returns {Promise<{ position?: string, primary?: string } | undefined>}
+   */
+  async #post(url, body) {
+    try {
+      const signal = AbortSignal.timeout(7000);
+      const response = await fetch(url, { method: 'POST', body, signal });
+      return /** @type {{ position?: string }} */ (await response.json());
+    } catch {
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,105 @@
+// @ts-check
+import { createHash } from 'node:crypto';
+import { ClusterClient } from './cluster-client.mjs';
+
+/** @import { SourceFile } from '../demo/source-tree.mjs' */
+
+const BATCH_FILES = 20;
+
+/** Keys of the batches themselves are above those of files. */
+const BATCH_KEYS = 2n ** 63n;
+
+/**
+ * Writers that store a tree's metadata again and again. Each batch also has a record of its own
+ * that nothing overwrites: if one is missing at the end, an acknowledged batch was lost.
+ */
+export class Workload {
+  #shards;
+  #files;
+  #client;
+  #isOver = false;
+  #batches = 0n;
+  /** Records that must be there: by key, the lowest value that is not a loss. @type {Map<bigint, bigint>} */
+  expected = new Map();
+  acknowledged = 0;
+  /** Batches that nobody acknowledged before the end: they may be there. */
+  unanswered = 0;
+  /** When the last batch of each shard was acknowledged. @type {number[]} */
+  #lastMs;
+  longestOutageMs = 0;
+
+  /**
+   * @param {readonly string[]} addresses
+   * @param {number} shards
+   * @param {readonly SourceFile[]} files
+   */
+  constructor(addresses, shards, files) {
+    this.#client = new ClusterClient(addresses);
+    this.#shards = shards;
+    this.#files = files;
+    this.#lastMs = Array.from({ length: shards }, () => Date.now());
+  }
+
+  get retries() {
+    return this.#client.retries;
+  }
+
+  stop() {
+    this.#isOver = true;
+  }
+
+  /** Runs until `stop`, one writer for each shard and lane. @param {number} lanes */
+  async run(lanes) {
+    const writers = [];
+    for (let shard = 0; shard < this.#shards; shard++) {
+      for (let lane = 0; lane < lanes; lane++) writers.push(this.#write(shard, lane, lanes));
+    }
+    await Promise.all(writers);
+  }
+
+  /**
+   * A key belongs to one writer, so its values are acknowledged in order.
+   * @param {number} shard
+   * @param {number} lane
+   * @param {number} lanes
+   */
+  async #write(shard, lane, lanes) {
+    const own = this.#files
+      .map((file) => ({ key: keyOf(file.name), file }))
+      .filter(({ key }) => Number(key % BigInt(this.#shards)) === shard)
+      .filter((_, i) => i % lanes === lane);
+    for (let pass = 1n; !this.#isOver; pass++) {
+      for (let from = 0; from < Math.max(1, own.length) && !this.#isOver; from += BATCH_FILES) {
+        const some = own.slice(from, from + BATCH_FILES);
+        const batchKey = BATCH_KEYS + this.#batches++ * BigInt(this.#shards) + BigInt(shard);
+        /** @type {[string, string, string][]} */
+        const puts = some.map(({ key, file }) => [
+          String(key),
+          String(pass),
+          JSON.stringify([file.name, file.lengthBytes, file.modifiedMs]),
+        ]);
+        puts.push([String(batchKey), String(pass), '']);
+        const position = await this.#client.write(shard, puts, () => this.#isOver);
+        if (position === undefined) {
+          this.unanswered++;
+          return;
+        }
+        this.#note(shard);
+        for (const [key, value] of puts) this.expected.set(BigInt(key), BigInt(value));
+      }
+    }
+  }
+
+  /** @param {number} shard */
+  #note(shard) {
+    const now = Date.now();
+    this.longestOutageMs = Math.max(this.longestOutageMs, now - (this.#lastMs[shard] ?? now));
+    this.#lastMs[shard] = now;
+    this.acknowledged++;
+  }
+}
+
+/** @param {string} name */
+function keyOf(name) {
+  return createHash('sha256').update(name).digest().readBigUInt64LE() % BATCH_KEYS;
+}
