@@ -13,17 +13,11 @@ export interface BucketPolicy {
   readonly mode: 'keep' | 'cache' | 'quota';
   readonly quotaBytes?: number | undefined;
   readonly ttlMs?: number | undefined;
-  /** `deferred`: acknowledged before it is durable, written within a second. */
-  readonly durability?: 'sync' | 'deferred' | undefined;
-  /** `zstd`: bodies are stored compressed where that makes them smaller. */
-  readonly compression?: 'none' | 'zstd' | undefined;
 }
 
 export const KEEP: BucketPolicy = { mode: 'keep' };
 
 const MODES: readonly BucketPolicy['mode'][] = ['keep', 'cache', 'quota'];
-const DEFERRED = 1;
-const ZSTD = 2;
 
 /** A bucket at run time. */
 export interface Bucket {
@@ -44,11 +38,9 @@ export function hasOwnVolumes(policy: BucketPolicy): boolean {
 }
 
 export function encodePolicy(writer: ByteWriter, policy: BucketPolicy): ByteWriter {
-  const flags =
-    (policy.durability === 'deferred' ? DEFERRED : 0) | (policy.compression === 'zstd' ? ZSTD : 0);
   return writer
     .byte(MODES.indexOf(policy.mode))
-    .byte(flags)
+    .byte(0)
     .number(policy.quotaBytes ?? 0)
     .number(policy.ttlMs ?? 0);
 }
@@ -56,15 +48,13 @@ export function encodePolicy(writer: ByteWriter, policy: BucketPolicy): ByteWrit
 export function decodePolicy(reader: ByteReader): BucketPolicy {
   const mode = MODES[reader.byte()];
   if (mode === undefined) throw new RangeError('a bucket of a later version');
-  const flags = reader.byte();
+  if (reader.byte() !== 0) throw new RangeError('a bucket of a later version');
   const quotaBytes = reader.number();
   const ttlMs = reader.number();
   return {
     mode,
     ...(quotaBytes > 0 && { quotaBytes }),
     ...(ttlMs > 0 && { ttlMs }),
-    ...((flags & DEFERRED) !== 0 && { durability: 'deferred' as const }),
-    ...((flags & ZSTD) !== 0 && { compression: 'zstd' as const }),
   };
 }
 

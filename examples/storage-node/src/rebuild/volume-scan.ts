@@ -1,7 +1,7 @@
 import { decodePolicy, KEEP, type BucketPolicy } from '../ledger/bucket-record.ts';
 import { ByteReader } from '../ledger/byte-writer.ts';
 import type { ByteName } from '../names/byte-name.ts';
-import { bodyOffset, isRecordSound, labelOf } from '../volumes/record.ts';
+import { bodyOffset, FLAG_EXTENTS, isRecordSound, labelOf } from '../volumes/record.ts';
 import { walkRecords, type WalkedRecord } from '../volumes/record-walk.ts';
 import { HEADER_BYTES } from '../volumes/volume-header.ts';
 import type { VolumeSet } from '../volumes/volume-set.ts';
@@ -93,7 +93,7 @@ export class VolumeScan {
     switch (header.kind) {
       case 'object': {
         const from = bodyOffset(header);
-        const hasExtents = (header.flags & 1) !== 0;
+        const hasExtents = (header.flags & FLAG_EXTENTS) !== 0;
         if (hasExtents && !isRecordSound(header, record.bytes)) {
           this.damagedRecords++;
           return;

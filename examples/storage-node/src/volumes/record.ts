@@ -28,9 +28,8 @@ const KIND_BYTES: Readonly<Record<RecordKind, number>> = {
 };
 const KINDS = new Map(Object.entries(KIND_BYTES).map(([kind, byte]) => [byte, kind as RecordKind]));
 
-/** Flags: how the body is to be read. */
+/** A flag: the body is the list of the extents that make the object. */
 export const FLAG_EXTENTS = 1;
-export const FLAG_ZSTD = 2;
 
 export interface RecordHeader {
   readonly kind: RecordKind;

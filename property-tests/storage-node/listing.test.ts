@@ -1,0 +1,131 @@
+import { fc, test } from '@fast-check/vitest';
+import { expect } from 'vitest';
+import { CrashFs } from '../../src/testing/index.ts';
+import type { NameHasher } from '../../examples/storage-node/src/names/name-hash.ts';
+import type { StorageNode } from '../../examples/storage-node/src/storage-node.ts';
+import { runs } from '../../test/support/effort.ts';
+import { openOn } from './node-world.ts';
+
+/** Names that meet: short, with the delimiter, beyond the planes that UTF-16 sorts as UTF-8 does. */
+const names = fc
+  .array(fc.constantFrom('a', 'b', '/', '//', 'é', '\uffee', '\u{1f600}', '\u{7f}', '0'), {
+    minLength: 1,
+    maxLength: 4,
+  })
+  .map((parts) => parts.join(''));
+
+const changes = fc.array(fc.tuple(fc.boolean(), names), { minLength: 1, maxLength: 120 });
+
+const bytesOf = (name: string): Buffer => Buffer.from(name, 'utf8');
+const compare = (one: string, other: string): number =>
+  Buffer.compare(bytesOf(one), bytesOf(other));
+
+interface Query {
+  readonly prefix: string;
+  readonly delimiter: string;
+  readonly after: string;
+  readonly limit: number;
+}
+
+const queries = fc.record({
+  prefix: fc.oneof(fc.constant(''), names),
+  delimiter: fc.constantFrom('', '/', '//', 'é'),
+  after: fc.oneof(fc.constant(''), names),
+  limit: fc.integer({ min: 1, max: 9 }),
+});
+
+/** What a sorted list of names answers. */
+function model(all: ReadonlySet<string>, { prefix, delimiter, after }: Query): string[] {
+  const found = new Set<string>();
+  for (const name of [...all].sort(compare)) {
+    if (!name.startsWith(prefix)) continue;
+    const at = delimiter === '' ? -1 : name.indexOf(delimiter, prefix.length);
+    const item = at < 0 ? name : name.slice(0, at + delimiter.length);
+    if (after === '' || compare(item, after) > 0) found.add(item);
+  }
+  return [...found];
+}
+
+async function listed(node: StorageNode, query: Query): Promise<string[]> {
+  const items: string[] = [];
+  let { after } = query;
+  for (;;) {
+    const page = await node.list('b', { ...query, after });
+    const found = [...page.objects.map(({ name }) => name), ...page.prefixes].sort(compare);
+    expect(found.length).toBeLessThanOrEqual(query.limit);
+    items.push(...found);
+    if (page.next === undefined) return items;
+    expect(page.next).toBe(found.at(-1));
+    after = page.next;
+  }
+}
+
+const etag = '0'.repeat(32);
+const describe = () => ({ etag, meta: { headers: {} } });
+
+/** All names have one of three homes, so that most stand elsewhere. */
+const colliding: NameHasher = (bucketId, name) => {
+  let mark = bucketId;
+  for (let i = 0; i < name.length; i++) mark = (mark * 31 + name.charCodeAt(i)) % 2 ** 40;
+  return { home: BigInt(name.length % 3), mark };
+};
+
+test.prop([changes, fc.array(queries, { minLength: 3, maxLength: 6 })], { numRuns: runs(32) })(
+  'pages in the order of bytes equal those of a sorted list, before and after a crash',
+  async (all, asked) => {
+    const fs = new CrashFs();
+    const node = await openOn(fs);
+    await node.createBucket('a');
+    await node.createBucket('b');
+    await node.createBucket('c');
+    const there = new Set<string>();
+    for (const [isPut, name] of all) {
+      if (isPut) await node.put('b', name, [], { describe });
+      else await node.delete('b', name);
+      if (isPut) there.add(name);
+      else there.delete(name);
+      await node.put('a', name, [], { describe });
+    }
+    for (const query of asked) expect(await listed(node, query)).toEqual(model(there, query));
+    const again = await openOn(fs.minimalCrash());
+    for (const query of asked) expect(await listed(again, query)).toEqual(model(there, query));
+    expect(again.recount().isExact).toBe(true);
+    await node.close();
+    await again.close();
+  },
+);
+
+test.prop([changes], { numRuns: runs(24) })(
+  'names whose hashes have one home are kept apart',
+  async (all) => {
+    const fs = new CrashFs();
+    const node = await openOn(fs, { hash: colliding });
+    await node.createBucket('b');
+    const there = new Map<string, number>();
+    let i = 0;
+    for (const [isPut, name] of all) {
+      i++;
+      if (isPut) {
+        const stored = await node.put('b', name, [Buffer.alloc(i)], { describe }).then(
+          () => true,
+          (error: unknown) => {
+            // Eight names of one home, and no more.
+            expect(error).toMatchObject({ code: 'BAD_NAME' });
+            return false;
+          },
+        );
+        if (stored) there.set(name, i);
+      } else {
+        expect(await node.delete('b', name)).toBe(there.delete(name));
+      }
+    }
+    for (const [name, sizeBytes] of there) {
+      expect(await node.info('b', name)).toMatchObject({ name, sizeBytes });
+    }
+    const { objects } = await node.list('b');
+    expect(objects.map(({ name }) => name)).toEqual([...there.keys()].sort(compare));
+    await node.compact();
+    expect(node.recount().isExact).toBe(true);
+    await node.close();
+  },
+);
