@@ -1,5 +1,5 @@
-import { fc, test } from '@fast-check/vitest';
-import { expect } from 'vitest';
+import { fc } from '@fast-check/vitest';
+import { expect, test } from 'vitest';
 import { CrashFs } from '../../src/testing/index.ts';
 import type { NameHasher } from '../../examples/storage-node/src/names/name-hash.ts';
 import type { StorageNode } from '../../examples/storage-node/src/storage-node.ts';
@@ -70,9 +70,9 @@ const colliding: NameHasher = (bucketId, name) => {
   return { home: BigInt(name.length % 3), mark };
 };
 
-test.prop([changes, fc.array(queries, { minLength: 3, maxLength: 6 })], { numRuns: runs(32) })(
-  'pages in the order of bytes equal those of a sorted list, before and after a crash',
-  async (all, asked) => {
+test('pages in the order of bytes equal those of a sorted list, before and after a crash', async () => {
+  const several = fc.array(queries, { minLength: 3, maxLength: 6 });
+  const property = fc.asyncProperty(changes, several, async (all, asked) => {
     const fs = new CrashFs();
     const node = await openOn(fs);
     await node.createBucket('a');
@@ -92,12 +92,12 @@ test.prop([changes, fc.array(queries, { minLength: 3, maxLength: 6 })], { numRun
     expect(again.recount().isExact).toBe(true);
     await node.close();
     await again.close();
-  },
-);
+  });
+  await fc.assert(property, { numRuns: runs(32) });
+});
 
-test.prop([changes], { numRuns: runs(24) })(
-  'names whose hashes have one home are kept apart',
-  async (all) => {
+test('names whose hashes have one home are kept apart', async () => {
+  const property = fc.asyncProperty(changes, async (all) => {
     const fs = new CrashFs();
     const node = await openOn(fs, { hash: colliding });
     await node.createBucket('b');
@@ -127,5 +127,6 @@ test.prop([changes], { numRuns: runs(24) })(
     await node.compact();
     expect(node.recount().isExact).toBe(true);
     await node.close();
-  },
-);
+  });
+  await fc.assert(property, { numRuns: runs(24) });
+});
