@@ -65,13 +65,13 @@ describe('the golden directories hold what they are there for', () => {
     expect(endings('b-one-log-unsealed')).toEqual(['end']);
     expect(endings('c1-one-log-sealed')).toEqual(['sealed']);
     expect(endings('c2-sealed-and-next')).toEqual(['sealed', 'end']);
-    expect(endings('d-rotated-with-piggybacked-seals')).toEqual(['sealed', 'sealed', 'end']);
+    expect(endings('d-rotated-with-riding-seals')).toEqual(['sealed', 'sealed', 'end']);
     expect(endings('h0-not-torn')).toEqual(['sealed', 'end']);
     expect(endings('h8-cut-between-frames')).toEqual(['sealed', 'end']);
     expect(endings('h9-blank-log-of-junk')).toEqual(['sealed', 'end']);
     expect(endings('i1-first-group-head-lost')).toEqual(['sealed']);
     expect(endings('i2-first-group-cut')).toEqual(['sealed', 'torn']);
-    expect(endings('i3-piggybacked-seal-without-its-group')).toEqual(['torn']);
+    expect(endings('i3-riding-seal-without-its-group')).toEqual(['torn']);
     for (const name of NAMES.filter((each) => /^h[1-7]/.test(each))) {
       expect([name, ...endings(name)]).toEqual([name, 'sealed', 'torn']);
     }

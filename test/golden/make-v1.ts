@@ -66,7 +66,7 @@ async function makeRotations(): Promise<void> {
       [i - 2].filter((k) => k >= 0),
     );
   }
-  save('d-rotated-with-piggybacked-seals', trimmed(shop.files()), shop.dump());
+  save('d-rotated-with-riding-seals', trimmed(shop.files()), shop.dump());
 }
 
 async function makeGroups(): Promise<void> {
@@ -259,7 +259,7 @@ async function makeTornFirstGroups(): Promise<void> {
   await riding.batch([[2, 2, noise(3000, 'rides')]]);
   const log = 'log_0000000000000001';
   save(
-    'i3-piggybacked-seal-without-its-group',
+    'i3-riding-seal-without-its-group',
     changed(trimmed(riding.files()), log, (bytes) => bytes.fill(0, 67_072, 67_584)),
     acknowledged,
   );
