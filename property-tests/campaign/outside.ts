@@ -57,7 +57,8 @@ export async function readBeside(
   const opening = factory.read(simulated.machine).catch((error: unknown) => error as Error);
   const reader = await simulated.bounded(opening, 'a read-only open');
   if (reader instanceof Error) {
-    const isBusy = reader instanceof StoreError && reader.message.includes('changed each of the');
+    const isBusy =
+      reader instanceof StoreError && reader.message.includes('changed during each of');
     if (isBusy) return;
     throw new Violation('I5', `a read-only open is refused: ${String(reader)}`, reader);
   }

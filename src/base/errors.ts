@@ -143,7 +143,7 @@ export class FilesLostError extends StorePoisonedError {
   static of(path: string, cause?: unknown): FilesLostError {
     const message =
       `${path} was removed, moved or truncated by another program while the store was open. The records in memory are the only ` +
-      'complete copy: before you close this store, write what entries() yields to another one';
+      'complete copy: before you close this store, copy entries() to another store';
     return new FilesLostError(message, { path, cause });
   }
 }
@@ -180,7 +180,7 @@ export class BatchTooLargeError extends StoreError {
   constructor(lengthBytes: number, limitBytes: number) {
     super(
       'LODESTORE_BATCH_TOO_LARGE',
-      `the batch needs ${lengthBytes} bytes, more than the ${limitBytes} that one batch may hold; split it`,
+      `the batch needs ${lengthBytes} bytes, more than the limit of ${limitBytes} for one batch; split it`,
       { outcome: 'not-applied' },
     );
     this.lengthBytes = lengthBytes;
@@ -219,7 +219,7 @@ export class ConditionFailedError extends StoreError {
     const had = found === undefined ? 'there is no record' : `it has value ${found}`;
     super(
       'LODESTORE_CONDITION_FAILED',
-      `the batch was not applied: update ${index} asks for ${wanted(failure)} of key ${key}, and ${had}`,
+      `the batch was not applied: update ${index} requires ${wanted(failure)} of key ${key}, but ${had}`,
       { outcome: 'not-applied' },
     );
     this.index = index;
@@ -243,8 +243,8 @@ const BUSY_TEXTS: Readonly<Record<BusyReason, string>> = {
   queue: 'other batches are queued or being written',
   warming: 'the snapshot is being read into memory',
   merges: 'merges do not keep up',
-  space: 'room has to be made on a full disk',
-  pause: 'this process stood still, and the lease is being looked into',
+  space: 'space must be freed on a full disk',
+  pause: 'this process was paused, and the lease is being checked',
 };
 
 /** `insertBatchSync` would have to wait. Nothing was written; `insertBatch` waits. */
@@ -253,7 +253,7 @@ export class StoreBusyError extends StoreError {
   readonly reason: BusyReason;
 
   constructor(reason: BusyReason, fields: Pick<StoreErrorFields, 'cause'> = {}) {
-    const message = `the batch was not applied: ${BUSY_TEXTS[reason]}; give way to the event loop, or use insertBatch`;
+    const message = `the batch was not applied: ${BUSY_TEXTS[reason]}; return to the event loop, or use insertBatch`;
     super('LODESTORE_BUSY', message, { ...fields, outcome: 'not-applied' });
     this.reason = reason;
   }

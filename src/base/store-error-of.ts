@@ -40,7 +40,7 @@ export function storeErrorOf(error: unknown, work: FailedWork): unknown {
  */
 function deniedRemedy({ message }: Error): string {
   return /\bf(?:data)?sync API is disabled/.test(message)
-    ? "Node's permission model does not allow syncs: without it a store can be written to, with it only be opened with readOnly"
+    ? "Node's permission model does not allow syncs: under it a store can only be opened with readOnly"
     : "Node's permission model does not allow this: see --allow-fs-read, --allow-fs-write, --allow-addons, --allow-worker";
 }
 

@@ -97,8 +97,10 @@ async function requireEmpty(fs: FileSystem, path: string, given: string): Promis
     const entries = await fs.readDirectory(path);
     if (entries.length === 0) return false;
     const isLeft = entries.some((entry) => entry.name === INCOMPLETE_NAME);
-    const why = isLeft ? 'what an interrupted command has left there' : 'files there already';
-    throw new UsageError(`${given} is not empty: it holds ${why}. Give a directory of its own`);
+    const why = isLeft ? 'the output of an interrupted command' : 'other files';
+    throw new UsageError(
+      `${given} is not empty: it contains ${why}. Use a new or an empty directory`,
+    );
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return true;
     if (systemCode(error) === 'ENOTDIR') throw new UsageError(`${given} is not a directory`);

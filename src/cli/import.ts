@@ -45,7 +45,7 @@ export async function importRecords(
     throw new UsageError('--format ancestor reads a directory: give it with --in');
   }
   if (options.format === 'ancestor' && resolve(options.in) === resolve(directory)) {
-    throw new UsageError('--in is the directory of the store itself: just open it');
+    throw new UsageError('--in is the directory of the store itself: open it instead');
   }
   return new Import(context, directory, options).run();
 }
@@ -118,7 +118,7 @@ class Import {
   async #input(): Promise<ImportInput> {
     const { fs, signal, stdin } = this.#context;
     if (this.#options.in !== STDIN) return fileInput(fs, resolve(this.#options.in));
-    if (stdin === undefined) throw new UsageError('there is nothing on stdin: give --in');
+    if (stdin === undefined) throw new UsageError('there is no input on stdin: use --in');
     return streamInput(stdin(), signal);
   }
 

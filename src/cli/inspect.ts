@@ -100,10 +100,10 @@ function textOf(survey: Survey): string[] {
   }
   lines.push(...verdictText(survey));
   const foreign = survey.listing.foreign.length;
-  if (foreign > 0) lines.push('Foreign names are left alone.');
+  if (foreign > 0) lines.push('Foreign files are not touched.');
   if (survey.snapshots.at(-1)?.state?.format === 'lodestore') {
     lines.push(
-      `The chunks of the snapshot have not been read: "lodestore verify ${survey.directory}" does.`,
+      `The chunks of the snapshot have not been read: "lodestore verify ${survey.directory}" reads them.`,
     );
   }
   return lines;

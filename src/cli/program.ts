@@ -8,8 +8,8 @@ import { exitCodeHelp } from './output/exit-code.ts';
 export function makeProgram(context: CommandContext, finish: (code: number) => void): Command {
   const program = new Command('lodestore')
     .description(
-      'Looks into the directories of lodestore, and mends and converts them. No command changes a store ' +
-        'unless its name says so.',
+      'Inspects, repairs and converts the directories of lodestore. Only merge and import change ' +
+        'a store.',
     )
     .version(readVersion())
     .exitOverride()
@@ -18,7 +18,7 @@ export function makeProgram(context: CommandContext, finish: (code: number) => v
       writeErr: (text) => context.err.write(text),
       outputError: (text, write) => write(text.replace(/^error: /, 'lodestore: ')),
     })
-    .showHelpAfterError('Run it with --help to see how it is used.')
+    .showHelpAfterError('Run it with --help to see its usage.')
     .addHelpText('after', `\n${exitCodeHelp()}`);
   for (const command of COMMANDS) addCommand(program, command, context, finish);
   return program;

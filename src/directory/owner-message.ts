@@ -28,7 +28,7 @@ export function heldByHost(
   lease: { readonly path: string; readonly staleMs: number; readonly cause: unknown },
 ): StoreLockedError {
   const name =
-    owner === undefined ? 'an unknown process, maybe of another host' : nameOf(owner, self);
+    owner === undefined ? 'an unknown process, possibly on another host' : nameOf(owner, self);
   const message =
     `${directory} is open in ${name}, which keeps its lease fresh; close it there. ` +
     `If that host is down, open again ${lease.staleMs / 1000} s after its last refresh`;

@@ -181,7 +181,7 @@ interface ChunkHead {
 }
 
 function decodeHead(bytes: Uint8Array): ChunkHead | string {
-  if (bytes.length < CHUNK_HEAD_BYTES) return 'the chunk is shorter than its head';
+  if (bytes.length < CHUNK_HEAD_BYTES) return 'the chunk is shorter than its header';
   const view = viewOf(bytes);
   const count = view.getUint32(0, true);
   const [keyWidth, valueWidth, lengthWidth] = [bytes[4]!, bytes[5]!, bytes[6]!];
@@ -195,9 +195,9 @@ function decodeHead(bytes: Uint8Array): ChunkHead | string {
     return 'a reserved byte of the chunk is not zero';
   }
   if (lengthWidth > 0 && dataLength !== 0)
-    return 'the chunk has a data length beside a column of them';
+    return 'the chunk has both a data length and a column of lengths';
   if (lengthWidth === 0 && dataLength * count !== bytes.length - dataOffset) {
-    return 'the data is not as long as its column says';
+    return 'the length of the data differs from its column';
   }
   // If all columns have width 0 and there is no data, only the head bounds the count. The limit
   // prevents a large allocation.
@@ -304,7 +304,7 @@ function valuesBroken(columns: Columns, width: number): string | undefined {
   }
   scratch32[0] = highestLow;
   scratch32[1] = highestHigh;
-  return valueBase + scratch64[0]! > MAX_U64 ? 'a value is over u64' : undefined;
+  return valueBase + scratch64[0]! > MAX_U64 ? 'a value exceeds u64' : undefined;
 }
 
 /**
@@ -348,7 +348,7 @@ function completeColumns(
   const view = viewOf(bytes);
   const firstKey = view.getBigUint64(8, true);
   const valueBase = view.getBigUint64(16, true);
-  if (!accumulateKeys(views.keyLow, views.keyHigh, firstKey)) return 'a key is over u64';
+  if (!accumulateKeys(views.keyLow, views.keyHigh, firstKey)) return 'a key exceeds u64';
   const last = head.count - 1;
   scratch32[0] = views.keyLow[last]!;
   scratch32[1] = views.keyHigh === null ? 0 : views.keyHigh[last]!;

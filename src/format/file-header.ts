@@ -113,7 +113,7 @@ export function decodeFileHeader(
   if (isZero(head)) return { kind: 'empty' };
   if (!equalBytes(head.subarray(0, 8), MAGIC[kind].subarray(0, head.length))) {
     return isCutMagic(head, MAGIC[kind])
-      ? { kind: 'torn', reason: 'the file header is cut inside its magic' }
+      ? { kind: 'torn', reason: 'the file ends inside the magic of its header' }
       : { kind: 'foreign' };
   }
   if (head.length < FILE_HEADER_BYTES) {
@@ -187,14 +187,14 @@ function isFileNumber(value: number): boolean {
 function rangeBroken(header: FileHeader, view: DataView, number: number): string | undefined {
   const { predecessor } = header;
   if (header.number !== number) return `the file header is that of ${header.kind} ${header.number}`;
-  if (!isFileNumber(header.epoch)) return 'the epoch in the file header is out of its range';
+  if (!isFileNumber(header.epoch)) return 'the epoch in the file header is out of range';
   if (!isFileNumber(predecessor.number) || predecessor.lengthBytes < 0) {
-    return 'the predecessor in the file header is out of its range';
+    return 'the predecessor in the file header is out of range';
   }
   if (header.kind === 'snapshot' && predecessor.number !== number) {
     return 'the snapshot is named after another log than the last one merged into it';
   }
-  if (view.getUint32(12, true) !== FILE_HEADER_BYTES) return 'the file header has another length';
+  if (view.getUint32(12, true) !== FILE_HEADER_BYTES) return 'the file header has a wrong length';
   for (let at = RESERVED_OFFSET; at < CHECKSUM_OFFSET; at++) {
     if (view.getUint8(at) !== 0) return 'a reserved byte of the file header is not zero';
   }

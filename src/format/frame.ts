@@ -163,10 +163,10 @@ export function decodeFrameHeader(
 
 function boundBroken(header: FrameHeader): string | undefined {
   if (header.kind < FRAME_BATCHES || header.kind > FRAME_INDEX) {
-    return `frame kind ${header.kind} is not known`;
+    return `the frame kind ${header.kind} is unknown`;
   }
   if (header.codec !== CODEC_RAW && header.codec !== CODEC_ZSTD) {
-    return `codec ${header.codec} is not known`;
+    return `the codec ${header.codec} is unknown`;
   }
   if (header.payloadBytes > MAX_FRAME_PAYLOAD_BYTES) {
     return `a payload of ${header.payloadBytes} bytes is over the limit`;
@@ -184,7 +184,7 @@ function boundBroken(header: FrameHeader): string | undefined {
 function kindBroken(header: FrameHeader): string | undefined {
   const { kind, batchCount, recordCount } = header;
   if (header.flags !== 0 && (kind !== FRAME_SEAL || header.flags !== FLAG_PIGGYBACKED)) {
-    return `flags ${header.flags} are not known`;
+    return `the flags ${header.flags} are unknown`;
   }
   if ((kind === FRAME_BATCHES) !== batchCount > 0) {
     return `a frame of kind ${kind} counts ${batchCount} batches`;
@@ -193,7 +193,7 @@ function kindBroken(header: FrameHeader): string | undefined {
     return 'a seal has a payload';
   }
   if (kind === FRAME_CHUNK && recordCount === 0) return 'a chunk counts no records';
-  if (kind === FRAME_INDEX && recordCount !== 0) return 'an index counts records of its own';
+  if (kind === FRAME_INDEX && recordCount !== 0) return 'an index frame counts records';
   return undefined;
 }
 
@@ -202,7 +202,7 @@ function proofBroken(header: FrameHeader, fileOffset: number): string | undefine
   if (header.unprovenBytes === 0) return undefined;
   if (header.kind !== FRAME_BATCHES) return 'a reserved byte of the frame header is not zero';
   return header.unprovenBytes > fileOffset
-    ? `${header.unprovenBytes} bytes before the frame are called unproven, where ${fileOffset} stand`
+    ? `${header.unprovenBytes} bytes before the frame are recorded as unproven, but only ${fileOffset} exist`
     : undefined;
 }
 
@@ -234,5 +234,5 @@ export function decodePayload(
   const decoded = scratch?.take(decodedBytes) ?? new Uint8Array(decodedBytes);
   return decompressInto(decoded, payload)
     ? { kind: 'payload', bytes: decoded }
-    : { kind: 'corrupt', reason: 'the payload is not zstd of the length that its header says' };
+    : { kind: 'corrupt', reason: 'the payload does not decompress to the length in its header' };
 }

@@ -58,7 +58,7 @@ export function decodeGroup(
   const tableBytes = batchTableBytes(batchCount);
   if (batchCount < 1 || tableBytes > decoded.length) return 'the batch table does not fit';
   const rows = decoded.subarray(0, decoded.length - tableBytes);
-  if (countRows(rows) !== recordCount) return 'the rows are not as many as the frame header says';
+  if (countRows(rows) !== recordCount) return 'the number of rows differs from the frame header';
   const counts = new Uint32Array(batchCount);
   if (batchCount === 1) {
     counts[0] = recordCount;

@@ -80,7 +80,7 @@ export function decodeIndex(
   version: number,
 ): SnapshotIndex | string {
   if (payload.length !== indexBytes(chunkCount))
-    return 'the index has another length than its count';
+    return 'the length of the index does not match its count';
   const view = viewOf(payload);
   const entries: IndexEntry[] = [];
   let nextOffset = FILE_HEADER_BYTES;
@@ -99,10 +99,10 @@ export function decodeIndex(
       dataBytes: view.getUint32(at + 36, true),
     };
     if (entry.offset !== nextOffset || entry.lengthBytes < FRAME_HEADER_BYTES) {
-      return `chunk ${i} does not lie behind the one before it`;
+      return `chunk ${i} does not start where the preceding one ends`;
     }
     if (entry.lengthBytes > FRAME_HEADER_BYTES + MAX_FRAME_PAYLOAD_BYTES) {
-      return `chunk ${i} is longer than a frame may be`;
+      return `chunk ${i} is longer than the limit of a frame`;
     }
     if (entry.firstKey < nextKey || entry.lastKey < entry.firstKey || entry.recordCount === 0) {
       return `chunk ${i} is not in key order`;
@@ -130,7 +130,7 @@ function decodeTotals(bytes: Uint8Array, version: number): SnapshotTotals | stri
       : 'a reserved byte of the index is not zero';
   }
   const contentHash = (view.getBigUint64(24, true) << 64n) | view.getBigUint64(16, true);
-  if (recordCount === 0 && contentHash !== 0n) return 'there is a content hash of no records';
+  if (recordCount === 0 && contentHash !== 0n) return 'the index has a content hash but no records';
   return { recordCount, dataBytes, contentHash };
 }
 
@@ -191,12 +191,12 @@ export function decodeTrailer(
     chain: view.getUint32(36, true),
     headerChecksum: view.getUint32(40, true),
   };
-  if (trailer.fileBytes !== fileBytes) return 'the trailer belongs to a file of another length';
+  if (trailer.fileBytes !== fileBytes) return 'the trailer records another file length';
   const indexEnd = fileBytes - TRAILER_BYTES;
   const indexFits =
     trailer.indexOffset >= FILE_HEADER_BYTES &&
     trailer.indexOffset + FRAME_HEADER_BYTES <= indexEnd &&
     indexEnd - trailer.indexOffset <= FRAME_HEADER_BYTES + MAX_FRAME_PAYLOAD_BYTES &&
     trailer.recordCount >= 0;
-  return indexFits ? trailer : 'the trailer points to no index';
+  return indexFits ? trailer : 'the trailer does not point to an index';
 }

@@ -98,7 +98,8 @@ export class LogTrail {
   async #tryToBegin(): Promise<LogReader | undefined> {
     const { storeId, numbers, oldestPosition, ...found } = await this.#find();
     this.#after ??= oldestPosition;
-    if (this.#after < oldestPosition) throw this.#expired(oldestPosition, 'merges have passed it');
+    if (this.#after < oldestPosition)
+      throw this.#expired(oldestPosition, 'the logs after it have been merged');
     this.#storeId = storeId;
     this.#snapshotSequence = found.snapshotSequence;
     // If only logs of the ancestor exist, the trail reads none of them and cannot check the claim.
@@ -196,7 +197,7 @@ export class LogTrail {
     if ((snapshots.at(-1) ?? -1) < number) return;
     const { oldestPosition } = await this.#find();
     if (oldestPosition > this.position)
-      throw this.#expired(oldestPosition, 'merges have passed it');
+      throw this.#expired(oldestPosition, 'the logs after it have been merged');
   }
 
   /**
@@ -209,7 +210,7 @@ export class LogTrail {
     await this.#requireClaimed();
     const last = this.#reader?.asPredecessor.lastSequence ?? this.#snapshotSequence;
     if (last >= this.position) return;
-    throw this.#expired(undefined, `the last batch there is ${last}`);
+    throw this.#expired(undefined, `the last batch is ${last}`);
   }
 
   async #requireClaimed(): Promise<void> {
@@ -231,7 +232,8 @@ export class LogTrail {
 
   #expired(oldest: bigint | undefined, why: string): PositionExpiredError {
     const { position } = this;
-    const where = oldest === undefined ? '' : `; the lowest position that can be is ${oldest}`;
+    const where =
+      oldest === undefined ? '' : `; the lowest position that can be followed is ${oldest}`;
     return new PositionExpiredError(
       `position ${position} cannot be followed in ${this.#directory}: ${why}${where}`,
       { position, oldestPosition: oldest ?? 0n, lastPosition: position },

@@ -43,14 +43,14 @@ async function directoryObstacle(
 ): Promise<Obstacle | undefined> {
   const code = await access?.refusalToChange(path);
   if (code === undefined) return undefined;
-  return { path, code, reason: `no name can be made or removed in it: ${code}` };
+  return { path, code, reason: `no file can be created or removed in it: ${code}` };
 }
 
 async function lockObstacle(fs: FileSystem, path: string): Promise<Obstacle | undefined> {
   const found = await lookAt(fs, path);
   if (found === undefined || found.kind === undefined) return found;
   if (found.kind === 'file') return writeObstacle(fs, path);
-  const reason = `it should be a file, and is ${nameOf(found.kind)}`;
+  const reason = `it should be a file, but is ${nameOf(found.kind)}`;
   return { path, code: undefined, reason };
 }
 
@@ -58,7 +58,7 @@ async function leaseObstacle(fs: FileSystem, path: string): Promise<Obstacle | u
   const found = await lookAt(fs, path);
   if (found === undefined || found.kind === undefined) return found;
   if (found.kind === 'directory') return undefined;
-  const reason = `it should be a directory or nothing, and is ${nameOf(found.kind)}`;
+  const reason = `it should be a directory or missing, but is ${nameOf(found.kind)}`;
   return { path, code: undefined, reason };
 }
 
@@ -138,9 +138,7 @@ async function lookAt(
   } catch (error) {
     const code = systemCode(error);
     if (code === undefined) throw error;
-    return code === 'ENOENT'
-      ? undefined
-      : { path, code, reason: `it cannot be looked at: ${code}` };
+    return code === 'ENOENT' ? undefined : { path, code, reason: `it cannot be examined: ${code}` };
   }
 }
 

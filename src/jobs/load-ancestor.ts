@@ -42,7 +42,7 @@ export async function readAncestorSnapshot(
       return { kind: 'corrupt', path, offset: 0, reason };
     }
     if (frame.lengthBytes !== count) {
-      const reason = 'there are bytes behind the snapshot';
+      const reason = 'there are bytes after the snapshot';
       return { kind: 'corrupt', path, offset: frame.lengthBytes, reason };
     }
     const collected = new LogRows(undefined, 'shared');

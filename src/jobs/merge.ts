@@ -119,7 +119,8 @@ async function loadLogs(
       isWhole && scan.validBytes === log.lengthBytes && scan.lastSequence === log.lastSequence;
     if (!isAsAcknowledged) {
       const { ending } = scan;
-      const reason = 'reason' in ending ? ending.reason : 'the log is not as it was acknowledged';
+      const reason =
+        'reason' in ending ? ending.reason : 'the log differs from what was acknowledged';
       const offset = 'offset' in ending ? ending.offset : scan.validBytes;
       return { kind: 'corrupt', path: log.path, offset, reason };
     }

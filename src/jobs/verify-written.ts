@@ -20,7 +20,7 @@ export async function verifyWritten(
   const path = as.temporaryPath;
   const result = await readSnapshot(file, as.number);
   if (result.kind !== 'snapshot') {
-    const reason = result.kind === 'corrupt' ? result.reason : 'the new snapshot is not one';
+    const reason = result.kind === 'corrupt' ? result.reason : 'the new snapshot is not a snapshot';
     return { kind: 'corrupt', path, offset: 0, reason };
   }
   const { entries, totals } = result.index;
@@ -30,7 +30,7 @@ export async function verifyWritten(
     totals.recordCount === written.totals.recordCount &&
     totals.contentHash === written.totals.contentHash;
   if (!isAsWritten) {
-    const reason = 'the new snapshot is not as it was written';
+    const reason = 'the new snapshot differs from what was written';
     return { kind: 'corrupt', path, offset: 0, reason };
   }
   const reader = new ChunkReader(file, result.fileBytes, as.storeId, as.number);

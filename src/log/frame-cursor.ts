@@ -159,7 +159,7 @@ export class FrameCursor {
     const later = await findLaterFrames(window, offset, this.seed, 0);
     if (later.kind === 'none')
       return { kind: 'sealed', isPiggybacked: header.flags === FLAG_PIGGYBACKED };
-    return { kind: 'corrupt', offset: later.offset, reason: 'there is a frame behind the seal' };
+    return { kind: 'corrupt', offset: later.offset, reason: 'there is a frame after the seal' };
   }
 
   #pass(header: FrameHeader): void {
@@ -183,14 +183,14 @@ export class FrameCursor {
       if (header.sequence !== lastSequence) return 'the seal names another last sequence';
       return header.recordCount === frameCount
         ? undefined
-        : `the seal counts ${header.recordCount} frames where ${frameCount} stand`;
+        : `the seal counts ${header.recordCount} frames, but the log has ${frameCount}`;
     }
-    if (header.kind !== FRAME_BATCHES) return `a frame of kind ${header.kind} stands in a log`;
+    if (header.kind !== FRAME_BATCHES) return `the log has a frame of kind ${header.kind}`;
     if (header.unprovenBytes !== 0 && this.#version < UNPROVEN_VERSION) {
       return 'a reserved byte of the frame header is not zero';
     }
     if (provenEnd(header, offset) < (unprovenFrom ?? 0)) {
-      return 'the frame takes back what a frame before it proves synced';
+      return 'the frame records bytes as unproven that an earlier frame proves synced';
     }
     return header.sequence === lastSequence + 1n
       ? undefined

@@ -99,7 +99,7 @@ export class LogReader {
     const window = this.#windowUpTo(limitBytes);
     const ahead = await cursor.ahead(window);
     if (ahead.kind === 'end') {
-      return { kind: 'unfinished', reason: 'zeros stand where a frame would' };
+      return { kind: 'unfinished', reason: 'there are zeros instead of a frame' };
     }
     if (ahead.kind === 'torn') return { kind: 'unfinished', reason: ahead.reason };
     if (ahead.kind === 'corrupt') return ahead;

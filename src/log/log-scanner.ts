@@ -64,7 +64,7 @@ export class LogScanner {
 
   async #zeros(): Promise<LogEnding> {
     if (await isZeroToEnd(this.#window, this.position.offset)) return { kind: 'end' };
-    return this.#broken('zeros stand where a frame would, and other bytes behind them');
+    return this.#broken('there are zeros instead of a frame, followed by other bytes');
   }
 
   async #broken(reason: string): Promise<LogEnding> {

@@ -81,7 +81,7 @@ export const STATE_METRICS: readonly ScalarMetric[] = [
     telemetryName: 'disk.limit',
     instrument: 'updowncounter',
     unit: 'By',
-    help: 'The option maxBytes: the limit of lodestore_used_bytes. Absent where the option is not set.',
+    help: 'The option maxBytes: the limit of lodestore_used_bytes. Absent if the option is not set.',
     read: ({ space }) => space.maxBytes,
   },
   {
@@ -89,7 +89,7 @@ export const STATE_METRICS: readonly ScalarMetric[] = [
     telemetryName: 'disk.free',
     instrument: 'gauge',
     unit: 'By',
-    help: 'Free bytes of the file system that holds the store, when the store last looked: at open, at a new log, on a full disk, after a merge.',
+    help: 'Free bytes of the file system that holds the store, when the store last checked: at open, at a new log, on a full disk, after a merge.',
     read: ({ space }) => space.diskFreeBytes,
   },
   {
@@ -97,7 +97,7 @@ export const STATE_METRICS: readonly ScalarMetric[] = [
     telemetryName: 'put.room',
     instrument: 'gauge',
     unit: 'By',
-    help: 'Approximate bytes of keys, values and data that puts may still write; 0 while they are refused. Absent where nothing limits them.',
+    help: 'Approximate bytes of keys, values and data that puts may still write; 0 while they are refused. Absent if nothing limits them.',
     read: ({ space }) => space.putBytes,
   },
   {

@@ -73,7 +73,7 @@ export const WORK_METRICS: readonly ScalarMetric[] = [
     telemetryName: 'merge.state',
     instrument: 'updowncounter',
     unit: '{store}',
-    help: '1 for the current state of merging, 0 for the others: idle, running, retrying (a merge failed) or stopped (a merge met damage).',
+    help: '1 for the current state of merging, 0 for the others: idle, running, retrying (a merge failed) or stopped (a merge found damage).',
     labels: { state: 'merge.state' },
     read: ({ merges }) => statesOf(MERGE_STATES, merges.state),
   },
@@ -82,7 +82,7 @@ export const WORK_METRICS: readonly ScalarMetric[] = [
     telemetryName: 'merge.progress',
     instrument: 'updowncounter',
     unit: 'By',
-    help: 'Bytes of logs and snapshot that the running merge has read; 0 while none runs.',
+    help: 'Bytes of logs and snapshot that the running merge has read; 0 while no merge runs.',
     read: ({ merges }) => merges.progressBytes,
   },
   {
@@ -90,7 +90,7 @@ export const WORK_METRICS: readonly ScalarMetric[] = [
     telemetryName: 'merge.input',
     instrument: 'updowncounter',
     unit: 'By',
-    help: 'Bytes of logs and snapshot that the running merge reads in all; 0 while none runs.',
+    help: 'Bytes of logs and snapshot that the running merge reads in all; 0 while no merge runs.',
     read: ({ merges }) => merges.totalBytes,
   },
   {

@@ -76,7 +76,7 @@ export async function readSnapshot(file: OpenFile, number: number): Promise<Snap
   const trailer = decodeTrailer(tail, seed, sizeBytes);
   if (typeof trailer === 'string') return damage(trailerOffset, trailer);
   if (trailer.headerChecksum !== result.header.checksum) {
-    return damage(0, 'header and trailer are of two files');
+    return damage(0, 'header and trailer belong to different files');
   }
   return readIndex(file, result.header, trailer, seed);
 }
@@ -209,7 +209,7 @@ export class ChunkReader {
   decode(raw: RawChunk, entry: IndexEntry): Columns | SnapshotDamage {
     const decoded = decodeRaw(raw);
     if (decoded === undefined) {
-      const reason = 'the payload is not zstd of the length that its header says';
+      const reason = 'the payload does not decompress to the length in its header';
       return damage(entry.offset, reason);
     }
     const columns = decodeChunk(decoded, this.#memory);
@@ -219,7 +219,7 @@ export class ChunkReader {
       columns.firstKey === entry.firstKey &&
       columns.lastKey === entry.lastKey &&
       columns.data.length === entry.dataBytes;
-    if (!isAsIndexed) return damage(entry.offset, 'the chunk holds other keys than the index says');
+    if (!isAsIndexed) return damage(entry.offset, 'the keys of the chunk differ from the index');
     assert(columns.firstKey <= columns.lastKey, 'keys ascend');
     return columns;
   }

@@ -94,7 +94,7 @@ test('Ctrl-C in the middle of a dump', async () => {
   let err = '';
   child.stderr.on('data', (text) => (err += String(text)));
   await once(child.stdout, 'data');
-  // The pipe fills up while nobody reads on: the dump cannot end before the signal comes.
+  // The pipe fills up while the reader of stdout has ended: the dump cannot end before the signal comes.
   child.stdout.pause();
   child.kill('SIGINT');
   child.stdout.resume();

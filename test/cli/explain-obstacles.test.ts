@@ -52,7 +52,7 @@ async function toldOn(fs: CrashFs, access?: PathAccess): Promise<Told> {
 
 function expectBlocked(found: Told, reason: RegExp, why: RegExp): void {
   expect([found.code, found.state]).toEqual([4, 'blocked']);
-  expect(found.summary).toMatch(/^It does not open to be written\./);
+  expect(found.summary).toMatch(/^It does not open for writing\./);
   expect(found.because[0]).toMatch(reason);
   expect(found.because.join('\n')).toContain('Opening would replay');
   expect(found.choices.map(({ command }) => command)).toEqual([
@@ -70,7 +70,7 @@ describe('something of another kind is in the way', () => {
     const before = await fingerprint(directory);
     expectBlocked(
       await told(directory),
-      /lodestore\.lock: it should be a file, and is a dir/,
+      /lodestore\.lock: it should be a file, but is a dir/,
       /move/,
     );
     expect(await fingerprint(directory)).toEqual(before);
@@ -81,7 +81,7 @@ describe('something of another kind is in the way', () => {
     const directory = await closedStore();
     writeFileSync(join(directory, 'lodestore.lease'), '');
     const before = await fingerprint(directory);
-    expectBlocked(await told(directory), /lodestore\.lease: .*and is a file/, /move it elsewhere/);
+    expectBlocked(await told(directory), /lodestore\.lease: .*but is a file/, /move it elsewhere/);
     expect(await fingerprint(directory)).toEqual(before);
   });
 });
@@ -91,7 +91,7 @@ describe('the system refuses what opening would do', () => {
     const fs = machineWith(new Map(subject.files).set('lodestore.lock', new Uint8Array(0)));
     const before = storeFiles(fs);
     fs.faults.add({ call: 'open', path: /lodestore\.lock/, mode: 'sticky', error });
-    const why = error === 'EROFS' ? /read only/ : /run as that user/;
+    const why = error === 'EROFS' ? /read-only/ : /run as that user/;
     expectBlocked(
       await toldOn(fs),
       new RegExp(`lodestore.lock: it cannot be written: ${error}`),
@@ -104,7 +104,7 @@ describe('the system refuses what opening would do', () => {
     const access = accessOf(1000, () => ({ userId: 1000, isSticky: false }), error);
     const found = await toldOn(machineWith(subject.files), access);
     expect(found.because.filter((line) => line.startsWith('/s'))).toHaveLength(1);
-    expectBlocked(found, new RegExp(`/s: no name can be made or removed in it: ${error}`), /./);
+    expectBlocked(found, new RegExp(`/s: no file can be created or removed in it: ${error}`), /./);
   });
 
   test('files of others in a sticky directory', async () => {
@@ -124,7 +124,7 @@ describe('the system refuses what opening would do', () => {
     const found = await toldOn(machineWith(subject.files), accessOf(0, owners));
     expect([found.code, found.state]).toEqual([0, 'opens']);
     expect(found.summary).toBe(
-      'It opens for user 0; owners are mixed. All that was read verifies, and nothing is lost.',
+      'It opens for user 0; its files have several owners. Everything that was read verifies, and nothing is lost.',
     );
     expect(found.because.at(-1)).toContain('Its files belong to the users 0, 1000');
     expect(found.next.command).toBe('ls -lan /s');
@@ -171,9 +171,9 @@ describe.runIf(process.geteuid?.() === 0)('as another user', () => {
 
   test('what root owns is read, and does not open to be written', async () => {
     const found = toldNobody(await ownedBy(0));
-    expectBlocked(found, /no name can be made or removed in it: EACCES/, /run as that user/);
+    expectBlocked(found, /no file can be created or removed in it: EACCES/, /run as that user/);
     expect(found.because.join('\n')).toMatch(/lodestore\.lock: it cannot be written: EACCES/);
-    expect(found.because.join('\n')).toContain(`Asked as user ${NOBODY}`);
+    expect(found.because.join('\n')).toContain(`Checked as user ${NOBODY}`);
   });
 
   test.each([
@@ -189,7 +189,7 @@ describe.runIf(process.geteuid?.() === 0)('as another user', () => {
     expect(found.because.join('\n')).toContain(`belong to the users 0, ${NOBODY}`);
     expect(await told(directory)).toMatchObject({
       state: 'opens',
-      summary: expect.stringContaining('owners are mixed') as string,
+      summary: expect.stringContaining('its files have several owners') as string,
     });
   });
 });
@@ -207,7 +207,7 @@ test('damage beneath a running process: it is not to be closed', async () => {
   expect(found.because.join('\n')).toContain('entries()');
   expect(found.because.join('\n')).not.toContain('close it there before');
   expect(found.next.command).toContain('ps ');
-  expect(found.next.why).toContain('save what it holds in memory');
+  expect(found.next.why).toContain('copy its records before it ends');
   await store.close();
   expect((await told(directory)).next.command).toContain('lodestore salvage');
 });

@@ -74,7 +74,7 @@ describe.each(DAMAGE_ROWS.map((row) => [row.what, row] as const))('%s', (_what, 
     for (const [i, { name }] of lost.entries()) expect(salvage?.loses[i]).toContain(name);
     if (lost.length === 0) expect(salvage?.loses[0]).toMatch(/^no record/);
     expect(backup?.command).toBe('lodestore restore BACKUP /s-restored');
-    expect(backup?.loses).toEqual(['all that was written since']);
+    expect(backup?.loses).toEqual(['everything written since']);
     expect(dump?.command).toBe('lodestore dump --damaged /s');
     expect(storeFiles(fs)).toEqual(files);
   });

@@ -82,7 +82,7 @@ test.each([
   ['jsonl', '{"key":"-1","value":"1"}', 1, 'key is not an integer'],
   ['jsonl', '{"key":"0x1","value":"1"}', 1, 'key is not an integer'],
   ['jsonl', `{"key":"${MAX + 1n}","value":"1"}`, 1, 'greater than'],
-  ['jsonl', '{"key":9007199254740993,"value":"1"}', 1, 'would have been rounded'],
+  ['jsonl', '{"key":9007199254740993,"value":"1"}', 1, 'would be rounded'],
   ['jsonl', '{"key":1.5,"value":"1"}', 1, 'neither a string'],
   ['jsonl', '{"key":"1","value":"1","dataLength":5}', 1, 'other than key, value, data, dataHex'],
   ['jsonl', '{"key":"1","value":"1","data":"A","dataHex":"00"}', 1, 'both data and dataHex'],

@@ -123,7 +123,7 @@ test('a position that merges have passed, or that nobody has reached, is no sile
   expect((await runCli(['tail', directory])).out).toBe(`${LINES.slice(3).join('\n')}\n`);
   const ahead = await runCli(['tail', '--after', '6', directory]);
   expect(ahead).toMatchObject({ code: 4, out: '' });
-  expect(ahead.err).toMatch(/the last batch there is 5/);
+  expect(ahead.err).toMatch(/the last batch is 5/);
 });
 
 test('exit codes: damage, wrong usage, nothing there', async () => {

@@ -59,9 +59,9 @@ describe('refused', () => {
     ['too wide', (view) => view.setUint8(6, 5)],
     ['reserved', (view) => view.setUint8(7, 1)],
     ['reserved', (view) => view.setUint32(28, 1, true)],
-    ['a data length beside', (view) => view.setUint32(24, 1, true)],
-    ['a key is over u64', (view) => view.setBigUint64(8, MAX - 10n, true)],
-    ['a value is over u64', (view) => view.setBigUint64(16, MAX, true)],
+    ['both a data length and', (view) => view.setUint32(24, 1, true)],
+    ['a key exceeds u64', (view) => view.setBigUint64(8, MAX - 10n, true)],
+    ['a value exceeds u64', (view) => view.setBigUint64(16, MAX, true)],
     ['value 0', (view) => view.setBigUint64(16, 0n, true)],
     ['do not add up', (view) => view.setUint8(32 + 2 + 6, 9)],
   ])('%s', (reason, change) => {
@@ -80,7 +80,7 @@ describe('refused', () => {
   test('equal lengths that are not those of the data', () => {
     const bytes = encoded([record(1n, 1n, Uint8Array.of(1))]);
     viewOf(bytes).setUint32(24, 2, true);
-    expect(decodeChunk(bytes)).toMatch(/not as long as its column says/);
+    expect(decodeChunk(bytes)).toMatch(/length of the data differs/);
   });
 
   test('a count that only the head bounds', () => {
@@ -94,6 +94,6 @@ describe('refused', () => {
   test('keys that pass 2^64 by their differences', () => {
     const bytes = encoded([record(0n, 1n), record(MAX, 1n)]);
     viewOf(bytes).setBigUint64(8, 1n, true);
-    expect(decodeChunk(bytes)).toMatch(/a key is over u64/);
+    expect(decodeChunk(bytes)).toMatch(/a key exceeds u64/);
   });
 });

@@ -112,7 +112,7 @@ describe('corrupt: the checksum holds, and still it cannot be', () => {
   });
 
   test.each<[string, (view: DataView) => void]>([
-    ['has another length', (view) => view.setUint32(12, 256, true)],
+    ['has a wrong length', (view) => view.setUint32(12, 256, true)],
     ['epoch', (view) => view.setBigUint64(40, 2n ** 52n, true)],
     ['predecessor', (view) => view.setBigUint64(48, 2n ** 52n, true)],
     ['predecessor', (view) => view.setBigUint64(56, 2n ** 53n, true)],

@@ -116,7 +116,7 @@ describe('corrupt: the checksum holds, and still it cannot be', () => {
     ['a frame of kind 2 counts 1 batches', { kind: 2, payloadBytes: 0, decodedBytes: 0 }],
     ['a frame of kind 3 counts 1 batches', { kind: 3 }],
     ['a chunk counts no records', { kind: 3, batchCount: 0, recordCount: 0 }],
-    ['an index counts records of its own', { kind: 4, batchCount: 0 }],
+    ['an index frame counts records', { kind: 4, batchCount: 0 }],
     [
       'a reserved byte of the frame header is not zero',
       { kind: 3, batchCount: 0, unprovenBytes: 1 },

@@ -21,8 +21,8 @@ test('one batch has no table, several have', () => {
 
 describe('refused', () => {
   test('rows that are not as many as the header says', () => {
-    expect(decode([[ROW, DELETE]], 1)).toMatch(/not as many/);
-    expect(decode([[ROW], [DELETE]], 3)).toMatch(/not as many/);
+    expect(decode([[ROW, DELETE]], 1)).toMatch(/number of rows differs/);
+    expect(decode([[ROW], [DELETE]], 3)).toMatch(/number of rows differs/);
   });
 
   test('a table that does not fit or does not add up', () => {

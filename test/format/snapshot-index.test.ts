@@ -51,10 +51,10 @@ describe('index', () => {
   });
 
   test.each<[string, (view: DataView) => void]>([
-    ['chunk 0 does not lie behind', (view) => view.setBigUint64(0, 129n, true)],
-    ['chunk 1 does not lie behind', (view) => view.setBigUint64(40, 227n, true)],
-    ['chunk 0 does not lie behind', (view) => view.setUint32(8, 47, true)],
-    ['chunk 0 is longer than a frame', (view) => view.setUint32(8, 2 ** 26 + 49, true)],
+    ['chunk 0 does not start where', (view) => view.setBigUint64(0, 129n, true)],
+    ['chunk 1 does not start where', (view) => view.setBigUint64(40, 227n, true)],
+    ['chunk 0 does not start where', (view) => view.setUint32(8, 47, true)],
+    ['chunk 0 is longer than the limit', (view) => view.setUint32(8, 2 ** 26 + 49, true)],
     ['chunk 0 is not in key order', (view) => view.setUint32(12, 0, true)],
     ['chunk 0 is not in key order', (view) => view.setBigUint64(16, 10n, true)],
     ['chunk 1 is not in key order', (view) => view.setBigUint64(56, 9n, true)],
@@ -84,11 +84,11 @@ describe('index', () => {
     });
     const empty = encodeIndex({ entries: [], totals: { recordCount: 0, dataBytes: 0 } });
     empty[31] = 1;
-    expect(decodeIndex(empty, 0, 128, 2)).toMatch(/content hash of no records/);
+    expect(decodeIndex(empty, 0, 128, 2)).toMatch(/content hash but no records/);
   });
 
   test('refused: another number of chunks', () => {
-    expect(decodeIndex(encodeIndex(INDEX), 1, INDEX_AT, 2)).toMatch(/another length/);
+    expect(decodeIndex(encodeIndex(INDEX), 1, INDEX_AT, 2)).toMatch(/does not match its count/);
     expect(indexBytes(2)).toBe(112);
   });
 });
@@ -121,10 +121,10 @@ describe('trailer', () => {
   });
 
   test.each<[string, Partial<Trailer>, number]>([
-    ['of another length', { fileBytes: 500 }, 501],
-    ['points to no index', { indexOffset: 127 }, 500],
-    ['points to no index', { indexOffset: 500 - 48 - 47 }, 500],
-    ['points to no index', { fileBytes: 2 ** 27 }, 2 ** 27],
+    ['records another file length', { fileBytes: 500 }, 501],
+    ['does not point to an index', { indexOffset: 127 }, 500],
+    ['does not point to an index', { indexOffset: 500 - 48 - 47 }, 500],
+    ['does not point to an index', { fileBytes: 2 ** 27 }, 2 ** 27],
   ])('refused: %s', (reason, fields, fileBytes) => {
     const all = { ...trailer, ...fields };
     const bytes = encodeTrailer(all, SEED);

@@ -87,7 +87,7 @@ describe('a snapshot of three chunks', () => {
     mixed.set(bytes.subarray(0, 128));
     expect(await read(mixed)).toMatchObject({
       kind: 'corrupt',
-      reason: 'header and trailer are of two files',
+      reason: 'header and trailer belong to different files',
     });
   });
 
@@ -99,7 +99,7 @@ describe('a snapshot of three chunks', () => {
     expect(await reader.read(first, 1)).toMatchObject(named);
     expect(await reader.read({ ...first, checksum: 1 }, 0)).toMatchObject(named);
     expect(await reader.read({ ...first, recordCount: 1 }, 0)).toMatchObject(named);
-    const other = { kind: 'corrupt', reason: 'the chunk holds other keys than the index says' };
+    const other = { kind: 'corrupt', reason: 'the keys of the chunk differ from the index' };
     expect(await reader.read({ ...first, firstKey: 1n }, 0)).toMatchObject(other);
     expect(await reader.read({ ...first, lastKey: 999n }, 0)).toMatchObject(other);
     expect(await reader.read({ ...first, dataBytes: 1 }, 0)).toMatchObject(other);

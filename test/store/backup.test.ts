@@ -628,7 +628,7 @@ describe('the target', () => {
     symlinkSync(join(base, 'nothing'), join(base, 'link'));
     await expect(store.backup(join(base, 'link'))).rejects.toMatchObject({
       code: 'LODESTORE_BAD_TARGET',
-      message: expect.stringContaining('symbolic link that leads nowhere') as string,
+      message: expect.stringContaining('dangling symbolic link') as string,
     });
     expect(readdirSync(base).sort()).toEqual(['link', 'store']);
     await store.close();
@@ -740,7 +740,7 @@ describe('what an interrupted run has left', () => {
     await store.backup(partial);
     await expect(store.backup(target)).rejects.toMatchObject({
       code: 'LODESTORE_BAD_TARGET',
-      message: expect.stringContaining('finished backup') as string,
+      message: expect.stringContaining('complete backup') as string,
     });
     expect(await recordsIn(partial)).toEqual(batches(200));
     renameSync(join(partial, 'BACKUP.json'), join(base, 'elsewhere'));

@@ -58,7 +58,7 @@ test('a batch whose conditions hold is applied; one that fails changes nothing a
     expected: 21n,
     found: 20n,
   });
-  expect(error!.message).toContain('update 2 asks for value 21 of key 2, and it has value 20');
+  expect(error!.message).toContain('update 2 requires value 21 of key 2, but it has value 20');
   expect(values(store)).toEqual([
     [1n, 11n],
     [2n, 20n],
@@ -209,9 +209,9 @@ test('wrong conditions are refused by name and leave the batch as it was', async
 test('a field that no update has is refused: a condition that is misspelt would be ignored', async () => {
   const { store } = await openFresh();
   const cases: [object, RegExp][] = [
-    [{ type: 'put', key: 1, value: 1, ifvalue: 2 }, /an update has no field "ifvalue"/],
-    [{ type: 'put', key: 1, value: 1, expires: 2 }, /an update has no field "expires"/],
-    [{ type: 'delete', key: 1, value: 1 }, /an update that deletes has no field value/],
+    [{ type: 'put', key: 1, value: 1, ifvalue: 2 }, /an update must not have the field "ifvalue"/],
+    [{ type: 'put', key: 1, value: 1, expires: 2 }, /an update must not have the field "expires"/],
+    [{ type: 'delete', key: 1, value: 1 }, /a delete must not have the field value/],
     [{ type: 'delete', key: 1, ifNewer: true }, /ifNewer is not allowed on a delete/],
     [{ type: 'remove', key: 1 }, /must be 'put' or 'delete', not remove/],
   ];
@@ -234,22 +234,22 @@ test('a failure says which condition it was, and which values are allowed', asyn
     [
       store.put(1, 6, undefined, { ifValue: [3, 4] }),
       { condition: 'ifValue', allowed: [3n, 4n], expected: undefined, found: 5n },
-      /asks for value 3 or 4 of key 1/,
+      /requires value 3 or 4 of key 1/,
     ],
     [
       store.put(1, 5, undefined, { ifNewer: true }),
       { condition: 'ifNewer', allowed: [], found: 5n },
-      /asks for a value below its own/,
+      /requires a value below its own/,
     ],
     [
       store.delete(1, { ifData: Uint8Array.of(8) }),
       { condition: 'ifData', allowed: [], found: 5n },
-      /asks for certain data/,
+      /requires certain data/,
     ],
     [
       store.delete(1, { ifAbsent: true }),
       { condition: 'ifAbsent', allowed: [], expected: undefined, found: 5n },
-      /asks for no record/,
+      /requires no record/,
     ],
   ];
   for (const [refused, fields, message] of failures) {

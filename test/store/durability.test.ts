@@ -246,7 +246,7 @@ describe('a sync that fails', () => {
     const { fs, store, poisoned } = await failed();
     const error = await rejection(store.sync());
     expect(error).toBeInstanceOf(StorePoisonedError);
-    expect(error.message).toMatch('batches behind sequence 1 may be lost');
+    expect(error.message).toMatch('batches after sequence 1 may be lost');
     expect(error.cause).toMatchObject({ code: 'EIO' });
     await new Promise((go) => setImmediate(go));
     expect(poisoned).toHaveLength(1);

@@ -186,7 +186,7 @@ describe('a keyspace', () => {
     expect(refused({ prefix: -1, bits: 4 })).toMatch(/^RangeError: prefix/);
     expect(refused({ prefix: 1, bits: 4, bit: 4 })).toMatch(/must not have a field "bit"/);
     expect(refused(undefined)).toMatch(/^TypeError: options must be an object/);
-    expect(() => new WriteBatch().in({} as never)).toThrow(/in\(\) takes a keyspace/);
+    expect(() => new WriteBatch().in({} as never)).toThrow(/in\(\) needs a keyspace/);
     await store.close();
     expect(() => store.keyspace({ prefix: 1, bits: 4 }).get(1)).toThrow(/closed/);
   });
@@ -227,15 +227,15 @@ describe('writes to keyspaces', () => {
     await store.put(1, 1000, Uint8Array.of(9));
     await space.put(1, 5, Uint8Array.of(1), { ifAbsent: true });
     await expect(space.put(1, 5, undefined, { ifAbsent: true })).rejects.toThrow(
-      /was not applied: update 0 asks/,
+      /was not applied: update 0 requires/,
     );
     await expect(space.put(1, 4, undefined, { ifNewer: true })).rejects.toThrow(
-      /was not applied: update 0 asks/,
+      /was not applied: update 0 requires/,
     );
     await space.put(1, 6, Uint8Array.of(2), { ifNewer: true });
     await space.put(1, 7, Uint8Array.of(3), { ifData: Uint8Array.of(2), ifValue: [6, 9] });
     await expect(space.delete(1, { ifData: Uint8Array.of(2) })).rejects.toThrow(
-      /was not applied: update 0 asks/,
+      /was not applied: update 0 requires/,
     );
     await expect(space.put(1, 8, undefined, { ifValu: 7 } as never)).rejects.toThrow(TypeError);
     expect(await space.delete(1, { ifValue: 7 })).toMatchObject({ sequence: 5n });

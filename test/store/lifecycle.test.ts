@@ -376,6 +376,7 @@ test('the public door exports what the docs name', async () => {
     'MetadataStore',
     'NativePackageError',
     'PositionExpiredError',
+    'SnapshotReleasedError',
     'StoreBusyError',
     'StoreClosedError',
     'StoreError',

@@ -515,7 +515,7 @@ describe('a merge that fails', () => {
     const written = fs.trace.filter(({ path }) => path.endsWith('.tmp')).length;
     const error = await rejection(store.merge());
     expect(error).toBeInstanceOf(StoreFullError);
-    expect(error.message).toMatch(/needs about \d+ bytes in \/s, and \d+ are free/);
+    expect(error.message).toMatch(/needs about \d+ bytes in \/s, but \d+ are free/);
     expect(fs.trace.filter(({ path }) => path.endsWith('.tmp')).length).toBe(written);
     expect(namesIn(fs)).toEqual(before);
     expect(store.stats().merges).toMatchObject({ state: 'retrying', failed: 1 });
@@ -583,7 +583,7 @@ describe('damage met by a merge', () => {
     await file.close();
     const error = await rejection(store.merge());
     expect(error).toBeInstanceOf(CorruptionError);
-    expect(error.message).toMatch(/not as it was acknowledged/);
+    expect(error.message).toMatch(/differs from what was acknowledged/);
     await store.close();
   });
 });

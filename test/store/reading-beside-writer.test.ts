@@ -85,7 +85,7 @@ async function unlessBusy(reading: Promise<bigint>): Promise<bigint | undefined>
   try {
     return await reading;
   } catch (error) {
-    if (String(error).includes('a store is busy there')) return undefined;
+    if (String(error).includes('a store is writing there')) return undefined;
     throw error;
   }
 }

@@ -187,7 +187,7 @@ describe('a restore that was killed before the store got its name', () => {
     await expect(restoreBackup(backup, target)).rejects.toMatchObject({
       code: 'LODESTORE_BAD_TARGET',
       path: partial,
-      message: expect.stringMatching(/holds a store: that of a restore/) as string,
+      message: expect.stringMatching(/contains a store, for example of a restore/) as string,
     });
     expect(readdirSync(partial)).toEqual(before);
     expect(existsSync(join(base, 'restored'))).toBe(false);
@@ -213,7 +213,7 @@ test('a target below the backup is refused: the backup is only read', async () =
   for (const target of [join(backup, 'x'), join(backup, '..x', 'y')]) {
     await expect(restoreBackup(backup, target)).rejects.toMatchObject({
       code: 'LODESTORE_BAD_TARGET',
-      message: expect.stringContaining('lies in the backup itself') as string,
+      message: expect.stringContaining('is inside the backup') as string,
     });
   }
   expect(readdirSync(backup)).toEqual(before);

@@ -172,14 +172,14 @@ const LOGS: DamageRow[] = [
   {
     what: 'middle log of zeros',
     damage: () => changed(LOG5, (bytes) => bytes.fill(0)),
-    refused: [LOG5, /holds nothing/],
+    refused: [LOG5, /is empty, but/],
     goneGroups: [3, 4, 5],
     losses: () => [{ ...lostGroup(3), fromOffset: 0, toOffset: 0, lastSequence: group(5).last }],
   },
   {
     what: 'empty middle log',
     damage: () => changed(LOG5, () => new Uint8Array(0)),
-    refused: [LOG5, /holds nothing/],
+    refused: [LOG5, /is empty, but/],
     goneGroups: [3, 4, 5],
     losses: () => [{ ...lostGroup(3), fromOffset: 0, toOffset: 0, lastSequence: group(5).last }],
   },
@@ -251,7 +251,7 @@ const LOGS: DamageRow[] = [
       const { bytes } = finishAtOnce(encoder.encode(position, seed, parts, 1, undefined));
       return changed(LOG5, (log) => new Uint8Array(Buffer.concat([log, bytes])));
     },
-    refused: [LOG5, /frame behind the seal/],
+    refused: [LOG5, /frame after the seal/],
     losses: () => [lostBytes(LOG5, size(LOG5), size(LOG5) + 68)],
   },
 ];

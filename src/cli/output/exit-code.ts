@@ -12,11 +12,11 @@ export const EXIT_INTERNAL = 70;
 export const EXIT_INTERRUPTED = 130;
 
 const MEANINGS: ReadonlyMap<number, string> = new Map([
-  [EXIT_OK, 'all is well'],
+  [EXIT_OK, 'success, no damage found'],
   [EXIT_DAMAGE, 'damage found'],
-  [EXIT_USAGE, 'wrong usage, or input that is not as documented'],
+  [EXIT_USAGE, 'wrong usage, or invalid input'],
   [EXIT_LOCKED, 'the store is locked by another process'],
-  [EXIT_IO, 'nothing found, or it could not be read or written'],
+  [EXIT_IO, 'no store, or it cannot be read or written'],
   [EXIT_INTERNAL, 'internal error'],
   [EXIT_INTERRUPTED, 'interrupted'],
 ]);

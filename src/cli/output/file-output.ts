@@ -32,7 +32,7 @@ export class FileOutput implements TextSink {
   /** @throws UsageError if a file with the name exists; system errors unchanged */
   static async create(fs: FileSystem, path: string): Promise<FileOutput> {
     if (await exists(fs, path)) {
-      throw new UsageError(`${path} already exists: remove it, or give another name`);
+      throw new UsageError(`${path} already exists: remove it, or use another name`);
     }
     const held = await Directory.open(fs, dirname(path));
     const place = join(held.realPath, basename(path));
@@ -42,8 +42,8 @@ export class FileOutput implements TextSink {
     } catch (error) {
       await held.close();
       if (systemCode(error) !== 'EEXIST') throw error;
-      const what = 'an export that was killed, or still runs, has left it';
-      throw new UsageError(`${partialPath} is there already: ${what}; remove it first`);
+      const what = 'left by an export that was killed or is still running';
+      throw new UsageError(`${partialPath} already exists: ${what}; remove it first`);
     }
   }
 

@@ -50,7 +50,8 @@ export class Output {
       });
     }
     if (this.#error === undefined) return;
-    if (systemCode(this.#error) === 'EPIPE') throw new OutputClosedError('nobody reads on');
+    if (systemCode(this.#error) === 'EPIPE')
+      throw new OutputClosedError('the reader of stdout has ended');
     throw this.#error;
   }
 }

@@ -51,7 +51,7 @@ export class LineCutter {
     if (this.#waitingBytes <= MAX_LINE_BYTES) return;
     throw new InputError(
       this.#number + 1,
-      `it is longer than ${MAX_LINE_BYTES} bytes, which no record is`,
+      `it is longer than ${MAX_LINE_BYTES} bytes, the limit of a line`,
     );
   }
 

@@ -45,7 +45,7 @@ function digitsOf(field: unknown, name: string, line: number): string {
   if (typeof field === 'string') return field;
   if (field === undefined) throw new InputError(line, `it has no ${name}`);
   if (typeof field !== 'number' || !Number.isSafeInteger(field)) {
-    const why = 'a number over 2^53 would have been rounded';
+    const why = 'a number above 2^53 would be rounded';
     throw new InputError(line, `${name} is neither a string of digits nor a safe integer: ${why}`);
   }
   return String(field);

@@ -28,7 +28,7 @@ export function parseU64(text: string, name: string, line: number): bigint | num
 
 export function parseValue(text: string, line: number): bigint | number {
   const value = parseU64(text, 'value', line);
-  if (value === 0 || value === 0n) throw new InputError(line, 'value is 0, which no record has');
+  if (value === 0 || value === 0n) throw new InputError(line, 'value is 0, which is not allowed');
   return value;
 }
 

@@ -17,7 +17,7 @@ export function consequenceOf(damage: Damage): string {
     );
   }
   if (affectedBytes !== undefined) parts.push(`${formatBytes(affectedBytes)} of the file`);
-  return parts.length === 0 ? '' : `concerned: ${parts.join(', ')}`;
+  return parts.length === 0 ? '' : `affected: ${parts.join(', ')}`;
 }
 
 /** The first damage as an error, so that all commands report it in the same words. */

@@ -24,7 +24,7 @@ export async function explainDamaged(
     const { path, offset, reason } = damage;
     const what = consequenceOf(damage);
     const place = `${basename(path)}, offset ${formatCount(offset)}: ${reason}.`;
-    return what === '' ? place : `${place} ${what.replace(/^concerned/, 'Concerned, at most')}.`;
+    return what === '' ? place : `${place} ${what.replace(/^affected/, 'Affected, at most')}.`;
   });
   for (const { from, to, reason } of moves) {
     because.push(
@@ -46,11 +46,11 @@ export async function explainDamaged(
     next: isRunning
       ? {
           command: `ps -o pid,user,lstart,args -p ${owner.record.pid}`,
-          why: 'it shows which process that is: save what it holds in memory before it ends, then ask again',
+          why: 'it shows which process that is; copy its records before it ends, then run explain again',
         }
       : {
           command,
-          why: 'it writes a new directory, and leaves this one as it is for every other choice',
+          why: 'it writes a new directory, and does not change this one, so every other choice stays possible',
         },
   };
 }
@@ -59,10 +59,10 @@ export async function explainDamaged(
 function runningText({ record }: Owner): string[] {
   const who = `Process ${record.pid} on host ${record.hostName}`;
   return [
-    `${who} has it open, and has every record in memory: that may be the only good copy. Do not close, stop or ` +
-      'restart it, and do not move its directory, before its records are elsewhere.',
+    `${who} has it open and has every record in memory, which may be the only good copy. Do not close, stop or ` +
+      'restart it, and do not move its directory, before its records are copied.',
     'In that process, copy them to a new store with a loop over entries() (guide: when it does not open). A backup ' +
-      'is refused once a merge has met the damage. Only then close it, and choose.',
+      'is refused once a merge has found the damage. Close the process only after that.',
   ];
 }
 
@@ -77,14 +77,14 @@ function choicesOf(
   return [
     {
       command,
-      effect: `writes a new store with all that verifies: ${countOf(records, 'record')}`,
+      effect: `writes a new store with everything that verifies: ${countOf(records, 'record')}`,
       loses: lost.length > 0 ? lost : [noLoss(losses, isMoved)],
     },
     ...(isMoved ? [inPlace(lost)] : []),
     {
       command: `lodestore restore BACKUP ${shellWord(besideOf(directory, 'restored'))}`,
-      effect: 'gives back the store as it was at your latest backup',
-      loses: ['all that was written since'],
+      effect: 'restores the state of your latest backup',
+      loses: ['everything written since'],
     },
     {
       command: `lodestore dump --damaged ${shellWord(directory)}`,
@@ -96,7 +96,7 @@ function choicesOf(
 
 function noLoss(losses: readonly Loss[], isMoved: boolean): string {
   return isMoved && losses.length === 0
-    ? 'no record: each file is read by what its header says'
+    ? 'no record: each file is identified by its header'
     : 'no record: the damaged bytes held none';
 }
 
@@ -104,8 +104,7 @@ function noLoss(losses: readonly Loss[], isMoved: boolean): string {
 function inPlace(lost: readonly string[]): Choice {
   return {
     command: "MetadataStore.open(directory, { recovery: 'salvage' })",
-    effect:
-      'gives the files their names back, in place, and sets aside in quarantine/ what does not belong there',
+    effect: 'renames the files in place, and moves files that do not belong there to quarantine/',
     loses: lost.length > 0 ? lost : ['no record'],
   };
 }

@@ -28,14 +28,15 @@ function explainBlocked(
 ): ExplainResult {
   const because = obstacles.map(({ path, reason }) => `${path}: ${reason}.`);
   const isAnyRight = obstacles.some(({ code }) => code === 'EACCES' || code === 'EPERM');
-  if (isAnyRight && userId !== undefined) because.push(`Asked as user ${userId}.`);
+  if (isAnyRight && userId !== undefined) because.push(`Checked as user ${userId}.`);
   if (owners.length > 1) because.push(mixed(owners));
   const [first] = obstacles;
   return {
     directory,
     state: 'blocked',
-    summary: 'It does not open to be written. All that was read verifies, and nothing is lost.',
-    because: [...because, 'Without that:', ...sound.because],
+    summary:
+      'It does not open for writing. Everything that was read verifies, and nothing is lost.',
+    because: [...because, 'Otherwise:', ...sound.because],
     choices: [readOnlyChoice()],
     next: {
       command: `ls -ld ${[directory, ...obstacles.map(({ path }) => path)].map(shellWord).join(' ')}`,
@@ -47,7 +48,7 @@ function explainBlocked(
 function readOnlyChoice(): Choice {
   return {
     command: 'MetadataStore.open(directory, { readOnly: true })',
-    effect: 'opens it as it is, to be read, and changes nothing',
+    effect: 'opens it for reading, and changes nothing',
     loses: [],
   };
 }
@@ -55,14 +56,14 @@ function readOnlyChoice(): Choice {
 function remedyOf({ code }: Obstacle): string {
   switch (code) {
     case undefined:
-      return 'it shows what stands in the way: nobody has put it there for lodestore; move it elsewhere';
+      return 'it shows what is in the way; this file does not belong to lodestore: move it elsewhere';
     case 'EROFS':
-      return 'the file system is mounted to be read only, by somebody or by the kernel after an error: dmesg tells';
+      return 'the file system is mounted read-only, maybe by the kernel after an error: see dmesg';
     case 'EACCES':
     case 'EPERM':
-      return 'it shows whose they are: run as that user, or give all of them to the one that runs the store (chown -R)';
+      return 'it shows the owners: run as that user, or give all files to the user that runs the store (chown -R)';
     default:
-      return 'it shows what is there; ask again when the system is short of nothing';
+      return 'it shows what is there; run explain again when the system has free resources';
   }
 }
 
@@ -73,18 +74,18 @@ function withOwners(
 ): ExplainResult {
   return {
     ...sound,
-    summary: `It opens for user ${userId}; owners are mixed. All that was read verifies, and nothing is lost.`,
+    summary: `It opens for user ${userId}; its files have several owners. Everything that was read verifies, and nothing is lost.`,
     because: [...sound.because, mixed(owners)],
     next: {
       command: `ls -lan ${shellWord(directory)}`,
-      why: 'it shows whose each file is; chown -R gives all of them to the user that runs the store',
+      why: 'it shows the owner of each file; chown -R gives all of them to the user that runs the store',
     },
   };
 }
 
 function mixed(owners: readonly number[]): string {
   return (
-    `Its files belong to the users ${owners.join(', ')}: a user who may not write all of them cannot open it, ` +
-    'and what one writes another may not remove.'
+    `Its files belong to the users ${owners.join(', ')}: a user who cannot write all of them cannot open it, ` +
+    'and one user may not be able to remove files of another.'
   );
 }

@@ -14,18 +14,18 @@ export function explainRefused(survey: Survey): ExplainResult {
   const because = refusals.map((refusal) => `${refusal.message}.`);
   for (const damage of damages) {
     const what = consequenceOf(damage);
-    because.push(`${damage.path} is damaged besides: ${damage.reason}.${what && ` (${what})`}`);
+    because.push(`${damage.path} is also damaged: ${damage.reason}.${what && ` (${what})`}`);
   }
   if (newer !== undefined) {
     return {
       directory,
       state: 'newer format',
       summary: 'It does not open with this version of lodestore. Nothing is lost.',
-      because: [...because, 'A later version of lodestore has written it, and reads it.'],
+      because: [...because, 'A later version of lodestore wrote it.'],
       choices: [],
       next: {
         command: 'npm install lodestore@latest',
-        why: 'the version that wrote it, or a later one, opens it as it is',
+        why: 'the version that wrote it, or a later one, opens it',
       },
     };
   }
@@ -43,7 +43,7 @@ export function explainError(directory: string, error: unknown): ExplainResult |
     return missing(directory, `There is nothing at ${directory}.`);
   }
   if (error instanceof StoreError && error.code === 'LODESTORE_NOT_A_DIRECTORY') {
-    return missing(directory, `${directory} is a file: a store is a directory.`);
+    return missing(directory, `${directory} is a file, but a store is a directory.`);
   }
   const cause = error instanceof StoreError ? error.cause : error;
   const code = systemCode(cause);
@@ -60,13 +60,13 @@ function missing(directory: string, because: string): ExplainResult {
     summary: 'It does not open: there is no such directory.',
     because: [
       because,
-      'A service that opens a store where there is none makes a new, empty one: check the path, and that its ' +
+      'Opening a store at a path without one creates a new, empty one: check the path, and that its ' +
         'volume is mounted.',
     ],
     choices: [],
     next: {
       command: `ls -ld ${shellWord(dirname(directory))}`,
-      why: 'it shows whether the directory above is what it should be',
+      why: 'it shows whether the parent directory exists',
     },
   };
 }
@@ -80,37 +80,37 @@ function unreadable(
   const common = {
     directory,
     state: 'unreadable' as const,
-    summary: 'It does not open, because it cannot be read. Nothing proves that anything is lost.',
+    summary: 'It does not open, because it cannot be read. This is no evidence of lost data.',
   };
   if (NO_RIGHT.includes(code)) {
     return {
       ...common,
-      because: [...because, 'This user has no right to read it.'],
+      because: [...because, 'This user has no permission to read it.'],
       choices: [],
       next: {
         command: `ls -ld ${shellWord(directory)} ${shellWord(path)}`,
-        why: 'it shows whose they are: run as that user, or give this one the right',
+        why: 'it shows the owners: run as that user, or give this user the permission',
       },
     };
   }
   if (PASSING.includes(code)) {
     return {
       ...common,
-      because: [...because, 'The system was short of something; that passes.'],
+      because: [...because, 'The system lacked a resource; this is temporary.'],
       choices: [],
       next: {
         command: `lodestore explain ${shellWord(directory)}`,
-        why: 'read it again when the machine has less to do',
+        why: 'run it again when the machine is less busy',
       },
     };
   }
   return {
     ...common,
-    because: [...because, 'The device or its file system gives an error instead of the bytes.'],
+    because: [...because, 'The device or its file system returns an error instead of the bytes.'],
     choices: choicesWithout(directory, path),
     next: {
       command: 'dmesg | tail -n 50',
-      why: 'it says which device fails; a device that fails is read as little as possible',
+      why: 'it shows which device fails; read a failing device as little as possible',
     },
   };
 }
@@ -120,18 +120,18 @@ function choicesWithout(directory: string, path: string): Choice[] {
   return [
     {
       command: `cp -a ${shellWord(directory)} /another/disk/`,
-      effect: 'saves what can be read, and may succeed where one reading has failed',
+      effect: 'copies what can be read; it may succeed where an earlier read failed',
       loses: [],
     },
     {
       command: `lodestore salvage --skip-unreadable ${shellWord(directory)} ${shellWord(target)}`,
-      effect: 'writes a new store of what can be read',
-      loses: [`what ${path} holds; the command tells exactly`],
+      effect: 'writes a new store with what can be read',
+      loses: [`the content of ${path}; the command reports it exactly`],
     },
     {
       command: 'lodestore restore BACKUP /another/disk/store',
-      effect: 'gives back the store as it was at your latest backup',
-      loses: ['all that was written since'],
+      effect: 'restores the state of your latest backup',
+      loses: ['everything written since'],
     },
   ];
 }

@@ -10,8 +10,8 @@ export function explainSound(survey: Survey): ExplainResult {
   const because = verdictText(survey);
   if (isAncestor(survey)) {
     because.push(
-      "It is the ancestor's (sled 1.0 alpha). After the first merge the ancestor cannot open it any more: " +
-        '"lodestore export --format ancestor" leads back.',
+      'It is a store of the ancestor (sled 1.0 alpha). After the first merge the ancestor cannot open it any more: ' +
+        '"lodestore export --format ancestor" converts it back.',
     );
   }
   const verify = `lodestore verify ${shellWord(directory)}`;
@@ -20,28 +20,28 @@ export function explainSound(survey: Survey): ExplainResult {
     return {
       directory,
       state: 'locked',
-      summary: `It does not open a second time: process ${pid} on host ${hostName} has it open, and is running.`,
+      summary: `It does not open a second time: the running process ${pid} on host ${hostName} has it open.`,
       because,
       choices: [],
       next: {
         command: `ps -o pid,user,lstart,args -p ${pid}`,
-        why: 'it shows what that process is; when it ends, the store opens at once',
+        why: 'it shows which process that is; when it ends, the store opens at once',
       },
     };
   }
   if (owner?.hasLease === true && owner.isRunning === undefined) {
     because.push(
-      `Process ${owner.record.pid} on host ${owner.record.hostName} has left its lease: while it keeps that fresh, ` +
-        'opening is refused; a minute after it has died, it opens.',
+      `Process ${owner.record.pid} on host ${owner.record.hostName} holds a lease: while it refreshes the lease, ` +
+        'opening is refused; the store opens a minute after the process has died.',
     );
   }
   return {
     directory,
     state: 'opens',
-    summary: 'It opens. All that was read verifies, and nothing is lost.',
+    summary: 'It opens. Everything that was read verifies, and nothing is lost.',
     because,
     choices: [],
-    next: { command: verify, why: 'nothing has to be done; this reads all of it again' },
+    next: { command: verify, why: 'no action is needed; this reads everything again' },
   };
 }
 
@@ -57,13 +57,15 @@ export function explainNoStore(survey: Survey): ExplainResult {
   const had = others.some((other) => other.kind === 'marker' || other.kind === 'lock');
   const because = had
     ? [
-        `There is neither a log nor a snapshot, but ${MARKER_NAME} or a lock file: a store was here, or was about ` +
-          'to be made. Opening makes a new, empty one; if there was one, its files have been removed.',
+        `There is ${MARKER_NAME} or a lock file, but no log and no snapshot: a store was here, or its creation ` +
+          'was interrupted. Opening creates a new, empty store. If there was a store, its files have been removed.',
       ]
-    : ['Opening makes a new, empty store here. If you expect one, this is the wrong directory.'];
+    : [
+        'Opening creates a new, empty store here. If you expect a store, this is the wrong directory.',
+      ];
   if (listing.foreign.length > 0) {
     because.push(
-      `${countOf(listing.foreign.length, 'other name')} are in it, none of them a store's.`,
+      `${countOf(listing.foreign.length, 'other name')} are in it, and none belongs to a store.`,
     );
   }
   return {
@@ -86,14 +88,14 @@ export function explainIncomplete(directory: string): ExplainResult {
     state: 'incomplete',
     summary: 'It does not open: it is incomplete.',
     because: [
-      `${INCOMPLETE_NAME} stands in it: a backup, restore, salvage or export is still writing it, or was ` +
-        'interrupted. Some of its files may be missing, so that it would show fewer records than there were.',
-      'Nothing is lost by it: what it was made from is as it was.',
+      `${INCOMPLETE_NAME} is in it: a backup, restore, salvage or export is still writing it, or was ` +
+        'interrupted. Some of its files may be missing, so it could show fewer records than its source.',
+      'Nothing is lost: the source is unchanged.',
     ],
     choices: [],
     next: {
       command: `ls -la ${shellWord(directory)}`,
-      why: 'if its files still grow, wait; if not, run again what was writing it, into another directory',
+      why: 'if its files still grow, wait; otherwise run the interrupted command again with another target',
     },
   };
 }

@@ -13,18 +13,18 @@ export function explainVanished({ directory, damages }: Survey): ExplainResult {
     because: [
       ...damages.map(({ reason }) => `${reason}.`),
       'Another file system may be missing here, or the files were moved or removed. Opening changes nothing: ' +
-        'it does not make a new, empty store where one was.',
+        'it does not create a new, empty store where one was.',
     ],
     choices: [
       {
         command: `lodestore restore BACKUP ${shellWord(besideOf(directory, 'restored'))}`,
-        effect: 'gives back the store as it was at your latest backup',
-        loses: ['all that was written since'],
+        effect: 'restores the state of your latest backup',
+        loses: ['everything written since'],
       },
       {
         command: `rm ${shellWord(join(directory, LOCK_NAME))}`,
-        effect: 'forgets the store that was here: opening then makes a new, empty one',
-        loses: ['all that was here, unless its files are found'],
+        effect: 'removes the record of the old store: opening then creates a new, empty one',
+        loses: ['everything that was here, unless its files are found'],
       },
     ],
     next: {

@@ -16,10 +16,10 @@ export function verdictText(survey: Survey): string[] {
       return [
         'Opening would fail, and change nothing:',
         ...survey.refusals.map((refusal) => `  ${refusal.message}`),
-        'Nothing proves that anything is lost. What else is there could not be judged.',
+        'This is no evidence of lost data. The other files could not be judged.',
       ];
     case 'no store':
-      return ['There is no store here. Opening would make a new one.'];
+      return ['There is no store here. Opening would create a new one.'];
   }
 }
 
@@ -57,7 +57,7 @@ function remarks(survey: Survey, opening: Opening): string[] {
     );
   }
   if (survey.owner?.hasLease === true && survey.owner.isRunning === true) {
-    lines.push('The store is open now: this is what would be found if its process died.');
+    lines.push('The store is open now. This is what an open would find if its process died.');
   }
   return lines;
 }

@@ -99,7 +99,7 @@ export async function requireOutside(
   if (isInside(await realPathOf(fs, target), directory)) throw badTarget(target, reason);
 }
 
-export const IN_STORE = "lies in the store's own directory. Give a path outside of it";
+export const IN_STORE = "is inside the store's directory. Use a path outside of it";
 
 /** Whether a path is a directory or inside it. Both are absolute. */
 function isInside(path: string, directory: string): boolean {
@@ -121,7 +121,7 @@ export async function readPrevious(
   try {
     const manifest = await readManifest(directory);
     if (manifest.storeId === hexOf(source.storeId)) return { directory, manifest };
-    const reason = 'is a backup of another store. Give an earlier backup of this one';
+    const reason = 'is a backup of another store. Use an earlier backup of this store';
     throw badTarget(directory.realPath, reason);
   } catch (error) {
     await directory.close();
@@ -157,7 +157,7 @@ export async function writeBackup(
   try {
     const fs = previous?.directory ?? context.fs;
     if (previous !== undefined) {
-      const reason = 'lies in the previous backup. Give a path outside of it';
+      const reason = 'is inside the previous backup. Use a path outside of it';
       await requireOutside(fs, previous.directory.realPath, target, reason);
     }
     const report = await inParent(fs, target, (parent, path) =>
@@ -328,7 +328,7 @@ class BackupWriting {
     throw new CorruptionError({
       path: join(this.#source.directory, source.name),
       offset: sum.lengthBytes,
-      reason: `the file ends here, and had ${source.lengthBytes} bytes`,
+      reason: `the file ends here, but ${source.lengthBytes} bytes were expected`,
       hint: 'No backup has been made. Run "lodestore verify" on the store',
     });
   }

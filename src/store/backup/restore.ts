@@ -91,7 +91,7 @@ async function restoreFrom(
 ): Promise<RestoreReport> {
   const start = monotonicMs();
   const { lastSequence, records, files } = await readManifest(backup);
-  const reason = 'lies in the backup itself, which is only read. Give another path';
+  const reason = 'is inside the backup, which is only read. Use another path';
   await requireOutside(backup, backup.realPath, directory, reason);
   await inParent(backup, directory, async (fs, target) => {
     const isFinished = await StagedDirectory.finish(fs, target, (path, names) =>
@@ -174,7 +174,11 @@ async function restoreFile(
   try {
     const sum = await copyFile(fs, source, join(directory, name), lengthBytes, hooks);
     if (sum.lengthBytes < lengthBytes) {
-      throw damaged(path, sum.lengthBytes, `the file ends here, and had ${lengthBytes} bytes`);
+      throw damaged(
+        path,
+        sum.lengthBytes,
+        `the file ends here, but ${lengthBytes} bytes were expected`,
+      );
     }
     if (sum.sha256 !== sha256) {
       throw damaged(path, 0, 'the file does not match its checksum in the manifest');

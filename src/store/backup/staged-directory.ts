@@ -14,8 +14,8 @@ import { writeFully } from '../../fs/write.ts';
 import { ensureDirectory } from '../../directory/ensure-directory.ts';
 
 const INCOMPLETE_TEXT =
-  'A backup or a restore that writes this directory is under way, or was interrupted.\n' +
-  'What is here is not complete: do not open it.\n';
+  'A backup or a restore is writing this directory, or was interrupted.\n' +
+  'The directory is incomplete: do not open it.\n';
 
 /**
  * A directory that is written as `<target>.partial` and renamed to its target when all of it is
@@ -143,7 +143,7 @@ export class StagedDirectory {
       if (code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'ENOTDIR')
         throw taken(this.#target);
       if (code === 'EBUSY') {
-        const reason = 'is in use, as the place where a disk is mounted is. Give a directory in it';
+        const reason = 'is in use, for example as a mount point. Use a directory inside it';
         throw badTarget(this.#target, reason);
       }
       throw error;
@@ -324,7 +324,7 @@ async function requireNoName(fs: FileSystem, target: string): Promise<void> {
     throw error;
   });
   if (!entries.some(({ name }) => name === basename(target))) return;
-  throw badTarget(target, 'is a symbolic link that leads nowhere. Remove it, or give another path');
+  throw badTarget(target, 'is a dangling symbolic link. Remove it, or use another path');
 }
 
 /** Only a directory with the marker, or an empty one, is a leftover of an interrupted run. */
@@ -344,17 +344,17 @@ function unmarkedReason(others: readonly DirectoryEntry[]): string {
   const has = (wanted: string): boolean => others.some(({ name }) => name === wanted);
   if (has(BACKUP_NAME)) {
     return (
-      'holds a finished backup: its run was interrupted before it got its name. ' +
-      'It is whole: rename it to the name that it was to have, or remove it'
+      'contains a complete backup whose run was interrupted before the rename. ' +
+      'Rename it to the name of the target, or remove it'
     );
   }
   if (has(MARKER_NAME)) {
     return (
-      'holds a store: that of a restore which was interrupted before it got its name, from another backup ' +
-      'than this or opened since, or somebody else. Rename it, or remove it'
+      'contains a store, for example of a restore that was interrupted before the rename and read another ' +
+      'backup, or that was opened since. Rename it, or remove it'
     );
   }
-  return 'is in the way: it was not made by a backup or a restore. Rename it';
+  return 'is in the way: no backup or restore created it. Rename it';
 }
 
 function isOurName(name: string): boolean {
@@ -366,7 +366,7 @@ function isOurName(name: string): boolean {
 function taken(target: string): StoreError {
   return badTarget(
     target,
-    'is there already, and nothing is overwritten. Give a path at which there is nothing, or an empty directory',
+    'already exists, and nothing is overwritten. Use a path that does not exist, or an empty directory',
   );
 }
 
@@ -378,7 +378,7 @@ export function badTarget(path: string, reason: string): StoreError {
 function busy(target: string): StoreLockedError {
   const owner = { pid: undefined, hostName: undefined, openedAtMs: undefined };
   return new StoreLockedError(
-    `another backup or restore is writing ${basename(target)}; wait for it, or give another target`,
+    `another backup or restore is writing ${basename(target)}; wait for it, or use another target`,
     owner,
     { path: target },
   );

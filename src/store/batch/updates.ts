@@ -51,9 +51,9 @@ function requireFields(update: Update): void {
       case 'value':
       case 'data':
         if (update.type === 'put') continue;
-        throw new TypeError(`an update that deletes has no field ${name}`);
+        throw new TypeError(`a delete must not have the field ${name}`);
       default:
-        throw new TypeError(`an update has no field ${JSON.stringify(name)}`);
+        throw new TypeError(`an update must not have the field ${JSON.stringify(name)}`);
     }
   }
 }

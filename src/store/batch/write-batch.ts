@@ -129,7 +129,7 @@ export class WriteBatch {
    */
   in(keyspace: KeyMapping): KeyspaceBatch {
     if (typeof (keyspace as Partial<KeyMapping> | null)?.toKey !== 'function') {
-      throw new TypeError('in() takes a keyspace of a store');
+      throw new TypeError('in() needs a keyspace of a store');
     }
     return new KeyspaceBatch(this, keyspace);
   }

@@ -169,7 +169,8 @@ export class ChangeFeed implements AsyncIterableIterator<Change> {
   /** Opens the log that continues at the position, or waits until there is one. */
   async #open(): Promise<boolean> {
     const source = this.#source;
-    if (this.#position < source.oldestPosition) throw this.#expired('merges have passed it');
+    if (this.#position < source.oldestPosition)
+      throw this.#expired('the logs after it have been merged');
     const log = source.holding(this.#position);
     if (log === undefined) {
       if (!source.isLive) return false;
@@ -192,7 +193,7 @@ export class ChangeFeed implements AsyncIterableIterator<Change> {
   #missed(log: ReadableLog, error: unknown): boolean {
     const isGone = systemCode(error) === 'ENOENT';
     if (isGone && this.#source.find(log.number) === undefined) return true;
-    if (isGone && !this.#source.isLive) throw this.#expired('merges have passed it');
+    if (isGone && !this.#source.isLive) throw this.#expired('the logs after it have been merged');
     if (isGone && this.#source.isNeeded(log.number)) throw this.#host.onLost(log.path, error);
     if (isGone) throw this.#damaged(log, 0, 'a retained log is missing');
     throw error;
@@ -244,7 +245,7 @@ export class ChangeFeed implements AsyncIterableIterator<Change> {
     const { oldestPosition, lastSequence, directory } = this.#source;
     return new PositionExpiredError(
       `position ${this.#position} cannot be followed in ${directory}: ${why}; ` +
-        `positions ${oldestPosition} to ${lastSequence} can`,
+        `positions ${oldestPosition} to ${lastSequence} can be followed`,
       { position: this.#position, oldestPosition, lastPosition: lastSequence },
       { path: directory },
     );

@@ -89,8 +89,8 @@ export class LogSync {
         health.poisonWith(yield* causeOfLoss(this.#parts.whenHeld, cause));
         return health.poisonedWrite('not-applied');
       }
-      const lost = `batches behind sequence ${log.syncedSequence} may be lost`;
-      const message = `syncing ${path} failed; ${lost}; what it holds is unknown until the store is reopened`;
+      const lost = `batches after sequence ${log.syncedSequence} may be lost`;
+      const message = `syncing ${path} failed; ${lost}; the content of the file is unknown until the store is reopened`;
       health.poisonWith(new StorePoisonedError(message, { cause, path }));
       return health.poisonedWrite('not-applied');
     }

@@ -49,7 +49,7 @@ export function* poison(
     health.poisonWith(yield* causeOfLoss(whenHeld, cause));
     return health.poisonedWrite('unknown');
   }
-  const message = `writing ${path} failed; what it holds is unknown until the store is reopened`;
+  const message = `writing ${path} failed; the content of the file is unknown until the store is reopened`;
   health.poisonWith(new StorePoisonedError(message, { cause, path }));
   return health.poisonedWrite('unknown');
 }

@@ -14,8 +14,8 @@ export class MergeFullError extends StoreFullError {
 
   constructor(directory: string, neededBytes: number, freeBytes: number) {
     super(
-      `a merge needs about ${neededBytes} bytes in ${directory}, and ${freeBytes} are free; ` +
-        'it is retried, and deletes make it smaller',
+      `a merge needs about ${neededBytes} bytes in ${directory}, but ${freeBytes} are free; ` +
+        'the merge is retried, and deletes reduce what it needs',
       { path: directory },
     );
     this.neededBytes = neededBytes;

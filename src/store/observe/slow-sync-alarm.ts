@@ -34,7 +34,8 @@ export class SlowSyncAlarm {
     process.emitWarning(`syncing ${path} took ${Math.round(syncMs)} ms`, {
       type: 'LodestoreWarning',
       code: 'LODESTORE_SLOW_SYNC',
-      detail: "Listen to the event 'slowSync' of the store to be told of each instead.",
+      detail:
+        "Listen to the event 'slowSync' of the store to get each of them instead of this warning.",
     });
   }
 }

@@ -71,7 +71,7 @@ function errorFaults(error: unknown): string[] {
 function neverStill(directory: string): StoreError {
   return new StoreError(
     'LODESTORE_IO',
-    `${directory} changed each of the ${MAX_READINGS} times that it was read: a store is busy there; try again`,
+    `${directory} changed during each of ${MAX_READINGS} readings: a store is writing there; try again`,
     { path: directory },
   );
 }

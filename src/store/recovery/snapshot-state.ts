@@ -54,7 +54,7 @@ export async function readSnapshotState(
       if (checksum !== undefined) {
         return { format: 'ancestor', number, path, fileBytes: result.fileBytes, checksum };
       }
-      const reason = 'the file is no snapshot: its magic and its length are those of another file';
+      const reason = 'the file is not a snapshot: its magic and its length do not match';
       return { path, offset: 0, reason, hint: damageHint(directory) };
     }
     return { format: 'lodestore', number, path, fileBytes: result.fileBytes, file: result };

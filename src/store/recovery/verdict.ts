@@ -109,7 +109,7 @@ class Judge {
     }
     for (const log of loaded) {
       if (isBlank(log.scan) && log.number < lastNumber) {
-        this.#damage(log, 0, 'the log holds nothing, but a later one does');
+        this.#damage(log, 0, 'the log is empty, but a later one is not');
       }
     }
     let expected = this.#firstPredecessor(logs);
@@ -203,14 +203,14 @@ class Judge {
       const { number, lengthBytes, lastSequence } = header.predecessor;
       const found = `log ${expected.number} of ${expected.lengthBytes} bytes up to sequence ${expected.lastSequence}`;
       const named = `log ${number} of ${lengthBytes} bytes up to sequence ${lastSequence}`;
-      this.#damage(log, 0, `the log follows ${named}, but before it stands ${found}`);
+      this.#damage(log, 0, `the log follows ${named}, but the preceding one is ${found}`);
     }
     return header.epoch;
   }
 
   #checkAncestor(log: LoadedLog, expected: Predecessor): number {
     if (expected.lastSequence > 0n || this.#snapshot?.format === 'lodestore') {
-      this.#damage(log, 0, 'the file is not a log of this store: its magic is another one');
+      this.#damage(log, 0, 'the file is not a log of this store: its magic does not match');
     }
     return 0;
   }

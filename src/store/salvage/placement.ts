@@ -119,7 +119,7 @@ class Placement {
     }
     if (!isNamed) return undefined;
     if (header !== undefined) return { from, to: undefined, reason: 'it belongs to another store' };
-    const reason = 'its header does not verify, and another file is the one that belongs there';
+    const reason = 'its header does not verify, and another file belongs there';
     return chosen.has(from) ? { from, to: undefined, reason } : undefined;
   }
 

@@ -136,7 +136,7 @@ class LogSalvage {
       (ending.kind === 'broken' || ending.kind === 'corrupt') &&
       from <= ending.offset &&
       ending.offset < to;
-    const reason = isKnown ? ending.reason : 'the bytes between two frames that verify do not';
+    const reason = isKnown ? ending.reason : 'the bytes between two valid frames do not verify';
     this.#losses.push(lossOf(this.#log.path, reason, from, to, first, last));
   }
 }

@@ -161,7 +161,7 @@ class LogWalk {
       return dropLog(log, 'no frame of this store is in the log', this.lastSequence);
     }
     if (format === 'ancestor' && (this.lastSequence > 0n || this.#base.format === 'lodestore')) {
-      const reason = 'the file is not a log of this store: its magic is another one';
+      const reason = 'the file is not a log of this store: its magic does not match';
       return dropLog(log, reason, this.lastSequence);
     }
     if (header === undefined) {
@@ -180,13 +180,13 @@ class LogWalk {
   #noteMissing(to: number): void {
     const from = this.#expected.number;
     const blank = this.#numbers.filter((number) => number >= from && number < to);
-    const reason = 'the log holds nothing, but a later one does';
+    const reason = 'the log is empty, but a later one is not';
     for (const number of blank) this.#loseLog(number, reason);
     let absent = from;
     while (blank.includes(absent)) absent++;
     const count = to - from - blank.length;
     if (count === 1) this.#loseLog(absent, 'the log is missing');
-    if (count > 1) this.#loseLog(absent, `this log and ${count - 1} more behind it are missing`);
+    if (count > 1) this.#loseLog(absent, `this log and ${count - 1} later ones are missing`);
   }
 
   #loseLog(number: number, reason: string): void {
@@ -212,7 +212,7 @@ class LogWalk {
     const path = previous?.path ?? join(this.#directory, snapshotName(this.#base.number));
     const from = previous?.scan.validBytes ?? 0;
     const to = log.scan.header?.predecessor.lengthBytes ?? from;
-    const reason = 'it ends before the last batch that the next log says was there';
+    const reason = 'it ends before the last batch that the next log records';
     return lossOf(path, reason, from, Math.max(from, to), this.lastSequence + 1n, before);
   }
 
@@ -226,7 +226,7 @@ class LogWalk {
     if (isSamePredecessor(header.predecessor, found)) return;
     if (previous !== undefined && this.losses.some((loss) => loss.path === previous.path)) return;
     const isCut = header.predecessor.lastSequence === found.lastSequence;
-    const reason = 'the log follows another file than the one that stands before it';
+    const reason = 'the log was written after another file than the one before it';
     const path = isCut && previous !== undefined ? previous.path : log.path;
     const from = isCut && previous !== undefined ? found.lengthBytes : 0;
     const to = isCut && previous !== undefined ? header.predecessor.lengthBytes : FILE_HEADER_BYTES;
