@@ -1,0 +1,304 @@
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { expect, onTestFinished, test } from 'vitest';
+import { DamagedObjectError } from '../../../examples/storage-node/src/node-errors.ts';
+import type { ObjectReader } from '../../../examples/storage-node/src/object-node.ts';
+import type { S3ServerOptions } from '../../../examples/storage-node/src/s3/s3-server.ts';
+import { frame } from '../support/framing.ts';
+import { MemoryNode } from '../support/memory-node.ts';
+import { openWorld, type S3World } from '../support/s3-world.ts';
+import { answerOf, send, signHeaders, type SignedRequest } from '../support/signed-request.ts';
+
+async function open(options: Partial<S3ServerOptions> = {}, node = new MemoryNode()) {
+  await node.createBucket('bucket');
+  const world = await openWorld(options, node);
+  onTestFinished(() => world.close());
+  const ask = (method: string, target: string, rest: Partial<SignedRequest> = {}) =>
+    send(world.url, { method, target, ...rest });
+  return { world, node, ask };
+}
+
+/** Writes bytes as they are, and reads until the server closes. */
+async function raw(world: S3World, bytes: string): Promise<string> {
+  const socket = connect(Number(new URL(world.url).port), '127.0.0.1');
+  await once(socket, 'connect');
+  socket.write(bytes, 'latin1');
+  return text(socket);
+}
+
+test('errors have the code of S3, a request id, and no body for HEAD', async () => {
+  const { ask } = await open();
+  const none = await ask('GET', '/bucket/none');
+  expect(none).toMatchObject({ status: 404, code: 'NoSuchKey' });
+  expect(none.headers['content-type']).toBe('application/xml');
+  expect(none.body).toContain(`<RequestId>${String(none.headers['x-amz-request-id'])}</RequestId>`);
+  expect(none.body).toContain('<Resource>/bucket/none</Resource>');
+  const head = await ask('HEAD', '/bucket/none');
+  expect([head.status, head.body]).toEqual([404, '']);
+  const again = await ask('GET', '/bucket/none');
+  expect(again.headers['x-amz-request-id']).not.toBe(none.headers['x-amz-request-id']);
+});
+
+test.each([
+  ['PATCH', '/bucket', 405, 'MethodNotAllowed'],
+  ['POST', '/bucket/key', 405, 'MethodNotAllowed'],
+  ['POST', '/bucket', 501, 'NotImplemented'],
+  ['PUT', '/bucket?versioning=', 501, 'NotImplemented'],
+  ['PUT', '/bucket?policy=', 501, 'NotImplemented'],
+  ['PUT', '/bucket/key?retention=', 501, 'NotImplemented'],
+  ['POST', '/bucket/key?restore=', 501, 'NotImplemented'],
+  ['GET', '/bucket?policy=', 404, 'NoSuchBucketPolicy'],
+  ['GET', '/bucket?cors=', 404, 'NoSuchCORSConfiguration'],
+  ['GET', '/bucket?lifecycle=', 404, 'NoSuchLifecycleConfiguration'],
+  ['GET', '/bucket?tagging=', 404, 'NoSuchTagSet'],
+  ['GET', '/bucket?encryption=', 404, 'ServerSideEncryptionConfigurationNotFoundError'],
+  ['GET', '/bucket?object-lock=', 404, 'ObjectLockConfigurationNotFoundError'],
+  ['GET', '/bucket?website=', 404, 'NoSuchWebsiteConfiguration'],
+  ['GET', '/bucket?versioning=', 200, undefined],
+  ['GET', '/bucket?requestPayment=', 200, undefined],
+  ['GET', '/bucket?notification=', 200, undefined],
+  ['GET', '/bucket?logging=', 200, undefined],
+  ['GET', '/none?versioning=', 404, 'NoSuchBucket'],
+  ['GET', '/bucket?max-keys=-1', 400, 'InvalidArgument'],
+  ['GET', '/bucket?encoding-type=x', 400, 'InvalidArgument'],
+  ['GET', '/bucket?continuation-token=x&list-type=2', 400, 'InvalidArgument'],
+  ['GET', '/bucket/key?versionId=7', 404, 'NoSuchVersion'],
+  ['PUT', '/ab', 400, 'InvalidBucketName'],
+  ['PUT', '/192.168.1.1', 400, 'InvalidBucketName'],
+  ['PUT', '/a..b', 400, 'InvalidBucketName'],
+  ['PUT', `/${'a'.repeat(64)}`, 400, 'InvalidBucketName'],
+  ['PUT', `/bucket/${'k'.repeat(1025)}`, 400, 'KeyTooLongError'],
+  ['PUT', '/bucket/x?partNumber=0&uploadId=y', 400, 'InvalidArgument'],
+  ['DELETE', '/bucket/x?uploadId=y', 404, 'NoSuchUpload'],
+] as const)('%s %s is answered with %i %s', async (method, target, status, code) => {
+  const { ask } = await open();
+  expect(await ask(method, target)).toMatchObject({ status, code });
+});
+
+test.each([
+  [{ 'x-amz-server-side-encryption': 'AES256' }, 'NotImplemented'],
+  [{ 'x-amz-object-lock-mode': 'COMPLIANCE' }, 'NotImplemented'],
+  [{ 'x-amz-acl': 'public-read' }, 'AccessControlListNotSupported'],
+  [{ 'x-amz-grant-read': 'id=x' }, 'AccessControlListNotSupported'],
+  [{ 'x-amz-storage-class': 'GLACIER' }, 'InvalidStorageClass'],
+  [{ 'x-amz-meta-a': 'x'.repeat(2049) }, 'MetadataTooLarge'],
+  [{ 'x-amz-tagging': Array.from({ length: 11 }, (_, i) => `k${i}=v`).join('&') }, 'InvalidTag'],
+  [{ 'x-amz-checksum-crc32': 'bad' }, 'InvalidRequest'],
+  [{ 'x-amz-checksum-crc32': 'AAAAAA==', 'x-amz-checksum-sha1': 'x' }, 'InvalidRequest'],
+  [{ 'content-md5': 'short' }, 'InvalidDigest'],
+  [{ 'content-md5': 'AAAAAAAAAAAAAAAAAAAAAA==' }, 'BadDigest'],
+  [{ 'x-amz-expected-bucket-owner': 'another' }, 'AccessDenied'],
+])(
+  'an order that cannot be carried out is refused, and nothing is stored: %o',
+  async (headers, code) => {
+    const { ask, node } = await open();
+    expect((await ask('PUT', '/bucket/key', { headers, body: 'x' })).code).toBe(code);
+    expect(await node.info('bucket', 'key')).toBeUndefined();
+  },
+);
+
+test('only x-amz-content-sha256 means framing, whatever Content-Encoding says', async () => {
+  const { ask } = await open();
+  const body = frame([Buffer.from('hello')]);
+  const headers = { 'content-encoding': 'aws-chunked,gzip' };
+  await ask('PUT', '/bucket/plain', { headers, body });
+  const plain = await ask('GET', '/bucket/plain');
+  expect([plain.body, plain.headers['content-encoding']]).toEqual([body.toString(), 'gzip']);
+  const framed = { 'x-amz-decoded-content-length': '5', 'x-amz-trailer': 'x-amz-checksum-crc32' };
+  const contentSha256 = 'STREAMING-UNSIGNED-PAYLOAD-TRAILER';
+  const put = (checksum: string) =>
+    ask('PUT', '/bucket/framed', {
+      headers: framed,
+      contentSha256,
+      body: frame(
+        [Buffer.from('hel'), Buffer.from('lo')],
+        `x-amz-checksum-crc32:${checksum}\r\n\r\n`,
+      ),
+    });
+  expect(await put('AAAAAA==')).toMatchObject({ status: 400, code: 'BadDigest' });
+  expect(await put('NhCmhg==')).toMatchObject({ status: 200 });
+  expect((await ask('GET', '/bucket/framed')).body).toBe('hello');
+  expect(
+    await ask('PUT', '/bucket/x', { contentSha256, body, headers: { 'x-amz-trailer': 'a' } }),
+  ).toMatchObject({ status: 400 });
+  expect(await ask('PUT', '/bucket/x', { contentSha256, body })).toMatchObject({
+    status: 411,
+    code: 'MissingContentLength',
+  });
+  expect(await ask('PUT', '/bucket/x', { contentSha256: 'STREAMING-X', body })).toMatchObject({
+    status: 501,
+  });
+});
+
+test('a body that is cut off, or is another than was signed, is never an object', async () => {
+  const { ask, world, node } = await open();
+  const wrong = await ask('PUT', '/bucket/key', {
+    body: 'hello',
+    contentSha256: '0'.repeat(64),
+  });
+  expect(wrong).toMatchObject({ status: 400, code: 'XAmzContentSHA256Mismatch' });
+  const asked = { method: 'PUT', target: '/bucket/key', contentSha256: 'UNSIGNED-PAYLOAD' };
+  const headers = { ...signHeaders(new URL(world.url).host, asked), 'content-length': '1000000' };
+  const outgoing = request(`${world.url}/bucket/key`, { method: 'PUT', headers });
+  outgoing.on('error', () => {});
+  outgoing.write(Buffer.alloc(300_000));
+  await expect.poll(() => world.server.stats.inFlight).toBe(1);
+  outgoing.destroy();
+  await expect.poll(() => world.entries.at(-1)?.status).toBe(499);
+  expect(await node.info('bucket', 'key')).toBeUndefined();
+});
+
+test('100 Continue is sent only once the body is wanted; other expectations are passed over', async () => {
+  const { world } = await open();
+  const ask = async (target: string, expect_: string): Promise<[number, boolean]> => {
+    const asked = { method: 'PUT', target, contentSha256: 'UNSIGNED-PAYLOAD' };
+    const signed = signHeaders(new URL(world.url).host, asked);
+    const headers = { ...signed, expect: expect_, 'content-length': '5' };
+    const outgoing = request(world.url + target, { method: 'PUT', headers });
+    let isContinued = false;
+    outgoing.on('continue', () => {
+      isContinued = true;
+      outgoing.end('hello');
+    });
+    outgoing.flushHeaders();
+    if (expect_ !== '100-continue') outgoing.end('hello');
+    const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
+    const { status } = await answerOf(response);
+    outgoing.destroy();
+    return [status, isContinued];
+  };
+  expect(await ask('/bucket/key', '100-continue')).toEqual([200, true]);
+  expect(await ask('/none/key', '100-continue')).toEqual([404, false]);
+  expect(await ask('/bucket/key', '200-ok')).toEqual([200, false]);
+});
+
+test('a refused client that still sends gets to read its answer', async () => {
+  const { ask } = await open();
+  const answer = await ask('PUT', '/none/key', {
+    body: Buffer.alloc(3_000_000),
+    contentSha256: 'UNSIGNED-PAYLOAD',
+  });
+  expect(answer).toMatchObject({ status: 404, code: 'NoSuchBucket' });
+  expect(answer.headers.connection).toBe('close');
+});
+
+test('limits: headers, XML, deletes, length of an object', async () => {
+  const { ask, world } = await open({
+    limits: { maxHeaders: 20, maxXmlBytes: 2000, maxDeletes: 3, maxObjectBytes: 1000 },
+  });
+  const headers = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`h${i}`, 'x']));
+  expect(await ask('GET', '/', { headers })).toMatchObject({
+    status: 400,
+    code: 'RequestHeaderSectionTooLarge',
+  });
+  expect(await ask('PUT', '/bucket/x', { body: 'x'.repeat(1001) })).toMatchObject({
+    status: 400,
+    code: 'EntityTooLarge',
+  });
+  const keys = (count: number): string =>
+    `<Delete>${'<Object><Key>a</Key></Object>'.repeat(count)}</Delete>`;
+  expect((await ask('POST', '/bucket?delete=', { body: keys(3) })).status).toBe(200);
+  expect((await ask('POST', '/bucket?delete=', { body: keys(4) })).code).toBe('MalformedXML');
+  expect((await ask('POST', '/bucket?delete=', { body: keys(100) })).code).toBe(
+    'MaxMessageLengthExceeded',
+  );
+  const long = `GET / HTTP/1.1\r\nhost: x\r\na: ${'x'.repeat(40_000)}\r\n\r\n`;
+  expect(await raw(world, long)).toMatch(/^HTTP\/1\.1 431 /);
+  expect(await raw(world, 'nonsense\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /);
+});
+
+test('limits are judged when the server is made', async () => {
+  for (const limits of [{ maxHeaders: 0 }, { maxXmlBytes: 1.5 }, { other: 1 }]) {
+    await expect(openWorld({ limits })).rejects.toThrow(RangeError);
+  }
+  await expect(openWorld({ keys: [] })).rejects.toThrow(RangeError);
+});
+
+test('a client that sends a byte now and then is cut off; the time of the node does not count', async () => {
+  let nowMs = Date.now();
+  const { world } = await open({ now: () => nowMs });
+  const target = '/bucket/slow';
+  const asked = { method: 'PUT', target, contentSha256: 'UNSIGNED-PAYLOAD' };
+  const signed = signHeaders(new URL(world.url).host, asked);
+  const outgoing = request(world.url + target, {
+    method: 'PUT',
+    headers: { ...signed, 'content-length': '1000000' },
+  });
+  outgoing.write('a');
+  await expect.poll(() => world.server.stats.inFlight).toBe(1);
+  world.server.checkPace();
+  let response: IncomingMessage | undefined;
+  outgoing.once('response', (given) => (response = given));
+  // The server reads the first byte in its own time: it is judged once it waits for the next.
+  await expect
+    .poll(() => {
+      nowMs += 70_000;
+      world.server.checkPace();
+      return response;
+    })
+    .toBeDefined();
+  expect((await answerOf(response!)).code).toBe('RequestTimeout');
+});
+
+class DamagedNode extends MemoryNode {
+  goodBytes = 0;
+
+  override async open(bucket: string, name: string): Promise<ObjectReader | undefined> {
+    const reader = await super.open(bucket, name);
+    if (reader === undefined) return undefined;
+    const { goodBytes } = this;
+    return {
+      ...reader,
+      async *body() {
+        if (goodBytes > 0) yield Buffer.alloc(goodBytes);
+        throw new DamagedObjectError(1, 4096, 'the checksum is another');
+      },
+    };
+  }
+}
+
+test('damage is an error with a cause in the log; later it breaks the connection', async () => {
+  const node = new DamagedNode();
+  const { ask, world } = await open({}, node);
+  await ask('PUT', '/bucket/key', { body: Buffer.alloc(200_000) });
+  const first = await ask('GET', '/bucket/key');
+  expect(first).toMatchObject({ status: 500, code: 'InternalError' });
+  expect(first.body).not.toContain('checksum');
+  expect(world.entries.at(-1)?.cause).toMatch(/volume 1, byte 4096/);
+  expect(world.server.stats.recentErrors).toHaveLength(1);
+  node.goodBytes = 100_000;
+  await expect(ask('GET', '/bucket/key')).rejects.toThrow(/aborted|hang up/);
+  await expect.poll(() => node.openReaders).toBe(0);
+});
+
+test('the access log tells who did what', async () => {
+  const { ask, world } = await open();
+  await ask('PUT', '/bucket/a%20b', { body: 'hello' });
+  await expect.poll(() => world.entries.length).toBe(1);
+  expect(world.entries[0]).toMatchObject({
+    operation: 'PutObject',
+    method: 'PUT',
+    path: '/bucket/a%20b',
+    status: 200,
+    accessKeyId: 'AKIDEXAMPLE',
+    client: '127.0.0.1',
+    receivedBytes: 5,
+  });
+});
+
+test('a client that goes away while it is answered leaves no reader open', async () => {
+  const { world, node, ask } = await open();
+  await ask('PUT', '/bucket/large', { body: Buffer.alloc(30_000_000) });
+  const asked = { method: 'GET', target: '/bucket/large' };
+  const headers = signHeaders(new URL(world.url).host, asked);
+  const outgoing = request(`${world.url}/bucket/large`, { headers });
+  outgoing.end();
+  outgoing.on('error', () => {});
+  const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
+  await once(response, 'readable');
+  expect(node.openReaders).toBe(1);
+  outgoing.destroy();
+  await expect.poll(() => node.openReaders).toBe(0);
+});

@@ -1,0 +1,82 @@
+import { createHash, createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import { text } from 'node:stream/consumers';
+import { KEY } from './s3-world.ts';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: string;
+  /** `Code` of the XML of an error. */
+  readonly code: string | undefined;
+}
+
+export interface SignedRequest {
+  readonly method: string;
+  /** Path and query, encoded as SigV4 encodes them. */
+  readonly target: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+  readonly contentSha256?: string;
+}
+
+const sha256 = (data: string | Uint8Array): string =>
+  createHash('sha256').update(data).digest('hex');
+const hmac = (key: string | Buffer, data: string): Buffer =>
+  createHmac('sha256', key).update(data).digest();
+
+/** The headers of a request, signed with the key of the tests: an implementation of its own. */
+export function signHeaders(host: string, asked: SignedRequest): Record<string, string> {
+  const time = `${new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`;
+  const day = time.slice(0, 8);
+  const contentSha256 = asked.contentSha256 ?? sha256(asked.body ?? '');
+  const headers: Record<string, string> = {
+    host,
+    'x-amz-date': time,
+    'x-amz-content-sha256': contentSha256,
+    ...asked.headers,
+  };
+  const signed = Object.keys(headers)
+    .map((name) => name.toLowerCase())
+    .filter((name) => name === 'host' || name.startsWith('x-amz-'))
+    .sort();
+  const byName = new Map(
+    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
+  );
+  const [path = '', query = ''] = asked.target.split('?');
+  const pairs = query === '' ? [] : query.split('&').map((p) => (p.includes('=') ? p : `${p}=`));
+  const canonical = [
+    asked.method,
+    path,
+    pairs.sort().join('&'),
+    ...signed.map((name) => `${name}:${byName.get(name)}`),
+    '',
+    signed.join(';'),
+    contentSha256,
+  ].join('\n');
+  const scope = `${day}/us-east-1/s3/aws4_request`;
+  let key: Buffer = Buffer.from(`AWS4${KEY.secretAccessKey}`);
+  for (const step of scope.split('/')) key = hmac(key, step);
+  const toSign = `AWS4-HMAC-SHA256\n${time}\n${scope}\n${sha256(canonical)}`;
+  headers['authorization'] =
+    `AWS4-HMAC-SHA256 Credential=${KEY.accessKeyId}/${scope}, SignedHeaders=${signed.join(';')}, ` +
+    `Signature=${hmac(key, toSign).toString('hex')}`;
+  return headers;
+}
+
+export async function send(url: string, asked: SignedRequest): Promise<Answer> {
+  const { host } = new URL(url);
+  const outgoing = request(`${url}${asked.target}`, {
+    method: asked.method,
+    headers: signHeaders(host, asked),
+  });
+  outgoing.end(asked.body);
+  return answerOf(((await once(outgoing, 'response')) as [IncomingMessage])[0]);
+}
+
+export async function answerOf(response: IncomingMessage): Promise<Answer> {
+  const body = await text(response);
+  const code = /<Code>(\w+)<\/Code>/.exec(body)?.[1];
+  return { status: response.statusCode ?? 0, headers: response.headers, body, code };
+}
