@@ -93,7 +93,7 @@ test('pages in the order of bytes equal those of a sorted list, before and after
     await node.close();
     await again.close();
   });
-  await fc.assert(property, { numRuns: runs(32) });
+  await fc.assert(property, { numRuns: runs(16) });
 });
 
 test('names whose hashes have one home are kept apart', async () => {
@@ -128,5 +128,5 @@ test('names whose hashes have one home are kept apart', async () => {
     expect(node.recount().isExact).toBe(true);
     await node.close();
   });
-  await fc.assert(property, { numRuns: runs(24) });
+  await fc.assert(property, { numRuns: runs(16) });
 });

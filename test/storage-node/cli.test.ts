@@ -61,7 +61,7 @@ test('start makes keys that only the owner reads, says where it listens, and sto
   let said = '';
   let start: () => void = () => {};
   const started = new Promise<void>((resolve) => (start = resolve));
-  const done = run(['start', '--data', data, '--port', '0'], {
+  const done = run(['start', '--data', data, '--port', '0', '--admin-port', '0'], {
     out: (text) => {
       said += text;
       if (said.includes('Data ')) start();
@@ -73,6 +73,8 @@ test('start makes keys that only the owner reads, says where it listens, and sto
   await Promise.race([started, done]);
   const [, endpoint] = /S3 endpoint {4}(\S+)/.exec(said) ?? [];
   expect((await fetch(endpoint!)).status).toBe(403);
+  const [, page] = /Status page {4}(\S+)/.exec(said) ?? [];
+  expect((await fetch(`${page!}/metrics`)).status).toBe(200);
   expect((await stat(join(data, 'keys.json'))).mode & 0o777).toBe(0o600);
   stop.abort();
   expect(await done).toBe(0);

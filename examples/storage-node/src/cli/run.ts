@@ -4,7 +4,7 @@ import type { NodeOptions } from '../node-options.ts';
 import { bytesOfText, EXIT_FAILED, EXIT_OK, EXIT_USAGE, type CliIo } from './cli-io.ts';
 import { compact, evict, keys, rebuild, scrub, status, verify } from './commands.ts';
 import type { CommandOptions } from './commands.ts';
-import { start } from './start.ts';
+import { start, type StartOptions } from './start.ts';
 
 interface Flags {
   readonly data: string;
@@ -18,6 +18,11 @@ interface Flags {
   readonly reserveBytes?: string;
   readonly queueBytes?: string;
   readonly deadRatio?: string;
+  readonly adminPort?: string;
+  readonly accessKey?: string;
+  readonly secretKey?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
 }
 
 function nodeOptionsOf(flags: Flags): NodeOptions {
@@ -34,10 +39,36 @@ function commandOptionsOf(flags: Flags): CommandOptions {
   return { data: flags.data, json: flags.json === true, node: nodeOptionsOf(flags) };
 }
 
-function portOf(text: string | undefined): number {
-  const port = Number(text ?? '9000');
+function portOf(text: string): number {
+  const port = Number(text);
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new Error(`${text} is no port`);
   return port;
+}
+
+function startOptionsOf(flags: Flags): StartOptions {
+  const { data, host = '127.0.0.1', region = 'us-east-1', accessLog = false } = flags;
+  const { port = '9000', adminPort = '9001', accessKey, secretKey, tlsCert, tlsKey } = flags;
+  if ((accessKey === undefined) !== (secretKey === undefined)) {
+    throw new CommanderError(EXIT_USAGE, 'flags', '--access-key and --secret-key go together');
+  }
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+    throw new CommanderError(EXIT_USAGE, 'flags', '--tls-cert and --tls-key go together');
+  }
+  return {
+    data,
+    host,
+    port: portOf(port),
+    adminPort: portOf(adminPort),
+    region,
+    accessLog,
+    ...(accessKey !== undefined &&
+      secretKey !== undefined && {
+        key: { accessKeyId: accessKey, secretAccessKey: secretKey },
+      }),
+    ...(tlsCert !== undefined &&
+      tlsKey !== undefined && { tls: { certificate: tlsCert, key: tlsKey } }),
+    node: nodeOptionsOf(flags),
+  };
 }
 
 /** The program: each action sets the exit code. */
@@ -69,14 +100,15 @@ function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
   command('start', 'serve S3 until a signal')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <port>', 'port to listen on; 0: any', '9000')
+    .option('--admin-port <port>', 'port of the status page, on the loopback', '9001')
+    .option('--access-key <id>', 'instead of the keys in the directory')
+    .option('--secret-key <secret>', 'of --access-key')
+    .option('--tls-cert <file>', 'PEM: serve S3 by TLS')
+    .option('--tls-key <file>', 'PEM, of --tls-cert')
     .option('--region <name>', 'what clients are told', 'us-east-1')
     .option('--queue-bytes <bytes>', 'bodies in memory until they are written')
     .option('--access-log', 'print a line of JSON for each request')
-    .action(async (flags: Flags) => {
-      const { data, host = '127.0.0.1', region = 'us-east-1', accessLog = false } = flags;
-      const port = portOf(flags.port);
-      setCode(await start({ data, host, port, region, accessLog, node: nodeOptionsOf(flags) }, io));
-    });
+    .action(async (flags: Flags) => setCode(await start(startOptionsOf(flags), io)));
   add('status', 'objects, space, and each volume', (options) => status(options, io));
   add('compact', 'give back the space of what was deleted', (options) => compact(options, io));
   add('scrub', 'read all that lives, and compare it with its checksums', (options, flags) =>
@@ -114,7 +146,7 @@ export async function run(args: readonly string[], io: CliIo): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return EXIT_OK;
-      if (error.code === 'keys') io.err(`${error.message}\n`);
+      if (error.code === 'keys' || error.code === 'flags') io.err(`${error.message}\n`);
       return EXIT_USAGE;
     }
     const { code: reason } = error as { code?: unknown };

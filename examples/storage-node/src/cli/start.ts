@@ -1,21 +1,29 @@
-import { rm, writeFile } from 'node:fs/promises';
-import { createS3Server } from '../s3/s3-server.ts';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { createAdminServer, type AdminServer } from '../admin/admin-server.ts';
 import type { NodeOptions } from '../node-options.ts';
+import { createS3Server, type S3Server, type S3ServerOptions } from '../s3/s3-server.ts';
 import { StorageNode } from '../storage-node.ts';
 import { EXIT_OK, EXIT_RESTART, type CliIo } from './cli-io.ts';
-import { keyFilePath, makeKey, readKeys, writeKeys } from './key-file.ts';
+import { keyFilePath, makeKey, readKeys, writeKeys, type StoredKey } from './key-file.ts';
 import { ensureData } from './node-command.ts';
+import { readPageFiles } from './page-files.ts';
 
 export interface StartOptions {
   readonly data: string;
   readonly host: string;
   readonly port: number;
+  /** Of the status page, on the loopback. */
+  readonly adminPort: number;
   readonly region: string;
   readonly accessLog: boolean;
+  /** Instead of those in the key file. */
+  readonly key?: StoredKey;
+  /** Paths of PEM files. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
   readonly node: NodeOptions;
 }
 
-/** Where a running node tells `status` how to ask it. */
+/** Where a running node is. */
 export function runFilePath(directory: string): string {
   return `${directory}/running.json`;
 }
@@ -23,11 +31,7 @@ export function runFilePath(directory: string): string {
 /** Serves until a signal, or until the metadata store fails. Resolves to the exit code. */
 export async function start(options: StartOptions, io: CliIo): Promise<number> {
   const directory = await ensureData(options.data);
-  let keys = await readKeys(directory);
-  if (keys.length === 0) {
-    keys = [makeKey()];
-    await writeKeys(directory, keys);
-  }
+  const settings = await serverOptionsOf(options, directory, io);
   let fail: (error: Error) => void = () => {};
   const failed = new Promise<Error>((resolve) => (fail = resolve));
   const node = await StorageNode.open(directory, {
@@ -35,36 +39,51 @@ export async function start(options: StartOptions, io: CliIo): Promise<number> {
     onError: (error) => io.err(`${error.message}\n`),
     onFailed: fail,
   });
+  const servers: { s3?: S3Server; admin?: AdminServer } = {};
   try {
-    const server = createS3Server(node, {
-      keys,
-      region: options.region,
-      ...(options.accessLog && { log: (entry) => io.out(`${JSON.stringify(entry)}\n`) }),
-    });
-    const endpoint = await server.listen(options.port, options.host);
-    tell(io, endpoint, directory, keys[0]!.accessKeyId, options.region);
-    await writeFile(runFilePath(directory), `${JSON.stringify({ pid: process.pid, endpoint })}\n`);
+    servers.s3 = createS3Server(node, settings);
+    const s3Url = await servers.s3.listen(options.port, options.host);
+    const { stats } = servers.s3;
+    servers.admin = createAdminServer({ node, s3: stats, page: readPageFiles(), s3Url });
+    const adminUrl = await servers.admin.listen(options.adminPort);
+    const running = { pid: process.pid, endpoint: s3Url, status: adminUrl };
+    await writeFile(runFilePath(directory), `${JSON.stringify(running)}\n`);
+    io.out(`S3 endpoint    ${s3Url}\n`);
+    io.out(`Status page    ${adminUrl}\n`);
+    io.out(`Region         ${options.region}, buckets in the path\n`);
+    io.out(`Access key     ${settings.keys[0]!.accessKeyId}\n`);
+    if (options.key === undefined) io.out(`Secret key     in ${keyFilePath(directory)}\n`);
+    io.out(`Data           ${directory}\n`);
     const failure = await Promise.race([failed, aborted(io.signal)]);
-    if (failure !== undefined) io.err(`the metadata store has failed: ${failure.message}\n`);
-    await server.close();
-    await rm(runFilePath(directory), { force: true });
-    return failure === undefined ? EXIT_OK : EXIT_RESTART;
+    if (failure === undefined) return EXIT_OK;
+    io.err(`the metadata store has failed: ${failure.message}\n`);
+    return EXIT_RESTART;
   } finally {
+    await servers.s3?.close();
+    await servers.admin?.close();
     await node.close();
+    await rm(runFilePath(directory), { force: true });
   }
 }
 
-function tell(
-  io: CliIo,
-  endpoint: string,
+async function serverOptionsOf(
+  { accessLog, key, region, tls }: StartOptions,
   directory: string,
-  accessKeyId: string,
-  region: string,
-): void {
-  io.out(`S3 endpoint    ${endpoint}  (region ${region}, path style)\n`);
-  io.out(`Access key     ${accessKeyId}\n`);
-  io.out(`Secret key     in ${keyFilePath(directory)}\n`);
-  io.out(`Data           ${directory}\n`);
+  io: CliIo,
+): Promise<S3ServerOptions> {
+  let keys = key === undefined ? await readKeys(directory) : [key];
+  if (keys.length === 0) {
+    keys = [makeKey()];
+    await writeKeys(directory, keys);
+  }
+  return {
+    keys,
+    region,
+    ...(accessLog && { log: (entry) => io.out(`${JSON.stringify(entry)}\n`) }),
+    ...(tls !== undefined && {
+      tls: { certificate: await readFile(tls.certificate), key: await readFile(tls.key) },
+    }),
+  };
 }
 
 function aborted(signal: AbortSignal): Promise<undefined> {

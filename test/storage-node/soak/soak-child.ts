@@ -1,0 +1,56 @@
+/** The node of `soak.ts`: works until it is killed, and tells its parent each step. */
+import { createHash, randomBytes } from 'node:crypto';
+import { StorageNode } from '../../../examples/storage-node/src/storage-node.ts';
+import type { Report } from './soak.ts';
+
+const CLIENTS = 16;
+const NAMES = 400;
+const data = process.env['SOAK_DATA']!;
+
+function tell(report: Report): Promise<void> {
+  return new Promise((resolve) => process.send!(report, () => resolve()));
+}
+
+const node = await StorageNode.open(data, {
+  volumeBytes: 8 * 2 ** 20,
+  extentBytes: 256 * 1024,
+  reserveBytes: 8 * 2 ** 20,
+  compactDeadRatio: 0.3,
+  upkeepMs: 100,
+});
+await node.createBucket('b');
+await tell({ type: 'ready' });
+
+async function step(name: string): Promise<void> {
+  const isDelete = Math.random() < 0.35;
+  const size = Math.random() < 0.1 ? 1_000_000 : Math.floor(Math.random() * 20_000);
+  const body = isDelete ? undefined : randomBytes(size);
+  const hash = body && createHash('sha256').update(body).digest('hex');
+  const said = { name, ...(hash !== undefined && { hash }) };
+  // The parent must know of it before it can be published.
+  await tell({ type: 'begin', ...said });
+  try {
+    if (body === undefined) await node.delete('b', name);
+    else {
+      const etag = createHash('md5').update(body).digest('hex');
+      await node.put('b', name, [body], { describe: () => ({ etag, meta: { headers: {} } }) });
+    }
+    await tell({ type: 'done', ...said });
+  } catch (error) {
+    await tell({ type: 'refused', ...said, code: String((error as { code?: unknown }).code) });
+  }
+}
+
+async function client(number: number): Promise<never> {
+  for (let retired = 0; ;) {
+    await step(`${number}/${Math.floor(Math.random() * (NAMES / CLIENTS))}`);
+    if (number !== 0) continue;
+    const { compaction } = await node.figures();
+    if (compaction.retiredVolumes > retired) {
+      await tell({ type: 'compacted', compacted: compaction.retiredVolumes - retired });
+      retired = compaction.retiredVolumes;
+    }
+  }
+}
+
+await Promise.all(Array.from({ length: CLIENTS }, (_, number) => client(number)));
