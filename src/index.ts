@@ -41,6 +41,7 @@ export type { Keyspace, KeyspaceOptions, ReadableKeyspace } from './store/keyspa
 export type { BoundOptions } from './store/key-reads.ts';
 export type { RecordReads } from './store/record-reads.ts';
 export { MetadataStore } from './store/metadata-store.ts';
+export type { FollowingStore, ReachedOptions } from './store/following-store.ts';
 export type { ReadableStore } from './store/readable-store.ts';
 export type { Inserted, InsertOptions } from './store/batch/insert-options.ts';
 export type { ContentHash, ContentHashOptions } from './store/content-hash.ts';
@@ -68,7 +69,7 @@ export type { MergeStats } from './store/merge/merge-scheduler.ts';
 export type { StoreEvents } from './store/observe/store-events.ts';
 export type { LastError } from './store/observe/store-observer.ts';
 export type { SnapshotFigures, StoreSnapshot } from './store/store-snapshot.ts';
-export type { StoreStats } from './store/stats.ts';
+export type { FollowingStats, StoreStats } from './store/stats.ts';
 export type { Update } from './store/batch/updates.ts';
 export type { ValueRangeOptions } from './store/value-entries.ts';
 export type { KeyMapping, KeyspaceBatch } from './store/batch/keyspace-batch.ts';

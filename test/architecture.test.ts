@@ -29,6 +29,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['store/commit', 'store/recovery'],
   ['store/salvage', 'store/changes'],
   ['store/merge'],
+  ['store/follow'],
   ['store/open'],
   ['store/backup'],
   ['store'],

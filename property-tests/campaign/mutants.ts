@@ -449,9 +449,9 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'an owner record cuts the claim off': {
     file: 'src/testing/crash-lock.ts',
-    find: '    await this.#handle.dataSync();',
+    find: '    await file.dataSync();',
     replace:
-      '    if (position === 0) await this.#handle.truncate(bytes.length);\n    await this.#handle.dataSync();',
+      '    if (position === 0) await file.truncate(bytes.length);\n    await file.dataSync();',
     test: 'test/store/claim.test.ts',
   },
   'an owner record cuts the claim off the real lock file': {
@@ -469,10 +469,29 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'test/store/claim.test.ts',
   },
   'the newest claim written over': {
-    file: 'src/directory/claim-file.ts',
-    find: 'newest?.sector === 0 ? 1 : 0',
-    replace: 'newest?.sector === 0 ? 0 : 1',
+    file: 'src/format/claim.ts',
+    find: 'newest?.sector === first ? second : first',
+    replace: 'newest?.sector === first ? first : second',
     test: 'test/store/claim.test.ts',
+  },
+  'a follower trusts the last group of a log': {
+    file: 'src/store/follow/settled-logs.ts',
+    find: 'return Math.max(known, reader.provenBytes);',
+    replace: 'return Math.max(known, reader.offset);',
+    test: 'test/store/follow.test.ts',
+  },
+  'followers are told of what is not synced': {
+    file: 'src/store/writer.ts',
+    find: 'const notes = keepNotes(parts, lock, startTimer, () => logs.synced);',
+    replace:
+      'const notes = keepNotes(parts, lock, startTimer, () => logs.live === undefined ? logs.synced : { number: logs.live.number, lengthBytes: logs.live.lengthBytes, lastSequence: logs.live.lastSequence });',
+    test: 'test/store/follow.test.ts',
+  },
+  'a follower goes on in a log that does not follow': {
+    file: 'src/store/follow/log-follower.ts',
+    find: 'if (previous.lastSequence !== this.#position) return false;',
+    replace: 'if (previous.lastSequence < 0n) return false;',
+    test: 'test/store/follow.test.ts',
   },
   'a salvage that does not settle the claim': {
     file: 'src/store/salvage/salvage-reading.ts',

@@ -7,7 +7,9 @@ import {
   claimSectorOffset,
   encodeClaim,
   newestClaim,
+  nextSector,
   type Claim,
+  type ClaimKind,
   type StoredClaim,
 } from '../format/claim.ts';
 import { LOCK_NAME } from '../format/file-name.ts';
@@ -29,60 +31,87 @@ const NO_FILE_CODES: ReadonlySet<string | undefined> = new Set([
  * error.
  */
 export async function readClaim(fs: FileSystem, directory: string): Promise<Claim | undefined> {
+  return newestClaim(await readArea(fs, directory))?.claim;
+}
+
+/**
+ * Reads up to where the files are known to be durable: the claim or the note, whichever reaches
+ * further. For readers beside an open store, which notes it after each commit. As `readClaim`, call
+ * it before listing the directory.
+ */
+export async function readSyncedEnd(fs: FileSystem, directory: string): Promise<Claim | undefined> {
+  const area = await readArea(fs, directory);
+  const claim = newestClaim(area)?.claim;
+  const note = newestClaim(area, 'note')?.claim;
+  if (claim === undefined || note === undefined) return note ?? claim;
+  // Of another store, in a lock file that was copied.
+  if (!equalBytes(claim.storeId, note.storeId)) return claim;
+  return claim.lastSequence > note.lastSequence ? claim : note;
+}
+
+/** The bytes of the lock file from `CLAIM_OFFSET` on; none where it cannot be read. */
+async function readArea(fs: FileSystem, directory: string): Promise<Uint8Array> {
   try {
-    return (await readStored(fs, join(directory, LOCK_NAME)))?.claim;
+    return await readStored(fs, join(directory, LOCK_NAME));
   } catch (error) {
-    if (NO_FILE_CODES.has(systemCode(error))) return undefined;
+    if (NO_FILE_CODES.has(systemCode(error))) return new Uint8Array(0);
     throw error;
   }
 }
 
-async function readStored(fs: FileSystem, path: string): Promise<StoredClaim | undefined> {
+async function readStored(fs: FileSystem, path: string): Promise<Uint8Array> {
   const { kind, sizeBytes } = await fs.stat(path);
-  if (kind !== 'file' || sizeBytes <= CLAIM_OFFSET) return undefined;
+  if (kind !== 'file' || sizeBytes <= CLAIM_OFFSET) return new Uint8Array(0);
   const file = await fs.open(path, 'r');
   try {
     const area = new Uint8Array(CLAIM_AREA_BYTES);
-    return newestClaim(area.subarray(0, await readFully(file, area, CLAIM_OFFSET)));
+    return area.subarray(0, await readFully(file, area, CLAIM_OFFSET));
   } finally {
     await file.close();
   }
 }
 
 /**
- * Writes claims for the holder of the lock. Each overwrites the older one of two sectors, so that
- * one is always intact.
+ * Writes claims, or notes, for the holder of the lock. Each overwrites the older one of two
+ * sectors, so that one is always intact.
  */
 export class ClaimKeeper {
   readonly #fs: FileSystem;
   readonly #path: string;
   readonly #fileLock: FileLock;
-  /** The newest claim known to be durable. `unread`: not read yet. */
+  readonly #kind: ClaimKind;
+  /** The newest one known to be written; of claims, durably. `unread`: not read yet. */
   #newest: StoredClaim | undefined | 'unread' = 'unread';
   /** Generation of the last write, successful or not. */
   #generation = 0n;
 
-  constructor(fs: FileSystem, path: string, fileLock: FileLock) {
+  constructor(fs: FileSystem, path: string, fileLock: FileLock, kind: ClaimKind) {
     this.#fs = fs;
     this.#path = path;
     this.#fileLock = fileLock;
+    this.#kind = kind;
   }
 
-  /** Resolves when the claim is durable. Only one call at a time. Rejects with the system error. */
+  /**
+   * Resolves when the claim is durable, or the note written. Only one call at a time. Rejects with
+   * the system error.
+   */
   async write(claim: Claim): Promise<void> {
     const newest = await this.#read();
     if (newest !== undefined && isSameClaim(newest.claim, claim)) return;
-    const sector = newest?.sector === 0 ? 1 : 0;
+    const sector = nextSector(this.#kind, newest);
     const generation = BigInt.asUintN(64, this.#generation + 1n);
     this.#generation = generation;
     const bytes = encodeClaim(claim, generation, sector);
-    await this.#fileLock.writeClaim(bytes, claimSectorOffset(sector));
+    const position = claimSectorOffset(sector);
+    if (this.#kind === 'claim') await this.#fileLock.writeClaim(bytes, position);
+    else await this.#fileLock.writeNote(bytes, position);
     this.#newest = { claim, generation, sector };
   }
 
   async #read(): Promise<StoredClaim | undefined> {
     if (this.#newest === 'unread') {
-      this.#newest = await readStored(this.#fs, this.#path);
+      this.#newest = newestClaim(await readStored(this.#fs, this.#path), this.#kind);
       this.#generation = this.#newest?.generation ?? 0n;
     }
     return this.#newest;

@@ -147,7 +147,8 @@ class LockAttempt {
       lease,
       loss: this.#loss,
       readOwner: (calls) => this.#recordIn(calls),
-      claims: new ClaimKeeper(this.#fs, this.lockPath, fileLock),
+      claims: new ClaimKeeper(this.#fs, this.lockPath, fileLock, 'claim'),
+      notes: new ClaimKeeper(this.#fs, this.lockPath, fileLock, 'note'),
       onLost: this.#options.onLost,
     });
     this.#held = held;

@@ -70,6 +70,11 @@ export interface DirectoryLock {
    */
   recordClaim(claim: Claim): Promise<void>;
   /**
+   * As `recordClaim`, without a sync and for readers of the moment only: recovery takes no note for
+   * a claim.
+   */
+  recordNote(note: Claim): Promise<void>;
+  /**
    * Sets the check that runs after a pause. It throws if the files that this process writes are not
    * as it left them.
    */
@@ -96,6 +101,7 @@ export interface HeldLockParts {
   /** Reads the current owner record of the lock file. */
   readonly readOwner: (calls: EitherCalls) => Flow<OwnerRecord | undefined>;
   readonly claims: ClaimKeeper;
+  readonly notes: ClaimKeeper;
   readonly onLost: (error: FencedError) => void;
 }
 
@@ -148,6 +154,11 @@ export class HeldDirectoryLock implements DirectoryLock {
   async recordClaim(claim: Claim): Promise<void> {
     this.assertHeld();
     await this.#parts.claims.write(claim);
+  }
+
+  async recordNote(note: Claim): Promise<void> {
+    this.assertHeld();
+    await this.#parts.notes.write(note);
   }
 
   checkAfterPause(check: FileCheck): void {

@@ -8,8 +8,17 @@ export const CLAIM_OFFSET = 4096;
 /** The disk writes a sector of this size whole or not at all. */
 export const CLAIM_SECTOR_BYTES = 512;
 
-/** Two sectors: while one is written, the other one holds a complete claim. */
-export const CLAIM_AREA_BYTES: number = 2 * CLAIM_SECTOR_BYTES;
+/** Two sectors: while one is written, the other one holds a complete claim. Then those of notes. */
+export const CLAIM_AREA_BYTES: number = 4 * CLAIM_SECTOR_BYTES;
+
+/** Sectors of claims, and of notes: claims that nobody syncs, for readers of the moment. */
+export type ClaimSector = 0 | 1 | 2 | 3;
+export type ClaimKind = 'claim' | 'note';
+
+const SECTORS: Readonly<Record<ClaimKind, readonly [ClaimSector, ClaimSector]>> = {
+  claim: [0, 1],
+  note: [2, 3],
+};
 
 /**
  * What a directory must hold: all batches of the store up to `lastSequence`. The last of them are
@@ -23,11 +32,11 @@ export interface Claim {
   readonly lastSequence: bigint;
 }
 
-/** The newest claim of a lock file. */
+/** The newest claim of a lock file, or its newest note. */
 export interface StoredClaim {
   readonly claim: Claim;
   readonly generation: bigint;
-  readonly sector: 0 | 1;
+  readonly sector: ClaimSector;
 }
 
 const MAGIC: Uint8Array = Uint8Array.of(0x4c, 0x4f, 0x44, 0x45, 0x43, 0x4c, 0x4d, 0xf1);
@@ -35,12 +44,18 @@ const VERSION = 1;
 const FIELDS_END = 64;
 const CHECKSUM_AT: number = CLAIM_SECTOR_BYTES - 4;
 
-export function claimSectorOffset(sector: 0 | 1): number {
+export function claimSectorOffset(sector: ClaimSector): number {
   return CLAIM_OFFSET + sector * CLAIM_SECTOR_BYTES;
 }
 
+/** The sector that the next claim or note of a kind is written to, over the older one. */
+export function nextSector(kind: ClaimKind, newest: StoredClaim | undefined): ClaimSector {
+  const [first, second] = SECTORS[kind];
+  return newest?.sector === first ? second : first;
+}
+
 /** Encodes one sector. The generation wraps around at 2^64. */
-export function encodeClaim(claim: Claim, generation: bigint, sector: 0 | 1): Uint8Array {
+export function encodeClaim(claim: Claim, generation: bigint, sector: ClaimSector): Uint8Array {
   const bytes = new Uint8Array(CLAIM_SECTOR_BYTES);
   const view = viewOf(bytes);
   bytes.set(MAGIC);
@@ -55,17 +70,17 @@ export function encodeClaim(claim: Claim, generation: bigint, sector: 0 | 1): Ui
 }
 
 /**
- * The newest claim in the bytes from `CLAIM_OFFSET` on. Undefined if no sector holds a valid one.
+ * The newest claim, or note, in the bytes from `CLAIM_OFFSET` on. Undefined if no sector of that
+ * kind holds a valid one.
  */
-export function newestClaim(area: Uint8Array): StoredClaim | undefined {
-  const first = decodeSector(area, 0);
-  const second = decodeSector(area, 1);
+export function newestClaim(area: Uint8Array, kind: ClaimKind = 'claim'): StoredClaim | undefined {
+  const [first, second] = SECTORS[kind].map((sector) => decodeSector(area, sector));
   if (first === undefined || second === undefined) return first ?? second;
   return isNewer(second.generation, first.generation) ? second : first;
 }
 
 /** Undefined if the sector is torn, truncated, blank, misplaced or of another version. */
-function decodeSector(area: Uint8Array, sector: 0 | 1): StoredClaim | undefined {
+function decodeSector(area: Uint8Array, sector: ClaimSector): StoredClaim | undefined {
   const from = sector * CLAIM_SECTOR_BYTES;
   const bytes = area.subarray(from, from + CLAIM_SECTOR_BYTES);
   if (bytes.length < CLAIM_SECTOR_BYTES) return undefined;
@@ -86,7 +101,7 @@ function decodeSector(area: Uint8Array, sector: 0 | 1): StoredClaim | undefined 
   return { claim, generation: view.getBigUint64(56, true), sector };
 }
 
-function checksumOf(bytes: Uint8Array, { storeId, number }: Claim, sector: 0 | 1): number {
+function checksumOf(bytes: Uint8Array, { storeId, number }: Claim, sector: ClaimSector): number {
   const seed = new ChecksumSeed(storeId, 'claim', number);
   return seed.checksum(bytes.subarray(0, CHECKSUM_AT), claimSectorOffset(sector));
 }

@@ -213,6 +213,8 @@ export interface FileLock {
    * resolves.
    */
   writeClaim(sector: Uint8Array, position: number): Promise<void>;
+  /** As `writeClaim`, without a sync: for whoever reads the file while the lock is held. */
+  writeNote(sector: Uint8Array, position: number): Promise<void>;
   /** Releases the lock; the file stays. Idempotent. */
   release(): Promise<void>;
 }

@@ -67,6 +67,10 @@ class KernelLock implements FileLock {
     return this.#write(sector, position);
   }
 
+  writeNote(sector: Uint8Array, position: number): Promise<void> {
+    return writeFully(this.#file, sector, position);
+  }
+
   async #write(bytes: Uint8Array, position: number): Promise<void> {
     await writeFully(this.#file, bytes, position);
     await this.#file.dataSync();

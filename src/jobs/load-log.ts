@@ -15,6 +15,8 @@ export interface LoadLogJob {
   /** Number of bytes to read. */
   readonly expectedBytes: number;
   /** As in `LogScanOptions`. */
+  readonly limitBytes?: number | undefined;
+  /** As in `LogScanOptions`. */
   readonly pieces?: readonly (LogPiece | undefined)[] | undefined;
 }
 
@@ -35,6 +37,7 @@ export async function loadLog(
     number: job.number,
     storeId: job.storeId,
     pieces: job.pieces,
+    limitBytes: job.limitBytes,
     onGroup: (group) => {
       builder.add(group.rows);
       slices.noteGroup(group.rows.length);

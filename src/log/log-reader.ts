@@ -58,6 +58,11 @@ export class LogReader {
     return this.#cursor?.position.offset ?? 0;
   }
 
+  /** Where the bytes end that a later frame proves synced; 0 where none does. */
+  get provenBytes(): number {
+    return this.#cursor?.position.unprovenFrom ?? 0;
+  }
+
   /** The predecessor according to the log's header. Undefined until the first step has read it. */
   get predecessor(): Predecessor | undefined {
     return this.#predecessor;

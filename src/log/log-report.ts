@@ -110,6 +110,8 @@ export interface LogScanOptions {
   readonly onGroup?: (group: GroupRows, header: FrameHeader, offset: number) => void;
   /** Called with the number of bytes read so far. */
   readonly onProgress?: (bytesRead: number) => void;
+  /** Where the file ends for this scan, if it is longer. */
+  readonly limitBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called between two frames. The scan continues when the returned promise has resolved. */
   readonly pause?: (() => Promise<void> | undefined) | undefined;

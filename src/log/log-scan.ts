@@ -31,7 +31,7 @@ export async function scanLog(
 
 async function scanOpenLog(file: OpenFile, options: LogScanOptions): Promise<LogScan> {
   const { sizeBytes } = await file.stat();
-  const window = new FileWindow(file, sizeBytes);
+  const window = new FileWindow(file, Math.min(sizeBytes, options.limitBytes ?? sizeBytes));
   const head = await window.at(0, FILE_HEADER_BYTES);
   const result = decodeFileHeader(head, 'log', options.number);
   if (result.kind === 'header') return scanFrames(window, result.header, options);

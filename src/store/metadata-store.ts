@@ -24,7 +24,9 @@ import type { StoreEnvironment } from './open/environment.ts';
 import { openParts, type OpenedParts } from './open/open-parts.ts';
 import type { OpenOptions, ResolvedOptions } from './open/options.ts';
 import type { RecoveryReport } from './recovery/recovery-report.ts';
-import { ReadableStore } from './readable-store.ts';
+import { FollowingStore, makeFollower } from './following-store.ts';
+import type { Follower } from './follow/follower.ts';
+import type { TableSource } from './readable-store.ts';
 import { readStats, type StoreStats } from './stats.ts';
 import { openFeeds } from './store-feeds.ts';
 import { figuresOf } from './store-snapshot.ts';
@@ -57,12 +59,13 @@ export function openStoreIn(
  * A crash-safe map from u64 keys to (u64 value, bytes), in memory and on disk. Only one store
  * object can have a directory open for writing.
  */
-export class MetadataStore extends ReadableStore implements AsyncDisposable {
+export class MetadataStore extends FollowingStore implements AsyncDisposable {
   /** What recovery found and did when the store was opened. */
   readonly recovery: RecoveryReport;
   readonly #held: Directory;
   readonly #options: ResolvedOptions;
-  readonly #table: Table;
+  readonly #opened: Table;
+  readonly #follower: Follower | undefined;
   readonly #lock: DirectoryLock | undefined;
   readonly #backgroundLoad: BackgroundLoad;
   readonly #health: Health;
@@ -72,19 +75,21 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   static {
-    makeStore = (parts) => new MetadataStore(parts);
+    makeStore = (parts) => new MetadataStore(parts, makeFollower(parts));
   }
 
-  private constructor(parts: OpenedParts) {
-    super({
+  private constructor(parts: OpenedParts, follower: Follower | undefined) {
+    const source: TableSource = {
       records: () => this.#readable(),
       lastSequence: () => this.#visibleSequence,
       hooks: { pause: parts.pause, requireOpen: () => this.#requireOpen() },
-    });
+    };
+    super(source, follower);
     this.recovery = parts.report;
     this.#held = parts.fs;
     this.#options = parts.options;
-    this.#table = parts.table;
+    this.#opened = parts.table;
+    this.#follower = follower;
     this.#lock = parts.lock;
     this.#health = parts.health;
     this.#backgroundLoad = new BackgroundLoad(parts, (name, details) =>
@@ -100,6 +105,10 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
         backgroundLoad: this.#backgroundLoad,
         announce: (name, details, unheard) => this.#announce(name, details, unheard),
       });
+    this.#follower?.start({
+      whenWarm: this.#backgroundLoad.warmed,
+      onFailed: (error) => this.#announce('followFailed', [error]),
+    });
     parts.onThreadShortage((error) => this.#announce('threadsUnavailable', [error]));
     parts.onPoison((error) => {
       this.#feeds.ring();
@@ -290,6 +299,7 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
       changes: this.#feeds.stats,
       snapshots: figuresOf(this.snapshots, this.#table.view()),
       writer: this.#writer,
+      follower: this.#follower,
     });
   }
 
@@ -312,6 +322,7 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
     this.#health.beginClosing();
     await inOrder([
       () => this.#feeds.close(),
+      async () => this.#follower?.close(),
       async () => this.#writer && closeWriter(this.#writer),
       async () => {
         this.#leave();
@@ -339,7 +350,12 @@ export class MetadataStore extends ReadableStore implements AsyncDisposable {
    * Sequence number of the last visible batch. A batch that is being written is not visible yet.
    */
   get #visibleSequence(): bigint {
+    if (this.#follower !== undefined) return this.#follower.lastSequence;
     return this.recovery.lastSequence + BigInt(this.#writer?.observer.commits.batches ?? 0);
+  }
+
+  get #table(): Table {
+    return this.#follower?.table ?? this.#opened;
   }
 
   #readable(): Table {

@@ -3,6 +3,7 @@ import type { DirectoryLock } from '../directory/held-lock.ts';
 import type { Table, TableMemory } from '../table/table.ts';
 import type { ChangeStats } from './changes/feed-set.ts';
 import { CommitStats, type CommitFigures } from './observe/commit-stats.ts';
+import type { Follower } from './follow/follower.ts';
 import type { Health } from './commit/health.ts';
 import { MergeCounters } from './observe/merge-figures.ts';
 import type { MergeStats } from './merge/merge-scheduler.ts';
@@ -54,12 +55,22 @@ export interface StoreStats {
    * Number of snapshot chunks that are not loaded yet. 0 unless opened with `warm: 'background'`.
    */
   readonly warming: { readonly chunksLeft: number };
+  /** Of a store that was opened with `readOnly`; undefined for one that is open for writing. */
+  readonly following: FollowingStats | undefined;
   /** What recovery found and did: as `store.recovery`. */
   readonly recovery: RecoveryReport;
   /** The last failure of a commit, a merge or a backup; it may be over. */
   readonly lastError: LastError | undefined;
   /** Why the store refuses writes; undefined if it does not. */
   readonly poison: Error | undefined;
+}
+
+/** How a read-only store keeps up with the directory. */
+export interface FollowingStats {
+  /** Milliseconds between two looks, as of the option `follow`; undefined: only at `refresh`. */
+  readonly everyMs: number | undefined;
+  /** Why the last look failed; undefined if it did not. */
+  readonly lastError: Error | undefined;
 }
 
 /** Sources of the figures. `writer` is undefined for a read-only store. */
@@ -74,6 +85,8 @@ export interface StatsSources {
   readonly changes: ChangeStats;
   readonly snapshots: SnapshotFigures;
   readonly writer: Writer | undefined;
+  /** Undefined for a store that is open for writing. */
+  readonly follower: Follower | undefined;
 }
 
 /** Reads all figures at the same time. */
@@ -89,7 +102,9 @@ export function readStats(sources: StatsSources): StoreStats {
     snapshots,
     warming,
     writer,
+    follower,
   } = sources;
+  const shownSequence = follower?.lastSequence ?? recovery.lastSequence;
   const observer = writer?.observer;
   const logs = writer?.logs;
   return {
@@ -97,8 +112,8 @@ export function readStats(sources: StatsSources): StoreStats {
     state: health.state,
     readOnly,
     records: table.size,
-    lastSequence: logs?.lastSequence ?? recovery.lastSequence,
-    lastSyncedSequence: logs?.lastSyncedSequence ?? recovery.lastSequence,
+    lastSequence: logs?.lastSequence ?? shownSequence,
+    lastSyncedSequence: logs?.lastSyncedSequence ?? shownSequence,
     lock: lock && ownerOf(lock),
     logs: {
       count: logs?.logCount ?? recovery.logs,
@@ -119,6 +134,7 @@ export function readStats(sources: StatsSources): StoreStats {
     changes,
     snapshots,
     warming,
+    following: follower && { everyMs: follower.everyMs, lastError: follower.lastError },
     recovery,
     lastError: observer?.lastError,
     poison: health.poison,

@@ -6,11 +6,11 @@ import type { Table } from '../table/table.ts';
 import { LiveBackups } from './live-backups.ts';
 import { BatchQueue } from './batch/batch-queue.ts';
 import type { FeedSet } from './changes/feed-set.ts';
-import type { RetainedLogs } from './changes/retained-logs.ts';
-import { Claims } from './commit/claims.ts';
+import { Claims, type SyncedEnd } from './commit/claims.ts';
 import { Committer, fenceOf } from './commit/committer.ts';
 import { FilesWatch } from './commit/files-watch.ts';
 import { LogKeeper, type KeptFile, type LogKeeperParts } from './commit/log-keeper.ts';
+import { Notes } from './commit/notes.ts';
 import { LogSync, type StartTimer } from './commit/log-sync.ts';
 import { MergeRunner } from './merge/merge-runner.ts';
 import { MergeScheduler, type CurrentSnapshot } from './merge/merge-scheduler.ts';
@@ -18,7 +18,7 @@ import type { Announce } from './observe/store-events.ts';
 import { StoreObserver } from './observe/store-observer.ts';
 import type { OpenedParts } from './open/open-parts.ts';
 import { ReserveFile } from './space/reserve-file.ts';
-import { SpaceKeeper, type SpaceFigures } from './space/space-keeper.ts';
+import { SpaceKeeper } from './space/space-keeper.ts';
 import { replicaAccess } from './replica-access.ts';
 import type { BackgroundLoad } from './background-load.ts';
 
@@ -29,6 +29,7 @@ export interface Writer {
   readonly sync: LogSync;
   readonly logs: LogKeeper;
   readonly claims: Claims;
+  readonly notes: Notes | undefined;
   readonly watch: FilesWatch;
   readonly merges: MergeScheduler;
   readonly backups: LiveBackups;
@@ -51,7 +52,7 @@ export interface WriterHost {
  * failure.
  */
 export async function closeWriter(writer: Writer): Promise<void> {
-  const { queue, committer, sync, logs, claims, watch, merges, backups, space } = writer;
+  const { queue, committer, sync, logs, claims, notes, watch, merges, backups, space } = writer;
   await queue.whenEmpty();
   sync.stop();
   await inOrder([
@@ -65,6 +66,7 @@ export async function closeWriter(writer: Writer): Promise<void> {
       claims.note(logs.synced);
     },
     () => claims.whenIdle(),
+    async () => notes?.close(),
     () => watch.close(),
     () => logs.close(),
   ]);
@@ -84,7 +86,6 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
   const { storeId } = recovered;
   const { slowSyncMs, rotateBytes, compressionLevel } = options;
   const { syncEveryMs } = options.durability;
-  const { retained } = feeds;
   const startTimer: StartTimer = (delayMs, ring) =>
     parts.startTimer(delayMs, () => health.guard(ring));
   const livePath = (): string | undefined => logs.live?.path;
@@ -92,6 +93,7 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
   const whenHeld = fenceOf(lock, options.commits);
   const logs = keepLogs(parts, lock, whenHeld, () => space.isRoomForZeros);
   const claims = new Claims({ lock, storeId, health });
+  const notes = keepNotes(parts, lock, startTimer, () => logs.synced);
   const files = (): readonly KeptFile[] => keptFiles(merges.snapshot, logs);
   const watch = new FilesWatch({ fs, lock, health, startTimer, files });
   const queue: BatchQueue = new BatchQueue(options, pause, () => committer.wake());
@@ -99,17 +101,13 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
   const onSynced = (syncMs: number): void => {
     observer.commits.synced(syncMs);
     feeds.ring();
+    notes?.note();
   };
   const sync = new LogSync({ logs, health, whenHeld, syncEveryMs, startTimer, onDue, onSynced });
-  const space: SpaceKeeper = openSpace(
-    parts,
-    { logs, retained, merges: () => merges },
-    (name, figures) => announce(name, [figures]),
-  );
-  const stats = observer.commits;
+  const space: SpaceKeeper = openSpace(parts, { logs, feeds, merges: () => merges }, announce);
   const found = { fs, directory, storeId, epoch, table, watch };
   const shared = { ...found, logs, health, observer, space };
-  const committing = { space, queue, sync, table, logs, health, stats, observer, lock, whenHeld };
+  const committing = { ...shared, queue, sync, stats: observer.commits, lock, whenHeld };
   const committer: Committer = new Committer({
     ...committing,
     mode: options.commits,
@@ -125,13 +123,14 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
     onCommitted: () => {
       merges.consider();
       feeds.ring();
+      notes?.note();
     },
     gate: parts.gate,
   });
   const merges: MergeScheduler = new MergeScheduler(
     {
       ...shared,
-      retained,
+      retained: feeds.retained,
       committer,
       lock,
       runner: new MergeRunner(() => makeRunner(fs), startTimer),
@@ -144,7 +143,8 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
     parts.snapshot,
   );
   const backups = new LiveBackups({ ...shared, committer, merges, makeRunner, pause });
-  const writer = { queue, committer, sync, logs, claims, watch, merges, backups, observer, space };
+  const recording = { claims, notes, watch };
+  const writer = { queue, committer, sync, logs, ...recording, merges, backups, observer, space };
   startWriter(writer, parts, host);
   return writer;
 }
@@ -182,6 +182,18 @@ function keepLogs(
   return logs;
 }
 
+/** What tells followers how far they may read. */
+function keepNotes(
+  { recovered, health, noteEveryMs: everyMs }: OpenedParts,
+  lock: DirectoryLock,
+  startTimer: StartTimer,
+  syncedEnd: () => SyncedEnd,
+): Notes | undefined {
+  if (everyMs === undefined) return undefined;
+  const { storeId } = recovered;
+  return new Notes({ lock, storeId, health, startTimer, everyMs, syncedEnd });
+}
+
 /** The snapshot and the logs that hold the store's data. */
 function keptFiles(snapshot: CurrentSnapshot | undefined, logs: LogKeeper): readonly KeptFile[] {
   if (snapshot === undefined) return logs.keptFiles;
@@ -193,14 +205,14 @@ function openSpace(
   parts: OpenedParts,
   files: {
     readonly logs: LogKeeper;
-    readonly retained: RetainedLogs;
+    readonly feeds: FeedSet;
     readonly merges: () => MergeScheduler;
   },
-  announce: (name: 'lowSpace' | 'spaceRecovered', figures: SpaceFigures) => void,
+  announce: Announce,
 ): SpaceKeeper {
   const { fs, directory, options, pause, lock } = parts;
   const { maxBytes, retainBytes, reserveFileBytes } = options;
-  const { logs, retained, merges } = files;
+  const { logs, feeds, merges } = files;
   const reserveFile =
     reserveFileBytes === 0 || lock === undefined
       ? undefined
@@ -216,11 +228,11 @@ function openSpace(
       snapshotBytes: merges().snapshot?.fileBytes ?? 0,
       logFileBytes: logs.fileBytes,
       logBytes: logs.totalBytes,
-      retainedBytes: retained.totalBytes,
+      retainedBytes: feeds.retained.totalBytes,
     }),
     relieve: () => merges().relieve(),
-    onLow: (figures) => announce('lowSpace', figures),
-    onRecovered: (figures) => announce('spaceRecovered', figures),
+    onLow: (figures) => announce('lowSpace', [figures]),
+    onRecovered: (figures) => announce('spaceRecovered', [figures]),
   });
 }
 

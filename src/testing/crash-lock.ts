@@ -23,10 +23,19 @@ export class CrashLock implements FileLock {
     return this.#write(sector, position);
   }
 
-  async #write(bytes: Uint8Array, position: number): Promise<void> {
+  async writeNote(sector: Uint8Array, position: number): Promise<void> {
+    await writeFully(this.#open, sector, position);
+  }
+
+  get #open(): OpenFile {
     if (this.#handle === undefined) throw systemError('EBADF', 'write', this.#path);
-    await writeFully(this.#handle, bytes, position);
-    await this.#handle.dataSync();
+    return this.#handle;
+  }
+
+  async #write(bytes: Uint8Array, position: number): Promise<void> {
+    const file = this.#open;
+    await writeFully(file, bytes, position);
+    await file.dataSync();
   }
 
   async release(): Promise<void> {

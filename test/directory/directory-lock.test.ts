@@ -237,6 +237,7 @@ describe('a lease left behind', () => {
           lock && {
             release: () => lock.release(),
             writeClaim: () => Promise.resolve(),
+            writeNote: () => Promise.resolve(),
             // The dead write nothing more.
             writeRecord: async (record) =>
               void (writes++ === 0 && (await lock.writeRecord(record))),

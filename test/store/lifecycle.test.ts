@@ -162,10 +162,13 @@ test('read-only: beside a writer, without a lock, changing nothing', async () =>
   await store.close();
 });
 
-/** Hashes of the files that hold something; the log that the writer prepares meanwhile does not. */
+/**
+ * Hashes of the files that hold something. The log that the writer prepares meanwhile does not, and
+ * what it notes in its lock file is its own.
+ */
 function contentsOf(directory: string): string[] {
   return readdirSync(directory)
-    .filter((name) => !name.endsWith('.lease') && !name.endsWith('2'))
+    .filter((name) => !/(\.lease|\.lock|2)$/.test(name))
     .map((name) => {
       const bytes = readFileSync(join(directory, name));
       return `${name} ${createHash('sha256').update(bytes).digest('hex')}`;

@@ -171,6 +171,9 @@ class OtherHost extends NodeFileSystem {
         writeClaim: async (sector, position) => {
           await file.write(sector, position);
         },
+        writeNote: async (sector, position) => {
+          await file.write(sector, position);
+        },
         release: async () => {
           await file.close();
           await lock.release();

@@ -58,6 +58,7 @@ export class Film {
           lock && {
             writeRecord: (record) => after(lock.writeRecord(record)),
             writeClaim: (sector, position) => after(lock.writeClaim(sector, position)),
+            writeNote: (sector, position) => after(lock.writeNote(sector, position)),
             release: () => lock.release(),
           }
         );

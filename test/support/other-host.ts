@@ -16,6 +16,9 @@ export function seenElsewhere(fs: FileSystem): FileSystem {
       writeClaim: async (sector, position) => {
         await file.write(sector, position);
       },
+      writeNote: async (sector, position) => {
+        await file.write(sector, position);
+      },
       release: async () => {
         await file.close();
         await lock.release();

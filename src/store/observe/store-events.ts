@@ -31,6 +31,11 @@ export interface StoreEvents {
   threadsUnavailable: [StoreError];
   /** The store refuses writes until it is reopened; reads still work. */
   poisoned: [Error];
+  /**
+   * Opened with `follow`: the directory could not be read. What was visible stays; it is tried
+   * again. Once for each reason in a row.
+   */
+  followFailed: [Error];
   /** Opened with `warm: 'background'`: all records are in memory, and verified. */
   warmed: [];
   /**

@@ -28,9 +28,14 @@ export interface StoreEnvironment {
   readonly randomBytes: (lengthBytes: number) => Uint8Array;
   /** The rest of the owner record. Default: a random nonce and the time of day. */
   readonly ownerStamp?: { readonly nonce: string; readonly openedAtMs: number };
+  /** The shortest time between two notes for followers; none are written where it is not given. */
+  readonly noteEveryMs?: number;
   /** Sizes below the minimum of the options, so that simulated stores stay small. */
   readonly sizes?: { readonly rotateBytes?: number; readonly reserveBytes?: number };
 }
+
+/** A note takes a write of one sector to the page cache, without a sync. */
+const NOTE_EVERY_MS = 50;
 
 function pauseOnNode(): Promise<void> {
   return new Promise((resume) => setImmediate(resume));
@@ -46,6 +51,7 @@ export const NODE_ENVIRONMENT: StoreEnvironment = {
   makeRunner: (directory, onNoThread) =>
     new ThreadPool(directory.reference, 1, standIn(directory), onNoThread, 'low'),
   pause: pauseOnNode,
+  noteEveryMs: NOTE_EVERY_MS,
   identity: readProcessIdentity,
   randomBytes: (lengthBytes) => randomFillSync(new Uint8Array(lengthBytes)),
 };

@@ -5,7 +5,7 @@ import {
   CorruptionError,
   DirectoryLostError,
   type FencedError,
-  StoreError,
+  type StoreError,
   type StorePoisonedError,
 } from '../../base/errors.ts';
 import { pathOf } from '../../base/path.ts';
@@ -17,13 +17,14 @@ import { loadNativeParts } from '../../format/native-parts.ts';
 import { STORE_ID_BYTES } from '../../format/checksum.ts';
 import { nextEpoch, type Predecessor } from '../../format/file-header.ts';
 import { Directory } from '../../fs/directory.ts';
-import { Table } from '../../table/table.ts';
+import type { Table } from '../../table/table.ts';
 import type { JobRunner } from '../../threads/job-runner.ts';
 import { ThreadPool } from '../../threads/thread-pool.ts';
 import { ThreadShortage } from '../../threads/thread-shortage.ts';
 import { createStore } from './creation.ts';
 import type { CommitGate } from '../commit/commit-gate.ts';
 import { Health } from '../commit/health.ts';
+import { settledLogs } from '../follow/settled-logs.ts';
 import { refuseIncompleteCopy } from '../../directory/incomplete-copy.ts';
 import type { ClosedLog } from '../commit/log-keeper.ts';
 import { startTimer, type StartTimer } from '../commit/log-sync.ts';
@@ -31,17 +32,13 @@ import type { CurrentSnapshot } from '../merge/merge-scheduler.ts';
 import { resolveOptions, type OpenOptions, type ResolvedOptions } from './options.ts';
 import { holdsStore, noStoreError } from '../recovery/directory-state.ts';
 import { ProgressMeter } from '../recovery/progress-meter.ts';
-import {
-  recover,
-  recoverSettled,
-  recoveredColumns,
-  type RecoveredState,
-} from '../recovery/recovery.ts';
+import { recover, recoverSettled, type RecoveredState } from '../recovery/recovery.ts';
 import type { RecoveryContext } from '../recovery/recovery-context.ts';
 import type { Loss, MovedFile, RecoveryReport } from '../recovery/recovery-report.ts';
 import { environmentOf, NODE_ENVIRONMENT, standIn, type StoreEnvironment } from './environment.ts';
-import { PoisonBell } from './poison-bell.ts';
 import { chooseRunner, otherThreads } from './recovery-runner.ts';
+import { PoisonBell } from './poison-bell.ts';
+import { recoveryReport, tableOf } from './recovered-store.ts';
 import { repair } from './repair.ts';
 import type { Retention } from '../changes/retained-logs.ts';
 import { surveyRetained } from '../changes/retained-survey.ts';
@@ -74,8 +71,12 @@ export interface OpenedParts {
   readonly snapshot: CurrentSnapshot | undefined;
   /** Makes the runner for the jobs of a merge or a check in the given directory. */
   readonly makeRunner: (directory: Directory) => JobRunner;
+  /** Reads the directory again, up to what is settled. */
+  readonly readAgain: (signal: AbortSignal) => Promise<RecoveredState>;
   readonly pause: () => Promise<void>;
   readonly startTimer: StartTimer;
+  /** As of the environment. */
+  readonly noteEveryMs: number | undefined;
   /** Calls the listener if no thread can be started, even if that was before this call. */
   readonly onThreadShortage: (listener: (error: StoreError) => void) => void;
   readonly gate?: CommitGate | undefined;
@@ -166,17 +167,15 @@ class Opening {
 
   async run(): Promise<OpenedParts> {
     await refuseIncompleteCopy(this.#fs, this.#directory);
-    const { makeRunner, pause } = this.#environment;
-    const isReal = this.#environment === NODE_ENVIRONMENT;
-    const runner = isReal
-      ? await chooseRunner(this.#fs, this.#options, pause, this.#shortage.report)
-      : makeRunner(this.#fs, this.#shortage.report);
+    const runner = await this.#makeRunner();
     let lock: DirectoryLock | undefined;
     try {
       lock = this.#options.readOnly ? undefined : await this.#takeLock();
       const parts = await this.#open(lock, runner);
       const makeWarmRunner = (): JobRunner =>
-        isReal ? this.#makeWarmPool() : makeRunner(this.#fs, this.#shortage.report);
+        this.#isReal
+          ? this.#makeWarmPool()
+          : this.#environment.makeRunner(this.#fs, this.#shortage.report);
       // Not awaited, because ending threads takes longer than opening a small store.
       return { ...parts, makeWarmRunner, threadsEnded: runner.close() };
     } catch (error) {
@@ -184,6 +183,17 @@ class Opening {
       await lock?.release().catch(() => undefined);
       throw error;
     }
+  }
+
+  get #isReal(): boolean {
+    return this.#environment === NODE_ENVIRONMENT;
+  }
+
+  async #makeRunner(): Promise<JobRunner> {
+    const { makeRunner, pause } = this.#environment;
+    const { report } = this.#shortage;
+    if (!this.#isReal) return makeRunner(this.#fs, report);
+    return chooseRunner(this.#fs, this.#options, pause, report);
   }
 
   #makeWarmPool(): JobRunner {
@@ -224,9 +234,10 @@ class Opening {
     runner: JobRunner,
   ): Promise<Omit<OpenedParts, 'threadsEnded' | 'makeWarmRunner'>> {
     const taken: SalvageReport = { moved: [], losses: [] };
+    const limit = this.#options.follow && settledLogs(this.#fs);
     const recovered =
       lock === undefined
-        ? await recoverSettled(() => this.#context(runner))
+        ? await recoverSettled(() => this.#context(runner), limit)
         : await this.#recoverLocked(runner, lock, taken);
     try {
       const retention = await this.#surveyRetained(recovered);
@@ -240,11 +251,19 @@ class Opening {
               { retention, hasReserve: this.#options.reserveFileBytes > 0 },
               lock,
             );
+      if (lock !== undefined) await this.#noteEnd(lock, recovered);
       return this.#parts(lock, recovered, retention, removed, taken, runner.parallelism);
     } catch (error) {
       await recovered.warming?.stop();
       throw error;
     }
+  }
+
+  /** All is durable by now. A note of before may be of what a salvage has not left. */
+  async #noteEnd(lock: DirectoryLock, { storeId, verdict }: RecoveredState): Promise<void> {
+    if (this.#environment.noteEveryMs === undefined) return;
+    const { number, lengthBytes, lastSequence } = verdict.last;
+    await lock.recordNote({ storeId, number, lengthBytes, lastSequence }).catch(() => undefined);
   }
 
   #surveyRetained({ listing, snapshot }: RecoveredState): Promise<Retention> {
@@ -266,6 +285,19 @@ class Opening {
     const storeId = this.#environment.randomBytes(STORE_ID_BYTES);
     await createStore(this.#fs, this.#directory, storeId);
     return this.#recover(runner, lock, taken);
+  }
+
+  /** As a follower: it never shows what may still be taken back. */
+  async #readAgain(signal: AbortSignal): Promise<RecoveredState> {
+    const runner = await this.#makeRunner();
+    const progress = new ProgressMeter(undefined);
+    const own = { warm: 'before-open' as const, signal, progress };
+    try {
+      const makeContext = (): RecoveryContext => ({ ...this.#context(runner), ...own });
+      return await recoverSettled(makeContext, settledLogs(this.#fs));
+    } finally {
+      await runner.close();
+    }
   }
 
   #context(runner: JobRunner): RecoveryContext {
@@ -304,8 +336,7 @@ class Opening {
     threads: number,
   ): Omit<OpenedParts, 'threadsEnded' | 'makeWarmRunner'> {
     const { verdict, snapshot } = recovered;
-    const contentHash = knownContent(recovered);
-    const table = new Table({ ...recoveredColumns(recovered), contentHash });
+    const table = tableOf(recovered);
     const kept = verdict.logs.filter((log) => log.scan.frameCount > 0);
     return {
       fs: this.#fs,
@@ -316,7 +347,12 @@ class Opening {
       table,
       recovered,
       warming: recovered.warming,
-      report: this.#report(recovered, removed, taken, threads),
+      report: recoveryReport(recovered, {
+        removed,
+        ...taken,
+        threads,
+        milliseconds: monotonicMs() - this.#start,
+      }),
       epoch: nextEpoch(verdict.highestEpoch),
       logs: {
         last: verdict.last,
@@ -338,49 +374,12 @@ class Opening {
         fileBytes: snapshot.fileBytes,
       },
       makeRunner: (directory) => this.#environment.makeRunner(directory, this.#shortage.report),
+      readAgain: (signal) => this.#readAgain(signal),
+      noteEveryMs: this.#environment.noteEveryMs,
       pause: this.#environment.pause,
       startTimer: this.#environment.startTimer ?? startTimer,
       onThreadShortage: (listener) => this.#shortage.listen(listener),
       onPoison: (listener) => this.#bell.listen(listener),
     };
   }
-
-  #report(
-    recovered: RecoveredState,
-    removed: readonly string[],
-    taken: SalvageReport,
-    threads: number,
-  ): RecoveryReport {
-    const { verdict, snapshot, recordCount, listing } = recovered;
-    const sum = (of: (scan: (typeof verdict.logs)[number]['scan']) => number): number =>
-      verdict.logs.reduce((total, log) => total + of(log.scan), 0);
-    return {
-      snapshot: snapshot && {
-        number: snapshot.number,
-        format: snapshot.format,
-        bytes: snapshot.fileBytes,
-        records:
-          snapshot.format === 'lodestore' ? snapshot.file.index.totals.recordCount : undefined,
-      },
-      logs: verdict.logs.length,
-      logBytes: sum((scan) => scan.validBytes),
-      batches: sum((scan) => scan.batchCount),
-      updates: sum((scan) => scan.recordCount),
-      records: recordCount,
-      lastSequence: verdict.last.lastSequence,
-      tornTail: verdict.torn,
-      foreignNames: listing.foreign,
-      removed,
-      ...taken,
-      threads,
-      milliseconds: monotonicMs() - this.#start,
-    };
-  }
-}
-
-/** If no log was replayed, the snapshot's content hash is that of all records. */
-function knownContent({ snapshot, verdict }: RecoveredState): bigint | undefined {
-  const isFolded = verdict.logs.some((log) => log.scan.recordCount > 0);
-  if (isFolded || snapshot?.format !== 'lodestore') return undefined;
-  return snapshot.file.index.totals.contentHash;
 }

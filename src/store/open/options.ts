@@ -26,6 +26,13 @@ export interface OpenOptions {
   /** Takes no lock, changes nothing, refuses writes. Default false. */
   readonly readOnly?: boolean;
   /**
+   * With `readOnly`: shows new batches as another store writes them. A batch shows when it is
+   * durable, at the latest `everyMs` (default 100, 1 to 3,600,000) and 50 ms after its promise has
+   * resolved, and the time that it takes to read; a deferred one after its sync. Default: shows the
+   * state at the open, until `store.refresh()`.
+   */
+  readonly follow?: boolean | { readonly everyMs?: number };
+  /**
    * Creates the directory and the store if they do not exist. Default true; never when read-only.
    */
   readonly createIfMissing?: boolean;
@@ -122,6 +129,7 @@ export interface OpenOptions {
 const OPEN_FIELDS: FieldsOf<OpenOptions> = {
   recovery: true,
   readOnly: true,
+  follow: true,
   createIfMissing: true,
   signal: true,
   onProgress: true,
@@ -165,6 +173,8 @@ const FILE_SYSTEM_CALLS: FieldsOf<Omit<FileSystem, 'blocking'>> = {
 export interface ResolvedOptions {
   readonly recovery: 'strict' | 'salvage';
   readonly readOnly: boolean;
+  /** Undefined: does not follow by itself. */
+  readonly follow: { readonly everyMs: number } | undefined;
   readonly createIfMissing: boolean;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: OpenProgress) => void) | undefined;
@@ -232,6 +242,7 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
   return {
     recovery,
     readOnly,
+    follow: followOption(options),
     createIfMissing: createIfMissing && !readOnly,
     signal: options.signal,
     onProgress: options.onProgress,
@@ -266,6 +277,27 @@ export function resolveOptions(options: OpenOptions): ResolvedOptions {
     warm: warmOption(options),
     fileSystem: fileSystemOption(options),
   };
+}
+
+/** Milliseconds between two looks of a follower. */
+const FOLLOW_EVERY_MS = 100;
+const MAX_FOLLOW_EVERY_MS: number = 60 * 60 * 1000;
+const FOLLOW_FIELDS: FieldsOf<{ everyMs: number }> = { everyMs: true };
+
+function followOption({ follow = false, readOnly }: OpenOptions): ResolvedOptions['follow'] {
+  if (follow === false) return undefined;
+  if (readOnly !== true) {
+    throw new RangeError('options.follow is for stores that are opened with readOnly');
+  }
+  if (follow === true) return { everyMs: FOLLOW_EVERY_MS };
+  requireKnownFields(follow, FOLLOW_FIELDS, 'options.follow');
+  const { everyMs = FOLLOW_EVERY_MS } = follow;
+  if (typeof everyMs !== 'number') throw new TypeError('options.follow.everyMs must be a number');
+  if (!Number.isSafeInteger(everyMs) || everyMs < 1 || everyMs > MAX_FOLLOW_EVERY_MS) {
+    const range = `from 1 to ${MAX_FOLLOW_EVERY_MS}`;
+    throw new RangeError(`options.follow.everyMs must be an integer ${range}`);
+  }
+  return { everyMs };
 }
 
 function fileSystemOption({ fileSystem }: OpenOptions): FileSystem | undefined {

@@ -29,6 +29,9 @@ export interface DirectoryState extends DirectoryContents {
   readonly newer: readonly LogFile[];
 }
 
+/** Cuts off what is not to be read of the logs. */
+export type LimitLogs = (state: DirectoryState) => Promise<DirectoryState>;
+
 /** A directory that holds, or should hold, a log or a snapshot. */
 type JudgedDirectory = Pick<DirectoryState, 'directory' | 'snapshot' | 'storeId' | 'claim'>;
 

@@ -16,6 +16,8 @@ export interface LogFile {
   readonly number: number;
   readonly path: string;
   readonly sizeBytes: number;
+  /** Given: nothing behind it is read, whatever the file holds by then. At most `sizeBytes`. */
+  readonly limitBytes?: number | undefined;
 }
 
 export interface LoadedLogs {
@@ -156,14 +158,15 @@ class ReadAhead {
   }
 
   #runScan(
-    { number, path, sizeBytes }: LogFile,
+    { number, path, sizeBytes, limitBytes }: LogFile,
     pieces: readonly (LogPiece | undefined)[],
   ): Promise<LoadLogResult> {
     const { runner, signal, progress } = this.#context;
     const from = pieces.findLast((piece) => piece !== undefined)?.to.offset ?? 0;
     const expectedBytes = sizeBytes - from;
     const storeId = this.#storeId;
-    const job = { kind: 'load-log' as const, path, number, storeId, expectedBytes, pieces };
+    const about = { path, number, storeId, expectedBytes, limitBytes, pieces };
+    const job = { kind: 'load-log' as const, ...about };
     // The pieces have reported the progress of all bytes.
     const tell = pieces.length === 0 ? progress.part('logs') : undefined;
     return runner.run(job, { signal, ...(tell && { onProgress: tell }) });

@@ -10,6 +10,7 @@ import {
   readDirectoryState,
   requireUndamaged,
   type DirectoryState,
+  type LimitLogs,
 } from './directory-state.ts';
 import { loadLogs } from './load-logs.ts';
 import { loadAncestorRecords, loadSnapshot, type ChunkedSnapshot } from './load-records.ts';
@@ -33,7 +34,8 @@ export interface RecoveredState extends DirectoryState {
 }
 
 /**
- * Reads a directory into columns of records. Changes nothing: `repair` does that afterwards.
+ * Reads a directory into columns of records. Changes nothing: `repair` does that afterwards. Of the
+ * logs it reads what `limit` leaves.
  *
  * 1. `readDirectoryState` lists the directory. It reads the header and the index of the newest
  *    snapshot, and the sizes of the logs with higher numbers. Older snapshots, logs that the
@@ -54,8 +56,12 @@ export interface RecoveredState extends DirectoryState {
  *
  * @throws CorruptionError for anything that a crash cannot have caused; system errors unchanged
  */
-export async function recover(context: RecoveryContext): Promise<RecoveredState> {
-  const state = await readDirectoryState(context.fs, context.directory, context);
+export async function recover(
+  context: RecoveryContext,
+  limit?: LimitLogs,
+): Promise<RecoveredState> {
+  const found = await readDirectoryState(context.fs, context.directory, context);
+  const state = (await limit?.(found)) ?? found;
   const recovery = new Recovery(context, state);
   try {
     return await recovery.run();
@@ -70,10 +76,13 @@ export async function recover(context: RecoveryContext): Promise<RecoveredState>
  * @throws like `recover`; StoreError LODESTORE_NOT_FOUND; LODESTORE_IO if the directory keeps
  *   changing
  */
-export function recoverSettled(makeContext: () => RecoveryContext): Promise<RecoveredState> {
+export function recoverSettled(
+  makeContext: () => RecoveryContext,
+  limit?: LimitLogs,
+): Promise<RecoveredState> {
   const { directory } = makeContext();
   const read = async (): Promise<RecoveredState> => {
-    const recovered = await recover(makeContext());
+    const recovered = await recover(makeContext(), limit);
     if (!holdsStore(recovered, recovered.verdict)) throw noStoreError(directory);
     return recovered;
   };

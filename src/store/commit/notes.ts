@@ -1,0 +1,70 @@
+import type { DirectoryLock } from '../../directory/held-lock.ts';
+import type { SyncedEnd } from './claims.ts';
+import type { Health } from './health.ts';
+import type { StartTimer } from './log-sync.ts';
+
+export interface NotesParts {
+  readonly lock: DirectoryLock;
+  readonly storeId: Uint8Array;
+  readonly health: Health;
+  readonly startTimer: StartTimer;
+  /** The shortest time between two notes. */
+  readonly everyMs: number;
+  /** Up to where the logs are durable and acknowledged now. */
+  readonly syncedEnd: () => SyncedEnd;
+}
+
+/**
+ * Tells readers of the directory, through the lock file, up to where the logs are durable and
+ * acknowledged: what stands behind that may still be taken back. The first note after a pause is
+ * written at once, further ones `everyMs` after the one before. A note is not synced and does not
+ * hold up any batch. One that cannot be written is left out: readers see the batches later.
+ *
+ * `resting`: all is noted. `writing`: one is on its way. `pausing`: the timer runs.
+ */
+export class Notes {
+  readonly #parts: NotesParts;
+  #state: 'resting' | 'writing' | 'pausing' | 'closed' = 'resting';
+  #isDue = false;
+  #writing: Promise<void> = Promise.resolve();
+  #stopTimer: () => void = () => undefined;
+
+  constructor(parts: NotesParts) {
+    this.#parts = parts;
+  }
+
+  /** More is durable and acknowledged than before. */
+  note(): void {
+    if (this.#state === 'closed') return;
+    this.#isDue = true;
+    if (this.#state === 'resting') this.#begin();
+  }
+
+  /** Resolves when nothing more is written. */
+  async close(): Promise<void> {
+    this.#state = 'closed';
+    this.#stopTimer();
+    await this.#writing;
+  }
+
+  #begin(): void {
+    if (!this.#isDue || this.#parts.health.isPoisoned) {
+      this.#state = 'resting';
+      return;
+    }
+    this.#isDue = false;
+    this.#state = 'writing';
+    this.#writing = this.#write();
+  }
+
+  async #write(): Promise<void> {
+    const { lock, storeId, startTimer, everyMs, syncedEnd } = this.#parts;
+    const { number, lengthBytes, lastSequence } = syncedEnd();
+    await lock.recordNote({ storeId, number, lengthBytes, lastSequence }).catch(() => undefined);
+    if (this.#state === 'closed') return;
+    this.#state = 'pausing';
+    this.#stopTimer = startTimer(everyMs, () => {
+      if (this.#state === 'pausing') this.#begin();
+    });
+  }
+}

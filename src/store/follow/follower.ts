@@ -1,0 +1,265 @@
+import { equalBytes } from '../../base/bytes.ts';
+import { present } from '../../base/assert.ts';
+import { AbortedError, PositionExpiredError, StoreClosedError } from '../../base/errors.ts';
+import { onAbort } from '../../base/abort.ts';
+import { storeErrorOf } from '../../base/store-error-of.ts';
+import { readSyncedEnd } from '../../directory/claim-file.ts';
+import { listDirectory } from '../../directory/listing.ts';
+import type { LogGroup } from '../../log/log-reader.ts';
+import type { Table } from '../../table/table.ts';
+import type { StartTimer } from '../commit/log-sync.ts';
+import { isDueByMemory } from '../merge/merge-due.ts';
+import { LogFollower, type FollowedDirectory } from './log-follower.ts';
+
+/** What a directory held when it was read whole. */
+export interface ReadStore {
+  readonly table: Table;
+  readonly storeId: Uint8Array;
+  readonly number: number;
+  readonly lastSequence: bigint;
+  /** Number of the snapshot; undefined without one. */
+  readonly snapshotNumber: number | undefined;
+}
+
+export interface FollowerParts extends FollowedDirectory {
+  readonly pause: () => Promise<void>;
+  readonly startTimer: StartTimer;
+  /** Milliseconds between two looks. Undefined: only when it is asked for. */
+  readonly everyMs: number | undefined;
+  /** As of a merge: memory is freed by reading the store again when a merge would be due by it. */
+  readonly mergeBytes: number;
+  /** Reads the directory whole, up to what is settled. */
+  readonly read: (signal: AbortSignal) => Promise<ReadStore>;
+}
+
+/** The store that shows the table. */
+export interface FollowerHost {
+  /** Resolves when the table can take in rows. */
+  readonly whenWarm: Promise<void>;
+  /** Hears why looks fail, once for each reason in a row. */
+  readonly onFailed: (error: Error) => void;
+}
+
+interface Waiter {
+  readonly sequence: bigint;
+  readonly settle: (error?: unknown) => void;
+}
+
+/** Between two looks while somebody waits for a batch. */
+const WAITING_EVERY_MS = 10;
+
+/**
+ * Keeps the table of a read-only store up to date with a directory that another store writes to.
+ * Takes no lock and changes nothing.
+ *
+ * A look, one at a time:
+ * 1. It reads up to where the writer has recorded that all is durable and acknowledged
+ *    (`readSyncedEnd`). What stands behind that is never read, because it may be taken back.
+ * 2. It reads the groups up to there (`LogFollower`), and publishes each as the writer has: a
+ *    reader sees whole groups, in order. An open log stays readable after a merge has removed its
+ *    name.
+ * 3. If a log is gone before it was read, or does not follow the one before it, the directory is
+ *    read whole, as it is at an open, and the table is replaced. So it is when rows that newer ones
+ *    replace fill memory and there is a newer snapshot without them.
+ *
+ * What is shown only grows: a directory that holds less, or another store, is a
+ * `PositionExpiredError`, and what was shown stays.
+ */
+export class Follower {
+  readonly #parts: FollowerParts;
+  readonly #abort: AbortController = new AbortController();
+  readonly #waiters: Set<Waiter> = new Set();
+  #table: Table;
+  #logs: LogFollower | undefined;
+  #lastSequence: bigint;
+  #snapshotNumber: number | undefined;
+  #looking: Promise<void> | undefined;
+  #stopTimer: () => void = () => undefined;
+  #lastError: Error | undefined;
+  #host: FollowerHost | undefined;
+
+  /** `isSettled`: nothing in `read` can be taken back; else it is replaced at the first look. */
+  constructor(parts: FollowerParts, read: ReadStore, isSettled: boolean) {
+    this.#parts = parts;
+    this.#table = read.table;
+    this.#lastSequence = read.lastSequence;
+    this.#snapshotNumber = read.snapshotNumber;
+    if (isSettled) this.#logs = new LogFollower(parts, read);
+  }
+
+  get table(): Table {
+    return this.#table;
+  }
+
+  get lastSequence(): bigint {
+    return this.#lastSequence;
+  }
+
+  /** Why the last look failed; undefined if it did not. */
+  get lastError(): Error | undefined {
+    return this.#lastError;
+  }
+
+  /** Milliseconds between two looks; undefined: it looks only when it is asked to. */
+  get everyMs(): number | undefined {
+    return this.#parts.everyMs;
+  }
+
+  /** Called once, before anything else is asked for. Looks every so often from now on. */
+  start(host: FollowerHost): void {
+    this.#host = host;
+    this.#arm();
+  }
+
+  /** Looks now. All that was settled before the call is shown when it resolves. */
+  async refresh(): Promise<void> {
+    this.#requireOpen();
+    // One that is under way may have passed it already.
+    await this.#looking?.catch(() => undefined);
+    await this.#look();
+  }
+
+  /** Resolves when batch `sequence` is shown. Rejects when looking for it fails. */
+  reached(sequence: bigint, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#requireOpen();
+      if (signal?.aborted === true) throw abortedWait(signal);
+      if (this.#lastSequence >= sequence) {
+        resolve();
+        return;
+      }
+      const stop = signal && onAbort(signal, () => waiter.settle(abortedWait(signal)));
+      const waiter: Waiter = {
+        sequence,
+        settle: (error) => {
+          if (!this.#waiters.delete(waiter)) return;
+          stop?.();
+          if (error === undefined) resolve();
+          else reject(error as Error);
+        },
+      };
+      this.#waiters.add(waiter);
+      this.#lookInBackground();
+    });
+  }
+
+  /** Resolves when nothing is read any more. */
+  async close(): Promise<void> {
+    this.#abort.abort(new StoreClosedError());
+    this.#stopTimer();
+    for (const waiter of this.#waiters) waiter.settle(new StoreClosedError());
+    await this.#looking?.catch(() => undefined);
+    await this.#logs?.close();
+  }
+
+  #requireOpen(): void {
+    if (this.#abort.signal.aborted) throw new StoreClosedError();
+  }
+
+  #arm(): void {
+    this.#stopTimer();
+    const { everyMs, startTimer } = this.#parts;
+    const delayMs =
+      this.#waiters.size === 0 ? everyMs : Math.min(everyMs ?? Infinity, WAITING_EVERY_MS);
+    if (delayMs === undefined || this.#abort.signal.aborted) return;
+    this.#stopTimer = startTimer(delayMs, () => this.#lookInBackground());
+  }
+
+  #lookInBackground(): void {
+    if (this.#looking !== undefined || this.#abort.signal.aborted) return;
+    this.#look().catch((error: unknown) => {
+      for (const waiter of this.#waiters) waiter.settle(error);
+    });
+  }
+
+  #look(): Promise<void> {
+    this.#looking ??= this.#update().finally(() => {
+      this.#looking = undefined;
+      this.#arm();
+    });
+    return this.#looking;
+  }
+
+  async #update(): Promise<void> {
+    const host = present(this.#host, 'the follower was started');
+    try {
+      await host.whenWarm;
+      await this.#followLogs();
+      this.#lastError = undefined;
+    } catch (error) {
+      this.#requireOpen();
+      const what = 'the store could not be followed';
+      const failure = storeErrorOf(error, { what, path: this.#parts.directory }) as Error;
+      const isNew = failure.message !== this.#lastError?.message;
+      this.#lastError = failure;
+      if (isNew) host.onFailed(failure);
+      throw failure;
+    }
+    for (const waiter of this.#waiters) {
+      if (waiter.sequence <= this.#lastSequence) waiter.settle();
+    }
+  }
+
+  async #followLogs(): Promise<void> {
+    const { fs, directory } = this.#parts;
+    const end = await readSyncedEnd(fs, directory);
+    const logs = this.#logs;
+    if (logs === undefined) return this.#readWhole();
+    if (end === undefined) return;
+    const result = await logs.readUpTo(end, (group) => this.#take(group));
+    if (result === 'gap' || (await this.#isMemoryFreed())) await this.#readWhole();
+  }
+
+  async #take({ rows, batchRecordCounts }: LogGroup): Promise<void> {
+    this.#abort.signal.throwIfAborted();
+    const table = this.#table;
+    if (!table.hasRoomFor(rows.length)) table.freeze();
+    const region = table.reserve(rows.length);
+    region.bytes.set(rows);
+    table.beginPublish(region, rows.length);
+    while (!table.stepPublish()) await this.#parts.pause();
+    table.endPublish();
+    this.#lastSequence += BigInt(batchRecordCounts.length);
+  }
+
+  /** Whether a newer snapshot is there, and reading it would free so much memory. */
+  async #isMemoryFreed(): Promise<boolean> {
+    const { fs, directory, mergeBytes } = this.#parts;
+    const { mergeEffect } = this.#table;
+    if (!isDueByMemory(mergeEffect, mergeBytes)) return false;
+    const newest = (await listDirectory(fs, directory)).snapshots.at(-1);
+    return newest !== undefined && newest > (this.#snapshotNumber ?? -1);
+  }
+
+  async #readWhole(): Promise<void> {
+    const { storeId } = this.#parts;
+    const read = await this.#parts.read(this.#abort.signal);
+    this.#abort.signal.throwIfAborted();
+    const isSame = equalBytes(read.storeId, storeId);
+    if (!isSame || read.lastSequence < this.#lastSequence) {
+      // What was read at the open may have ended in a group that was not settled, and is not yet.
+      if (isSame && this.#logs === undefined) return;
+      throw this.#replaced(read, isSame);
+    }
+    await this.#logs?.close();
+    this.#table = read.table;
+    this.#lastSequence = read.lastSequence;
+    this.#snapshotNumber = read.snapshotNumber;
+    this.#logs = new LogFollower(this.#parts, read);
+  }
+
+  #replaced({ lastSequence }: ReadStore, isSame: boolean): PositionExpiredError {
+    const { directory } = this.#parts;
+    const position = this.#lastSequence;
+    const found = isSame ? `the store ends at batch ${lastSequence}` : 'there is another store';
+    return new PositionExpiredError(
+      `${directory} cannot be followed from batch ${position}: its files were replaced, and now ${found}; open it again`,
+      { position, oldestPosition: lastSequence, lastPosition: lastSequence },
+      { path: directory },
+    );
+  }
+}
+
+function abortedWait(signal: AbortSignal): AbortedError {
+  return new AbortedError('waiting for a batch was aborted', { cause: signal.reason });
+}

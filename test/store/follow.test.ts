@@ -1,0 +1,384 @@
+import { describe, expect, test } from 'vitest';
+import type { MetadataStore, OpenOptions } from '../../src/index.ts';
+import { openStoreIn } from '../../src/store/metadata-store.ts';
+import type { StoreEnvironment } from '../../src/store/open/environment.ts';
+import { CrashFs } from '../../src/testing/index.ts';
+import { simulatedEnvironment } from '../../src/testing/open-on.ts';
+
+/** Timers that ring when the test says so. */
+class Timers {
+  readonly #waiting: { readonly atMs: number; readonly ring: () => void }[] = [];
+  #nowMs = 0;
+
+  readonly start = (delayMs: number, ring: () => void): (() => void) => {
+    const timer = { atMs: this.#nowMs + delayMs, ring };
+    this.#waiting.push(timer);
+    return () => {
+      const at = this.#waiting.indexOf(timer);
+      if (at >= 0) this.#waiting.splice(at, 1);
+    };
+  };
+
+  /** Lets `ms` pass, and what rings meanwhile do its work. */
+  async pass(ms: number): Promise<void> {
+    const untilMs = this.#nowMs + ms;
+    for (;;) {
+      await settled();
+      const due = this.#waiting
+        .filter(({ atMs }) => atMs <= untilMs)
+        .toSorted((a, b) => a.atMs - b.atMs)[0];
+      if (due === undefined) break;
+      this.#waiting.splice(this.#waiting.indexOf(due), 1);
+      this.#nowMs = due.atMs;
+      due.ring();
+    }
+    this.#nowMs = untilMs;
+  }
+}
+
+/** Whatever a simulated file system does ends within some turns. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+class Room {
+  readonly timers = new Timers();
+  fs: CrashFs;
+
+  constructor(fs = new CrashFs({ trace: false })) {
+    this.fs = fs;
+  }
+
+  open(options: OpenOptions = {}, sizes?: StoreEnvironment['sizes']): Promise<MetadataStore> {
+    const environment = {
+      ...simulatedEnvironment(this.fs),
+      startTimer: this.timers.start,
+      noteEveryMs: 50,
+      ...(sizes && { sizes }),
+    };
+    return openStoreIn(environment, '/meta', options);
+  }
+
+  follow(options: OpenOptions = {}): Promise<MetadataStore> {
+    return this.open({ readOnly: true, follow: true, ...options });
+  }
+}
+
+const keysOf = (store: MetadataStore): number[] => [...store.keys()].map(Number);
+
+describe('a follower', () => {
+  test('shows a batch 100 ms after it was acknowledged, 150 behind others', async () => {
+    const room = new Room();
+    const writer = await room.open();
+    const follower = await room.follow();
+    await writer.put(1, 1);
+    await room.timers.pass(99);
+    expect(keysOf(follower)).toEqual([]);
+    await room.timers.pass(1);
+    expect(keysOf(follower)).toEqual([1]);
+    expect(follower.stats()).toMatchObject({ lastSequence: 1n, records: 1 });
+    // The note of this one waits for 50 ms after that of the one before.
+    await writer.put(2, 2);
+    await writer.put(3, 3);
+    await room.timers.pass(150);
+    expect(keysOf(follower)).toEqual([1, 2, 3]);
+    await follower.close();
+    await writer.close();
+  });
+
+  test('opened beside a writer, shows all that is settled, without what is in flight', async () => {
+    const room = new Room();
+    const writer = await room.open();
+    for (const key of [1, 2, 3]) await writer.put(key, key);
+    const follower = await room.follow();
+    // The note of the first was written at once; a later group proves the one before it.
+    expect(keysOf(follower)).toEqual([1, 2]);
+    await room.timers.pass(150);
+    expect(keysOf(follower)).toEqual([1, 2, 3]);
+    await follower.close();
+    await writer.close();
+  });
+
+  test('follows deletes, rotations, merges and the next writer', async () => {
+    const room = new Room();
+    let writer = await room.open({ mergeBytes: 2_000 }, { rotateBytes: 500, reserveBytes: 512 });
+    const follower = await room.follow();
+    for (let round = 0; round < 12; round++) {
+      for (let key = 1; key <= 5; key++) {
+        await writer.put(round * 3 + key, round + 1, new Uint8Array(60).fill(round));
+      }
+      await writer.delete(round * 3 + 1);
+      if (round % 4 === 3) await writer.merge();
+      if (round === 6) {
+        await writer.close();
+        writer = await room.open({ mergeBytes: 2_000 }, { rotateBytes: 500, reserveBytes: 512 });
+      }
+      await room.timers.pass(200);
+      expect([...follower]).toEqual([...writer]);
+      expect(follower.stats().lastSequence).toBe(writer.stats().lastSequence);
+    }
+    expect(await follower.contentHash()).toEqual(await writer.contentHash());
+    expect(follower.stats().following).toEqual({ everyMs: 100, lastError: undefined });
+    await follower.close();
+    await writer.close();
+  });
+
+  test('reads the directory whole when merges have passed it', async () => {
+    const room = new Room();
+    const writer = await room.open({}, { rotateBytes: 500, reserveBytes: 512 });
+    await writer.put(1, 1);
+    const follower = await room.follow({ follow: { everyMs: 60_000 } });
+    for (let key = 1; key <= 50; key++) await writer.put(key, key, new Uint8Array(100));
+    await writer.merge();
+    await writer.put(51, 51);
+    await writer.merge();
+    await follower.refresh();
+    expect(follower.size).toBe(51);
+    await follower.close();
+    await writer.close();
+  });
+
+  test('a view that was taken before stays as it is', async () => {
+    const room = new Room();
+    const writer = await room.open();
+    await writer.put(1, 1);
+    await writer.merge();
+    const follower = await room.follow();
+    const entries = follower.entries();
+    expect(entries.next().value?.[0]).toBe(1n);
+    await writer.put(2, 2);
+    await writer.merge();
+    await follower.refresh();
+    expect([...entries]).toEqual([]);
+    expect(keysOf(follower)).toEqual([1, 2]);
+    await follower.close();
+    await writer.close();
+  });
+});
+
+describe('what is not shown', () => {
+  test('a batch whose group is whole in the log, and is cut back and rejected', async () => {
+    const room = new Room();
+    const writer = await room.open();
+    const follower = await room.follow();
+    await writer.put(1, 1);
+    await room.timers.pass(200);
+    // The group is written whole; what stands behind it, up to the end of the block, is not.
+    room.fs.faults.add({
+      call: 'write',
+      path: /\/log_/,
+      error: 'ENOSPC',
+      mode: 'short',
+    });
+    const failing = writer.put(2, 2).catch((error: unknown) => error);
+    await follower.refresh();
+    expect(await failing).toMatchObject({ outcome: 'not-applied' });
+    await room.timers.pass(200);
+    expect(keysOf(follower)).toEqual([1]);
+    room.fs.faults.clear();
+    await writer.put(3, 3);
+    await room.timers.pass(200);
+    expect(keysOf(follower)).toEqual([1, 3]);
+    expect(follower.stats().lastSequence).toBe(2n);
+    await follower.close();
+    await writer.close();
+  });
+
+  test('a deferred batch before its sync', async () => {
+    const room = new Room();
+    const writer = await room.open({ durability: { syncEveryMs: 1_000 } });
+    const follower = await room.follow();
+    const { sequence } = await writer.put(1, 1);
+    await room.timers.pass(900);
+    expect(keysOf(follower)).toEqual([]);
+    const reached = follower.reached(sequence);
+    await room.timers.pass(300);
+    await reached;
+    expect(keysOf(follower)).toEqual([1]);
+    await follower.close();
+    await writer.close();
+  });
+});
+
+describe('a writer that is killed', () => {
+  test('its last batch shows when it was noted, or when the next writer has opened the store', async () => {
+    const room = new Room();
+    const writer = await room.open();
+    await writer.put(1, 1);
+    await writer.put(2, 2);
+    room.fs.powerOff();
+    const after = new Room(room.fs.kill());
+    const follower = await after.follow();
+    expect(keysOf(follower)).toEqual([1]);
+    const next = await after.open();
+    await after.timers.pass(200);
+    expect(keysOf(follower)).toEqual([1, 2]);
+    await next.put(3, 3);
+    await after.timers.pass(200);
+    expect(keysOf(follower)).toEqual([1, 2, 3]);
+    await follower.close();
+    await next.close();
+    await writer.close().catch(() => undefined);
+  });
+});
+
+describe('reached', () => {
+  test('resolves when the batch is visible, soon, whatever the interval is', async () => {
+    const room = new Room();
+    const writer = await room.open();
+    const follower = await room.follow({ follow: { everyMs: 60_000 } });
+    const { sequence } = await writer.put(1, 1);
+    await writer.reached(sequence);
+    const reached = follower.reached(sequence);
+    await room.timers.pass(20);
+    await reached;
+    expect(follower.valueOf(1)).toBe(1n);
+    await follower.reached(0);
+    await follower.close();
+    await writer.close();
+  });
+
+  test('ends by its signal, by a close, and by a failing look', async () => {
+    const room = new Room();
+    const writer = await room.open();
+    const follower = await room.follow();
+    const failures: Error[] = [];
+    follower.on('followFailed', (error) => failures.push(error));
+    const abort = new AbortController();
+    const aborted = follower.reached(7, { signal: abort.signal });
+    abort.abort();
+    await expect(aborted).rejects.toMatchObject({ code: 'LODESTORE_ABORTED' });
+    await room.timers.pass(100);
+    room.fs.faults.add({ call: 'read', path: /lodestore\.lock$/, mode: 'sticky' });
+    const failed = expect(follower.reached(7)).rejects.toMatchObject({ code: 'LODESTORE_IO' });
+    await room.timers.pass(300);
+    await failed;
+    expect(failures).toHaveLength(1);
+    expect(follower.stats().following?.lastError?.message).toBe(failures[0]!.message);
+    room.fs.faults.clear();
+    await room.timers.pass(100);
+    expect(follower.stats().following?.lastError).toBeUndefined();
+    const closed = expect(follower.reached(7)).rejects.toMatchObject({ code: 'LODESTORE_CLOSED' });
+    await follower.close();
+    await closed;
+    await expect(follower.refresh()).rejects.toMatchObject({ code: 'LODESTORE_CLOSED' });
+    await expect(writer.reached(1)).rejects.toThrow(RangeError);
+    await expect(writer.reached(-1)).rejects.toThrow(RangeError);
+    await expect(writer.reached('1' as unknown as number)).rejects.toThrow(TypeError);
+    await writer.close();
+  });
+});
+
+describe('refresh', () => {
+  test('brings a read-only store up to date that does not follow by itself', async () => {
+    const room = new Room();
+    const writer = await room.open();
+    await writer.put(1, 1);
+    const reader = await room.open({ readOnly: true });
+    await writer.put(2, 2);
+    await room.timers.pass(1_000);
+    expect(keysOf(reader)).toEqual([1]);
+    await reader.refresh();
+    await writer.refresh();
+    expect(keysOf(reader)).toEqual([1, 2]);
+    await writer.put(3, 3);
+    await room.timers.pass(100);
+    await reader.refresh();
+    expect(keysOf(reader)).toEqual([1, 2, 3]);
+    await reader.close();
+    await writer.close();
+  });
+
+  test('a directory with less is refused, and what was shown stays; more is shown', async () => {
+    const room = new Room();
+    const writer = await room.open();
+    await writer.put(1, 1);
+    await room.timers.pass(100);
+    const older = room.fs.files();
+    await writer.put(2, 2);
+    await writer.put(3, 3);
+    await room.timers.pass(100);
+    const follower = await room.follow({ follow: { everyMs: 60_000 } });
+    expect(keysOf(follower)).toEqual([1, 2, 3]);
+    await writer.close();
+    for (const [path] of room.fs.files()) await room.fs.unlink(path);
+    for (const [path, bytes] of older) {
+      const file = await room.fs.open(path, 'wx');
+      await file.write(bytes, 0);
+    }
+    const again = await room.open();
+    await again.put(7, 7);
+    await again.merge();
+    await room.timers.pass(100);
+    // Nothing asks for its logs while its numbers are not higher.
+    await follower.refresh();
+    expect(keysOf(follower)).toEqual([1, 2, 3]);
+    await again.put(8, 8);
+    await again.put(9, 9);
+    await room.timers.pass(100);
+    await follower.refresh();
+    expect(keysOf(follower)).toEqual([1, 7, 8, 9]);
+    await again.close();
+    await follower.close();
+  });
+
+  test('what a salvage has left is shown', async () => {
+    const room = new Room();
+    const writer = await room.open({}, { rotateBytes: 500, reserveBytes: 512 });
+    for (let key = 1; key <= 20; key++) await writer.put(key, key, new Uint8Array(100).fill(key));
+    await room.timers.pass(100);
+    const follower = await room.follow({ follow: { everyMs: 60_000 } });
+    await follower.refresh();
+    expect(follower.size).toBe(20);
+    await writer.close();
+    const [path] = [...room.fs.files().keys()].filter((name) => /\/log_/.test(name)).toSorted();
+    room.fs.damage(path!, 200, new Uint8Array(20).fill(0xff));
+    const salvaged = await room.open({ recovery: 'salvage' });
+    expect(salvaged.size).toBeLessThan(20);
+    await follower.refresh();
+    expect([...follower]).toEqual([...salvaged]);
+    await salvaged.put(99, 99);
+    await room.timers.pass(100);
+    await follower.refresh();
+    expect([...follower]).toEqual([...salvaged]);
+    await follower.close();
+    await salvaged.close();
+  });
+
+  test('another store in the directory is refused, and what was shown stays', async () => {
+    const room = new Room();
+    const writer = await room.open();
+    await writer.put(1, 1);
+    await room.timers.pass(100);
+    const follower = await room.follow({ follow: { everyMs: 60_000 } });
+    await writer.close();
+    for (const [path] of room.fs.files()) await room.fs.unlink(path);
+    const environment = {
+      ...simulatedEnvironment(room.fs),
+      noteEveryMs: 50,
+      randomBytes: (lengthBytes: number) => new Uint8Array(lengthBytes).fill(0x77),
+    };
+    const other = await openStoreIn(environment, '/meta', {});
+    for (const key of [5, 6, 7]) await other.put(key, key);
+    await other.merge();
+    await other.close();
+    await expect(follower.refresh()).rejects.toMatchObject({
+      code: 'LODESTORE_POSITION_EXPIRED',
+      message: expect.stringContaining('there is another store') as string,
+    });
+    expect(keysOf(follower)).toEqual([1]);
+    await follower.close();
+  });
+});
+
+test('options of followers are checked', async () => {
+  const room = new Room();
+  await (await room.open()).close();
+  const refused = (options: unknown): Promise<unknown> => room.open(options as OpenOptions);
+  await expect(refused({ follow: true })).rejects.toThrow(/opened with readOnly/);
+  const readOnly = true;
+  await expect(refused({ readOnly, follow: { everyMs: 0 } })).rejects.toThrow(/from 1 to 3600000/);
+  await expect(refused({ readOnly, follow: { everyMs: '1' } })).rejects.toThrow(TypeError);
+  await expect(refused({ readOnly, follow: { every: 1 } })).rejects.toThrow(/"every"/);
+  await expect(refused({ readOnly, follow: 1 })).rejects.toThrow(TypeError);
+});
