@@ -135,7 +135,7 @@ export class Follower {
           if (!this.#waiters.delete(waiter)) return;
           stop?.();
           if (error === undefined) resolve();
-          else reject(error as Error);
+          else reject(error);
         },
       };
       this.#waiters.add(waiter);
