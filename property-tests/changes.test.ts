@@ -49,7 +49,9 @@ function lineOf(number: number, size: number): string {
   const texts = updates.map((one) =>
     one.type === 'put'
       ? `${one.key}=${one.value}:${Buffer.from(one.data!).toString()}`
-      : `-${one.key}`,
+      : one.type === 'deleteRange'
+        ? `-${one.gte}..${one.lte}`
+        : `-${one.key}`,
   );
   return `${number} ${texts.join(' ')}`;
 }

@@ -136,6 +136,47 @@ class Burst implements Command {
   }
 }
 
+/** Between two updates of the same batch. */
+class DeleteRange implements Command {
+  readonly #from: bigint;
+  readonly #to: bigint;
+  readonly #rows: readonly Row[];
+
+  constructor(from: bigint, to: bigint, rows: readonly Row[]) {
+    this.#from = from;
+    this.#to = to;
+    this.#rows = rows;
+  }
+
+  check(): boolean {
+    return true;
+  }
+
+  async run(model: Model, { store }: World): Promise<void> {
+    const view = store.entries();
+    const before = contents(store);
+    const batch = batchOf(this.#rows);
+    batch.deleteRange({ gte: this.#from, lt: this.#to });
+    const [first] = this.#rows;
+    if (first !== undefined) batch.put(first.key, 99n);
+    await store.insertBatch(batch);
+    apply(model, this.#rows);
+    for (const key of model.keys()) if (key >= this.#from && key < this.#to) model.delete(key);
+    if (first !== undefined) model.set(first.key, textOf(99n, new Uint8Array()));
+    same(contents(store), contentsOf(model));
+    same(store.size, model.size);
+    same(
+      [...view].map(([key, { value, data }]) => [key, textOf(value, data)]),
+      before,
+    );
+    same((await store.contentHash()).hash, contentHashOf(recordsOf(store)));
+  }
+
+  toString(): string {
+    return `deleteRange(${this.#from}, ${this.#to}, ${this.#rows.length} rows before)`;
+  }
+}
+
 /** More than a log holds: rotates it. */
 class Fill implements Command {
   readonly #key: bigint;
@@ -322,6 +363,7 @@ const COMMANDS: fc.Arbitrary<Command>[] = [
   fc
     .tuple(fc.array(rows, { minLength: 2, maxLength: 8 }), fc.boolean())
     .map(([batches, merges]) => new Burst(batches, merges)),
+  fc.tuple(key, key, rows).map(([from, to, before]) => new DeleteRange(from, to, before)),
   fc.bigInt(70n, 90n).map((start) => new Fill(start)),
   fc.constant(new Merge()),
   fc

@@ -120,7 +120,7 @@ async function run(
       const updates = updatesOf(number, step.updates, step.dataBytes);
       const source = step.form === 'array' ? updates : toWriteBatch(updates);
       const entry: Handed = {
-        keys: updates.map(({ key }) => BigInt(key)),
+        keys: updates.map((one) => BigInt('key' in one ? one.key : 0)),
         mayAbort: step.isSignalShared || step.abort !== 'never',
         isAbortedBefore: abort.signal.aborted,
         outcome: 'pending',

@@ -36,6 +36,7 @@ function updatesOf({ firstKey, count, lengthBytes }: PlannedBatch): Update[] {
 
 function apply(model: Model, updates: readonly Update[]): void {
   for (const update of updates) {
+    if (update.type === 'deleteRange') throw new Error('no ranges are deleted here');
     const key = BigInt(update.key);
     if (update.type !== 'put') model.delete(key);
     else {

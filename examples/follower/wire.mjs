@@ -8,7 +8,7 @@
  *
  * From the follower: `follow` with the position that it has (u64), `fetch` for a backup. From the
  * leader: `change` (u64 sequence, then updates as `u64 key | u64 value | u32 dataLength | data`,
- * value 0 = delete); `expired`: the position cannot be followed; `file` (a name) and `piece` (bytes
+ * value 0 = delete; with 8 bytes of data, of all keys up to the u64 there); `expired`: the position cannot be followed; `file` (a name) and `piece` (bytes
  * of it) of a backup, then `done`.
  */
 export const KIND = {
@@ -23,6 +23,7 @@ export const KIND = {
 
 const HEAD_BYTES = 5;
 const UPDATE_BYTES = 20;
+const NO_DATA = new Uint8Array();
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 
 /**
@@ -84,8 +85,9 @@ export function changeBody(change) {
   body.writeBigUInt64LE(change.sequence, 0);
   let at = 8;
   for (const update of change.updates) {
-    const data = update.type === 'put' ? update.data : new Uint8Array();
-    body.writeBigUInt64LE(update.key, at);
+    const isRange = update.type === 'deleteRange';
+    const data = isRange ? positionBody(update.lte) : update.type === 'put' ? update.data : NO_DATA;
+    body.writeBigUInt64LE(isRange ? update.gte : update.key, at);
     body.writeBigUInt64LE(update.type === 'put' ? update.value : 0n, at + 8);
     body.writeUInt32LE(data.length, at + 16);
     body.set(data, at + UPDATE_BYTES);
@@ -106,7 +108,9 @@ export function changeFrom(body) {
     const value = body.readBigUInt64LE(at + 8);
     const end = at + UPDATE_BYTES + body.readUInt32LE(at + 16);
     const data = body.subarray(at + UPDATE_BYTES, end);
-    updates.push(value === 0n ? { type: 'del', key } : { type: 'put', key, value, data });
+    if (value !== 0n) updates.push({ type: 'put', key, value, data });
+    else if (data.length === 0) updates.push({ type: 'del', key });
+    else updates.push({ type: 'deleteRange', gte: key, lte: data.readBigUInt64LE() });
     at = end;
   }
   return { sequence: body.readBigUInt64LE(0), updates };

@@ -683,5 +683,43 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: "    return 'end';",
     test: 'test/store/async-entries.test.ts',
   },
+  'of an interval that is deleted a merge leaves what the snapshot holds': {
+    file: 'src/runs/interval-deletes.ts',
+    find: 'const failure = await snapshotKeys(interval, add);',
+    replace: 'const failure = await snapshotKeys({ ...interval, highest: interval.lowest }, add);',
+  },
+  'of an interval that is deleted recovery leaves what older rows hold': {
+    file: 'src/store/recovery/expand-intervals.ts',
+    find: 'if (filter.accepts(low, high)) deletes.add(low, high);',
+    replace: 'if (filter.accepts(low, high) && low < 0) deletes.add(low, high);',
+  },
+  'rows of a batch before an interval that it deletes are kept': {
+    file: 'src/store/commit/expand-batch.ts',
+    find: 'if (filter.accepts(low, high)) deletes.add(low, high);',
+    replace: 'if (filter.accepts(low, high) && low < 0) deletes.add(low, high);',
+    test: 'test/store/delete-range.test.ts',
+  },
+  'a delete of an interval written to a log of a version that has none': {
+    file: 'src/log/log-writer.ts',
+    find: 'this.#version = hasIntervals ? INTERVAL_VERSION : WRITTEN_VERSION.log;',
+    replace: 'this.#version = WRITTEN_VERSION.log;',
+    also: {
+      file: 'src/log/log-writer.ts',
+      find: 'this.#position.offset === 0 || this.#version >= INTERVAL_VERSION;',
+      replace: 'this.#position.offset === 0 || INTERVAL_VERSION > 0;',
+    },
+  },
+  'a batch that deletes an interval shares its group': {
+    file: 'src/store/batch/batch-queue.ts',
+    find: '      if (isAlone) break;\n',
+    replace: '',
+    test: 'test/store/delete-range.test.ts',
+  },
+  'rows before and behind a deleted interval packed together': {
+    file: 'src/store/recovery/row-pile.ts',
+    find: 'if (isOpen && !isInterval) stretches.at(-1)!.push(piece);',
+    replace: 'if (stretches.length > 0 && !isInterval) stretches.at(0)!.unshift(piece);',
+    test: 'test/store/interval-recovery.test.ts',
+  },
   ...NODE_MUTANTS,
 };

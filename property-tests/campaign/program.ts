@@ -75,7 +75,10 @@ export interface Program {
 const ops: fc.Arbitrary<Op[]> = fc.array(
   fc.record({
     key: fc.nat(KEYS.length - 1),
-    size: fc.constantFrom(0, -1, 7, 40, 300, 700, 2_000, 5_000),
+    size: fc.oneof(
+      { weight: 24, arbitrary: fc.constantFrom(0, -1, 7, 40, 300, 700, 2_000, 5_000) },
+      { weight: 1, arbitrary: fc.constantFrom(-2, -4, -KEYS.length) },
+    ),
   }),
   { minLength: 1, maxLength: 4 },
 );

@@ -1,7 +1,10 @@
 import type { MetadataStore, Update } from '../../src/index.ts';
 import { Violation } from './violation.ts';
 
-/** What one update of a program does. A size below 0 deletes the key. */
+/**
+ * What one update of a program does. The size -1 deletes the key, -2 it and the next of KEYS as
+ * one range, and so on.
+ */
 export interface Op {
   /** Index into KEYS. */
   readonly key: number;
@@ -57,24 +60,33 @@ export function dataOf(value: number): Uint8Array {
 }
 
 export function toUpdates(changes: readonly Change[]): Update[] {
-  return changes.map(({ key, value }) =>
-    value === 0
+  return changes.map(({ key, value, to }) => {
+    if (to !== undefined) return { type: 'deleteRange', gte: KEYS[key]!, lte: KEYS[to]! };
+    return value === 0
       ? { type: 'del', key: KEYS[key]! }
-      : { type: 'put', key: KEYS[key]!, value, data: dataOf(value) },
-  );
+      : { type: 'put', key: KEYS[key]!, value, data: dataOf(value) };
+  });
 }
 
-/** An update with its value; 0 deletes. */
+/** An update with its value; 0 deletes the key, or all from it up to the key `to`. */
 export interface Change {
   readonly key: number;
   readonly value: number;
+  readonly to?: number | undefined;
+}
+
+export function changeOf({ key, size }: Op, serial: () => number): Change {
+  if (size >= 0) return { key, value: valueOf(serial(), size) };
+  if (size === -1) return { key, value: 0 };
+  return { key, value: 0, to: Math.min(key - size - 1, KEYS.length - 1) };
 }
 
 export function applyChanges(state: State, changes: readonly Change[]): State {
   const next = new Map(state);
-  for (const { key, value } of changes) {
-    if (value === 0) next.delete(key);
-    else next.set(key, value);
+  for (const { key, value, to } of changes) {
+    if (value !== 0) next.set(key, value);
+    else if (to === undefined) next.delete(key);
+    else for (const one of next.keys()) if (isBetween(one, key, to)) next.delete(one);
   }
   return next;
 }
@@ -107,7 +119,12 @@ export function digestOf(state: State): number {
 
 const ALL_KEYS: readonly bigint[] = [...KEYS, PROBE_KEY];
 
+function isBetween(key: number, from: number, to: number): boolean {
+  return compareKeys(from, key) <= 0 && compareKeys(key, to) <= 0;
+}
+
 function compareKeys(a: number, b: number): number {
+  if (a === b) return 0;
   const left = ALL_KEYS[a]!;
   const right = ALL_KEYS[b]!;
   return left < right ? -1 : Number(left > right);

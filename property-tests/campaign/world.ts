@@ -12,7 +12,7 @@ import { Model, type Demand, type FailureKind, type ModelBatch } from './model.t
 import { moveAway, pause, readBeside } from './outside.ts';
 import type { Command, Settings } from './program.ts';
 import { SimulatedMachine, type MachineOptions } from './simulated-machine.ts';
-import { readState, toUpdates, valueOf, type Change, type Op } from './state.ts';
+import { changeOf, readState, toUpdates, type Change, type Op } from './state.ts';
 import { Violation } from './violation.ts';
 
 /** Rounds of the event loop after which a sync that was due has begun and ended. */
@@ -179,10 +179,7 @@ export class World {
   }
 
   #changesOf(ops: readonly Op[]): Change[] {
-    return ops.map(({ key, size }) => ({
-      key,
-      value: size < 0 ? 0 : valueOf(++this.#serial, size),
-    }));
+    return ops.map((op) => changeOf(op, () => ++this.#serial));
   }
 
   /** One batch after the other, with no turn of the event loop between them. */

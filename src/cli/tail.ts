@@ -91,12 +91,16 @@ async function printChange(
 
 function textOf(update: ChangeUpdate, showsData: boolean): string {
   if (update.type === 'del') return `del ${update.key}`;
+  if (update.type === 'deleteRange') return `deleteRange ${update.gte} ${update.lte}`;
   const line = `put ${update.key} ${update.value} ${update.data.length}`;
   return showsData ? `${line} ${hexOf(update.data)}`.trimEnd() : line;
 }
 
 function jsonOf(update: ChangeUpdate, showsData: boolean): string {
   if (update.type === 'del') return `{"type":"del","key":"${update.key}"}`;
+  if (update.type === 'deleteRange') {
+    return `{"type":"deleteRange","gte":"${update.gte}","lte":"${update.lte}"}`;
+  }
   const { key, value, data } = update;
   const hex = showsData ? `,"data":"${hexOf(data)}"` : '';
   return `{"type":"put","key":"${key}","value":"${value}","dataLength":${data.length}${hex}}`;

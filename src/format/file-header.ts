@@ -11,6 +11,12 @@ export const FILE_HEADER_BYTES = 128;
  */
 export const WRITTEN_VERSION: Record<FileKind, number> = { log: 2, snapshot: 2 };
 
+/** Of a log that holds deletes of intervals of keys. */
+export const INTERVAL_VERSION = 3;
+
+/** The newest version that is read. */
+export const READ_VERSION: Record<FileKind, number> = { log: INTERVAL_VERSION, snapshot: 2 };
+
 /**
  * The ancestor reads a magic as the u64 length of a frame. The last byte makes that length larger
  * than any possible allocation, so the ancestor fails on these files instead of reading an empty
@@ -74,7 +80,8 @@ export type NewFileHeader = Omit<FileHeader, 'checksum' | 'version'>;
 
 /**
  * Encodes into the first `FILE_HEADER_BYTES` of `target` and returns the header's checksum.
- * `version` differs from the default only if the header was decoded from an old file.
+ * `version` differs from the default if the log holds deletes of intervals, or if the header was
+ * decoded from an old file.
  */
 export function encodeFileHeader(
   target: Uint8Array,
@@ -128,7 +135,7 @@ export function decodeFileHeader(
   }
   // All versions have magic, version, store id, number and checksum at the same offsets.
   const version = view.getUint32(8, true);
-  if (version < 1 || version > WRITTEN_VERSION[kind]) return { kind: 'unsupported', version };
+  if (version < 1 || version > READ_VERSION[kind]) return { kind: 'unsupported', version };
   const header = fieldsOf(view, head, kind);
   const reason = rangeBroken(header, view, number);
   return reason === undefined ? { kind: 'header', header } : { kind: 'corrupt', reason };

@@ -4,10 +4,12 @@ import type { Columns } from '../format/columns.ts';
 import type { IndexEntry } from '../format/snapshot-index.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
 import { Folder, foldChunk } from '../runs/fold.ts';
-import { RunPile } from '../runs/run-pile.ts';
+import { foldParts, type RunPart } from '../runs/interval-deletes.ts';
+import { PartPile } from '../runs/part-pile.ts';
 import type { JobDamage } from '../jobs/job-context.ts';
 import { readAncestorSnapshot } from '../jobs/load-ancestor.ts';
 import { scanRun } from '../jobs/scan-run.ts';
+import { keysOfSnapshot, type KeySource } from '../jobs/snapshot-keys.ts';
 import { keyBound, RunCursor } from '../runs/run-cursor.ts';
 import { ChunkReader } from '../snapshot/snapshot-reader.ts';
 import { damageHint } from '../store/recovery/advice.ts';
@@ -81,11 +83,17 @@ export class RecordSource {
   static async fromFiles(
     parts: SourceParts,
     snapshot: SnapshotState | undefined,
-    logs: { readonly updates: readonly Columns[]; readonly lastSequence: bigint },
+    logs: { readonly updates: readonly RunPart[]; readonly lastSequence: bigint },
   ): Promise<RecordSource> {
     const file =
       snapshot?.format === 'lodestore' ? await parts.fs.open(snapshot.path, 'r') : undefined;
-    return new RecordSource(parts, snapshot, file, logs);
+    try {
+      const updates = await foldUpdates(parts, snapshot, file, logs.updates);
+      return new RecordSource(parts, snapshot, file, { ...logs, updates });
+    } catch (error) {
+      await file?.close();
+      throw error;
+    }
   }
 
   /**
@@ -149,8 +157,7 @@ export class RecordSource {
   }
 
   #damage(damage: JobDamage): CorruptionError {
-    const { path, offset, reason } = damage;
-    return new CorruptionError({ path, offset, reason, hint: damageHint(this.#parts.directory) });
+    return damageError(damage, this.#parts.directory);
   }
 
   async close(): Promise<void> {
@@ -158,14 +165,40 @@ export class RecordSource {
   }
 }
 
+function damageError({ path, offset, reason }: JobDamage, directory: string): CorruptionError {
+  return new CorruptionError({ path, offset, reason, hint: damageHint(directory) });
+}
+
+/** One update of each key: what deletes an interval needs the snapshot's keys. */
+async function foldUpdates(
+  { fs, directory, signal }: SourceParts,
+  snapshot: SnapshotState | undefined,
+  file: OpenFile | undefined,
+  updates: readonly RunPart[],
+): Promise<Columns[]> {
+  let source: KeySource = { entries: [], reader: undefined, records: [] };
+  const hasIntervals = updates.length > 1;
+  if (snapshot?.format === 'lodestore') {
+    const { header, index, fileBytes } = snapshot.file;
+    const reader = new ChunkReader(file!, fileBytes, header.storeId, snapshot.number);
+    source = { ...source, entries: index.entries, reader };
+  } else if (snapshot !== undefined && hasIntervals) {
+    const records = await readAncestorSnapshot(fs, snapshot.path, signal);
+    if (!Array.isArray(records)) throw damageError(records, directory);
+    source = { ...source, records };
+  }
+  const folded = await foldParts(updates, keysOfSnapshot(source, snapshot?.path ?? ''));
+  if (!Array.isArray(folded)) throw damageError(folded, directory);
+  return folded;
+}
+
 async function openOnce(parts: SourceParts): Promise<RecordSource> {
   const { fs, directory } = parts;
   const state = await readDirectoryState(fs, directory);
-  const { logs, runs } = await loadLogs(parts, state);
+  const { logs, updates } = await loadLogs(parts, state);
   const verdict = judgeDirectory(state, logs);
   requireUndamaged(verdict);
   if (!holdsStore(state, verdict)) throw noStoreError(directory);
-  const updates = runs.fold();
   const { lastSequence } = verdict.last;
   return RecordSource.fromFiles(parts, state.snapshot, { updates, lastSequence });
 }
@@ -173,18 +206,18 @@ async function openOnce(parts: SourceParts): Promise<RecordSource> {
 async function loadLogs(
   { fs, signal, progress }: SourceParts,
   { newer, storeId }: DirectoryState,
-): Promise<{ readonly logs: LoadedLog[]; readonly runs: RunPile }> {
+): Promise<{ readonly logs: LoadedLog[]; readonly updates: readonly RunPart[] }> {
   progress.begin(
     'logs',
     newer.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
   );
   const logs: LoadedLog[] = [];
-  const runs = new RunPile();
+  const pile = new PartPile();
   for (const { number, path } of newer) {
     const onProgress = progress.part();
-    const { scan, run } = await scanRun(fs, path, { number, storeId, signal, onProgress });
+    const { scan, parts } = await scanRun(fs, path, { number, storeId, signal, onProgress });
     logs.push({ number, path, scan });
-    if (runs.add(run)) runs.fold();
+    pile.add(parts);
   }
-  return { logs, runs };
+  return { logs, updates: pile.finish() };
 }

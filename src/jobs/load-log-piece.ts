@@ -32,7 +32,7 @@ export async function loadLogPiece(
     number,
     storeId: undefined,
     onGroup: (group) => {
-      builder.add(group.rows);
+      builder.addGroup(group);
       slices.noteGroup(group.rows.length);
     },
     pause: () => slices.pauseIfDue(),

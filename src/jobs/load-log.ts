@@ -39,7 +39,7 @@ export async function loadLog(
     pieces: job.pieces,
     limitBytes: job.limitBytes,
     onGroup: (group) => {
-      builder.add(group.rows);
+      builder.addGroup(group);
       slices.noteGroup(group.rows.length);
     },
     pause: () => slices.pauseIfDue(),

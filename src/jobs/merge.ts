@@ -14,9 +14,11 @@ import { Folder } from '../runs/fold.ts';
 import { estimateSnapshot } from './estimate-snapshot.ts';
 import type { JobContext, JobDamage } from './job-context.ts';
 import { openMergeSource, type MergeSource, type OldSnapshot } from './merge-source.ts';
-import { RunPile } from '../runs/run-pile.ts';
+import { foldParts, type RunPart } from '../runs/interval-deletes.ts';
+import { PartPile } from '../runs/part-pile.ts';
 import { keyBound, RunCursor, type KeyBound } from '../runs/run-cursor.ts';
 import { scanRun } from './scan-run.ts';
+import { keysOfSnapshot } from './snapshot-keys.ts';
 import { verifyWritten } from './verify-written.ts';
 
 /** A closed log to merge. Its content is known, because the store wrote or read it. */
@@ -86,10 +88,10 @@ export async function merge(
   job: MergeJob,
   context: JobContext<MergedChunks>,
 ): Promise<MergeResult> {
-  const run = await loadLogs(fs, job.logs, job.storeId, context);
-  if (!Array.isArray(run)) return run;
+  const parts = await loadLogs(fs, job.logs, job.storeId, context);
+  if (!Array.isArray(parts)) return parts;
   try {
-    const result = await writeSnapshot(fs, job, run, context);
+    const result = await writeSnapshot(fs, job, parts, context);
     if (result.kind === 'corrupt') await unlinkIfThere(fs, job.temporaryPath);
     return result;
   } catch (error) {
@@ -98,17 +100,20 @@ export async function merge(
   }
 }
 
-/** Reads the logs from disk and folds them. Any difference from what was acknowledged is damage. */
+/**
+ * Reads the logs from disk and folds what lies between two deletes of intervals. Any difference
+ * from what was acknowledged is damage.
+ */
 async function loadLogs(
   fs: FileSystem,
   logs: readonly MergeLog[],
   storeId: Uint8Array,
   context: JobContext<MergedChunks>,
-): Promise<Columns[] | JobDamage> {
-  const runs = new RunPile();
+): Promise<RunPart[] | JobDamage> {
+  const pile = new PartPile();
   let bytesBefore = 0;
   for (const log of logs) {
-    const { scan, run } = await scanRun(fs, log.path, {
+    const { scan, parts } = await scanRun(fs, log.path, {
       number: log.number,
       storeId,
       onProgress: (bytes) => context.onProgress(bytesBefore + bytes),
@@ -124,16 +129,16 @@ async function loadLogs(
       const offset = 'offset' in ending ? ending.offset : scan.validBytes;
       return { kind: 'corrupt', path: log.path, offset, reason };
     }
-    if (runs.add(run)) runs.fold();
+    pile.add(parts);
     bytesBefore += log.lengthBytes;
   }
-  return runs.fold();
+  return pile.finish();
 }
 
 async function writeSnapshot(
   fs: FileSystem,
   job: MergeJob,
-  run: readonly Columns[],
+  parts: readonly RunPart[],
   context: JobContext<MergedChunks>,
 ): Promise<MergeResult> {
   const isOurs = job.snapshot?.format === 'lodestore';
@@ -141,6 +146,9 @@ async function writeSnapshot(
   try {
     const source = await openMergeSource(sourceFile, fs, job, context.signal);
     if ('kind' in source) return source;
+    const keys = keysOfSnapshot(source, job.snapshot?.path ?? '', context.pause);
+    const run = await foldParts(parts, keys);
+    if (!Array.isArray(run)) return run;
     const { limitBytes } = job;
     const neededBytes = limitBytes === undefined ? 0 : estimateSnapshot(source, run, job.logs);
     if (neededBytes > (limitBytes ?? 0)) return { kind: 'no-room', neededBytes, run };

@@ -57,7 +57,7 @@ export async function scanAncestorLog(
       const header = headerOf(result.payload.length, rows);
       recordCount += header.recordCount;
       options.onGroup?.(
-        { rows, batchRecordCounts: Uint32Array.of(header.recordCount) },
+        { rows, batchRecordCounts: Uint32Array.of(header.recordCount), hasIntervals: false },
         header,
         offset,
       );

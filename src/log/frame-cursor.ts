@@ -1,5 +1,5 @@
 import { ChecksumSeed } from '../format/checksum.ts';
-import { FILE_HEADER_BYTES, type FileHeader } from '../format/file-header.ts';
+import { FILE_HEADER_BYTES, INTERVAL_VERSION, type FileHeader } from '../format/file-header.ts';
 import {
   decodeFrameHeader,
   decodePayload,
@@ -9,7 +9,7 @@ import {
   FRAME_SEAL,
   type FrameHeader,
 } from '../format/frame.ts';
-import { decodeGroup, type GroupRows } from '../format/group-rows.ts';
+import { decodeGroup, type GroupRows, type RowKinds } from '../format/group-rows.ts';
 import type { Scratch } from '../format/scratch.ts';
 import type { FileWindow } from '../fs/file-window.ts';
 import { findLaterFrames } from './frame-search.ts';
@@ -66,6 +66,11 @@ export function startOf(header: FileHeader): LogPosition {
   };
 }
 
+/** The kinds of rows that a log may hold. */
+export function rowKindsOf({ version }: Pick<FileHeader, 'version'>): RowKinds {
+  return version >= INTERVAL_VERSION ? 'with-intervals' : 'single';
+}
+
 /**
  * End of the bytes that a group at `offset` proves synced. The file header is written together with
  * the first group, so the first group proves nothing.
@@ -83,11 +88,13 @@ export function provenEnd(header: FrameHeader, offset: number): number {
 export class FrameCursor {
   readonly seed: ChecksumSeed;
   readonly #version: number;
+  readonly #rowKinds: RowKinds;
   #position: LogPosition;
 
   constructor(header: FileHeader, start: LogPosition = startOf(header)) {
     this.seed = new ChecksumSeed(header.storeId, 'log', header.number);
     this.#version = header.version;
+    this.#rowKinds = rowKindsOf(header);
     this.#position = start;
   }
 
@@ -128,7 +135,7 @@ export class FrameCursor {
     if (decoded.kind === 'corrupt') return { ...decoded, offset };
     const isShared = scratch === undefined && decoded.bytes.buffer === payload.buffer;
     const bytes = isShared ? decoded.bytes.slice() : decoded.bytes;
-    const group = decodeGroup(bytes, header.batchCount, header.recordCount);
+    const group = decodeGroup(bytes, header.batchCount, header.recordCount, this.#rowKinds);
     if (typeof group === 'string') return { kind: 'corrupt', offset, reason: group };
     this.#pass(header);
     return { kind: 'group', group };

@@ -34,6 +34,8 @@ export interface Group {
   readonly recordCount: number;
   /** Of a group that another store has compressed: it is written as it is. */
   readonly stored?: StoredPayload | undefined;
+  /** Whether a row deletes an interval of keys. Default: none does. */
+  readonly hasIntervals?: boolean | undefined;
 }
 
 /** The bytes of one write, and the state of the log when they are durable. */
@@ -59,6 +61,8 @@ export class GroupEncoder {
     seed: ChecksumSeed,
     parts: {
       readonly header?: NewFileHeader | undefined;
+      /** Of the log, for the header. */
+      readonly version?: number | undefined;
       readonly group?: Group | undefined;
       readonly seal: boolean;
       /**
@@ -74,7 +78,7 @@ export class GroupEncoder {
     let after = position;
     let used = 0;
     if (parts.header !== undefined) {
-      const chain = encodeFileHeader(this.#buffer, parts.header);
+      const chain = encodeFileHeader(this.#buffer, parts.header, parts.version);
       used = FILE_HEADER_BYTES;
       after = { ...after, offset: after.offset + used, chain };
     }

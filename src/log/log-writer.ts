@@ -6,6 +6,8 @@ import { ChecksumSeed } from '../format/checksum.ts';
 import {
   encodeFileHeader,
   FILE_HEADER_BYTES,
+  INTERVAL_VERSION,
+  WRITTEN_VERSION,
   type NewFileHeader,
   type Predecessor,
 } from '../format/file-header.ts';
@@ -44,6 +46,8 @@ export class LogWriter {
   readonly #plain: EitherFile;
   readonly #seed: ChecksumSeed;
   readonly #header: NewFileHeader;
+  /** Chosen with the first group. */
+  #version: number = WRITTEN_VERSION.log;
   readonly #firstReserveBytes: number;
   readonly #cover: BlockCover = new BlockCover();
   #position: WritePosition;
@@ -91,6 +95,11 @@ export class LogWriter {
     return Math.max(this.#reservedBytes, this.#growsTo);
   }
 
+  /** Whether a group that deletes intervals of keys may come next: the log's version has them. */
+  get mayHoldIntervals(): boolean {
+    return this.#position.offset === 0 || this.#version >= INTERVAL_VERSION;
+  }
+
   get lastSequence(): bigint {
     return this.#position.lastSequence;
   }
@@ -134,9 +143,13 @@ export class LogWriter {
     pause: Pause,
   ): Flow<EncodedWrite> {
     assert(!this.isEnded, 'nothing is written behind a seal');
-    const header = this.#position.offset === 0 ? this.#header : undefined;
+    const isFirst = this.#position.offset === 0;
+    const hasIntervals = parts.group?.hasIntervals === true;
+    if (isFirst) this.#version = hasIntervals ? INTERVAL_VERSION : WRITTEN_VERSION.log;
+    assert(!hasIntervals || this.mayHoldIntervals, 'older versions have no deletes of intervals');
+    const header = isFirst ? this.#header : undefined;
     const unprovenBytes = this.unsyncedBytes;
-    const all = { header, unprovenBytes, ...parts };
+    const all = { header, version: this.#version, unprovenBytes, ...parts };
     return encoder.encode(this.#position, this.#seed, all, level, pause);
   }
 
@@ -336,7 +349,7 @@ export class LogWriter {
     const isInFlight = this.#changes > 0;
     const isLength = isInFlight ? sizeBytes >= this.lengthBytes : sizeBytes === this.#reservedBytes;
     const expected = new Uint8Array(FILE_HEADER_BYTES);
-    if (this.lengthBytes > 0) encodeFileHeader(expected, this.#header);
+    if (this.lengthBytes > 0) encodeFileHeader(expected, this.#header, this.#version);
     const isStart = (isInFlight && this.lengthBytes === 0) || equalBytes(start, expected);
     if (!isLength || !isStart) throw new Error(`${this.path} is not as it was left here`);
   }

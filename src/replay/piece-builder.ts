@@ -1,6 +1,9 @@
 import { ROW_HEADER_BYTES } from '../base/limits.ts';
 import { finishSteps, type Steps } from '../base/steps.ts';
+import type { GroupRows } from '../format/group-rows.ts';
+import { partsOf, type KeyInterval } from '../format/range-row.ts';
 import { DATA_LENGTH, isDeleteRow, KEY_HIGH, KEY_LOW } from '../format/row.ts';
+import { PARTITIONS } from '../table/replayed/row-index.ts';
 import { EntryList } from './entry-list.ts';
 import { NewestEntries } from './newest-entries.ts';
 import { RowBuffers, type RowBuffer } from './row-buffers.ts';
@@ -43,6 +46,26 @@ export class PieceBuilder {
   }
 
   /** Copies the rows of a group. They must have been validated. */
+  addGroup({ rows, hasIntervals }: Pick<GroupRows, 'rows' | 'hasIntervals'>): void {
+    if (!hasIntervals) {
+      this.add(rows);
+      return;
+    }
+    for (const part of partsOf(rows)) {
+      if (part.kind === 'rows') this.add(part.rows);
+      else this.#addInterval(part.interval);
+    }
+  }
+
+  /** As a piece of its own: rows before it and behind it must not be mixed. */
+  #addInterval(interval: KeyInterval): void {
+    if (this.#entries.count > 0) finishSteps(this.#cut());
+    const starts = new Uint32Array(PARTITIONS + 1);
+    const none = { buffers: [], entries: new Uint32Array(0), starts, rowCount: 0, rowBytes: 0 };
+    this.#pieces.push({ ...none, interval });
+  }
+
+  /** Copies rows, none of which deletes an interval. */
   add(rows: Uint8Array): void {
     if (rows.length === 0) return;
     const buffer = this.#buffers.roomFor(rows.length);

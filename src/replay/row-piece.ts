@@ -1,3 +1,5 @@
+import type { KeyInterval } from '../format/range-row.ts';
+
 /**
  * Words of an entry: the key's halves, the position of its row, and the row's length with {@link
  * DELETE_FLAG}.
@@ -24,6 +26,8 @@ export interface RowPiece {
   readonly starts: Uint32Array;
   readonly rowCount: number;
   readonly rowBytes: number;
+  /** The piece has no rows: it deletes these keys of older pieces and of the snapshot. */
+  readonly interval?: KeyInterval | undefined;
 }
 
 /** A piece among others. Its positions begin at this block. */

@@ -1,9 +1,6 @@
 import type { KeyPrefix } from '../table/layer/key-prefix.ts';
-import { checkRange, type RangeOptions } from '../table/layer/key-range.ts';
+import { checkRange, type BoundOptions } from '../table/layer/key-range.ts';
 import type { Records } from '../table/view.ts';
-
-/** A range of keys. Contradictory bounds match nothing. */
-export type BoundOptions = Pick<RangeOptions, 'gte' | 'gt' | 'lte' | 'lt'>;
 
 /** Describes `for await` in errors. */
 export const ITERATING = 'reading records';

@@ -1,6 +1,7 @@
 import { requireKnownFields, type FieldsOf } from '../base/fields.ts';
 import { checkU64 } from '../base/u64.ts';
 import { KeyPrefix } from '../table/layer/key-prefix.ts';
+import { checkInterval, type BoundOptions } from '../table/layer/key-range.ts';
 import { withOutcome } from './batch/batch-queue.ts';
 import type { Condition } from './batch/condition.ts';
 import type { Inserted, InsertOptions } from './batch/insert-options.ts';
@@ -60,6 +61,15 @@ export class ReadableKeyspace extends RecordReads {
   }
 
   /**
+   * A range of keys as bounds of full keys. Bounds that contradict each other still do.
+   * @throws TypeError or RangeError that names the bound; TypeError where no bound is given
+   */
+  toRange(range: BoundOptions): { readonly gte: bigint; readonly lte: bigint } {
+    const { lowest, highest } = checkInterval(range, this.#keys);
+    return lowest > highest ? { gte: 1n, lte: 0n } : { gte: lowest, lte: highest };
+  }
+
+  /**
    * The key in this keyspace of a full key. Undefined if the full key has another prefix.
    *
    * @throws TypeError or RangeError if `fullKey` is not a u64
@@ -79,6 +89,7 @@ export interface SingleWrites {
     options?: InsertOptions & Condition,
   ): Promise<Inserted>;
   delete(key: bigint | number, options?: InsertOptions & Condition): Promise<Inserted>;
+  deleteRange(range: BoundOptions, options?: InsertOptions): Promise<Inserted>;
 }
 
 /**
@@ -100,21 +111,36 @@ export class Keyspace extends ReadableKeyspace implements SingleWrites {
     data?: Uint8Array,
     options?: InsertOptions & Condition,
   ): Promise<Inserted> {
-    return this.#insert(key, (full) => this.#writes.put(full, value, data, options));
+    return insertAs(
+      () => this.toKey(key),
+      (full) => this.#writes.put(full, value, data, options),
+    );
   }
 
   /** Like `MetadataStore.delete`. A key with too many bits rejects with a RangeError. */
   delete(key: bigint | number, options?: InsertOptions & Condition): Promise<Inserted> {
-    return this.#insert(key, (full) => this.#writes.delete(full, options));
+    return insertAs(
+      () => this.toKey(key),
+      (full) => this.#writes.delete(full, options),
+    );
   }
 
-  #insert(key: bigint | number, insert: (full: bigint) => Promise<Inserted>): Promise<Inserted> {
-    let full: bigint;
-    try {
-      full = this.toKey(key);
-    } catch (error) {
-      return Promise.reject(withOutcome(error));
-    }
-    return insert(full);
+  /** As `MetadataStore.deleteRange`. A bound with too many bits rejects with a RangeError. */
+  deleteRange(range: BoundOptions, options?: InsertOptions): Promise<Inserted> {
+    return insertAs(
+      () => this.toRange(range),
+      (full) => this.#writes.deleteRange(full, options),
+    );
   }
+}
+
+/** Rejects where `toFull` throws. */
+function insertAs<T>(toFull: () => T, insert: (full: T) => Promise<Inserted>): Promise<Inserted> {
+  let full: T;
+  try {
+    full = toFull();
+  } catch (error) {
+    return Promise.reject(withOutcome(error));
+  }
+  return insert(full);
 }

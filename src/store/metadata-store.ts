@@ -3,6 +3,7 @@ import { queueMicrotask } from '../base/timers.ts';
 import { StoreClosedError, StoreError } from '../base/errors.ts';
 import type { CommitGate } from './commit/commit-gate.ts';
 import type { Health } from './commit/health.ts';
+import type { BoundOptions } from '../table/layer/key-range.ts';
 import type { DirectoryLock } from '../directory/held-lock.ts';
 import type { Directory } from '../fs/directory.ts';
 import type { Table } from '../table/table.ts';
@@ -213,6 +214,15 @@ export class MetadataStore extends FollowingStore implements AsyncDisposable {
     options: InsertOptions & Condition = {},
   ): Promise<Inserted> {
     return this.#insertOne(options, (batch, condition) => batch.delete(key, condition));
+  }
+
+  /** Inserts a batch of one `WriteBatch.deleteRange`. Resolves and rejects like `insertBatch`. */
+  override deleteRange(range: BoundOptions, options: InsertOptions = {}): Promise<Inserted> {
+    try {
+      return this.insertBatch(new WriteBatch().deleteRange(range), options);
+    } catch (error) {
+      return Promise.reject(withOutcome(error));
+    }
   }
 
   #insertOne(

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { ALL_KEYS } from '../table/layer/key-prefix.ts';
-import type { RangeOptions } from '../table/layer/key-range.ts';
+import type { BoundOptions, RangeOptions } from '../table/layer/key-range.ts';
 import type { TableRecord } from '../table/layer/table-record.ts';
 import type { Pace } from '../table/scan/pace.ts';
 import type { StoreIterator } from '../table/scan/record-iterator.ts';
@@ -19,7 +19,7 @@ import type { StoreEvents } from './observe/store-events.ts';
 import { getInto, getMany, hasMany, valueOf } from './point-reads.ts';
 import type { GetManyOptions, ManyRecords } from './point-reads.ts';
 import type { ReadSource } from './record-reads.ts';
-import { endKey, ITERATING, type BoundOptions } from './key-reads.ts';
+import { endKey, ITERATING } from './key-reads.ts';
 import { Slices } from './slices.ts';
 import { SnapshotSet, type StoreSnapshot } from './store-snapshot.ts';
 import { entriesByValue, type ValueRangeOptions } from './value-entries.ts';
@@ -196,4 +196,6 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> implements
   ): Promise<Inserted>;
 
   abstract delete(key: bigint | number, options?: InsertOptions & Condition): Promise<Inserted>;
+
+  abstract deleteRange(range: BoundOptions, options?: InsertOptions): Promise<Inserted>;
 }

@@ -1,5 +1,5 @@
 import { ALL_KEYS, type KeyPrefix } from '../table/layer/key-prefix.ts';
-import type { RangeOptions } from '../table/layer/key-range.ts';
+import type { BoundOptions, RangeOptions } from '../table/layer/key-range.ts';
 import type { TableRecord } from '../table/layer/table-record.ts';
 import type { Pace } from '../table/scan/pace.ts';
 import type { StoreIterator } from '../table/scan/record-iterator.ts';
@@ -8,7 +8,7 @@ import { countRecords, type CountOptions } from './count.ts';
 import { contentHashOf, type ContentHash, type ContentHashOptions } from './content-hash.ts';
 import { getInto, getMany, hasMany, lookUp, valueOf } from './point-reads.ts';
 import type { GetManyOptions, ManyRecords } from './point-reads.ts';
-import { endKey, ITERATING, type BoundOptions } from './key-reads.ts';
+import { endKey, ITERATING } from './key-reads.ts';
 import { Slices, type SliceHooks } from './slices.ts';
 import { entriesByValue, type ValueRangeOptions } from './value-entries.ts';
 import { u64Halves } from '../base/u64.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { countRows, decodeGroup } from '../../src/format/group-rows.ts';
+import { partsOf, writeRangeRow } from '../../src/format/range-row.ts';
 import { groupOf } from '../support/small-directory.ts';
 
 const ROW = { key: 1n, value: 2n, data: Uint8Array.of(1, 2, 3) };
@@ -46,4 +47,18 @@ describe('refused', () => {
     // A value whose low half is zero is none.
     expect(countRows(groupOf([[{ ...ROW, value: 2n ** 32n }]]).decoded)).toBe(1);
   });
+});
+
+test('deletes of intervals are rows of logs of version 3 only, whose ends do not cross', () => {
+  const bytes = new Uint8Array(28);
+  const view = new DataView(bytes.buffer);
+  writeRangeRow(view, 0, { lowest: 5n, highest: 5n });
+  expect(decodeGroup(bytes, 1, 1)).toMatch(/number of rows differs/);
+  expect(decodeGroup(bytes, 1, 1, 'with-intervals')).toMatchObject({ hasIntervals: true });
+  expect([...partsOf(bytes)]).toEqual([
+    { kind: 'interval', interval: { lowest: 5n, highest: 5n } },
+  ]);
+  writeRangeRow(view, 0, { lowest: 6n, highest: 5n });
+  expect(decodeGroup(bytes, 1, 1, 'with-intervals')).toMatch(/number of rows differs/);
+  expect(countRows(bytes.subarray(0, 27), 'with-intervals')).toBe(-1);
 });

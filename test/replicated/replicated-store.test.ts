@@ -42,6 +42,25 @@ test('a batch of the primary is visible on a replica', async () => {
   expect(await other.contentHash()).toEqual(await one.contentHash());
 });
 
+test('a deleted range is one row of the shared log, and the same on every node', async () => {
+  const log = new SimulatedLog();
+  const one = await openNode(log);
+  const other = await openNode(log);
+  await one.promote();
+  for (let key = 0n; key < 20n; key++) await one.put(key, key + 1n);
+  const { sequence } = await one.deleteRange({ gte: 5, lt: 15 });
+  await one.put(7n, 70n);
+  await other.reached(one.position);
+  expect([...other.keys()]).toEqual([0n, 1n, 2n, 3n, 4n, 7n, 15n, 16n, 17n, 18n, 19n]);
+  expect(await other.contentHash()).toEqual(await one.contentHash());
+  expect(sequence).toBeGreaterThan(0n);
+  await other.promote();
+  await other.deleteRange({ lt: 8 });
+  await one.reached(other.position);
+  expect(await other.contentHash()).toEqual(await one.contentHash());
+  expect(one.firstKey()).toBe(15n);
+});
+
 test('a takeover fences the old primary', async () => {
   const log = new SimulatedLog();
   const one = await openNode(log);

@@ -7,6 +7,7 @@ export function put(key: number, value: number, data = ''): Update[] {
 
 function textOfUpdate(update: ChangeUpdate): string {
   if (update.type === 'del') return `-${update.key}`;
+  if (update.type === 'deleteRange') return `-${update.gte}..${update.lte}`;
   return `${update.key}=${update.value}:${Buffer.from(update.data).toString('utf8')}`;
 }
 

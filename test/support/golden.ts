@@ -7,6 +7,7 @@ import { temporaryDirectory } from './temporary-directory.ts';
 export const V1: string = fileURLToPath(new URL('../golden/v1', import.meta.url));
 export const V2: string = fileURLToPath(new URL('../golden/v2', import.meta.url));
 export const V2_LOGS: string = fileURLToPath(new URL('../golden/v2-logs', import.meta.url));
+export const V3_LOGS: string = fileURLToPath(new URL('../golden/v3-logs', import.meta.url));
 export const ANCESTOR: string = fileURLToPath(new URL('../golden/ancestor', import.meta.url));
 
 /** The directories in a collection of golden ones, by name. */

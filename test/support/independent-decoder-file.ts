@@ -70,7 +70,8 @@ export function fileHead(file: StoredFile): FileHead | undefined {
     return undefined;
   }
   const version = head.u32(8);
-  demand(version === 1 || version === 2, 'the version is known');
+  const newest = file.kind === 'log' ? 3 : 2;
+  demand(version >= 1 && version <= newest, 'the version is known');
   demand(head.u32(12) === 128, 'the header is 128 bytes long');
   demand(head.fileNumber(32) === file.number, 'the number is the one in the name');
   head.demandZero(76, 124, 'file header');

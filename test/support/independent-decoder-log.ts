@@ -9,11 +9,12 @@ import {
   type StoredFile,
 } from './independent-decoder-file.ts';
 
-/** Value 0 deletes the key. */
+/** Value 0 deletes the key, or all keys from it to `upTo`. */
 export interface Row {
   readonly key: bigint;
   readonly value: bigint;
   readonly data: Uint8Array;
+  readonly upTo?: bigint;
 }
 
 export interface DecodedLog {
@@ -122,7 +123,7 @@ class LogWalk {
     this.#prove(frame);
     const payload = payloadOf(this.#file, this.#head.storeId, this.#offset, frame);
     if (payload === undefined) return this.#broken();
-    this.#batches.push(...batchesOf(payload, frame));
+    this.#batches.push(...batchesOf(payload, frame, this.#head.version));
     this.#offset += 48 + frame.payloadBytes;
     this.#frames++;
     this.#lastSequence += BigInt(frame.batches);
@@ -159,10 +160,10 @@ class LogWalk {
 }
 
 /** Section "Group". */
-function batchesOf(payload: Uint8Array, frame: FrameHead): Row[][] {
+function batchesOf(payload: Uint8Array, frame: FrameHead, version: number): Row[][] {
   const tableBytes = frame.batches > 1 ? 4 * frame.batches : 0;
   demand(tableBytes <= payload.length, 'the batch table fits');
-  const rows = rowsOf(payload.subarray(0, payload.length - tableBytes));
+  const rows = rowsOf(payload.subarray(0, payload.length - tableBytes), version);
   demand(rows.length === frame.records, 'the rows are as many as the header says');
   if (frame.batches === 1) return [rows];
   const table = new Fields(payload.subarray(payload.length - tableBytes));
@@ -177,7 +178,7 @@ function batchesOf(payload: Uint8Array, frame: FrameHead): Row[][] {
   return batches;
 }
 
-function rowsOf(bytes: Uint8Array): Row[] {
+function rowsOf(bytes: Uint8Array, version: number): Row[] {
   const fields = new Fields(bytes);
   const rows: Row[] = [];
   let offset = 0;
@@ -190,8 +191,12 @@ function rowsOf(bytes: Uint8Array): Row[] {
     ];
     offset += 20;
     demand(offset + length <= bytes.length, "a row's data fits");
-    demand(value !== 0n || length === 0, 'a delete has no data');
-    rows.push({ key, value, data: bytes.slice(offset, offset + length) });
+    if (value === 0n && length !== 0) {
+      demand(version >= 3 && length === 8, 'a delete has no data, or a highest key');
+      const upTo = fields.u64(offset);
+      demand(key <= upTo, 'the ends of a range do not cross');
+      rows.push({ key, value, data: new Uint8Array(0), upTo });
+    } else rows.push({ key, value, data: bytes.slice(offset, offset + length) });
     offset += length;
   }
   return rows;

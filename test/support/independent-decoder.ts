@@ -42,11 +42,16 @@ export function decodeDirectory(directory: string): DecodedDirectory {
   demandClaimed(claim, snapshot, newest, logs);
   const records = new Map(snapshot.records.map((row) => [row.key, row]));
   for (const row of logs.flatMap((log) => log.rows)) {
-    if (row.value === 0n) records.delete(row.key);
-    else records.set(row.key, row);
+    if (row.value !== 0n) records.set(row.key, row);
+    else if (row.upTo === undefined) records.delete(row.key);
+    else for (const key of records.keys()) if (isWithin(key, row)) records.delete(key);
   }
   const sorted = [...records.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
   return { snapshot, logs, claim, records: sorted };
+}
+
+function isWithin(key: bigint, { key: lowest, upTo = lowest }: Row): boolean {
+  return key >= lowest && key <= upTo;
 }
 
 function numbersOf(names: readonly string[], kind: StoredFile['kind']): number[] {

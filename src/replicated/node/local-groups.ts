@@ -6,6 +6,9 @@ import type { LogGroup } from '../../log/log-reader.ts';
 import type { CompleteGroup } from '../log/log-chain.ts';
 import { LogLostError } from '../log/log-errors.ts';
 
+/** A shared log has no versions: its groups may have all kinds of rows. */
+const KINDS = 'with-intervals';
+
 /** A group that the store had when it was opened. */
 interface LocalGroup {
   readonly firstSequence: bigint;
@@ -37,7 +40,7 @@ export class LocalGroups {
   compare(position: bigint, group: CompleteGroup, decoded: Uint8Array): void {
     const local = this.#groups.shift();
     const { firstSequence } = group;
-    const rows = decodeGroup(decoded, group.batchCount, group.recordCount);
+    const rows = decodeGroup(decoded, group.batchCount, group.recordCount, KINDS);
     if (
       local !== undefined &&
       typeof rows !== 'string' &&
@@ -56,7 +59,7 @@ export function decodeShared(position: bigint, group: CompleteGroup): Uint8Array
   const { codec, payload, decodedBytes, batchCount, recordCount } = group;
   const decoded = codec === CODEC_RAW ? payload : new Uint8Array(decodedBytes);
   const isDecoded = codec === CODEC_RAW || decompressInto(decoded, payload);
-  const rows = isDecoded ? decodeGroup(decoded, batchCount, recordCount) : 'it is not zstd';
+  const rows = isDecoded ? decodeGroup(decoded, batchCount, recordCount, KINDS) : 'it is not zstd';
   if (typeof rows !== 'string') return decoded;
   throw new LogLostError({ position, reason: `the payload does not decode: ${rows}` });
 }

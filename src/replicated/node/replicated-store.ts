@@ -3,6 +3,7 @@ import { nextTurn, queueMicrotask } from '../../base/timers.ts';
 import { pathOf } from '../../base/path.ts';
 import { AbortedError, StoreClosedError } from '../../base/errors.ts';
 import type { BackupOptions, BackupReport } from '../../store/backup/backup.ts';
+import type { BoundOptions } from '../../table/layer/key-range.ts';
 import { withOutcome } from '../../store/batch/batch-queue.ts';
 import type { Condition } from '../../store/batch/condition.ts';
 import {
@@ -292,6 +293,15 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
   /** Inserts a batch of one delete, as `insertBatch`. */
   delete(key: bigint | number, options: InsertOptions & Condition = {}): Promise<Inserted> {
     return this.#insertOne(options, (batch, condition) => batch.delete(key, condition));
+  }
+
+  /** Inserts a batch of one `WriteBatch.deleteRange`, as `insertBatch`. */
+  deleteRange(range: BoundOptions, options: InsertOptions = {}): Promise<Inserted> {
+    try {
+      return this.insertBatch(new WriteBatch().deleteRange(range), options);
+    } catch (error) {
+      return Promise.reject(withOutcome(error));
+    }
   }
 
   #insertOne(

@@ -203,11 +203,16 @@ export class BatchQueue {
       this.#skipSettled();
       const batch = this.#batches[this.#head];
       if (batch?.state !== 'ready' || group.length === MAX_GROUP_BATCHES) break;
-      if (group.length > 0 && lengthBytes + batch.lengthBytes > GROUP_TARGET_BYTES) break;
+      // A batch that deletes intervals is a group of its own: the rows before it decide what it
+      // deletes.
+      const isAlone = batch.packed!.hasIntervals;
+      const isTooLong = lengthBytes + batch.lengthBytes > GROUP_TARGET_BYTES;
+      if (group.length > 0 && (isAlone || isTooLong)) break;
       lengthBytes += batch.lengthBytes;
       batch.state = 'in-flight';
       group.push(batch);
       this.#batches[this.#head++] = undefined;
+      if (isAlone) break;
     }
     this.#compact();
     this.#inFlight = group;

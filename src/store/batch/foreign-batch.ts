@@ -1,5 +1,6 @@
 import { isBytes, viewOf } from '../../base/bytes.ts';
 import { joinU64 } from '../../base/u64.ts';
+import { intervalAt, isRangeRow } from '../../format/range-row.ts';
 import { DATA, isDeleteRow, KEY_LOW, U64_HIGH, VALUE_LOW } from '../../format/row.ts';
 import { countRows, rowLengthAt } from '../../format/group-rows.ts';
 import type { Condition, Demand } from './condition.ts';
@@ -21,7 +22,7 @@ export function isForeignBatch(source: object): source is ForeignBatch {
  */
 export function takeOver(source: ForeignBatch): WriteBatch {
   const { rows, demands } = source[HAND_OVER]();
-  if (!isBytes(rows) || countRows(rows) < 0)
+  if (!isBytes(rows) || countRows(rows, 'with-intervals') < 0)
     throw new TypeError('the batch was made by another version of lodestore');
   const conditions = conditionsOf(demands);
   const view = viewOf(rows);
@@ -29,7 +30,10 @@ export function takeOver(source: ForeignBatch): WriteBatch {
   for (let offset = 0; offset < rows.length; offset += rowLengthAt(view, offset)) {
     const condition = conditions.get(batch.size);
     const key = u64At(view, offset + KEY_LOW);
-    if (isDeleteRow(view, offset)) batch.delete(key, condition);
+    if (isRangeRow(view, offset)) {
+      const { lowest, highest } = intervalAt(view, offset);
+      batch.deleteRange({ gte: lowest, lte: highest });
+    } else if (isDeleteRow(view, offset)) batch.delete(key, condition);
     else {
       const data = rows.subarray(offset + DATA, offset + rowLengthAt(view, offset));
       batch.put(key, u64At(view, offset + VALUE_LOW), data, condition);

@@ -1,8 +1,11 @@
+import type { BoundOptions } from '../../table/layer/key-range.ts';
 import type { Condition } from './condition.ts';
 
 /** Maps keys of a keyspace to full keys. */
 export interface KeyMapping {
   toKey(key: bigint | number): bigint;
+  /** As bounds of full keys. */
+  toRange(range: BoundOptions): { readonly gte: bigint; readonly lte: bigint };
 }
 
 /** The part of `WriteBatch` that takes updates. */
@@ -14,6 +17,7 @@ export interface BatchUpdates {
     condition?: Condition,
   ): unknown;
   delete(key: bigint | number, condition?: Condition): unknown;
+  deleteRange(range: BoundOptions): unknown;
 }
 
 /** Adds updates of one keyspace to a batch. */
@@ -43,6 +47,12 @@ export class KeyspaceBatch {
   /** Like `WriteBatch.delete`, with a key of the keyspace. Throws like `put`. */
   delete(key: bigint | number, condition?: Condition): this {
     this.#batch.delete(this.#keys.toKey(key), condition);
+    return this;
+  }
+
+  /** As `WriteBatch.deleteRange`, of keys of the keyspace. Throws like it, and like `put`. */
+  deleteRange(range: BoundOptions): this {
+    this.#batch.deleteRange(this.#keys.toRange(range));
     return this;
   }
 }

@@ -10,6 +10,8 @@ export class PackedBatch {
   readonly lengthBytes: number;
   readonly recordCount: number;
   readonly conditions: LentConditions | undefined;
+  /** Whether a row deletes an interval of keys. */
+  readonly hasIntervals: boolean;
   readonly #buffer: BatchBuffer;
 
   constructor(
@@ -17,11 +19,13 @@ export class PackedBatch {
     lengthBytes: number,
     recordCount: number,
     conditions: LentConditions | undefined,
+    hasIntervals: boolean,
   ) {
     this.#buffer = buffer;
     this.lengthBytes = lengthBytes;
     this.recordCount = recordCount;
     this.conditions = conditions;
+    this.hasIntervals = hasIntervals;
     buffer.lentCount++;
   }
 

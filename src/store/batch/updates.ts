@@ -1,4 +1,5 @@
 import { begin, finishAtOnce, waited, type Flow } from '../../base/flow.ts';
+import type { BoundOptions } from '../../table/layer/key-range.ts';
 import { conditionOf, type Condition } from './condition.ts';
 import { isForeignBatch, takeOver } from './foreign-batch.ts';
 import { WriteBatch } from './write-batch.ts';
@@ -14,7 +15,8 @@ export type Update =
       readonly value: bigint | number;
       readonly data?: Uint8Array | undefined;
     })
-  | (Condition & { readonly type: 'delete' | 'del'; readonly key: bigint | number });
+  | (Condition & { readonly type: 'delete' | 'del'; readonly key: bigint | number })
+  | (BoundOptions & { readonly type: 'deleteRange' });
 
 /** Number of updates packed between two yields to the event loop. */
 const SLICE_UPDATES = 2_048;
@@ -26,8 +28,15 @@ function pack(batch: WriteBatch, update: Update): void {
     );
   }
   const { type } = update;
+  if (type === 'deleteRange') {
+    const { type: _, ...range } = update;
+    batch.deleteRange(range);
+    return;
+  }
   if (type !== 'put' && type !== 'delete' && type !== 'del') {
-    throw new TypeError(`an update's type must be 'put' or 'delete', not ${String(type)}`);
+    throw new TypeError(
+      `an update's type must be 'put', 'delete' or 'deleteRange', not ${String(type)}`,
+    );
   }
   requireFields(update);
   const condition = conditionOf(update);
@@ -38,7 +47,7 @@ function pack(batch: WriteBatch, update: Update): void {
 /**
  * Rejects unknown fields. Otherwise a misspelt condition would be ignored and the update applied.
  */
-function requireFields(update: Update): void {
+function requireFields(update: Exclude<Update, { type: 'deleteRange' }>): void {
   for (const name in update) {
     switch (name) {
       case 'type':

@@ -1,6 +1,7 @@
 import { viewOf } from '../../base/bytes.ts';
 import { ROW_HEADER_BYTES } from '../../base/limits.ts';
 import { rowLengthAt } from '../../format/group-rows.ts';
+import { intervalAt, isRangeRow } from '../../format/range-row.ts';
 import type { LogGroup } from '../../log/log-reader.ts';
 import { KEY_LOW, VALUE_LOW } from '../../format/row.ts';
 
@@ -13,7 +14,9 @@ export type ChangeUpdate =
       /** A copy. */
       readonly data: Uint8Array;
     }
-  | { readonly type: 'del'; readonly key: bigint };
+  | { readonly type: 'del'; readonly key: bigint }
+  /** All records with keys from `gte` to `lte` are deleted. */
+  | { readonly type: 'deleteRange'; readonly gte: bigint; readonly lte: bigint };
 
 /** One committed batch. */
 export interface Change {
@@ -21,7 +24,7 @@ export interface Change {
   readonly sequence: bigint;
   /** Number of updates in the batch. */
   readonly size: number;
-  /** Bytes of its encoded rows: 20 per update plus the data. */
+  /** Bytes of its encoded rows: 20 per update plus the data; 28 for a deleted range. */
   readonly byteLength: number;
   /**
    * The updates in their original order. They are decoded lazily and can be iterated repeatedly.
@@ -50,7 +53,10 @@ function* updatesOf(rows: Uint8Array): Generator<ChangeUpdate, void, void> {
     const value = view.getBigUint64(offset + VALUE_LOW, true);
     const end = offset + rowLengthAt(view, offset);
     // Copied, so that a retained record does not keep the whole group in memory.
-    if (value === 0n) yield { type: 'del', key };
+    if (isRangeRow(view, offset)) {
+      const { lowest, highest } = intervalAt(view, offset);
+      yield { type: 'deleteRange', gte: lowest, lte: highest };
+    } else if (value === 0n) yield { type: 'del', key };
     else yield { type: 'put', key, value, data: rows.slice(offset + ROW_HEADER_BYTES, end) };
     offset = end;
   }

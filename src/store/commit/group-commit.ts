@@ -10,7 +10,7 @@ import {
 import { begin, waited, type Flow } from '../../base/flow.ts';
 import { FILE_HEADER_BYTES } from '../../format/file-header.ts';
 import { encodedPayload } from '../../format/frame.ts';
-import { batchTableBytes } from '../../format/group-rows.ts';
+import { batchTableBytes, holdsInterval } from '../../format/group-rows.ts';
 import {
   GroupEncoder,
   type EncodedWrite,
@@ -26,6 +26,7 @@ import type { StoreObserver } from '../observe/store-observer.ts';
 import type { SpaceKeeper } from '../space/space-keeper.ts';
 import type { ArrivedGroup, CommitGate } from './commit-gate.ts';
 import { ConditionJudge } from './condition-judge.ts';
+import { publishExpanded } from './expand-batch.ts';
 import { gather } from './gather.ts';
 import type { Health } from './health.ts';
 import type { LogKeeper } from './log-keeper.ts';
@@ -92,7 +93,7 @@ export class GroupCommit {
    * error that its batches are rejected with.
    */
   *#commit(batches: readonly QueuedBatch[]): Flow<StoreError | undefined> {
-    const { table, logs, health, queue, space, gate } = this.#parts;
+    const { table, health, queue, space, gate } = this.#parts;
     const refused = gate?.refusal(batches);
     if (refused !== undefined) return refused;
     const isJudged = queue.conditionalBatches > 0 || space.isLimited;
@@ -102,17 +103,30 @@ export class GroupCommit {
     );
     const durability = batches.some((batch) => batch.durability === 'sync') ? 'sync' : 'deferred';
     if (written.length === 0) return yield* this.#commitNothing(durability, isJudged);
-    let log: LogWriter;
-    try {
-      log = yield* logs.writable();
-    } catch (error) {
-      return asRefusal(error);
-    }
+    const { rows, hasIntervals, recordCount } = written[0]!.packed!;
+    const log = yield* this.#writable(hasIntervals);
+    if (log instanceof StoreError) return log;
     if (health.isPoisoned) return health.poisonedWrite('not-applied');
+    if (hasIntervals) {
+      const group = { decoded: rows, batchCount: 1, recordCount, hasIntervals };
+      return yield* this.#writeExpanded(log, group, durability);
+    }
     const rowsBytes = written.reduce((sum, batch) => sum + batch.lengthBytes, 0);
     const region = table.reserve(rowsBytes + batchTableBytes(written.length));
     const group = gather(region, written, rowsBytes);
     table.beginPublish(region, rowsBytes);
+    return this.#finish(yield* this.write(log, group, durability), group);
+  }
+
+  /** Writes a group of one batch that deletes intervals, and shows the deletes of single keys. */
+  *#writeExpanded(
+    log: LogWriter,
+    group: Group,
+    durability: BatchDurability,
+  ): Flow<StoreError | undefined> {
+    const { table, pause } = this.#parts;
+    const refusal = yield* publishExpanded(table, group.decoded, pause);
+    if (refusal !== undefined) return refusal;
     return this.#finish(yield* this.write(log, group, durability), group);
   }
 
@@ -121,15 +135,17 @@ export class GroupCommit {
    * if that failed.
    */
   *apply(arrived: ArrivedGroup): Flow<StoreError | undefined> {
-    const { table, logs, health } = this.#parts;
+    const { table, health } = this.#parts;
     const { decoded, batchCount, recordCount, stored } = arrived;
-    let log: LogWriter;
-    try {
-      log = yield* logs.writable();
-    } catch (error) {
-      return asRefusal(error);
-    }
+    // Such a group has one batch.
+    const hasIntervals = batchCount === 1 && holdsInterval(decoded);
+    const log = yield* this.#writable(hasIntervals);
+    if (log instanceof StoreError) return log;
     if (health.isPoisoned) return health.poisonedWrite('not-applied');
+    if (hasIntervals) {
+      const group = { decoded, batchCount, recordCount, stored, hasIntervals };
+      return yield* this.#writeExpanded(log, group, 'deferred');
+    }
     const region = table.reserve(decoded.length);
     region.bytes.set(decoded);
     table.beginPublish(region, decoded.length - batchTableBytes(batchCount));
@@ -148,6 +164,26 @@ export class GroupCommit {
     stats.committed(group.batchCount, group.recordCount);
     this.#parts.gate?.shown();
     return undefined;
+  }
+
+  /**
+   * The log to write to, or why there is none. A log whose version has no deletes of intervals is
+   * closed before one is written.
+   */
+  *#writable(isForIntervals: boolean): Flow<LogWriter | StoreError> {
+    const { logs } = this.#parts;
+    try {
+      const log = yield* logs.writable();
+      if (!isForIntervals || log.mayHoldIntervals) return log;
+      const refusal = yield* logs.waitForNext();
+      if (refusal !== undefined) return refusal;
+      const error = yield* this.write(log, undefined);
+      if (error !== undefined) return error;
+      yield* this.#replaceLog();
+      return yield* logs.writable();
+    } catch (error) {
+      return asRefusal(error);
+    }
   }
 
   /**

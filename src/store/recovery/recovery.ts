@@ -1,6 +1,7 @@
 import { onAbort } from '../../base/abort.ts';
 import type { Columns } from '../../format/columns.ts';
 import type { LazyChunk } from '../../table/chunk/lazy-chunk.ts';
+import type { RowPiece } from '../../replay/row-piece.ts';
 import type { ReplayedParts } from '../../table/replayed/replayed-rows.ts';
 import type { RecoveredColumns } from '../../table/table.ts';
 import {
@@ -12,6 +13,7 @@ import {
   type DirectoryState,
   type LimitLogs,
 } from './directory-state.ts';
+import { coveredChunks, expandIntervals } from './expand-intervals.ts';
 import { loadLogs } from './load-logs.ts';
 import { loadAncestorRecords, loadSnapshot, type ChunkedSnapshot } from './load-records.ts';
 import type { RecoveryContext } from './recovery-context.ts';
@@ -45,7 +47,8 @@ export interface RecoveredState extends DirectoryState {
  * 3. `judgeDirectory` decides whether a crash can have caused what the scans report. Broken bytes
  *    at the end of the last log are a torn write, unless a later frame proves that they were
  *    synced. Anything else that is invalid is damage, and ends recovery before any chunk is used.
- * 4. `Replay` indexes the newest row of each key, and counts which keys the snapshot holds.
+ * 4. Deletes of intervals become deletes of the keys that are there (`expandIntervals`).
+ * 5. `Replay` indexes the newest row of each key, and counts which keys the snapshot holds.
  *
  * With the lock, nobody else changes the directory. A reader without the lock may see a listing
  * that a merge has made obsolete, or a log in the middle of a write. These look like missing files
@@ -143,7 +146,8 @@ class Recovery {
         ? await loadAncestorRecords(this.#context, snapshot.path)
         : [];
     const spans = snapshot?.format === 'lodestore' ? snapshot.file.index.entries : ancestor;
-    const replay = await Replay.index(this.#context, pieces, spans);
+    const rows = await this.#singleRows(pieces, spans, async () => (await chunks) ?? ancestor);
+    const replay = await Replay.index(this.#context, rows, spans);
     const columns = (await chunks) ?? ancestor;
     // To count records exactly, the chunks of all keys in the logs must be loaded.
     await this.#warming?.load(this.#context.runner, signal, replay.touchedChunks);
@@ -152,6 +156,19 @@ class Recovery {
     const warming = this.#warming;
     this.#warming = undefined;
     return { ...this.#state, verdict, columns, layers, recordCount, warming };
+  }
+
+  /** Each row of the result concerns one key. */
+  async #singleRows(
+    pieces: readonly RowPiece[],
+    spans: readonly { readonly firstKey: bigint; readonly lastKey: bigint }[],
+    readChunks: () => Promise<readonly (Columns | LazyChunk)[]>,
+  ): Promise<readonly RowPiece[]> {
+    if (pieces.every(({ interval }) => interval === undefined)) return pieces;
+    const { runner, signal } = this.#context;
+    const columns = await readChunks();
+    await this.#warming?.load(runner, signal, coveredChunks(pieces, spans));
+    return expandIntervals(this.#context, pieces, columns);
   }
 
   /** Resolves when nothing is being read any more. */

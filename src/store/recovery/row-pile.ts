@@ -63,8 +63,13 @@ export class RowPile {
 
   async #pack(): Promise<void> {
     const packed: RowPiece[] = [];
-    for (const part of cutPieces(this.#pieces, this.#context.layerBlocks)) {
-      packed.push(...(await this.#packPart(part)));
+    for (const stretch of stretchesOf(this.#pieces)) {
+      if (stretch[0]!.interval !== undefined) packed.push(...stretch);
+      else {
+        for (const part of cutPieces(stretch, this.#context.layerBlocks)) {
+          packed.push(...(await this.#packPart(part)));
+        }
+      }
     }
     this.#pieces = packed;
     this.#bytes = packed.reduce((sum, { rowBytes }) => sum + rowBytes, 0);
@@ -83,6 +88,19 @@ export class RowPile {
     );
     return results.flatMap((result) => result.pieces);
   }
+}
+
+/** Pieces in their order; one that deletes an interval stands alone. No stretch is empty. */
+function stretchesOf(pieces: readonly RowPiece[]): RowPiece[][] {
+  const stretches: RowPiece[][] = [];
+  let isOpen = false;
+  for (const piece of pieces) {
+    const isInterval = piece.interval !== undefined;
+    if (isOpen && !isInterval) stretches.at(-1)!.push(piece);
+    else stretches.push([piece]);
+    isOpen = !isInterval;
+  }
+  return stretches;
 }
 
 /**

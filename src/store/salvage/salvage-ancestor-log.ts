@@ -31,7 +31,8 @@ export async function salvageAncestorLog(fs: FileSystem, log: LoadedLog): Promis
     losses.push({ ...loss, firstKey: 0n, olderValuesMayShow: true });
     offset = to;
   }
-  return { run: rows.finish(), losses, before: undefined, lastSequence: 0n };
+  const parts = [{ run: rows.finish(), interval: undefined }];
+  return { parts, losses, before: undefined, lastSequence: 0n };
 }
 
 async function readWhole(fs: FileSystem, log: LoadedLog): Promise<Uint8Array> {

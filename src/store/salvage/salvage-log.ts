@@ -2,11 +2,12 @@ import { equalBytes } from '../../base/bytes.ts';
 import { ChecksumSeed } from '../../format/checksum.ts';
 import { FILE_HEADER_BYTES } from '../../format/file-header.ts';
 import { FRAME_BATCHES, FRAME_SEAL } from '../../format/frame.ts';
-import { decodeGroup } from '../../format/group-rows.ts';
+import { decodeGroup, type RowKinds } from '../../format/group-rows.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { FileWindow, isZeroToEnd } from '../../fs/file-window.ts';
+import { rowKindsOf } from '../../log/frame-cursor.ts';
 import { findFrames, type FoundFrame } from '../../log/frame-search.ts';
-import { LogRows } from '../../runs/log-rows.ts';
+import { LogParts } from '../../runs/part-pile.ts';
 import type { Loss } from '../recovery/recovery-report.ts';
 import { salvageAncestorLog } from './salvage-ancestor-log.ts';
 import { lossOf, type SalvagedLog } from './salvage-loss.ts';
@@ -18,7 +19,7 @@ import type { LoadedLog } from '../recovery/verdict.ts';
  */
 export function dropLog(log: LoadedLog, reason: string, lastSequence: bigint): SalvagedLog {
   return {
-    run: [],
+    parts: [],
     lastSequence,
     before: undefined,
     losses: [lossOf(log.path, reason, 0, log.scan.fileBytes, lastSequence + 1n, undefined)],
@@ -51,7 +52,9 @@ export async function salvageLog(
 
 class LogSalvage {
   readonly #log: LoadedLog;
-  readonly #rows: LogRows = new LogRows();
+  /** All kinds where the file header is lost: rows of one kind are never taken for the other. */
+  readonly #rowKinds: RowKinds;
+  readonly #parts: LogParts = new LogParts();
   readonly #losses: Loss[] = [];
   #before: bigint | undefined;
   #lastSequence: bigint;
@@ -62,6 +65,7 @@ class LogSalvage {
   constructor(log: LoadedLog, expectedSequence: bigint) {
     this.#log = log;
     const { header } = log.scan;
+    this.#rowKinds = header === undefined ? 'with-intervals' : rowKindsOf(header);
     this.#goodEnd = header === undefined ? 0 : FILE_HEADER_BYTES;
     this.#lastSequence = expectedSequence;
     this.#startAfter(header?.predecessor.lastSequence);
@@ -81,7 +85,7 @@ class LogSalvage {
     }
     await this.#noteTail(window);
     return {
-      run: this.#rows.finish(),
+      parts: this.#parts.finish(),
       losses: this.#losses,
       before: this.#before,
       lastSequence: this.#lastSequence,
@@ -98,10 +102,10 @@ class LogSalvage {
     const isFirst = offset === FILE_HEADER_BYTES;
     if (this.#before === undefined && isFirst) this.#startAfter(header.sequence - 1n);
     if (header.sequence <= this.#lastSequence) return;
-    const group = decodeGroup(payload, header.batchCount, header.recordCount);
+    const group = decodeGroup(payload, header.batchCount, header.recordCount, this.#rowKinds);
     if (typeof group === 'string') return;
     this.#reach(offset, header.sequence - 1n);
-    this.#rows.add(group.rows);
+    this.#parts.add(group);
     this.#lastSequence = header.sequence + BigInt(header.batchCount) - 1n;
     this.#goodEnd = offset + lengthBytes;
   }

@@ -1,9 +1,9 @@
-import type { Columns } from '../../format/columns.ts';
+import type { RunPart } from '../../runs/interval-deletes.ts';
 import type { Loss } from '../recovery/recovery-report.ts';
 
 /** The salvaged part of a log, and its losses. */
 export interface SalvagedLog {
-  readonly run: readonly Columns[];
+  readonly parts: readonly RunPart[];
   /**
    * In order of offsets. If the log does not tell how many batches are lost at its end, the last
    * loss has a first sequence number without a last one.

@@ -7,7 +7,8 @@ import { logName, snapshotName } from '../../format/file-name.ts';
 import type { Claim } from '../../format/claim.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { Folder } from '../../runs/fold.ts';
-import { RunPile } from '../../runs/run-pile.ts';
+import { eachKeyIn, foldParts } from '../../runs/interval-deletes.ts';
+import { PartPile } from '../../runs/part-pile.ts';
 import { RunCursor } from '../../runs/run-cursor.ts';
 import { readDirectoryContents } from '../recovery/directory-state.ts';
 import type { Loss } from '../recovery/recovery-report.ts';
@@ -70,7 +71,7 @@ export async function readSalvageable(
     number: Math.max(base.number, highest, isOurs ? claim.number : 0),
     epoch: walk.highestEpoch,
     lastSequence: walk.lastSequence,
-    columns: fold(base.columns, walk.runs.fold()),
+    columns: fold(base.columns, await walk.updates()),
     losses: [...base.losses, ...walk.losses],
     moves,
   };
@@ -86,7 +87,7 @@ function fold(records: readonly Columns[], updates: readonly Columns[]): Columns
 
 /** Processes the logs in order, and keeps track of sequence numbers. */
 class LogWalk {
-  readonly runs: RunPile = new RunPile();
+  readonly #pile: PartPile = new PartPile();
   readonly losses: Loss[] = [];
   lastSequence: bigint;
   highestEpoch: number;
@@ -113,11 +114,20 @@ class LogWalk {
     if (log.number > this.#expected.number) this.#noteMissing(log.number);
     const salvaged = await this.#salvage(log);
     this.#settle(log, salvaged.before);
-    if (this.runs.add(salvaged.run)) this.runs.fold();
+    this.#pile.add(salvaged.parts);
     this.losses.push(...salvaged.losses);
     if (salvaged.lastSequence > this.lastSequence) this.lastSequence = salvaged.lastSequence;
     this.#isCounted ||= log.scan.format === 'lodestore';
     this.#expected = { number: log.number + 1, log };
+  }
+
+  /** One update of each key. Nothing is walked after it. */
+  async updates(): Promise<readonly Columns[]> {
+    const { columns } = this.#base;
+    return foldParts<never>(this.#pile.finish(), (interval, add) => {
+      eachKeyIn(columns, interval, add);
+      return Promise.resolve(undefined);
+    });
   }
 
   /** Called after the last log: everything that the claim names beyond it is lost. */
@@ -153,7 +163,7 @@ class LogWalk {
     const isAncestorStore = this.#base.format === 'ancestor' && this.lastSequence === 0n;
     if (isBlank(log.scan) && isAncestorStore) {
       const salvaged = await salvageAncestorLog(this.#fs, log);
-      if (salvaged.run.length > 0) return salvaged;
+      if (salvaged.parts.some(({ run }) => run.length > 0)) return salvaged;
     }
     if (isBlank(log.scan)) {
       // The log was prepared during a crash, or completely destroyed. Which one is unknown, so the

@@ -2,6 +2,7 @@ import { viewOf } from '../../base/bytes.ts';
 import { StoreFullError } from '../../base/errors.ts';
 import { waited, type Flow } from '../../base/flow.ts';
 import { ROW_HEADER_BYTES } from '../../base/limits.ts';
+import { rowLengthAt } from '../../format/group-rows.ts';
 import { isDeleteRow } from '../../format/row.ts';
 import type { QueuedBatch } from '../batch/batch-queue.ts';
 import type { ReserveFile, ReserveState } from './reserve-file.ts';
@@ -376,14 +377,14 @@ export class SpaceKeeper {
 }
 
 function* isOnlyDeletes(
-  { rows, recordCount }: PackedBatch,
+  { rows, recordCount, hasIntervals }: PackedBatch,
   pause: SpaceKeeperParts['pause'],
 ): Flow<boolean> {
-  // Deletes have no data.
-  if (rows.length !== recordCount * ROW_HEADER_BYTES) return false;
+  // A delete of one key has no data.
+  if (!hasIntervals && rows.length !== recordCount * ROW_HEADER_BYTES) return false;
   const view = viewOf(rows);
   let untilPause = SLICE_ROWS;
-  for (let offset = 0; offset < rows.length; offset += ROW_HEADER_BYTES) {
+  for (let offset = 0; offset < rows.length; offset += rowLengthAt(view, offset)) {
     if (!isDeleteRow(view, offset)) return false;
     if (--untilPause > 0) continue;
     untilPause = SLICE_ROWS;

@@ -22,6 +22,28 @@ const RANGE_FIELDS: FieldsOf<RangeOptions> = {
   limit: true,
 };
 
+/** Bounds of a range of keys. Contradictory bounds match nothing. */
+export type BoundOptions = Pick<RangeOptions, 'gte' | 'gt' | 'lte' | 'lt'>;
+
+const BOUND_FIELDS: FieldsOf<BoundOptions> = { gte: true, gt: true, lte: true, lt: true };
+
+/**
+ * The interval of full keys that is to be deleted: it is empty where its ends cross.
+ * @throws TypeError or RangeError that names the bound; TypeError where no bound is given
+ */
+export function checkInterval(
+  options: BoundOptions,
+  keys: KeyPrefix = ALL_KEYS,
+): { readonly lowest: bigint; readonly highest: bigint } {
+  requireKnownFields(options, BOUND_FIELDS, 'range');
+  const { gte, gt, lte, lt } = options;
+  if (gte === undefined && gt === undefined && lte === undefined && lt === undefined) {
+    throw new TypeError('range must have a bound; { gte: 0 } is all keys');
+  }
+  const { lowest, highest } = checkRange({ gte, gt, lte, lt }, keys);
+  return { lowest, highest };
+}
+
 /** A validated range. `lowest` and `highest` are inclusive; if they cross, the range is empty. */
 export interface KeyRange {
   /** Full keys. */
