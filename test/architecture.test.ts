@@ -45,6 +45,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['index.ts', 'testing'],
   ['cli/output'],
   ['cli/records', 'cli/text'],
+  ['cli/replicate'],
   ['cli'],
   ['node/node-errors.ts'],
   ['node/object-node.ts'],
@@ -306,10 +307,15 @@ test('folders that only read open files to read, and call nothing that changes a
 /** What `cli/` may import of each folder above the formats: the faces of the layers below it. */
 const CLI_FACES: readonly (readonly [folder: string, files: RegExp])[] = [
   ['base', /./],
+  ['adapters', /^engine$/],
+  ['adapters/etcd', /^etcd-engine$/],
   ['format', /./],
   ['fs', /./],
   ['inspection', /./],
   ['directory', /^(ensure-directory|incomplete-copy)$/],
+  ['replicated/checkpoint', /^(checkpoints|directory-checkpoints)$/],
+  ['replicated/log', /^shared-log$/],
+  ['replicated/node', /^replicated-store$/],
   ['runs', /^run-cursor$/],
   ['snapshot', /^snapshot-writer$/],
   ['store', /^metadata-store$/],

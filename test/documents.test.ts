@@ -2,7 +2,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { COMMANDS, type CliCommand } from '../src/cli/commands.ts';
+import { COMMANDS } from '../src/cli/commands.ts';
+import type { CliCommand } from '../src/cli/text/cli-command.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 

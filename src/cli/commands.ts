@@ -10,7 +10,6 @@ import { hash } from './hash.ts';
 import { importRecords, STDIN } from './import.ts';
 import { inspect } from './inspect.ts';
 import { mergeStore } from './merge.ts';
-import type { CommandContext } from './output/command-context.ts';
 import {
   EXIT_DAMAGE,
   EXIT_INTERNAL,
@@ -20,26 +19,13 @@ import {
   EXIT_OK,
   EXIT_USAGE,
 } from './output/exit-code.ts';
+import { REPLICATE } from './replicate/replicate-commands.ts';
 import { restoreStore } from './restore.ts';
 import { salvage } from './salvage.ts';
 import { stats } from './stats.ts';
 import { tail } from './tail.ts';
+import type { CliCommand } from './text/cli-command.ts';
 import { verify } from './verify.ts';
-
-/** One command. The parser, the help texts and the list in docs/CLI.md are generated from it. */
-export interface CliCommand {
-  readonly name: string;
-  readonly summary: string;
-  /** A command line without the name of the program. */
-  readonly example: string;
-  /** Names and meanings of the arguments, in order. All are required. */
-  readonly arguments: Readonly<Record<string, string>>;
-  readonly options: readonly Option[];
-  /** Possible exit codes of the command. */
-  readonly exitCodes: readonly number[];
-  /** Receives the arguments in order, then the parsed options. Resolves to the exit code. */
-  readonly run: (context: CommandContext, ...given: never[]) => Promise<number>;
-}
 
 const READ: Readonly<Record<string, string>> = {
   directory: 'directory of the store; another process may have it open',
@@ -246,4 +232,4 @@ const WRITERS: readonly CliCommand[] = [
 ];
 
 /** All commands, in the order of the help text. */
-export const COMMANDS: readonly CliCommand[] = [...READERS, ...WRITERS];
+export const COMMANDS: readonly CliCommand[] = [...READERS, ...WRITERS, ...REPLICATE];

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { COMMANDS, type CliCommand } from './commands.ts';
+import { COMMANDS } from './commands.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { exitCodeHelp } from './output/exit-code.ts';
+import type { CliCommand } from './text/cli-command.ts';
 
 /** Creates the command line. `finish` receives the exit code of the command that ran. */
 export function makeProgram(context: CommandContext, finish: (code: number) => void): Command {
@@ -36,7 +37,9 @@ function addCommand(
   context: CommandContext,
   finish: (code: number) => void,
 ): void {
-  const command = program.command(entry.name).description(entry.summary);
+  // `replicate status`: a command of a group.
+  const [own = '', group] = entry.name.split(' ').toReversed();
+  const command = groupOf(program, group).command(own).description(entry.summary);
   for (const [name, description] of Object.entries(entry.arguments)) {
     command.argument(`<${name}>`, description);
   }
@@ -48,4 +51,12 @@ function addCommand(
     .action(async (...given: unknown[]) => {
       finish(await entry.run(context, ...(given.slice(0, -1) as never[])));
     });
+}
+
+function groupOf(program: Command, name: string | undefined): Command {
+  if (name === undefined) return program;
+  const found = program.commands.find((one) => one.name() === name);
+  if (found !== undefined) return found;
+  const names = COMMANDS.flatMap((one) => (one.name.startsWith(`${name} `) ? [one.name] : []));
+  return program.command(name).description(`A group: ${names.join(', ')}.`);
 }

@@ -11,10 +11,10 @@ const READERS = ['inspect', 'verify', 'dump', 'hash'];
 
 test.each(COMMANDS)('$name --help has its example, options and exit codes', async (command) => {
   const { name, example, options, exitCodes } = command;
-  const { code, out, err } = await runCli([name, '--help']);
+  const { code, out, err } = await runCli([...name.split(' '), '--help']);
   expect([code, err]).toEqual([0, '']);
   expect(out).toContain(`Example:\n  lodestore ${example}\n`);
-  expect(example.split(' ')[0]).toBe(name);
+  expect(example.startsWith(`${name} `)).toBe(true);
   for (const { long } of options) expect(out).toContain(`  ${long}`);
   const [, told] = out.split('Exit codes:\n');
   const codes = [...told!.matchAll(/^ {2}(\d+) /gm)].map(([, digits]) => Number(digits));
@@ -24,7 +24,7 @@ test.each(COMMANDS)('$name --help has its example, options and exit codes', asyn
 test('the program lists its commands and all exit codes', async () => {
   const { code, out } = await runCli(['--help']);
   expect(code).toBe(0);
-  for (const { name } of COMMANDS) expect(out).toContain(`  ${name} `);
+  for (const { name } of COMMANDS) expect(out).toContain(`  ${name.split(' ')[0]} `);
   expect(out).toMatch(
     /Exit codes:\n {2}0 .*\n {2}1 .*\n {2}2 .*\n {2}3 .*\n {2}4 .*\n {2}70 .*\n {2}130 /,
   );

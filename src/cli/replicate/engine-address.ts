@@ -1,0 +1,72 @@
+import { InvalidArgumentError } from 'commander';
+import type { ReplicationEngine } from '../../adapters/engine.ts';
+import { EtcdEngine } from '../../adapters/etcd/etcd-engine.ts';
+import { UsageError } from '../output/command-errors.ts';
+
+/** An engine as a command line names it. */
+export interface EngineAddress {
+  readonly kind: 'etcd' | 'nats' | 'postgres';
+  readonly connect: () => Promise<ReplicationEngine>;
+}
+
+const FORMS =
+  'etcd://host:2379,host:2379 (etcds:// for TLS), nats://host:4222,host:4222 or postgres://user@host/database';
+
+/**
+ * Parses `etcd://user:password@host:2379,host:2379/prefix/` and its kind. Several hosts stand
+ * between commas.
+ */
+export function parseEngine(text: string): EngineAddress {
+  const match = /^(etcds?|nats|postgres(?:ql)?):\/\/(?:([^:@/]*):([^@/]*)@)?([^/@]+)(\/.*)?$/.exec(
+    text,
+  );
+  const isPostgres = /^postgres(?:ql)?:\/\//.test(text);
+  if (match === null && !isPostgres) throw new InvalidArgumentError(`It is like ${FORMS}.`);
+  if (isPostgres) {
+    const servers = text.split(/,(?=postgres)/);
+    return { kind: 'postgres', connect: () => connectPostgres(servers) };
+  }
+  const [, scheme = '', user, password, hosts = '', path = '/'] = match!;
+  const login =
+    user === undefined
+      ? {}
+      : { user: decodeURIComponent(user), password: decodeURIComponent(password ?? '') };
+  const prefix = path.slice(1);
+  const list = hosts.split(',');
+  if (scheme === 'nats') {
+    const named = prefix === '' ? {} : { prefix };
+    return { kind: 'nats', connect: () => connectNats({ servers: list, ...login, ...named }) };
+  }
+  const endpoints = list.map((host) => `${scheme === 'etcds' ? 'https' : 'http'}://${host}`);
+  const named = prefix === '' ? {} : { prefix };
+  return { kind: 'etcd', connect: () => EtcdEngine.connect({ endpoints, ...login, ...named }) };
+}
+
+async function connectNats(options: {
+  readonly servers: readonly string[];
+  readonly prefix?: string;
+}): Promise<ReplicationEngine> {
+  const loaded = await loadedOrExplained(
+    () => import('../../adapters/nats/nats-engine.ts'),
+    '@nats-io/jetstream',
+  );
+  return await loaded.NatsEngine.connect(options);
+}
+
+async function connectPostgres(servers: readonly string[]): Promise<ReplicationEngine> {
+  const loaded = await loadedOrExplained(
+    () => import('../../adapters/postgres/postgres-engine.ts'),
+    'pg',
+  );
+  return await loaded.PostgresEngine.connect({ servers });
+}
+
+/** An optional package may be missing. */
+async function loadedOrExplained<T>(load: () => Promise<T>, name: string): Promise<T> {
+  try {
+    return await load();
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    throw new UsageError(`this engine needs the package ${name}: npm install ${name}`);
+  }
+}

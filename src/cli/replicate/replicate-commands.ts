@@ -1,0 +1,76 @@
+import { Option } from 'commander';
+import {
+  EXIT_DAMAGE,
+  EXIT_INTERNAL,
+  EXIT_INTERRUPTED,
+  EXIT_IO,
+  EXIT_LOCKED,
+  EXIT_OK,
+  EXIT_USAGE,
+} from '../output/exit-code.ts';
+import type { CliCommand } from '../text/cli-command.ts';
+import { parseEngine } from './engine-address.ts';
+import { replicateDoctor } from './replicate-doctor.ts';
+import { replicateCheckpoint, replicatePromote } from './replicate-node.ts';
+import { replicateStatus } from './replicate-status.ts';
+
+const NODE: Readonly<Record<string, string>> = {
+  directory: 'directory of the node; no other process may have it open',
+};
+
+const ASKING = [EXIT_OK, EXIT_USAGE, EXIT_IO, EXIT_INTERNAL, EXIT_INTERRUPTED];
+const OPENING = [...ASKING, EXIT_DAMAGE, EXIT_LOCKED];
+
+function options(): Option[] {
+  return [
+    new Option('--engine <address>', 'etcd://…, nats://… or postgres://…; several hosts by commas')
+      .env('LODESTORE_ENGINE')
+      .argParser(parseEngine)
+      .makeOptionMandatory(),
+    new Option('--log <name>', 'name of the log: one for each shard').makeOptionMandatory(),
+    new Option('--checkpoints <directory>', 'where checkpoints are'),
+    new Option('--json', 'print one JSON object'),
+  ];
+}
+
+const EXAMPLE = '--engine etcd://a:2379,b:2379,c:2379 --log shard-1';
+
+/** Commands about replicated stores. */
+export const REPLICATE: readonly CliCommand[] = [
+  {
+    name: 'replicate status',
+    summary: 'Prints which positions a log holds, and its checkpoints.',
+    example: `replicate status ${EXAMPLE}`,
+    arguments: {},
+    options: options(),
+    exitCodes: ASKING,
+    run: replicateStatus,
+  },
+  {
+    name: 'replicate doctor',
+    summary: 'Looks at the engine, the log and the checkpoints, and says what to do.',
+    example: `replicate doctor ${EXAMPLE} --checkpoints /mnt/checkpoints/shard-1`,
+    arguments: {},
+    options: options(),
+    exitCodes: [...ASKING, EXIT_DAMAGE],
+    run: replicateDoctor,
+  },
+  {
+    name: 'replicate promote',
+    summary: 'Takes over with the node of a directory: the primary before is fenced.',
+    example: `replicate promote ${EXAMPLE} /srv/meta/shard-1`,
+    arguments: NODE,
+    options: options(),
+    exitCodes: OPENING,
+    run: replicatePromote,
+  },
+  {
+    name: 'replicate checkpoint',
+    summary: 'Reads the log to its end with the node of a directory, and writes a checkpoint.',
+    example: `replicate checkpoint ${EXAMPLE} --checkpoints /mnt/checkpoints/shard-1 /srv/meta/shard-1`,
+    arguments: NODE,
+    options: options(),
+    exitCodes: OPENING,
+    run: replicateCheckpoint,
+  },
+];

@@ -1,0 +1,72 @@
+import { DirectoryCheckpoints } from '../../replicated/checkpoint/directory-checkpoints.ts';
+import { ReplicatedStore } from '../../replicated/node/replicated-store.ts';
+import type { CommandContext } from '../output/command-context.ts';
+import { EXIT_OK } from '../output/exit-code.ts';
+import { toJson } from '../output/json-text.ts';
+import type { ReplicateOptions } from './log-view.ts';
+
+/** Opens a node's directory, which no other process has open, as a replica that has read the log. */
+async function withNode<T>(
+  { signal }: CommandContext,
+  directory: string,
+  options: ReplicateOptions,
+  act: (store: ReplicatedStore) => Promise<T>,
+): Promise<T> {
+  const engine = await options.engine.connect();
+  try {
+    const { checkpoints } = options;
+    const store = await ReplicatedStore.open(directory, {
+      log: await engine.log(options.log),
+      checkpoints:
+        checkpoints === undefined ? undefined : await DirectoryCheckpoints.open(checkpoints),
+      signal,
+    });
+    try {
+      const { last } = await (await engine.log(options.log)).bounds({ signal });
+      await store.reached(last, { signal });
+      return await act(store);
+    } finally {
+      await store.close();
+    }
+  } finally {
+    await engine.close();
+  }
+}
+
+/** Makes a node the primary: the one before is fenced. */
+export function replicatePromote(
+  context: CommandContext,
+  directory: string,
+  options: ReplicateOptions,
+): Promise<number> {
+  return withNode(context, directory, options, async (store) => {
+    await store.promote({ signal: context.signal });
+    const { position, epoch } = store.stats().replica;
+    const { out } = context;
+    if (options.json === true) out.line(toJson({ position, epoch }, 2));
+    else
+      out.line(`took over at position ${position}, epoch ${epoch}: the primary before is fenced`);
+    await out.flush();
+    return EXIT_OK;
+  });
+}
+
+/** Reads the log to its end, and writes a checkpoint. */
+export function replicateCheckpoint(
+  context: CommandContext,
+  directory: string,
+  options: ReplicateOptions,
+): Promise<number> {
+  return withNode(context, directory, options, async (store) => {
+    const { position } = store;
+    const written = await store.checkpoint();
+    const { out } = context;
+    if (options.json === true) out.line(toJson({ position, ...written }, 2));
+    else {
+      const { name, bytes, uploadedBytes } = written;
+      out.line(`${name}: ${bytes} bytes, of which ${uploadedBytes} are new`);
+    }
+    await out.flush();
+    return EXIT_OK;
+  });
+}

@@ -1,0 +1,77 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { EtcdEngine } from '../../src/adapters/etcd/etcd-engine.ts';
+import { ofLog } from '../../src/cli/replicate/replicate-doctor.ts';
+import { parseEngine } from '../../src/cli/replicate/engine-address.ts';
+import { ReplicatedStore } from '../../src/replicated/index.ts';
+import { runCli } from '../support/cli.ts';
+import { ETCD, EtcdCluster } from '../support/engines/etcd-cluster.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+test('an engine is given by its address', () => {
+  expect(parseEngine('etcd://a:2379,b:2379').kind).toBe('etcd');
+  expect(parseEngine('etcds://u:p@a:2379/meta/').kind).toBe('etcd');
+  expect(parseEngine('nats://a:4222').kind).toBe('nats');
+  expect(parseEngine('postgres://u@a/db').kind).toBe('postgres');
+  for (const wrong of ['a:2379', 'redis://a', 'etcd://', '']) {
+    expect(() => parseEngine(wrong)).toThrow(/It is like/);
+  }
+});
+
+test('an engine that does not answer is exit code 4, a missing option 2', async () => {
+  const away = ['--engine', 'etcd://127.0.0.1:1', '--log', 'a'];
+  const { code, err } = await runCli(['replicate', 'status', ...away]);
+  expect([code, err]).toEqual([4, expect.stringContaining('no endpoint answers')]);
+  expect((await runCli(['replicate', 'status', '--log', 'a'])).code).toBe(2);
+  expect((await runCli(['replicate', 'statsu'])).code).toBe(2);
+});
+
+test('the doctor says when no new node can be built', () => {
+  const view = { engine: 'e', log: 'l', first: 100n, last: 200n, entries: 101n };
+  const states = (checkpoints: { name: string; position: bigint }[] | undefined): string[] =>
+    ofLog({ ...view, checkpoints }).map(({ check, state }) => `${check}: ${state}`);
+  expect(states(undefined)).toEqual(['log: good', 'checkpoints: unknown']);
+  expect(states([])).toEqual(['log: good', 'checkpoints: unfit']);
+  expect(states([{ name: 'c', position: 98n }])).toEqual(['log: good', 'checkpoints: unfit']);
+  expect(states([{ name: 'c', position: 99n }])).toEqual(['log: good', 'checkpoints: good']);
+});
+
+describe.skipIf(ETCD === undefined)('lodestore replicate (needs etcd-server)', () => {
+  let cluster: EtcdCluster;
+  beforeAll(async () => {
+    cluster = await EtcdCluster.start();
+  });
+  afterAll(() => cluster.stop());
+
+  test('status, checkpoint, doctor, promote', async () => {
+    const directory = await temporaryDirectory();
+    const checkpoints = join(directory, 'checkpoints');
+    const engine = await EtcdEngine.connect({ endpoints: cluster.endpoints });
+    onTestFinished(() => engine.close());
+    const open = async (name: string): Promise<ReplicatedStore> =>
+      ReplicatedStore.open(join(directory, name), { log: await engine.log('shard-1') });
+    const primary = await open('one');
+    onTestFinished(() => primary.close());
+    await primary.promote();
+    for (let key = 1; key <= 5; key++) await primary.put(key, key);
+    const address = `etcd://${cluster.endpoints.map((url) => new URL(url).host).join(',')}`;
+    const given = ['--engine', address, '--log', 'shard-1', '--checkpoints', checkpoints, '--json'];
+    const replicate = async (...argv: string[]): Promise<Record<string, unknown>> => {
+      const { code, out, err } = await runCli(['replicate', argv[0]!, ...given, ...argv.slice(1)]);
+      expect([code, err]).toEqual([0, '']);
+      return JSON.parse(out) as Record<string, unknown>;
+    };
+    expect(await replicate('status')).toMatchObject({ first: '1', last: '6', checkpoints: [] });
+    const other = join(directory, 'two');
+    expect(await replicate('checkpoint', other)).toMatchObject({ position: '6' });
+    expect(await replicate('status')).toMatchObject({ checkpoints: [{ position: '6' }] });
+    const { findings } = await replicate('doctor');
+    expect(findings).toContainEqual(
+      expect.objectContaining({ check: 'checkpoints', state: 'good' }),
+    );
+    expect(await replicate('promote', other)).toMatchObject({ position: '7', epoch: '2' });
+    await expect(primary.put(6, 6)).rejects.toThrow(/primary/);
+    const text = await runCli(['replicate', 'doctor', ...given.filter((it) => it !== '--json')]);
+    expect(text.out).toContain('-> run 3 or 5 members');
+  });
+});
