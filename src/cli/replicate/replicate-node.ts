@@ -5,7 +5,7 @@ import { EXIT_OK } from '../output/exit-code.ts';
 import { toJson } from '../output/json-text.ts';
 import type { ReplicateOptions } from './log-view.ts';
 
-/** Opens a node's directory, which no other process has open, as a replica that has read the log. */
+/** Opens a directory that no other process has open, as a replica that has read the log. */
 async function withNode<T>(
   { signal }: CommandContext,
   directory: string,
