@@ -10,9 +10,17 @@ function modifiedMs(path) {
   return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
 
-const sources = readdirSync(`${ROOT}src`, { recursive: true });
-const newestMs = Math.max(...sources.map((name) => modifiedMs(`${ROOT}src/${String(name)}`)));
-if (modifiedMs(`${ROOT}dist/index.js`) < newestMs) {
+/** @param {string} folder */
+function newestMs(folder) {
+  const names = readdirSync(`${ROOT}${folder}`, { recursive: true });
+  return Math.max(...names.map((name) => modifiedMs(`${ROOT}${folder}/${String(name)}`)));
+}
+
+const NODE = 'examples/storage-node';
+const isOld =
+  modifiedMs(`${ROOT}dist/index.js`) < newestMs('src') ||
+  modifiedMs(`${ROOT}${NODE}/dist/index.js`) < newestMs(`${NODE}/src`);
+if (isOld) {
   console.log('building');
   const { status } = spawnSync('npm', ['run', '--silent', 'build'], {
     cwd: ROOT,

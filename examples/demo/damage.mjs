@@ -1,31 +1,60 @@
 // @ts-check
-import { open } from 'node:fs/promises';
+import { open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MetadataStore } from 'lodestore';
-import { decodeRecord } from '../storage-node/object-record.mjs';
-import { volumeName } from '../storage-node/volume-set.mjs';
+
+/** @import { Acknowledged } from './storing.mjs' */
+
+/** So few are found elsewhere by chance; so many do not stand in one piece in a volume. */
+const MIN_SOUGHT_BYTES = 64;
+const MAX_SOUGHT_BYTES = 60_000;
 
 /**
- * Flips one bit of one stored object behind the node's back.
+ * Flips one bit of one stored object behind the node's back. The object is found by its bytes, so
+ * this knows nothing of the format.
  * @param {string} directory the node's; the node must not be running
+ * @param {Iterable<Acknowledged>} objects
  * @returns {Promise<string>} what was done
  */
-export async function damageOneObject(directory) {
-  const metadata = await MetadataStore.open(join(directory, 'metadata'), { readOnly: true });
-  try {
-    for (const record of metadata.values()) {
-      const { name, extents } = decodeRecord(record);
-      const extent = extents[0];
-      if (extent === undefined || extent.lengthBytes === 0) continue;
-      const path = join(directory, 'volumes', volumeName(extent.volume));
-      const offset = extent.offset + Math.floor(extent.lengthBytes / 2);
-      await flipBit(path, offset);
-      return `flipped a bit at offset ${offset} of ${volumeName(extent.volume)}, inside ${name}`;
-    }
-  } finally {
-    await metadata.close();
+export async function damageOneObject(directory, objects) {
+  const volumes = await volumesOf(directory);
+  for (const { source } of objects) {
+    const { lengthBytes } = source;
+    if (lengthBytes < MIN_SOUGHT_BYTES || lengthBytes > MAX_SOUGHT_BYTES) continue;
+    const bytes = await readFile(source.path);
+    const places = [...volumes].flatMap(([path, content]) => placesOf(content, bytes, path));
+    const [only, another] = places;
+    // Of two places it is not known which of them is read.
+    if (only === undefined || another !== undefined) continue;
+    await flipBit(only.path, only.at + Math.floor(lengthBytes / 2));
+    return `flipped a bit inside ${source.name}`;
   }
-  throw new Error('there is no object with a byte to damage');
+  throw new Error("there is no object whose bytes are like no other's");
+}
+
+/**
+ * @param {string} directory
+ * @returns {Promise<Map<string, Buffer>>}
+ */
+async function volumesOf(directory) {
+  const folder = join(directory, 'volumes');
+  const volumes = new Map();
+  for (const name of await readdir(folder)) {
+    volumes.set(join(folder, name), await readFile(join(folder, name)));
+  }
+  return volumes;
+}
+
+/**
+ * @param {Buffer} content
+ * @param {Buffer} bytes
+ * @param {string} path
+ */
+function placesOf(content, bytes, path) {
+  const places = [];
+  for (let at = content.indexOf(bytes); at >= 0; at = content.indexOf(bytes, at + 1)) {
+    places.push({ path, at });
+  }
+  return places;
 }
 
 /**

@@ -12,9 +12,8 @@ import { checkListing, Comparison } from './verification.mjs';
  * @typedef {object} Kill
  * @property {number} acknowledged     objects when the node was killed
  * @property {number} inFlight         requests under way at that moment
- * @property {number} records          that the store recovered
+ * @property {number} records          objects that the node counted after the restart
  * @property {number} unacknowledged   of them, objects whose answer the kill cut off
- * @property {number} recoveryMs       that the store's recovery took
  * @property {number} restartMs        from the start of the process to its first answer
  */
 
@@ -23,8 +22,8 @@ import { checkListing, Comparison } from './verification.mjs';
  * @property {Storing} storing
  * @property {Comparison} comparison
  * @property {Kill[]} kills
- * @property {number} storedRecords  records in the store at the end
- * @property {number} volumeSyncs    of the last run of the node
+ * @property {number} storedRecords  objects that the node counts at the end
+ * @property {number} retiredVolumes that compaction emptied and removed
  * @property {string[]} problems
  */
 
@@ -61,6 +60,7 @@ export class Demo {
     const progress = new Progress('storing  ', files.length);
     const storing = new Storing(files, inFlight, progress);
     let node = await this.#start();
+    await node.client.createBucket();
     for (let i = 1; i <= kills; i++) {
       const killAfter = Math.floor((files.length * i) / (kills + 1));
       const moment = await storing.storeAndKill(node, killAfter);
@@ -68,9 +68,9 @@ export class Demo {
     }
     await storing.storeRest(node);
     progress.end();
-    if (damage) node = await this.#damage(node);
+    if (damage) node = await this.#damage(node, storing);
     const comparison = await this.#compare(node, storing);
-    const stats = await node.client.json('/stats');
+    const { objects, compaction } = await node.client.figures();
     const exitCode = await node.end('SIGTERM');
     if (exitCode !== 0) this.#problems.push(`the node ended with exit code ${exitCode}`);
     this.#problems.push(...comparison.problems);
@@ -78,8 +78,8 @@ export class Demo {
       storing,
       comparison,
       kills: this.#kills,
-      storedRecords: stats.metadata.records,
-      volumeSyncs: stats.volumes.syncs,
+      storedRecords: objects,
+      retiredVolumes: compaction.retiredVolumes,
       problems: this.#problems,
     };
   }
@@ -102,28 +102,32 @@ export class Demo {
   async #restart(storing, moment, progress) {
     const startMs = performance.now();
     const node = await this.#start();
-    const { recovery } = await node.client.json('/stats');
+    const { objects: records } = await node.client.figures();
     const restartMs = performance.now() - startMs;
     const { problems, listed, unacknowledged } = await checkListing(node.client, storing);
-    if (listed !== recovery.records) {
-      problems.push(`${recovery.records} records recovered, but ${listed} objects listed`);
+    if (listed !== records) {
+      problems.push(`${records} objects counted, but ${listed} listed`);
     }
     this.#problems.push(
       ...problems.map((problem) => `after kill ${this.#kills.length + 1}: ${problem}`),
     );
-    const { records, milliseconds: recoveryMs } = recovery;
-    this.#kills.push({ ...moment, records, unacknowledged, recoveryMs, restartMs });
+    this.#kills.push({ ...moment, records, unacknowledged, restartMs });
     progress.say(
       `killed with ${count(moment.acknowledged)} objects acknowledged and ${moment.inFlight} requests ` +
-        `in flight; ${count(records)} records recovered in ${recoveryMs.toFixed(1)} ms`,
+        `in flight; ${count(records)} objects are there, ${restartMs.toFixed(0)} ms after the restart`,
     );
     return node;
   }
 
-  /** @param {NodeProcess} node */
-  async #damage(node) {
+  /**
+   * @param {NodeProcess} node
+   * @param {Storing} storing
+   */
+  async #damage(node, storing) {
     await node.end('SIGTERM');
-    console.log(`--damage: ${await damageOneObject(this.#directory)}`);
+    console.log(
+      `--damage: ${await damageOneObject(this.#directory, storing.acknowledged.values())}`,
+    );
     return this.#start();
   }
 

@@ -3,10 +3,14 @@ import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
+import { encode, signedHeaders } from './s3-signature.mjs';
 
 /** @import { IncomingMessage } from 'node:http' */
+/** @import { AccessKey } from './s3-signature.mjs' */
 
-/** @typedef {{ name: string, lengthBytes: number, sha256: string }} ListedObject */
+/** @typedef {{ name: string, lengthBytes: number, md5: string }} ListedObject */
+
+const BUCKET = 'demo';
 
 /** The node answered, but not with success. */
 export class AnswerError extends Error {
@@ -24,38 +28,45 @@ export class AnswerError extends Error {
 }
 
 /**
- * Speaks HTTP with a storage node. Every method rejects with `AnswerError`, or the connection's
- * error.
+ * Speaks S3 with a storage node, about one bucket. Every method rejects with `AnswerError`, or the
+ * connection's error.
  */
 export class NodeClient {
   #url;
+  #statusUrl;
+  #key;
   #agent;
 
   /**
-   * @param {string} url
+   * @param {{ url: string, statusUrl: string, key: AccessKey }} node
    * @param {number} connections
    */
-  constructor(url, connections) {
-    this.#url = url;
+  constructor({ url, statusUrl, key }, connections) {
+    this.#url = new URL(url);
+    this.#statusUrl = statusUrl;
+    this.#key = key;
     this.#agent = new Agent({ keepAlive: true, maxSockets: connections });
   }
 
+  async createBucket() {
+    await bodyOf(await this.#ask('PUT', ''));
+  }
+
   /**
-   * Resolves with the entity tag when the node has acknowledged the object.
+   * Resolves with the MD5 that the node computed, when it has acknowledged the object.
    * @param {string} name
    * @param {AsyncIterable<Uint8Array>} bytes
    * @param {number} lengthBytes
    */
   async put(name, bytes, lengthBytes) {
-    const headers = { 'content-length': lengthBytes };
-    const outgoing = this.#request('PUT', pathOf(name), headers);
+    const outgoing = this.#request('PUT', name, '', { 'content-length': lengthBytes });
     const answered = once(outgoing, 'response');
     // Both fail when the connection breaks; the first to be awaited tells.
     answered.catch(() => undefined);
     await pipeline(bytes, outgoing);
     const [response] = await answered;
     await bodyOf(response);
-    return String(response.headers.etag);
+    return String(response.headers.etag).replaceAll('"', '');
   }
 
   /**
@@ -64,24 +75,36 @@ export class NodeClient {
    * @returns {AsyncGenerator<Buffer, void, undefined>}
    */
   async *get(name) {
-    const response = await this.#read(pathOf(name));
+    const response = await this.#ask('GET', name);
     if (response.statusCode === 200) yield* response;
     else await bodyOf(response);
   }
 
   /** All objects. @returns {AsyncGenerator<ListedObject, void, undefined>} */
   async *list() {
-    for (let after = ''; ;) {
-      const page = await this.json(`/?after=${after}`);
-      yield* page.objects;
-      if (page.next === null) return;
-      after = page.next;
-    }
+    /** @type {string | undefined} */
+    let token = '';
+    do {
+      const query = `continuation-token=${encode(token)}&encoding-type=url&list-type=2`;
+      const xml = await bodyOf(await this.#ask('GET', '', query));
+      for (const [, object = ''] of xml.matchAll(/<Contents>(.*?)<\/Contents>/gs)) {
+        yield {
+          name: decodeURIComponent(field(object, 'Key') ?? ''),
+          lengthBytes: Number(field(object, 'Size')),
+          md5: (field(object, 'ETag') ?? '').replaceAll('&quot;', ''),
+        };
+      }
+      token = field(xml, 'NextContinuationToken');
+    } while (token !== undefined);
   }
 
-  /** @param {string} path */
-  async json(path) {
-    return JSON.parse(await bodyOf(await this.#read(path)));
+  /**
+   * What the node counts, as its status page shows it.
+   * @returns {Promise<{ objects: number, compaction: { retiredVolumes: number } }>}
+   */
+  async figures() {
+    const answer = await fetch(`${this.#statusUrl}/status.json`);
+    return JSON.parse(await answer.text()).figures;
   }
 
   close() {
@@ -89,11 +112,13 @@ export class NodeClient {
   }
 
   /**
-   * @param {string} path
+   * @param {string} method
+   * @param {string} name
+   * @param {string} [query]
    * @returns {Promise<IncomingMessage>}
    */
-  async #read(path) {
-    const outgoing = this.#request('GET', path, {});
+  async #ask(method, name, query = '') {
+    const outgoing = this.#request(method, name, query, {});
     outgoing.end();
     const [response] = await once(outgoing, 'response');
     return response;
@@ -101,17 +126,26 @@ export class NodeClient {
 
   /**
    * @param {string} method
-   * @param {string} path
+   * @param {string} name of an object, or nothing for the bucket
+   * @param {string} query
    * @param {Record<string, string | number>} headers
    */
-  #request(method, path, headers) {
-    return request(this.#url + path, { method, headers, agent: this.#agent });
+  #request(method, name, query, headers) {
+    const { host, origin } = this.#url;
+    const path = `/${BUCKET}${name === '' ? '' : `/${name.split('/').map(encode).join('/')}`}`;
+    const signed = signedHeaders(this.#key, { method, host, path, query });
+    const target = `${origin}${path}${query === '' ? '' : `?${query}`}`;
+    return request(target, { method, headers: { ...headers, ...signed }, agent: this.#agent });
   }
 }
 
-/** @param {string} name */
-function pathOf(name) {
-  return `/objects/${name.split('/').map(encodeURIComponent).join('/')}`;
+/**
+ * Text of the first element of this name.
+ * @param {string} xml
+ * @param {string} name
+ */
+function field(xml, name) {
+  return new RegExp(`<${name}>(.*?)</${name}>`, 's').exec(xml)?.[1];
 }
 
 /** @param {IncomingMessage} response */

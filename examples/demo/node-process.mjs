@@ -1,12 +1,19 @@
 // @ts-check
-import { fork } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { NodeClient } from './node-client.mjs';
 
 /** @import { ChildProcess } from 'node:child_process' */
 
-const PROGRAM = fileURLToPath(new URL('../storage-node/main.mjs', import.meta.url));
+const PROGRAM =
+  process.env['LODESTORE_NODE_PROGRAM'] ??
+  fileURLToPath(new URL('../storage-node/bin/lodestore-node.mjs', import.meta.url));
+
+/** Small volumes, so that compaction has something to do in the time of a demo. */
+const FLAGS = ['--volume-bytes', '8M', '--dead-ratio', '0.15'];
 
 /** A storage node in a process of its own. */
 export class NodeProcess {
@@ -32,18 +39,19 @@ export class NodeProcess {
    * @throws {Error} with what it said, if it ends instead
    */
   static async start(directory, connections) {
-    const child = fork(PROGRAM, ['--data', directory, '--port', '0'], {
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    });
+    const ports = ['--port', '0', '--admin-port', '0'];
+    const args = [...process.execArgv, PROGRAM, 'start', '--data', directory, ...ports, ...FLAGS];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     const exited = once(child, 'exit');
     let said = '';
-    child.stderr?.setEncoding('utf8').on('data', (chunk) => (said = (said + chunk).slice(-4096)));
-    const url = await Promise.race([
-      once(child, 'message').then(([message]) => message.url),
-      exited.then(() => once(child, 'close')).then(() => undefined),
-    ]);
-    if (url === undefined) throw new Error(`the node did not start: ${said}`);
-    return new NodeProcess(child, exited, new NodeClient(url, connections));
+    child.stderr.setEncoding('utf8').on('data', (chunk) => (said = (said + chunk).slice(-4096)));
+    const greeting = await Promise.race([greetingOf(child), exited.then(() => undefined)]);
+    if (greeting === undefined) throw new Error(`the node did not start: ${said}`);
+    const [key] = JSON.parse(await readFile(join(directory, 'keys.json'), 'utf8'));
+    const url = /^S3 endpoint +(\S+)/m.exec(greeting)?.[1] ?? '';
+    const statusUrl = /^Status page +(\S+)/m.exec(greeting)?.[1]?.replace(/\/$/, '') ?? '';
+    const client = new NodeClient({ url, statusUrl, key }, connections);
+    return new NodeProcess(child, exited, client);
   }
 
   /**
@@ -57,4 +65,19 @@ export class NodeProcess {
     this.client.close();
     return this.#child.exitCode;
   }
+}
+
+/**
+ * What the node prints until it serves; its last line tells the directory.
+ * @param {ChildProcess} child
+ * @returns {Promise<string>}
+ */
+function greetingOf(child) {
+  return new Promise((resolve) => {
+    let text = '';
+    child.stdout?.setEncoding('utf8').on('data', (chunk) => {
+      text += chunk;
+      if (/^Data .*\n/m.test(text)) resolve(text);
+    });
+  });
 }

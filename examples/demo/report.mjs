@@ -21,7 +21,9 @@ export function reportLines(tree, result, seconds) {
     row('bytes stored', storing.acknowledgedBytes),
     row('objects equal to their source', comparison.equal),
     row('bytes compared', comparison.equalBytes),
-    row('records in the store', result.storedRecords),
+    row('objects in the node', result.storedRecords),
+    row('versions overwritten', storing.overwritten),
+    row('volumes compacted, last run', result.retiredVolumes),
     row('kills survived', kills.length),
     row('requests cut off and repeated', storing.interrupted),
     row('seconds', seconds.toFixed(1)),
@@ -43,22 +45,13 @@ function verdict({ comparison, problems }) {
 /** @param {readonly Kill[]} kills */
 function killTable(kills) {
   if (kills.length === 0) return [];
-  const head = [
-    'kill',
-    'acknowledged',
-    'in flight',
-    'recovered',
-    'unanswered',
-    'recovery ms',
-    'restart ms',
-  ];
+  const head = ['kill', 'acknowledged', 'in flight', 'recovered', 'unanswered', 'restart ms'];
   const rows = kills.map((kill, index) => [
     count(index + 1),
     count(kill.acknowledged),
     count(kill.inFlight),
     count(kill.records),
     count(kill.unacknowledged),
-    kill.recoveryMs.toFixed(1),
     kill.restartMs.toFixed(1),
   ]);
   const lines = [head, ...rows].map((cells) => cells.map((cell) => cell.padStart(12)).join(' '));

@@ -20,13 +20,13 @@ export async function checkListing(client, { acknowledged, attempted }) {
   const problems = [];
   let listed = 0;
   let unacknowledged = 0;
-  for await (const { name, lengthBytes, sha256 } of client.list()) {
+  for await (const { name, lengthBytes, md5 } of client.list()) {
     const known = acknowledged.get(name);
     missing.delete(name);
     listed++;
     if (known === undefined && attempted.has(name)) unacknowledged++;
     else if (known === undefined) problems.push(`${name}: never stored, but listed`);
-    else if (known.source.lengthBytes !== lengthBytes || known.sha256 !== sha256) {
+    else if (known.source.lengthBytes !== lengthBytes || known.md5 !== md5) {
       problems.push(`${name}: listed with another length or checksum`);
     }
   }

@@ -1,6 +1,7 @@
 // The package's own name means its sources here: the examples are tested without a build.
 const SOURCES = new Map([
   ['lodestore', '../../../src/index.ts'],
+  ['lodestore/fs', '../../../src/fs/index.ts'],
   ['lodestore/replicated', '../../../src/replicated/index.ts'],
   ['lodestore/etcd', '../../../src/adapters/etcd/index.ts'],
   ['lodestore/nats', '../../../src/adapters/nats/index.ts'],

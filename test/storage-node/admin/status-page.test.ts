@@ -12,6 +12,8 @@ import { type OpenNode, openStorageNode } from '../support/both-nodes.ts';
 import { openWorld, type S3World } from '../support/s3-world.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
+/** For a condition on a loaded machine. */
+const patience = { timeout: 60_000 };
 /** Where a person finds pictures to look at; none are made without it. */
 const PICTURES = process.env['LODESTORE_PICTURES'];
 
@@ -94,9 +96,9 @@ describe.skipIf(!existsSync(CHROMIUM))(
         throughput: await picture(page, 'throughput'),
       };
       await traffic();
-      await expect.poll(() => tile(page, 'objects')).toBe('20');
-      await expect.poll(() => picture(page, 'rates')).not.toBe(before.rates);
-      await expect.poll(() => picture(page, 'throughput')).not.toBe(before.throughput);
+      await expect.poll(() => tile(page, 'objects'), patience).toBe('20');
+      await expect.poll(() => picture(page, 'rates'), patience).not.toBe(before.rates);
+      await expect.poll(() => picture(page, 'throughput'), patience).not.toBe(before.throughput);
       const metrics = await (await fetch(`${url}/metrics`)).text();
       const sum = (name: string): number =>
         [...metrics.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\S+)$`, 'gm'))].reduce(
@@ -105,7 +107,7 @@ describe.skipIf(!existsSync(CHROMIUM))(
         );
       expect(sum('lodestore_node_objects')).toBe(20);
       await expect
-        .poll(() => tile(page, 'requests'))
+        .poll(() => tile(page, 'requests'), patience)
         .toBe(sum('lodestore_node_s3_requests_total').toLocaleString('en'));
       const volumes = await page.locator('[data-volume]').count();
       expect(volumes).toBe([...metrics.matchAll(/^lodestore_node_volume_size_bytes/gm)].length);
