@@ -39,6 +39,8 @@ export class PostgresPool {
       });
       // An idle connection that fails is no error of any call.
       pool.on('error', () => {});
+      // Without a listener, one that fails in use, between two statements, ends the process.
+      pool.on('connect', (client) => client.on('error', () => {}));
       return pool;
     });
   }
