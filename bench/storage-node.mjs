@@ -8,7 +8,7 @@ import { copyFile, mkdir, mkdtemp, open, readdir, rm, stat } from 'node:fs/promi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { StorageNode } from '../examples/storage-node/dist/index.js';
+import { StorageNode } from 'lodestore-node';
 
 const { values } = parseArgs({
   options: {
