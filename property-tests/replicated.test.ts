@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { runHistories } from './replicated/histories.ts';
 
 /** A few seconds; `npm run test:replicated` runs as many as asked for. */
-const HISTORIES = 6;
+const HISTORIES = 3;
 
 test('histories of a replicated store keep every promise', async () => {
   const { verdict, lines } = await runHistories({ firstSeed: 1, histories: HISTORIES, steps: 80 });

@@ -128,12 +128,12 @@ export class World {
 
   async #step(): Promise<void> {
     const choice = this.#random.below(100);
-    if (choice < 46) for (let i = 0; i <= this.#random.below(4); i++) this.#write();
-    else if (choice < 58) this.#readLinearizably();
-    else if (choice < 68) this.#promote();
-    else if (choice < 78) this.#cutOrHeal();
-    else if (choice < 86) await this.#crash();
-    else if (choice < 88) await this.#empty();
+    if (choice < 42) for (let i = 0; i <= this.#random.below(4); i++) this.#write();
+    else if (choice < 52) this.#readLinearizably();
+    else if (choice < 61) this.#promote();
+    else if (choice < 70) this.#cutOrHeal();
+    else if (choice < 77) await this.#crash();
+    else if (choice < 79) await this.#empty();
     else if (choice < 93) this.#checkpoint();
     else if (choice < 96) this.#merge();
     else for (const machine of this.#machines) this.#open(machine);
@@ -327,9 +327,15 @@ export class World {
   #checkpoint(): void {
     const { store } = this.#pick(this.#machines);
     store?.checkpoint().then(
-      () => this.figures.checkpoints++,
+      () => {
+        this.figures.checkpoints++;
+        this.#trim();
+      },
       () => undefined,
     );
+  }
+
+  #trim(): void {
     const primary = this.#machines.find((one) => one.store?.role === 'primary')?.store;
     primary?.trim().then(
       (upTo) => {

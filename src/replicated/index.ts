@@ -31,5 +31,9 @@ export type {
 } from './shards/shard-map-store.ts';
 export { ReplicatedStore } from './node/replicated-store.ts';
 export type { ReplicaLag, ReplicatedStats } from './node/replicated-stats.ts';
+export type { RepairReport } from './node/repair-log.ts';
 export type { ReplicaRole } from './node/replica-node.ts';
 export type { ReplicaStoreOptions, ReplicatedOptions } from './node/replicated-options.ts';
+export { ShardedStore } from './shards/sharded-store.ts';
+export type { ShardedOptions, ShardEngine } from './shards/sharded-options.ts';
+export type { ShardEntry, ShardMap, ShardRouting } from './shards/shard-map.ts';

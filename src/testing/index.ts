@@ -34,5 +34,6 @@ export type { SystemError, SystemErrorCode } from './disk/system-error.ts';
 export { MemoryCheckpoints } from './engine/memory-checkpoints.ts';
 export { SimulatedConnection, SimulatedLog } from './engine/simulated-log.ts';
 export type { SimulatedLogFaults, SimulatedLogOptions } from './engine/simulated-log.ts';
-export { openReplicaOn } from './replica-on.ts';
+export { openReplicaOn, openShardsOn, repairReplicaOn } from './replica-on.ts';
 export type { ReplicaOnOptions } from './replica-on.ts';
+export { SimulatedShardMap } from './engine/simulated-shard-map.ts';

@@ -1,6 +1,12 @@
 import { afterEach, expect, test } from 'vitest';
 import type { ReplicatedStore } from '../../src/replicated/index.ts';
-import { CrashFs, openReplicaOn, SimulatedLog } from '../../src/testing/index.ts';
+import {
+  CrashFs,
+  MemoryCheckpoints,
+  openReplicaOn,
+  repairReplicaOn,
+  SimulatedLog,
+} from '../../src/testing/index.ts';
 
 const opened: ReplicatedStore[] = [];
 
@@ -10,8 +16,12 @@ afterEach(async () => {
 
 let seed = 100;
 
-async function openNode(log: SimulatedLog, fs: CrashFs): Promise<ReplicatedStore> {
-  const options = { log: log.connect(), pollMs: 5, lostAfterMs: 50 };
+async function openNode(
+  log: SimulatedLog,
+  fs: CrashFs,
+  checkpoints?: MemoryCheckpoints,
+): Promise<ReplicatedStore> {
+  const options = { log: log.connect(), pollMs: 5, lostAfterMs: 50, checkpoints };
   const store = await openReplicaOn(fs, '/node', options, { seed: ++seed });
   opened.push(store);
   return store;
@@ -67,4 +77,30 @@ test('a primary whose log is lost commits nothing', async () => {
   await expect(store.put(5n, 1n)).rejects.toMatchObject({ ...LOST, outcome: 'not-applied' });
   expect(store.stats().replica.failure).toMatchObject(LOST);
   expect(store.has(3n)).toBe(true);
+});
+
+test('a repair lets the log go on with what it had lost', async () => {
+  const { log, fs } = await loseTwo(async () => undefined);
+  const checkpoints = new MemoryCheckpoints();
+  const behind = await openNode(log, new CrashFs(), checkpoints);
+  await behind.reached(2n);
+  const options = { log: log.connect(), checkpoints: checkpoints.connect(), lostAfterMs: 50 };
+  const report = await repairReplicaOn(fs, '/node', options, { seed: 1 });
+  expect(report).toMatchObject({ position: 3n, sequence: 3n, restoredBatches: 2n });
+  await behind.reached(3n);
+  const ahead = await openNode(log, fs, checkpoints);
+  await ahead.promote();
+  await ahead.put(4n, 1n);
+  await behind.reached(ahead.position);
+  for (const store of [behind, ahead]) expect([...store.keys()]).toEqual([1n, 2n, 3n, 4n]);
+});
+
+test('a log that has what the store has not is not repaired', async () => {
+  const { log, fs } = await loseTwo(async () => undefined);
+  await growOtherwise(log);
+  const checkpoints = new MemoryCheckpoints();
+  const options = { log: log.connect(), checkpoints, lostAfterMs: 50 };
+  const last = log.bounds.last;
+  await expect(repairReplicaOn(fs, '/node', options, { seed: 1 })).rejects.toMatchObject(LOST);
+  expect(log.bounds.last).toBe(last);
 });

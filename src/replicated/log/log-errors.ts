@@ -60,3 +60,13 @@ export class NotPrimaryError extends StoreError {
     this.address = address;
   }
 }
+
+/** The log was repaired at this position: this store's history ends before it. */
+export class RepairedError extends StoreError {
+  readonly position: bigint;
+
+  constructor(position: bigint) {
+    super('LODESTORE_LOG_LOST', `the shared log was repaired at position ${position}`);
+    this.position = position;
+  }
+}

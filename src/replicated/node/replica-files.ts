@@ -5,7 +5,7 @@ import type { OpenOptions } from '../../store/open/options.ts';
 import { CheckpointStoreError } from '../checkpoint/checkpoint-store.ts';
 import type { Checkpoints, WrittenCheckpoint } from '../checkpoint/checkpoints.ts';
 import { LOG_START, type LogPlace } from '../log/log-chain.ts';
-import { LogLostError } from '../log/log-errors.ts';
+import { LogLostError, RepairedError } from '../log/log-errors.ts';
 import { checksumOfEntry } from '../log/entry.ts';
 import type { SharedLog } from '../log/shared-log.ts';
 import { Generations, removeTree } from './generations.ts';
@@ -83,7 +83,19 @@ export class ReplicaFiles {
    */
   async rebuild(host: CommitHost, cause: StoreError, signal: AbortSignal): Promise<OpenReplica> {
     const replica = await this.#restoreNewest(host, signal);
-    if (replica !== undefined) return replica;
+    const isRepaired = cause instanceof RepairedError;
+    if (replica !== undefined) {
+      const isLate = isRepaired && replica.place.position < cause.position;
+      const isTrimmed =
+        cause instanceof PositionExpiredError && replica.place.position + 1n < cause.oldestPosition;
+      if (!isLate && !isTrimmed) return replica;
+      await replica.close();
+      // The log was trimmed past every checkpoint: to try again would not help.
+      if (isTrimmed) throw cause;
+    }
+    if (isRepaired && this.#parts.checkpoints !== undefined) {
+      throw new CheckpointStoreError('unavailable', 'the checkpoint of a repair is not there yet');
+    }
     if (!(cause instanceof CorruptionError)) throw cause;
     // The log may still have everything; if it does not, the next rebuild tells.
     return this.#begin(host);
@@ -155,17 +167,26 @@ export class ReplicaFiles {
   }
 
   /** Writes a verified backup of the replica to the checkpoint store. */
-  async checkpoint(replica: OpenReplica, signal: AbortSignal): Promise<WrittenCheckpoint> {
+  checkpoint(replica: OpenReplica, signal: AbortSignal): Promise<WrittenCheckpoint> {
+    return replica.withMarks((placeAt) =>
+      this.checkpointAt(replica, async (lastSequence) => placeAt(lastSequence), signal),
+    );
+  }
+
+  /** As `checkpoint`, at the place of a sequence that `placeOf` says. */
+  async checkpointAt(
+    replica: OpenReplica,
+    placeOf: (lastSequence: bigint) => Promise<LogPlace>,
+    signal: AbortSignal,
+  ): Promise<WrittenCheckpoint> {
     const { checkpoints, environment } = this.#parts;
     if (checkpoints === undefined) throw new TypeError('the store was opened without checkpoints');
     const { fileSystem } = environment;
     const target = join(replica.directory, BACKUP_NAME);
     await removeTree(fileSystem, target);
     try {
-      const place = await replica.withMarks(async (placeAt) => {
-        const { lastSequence } = await replica.store.backup(target, { verify: true, signal });
-        return placeAt(lastSequence);
-      });
+      const { lastSequence } = await replica.store.backup(target, { verify: true, signal });
+      const place = await placeOf(lastSequence);
       const { logId } = place;
       if (logId === undefined) throw new TypeError('the shared log has no entry yet');
       const files = (await fileSystem.readDirectory(target))

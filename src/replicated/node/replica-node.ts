@@ -6,8 +6,9 @@ import {
   StoreError,
 } from '../../base/errors.ts';
 import type { SharedGroup } from '../../store/commit/commit-gate.ts';
+import { CheckpointStoreError } from '../checkpoint/checkpoint-store.ts';
 import type { LogPlace } from '../log/log-chain.ts';
-import { LogLostError, LogUnavailableError } from '../log/log-errors.ts';
+import { LogLostError, LogUnavailableError, RepairedError } from '../log/log-errors.ts';
 import type { SharedLog } from '../log/shared-log.ts';
 import { backoffMs } from './appender.ts';
 import type { CommitHost, OpenReplica } from './open-replica.ts';
@@ -73,6 +74,8 @@ export class ReplicaNode implements CommitHost, CommittingNode {
   #roleChange: Signal = new Signal();
   #progress: Signal = new Signal();
   #failure: Error | undefined;
+  /** Why the store has to be rebuilt before anything else is read. */
+  #behind: StoreError | undefined;
   #following: Promise<void> | undefined;
   /** The highest position that the engine is known to have. */
   #logEnd = 0n;
@@ -149,6 +152,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
   }
 
   async #readOn(): Promise<void> {
+    if (this.#behind !== undefined) throw this.#behind;
     const reading = new AbortController();
     this.#reading = reading;
     const from = this.replica.chain.place.position + 1n;
@@ -173,19 +177,26 @@ export class ReplicaNode implements CommitHost, CommittingNode {
   /** What ended a reading: the engine, a trim, or what cannot be overcome. */
   async #overcome(error: unknown, attempt: number): Promise<void> {
     if (this.isOver || this.#reading?.signal.aborted === true) return;
-    if (error instanceof LogUnavailableError) {
-      this.#parts.onUnavailable(error);
-      await this.#parts.environment.clock
-        .sleep(backoffMs(attempt), this.signal)
-        .catch(() => undefined);
-    } else if (error instanceof PositionExpiredError || error instanceof RepairedError) {
-      await this.exclusive(() => this.#rebuild(error));
-    } else throw error;
+    if (error instanceof PositionExpiredError || error instanceof RepairedError) {
+      this.#behind = error;
+      await this.exclusive(() => this.#rebuild(error)).catch((failure: unknown) => {
+        if (!isPassing(failure)) throw failure;
+        return this.#rest(failure, attempt);
+      });
+    } else if (isPassing(error)) await this.#rest(error, attempt);
+    else throw error;
+  }
+
+  async #rest(error: unknown, attempt: number): Promise<void> {
+    this.#parts.onUnavailable(error);
+    const { clock } = this.#parts.environment;
+    await clock.sleep(backoffMs(attempt), this.signal).catch(() => undefined);
   }
 
   async #rebuild(cause: StoreError): Promise<void> {
     const old = this.replica;
     this.#replica = await this.#parts.rebuild(this, cause, this.signal);
+    this.#behind = undefined;
     await old.close().catch(() => undefined);
     await this.#parts.onRebuilt(this.replica, cause);
     this.#advance();
@@ -347,14 +358,10 @@ export class ReplicaNode implements CommitHost, CommittingNode {
   }
 }
 
-/** The log was repaired at this position: this store's history ends before it. */
-export class RepairedError extends StoreError {
-  readonly position: bigint;
-
-  constructor(position: bigint) {
-    super('LODESTORE_LOG_LOST', `the shared log was repaired at position ${position}`);
-    this.position = position;
-  }
+/** The engine or the checkpoint store cannot be reached: the same is tried again. */
+function isPassing(error: unknown): boolean {
+  if (error instanceof CheckpointStoreError) return error.reason === 'unavailable';
+  return error instanceof LogUnavailableError;
 }
 
 /** Rejects when `signal` is aborted first. */

@@ -24,6 +24,7 @@ import { Checkpoints, type WrittenCheckpoint } from '../checkpoint/checkpoints.t
 import { LogUnavailableError } from '../log/log-errors.ts';
 import type { ReplicaLag, ReplicatedStats } from './replicated-stats.ts';
 import { ReplicaFiles } from './replica-files.ts';
+import { repairReplicaIn, type RepairReport } from './repair-log.ts';
 import { ReplicaNode, type ReplicaRole } from './replica-node.ts';
 import type { OpenReplica } from './open-replica.ts';
 import { MACHINE_ENVIRONMENT, type ReplicaEnvironment } from './replica-environment.ts';
@@ -128,6 +129,16 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
    */
   static open(directory: string | URL, options: ReplicatedOptions): Promise<ReplicatedStore> {
     return openReplicatedIn(MACHINE_ENVIRONMENT, directory, options);
+  }
+
+  /**
+   * Lets a log that has lost its end go on from the store in `directory`, which must have all that
+   * the log has, and more: of several nodes take the one with the highest `lastSequence`. No other
+   * node may run as the primary. The batches come back by a checkpoint, which other nodes restore.
+   * @throws LogLostError if the log has what the store has not; TypeError without `checkpoints`
+   */
+  static async repair(directory: string | URL, options: ReplicatedOptions): Promise<RepairReport> {
+    return repairReplicaIn(MACHINE_ENVIRONMENT, directory, options);
   }
 
   async #start(): Promise<void> {

@@ -1,0 +1,166 @@
+import { resolve } from 'node:path';
+import { StoreError } from '../../base/errors.ts';
+import { pathOf } from '../../base/path.ts';
+import { CODEC_RAW } from '../../format/compression.ts';
+import { Checkpoints } from '../checkpoint/checkpoints.ts';
+import {
+  checksumOfEntry,
+  decodeEntry,
+  encodeEntry,
+  LOG_ID_BYTES,
+  NONCE_BYTES,
+} from '../log/entry.ts';
+import { LOG_START, type LogPlace } from '../log/log-chain.ts';
+import { LogLostError } from '../log/log-errors.ts';
+import type { SharedLog } from '../log/shared-log.ts';
+import { Appender } from './appender.ts';
+import type { CommitHost, OpenReplica } from './open-replica.ts';
+import { writePosition } from './position-file.ts';
+import type { ReplicaEnvironment } from './replica-environment.ts';
+import { ReplicaFiles } from './replica-files.ts';
+import {
+  resolveReplicated,
+  type ReplicatedOptions,
+  type ResolvedReplicatedOptions,
+} from './replicated-options.ts';
+
+/** What `ReplicatedStore.repair` did. */
+export interface RepairReport {
+  /** Position of the takeover from which the log goes on. */
+  readonly position: bigint;
+  /** Of the last batch in it. */
+  readonly sequence: bigint;
+  /** Batches that the log had lost and has again, in the checkpoint at that position. */
+  readonly restoredBatches: bigint;
+  /** Name of that checkpoint. */
+  readonly checkpoint: string;
+}
+
+/** The host of a store that is only repaired: it commits nothing. */
+const NO_COMMITS: CommitHost = {
+  refusal: () =>
+    new StoreError('LODESTORE_READ_ONLY', 'the shared log is being repaired', {
+      outcome: 'not-applied',
+    }),
+  confirm: () => Promise.resolve(NO_COMMITS.refusal()),
+  append: () => Promise.resolve(NO_COMMITS.refusal()),
+  reached: () => undefined,
+};
+
+interface RepairParts {
+  readonly environment: ReplicaEnvironment;
+  readonly options: ResolvedReplicatedOptions;
+  readonly files: ReplicaFiles;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Lets a log that has lost its end go on from the state of `replica`, which has all of the log and
+ * more. A takeover is appended that names the sequence of the replica, and a checkpoint of the
+ * replica is written at its position. Other nodes that read the takeover restore the checkpoint.
+ * @throws LogLostError if the log has anything that the replica has not: then there is no state
+ *   that has all acknowledged batches
+ */
+async function repairLog(parts: RepairParts, replica: OpenReplica): Promise<RepairReport> {
+  const { options, environment, signal, files } = parts;
+  const { log, address } = options;
+  const end = await endOf(log, replica, signal);
+  const sequence = replica.access.lastSequence;
+  if (sequence < end.sequence) {
+    const reason = `it has batches up to ${end.sequence}, and the store only up to ${sequence}`;
+    throw new LogLostError({ position: end.position, reason });
+  }
+  const { place: known } = replica;
+  const isLonger = sequence > end.sequence;
+  const highest = known.epoch > end.epoch ? known.epoch : end.epoch;
+  const nonce = environment.randomBytes(NONCE_BYTES);
+  const piece = new TextEncoder().encode(address);
+  const logId = end.logId ?? known.logId ?? environment.randomBytes(LOG_ID_BYTES);
+  const epoch = (isLonger ? highest : end.epoch) + 1n;
+  const entry = encodeEntry({
+    kind: 'takeover',
+    codec: CODEC_RAW,
+    rowsVersion: 0,
+    logId,
+    epoch,
+    firstSequence: sequence + 1n,
+    batchCount: 0,
+    recordCount: 0,
+    decodedBytes: piece.length,
+    payloadBytes: piece.length,
+    pieceOffset: 0,
+    previous: end.checksum,
+    nonce,
+    piece,
+  });
+  await replica.store.sync();
+  const position = end.position + 1n;
+  const appender = new Appender({
+    ...options,
+    clock: environment.clock,
+    onUnavailable: () => undefined,
+  });
+  if ((await appender.append(position, entry, nonce, signal)) !== 'ours') {
+    throw new LogLostError({ position, reason: 'somebody has appended to it during the repair' });
+  }
+  const place = { logId, position, sequence, epoch, checksum: checksumOfEntry(entry) };
+  const { nodeId, directory } = replica;
+  await writePosition(environment.fileSystem, directory, { nodeId, place });
+  const { name } = await files.checkpointAt(replica, async () => place, signal);
+  return { position, sequence, restoredBatches: sequence - end.sequence, checkpoint: name };
+}
+
+/** The end of the log. Its entries behind the place of the replica are compared with its groups. */
+async function endOf(log: SharedLog, replica: OpenReplica, signal: AbortSignal): Promise<LogPlace> {
+  const { last } = await log.bounds({ signal });
+  const { place } = replica;
+  if (last === 0n) return LOG_START;
+  if (last < place.position) return placeOf(last, await entryAt(log, last, signal));
+  if (last === place.position) return place;
+  for await (const { position, entry } of log.read(place.position + 1n, { signal })) {
+    await replica.take(position, entry, signal);
+    if (position === last) break;
+  }
+  return replica.chain.place;
+}
+
+async function entryAt(log: SharedLog, position: bigint, signal: AbortSignal): Promise<Uint8Array> {
+  for await (const { entry } of log.read(position, { signal })) return entry;
+  throw new LogLostError({ position, reason: 'there is no entry' });
+}
+
+function placeOf(position: bigint, bytes: Uint8Array): LogPlace {
+  const entry = decodeEntry(bytes);
+  if (typeof entry === 'string') throw new LogLostError({ position, reason: entry });
+  if (entry.kind === 'newer') throw new LogLostError({ position, reason: 'it has a newer format' });
+  const { firstSequence, batchCount, epoch, checksum, pieceOffset, piece, payloadBytes } = entry;
+  const isWhole = pieceOffset + piece.length === payloadBytes;
+  const sequence = firstSequence - 1n + (isWhole ? BigInt(batchCount) : 0n);
+  return { logId: entry.logId.slice(), position, sequence, epoch, checksum };
+}
+
+/** Internal: `ReplicatedStore.repair` in another environment. */
+export async function repairReplicaIn(
+  environment: ReplicaEnvironment,
+  directory: string | URL,
+  given: ReplicatedOptions,
+): Promise<RepairReport> {
+  const options = resolveReplicated(given);
+  const { log, checkpoints, store: storeOptions } = options;
+  if (checkpoints === undefined) throw new TypeError('options.checkpoints must be given');
+  const path = resolve(pathOf(directory, 'directory'));
+  const kept = new Checkpoints(checkpoints, environment.fileSystem);
+  const files = new ReplicaFiles({ environment, directory: path, storeOptions, checkpoints: kept });
+  const signal = options.signal ?? new AbortController().signal;
+  try {
+    const replica = await files.open(NO_COMMITS, signal);
+    try {
+      return await repairLog({ environment, options, files, signal }, replica);
+    } finally {
+      await replica.close();
+    }
+  } finally {
+    await log.close();
+    await checkpoints.close();
+  }
+}

@@ -1,0 +1,55 @@
+import type { Job, JobResult } from '../../jobs/run-job.ts';
+import type { JobOptions, JobRunner } from '../../threads/job-runner.ts';
+
+/** Places for a bounded number of jobs, in the order in which they were asked for. */
+export class JobSlots {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  async take(): Promise<() => void> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    let isTaken = true;
+    return () => {
+      if (!isTaken) return;
+      isTaken = false;
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free++;
+      else next();
+    };
+  }
+}
+
+/**
+ * Runs jobs on a runner that exists only meanwhile, and at most as many at a time as there are
+ * slots: so the merges of many stores need few threads.
+ */
+export class LimitedRunner implements JobRunner {
+  readonly parallelism = 1;
+  readonly #slots: JobSlots;
+  readonly #make: () => JobRunner;
+
+  constructor(slots: JobSlots, make: () => JobRunner) {
+    this.#slots = slots;
+    this.#make = make;
+  }
+
+  async run<J extends Job>(job: J, options?: JobOptions): Promise<JobResult<J>> {
+    const leave = await this.#slots.take();
+    const runner = this.#make();
+    try {
+      return await runner.run(job, options);
+    } finally {
+      await runner.close();
+      leave();
+    }
+  }
+
+  async close(): Promise<void> {
+    // Nothing is kept between two jobs.
+  }
+}

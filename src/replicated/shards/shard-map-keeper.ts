@@ -1,0 +1,98 @@
+import { LogUnavailableError } from '../log/log-errors.ts';
+import { backoffMs } from '../node/appender.ts';
+import type { ReplicaEnvironment } from '../node/replica-environment.ts';
+import { decodeShardMap, encodeShardMap, type ShardEntry, type ShardMap } from './shard-map.ts';
+import type { ShardMapStore } from './shard-map-store.ts';
+
+const NONCE_BYTES = 12;
+
+/**
+ * The map as this node knows it. It changes by compare-and-set in the engine; a replacement without
+ * an answer is looked for by its nonce. The map only guides: the shared log of a shard decides who
+ * its primary is, so an old map costs time and never a batch.
+ */
+export class ShardMapKeeper {
+  readonly #store: ShardMapStore;
+  readonly #environment: ReplicaEnvironment;
+  #map: ShardMap | undefined;
+  #version = 0n;
+
+  constructor(store: ShardMapStore, environment: ReplicaEnvironment) {
+    this.#store = store;
+    this.#environment = environment;
+  }
+
+  /** The newest map that was read. */
+  get map(): ShardMap {
+    if (this.#map === undefined) throw new TypeError('the shard map has not been read');
+    return this.#map;
+  }
+
+  /** Reads the map, and creates it if there is none. */
+  async open(create: () => ShardMap, signal: AbortSignal): Promise<void> {
+    while (this.#map === undefined) {
+      await this.refresh(signal);
+      if (this.#map === undefined) await this.#replace(create(), signal);
+    }
+  }
+
+  /** Reads the map again. An older one than is known is passed over. */
+  async refresh(signal: AbortSignal): Promise<void> {
+    await this.#read(signal);
+  }
+
+  /** Resolves to the nonce of the map that was read. */
+  async #read(signal: AbortSignal): Promise<string | undefined> {
+    const stored = await this.#repeat(() => this.#store.read({ signal }), signal);
+    if (stored === undefined) return undefined;
+    const { map, nonce } = decodeShardMap(stored.bytes);
+    if (stored.version >= this.#version) {
+      this.#map = map;
+      this.#version = stored.version;
+    }
+    return nonce;
+  }
+
+  /**
+   * Changes the entry of one shard. `change` is called with the current entry, maybe several times;
+   * it returns undefined if there is nothing to change.
+   */
+  async update(
+    shard: number,
+    change: (entry: ShardEntry) => ShardEntry | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (;;) {
+      const changed = change(this.map.shards[shard]!);
+      if (changed === undefined) return;
+      const shards = this.map.shards.map((entry, i) => (i === shard ? changed : entry));
+      if (await this.#replace({ ...this.map, shards }, signal)) return;
+    }
+  }
+
+  /** Resolves to whether the map was replaced by this call; the newest one has then been read. */
+  async #replace(map: ShardMap, signal: AbortSignal): Promise<boolean> {
+    const nonce = Buffer.from(this.#environment.randomBytes(NONCE_BYTES)).toString('hex');
+    const bytes = encodeShardMap(map, nonce);
+    try {
+      const result = await this.#store.replace(this.#version, bytes, { signal });
+      const found = await this.#read(signal);
+      return result === 'replaced' || found === nonce;
+    } catch (error) {
+      if (!(error instanceof LogUnavailableError)) throw error;
+      return (await this.#read(signal)) === nonce;
+    }
+  }
+
+  async #repeat<T>(call: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    for (let attempt = 0; ; attempt++) {
+      signal.throwIfAborted();
+      try {
+        return await call();
+      } catch (error) {
+        if (!(error instanceof LogUnavailableError)) throw error;
+        await this.#environment.clock.sleep(backoffMs(attempt), signal);
+      }
+    }
+  }
+}

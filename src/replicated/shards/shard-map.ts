@@ -1,0 +1,104 @@
+import { splitU64, u64Halves, checkU64 } from '../../base/u64.ts';
+import { UnfitEngineError } from '../log/log-errors.ts';
+
+/** How keys are spread over shards. Fixed when the map is created. */
+export type ShardRouting =
+  | { readonly kind: 'hash' }
+  /** Shard `i` has the keys from `starts[i]` on, below `starts[i + 1]`; `starts[0]` is 0. */
+  | { readonly kind: 'range'; readonly starts: readonly bigint[] };
+
+/** One shard of a map. */
+export interface ShardEntry {
+  /** Address of the node that took over last; undefined before the first takeover. */
+  readonly primary: string | undefined;
+  /** Of that takeover. */
+  readonly epoch: bigint;
+  /** Addresses of the nodes that have the shard. */
+  readonly replicas: readonly string[];
+  /** The node that is to take over; undefined: nobody is asked to. */
+  readonly wanted: string | undefined;
+}
+
+/** Which node has which shard, and who is its primary. */
+export interface ShardMap {
+  readonly routing: ShardRouting;
+  readonly shards: readonly ShardEntry[];
+}
+
+export const MAX_SHARDS = 1_024;
+
+/** A map in which each shard is on `copies` of the nodes, spread evenly. */
+export function newShardMap(
+  routing: ShardRouting,
+  shards: number,
+  nodes: readonly string[],
+  copies: number,
+): ShardMap {
+  const entries = Array.from({ length: shards }, (_, shard): ShardEntry => {
+    const count = Math.min(copies, nodes.length);
+    const replicas = Array.from({ length: count }, (__, i) => nodes[(shard + i) % nodes.length]!);
+    return { primary: undefined, epoch: 0n, replicas, wanted: replicas[0] };
+  });
+  return { routing, shards: entries };
+}
+
+/** The shard of a key. The hash is the same in every process and version. */
+export function shardOfKey({ routing, shards }: ShardMap, key: bigint | number): number {
+  if (routing.kind === 'hash') {
+    splitU64(key, 'key');
+    return hashOfHalves(u64Halves[0]!, u64Halves[1]!) % shards.length;
+  }
+  const whole = checkU64(key, 'key');
+  let low = 0;
+  let high = routing.starts.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (routing.starts[middle]! <= whole) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+/** The finalizer of MurmurHash3 over both halves. */
+function hashOfHalves(low: number, high: number): number {
+  let hash = low ^ Math.imul(high, 0x85eb_ca6b);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85eb_ca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2_ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}
+
+export function encodeShardMap({ routing, shards }: ShardMap, nonce: string): Uint8Array {
+  const starts = routing.kind === 'range' ? routing.starts.map(String) : undefined;
+  const text = JSON.stringify({
+    format: 1,
+    nonce,
+    routing: { kind: routing.kind, starts },
+    shards: shards.map(({ epoch, ...rest }) => ({ ...rest, epoch: String(epoch) })),
+  });
+  return new TextEncoder().encode(text);
+}
+
+export interface DecodedShardMap {
+  readonly map: ShardMap;
+  /** Of the write that made it: whether a replacement without an answer was ours. */
+  readonly nonce: string;
+}
+
+/** @throws UnfitEngineError: another version has written the map, or something else has */
+export function decodeShardMap(bytes: Uint8Array): DecodedShardMap {
+  const raw = JSON.parse(new TextDecoder().decode(bytes)) as {
+    readonly format: number;
+    readonly nonce: string;
+    readonly routing: { readonly kind: 'hash' | 'range'; readonly starts?: readonly string[] };
+    readonly shards: readonly (Omit<ShardEntry, 'epoch'> & { readonly epoch: string })[];
+  };
+  if (raw.format !== 1) {
+    throw new UnfitEngineError('shard map', `the shard map has format ${raw.format}, not 1`);
+  }
+  const { kind, starts = [] } = raw.routing;
+  const routing: ShardRouting = kind === 'hash' ? { kind } : { kind, starts: starts.map(BigInt) };
+  const shards = raw.shards.map(({ primary, epoch, replicas, wanted }) => {
+    return { primary, epoch: BigInt(epoch), replicas, wanted };
+  });
+  return { map: { routing, shards }, nonce: raw.nonce };
+}

@@ -1,0 +1,98 @@
+import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
+import { MAX_TIMER_MS } from '../../base/limits.ts';
+import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts';
+import type { Elector } from '../log/elector.ts';
+import type { SharedLog } from '../log/shared-log.ts';
+import type { ReplicaStoreOptions } from '../node/replicated-options.ts';
+import { MAX_SHARDS, newShardMap, type ShardMap, type ShardRouting } from './shard-map.ts';
+import type { ShardMapStore } from './shard-map-store.ts';
+
+/** What one shard is replicated over. */
+export interface ShardEngine {
+  readonly log: SharedLog;
+  readonly checkpoints?: CheckpointStore | undefined;
+  readonly elector?: Elector | undefined;
+}
+
+/** Options of `ShardedStore.open`. */
+export interface ShardedOptions {
+  /** Where the map is kept. It is closed with the store. */
+  readonly map: ShardMapStore;
+  /** Connects one shard to its own shared log; called when this node opens it. */
+  readonly connect: (shard: number) => ShardEngine | Promise<ShardEngine>;
+  /** What this node is called in the map: where clients reach it. */
+  readonly address: string;
+  /** The map to create if there is none; an existing one is not changed. */
+  readonly create?: {
+    /** Default 64; 1 to 1,024. With `range`, as many as it has starts. */
+    readonly shards?: number;
+    /** Default: by hash. */
+    readonly routing?: ShardRouting;
+    /** Addresses of the nodes that have the shards. */
+    readonly nodes: readonly string[];
+    /** Nodes that have each shard. Default 3, or all nodes if they are fewer. */
+    readonly copies?: number;
+  };
+  /** Milliseconds between two readings of the map. Default 1,000. */
+  readonly refreshMs?: number;
+  /** Threads that merges of all shards use together. Default 2. */
+  readonly mergeThreads?: number;
+  readonly commitTimeoutMs?: number;
+  /** Options of the store of each shard. */
+  readonly store?: Omit<ReplicaStoreOptions, 'threads' | 'onProgress'>;
+  readonly signal?: AbortSignal;
+}
+
+const SHARDED_FIELDS: FieldsOf<ShardedOptions> = {
+  map: true,
+  connect: true,
+  address: true,
+  create: true,
+  refreshMs: true,
+  mergeThreads: true,
+  commitTimeoutMs: true,
+  store: true,
+  signal: true,
+};
+
+const DEFAULT_SHARDS = 64;
+const DEFAULT_COPIES = 3;
+
+/** Throws TypeError or RangeError that names the option. */
+export function checkSharded(options: ShardedOptions): void {
+  requireKnownFields(options, SHARDED_FIELDS, 'options');
+  const { address, connect, refreshMs = 1, mergeThreads = 1 } = options;
+  if (typeof connect !== 'function') throw new TypeError('options.connect must be a function');
+  if (typeof address !== 'string' || address === '') {
+    throw new TypeError('options.address must be a string that is not empty');
+  }
+  requireInteger('refreshMs', refreshMs, MAX_TIMER_MS);
+  requireInteger('mergeThreads', mergeThreads, 1_024);
+}
+
+function requireInteger(name: string, value: number, max: number): void {
+  if (Number.isInteger(value) && value >= 1 && value <= max) return;
+  throw new RangeError(`options.${name} must be an integer from 1 to ${max}`);
+}
+
+/** The map that `options.create` asks for. */
+export function mapToCreate({ create }: ShardedOptions): ShardMap {
+  if (create === undefined) {
+    throw new TypeError('there is no shard map; options.create says how to create one');
+  }
+  const { routing = { kind: 'hash' }, nodes, copies = DEFAULT_COPIES } = create;
+  const count = routing.kind === 'range' ? routing.starts.length : DEFAULT_SHARDS;
+  const { shards = count } = create;
+  requireInteger('create.shards', shards, MAX_SHARDS);
+  requireInteger('create.copies', copies, MAX_SHARDS);
+  if (nodes.length === 0) throw new RangeError('options.create.nodes must not be empty');
+  if (routing.kind === 'range') {
+    const isAscending = routing.starts.every((start, i) =>
+      i === 0 ? start === 0n : start > routing.starts[i - 1]!,
+    );
+    if (shards !== routing.starts.length || !isAscending) {
+      throw new RangeError('options.create.routing.starts must ascend from 0, one for each shard');
+    }
+  }
+  return newShardMap(routing, shards, nodes, copies);
+}

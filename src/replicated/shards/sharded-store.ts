@@ -1,0 +1,326 @@
+import { join, resolve } from 'node:path';
+import { StoreClosedError } from '../../base/errors.ts';
+import { pathOf } from '../../base/path.ts';
+import type { Condition } from '../../store/batch/condition.ts';
+import type { Inserted, InsertOptions } from '../../store/batch/insert-options.ts';
+import { packUpdatesNow, toSource, type Update } from '../../store/batch/updates.ts';
+import { WriteBatch } from '../../store/batch/write-batch.ts';
+import { withOutcome } from '../../store/batch/batch-queue.ts';
+import type { RangeOptions } from '../../table/layer/key-range.ts';
+import type { TableRecord } from '../../table/layer/table-record.ts';
+import { NotPrimaryError } from '../log/log-errors.ts';
+import { openReplicatedIn, type ReplicatedStore } from '../node/replicated-store.ts';
+import type { ReplicaEnvironment } from '../node/replica-environment.ts';
+import { shardOfBatch } from './batch-shard.ts';
+import { mergeEntries } from './merged-entries.ts';
+import { machineEnvironment } from './shard-environment.ts';
+import { ShardMapKeeper } from './shard-map-keeper.ts';
+import { shardOfKey, type ShardEntry, type ShardMap } from './shard-map.ts';
+import { checkSharded, mapToCreate, type ShardedOptions } from './sharded-options.ts';
+
+/** Internal: `ShardedStore.open` in another environment. */
+export let openShardedIn: (
+  environment: ReplicaEnvironment,
+  directory: string | URL,
+  options: ShardedOptions,
+) => Promise<ShardedStore>;
+
+const DEFAULT_REFRESH_MS = 1_000;
+const DEFAULT_MERGE_THREADS = 2;
+
+/**
+ * The shards of a sharded store that this node has. Each is a `ReplicatedStore` with a log and a
+ * directory of its own. A map in the engine says which node has which shard; this node opens and
+ * closes shards as the map changes.
+ *
+ * A batch is atomic within one shard and refused across several. Iterators merge the shards; the
+ * states that they show are of moments close to each other, not of one.
+ *
+ * A shard moves while it is written: `move` adds the new node to the map; that node opens the
+ * shard, reads up to the end of its log, and takes over, which fences the old primary; then the map
+ * names the new primary, and the old node closes the shard. Writers are told `NotPrimaryError`
+ * with the new address and repeat there.
+ */
+export class ShardedStore implements AsyncDisposable {
+  readonly #environment: ReplicaEnvironment;
+  readonly #directory: string;
+  readonly #options: ShardedOptions;
+  readonly #keeper: ShardMapKeeper;
+  readonly #closing: AbortController = new AbortController();
+  readonly #shards: Map<number, ReplicatedStore> = new Map();
+  #failures: Map<number, Error> = new Map();
+  #watching: Promise<void> | undefined;
+  #closed: Promise<void> | undefined;
+
+  static {
+    openShardedIn = async (environment, directory, options) => {
+      checkSharded(options);
+      const path = resolve(pathOf(directory, 'directory'));
+      const store = new ShardedStore(environment, path, options);
+      try {
+        await store.#start();
+      } catch (error) {
+        await store.close().catch(() => undefined);
+        throw error;
+      }
+      return store;
+    };
+  }
+
+  private constructor(environment: ReplicaEnvironment, directory: string, options: ShardedOptions) {
+    this.#environment = environment;
+    this.#directory = directory;
+    this.#options = options;
+    this.#keeper = new ShardMapKeeper(options.map, environment);
+  }
+
+  /**
+   * Opens the shards that the map gives to `options.address`, in directories below `directory`.
+   * Creates the map if there is none. Resolves when each of these shards is open or has failed.
+   * @throws TypeError, RangeError for options; UnfitEngineError for a map of another version
+   */
+  static open(directory: string | URL, options: ShardedOptions): Promise<ShardedStore> {
+    const environment = machineEnvironment(options.mergeThreads ?? DEFAULT_MERGE_THREADS);
+    return openShardedIn(environment, directory, options);
+  }
+
+  async #start(): Promise<void> {
+    const { signal } = this.#closing;
+    const stop = (): void => this.#closing.abort(new StoreClosedError());
+    this.#options.signal?.addEventListener('abort', stop, { once: true });
+    try {
+      await this.#keeper.open(() => mapToCreate(this.#options), signal);
+      await this.#followMap();
+    } finally {
+      this.#options.signal?.removeEventListener('abort', stop);
+    }
+    this.#watching = this.#watch();
+  }
+
+  async #watch(): Promise<void> {
+    const { refreshMs = DEFAULT_REFRESH_MS } = this.#options;
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      await this.#environment.clock.sleep(refreshMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      await this.#keeper.refresh(signal).catch(() => undefined);
+      await this.#followMap();
+    }
+  }
+
+  /** Opens what the map gives to this node, closes what it takes away, and takes over if asked. */
+  async #followMap(): Promise<void> {
+    const { address } = this.#options;
+    for (const [shard, entry] of this.#keeper.map.shards.entries()) {
+      if (this.#closing.signal.aborted) return;
+      try {
+        await this.#followShard(shard, entry, address);
+        this.#failures.delete(shard);
+      } catch (error) {
+        this.#failures.set(shard, error as Error);
+      }
+    }
+  }
+
+  async #followShard(shard: number, entry: ShardEntry, address: string): Promise<void> {
+    const open = this.#shards.get(shard);
+    if (!entry.replicas.includes(address)) {
+      this.#shards.delete(shard);
+      await open?.close();
+      return;
+    }
+    const store = open ?? (await this.#openShard(shard));
+    if (entry.wanted === address && store.role === 'replica') {
+      store.promote({ signal: this.#closing.signal }).catch((error: unknown) => {
+        this.#failures.set(shard, error as Error);
+      });
+    }
+    const isNews = entry.primary !== address || entry.wanted === address;
+    if (store.role === 'primary' && isNews) await this.#announce(shard, store);
+  }
+
+  async #openShard(shard: number): Promise<ReplicatedStore> {
+    const { connect, address, commitTimeoutMs, store: storeOptions } = this.#options;
+    const engine = await connect(shard);
+    const directory = join(this.#directory, `shard-${shard}`);
+    const store = await openReplicatedIn(this.#environment, directory, {
+      ...storeOptions,
+      ...engine,
+      address,
+      commitTimeoutMs,
+      signal: this.#closing.signal,
+      threads: 1,
+    });
+    this.#shards.set(shard, store);
+    store.on('roleChanged', (role) => {
+      if (role === 'primary') this.#announce(shard, store).catch(() => undefined);
+    });
+    return store;
+  }
+
+  /** Names this node in the map as the primary, unless somebody has taken over since. */
+  async #announce(shard: number, store: ReplicatedStore): Promise<void> {
+    const { address } = this.#options;
+    const { epoch } = store.stats().replica;
+    const update = (entry: ShardEntry): ShardEntry | undefined => {
+      if (store.role !== 'primary' || entry.epoch > epoch) return undefined;
+      const wanted = entry.wanted === address ? undefined : entry.wanted;
+      return { ...entry, primary: address, epoch, wanted };
+    };
+    await this.#keeper.update(shard, update, this.#closing.signal);
+  }
+
+  /** The newest map that this node has read. */
+  get map(): ShardMap {
+    return this.#keeper.map;
+  }
+
+  /** Numbers of the shards that this node has open. */
+  get openShards(): readonly number[] {
+    return [...this.#shards.keys()].sort((a, b) => a - b);
+  }
+
+  /** Why shards that this node should have are not open, by number. */
+  get failures(): ReadonlyMap<number, Error> {
+    return this.#failures;
+  }
+
+  /** The shard of a key. Throws TypeError or RangeError for a key that is no u64. */
+  shardOf(key: bigint | number): number {
+    return shardOfKey(this.#keeper.map, key);
+  }
+
+  /** A shard that this node has. @throws NotPrimaryError with the address of one that has it */
+  shard(shard: number): ReplicatedStore {
+    if (this.#closing.signal.aborted) throw new StoreClosedError();
+    const store = this.#shards.get(shard);
+    if (store !== undefined) return store;
+    const { primary, replicas } = this.#keeper.map.shards[shard]!;
+    const address = primary ?? replicas[0];
+    const message = `shard ${shard} is not on this node; it is at ${address ?? 'no known node'}`;
+    throw new NotPrimaryError(message, address, { outcome: 'not-applied' });
+  }
+
+  /** Returns the record of `key`, as `ReplicatedStore.get` of its shard. Throws like `shard`. */
+  get(key: bigint | number): TableRecord | undefined {
+    return this.shard(this.shardOf(key)).get(key);
+  }
+
+  /** Whether `key` has a record. Throws like `shard`. */
+  has(key: bigint | number): boolean {
+    return this.shard(this.shardOf(key)).has(key);
+  }
+
+  /** Returns the value of `key` without its data. Throws like `shard`. */
+  valueOf(key: bigint | number): bigint | undefined {
+    return this.shard(this.shardOf(key)).valueOf(key);
+  }
+
+  /**
+   * Applies a batch, all of whose keys belong to one shard, as `ReplicatedStore.insertBatch`.
+   * @throws StoreError `LODESTORE_ACROSS_SHARDS`; NotPrimaryError with the address of the primary;
+   *   all as rejections
+   */
+  insertBatch(
+    updates: WriteBatch | Iterable<Update>,
+    options: InsertOptions = {},
+  ): Promise<Inserted> {
+    try {
+      const source = toSource(updates);
+      const batch = source instanceof WriteBatch ? source : packUpdatesNow(source);
+      const shard = shardOfBatch(this.#keeper.map, batch) ?? this.openShards[0] ?? 0;
+      return this.shard(shard).insertBatch(batch, options);
+    } catch (error) {
+      return Promise.reject(withOutcome(error));
+    }
+  }
+
+  /** Inserts a batch of one put. */
+  put(
+    key: bigint | number,
+    value: bigint | number,
+    data?: Uint8Array,
+    options: InsertOptions & Condition = {},
+  ): Promise<Inserted> {
+    try {
+      return this.shard(this.shardOf(key)).put(key, value, data, options);
+    } catch (error) {
+      return Promise.reject(withOutcome(error));
+    }
+  }
+
+  /** Inserts a batch of one delete. */
+  delete(key: bigint | number, options: InsertOptions & Condition = {}): Promise<Inserted> {
+    try {
+      return this.shard(this.shardOf(key)).delete(key, options);
+    } catch (error) {
+      return Promise.reject(withOutcome(error));
+    }
+  }
+
+  /**
+   * Iterates over keys and records of all shards in key order. Each shard shows its state at this
+   * call. Throws like `shard` if a shard is not on this node.
+   */
+  entries(range: RangeOptions = {}): IterableIterator<[bigint, TableRecord]> {
+    const sources = this.#keeper.map.shards.map((_, shard) => this.shard(shard).entries(range));
+    return mergeEntries(sources, range.reverse === true, range.limit ?? Infinity);
+  }
+
+  /**
+   * Moves a shard to another node: it joins, catches up and takes over. Resolves when the map asks
+   * for it; `map` shows when it is done. `from` leaves the shard once the new primary is announced.
+   */
+  async move(shard: number, to: string, from?: string): Promise<void> {
+    const { signal } = this.#closing;
+    const joined = (entry: ShardEntry): ShardEntry => ({
+      ...entry,
+      replicas: [...new Set([...entry.replicas, to])],
+      wanted: to,
+    });
+    await this.#keeper.update(shard, joined, signal);
+    if (from === undefined || from === to) return;
+    void this.#leaveLater(shard, to, from).catch(() => undefined);
+  }
+
+  async #leaveLater(shard: number, to: string, from: string): Promise<void> {
+    const { signal } = this.#closing;
+    const { refreshMs = DEFAULT_REFRESH_MS } = this.#options;
+    while (this.#keeper.map.shards[shard]!.primary !== to) {
+      await this.#environment.clock.sleep(refreshMs, signal);
+      await this.#keeper.refresh(signal);
+    }
+    await this.remove(shard, from);
+  }
+
+  /** Takes a shard from a node, which is not its primary: the node closes it. */
+  async remove(shard: number, from: string): Promise<void> {
+    const leave = (entry: ShardEntry): ShardEntry | undefined => {
+      if (entry.primary === from) {
+        throw new TypeError(`${from} is the primary of shard ${shard}; move it first`);
+      }
+      return { ...entry, replicas: entry.replicas.filter((address) => address !== from) };
+    };
+    await this.#keeper.update(shard, leave, this.#closing.signal);
+  }
+
+  /** Closes all shards and the map. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#closing.abort(new StoreClosedError());
+    await this.#watching;
+    const closed = await Promise.allSettled([...this.#shards.values()].map((one) => one.close()));
+    this.#shards.clear();
+    await this.#options.map.close();
+    const failed = closed.find((one) => one.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+  }
+}

@@ -1,0 +1,42 @@
+import { LogUnavailableError } from '../../replicated/log/log-errors.ts';
+import type { ShardMapStore, StoredShardMap } from '../../replicated/shards/shard-map-store.ts';
+import { Random } from './random.ts';
+
+/** A shard map in memory, for tests. `connect` gives each node a handle of its own. */
+export class SimulatedShardMap {
+  readonly #random: Random;
+  readonly #lostAnswer: number;
+  #stored: StoredShardMap | undefined;
+
+  /** `lostAnswer`: chance that a replacement takes place and its caller is not told. */
+  constructor(seed = 1, lostAnswer = 0) {
+    this.#random = new Random(seed);
+    this.#lostAnswer = lostAnswer;
+  }
+
+  connect(): ShardMapStore {
+    let isClosed = false;
+    const requireOpen = (): void => {
+      if (isClosed) throw new Error('the map was closed');
+    };
+    return {
+      read: async () => {
+        requireOpen();
+        return this.#stored;
+      },
+      replace: async (expected, bytes) => {
+        requireOpen();
+        const version = this.#stored?.version ?? 0n;
+        if (expected !== version) return 'conflict';
+        this.#stored = { bytes: bytes.slice(), version: version + 1n };
+        if (this.#random.below(1_000) < this.#lostAnswer * 1_000) {
+          throw new LogUnavailableError('lost by the simulation');
+        }
+        return 'replaced';
+      },
+      close: async () => {
+        isClosed = true;
+      },
+    };
+  }
+}
