@@ -92,8 +92,8 @@ export class History {
     }
     if (write.result === 'condition') {
       if (place !== undefined) throw new BrokenPromise(`${what}, is in the log`);
-      const failedSomewhere = range(write.calledAt, write.returnedAt!).some(
-        (position) => !holds(write, fold.at(position)),
+      const failedSomewhere = range(write.calledAt, write.returnedAt!).some((position) =>
+        statesWithin(position, fold).some((state) => !holds(write, state)),
       );
       if (!failedSomewhere) throw new BrokenPromise(`${what}, but its condition held all the time`);
     }
@@ -120,6 +120,21 @@ function range(from: bigint, to: bigint): bigint[] {
 function holds({ expected, writes }: ClientWrite, state: ReadonlyMap<bigint, bigint>): boolean {
   if (expected === undefined) return true;
   return (state.get(writes[0]![0]) ?? 0n) === expected;
+}
+
+/** The states after each batch of the entry at a position. */
+function statesWithin(position: bigint, fold: LogFold): ReadonlyMap<bigint, bigint>[] {
+  const batches = fold.batches.filter((batch) => batch.position === position);
+  const states = [fold.at(position)];
+  const state = new Map(fold.at(position > 0n ? position - 1n : 0n));
+  for (const { writes } of batches) {
+    for (const [key, value] of writes) {
+      if (value === 0n) state.delete(key);
+      else state.set(key, value);
+    }
+    states.push(new Map(state));
+  }
+  return states;
 }
 
 /** Of the batches of its own group, those before it count too. */

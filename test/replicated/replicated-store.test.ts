@@ -136,3 +136,55 @@ test('a new machine is filled from a checkpoint, and the log is trimmed behind t
     code: 'LODESTORE_POSITION_EXPIRED',
   });
 });
+
+test('who is elected becomes the primary, and another one when it is closed', async () => {
+  const log = new SimulatedLog();
+  const waiting: ((leadership: { readonly lost: Promise<void> }) => void)[] = [];
+  const elector = {
+    campaign: () =>
+      new Promise<{ readonly lost: Promise<void> }>((resolve) => {
+        waiting.push(resolve);
+      }),
+  };
+  const open = async (fs: CrashFs): Promise<ReplicatedStore> => {
+    const store = await openReplicaOn(
+      fs,
+      '/node',
+      { log: log.connect(), elector },
+      { seed: ++seed },
+    );
+    opened.push(store);
+    return store;
+  };
+  const one = await open(new CrashFs());
+  const other = await open(new CrashFs());
+  const never = new Promise<void>(() => undefined);
+  waiting[0]!({ lost: never });
+  await expect.poll(() => one.role).toBe('primary');
+  await one.put(1n, 1n);
+  await one.close();
+  waiting[1]!({ lost: never });
+  await expect.poll(() => other.role).toBe('primary');
+  expect(other.has(1n)).toBe(true);
+});
+
+test('checkpoints come by themselves, and the primary trims the log', async () => {
+  const log = new SimulatedLog();
+  const checkpoints = new MemoryCheckpoints();
+  const open = async (): Promise<ReplicatedStore> => {
+    const options = { log: log.connect(), checkpoints, checkpointEveryMs: 5, pollMs: 5 };
+    const store = await openReplicaOn(new CrashFs(), '/node', options, { seed: ++seed });
+    opened.push(store);
+    return store;
+  };
+  const one = await open();
+  await open();
+  await one.promote();
+  let key = 0n;
+  await expect
+    .poll(async () => {
+      await one.put(++key, 1n);
+      return log.bounds.first;
+    })
+    .toBeGreaterThan(2n);
+});

@@ -147,6 +147,11 @@ export class ReplicaFiles {
     return replica;
   }
 
+  /** Position of the newest checkpoint; undefined if there is none. */
+  async newestCheckpoint(signal: AbortSignal): Promise<bigint | undefined> {
+    return (await this.#parts.checkpoints?.list(signal))?.[0]?.position;
+  }
+
   /**
    * Trims the log behind the second-newest checkpoint. Both of the newest must be of this log.
    * Resolves to the position up to which entries may be gone.

@@ -280,6 +280,13 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     while (this.#role === 'primary' && !this.isOver) await this.#roleChange.promise;
   }
 
+  /** After an election that failed. */
+  async pauseElections(delayMs: number, error: unknown): Promise<void> {
+    this.#parts.onUnavailable(error);
+    const { clock } = this.#parts.environment;
+    await clock.sleep(delayMs, this.signal).catch(() => undefined);
+  }
+
   /** Resolves when this node is the primary. */
   async promote(signal?: AbortSignal): Promise<void> {
     this.#requireRunning();

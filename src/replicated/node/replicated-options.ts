@@ -55,6 +55,11 @@ export interface ReplicatedOptions extends ReplicaStoreOptions {
    * again from the shared log. Default 100.
    */
   readonly syncEveryMs?: number | undefined;
+  /**
+   * Milliseconds after which a node writes a checkpoint if no other one has; the primary then trims
+   * the log. Needs `checkpoints`. 0: only `checkpoint()` does. Default 600,000.
+   */
+  readonly checkpointEveryMs?: number | undefined;
   /** Aborts the open. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -68,6 +73,7 @@ const REPLICATED_FIELDS: FieldsOf<ReplicatedOptions> = {
   lostAfterMs: true,
   pollMs: true,
   syncEveryMs: true,
+  checkpointEveryMs: true,
   signal: true,
   onProgress: true,
   rotateBytes: true,
@@ -94,6 +100,8 @@ export interface ResolvedReplicatedOptions {
   readonly commitTimeoutMs: number;
   readonly lostAfterMs: number;
   readonly pollMs: number;
+  /** 0: never. */
+  readonly checkpointEveryMs: number;
   readonly signal: AbortSignal | undefined;
   /** Of the store in the directory. */
   readonly store: OpenOptions;
@@ -106,7 +114,7 @@ const LEAST_ENTRY_BYTES = 4_096;
 export function resolveReplicated(options: ReplicatedOptions): ResolvedReplicatedOptions {
   requireKnownFields(options, REPLICATED_FIELDS, 'options');
   const { log, checkpoints, elector, address = '', commitTimeoutMs, lostAfterMs, pollMs } = options;
-  const { syncEveryMs = 100, signal, ...rest } = options;
+  const { syncEveryMs = 100, checkpointEveryMs, signal, ...rest } = options;
   if (typeof (log as SharedLog | undefined)?.append !== 'function') {
     throw new TypeError('options.log must be a SharedLog');
   }
@@ -128,6 +136,8 @@ export function resolveReplicated(options: ReplicatedOptions): ResolvedReplicate
     commitTimeoutMs: milliseconds('commitTimeoutMs', commitTimeoutMs, 10_000),
     lostAfterMs: milliseconds('lostAfterMs', lostAfterMs, 15_000),
     pollMs: milliseconds('pollMs', pollMs, 500),
+    checkpointEveryMs:
+      checkpointEveryMs === 0 ? 0 : milliseconds('checkpointEveryMs', checkpointEveryMs, 600_000),
     signal,
     store: { ...(local as OpenOptions), durability: { syncEveryMs } },
   };

@@ -21,9 +21,10 @@ import type { StoreEvents } from '../../store/observe/store-events.ts';
 import { ReadableStore } from '../../store/readable-store.ts';
 import { resolve } from 'node:path';
 import { Checkpoints, type WrittenCheckpoint } from '../checkpoint/checkpoints.ts';
-import { LogUnavailableError } from '../log/log-errors.ts';
 import type { ReplicaLag, ReplicatedStats } from './replicated-stats.ts';
 import { ReplicaFiles } from './replica-files.ts';
+import { takePartInElections } from './elections.ts';
+import { keepCheckpoints } from './checkpoint-schedule.ts';
 import { repairReplicaIn, type RepairReport } from './repair-log.ts';
 import { ReplicaNode, type ReplicaRole } from './replica-node.ts';
 import type { OpenReplica } from './open-replica.ts';
@@ -63,6 +64,7 @@ export let openReplicatedIn: (
  */
 export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
   readonly #options: ResolvedReplicatedOptions;
+  readonly #environment: ReplicaEnvironment;
   readonly #files: ReplicaFiles;
   readonly #node: ReplicaNode;
   #engineFailures = 0;
@@ -95,6 +97,7 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
       hooks: { pause: nextTurn, requireOpen: () => this.#requireOpen() },
     });
     this.#options = options;
+    this.#environment = environment;
     const { checkpoints, store: storeOptions } = options;
     this.#files = new ReplicaFiles({
       environment,
@@ -154,7 +157,16 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     } finally {
       signal?.removeEventListener('abort', stop);
     }
-    if (this.#options.elector !== undefined) void this.#campaign();
+    const { elector, address } = this.#options;
+    if (elector !== undefined) void takePartInElections(elector, address, this.#node);
+    void keepCheckpoints(this.#options, this.#environment, {
+      store: this,
+      files: this.#files,
+      signal: this.#node.signal,
+      onFailed: () => {
+        this.#engineFailures++;
+      },
+    });
   }
 
   #listenTo({ store }: OpenReplica): void {
@@ -164,27 +176,6 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
       });
     }
     store.on('poisoned', (error) => this.#node.fail(error));
-  }
-
-  /** Takes part in elections until the store is closed or has failed. */
-  async #campaign(): Promise<void> {
-    const { elector, address } = this.#options;
-    while (!this.#node.isOver) {
-      const term = new AbortController();
-      const resign = (): void => term.abort();
-      this.#node.signal.addEventListener('abort', resign, { once: true });
-      try {
-        const { lost } = await elector!.campaign(address, { signal: term.signal });
-        await this.#node.promote(term.signal);
-        // Who is not elected any more stays the primary until somebody takes over: the log decides.
-        await Promise.race([lost, this.#node.whenDeposed()]);
-      } catch (error) {
-        if (!this.#node.isOver && !(error instanceof LogUnavailableError)) await nextTurn();
-      } finally {
-        term.abort();
-        this.#node.signal.removeEventListener('abort', resign);
-      }
-    }
   }
 
   /** Whether this node takes writes. It may have been deposed without knowing it yet. */
