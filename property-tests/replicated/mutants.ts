@@ -97,7 +97,7 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, Mutant>> = {
     file: CHAIN,
     find: '    if (entry.previous !== place.checksum) throw lost(',
     replace: '    if (entry.previous === -1) throw lost(',
-    test: 'test/replicated/log-lost.test.ts',
+    test: 'test/replicated/entry.test.ts',
   },
   'a failed condition told without a look at the log': {
     file: GROUP_COMMIT,
