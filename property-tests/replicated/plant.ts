@@ -4,7 +4,7 @@ import { REPLICATED_MUTANTS } from './mutants.ts';
 const MAIN = 'property-tests/replicated/main.ts';
 const HOOK = './test/support/register-typescript.mjs';
 /** Enough for the rarest mistake, several times over. */
-const HISTORIES = '200';
+const HISTORIES = '60';
 
 /** Plants each mistake in a copy of the sources. Resolves to how many were not caught. */
 export async function plantAll(only: string, print: (text: string) => void): Promise<number> {
