@@ -39,6 +39,7 @@ export type { GetManyOptions, ManyRecords } from './store/point-reads.ts';
 export type { CountOptions } from './store/count.ts';
 export type { Keyspace, KeyspaceOptions, ReadableKeyspace } from './store/keyspace.ts';
 export type { RecordReads } from './store/record-reads.ts';
+export { jsonForm } from './base/json-form.ts';
 export { MetadataStore } from './store/metadata-store.ts';
 export type { FollowingStore, ReachedOptions } from './store/following-store.ts';
 export type { ReadableStore } from './store/readable-store.ts';

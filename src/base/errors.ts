@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import type { StoreErrorCode } from './error-code.ts';
+import { errorForm, hideFields } from './json-form.ts';
 
 /**
  * The result of a rejected write. `not-applied`: the batch is not on disk and never will be.
@@ -27,6 +28,11 @@ export class StoreError extends Error {
     this.code = code;
     this.outcome = fields.outcome;
     this.path = fields.path;
+  }
+
+  /** Name, message and fields: bigints as decimal strings, bytes as base64, without the stack. */
+  toJSON(): unknown {
+    return errorForm(this);
   }
 }
 
@@ -91,6 +97,7 @@ export class CorruptionError extends StoreError {
     this.lastSequence = detail.lastSequence;
     this.affectedBytes = detail.affectedBytes;
     this.hint = detail.hint;
+    hideFields(this, ['firstSequence', 'lastSequence']);
   }
 }
 
@@ -228,6 +235,7 @@ export class ConditionFailedError extends StoreError {
     this.allowed = allowed;
     this.expected = allowed.length === 1 ? allowed[0] : undefined;
     this.found = found;
+    hideFields(this, ['key', 'allowed', 'expected', 'found']);
   }
 }
 
@@ -311,6 +319,7 @@ export class PositionExpiredError extends StoreError {
     this.position = detail.position;
     this.oldestPosition = detail.oldestPosition;
     this.lastPosition = detail.lastPosition;
+    hideFields(this, ['position', 'oldestPosition', 'lastPosition']);
   }
 }
 

@@ -1,4 +1,5 @@
 import { requireKnownFields, type FieldsOf } from '../base/fields.ts';
+import { withJsonForm } from '../base/json-form.ts';
 import { ContentSum, contentHashText } from '../format/content-sum.ts';
 import type { KeyPrefix } from '../table/layer/key-prefix.ts';
 import { checkRange } from '../table/layer/key-range.ts';
@@ -47,7 +48,8 @@ export async function computeContentHash(
   const count = records.countContent();
   while (count.step()) if (slices.isOver) await slices.next();
   records.keepContent(count);
-  return { hash: contentHashText(count.value), records: count.recordCount, lastSequence };
+  const hash = contentHashText(count.value);
+  return withJsonForm({ hash, records: count.recordCount, lastSequence });
 }
 
 /** Computes the content hash of the records of `keys`, with their full keys. Reads all of them. */
@@ -72,5 +74,5 @@ export async function contentHashOf(
     }
     if (slices.isOver) await slices.next();
   }
-  return { hash: contentHashText(sum.value), records: count, lastSequence };
+  return withJsonForm({ hash: contentHashText(sum.value), records: count, lastSequence });
 }

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { queueMicrotask } from '../base/timers.ts';
+import { withJsonForm } from '../base/json-form.ts';
 import { StoreClosedError, StoreError } from '../base/errors.ts';
 import type { CommitGate } from './commit/commit-gate.ts';
 import type { Health } from './commit/health.ts';
@@ -86,7 +87,7 @@ export class MetadataStore extends FollowingStore implements AsyncDisposable {
       hooks: { pause: parts.pause, requireOpen: () => this.#requireOpen() },
     };
     super(source, follower);
-    this.recovery = parts.report;
+    this.recovery = withJsonForm(parts.report);
     this.#held = parts.fs;
     this.#options = parts.options;
     this.#opened = parts.table;
@@ -296,8 +297,8 @@ export class MetadataStore extends FollowingStore implements AsyncDisposable {
     await this.#backgroundLoad.warmed;
   }
 
-  /** A copy of the current figures. */
-  stats(): StoreStats {
+  /** A copy of the current figures. It has a JSON form: bigints are strings of decimal digits. */
+  override stats(): StoreStats {
     return readStats({
       warming: { chunksLeft: this.#backgroundLoad.chunksLeft },
       directory: this.#held.realPath,

@@ -1,4 +1,6 @@
 import { EventEmitter } from 'node:events';
+import { inspect } from 'node:util';
+import { jsonForm } from '../base/json-form.ts';
 import { ALL_KEYS } from '../table/layer/key-prefix.ts';
 import type { BoundOptions, RangeOptions } from '../table/layer/key-range.ts';
 import type { TableRecord } from '../table/layer/table-record.ts';
@@ -21,6 +23,7 @@ import type { GetManyOptions, ManyRecords } from './point-reads.ts';
 import type { ReadSource } from './record-reads.ts';
 import { endKey, ITERATING } from './key-reads.ts';
 import { Slices } from './slices.ts';
+import type { StoreStats } from './stats.ts';
 import { SnapshotSet, type StoreSnapshot } from './store-snapshot.ts';
 import { entriesByValue, type ValueRangeOptions } from './value-entries.ts';
 
@@ -44,6 +47,19 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> implements
     this.#source = source;
     this.#pace = () => new Slices(ITERATING, { ...source.hooks, signal: undefined });
     this.#read = source.records;
+  }
+
+  /** The current figures. */
+  abstract stats(): StoreStats;
+
+  /** What `JSON.stringify` and `console.log` show: where the store is, and what it holds. */
+  toJSON(): unknown {
+    const { directory, state, readOnly, records, lastSequence } = this.stats();
+    return jsonForm({ directory, state, readOnly, records, lastSequence });
+  }
+
+  [inspect.custom](): string {
+    return `${this.constructor.name} ${inspect(this.toJSON())}`;
   }
 
   /** Number of records. */

@@ -1,4 +1,5 @@
 import type { LockOwner } from '../base/errors.ts';
+import { withJsonForm } from '../base/json-form.ts';
 import type { DirectoryLock } from '../directory/held-lock.ts';
 import type { Table, TableMemory } from '../table/table.ts';
 import type { ChangeStats } from './changes/feed-set.ts';
@@ -107,7 +108,7 @@ export function readStats(sources: StatsSources): StoreStats {
   const shownSequence = follower?.lastSequence ?? recovery.lastSequence;
   const observer = writer?.observer;
   const logs = writer?.logs;
-  return {
+  return withJsonForm({
     directory,
     state: health.state,
     readOnly,
@@ -138,7 +139,7 @@ export function readStats(sources: StatsSources): StoreStats {
     recovery,
     lastError: observer?.lastError,
     poison: health.poison,
-  };
+  });
 }
 
 function ownerOf({ owner }: DirectoryLock): LockOwner {

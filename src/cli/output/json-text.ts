@@ -1,11 +1,9 @@
+import { jsonForm } from '../../base/json-form.ts';
+
 /**
- * Formats a value as JSON. A bigint becomes a string of decimal digits, because a number would lose
- * digits of a u64. Undefined becomes null, so that all objects of a kind have the same fields.
+ * Formats a value as JSON, in the form of `jsonForm`. Undefined becomes null, so that all objects of
+ * a kind have the same fields.
  */
 export function toJson(value: unknown, indent?: number): string {
-  return JSON.stringify(
-    value,
-    (_name, field: unknown) => (typeof field === 'bigint' ? field.toString() : (field ?? null)),
-    indent,
-  );
+  return JSON.stringify(jsonForm(value), (_name, field: unknown) => field ?? null, indent);
 }

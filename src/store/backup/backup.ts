@@ -1,4 +1,5 @@
 import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
+import { withJsonForm } from '../../base/json-form.ts';
 import { pathOf } from '../../base/path.ts';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { monotonicMs, wallMs } from '../../base/timers.ts';
@@ -163,7 +164,7 @@ export async function writeBackup(
     const report = await inParent(fs, target, (parent, path) =>
       writeFiles({ ...context, fs: parent }, source, path, options, previous),
     );
-    return { ...report, target };
+    return withJsonForm({ ...report, target });
   } finally {
     await previous?.directory.close();
   }

@@ -1,6 +1,7 @@
 import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
 import { pathOf } from '../../base/path.ts';
 import { join, resolve } from 'node:path';
+import { withJsonForm } from '../../base/json-form.ts';
 import { monotonicMs } from '../../base/timers.ts';
 import { CorruptionError, systemCode } from '../../base/errors.ts';
 import { LOCK_NAME, MARKER_NAME } from '../../format/file-name.ts';
@@ -101,7 +102,14 @@ async function restoreFrom(
   });
   const bytes = totalBytesOf(files);
   const milliseconds = monotonicMs() - start;
-  return { directory, lastSequence, records, files: files.length, bytes, milliseconds };
+  return withJsonForm({
+    directory,
+    lastSequence,
+    records,
+    files: files.length,
+    bytes,
+    milliseconds,
+  });
 }
 
 /** Both directories are accessed through `fs`. */

@@ -4,7 +4,7 @@ import { assert, present } from '../../base/assert.ts';
 import { AbortedError, type StoreError } from '../../base/errors.ts';
 import { GROUP_TARGET_BYTES, MAX_GROUP_BATCHES } from '../../base/limits.ts';
 import type { BatchDurability } from './durability.ts';
-import type { Inserted } from './insert-options.ts';
+import { CommittedBatch, type Inserted } from './insert-options.ts';
 import { packUpdates, type Update } from './updates.ts';
 import type { PackedBatch } from './packed-batch.ts';
 import { WriteBatch } from './write-batch.ts';
@@ -61,7 +61,7 @@ export class QueuedBatch {
     this.packed?.release();
     this.packed = undefined;
     this.source = undefined;
-    if (error === undefined) this.#resolve({ sequence: this.sequence });
+    if (error === undefined) this.#resolve(new CommittedBatch(this.sequence));
     else this.#reject(error);
   }
 }

@@ -19,6 +19,19 @@ export interface Inserted {
   readonly sequence: bigint;
 }
 
+/** A result that `JSON.stringify` takes: the sequence as decimal digits. */
+export class CommittedBatch implements Inserted {
+  readonly sequence: bigint;
+
+  constructor(sequence: bigint) {
+    this.sequence = sequence;
+  }
+
+  toJSON(): unknown {
+    return { sequence: this.sequence.toString() };
+  }
+}
+
 const INSERT_FIELDS: FieldsOf<InsertOptions> = { signal: true, durability: true };
 const SINGLE_FIELDS: FieldsOf<InsertOptions & Condition> = {
   ...INSERT_FIELDS,

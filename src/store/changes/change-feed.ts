@@ -85,6 +85,11 @@ export class ChangeFeed implements AsyncIterableIterator<Change> {
     return this.#inTurn(() => this.#next());
   }
 
+  /** Ends the feed, as leaving a `for await` loop does. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+
   async return(): Promise<IteratorResult<Change, undefined>> {
     await this.end();
     return DONE;

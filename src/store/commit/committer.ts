@@ -4,7 +4,7 @@ import { StoreBusyError, type StoreError } from '../../base/errors.ts';
 import { begin, finishAtOnce, waited, type Awaitable, type Flow } from '../../base/flow.ts';
 import type { DirectoryLock } from '../../directory/held-lock.ts';
 import type { QueuedBatch } from '../batch/batch-queue.ts';
-import type { Inserted } from '../batch/insert-options.ts';
+import { CommittedBatch, type Inserted } from '../batch/insert-options.ts';
 import type { BatchDurability } from '../batch/durability.ts';
 import type { WriteBatch } from '../batch/write-batch.ts';
 import { Arrivals } from './commit-gate.ts';
@@ -131,7 +131,7 @@ export class Committer {
       this.#breakOff(bug);
     }
     if (failure !== undefined) throw failure.error;
-    return { sequence: batch.sequence };
+    return new CommittedBatch(batch.sequence);
   }
 
   *#commitAlone(batch: QueuedBatch): Flow<void> {

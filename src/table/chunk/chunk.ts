@@ -9,7 +9,7 @@ import { sliceColumns } from './chunk-slice.ts';
 import { settleNarrow, settleWide, type KeyPlaces } from './column-search.ts';
 import { makeSlots, searchesUntilSlots, SLOTS_PER_RECORD, type Slots } from './key-slots.ts';
 import { wordOffset, wordsOf, type KeyColumns } from './key-columns.ts';
-import type { TableRecord } from '../layer/table-record.ts';
+import { StoredRecord, type TableRecord } from '../layer/table-record.ts';
 import { NO_RECORD, UNKNOWN_KEY, type DataLength } from '../layer/update-layer.ts';
 import { findValues, type ValueRange } from '../layer/value-search.ts';
 
@@ -252,10 +252,10 @@ export class Chunk {
     if (dataAt === NO_COLUMN) {
       const { data } = this.#columns;
       const end = this.dataStartAt(index + 1);
-      return { value, data: copyData(data, this.dataStartAt(index), end) };
+      return new StoredRecord(value, copyData(data, this.dataStartAt(index), end));
     }
     const from = dataAt + index * this.#dataStride;
-    return { value, data: copyWords(this.#words, from, this.#dataLength >>> 2) };
+    return new StoredRecord(value, copyWords(this.#words, from, this.#dataLength >>> 2));
   }
 
   /** The record with this key, if there is one. See {@link recordAt}. */

@@ -1,7 +1,7 @@
 import { ROW_HEADER_BYTES } from '../../base/limits.ts';
 import { joinU64 } from '../../base/u64.ts';
 import { DATA, DATA_LENGTH, isDeleteRow, VALUE_HIGH, VALUE_LOW } from '../../format/row.ts';
-import type { TableRecord } from '../layer/table-record.ts';
+import { StoredRecord, type TableRecord } from '../layer/table-record.ts';
 import { NO_RECORD, type DataLength } from '../layer/update-layer.ts';
 import { blockOf, viewOffset, type RowArena } from './arena.ts';
 
@@ -31,7 +31,7 @@ export class RowReader {
     const high = view.getUint32(offset + VALUE_HIGH, true);
     if (low === 0 && high === 0) return null;
     const dataLength = view.getUint32(offset + DATA_LENGTH, true);
-    return { value: joinU64(low, high), data: this.#arena.copy(position + DATA, dataLength) };
+    return new StoredRecord(joinU64(low, high), this.#arena.copy(position + DATA, dataLength));
   }
 
   /** Writes the value (0 for a delete) to two words of `target`. */

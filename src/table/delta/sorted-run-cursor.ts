@@ -13,7 +13,7 @@ import {
 } from '../../format/row.ts';
 import { addRow } from './row-sum.ts';
 import type { SortedRun } from './sorted-run.ts';
-import type { TableRecord } from '../layer/table-record.ts';
+import { StoredRecord, type TableRecord } from '../layer/table-record.ts';
 
 interface KeyHalves {
   readonly low: number;
@@ -89,13 +89,12 @@ export class SortedRunCursor implements Cursor {
     const view = this.#viewOf(this.#position);
     const offset = viewOffset(this.#position);
     const dataLength = view.getUint32(offset + DATA_LENGTH, true);
-    return {
-      value: joinU64(
-        view.getUint32(offset + VALUE_LOW, true),
-        view.getUint32(offset + VALUE_HIGH, true),
-      ),
-      data: this.#arena.copy(this.#position + DATA, dataLength),
-    };
+    const low = view.getUint32(offset + VALUE_LOW, true);
+    const high = view.getUint32(offset + VALUE_HIGH, true);
+    return new StoredRecord(
+      joinU64(low, high),
+      this.#arena.copy(this.#position + DATA, dataLength),
+    );
   }
 
   addTo(sum: ContentSum): void {

@@ -4,7 +4,7 @@ import { joinU64 } from '../../base/u64.ts';
 import { DATA, DATA_LENGTH, isDeleteRow, VALUE_HIGH, VALUE_LOW } from '../../format/row.ts';
 import { BLOCK_BYTES, blockOf, viewOffset } from '../delta/arena.ts';
 import { copyData } from '../layer/data-copy.ts';
-import type { TableRecord } from '../layer/table-record.ts';
+import { StoredRecord, type TableRecord } from '../layer/table-record.ts';
 
 /** Number of position blocks of a buffer. Its last block may be shorter. */
 export function blocksOf(buffer: ArrayBufferLike): number {
@@ -77,6 +77,6 @@ export class RowBlocks {
     const high = view.getUint32(offset + VALUE_HIGH, true);
     const from = offset + DATA;
     const end = from + view.getUint32(offset + DATA_LENGTH, true);
-    return { value: joinU64(low, high), data: copyData(this.#bytes[block]!, from, end) };
+    return new StoredRecord(joinU64(low, high), copyData(this.#bytes[block]!, from, end));
   }
 }

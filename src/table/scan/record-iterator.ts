@@ -13,7 +13,8 @@ const ITERATOR_PROTOTYPE = Object.getPrototypeOf(
  * iterate over millions of records concurrently with other work. It rejects with StoreClosedError
  * when the store is closed. Use an iterator in one of the two ways, and only once.
  */
-export interface StoreIterator<T> extends IterableIterator<T, undefined>, AsyncIterable<T> {}
+export interface StoreIterator<T>
+  extends IterableIterator<T, undefined>, AsyncIterable<T>, Disposable {}
 
 /**
  * Hand-written iterators, one class per shape of result, so that V8 inlines `next` into the calling
@@ -45,6 +46,11 @@ abstract class WalkIterator<T> implements StoreIterator<T> {
 
   [Symbol.iterator](): this {
     return this;
+  }
+
+  /** Releases what the iterator holds, as leaving a `for` loop does. */
+  [Symbol.dispose](): void {
+    this.walk.end();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<T, undefined, undefined> {

@@ -7,7 +7,7 @@ import { DataSlab } from './data-slab.ts';
 import type { KeyPrefix } from '../layer/key-prefix.ts';
 import type { KeyRange } from '../layer/key-range.ts';
 import type { ContentSum } from '../../format/content-sum.ts';
-import type { TableRecord } from '../layer/table-record.ts';
+import { StoredRecord, type TableRecord } from '../layer/table-record.ts';
 
 /** Shorter stretches are iterated record by record, because finding their end would cost more. */
 const SHORTEST_STRETCH = 4;
@@ -84,7 +84,7 @@ export class RecordWalk {
     const chunk = this.#chunk;
     if (chunk === undefined) return this.#cursor!.record();
     const value = chunk.valueAt(this.#index);
-    return { value, data: this.#slab.dataAt(chunk, this.#index, this.#stretchEnd) };
+    return new StoredRecord(value, this.#slab.dataAt(chunk, this.#index, this.#stretchEnd));
   }
 
   /**
