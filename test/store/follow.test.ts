@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { systemCode } from '../../src/base/errors.ts';
-import type { MetadataStore, OpenOptions } from '../../src/index.ts';
+import { WriteBatch, type MetadataStore, type OpenOptions } from '../../src/index.ts';
 import { openStoreIn } from '../../src/store/metadata-store.ts';
 import type { StoreEnvironment } from '../../src/store/open/environment.ts';
 import { CrashFs } from '../../src/testing/index.ts';
@@ -103,6 +103,22 @@ describe('a follower', () => {
     expect(keysOf(follower)).toEqual([1, 2]);
     await room.timers.pass(150);
     expect(keysOf(follower)).toEqual([1, 2, 3]);
+    await follower.close();
+    await writer.close();
+  });
+
+  test('shows a deleted range, with what its batch and later ones put into it', async () => {
+    const room = new Room();
+    const writer = await room.open();
+    for (const key of [1, 2, 3, 9]) await writer.put(key, key);
+    const follower = await room.follow();
+    await room.timers.pass(150);
+    await writer.insertBatch(new WriteBatch().put(4, 4).deleteRange({ gte: 2, lte: 5 }).put(3, 33));
+    await writer.put(5, 5);
+    await room.timers.pass(150);
+    expect(keysOf(follower)).toEqual([1, 3, 5, 9]);
+    expect([follower.size, follower.valueOf(3)]).toEqual([4, 33n]);
+    expect(await follower.contentHash()).toEqual(await writer.contentHash());
     await follower.close();
     await writer.close();
   });

@@ -2,11 +2,14 @@ import { equalBytes } from '../../base/bytes.ts';
 import { present } from '../../base/assert.ts';
 import { AbortedError, PositionExpiredError, StoreClosedError } from '../../base/errors.ts';
 import { onAbort } from '../../base/abort.ts';
+import { begin } from '../../base/flow.ts';
 import { storeErrorOf } from '../../base/store-error-of.ts';
 import { readSyncedEnd } from '../../directory/claim-file.ts';
 import { listDirectory } from '../../directory/listing.ts';
+import { holdsInterval } from '../../format/group-rows.ts';
 import type { LogGroup } from '../../log/log-reader.ts';
 import type { Table } from '../../table/table.ts';
+import { publishExpanded } from '../commit/expand-batch.ts';
 import type { StartTimer } from '../commit/log-sync.ts';
 import { isDueByMemory } from '../merge/merge-due.ts';
 import { LogFollower, type FollowedDirectory } from './log-follower.ts';
@@ -214,12 +217,26 @@ export class Follower {
     this.#abort.signal.throwIfAborted();
     const table = this.#table;
     if (!table.hasRoomFor(rows.length)) table.freeze();
-    const region = table.reserve(rows.length);
-    region.bytes.set(rows);
-    table.beginPublish(region, rows.length);
+    // A batch that deletes a range of keys is a group of its own.
+    if (batchRecordCounts.length === 1 && holdsInterval(rows)) await this.#beginExpanded(rows);
+    else {
+      const region = table.reserve(rows.length);
+      region.bytes.set(rows);
+      table.beginPublish(region, rows.length);
+    }
     while (!table.stepPublish()) await this.#parts.pause();
     table.endPublish();
     this.#lastSequence += BigInt(batchRecordCounts.length);
+  }
+
+  async #beginExpanded(rows: Uint8Array): Promise<void> {
+    const { pause } = this.#parts;
+    const table = this.#table;
+    const refusal = await begin(publishExpanded(table, rows, pause));
+    if (refusal === undefined) return;
+    table.freeze();
+    const again = await begin(publishExpanded(table, rows, pause));
+    if (again !== undefined) throw again;
   }
 
   /** Whether a newer snapshot is there, and reading it would free so much memory. */
