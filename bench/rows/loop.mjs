@@ -12,6 +12,8 @@ export const place = 13;
 export const title = 'What could hold up the event loop';
 
 const BATCH = 20_000;
+/** Builds before log version 3 have no deleteRange. */
+const HAS_RANGES = 'deleteRange' in MetadataStore.prototype;
 /** Everything stays in the live table and in logs. */
 const NO_MERGE = { mergeBytes: 2 ** 40, durability: { syncEveryMs: 1_000 } };
 
@@ -27,8 +29,10 @@ export async function run(context) {
     { id: 'reads', peer: 'lodestore', job },
     { id: 'merges', peer: 'lodestore', source, job: mergeJob },
   ];
-  const [reads, merges] = await context.rounds('loop', cases, context.pick(3, 1));
-  return { rows, logRows, count, updates: mergeJob.updates, reads, merges };
+  if (HAS_RANGES)
+    cases.push({ id: 'range', peer: 'lodestore', source, job: { kind: 'range', count } });
+  const [reads, merges, range] = await context.rounds('loop', cases, context.pick(3, 1));
+  return { rows, logRows, count, updates: mergeJob.updates, reads, merges, range };
 }
 
 async function fill(store, count) {
@@ -52,6 +56,7 @@ function timed(job) {
 
 /** @param {any} job */
 export async function measure(job) {
+  if (job.kind === 'range') return await measureRange(job);
   return job.kind === 'reads' ? await measureReads(job) : await measureMerges(job);
 }
 
@@ -98,10 +103,34 @@ async function measureMerges({ directory, count, updates }) {
   return delays;
 }
 
+/** Half of all records are deleted by one call while a writer goes on. */
+async function measureRange({ directory, count }) {
+  const store = await MetadataStore.open(directory, NO_MERGE);
+  const during = { state: 'running', rangeMs: 0, longestMs: 0 };
+  const rangeDelayMs = await longestDelayOf(async () => {
+    const start = performance.now();
+    const range = store.deleteRange({ lt: keyAt('ascending', count / 2) }).finally(() => {
+      during.state = 'ended';
+      during.rangeMs = performance.now() - start;
+    });
+    for (let i = count; during.state === 'running'; i++) {
+      const from = performance.now();
+      await store.put(keyAt('ascending', i), BigInt(i));
+      during.longestMs = Math.max(during.longestMs, performance.now() - from);
+    }
+    await range;
+  });
+  if (store.firstKey() !== keyAt('ascending', count / 2)) throw new Error('not what is left');
+  await store.close();
+  const { rangeMs, longestMs } = during;
+  return { rangeMs, rangeWaitMs: longestMs, rangeDelayMs };
+}
+
 /** @type {(result: any, names: Record<string, string>) => import('../lib/section.mjs').Section} */
-export function report({ rows, logRows, count, updates, reads, merges }) {
-  const middle = { ...medians(reads.samples), ...medians(merges.samples) };
-  const samples = [...reads.samples, ...merges.samples];
+export function report({ rows, logRows, count, updates, reads, merges, range }) {
+  const parts = range === undefined ? [reads, merges] : [reads, merges, range];
+  const middle = Object.assign({}, ...parts.map(({ samples }) => medians(samples)));
+  const samples = parts.flatMap((part) => part.samples);
   const of = (field) => withSpread(spread(samples.flatMap((one) => one[field] ?? [])), duration);
   const longest = (text, field) =>
     goal(`${text}: at most 5 ms`, middle[field], { atMost: 5 }, duration);
@@ -110,7 +139,8 @@ export function report({ rows, logRows, count, updates, reads, merges }) {
       `${many(rows)} rows of random keys in the live table, none of them merged: the first step of the first iterator, and ` +
       `of one after one more write. Then a second store, with logs of ${many(logRows)} random keys, is opened beside the ` +
       `first. Merges: of ${number(updates)} updates into ${many(count)} records, of the last ones, and of some in every chunk, with nothing else to do. ` +
-      'Of these the longest delay of monitorEventLoopDelay() beyond its timer, beside that of an idle second. Time of the ' +
+      `deleteRange: of half of them by one call, while a writer puts one record after the other; how long its longest commit took, and the call itself. ` +
+      'Of the others the longest delay of monitorEventLoopDelay() beyond its timer, beside that of an idle second. Time of the ' +
       'processor leaves out what other processes of the machine take.',
     tables: [
       {
@@ -122,6 +152,7 @@ export function report({ rows, logRows, count, updates, reads, merges }) {
           ['a second store opens', of('openMs'), ''],
           ['a merge that changes few chunks', of('fewMs'), ''],
           ['a merge that changes all chunks', of('allMs'), ''],
+          ...(range === undefined ? [] : rangeRows(count, of)),
         ],
       },
     ],
@@ -131,6 +162,18 @@ export function report({ rows, logRows, count, updates, reads, merges }) {
       longest('a second store opens', 'openMs'),
       longest('a merge that changes few chunks', 'fewMs'),
       longest('a merge that changes all chunks', 'allMs'),
+      ...(range === undefined ? [] : [longest(rangeText(count), 'rangeDelayMs')]),
     ],
   };
+}
+
+/** @type {(count: number) => string} */
+const rangeText = (count) => `deleteRange of ${many(count / 2)} records`;
+
+function rangeRows(count, of) {
+  return [
+    [rangeText(count), of('rangeDelayMs'), ''],
+    ['the call itself, until it is durable', of('rangeMs'), ''],
+    ['the longest commit of another writer meanwhile', of('rangeWaitMs'), ''],
+  ];
 }
