@@ -1,12 +1,12 @@
 const hooks = new Set<() => void>();
 
-/** An exception would keep the hooks behind it, and those of the application, from running. */
+/** An exception would prevent later hooks, and those of the application, from running. */
 function runHooks(): void {
   for (const hook of hooks) {
     try {
       hook();
     } catch {
-      // What stays behind is found by the next open.
+      // The next open finds what remains.
     }
   }
 }

@@ -109,7 +109,7 @@ export interface DirectoryReference {
 
 /**
  * - `held`: names can be made in the directory.
- * - `removed`: it is gone.
+ * - `removed`: it no longer exists.
  * - `elsewhere`: its path leads to another directory or to none, and there is no other way to it.
  */
 export type HoldState = 'held' | 'removed' | 'elsewhere';

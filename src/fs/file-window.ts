@@ -114,7 +114,7 @@ export class FileWindow {
   }
 }
 
-/** True when nothing but zeros stands from `offset` to the end of the file. */
+/** True if the file has only zeros from `offset` to its end. */
 export async function isZeroToEnd(window: FileWindow, offset: number): Promise<boolean> {
   for (let position = offset; ;) {
     const bytes = await window.some(position);

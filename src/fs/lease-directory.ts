@@ -32,7 +32,7 @@ export interface LeaseCalls {
  * - `made`: this lease made the directory, and is learning how it looks.
  * - `held`: it is refreshed.
  * - `lost`: somebody else has it, or has removed it.
- * - `closing`: no refresh goes on, what is left is to remove it.
+ * - `closing`: no refresh is running; the lease is being removed.
  */
 type Phase = 'taking' | 'made' | 'held' | 'lost' | 'closing';
 
@@ -41,9 +41,9 @@ export interface LeaseDirectoryOptions {
   readonly staleMs: number;
   readonly clock: LeaseClock;
   readonly onLost: (cause: Error) => void;
-  /** A refresh was due, and could not be done: the lease has gone stale, or is another user's. */
+  /** A refresh failed: the lease is stale, or belongs to another user. */
   readonly onOverdue: () => void;
-  /** Waits until whoever took a stale lease at the same moment has shown itself. */
+  /** Waits until another host that took the stale lease at the same time is visible. */
   readonly settle: () => Promise<void>;
   /** The same, holding up the thread. */
   readonly settleNow: () => void;

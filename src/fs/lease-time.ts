@@ -4,7 +4,7 @@ const STEPS_US = [1, 1_000, 10_000, 1_000_000, 2_000_000] as const;
 /** A time passes through a double and through nanoseconds on its way to the file and back. */
 const ROUNDING_US = 1;
 
-/** How far a lease's time lies ahead of its holder's clock at most. */
+/** The maximum by which a lease's time is ahead of its holder's clock. */
 export const MAX_AHEAD_MS = 3_000;
 
 /**

@@ -158,7 +158,7 @@ class DirectoryLease implements Lease {
     this.#forgetExit = atExit(() => this.#directory.removeNow());
   }
 
-  /** Waits until whoever took the stale lease at the same moment has shown itself. */
+  /** Waits until another host that took the stale lease at the same time is visible. */
   async settle(): Promise<void> {
     try {
       await delay(TAKE_OVER_SETTLE_MS);

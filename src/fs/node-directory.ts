@@ -54,7 +54,7 @@ async function tryToHold(
   return new NodeDirectoryHold(realPath, access, identity, descriptor);
 }
 
-/** What is at a place. */
+/** Reads the status of a descriptor or of a path. */
 interface Looks {
   readonly atDescriptor: (descriptor: number) => Awaitable<BigIntStats>;
   readonly atPath: (path: string) => Awaitable<BigIntStats>;
@@ -125,7 +125,7 @@ class NodeDirectoryHold implements DirectoryHold {
   }
 }
 
-/** Linux: names beneath it are looked up in the directory that the descriptor holds. */
+/** Linux: names below it are looked up in the directory of the descriptor. */
 function descriptorPath(descriptor: number): string {
   return `/proc/self/fd/${descriptor}`;
 }

@@ -30,7 +30,7 @@ export async function readProcessIdentity(): Promise<ProcessIdentity> {
   };
 }
 
-/** Field 22 of `/proc/PID/stat`. Counted behind the name, which may hold blanks and parentheses. */
+/** Field 22 of `/proc/PID/stat`. Counted after the name, which may hold blanks and parentheses. */
 export function startTicksOf(processStat: string): number | undefined {
   const fields = processStat.slice(processStat.lastIndexOf(')') + 2).split(' ');
   const ticks = Number(fields[19] ?? Number.NaN);

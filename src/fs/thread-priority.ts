@@ -15,10 +15,10 @@ export function lowerPriority(): void {
   const threadId = idOfThread();
   if (threadId === undefined) return;
   try {
-    // A process that stands further back stays there.
+    // A process with a lower priority keeps it.
     if (getPriority(threadId) < LOW_NICE) setPriority(threadId, LOW_NICE);
   } catch {
-    // Refused: it goes on as it was.
+    // Refused: the priority stays unchanged.
   }
 }
 

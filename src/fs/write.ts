@@ -11,7 +11,7 @@ export async function writeFully(
   return begin(writing(file, source, position));
 }
 
-/** Writes all of `sources`, one behind the other, at `position`; continues after short writes. */
+/** Writes all `sources`, one after another, at `position`; continues after short writes. */
 export async function writevFully(
   file: OpenFile,
   sources: readonly Uint8Array[],
@@ -26,7 +26,7 @@ export async function writevFully(
   }
 }
 
-/** What of `sources` is left behind their first `lengthBytes` bytes. */
+/** The rest of `sources` after their first `lengthBytes` bytes. */
 function behind(sources: readonly Uint8Array[], lengthBytes: number): Uint8Array[] {
   let done = lengthBytes;
   const rest: Uint8Array[] = [];

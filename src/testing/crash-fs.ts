@@ -63,7 +63,7 @@ interface FoundAtStart {
 /** The moment before a sync succeeds, when the most can still be lost. */
 export interface CrashPoint {
   readonly fs: CrashFs;
-  /** What is being synced. */
+  /** The file or directory that is being synced. */
   readonly path: string;
   /** Counted from 1. */
   readonly number: number;

@@ -154,7 +154,7 @@ function writeRanges(content: Content, effect: WriteEffect, keep: Keep): void {
   }
 }
 
-/** What of `ranges` lies in none of `removed`. */
+/** The parts of `ranges` that are in none of `removed`. */
 function subtract(ranges: readonly FileRange[], removed: readonly FileRange[]): FileRange[] {
   let rest = [...ranges];
   for (const cut of removed) {

@@ -52,7 +52,7 @@ export class LeaseTable {
     };
   }
 
-  /** Removes the lease, whoever holds it. */
+  /** Removes the lease of any holder. */
   break(path: string): void {
     this.#entries.delete(path);
   }

@@ -52,7 +52,7 @@ export class Content {
     return new Content(this.#buffer, this.#sizeBytes, true, this.#hash);
   }
 
-  /** Copies into `target` what lies from `position` on; returns the bytes copied, 0 at the end. */
+  /** Copies bytes from `position` on into `target`; returns the number copied, 0 at the end. */
   read(target: Uint8Array, position: number): number {
     const lengthBytes = Math.min(target.length, Math.max(0, this.#sizeBytes - position));
     target.set(this.#buffer.subarray(position, position + lengthBytes));

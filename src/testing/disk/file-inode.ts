@@ -68,7 +68,7 @@ export class FileInode {
 
   /**
    * W3: zeros up to the end of the file at most, and its whole blocks take no space any more.
-   * Undefined: all of the range lies behind the end.
+   * Undefined if the whole range is after the end.
    */
   trim(position: number, lengthBytes: number, startTick: number): WriteEffect | undefined {
     const endBytes = Math.min(position + lengthBytes, this.live.sizeBytes);
