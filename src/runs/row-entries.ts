@@ -73,7 +73,7 @@ function toStarts(counts: Uint32Array): void {
 /**
  * Digits in which keys differ, most significant first. A digit that all keys share needs no pass.
  */
-function neededDigits(counts: Uint32Array, count: number): number[] {
+function differingDigits(counts: Uint32Array, count: number): number[] {
   const digits: number[] = [];
   for (let digit = 2 * DIGITS_PER_WORD - 1; digit >= 0; digit--) {
     const isShared = counts.subarray(digit * BUCKETS, (digit + 1) * BUCKETS).includes(count);
@@ -86,7 +86,7 @@ function neededDigits(counts: Uint32Array, count: number): number[] {
  * Number of the most significant digits after which few entries are out of order, if the digits are
  * independent: a key is then expected to share all of them with at most one other key.
  */
-function neededDigits(counts: Uint32Array, count: number, digits: readonly number[]): number {
+function tellingDigits(counts: Uint32Array, count: number, digits: readonly number[]): number {
   let expectedEqual = count;
   for (let i = 0; i < digits.length; i++) {
     if (expectedEqual <= 1) return i;
@@ -174,10 +174,10 @@ export function* sortEntries(entries: Uint32Array, count: number): Steps<Uint32A
   const end = RUN_ENTRY_WORDS * count;
   const spare = new Uint32Array(end);
   const counts = yield* countDigits(entries, end);
-  const digits = neededDigits(counts, count);
-  const needed = neededDigits(counts, count, digits);
-  const sorted = yield* arrange(entries, spare, end, counts, digits.slice(0, needed));
-  if (needed === digits.length || (yield* settle(sorted, end))) return sorted;
+  const digits = differingDigits(counts, count);
+  const telling = tellingDigits(counts, count, digits);
+  const sorted = yield* arrange(entries, spare, end, counts, digits.slice(0, telling));
+  if (telling === digits.length || (yield* settle(sorted, end))) return sorted;
   // The keys are clustered. The order of equal keys is intact, so a radix sort over all digits is
   // still stable.
   const other = sorted === entries ? spare : entries;
