@@ -58,10 +58,6 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> implements
     return jsonForm({ directory, state, readOnly, records, lastSequence });
   }
 
-  [inspect.custom](): string {
-    return `${this.constructor.name} ${inspect(this.toJSON())}`;
-  }
-
   /** Number of records. */
   get size(): number {
     return this.#read().size;
@@ -215,3 +211,9 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> implements
 
   abstract deleteRange(range: BoundOptions, options?: InsertOptions): Promise<Inserted>;
 }
+
+Object.defineProperty(ReadableStore.prototype, inspect.custom, {
+  value(this: ReadableStore): string {
+    return `${this.constructor.name} ${inspect(this.toJSON())}`;
+  },
+});
