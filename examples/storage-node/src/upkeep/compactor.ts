@@ -12,7 +12,7 @@ import type { Pace } from './pace.ts';
 
 /** Records are copied so many bytes at a time: one group, one batch. */
 const BATCH_BYTES = 4 * 2 ** 20;
-const BATCH_RECORDS = 256;
+const BATCH_RECORDS = 1_000;
 /** With less than so many reserves free, volumes with less dead in them are compacted too. */
 const AMPLE_RESERVES = 8;
 
@@ -127,6 +127,14 @@ export class Compactor {
     this.#counts.runs++;
     const current = { volume, doneBytes: 0 };
     this.current = current;
+    // The next batch is read while the one before it is written and published.
+    let moving: Promise<void> = Promise.resolve();
+    const move = async (records: readonly WalkedRecord[]): Promise<void> => {
+      await moving;
+      moving = this.#move(volume, records);
+      // Thrown by whoever waits for it next.
+      moving.catch(() => undefined);
+    };
     volume.pin();
     try {
       let batch: WalkedRecord[] = [];
@@ -151,12 +159,14 @@ export class Compactor {
         batch.push(record);
         batchBytes += record.lengthBytes;
         if (batchBytes < BATCH_BYTES && batch.length < BATCH_RECORDS) continue;
-        await this.#move(volume, batch);
+        await move(batch);
         batch = [];
         batchBytes = 0;
       }
-      if (batch.length > 0) await this.#move(volume, batch);
+      if (batch.length > 0) await move(batch);
+      await moving;
     } finally {
+      await moving.catch(() => undefined);
       volume.unpin();
       this.current = undefined;
     }

@@ -4,6 +4,7 @@ import type { VolumeSet } from './volume-set.ts';
 import type { Volume } from './volume.ts';
 
 const WINDOW_BYTES = 2 ** 20;
+const ZEROS = Buffer.alloc(GROUP_ALIGN_BYTES);
 
 export interface WalkedRecord {
   readonly header: RecordHeader;
@@ -52,7 +53,7 @@ export async function* walkRecords(
     if (header === undefined) {
       const next = nextGroup(offset);
       const between = bytes.subarray(0, Math.min(next, end) - offset);
-      if (between.some((byte) => byte !== 0)) {
+      if (!between.equals(ZEROS.subarray(0, between.length))) {
         yield { gap: { offset, lengthBytes: between.length } };
       }
       offset = next;
