@@ -285,7 +285,7 @@ export class MetadataStore extends FollowingStore implements AsyncDisposable {
    * @throws TypeError, RangeError, StoreClosedError; while iterating PositionExpiredError,
    *   AbortedError, StorePoisonedError, CorruptionError, StoreError
    */
-  changes(options: ChangesOptions = {}): AsyncIterableIterator<Change> {
+  changes(options: ChangesOptions = {}): AsyncIterableIterator<Change> & AsyncDisposable {
     return this.#feeds.open(options);
   }
 

@@ -339,7 +339,7 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
   }
 
   /** As `MetadataStore.changes`. Sequence numbers are the same on all nodes. */
-  changes(options: ChangesOptions = {}): AsyncIterableIterator<Change> {
+  changes(options: ChangesOptions = {}): AsyncIterableIterator<Change> & AsyncDisposable {
     return this.#store.changes(options);
   }
 

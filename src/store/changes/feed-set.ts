@@ -57,7 +57,7 @@ export class FeedSet {
   }
 
   /** @throws TypeError or RangeError that names the option; StoreClosedError */
-  open(options: ChangesOptions): AsyncIterableIterator<Change> {
+  open(options: ChangesOptions): AsyncIterableIterator<Change> & AsyncDisposable {
     requireKnownFields(options, CHANGES_FIELDS, 'options');
     const { signal } = options;
     const after = checkPosition(options.after);
