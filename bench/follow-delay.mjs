@@ -47,10 +47,13 @@ if (process.send === undefined) {
   const look = setInterval(() => {
     while (seen.length < follower.size) seen.push(nowMs());
   }, 1);
-  process.on('message', async () => {
+  const finish = async () => {
     while (seen.length < BATCHES) await pause(5);
     clearInterval(look);
-    process.send(seen, () => follower.close().then(() => process.disconnect()));
-  });
+    await new Promise((resolve) => process.send(seen, resolve));
+    await follower.close();
+    process.disconnect();
+  };
+  process.on('message', () => void finish());
   process.send('open');
 }
