@@ -81,6 +81,7 @@ test('groups', () => {
       expect(decodeGroup(group.decoded, group.batchCount, group.recordCount)).toEqual({
         rows: groupOf([some.flat()]).decoded,
         batchRecordCounts: Uint32Array.from(some, (batch) => batch.length),
+        hasIntervals: false,
       });
     }),
   );

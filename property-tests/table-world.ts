@@ -2,6 +2,7 @@ import { deepStrictEqual, strictEqual } from 'node:assert/strict';
 
 import type { Columns } from '../src/format/columns.ts';
 import type { KeyRange, RangeOptions } from '../src/table/layer/key-range.ts';
+import { StoredRecord } from '../src/table/layer/table-record.ts';
 import { checkRange } from '../src/table/layer/key-range.ts';
 import type { ContentCount } from '../src/table/scan/content-count.ts';
 import { contentHashText } from '../src/format/content-sum.ts';
@@ -275,7 +276,7 @@ export class TableWorld {
     strictEqual(this.table.size, this.#model.size);
     for (const key of keys) {
       const record = this.#model.get(key);
-      const expected = record && { value: record.value, data: record.data };
+      const expected = record && new StoredRecord(record.value, record.data);
       deepStrictEqual(this.table.get(key), expected);
       strictEqual(this.table.has(key), expected !== undefined);
       const [low, high] = [Number(key & 0xffff_ffffn), Number(key >> 32n)];
@@ -297,7 +298,7 @@ export class TableWorld {
     if (this.#model.size === 0) return;
     for (let done = 0; done < count;) {
       for (const [key, { value, data }] of this.#model) {
-        deepStrictEqual(this.table.get(key), { value, data });
+        deepStrictEqual(this.table.get(key), new StoredRecord(value, data));
         const next = BigInt.asUintN(64, key + 1n);
         const expected = this.#model.get(next);
         strictEqual(this.table.get(next)?.value, expected?.value);
@@ -398,5 +399,7 @@ function select(model: Model, range: KeyRange): [bigint, { value: bigint; data: 
     ({ key }) => key >= range.lowest && key <= range.highest,
   );
   if (range.reverse) inside.reverse();
-  return inside.slice(0, range.limit).map(({ key, value, data }) => [key, { value, data }]);
+  return inside
+    .slice(0, range.limit)
+    .map(({ key, value, data }) => [key, new StoredRecord(value, data)]);
 }

@@ -52,7 +52,7 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> implements
   /** The current figures. */
   abstract stats(): StoreStats;
 
-  /** What `JSON.stringify` and `console.log` show: where the store is, and what it holds. */
+  /** What `JSON.stringify` and the console show: where the store is, and what it holds. */
   toJSON(): unknown {
     const { directory, state, readOnly, records, lastSequence } = this.stats();
     return jsonForm({ directory, state, readOnly, records, lastSequence });

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { MetadataStore } from '../../src/index.ts';
-import { LEASE_NAME, logName } from '../../src/format/file-name.ts';
+import { LEASE_NAME, LOCK_NAME, logName } from '../../src/format/file-name.ts';
 import { fingerprint, runCli } from '../support/cli.ts';
 import { put } from '../support/feed.ts';
 import { flipByte } from '../support/store-directory.ts';
@@ -38,18 +38,19 @@ const LINES = [
 ];
 
 /**
- * Without what a running store touches meanwhile: its lease, and the log that it prepares to follow
- * log 2.
+ * Without what a running store touches meanwhile: its lease, its notes for followers, and the log
+ * that it prepares to follow log 2.
  */
 async function fingerprintAtRest(directory: string): Promise<string[]> {
   const lines = await fingerprint(directory);
-  return lines.filter((line) => !line.includes(LEASE_NAME) && !line.includes(logName(3)));
+  const touched = [LEASE_NAME, LOCK_NAME, logName(3)];
+  return lines.filter((line) => !touched.some((name) => line.includes(name)));
 }
 
 test('prints what the logs hold, beside a running store, and changes nothing', async () => {
   const { directory, store } = await filled();
   const before = await fingerprintAtRest(directory);
-  expect(before).toHaveLength(5);
+  expect(before).toHaveLength(4);
   const all = await runCli(['tail', directory]);
   expect(all).toEqual({ code: 0, err: '', out: `${LINES.join('\n')}\n` });
   expect((await runCli(['tail', '--after', '0', directory])).out).toBe(all.out);

@@ -150,14 +150,14 @@ test('a log of a later format is no damage, and not sound', async () => {
   const storeId = new Uint8Array(16).fill(7);
   const predecessor = { number: number - 1, lengthBytes: 0, lastSequence: 0n, chain: 0 };
   encodeFileHeader(head, { kind: 'log', storeId, number, epoch: 1, predecessor });
-  head.writeUInt32LE(3, 8);
+  head.writeUInt32LE(4, 8);
   const seed = new ChecksumSeed(storeId, 'log', number);
   head.writeUInt32LE(seed.checksum(head.subarray(0, -4), 0), FILE_HEADER_BYTES - 4);
   await writeFile(join(directory, golden), head);
   for (const command of ['verify', 'inspect', 'dump']) {
     const { code, err } = await runCli([command, directory]);
     expect(code).toBe(4);
-    expect(err).toContain('has format version 3');
+    expect(err).toContain('has format version 4');
   }
 });
 

@@ -86,7 +86,7 @@ describe('torn', () => {
 
 test.each([
   ['log', 0],
-  ['log', 3],
+  ['log', 4],
   ['snapshot', 0],
   ['snapshot', 3],
 ] as const)('a version that is not known is refused: %s %d', (kind, version) => {

@@ -213,7 +213,7 @@ test('a field that no update has is refused: a condition that is misspelt would 
     [{ type: 'put', key: 1, value: 1, expires: 2 }, /an update must not have the field "expires"/],
     [{ type: 'delete', key: 1, value: 1 }, /a delete must not have the field value/],
     [{ type: 'delete', key: 1, ifNewer: true }, /ifNewer is not allowed on a delete/],
-    [{ type: 'remove', key: 1 }, /must be 'put' or 'delete', not remove/],
+    [{ type: 'remove', key: 1 }, /must be 'put', 'delete' or 'deleteRange', not remove/],
   ];
   for (const [update, message] of cases) {
     const refused = store.insertBatch([put(2, 2), update as Update]);

@@ -271,14 +271,14 @@ test('a file of a newer format version is refused by name, and kept', async () =
   await store.close();
   const path = join(directory, 'log_0000000000000001');
   const bytes = readFileSync(path);
-  bytes.writeUInt32LE(3, 8);
+  bytes.writeUInt32LE(4, 8);
   const seed = new ChecksumSeed(bytes.subarray(16, 32), 'log', 1);
   bytes.writeUInt32LE(seed.checksum(bytes.subarray(0, 124), 0), 124);
   writeFileSync(path, bytes);
   for (const options of [{}, { recovery: 'salvage' as const }, { readOnly: true }]) {
     const error = await rejection(MetadataStore.open(directory, options));
     expect(error.code).toBe('LODESTORE_UNSUPPORTED_FORMAT');
-    expect(error.message).toContain('version 3');
+    expect(error.message).toContain('version 4');
   }
   expect(readFileSync(path)).toEqual(bytes);
 });
@@ -387,6 +387,7 @@ test('the public door exports what the docs name', async () => {
     'StoreLockedError',
     'StorePoisonedError',
     'WriteBatch',
+    'jsonForm',
     'quantileOf',
     'restoreBackup',
   ]);

@@ -125,7 +125,7 @@ test('a merge for which there is no room takes in the deletes since, and then ne
   expect(first).toBeInstanceOf(StoreFullError);
   // Nothing new to take in: it is not even tried.
   const again = await failedMerge(store);
-  const needOf = ({ message }: Error): string => message.slice(0, message.indexOf(', and '));
+  const needOf = ({ message }: Error): string => message.slice(0, message.indexOf(', but '));
   expect(needOf(again)).toBe(needOf(first));
   await store.insertBatch(deletes(0, 400));
   const dump = dumpOfStore(store);
