@@ -266,7 +266,11 @@ test('misuse is named, is not applied, and harms nobody else', async () => {
     [[{ type: 'put', key: 1, value: 2n ** 64n }], RangeError, /value must be/],
     [[{ type: 'put', key: '1', value: 1 }], TypeError, /key must be/],
     [[{ type: 'put', key: 1, value: 1, data: 'text' }], TypeError, /data must be a Uint8Array/],
-    [[{ type: 'set', key: 1, value: 1 }], TypeError, /type must be 'put', 'delete' or 'deleteRange'/],
+    [
+      [{ type: 'set', key: 1, value: 1 }],
+      TypeError,
+      /type must be 'put', 'delete' or 'deleteRange'/,
+    ],
     [[undefined], TypeError, /an update must be/],
     [42, TypeError, /a batch must be/],
     ['abc', TypeError, /a batch must be/],
