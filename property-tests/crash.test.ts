@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
+import { runs } from '../test/support/effort.ts';
 import { Campaign, DEFAULTS } from './campaign/campaign.ts';
 
 /** The long form is `npm run test:crash`. */
-const STATES = 20_000;
-const INLINE_STATES = 5_000;
-const DEFERRED_STATES = 10_000;
+const STATES = runs(20_000);
+const INLINE_STATES = runs(5_000);
+const DEFERRED_STATES = runs(10_000);
 
 test('no crash, at any sync of any program, breaks a promise', { timeout: 300_000 }, async () => {
   const { failure, distinct } = await new Campaign({ ...DEFAULTS, states: STATES }).run();

@@ -145,6 +145,9 @@ const ERRORS = ['EIO', 'ENOSPC', 'EDQUOT', 'EMFILE', 'EROFS'] as const;
 export interface EveryCallOptions {
   /** `short`: the two errors that the store tells apart; `long`: all, and every crash state. */
   readonly form: 'short' | 'long';
+  /** Only each `every`-th call of a kind fails, from call `first` on. Default: all. */
+  readonly every?: number;
+  readonly first?: number;
   readonly makeFaulty?: FaultyFileSystem | undefined;
 }
 
@@ -191,8 +194,9 @@ export class EveryCall {
   /** Stops after a few failures: the first ones tell enough. */
   async run(program: Program, limit = 3): Promise<EveryCallResult> {
     const failures: string[] = [];
+    const { first = 1, every = 1 } = this.#options;
     for (const [call, count] of await this.#count(program)) {
-      for (let nth = 1; nth <= count && failures.length < limit; nth++) {
+      for (let nth = first; nth <= count && failures.length < limit; nth += every) {
         for (const rule of waysToFail(call, nth, this.#options.form)) {
           const failure = await this.#runOnce(program, rule);
           if (failure !== undefined) failures.push(failure);
