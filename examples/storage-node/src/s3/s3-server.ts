@@ -91,8 +91,8 @@ export class S3Server {
     server.on('checkContinue', onRequest);
     // Other expectations are passed over, as S3 does; by default they are answered with 417.
     server.on('checkExpectation', onRequest);
-    // Counted with the request, and bounded by the bytes of all headers: of Node's own limit, Node 20
-    // drops what is above it in silence, and Node 24 answers 431.
+    // Headers are counted with the request, and bounded by their bytes. With a limit of its own,
+    // Node 20 drops headers above it in silence, and Node 24 answers 431.
     server.maxHeadersCount = 0;
     server.maxConnections = this.limits.maxConnections;
     server.setTimeout(this.limits.idleTimeoutMs);
