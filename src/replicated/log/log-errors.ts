@@ -33,8 +33,8 @@ export interface LogLossDetail {
 
 /**
  * The shared log lost entries that it had acknowledged, or holds other entries than the store has
- * applied. The store does not follow it. `lodestore replicate repair` appends the lost entries
- * again from the most advanced replica.
+ * applied. The store does not follow it. `ReplicatedStore.repair` lets the log go on from the most
+ * advanced replica.
  */
 export class LogLostError extends StoreError {
   override readonly name: string = 'LogLostError';

@@ -1,7 +1,7 @@
 /**
  * `npm run test:node -- --minutes N`: a node in a process of its own under load, with compaction,
- * kills, a disk that fills up and flipped bits, until the time is over. At the end all that was
- * acknowledged is compared byte for byte, and live bytes are counted anew.
+ * kills and a disk that fills up, until the time is over. At the end all that was acknowledged is
+ * compared byte for byte, and live bytes are counted anew.
  *
  * The disk is the directory given by `--directory`, else a temporary one. With `--disk-bytes N`, as
  * root, it is a tmpfs of that size, so that it really fills up.
