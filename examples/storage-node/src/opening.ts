@@ -185,10 +185,10 @@ export function makeParts(
 function makeVolumes(
   { nodeId }: NodeIdentity,
   directory: string,
-  { maxOpenFiles }: Required<NodeOptions>,
+  { maxOpenFiles, onError }: Required<NodeOptions>,
   { files, now }: NodeEnvironment,
 ): VolumeSet {
-  return new VolumeSet({ files, directory, nodeId, maxOpenFiles, now });
+  return new VolumeSet({ files, directory, nodeId, maxOpenFiles, now, onDamage: onError });
 }
 
 /** Volumes are recorded in the metadata. */
@@ -276,7 +276,8 @@ async function cutTail({ volumes }: NodeParts, volume: Volume): Promise<number> 
   const path = volumes.path(volume.number);
   const { sizeBytes } = await volumes.files.stat(path);
   if (sizeBytes < volume.endBytes) {
-    volume.damage = `its file ends at ${sizeBytes}, ${volume.endBytes} bytes were written`;
+    const message = `the file ends here, and ${volume.endBytes} bytes were written`;
+    volume.damage = volumes.tell(volume, sizeBytes, message).message;
     volume.state = 'sealed';
     return -1;
   }

@@ -271,6 +271,13 @@ test('damage is an error with a cause in the log; later it breaks the connection
   node.goodBytes = 100_000;
   await expect(ask('GET', '/bucket/key')).rejects.toThrow(/aborted|hang up/);
   await expect.poll(() => node.openReaders).toBe(0);
+  // Its head said 206 or 200: the log and the status page call it a failure of the node.
+  await expect.poll(() => world.server.stats.recentErrors.length).toBe(2);
+  expect(world.entries.at(-1)).toMatchObject({
+    status: 500,
+    error: 'InternalError',
+    cause: expect.stringMatching(/byte 4096/),
+  });
 });
 
 test('the access log tells who did what', async () => {

@@ -49,7 +49,8 @@ function statusText(figures: NodeFigures): string {
 }
 
 export function compact({ data, json, node }: CommandOptions, io: CliIo): Promise<number> {
-  return withNode(data, node, async (opened) => {
+  const onError = (error: Error): void => io.err(`${error.message}\n`);
+  return withNode(data, { ...node, onError }, async (opened) => {
     const done = await watched(opened, io, 'compacting', () => opened.compact());
     await opened.settled();
     const { compaction } = await opened.figures();

@@ -2,6 +2,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { createAdminServer, type AdminServer } from '../admin/admin-server.ts';
 import type { NodeOptions } from '../node-options.ts';
 import { createS3Server, type S3Server, type S3ServerOptions } from '../s3/s3-server.ts';
+import type { AccessEntry } from '../s3/s3-stats.ts';
 import { StorageNode } from '../storage-node.ts';
 import { EXIT_OK, EXIT_RESTART, type CliIo } from './cli-io.ts';
 import { keyFilePath, makeKey, readKeys, writeKeys, type StoredKey } from './key-file.ts';
@@ -79,11 +80,19 @@ async function serverOptionsOf(
   return {
     keys,
     region,
-    ...(accessLog && { log: (entry) => io.out(`${JSON.stringify(entry)}\n`) }),
+    log: (entry) => {
+      if (accessLog) io.out(`${JSON.stringify(entry)}\n`);
+      if (entry.error === 'InternalError') io.err(`${failureText(entry)}\n`);
+    },
     ...(tls !== undefined && {
       tls: { certificate: await readFile(tls.certificate), key: await readFile(tls.key) },
     }),
   };
+}
+
+/** Without an access log too, a failure of the node itself is told. */
+function failureText({ operation, path, cause, requestId }: AccessEntry): string {
+  return `${operation} ${path} failed: ${cause ?? 'no cause'} (request ${requestId})`;
 }
 
 function aborted(signal: AbortSignal): Promise<undefined> {

@@ -1,4 +1,3 @@
-import { DamagedObjectError } from '../node-errors.ts';
 import type { ObjectInfo } from '../object-node.ts';
 import type { Bucket } from '../ledger/bucket-record.ts';
 import { byteNameOf, textOfByteName, type ByteName } from '../names/byte-name.ts';
@@ -81,7 +80,8 @@ export class ObjectFinder {
       const length = isWhole ? entry.lengthBytes : HEAD_BYTES;
       let head = Buffer.allocUnsafe(length);
       await volumes.read(volume, head, place.offset);
-      const header = this.#headerOf(volume, head, place.offset, entry);
+      const whose = `${bucket.name}/${textOfByteName(name)}`;
+      const header = this.#headerOf(volume, head, place.offset, entry, whose);
       const labelEnd = bodyOffset(header);
       if (labelEnd > head.length) {
         head = Buffer.allocUnsafe(labelEnd);
@@ -93,10 +93,13 @@ export class ObjectFinder {
         header.bucketId !== bucket.id ||
         label.name.toString('latin1') !== name
       ) {
-        throw volumes.damaged(volume, place.offset, 'name and metadata are damaged');
+        const message = `name and metadata of ${whose} are damaged`;
+        throw volumes.damaged(volume, place.offset, message);
       }
       const { etag, meta, uploadId, parts } = decodeLabel(label.meta);
-      if (etag !== entry.etag) throw volumes.damaged(volume, place.offset, 'another ETag');
+      if (etag !== entry.etag) {
+        throw volumes.damaged(volume, place.offset, `${whose} has another ETag here`);
+      }
       const { sizeBytes, modifiedMs } = entry;
       return new StoredObjectReader(volumes, {
         details: {
@@ -122,17 +125,23 @@ export class ObjectFinder {
     }
   }
 
-  #headerOf(volume: Volume, head: Buffer, offset: number, entry: ObjectEntry): RecordHeader {
+  #headerOf(
+    volume: Volume,
+    head: Buffer,
+    offset: number,
+    entry: ObjectEntry,
+    whose: string,
+  ): RecordHeader {
     const { volumes } = this.#parts;
     const header = volumes.sealOf(volume.number).read(head, offset);
     if (header === undefined) {
-      throw volumes.damaged(volume, offset, 'the header of the record is damaged');
+      throw volumes.damaged(volume, offset, `the header of ${whose} is damaged`);
     }
     const isExpected =
       header.kind === 'object' &&
       header.sizeBytes === entry.sizeBytes &&
       lengthOfRecord(header) === entry.lengthBytes;
-    if (!isExpected) throw new DamagedObjectError(volume.number, offset, 'another record is here');
+    if (!isExpected) throw volumes.damaged(volume, offset, `another record than that of ${whose}`);
     return header;
   }
 }

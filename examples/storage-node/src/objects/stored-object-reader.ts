@@ -142,7 +142,9 @@ export class StoredObjectReader implements ObjectReader {
       const damaged = firstDamagedBlock(bytes, sums, stretch.seed, block);
       if (damaged >= 0) {
         const offset = stretch.bodyAt + damaged * BLOCK_BYTES;
-        throw this.#volumes.damaged(stretch.volume, offset, 'the bytes are not what was stored');
+        const { bucket, name } = this.details;
+        const message = `the bytes of ${bucket}/${name} are not what was stored`;
+        throw this.#volumes.damaged(stretch.volume, offset, message);
       }
       yield bytes.subarray(Math.max(0, from - at), Math.min(end, to) - at);
     }

@@ -136,7 +136,7 @@ export class RequestHandler {
       operation: progress.operation,
       method: message.method ?? '',
       path: message.url?.split('?')[0] ?? '',
-      status: response.writableFinished ? response.statusCode : STATUS_CLIENT_GONE,
+      status: statusOf(response, error),
       receivedBytes: call?.reader?.receivedBytes ?? 0,
       sentBytes: reply.sentBytes,
       durationMs: performance.now() - progress.startMs,
@@ -147,6 +147,12 @@ export class RequestHandler {
     stats.finished(entry);
     log?.(entry);
   }
+}
+
+/** An answer that the node itself broke off counts as its failure, whatever its head said. */
+function statusOf(response: ServerResponse, error: ProtocolError | undefined): number {
+  if (response.writableFinished) return response.statusCode;
+  return error !== undefined && error.status >= 500 ? error.status : STATUS_CLIENT_GONE;
 }
 
 function hasNoBody({ headers }: IncomingMessage): boolean {

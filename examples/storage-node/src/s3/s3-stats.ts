@@ -8,7 +8,10 @@ export interface AccessEntry {
   readonly operation: string;
   readonly method: string;
   readonly path: string;
-  /** 499 where the client went away before it had the answer. */
+  /**
+   * 499 where the client went away before it had the answer; that of `error` where the node broke
+   * the answer off.
+   */
   readonly status: number;
   /** Code of S3. */
   readonly error?: string;

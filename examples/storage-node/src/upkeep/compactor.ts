@@ -145,7 +145,7 @@ export class Compactor {
         this.#counts.readBytes += at.lengthBytes;
         await pace.spent(at.lengthBytes);
         if (record === undefined) {
-          volume.damage ??= `no record is valid at ${gap.offset}`;
+          this.#foundDamage(volume, gap.offset, 'there is no valid record');
           continue;
         }
         if (!liveness.isLive(volume, record, (key) => parts.store.get(key))) {
@@ -153,7 +153,7 @@ export class Compactor {
           continue;
         }
         if (!isRecordSound(record.header, record.bytes)) {
-          volume.damage ??= `the record at ${record.offset} is damaged`;
+          this.#foundDamage(volume, record.offset, 'the record is damaged');
           continue;
         }
         batch.push(record);
@@ -172,11 +172,21 @@ export class Compactor {
     }
     if (volume.damage !== undefined) return false;
     if (volume.liveBytes !== 0) {
-      volume.damage = `${volume.liveBytes} live bytes were not found in it`;
+      this.#foundDamage(volume, 0, `${volume.liveBytes} live bytes were not found`);
       return false;
     }
     await this.#dropMarks(volume);
     return true;
+  }
+
+  /** The volume stays as it is from here on. */
+  #foundDamage(volume: Volume, offset: number, message: string): void {
+    const error = this.#options.parts.volumes.tell(
+      volume,
+      offset,
+      `${message}: it is not compacted`,
+    );
+    volume.damage ??= error.message;
   }
 
   async #move(volume: Volume, batch: readonly WalkedRecord[]): Promise<void> {

@@ -82,14 +82,17 @@ export class Scrubber {
     let hasGap = false;
     const found = (offsetBytes: number, reason: string, bucketId = 0, name?: string): void => {
       this.damagedRecords++;
-      if (report.damages.length >= MOST_DAMAGES) return;
       const bucket = buckets.byId(bucketId)?.name;
+      const text = name === undefined ? undefined : Buffer.from(name, 'latin1').toString('utf8');
+      const whose = text === undefined ? '' : ` (${bucket ?? 'bucket ' + bucketId}/${text})`;
+      volumes.tell(volume, offsetBytes, `${reason}${whose}`);
+      if (report.damages.length >= MOST_DAMAGES) return;
       report.damages.push({
         volume: volume.number,
         offsetBytes,
         reason,
         ...(bucket !== undefined && { bucket }),
-        ...(name !== undefined && { name: Buffer.from(name, 'latin1').toString('utf8') }),
+        ...(text !== undefined && { name: text }),
       });
     };
     const before = volume.liveBytes;

@@ -22,7 +22,12 @@ export interface VolumeSetOptions {
   readonly nodeId: Uint8Array;
   readonly maxOpenFiles: number;
   readonly now: () => number;
+  /** Told of each damaged place once, however often it is read. */
+  readonly onDamage?: (error: DamagedObjectError) => void;
 }
+
+/** Damaged places that are remembered as told; then all of them are forgotten. */
+const MOST_TOLD = 10_000;
 
 const NAME = /^volume-(\d{8})\.vol$/;
 
@@ -51,6 +56,8 @@ export class VolumeSet {
   readonly #seals = new Map<number, HeaderSeal>();
   readonly #cache: FileCache;
   readonly #now: () => number;
+  readonly #onDamage: (error: DamagedObjectError) => void;
+  readonly #told = new Set<string>();
   reads = 0;
   readBytes = 0;
   damagedReads = 0;
@@ -60,6 +67,7 @@ export class VolumeSet {
     this.directory = options.directory;
     this.nodeId = options.nodeId;
     this.#now = options.now;
+    this.#onDamage = options.onDamage ?? (() => {});
     this.#cache = new FileCache(
       (number) => this.files.open(this.path(number), 'r'),
       options.maxOpenFiles,
@@ -90,7 +98,7 @@ export class VolumeSet {
   /** @throws DamagedObjectError: a handle that leads nowhere */
   existing(number: number, offset: number): Volume {
     const volume = this.#volumes.get(number);
-    if (volume === undefined) throw new DamagedObjectError(number, offset, 'no such volume');
+    if (volume === undefined) throw this.damaged({ number }, offset, 'no such volume');
     return volume;
   }
 
@@ -161,9 +169,21 @@ export class VolumeSet {
     }
   }
 
-  damaged(volume: Volume, offset: number, message: string): DamagedObjectError {
+  /** A read met damage: it is counted and told. The caller throws what this returns. */
+  damaged(volume: Pick<Volume, 'number'>, offset: number, message: string): DamagedObjectError {
     this.damagedReads++;
-    return new DamagedObjectError(volume.number, offset, message);
+    return this.tell(volume, offset, message);
+  }
+
+  /** Tells of damage, unless it was told of this place before. */
+  tell(volume: Pick<Volume, 'number'>, offset: number, message: string): DamagedObjectError {
+    const error = new DamagedObjectError(volume.number, offset, message);
+    const place = `${volume.number}:${offset}`;
+    if (this.#told.has(place)) return error;
+    if (this.#told.size >= MOST_TOLD) this.#told.clear();
+    this.#told.add(place);
+    this.#onDamage(error);
+    return error;
   }
 
   /**

@@ -1,0 +1,63 @@
+import { open, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { bytesOf, get, openNode, put } from './support/nodes.ts';
+
+/** Flips a bit of the first place in the volumes where these bytes are. */
+async function flip(directory: string, bytes: Buffer): Promise<void> {
+  for (const name of await readdir(join(directory, 'volumes'))) {
+    const path = join(directory, 'volumes', name);
+    const at = (await readFile(path)).indexOf(bytes);
+    if (at < 0) continue;
+    const file = await open(path, 'r+');
+    await file.write(Uint8Array.of(bytes[0]! ^ 1), 0, 1, at);
+    await file.close();
+    return;
+  }
+  throw new Error('the bytes are in no volume');
+}
+
+test('damage is told once for each place, by whatever meets it: reads, scrub, compaction', async () => {
+  const directory = await temporaryDirectory();
+  const told: string[] = [];
+  const node = await openNode(directory, { onError: ({ message }) => told.push(message) });
+  await node.createBucket('b');
+  const [small, large, unread] = [bytesOf(5_000), bytesOf(300_000), bytesOf(7_000)];
+  await put(node, 'b', 'small', small);
+  await put(node, 'b', 'large', large);
+  await put(node, 'b', 'unread', unread);
+  for (let i = 0; i < 20; i++) await put(node, 'b', 'dead', bytesOf(60_000));
+  await flip(directory, small.subarray(100, 150));
+  await flip(directory, large.subarray(200_000, 200_050));
+  await flip(directory, unread.subarray(100, 150));
+  for (const name of ['small', 'large', 'small']) {
+    await expect(get(node, 'b', name)).rejects.toMatchObject({ code: 'DAMAGED' });
+  }
+  expect(told).toEqual([
+    expect.stringMatching(/^volume \d+, byte \d+: the bytes of b\/small are not what was stored$/),
+    expect.stringMatching(/^volume \d+, byte \d+: the bytes of b\/large are not what was stored$/),
+  ]);
+  const { reads, recentErrors } = await node.figures();
+  expect(reads.damaged).toBe(3);
+  expect(recentErrors.map(({ message }) => message)).toEqual(told);
+  told.length = 0;
+  const { damages } = await node.scrub();
+  expect(new Set(damages.map(({ name }) => name))).toEqual(new Set(['large', 'small', 'unread']));
+  expect(told.some((text) => text.includes('(b/unread)'))).toBe(true);
+  await node.scrub();
+  expect(told.filter((text) => text.includes('(b/unread)'))).toHaveLength(1);
+});
+
+test('compaction tells of the damage that keeps it from emptying a volume', async () => {
+  const directory = await temporaryDirectory();
+  const told: string[] = [];
+  const node = await openNode(directory, { onError: ({ message }) => told.push(message) });
+  await node.createBucket('b');
+  const bytes = bytesOf(5_000);
+  await put(node, 'b', 'n', bytes);
+  for (let i = 0; i < 20; i++) await put(node, 'b', 'dead', bytesOf(60_000));
+  await flip(directory, bytes.subarray(100, 150));
+  await node.compact();
+  expect(told).toEqual([expect.stringMatching(/the record is damaged: it is not compacted$/)]);
+});
