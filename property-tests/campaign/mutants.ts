@@ -365,8 +365,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a renewed lease not looked at again when it has settled': {
     file: LEASE,
-    find: '      yield* this.#requireOurs(calls);\n      // Another pause',
-    replace: '      // Another pause',
+    find: '      yield* this.#requireOurs(calls);\n      // A pause',
+    replace: '      // A pause',
     test: 'test/fs/lease-directory.test.ts',
   },
   'a second pause passed over while the first is looked into': {

@@ -2,24 +2,25 @@ import { constants } from 'node:fs';
 import { access, stat } from 'node:fs/promises';
 import { systemCode } from '../base/errors.ts';
 
-/** Bit of a mode: in this directory only the owner of a file may remove or rename it. */
+/** Mode bit: in this directory, only the owner of a file may remove or rename it. */
 const STICKY = 0o1000;
 
 /** Checks permissions of this process without performing the operation. */
 export interface PathAccess {
-  /** Of this process; undefined where the system has none. */
+  /** The user of this process; undefined where the system has no users. */
   readonly userId: number | undefined;
   /**
-   * Code of the error that making or removing a name in the directory would meet; undefined: none.
+   * The code of the error that creating or removing a name in the directory would get; undefined if
+   * none.
    */
   refusalToChange(directory: string): Promise<string | undefined>;
-  /** Whose a path is; undefined where nothing is there, or the system has no owners. */
+  /** The owner of a path; undefined if there is nothing, or the system has no owners. */
   ownerOf(path: string): Promise<PathOwner | undefined>;
 }
 
 export interface PathOwner {
   readonly userId: number;
-  /** Of a directory: others than a file's owner may not remove it. */
+  /** True for a directory where only a file's owner may remove it. */
   readonly isSticky: boolean;
 }
 

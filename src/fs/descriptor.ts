@@ -1,7 +1,7 @@
 import { close, fstat, fsync, open } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 
-/** Opens a raw descriptor; a file that is made gets mode 0666 less the umask. */
+/** Opens a raw descriptor. A new file gets mode 0666 less the umask. */
 export function openDescriptor(path: string, flags: number): Promise<number> {
   return new Promise((resolve, reject) => {
     open(path, flags, 0o666, (error, descriptor) => (error ? reject(error) : resolve(descriptor)));

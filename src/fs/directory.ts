@@ -20,16 +20,16 @@ import type {
 export type LostListener = (error: DirectoryLostError) => void;
 
 /**
- * A directory that is held open, and the file system as it is seen from there. Paths at or below
- * `realPath` lead into the held directory, whatever has become of its path since; all other paths
- * are handed on as they are.
+ * A directory that is held open, and the file system as seen from it. Paths at or below `realPath`
+ * resolve in the held directory, even if its path has changed since. All other paths are passed on
+ * unchanged.
  *
- * Where the system can name what a descriptor holds, a directory that was renamed goes on working,
- * and nothing reaches another directory that took its path. Where it cannot, its path is used, and
- * compared with the descriptor: before each call that makes, changes or removes a name, and after
- * each that opens a file. A directory that was removed, or that its path no longer leads to, is
- * lost: these calls reject with `DirectoryLostError` and do nothing. All other errors are the
- * system's, with the real path in them.
+ * Where the system can address a directory by its descriptor, a renamed directory keeps working,
+ * and no call reaches another directory that took its path. Elsewhere the path is used and compared
+ * with the descriptor: before each call that creates, changes or removes a name, and after each
+ * open. A directory that was removed, or that its path no longer leads to, is lost: these calls
+ * reject with `DirectoryLostError` and do nothing. All other errors are the system's, with the real
+ * path.
  */
 export class Directory implements FileSystem {
   /** Absolute and free of symbolic links: where the directory was when it was first opened. */
@@ -54,9 +54,9 @@ export class Directory implements FileSystem {
   }
 
   /**
-   * Opens the directory that `path` leads to now. `onLost` is told, maybe more than once, when the
-   * directory turns out to be lost. Rejects with the system's error, `ENOENT` and `ENOTDIR` among
-   * them.
+   * Opens the directory that `path` leads to. `onLost` is called, maybe more than once, when the
+   * directory turns out to be lost. Rejects with the system's error, for example `ENOENT` or
+   * `ENOTDIR`.
    */
   static async open(fs: FileSystem, path: string, onLost?: LostListener): Promise<Directory> {
     const hold = await fs.holdDirectory(path);
@@ -64,8 +64,8 @@ export class Directory implements FileSystem {
   }
 
   /**
-   * Opens, in any thread of this process, the directory that another `Directory` holds.
-   * @throws DirectoryLostError when neither its descriptor nor its path leads there any more
+   * Opens the directory that another `Directory` holds, in any thread of this process.
+   * @throws DirectoryLostError if neither its descriptor nor its path leads there any more
    */
   static async share(fs: FileSystem, reference: DirectoryReference): Promise<Directory> {
     for (const path of new Set([reference.access, reference.realPath])) {
@@ -84,14 +84,14 @@ export class Directory implements FileSystem {
     });
   }
 
-  /** What {@link share} opens the same directory by. Valid until this one is closed. */
+  /** What {@link share} needs to open the same directory. Valid until this one is closed. */
   get reference(): DirectoryReference {
     const { access, identity } = this.#hold;
     return { realPath: this.realPath, access, identity };
   }
 
   /**
-   * Resolves while names can still be made in the directory.
+   * Resolves while names can still be created in the directory.
    * @throws DirectoryLostError
    */
   async requireHeld(): Promise<void> {
@@ -99,7 +99,7 @@ export class Directory implements FileSystem {
   }
 
   /**
-   * Waits for calls in flight. No call is made after it, and no lease taken here is held any more.
+   * Waits for calls in flight. After it, no call may be made and no lease taken here may be held.
    */
   async close(): Promise<void> {
     assert(this.#state === 'open', 'a directory is closed once');
@@ -113,7 +113,7 @@ export class Directory implements FileSystem {
     return this.#run(async () => {
       if (mode === 'wx') await this.#check();
       const file = await this.#fs.open(this.#access(path), mode).catch((error: unknown) => {
-        // Only in a directory that was removed does a new name meet this.
+        // A new name gets this error only in a directory that was removed.
         if (mode === 'wx' && systemCode(error) === 'ENOENT' && dirname(path) === this.realPath) {
           throw this.#lost('removed');
         }
@@ -257,7 +257,7 @@ export class Directory implements FileSystem {
     if (state !== 'held') throw this.#lost(state);
   }
 
-  /** The path may have led elsewhere when the file was opened. */
+  /** The path may have led elsewhere at the time of the open. */
   async #checkOpened(file: OpenFile): Promise<void> {
     try {
       await this.#check();
@@ -274,7 +274,7 @@ export class Directory implements FileSystem {
     return error;
   }
 
-  /** Names the directory in the error as everybody else does. */
+  /** Replaces the internal path in the error by the path that users know. */
   #shown(error: unknown): unknown {
     if (this.#isByPath || !(error instanceof Error) || systemCode(error) === undefined)
       return error;
@@ -290,10 +290,7 @@ export class Directory implements FileSystem {
   }
 }
 
-/**
- * The path without symbolic links, as far as there is anything at it. Rejects with the system's
- * error.
- */
+/** The path without symbolic links, as far as it exists. Rejects with the system's error. */
 export async function realPathOf(fs: FileSystem, path: string): Promise<string> {
   try {
     const hold = await fs.holdDirectory(path);
@@ -307,7 +304,7 @@ export async function realPathOf(fs: FileSystem, path: string): Promise<string> 
   }
 }
 
-/** A path at or below `from`, as one at or below `to`; others stay as they are. */
+/** Replaces the prefix `from` of a path by `to`; other paths are returned unchanged. */
 function exchangePrefix(path: string, from: string, to: string): string {
   if (path === from) return to;
   const prefix = withSeparator(from);
@@ -318,7 +315,7 @@ function withSeparator(path: string): string {
   return path.endsWith(sep) ? path : path + sep;
 }
 
-/** Nothing, or no directory, is at the path, or it may not be looked at. */
+/** True if there is nothing at the path, no directory, or access is denied. */
 function isAbsence(error: unknown): boolean {
   const code = systemCode(error);
   return code === 'ENOENT' || code === 'ENOTDIR' || code === 'EACCES' || code === 'EBADF';
@@ -329,5 +326,5 @@ function lostMessage(path: string, state: Exclude<HoldState, 'held'>): string {
     state === 'removed'
       ? 'was removed while it was open'
       : 'no longer leads to the directory that was opened: it was moved, or another one took its path';
-  return `${path} ${what}; nothing more is written. Close this store, find its directory, and open it again`;
+  return `${path} ${what}; no further writes. Close this store, find its directory, and open it again`;
 }

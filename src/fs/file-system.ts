@@ -2,16 +2,18 @@ import type { Awaitable } from '../base/flow.ts';
 
 /**
  * The interface for all I/O of the store, and of files that a program keeps beside it.
- * `nodeFileSystem` is the real one; `CrashFs` of `lodestore/testing` records what a disk has
- * promised. No mmap, no copies, no clocks except the lease's.
+ * `nodeFileSystem` is the real implementation; `CrashFs` of `lodestore/testing` simulates a disk
+ * and its crash states. No mmap, no copies, no clocks except the lease's.
  *
  * All calls reject with the system's error (`code` is `ENOENT`, `EIO`, …), unchanged.
  */
 export interface FileSystem {
   /**
-   * `r`: read. `r+`: read and write. `rs+`: read and write, each write durable when it resolves
-   * (O_DSYNC: the bytes written by that call and the size they need, nothing else of the file).
-   * `wx`: read and write, created by this call; rejects `EEXIST` if the name exists.
+   * - `r`: read.
+   * - `r+`: read and write.
+   * - `rs+`: read and write; each write is durable when it resolves (O_DSYNC: the bytes of that
+   *   call and the size they need, nothing else of the file).
+   * - `wx`: read and write, created by this call; rejects `EEXIST` if the name exists.
    */
   open(path: string, mode: OpenMode): Promise<OpenFile>;
   /** Names in a directory, in no order. Rejects `ENOENT`, `ENOTDIR`. */
@@ -23,17 +25,17 @@ export interface FileSystem {
   unlink(path: string): Promise<void>;
   /**
    * Gives the file at `existing` a second name. Durable after `syncDirectory` of the new name's
-   * directory. Rejects `EEXIST`, `ENOENT`; `EXDEV`, `EPERM`, `EMLINK`, `ENOTSUP` where that cannot
-   * be.
+   * directory. Rejects `EEXIST`, `ENOENT`; `EXDEV`, `EPERM`, `EMLINK` or `ENOTSUP` where the system
+   * cannot do it.
    */
   link(existing: string, path: string): Promise<void>;
-  /** One level. Rejects `EEXIST`, `ENOENT`. */
+  /** Creates one level. Rejects `EEXIST`, `ENOENT`. */
   makeDirectory(path: string): Promise<void>;
   /** Removes an empty directory. Rejects `ENOENT`, `ENOTDIR`, `ENOTEMPTY`. */
   removeDirectory(path: string): Promise<void>;
   /** Makes all names created, renamed or removed in this directory before the call durable. */
   syncDirectory(path: string): Promise<void>;
-  /** Bytes that an unprivileged writer may still use. */
+  /** The free bytes that an unprivileged process may use. */
   freeBytes(path: string): Promise<number>;
   /**
    * Takes the kernel lock on a file, which is created if it does not exist. Resolves `undefined` if
@@ -44,22 +46,22 @@ export interface FileSystem {
    * Takes the lease that other hosts can see. Rejects `ELOCKED` while another holder refreshes it.
    */
   takeLease(path: string, options: LeaseOptions): Promise<Lease>;
-  /** Removes a lease whose holder is known to be dead. Resolves also when there is none. */
+  /** Removes a lease whose holder is known to be dead. Also resolves if there is none. */
   breakLease(path: string): Promise<void>;
   /** Holds a directory open, for a `Directory`. Follows links. Rejects `ENOENT`, `ENOTDIR`. */
   holdDirectory(path: string): Promise<DirectoryHold>;
-  /** A file system without these offers no inline commits. */
+  /** A file system without these does not support inline commits. */
   readonly blocking?: BlockingCalls | undefined;
 }
 
-/** Calls that are done when they return. They throw what those of the same name reject with. */
+/** Calls that block until they are done. They throw the errors that the async calls reject with. */
 export interface BlockingCalls {
   open(path: string, mode: OpenMode): BlockingFile;
   unlink(path: string): void;
   syncDirectory(path: string): void;
 }
 
-/** As {@link OpenFile}: each call is done when it returns. */
+/** As {@link OpenFile}, with blocking calls. */
 export interface BlockingFile {
   read(target: Uint8Array, position: number): number;
   write(source: Uint8Array, position: number): number;
@@ -69,14 +71,14 @@ export interface BlockingFile {
   close(): void;
 }
 
-/** A file system of either kind, for work that is written as a `Flow`. */
+/** A file system with async or blocking calls, for code that is written as a `Flow`. */
 export interface EitherCalls {
   open(path: string, mode: OpenMode): Awaitable<EitherFile>;
   unlink(path: string): Awaitable<void>;
   syncDirectory(path: string): Awaitable<void>;
 }
 
-/** A file of either kind. */
+/** A file with async or blocking calls. */
 export interface EitherFile {
   read(target: Uint8Array, position: number): Awaitable<number>;
   write(source: Uint8Array, position: number): Awaitable<number>;
@@ -87,8 +89,8 @@ export interface EitherFile {
 }
 
 /**
- * Identity of the directory, independent of its path: two directories held at the same time are one
- * if these are equal.
+ * The identity of the directory, independent of its path. Two directories held at the same time are
+ * the same if these are equal.
  */
 export interface DirectoryIdentity {
   readonly device: bigint;
@@ -99,7 +101,7 @@ export function isSameDirectory(one: DirectoryIdentity, other: DirectoryIdentity
   return one.device === other.device && one.inode === other.inode;
 }
 
-/** Reference by which another thread of the process opens the same directory. */
+/** What another thread of the process needs to open the same directory. */
 export interface DirectoryReference {
   readonly realPath: string;
   /** As in {@link DirectoryHold}. */
@@ -108,29 +110,30 @@ export interface DirectoryReference {
 }
 
 /**
- * - `held`: names can be made in the directory.
+ * - `held`: names can be created in the directory.
  * - `removed`: it no longer exists.
- * - `elsewhere`: its path leads to another directory or to none, and there is no other way to it.
+ * - `elsewhere`: its path leads to another directory or to none, and there is no other way to reach
+ *   it.
  */
 export type HoldState = 'held' | 'removed' | 'elsewhere';
 
 /** A directory that is held open. */
 export interface DirectoryHold {
-  /** Absolute and free of symbolic links: where the directory was when it was opened. */
+  /** The absolute path without symbolic links at the time of the open. */
   readonly realPath: string;
   /**
-   * The path that calls use. It leads to the held directory and no other until `close`, where the
-   * system has such paths; `realPath` where it has none.
+   * The path that calls use. Where the system supports it, this path leads to the held directory
+   * and no other until `close`. Elsewhere it is `realPath`.
    */
   readonly access: string;
   readonly identity: DirectoryIdentity;
-  /** Looks whether calls by `access` still reach the directory. */
+  /** Checks whether calls that use `access` still reach the directory. */
   check(): Promise<HoldState>;
-  /** As `syncDirectory`, of this directory. */
+  /** As `syncDirectory`, for this directory. */
   sync(): Promise<void>;
   /** Called once, after the last call that uses `access`. */
   close(): Promise<void>;
-  /** `check` and `sync` that are done when they return, where the file system has such calls. */
+  /** Blocking `check` and `sync`, where the file system has such calls. */
   readonly blocking?: { check(): HoldState; sync(): void } | undefined;
 }
 
@@ -141,10 +144,13 @@ export interface FileStat {
   readonly sizeBytes: number;
 }
 
-/** Of an open file. */
+/** The status of an open file. */
 export interface OpenFileStat {
   readonly sizeBytes: number;
-  /** How many names lead to it; 0: it was removed, and ends with its last descriptor. */
+  /**
+   * The number of names that lead to the file. 0: it was removed, and is freed with its last
+   * descriptor.
+   */
   readonly linkCount: number;
 }
 
@@ -155,48 +161,49 @@ export interface DirectoryEntry {
 
 export interface OpenFile {
   /**
-   * Reads at `position` into `target`; resolves to the bytes read, 0 at the end, maybe fewer than
-   * asked.
+   * Reads at `position` into `target`. Resolves to the number of bytes read: 0 at the end, maybe
+   * fewer than requested.
    */
   read(target: Uint8Array, position: number): Promise<number>;
   /**
-   * As `read`, but waits: for a record that is asked for before its chunk has been read. A file
-   * system without it offers no opening with `warm: 'background'`.
+   * Blocking `read`, for a record that is requested before its chunk has been read. A file system
+   * without it does not support `warm: 'background'`.
    */
   readSync?(target: Uint8Array, position: number): number;
-  /** Writes at `position`; resolves to the bytes written, maybe fewer than asked. */
+  /** Writes at `position`. Resolves to the number of bytes written, maybe fewer than requested. */
   write(source: Uint8Array, position: number): Promise<number>;
   /**
-   * Writes the parts one behind the other, from `position` on, with one call; resolves to the bytes
-   * written, maybe fewer than asked. No more atomic than `write`.
+   * Writes the parts one after another from `position` on, with one call. Resolves to the number of
+   * bytes written, maybe fewer than requested. No more atomic than `write`.
    */
   writev(sources: readonly Uint8Array[], position: number): Promise<number>;
-  /** Sets the size. Bytes that are added read as zeros, and no space is taken for them. */
+  /** Sets the size. Added bytes read as zeros and take no space. */
   truncate(sizeBytes: number): Promise<void>;
   /**
-   * Lengthens the file to `sizeBytes` with zeros that take space, so that later writes there meet
-   * no `ENOSPC` (copy-on-write file systems excepted). A file that is as long already stays as it
-   * is. If it fails, for example with `ENOSPC`, the file is as long as before. Nothing else may
-   * write behind the old end meanwhile. Durable after a sync; until then the file may have any
-   * length between. Node.js has no fallocate: the zeros are written.
+   * Extends the file to `sizeBytes` with zeros that take space, so that later writes there do not
+   * fail with `ENOSPC` (except on copy-on-write file systems). A file that is already as long stays
+   * unchanged. On failure, for example `ENOSPC`, the file has its old length. Nothing else may
+   * write beyond the old end meanwhile. Durable after a sync; until then the file may have any
+   * length between. Node.js has no fallocate, so the zeros are written.
    */
   preallocate(sizeBytes: number): Promise<void>;
   /**
-   * Gives back the space of `lengthBytes` from `position` on: the bytes read as zeros, the size
-   * stays. What lies behind the end is ignored. Whole blocks (mostly 4 KiB) are freed, the rest is
-   * overwritten with zeros. A later write there takes space again, and can meet `ENOSPC`. Durable
-   * after a sync, also on a file opened with `rs+`; until then each part may have either content.
-   * Rejects `EOPNOTSUPP` or `ENOTSUP` where the file system has no holes, with nothing changed.
+   * Frees the space of `lengthBytes` from `position` on: the bytes read as zeros, the size stays. A
+   * range beyond the end is ignored. Whole blocks (usually 4 KiB) are freed, the rest is
+   * overwritten with zeros. A later write there takes space again and can fail with `ENOSPC`.
+   * Durable after a sync, also on a file opened with `rs+`; until then each part may have either
+   * content. Rejects `EOPNOTSUPP` or `ENOTSUP`, with nothing changed, where the file system does
+   * not support holes.
    */
   trim(position: number, lengthBytes: number): Promise<void>;
   /** fdatasync: the data, and the size needed to read it back. */
   dataSync(): Promise<void>;
-  /** fsync: as `dataSync`, and the file's times and permissions. No name: see `syncDirectory`. */
+  /** fsync: as `dataSync`, plus times and permissions. Not the name: see `syncDirectory`. */
   sync(): Promise<void>;
   stat(): Promise<FileStat>;
   /**
-   * Without waiting: for a look at each write, which a call through the thread pool would double
-   * the cost of.
+   * Blocking, because it is called for each write: a call through the thread pool would double the
+   * cost of a write.
    */
   statSync(): OpenFileStat;
   close(): Promise<void>;
@@ -204,16 +211,16 @@ export interface OpenFile {
 
 export interface FileLock {
   /**
-   * Writes the owner record over the one before, at the beginning of the lock file. Bytes behind it
-   * stay, also those of a longer record. Durable when it resolves.
+   * Overwrites the owner record at the beginning of the lock file. Bytes after it stay, including
+   * those of a longer record. Durable when it resolves.
    */
   writeRecord(record: Uint8Array): Promise<void>;
   /**
-   * Writes one sector of a claim at `position`; all else in the file stays. Durable when it
+   * Writes one sector of a claim at `position`; the rest of the file stays. Durable when it
    * resolves.
    */
   writeClaim(sector: Uint8Array, position: number): Promise<void>;
-  /** As `writeClaim`, without a sync: for whoever reads the file while the lock is held. */
+  /** As `writeClaim`, without a sync: for readers of the file while the lock is held. */
   writeNote(sector: Uint8Array, position: number): Promise<void>;
   /** Releases the lock; the file stays. Idempotent. */
   release(): Promise<void>;
@@ -222,13 +229,13 @@ export interface FileLock {
 export interface LeaseOptions {
   /** A lease not refreshed for this long may be taken by another host. 2,000 to 2^31 - 1. */
   readonly staleMs: number;
-  /** Called at most once, when the lease turns out to be lost. Never throws into a timer. */
+  /** Called at most once, when the lease turns out to be lost. Exceptions are ignored. */
   readonly onLost: (cause: Error) => void;
-  /** Called when a refresh was due and could not be done: `renew` is to be called. */
+  /** Called when a due refresh failed: the holder must call `renew`. */
   readonly onOverdue?: (() => void) | undefined;
   /**
-   * Given: a lease dated in the future, which would never go stale, is watched for `staleMs` and
-   * taken over if nobody refreshes it meanwhile. Not given: it rejects `ELOCKED` as a fresh one
+   * If given, a lease dated in the future, which would never become stale, is watched for `staleMs`
+   * and taken over if nobody refreshes it. If not given, it rejects `ELOCKED` as a fresh lease
    * does.
    */
   readonly watch?: LeaseWatch | undefined;
@@ -237,7 +244,7 @@ export interface LeaseOptions {
 export interface LeaseWatch {
   /** Ends the watch: `takeLease` rejects. */
   readonly signal?: AbortSignal | undefined;
-  /** Called at least once a second with the time that the lease has been watched for. */
+  /** Called at least once a second with the time watched so far. */
   readonly onProgress?: ((watchedMs: number) => void) | undefined;
 }
 
@@ -248,24 +255,25 @@ export interface Lease {
    */
   isFresh(): boolean;
   /**
-   * Refreshes a lease that went stale if it still bears the time last set here, then waits until
-   * whoever took it at the same moment has shown itself, and looks again. One call at a time.
-   * Whether somebody has had it in the meantime and gave it back, the lease does not tell.
+   * Refreshes a lease that became stale if it still has the time last set here. Then waits until
+   * any host that took it at the same moment is visible, and checks again. One call at a time. The
+   * lease cannot show whether another host had it in the meantime and released it.
    *
-   * Rejects `ELOCKED` when somebody else has it, `ENOENT` when it is gone, or with the system's
-   * error.
+   * Rejects `ELOCKED` if another holder has it, `ENOENT` if it is gone, or with the system's error.
    */
   renew(): Promise<void>;
-  /** Releases the lease. Idempotent; resolves also when it was lost. */
+  /** Releases the lease. Idempotent. Also resolves if the lease was lost. */
   release(): Promise<void>;
-  /** Where the file system has such calls. */
+  /** Only where the file system has blocking calls. */
   readonly blocking?: BlockingLease | undefined;
 }
 
 /** For a loop that starves the lease's timer. */
 export interface BlockingLease {
-  /** Refreshes the lease if that is due, as the timer does. To be called while it is fresh. */
+  /**
+   * Refreshes the lease if a refresh is due, as the timer does. Must be called while it is fresh.
+   */
   refresh(): void;
-  /** As {@link Lease.renew}: holds up the thread for the time in which others show themselves. */
+  /** Blocking {@link Lease.renew}: blocks the thread for the settling time. */
   renew(): void;
 }

@@ -13,7 +13,7 @@ export async function readFully(
   return begin(reading(file, target, position));
 }
 
-/** As {@link readFully}, from a file of either kind. */
+/** As {@link readFully}, for a file with async or blocking calls. */
 export function* reading(
   file: Pick<EitherFile, 'read'>,
   target: Uint8Array,
@@ -28,7 +28,7 @@ export function* reading(
   return done;
 }
 
-/** As {@link readFully}, without giving way. The file must be able to. */
+/** As {@link readFully}, with blocking calls. The file must have `readSync`. */
 export function readFullySync(file: OpenFile, target: Uint8Array, position: number): number {
   let done = 0;
   while (done < target.length) {
@@ -40,8 +40,8 @@ export function readFullySync(file: OpenFile, target: Uint8Array, position: numb
 }
 
 /**
- * The buffer of a window that is done with: fresh memory costs more than what is read into it. Held
- * weakly, since there may be no next window.
+ * The buffer of a released window. Allocating fresh memory costs more than reading into it. The
+ * reference is weak, since there may be no next window.
  */
 let spare: WeakRef<Uint8Array> | undefined;
 
@@ -62,7 +62,7 @@ export class FileWindow {
   #end = 0;
 
   /**
-   * With `mayBlock`, the thread waits in its reads where the file can do that: it is told sooner.
+   * With `mayBlock`, the window uses blocking reads where the file has them: they finish sooner.
    */
   constructor(file: OpenFile, fileBytes: number, mayBlock = false) {
     this.#file = file;
@@ -71,8 +71,9 @@ export class FileWindow {
   }
 
   /**
-   * The bytes [position, position + lengthBytes) of the file, fewer at its end. The view is valid
-   * until the next call. `lengthBytes` must have been checked against a bound: it is allocated.
+   * The bytes [position, position + lengthBytes) of the file; fewer at its end. The view is valid
+   * until the next call. The caller must have checked `lengthBytes` against a bound, because a
+   * buffer of that size is allocated.
    */
   async at(position: number, lengthBytes: number): Promise<Uint8Array> {
     const end = Math.min(position + lengthBytes, this.fileBytes);
@@ -83,8 +84,8 @@ export class FileWindow {
   }
 
   /**
-   * All bytes from `position` that are already in the buffer, at least one unless the file ends
-   * there.
+   * All bytes from `position` on that are already in the buffer. At least one byte, unless the file
+   * ends at `position`.
    */
   async some(position: number): Promise<Uint8Array> {
     await this.at(position, 1);
@@ -92,7 +93,7 @@ export class FileWindow {
     return this.#buffer.subarray(position - this.#start, this.#end - this.#start);
   }
 
-  /** Leaves the buffer to the next window: no view of it may be in use any more. */
+  /** Leaves the buffer to the next window. No view of it may be in use any more. */
   release(): void {
     if (this.#buffer.length === WINDOW_BYTES) spare = new WeakRef(this.#buffer);
     this.#buffer = new Uint8Array(0);

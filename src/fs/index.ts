@@ -1,6 +1,7 @@
 /**
- * The file system that stores and the files beside them are on: the machine's own here, a simulated
- * one with legal crash states in `lodestore/testing`. See docs/guides/test-your-code.md.
+ * The file system interface of stores and of files that a program keeps beside them. This entry has
+ * the implementation for the machine; `lodestore/testing` has a simulated one with legal crash
+ * states. See docs/guides/test-your-code.md.
  *
  * @module
  */

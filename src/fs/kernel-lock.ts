@@ -8,24 +8,23 @@ import { NodeOpenFile } from './node-open-file.ts';
 import { writeFully } from './write.ts';
 
 /**
- * The byte that is locked lies beyond any record, so that the record can be read where locks are
- * mandatory, as on Windows. A lock needs no byte to exist there.
+ * The locked byte is beyond any record, so that the record is readable where locks are mandatory,
+ * as on Windows. The byte need not exist.
  */
 const LOCK_OFFSET = 0x4000_0000;
 const LOCK_LENGTH_BYTES = 1;
 
 /**
- * Locks a byte range of an open descriptor; false when another open file description has it locked.
+ * Locks a byte range of an open descriptor. False if another open file description has locked it.
  */
 export type LockDescriptor = (descriptor: number, offset: number, lengthBytes: number) => boolean;
 
 /**
- * Takes an open-file-description lock on the file at `path`, which is made if it is not there and
- * is never removed: a new file under the same name would carry a lock of its own.
+ * Takes an open-file-description lock on the file at `path`. The file is created if it does not
+ * exist and is never removed: a new file of the same name would have a separate lock.
  *
- * Resolves `undefined` while somebody else holds the lock. Rejects with the system's error, among
- * them `ENOLCK` and `ENOTSUP` of a file system without locks: going on without one would let two
- * writers in.
+ * Resolves `undefined` while another holder has the lock. Rejects with the system's error. `ENOLCK`
+ * and `ENOTSUP` mean a file system without locks: to continue without one would allow two writers.
  */
 export async function tryKernelLock(
   path: string,
@@ -50,7 +49,7 @@ async function nativeLock(): Promise<LockDescriptor> {
   return tryLock;
 }
 
-/** The descriptor is the lock: closing it, or the death of the process, sets it free. */
+/** The descriptor is the lock: closing it, or the death of the process, releases the lock. */
 class KernelLock implements FileLock {
   readonly #file: NodeOpenFile;
   #released: Promise<void> | undefined = undefined;
@@ -82,8 +81,8 @@ class KernelLock implements FileLock {
   }
 }
 
-// Loading it takes a third of an open of a small store: begun before anybody waits for it. Threads
-// take no lock; whoever cannot load it is told when a lock is asked for.
+// Loading takes a third of the time of a small store's open, so it starts before the lock is
+// needed. Threads take no lock. If loading fails, the error is reported when a lock is taken.
 if (isMainThread) {
   setImmediate(() => {
     nativeLock().catch(() => undefined);

@@ -1,7 +1,7 @@
 import { uptime } from 'node:os';
 import * as timers from '../base/timers.ts';
 
-/** A moment on both clocks, in milliseconds. */
+/** One moment on both clocks, in milliseconds. */
 export interface LeaseMoment {
   readonly monotonicMs: number;
   readonly uptimeMs: number;
@@ -19,17 +19,17 @@ export interface ClockSources {
   readonly wallMs: () => number;
 }
 
-/** Without a sign of sleep, the uptime is read this often. */
+/** The interval at which the uptime is read while there is no sign of sleep. */
 const UPTIME_READ_EVERY_MS = 1_000;
 /** Difference between wall clock and monotonic clock above which a sleep is assumed. */
 const WALL_SLACK_MS = 50;
 
 /**
- * A clock that cannot be set and that does not stand still while the machine sleeps. Reading the
- * uptime opens a file of the kernel's each time, about 5 us, and a lease is asked for twice per
- * commit: so between two readings it is told from the monotonic clock, as long as the wall clock
- * went the same way. A sleep makes the wall clock leap; that somebody also sets it back by that
- * length within the same second is left to the next reading.
+ * A clock that nobody can set and that includes the time asleep. One reading of the uptime opens a
+ * kernel file, about 5 us, and each commit checks the lease twice. Between two readings, the time
+ * is therefore taken from the monotonic clock, as long as the wall clock advances equally. A sleep
+ * makes the wall clock jump. If somebody also sets the wall clock back by the same length within
+ * the same second, only the next reading of the uptime finds the sleep.
  */
 export function makeLeaseClock(sources: ClockSources): LeaseClock {
   let readMonotonicMs = -Infinity;
@@ -56,7 +56,7 @@ export const systemLeaseClock: LeaseClock = makeLeaseClock({
   wallMs: timers.wallMs,
 });
 
-/** Milliseconds between two moments, time asleep included. */
+/** Milliseconds between two moments, including time asleep. */
 export function elapsedMs(since: LeaseMoment, until: LeaseMoment): number {
   return Math.max(until.monotonicMs - since.monotonicMs, until.uptimeMs - since.uptimeMs);
 }

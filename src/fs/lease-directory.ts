@@ -15,7 +15,7 @@ import { LeaseTimes } from './lease-time.ts';
 
 type Failure = NodeJS.ErrnoException | null;
 type Done = (error: Failure) => void;
-/** The library reads the time alone. */
+/** The library reads only the modification time. */
 type StatDone = (error: Failure, stats?: Pick<Stats, 'mtime'>) => void;
 
 /** The calls of `node:fs` that `proper-lockfile` makes. */
@@ -28,10 +28,10 @@ export interface LeaseCalls {
 }
 
 /**
- * - `taking`: a lease directory that is seen is somebody else's.
- * - `made`: this lease made the directory, and is learning how it looks.
- * - `held`: it is refreshed.
- * - `lost`: somebody else has it, or has removed it.
+ * - `taking`: a lease directory that exists belongs to another holder.
+ * - `made`: this lease made the directory and reads back its modification time.
+ * - `held`: the lease is refreshed.
+ * - `lost`: another holder has it, or somebody removed it.
  * - `closing`: no refresh is running; the lease is being removed.
  */
 type Phase = 'taking' | 'made' | 'held' | 'lost' | 'closing';
@@ -45,13 +45,13 @@ export interface LeaseDirectoryOptions {
   readonly onOverdue: () => void;
   /** Waits until another host that took the stale lease at the same time is visible. */
   readonly settle: () => Promise<void>;
-  /** The same, holding up the thread. */
+  /** As `settle`, but blocks the thread. */
   readonly settleNow: () => void;
-  /** A loop that starves the timer is to refresh the lease this long after the last refresh. */
+  /** A loop that starves the timer refreshes the lease this long after the last refresh. */
   readonly refreshEveryMs: number;
 }
 
-/** The calls of a refresh, on the event loop or at once. */
+/** The calls of a refresh: on the event loop, or blocking. */
 interface RefreshCalls {
   timeOf(path: string): Awaitable<number | undefined>;
   setTime(path: string, seconds: number): Awaitable<void>;
@@ -77,9 +77,10 @@ const BLOCKING: RefreshCalls = {
 };
 
 /**
- * The lease's directory as `proper-lockfile` sees it. The library makes the directory, judges that
- * of somebody else, and has the timer. Every refresh is done here: the library would refresh a
- * stale lease, which may be another host's by now, and it removes whatever bears the name.
+ * The lease's directory as `proper-lockfile` sees it. The library makes the directory, decides
+ * whether another holder's lease is stale, and runs the timer. Every refresh is done here, because
+ * the library would refresh a stale lease, which may belong to another host by now. The removal is
+ * done here too, because the library removes any directory of that name.
  */
 export class LeaseDirectory {
   readonly #options: LeaseDirectoryOptions;
@@ -90,9 +91,9 @@ export class LeaseDirectory {
   #refreshBegan: LeaseMoment | undefined = undefined;
   #refreshing: Promise<void> = Promise.resolve();
   #renewing: Promise<void> = Promise.resolve();
-  /** Refreshes by `refreshNow`. */
+  /** The number of refreshes by `refreshNow`. */
   #blockingRefreshes = 0;
-  /** What the library has been told that the directory's time is. */
+  /** The directory's time as reported to the library. */
   #toldTime: Date = new Date(5);
 
   constructor(options: LeaseDirectoryOptions) {
@@ -104,17 +105,17 @@ export class LeaseDirectory {
     stat: (path, done) => this.#stat(path, done),
     utimes: (_, __, modified, done) => this.#utimes(modified, done),
     rmdir: (path, done) => this.#rmdir(path, done),
-    // Called by an exit hook that acts on signals: `removeNow` does it when the process really
-    // ends.
+    // Called by an exit hook that reacts to signals. `removeNow` removes the directory when the
+    // process really exits.
     rmdirSync: () => undefined,
   };
 
-  /** Whether a stale directory of somebody else was removed to make this one. */
+  /** True if a stale directory of another holder was removed to make this one. */
   get tookOver(): boolean {
     return this.#tookOver;
   }
 
-  /** The time of somebody else's lease, as it was last seen; microseconds since 1970. */
+  /** The last seen time of another holder's lease, in microseconds since 1970. */
   get seenTimeUs(): number {
     return this.#seenTimeUs;
   }
@@ -130,10 +131,11 @@ export class LeaseDirectory {
   }
 
   /**
-   * Makes a stale lease fresh again if nobody has taken it: it bears a time that was set here, is
-   * refreshed, and bears the new time still when others who take it have shown themselves. Rejects
-   * with the cause if any of this is not so; that nobody else has had it is for the owner record to
-   * say. A lease that could not be refreshed but is fresh still is left as it is.
+   * Makes a stale lease fresh again if nobody has taken it. The directory must have a time that was
+   * set here; it is refreshed; after the settling time, it must still have the new time. Rejects
+   * with the cause if one of these steps fails. The lease cannot show whether another host held it
+   * in the meantime and released it: the owner record shows that. If the refresh fails while the
+   * lease is still fresh, nothing changes.
    */
   renew(): Promise<void> {
     this.#renewing = this.#renew();
@@ -145,10 +147,7 @@ export class LeaseDirectory {
     await begin(this.#renewed(WAITING, this.#options.settle));
   }
 
-  /**
-   * As `renew`, and holds up the thread meanwhile. A refresh of the timer may be in flight, and
-   * changes nothing.
-   */
+  /** As `renew`, but blocks the thread. A refresh of the timer that is in flight has no effect. */
   renewNow(): void {
     this.#blockingRefreshes++;
     finishAtOnce(this.#renewed(BLOCKING, this.#options.settleNow));
@@ -169,7 +168,7 @@ export class LeaseDirectory {
       }
       yield* waited(settle());
       yield* this.#requireOurs(calls);
-      // Another pause in the meantime proves as little as the one before it.
+      // A pause during the renewal proves as little as the first pause.
       if (!this.#isWithinLimit(began)) continue;
       this.#refreshBegan = began;
       return;
@@ -177,8 +176,8 @@ export class LeaseDirectory {
   }
 
   /**
-   * Refreshes a fresh lease as the timer does, if that is due, for a loop that starves the timer.
-   * What has happened to the lease is told as the timer tells it.
+   * Refreshes a fresh lease if a refresh is due, for a loop that starves the timer. Reports the
+   * outcome as the timer does.
    */
   refreshNow(): void {
     const last = this.#refreshBegan;
@@ -196,14 +195,14 @@ export class LeaseDirectory {
     if (this.isFresh()) this.#refreshBegan = began;
   }
 
-  /** Rejects unless the directory bears a time that was set here. */
+  /** Rejects unless the directory has a time that was set here. */
   async requireSettled(): Promise<void> {
     await begin(this.#requireOurs(WAITING));
   }
 
   /**
-   * Ends refreshing: the call in flight is awaited, and the library does not hear of its end. A
-   * refresh that ran on after the removal would touch the next holder's directory.
+   * Ends refreshing. Waits for the call in flight, whose end is not reported to the library. A
+   * refresh after the removal would touch the next holder's directory.
    */
   async close(): Promise<void> {
     this.#phase = 'closing';
@@ -211,11 +210,11 @@ export class LeaseDirectory {
     await this.#renewing.catch(() => undefined);
   }
 
-  /** Removes the directory if it is ours, at the end of the process. */
+  /** Removes the directory if it is ours. Called when the process exits. */
   removeNow(): void {
     if (this.#phase !== 'held') return;
     const { path } = this.#options;
-    // Should the process live on after all, it does so without a lease.
+    // If the process continues after all, it has no lease.
     this.#refreshBegan = undefined;
     const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
     if (stats !== undefined && this.#times.has(toMicroseconds(stats.mtimeNs))) rmdirSync(path);
@@ -254,9 +253,7 @@ export class LeaseDirectory {
     });
   }
 
-  /**
-   * The library's answer is always that all is well: its timer is to go on while a refresh fails.
-   */
+  /** Always reports success to the library, so that its timer continues while refreshes fail. */
   #utimes(modified: Date, done: Done): void {
     this.#toldTime = modified;
     if (this.#phase === 'made') {
@@ -270,14 +267,14 @@ export class LeaseDirectory {
     });
   }
 
-  /** Never rejects. A failure that may pass is met again by the next refresh, or by `renew`. */
+  /** Never rejects. A temporary failure is handled by the next refresh, or by `renew`. */
   async #refresh(): Promise<void> {
     const began = this.#options.clock();
     if (!this.isFresh()) return this.#options.onOverdue();
     const blockingRefreshes = this.#blockingRefreshes;
     try {
       await begin(this.#requireOurs(WAITING));
-      // What was seen may be older than the time that has been set since.
+      // The time that was read may be older than a time set since.
       if (this.#blockingRefreshes > blockingRefreshes) return;
       await begin(this.#touch(WAITING));
     } catch (error) {
@@ -291,7 +288,7 @@ export class LeaseDirectory {
 
   #refreshFailed(error: unknown): void {
     if (error instanceof LeaseTakenError) this.#lose(error);
-    // Made again, the lease would be this user's; that is for `renew` to do.
+    // A new directory would be this user's; `renew` makes it.
     else if (systemCode(error) === 'EPERM') this.#options.onOverdue();
   }
 
@@ -319,8 +316,9 @@ export class LeaseDirectory {
   }
 
   /**
-   * Only the owner of the directory may set its time: a process that has changed its user makes it
-   * again. Between the two calls another host may have had it, which the owner record tells.
+   * Only the owner of the directory may set its time, so a process that has changed its user makes
+   * the directory again. Another host may hold the lease between the two calls; the owner record
+   * shows that.
    */
   *#touchOrRemake(calls: RefreshCalls): Flow<void> {
     try {
@@ -358,7 +356,7 @@ export class LeaseDirectory {
   }
 }
 
-/** The lease is not ours: `ENOENT` when there is none, `ELOCKED` when it is somebody else's. */
+/** The lease is not ours. `ENOENT`: there is none. `ELOCKED`: another holder has it. */
 export class LeaseTakenError extends Error {
   override readonly name: string = 'LeaseTakenError';
   readonly code: 'ENOENT' | 'ELOCKED';
@@ -372,8 +370,8 @@ export class LeaseTakenError extends Error {
 }
 
 /**
- * When the lease at `path` was refreshed, in microseconds since 1970; undefined where there is
- * none.
+ * The time of the last refresh of the lease at `path`, in microseconds since 1970; undefined if
+ * there is no lease.
  */
 export async function leaseTime(path: string): Promise<number | undefined> {
   try {
@@ -384,7 +382,7 @@ export async function leaseTime(path: string): Promise<number | undefined> {
   }
 }
 
-/** Removes the lease at `path`. Resolves also when there is none. */
+/** Removes the lease at `path`. Also resolves if there is none. */
 export async function removeLease(path: string): Promise<void> {
   try {
     await removeDirectory(path);

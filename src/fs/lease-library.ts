@@ -7,13 +7,13 @@ type LeaseLibrary = typeof import('proper-lockfile');
 let library: LeaseLibrary | undefined;
 
 /**
- * Loads `proper-lockfile` without its exit hook. The hook goes through `signal-exit`, which acts on
- * signals: it removes the leases and sends the signal again. A process that survives the signal, as
- * PID 1 of a container does, would go on without its lease.
+ * Loads `proper-lockfile` without its exit hook. The hook uses `signal-exit`, which reacts to
+ * signals: it removes the leases and sends the signal again. A process that survives the signal,
+ * for example PID 1 of a container, would continue without its lease.
  *
  * The library is therefore a private instance, loaded with a `signal-exit` that registers nothing.
- * Afterwards the cache of modules is as it was: an application that uses either package itself gets
- * its own instance, with its hooks.
+ * Afterwards the module cache is restored: an application that uses either package gets its own
+ * instance, with its hooks.
  */
 export function loadLeaseLibrary(): LeaseLibrary {
   library ??= loadWithoutHook();

@@ -1,7 +1,10 @@
-/** Steps in which file systems keep modification times, in microseconds: the finest first. */
+/** The resolutions of modification times in file systems, in microseconds, finest first. */
 const STEPS_US = [1, 1_000, 10_000, 1_000_000, 2_000_000] as const;
 
-/** A time passes through a double and through nanoseconds on its way to the file and back. */
+/**
+ * Rounding error: a time is converted to a double and to nanoseconds on its way to the file and
+ * back.
+ */
 const ROUNDING_US = 1;
 
 /** The maximum by which a lease's time is ahead of its holder's clock. */
@@ -9,18 +12,20 @@ export const MAX_AHEAD_MS = 3_000;
 
 /**
  * The modification times of one lease. They are its identity: each is random within a second, and
- * is set by its holder alone. Inode numbers are not used, since overlay file systems change them.
+ * only its holder sets it. Inode numbers are not used, because overlay file systems change them.
  *
- * A time is never older than the moment it is set at, so that no other host takes the lease for
+ * A time is never older than the moment it is set at, so that no other host considers the lease
  * stale before its holder does.
  */
 export class LeaseTimes {
   #stepUs: number | undefined;
-  /** All that the directory may bear. */
+  /** All times that the directory may have. */
   #possible: readonly number[] = [];
   /** Times whose call has not ended. */
   readonly #inFlight: Set<number> = new Set();
-  /** Of these, those beside which another one was set: which of them comes last is not known. */
+  /**
+   * Times of calls that overlapped with another call: which of them took effect last is unknown.
+   */
   readonly #overlapped: Set<number> = new Set();
 
   /** The next time to set, in microseconds since 1970. */
@@ -34,7 +39,7 @@ export class LeaseTimes {
     return timeUs;
   }
 
-  /** The call that sets a time from `next` has succeeded. */
+  /** The call that sets a time from `next` succeeded. */
   confirm(timeUs: number): void {
     const isOverlapped = this.#overlapped.has(timeUs);
     this.fail(timeUs);
@@ -43,15 +48,15 @@ export class LeaseTimes {
     else if (this.#inFlight.size > 0) this.#possible = [timeUs, ...this.#inFlight];
   }
 
-  /** That call has failed: the directory may bear the time or not. */
+  /** That call failed: the directory may have the time or not. */
   fail(timeUs: number): void {
     this.#inFlight.delete(timeUs);
     this.#overlapped.delete(timeUs);
   }
 
   /**
-   * Takes the first time as the file system kept it, and with it the step that this one keeps.
-   * @throws `ENOTSUP` when the time that was set is not there
+   * Takes the first time as the file system stored it, and derives the resolution.
+   * @throws `ENOTSUP` if the stored time is not the one that was set
    */
   learn(timeUs: number): void {
     const setUs = this.#possible.at(-1) ?? Number.NaN;
@@ -73,7 +78,9 @@ export class LeaseTimes {
   }
 }
 
-/** Lies in the middle between two steps of every size, so that it shows which of them is kept. */
+/**
+ * In the middle between two steps of every resolution, so that the stored time shows which applies.
+ */
 function firstTime(nowMs: number): number {
   const hundredth = 10 + Math.floor(Math.random() * 80);
   const microsecond = 300 + Math.floor(Math.random() * 400);

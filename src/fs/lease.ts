@@ -13,28 +13,31 @@ import { LeaseDirectory, leaseTime, removeLease } from './lease-directory.ts';
 import { loadLeaseLibrary } from './lease-library.ts';
 import { MAX_AHEAD_MS } from './lease-time.ts';
 
-/** `proper-lockfile` treats a shorter limit as this one. */
+/** `proper-lockfile` raises a lower limit to this one. */
 export const MIN_STALE_MS = 2_000;
 
-/** An event loop that stalls for less than the limit less one such part never loses the lease. */
+/**
+ * Refreshes per stale limit. An event loop that stalls for less than the limit minus one interval
+ * never loses the lease.
+ */
 const REFRESHES_PER_STALE_MS = 6;
 
 /**
- * Two hosts that find the same stale lease may both remove it, the slower one that of the faster.
- * They do so within moments of each other, so whoever still has it after this long keeps it.
+ * Two hosts that find the same stale lease may both remove it, and the slower one may remove the
+ * lease of the faster. This happens within moments, so a host that still has the lease after this
+ * time keeps it.
  */
 const TAKE_OVER_SETTLE_MS = 1_000;
 
-/** A lease that is watched is looked at this often. */
+/** The interval at which a watched lease is read. */
 const WATCH_STEP_MS = 1_000;
 
 /**
- * Makes the lease directory at `path` and keeps it fresh from a timer that does not keep the
- * process alive. The clocks of hosts that share it must agree to much less than `staleMs` (at least
- * 2,000).
+ * Makes the lease directory at `path` and keeps it fresh with an unreferenced timer. The clocks of
+ * hosts that share it must agree to much less than `staleMs` (at least 2,000).
  *
- * Rejects `ELOCKED` while somebody keeps the lease fresh; a stale one is taken over. With
- * `options.watch` one that is dated in the future is watched, and taken over if it does not move.
+ * Rejects `ELOCKED` while another holder keeps the lease fresh. A stale lease is taken over. With
+ * `options.watch`, a lease dated in the future is watched, and taken over if it is not refreshed.
  * Other errors are the system's.
  */
 export async function takeLease(
@@ -60,14 +63,14 @@ export async function takeLease(
   return lease;
 }
 
-/** Removes the lease of a holder known to be dead. Resolves also when there is none. */
+/** Removes the lease of a holder that is known to be dead. Also resolves if there is none. */
 export function breakLease(path: string): Promise<void> {
   return removeLease(path);
 }
 
 /**
  * Resolves when the lease has not been refreshed for `staleMs` of the monotonic clock, or is gone.
- * @throws `ELOCKED` when it is refreshed; the signal's reason
+ * @throws `ELOCKED` if it is refreshed; the signal's reason
  */
 async function watchLease(
   path: string,
@@ -98,7 +101,7 @@ async function takeOver(path: string, options: LeaseOptions, clock: LeaseClock):
   return lease;
 }
 
-/** Holds up the thread. */
+/** Blocks the thread. */
 function sleep(milliseconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }
@@ -137,13 +140,13 @@ class DirectoryLease implements Lease {
     return this.#directory.seenTimeUs / 1_000;
   }
 
-  /** @throws `ELOCKED` while somebody keeps the lease fresh */
+  /** @throws `ELOCKED` while another holder keeps the lease fresh */
   async take(): Promise<void> {
     assert(this.#state === 'taking', 'a lease is taken once');
     const { staleMs } = this.#options;
     const { lock } = loadLeaseLibrary();
-    // The library's register is by its first argument: one key per lease keeps a lost one from
-    // releasing its successor at the same path.
+    // The library registers leases by its first argument. With one key per lease, releasing a lost
+    // lease does not release its successor at the same path.
     this.#remove = await lock(`${this.#path}#${randomUUID()}`, {
       lockfilePath: this.#path,
       realpath: false,

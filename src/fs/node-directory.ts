@@ -8,13 +8,13 @@ import { closeDescriptor, openDescriptor, statDescriptor, syncDescriptor } from 
 import { isSameDirectory } from './file-system.ts';
 import type { DirectoryHold, DirectoryIdentity, HoldState } from './file-system.ts';
 
-/** Whether a directory is reached through its descriptor where the system can do that. */
+/** How calls reach a directory; `by-descriptor` only where the system supports it. */
 export type NodeDirectoryAccess = 'by-descriptor' | 'by-path';
 
-/** A path that is switched during each of so many attempts is not waited for any longer. */
+/** Attempts to open a path that is replaced during each attempt; then the open fails. */
 const MAX_ATTEMPTS = 5;
 
-/** Windows opens no directories. */
+/** Windows cannot open a directory. */
 const CAN_OPEN_DIRECTORIES: boolean = process.platform !== 'win32';
 
 /** Rejects with the system's error: `ENOENT`, `ENOTDIR`, `EACCES`, `EMFILE`, … */
@@ -37,7 +37,7 @@ export async function holdDirectory(
   }
 }
 
-/** Undefined when the path led to two directories meanwhile. */
+/** Undefined if the path led to two different directories during the attempt. */
 async function tryToHold(
   path: string,
   descriptor: number | undefined,
@@ -54,7 +54,7 @@ async function tryToHold(
   return new NodeDirectoryHold(realPath, access, identity, descriptor);
 }
 
-/** Reads the status of a descriptor or of a path. */
+/** Reads the status through a descriptor or a path. */
 interface Looks {
   readonly atDescriptor: (descriptor: number) => Awaitable<BigIntStats>;
   readonly atPath: (path: string) => Awaitable<BigIntStats>;
@@ -70,9 +70,7 @@ class NodeDirectoryHold implements DirectoryHold {
   readonly realPath: string;
   readonly access: string;
   readonly identity: DirectoryIdentity;
-  /**
-   * Also where it does not serve for calls: while it is open, no other directory gets this inode.
-   */
+  /** Also kept where calls cannot use it: while it is open, no other directory gets this inode. */
   readonly #descriptor: number | undefined;
 
   constructor(
@@ -116,7 +114,7 @@ class NodeDirectoryHold implements DirectoryHold {
   }
 
   async sync(): Promise<void> {
-    // Where no directory can be opened, its file system journals the names.
+    // Where no directory can be opened, the file system journals its names.
     if (this.#descriptor !== undefined) await syncDescriptor(this.#descriptor);
   }
 
@@ -125,12 +123,12 @@ class NodeDirectoryHold implements DirectoryHold {
   }
 }
 
-/** Linux: names below it are looked up in the directory of the descriptor. */
+/** On Linux, names below this path are looked up in the directory of the descriptor. */
 function descriptorPath(descriptor: number): string {
   return `/proc/self/fd/${descriptor}`;
 }
 
-/** False where there is no `/proc`, or it may not be used. */
+/** False where there is no `/proc`, or access to it is denied. */
 async function leadsTo(descriptor: number, identity: DirectoryIdentity): Promise<boolean> {
   const path = descriptorPath(descriptor);
   try {
@@ -140,7 +138,7 @@ async function leadsTo(descriptor: number, identity: DirectoryIdentity): Promise
   }
 }
 
-/** Node's permission model judges paths as they are written. */
+/** Node's permission model checks the text of paths. */
 function isPermitted(path: string): boolean {
   const { permission } = process;
   if (permission === undefined) return true;
@@ -148,7 +146,7 @@ function isPermitted(path: string): boolean {
   return permission.has('fs.read', name) && permission.has('fs.write', name);
 }
 
-/** Who may not read the directories above gets the path as it was given. */
+/** A process that may not read the parent directories gets the path as it was given. */
 async function realPathOf(path: string): Promise<string> {
   try {
     return await realpath(path);

@@ -22,13 +22,13 @@ import type { WriteSync } from './node-open-file.ts';
 const { O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = constants;
 
 /**
- * Windows has no O_DSYNC, and that of macOS leaves the bytes in the drive's cache; `fdatasync`, as
- * libuv does it there, flushes the cache too.
+ * Windows has no O_DSYNC. On macOS, O_DSYNC leaves the bytes in the drive's cache; `fdatasync` by
+ * libuv also flushes the cache there.
  */
 const DURABLE_WRITES: WriteSync =
   constants.O_DSYNC === undefined || process.platform === 'darwin' ? 'by-us' : 'by-system';
 
-/** Windows opens no directories; its file systems journal their names. */
+/** Windows cannot open a directory; its file systems journal names. */
 const SYNCS_DIRECTORIES: boolean = process.platform !== 'win32';
 
 const OPEN_FLAGS: Readonly<Record<OpenMode, number>> = {
@@ -57,13 +57,13 @@ const BLOCKING: BlockingCalls = {
   },
 };
 
-/** Threads take no leases, and start sooner without the code for them. */
+/** Worker threads take no leases, and start faster without this code. */
 function leases(): Promise<typeof import('./lease.ts')> {
   return import('./lease.ts');
 }
 
 /**
- * The machine's own file system. Files are made with mode 0666, directories with 0777, less the
+ * The file system of the machine. Files are created with mode 0666, directories with 0777, less the
  * umask.
  */
 export class NodeFileSystem implements FileSystem {
@@ -128,7 +128,7 @@ export class NodeFileSystem implements FileSystem {
 
   async tryLock(path: string): Promise<FileLock | undefined> {
     const lock = await tryKernelLock(path);
-    // Whoever has it takes a lease next: what that needs is loaded beside the syncs before it.
+    // The holder takes a lease next: load its code while the syncs before it run.
     if (lock !== undefined) {
       import('./lease-library.ts').then(
         ({ loadLeaseLibrary }) => loadLeaseLibrary(),
@@ -153,5 +153,5 @@ export class NodeFileSystem implements FileSystem {
   }
 }
 
-/** The file system of the machine. Stateless, so one serves all. */
+/** The file system of the machine. Stateless: one instance is enough. */
 export const nodeFileSystem: FileSystem = new NodeFileSystem();

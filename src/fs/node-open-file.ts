@@ -20,18 +20,18 @@ import { closeDescriptor } from './descriptor.ts';
 import type { BlockingFile, FileStat, OpenFile, OpenFileStat } from './file-system.ts';
 import { writeZeros } from './write.ts';
 
-/** Node takes lengths as 32-bit signed integers; a longer read or write is answered in part. */
+/** Node takes lengths as 32-bit signed integers. Longer reads and writes are done in part. */
 const MAX_TRANSFER_BYTES = 0x4000_0000;
 
-/** Whether the system itself makes each write of the descriptor durable, or we sync after it. */
+/** Who makes each write durable: nobody, the system, or a sync after it. */
 export type WriteSync = 'none' | 'by-system' | 'by-us';
 
 /**
- * A file by its raw descriptor. `node:fs` callbacks in one promise cost less than a `FileHandle`,
- * and no finalizer closes the descriptor behind the owner's back.
+ * A file by its raw descriptor. One promise around a `node:fs` callback costs less than a
+ * `FileHandle`, and no finalizer closes the descriptor while the owner uses it.
  *
- * Operations in flight hold the descriptor: `close` waits for them, since a number closed under a
- * running write may by then name another file.
+ * `close` waits for operations in flight: the system may give a closed number to another file while
+ * a write still uses it.
  */
 export class NodeOpenFile implements OpenFile {
   readonly #descriptor: number;
@@ -40,7 +40,7 @@ export class NodeOpenFile implements OpenFile {
   #inFlight = 0;
   #onIdle: (() => void) | undefined = undefined;
 
-  /** Takes over `descriptor`, which nobody else may close. */
+  /** Takes ownership of `descriptor`: nobody else may close it. */
   constructor(descriptor: number, durability: WriteSync) {
     this.#descriptor = descriptor;
     this.#syncAfterWrite = durability === 'by-us';
@@ -88,7 +88,7 @@ export class NodeOpenFile implements OpenFile {
     try {
       await writeZeros(this, start, sizeBytes);
     } catch (error) {
-      // What was reserved is given back; if that fails too, the first error says why.
+      // Give back the reserved space. If that fails too, the first error tells why.
       await this.truncate(start).catch(() => undefined);
       throw error;
     }
@@ -141,7 +141,7 @@ export class NodeOpenFile implements OpenFile {
         if (error) reject(error);
         else resolve(result);
       });
-      // Counted only once started: a call that Node refuses by throwing never calls back.
+      // Counted after the start: a call that throws never calls back.
       this.#inFlight++;
     });
   }
@@ -159,13 +159,13 @@ export class NodeOpenFile implements OpenFile {
   }
 }
 
-/** A file by its raw descriptor, whose calls are done when they return. */
+/** A file by its raw descriptor, with blocking calls. */
 export class NodeBlockingFile implements BlockingFile {
   readonly #descriptor: number;
   readonly #syncAfterWrite: boolean;
   #state: 'open' | 'closed' = 'open';
 
-  /** Takes over `descriptor`, which nobody else may close. */
+  /** Takes ownership of `descriptor`: nobody else may close it. */
   constructor(descriptor: number, durability: WriteSync) {
     this.#descriptor = descriptor;
     this.#syncAfterWrite = durability === 'by-us';
@@ -208,10 +208,10 @@ export class NodeBlockingFile implements BlockingFile {
   }
 }
 
-/** `sparse` is needed on Windows, where a file has to be marked before it can have holes. */
+/** `sparse` is for Windows, where a file must be marked before it can have holes. */
 type NativeTrim = Pick<typeof import('fs-native-extensions'), 'sparse' | 'trim'>;
 
-/** As the system refuses it; the native package would take it modulo 2^64. */
+/** Rejects as the system does; the native package would take the value modulo 2^64. */
 function requireOffset(name: string, value: number): void {
   if (Number.isSafeInteger(value) && value >= 0) return;
   const message = `EINVAL: ${name} must be an integer from 0 to 2^53 - 1`;
@@ -224,7 +224,7 @@ export function toFileStat(stats: Stats): FileStat {
   return { kind: kindOf(stats), sizeBytes: stats.size };
 }
 
-/** Kind of a directory entry or of a stat. A link that is not followed is `other`. */
+/** The kind of a directory entry or of a stat. A link that is not followed is `other`. */
 export function kindOf(entry: { isFile(): boolean; isDirectory(): boolean }): FileStat['kind'] {
   if (entry.isFile()) return 'file';
   return entry.isDirectory() ? 'directory' : 'other';

@@ -5,11 +5,13 @@ import { hostname } from 'node:os';
 /** Identity of this process among all processes, on this machine and others. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** When the process started, in clock ticks since boot: a pid may be used again. */
+  /**
+   * When the process started, in clock ticks since boot. Tells processes with the same pid apart.
+   */
   readonly processStartTicks: number | undefined;
   /** One per boot of the kernel, the same in all its containers. */
   readonly bootId: string | undefined;
-  /** One per installation, as a hash: the id itself is not for others to see. */
+  /** One per installation, as a hash: the id itself is confidential. */
   readonly machineId: string | undefined;
   readonly hostName: string;
 }
@@ -30,7 +32,10 @@ export async function readProcessIdentity(): Promise<ProcessIdentity> {
   };
 }
 
-/** Field 22 of `/proc/PID/stat`. Counted after the name, which may hold blanks and parentheses. */
+/**
+ * Field 22 of `/proc/PID/stat`. Counted from the end of the name, which may contain blanks and
+ * parentheses.
+ */
 export function startTicksOf(processStat: string): number | undefined {
   const fields = processStat.slice(processStat.lastIndexOf(')') + 2).split(' ');
   const ticks = Number(fields[19] ?? Number.NaN);
@@ -38,7 +43,7 @@ export function startTicksOf(processStat: string): number | undefined {
 }
 
 /**
- * Images that have not booted yet carry an empty id, or `uninitialized`: the same on all machines.
+ * Images that have not booted yet have an empty id or `uninitialized`: the same on all machines.
  */
 export function hashMachineId(machineId: string): string | undefined {
   if (!/^[0-9a-f]{32}$/.test(machineId)) return undefined;

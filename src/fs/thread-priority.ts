@@ -1,15 +1,15 @@
 import { readlinkSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
 
-/** Where one thread of usual priority wants the same core, a tenth of it. */
+/** The thread gets a tenth of a core that a thread of normal priority also wants. */
 const LOW_NICE = 10;
 
-/** How much of a busy machine a thread gets. */
+/** The scheduling priority of a thread. */
 export type ThreadPriority = 'normal' | 'low';
 
 /**
- * Puts the calling thread behind all others, where the system ranks threads one by one and says
- * which this is (Linux). Never fails. It cannot be taken back: raising a priority is a privilege.
+ * Lowers the priority of the calling thread, on systems with one priority per thread and known
+ * thread ids (Linux). Never fails. Cannot be undone: raising a priority is a privilege.
  */
 export function lowerPriority(): void {
   const threadId = idOfThread();
@@ -23,13 +23,13 @@ export function lowerPriority(): void {
 }
 
 /**
- * The thread's own id; undefined where it cannot be told, and for the first thread, whose id is the
+ * The id of this thread. Undefined where it is unknown, and for the first thread, whose id is the
  * process's.
  */
 function idOfThread(): number | undefined {
   try {
     const [processId, , threadId] = readlinkSync('/proc/thread-self').split('/').map(Number);
-    // Another number is that of another namespace, where ids mean other processes.
+    // A different number is of another namespace, where ids mean other processes.
     const isOurs = processId === process.pid && Number.isInteger(threadId);
     return isOurs && threadId !== process.pid ? threadId : undefined;
   } catch {

@@ -26,7 +26,7 @@ export async function writevFully(
   }
 }
 
-/** The rest of `sources` after their first `lengthBytes` bytes. */
+/** `sources` without their first `lengthBytes` bytes. */
 function behind(sources: readonly Uint8Array[], lengthBytes: number): Uint8Array[] {
   let done = lengthBytes;
   const rest: Uint8Array[] = [];
@@ -38,7 +38,7 @@ function behind(sources: readonly Uint8Array[], lengthBytes: number): Uint8Array
   return rest;
 }
 
-/** As `writeFully`, to a file of either kind. */
+/** As `writeFully`, for a file with async or blocking calls. */
 export function* writing(file: EitherFile, source: Uint8Array, position: number): Flow<void> {
   let done = 0;
   while (done < source.length) {
@@ -50,17 +50,19 @@ export function* writing(file: EitherFile, source: Uint8Array, position: number)
 }
 
 /**
- * Zeros of one write. A file system locks a file while it is written to: ext4 takes 2.5 ms for a
- * new MiB.
+ * The zeros of one write. A file system locks a file during a write; ext4 takes 2.5 ms for a new
+ * MiB.
  */
 const ZERO_BLOCK: Uint8Array = new Uint8Array(128 * 1024);
 
-/** Writes zeros to [from, to), in writes so short that others to the same file hardly wait. */
+/**
+ * Writes zeros to [from, to), in writes so short that they hardly delay others to the same file.
+ */
 export async function writeZeros(file: OpenFile, from: number, to: number): Promise<void> {
   return begin(writingZeros(file, from, to));
 }
 
-/** As `writeZeros`, to a file of either kind. */
+/** As `writeZeros`, for a file with async or blocking calls. */
 export function* writingZeros(file: EitherFile, from: number, to: number): Flow<void> {
   for (let position = from; position < to; position += ZERO_BLOCK.length) {
     const lengthBytes = Math.min(ZERO_BLOCK.length, to - position);

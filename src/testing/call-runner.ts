@@ -6,7 +6,7 @@ import type { CallKind, Fault } from './fault-plan.ts';
 import type { CallScheduler } from './scheduler.ts';
 import { systemError } from './disk/system-error.ts';
 
-/** A call that has begun. */
+/** A call that has started. */
 export interface Call {
   readonly kind: CallKind;
   readonly path: string;
@@ -14,7 +14,7 @@ export interface Call {
   readonly fault: Fault | undefined;
 }
 
-/** Does the first half of a call and returns the second: what happens at the end tick. */
+/** Does the first half of a call and returns the second half, which runs at the end tick. */
 export type Begin<T> = (call: Call) => (endTick: number) => T;
 
 /** A call whose first half is done. */
@@ -30,11 +30,11 @@ export interface CallDetail {
 
 export interface CallOptions {
   readonly recordsTrace: boolean;
-  /** The path by which a call is recorded, and by which faults know it. */
+  /** The path in the trace and in fault rules. */
   readonly shown: (path: string) => string;
 }
 
-/** Kinds whose own code decides what a fault means. */
+/** Kinds whose own code applies the fault. */
 const OWN_FAULTS: ReadonlySet<CallKind> = new Set(['write', 'dataSync']);
 
 /** Kinds that change the disk, and so fail after an abort. */
@@ -85,7 +85,7 @@ export class CallRunner {
     return this.#finish(started);
   }
 
-  /** A call that is done when it returns: no other call begins or ends meanwhile. */
+  /** A blocking call: no other call starts or ends meanwhile. */
   runNow<T>(kind: CallKind, path: string, about: CallDetail, begin: Begin<T>): T {
     return this.#finish(this.#start(kind, path, about, begin));
   }

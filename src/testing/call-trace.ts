@@ -6,7 +6,7 @@ export interface CallRecord {
   readonly path: string;
   /** Target of a rename, mode of an open, offset and length of a read or write, as text. */
   readonly detail: string;
-  /** Bytes asked for by a read, a write or a truncate; 0 otherwise. */
+  /** Requested bytes of a read, a write or a truncate; 0 otherwise. */
   readonly lengthBytes: number;
   readonly startTick: number;
   /** Infinity while the call is in flight. */
@@ -15,14 +15,14 @@ export interface CallRecord {
   outcome: string;
 }
 
-/** How often each kind of call was made. */
+/** The number of calls of each kind. */
 export function countCalls(trace: readonly CallRecord[]): Map<CallKind, number> {
   const counts = new Map<CallKind, number>();
   for (const { kind } of trace) counts.set(kind, (counts.get(kind) ?? 0) + 1);
   return counts;
 }
 
-/** One line a call: ticks, kind, path, detail, outcome. */
+/** One line per call: ticks, kind, path, detail, outcome. */
 export function formatTrace(trace: readonly CallRecord[]): string {
   return trace
     .map((call) => {

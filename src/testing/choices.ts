@@ -21,15 +21,14 @@ import { buildNamespace, keepsNameOrder } from './namespace.ts';
 import type { NameSelection } from './namespace.ts';
 import type { Random } from './engine/random.ts';
 
-/** Where the choices of one crash come from. 0 always means the mildest. */
+/** The source of the choices of one crash. 0 always means the mildest. */
 export interface Choices {
   /** A whole number in [0, bound). */
   pick(bound: number): number;
 }
 
 /**
- * Takes choices from a list, each modulo its bound; past the end, and so for an empty list, all are
- * 0.
+ * Takes choices from a list, each modulo its bound. After the end of the list, all choices are 0.
  */
 export function listedChoices(list: readonly number[]): Choices {
   let next = 0;
@@ -41,12 +40,12 @@ export function listedChoices(list: readonly number[]): Choices {
   };
 }
 
-/** Takes half of the choices as mild as they can be, and the others at random. */
+/** Half of the choices are the mildest, the others are random. */
 export function randomChoices(random: Random): Choices {
   return { pick: (bound) => (random.below(2) === 0 ? 0 : random.below(bound)) };
 }
 
-/** The state that keeps nothing pending. `disk` must not change any more. */
+/** The state that keeps nothing pending. `disk` must not change afterwards. */
 export function minimalState(disk: Disk): CrashState {
   const contents = new Map<number, KeptContent>();
   for (const [inodeId, file] of disk.files) {
@@ -60,8 +59,8 @@ export function minimalState(disk: Disk): CrashState {
 }
 
 /**
- * A legal state as the choices have it; with all of them 0, everything is kept. `disk` must not
- * change any more.
+ * The legal state that the choices select. If all are 0, everything is kept. `disk` must not change
+ * afterwards.
  */
 export function chosenState(disk: Disk, choices: Choices, tear: Tear): CrashState {
   const selection = chooseNames(disk.names.pending(), disk.model, choices);
@@ -111,7 +110,7 @@ function chooseVariant(
   return { ...variant, sizeBytes: sizeBeforeHoles(file, variant, sizes) };
 }
 
-/** Under `ordered` the size has not passed what has not been written. */
+/** Under `ordered`, the size does not pass bytes that were not written. */
 function sizeBeforeHoles(file: FileInode, variant: FileVariant, sizes: readonly number[]): number {
   const [first] = holesOf(file, variant, 'ordered').toSorted((a, b) => a.start - b.start);
   if (first === undefined) return variant.sizeBytes;
@@ -135,10 +134,7 @@ function chooseKeep(effect: DataEffect, choices: Choices, tear: Tear): Keep {
   }
 }
 
-/**
- * Keeps what lies before one edge inside the write, or what lies after it; nothing if there is
- * none.
- */
+/** Keeps the bytes before or after one edge inside the write; nothing if there is no edge. */
 function chooseEnd(
   effect: WriteEffect,
   choices: Choices,

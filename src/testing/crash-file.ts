@@ -12,11 +12,11 @@ import type { CallKind, Fault } from './fault-plan.ts';
 import type { FileInode } from './disk/file-inode.ts';
 import { systemError } from './disk/system-error.ts';
 
-/** What an open file needs of the machine it belongs to. */
+/** What an open file needs of its machine. */
 export interface FileHost {
   readonly disk: Disk;
   readonly calls: CallRunner;
-  /** A sync is about to succeed: nothing of it is durable yet. */
+  /** Called just before a sync succeeds: nothing of it is durable yet. */
   reachCrashPoint(path: string): void;
 }
 
@@ -82,7 +82,7 @@ export class CrashFile implements OpenFile {
   }
 }
 
-/** The same, of calls that are done when they return. */
+/** As {@link CrashFile}, with blocking calls. */
 export class CrashBlockingFile implements BlockingFile {
   readonly #handle: Handle;
 
@@ -126,7 +126,7 @@ interface PlannedCall<T> {
   readonly begin: Begin<T>;
 }
 
-/** What the calls of an open file do, whichever way they are made. */
+/** The operations of an open file, shared by both interfaces. */
 class Handle {
   readonly path: string;
   readonly #host: FileHost;
@@ -269,7 +269,7 @@ class Handle {
         : this.#file.write(source.subarray(0, appliedBytes), position, call.startTick);
     return (endTick) => {
       const failed = fault !== undefined && !(fault.short && appliedBytes > 0);
-      // A durable write is still in flight at its crash point, where any prefix of it may survive.
+      // At its crash point, a durable write is still in flight: any prefix of it may survive.
       try {
         if (effect !== undefined && this.#mode === 'rs+' && !failed) this.#endDurableWrite(effect);
       } finally {
@@ -283,7 +283,7 @@ class Handle {
     };
   }
 
-  /** What a failed preallocation does: the file is as long as before, not yet durably. */
+  /** After a failed preallocation, the file has its old length, not yet durably. */
   #cutBack(sizeBytes: number, endTick: number): void {
     if (this.#file.live.sizeBytes <= sizeBytes) return;
     this.#file.truncate(sizeBytes, endTick).endTick = endTick;

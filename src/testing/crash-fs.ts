@@ -32,11 +32,11 @@ import { IMMEDIATE } from './scheduler.ts';
 import type { CallScheduler } from './scheduler.ts';
 import { systemError } from './disk/system-error.ts';
 
-/** How a machine runs, whatever is on its disk. */
+/** Options of a running machine, independent of its disk. */
 export interface RunOptions {
-  /** Default: every call ends one microtask after it began. */
+  /** Default: every call ends one microtask after it started. */
   readonly scheduler?: CallScheduler;
-  /** Keeps a record of every call in `trace`. Default true. */
+  /** Records every call in `trace`. Default true. */
   readonly trace?: boolean;
   /** Called before each successful sync takes effect. Default: nothing. */
   readonly onCrashPoint?: (point: CrashPoint) => void;
@@ -45,27 +45,27 @@ export interface RunOptions {
 }
 
 export interface CrashFsOptions extends RunOptions {
-  /** Whose promises hold. Default `posix`, which promises least. */
+  /** The guarantees of the disk. Default `posix`, the weakest. */
   readonly model?: CrashModel;
   /**
-   * Capacity in bytes of all files together. A write beyond it is short, the next one fails with
+   * Capacity in bytes of all files together. A write beyond it is short; the next one fails with
    * `ENOSPC`.
    */
   readonly capacityBytes?: number;
 }
 
-/** What exists when a machine starts. */
+/** The state of a machine at its start. */
 interface FoundAtStart {
   readonly disk: Disk;
   readonly leases: LeaseTable;
 }
 
-/** The moment before a sync succeeds, when the most can still be lost. */
+/** The moment before a sync succeeds, when a crash can lose the most. */
 export interface CrashPoint {
   readonly fs: CrashFs;
   /** The file or directory that is being synced. */
   readonly path: string;
-  /** Counted from 1. */
+  /** Starts at 1. */
   readonly number: number;
 }
 
@@ -75,20 +75,19 @@ export interface CrashOptions extends RunOptions {
 }
 
 /**
- * A file system in memory that knows what a disk has promised. What was written is volatile until
- * its file is synced, names are volatile until their directory is synced, and a crash keeps any
- * legal part of what is volatile. Deterministic: no clock, no timer, no randomness that is not
- * seeded.
+ * A file system in memory that tracks which bytes and names are durable. Written bytes are volatile
+ * until their file is synced. Names are volatile until their directory is synced. A crash keeps any
+ * legal part of the volatile state. Deterministic: no clock, no timer, only seeded randomness.
  *
- * The methods that look past a crash (`crashStates`, `crash`, `minimalCrash`, `randomCrash`,
- * `kill`) leave this machine as it is and give another one; the program on this one may go on in
- * its own world, or be cut off with `powerOff`. All paths are taken from the root, which exists.
+ * The methods that simulate a crash (`crashStates`, `crash`, `minimalCrash`, `randomCrash`, `kill`)
+ * leave this machine unchanged and return a new one. The program on this machine may continue, or
+ * `powerOff` ends it. All paths start at the root, which exists.
  */
 export class CrashFs implements FileSystem {
   readonly model: CrashModel;
   /** Leases as other hosts see them. The test decides whether a lease is fresh. */
   readonly leases: LeaseTable;
-  /** Crash points passed so far, which is the number of successful syncs. */
+  /** The number of crash points so far, which is the number of successful syncs. */
   crashPointCount = 0;
   readonly #disk: Disk;
   readonly #held: HeldDirectories;
@@ -96,10 +95,10 @@ export class CrashFs implements FileSystem {
   readonly #host: FileHost;
   readonly #names: NameCalls;
   readonly #options: RunOptions;
-  /** Inodes whose kernel lock is held. */
+  /** Inodes that have a kernel lock. */
   readonly #locked: Set<number> = new Set();
 
-  /** An empty machine; `found` is used for one that restarts. */
+  /** An empty machine, or a restarted one if `found` is given. */
   constructor(options: CrashFsOptions = {}, found?: FoundAtStart) {
     this.#options = options;
     this.#disk =
@@ -120,7 +119,7 @@ export class CrashFs implements FileSystem {
     this.#names = new NameCalls(this.#host, this.#held);
   }
 
-  /** A machine with these files, and the directories on their paths, durable from the start. */
+  /** A machine with these files and the directories on their paths, all durable. */
   static withFiles(
     files: Readonly<Record<string, Uint8Array>>,
     options: CrashFsOptions = {},
@@ -131,17 +130,17 @@ export class CrashFs implements FileSystem {
     return fs;
   }
 
-  /** Which calls fail. */
+  /** The rules for which calls fail. */
   get faults(): FaultPlan {
     return this.#calls.faults;
   }
 
-  /** All calls so far, in the order in which they began; empty with `trace: false`. */
+  /** All calls so far, in order of their start. Empty with `trace: false`. */
   get trace(): readonly CallRecord[] {
     return this.#calls.trace;
   }
 
-  /** Directories that are held open now. */
+  /** The number of directories that are held open. */
   get heldDirectoryCount(): number {
     return this.#held.count;
   }
@@ -285,23 +284,21 @@ export class CrashFs implements FileSystem {
   }
 
   /**
-   * The legal states after a crash at this moment, lazily; the minimal one is the first. Open each
-   * with `materialise`.
+   * The legal states after a crash at this moment, generated lazily. The first is the minimal one.
+   * Open each with `materialise`.
    */
   crashStates(options: CrashStatesOptions = {}): CrashStates {
     return new CrashStates(this.#disk.clone(), options);
   }
 
-  /**
-   * A machine that has restarted after a crash that left `state`. Locks are free, leases remain.
-   */
+  /** A machine that restarted after a crash left `state`. Locks are free, leases remain. */
   materialise(state: CrashState, options: RunOptions = {}): CrashFs {
     return this.#restart(state.toDisk(), options);
   }
 
   /**
-   * Crashes as the choices say, each taken modulo its bound: 0 is always the mildest, and no
-   * choices at all keep everything. So a list of small numbers shrinks towards the mildest crash.
+   * Crashes as the choices select, each modulo its bound. 0 is always the mildest; an empty list
+   * keeps everything. A list of small numbers therefore shrinks towards the mildest crash.
    */
   crash(choices: readonly number[], options: CrashOptions = {}): CrashFs {
     const tear = options.tear ?? 'sector';
@@ -309,21 +306,21 @@ export class CrashFs implements FileSystem {
     return this.materialise(state, options);
   }
 
-  /** Crashes in a legal way drawn from `seed`. */
+  /** A legal crash, selected by `seed`. */
   randomCrash(seed: number, options: CrashOptions = {}): CrashFs {
     const tear = options.tear ?? 'sector';
     const state = chosenState(this.#disk.clone(), randomChoices(new Random(seed)), tear);
     return this.materialise(state, options);
   }
 
-  /** A crash that keeps only what was promised. */
+  /** A crash that keeps only durable state. */
   minimalCrash(options: RunOptions = {}): CrashFs {
     return this.materialise(minimalState(this.#disk.clone()), options);
   }
 
   /**
-   * The process is killed: everything visible remains, as volatile as before. Locks are free,
-   * leases remain.
+   * A kill of the process: the visible state remains and stays volatile. Locks are free, leases
+   * remain.
    */
   kill(options: RunOptions = {}): CrashFs {
     const disk = this.#disk.clone();
@@ -331,21 +328,19 @@ export class CrashFs implements FileSystem {
     return this.#restart(disk, options);
   }
 
-  /** Every call on this machine fails from now on, those in flight too. */
+  /** From now on, every call on this machine fails, including calls in flight. */
   powerOff(): void {
     this.#calls.powerOff();
   }
 
   /**
-   * F3: every changing call fails with `EROFS` from now on, as after an abort of the file system.
+   * F3: from now on, every changing call fails with `EROFS`, as after an abort of the file system.
    */
   abort(): void {
     this.#calls.abort();
   }
 
-  /**
-   * Damages a file at rest: overwrites its durable and its visible bytes. The size does not change.
-   */
+  /** Damage at rest: overwrites durable and visible bytes of a file. The size does not change. */
   damage(path: string, position: number, bytes: Uint8Array): void {
     this.#names.requireFile(path, 'write').damage(position, bytes);
   }

@@ -8,7 +8,7 @@ export class CrashLock implements FileLock {
   readonly #path: string;
   readonly #onRelease: () => void;
 
-  /** Takes over `handle`, an open file. */
+  /** Takes ownership of `handle`, an open file. */
   constructor(handle: OpenFile, path: string, onRelease: () => void) {
     this.#handle = handle;
     this.#path = path;

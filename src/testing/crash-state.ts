@@ -6,26 +6,24 @@ import { FileInode } from './disk/file-inode.ts';
 import { NameTable } from './disk/name-table.ts';
 import type { Namespace } from './namespace.ts';
 
-/** A file's bytes as a crash leaves them. */
+/** The bytes of a file after a crash. */
 export interface KeptContent {
   readonly label: string;
   readonly content: Content;
 }
 
 /**
- * One legal state of the disk after a crash: names, and for each file with unsynced bytes what is
- * left of it.
+ * One legal state of the disk after a crash: its names, and the content of each file that had
+ * unsynced bytes.
  */
 export class CrashState {
-  /** Equal for equal trees, whatever was kept to get there; 53 bits. */
+  /** Equal for equal trees, independent of what was kept; 53 bits. */
   readonly hash: number;
   readonly #before: Disk;
   readonly #namespace: Namespace;
   readonly #contents: ReadonlyMap<number, KeptContent>;
 
-  /**
-   * `before` is the disk before the crash; `contents` holds a choice for every file with effects.
-   */
+  /** `before` is the disk before the crash. `contents` has an entry for every file with effects. */
   constructor(
     before: Disk,
     namespace: Namespace,
@@ -42,7 +40,7 @@ export class CrashState {
     this.hash = hash;
   }
 
-  /** What was kept of names and of each file, as text for a failing test. */
+  /** Describes what was kept, for the message of a failing test. */
   describe(): string {
     const lines = [this.#namespace.label];
     for (const { path, inodeId } of this.#namespace.files) {
@@ -52,7 +50,7 @@ export class CrashState {
     return lines.join('; ');
   }
 
-  /** The disk after the crash: everything on it is durable. Shares all bytes. */
+  /** The disk after the crash; everything on it is durable. Shares all bytes. */
   toDisk(): Disk {
     const names = new NameTable();
     for (const { id, parentId, entries } of this.#namespace.directories) {
@@ -82,7 +80,7 @@ export class CrashState {
   }
 }
 
-/** The part of a state's hash that its directories make. */
+/** The contribution of the directories to a state's hash. */
 export function hashNames(namespace: Namespace): number {
   let hash = 0;
   for (const { path } of namespace.directories) {

@@ -9,7 +9,7 @@ import type { Namespace } from './namespace.ts';
 import { Random } from './engine/random.ts';
 
 export interface CrashStatesOptions {
-  /** Maximum number of states; above it, a seeded sample of this many. Default 20,000. */
+  /** Maximum number of states. Above it, a seeded sample of this size. Default 20,000. */
   readonly cap?: number;
   /** For the sample and for random cuts. Default 1. */
   readonly seed?: number;
@@ -20,30 +20,30 @@ export interface CrashStatesOptions {
 export interface CrashStateCounts {
   /** Combinations of kept names and kept data. */
   readonly raw: number;
-  /** Different trees handed out so far. */
+  /** Different trees returned so far. */
   readonly distinct: number;
-  /** Combinations that the cap left out. */
+  /** Combinations omitted because of the cap. */
   readonly capped: number;
 }
 
 export const DEFAULT_CAP = 20_000;
 
-/** All ways in which one file can be left; the first keeps nothing. */
+/** All states in which a crash can leave one file. The first keeps nothing. */
 interface FileChoices {
   readonly inodeId: number;
   readonly kept: readonly KeptContent[];
-  /** Which of `kept` keeps everything. */
+  /** The index in `kept` that keeps everything. */
   readonly everything: number;
   readonly rawCount: number;
 }
 
-/** One namespace and the files in it that a crash has a choice about. */
+/** One namespace and its files with more than one possible state. */
 interface Block {
   readonly namespace: Namespace;
   readonly namesHash: number;
   readonly choices: readonly FileChoices[];
   readonly vectorCount: number;
-  /** Index of the block's first state among all. */
+  /** Index of the block's first state among all states. */
   readonly firstIndex: number;
 }
 
@@ -60,7 +60,7 @@ export class CrashStates implements Iterable<CrashState> {
   readonly #rawCount: number;
   #distinct = 0;
 
-  /** `disk` must not change any more. */
+  /** `disk` must not change afterwards. */
   constructor(disk: Disk, options: CrashStatesOptions = {}) {
     this.#disk = disk;
     this.#cap = options.cap ?? DEFAULT_CAP;
@@ -74,7 +74,7 @@ export class CrashStates implements Iterable<CrashState> {
       const known = blocks.get(namespace.key);
       const block = makeBlock(namespace, choices, known?.firstIndex ?? stateCount);
       rawCount += vectorCount(block.choices.map((choice) => choice.rawCount));
-      // Of equal namespaces the last one is kept: it keeps the most effects.
+      // Of equal namespaces, the last is used: it keeps the most effects.
       blocks.set(namespace.key, block);
       if (known === undefined) stateCount += block.vectorCount;
     }
@@ -107,7 +107,7 @@ export class CrashStates implements Iterable<CrashState> {
       for (let index = 0; index < count; index++) yield index;
       return;
     }
-    // Steps of a length prime to the count meet no index twice.
+    // Steps of a length coprime to the count visit no index twice.
     const random = new Random(this.#seed);
     let step = 1 + random.below(count - 1);
     while (greatestCommonDivisor(step, count) !== 1) step = (step % count) + 1;
@@ -170,7 +170,9 @@ function makeBlock(
   };
 }
 
-/** E4: none of all, all of all, and each file varied with the others at none and at all. */
+/**
+ * E4: no file complete, all files complete, and each file varied with the others at both extremes.
+ */
 function vectorCount(variantCounts: readonly number[]): number {
   if (variantCounts.length === 0) return 1;
   if (variantCounts.length === 1) return variantCounts[0]!;

@@ -28,7 +28,7 @@ export type CallKind =
   | 'breakLease'
   | 'holdDirectory';
 
-/** All kinds of calls, for campaigns that make each of them fail. */
+/** All kinds of calls, for tests that make each of them fail. */
 export const CALL_KINDS: readonly CallKind[] = [
   'open',
   'read',
@@ -56,26 +56,31 @@ export const CALL_KINDS: readonly CallKind[] = [
 
 export interface FaultRule {
   readonly call: CallKind;
-  /** The first matching call that fails, counted from 1 since the rule was added. Default 1. */
+  /** The first matching call that fails; 1 is the next one. Default 1. */
   readonly nth?: number;
   /** Default `EIO`. */
   readonly error?: SystemErrorCode;
   /**
-   * `once`: that call alone. `sticky`: that call and all after it. `short`, for writes: that call
-   * writes less than asked for, and the next one fails. Default `once`.
+   * - `once`: only that call.
+   * - `sticky`: that call and all later ones.
+   * - `short`, for writes: that call writes less than requested, and the next one fails.
+   *
+   * Default `once`.
    */
   readonly mode?: 'once' | 'sticky' | 'short';
   /** Only calls on this path. */
   readonly path?: string | RegExp;
-  /** The call takes effect and still rejects. For calls that change names, sizes, or locks. */
+  /** The call takes effect and still rejects. For calls that change names, sizes or locks. */
   readonly takesEffect?: boolean;
-  /** Bytes that a failing or short write still applies. Default 0; for a short one, all but one. */
+  /**
+   * Bytes that a failing or short write still applies. Default 0; for a short write, all but one.
+   */
   readonly appliedBytes?: number;
   /** A failing sync also discards the visible bytes, as btrfs does. */
   readonly revert?: boolean;
 }
 
-/** The verdict on one call. */
+/** The fault of one call. */
 export interface Fault {
   readonly error: SystemErrorCode;
   /** The write succeeds with fewer bytes. */
@@ -90,9 +95,7 @@ interface CountedRule {
   seen: number;
 }
 
-/**
- * Decides which calls fail. Rules count independently; of several that fire, the first added wins.
- */
+/** Decides which calls fail. Rules count independently. If several apply, the first added wins. */
 export class FaultPlan {
   #rules: CountedRule[] = [];
 
@@ -105,7 +108,7 @@ export class FaultPlan {
     this.#rules = [];
   }
 
-  /** Counts a call and says whether it fails. */
+  /** Counts a call and returns its fault, if any. */
   decide(call: CallKind, path: string): Fault | undefined {
     let verdict: Fault | undefined;
     for (const counted of this.#rules) {
@@ -133,7 +136,7 @@ function judge(rule: FaultRule, seen: number): Fault | undefined {
     error: rule.error ?? 'EIO',
     short,
     takesEffect: rule.takesEffect ?? false,
-    // What a short write applies says nothing about the failure after it.
+    // The bytes applied by a short write do not apply to the failure after it.
     appliedBytes: mode === 'short' && !short ? 0 : rule.appliedBytes,
     revert: rule.revert ?? false,
   };

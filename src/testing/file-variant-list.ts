@@ -6,7 +6,7 @@ import { FILLS, LOST, holesOf, isLegal, isOpen, keepAll, naturalSize } from './f
 import type { FileRange, FileVariant, Keep } from './file-variant.ts';
 import type { Random } from './engine/random.ts';
 
-/** Where a write may tear: at the edges of 512-byte sectors, or at every byte. */
+/** Where a write may tear: at 512-byte sectors, or at every byte. */
 export type Tear = 'sector' | 'byte';
 
 const MAX_PREFIXES = 6;
@@ -14,7 +14,8 @@ const MAX_SINGLES = 16;
 const MAX_EDGES = 3;
 
 /**
- * E3: the ways in which a crash may leave one file. The first keeps nothing, the second everything.
+ * E3: the states in which a crash may leave one file. The first keeps nothing, the second keeps
+ * everything.
  */
 export function fileVariants(
   file: FileInode,
@@ -41,7 +42,10 @@ export function fileVariants(
   return list.variants;
 }
 
-/** The last write torn: cut short, cut with its full size, its head or a middle sector lost. */
+/**
+ * The torn states of the last write: cut short, cut with its full size, head lost, middle sector
+ * lost.
+ */
 function addTears(
   list: VariantList,
   all: readonly Keep[],
@@ -56,7 +60,7 @@ function addTears(
   const pages = new Set(pageEdges(startBytes, endBytes));
   for (const cut of cutsOf(write, tear, random)) {
     const head = [{ start: startBytes, end: cut }];
-    // Of a write in flight the system may have begun no more than this much.
+    // The system may have started no more than this part of a write in flight.
     const sized = pages.has(cut) || tear === 'byte' || write.endTick === Infinity;
     if (sized && !isTrim(write)) list.add(`cut at ${cut}`, torn(head, cut));
     const tearsHere = tear === 'byte' || cut % SECTOR_BYTES === 0;
@@ -105,7 +109,10 @@ class VariantList {
     this.#addLegal({ label, keeps, sizeBytes, fill: 0 });
   }
 
-  /** Adds the variant with zeros and with each junk in its holes, as far as the model allows. */
+  /**
+   * Adds the variant with zeros and with each kind of junk in its holes, as far as the model
+   * allows.
+   */
   addFilled(label: string, keeps: readonly Keep[]): void {
     const sizeBytes = naturalSize(this.file, keeps);
     const plain: FileVariant = { label, keeps, sizeBytes, fill: 0 };
@@ -136,7 +143,7 @@ function pick(cuts: readonly number[]): number[] {
   return [cuts[0]!, cuts[cuts.length >> 1]!, cuts.at(-1)!];
 }
 
-/** At most `limit` of the numbers 1 to `count`, evenly spread, both ends among them. */
+/** At most `limit` of the numbers 1 to `count`, evenly spread, including both ends. */
 function spread(count: number, limit: number): number[] {
   if (count <= limit) return Array.from({ length: Math.max(0, count) }, (_, index) => index + 1);
   const step = (count - 1) / (limit - 1);

@@ -15,25 +15,25 @@ export interface Keep {
   /** Bytes of a write that reached the disk. Empty for a truncate. */
   readonly ranges: readonly FileRange[];
   /**
-   * Size that the effect gave the file, or -1 when its size did not reach the disk, or it is a
-   * trim. A truncate is kept when this is its size.
+   * The size that the effect gave the file. -1 if the size did not reach the disk, or for a trim. A
+   * truncate is kept if this is its size.
    */
   readonly sizeBytes: number;
 }
 
 /**
- * What stands past the old end where written bytes were lost: zeros, binary junk, or junk that is
+ * The content after the old end where written bytes were lost: zeros, binary junk, or junk that is
  * valid text.
  */
 export type Fill = 0 | 0xa5 | 0x61;
 
 export const FILLS: readonly Fill[] = [0, 0xa5, 0x61];
 
-/** One way in which a crash can leave a file. */
+/** One state in which a crash can leave a file. */
 export interface FileVariant {
-  /** What was kept, as a phrase. */
+  /** A phrase for what was kept. */
   readonly label: string;
-  /** One for each of the file's effects; ignored for durable ones. */
+  /** One for each effect of the file; ignored for durable effects. */
   readonly keeps: readonly Keep[];
   readonly sizeBytes: number;
   readonly fill: Fill;
@@ -41,7 +41,7 @@ export interface FileVariant {
 
 export const LOST: Keep = { ranges: [], sizeBytes: -1 };
 
-/** The whole effect. */
+/** Keeps the whole effect. */
 export function keepAll(effect: DataEffect): Keep {
   if (effect.kind === 'truncate') return { ranges: [], sizeBytes: effect.sizeBytes };
   return {
@@ -50,12 +50,12 @@ export function keepAll(effect: DataEffect): Keep {
   };
 }
 
-/** True when a crash has a choice about the effect. */
+/** True if a crash may keep or lose the effect. */
 export function isOpen(effect: DataEffect): boolean {
   return effect.status !== 'durable';
 }
 
-/** The size when every kept effect's size is kept with it. */
+/** The size if each kept effect is kept with its size. */
 export function naturalSize(file: FileInode, keeps: readonly Keep[]): number {
   let sizeBytes = file.durable.sizeBytes;
   file.effects.forEach((effect, index) => {
@@ -67,7 +67,8 @@ export function naturalSize(file: FileInode, keeps: readonly Keep[]): number {
 }
 
 /**
- * All legal sizes, ascending: the durable one, the end of any kept effect, a page edge inside one.
+ * All legal sizes, ascending: the durable size, the end of each kept effect, page edges inside
+ * effects.
  */
 export function legalSizes(file: FileInode, keeps: readonly Keep[]): number[] {
   let sizes = new Set([file.durable.sizeBytes]);
@@ -92,8 +93,8 @@ function raised(sizes: ReadonlySet<number>, end: number): Set<number> {
 }
 
 /**
- * Written bytes past the old end and below the size that were lost. `ordered` promises that there
- * are none, but for those that a failed sync has dropped and those that a durable size has passed.
+ * The ranges between the old end and the size whose written bytes were lost. With `ordered` there
+ * are none, except for bytes that a failed sync dropped and bytes that a durable size has passed.
  */
 export function holesOf(file: FileInode, variant: FileVariant, model: CrashModel): FileRange[] {
   const ordered = model === 'ordered';
@@ -113,7 +114,7 @@ export function holesOf(file: FileInode, variant: FileVariant, model: CrashModel
     if (ordered && !isOpen(effect) && !isTrim(effect)) oldEnd = Math.max(oldEnd, effect.endBytes);
     lost = subtract(lost, keep.ranges);
     covered = [...covered, ...keep.ranges];
-    // What a trim did not remove is what stood there before.
+    // A trim that was lost leaves the old bytes, no hole.
     if (isTrim(effect)) return;
     const whole = [{ start: effect.startBytes, end: effect.endBytes }];
     if (!ordered || effect.status !== 'doomed') lost = [...lost, ...subtract(whole, covered)];
@@ -124,13 +125,13 @@ export function holesOf(file: FileInode, variant: FileVariant, model: CrashModel
   ]);
 }
 
-/** True when the model allows the variant. */
+/** True if the model allows the variant. */
 export function isLegal(file: FileInode, variant: FileVariant, model: CrashModel): boolean {
   if (model !== 'posix' && variant.fill !== 0) return false;
   return model !== 'ordered' || holesOf(file, variant, model).length === 0;
 }
 
-/** The bytes that the variant leaves. */
+/** The bytes of the variant. */
 export function render(file: FileInode, variant: FileVariant, model: CrashModel): Content {
   const content = file.durable.share();
   file.effects.forEach((effect, index) => {
@@ -154,7 +155,7 @@ function writeRanges(content: Content, effect: WriteEffect, keep: Keep): void {
   }
 }
 
-/** The parts of `ranges` that are in none of `removed`. */
+/** The parts of `ranges` that no range of `removed` covers. */
 function subtract(ranges: readonly FileRange[], removed: readonly FileRange[]): FileRange[] {
   let rest = [...ranges];
   for (const cut of removed) {

@@ -4,8 +4,8 @@ import { ROOT_ID } from './disk/name-table.ts';
 import { systemError } from './disk/system-error.ts';
 
 /**
- * Whether a directory is reached through its descriptor, or, as on a system without `/proc`, by its
- * path.
+ * How a directory is reached: through its descriptor, or by its path as on a system without
+ * `/proc`.
  */
 export type DirectoryAccess = 'by-descriptor' | 'by-path';
 
@@ -16,7 +16,7 @@ interface Held {
   readonly realPath: string;
 }
 
-/** What makes the names of a directory durable. */
+/** The calls that make the names of a directory durable. */
 interface NameSyncs {
   readonly sync: (access: string) => Promise<void>;
   readonly syncNow: (access: string) => void;
@@ -24,8 +24,8 @@ interface NameSyncs {
 
 /**
  * The directories that a process holds open, and the paths that lead into them. As in a kernel, the
- * lowest free number is given out, so a path that is used after its directory was closed may lead
- * into another.
+ * lowest free number is used, so a path that is used after the close may lead into another
+ * directory.
  */
 export class HeldDirectories {
   readonly #names: NameTable;
@@ -37,7 +37,7 @@ export class HeldDirectories {
     this.#access = access;
   }
 
-  /** How many are held. */
+  /** The number of held directories. */
   get count(): number {
     return this.#held.size;
   }
@@ -67,9 +67,7 @@ export class HeldDirectories {
     };
   }
 
-  /**
-   * Where a path leads, from the root or from a directory that is held. Throws `ENOENT`, `ENOTDIR`.
-   */
+  /** Resolves a path from the root or from a held directory. Throws `ENOENT`, `ENOTDIR`. */
   locate(path: string, syscall: string): NamePlace {
     const found = this.#parse(path);
     if (found === undefined) return this.#names.locate(path, syscall);
@@ -88,9 +86,7 @@ export class HeldDirectories {
     return inodeId;
   }
 
-  /**
-   * The path as traces, faults and leases know it: by where the directory was when it was opened.
-   */
+  /** The path in traces, faults and leases: based on the directory's path when it was opened. */
   shown(path: string): string {
     const found = this.#parse(path);
     if (found?.held === undefined) return path;
@@ -119,7 +115,7 @@ export class HeldDirectories {
     }
   }
 
-  /** A directory that was removed takes no new names. */
+  /** A removed directory takes no new names. */
   #isLinked(directoryId: number): boolean {
     if (directoryId === ROOT_ID) return true;
     const { directories } = this.#names;

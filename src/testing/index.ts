@@ -1,6 +1,6 @@
 /**
- * A simulated file system with legal crash states, for testing what a program makes of a crash, a
- * failing call, or a full disk. See docs/TESTING.md.
+ * A simulated file system with legal crash states, to test how a program handles a crash, a failing
+ * call or a full disk. See docs/TESTING.md.
  *
  * @module
  */

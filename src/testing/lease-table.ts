@@ -8,20 +8,20 @@ interface LeaseEntry {
   readonly options: LeaseOptions | undefined;
 }
 
-/** A lease without `renew`, which makes calls of the file system. */
+/** A lease without `renew`, which needs calls of the file system. */
 export interface TableLease extends Omit<Lease, 'renew' | 'blocking'> {
   /**
-   * Throws unless this lease is still held: `ELOCKED` if another holder has it, `ENOENT` if it is
+   * Throws unless this lease is still held: `ELOCKED` if another holder has it, `ENOENT` if it was
    * removed.
    */
   requireOurs(): void;
-  /** The lease is fresh again. */
+  /** Makes the lease fresh again. */
   refresh(): void;
 }
 
 /**
- * Leases as other hosts see them. There is no clock: a lease is fresh until a test says otherwise.
- * A lease outlives the process that took it, as the file on a real disk does.
+ * Leases as other hosts see them. There is no clock: a lease is fresh until the test expires it. A
+ * lease outlives the process that took it, as a file on a real disk does.
  */
 export class LeaseTable {
   readonly #entries: Map<string, LeaseEntry> = new Map();
@@ -58,33 +58,33 @@ export class LeaseTable {
   }
 
   /**
-   * The holder has not refreshed for longer than the stale limit: anybody may take the lease now.
-   * The holder, if it runs, finds out when it asks, or by `wake`.
+   * Simulates a holder that has not refreshed for longer than the stale limit: any host may now
+   * take the lease. The holder finds out when it checks, or by `wake`.
    */
   expire(path: string): void {
     const entry = this.#entries.get(path);
     if (entry !== undefined) entry.state = 'stale';
   }
 
-  /** The holder's timer rings again after the pause in which its lease went stale. */
+  /** Fires the holder's timer after the pause in which its lease became stale. */
   wake(path: string): void {
     this.#entries.get(path)?.options?.onOverdue?.();
   }
 
-  /** The lease is dated in the future: it never becomes stale and is not refreshed. */
+  /** Dates the lease in the future: it never becomes stale and is not refreshed. */
   dateAhead(path: string): void {
     const entry = this.#entries.get(path);
     if (entry !== undefined) entry.state = 'ahead';
   }
 
-  /** Another host takes the lease and refreshes it; a holder here is notified at once. */
+  /** Another host takes the lease and refreshes it. A holder here is notified at once. */
   takeElsewhere(path: string): void {
     const lost = this.#entries.get(path);
     this.#entries.set(path, { state: 'fresh', options: undefined });
     lost?.options?.onLost(systemError('ELOCKED', 'takeLease', path));
   }
 
-  /** The leases as the next process finds them: those of the dead one are still there. */
+  /** The leases that the next process finds, including those of the dead process. */
   leftBehind(): LeaseTable {
     const table = new LeaseTable();
     for (const [path, { state }] of this.#entries) {
@@ -95,8 +95,8 @@ export class LeaseTable {
 }
 
 /**
- * A lease of which a renewal is two calls, as on a machine: a refresh, and a look when others have
- * shown themselves.
+ * A lease whose renewal consists of two calls, as on a machine: a refresh, and a check after the
+ * settling time.
  */
 export function leaseOf(calls: CallRunner, path: string, lease: TableLease): Lease {
   const begin = (): (() => void) => {
@@ -111,7 +111,7 @@ export function leaseOf(calls: CallRunner, path: string, lease: TableLease): Lea
       lease.refresh();
     },
     blocking: {
-      // There is no clock: it is never due.
+      // There is no clock, so a refresh is never due.
       refresh: () => undefined,
       renew: () => {
         for (const step of steps) calls.runNow('renewLease', path, step, begin);

@@ -5,7 +5,7 @@ import type { FileInode } from './disk/file-inode.ts';
 import type { HeldDirectories } from './held-directories.ts';
 import { systemError } from './disk/system-error.ts';
 
-/** What calls on names do that can be made in both ways, and what all calls on names ask first. */
+/** Calls on names: the blocking and the async form, and the checks common to all. */
 export class NameCalls {
   readonly #host: FileHost;
   readonly #held: HeldDirectories;

@@ -5,9 +5,9 @@ import { touchSameName } from './disk/effect.ts';
 import { ROOT_ID } from './disk/name-table.ts';
 import type { Entries, NameTable } from './disk/name-table.ts';
 
-/** The names that a crash leaves: everything that can be reached from the root. */
+/** The names that remain after a crash: all that are reachable from the root. */
 export interface Namespace {
-  /** What was kept, as a phrase. */
+  /** A phrase for what was kept. */
   readonly label: string;
   readonly directories: readonly KeptDirectory[];
   readonly files: readonly KeptName[];
@@ -32,7 +32,7 @@ export type NameSelection = ReadonlySet<NameEffect>;
 
 const MAX_FOR_ALL_SUBSETS = 5;
 
-/** E2: the legal selections of pending names. The first is empty, the last one complete. */
+/** E2: the legal selections of pending names. The first is empty, the last is complete. */
 export function nameSelections(pending: readonly NameEffect[], model: CrashModel): NameSelection[] {
   if (model === 'ordered') return prefixes(pending);
   const selections =
@@ -48,7 +48,7 @@ export function nameSelections(pending: readonly NameEffect[], model: CrashModel
   return selections.filter((selection) => keepsNameOrder(pending, selection));
 }
 
-/** What `linked` demands: an effect survives only together with the earlier ones on its names. */
+/** The rule of `linked`: an effect survives only if the earlier effects on its names survive. */
 export function keepsNameOrder(pending: readonly NameEffect[], kept: NameSelection): boolean {
   return pending.every(
     (later, index) =>
@@ -59,7 +59,7 @@ export function keepsNameOrder(pending: readonly NameEffect[], kept: NameSelecti
   );
 }
 
-/** Applies the durable and the kept effects to the durable names. */
+/** Applies durable and kept effects to the durable names. */
 export function buildNamespace(table: NameTable, kept: NameSelection): Namespace {
   const changed = new Map<number, Map<string, number>>();
   for (const effect of table.effects) {
@@ -78,7 +78,7 @@ function reach(table: NameTable, changed: ReadonlyMap<number, Entries>, label: s
   const directories: KeptDirectory[] = [];
   const files: KeptName[] = [];
   const enter = (id: number, parentId: number, path: string): void => {
-    const { durable } = present(table.directories.get(id), 'only directories are entered');
+    const { durable } = present(table.directories.get(id), 'only directories are traversed');
     const entries = changed.get(id) ?? durable;
     directories.push({ id, parentId, path, entries });
     for (const [name, inodeId] of entries) {

@@ -5,8 +5,8 @@ import type { OpenOptions } from '../store/open/options.ts';
 import { InlineRunner } from '../threads/job-runner.ts';
 
 /**
- * As `MetadataStore.open` with `fileSystem`, so that a run can be repeated: ids and owner records
- * are not random, and no call waits for the event loop.
+ * As `MetadataStore.open` with `fileSystem`, but repeatable: ids and owner records are not random,
+ * and no call waits for the event loop.
  */
 export function openOn(
   fileSystem: FileSystem,
@@ -19,7 +19,7 @@ export function openOn(
   return openStoreIn(simulatedEnvironment(fileSystem), directory, options);
 }
 
-/** What surrounds a store on a simulated file system. */
+/** The environment of a store on a simulated file system. */
 export function simulatedEnvironment(fileSystem: FileSystem): StoreEnvironment {
   return {
     fileSystem,

@@ -11,9 +11,9 @@ import { simulatedEnvironment } from './open-on.ts';
 import { Random } from './engine/random.ts';
 
 export interface ReplicaOnOptions {
-  /** Seed of ids and nonces. Nodes of one log need different ones. */
+  /** Seed of ids and nonces. Nodes of one log need different seeds. */
   readonly seed: number;
-  /** Calls `ring` once after `delayMs` of simulated time; returns what stops it. */
+  /** Calls `ring` once after `delayMs` of simulated time. Returns a function that cancels it. */
   readonly timer?: ReplicaClock['timer'] | undefined;
 }
 

@@ -9,25 +9,25 @@ import { rejection } from './opened-log.ts';
 
 /** A checkpoint store that a case runs on. */
 export interface CheckpointStoreSubject {
-  /** Opens a handle of one store, which is empty when the case begins. */
+  /** Opens a handle of one store. The store is empty when the case begins. */
   open(): Promise<CheckpointStore>;
 }
 
 const MIB = 1024 * 1024;
 
 const CASES: readonly CaseOf<CheckpointStoreSubject>[] = [
-  { name: 'objects of every length come back as they were', check: checkLengths },
-  { name: 'an object that does not exist is not found', check: checkMissing },
-  { name: 'list shows what begins with the prefix', check: checkList },
-  { name: 'a replaced object is the new one', check: checkReplace },
-  { name: 'a source of another length than it says stores nothing', check: checkWrongLength },
+  { name: 'an object of any length is read back unchanged', check: checkLengths },
+  { name: 'reading a missing object rejects with not-found', check: checkMissing },
+  { name: 'list returns the names with the prefix', check: checkList },
+  { name: 'put replaces an object', check: checkReplace },
+  { name: 'a source of the wrong length stores nothing', check: checkWrongLength },
   { name: 'a source that fails stores nothing', check: checkFailingSource },
-  { name: 'a removed object is gone, and may be removed again', check: checkDelete },
-  { name: 'names that are not allowed are refused', check: checkNames },
+  { name: 'delete removes an object and can be repeated', check: checkDelete },
+  { name: 'an invalid name is refused', check: checkNames },
   { name: 'an aborted call rejects with the reason', check: checkAbort },
 ];
 
-/** The conformance suite for checkpoint stores. Use it as `sharedLogConformance`. */
+/** The conformance suite for checkpoint stores. Used like `sharedLogConformance`. */
 export function checkpointStoreConformance(
   makeSubject: () => CheckpointStoreSubject | Promise<CheckpointStoreSubject>,
 ): ConformanceCase[] {

@@ -9,7 +9,7 @@ export interface ConformanceCase {
   readonly run: () => Promise<void>;
 }
 
-/** A case before it is given something to run on. */
+/** A case that has no subject yet. */
 export interface CaseOf<T> {
   readonly name: string;
   readonly check: (subject: T) => Promise<void>;

@@ -5,7 +5,7 @@ import { rejection } from './opened-log.ts';
 
 /** An election that a case runs on. */
 export interface ElectorSubject {
-  /** An elector of one election, which nobody has won when the case begins. */
+  /** An elector of one election. Nobody has won it when the case begins. */
   open(): Promise<Elector>;
 }
 
@@ -36,13 +36,13 @@ interface Candidate {
 }
 
 const CASES: readonly CaseOf<Candidates>[] = [
-  { name: 'a lone candidate is elected, and stays it', check: checkAlone },
-  { name: 'the next is elected when the winner resigns', check: checkResign },
+  { name: 'a lone candidate is elected and stays elected', check: checkAlone },
+  { name: 'the next candidate is elected when the winner resigns', check: checkResign },
   { name: 'an aborted campaign rejects with the reason', check: checkAbort },
-  { name: 'of several candidates all are elected in the end', check: checkAll },
+  { name: 'each of several candidates is elected in turn', check: checkAll },
 ];
 
-/** The conformance suite for electors. Use it as `sharedLogConformance`. */
+/** The conformance suite for electors. Used like `sharedLogConformance`. */
 export function electorConformance(
   makeSubject: () => ElectorSubject | Promise<ElectorSubject>,
 ): ConformanceCase[] {
@@ -60,7 +60,7 @@ export function electorConformance(
 }
 
 async function isPending(promise: Promise<unknown>): Promise<boolean> {
-  // Several turns: what has settled is seen first.
+  // Wait several turns, so that a promise that has settled wins the race.
   let turns = Promise.resolve('pending');
   for (let i = 0; i < 5; i++) turns = turns.then((it) => it);
   return (await Promise.race([promise.then(() => 'settled'), turns])) === 'pending';

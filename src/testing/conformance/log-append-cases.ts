@@ -16,17 +16,17 @@ const RIVALRIES = 40;
 
 /** What `append` promises. */
 export const APPEND_CASES: readonly CaseOf<OpenedLogs>[] = [
-  { name: 'an empty log begins at 1 and ends at 0', check: checkEmpty },
-  { name: 'entries of every length come back as they were', check: checkLengths },
-  { name: 'an entry that is too long, or empty, is refused', check: checkRefusals },
-  { name: 'the caller may reuse the memory of an entry', check: checkReuse },
-  { name: 'a position that has an entry is occupied, and keeps it', check: checkOccupied },
-  { name: 'nothing is appended behind the end', check: checkGap },
-  { name: 'the same bytes at the same position are in the log once', check: checkRepeat },
-  { name: 'of two that append at one position, one wins', check: checkRivals },
-  { name: 'of many appends at one position by one handle, one wins', check: checkCrowd },
-  { name: 'a writer whose end is stale appends nothing', check: checkStaleWriter },
-  { name: 'an aborted append rejects with the reason, and can be repeated', check: checkAbort },
+  { name: 'an empty log has first 1 and last 0', check: checkEmpty },
+  { name: 'an entry of any length is read back unchanged', check: checkLengths },
+  { name: 'append refuses an entry that is empty or too long', check: checkRefusals },
+  { name: 'the caller may reuse the memory of an entry after append', check: checkReuse },
+  { name: 'append at a position with an entry is occupied', check: checkOccupied },
+  { name: 'append after a gap is occupied', check: checkGap },
+  { name: 'a repeated append stores the entry once', check: checkRepeat },
+  { name: 'one of two rival appends at a position wins', check: checkRivals },
+  { name: 'one of many appends by one handle at a position wins', check: checkCrowd },
+  { name: 'a writer with a stale end appends nothing', check: checkStaleWriter },
+  { name: 'an aborted append rejects with the reason and can be repeated', check: checkAbort },
 ];
 
 async function checkEmpty(logs: OpenedLogs): Promise<void> {
@@ -97,7 +97,7 @@ async function checkGap(logs: OpenedLogs): Promise<void> {
 async function checkRepeat(logs: OpenedLogs): Promise<void> {
   const [log, other] = [await logs.open(), await logs.open()];
   await mustAppend(log, 1n, entryOf(1));
-  // Either answer is right: the caller reads the position and finds its own entry.
+  // Either answer is correct: the caller reads the position and finds its own entry.
   for (const one of [log, other, log]) await append(one, 1n, entryOf(1));
   await mustAppend(log, 2n, entryOf(2));
   await mustHold(log, 1n, [entryOf(1), entryOf(2)]);
@@ -156,7 +156,7 @@ async function checkAbort(logs: OpenedLogs): Promise<void> {
   await mustHold(log, 1n, [entryOf(1), entryOf(2)]);
 }
 
-/** Whether it was in time to be aborted is open. */
+/** The abort may come too late; both results are allowed. */
 async function appendAborted(log: SharedLog, signal: AbortSignal): Promise<void> {
   await Promise.allSettled([log.append(1n, entryOf(1), { signal })]);
 }

@@ -18,23 +18,23 @@ const BACKLOG = 300;
 
 /** What `read`, `bounds`, `trim` and `close` promise. */
 export const READ_CASES: readonly CaseOf<OpenedLogs>[] = [
-  { name: 'a reader sees a long log whole, and may begin in its middle', check: checkBacklog },
-  { name: 'a reader waits for what others append', check: checkFollow },
+  { name: 'a reader yields a long log, from the start or the middle', check: checkBacklog },
+  { name: 'a reader yields entries that others append later', check: checkFollow },
   { name: 'a reader at the end of the log waits', check: checkWaitAtEnd },
-  { name: 'entries stay what they are while the reader goes on', check: checkKept },
-  { name: 'a reader that is aborted rejects with the reason', check: checkAbort },
-  { name: 'trim removes from the front, and the log goes on', check: checkTrim },
+  { name: 'entries stay unchanged while the reader continues', check: checkKept },
+  { name: 'an aborted reader rejects with the reason', check: checkAbort },
+  { name: 'trim removes the first entries, and appends continue', check: checkTrim },
   { name: 'trim never removes the last entry', check: checkTrimAll },
-  { name: 'what was trimmed can never be appended again', check: checkTrimmedPositions },
-  { name: 'a reader below the first entry is told', check: checkExpired },
-  { name: 'a reader that is trimmed under yields no gap', check: checkTrimUnder },
+  { name: 'a trimmed position is never appended again', check: checkTrimmedPositions },
+  { name: 'a reader below the first entry rejects', check: checkExpired },
+  { name: 'a reader yields no gap when entries are trimmed under it', check: checkTrimUnder },
   { name: 'close ends readers, and later calls reject', check: checkClose },
 ];
 
-/** It is awaited later; an append may fail before. */
+/** The result is awaited later, but the append may fail before. */
 function ignore(): void {}
 
-/** The reader has found the end of the log meanwhile, if the log answers at once. */
+/** Lets a reader reach the end of the log, if the log answers at once. */
 async function turns(): Promise<void> {
   for (let i = 0; i < 10; i++) await nextTurn();
 }
@@ -144,7 +144,7 @@ async function checkTrimmedPositions(logs: OpenedLogs): Promise<void> {
   await log.trim(5n);
   for (const position of [1n, 2n, 5n]) {
     await mustBeOccupied(other, position, entryOf(position, 'late'), 'which was trimmed');
-    // Also for the writer whose own entry it was.
+    // Also for the writer of that entry.
     await mustBeOccupied(other, position, entryOf(position), 'which was trimmed');
   }
   assert.deepEqual(await log.bounds(), { first: 6n, last: 6n }, 'bounds after late writers');
@@ -176,7 +176,7 @@ async function checkTrimUnder(logs: OpenedLogs): Promise<void> {
     }
   })();
   const [result] = await settled(Promise.allSettled([reading]), 'a reader that is trimmed under');
-  // What it had fetched before the trim may be all that it needs.
+  // The entries fetched before the trim may be all that it needs.
   if (result.status === 'fulfilled') return;
   const reason: unknown = result.reason;
   if (!(reason instanceof PositionExpiredError)) throw reason;

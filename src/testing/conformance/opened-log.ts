@@ -5,13 +5,13 @@ import { settled } from './conformance-case.ts';
 /** A log that a case runs on. */
 export interface SharedLogSubject {
   /**
-   * Opens a handle of one log, which is empty when the case begins. Two handles stand for two
-   * machines: they must not share connections if the adapter can do without.
+   * Opens a handle of one log. The log is empty when the case begins. Two handles stand for two
+   * machines: they must not share a connection if the adapter can avoid it.
    */
   open(): Promise<SharedLog>;
 }
 
-/** Handles that a case has opened, and what cases do with them. */
+/** The handles that a case has opened. */
 export class OpenedLogs {
   readonly #subject: SharedLogSubject;
   readonly #opened: SharedLog[] = [];
@@ -31,7 +31,7 @@ export class OpenedLogs {
   }
 }
 
-/** An entry that differs from every other: position, writer, and bytes of all values. */
+/** An entry that differs from all others: position, writer, and bytes of all values. */
 export function entryOf(position: number | bigint, writer = 'a', lengthBytes = 300): Uint8Array {
   const name = Buffer.from(`${writer}:${position}:`);
   const entry = new Uint8Array(Math.max(lengthBytes, name.length));
@@ -77,7 +77,7 @@ export function append(
   return settled(log.append(position, entry), `append at position ${position}`);
 }
 
-/** Reads `count` entries from `from` on; checks that their positions follow each other. */
+/** Reads `count` entries from `from` on. Checks that positions are consecutive. */
 export async function readFrom(log: SharedLog, from: bigint, count: number): Promise<LogEntry[]> {
   const entries: LogEntry[] = [];
   const reading = (async () => {

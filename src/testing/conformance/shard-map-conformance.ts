@@ -5,19 +5,19 @@ import { rejection } from './opened-log.ts';
 
 /** A map that a case runs on. */
 export interface ShardMapSubject {
-  /** Opens a handle of one map, which does not exist when the case begins. */
+  /** Opens a handle of one map. The map does not exist when the case begins. */
   open(): Promise<ShardMapStore>;
 }
 
 const CASES: readonly CaseOf<ShardMapSubject>[] = [
-  { name: 'a map that does not exist yet is undefined', check: checkMissing },
-  { name: 'a replacement needs the current version', check: checkVersions },
-  { name: 'of several replacements of one version, one wins', check: checkRivals },
-  { name: 'a map of 64 KiB with bytes of all values comes back', check: checkLargest },
+  { name: 'reading a missing map gives undefined', check: checkMissing },
+  { name: 'replace requires the current version', check: checkVersions },
+  { name: 'one of several replacements of a version wins', check: checkRivals },
+  { name: 'a map of 64 KiB with all byte values is read back unchanged', check: checkLargest },
   { name: 'calls after close reject', check: checkClose },
 ];
 
-/** The conformance suite for stores of a shard map. Use it as `sharedLogConformance`. */
+/** The conformance suite for stores of a shard map. Used like `sharedLogConformance`. */
 export function shardMapConformance(
   makeSubject: () => ShardMapSubject | Promise<ShardMapSubject>,
 ): ConformanceCase[] {

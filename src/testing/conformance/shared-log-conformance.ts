@@ -4,15 +4,15 @@ import { READ_CASES } from './log-read-cases.ts';
 import { OpenedLogs, type SharedLogSubject } from './opened-log.ts';
 
 /**
- * The conformance suite for adapters of a shared log: one case for each rule of `SharedLog`. Works
- * with any test runner:
+ * The conformance suite for adapters of a shared log: one case per rule of `SharedLog`. Works with
+ * any test runner:
  *
  * ```ts
  * for (const { name, run } of sharedLogConformance(makeEmptyLog)) test(name, run);
  * ```
  *
- * `makeSubject` is called once for each case and gives a log without entries. The suite needs no
- * faults of the engine: run it beside tests that kill the engine's nodes.
+ * `makeSubject` is called once per case and returns a log without entries. The suite does not need
+ * faults of the engine. Tests that kill the engine's nodes are separate.
  */
 export function sharedLogConformance(
   makeSubject: () => SharedLogSubject | Promise<SharedLogSubject>,

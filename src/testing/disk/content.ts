@@ -1,12 +1,12 @@
 const SMALLEST_CAPACITY_BYTES = 64;
 
 /**
- * The bytes of a file, copied on the first change after they were shared, so that a million crash
- * states of one file cost no more than the bytes in which they differ.
+ * The bytes of a file, copied on the first change after sharing. A million crash states of one file
+ * take memory only for the bytes in which they differ.
  */
 export class Content {
   /**
-   * Zero from `#sizeBytes` to its end; its length is a multiple of 4. Never changed once shared.
+   * Zero from `#sizeBytes` to its end. Its length is a multiple of 4. Never changed once shared.
    */
   #buffer: Uint8Array;
   #sizeBytes: number;
@@ -41,7 +41,7 @@ export class Content {
     return this.#sizeBytes;
   }
 
-  /** The bytes themselves, to be read only, valid until the next change. */
+  /** The bytes, read-only, valid until the next change. */
   get bytes(): Uint8Array {
     return this.#buffer.subarray(0, this.#sizeBytes);
   }
@@ -52,7 +52,7 @@ export class Content {
     return new Content(this.#buffer, this.#sizeBytes, true, this.#hash);
   }
 
-  /** Copies bytes from `position` on into `target`; returns the number copied, 0 at the end. */
+  /** Copies bytes from `position` on into `target`. Returns the number copied; 0 at the end. */
   read(target: Uint8Array, position: number): number {
     const lengthBytes = Math.min(target.length, Math.max(0, this.#sizeBytes - position));
     target.set(this.#buffer.subarray(position, position + lengthBytes));
@@ -67,7 +67,7 @@ export class Content {
     if (endBytes > this.#sizeBytes) this.#sizeBytes = endBytes;
   }
 
-  /** Sets the bytes in [start, end) below the size to one value. */
+  /** Sets the bytes in [start, end), up to the size, to one value. */
   fill(value: number, startBytes: number, endBytes: number): void {
     this.#own(this.#sizeBytes);
     this.#buffer.fill(value, startBytes, Math.min(endBytes, this.#sizeBytes));
@@ -79,7 +79,7 @@ export class Content {
     this.#sizeBytes = sizeBytes;
   }
 
-  /** 53 bits that stand for size and bytes. */
+  /** A 53-bit hash of size and bytes. */
   hash(): number {
     this.#hash ??= hashWords(this.#buffer, this.#sizeBytes);
     return this.#hash;
@@ -117,12 +117,12 @@ function hashWords(buffer: Uint8Array, sizeBytes: number): number {
   return joinHash(a, b);
 }
 
-/** Joins two 32-bit hashes into one number of 53 bits. */
+/** Combines two 32-bit hashes into a number of 53 bits. */
 export function joinHash(a: number, b: number): number {
   return ((a ^ (a >>> 11)) & 0x1f_ffff) * 0x1_0000_0000 + (b >>> 0);
 }
 
-/** A hash of a string and a number, of 53 bits. */
+/** A 53-bit hash of a string and a number. */
 export function hashPair(text: string, value: number): number {
   let a = (value | 0) ^ 0x165667b1;
   let b = Math.floor(value / 0x1_0000_0000) ^ 0x9e37_79b1;

@@ -9,16 +9,13 @@ import { systemError } from './system-error.ts';
 
 const UNLIMITED_FREE_BYTES = 2 ** 50;
 
-/**
- * Files, names, and what the disk has promised about them: the rules, without calls and without
- * time.
- */
+/** Files, names, and what is durable of them: the rules, without calls and without time. */
 export class Disk {
   readonly model: CrashModel;
   readonly capacityBytes: number;
   readonly names: NameTable;
   readonly files: Map<number, FileInode> = new Map();
-  /** Counts starts and ends of calls. */
+  /** Counts the starts and ends of calls. */
   tick = 0;
   #nextInodeId = ROOT_ID + 1;
 
@@ -35,7 +32,7 @@ export class Disk {
     return copy;
   }
 
-  /** A disk with the same limits and counters, and other names. */
+  /** A disk with the same limits and counters, but other names. */
   emptyCopy(names: NameTable): Disk {
     const copy = new Disk(this.model, this.capacityBytes, names);
     copy.tick = this.tick;
@@ -43,7 +40,7 @@ export class Disk {
     return copy;
   }
 
-  /** A file that is there from the start, with the directories above it. */
+  /** Adds a file that exists from the start, and the directories above it. */
   plant(path: string, bytes: Uint8Array): void {
     const parts = path.split('/').filter((part) => part !== '');
     for (let depth = 1; depth < parts.length; depth++) {
@@ -55,14 +52,17 @@ export class Disk {
     file.live.write(bytes, 0);
   }
 
-  /** All that was planted is durable. */
+  /** Makes everything planted durable. */
   endPlanting(): void {
     this.endAllCalls();
     this.tick++;
     for (const id of this.names.directories.keys()) this.syncDirectory(id, this.tick);
   }
 
-  /** After a kill no call is in flight: a later sync covers what the dead process had begun. */
+  /**
+   * After a kill, no call is in flight: a later sync covers calls that the dead process had
+   * started.
+   */
   endAllCalls(): void {
     const end = (effect: DataEffect | NameEffect): void => {
       if (effect.endTick === Infinity) effect.endTick = this.tick;
@@ -83,7 +83,7 @@ export class Disk {
     return { file, effect };
   }
 
-  /** N1: a second name, in whichever directory. */
+  /** N1: a second name, in any directory. */
   link(file: FileInode, place: NamePlace, startTick: number): NameEffect {
     file.linkCount++;
     return this.#changeName(place, 'link', file.id, startTick);
@@ -123,7 +123,7 @@ export class Disk {
   }
 
   /**
-   * A write on an `rs+` handle resolves: its bytes and the size they need are durable, nothing
+   * A write on an `rs+` handle resolves: its bytes and the size they need become durable, nothing
    * else.
    */
   syncWrite(file: FileInode, effect: DataEffect): void {
@@ -144,7 +144,7 @@ export class Disk {
     this.#collect();
   }
 
-  /** How many of the bytes written at `position` fit. */
+  /** The number of bytes at `position` that fit on the disk. */
   roomFor(file: FileInode, position: number, lengthBytes: number): number {
     if (this.capacityBytes === Infinity) return lengthBytes;
     const { live, holes } = file;
@@ -172,7 +172,7 @@ export class Disk {
     return Math.max(0, this.capacityBytes - used);
   }
 
-  /** Calls `visit` for every live path, directories with an undefined file. Parents come first. */
+  /** Calls `visit` for every live path, parents first. The file is undefined for a directory. */
   walk(visit: (path: string, file: FileInode | undefined) => void): void {
     const enter = (directoryId: number, prefix: string): void => {
       for (const [name, inodeId] of this.names.directories.get(directoryId)?.live ?? []) {
@@ -218,7 +218,7 @@ export class Disk {
     if (this.model === 'linked') this.names.commitLinked(inodeId, directoryId, startTick);
   }
 
-  /** Forgets files that no live, durable or pending name and no handle leads to. */
+  /** Drops files that no live, durable or pending name and no handle refers to. */
   #collect(): void {
     const reachable = new Set<number>();
     for (const { live, durable } of this.names.directories.values()) {
@@ -234,7 +234,7 @@ export class Disk {
 
 const HASH_RANGE = 2 ** 53;
 
-/** Adds hashes so that their order does not matter, within 53 bits. */
+/** Adds hashes independent of their order, within 53 bits. */
 export function addHash(sum: number, hash: number): number {
   const room = HASH_RANGE - sum;
   return hash >= room ? hash - room : sum + hash;

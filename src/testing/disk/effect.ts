@@ -1,19 +1,22 @@
 import type { Content } from './content.ts';
 
 /**
- * The file system whose promises hold.
+ * The guarantees of the file system.
  *
- * - `posix`: the bare standard. A file's sync makes no name durable; any pending names may survive.
- * - `ordered`: ext4 with `data=ordered`, xfs. Names survive in the order in which they were made,
- *   and a sync that has metadata of its own to write makes all earlier ones durable. Size follows
+ * - `posix`: only the standard's. A file's sync makes no name durable; any pending names may
+ *   survive.
+ * - `ordered`: ext4 with `data=ordered`, xfs. Names survive in the order of their creation. A sync
+ *   that has metadata to write makes all earlier names durable. The size does not pass unwritten
  *   data.
- * - `linked`: btrfs. Such a sync makes the names of that file and of its missing parents durable.
+ * - `linked`: btrfs. A sync that has metadata to write makes the names of that file and of its
+ *   missing parents durable.
  */
 export type CrashModel = 'posix' | 'ordered' | 'linked';
 
 /**
- * `pending`: visible, may or may not survive a crash. `durable`: survives. `doomed`: its sync has
- * failed; visible, may or may not survive, and no later sync makes it durable.
+ * - `pending`: visible, may or may not survive a crash.
+ * - `durable`: survives.
+ * - `doomed`: its sync failed. Visible, may or may not survive, and no later sync makes it durable.
  */
 export type EffectStatus = 'pending' | 'durable' | 'doomed';
 
@@ -29,9 +32,9 @@ export interface WriteEffect extends Timed {
   readonly startBytes: number;
   readonly endBytes: number;
   readonly bytes: Uint8Array;
-  /** Size that the file has at least after it; -1 for a trim, which gives a file no size. */
+  /** The minimum size of the file after it; -1 for a trim, which does not change the size. */
   readonly sizeBytes: number;
-  /** The file grew, so that a sync of it has metadata to write. */
+  /** True if the file grew, so that its sync has metadata to write. */
   readonly changesSize: boolean;
 }
 
@@ -43,22 +46,22 @@ export interface TruncateEffect extends Timed {
 
 export type DataEffect = WriteEffect | TruncateEffect;
 
-/** One change of a directory's names, kept or lost as a whole. */
+/** One change of a directory's names. A crash keeps it whole or loses it. */
 export interface NameEffect extends Timed {
   readonly kind: 'create' | 'link' | 'makeDirectory' | 'rename' | 'unlink';
   readonly directoryId: number;
-  /** The name that is set; for `unlink`, removed. */
+  /** The name that is set, or removed for `unlink`. */
   readonly name: string;
   /** The name that a rename removes. */
   readonly fromName: string | undefined;
   readonly inodeId: number;
 }
 
-/** Atomic unit of a disk, and the unit in which file systems update a size. */
+/** The atomic unit of a disk, and the unit in which file systems update a size. */
 export const SECTOR_BYTES = 512;
 export const PAGE_BYTES = 4096;
 
-/** True when a sync that started at `syncStartTick` covers the effect. */
+/** True if a sync that started at `syncStartTick` covers the effect. */
 export function endedBefore(effect: Timed, syncStartTick: number): boolean {
   return effect.endTick < syncStartTick;
 }
@@ -73,14 +76,14 @@ export function applyName(effect: NameEffect, entries: Map<string, number>): voi
   entries.set(effect.name, effect.inodeId);
 }
 
-/** True when both effects set or remove one and the same name. */
+/** True if both effects set or remove the same name. */
 export function touchSameName(a: NameEffect, b: NameEffect): boolean {
   if (a.directoryId !== b.directoryId) return false;
   if (a.name === b.name || a.name === b.fromName) return true;
   return a.fromName !== undefined && (a.fromName === b.name || a.fromName === b.fromName);
 }
 
-/** True for zeros that a trim leaves: they end where the file ends. */
+/** True for the zeros of a trim: they end at the end of the file. */
 export function isTrim(effect: DataEffect): boolean {
   return effect.sizeBytes < 0;
 }

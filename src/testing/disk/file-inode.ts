@@ -4,24 +4,25 @@ import type { DataEffect, WriteEffect } from './effect.ts';
 import { Holes } from './holes.ts';
 
 /**
- * A file without its name: its visible bytes, its durable bytes, and the pending effects between.
+ * A file without its name: its visible bytes, its durable bytes, and the pending effects between
+ * them.
  */
 export class FileInode {
   readonly id: number;
-  /** Of the first name. Renames stay within one directory, so this never changes. */
+  /** The directory of the first name. Renames stay within one directory, so this never changes. */
   readonly directoryId: number;
   /** What reads return. */
   readonly live: Content;
-  /** What every crash keeps, beneath `effects`. */
+  /** What every crash keeps; `effects` apply on top. */
   durable: Content;
   /**
-   * In the order of their start. A durable one stays in the list while an earlier one is not
-   * durable: the order in which they apply decides who wins.
+   * In order of their start. A durable effect stays in the list while an earlier one is not
+   * durable, because later effects overwrite earlier ones.
    */
   effects: DataEffect[] = [];
-  /** Blocks that take no space, as the running system sees it. */
+  /** Blocks that take no space, in the running system. */
   holes: Holes = new Holes();
-  /** How many live names lead here. */
+  /** The number of live names. */
   linkCount = 1;
   openCount = 0;
 
@@ -67,8 +68,8 @@ export class FileInode {
   }
 
   /**
-   * W3: zeros up to the end of the file at most, and its whole blocks take no space any more.
-   * Undefined if the whole range is after the end.
+   * W3: zeros up to the end of the file at most; whole blocks take no space any more. Undefined if
+   * the whole range is after the end.
    */
   trim(position: number, lengthBytes: number, startTick: number): WriteEffect | undefined {
     const endBytes = Math.min(position + lengthBytes, this.live.sizeBytes);
@@ -82,7 +83,7 @@ export class FileInode {
       endBytes,
       bytes: new Uint8Array(endBytes - position),
       sizeBytes: -1,
-      // Blocks are no part of the model: nothing says that there was one to free.
+      // The model has no blocks: it does not know whether one was freed.
       changesSize: false,
     };
     this.effects.push(effect);
@@ -114,7 +115,9 @@ export class FileInode {
     );
   }
 
-  /** Makes `effects` durable and folds what no longer depends on an earlier one into the base. */
+  /**
+   * Makes `effects` durable. Folds effects that no longer depend on an earlier one into the base.
+   */
   makeDurable(effects: readonly DataEffect[]): void {
     for (const effect of effects) effect.status = 'durable';
     for (const effect of effects) {
@@ -128,7 +131,7 @@ export class FileInode {
     if (folded > 0) this.effects.splice(0, folded);
   }
 
-  /** F1: a failed sync has dropped these pages; with `revert` readers lose them at once, too. */
+  /** F1: a failed sync dropped these pages. With `revert`, readers lose them at once, too. */
   doom(effects: readonly DataEffect[], revert: boolean): void {
     for (const effect of effects) effect.status = 'doomed';
     if (!revert) return;
@@ -147,7 +150,9 @@ export class FileInode {
     }
   }
 
-  /** A durable write covers these wholly: whether they reached the disk no longer shows. */
+  /**
+   * A durable write covers these effects wholly: whether they reached the disk has no influence.
+   */
   #dropSuperseded(by: WriteEffect): void {
     const position = this.effects.indexOf(by);
     this.effects = this.effects.filter(

@@ -2,8 +2,8 @@ import type { Content } from './content.ts';
 import { PAGE_BYTES } from './effect.ts';
 
 /**
- * The whole blocks of a file that a trim has freed and nothing has been written to since. They only
- * count for the capacity of the disk: what they hold are zeros, as any other zeros.
+ * The whole blocks of a file that a trim has freed and no write has touched since. They only count
+ * for the capacity of the disk: they read as zeros, like other zeros.
  */
 export class Holes {
   readonly #blocks: Set<number>;
@@ -24,7 +24,7 @@ export class Holes {
     return this.#blocks.has(block);
   }
 
-  /** Frees the blocks that lie wholly in [startBytes, endBytes). */
+  /** Frees the blocks that are wholly in [startBytes, endBytes). */
   punch(startBytes: number, endBytes: number): void {
     const end = Math.floor(endBytes / PAGE_BYTES);
     for (let block = Math.ceil(startBytes / PAGE_BYTES); block < end; block++) {
@@ -32,7 +32,7 @@ export class Holes {
     }
   }
 
-  /** The blocks that [startBytes, endBytes) touches take space again. */
+  /** The blocks that overlap [startBytes, endBytes) take space again. */
   fill(startBytes: number, endBytes: number): void {
     if (this.#blocks.size === 0) return;
     const end = Math.ceil(endBytes / PAGE_BYTES);
@@ -41,13 +41,13 @@ export class Holes {
     }
   }
 
-  /** The file ends at `sizeBytes`. */
+  /** Sets the end of the file to `sizeBytes`. */
   cut(sizeBytes: number): void {
     const kept = Math.floor(sizeBytes / PAGE_BYTES);
     for (const block of this.#blocks) if (block >= kept) this.#blocks.delete(block);
   }
 
-  /** Those that a crash, which left `content`, can have kept. */
+  /** The holes that can remain after a crash that left `content`. */
   keptIn(content: Content): Holes {
     const kept = new Holes(this.#blocks);
     kept.cut(content.sizeBytes);

@@ -5,27 +5,27 @@ import { systemError } from './system-error.ts';
 
 export const ROOT_ID = 0;
 
-/** Names to inode numbers. Never changed in place, so that copies of a directory share them. */
+/** Names to inode numbers. Never changed in place: copies of a directory share them. */
 export type Entries = ReadonlyMap<string, number>;
 
 export interface SimulatedDirectory {
   readonly id: number;
   readonly parentId: number;
   live: Entries;
-  /** What every crash keeps, beneath the table's effects. */
+  /** What every crash keeps; the table's effects apply on top. */
   durable: Entries;
 }
 
-/** Where a path leads: its directory, its last name, and the inode of that name if there is one. */
+/**
+ * The resolution of a path: its directory, its last name, and the inode of that name if it exists.
+ */
 export interface NamePlace {
   readonly directory: SimulatedDirectory;
   readonly name: string;
   readonly inodeId: number | undefined;
 }
 
-/**
- * All directories and the name effects that are not folded into them, in the order of their start.
- */
+/** All directories, and the name effects that are not folded into them, in order of their start. */
 export class NameTable {
   readonly directories: Map<number, SimulatedDirectory> = new Map();
   effects: NameEffect[] = [];
@@ -48,8 +48,8 @@ export class NameTable {
   }
 
   /**
-   * Follows a path from a directory, the root if none is given. Throws `ENOENT`, `ENOTDIR` when the
-   * path's own directory is not there; `syscall` is for the error.
+   * Resolves a path from a directory, by default the root. Throws `ENOENT` or `ENOTDIR` if the
+   * parent directory does not exist; `syscall` is for the error.
    */
   locate(path: string, syscall: string, fromId: number = ROOT_ID): NamePlace {
     const parts = splitPath(path);
@@ -91,8 +91,8 @@ export class NameTable {
   }
 
   /**
-   * A new name that is not durable yet makes a file's sync write metadata: its count of names, at
-   * least.
+   * A new name that is not durable gives the file's sync metadata to write: at least the link
+   * count.
    */
   hasPendingBirth(inodeId: number): boolean {
     return this.effects.some(
@@ -114,7 +114,7 @@ export class NameTable {
   }
 
   /**
-   * S2 `linked`: the names of one inode, of its missing parents, and what came before on those
+   * S2 `linked`: the names of one inode and of its missing parents, and earlier effects on those
    * names.
    */
   commitLinked(inodeId: number, directoryId: number, startTick: number): void {
@@ -156,7 +156,7 @@ export class NameTable {
   }
 }
 
-/** `.` and empty parts are skipped, `..` is resolved by name. */
+/** Skips `.` and empty parts, resolves `..` by name. */
 function splitPath(path: string): string[] {
   const parts: string[] = [];
   for (const part of path.split('/')) {

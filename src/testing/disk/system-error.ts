@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 
-/** Codes that the simulated file system can fail with. */
+/** The error codes of the simulated file system. */
 export type SystemErrorCode =
   | 'EACCES'
   | 'EBADF'
@@ -22,10 +22,10 @@ export type SystemErrorCode =
   | 'EROFS'
   | 'EXDEV';
 
-/** An error of the shape that Node's own file system calls reject with. */
+/** An error with the fields of Node's own file system errors. */
 export interface SystemError extends Error {
   readonly code: SystemErrorCode;
-  /** Negative, as Node gives it; undefined for `ELOCKED`, which is no system's code. */
+  /** Negative, as in Node. Undefined for `ELOCKED`, which is no system error. */
   readonly errno: number | undefined;
   readonly syscall: string;
   readonly path: string;

@@ -9,7 +9,7 @@ import {
 export class MemoryCheckpoints implements CheckpointStore {
   objects: Map<string, Uint8Array> = new Map();
 
-  /** Another connection to the same objects: closing it leaves the others open. */
+  /** A new handle of the same objects. Closing it leaves the others open. */
   connect(): MemoryCheckpoints {
     const other = new MemoryCheckpoints();
     other.objects = this.objects;
@@ -21,7 +21,7 @@ export class MemoryCheckpoints implements CheckpointStore {
     for await (const part of source.read()) parts.push(part.slice());
     const bytes = Buffer.concat(parts);
     if (bytes.length !== source.sizeBytes) {
-      throw new CheckpointStoreError('unavailable', `${name} has another size than was said`);
+      throw new CheckpointStoreError('unavailable', `${name} does not have the declared size`);
     }
     this.objects.set(name, bytes);
   }

@@ -3,7 +3,7 @@ export class Random {
   #state: number;
 
   constructor(seed: number) {
-    // The multiplication spreads neighbouring seeds; a state of 0 would stay 0 for ever.
+    // The multiplication spreads neighbouring seeds. A state of 0 would stay 0 forever.
     this.#state = Math.imul(seed ^ 0x5bd1_e995, 0x9e37_79b1) | 0 || 0x2545_f491;
     for (let round = 0; round < 4; round++) this.#step();
   }

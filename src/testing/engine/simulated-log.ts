@@ -8,22 +8,22 @@ import type {
 } from '../../replicated/log/shared-log.ts';
 import { Random } from './random.ts';
 
-/** What a simulated engine does wrong, in chances of 0 to 1 for each call. */
+/** The faults of a simulated engine, as probabilities from 0 to 1 per call. */
 export interface SimulatedLogFaults {
-  /** The append takes place, and its caller is told that the engine is unavailable. */
+  /** The append takes effect, but the caller gets `LogUnavailableError`. */
   readonly lostAcknowledgement?: number | undefined;
-  /** The append does not take place, and its caller is told that the engine is unavailable. */
+  /** The append has no effect, and the caller gets `LogUnavailableError`. */
   readonly refusedAppend?: number | undefined;
   /**
-   * The caller of an append is told that the engine is unavailable, and the append takes place
-   * later, if its position is still free then.
+   * The caller of an append gets `LogUnavailableError`, and the append takes effect later if its
+   * position is still free then.
    */
   readonly delayedAppend?: number | undefined;
-  /** `bounds` answers with an earlier end. */
+  /** `bounds` returns an earlier end. */
   readonly staleBounds?: number | undefined;
-  /** A reader stops and has to be opened again. */
+  /** A reader fails and must be opened again. */
   readonly brokenRead?: number | undefined;
-  /** A reader sees an entry some turns later than the writer. */
+  /** A reader gets an entry some turns later than the writer's acknowledgement. */
   readonly laggingRead?: number | undefined;
 }
 
@@ -31,16 +31,16 @@ export interface SimulatedLogOptions {
   readonly seed?: number | undefined;
   readonly faults?: SimulatedLogFaults | undefined;
   readonly maxEntryBytes?: number | undefined;
-  /** Called where an engine would take time; the default resolves after a turn of microtasks. */
+  /** Called where an engine would take time. The default resolves after a turn of microtasks. */
   readonly delay?: (() => Promise<void>) | undefined;
-  /** Hears of each entry, in order. */
+  /** Called for each entry, in order. */
   readonly onAppend?: ((entry: Uint8Array) => void) | undefined;
 }
 
 /**
- * The engine of a shared log in memory, for tests: it keeps the promises of `SharedLog`, and does
- * all that a real one may do beside. `connect` gives each node a connection of its own, which can
- * be cut.
+ * A shared log engine in memory, for tests. It keeps the guarantees of `SharedLog` and shows the
+ * failures that a real engine may show. `connect` gives each node its own connection, which can be
+ * cut.
  */
 export class SimulatedLog {
   readonly maxEntryBytes: number;
@@ -62,12 +62,12 @@ export class SimulatedLog {
     this.maxEntryBytes = maxEntryBytes;
   }
 
-  /** The first and the last position, without any fault. */
+  /** The first and the last position, never faulty. */
   get bounds(): LogBounds {
     return { first: this.#first, last: this.#first + BigInt(this.#entries.length) - 1n };
   }
 
-  /** The entry at a position; undefined where there is none. */
+  /** The entry at a position; undefined if there is none. */
   entryAt(position: bigint): Uint8Array | undefined {
     return this.#entries[Number(position - this.#first)];
   }
@@ -77,18 +77,18 @@ export class SimulatedLog {
     return new SimulatedConnection(this);
   }
 
-  /** Breaks the promise: the entries behind `position` are gone. */
+  /** Breaks a guarantee: the entries after `position` are lost. */
   lose(position: bigint): void {
     this.#entries = this.#entries.slice(0, Number(position - this.#first + 1n));
     this.#wake();
   }
 
-  /** Whether a fault of this chance happens now. */
+  /** Draws whether a fault of this probability happens now. */
   chance(probability: number | undefined): boolean {
     return probability !== undefined && this.#random.below(1_000_000) < probability * 1_000_000;
   }
 
-  /** Internal: what a connection's calls do. */
+  /** Internal: the append of a connection. */
   async append(position: bigint, entry: Uint8Array): Promise<'appended' | 'occupied'> {
     await this.#delay();
     const { lostAcknowledgement, refusedAppend, delayedAppend } = this.faults;
@@ -104,7 +104,7 @@ export class SimulatedLog {
     return result;
   }
 
-  /** Appends that were delayed arrive, in a random order, among the others. */
+  /** Delayed appends take effect among the others, in random order. */
   #landLate(): void {
     while (this.#late.length > 0 && this.chance(0.5)) {
       const [late] = this.#late.splice(this.#random.below(this.#late.length), 1);
@@ -124,7 +124,7 @@ export class SimulatedLog {
     for (const wake of this.#waiters.splice(0)) wake();
   }
 
-  /** Internal. Resolves when an entry was appended, or `signal` is aborted. */
+  /** Internal. Resolves when an entry is appended, or `signal` is aborted. */
   async whenChanged(signal: AbortSignal): Promise<void> {
     await new Promise<void>((resolve) => {
       const wake = (): void => {
@@ -159,7 +159,7 @@ export class SimulatedLog {
     this.#wake();
   }
 
-  /** Internal: what a reader sees after it has waited. */
+  /** Internal: the faults of a reader after it has waited. */
   async lag(): Promise<void> {
     await this.#delay();
     while (this.chance(this.faults.laggingRead)) await this.#delay();
@@ -173,7 +173,7 @@ export class SimulatedConnection implements SharedLog {
   readonly maxEntryBytes: number;
   readonly #log: SimulatedLog;
   readonly #closing: AbortController = new AbortController();
-  /** Calls reject with LogUnavailableError, and readers end. */
+  /** While set, calls reject with LogUnavailableError and readers end. */
   #cut: AbortController | undefined;
 
   constructor(log: SimulatedLog) {
@@ -185,7 +185,7 @@ export class SimulatedConnection implements SharedLog {
     return this.#cut !== undefined;
   }
 
-  /** The engine cannot be reached until `heal`. */
+  /** Makes the engine unreachable until `heal`. */
   cut(): void {
     this.#cut ??= new AbortController();
   }

@@ -2,13 +2,13 @@ import { LogUnavailableError } from '../../replicated/log/log-errors.ts';
 import type { ShardMapStore, StoredShardMap } from '../../replicated/shards/shard-map-store.ts';
 import { Random } from './random.ts';
 
-/** A shard map in memory, for tests. `connect` gives each node a handle of its own. */
+/** A shard map in memory, for tests. `connect` gives each node its own handle. */
 export class SimulatedShardMap {
   readonly #random: Random;
   readonly #lostAnswer: number;
   #stored: StoredShardMap | undefined;
 
-  /** `lostAnswer`: chance that a replacement takes place and its caller is not told. */
+  /** `lostAnswer`: probability that a replacement takes effect and its caller gets an error. */
   constructor(seed = 1, lostAnswer = 0) {
     this.#random = new Random(seed);
     this.#lostAnswer = lostAnswer;
