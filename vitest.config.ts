@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config';
+import { FileLimit } from './test/support/file-limit.ts';
 import { threadsFromBundle } from './test/support/programs.ts';
 
+/** `npm run test:full` has files that take longer. */
+const isFull = process.env['LODESTORE_TEST_FULL'] !== undefined;
 const SOURCE = new URL('./src/', import.meta.url).pathname;
 
 export default defineConfig({
@@ -24,6 +27,7 @@ export default defineConfig({
     globalSetup: './test/support/programs.ts',
     pool: 'forks',
     maxWorkers: 2,
+    reporters: isFull ? ['default'] : ['default', new FileLimit()],
     // Worker threads load src/*.ts as they are: plain Node needs a hook for that.
     execArgv: ['--import', new URL('./test/support/register-typescript.mjs', import.meta.url).href],
     testTimeout: 60_000,

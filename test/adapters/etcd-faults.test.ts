@@ -8,6 +8,7 @@ import { EtcdEngine } from '../../src/adapters/etcd/etcd-engine.ts';
 import type { EtcdOptions } from '../../src/adapters/etcd/etcd-options.ts';
 import { LogUnavailableError, UnfitEngineError } from '../../src/replicated/log/log-errors.ts';
 import type { SharedLog } from '../../src/replicated/log/shared-log.ts';
+import { HOOK_MS } from '../support/engines/engine-process.ts';
 import { ETCD, EtcdCluster } from '../support/engines/etcd-cluster.ts';
 import { FaultProxy } from '../support/engines/fault-proxy.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -113,8 +114,8 @@ describe.skipIf(ETCD === undefined)('faults of lodestore/etcd (needs etcd-server
   beforeAll(async () => {
     cluster = await EtcdCluster.start();
     real = cluster.endpoints[0]!;
-  });
-  afterAll(() => cluster.stop());
+  }, HOOK_MS);
+  afterAll(() => cluster.stop(), HOOK_MS);
 
   test('an append whose answer is lost is repeated at the next endpoint, and is ours', async () => {
     const proxy = await proxyTo(real);
@@ -270,7 +271,10 @@ describe.skipIf(ETCD === undefined)('settings of etcd (needs etcd-server)', () =
     const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
     const names = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];
     const kind = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-    execFileSync('openssl', [...kind, ...names, '-keyout', key, '-out', cert], { stdio: 'pipe' });
+    execFileSync('openssl', [...kind, ...names, '-keyout', key, '-out', cert], {
+      stdio: 'pipe',
+      timeout: 30_000,
+    });
     const cluster = await EtcdCluster.start({ tls: { cert, key } });
     onTestFinished(() => cluster.stop());
     const endpoints = cluster.endpoints;

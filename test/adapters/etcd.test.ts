@@ -1,79 +1,38 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { EtcdEngine } from '../../src/adapters/etcd/etcd-engine.ts';
-import {
-  electorConformance,
-  shardMapConformance,
-  sharedLogConformance,
-} from '../../src/testing/index.ts';
+import { engineSuite } from '../support/engines/engine-suite.ts';
 import { ETCD, EtcdCluster } from '../support/engines/etcd-cluster.ts';
 
-const never = (): AbortSignal => new AbortController().signal;
-
 describe.skipIf(ETCD === undefined)('lodestore/etcd (needs etcd-server)', () => {
-  let cluster: EtcdCluster;
-  let engines: EtcdEngine[] = [];
-  let logs = 0;
-  const connect = async (): Promise<EtcdEngine> => {
-    const engine = await EtcdEngine.connect({ endpoints: cluster.endpoints });
-    engines.push(engine);
-    return engine;
-  };
-
-  beforeAll(async () => {
-    cluster = await EtcdCluster.start();
-    engines = [];
-  });
-  afterAll(async () => {
-    for (const engine of engines) await engine.close();
-    await cluster.stop();
+  let endpoint = '';
+  const connect = engineSuite('etcd at', async () => {
+    const cluster = await EtcdCluster.start();
+    const { endpoints } = cluster;
+    endpoint = endpoints[0]!;
+    return {
+      connect: () => EtcdEngine.connect({ endpoints }),
+      kill: () => cluster.nodes[0]!.kill(),
+      restart: async () => {
+        cluster.nodes[0]!.start();
+        await cluster.untilReady();
+      },
+      stop: () => cluster.stop(),
+    };
   });
 
-  describe('is a shared log', () => {
-    const cases = sharedLogConformance(() => {
-      const name = `log-${logs++}`;
-      return { open: async () => (await connect()).log(name) };
-    });
-    test.each(cases)('$name', async ({ run }) => expect(run()).resolves.toBeUndefined());
-  });
-
-  describe('has elections', () => {
-    const cases = electorConformance(() => {
-      const name = `election-${logs++}`;
-      return { open: async () => (await connect()).elector(name) };
-    });
-    test.each(cases)('$name', async ({ run }) => expect(run()).resolves.toBeUndefined());
-
-    test('a winner whose lease ends has lost, and another is elected', async () => {
-      const engine = await connect();
-      const { lost } = await engine.elector('e').campaign('first', { signal: never() });
-      const other = (await connect()).elector('e').campaign('second', { signal: never() });
-      const post = async (
-        path: string,
-        body: object,
-      ): Promise<{ kvs: Record<string, string>[] }> => {
-        const options = { method: 'POST', body: JSON.stringify(body) };
-        return (await (await fetch(cluster.endpoints[0]! + path, options)).json()) as never;
-      };
-      const key = Buffer.from('lodestore/primary/e').toString('base64');
-      const { kvs } = await post('/v3/kv/range', { key });
-      expect(Buffer.from(kvs[0]!['value']!, 'base64').toString()).toBe('first');
-      await post('/v3/lease/revoke', { ID: kvs[0]!['lease'] });
-      await Promise.all([lost, other]);
-    });
-
-    test('a winner that is closed has lost', async () => {
-      const engine = await connect();
-      const { lost } = await engine.elector('c').campaign('first', { signal: never() });
-      await engine.close();
-      await expect(lost).resolves.toBeUndefined();
-    });
-  });
-
-  describe('has shard maps', () => {
-    const cases = shardMapConformance(() => {
-      const name = `map-${logs++}`;
-      return { open: async () => (await connect()).shardMap(name) };
-    });
-    test.each(cases)('$name', async ({ run }) => expect(run()).resolves.toBeUndefined());
+  test('a winner whose lease ends has lost, and another is elected', async () => {
+    const { signal } = new AbortController();
+    const engine = await connect();
+    const { lost } = await engine.elector('lease').campaign('first', { signal });
+    const other = (await connect()).elector('lease').campaign('second', { signal });
+    const post = async (path: string, body: object): Promise<{ kvs: Record<string, string>[] }> => {
+      const options = { method: 'POST', body: JSON.stringify(body) };
+      return (await (await fetch(endpoint + path, options)).json()) as never;
+    };
+    const key = Buffer.from('lodestore/primary/lease').toString('base64');
+    const { kvs } = await post('/v3/kv/range', { key });
+    expect(Buffer.from(kvs[0]!['value']!, 'base64').toString()).toBe('first');
+    await post('/v3/lease/revoke', { ID: kvs[0]!['lease'] });
+    await Promise.all([lost, other]);
   });
 });

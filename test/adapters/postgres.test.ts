@@ -1,16 +1,10 @@
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { PostgresEngine } from '../../src/adapters/postgres/postgres-engine.ts';
 import type { PostgresOptions } from '../../src/adapters/postgres/postgres-options.ts';
 import { examineSettings } from '../../src/adapters/postgres/postgres-settings.ts';
 import { LogUnavailableError } from '../../src/replicated/log/log-errors.ts';
-import {
-  electorConformance,
-  shardMapConformance,
-  sharedLogConformance,
-} from '../../src/testing/index.ts';
+import { engineSuite } from '../support/engines/engine-suite.ts';
 import { POSTGRES, PostgresServer } from '../support/engines/postgres-server.ts';
-
-const never = (): AbortSignal => new AbortController().signal;
 
 const AWAY = 'postgres://lodestore:secret@127.0.0.1:1/postgres';
 
@@ -57,73 +51,25 @@ test('settings that cannot keep the promise are unfit', () => {
 });
 
 describe.skipIf(POSTGRES === undefined)('lodestore/postgres (needs PostgreSQL 15)', () => {
-  let server: PostgresServer;
-  const engines: PostgresEngine[] = [];
-  let names = 0;
-  const connect = async (): Promise<PostgresEngine> => {
-    const servers = [AWAY, server.url];
-    const engine = await PostgresEngine.connect({ servers, leaseMs: 1000, maxConnections: 3 });
-    engines.push(engine);
-    return engine;
-  };
-  beforeAll(async () => {
-    server = await PostgresServer.start();
-  });
-  afterAll(async () => {
-    for (const engine of engines) await engine.close();
-    await server.stop();
-  });
-
-  describe('is a shared log', () => {
-    const cases = sharedLogConformance(() => {
-      const name = `log-${names++}`;
-      return { open: async () => (await connect()).log(name) };
-    });
-    test.each(cases)('$name', async ({ run }) => expect(run()).resolves.toBeUndefined());
-  });
-
-  describe('has elections', () => {
-    const cases = electorConformance(() => {
-      const name = `election-${names++}`;
-      return { open: async () => (await connect()).elector(name) };
-    });
-    test.each(cases)('$name', async ({ run }) => expect(run()).resolves.toBeUndefined());
-
-    test('another is elected when the winner is away', async () => {
-      const engine = await connect();
-      const { lost } = await engine.elector('e').campaign('first', { signal: never() });
-      const other = (await connect()).elector('e').campaign('second', { signal: never() });
-      await engine.close();
-      await Promise.all([lost, other]);
-      expect(engine.description).toContain('PostgreSQL at');
-    });
-  });
-
-  describe('has shard maps', () => {
-    const cases = shardMapConformance(() => {
-      const name = `map-${names++}`;
-      return { open: async () => (await connect()).shardMap(name) };
-    });
-    test.each(cases)('$name', async ({ run }) => expect(run()).resolves.toBeUndefined());
+  let url = '';
+  const connect = engineSuite('PostgreSQL at', async () => {
+    const server = await PostgresServer.start();
+    url = server.url;
+    const servers = [AWAY, url];
+    return {
+      connect: () => PostgresEngine.connect({ servers, leaseMs: 1000, maxConnections: 3 }),
+      kill: () => server.node.kill('SIGQUIT'),
+      restart: () => server.restart(),
+      stop: () => server.stop(),
+    };
   });
 
   test('many open at once: the tables are made once', async () => {
-    const { url } = server;
     const open = (): Promise<PostgresEngine> =>
       PostgresEngine.connect({ servers: [url], schema: 'fresh' });
     const opened = await Promise.all([open(), open(), open(), open()]);
     for (const engine of opened) await engine.close();
     expect(opened).toHaveLength(4);
-  });
-
-  test('the log goes on after the server was killed', async () => {
-    const log = await (await connect()).log('killed');
-    for (let p = 1n; p <= 20n; p++) await log.append(p, Buffer.from(`entry ${p}`));
-    await server.node.kill('SIGQUIT');
-    await expect(log.append(21n, Buffer.from('late'))).rejects.toThrow(LogUnavailableError);
-    await server.restart();
-    await expect.poll(() => log.append(21n, Buffer.from('late')).catch(String)).toBe('appended');
-    expect(await log.bounds()).toEqual({ first: 1n, last: 21n });
   });
 
   test('a server that does not wait for its disk is refused', async () => {

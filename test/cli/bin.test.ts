@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { MetadataStore, WriteBatch } from '../../src/index.ts';
 import { buildPackage } from '../support/built-package.ts';
 import { fingerprint } from '../support/cli.ts';
@@ -27,7 +27,12 @@ afterAll(() => rm(home, { recursive: true, force: true }));
 function start(argv: readonly string[]): ChildProcessByStdio<null, Readable, Readable> {
   const env = { ...process.env };
   delete env['NODE_OPTIONS'];
-  return spawn(process.execPath, [main, ...argv], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [main, ...argv], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  return child;
 }
 
 async function runBin(...argv: string[]): Promise<{ code: number; out: string; err: string }> {

@@ -2,7 +2,7 @@ import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { MetadataStore, WriteBatch } from '../../src/index.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -18,10 +18,12 @@ function start(argv: readonly string[]): ChildProcessByStdio<Writable, Readable,
   const env = { ...process.env };
   delete env['NODE_OPTIONS'];
   const flags = [`--max-old-space-size=${HEAP_MIB}`, '--import', REGISTER];
-  return spawn(process.execPath, [...flags, MAIN, ...argv], {
+  const child = spawn(process.execPath, [...flags, MAIN, ...argv], {
     env,
     stdio: ['pipe', 'pipe', 'pipe'],
   });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  return child;
 }
 
 function collect(stream: Readable): { text: string } {

@@ -150,7 +150,7 @@ const AS_NOBODY = `
 function toldNobody(directory: string): Told {
   const script = ['--import', HOOK, '--input-type=module', '-e', AS_NOBODY, '--'];
   const args = [...script, 'explain', '--json', directory];
-  const { stdout, stderr, status } = spawnSync(process.execPath, args);
+  const { stdout, stderr, status } = spawnSync(process.execPath, args, { timeout: 60_000 });
   expect(String(stderr)).toBe('');
   return { ...(JSON.parse(String(stdout)) as Omit<Told, 'code'>), code: status ?? -1 };
 }

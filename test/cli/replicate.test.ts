@@ -5,6 +5,7 @@ import { ofLog } from '../../src/cli/replicate/replicate-doctor.ts';
 import { parseEngine } from '../../src/cli/replicate/engine-address.ts';
 import { ReplicatedStore } from '../../src/replicated/index.ts';
 import { runCli } from '../support/cli.ts';
+import { HOOK_MS } from '../support/engines/engine-process.ts';
 import { ETCD, EtcdCluster } from '../support/engines/etcd-cluster.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -40,8 +41,8 @@ describe.skipIf(ETCD === undefined)('lodestore replicate (needs etcd-server)', (
   let cluster: EtcdCluster;
   beforeAll(async () => {
     cluster = await EtcdCluster.start();
-  });
-  afterAll(() => cluster.stop());
+  }, HOOK_MS);
+  afterAll(() => cluster.stop(), HOOK_MS);
 
   test('status, checkpoint, doctor, promote', async () => {
     const directory = await temporaryDirectory();

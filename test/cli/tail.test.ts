@@ -4,7 +4,7 @@ import { copyFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { MetadataStore } from '../../src/index.ts';
 import { LEASE_NAME, LOCK_NAME, logName } from '../../src/format/file-name.ts';
 import { fingerprint, runCli } from '../support/cli.ts';
@@ -149,6 +149,7 @@ test('--follow prints what is committed, over rotations and merges, until Ctrl-C
   const child = spawn(process.execPath, ['--import', HOOK, MAIN, 'tail', '--follow', directory], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  onTestFinished(() => void child.kill('SIGKILL'));
   const exited = once(child, 'exit');
   let complaint = '';
   child.stderr.on('data', (text: Buffer) => {

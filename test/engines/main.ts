@@ -58,11 +58,25 @@ function restart(nodes: ChaosTarget['nodes']): (i: number) => Promise<void> {
   };
 }
 
+/** Beyond what was asked for: starting, the last faults, and the reader's end. */
+const GRACE_SECONDS = 180;
+
+/** A run that does not end is a failure, not a wait. */
+function endLate(engine: string): NodeJS.Timeout {
+  const seconds = Number(values.seconds) + GRACE_SECONDS;
+  return setTimeout(() => {
+    console.log(`${engine}: has not ended within ${seconds} s`);
+    process.exit(1);
+  }, 1_000 * seconds);
+}
+
 let failed = 0;
 for (const engine of values.engine) {
+  const late = endLate(engine);
   const target = await TARGETS[engine]?.();
   if (target === undefined) {
     console.log(`${engine}: skipped, it is not installed (or is older than what is supported)`);
+    clearTimeout(late);
     continue;
   }
   try {
@@ -72,6 +86,7 @@ for (const engine of values.engine) {
     if (report.violations.length > 0 || report.acknowledged === 0) failed++;
   } finally {
     await target.stop();
+    clearTimeout(late);
   }
 }
 process.exit(failed === 0 ? 0 : 1);

@@ -4,6 +4,9 @@ import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 
+const START_MS = 30_000;
+const CHECK_MS = 3_000;
+
 /** The path of a program: as the variable says, else as found. Undefined: it is not installed. */
 export function programPath(variable: string, candidates: readonly string[]): string | undefined {
   const given = process.env[variable];
@@ -14,7 +17,8 @@ export function programPath(variable: string, candidates: readonly string[]): st
       continue;
     }
     try {
-      return execFileSync('sh', ['-c', `command -v ${one}`], { encoding: 'utf8' }).trim();
+      const find = ['-c', `command -v ${one}`];
+      return execFileSync('sh', find, { encoding: 'utf8', timeout: CHECK_MS }).trim();
     } catch {
       // Not in PATH.
     }
@@ -43,6 +47,15 @@ export interface ProcessOwner {
   readonly uid?: number;
   readonly gid?: number;
 }
+
+/** Children that run. Where there is no `setpriv`, they end with a process that ends by itself. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** How long a server may take to end at a signal, before it is killed. */
+const END_MS = 10_000;
 
 /** One server of an engine. It ends with the process that started it. */
 export class EngineProcess {
@@ -79,12 +92,15 @@ export class EngineProcess {
     const line = [this.#program, ...this.#arguments];
     if (KEEPER !== undefined) line.unshift(KEEPER, '--pdeathsig', 'KILL', '--');
     const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], LC_ALL: 'C' };
-    this.#child = spawn(line[0]!, line.slice(1), {
+    const child = spawn(line[0]!, line.slice(1), {
       stdio: ['ignore', log, log],
       env,
       ...this.#owner,
     });
-    this.#child.unref();
+    this.#child = child;
+    running.add(child);
+    child.once('exit', () => running.delete(child));
+    child.unref();
     closeSync(log);
   }
 
@@ -94,10 +110,14 @@ export class EngineProcess {
 
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     if (!this.isRunning) return;
-    const ended = once(this.#child!, 'exit');
-    this.#child!.ref();
-    this.#child!.kill(signal);
+    const child = this.#child!;
+    const ended = once(child, 'exit');
+    child.ref();
+    child.kill(signal);
+    // One that is stopped does not end at SIGQUIT.
+    const late = setTimeout(() => child.kill('SIGKILL'), END_MS);
     await ended;
+    clearTimeout(late);
   }
 
   /** What the server has printed. */
@@ -107,10 +127,17 @@ export class EngineProcess {
 }
 
 /** Repeats until `check` resolves to true. A server needs a while to start. */
-export async function until(what: string, check: () => Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 600; i++) {
-    if (await check().catch(() => false)) return;
+export async function until(
+  what: string,
+  check: (signal: AbortSignal) => Promise<boolean>,
+): Promise<void> {
+  const endMs = Date.now() + START_MS;
+  while (Date.now() < endMs) {
+    if (await check(AbortSignal.timeout(CHECK_MS)).catch(() => false)) return;
     await pause(50);
   }
-  throw new Error(`${what}: not within 30 s`);
+  throw new Error(`${what}: not within ${START_MS / 1_000} s`);
 }
+
+/** For `beforeAll`: a server may be started a few times. */
+export const HOOK_MS = 180_000;

@@ -76,9 +76,9 @@ export class EtcdCluster {
     for (const [i, endpoint] of this.endpoints.entries()) {
       if (!this.nodes[i]!.isRunning)
         throw new Error(`etcd ended: ${this.nodes[i]!.log().slice(-500)}`);
-      await until(`etcd at ${endpoint}`, async () => {
+      await until(`etcd at ${endpoint}`, async (signal) => {
         if (!isPlain) return this.nodes[i]!.log().includes('ready to serve client requests');
-        const response = await fetch(`${endpoint}/health`);
+        const response = await fetch(`${endpoint}/health`, { signal });
         return response.ok && (await response.text()).includes('true');
       });
     }

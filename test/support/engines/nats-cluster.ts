@@ -10,7 +10,7 @@ export const NATS: string | undefined = programPath('LODESTORE_NATS', ['nats-ser
 /** The version that is installed: older ones are refused. */
 export function isNatsFit(): boolean {
   if (NATS === undefined) return false;
-  const text = execFileSync(NATS, ['--version'], { encoding: 'utf8' });
+  const text = execFileSync(NATS, ['--version'], { encoding: 'utf8', timeout: 10_000 });
   const [, major, minor, patch] = /v(\d+)\.(\d+)\.(\d+)/.exec(text) ?? [];
   const number = Number(major) * 1e6 + Number(minor) * 1e3 + Number(patch);
   return number >= 2_010_027;
@@ -63,13 +63,20 @@ export class NatsCluster {
     });
     for (const node of processes) node.start();
     const cluster = new NatsCluster(processes, ports, directory);
-    await cluster.untilReady();
+    try {
+      await cluster.untilReady();
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
     return cluster;
   }
 
   async untilReady(): Promise<void> {
     for (const url of this.monitors) {
-      await until(`NATS at ${url}`, async () => (await fetch(`${url}/healthz`)).ok);
+      await until(`NATS at ${url}`, async (signal) => {
+        return (await fetch(`${url}/healthz`, { signal })).ok;
+      });
     }
   }
 

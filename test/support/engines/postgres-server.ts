@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { EngineProcess, freePorts, until, type ProcessOwner } from './engine-process.ts';
 
 const INSTALLED = '/usr/lib/postgresql';
+/** A call blocks the event loop, and with it the time-outs of the test. */
+const ASK_MS = 10_000;
+const MAKE_MS = 60_000;
 
 /** The folder of the programs of PostgreSQL 15 or newer; undefined: not installed. */
 export const POSTGRES: string | undefined = programFolder();
@@ -23,7 +26,7 @@ function programFolder(): string | undefined {
 function ownerOf(): ProcessOwner {
   if (process.getuid?.() !== 0) return {};
   const id = (flag: string): number =>
-    Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }).trim());
+    Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8', timeout: ASK_MS }).trim());
   return { uid: id('-u'), gid: id('-g') };
 }
 
@@ -53,11 +56,15 @@ export class PostgresServer {
       {
         ...owner,
         encoding: 'utf8',
+        timeout: MAKE_MS,
         cwd: directory,
         env: { LC_ALL: 'C', PATH: process.env['PATH'] },
       },
     );
-    if (made.status !== 0) throw new Error(`initdb: ${made.stderr}`);
+    if (made.status !== 0) {
+      rmSync(directory, { recursive: true, force: true });
+      throw new Error(`initdb: ${made.stderr || String(made.error ?? made.signal)}`);
+    }
     const [port] = await freePorts(1);
     const args = ['-D', data, '-p', String(port), '-k', directory, '-h', '127.0.0.1'];
     for (const one of settings) args.push('-c', one);
@@ -65,7 +72,12 @@ export class PostgresServer {
     const node = new EngineProcess('postgres', join(POSTGRES, 'postgres'), args, log, owner);
     const url = `postgres://lodestore@127.0.0.1:${port}/postgres`;
     const server = new PostgresServer(node, url, directory);
-    await server.restart();
+    try {
+      await server.restart();
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
     return server;
   }
 
@@ -75,7 +87,8 @@ export class PostgresServer {
     const url = new URL(this.url);
     await until(`PostgreSQL at ${url.host}`, () => {
       const args = ['-h', url.hostname, '-p', url.port, '-q'];
-      return Promise.resolve(spawnSync(join(POSTGRES!, 'pg_isready'), args).status === 0);
+      const { status } = spawnSync(join(POSTGRES!, 'pg_isready'), args, { timeout: ASK_MS });
+      return Promise.resolve(status === 0);
     });
   }
 
