@@ -25,7 +25,7 @@ export function checkPosition(position: unknown, name: string): bigint {
 }
 
 /**
- * Checks an entry that is to be appended.
+ * Checks an entry to append.
  * @throws TypeError, RangeError
  */
 export function checkEntry(entry: unknown, maxEntryBytes: number): Uint8Array {
@@ -35,7 +35,7 @@ export function checkEntry(entry: unknown, maxEntryBytes: number): Uint8Array {
 }
 
 /**
- * Checks a number of milliseconds; returns `fallback` for undefined.
+ * Checks a number of milliseconds. Returns `fallback` for undefined.
  * @throws TypeError, RangeError
  */
 export function checkMilliseconds(value: unknown, name: string, fallback: number): number {

@@ -2,35 +2,37 @@ import type { Elector } from '../replicated/log/elector.ts';
 import type { SharedLog } from '../replicated/log/shared-log.ts';
 import type { ShardMapStore } from '../replicated/shards/shard-map-store.ts';
 
-/** What one look at an engine found. */
+/** The result of one check of an engine. */
 export interface EngineFinding {
-  /** What was looked at: `version`, `members`, `quota`, … Stable; texts are prose. */
+  /** The check: `version`, `members`, `quota`, … Stable, unlike the texts. */
   readonly check: string;
   /**
-   * `good`; `warning`: it keeps its promise, but something should be changed; `unfit`: it cannot
-   * keep its promise; `unknown`: it could not be looked at.
+   * - `good`: nothing to do.
+   * - `warning`: guarantees hold, but something should be changed.
+   * - `unfit`: the engine cannot keep the guarantees of a shared log.
+   * - `unknown`: the check was not possible.
    */
   readonly state: 'good' | 'warning' | 'unfit' | 'unknown';
   /** What was found, as a sentence. */
   readonly text: string;
-  /** What to do about it; undefined if nothing is to be done. */
+  /** What to do about it; undefined if nothing. */
   readonly remedy?: string | undefined;
 }
 
 /**
- * A connection to an engine that replicates. Everything that it makes shares its connections. Names
- * consist of 1 to 100 characters: letters, digits, `-` and `_`.
+ * A connection to a replicated engine. Everything that it creates shares its connections. Names
+ * have 1 to 100 characters: letters, digits, `-` and `_`.
  */
 export interface ReplicationEngine {
   /** The engine and its addresses, for messages. Without passwords. */
   readonly description: string;
-  /** Opens the log with this name. A log that has no entry yet is empty. */
+  /** Opens the log of this name. A log without entries is empty. */
   log(name: string): Promise<SharedLog>;
-  /** An elector for what is called `name`. */
+  /** The elector of the election `name`. */
   elector(name: string): Elector;
-  /** The value called `name` that changes by compare-and-set. */
+  /** The value `name` that changes by compare-and-set. */
   shardMap(name: string): ShardMapStore;
-  /** Looks at versions and settings of the engine, for `lodestore replicate doctor`. */
+  /** Checks versions and settings of the engine, for `lodestore replicate doctor`. */
   examine(): Promise<readonly EngineFinding[]>;
   /** Ends open readers and elections, and frees connections. Idempotent. */
   close(): Promise<void>;

@@ -4,14 +4,14 @@ import type { CampaignOptions, Elector, Leadership } from '../replicated/log/ele
 import { LogUnavailableError } from '../replicated/log/log-errors.ts';
 import { pulse } from './pulse.ts';
 
-/** One candidate's claim to a lease that an engine keeps. */
+/** One candidate's claim to a lease in an engine. */
 export interface LeaseClaim {
   /**
-   * Takes the lease if it is free, or renews it if this claim has it. Resolves to whether this
-   * claim has it now, for `leaseMs` from the call on.
+   * Takes the lease if it is free, or renews it if this claim has it. Resolves to true if this
+   * claim now has it, for `leaseMs` from the call on.
    */
   hold(): Promise<boolean>;
-  /** Gives the lease back if this claim has it. */
+  /** Releases the lease if this claim has it. */
   release(): Promise<void>;
 }
 
@@ -22,7 +22,7 @@ export interface LeaseElectorOptions {
   readonly claim: (id: string) => LeaseClaim;
 }
 
-/** An election by a lease: whoever holds it is elected, and renews it until that fails. */
+/** An election by a lease: its holder is elected, and renews it until renewals fail. */
 export class LeaseElector implements Elector {
   readonly #options: LeaseElectorOptions;
 
@@ -42,7 +42,7 @@ export class LeaseElector implements Elector {
           return { lost: this.#keep(claim, began + leaseMs, signal) };
         }
         if (ended.aborted) throw new LogUnavailableError('the connection to the engine is closed');
-        // A quarter, so that the next one is elected soon after a lease ran out.
+        // A quarter, so that the next candidate is elected soon after a lease expired.
         await pulse(leaseMs / 4, signal);
       }
     } catch (error) {
@@ -80,7 +80,7 @@ async function isHeld(claim: LeaseClaim): Promise<boolean> {
   }
 }
 
-/** Resolves as `promise`, or rejects with the signal's reason. */
+/** Settles as `promise`, or rejects with the signal's reason. */
 export async function unlessAborted<T>(
   promise: Promise<T>,
   signal: AbortSignal | undefined,

@@ -1,6 +1,6 @@
 /**
- * A store whose batches survive the loss of a machine: commits go to a shared log, replicas read
- * it. See docs/DURABILITY.md.
+ * A store whose batches survive the loss of a machine: commits go to a shared log, which replicas
+ * read. See docs/DURABILITY.md.
  *
  * @module
  */

@@ -15,7 +15,7 @@ test('an engine is given by its address', () => {
   expect(parseEngine('nats://a:4222').kind).toBe('nats');
   expect(parseEngine('postgres://u@a/db').kind).toBe('postgres');
   for (const wrong of ['a:2379', 'redis://a', 'etcd://', '']) {
-    expect(() => parseEngine(wrong)).toThrow(/It is like/);
+    expect(() => parseEngine(wrong)).toThrow(/Expected etcd/);
   }
 });
 

@@ -7,7 +7,7 @@ import type { EtcdAnswer } from './etcd-endpoint.ts';
 import type { EtcdGateway } from './etcd-gateway.ts';
 import { base64Of, type EtcdRange, type EtcdTransaction } from './etcd-keys.ts';
 
-/** How often a node that is not elected looks whether it can be, if the watch tells nothing. */
+/** Interval at which a candidate tries to win, in case the watch reports nothing. */
 const LOOK_MS = 2000;
 const RETRY_MS = 200;
 
@@ -16,7 +16,7 @@ interface LeaseAnswer extends EtcdAnswer {
   readonly TTL?: string;
 }
 
-/** How long a lease is valid: what etcd granted, from before the request on. */
+/** The granted lifetime of a lease, counted from before the request. */
 interface HeldLease {
   readonly id: string;
   readonly ttlMs: number;
@@ -24,8 +24,8 @@ interface HeldLease {
 }
 
 /**
- * An election: a key that a lease holds. The winner renews the lease; when the lease runs out, etcd
- * removes the key, and the next node that puts it has won. The value is the winner's id.
+ * An election: a key attached to a lease. The winner renews the lease. When the lease expires, etcd
+ * removes the key, and the next node that puts it wins. The value is the winner's id.
  */
 export class EtcdElector implements Elector {
   readonly #gateway: EtcdGateway;
@@ -64,7 +64,7 @@ export class EtcdElector implements Elector {
     return { lost: this.#hold(lease, signal) };
   }
 
-  /** Renews the lease until that fails for as long as it is valid, or until the winner resigns. */
+  /** Renews the lease until it expires without a successful renewal, or the winner resigns. */
   async #hold(lease: HeldLease, signal: AbortSignal): Promise<void> {
     const either = [signal, this.#gateway.ended];
     const isEnded = (): boolean => either.some((one) => one.aborted);
@@ -81,7 +81,7 @@ export class EtcdElector implements Elector {
     await pulse(Math.max(0, lease.validUntilMs - monotonicMs()), signal);
   }
 
-  /** Whether the lease still exists. */
+  /** True if the lease still exists. */
   async #renew(lease: HeldLease, signal: AbortSignal): Promise<boolean> {
     const began = monotonicMs();
     const path = '/v3/lease/keepalive';
@@ -126,7 +126,7 @@ export class EtcdElector implements Elector {
     return { lease: pair.lease, revision: BigInt(range.header?.revision ?? 0) };
   }
 
-  /** Until the key is removed, or for a while. */
+  /** Resolves when the key is removed, or after a while. */
   async #untilFree(revision: bigint, signal: AbortSignal): Promise<void> {
     const watching = new AbortController();
     const create_request = { key: this.#key, start_revision: String(revision + 1n) };
@@ -136,7 +136,7 @@ export class EtcdElector implements Elector {
         if (answer.events !== undefined) return;
       }
     })();
-    // A watch that failed is no reason to look at once.
+    // A failed watch is no reason to try at once.
     const free = watched.catch(() => pulse(RETRY_MS, signal));
     await Promise.race([free, pulse(LOOK_MS, signal)]);
     watching.abort();

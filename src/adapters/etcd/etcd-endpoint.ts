@@ -6,7 +6,7 @@ import { UnfitEngineError } from '../../replicated/log/log-errors.ts';
 import { EtcdAttemptError, etcdFailure } from './etcd-failure.ts';
 import type { EtcdTls } from './etcd-options.ts';
 
-/** What every answer of etcd begins with. Numbers of 64 bits are strings. */
+/** The header of every response of etcd. 64-bit numbers are strings. */
 export interface EtcdHeader {
   readonly cluster_id?: string;
   readonly revision?: string;
@@ -16,19 +16,19 @@ export interface EtcdAnswer {
   readonly header?: EtcdHeader;
 }
 
-/** How a request to an endpoint is sent. */
+/** A request to an endpoint. */
 export interface EtcdRequest {
-  /** Of the gateway: `/v3/kv/txn`. */
+  /** Path in the gateway: `/v3/kv/txn`. */
   readonly path: string;
   /** JSON. */
   readonly body: string;
   readonly token?: string | undefined;
-  /** Bound of the whole call; of a stream: of the silence between two answers. */
+  /** Timeout of the whole call; for a stream, of the silence between two responses. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** One member of the cluster, by HTTP. It knows nothing of the others. */
+/** One member of the cluster, over HTTP. Knows nothing of the other members. */
 export class EtcdEndpoint {
   readonly url: URL;
   readonly #tls: EtcdTls;
@@ -41,7 +41,7 @@ export class EtcdEndpoint {
     this.#agent = url.protocol === 'https:' ? new https.Agent(keeping) : new http.Agent(keeping);
   }
 
-  /** The answer to a call. Rejects with EtcdAttemptError, or with a final error. */
+  /** The response to a call. Rejects with EtcdAttemptError, or with a final error. */
   async call(request: EtcdRequest): Promise<EtcdAnswer> {
     const sent = this.#send(request);
     const deadline = setTimeout(
@@ -61,7 +61,7 @@ export class EtcdEndpoint {
     }
   }
 
-  /** The answers of a stream, one by one. Ends with an EtcdAttemptError when it falls silent. */
+  /** The responses of a stream. Ends with an EtcdAttemptError when no response arrives in time. */
   async *stream(request: EtcdRequest): AsyncGenerator<EtcdAnswer> {
     const sent = this.#send(request);
     sent.request.setTimeout(request.timeoutMs, () => sent.fail(new EtcdAttemptError('silence')));
@@ -80,7 +80,7 @@ export class EtcdEndpoint {
     }
   }
 
-  /** Text at a path that is not one of the gateway, by GET: metrics. */
+  /** Text from a GET request outside the gateway: metrics. */
   async text(path: string, timeoutMs: number): Promise<string> {
     const signal = AbortSignal.timeout(timeoutMs);
     const sent = this.#send({ path, body: '', timeoutMs, signal }, 'GET');
@@ -102,7 +102,7 @@ export class EtcdEndpoint {
 
   #send(one: EtcdRequest, method = 'POST'): SentRequest {
     const headers: http.OutgoingHttpHeaders = {
-      // A watch of a member that has no leader ends instead of staying silent.
+      // With this, a watch at a member without a leader ends instead of staying silent.
       'Grpc-Metadata-hasleader': 'true',
     };
     if (one.token !== undefined) headers['Authorization'] = one.token;
@@ -116,11 +116,11 @@ export class EtcdEndpoint {
   }
 }
 
-/** A request on its way. */
+/** A request in flight. */
 class SentRequest {
   readonly request: http.ClientRequest;
   readonly response: Promise<http.IncomingMessage>;
-  /** Why it was ended from here. */
+  /** Why this side ended it. */
   failure: Error | undefined;
   readonly #removeListener: () => void;
 
@@ -130,7 +130,7 @@ class SentRequest {
       request.once('response', resolve);
       request.on('error', reject);
     });
-    // It is awaited later, and may have failed by then.
+    // The result is awaited later and may have failed by then.
     this.response.catch(() => {});
     this.#removeListener =
       signal === undefined ? () => {} : onAbort(signal, () => this.fail(new Error('aborted')));
@@ -182,7 +182,7 @@ function resultOf(line: string): EtcdAnswer {
   throw etcdFailure(200, JSON.stringify(error ?? line));
 }
 
-/** Any other error is one of the connection. */
+/** Treats any other error as a connection error. */
 function asAttempt(error: unknown): Error {
   if (error instanceof EtcdAttemptError || error instanceof UnfitEngineError) return error;
   const message = error instanceof Error ? error.message : String(error);

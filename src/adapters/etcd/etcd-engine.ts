@@ -13,8 +13,8 @@ import { resolveEtcdOptions, type EtcdOptions } from './etcd-options.ts';
 import { EtcdShardMap } from './etcd-shard-map.ts';
 
 /**
- * A cluster of etcd: logs, elections and maps, over its JSON gateway (`/v3`). Needs etcd 3.4.23 or
- * newer, but not 3.5.0 to 3.5.2. All logs share connections; each open reader has one of its own.
+ * An etcd cluster: logs, elections and maps over its JSON gateway (`/v3`). Needs etcd 3.4.23 or
+ * newer, but not 3.5.0 to 3.5.2. All logs share connections; each open reader has its own.
  */
 export class EtcdEngine implements ReplicationEngine {
   readonly #gateway: EtcdGateway;
@@ -24,9 +24,10 @@ export class EtcdEngine implements ReplicationEngine {
   }
 
   /**
-   * Connects to a cluster. At least one endpoint must answer; the others are looked at when they
-   * are first used.
-   * @throws UnfitEngineError if an endpoint that answers cannot keep the promise of a shared log.
+   * Connects to a cluster. At least one endpoint must answer; the others are checked when they are
+   * first used.
+   * @throws UnfitEngineError if an endpoint that answers cannot keep the guarantees of a shared
+   *   log.
    * @throws LogUnavailableError if none answers.
    */
   static async connect(options: EtcdOptions): Promise<EtcdEngine> {

@@ -14,10 +14,10 @@ interface AlarmList extends EtcdAnswer {
   readonly alarms?: readonly { readonly alarm?: string }[];
 }
 
-/** Share of the quota from which on it is to be looked after. */
+/** Used share of the quota above which a warning is given. */
 const QUOTA_WARNING = 0.6;
 
-/** Versions, members, alarms, quota and syncs of a cluster. Changes nothing. */
+/** Checks versions, members, alarms, quota and syncs of a cluster. Changes nothing. */
 export async function examineEtcd(gateway: EtcdGateway): Promise<EngineFinding[]> {
   const statuses = await gateway.statuses();
   const findings = statuses.map(([url, status]) => ofEndpoint(url, status));

@@ -1,9 +1,11 @@
 import { UnfitEngineError } from '../../replicated/log/log-errors.ts';
 
-/** One endpoint did not answer, or refused for now. Whether it did the call is not known. */
+/**
+ * One endpoint did not answer, or refused temporarily. It is unknown whether it executed the call.
+ */
 export class EtcdAttemptError extends Error {
   override readonly name: string = 'EtcdAttemptError';
-  /** The endpoint wants another token. It did not do the call. */
+  /** The endpoint requires a new token. It did not execute the call. */
   readonly isTokenRefused: boolean;
 
   constructor(message: string, fields: { cause?: unknown; isTokenRefused?: boolean } = {}) {
@@ -12,14 +14,14 @@ export class EtcdAttemptError extends Error {
   }
 }
 
-/** The cause that gRPC gives for an error. */
+/** The gRPC status code. */
 const GRPC_INVALID_ARGUMENT = 3;
 const GRPC_UNAUTHENTICATED = 16;
 
 const NO_SPACE =
   'the quota of etcd is used up. Trim the logs, then compact and defragment etcd, and disarm the alarm (etcdctl alarm disarm)';
 
-/** The error for an answer of etcd that is not a success. */
+/** The error for a response of etcd that is not a success. */
 export function etcdFailure(status: number, text: string): Error {
   const { message, code } = readFailure(text);
   if (status === 404 && code === undefined) {
@@ -35,7 +37,8 @@ export function etcdFailure(status: number, text: string): Error {
   const isTokenRefused =
     code === GRPC_UNAUTHENTICATED ||
     (code === GRPC_INVALID_ARGUMENT && /auth: revision|invalid auth token/.test(message));
-  // A put that etcd answers so may have been applied: the quota is looked at before, not instead.
+  // A put with this response may have been applied. The quota is therefore checked before, not
+  // instead.
   if (/database space exceeded/.test(message)) return new EtcdAttemptError(NO_SPACE);
   return new EtcdAttemptError(`etcd answered ${status}: ${message}`, { isTokenRefused });
 }

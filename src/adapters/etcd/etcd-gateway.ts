@@ -9,20 +9,20 @@ import { unfitEtcdVersion } from './etcd-version.ts';
 
 const CLOSED = 'the connection to etcd is closed';
 
-/** A watch without events is begun again after this time. */
+/** A watch without events is restarted after this time. */
 const WATCH_SILENCE_MS = 60_000;
 
 /** A call of the gateway. */
 export interface EtcdCall {
   readonly path: string;
-  /** As an object, or as JSON. */
+  /** As an object, or as JSON text. */
   readonly body: object | string;
   readonly signal?: AbortSignal | undefined;
-  /** Called before another endpoint is tried: the one before may still do the call. */
+  /** Called before a retry at another endpoint: the previous one may still execute the call. */
   readonly onRetry?: (() => void) | undefined;
 }
 
-/** What an endpoint says of itself. */
+/** The status that an endpoint reports. */
 export interface EtcdStatus extends EtcdAnswer {
   readonly version?: string;
   readonly leader?: string;
@@ -32,12 +32,13 @@ export interface EtcdStatus extends EtcdAnswer {
 }
 
 /**
- * The JSON gateway of a cluster. A call goes to the endpoint that answered last. If that one does
- * not answer, the call goes to the next, each at most once; so a call may be done twice, and every
- * call is one that may be. If none answers, it rejects with LogUnavailableError.
+ * The JSON gateway of a cluster. A call goes to the endpoint that answered last. If it does not
+ * answer, the call goes to the next, each endpoint at most once. A call may therefore be executed
+ * twice, so every call must be safe to repeat. If none answers, it rejects with
+ * LogUnavailableError.
  *
- * An endpoint is asked for its version and its cluster before its first call, and again after it
- * has failed: an address may lead to another server then.
+ * The version and the cluster of an endpoint are checked before its first call, and again after a
+ * failure, because its address may then lead to another server.
  */
 export class EtcdGateway {
   readonly options: ResolvedEtcdOptions;
@@ -81,7 +82,7 @@ export class EtcdGateway {
   }
 
   /**
-   * The answers of a watch at one endpoint. Ends with an error when the endpoint fails, has no
+   * The responses of a watch at one endpoint. Ends with an error if the endpoint fails, has no
    * leader, or does not answer other calls.
    */
   async *watch<T extends EtcdAnswer>({ path, body, signal }: EtcdCall): AsyncGenerator<T> {
@@ -111,7 +112,9 @@ export class EtcdGateway {
     }
   }
 
-  /** Asks each endpoint for its status; one that does not answer is given by its error. */
+  /**
+   * Requests the status of each endpoint. An endpoint that does not answer has its error instead.
+   */
   async statuses(): Promise<readonly (readonly [URL, EtcdStatus | Error])[]> {
     return await Promise.all(
       this.#members.map(async (member) => {
@@ -160,7 +163,7 @@ export class EtcdGateway {
     return answer;
   }
 
-  /** Logs in and looks at version and cluster, unless that was done. */
+  /** Logs in and checks version and cluster, unless that was done. */
   async #prepare(member: Member, signal?: AbortSignal): Promise<void> {
     if (member.isKnown) return;
     const { login, timeoutMs } = this.options;
@@ -200,7 +203,7 @@ export class EtcdGateway {
     );
   }
 
-  /** Its watches end, and calls go to the next one. */
+  /** Ends the watches at this endpoint and selects the next one for calls. */
   #leave(member: Member): void {
     member.forget();
     for (const end of member.watches) end();
@@ -209,8 +212,8 @@ export class EtcdGateway {
   }
 
   /**
-   * Looks after an endpoint that has watches: a machine that stands still or is cut off keeps its
-   * connections, and a watch at it would be silent forever.
+   * Checks an endpoint that has watches. A machine that hangs or is cut off keeps its connections,
+   * so a watch there would be silent forever.
    */
   async #lookAfter(member: Member): Promise<void> {
     const { timeoutMs } = this.options;
@@ -238,13 +241,13 @@ export class EtcdGateway {
   }
 }
 
-/** An endpoint and what is known of it. */
+/** An endpoint and its known state. */
 class Member {
   readonly endpoint: EtcdEndpoint;
-  /** Its version and its cluster have been looked at. */
+  /** True if its version and its cluster have been checked. */
   isKnown = false;
   token: string | undefined;
-  /** Ends a watch at this endpoint. */
+  /** Functions that end a watch at this endpoint. */
   readonly watches: Set<() => void> = new Set();
   isLookedAfter = false;
 

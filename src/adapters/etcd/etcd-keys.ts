@@ -1,6 +1,6 @@
 import type { EtcdAnswer } from './etcd-endpoint.ts';
 
-/** A key with its value, as the gateway has it: bytes are base64. */
+/** A key with its value in the gateway's encoding: bytes are base64. */
 export interface EtcdPair {
   readonly key: string;
   readonly value?: string;
@@ -11,7 +11,7 @@ export interface EtcdPair {
 
 export interface EtcdRange extends EtcdAnswer {
   readonly kvs?: readonly EtcdPair[];
-  /** Pairs in the range, also those that the limit left out. */
+  /** Number of pairs in the range, including those beyond the limit. */
   readonly count?: string;
 }
 
@@ -31,7 +31,7 @@ export function base64Of(bytes: Uint8Array | string): string {
   return buffer.toString('base64');
 }
 
-/** The bytes of a base64 text, in a buffer of their own. */
+/** The bytes of a base64 text, in their own buffer. */
 export function bytesOf(base64: string | undefined): Uint8Array {
   const text = base64 ?? '';
   const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
@@ -40,11 +40,11 @@ export function bytesOf(base64: string | undefined): Uint8Array {
   return new Uint8Array(bytes.buffer);
 }
 
-/** Keys of one log: entry p is at `prefix` and p in 16 hexadecimal digits, so in key order. */
+/** The keys of one log: entry p is at `prefix` plus p in 16 hexadecimal digits, so in key order. */
 export class LogKeys {
   readonly #prefix: string;
   readonly start: string;
-  /** Behind the last key. */
+  /** The end of the key range, exclusive. */
   readonly end: string;
 
   constructor(prefix: string, name: string) {

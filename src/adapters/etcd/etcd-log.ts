@@ -12,18 +12,18 @@ import type { EtcdGateway } from './etcd-gateway.ts';
 import { base64Of, LogKeys, type EtcdRange, type EtcdTransaction } from './etcd-keys.ts';
 import { EtcdReader } from './etcd-reader.ts';
 
-/** A sixth of what etcd accepts by default (1.5 MiB): base64 and keys have room. */
+/** A sixth of etcd's default limit (1.5 MiB), which leaves room for base64 and keys. */
 const MAX_ENTRY_BYTES = 256 * 1024;
 
-/** Entries that one transaction removes: a large removal holds up the whole cluster. */
+/** Number of entries removed by one transaction: a large removal blocks the whole cluster. */
 const TRIM_SLICE = 1000n;
 
 /**
- * A log in etcd: one key for each entry. An append is a transaction: if the key of its position
- * does not exist, and that of the position before exists, it puts the entry. For position 1, the
- * log must have no key at all: after a trim, the keys from 1 on do not exist. Trims remove from the
- * front, in slices, and never the last entry. So keys are always those of consecutive positions,
- * and the count of keys and the first key give the last position.
+ * A log in etcd: one key per entry. An append is a transaction: if the key of its position does not
+ * exist, and the key of the preceding position exists, it puts the entry. For position 1, the log
+ * must have no key at all, because after a trim the first keys do not exist. Trims remove from the
+ * front, in slices, and never the last entry. The keys are therefore always those of consecutive
+ * positions, and the first key and the number of keys give the last position.
  */
 export class EtcdLog implements SharedLog {
   readonly maxEntryBytes: number = MAX_ENTRY_BYTES;
@@ -54,10 +54,11 @@ export class EtcdLog implements SharedLog {
     const answer = await this.#gateway.call<EtcdTransaction>(call);
     if (answer.succeeded === true) return 'appended';
     const at = answer.responses?.[0]?.response_range?.kvs?.[0];
-    // An attempt whose answer was lost: an entry has a nonce, so equal bytes are these.
+    // An attempt whose response was lost. Entries contain a nonce, so equal bytes mean our entry.
     if (at !== undefined) return at.value === value ? 'appended' : 'occupied';
     const { first, last } = this.#boundsOf(answer.responses?.[1]?.response_range ?? {});
-    // What was trimmed cannot be put again. A position behind the end can, when the log gets there.
+    // A trimmed position can never be put again. A position after the end can, once the log reaches
+    // it.
     if (position < first || !isRepeated) return 'occupied';
     throw new LogUnavailableError(`the log ends at ${last}; an attempt to append may be under way`);
   }
@@ -134,7 +135,7 @@ export class EtcdLog implements SharedLog {
       { requestRange: { key } },
       { requestRange: { key: start, range_end: end, limit: '1', keys_only: true } },
     ];
-    // The value is put in as it is: base64 needs no escapes, and it may be long.
+    // The value is inserted unescaped: base64 needs no escapes, and the value may be long.
     const put = `{"requestPut":{"key":"${key}","value":"${value}"}}`;
     return `{"compare":${JSON.stringify(compare)},"success":[${put}],"failure":${JSON.stringify(failure)}}`;
   }
@@ -144,7 +145,7 @@ export class EtcdLog implements SharedLog {
     return { first, last: first - 1n + BigInt(count ?? 0) };
   }
 
-  /** Frees the space of removed entries. A later trim does it if this one fails. */
+  /** Frees the space of removed entries. If this fails, a later trim does it. */
   async #compact(revision: string, signal: AbortSignal | undefined): Promise<void> {
     try {
       await this.#gateway.call({ path: '/v3/kv/compaction', body: { revision }, signal });

@@ -1,45 +1,45 @@
 import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
 import { checkAddresses, checkMilliseconds } from '../checks.ts';
 
-/** TLS towards etcd, as `tls.connect` of Node takes it. */
+/** TLS options for etcd, as in Node's `tls.connect`. */
 export interface EtcdTls {
-  /** Certificates that are trusted, in PEM. Default: those of Node. */
+  /** Trusted certificates, in PEM. Default: Node's. */
   readonly ca?: string | Uint8Array | undefined;
   /** The client's certificate, in PEM. */
   readonly cert?: string | Uint8Array | undefined;
   /** The key of the client's certificate, in PEM. */
   readonly key?: string | Uint8Array | undefined;
-  /** The name that the server's certificate must have. Default: the endpoint's host. */
+  /** The expected name in the server's certificate. Default: the endpoint's host. */
   readonly servername?: string | undefined;
 }
 
 /** Options of `EtcdEngine.connect`. */
 export interface EtcdOptions {
   /**
-   * Addresses of the members of one cluster: `http://host:2379` or `https://host:2379`. A call that
-   * one does not answer goes to the next.
+   * Addresses of the members of one cluster: `http://host:2379` or `https://host:2379`. If one does
+   * not answer a call, the next is tried.
    */
   readonly endpoints: readonly string[];
-  /** Keys of this engine begin with this text. Default `lodestore/`. */
+  /** Prefix of all keys of this engine. Default `lodestore/`. */
   readonly prefix?: string | undefined;
   readonly tls?: EtcdTls | undefined;
-  /** A user of etcd. Needs read and write access to the keys below `prefix`. */
+  /** An etcd user. Needs read and write access to the keys below `prefix`. */
   readonly user?: string | undefined;
   readonly password?: string | undefined;
   /**
-   * How long one endpoint may take for one call, in milliseconds. Default 2,000. A call takes at
-   * most this long for each endpoint.
+   * Timeout of one call at one endpoint, in milliseconds. Default 2,000. A call takes at most this
+   * long per endpoint.
    */
   readonly timeoutMs?: number | undefined;
   /**
-   * How long the winner of an election keeps it after its last sign of life, in milliseconds.
-   * Default 3,000; etcd raises it to at least 2,000.
+   * Time in milliseconds for which an election stays won without a renewal. Default 3,000; etcd
+   * raises it to at least 2,000.
    */
   readonly leaseMs?: number | undefined;
   /**
-   * Whether `trim` also compacts the history of etcd, without which trimmed entries keep their
-   * space. It removes old revisions of all keys of the cluster. Default true; false where another
-   * program compacts (`--auto-compaction-retention`).
+   * True if `trim` also compacts the history of etcd; without compaction, trimmed entries keep
+   * their space. Compaction removes old revisions of all keys of the cluster. Default true. Set it
+   * to false where another program compacts (`--auto-compaction-retention`).
    */
   readonly compact?: boolean | undefined;
 }
@@ -72,7 +72,7 @@ const KNOWN: FieldsOf<EtcdOptions> = {
 const KNOWN_TLS: FieldsOf<EtcdTls> = { ca: true, cert: true, key: true, servername: true };
 
 /**
- * Checks the options and adds the defaults.
+ * Validates the options and applies defaults.
  * @throws TypeError, RangeError
  */
 export function resolveEtcdOptions(options: EtcdOptions): ResolvedEtcdOptions {

@@ -5,7 +5,7 @@ import type { EtcdAnswer } from './etcd-endpoint.ts';
 import type { EtcdGateway } from './etcd-gateway.ts';
 import { bytesOf, type EtcdPair, type EtcdRange, type LogKeys } from './etcd-keys.ts';
 
-/** Bytes of base64 that one page of a range should have. */
+/** Target size of one page of a range, in base64 characters. */
 const PAGE_CHARACTERS = 4 * 1024 * 1024;
 const FIRST_PAGE_LIMIT = 16;
 const MAX_PAGE_LIMIT = 2000;
@@ -16,9 +16,9 @@ interface WatchAnswer extends EtcdAnswer {
 }
 
 /**
- * Reads a log: pages of a range until its end, then a watch from the revision of the last page.
- * When the watch ends, for whatever reason (its endpoint failed or was silent for long, the
- * history was compacted, an entry was skipped), ranges show what came meanwhile, and it goes on so.
+ * Reads a log: pages of a range to its end, then a watch from the revision of the last page. When
+ * the watch ends for any reason (its endpoint failed or was silent for long, the history was
+ * compacted, an entry was skipped), ranges read what was missed, and a new watch starts.
  */
 export class EtcdReader {
   readonly #gateway: EtcdGateway;
@@ -46,7 +46,7 @@ export class EtcdReader {
     }
   }
 
-  /** Yields what is there. Returns the revision of etcd at which it was the whole log. */
+  /** Yields the existing entries. Returns the revision of etcd at which they were the whole log. */
   async *#pages(): AsyncGenerator<LogEntry, bigint> {
     for (;;) {
       const range = await this.#range(this.#next, this.#limit);
@@ -94,7 +94,9 @@ export class EtcdReader {
     return { position, entry: bytesOf(pair.value) };
   }
 
-  /** An empty page is the end of the log, or all of it has been trimmed and written again. */
+  /**
+   * An empty page means the end of the log, or that all of it was trimmed and more was appended.
+   */
   async #checkStart(): Promise<void> {
     const first = await this.#firstPosition();
     if (first !== undefined && first > this.#next) throw await this.#expired();

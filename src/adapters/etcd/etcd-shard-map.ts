@@ -11,7 +11,7 @@ import { base64Of, bytesOf, type EtcdRange, type EtcdTransaction } from './etcd-
 
 const MAX_MAP_BYTES = 64 * 1024;
 
-/** A value under one key. Its version is the revision of etcd that changed it last. */
+/** A value under one key. Its version is the etcd revision of its last change. */
 export class EtcdShardMap implements ShardMapStore {
   readonly #gateway: EtcdGateway;
   readonly #key: string;

@@ -1,6 +1,6 @@
 import { compareVersions, parseVersion } from '../version.ts';
 
-/** Why a server of this version is refused; undefined if it is fit. */
+/** Why a server of this version is refused; undefined if it is accepted. */
 export function unfitEtcdVersion(text: string): string | undefined {
   const version = parseVersion(text);
   if (version === undefined) return `it tells no version (${JSON.stringify(text)})`;

@@ -1,5 +1,5 @@
 /**
- * Shared logs, elections and shard maps in etcd, over its JSON gateway; no dependency. See
+ * Shared logs, elections and shard maps in etcd, over its JSON gateway. Needs no package. See
  * docs/guides/replicate.md.
  *
  * @module

@@ -13,11 +13,11 @@ import { unlessAborted } from '../lease-elector.ts';
 import { unfitNatsVersion } from './nats-examination.ts';
 import type { ResolvedNatsOptions } from './nats-options.ts';
 
-/** What JetStream answers to an append whose position is not the next one. */
+/** JetStream's error code for an append whose position is not the next one. */
 const WRONG_LAST_SEQUENCE = 10071;
 const STREAM_NOT_FOUND = 10059;
 
-/** An append found the log to end elsewhere: at `last`. */
+/** An append found that the log ends elsewhere: at `last`. */
 export class WrongSequenceError extends Error {
   override readonly name: string = 'WrongSequenceError';
   readonly last: number;
@@ -28,7 +28,10 @@ export class WrongSequenceError extends Error {
   }
 }
 
-/** A connection to a cluster. It reconnects by itself, and looks at each server that it meets. */
+/**
+ * A connection to a cluster. It reconnects automatically and checks each server that it connects
+ * to.
+ */
 export class NatsConnection {
   readonly options: ResolvedNatsOptions;
   readonly #client: Client;
@@ -84,17 +87,17 @@ export class NatsConnection {
     return this.#ended.signal;
   }
 
-  /** The version of the server that it is connected to. */
+  /** The version of the connected server. */
   get version(): string {
     return this.#client.info?.version ?? '';
   }
 
-  /** The largest message that the server takes, in bytes. */
+  /** The largest message that the server accepts, in bytes. */
   get maxPayloadBytes(): number {
     return this.#client.info?.max_payload ?? 0;
   }
 
-  /** Makes a stream, unless it exists. */
+  /** Creates a stream, unless it exists. */
   async ensureStream(config: Partial<StreamConfig> & { name: string }): Promise<void> {
     await this.call((streams) =>
       streams.streams.info(config.name).catch(async (error: unknown) => {
@@ -103,7 +106,7 @@ export class NatsConnection {
           num_replicas: this.options.replicas,
           storage: 'file',
           deny_delete: false,
-          // The shortest that JetStream has: nothing here relies on its window of duplicates.
+          // JetStream's minimum: nothing here relies on the duplicate window.
           duplicate_window: 100_000_000,
           ...config,
         });
@@ -129,7 +132,7 @@ export class NatsConnection {
     return await publishing;
   }
 
-  /** Does something with the streams. Rejects with LogUnavailableError if that fails. */
+  /** Calls the stream API. Rejects with LogUnavailableError if that fails. */
   async call<T>(
     act: (streams: JetStreamManager, messages: JetStreamClient) => Promise<T>,
     signal?: AbortSignal,

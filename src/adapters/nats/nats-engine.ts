@@ -11,7 +11,7 @@ import { resolveNatsOptions, type NatsOptions } from './nats-options.ts';
 import { NatsShardMap } from './nats-shard-map.ts';
 
 /**
- * A cluster of NATS with JetStream: a stream for each log. Needs NATS 2.10.27 or newer, with
+ * A NATS cluster with JetStream: one stream per log. Needs NATS 2.10.27 or newer, with
  * `sync_interval: always` on each server; otherwise a power failure of all servers loses entries.
  */
 export class NatsEngine implements ReplicationEngine {
@@ -23,9 +23,8 @@ export class NatsEngine implements ReplicationEngine {
 
   /**
    * Connects to a cluster.
-   * @throws UnfitEngineError if the server, or one that `monitors` shows, cannot keep the promise
-   * of
-   *   a shared log.
+   * @throws UnfitEngineError if the server, or a server seen through `monitors`, cannot keep the
+   *   guarantees of a shared log.
    * @throws LogUnavailableError if no server answers.
    */
   static async connect(options: NatsOptions): Promise<NatsEngine> {
@@ -73,8 +72,8 @@ export class NatsEngine implements ReplicationEngine {
 }
 
 /**
- * A message that its stream removes after `leaseMs`. A claim publishes if there is no message of
- * the subject, or if its own is the last.
+ * A message that its stream removes after `leaseMs`. A claim publishes if the subject has no
+ * message, or if the last one is its own.
  */
 class NatsClaim implements LeaseClaim {
   readonly #connection: NatsConnection;

@@ -2,7 +2,7 @@ import { UnfitEngineError } from '../../replicated/log/log-errors.ts';
 import type { EngineFinding } from '../engine.ts';
 import { compareVersions, parseVersion } from '../version.ts';
 
-/** What `/varz` of a server's monitoring port says. */
+/** Fields of `/varz` at a server's monitoring port. */
 interface ServerVariables {
   readonly server_name?: string;
   readonly version?: string;
@@ -10,7 +10,7 @@ interface ServerVariables {
   readonly cluster?: { readonly urls?: readonly string[] };
 }
 
-/** Why a server of this version is refused; undefined if it is fit. */
+/** Why a server of this version is refused; undefined if it is accepted. */
 export function unfitNatsVersion(text: string): string | undefined {
   const version = parseVersion(text);
   if (version === undefined) return `it tells no version (${JSON.stringify(text)})`;
@@ -20,7 +20,7 @@ export function unfitNatsVersion(text: string): string | undefined {
 
 const ALWAYS = 'set `sync_interval: always` in the block `jetstream` of each server';
 
-/** What a server's monitoring port tells of its version and its syncs. */
+/** Checks version and syncs of a server through its monitoring port. */
 export async function examineMonitor(url: string, timeoutMs: number): Promise<EngineFinding[]> {
   let found: ServerVariables;
   try {
@@ -50,7 +50,7 @@ function syncFinding(url: string, { jetstream }: ServerVariables): EngineFinding
   return { check, state: 'unfit', text, remedy: ALWAYS };
 }
 
-/** Without monitoring ports, nobody can tell whether the servers sync. */
+/** Without monitoring ports, it is unknown whether the servers sync. */
 export function unseenSyncs(): EngineFinding {
   return {
     check: 'sync',
@@ -61,7 +61,7 @@ export function unseenSyncs(): EngineFinding {
 }
 
 /**
- * Refuses servers that say that they do not sync each entry.
+ * Refuses servers that report that they do not sync each entry.
  * @throws UnfitEngineError
  */
 export async function requireSyncs(monitors: readonly string[], timeoutMs: number): Promise<void> {

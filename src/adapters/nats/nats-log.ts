@@ -15,7 +15,7 @@ import { WrongSequenceError, type NatsConnection } from './nats-connection.ts';
 
 const MAX_ENTRY_BYTES: number = 256 * 1024;
 
-/** How often an end that is lower than the caller's is asked for again: it may be stale. */
+/** Number of requests for an end that is lower than the caller's: it may be stale. */
 const END_ATTEMPTS = 5;
 const END_PAUSE_MS = 100;
 
@@ -37,7 +37,7 @@ export class NatsLog implements SharedLog {
     const { prefix } = connection.options;
     const stream = `${prefix}-log-${name}`;
     const subject = `${prefix}.log.${name}`;
-    // No entry can be removed but by a purge from the front; a full stream refuses entries.
+    // Only a purge from the front can remove entries; a full stream refuses new entries.
     await connection.ensureStream({
       name: stream,
       subjects: [subject],
@@ -124,7 +124,7 @@ export class NatsLog implements SharedLog {
     const { first, last } = await this.bounds({ signal });
     const end = upTo < last ? upTo : last - 1n;
     if (end < first) return;
-    // Removes what is below `seq`.
+    // Removes the messages below `seq`.
     const range = { seq: Number(end + 1n) };
     await this.#connection.call(({ streams }) => streams.purge(this.#stream, range), signal);
   }

@@ -6,25 +6,23 @@ import { checkAddresses, checkMilliseconds } from '../checks.ts';
 export interface NatsOptions {
   /** Addresses of servers of one cluster: `host:4222`. */
   readonly servers: readonly string[];
-  /** Streams and subjects of this engine begin with this word. Default `lodestore`. */
+  /** Prefix of the streams and subjects of this engine. Default `lodestore`. */
   readonly prefix?: string | undefined;
-  /** How many servers hold each entry: 1, 3 or 5. Default 3. For streams that do not exist yet. */
+  /** Number of servers that have each entry: 1, 3 or 5. Default 3. Only used for new streams. */
   readonly replicas?: 1 | 3 | 5 | undefined;
   readonly user?: string | undefined;
   readonly password?: string | undefined;
   readonly token?: string | undefined;
   readonly tls?: TlsOptions | undefined;
   /**
-   * Addresses of the servers' monitoring ports: `http://host:8222`. Given: `connect` refuses a
-   * server that does not sync each entry (`sync_interval: always`). Without them, nobody looks.
+   * Addresses of the servers' monitoring ports: `http://host:8222`. With them, `connect` refuses a
+   * server that does not sync each entry (`sync_interval: always`). Without them, this is not
+   * checked.
    */
   readonly monitors?: readonly string[] | undefined;
-  /** How long a server may take for one call, in milliseconds. Default 2,000. */
+  /** Timeout of one call, in milliseconds. Default 2,000. */
   readonly timeoutMs?: number | undefined;
-  /**
-   * How long the winner of an election keeps it after its last sign of life, in milliseconds.
-   * Default 3,000.
-   */
+  /** Time in milliseconds for which an election stays won without a renewal. Default 3,000. */
   readonly leaseMs?: number | undefined;
 }
 
@@ -52,7 +50,7 @@ const KNOWN: FieldsOf<NatsOptions> = {
 };
 
 /**
- * Checks the options and adds the defaults.
+ * Validates the options and applies defaults.
  * @throws TypeError, RangeError
  */
 export function resolveNatsOptions(options: NatsOptions): ResolvedNatsOptions {

@@ -11,8 +11,8 @@ import { PostgresPool } from './postgres-pool.ts';
 import { mapTables, PostgresShardMap } from './postgres-shard-map.ts';
 
 /**
- * Shared logs, elections and shard maps in PostgreSQL 15 or newer. The machine's loss is survived
- * if the cluster fails over only to a standby that `synchronous_standby_names` waits for.
+ * Shared logs, elections and shard maps in PostgreSQL 15 or newer. Entries survive the loss of the
+ * machine if the cluster fails over only to a standby that `synchronous_standby_names` waits for.
  */
 export class PostgresEngine implements ReplicationEngine {
   readonly #pool: PostgresPool;
@@ -22,7 +22,7 @@ export class PostgresEngine implements ReplicationEngine {
   }
 
   /**
-   * Connects to the server that takes writes, and creates the tables unless they exist.
+   * Connects to the server that accepts writes, and creates the tables if they do not exist.
    * @throws UnfitEngineError if that server is older than 15, or runs without `synchronous_commit`,
    *   `fsync` or `full_page_writes`.
    * @throws LogUnavailableError if none answers.
@@ -73,7 +73,7 @@ export class PostgresEngine implements ReplicationEngine {
   }
 }
 
-/** A row with an end by the clock of the server. */
+/** A row with an expiry time by the server's clock. */
 class PostgresClaim implements LeaseClaim {
   readonly #pool: PostgresPool;
   readonly #name: string;

@@ -17,14 +17,14 @@ const PAGE_ROWS = 256;
 /** A page ends with the entry that exceeds this many bytes. */
 const PAGE_BYTES: number = 4 * 1024 * 1024;
 
-/** Tables of logs. The end of a log is a row, so that an append can lock and check it. */
+/** The tables of logs. The end of a log is a row, so that an append can lock and check it. */
 export function logTables(schema: string): string[] {
   return [
     `CREATE TABLE IF NOT EXISTS ${schema}.log_end (log text PRIMARY KEY, last bigint NOT NULL)`,
     `CREATE TABLE IF NOT EXISTS ${schema}.log_entry (
        log text NOT NULL, position bigint NOT NULL, entry bytea NOT NULL,
        PRIMARY KEY (log, position))`,
-    // Entries are compressed already.
+    // Entries are already compressed.
     `ALTER TABLE ${schema}.log_entry ALTER COLUMN entry SET STORAGE EXTERNAL`,
   ];
 }
@@ -73,11 +73,11 @@ export class PostgresLog implements SharedLog {
       [this.#name, String(position)],
       signal,
     );
-    // An append whose answer was lost: an entry has a nonce, so equal bytes are these.
+    // An append whose response was lost. Entries contain a nonce, so equal bytes mean our entry.
     const isOurs = found.length === 1 && equalBytes(found[0]!['entry'] as Buffer, bytes);
     if (!isOurs) return 'occupied';
-    // A server that was restarted shows commits that no standby has. A commit that is acknowledged
-    // after them says that the standbys have them too.
+    // A restarted server shows commits that no standby has. A later acknowledged commit proves that
+    // the standbys have them.
     const confirm = `UPDATE ${schema}.log_end SET last = last WHERE log = $1`;
     await this.#query(confirm, [this.#name], signal);
     return 'appended';

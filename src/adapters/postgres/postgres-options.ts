@@ -5,21 +5,18 @@ import { checkAddresses, checkMilliseconds } from '../checks.ts';
 export interface PostgresOptions {
   /**
    * Connection strings of the servers of one cluster: `postgres://user:password@host/database`. The
-   * one that takes writes is used; another if it is away.
+   * server that accepts writes is used; after a failover, the new one.
    */
   readonly servers: readonly string[];
-  /** The schema of the tables, which is created. Default `lodestore`. */
+  /** The schema of the tables. Created if it does not exist. Default `lodestore`. */
   readonly schema?: string | undefined;
-  /** Most connections at a time. Default 8. */
+  /** Maximum number of connections. Default 8. */
   readonly maxConnections?: number | undefined;
-  /** How long a server may take for one call, in milliseconds. Default 2,000. */
+  /** Timeout of one call, in milliseconds. Default 2,000. */
   readonly timeoutMs?: number | undefined;
-  /** How often a reader at the end of a log looks for new entries, in milliseconds. Default 100. */
+  /** Interval at which a reader at the end of a log polls, in milliseconds. Default 100. */
   readonly pollMs?: number | undefined;
-  /**
-   * How long the winner of an election keeps it after its last sign of life, in milliseconds.
-   * Default 3,000.
-   */
+  /** Time in milliseconds for which an election stays won without a renewal. Default 3,000. */
   readonly leaseMs?: number | undefined;
 }
 
@@ -42,7 +39,7 @@ const KNOWN: FieldsOf<PostgresOptions> = {
 };
 
 /**
- * Checks the options and adds the defaults.
+ * Validates the options and applies defaults.
  * @throws TypeError, RangeError
  */
 export function resolvePostgresOptions(options: PostgresOptions): ResolvedPostgresOptions {

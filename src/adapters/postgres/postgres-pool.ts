@@ -6,16 +6,16 @@ import { unlessAborted } from '../lease-elector.ts';
 import type { ResolvedPostgresOptions } from './postgres-options.ts';
 import { examineSettings, SETTINGS_QUERY, type PostgresSettings } from './postgres-settings.ts';
 
-/** Serialises the creation of the tables. */
+/** Advisory lock that serialises the creation of the tables. */
 const SCHEMA_LOCK = 0x6c6f6465;
 
-/** A row as the driver gives it. */
+/** A row as the driver returns it. */
 export type PostgresRow = Readonly<Record<string, unknown>>;
 
 /**
- * Connections to the server that takes writes. Each is looked at before its first statement: a
- * standby or an unfit server gets none. A statement that fails ends its connection, and the next
- * one may go to another server.
+ * Connections to the server that accepts writes. Each is checked before its first statement: a
+ * standby or an unfit server is not used. A failed statement ends its connection, and the next one
+ * may go to another server.
  */
 export class PostgresPool {
   readonly options: ResolvedPostgresOptions;
@@ -37,9 +37,9 @@ export class PostgresPool {
         application_name: 'lodestore',
         allowExitOnIdle: true,
       });
-      // An idle connection that fails is no error of any call.
+      // A failure of an idle connection is not an error of any call.
       pool.on('error', () => {});
-      // Without a listener, one that fails in use, between two statements, ends the process.
+      // Without a listener, a failure between two statements would end the process.
       pool.on('connect', (client) => client.on('error', () => {}));
       return pool;
     });
@@ -54,7 +54,7 @@ export class PostgresPool {
     return this.#ended.signal;
   }
 
-  /** Runs one statement, as a transaction of its own. */
+  /** Runs one statement in its own transaction. */
   async query(
     text: string,
     values: readonly unknown[],
@@ -66,7 +66,7 @@ export class PostgresPool {
     });
   }
 
-  /** Creates schema and tables unless they exist. */
+  /** Creates the schema and the tables if they do not exist. */
   async createTables(statements: readonly string[]): Promise<void> {
     await this.#withClient(undefined, async (client) => {
       await client.query('BEGIN');
@@ -76,7 +76,7 @@ export class PostgresPool {
     });
   }
 
-  /** Looks at all servers. */
+  /** Checks all servers. */
   async examine(): Promise<EngineFinding[]> {
     const { servers } = this.options;
     const found = this.#pools.map(async (pool, i): Promise<EngineFinding[]> => {
@@ -124,12 +124,12 @@ export class PostgresPool {
       failure = error as Error;
       throw error;
     } finally {
-      // What became of a statement that failed or took too long is not known: not used again.
+      // The result of a statement that failed or timed out is unknown: do not reuse the connection.
       client.release(failure);
     }
   }
 
-  /** A connection to the server that takes writes; each server is tried once. */
+  /** A connection to the server that accepts writes. Each server is tried once. */
   async #connect(): Promise<pg.PoolClient> {
     let failure: unknown;
     for (let i = 0; i < this.#pools.length; i++) {
@@ -160,7 +160,7 @@ export class PostgresPool {
     if (unfit !== undefined)
       throw new UnfitEngineError(unfit.check, `${unfit.text}: ${unfit.remedy}`);
     if (settings!.isStandby) throw new Error(`${server} is a standby`);
-    // Ending a statement that waits for standbys makes its commit visible without them.
+    // Cancelling a statement that waits for standbys makes its commit visible without them.
     await client.query('SET statement_timeout = 0');
     this.#known.add(client);
   }

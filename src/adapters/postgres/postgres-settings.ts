@@ -1,6 +1,6 @@
 import type { EngineFinding } from '../engine.ts';
 
-/** What a server says of itself. */
+/** The settings that a server reports. */
 export interface PostgresSettings {
   readonly version: number;
   readonly isStandby: boolean;
@@ -10,7 +10,7 @@ export interface PostgresSettings {
   readonly standbyNames: string;
 }
 
-/** Reads {@link PostgresSettings}, for the session that asks. */
+/** Reads {@link PostgresSettings} of the current session. */
 export const SETTINGS_QUERY = `SELECT current_setting('server_version_num')::int AS version,
   pg_is_in_recovery() AS "isStandby",
   current_setting('synchronous_commit') AS "synchronousCommit",
@@ -20,7 +20,7 @@ export const SETTINGS_QUERY = `SELECT current_setting('server_version_num')::int
 
 const MIN_VERSION = 150_000;
 
-/** Looks at the settings of a server. `server` names it, without its password. */
+/** Checks the settings of a server. `server` names it, without its password. */
 export function examineSettings(server: string, settings: PostgresSettings): EngineFinding[] {
   const findings = [versionFinding(server, settings)];
   if (settings.isStandby) return findings;

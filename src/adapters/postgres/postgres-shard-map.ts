@@ -17,7 +17,7 @@ export function mapTables(schema: string): string[] {
   ];
 }
 
-/** A row with a version that each replacement counts up. */
+/** A row with a version that each replacement increments. */
 export class PostgresShardMap implements ShardMapStore {
   readonly #pool: PostgresPool;
   readonly #name: string;

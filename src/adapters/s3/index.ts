@@ -1,6 +1,6 @@
 /**
- * Checkpoints of replicated stores in S3, or in a server that speaks its protocol. Needs the
- * package `@aws-sdk/client-s3`. See docs/guides/replicate.md.
+ * Checkpoints of replicated stores in S3 or a compatible server. Needs the package
+ * `@aws-sdk/client-s3`. See docs/guides/replicate.md.
  *
  * @module
  */

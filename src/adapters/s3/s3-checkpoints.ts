@@ -21,27 +21,27 @@ import {
 } from '../../replicated/checkpoint/checkpoint-store.ts';
 import { checkedSource, checkObjectName } from '../../replicated/checkpoint/object-name.ts';
 
-/** A larger object is uploaded in parts of this size, one at a time: this much is in memory. */
+/**
+ * Size of the parts of a larger object. Parts are uploaded one at a time, so this much is in
+ * memory.
+ */
 const PART_BYTES: number = 16 * 1024 * 1024;
 
 /** Options of `S3Checkpoints`. */
 export interface S3CheckpointsOptions {
-  /** A client of `@aws-sdk/client-s3` with region, endpoint and credentials. Stays open. */
+  /** A client of `@aws-sdk/client-s3` with region, endpoint and credentials. It is not closed. */
   readonly client: S3Client;
-  /** It must exist. */
+  /** The name of an existing bucket. */
   readonly bucket: string;
-  /**
-   * Keys begin with this text, which ends with a slash. Default: none. Each shard needs a prefix of
-   * its own.
-   */
+  /** Prefix of all keys, ending with a slash. Default: none. Each shard needs its own prefix. */
   readonly prefix?: string | undefined;
 }
 
 const KNOWN: FieldsOf<S3CheckpointsOptions> = { client: true, bucket: true, prefix: true };
 
 /**
- * A checkpoint store in a bucket of S3 or of a server that speaks its protocol. A put of an object
- * is atomic there. The server must be consistent after a write, as S3 is.
+ * A checkpoint store in a bucket of S3 or a compatible server, where puts are atomic. The server
+ * must have read-after-write consistency, as S3 has.
  */
 export class S3Checkpoints implements CheckpointStore {
   readonly #client: S3Client;
@@ -207,7 +207,7 @@ interface ObjectAddress {
   readonly Key: string;
 }
 
-/** The content in pieces of `PART_BYTES`; the last one is shorter. */
+/** The content in pieces of `PART_BYTES`; the last one may be shorter. */
 async function* partsOf(content: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
   let pieces: Uint8Array[] = [];
   let lengthBytes = 0;

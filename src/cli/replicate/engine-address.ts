@@ -3,7 +3,7 @@ import type { ReplicationEngine } from '../../adapters/engine.ts';
 import { EtcdEngine } from '../../adapters/etcd/etcd-engine.ts';
 import { UsageError } from '../output/command-errors.ts';
 
-/** An engine as a command line names it. */
+/** An engine address from the command line. */
 export interface EngineAddress {
   readonly kind: 'etcd' | 'nats' | 'postgres';
   readonly connect: () => Promise<ReplicationEngine>;
@@ -13,15 +13,15 @@ const FORMS =
   'etcd://host:2379,host:2379 (etcds:// for TLS), nats://host:4222,host:4222 or postgres://user@host/database';
 
 /**
- * Parses `etcd://user:password@host:2379,host:2379/prefix/` and its kind. Several hosts stand
- * between commas.
+ * Parses addresses like `etcd://user:password@host:2379,host:2379/prefix/`. Hosts are separated by
+ * commas.
  */
 export function parseEngine(text: string): EngineAddress {
   const match = /^(etcds?|nats|postgres(?:ql)?):\/\/(?:([^:@/]*):([^@/]*)@)?([^/@]+)(\/.*)?$/.exec(
     text,
   );
   const isPostgres = /^postgres(?:ql)?:\/\//.test(text);
-  if (match === null && !isPostgres) throw new InvalidArgumentError(`It is like ${FORMS}.`);
+  if (match === null && !isPostgres) throw new InvalidArgumentError(`Expected ${FORMS}.`);
   if (isPostgres) {
     const servers = text.split(/,(?=postgres)/);
     return { kind: 'postgres', connect: () => connectPostgres(servers) };
@@ -61,7 +61,7 @@ async function connectPostgres(servers: readonly string[]): Promise<ReplicationE
   return await loaded.PostgresEngine.connect({ servers });
 }
 
-/** An optional package may be missing. */
+/** Explains the error if an optional package is missing. */
 async function loadedOrExplained<T>(load: () => Promise<T>, name: string): Promise<T> {
   try {
     return await load();

@@ -4,7 +4,7 @@ import type { LogBounds } from '../../replicated/log/shared-log.ts';
 import type { CommandContext } from '../output/command-context.ts';
 import type { EngineAddress } from './engine-address.ts';
 
-/** Options that every command about a replicated store has. */
+/** Options of every command about a replicated store. */
 export interface ReplicateOptions {
   readonly engine: EngineAddress;
   readonly log: string;
@@ -12,12 +12,12 @@ export interface ReplicateOptions {
   readonly json?: true;
 }
 
-/** What the engine and the checkpoint store hold of one replicated store. */
+/** What the engine and the checkpoint store have of one replicated store. */
 export interface LogView extends LogBounds {
   readonly engine: string;
   readonly log: string;
   readonly entries: bigint;
-  /** Undefined: nobody said where checkpoints are. The newest first. */
+  /** Newest first. Undefined if no checkpoint store was given. */
   readonly checkpoints: readonly { readonly name: string; readonly position: bigint }[] | undefined;
 }
 

@@ -23,12 +23,15 @@ const OPENING = [...ASKING, EXIT_DAMAGE, EXIT_LOCKED];
 
 function options(): Option[] {
   return [
-    new Option('--engine <address>', 'etcd://…, nats://… or postgres://…; several hosts by commas')
+    new Option(
+      '--engine <address>',
+      'etcd://…, nats://… or postgres://…; hosts separated by commas',
+    )
       .env('LODESTORE_ENGINE')
       .argParser(parseEngine)
       .makeOptionMandatory(),
-    new Option('--log <name>', 'name of the log: one for each shard').makeOptionMandatory(),
-    new Option('--checkpoints <directory>', 'where checkpoints are'),
+    new Option('--log <name>', 'name of the log; each shard has its own').makeOptionMandatory(),
+    new Option('--checkpoints <directory>', 'directory of the checkpoints'),
     new Option('--json', 'print one JSON object'),
   ];
 }
@@ -39,7 +42,7 @@ const EXAMPLE = '--engine etcd://a:2379,b:2379,c:2379 --log shard-1';
 export const REPLICATE: readonly CliCommand[] = [
   {
     name: 'replicate status',
-    summary: 'Prints which positions a log holds, and its checkpoints.',
+    summary: 'Prints the positions in a log, and its checkpoints.',
     example: `replicate status ${EXAMPLE}`,
     arguments: {},
     options: options(),
@@ -48,7 +51,7 @@ export const REPLICATE: readonly CliCommand[] = [
   },
   {
     name: 'replicate doctor',
-    summary: 'Looks at the engine, the log and the checkpoints, and says what to do.',
+    summary: 'Checks the engine, the log and the checkpoints, and says what to do.',
     example: `replicate doctor ${EXAMPLE} --checkpoints /mnt/checkpoints/shard-1`,
     arguments: {},
     options: options(),
@@ -57,7 +60,7 @@ export const REPLICATE: readonly CliCommand[] = [
   },
   {
     name: 'replicate promote',
-    summary: 'Takes over with the node of a directory: the primary before is fenced.',
+    summary: 'Makes the node of a directory the primary, which fences the previous one.',
     example: `replicate promote ${EXAMPLE} /srv/meta/shard-1`,
     arguments: NODE,
     options: options(),
@@ -66,7 +69,7 @@ export const REPLICATE: readonly CliCommand[] = [
   },
   {
     name: 'replicate checkpoint',
-    summary: 'Reads the log to its end with the node of a directory, and writes a checkpoint.',
+    summary: 'Opens the node of a directory, applies the log to its end, and writes a checkpoint.',
     example: `replicate checkpoint ${EXAMPLE} --checkpoints /mnt/checkpoints/shard-1 /srv/meta/shard-1`,
     arguments: NODE,
     options: options(),

@@ -4,12 +4,12 @@ import { EXIT_DAMAGE, EXIT_OK } from '../output/exit-code.ts';
 import { toJson } from '../output/json-text.ts';
 import { viewLog, type LogView, type ReplicateOptions } from './log-view.ts';
 
-/** A log of more entries should have been trimmed. */
+/** A longer log should have been trimmed. */
 const MANY_ENTRIES = 100_000n;
 
 /**
- * Looks at the engine's versions and settings, at the log and at the checkpoints, and says what to
- * do. Changes nothing. Exit code 1: something cannot keep its promise.
+ * Checks the engine's versions and settings, the log and the checkpoints, and says what to do.
+ * Changes nothing. Exit code 1 if something cannot keep its guarantees.
  */
 export async function replicateDoctor(
   context: CommandContext,
@@ -37,7 +37,7 @@ async function ofEngine({ engine }: ReplicateOptions): Promise<readonly EngineFi
   }
 }
 
-/** Whether the log is trimmed, and whether a new node can be built. */
+/** Checks that the log is trimmed, and that a new node can be built. */
 export function ofLog({ first, last, entries, checkpoints }: LogView): EngineFinding[] {
   const length: EngineFinding =
     entries > MANY_ENTRIES
@@ -45,7 +45,7 @@ export function ofLog({ first, last, entries, checkpoints }: LogView): EngineFin
           check: 'log',
           state: 'warning',
           text: `the log holds ${entries} entries`,
-          remedy: 'write checkpoints more often: the primary trims the log behind them',
+          remedy: 'write checkpoints more often: the primary then trims the log',
         }
       : { check: 'log', state: 'good', text: `the log holds ${entries} entries, up to ${last}` };
   return [length, ...ofCheckpoints(first, last, checkpoints)];
@@ -57,9 +57,9 @@ function ofCheckpoints(
   checkpoints: LogView['checkpoints'],
 ): EngineFinding[] {
   const check = 'checkpoints';
-  const remedy = 'run lodestore replicate checkpoint on a node that holds the records';
+  const remedy = 'run lodestore replicate checkpoint on a node that has the records';
   if (checkpoints === undefined) {
-    const text = 'not looked at: give --checkpoints';
+    const text = 'not checked: give --checkpoints';
     return first > 1n ? [{ check, state: 'unknown', text }] : [];
   }
   const [newest] = checkpoints;

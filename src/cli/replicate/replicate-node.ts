@@ -5,7 +5,9 @@ import { EXIT_OK } from '../output/exit-code.ts';
 import { toJson } from '../output/json-text.ts';
 import type { ReplicateOptions } from './log-view.ts';
 
-/** Opens a directory that no other process has open, as a replica that has read the log. */
+/**
+ * Opens a directory that no other process has open, as a replica, and applies the log to its end.
+ */
 async function withNode<T>(
   { signal }: CommandContext,
   directory: string,
@@ -33,7 +35,7 @@ async function withNode<T>(
   }
 }
 
-/** Makes a node the primary: the one before is fenced. */
+/** Makes a node the primary, which fences the previous one. */
 export function replicatePromote(
   context: CommandContext,
   directory: string,
@@ -45,13 +47,13 @@ export function replicatePromote(
     const { out } = context;
     if (options.json === true) out.line(toJson({ position, epoch }, 2));
     else
-      out.line(`took over at position ${position}, epoch ${epoch}: the primary before is fenced`);
+      out.line(`took over at position ${position}, epoch ${epoch}: the previous primary is fenced`);
     await out.flush();
     return EXIT_OK;
   });
 }
 
-/** Reads the log to its end, and writes a checkpoint. */
+/** Applies the log to its end, and writes a checkpoint. */
 export function replicateCheckpoint(
   context: CommandContext,
   directory: string,

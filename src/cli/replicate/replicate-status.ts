@@ -4,7 +4,7 @@ import { toJson } from '../output/json-text.ts';
 import { countOf } from '../output/number-text.ts';
 import { viewLog, type ReplicateOptions } from './log-view.ts';
 
-/** Prints which part of its history a log holds, and where its checkpoints are. */
+/** Prints the positions in a log, and its checkpoints. */
 export async function replicateStatus(
   context: CommandContext,
   options: ReplicateOptions,

@@ -2,19 +2,19 @@ import { createHash } from 'node:crypto';
 import type { LogPlace } from '../log/log-chain.ts';
 import { CheckpointStoreError } from './checkpoint-store.ts';
 
-/** A part of a file of a checkpoint, named by the SHA-256 of its content. */
+/** A piece of a checkpoint's file, named by the SHA-256 of its content. */
 export interface CheckpointPiece {
   readonly object: string;
   readonly sizeBytes: number;
 }
 
-/** A file of a backup, in pieces. */
+/** A file of a backup, as pieces. */
 export interface CheckpointFile {
   readonly name: string;
   readonly pieces: readonly CheckpointPiece[];
 }
 
-/** A complete, verified backup at a place of the shared log. */
+/** A complete, verified backup at one place of the shared log. */
 export interface CheckpointManifest {
   readonly place: LogPlace & { readonly logId: Uint8Array };
   readonly files: readonly CheckpointFile[];
@@ -22,7 +22,7 @@ export interface CheckpointManifest {
 
 /** A checkpoint that a store lists. */
 export interface ListedCheckpoint {
-  /** Of its manifest. */
+  /** The name of its manifest. */
   readonly name: string;
   readonly position: bigint;
 }
@@ -35,7 +35,7 @@ export function sha256Hex(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** The manifest's name has its position and the SHA-256 of its content. */
+/** The manifest's name contains its position and the SHA-256 of its content. */
 export function encodeManifestObject(manifest: CheckpointManifest): {
   readonly name: string;
   readonly bytes: Uint8Array;
@@ -55,16 +55,16 @@ export function encodeManifestObject(manifest: CheckpointManifest): {
   return { name: `${MANIFEST_PREFIX}${position}-${sha256Hex(bytes)}`, bytes };
 }
 
-/** The checkpoint of a manifest's name; undefined if it is no such name. */
+/** The checkpoint that a manifest's name describes; undefined if it is not such a name. */
 export function listedCheckpoint(name: string): ListedCheckpoint | undefined {
   const position = MANIFEST_NAME.exec(name)?.[1];
   return position === undefined ? undefined : { name, position: BigInt(position) };
 }
 
-/** @throws CheckpointStoreError `damaged`: the content is not what the name says */
+/** @throws CheckpointStoreError `damaged`: the content does not match the name */
 export function decodeManifestObject(name: string, bytes: Uint8Array): CheckpointManifest {
   if (MANIFEST_NAME.exec(name)?.[2] !== sha256Hex(bytes)) {
-    throw new CheckpointStoreError('damaged', `${name} is not what was put`);
+    throw new CheckpointStoreError('damaged', `the content of ${name} does not match its name`);
   }
   const raw = JSON.parse(new TextDecoder().decode(bytes)) as {
     readonly format: number;

@@ -16,30 +16,30 @@ import {
 } from './checkpoint-manifest.ts';
 import { CheckpointStoreError, type CheckpointStore } from './checkpoint-store.ts';
 
-/** Files are cut into pieces of this many bytes: what did not change is not uploaded again. */
+/** Files are cut into pieces of this many bytes. Unchanged pieces are not uploaded again. */
 const PIECE_BYTES: number = 8 * 1024 * 1024;
 
-/** Checkpoints that are kept: the newest and the one before it. */
+/** Number of checkpoints to keep: the newest and the one before it. */
 const KEPT_CHECKPOINTS = 2;
 
 const OBJECT_PREFIX = 'objects/';
 
 export interface WrittenCheckpoint {
   readonly name: string;
-  /** Bytes of all files. */
+  /** Total bytes of all files. */
   readonly bytes: number;
-  /** Bytes that were not in the checkpoint store before. */
+  /** Bytes that the checkpoint store did not have yet. */
   readonly uploadedBytes: number;
 }
 
 /**
- * Checkpoints of one shard in a checkpoint store.
+ * The checkpoints of one shard in a checkpoint store.
  *
- * Each object is named by the SHA-256 of its content, below the id of the node that put it; each
- * manifest by its position and its own SHA-256. A manifest is put last, after every object has been
- * read back, so that a crash at any step leaves the checkpoints before it complete. A node removes
- * only its own objects, and only between two of its own checkpoints: it never removes one that a
- * checkpoint in progress has found to exist already. A restore verifies all that it reads, and
+ * Objects are named by the SHA-256 of their content, below the id of the node that put them.
+ * Manifests are named by their position and their own SHA-256. A manifest is put last, after every
+ * object has been read back, so a crash at any step leaves the earlier checkpoints complete. A node
+ * removes only its own objects, and only between two of its own checkpoints, so it never removes an
+ * object that its checkpoint in progress relies on. A restore verifies everything it reads, and
  * starts again with another checkpoint if an object is missing.
  */
 export class Checkpoints {
@@ -51,7 +51,7 @@ export class Checkpoints {
     this.#fs = fs;
   }
 
-  /** All complete checkpoints, the newest first. */
+  /** All complete checkpoints, newest first. */
   async list(signal: AbortSignal): Promise<ListedCheckpoint[]> {
     const found: ListedCheckpoint[] = [];
     for await (const { name } of this.#store.list(MANIFEST_PREFIX, { signal })) {
@@ -66,7 +66,7 @@ export class Checkpoints {
     return decodeManifestObject(name, await this.#get(name, signal));
   }
 
-  /** Uploads the files of a backup, reads back what is new, and lists it as a checkpoint. */
+  /** Uploads the files of a backup, reads new objects back, and puts the manifest. */
   async write(
     backup: string,
     files: readonly string[],
@@ -113,7 +113,10 @@ export class Checkpoints {
         await this.#put(object, bytes, to.signal);
         const back = await this.#get(object, to.signal);
         if (!equalBytes(back, bytes)) {
-          throw new CheckpointStoreError('damaged', `${object} is not what was put`);
+          throw new CheckpointStoreError(
+            'damaged',
+            `the content of ${object} does not match its name`,
+          );
         }
         to.existing.set(object, bytes.length);
         to.uploadedBytes += bytes.length;
@@ -133,7 +136,11 @@ export class Checkpoints {
         for (const { object, sizeBytes } of pieces) {
           const bytes = await this.#get(object, signal);
           const isSame = bytes.length === sizeBytes && object.endsWith(`/${sha256Hex(bytes)}`);
-          if (!isSame) throw new CheckpointStoreError('damaged', `${object} is not what was put`);
+          if (!isSame)
+            throw new CheckpointStoreError(
+              'damaged',
+              `the content of ${object} does not match its name`,
+            );
           await writeFully(file, bytes, offset);
           offset += bytes.length;
         }
@@ -147,7 +154,7 @@ export class Checkpoints {
 
   /**
    * Removes all but the newest checkpoints, and the objects of this node that no listed checkpoint
-   * refers to. Not to be called while this node writes a checkpoint.
+   * uses. Must not run while this node writes a checkpoint.
    */
   async removeOld(nodeId: Uint8Array, signal: AbortSignal): Promise<void> {
     const listed = await this.list(signal);

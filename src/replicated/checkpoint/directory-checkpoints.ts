@@ -18,28 +18,28 @@ import { checkedSource, checkObjectName } from './object-name.ts';
 
 const READ_BYTES: number = 1024 * 1024;
 
-/** Begins the name of a file whose object is not complete. */
+/** The file name prefix of incomplete objects. */
 const INCOMPLETE = '.put-';
 
-/** A file that is not complete and has not grown for this long is left over from a crash. */
+/** An incomplete file that has not grown for this long is left over from a crash. */
 const LEFT_OVER_MS: number = 60 * 60 * 1000;
 
 /** Options of `DirectoryCheckpoints.open`. */
 export interface DirectoryCheckpointsOptions {
-  /** Where the directory is. Default: the file system of this machine. */
+  /** The file system of the directory. Default: this machine's. */
   readonly fileSystem?: FileSystem | undefined;
 }
 
 /**
- * A checkpoint store in a directory, on a file system that all nodes have mounted, or on one
- * machine. All objects are files of this directory; a slash of a name is `+` there. An object is
- * written to a file of another name, synced and renamed, and then the directory is synced.
+ * A checkpoint store in a directory, on this machine or on a file system that all nodes mount. All
+ * objects are files in this directory; slashes in names become `+`. An object is written to a
+ * temporary file, synced and renamed; then the directory is synced.
  */
 export class DirectoryCheckpoints implements CheckpointStore {
   readonly directory: string;
   readonly #fs: FileSystem;
   #isClosed = false;
-  /** Incomplete files that a list has seen: their size, and since when they have had it. */
+  /** Incomplete files that a list has found: their size, and when that size was first seen. */
   readonly #incomplete: Map<string, { readonly sizeBytes: number; readonly sinceMs: number }> =
     new Map();
 
@@ -50,7 +50,7 @@ export class DirectoryCheckpoints implements CheckpointStore {
 
   /**
    * Opens the store in `directory`, which is created if it does not exist.
-   * @throws StoreError if that is not possible.
+   * @throws StoreError if it cannot be created
    */
   static async open(
     directory: string,
@@ -125,7 +125,7 @@ export class DirectoryCheckpoints implements CheckpointStore {
       if (!isIncomplete && (fileName.startsWith('.') || !name.startsWith(prefix))) continue;
       const sizeBytes = await this.#sizeOf(fileName);
       signal?.throwIfAborted();
-      // It was removed meanwhile.
+      // The file was removed meanwhile.
       if (sizeBytes === undefined) continue;
       if (isIncomplete) await this.#removeLeftOver(fileName, sizeBytes);
       else yield { name, sizeBytes };
@@ -180,7 +180,7 @@ export class DirectoryCheckpoints implements CheckpointStore {
     }
   }
 
-  /** Nothing tells whose file it is; one that somebody writes to grows. */
+  /** The owner of the file is unknown; a file in use grows. */
   async #removeLeftOver(fileName: string, sizeBytes: number): Promise<void> {
     const seen = this.#incomplete.get(fileName);
     const now = monotonicMs();
@@ -202,7 +202,7 @@ export class DirectoryCheckpoints implements CheckpointStore {
   }
 }
 
-/** Errors of the system become those of the store; others are of the source, or the signal's. */
+/** Turns system errors into errors of the store. Errors of the source and of the signal pass. */
 function unavailable(error: unknown, what: string): unknown {
   if (systemCode(error) === undefined || error instanceof CheckpointStoreError) return error;
   const text = `${what}: ${(error as Error).message}`;

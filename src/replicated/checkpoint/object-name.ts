@@ -16,7 +16,7 @@ export function checkObjectName(name: unknown): string {
   );
 }
 
-/** The content of a source. Rejects if it yields another number of bytes than it says. */
+/** The content of a source. Rejects if it does not yield exactly `sizeBytes` bytes. */
 export async function* checkedSource(
   name: string,
   source: CheckpointSource,

@@ -28,34 +28,34 @@ const NONCE_OFFSET = 64;
 const CHECKSUM_OFFSET = 80;
 
 /**
- * - `batches`: a group, or a piece of it.
- * - `takeover`: a node has become the primary; the payload is the address that it announces.
+ * - `batches`: a group, or a piece of one.
+ * - `takeover`: a node became the primary; the payload is the address that it announces.
  * - `barrier`: no effect; its position proves that its writer was the primary.
  */
 export type EntryKind = 'batches' | 'takeover' | 'barrier';
 
 const KIND_BYTES: Readonly<Record<EntryKind, number>> = { batches: 1, takeover: 2, barrier: 3 };
 
-/** An entry of the shared log, without its checksum. docs/FORMAT.md has the bytes. */
+/** An entry of the shared log, without its checksum. docs/FORMAT.md specifies the bytes. */
 export interface EntryFields {
   readonly kind: EntryKind;
   readonly codec: number;
-  /** Format version of the logs whose rows these are; 0 in entries without rows. */
+  /** Format version of the logs that these rows belong to; 0 in entries without rows. */
   readonly rowsVersion: number;
   readonly logId: Uint8Array;
   readonly epoch: bigint;
-  /** Sequence of the group's first batch; of other kinds: of the next batch to come. */
+  /** `batches`: the sequence of the group's first batch. Other kinds: of the next batch. */
   readonly firstSequence: bigint;
   readonly batchCount: number;
   readonly recordCount: number;
   readonly decodedBytes: number;
-  /** Bytes of the whole payload, of which this entry has a piece. */
+  /** Length in bytes of the whole payload, of which this entry has a piece. */
   readonly payloadBytes: number;
-  /** Where the piece begins in the payload. */
+  /** Offset of the piece in the payload. */
   readonly pieceOffset: number;
-  /** Checksum of the entry before this one; 0 at position 1. */
+  /** Checksum of the preceding entry; 0 at position 1. */
   readonly previous: number;
-  /** Random; the same in all pieces of one group. */
+  /** Random; the same in all pieces of a group. */
   readonly nonce: Uint8Array;
   readonly piece: Uint8Array;
 }
@@ -91,23 +91,26 @@ export function encodeEntry(fields: EntryFields): Uint8Array {
   return bytes;
 }
 
-/** The checksum that an encoded entry carries: the next entry's `previous`. */
+/** The checksum of an encoded entry, which is the next entry's `previous`. */
 export function checksumOfEntry(entry: Uint8Array): number {
   return viewOf(entry).getUint32(CHECKSUM_OFFSET, true);
 }
 
-/** All bytes but the checksum itself. */
+/** Covers all bytes except the checksum itself. */
 function computeChecksum(entry: Uint8Array): number {
   return crc32c(entry.subarray(ENTRY_HEADER_BYTES), crc32c(entry.subarray(0, CHECKSUM_OFFSET)));
 }
 
-/** What an entry of a newer version than this build's is refused with. */
+/** An entry of a newer format version than this build supports. */
 export interface NewerEntry {
   readonly kind: 'newer';
   readonly version: number;
 }
 
-/** Decodes an entry. A string says why the bytes are none. The result refers to `bytes`. */
+/**
+ * Decodes an entry. A string is the reason why the bytes are no entry. The result refers to
+ * `bytes`.
+ */
 export function decodeEntry(bytes: Uint8Array): SharedEntry | NewerEntry | string {
   if (bytes.length < ENTRY_HEADER_BYTES) return 'the entry is shorter than its header';
   if (ENTRY_MAGIC.some((byte, i) => bytes[i] !== byte)) return 'the entry is not of lodestore';

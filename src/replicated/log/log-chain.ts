@@ -4,17 +4,17 @@ import { WRITTEN_VERSION } from '../../format/file-header.ts';
 import { decodeEntry, type SharedEntry } from './entry.ts';
 import { LogLostError } from './log-errors.ts';
 
-/** A place between two entries of a shared log: all that the next entry must agree with. */
+/** A place between two entries of a shared log: all state that the next entry must match. */
 export interface LogPlace {
   /** Undefined before the first entry. */
   readonly logId: Uint8Array | undefined;
-  /** Of the last entry; 0: none. */
+  /** Position of the last entry; 0 if none. */
   readonly position: bigint;
-  /** Of the last batch up to there. */
+  /** Sequence of the last batch before this place. */
   readonly sequence: bigint;
-  /** Of the last takeover up to there; 0: none. */
+  /** Epoch of the last takeover before this place; 0 if none. */
   readonly epoch: bigint;
-  /** Of the last entry; 0: none. */
+  /** Checksum of the last entry; 0 if none. */
   readonly checksum: number;
 }
 
@@ -26,7 +26,7 @@ export const LOG_START: LogPlace = {
   checksum: 0,
 };
 
-/** A whole group, its payload put together. */
+/** A whole group with its payload assembled. */
 export interface CompleteGroup {
   readonly firstSequence: bigint;
   readonly lastSequence: bigint;
@@ -39,13 +39,13 @@ export interface CompleteGroup {
 
 export type ChainStep =
   | { readonly kind: 'group'; readonly group: CompleteGroup }
-  /** Part of a group: nothing is applied. */
+  /** A part of a group: nothing to apply. */
   | { readonly kind: 'piece' }
   | { readonly kind: 'takeover'; readonly address: string }
   | { readonly kind: 'barrier' }
   /**
-   * The log was repaired: it goes on from the state of one replica, which the checkpoint at this
-   * position holds. All others restore it.
+   * The log was repaired: it continues from the state of one replica, which is in the checkpoint at
+   * this position. All other nodes restore it.
    */
   | { readonly kind: 'repaired'; readonly address: string };
 
@@ -56,12 +56,12 @@ interface OpenGroup {
 }
 
 /**
- * Follows the entries of a shared log and checks that each one continues the one before. It is the
- * only place that decides what an entry means, for the primary, for replicas and for an open.
+ * Follows the entries of a shared log and checks that each continues the preceding one. Only this
+ * class decides what an entry means, for the primary, for replicas and for an open.
  *
- * A group that is too large for one entry consists of pieces. The last one commits it. Any entry
- * other than the next piece of the same nonce voids the pieces before. Their memory is bounded by
- * the largest payload of a frame.
+ * A group that is too large for one entry consists of pieces; the last piece commits it. Any entry
+ * other than the next piece with the same nonce voids the preceding pieces. The memory of pieces is
+ * bounded by the largest payload of a frame.
  */
 export class LogChain {
   #place: LogPlace;
@@ -73,12 +73,12 @@ export class LogChain {
     this.#groupEnd = start;
   }
 
-  /** Behind the last entry. */
+  /** The place after the last entry. */
   get place(): LogPlace {
     return this.#place;
   }
 
-  /** Behind the last entry that was not a piece of an unfinished group. */
+  /** The place after the last entry that is not a piece of an unfinished group. */
   get groupEnd(): LogPlace {
     return this.#groupEnd;
   }
@@ -119,7 +119,7 @@ export class LogChain {
     if (place.logId !== undefined && !equalBytes(place.logId, entry.logId)) {
       throw lost('the entry is of another log');
     }
-    if (entry.previous !== place.checksum) throw lost('the entry does not follow the one before');
+    if (entry.previous !== place.checksum) throw lost('the entry does not follow the last one');
     if (entry.kind === 'takeover') return this.#takeover(entry, lost);
     if (entry.epoch !== place.epoch || place.epoch === 0n) {
       throw lost(`epoch ${entry.epoch} wrote after the takeover by epoch ${place.epoch}`);
@@ -179,6 +179,6 @@ function isSameGroup(one: SharedEntry, other: SharedEntry): boolean {
 }
 
 function newer(what: string): StoreError {
-  const message = `${what}, which this version of lodestore does not know; use a newer one`;
+  const message = `${what}, which this version of lodestore does not support; use a newer version`;
   return new StoreError('LODESTORE_UNSUPPORTED_FORMAT', message);
 }

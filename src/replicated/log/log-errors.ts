@@ -1,8 +1,8 @@
 import { StoreError, type StoreErrorFields } from '../../base/errors.ts';
 
 /**
- * The engine of a shared log, of a shard map or of an election cannot be reached or did not answer.
- * What the call did is not known; the caller repeats it.
+ * The engine of a shared log, a shard map or an election cannot be reached or did not answer. The
+ * result of the call is unknown; the caller repeats it.
  */
 export class LogUnavailableError extends StoreError {
   override readonly name: string = 'LogUnavailableError';
@@ -12,10 +12,10 @@ export class LogUnavailableError extends StoreError {
   }
 }
 
-/** The engine has a version or a setting with which it cannot keep the promise of a shared log. */
+/** The engine has a version or a setting that cannot keep the guarantees of a shared log. */
 export class UnfitEngineError extends StoreError {
   override readonly name: string = 'UnfitEngineError';
-  /** The version or the setting that is unfit, by the engine's name for it. */
+  /** The unfit version or setting, as the engine calls it. */
   readonly setting: string;
 
   constructor(setting: string, message: string, fields: StoreErrorFields = {}) {
@@ -25,15 +25,15 @@ export class UnfitEngineError extends StoreError {
 }
 
 export interface LogLossDetail {
-  /** The position at which the shared log and the store disagree. */
+  /** The position at which the shared log and the store differ. */
   readonly position: bigint;
-  /** What was found there, as a phrase. */
+  /** What was found at that position, as a phrase. */
   readonly reason: string;
 }
 
 /**
- * The shared log lost entries that it had acknowledged, or holds other entries than the store has
- * applied. The store does not follow it. `ReplicatedStore.repair` lets the log go on from the most
+ * The shared log lost entries that it had acknowledged, or has other entries than the store
+ * applied. The store stops following it. `ReplicatedStore.repair` continues the log from the most
  * advanced replica.
  */
 export class LogLostError extends StoreError {
@@ -49,10 +49,12 @@ export class LogLostError extends StoreError {
   }
 }
 
-/** A write, or a read that asks for the newest state, reached a node that is not the primary. */
+/**
+ * A write, or a read that requires the newest state, was sent to a node that is not the primary.
+ */
 export class NotPrimaryError extends StoreError {
   override readonly name: string = 'NotPrimaryError';
-  /** Where the primary is, as it announced itself; undefined if that is not known. */
+  /** The address that the primary announced; undefined if unknown. */
   readonly address: string | undefined;
 
   constructor(message: string, address: string | undefined, fields: StoreErrorFields = {}) {

@@ -1,7 +1,7 @@
 /** Options of the calls of a {@link SharedLog}. */
 export interface SharedLogOptions {
   /**
-   * Ends the wait: the call rejects with the signal's reason. An append that had begun may still
+   * Ends the wait: the call rejects with the signal's reason. An append that has started may still
    * succeed.
    */
   readonly signal?: AbortSignal | undefined;
@@ -15,7 +15,7 @@ export interface LogEntry {
   readonly entry: Uint8Array;
 }
 
-/** The positions of the first and the last entry that a log holds. */
+/** The positions of the first and the last entry in a log. */
 export interface LogBounds {
   /** 1 for a log that was never trimmed. At most `last + 1`. */
   readonly first: bigint;
@@ -31,19 +31,19 @@ export interface LogBounds {
  * refuses the request for now. The caller repeats the call. Any other rejection is final.
  */
 export interface SharedLog {
-  /** The largest entry that `append` takes, in bytes. At least 4,096. */
+  /** The largest entry that `append` accepts, in bytes. At least 4,096. */
   readonly maxEntryBytes: number;
   /**
-   * Appends an entry at `position` if the log ends at `position - 1`. This condition and the append
-   * are one atomic step of the engine.
+   * Appends an entry at `position` if the log ends at `position - 1`. The engine checks the
+   * condition and appends in one atomic step.
    *
-   * `appended`: a quorum of the engine holds the entry on stable storage, and no other entry will
-   * ever be at this position. `occupied`: the log had an entry at this position already, or its end
-   * was elsewhere; this call has appended nothing and never will.
+   * - `appended`: a quorum of the engine has the entry on stable storage, and no other entry will
+   *   ever be at this position.
+   * - `occupied`: the log already had an entry at this position, or its end was elsewhere. This
+   *   call has appended nothing and never will.
    *
-   * Rejects with `LogUnavailableError` if the result is not known. The caller then repeats the same
-   * bytes at the same position. An adapter must not answer `occupied` for a result that it does not
-   * know.
+   * Rejects with `LogUnavailableError` if the result is unknown. The caller then repeats the same
+   * bytes at the same position. An adapter must not return `occupied` if the result is unknown.
    */
   append(
     position: bigint,
@@ -52,18 +52,18 @@ export interface SharedLog {
   ): Promise<'appended' | 'occupied'>;
   /**
    * Yields the entries from position `from` on, in order and without gaps, then waits for new ones.
-   * Ends only by `return`, by the signal, or by an error. What it yields is durable, as of
-   * `append`; it may lag.
+   * Ends only by `return`, by the signal, or by an error. Yielded entries are durable, as defined
+   * by `append`. A reader may lag.
    *
-   * Rejects with `PositionExpiredError` if the entry at `from` has been trimmed, also if that
-   * happens while it reads.
+   * Rejects with `PositionExpiredError` if the entry at `from`, or later the next entry, has been
+   * trimmed.
    */
   read(from: bigint, options?: SharedLogOptions): AsyncIterable<LogEntry>;
-  /** Resolves to a hint: it may be stale, and the caller must not rely on it for correctness. */
+  /** Resolves to a hint that may be stale. Correctness must not depend on it. */
   bounds(options?: SharedLogOptions): Promise<LogBounds>;
   /**
-   * Removes the entries up to and including position `upTo`. The last entry always stays. A log
-   * that was trimmed further already is left as it is. Removal may happen later, or in several
+   * Removes the entries up to and including position `upTo`. The last entry always stays. Has no
+   * effect on a log that is already trimmed further. The removal may happen later, or in several
    * steps from the front.
    */
   trim(upTo: bigint, options?: SharedLogOptions): Promise<void>;

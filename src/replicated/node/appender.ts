@@ -6,25 +6,25 @@ import type { SharedLog } from '../log/shared-log.ts';
 import type { ReplicaClock } from './replica-clock.ts';
 
 /**
- * What became of an append: the entry is ours, another one is at its position, or nobody can tell
- * any more since the position has been trimmed.
+ * The result of an append: the entry at the position is ours or another one, or it is unknown
+ * because the position has been trimmed.
  */
 export type AppendResult = 'ours' | 'other' | 'trimmed';
 
 export interface AppenderParts {
   readonly log: SharedLog;
   readonly clock: ReplicaClock;
-  /** How long an entry that must exist may stay unreadable before the log counts as lost. */
+  /** The time after which an entry that must exist but cannot be read counts as lost. */
   readonly lostAfterMs: number;
-  /** Hears of each failure of the engine. */
+  /** Called for each failure of the engine. */
   readonly onUnavailable: (error: unknown) => void;
 }
 
 /**
- * Appends with a definite result. While the engine does not answer, the same bytes are appended at
- * the same position again, so an earlier attempt that succeeds later is the same entry. If the
- * position is occupied, its entry is read: with our nonce it is ours. No clock decides anything but
- * when to repeat.
+ * Appends with a definite result. While the engine does not answer, the same bytes are appended
+ * again at the same position, so an earlier attempt that succeeds later is the same entry. If the
+ * position is occupied, its entry is read: with our nonce, it is ours. Clocks only decide when to
+ * retry.
  */
 export class Appender {
   readonly #parts: AppenderParts;
@@ -33,7 +33,7 @@ export class Appender {
     this.#parts = parts;
   }
 
-  /** Rejects with the signal's reason, with LogLostError, or with what the log says is final. */
+  /** Rejects with the signal's reason, with LogLostError, or with a final error of the log. */
   async append(
     position: bigint,
     bytes: Uint8Array,
@@ -65,7 +65,7 @@ export class Appender {
     }
   }
 
-  /** The position is occupied, so a read that lags will show it. */
+  /** The position is occupied, so a lagging read will return its entry. */
   async #entryAt(position: bigint, signal: AbortSignal): Promise<Uint8Array | 'trimmed'> {
     const { log, clock, lostAfterMs } = this.#parts;
     const reading = new AbortController();
@@ -90,13 +90,13 @@ export class Appender {
   }
 }
 
-/** The wait for an entry is over. */
+/** Ends the wait for an entry. */
 class Unread extends Error {}
 
 const FIRST_BACKOFF_MS = 20;
 const LONGEST_BACKOFF_MS = 1_000;
 
-/** Milliseconds until the attempt after attempt number `attempt`, counted from 0. */
+/** Milliseconds to wait after attempt `attempt`, counted from 0. */
 export function backoffMs(attempt: number): number {
   return Math.min(FIRST_BACKOFF_MS * 2 ** Math.min(attempt, 10), LONGEST_BACKOFF_MS);
 }

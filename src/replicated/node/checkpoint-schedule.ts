@@ -8,7 +8,7 @@ interface CheckpointScheduleParts {
   readonly everyMs: number;
   readonly clock: ReplicaClock;
   readonly signal: AbortSignal;
-  /** A number in [0, 1): nodes that were started together do not write together. */
+  /** Returns a number in [0, 1), so that nodes started together do not write together. */
   readonly random: () => number;
   readonly role: () => ReplicaRole;
   readonly position: () => bigint;
@@ -19,7 +19,7 @@ interface CheckpointScheduleParts {
   readonly onFailed: (error: unknown) => void;
 }
 
-/** What the schedule does its work on. */
+/** The operations that the schedule calls. */
 export interface ScheduledStore {
   readonly store: {
     readonly role: ReplicaRole;
@@ -32,12 +32,14 @@ export interface ScheduledStore {
   readonly onFailed: (error: unknown) => void;
 }
 
-/** The primary leaves checkpoints to the replicas, unless none came for so many intervals. */
+/**
+ * The primary leaves checkpoints to the replicas, unless none was written for this many intervals.
+ */
 const PRIMARY_PATIENCE = 2;
 
 /**
- * Writes a checkpoint when none has come for an interval, and trims the log on the primary. A
- * failure is tried again after the next interval.
+ * Writes a checkpoint when none has been written for an interval, and trims the log on the primary.
+ * A failure is retried after the next interval.
  */
 async function runCheckpointSchedule(parts: CheckpointScheduleParts): Promise<void> {
   const { everyMs, clock, signal, random } = parts;

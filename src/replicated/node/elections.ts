@@ -3,8 +3,8 @@ import { backoffMs } from './appender.ts';
 import type { ReplicaNode } from './replica-node.ts';
 
 /**
- * Takes part in elections until the node is closed or has failed. Who is not elected any more stays
- * the primary until somebody takes over: the log decides.
+ * Takes part in elections until the node is closed or has failed. A node that loses its election
+ * stays the primary until another node takes over: the log decides.
  */
 export async function takePartInElections(
   elector: Elector,

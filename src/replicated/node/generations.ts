@@ -7,10 +7,10 @@ import { readPosition, writePosition, type ReplicaPosition } from './position-fi
 const GENERATION_NAME = /^generation-(\d{1,15})$/;
 
 /**
- * A replica's directory holds generations: directories with a store and its position file. A
- * restore makes a new one beside the old one, which serves reads meanwhile. The position file is
- * written last, so a generation without one was never finished. The highest finished generation
- * counts.
+ * The directory of a replica contains generations: directories with a store and its position file.
+ * A restore creates a new generation beside the old one, which serves reads meanwhile. The position
+ * file is written last, so a generation without it is unfinished. The highest finished generation
+ * is used.
  */
 export class Generations {
   readonly #fs: FileSystem;
@@ -21,7 +21,7 @@ export class Generations {
     this.#directory = directory;
   }
 
-  /** The finished generation that counts; undefined if there is none. */
+  /** The highest finished generation; undefined if there is none. */
   async newest(): Promise<string | undefined> {
     await ensureDirectory(this.#fs, this.#directory, true);
     for (const number of await this.#numbers()) {
@@ -31,7 +31,7 @@ export class Generations {
     return undefined;
   }
 
-  /** Makes the directory of a generation above all others. */
+  /** Creates the directory of a generation with the highest number. */
   async begin(): Promise<string> {
     await ensureDirectory(this.#fs, this.#directory, true);
     const [highest = 0] = await this.#numbers();
@@ -41,12 +41,12 @@ export class Generations {
     return path;
   }
 
-  /** All of the generation is durable: it counts from now on. */
+  /** Marks a generation as finished; all of it must be durable. */
   async finish(path: string, position: ReplicaPosition): Promise<void> {
     await writePosition(this.#fs, path, position);
   }
 
-  /** Removes all generations but this one. */
+  /** Removes all other generations. */
   async removeOthers(kept: string): Promise<void> {
     for (const number of await this.#numbers()) {
       const path = this.#path(number);
@@ -55,7 +55,7 @@ export class Generations {
     await this.#fs.syncDirectory(this.#directory);
   }
 
-  /** The highest first. */
+  /** Highest first. */
   async #numbers(): Promise<number[]> {
     const entries = await this.#fs.readDirectory(this.#directory);
     return entries
@@ -69,7 +69,7 @@ export class Generations {
   }
 }
 
-/** A damaged position file stands in a finished generation. */
+/** A generation with a damaged position file is finished. */
 async function isFinished(fs: FileSystem, path: string): Promise<boolean> {
   try {
     return (await readPosition(fs, path)) !== undefined;
@@ -79,7 +79,7 @@ async function isFinished(fs: FileSystem, path: string): Promise<boolean> {
   }
 }
 
-/** Removes a directory and all below it; that there is none is as good. */
+/** Removes a directory and everything below it. Also resolves if it does not exist. */
 export async function removeTree(fs: FileSystem, path: string): Promise<void> {
   try {
     for (const { name, kind } of await fs.readDirectory(path)) {

@@ -6,24 +6,24 @@ import type { LogGroup } from '../../log/log-reader.ts';
 import type { CompleteGroup } from '../log/log-chain.ts';
 import { LogLostError } from '../log/log-errors.ts';
 
-/** A shared log has no versions: its groups may have all kinds of rows. */
+/** A shared log has no format version: its groups may have all kinds of rows. */
 const KINDS = 'with-intervals';
 
-/** A group that the store had when it was opened. */
+/** A group that the store had at the open. */
 interface LocalGroup {
   readonly firstSequence: bigint;
   readonly digest: number;
 }
 
 /**
- * The groups that the store had when it was opened, behind the place that its position file names.
- * Each is compared with the shared log before the store goes on: a log that lost entries and then
- * grew past this store would otherwise be followed.
+ * The groups after the place of the position file that the store had at the open. Each is compared
+ * with the shared log before the store continues. Otherwise the store would follow a log that lost
+ * entries and then grew past it.
  */
 export class LocalGroups {
   #groups: LocalGroup[] = [];
 
-  /** Reads them from the logs of the directory; before the first write. */
+  /** Reads the groups from the logs of the directory. Must run before the first write. */
   static async read(access: ReplicaAccess, after: bigint): Promise<LocalGroups> {
     const local = new LocalGroups();
     for await (const group of access.groupsAfter(after)) {
@@ -36,7 +36,7 @@ export class LocalGroups {
     return this.#groups.length === 0;
   }
 
-  /** @throws LogLostError if the shared log has another group than the store */
+  /** @throws LogLostError if the shared log and the store have different groups */
   compare(position: bigint, group: CompleteGroup, decoded: Uint8Array): void {
     const local = this.#groups.shift();
     const { firstSequence } = group;
@@ -54,7 +54,7 @@ export class LocalGroups {
   }
 }
 
-/** @throws LogLostError if the payload does not decode to what the entry says */
+/** @throws LogLostError if the payload does not decode to the contents that the entry declares */
 export function decodeShared(position: bigint, group: CompleteGroup): Uint8Array {
   const { codec, payload, decodedBytes, batchCount, recordCount } = group;
   const decoded = codec === CODEC_RAW ? payload : new Uint8Array(decodedBytes);

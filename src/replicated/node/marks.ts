@@ -2,8 +2,8 @@ import { assert } from '../../base/assert.ts';
 import type { LogPlace } from '../log/log-chain.ts';
 
 /**
- * The places of group ends since the one that the position file names, so that the place of a
- * sequence can be found. One place for a sequence: the last.
+ * The places of group ends since the place of the position file, to find the place of a sequence.
+ * Each sequence has one place: the last.
  */
 export class Marks {
   #places: LogPlace[];
@@ -36,7 +36,7 @@ export class Marks {
     return this.#places[low]!;
   }
 
-  /** Forgets the places before this one. */
+  /** Drops the places before this one. */
   forgetBefore(place: LogPlace): void {
     this.#places = this.#places.filter(({ sequence }) => sequence >= place.sequence);
   }

@@ -13,30 +13,30 @@ import { Signal } from './signal.ts';
 import { readPosition, writePosition, type ReplicaPosition } from './position-file.ts';
 import type { ReplicaEnvironment } from './replica-environment.ts';
 
-/** What decides about the commits of a replica's store. */
+/** Controls the commits of a replica's store. */
 export interface CommitHost {
   refusal(): StoreError | undefined;
   confirm(): Promise<StoreError | undefined>;
   append(group: SharedGroup): Promise<StoreError | undefined>;
-  /** All up to this place is visible. */
+  /** Called when all entries up to this place are visible. */
   reached(place: LogPlace): void;
 }
 
 const STORE_NAME = 'store';
 
-/** The position file is written again after so many groups, or so many bytes of them. */
+/** The position file is rewritten after this many groups or bytes. */
 const SAVE_GROUPS = 8_192;
 const SAVE_BYTES: number = 16 * 1024 * 1024;
 
-/** Path of the store in the directory of a generation. */
+/** Path of the store in a generation's directory. */
 export function storePath(directory: string): string {
   return join(directory, STORE_NAME);
 }
 
 /**
- * A store that holds a prefix of a shared log, and the place where it stands. Entries are taken in
- * order, one call at a time: those of other nodes by `take`, those of this node by `takeOwn` in the
- * middle of a commit.
+ * A store that has a prefix of a shared log, and the place that it has reached. Entries are taken
+ * in order, one call at a time: entries of other nodes by `take`, entries of this node by `takeOwn`
+ * during a commit.
  */
 export class OpenReplica implements CommitGate {
   readonly directory: string;
@@ -48,14 +48,14 @@ export class OpenReplica implements CommitGate {
   #store: MetadataStore | undefined;
   #access: ReplicaAccess | undefined;
   #local: LocalGroups = new LocalGroups();
-  /** Visible. */
+  /** All entries up to this place are visible. */
   #place: LogPlace;
-  /** Visible as soon as the group in flight is. */
+  /** Visible when the group in flight is. */
   #next: LogPlace | undefined;
   #saved: LogPlace;
   #saving: Promise<void> = Promise.resolve();
   #bytesSinceSave = 0;
-  /** Who needs marks that a save would forget. */
+  /** The number of users of marks that a save would drop. */
   #pins = 0;
   readonly #verified: Signal = new Signal();
 
@@ -76,8 +76,9 @@ export class OpenReplica implements CommitGate {
   }
 
   /**
-   * Opens the store of a generation; undefined if the generation was never finished. Throws as
-   * `MetadataStore.open`, and LogLostError if the store is behind what its position file says.
+   * Opens the store of a generation; undefined if the generation is unfinished. Throws the errors
+   * of `MetadataStore.open`, and LogLostError if the store is behind the place in its position
+   * file.
    */
   static async open(
     environment: ReplicaEnvironment,
@@ -113,17 +114,20 @@ export class OpenReplica implements CommitGate {
     return this.#access!;
   }
 
-  /** All up to here is visible. */
+  /** All entries up to this place are visible. */
   get place(): LogPlace {
     return this.#place;
   }
 
-  /** Whether all that the store had when it was opened has been found in the shared log. */
+  /** True if all groups that the store had at the open have been found in the shared log. */
   get isVerified(): boolean {
     return this.#local.areVerified;
   }
 
-  /** Takes an entry that was read from the log. Throws what makes it impossible to go on. */
+  /**
+   * Applies an entry that was read from the log. An exception means that the replica cannot
+   * continue.
+   */
   async take(position: bigint, bytes: Uint8Array, signal: AbortSignal): Promise<ChainStep> {
     const step = this.chain.take(position, bytes);
     if (step.kind === 'group') await this.#takeGroup(position, step.group, signal);
@@ -131,7 +135,7 @@ export class OpenReplica implements CommitGate {
     return step;
   }
 
-  /** Takes an entry that this node has appended; a group is about to be written here. */
+  /** Takes an entry that this node has appended, before its group is written here. */
   takeOwn(position: bigint, bytes: Uint8Array): void {
     const { kind } = this.chain.take(position, bytes);
     if (kind === 'group') this.#next = this.chain.groupEnd;
@@ -174,7 +178,7 @@ export class OpenReplica implements CommitGate {
     if (isLong) this.#saveSoon();
   }
 
-  /** A save that fails is tried again when more has come in. */
+  /** A failed save is retried when more groups have arrived. */
   #saveSoon(): void {
     this.#bytesSinceSave = 0;
     this.#save(this.access.lastSyncedSequence).catch(() => undefined);
@@ -194,7 +198,7 @@ export class OpenReplica implements CommitGate {
     return saving;
   }
 
-  /** Runs `work`, which may ask for the place of each sequence that is reached meanwhile. */
+  /** Runs `work`, which may request the place of each sequence that is reached meanwhile. */
   async withMarks<T>(work: (placeAt: (sequence: bigint) => LogPlace) => Promise<T>): Promise<T> {
     this.#pins++;
     try {
@@ -205,7 +209,7 @@ export class OpenReplica implements CommitGate {
   }
 
   async close(): Promise<void> {
-    // A merge may be waiting for it.
+    // A merge may wait for this.
     this.#verified.reject(new StoreClosedError());
     await this.#saving;
     await this.store.close();

@@ -25,18 +25,15 @@ const FILE_EPOCH_OFFSET = 56;
 const FILE_CHECKSUM_OFFSET = 64;
 const FILE_CRC_OFFSET = 72;
 
-/** What the file beside a replica's store says: docs/FORMAT.md has the bytes. */
+/** The contents of the file beside a replica's store. docs/FORMAT.md specifies the bytes. */
 export interface ReplicaPosition {
-  /** Random; given when the directory was created. */
+  /** Random; created with the directory. */
   readonly nodeId: Uint8Array;
-  /**
-   * A place that the store has reached. Every group behind it is in the store's logs, or not in the
-   * store.
-   */
+  /** A place that the store has reached. The store's logs have every later group of the store. */
   readonly place: LogPlace;
 }
 
-/** Writes the file of `directory` anew: all of it or nothing, durable when it resolves. */
+/** Replaces the file of `directory` atomically. Durable when it resolves. */
 export async function writePosition(
   fs: FileSystem,
   directory: string,

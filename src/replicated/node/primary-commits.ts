@@ -33,16 +33,16 @@ export interface CommittingNode {
   readonly primaryAddress: string | undefined;
   readonly replica: OpenReplica;
   readonly signal: AbortSignal;
-  /** Runs `work` when nothing else touches the chain. */
+  /** Runs `work` while nothing else uses the chain. */
   exclusive<T>(work: () => Promise<T>): Promise<T>;
-  /** Somebody else has taken over. */
+  /** Called when another node has taken over. */
   depose(): void;
   fail(error: Error): void;
 }
 
 /**
- * What a node appends: groups, barriers and takeovers, each right behind the last entry that the
- * node has applied.
+ * The entries that a node appends: groups, barriers and takeovers, each directly after the last
+ * entry that the node has applied.
  */
 export class PrimaryCommits {
   readonly #parts: PrimaryCommitsParts;
@@ -55,7 +55,7 @@ export class PrimaryCommits {
     this.#appender = new Appender({ ...parts, clock: parts.environment.clock });
   }
 
-  /** Appends an entry at the position behind the last one. Not to be called side by side. */
+  /** Appends an entry at the position after the last one. One call at a time. */
   async appendOwn(own: OwnEntry, signal?: AbortSignal): Promise<AppendResult> {
     const { place } = this.#node.replica.chain;
     const piece = own.piece ?? new Uint8Array(0);
@@ -117,7 +117,7 @@ export class PrimaryCommits {
     return this.#ifPrimary(() => this.#appendGroup(group));
   }
 
-  /** Runs an append of the primary, and gives up the batches that wait for it too long. */
+  /** Runs an append of the primary. Rejects the waiting batches if it takes too long. */
   async #ifPrimary(work: () => Promise<StoreError | undefined>): Promise<StoreError | undefined> {
     // A replica that is applying an entry waits for the commit loop, which waits for this call.
     if (!this.#node.isPrimary) return this.refusal();
@@ -133,7 +133,7 @@ export class PrimaryCommits {
     }
   }
 
-  /** The store is closed, or the log is lost: nobody knows what became of the append. */
+  /** The store is closed or the log is lost: the result of the append is unknown. */
   #brokenOff(error: Error): StoreError {
     if (!this.#node.isOver) this.#node.fail(error);
     const message = `whether the batch was applied is not known: ${error.message}`;
@@ -156,7 +156,7 @@ export class PrimaryCommits {
     return undefined;
   }
 
-  /** Another entry is at our position: somebody has taken over. */
+  /** Another entry is at our position: another node has taken over. */
   #depose(result: Exclude<AppendResult, 'ours'>): StoreError {
     this.#node.depose();
     if (result === 'other') return this.#notPrimary();

@@ -24,13 +24,13 @@ import {
   type ResolvedReplicatedOptions,
 } from './replicated-options.ts';
 
-/** What `ReplicatedStore.repair` did. */
+/** The result of `ReplicatedStore.repair`. */
 export interface RepairReport {
-  /** Position of the takeover from which the log goes on. */
+  /** Position of the takeover from which the log continues. */
   readonly position: bigint;
-  /** Of the last batch in it. */
+  /** Sequence of the last batch in the repaired log. */
   readonly sequence: bigint;
-  /** Batches that the log had lost and has again, in the checkpoint at that position. */
+  /** Batches that the log had lost, restored by the checkpoint at that position. */
   readonly restoredBatches: bigint;
   /** Name of that checkpoint. */
   readonly checkpoint: string;
@@ -55,11 +55,11 @@ interface RepairParts {
 }
 
 /**
- * Lets a log that has lost its end go on from the state of `replica`, which has all of the log and
- * more. A takeover is appended that names the sequence of the replica, and a checkpoint of the
- * replica is written at its position. Other nodes that read the takeover restore the checkpoint.
- * @throws LogLostError if the log has anything that the replica has not: then there is no state
- *   that has all acknowledged batches
+ * Continues a log that lost its end from the state of `replica`, which has all of the log and more.
+ * Appends a takeover with the replica's sequence, and writes a checkpoint of the replica at that
+ * position. Other nodes that read the takeover restore the checkpoint.
+ * @throws LogLostError if the log has anything that the replica lacks: then no state has all
+ *   acknowledged batches
  */
 async function repairLog(parts: RepairParts, replica: OpenReplica): Promise<RepairReport> {
   const { options, environment, signal, files } = parts;
@@ -110,7 +110,7 @@ async function repairLog(parts: RepairParts, replica: OpenReplica): Promise<Repa
   return { position, sequence, restoredBatches: sequence - end.sequence, checkpoint: name };
 }
 
-/** The end of the log. Its entries behind the place of the replica are compared with its groups. */
+/** The end of the log. Compares entries after the replica's place with its groups. */
 async function endOf(log: SharedLog, replica: OpenReplica, signal: AbortSignal): Promise<LogPlace> {
   const { last } = await log.bounds({ signal });
   const { place } = replica;

@@ -1,14 +1,14 @@
 import { clearTimeout, setTimeout } from '../../base/timers.ts';
 
-/** The timers of a replica. A simulation has its own. */
+/** The timers of a replica. A simulation replaces them. */
 export interface ReplicaClock {
-  /** Calls `ring` once after `delayMs`; returns what stops it. */
+  /** Calls `ring` once after `delayMs`. Returns a function that cancels it. */
   readonly timer: (delayMs: number, ring: () => void) => () => void;
   /** Resolves after `delayMs`; rejects with the signal's reason. */
   readonly sleep: (delayMs: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** A clock whose timers are `timer`. */
+/** A clock on top of `timer`. */
 export function clockOf(timer: ReplicaClock['timer']): ReplicaClock {
   const sleep = (delayMs: number, signal: AbortSignal): Promise<void> =>
     new Promise((resolve, reject) => {

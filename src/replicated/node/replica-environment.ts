@@ -6,7 +6,7 @@ import type { CommitGate } from '../../store/commit/commit-gate.ts';
 import type { OpenOptions } from '../../store/open/options.ts';
 import { MACHINE_CLOCK, type ReplicaClock } from './replica-clock.ts';
 
-/** Where a replica lives: on this machine, or in a simulation. */
+/** The environment of a replica: this machine, or a simulation. */
 export interface ReplicaEnvironment {
   readonly fileSystem: FileSystem;
   readonly clock: ReplicaClock;

@@ -23,7 +23,9 @@ export interface ReplicaFilesParts {
 const BACKUP_NAME = 'outgoing';
 const INCOMING_NAME = 'incoming';
 
-/** The directory of a replica: opened, rebuilt from a checkpoint, or copied to one. */
+/**
+ * The directory of a replica: opens it, rebuilds it from a checkpoint, writes it to a checkpoint.
+ */
 export class ReplicaFiles {
   readonly #parts: ReplicaFilesParts;
   readonly #generations: Generations;
@@ -34,9 +36,9 @@ export class ReplicaFiles {
   }
 
   /**
-   * Opens what the directory holds. An empty one is filled from the newest checkpoint; without one
-   * it begins at the start of the log. A damaged one is rebuilt: nothing is salvaged, since the
-   * sequence numbers of what is left would not be those of the log.
+   * Opens the directory. An empty one is filled from the newest checkpoint; without a checkpoint,
+   * it starts at the beginning of the log. A damaged one is rebuilt, not salvaged, because the
+   * sequence numbers of salvaged batches would not match the log.
    */
   async open(host: CommitHost, signal: AbortSignal): Promise<OpenReplica> {
     const path = await this.#generations.newest();
@@ -58,7 +60,7 @@ export class ReplicaFiles {
     return restored ?? this.#begin(host);
   }
 
-  /** A generation that begins where the log does. */
+  /** A generation that starts at the beginning of the log. */
   async #begin(host: CommitHost): Promise<OpenReplica> {
     const { environment, storeOptions } = this.#parts;
     const path = await this.#generations.begin();
@@ -78,8 +80,8 @@ export class ReplicaFiles {
   }
 
   /**
-   * Opens a new generation from the newest checkpoint, since the store cannot go on.
-   * @throws the cause where there is no checkpoint
+   * Opens a new generation from the newest checkpoint, because the store cannot continue.
+   * @throws the cause if there is no checkpoint
    */
   async rebuild(host: CommitHost, cause: StoreError, signal: AbortSignal): Promise<OpenReplica> {
     const replica = await this.#restoreNewest(host, signal);
@@ -90,18 +92,18 @@ export class ReplicaFiles {
         cause instanceof PositionExpiredError && replica.place.position + 1n < cause.oldestPosition;
       if (!isLate && !isTrimmed) return replica;
       await replica.close();
-      // The log was trimmed past every checkpoint: to try again would not help.
+      // The log was trimmed past every checkpoint: a retry cannot help.
       if (isTrimmed) throw cause;
     }
     if (isRepaired && this.#parts.checkpoints !== undefined) {
       throw new CheckpointStoreError('unavailable', 'the checkpoint of a repair is not there yet');
     }
     if (!(cause instanceof CorruptionError)) throw cause;
-    // The log may still have everything; if it does not, the next rebuild tells.
+    // The log may still have everything; if it does not, the next rebuild finds out.
     return this.#begin(host);
   }
 
-  /** The newest checkpoint that is whole; undefined if there is none. */
+  /** The newest complete checkpoint; undefined if there is none. */
   async #restoreNewest(host: CommitHost, signal: AbortSignal): Promise<OpenReplica | undefined> {
     const { checkpoints } = this.#parts;
     if (checkpoints === undefined) return undefined;
@@ -153,8 +155,8 @@ export class ReplicaFiles {
   }
 
   /**
-   * Trims the log behind the second-newest checkpoint. Both of the newest must be of this log.
-   * Resolves to the position up to which entries may be gone.
+   * Trims the log up to the second-newest checkpoint. The two newest must belong to this log.
+   * Resolves to the position up to which entries may be removed.
    */
   async trim(log: SharedLog, position: bigint, signal: AbortSignal): Promise<bigint | undefined> {
     const { checkpoints } = this.#parts;
@@ -178,7 +180,7 @@ export class ReplicaFiles {
     );
   }
 
-  /** As `checkpoint`, at the place of a sequence that `placeOf` says. */
+  /** As `checkpoint`, at the place that `placeOf` returns for the sequence. */
   async checkpointAt(
     replica: OpenReplica,
     placeOf: (lastSequence: bigint) => Promise<LogPlace>,
@@ -207,7 +209,7 @@ export class ReplicaFiles {
   }
 }
 
-/** The log has the entry that a checkpoint stands behind, or has been trimmed past it. */
+/** Checks that the log has the entry before the checkpoint's place, or has been trimmed past it. */
 async function requireInLog(log: SharedLog, place: LogPlace, signal: AbortSignal): Promise<void> {
   const { position, checksum } = place;
   const reading = new AbortController();

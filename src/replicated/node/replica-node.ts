@@ -19,25 +19,25 @@ import { Signal } from './signal.ts';
 /**
  * - `replica`: reads the log.
  * - `candidate`: reads the log and tries to take over.
- * - `primary`: the only one whose appends succeed, until another one takes over.
+ * - `primary`: only its appends succeed, until another node takes over.
  */
 export type ReplicaRole = 'replica' | 'candidate' | 'primary';
 
 export interface ReplicaNodeParts {
   readonly environment: ReplicaEnvironment;
   readonly log: SharedLog;
-  /** What the node announces as the primary. */
+  /** The address that the node announces as the primary. */
   readonly address: string;
   readonly commitTimeoutMs: number;
   readonly lostAfterMs: number;
   readonly pollMs: number;
-  /** Opens a new generation from the newest checkpoint, for a store that the log has passed. */
+  /** Opens a new generation from the newest checkpoint, for a store behind the start of the log. */
   readonly rebuild: (
     host: CommitHost,
     cause: StoreError,
     signal: AbortSignal,
   ) => Promise<OpenReplica>;
-  /** The old store is closed. */
+  /** Called when the old store is closed. */
   readonly onRebuilt: (replica: OpenReplica, cause: StoreError) => Promise<void>;
   readonly onRole: (role: ReplicaRole) => void;
   readonly onUnavailable: (error: unknown) => void;
@@ -48,19 +48,20 @@ export interface ReplicaNodeParts {
  * One node of a replicated store. The shared log decides; this node applies it.
  *
  * Replica: entries are read in order and applied. Primary: a group is appended at the position
- * behind the last one that was applied, so it succeeds only if nothing has come between; then it is
- * written here. One thing at a time touches the chain (`exclusive`): an entry that is applied, a
- * group or a barrier that is appended, a takeover.
+ * after the last applied entry, so the append succeeds only if no other entry came between. Then
+ * the group is written here. One operation at a time uses the chain (`exclusive`): applying an
+ * entry, appending a group or a barrier, a takeover.
  *
- * A takeover is an append too. It succeeds only at the end of the log, behind all that this node
- * has applied. From then on the old primary's next append finds its position occupied: it is
- * fenced, its group is `not-applied`, and it goes on as a replica. No clock takes part.
+ * A takeover is also an append. It succeeds only at the end of the log, after everything that this
+ * node has applied. From then on, the old primary's next append finds its position occupied. The
+ * old primary is fenced, rejects its group as `not-applied`, and continues as a replica. No clock
+ * is involved.
  *
- * While the engine does not answer, an append is repeated, the same bytes at the same position.
- * After `commitTimeoutMs` the batches in flight are rejected as `unknown`, and those in the queue
- * as `not-applied`; the append goes on.
+ * While the engine does not answer, an append is repeated with the same bytes at the same position.
+ * After `commitTimeoutMs`, the batches in flight are rejected as `unknown`, and those in the queue
+ * as `not-applied`; the append continues.
  *
- * A crash loses what the local log had not synced. It is read again from the shared log.
+ * A crash loses what the local log had not synced. The node reads it again from the shared log.
  */
 export class ReplicaNode implements CommitHost, CommittingNode {
   readonly #parts: ReplicaNodeParts;
@@ -74,7 +75,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
   #roleChange: Signal = new Signal();
   #progress: Signal = new Signal();
   #failure: Error | undefined;
-  /** Why the store has to be rebuilt before anything else is read. */
+  /** Why the store must be rebuilt before it reads on. */
   #behind: StoreError | undefined;
   #following: Promise<void> | undefined;
   /** The highest position that the engine is known to have. */
@@ -113,7 +114,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     return this.#role === 'primary' ? this.#parts.address : this.#primaryAddress;
   }
 
-  /** Starts with an open store, and resolves when all of it has been found in the log. */
+  /** Starts with an open store. Resolves when all of it has been found in the log. */
   async start(replica: OpenReplica): Promise<void> {
     this.#replica = replica;
     this.#following = this.#follow();
@@ -121,7 +122,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     while (!this.replica.isVerified) await this.#nextProgress(undefined);
   }
 
-  /** Runs `work` when nothing else touches the chain. */
+  /** Runs `work` while nothing else uses the chain. */
   exclusive<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#turn.then(work);
     this.#turn = result.catch(() => undefined);
@@ -146,7 +147,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     }
   }
 
-  /** It is closed, or has failed. */
+  /** True if the node is closed or has failed. */
   get isOver(): boolean {
     return this.#failure !== undefined || this.signal.aborted;
   }
@@ -174,7 +175,9 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     this.#advance();
   }
 
-  /** What ended a reading: the engine, a trim, or what cannot be overcome. */
+  /**
+   * Handles the end of a read: retries after engine failures, rebuilds after a trim, else fails.
+   */
   async #overcome(error: unknown, attempt: number): Promise<void> {
     if (this.isOver || this.#reading?.signal.aborted === true) return;
     if (error instanceof PositionExpiredError || error instanceof RepairedError) {
@@ -212,7 +215,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
         const { last } = await log.bounds({ signal: this.signal });
         if (last > this.#logEnd) this.#logEnd = last;
         await this.#noteOvertaken(last);
-        // What the directory holds is in the log, so more than this has to come.
+        // The directory's groups are in the log, so there must be more than this.
         const isShort = last < position || (last === position && !this.replica.isVerified);
         behindMs = isShort ? behindMs + pollMs : 0;
         if (behindMs > lostAfterMs) {
@@ -226,7 +229,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     }
   }
 
-  /** A primary that commits nothing learns in this way that another one has taken over. */
+  /** Tells a primary that commits nothing that another node has taken over. */
   async #noteOvertaken(last: bigint): Promise<void> {
     if (!this.isPrimary || last <= this.position) return;
     await this.exclusive(async () => {
@@ -244,7 +247,10 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     this.#advance();
   }
 
-  /** Resolves when an entry has been taken. Rejects when none will come, or with the signal. */
+  /**
+   * Resolves when an entry has been taken. Rejects when none will come, or with the signal's
+   * reason.
+   */
   async #nextProgress(signal: AbortSignal | undefined): Promise<void> {
     this.#requireRunning();
     await orAborted(this.#progress.promise, signal);
@@ -256,7 +262,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     if (this.signal.aborted) throw new StoreClosedError();
   }
 
-  /** Stops for good. Only the first call counts. */
+  /** Stops the node for good. Only the first call has an effect. */
   fail(error: Error): void {
     if (this.isOver) return;
     this.#failure = error;
@@ -275,12 +281,12 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     this.#parts.onRole(role);
   }
 
-  /** Resolves when this node is not the primary any more, or is closed. */
+  /** Resolves when this node is no longer the primary, or is closed. */
   async whenDeposed(): Promise<void> {
     while (this.#role === 'primary' && !this.isOver) await this.#roleChange.promise;
   }
 
-  /** After an election that failed. */
+  /** Waits after a failed election. */
   async pauseElections(delayMs: number, error: unknown): Promise<void> {
     this.#parts.onUnavailable(error);
     const { clock } = this.#parts.environment;
@@ -303,7 +309,10 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     }
   }
 
-  /** Undefined: this node is the primary. Else the position of an entry that it has not applied. */
+  /**
+   * Resolves to undefined when this node is the primary, else to the position of an entry that it
+   * has not applied.
+   */
   async #takeOver(signal: AbortSignal | undefined): Promise<bigint | undefined> {
     this.#requireRunning();
     if (this.#role === 'primary') return undefined;
@@ -344,7 +353,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     return this.position;
   }
 
-  /** Resolves when all up to `position` is visible here. */
+  /** Resolves when all entries up to `position` are visible here. */
   async whenReached(position: bigint, signal: AbortSignal | undefined): Promise<void> {
     while (this.position < position) await this.#nextProgress(signal);
   }
@@ -365,13 +374,13 @@ export class ReplicaNode implements CommitHost, CommittingNode {
   }
 }
 
-/** The engine or the checkpoint store cannot be reached: the same is tried again. */
+/** True if the engine or the checkpoint store cannot be reached: the operation is retried. */
 function isPassing(error: unknown): boolean {
   if (error instanceof CheckpointStoreError) return error.reason === 'unavailable';
   return error instanceof LogUnavailableError;
 }
 
-/** Rejects when `signal` is aborted first. */
+/** Rejects if `signal` is aborted first. */
 async function orAborted(wait: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
   if (signal === undefined) return wait;
   const aborted = new Signal();

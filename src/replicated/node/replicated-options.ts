@@ -6,7 +6,7 @@ import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts';
 import type { Elector } from '../log/elector.ts';
 import type { SharedLog } from '../log/shared-log.ts';
 
-/** Options of the store in the directory that a replicated store passes on. */
+/** Options that a replicated store passes on to its local store. */
 export type ReplicaStoreOptions = Pick<
   OpenOptions,
   | 'onProgress'
@@ -27,37 +27,37 @@ export type ReplicaStoreOptions = Pick<
 
 /** Options of `ReplicatedStore.open`. */
 export interface ReplicatedOptions extends ReplicaStoreOptions {
-  /** The shared log of this store. It is closed with the store. */
+  /** The shared log of this store. Closed with the store. */
   readonly log: SharedLog;
   /**
-   * Where checkpoints are kept. It is closed with the store. Without it the log cannot be trimmed,
-   * and a node that it has passed cannot be rebuilt.
+   * The checkpoint store. Closed with the store. Without it, the log cannot be trimmed, and a node
+   * behind the start of the log cannot be rebuilt.
    */
   readonly checkpoints?: CheckpointStore | undefined;
-  /** Chooses the primary. Without it `promote()` does. */
+  /** Elects the primary. Without it, only `promote()` makes a node the primary. */
   readonly elector?: Elector | undefined;
-  /** What this node announces as the primary: where clients reach it. Default: empty. */
+  /** The address of this node for clients, announced when it is the primary. Default: empty. */
   readonly address?: string | undefined;
   /**
-   * Milliseconds without an answer of the engine after which the batches that wait are rejected:
-   * those in flight as `unknown`, the others as `not-applied`. Default 10,000.
+   * Milliseconds without an answer of the engine after which waiting batches are rejected: those in
+   * flight as `unknown`, the others as `not-applied`. Default 10,000.
    */
   readonly commitTimeoutMs?: number | undefined;
   /**
-   * Milliseconds for which the log may seem to end before what the store holds, until that counts
-   * as a loss. Longer than any of its nodes can lag. Default 15,000.
+   * Milliseconds for which the log may appear to end before the store's state; after that, entries
+   * count as lost. Must be longer than any engine node can lag. Default 15,000.
    */
   readonly lostAfterMs?: number | undefined;
-  /** Milliseconds between two questions for the end of the log, for `lag`. Default 500. */
+  /** Milliseconds between requests for the end of the log, for `lag`. Default 500. */
   readonly pollMs?: number | undefined;
   /**
-   * Milliseconds between two syncs of the log in the directory. What a crash takes from it is read
-   * again from the shared log. Default 100.
+   * Milliseconds between syncs of the local log. What a crash loses there is read again from the
+   * shared log. Default 100.
    */
   readonly syncEveryMs?: number | undefined;
   /**
-   * Milliseconds after which a node writes a checkpoint if no other one has; the primary then trims
-   * the log. Needs `checkpoints`. 0: only `checkpoint()` does. Default 600,000.
+   * Milliseconds after which a node writes a checkpoint if no other node has; the primary then
+   * trims the log. Needs `checkpoints`. 0: only `checkpoint()` writes one. Default 600,000.
    */
   readonly checkpointEveryMs?: number | undefined;
   /** Aborts the open. */
@@ -91,7 +91,7 @@ const REPLICATED_FIELDS: FieldsOf<ReplicatedOptions> = {
   warm: true,
 };
 
-/** Options after defaults. */
+/** The options with defaults applied. */
 export interface ResolvedReplicatedOptions {
   readonly log: SharedLog;
   readonly checkpoints: CheckpointStore | undefined;
@@ -103,14 +103,14 @@ export interface ResolvedReplicatedOptions {
   /** 0: never. */
   readonly checkpointEveryMs: number;
   readonly signal: AbortSignal | undefined;
-  /** Of the store in the directory. */
+  /** Options of the local store. */
   readonly store: OpenOptions;
 }
 
 const LONGEST_ADDRESS_BYTES = 1_024;
 const LEAST_ENTRY_BYTES = 4_096;
 
-/** Throws TypeError or RangeError that names the option. */
+/** Throws a TypeError or RangeError that names the option. */
 export function resolveReplicated(options: ReplicatedOptions): ResolvedReplicatedOptions {
   requireKnownFields(options, REPLICATED_FIELDS, 'options');
   const { log, checkpoints, elector, address = '', commitTimeoutMs, lostAfterMs, pollMs } = options;

@@ -35,7 +35,7 @@ import {
   type ResolvedReplicatedOptions,
 } from './replicated-options.ts';
 
-/** Events of the store in the directory that a replicated store passes on. */
+/** Events of the local store that a replicated store passes on. */
 const PASSED_ON = [
   'rotated',
   'mergeStarted',
@@ -59,8 +59,8 @@ export let openReplicatedIn: (
 
 /**
  * A store whose batches are in a shared log before they are acknowledged, so they survive the loss
- * of this machine. One node is the primary and takes writes; the others apply the same batches, in
- * the same order and with the same sequence numbers, and serve reads of a prefix.
+ * of this machine. One node is the primary and accepts writes. The others apply the same batches,
+ * in the same order and with the same sequence numbers, and serve reads of a prefix.
  */
 export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
   readonly #options: ResolvedReplicatedOptions;
@@ -123,22 +123,22 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
   }
 
   /**
-   * Opens a node of a replicated store in `directory`. Resolves when all that the directory holds
+   * Opens a node of a replicated store in `directory`. Resolves when everything in the directory
    * has been found in the shared log; waits while the engine cannot be reached. An empty directory
    * is filled from the newest checkpoint. The node is a replica until it is elected or promoted.
-   * @throws LogLostError when the log lacks what the directory holds; PositionExpiredError when the
-   *   log has been trimmed and there is no checkpoint; AbortedError; what `MetadataStore.open`
-   *   throws, except CorruptionError: damage is rebuilt from a checkpoint and the log
+   * @throws LogLostError if the log lacks something that the directory has; PositionExpiredError if
+   *   the log has been trimmed and there is no checkpoint; AbortedError; the errors of
+   *   `MetadataStore.open`, except CorruptionError: a damaged directory is rebuilt
    */
   static open(directory: string | URL, options: ReplicatedOptions): Promise<ReplicatedStore> {
     return openReplicatedIn(MACHINE_ENVIRONMENT, directory, options);
   }
 
   /**
-   * Lets a log that has lost its end go on from the store in `directory`, which must have all that
-   * the log has, and more: of several nodes take the one with the highest `lastSequence`. No other
-   * node may run as the primary. The batches come back by a checkpoint, which other nodes restore.
-   * @throws LogLostError if the log has what the store has not; TypeError without `checkpoints`
+   * Continues a log that lost its end from the store in `directory`, which must have everything in
+   * the log, and more. Use the node with the highest `lastSequence`. No other node may run as the
+   * primary. The lost batches are restored by a checkpoint, which other nodes load.
+   * @throws LogLostError if the store lacks a part of the log; TypeError without `checkpoints`
    */
   static async repair(directory: string | URL, options: ReplicatedOptions): Promise<RepairReport> {
     return repairReplicaIn(MACHINE_ENVIRONMENT, directory, options);
@@ -178,7 +178,7 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     store.on('poisoned', (error) => this.#node.fail(error));
   }
 
-  /** Whether this node takes writes. It may have been deposed without knowing it yet. */
+  /** The role of this node. A primary may have been deposed without having noticed. */
   get role(): ReplicaRole {
     return this.#node.role;
   }
@@ -188,19 +188,19 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     return this.#node.position;
   }
 
-  /** How far this node is behind the log, as far as it knows. */
+  /** How far this node is known to be behind the log. */
   get lag(): ReplicaLag {
     return { entries: this.#node.logEnd - this.#node.position };
   }
 
-  /** The address that the primary announced; undefined if it is not known. */
+  /** The address that the primary announced; undefined if unknown. */
   get primaryAddress(): string | undefined {
     return this.#node.primaryAddress;
   }
 
   /**
-   * Makes this node the primary: applies all that is in the log, then appends a takeover, which
-   * fences the primary before. Resolves at once if it is the primary.
+   * Makes this node the primary: applies all of the log, then appends a takeover, which fences the
+   * previous primary. Resolves at once if this node is the primary.
    * @throws LogLostError, StoreClosedError, the signal's reason; as rejections
    */
   promote(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
@@ -208,8 +208,8 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
   }
 
   /**
-   * Resolves to a position of the log when this node was the primary after this call: reads that
-   * follow see every batch that was acknowledged before the call, by any node.
+   * Resolves to a position of the log at which this node was the primary after this call. Later
+   * reads see every batch that any node acknowledged before the call.
    * @throws NotPrimaryError, LogUnavailableError, LogLostError; as rejections
    */
   barrier(): Promise<bigint> {
@@ -217,8 +217,8 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
   }
 
   /**
-   * Resolves when all up to a position is visible here. With the `position` of the primary after a
-   * write, a replica then shows that write.
+   * Resolves when everything up to a position is visible here. With the primary's `position` after
+   * a write, a replica then shows that write.
    * @throws AbortedError, LogLostError, StoreClosedError; as rejections
    */
   async reached(
@@ -230,9 +230,9 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
   }
 
   /**
-   * Writes a verified backup of this node to the checkpoint store, and removes older checkpoints
-   * and what they alone used. On the primary the log is then trimmed behind the second-newest one.
-   * @throws CheckpointStoreError, TypeError without a checkpoint store, what `backup` throws; as
+   * Writes a verified backup of this node to the checkpoint store. Removes older checkpoints and
+   * objects that only they used. On the primary, trims the log up to the second-newest checkpoint.
+   * @throws CheckpointStoreError, TypeError without a checkpoint store, the errors of `backup`; as
    *   rejections
    */
   checkpoint(): Promise<WrittenCheckpoint> {
@@ -248,8 +248,8 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
   }
 
   /**
-   * Trims the log behind the second-newest checkpoint, if this node is the primary. Resolves to
-   * the position up to which it was trimmed; undefined if there is nothing to trim.
+   * Trims the log up to the second-newest checkpoint, if this node is the primary. Resolves to the
+   * position up to which it was trimmed; undefined if there is nothing to trim.
    * @throws CheckpointStoreError, LogUnavailableError, LogLostError; as rejections
    */
   async trim(): Promise<bigint | undefined> {
@@ -258,14 +258,14 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
   }
 
   /**
-   * Applies a batch on the primary. Resolves when the batch is in the shared log, which a quorum of
-   * the engine has on stable storage, and visible here. As `MetadataStore.insertBatch` otherwise;
-   * `durability` makes no difference.
+   * Applies a batch on the primary. Resolves when the batch is in the shared log, that is on stable
+   * storage at a quorum of the engine, and visible here. Otherwise as `MetadataStore.insertBatch`;
+   * `durability` has no effect.
    *
-   * Every rejection carries `outcome`. `unknown`: the engine did not answer in time; the batch may
+   * Every rejection has an `outcome`. `unknown`: the engine did not answer in time; the batch may
    * be applied, now or later.
-   * @throws NotPrimaryError, LogUnavailableError, and what `MetadataStore.insertBatch` throws; all
-   *   as rejections
+   * @throws NotPrimaryError, LogUnavailableError, and the errors of `MetadataStore.insertBatch`;
+   *   all as rejections
    */
   insertBatch(
     updates: WriteBatch | Iterable<Update>,
@@ -323,7 +323,7 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     return this.#node.replica.store;
   }
 
-  /** Syncs the log in the directory. What was acknowledged is durable without it. */
+  /** Syncs the local log. Acknowledged batches are durable without it. */
   async sync(): Promise<void> {
     await this.#store.sync();
   }
@@ -348,7 +348,7 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     await this.#store.warmed();
   }
 
-  /** Figures of the moment: those of the store in the directory, and of the replica. */
+  /** Current figures of the local store and of the replica. */
   stats(): ReplicatedStats {
     const { role, position, lag, primaryAddress } = this;
     const { replica, failure } = this.#node;
@@ -359,7 +359,7 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
   }
 
   /**
-   * Closes the store, the log and the checkpoint store. Batches whose append has no answer are
+   * Closes the store, the log and the checkpoint store. Batches whose append has no result yet are
    * rejected as `unknown`. Idempotent.
    */
   async close(): Promise<void> {

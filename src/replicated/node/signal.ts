@@ -1,4 +1,4 @@
-/** A promise that somebody settles, once. Nobody has to listen to its rejection. */
+/** A promise that is settled once from outside. Its rejection need not be handled. */
 export class Signal<T = void> {
   readonly promise: Promise<T>;
   #resolve: (value: T) => void = () => undefined;

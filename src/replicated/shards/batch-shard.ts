@@ -7,7 +7,7 @@ import { WriteBatch } from '../../store/batch/write-batch.ts';
 import { shardOfKey, type ShardMap } from './shard-map.ts';
 
 /**
- * The shard that all keys of a batch belong to; undefined for an empty batch.
+ * The shard of all keys of a batch; undefined for an empty batch.
  * @throws StoreError `LODESTORE_ACROSS_SHARDS`
  */
 export function shardOfBatch(map: ShardMap, batch: WriteBatch): number | undefined {

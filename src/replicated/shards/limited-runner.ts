@@ -1,7 +1,7 @@
 import type { Job, JobResult } from '../../jobs/run-job.ts';
 import type { JobOptions, JobRunner } from '../../threads/job-runner.ts';
 
-/** Places for a bounded number of jobs, in the order in which they were asked for. */
+/** Slots for a bounded number of jobs, granted in the order of requests. */
 export class JobSlots {
   #free: number;
   readonly #waiting: (() => void)[] = [];
@@ -25,8 +25,8 @@ export class JobSlots {
 }
 
 /**
- * Runs jobs on a runner that exists only meanwhile, and at most as many at a time as there are
- * slots: so the merges of many stores need few threads.
+ * Runs each job on a runner that exists only for that job, and at most as many jobs at a time as
+ * there are slots. The merges of many stores thus need few threads.
  */
 export class LimitedRunner implements JobRunner {
   readonly parallelism = 1;
@@ -50,6 +50,6 @@ export class LimitedRunner implements JobRunner {
   }
 
   async close(): Promise<void> {
-    // Nothing is kept between two jobs.
+    // No state to close between jobs.
   }
 }

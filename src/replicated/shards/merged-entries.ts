@@ -3,8 +3,8 @@ import type { TableRecord } from '../../table/layer/table-record.ts';
 type Entry = [key: bigint, record: TableRecord];
 
 /**
- * Merges iterators over entries of different keys, each in key order, into one in key order. It
- * asks each iterator for one entry ahead.
+ * Merges iterators over disjoint keys, each in key order, into one in key order. Reads one entry
+ * ahead from each iterator.
  */
 export function* mergeEntries(
   sources: readonly IterableIterator<Entry>[],

@@ -7,9 +7,9 @@ import type { ShardMapStore } from './shard-map-store.ts';
 const NONCE_BYTES = 12;
 
 /**
- * The map as this node knows it. It changes by compare-and-set in the engine; a replacement without
- * an answer is looked for by its nonce. The map only guides: the shared log of a shard decides who
- * its primary is, so an old map costs time and never a batch.
+ * This node's copy of the shard map. The map changes by compare-and-set in the engine. A
+ * replacement without an answer is identified by its nonce. The map is only a hint: the shared log
+ * of a shard decides who its primary is, so a stale map costs time but never loses a batch.
  */
 export class ShardMapKeeper {
   readonly #store: ShardMapStore;
@@ -28,7 +28,7 @@ export class ShardMapKeeper {
     return this.#map;
   }
 
-  /** Reads the map, and creates it if there is none. */
+  /** Reads the map. Creates it if it does not exist. */
   async open(create: () => ShardMap, signal: AbortSignal): Promise<void> {
     while (this.#map === undefined) {
       await this.refresh(signal);
@@ -36,7 +36,7 @@ export class ShardMapKeeper {
     }
   }
 
-  /** Reads the map again. An older one than is known is passed over. */
+  /** Reads the map again. Ignores a map that is older than the known one. */
   async refresh(signal: AbortSignal): Promise<void> {
     await this.#read(signal);
   }
@@ -54,8 +54,8 @@ export class ShardMapKeeper {
   }
 
   /**
-   * Changes the entry of one shard. `change` is called with the current entry, maybe several times;
-   * it returns undefined if there is nothing to change.
+   * Changes the entry of one shard. `change` is called with the current entry, maybe several times.
+   * It returns undefined if nothing is to be changed.
    */
   async update(
     shard: number,
@@ -70,7 +70,7 @@ export class ShardMapKeeper {
     }
   }
 
-  /** Resolves to whether the map was replaced by this call; the newest one has then been read. */
+  /** Resolves to true if this call replaced the map. The newest map has then been read. */
   async #replace(map: ShardMap, signal: AbortSignal): Promise<boolean> {
     const nonce = Buffer.from(this.#environment.randomBytes(NONCE_BYTES)).toString('hex');
     const bytes = encodeShardMap(map, nonce);

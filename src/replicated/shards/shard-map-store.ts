@@ -1,4 +1,4 @@
-/** A map as the engine holds it. */
+/** A map as stored in the engine. */
 export interface StoredShardMap {
   readonly bytes: Uint8Array;
   /** Changes with every replacement; positive. */
@@ -11,15 +11,15 @@ export interface ShardMapCallOptions {
 
 /**
  * One small value in the engine that changes by compare-and-set. Every call may reject with
- * `LogUnavailableError`; whether a replacement took place is then not known, and the caller reads
+ * `LogUnavailableError`; it is then unknown whether a replacement took effect, and the caller reads
  * the map again.
  */
 export interface ShardMapStore {
-  /** Resolves to the current map, or to undefined if there is none yet. May be stale. */
+  /** Resolves to the current map, or to undefined if it does not exist. May be stale. */
   read(options?: ShardMapCallOptions): Promise<StoredShardMap | undefined>;
   /**
-   * Replaces the map if its version is `expected`; 0 stands for no map. The comparison and the
-   * replacement are one atomic step of the engine, durable when it resolves. At most 64 KiB.
+   * Replaces the map if its version is `expected`; 0 means that no map exists. The engine compares
+   * and replaces in one atomic step, durable when it resolves. At most 64 KiB.
    */
   replace(
     expected: bigint,

@@ -1,25 +1,25 @@
 import { splitU64, u64Halves, checkU64 } from '../../base/u64.ts';
 import { UnfitEngineError } from '../log/log-errors.ts';
 
-/** How keys are spread over shards. Fixed when the map is created. */
+/** How keys are distributed over shards. Fixed when the map is created. */
 export type ShardRouting =
   | { readonly kind: 'hash' }
-  /** Shard `i` has the keys from `starts[i]` on, below `starts[i + 1]`; `starts[0]` is 0. */
+  /** Shard `i` has the keys in [`starts[i]`, `starts[i + 1]`); `starts[0]` is 0. */
   | { readonly kind: 'range'; readonly starts: readonly bigint[] };
 
 /** One shard of a map. */
 export interface ShardEntry {
   /** Address of the node that took over last; undefined before the first takeover. */
   readonly primary: string | undefined;
-  /** Of that takeover. */
+  /** Epoch of that takeover. */
   readonly epoch: bigint;
   /** Addresses of the nodes that have the shard. */
   readonly replicas: readonly string[];
-  /** The node that is to take over; undefined: nobody is asked to. */
+  /** The node that must take over; undefined if none. */
   readonly wanted: string | undefined;
 }
 
-/** Which node has which shard, and who is its primary. */
+/** Which nodes have which shard, and the primary of each. */
 export interface ShardMap {
   readonly routing: ShardRouting;
   readonly shards: readonly ShardEntry[];
@@ -27,7 +27,7 @@ export interface ShardMap {
 
 export const MAX_SHARDS = 1_024;
 
-/** A map in which each shard is on `copies` of the nodes, spread evenly. */
+/** A map in which each shard is on `copies` of the nodes, evenly distributed. */
 export function newShardMap(
   routing: ShardRouting,
   shards: number,
@@ -80,11 +80,11 @@ export function encodeShardMap({ routing, shards }: ShardMap, nonce: string): Ui
 
 export interface DecodedShardMap {
   readonly map: ShardMap;
-  /** Of the write that made it: whether a replacement without an answer was ours. */
+  /** Nonce of the write that created it: tells whether a replacement without an answer was ours. */
   readonly nonce: string;
 }
 
-/** @throws UnfitEngineError: another version has written the map, or something else has */
+/** @throws UnfitEngineError if another version, or another program, has written the map */
 export function decodeShardMap(bytes: Uint8Array): DecodedShardMap {
   const raw = JSON.parse(new TextDecoder().decode(bytes)) as {
     readonly format: number;

@@ -7,7 +7,7 @@ import type { ReplicaStoreOptions } from '../node/replicated-options.ts';
 import { MAX_SHARDS, newShardMap, type ShardMap, type ShardRouting } from './shard-map.ts';
 import type { ShardMapStore } from './shard-map-store.ts';
 
-/** What one shard is replicated over. */
+/** The replication of one shard. */
 export interface ShardEngine {
   readonly log: SharedLog;
   readonly checkpoints?: CheckpointStore | undefined;
@@ -16,29 +16,29 @@ export interface ShardEngine {
 
 /** Options of `ShardedStore.open`. */
 export interface ShardedOptions {
-  /** Where the map is kept. It is closed with the store. */
+  /** The store of the shard map. Closed with the sharded store. */
   readonly map: ShardMapStore;
-  /** Connects one shard to its own shared log; called when this node opens it. */
+  /** Connects one shard to its own shared log. Called when this node opens the shard. */
   readonly connect: (shard: number) => ShardEngine | Promise<ShardEngine>;
-  /** What this node is called in the map: where clients reach it. */
+  /** The address of this node in the map, where clients reach it. */
   readonly address: string;
-  /** The map to create if there is none; an existing one is not changed. */
+  /** The map to create if none exists; an existing map is not changed. */
   readonly create?: {
-    /** Default 64; 1 to 1,024. With `range`, as many as it has starts. */
+    /** 1 to 1,024. Default 64. With `range`, the number of starts. */
     readonly shards?: number;
     /** Default: by hash. */
     readonly routing?: ShardRouting;
     /** Addresses of the nodes that have the shards. */
     readonly nodes: readonly string[];
-    /** Nodes that have each shard. Default 3, or all nodes if they are fewer. */
+    /** Number of nodes that have each shard. Default 3, or all nodes if there are fewer. */
     readonly copies?: number;
   };
-  /** Milliseconds between two readings of the map. Default 1,000. */
+  /** Milliseconds between reads of the map. Default 1,000. */
   readonly refreshMs?: number;
-  /** Threads that merges of all shards use together. Default 2. */
+  /** Number of threads for the merges of all shards together. Default 2. */
   readonly mergeThreads?: number;
   readonly commitTimeoutMs?: number;
-  /** Options of the store of each shard. */
+  /** Options of each shard's local store. */
   readonly store?: Omit<ReplicaStoreOptions, 'threads' | 'onProgress'>;
   readonly signal?: AbortSignal;
 }
@@ -58,7 +58,7 @@ const SHARDED_FIELDS: FieldsOf<ShardedOptions> = {
 const DEFAULT_SHARDS = 64;
 const DEFAULT_COPIES = 3;
 
-/** Throws TypeError or RangeError that names the option. */
+/** Throws a TypeError or RangeError that names the option. */
 export function checkSharded(options: ShardedOptions): void {
   requireKnownFields(options, SHARDED_FIELDS, 'options');
   const { address, connect, refreshMs = 1, mergeThreads = 1 } = options;
@@ -75,7 +75,7 @@ function requireInteger(name: string, value: number, max: number): void {
   throw new RangeError(`options.${name} must be an integer from 1 to ${max}`);
 }
 
-/** The map that `options.create` asks for. */
+/** The map that `options.create` describes. */
 export function mapToCreate({ create }: ShardedOptions): ShardMap {
   if (create === undefined) {
     throw new TypeError('there is no shard map; options.create says how to create one');

@@ -29,17 +29,17 @@ const DEFAULT_REFRESH_MS = 1_000;
 const DEFAULT_MERGE_THREADS = 2;
 
 /**
- * The shards of a sharded store that this node has. Each is a `ReplicatedStore` with a log and a
- * directory of its own. A map in the engine says which node has which shard; this node opens and
- * closes shards as the map changes.
+ * The shards of a sharded store on this node. Each is a `ReplicatedStore` with its own log and
+ * directory. A map in the engine assigns shards to nodes; this node opens and closes shards as the
+ * map changes.
  *
- * A batch is atomic within one shard and refused across several. Iterators merge the shards; the
- * states that they show are of moments close to each other, not of one.
+ * A batch is atomic within one shard; a batch with keys of several shards is refused. Iterators
+ * merge the shards; the states that they show are from nearby moments, not from one.
  *
- * A shard moves while it is written: `move` adds the new node to the map; that node opens the
- * shard, reads up to the end of its log, and takes over, which fences the old primary; then the map
- * names the new primary, and the old node closes the shard. Writers are told `NotPrimaryError`
- * with the new address and repeat there.
+ * A shard stays writable while it moves. `move` adds the new node to the map. That node opens the
+ * shard, reads to the end of its log, and takes over, which fences the old primary. Then the map
+ * names the new primary, and the old node closes the shard. Writers get `NotPrimaryError` with the
+ * new address and repeat the write there.
  */
 export class ShardedStore implements AsyncDisposable {
   readonly #environment: ReplicaEnvironment;
@@ -75,8 +75,8 @@ export class ShardedStore implements AsyncDisposable {
   }
 
   /**
-   * Opens the shards that the map gives to `options.address`, in directories below `directory`.
-   * Creates the map if there is none. Resolves when each of these shards is open or has failed.
+   * Opens the shards that the map assigns to `options.address`, in directories below `directory`.
+   * Creates the map if it does not exist. Resolves when each of these shards is open or has failed.
    * @throws TypeError, RangeError for options; UnfitEngineError for a map of another version
    */
   static open(directory: string | URL, options: ShardedOptions): Promise<ShardedStore> {
@@ -108,7 +108,7 @@ export class ShardedStore implements AsyncDisposable {
     }
   }
 
-  /** Opens what the map gives to this node, closes what it takes away, and takes over if asked. */
+  /** Opens assigned shards, closes others, and takes over where the map wants this node. */
   async #followMap(): Promise<void> {
     const { address } = this.#options;
     for (const [shard, entry] of this.#keeper.map.shards.entries()) {
@@ -158,7 +158,7 @@ export class ShardedStore implements AsyncDisposable {
     return store;
   }
 
-  /** Names this node in the map as the primary, unless somebody has taken over since. */
+  /** Names this node in the map as the primary, unless another node has taken over since. */
   async #announce(shard: number, store: ReplicatedStore): Promise<void> {
     const { address } = this.#options;
     const { epoch } = store.stats().replica;
@@ -175,22 +175,22 @@ export class ShardedStore implements AsyncDisposable {
     return this.#keeper.map;
   }
 
-  /** Numbers of the shards that this node has open. */
+  /** Numbers of the shards that are open on this node. */
   get openShards(): readonly number[] {
     return [...this.#shards.keys()].sort((a, b) => a - b);
   }
 
-  /** Why shards that this node should have are not open, by number. */
+  /** Errors of assigned shards that are not open, by number. */
   get failures(): ReadonlyMap<number, Error> {
     return this.#failures;
   }
 
-  /** The shard of a key. Throws TypeError or RangeError for a key that is no u64. */
+  /** The shard of a key. Throws a TypeError or RangeError if the key is not a u64. */
   shardOf(key: bigint | number): number {
     return shardOfKey(this.#keeper.map, key);
   }
 
-  /** A shard that this node has. @throws NotPrimaryError with the address of one that has it */
+  /** A shard on this node. @throws NotPrimaryError with the address of a node that has it */
   shard(shard: number): ReplicatedStore {
     if (this.#closing.signal.aborted) throw new StoreClosedError();
     const store = this.#shards.get(shard);
@@ -201,23 +201,23 @@ export class ShardedStore implements AsyncDisposable {
     throw new NotPrimaryError(message, address, { outcome: 'not-applied' });
   }
 
-  /** Returns the record of `key`, as `ReplicatedStore.get` of its shard. Throws like `shard`. */
+  /** Returns the record of `key`, as `ReplicatedStore.get` of its shard. Throws as `shard`. */
   get(key: bigint | number): TableRecord | undefined {
     return this.shard(this.shardOf(key)).get(key);
   }
 
-  /** Whether `key` has a record. Throws like `shard`. */
+  /** True if `key` has a record. Throws as `shard`. */
   has(key: bigint | number): boolean {
     return this.shard(this.shardOf(key)).has(key);
   }
 
-  /** Returns the value of `key` without its data. Throws like `shard`. */
+  /** Returns the value of `key` without its data. Throws as `shard`. */
   valueOf(key: bigint | number): bigint | undefined {
     return this.shard(this.shardOf(key)).valueOf(key);
   }
 
   /**
-   * Applies a batch, all of whose keys belong to one shard, as `ReplicatedStore.insertBatch`.
+   * Applies a batch whose keys all belong to one shard, as `ReplicatedStore.insertBatch`.
    * @throws StoreError `LODESTORE_ACROSS_SHARDS`; NotPrimaryError with the address of the primary;
    *   all as rejections
    */
@@ -260,7 +260,7 @@ export class ShardedStore implements AsyncDisposable {
 
   /**
    * Iterates over keys and records of all shards in key order. Each shard shows its state at this
-   * call. Throws like `shard` if a shard is not on this node.
+   * call. Throws as `shard` if a shard is not on this node.
    */
   entries(range: RangeOptions = {}): IterableIterator<[bigint, TableRecord]> {
     const sources = this.#keeper.map.shards.map((_, shard) => this.shard(shard).entries(range));
@@ -268,8 +268,9 @@ export class ShardedStore implements AsyncDisposable {
   }
 
   /**
-   * Moves a shard to another node: it joins, catches up and takes over. Resolves when the map asks
-   * for it; `map` shows when it is done. `from` leaves the shard once the new primary is announced.
+   * Moves a shard to another node: that node joins, catches up and takes over. Resolves when the
+   * map requests it; `map` shows when it is done. `from` drops the shard once the new primary is
+   * announced.
    */
   async move(shard: number, to: string, from?: string): Promise<void> {
     const { signal } = this.#closing;
@@ -293,7 +294,7 @@ export class ShardedStore implements AsyncDisposable {
     await this.remove(shard, from);
   }
 
-  /** Takes a shard from a node, which is not its primary: the node closes it. */
+  /** Removes a shard from a node that is not its primary: the node closes it. */
   async remove(shard: number, from: string): Promise<void> {
     const leave = (entry: ShardEntry): ShardEntry | undefined => {
       if (entry.primary === from) {
