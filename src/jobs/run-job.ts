@@ -10,6 +10,12 @@ import {
   type WeighedRows,
   type WeighRowsJob,
 } from '../replay/pack-rows.ts';
+import {
+  partitionRows,
+  type PartitionedEntries,
+  type PartitionRowsJob,
+} from '../replay/partition-rows.ts';
+import { placeRun, type PlacedRun, type PlaceRunJob } from '../replay/place-run.ts';
 import type { JobContext } from './job-context.ts';
 import { loadAncestor, type LoadAncestorJob } from './load-ancestor.ts';
 import { loadChunks, type LoadChunksJob, type LoadChunksResult } from './load-chunks.ts';
@@ -18,7 +24,8 @@ import { loadLogPiece, type LoadLogPieceJob, type LoadLogPieceResult } from './l
 import { merge, type MergedChunks, type MergeJob, type MergeResult } from './merge.ts';
 
 /** Jobs on rows in memory. */
-export type ReplayJob = WeighRowsJob | PackRowsJob | IndexRowsJob | OrderRowsJob;
+export type ReplayJob =
+  WeighRowsJob | PackRowsJob | PartitionRowsJob | IndexRowsJob | OrderRowsJob | PlaceRunJob;
 
 export type Job =
   LoadLogJob | LoadLogPieceJob | ReplayJob | LoadChunksJob | LoadAncestorJob | MergeJob;
@@ -29,6 +36,8 @@ export interface JobTypes {
   'load-log-piece': { readonly job: LoadLogPieceJob; readonly result: LoadLogPieceResult };
   'weigh-rows': { readonly job: WeighRowsJob; readonly result: WeighedRows };
   'pack-rows': { readonly job: PackRowsJob; readonly result: PackedRows };
+  'partition-rows': { readonly job: PartitionRowsJob; readonly result: PartitionedEntries };
+  'place-run': { readonly job: PlaceRunJob; readonly result: PlacedRun };
   'index-rows': { readonly job: IndexRowsJob; readonly result: IndexedRows };
   'order-rows': { readonly job: OrderRowsJob; readonly result: OrderedRows };
   'load-chunks': { readonly job: LoadChunksJob; readonly result: LoadChunksResult };
@@ -53,6 +62,10 @@ export async function runJob(
       return finishInSlices(weighRows(job), context.pause);
     case 'pack-rows':
       return finishInSlices(packRows(job), context.pause);
+    case 'partition-rows':
+      return finishInSlices(partitionRows(job), context.pause);
+    case 'place-run':
+      return finishInSlices(placeRun(job), context.pause);
     case 'index-rows':
       return finishInSlices(indexRows(job), context.pause);
     case 'order-rows':

@@ -1,5 +1,5 @@
 import type { KeySplitters } from './key-ranges.ts';
-import { ENTRY_WORDS, HIGH, LOW, type RowPiece } from './row-piece.ts';
+import { ENTRY_WORDS, HIGH, LOW, type PartitionedPiece } from './row-piece.ts';
 
 /** Approximate number of rows of a range. Sorting them takes a fraction of a millisecond. */
 const RANGE_ROWS = 2_048;
@@ -11,7 +11,7 @@ const MOST_SAMPLES: number = 2 ** 15;
  * spans the first key of a chunk (`chunkFirsts`, ascending).
  */
 export function chooseSplitters(
-  pieces: readonly RowPiece[],
+  pieces: readonly PartitionedPiece[],
   chunkFirsts: readonly bigint[],
 ): KeySplitters {
   const rowCount = pieces.reduce((sum, piece) => sum + piece.rowCount, 0);
@@ -34,7 +34,7 @@ export function chooseSplitters(
  * A sample of keys, ascending. It is taken at regular intervals from the first partition, which is
  * representative, because partitions are chosen by hash.
  */
-function sampleKeys(pieces: readonly RowPiece[]): BigUint64Array {
+function sampleKeys(pieces: readonly PartitionedPiece[]): BigUint64Array {
   const available = pieces.reduce((sum, { starts }) => sum + starts[1]!, 0);
   const every = Math.max(1, Math.ceil(available / MOST_SAMPLES));
   const halves: number[] = [];

@@ -1,15 +1,10 @@
-import { hashKey } from '../base/key-hash.ts';
-import { partitionOf, PARTITIONS } from '../table/replayed/row-index.ts';
-import type { Steps } from '../base/steps.ts';
-import { ENTRY_WORDS, HIGH, LOW, STEP_ENTRIES } from './row-piece.ts';
+import { ENTRY_WORDS, HIGH, LOW } from './row-piece.ts';
+import { partitionEntries } from './partition-rows.ts';
 import { SpareWords } from './spare-words.ts';
+import type { Steps } from '../base/steps.ts';
+import type { PieceEntries } from './row-piece.ts';
 
 const FIRST_ENTRIES = 1_024;
-
-export interface PartitionedEntries {
-  readonly entries: Uint32Array;
-  readonly starts: Uint32Array;
-}
 
 const spareWords = new SpareWords();
 
@@ -17,6 +12,8 @@ const spareWords = new SpareWords();
 export class EntryList {
   words: Uint32Array = spareWords.take(ENTRY_WORDS * FIRST_ENTRIES);
   count = 0;
+  /** Whether each key is greater than the one before it. */
+  isAscending = true;
 
   append(low: number, high: number, position: number, length: number): void {
     let { words } = this;
@@ -26,6 +23,7 @@ export class EntryList {
     words[at + 1] = high;
     words[at + 2] = position;
     words[at + 3] = length;
+    if (this.isAscending && at > 0) this.isAscending = isBelow(words, at - ENTRY_WORDS, low, high);
   }
 
   #grow(): Uint32Array {
@@ -34,52 +32,25 @@ export class EntryList {
     return (this.words = longer);
   }
 
-  /**
-   * Returns the entries by partition, in shared memory, with the start of each partition. The list
-   * must not be used afterwards.
-   */
-  *byPartition(): Steps<PartitionedEntries> {
+  /** Returns the entries in shared memory. The list must not be used afterwards. */
+  *finish(): Steps<PieceEntries> {
     const { count, words } = this;
-    const partitions = new Uint8Array(count);
-    const starts = new Uint32Array(PARTITIONS + 1);
-    for (let from = 0; from < count; from += STEP_ENTRIES) {
-      this.#countPartitions(from, Math.min(from + STEP_ENTRIES, count), partitions, starts);
-      yield;
-    }
-    for (let i = 0; i < PARTITIONS; i++) starts[i + 1]! += starts[i]!;
-    const ends = starts.slice(0, PARTITIONS);
-    const entries = new Uint32Array(new SharedArrayBuffer(4 * ENTRY_WORDS * count));
-    for (let from = 0; from < count; from += STEP_ENTRIES) {
-      this.#scatter(from, Math.min(from + STEP_ENTRIES, count), partitions, ends, entries);
-      yield;
-    }
+    const used = words.subarray(0, ENTRY_WORDS * count);
+    const finished = this.isAscending
+      ? { entries: sharedCopy(used), starts: undefined }
+      : yield* partitionEntries(used);
     spareWords.give(words);
-    return { entries, starts };
+    return finished;
   }
+}
 
-  #countPartitions(from: number, to: number, partitions: Uint8Array, counts: Uint32Array): void {
-    const { words } = this;
-    for (let i = from, at = ENTRY_WORDS * from; i < to; i++, at += ENTRY_WORDS) {
-      const partition = partitionOf(hashKey(words[at + LOW]!, words[at + HIGH]!));
-      partitions[i] = partition;
-      counts[partition + 1]!++;
-    }
-  }
+function isBelow(words: Uint32Array, at: number, low: number, high: number): boolean {
+  const own = words[at + HIGH]!;
+  return own < high || (own === high && words[at + LOW]! < low);
+}
 
-  #scatter(
-    from: number,
-    to: number,
-    partitions: Uint8Array,
-    ends: Uint32Array,
-    entries: Uint32Array,
-  ): void {
-    const { words } = this;
-    for (let i = from, at = ENTRY_WORDS * from; i < to; i++, at += ENTRY_WORDS) {
-      const place = ENTRY_WORDS * ends[partitions[i]!]!++;
-      entries[place] = words[at]!;
-      entries[place + 1] = words[at + 1]!;
-      entries[place + 2] = words[at + 2]!;
-      entries[place + 3] = words[at + 3]!;
-    }
-  }
+function sharedCopy(words: Uint32Array): Uint32Array {
+  const copy = new Uint32Array(new SharedArrayBuffer(words.byteLength));
+  copy.set(words);
+  return copy;
 }

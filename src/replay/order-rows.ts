@@ -4,6 +4,7 @@ import type { KeyColumns } from '../table/chunk/key-columns.ts';
 import { MOST_SORTED_ROWS, SortScratch, sortSteps } from '../table/delta/row-sort.ts';
 import { UnsortedRows } from '../table/delta/unsorted-rows.ts';
 import { PLACE_WORDS } from '../table/replayed/key-order.ts';
+import { RowBlocks } from '../table/replayed/row-blocks.ts';
 import { RowIndex, type RowIndexParts } from '../table/replayed/row-index.ts';
 import { KeyCount } from './key-count.ts';
 import type { RangedRows } from './row-piece.ts';
@@ -27,7 +28,7 @@ export interface OrderedRows {
 }
 
 export function* orderRows({ groups, chunks, layers }: OrderRowsJob): Steps<OrderedRows> {
-  const indexes = layers.map((layer) => new RowIndex(layer));
+  const indexes = layers.map(({ buffers, slots }) => new RowIndex(new RowBlocks(buffers), slots));
   const rowCount = groups.reduce((sum, { places }) => sum + places.length / PLACE_WORDS, 0);
   const ordered = new Uint32Array(new SharedArrayBuffer(4 * PLACE_WORDS * rowCount));
   const sorter = new RangeSorter(groups, ordered);

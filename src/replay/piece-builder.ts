@@ -102,7 +102,7 @@ export class PieceBuilder {
   }
 
   *#cut(): Steps<void> {
-    const { entries, starts } = yield* this.#entries.byPartition();
+    const { entries, starts } = yield* this.#entries.finish();
     this.#pieces.push({
       buffers: this.#buffers.take(),
       entries,
@@ -120,12 +120,14 @@ export class PieceBuilder {
    * are superseded.
    */
   #drop(): void {
-    const { words, count } = this.#entries;
-    const found = new NewestEntries();
-    found.begin(count);
-    found.take(words, 0, count);
-    if (2 * found.supersededBytes >= this.#rowBytes) {
-      this.#pack(found.newest.subarray(0, found.keyCount).sort());
+    const { words, count, isAscending } = this.#entries;
+    if (!isAscending) {
+      const found = new NewestEntries();
+      found.begin(count);
+      found.take(words, 0, count);
+      if (2 * found.supersededBytes >= this.#rowBytes) {
+        this.#pack(found.newest.subarray(0, found.keyCount).sort());
+      }
     }
     this.#nextDropBytes = this.#rowBytes + Math.max(this.#supersededBytes, this.#rowBytes);
   }

@@ -16,18 +16,30 @@ export const LENGTH_MASK = 0x7fff_ffff;
 /** Number of entries processed in a fraction of a millisecond. */
 export const STEP_ENTRIES = 8_192;
 
+/** One entry per row of a piece, in shared memory. */
+export interface PieceEntries {
+  /** Ordered by partition of the key's hash, then by age, oldest first; or as `starts` says. */
+  readonly entries: Uint32Array;
+  /**
+   * Start of each partition, and the end of the last one, counted in entries. Undefined if the keys
+   * of `entries` ascend: no key repeats.
+   */
+  readonly starts: Uint32Array | undefined;
+}
+
 /** Rows of a part of a log, in shared memory. */
-export interface RowPiece {
+export interface RowPiece extends PieceEntries {
   /** Complete rows. Each buffer takes whole blocks of positions, which start at 0 in each piece. */
   readonly buffers: readonly SharedArrayBuffer[];
-  /** One entry per row, ordered by partition of the key's hash, then by age, oldest first. */
-  readonly entries: Uint32Array;
-  /** Start of each partition, and the end of the last one, counted in entries. */
-  readonly starts: Uint32Array;
   readonly rowCount: number;
   readonly rowBytes: number;
   /** The piece has no rows: it deletes these keys of older pieces and of the snapshot. */
   readonly interval?: KeyInterval | undefined;
+}
+
+/** A piece whose entries are ordered by partition. */
+export interface PartitionedPiece extends RowPiece {
+  readonly starts: Uint32Array;
 }
 
 /** A piece among others. Its positions begin at this block. */

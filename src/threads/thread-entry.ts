@@ -7,6 +7,7 @@ import { nodeFileSystem } from '../fs/node-file-system.ts';
 import { lowerPriority } from '../fs/thread-priority.ts';
 import { indexRows } from '../replay/index-rows.ts';
 import { orderRows } from '../replay/order-rows.ts';
+import { placeRun } from '../replay/place-run.ts';
 import type { JobContext } from '../jobs/job-context.ts';
 import { loadChunks } from '../jobs/load-chunks.ts';
 import { loadLogPiece } from '../jobs/load-log-piece.ts';
@@ -71,6 +72,8 @@ async function runHere(
       return finishInSlices(indexRows(job), undefined);
     case 'order-rows':
       return finishInSlices(orderRows(job), undefined);
+    case 'place-run':
+      return finishInSlices(placeRun(job), undefined);
     case 'load-chunks':
       return loadChunks(fs, job, context);
     case 'load-log-piece':
@@ -79,6 +82,7 @@ async function runHere(
       return loadLog(fs, job, context);
     case 'weigh-rows':
     case 'pack-rows':
+    case 'partition-rows':
     case 'load-ancestor':
     case 'merge': {
       const { runJob } = await import('../jobs/run-job.ts');

@@ -25,6 +25,8 @@ const SHARED: ReadonlySet<Job['kind']> = new Set([
   'pack-rows',
   'index-rows',
   'order-rows',
+  'partition-rows',
+  'place-run',
 ]);
 
 /** Whether a job is so small, and yields so often, that the owner's thread may run it too. */

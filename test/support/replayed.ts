@@ -2,7 +2,8 @@ import { finishSteps } from '../../src/base/steps.ts';
 import type { Columns } from '../../src/format/columns.ts';
 import { PieceBuilder } from '../../src/replay/piece-builder.ts';
 import type { RowPiece } from '../../src/replay/row-piece.ts';
-import { Replay, type Replayed } from '../../src/store/recovery/replay.ts';
+import { indexPieces } from '../../src/store/recovery/index-pieces.ts';
+import type { Replayed } from '../../src/store/recovery/replayed-logs.ts';
 import { InlineRunner } from '../../src/threads/job-runner.ts';
 import { groupOf } from './small-directory.ts';
 import type { TestRow } from './rows.ts';
@@ -40,6 +41,6 @@ export async function replayed(
   const { signal } = new AbortController();
   const context = { runner, signal, ...(layerBlocks !== undefined && { layerBlocks }) };
   const rows = pieces.flatMap((groups) => pieceOf(groups, supersededBytes));
-  const replay = await Replay.index(context, rows, snapshot);
+  const replay = await indexPieces(context, rows, snapshot);
   return replay.count(snapshot);
 }

@@ -14,10 +14,10 @@ import {
   type LimitLogs,
 } from './directory-state.ts';
 import { coveredChunks, expandIntervals } from './expand-intervals.ts';
+import { indexPieces } from './index-pieces.ts';
 import { loadLogs } from './load-logs.ts';
 import { loadAncestorRecords, loadSnapshot, type ChunkedSnapshot } from './load-records.ts';
 import type { RecoveryContext } from './recovery-context.ts';
-import { Replay } from './replay.ts';
 import { readSettled } from './settled-reading.ts';
 import type { Verdict } from './verdict.ts';
 import { Warming } from './warming.ts';
@@ -48,7 +48,7 @@ export interface RecoveredState extends DirectoryState {
  *    at the end of the last log are a torn write, unless a later frame proves that they were
  *    synced. Anything else that is invalid is damage, and ends recovery before any chunk is used.
  * 4. Deletes of intervals become deletes of the keys that are there (`expandIntervals`).
- * 5. `Replay` indexes the newest row of each key, and counts which keys the snapshot holds.
+ * 5. `indexPieces` indexes the newest row of each key, and counts which keys the snapshot holds.
  *
  * With the lock, nobody else changes the directory. A reader without the lock may see a listing
  * that a merge has made obsolete, or a log in the middle of a write. These look like missing files
@@ -147,7 +147,7 @@ class Recovery {
         : [];
     const spans = snapshot?.format === 'lodestore' ? snapshot.file.index.entries : ancestor;
     const rows = await this.#singleRows(pieces, spans, async () => (await chunks) ?? ancestor);
-    const replay = await Replay.index(this.#context, rows, spans);
+    const replay = await indexPieces(this.#context, rows, spans);
     const columns = (await chunks) ?? ancestor;
     // To count records exactly, the chunks of all keys in the logs must be loaded.
     await this.#warming?.load(this.#context.runner, signal, replay.touchedChunks);

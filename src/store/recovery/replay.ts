@@ -1,31 +1,25 @@
-import type { Columns } from '../../format/columns.ts';
 import { chooseSplitters } from '../../replay/choose-splitters.ts';
 import type { IndexedRows } from '../../replay/index-rows.ts';
 import type { KeySplitters } from '../../replay/key-ranges.ts';
 import type { OrderedRows, OrderRowsJob } from '../../replay/order-rows.ts';
-import type { RowPiece } from '../../replay/row-piece.ts';
-import { Chunk } from '../../table/chunk/chunk.ts';
+import type { PartitionedPiece } from '../../replay/row-piece.ts';
 import type { KeyColumns } from '../../table/chunk/key-columns.ts';
-import { LazyChunk } from '../../table/chunk/lazy-chunk.ts';
 import { PLACE_WORDS } from '../../table/replayed/key-order.ts';
 import type { ReplayedParts } from '../../table/replayed/replayed-rows.ts';
-import type { RecoveryContext } from './recovery-context.ts';
+import type { RowIndexParts } from '../../table/replayed/row-index.ts';
+import {
+  keyColumnsOf,
+  type BaseChunk,
+  type ChunkSpan,
+  type Replayed,
+  type ReplayContext,
+  type ReplayedLogs,
+} from './replayed-logs.ts';
 import { cutPieces, partitionRanges, placePieces } from './row-pile.ts';
 
 /** Approximate number of keys that a job looks up. */
 const JOB_KEYS = 65_536;
 const JOBS_PER_JOB = 4;
-
-type ReplayContext = Pick<RecoveryContext, 'runner' | 'signal' | 'pause' | 'layerBlocks'>;
-
-/** A chunk of the base, or what is known of it before it is loaded. */
-type BaseChunk = Columns | LazyChunk;
-
-/** The key range of a chunk. */
-interface ChunkSpan {
-  readonly firstKey: bigint;
-  readonly lastKey: bigint;
-}
 
 /** Indexed rows, for which older layers have not been searched yet. */
 interface Indexed {
@@ -35,13 +29,6 @@ interface Indexed {
   readonly rowBytes: number;
   /** For each range, the ordinal of the chunk that may hold its keys, or -1. */
   readonly chunkOrdinals: Int32Array;
-}
-
-/** Layers for the table, and the total number of records. */
-export interface Replayed {
-  /** Newest first. */
-  readonly layers: readonly ReplayedParts[];
-  readonly recordCount: number;
 }
 
 /**
@@ -58,7 +45,7 @@ export interface Replayed {
  *
  * Rows stay where they were decoded.
  */
-export class Replay {
+export class Replay implements ReplayedLogs {
   readonly #context: ReplayContext;
   readonly #spans: readonly ChunkSpan[];
   /** Oldest first. */
@@ -72,7 +59,7 @@ export class Replay {
   /** `pieces`: oldest first. `spans`: key ranges of the base's chunks, ascending. */
   static async index(
     context: ReplayContext,
-    pieces: readonly RowPiece[],
+    pieces: readonly PartitionedPiece[],
     spans: readonly ChunkSpan[],
   ): Promise<Replay> {
     const replay = new Replay(context, spans);
@@ -82,7 +69,7 @@ export class Replay {
     return replay;
   }
 
-  async #indexLayer(pieces: readonly RowPiece[]): Promise<Indexed> {
+  async #indexLayer(pieces: readonly PartitionedPiece[]): Promise<Indexed> {
     const { runner, signal } = this.#context;
     const splitters = chooseSplitters(
       pieces,
@@ -103,7 +90,6 @@ export class Replay {
     };
   }
 
-  /** Ordinals of the base's chunks whose range has a key of the rows, ascending. */
   get touchedChunks(): readonly number[] {
     const touched = new Set<number>();
     for (const { chunkOrdinals: ordinals, groups } of this.#layers) {
@@ -116,9 +102,8 @@ export class Replay {
     return [...touched].sort((a, b) => a - b);
   }
 
-  /** Touched chunks must be in memory. */
   async count(base: readonly BaseChunk[]): Promise<Replayed> {
-    const layers: ReplayedParts[] = [];
+    const layers: (ReplayedParts & RowIndexParts)[] = [];
     let recordCount = base.reduce((sum, chunk) => sum + chunk.recordCount, 0);
     for (const indexed of this.#layers) {
       const ordered = await this.#order(indexed, layers, base);
@@ -141,7 +126,7 @@ export class Replay {
   /** `older`: layers, newest first. */
   async #order(
     { groups, chunkOrdinals: ordinals }: Indexed,
-    older: readonly ReplayedParts[],
+    older: readonly RowIndexParts[],
     base: readonly BaseChunk[],
   ): Promise<OrderedRows[]> {
     const { runner, signal, pause } = this.#context;
@@ -215,11 +200,6 @@ function keyRanges(groups: readonly IndexedRows[], parallelism: number): [number
     keys = 0;
   }
   return ranges;
-}
-
-/** Undefined for a chunk that is not loaded, because no key is in its range. */
-function keyColumnsOf(chunk: BaseChunk): KeyColumns | undefined {
-  return chunk instanceof LazyChunk ? chunk.loaded?.keyColumns : new Chunk(chunk).keyColumns;
 }
 
 function sumOf<T>(list: readonly T[], of: (one: T) => number): number {

@@ -1,6 +1,12 @@
-import type { PartitionRange, PlacedPiece, RowPiece } from '../../replay/row-piece.ts';
+import type {
+  PartitionedPiece,
+  PartitionRange,
+  PlacedPiece,
+  RowPiece,
+} from '../../replay/row-piece.ts';
 import { PARTITIONS } from '../../table/replayed/row-index.ts';
 import { blocksOf } from '../../table/replayed/row-blocks.ts';
+import { isRun } from './piece-run.ts';
 import type { RecoveryContext } from './recovery-context.ts';
 
 /** Rows are checked for superseded ones when at least this many bytes were added. */
@@ -44,15 +50,22 @@ export class RowPile {
       this.#bytes += piece.rowBytes;
     }
     if (this.#bytes <= this.#nextLookBytes) return;
-    if (2 * (await this.#weigh()) >= this.#bytes) await this.#pack();
+    // No key of a run repeats.
+    if (!isRun(this.#pieces)) await this.#dropSuperseded();
     this.#nextLookBytes = this.#bytes + Math.max(this.#lookBytes, this.#bytes);
   }
 
+  async #dropSuperseded(): Promise<void> {
+    const pieces = await partitionPieces(this.#context, this.#pieces);
+    this.#pieces = pieces;
+    if (2 * (await this.#weigh(pieces)) >= this.#bytes) await this.#pack(pieces);
+  }
+
   /** Counts the bytes of superseded rows. */
-  async #weigh(): Promise<number> {
+  async #weigh(partitioned: readonly PartitionedPiece[]): Promise<number> {
     const { runner, signal } = this.#context;
-    const pieces = placePieces(this.#pieces);
-    const ranges = partitionRanges(this.#pieces, runner.parallelism);
+    const pieces = placePieces(partitioned);
+    const ranges = partitionRanges(partitioned, runner.parallelism);
     const results = await Promise.all(
       ranges.map((partitions) =>
         runner.run({ kind: 'weigh-rows', pieces, partitions }, { signal }),
@@ -61,9 +74,9 @@ export class RowPile {
     return results.reduce((sum, { supersededBytes }) => sum + supersededBytes, 0);
   }
 
-  async #pack(): Promise<void> {
+  async #pack(pieces: readonly PartitionedPiece[]): Promise<void> {
     const packed: RowPiece[] = [];
-    for (const stretch of stretchesOf(this.#pieces)) {
+    for (const stretch of stretchesOf(pieces)) {
       if (stretch[0]!.interval !== undefined) packed.push(...stretch);
       else {
         for (const part of cutPieces(stretch, this.#context.layerBlocks)) {
@@ -76,7 +89,7 @@ export class RowPile {
   }
 
   /** The result has one row per key, so the order of its pieces does not matter. */
-  async #packPart(part: readonly RowPiece[]): Promise<RowPiece[]> {
+  async #packPart(part: readonly PartitionedPiece[]): Promise<RowPiece[]> {
     const { runner, signal } = this.#context;
     const pieces = placePieces(part);
     const buffers = part.flatMap((piece) => piece.buffers);
@@ -91,8 +104,8 @@ export class RowPile {
 }
 
 /** Pieces in their order; one that deletes an interval stands alone. No stretch is empty. */
-function stretchesOf(pieces: readonly RowPiece[]): RowPiece[][] {
-  const stretches: RowPiece[][] = [];
+function stretchesOf(pieces: readonly PartitionedPiece[]): PartitionedPiece[][] {
+  const stretches: PartitionedPiece[][] = [];
   let isOpen = false;
   for (const piece of pieces) {
     const isInterval = piece.interval !== undefined;
@@ -107,11 +120,11 @@ function stretchesOf(pieces: readonly RowPiece[]): RowPiece[][] {
  * Divides pieces into parts, usually one, whose rows can be addressed with `mostBlocks` blocks of
  * positions.
  */
-export function cutPieces(
-  pieces: readonly RowPiece[],
+export function cutPieces<P extends RowPiece>(
+  pieces: readonly P[],
   mostBlocks: number = MOST_BLOCKS,
-): RowPiece[][] {
-  const parts: RowPiece[][] = [];
+): P[][] {
+  const parts: P[][] = [];
   let blocks = 0;
   for (const piece of pieces) {
     const own = piece.buffers.reduce((sum, buffer) => sum + blocksOf(buffer), 0);
@@ -127,8 +140,23 @@ export function cutPieces(
   return parts;
 }
 
+/** Orders entries by partition, of the pieces in which they are not yet. */
+export async function partitionPieces(
+  { runner, signal }: Pick<RecoveryContext, 'runner' | 'signal'>,
+  pieces: readonly RowPiece[],
+): Promise<PartitionedPiece[]> {
+  return Promise.all(
+    pieces.map(async (piece) => {
+      const { entries, starts } = piece;
+      if (starts !== undefined) return { ...piece, starts };
+      const result = await runner.run({ kind: 'partition-rows', entries }, { signal });
+      return { ...piece, ...result };
+    }),
+  );
+}
+
 /** Assigns consecutive positions to the pieces. */
-export function placePieces(pieces: readonly RowPiece[]): PlacedPiece[] {
+export function placePieces(pieces: readonly PartitionedPiece[]): PlacedPiece[] {
   let firstBlock = 0;
   return pieces.map(({ entries, starts, buffers }) => {
     const placed = { entries, starts, firstBlock };

@@ -16,8 +16,9 @@ import {
 import { U64Filter, type ValueRange } from '../layer/value-search.ts';
 import { DELETE_BIT, KeyOrder, PLACE_WORDS } from './key-order.ts';
 import { OrderCursor } from './order-cursor.ts';
-import type { RowBlocks } from './row-blocks.ts';
+import { RowBlocks } from './row-blocks.ts';
 import { RowIndex, type RowIndexParts } from './row-index.ts';
+import { RunIndex } from './run-index.ts';
 
 /** Rows scanned between two yields. */
 const STEP_ROWS = 256;
@@ -26,7 +27,9 @@ const STEP_ROWS = 256;
  * The result of replaying logs, made on any thread: rows as they were committed, and an index to
  * the newest row of each key.
  */
-export interface ReplayedParts extends RowIndexParts {
+export interface ReplayedParts extends Pick<RowIndexParts, 'buffers'> {
+  /** As in {@link RowIndexParts}. Undefined: keys are found by `order`. */
+  readonly slots: RowIndexParts['slots'] | undefined;
   /** Places of the newest rows of all keys, at least one, in key order. */
   readonly order: readonly Uint32Array[];
   /** Bytes of the newest rows that are not deletes. */
@@ -44,7 +47,7 @@ export class ReplayedRows implements UpdateLayer {
   readonly shadowedRecords: number;
   readonly highestLow: number;
   readonly highestHigh: number;
-  readonly #index: RowIndex;
+  readonly #index: RowIndex | RunIndex;
   readonly #blocks: RowBlocks;
   readonly #order: KeyOrder;
   readonly #blockBytes: number;
@@ -52,9 +55,11 @@ export class ReplayedRows implements UpdateLayer {
   readonly #lowestHigh: number;
 
   constructor(parts: ReplayedParts) {
-    this.#index = new RowIndex(parts);
-    this.#blocks = this.#index.blocks;
+    const { buffers, slots } = parts;
+    this.#blocks = new RowBlocks(buffers);
     this.#order = new KeyOrder(parts.order);
+    this.#index =
+      slots === undefined ? new RunIndex(this.#order) : new RowIndex(this.#blocks, slots);
     this.#blockBytes = parts.buffers.reduce((sum, { byteLength }) => sum + byteLength, 0);
     this.currentBytes = parts.currentBytes;
     this.deadBytes = parts.deadBytes;

@@ -1,7 +1,7 @@
 import { hashKey } from '../../base/key-hash.ts';
 import { KEY_HIGH, KEY_LOW } from '../../format/row.ts';
 import { blockOf, viewOffset } from '../delta/arena.ts';
-import { RowBlocks } from './row-blocks.ts';
+import type { RowBlocks } from './row-blocks.ts';
 
 const PARTITION_BITS = 8;
 /** Number of parts of an index. The first bits of a key's hash select the part. */
@@ -28,8 +28,8 @@ export class RowIndex {
   readonly blocks: RowBlocks;
   readonly #slots: readonly Uint32Array[];
 
-  constructor({ buffers, slots }: RowIndexParts) {
-    this.blocks = new RowBlocks(buffers);
+  constructor(blocks: RowBlocks, slots: RowIndexParts['slots']) {
+    this.blocks = blocks;
     this.#slots = slots;
   }
 
