@@ -9,7 +9,7 @@ import { contentHashText } from '../src/format/content-sum.ts';
 import { NO_RECORD } from '../src/table/layer/update-layer.ts';
 import { joinedHalves, u64Halves } from '../src/base/u64.ts';
 import type { TableSizes } from '../src/table/layer/table-sizes.ts';
-import type { Replayed } from '../src/store/recovery/replay.ts';
+import type { Replayed } from '../src/store/recovery/replayed-logs.ts';
 import { Table } from '../src/table/table.ts';
 import type { View } from '../src/table/view.ts';
 import { chunksOf, type TestRecord } from '../test/support/columns.ts';

@@ -19,6 +19,11 @@ function record(key: number, value: number): TestRecord {
   return { key: keyOf(key), value: BigInt(value), data };
 }
 
+interface Row {
+  readonly key: number;
+  readonly value: number;
+}
+
 const row = fc.record({
   key: fc.integer({ min: 0, max: KEYS }),
   value: fc.integer({ min: 0, max: 5 }),
@@ -35,7 +40,23 @@ const worlds = fc.record({
   supersededBytes: fc.constantFrom(100, 10_000),
   /** Few keys that come again and again: their superseded rows are dropped on the way. */
   hotKeys: fc.constantFrom(2, 9, KEYS + 1),
+  /** Where keys ascend. */
+  ascend: fc.constantFrom('nowhere', 'in each piece', 'over all pieces'),
 });
+
+/** The same rows with other keys, which ascend within a piece or over all. */
+function ascending(
+  pieces: readonly (readonly (readonly Row[])[])[],
+  where: 'in each piece' | 'over all pieces',
+): Row[][][] {
+  let last = 0;
+  return pieces.map((groups) => {
+    if (where === 'in each piece') last = 0;
+    return groups.map((group) =>
+      group.map(({ key, value }) => ({ key: (last += 1 + (key % 3)), value })),
+    );
+  });
+}
 
 function hashOf(table: Table): bigint {
   const count = table.countContent();
@@ -43,18 +64,34 @@ function hashOf(table: Table): bigint {
   return count.value;
 }
 
+function chunksWithKeyOf(
+  rows: readonly TestRow[],
+  chunks: readonly { readonly firstKey: bigint; readonly lastKey: bigint }[],
+): number[] {
+  return chunks.flatMap(({ firstKey, lastKey }, ordinal) =>
+    rows.some(({ key }) => key >= firstKey && key <= lastKey) ? [ordinal] : [],
+  );
+}
+
 it('the table shows, counts and hashes what the snapshot and the rows behind it hold', async () => {
   await fc.assert(
-    fc.asyncProperty(worlds, async ({ keys, pieces, perChunk, hotKeys, ...options }) => {
-      const ascending = keys.toSorted((a, b) => a - b).map((key) => record(key, 9));
-      const snapshot = chunksOf(ascending, perChunk);
-      const rows = pieces.map((groups) =>
-        groups.map((group) => group.map(({ key, value }): TestRow => record(key % hotKeys, value))),
+    fc.asyncProperty(worlds, async ({ keys, pieces, perChunk, hotKeys, ascend, ...options }) => {
+      const held = keys.toSorted((a, b) => a - b).map((key) => record(key, 9));
+      const snapshot = chunksOf(held, perChunk);
+      const hot = pieces.map((groups) =>
+        groups.map((group) => group.map(({ key, value }) => ({ key: key % hotKeys, value }))),
+      );
+      const rows = (ascend === 'nowhere' ? hot : ascending(hot, ascend)).map((groups) =>
+        groups.map((group) => group.map(({ key, value }): TestRow => record(key, value))),
       );
       const plain = new Table({ snapshot });
       for (const group of rows.flat()) publishRows(plain, group);
       const recovered = await replayed(snapshot, rows, options);
       const table = new Table({ snapshot, ...recovered });
+      if (ascend === 'over all pieces') {
+        expect(recovered.layers.every(({ slots }) => slots === undefined)).toBe(true);
+      }
+      expect(recovered.touchedChunks).toEqual(chunksWithKeyOf(rows.flat(2), snapshot));
       expect(table.size).toBe(plain.size);
       expect([...table.entries()]).toEqual([...plain.entries()]);
       expect([...table.entries({ reverse: true })]).toEqual([...plain.entries({ reverse: true })]);
@@ -84,4 +121,34 @@ it('thousands of rows come into ranges by a sample of their keys, and are found 
   const table = new Table({ snapshot: [], layers, recordCount });
   const expected = rows.map(({ key }) => key).sort((a, b) => (a < b ? -1 : 1));
   expect([...table.keys()]).toEqual(expected);
+});
+
+it('ascending keys are found by their order, whatever their gaps are', async () => {
+  const keys: bigint[] = [];
+  // Even keys. Gaps differ by a factor of 2^40, so interpolation misses.
+  for (let i = 0n; i < 5_000n; i++) keys.push(2n * i + ((i / 500n) << 41n));
+  const data = new Uint8Array(0);
+  const rows = keys.map((key, i) => ({ key, value: BigInt(i + 1), data }));
+  const pieces = [[rows.slice(0, 1_500)], [rows.slice(1_500, 1_501)], [rows.slice(1_501)]];
+  const { layers, recordCount } = await replayed([], pieces);
+  expect(layers.map(({ slots }) => slots)).toEqual([undefined]);
+  const table = new Table({ snapshot: [], layers, recordCount });
+  expect(table.size).toBe(keys.length);
+  for (const [i, key] of keys.entries()) {
+    if (table.get(key)?.value !== BigInt(i + 1) || table.has(key + 1n)) expect(key).toBe('found');
+  }
+});
+
+it('a key that ends one piece and begins the next has the newer value', async () => {
+  const data = new Uint8Array(0);
+  const rowOf = (key: bigint, value: bigint): TestRow => ({ key, value, data });
+  const pieces = [[[rowOf(1n, 1n), rowOf(2n, 1n)]], [[rowOf(2n, 2n), rowOf(3n, 2n)]]];
+  const { layers, recordCount } = await replayed([], pieces);
+  const table = new Table({ snapshot: [], layers, recordCount });
+  expect([...table.entries()].map(([key, { value }]) => [key, value])).toEqual([
+    [1n, 1n],
+    [2n, 2n],
+    [3n, 2n],
+  ]);
+  expect(table.size).toBe(3);
 });

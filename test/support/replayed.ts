@@ -3,7 +3,7 @@ import type { Columns } from '../../src/format/columns.ts';
 import { PieceBuilder } from '../../src/replay/piece-builder.ts';
 import type { RowPiece } from '../../src/replay/row-piece.ts';
 import { indexPieces } from '../../src/store/recovery/index-pieces.ts';
-import type { Replayed } from '../../src/store/recovery/replayed-logs.ts';
+import type { Replayed, ReplayedLogs } from '../../src/store/recovery/replayed-logs.ts';
 import { InlineRunner } from '../../src/threads/job-runner.ts';
 import { groupOf } from './small-directory.ts';
 import type { TestRow } from './rows.ts';
@@ -31,7 +31,7 @@ export async function replayed(
   snapshot: readonly Columns[],
   pieces: readonly (readonly (readonly TestRow[])[])[],
   { parallelism = 1, layerBlocks, supersededBytes }: ReplayOptions = {},
-): Promise<Replayed> {
+): Promise<Replayed & Pick<ReplayedLogs, 'touchedChunks'>> {
   const inline = new InlineRunner(readOnlyFiles(new Map()));
   const runner = {
     parallelism,
@@ -42,5 +42,5 @@ export async function replayed(
   const context = { runner, signal, ...(layerBlocks !== undefined && { layerBlocks }) };
   const rows = pieces.flatMap((groups) => pieceOf(groups, supersededBytes));
   const replay = await indexPieces(context, rows, snapshot);
-  return replay.count(snapshot);
+  return { ...(await replay.count(snapshot)), touchedChunks: replay.touchedChunks };
 }

@@ -57,7 +57,6 @@ function spanOf(places: Uint32Array): {
 
 function densityOf(places: Uint32Array): number {
   const last = places.length - PLACE_WORDS;
-  const span =
-    (places[last + 1]! - places[1]!) * 0x1_0000_0000 + (places[last]! - places[0]!);
+  const span = (places[last + 1]! - places[1]!) * 0x1_0000_0000 + (places[last]! - places[0]!);
   return span === 0 ? 0 : last / PLACE_WORDS / span;
 }
