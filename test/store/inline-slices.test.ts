@@ -5,7 +5,7 @@ import { logName } from '../../src/format/file-name.ts';
 import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
 import { MetadataStore, WriteBatch } from '../../src/index.ts';
 import type { RowPiece } from '../../src/replay/row-piece.ts';
-import { Replay } from '../../src/store/recovery/replay.ts';
+import { indexPieces } from '../../src/store/recovery/index-pieces.ts';
 import { InlineRunner } from '../../src/threads/job-runner.ts';
 import { chunksOf } from '../support/columns.ts';
 import { randomWords } from '../support/random.ts';
@@ -62,7 +62,7 @@ it('a log that is read and indexed on this thread is so in slices', async () => 
   );
   const { signal } = new AbortController();
   const indexPauses = await pausesWhile(async (runner) => {
-    const replay = await Replay.index({ runner, signal }, pieces, columns);
+    const replay = await indexPieces({ runner, signal }, pieces, columns);
     const { layers } = await replay.count(columns);
     expect(layers).toHaveLength(1);
   });
