@@ -64,7 +64,7 @@ function volume(): Buffer {
       bodyBytes: 0,
       ...fields,
     });
-    seal.place(record, at);
+    seal.place(record, 0, at);
     pieces.push(record);
     at += record.length;
   }

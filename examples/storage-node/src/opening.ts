@@ -116,6 +116,7 @@ async function identityOf(
     nodeId: randomBytes(ID_BYTES),
     hashKey: randomBytes(ID_BYTES),
     epochMs: now(),
+    hashedSince: 0,
   };
   await store.put(IDENTITY_KEY, 1n, encodeIdentity(identity));
   return identity;

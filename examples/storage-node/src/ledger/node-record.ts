@@ -9,13 +9,15 @@ export interface NodeIdentity {
   readonly hashKey: Uint8Array;
   /** Times of objects are counted from here. */
   readonly epochMs: number;
+  /** Records from this sequence on bear the hash of their name under `hashKey`. */
+  readonly hashedSince: number;
 }
 
 export const IDENTITY_KEY: bigint = keyOf('node', 1);
 export const COUNTERS_KEY: bigint = keyOf('node', 2);
 
-export function encodeIdentity({ nodeId, hashKey, epochMs }: NodeIdentity): Buffer {
-  return new ByteWriter().bytes(nodeId).bytes(hashKey).number(epochMs).end();
+export function encodeIdentity({ nodeId, hashKey, epochMs, hashedSince }: NodeIdentity): Buffer {
+  return new ByteWriter().bytes(nodeId).bytes(hashKey).number(epochMs).number(hashedSince).end();
 }
 
 export function decodeIdentity(data: Uint8Array): NodeIdentity {
@@ -24,6 +26,7 @@ export function decodeIdentity(data: Uint8Array): NodeIdentity {
     nodeId: Uint8Array.from(reader.bytes(16)),
     hashKey: Uint8Array.from(reader.bytes(16)),
     epochMs: reader.number(),
+    hashedSince: reader.number(),
   };
 }
 

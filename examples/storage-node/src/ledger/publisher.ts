@@ -56,6 +56,12 @@ export class Turn {
     return changed === NONE ? undefined : changed;
   }
 
+  valueOf(key: bigint): bigint | undefined {
+    const changed = this.#overlay.get(key);
+    if (changed === undefined) return this.#store.valueOf(key);
+    return changed === NONE ? undefined : changed.value;
+  }
+
   /** `get` sees it in this turn. */
   put(key: bigint, value: bigint, data: Uint8Array): void {
     this.#overlay.set(key, { value, data });

@@ -56,7 +56,7 @@ export class LeafReader {
     } finally {
       volume.unpin();
     }
-    const header = this.#volumes.sealOf(number).read(bytes, offset);
+    const header = this.#volumes.sealOf(number).read(bytes, 0, offset);
     const isLeaf = header?.kind === 'leaf' && header.key === BigInt(id);
     if (header === undefined || !isLeaf || !isRecordSound(header, bytes)) {
       throw this.#volumes.damaged(volume, offset, 'the names of a leaf are damaged');

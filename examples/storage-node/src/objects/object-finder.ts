@@ -133,7 +133,7 @@ export class ObjectFinder {
     whose: string,
   ): RecordHeader {
     const { volumes } = this.#parts;
-    const header = volumes.sealOf(volume.number).read(head, offset);
+    const header = volumes.sealOf(volume.number).read(head, 0, offset);
     if (header === undefined) {
       throw volumes.damaged(volume, offset, `the header of ${whose} is damaged`);
     }

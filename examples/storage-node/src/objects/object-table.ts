@@ -38,6 +38,21 @@ export function findObject(
   return undefined;
 }
 
+/** The key of the object whose record `handle` leads to; `home`: of its name's hash. */
+export function keyOfHandle(
+  valueOf: (key: bigint) => bigint | undefined,
+  home: bigint,
+  handle: bigint,
+): bigint | undefined {
+  for (let step = 0; step < SLOTS; step++) {
+    const key = slotKey(home, step);
+    const value = valueOf(key);
+    if (value === undefined) return undefined;
+    if (value === handle) return key;
+  }
+  return undefined;
+}
+
 /** Publishes an object that `findObject` does not find. @throws NodeError `BAD_NAME` */
 export function insertObject(
   turn: Turn,

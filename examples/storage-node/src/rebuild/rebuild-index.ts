@@ -72,7 +72,7 @@ export async function rebuildIndex(
   const volumeDirectory = `${directory}/volumes`;
   const headers = await readHeaders(files, volumeDirectory);
   const former = await moveAside(files, directory, now());
-  const found = { nodeId: headers[0]!.nodeId, hashKey: randomBytes(16), epochMs: 0 };
+  const found = { nodeId: headers[0]!.nodeId, hashKey: randomBytes(16), epochMs: 0, hashedSince: 0 };
   const store = await MetadataStore.open(`${directory}/metadata.rebuild`, { fileSystem: files });
   try {
     const next = headers.reduce((most, { number }) => Math.max(most, number), 0) + 1;
@@ -85,7 +85,7 @@ export async function rebuildIndex(
     });
     // No time of an object is before it.
     const epochMs = Math.min(scan.earliestMs, ...headers.map(({ createdMs }) => createdMs));
-    const identity = { ...found, epochMs };
+    const identity = { ...found, epochMs, hashedSince: scan.highestSequence + 1 };
     await store.put(IDENTITY_KEY, 1n, encodeIdentity(identity));
     await store.put(
       COUNTERS_KEY,

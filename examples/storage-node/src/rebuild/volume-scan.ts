@@ -2,7 +2,7 @@ import { decodePolicy, KEEP, type BucketPolicy } from '../ledger/bucket-record.t
 import { ByteReader } from '../ledger/byte-writer.ts';
 import type { ByteName } from '../names/byte-name.ts';
 import { bodyOffset, FLAG_EXTENTS, isRecordSound, labelOf } from '../volumes/record.ts';
-import { walkRecords, type WalkedRecord } from '../volumes/record-walk.ts';
+import { walkWindows, WindowBuffers, type WalkedRecord } from '../volumes/record-walk.ts';
 import { HEADER_BYTES } from '../volumes/volume-header.ts';
 import type { VolumeSet } from '../volumes/volume-set.ts';
 import type { Volume } from '../volumes/volume.ts';
@@ -62,14 +62,19 @@ export class VolumeScan {
 
   async scan(volumes: VolumeSet, volume: Volume, fileBytes: number): Promise<void> {
     let endBytes = HEADER_BYTES;
-    for await (const { record } of walkRecords(volumes, volume, fileBytes)) {
-      if (record === undefined) {
-        this.gaps++;
-        continue;
+    const windows = walkWindows(volumes, volume, fileBytes, new WindowBuffers());
+    for await (const { records, gaps } of windows) {
+      this.gaps += gaps.length;
+      for (const record of records) {
+        if (record.bytes.length < record.lengthBytes) {
+          // A crash cut the file within it: it was never acknowledged.
+          this.damagedRecords++;
+          continue;
+        }
+        endBytes = record.offset + record.lengthBytes;
+        this.highestSequence = Math.max(this.highestSequence, record.header.sequence);
+        this.#take(volume, record);
       }
-      endBytes = record.offset + record.lengthBytes;
-      this.highestSequence = Math.max(this.highestSequence, record.header.sequence);
-      this.#take(volume, record);
     }
     volume.endBytes = endBytes;
     volume.writtenBytes = endBytes;

@@ -4,15 +4,21 @@ import type { NodeParts } from '../objects/node-parts.ts';
 import type { SpaceGauge } from '../objects/space-gauge.ts';
 import type { Appended } from '../volumes/group-writer.ts';
 import { isRecordSound } from '../volumes/record.ts';
-import { walkRecords, type WalkedRecord } from '../volumes/record-walk.ts';
+import { walkWindows, WindowBuffers } from '../volumes/record-walk.ts';
+import type { WalkedRecord } from '../volumes/record-walk.ts';
 import { HEADER_BYTES } from '../volumes/volume-header.ts';
 import type { Volume } from '../volumes/volume.ts';
 import type { Liveness } from './liveness.ts';
-import type { Pace } from './pace.ts';
+import { Outbox } from './outbox.ts';
+import { turnOfOthers, type Pace } from './pace.ts';
 
-/** Records are copied so many bytes at a time: one group, one batch. */
-const BATCH_BYTES = 4 * 2 ** 20;
-const BATCH_RECORDS = 1_000;
+/** Records are copied so many at a time: one write, one sync. */
+const BATCH_BYTES = 8 * 2 ** 20;
+const BATCH_RECORDS = 8_192;
+/** And referred to so many at a time. */
+const RECORDS_OF_TURN = 1_024;
+/** Looked at without a turn for others. */
+const RECORDS_AT_ONCE = 256;
 /** With less than so many reserves free, volumes with less dead in them are compacted too. */
 const AMPLE_RESERVES = 8;
 
@@ -40,6 +46,11 @@ export interface CompactorOptions {
   readonly deadRatio: number;
 }
 
+interface CompactionBuffers {
+  readonly windows: WindowBuffers;
+  readonly outboxes: readonly [Outbox, Outbox];
+}
+
 /**
  * Gives the space of dead records back: copies what lives in a sealed volume to a new one, refers
  * to the copies, and retires the volume. Writers and readers go on meanwhile: a record that is
@@ -48,6 +59,8 @@ export interface CompactorOptions {
  */
 export class Compactor {
   readonly #options: CompactorOptions;
+  /** Some 24 MiB, while there is something to compact. */
+  #buffers: CompactionBuffers | undefined;
   #counts = {
     runs: 0,
     rescued: 0,
@@ -123,86 +136,97 @@ export class Compactor {
    * @throws NoSpaceError; what writers and the publisher throw. What was moved is moved.
    */
   async compact(volume: Volume): Promise<boolean> {
-    const { parts, liveness, pace } = this.#options;
     this.#counts.runs++;
-    const current = { volume, doneBytes: 0 };
-    this.current = current;
-    // The next batch is read while the one before it is written and published.
-    let moving: Promise<void> = Promise.resolve();
-    const move = async (records: readonly WalkedRecord[]): Promise<void> => {
-      await moving;
-      moving = this.#move(volume, records);
-      // Thrown by whoever waits for it next.
-      moving.catch(() => undefined);
-    };
+    this.current = { volume, doneBytes: 0 };
     volume.pin();
     try {
-      let batch: WalkedRecord[] = [];
-      let batchBytes = 0;
-      for await (const { record, gap } of walkRecords(parts.volumes, volume, volume.endBytes)) {
-        const at = record ?? gap;
-        current.doneBytes = at.offset + at.lengthBytes;
-        this.#counts.readBytes += at.lengthBytes;
-        await pace.spent(at.lengthBytes);
-        if (record === undefined) {
-          this.#foundDamage(volume, gap.offset, 'there is no valid record');
-          continue;
-        }
-        if (!liveness.isLive(volume, record, (key) => parts.store.get(key))) {
-          this.#counts.skipped++;
-          continue;
-        }
-        if (!isRecordSound(record.header, record.bytes)) {
-          this.#foundDamage(volume, record.offset, 'the record is damaged');
-          continue;
-        }
-        batch.push(record);
-        batchBytes += record.lengthBytes;
-        if (batchBytes < BATCH_BYTES && batch.length < BATCH_RECORDS) continue;
-        await move(batch);
-        batch = [];
-        batchBytes = 0;
-      }
-      if (batch.length > 0) await move(batch);
-      await moving;
+      await this.#moveAll(volume);
     } finally {
-      await moving.catch(() => undefined);
       volume.unpin();
       this.current = undefined;
     }
     if (volume.damage !== undefined) return false;
     if (volume.liveBytes !== 0) {
-      this.#foundDamage(volume, 0, `${volume.liveBytes} live bytes were not found`);
+      volume.damage = `${volume.liveBytes} live bytes were not found in it`;
       return false;
     }
     await this.#dropMarks(volume);
     return true;
   }
 
-  /** The volume stays as it is from here on. */
-  #foundDamage(volume: Volume, offset: number, message: string): void {
-    const error = this.#options.parts.volumes.tell(
-      volume,
-      offset,
-      `${message}: it is not compacted`,
-    );
-    volume.damage ??= error.message;
+  /**
+   * Three things at a time: a window is read, the one before it is looked through, and what was
+   * gathered before that is written and published.
+   */
+  async #moveAll(volume: Volume): Promise<void> {
+    const { parts, pace } = this.#options;
+    this.#buffers ??= {
+      windows: new WindowBuffers(),
+      outboxes: [new Outbox(BATCH_BYTES, BATCH_RECORDS), new Outbox(BATCH_BYTES, BATCH_RECORDS)],
+    };
+    const { windows } = this.#buffers;
+    let [filling, spare] = this.#buffers.outboxes;
+    let moving: Promise<void> = Promise.resolve();
+    const send = async (): Promise<void> => {
+      await moving;
+      const outbox = filling;
+      moving = this.#move(volume, outbox).finally(() => outbox.clear());
+      // Thrown where it is waited for.
+      moving.catch(() => undefined);
+      [filling, spare] = [spare, filling];
+    };
+    try {
+      const { volumes } = parts;
+      for await (const window of walkWindows(volumes, volume, volume.endBytes, windows)) {
+        for (const { offset } of window.gaps) volume.damage ??= `no record is valid at ${offset}`;
+        for (const [i, record] of window.records.entries()) {
+          if (i % RECORDS_AT_ONCE === RECORDS_AT_ONCE - 1) await turnOfOthers();
+          if (!this.#isToMove(volume, record)) continue;
+          if (!filling.hasRoom(record.lengthBytes)) await send();
+          filling.add(record);
+        }
+        this.current!.doneBytes = window.endOffset;
+        this.#counts.readBytes += window.lengthBytes;
+        await pace.spent(window.lengthBytes);
+      }
+      if (filling.records.length > 0) await send();
+    } finally {
+      // A buffer that is being written is not given back.
+      await moving.catch(() => undefined);
+    }
+    await moving;
   }
 
-  async #move(volume: Volume, batch: readonly WalkedRecord[]): Promise<void> {
+  /** Nothing is to be compacted for a while. */
+  rest(): void {
+    this.#buffers = undefined;
+  }
+
+  #isToMove(volume: Volume, record: WalkedRecord): boolean {
+    if (!this.#options.liveness.isLive(volume, record)) {
+      this.#counts.skipped++;
+      return false;
+    }
+    if (isRecordSound(record.header, record.bytes)) return true;
+    volume.damage ??= `the record at ${record.offset} is damaged`;
+    return false;
+  }
+
+  async #move(volume: Volume, { bytes, records }: Outbox): Promise<void> {
     const { parts, liveness, space } = this.#options;
-    const bytes = batch.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
-    if (space.freeBytes < bytes) throw new NoSpaceError(bytes, space.freeBytes);
+    if (space.freeBytes < bytes.length) throw new NoSpaceError(bytes.length, space.freeBytes);
     const writer = volume.kind === 'index' ? parts.writers.index : parts.writers.copies;
-    const results = await Promise.allSettled(batch.map((record) => writer.append(record.bytes)));
-    const copies = results.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    const lengths = records.map(({ lengthBytes }) => lengthBytes);
+    const copies = await writer.appendAll(bytes, lengths);
     try {
-      const failed = results.find((one) => one.status === 'rejected');
-      if (failed !== undefined) throw failed.reason;
-      const moved = await parts.publisher.submit((turn) =>
-        batch.map((record, i) => liveness.move(turn, volume, record, copies[i]!)),
-      );
-      this.#count(batch, moved, copies);
+      // Turns are short, so that those who write meanwhile do not wait for all of it.
+      for (let from = 0; from < records.length; from += RECORDS_OF_TURN) {
+        const some = records.slice(from, from + RECORDS_OF_TURN);
+        const moved = await parts.publisher.submit((turn) =>
+          some.map((record, i) => liveness.move(turn, volume, record, copies[from + i]!)),
+        );
+        this.#count(some, moved, copies.slice(from, from + RECORDS_OF_TURN));
+      }
     } finally {
       for (const copy of copies) copy.settle();
     }

@@ -7,7 +7,7 @@ import type { Publication } from '../objects/publication.ts';
 import type { SpaceGauge } from '../objects/space-gauge.ts';
 import type { Uploads } from '../objects/uploads.ts';
 import { handleOf } from '../volumes/handle.ts';
-import { walkRecords, type WalkedRecord } from '../volumes/record-walk.ts';
+import { walkWindows, type WalkedRecord } from '../volumes/record-walk.ts';
 import type { Volume } from '../volumes/volume.ts';
 import type { Liveness } from './liveness.ts';
 
@@ -87,15 +87,11 @@ export class Evictor {
     if (oldest.state !== 'sealed' || oldest.pending > 0) return undefined;
     oldest.pin();
     try {
-      let batch: WalkedRecord[] = [];
-      for await (const { record } of walkRecords(parts.volumes, oldest, oldest.endBytes)) {
-        if (record === undefined) continue;
-        batch.push(record);
-        if (batch.length < BATCH_RECORDS) continue;
-        await this.#delete(bucket, oldest, batch);
-        batch = [];
+      for await (const { records } of walkWindows(parts.volumes, oldest, oldest.endBytes)) {
+        for (let from = 0; from < records.length; from += BATCH_RECORDS) {
+          await this.#delete(bucket, oldest, records.slice(from, from + BATCH_RECORDS));
+        }
       }
-      if (batch.length > 0) await this.#delete(bucket, oldest, batch);
     } finally {
       oldest.unpin();
     }

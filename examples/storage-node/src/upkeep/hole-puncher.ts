@@ -1,7 +1,7 @@
 import type { NodeParts } from '../objects/node-parts.ts';
 import { bodyOffset } from '../volumes/record.ts';
 import { GROUP_ALIGN_BYTES } from '../volumes/volume-header.ts';
-import { walkRecords } from '../volumes/record-walk.ts';
+import { walkWindows, WindowBuffers } from '../volumes/record-walk.ts';
 import type { Volume } from '../volumes/volume.ts';
 import type { Liveness } from './liveness.ts';
 
@@ -32,16 +32,18 @@ export class HolePuncher {
   }
 
   async punch(volume: Volume): Promise<number> {
-    const { volumes, store } = this.#parts;
+    const { volumes } = this.#parts;
     const holes: { readonly from: number; readonly lengthBytes: number }[] = [];
-    for await (const { record } of walkRecords(volumes, volume, volume.endBytes)) {
-      if (record === undefined) continue;
-      const { header, offset } = record;
-      if (this.#liveness.isLive(volume, record, (key) => store.get(key))) continue;
-      const bodyAt = offset + bodyOffset(header);
-      const from = Math.ceil(bodyAt / GROUP_ALIGN_BYTES) * GROUP_ALIGN_BYTES;
-      const to = Math.floor((bodyAt + header.bodyBytes) / GROUP_ALIGN_BYTES) * GROUP_ALIGN_BYTES;
-      if (to > from) holes.push({ from, lengthBytes: to - from });
+    const windows = walkWindows(volumes, volume, volume.endBytes, new WindowBuffers());
+    for await (const { records } of windows) {
+      for (const record of records) {
+        const { header, offset } = record;
+        if (this.#liveness.isLive(volume, record)) continue;
+        const bodyAt = offset + bodyOffset(header);
+        const from = Math.ceil(bodyAt / GROUP_ALIGN_BYTES) * GROUP_ALIGN_BYTES;
+        const to = Math.floor((bodyAt + header.bodyBytes) / GROUP_ALIGN_BYTES) * GROUP_ALIGN_BYTES;
+        if (to > from) holes.push({ from, lengthBytes: to - from });
+      }
     }
     // Whoever opened an object before it died may still read it.
     await volume.idle();

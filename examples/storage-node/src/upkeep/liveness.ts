@@ -1,22 +1,24 @@
 import { extentKey } from '../ledger/keys.ts';
-import type { StoredRecord, Turn } from '../ledger/publisher.ts';
+import type { Turn } from '../ledger/publisher.ts';
 import { leafKey } from '../names/leaf-record.ts';
 import type { NodeParts } from '../objects/node-parts.ts';
-import { findObject } from '../objects/object-table.ts';
+import { findObject, keyOfHandle } from '../objects/object-table.ts';
 import type { Appended } from '../volumes/group-writer.ts';
 import { handleOf } from '../volumes/handle.ts';
 import { labelOf } from '../volumes/record.ts';
 import type { WalkedRecord } from '../volumes/record-walk.ts';
 import type { Volume } from '../volumes/volume.ts';
 
-type Get = (key: bigint) => StoredRecord | undefined;
+type ValueOf = (key: bigint) => bigint | undefined;
 
 /** Where lodestore refers to records of volumes, and how such a reference is moved. */
 export class Liveness {
   readonly #parts: NodeParts;
+  readonly #valueOf: ValueOf;
 
   constructor(parts: NodeParts) {
     this.#parts = parts;
+    this.#valueOf = (key) => parts.store.valueOf(key);
   }
 
   /** The record's name, as a byte name; undefined: it is damaged. */
@@ -25,10 +27,10 @@ export class Liveness {
   }
 
   /** Whether something refers to the record, or a rebuild of the metadata needs it. */
-  isLive(volume: Volume, record: WalkedRecord, get: Get): boolean {
+  isLive(volume: Volume, record: WalkedRecord): boolean {
     return this.isMark(record)
       ? this.isMarkNeeded(volume, record)
-      : this.#keyOf(volume, record, get) !== undefined;
+      : this.#keyOf(volume, record, this.#valueOf) !== undefined;
   }
 
   isMark({ header }: WalkedRecord): boolean {
@@ -45,23 +47,19 @@ export class Liveness {
   }
 
   /** The key of what refers to a record. */
-  #keyOf(volume: Volume, record: WalkedRecord, get: Get): bigint | undefined {
+  #keyOf(volume: Volume, record: WalkedRecord, valueOf: ValueOf): bigint | undefined {
     const { header, offset } = record;
     const handle = handleOf(volume.number, offset);
     switch (header.kind) {
-      case 'object': {
-        const name = this.nameOf(record);
-        if (name === undefined) return undefined;
-        const found = findObject(get, this.#parts.hash(header.bucketId, name));
-        return found?.handle === handle ? found.key : undefined;
-      }
+      case 'object':
+        return this.#objectKeyOf(record, handle, valueOf);
       case 'extent': {
         const key = extentKey(header.sequence, Number(header.key));
-        return get(key)?.value === handle ? key : undefined;
+        return valueOf(key) === handle ? key : undefined;
       }
       case 'leaf': {
         const key = leafKey(Number(header.key));
-        return get(key)?.value === handle ? key : undefined;
+        return valueOf(key) === handle ? key : undefined;
       }
       case 'bucket': {
         const bucket = this.#parts.buckets.byId(header.bucketId);
@@ -73,6 +71,16 @@ export class Liveness {
     }
   }
 
+  /** The hash of the name stands in the header, unless the metadata was rebuilt since. */
+  #objectKeyOf(record: WalkedRecord, handle: bigint, valueOf: ValueOf): bigint | undefined {
+    const { header } = record;
+    const { identity, hash } = this.#parts;
+    if (header.sequence >= identity.hashedSince) return keyOfHandle(valueOf, header.key, handle);
+    const name = this.nameOf(record);
+    if (name === undefined) return undefined;
+    return keyOfHandle(valueOf, hash(header.bucketId, name).home, handle);
+  }
+
   /** Refers to the copy from now on. False: nothing refers to the record any more. */
   move(turn: Turn, volume: Volume, record: WalkedRecord, copy: Appended): boolean {
     const { header, lengthBytes } = record;
@@ -81,7 +89,7 @@ export class Liveness {
       turn.unmark(volume, lengthBytes);
       return true;
     }
-    const key = this.#keyOf(volume, record, (one) => turn.get(one));
+    const key = this.#keyOf(volume, record, (one) => turn.valueOf(one));
     if (key === undefined) return false;
     const handle = handleOf(copy.volume.number, copy.offset);
     if (header.kind === 'bucket') {

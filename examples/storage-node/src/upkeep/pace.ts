@@ -21,3 +21,8 @@ export class Pace {
     await this.#pause(milliseconds);
   }
 }
+
+/** Work that comes from outside goes first. */
+export function turnOfOthers(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

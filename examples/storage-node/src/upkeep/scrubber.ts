@@ -1,9 +1,9 @@
 import type { NodeParts } from '../objects/node-parts.ts';
 import { isRecordSound } from '../volumes/record.ts';
-import { walkRecords } from '../volumes/record-walk.ts';
+import { walkWindows, WindowBuffers } from '../volumes/record-walk.ts';
 import type { Volume } from '../volumes/volume.ts';
 import type { Liveness } from './liveness.ts';
-import type { Pace } from './pace.ts';
+import { turnOfOthers, type Pace } from './pace.ts';
 
 /** A live record, or the place of one, that cannot be read. */
 export interface Damage {
@@ -24,6 +24,8 @@ export interface ScrubReport {
 
 /** Damage is listed so far; all of it is counted. */
 const MOST_DAMAGES = 1_000;
+/** Looked at without a turn for others. */
+const RECORDS_AT_ONCE = 256;
 
 /** Reads all that lives in the volumes and compares it with its checksums. */
 export class Scrubber {
@@ -76,7 +78,7 @@ export class Scrubber {
     report: { records: number; liveRecords: number; readBytes: number; damages: Damage[] },
     pace: Pace,
   ): Promise<void> {
-    const { volumes, store, buckets } = this.#parts;
+    const { volumes, buckets } = this.#parts;
     const end = volume.endBytes;
     let liveBytes = 0;
     let hasGap = false;
@@ -96,31 +98,23 @@ export class Scrubber {
       });
     };
     const before = volume.liveBytes;
-    for await (const { record, gap } of walkRecords(volumes, volume, end)) {
-      const at = record ?? gap;
-      report.readBytes += at.lengthBytes;
-      this.verifiedBytes += at.lengthBytes;
-      this.current!.doneBytes = at.offset + at.lengthBytes;
-      await pace.spent(at.lengthBytes);
-      if (record === undefined) {
-        hasGap = true;
-        continue;
+    for await (const window of walkWindows(volumes, volume, end, new WindowBuffers())) {
+      report.readBytes += window.lengthBytes;
+      this.verifiedBytes += window.lengthBytes;
+      this.current!.doneBytes = window.endOffset;
+      hasGap ||= window.gaps.length > 0;
+      for (const [i, record] of window.records.entries()) {
+        if (i % RECORDS_AT_ONCE === RECORDS_AT_ONCE - 1) await turnOfOthers();
+        report.records++;
+        const { header, offset } = record;
+        if (this.#liveness.isMark(record) || !this.#liveness.isLive(volume, record)) continue;
+        report.liveRecords++;
+        liveBytes += record.lengthBytes;
+        if (isRecordSound(header, record.bytes)) continue;
+        const name = this.#liveness.nameOf(record);
+        found(offset, 'the bytes are not what was stored', header.bucketId, name);
       }
-      report.records++;
-      const { header, offset } = record;
-      const isSound = isRecordSound(header, record.bytes);
-      const isLive = this.#liveness.isLive(volume, record, (key) => store.get(key));
-      if (!isLive) continue;
-      if (this.#liveness.isMark(record)) continue;
-      report.liveRecords++;
-      liveBytes += record.lengthBytes;
-      if (isSound) continue;
-      found(
-        offset,
-        'the bytes are not what was stored',
-        header.bucketId,
-        this.#liveness.nameOf(record),
-      );
+      await pace.spent(window.lengthBytes);
     }
     // Beside writers the two may differ; where nothing was found damaged that is no fault.
     if (hasGap && liveBytes < Math.min(before, volume.liveBytes)) {

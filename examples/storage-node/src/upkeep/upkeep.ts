@@ -8,6 +8,7 @@ import { Compactor } from './compactor.ts';
 import { Evictor } from './evictor.ts';
 import { HolePuncher } from './hole-puncher.ts';
 import { Liveness } from './liveness.ts';
+import { OneAtATime } from './one-at-a-time.ts';
 import { Pace } from './pace.ts';
 import { Scrubber, type ScrubReport } from './scrubber.ts';
 
@@ -29,7 +30,7 @@ const SCRUB_EVERY_MS = 24 * 3_600_000;
 
 /**
  * What gives space back and finds damage, beside all else: looks at the disk, evicts, compacts,
- * retires, punches holes where nothing else fits, scrubs. One piece of work at a time.
+ * retires, punches holes where nothing else fits, scrubs. One piece of work of a kind at a time.
  */
 export class Upkeep {
   readonly #options: UpkeepOptions;
@@ -42,6 +43,9 @@ export class Upkeep {
   #round: Promise<void> | undefined;
   #scrub: Promise<unknown> | undefined;
   readonly #stop = new AbortController();
+  readonly #rounds = new OneAtATime();
+  readonly #evictions = new OneAtATime();
+  readonly #scrubs = new OneAtATime();
 
   constructor(options: UpkeepOptions) {
     this.#options = options;
@@ -109,7 +113,11 @@ export class Upkeep {
   }
 
   /** Does all that is due. Resolves to the number of volumes that were given up. */
-  async run(): Promise<number> {
+  run(): Promise<number> {
+    return this.#rounds.run(() => this.#run().finally(() => this.compactor.rest()));
+  }
+
+  async #run(): Promise<number> {
     const { space, parts } = this.#options;
     await space.look();
     let count = 0;
@@ -145,7 +153,8 @@ export class Upkeep {
   /** Gives up the oldest volume of a bucket. Undefined: it has none that can go. */
   async evict(bucketName: string): Promise<number | undefined> {
     const { buckets } = this.#options.parts;
-    const volume = await this.evictor.evict(buckets.get(bucketName));
+    const bucket = buckets.get(bucketName);
+    const volume = await this.#evictions.run(() => this.evictor.evict(bucket));
     if (volume === undefined) return undefined;
     this.#retire(volume);
     return volume.number;
@@ -162,7 +171,10 @@ export class Upkeep {
   }
 
   scrub(bytesPerSecond: number, onVolume?: (volume: Volume) => void): Promise<ScrubReport> {
-    return this.scrubber.scrub(this.#pace(bytesPerSecond), () => !this.#isStopped, onVolume);
+    const pace = this.#pace(bytesPerSecond);
+    return this.#scrubs.run(() => {
+      return this.scrubber.scrub(pace, () => !this.#isStopped, onVolume);
+    });
   }
 
   /** Resolves when all volumes that were given up are gone: when nobody reads them any more. */

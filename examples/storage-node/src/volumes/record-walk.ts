@@ -1,17 +1,42 @@
 import { GROUP_ALIGN_BYTES, HEADER_BYTES } from './volume-header.ts';
 import { lengthOfRecord, RECORD_HEADER_BYTES, type RecordHeader } from './record.ts';
+import type { HeaderSeal } from './record.ts';
 import type { VolumeSet } from './volume-set.ts';
 import type { Volume } from './volume.ts';
 
-const WINDOW_BYTES = 2 ** 20;
+/** Read with one call. A longer record is read with one of its own. */
+const WINDOW_BYTES = 4 * 2 ** 20;
 const ZEROS = Buffer.alloc(GROUP_ALIGN_BYTES);
 
-export interface WalkedRecord {
+/** A record that stands at `at` in `piece`, and at `offset` in its volume. */
+export class WalkedRecord {
   readonly header: RecordHeader;
   readonly offset: number;
-  /** Header, name and meta at least; the whole record if it fits a window. */
-  readonly bytes: Buffer;
   readonly lengthBytes: number;
+  readonly #piece: Buffer;
+  readonly #at: number;
+
+  constructor(
+    { header, offset, lengthBytes }: Pick<WalkedRecord, 'header' | 'offset' | 'lengthBytes'>,
+    piece: Buffer,
+    at: number,
+  ) {
+    this.header = header;
+    this.offset = offset;
+    this.lengthBytes = lengthBytes;
+    this.#piece = piece;
+    this.#at = at;
+  }
+
+  /** The whole record, or as much of it as the file has. */
+  get bytes(): Buffer {
+    return this.#piece.subarray(this.#at, this.#at + this.lengthBytes);
+  }
+
+  /** The same record in a copy of its bytes. */
+  in(piece: Buffer, at: number): WalkedRecord {
+    return new WalkedRecord(this, piece, at);
+  }
 }
 
 /** Bytes at which neither a record nor the padding of a group stands. */
@@ -20,52 +45,120 @@ export interface WalkedGap {
   readonly lengthBytes: number;
 }
 
+/** A stretch of a volume, in the order of the places. */
+export interface WalkedWindow {
+  readonly records: readonly WalkedRecord[];
+  readonly gaps: readonly WalkedGap[];
+  /** Bytes of the stretch, and where it ends. */
+  readonly lengthBytes: number;
+  readonly endOffset: number;
+}
+
+/**
+ * Two buffers that take turns: one holds the window that is looked at, the other is filled.
+ * Records of a window are valid until the next window is asked for.
+ */
+export class WindowBuffers {
+  #spare: Buffer | undefined;
+  #last: Buffer | undefined;
+
+  take(lengthBytes: number): Buffer {
+    const spare = this.#spare;
+    const taken =
+      spare !== undefined && spare.length >= lengthBytes
+        ? spare
+        : Buffer.allocUnsafeSlow(Math.max(lengthBytes, WINDOW_BYTES));
+    this.#spare = this.#last;
+    this.#last = taken;
+    return taken.subarray(0, lengthBytes);
+  }
+}
+
+interface Piece {
+  readonly offset: number;
+  readonly bytes: Buffer;
+  /** Nothing follows: the walk or the file ends here. */
+  readonly isLast: boolean;
+}
+
 /**
  * The records of a volume, in the order of their places, as far as `end`. Behind a header that is
  * not valid it goes on at the next multiple of 4 KiB, where a group may begin: bytes of a body pass
- * for no record, since the checksum of a header depends on its place.
+ * for no record, since the checksum of a header depends on its place. The next window is read while
+ * the caller works on the one before it.
+ *
+ * Without `buffers` each window has memory of its own.
  */
-export async function* walkRecords(
+export async function* walkWindows(
   volumes: VolumeSet,
   volume: Volume,
   end: number,
-): AsyncGenerator<
-  | { readonly record: WalkedRecord; readonly gap?: undefined }
-  | { readonly gap: WalkedGap; readonly record?: undefined }
-> {
+  buffers?: WindowBuffers,
+): AsyncGenerator<WalkedWindow, void, undefined> {
   const seal = volumes.sealOf(volume.number);
-  let window = Buffer.alloc(0);
-  let windowAt = 0;
-  /** Bytes from `offset` on: `least` of them, or as many as there are. */
-  const bytesAt = async (offset: number, least: number): Promise<Buffer> => {
-    const from = offset - windowAt;
-    if (from >= 0 && from + least <= window.length) return window.subarray(from);
-    const target = Buffer.allocUnsafe(Math.min(Math.max(least, WINDOW_BYTES), end - offset));
+  const read = async (offset: number, most: number): Promise<Piece> => {
+    const lengthBytes = Math.min(most, end - offset);
+    const target = buffers?.take(lengthBytes) ?? Buffer.allocUnsafeSlow(lengthBytes);
     const count = await volumes.readSome(volume, target, offset);
-    window = target.subarray(0, count);
-    windowAt = offset;
-    return window;
+    const isLast = count < lengthBytes || offset + count >= end;
+    return { offset, bytes: target.subarray(0, count), isLast };
   };
-  let offset = HEADER_BYTES;
-  while (offset + RECORD_HEADER_BYTES <= end) {
-    let bytes = await bytesAt(offset, RECORD_HEADER_BYTES);
-    const header = seal.read(bytes, offset);
-    if (header === undefined) {
-      const next = nextGroup(offset);
-      const between = bytes.subarray(0, Math.min(next, end) - offset);
-      if (!between.equals(ZEROS.subarray(0, between.length))) {
-        yield { gap: { offset, lengthBytes: between.length } };
-      }
-      offset = next;
-      continue;
+  let reading = HEADER_BYTES < end ? read(HEADER_BYTES, WINDOW_BYTES) : undefined;
+  try {
+    while (reading !== undefined) {
+      const piece: Piece = await reading;
+      const { window, neededBytes } = windowOf(seal, piece, end);
+      reading = piece.isLast
+        ? undefined
+        : read(window.endOffset, Math.max(neededBytes, WINDOW_BYTES));
+      // Thrown when it is waited for.
+      reading?.catch(() => undefined);
+      if (window.lengthBytes > 0) yield window;
     }
-    const lengthBytes = lengthOfRecord(header);
-    bytes = await bytesAt(offset, Math.min(lengthBytes, end - offset));
-    yield {
-      record: { header, offset, bytes: bytes.subarray(0, lengthBytes), lengthBytes },
-    };
-    offset += lengthBytes;
+  } finally {
+    // Its buffer may be another walk's next.
+    await reading?.catch(() => undefined);
   }
+}
+
+/** What is whole in a piece; `neededBytes`: of the record at its end, which is not. */
+function windowOf(
+  seal: HeaderSeal,
+  piece: Piece,
+  end: number,
+): { readonly window: WalkedWindow; readonly neededBytes: number } {
+  const { offset: start, bytes, isLast } = piece;
+  const records: WalkedRecord[] = [];
+  const gaps: WalkedGap[] = [];
+  let at = 0;
+  let neededBytes = 0;
+  while (at < bytes.length) {
+    if (!isLast && bytes.length - at < RECORD_HEADER_BYTES) break;
+    const offset = start + at;
+    const header = seal.read(bytes, at, offset);
+    const lengthBytes = header === undefined ? nextGroup(offset) - offset : lengthOfRecord(header);
+    if (!isLast && at + lengthBytes > bytes.length) {
+      neededBytes = lengthBytes;
+      break;
+    }
+    if (header !== undefined) {
+      records.push(new WalkedRecord({ header, offset, lengthBytes }, bytes, at));
+    } else {
+      const found = bytes.subarray(at, at + lengthBytes);
+      if (!found.equals(ZEROS.subarray(0, found.length))) {
+        gaps.push({ offset, lengthBytes: found.length });
+      }
+    }
+    at += lengthBytes;
+  }
+  const endOffset = isLast ? end : start + at;
+  if (isLast && start + bytes.length < end) {
+    gaps.push({ offset: start + bytes.length, lengthBytes: end - start - bytes.length });
+  }
+  return {
+    window: { records, gaps, lengthBytes: endOffset - start, endOffset },
+    neededBytes,
+  };
 }
 
 function nextGroup(offset: number): number {
