@@ -15,16 +15,16 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'property-tests/storage-node/crash.test.ts',
   },
   'compaction refers to its copy although the object was replaced meanwhile': {
-    file: 'examples/storage-node/src/upkeep/liveness.ts',
-    find: '        return found?.handle === handle ? found.key : undefined;',
-    replace: '        return found?.key;',
+    file: 'examples/storage-node/src/objects/object-table.ts',
+    find: '    if (value === handle) return key;',
+    replace: '    return key;',
     test: 'property-tests/storage-node/crash.test.ts',
   },
   'a volume is removed before its copies are referred to': {
     file: 'examples/storage-node/src/upkeep/compactor.ts',
-    find: '      const moved = await parts.publisher.submit(',
+    find: '        const moved = await parts.publisher.submit(',
     replace:
-      '      await parts.volumes.removeFile(volume.number);\n      const moved = await parts.publisher.submit(',
+      '        await parts.volumes.removeFile(volume.number);\n        const moved = await parts.publisher.submit(',
     test: 'property-tests/storage-node/crash.test.ts',
   },
   'a fold forgets the deltas that came while it was written': {
@@ -38,6 +38,18 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     find: '      else this.buryBody(turn, found, old);',
     replace: '      else if (old.sizeBytes < 0) this.buryBody(turn, found, old);',
     test: 'property-tests/storage-node/crash.test.ts',
+  },
+  'a full disk is not told to give its reserve up': {
+    file: 'examples/storage-node/src/ledger/publisher.ts',
+    find: '      const isFreed = (await this.#events.onFull?.()) === true;',
+    replace: '      const isFreed = false;',
+    test: 'test/storage-node/full-disk.test.ts',
+  },
+  'bodies are taken while the reserve is given up': {
+    file: 'examples/storage-node/src/objects/space-gauge.ts',
+    find: 'if (reserveFile.isWhole && this.freeBytes - bytes >= reserveBytes) return;',
+    replace: 'if (this.freeBytes - bytes >= reserveBytes) return;',
+    test: 'test/storage-node/full-disk.test.ts',
   },
   'a volume is removed while somebody reads it': {
     file: 'examples/storage-node/src/volumes/volume-set.ts',

@@ -10,6 +10,7 @@ const OPTIONS: NodeOptions = {
   extentBytes: 4096,
   queueBytes: 256 * 1024,
   reserveBytes: 0,
+  reserveFileBytes: 0,
   maxOpenFiles: 3,
   cachedLeaves: 2,
   compactDeadRatio: 0.2,

@@ -23,6 +23,11 @@ export interface NodeOptions {
   readonly maxWaitMs?: number;
   /** Bodies are refused before less than this is free on the disk. 64 MiB unless told. */
   readonly reserveBytes?: number;
+  /**
+   * Length of a file that is removed on a full disk, so that deletes can be recorded. Bodies are
+   * refused while it is not there. 8 MiB unless told; 0: none.
+   */
+  readonly reserveFileBytes?: number;
   /** 5 TiB unless told. */
   readonly maxObjectBytes?: number;
   /** Volumes that are open for reading at a time. 256 unless told. */
@@ -51,6 +56,7 @@ export const DEFAULTS: Required<Omit<NodeOptions, 'onError' | 'onFailed'>> = {
   maxWaiting: 1_024,
   maxWaitMs: 5_000,
   reserveBytes: 64 * MIB,
+  reserveFileBytes: 8 * MIB,
   maxObjectBytes: 5 * 1024 * GIB,
   maxOpenFiles: 256,
   cachedLeaves: 256,

@@ -23,6 +23,7 @@ import type { NodeParts } from './objects/node-parts.ts';
 import { SpaceGauge } from './objects/space-gauge.ts';
 import { Writers } from './objects/writers.ts';
 import { ByteBudget } from './volumes/byte-budget.ts';
+import { ReserveFile } from './volumes/reserve-file.ts';
 import { HEADER_BYTES } from './volumes/volume-header.ts';
 import { numberOfFileName, volumeFileName, VolumeSet } from './volumes/volume-set.ts';
 import { Volume } from './volumes/volume.ts';
@@ -83,18 +84,37 @@ export async function openParts(
   await ensureDirectory(files, directory);
   const volumeDirectory = `${directory}/volumes`;
   await ensureDirectory(files, volumeDirectory);
-  const store = await MetadataStore.open(`${directory}/metadata`, { fileSystem: files });
+  const reserve = new ReserveFile(files, directory, options.reserveFileBytes);
+  const store = await openStore(files, directory, reserve);
   try {
     const found = await volumeFilesIn(files, volumeDirectory);
     const identity = await identityOf(store, found, environment);
-    const made = makeParts(store, identity, volumeDirectory, options, environment);
+    const made = makeParts(store, identity, volumeDirectory, options, environment, reserve);
     const recovery = await recover(made.parts, found, startedMs);
     loadRecords(made.parts);
     await made.space.look();
+    await made.space.refill();
     return { ...made, recovery };
   } catch (error) {
     await store.close();
     throw error;
+  }
+}
+
+/** On a full disk the reserve file makes room for the lock and the logs. */
+async function openStore(
+  files: FileSystem,
+  directory: string,
+  reserve: ReserveFile,
+): Promise<MetadataStore> {
+  const open = (): Promise<MetadataStore> =>
+    MetadataStore.open(`${directory}/metadata`, { fileSystem: files });
+  try {
+    return await open();
+  } catch (error) {
+    const isFull = (error as { code?: unknown }).code === 'LODESTORE_FULL';
+    if (!isFull || !(await reserve.giveUp())) throw error;
+    return open();
   }
 }
 
@@ -128,13 +148,17 @@ export function makeParts(
   volumeDirectory: string,
   options: Required<NodeOptions>,
   environment: NodeEnvironment,
+  reserveFile: ReserveFile,
 ): { readonly parts: NodeParts; readonly space: SpaceGauge } {
   const { files, now } = environment;
   const onError = (error: unknown): void => {
     options.onError(error instanceof Error ? error : new Error(String(error)));
   };
   const counters = new Counters(store.get(COUNTERS_KEY)?.data);
-  const publisher = new Publisher(store, counters, options.onFailed);
+  const publisher = new Publisher(store, counters, {
+    onFailed: options.onFailed,
+    onFull: () => reserveFile.giveUp(),
+  });
   const volumes = makeVolumes(identity, volumeDirectory, options, environment);
   giveLedger(volumes, publisher, counters);
   const writers = new Writers(volumes, {
@@ -157,6 +181,7 @@ export function makeParts(
   const space = new SpaceGauge({
     freeBytes: () => files.freeBytes(volumeDirectory),
     reserveBytes: options.reserveBytes,
+    reserveFile,
   });
   const parts: NodeParts = {
     identity,

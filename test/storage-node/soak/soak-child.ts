@@ -1,29 +1,30 @@
 /** The node of `soak.ts`: works until it is killed, and tells its parent each step. */
 import { createHash, randomBytes } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import { StorageNode } from '../../../examples/storage-node/src/storage-node.ts';
-import type { Report } from './soak.ts';
+import { SOAK_OPTIONS, type Mix, type Report } from './soak-report.ts';
 
 const CLIENTS = 16;
 const NAMES = 400;
 const data = process.env['SOAK_DATA']!;
+const mix = JSON.parse(process.env['SOAK_MIX']!) as Mix;
+// Whoever started it is gone: so is what it would tell.
+process.on('disconnect', () => process.exit(1));
 
 function tell(report: Report): Promise<void> {
   return new Promise((resolve) => process.send!(report, () => resolve()));
 }
 
-const node = await StorageNode.open(data, {
-  volumeBytes: 8 * 2 ** 20,
-  extentBytes: 256 * 1024,
-  reserveBytes: 8 * 2 ** 20,
-  compactDeadRatio: 0.3,
-  upkeepMs: 100,
-});
+const node = await StorageNode.open(data, { ...SOAK_OPTIONS, upkeepMs: 100 });
 await node.createBucket('b');
 await tell({ type: 'ready' });
 
 async function step(name: string): Promise<void> {
-  const isDelete = Math.random() < 0.35;
-  const size = Math.random() < 0.1 ? 1_000_000 : Math.floor(Math.random() * 20_000);
+  const isDelete = Math.random() < mix.deletes;
+  const size =
+    Math.random() < mix.large
+      ? 300_000 + Math.floor(Math.random() * 700_000)
+      : Math.floor(Math.random() * 20_000);
   const body = isDelete ? undefined : randomBytes(size);
   const hash = body && createHash('sha256').update(body).digest('hex');
   const said = { name, ...(hash !== undefined && { hash }) };
@@ -44,6 +45,7 @@ async function step(name: string): Promise<void> {
 async function client(number: number): Promise<never> {
   for (let retired = 0; ;) {
     await step(`${number}/${Math.floor(Math.random() * (NAMES / CLIENTS))}`);
+    if (mix.pauseMs > 0) await pause(mix.pauseMs);
     if (number !== 0) continue;
     const { compaction } = await node.figures();
     if (compaction.retiredVolumes > retired) {

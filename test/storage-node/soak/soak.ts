@@ -1,146 +1,177 @@
 /**
  * `npm run test:node -- --minutes N`: a node in a process of its own under load, with compaction,
- * kills and a disk that fills up, until the time is over. At the end all that was acknowledged is
- * compared byte for byte, and live bytes are counted anew.
+ * kills, flipped bytes and a disk that fills up, until the time is over. After each round all that
+ * was acknowledged is compared byte for byte, and live bytes are counted anew.
  *
- * The disk is the directory given by `--directory`, else a temporary one. With `--disk-bytes N`, as
- * root, it is a tmpfs of that size, so that it really fills up.
+ * As root the disk is a tmpfs of `--disk-bytes`, so that it really fills up; else, or with 0, it is
+ * a directory. `--pause-ms` between two steps of a client makes the load lighter.
  */
 import { execFileSync, fork, type ChildProcess } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, fdatasyncSync, mkdirSync, mkdtempSync, openSync } from 'node:fs';
+import { rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { StorageNode } from '../../../examples/storage-node/src/storage-node.ts';
+import { flip } from './soak-flips.ts';
+import { SoakLedger } from './soak-ledger.ts';
+import { SOAK_OPTIONS, type Mix, type Report, type SoakCounts } from './soak-report.ts';
 
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '1' },
     directory: { type: 'string' },
-    'disk-bytes': { type: 'string' },
+    'disk-bytes': { type: 'string', default: String(96 * 2 ** 20) },
+    'pause-ms': { type: 'string', default: '0' },
   },
 });
-
-/** From the child: what was begun, and what was acknowledged. */
-export interface Report {
-  readonly type: 'begin' | 'done' | 'refused' | 'ready' | 'compacted';
-  readonly name?: string;
-  /** Of the body; absent: it is deleted. */
-  readonly hash?: string;
-  readonly code?: string;
-  readonly compacted?: number;
-}
-
-interface State {
-  acknowledged: string | undefined;
-  readonly others: Set<string | undefined>;
-}
-
+/** A node that needs longer to open, or to end when it is killed, hangs. */
+const MOST_MS = 120_000;
+const isMounted = process.getuid?.() === 0 && values['disk-bytes'] !== '0';
 const directory = values.directory ?? mkdtempSync(join(tmpdir(), 'lodestore-node-soak-'));
-const isMounted = values['disk-bytes'] !== undefined;
-if (isMounted) {
-  mkdirSync(directory, { recursive: true });
-  const size = `size=${values['disk-bytes']}`;
-  execFileSync('mount', ['-t', 'tmpfs', '-o', size, 'lodestore-node-soak', directory]);
-}
 const data = join(directory, 'data');
-const states = new Map<string, State>();
-const counts = {
+const ballastPath = join(directory, 'ballast');
+const counts: SoakCounts = {
   rounds: 0,
   acknowledged: 0,
   refused: 0,
   full: 0,
+  deletesRefused: 0,
   kills: 0,
+  fullOpens: 0,
   compacted: 0,
   checked: 0,
+  flips: 0,
+  refusedReads: 0,
+  restored: 0,
 };
+const ledger = new SoakLedger(counts);
+let running: ChildProcess | undefined;
 
-function take(report: Report): void {
-  if (report.compacted !== undefined) counts.compacted += report.compacted;
-  if (report.name === undefined) return;
-  let state = states.get(report.name);
-  if (state === undefined) {
-    state = { acknowledged: undefined, others: new Set() };
-    states.set(report.name, state);
-  }
-  if (report.type === 'begin') state.others.add(report.hash);
-  if (report.type === 'done') {
-    counts.acknowledged++;
-    state.acknowledged = report.hash;
-    state.others.clear();
-  }
-  if (report.type === 'refused') {
-    counts.refused++;
-    if (report.code === 'NO_SPACE') counts.full++;
+const pauseMs = Number(values['pause-ms']);
+/** In turn: fills the disk, empties it, works on. */
+const MIXES: readonly Mix[] = [
+  { deletes: 0.35, large: 0.1, pauseMs },
+  { deletes: 0.02, large: 0.6, pauseMs: 0 },
+  { deletes: 0.5, large: 0.2, pauseMs },
+  { deletes: 0.8, large: 0.1, pauseMs },
+];
+
+/** Takes all that is left of the disk. */
+function takeAll(): void {
+  const file = openSync(ballastPath, 'a');
+  try {
+    for (let lengthBytes = 2 ** 20; lengthBytes >= 4096;) {
+      try {
+        writeSync(file, Buffer.alloc(lengthBytes, 'b'));
+      } catch (error) {
+        if ((error as { code?: unknown }).code !== 'ENOSPC') throw error;
+        lengthBytes /= 2;
+      }
+    }
+    fdatasyncSync(file);
+  } finally {
+    closeSync(file);
   }
 }
 
+function bounded<T>(promise: Promise<T>, what: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} takes more than ${MOST_MS} ms`)), MOST_MS);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
 /** Lets the child work for a while, and kills it. */
-async function round(milliseconds: number, seed: number): Promise<void> {
+async function round(milliseconds: number, mix: Mix, isFilledUp: boolean): Promise<void> {
   const child: ChildProcess = fork(fileURLToPath(new URL('./soak-child.ts', import.meta.url)), {
-    env: { ...process.env, SOAK_DATA: data, SOAK_SEED: String(seed) },
+    env: { ...process.env, SOAK_DATA: data, SOAK_MIX: JSON.stringify(mix) },
     execArgv: process.execArgv,
   });
+  running = child;
+  let failure: unknown;
   // What was sent before the kill is still read behind `exit`.
   const drained = new Promise((resolve) => child.once('disconnect', resolve));
   const closed = new Promise<number | null>((resolve) => child.once('exit', resolve));
   const ready = new Promise<void>((resolve) => {
     child.on('message', (report: Report) => {
       if (report.type === 'ready') resolve();
-      take(report);
+      try {
+        ledger.take(report);
+      } catch (error) {
+        failure ??= error;
+      }
     });
   });
-  await Promise.race([ready, closed]);
-  const timer = setTimeout(() => {
-    counts.kills++;
-    child.kill('SIGKILL');
-  }, milliseconds);
-  const code = await closed;
-  await drained;
-  clearTimeout(timer);
+  await bounded(Promise.race([ready, closed]), 'opening the node');
+  const timers = [
+    setTimeout(() => {
+      counts.kills++;
+      child.kill('SIGKILL');
+    }, milliseconds),
+  ];
+  if (isFilledUp) timers.push(setTimeout(takeAll, milliseconds / 2));
+  const code = await bounded(closed, 'the round');
+  await bounded(drained, 'the end of the round');
+  for (const timer of timers) clearTimeout(timer);
+  running = undefined;
+  if (failure !== undefined) throw failure;
   if (code !== null && code !== 0) throw new Error(`the node ended with ${code}`);
   counts.rounds++;
 }
 
-async function hashOf(node: StorageNode, name: string): Promise<string | undefined> {
-  const reader = await node.open('b', name);
-  if (reader === undefined) return undefined;
-  const hash = createHash('sha256');
-  for await (const piece of reader.body()) hash.update(piece);
-  return hash.digest('hex');
-}
-
 async function check(): Promise<void> {
-  const node = await StorageNode.open(data, { upkeepMs: 0 });
-  let objects = 0;
-  for (const [name, { acknowledged, others }] of states) {
-    const found = await hashOf(node, name);
-    counts.checked++;
-    if (found !== undefined) objects++;
-    if (found !== acknowledged && !others.has(found)) {
-      throw new Error(`${name}: ${found ?? 'nothing'} instead of ${acknowledged ?? 'nothing'}`);
-    }
-    states.set(name, { acknowledged: found, others: new Set() });
+  const node = await bounded(
+    StorageNode.open(data, { ...SOAK_OPTIONS, upkeepMs: 0 }),
+    'opening the node for the check',
+  );
+  try {
+    await ledger.check(node);
+  } finally {
+    await node.close();
   }
-  await node.settled();
-  const recount = node.recount();
-  if (!recount.isExact) throw new Error(`the recount differs: ${JSON.stringify(recount)}`);
-  if (recount.objects !== objects) throw new Error(`${recount.objects} objects, not ${objects}`);
-  const { damages } = await node.scrub();
-  if (damages.length > 0) throw new Error(`damage: ${JSON.stringify(damages)}`);
-  await node.close();
 }
 
-const endMs = Date.now() + 60_000 * Number(values.minutes);
-try {
-  for (let seed = 1; Date.now() < endMs; seed++) {
-    await round(1_000 + ((seed * 7919) % 4_000), seed);
+async function soak(endMs: number): Promise<void> {
+  for (let number = 1; Date.now() < endMs; number++) {
+    const isFilledUp = isMounted && number % 4 === 3;
+    const lengthMs = 1_000 + ((number * 7919) % 4_000);
+    await round(lengthMs, MIXES[number % MIXES.length]!, isFilledUp);
+    if (existsSync(ballastPath)) {
+      // First as it is: on a disk of which the last byte is taken.
+      counts.fullOpens++;
+      await check();
+      rmSync(ballastPath);
+    } else if (number % 2 === 0) await flip(data, ledger, counts);
     await check();
+    if (number % 20 === 0) process.stderr.write(`${JSON.stringify(counts)}\n`);
   }
+}
+
+function cleanUp(): void {
+  running?.kill('SIGKILL');
+  if (isMounted) execFileSync('umount', ['--lazy', directory]);
+  rmSync(directory, { recursive: true, force: true });
+}
+
+if (isMounted) {
+  mkdirSync(directory, { recursive: true });
+  const size = `size=${values['disk-bytes']}`;
+  execFileSync('mount', ['-t', 'tmpfs', '-o', size, 'lodestore-node-soak', directory]);
+} else {
+  process.stderr.write('no full disk: mounting needs root\n');
+}
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(name, () => {
+    cleanUp();
+    process.exit(1);
+  });
+}
+try {
+  await soak(Date.now() + 60_000 * Number(values.minutes));
   process.stdout.write(`${JSON.stringify(counts)}\n`);
 } finally {
-  if (isMounted) execFileSync('umount', [directory]);
-  rmSync(directory, { recursive: true, force: true });
+  cleanUp();
 }

@@ -11,6 +11,7 @@ export const SMALL: NodeOptions = {
   extentBytes: 2 ** 16,
   queueBytes: 2 ** 20,
   reserveBytes: 0,
+  reserveFileBytes: 0,
   upkeepMs: 0,
 };
 

@@ -206,6 +206,13 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+export interface PublisherEvents {
+  /** The store has failed. */
+  readonly onFailed?: (error: Error) => void;
+  /** The disk is full. True: there is room now that was not there before. */
+  readonly onFull?: () => Promise<boolean>;
+}
+
 export interface PublisherFigures {
   turns: number;
   changes: number;
@@ -221,21 +228,17 @@ export interface PublisherFigures {
 export class Publisher {
   readonly #store: MetadataStore;
   readonly #counters: Counters;
-  readonly #onFailed: (error: Error) => void;
+  readonly #events: PublisherEvents;
   readonly figures: PublisherFigures = { turns: 0, changes: 0, refused: 0 };
   #queue: Waiting[] = [];
   #running: Promise<void> | undefined;
   /** Set when the store has failed: nothing is published any more. */
   failure: Error | undefined;
 
-  constructor(
-    store: MetadataStore,
-    counters: Counters,
-    onFailed: (error: Error) => void = () => {},
-  ) {
+  constructor(store: MetadataStore, counters: Counters, events: PublisherEvents = {}) {
     this.#store = store;
     this.#counters = counters;
-    this.#onFailed = onFailed;
+    this.#events = events;
   }
 
   get waiting(): number {
@@ -313,9 +316,12 @@ export class Publisher {
   /** For want of space one change may fail where another, which deletes, succeeds. */
   async #refused(waiting: readonly Waiting[], error: unknown): Promise<void> {
     const { code, outcome } = (error ?? {}) as { code?: string; outcome?: string };
-    if (code === 'LODESTORE_FULL' && waiting.length > 1) {
-      for (const one of waiting) await this.#publish([one]);
-      return;
+    if (code === 'LODESTORE_FULL') {
+      const isFreed = (await this.#events.onFull?.()) === true;
+      if (isFreed || waiting.length > 1) {
+        for (const one of waiting) await this.#publish([one]);
+        return;
+      }
     }
     this.figures.refused += waiting.length;
     if (outcome !== 'not-applied' || code === 'LODESTORE_POISONED') this.#fail(asError(error));
@@ -326,7 +332,7 @@ export class Publisher {
   #fail(error: Error): void {
     if (this.failure !== undefined) return;
     this.failure = error;
-    this.#onFailed(error);
+    this.#events.onFailed?.(error);
   }
 
   /** Resolves when nothing waits. */

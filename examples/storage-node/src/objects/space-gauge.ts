@@ -1,9 +1,11 @@
 import { NoSpaceError } from '../node-errors.ts';
+import type { ReserveFile } from '../volumes/reserve-file.ts';
 
 export interface SpaceGaugeOptions {
   readonly freeBytes: () => Promise<number>;
   /** Bodies are refused before less than this is free: deletes, folds and merges need it. */
   readonly reserveBytes: number;
+  readonly reserveFile: ReserveFile;
 }
 
 /** What is free on the disk, as of the last look. */
@@ -20,15 +22,29 @@ export class SpaceGauge {
     return this.#options.reserveBytes;
   }
 
+  /** Less than the reserve is free, or the reserve file was given up. */
+  get isScarce(): boolean {
+    const { reserveBytes, reserveFile } = this.#options;
+    return this.freeBytes < reserveBytes || !reserveFile.isWhole;
+  }
+
   async look(): Promise<number> {
     this.freeBytes = await this.#options.freeBytes();
     return this.freeBytes;
   }
 
+  /** Makes the reserve file where there is room again. */
+  async refill(): Promise<void> {
+    const { reserveFile } = this.#options;
+    if (reserveFile.isWhole) return;
+    await reserveFile.make(await this.look());
+    await this.look();
+  }
+
   /** @throws NoSpaceError */
   check(bytes: number): void {
-    const { reserveBytes } = this.#options;
-    if (this.freeBytes - bytes >= reserveBytes) return;
+    const { reserveBytes, reserveFile } = this.#options;
+    if (reserveFile.isWhole && this.freeBytes - bytes >= reserveBytes) return;
     this.refused++;
     throw new NoSpaceError(bytes, Math.max(0, this.freeBytes - reserveBytes));
   }

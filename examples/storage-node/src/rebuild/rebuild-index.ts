@@ -22,6 +22,7 @@ import { insertObject } from '../objects/object-table.ts';
 import { decodeLabel } from '../objects/record-label.ts';
 import { handleOf } from '../volumes/handle.ts';
 import { decodeVolumeHeader, HEADER_BYTES, type VolumeHeader } from '../volumes/volume-header.ts';
+import { ReserveFile } from '../volumes/reserve-file.ts';
 import { MACHINE } from '../storage-node.ts';
 import { volumeFileName } from '../volumes/volume-set.ts';
 import { Volume } from '../volumes/volume.ts';
@@ -72,7 +73,12 @@ export async function rebuildIndex(
   const volumeDirectory = `${directory}/volumes`;
   const headers = await readHeaders(files, volumeDirectory);
   const former = await moveAside(files, directory, now());
-  const found = { nodeId: headers[0]!.nodeId, hashKey: randomBytes(16), epochMs: 0, hashedSince: 0 };
+  const found = {
+    nodeId: headers[0]!.nodeId,
+    hashKey: randomBytes(16),
+    epochMs: 0,
+    hashedSince: 0,
+  };
   const store = await MetadataStore.open(`${directory}/metadata.rebuild`, { fileSystem: files });
   try {
     const next = headers.reduce((most, { number }) => Math.max(most, number), 0) + 1;
@@ -97,7 +103,8 @@ export async function rebuildIndex(
         nextLeaf: 1,
       }),
     );
-    const { parts } = makeParts(store, identity, volumeDirectory, checked, environment);
+    const none = new ReserveFile(files, directory, 0);
+    const { parts } = makeParts(store, identity, volumeDirectory, checked, environment, none);
     const report = await publishAll(parts, scan, headers, options);
     await parts.writers.close();
     await parts.volumes.close();
@@ -186,7 +193,14 @@ async function scanAll(
   { directory, checked, environment, options }: ScanContext,
 ): Promise<VolumeScan> {
   const scan = new VolumeScan();
-  const { parts } = makeParts(store, identity, directory, checked, environment);
+  const { parts } = makeParts(
+    store,
+    identity,
+    directory,
+    checked,
+    environment,
+    new ReserveFile(environment.files, directory, 0),
+  );
   for (const [i, header] of headers.entries()) {
     const volume = volumeOf(header);
     parts.volumes.adopt(volume);

@@ -19,6 +19,8 @@ const BATCH_RECORDS = 8_192;
 const RECORDS_OF_TURN = 1_024;
 /** Looked at without a turn for others. */
 const RECORDS_AT_ONCE = 256;
+/** Left free beside copies: for the metadata, and what is written meanwhile. */
+const ROOM_BYTES = 4 * 2 ** 20;
 /** With less than so many reserves free, volumes with less dead in them are compacted too. */
 const AMPLE_RESERVES = 8;
 
@@ -117,17 +119,29 @@ export class Compactor {
     return dead / bytes;
   }
 
-  /** The volume from which most is gained, if one is worth it and its copies fit the disk. */
-  next(): Volume | undefined {
-    const { space, parts } = this.#options;
-    const room = space.freeBytes - BATCH_BYTES;
-    return [...parts.volumes]
+  /** Volumes that are worth it, those first from which most is gained. */
+  #worthy(): Volume[] {
+    return [...this.#options.parts.volumes]
       .filter((volume) => volume.kind !== 'bucket' && this.#isQuiet(volume))
       .map((volume) => ({ volume, share: this.#deadShare(volume) }))
-      .filter(({ volume, share }) => {
-        return share >= this.threshold && volume.liveBytes + volume.markBytes <= room;
-      })
-      .sort((one, other) => other.share - one.share)[0]?.volume;
+      .filter(({ share }) => share >= this.threshold)
+      .sort((one, other) => other.share - one.share)
+      .map(({ volume }) => volume);
+  }
+
+  #fits({ liveBytes, markBytes }: Volume): boolean {
+    return liveBytes + markBytes <= this.#options.space.freeBytes - ROOM_BYTES;
+  }
+
+  /** The volume from which most is gained, if one is worth it and its copies fit the disk. */
+  next(): Volume | undefined {
+    return this.#worthy().find((volume) => this.#fits(volume));
+  }
+
+  /** Volumes are worth it, and the copies of none of them fit the disk. */
+  get isStuck(): boolean {
+    const worthy = this.#worthy();
+    return worthy.length > 0 && !worthy.some((volume) => this.#fits(volume));
   }
 
   /**
@@ -145,11 +159,11 @@ export class Compactor {
       volume.unpin();
       this.current = undefined;
     }
-    if (volume.damage !== undefined) return false;
     if (volume.liveBytes !== 0) {
-      volume.damage = `${volume.liveBytes} live bytes were not found in it`;
+      volume.damage ??= `${volume.liveBytes} live bytes were not found in it`;
       return false;
     }
+    // Nothing of what is damaged lives.
     await this.#dropMarks(volume);
     return true;
   }

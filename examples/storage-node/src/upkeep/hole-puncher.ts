@@ -47,6 +47,7 @@ export class HolePuncher {
     }
     // Whoever opened an object before it died may still read it.
     await volume.idle();
+    if (volume.state !== 'sealed') return 0;
     const file = await volumes.files.open(volumes.path(volume.number), 'r+');
     let bytes = 0;
     try {

@@ -138,7 +138,8 @@ export class Upkeep {
       count++;
       await space.look();
     }
-    if (space.freeBytes < space.reserveBytes) await this.#punch();
+    if (space.isScarce || this.compactor.isStuck) await this.#punch();
+    await space.refill();
     return count;
   }
 

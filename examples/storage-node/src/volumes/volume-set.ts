@@ -1,7 +1,7 @@
 import { readFully, writeFully, type FileSystem, type OpenFile } from 'lodestore/fs';
-import { DamagedObjectError, NodeError } from '../node-errors.ts';
+import { DamagedObjectError, NodeError, NoSpaceError } from '../node-errors.ts';
 import { FileCache } from './file-cache.ts';
-import { isMissing } from './files.ts';
+import { isLackOfSpace, isMissing } from './files.ts';
 import { MAX_VOLUME_NUMBER } from './handle.ts';
 import { HeaderSeal } from './record.ts';
 import { Volume } from './volume.ts';
@@ -145,7 +145,9 @@ export class VolumeSet {
       // Nothing refers to it; its entry and what there is of its file are removed like a volume's
       // whose content is gone.
       volume.state = 'retired';
-      throw error;
+      if (!isLackOfSpace(error)) throw error;
+      const freeBytes = await this.files.freeBytes(this.directory).catch(() => 0);
+      throw new NoSpaceError(HEADER_BYTES, freeBytes);
     }
   }
 

@@ -1,0 +1,82 @@
+import { createHash, randomBytes, randomInt } from 'node:crypto';
+import { closeSync, openSync, readdirSync, readSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { StorageNode } from '../../../examples/storage-node/src/storage-node.ts';
+import { hashOf, type SoakLedger } from './soak-ledger.ts';
+import { SOAK_OPTIONS, type SoakCounts } from './soak-report.ts';
+
+/** Behind the header of a volume. */
+const FIRST_BYTE = 4096;
+
+function turnBit(path: string, at: number): void {
+  const file = openSync(path, 'r+');
+  try {
+    const byte = Buffer.alloc(1);
+    readSync(file, byte, 0, 1, at);
+    byte[0]! ^= 1 << (at % 8);
+    writeSync(file, byte, 0, 1, at);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/**
+ * Turns a bit in a volume of a node that is not running. Whatever is read then is refused or what
+ * it was. Then the damaged objects are stored again, or the bit is turned back.
+ */
+export async function flip(data: string, ledger: SoakLedger, counts: SoakCounts): Promise<void> {
+  const volumes = join(data, 'volumes');
+  const files = readdirSync(volumes)
+    .map((name) => join(volumes, name))
+    .filter((path) => statSync(path).size > FIRST_BYTE);
+  if (files.length === 0) return;
+  const path = files[randomInt(files.length)]!;
+  const at = randomInt(FIRST_BYTE, statSync(path).size);
+  const cleaned = await StorageNode.open(data, { ...SOAK_OPTIONS, upkeepMs: 0 });
+  await cleaned.close();
+  // Opening cuts what was never acknowledged.
+  if (at >= statSync(path).size) return;
+  turnBit(path, at);
+  counts.flips++;
+  const node = await StorageNode.open(data, { ...SOAK_OPTIONS, upkeepMs: 0 });
+  let isRepaired = false;
+  try {
+    const refused = await damagedNames(node, ledger);
+    counts.refusedReads += refused.length;
+    const { damages } = await node.scrub();
+    if (refused.length > 0 && damages.length === 0) throw new Error('the scrubber found nothing');
+    const isOfObjects = damages.every(({ name }) => name !== undefined && refused.includes(name));
+    if (refused.length > 0 && isOfObjects && randomInt(2) === 0) {
+      for (const name of refused) await storeAgain(node, name, ledger);
+      counts.restored += refused.length;
+      isRepaired = true;
+    }
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'NO_SPACE') throw error;
+  } finally {
+    await node.close();
+  }
+  if (!isRepaired) turnBit(path, at);
+}
+
+async function damagedNames(node: StorageNode, ledger: SoakLedger): Promise<string[]> {
+  const refused: string[] = [];
+  for (const name of ledger.states.keys()) {
+    try {
+      ledger.settle(name, await hashOf(node, name));
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'DAMAGED') throw error;
+      refused.push(name);
+    }
+  }
+  return refused;
+}
+
+async function storeAgain(node: StorageNode, name: string, ledger: SoakLedger): Promise<void> {
+  const body = randomBytes(randomInt(30_000));
+  const hash = createHash('sha256').update(body).digest('hex');
+  const etag = createHash('md5').update(body).digest('hex');
+  ledger.take({ type: 'begin', name, hash });
+  await node.put('b', name, [body], { describe: () => ({ etag, meta: { headers: {} } }) });
+  ledger.take({ type: 'done', name, hash });
+}
