@@ -160,7 +160,9 @@ export class Compactor {
       this.current = undefined;
     }
     if (volume.liveBytes !== 0) {
-      volume.damage ??= `${volume.liveBytes} live bytes were not found in it`;
+      if (volume.damage === undefined) {
+        this.#foundDamage(volume, 0, `${volume.liveBytes} live bytes were not found`);
+      }
       return false;
     }
     // Nothing of what is damaged lives.
@@ -192,7 +194,9 @@ export class Compactor {
     try {
       const { volumes } = parts;
       for await (const window of walkWindows(volumes, volume, volume.endBytes, windows)) {
-        for (const { offset } of window.gaps) volume.damage ??= `no record is valid at ${offset}`;
+        for (const { offset } of window.gaps) {
+          this.#foundDamage(volume, offset, 'there is no valid record');
+        }
         for (const [i, record] of window.records.entries()) {
           if (i % RECORDS_AT_ONCE === RECORDS_AT_ONCE - 1) await turnOfOthers();
           if (!this.#isToMove(volume, record)) continue;
@@ -222,8 +226,14 @@ export class Compactor {
       return false;
     }
     if (isRecordSound(record.header, record.bytes)) return true;
-    volume.damage ??= `the record at ${record.offset} is damaged`;
+    this.#foundDamage(volume, record.offset, 'the record is damaged: it is not compacted');
     return false;
+  }
+
+  /** Told once. While something lives in the volume, it stays as it is. */
+  #foundDamage(volume: Volume, offset: number, message: string): void {
+    const error = this.#options.parts.volumes.tell(volume, offset, message);
+    volume.damage ??= error.message;
   }
 
   async #move(volume: Volume, { bytes, records }: Outbox): Promise<void> {
