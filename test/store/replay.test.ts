@@ -126,7 +126,7 @@ it('thousands of rows come into ranges by a sample of their keys, and are found 
 it('ascending keys are found by their order, whatever their gaps are', async () => {
   const keys: bigint[] = [];
   // Even keys. Gaps differ by a factor of 2^40, so interpolation misses.
-  for (let i = 0n; i < 5_000n; i++) keys.push(2n * i + ((i / 500n) << 41n));
+  for (let i = 0n; i < 18_000n; i++) keys.push(2n * i + ((i / 2_000n) << 41n));
   const data = new Uint8Array(0);
   const rows = keys.map((key, i) => ({ key, value: BigInt(i + 1), data }));
   const pieces = [[rows.slice(0, 1_500)], [rows.slice(1_500, 1_501)], [rows.slice(1_501)]];
@@ -134,7 +134,8 @@ it('ascending keys are found by their order, whatever their gaps are', async () 
   expect(layers.map(({ slots }) => slots)).toEqual([undefined]);
   const table = new Table({ snapshot: [], layers, recordCount });
   expect(table.size).toBe(keys.length);
-  for (const [i, key] of keys.entries()) {
+  for (let i = 0; i < keys.length; i += 7) {
+    const key = keys[i]!;
     if (table.get(key)?.value !== BigInt(i + 1) || table.has(key + 1n)) expect(key).toBe('found');
   }
 });
