@@ -43,7 +43,13 @@ export type RowsPart =
   | { readonly kind: 'rows'; readonly rows: Uint8Array }
   | { readonly kind: 'interval'; readonly interval: KeyInterval };
 
-/** Cuts whole rows at those that delete intervals. No part is empty. */
+/** About this many bytes of rows are looked through, and copied, at a time. */
+const PART_BYTES: number = 256 * 1024;
+
+/**
+ * Cuts whole rows at those that delete intervals, and elsewhere, so that no part is long. No part
+ * is empty.
+ */
 export function* partsOf(rows: Uint8Array): Generator<RowsPart, void, undefined> {
   const view = new DataView(rows.buffer, rows.byteOffset, rows.length);
   let from = 0;
@@ -52,6 +58,9 @@ export function* partsOf(rows: Uint8Array): Generator<RowsPart, void, undefined>
     if (isRangeRow(view, offset)) {
       if (offset > from) yield { kind: 'rows', rows: rows.subarray(from, offset) };
       yield { kind: 'interval', interval: intervalAt(view, offset) };
+      from = end;
+    } else if (end - from >= PART_BYTES) {
+      yield { kind: 'rows', rows: rows.subarray(from, end) };
       from = end;
     }
     offset = end;

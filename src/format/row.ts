@@ -25,3 +25,12 @@ export function isDeleteRow(view: DataView, offset: number): boolean {
     view.getUint32(offset + VALUE_HIGH, true) === 0
   );
 }
+
+/** Writes a row that deletes the key of these halves. */
+export function writeDeleteRow(view: DataView, offset: number, low: number, high: number): void {
+  view.setUint32(offset + KEY_LOW, low, true);
+  view.setUint32(offset + KEY_HIGH, high, true);
+  view.setUint32(offset + VALUE_LOW, 0, true);
+  view.setUint32(offset + VALUE_HIGH, 0, true);
+  view.setUint32(offset + DATA_LENGTH, 0, true);
+}

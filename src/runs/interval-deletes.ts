@@ -1,7 +1,7 @@
 import { ROW_HEADER_BYTES, MAX_U64 } from '../base/limits.ts';
 import type { Columns } from '../format/columns.ts';
 import type { KeyInterval } from '../format/range-row.ts';
-import { DATA_LENGTH, KEY_HIGH, KEY_LOW, VALUE_HIGH, VALUE_LOW } from '../format/row.ts';
+import { writeDeleteRow } from '../format/row.ts';
 import { foldRuns } from './fold.ts';
 import { LogRows } from './log-rows.ts';
 import { keyBound, RunCursor } from './run-cursor.ts';
@@ -21,13 +21,7 @@ export class DeleteRows {
   }
 
   add(low: number, high: number): void {
-    const offset = this.#used;
-    const view = this.#view;
-    view.setUint32(offset + KEY_LOW, low, true);
-    view.setUint32(offset + KEY_HIGH, high, true);
-    view.setUint32(offset + VALUE_LOW, 0, true);
-    view.setUint32(offset + VALUE_HIGH, 0, true);
-    view.setUint32(offset + DATA_LENGTH, 0, true);
+    writeDeleteRow(this.#view, this.#used, low, high);
     this.#used += ROW_HEADER_BYTES;
     if (this.#used === this.#bytes.length) this.flush();
   }

@@ -18,11 +18,13 @@ import { OlderLayers } from './base/older-layers.ts';
 import type { TableRecord } from './layer/table-record.ts';
 import { TABLE_SIZES, type TableSizes } from './layer/table-sizes.ts';
 import { ReplayedRows, type ReplayedParts } from './replayed/replayed-rows.ts';
-import { UNKNOWN_KEY, type DataLength } from './layer/update-layer.ts';
+import { UNKNOWN_KEY, type DataLength, type Presence } from './layer/update-layer.ts';
 import { View, type Records } from './view.ts';
 
 /** Rows that {@link Table.stepPublish} indexes in about a millisecond. */
 export const PUBLISH_STEP_ROWS = 2_048;
+
+const ALL_PRESENT: Presence = { isPresent: () => true };
 
 export interface TableMemory {
   /** Columns of the base. */
@@ -90,6 +92,8 @@ export class Table implements Records {
   /** Number of records in the last frozen layer and below. */
   #frozenSize = 0;
   #knownContent: KnownContent | undefined;
+  /** See `beginPublish`. */
+  #publishedKeys: 'any' | 'present' = 'any';
 
   constructor(recovered: RecoveredColumns = { snapshot: [] }, sizes: TableSizes = TABLE_SIZES) {
     this.#sizes = sizes;
@@ -236,15 +240,17 @@ export class Table implements Records {
 
   /**
    * Begins a {@link publish} in steps, whose timing the caller chooses. No row is visible before
-   * `endPublish`.
+   * `endPublish`. With `present`, the table has a record of each key of the rows, which are deletes.
    */
-  beginPublish(region: Region, rowsLength: number): void {
+  beginPublish(region: Region, rowsLength: number, keys: 'any' | 'present' = 'any'): void {
+    this.#publishedKeys = keys;
     this.#live.beginPublish(region, rowsLength);
   }
 
   /** Indexes up to `maxRows` more rows. Returns true when all are indexed. */
   stepPublish(maxRows: number = PUBLISH_STEP_ROWS): boolean {
-    return this.#live.stepPublish(maxRows, this.#older);
+    const older = this.#publishedKeys === 'present' ? ALL_PRESENT : this.#older;
+    return this.#live.stepPublish(maxRows, older);
   }
 
   /** Makes the group visible. It must be indexed and durable. */
@@ -254,7 +260,12 @@ export class Table implements Records {
 
   /** Undoes the publishing of a group whose write failed, and releases its region. */
   abandonPublish(): void {
-    this.#live.abandonPublish();
+    while (!this.stepAbandon(Infinity));
+  }
+
+  /** Does up to `maxRows` rows of {@link abandonPublish}. Returns true when all are undone. */
+  stepAbandon(maxRows: number = PUBLISH_STEP_ROWS): boolean {
+    return this.#live.stepAbandon(maxRows);
   }
 
   /**

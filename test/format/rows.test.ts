@@ -58,6 +58,12 @@ test('deletes of intervals are rows of logs of version 3 only, whose ends do not
   expect([...partsOf(bytes)]).toEqual([
     { kind: 'interval', interval: { lowest: 5n, highest: 5n } },
   ]);
+  const puts = groupOf([Array.from({ length: 30_000 }, () => ROW)]).decoded;
+  const parts = [...partsOf(Buffer.concat([puts, bytes]))];
+  expect(parts.map(({ kind }) => kind)).toEqual(['rows', 'rows', 'rows', 'interval']);
+  const rows = parts.flatMap((part) => (part.kind === 'rows' ? [part.rows] : []));
+  expect(Buffer.concat(rows).equals(puts)).toBe(true);
+  expect(Math.max(...rows.map(({ length }) => length))).toBeLessThan(300_000);
   writeRangeRow(view, 0, { lowest: 6n, highest: 5n });
   expect(decodeGroup(bytes, 1, 1, 'with-intervals')).toMatch(/number of rows differs/);
   expect(countRows(bytes.subarray(0, 27), 'with-intervals')).toBe(-1);

@@ -104,6 +104,30 @@ describe('deleteRange', () => {
     await again.close();
   });
 
+  test('behind a long row part of its batch, and rejected whole when its write fails', async () => {
+    const fs = new CrashFs({ trace: false });
+    const store = await openOn(fs, '/s', NO_MERGES);
+    const model: Model = new Map();
+    await store.insertBatch(batchOf(0, 6_000, 1));
+    put(model, 0, 6_000, 1);
+    // The rows in front of the range are cut into several parts.
+    const batch = batchOf(3_000, 20_000, 2).deleteRange({ gte: 2_000, lt: 19_000 }).put(2_500, 3);
+    fs.faults.add({ call: 'write', error: 'ENOSPC', mode: 'sticky' });
+    await expect(store.insertBatch(batch)).rejects.toMatchObject({ outcome: 'not-applied' });
+    fs.faults.clear();
+    await expectContents(store, model);
+    await store.insertBatch(batch);
+    put(model, 3_000, 20_000, 2);
+    drop(model, 2_000, 19_000);
+    put(model, 2_500, 2_501, 3);
+    expect(contentsOf(store.entries())).toEqual(sorted(model));
+    expect(store.size).toBe(model.size);
+    const again = await openOn(fs.minimalCrash(), '/s', NO_MERGES);
+    expect(contentsOf(again.entries())).toEqual(sorted(model));
+    await again.close();
+    await store.close();
+  });
+
   test('is one update in the feed and one small frame in a log of version 3', async () => {
     const fs = new CrashFs({ trace: false });
     const store = await openOn(fs, '/s', NO_MERGES);

@@ -194,6 +194,42 @@ describe('Table.publish', () => {
     expect(table.size).toBe(4);
   });
 
+  it('shows what was before at each step in which a group is taken back', () => {
+    const table = tableOf([1, 4]);
+    publishRows(table, [put(2, 5), del(4)]);
+    const rows = [put(1, 8), put(2, 8), put(2, 9), put(3, 8), put(4, 8)];
+    const region = table.reserve(rowsLength(rows));
+    writeRows(region.bytes, rows);
+    table.beginPublish(region, rowsLength(rows));
+    table.stepPublish();
+    let steps = 0;
+    for (let isUndone = false; !isUndone; steps++) {
+      isUndone = table.stepAbandon(2);
+      const values = [1, 2, 3, 4].map((key) => table.get(key)?.value);
+      expect(values).toEqual([1n, 5n, undefined, undefined]);
+      expect([...table.keys()]).toEqual([1n, 2n]);
+      expect(table.size).toBe(2);
+    }
+    expect(steps).toBe(3);
+    publishRows(table, [put(3, 7)]);
+    expect([...table.keys()]).toEqual([1n, 2n, 3n]);
+  });
+
+  it('takes the keys of deletes for present when it is told so', () => {
+    const table = tableOf([1, 4]);
+    publishRows(table, [put(2, 5), put(1, 6)]);
+    const rows = [del(1), del(2), del(4), del(2)];
+    const region = table.reserve(rowsLength(rows));
+    writeRows(region.bytes, rows);
+    table.beginPublish(region, rowsLength(rows), 'present');
+    table.stepPublish();
+    table.endPublish();
+    expect([...table.keys()]).toEqual([]);
+    expect(table.size).toBe(0);
+    publishRows(table, [del(7)]);
+    expect(table.size).toBe(0);
+  });
+
   it('shows nothing that is not indexed', () => {
     const table = new Table();
     const region = table.reserve(46);

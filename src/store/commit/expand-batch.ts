@@ -2,11 +2,10 @@ import { viewOf } from '../../base/bytes.ts';
 import { waited, type Flow } from '../../base/flow.ts';
 import { BatchTooLargeError, type StoreError } from '../../base/errors.ts';
 import { MAX_DELTA_BYTES, ROW_HEADER_BYTES } from '../../base/limits.ts';
-import { splitU64, u64Halves } from '../../base/u64.ts';
 import { partsOf, type KeyInterval } from '../../format/range-row.ts';
-import { DATA_LENGTH, isDeleteRow, KEY_HIGH, KEY_LOW } from '../../format/row.ts';
+import { DATA_LENGTH, isDeleteRow, KEY_HIGH, KEY_LOW, writeDeleteRow } from '../../format/row.ts';
 import type { Pause } from '../../log/group-encoder.ts';
-import { DeleteRows } from '../../runs/interval-deletes.ts';
+import { PositionList } from '../../table/delta/position-list.ts';
 import { U64Filter } from '../../table/layer/value-search.ts';
 import type { Table } from '../../table/table.ts';
 import type { View } from '../../table/view.ts';
@@ -14,10 +13,16 @@ import type { View } from '../../table/view.ts';
 /** Keys looked at before the event loop is looked after again: about half a millisecond. */
 const SLICE_KEYS = 2_048;
 
+/** Halves of keys, low half first. A list of one million keys is 8 MB. */
+type KeyList = PositionList;
+
+/** Rows of the batch, or keys that are deleted. */
+type Piece = { readonly rows: Uint8Array } | { readonly deleted: KeyList };
+
 /** Rows that each concern one key. */
 interface ExpandedRows {
   /** In order. */
-  readonly pieces: readonly Uint8Array[];
+  readonly pieces: readonly Piece[];
   readonly lengthBytes: number;
 }
 
@@ -36,14 +41,35 @@ export function* publishExpanded(
   }
   // A region is never empty.
   const region = table.reserve(Math.max(1, lengthBytes));
-  table.beginPublish(region, lengthBytes);
+  // Keys that an interval deletes were found in the table, if the batch itself has put none.
+  const arePresent = pieces.every((piece) => 'deleted' in piece);
+  table.beginPublish(region, lengthBytes, arePresent ? 'present' : 'any');
   let offset = 0;
   for (const piece of pieces) {
-    region.bytes.set(piece, offset);
-    offset += piece.length;
-    yield* waited(pause?.());
+    if ('rows' in piece) {
+      region.bytes.set(piece.rows, offset);
+      offset += piece.rows.length;
+      yield* waited(pause?.());
+    } else offset = yield* writeDeletes(region.bytes, offset, piece.deleted, pause);
   }
   return undefined;
+}
+
+/** Writes a row for each key. Returns the offset behind the last. */
+function* writeDeletes(
+  bytes: Uint8Array,
+  from: number,
+  keys: KeyList,
+  pause: Pause,
+): Flow<number> {
+  const view = viewOf(bytes);
+  let offset = from;
+  for (let at = 0; at < keys.length; at += 2) {
+    writeDeleteRow(view, offset, keys.at(at), keys.at(at + 1));
+    offset += ROW_HEADER_BYTES;
+    if (at % (4 * SLICE_KEYS) === 0) yield* waited(pause?.());
+  }
+  return offset;
 }
 
 /**
@@ -58,10 +84,10 @@ function expandBatch(table: Table, rows: Uint8Array, pause: Pause): Flow<Expande
 class BatchExpansion {
   readonly #view: View;
   readonly #pause: Pause;
-  readonly #pieces: Uint8Array[] = [];
+  readonly #pieces: Piece[] = [];
   #lengthBytes = 0;
-  /** Halves of the keys that the batch has put so far. */
-  readonly #put: number[] = [];
+  /** Keys that the batch has put so far. */
+  readonly #put: KeyList = new PositionList();
   #untilPause = SLICE_KEYS;
 
   constructor(view: View, pause: Pause) {
@@ -79,46 +105,44 @@ class BatchExpansion {
   }
 
   *#addRows(rows: Uint8Array): Flow<void> {
-    this.#take(rows);
+    this.#pieces.push({ rows });
+    this.#lengthBytes += rows.length;
     const view = viewOf(rows);
     for (let offset = 0; offset < rows.length;) {
       if (!isDeleteRow(view, offset)) {
-        this.#put.push(view.getUint32(offset + KEY_LOW, true));
-        this.#put.push(view.getUint32(offset + KEY_HIGH, true));
+        const low = view.getUint32(offset + KEY_LOW, true);
+        addKey(this.#put, low, view.getUint32(offset + KEY_HIGH, true));
       }
       offset += ROW_HEADER_BYTES + view.getUint32(offset + DATA_LENGTH, true);
-      yield* this.#rest();
+      if (--this.#untilPause === 0) yield* this.#rest();
     }
   }
 
   *#addDeletes(interval: KeyInterval): Flow<void> {
-    const deletes = new DeleteRows((rows) => this.#take(rows));
+    const deleted: KeyList = new PositionList();
     const walk = this.#view.walk({ ...interval, reverse: false, limit: Infinity });
     for (let step = walk.stepSome(); step !== 'end'; step = walk.stepSome()) {
-      if (step === 'record') {
-        splitU64(walk.key(), 'key');
-        deletes.add(u64Halves[0]!, u64Halves[1]!);
-      }
-      yield* this.#rest();
+      if (step === 'record') addKey(deleted, walk.keyLow, walk.keyHigh);
+      if (--this.#untilPause === 0) yield* this.#rest();
     }
     const filter = new U64Filter(interval);
     for (let at = 0; at < this.#put.length; at += 2) {
-      const low = this.#put[at]!;
-      const high = this.#put[at + 1]!;
-      if (filter.accepts(low, high)) deletes.add(low, high);
-      yield* this.#rest();
+      const low = this.#put.at(at);
+      const high = this.#put.at(at + 1);
+      if (filter.accepts(low, high)) addKey(deleted, low, high);
+      if (--this.#untilPause === 0) yield* this.#rest();
     }
-    deletes.flush();
-  }
-
-  #take(rows: Uint8Array): void {
-    this.#pieces.push(rows.slice());
-    this.#lengthBytes += rows.length;
+    this.#pieces.push({ deleted });
+    this.#lengthBytes += (deleted.length / 2) * ROW_HEADER_BYTES;
   }
 
   *#rest(): Flow<void> {
-    if (--this.#untilPause > 0) return;
     this.#untilPause = SLICE_KEYS;
     yield* waited(this.#pause?.());
   }
+}
+
+function addKey(keys: KeyList, low: number, high: number): void {
+  keys.append(low);
+  keys.append(high);
 }

@@ -115,7 +115,7 @@ export class GroupCommit {
     const region = table.reserve(rowsBytes + batchTableBytes(written.length));
     const group = gather(region, written, rowsBytes);
     table.beginPublish(region, rowsBytes);
-    return this.#finish(yield* this.write(log, group, durability), group);
+    return yield* this.#finish(yield* this.write(log, group, durability), group);
   }
 
   /** Writes a group of one batch that deletes intervals, and shows the deletes of single keys. */
@@ -127,7 +127,7 @@ export class GroupCommit {
     const { table, pause } = this.#parts;
     const refusal = yield* publishExpanded(table, group.decoded, pause);
     if (refusal !== undefined) return refusal;
-    return this.#finish(yield* this.write(log, group, durability), group);
+    return yield* this.#finish(yield* this.write(log, group, durability), group);
   }
 
   /**
@@ -150,14 +150,14 @@ export class GroupCommit {
     region.bytes.set(decoded);
     table.beginPublish(region, decoded.length - batchTableBytes(batchCount));
     const group = { decoded: region.bytes, batchCount, recordCount, stored };
-    return this.#finish(yield* this.write(log, group, 'deferred'), group);
+    return yield* this.#finish(yield* this.write(log, group, 'deferred'), group);
   }
 
   /** Shows the group that has been written, or takes it back. */
-  #finish(error: StoreError | undefined, group: Group): StoreError | undefined {
-    const { table, stats } = this.#parts;
+  *#finish(error: StoreError | undefined, group: Group): Flow<StoreError | undefined> {
+    const { table, stats, pause } = this.#parts;
     if (error !== undefined) {
-      table.abandonPublish();
+      while (!table.stepAbandon()) yield* waited(pause?.());
       return error;
     }
     table.endPublish();

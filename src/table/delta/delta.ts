@@ -124,6 +124,7 @@ export class Delta implements UpdateLayer {
       region,
       end: region.position + rowsLength,
       next: region.position,
+      undoneTo: region.position,
       touchedTo: region.position,
       seen: 0,
       rowCount: 0,
@@ -197,15 +198,19 @@ export class Delta implements UpdateLayer {
 
   /**
    * Undoes a group whose rows are partly or completely indexed: each key points to its previous row
-   * again.
+   * again. Returns false after `maxRows` rows if there are more; nothing may be indexed until then.
    */
-  abandonPublish(): void {
+  stepAbandon(maxRows: number): boolean {
     const publication = this.#publication;
     assert(publication !== undefined, 'a publication has begun');
     const { region, hidden } = publication;
     const { views } = this.#arena;
-    let position = region.position;
-    while (position < publication.next) {
+    let position = publication.undoneTo;
+    for (let rows = 0; position < publication.next; rows++) {
+      if (rows >= maxRows) {
+        publication.undoneTo = position;
+        return false;
+      }
       const view = views[blockOf(position)]!;
       const offset = viewOffset(position);
       const low = view.getUint32(offset + KEY_LOW, true);
@@ -220,6 +225,7 @@ export class Delta implements UpdateLayer {
     this.#runs.abandon();
     this.#publication = undefined;
     this.#arena.release(region, 0);
+    return true;
   }
 
   stateOf(low: number, high: number): KeyState {

@@ -7,6 +7,8 @@ export interface Publication {
   readonly region: Region;
   readonly end: number;
   next: number;
+  /** While the group is taken back: its rows before this position no longer count. */
+  undoneTo: number;
   /** End of the rows whose index slots were prefetched. `seen` is computed from these slots. */
   touchedTo: number;
   seen: number;

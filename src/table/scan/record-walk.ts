@@ -71,6 +71,18 @@ export class RecordWalk {
     }
   }
 
+  /** Lower half of the full key of the current record. */
+  get keyLow(): number {
+    const chunk = this.#chunk;
+    return chunk === undefined ? this.#cursor!.low : chunk.keyLowAt(this.#index);
+  }
+
+  /** Upper half of the full key of the current record. */
+  get keyHigh(): number {
+    const chunk = this.#chunk;
+    return chunk === undefined ? this.#cursor!.high : chunk.keyHighAt(this.#index);
+  }
+
   key(): bigint {
     const chunk = this.#chunk;
     const key =
