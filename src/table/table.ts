@@ -240,7 +240,7 @@ export class Table implements Records {
 
   /**
    * Begins a {@link publish} in steps, whose timing the caller chooses. No row is visible before
-   * `endPublish`. With `present`, the table has a record of each key of the rows, which are deletes.
+   * `endPublish`. With `present`, the rows are deletes of keys that the table has records of.
    */
   beginPublish(region: Region, rowsLength: number, keys: 'any' | 'present' = 'any'): void {
     this.#publishedKeys = keys;

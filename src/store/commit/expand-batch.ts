@@ -56,12 +56,7 @@ export function* publishExpanded(
 }
 
 /** Writes a row for each key. Returns the offset behind the last. */
-function* writeDeletes(
-  bytes: Uint8Array,
-  from: number,
-  keys: KeyList,
-  pause: Pause,
-): Flow<number> {
+function* writeDeletes(bytes: Uint8Array, from: number, keys: KeyList, pause: Pause): Flow<number> {
   const view = viewOf(bytes);
   let offset = from;
   for (let at = 0; at < keys.length; at += 2) {

@@ -21,6 +21,8 @@ import type { RecoveryContext } from './recovery-context.ts';
 type Context = Pick<RecoveryContext, 'pause' | 'signal'>;
 
 const FIRST_BUFFER_BYTES: number = 64 * 1024;
+/** A piece of more deletes is ended: about a MiB of rows. */
+const PIECE_DELETES = 40_000;
 
 /** Chunks whose keys an interval of these pieces deletes, by ordinal, ascending. */
 export function coveredChunks(
@@ -57,19 +59,18 @@ async function deletesOf(
   older: readonly RowPiece[],
   chunks: readonly (Columns | LazyChunk)[],
 ): Promise<RowPiece[]> {
-  const builder = new PieceBuilder(FIRST_BUFFER_BYTES);
-  const deletes = new DeleteRows((rows) => builder.add(rows));
+  const deletes = new DeletePieces(pause);
   const filter = new U64Filter(interval);
   for (const chunk of chunks) {
     if (chunk.lastKey < interval.lowest || chunk.firstKey > interval.highest) continue;
     signal.throwIfAborted();
-    await pause?.();
+    await deletes.rest();
     addKeysOf(chunk, interval, filter, deletes);
   }
   for (const { entries } of older) {
     for (let from = 0; from < entries.length; from += ENTRY_WORDS * STEP_ENTRIES) {
       signal.throwIfAborted();
-      await pause?.();
+      await deletes.rest();
       const to = Math.min(entries.length, from + ENTRY_WORDS * STEP_ENTRIES);
       for (let at = from; at < to; at += ENTRY_WORDS) {
         if (entries[at + LENGTH]! >= DELETE_FLAG) continue;
@@ -79,15 +80,53 @@ async function deletesOf(
       }
     }
   }
-  deletes.flush();
-  return finishInSlices(builder.finish(), pause);
+  return deletes.finish();
+}
+
+/**
+ * Rows that delete one key each, in pieces of bounded length: a builder searches a long piece for
+ * superseded rows all at once, which is too long for the thread that opens the store.
+ */
+class DeletePieces {
+  readonly #pause: Context['pause'];
+  readonly #pieces: RowPiece[] = [];
+  readonly #rows: DeleteRows = new DeleteRows((rows) => this.#builder.add(rows));
+  #builder: PieceBuilder = new PieceBuilder(FIRST_BUFFER_BYTES);
+  #count = 0;
+
+  constructor(pause: Context['pause']) {
+    this.#pause = pause;
+  }
+
+  add(low: number, high: number): void {
+    this.#rows.add(low, high);
+    this.#count++;
+  }
+
+  /** Yields to the event loop. Ends the piece if it is long enough. */
+  async rest(): Promise<void> {
+    await this.#pause?.();
+    if (this.#count >= PIECE_DELETES) await this.#end();
+  }
+
+  async finish(): Promise<RowPiece[]> {
+    await this.#end();
+    return this.#pieces;
+  }
+
+  async #end(): Promise<void> {
+    this.#rows.flush();
+    this.#pieces.push(...(await finishInSlices(this.#builder.finish(), this.#pause)));
+    this.#builder = new PieceBuilder(FIRST_BUFFER_BYTES);
+    this.#count = 0;
+  }
 }
 
 function addKeysOf(
   slot: Columns | LazyChunk,
   { lowest }: KeyInterval,
   filter: U64Filter,
-  deletes: DeleteRows,
+  deletes: DeletePieces,
 ): void {
   const chunk = slot instanceof LazyChunk ? slot.chunk : new Chunk(slot);
   splitU64(lowest, 'lowest');
