@@ -707,8 +707,20 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'rows of a batch before an interval that it deletes are kept': {
     file: 'src/store/commit/expand-batch.ts',
-    find: 'if (filter.accepts(low, high)) deletes.add(low, high);',
-    replace: 'if (filter.accepts(low, high) && low < 0) deletes.add(low, high);',
+    find: 'if (filter.accepts(low, high)) addKey(deleted, low, high);',
+    replace: 'if (filter.accepts(low, high) && low < 0) addKey(deleted, low, high);',
+    test: 'test/store/delete-range.test.ts',
+  },
+  'keys that a batch puts before an interval counted as present': {
+    file: 'src/store/commit/expand-batch.ts',
+    find: "table.beginPublish(region, lengthBytes, arePresent ? 'present' : 'any');",
+    replace: "table.beginPublish(region, lengthBytes, 'present');",
+    test: 'test/store/delete-range.test.ts',
+  },
+  'of a group that failed only the first rows taken back': {
+    file: GROUP_COMMIT,
+    find: '      while (!table.stepAbandon()) yield* waited(pause?.());\n',
+    replace: '      table.stepAbandon();\n',
     test: 'test/store/delete-range.test.ts',
   },
   'a delete of an interval written to a log of a version that has none': {
