@@ -123,6 +123,22 @@ export const STATE_METRICS: readonly ScalarMetric[] = [
     ],
   },
   {
+    name: 'held_snapshots',
+    telemetryName: 'held_snapshot.count',
+    instrument: 'updowncounter',
+    unit: '{snapshot}',
+    help: 'Number of snapshots in memory (store.snapshot()) that are not released.',
+    read: ({ snapshots }) => snapshots.open,
+  },
+  {
+    name: 'held_snapshot_bytes',
+    telemetryName: 'held_snapshot.size',
+    instrument: 'updowncounter',
+    unit: 'By',
+    help: 'Bytes of memory that only snapshots in memory (store.snapshot()) still need.',
+    read: ({ snapshots }) => snapshots.heldBytes,
+  },
+  {
     name: 'queue_bytes',
     telemetryName: 'queue.size',
     instrument: 'updowncounter',
