@@ -1,6 +1,12 @@
 import { Option } from 'commander';
 import { MAX_BATCH_BYTES, ROW_HEADER_BYTES } from '../base/limits.ts';
-import { parseBoundedCount, parseKey, parseLimit, parseSequence } from './arguments.ts';
+import {
+  parseBoundedCount,
+  parseKey,
+  parseKeyspace,
+  parseLimit,
+  parseSequence,
+} from './arguments.ts';
 import { backup } from './backup.ts';
 import { capacity, MAX_RECORDS } from './capacity.ts';
 import { dump } from './dump.ts';
@@ -42,6 +48,11 @@ function json(description = 'print one JSON object'): Option {
   return new Option('--json', description);
 }
 
+const KEYSPACE: Option = new Option(
+  '--keyspace <prefix/bits>',
+  'only keys whose highest bits are the prefix; keys are those without it',
+).argParser(parseKeyspace);
+
 const DATA = 'print the data too, in hexadecimal';
 
 function format(of: string): Option {
@@ -80,7 +91,14 @@ const READERS: readonly CliCommand[] = [
       new Option('--lte <key>', 'up to this key').argParser(parseKey),
       new Option('--limit <count>', 'maximum number of records').argParser(parseLimit),
       new Option('--reverse', 'from the greatest key down'),
-      new Option('--damaged', 'print what verifies of a damaged store'),
+      KEYSPACE,
+      new Option('--count', 'print only the number of records').conflicts([
+        'data',
+        'limit',
+        'reverse',
+        'damaged',
+      ]),
+      new Option('--damaged', 'print what verifies of a damaged store').conflicts('keyspace'),
     ],
     exitCodes: READING,
     run: dump,
@@ -90,7 +108,7 @@ const READERS: readonly CliCommand[] = [
     summary: 'Prints a hash of all records; equal records have equal hashes.',
     example: 'hash /srv/objects/meta',
     arguments: READ,
-    options: [json()],
+    options: [json(), KEYSPACE],
     exitCodes: READING,
     run: hash,
   },

@@ -2,12 +2,14 @@ import { nextTurn } from '../base/timers.ts';
 import { CorruptionError } from '../base/errors.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import { MetadataStore } from '../store/metadata-store.ts';
+import type { KeyspaceOptions } from '../store/keyspace.ts';
 import type { RangeOptions } from '../table/layer/key-range.ts';
 import type { TableRecord } from '../table/layer/table-record.ts';
 import { Table } from '../table/table.ts';
 import { onDirectory } from './on-directory.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { EXIT_DAMAGE, EXIT_OK } from './output/exit-code.ts';
+import { toJson } from './output/json-text.ts';
 import { lossText } from './text/loss-text.ts';
 import { surveyDirectory } from '../inspection/survey.ts';
 import { readVerifiable } from '../inspection/verifiable-records.ts';
@@ -20,11 +22,13 @@ export interface DumpOptions {
   readonly lte?: bigint;
   readonly limit?: number;
   readonly reverse?: true;
+  readonly keyspace?: KeyspaceOptions;
+  readonly count?: true;
 }
 
 type Records = Iterable<[bigint, TableRecord]>;
 
-/** Prints the records that recovery would load, one per line, in key order. */
+/** Prints the records that recovery would load, one per line, in key order, or their number. */
 export async function dump(
   context: CommandContext,
   directory: string,
@@ -33,7 +37,10 @@ export async function dump(
   try {
     const store = await openToRead(context, directory);
     context.bar.clear();
-    await printRecords(context, store.entries(rangeOf(options)), options);
+    const { keyspace } = options;
+    const reads = keyspace === undefined ? store : store.keyspace(keyspace);
+    if (options.count === true) await printCount(context, reads, options);
+    else await printRecords(context, reads.entries(rangeOf(options)), options);
     await store.close();
     return EXIT_OK;
   } catch (error) {
@@ -84,6 +91,16 @@ async function dumpDamaged(
   const table = new Table({ snapshot: columns, recordCount });
   await printRecords(context, table.entries(rangeOf(options)), options);
   return EXIT_DAMAGE;
+}
+
+async function printCount(
+  { out, signal }: CommandContext,
+  reads: Pick<MetadataStore, 'count'>,
+  { gte, lte, json }: DumpOptions,
+): Promise<void> {
+  const records = await reads.count({ gte, lte, signal });
+  out.line(json === true ? toJson({ records }) : String(records));
+  await out.flush();
 }
 
 async function printRecords(

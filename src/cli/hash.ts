@@ -1,4 +1,5 @@
 import { MetadataStore } from '../store/metadata-store.ts';
+import type { KeyspaceOptions } from '../store/keyspace.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { EXIT_OK } from './output/exit-code.ts';
 import { toJson } from './output/json-text.ts';
@@ -6,9 +7,10 @@ import { countOf } from './output/number-text.ts';
 
 export interface HashOptions {
   readonly json?: true;
+  readonly keyspace?: KeyspaceOptions;
 }
 
-/** Prints the content hash of the records that recovery would load. */
+/** Prints the content hash of the records, or of a keyspace, that recovery would load. */
 export async function hash(
   context: CommandContext,
   directory: string,
@@ -21,7 +23,9 @@ export async function hash(
     onProgress: (progress) => bar.report(progress),
   });
   try {
-    const content = await store.contentHash({ signal });
+    const { keyspace } = options;
+    const reads = keyspace === undefined ? store : store.keyspace(keyspace);
+    const content = await reads.contentHash({ signal });
     bar.clear();
     if (options.json === true) out.line(toJson(content));
     else {

@@ -79,6 +79,31 @@ test.each([
   ).toEqual(keys);
 });
 
+test('--count: how many records a range has; --keyspace: of those with a prefix', async () => {
+  const directory = await smallStore();
+  const printed = async (...options: string[]): Promise<string> =>
+    (await runCli(['dump', ...options, directory])).out;
+  expect(await printed('--count')).toBe('3\n');
+  expect(await printed('--count', '--gte', '2', '--json')).toBe('{"records":2}\n');
+  expect(await printed('--keyspace', '0xff/8')).toBe(`${2n ** 56n - 1n} ${MAX} 1\n`);
+  expect(await printed('--keyspace', '0/8', '--gte', '2')).toBe('9007199254740993 5 2\n');
+  expect(await printed('--keyspace', '0/8', '--count', '--lte', '1')).toBe('1\n');
+  expect(await printed('--keyspace', '0/8', '--count', '--gte', '5', '--lte', '4')).toBe('0\n');
+});
+
+test.each([
+  [['--keyspace', '5'], /A keyspace is a prefix and its number of bits: 5\/8\./],
+  [['--keyspace', '256/8'], /prefix must have at most 8 bits; it is 256\./],
+  [['--keyspace', '0/0'], /bits must be an integer from 1 to 63/],
+  [['--count', '--limit', '1'], /--count.* cannot be used with .*--limit/],
+  [['--count', '--damaged'], /--count.* cannot be used with .*--damaged/],
+  [['--damaged', '--keyspace', '0/8'], /--damaged.* cannot be used with .*--keyspace/],
+])('%j is refused', async (options, message) => {
+  const { code, err } = await runCli(['dump', ...options, 'nowhere']);
+  expect(err).toMatch(message);
+  expect(code).toBe(2);
+});
+
 test('a damaged store: nothing but the error; with --damaged what verifies, and what does not', async () => {
   const directory = await closedStore();
   const whole = (await runCli(['dump', directory])).out.split('\n');

@@ -55,6 +55,10 @@ test('beside a store that is open', async () => {
   }
   const { code, out } = await runCli(['hash', directory]);
   expect([code, out]).toEqual([0, `${contentHashOf(RECORDS)}  3 records, last sequence 3\n`]);
+  // 300 is 0x12c: the keys below 256 share the upper 56 bits.
+  const part = await runCli(['hash', '--keyspace', '0/56', directory]);
+  const below = RECORDS.filter(({ key }) => key < 256n);
+  expect(part.out).toBe(`${contentHashOf(below)}  2 records, last sequence 3\n`);
   await store.close();
 });
 
