@@ -505,6 +505,12 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'if (previous.lastSequence < 0n) return false;',
     test: 'test/store/follow.test.ts',
   },
+  'a follower does not compare the end of a log with the header of the next': {
+    file: 'src/store/follow/log-follower.ts',
+    find: '      if (!isSamePredecessor(reader.asPredecessor, previous)) return false;\n',
+    replace: '',
+    test: 'test/store/follow.test.ts',
+  },
   'a salvage that does not settle the claim': {
     file: 'src/store/salvage/salvage-reading.ts',
     find: 'isOurs ? claim.number : 0',

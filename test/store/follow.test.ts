@@ -346,6 +346,41 @@ describe('refresh', () => {
     await follower.close();
   });
 
+  test('a log that ends otherwise than the next one says is not followed', async () => {
+    const [own, other] = [new Room(), new Room()];
+    const writers = await Promise.all(
+      [own, other].map((room) => room.open({}, { rotateBytes: 500, reserveBytes: 512 })),
+    );
+    // Two histories of one store, which differ in one value: as if a copy had gone its own way.
+    const write = async (keys: readonly number[]): Promise<void> => {
+      for (const key of keys) {
+        const data = new Uint8Array(100).fill(key);
+        await writers[0]!.put(key, key, data);
+        await writers[1]!.put(key, key === 2 ? 9 : key, data);
+      }
+    };
+    await write([1, 2]);
+    await own.timers.pass(100);
+    const follower = await own.follow({ follow: { everyMs: 60_000 } });
+    await write([3]);
+    await own.timers.pass(100);
+    await follower.refresh();
+    expect([follower.size, follower.valueOf(2)]).toEqual([3, 2n]);
+    await write(Array.from({ length: 27 }, (_, i) => i + 4));
+    for (const writer of writers) await writer.close();
+    const logs = [...other.fs.files().keys()].filter((path) => /\/log_/.test(path));
+    expect(logs.length).toBeGreaterThan(2);
+    for (const [path] of own.fs.files()) await own.fs.unlink(path);
+    for (const [path, bytes] of other.fs.files()) {
+      const file = await own.fs.open(path, 'wx');
+      await file.write(bytes, 0);
+      await file.close();
+    }
+    await follower.refresh();
+    expect([follower.size, follower.valueOf(2)]).toEqual([30, 9n]);
+    await follower.close();
+  });
+
   test('what a salvage has left is shown', async () => {
     const room = new Room();
     const writer = await room.open({}, { rotateBytes: 500, reserveBytes: 512 });
