@@ -318,7 +318,7 @@ const CLI_FACES: readonly (readonly [folder: string, files: RegExp])[] = [
   ['replicated/node', /^replicated-store$/],
   ['runs', /^run-cursor$/],
   ['snapshot', /^snapshot-writer$/],
-  ['store', /^metadata-store$/],
+  ['store', /^(keyspace|metadata-store)$/],
   ['store/backup', /^(backup|backup-source|copy-error|restore)$/],
   ['store/batch', /^write-batch$/],
   ['store/changes', /^change$/],

@@ -505,6 +505,12 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'if (previous.lastSequence < 0n) return false;',
     test: 'test/store/follow.test.ts',
   },
+  'a note hides the claim of a log that has been closed': {
+    file: 'src/directory/claim-file.ts',
+    find: 'return one.lengthBytes > other.lengthBytes;',
+    replace: 'return one.lengthBytes < other.lengthBytes;',
+    test: 'test/store/follow.test.ts',
+  },
   'a follower does not compare the end of a log with the header of the next': {
     file: 'src/store/follow/log-follower.ts',
     find: '      if (!isSamePredecessor(reader.asPredecessor, previous)) return false;\n',

@@ -46,7 +46,14 @@ export async function readSyncedEnd(fs: FileSystem, directory: string): Promise<
   if (claim === undefined || note === undefined) return note ?? claim;
   // Of another store, in a lock file that was copied.
   if (!equalBytes(claim.storeId, note.storeId)) return claim;
-  return claim.lastSequence > note.lastSequence ? claim : note;
+  return reachesFurther(claim, note) ? claim : note;
+}
+
+/** With as many batches, a claim may still reach further: it includes the seal of a log. */
+function reachesFurther(one: Claim, other: Claim): boolean {
+  if (one.lastSequence !== other.lastSequence) return one.lastSequence > other.lastSequence;
+  if (one.number !== other.number) return one.number > other.number;
+  return one.lengthBytes > other.lengthBytes;
 }
 
 /** The bytes of the lock file from `CLAIM_OFFSET` on; none where it cannot be read. */

@@ -123,6 +123,18 @@ describe('a follower', () => {
     await writer.close();
   });
 
+  test('opens after its writer has noted all and closed', async () => {
+    const room = new Room();
+    const writer = await room.open();
+    await writer.put(1, 1);
+    await room.timers.pass(100);
+    await writer.close();
+    const follower = await room.follow();
+    await follower.refresh();
+    expect(keysOf(follower)).toEqual([1]);
+    await follower.close();
+  });
+
   test('follows deletes, rotations, merges and the next writer', async () => {
     const room = new Room();
     let writer = await room.open({ mergeBytes: 2_000 }, { rotateBytes: 500, reserveBytes: 512 });
