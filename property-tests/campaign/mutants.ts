@@ -1,9 +1,11 @@
 import type { Mutant } from './mutant.ts';
 import { NODE_MUTANTS } from '../storage-node/node-mutants.ts';
 
-const MERGES = 'src/store/merge/merge-scheduler.ts';
+const SNAPSHOTS = 'src/store/merge/snapshot-keeper.ts';
+const MERGER = 'src/store/merge/merger.ts';
 const COMMITTER = 'src/store/commit/committer.ts';
-const GROUP_COMMIT = 'src/store/commit/group-commit.ts';
+const GROUP_WRITER = 'src/store/commit/group-writer.ts';
+const FENCE = 'src/store/commit/fence.ts';
 const REPAIR = 'src/store/open/repair.ts';
 const DIRECTORY = 'src/fs/directory.ts';
 const LOG_WRITER = 'src/log/log-writer.ts';
@@ -14,16 +16,16 @@ const HELD_LOCK = 'src/directory/held-lock.ts';
 
 export const MUTANTS: Readonly<Record<string, Mutant>> = {
   'logs removed before the snapshot has its name': {
-    file: MERGES,
-    find: 'await fs.rename(job.temporaryPath, path);',
+    file: SNAPSHOTS,
+    find: 'await directory.rename(job.temporaryPath, path);',
     replace:
-      'for (const log of job.logs) await fs.unlink(log.path); await fs.rename(job.temporaryPath, path);',
+      'for (const log of job.logs) await directory.unlink(log.path); await directory.rename(job.temporaryPath, path);',
   },
   'logs removed before the directory is synced': {
-    file: MERGES,
-    find: 'await fs.rename(job.temporaryPath, path);',
+    file: SNAPSHOTS,
+    find: 'await directory.rename(job.temporaryPath, path);',
     replace:
-      'await fs.rename(job.temporaryPath, path); for (const log of job.logs) await fs.unlink(log.path);',
+      'await directory.rename(job.temporaryPath, path); for (const log of job.logs) await directory.unlink(log.path);',
   },
   'of two rows of a key in the logs the older one counts': {
     file: 'src/replay/newest-entries.ts',
@@ -64,7 +66,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     file: 'src/jobs/merge.ts',
     find: '  if (!Array.isArray(run)) return run;',
     replace:
-      '  if (!Array.isArray(run)) return run;\n  for (const log of job.logs) await fs.unlink(log.path);',
+      '  if (!Array.isArray(run)) return run;\n  for (const log of job.logs) await directory.unlink(log.path);',
   },
   'a retry names logs that it has not merged': {
     file: 'src/store/merge/merge-intake.ts',
@@ -86,9 +88,9 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'test/store/merge-retry.test.ts',
   },
   'snapshot written in place': {
-    file: MERGES,
+    file: MERGER,
     find: 'temporarySnapshotName(last.number)',
-    replace: 'snapshotName(last.number)',
+    replace: 'temporarySnapshotName(last.number).replace(/\\.tmp$/, "")',
   },
   'misplaced logs put back from the lowest on': {
     file: 'src/store/salvage/put-in-place.ts',
@@ -164,22 +166,26 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
       '    seed.checksum(covered, fileOffset) >= 0 || view.getUint32(offset + FRAME_HEADER_BYTES - 4, true) > 0',
   },
   'acknowledged before the write': {
-    file: GROUP_COMMIT,
+    file: GROUP_WRITER,
     find: 'isDurable ? log.write(encoded, seal) : log.writeVolatile(encoded);',
     replace: `(function* () {})();
     const late = begin(log.write({ ...encoded, bytes: encoded.bytes.slice() }, seal));
     if (late instanceof Promise) late.catch(() => undefined);`,
   },
   'shown to readers before it is durable': {
-    file: GROUP_COMMIT,
-    find: '    if (group !== undefined && !isGated) yield* this.#index();',
-    replace: `    if (group !== undefined) yield* this.#index();
-    if (group !== undefined) this.#parts.table.endPublish();`,
-    also: { file: GROUP_COMMIT, find: '    table.endPublish();', replace: '' },
+    file: GROUP_WRITER,
+    find: '    if (group !== undefined && !isGated) yield* publisher.index();',
+    replace: `    if (group !== undefined) yield* publisher.index();
+    if (group !== undefined) publisher.show(group);`,
+    also: {
+      file: 'src/store/commit/group-commit.ts',
+      find: 'if (error === undefined) publisher.show(group);\n    else',
+      replace: 'if (error !== undefined)',
+    },
   },
   'going on after a failed append': {
     file: WRITE_FAILURE,
-    find: '  if (!isLackOfSpace(error)) return yield* poison(parts, path, error);',
+    find: '  if (!isLackOfSpace(error)) return yield* poison(fence, path, error);',
     replace: '',
   },
   'a failed sync called not applied': {
@@ -318,7 +324,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'test/store/durability.test.ts',
   },
   'a durable write taken for a sync of all before it': {
-    file: GROUP_COMMIT,
+    file: GROUP_WRITER,
     find: 'isDurable && log.unsyncedBytes > 0 ? yield* this.syncFenced() : undefined',
     replace: 'isDurable && log.lengthBytes < 0 ? yield* this.syncFenced() : undefined',
     also: {
@@ -329,7 +335,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     durability: 'deferred',
   },
   'deferred batches not synced before the log is sealed': {
-    file: GROUP_COMMIT,
+    file: GROUP_WRITER,
     find: 'isDurable && log.unsyncedBytes > 0 ? yield* this.syncFenced() : undefined',
     replace: 'isDurable && !seal && log.unsyncedBytes > 0 ? yield* this.syncFenced() : undefined',
     also: {
@@ -346,9 +352,9 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     durability: 'deferred',
   },
   'a condition that fails told before what it was judged by is synced': {
-    file: GROUP_COMMIT,
-    find: "durability === 'sync' && logs.unsyncedBytes > 0;",
-    replace: "durability === 'sync' && logs.unsyncedBytes < 0;",
+    file: GROUP_WRITER,
+    find: "durability === 'sync' && sync.unsyncedBytes > 0;",
+    replace: "durability === 'sync' && sync.unsyncedBytes < 0;",
     durability: 'deferred',
   },
   'what was synced before a later group was written taken for torn': {
@@ -400,13 +406,13 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'test/store/pause.test.ts',
   },
   'a group acknowledged during a pause': {
-    file: GROUP_COMMIT,
-    find: "return yield* this.#fence('unknown');",
+    file: GROUP_WRITER,
+    find: "return yield* fence.check('unknown');",
     replace: 'return undefined;',
     test: 'test/store/pause.test.ts',
   },
   'a merge installed during a pause': {
-    file: MERGES,
+    file: FENCE,
     find: '      await lock.whenHeld();',
     replace: '      void lock;',
     test: 'test/store/pause.test.ts',
@@ -535,7 +541,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'test/store/files-lost.test.ts',
   },
   'a file that was cut called damage, and writes go on': {
-    file: MERGES,
+    file: 'src/store/merge/merge-executor.ts',
     find: 'throw await this.#parts.watch.causeOf(damage);',
     replace: 'throw damage;',
     test: 'test/store/files-lost.test.ts',
@@ -548,14 +554,14 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a log made without asking whether the lease is ours': {
     file: 'src/store/commit/log-keeper.ts',
-    find: '    yield* waited(this.#whenHeld());\n    if (this.#isRoomForZeros()) {',
+    find: '    yield* waited(this.#fence.whenHeld());\n    if (this.#isRoomForZeros()) {',
     replace: '    if (this.#isRoomForZeros()) {',
     test: 'test/store/pause.test.ts',
   },
   'deferred batches synced without asking whether the lease is ours': {
-    file: GROUP_COMMIT,
-    find: "return (yield* this.#fence('not-applied')) ?? (yield* this.#parts.sync.run());",
-    replace: 'return yield* this.#parts.sync.run();',
+    file: GROUP_WRITER,
+    find: "return (yield* fence.check('not-applied')) ?? (yield* sync.run());",
+    replace: 'return yield* sync.run();',
     test: 'test/store/pause.test.ts',
   },
   'a pause fences although nobody else has had the store': {
@@ -581,10 +587,10 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     commits: 'inline',
   },
   'deferred batches not synced before a durable write that blocks': {
-    file: GROUP_COMMIT,
+    file: GROUP_WRITER,
     find: 'isDurable && log.unsyncedBytes > 0 ? yield* this.syncFenced() : undefined',
     replace:
-      'isDurable && pause !== undefined && log.unsyncedBytes > 0 ? yield* this.syncFenced() : undefined',
+      "isDurable && fence.mode === 'background' && log.unsyncedBytes > 0 ? yield* this.syncFenced() : undefined",
     also: {
       file: LOG_WRITER,
       find: "    assert(this.unsyncedBytes === 0, 'a durable write proves that all before it is durable');",
@@ -599,7 +605,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     commits: 'inline',
   },
   'a call that blocks acknowledged without the fence': {
-    file: COMMITTER,
+    file: FENCE,
     find: '    lock.holdNow();\n',
     replace: '',
     test: 'test/store/inline.test.ts',

@@ -6,12 +6,12 @@ const APPENDER = 'src/replicated/node/appender.ts';
 const FILES = 'src/replicated/node/replica-files.ts';
 const OPEN = 'src/replicated/node/open-replica.ts';
 const CHAIN = 'src/replicated/log/log-chain.ts';
-const GROUP_COMMIT = 'src/store/commit/group-commit.ts';
+const GROUP_WRITER = 'src/store/commit/group-writer.ts';
 
 /** Mistakes in replication; `npm run test:replicated -- --mistakes` plants each of them. */
 export const REPLICATED_MUTANTS: Readonly<Record<string, Mutant>> = {
   'applied and acknowledged before the engine has acknowledged': {
-    file: GROUP_COMMIT,
+    file: GROUP_WRITER,
     find: '    const refused = yield* waited(appending);',
     replace: '    void appending;\n    const refused = undefined as StoreError | undefined;',
   },
@@ -100,7 +100,7 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'test/replicated/entry.test.ts',
   },
   'a failed condition told without a look at the log': {
-    file: GROUP_COMMIT,
+    file: GROUP_WRITER,
     find: '    const stale = isJudged ? yield* waited(gate?.confirm()) : undefined;',
     replace: '    const stale = undefined as StoreError | undefined;',
   },

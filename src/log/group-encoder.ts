@@ -51,11 +51,16 @@ export type Pause = (() => Promise<void>) | undefined;
 /** Encodes a group, a file header and a seal as one write. Reuses its buffer. */
 export class GroupEncoder {
   #buffer: Uint8Array = new Uint8Array(64 * 1024);
+  readonly #level: number;
+  readonly #pause: Pause;
 
-  /**
-   * Encodes the given parts, in this order: file header, group, seal. Calls `pause` between slices
-   * of a large group.
-   */
+  /** `level`: of zstd. `pause` is called between slices of a large group. */
+  constructor(level = 1, pause: Pause = undefined) {
+    this.#level = level;
+    this.#pause = pause;
+  }
+
+  /** Encodes the given parts, in this order: file header, group, seal. */
   *encode(
     position: WritePosition,
     seed: ChecksumSeed,
@@ -70,8 +75,6 @@ export class GroupEncoder {
        */
       readonly unprovenBytes?: number | undefined;
     },
-    level: number,
-    pause: Pause,
   ): Flow<EncodedWrite> {
     const groupBytes = parts.group?.decoded.length ?? 0;
     this.#reserve(FILE_HEADER_BYTES + 2 * FRAME_HEADER_BYTES + compressedBound(groupBytes));
@@ -85,7 +88,7 @@ export class GroupEncoder {
     if (parts.group !== undefined) {
       const start = after.offset;
       const group = { ...parts.group, unprovenBytes: parts.unprovenBytes };
-      after = yield* this.#encodeGroup(used, after, seed, group, level, pause);
+      after = yield* this.#encodeGroup(used, after, seed, group);
       used += after.offset - start;
     }
     if (parts.seal) {
@@ -104,8 +107,6 @@ export class GroupEncoder {
     position: WritePosition,
     seed: ChecksumSeed,
     group: Group & { readonly unprovenBytes: number | undefined },
-    level: number,
-    pause: Pause,
   ): Flow<WritePosition> {
     const { decoded, batchCount, recordCount, unprovenBytes } = group;
     const lastSequence = position.lastSequence + BigInt(batchCount);
@@ -113,7 +114,7 @@ export class GroupEncoder {
     const payload = this.#buffer.subarray(used + FRAME_HEADER_BYTES);
     const { codec, payloadBytes } =
       group.stored === undefined
-        ? yield* compressGroup(payload, decoded, level, pause)
+        ? yield* compressGroup(payload, decoded, this.#level, this.#pause)
         : copyStored(payload, group.stored);
     const checksum = encodeFrame(
       this.#buffer,

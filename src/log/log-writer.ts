@@ -15,7 +15,7 @@ import { begin, isPromise, waited, type Flow } from '../base/flow.ts';
 import type { EitherCalls, EitherFile } from '../fs/file-system.ts';
 import { writing, writingZeros } from '../fs/write.ts';
 import { BlockCover } from './block-cover.ts';
-import type { EncodedWrite, Group, GroupEncoder, WritePosition, Pause } from './group-encoder.ts';
+import type { EncodedWrite, Group, GroupEncoder, WritePosition } from './group-encoder.ts';
 import { type PreparedLog, readStart, SyncError, syncZeros } from './prepared-log.ts';
 
 /** Largest step by which a log's reserved space grows. */
@@ -139,8 +139,6 @@ export class LogWriter {
   encode(
     encoder: GroupEncoder,
     parts: { readonly group?: Group | undefined; readonly seal: boolean },
-    level: number,
-    pause: Pause,
   ): Flow<EncodedWrite> {
     assert(!this.isEnded, 'nothing is written behind a seal');
     const isFirst = this.#position.offset === 0;
@@ -150,7 +148,7 @@ export class LogWriter {
     const header = isFirst ? this.#header : undefined;
     const unprovenBytes = this.unsyncedBytes;
     const all = { header, version: this.#version, unprovenBytes, ...parts };
-    return encoder.encode(this.#position, this.#seed, all, level, pause);
+    return encoder.encode(this.#position, this.#seed, all);
   }
 
   /**

@@ -3,30 +3,37 @@ import { storeErrorOf } from '../base/store-error-of.ts';
 import type { DirectoryLock } from '../directory/held-lock.ts';
 import type { Directory } from '../fs/directory.ts';
 import type { Table } from '../table/table.ts';
-import { LiveBackups } from './live-backups.ts';
+import type { BackgroundLoad } from './background-load.ts';
 import { BatchQueue } from './batch/batch-queue.ts';
 import type { FeedSet } from './changes/feed-set.ts';
+import type { RetainedLogs } from './changes/retained-logs.ts';
 import { Claims, type SyncedEnd } from './commit/claims.ts';
-import { Committer, fenceOf } from './commit/committer.ts';
+import type { Committer } from './commit/committer.ts';
+import { Fence } from './commit/fence.ts';
 import { FilesWatch } from './commit/files-watch.ts';
-import { LogKeeper, type KeptFile, type LogKeeperParts } from './commit/log-keeper.ts';
+import { LogKeeper, type LogKeeperParts } from './commit/log-keeper.ts';
+import type { StartTimer } from './commit/log-sync.ts';
 import { Notes } from './commit/notes.ts';
-import { LogSync, type StartTimer } from './commit/log-sync.ts';
+import { LiveBackups } from './live-backups.ts';
+import { makeMerges } from './make-merges.ts';
+import { makeCommitter } from './make-committer.ts';
+import { MergeExecutor } from './merge/merge-executor.ts';
 import { MergeRunner } from './merge/merge-runner.ts';
-import { MergeScheduler, type CurrentSnapshot } from './merge/merge-scheduler.ts';
+import type { MergeScheduler } from './merge/merge-scheduler.ts';
+import { SnapshotKeeper } from './merge/snapshot-keeper.ts';
+import { StoreFiles } from './merge/store-files.ts';
 import type { Announce } from './observe/store-events.ts';
 import { StoreObserver } from './observe/store-observer.ts';
 import type { OpenedParts } from './open/open-parts.ts';
+import { replicaAccess } from './replica-access.ts';
 import { ReserveFile } from './space/reserve-file.ts';
 import { SpaceKeeper } from './space/space-keeper.ts';
-import { replicaAccess } from './replica-access.ts';
-import type { BackgroundLoad } from './background-load.ts';
+import { StateCapture } from './state-capture.ts';
 
 /** The parts that write to an open store's directory. */
 export interface Writer {
   readonly queue: BatchQueue;
   readonly committer: Committer;
-  readonly sync: LogSync;
   readonly logs: LogKeeper;
   readonly claims: Claims;
   readonly notes: Notes | undefined;
@@ -52,9 +59,9 @@ export interface WriterHost {
  * failure.
  */
 export async function closeWriter(writer: Writer): Promise<void> {
-  const { queue, committer, sync, logs, claims, notes, watch, merges, backups, space } = writer;
+  const { queue, committer, logs, claims, notes, watch, merges, backups, space } = writer;
   await queue.whenEmpty();
-  sync.stop();
+  committer.stopTimer();
   await inOrder([
     () => backups.close(),
     () => merges.close(),
@@ -81,70 +88,55 @@ export async function inOrder(steps: readonly (() => Promise<void>)[]): Promise<
 
 /** Creates, connects and starts the parts that write to the directory. */
 export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: WriterHost): Writer {
-  const { fs, directory, table, health, options, recovered, epoch, makeRunner, pause } = parts;
-  const { store, feeds, backgroundLoad, announce } = host;
-  const { storeId } = recovered;
-  const { slowSyncMs, rotateBytes, compressionLevel } = options;
-  const { syncEveryMs } = options.durability;
+  const { fs: directory, table, health, options, makeRunner, pause, gate } = parts;
+  const { storeId } = parts.recovered;
+  const { announce, feeds } = host;
+  const { retained } = feeds;
   const startTimer: StartTimer = (delayMs, ring) =>
     parts.startTimer(delayMs, () => health.guard(ring));
-  const livePath = (): string | undefined => logs.live?.path;
-  const observer = new StoreObserver({ store, directory, slowSyncMs, announce, livePath });
-  const whenHeld = fenceOf(lock, options.commits);
-  const logs = keepLogs(parts, lock, whenHeld, () => space.isRoomForZeros);
+  const fence = new Fence(lock, health, options.commits);
+  const logs = keepLogs(parts, fence, () => space.isRoomForZeros);
+  const replacing = { directory, fence, table, logs, retained, gate };
+  const snapshots = new SnapshotKeeper(replacing, parts.snapshot);
+  const files = new StoreFiles(logs, snapshots);
+  const observer = observe(parts, host, logs);
+  const space: SpaceKeeper = openSpace(parts, lock, { files, retained }, announce, () =>
+    merges.relieve(),
+  );
   const claims = new Claims({ lock, storeId, health });
   const notes = keepNotes(parts, lock, startTimer, () => logs.synced);
-  const files = (): readonly KeptFile[] => keptFiles(merges.snapshot, logs);
-  const watch = new FilesWatch({ fs, lock, health, startTimer, files });
+  const watch = new FilesWatch({ fs: directory, fence, startTimer, files: () => files.kept });
   const queue: BatchQueue = new BatchQueue(options, pause, () => committer.wake());
-  const onDue = (): void => committer.wake();
-  const onSynced = (syncMs: number): void => {
-    observer.commits.synced(syncMs);
+  const onSynced = (): void => {
     feeds.ring();
     notes?.note();
   };
-  const sync = new LogSync({ logs, health, whenHeld, syncEveryMs, startTimer, onDue, onSynced });
-  const space: SpaceKeeper = openSpace(parts, { logs, feeds, merges: () => merges }, announce);
-  const found = { fs, directory, storeId, epoch, table, watch };
-  const shared = { ...found, logs, health, observer, space };
-  const committing = { ...shared, queue, sync, stats: observer.commits, lock, whenHeld };
-  const committer: Committer = new Committer({
-    ...committing,
-    mode: options.commits,
-    pause: options.commits === 'inline' ? undefined : pause,
-    rotateBytes,
-    compressionLevel,
-    admit: () => backgroundLoad.admit(merges),
-    admitNow: () => backgroundLoad.admitNow(merges),
-    onEnded: () => {
-      claims.note(logs.synced);
-      void watch.look();
-    },
-    onCommitted: () => {
-      merges.consider();
-      feeds.ring();
-      notes?.note();
-    },
-    gate: parts.gate,
-  });
-  const merges: MergeScheduler = new MergeScheduler(
+  const committer: Committer = makeCommitter(
+    parts,
+    { queue, space, logs, fence, observer },
     {
-      ...shared,
-      retained: feeds.retained,
-      committer,
-      lock,
-      runner: new MergeRunner(() => makeRunner(fs), startTimer),
-      mergeBytes: options.mergeBytes,
-      logLimitBytes: options.logLimitBytes,
-      onMerged: (merged) => announce('merged', [merged]),
-      onFailed: (error) => announce('mergeFailed', [error]),
-      beforeRemoval: (lastSequence) => parts.gate?.beforeRemoval(lastSequence),
+      startTimer,
+      admit: () => host.backgroundLoad.admit(merges),
+      admitNow: () => host.backgroundLoad.admitNow(merges),
+      onSynced,
+      onCommitted: () => {
+        merges.consider();
+        onSynced();
+      },
+      onEnded: () => {
+        claims.note(logs.synced);
+        void watch.look();
+      },
     },
-    parts.snapshot,
   );
-  const backups = new LiveBackups({ ...shared, committer, merges, makeRunner, pause });
+  const runner = new MergeRunner(() => makeRunner(directory), startTimer);
+  const executor = new MergeExecutor({ runner, table, health, watch });
+  const merges: MergeScheduler = makeMerges(parts, { files, space, committer, observer, executor });
+  const capture = new StateCapture({ directory, storeId, files, table, committer, health });
+  const check = { makeRunner, pause };
+  const backups = new LiveBackups({ directory, capture, check, merges, health, watch });
   const recording = { claims, notes, watch };
-  const writer = { queue, committer, sync, logs, ...recording, merges, backups, observer, space };
+  const writer = { queue, committer, logs, ...recording, merges, backups, observer, space };
   startWriter(writer, parts, host);
   return writer;
 }
@@ -162,23 +154,37 @@ function startWriter(
   parts.gate?.attach(replicaAccess(parts, { table, ...writer }));
 }
 
+function observe(
+  { directory, options }: OpenedParts,
+  { store, announce }: WriterHost,
+  logs: LogKeeper,
+): StoreObserver {
+  const { slowSyncMs } = options;
+  return new StoreObserver({
+    store,
+    directory,
+    slowSyncMs,
+    announce,
+    livePath: () => logs.live?.path,
+  });
+}
+
 /**
  * The logs of the store. They use blocking calls if commits are inline, and are checked after a
  * pause.
  */
 function keepLogs(
   parts: OpenedParts,
-  lock: DirectoryLock,
-  whenHeld: LogKeeperParts['whenHeld'],
+  fence: Fence,
   isRoomForZeros: LogKeeperParts['isRoomForZeros'],
 ): LogKeeper {
-  const { fs, directory, options, recovered, epoch, health } = parts;
+  const { fs, directory, options, recovered, epoch } = parts;
   const isInline = options.commits === 'inline';
   const calls = isInline ? present(fs.blocking, 'asked for before the store was opened') : fs;
   const identity = { storeId: recovered.storeId, epoch };
-  const about = { whenHeld, health, isRoomForZeros };
+  const about = { fence, isRoomForZeros, rotateBytes: options.rotateBytes };
   const logs = new LogKeeper(calls, directory, identity, about, parts.logs);
-  lock.checkAfterPause((anyCalls) => logs.requireUnchanged(anyCalls));
+  fence.lock.checkAfterPause((anyCalls) => logs.requireUnchanged(anyCalls));
   return logs;
 }
 
@@ -194,29 +200,18 @@ function keepNotes(
   return new Notes({ lock, storeId, health, startTimer, everyMs, syncedEnd });
 }
 
-/** The snapshot and the logs that hold the store's data. */
-function keptFiles(snapshot: CurrentSnapshot | undefined, logs: LogKeeper): readonly KeptFile[] {
-  if (snapshot === undefined) return logs.keptFiles;
-  return [{ path: snapshot.path, lengthBytes: snapshot.fileBytes }, ...logs.keptFiles];
-}
-
 /** The space keeper of a writable store. Call its `start` when the merge scheduler exists. */
 function openSpace(
-  parts: OpenedParts,
-  files: {
-    readonly logs: LogKeeper;
-    readonly feeds: FeedSet;
-    readonly merges: () => MergeScheduler;
-  },
+  { fs, directory, options, pause }: OpenedParts,
+  lock: DirectoryLock,
+  { files, retained }: { readonly files: StoreFiles; readonly retained: RetainedLogs },
   announce: Announce,
+  relieve: () => void,
 ): SpaceKeeper {
-  const { fs, directory, options, pause, lock } = parts;
   const { maxBytes, retainBytes, reserveFileBytes } = options;
-  const { logs, feeds, merges } = files;
+  const { logs, snapshots } = files;
   const reserveFile =
-    reserveFileBytes === 0 || lock === undefined
-      ? undefined
-      : new ReserveFile(fs, directory, reserveFileBytes, lock);
+    reserveFileBytes === 0 ? undefined : new ReserveFile(fs, directory, reserveFileBytes, lock);
   return new SpaceKeeper({
     directory,
     maxBytes,
@@ -225,12 +220,12 @@ function openSpace(
     pause: options.commits === 'inline' ? undefined : pause,
     freeBytes: () => fs.freeBytes(directory),
     usage: () => ({
-      snapshotBytes: merges().snapshot?.fileBytes ?? 0,
+      snapshotBytes: snapshots.fileBytes,
       logFileBytes: logs.fileBytes,
       logBytes: logs.totalBytes,
-      retainedBytes: feeds.retained.totalBytes,
+      retainedBytes: retained.totalBytes,
     }),
-    relieve: () => merges().relieve(),
+    relieve,
     onLow: (figures) => announce('lowSpace', [figures]),
     onRecovered: (figures) => announce('spaceRecovered', [figures]),
   });

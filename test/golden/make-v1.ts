@@ -116,11 +116,11 @@ async function makeEmptyBatches(): Promise<void> {
   writeBatchTable(decoded, 40, [1, 0, 1]);
   const encoder = new GroupEncoder();
   const group = { decoded, batchCount: 3, recordCount: 2 };
-  const first = finishAtOnce(encoder.encode(position, seed, { header, group, seal: false }, 1, undefined));
+  const first = finishAtOnce(encoder.encode(position, seed, { header, group, seal: false }));
   bytes.set(first.bytes);
   const empty = { decoded: new Uint8Array(0), batchCount: 1, recordCount: 0 };
   const second = finishAtOnce(
-    encoder.encode(first.after, seed, { group: empty, seal: true }, 1, undefined),
+    encoder.encode(first.after, seed, { group: empty, seal: true }),
   );
   bytes.set(second.bytes, first.after.offset);
   const files = shop.files().set('log_0000000000000001', bytes);

@@ -10,7 +10,7 @@ function encodeBehind(lastSequence: bigint): EncodedWrite {
   const position = { offset: 128, chain: 0, frameCount: 0, lastSequence };
   const group = groupOf([[{ key: 1n, value: 1n }], [{ key: 2n, value: 2n }]]);
   const parts = { group, seal: false };
-  return finishAtOnce(new GroupEncoder().encode(position, SEED, parts, 1, undefined));
+  return finishAtOnce(new GroupEncoder().encode(position, SEED, parts));
 }
 
 test('no frame is made whose sequence begins again at 0: no reader would take it', () => {

@@ -248,7 +248,7 @@ const LOGS: DamageRow[] = [
       const stray = groupOf([[{ key: 1n, value: 666n }]]);
       const parts = { group: stray, seal: false };
       const encoder = new GroupEncoder();
-      const { bytes } = finishAtOnce(encoder.encode(position, seed, parts, 1, undefined));
+      const { bytes } = finishAtOnce(encoder.encode(position, seed, parts));
       return changed(LOG5, (log) => new Uint8Array(Buffer.concat([log, bytes])));
     },
     refused: [LOG5, /frame after the seal/],

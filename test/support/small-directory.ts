@@ -84,7 +84,7 @@ export async function logOf(plan: LogPlan): Promise<PlannedLog> {
     const first = i === 0 ? header : undefined;
     const group = groupOf(batches);
     const write = finishAtOnce(
-      encoder.encode(position, seed, { header: first, group, seal: isPiggybacked }, 1, undefined),
+      encoder.encode(position, seed, { header: first, group, seal: isPiggybacked }),
     );
     parts.push(write.bytes.slice());
     position = write.after;
@@ -92,7 +92,7 @@ export async function logOf(plan: LogPlan): Promise<PlannedLog> {
     offsets.push(position.offset);
   }
   if (seal === 'alone') {
-    const write = finishAtOnce(encoder.encode(position, seed, { seal: true }, 1, undefined));
+    const write = finishAtOnce(encoder.encode(position, seed, { seal: true }));
     parts.push(write.bytes.slice());
     position = write.after;
     offsets.push(position.offset);

@@ -2,35 +2,33 @@ import { nextTick, setImmediate } from '../../base/timers.ts';
 import { assert } from '../../base/assert.ts';
 import { StoreBusyError, type StoreError } from '../../base/errors.ts';
 import { begin, finishAtOnce, waited, type Awaitable, type Flow } from '../../base/flow.ts';
-import type { DirectoryLock } from '../../directory/held-lock.ts';
-import type { QueuedBatch } from '../batch/batch-queue.ts';
+import type { BatchQueue, QueuedBatch } from '../batch/batch-queue.ts';
 import { CommittedBatch, type Inserted } from '../batch/insert-options.ts';
 import type { BatchDurability } from '../batch/durability.ts';
 import type { WriteBatch } from '../batch/write-batch.ts';
+import type { StoreObserver } from '../observe/store-observer.ts';
 import { Arrivals } from './commit-gate.ts';
-import { GroupCommit, type GroupCommitParts } from './group-commit.ts';
-import type { WhenHeld } from './write-failure.ts';
+import type { Fence } from './fence.ts';
+import type { GroupCommit } from './group-commit.ts';
+import type { Health } from './health.ts';
+import type { LogSync } from './log-sync.ts';
+import type { Rotations } from './rotations.ts';
 
-/** `background`: files are written by non-blocking calls. `inline`: by blocking calls. */
-export type CommitMode = 'background' | 'inline';
-
-export interface CommitterParts extends GroupCommitParts {
-  readonly mode: CommitMode;
-  readonly lock: DirectoryLock;
+/** Whether writes may go on while merges or the background load are behind. */
+export interface Admission {
   /** Called before each group. Waits as long as necessary, then returns a refusal or undefined. */
   readonly admit: () => Awaitable<StoreError | undefined>;
   /** Like `admit`, without waiting: returns a `StoreBusyError` if `admit` would wait. */
   readonly admitNow: () => StoreError | undefined;
 }
 
-/** The fence of a store that commits in this mode. */
-export function fenceOf(lock: DirectoryLock, mode: CommitMode): WhenHeld {
-  if (mode === 'background') return () => lock.whenHeld();
-  return () => {
-    if (lock.isInDoubt) return lock.whenHeld();
-    lock.holdNow();
-    return undefined;
-  };
+export interface CommitterParts {
+  readonly queue: BatchQueue;
+  readonly admission: Admission;
+  readonly group: GroupCommit;
+  readonly sync: LogSync;
+  readonly fence: Fence;
+  readonly observer: StoreObserver;
 }
 
 /**
@@ -75,7 +73,6 @@ export function fenceOf(lock: DirectoryLock, mode: CommitMode): WhenHeld {
  */
 export class Committer {
   readonly #parts: CommitterParts;
-  readonly #group: GroupCommit;
   /** Groups of a shared log, which a replica applies. */
   readonly arrivals: Arrivals = new Arrivals(() => this.wake());
   #state: 'idle' | 'scheduled' | 'running' = 'idle';
@@ -83,7 +80,14 @@ export class Committer {
 
   constructor(parts: CommitterParts) {
     this.#parts = parts;
-    this.#group = new GroupCommit(parts);
+  }
+
+  get #health(): Health {
+    return this.#parts.fence.health;
+  }
+
+  get #rotations(): Rotations {
+    return this.#parts.group.rotation.requests;
   }
 
   /** Schedules a turn. Called whenever something became ready. */
@@ -94,7 +98,7 @@ export class Committer {
     // The turn runs after all current work, so writers that were acknowledged together also add
     // their next batches together. A blocking turn yields to the event loop first. Otherwise
     // writers that respond at once would block all other work.
-    if (this.#parts.mode === 'inline') setImmediate(run);
+    if (this.#parts.fence.mode === 'inline') setImmediate(run);
     else nextTick(run);
   }
 
@@ -104,7 +108,7 @@ export class Committer {
    * begins.
    */
   rotate(atBoundary: () => void): Promise<void> {
-    const rotated = this.#group.rotations.add(atBoundary);
+    const rotated = this.#rotations.add(atBoundary);
     this.wake();
     return rotated;
   }
@@ -141,14 +145,15 @@ export class Committer {
 
   /** Why a batch cannot be committed without waiting, or undefined. */
   #refusalNow(source: WriteBatch): StoreError | undefined {
-    const { queue, lock, logs, health, space } = this.#parts;
-    assert(this.#parts.mode === 'inline', 'calls that block are those of inline commits');
+    const { queue, group, fence } = this.#parts;
+    const { lock } = fence;
+    assert(fence.mode === 'inline', 'calls that block are those of inline commits');
     if (this.#state === 'running' || !queue.isEmpty) return new StoreBusyError('queue');
     lock.refreshNow();
-    if (health.isPoisoned) return health.poisonedWrite('not-applied');
-    if (lock.isInDoubt || logs.isPreparing) return new StoreBusyError('pause');
-    if (space.waitsForReserve) return new StoreBusyError('space');
-    return source.byteLength > 0 ? this.#parts.admitNow() : undefined;
+    if (this.#health.isPoisoned) return this.#health.poisonedWrite('not-applied');
+    const cause = lock.isInDoubt ? 'pause' : group.busyCause;
+    if (cause !== undefined) return new StoreBusyError(cause);
+    return source.byteLength > 0 ? this.#parts.admission.admitNow() : undefined;
   }
 
   /** Resolves when nothing is being written, nothing is ready, and no sync is due. */
@@ -160,7 +165,7 @@ export class Committer {
   get #isWanted(): boolean {
     const { queue, sync } = this.#parts;
     if (this.arrivals.areWaiting) return true;
-    return queue.hasReady || this.#group.rotations.areWanted || sync.isDue;
+    return queue.hasReady || this.#rotations.areWanted || sync.isDue;
   }
 
   async #run(): Promise<void> {
@@ -169,12 +174,13 @@ export class Committer {
   }
 
   *#turn(): Flow<void> {
-    const { queue, sync } = this.#parts;
-    const { rotations } = this.#group;
+    const { queue, sync, group } = this.#parts;
     if (sync.isDue) yield* this.#syncDue();
     if (this.arrivals.areWaiting) yield* this.#applyArrived();
     if (queue.hasReady) yield* this.#commitNext();
-    if (rotations.areWanted && !queue.hasReady) yield* this.#group.rotateIdle();
+    if (this.#rotations.areWanted && !queue.hasReady) {
+      yield* group.rotation.rotateIdle(() => queue.hasReady);
+    }
     this.#rest();
   }
 
@@ -187,46 +193,49 @@ export class Committer {
 
   /** Handles a bug. Rejects everything that is pending, because it would otherwise never settle. */
   #breakOff(bug: unknown): void {
-    const { queue, health, observer } = this.#parts;
+    const { queue, observer } = this.#parts;
+    const health = this.#health;
     observer.failed('commit', health.broken(bug));
     queue.rejectInFlight(() => health.poisonedWrite('unknown'));
     queue.rejectQueued(() => health.poisonedWrite('not-applied'));
-    this.#group.rotations.reject(health.poisonedWrite('not-applied'));
+    this.#rotations.reject(health.poisonedWrite('not-applied'));
     for (const { reject } of this.arrivals.take()) reject(health.poisonedWrite('unknown'));
     this.#state = 'idle';
     for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
 
   *#syncDue(): Flow<void> {
-    const { queue, health } = this.#parts;
-    const error = yield* this.#group.syncFenced();
-    if (error !== undefined) queue.rejectQueued(() => health.poisonedWrite('not-applied'));
+    const { queue, group } = this.#parts;
+    const error = yield* group.syncFenced();
+    if (error !== undefined) queue.rejectQueued(() => this.#health.poisonedWrite('not-applied'));
   }
 
   /** After a group that could not be applied, those behind it would leave a gap. */
   *#applyArrived(): Flow<void> {
-    const { health } = this.#parts;
+    const { admission, group: commits } = this.#parts;
+    const health = this.#health;
     let refusal: StoreError | undefined;
     for (const { group, resolve, reject } of this.arrivals.take()) {
       if (health.isPoisoned) refusal = health.poisonedWrite('not-applied');
-      refusal ??= (yield* waited(this.#parts.admit())) ?? (yield* this.#group.apply(group));
+      refusal ??= (yield* waited(admission.admit())) ?? (yield* commits.apply(group));
       if (refusal !== undefined) {
         reject(refusal);
         continue;
       }
-      yield* this.#group.afterCommit();
+      yield* commits.afterCommit();
       resolve();
     }
   }
 
   *#commitNext(): Flow<void> {
-    const { queue, health } = this.#parts;
-    const admission = health.isPoisoned ? undefined : yield* waited(this.#parts.admit());
+    const { queue, admission } = this.#parts;
+    const { isPoisoned } = this.#health;
+    const refusal = isPoisoned ? undefined : yield* waited(admission.admit());
     const batches = queue.take();
     if (batches.length === 0) return;
     const needsRoom = batches.some(({ lengthBytes }) => lengthBytes > 0);
-    if (needsRoom && admission !== undefined && !health.isPoisoned) {
-      queue.settle(batches, admission);
+    if (needsRoom && refusal !== undefined && !this.#health.isPoisoned) {
+      queue.settle(batches, refusal);
       return;
     }
     yield* this.#commitTaken(batches, true);
@@ -234,38 +243,39 @@ export class Committer {
 
   /** `mayWait`: whether it may wait until space is made on a full disk. */
   *#commitTaken(batches: readonly QueuedBatch[], mayWait: boolean): Flow<void> {
-    const { queue, health, observer } = this.#parts;
+    const { queue, observer, group } = this.#parts;
+    const health = this.#health;
     if (health.isPoisoned) {
       queue.settle(batches, health.poisonedWrite('not-applied'));
       return;
     }
-    const { lastSequence } = this.#parts.logs;
-    const error = yield* observer.commit(batches, () => this.#group.commitInRoom(batches, mayWait));
+    const { lastSequence } = group.rotation;
+    const error = yield* observer.commit(batches, () => group.commitInRoom(batches, mayWait));
     if (error === undefined) numberBatches(batches, lastSequence);
     // A batch that was left out is not in the log, whatever happened to its group.
     const isUnknown = error?.outcome === 'unknown' && health.isPoisoned;
     observer.settled(batches, error);
     queue.settle(batches, error, isUnknown ? health.poisonedWrite('not-applied') : error);
     if (health.isPoisoned) queue.rejectQueued(() => health.poisonedWrite('not-applied'));
-    else if (error === undefined) yield* this.#group.afterCommit();
+    else if (error === undefined) yield* group.afterCommit();
   }
 
   /**
    * Seals the live log when the store is closed, so that the next open knows that it is complete.
-   * If there is no space for the seal, the log ends after its last group.
    */
   async sealForClose(): Promise<void> {
-    const { logs, health } = this.#parts;
     assert(this.#state === 'idle', 'the last group has been written');
-    const log = logs.live;
-    if (log === undefined || log.lengthBytes === 0 || health.isPoisoned) return;
-    await begin(this.#group.write(log, undefined));
+    await begin(this.#parts.group.rotation.seal());
+  }
+
+  /** Stops the timer of deferred batches for good. */
+  stopTimer(): void {
+    this.#parts.sync.stop();
   }
 
   /** @throws StorePoisonedError if batches that were acknowledged without a sync may be lost */
   requireSynced(): void {
-    const { logs, health } = this.#parts;
-    if (logs.unsyncedBytes > 0) throw health.poisonedWrite('unknown');
+    if (this.#parts.sync.unsyncedBytes > 0) throw this.#health.poisonedWrite('unknown');
   }
 }
 

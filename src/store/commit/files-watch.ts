@@ -6,17 +6,14 @@ import {
   systemCode,
 } from '../../base/errors.ts';
 import { begin } from '../../base/flow.ts';
-import type { DirectoryLock } from '../../directory/held-lock.ts';
 import type { Directory } from '../../fs/directory.ts';
-import type { Health } from './health.ts';
+import type { Fence } from './fence.ts';
 import type { KeptFile } from './log-keeper.ts';
 import type { StartTimer } from './log-sync.ts';
-import { causeOfLoss } from './write-failure.ts';
 
 export interface FilesWatchParts {
   readonly fs: Directory;
-  readonly lock: DirectoryLock;
-  readonly health: Health;
+  readonly fence: Fence;
   readonly startTimer: StartTimer;
   /** The current snapshot and the unmerged logs, at the time of the call. */
   readonly files: () => readonly KeptFile[];
@@ -44,6 +41,10 @@ export class FilesWatch {
     this.#parts = parts;
   }
 
+  get directoryPath(): string {
+    return this.#parts.fs.realPath;
+  }
+
   /** Starts the timer, which does not keep the process alive. */
   start(): void {
     this.#stopTimer = this.#parts.startTimer(LOOK_EVERY_MS, () => {
@@ -60,7 +61,7 @@ export class FilesWatch {
   look(): Promise<void> {
     if (this.#state === 'closed') return Promise.resolve();
     this.#looking ??= this.#look()
-      .catch((bug: unknown) => void this.#parts.health.broken(bug))
+      .catch((bug: unknown) => void this.#parts.fence.health.broken(bug))
       .finally(() => {
         this.#looking = undefined;
       });
@@ -73,7 +74,7 @@ export class FilesWatch {
    */
   async causeOf(damage: CorruptionError): Promise<StoreError> {
     await this.look();
-    return this.#parts.health.poison ?? damage;
+    return this.#parts.fence.health.poison ?? damage;
   }
 
   /** Resolves when no check is running any more. */
@@ -84,7 +85,8 @@ export class FilesWatch {
   }
 
   async #look(): Promise<void> {
-    const { files, health } = this.#parts;
+    const { files } = this.#parts;
+    const { health } = this.#parts.fence;
     for (const file of files()) {
       if (health.isPoisoned || this.#state === 'closed') return;
       const isLost = !(await this.#isThere(file));
@@ -104,12 +106,12 @@ export class FilesWatch {
   }
 
   async #lose(path: string): Promise<void> {
-    const { fs, lock, health } = this.#parts;
+    const { fs, fence } = this.#parts;
     const lost = await fs.requireHeld().then(
       () => FilesLostError.of(path),
       (error: unknown) => error,
     );
     if (!(lost instanceof StorePoisonedError)) throw lost;
-    health.poisonWith(await begin(causeOfLoss(() => lock.whenHeld(), lost)));
+    fence.health.poisonWith(await begin(fence.causeOfLoss(lost, () => fence.lock.whenHeld())));
   }
 }

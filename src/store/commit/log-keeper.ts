@@ -17,8 +17,7 @@ import {
   type PreparedLog,
 } from '../../log/prepared-log.ts';
 import type { SyncedEnd } from './claims.ts';
-import type { Health } from './health.ts';
-import type { WhenHeld } from './write-failure.ts';
+import type { Fence } from './fence.ts';
 
 /**
  * While merges do not keep up, a log grows to the bytes of the waiting logs divided by this. So
@@ -40,10 +39,10 @@ export interface ClosedLog extends MergeLog {
 }
 
 export interface LogKeeperParts {
-  readonly whenHeld: WhenHeld;
-  readonly health: Health;
+  readonly fence: Fence;
   /** Whether a new log may reserve its usual size. */
   readonly isRoomForZeros: () => boolean;
+  readonly rotateBytes: number;
 }
 
 /** The log that will follow the live one. */
@@ -60,9 +59,9 @@ export class LogKeeper {
   readonly #calls: EitherCalls;
   readonly #directory: string;
   readonly #identity: LogIdentity;
-  readonly #whenHeld: WhenHeld;
-  readonly #health: Health;
+  readonly #fence: Fence;
   readonly #isRoomForZeros: () => boolean;
+  readonly #rotateBytes: number;
   readonly #reserveBytes: number | undefined;
   #closed: ClosedLog[];
   #live: LogWriter | undefined;
@@ -84,9 +83,9 @@ export class LogKeeper {
     this.#calls = calls;
     this.#directory = directory;
     this.#identity = identity;
-    this.#whenHeld = parts.whenHeld;
-    this.#health = parts.health;
+    this.#fence = parts.fence;
     this.#isRoomForZeros = parts.isRoomForZeros;
+    this.#rotateBytes = parts.rotateBytes;
     this.#closed = [...recovered.closed];
     this.#last = recovered.last;
     this.#reserveBytes = recovered.reserveBytes;
@@ -128,11 +127,11 @@ export class LogKeeper {
     return sum;
   }
 
-  /** Length at which the live log is closed, if `rotateBytes` was requested. */
-  rotateAt(rotateBytes: number): number {
+  /** Length at which the live log is closed: more than the option while merges do not keep up. */
+  get rotateAtBytes(): number {
     let closedBytes = 0;
     for (const log of this.#closed) closedBytes += log.lengthBytes;
-    return Math.max(rotateBytes, Math.floor(closedBytes / BACKLOG_PART));
+    return Math.max(this.#rotateBytes, Math.floor(closedBytes / BACKLOG_PART));
   }
 
   get logCount(): number {
@@ -172,7 +171,7 @@ export class LogKeeper {
 
   /** Prepares the next log, or starts to, unless that is done or in progress. Never throws. */
   prepareNext(): void {
-    if (this.#next.kind !== 'none' || this.#isClosed || this.#health.isPoisoned) return;
+    if (this.#next.kind !== 'none' || this.#isClosed || this.#fence.health.isPoisoned) return;
     try {
       this.#startNext();
     } catch {
@@ -181,7 +180,7 @@ export class LogKeeper {
   }
 
   #startNext(): NextLog {
-    if (this.#health.isPoisoned) throw this.#health.poisonedWrite('not-applied');
+    if (this.#fence.health.isPoisoned) throw this.#fence.health.poisonedWrite('not-applied');
     const number = (this.#live?.number ?? this.#last.number) + 1;
     const path = join(this.#directory, logName(number));
     const prepared = begin(this.#prepareAs(path, number));
@@ -198,11 +197,11 @@ export class LogKeeper {
       return log;
     } catch (error) {
       this.#next = { kind: 'none' };
-      if (error instanceof FencedError) this.#health.poisonWith(error);
+      if (error instanceof FencedError) this.#fence.health.poisonWith(error);
       // A failed sync must not be retried, because it is unknown what it lost.
       if (error instanceof SyncError && !isLackOfSpace(error.cause)) {
         const { cause } = error;
-        this.#health.poisonWith(
+        this.#fence.health.poisonWith(
           new StorePoisonedError(`preparing ${path} failed`, { cause, path }),
         );
       }
@@ -218,7 +217,7 @@ export class LogKeeper {
     const calls = this.#calls;
     const directory = this.#directory;
     // After a pause, another host may have the store, and our new name would disturb it.
-    yield* waited(this.#whenHeld());
+    yield* waited(this.#fence.whenHeld());
     if (this.#isRoomForZeros()) {
       try {
         return yield* prepareLog(calls, directory, path, number, this.#reserveBytes);
@@ -283,7 +282,7 @@ export class LogKeeper {
   }
 
   #creationError(error: unknown): StoreError {
-    if (this.#health.isPoisoned) return this.#health.poisonedWrite('not-applied');
+    if (this.#fence.health.isPoisoned) return this.#fence.health.poisonedWrite('not-applied');
     const cause = error instanceof SyncError ? error.cause : error;
     const work = { what: 'a new log could not be made', path: this.#directory };
     const mapped = storeErrorOf(cause, { ...work, outcome: 'not-applied' });
@@ -321,7 +320,7 @@ export class LogKeeper {
       if (live.lengthBytes === 0) unused.push(live.path);
       await begin(live.close());
     }
-    if (unused.length === 0 || this.#health.isPoisoned || !(await this.#isHeld())) return;
+    if (unused.length === 0 || this.#fence.health.isPoisoned || !(await this.#isHeld())) return;
     for (const path of unused) await begin(tried(() => this.#calls.unlink(path)));
   }
 
@@ -334,7 +333,7 @@ export class LogKeeper {
   /** Waits through a pause. */
   async #isHeld(): Promise<boolean> {
     try {
-      await this.#whenHeld();
+      await this.#fence.whenHeld();
       return true;
     } catch (error) {
       if (error instanceof FencedError) return false;

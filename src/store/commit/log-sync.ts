@@ -2,9 +2,8 @@ import { clearTimeout, monotonicMs, setTimeout } from '../../base/timers.ts';
 import { StorePoisonedError, type StoreError } from '../../base/errors.ts';
 import type { Flow } from '../../base/flow.ts';
 import { SyncError } from '../../log/prepared-log.ts';
-import type { Health } from './health.ts';
+import type { Fence } from './fence.ts';
 import type { LogKeeper } from './log-keeper.ts';
-import { causeOfLoss, type WhenHeld } from './write-failure.ts';
 
 /**
  * Calls `ring` once after `delayMs`. Does not keep the process alive. Returns a function that stops
@@ -19,8 +18,7 @@ export const startTimer: StartTimer = (delayMs, ring) => {
 
 export interface LogSyncParts {
   readonly logs: LogKeeper;
-  readonly health: Health;
-  readonly whenHeld: WhenHeld;
+  readonly fence: Fence;
   readonly syncEveryMs: number;
   readonly startTimer: StartTimer;
   /** Called when the time is up: `run` must be called between two writes. */
@@ -41,6 +39,11 @@ export class LogSync {
 
   constructor(parts: LogSyncParts) {
     this.#parts = parts;
+  }
+
+  /** Bytes at the end of the live log that are not known to be durable. */
+  get unsyncedBytes(): number {
+    return this.#parts.logs.unsyncedBytes;
   }
 
   get isDue(): boolean {
@@ -72,7 +75,8 @@ export class LogSync {
    * sync.
    */
   *run(): Flow<StoreError | undefined> {
-    const { logs, health } = this.#parts;
+    const { logs, fence } = this.#parts;
+    const { health } = fence;
     this.#rest();
     const log = logs.live;
     if (log === undefined || log.unsyncedBytes === 0) return undefined;
@@ -86,7 +90,7 @@ export class LogSync {
       const { path } = log;
       const cause = error instanceof SyncError ? error.cause : error;
       if (cause instanceof StorePoisonedError) {
-        health.poisonWith(yield* causeOfLoss(this.#parts.whenHeld, cause));
+        health.poisonWith(yield* fence.causeOfLoss(cause));
         return health.poisonedWrite('not-applied');
       }
       const lost = `batches after sequence ${log.syncedSequence} may be lost`;

@@ -2,6 +2,7 @@ import { StoreFullError } from '../../base/errors.ts';
 import type { Table } from '../../table/table.ts';
 import type { LogKeeper } from '../commit/log-keeper.ts';
 import type { SpaceKeeper } from '../space/space-keeper.ts';
+import type { SnapshotKeeper } from './snapshot-keeper.ts';
 
 /**
  * With more logs than this, a merge is due regardless of their size, because each log is a file to
@@ -31,6 +32,7 @@ export interface MergeDueParts {
   readonly logs: LogKeeper;
   readonly table: Table;
   readonly space: SpaceKeeper;
+  readonly snapshots: SnapshotKeeper;
   readonly mergeBytes: number;
   readonly logLimitBytes: number | undefined;
 }
@@ -55,13 +57,12 @@ export class MergeDue {
     this.#parts = parts;
   }
 
-  /** `snapshotBytes`: length of the newest snapshot. */
-  isDue(snapshotBytes: number): boolean {
-    const { logs, mergeBytes, table } = this.#parts;
+  get isDue(): boolean {
+    const { logs, mergeBytes, table, snapshots } = this.#parts;
     // Beyond the limit writes are slowed down, so a merge is due before that.
-    const wantedBytes = Math.max(mergeBytes, snapshotBytes);
-    const limitBytes = this.#logLimitBytes(snapshotBytes);
-    const dueBytes = Math.min(wantedBytes, limitBytes, this.#scarceBytes(snapshotBytes));
+    const wantedBytes = Math.max(mergeBytes, snapshots.fileBytes);
+    const limitBytes = this.#logLimitBytes;
+    const dueBytes = Math.min(wantedBytes, limitBytes, this.#scarceBytes);
     return (
       logs.totalBytes > dueBytes ||
       logs.logCount > MAX_LOGS ||
@@ -70,7 +71,7 @@ export class MergeDue {
     );
   }
 
-  /** Whether {@link backlog} may return a backlog. A cheap check before each group. */
+  /** Whether a write may be delayed or rejected. A cheap check before each group. */
   get mayHaveBacklog(): boolean {
     const { logs, logLimitBytes, table } = this.#parts;
     return (
@@ -81,12 +82,12 @@ export class MergeDue {
   }
 
   /** Undefined while writes are within all limits. */
-  backlog(snapshotBytes: number): Backlog | undefined {
+  get #backlog(): Backlog | undefined {
     const { logs, table } = this.#parts;
     if (!table.hasRoomFor(ROOM_FOR_GROUPS_BYTES)) {
       return { excess: Infinity, cause: 'full', limitBytes: table.liveBytes };
     }
-    const logLimitBytes = this.#logLimitBytes(snapshotBytes);
+    const logLimitBytes = this.#logLimitBytes;
     const { leftBytes } = table.mergeEffect;
     const memoryLimitBytes = MEMORY_LIMIT_FACTOR * Math.max(this.#leastMemoryBytes, leftBytes);
     const logExcess = logs.totalBytes / logLimitBytes - 1;
@@ -102,21 +103,17 @@ export class MergeDue {
    * slowed down, beyond twice the limit they are rejected. Dead rows may accumulate faster than the
    * fastest merge frees them, so while a merge runs, writes are only delayed.
    */
-  verdict(
-    snapshotBytes: number,
-    merges: {
-      readonly isMerging: boolean;
-      /** Why the last merge failed. */
-      readonly lastError: Error | undefined;
-      readonly directory: string;
-    },
-  ): number | StoreFullError | undefined {
-    const backlog = this.backlog(snapshotBytes);
+  verdict(merges: {
+    readonly isMerging: boolean;
+    /** Why the last merge failed. */
+    readonly lastError: Error | undefined;
+  }): number | StoreFullError | undefined {
+    const backlog = this.#backlog;
     if (backlog === undefined) return undefined;
     const { excess, cause } = backlog;
     const isHelpComing = cause === 'memory' && merges.isMerging;
     if (excess > 1 && !isHelpComing) {
-      return backlogError(backlog, merges.lastError, merges.directory);
+      return backlogError(backlog, merges.lastError, this.#parts.snapshots.directoryPath);
     }
     return Math.min(Math.ceil(DELAY_AT_TWICE_MS * excess), MAX_DELAY_MS);
   }
@@ -125,14 +122,15 @@ export class MergeDue {
     return leastMemoryBytes(this.#parts.mergeBytes);
   }
 
-  #logLimitBytes(snapshotBytes: number): number {
-    return this.#parts.logLimitBytes ?? Math.max(DEFAULT_LOG_LIMIT_BYTES, 8 * snapshotBytes);
+  get #logLimitBytes(): number {
+    const { logLimitBytes, snapshots } = this.#parts;
+    return logLimitBytes ?? Math.max(DEFAULT_LOG_LIMIT_BYTES, 8 * snapshots.fileBytes);
   }
 
   /** If space is scarce, a merge is worth copying the snapshot from this size of the logs on. */
-  #scarceBytes(snapshotBytes: number): number {
+  get #scarceBytes(): number {
     if (!this.#parts.space.isScarce) return Infinity;
-    return Math.max(SCARCE_MERGE_BYTES, snapshotBytes / 8);
+    return Math.max(SCARCE_MERGE_BYTES, this.#parts.snapshots.fileBytes / 8);
   }
 }
 

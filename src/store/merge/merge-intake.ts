@@ -57,6 +57,16 @@ export class MergeIntake {
     this.#parts = parts;
   }
 
+  /** Bytes of all logs that no snapshot has. */
+  get unmergedBytes(): number {
+    return this.#parts.logs.totalBytes;
+  }
+
+  /** Sequence number of the last batch in the logs. */
+  get lastSequence(): bigint {
+    return this.#parts.logs.lastSequence;
+  }
+
   /** Bytes that the next merge is known to need. Undefined if it will have new input. */
   get neededBytes(): number | undefined {
     if (this.#state.kind !== 'left' || this.#takesMore) return undefined;

@@ -1,46 +1,21 @@
-import { join } from 'node:path';
 import { clearTimeout, monotonicMs, setTimeout } from '../../base/timers.ts';
-import { assert } from '../../base/assert.ts';
 import {
   CorruptionError,
-  DirectoryLostError,
-  FilesLostError,
-  missingPath,
   StoreBusyError,
   StoreClosedError,
   StoreError,
   StoreFullError,
-  StorePoisonedError,
 } from '../../base/errors.ts';
-import type { DirectoryLock } from '../../directory/held-lock.ts';
-import { snapshotName, temporarySnapshotName } from '../../format/file-name.ts';
-import type { FileSystem } from '../../fs/file-system.ts';
-import type { MergeJob, MergeResult } from '../../jobs/merge.ts';
-import type { Table } from '../../table/table.ts';
-import type { Committer } from '../commit/committer.ts';
-import type { FilesWatch } from '../commit/files-watch.ts';
 import type { Health } from '../commit/health.ts';
-import type { LogKeeper } from '../commit/log-keeper.ts';
-import { MergeCounters, type MergeFigures } from '../observe/merge-figures.ts';
-import { MergeDue } from './merge-due.ts';
-import { MergeIntake } from './merge-intake.ts';
-import { mergeError, MergeFullError, MergeRoom } from './merge-room.ts';
-import type { MergeRunner } from './merge-runner.ts';
-import { damageDetail } from '../recovery/load-records.ts';
-import type { RetainedLogs } from '../changes/retained-logs.ts';
-import type { SpaceKeeper } from '../space/space-keeper.ts';
+import type { MergeFigures } from '../observe/merge-figures.ts';
 import type { StoreObserver } from '../observe/store-observer.ts';
+import type { SpaceKeeper } from '../space/space-keeper.ts';
+import type { MergeDue } from './merge-due.ts';
+import { MergeFullError } from './merge-room.ts';
+import type { Merger } from './merger.ts';
 
 /** A merge that failed for lack of space or a transient error is retried after this time. */
 const RETRY_MS = 5_000;
-
-/** The snapshot on disk that the next merge starts from. */
-export interface CurrentSnapshot {
-  readonly path: string;
-  readonly number: number;
-  readonly format: 'lodestore' | 'ancestor';
-  readonly fileBytes: number;
-}
 
 export interface MergeStats extends MergeFigures {
   /** `stopped`: a merge found damage. Nothing is merged until the store has been repaired. */
@@ -49,30 +24,12 @@ export interface MergeStats extends MergeFigures {
 }
 
 export interface MergeSchedulerParts {
-  readonly fs: FileSystem;
-  readonly directory: string;
-  readonly storeId: Uint8Array;
-  readonly epoch: number;
-  readonly table: Table;
-  readonly logs: LogKeeper;
-  readonly retained: RetainedLogs;
-  readonly committer: Committer;
-  readonly health: Health;
-  readonly space: SpaceKeeper;
-  readonly lock: DirectoryLock;
-  readonly watch: FilesWatch;
+  readonly due: MergeDue;
   /** Closed together with the scheduler. */
-  readonly runner: MergeRunner;
-  readonly mergeBytes: number;
-  readonly logLimitBytes: number | undefined;
+  readonly merger: Merger;
+  readonly space: SpaceKeeper;
+  readonly health: Health;
   readonly observer: StoreObserver;
-  readonly onMerged: (merged: {
-    readonly snapshotBytes: number;
-    readonly durationMs: number;
-  }) => void;
-  readonly onFailed: (error: Error) => void;
-  /** As of a `CommitGate`. */
-  readonly beforeRemoval?: (lastSequence: bigint) => Promise<void> | undefined;
 }
 
 type State =
@@ -104,66 +61,48 @@ type State =
  */
 export class MergeScheduler {
   readonly #parts: MergeSchedulerParts;
-  readonly #due: MergeDue;
   readonly #abort: AbortController = new AbortController();
-  #snapshot: CurrentSnapshot | undefined;
   #state: State = { kind: 'idle' };
-  readonly #counters: MergeCounters = new MergeCounters();
-  readonly #intake: MergeIntake;
-  /** Sequence number of the last merged batch since the store was opened. */
-  #mergedSequence = 0n;
   #nextReliefMs = 0;
 
-  constructor(parts: MergeSchedulerParts, snapshot: CurrentSnapshot | undefined) {
+  constructor(parts: MergeSchedulerParts) {
     this.#parts = parts;
-    this.#due = new MergeDue(parts);
-    this.#snapshot = snapshot;
-    this.#intake = new MergeIntake(parts);
-  }
-
-  /** The newest snapshot. `logs` hold everything newer. */
-  get snapshot(): CurrentSnapshot | undefined {
-    return this.#snapshot;
   }
 
   get stats(): MergeStats {
-    return {
-      state: this.#state.kind,
-      snapshotBytes: this.#snapshot?.fileBytes ?? 0,
-      ...this.#counters.copy(),
-    };
+    const { counters, snapshotBytes } = this.#parts.merger;
+    return { state: this.#state.kind, snapshotBytes, ...counters.copy() };
   }
 
   /** Starts a merge if one is due and none is running. */
   consider(): void {
     const isIdle = this.#state.kind === 'idle' && !this.#abort.signal.aborted;
-    if (isIdle && this.#due.isDue(this.#snapshotBytes)) void this.#start();
+    if (isIdle && this.#parts.due.isDue) void this.#start();
   }
 
   /** Starts a merge because writes are refused for lack of space. Rate-limited. */
   relieve(): void {
     const nowMs = monotonicMs();
-    const { logs } = this.#parts;
     if (this.#state.kind !== 'idle' || this.#abort.signal.aborted) return;
-    if (logs.totalBytes === 0 || nowMs < this.#nextReliefMs) return;
+    if (this.#parts.merger.isAllMerged || nowMs < this.#nextReliefMs) return;
     this.#nextReliefMs = nowMs + RETRY_MS;
     void this.#start();
   }
 
   /** Merges everything written before the call. Rejects with the reason if that fails. */
   async mergeNow(): Promise<void> {
-    const { logs, health } = this.#parts;
+    const { merger, health } = this.#parts;
     let wantedSequence: bigint | undefined;
     do {
       while (this.#state.kind === 'running') await this.#state.done;
-      wantedSequence ??= logs.lastSequence;
+      wantedSequence ??= merger.lastSequence;
       if (health.isPoisoned) throw health.poisonedWrite('not-applied');
       if (this.#abort.signal.aborted) throw new StoreClosedError('the store was closed');
-      if (this.#state.kind === 'stopped') throw this.#counters.lastError!;
+      if (this.#state.kind === 'stopped') throw merger.counters.lastError!;
       const error = await this.#start();
       if (error !== undefined) throw error;
       // A retry may have merged only the input of a failed merge.
-    } while (logs.totalBytes > 0 && this.#mergedSequence < wantedSequence);
+    } while (!merger.hasMerged(wantedSequence));
   }
 
   /** Aborts a running merge; its temporary file is removed. */
@@ -171,11 +110,7 @@ export class MergeScheduler {
     this.#abort.abort();
     if (this.#state.kind === 'retrying') clearTimeout(this.#state.timer);
     if (this.#state.kind === 'running') await this.#state.done;
-    await this.#parts.runner.close();
-  }
-
-  get #snapshotBytes(): number {
-    return this.#snapshot?.fileBytes ?? 0;
+    await this.#parts.merger.close();
   }
 
   /** Delays a write while merges do not keep up. Resolves with the error if it is rejected. */
@@ -193,16 +128,16 @@ export class MergeScheduler {
   }
 
   get #verdict(): number | StoreError | undefined {
-    return this.#due.verdict(this.#snapshotBytes, {
+    const { due, merger } = this.#parts;
+    return due.verdict({
       isMerging: this.#state.kind === 'running',
-      lastError: this.#counters.lastError,
-      directory: this.#parts.directory,
+      lastError: merger.counters.lastError,
     });
   }
 
   /** Whether `admit` may wait or refuse. A cheap check, which is made first. */
   get isBacklogged(): boolean {
-    return this.#due.mayHaveBacklog;
+    return this.#parts.due.mayHaveBacklog;
   }
 
   #start(): Promise<Error | undefined> {
@@ -237,8 +172,7 @@ export class MergeScheduler {
       const isOwn = error instanceof StoreError;
       return isOwn ? error : new StoreClosedError('the store was closed during the merge');
     }
-    this.#counters.fail(error);
-    this.#parts.observer.failed('merge', error);
+    this.#parts.merger.counters.fail(error);
     if (error instanceof CorruptionError) {
       this.#state = { kind: 'stopped' };
     } else if (!this.#parts.health.isPoisoned) {
@@ -249,7 +183,7 @@ export class MergeScheduler {
       const timer = setTimeout(() => this.#parts.health.guard(retry), RETRY_MS).unref();
       this.#state = { kind: 'retrying', timer };
     }
-    this.#parts.onFailed(error);
+    this.#parts.observer.mergeFailed(error);
     return error;
   }
 
@@ -257,143 +191,12 @@ export class MergeScheduler {
   async #merge(): Promise<void> {
     for (;;) {
       try {
-        return await this.#tryMerge();
+        return await this.#parts.merger.run(this.#abort.signal);
       } catch (error) {
         if (!(error instanceof StoreFullError) || this.#abort.signal.aborted) throw error;
         const missingBytes = error instanceof MergeFullError ? error.missingBytes : 0;
         if (!(await this.#parts.space.lendToMerge(missingBytes))) throw error;
       }
     }
-  }
-
-  async #tryMerge(): Promise<void> {
-    try {
-      await this.#mergeOnce();
-    } catch (error) {
-      this.#intake.leave({ lackedSpace: error instanceof StoreFullError });
-      throw error;
-    }
-  }
-
-  async #mergeOnce(): Promise<void> {
-    const { fs, directory, logs, storeId, epoch } = this.#parts;
-    const oldBytes = (this.#snapshot?.fileBytes ?? 0) + logs.totalBytes;
-    const room = await MergeRoom.measure(fs, directory, oldBytes);
-    room.require(this.#intake.neededBytes ?? 0);
-    const intake = await this.#intake.take();
-    if (intake === undefined) return;
-    const { last } = intake;
-    const temporaryPath = join(directory, temporarySnapshotName(last.number));
-    const target = { storeId, epoch, last, number: last.number, temporaryPath };
-    const source = { snapshot: this.#snapshot, logs: intake.logs };
-    await this.#mergeObserved(
-      { kind: 'merge', ...source, ...target, limitBytes: room.limitBytes },
-      room,
-    );
-  }
-
-  async #mergeObserved(job: MergeJob, room: MergeRoom): Promise<void> {
-    const logBytes = job.logs.reduce((sum, log) => sum + log.lengthBytes, 0);
-    const oldSnapshotBytes = this.#snapshot?.fileBytes ?? 0;
-    this.#counters.begin(logBytes + oldSnapshotBytes);
-    const details = { logs: job.logs.length, logBytes, oldSnapshotBytes };
-    try {
-      await this.#parts.observer.merge(details, async () => {
-        const result = await this.#runJob(job);
-        if (result.kind === 'corrupt') {
-          const damage = new CorruptionError(damageDetail(this.#parts.directory, result));
-          throw await this.#parts.watch.causeOf(damage);
-        }
-        if (result.kind === 'merged') return this.#install(job, result);
-        const refusal = room.refusal(result.neededBytes);
-        const { neededBytes } = refusal;
-        this.#intake.leave({ lackedSpace: true, neededBytes, run: result.run });
-        throw refusal;
-      });
-    } finally {
-      this.#counters.end();
-    }
-  }
-
-  async #runJob(job: MergeJob): Promise<MergeResult> {
-    const { table, runner, health } = this.#parts;
-    let result: MergeResult;
-    try {
-      result = await runner.run(job, {
-        signal: this.#abort.signal,
-        onProgress: (bytesRead) => {
-          this.#counters.progressBytes = bytesRead;
-        },
-        onMessage: ({ from, to, columns, isWhole }) =>
-          health.guard(() => table.replaceChunks(from, to, columns, isWhole)),
-      });
-    } catch (error) {
-      if (this.#abort.signal.aborted) throw error;
-      if (error instanceof DirectoryLostError) health.poisonWith(error);
-      const inputs = [job.snapshot?.path, ...job.logs.map(({ path }) => path)];
-      const missing = inputs.find((path) => path !== undefined && path === missingPath(error));
-      if (missing !== undefined) throw health.broken(FilesLostError.of(missing, error));
-      throw mergeError(error, `merging into ${job.temporaryPath} failed`, job.temporaryPath);
-    }
-    if (health.isPoisoned) throw health.poisonedWrite('not-applied');
-    return result;
-  }
-
-  /** Renames the new snapshot, makes the name durable, then removes the files that it replaces. */
-  async #install(
-    job: MergeJob,
-    result: Extract<MergeResult, { kind: 'merged' }>,
-  ): Promise<{ readonly snapshotBytes: number; readonly durationMs: number }> {
-    const { fs, directory, table, logs, retained, beforeRemoval } = this.#parts;
-    const path = join(directory, snapshotName(job.number));
-    await beforeRemoval?.(job.last.lastSequence);
-    await this.#requireHeld();
-    try {
-      await fs.rename(job.temporaryPath, path);
-      await fs.syncDirectory(directory);
-    } catch (error) {
-      throw this.#poison(path, error);
-    }
-    const replaced = this.#snapshot;
-    this.#snapshot = {
-      path,
-      number: job.number,
-      format: 'lodestore',
-      fileBytes: result.written.fileBytes,
-    };
-    try {
-      table.dropFrozen(result.written.totals.contentHash);
-    } catch (bug) {
-      throw this.#poison(path, bug);
-    }
-    this.#intake.complete();
-    this.#mergedSequence = job.last.lastSequence;
-    const durationMs = this.#counters.complete(result);
-    const obsolete = retained.retire(logs.forgetUpTo(job.number));
-    if (replaced !== undefined) obsolete.push(replaced.path);
-    for (const name of obsolete) {
-      assert(name !== path, 'a merge never removes a name that it has just produced');
-      await this.#requireHeld();
-      // A file that cannot be removed now is a leftover, and the next open removes it.
-      await fs.unlink(name).catch(() => undefined);
-    }
-    const snapshotBytes = result.written.fileBytes;
-    this.#parts.onMerged({ snapshotBytes, durationMs });
-    return { snapshotBytes, durationMs };
-  }
-
-  /** Waits through a pause. */
-  async #requireHeld(): Promise<void> {
-    const { lock, health } = this.#parts;
-    try {
-      await lock.whenHeld();
-    } catch (error) {
-      throw health.broken(error);
-    }
-  }
-
-  #poison(path: string, cause: unknown): StorePoisonedError {
-    const message = `renaming the new snapshot to ${path} failed; the state of the directory is unknown`;
-    return this.#parts.health.broken(new StorePoisonedError(message, { cause, path }));
   }
 }

@@ -152,8 +152,14 @@ export class StoreObserver {
     });
     await traced(mergeChannel, makeContext, async (context) => {
       const done = await run();
+      this.#parts.announce('merged', [done]);
       if (context !== undefined) Object.assign(context, done);
     });
+  }
+
+  mergeFailed(error: Error): void {
+    this.failed('merge', error);
+    this.#parts.announce('mergeFailed', [error]);
   }
 
   /** Runs a backup on its channel. */

@@ -28,7 +28,7 @@ import { settledLogs } from '../follow/settled-logs.ts';
 import { refuseIncompleteCopy } from '../../directory/incomplete-copy.ts';
 import type { ClosedLog } from '../commit/log-keeper.ts';
 import { startTimer, type StartTimer } from '../commit/log-sync.ts';
-import type { CurrentSnapshot } from '../merge/merge-scheduler.ts';
+import type { CurrentSnapshot } from '../merge/snapshot-keeper.ts';
 import { resolveOptions, type OpenOptions, type ResolvedOptions } from './options.ts';
 import { holdsStore, noStoreError } from '../recovery/directory-state.ts';
 import { ProgressMeter } from '../recovery/progress-meter.ts';

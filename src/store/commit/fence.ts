@@ -1,0 +1,81 @@
+import { FencedError, type StoreError, type StorePoisonedError } from '../../base/errors.ts';
+import { waited, type Flow } from '../../base/flow.ts';
+import type { DirectoryLock } from '../../directory/held-lock.ts';
+import type { Health } from './health.ts';
+
+/** `background`: files are written by non-blocking calls. `inline`: by blocking calls. */
+export type CommitMode = 'background' | 'inline';
+
+/**
+ * The lock of the directory together with the health of the store: the loss of the lock poisons the
+ * store. Every acknowledgement, rename and removal passes the fence first.
+ */
+export class Fence {
+  readonly lock: DirectoryLock;
+  readonly health: Health;
+  readonly mode: CommitMode;
+
+  constructor(lock: DirectoryLock, health: Health, mode: CommitMode) {
+    this.lock = lock;
+    this.health = health;
+    this.mode = mode;
+  }
+
+  /**
+   * `whenHeld` of the lock. For inline commits it proves ownership after a pause before it returns,
+   * and throws instead of rejecting.
+   */
+  whenHeld(): Promise<void> | undefined {
+    const { lock } = this;
+    if (this.mode === 'background' || lock.isInDoubt) return lock.whenHeld();
+    lock.holdNow();
+    return undefined;
+  }
+
+  /**
+   * Returns an error if the directory is no longer ours. Does not wait while it is known to be
+   * ours.
+   */
+  *check(outcome: 'not-applied' | 'unknown'): Flow<StoreError | undefined> {
+    const { health } = this;
+    try {
+      const regained = this.whenHeld();
+      if (regained !== undefined) yield regained;
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof FencedError)) throw error;
+      health.poisonWith(error);
+      return health.poisonedWrite(outcome);
+    }
+  }
+
+  /**
+   * Waits through a pause, without blocking in either mode.
+   * @throws the cause of the poisoning if the directory is no longer ours
+   */
+  async requireHeld(): Promise<void> {
+    const { lock } = this;
+    try {
+      await lock.whenHeld();
+    } catch (error) {
+      throw this.health.broken(error);
+    }
+  }
+
+  /**
+   * The cause of a lost file. If another host has had the store, that is the cause. Waits through a
+   * pause.
+   */
+  *causeOfLoss(
+    lost: StorePoisonedError,
+    whenHeld = (): Promise<void> | undefined => this.whenHeld(),
+  ): Flow<StorePoisonedError> {
+    try {
+      yield* waited(whenHeld());
+      return lost;
+    } catch (error) {
+      if (error instanceof FencedError) return error;
+      throw error;
+    }
+  }
+}

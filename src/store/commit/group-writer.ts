@@ -1,0 +1,137 @@
+import { monotonicMs } from '../../base/timers.ts';
+import { present } from '../../base/assert.ts';
+import type { StoreError } from '../../base/errors.ts';
+import { begin, waited, type Flow } from '../../base/flow.ts';
+import { FILE_HEADER_BYTES } from '../../format/file-header.ts';
+import { encodedPayload } from '../../format/frame.ts';
+import type { EncodedWrite, Group, GroupEncoder } from '../../log/group-encoder.ts';
+import type { LogWriter } from '../../log/log-writer.ts';
+import { MAX_UNSYNCED_BYTES, type BatchDurability } from '../batch/durability.ts';
+import type { CommitStats } from '../observe/commit-stats.ts';
+import type { CommitGate } from './commit-gate.ts';
+import type { Fence } from './fence.ts';
+import type { LogSync } from './log-sync.ts';
+import type { Publisher } from './publisher.ts';
+import { poison, writeFailure } from './write-failure.ts';
+
+export interface GroupWriterParts {
+  readonly encoder: GroupEncoder;
+  readonly publisher: Publisher;
+  readonly sync: LogSync;
+  readonly fence: Fence;
+  readonly stats: CommitStats;
+  /** Of a replicated store: passed before the write. */
+  readonly gate: CommitGate | undefined;
+}
+
+/** What one write holds. Without a group it is a seal. */
+export interface LogWrite {
+  readonly group?: Group | undefined;
+  readonly seal: boolean;
+}
+
+/** Makes a group durable in the live log: steps 3 to 6 of a group, between copying and showing. */
+export class GroupWriter {
+  readonly #parts: GroupWriterParts;
+
+  constructor(parts: GroupWriterParts) {
+    this.#parts = parts;
+  }
+
+  /** Why nothing may be written any more, or undefined. */
+  get refusal(): StoreError | undefined {
+    const { health } = this.#parts.fence;
+    return health.isPoisoned ? health.poisonedWrite('not-applied') : undefined;
+  }
+
+  /** Encodes and writes. Returns the error if that failed. */
+  *write(
+    log: LogWriter,
+    { group, seal }: LogWrite,
+    durability: BatchDurability = 'sync',
+  ): Flow<StoreError | undefined> {
+    const { fence, stats, encoder, publisher, gate } = this.#parts;
+    const isDurable = seal || durability === 'sync' || log.unsyncedBytes >= MAX_UNSYNCED_BYTES;
+    const syncError = isDurable && log.unsyncedBytes > 0 ? yield* this.syncFenced() : undefined;
+    if (syncError !== undefined) return syncError;
+    const encodeStart = monotonicMs();
+    const encoded = yield* log.encode(encoder, { group, seal });
+    const fenced = (yield* fence.check('not-applied')) ?? this.refusal;
+    if (fenced !== undefined) return fenced;
+    const isGated = group !== undefined && group.stored === undefined && gate !== undefined;
+    const refused = isGated ? yield* this.#passGate(log, encoded, group) : undefined;
+    if (refused !== undefined) return refused;
+    const writeStart = monotonicMs();
+    const write = isDurable ? log.write(encoded, seal) : log.writeVolatile(encoded);
+    const writing = begin(tryToWrite(write));
+    if (group !== undefined && !isGated) yield* publisher.index();
+    const written = yield* waited(writing);
+    if ('error' in written) {
+      const { error } = written;
+      // What a shared log holds is committed: without room for it here, this store is behind.
+      if (isGated) return yield* poison(fence, log.path, error);
+      return yield* writeFailure(fence, log, error);
+    }
+    const lengthBytes = encoded.bytes.length;
+    stats.written(lengthBytes, writeStart - encodeStart, written.endMs - writeStart, isDurable);
+    return yield* fence.check('unknown');
+  }
+
+  /**
+   * Appends the group to the shared log while its rows are indexed. Room for it here is made
+   * before: afterwards the group is committed, and a failure here leaves this store behind.
+   */
+  *#passGate(log: LogWriter, encoded: EncodedWrite, group: Group): Flow<StoreError | undefined> {
+    const { gate, fence, publisher } = this.#parts;
+    const room = yield* tryToWrite(log.makeRoom(encoded));
+    if ('error' in room) return yield* writeFailure(fence, log, room.error);
+    const offset = log.lengthBytes === 0 ? FILE_HEADER_BYTES : 0;
+    const appending = present(gate, 'asked by the caller').append({
+      firstSequence: log.lastSequence + 1n,
+      batchCount: group.batchCount,
+      recordCount: group.recordCount,
+      decodedBytes: group.decoded.length,
+      stored: encodedPayload(encoded.bytes, offset),
+    });
+    yield* publisher.index();
+    const refused = yield* waited(appending);
+    if (refused !== undefined) return refused;
+    const { health } = fence;
+    return health.isPoisoned ? health.poisonedWrite('unknown') : undefined;
+  }
+
+  /**
+   * Commits a group whose batches write nothing. Earlier bytes may still have to be synced.
+   * `isJudged`: whether the outcome of a batch depends on the state that was found.
+   */
+  *writeNothing(durability: BatchDurability, isJudged: boolean): Flow<StoreError | undefined> {
+    const { sync, fence, gate } = this.#parts;
+    // A condition that fails is an answer about the newest state.
+    const stale = isJudged ? yield* waited(gate?.confirm()) : undefined;
+    if (stale !== undefined) return stale;
+    const isSynced = durability === 'sync' && sync.unsyncedBytes > 0;
+    const error = isSynced ? yield* this.syncFenced() : undefined;
+    if (error !== undefined) return error;
+    return isJudged || isSynced ? yield* fence.check('not-applied') : undefined;
+  }
+
+  /**
+   * Syncs the log. Change feeds then deliver the synced batches, which is an acknowledgement, so
+   * the fence is checked first.
+   */
+  *syncFenced(): Flow<StoreError | undefined> {
+    const { fence, sync } = this.#parts;
+    return (yield* fence.check('not-applied')) ?? (yield* sync.run());
+  }
+}
+
+function* tryToWrite(
+  write: Flow<void>,
+): Flow<{ readonly endMs: number } | { readonly error: unknown }> {
+  try {
+    yield* write;
+    return { endMs: monotonicMs() };
+  } catch (error) {
+    return { error };
+  }
+}
