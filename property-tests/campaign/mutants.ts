@@ -500,9 +500,9 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'followers are told of what is not synced': {
     file: 'src/store/writer.ts',
-    find: 'const notes = keepNotes(parts, lock, startTimer, () => logs.synced);',
+    find: 'const notes = keepNotes(opened, lock, startTimer, () => logs.synced);',
     replace:
-      'const notes = keepNotes(parts, lock, startTimer, () => logs.live === undefined ? logs.synced : { number: logs.live.number, lengthBytes: logs.live.lengthBytes, lastSequence: logs.live.lastSequence });',
+      'const notes = keepNotes(opened, lock, startTimer, () => logs.live === undefined ? logs.synced : { number: logs.live.number, lengthBytes: logs.live.lengthBytes, lastSequence: logs.live.lastSequence });',
     test: 'test/store/follow.test.ts',
   },
   'a follower goes on in a log that does not follow': {

@@ -1,36 +1,23 @@
 import { StoreBusyError, StorePoisonedError, type StoreError } from '../base/errors.ts';
-import type { JobRunner } from '../threads/job-runner.ts';
-import type { Health } from './commit/health.ts';
 import type { MergeScheduler } from './merge/merge-scheduler.ts';
 import type { Announce } from './observe/store-events.ts';
+import type { OpenedStore } from './open/opened-store.ts';
+import type { StoreThreads } from './open/store-threads.ts';
 import type { Warming } from './recovery/warming.ts';
-
-export interface BackgroundLoadParts {
-  /** Undefined if everything was loaded before the store was opened. */
-  readonly warming: Warming | undefined;
-  /** Makes threads for the background load. */
-  readonly makeWarmRunner: () => JobRunner;
-  readonly pause: () => Promise<void>;
-  readonly health: Health;
-  /** Resolves when the threads of recovery have ended. */
-  readonly threadsEnded: Promise<void>;
-}
 
 /** The background load of a store's snapshot, and the operations that wait for it. */
 export class BackgroundLoad {
   readonly #warming: Warming | undefined;
-  readonly #threadsEnded: Promise<void>;
+  readonly #threads: StoreThreads;
   #isWarm: boolean;
 
   /** Starts loading the chunks that the open has left. */
-  constructor(
-    { warming, makeWarmRunner, pause, health, threadsEnded }: BackgroundLoadParts,
-    announce: Announce,
-  ) {
+  constructor({ recovered, threads, environment, health }: OpenedStore, announce: Announce) {
+    const { warming } = recovered.state;
     this.#warming = warming;
-    this.#threadsEnded = threadsEnded;
+    this.#threads = threads;
     this.#isWarm = warming === undefined;
-    warming?.start(makeWarmRunner, pause, {
+    warming?.start(threads.makeForWarming, environment.pause, {
       onWarmed: () => {
         this.#isWarm = true;
         announce('warmed', []);
@@ -88,6 +75,6 @@ export class BackgroundLoad {
   /** Stops the load, and waits until all threads have ended. */
   async stop(): Promise<void> {
     await this.#warming?.stop();
-    await this.#threadsEnded;
+    await this.#threads.recoveryEnded;
   }
 }

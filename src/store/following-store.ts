@@ -1,7 +1,8 @@
 import { checkSignal } from '../base/abort.ts';
 import { requireKnownFields, type FieldsOf } from '../base/fields.ts';
 import { Follower, type ReadStore } from './follow/follower.ts';
-import type { OpenedParts } from './open/open-parts.ts';
+import { timerOf } from './open/environment.ts';
+import type { OpenedStore } from './open/opened-store.ts';
 import { tableOf } from './open/recovered-store.ts';
 import { ReadableStore, type TableSource } from './readable-store.ts';
 import type { RecoveredState } from './recovery/recovery.ts';
@@ -15,18 +16,20 @@ export interface ReachedOptions {
 const REACHED_FIELDS: FieldsOf<ReachedOptions> = { signal: true };
 
 /** What keeps the records of a store that is open for reading up to date. */
-export function makeFollower(parts: OpenedParts): Follower | undefined {
-  const { fs, directory, options, recovered, table, pause, startTimer, readAgain } = parts;
+export function makeFollower(opened: OpenedStore): Follower | undefined {
+  const { directory: fs, environment, options, recovered, reading } = opened;
   if (!options.readOnly) return undefined;
-  const { storeId } = recovered;
+  const { storeId } = recovered.identity;
   const { mergeBytes, follow } = options;
   const read = async (signal: AbortSignal): Promise<ReadStore> => {
-    const again = await readAgain(signal);
+    const again = await reading.readAgain(signal);
     return readStore(again, tableOf(again));
   };
-  const at = { fs, directory, storeId, pause, startTimer, mergeBytes, read };
-  const isSettled = follow !== undefined;
-  return new Follower({ ...at, everyMs: follow?.everyMs }, readStore(recovered, table), isSettled);
+  const at = { fs, directory: fs.realPath, storeId };
+  const { pause } = environment;
+  const pace = { pause, startTimer: timerOf(environment), everyMs: follow?.everyMs };
+  const first = readStore(recovered.state, recovered.table);
+  return new Follower({ ...at, ...pace, mergeBytes, read }, first, follow !== undefined);
 }
 
 function readStore({ storeId, snapshot, verdict }: RecoveredState, table: Table): ReadStore {

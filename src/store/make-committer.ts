@@ -1,6 +1,7 @@
 import { GroupEncoder } from '../log/group-encoder.ts';
 import { BatchJudge } from './commit/batch-judge.ts';
 import type { BatchQueue } from './batch/batch-queue.ts';
+import type { CommitGate } from './commit/commit-gate.ts';
 import { Committer, type Admission } from './commit/committer.ts';
 import type { Fence } from './commit/fence.ts';
 import { GroupCommit } from './commit/group-commit.ts';
@@ -10,7 +11,7 @@ import { LogRotation } from './commit/log-rotation.ts';
 import { LogSync, type StartTimer } from './commit/log-sync.ts';
 import { Publisher } from './commit/publisher.ts';
 import type { StoreObserver } from './observe/store-observer.ts';
-import type { OpenedParts } from './open/open-parts.ts';
+import type { OpenedStore } from './open/opened-store.ts';
 import type { SpaceKeeper } from './space/space-keeper.ts';
 
 /** What the commit loop works on. */
@@ -25,6 +26,7 @@ export interface CommitStage {
 /** What the commit loop asks, and tells, the rest of the store. */
 export interface CommitHooks extends Admission {
   readonly startTimer: StartTimer;
+  readonly gate: CommitGate | undefined;
   /** Deferred batches have become durable. */
   readonly onSynced: () => void;
   readonly onCommitted: () => void;
@@ -34,13 +36,14 @@ export interface CommitHooks extends Admission {
 
 /** Connects the parts of the commit loop. */
 export function makeCommitter(
-  { options, table, gate, pause: yielding }: OpenedParts,
+  { options, environment, recovered }: OpenedStore,
   { queue, space, logs, fence, observer }: CommitStage,
   hooks: CommitHooks,
 ): Committer {
-  const pause = options.commits === 'inline' ? undefined : yielding;
+  const { table } = recovered;
+  const pause = options.commits === 'inline' ? undefined : environment.pause;
   const stats = observer.commits;
-  const { startTimer, onEnded, onCommitted } = hooks;
+  const { startTimer, onEnded, onCommitted, gate } = hooks;
   const sync = new LogSync({
     logs,
     fence,

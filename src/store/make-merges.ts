@@ -6,7 +6,7 @@ import { Merger } from './merge/merger.ts';
 import { MergeScheduler } from './merge/merge-scheduler.ts';
 import type { StoreFiles } from './merge/store-files.ts';
 import type { StoreObserver } from './observe/store-observer.ts';
-import type { OpenedParts } from './open/open-parts.ts';
+import type { OpenedStore } from './open/opened-store.ts';
 import type { SpaceKeeper } from './space/space-keeper.ts';
 
 /** What merges work on. */
@@ -20,12 +20,12 @@ export interface MergeStage {
 
 /** Connects the parts of merging. */
 export function makeMerges(
-  { fs: directory, recovered, epoch, options, table, health }: OpenedParts,
+  { directory, recovered, options, health }: OpenedStore,
   { files, space, committer, executor, observer }: MergeStage,
 ): MergeScheduler {
   const { logs, snapshots } = files;
   const { mergeBytes, logLimitBytes } = options;
-  const identity = { storeId: recovered.storeId, epoch };
+  const { identity, table } = recovered;
   const intake = new MergeIntake({ logs, table, committer });
   const merger = new Merger({ directory, identity, intake, executor, snapshots, observer });
   const due = new MergeDue({ logs, table, space, snapshots, mergeBytes, logLimitBytes });

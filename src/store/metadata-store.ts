@@ -5,8 +5,6 @@ import { StoreClosedError, StoreError } from '../base/errors.ts';
 import type { CommitGate } from './commit/commit-gate.ts';
 import type { Health } from './commit/health.ts';
 import type { BoundOptions } from '../table/layer/key-range.ts';
-import type { DirectoryLock } from '../directory/held-lock.ts';
-import type { Directory } from '../fs/directory.ts';
 import type { Table } from '../table/table.ts';
 import type { BackupOptions, BackupReport } from './backup/backup.ts';
 import { withOutcome } from './batch/batch-queue.ts';
@@ -23,8 +21,8 @@ import {
 } from './batch/insert-options.ts';
 import { countOpenStore } from './open/open-stores.ts';
 import type { StoreEnvironment } from './open/environment.ts';
-import { openParts, type OpenedParts } from './open/open-parts.ts';
-import type { OpenOptions, ResolvedOptions } from './open/options.ts';
+import { openStore, type OpenedStore } from './open/opened-store.ts';
+import type { OpenOptions } from './open/options.ts';
 import type { RecoveryReport } from './recovery/recovery-report.ts';
 import { FollowingStore, makeFollower } from './following-store.ts';
 import type { Follower } from './follow/follower.ts';
@@ -38,7 +36,7 @@ import { BackgroundLoad } from './background-load.ts';
 import { WriteBatch } from './batch/write-batch.ts';
 import { closeWriter, inOrder, makeWriter, releaseDirectory, type Writer } from './writer.ts';
 
-let makeStore: (parts: OpenedParts) => MetadataStore;
+let makeStore: (opened: OpenedStore, gate: CommitGate | undefined) => MetadataStore;
 
 /** Internal: `MetadataStore.open` in another environment, for `lodestore/testing`. */
 export function openStoreIn(
@@ -48,7 +46,7 @@ export function openStoreIn(
   gate?: CommitGate,
 ): Promise<MetadataStore> {
   const run = async (): Promise<MetadataStore> =>
-    makeStore({ ...(await openParts(environment, directory, options)), gate });
+    makeStore(await openStore(environment, directory, options), gate);
   const context = (): object => ({
     directory: String(directory),
     // The options are checked in `run`.
@@ -64,11 +62,8 @@ export function openStoreIn(
 export class MetadataStore extends FollowingStore implements AsyncDisposable {
   /** What recovery found and did when the store was opened. */
   readonly recovery: RecoveryReport;
-  readonly #held: Directory;
-  readonly #options: ResolvedOptions;
-  readonly #opened: Table;
+  readonly #opened: OpenedStore;
   readonly #follower: Follower | undefined;
-  readonly #lock: DirectoryLock | undefined;
   readonly #backgroundLoad: BackgroundLoad;
   readonly #health: Health;
   readonly #writer: Writer | undefined;
@@ -77,42 +72,45 @@ export class MetadataStore extends FollowingStore implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   static {
-    makeStore = (parts) => new MetadataStore(parts, makeFollower(parts));
+    makeStore = (opened, gate) => new MetadataStore(opened, makeFollower(opened), gate);
   }
 
-  private constructor(parts: OpenedParts, follower: Follower | undefined) {
+  private constructor(
+    opened: OpenedStore,
+    follower: Follower | undefined,
+    gate: CommitGate | undefined,
+  ) {
+    const { environment, lock, health, threads, recovered } = opened;
     const source: TableSource = {
       records: () => this.#readable(),
       lastSequence: () => this.#visibleSequence,
-      hooks: { pause: parts.pause, requireOpen: () => this.#requireOpen() },
+      hooks: { pause: environment.pause, requireOpen: () => this.#requireOpen() },
     };
     super(source, follower);
-    this.recovery = withJsonForm(parts.report);
-    this.#held = parts.fs;
-    this.#options = parts.options;
-    this.#opened = parts.table;
+    this.recovery = withJsonForm(recovered.report);
+    this.#opened = opened;
     this.#follower = follower;
-    this.#lock = parts.lock;
-    this.#health = parts.health;
-    this.#backgroundLoad = new BackgroundLoad(parts, (name, details) =>
+    this.#health = health;
+    this.#backgroundLoad = new BackgroundLoad(opened, (name, details) =>
       this.#announce(name, details),
     );
-    this.#feeds = openFeeds(parts, () => this.#writer?.logs);
+    this.#feeds = openFeeds(opened, () => this.#writer?.logs);
     this.#writer =
-      parts.lock &&
-      makeWriter(parts, parts.lock, {
+      lock &&
+      makeWriter(opened, lock, {
         store: this,
         table: () => this.#readable(),
         feeds: this.#feeds,
         backgroundLoad: this.#backgroundLoad,
         announce: (name, details, unheard) => this.#announce(name, details, unheard),
+        gate,
       });
     this.#follower?.start({
       whenWarm: this.#backgroundLoad.warmed,
       onFailed: (error) => this.#announce('followFailed', [error]),
     });
-    parts.onThreadShortage((error) => this.#announce('threadsUnavailable', [error]));
-    parts.onPoison((error) => {
+    threads.onShortage((error) => this.#announce('threadsUnavailable', [error]));
+    health.onPoison((error) => {
       this.#feeds.ring();
       this.#announce('poisoned', [error]);
     });
@@ -160,7 +158,9 @@ export class MetadataStore extends FollowingStore implements AsyncDisposable {
       const source = toSource(updates);
       const refusal = this.#health.refusal();
       if (refusal !== undefined) throw refusal;
-      const durability = requireDurability(options.durability ?? this.#options.durability.batches);
+      const durability = requireDurability(
+        options.durability ?? this.#opened.options.durability.batches,
+      );
       return this.#requireWriter().queue.add(source, options.signal, durability);
     } catch (error) {
       return Promise.reject(withOutcome(error));
@@ -183,8 +183,10 @@ export class MetadataStore extends FollowingStore implements AsyncDisposable {
     try {
       checkInsertOptions(options);
       const source = toSource(updates);
-      const durability = requireDurability(options.durability ?? this.#options.durability.batches);
-      if (this.#options.commits !== 'inline') {
+      const durability = requireDurability(
+        options.durability ?? this.#opened.options.durability.batches,
+      );
+      if (this.#opened.options.commits !== 'inline') {
         throw new TypeError("insertBatchSync needs a store that was opened with commits: 'inline'");
       }
       const batch = source instanceof WriteBatch ? source : packUpdatesNow(source);
@@ -301,11 +303,11 @@ export class MetadataStore extends FollowingStore implements AsyncDisposable {
   override stats(): StoreStats {
     return readStats({
       warming: { chunksLeft: this.#backgroundLoad.chunksLeft },
-      directory: this.#held.realPath,
-      readOnly: this.#options.readOnly,
+      directory: this.#opened.directory.realPath,
+      readOnly: this.#opened.options.readOnly,
       table: this.#table,
       health: this.#health,
-      lock: this.#lock,
+      lock: this.#opened.lock,
       recovery: this.recovery,
       changes: this.#feeds.stats,
       snapshots: figuresOf(this.snapshots, this.#table.view()),
@@ -339,7 +341,7 @@ export class MetadataStore extends FollowingStore implements AsyncDisposable {
         this.#leave();
         this.#health.endClosing();
         this.snapshots.releaseAll();
-        await releaseDirectory(this.#held, this.#lock, this.#backgroundLoad);
+        await releaseDirectory(this.#opened.directory, this.#opened.lock, this.#backgroundLoad);
       },
     ]);
     this.#announce('closed', []);
@@ -366,7 +368,7 @@ export class MetadataStore extends FollowingStore implements AsyncDisposable {
   }
 
   get #table(): Table {
-    return this.#follower?.table ?? this.#opened;
+    return this.#follower?.table ?? this.#opened.recovered.table;
   }
 
   #readable(): Table {

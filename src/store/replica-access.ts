@@ -5,7 +5,7 @@ import type { BatchQueue } from './batch/batch-queue.ts';
 import type { ReplicaAccess } from './commit/commit-gate.ts';
 import type { Committer } from './commit/committer.ts';
 import type { ClosedLog, LogKeeper } from './commit/log-keeper.ts';
-import type { OpenedParts } from './open/open-parts.ts';
+import type { OpenedStore } from './open/opened-store.ts';
 import { damageHint } from './recovery/advice.ts';
 
 interface WrittenParts {
@@ -17,11 +17,11 @@ interface WrittenParts {
 
 /** What the gate of a replicated store may do to the store behind it. */
 export function replicaAccess(
-  parts: OpenedParts,
+  opened: OpenedStore,
   { table, logs, committer, queue }: WrittenParts,
 ): ReplicaAccess {
   return {
-    storeId: parts.recovered.storeId,
+    storeId: opened.recovered.identity.storeId,
     get lastSequence() {
       return logs.lastSequence;
     },
@@ -34,25 +34,30 @@ export function replicaAccess(
       queue.rejectInFlight(inFlight);
       queue.rejectQueued(queued);
     },
-    groupsAfter: (sequence) => groupsAfter(parts, logs.closedLogs, sequence),
+    groupsAfter: (sequence) => groupsAfter(opened, logs.closedLogs, sequence),
   };
 }
 
 async function* groupsAfter(
-  { fs, directory, recovered }: OpenedParts,
+  { directory, recovered }: OpenedStore,
   logs: readonly ClosedLog[],
   sequence: bigint,
 ): AsyncGenerator<LogGroup, void, void> {
   for (const log of logs) {
     if (log.lastSequence <= sequence) continue;
-    const reader = await LogReader.open(fs, log.path, log.number, recovered.storeId);
+    const reader = await LogReader.open(
+      directory,
+      log.path,
+      log.number,
+      recovered.identity.storeId,
+    );
     try {
       while (reader.offset < log.lengthBytes) {
         const step = await reader.next(log.lengthBytes, sequence);
         if (step.kind === 'group') yield step.group;
         else if (step.kind === 'unfinished' || step.kind === 'corrupt') {
           const { path, offset } = reader;
-          const hint = damageHint(directory);
+          const hint = damageHint(directory.realPath);
           throw new CorruptionError({ path, offset, reason: step.reason, hint });
         }
       }

@@ -3,19 +3,20 @@ import { StoreChangeSource } from './changes/change-source.ts';
 import { FeedSet } from './changes/feed-set.ts';
 import { RetainedLogs } from './changes/retained-logs.ts';
 import type { LogKeeper } from './commit/log-keeper.ts';
-import type { OpenedParts } from './open/open-parts.ts';
+import type { OpenedStore } from './open/opened-store.ts';
 
 /** The feeds of a store. `keeper` is asked when they read; that of a read-only store has none. */
 export function openFeeds(
-  parts: OpenedParts,
+  opened: OpenedStore,
   keeper: () => Pick<LogKeeper, 'closedLogs' | 'live' | 'lastSyncedSequence'> | undefined,
 ): FeedSet {
-  const { fs, directory, recovered, retention, logs, lock, health } = parts;
-  const { storeId } = recovered;
+  const { directory: fs, recovered, lock, health } = opened;
+  const { identity, retention, logs } = recovered;
+  const { storeId } = identity;
   const retained = new RetainedLogs(retention);
   const source = new StoreChangeSource({
     fs,
-    directory,
+    directory: fs.realPath,
     storeId,
     isLive: lock !== undefined,
     beginsWithRecords: isAncestorStoreId(storeId),

@@ -8,6 +8,7 @@ import { BatchQueue } from './batch/batch-queue.ts';
 import type { FeedSet } from './changes/feed-set.ts';
 import type { RetainedLogs } from './changes/retained-logs.ts';
 import { Claims, type SyncedEnd } from './commit/claims.ts';
+import type { CommitGate } from './commit/commit-gate.ts';
 import type { Committer } from './commit/committer.ts';
 import { Fence } from './commit/fence.ts';
 import { FilesWatch } from './commit/files-watch.ts';
@@ -24,9 +25,12 @@ import { SnapshotKeeper } from './merge/snapshot-keeper.ts';
 import { StoreFiles } from './merge/store-files.ts';
 import type { Announce } from './observe/store-events.ts';
 import { StoreObserver } from './observe/store-observer.ts';
-import type { OpenedParts } from './open/open-parts.ts';
+import { timerOf } from './open/environment.ts';
+import type { OpenedStore } from './open/opened-store.ts';
 import { replicaAccess } from './replica-access.ts';
+import { DiskSpace } from './space/disk-space.ts';
 import { ReserveFile } from './space/reserve-file.ts';
+import { SpaceBudget, type SpaceUsage } from './space/space-budget.ts';
 import { SpaceKeeper } from './space/space-keeper.ts';
 import { StateCapture } from './state-capture.ts';
 
@@ -52,6 +56,8 @@ export interface WriterHost {
   readonly feeds: FeedSet;
   readonly backgroundLoad: BackgroundLoad;
   readonly announce: Announce;
+  /** Of a replicated store. */
+  readonly gate: CommitGate | undefined;
 }
 
 /**
@@ -87,24 +93,26 @@ export async function inOrder(steps: readonly (() => Promise<void>)[]): Promise<
 }
 
 /** Creates, connects and starts the parts that write to the directory. */
-export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: WriterHost): Writer {
-  const { fs: directory, table, health, options, makeRunner, pause, gate } = parts;
-  const { storeId } = parts.recovered;
-  const { announce, feeds } = host;
+export function makeWriter(opened: OpenedStore, lock: DirectoryLock, host: WriterHost): Writer {
+  const { directory, environment, options, threads, health, recovered } = opened;
+  const { pause } = environment;
+  const { table, identity } = recovered;
+  const { storeId } = identity;
+  const { announce, feeds, gate } = host;
   const { retained } = feeds;
   const startTimer: StartTimer = (delayMs, ring) =>
-    parts.startTimer(delayMs, () => health.guard(ring));
+    timerOf(environment)(delayMs, () => health.guard(ring));
   const fence = new Fence(lock, health, options.commits);
-  const logs = keepLogs(parts, fence, () => space.isRoomForZeros);
+  const logs = keepLogs(opened, fence, () => space.isRoomForZeros);
   const replacing = { directory, fence, table, logs, retained, gate };
-  const snapshots = new SnapshotKeeper(replacing, parts.snapshot);
+  const snapshots = new SnapshotKeeper(replacing, recovered.snapshot);
   const files = new StoreFiles(logs, snapshots);
-  const observer = observe(parts, host, logs);
-  const space: SpaceKeeper = openSpace(parts, lock, { files, retained }, announce, () =>
+  const observer = observe(opened, host, logs);
+  const space: SpaceKeeper = openSpace(opened, lock, { files, retained }, announce, () =>
     merges.relieve(),
   );
   const claims = new Claims({ lock, storeId, health });
-  const notes = keepNotes(parts, lock, startTimer, () => logs.synced);
+  const notes = keepNotes(opened, lock, startTimer, () => logs.synced);
   const watch = new FilesWatch({ fs: directory, fence, startTimer, files: () => files.kept });
   const queue: BatchQueue = new BatchQueue(options, pause, () => committer.wake());
   const onSynced = (): void => {
@@ -112,10 +120,11 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
     notes?.note();
   };
   const committer: Committer = makeCommitter(
-    parts,
+    opened,
     { queue, space, logs, fence, observer },
     {
       startTimer,
+      gate,
       admit: () => host.backgroundLoad.admit(merges),
       admitNow: () => host.backgroundLoad.admitNow(merges),
       onSynced,
@@ -129,40 +138,46 @@ export function makeWriter(parts: OpenedParts, lock: DirectoryLock, host: Writer
       },
     },
   );
-  const runner = new MergeRunner(() => makeRunner(directory), startTimer);
+  const runner = new MergeRunner(() => threads.make(directory), startTimer);
   const executor = new MergeExecutor({ runner, table, health, watch });
-  const merges: MergeScheduler = makeMerges(parts, { files, space, committer, observer, executor });
+  const merges: MergeScheduler = makeMerges(opened, {
+    files,
+    space,
+    committer,
+    observer,
+    executor,
+  });
   const capture = new StateCapture({ directory, storeId, files, table, committer, health });
-  const check = { makeRunner, pause };
+  const check = { makeRunner: threads.make, pause };
   const backups = new LiveBackups({ directory, capture, check, merges, health, watch });
   const recording = { claims, notes, watch };
   const writer = { queue, committer, logs, ...recording, merges, backups, observer, space };
-  startWriter(writer, parts, host);
+  startWriter(writer, opened, host);
   return writer;
 }
 
 function startWriter(
   writer: Writer,
-  parts: OpenedParts,
-  { table, backgroundLoad }: WriterHost,
+  opened: OpenedStore,
+  { table, backgroundLoad, gate }: WriterHost,
 ): void {
   const { logs, watch, space, merges } = writer;
   logs.prepareNext();
   watch.start();
   space.start();
-  backgroundLoad.onceWarm(() => parts.health.guard(() => merges.consider()));
-  parts.gate?.attach(replicaAccess(parts, { table, ...writer }));
+  backgroundLoad.onceWarm(() => opened.health.guard(() => merges.consider()));
+  gate?.attach(replicaAccess(opened, { table, ...writer }));
 }
 
 function observe(
-  { directory, options }: OpenedParts,
+  { directory, options }: OpenedStore,
   { store, announce }: WriterHost,
   logs: LogKeeper,
 ): StoreObserver {
   const { slowSyncMs } = options;
   return new StoreObserver({
     store,
-    directory,
+    directory: directory.realPath,
     slowSyncMs,
     announce,
     livePath: () => logs.live?.path,
@@ -174,35 +189,36 @@ function observe(
  * pause.
  */
 function keepLogs(
-  parts: OpenedParts,
+  { directory: fs, environment, options, recovered }: OpenedStore,
   fence: Fence,
   isRoomForZeros: LogKeeperParts['isRoomForZeros'],
 ): LogKeeper {
-  const { fs, directory, options, recovered, epoch } = parts;
   const isInline = options.commits === 'inline';
   const calls = isInline ? present(fs.blocking, 'asked for before the store was opened') : fs;
-  const identity = { storeId: recovered.storeId, epoch };
   const about = { fence, isRoomForZeros, rotateBytes: options.rotateBytes };
-  const logs = new LogKeeper(calls, directory, identity, about, parts.logs);
+  const reserveBytes = environment.sizes?.reserveBytes;
+  const found = { ...recovered.logs, reserveBytes };
+  const logs = new LogKeeper(calls, fs.realPath, recovered.identity, about, found);
   fence.lock.checkAfterPause((anyCalls) => logs.requireUnchanged(anyCalls));
   return logs;
 }
 
 /** What tells followers how far they may read. */
 function keepNotes(
-  { recovered, health, noteEveryMs: everyMs }: OpenedParts,
+  { recovered, health, environment }: OpenedStore,
   lock: DirectoryLock,
   startTimer: StartTimer,
   syncedEnd: () => SyncedEnd,
 ): Notes | undefined {
+  const { noteEveryMs: everyMs } = environment;
   if (everyMs === undefined) return undefined;
-  const { storeId } = recovered;
+  const { storeId } = recovered.identity;
   return new Notes({ lock, storeId, health, startTimer, everyMs, syncedEnd });
 }
 
 /** The space keeper of a writable store. Call its `start` when the merge scheduler exists. */
 function openSpace(
-  { fs, directory, options, pause }: OpenedParts,
+  { directory: fs, options, environment }: OpenedStore,
   lock: DirectoryLock,
   { files, retained }: { readonly files: StoreFiles; readonly retained: RetainedLogs },
   announce: Announce,
@@ -210,24 +226,26 @@ function openSpace(
 ): SpaceKeeper {
   const { maxBytes, retainBytes, reserveFileBytes } = options;
   const { logs, snapshots } = files;
+  const directory = fs.realPath;
   const reserveFile =
     reserveFileBytes === 0 ? undefined : new ReserveFile(fs, directory, reserveFileBytes, lock);
+  const usage = (): SpaceUsage => ({
+    snapshotBytes: snapshots.fileBytes,
+    logFileBytes: logs.fileBytes,
+    logBytes: logs.totalBytes,
+    retainedBytes: retained.totalBytes,
+  });
   return new SpaceKeeper({
     directory,
-    maxBytes,
-    retainBytes,
+    budget: new SpaceBudget({ maxBytes, retainBytes }, usage),
+    disk: new DiskSpace(() => fs.freeBytes(directory)),
     reserveFile,
-    pause: options.commits === 'inline' ? undefined : pause,
-    freeBytes: () => fs.freeBytes(directory),
-    usage: () => ({
-      snapshotBytes: snapshots.fileBytes,
-      logFileBytes: logs.fileBytes,
-      logBytes: logs.totalBytes,
-      retainedBytes: retained.totalBytes,
-    }),
-    relieve,
-    onLow: (figures) => announce('lowSpace', [figures]),
-    onRecovered: (figures) => announce('spaceRecovered', [figures]),
+    pause: options.commits === 'inline' ? undefined : environment.pause,
+    listener: {
+      onLow: (figures) => announce('lowSpace', [figures]),
+      onRecovered: (figures) => announce('spaceRecovered', [figures]),
+      onRefused: relieve,
+    },
   });
 }
 

@@ -12,11 +12,7 @@ import {
 export class Health {
   #state: 'open' | 'closing' | 'closed' = 'open';
   #poison: StorePoisonedError | undefined;
-  readonly #onPoison: (error: StorePoisonedError) => void;
-
-  constructor(onPoison: (error: StorePoisonedError) => void) {
-    this.#onPoison = onPoison;
-  }
+  #listener: ((error: StorePoisonedError) => void) | undefined;
 
   get state(): 'open' | 'poisoned' | 'closing' | 'closed' {
     if (this.#state !== 'open') return this.#state;
@@ -31,11 +27,17 @@ export class Health {
     return this.#poison;
   }
 
+  /** Calls the listener when the store is poisoned, even if that was before this call. */
+  onPoison(listener: (error: StorePoisonedError) => void): void {
+    this.#listener = listener;
+    if (this.#poison !== undefined) listener(this.#poison);
+  }
+
   /** Stops all writes for good. Later calls have no effect. */
   poisonWith(error: StorePoisonedError): void {
     if (this.#poison !== undefined) return;
     this.#poison = error;
-    this.#onPoison(error);
+    this.#listener?.(error);
   }
 
   /**

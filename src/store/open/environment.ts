@@ -6,7 +6,7 @@ import { nodeFileSystem } from '../../fs/node-file-system.ts';
 import { readProcessIdentity, type ProcessIdentity } from '../../fs/process-identity.ts';
 import { InlineRunner, type JobRunner } from '../../threads/job-runner.ts';
 import { ThreadPool, type Helper } from '../../threads/thread-pool.ts';
-import type { StartTimer } from '../commit/log-sync.ts';
+import { startTimer, type StartTimer } from '../commit/log-sync.ts';
 
 /**
  * The environment of a store: the machine's file system with threads, or another one without.
@@ -55,6 +55,10 @@ export const NODE_ENVIRONMENT: StoreEnvironment = {
   identity: readProcessIdentity,
   randomBytes: (lengthBytes) => randomFillSync(new Uint8Array(lengthBytes)),
 };
+
+export function timerOf(environment: StoreEnvironment): StartTimer {
+  return environment.startTimer ?? startTimer;
+}
 
 /** The machine's environment. For another file system: without threads, which cannot access it. */
 export function environmentOf(fileSystem: FileSystem = nodeFileSystem): StoreEnvironment {

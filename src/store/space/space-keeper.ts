@@ -1,12 +1,11 @@
-import { viewOf } from '../../base/bytes.ts';
 import { StoreFullError } from '../../base/errors.ts';
 import { waited, type Flow } from '../../base/flow.ts';
-import { ROW_HEADER_BYTES } from '../../base/limits.ts';
-import { rowLengthAt } from '../../format/group-rows.ts';
-import { isDeleteRow } from '../../format/row.ts';
 import type { QueuedBatch } from '../batch/batch-queue.ts';
-import type { ReserveFile, ReserveState } from './reserve-file.ts';
 import type { PackedBatch } from '../batch/packed-batch.ts';
+import type { DiskSpace } from './disk-space.ts';
+import { isOnlyDeletes } from './only-deletes.ts';
+import type { ReserveFile, ReserveState } from './reserve-file.ts';
+import type { Room, SpaceBudget } from './space-budget.ts';
 
 /**
  * `low`: nine tenths of the space for puts under `maxBytes` are used, or a merge may lack space on
@@ -43,55 +42,29 @@ export interface SpaceFigures {
   readonly state: SpaceState;
 }
 
-/** Bytes of the store's files. */
-export interface SpaceUsage {
-  readonly snapshotBytes: number;
-  /** Length of all logs, including reserved zeros and the prepared log. */
-  readonly logFileBytes: number;
-  /** The written part of the logs. */
-  readonly logBytes: number;
-  /** Merged logs that are retained for change feeds. */
-  readonly retainedBytes: number;
-}
-
 export interface SpaceKeeperParts {
   readonly directory: string;
-  readonly maxBytes: number | undefined;
-  /** Bytes set aside for retained logs, so that retaining one never makes a merge too large. */
-  readonly retainBytes: number;
+  readonly budget: SpaceBudget;
+  readonly disk: DiskSpace;
   readonly reserveFile: ReserveFile | undefined;
-  readonly usage: () => SpaceUsage;
-  /** Called when puts are refused: a merge may free space. */
-  readonly relieve: () => void;
-  readonly onLow: (figures: SpaceFigures) => void;
-  readonly onRecovered: (figures: SpaceFigures) => void;
+  readonly listener: SpaceListener;
   /** Yields to other work. Undefined if groups are judged without yielding. */
   readonly pause: (() => Promise<void>) | undefined;
-  /** Free bytes on the disk. */
-  readonly freeBytes: () => Promise<number>;
 }
 
-const MIN_RESERVE_BYTES: number = 1024 * 1024;
+export interface SpaceListener {
+  readonly onLow: (figures: SpaceFigures) => void;
+  readonly onRecovered: (figures: SpaceFigures) => void;
+  /** Puts are refused: a merge may free space. */
+  readonly onRefused: () => void;
+}
+
 const LOW_FRACTION = 0.9;
 const RECOVERED_FRACTION = 0.8;
 /** The disk has recovered when its free space is this multiple of what a merge may need. */
 const RECOVERED_DISK_FRACTION = 1.25;
-/** A disk that refused a write counts as full until this much is free, or a put was written. */
-const LEAST_FREE_BYTES: number = 512 * 1024;
-/** Bytes for the headers of a group and of a new log, and the rest of its last block. */
-const GROUP_OVERHEAD_BYTES: number = 8 * 1024;
-/** Bytes that a merge may need in addition to those that it reads. */
-const MERGE_OVERHEAD_BYTES: number = 64 * 1024;
 /** A row in the log will also be a row in a snapshot, so space is reserved for both. */
 const BYTES_PER_ROW_BYTE = 2;
-/** Rows scanned between two yields to the event loop. */
-const SLICE_ROWS = 16_384;
-
-/** Bytes that the remaining batches of a group may take. */
-interface Room {
-  puts: number;
-  deletes: number;
-}
 
 /**
  * Keeps the store within `maxBytes`, and keeps deletes and merges possible when puts no longer are.
@@ -99,41 +72,29 @@ interface Room {
  */
 export class SpaceKeeper {
   readonly #parts: SpaceKeeperParts;
-  readonly #reserveBytes: number;
   #state: SpaceState = 'ample';
   #isLentToMerge = false;
   /** The space that was last released is for the retry of the group. */
   #isLentToGroup = false;
-  /** The disk had no space for a put. */
-  #isDiskFull = false;
-  #diskFreeBytes: number | undefined;
   #seenFileBytes = 0;
 
   constructor(parts: SpaceKeeperParts) {
     this.#parts = parts;
-    const { maxBytes } = parts;
-    this.#reserveBytes =
-      maxBytes === undefined ? 0 : Math.max(MIN_RESERVE_BYTES, Math.ceil(maxBytes / 50));
   }
 
   /** Called once, when `usage` can be called. The reserve is created in the background. */
   start(): void {
     this.observe();
     void this.#parts.reserveFile?.make().then(() => {
-      if (this.#isReserveGivenUp) this.#becomeFull();
+      if (this.waitsForReserve) this.#becomeFull();
     });
     void this.look();
   }
 
   /** Queries the free space of the disk. Never rejects. */
   async look(): Promise<void> {
-    await this.#measure();
-    if ((this.#diskFreeBytes ?? 0) >= LEAST_FREE_BYTES) this.#isDiskFull = false;
+    await this.#parts.disk.look();
     this.observe();
-  }
-
-  async #measure(): Promise<void> {
-    this.#diskFreeBytes = await this.#parts.freeBytes().catch(() => undefined);
   }
 
   /**
@@ -144,28 +105,29 @@ export class SpaceKeeper {
   written(fileBytes: number): void {
     const hasGrown = fileBytes !== this.#seenFileBytes;
     this.#seenFileBytes = fileBytes;
-    if (hasGrown || this.#isDiskFull) void this.look();
+    if (hasGrown || this.#parts.disk.isFull) void this.look();
     this.observe();
   }
 
   get figures(): SpaceFigures {
-    const { maxBytes, reserveFile, usage } = this.#parts;
-    const { snapshotBytes, logFileBytes, retainedBytes } = usage();
+    const { budget, disk, reserveFile } = this.#parts;
+    const { usedBytes, mergeBytes, maxBytes, reserveBytes } = budget;
     return {
-      usedBytes: snapshotBytes + logFileBytes + retainedBytes,
-      mergeBytes: this.#mergeBytes,
+      usedBytes,
+      mergeBytes,
       maxBytes,
-      reserveBytes: this.#reserveBytes,
+      reserveBytes,
       reserveFile: reserveFile?.state ?? 'none',
       putBytes: this.#putBytes,
-      diskFreeBytes: this.#diskFreeBytes,
+      diskFreeBytes: disk.freeBytes,
       state: this.#state,
     };
   }
 
   /** Whether groups must be judged. A cheap check, which is made first. */
   get isLimited(): boolean {
-    return this.#parts.maxBytes !== undefined || this.#isReserveGivenUp || this.#isDiskFull;
+    const { budget, disk } = this.#parts;
+    return budget.maxBytes !== undefined || this.waitsForReserve || disk.isFull;
   }
 
   /** Whether there is a reserve file, to be released on a full disk. */
@@ -175,28 +137,23 @@ export class SpaceKeeper {
 
   /** Whether the reserve is released. Before the next group, the store tries to create it again. */
   get waitsForReserve(): boolean {
-    return this.#isReserveGivenUp;
+    return this.#parts.reserveFile?.state === 'given-up';
   }
 
   get #putBytes(): number | undefined {
-    if (this.#isReserveGivenUp || this.#isDiskFull) return 0;
-    const roomBytes = Math.max(0, this.#room().puts) / BYTES_PER_ROW_BYTE;
-    const putBytes = Math.min(Math.floor(roomBytes), this.#diskFreeBytes ?? Infinity);
+    const { budget, disk } = this.#parts;
+    if (this.waitsForReserve || disk.isFull) return 0;
+    const roomBytes = Math.max(0, budget.room.puts) / BYTES_PER_ROW_BYTE;
+    const putBytes = Math.min(Math.floor(roomBytes), disk.freeBytes ?? Infinity);
     return putBytes === Infinity ? undefined : putBytes;
-  }
-
-  /** Whether a merge may lack space on the disk. */
-  #isDiskScarce(factor: number): boolean {
-    const freeBytes = this.#diskFreeBytes ?? Infinity;
-    return this.#isDiskFull || freeBytes < factor * this.#mergeBytes;
   }
 
   /** Whether merges should start before the logs are as long as the snapshot. */
   get isScarce(): boolean {
-    const { maxBytes, reserveFile } = this.#parts;
-    if (maxBytes !== undefined || this.#isReserveGivenUp) return this.#state !== 'ample';
+    const { budget, disk, reserveFile } = this.#parts;
+    if (budget.maxBytes !== undefined || this.waitsForReserve) return this.#state !== 'ample';
     // The reserve is not released for a merge that is not due yet.
-    return this.#isDiskFull && reserveFile === undefined;
+    return disk.isFull && reserveFile === undefined;
   }
 
   /**
@@ -210,41 +167,10 @@ export class SpaceKeeper {
 
   /** Limit up to which the live log, now `fileBytes` long, may grow by reserved zeros. */
   reserveLimit(fileBytes: number, rotateBytes: number): number {
-    if (this.#isReserveGivenUp) return fileBytes;
-    if (this.#parts.maxBytes === undefined) return rotateBytes;
-    return Math.min(rotateBytes, fileBytes + Math.max(0, Math.floor(this.#room().puts / 2)));
-  }
-
-  get #isReserveGivenUp(): boolean {
-    return this.#parts.reserveFile?.state === 'given-up';
-  }
-
-  get #mergeBytes(): number {
-    const { snapshotBytes, logBytes } = this.#parts.usage();
-    return snapshotBytes + logBytes + MERGE_OVERHEAD_BYTES;
-  }
-
-  /** Limit for puts. */
-  get #limitBytes(): number {
-    return (this.#parts.maxBytes ?? Infinity) - this.#reserveBytes;
-  }
-
-  /** Bytes that count towards `maxBytes`. */
-  get #takenBytes(): number {
-    const { retainBytes, usage } = this.#parts;
-    const { snapshotBytes, logFileBytes } = usage();
-    return snapshotBytes + logFileBytes + retainBytes + this.#mergeBytes;
-  }
-
-  #room(): Room {
-    const { maxBytes, usage } = this.#parts;
-    if (maxBytes === undefined) return { puts: Infinity, deletes: Infinity };
-    const takenBytes = this.#takenBytes + GROUP_OVERHEAD_BYTES;
-    return {
-      puts: this.#limitBytes - takenBytes,
-      // The second term: if the store already exceeds its limit, only deletes can make it smaller.
-      deletes: Math.max(maxBytes - takenBytes, this.#reserveBytes - usage().logBytes),
-    };
+    const { budget } = this.#parts;
+    if (this.waitsForReserve) return fileBytes;
+    if (budget.maxBytes === undefined) return rotateBytes;
+    return Math.min(rotateBytes, fileBytes + Math.max(0, Math.floor(budget.room.puts / 2)));
   }
 
   /**
@@ -252,8 +178,8 @@ export class SpaceKeeper {
    * group.
    */
   *judge(batches: readonly QueuedBatch[]): Flow<void> {
-    const room = this.#room();
-    if (this.#isReserveGivenUp && !(yield* waited(this.#hasReserveAgain()))) room.puts = 0;
+    const { room } = this.#parts.budget;
+    if (this.waitsForReserve && !(yield* waited(this.#hasReserveAgain()))) room.puts = 0;
     this.#isLentToGroup = false;
     for (const batch of batches) {
       if (batch.refusal !== undefined || batch.packed!.recordCount === 0) continue;
@@ -279,25 +205,26 @@ export class SpaceKeeper {
   }
 
   #refuse(batch: QueuedBatch, cause?: unknown): void {
-    const { maxBytes, directory, relieve } = this.#parts;
-    const isDisk = maxBytes === undefined || this.#isReserveGivenUp;
+    const { budget, directory, listener } = this.#parts;
+    const { maxBytes, mergeBytes, reserveBytes, takenBytes } = budget;
+    const isDisk = maxBytes === undefined || this.waitsForReserve;
     batch.refusal = new StoreFullError(
       isDisk
         ? `the disk of ${directory} is full: only deletes are accepted until space is free`
         : `the batch would exceed the ${maxBytes} bytes of ${directory}, of which ` +
-            `${this.#mergeBytes} are kept for the next merge and ${this.#reserveBytes} for deletes; ` +
+            `${mergeBytes} are kept for the next merge and ${reserveBytes} for deletes; ` +
             'deletes are still accepted',
       {
         cause,
         outcome: 'not-applied',
         path: directory,
         limitBytes: isDisk ? undefined : maxBytes,
-        usedBytes: isDisk ? undefined : this.#takenBytes,
+        usedBytes: isDisk ? undefined : takenBytes,
       },
     );
     // A batch may be refused only because it is large. That does not mean that the store is full.
-    if (isDisk || this.#takenBytes >= RECOVERED_FRACTION * this.#limitBytes) this.#becomeFull();
-    relieve();
+    if (isDisk || takenBytes >= RECOVERED_FRACTION * budget.limitBytes) this.#becomeFull();
+    listener.onRefused();
   }
 
   /**
@@ -306,14 +233,13 @@ export class SpaceKeeper {
    * retry.
    */
   *makeRoomForDeletes(batches: readonly QueuedBatch[], error: StoreFullError): Flow<boolean> {
-    const { reserveFile, pause } = this.#parts;
+    const { disk, reserveFile, pause } = this.#parts;
     const puts: QueuedBatch[] = [];
     for (const batch of batches) {
       if (!(yield* isOnlyDeletes(batch.packed!, pause))) puts.push(batch);
     }
-    this.#isDiskFull = true;
+    disk.refused();
     this.#becomeFull();
-    void this.#measure();
     if (reserveFile === undefined || puts.length === batches.length) return false;
     if (!(yield* waited(reserveFile.giveUp()))) return false;
     // If inodes are lacking, creating the reserve again would take the inode that it released.
@@ -341,54 +267,36 @@ export class SpaceKeeper {
   /** Called when a merge has ended, successfully or not. */
   mergeEnded(): void {
     this.#isLentToMerge = false;
-    if (this.#isReserveGivenUp) void this.#hasReserveAgain();
+    if (this.waitsForReserve) void this.#hasReserveAgain();
     else void this.#parts.reserveFile?.make();
     void this.look();
   }
 
   /** Updates the state, and emits an event once per crossing. */
   observe(): void {
-    const { onLow, onRecovered } = this.#parts;
-    const limitBytes = this.#limitBytes;
-    const takenBytes = this.#takenBytes;
+    const { budget, disk, listener } = this.#parts;
+    const { limitBytes, takenBytes, mergeBytes } = budget;
     if (this.#state === 'ample') {
-      if (takenBytes < LOW_FRACTION * limitBytes && !this.#isDiskScarce(1)) return;
+      if (takenBytes < LOW_FRACTION * limitBytes && !disk.isScarce(mergeBytes)) return;
       this.#state = 'low';
-      onLow(this.figures);
+      listener.onLow(this.figures);
       return;
     }
-    if (this.#isReserveGivenUp || this.#isDiskFull) return;
+    if (this.waitsForReserve || disk.isFull) return;
     const hasRoom = takenBytes < RECOVERED_FRACTION * limitBytes;
-    if (hasRoom && !this.#isDiskScarce(RECOVERED_DISK_FRACTION)) {
+    if (hasRoom && !disk.isScarce(RECOVERED_DISK_FRACTION * mergeBytes)) {
       this.#state = 'ample';
-      onRecovered(this.figures);
-    } else if (this.#parts.maxBytes === undefined) this.#state = 'low';
+      listener.onRecovered(this.figures);
+    } else if (budget.maxBytes === undefined) this.#state = 'low';
   }
 
   #becomeFull(): void {
     const wasAmple = this.#state === 'ample';
     this.#state = 'full';
-    if (wasAmple) this.#parts.onLow(this.figures);
+    if (wasAmple) this.#parts.listener.onLow(this.figures);
   }
 
   async close(): Promise<void> {
     await this.#parts.reserveFile?.close();
   }
-}
-
-function* isOnlyDeletes(
-  { rows, recordCount, hasIntervals }: PackedBatch,
-  pause: SpaceKeeperParts['pause'],
-): Flow<boolean> {
-  // A delete of one key has no data.
-  if (!hasIntervals && rows.length !== recordCount * ROW_HEADER_BYTES) return false;
-  const view = viewOf(rows);
-  let untilPause = SLICE_ROWS;
-  for (let offset = 0; offset < rows.length; offset += rowLengthAt(view, offset)) {
-    if (!isDeleteRow(view, offset)) return false;
-    if (--untilPause > 0) continue;
-    untilPause = SLICE_ROWS;
-    yield* waited(pause?.());
-  }
-  return true;
 }
