@@ -203,6 +203,46 @@ test('no file is over 400 lines, and no function over 70', () => {
   expect(long).toEqual([]);
 });
 
+/** More collaborators than this hide an object that is missing. */
+const MOST_PARTS = 6;
+
+/** Interfaces that name the collaborators of a class, with what they inherit. */
+function partsIn(source: ts.SourceFile): { readonly name: string; readonly members: number }[] {
+  const interfaces = source.statements.filter(ts.isInterfaceDeclaration);
+  const membersOf = (one: ts.InterfaceDeclaration): number => {
+    const bases = (one.heritageClauses ?? []).flatMap(({ types }) => types.map(membersOfBase));
+    return bases.reduce((sum, count) => sum + count, one.members.length);
+  };
+  // A base of another file counts as too many: what it holds is not seen where the parts are named.
+  const membersOfBase = ({ expression }: ts.ExpressionWithTypeArguments): number => {
+    const base = interfaces.find(({ name }) => name.text === expression.getText(source));
+    return base === undefined ? Infinity : membersOf(base);
+  };
+  return interfaces
+    .filter(({ name }) => /Parts$/.test(name.text))
+    .map((one) => ({ name: one.name.text, members: membersOf(one) }));
+}
+
+test(`a class has at most ${MOST_PARTS} parts, and a constructor as many parameters`, () => {
+  const wide: string[] = [];
+  let seen = 0;
+  for (const [file, source] of sources) {
+    for (const { name, members } of partsIn(source)) {
+      seen++;
+      if (members > MOST_PARTS) wide.push(`${nameOf(file)}: ${name} has ${members} members`);
+    }
+    const visit = (node: ts.Node): void => {
+      if (ts.isConstructorDeclaration(node) && node.parameters.length > MOST_PARTS) {
+        wide.push(`${nameOf(file)}: a constructor of ${node.parameters.length} parameters`);
+      }
+      ts.forEachChild(node, visit);
+    };
+    visit(source);
+  }
+  expect(seen).toBeGreaterThan(30);
+  expect(wide).toEqual([]);
+});
+
 test('the offsets of a row are named, and known to format/row.ts alone', () => {
   // Other records of fixed layout have their offsets in the one file that encodes and decodes them.
   const isOwn = (file: string): boolean =>

@@ -140,17 +140,15 @@ class LockAttempt {
 
   /** Verifies the lock, because there may have been a pause since the lease was taken. */
   async #hold(fileLock: FileLock, lease: Lease): Promise<DirectoryLock> {
-    const held = new HeldDirectoryLock({
-      fs: this.#fs,
-      owner: this.#owner,
+    const file = {
       fileLock,
-      lease,
-      loss: this.#loss,
-      readOwner: (calls) => this.#recordIn(calls),
+      owner: this.#owner,
+      readOwner: (calls: EitherCalls) => this.#recordIn(calls),
       claims: new ClaimKeeper(this.#fs, this.lockPath, fileLock, 'claim'),
       notes: new ClaimKeeper(this.#fs, this.lockPath, fileLock, 'note'),
-      onLost: this.#options.onLost,
-    });
+    };
+    const { onLost } = this.#options;
+    const held = new HeldDirectoryLock({ fs: this.#fs, file, lease, loss: this.#loss, onLost });
     this.#held = held;
     if (this.#earlyLoss !== undefined) held.lose(this.#loss.ofRefresh(this.#earlyLoss));
     else await held.whenHeld();

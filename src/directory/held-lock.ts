@@ -92,16 +92,22 @@ type State =
   | { readonly kind: 'lost'; readonly error: FencedError }
   | { readonly kind: 'released' };
 
-export interface HeldLockParts {
-  readonly fs: FileSystem;
-  readonly owner: OwnerRecord;
+/** The lock file of a directory: the kernel lock on it, and its records. */
+export interface LockFile {
   readonly fileLock: FileLock;
-  readonly lease: Lease;
-  readonly loss: LeaseLoss;
-  /** Reads the current owner record of the lock file. */
+  /** The record that this process has written. */
+  readonly owner: OwnerRecord;
+  /** Reads the record that is there now. */
   readonly readOwner: (calls: EitherCalls) => Flow<OwnerRecord | undefined>;
   readonly claims: ClaimKeeper;
   readonly notes: ClaimKeeper;
+}
+
+export interface HeldLockParts {
+  readonly fs: FileSystem;
+  readonly file: LockFile;
+  readonly lease: Lease;
+  readonly loss: LeaseLoss;
   readonly onLost: (error: FencedError) => void;
 }
 
@@ -116,7 +122,7 @@ export class HeldDirectoryLock implements DirectoryLock {
   }
 
   get owner(): OwnerRecord {
-    return this.#parts.owner;
+    return this.#parts.file.owner;
   }
 
   whenHeld(): Promise<void> | undefined {
@@ -153,12 +159,12 @@ export class HeldDirectoryLock implements DirectoryLock {
 
   async recordClaim(claim: Claim): Promise<void> {
     this.assertHeld();
-    await this.#parts.claims.write(claim);
+    await this.#parts.file.claims.write(claim);
   }
 
   async recordNote(note: Claim): Promise<void> {
     this.assertHeld();
-    await this.#parts.notes.write(note);
+    await this.#parts.file.notes.write(note);
   }
 
   checkAfterPause(check: FileCheck): void {
@@ -220,7 +226,8 @@ export class HeldDirectoryLock implements DirectoryLock {
   }
 
   *#proveOurs(calls: EitherCalls, renew: () => Awaitable<void>): Flow<void> {
-    const { loss, owner, readOwner } = this.#parts;
+    const { loss, file } = this.#parts;
+    const { owner, readOwner } = file;
     yield* waited(renew());
     const signed = yield* readOwner(calls);
     if (signed?.nonce !== owner.nonce) throw loss.ofOwner(signed?.hostName);
@@ -236,14 +243,14 @@ export class HeldDirectoryLock implements DirectoryLock {
    * a half-released lease.
    */
   async #release(): Promise<void> {
-    const { lease, fileLock, loss } = this.#parts;
+    const { lease, file, loss } = this.#parts;
     if (this.#state.kind !== 'lost') this.#state = { kind: 'released' };
     try {
       await lease.release();
     } catch (error) {
       throw loss.ofRemoval(error);
     } finally {
-      await fileLock.release();
+      await file.fileLock.release();
     }
   }
 }

@@ -18,7 +18,8 @@ export function sumOfColumns(columns: Columns): ContentSum {
     const value = baseLow + valueLow[i]!;
     const to = dataEnd === null ? from + dataLength : dataEnd[i]!;
     // Passed as int32: larger numbers would be heap numbers.
-    sum.addRecord(
+    sum.countRecord(
+      1,
       key | 0,
       (firstHigh + (keyHigh === null ? 0 : keyHigh[i]!) + (key > 0xffff_ffff ? 1 : 0)) | 0,
       value | 0,

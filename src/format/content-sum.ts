@@ -2,6 +2,9 @@ import { hashRecord, recordHash } from './record-hash.ts';
 
 const LANE = 0x1_0000_0000;
 
+/** Whether a record is added to a sum or subtracted from it. */
+export type Sign = 1 | -1;
+
 /**
  * The content hash of a set of records: the sum of their hashes modulo 2^128. It does not depend on
  * their order, and records can be subtracted. The hash of no records is 0.
@@ -22,8 +25,9 @@ export class ContentSum {
     return (halves[1]! << 64n) | halves[0]!;
   }
 
-  /** Adds a record with this key and value and the data `view[from, to)`. */
-  addRecord(
+  /** Adds or subtracts a record with this key and value and the data `view[from, to)`. */
+  countRecord(
+    sign: Sign,
     keyLow: number,
     keyHigh: number,
     valueLow: number,
@@ -33,52 +37,32 @@ export class ContentSum {
     to: number,
   ): void {
     hashRecord(keyLow, keyHigh, valueLow, valueHigh, view, from, to);
-    this.#add(recordHash);
-  }
-
-  /** Subtracts a record that {@link addRecord} added. */
-  subtractRecord(
-    keyLow: number,
-    keyHigh: number,
-    valueLow: number,
-    valueHigh: number,
-    view: DataView,
-    from: number,
-    to: number,
-  ): void {
-    hashRecord(keyLow, keyHigh, valueLow, valueHigh, view, from, to);
-    this.#subtract(recordHash);
+    this.#count(sign, recordHash);
   }
 
   add(other: ContentSum): void {
-    this.#add(other.#lanes);
+    this.#count(1, other.#lanes);
   }
 
   subtract(other: ContentSum): void {
-    this.#subtract(other.#lanes);
+    this.#count(-1, other.#lanes);
   }
 
-  #add(other: Uint32Array): void {
+  #count(sign: Sign, other: Uint32Array): void {
     const lanes = this.#lanes;
-    let sum = lanes[0]! + other[0]!;
+    let sum = lanes[0]! + sign * other[0]!;
     lanes[0] = sum;
-    sum = lanes[1]! + other[1]! + (sum >= LANE ? 1 : 0);
+    sum = lanes[1]! + sign * other[1]! + carryOf(sum);
     lanes[1] = sum;
-    sum = lanes[2]! + other[2]! + (sum >= LANE ? 1 : 0);
+    sum = lanes[2]! + sign * other[2]! + carryOf(sum);
     lanes[2] = sum;
-    lanes[3] = lanes[3]! + other[3]! + (sum >= LANE ? 1 : 0);
+    lanes[3] = lanes[3]! + sign * other[3]! + carryOf(sum);
   }
+}
 
-  #subtract(other: Uint32Array): void {
-    const lanes = this.#lanes;
-    let difference = lanes[0]! - other[0]!;
-    lanes[0] = difference;
-    difference = lanes[1]! - other[1]! - (difference < 0 ? 1 : 0);
-    lanes[1] = difference;
-    difference = lanes[2]! - other[2]! - (difference < 0 ? 1 : 0);
-    lanes[2] = difference;
-    lanes[3] = lanes[3]! - other[3]! - (difference < 0 ? 1 : 0);
-  }
+function carryOf(sum: number): number {
+  if (sum >= LANE) return 1;
+  return sum < 0 ? -1 : 0;
 }
 
 /** A content hash as users see it: 32 hexadecimal digits. */

@@ -86,7 +86,7 @@ function differingDigits(counts: Uint32Array, count: number): number[] {
  * Number of the most significant digits after which few entries are out of order, if the digits are
  * independent: a key is then expected to share all of them with at most one other key.
  */
-function tellingDigits(counts: Uint32Array, count: number, digits: readonly number[]): number {
+function separatingDigits(counts: Uint32Array, count: number, digits: readonly number[]): number {
   let expectedEqual = count;
   for (let i = 0; i < digits.length; i++) {
     if (expectedEqual <= 1) return i;
@@ -175,9 +175,9 @@ export function* sortEntries(entries: Uint32Array, count: number): Steps<Uint32A
   const spare = new Uint32Array(end);
   const counts = yield* countDigits(entries, end);
   const digits = differingDigits(counts, count);
-  const telling = tellingDigits(counts, count, digits);
-  const sorted = yield* arrange(entries, spare, end, counts, digits.slice(0, telling));
-  if (telling === digits.length || (yield* settle(sorted, end))) return sorted;
+  const separating = separatingDigits(counts, count, digits);
+  const sorted = yield* arrange(entries, spare, end, counts, digits.slice(0, separating));
+  if (separating === digits.length || (yield* settle(sorted, end))) return sorted;
   // The keys are clustered. The order of equal keys is intact, so a radix sort over all digits is
   // still stable.
   const other = sorted === entries ? spare : entries;

@@ -29,7 +29,7 @@ export function makeFollower(opened: OpenedStore): Follower | undefined {
   const { pause } = environment;
   const pace = { pause, startTimer: timerOf(environment), everyMs: follow?.everyMs };
   const first = readStore(recovered.state, recovered.table);
-  return new Follower({ ...at, ...pace, mergeBytes, read }, first, follow !== undefined);
+  return new Follower({ at, ...pace, mergeBytes, read }, first, follow !== undefined);
 }
 
 function readStore({ storeId, snapshot, verdict }: RecoveredState, table: Table): ReadStore {

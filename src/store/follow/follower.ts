@@ -24,7 +24,8 @@ export interface ReadStore {
   readonly snapshotNumber: number | undefined;
 }
 
-export interface FollowerParts extends FollowedDirectory {
+export interface FollowerParts {
+  readonly at: FollowedDirectory;
   readonly pause: () => Promise<void>;
   readonly startTimer: StartTimer;
   /** Milliseconds between two looks. Undefined: only when it is asked for. */
@@ -87,7 +88,7 @@ export class Follower {
     this.#table = read.table;
     this.#lastSequence = read.lastSequence;
     this.#snapshotNumber = read.snapshotNumber;
-    if (isSettled) this.#logs = new LogFollower(parts, read);
+    if (isSettled) this.#logs = new LogFollower(parts.at, read);
   }
 
   get table(): Table {
@@ -192,7 +193,7 @@ export class Follower {
     } catch (error) {
       this.#requireOpen();
       const what = 'the store could not be followed';
-      const failure = storeErrorOf(error, { what, path: this.#parts.directory }) as Error;
+      const failure = storeErrorOf(error, { what, path: this.#parts.at.directory }) as Error;
       const isNew = failure.message !== this.#lastError?.message;
       this.#lastError = failure;
       if (isNew) host.onFailed(failure);
@@ -204,7 +205,7 @@ export class Follower {
   }
 
   async #followLogs(): Promise<void> {
-    const { fs, directory } = this.#parts;
+    const { fs, directory } = this.#parts.at;
     const end = await readSyncedEnd(fs, directory);
     const logs = this.#logs;
     if (logs === undefined) return this.#readWhole();
@@ -241,7 +242,8 @@ export class Follower {
 
   /** Whether a newer snapshot is there, and reading it would free so much memory. */
   async #isMemoryFreed(): Promise<boolean> {
-    const { fs, directory, mergeBytes } = this.#parts;
+    const { at, mergeBytes } = this.#parts;
+    const { fs, directory } = at;
     const { mergeEffect } = this.#table;
     if (!isDueByMemory(mergeEffect, mergeBytes)) return false;
     const newest = (await listDirectory(fs, directory)).snapshots.at(-1);
@@ -249,7 +251,7 @@ export class Follower {
   }
 
   async #readWhole(): Promise<void> {
-    const { storeId } = this.#parts;
+    const { storeId } = this.#parts.at;
     const read = await this.#parts.read(this.#abort.signal);
     this.#abort.signal.throwIfAborted();
     const isSame = equalBytes(read.storeId, storeId);
@@ -262,11 +264,11 @@ export class Follower {
     this.#table = read.table;
     this.#lastSequence = read.lastSequence;
     this.#snapshotNumber = read.snapshotNumber;
-    this.#logs = new LogFollower(this.#parts, read);
+    this.#logs = new LogFollower(this.#parts.at, read);
   }
 
   #replaced({ lastSequence }: ReadStore, isSame: boolean): PositionExpiredError {
-    const { directory } = this.#parts;
+    const { directory } = this.#parts.at;
     const position = this.#lastSequence;
     const found = isSame ? `the store ends at batch ${lastSequence}` : 'there is another store';
     return new PositionExpiredError(

@@ -15,6 +15,8 @@ export interface RecoveryContext {
   readonly warm?: 'before-open' | 'background';
   /** True for the writer of a copy, which checks the copy before it is complete. */
   readonly acceptIncomplete?: boolean;
+  // The sizes below have defaults where they are used. Tests set smaller ones, so that small logs
+  // take the paths of large ones.
   /** Logs longer than this are read in pieces of this many bytes. */
   readonly pieceBytes?: number;
   /** Rows of logs are checked for superseded ones when they exceed this. */

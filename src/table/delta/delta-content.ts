@@ -2,7 +2,7 @@ import type { ContentSum } from '../../format/content-sum.ts';
 import { blockOf, viewOffset, type RowArena } from './arena.ts';
 import { RowWalk, type Extents } from './extents.ts';
 import { PositionList } from './position-list.ts';
-import { addRow, subtractRow } from './row-sum.ts';
+import { countRow } from './row-sum.ts';
 import { isDeleteRow, KEY_HIGH, KEY_LOW } from '../../format/row.ts';
 import type { OlderContent } from '../layer/update-layer.ts';
 
@@ -67,12 +67,12 @@ export class DeltaContent {
   add(sum: ContentSum, position: number): void {
     const view = this.#arena.views[blockOf(position)]!;
     const offset = viewOffset(position);
-    if (!isDeleteRow(view, offset)) addRow(sum, view, offset);
+    if (!isDeleteRow(view, offset)) countRow(sum, 1, view, offset);
   }
 
   /** Subtracts the put at `position`. */
   subtract(sum: ContentSum, position: number): void {
-    subtractRow(sum, this.#arena.views[blockOf(position)]!, viewOffset(position));
+    countRow(sum, -1, this.#arena.views[blockOf(position)]!, viewOffset(position));
   }
 
   /**

@@ -11,7 +11,7 @@ import {
   VALUE_HIGH,
   VALUE_LOW,
 } from '../../format/row.ts';
-import { addRow } from './row-sum.ts';
+import { countRow } from './row-sum.ts';
 import type { SortedRun } from './sorted-run.ts';
 import { StoredRecord, type TableRecord } from '../layer/table-record.ts';
 
@@ -99,7 +99,7 @@ export class SortedRunCursor implements Cursor {
 
   addTo(sum: ContentSum): void {
     if (this.#state === 'ahead') this.#open();
-    addRow(sum, this.#viewOf(this.#position), viewOffset(this.#position));
+    countRow(sum, 1, this.#viewOf(this.#position), viewOffset(this.#position));
   }
 
   #open(): void {

@@ -1,6 +1,6 @@
 import type { ContentSum } from '../../format/content-sum.ts';
 import { blockOf, viewOffset } from '../delta/arena.ts';
-import { addRow } from '../delta/row-sum.ts';
+import { countRow } from '../delta/row-sum.ts';
 import type { Cursor, Seek } from '../layer/cursor.ts';
 import type { TableRecord } from '../layer/table-record.ts';
 import { DELETE_BIT, PLACE_WORDS, type KeyOrder } from './key-order.ts';
@@ -58,7 +58,7 @@ export class OrderCursor implements Cursor {
 
   addTo(sum: ContentSum): void {
     const position = this.#places[this.#at + 2]!;
-    addRow(sum, this.#blocks.views[blockOf(position)]!, viewOffset(position));
+    countRow(sum, 1, this.#blocks.views[blockOf(position)]!, viewOffset(position));
   }
 
   /**

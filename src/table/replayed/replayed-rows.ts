@@ -1,7 +1,7 @@
 import type { ContentSum } from '../../format/content-sum.ts';
 import { VALUE_HIGH, VALUE_LOW } from '../../format/row.ts';
 import { blockOf, viewOffset } from '../delta/arena.ts';
-import { addRow, subtractRow } from '../delta/row-sum.ts';
+import { countRow } from '../delta/row-sum.ts';
 import type { Cursor, Seek } from '../layer/cursor.ts';
 import type { TableRecord } from '../layer/table-record.ts';
 import {
@@ -82,7 +82,7 @@ export class ReplayedRows implements UpdateLayer {
     const position = this.#find(low, high);
     if (position < 0) return 'unknown';
     if (this.#blocks.isDelete(position)) return 'deleted';
-    subtractRow(sum, this.#blocks.views[blockOf(position)]!, viewOffset(position));
+    countRow(sum, -1, this.#blocks.views[blockOf(position)]!, viewOffset(position));
     return 'present';
   }
 
@@ -93,7 +93,7 @@ export class ReplayedRows implements UpdateLayer {
         older.subtractFrom(sum, places[at]!, places[at + 1]!);
         const position = places[at + 2]!;
         if (position < DELETE_BIT) {
-          addRow(sum, this.#blocks.views[blockOf(position)]!, viewOffset(position));
+          countRow(sum, 1, this.#blocks.views[blockOf(position)]!, viewOffset(position));
         }
         if (++rows % STEP_ROWS === 0) yield;
       }
