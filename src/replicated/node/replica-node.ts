@@ -23,14 +23,15 @@ import { Signal } from './signal.ts';
  */
 export type ReplicaRole = 'replica' | 'candidate' | 'primary';
 
-export interface ReplicaNodeParts {
-  readonly environment: ReplicaEnvironment;
-  readonly log: SharedLog;
-  /** The address that the node announces as the primary. */
-  readonly address: string;
+/** How long the node waits. */
+export interface ReplicaTimes {
   readonly commitTimeoutMs: number;
   readonly lostAfterMs: number;
   readonly pollMs: number;
+}
+
+/** The replicated store that the node belongs to. */
+export interface ReplicaHost {
   /** Opens a new generation from the newest checkpoint, for a store behind the start of the log. */
   readonly rebuild: (
     host: CommitHost,
@@ -42,6 +43,15 @@ export interface ReplicaNodeParts {
   readonly onRole: (role: ReplicaRole) => void;
   readonly onUnavailable: (error: unknown) => void;
   readonly onFailed: (error: Error) => void;
+}
+
+export interface ReplicaNodeParts {
+  readonly environment: ReplicaEnvironment;
+  readonly log: SharedLog;
+  /** The address that the node announces as the primary. */
+  readonly address: string;
+  readonly times: ReplicaTimes;
+  readonly host: ReplicaHost;
 }
 
 /**
@@ -83,7 +93,15 @@ export class ReplicaNode implements CommitHost, CommittingNode {
 
   constructor(parts: ReplicaNodeParts) {
     this.#parts = parts;
-    this.#commits = new PrimaryCommits(parts, this);
+    this.#commits = new PrimaryCommits(
+      {
+        environment: parts.environment,
+        log: parts.log,
+        ...parts.times,
+        onUnavailable: (error) => parts.host.onUnavailable(error),
+      },
+      this,
+    );
   }
 
   get replica(): OpenReplica {
@@ -191,23 +209,24 @@ export class ReplicaNode implements CommitHost, CommittingNode {
   }
 
   async #rest(error: unknown, attempt: number): Promise<void> {
-    this.#parts.onUnavailable(error);
+    this.#parts.host.onUnavailable(error);
     const { clock } = this.#parts.environment;
     await clock.sleep(backoffMs(attempt), this.signal).catch(() => undefined);
   }
 
   async #rebuild(cause: StoreError): Promise<void> {
     const old = this.replica;
-    this.#replica = await this.#parts.rebuild(this, cause, this.signal);
+    this.#replica = await this.#parts.host.rebuild(this, cause, this.signal);
     this.#behind = undefined;
     await old.close().catch(() => undefined);
-    await this.#parts.onRebuilt(this.replica, cause);
+    await this.#parts.host.onRebuilt(this.replica, cause);
     this.#advance();
   }
 
   /** Compares the log's end with this node's, which the log must have reached. */
   async #watch(): Promise<void> {
-    const { log, environment, pollMs, lostAfterMs } = this.#parts;
+    const { log, environment, times } = this.#parts;
+    const { pollMs, lostAfterMs } = times;
     let behindMs = 0;
     while (!this.isOver) {
       try {
@@ -223,7 +242,8 @@ export class ReplicaNode implements CommitHost, CommittingNode {
           this.fail(new LogLostError({ position, reason }));
         }
       } catch (error) {
-        if (!this.isOver && error instanceof LogUnavailableError) this.#parts.onUnavailable(error);
+        if (!this.isOver && error instanceof LogUnavailableError)
+          this.#parts.host.onUnavailable(error);
       }
       await environment.clock.sleep(pollMs, this.signal).catch(() => undefined);
     }
@@ -268,7 +288,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     this.#failure = error;
     this.#setRole('replica');
     this.#advance();
-    this.#parts.onFailed(error);
+    this.#parts.host.onFailed(error);
   }
 
   #setRole(role: ReplicaRole): void {
@@ -278,7 +298,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     const change = this.#roleChange;
     this.#roleChange = new Signal();
     change.resolve();
-    this.#parts.onRole(role);
+    this.#parts.host.onRole(role);
   }
 
   /** Resolves when this node is no longer the primary, or is closed. */
@@ -288,7 +308,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
 
   /** Waits after a failed election. */
   async pauseElections(delayMs: number, error: unknown): Promise<void> {
-    this.#parts.onUnavailable(error);
+    this.#parts.host.onUnavailable(error);
     const { clock } = this.#parts.environment;
     await clock.sleep(delayMs, this.signal).catch(() => undefined);
   }

@@ -105,20 +105,25 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
       storeOptions,
       checkpoints: checkpoints && new Checkpoints(checkpoints, environment.fileSystem),
     });
+    const { log, address } = options;
     this.#node = new ReplicaNode({
-      ...options,
       environment,
-      rebuild: (host, cause, signal) => this.#files.rebuild(host, cause, signal),
-      onRebuilt: async (replica, cause) => {
-        this.#listenTo(replica);
-        await this.#files.removeOthers(replica).catch(() => undefined);
-        this.#announce('rebuilt', [cause]);
+      log,
+      address,
+      times: options,
+      host: {
+        rebuild: (host, cause, signal) => this.#files.rebuild(host, cause, signal),
+        onRebuilt: async (replica, cause) => {
+          this.#listenTo(replica);
+          await this.#files.removeOthers(replica).catch(() => undefined);
+          this.#announce('rebuilt', [cause]);
+        },
+        onRole: (role) => this.#announce('roleChanged', [role]),
+        onUnavailable: () => {
+          this.#engineFailures++;
+        },
+        onFailed: (error) => this.#announce('replicaFailed', [error]),
       },
-      onRole: (role) => this.#announce('roleChanged', [role]),
-      onUnavailable: () => {
-        this.#engineFailures++;
-      },
-      onFailed: (error) => this.#announce('replicaFailed', [error]),
     });
   }
 

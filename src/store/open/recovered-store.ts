@@ -27,7 +27,7 @@ export interface RecoveredLogs {
 }
 
 /** What the open did after the directory was read. */
-export interface Opening {
+export interface OpeningFacts {
   readonly retention: Retention;
   /** Names of leftovers. */
   readonly removed: readonly string[];
@@ -39,7 +39,7 @@ export interface Opening {
 /** Makes the table, and collects what the parts of the store start from. */
 export function recoveredStore(
   { state, moved, losses }: ReadDirectory,
-  { retention, removed, threads, startMs }: Opening,
+  { retention, removed, threads, startMs }: OpeningFacts,
 ): RecoveredStore {
   const { storeId, verdict } = state;
   const table = tableOf(state);
