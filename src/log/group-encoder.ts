@@ -55,7 +55,7 @@ export class GroupEncoder {
   readonly #pause: Pause;
 
   /** `level`: of zstd. `pause` is called between slices of a large group. */
-  constructor(level = 1, pause: Pause = undefined) {
+  constructor(level = 1, pause?: Pause) {
     this.#level = level;
     this.#pause = pause;
   }
