@@ -3,7 +3,7 @@ import { assert } from '../../base/assert.ts';
 import { joinU64, splitU64, u64Halves } from '../../base/u64.ts';
 import type { Columns } from '../../format/columns.ts';
 import { sumOfColumns } from '../../format/columns-sum.ts';
-import type { ContentSum } from '../../format/content-sum.ts';
+import type { ContentSum, Sign } from '../../format/content-sum.ts';
 import { gatherData, rearrange, restore, rowWordsOf } from './chunk-rows.ts';
 import { sliceColumns } from './chunk-slice.ts';
 import { settleNarrow, settleWide, type KeyPlaces } from './column-search.ts';
@@ -315,19 +315,20 @@ export class Chunk {
 
   /** Adds the record at `index`, which must not be a delete. */
   addTo(sum: ContentSum, index: number): void {
-    this.#applyTo(sum, 'addRecord', index);
+    this.#applyTo(sum, 1, index);
   }
 
   /** Subtracts the record at `index`, which must not be a delete. */
   subtractFrom(sum: ContentSum, index: number): void {
-    this.#applyTo(sum, 'subtractRecord', index);
+    this.#applyTo(sum, -1, index);
   }
 
-  #applyTo(sum: ContentSum, call: 'addRecord' | 'subtractRecord', index: number): void {
+  #applyTo(sum: ContentSum, sign: Sign, index: number): void {
     const value =
       this.#words[this.#valueLowAt + index * this.#stride]! + (this.#valueBaseLow >>> 0);
     const from = this.#dataPlace(index);
-    sum[call](
+    sum.countRecord(
+      sign,
       this.keyLowAt(index) | 0,
       this.keyHighAt(index) | 0,
       value | 0,
