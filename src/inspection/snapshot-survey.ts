@@ -1,11 +1,12 @@
 import { join } from 'node:path';
-import { decodeFileHeader, FILE_HEADER_BYTES, type FileHeader } from '../format/file-header.ts';
+import { FILE_HEADER_BYTES, type FileHeader } from '../format/file-header.ts';
 import { snapshotName } from '../format/file-name.ts';
 import { decodeFrameHeader, FRAME_HEADER_BYTES } from '../format/frame.ts';
 import { ChecksumSeed } from '../format/checksum.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
 import { readFully } from '../fs/file-window.ts';
 import { readAncestorSnapshot } from '../jobs/load-ancestor.ts';
+import { readSnapshotHeader } from '../snapshot/snapshot-header.ts';
 import { damageHint } from '../store/recovery/advice.ts';
 import { readSnapshotState, type SnapshotState } from '../store/recovery/snapshot-state.ts';
 import { checkChunks } from './chunk-check.ts';
@@ -52,7 +53,7 @@ export async function surveySnapshot(
   try {
     const state = await readSnapshotState(fs, directory, number);
     if ('hint' in state) {
-      return { ...nothing, header: await readHeader(fs, path, number), damages: [state] };
+      return { ...nothing, header: await readSnapshotHeader(fs, path, number), damages: [state] };
     }
     if (state.format === 'ancestor') {
       return { ...nothing, state, ...(await surveyAncestor(fs, directory, path, options)) };
@@ -84,22 +85,6 @@ async function surveyAncestor(
   const { offset, reason } = records;
   const damage = { path, offset, reason, hint: damageHint(directory) };
   return { recordCount: undefined, damages: [damage] };
-}
-
-async function readHeader(
-  fs: FileSystem,
-  path: string,
-  number: number,
-): Promise<FileHeader | undefined> {
-  const file = await fs.open(path, 'r');
-  try {
-    const head = new Uint8Array(FILE_HEADER_BYTES);
-    const count = await readFully(file, head, 0);
-    const result = decodeFileHeader(head.subarray(0, count), 'snapshot', number);
-    return result.kind === 'header' ? result.header : undefined;
-  } finally {
-    await file.close();
-  }
 }
 
 async function readFrames(

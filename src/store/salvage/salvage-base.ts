@@ -6,9 +6,9 @@ import type { Predecessor } from '../../format/file-header.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { readAncestorSnapshot } from '../../jobs/load-ancestor.ts';
 import { scanLog } from '../../log/log-scan.ts';
+import { readSnapshotHeader } from '../../snapshot/snapshot-header.ts';
 import type { Loss } from '../recovery/recovery-report.ts';
 import {
-  readSnapshotHeader,
   salvageIndexed,
   salvageUnindexed,
   snapshotLoss,

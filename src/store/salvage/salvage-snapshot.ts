@@ -2,12 +2,7 @@ import { MAX_U64 } from '../../base/limits.ts';
 import { ChecksumSeed } from '../../format/checksum.ts';
 import { decodeChunk } from '../../format/chunk.ts';
 import type { Columns } from '../../format/columns.ts';
-import {
-  decodeFileHeader,
-  FILE_HEADER_BYTES,
-  WRITTEN_VERSION,
-  type FileHeader,
-} from '../../format/file-header.ts';
+import { FILE_HEADER_BYTES, WRITTEN_VERSION } from '../../format/file-header.ts';
 import { FRAME_CHUNK, FRAME_INDEX } from '../../format/frame.ts';
 import {
   decodeIndex,
@@ -19,6 +14,7 @@ import {
 import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { FileWindow, readFully } from '../../fs/file-window.ts';
 import { findFrames } from '../../log/frame-search.ts';
+import { readSnapshotHeader } from '../../snapshot/snapshot-header.ts';
 import { ChunkReader, type SnapshotFile } from '../../snapshot/snapshot-reader.ts';
 import type { Loss } from '../recovery/recovery-report.ts';
 
@@ -41,23 +37,6 @@ export function snapshotLoss(
     lastSequence: undefined,
     olderValuesMayShow: false,
   };
-}
-
-/** The header of snapshot `number`, if it is valid, whatever the state of the rest. */
-export async function readSnapshotHeader(
-  fs: FileSystem,
-  path: string,
-  number: number,
-): Promise<FileHeader | undefined> {
-  const file = await fs.open(path, 'r');
-  try {
-    const bytes = new Uint8Array(FILE_HEADER_BYTES);
-    const count = await readFully(file, bytes, 0);
-    const result = decodeFileHeader(bytes.subarray(0, count), 'snapshot', number);
-    return result.kind === 'header' ? result.header : undefined;
-  } finally {
-    await file.close();
-  }
 }
 
 /** Keeps every valid chunk. The verified index has the key ranges of the others. */
