@@ -32,7 +32,7 @@ export type {
 export { ReplicatedStore } from './node/replicated-store.ts';
 export type { ReplicaLag, ReplicatedStats } from './node/replicated-stats.ts';
 export type { RepairReport } from './node/repair-log.ts';
-export type { ReplicaRole } from './node/replica-node.ts';
+export type { ReplicaRole } from './node/replica-host.ts';
 export type { ReplicaStoreOptions, ReplicatedOptions } from './node/replicated-options.ts';
 export { ShardedStore } from './shards/sharded-store.ts';
 export type { ShardedOptions, ShardEngine } from './shards/sharded-options.ts';

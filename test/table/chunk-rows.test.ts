@@ -39,8 +39,8 @@ function show(chunk: Chunk): unknown {
   const indexes = [...Array(chunk.recordCount).keys()];
   const sums = [new ContentSum(), new ContentSum(), new ContentSum()] as const;
   chunk.addAllTo(sums[0]);
-  chunk.addTo(sums[1], 17);
-  chunk.subtractFrom(sums[2], 18);
+  chunk.countRow(sums[1], 1, 17);
+  chunk.countRow(sums[2], -1, 18);
   const matches = new Uint32Array(chunk.recordCount);
   const range = { lowest: chunk.valueAt(1), highest: chunk.valueAt(1) + (1n << 33n) };
   const matchCount = chunk.findValues(range, matches);

@@ -1,6 +1,6 @@
 import type { ReplicaEnvironment } from './replica-environment.ts';
 import type { ReplicaFiles } from './replica-files.ts';
-import type { ReplicaRole } from './replica-node.ts';
+import type { ReplicaRole } from './replica-host.ts';
 import type { ResolvedReplicatedOptions } from './replicated-options.ts';
 
 /** The operations that the schedule calls. */

@@ -13,37 +13,9 @@ import type { SharedLog } from '../log/shared-log.ts';
 import { backoffMs } from './appender.ts';
 import type { CommitHost, OpenReplica } from './open-replica.ts';
 import type { ReplicaEnvironment } from './replica-environment.ts';
+import type { ReplicaHost, ReplicaRole, ReplicaTimes } from './replica-host.ts';
 import { PrimaryCommits, type CommittingNode } from './primary-commits.ts';
 import { Signal } from './signal.ts';
-
-/**
- * - `replica`: reads the log.
- * - `candidate`: reads the log and tries to take over.
- * - `primary`: only its appends succeed, until another node takes over.
- */
-export type ReplicaRole = 'replica' | 'candidate' | 'primary';
-
-/** How long the node waits. */
-export interface ReplicaTimes {
-  readonly commitTimeoutMs: number;
-  readonly lostAfterMs: number;
-  readonly pollMs: number;
-}
-
-/** The replicated store that the node belongs to. */
-export interface ReplicaHost {
-  /** Opens a new generation from the newest checkpoint, for a store behind the start of the log. */
-  readonly rebuild: (
-    host: CommitHost,
-    cause: StoreError,
-    signal: AbortSignal,
-  ) => Promise<OpenReplica>;
-  /** Called when the old store is closed. */
-  readonly onRebuilt: (replica: OpenReplica, cause: StoreError) => Promise<void>;
-  readonly onRole: (role: ReplicaRole) => void;
-  readonly onUnavailable: (error: unknown) => void;
-  readonly onFailed: (error: Error) => void;
-}
 
 export interface ReplicaNodeParts {
   readonly environment: ReplicaEnvironment;

@@ -1,5 +1,5 @@
 import type { StoreStats } from '../../store/stats.ts';
-import type { ReplicaRole } from './replica-node.ts';
+import type { ReplicaRole } from './replica-host.ts';
 
 /** How far a node is behind the shared log. */
 export interface ReplicaLag {

@@ -26,7 +26,8 @@ import { ReplicaFiles } from './replica-files.ts';
 import { takePartInElections } from './elections.ts';
 import { keepCheckpoints } from './checkpoint-schedule.ts';
 import { repairReplicaIn, type RepairReport } from './repair-log.ts';
-import { ReplicaNode, type ReplicaRole } from './replica-node.ts';
+import type { ReplicaHost, ReplicaRole } from './replica-host.ts';
+import { ReplicaNode } from './replica-node.ts';
 import type { OpenReplica } from './open-replica.ts';
 import { MACHINE_ENVIRONMENT, type ReplicaEnvironment } from './replica-environment.ts';
 import {
@@ -98,33 +99,27 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     });
     this.#options = options;
     this.#environment = environment;
-    const { checkpoints, store: storeOptions } = options;
+    const { checkpoints, store: storeOptions, log, address } = options;
     this.#files = new ReplicaFiles({
       environment,
       directory,
       storeOptions,
       checkpoints: checkpoints && new Checkpoints(checkpoints, environment.fileSystem),
     });
-    const { log, address } = options;
-    this.#node = new ReplicaNode({
-      environment,
-      log,
-      address,
-      times: options,
-      host: {
-        rebuild: (host, cause, signal) => this.#files.rebuild(host, cause, signal),
-        onRebuilt: async (replica, cause) => {
-          this.#listenTo(replica);
-          await this.#files.removeOthers(replica).catch(() => undefined);
-          this.#announce('rebuilt', [cause]);
-        },
-        onRole: (role) => this.#announce('roleChanged', [role]),
-        onUnavailable: () => {
-          this.#engineFailures++;
-        },
-        onFailed: (error) => this.#announce('replicaFailed', [error]),
+    const host: ReplicaHost = {
+      rebuild: (replicaHost, cause, signal) => this.#files.rebuild(replicaHost, cause, signal),
+      onRebuilt: async (replica, cause) => {
+        this.#listenTo(replica);
+        await this.#files.removeOthers(replica).catch(() => undefined);
+        this.#announce('rebuilt', [cause]);
       },
-    });
+      onRole: (role) => this.#announce('roleChanged', [role]),
+      onUnavailable: () => {
+        this.#engineFailures++;
+      },
+      onFailed: (error) => this.#announce('replicaFailed', [error]),
+    };
+    this.#node = new ReplicaNode({ environment, log, address, times: options, host });
   }
 
   /**

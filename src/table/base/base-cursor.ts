@@ -60,7 +60,7 @@ export class BaseCursor implements Cursor {
   }
 
   addTo(sum: ContentSum): void {
-    this.#chunk!.addTo(sum, this.#index);
+    this.#chunk!.countRow(sum, 1, this.#index);
   }
 
   /** Moves to the neighbouring chunk if the index is outside its own. */

@@ -65,7 +65,7 @@ export class BaseUpdates implements UpdateLayer {
     for (const chunk of this.#base.chunks()) {
       for (let i = 0; i < chunk.recordCount; i++) {
         older.subtractFrom(sum, chunk.keyLowAt(i), chunk.keyHighAt(i));
-        if (!chunk.isDeleteAt(i)) chunk.addTo(sum, i);
+        if (!chunk.isDeleteAt(i)) chunk.countRow(sum, 1, i);
         if (i % STEP_RECORDS === 0) yield;
       }
     }

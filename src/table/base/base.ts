@@ -142,7 +142,7 @@ export class Base {
   subtractFrom(sum: ContentSum, low: number, high: number): void {
     const chunk = this.chunkOf(low, high);
     const index = chunk === undefined ? -1 : chunk.find(low, high);
-    if (chunk !== undefined && index >= 0) chunk.subtractFrom(sum, index);
+    if (chunk !== undefined && index >= 0) chunk.countRow(sum, -1, index);
   }
 
   /**

@@ -310,20 +310,11 @@ export class Chunk {
   /** Adds all records. None may be a delete. */
   addAllTo(sum: ContentSum): void {
     if (this.#stride === 1) sum.add(sumOfColumns(this.#columns));
-    else for (let i = 0; i < this.recordCount; i++) this.addTo(sum, i);
+    else for (let i = 0; i < this.recordCount; i++) this.countRow(sum, 1, i);
   }
 
-  /** Adds the record at `index`, which must not be a delete. */
-  addTo(sum: ContentSum, index: number): void {
-    this.#applyTo(sum, 1, index);
-  }
-
-  /** Subtracts the record at `index`, which must not be a delete. */
-  subtractFrom(sum: ContentSum, index: number): void {
-    this.#applyTo(sum, -1, index);
-  }
-
-  #applyTo(sum: ContentSum, sign: Sign, index: number): void {
+  /** Adds or subtracts the record at `index`, which must not be a delete. */
+  countRow(sum: ContentSum, sign: Sign, index: number): void {
     const value =
       this.#words[this.#valueLowAt + index * this.#stride]! + (this.#valueBaseLow >>> 0);
     const from = this.#dataPlace(index);

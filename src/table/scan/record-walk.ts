@@ -114,7 +114,7 @@ export class RecordWalk {
 
   /** Adds the current record, with its full key, to `sum`. */
   addTo(sum: ContentSum): void {
-    if (this.#chunk !== undefined) this.#chunk.addTo(sum, this.#index);
+    if (this.#chunk !== undefined) this.#chunk.countRow(sum, 1, this.#index);
     else this.#cursor!.addTo(sum);
   }
 
