@@ -736,9 +736,9 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'test/store/delete-range.test.ts',
   },
   'of a group that failed only the first rows taken back': {
-    file: GROUP_COMMIT,
-    find: '      while (!table.stepAbandon()) yield* waited(pause?.());\n',
-    replace: '      table.stepAbandon();\n',
+    file: 'src/store/commit/publisher.ts',
+    find: '    while (!table.stepAbandon()) yield* waited(pause?.());\n',
+    replace: '    table.stepAbandon();\n',
     test: 'test/store/delete-range.test.ts',
   },
   'a delete of an interval written to a log of a version that has none': {
