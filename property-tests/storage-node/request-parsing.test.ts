@@ -12,8 +12,7 @@ import { startChecksum } from '../../examples/storage-node/src/s3/payload/checks
 import { childText, readXml } from '../../examples/storage-node/src/s3/xml/xml-reader.ts';
 import { textElement } from '../../examples/storage-node/src/s3/xml/xml-writer.ts';
 import { requestHead } from '../../test/storage-node/support/request-head.ts';
-import { signHeaders } from '../../test/storage-node/support/signed-request.ts';
-import { KEY } from '../../test/storage-node/support/s3-world.ts';
+import { KEY, signHeaders } from '../../test/storage-node/support/signed-request.ts';
 
 const KEYS = new AccessKeys([KEY]);
 /** Every character but NUL and halves of pairs, which UTF-8 has none of. */

@@ -19,6 +19,7 @@ async function cli(args: readonly string[], signal = new AbortController().signa
     err: (text) => (err += text),
     isTerminal: false,
     signal,
+    onHangup: () => () => {},
   });
   return { code, out, err };
 }
@@ -69,6 +70,7 @@ test('start makes keys that only the owner reads, says where it listens, and sto
     err: (text) => (said += text),
     isTerminal: false,
     signal: stop.signal,
+    onHangup: () => () => {},
   });
   await Promise.race([started, done]);
   const [, endpoint] = /S3 endpoint {4}(\S+)/.exec(said) ?? [];

@@ -6,7 +6,8 @@ import { S3mini } from 's3mini';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openStorageNode, type OpenNode } from '../support/both-nodes.ts';
 import { md5Hex } from '../support/memory-node.ts';
-import { KEY, openWorld, type S3World } from '../support/s3-world.ts';
+import { openWorld, type S3World } from '../support/s3-world.ts';
+import { KEY } from '../support/signed-request.ts';
 
 const MIB = 2 ** 20;
 let opened: OpenNode;

@@ -7,8 +7,7 @@ import {
 } from '../../../examples/storage-node/src/s3/s3-server.ts';
 import type { AccessEntry } from '../../../examples/storage-node/src/s3/s3-stats.ts';
 import { MemoryNode } from './memory-node.ts';
-
-export const KEY = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'wJalrXUtnFEMI/K7MDENG+bPxRfi' };
+import { KEY } from './signed-request.ts';
 
 export interface S3World {
   readonly node: ObjectNode;

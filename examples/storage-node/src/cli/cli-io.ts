@@ -7,6 +7,8 @@ export interface CliIo {
   readonly isTerminal: boolean;
   /** Aborted by SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
+  /** Calls `listener` at each SIGHUP, until what it returns is called. */
+  onHangup(listener: () => void): () => void;
 }
 
 /** Exit codes, as of lodestore's own command line. */

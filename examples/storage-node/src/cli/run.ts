@@ -103,7 +103,7 @@ function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
     .option('--admin-port <port>', 'port of the status page, on the loopback', '9001')
     .option('--access-key <id>', 'instead of the keys in the directory')
     .option('--secret-key <secret>', 'of --access-key')
-    .option('--tls-cert <file>', 'PEM: serve S3 by TLS')
+    .option('--tls-cert <file>', 'PEM: serve S3 by TLS; SIGHUP reads both files again')
     .option('--tls-key <file>', 'PEM, of --tls-cert')
     .option('--region <name>', 'what clients are told', 'us-east-1')
     .option('--queue-bytes <bytes>', 'bodies in memory until they are written')

@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { createAdminServer, type AdminServer } from '../admin/admin-server.ts';
 import type { NodeOptions } from '../node-options.ts';
 import { createS3Server, type S3Server, type S3ServerOptions } from '../s3/s3-server.ts';
@@ -8,6 +8,7 @@ import { EXIT_OK, EXIT_RESTART, type CliIo } from './cli-io.ts';
 import { keyFilePath, makeKey, readKeys, writeKeys, type StoredKey } from './key-file.ts';
 import { ensureData } from './node-command.ts';
 import { readPageFiles } from './page-files.ts';
+import { readTls, type TlsPaths } from './tls-files.ts';
 
 export interface StartOptions {
   readonly data: string;
@@ -19,8 +20,8 @@ export interface StartOptions {
   readonly accessLog: boolean;
   /** Instead of those in the key file. */
   readonly key?: StoredKey;
-  /** Paths of PEM files. */
-  readonly tls?: { readonly certificate: string; readonly key: string };
+  /** Of PEM files, which are read again at each SIGHUP. */
+  readonly tls?: TlsPaths;
   readonly node: NodeOptions;
 }
 
@@ -40,6 +41,7 @@ export async function start(options: StartOptions, io: CliIo): Promise<number> {
     onError: (error) => io.err(`${error.message}\n`),
     onFailed: fail,
   });
+  let stopRenewing = (): void => {};
   const servers: { s3?: S3Server; admin?: AdminServer } = {};
   try {
     servers.s3 = createS3Server(node, settings);
@@ -54,12 +56,17 @@ export async function start(options: StartOptions, io: CliIo): Promise<number> {
     io.out(`Region         ${options.region}, buckets in the path\n`);
     io.out(`Access key     ${settings.keys[0]!.accessKeyId}\n`);
     if (options.key === undefined) io.out(`Secret key     in ${keyFilePath(directory)}\n`);
+    if (options.tls !== undefined) {
+      io.out(`Certificate    ${settings.tlsSummary}\n`);
+      stopRenewing = renewAtHangup(servers.s3, options.tls, io);
+    }
     io.out(`Data           ${directory}\n`);
     const failure = await Promise.race([failed, aborted(io.signal)]);
     if (failure === undefined) return EXIT_OK;
     io.err(`the metadata store has failed: ${failure.message}\n`);
     return EXIT_RESTART;
   } finally {
+    stopRenewing();
     await servers.s3?.close();
     await servers.admin?.close();
     await node.close();
@@ -71,7 +78,8 @@ async function serverOptionsOf(
   { accessLog, key, region, tls }: StartOptions,
   directory: string,
   io: CliIo,
-): Promise<S3ServerOptions> {
+): Promise<S3ServerOptions & { readonly tlsSummary: string }> {
+  const checked = tls === undefined ? undefined : await readTls(tls);
   let keys = key === undefined ? await readKeys(directory) : [key];
   if (keys.length === 0) {
     keys = [makeKey()];
@@ -84,10 +92,27 @@ async function serverOptionsOf(
       if (accessLog) io.out(`${JSON.stringify(entry)}\n`);
       if (entry.error === 'InternalError') io.err(`${failureText(entry)}\n`);
     },
-    ...(tls !== undefined && {
-      tls: { certificate: await readFile(tls.certificate), key: await readFile(tls.key) },
-    }),
+    tlsSummary: checked?.summary ?? '',
+    ...(checked !== undefined && { tls: checked.files }),
   };
+}
+
+/** Files that cannot be used leave the server with what it has. */
+function renewAtHangup(server: S3Server, paths: TlsPaths, io: CliIo): () => void {
+  const renew = async (): Promise<void> => {
+    try {
+      const { files, summary } = await readTls(paths);
+      server.renewTls(files);
+      io.err(`the certificate is renewed: ${summary}\n`);
+    } catch (error) {
+      io.err(`the certificate stays as it is: ${(error as Error).message}\n`);
+    }
+  };
+  // One after another: the last signal decides.
+  let renewing = Promise.resolve();
+  return io.onHangup(() => {
+    renewing = renewing.then(renew);
+  });
 }
 
 /** Without an access log too, a failure of the node itself is told. */

@@ -47,10 +47,13 @@ export class S3Server {
 
   constructor(node: ObjectNode, options: S3ServerOptions) {
     this.limits = limitsOf(options.limits);
+    const { tls } = options;
+    this.#scheme = tls === undefined ? 'http' : 'https';
     const keys = new AccessKeys(options.keys);
     this.#pace = new PaceKeeper(this.limits);
     const settings: S3Settings = {
       limits: this.limits,
+      scheme: this.#scheme,
       region: options.region ?? 'us-east-1',
       owner: ownerOf(options.keys),
       now: options.now ?? Date.now,
@@ -75,8 +78,6 @@ export class S3Server {
       requestTimeout: 0,
       connectionsCheckingInterval: PACE_CHECK_MS,
     };
-    const { tls } = options;
-    this.#scheme = tls === undefined ? 'http' : 'https';
     this.#server =
       tls === undefined
         ? createServer(common, onRequest)

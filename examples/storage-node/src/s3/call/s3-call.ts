@@ -12,6 +12,7 @@ import type { S3Request } from './s3-request.ts';
 
 export interface S3Settings {
   readonly limits: S3Limits;
+  readonly scheme: 'http' | 'https';
   readonly region: string;
   readonly owner: { readonly id: string; readonly displayName: string };
   /** Milliseconds since 1970. */

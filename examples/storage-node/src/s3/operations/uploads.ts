@@ -110,7 +110,7 @@ function replyCompleted(call: S3Call, object: ObjectInfo, meta: ObjectMeta): voi
   const host = call.request.header('host') ?? '';
   call.reply.xml(
     'CompleteMultipartUploadResult',
-    textElement('Location', `http://${host}${call.request.rawPath}`) +
+    textElement('Location', `${call.settings.scheme}://${host}${call.request.rawPath}`) +
       textElement('Bucket', call.bucket) +
       textElement('Key', call.key) +
       textElement('ETag', quotedEtag(object)) +
