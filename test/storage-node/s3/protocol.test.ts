@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
 import { DamagedObjectError } from '../../../examples/storage-node/src/node-errors.ts';
-import type { ObjectReader } from '../../../examples/storage-node/src/object-node.ts';
+import type { ObjectInfo, ObjectReader } from '../../../examples/storage-node/src/object-node.ts';
 import type { S3ServerOptions } from '../../../examples/storage-node/src/s3/s3-server.ts';
 import { frame } from '../support/framing.ts';
 import { MemoryNode } from '../support/memory-node.ts';
@@ -278,6 +278,53 @@ test('damage is an error with a cause in the log; later it breaks the connection
     error: 'InternalError',
     cause: expect.stringMatching(/byte 4096/),
   });
+});
+
+/** Its writes end when the test says so. */
+class SlowNode extends MemoryNode {
+  release: (error?: Error) => void = () => {};
+
+  override async put(...args: Parameters<MemoryNode['put']>): Promise<ObjectInfo> {
+    const object = await super.put(...args);
+    if (args[1] !== 'copy') return object;
+    await new Promise<void>((resolve, reject) => {
+      this.release = (error) => (error === undefined ? resolve() : reject(error));
+    });
+    return object;
+  }
+}
+
+test('a copy that takes long is answered by white space, then by its result or an error', async () => {
+  const node = new SlowNode();
+  const { ask, world } = await open({ limits: { keepAliveMs: 5 } }, node);
+  await ask('PUT', '/bucket/key', { body: 'hello' });
+  const headers = { 'x-amz-copy-source': '/bucket/key' };
+  /** Lets the node go on once the answer has begun. */
+  const copy = async (error?: Error) => {
+    const target = '/bucket/copy';
+    const signed = signHeaders(new URL(world.url).host, { method: 'PUT', target, headers });
+    const asked = request(world.url + target, { method: 'PUT', headers: signed }).end();
+    const [response] = (await once(asked, 'response')) as [IncomingMessage];
+    response.setEncoding('utf8');
+    const pieces: string[] = [];
+    response.on('data', (piece: string) => {
+      pieces.push(piece);
+      if (piece.endsWith(' ')) node.release(error);
+    });
+    await once(response, 'end');
+    const body = pieces.join('');
+    return { status: response.statusCode, body, code: /<Code>(\w+)<\/Code>/.exec(body)?.[1] };
+  };
+  const done = await copy();
+  expect(done.status).toBe(200);
+  expect(done.body).toMatch(
+    /^<\?xml version="1.0" encoding="UTF-8"\?>\n +<CopyObjectResult .*<ETag>/,
+  );
+  const failed = await copy(new Error('the disk is gone'));
+  expect(failed).toMatchObject({ status: 200, code: 'InternalError' });
+  expect(failed.body).toMatch(/^<\?xml [^>]*>\n +<Error>/);
+  await expect.poll(() => world.server.stats.recentErrors.length).toBe(1);
+  expect(world.entries.at(-1)).toMatchObject({ status: 500, error: 'InternalError' });
 });
 
 test('the access log tells who did what', async () => {

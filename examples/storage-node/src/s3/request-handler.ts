@@ -120,7 +120,8 @@ export class RequestHandler {
         textElement('RequestId', requestId) +
         textElement('HostId', requestId),
     );
-    if (message.complete || hasNoBody(message)) reply.text(told.status, body, told.headers);
+    const isWhole = reply.isKeptAlive || message.complete || hasNoBody(message);
+    if (isWhole) reply.text(told.status, body, told.headers);
     else reply.linger(told.status, body, told.headers, message, LINGER);
   }
 
@@ -149,9 +150,9 @@ export class RequestHandler {
   }
 }
 
-/** An answer that the node itself broke off counts as its failure, whatever its head said. */
+/** A failure counts as one also where the head that went out before it said 200. */
 function statusOf(response: ServerResponse, error: ProtocolError | undefined): number {
-  if (response.writableFinished) return response.statusCode;
+  if (response.writableFinished) return error?.status ?? response.statusCode;
   return error !== undefined && error.status >= 500 ? error.status : STATUS_CLIENT_GONE;
 }
 

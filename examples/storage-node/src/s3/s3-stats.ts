@@ -9,8 +9,8 @@ export interface AccessEntry {
   readonly method: string;
   readonly path: string;
   /**
-   * 499 where the client went away before it had the answer; that of `error` where the node broke
-   * the answer off.
+   * 499 where the client went away before it had the answer; that of `error` where it was met after
+   * the head of the answer.
    */
   readonly status: number;
   /** Code of S3. */

@@ -20,6 +20,11 @@ export interface S3Limits {
   /** A connection without a byte in either direction is closed. */
   readonly idleTimeoutMs: number;
   /**
+   * An answer that takes longer is begun, with white space so often until it is ready: a copy of
+   * gigabytes would outlast the patience of clients and proxies.
+   */
+  readonly keepAliveMs: number;
+  /**
    * A client that sends or takes less than this, after a first allowance of `slowAllowanceMs`, is
    * cut off. Time that the node itself needs does not count.
    */
@@ -39,6 +44,7 @@ export const DEFAULT_LIMITS: S3Limits = {
   maxConnections: 10_000,
   headersTimeoutMs: 30_000,
   idleTimeoutMs: 120_000,
+  keepAliveMs: 10_000,
   minBytesPerSecond: 1024,
   slowAllowanceMs: 60_000,
 };

@@ -1,11 +1,14 @@
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ClientGoneError } from '../base/protocol-error.ts';
-import { xmlDocument } from '../xml/xml-writer.ts';
+import { DECLARATION, xmlDocument } from '../xml/xml-writer.ts';
 
 export type ReplyHeaders = Readonly<Record<string, string | number>>;
 
-/** The answer to one request. Exactly one of its methods sends it. */
+/**
+ * The answer to one request. Exactly one of its methods sends it. `keepAlive` may come before `xml`
+ * or `text`, whose status it takes for 200, as S3 does: clients look into the body for an error.
+ */
 export class Reply {
   readonly #response: ServerResponse;
   readonly #isHead: boolean;
@@ -13,6 +16,7 @@ export class Reply {
   readonly #common: ReplyHeaders;
   #waitedMs = 0;
   #waitsSinceMs: number | undefined;
+  #isKeptAlive = false;
   sentBytes = 0;
 
   constructor(response: ServerResponse, isHead: boolean, now: () => number, requestId: string) {
@@ -26,8 +30,29 @@ export class Reply {
     };
   }
 
+  /** It is too late for another answer. */
   get isBegun(): boolean {
-    return this.#response.headersSent;
+    return this.#response.headersSent && !this.#isKeptAlive;
+  }
+
+  /** The status has gone out, and XML is to follow. */
+  get isKeptAlive(): boolean {
+    return this.#isKeptAlive;
+  }
+
+  /** From after `everyMs` on it sends white space, until the function that it returns is called. */
+  keepAlive(everyMs: number): () => void {
+    const response = this.#response;
+    const timer = setInterval(() => {
+      if (response.destroyed) return;
+      if (!this.#isKeptAlive) {
+        this.#isKeptAlive = true;
+        response.writeHead(200, { ...this.#common, 'content-type': 'application/xml' });
+        response.write(DECLARATION);
+      }
+      response.write(' ');
+    }, everyMs);
+    return () => clearInterval(timer);
   }
 
   /** Milliseconds in which the client took no bytes that were ready for it. */
@@ -48,7 +73,12 @@ export class Reply {
   }
 
   text(status: number, body: string, headers: ReplyHeaders = {}): void {
-    this.#response.end(this.#begin(status, body, headers));
+    if (this.#isKeptAlive) {
+      this.sentBytes += Buffer.byteLength(body);
+      this.#response.end(body.slice(DECLARATION.length));
+    } else {
+      this.#response.end(this.#begin(status, body, headers));
+    }
   }
 
   /**

@@ -90,6 +90,16 @@ export class S3Call {
     return Buffer.concat(pieces);
   }
 
+  /** Work that may take minutes: the answer, which is XML, is begun meanwhile. */
+  async keptAlive<T>(work: Promise<T>): Promise<T> {
+    const stop = this.reply.keepAlive(this.settings.limits.keepAliveMs);
+    try {
+      return await work;
+    } finally {
+      stop();
+    }
+  }
+
   /** A number of the query, 0 to `most`; more counts as `most`. @throws ProtocolError */
   count(name: string, most: number): number {
     const text = this.request.queryValue(name);

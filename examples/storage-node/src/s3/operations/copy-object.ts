@@ -1,6 +1,7 @@
 import type { BodyDescription, ObjectDetails, ObjectInfo, ObjectMeta } from '../../object-node.ts';
 import { BodyDigest } from '../payload/body-digest.ts';
 import { type ChecksumAlgorithm, checksumAlgorithm } from '../payload/checksums.ts';
+import { turnPace } from '../payload/turn-pace.ts';
 import { ProtocolError } from '../base/protocol-error.ts';
 import type { S3Call } from '../call/s3-call.ts';
 import { isoTime, optionalElement, textElement } from '../xml/xml-writer.ts';
@@ -41,6 +42,7 @@ export async function* digested(
   digest: BodyDigest,
 ): AsyncGenerator<Uint8Array, void> {
   for await (const piece of bytes) {
+    await turnPace.take(piece.length);
     digest.update(piece);
     yield piece;
   }
@@ -78,7 +80,8 @@ export async function copyObject(call: S3Call): Promise<void> {
     }
     const digest = new BodyDigest({ sha256: false, algorithms: algorithmsOf(call, details) });
     let description: BodyDescription | undefined;
-    const object = await call.node.put(call.bucket, call.key, digested(source.body(), digest), {
+    const body = digested(source.body(), digest);
+    const put = call.node.put(call.bucket, call.key, body, {
       sizeBytes: details.sizeBytes,
       describe: async () => {
         const { md5, checksums } = await digest.finish();
@@ -94,6 +97,7 @@ export async function copyObject(call: S3Call): Promise<void> {
       },
       ...(condition !== undefined && { condition }),
     });
+    const object = await call.keptAlive(put);
     call.reply.xml('CopyObjectResult', copyResult(object, description?.meta.checksums));
   } finally {
     source.close();

@@ -78,10 +78,12 @@ export async function uploadPartCopy(call: S3Call): Promise<void> {
     const digest = new BodyDigest({ sha256: false, algorithms });
     const length = range === undefined ? sizeBytes : range.endBytes - range.startBytes;
     if (length > call.settings.limits.maxObjectBytes) throw new ProtocolError('EntityTooLarge');
-    part = await call.node.putPart(upload.uploadId, number, digested(source.body(range), digest), {
+    const body = digested(source.body(range), digest);
+    const put = call.node.putPart(upload.uploadId, number, body, {
       describe: async () => describeBody(await digest.finish(), { headers: {} }),
       sizeBytes: length,
     });
+    part = await call.keptAlive(put);
   } finally {
     source.close();
   }

@@ -146,7 +146,7 @@ async function complete(
       ? own
       : { ...own, checksums: { [checksum.algorithm]: value }, checksumType: checksum.type };
   const etag = compositeEtag(parts.map((part) => part.etag));
-  const object = await call.node.completeUpload(
+  const completion = call.node.completeUpload(
     call.bucket,
     call.key,
     upload.uploadId,
@@ -154,7 +154,7 @@ async function complete(
     { etag, meta },
     condition,
   );
-  replyCompleted(call, object, meta);
+  replyCompleted(call, await call.keptAlive(completion), meta);
 }
 
 export async function completeUpload(call: S3Call): Promise<void> {

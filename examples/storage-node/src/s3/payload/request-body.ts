@@ -4,6 +4,7 @@ import { BodyDigest, type BodyDigests } from './body-digest.ts';
 import type { BodyReader } from './body-reader.ts';
 import { type ChecksumAlgorithm, isChecksumText } from './checksums.ts';
 import type { PayloadPlan } from './payload-plan.ts';
+import { turnPace } from './turn-pace.ts';
 
 /** Up to so many bytes on the wire a body is gathered: streaming it costs more than it saves. */
 const GATHERED_BYTES = 128 * 1024;
@@ -100,6 +101,8 @@ export class RequestBody {
       for (const piece of pieces.splice(0)) {
         this.#contentBytes += piece.length;
         if (this.#contentBytes > this.#maxBytes) throw new ProtocolError('EntityTooLarge');
+        const turn = turnPace.take(piece.length);
+        if (turn !== undefined) await turn;
         this.#digest.update(piece);
         yield piece;
       }
