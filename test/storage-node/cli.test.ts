@@ -77,6 +77,19 @@ test('start makes keys that only the owner reads, says where it listens, and sto
   expect((await fetch(endpoint!)).status).toBe(403);
   const [, page] = /Status page {4}(\S+)/.exec(said) ?? [];
   expect((await fetch(`${page!}/metrics`)).status).toBe(200);
+  // `status` asks the node; other commands say that it runs.
+  expect(JSON.parse((await cli(['status', '--data', data, '--json'])).out)).toMatchObject({
+    objects: 0,
+  });
+  const scrub = await cli(['scrub', '--data', data]);
+  expect(scrub.code).toBe(1);
+  expect(scrub.err).toMatch(/\nA node runs on this directory\. /);
+  const { port } = new URL(endpoint!);
+  const other = ['start', '--data', await temporaryDirectory(), '--admin-port', '0'];
+  expect(await cli([...other, '--port', port])).toMatchObject({
+    code: 1,
+    err: `port ${port} of 127.0.0.1 cannot be listened on: another program listens there. Choose another by --port\n`,
+  });
   expect((await stat(join(data, 'keys.json'))).mode & 0o777).toBe(0o600);
   stop.abort();
   expect(await done).toBe(0);

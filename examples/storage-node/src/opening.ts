@@ -128,8 +128,9 @@ async function identityOf(
   if (found.length > 0) {
     throw new NodeRefusedError(
       'LOST_METADATA',
-      `there are ${found.length} volumes, and the metadata is empty`,
-      'Restore the directory "metadata" from a backup, or run "lodestore-node rebuild-index"',
+      `the metadata is empty, and there are volumes (${found.length})`,
+      'Restore the directory "metadata" from a backup, or run "lodestore-node rebuild-index", ' +
+        'which makes it anew from the volumes',
     );
   }
   const identity = {
@@ -282,7 +283,8 @@ function foreign(number: number, reason: string): NodeRefusedError {
   return new NodeRefusedError(
     'FOREIGN_VOLUME',
     `${volumeFileName(number)} is not a volume of this node: ${reason}`,
-    'Move it out of the directory "volumes", or restore the metadata that belongs to it',
+    'Move it out of the directory "volumes". If the metadata is that of another node, put back its ' +
+      'own, or move it away and run "lodestore-node rebuild-index"',
   );
 }
 

@@ -112,6 +112,7 @@ export class AdminServer {
     }
     return {
       atMs: this.#now(),
+      pid: process.pid,
       startedMs: this.#startedMs,
       s3Url,
       durationBoundsS: DURATION_BOUNDS_S,

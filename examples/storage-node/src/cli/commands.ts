@@ -4,6 +4,7 @@ import type { NodeOptions } from '../node-options.ts';
 import { rebuildIndex } from '../rebuild/rebuild-index.ts';
 import type { StorageNode } from '../storage-node.ts';
 import { EXIT_FAILED, EXIT_OK, ProgressLine, textOfBytes, type CliIo } from './cli-io.ts';
+import { figuresOfRunning } from './running-node.ts';
 import { makeKey, readKeys, writeKeys } from './key-file.ts';
 import { ensureData, withNode } from './node-command.ts';
 
@@ -17,13 +18,13 @@ function print(io: CliIo, value: unknown): void {
   io.out(`${JSON.stringify(value, undefined, 2)}\n`);
 }
 
-export function status({ data, json, node }: CommandOptions, io: CliIo): Promise<number> {
-  return withNode(data, node, async (opened) => {
-    const figures = await opened.figures();
-    if (json) print(io, figures);
-    else io.out(statusText(figures));
-    return EXIT_OK;
-  });
+/** Of a node that runs too: it is asked by its second port. */
+export async function status({ data, json, node }: CommandOptions, io: CliIo): Promise<number> {
+  const figures =
+    (await figuresOfRunning(data)) ?? (await withNode(data, node, (opened) => opened.figures()));
+  if (json) print(io, figures);
+  else io.out(statusText(figures));
+  return EXIT_OK;
 }
 
 function statusText(figures: NodeFigures): string {
@@ -163,8 +164,10 @@ export async function rebuild({ data, json, node }: CommandOptions, io: CliIo): 
     if (report.lostObjects > 0)
       io.out(`${report.lostObjects} objects are lost: bytes are missing\n`);
     if (report.damagedRecords > 0) io.out(`${report.damagedRecords} damaged records\n`);
-    if (report.former !== undefined) io.out(`the metadata before is in ${report.former}\n`);
-    io.out('The last deletes before a crash may be undone.\n');
+    if (report.former !== undefined) {
+      io.out(`the metadata before is in ${report.former}; remove it when all is well\n`);
+    }
+    io.out('the last deletes before the loss may be undone\n');
   }
   return report.lostObjects + report.damagedRecords === 0 ? EXIT_OK : EXIT_FAILED;
 }

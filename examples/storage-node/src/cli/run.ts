@@ -136,6 +136,16 @@ function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
   return program;
 }
 
+/** What the metadata store cannot know: that a node stands around it. */
+const ADVICE: Readonly<Record<string, string>> = {
+  LODESTORE_LOCKED:
+    'A node runs on this directory. "lodestore-node status" asks it; other commands need it stopped. ' +
+    'It compacts and scrubs by itself: see its status page.',
+  LODESTORE_CORRUPTION:
+    '"lodestore-node rebuild-index" makes the metadata anew from the volumes, and keeps what is there ' +
+    'beside it.',
+};
+
 /** Resolves to the exit code. */
 export async function run(args: readonly string[], io: CliIo): Promise<number> {
   let code = EXIT_OK;
@@ -152,9 +162,10 @@ export async function run(args: readonly string[], io: CliIo): Promise<number> {
     const { code: reason } = error as { code?: unknown };
     const isKnown = error instanceof NodeError || String(reason).startsWith('LODESTORE_');
     io.err(`${(error as Error).message}\n`);
-    if (!isKnown && (error as Error).stack !== undefined && reason === undefined) {
-      io.err(`${(error as Error).stack}\n`);
-    }
+    const advice = ADVICE[String(reason)];
+    if (advice !== undefined) io.err(`${advice}\n`);
+    const isTold = isKnown || reason !== undefined || (error as Error).cause !== undefined;
+    if (!isTold && (error as Error).stack !== undefined) io.err(`${(error as Error).stack}\n`);
     return EXIT_FAILED;
   }
 }

@@ -1,4 +1,3 @@
-import { rm, writeFile } from 'node:fs/promises';
 import { createAdminServer, type AdminServer } from '../admin/admin-server.ts';
 import type { NodeOptions } from '../node-options.ts';
 import { createS3Server, type S3Server, type S3ServerOptions } from '../s3/s3-server.ts';
@@ -8,6 +7,7 @@ import { EXIT_OK, EXIT_RESTART, type CliIo } from './cli-io.ts';
 import { keyFilePath, makeKey, readKeys, writeKeys, type StoredKey } from './key-file.ts';
 import { ensureData } from './node-command.ts';
 import { readPageFiles } from './page-files.ts';
+import { forgetRunning, recordRunning } from './running-node.ts';
 import { readTls, type TlsPaths } from './tls-files.ts';
 
 export interface StartOptions {
@@ -25,11 +25,6 @@ export interface StartOptions {
   readonly node: NodeOptions;
 }
 
-/** Where a running node is. */
-export function runFilePath(directory: string): string {
-  return `${directory}/running.json`;
-}
-
 /** Serves until a signal, or until the metadata store fails. Resolves to the exit code. */
 export async function start(options: StartOptions, io: CliIo): Promise<number> {
   const directory = await ensureData(options.data);
@@ -45,12 +40,11 @@ export async function start(options: StartOptions, io: CliIo): Promise<number> {
   const servers: { s3?: S3Server; admin?: AdminServer } = {};
   try {
     servers.s3 = createS3Server(node, settings);
-    const s3Url = await servers.s3.listen(options.port, options.host);
+    const s3Url = await listening(servers.s3, '--port', options.port, options.host);
     const { stats } = servers.s3;
     servers.admin = createAdminServer({ node, s3: stats, page: readPageFiles(), s3Url });
-    const adminUrl = await servers.admin.listen(options.adminPort);
-    const running = { pid: process.pid, endpoint: s3Url, status: adminUrl };
-    await writeFile(runFilePath(directory), `${JSON.stringify(running)}\n`);
+    const adminUrl = await listening(servers.admin, '--admin-port', options.adminPort);
+    await recordRunning(directory, { pid: process.pid, endpoint: s3Url, status: adminUrl });
     io.out(`S3 endpoint    ${s3Url}\n`);
     io.out(`Status page    ${adminUrl}\n`);
     io.out(`Region         ${options.region}, buckets in the path\n`);
@@ -70,7 +64,31 @@ export async function start(options: StartOptions, io: CliIo): Promise<number> {
     await servers.s3?.close();
     await servers.admin?.close();
     await node.close();
-    await rm(runFilePath(directory), { force: true });
+    await forgetRunning(directory);
+  }
+}
+
+/** @throws Error that says which flag to change */
+async function listening(
+  server: { listen(port: number, host?: string): Promise<string> },
+  flag: string,
+  port: number,
+  host = '127.0.0.1',
+): Promise<string> {
+  try {
+    return await server.listen(port, host);
+  } catch (error) {
+    const { code } = error as { readonly code?: unknown };
+    const [cause, remedy] =
+      code === 'EADDRINUSE'
+        ? ['another program listens there', `Choose another by ${flag}`]
+        : code === 'EACCES'
+          ? ['the system does not allow it', `Choose a port from 1024 on by ${flag}`]
+          : code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND'
+            ? ['this machine has no such address', 'Choose one by --host']
+            : [(error as Error).message, ''];
+    const text = `port ${port} of ${host} cannot be listened on: ${cause}. ${remedy}`;
+    throw new Error(text.trimEnd(), { cause: error });
   }
 }
 

@@ -33,6 +33,8 @@ interface Progress {
   readonly requestId: string;
   readonly atMs: number;
   readonly startMs: number;
+  /** Asked at once: a socket that was closed knows its peer no more. */
+  readonly client: string;
   readonly reply: Reply;
   operation: string;
   accessKeyId?: string;
@@ -59,6 +61,7 @@ export class RequestHandler {
       requestId,
       atMs: settings.now(),
       startMs: performance.now(),
+      client: message.socket.remoteAddress ?? '',
       reply,
       operation: 'Unknown',
     };
@@ -133,7 +136,7 @@ export class RequestHandler {
     const entry: AccessEntry = {
       atMs: progress.atMs,
       requestId: progress.requestId,
-      client: message.socket.remoteAddress ?? '',
+      client: progress.client,
       operation: progress.operation,
       method: message.method ?? '',
       path: message.url?.split('?')[0] ?? '',
