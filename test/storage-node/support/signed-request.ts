@@ -20,6 +20,8 @@ export interface SignedRequest {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
   readonly contentSha256?: string;
+  /** Default: `KEY`. */
+  readonly key?: typeof KEY;
 }
 
 const sha256 = (data: string | Uint8Array): string =>
@@ -57,11 +59,12 @@ export function signHeaders(host: string, asked: SignedRequest): Record<string, 
     contentSha256,
   ].join('\n');
   const scope = `${day}/us-east-1/s3/aws4_request`;
-  let key: Buffer = Buffer.from(`AWS4${KEY.secretAccessKey}`);
+  const { accessKeyId, secretAccessKey } = asked.key ?? KEY;
+  let key: Buffer = Buffer.from(`AWS4${secretAccessKey}`);
   for (const step of scope.split('/')) key = hmac(key, step);
   const toSign = `AWS4-HMAC-SHA256\n${time}\n${scope}\n${sha256(canonical)}`;
   headers['authorization'] =
-    `AWS4-HMAC-SHA256 Credential=${KEY.accessKeyId}/${scope}, SignedHeaders=${signed.join(';')}, ` +
+    `AWS4-HMAC-SHA256 Credential=${accessKeyId}/${scope}, SignedHeaders=${signed.join(';')}, ` +
     `Signature=${hmac(key, toSign).toString('hex')}`;
   return headers;
 }
