@@ -12,7 +12,7 @@ import { startChecksum } from '../../examples/storage-node/src/s3/payload/checks
 import { childText, readXml } from '../../examples/storage-node/src/s3/xml/xml-reader.ts';
 import { textElement } from '../../examples/storage-node/src/s3/xml/xml-writer.ts';
 import { requestHead } from '../../test/storage-node/support/request-head.ts';
-import { KEY, signHeaders } from '../../test/storage-node/support/signed-request.ts';
+import { KEY, presign, signHeaders } from '../../test/storage-node/support/signed-request.ts';
 
 const KEYS = new AccessKeys([KEY]);
 /** Every character but NUL and halves of pairs, which UTF-8 has none of. */
@@ -46,6 +46,24 @@ test('a signed request verifies whatever its path and query hold, and no other d
       expect(() => authenticate(changed, KEYS, Date.now())).toThrow(ProtocolError);
     }),
   );
+});
+
+test('any other character of a presigned link is refused', () => {
+  const link = presign('node', 'GET', '/bucket/a%20key/%C3%BC', 600);
+  const headers = { host: 'node' };
+  const original = requestHead('GET', link, headers);
+  expect(authenticate(original, KEYS, Date.now()).accessKeyId).toBe(KEY.accessKeyId);
+  for (let at = 1; at < link.length; at++) {
+    for (const other of ['0', 'f', 'A', '&', '=', '%', '/']) {
+      const text = link.slice(0, at) + other + link.slice(at + 1);
+      const head = refusedOr(() => requestHead('GET', text, headers));
+      if (head === undefined) continue;
+      // Another spelling of the same link, such as %c3 for %C3.
+      const same = (one: unknown, two: unknown) => JSON.stringify(one) === JSON.stringify(two);
+      if (same([head.path, head.query], [original.path, original.query])) continue;
+      expect(() => authenticate(head, KEYS, Date.now()), text).toThrow(ProtocolError);
+    }
+  }
 });
 
 test('no query and no header breaks the verification in another way', () => {

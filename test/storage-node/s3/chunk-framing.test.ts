@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest';
-import { decode, documentedBody, DOCUMENTED_SIGNING, frame } from '../support/framing.ts';
+import { ProtocolError } from '../../../examples/storage-node/src/s3/base/protocol-error.ts';
+import {
+  decode,
+  documentedBody,
+  DOCUMENTED_SIGNING,
+  frame,
+  signedFrame,
+} from '../support/framing.ts';
 
 const SIGNED = { contentBytes: 66_560, signing: DOCUMENTED_SIGNING };
 
@@ -62,6 +69,27 @@ test('every split in two and byte by byte gives the same', () => {
       options,
     ),
   ).toEqual(whole);
+});
+
+test('signed chunks with a trailer: every split gives the same, every other byte is refused', () => {
+  const trailer = [['x-amz-checksum-crc32', 'AAAAAA==']] as const;
+  const chunks = [Buffer.from('hello'), Buffer.from('world!')];
+  const body = signedFrame(chunks, trailer, DOCUMENTED_SIGNING);
+  const options = { contentBytes: 11, hasTrailer: true, signing: DOCUMENTED_SIGNING };
+  const whole = decode([body], options);
+  expect(whole.content.toString()).toBe('helloworld!');
+  expect([...whole.trailer]).toEqual(trailer);
+  for (let at = 0; at < body.length; at++) {
+    expect(decode([body.subarray(0, at), body.subarray(at)], options)).toEqual(whole);
+    // Clients end the trailer with one empty line, with two, or with none.
+    if (at < body.length - 4) {
+      const cut = [body.subarray(0, at)];
+      expect(() => decode(cut, options), `cut at ${at}`).toThrow(ProtocolError);
+    }
+    const changed = Buffer.from(body);
+    changed[at]! ^= 1;
+    expect(() => decode([changed], options), `byte ${at}`).toThrow(ProtocolError);
+  }
 });
 
 test.each([

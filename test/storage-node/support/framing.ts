@@ -1,3 +1,4 @@
+import { createHash, createHmac } from 'node:crypto';
 import { ChunkDecoder } from '../../../examples/storage-node/src/s3/payload/chunk-decoder.ts';
 import { ChunkSignatures } from '../../../examples/storage-node/src/s3/payload/chunk-signature.ts';
 import type { SigningContext } from '../../../examples/storage-node/src/s3/auth/signature-v4.ts';
@@ -49,6 +50,33 @@ export function decode(
   const content: Uint8Array[] = [];
   for (const piece of pieces) decoder.push(piece, content);
   return { trailer: decoder.end(), content: Buffer.concat(content) };
+}
+
+/** A body of signed chunks with a signed trailer, by the documentation of S3. */
+export function signedFrame(
+  chunks: readonly Uint8Array[],
+  trailer: readonly (readonly [name: string, value: string])[],
+  { key, time, scope, signature }: SigningContext,
+): Buffer {
+  const sha256 = (data: string | Uint8Array): string =>
+    createHash('sha256').update(data).digest('hex');
+  let previous = signature;
+  const sign = (kind: string, rest: string): string => {
+    const text = `AWS4-HMAC-SHA256-${kind}\n${time}\n${scope}\n${previous}\n${rest}`;
+    previous = createHmac('sha256', key).update(text).digest('hex');
+    return previous;
+  };
+  const pieces: Uint8Array[] = [];
+  for (const chunk of [...chunks, new Uint8Array()]) {
+    const own = sign('PAYLOAD', `${sha256('')}\n${sha256(chunk)}`);
+    pieces.push(Buffer.from(`${chunk.length.toString(16)};chunk-signature=${own}\r\n`), chunk);
+    if (chunk.length > 0) pieces.push(Buffer.from('\r\n'));
+  }
+  const lines = trailer.map(([name, value]) => `${name}:${value}\n`).join('');
+  const last = sign('TRAILER', sha256(lines));
+  const wire = trailer.map(([name, value]) => `${name}:${value}\r\n`).join('');
+  pieces.push(Buffer.from(`${wire}x-amz-trailer-signature:${last}\r\n\r\n`));
+  return Buffer.concat(pieces);
 }
 
 /** A body without signatures. */

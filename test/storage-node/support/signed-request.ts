@@ -29,6 +29,29 @@ const sha256 = (data: string | Uint8Array): string =>
 const hmac = (key: string | Buffer, data: string): Buffer =>
   createHmac('sha256', key).update(data).digest();
 
+function signingKey(secret: string, scope: string): Buffer {
+  let key: Buffer = Buffer.from(`AWS4${secret}`);
+  for (const step of scope.split('/')) key = hmac(key, step);
+  return key;
+}
+
+/** A link to an object, of which only the host is signed. `target` has no query. */
+export function presign(host: string, method: string, target: string, expiresS: number): string {
+  const time = `${new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`;
+  const scope = `${time.slice(0, 8)}/us-east-1/s3/aws4_request`;
+  const query = [
+    'X-Amz-Algorithm=AWS4-HMAC-SHA256',
+    `X-Amz-Credential=${encodeURIComponent(`${KEY.accessKeyId}/${scope}`)}`,
+    `X-Amz-Date=${time}`,
+    `X-Amz-Expires=${expiresS}`,
+    'X-Amz-SignedHeaders=host',
+  ].join('&');
+  const canonical = [method, target, query, `host:${host}`, '', 'host', 'UNSIGNED-PAYLOAD'];
+  const toSign = `AWS4-HMAC-SHA256\n${time}\n${scope}\n${sha256(canonical.join('\n'))}`;
+  const signature = hmac(signingKey(KEY.secretAccessKey, scope), toSign).toString('hex');
+  return `${target}?${query}&X-Amz-Signature=${signature}`;
+}
+
 /** The headers of a request, signed with the key of the tests: an implementation of its own. */
 export function signHeaders(host: string, asked: SignedRequest): Record<string, string> {
   const time = `${new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`;
@@ -60,8 +83,7 @@ export function signHeaders(host: string, asked: SignedRequest): Record<string, 
   ].join('\n');
   const scope = `${day}/us-east-1/s3/aws4_request`;
   const { accessKeyId, secretAccessKey } = asked.key ?? KEY;
-  let key: Buffer = Buffer.from(`AWS4${secretAccessKey}`);
-  for (const step of scope.split('/')) key = hmac(key, step);
+  const key = signingKey(secretAccessKey, scope);
   const toSign = `AWS4-HMAC-SHA256\n${time}\n${scope}\n${sha256(canonical)}`;
   headers['authorization'] =
     `AWS4-HMAC-SHA256 Credential=${accessKeyId}/${scope}, SignedHeaders=${signed.join(';')}, ` +
