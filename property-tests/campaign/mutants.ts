@@ -515,7 +515,6 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     file: 'src/directory/claim-file.ts',
     find: 'return one.lengthBytes > other.lengthBytes;',
     replace: 'return one.lengthBytes < other.lengthBytes;',
-    test: 'test/store/follow.test.ts',
   },
   'a follower does not compare the end of a log with the header of the next': {
     file: 'src/store/follow/log-follower.ts',

@@ -22,6 +22,8 @@ export interface StoreSizes {
   readonly durability?: StoreDurability;
   /** Default `background`. */
   readonly commits?: 'background' | 'inline';
+  /** Whether it notes for followers, after each commit, what is durable. */
+  readonly isFollowed?: boolean;
 }
 
 /** For stores that are opened to be looked at: no merge, no rotation by themselves. */
@@ -61,8 +63,14 @@ export class StoreFactory {
     return openStoreIn(environment, DIRECTORY, { readOnly: true });
   }
 
+  /** Opens the store to follow its writer. It looks only when it is told to. */
+  follow(machine: FileSystem): Promise<MetadataStore> {
+    const environment = this.#environment(machine, QUIET_SIZES, new Clock());
+    return openStoreIn(environment, DIRECTORY, { readOnly: true, follow: { everyMs: 3_600_000 } });
+  }
+
   #environment(machine: FileSystem, sizes: StoreSizes, clock: Clock): StoreEnvironment {
-    const { rotateBytes, reserveBytes } = sizes;
+    const { rotateBytes, reserveBytes, isFollowed = false } = sizes;
     return {
       fileSystem: this.#makeFaulty(machine),
       makeRunner: (held) => new InlineRunner(held),
@@ -70,8 +78,15 @@ export class StoreFactory {
       identity: () => Promise.resolve(IDENTITY),
       randomBytes: (lengthBytes) => new Uint8Array(lengthBytes).fill(0x5a),
       ownerStamp: { nonce: 'simulated', openedAtMs: 0 },
-      startTimer: (_delayMs, ring) => clock.start(ring),
+      startTimer: (delayMs, ring) => (delayMs === 0 ? soon(ring) : clock.start(ring)),
+      ...(isFollowed && { noteEveryMs: 0 }),
       sizes: { rotateBytes, reserveBytes },
     };
   }
+}
+
+/** Of a timer without a delay: the next note. */
+function soon(ring: () => void): () => void {
+  const turn = setImmediate(ring);
+  return () => clearImmediate(turn);
 }

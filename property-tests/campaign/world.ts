@@ -8,6 +8,7 @@ import {
 import type { CrashFs, FaultRule } from '../../src/testing/index.ts';
 import { Clock } from './clock.ts';
 import type { StoreFactory } from './store-factory.ts';
+import { Follower } from './follower.ts';
 import { Model, type Demand, type FailureKind, type ModelBatch } from './model.ts';
 import { moveAway, pause, readBeside } from './outside.ts';
 import type { Command, Settings } from './program.ts';
@@ -27,6 +28,7 @@ export class World {
   readonly simulated: SimulatedMachine;
   readonly #factory: StoreFactory;
   readonly #settings: Settings;
+  readonly #follower: Follower | undefined;
   #store: MetadataStore | undefined;
   #clock: Clock = new Clock();
   #serial = 0;
@@ -46,6 +48,7 @@ export class World {
     this.simulated = new SimulatedMachine(settings, options, (failureKind) =>
       this.#demand(failureKind),
     );
+    if (settings.isFollowed === true) this.#follower = new Follower(factory, this.simulated);
   }
 
   /** Makes the store; with a rule, calls fail from the first one on. */
@@ -61,6 +64,8 @@ export class World {
     this.simulated.look('the end');
     await this.#close();
     this.simulated.look('after close');
+    if (this.#mood === 'failing') await this.#follower?.drop();
+    else await this.#follower?.lookAtEnd(this.model.demand());
     this.simulated.throwFailure();
   }
 
@@ -90,9 +95,9 @@ export class World {
       case 'second-open':
         return this.#openTwice();
       case 'read-beside':
-        if (this.#mood !== 'failing')
-          await readBeside(this.#factory, this.simulated, this.model.demand());
-        return;
+        if (this.#mood === 'failing') return;
+        await readBeside(this.#factory, this.simulated, this.model.demand());
+        return this.#follower?.look();
       case 'pause':
         return pause(this.simulated, this.#factory.directory, command.rings);
       case 'move':
@@ -313,6 +318,7 @@ export class World {
       }
     }
     this.model.collapse(readState(this.#store));
+    this.#follower?.requireShown(this.#store);
     this.simulated.look('an open');
     this.simulated.throwFailure();
   }
@@ -393,6 +399,7 @@ export class World {
     const shown = this.#demand(failureKind);
     const store = this.#store;
     this.#clock = new Clock();
+    void this.#follower?.drop();
     await this.simulated.restart(choices);
     void store?.close().catch(() => undefined);
     this.#leave(demand, shown);

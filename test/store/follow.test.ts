@@ -358,6 +358,35 @@ describe('refresh', () => {
     await follower.close();
   });
 
+  test('a copy that has gone its own way since is read whole, though its logs are all there', async () => {
+    const room = new Room();
+    const writer = await room.open();
+    await writer.put(1, 1);
+    await room.timers.pass(100);
+    const older = room.fs.files();
+    await writer.put(2, 2);
+    await writer.put(3, 3);
+    await room.timers.pass(100);
+    // It has read the directory whole, and no log since.
+    const follower = await room.follow({ follow: { everyMs: 60_000 } });
+    await follower.refresh();
+    expect(keysOf(follower)).toEqual([1, 2, 3]);
+    await writer.close();
+    for (const [path] of room.fs.files()) await room.fs.unlink(path);
+    for (const [path, bytes] of older) {
+      const file = await room.fs.open(path, 'wx');
+      await file.write(bytes, 0);
+      await file.close();
+    }
+    const again = await room.open();
+    for (const key of [7, 8, 9, 10]) await again.put(key, key);
+    await room.timers.pass(100);
+    await follower.refresh();
+    expect(keysOf(follower)).toEqual([1, 7, 8, 9, 10]);
+    await again.close();
+    await follower.close();
+  });
+
   test('a log that ends otherwise than the next one says is not followed', async () => {
     const [own, other] = [new Room(), new Room()];
     const writers = await Promise.all(
