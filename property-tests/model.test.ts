@@ -7,6 +7,7 @@ import { expect, test } from 'vitest';
 import {
   MetadataStore,
   WriteBatch,
+  type Inserted,
   type OpenOptions,
   type StoreRecord,
   type StoreSnapshot,
@@ -76,15 +77,28 @@ class Batch implements Command {
     return true;
   }
 
-  async run(model: Model, world: World): Promise<void> {
-    await world.store.insertBatch(batchOf(this.#rows));
+  async run(model: Model, { store }: World): Promise<void> {
+    const { sequence } = await this.#insert(store);
+    same(sequence, store.stats().lastSequence);
     apply(model, this.#rows);
     for (const { key } of this.#rows) {
-      const record = world.store.get(key);
+      const record = store.get(key);
       same(record && textOf(record.value, record.data), model.get(key));
-      same(world.store.has(key), model.has(key));
+      same(store.has(key), model.has(key));
     }
-    same(world.store.size, model.size);
+    sameMany(
+      store,
+      model,
+      this.#rows.map((row) => row.key),
+    );
+    same(store.size, model.size);
+  }
+
+  #insert(store: MetadataStore): Promise<Inserted> {
+    const [only] = this.#rows;
+    if (only === undefined || this.#rows.length > 1) return store.insertBatch(batchOf(this.#rows));
+    const { key, value } = only;
+    return value === 0n ? store.delete(key) : store.put(key, value, dataOf(only));
   }
 
   toString(): string {
@@ -267,6 +281,8 @@ class Range implements Command {
       .filter((key) => key >= gte && key < lt);
     same([...store.keys({ gte, lt })], keys);
     same([...store.keys({ gte, lt, reverse: true, limit: 5 })], keys.toReversed().slice(0, 5));
+    same([store.firstKey({ gte, lt }), store.lastKey({ gte, lt })], [keys.at(0), keys.at(-1)]);
+    same(await store.count({ gte, lt }), keys.length);
   }
 
   toString(): string {
@@ -329,6 +345,26 @@ async function sameSnapshot(
   same((await snapshot.contentHash()).hash, expectedHash);
   same(await snapshot.count({ gt: 5, lt: 55 }), [...snapshot.keys({ gt: 5, lt: 55 })].length);
   snapshot.release();
+}
+
+/** What reads without copies return for these keys. */
+function sameMany(store: MetadataStore, model: Model, keys: readonly bigint[]): void {
+  const asked = BigUint64Array.from(keys);
+  const values = keys.map((key) => store.get(key)?.value ?? 0n);
+  same([...store.getMany(asked)], values);
+  same(
+    [...store.hasMany(asked)],
+    keys.map((key) => (model.has(key) ? 1 : 0)),
+  );
+  const target = new Uint8Array(64 * 1024);
+  const { data } = store.getMany(asked, { data: true });
+  keys.forEach((key, i) => {
+    const lengthBytes = store.getInto(key, target, 3);
+    const copied = lengthBytes === undefined ? undefined : target.slice(3, 3 + lengthBytes);
+    same(copied && textOf(values[i]!, copied), model.get(key));
+    const many = data[i];
+    same(many && textOf(values[i]!, many), model.get(key));
+  });
 }
 
 function recordsOf(store: MetadataStore): { key: bigint; value: bigint; data: Uint8Array }[] {
