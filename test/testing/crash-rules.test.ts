@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { OpenFile } from '../../src/fs/index.ts';
 import { CrashFs } from '../../src/testing/index.ts';
 import type { CrashModel } from '../../src/testing/index.ts';
 import { ManualScheduler, finish, outcomes, run, tree } from './machine.ts';
@@ -682,5 +683,67 @@ describe('a trim (W3)', () => {
     expect(tree(fs)).toBe('/f=.4');
     await expect((await fs.open('/f', 'r')).trim(0, 1)).rejects.toMatchObject({ code: 'EBADF' });
     await expect(file.trim(-1, 1)).rejects.toMatchObject({ code: 'EINVAL' });
+  });
+});
+
+describe('what trims and writes of several parts share with other calls', () => {
+  const CALLS: readonly [string, (file: OpenFile) => Promise<unknown>, string][] = [
+    ['writev', (file) => file.writev([run('B', 3), run('C', 5)], 0), '/f=B3 C5'],
+    ['preallocate', (file) => file.preallocate(12), '/f=A8 .4'],
+    ['trim', (file) => file.trim(0, 4), '/f=.4 A4'],
+  ];
+
+  it.each(CALLS)(
+    '%s: a kill keeps it, and an aborted machine refuses it (L1, F3)',
+    async (...one) => {
+      const [, call, after] = one;
+      const fs = holding(run('A', 8));
+      await call(await fs.open('/f', 'r+'));
+      expect(tree(fs.kill())).toBe(after);
+      expect(tree(fs.minimalCrash())).toBe('/f=A8');
+      const aborted = holding(run('A', 8));
+      const file = await aborted.open('/f', 'r+');
+      aborted.abort();
+      await expect(call(file)).rejects.toMatchObject({ code: 'EROFS' });
+      expect(tree(aborted)).toBe('/f=A8');
+    },
+  );
+
+  it.each(CALLS)('%s: tears at every byte where that is asked for', async (name, call, after) => {
+    const fs = holding(run('A', 8));
+    await call(await fs.open('/f', 'r+'));
+    const left = outcomes(fs, { tear: 'byte' });
+    expect(left).toEqual(expect.arrayContaining(['/f=A8', after]));
+    const torn = { writev: '/f=B1 A7', preallocate: '/f=A8 .1', trim: '/f=.1 A7' }[name];
+    expect(left).toContain(torn);
+  });
+
+  it('writev: part of it is written where the disk ends, and the rest meets ENOSPC (F2)', async () => {
+    const fs = holding(run('A', 8));
+    const file = await fs.open('/f', 'r+');
+    fs.faults.add({ call: 'write', error: 'ENOSPC', mode: 'short', appliedBytes: 4 });
+    expect(await file.writev([run('B', 3), run('C', 5)], 0)).toBe(4);
+    await expect(file.writev([run('C', 4)], 4)).rejects.toMatchObject({ code: 'ENOSPC' });
+    expect(tree(fs)).toBe('/f=B3 C1 A4');
+  });
+
+  it('writev and preallocate: after a failed sync no later one makes them durable (F1)', async () => {
+    const fs = holding(run('A', 4));
+    const file = await fs.open('/f', 'r+');
+    await file.writev([run('B', 2), run('C', 2)], 0);
+    await file.preallocate(8);
+    fs.faults.add({ call: 'dataSync' });
+    await expect(file.dataSync()).rejects.toMatchObject({ code: 'EIO' });
+    await file.dataSync();
+    expect(outcomes(fs)).toEqual(expect.arrayContaining(['/f=A4', '/f=B2 C2 .4']));
+  });
+
+  it('preallocate, ordered: a file that grew makes earlier names durable (S2)', async () => {
+    const fs = holding(run('A', 8), 'ordered');
+    await fs.open('/other', 'wx');
+    const file = await fs.open('/f', 'r+');
+    await file.preallocate(9);
+    await file.dataSync();
+    expect(outcomes(fs)).toEqual(['/f=A8 .1;/other=']);
   });
 });
