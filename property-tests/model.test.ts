@@ -25,12 +25,12 @@ interface Row {
   readonly lengthBytes: number;
 }
 
-/** What a store must hold: key to "value:data". */
+/** The expected contents: key to "value:data". */
 type Model = Map<bigint, string>;
 
 interface World {
   readonly open: () => Promise<MetadataStore>;
-  /** The machine stops; what is there after it. Undefined where there is no such thing. */
+  /** Stops the machine and returns what remains; undefined if it cannot stop. */
   readonly stop: ((kind: 'kill' | 'crash') => void) | undefined;
   store: MetadataStore;
 }
@@ -106,7 +106,7 @@ class Batch implements Command {
   }
 }
 
-/** Batches in flight together, maybe beside a merge. */
+/** Several batches in flight, possibly beside a merge. */
 class Burst implements Command {
   readonly #batches: readonly (readonly Row[])[];
   readonly #merges: boolean;
@@ -150,7 +150,7 @@ class Burst implements Command {
   }
 }
 
-/** Between two updates of the same batch. */
+/** A range delete between two updates of the same batch. */
 class DeleteRange implements Command {
   readonly #from: bigint;
   readonly #to: bigint;
@@ -191,7 +191,7 @@ class DeleteRange implements Command {
   }
 }
 
-/** More than a log holds: rotates it. */
+/** Writes more than a log holds, which rotates it. */
 class Fill implements Command {
   readonly #key: bigint;
 
@@ -260,7 +260,7 @@ class Reopen implements Command {
   }
 }
 
-/** Reads a range both ways. */
+/** Reads a range in both directions. */
 class Range implements Command {
   readonly #from: bigint;
   readonly #to: bigint;
@@ -290,7 +290,7 @@ class Range implements Command {
   }
 }
 
-/** Reads, and counts, the keys under the prefix that a key begins with. */
+/** Reads and counts the keys under the prefix of a key. */
 class Keyspace implements Command {
   readonly #prefix: bigint;
   readonly #bits: number;
@@ -454,7 +454,7 @@ async function crashWorld(): Promise<World> {
   return { open, stop, store: await open() };
 }
 
-test('any commands on a simulated disk leave what the model holds', async () => {
+test('any commands on a simulated disk leave the contents of the model', async () => {
   const result = await fc.check(
     fc.asyncProperty(fc.commands(COMMANDS, { maxCommands: 40 }), async (commands) => {
       await runCommands(await crashWorld(), commands);
@@ -464,7 +464,7 @@ test('any commands on a simulated disk leave what the model holds', async () => 
   expect(result.failed, fc.defaultReportMessage(result)).toBe(false);
 });
 
-test('any commands on a real directory, with threads, leave what the model holds', async () => {
+test('any commands on a real directory, with threads, leave the contents of the model', async () => {
   const result = await fc.check(
     fc.asyncProperty(fc.commands(COMMANDS, { maxCommands: 15 }), async (commands) => {
       const directory = await mkdtemp(join(tmpdir(), 'lodestore-model-'));

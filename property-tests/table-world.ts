@@ -19,7 +19,7 @@ import { publishRows, rowsLength, writeRows, type TestRow } from '../test/suppor
 
 type Model = ReadonlyMap<bigint, TestRecord>;
 
-/** What a merge does at once: chunks of the old snapshot out, records in. */
+/** One step of a merge: chunks of the old snapshot that it replaces, and the new records. */
 interface MergeStep {
   readonly from: number;
   readonly to: number;
@@ -31,23 +31,23 @@ interface RunningMerge {
   readonly steps: MergeStep[];
   readonly chunkRecords: number;
   readonly layout: TestRecord[][];
-  /** Of what is frozen, where the merge tells. */
+  /** Content hash of the frozen state, if the merge reports it. */
   readonly contentHash: bigint | undefined;
   readonly inParts: boolean;
   next: number;
 }
 
 export interface MergeShape {
-  /** Whether keys between two chunks get steps of their own; else they go with the chunk before. */
+  /** Whether keys between two chunks get separate steps; else they belong to the chunk before. */
   readonly insertsGaps: boolean;
   readonly chunkRecords: number;
-  /** Whether the merge tells the content hash. */
+  /** Whether the merge reports the content hash. */
   readonly isSummed: boolean;
-  /** Whether what comes behind an old chunk is handed over chunk by chunk. */
+  /** Whether the data after an old chunk are replaced chunk by chunk. */
   readonly inParts: boolean;
 }
 
-/** A table, a plain map that must agree with it, and the snapshot that a disk would hold. */
+/** A table, a plain map that must agree with it, and the snapshot that a disk would have. */
 export class TableWorld {
   readonly table: Table;
   #model: Map<bigint, TestRecord> = new Map();
@@ -56,7 +56,8 @@ export class TableWorld {
   #frozenTouched: Set<bigint> = new Set();
   #merge: RunningMerge | undefined;
   /**
-   * Updates folded into the base are shadowed by nothing: each must go with the chunk before it.
+   * Nothing shadows updates that are folded into the base, so each must go with the chunk before
+   * it.
    */
   readonly #isFolded: boolean;
   readonly #target: Uint8Array = new Uint8Array(64);
@@ -98,7 +99,7 @@ export class TableWorld {
       this.#touched.add(row.key);
       this.#apply(row);
     }
-    // Known of every other table.
+    // Known for every second table.
     const contentHash = snapshot.length % 2 === 0 ? this.#contentHash : undefined;
     if (foldedRecords !== undefined) {
       const recovered = {
@@ -123,7 +124,7 @@ export class TableWorld {
     for (const row of rows) this.#accept(row);
   }
 
-  /** Publishes step by step; until the last step readers see what was before. */
+  /** Publishes in steps; until the last step, readers see the previous state. */
   publishInSteps(rows: readonly TestRow[], rowsPerStep: number): void {
     const lengthBytes = rowsLength(rows);
     const region = this.table.reserve(lengthBytes + 7);
@@ -140,7 +141,7 @@ export class TableWorld {
     for (const row of rows) this.#accept(row);
   }
 
-  /** A group that is never published, or taken back after some of its rows were indexed. */
+  /** A group that is never published, or undone after some of its rows were indexed. */
   fail(
     rows: readonly TestRow[],
     end: 'kept' | 'released' | 'abandoned',
@@ -184,7 +185,7 @@ export class TableWorld {
     else this.table.replaceChunks(step.from, step.to, columns);
   }
 
-  /** All chunks that are not behind the old ones at once, then one by one, and at the end none. */
+  /** Replaces all chunks that are not after the old ones at once, then one by one. */
   #replaceInParts({ from, to }: MergeStep, columns: readonly Columns[]): void {
     const oldLast = this.#layout[to - 1]?.at(-1)?.key ?? -1n;
     const behind = columns.filter(({ firstKey }) => firstKey > oldLast);
@@ -218,7 +219,7 @@ export class TableWorld {
     this.#views.push({ view: this.table.view(), model: new Map(this.#model) });
   }
 
-  /** Begins to compute the content hash of this moment. */
+  /** Starts to compute the content hash of this moment. */
   startCount(): void {
     const count = this.table.countContent();
     strictEqual(count.recordCount, this.#model.size);
@@ -226,7 +227,7 @@ export class TableWorld {
     this.#counts.push({ count, expected, isDone: false });
   }
 
-  /** Computes on, some steps each. */
+  /** Continues the computation by some steps. */
   continueCounts(steps: number): void {
     for (const one of this.#counts) {
       for (let i = 0; i < steps && !one.isDone; i++) one.isDone = !one.count.step();
@@ -246,7 +247,7 @@ export class TableWorld {
     this.#iterations.push({ left: this.table.entries(range), expected });
   }
 
-  /** Reads on in all iterations begun, some entries each. */
+  /** Continues all open iterations by some entries. */
   continueIterations(count: number): void {
     for (const iteration of this.#iterations) {
       for (let i = 0; i < count; i++) {
@@ -293,7 +294,7 @@ export class TableWorld {
     }
   }
 
-  /** Gets every record, and some keys beside them, until there have been `count` gets. */
+  /** Gets every record and some keys near them, until there were `count` gets. */
   getOften(count: number): void {
     if (this.#model.size === 0) return;
     for (let done = 0; done < count;) {
@@ -307,7 +308,7 @@ export class TableWorld {
     }
   }
 
-  /** What a scan for values from one record's to another's finds. */
+  /** Checks a scan between the values of two records. */
   checkValues(): void {
     const values = [...this.#model.values()].map(({ value }) => value);
     const [one, other] = [values[Math.floor(values.length / 3)] ?? 1n, values.at(-1) ?? 1n];

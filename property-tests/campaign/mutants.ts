@@ -27,24 +27,24 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace:
       'await directory.rename(job.temporaryPath, path); for (const log of job.logs) await directory.unlink(log.path);',
   },
-  'of two rows of a key in the logs the older one counts': {
+  'the older of two rows of a key in the logs wins': {
     file: 'src/replay/newest-entries.ts',
     find: 'for (let i = to - 1; i >= from; i--) {',
     replace: 'for (let i = from; i < to; i++) {',
   },
-  'a key in the logs counts as a record more, though the snapshot holds it': {
+  'a key in the logs counts as a new record although the snapshot has it': {
     file: 'src/replay/order-rows.ts',
     find: '  return { places: ordered, present };',
     replace: '  return { places: ordered, present: 0 };',
     test: 'test/store/replay.test.ts',
   },
-  'a piece of a log is taken that does not continue the one before it': {
+  'a piece of a log accepted although it does not continue the preceding one': {
     file: 'src/store/recovery/load-logs.ts',
     find: 'isSound = piece === undefined || continues(piece, last);',
     replace: 'isSound = true;',
     test: 'test/store/load-logs.test.ts',
   },
-  'rows of one piece are told from those of the next by nothing': {
+  'rows of one piece not distinguished from those of the next': {
     file: 'src/replay/partition-entries.ts',
     find: 'this.#moveBy(firstBlock * BLOCK_BYTES,',
     replace: 'this.#moveBy(0,',
@@ -68,7 +68,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace:
       '  if (!Array.isArray(run)) return run;\n  for (const log of job.logs) await directory.unlink(log.path);',
   },
-  'a retry names logs that it has not merged': {
+  'a retry names logs that its merge did not read': {
     file: 'src/store/merge/merge-intake.ts',
     find: '    this.#parts.table.beginMerge();\n',
     replace:
@@ -81,7 +81,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: "    const isLeft = this.#state.kind === 'left';",
     test: 'test/store/merge-retry.test.ts',
   },
-  'updates that were folded without room are dropped': {
+  'updates dropped when they are folded without space': {
     file: 'src/table/table.ts',
     find: 'new OlderLayers(frozen, base);\n  }\n\n  /**\n   * Puts merged',
     replace: 'new OlderLayers([], base);\n  }\n\n  /**\n   * Puts merged',
@@ -92,25 +92,25 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: 'temporarySnapshotName(last.number)',
     replace: 'temporarySnapshotName(last.number).replace(/\\.tmp$/, "")',
   },
-  'misplaced logs put back from the lowest on': {
+  'misplaced logs put back in ascending order': {
     file: 'src/store/salvage/put-in-place.ts',
     find: '? other.number - one.number : 0',
     replace: '? one.number - other.number : 0',
     test: 'property-tests/damage.test.ts',
   },
-  'a file put in its place over another one': {
+  'a file put back over another file': {
     file: 'src/store/salvage/put-in-place.ts',
     find: '    await this.#makeRoom(to);',
     replace: '',
     test: 'property-tests/damage.test.ts',
   },
-  'a newer log under an old name taken for merged': {
+  'a newer log under an old name treated as merged': {
     file: 'src/store/recovery/leftovers.ts',
     find: 'if (number <= newest.number) return undefined;',
     replace: 'if (number >= 0) return undefined;',
     test: 'test/store/damage.test.ts',
   },
-  'a backup made of known damage': {
+  'a backup made in spite of known damage': {
     file: 'src/store/backup/backup.ts',
     find: 'const damage = verify === true ? undefined : knownDamage?.();',
     replace: 'const damage = undefined as ReturnType<NonNullable<typeof knownDamage>>;',
@@ -133,23 +133,23 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     }
     return queue.add(all, options.signal, durability);`,
   },
-  'torn tail not cut before a next log': {
+  'a torn tail not truncated before a next log': {
     file: REPAIR,
     find: '    await file.truncate(tail.toOffset);',
     replace: '',
   },
-  'a group that was cut back may return': {
+  'a group that was truncated may return': {
     file: REPAIR,
     find: '  if (withoutGroups.length > 0) await fs.syncDirectory(directory);',
     replace: '',
     test: 'test/store/crash.test.ts',
   },
-  'last frame not written again at open': {
+  'the last frame not rewritten at open': {
     file: REPAIR,
     find: "  if (tail?.kind === 'rewrite') await rewriteTail(fs, tail);",
     replace: '',
   },
-  'file header not written again with the first frame': {
+  'the file header not rewritten with the first frame': {
     file: 'src/log/frame-cursor.ts',
     find: 'return offset === FILE_HEADER_BYTES ? 0 : offset - header.unprovenBytes;',
     replace: 'return offset - header.unprovenBytes + 0 * FILE_HEADER_BYTES;',
@@ -183,40 +183,40 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
       replace: 'if (error !== undefined)',
     },
   },
-  'going on after a failed append': {
+  'writes continue after a failed append': {
     file: WRITE_FAILURE,
     find: '  if (!isLackOfSpace(error)) return yield* poison(fence, path, error);',
     replace: '',
   },
-  'a failed sync called not applied': {
+  'a failed sync reported as not applied': {
     file: WRITE_FAILURE,
     find: "  health.poisonWith(new StorePoisonedError(message, { cause, path }));\n  return health.poisonedWrite('unknown');",
     replace:
       "  health.poisonWith(new StorePoisonedError(message, { cause, path }));\n  return health.poisonedWrite('not-applied');",
   },
-  'log not cut back after a write without room': {
+  'the log not truncated after a write without space': {
     file: WRITE_FAILURE,
     find: '    yield* log.cutBack();',
     replace: '',
   },
-  'cut back without a sync': {
+  'a truncation not synced': {
     file: 'src/log/log-writer.ts',
     find: '      yield* waited(this.#plain.truncate(this.#position.offset));\n      yield* waited(this.#plain.dataSync());',
     replace: '      yield* waited(this.#plain.truncate(this.#position.offset));',
   },
-  'the commit loop ends in silence': {
+  'the commit loop ends without an error': {
     file: COMMITTER,
     find: '.catch((bug: unknown) => this.#breakOff(bug))',
     replace: '',
     test: 'test/store/broken-loop.test.ts',
   },
-  'a log that vanished is written to': {
+  'a removed log still written to': {
     file: LOG_WRITER,
     find: '      return linkCount > 0 && sizeBytes >= this.#reservedBytes;',
     replace: '      return linkCount >= 0 || sizeBytes >= this.#reservedBytes;',
     test: 'test/store/files-lost.test.ts',
   },
-  'a directory that could not be opened taken for one that could not be synced': {
+  'a directory that could not be opened treated as one that could not be synced': {
     file: PREPARED_LOG,
     find: '    if (isRefusedOpen(error)) throw error;',
     replace: '',
@@ -234,13 +234,13 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '    for (let k = 1; k < found.keyCount; k++) {',
     test: 'test/store/load-logs.test.ts',
   },
-  'rows of keys with one low half taken for superseded by a merge': {
+  'a merge takes rows with equal low halves for superseded': {
     file: 'src/runs/superseded-rows.ts',
     find: '(slots[at] === low && slots[at + 1] === high)) return at;',
     replace: '(slots[at] === low && slots[at + 1]! >= 0)) return at;',
     test: 'test/runs/superseded-rows.test.ts',
   },
-  'batches given up while they wait not passed over': {
+  'batches aborted while they wait not skipped': {
     file: 'src/store/batch/batch-queue.ts',
     find: '    this.#admitted = Math.max(this.#admitted, this.#head);',
     replace: '',
@@ -251,28 +251,28 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     find: 'listing.logs.filter((number) => number > newest)',
     replace: 'listing.logs.filter((number) => number >= 0 || number > newest)',
   },
-  'the oldest of two snapshots taken': {
+  'the older of two snapshots used': {
     file: 'src/store/recovery/snapshot-state.ts',
     find: '  const number = listing.snapshots.at(-1);',
     replace: '  const number = listing.snapshots[0];',
   },
-  'prepared log not synced into its directory': {
+  'a prepared log not synced into its directory': {
     file: PREPARED_LOG,
     find: '    yield* waited(calls.syncDirectory(directory));',
     replace: '',
   },
-  'signature not durable before a lease': {
+  'the owner record not durable before the lease': {
     file: 'src/directory/directory-lock.ts',
     find: '    await this.#makeSignatureDurable(fileLock, previous);',
     replace: '',
   },
-  'a gap in the numbers passed over': {
+  'a gap in the log numbers accepted': {
     file: 'src/store/recovery/verdict.ts',
     find: '    if (log.number !== expected.number + 1) {',
     replace: '    if (log.number < 0) {',
     test: 'test/store/damage.test.ts',
   },
-  'a read-only open believes its first reading': {
+  'a read-only open trusts its first reading': {
     file: 'src/store/recovery/recovery.ts',
     find: 'return readSettled(directory, read, () => []);',
     replace: 'return read();',
@@ -284,26 +284,26 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'if (header.chain < 0)',
     test: 'test/log/log-scan.test.ts',
   },
-  'ancestors of the directory synced when there is a store already': {
+  "the ancestors of an existing store's directory synced": {
     file: 'src/store/open/creation.ts',
     find: '  await syncAncestors(fs, directory);\n  await fs.rename(temporaryPath, join(directory, snapshotName(0)));\n  await fs.syncDirectory(directory);',
     replace:
       '  await fs.rename(temporaryPath, join(directory, snapshotName(0)));\n  await fs.syncDirectory(directory);\n  await syncAncestors(fs, directory);',
     test: 'test/store/faults-creation.test.ts',
   },
-  'a group does not say what before it is unsynced': {
+  'a group does not declare what is unsynced before it': {
     file: 'src/log/group-encoder.ts',
     find: '        unprovenBytes,\n      },',
     replace: '        unprovenBytes: 0 * (unprovenBytes ?? 0),\n      },',
     durability: 'deferred',
   },
-  'a later group taken for proof whatever it says': {
+  'a later group treated as proof whatever it declares': {
     file: 'src/log/frame-search.ts',
     find: 'position - header.unprovenBytes <= brokenAt',
     replace: 'position <= brokenAt',
     durability: 'deferred',
   },
-  'only the last group written again at open': {
+  'only the last group rewritten at open': {
     file: 'src/log/frame-cursor.ts',
     find: 'unprovenFrom: provenEnd(header, offset),',
     replace: 'unprovenFrom: provenEnd({ ...header, unprovenBytes: 0 }, offset),',
@@ -316,14 +316,14 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
       '      void Promise.resolve(this.#plain.dataSync()).catch(() => undefined);\n      if (!this.#isThere())',
     durability: 'deferred',
   },
-  'a failed sync of deferred batches tried again': {
+  'a failed sync of deferred batches retried': {
     file: LOG_WRITER,
     find: '      yield* waited(this.#plain.dataSync());\n      if (!this.#isThere())',
     replace:
       '      yield* waited(Promise.resolve(this.#plain.dataSync()).catch(() => this.#plain.dataSync()));\n      if (!this.#isThere())',
     test: 'test/store/durability.test.ts',
   },
-  'a durable write taken for a sync of all before it': {
+  'a durable write treated as a sync of all earlier bytes': {
     file: GROUP_WRITER,
     find: 'isDurable && log.unsyncedBytes > 0 ? yield* this.syncFenced() : undefined',
     replace: 'isDurable && log.lengthBytes < 0 ? yield* this.syncFenced() : undefined',
@@ -345,49 +345,49 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     },
     durability: 'deferred',
   },
-  'the timer of deferred batches rings in vain': {
+  'the timer of deferred batches has no effect': {
     file: 'src/store/commit/log-sync.ts',
     find: "      this.#state = 'due';",
     replace: "      this.#state = 'resting';",
     durability: 'deferred',
   },
-  'a condition that fails told before what it was judged by is synced': {
+  'a failed condition reported before the batches that it depends on are synced': {
     file: GROUP_WRITER,
     find: "durability === 'sync' && sync.unsyncedBytes > 0;",
     replace: "durability === 'sync' && sync.unsyncedBytes < 0;",
     durability: 'deferred',
   },
-  'what was synced before a later group was written taken for torn': {
+  'bytes synced before a later group treated as torn': {
     file: 'src/log/frame-search.ts',
     find: 'position - header.unprovenBytes <= brokenAt',
     replace: 'header.unprovenBytes > 0 && brokenAt >= 0 && position > 0',
     test: 'test/store/durability.test.ts',
   },
-  'a failed sync of zeros not seen by sync()': {
+  'sync() ignores a failed sync of zeros': {
     file: LOG_WRITER,
     find: '      yield* waited(this.#growth);\n      if (this.#growthFailure !== undefined) throw this.#growthFailure;\n    } catch',
     replace: '    } catch',
     test: 'test/store/durability.test.ts',
   },
-  'a stale lease refreshed by its timer': {
+  'the timer refreshes a stale lease': {
     file: LEASE,
     find: '    if (!this.isFresh()) return this.#options.onOverdue();',
     replace: '',
     test: 'test/fs/lease-directory.test.ts',
   },
-  'a lease that went stale renewed whoever has it': {
+  'a stale lease renewed without a check of its holder': {
     file: LEASE,
     find: '      yield* this.#requireOurs(calls);\n      this.#requireHeld();',
     replace: '      this.#requireHeld();',
     test: 'test/fs/lease-directory.test.ts',
   },
-  'a renewed lease not looked at again when it has settled': {
+  'a renewed lease not checked again after the settling time': {
     file: LEASE,
     find: '      yield* this.#requireOurs(calls);\n      // A pause',
     replace: '      // A pause',
     test: 'test/fs/lease-directory.test.ts',
   },
-  'a second pause passed over while the first is looked into': {
+  'a second pause ignored while the first is checked': {
     file: HELD_LOCK,
     find: 'while (!this.#parts.lease.isFresh());',
     replace: 'while (this.#checkFiles === undefined);',
@@ -417,19 +417,19 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '      void lock;',
     test: 'test/store/pause.test.ts',
   },
-  'the exit hook of the library of leases left to act on signals': {
+  'the exit hook of the lease library left active on signals': {
     file: 'src/fs/lease-library.ts',
     find: '  cache[hookPath] = moduleOf(hookPath, () => () => undefined);',
     replace: '',
     test: 'test/fs/lease-signals.test.ts',
   },
-  'the directory not looked at before a name is made': {
+  'the directory not checked before a name is created': {
     file: DIRECTORY,
     find: "      if (mode === 'wx') await this.#check();",
     replace: '',
     test: 'test/fs/directory.test.ts',
   },
-  'the directory not looked at before a name is synced, changed or removed': {
+  'the directory not checked before a name is synced, changed or removed': {
     file: DIRECTORY,
     find: 'if (paths.some((path) => this.#isInside(path))) await this.#check();',
     replace: '',
@@ -441,13 +441,13 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '',
     test: 'test/fs/directory.test.ts',
   },
-  'a number that is used again passes for the directory': {
+  'a reused descriptor number taken for the directory': {
     file: DIRECTORY,
     find: 'if (isSameDirectory(hold.identity, reference.identity)) {',
     replace: 'if (isSameDirectory(hold.identity, hold.identity)) {',
     test: 'test/fs/directory.test.ts',
   },
-  'the directory let go of before its lease': {
+  'the directory closed before its lease is released': {
     file: 'src/store/writer.ts',
     find: '[releaseLock, () => backgroundLoad.stop(), () => directory.close()]',
     replace: '[() => directory.close(), () => backgroundLoad.stop(), releaseLock]',
@@ -465,28 +465,28 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     },
     durability: 'deferred',
   },
-  'an owner record cuts the claim off': {
+  'an owner record truncates the claim': {
     file: 'src/testing/crash-lock.ts',
     find: '    await file.dataSync();',
     replace:
       '    if (position === 0) await file.truncate(bytes.length);\n    await file.dataSync();',
     test: 'test/store/claim.test.ts',
   },
-  'an owner record cuts the claim off the real lock file': {
+  'an owner record truncates the claim in the real lock file': {
     file: 'src/fs/kernel-lock.ts',
     find: '    await this.#file.dataSync();',
     replace:
       '    if (position === 0) await this.#file.truncate(bytes.length);\n    await this.#file.dataSync();',
     test: 'test/fs/kernel-lock.test.ts',
   },
-  'the claim read after the directory was listed': {
+  'the claim read after the directory listing': {
     file: 'src/store/recovery/directory-state.ts',
     find: '  const claim = await readClaim(fs, directory);\n  return { directory, claim, listing: await listDirectory(fs, directory) };',
     replace:
       '  const listing = await listDirectory(fs, directory);\n  return { directory, claim: await readClaim(fs, directory), listing };',
     test: 'test/store/claim.test.ts',
   },
-  'the newest claim written over': {
+  'the newest claim overwritten': {
     file: 'src/format/claim.ts',
     find: 'newest?.sector === first ? second : first',
     replace: 'newest?.sector === first ? first : second',
@@ -498,14 +498,14 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'return Math.max(known, reader.offset);',
     test: 'test/store/follow.test.ts',
   },
-  'followers are told of what is not synced': {
+  'followers notified of bytes that are not synced': {
     file: 'src/store/writer.ts',
     find: 'const notes = keepNotes(opened, lock, startTimer, () => logs.synced);',
     replace:
       'const notes = keepNotes(opened, lock, startTimer, () => logs.live === undefined ? logs.synced : { number: logs.live.number, lengthBytes: logs.live.lengthBytes, lastSequence: logs.live.lastSequence });',
     test: 'test/store/follow.test.ts',
   },
-  'a follower goes on in a log that does not follow': {
+  'a follower continues in a log that does not follow': {
     file: 'src/store/follow/log-follower.ts',
     find: 'if (previous.lastSequence !== this.#position) return false;',
     replace: 'if (previous.lastSequence < 0n) return false;',
@@ -539,53 +539,53 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     },
     test: 'test/store/files-lost.test.ts',
   },
-  'a file that was cut called damage, and writes go on': {
+  'a truncated file reported as damage while writes continue': {
     file: 'src/store/merge/merge-executor.ts',
     find: 'throw await this.#parts.watch.causeOf(damage);',
     replace: 'throw damage;',
     test: 'test/store/files-lost.test.ts',
   },
-  'the claim not weighed first by salvage': {
+  'salvage does not check the claim first': {
     file: 'src/store/salvage/found-files.ts',
     find: '  if (isClaimed) return claim?.storeId;\n',
     replace: '',
     test: 'test/store/claim.test.ts',
   },
-  'a log made without asking whether the lease is ours': {
+  'a log created without a check of the lease': {
     file: 'src/store/commit/log-keeper.ts',
     find: '    yield* waited(this.#fence.whenHeld());\n    if (this.#isRoomForZeros()) {',
     replace: '    if (this.#isRoomForZeros()) {',
     test: 'test/store/pause.test.ts',
   },
-  'deferred batches synced without asking whether the lease is ours': {
+  'deferred batches synced without a check of the lease': {
     file: GROUP_WRITER,
     find: "return (yield* fence.check('not-applied')) ?? (yield* sync.run());",
     replace: 'return yield* sync.run();',
     test: 'test/store/pause.test.ts',
   },
-  'a pause fences although nobody else has had the store': {
+  'a pause fences although no other host held the store': {
     file: HELD_LOCK,
     find: 'return this.#parts.lease.isFresh() ? undefined : this.#decide();',
     replace:
       'return this.#parts.lease.isFresh() ? undefined : Promise.reject(this.#parts.loss.ofPause());',
   },
-  'files named by the path of the directory, not by its descriptor': {
+  'files addressed by the path of the directory, not by its descriptor': {
     file: DIRECTORY,
     find: 'return exchangePrefix(path, this.realPath, this.#hold.access);',
     replace: 'return path;',
   },
-  'a directory read once beside a writer': {
+  'a directory read only once beside a writer': {
     file: 'src/store/recovery/settled-reading.ts',
     find: 'if (faults.length === 0 || isSettled) return settle(outcome);',
     replace: 'if (faults.length >= 0 || isSettled) return settle(outcome);',
   },
-  'zeros reserved in the background, beside calls that block': {
+  'zeros reserved in the background beside blocking calls': {
     file: LOG_WRITER,
     find: '    const growing = begin(this.#grow(from, to));',
     replace: '    const growing = Promise.resolve().then(() => begin(this.#grow(from, to)));',
     commits: 'inline',
   },
-  'deferred batches not synced before a durable write that blocks': {
+  'deferred batches not synced before a blocking durable write': {
     file: GROUP_WRITER,
     find: 'isDurable && log.unsyncedBytes > 0 ? yield* this.syncFenced() : undefined',
     replace:
@@ -597,61 +597,61 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     },
     commits: 'inline',
   },
-  'a write that blocks is not cut back where there is no room': {
+  'a blocking write not truncated when space runs out': {
     file: WRITE_FAILURE,
     find: '    yield* log.cutBack();',
     replace: '',
     commits: 'inline',
   },
-  'a call that blocks acknowledged without the fence': {
+  'a blocking call acknowledged without the fence': {
     file: FENCE,
     find: '    lock.holdNow();\n',
     replace: '',
     test: 'test/store/inline.test.ts',
   },
-  'the lease not refreshed by calls that starve its timer': {
+  'blocking calls that starve the timer do not refresh the lease': {
     file: COMMITTER,
     find: '    lock.refreshNow();\n',
     replace: '',
     test: 'test/store/inline.test.ts',
   },
-  'deferred batches whose time is up not synced by calls that starve the timer': {
+  'blocking calls that starve the timer do not sync due deferred batches': {
     file: COMMITTER,
     find: '    if (this.#parts.sync.isOverdue) yield* this.#syncDue();\n',
     replace: '',
     test: 'test/store/inline.test.ts',
   },
-  'a call that blocks passes batches that are queued': {
+  'a blocking call overtakes queued batches': {
     file: COMMITTER,
     find: ' || !queue.isEmpty',
     replace: '',
     test: 'test/store/inline.test.ts',
   },
-  'what the timer of the lease saw before a refresh that blocked taken for a loss': {
+  'a timer result from before a blocking refresh treated as a loss of the lease': {
     file: LEASE,
     find: '      if (this.#blockingRefreshes === blockingRefreshes) this.#refreshFailed(error);',
     replace: '      this.#refreshFailed(error);',
     test: 'test/fs/lease-directory.test.ts',
   },
-  'on a full disk an open does not use the reserve for its lease': {
+  'an open on a full disk does not use the reserve for its lease': {
     file: 'src/directory/directory-lock.ts',
     find: 'if (!isFull || !(await giveUpOneReserve(this.#fs, this.#directory))) throw error;',
     replace: 'if (!isFull || this.#directory.length > 0) throw error;',
     test: 'test/store/faults-full.test.ts',
   },
-  'the reserve given up for a lease that exists': {
+  'the reserve released for an existing lease': {
     file: 'src/directory/directory-lock.ts',
     find: 'if (!isFull || !(await giveUpOneReserve(',
     replace: 'if ((isFull && !isFull) || !(await giveUpOneReserve(',
     test: 'test/store/reserve-file.test.ts',
   },
-  'the inodes of the reserve given up before its bytes': {
+  'the inodes of the reserve released before its bytes': {
     file: 'src/directory/reserve-names.ts',
     find: 'of [RESERVE_NAME, ...SPARE_NAMES]) {',
     replace: 'of [...SPARE_NAMES, RESERVE_NAME]) {',
     test: 'test/store/reserve-file.test.ts',
   },
-  'a reserve that an open gave up for its lease taken for one never made': {
+  'a reserve released for the lease treated as never made': {
     file: 'src/store/space/reserve-file.ts',
     find: "      if (existing === undefined && (await this.#hasSpare())) this.#state = 'given-up';",
     replace: '',
@@ -663,66 +663,66 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'return isWhole || true;',
     test: 'test/store/reserve-file.test.ts',
   },
-  'a reserve made again with the inode that it has just given up': {
+  'the reserve remade with the inode that it has just released': {
     file: 'src/store/space/space-keeper.ts',
     find: '    this.#isLentToGroup = true;',
     replace: '',
     test: 'test/store/faults-full.test.ts',
   },
-  'the zeros of a new log take the space of the reserve': {
+  "the zeros of a new log take the reserve's space": {
     file: 'src/store/space/space-keeper.ts',
     find: "return reserveFile === undefined || reserveFile.state === 'kept';",
     replace: 'return true || reserveFile === undefined;',
     test: 'test/store/faults-full.test.ts',
   },
-  'a record of the snapshot that no update replaces dropped by a merge': {
+  'a merge drops a record of the snapshot that no update replaces': {
     file: 'src/runs/fold.ts',
     find: 'if (!older.done && isSame(older, newer)) older.next();',
     replace: 'if (!older.done && (isSame(older, newer) || older.keyLow > 0)) older.next();',
     test: 'test/runs/fold.test.ts',
   },
-  'a key with too many bits reaches into another keyspace': {
+  'a key with too many bits accepted in another keyspace': {
     file: 'src/table/layer/key-prefix.ts',
     find: 'if (((low & ~this.#freeLow) | (high & ~this.#freeHigh)) !== 0) {',
     replace: 'if ((low & ~this.#freeLow) !== 0) {',
     test: 'test/store/keyspace.test.ts',
   },
-  'records by value looked for outside of their keyspace': {
+  'records by value searched outside their keyspace': {
     file: 'src/table/scan/value-scan.ts',
     find: '      if (this.#keyFilter?.accepts(low, high) === false) continue;\n',
     replace: '',
     test: 'test/store/keyspace.test.ts',
   },
-  'a get of a snapshot sees rows that were committed after it': {
+  'a get of a snapshot sees rows committed after it': {
     file: 'src/table/view.ts',
     find: 'if (position < 0) return this.older.lookUp(low, high);',
     replace:
       'if (this.live.lookUp(low, high) !== undefined) return this.live.lookUp(low, high) ?? undefined; if (position < 0) return this.older.lookUp(low, high);',
     test: 'test/store/store-snapshot.test.ts',
   },
-  'a close leaves the memory of snapshots behind': {
+  'a close keeps the memory of snapshots': {
     file: 'src/store/metadata-store.ts',
     find: '        this.snapshots.releaseAll();\n',
     replace: '',
     test: 'test/store/store-snapshot.test.ts',
   },
-  'a slice of an iteration that passes deletes ends it': {
+  'a slice of an iteration ends at deleted keys': {
     file: 'src/table/scan/record-walk.ts',
     find: "    return 'deletes';",
     replace: "    return 'end';",
     test: 'test/store/async-entries.test.ts',
   },
-  'of an interval that is deleted a merge leaves what the snapshot holds': {
+  'a merge keeps snapshot records inside a deleted interval': {
     file: 'src/runs/interval-deletes.ts',
     find: 'const failure = await snapshotKeys(interval, add);',
     replace: 'const failure = await snapshotKeys({ ...interval, highest: interval.lowest }, add);',
   },
-  'of an interval that is deleted recovery leaves what older rows hold': {
+  'recovery keeps older rows inside a deleted interval': {
     file: 'src/store/recovery/expand-intervals.ts',
     find: 'if (filter.accepts(low, high)) deletes.add(low, high);',
     replace: 'if (filter.accepts(low, high) && low < 0) deletes.add(low, high);',
   },
-  'rows of a batch before an interval that it deletes are kept': {
+  'rows of a batch before its deleted interval survive': {
     file: 'src/store/commit/expand-batch.ts',
     find: 'if (filter.accepts(low, high)) addKey(deleted, low, high);',
     replace: 'if (filter.accepts(low, high) && low < 0) addKey(deleted, low, high);',
@@ -740,7 +740,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '    table.stepAbandon();\n',
     test: 'test/store/delete-range.test.ts',
   },
-  'a delete of an interval written to a log of a version that has none': {
+  'a deleted interval written to a log of a version without intervals': {
     file: 'src/log/log-writer.ts',
     find: 'this.#version = hasIntervals ? INTERVAL_VERSION : WRITTEN_VERSION.log;',
     replace: 'this.#version = WRITTEN_VERSION.log;',
@@ -750,13 +750,13 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
       replace: 'this.#position.offset === 0 || INTERVAL_VERSION > 0;',
     },
   },
-  'a batch that deletes an interval shares its group': {
+  'a batch with a deleted interval shares its group': {
     file: 'src/store/batch/batch-queue.ts',
     find: '      if (isAlone) break;\n',
     replace: '',
     test: 'test/store/delete-range.test.ts',
   },
-  'rows before and behind a deleted interval packed together': {
+  'rows before and after a deleted interval packed together': {
     file: 'src/store/recovery/row-pile.ts',
     find: 'if (isOpen && !isInterval) stretches.at(-1)!.push(piece);',
     replace: 'if (stretches.length > 0 && !isInterval) stretches.at(0)!.unshift(piece);',

@@ -9,18 +9,18 @@ export interface Settings {
   readonly rotateBytes: number;
   readonly mergeBytes: number;
   readonly reserveBytes: number;
-  /** A disk that can be filled. */
+  /** `limited`: a disk that can become full. */
   readonly disk: 'endless' | 'limited';
-  /** As the store is opened. Default `sync`. */
+  /** The store's option. Default `sync`. */
   readonly durability?: StoreDurability;
-  /** As the store is opened; `in turn`: inline at every second opening. Default `background`. */
+  /** The store's option. `in turn`: inline at every second open. Default `background`. */
   readonly commits?: 'background' | 'inline' | 'in turn';
   /** Whether a follower reads beside the writer, in one program of a few. */
   readonly isFollowed?: boolean;
 }
 
 export type Command =
-  /** `wait: false` leaves it in flight while the program goes on. */
+  /** With `wait: false`, the batch stays in flight while the program continues. */
   | {
       readonly kind: 'batch';
       readonly ops: readonly Op[];
@@ -31,27 +31,27 @@ export type Command =
       readonly kind: 'burst';
       readonly batches: readonly (readonly Op[])[];
       readonly wait: boolean;
-      /** Of the batches in turn. Default: as the store was opened. */
+      /** Durability of each batch. Default: the store's option. */
       readonly durabilities?: readonly (BatchDurability | undefined)[];
     }
-  /** By `insertBatchSync`, where commits are inline; else as `batch`, awaited. */
+  /** With `insertBatchSync` if commits are inline; else as `batch`, awaited. */
   | {
       readonly kind: 'now';
       readonly batches: readonly (readonly Op[])[];
       readonly durability?: BatchDurability | undefined;
     }
   | { readonly kind: 'sync'; readonly wait: boolean }
-  /** The timer of deferred batches rings, if it runs. */
+  /** Fires the timer of deferred batches, if it runs. */
   | { readonly kind: 'tick' }
   | { readonly kind: 'merge'; readonly wait: boolean }
   | { readonly kind: 'settle' }
   | { readonly kind: 'reopen' }
   | { readonly kind: 'second-open' }
-  /** Another process opens it to read. */
+  /** Another process opens the store to read it. */
   | { readonly kind: 'read-beside' }
-  /** Longer than the lease; `rings`: the timer finds out. */
+  /** A pause longer than the lease. `rings`: the timer notices it. */
   | { readonly kind: 'pause'; readonly rings: boolean }
-  /** The batches are handed in while the directory is elsewhere. */
+  /** The batches are inserted while the directory is elsewhere. */
   | { readonly kind: 'move'; readonly batches: readonly (readonly Op[])[] }
   | { readonly kind: 'fail'; readonly rule: FaultRule }
   | { readonly kind: 'heal' }
@@ -62,7 +62,7 @@ export type Command =
   | { readonly kind: 'kill' }
   | {
       readonly kind: 'crash-during-open';
-      /** How the machine went down before: undefined is a kill. */
+      /** The choices of the crash before; undefined for a kill. */
       readonly before: readonly number[] | undefined;
       /** The crash point of the open at which it crashes again. */
       readonly nth: number;
@@ -87,7 +87,7 @@ const ops: fc.Arbitrary<Op[]> = fc.array(
 
 const choices: fc.Arbitrary<number[]> = fc.array(fc.nat(9), { maxLength: 12 });
 
-/** What matters most comes up most. */
+/** The most important kinds are the most frequent. */
 const FAILING: readonly CallKind[] = [
   ...(['write', 'writeSync', 'dataSync', 'syncDirectory'] as const).flatMap((call) => [
     call,
@@ -121,7 +121,7 @@ const rule: fc.Arbitrary<FaultRule> = fc
   .map((made) => ({
     ...made,
     mode: made.mode === 'short' && made.call !== 'write' ? 'once' : made.mode,
-    // A lock that is taken although the call fails is closed, and so free, on any system.
+    // A lock that is taken by a failing call is closed at once, and therefore free, on any system.
     takesEffect: made.takesEffect && made.call !== 'tryLock',
     path: /^(?!\/ballast)/,
   }));
@@ -131,7 +131,7 @@ const wait = fc.boolean();
 /** Notes double what a crash may leave of the lock file: not every program has them. */
 const FOLLOWED_EVERY = 5;
 
-/** A few keys that are overwritten again and again: a merge becomes due by their rows in memory. */
+/** A few keys that are overwritten repeatedly, so that their rows in memory make a merge due. */
 const hot: fc.Arbitrary<Command> = fc
   .record({
     key: fc.nat(KEYS.length - 2),
@@ -257,7 +257,7 @@ const inlineCommand: fc.Arbitrary<Command> = fc.oneof(
   { weight: 30, arbitrary: deferredCommand },
 );
 
-/** Programs in which batches are written by calls that block. */
+/** Programs in which batches are written with blocking calls. */
 export const inlineProgram: fc.Arbitrary<Program> = fc.record({
   settings: fc
     .record({
@@ -269,7 +269,7 @@ export const inlineProgram: fc.Arbitrary<Program> = fc.record({
   commands: fc.array(inlineCommand, { minLength: 3, maxLength: 14, size: 'max' }),
 });
 
-/** A program as lines, for a failing run. */
+/** A program as lines, for the report of a failing run. */
 export function describeProgram({ settings: made, commands }: Program): string {
   const lines = commands.map(describeCommand);
   return [JSON.stringify(made), ...lines.map((line, index) => `  ${index + 1}. ${line}`)].join(

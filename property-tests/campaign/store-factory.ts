@@ -26,18 +26,18 @@ export interface StoreSizes {
   readonly isFollowed?: boolean;
 }
 
-/** For stores that are opened to be looked at: no merge, no rotation by themselves. */
+/** Sizes for stores that are only inspected: no automatic merge or rotation. */
 export const QUIET_SIZES: StoreSizes = {
   rotateBytes: 64 * 1024 * 1024,
   mergeBytes: 2 ** 40,
   reserveBytes: 512,
 };
 
-/** What stands between a store and its disk: nothing, or a planted mistake. */
+/** The layer between a store and its disk: nothing, or a planted mistake. */
 export type FaultyFileSystem = (fileSystem: FileSystem) => FileSystem;
 
 /**
- * Opens stores of one campaign, all in the same directory, with the same mistake if there is one.
+ * Opens the stores of a campaign, all in the same directory, with the same planted mistake if any.
  */
 export class StoreFactory {
   readonly directory: string = DIRECTORY;
@@ -57,7 +57,7 @@ export class StoreFactory {
     return openStoreIn(environment, DIRECTORY, { mergeBytes, durability, commits });
   }
 
-  /** Opens the store to read it, as another process would. */
+  /** Opens the store read-only, as another process would. */
   read(machine: FileSystem): Promise<MetadataStore> {
     const environment = this.#environment(machine, QUIET_SIZES, new Clock());
     return openStoreIn(environment, DIRECTORY, { readOnly: true });

@@ -16,13 +16,10 @@ import { SimulatedMachine, type MachineOptions } from './simulated-machine.ts';
 import { changeOf, readState, toUpdates, type Change, type Op } from './state.ts';
 import { Violation } from './violation.ts';
 
-/** Rounds of the event loop after which a sync that was due has begun and ended. */
+/** Rounds of the event loop after which a due sync has started and ended. */
 const SYNC_ROUNDS = 100;
 
-/**
- * Runs one program against the store and its model. The points at which it may crash gather in its
- * machine.
- */
+/** Runs one program against the store and its model. Its machine collects the stop points. */
 export class World {
   readonly model: Model = new Model();
   readonly simulated: SimulatedMachine;
@@ -34,7 +31,7 @@ export class World {
   #serial = 0;
   #inFlight: Promise<void>[] = [];
   /**
-   * `failing`: calls were made to fail since the last undisturbed open; what that may lead to is
+   * `failing`: calls were made to fail since the last undisturbed open; their consequences are
    * allowed.
    */
   #mood: 'calm' | 'full' | 'failing' = 'calm';
@@ -51,14 +48,14 @@ export class World {
     if (settings.isFollowed === true) this.#follower = new Follower(factory, this.simulated);
   }
 
-  /** Makes the store; with a rule, calls fail from the first one on. */
+  /** Creates the store. With a rule, calls fail from the first one on. */
   async start(rule?: FaultRule): Promise<void> {
     await this.simulated.fit();
     if (rule !== undefined) await this.#disturb({ kind: 'fail', rule });
     await this.#open();
   }
 
-  /** Everything settled, closed, and looked at once more. */
+  /** Waits for everything, closes the store, and checks it once more. */
   async finish(): Promise<void> {
     await this.#settle();
     this.simulated.look('the end');
@@ -141,7 +138,7 @@ export class World {
     }
   }
 
-  /** A disk that can be filled may have no room for the other directory. */
+  /** A limited disk may lack the space for the other directory. */
   async #move(batches: readonly (readonly Op[])[]): Promise<void> {
     if (this.#mood !== 'calm' || this.#settings.disk === 'limited') return;
     await this.#settle();
@@ -155,7 +152,7 @@ export class World {
 
   #demand(failureKind: FailureKind): Demand {
     if (this.#store === undefined) return this.model.demand();
-    // Where a sync has failed, what readers saw may be gone from the page cache too.
+    // After a failed sync, bytes that readers saw may be missing from the page cache, too.
     const worst = this.#mood === 'failing' ? 'power' : failureKind;
     return this.model.demandOf(readState(this.#store), worst);
   }
@@ -170,7 +167,7 @@ export class World {
     this.simulated.throwFailure();
   }
 
-  /** Runs `action` unless the machine has gone down since. */
+  /** Runs `action` unless the machine has stopped since. */
   #inGeneration<T>(action: (argument: T) => void): (argument: T) => void {
     const { generation } = this.simulated;
     return (argument) => {
@@ -178,7 +175,7 @@ export class World {
     };
   }
 
-  /** Of batches that do not say. */
+  /** The durability of batches that do not set one. */
   get #durability(): BatchDurability {
     return typeof this.#settings.durability === 'object' ? 'deferred' : 'sync';
   }
@@ -187,7 +184,7 @@ export class World {
     return ops.map((op) => changeOf(op, () => ++this.#serial));
   }
 
-  /** One batch after the other, with no turn of the event loop between them. */
+  /** Inserts the batches one after another, without a turn of the event loop between them. */
   async #insertNow(
     batches: readonly (readonly Op[])[],
     durability: BatchDurability | undefined,
@@ -221,7 +218,7 @@ export class World {
     return this.#store!.insertBatch(toUpdates(changes), { durability }).then(
       this.#inGeneration(() => {
         this.model.acknowledge(batch);
-        // I12: what is acknowledged survives the worst crash, at once.
+        // I12: an acknowledged batch survives the worst crash at once.
         this.simulated.lookAtWorst('an acknowledgement');
       }),
       this.#inGeneration((error: unknown) => this.#rejected(batch, error)),
@@ -260,7 +257,7 @@ export class World {
     );
   }
 
-  /** The timer rings: what was written before is durable soon, whether anybody asks or not. */
+  /** Fires the timer: earlier writes become durable soon, without a request. */
   async #tick(): Promise<void> {
     this.#clock.ring();
     await this.#settle();
@@ -276,7 +273,7 @@ export class World {
   async #untilSynced(): Promise<void> {
     for (let round = 0; round < SYNC_ROUNDS; round++) {
       if (this.#store!.stats().logs.unsyncedBytes === 0) return;
-      // It may not have run before: it starts behind an acknowledgement.
+      // The timer may not have run before: it starts after an acknowledgement.
       this.#clock.ring();
       await new Promise((go) => setImmediate(go));
     }
@@ -298,7 +295,7 @@ export class World {
     return this.#mood === 'failing';
   }
 
-  /** Of the store that is open, or opened next. */
+  /** The `commits` option of the open store, or of the next one. */
   get #commits(): 'background' | 'inline' {
     const { commits = 'background' } = this.#settings;
     if (commits !== 'in turn') return commits;
@@ -323,7 +320,7 @@ export class World {
     this.simulated.throwFailure();
   }
 
-  /** I5. Only a call that fails may keep a store from opening, and never longer than it fails. */
+  /** I5: only a failing call may keep a store from opening, and only while it fails. */
   #judgeRefusal(error: unknown, attempt: number): void {
     if (error instanceof Violation) throw error;
     const isLegal =
@@ -368,14 +365,14 @@ export class World {
     this.#leave(this.model.demand());
   }
 
-  /** Nothing is open any more; the next open shows one of what is demanded. */
+  /** The store is closed; the next open must show one of the demanded states. */
   #leave(demand: Demand, shown: Demand = demand): void {
     this.#store = undefined;
     this.#inFlight = [];
     this.model.shut(demand, shown);
   }
 
-  /** I11: one writer. */
+  /** I11: there is one writer. */
   async #openTwice(): Promise<void> {
     if (this.#mood !== 'calm') return;
     const second = this.#factory.open(this.simulated.machine).then(
@@ -407,9 +404,9 @@ export class World {
     this.#becomeCalm();
   }
 
-  /** I7: the machine goes down again while it recovers. */
+  /** I7: the machine stops again while it recovers. */
   async #crashDuringOpen(command: Extract<Command, { kind: 'crash-during-open' }>): Promise<void> {
-    // Whatever comes first, the power goes before anything is known to be durable.
+    // The power fails before anything is known to be durable.
     await this.#goDown(command.before, 'power');
     const state = { isOver: false };
     this.simulated.setAlarm(command.nth, (machine: CrashFs) => {

@@ -15,7 +15,7 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, Mutant>> = {
     find: '    const refused = yield* waited(appending);',
     replace: '    void appending;\n    const refused = undefined as StoreError | undefined;',
   },
-  'the hint of bounds decides about an append without an answer': {
+  'the hint of bounds decides an append without an answer': {
     file: APPENDER,
     find: '    const answer = await this.#repeat(signal, () => log.append(position, bytes, { signal }));',
     replace: `    const answer = await log.append(position, bytes, { signal }).catch(async () => {
@@ -29,17 +29,17 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, Mutant>> = {
     find: "the batch may be applied`, { outcome: 'unknown' })",
     replace: "the batch may be applied`, { outcome: 'not-applied' })",
   },
-  'the log trimmed up to here': {
+  'the log trimmed up to the current position': {
     file: FILES,
     find: '    await log.trim(second.position, { signal });',
     replace: '    await log.trim(position, { signal });',
   },
-  'an occupied position taken for an append': {
+  'an occupied position treated as a successful append': {
     file: APPENDER,
     find: "    if (answer === 'appended') return 'ours';",
     replace: "    if (answer !== undefined) return 'ours';",
   },
-  'an occupied position called not applied, without a look at who has it': {
+  'an occupied position reported as not applied without reading its entry': {
     file: APPENDER,
     find: "    if (answer === 'appended') return 'ours';",
     replace:
@@ -72,12 +72,12 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, Mutant>> = {
     find: '    if (open.lengthBytes < entry.payloadBytes) {',
     replace: '    if (open.lengthBytes < entry.payloadBytes && entry.payloadBytes === 0) {',
   },
-  'a merge removes groups before their place is kept': {
+  'a merge removes groups before their place is saved': {
     file: OPEN,
     find: '    await this.#save(lastSequence);',
     replace: '',
   },
-  'a place kept that the local log may lose': {
+  'a place saved that the local log may lose': {
     file: OPEN,
     find: '    this.#save(this.access.lastSyncedSequence).catch(() => undefined);',
     replace: '    this.#save(this.access.lastSequence).catch(() => undefined);',
@@ -87,19 +87,19 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, Mutant>> = {
       replace: 'const SAVE_GROUPS = 2;',
     },
   },
-  'groups of the directory that are not compared with the log': {
+  'groups of the directory not compared with the log': {
     file: 'src/replicated/node/local-groups.ts',
     find: '      local.digest === digestOf({ firstSequence, ...rows })',
     replace: '      digestOf({ firstSequence, ...rows }) >= 0',
     test: 'test/replicated/log-lost.test.ts',
   },
-  'entries that are not chained': {
+  'the chain of entries not checked': {
     file: CHAIN,
     find: '    if (entry.previous !== place.checksum) throw lost(',
     replace: '    if (entry.previous === -1) throw lost(',
     test: 'test/replicated/entry.test.ts',
   },
-  'a failed condition told without a look at the log': {
+  'a failed condition reported without a check of the log': {
     file: GROUP_WRITER,
     find: '    const stale = isJudged ? yield* waited(gate?.confirm()) : undefined;',
     replace: '    const stale = undefined as StoreError | undefined;',

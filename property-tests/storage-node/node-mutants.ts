@@ -2,7 +2,7 @@ import type { Mutant } from '../campaign/mutant.ts';
 
 /** Mistakes in the storage node. */
 export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
-  'a storage node publishes an object before its record is synced': {
+  'the node publishes an object before its record is synced': {
     file: 'examples/storage-node/src/volumes/group-writer.ts',
     find: '      await file.dataSync();\n    } catch (error) {\n      throw await this.#abandon(error);',
     replace: '      void 0;\n    } catch (error) {\n      throw await this.#abandon(error);',
@@ -14,26 +14,26 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '      await file.dataSync();',
     test: 'property-tests/storage-node/crash.test.ts',
   },
-  'compaction refers to its copy although the object was replaced meanwhile': {
+  'compaction refers to its copy although the object was replaced': {
     file: 'examples/storage-node/src/objects/object-table.ts',
     find: '    if (value === handle) return key;',
     replace: '    return key;',
     test: 'property-tests/storage-node/crash.test.ts',
   },
-  'a volume is removed before its copies are referred to': {
+  'a volume removed before its copies are published': {
     file: 'examples/storage-node/src/upkeep/compactor.ts',
     find: '        const moved = await parts.publisher.submit(',
     replace:
       '        await parts.volumes.removeFile(volume.number);\n        const moved = await parts.publisher.submit(',
     test: 'property-tests/storage-node/crash.test.ts',
   },
-  'a fold forgets the deltas that came while it was written': {
+  'a fold forgets deltas that arrived while it was written': {
     file: 'examples/storage-node/src/names/fold-queue.ts',
     find: 'late.filter(({ number }) => number > last)',
     replace: 'late.filter(({ number }) => number < last)',
     test: 'property-tests/storage-node/crash.test.ts',
   },
-  'an object that is replaced stays counted as live': {
+  'a replaced object still counted as live': {
     file: 'examples/storage-node/src/objects/publication.ts',
     find: '      else this.buryBody(turn, found, old);',
     replace: '      else if (old.sizeBytes < 0) this.buryBody(turn, found, old);',
@@ -51,19 +51,19 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'if (this.freeBytes - bytes >= reserveBytes) return;',
     test: 'test/storage-node/full-disk.test.ts',
   },
-  'a volume is removed while somebody reads it': {
+  'a volume removed while it is read': {
     file: 'examples/storage-node/src/volumes/volume-set.ts',
     find: '    await volume.idle();\n    await this.#cache.drop',
     replace: '    await this.#cache.drop',
     test: 'test/storage-node/upkeep.test.ts',
   },
-  'a bucket counts an object that is replaced as one more': {
+  'a bucket counts a replacement as a new object': {
     file: 'examples/storage-node/src/objects/publication.ts',
     find: 'turn.count(bucket, 0, object.sizeBytes - old.sizeBytes);',
     replace: 'turn.count(bucket, 1, object.sizeBytes - old.sizeBytes);',
     test: 'property-tests/storage-node/crash.test.ts',
   },
-  'extents of an object that was deleted stay live': {
+  'extents of a deleted object stay live': {
     file: 'examples/storage-node/src/objects/publication.ts',
     find: '    for (const { serial, count } of decodeContent(content.data)) {\n      this.buryExtents',
     replace:

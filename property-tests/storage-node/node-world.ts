@@ -3,7 +3,7 @@ import type { CrashFs } from '../../src/testing/index.ts';
 import type { NodeEnvironment, NodeOptions } from '../../examples/storage-node/src/node-options.ts';
 import { StorageNode } from '../../examples/storage-node/src/storage-node.ts';
 
-/** Everything small, so that few calls split leaves, fill volumes and have something compacted. */
+/** Small limits, so that few calls split leaves, fill volumes and make compaction due. */
 const OPTIONS: NodeOptions = {
   volumeBytes: 64 * 1024,
   indexVolumeBytes: 64 * 1024,
@@ -46,7 +46,7 @@ export async function read(
   return Buffer.concat(pieces);
 }
 
-/** What a name may hold: the last acknowledged body, or that of a call under way. */
+/** The possible contents of a name: the last acknowledged body, or that of a call in flight. */
 interface Possible {
   acknowledged: Buffer | undefined;
   readonly others: Set<Buffer | undefined>;
@@ -54,7 +54,7 @@ interface Possible {
 
 export type Expectation = ReadonlyMap<string, readonly (Buffer | undefined)[]>;
 
-/** A mulberry32 of the seed. */
+/** A mulberry32 generator of the seed. */
 export function randomOf(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -65,13 +65,15 @@ export function randomOf(seed: number): () => number {
   };
 }
 
-/** Runs calls on a node and keeps what each name may hold. A name has one call at a time. */
+/**
+ * Runs calls on a node and records the possible contents of each name. One call per name at a time.
+ */
 export class NodeWorld {
   readonly #random: () => number;
   readonly #names = new Map<string, Possible>();
   readonly #busy = new Set<string>();
   node: StorageNode;
-  /** Calls that were refused: by faults, or because a disk was full. */
+  /** Calls refused because of faults or a full disk. */
   refused = 0;
   done = 0;
 
@@ -102,7 +104,7 @@ export class NodeWorld {
     return this.#busy.has(name) ? undefined : name;
   }
 
-  /** One call of any kind, on a name of its own. */
+  /** One call of any kind, on a separate name. */
   async step(): Promise<void> {
     const name = this.#freeName();
     if (name === undefined) return;
@@ -177,7 +179,7 @@ export class NodeWorld {
   }
 }
 
-/** What is wrong with a node that was opened after a crash; empty: nothing. */
+/** Errors of a node that was opened after a crash; empty if none. */
 export async function faultsOf(node: StorageNode, expected: Expectation): Promise<string[]> {
   const faults: string[] = [];
   const there: string[] = [];

@@ -15,7 +15,7 @@ import { requestHead } from '../../test/storage-node/support/request-head.ts';
 import { KEY, presign, signHeaders } from '../../test/storage-node/support/signed-request.ts';
 
 const KEYS = new AccessKeys([KEY]);
-/** Every character but NUL and halves of pairs, which UTF-8 has none of. */
+/** Every character except NUL and lone surrogates, which UTF-8 cannot encode. */
 const name = fc
   .string({ unit: 'binary', minLength: 1, maxLength: 40 })
   .filter((text) => !/\p{Surrogate}/u.test(text) && !text.includes('\0'));
@@ -29,7 +29,7 @@ function refusedOr<T>(action: () => T): T | undefined {
   }
 }
 
-test('a signed request verifies whatever its path and query hold, and no other does', () => {
+test('a signed request verifies for any path and query, and a changed one does not', () => {
   fc.assert(
     fc.property(name, fc.dictionary(name, name, { maxKeys: 4 }), name, (key, query, other) => {
       const pairs = Object.entries(query).map(([k, v]) => `${uriEncode(k)}=${uriEncode(v)}`);
@@ -37,7 +37,7 @@ test('a signed request verifies whatever its path and query hold, and no other d
       fc.pre(!/X-Amz-|AWSAccessKeyId|Signature/.test(target));
       const headers = signHeaders('node', { method: 'GET', target });
       const head = requestHead('GET', target, headers);
-      // Slashes in a name are not encoded, and the signer of the tests signs what it sends.
+      // Slashes in a name are not encoded, and the test's signer signs what it sends.
       fc.pre(!key.includes('/'));
       expect(authenticate(head, KEYS, Date.now()).accessKeyId).toBe(KEY.accessKeyId);
       fc.pre(other !== key && !other.includes('/'));
@@ -66,7 +66,7 @@ test('any other character of a presigned link is refused', () => {
   }
 });
 
-test('no query and no header breaks the verification in another way', () => {
+test('a random query or header fails verification only with the expected error', () => {
   const field = fc.constantFrom(
     'X-Amz-Algorithm',
     'X-Amz-Credential',
@@ -104,7 +104,7 @@ test('no query and no header breaks the verification in another way', () => {
   fc.assert(fc.property(fc.string(), (text) => void refusedOr(() => parseCopySource(text))));
 });
 
-test('XML: every name is read as it was written; noise is refused in one way only', () => {
+test('XML names are read as they were written, and noise is refused with one error', () => {
   fc.assert(
     fc.property(fc.array(name, { maxLength: 5 }), (names) => {
       const xml = `<Delete>${names.map((text) => `<Object>${textElement('Key', text)}</Object>`).join('')}</Delete>`;
@@ -141,7 +141,7 @@ test('XML: every name is read as it was written; noise is refused in one way onl
   fc.assert(fc.property(noise, (bytes) => void refusedOr(() => readXml(bytes, 'A'))));
 });
 
-test('a range lies in the object, whatever the header holds', () => {
+test('a range is within the object for any header', () => {
   const header = fc.oneof(fc.string(), fc.stringMatching(/^bytes=\d{0,4}-\d{0,4}$/));
   fc.assert(
     fc.property(header, fc.nat(2000), (text, sizeBytes) => {
@@ -155,7 +155,7 @@ test('a range lies in the object, whatever the header holds', () => {
 });
 
 test.each(['CRC32', 'CRC32C', 'CRC64NVME'] as const)(
-  'the %s of parts combines to that of the whole',
+  'the combined %s of parts equals that of the whole',
   async (algorithm) => {
     const of = async (bytes: Uint8Array): Promise<string> => {
       const running = startChecksum(algorithm);
@@ -175,7 +175,7 @@ test.each(['CRC32', 'CRC32C', 'CRC64NVME'] as const)(
   },
 );
 
-test('SHA-256 of nothing is what clients send for empty bodies', () => {
+test('the SHA-256 of nothing is the one that clients send for empty bodies', () => {
   const empty = createHash('sha256').digest('hex');
   expect(signHeaders('x', { method: 'GET', target: '/' })['x-amz-content-sha256']).toBe(empty);
 });

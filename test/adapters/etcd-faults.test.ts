@@ -35,7 +35,7 @@ async function firstEntries(log: SharedLog, count: number): Promise<string[]> {
   return texts;
 }
 
-/** Answers `/v3/maintenance/status` as a server of this version does. */
+/** Serves `/v3/maintenance/status` as a server of this version does. */
 async function serverOf(version: string, cluster = '1'): Promise<string> {
   const server = http.createServer((request, response) => {
     const isStatus = request.url === '/v3/maintenance/status';
@@ -48,7 +48,7 @@ async function serverOf(version: string, cluster = '1'): Promise<string> {
   return `http://127.0.0.1:${(server.address() as { port: number }).port}`;
 }
 
-describe('an engine that cannot keep the promise is refused by name', () => {
+describe('an engine that cannot keep the guarantees is refused', () => {
   test.each(['3.3.27', '3.4.22', '3.5.0', '3.5.1', '3.5.2', ''])('etcd %s', async (version) => {
     const connecting = EtcdEngine.connect({ endpoints: [await serverOf(version)] });
     await expect(connecting).rejects.toMatchObject({
@@ -57,23 +57,26 @@ describe('an engine that cannot keep the promise is refused by name', () => {
     });
   });
 
-  test.each(['3.4.23', '3.5.3', '3.5.16', '3.6.0-rc.1', '4.0.0'])('but not %s', async (version) => {
-    const engine = await connect({ endpoints: [await serverOf(version)] });
-    expect(engine.description).toContain('etcd at');
-  });
+  test.each(['3.4.23', '3.5.3', '3.5.16', '3.6.0-rc.1', '4.0.0'])(
+    '%s is accepted',
+    async (version) => {
+      const engine = await connect({ endpoints: [await serverOf(version)] });
+      expect(engine.description).toContain('etcd at');
+    },
+  );
 
-  test('one unfit member among fit ones', async () => {
+  test('one unfit member among fit ones is refused', async () => {
     const endpoints = [await serverOf('3.5.16'), await serverOf('3.5.1')];
     await expect(EtcdEngine.connect({ endpoints })).rejects.toThrow(UnfitEngineError);
   });
 
-  test('members of two clusters', async () => {
+  test('members of two clusters are refused', async () => {
     const endpoints = [await serverOf('3.5.16', '1'), await serverOf('3.5.16', '2')];
     const expected = { name: 'UnfitEngineError', setting: 'endpoints' };
     await expect(EtcdEngine.connect({ endpoints })).rejects.toMatchObject(expected);
   });
 
-  test('a server that is no etcd', async () => {
+  test('a server that is not etcd is refused', async () => {
     const server = http.createServer((_, response) => void response.writeHead(404).end('no'));
     await once(server.listen(0, '127.0.0.1'), 'listening');
     onTestFinished(() => void server.close());
@@ -83,7 +86,7 @@ describe('an engine that cannot keep the promise is refused by name', () => {
   });
 });
 
-test('options are checked', async () => {
+test('invalid options are refused', async () => {
   const endpoints = ['http://127.0.0.1:1'];
   const wrong = [
     {},
@@ -102,7 +105,7 @@ test('options are checked', async () => {
   }
 });
 
-test('no endpoint answers', async () => {
+test('connect rejects if no endpoint answers', async () => {
   const connecting = EtcdEngine.connect({ endpoints: ['http://127.0.0.1:1'] });
   await expect(connecting).rejects.toThrow(LogUnavailableError);
 });
@@ -117,7 +120,7 @@ describe.skipIf(ETCD === undefined)('faults of lodestore/etcd (needs etcd-server
   }, HOOK_MS);
   afterAll(() => cluster.stop(), HOOK_MS);
 
-  test('an append whose answer is lost is repeated at the next endpoint, and is ours', async () => {
+  test('an append with a lost response is repeated at the next endpoint and recognised as ours', async () => {
     const proxy = await proxyTo(real);
     const engine = await connect({ endpoints: [proxy.url, real] });
     const log = await engine.log(`log-${logs++}`);
@@ -127,7 +130,7 @@ describe.skipIf(ETCD === undefined)('faults of lodestore/etcd (needs etcd-server
     expect(await log.bounds()).toEqual({ first: 1n, last: 1n });
   });
 
-  test('with one endpoint it is unknown; the same bytes again are definite', async () => {
+  test('an append at one endpoint without a response is unknown; a repetition is definite', async () => {
     const proxy = await proxyTo(real);
     const engine = await connect({ endpoints: [proxy.url] });
     const log = await engine.log(`log-${logs++}`);
@@ -140,17 +143,17 @@ describe.skipIf(ETCD === undefined)('faults of lodestore/etcd (needs etcd-server
     expect(await log.bounds()).toEqual({ first: 1n, last: 2n });
   });
 
-  test('behind the end, a second attempt does not say occupied', async () => {
+  test('a repeated append after the end does not return occupied', async () => {
     const proxy = await proxyTo(real);
     const engine = await connect({ endpoints: [proxy.url, real] });
     const log = await engine.log(`log-${logs++}`);
     await log.append(1n, entry('one'));
     Object.assign(proxy, { mode: 'refuse', paths: /txn/ });
-    // The first attempt may be on its way, and succeed when the log ends at 2.
+    // The first attempt may still be in flight, and succeed once the log ends at 2.
     await expect(log.append(3n, entry('three'))).rejects.toThrow(LogUnavailableError);
   });
 
-  test('an endpoint that stands still costs its time-out, and readers leave it', async () => {
+  test('a hanging endpoint costs its timeout, and readers leave it', async () => {
     const proxy = await proxyTo(real);
     const engine = await connect({ endpoints: [proxy.url, real], timeoutMs: 300 });
     const direct = await (await connect({ endpoints: [real] })).log('still');
@@ -167,7 +170,7 @@ describe.skipIf(ETCD === undefined)('faults of lodestore/etcd (needs etcd-server
     await reading.return?.(undefined);
   });
 
-  test('when all endpoints are away, calls reject, and work again afterwards', async () => {
+  test('calls reject while all endpoints are down, and work again afterwards', async () => {
     const proxy = await proxyTo(real);
     const engine = await connect({ endpoints: [proxy.url] });
     const log = await engine.log(`log-${logs++}`);
@@ -184,14 +187,14 @@ describe.skipIf(ETCD === undefined)('faults of lodestore/etcd (needs etcd-server
     else expect(result.value).toEqual(['one', 'two']);
   });
 
-  test('a trim of many entries takes several steps, and frees their space', async () => {
+  test('a trim of many entries takes several steps and frees their space', async () => {
     const log = await (await connect({ endpoints: [real] })).log(`log-${logs++}`);
     for (let p = 1; p <= 2100; p++) await log.append(BigInt(p), entry(`${p}`));
     await log.trim(2099n);
     expect(await log.bounds()).toEqual({ first: 2100n, last: 2100n });
   });
 
-  test('the examination says what is right and what is not', async () => {
+  test('the examination reports good and bad settings', async () => {
     const engine = await connect({ endpoints: [real, 'http://127.0.0.1:1'] });
     const findings = await engine.examine();
     const states = findings.map(({ check, state }) => `${check}: ${state}`);
@@ -219,7 +222,7 @@ describe.skipIf(ETCD === undefined)('settings of etcd (needs etcd-server)', () =
       for (; last < 200n; last++) await log.append(last + 1n, new Uint8Array(200_000).fill(1));
     })();
     await expect(filling).rejects.toThrow(/quota of etcd is used up/);
-    // The append that was refused may be there: etcd looks at the quota beside it.
+    // The refused append may have taken effect: etcd checks the quota concurrently.
     const { last: end } = await log.bounds();
     expect(end === last || end === last + 1n).toBe(true);
     const findings = await engine.examine();
@@ -229,7 +232,7 @@ describe.skipIf(ETCD === undefined)('settings of etcd (needs etcd-server)', () =
       const options = { method: 'POST', body: JSON.stringify(body) };
       return (await (await fetch(cluster.endpoints[0] + path, options)).json()) as object;
     };
-    // The compaction that the trim asked for takes a moment.
+    // The compaction that the trim requested takes a moment.
     const repaired = async (): Promise<string> => {
       await post('/v3/maintenance/defragment', {});
       const alarm = '/v3/maintenance/alarm';
@@ -240,7 +243,7 @@ describe.skipIf(ETCD === undefined)('settings of etcd (needs etcd-server)', () =
     await expect.poll(repaired).toBe('appended');
   });
 
-  test('user and password, also when a token expires', async () => {
+  test('user and password work, also when a token expires', async () => {
     const cluster = await EtcdCluster.start();
     onTestFinished(() => cluster.stop());
     const [endpoint] = cluster.endpoints;
@@ -254,7 +257,7 @@ describe.skipIf(ETCD === undefined)('settings of etcd (needs etcd-server)', () =
     const endpoints = cluster.endpoints;
     const log = await (await connect({ endpoints, user: 'root', password: 'secret' })).log('a');
     expect(await log.append(1n, entry('one'))).toBe('appended');
-    // A server that is started again has forgotten its tokens.
+    // A restarted server has forgotten its tokens.
     const [node] = cluster.nodes;
     await node!.kill();
     node!.start();
@@ -266,7 +269,7 @@ describe.skipIf(ETCD === undefined)('settings of etcd (needs etcd-server)', () =
     await expect(wrong).rejects.toThrow(/authentication failed/);
   });
 
-  test('TLS: a certificate that is trusted, and one that is not', async () => {
+  test('TLS accepts a trusted certificate and refuses another one', async () => {
     const directory = await temporaryDirectory();
     const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
     const names = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1'];

@@ -20,7 +20,7 @@ describe.skipIf(ETCD === undefined)('lodestore/etcd (needs etcd-server)', () => 
     };
   });
 
-  test('a winner whose lease ends has lost, and another is elected', async () => {
+  test('a winner whose lease expires has lost, and another is elected', async () => {
     const { signal } = new AbortController();
     const engine = await connect();
     const { lost } = await engine.elector('lease').campaign('first', { signal });

@@ -6,14 +6,14 @@ import { LogUnavailableError } from '../../src/replicated/log/log-errors.ts';
 import { engineSuite } from '../support/engines/engine-suite.ts';
 import { isNatsFit, NatsCluster } from '../support/engines/nats-cluster.ts';
 
-test('versions that cannot keep the promise are refused by name', () => {
+test('versions that cannot keep the guarantees are refused', () => {
   for (const version of ['2.9.10', '2.10.26', 'x']) expect(unfitNatsVersion(version)).toBeDefined();
   for (const version of ['2.10.27', '2.11.0', '3.0.0']) {
     expect(unfitNatsVersion(version)).toBeUndefined();
   }
 });
 
-test('options are checked', async () => {
+test('invalid options are refused', async () => {
   const servers = ['127.0.0.1:1'];
   const wrong = [
     {},
@@ -44,7 +44,7 @@ describe.skipIf(!isNatsFit())('lodestore/nats (needs nats-server 2.10.27)', () =
     };
   });
 
-  test('a server that does not sync each entry is refused where it can be seen', async () => {
+  test('a server that does not sync each entry is refused if monitoring shows it', async () => {
     const lax = await NatsCluster.start({ syncInterval: '2m' });
     onTestFinished(() => lax.stop());
     const { servers, monitors } = lax;

@@ -8,7 +8,7 @@ import { POSTGRES, PostgresServer } from '../support/engines/postgres-server.ts'
 
 const AWAY = 'postgres://lodestore:secret@127.0.0.1:1/postgres';
 
-test('options are checked', async () => {
+test('invalid options are refused', async () => {
   const servers = [AWAY];
   const wrong = [
     {},
@@ -27,7 +27,7 @@ test('options are checked', async () => {
   await expect(connecting).rejects.not.toThrow(/secret/);
 });
 
-test('settings that cannot keep the promise are unfit', () => {
+test('settings that cannot keep the guarantees are unfit', () => {
   const fit = {
     version: 150_006,
     isStandby: false,
@@ -64,7 +64,7 @@ describe.skipIf(POSTGRES === undefined)('lodestore/postgres (needs PostgreSQL 15
     };
   });
 
-  test('many open at once: the tables are made once', async () => {
+  test('many concurrent opens create the tables once', async () => {
     const open = (): Promise<PostgresEngine> =>
       PostgresEngine.connect({ servers: [url], schema: 'fresh' });
     const opened = await Promise.all([open(), open(), open(), open()]);
@@ -79,7 +79,7 @@ describe.skipIf(POSTGRES === undefined)('lodestore/postgres (needs PostgreSQL 15
     await expect(PostgresEngine.connect({ servers: [lax.url] })).rejects.toMatchObject(expected);
   });
 
-  test('the examination says what is right and what is not', async () => {
+  test('the examination reports good and bad settings', async () => {
     const findings = await (await connect()).examine();
     expect(findings.map(({ check, state }) => `${check}: ${state}`)).toEqual([
       'endpoint: warning',

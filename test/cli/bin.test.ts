@@ -23,7 +23,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(home, { recursive: true, force: true }));
 
-/** Runs the program with the options of no test runner. */
+/** Runs the program without the options of the test runner. */
 function start(argv: readonly string[]): ChildProcessByStdio<null, Readable, Readable> {
   const env = { ...process.env };
   delete env['NODE_OPTIONS'];
@@ -45,11 +45,11 @@ async function runBin(...argv: string[]): Promise<{ code: number; out: string; e
   return { code, out, err };
 }
 
-test('the file that the package names as its program can be run as one', async () => {
+test('the program file of the package is executable', async () => {
   expect(await readFile(main, 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/);
 });
 
-test('its threads find their entry: a merge runs on one', async () => {
+test('the program finds its thread entry: a merge runs on a thread', async () => {
   const directory = await closedStore();
   expect(await runBin('merge', directory)).toMatchObject({ code: 0, err: '' });
 });
@@ -83,7 +83,7 @@ async function largeStore(): Promise<string> {
   return directory;
 }
 
-test('a reader that has seen enough: quiet success', async () => {
+test('a reader that closes the pipe early causes no error', async () => {
   const child = start(['dump', await largeStore()]);
   let err = '';
   child.stderr.on('data', (text) => (err += String(text)));
@@ -94,12 +94,12 @@ test('a reader that has seen enough: quiet success', async () => {
   expect([code, signal, err]).toEqual([0, null, '']);
 });
 
-test('Ctrl-C in the middle of a dump', async () => {
+test('Ctrl-C interrupts a dump', async () => {
   const child = start(['dump', await largeStore()]);
   let err = '';
   child.stderr.on('data', (text) => (err += String(text)));
   await once(child.stdout, 'data');
-  // The pipe fills up while the reader of stdout has ended: the dump cannot end before the signal comes.
+  // The pipe is full and its reader is paused, so the dump cannot end before the signal arrives.
   child.stdout.pause();
   child.kill('SIGINT');
   child.stdout.resume();
@@ -108,7 +108,7 @@ test('Ctrl-C in the middle of a dump', async () => {
   expect(err).toBe('lodestore: interrupted; nothing has been changed\n');
 });
 
-test('threads: a store large enough for them is dumped whole', async () => {
+test('a store large enough for threads is dumped completely', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory, { mergeBytes: 1 << 30 });
   const data = new Uint8Array(1 << 20);

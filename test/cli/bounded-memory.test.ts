@@ -9,7 +9,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 const REGISTER = new URL('../support/register-typescript.mjs', import.meta.url).href;
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
-/** Room for the program and its sources as they are compiled, and little else. */
+/** Enough for the program and its compiled sources, and little else. */
 const HEAP_MIB = 56;
 const DATA_BYTES = 300;
 const LINES = 400_000;
@@ -32,7 +32,7 @@ function collect(stream: Readable): { text: string } {
   return collected;
 }
 
-test('import of more than its heap holds', async () => {
+test('import handles more data than fit into the heap', async () => {
   const child = start(['import', '--dry-run', '/nowhere']);
   const [out, err] = [collect(child.stdout), collect(child.stderr)];
   const data = Buffer.alloc(DATA_BYTES, 7).toString('base64');
@@ -51,7 +51,7 @@ test('import of more than its heap holds', async () => {
   expect(LINES * data.length).toBeGreaterThan(2 * HEAP_MIB * 1024 * 1024);
 });
 
-test('export of more than its heap holds, to a reader that is slow', async () => {
+test('export handles more data than fit into the heap, with a slow reader', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory);
   const data = new Uint8Array(DATA_BYTES);
@@ -75,17 +75,17 @@ test('export of more than its heap holds, to a reader that is slow', async () =>
   expect([(await closed)[0], err.text, lines]).toEqual([0, '', LINES]);
 });
 
-test('Ctrl-C while a store is open: it is closed, and what is durable is said', async () => {
+test('Ctrl-C during an import closes the store and reports what is durable', async () => {
   const directory = await temporaryDirectory();
   const child = start(['import', directory]);
   const err = collect(child.stderr);
   const closed = once(child, 'close') as Promise<[number | null, string | null]>;
-  // It goes away before it has read all.
+  // The process exits before it has read everything.
   child.stdin.on('error', () => undefined);
   for (let key = 0; key < 30_000; key++) {
     child.stdin.write(`{"key":"${key}","value":"1"}\n`);
   }
-  // The log is there once the first batches are being written.
+  // The log exists once the first batches are being written.
   await expect
     .poll(
       async () => {

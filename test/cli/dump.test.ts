@@ -19,7 +19,7 @@ async function smallStore(): Promise<string> {
   return directory;
 }
 
-test('key, value and length; the bytes only when asked for', async () => {
+test('dump prints key, value and length, and the data only on request', async () => {
   const directory = await smallStore();
   const plain = await runCli(['dump', directory]);
   expect(plain).toEqual({
@@ -31,7 +31,7 @@ test('key, value and length; the bytes only when asked for', async () => {
   expect(data.out).toBe(`1 7 0\n9007199254740993 5 2 cafe\n${MAX} ${MAX} 1 01\n`);
 });
 
-test('--json: one object a line, no digit of a u64 lost', async () => {
+test('--json prints one object per line with all digits of a u64', async () => {
   const directory = await smallStore();
   const { out } = await runCli(['dump', '--json', directory]);
   expect(
@@ -104,7 +104,7 @@ test.each([
   expect(code).toBe(2);
 });
 
-test('a damaged store: nothing but the error; with --damaged what verifies, and what does not', async () => {
+test('a damaged store gives only the error; --damaged prints what is valid and names the damage', async () => {
   const directory = await closedStore();
   const whole = (await runCli(['dump', directory])).out.split('\n');
   const { out } = await runCli(['inspect', '--json', '--frames', directory]);
@@ -137,7 +137,7 @@ test('a damaged store: nothing but the error; with --damaged what verifies, and 
   expect(await fingerprint(directory)).toEqual(before);
 });
 
-test('--damaged with a snapshot that has lost its header, its end, or a chunk', async () => {
+test('--damaged reads a snapshot without its header, its end or a chunk', async () => {
   const directory = await closedStore();
   const name = nth(await namesIn(directory, 'snapshot_'), 0);
   const whole = await runCli(['dump', directory]);
@@ -155,7 +155,7 @@ test('--damaged with a snapshot that has lost its header, its end, or a chunk', 
   }
 });
 
-test('--damaged on a sound store is a dump like any other', async () => {
+test('--damaged prints a sound store as dump does', async () => {
   const directory = await smallStore();
   const { code, err, out } = await runCli(['dump', '--damaged', directory]);
   expect([code, err]).toEqual([0, '']);

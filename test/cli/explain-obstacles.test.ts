@@ -27,7 +27,7 @@ async function told(directory: string): Promise<Told> {
   return { ...(JSON.parse(out) as Omit<Told, 'code'>), code };
 }
 
-/** Nobody's rights are asked but those that the test gives. */
+/** Grants only the permissions that the test names. */
 function accessOf(
   userId: number,
   owners: (path: string) => PathOwner,
@@ -62,7 +62,7 @@ function expectBlocked(found: Told, reason: RegExp, why: RegExp): void {
   expect(found.next.why).toMatch(why);
 }
 
-describe('something of another kind is in the way', () => {
+describe('an object of another type is in the way', () => {
   test('a directory where the lock file should be', async () => {
     const directory = await closedStore();
     rmSync(join(directory, 'lodestore.lock'));
@@ -77,7 +77,7 @@ describe('something of another kind is in the way', () => {
     await expect(MetadataStore.open(directory)).rejects.toMatchObject({ code: 'LODESTORE_IO' });
   });
 
-  test("a file in the lease's place", async () => {
+  test('a file instead of the lease', async () => {
     const directory = await closedStore();
     writeFileSync(join(directory, 'lodestore.lease'), '');
     const before = await fingerprint(directory);
@@ -86,7 +86,7 @@ describe('something of another kind is in the way', () => {
   });
 });
 
-describe('the system refuses what opening would do', () => {
+describe('the system refuses an operation of open', () => {
   test.each(['EACCES', 'EROFS', 'EPERM'] as const)('the lock file: %s', async (error) => {
     const fs = machineWith(new Map(subject.files).set('lodestore.lock', new Uint8Array(0)));
     const before = storeFiles(fs);
@@ -107,7 +107,7 @@ describe('the system refuses what opening would do', () => {
     expectBlocked(found, new RegExp(`/s: no file can be created or removed in it: ${error}`), /./);
   });
 
-  test('files of others in a sticky directory', async () => {
+  test('files of other users in a sticky directory', async () => {
     const owners = (path: string): PathOwner =>
       path === '/s' ? { userId: 0, isSticky: true } : { userId: 7, isSticky: false };
     const found = await toldOn(machineWith(subject.files), accessOf(1000, owners));
@@ -116,7 +116,7 @@ describe('the system refuses what opening would do', () => {
     expect((await toldOn(machineWith(subject.files), accessOf(0, owners))).state).toBe('opens');
   });
 
-  test('owners are mixed: it opens for one, and says so', async () => {
+  test('files of mixed owners open for one user, and the report says so', async () => {
     const owners = (path: string): PathOwner => ({
       userId: path.endsWith('5') ? 0 : 1000,
       isSticky: false,
@@ -135,7 +135,7 @@ const HOOK = new URL('../support/register-typescript.mjs', import.meta.url).href
 const RUN = new URL('../../src/cli/run.ts', import.meta.url).href;
 const NOBODY = 65_534;
 
-/** Loads the program, becomes another user, then runs it. */
+/** Loads the program, changes the user, then runs it. */
 const AS_NOBODY = `
   const { run } = await import(${JSON.stringify(RUN)});
   process.setgroups([]);
@@ -146,7 +146,7 @@ const AS_NOBODY = `
   process.exitCode = await run(process.argv.slice(1), { stdout, stderr, signal });
 `;
 
-/** As another user, which only root can become. */
+/** The output for another user; only root can change the user. */
 function toldNobody(directory: string): Told {
   const script = ['--import', HOOK, '--input-type=module', '-e', AS_NOBODY, '--'];
   const args = [...script, 'explain', '--json', directory];
@@ -165,11 +165,11 @@ describe.runIf(process.geteuid?.() === 0)('as another user', () => {
     return directory;
   }
 
-  test('what it owns opens', async () => {
+  test('its own files open', async () => {
     expect(toldNobody(await ownedBy(NOBODY))).toMatchObject({ code: 0, state: 'opens' });
   });
 
-  test('what root owns is read, and does not open to be written', async () => {
+  test("root's files are readable but do not open for writing", async () => {
     const found = toldNobody(await ownedBy(0));
     expectBlocked(found, /no file can be created or removed in it: EACCES/, /run as that user/);
     expect(found.because.join('\n')).toMatch(/lodestore\.lock: it cannot be written: EACCES/);
@@ -194,7 +194,7 @@ describe.runIf(process.geteuid?.() === 0)('as another user', () => {
   });
 });
 
-test('damage beneath a running process: it is not to be closed', async () => {
+test('for damage under a running process, the advice is not to close it', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory, SMALL_LOGS);
   await insertBatches(store, 0, 300);

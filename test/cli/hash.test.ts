@@ -31,7 +31,7 @@ async function storeOff(error: bigint): Promise<{ directory: string; indexOffset
   return { directory, indexOffset };
 }
 
-test('prints hash, records and last sequence, and leaves the directory as it was', async () => {
+test('hash prints hash, records and last sequence and changes nothing', async () => {
   const directory = await closedStore();
   const before = await fingerprint(directory);
   const store = await MetadataStore.open(directory, { readOnly: true });
@@ -47,7 +47,7 @@ test('prints hash, records and last sequence, and leaves the directory as it was
   expect(await fingerprint(directory)).toEqual(before);
 });
 
-test('beside a store that is open', async () => {
+test('hash works beside an open store', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory);
   for (const { key, value, data } of RECORDS) {
@@ -74,7 +74,7 @@ test.each([
   expect(out.slice(0, 32)).toBe(contentHashOf(records));
 });
 
-test('a damaged store has none', async () => {
+test('hash rejects a damaged store', async () => {
   const directory = await closedStore();
   const name = readdirSync(directory).find((file) => file.startsWith('snapshot_')) ?? '';
   const bytes = readFileSync(join(directory, name));
@@ -85,7 +85,7 @@ test('a damaged store has none', async () => {
   expect(err).toContain('is damaged at offset');
 });
 
-test('verify compares the hash in the index with the records: another one is damage', async () => {
+test('verify reports a wrong content hash in the index as damage', async () => {
   expect((await runCli(['verify', (await storeOff(0n)).directory])).code).toBe(0);
   const { directory, indexOffset } = await storeOff(1n);
   const { code, out, err } = await runCli(['verify', directory]);

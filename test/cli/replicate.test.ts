@@ -9,7 +9,7 @@ import { HOOK_MS } from '../support/engines/engine-process.ts';
 import { ETCD, EtcdCluster } from '../support/engines/etcd-cluster.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-test('an engine is given by its address', () => {
+test('an engine address is parsed', () => {
   expect(parseEngine('etcd://a:2379,b:2379').kind).toBe('etcd');
   expect(parseEngine('etcds://u:p@a:2379/meta/').kind).toBe('etcd');
   expect(parseEngine('nats://a:4222').kind).toBe('nats');
@@ -19,7 +19,7 @@ test('an engine is given by its address', () => {
   }
 });
 
-test('an engine that does not answer is exit code 4, a missing option 2', async () => {
+test('an engine that does not answer gives exit code 4, a missing option 2', async () => {
   const away = ['--engine', 'etcd://127.0.0.1:1', '--log', 'a'];
   const { code, err } = await runCli(['replicate', 'status', ...away]);
   expect([code, err]).toEqual([4, expect.stringContaining('no endpoint answers')]);
@@ -27,7 +27,7 @@ test('an engine that does not answer is exit code 4, a missing option 2', async 
   expect((await runCli(['replicate', 'statsu'])).code).toBe(2);
 });
 
-test('the doctor says when no new node can be built', () => {
+test('the doctor reports that no new node can be built', () => {
   const view = { engine: 'e', log: 'l', first: 100n, last: 200n, entries: 101n };
   const states = (checkpoints: { name: string; position: bigint }[] | undefined): string[] =>
     ofLog({ ...view, checkpoints }).map(({ check, state }) => `${check}: ${state}`);
@@ -44,7 +44,7 @@ describe.skipIf(ETCD === undefined)('lodestore replicate (needs etcd-server)', (
   }, HOOK_MS);
   afterAll(() => cluster.stop(), HOOK_MS);
 
-  test('status, checkpoint, doctor, promote', async () => {
+  test('status, checkpoint, doctor and promote work', async () => {
     const directory = await temporaryDirectory();
     const checkpoints = join(directory, 'checkpoints');
     const engine = await EtcdEngine.connect({ endpoints: cluster.endpoints });

@@ -16,7 +16,7 @@ const OPTIONS = { mergeBytes: 2 ** 40, retain: { bytes: 2 ** 30 } };
 const HOOK = new URL('../support/register-typescript.mjs', import.meta.url).href;
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
-/** Batches 1 and 2 are merged, 3 to 5 are not; 4 and 5 are one group. */
+/** Batches 1 and 2 are merged, 3 to 5 are not; 4 and 5 form one group. */
 async function filled(): Promise<{ directory: string; store: MetadataStore }> {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory, OPTIONS);
@@ -38,8 +38,8 @@ const LINES = [
 ];
 
 /**
- * Without what a running store touches meanwhile: its lease, its notes for followers, and the log
- * that it prepares to follow log 2.
+ * Ignores what a running store changes: its lease, its notes for followers, and the log that it
+ * prepares after log 2.
  */
 async function fingerprintAtRest(directory: string): Promise<string[]> {
   const lines = await fingerprint(directory);
@@ -47,7 +47,7 @@ async function fingerprintAtRest(directory: string): Promise<string[]> {
   return lines.filter((line) => !touched.some((name) => line.includes(name)));
 }
 
-test('prints what the logs hold, beside a running store, and changes nothing', async () => {
+test('tail prints the batches in the logs beside a running store and changes nothing', async () => {
   const { directory, store } = await filled();
   const before = await fingerprintAtRest(directory);
   expect(before).toHaveLength(4);
@@ -71,7 +71,7 @@ test('prints what the logs hold, beside a running store, and changes nothing', a
   expect((await runCli(['tail', directory])).out).toBe(all.out);
 });
 
-test('the bytes only when asked for; --json prints one object per batch', async () => {
+test('tail prints data only on request; --json prints one object per batch', async () => {
   const { directory, store } = await filled();
   expect((await runCli(['tail', '--data', directory])).out).toContain('1 put 1 10 3 6f6e65\n');
   const { out } = await runCli(['tail', '--json', directory]);
@@ -92,7 +92,7 @@ test('the bytes only when asked for; --json prints one object per batch', async 
   await store.close();
 });
 
-test('goes on from log to log, also behind one that a crash has left without a seal', async () => {
+test('tail continues from log to log, also after one that a crash left without a seal', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory, { ...OPTIONS, rotateBytes: 65_536 });
   const data = new Uint8Array(45_000);
@@ -101,7 +101,7 @@ test('goes on from log to log, also behind one that a crash has left without a s
     crypto.getRandomValues(data);
     await store.insertBatch([{ type: 'put', key: ++last, value: 1, data }]);
   }
-  // As the machine would find it after a crash: the last log has no seal.
+  // As after a crash: the last log has no seal.
   const crashed = await temporaryDirectory();
   for (const name of await readdir(directory)) {
     if (/^(log|snapshot)_/.test(name)) await copyFile(join(directory, name), join(crashed, name));
@@ -114,7 +114,7 @@ test('goes on from log to log, also behind one that a crash has left without a s
   await again.close();
 });
 
-test('a position that merges have passed, or that nobody has reached, is no silence', async () => {
+test('an expired position and one after the end are errors', async () => {
   const { directory, store } = await filled();
   await store.close();
   await rm(join(directory, logName(1)));
@@ -127,7 +127,7 @@ test('a position that merges have passed, or that nobody has reached, is no sile
   expect(ahead.err).toMatch(/the last batch is 5/);
 });
 
-test('exit codes: damage, wrong usage, nothing there', async () => {
+test('tail gives exit codes for damage, wrong usage and a missing store', async () => {
   const { directory, store } = await filled();
   await store.close();
   await flipByte(directory, logName(1), 180);
@@ -144,7 +144,7 @@ test('exit codes: damage, wrong usage, nothing there', async () => {
   expect(help.out).toMatch(/Example:\n {2}lodestore tail /);
 });
 
-test('--follow prints what is committed, over rotations and merges, until Ctrl-C', async () => {
+test('--follow prints new batches across rotations and merges until Ctrl-C', async () => {
   const { directory, store } = await filled();
   const child = spawn(process.execPath, ['--import', HOOK, MAIN, 'tail', '--follow', directory], {
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,7 +1,7 @@
 /**
- * Chaos of real engines: rival writers append to one log while servers are killed, stopped, and
- * killed all at once. `npm run test:engines -- --engine etcd --seconds 60 --seed 1`. Ends with exit
- * code 1 if an acknowledged entry is lost, and prints what it covered.
+ * Chaos test of real engines: rival writers append to one log while servers are killed, stopped,
+ * and killed all at once. `npm run test:engines -- --engine etcd --seconds 60 --seed 1`. Exits with
+ * code 1 if an acknowledged entry is lost, and prints the coverage.
  */
 import { parseArgs } from 'node:util';
 import { ETCD, EtcdCluster } from '../support/engines/etcd-cluster.ts';
@@ -41,7 +41,7 @@ const TARGETS: Readonly<Record<string, () => Promise<ChaosTarget | undefined>>> 
     const server = await PostgresServer.start();
     const connect = (): Promise<PostgresEngine> =>
       PostgresEngine.connect({ servers: [server.url] });
-    // The processes of the server end with their parent; it is started again when they have.
+    // The server's processes end with their parent; the server restarts after that.
     return {
       nodes: [server.node],
       connect,

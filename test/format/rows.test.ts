@@ -11,7 +11,7 @@ function decode(batches: Parameters<typeof groupOf>[0], recordCount?: number) {
   return decodeGroup(group.decoded, group.batchCount, recordCount ?? group.recordCount);
 }
 
-test('one batch has no table, several have', () => {
+test('one batch has no table, several batches have one', () => {
   expect(decode([[ROW, DELETE]])).toMatchObject({ batchRecordCounts: Uint32Array.of(2) });
   expect(decode([[ROW], [], [DELETE, ROW]])).toMatchObject({
     rows: groupOf([[ROW, DELETE, ROW]]).decoded,
@@ -21,7 +21,7 @@ test('one batch has no table, several have', () => {
 });
 
 describe('refused', () => {
-  test('rows that are not as many as the header says', () => {
+  test('a number of rows that differs from the header', () => {
     expect(decode([[ROW, DELETE]], 1)).toMatch(/number of rows differs/);
     expect(decode([[ROW], [DELETE]], 3)).toMatch(/number of rows differs/);
   });
@@ -44,7 +44,7 @@ describe('refused', () => {
 
   test('a delete with data', () => {
     expect(countRows(groupOf([[{ ...DELETE, data: Uint8Array.of(1) }]]).decoded)).toBe(-1);
-    // A value whose low half is zero is none.
+    // A value whose low half is zero is not a delete.
     expect(countRows(groupOf([[{ ...ROW, value: 2n ** 32n }]]).decoded)).toBe(1);
   });
 });

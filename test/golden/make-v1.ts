@@ -1,9 +1,8 @@
 /**
- * Made test/golden/v1, once. Kept so that it can be seen how; it refuses to run where the
- * directories are.
+ * Made test/golden/v1, once. Kept as documentation; it refuses to run where the directories exist.
  *
- * Run from the package's directory:
- * `node --import ./test/support/register-typescript.mjs test/golden/make-v1.ts`
+ * Run from the package's directory: `node --import ./test/support/register-typescript.mjs
+ * test/golden/make-v1.ts`
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -98,7 +97,8 @@ async function makeGroups(): Promise<void> {
 }
 
 /**
- * Batches without rows, which the store does not write: as bytes, since a reader must take them.
+ * Batches without rows. The store does not write them, but a reader must accept them, so they are
+ * made as bytes.
  */
 async function makeEmptyBatches(): Promise<void> {
   const shop = new Workshop();
@@ -179,7 +179,7 @@ async function makeSnapshots(): Promise<void> {
   save('g2-merged-again-chunks-copied', trimmed(wide.files()), wide.dump());
 }
 
-/** A directory whose last log ends in a large group, and the state without that group. */
+/** A directory whose last log ends with a large group, and its records without that group. */
 async function tornBase(): Promise<{
   files: Files;
   before: string;

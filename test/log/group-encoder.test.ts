@@ -13,7 +13,7 @@ function encodeBehind(lastSequence: bigint): EncodedWrite {
   return finishAtOnce(new GroupEncoder().encode(position, SEED, parts));
 }
 
-test('no frame is made whose sequence begins again at 0: no reader would take it', () => {
+test('a frame whose sequence would wrap to 0 is not made, because no reader would accept it', () => {
   const last = 2n ** 64n - 1n;
   expect(encodeBehind(last - 2n).after.lastSequence).toBe(last);
   expect(() => encodeBehind(last - 1n)).toThrow('sequences are u64');

@@ -24,7 +24,7 @@ async function cli(args: readonly string[], signal = new AbortController().signa
   return { code, out, err };
 }
 
-test('each command does its work on a node that is not running', async () => {
+test('each command works on a stopped node', async () => {
   const data = await temporaryDirectory();
   const node = await openNode(data);
   await node.createBucket('b');
@@ -56,7 +56,7 @@ test('each command does its work on a node that is not running', async () => {
   expect(await cli(['nonsense'])).toMatchObject({ code: 2 });
 });
 
-test('start makes keys that only the owner reads, says where it listens, and stops by a signal', async () => {
+test('start creates keys that only the owner can read, prints its address, and stops on a signal', async () => {
   const data = await temporaryDirectory();
   const stop = new AbortController();
   let said = '';

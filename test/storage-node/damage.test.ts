@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { bytesOf, get, openNode, put } from './support/nodes.ts';
 
-/** Flips a bit of the first place in the volumes where these bytes are. */
+/** Flips a bit of the first occurrence of these bytes in the volumes. */
 async function flip(directory: string, bytes: Buffer): Promise<void> {
   for (const name of await readdir(join(directory, 'volumes'))) {
     const path = join(directory, 'volumes', name);
@@ -18,7 +18,7 @@ async function flip(directory: string, bytes: Buffer): Promise<void> {
   throw new Error('the bytes are in no volume');
 }
 
-test('damage is told once for each place, by whatever meets it: reads, scrub, compaction', async () => {
+test('damage is reported once per place by reads, scrub or compaction', async () => {
   const directory = await temporaryDirectory();
   const told: string[] = [];
   const node = await openNode(directory, { onError: ({ message }) => told.push(message) });
@@ -49,7 +49,7 @@ test('damage is told once for each place, by whatever meets it: reads, scrub, co
   expect(told.filter((text) => text.includes('(b/unread)'))).toHaveLength(1);
 });
 
-test('compaction tells of the damage that keeps it from emptying a volume', async () => {
+test('compaction reports damage that keeps it from emptying a volume', async () => {
   const directory = await temporaryDirectory();
   const told: string[] = [];
   const node = await openNode(directory, { onError: ({ message }) => told.push(message) });

@@ -38,7 +38,7 @@ const RECORDS: readonly Partial<RecordContent>[] = [
   { kind: 'bucket', key: 1n, name: Buffer.from('bucket'), meta: Buffer.from([2, 0, 0x80, 8, 0]) },
 ];
 
-/** As docs/VOLUMES.md has it. */
+/** As in docs/VOLUMES.md. */
 function volume(): Buffer {
   const header = {
     nodeId,
@@ -72,6 +72,6 @@ function volume(): Buffer {
   return Buffer.concat(pieces);
 }
 
-test('a volume is written byte for byte as the golden file', () => {
+test('a volume is written byte for byte like the golden file', () => {
   expect(Buffer.compare(volume(), readFileSync(GOLDEN))).toBe(0);
 });

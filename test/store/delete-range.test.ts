@@ -39,7 +39,7 @@ async function expectContents(store: MetadataStore, model: Model): Promise<void>
 }
 
 describe('deleteRange', () => {
-  test('deletes in every layer, and after each way to come back', async () => {
+  test('deletes in every layer, and after every kind of reopen', async () => {
     let fs = new CrashFs({ trace: false });
     const model: Model = new Map();
     let store = await openOn(fs, '/s', NO_MERGES);
@@ -61,7 +61,7 @@ describe('deleteRange', () => {
     await store.deleteRange({ gt: 24_000 });
     drop(model, 24_001, 2 ** 40);
     await expectContents(store, model);
-    // The logs are read again, beside the snapshot.
+    // The logs are read again, with the snapshot.
     fs = fs.minimalCrash();
     store = await openOn(fs, '/s', NO_MERGES);
     await expectContents(store, model);
@@ -164,11 +164,11 @@ describe('deleteRange', () => {
     await follower.close();
   });
 
-  test('of nothing is an update all the same; without bounds it is refused', async () => {
+  test('of an empty range is an update; without bounds it is refused', async () => {
     const store = await openOn(new CrashFs({ trace: false }), '/s', NO_MERGES);
     await store.insertBatch(batchOf(0, 10, 1));
     expect(await store.deleteRange({ gte: 100 })).toEqual({ sequence: 2n });
-    // Contradictory bounds add nothing to the batch, which is empty then.
+    // Contradictory bounds add nothing to the batch, which is then empty.
     expect(await store.deleteRange({ gte: 9, lt: 3 })).toEqual({ sequence: 2n });
     expect(store.size).toBe(10);
     await expect(store.deleteRange({})).rejects.toThrow(/range must have a bound/);
@@ -186,7 +186,7 @@ describe('deleteRange', () => {
     await store.close();
   });
 
-  test('inline, beside conditions, and while batches queue', async () => {
+  test('works inline, with conditions, and while batches queue', async () => {
     const fs = new CrashFs({ trace: false });
     const inline = await openOn(fs, '/s', { ...NO_MERGES, commits: 'inline' });
     inline.insertBatchSync(batchOf(0, 1000, 1));
@@ -215,13 +215,13 @@ describe('deleteRange', () => {
     await store.close();
   });
 
-  test('a write that fails takes nothing away', async () => {
+  test('deletes nothing if its write fails', async () => {
     const fs = new CrashFs({ trace: false });
     const store = await openOn(fs, '/s', NO_MERGES);
     await store.insertBatch(batchOf(0, 5000, 1));
     await store.deleteRange({ gte: 4000 });
     fs.faults.add({ call: 'write', error: 'ENOSPC', mode: 'sticky' });
-    // A batch that also puts may not use the space that is kept for deletes.
+    // A batch that also puts may not use the space reserved for deletes.
     const batch = new WriteBatch().deleteRange({ gte: 1000 }).put(1, 1);
     await expect(store.insertBatch(batch)).rejects.toMatchObject({ outcome: 'not-applied' });
     expect(store.size).toBe(4000);

@@ -3,7 +3,7 @@ import { EveryCall, PATHS } from '../../property-tests/campaign/every-call.ts';
 import { everyNth } from '../support/effort.ts';
 
 const EVERY = everyNth(8);
-/** Each run takes other calls; a failure names its call. */
+/** Each run tests other calls; a failure names its call. */
 const FIRST = 1 + Math.floor(Math.random() * EVERY);
 
 /** The long form is part of `npm run test:crash`. */

@@ -6,7 +6,7 @@ import type { StoreEnvironment } from '../../src/store/open/environment.ts';
 import { CrashFs } from '../../src/testing/index.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';
 
-/** Timers that ring when the test says so. */
+/** Timers that fire when the test says so. */
 class Timers {
   readonly #waiting: { readonly atMs: number; readonly ring: () => void }[] = [];
   #nowMs = 0;
@@ -20,7 +20,7 @@ class Timers {
     };
   };
 
-  /** Lets `ms` pass, and what rings meanwhile do its work. */
+  /** Lets `ms` pass, and lets the timers that fire do their work. */
   async pass(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms;
     for (;;) {
@@ -37,7 +37,7 @@ class Timers {
   }
 }
 
-/** Whatever a simulated file system does ends within some turns. */
+/** Calls of a simulated file system end within some turns. */
 async function settled(): Promise<void> {
   for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
@@ -75,7 +75,7 @@ async function codeOf(promise: Promise<unknown>): Promise<string | undefined> {
 const keysOf = (store: MetadataStore): number[] => [...store.keys()].map(Number);
 
 describe('a follower', () => {
-  test('shows a batch 100 ms after it was acknowledged, 150 behind others', async () => {
+  test('shows a batch 100 ms after its acknowledgement, 150 ms behind others', async () => {
     const room = new Room();
     const writer = await room.open();
     const follower = await room.follow();
@@ -85,7 +85,7 @@ describe('a follower', () => {
     await room.timers.pass(1);
     expect(keysOf(follower)).toEqual([1]);
     expect(follower.stats()).toMatchObject({ lastSequence: 1n, records: 1 });
-    // The note of this one waits for 50 ms after that of the one before.
+    // The note of this batch waits for 50 ms after the preceding note.
     await writer.put(2, 2);
     await writer.put(3, 3);
     await room.timers.pass(150);
@@ -94,12 +94,12 @@ describe('a follower', () => {
     await writer.close();
   });
 
-  test('opened beside a writer, shows all that is settled, without what is in flight', async () => {
+  test('opened beside a writer shows everything settled and nothing in flight', async () => {
     const room = new Room();
     const writer = await room.open();
     for (const key of [1, 2, 3]) await writer.put(key, key);
     const follower = await room.follow();
-    // The note of the first was written at once; a later group proves the one before it.
+    // The note of the first was written at once; a later group proves the preceding one.
     expect(keysOf(follower)).toEqual([1, 2]);
     await room.timers.pass(150);
     expect(keysOf(follower)).toEqual([1, 2, 3]);
@@ -107,7 +107,7 @@ describe('a follower', () => {
     await writer.close();
   });
 
-  test('shows a deleted range, with what its batch and later ones put into it', async () => {
+  test('shows a deleted range, with puts into it by its batch and later ones', async () => {
     const room = new Room();
     const writer = await room.open();
     for (const key of [1, 2, 3, 9]) await writer.put(key, key);
@@ -159,7 +159,7 @@ describe('a follower', () => {
     await writer.close();
   });
 
-  test('reads the directory whole when merges have passed it', async () => {
+  test('reads the whole directory after merges have passed it', async () => {
     const room = new Room();
     const writer = await room.open({}, { rotateBytes: 500, reserveBytes: 512 });
     await writer.put(1, 1);
@@ -174,7 +174,7 @@ describe('a follower', () => {
     await writer.close();
   });
 
-  test('a view that was taken before stays as it is', async () => {
+  test('does not change a view taken before', async () => {
     const room = new Room();
     const writer = await room.open();
     await writer.put(1, 1);
@@ -192,14 +192,14 @@ describe('a follower', () => {
   });
 });
 
-describe('what is not shown', () => {
-  test('a batch whose group is whole in the log, and is cut back and rejected', async () => {
+describe('a follower does not show', () => {
+  test('a batch whose group is whole in the log, but is truncated and rejected', async () => {
     const room = new Room();
     const writer = await room.open();
     const follower = await room.follow();
     await writer.put(1, 1);
     await room.timers.pass(200);
-    // The group is written whole; what stands behind it, up to the end of the block, is not.
+    // The group is written whole, but not the rest up to the end of the block.
     room.fs.faults.add({
       call: 'write',
       path: /\/log_/,
@@ -236,7 +236,7 @@ describe('what is not shown', () => {
   });
 });
 
-describe('a writer that is killed', () => {
+describe('after a kill of the writer', () => {
   test('its last batch shows when it was noted, or when the next writer has opened the store', async () => {
     const room = new Room();
     const writer = await room.open();
@@ -259,7 +259,7 @@ describe('a writer that is killed', () => {
 });
 
 describe('reached', () => {
-  test('resolves when the batch is visible, soon, whatever the interval is', async () => {
+  test('resolves soon after the batch is visible, whatever the interval', async () => {
     const room = new Room();
     const writer = await room.open();
     const follower = await room.follow({ follow: { everyMs: 60_000 } });
@@ -274,7 +274,7 @@ describe('reached', () => {
     await writer.close();
   });
 
-  test('ends by its signal, by a close, and by a failing look', async () => {
+  test('ends by its signal, by a close, and by a failed check', async () => {
     const room = new Room();
     const writer = await room.open();
     const follower = await room.follow();
@@ -306,7 +306,7 @@ describe('reached', () => {
 });
 
 describe('refresh', () => {
-  test('brings a read-only store up to date that does not follow by itself', async () => {
+  test('updates a read-only store that does not follow by itself', async () => {
     const room = new Room();
     const writer = await room.open();
     await writer.put(1, 1);
@@ -325,7 +325,7 @@ describe('refresh', () => {
     await writer.close();
   });
 
-  test('a directory with less is refused, and what was shown stays; more is shown', async () => {
+  test('refuses a directory with less and keeps what was shown; then shows more', async () => {
     const room = new Room();
     const writer = await room.open();
     await writer.put(1, 1);
@@ -346,7 +346,7 @@ describe('refresh', () => {
     await again.put(7, 7);
     await again.merge();
     await room.timers.pass(100);
-    // Nothing asks for its logs while its numbers are not higher.
+    // Its logs are not read while its numbers are not higher.
     await follower.refresh();
     expect(keysOf(follower)).toEqual([1, 2, 3]);
     await again.put(8, 8);
@@ -422,7 +422,7 @@ describe('refresh', () => {
     await follower.close();
   });
 
-  test('what a salvage has left is shown', async () => {
+  test('shows the result of a salvage', async () => {
     const room = new Room();
     const writer = await room.open({}, { rotateBytes: 500, reserveBytes: 512 });
     for (let key = 1; key <= 20; key++) await writer.put(key, key, new Uint8Array(100).fill(key));
@@ -445,7 +445,7 @@ describe('refresh', () => {
     await salvaged.close();
   });
 
-  test('another store in the directory is refused, and what was shown stays', async () => {
+  test('refuses another store in the directory and keeps what was shown', async () => {
     const room = new Room();
     const writer = await room.open();
     await writer.put(1, 1);
@@ -471,7 +471,7 @@ describe('refresh', () => {
   });
 });
 
-test('options of followers are checked', async () => {
+test('invalid options of followers are refused', async () => {
   const room = new Room();
   await (await room.open()).close();
   const refused = (options: unknown): Promise<unknown> => room.open(options as OpenOptions);

@@ -13,7 +13,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const ROWS = 60_000;
 
-/** A log of random or ascending keys; returns its path. */
+/** A log of random or ascending keys. Returns its path. */
 async function logOf(keyOf: (i: number) => number): Promise<string> {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory);
@@ -26,7 +26,7 @@ async function logOf(keyOf: (i: number) => number): Promise<string> {
   return join(directory, logName(1));
 }
 
-/** How often a job gives way. */
+/** Counts how often a job yields. */
 async function pausesWhile(job: (runner: InlineRunner) => Promise<unknown>): Promise<number> {
   let pauses = 0;
   const pause = async (): Promise<void> => {
@@ -37,7 +37,7 @@ async function pausesWhile(job: (runner: InlineRunner) => Promise<unknown>): Pro
   return pauses;
 }
 
-it('a log that is read and indexed on this thread is so in slices', async () => {
+it('a log that is read and indexed on this thread yields between slices', async () => {
   const words = randomWords(3);
   const path = await logOf(() => words());
   const expectedBytes = 60_000 * 20;
@@ -48,7 +48,7 @@ it('a log that is read and indexed on this thread is so in slices', async () => 
     expect(rows.reduce((sum, { rowCount }) => sum + rowCount, 0)).toBe(ROWS);
     pieces = rows;
   });
-  // Of 60,000 rows of 20 bytes: seven slices to read them, and eight for each of the two passes by
+  // 60,000 rows of 20 bytes: seven slices to read them, and eight for each of the two passes by
   // partition.
   expect(pauses).toBeGreaterThanOrEqual(7 + 2 * 8);
 

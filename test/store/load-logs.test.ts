@@ -11,7 +11,7 @@ import { readOnlyFiles } from '../support/read-only-files.ts';
 import type { TestRow } from '../support/rows.ts';
 import { logOf, STORE_ID } from '../support/small-directory.ts';
 
-/** Runs jobs here, as if there were threads, and notes them. */
+/** Runs jobs inline, as if there were threads, and records them. */
 class NotingRunner implements JobRunner {
   readonly parallelism: number;
   readonly jobs: Job[] = [];
@@ -94,7 +94,7 @@ function recordsIn(pieces: readonly RowPiece[]): string[] {
   return [...newest.values()].sort();
 }
 
-/** Groups of ten rows each, whose data no compression makes shorter. */
+/** Groups of ten rows each, with incompressible data. */
 function log(
   number: number,
   keyAt: (i: number) => number,
@@ -118,7 +118,7 @@ for (const [name, keyAt] of [
   ['keys that ascend at first', turning],
   ['keys in any order', scattered],
 ] as const) {
-  test(`${name}: in pieces or whole, the same is read`, async () => {
+  test(`${name}: pieces give the same rows as the whole log`, async () => {
     const { bytes } = await log(1, keyAt);
     const whole = await load([bytes], 1, { pieceBytes: bytes.length });
     const cut = await load([bytes], 2);
@@ -129,8 +129,8 @@ for (const [name, keyAt] of [
   });
 }
 
-test('rows of hot keys are looked through and packed as they come', async () => {
-  // Each log has keys of its own: what is dropped of an earlier one does not come again.
+test('rows of hot keys are searched and packed while they arrive', async () => {
+  // Each log has separate keys, so rows dropped from an earlier log do not reappear.
   const made = await Promise.all([1, 2, 3].map((n) => log(n, (i) => 100 * n + (i % 7))));
   const logs = made.map(({ bytes }) => bytes);
   const plain = await load(logs, 2);
@@ -160,7 +160,7 @@ test('a damaged log is found as it is', async () => {
   expect(shared.records).toEqual(alone.records);
 });
 
-test('of a key in two logs the row in the later one counts', async () => {
+test('the row in the later log wins for a key in two logs', async () => {
   const first = await log(1, ascending);
   const across = await log(2, (i) => 3 * i + (i % 2));
   const { records } = await load([first.bytes, across.bytes], 2);
@@ -168,7 +168,7 @@ test('of a key in two logs the row in the later one counts', async () => {
   expect(records).toContain('0 6 2003 2');
 });
 
-/** Notes how many files are open at a time. */
+/** Counts concurrently open files. */
 function countingFiles(fs: FileSystem, counts: { open: number; most: number }): FileSystem {
   return {
     ...fs,
@@ -184,7 +184,7 @@ function countingFiles(fs: FileSystem, counts: { open: number; most: number }): 
   };
 }
 
-test('however many logs there are, only a few are open at a time', async () => {
+test('only a few of many logs are open at a time', async () => {
   const { bytes } = await log(1, ascending);
   const counts = { open: 0, most: 0 };
   const many = Array.from({ length: 300 }, () => bytes);

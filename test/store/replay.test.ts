@@ -7,7 +7,7 @@ import { replayed } from '../support/replayed.ts';
 import { publishRows, type TestRow } from '../support/rows.ts';
 
 const KEYS = 300;
-/** Keys on both sides of 2^32, so that both halves differ. */
+/** Keys on both sides of 2^32, so that both halves vary. */
 const OFFSET = 2n ** 32n - 150n;
 
 function keyOf(key: number): bigint {
@@ -38,7 +38,7 @@ const worlds = fc.record({
   parallelism: fc.constantFrom(1, 3),
   layerBlocks: fc.constantFrom(1, 2, 100),
   supersededBytes: fc.constantFrom(100, 10_000),
-  /** Few keys that come again and again: their superseded rows are dropped on the way. */
+  /** With few keys, superseded rows are dropped early. */
   hotKeys: fc.constantFrom(2, 9, KEYS + 1),
   /** Where keys ascend. */
   ascend: fc.constantFrom('nowhere', 'in each piece', 'over all pieces'),
@@ -73,7 +73,7 @@ function chunksWithKeyOf(
   );
 }
 
-it('the table shows, counts and hashes what the snapshot and the rows behind it hold', async () => {
+it('the table shows, counts and hashes the snapshot and the rows after it', async () => {
   await fc.assert(
     fc.asyncProperty(worlds, async ({ keys, pieces, perChunk, hotKeys, ascend, ...options }) => {
       const held = keys.toSorted((a, b) => a - b).map((key) => record(key, 9));
@@ -112,7 +112,7 @@ it('the table shows, counts and hashes what the snapshot and the rows behind it 
   );
 });
 
-it('thousands of rows come into ranges by a sample of their keys, and are found in order', async () => {
+it('thousands of rows are distributed over ranges by a sample of their keys and found in order', async () => {
   const keyAt = (i: number): bigint => (BigInt(i) * 0x9e37_79b9_7f4a_7c15n) & (2n ** 64n - 1n);
   const data = new Uint8Array(0);
   const rows = Array.from({ length: 30_000 }, (_, i) => ({ key: keyAt(i), value: 1n, data }));

@@ -17,21 +17,21 @@ export type ExpectedLoss = Pick<Loss, 'fromOffset' | 'toOffset'> &
     Pick<Loss, 'firstSequence' | 'lastSequence' | 'firstKey' | 'lastKey' | 'olderValuesMayShow'>
   > & { readonly name: string };
 
-/** One way to damage the subject, and all that must come of it. */
+/** One kind of damage of the subject and its expected effects. */
 export interface DamageRow {
   readonly what: string;
   readonly damage: (subject: Subject) => Files | Promise<Files>;
-  /** The file that strict opening names, and its reason. */
+  /** The file that a strict open names, and the reason. */
   readonly refused: readonly [name: string, reason: RegExp];
-  /** Chunks and groups that are gone, by their place in the subject. */
+  /** Lost chunks and groups, by their place in the subject. */
   readonly goneChunks?: readonly number[];
   readonly goneGroups?: readonly number[];
   readonly losses: (subject: Subject) => readonly ExpectedLoss[];
-  /** Names that salvage gives back, or `quarantine`, by where the files stood. */
+  /** The names that salvage moves files to, or `quarantine`, by their old names. */
   readonly moved?: Readonly<Record<string, string>>;
 }
 
-/** What the rows damage. */
+/** The directory that the rows damage. */
 export const subject: Subject = await makeSubject();
 const other: Subject = await makeSubject({
   storeId: new Uint8Array(16).fill(0x77),
@@ -43,7 +43,7 @@ function bytesOf(files: Files, name: string): Uint8Array {
   return present(files.get(name), `the subject has ${name}`);
 }
 
-/** A copy of the subject's files in which one has been changed. */
+/** A copy of the subject's files with one file changed. */
 export function changed(name: string, change: (bytes: Uint8Array) => Uint8Array | void): Files {
   const bytes = bytesOf(subject.files, name).slice();
   return new Map(subject.files).set(name, change(bytes) ?? bytes);
@@ -83,7 +83,7 @@ function lostGroup(index: number): ExpectedLoss {
   };
 }
 
-/** Bytes that held no record. */
+/** Lost bytes without records. */
 function lostBytes(name: string, fromOffset: number, toOffset: number): ExpectedLoss {
   return { name, fromOffset, toOffset };
 }
@@ -260,13 +260,11 @@ function open(firstSequence: bigint): Partial<ExpectedLoss> {
   return { firstSequence, olderValuesMayShow: true };
 }
 
-/**
- * Files under other names than their own, and files of others: what can be put in place is no loss.
- */
+/** Files under wrong names and foreign files: a file that can be put back is not a loss. */
 const NONE = (): readonly ExpectedLoss[] => [];
 const ALL_LOGS = [LOG4, LOG5, LOG6] as const;
 
-/** The subject's files, these under other names. */
+/** The subject's files, with these under other names. */
 function renamed(names: Readonly<Record<string, string>>): Files {
   const files = without(...Object.keys(names));
   for (const [from, to] of Object.entries(names)) files.set(to, bytesOf(subject.files, from));
@@ -586,7 +584,7 @@ const SNAPSHOTS: DamageRow[] = [
   },
 ];
 
-/** All of them. */
+/** All rows. */
 export const DAMAGE_ROWS: readonly DamageRow[] = [
   ...FRAMES,
   ...LOGS,

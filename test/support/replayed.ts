@@ -10,13 +10,13 @@ import type { TestRow } from './rows.ts';
 import { readOnlyFiles } from './read-only-files.ts';
 
 export interface ReplayOptions {
-  /** Jobs share the work as if so many could run. */
+  /** Jobs are divided as if this many could run concurrently. */
   readonly parallelism?: number;
   readonly layerBlocks?: number;
   readonly supersededBytes?: number;
 }
 
-/** The rows of groups, oldest first, as they are read from a part of a log. */
+/** The rows of groups, oldest first, as read from a part of a log. */
 export function pieceOf(
   groups: readonly (readonly TestRow[])[],
   supersededBytes?: number,
@@ -26,7 +26,9 @@ export function pieceOf(
   return finishSteps(builder.finish());
 }
 
-/** What recovery makes of a snapshot and pieces of logs, oldest first: of each its groups. */
+/**
+ * The table of recovery from a snapshot and pieces of logs, oldest first, given by their groups.
+ */
 export async function replayed(
   snapshot: readonly Columns[],
   pieces: readonly (readonly (readonly TestRow[])[])[],

@@ -23,7 +23,7 @@ export const NO_PREDECESSOR: Predecessor = {
   chain: 0,
 };
 
-/** Batches of rows as the decoded payload of one group. */
+/** The decoded payload of a group with these batches of rows. */
 export function groupOf(batches: readonly (readonly TestRow[])[]): Group {
   const rows = batches.flat();
   const rowsBytes = rowsLength(rows);
@@ -53,19 +53,19 @@ export interface LogPlan {
   readonly storeId?: Uint8Array;
   /** Batches of each group. */
   readonly groups: readonly (readonly (readonly TestRow[])[])[];
-  /** `piggybacked`: together with the last group. */
+  /** `piggybacked`: in the write of the last group. */
   readonly seal?: 'none' | 'alone' | 'piggybacked';
   readonly zerosBehind?: number;
 }
 
 export interface PlannedLog {
   readonly bytes: Uint8Array;
-  /** Where each frame begins, the seal among them, then where the last one ends. */
+  /** Offsets of all frames, including the seal, then the end of the last one. */
   readonly offsets: readonly number[];
   readonly asPredecessor: Predecessor;
 }
 
-/** The bytes of a log, through the encoder that the store uses. */
+/** The bytes of a log, made by the store's encoder. */
 export async function logOf(plan: LogPlan): Promise<PlannedLog> {
   const { number, groups, seal = 'none', storeId = STORE_ID, predecessor = NO_PREDECESSOR } = plan;
   const encoder = new GroupEncoder();
@@ -103,7 +103,7 @@ export async function logOf(plan: LogPlan): Promise<PlannedLog> {
   return { bytes: new Uint8Array(Buffer.concat(parts)), offsets, asPredecessor };
 }
 
-/** A file in memory that takes what is written to it. */
+/** A file in memory that grows with its writes. */
 export function growingFile(): { readonly file: OpenFile; readonly bytes: () => Uint8Array } {
   let bytes = new Uint8Array(0);
   const file: OpenFile = {
@@ -120,7 +120,7 @@ export function growingFile(): { readonly file: OpenFile; readonly bytes: () => 
   return { file, bytes: () => bytes };
 }
 
-/** The bytes of a snapshot of these chunks. */
+/** The bytes of a snapshot with these chunks. */
 export async function snapshotOf(
   number: number,
   chunks: readonly Columns[],

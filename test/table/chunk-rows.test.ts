@@ -72,14 +72,14 @@ const otherShapes: [string, Shape][] = [
 ];
 
 describe('a chunk that is read often', () => {
-  it.each([...wordShapes, ...otherShapes])('shows the same as before: %s', (_, shape) => {
+  it.each([...wordShapes, ...otherShapes])('returns the same records: %s', (_, shape) => {
     const expected = show(new Chunk(columnsLike(shape), 'adopted'));
     const chunk = new Chunk(columnsLike(shape), 'adopted');
     getOften(chunk, GETS);
     expect(show(chunk)).toEqual(expected);
   });
 
-  it.each(wordShapes)('stands as rows from then on: %s', (_, shape) => {
+  it.each(wordShapes)('is converted to rows: %s', (_, shape) => {
     const columns = columnsLike(shape);
     const before = columns.data.slice();
     const chunk = new Chunk(columns, 'adopted');
@@ -89,13 +89,13 @@ describe('a chunk that is read often', () => {
     expect(columns.data).not.toEqual(before);
   });
 
-  it.each([...wordShapes, ...otherShapes])('leaves borrowed columns alone: %s', (_, shape) => {
+  it.each([...wordShapes, ...otherShapes])('does not change borrowed columns: %s', (_, shape) => {
     const columns = columnsLike(shape);
     getOften(new Chunk(columns), GETS);
     expect(columns).toEqual(columnsLike(shape));
   });
 
-  it('leaves columns alone that do not fill their buffer', () => {
+  it('does not change columns that do not fill their buffer', () => {
     const columns = columnsLike({ keys: 4n, values: 3n, dataBytes: 8 });
     const larger = new Uint8Array(columns.data.buffer.byteLength + 8);
     larger.set(new Uint8Array(columns.data.buffer));
@@ -111,7 +111,7 @@ describe('a chunk that is read often', () => {
     expect([rowWordsOf(columns), rowWordsOf(moved)]).toEqual([4, 0]);
   });
 
-  it('finds nothing that is not there', () => {
+  it('finds nothing that does not exist', () => {
     const chunk = new Chunk(columnsLike({ keys: 4n, values: 3n, dataBytes: 16 }), 'adopted');
     getOften(chunk, GETS);
     for (const key of [0n, 4n, chunk.keyAt(COUNT - 1) + 1n, 1n << 32n, (1n << 32n) + 5n]) {
@@ -122,7 +122,7 @@ describe('a chunk that is read often', () => {
   });
 });
 
-it.each(wordShapes)('rows can be made columns again: %s', (_, shape) => {
+it.each(wordShapes)('can be converted back to columns: %s', (_, shape) => {
   const columns = columnsLike(shape);
   rearrange(columns);
   expect(restore(columns)).toEqual(columnsLike(shape));

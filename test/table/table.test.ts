@@ -28,7 +28,7 @@ function tableOf(keys: readonly number[], recordsPerChunk = 2): Table {
 
 describe('Table.size', () => {
   it.each<[string, TestRow[][], number]>([
-    ['a key beyond all', [[put(99)]], 4],
+    ['a key above all', [[put(99)]], 4],
     ['a key between', [[put(2)]], 4],
     ['an overwrite of the base', [[put(3)]], 3],
     ['an overwrite of the delta', [[put(99)], [put(99)]], 4],
@@ -49,7 +49,7 @@ describe('Table.size', () => {
     expect([...table.keys()].length).toBe(size);
   });
 
-  it('is what recovery counts', async () => {
+  it('equals the count of recovery', async () => {
     const snapshot = chunksOf([put(1), put(3), put(5)], 2);
     const recovered = await replayed(snapshot, [
       [
@@ -85,7 +85,7 @@ describe('Table.deadBytes and mergeEffect', () => {
     expect(table.mergeEffect.freedBytes).toBeCloseTo(deadBytes + shadowed * recordBytes);
   });
 
-  it('count nothing of a group that is taken back', () => {
+  it('count nothing of a group that is undone', () => {
     const table = tableOf([1, 3, 5]);
     publishRows(table, [put(2), put(3)]);
     const before = [table.deadBytes, table.mergeEffect];
@@ -99,20 +99,20 @@ describe('Table.deadBytes and mergeEffect', () => {
     expect([table.deadBytes, table.mergeEffect]).toEqual(before);
   });
 
-  it('count what recovered updates replace and delete', async () => {
+  it('count the updates that recovered ones replace and delete', async () => {
     const snapshot = chunksOf([put(1), put(3), put(5)], 3);
     const recovered = await replayed(snapshot, [[[del(1), put(2), put(3), put(3), del(9)]]]);
     const table = new Table({ snapshot, ...recovered });
     const { baseBytes } = table.memory;
-    // A row that another one replaces, both deletes, and what they and a put leave nothing of:
-    // records 1 and 3.
+    // Dead rows: one that another one replaces, both deletes, and the records 1 and 3 that they and
+    // a put supersede.
     const deadBytes = PUT + 2 * DELETE;
     expect(table.deadBytes).toBe(deadBytes);
     expect(table.mergeEffect.freedBytes).toBeCloseTo(deadBytes + (2 * baseBytes) / 3);
     expect(table.mergeEffect.leftBytes).toBeCloseTo(2 * PUT + baseBytes / 3);
   });
 
-  it('are nothing after a merge', () => {
+  it('are 0 after a merge', () => {
     const table = tableOf([1], 1);
     publishRows(table, [put(1, 2)]);
     publishRows(table, [put(1, 3)]);
@@ -127,7 +127,7 @@ describe('Table.deadBytes and mergeEffect', () => {
 });
 
 describe('Table.get', () => {
-  it('takes numbers and bigints for the same key', () => {
+  it('accepts numbers and bigints for the same key', () => {
     const table = tableOf([1, 2 ** 53 - 1]);
     publishRows(table, [put(2 ** 40, 7)]);
     for (const key of [1, 2 ** 40, 2 ** 53 - 1]) {
@@ -137,7 +137,7 @@ describe('Table.get', () => {
     }
   });
 
-  it('refuses what is no u64', () => {
+  it('refuses a key that is not a u64', () => {
     const table = new Table();
     for (const wrong of [-1n, 2n ** 64n, 0.5, 2 ** 53]) {
       expect(() => table.get(wrong)).toThrow(RangeError);
@@ -146,7 +146,7 @@ describe('Table.get', () => {
     expect(() => table.get('1' as unknown as bigint)).toThrow(TypeError);
   });
 
-  it('hands out copies', () => {
+  it('returns copies', () => {
     const table = tableOf([1]);
     publishRows(table, [put(2)]);
     for (const key of [1, 2]) {
@@ -230,7 +230,7 @@ describe('Table.publish', () => {
     expect(table.size).toBe(0);
   });
 
-  it('shows nothing that is not indexed', () => {
+  it('shows no row that is not indexed', () => {
     const table = new Table();
     const region = table.reserve(46);
     writeRows(region.bytes, [put(1), put(2)]);
@@ -239,7 +239,7 @@ describe('Table.publish', () => {
     expect(() => table.endPublish()).toThrow(/whole rows/);
   });
 
-  it('leaves no trace of a region that is given up', () => {
+  it('leaves no trace of a region that is given back', () => {
     const table = new Table();
     publishRows(table, [put(1)]);
     for (const isReleased of [true, false]) {
@@ -252,7 +252,7 @@ describe('Table.publish', () => {
     expect(table.has(2)).toBe(false);
   });
 
-  it('takes a group that is longer than a block, and rows that are', () => {
+  it('accepts a group longer than a block, and such rows', () => {
     const table = new Table();
     const long = { key: 2n, value: 3n, data: new Uint8Array(2 ** 21 + 5).fill(4) };
     const group = [put(1), long, put(3), { ...long, key: 4n }, put(5)];
@@ -264,7 +264,7 @@ describe('Table.publish', () => {
     expect([...table.keys()]).toEqual([1n, 2n, 3n, 4n, 5n, 7n, 9n]);
   });
 
-  it('refuses rows that do not end where the group ends', () => {
+  it('refuses rows that do not end with the group', () => {
     const table = new Table();
     const region = table.reserve(100);
     writeRows(region.bytes, [put(1)]);
@@ -283,7 +283,7 @@ describe('Table.publish', () => {
 });
 
 describe('merging', () => {
-  it('takes in chunks while readers see no change', () => {
+  it('replaces chunks while readers see no change', () => {
     const table = tableOf([10, 11, 20, 21, 30, 31]);
     publishRows(table, [put(20, 7), del(30), put(25)]);
     table.freeze();
@@ -308,8 +308,8 @@ describe('merging', () => {
     expect([...table.keys()]).toEqual(expected);
   });
 
-  it('takes in a long range part by part, while readers see no change', () => {
-    // The log's records lie in the base, as after an opening: nothing shadows them.
+  it('replaces a long range part by part while readers see no change', () => {
+    // The log's records are in the base, as after an open: nothing shadows them.
     const table = new Table({
       snapshot: chunksOf([put(10), put(11), put(20), put(30), put(40), put(50), put(90)], 7),
       diskKeys: [
@@ -320,7 +320,7 @@ describe('merging', () => {
     publishRows(table, [del(20), put(60), del(50)]);
     table.freeze();
     const expected = [10n, 11n, 30n, 40n, 60n, 90n];
-    // The old chunk's last key is deleted, and behind all that the first part holds.
+    // The old chunk's last key is deleted, and all keys after the first part.
     table.replaceChunks(0, 1, chunksOf([put(10), put(11)], 2), false);
     expect([...table.keys()]).toEqual(expected);
     table.replaceChunks(1, 1, chunksOf([put(30), put(40)], 1), false);
@@ -342,7 +342,7 @@ describe('merging', () => {
     expect(() => table.replaceChunks(0, 1, [], false)).toThrow(/part/);
   });
 
-  it('can fail half-way; the next one takes in both', () => {
+  it('can fail half-way, and the next merge includes both layers', () => {
     const table = tableOf([10, 11, 20, 21, 30, 31]);
     publishRows(table, [put(12), put(22)]);
     table.freeze();
@@ -358,7 +358,7 @@ describe('merging', () => {
     expect(table.has(12)).toBe(false);
   });
 
-  it('refuses to end with records lost or left over', () => {
+  it('refuses to end with lost or extra records', () => {
     const table = tableOf([10, 20]);
     publishRows(table, [put(15)]);
     table.freeze();
@@ -366,7 +366,7 @@ describe('merging', () => {
     expect(() => table.dropFrozen()).toThrow(/every record/);
   });
 
-  it('refuses chunks outside of the range that they replace, and steps that go back', () => {
+  it('refuses chunks outside the range that they replace, and steps backwards', () => {
     const table = tableOf([10, 20, 30], 1);
     table.freeze();
     expect(() => table.replaceChunks(1, 2, chunksOf([put(30)], 1))).toThrow(/range of keys/);
@@ -386,7 +386,7 @@ describe('merging', () => {
     expect(table.memory.frozenBytes).toBe(0);
   });
 
-  it('refuses to freeze half a group, or to end what has not begun', () => {
+  it('refuses to freeze half a group, or to end a merge that has not started', () => {
     const table = new Table();
     expect(() => table.dropFrozen()).toThrow(/merge runs/);
     expect(() => table.replaceChunks(0, 0, [])).toThrow(/merge runs/);
@@ -398,7 +398,7 @@ describe('merging', () => {
 });
 
 describe('a large delta', () => {
-  it('iterates in order over a view, with more rows than a sorted run holds', () => {
+  it('iterates in order over a view with more rows than a sorted run has', () => {
     const words = randomWords(12);
     const sizes = { runRows: 4_096, pieceRows: 256, pageChunks: 4 };
     const table = new Table({ snapshot: [] }, sizes);
@@ -420,7 +420,7 @@ describe('a large delta', () => {
       if (group % 9 !== 4) continue;
       const view = table.view();
       views.push({ keys: () => [...view.keys()], expected: sortedKeys() });
-      // Some are read at once, so that sorted runs exist when the next rows come.
+      // Some are read at once, so that sorted runs exist when the next rows arrive.
       if (group % 2 === 0) expect(views.at(-1)?.keys()).toEqual(views.at(-1)?.expected);
     }
     for (const { keys, expected } of views) expect(keys()).toEqual(expected);

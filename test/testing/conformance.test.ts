@@ -9,7 +9,7 @@ function casesWith(faults: LogFaults): ReturnType<typeof sharedLogConformance> {
   });
 }
 
-describe('a log without a mistake keeps every rule', () => {
+describe('a log without a mistake passes every case', () => {
   test.each(casesWith({}))('$name', async ({ run }) => expect(run()).resolves.toBeUndefined());
 });
 
@@ -36,7 +36,7 @@ const MISTAKES: readonly (readonly [keyof LogFaults, string])[] = [
   ['takesAnyLength', 'append refuses an entry that is empty or too long'],
 ];
 
-test.each(MISTAKES)('the mistake %s is caught by: %s', async (fault, name) => {
+test.each(MISTAKES)('the case catches the mistake %s: %s', async (fault, name) => {
   const found = casesWith({ [fault]: true }).find((one) => one.name === name);
   await expect(found!.run()).rejects.toBeInstanceOf(Error);
 });

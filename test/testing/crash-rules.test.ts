@@ -6,12 +6,12 @@ import { ManualScheduler, finish, outcomes, run, tree } from './machine.ts';
 
 const MODELS: readonly CrashModel[] = ['posix', 'ordered', 'linked'];
 
-/** A machine with `/f` holding `content`, all of it durable. */
+/** A machine where `/f` has `content`, all of it durable. */
 function holding(content: Uint8Array, model: CrashModel = 'posix'): CrashFs {
   return CrashFs.withFiles({ '/f': content }, { model });
 }
 
-/** `/f` holds AAAA, durable, and BBBB after it, whose sync has failed. */
+/** `/f` has AAAA, durable, and then BBBB, whose sync failed. */
 async function withFailedSync(model: CrashModel, revert = false): Promise<CrashFs> {
   const fs = holding(run('A', 4), model);
   const file = await fs.open('/f', 'r+');
@@ -22,7 +22,7 @@ async function withFailedSync(model: CrashModel, revert = false): Promise<CrashF
 }
 
 describe('a new file that was written and not synced (W1, N1)', () => {
-  it('posix: name, size and data are kept independently, with zeros or junk for lost data', async () => {
+  it('posix: name, size and data are kept independently; lost data are zeros or junk', async () => {
     const fs = new CrashFs();
     const file = await fs.open('/f', 'wx');
     await file.write(run('A', 4), 0);
@@ -36,7 +36,7 @@ describe('a new file that was written and not synced (W1, N1)', () => {
     expect(outcomes(fs)).toEqual(['', '/f=', '/f=A4']);
   });
 
-  it('linked: lost data reads as zeros', async () => {
+  it('linked: lost data read as zeros', async () => {
     const fs = new CrashFs({ model: 'linked' });
     const file = await fs.open('/f', 'wx');
     await file.write(run('A', 4), 0);
@@ -44,7 +44,7 @@ describe('a new file that was written and not synced (W1, N1)', () => {
   });
 });
 
-describe('a file that was synced in a directory that was not (S1, S2)', () => {
+describe('a synced file in a directory that was not synced (S1, S2)', () => {
   it.each([
     ['posix', ['', '/f=A4']],
     ['ordered', ['/f=A4']],
@@ -57,7 +57,7 @@ describe('a file that was synced in a directory that was not (S1, S2)', () => {
     expect(outcomes(fs)).toEqual(expected);
   });
 
-  it('ordered: a sync with metadata of its own makes all earlier names durable, linked: its own', async () => {
+  it('a sync with metadata makes names durable; ordered: all earlier ones, linked: its own', async () => {
     const left: Record<string, string[]> = {};
     for (const model of MODELS) {
       const fs = new CrashFs({ model });
@@ -74,7 +74,7 @@ describe('a file that was synced in a directory that was not (S1, S2)', () => {
     });
   });
 
-  it('ordered and linked: an overwrite in place has no metadata, so its sync makes no name durable', async () => {
+  it('ordered and linked: the sync of an overwrite has no metadata and makes no name durable', async () => {
     for (const model of ['ordered', 'linked'] as const) {
       const fs = holding(run('A', 8), model);
       await fs.open('/other', 'wx');
@@ -85,7 +85,7 @@ describe('a file that was synced in a directory that was not (S1, S2)', () => {
     }
   });
 
-  it('ordered: a file that grew or was cut makes them durable', async () => {
+  it('ordered: the sync of a file that grew or was truncated makes names durable', async () => {
     for (const change of ['grow', 'cut'] as const) {
       const fs = holding(run('A', 8), 'ordered');
       await fs.open('/other', 'wx');
@@ -97,7 +97,7 @@ describe('a file that was synced in a directory that was not (S1, S2)', () => {
     }
   });
 
-  it('linked: the names of missing parents come along, those of their neighbours do not', async () => {
+  it('linked: names of missing parents become durable, too; those of their siblings do not', async () => {
     const fs = new CrashFs({ model: 'linked' });
     await fs.makeDirectory('/d');
     await fs.makeDirectory('/d/e');
@@ -107,7 +107,7 @@ describe('a file that was synced in a directory that was not (S1, S2)', () => {
     expect(outcomes(fs)).toEqual(['/d/e/f=', '/d/e/f=;/d/neighbour=']);
   });
 
-  it('linked: what came before on the same name comes along', async () => {
+  it('linked: earlier effects on the same name become durable, too', async () => {
     const fs = holding(run('O', 1), 'linked');
     await fs.rename('/f', '/g');
     const file = await fs.open('/f', 'wx');
@@ -148,13 +148,13 @@ describe('names', () => {
     ]);
   });
 
-  it('a rename replaces its target as a whole or not at all (N2)', async () => {
+  it('a rename replaces its target whole or not at all (N2)', async () => {
     const fs = CrashFs.withFiles({ '/s': run('O', 3), '/t': run('N', 3) });
     await fs.rename('/t', '/s');
     expect(outcomes(fs)).toEqual(['/s=N3', '/s=O3;/t=N3']);
   });
 
-  it('a rename before the sync of its data may show an empty or a torn target', async () => {
+  it('a rename before the sync of its data may show an empty or torn target', async () => {
     const fs = holding(run('O', 3));
     const file = await fs.open('/t', 'wx');
     await file.write(run('N', 600), 0);
@@ -178,7 +178,7 @@ describe('names', () => {
     expect(outcomes(fs)).toEqual(['/d/f=', '/d/f=;/g=']);
   });
 
-  it('ordered: a directory sync takes all earlier names along, if it has names to sync (S2)', async () => {
+  it('ordered: a directory sync includes all earlier names if it has names to sync (S2)', async () => {
     const fs = CrashFs.withFiles({ '/d/old': run('O', 1) }, { model: 'ordered' });
     await fs.open('/f', 'wx');
     await fs.syncDirectory('/d');
@@ -188,7 +188,7 @@ describe('names', () => {
     expect(outcomes(fs)).toEqual(['/f=']);
   });
 
-  it('linked: a directory sync takes the name of the directory along (S2)', async () => {
+  it('linked: a directory sync includes the name of the directory (S2)', async () => {
     const fs = new CrashFs({ model: 'linked' });
     await fs.open('/f', 'wx');
     await fs.makeDirectory('/d');
@@ -197,7 +197,7 @@ describe('names', () => {
     expect(outcomes(fs)).toEqual(['/d/g=', '/d/g=;/f=']);
   });
 
-  it('a durable name stands, whatever is left of an earlier change that overlapped its sync', async () => {
+  it('a durable name stays for any outcome of an earlier change that overlapped its sync', async () => {
     const scheduler = new ManualScheduler();
     const fs = CrashFs.withFiles({ '/f': run('O', 1) }, { scheduler });
     const removal = fs.unlink('/f');
@@ -207,7 +207,7 @@ describe('names', () => {
     expect(outcomes(fs)).toEqual(['/f=']);
   });
 
-  it('a directory whose own name is lost takes its files along (N4)', async () => {
+  it('a directory that loses its own name loses its files (N4)', async () => {
     const fs = new CrashFs();
     await fs.makeDirectory('/d');
     const file = await fs.open('/d/f', 'wx');
@@ -218,7 +218,7 @@ describe('names', () => {
     expect(outcomes(fs)).toEqual(['/d/f=']);
   });
 
-  it('an unsynced removal comes back, a synced one does not (N3)', async () => {
+  it('an unsynced removal may be undone, a synced one is not (N3)', async () => {
     const fs = holding(run('A', 2));
     await fs.unlink('/f');
     expect(outcomes(fs)).toEqual(['', '/f=A2']);
@@ -235,7 +235,7 @@ describe('data', () => {
     expect(outcomes(fs)).toEqual(['/f=N1024', '/f=N512 O512', '/f=O1024', '/f=O512 N512']);
   });
 
-  it('tears at every byte when told to', async () => {
+  it('a write tears at every byte if requested', async () => {
     const fs = holding(run('O', 4));
     const file = await fs.open('/f', 'r+');
     await file.write(run('N', 4), 0);
@@ -243,7 +243,7 @@ describe('data', () => {
     expect(left).toEqual(expect.arrayContaining(['/f=N1 O3', '/f=N2 O2', '/f=N3 O1']));
   });
 
-  it('of several writes any may be lost, a later one kept without an earlier one', async () => {
+  it('any of several writes may be lost, also an earlier one without a later one', async () => {
     const fs = holding(run('O', 1536));
     const file = await fs.open('/f', 'r+');
     await file.write(run('A', 512), 0);
@@ -269,7 +269,7 @@ describe('data', () => {
     expect(left['posix']).toEqual(expect.arrayContaining([...prefixes, '/f=O4096 .4096 B8192']));
   });
 
-  it('a cut is kept or lost as a whole, and what is written after it lies on zeros (W2)', async () => {
+  it('a truncation is kept or lost as a whole, and later writes after it follow zeros (W2)', async () => {
     const fs = holding(run('O', 4));
     const file = await fs.open('/f', 'r+');
     await file.truncate(1);
@@ -280,7 +280,7 @@ describe('data', () => {
     expect(outcomes(fs)).toEqual(['/f=O1 .2']);
   });
 
-  it('a sync covers what ended before it began, not what overlaps it (S1)', async () => {
+  it('a sync covers effects that ended before it started, not overlapping ones (S1)', async () => {
     const scheduler = new ManualScheduler();
     const fs = CrashFs.withFiles({ '/f': run('O', 1024) }, { scheduler });
     const file = await finish(scheduler, 'open', fs.open('/f', 'r+'));
@@ -293,7 +293,7 @@ describe('data', () => {
     expect(outcomes(fs)).toEqual(['/f=A512 B512', '/f=A512 O512']);
   });
 
-  it('a directory sync does not cover a name made while it runs (S3)', async () => {
+  it('a directory sync does not cover a name created during it (S3)', async () => {
     const scheduler = new ManualScheduler();
     const fs = new CrashFs({ scheduler });
     const creation = fs.open('/f', 'wx');
@@ -304,14 +304,14 @@ describe('data', () => {
     expect(outcomes(fs)).toEqual(['', '/f=']);
   });
 
-  it('a later durable write over a pending one wins whatever is left of the earlier', async () => {
+  it('a durable write over a pending one hides any outcome of the earlier one', async () => {
     const fs = holding(run('O', 512));
     const pending = await fs.open('/f', 'r+');
     await pending.write(run('P', 512), 0);
     const durable = await fs.open('/f', 'rs+');
     await durable.write(run('D', 512), 0);
     expect(outcomes(fs)).toEqual(['/f=D512']);
-    // Nothing is left to choose, so that such writes do not pile up.
+    // No choice is left, so such writes do not accumulate.
     expect(fs.crashStates().counts.raw).toBe(1);
   });
 });
@@ -333,7 +333,7 @@ describe('a write on an rs+ handle', () => {
     expect(outcomes(fs)).toEqual(['/f=O2 .2 D2']);
   });
 
-  it('ordered: makes names durable only when it made the file grow', async () => {
+  it('ordered: makes names durable only if it made the file grow', async () => {
     for (const position of [0, 4]) {
       const fs = holding(run('O', 4), 'ordered');
       await fs.open('/other', 'wx');
@@ -369,7 +369,7 @@ describe('a failed sync (F1)', () => {
     expect(left.every((one) => one.endsWith('C4'))).toBe(true);
   });
 
-  it('no later sync makes the dropped bytes durable', async () => {
+  it('is not repaired by a later sync of the dropped bytes', async () => {
     const fs = await withFailedSync('ordered');
     const file = await fs.open('/f', 'r+');
     await file.dataSync();
@@ -377,7 +377,7 @@ describe('a failed sync (F1)', () => {
     expect(outcomes(fs)).toEqual(['/f=A4', '/f=A4 .4', '/f=A4 B4']);
   });
 
-  it('readers keep the bytes, or lose them with revert', async () => {
+  it('keeps the bytes for readers, or drops them with revert', async () => {
     expect(tree(await withFailedSync('posix'))).toBe('/f=A4 B4');
     expect(tree(await withFailedSync('posix', true))).toBe('/f=A4');
   });
@@ -404,7 +404,7 @@ describe('a failed sync (F1)', () => {
 });
 
 describe('a killed process (L1)', () => {
-  it('leaves everything visible, as volatile as before', async () => {
+  it('leaves everything visible and as volatile as before', async () => {
     const fs = new CrashFs();
     const file = await fs.open('/f', 'wx');
     await file.write(run('A', 4), 0);
@@ -413,7 +413,7 @@ describe('a killed process (L1)', () => {
     expect(outcomes(after)).toEqual(outcomes(fs));
   });
 
-  it('lets a later sync cover what was in flight', async () => {
+  it('lets a later sync cover calls that were in flight', async () => {
     const scheduler = new ManualScheduler();
     const fs = CrashFs.withFiles({ '/f': run('O', 4) }, { scheduler });
     const file = await finish(scheduler, 'open', fs.open('/f', 'r+'));
@@ -437,7 +437,7 @@ describe('the machine before and after', () => {
     }
   });
 
-  it('worlds do not touch each other', async () => {
+  it('machines do not affect each other', async () => {
     const fs = CrashFs.withFiles({ '/f': run('O', 4), '/g': run('G', 1) });
     const clean = await fs.open('/g', 'rs+');
     const file = await fs.open('/f', 'r+');
@@ -457,7 +457,7 @@ describe('the machine before and after', () => {
     expect(tree(other)).toBe('/f=X2 O2;/g=G1');
   });
 
-  it('no choices keep everything, the minimal crash keeps nothing pending', async () => {
+  it('an empty list of choices keeps everything; the minimal crash keeps nothing pending', async () => {
     const fs = holding(run('O', 4));
     const file = await fs.open('/f', 'r+');
     await file.write(run('N', 4), 0);
@@ -502,7 +502,7 @@ describe('a second name of a file (N1)', () => {
     expect(tree(after)).toBe('/d/g=C4;/f=C4');
   });
 
-  it('takes no room, and gives it back with the last name', async () => {
+  it('takes no space, and frees space with the last name', async () => {
     const fs = CrashFs.withFiles({ '/f': run('A', 4) }, { capacityBytes: 10 });
     await fs.link('/f', '/g');
     expect(await fs.freeBytes('/')).toBe(6);
@@ -513,7 +513,7 @@ describe('a second name of a file (N1)', () => {
     expect(await fs.freeBytes('/')).toBe(10);
   });
 
-  it('is refused where there is one, or for a directory', async () => {
+  it('is refused for an existing name or a directory', async () => {
     const fs = holding(run('A', 4));
     await fs.makeDirectory('/d');
     await expect(fs.link('/f', '/f')).rejects.toMatchObject({ code: 'EEXIST' });
@@ -523,7 +523,7 @@ describe('a second name of a file (N1)', () => {
 });
 
 describe('removing a directory (N4)', () => {
-  it('only an empty one goes, and for good when the directory above is synced', async () => {
+  it('only an empty one is removed, permanently after a sync of its parent', async () => {
     const fs = CrashFs.withFiles({ '/d/f': run('A', 4) });
     await expect(fs.removeDirectory('/d')).rejects.toMatchObject({ code: 'ENOTEMPTY' });
     await expect(fs.removeDirectory('/d/f')).rejects.toMatchObject({ code: 'ENOTDIR' });
@@ -537,7 +537,7 @@ describe('removing a directory (N4)', () => {
 });
 
 describe('a write of several parts (W1)', () => {
-  it('is one write: it tears at the sectors of the whole, not at its parts', async () => {
+  it('is one write: it tears at sectors of the whole, not at its parts', async () => {
     const fs = holding(run('O', 1024));
     const file = await fs.open('/f', 'r+');
     expect(await file.writev([run('A', 100), run('B', 924)], 0)).toBe(1024);
@@ -550,7 +550,7 @@ describe('a write of several parts (W1)', () => {
 });
 
 describe('space reserved ahead (W1: zeros that are written)', () => {
-  it('posix: size and zeros are kept independently; others: the size follows, or zeros', async () => {
+  it('posix: size and zeros are kept independently; others: the size follows the zeros', async () => {
     const left: Record<string, string[]> = {};
     for (const model of MODELS) {
       const fs = holding(run('A', 4), model);
@@ -567,7 +567,7 @@ describe('space reserved ahead (W1: zeros that are written)', () => {
     });
   });
 
-  it('a file that is as long stays as it is', async () => {
+  it('leaves a file that is already as long', async () => {
     const fs = holding(run('A', 4));
     const file = await fs.open('/f', 'r+');
     await file.preallocate(4);
@@ -575,13 +575,13 @@ describe('space reserved ahead (W1: zeros that are written)', () => {
     expect(outcomes(fs)).toEqual(['/f=A4']);
   });
 
-  it('where there is no room it fails, and the file is as long as before', async () => {
+  it('fails without space, and the file keeps its length', async () => {
     const fs = CrashFs.withFiles({ '/f': run('A', 4) }, { capacityBytes: 10 });
     const file = await fs.open('/f', 'r+');
     await expect(file.preallocate(11)).rejects.toMatchObject({ code: 'ENOSPC' });
     expect(tree(fs)).toBe('/f=A4');
     expect(await fs.freeBytes('/')).toBe(6);
-    // Not durably: a crash may show what was there for a moment.
+    // Not durably: a crash may show what existed for a moment.
     expect(outcomes(fs)).toContain('/f=A4 .6');
     fs.faults.add({ call: 'write', error: 'EIO', appliedBytes: 3 });
     await expect(file.preallocate(10)).rejects.toMatchObject({ code: 'EIO' });
@@ -608,7 +608,7 @@ describe('a trim (W3)', () => {
     },
   );
 
-  it('ends where the file ends', async () => {
+  it('ends at the end of the file', async () => {
     const fs = holding(run('A', 4));
     const file = await fs.open('/f', 'r+');
     await file.trim(2, 100);
@@ -617,7 +617,7 @@ describe('a trim (W3)', () => {
     expect(outcomes(fs)).toEqual(['/f=A2 .2', '/f=A4']);
   });
 
-  it('is not durable by a durable write, and what is written over it can be kept without it', async () => {
+  it('is not made durable by a durable write, and a later write over it can survive without it', async () => {
     const fs = holding(run('A', 8));
     const file = await fs.open('/f', 'rs+');
     await file.trim(0, 8);
@@ -625,7 +625,7 @@ describe('a trim (W3)', () => {
     expect(outcomes(fs)).toEqual(['/f=B4 .4', '/f=B4 A4']);
   });
 
-  it('after a failed sync no later one makes it durable', async () => {
+  it('is not made durable by a sync after a failed one', async () => {
     const fs = holding(run('A', 8));
     const file = await fs.open('/f', 'r+');
     await file.trim(0, 4);
@@ -635,7 +635,7 @@ describe('a trim (W3)', () => {
     expect(outcomes(fs)).toEqual(['/f=.4 A4', '/f=A8']);
   });
 
-  it('says nothing about names: it has no metadata of its own to write', async () => {
+  it('makes no names durable, because it has no metadata', async () => {
     const fs = holding(run('A', 8), 'ordered');
     await fs.open('/other', 'wx');
     const file = await fs.open('/f', 'r+');
@@ -644,7 +644,7 @@ describe('a trim (W3)', () => {
     expect(outcomes(fs)).toEqual(['/f=.8', '/f=.8;/other=']);
   });
 
-  it('frees whole blocks of 4 KiB, which a write takes again, or meets ENOSPC', async () => {
+  it('frees whole blocks of 4 KiB, which a write takes again or gets ENOSPC', async () => {
     const BLOCK = 4096;
     const fs = CrashFs.withFiles({ '/f': run('A', 4 * BLOCK) }, { capacityBytes: 4 * BLOCK });
     const file = await fs.open('/f', 'r+');
@@ -655,7 +655,7 @@ describe('a trim (W3)', () => {
     expect(await fs.kill().freeBytes('/')).toBe(BLOCK);
     const other = await fs.open('/g', 'wx');
     await other.write(run('G', BLOCK - 1), 0);
-    // The block before the hole is there; the hole would need one, and 1 byte is free.
+    // The block before the hole exists; the hole would need one, and 1 byte is free.
     expect(await file.write(run('B', BLOCK), 10)).toBe(BLOCK - 10);
     await expect(file.write(run('B', 10), BLOCK)).rejects.toMatchObject({ code: 'ENOSPC' });
     await fs.unlink('/g');
@@ -664,7 +664,7 @@ describe('a trim (W3)', () => {
     expect(await fs.freeBytes('/')).toBe(0);
   });
 
-  it('a crash that loses it has the blocks as well', async () => {
+  it('that a crash loses keeps its blocks', async () => {
     const fs = CrashFs.withFiles({ '/f': run('A', 8192) }, { capacityBytes: 8192 });
     const file = await fs.open('/f', 'r+');
     await file.trim(0, 8192);
@@ -672,7 +672,7 @@ describe('a trim (W3)', () => {
     expect(await fs.crash([]).freeBytes('/')).toBe(8192);
   });
 
-  it('can fail by a fault of its own, with and without its effect', async () => {
+  it('can fail by a fault rule, with and without its effect', async () => {
     const fs = holding(run('A', 4));
     const file = await fs.open('/f', 'r+');
     fs.faults.add({ call: 'trim', error: 'EIO' });

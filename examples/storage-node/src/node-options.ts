@@ -7,44 +7,46 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 
-/** All in bytes or milliseconds. */
+/** All values are bytes or milliseconds. */
 export interface NodeOptions {
-  /** A volume of this length is followed by the next. 1 GiB unless told. */
+  /** Length at which a volume is followed by the next. Default 1 GiB. */
   readonly volumeBytes?: number;
-  /** As `volumeBytes`, of volumes that hold names. 128 MiB unless told. */
+  /** As `volumeBytes`, for volumes of names. Default 128 MiB. */
   readonly indexVolumeBytes?: number;
-  /** A longer body is stored in extents of this length. 1 MiB unless told. */
+  /** A longer body is stored in extents of this length. Default 1 MiB. */
   readonly extentBytes?: number;
-  /** Bodies in memory, until they are written. 64 MiB unless told. */
+  /** Bytes of bodies in memory until they are written. Default 64 MiB. */
   readonly queueBytes?: number;
-  /** Bodies that may wait for room in the queue; more are refused as busy. 1,024 unless told. */
+  /**
+   * Number of bodies that may wait for space in the queue; more are refused as busy. Default 1,024.
+   */
   readonly maxWaiting?: number;
-  /** A body that waits longer is refused as busy. 5,000 unless told. */
+  /** A body that waits longer is refused as busy. Default 5,000. */
   readonly maxWaitMs?: number;
-  /** Bodies are refused before less than this is free on the disk. 64 MiB unless told. */
+  /** Bodies are refused before less than this is free on the disk. Default 64 MiB. */
   readonly reserveBytes?: number;
   /**
    * Length of a file that is removed on a full disk, so that deletes can be recorded. Bodies are
    * refused while it is not there. 8 MiB unless told; 0: none.
    */
   readonly reserveFileBytes?: number;
-  /** 5 TiB unless told. */
+  /** Default 5 TiB. */
   readonly maxObjectBytes?: number;
-  /** Volumes that are open for reading at a time. 256 unless told. */
+  /** Maximum number of volumes open for reading. Default 256. */
   readonly maxOpenFiles?: number;
-  /** Blocks of names that stay in memory. 256 unless told. */
+  /** Number of name blocks cached in memory. Default 256. */
   readonly cachedLeaves?: number;
-  /** A volume is compacted when this share of it is dead. 0.5 unless told. */
+  /** A volume is compacted when this share of it is dead. Default 0.5. */
   readonly compactDeadRatio?: number;
-  /** Bytes that compaction reads in a second. 256 MiB unless told. */
+  /** Bytes per second that compaction reads. Default 256 MiB. */
   readonly compactBytesPerSecond?: number;
-  /** Bytes that the scrubber reads in a second; 0: none. 8 MiB unless told. */
+  /** Bytes per second that the scrubber reads; 0: none. Default 8 MiB. */
   readonly scrubBytesPerSecond?: number;
-  /** How often the node looks for something to do. 1,000 unless told; 0: never by itself. */
+  /** Interval at which the node checks for background work. Default 1,000; 0: never. */
   readonly upkeepMs?: number;
-  /** Told of failures that no caller waits for. */
+  /** Called for failures that no caller waits for. */
   readonly onError?: (error: Error) => void;
-  /** The metadata store has failed: reads go on, and the node is to be opened again. */
+  /** Called when the metadata store has failed: reads continue, and the node must be reopened. */
   readonly onFailed?: (error: Error) => void;
 }
 
@@ -66,14 +68,14 @@ export const DEFAULTS: Required<Omit<NodeOptions, 'onError' | 'onFailed'>> = {
   upkeepMs: 1_000,
 };
 
-/** Where a node lives: the machine, or a simulated one. */
+/** The environment of a node: the machine, or a simulation. */
 export interface NodeEnvironment {
   readonly files: FileSystem;
   readonly now: () => number;
   readonly randomBytes: (count: number) => Uint8Array;
-  /** Leaves of another size. */
+  /** Other sizes of leaves. */
   readonly leaves?: LeafShape;
-  /** Another hash of names than the node's own. */
+  /** Another hash of names. */
   readonly hash?: NameHasher;
 }
 
@@ -90,11 +92,11 @@ const LEAST: Partial<Record<keyof NodeOptions, number>> = {
 export function checkedOptions(options: NodeOptions): Required<NodeOptions> {
   for (const [name, value] of Object.entries(options) as [keyof NodeOptions, unknown][]) {
     if (name === 'onError' || name === 'onFailed') continue;
-    if (!(name in DEFAULTS)) throw new NodeError('BAD_OPTION', `there is no option ${name}`);
+    if (!(name in DEFAULTS)) throw new NodeError('BAD_OPTION', `${name} is not an option`);
     if (value === undefined) continue;
     const least = LEAST[name] ?? 0;
     if (typeof value !== 'number' || !(value >= least) || value > Number.MAX_SAFE_INTEGER) {
-      throw new NodeError('BAD_OPTION', `${name} is a number, at least ${least}`);
+      throw new NodeError('BAD_OPTION', `${name} must be a number of at least ${least}`);
     }
   }
   const given = Object.fromEntries(

@@ -28,10 +28,10 @@ import { HEADER_BYTES } from './volumes/volume-header.ts';
 import { numberOfFileName, volumeFileName, VolumeSet } from './volumes/volume-set.ts';
 import { Volume } from './volumes/volume.ts';
 
-/** What an open found and did. */
+/** The findings and repairs of an open. */
 export interface NodeRecovery {
   readonly volumes: number;
-  /** Bytes behind the last published group, of writes that were never acknowledged. */
+  /** Bytes after the last published group, of writes that were never acknowledged. */
   readonly cutBytes: number;
   readonly removedVolumes: number;
   /** Volumes that are shorter than what was published in them. */
@@ -68,9 +68,9 @@ export async function volumeFilesIn(files: FileSystem, directory: string): Promi
 }
 
 /**
- * Opens a node's directory. In this order: the metadata, whose lock excludes others; identity; the
- * volumes that the metadata knows, compared with the files; what a crash left is removed; buckets
- * and leaves.
+ * Opens a node's directory, in this order: the metadata, whose lock excludes others; the identity;
+ * the volumes that the metadata knows, compared with the files; removal of what a crash left;
+ * buckets and leaves.
  *
  * @throws NodeRefusedError with advice; the metadata store's errors
  */
@@ -218,7 +218,7 @@ function makeVolumes(
   return new VolumeSet({ files, directory, nodeId, maxOpenFiles, now, onDamage: onError });
 }
 
-/** Volumes are recorded in the metadata. */
+/** Lets volumes be recorded in the metadata. */
 function giveLedger(volumes: VolumeSet, publisher: Publisher, counters: Counters): void {
   volumes.nextNumber = counters.nextVolume;
   volumes.ledger = {
@@ -244,13 +244,13 @@ async function recover(
   for (const [key, record] of store.entries(rangeOf('volume'))) {
     const volume = new Volume(decodeVolumeRecord(Number(lowerOf(key)), record));
     volumes.adopt(volume);
-    // Of a volume that was being made nothing was published: not even that it is active.
+    // Nothing was published in a volume that was being created, not even that it is active.
     if (volume.state === 'retired' || volume.state === 'creating') gone.push(volume);
     else if (!files.has(volume.number)) throw missing(volume);
     files.delete(volume.number);
   }
   if (files.size > 0) await refuseForeign(parts, [...files]);
-  // Serials must be recorded before the first is taken.
+  // Serials must be reserved before the first is used.
   await publisher.submit(() => undefined);
   for (const volume of gone) await volumes.retire(volume);
   for (const volume of volumes) {
@@ -275,7 +275,7 @@ function missing(volume: Volume): NodeRefusedError {
   return new NodeRefusedError(
     'MISSING_VOLUME',
     `${name} is missing, in which ${volume.liveBytes} bytes are live`,
-    'Put the file back, or run "lodestore-node rebuild-index", which gives up what was in it',
+    'Put the file back, or run "lodestore-node rebuild-index", which drops its contents',
   );
 }
 
@@ -299,7 +299,7 @@ async function refuseForeign(parts: NodeParts, numbers: readonly number[]): Prom
   );
 }
 
-/** Cuts off what was written behind the last published group. -1: the file is too short. */
+/** Truncates what was written after the last published group. -1: the file is too short. */
 async function cutTail({ volumes }: NodeParts, volume: Volume): Promise<number> {
   const path = volumes.path(volume.number);
   const { sizeBytes } = await volumes.files.stat(path);
@@ -321,7 +321,7 @@ async function cutTail({ volumes }: NodeParts, volume: Volume): Promise<number> 
   return sizeBytes - end;
 }
 
-/** The newest active volume of each kind is written on; others are sealed. */
+/** The newest active volume of each kind is continued; the others are sealed. */
 async function resumeWriters({ volumes, writers }: NodeParts): Promise<void> {
   const active = [...volumes]
     .filter(({ state }) => state === 'active')

@@ -14,7 +14,7 @@ test('the documented body of signed chunks verifies', () => {
   expect(decode([documentedBody()], SIGNED).content.toString()).toBe('a'.repeat(66_560));
 });
 
-test('a flipped bit anywhere in a signed body is found', () => {
+test('a flipped bit anywhere in a signed body is detected', () => {
   const body = documentedBody();
   const places = [0, 4, 22, 60, 90, 40_000, 65_621, 65_622, 65_640, 66_700, body.length - 40];
   for (const at of places) {
@@ -24,7 +24,7 @@ test('a flipped bit anywhere in a signed body is found', () => {
   }
 });
 
-test('chunks in another order, twice, or left out do not verify', () => {
+test('reordered, repeated or missing chunks do not verify', () => {
   const body = documentedBody();
   const [first, second] = [body.subarray(0, 65_626), body.subarray(65_626, 66_738)];
   const last = body.subarray(66_738);
@@ -40,7 +40,7 @@ test('chunks in another order, twice, or left out do not verify', () => {
   expect(() => decode([first, first, last], SIGNED)).toThrow(/./);
 });
 
-test('a body that is cut at any byte is incomplete', () => {
+test('a body truncated at any byte is incomplete', () => {
   const body = frame([Buffer.from('hello'), Buffer.from('world!')], 'a:b\r\n\r\n');
   const end = body.indexOf('0\r\na:b') + 3;
   for (let at = 0; at < end; at++) {
@@ -51,7 +51,7 @@ test('a body that is cut at any byte is incomplete', () => {
   }
 });
 
-test('every split in two and byte by byte gives the same', () => {
+test('every split in two and byte by byte gives the same result', () => {
   const body = frame([Buffer.from('hello'), Buffer.from('world!')], 'a:b\r\nC: d\r\n\r\n');
   const options = { contentBytes: 11, hasTrailer: true };
   const whole = decode([body], options);
@@ -97,17 +97,17 @@ test.each([
   ['no digits', 'x\r\nabc\r\n0\r\n\r\n'],
   ['a size with a sign', '-1\r\nabc\r\n0\r\n\r\n'],
   ['a size of 13 digits', '0000000000003\r\nabc\r\n0\r\n\r\n'],
-  ['a line feed alone', '3\nabc\r\n0\r\n\r\n'],
-  ['no end of a chunk', '3\r\nabcd\r\n0\r\n\r\n'],
+  ['only a line feed', '3\nabc\r\n0\r\n\r\n'],
+  ['a chunk without its end', '3\r\nabcd\r\n0\r\n\r\n'],
   ['an endless first line', 'a'.repeat(300)],
-  ['a signature that nobody asked for', `3;chunk-signature=${'0'.repeat(64)}\r\nabc\r\n0\r\n\r\n`],
+  ['a signature that was not declared', `3;chunk-signature=${'0'.repeat(64)}\r\nabc\r\n0\r\n\r\n`],
 ])('malformed: %s', (_what, text) => {
   expect(() => decode([Buffer.from(text)], { contentBytes: 3 })).toThrow(
     expect.objectContaining({ code: 'InvalidRequest' }),
   );
 });
 
-test('content must have the length that was declared', () => {
+test('content must have the declared length', () => {
   const body = frame([Buffer.from('hello')]);
   for (const contentBytes of [4, 6]) {
     expect(() => decode([body], { contentBytes })).toThrow(

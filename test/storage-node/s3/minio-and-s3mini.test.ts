@@ -39,14 +39,14 @@ describe('the client of MinIO', () => {
   const list = async (prefix: string): Promise<unknown[]> =>
     client.listObjectsV2(bucket, prefix, true, '').toArray();
 
-  test('buckets', async () => {
+  test('manages buckets', async () => {
     expect(await client.bucketExists(bucket)).toBe(false);
     await client.makeBucket(bucket, 'eu-central-1');
     expect(await client.bucketExists(bucket)).toBe(true);
     expect((await client.listBuckets()).map(({ name }) => name)).toContain(bucket);
   });
 
-  test('small and empty objects, streams, metadata, ranges', async () => {
+  test('stores small and empty objects, streams and metadata, and reads ranges', async () => {
     await client.putObject(bucket, 'small', 'hello', 5, { 'X-Amz-Meta-One': '1' });
     expect((await read('small')).toString()).toBe('hello');
     const stat = await client.statObject(bucket, 'small');
@@ -62,7 +62,7 @@ describe('the client of MinIO', () => {
     await expect(client.statObject(bucket, 'none')).rejects.toMatchObject({ code: 'NotFound' });
   });
 
-  test('a stream of unknown length goes up in parts', async () => {
+  test('uploads a stream of unknown length in parts', async () => {
     const body = randomBytes(11 * MIB);
     await client.putObject(
       bucket,
@@ -76,7 +76,7 @@ describe('the client of MinIO', () => {
     expect(await list('large/')).toMatchObject([{ name: 'large/one' }, { name: 'large/two' }]);
   });
 
-  test('links, tags, many removals', async () => {
+  test('uses presigned links, tags and bulk deletes', async () => {
     const link = await client.presignedGetObject(bucket, 'small', 60);
     expect(await (await fetch(link)).text()).toBe('hello');
     const up = await client.presignedPutObject(bucket, 'linked', 60);
@@ -98,7 +98,7 @@ describe('s3mini', () => {
     client = new S3mini({ ...KEY, endpoint: `${world.url}/by-s3mini`, region: 'auto' });
   });
 
-  test('buckets, objects, listings', async () => {
+  test('manages buckets, objects and listings', async () => {
     expect(await client.bucketExists()).toBe(false);
     expect(await client.createBucket()).toBe(true);
     expect(await client.bucketExists()).toBe(true);
@@ -114,7 +114,7 @@ describe('s3mini', () => {
     expect((await range.text()).startsWith('el')).toBe(true);
   });
 
-  test('parts, copies, links, removals', async () => {
+  test('uses parts, copies, links and deletes', async () => {
     const body = randomBytes(6 * MIB);
     const uploadId = await client.getMultipartUploadId('parts');
     const parts = [

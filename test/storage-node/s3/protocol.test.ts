@@ -20,7 +20,7 @@ async function open(options: Partial<S3ServerOptions> = {}, node = new MemoryNod
   return { world, node, ask };
 }
 
-/** Writes bytes as they are, and reads until the server closes. */
+/** Sends raw bytes and reads until the server closes the connection. */
 async function raw(world: S3World, bytes: string): Promise<string> {
   const socket = connect(Number(new URL(world.url).port), '127.0.0.1');
   await once(socket, 'connect');
@@ -28,7 +28,7 @@ async function raw(world: S3World, bytes: string): Promise<string> {
   return text(socket);
 }
 
-test('errors have the code of S3, a request id, and no body for HEAD', async () => {
+test('errors have the S3 code and a request id, and no body for HEAD', async () => {
   const { ask } = await open();
   const none = await ask('GET', '/bucket/none');
   expect(none).toMatchObject({ status: 404, code: 'NoSuchKey' });
@@ -90,16 +90,13 @@ test.each([
   [{ 'content-md5': 'short' }, 'InvalidDigest'],
   [{ 'content-md5': 'AAAAAAAAAAAAAAAAAAAAAA==' }, 'BadDigest'],
   [{ 'x-amz-expected-bucket-owner': 'another' }, 'AccessDenied'],
-])(
-  'an order that cannot be carried out is refused, and nothing is stored: %o',
-  async (headers, code) => {
-    const { ask, node } = await open();
-    expect((await ask('PUT', '/bucket/key', { headers, body: 'x' })).code).toBe(code);
-    expect(await node.info('bucket', 'key')).toBeUndefined();
-  },
-);
+])('an unsupported operation is refused and stores nothing: %o', async (headers, code) => {
+  const { ask, node } = await open();
+  expect((await ask('PUT', '/bucket/key', { headers, body: 'x' })).code).toBe(code);
+  expect(await node.info('bucket', 'key')).toBeUndefined();
+});
 
-test('only x-amz-content-sha256 means framing, whatever Content-Encoding says', async () => {
+test('only x-amz-content-sha256 selects framing, whatever Content-Encoding says', async () => {
   const { ask } = await open();
   const body = frame([Buffer.from('hello')]);
   const headers = { 'content-encoding': 'aws-chunked,gzip' };
@@ -132,7 +129,7 @@ test('only x-amz-content-sha256 means framing, whatever Content-Encoding says', 
   });
 });
 
-test('a body that is cut off, or is another than was signed, is never an object', async () => {
+test('a body that is truncated or differs from its signature never becomes an object', async () => {
   const { ask, world, node } = await open();
   const wrong = await ask('PUT', '/bucket/key', {
     body: 'hello',
@@ -150,7 +147,7 @@ test('a body that is cut off, or is another than was signed, is never an object'
   expect(await node.info('bucket', 'key')).toBeUndefined();
 });
 
-test('100 Continue is sent only once the body is wanted; other expectations are passed over', async () => {
+test('100 Continue is sent only when the body is wanted; other expectations are ignored', async () => {
   const { world } = await open();
   const ask = async (target: string, expect_: string): Promise<[number, boolean]> => {
     const asked = { method: 'PUT', target, contentSha256: 'UNSIGNED-PAYLOAD' };
@@ -174,7 +171,7 @@ test('100 Continue is sent only once the body is wanted; other expectations are 
   expect(await ask('/bucket/key', '200-ok')).toEqual([200, false]);
 });
 
-test('a refused client that still sends gets to read its answer', async () => {
+test('a refused client that still sends can read its response', async () => {
   const { ask } = await open();
   const answer = await ask('PUT', '/none/key', {
     body: Buffer.alloc(3_000_000),
@@ -184,7 +181,7 @@ test('a refused client that still sends gets to read its answer', async () => {
   expect(answer.headers.connection).toBe('close');
 });
 
-test('limits: headers, XML, deletes, length of an object', async () => {
+test('limits apply to headers, XML, deletes, and the length of an object', async () => {
   const { ask, world } = await open({
     limits: { maxHeaders: 20, maxXmlBytes: 2000, maxDeletes: 3, maxObjectBytes: 1000 },
   });
@@ -209,14 +206,14 @@ test('limits: headers, XML, deletes, length of an object', async () => {
   expect(await raw(world, 'nonsense\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /);
 });
 
-test('limits are judged when the server is made', async () => {
+test('limits are validated when the server is created', async () => {
   for (const limits of [{ maxHeaders: 0 }, { maxXmlBytes: 1.5 }, { other: 1 }]) {
     await expect(openWorld({ limits })).rejects.toThrow(RangeError);
   }
   await expect(openWorld({ keys: [] })).rejects.toThrow(RangeError);
 });
 
-test('a client that sends a byte now and then is cut off; the time of the node does not count', async () => {
+test("a client that sends slowly is cut off; the node's own time does not count", async () => {
   let nowMs = Date.now();
   const { world } = await open({ now: () => nowMs });
   const target = '/bucket/slow';
@@ -231,7 +228,7 @@ test('a client that sends a byte now and then is cut off; the time of the node d
   world.server.checkPace();
   let response: IncomingMessage | undefined;
   outgoing.once('response', (given) => (response = given));
-  // The server reads the first byte in its own time: it is judged once it waits for the next.
+  // The server reads the first byte without a timeout; it counts once it waits for the next byte.
   await expect
     .poll(() => {
       nowMs += 70_000;
@@ -259,7 +256,7 @@ class DamagedNode extends MemoryNode {
   }
 }
 
-test('damage is an error with a cause in the log; later it breaks the connection', async () => {
+test('damage is an error with its cause in the log; later in the body it breaks the connection', async () => {
   const node = new DamagedNode();
   const { ask, world } = await open({}, node);
   await ask('PUT', '/bucket/key', { body: Buffer.alloc(200_000) });
@@ -271,7 +268,7 @@ test('damage is an error with a cause in the log; later it breaks the connection
   node.goodBytes = 100_000;
   await expect(ask('GET', '/bucket/key')).rejects.toThrow(/aborted|hang up/);
   await expect.poll(() => node.openReaders).toBe(0);
-  // Its head said 206 or 200: the log and the status page call it a failure of the node.
+  // The head said 206 or 200, but the log and the status page report a failure of the node.
   await expect.poll(() => world.server.stats.recentErrors.length).toBe(2);
   expect(world.entries.at(-1)).toMatchObject({
     status: 500,
@@ -327,7 +324,7 @@ test('a copy that takes long is answered by white space, then by its result or a
   expect(world.entries.at(-1)).toMatchObject({ status: 500, error: 'InternalError' });
 });
 
-test('the access log tells who did what', async () => {
+test('the access log records who did what', async () => {
   const { ask, world } = await open();
   await ask('PUT', '/bucket/a%20b', { body: 'hello' });
   await expect.poll(() => world.entries.length).toBe(1);
@@ -342,7 +339,7 @@ test('the access log tells who did what', async () => {
   });
 });
 
-test('a client that goes away while it is answered leaves no reader open', async () => {
+test('a client that disconnects during a response leaves no reader open', async () => {
   const { world, node, ask } = await open();
   await ask('PUT', '/bucket/large', { body: Buffer.alloc(30_000_000) });
   const asked = { method: 'GET', target: '/bucket/large' };

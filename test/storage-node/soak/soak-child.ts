@@ -1,4 +1,4 @@
-/** The node of `soak.ts`: works until it is killed, and tells its parent each step. */
+/** The node of `soak.ts`: works until it is killed, and reports each step to its parent. */
 import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { StorageNode } from '../../../examples/storage-node/src/storage-node.ts';

@@ -92,7 +92,7 @@ async function round(milliseconds: number, mix: Mix, isFilledUp: boolean): Promi
   });
   running = child;
   let failure: unknown;
-  // What was sent before the kill is still read behind `exit`.
+  // Messages sent before the kill can arrive after `exit`.
   const drained = new Promise((resolve) => child.once('disconnect', resolve));
   const closed = new Promise<number | null>((resolve) => child.once('exit', resolve));
   const ready = new Promise<void>((resolve) => {

@@ -4,7 +4,7 @@ import { ChunkSignatures } from '../../../examples/storage-node/src/s3/payload/c
 import type { SigningContext } from '../../../examples/storage-node/src/s3/auth/signature-v4.ts';
 import { AccessKeys } from '../../../examples/storage-node/src/s3/auth/access-keys.ts';
 
-/** The example of the documentation of S3: 65 KiB of `a`, in chunks of 64 KiB. */
+/** The example of the S3 documentation: 65 KiB of `a`, in chunks of 64 KiB. */
 export const DOCUMENTED_SIGNING: SigningContext = {
   key: new AccessKeys([
     {
@@ -32,7 +32,7 @@ export interface Decoded {
   readonly trailer: ReadonlyMap<string, string>;
 }
 
-/** Decodes a body that comes in these pieces. */
+/** Decodes a body that arrives in these pieces. */
 export function decode(
   pieces: readonly Uint8Array[],
   options: {
@@ -79,7 +79,7 @@ export function signedFrame(
   return Buffer.concat(pieces);
 }
 
-/** A body without signatures. */
+/** Frames a body without signatures. */
 export function frame(chunks: readonly Uint8Array[], trailer = '\r\n'): Buffer {
   const framed = chunks.flatMap((chunk) => [
     Buffer.from(`${chunk.length.toString(16)}\r\n`),

@@ -4,7 +4,7 @@ import type { NodeOptions } from '../../../examples/storage-node/src/node-option
 import type { ObjectMeta } from '../../../examples/storage-node/src/object-node.ts';
 import { StorageNode } from '../../../examples/storage-node/src/storage-node.ts';
 
-/** No upkeep by itself, small volumes. */
+/** No automatic upkeep, small volumes. */
 export const SMALL: NodeOptions = {
   volumeBytes: 2 ** 20,
   indexVolumeBytes: 2 ** 18,

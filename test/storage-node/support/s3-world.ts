@@ -19,7 +19,7 @@ export interface S3World {
   close(): Promise<void>;
 }
 
-/** A server on a free port of the loopback, over a node in memory unless another is given. */
+/** A server on a free loopback port, by default with a node in memory. */
 export async function openWorld(
   options: Partial<S3ServerOptions> = {},
   node: ObjectNode = new MemoryNode(),

@@ -9,13 +9,13 @@ export interface Answer {
   readonly status: number;
   readonly headers: IncomingMessage['headers'];
   readonly body: string;
-  /** `Code` of the XML of an error. */
+  /** `Code` in the XML of an error. */
   readonly code: string | undefined;
 }
 
 export interface SignedRequest {
   readonly method: string;
-  /** Path and query, encoded as SigV4 encodes them. */
+  /** Path and query, encoded for SigV4. */
   readonly target: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
@@ -52,7 +52,7 @@ export function presign(host: string, method: string, target: string, expiresS: 
   return `${target}?${query}&X-Amz-Signature=${signature}`;
 }
 
-/** The headers of a request, signed with the key of the tests: an implementation of its own. */
+/** The headers of a request, signed with the tests' key by an independent implementation. */
 export function signHeaders(host: string, asked: SignedRequest): Record<string, string> {
   const time = `${new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`;
   const day = time.slice(0, 8);

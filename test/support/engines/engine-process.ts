@@ -7,7 +7,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 const START_MS = 30_000;
 const CHECK_MS = 3_000;
 
-/** The path of a program: as the variable says, else as found. Undefined: it is not installed. */
+/**
+ * The path of a program: from the environment variable or the candidates. Undefined if not
+ * installed.
+ */
 export function programPath(variable: string, candidates: readonly string[]): string | undefined {
   const given = process.env[variable];
   if (given !== undefined) return given === '' ? undefined : given;
@@ -20,7 +23,7 @@ export function programPath(variable: string, candidates: readonly string[]): st
       const find = ['-c', `command -v ${one}`];
       return execFileSync('sh', find, { encoding: 'utf8', timeout: CHECK_MS }).trim();
     } catch {
-      // Not in PATH.
+      // It is not in PATH.
     }
   }
   return undefined;
@@ -28,7 +31,7 @@ export function programPath(variable: string, candidates: readonly string[]): st
 
 const KEEPER = programPath('LODESTORE_SETPRIV', ['setpriv']);
 
-/** Free ports of the loopback interface. Another program may take one before it is used. */
+/** Free loopback ports. Another program may take one before it is used. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
@@ -42,7 +45,7 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-/** As whom a process runs; nobody given: as this one. */
+/** The user of a process; by default this process's. */
 export interface ProcessOwner {
   readonly uid?: number;
   readonly gid?: number;
@@ -120,7 +123,7 @@ export class EngineProcess {
     clearTimeout(late);
   }
 
-  /** What the server has printed. */
+  /** The output of the server so far. */
   log(): string {
     return readFileSync(this.#logPath, 'utf8');
   }

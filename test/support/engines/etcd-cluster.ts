@@ -3,18 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EngineProcess, freePorts, programPath, until } from './engine-process.ts';
 
-/** Where etcd is installed; undefined: nowhere. `LODESTORE_ETCD` names another one. */
+/** The path of etcd; undefined if not installed. `LODESTORE_ETCD` overrides it. */
 export const ETCD: string | undefined = programPath('LODESTORE_ETCD', ['etcd']);
 
 export interface EtcdClusterOptions {
   readonly nodes?: number;
-  /** More arguments of each server. */
+  /** Additional arguments of each server. */
   readonly extra?: readonly string[];
-  /** Paths of certificate and key: clients use TLS. */
+  /** Paths of certificate and key, for clients with TLS. */
   readonly tls?: { readonly cert: string; readonly key: string };
 }
 
-/** Servers of etcd on loopback, with a directory that is removed at the end. */
+/** A local etcd cluster. Its directory is removed at the end. */
 export class EtcdCluster {
   readonly nodes: readonly EngineProcess[];
   readonly endpoints: readonly string[];
@@ -30,7 +30,7 @@ export class EtcdCluster {
     this.directory = directory;
   }
 
-  /** Starts servers and waits for a leader. Start-up may fail: a port may be taken meanwhile. */
+  /** Starts servers and waits for a leader. May fail if another program takes a port. */
   static async start(options: EtcdClusterOptions = {}): Promise<EtcdCluster> {
     let failure: unknown;
     for (let attempt = 0; attempt < 3; attempt++) {
@@ -71,7 +71,7 @@ export class EtcdCluster {
 
   /** Waits until the servers have a leader. */
   async untilReady(): Promise<void> {
-    // `health` asks for a linearizable read; over TLS only the port is looked at.
+    // `health` makes a linearizable read. With TLS, only the port is checked.
     const isPlain = this.endpoints[0]!.startsWith('http:');
     for (const [i, endpoint] of this.endpoints.entries()) {
       if (!this.nodes[i]!.isRunning)

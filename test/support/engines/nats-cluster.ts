@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { EngineProcess, freePorts, programPath, until } from './engine-process.ts';
 
-/** Where nats-server is installed; undefined: nowhere. `LODESTORE_NATS` names another one. */
+/** The path of nats-server; undefined if not installed. `LODESTORE_NATS` overrides it. */
 export const NATS: string | undefined = programPath('LODESTORE_NATS', ['nats-server']);
 
-/** The version that is installed: older ones are refused. */
+/** True if the installed version is new enough. */
 export function isNatsFit(): boolean {
   if (NATS === undefined) return false;
   const text = execFileSync(NATS, ['--version'], { encoding: 'utf8', timeout: 10_000 });
@@ -22,7 +22,7 @@ export interface NatsClusterOptions {
   readonly syncInterval?: string;
 }
 
-/** Servers of NATS on loopback, with a directory that is removed at the end. */
+/** A local NATS cluster. Its directory is removed at the end. */
 export class NatsCluster {
   readonly nodes: readonly EngineProcess[];
   readonly servers: readonly string[];

@@ -9,7 +9,7 @@ const INSTALLED = '/usr/lib/postgresql';
 const ASK_MS = 10_000;
 const MAKE_MS = 60_000;
 
-/** The folder of the programs of PostgreSQL 15 or newer; undefined: not installed. */
+/** The directory of the PostgreSQL programs, version 15 or newer; undefined if not installed. */
 export const POSTGRES: string | undefined = programFolder();
 
 function programFolder(): string | undefined {
@@ -30,7 +30,7 @@ function ownerOf(): ProcessOwner {
   return { uid: id('-u'), gid: id('-g') };
 }
 
-/** A server of PostgreSQL on loopback, with a directory that is removed at the end. */
+/** A local PostgreSQL server. Its directory is removed at the end. */
 export class PostgresServer {
   readonly node: EngineProcess;
   readonly url: string;
@@ -42,7 +42,7 @@ export class PostgresServer {
     this.directory = directory;
   }
 
-  /** `settings` are lines of the command line: `-c name=value`. */
+  /** `settings` are command line arguments: `-c name=value`. */
   static async start(settings: readonly string[] = []): Promise<PostgresServer> {
     if (POSTGRES === undefined) throw new Error('PostgreSQL is not installed');
     const owner = ownerOf();
@@ -81,7 +81,7 @@ export class PostgresServer {
     return server;
   }
 
-  /** Starts the server, which is not running. */
+  /** Starts the stopped server. */
   async restart(): Promise<void> {
     this.node.start();
     const url = new URL(this.url);

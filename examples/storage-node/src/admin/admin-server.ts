@@ -14,11 +14,11 @@ export interface PageFile {
 export interface AdminServerOptions {
   readonly node: FiguresSource;
   readonly s3: S3Stats;
-  /** By path, `/` for the page itself. Without them there are only metrics and health. */
+  /** Files by path, `/` for the page. Without them, only metrics and health are served. */
   readonly page?: ReadonlyMap<string, PageFile>;
-  /** Shown on the page: where S3 is. */
+  /** The S3 URL that the page shows. */
   readonly s3Url?: string;
-  /** Further text of Prometheus, such as that of the metadata store. */
+  /** Additional Prometheus text, for example of the metadata store. */
   readonly metrics?: () => Promise<string> | string;
   /** Milliseconds since 1970. Default: `Date.now`. */
   readonly now?: () => number;
@@ -36,9 +36,9 @@ const SECURITY = {
 };
 
 /**
- * The second port of a node: a status page, `/metrics` for Prometheus, `/health`. It has no keys:
- * it listens on the loopback, and answers only to the names of the loopback, so that no page of
- * another site can read it through a browser.
+ * The second port of a node: a status page, `/metrics` for Prometheus, `/health`. It has no access
+ * keys: it listens on the loopback and answers only requests for loopback host names, so that no
+ * page of another site can read it through a browser.
  */
 export class AdminServer {
   readonly #options: AdminServerOptions;
@@ -63,7 +63,7 @@ export class AdminServer {
     });
   }
 
-  /** Resolves to the URL. Port 0 takes any that is free. */
+  /** Resolves to the URL. Port 0 takes any free port. */
   async listen(port = 0, host = '127.0.0.1'): Promise<string> {
     this.#server.listen(port, host);
     await once(this.#server, 'listening');
@@ -85,7 +85,7 @@ export class AdminServer {
     const isRead = message.method === 'GET' || message.method === 'HEAD';
     if (!isRead) return send(response, 405, 'text/plain', 'only GET and HEAD\n');
     if (!isLoopbackName(message.headers.host)) {
-      return send(response, 403, 'text/plain', 'only under a name of the loopback\n');
+      return send(response, 403, 'text/plain', 'only under a loopback host name\n');
     }
     const { pathname, searchParams } = new URL(message.url ?? '/', 'http://node');
     const file = this.#options.page?.get(pathname);
@@ -100,7 +100,7 @@ export class AdminServer {
       const status = await this.#status(Number(searchParams.get('since') ?? 0));
       return send(response, 200, 'application/json', JSON.stringify(status));
     }
-    send(response, 404, 'text/plain', 'there are /, /metrics, /health and /status.json\n');
+    send(response, 404, 'text/plain', 'known paths: /, /metrics, /health, /status.json\n');
   }
 
   async #status(sinceMs: number): Promise<object> {
@@ -123,7 +123,7 @@ export class AdminServer {
   }
 }
 
-/** A name that leads to this machine alone: another could be one that a stranger's DNS answers. */
+/** True for a host name that always means this machine; other names depend on a DNS server. */
 function isLoopbackName(host: string | undefined): boolean {
   return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i.test(host ?? '');
 }
@@ -143,7 +143,7 @@ function send(
   response.end(response.req.method === 'HEAD' ? undefined : bytes);
 }
 
-/** It listens on nothing until `listen`. */
+/** Does not listen until `listen`. */
 export function createAdminServer(options: AdminServerOptions): AdminServer {
   return new AdminServer(options);
 }

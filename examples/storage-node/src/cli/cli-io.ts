@@ -1,9 +1,9 @@
-/** What a command writes to and hears from. */
+/** The outputs and the signal of a command. */
 export interface CliIo {
   out(text: string): void;
   /** For people: progress and errors. */
   err(text: string): void;
-  /** Whether `err` is a terminal, on which a line may be written over. */
+  /** Whether `err` is a terminal, on which a line may be overwritten. */
   readonly isTerminal: boolean;
   /** Aborted by SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
@@ -11,12 +11,12 @@ export interface CliIo {
   onHangup(listener: () => void): () => void;
 }
 
-/** Exit codes, as of lodestore's own command line. */
+/** Exit codes, as in lodestore's own command line. */
 export const EXIT_OK = 0;
-/** It was not done: the directory is locked, damaged or refused. */
+/** Not done: the directory is locked, damaged or refused. */
 export const EXIT_FAILED = 1;
 export const EXIT_USAGE = 2;
-/** Start it again: the metadata store has failed. */
+/** The metadata store failed: restart the node. */
 export const EXIT_RESTART = 75;
 
 const BYTE_UNITS: Readonly<Record<string, number>> = {
@@ -30,7 +30,7 @@ const BYTE_UNITS: Readonly<Record<string, number>> = {
 /** `10M` is 10 MiB. @throws Error */
 export function bytesOfText(text: string): number {
   const [, digits, unit] = /^(\d+)([KMGT]?)(?:iB)?$/i.exec(text) ?? [];
-  if (digits === undefined) throw new Error(`${text} is no number of bytes, such as 64M`);
+  if (digits === undefined) throw new Error(`${text} is not a number of bytes such as 64M`);
   return Number(digits) * BYTE_UNITS[(unit ?? '').toUpperCase()]!;
 }
 
@@ -46,7 +46,7 @@ export function textOfBytes(bytes: number): string {
   return `${bytes} B`;
 }
 
-/** One line that shows how far a command is; written over on a terminal, silent elsewhere. */
+/** One line of progress: overwritten on a terminal, not printed elsewhere. */
 export class ProgressLine {
   readonly #io: CliIo;
   #shown = '';

@@ -30,7 +30,7 @@ export async function status({ data, json, node }: CommandOptions, io: CliIo): P
 function statusText(figures: NodeFigures): string {
   const { objects, buckets, uploads, space, volumes } = figures;
   const lines = [
-    `${objects} objects in ${buckets} buckets, ${uploads} uploads under way`,
+    `${objects} objects in ${buckets} buckets, ${uploads} incomplete uploads`,
     `${textOfBytes(space.freeBytes)} free, ${textOfBytes(space.reserveBytes)} of them reserved`,
     '',
     'volume  class           state       size        live        dead',
@@ -66,7 +66,7 @@ export function compact({ data, json, node }: CommandOptions, io: CliIo): Promis
   });
 }
 
-/** Shows how far compaction or the scrubber is, while `work` runs. */
+/** Shows the progress of compaction or scrubbing while `work` runs. */
 async function watched<T>(
   node: StorageNode,
   io: CliIo,
@@ -118,7 +118,7 @@ export function scrub(
   });
 }
 
-/** Counts anew, lists all names, reads all that lives. */
+/** Recounts, lists all names, and reads all live data. */
 export function verify({ data, json, node }: CommandOptions, io: CliIo): Promise<number> {
   return withNode(data, node, async (opened) => {
     const counted = opened.recount();
@@ -165,7 +165,7 @@ export async function rebuild({ data, json, node }: CommandOptions, io: CliIo): 
       io.out(`${report.lostObjects} objects are lost: bytes are missing\n`);
     if (report.damagedRecords > 0) io.out(`${report.damagedRecords} damaged records\n`);
     if (report.former !== undefined) {
-      io.out(`the metadata before is in ${report.former}; remove it when all is well\n`);
+      io.out(`the previous metadata is in ${report.former}; remove it when all is well\n`);
     }
     io.out('the last deletes before the loss may be undone\n');
   }
@@ -177,10 +177,10 @@ export function evict({ data, node }: CommandOptions, bucket: string, io: CliIo)
     const volume = await opened.evict(bucket);
     await opened.settled();
     if (volume === undefined) {
-      io.err(`bucket ${bucket} has no volume of its own that can go\n`);
+      io.err(`bucket ${bucket} has no separate volume that can be dropped\n`);
       return EXIT_FAILED;
     }
-    io.out(`volume ${volume} is gone, with all objects that had a byte in it\n`);
+    io.out(`volume ${volume} was dropped, with all objects that had a byte in it\n`);
     return EXIT_OK;
   });
 }

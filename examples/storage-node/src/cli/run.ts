@@ -41,7 +41,8 @@ function commandOptionsOf(flags: Flags): CommandOptions {
 
 function portOf(text: string): number {
   const port = Number(text);
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new Error(`${text} is no port`);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new Error(`${text} is not a port`);
   return port;
 }
 
@@ -71,20 +72,20 @@ function startOptionsOf(flags: Flags): StartOptions {
   };
 }
 
-/** The program: each action sets the exit code. */
+/** The program. Each action sets the exit code. */
 function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
   const program = new Command('lodestore-node')
-    .description('A storage node for one machine: buckets of objects, spoken to by S3.')
+    .description('A storage node for one machine: buckets of objects, served by S3.')
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.err(text) });
   const command = (name: string, summary: string): Command =>
     program
       .command(name)
       .description(summary)
-      .option('--data <directory>', 'where the node keeps everything', './data')
+      .option('--data <directory>', 'directory of the node', './data')
       .option('--volume-bytes <bytes>', 'length of a volume, such as 1G')
-      .option('--reserve-bytes <bytes>', 'bodies are refused before less is free')
-      .option('--dead-ratio <share>', 'compact a volume of which this share is dead');
+      .option('--reserve-bytes <bytes>', 'space kept free: bodies are refused below it')
+      .option('--dead-ratio <share>', 'compact a volume when this share of it is dead');
   const add = (
     name: string,
     summary: string,
@@ -103,27 +104,21 @@ function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
     .option('--admin-port <port>', 'port of the status page, on the loopback', '9001')
     .option('--access-key <id>', 'instead of the keys in the directory')
     .option('--secret-key <secret>', 'of --access-key')
-    .option('--tls-cert <file>', 'PEM: serve S3 by TLS; SIGHUP reads both files again')
+    .option('--tls-cert <file>', 'PEM: serve S3 over TLS; SIGHUP reads both files again')
     .option('--tls-key <file>', 'PEM, of --tls-cert')
-    .option('--region <name>', 'what clients are told', 'us-east-1')
+    .option('--region <name>', 'region reported to clients', 'us-east-1')
     .option('--queue-bytes <bytes>', 'bodies in memory until they are written')
     .option('--access-log', 'print a line of JSON for each request')
     .action(async (flags: Flags) => setCode(await start(startOptionsOf(flags), io)));
   add('status', 'objects, space, and each volume', (options) => status(options, io));
-  add('compact', 'give back the space of what was deleted', (options) => compact(options, io));
-  add('scrub', 'read all that lives, and compare it with its checksums', (options, flags) =>
+  add('compact', 'free the space of deleted objects', (options) => compact(options, io));
+  add('scrub', 'read all live data and verify checksums', (options, flags) =>
     scrub(options, flags.rate === undefined ? 0 : bytesOfText(flags.rate), io),
-  ).option('--rate <bytes>', 'bytes in a second; as fast as it goes unless told');
-  add('verify', 'count anew, list all names, read all that lives', (options) =>
-    verify(options, io),
-  );
-  add('rebuild-index', 'make the metadata anew from the volumes', (options) =>
-    rebuild(options, io),
-  );
-  add(
-    'evict',
-    'give up the oldest volume of a bucket with volumes of its own',
-    (options, _, args) => evict(options, args[0]!, io),
+  ).option('--rate <bytes>', 'bytes per second; unlimited by default');
+  add('verify', 'recount, list all names, read all live data', (options) => verify(options, io));
+  add('rebuild-index', 'rebuild the metadata from the volumes', (options) => rebuild(options, io));
+  add('evict', 'drop the oldest volume of a bucket with separate volumes', (options, _, args) =>
+    evict(options, args[0]!, io),
   ).argument('<bucket>');
   add('keys', 'list, add or remove access keys', (options, _, [action = 'list', id]) => {
     if (action !== 'list' && action !== 'add' && action !== 'remove') {

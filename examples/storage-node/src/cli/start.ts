@@ -14,11 +14,11 @@ export interface StartOptions {
   readonly data: string;
   readonly host: string;
   readonly port: number;
-  /** Of the status page, on the loopback. */
+  /** Port of the status page, on the loopback. */
   readonly adminPort: number;
   readonly region: string;
   readonly accessLog: boolean;
-  /** Instead of those in the key file. */
+  /** Used instead of the keys in the key file. */
   readonly key?: StoredKey;
   /** Of PEM files, which are read again at each SIGHUP. */
   readonly tls?: TlsPaths;
@@ -133,7 +133,7 @@ function renewAtHangup(server: S3Server, paths: TlsPaths, io: CliIo): () => void
   });
 }
 
-/** Without an access log too, a failure of the node itself is told. */
+/** A failure of the node itself is reported also without an access log. */
 function failureText({ operation, path, cause, requestId }: AccessEntry): string {
   return `${operation} ${path} failed: ${cause ?? 'no cause'} (request ${requestId})`;
 }

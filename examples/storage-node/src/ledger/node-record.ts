@@ -1,13 +1,13 @@
 import { ByteReader, ByteWriter } from './byte-writer.ts';
 import { keyOf } from './keys.ts';
 
-/** What makes a directory this node's. */
+/** Identifies the directory as this node's. */
 export interface NodeIdentity {
-  /** 16 random bytes: in every volume's header too. */
+  /** 16 random bytes, also in every volume's header. */
   readonly nodeId: Uint8Array;
   /** 16 random bytes: the key of the hash of names. */
   readonly hashKey: Uint8Array;
-  /** Times of objects are counted from here. */
+  /** Times of objects are relative to it. */
   readonly epochMs: number;
   /** Records from this sequence on bear the hash of their name under `hashKey`. */
   readonly hashedSince: number;
@@ -46,12 +46,12 @@ export function encodeCounters(state: CounterState): Buffer {
     .end();
 }
 
-/** Serials are taken from lodestore so many at a time. */
+/** Number of serials that are reserved in lodestore at a time. */
 const SERIALS = 2 ** 20;
 
 /**
- * Numbers that are taken once and for ever. `serial` orders records of volumes and names bodies: it
- * is recorded as a bound that is ahead of it, the others as they are, with what was numbered.
+ * Numbers that are never reused. `serial` orders records of volumes and identifies bodies. It is
+ * recorded as an upper bound; the others are recorded as they are, with what they number.
  */
 export class Counters {
   #serial: number;
@@ -70,7 +70,7 @@ export class Counters {
     this.nextLeaf = reader?.number() ?? 1;
   }
 
-  /** No lower serial comes again, in this run or another, once `isReserved` was recorded. */
+  /** Once `isReserved` was recorded, no lower serial is used again, in this run or another. */
   takeSerial(): number {
     return this.#serial++;
   }
@@ -88,12 +88,12 @@ export class Counters {
     return this.nextLeaf++;
   }
 
-  /** Whether serials run out before another bound is recorded. */
+  /** Whether serials run out before the next bound is recorded. */
   get isShort(): boolean {
     return this.#serial + SERIALS / 2 > this.#serialBound;
   }
 
-  /** What a batch must record, or undefined if nothing has changed. */
+  /** What a batch must record; undefined if nothing has changed. */
   pending(): { readonly data: Buffer; readonly recorded: () => void } | undefined {
     const bound = this.isShort ? this.#serial + 2 * SERIALS : this.#serialBound;
     const state = `${bound} ${this.nextVolume} ${this.nextBucket} ${this.nextLeaf}`;

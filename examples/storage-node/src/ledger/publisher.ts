@@ -7,7 +7,7 @@ import { keyOf } from './keys.ts';
 import { COUNTERS_KEY, type Counters } from './node-record.ts';
 import { encodeVolumeRecord } from './volume-record.ts';
 
-/** A turn takes no more changes at this many bytes, or this many of them. */
+/** A turn takes no more changes once it has this many bytes, or this many changes. */
 const TURN_BYTES = 4 * 2 ** 20;
 const TURN_CHANGES = 1_000;
 
@@ -17,7 +17,7 @@ export interface StoredRecord {
   readonly data: Uint8Array;
 }
 
-/** Nothing to be published at a key. */
+/** Marks a key without a record. */
 const NONE = Symbol('none');
 
 interface BucketChange {
@@ -34,8 +34,9 @@ interface VolumeChange {
 }
 
 /**
- * One batch of lodestore in the making. Changes run one after the other and see what those before
- * them did. A change judges first and changes then: what throws must not have changed anything.
+ * One lodestore batch that is being built. Changes run one after another and see the effects of
+ * earlier ones. A change checks first and modifies then: if it throws, it must not have modified
+ * anything.
  */
 export class Turn {
   readonly #store: MetadataStore;
@@ -62,7 +63,7 @@ export class Turn {
     return changed === NONE ? undefined : changed.value;
   }
 
-  /** `get` sees it in this turn. */
+  /** Later changes of this turn see it. */
   put(key: bigint, value: bigint, data: Uint8Array): void {
     this.#overlay.set(key, { value, data });
     this.batch.put(key, value, data);
@@ -73,7 +74,7 @@ export class Turn {
     this.batch.delete(key);
   }
 
-  /** Something refers to a record from now on. */
+  /** From now on, something refers to the record. */
   revive(at: Appended, timeMs = 0): void {
     const change = this.#volume(at.volume);
     change.liveBytes += at.lengthBytes;
@@ -88,17 +89,17 @@ export class Turn {
     change.endBytes = Math.max(change.endBytes, at.groupEnd);
   }
 
-  /** A mark is needed no more, or stands elsewhere. */
+  /** A mark is no longer needed, or has moved. */
   unmark(volume: Volume, lengthBytes: number): void {
     this.#volume(volume).markBytes -= lengthBytes;
   }
 
-  /** Nothing refers to a record any more. */
+  /** Nothing refers to the record any more. */
   bury(volume: Volume | undefined, lengthBytes: number): void {
     if (volume !== undefined) this.#volume(volume).liveBytes -= lengthBytes;
   }
 
-  /** Records a volume as it is. */
+  /** Records the current state of a volume. */
   touch(volume: Volume): void {
     this.#volume(volume);
   }
@@ -118,7 +119,7 @@ export class Turn {
     change.bytes += bytes;
   }
 
-  /** The bucket's own record stands elsewhere. */
+  /** The bucket's own record has moved. */
   moveBucket(bucket: Bucket, handle: bigint): void {
     this.#bucket(bucket).handle = handle;
   }
@@ -132,12 +133,12 @@ export class Turn {
     return change;
   }
 
-  /** Objects of a bucket, those of this turn counted. */
+  /** Number of objects of a bucket, including this turn. */
   objectsOf(bucket: Bucket): number {
     return bucket.objects + (this.#buckets.get(bucket)?.objects ?? 0);
   }
 
-  /** The highest sequence that this turn publishes of a name; 0: none. */
+  /** The highest sequence that this turn publishes for a name; 0: none. */
   noted(home: bigint): number {
     return this.#notes.get(home) ?? 0;
   }
@@ -151,7 +152,7 @@ export class Turn {
     this.#commits.push(apply);
   }
 
-  /** Completes the batch with what is counted. */
+  /** Completes the batch with the counters. */
   seal(counters: Counters): void {
     for (const [volume, change] of this.#volumes) {
       const facts = {
@@ -164,7 +165,7 @@ export class Turn {
         markBytes: volume.markBytes + change.markBytes,
       };
       const liveBytes = volume.liveBytes + change.liveBytes;
-      if (liveBytes < 0) throw new Error(`volume ${volume.number}: less than nothing lives in it`);
+      if (liveBytes < 0) throw new Error(`volume ${volume.number} would have negative live bytes`);
       this.batch.put(keyOf('volume', volume.number), liveBytes + 1, encodeVolumeRecord(facts));
       this.onCommit(() => {
         volume.liveBytes = liveBytes;
@@ -220,10 +221,10 @@ export interface PublisherFigures {
 }
 
 /**
- * Publishes changes in lodestore, turn by turn: all that wait make one batch, whose sync they
- * share; the next turn begins when it is durable. So a change sees exactly what was published
- * before it, and what it judges (preconditions, the leaf of a name, live bytes) holds when it is
- * published. No change needs conditions in lodestore, since this is the only writer.
+ * Publishes changes in lodestore, turn by turn. All waiting changes form one batch and share its
+ * sync; the next turn starts when it is durable. A change therefore sees exactly what was published
+ * before it, and its checks (preconditions, the leaf of a name, live bytes) still hold when it is
+ * published. Lodestore conditions are not needed, because this is the only writer.
  */
 export class Publisher {
   readonly #store: MetadataStore;
@@ -246,9 +247,10 @@ export class Publisher {
   }
 
   /**
-   * Durable when it resolves. `alone`: the change looks at what others of its turn would alter.
+   * Durable when it resolves. `alone`: the change reads records that others in its turn could
+   * modify.
    *
-   * @throws what `change` throws; NoSpaceError, BusyError, or the store's error
+   * @throws the errors of `change`; NoSpaceError, BusyError, or the store's error
    */
   submit<T>(change: Change<T>, options?: { readonly alone: boolean }): Promise<T> {
     return new Promise<T>((resolve, reject) => {
@@ -291,7 +293,7 @@ export class Publisher {
       } catch (error) {
         one.reject(error);
         if (turn.batch.size === size) continue;
-        // Half a change must not be published.
+        // A partial change must not be published.
         this.#queue.unshift(...done.map((other) => other.one), ...waiting.slice(i + 1));
         return;
       }
@@ -313,7 +315,7 @@ export class Publisher {
     for (const { one, value } of done) one.resolve(value);
   }
 
-  /** For want of space one change may fail where another, which deletes, succeeds. */
+  /** Without space, one change may fail where another, which deletes, succeeds. */
   async #refused(waiting: readonly Waiting[], error: unknown): Promise<void> {
     const { code, outcome } = (error ?? {}) as { code?: string; outcome?: string };
     if (code === 'LODESTORE_FULL') {

@@ -5,7 +5,7 @@ import type { ByteName } from './byte-name.ts';
 import { decodeLeaf } from './leaf-block.ts';
 import { NO_BLOCK, type Leaf } from './leaf-directory.ts';
 
-/** Names of leaves as they stand in volumes, those read last kept. */
+/** Reads names of leaves from volumes. Caches those read last. */
 export class LeafReader {
   readonly #volumes: VolumeSet;
   readonly #most: number;

@@ -11,11 +11,11 @@ import { findObject, type FoundObject } from './object-table.ts';
 import { decodeLabel } from './record-label.ts';
 import { resolveContent, StoredObjectReader } from './stored-object-reader.ts';
 
-/** A record of at most so many bytes is read with one call. */
+/** A record up to this size is read with one call. */
 const READ_AT_ONCE_BYTES = 128 * 1024;
 const HEAD_BYTES = 4096;
 
-/** Finds objects by their names, without waiting, and opens them. */
+/** Finds objects by name, synchronously, and opens them. */
 export class ObjectFinder {
   readonly #parts: NodeParts;
   readonly #get: (key: bigint) => ReturnType<NodeParts['store']['get']>;
@@ -71,7 +71,7 @@ export class ObjectFinder {
     const entry = decodeEntry(found.data, this.#parts.identity.epochMs);
     const place = placeOf(found.handle);
     const volume = volumes.existing(place.volume, place.offset);
-    // All that the object consists of is pinned before anything is waited for.
+    // Everything that the object consists of is pinned before the first await.
     const content = resolveContent(this.#parts, entry, name.length);
     const pinned = new Set<Volume>([volume, ...(content?.extents.map((one) => one.volume) ?? [])]);
     for (const one of pinned) one.pin();

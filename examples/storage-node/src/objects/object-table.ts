@@ -4,7 +4,7 @@ import type { StoredRecord, Turn } from '../ledger/publisher.ts';
 import type { NameHash } from '../names/name-hash.ts';
 import { displacementOf, markOf, withDisplacement } from './object-entry.ts';
 
-/** Objects whose hashes have one home stand at the keys behind it; so many at most. */
+/** Maximum number of objects whose hashes share a home. They occupy the keys after it. */
 const SLOTS = 8;
 
 const HOME_MASK = (1n << 60n) - 1n;
@@ -20,8 +20,8 @@ function slotKey(home: bigint, step: number): bigint {
 }
 
 /**
- * Linear probing: an object stands at the first key behind its home that was free, with no free key
- * between. So a look-up ends at the first free key: for most names, old or new, it is one.
+ * Linear probing: an object is at the first key after its home that was free, with no free key in
+ * between. A look-up ends at the first free key: for most names, old or new, that is one key.
  */
 export function findObject(
   get: (key: bigint) => StoredRecord | undefined,
@@ -69,7 +69,7 @@ export function insertObject(
   throw new NodeError('BAD_NAME', `${SLOTS} names with this hash are stored already`);
 }
 
-/** Takes an object out, and moves up those that stood behind it because of it. */
+/** Removes an object, and moves up those that follow it because of it. */
 export function removeObject(turn: Turn, key: bigint): void {
   let hole = lowerOf(key);
   for (let step = 1; step < SLOTS; step++) {

@@ -8,7 +8,7 @@ export interface SpaceGaugeOptions {
   readonly reserveFile: ReserveFile;
 }
 
-/** What is free on the disk, as of the last look. */
+/** The free space on the disk at the last check. */
 export class SpaceGauge {
   readonly #options: SpaceGaugeOptions;
   freeBytes = Infinity;

@@ -10,13 +10,13 @@ import { decodeContent, decodeExtent, type ExtentRun } from './content-record.ts
 import type { NodeParts } from './node-parts.ts';
 import type { ObjectEntry } from './object-entry.ts';
 
-/** Read at once of a body: a multiple of the blocks that checksums cover. */
+/** Bytes of a body read at once: a multiple of the blocks that checksums cover. */
 const PIECE_BYTES = 8 * BLOCK_BYTES;
 
-/** Bytes of an object that lie together in a volume. */
+/** Contiguous bytes of an object in a volume. */
 interface Stretch {
   readonly volume: Volume;
-  /** Of the first byte of the body in the volume. */
+  /** Offset of the first byte of the body in the volume. */
   readonly bodyAt: number;
   readonly bodyBytes: number;
   readonly seed: number;
@@ -28,7 +28,7 @@ export interface ResolvedContent {
   readonly extents: readonly Stretch[];
 }
 
-/** Where the extents of an object are at this moment. */
+/** The current places of an object's extents. */
 export function resolveContent(
   { store, volumes }: Pick<NodeParts, 'store' | 'volumes'>,
   entry: ObjectEntry,
@@ -47,7 +47,7 @@ export function resolveContent(
       const { bodyBytes } = decodeExtent(extent.data);
       extents.push({
         volume: volumes.existing(number, offset),
-        // Extents bear the name of their object.
+        // Extents contain the name of their object.
         bodyAt: offset + RECORD_HEADER_BYTES + nameBytes,
         bodyBytes,
         seed: blockSeed(serial, BigInt(i)),
@@ -62,7 +62,7 @@ export interface OpenedObject {
   readonly volume: Volume;
   readonly place: Place;
   readonly header: RecordHeader;
-  /** The record from its beginning: whole, or header, name and meta. */
+  /** The start of the record: the whole record, or header, name and meta. */
   readonly head: Buffer;
   readonly content: ResolvedContent | undefined;
   readonly pinned: ReadonlySet<Volume>;
@@ -93,7 +93,7 @@ export class StoredObjectReader implements ObjectReader {
     return this.#opened.content;
   }
 
-  /** Verified bytes of the body that stands in the record itself. */
+  /** Verified bytes of a body in the record itself. */
   async recordBody(): Promise<Buffer> {
     const pieces: Buffer[] = [];
     const { bodyBytes } = this.#opened.header;
@@ -129,7 +129,7 @@ export class StoredObjectReader implements ObjectReader {
     }
   }
 
-  /** Bytes [from, to) of a stretch, a piece at a time. */
+  /** Bytes [from, to) of a stretch, one piece at a time. */
   async *#read(stretch: Stretch, from: number, to: number): AsyncGenerator<Buffer> {
     const { bodyBytes } = stretch;
     const table = await this.#table(stretch, from, to);

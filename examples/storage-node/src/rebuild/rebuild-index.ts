@@ -32,12 +32,12 @@ export interface RebuildReport {
   readonly volumes: number;
   readonly buckets: number;
   readonly objects: number;
-  /** Objects of which an extent is missing. */
+  /** Objects with a missing extent. */
   readonly lostObjects: number;
-  /** Records that could not be read, and places where no record is valid. */
+  /** Unreadable records, and places without a valid record. */
   readonly damagedRecords: number;
   readonly gaps: number;
-  /** Where the metadata that was there before is now. */
+  /** The new path of the previous metadata. */
   readonly former: string | undefined;
 }
 
@@ -49,17 +49,17 @@ export interface RebuildOptions {
   }) => void;
 }
 
-/** The file of the metadata whose lock its owner holds. */
+/** The file in the metadata whose lock its owner holds. */
 const LOCK_NAME = 'lodestore.lock';
 
-/** Objects that one batch records. */
+/** Number of objects per batch. */
 const BATCH_OBJECTS = 500;
 
 /**
- * Makes the metadata of a node anew from its volumes alone: the record with the highest sequence of
- * each name counts. Uploads in parts that were under way are gone. The last deletes before a crash
- * may be undone, since their marks are written a little later, and the last unacknowledged writes
- * may be there. The names of all objects are in memory meanwhile, some 300 bytes for each.
+ * Rebuilds the metadata of a node from its volumes alone: the record with the highest sequence of
+ * each name counts. Incomplete multipart uploads are lost. The last deletes before a crash may be
+ * undone, because their marks are written a little later. The last unacknowledged writes may be
+ * present. Keeps the names of all objects in memory, about 300 bytes each.
  *
  * @throws NodeRefusedError; the metadata store's errors, such as LODESTORE_LOCKED
  */
@@ -89,7 +89,7 @@ export async function rebuildIndex(
       environment,
       options,
     });
-    // No time of an object is before it.
+    // No object has an earlier time.
     const epochMs = Math.min(scan.earliestMs, ...headers.map(({ createdMs }) => createdMs));
     const identity = { ...found, epochMs, hashedSince: scan.highestSequence + 1 };
     await store.put(IDENTITY_KEY, 1n, encodeIdentity(identity));
@@ -153,7 +153,7 @@ function foreign(number: number, reason: string): NodeRefusedError {
   );
 }
 
-/** The metadata that is there is kept under another name; what an earlier attempt left goes. */
+/** Keeps the existing metadata under another name. Removes what an earlier attempt left. */
 async function moveAside(
   files: FileSystem,
   directory: string,
@@ -163,7 +163,7 @@ async function moveAside(
   let moved: string | undefined;
   for (const name of ['metadata', 'metadata.rebuild']) {
     if (!names.has(name)) continue;
-    // Whoever has it open holds its lock: then this throws.
+    // Throws if a process has it open, because that process holds the lock.
     if (name === 'metadata') {
       const lock = await files.tryLock(`${directory}/metadata/${LOCK_NAME}`);
       if (lock === undefined) {
@@ -248,7 +248,7 @@ async function publishAll(
     if (scan.deletedBuckets.has(id)) continue;
     const bucket = bucketOf(id, scan);
     await publisher.submit((turn) => publishBucket(turn, parts, bucket), { alone: true });
-    // In order, so that leaves fill one after the other.
+    // In order, so that leaves are filled one after another.
     const all = [...(scan.names.get(id) ?? [])].sort(([one], [other]) =>
       compareByteNames(one, other),
     );
@@ -347,13 +347,13 @@ function publishObject(
   turn.bury(volumes.get(object.volume), -object.lengthBytes);
 }
 
-/** The serial of the first run: no other object has it. */
+/** The serial of the first run, which no other object has. */
 function contentSerial({ content, offset }: FoundObjectRecord): number | undefined {
   if (content === undefined) return undefined;
   return decodeContent(content)[0]?.serial ?? offset;
 }
 
-/** False: an extent is missing, and nothing was published. */
+/** False if an extent is missing; then nothing was published. */
 function publishContent(
   turn: Turn,
   { volumes }: NodeParts,

@@ -7,7 +7,7 @@ import { HEADER_BYTES } from '../volumes/volume-header.ts';
 import type { VolumeSet } from '../volumes/volume-set.ts';
 import type { Volume } from '../volumes/volume.ts';
 
-/** Where a record stands, and how long it is. */
+/** The place and length of a record. */
 export interface FoundPlace {
   readonly volume: number;
   readonly offset: number;
@@ -17,7 +17,7 @@ export interface FoundPlace {
 /** The newest record of a name. */
 export interface FoundName {
   readonly sequence: number;
-  /** Undefined: it says that the object was deleted. */
+  /** Undefined if the record is a deletion. */
   readonly object: FoundObjectRecord | undefined;
 }
 
@@ -25,9 +25,9 @@ export interface FoundObjectRecord extends FoundPlace {
   readonly flags: number;
   readonly sizeBytes: number;
   readonly modifiedMs: number;
-  /** The label, JSON. */
+  /** The label as JSON. */
   readonly label: Buffer;
-  /** Of a body in extents: what it consists of. */
+  /** Contents of a body in extents. */
   readonly content: Buffer | undefined;
 }
 
@@ -43,7 +43,7 @@ export interface FoundBucket extends FoundPlace {
   readonly policy: BucketPolicy;
 }
 
-/** What the volumes of a node say, the highest sequence of each name. */
+/** The contents of a node's volumes: the highest sequence of each name. */
 export class VolumeScan {
   readonly volumes: Volume[] = [];
   readonly names = new Map<number, Map<ByteName, FoundName>>();
@@ -52,7 +52,7 @@ export class VolumeScan {
   readonly deletedBuckets = new Set<number>();
   /** Records that were refused after they had been written. */
   readonly #voided = new Set<number>();
-  /** Names by all sequences that may still turn out void. */
+  /** Names with all sequences that may still be void. */
   readonly #older = new Map<string, FoundName[]>();
   highestSequence = 0;
   highestBucket = 0;
@@ -140,7 +140,7 @@ export class VolumeScan {
         this.#voided.add(header.sizeBytes);
         return;
       case 'leaf':
-        // Names are indexed anew.
+        // The index of names is rebuilt.
         return;
     }
   }
@@ -158,13 +158,13 @@ export class VolumeScan {
     }
     const [newer, older] = known.sequence >= found.sequence ? [known, found] : [found, known];
     names.set(name, newer);
-    // Of two copies of one record any will do.
+    // Two copies of one record are equal.
     if (newer.sequence === older.sequence) return;
     const key = `${bucketId} ${name}`;
     this.#older.set(key, [...(this.#older.get(key) ?? []), older]);
   }
 
-  /** All volumes are scanned: takes the next older record for one that is void. */
+  /** Called when all volumes are scanned: replaces void records by the next older ones. */
   settle(): void {
     for (const [bucketId, names] of this.names) {
       for (const [name, found] of names) {

@@ -12,7 +12,7 @@ import { S3Request } from './call/s3-request.ts';
 import type { AccessEntry, S3Stats } from './s3-stats.ts';
 import { errorDocument, textElement } from './xml/xml-writer.ts';
 
-/** A body that a refused client still sends is read so far, so that it can read the answer. */
+/** How much of a refused client's body is read, so that it can receive the response. */
 const LINGER = { ms: 2000, bytes: 8 * 2 ** 20 };
 
 const STATUS_CLIENT_GONE = 499;
@@ -28,7 +28,7 @@ export interface HandlerParts {
   readonly log?: (entry: AccessEntry) => void;
 }
 
-/** What becomes known of a request while it is handled. */
+/** What is known of a request while it is handled. */
 interface Progress {
   readonly requestId: string;
   readonly atMs: number;
@@ -42,7 +42,7 @@ interface Progress {
   call?: S3Call;
 }
 
-/** One request after another: head, signature, operation, answer, log. */
+/** Handles requests: head, signature, operation, response, log. */
 export class RequestHandler {
   readonly #parts: HandlerParts;
   #count = 0;
@@ -51,7 +51,7 @@ export class RequestHandler {
     this.#parts = parts;
   }
 
-  /** Answers by itself; nothing is thrown. */
+  /** Sends the response itself. Never throws. */
   handle(message: IncomingMessage, response: ServerResponse): void {
     const { settings, stats } = this.#parts;
     const requestId =
@@ -111,7 +111,7 @@ export class RequestHandler {
     if (error instanceof ClientGoneError) return reply.abort();
     const told = protocolErrorOf(error);
     progress.error = told;
-    // Half an answer cannot be taken back: the client must miss its end.
+    // A partial response cannot be withdrawn: the client must detect the missing end.
     if (reply.isBegun) return reply.abort();
     const [path = ''] = (message.url ?? '').split('?');
     const fields = Object.entries(told.fields).map(([name, text]) => textElement(name, text));

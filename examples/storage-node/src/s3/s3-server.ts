@@ -12,31 +12,34 @@ import type { S3Settings } from './call/s3-call.ts';
 import { type AccessEntry, S3Stats } from './s3-stats.ts';
 
 export interface TlsFiles {
-  /** PEM, as it stands in the file: the certificate, then those that signed it. */
+  /** PEM, as in the file: the certificate, then its signers'. */
   readonly certificate: string | Buffer;
   /** PEM. */
   readonly key: string | Buffer;
 }
 
 export interface S3ServerOptions {
-  /** At least one. Each of them has every right. */
+  /** At least one. Each of them has all rights. */
   readonly keys: readonly AccessKey[];
-  /** Where it is absent, the server speaks plain HTTP. */
+  /** Without it, the server uses plain HTTP. */
   readonly tls?: TlsFiles;
   readonly limits?: Partial<S3Limits>;
-  /** Called once a request, after its last byte. It must not throw. */
+  /** Called once per request, after its last byte. It must not throw. */
   readonly log?: (entry: AccessEntry) => void;
-  /** What clients are told; any region that they sign for is accepted. Default: `us-east-1`. */
+  /**
+   * The region reported to clients; requests signed for any region are accepted. Default
+   * `us-east-1`.
+   */
   readonly region?: string;
-  /** Milliseconds since 1970. Default: `Date.now`. */
+  /** Returns milliseconds since 1970. Default `Date.now`. */
   readonly now?: () => number;
 }
 
 const PACE_CHECK_MS = 5000;
-/** Requests that are not done by then are cut. */
+/** Requests that are not done by then are aborted. */
 const CLOSE_GRACE_MS = 10_000;
 
-/** The S3 side of a node. It listens on nothing until `listen`. */
+/** The S3 server of a node. Does not listen until `listen`. */
 export class S3Server {
   readonly stats: S3Stats = new S3Stats();
   readonly limits: S3Limits;
@@ -74,7 +77,7 @@ export class S3Server {
     const common = {
       maxHeaderSize: maxHeaderBytes,
       headersTimeout: headersTimeoutMs,
-      // A large body may take hours: its pace is what counts.
+      // A large body may take hours: its pace is checked instead.
       requestTimeout: 0,
       connectionsCheckingInterval: PACE_CHECK_MS,
     };
@@ -88,12 +91,12 @@ export class S3Server {
 
   #configure(onRequest: (message: IncomingMessage, response: ServerResponse) => void): void {
     const server = this.#server;
-    // The answer may be a refusal, and then the body need not be sent at all.
+    // The response may be a refusal, and then the body need not be sent.
     server.on('checkContinue', onRequest);
-    // Other expectations are passed over, as S3 does; by default they are answered with 417.
+    // Other expectations are ignored, as in S3; by default Node answers 417.
     server.on('checkExpectation', onRequest);
-    // Headers are counted with the request, and bounded by their bytes. With a limit of its own,
-    // Node 20 drops headers above it in silence, and Node 24 answers 431.
+    // Headers are counted with the request, and limited by their bytes. With a separate limit, Node
+    // 20 silently drops headers above it, and Node 24 answers 431.
     server.maxHeadersCount = 0;
     server.maxConnections = this.limits.maxConnections;
     server.setTimeout(this.limits.idleTimeoutMs);
@@ -110,7 +113,7 @@ export class S3Server {
     });
   }
 
-  /** Resolves to the URL once clients can connect. Port 0 takes any that is free. */
+  /** Resolves to the URL once clients can connect. Port 0 takes any free port. */
   async listen(port = 0, host = '127.0.0.1'): Promise<string> {
     this.#server.listen(port, host);
     await once(this.#server, 'listening');
@@ -119,25 +122,25 @@ export class S3Server {
     return `${this.#scheme}://${name}:${address.port}`;
   }
 
-  /** Connections from now on get this certificate; those that stand keep theirs. */
+  /** New connections get this certificate; existing ones keep theirs. */
   renewTls(tls: TlsFiles): void {
-    if (!('setSecureContext' in this.#server)) throw new TypeError('the server speaks plain HTTP');
+    if (!('setSecureContext' in this.#server)) throw new TypeError('the server uses plain HTTP');
     this.#server.setSecureContext({ cert: tls.certificate, key: tls.key });
   }
 
-  /** Judges the pace of all transfers now; the server does so by itself every few seconds. */
+  /** Checks the pace of all transfers now; the server also does so every few seconds. */
   checkPace(): void {
     this.#pace.check();
   }
 
-  /** Finishes the requests under way, for a while. The node stays open. */
+  /** Finishes running requests within the grace period. The node stays open. */
   async close(graceMs: number = CLOSE_GRACE_MS): Promise<void> {
     clearInterval(this.#timer);
     if (!this.#server.listening) return;
     const closed = once(this.#server, 'close');
     this.#server.close();
     this.#server.closeIdleConnections();
-    // Connections that are kept alive become idle one by one, as their requests end.
+    // Kept-alive connections become idle one by one, as their requests end.
     const idle = setInterval(() => this.#server.closeIdleConnections(), 50);
     const grace = setTimeout(() => this.#server.closeAllConnections(), graceMs);
     await closed;
@@ -146,7 +149,7 @@ export class S3Server {
   }
 }
 
-/** As with S3, an id of 64 hexadecimal digits; it tells nothing of the keys. */
+/** An id of 64 hexadecimal digits, as in S3. It reveals nothing of the keys. */
 function ownerOf(keys: readonly AccessKey[]): { id: string; displayName: string } {
   const [first] = keys;
   const id = createHash('sha256')
@@ -156,7 +159,7 @@ function ownerOf(keys: readonly AccessKey[]): { id: string; displayName: string 
 }
 
 /**
- * Serves a node to clients of S3, by path: `http://HOST/BUCKET/KEY`. The server does not close the
+ * Serves a node to S3 clients by path: `http://HOST/BUCKET/KEY`. The server does not close the
  * node.
  *
  * @throws RangeError for wrong keys or limits.

@@ -1,4 +1,4 @@
-/** What happened to one request: a line of the access log. */
+/** One request, as a line of the access log. */
 export interface AccessEntry {
   /** Milliseconds since 1970, at its first byte. */
   readonly atMs: number;
@@ -13,9 +13,9 @@ export interface AccessEntry {
    * the head of the answer.
    */
   readonly status: number;
-  /** Code of S3. */
+  /** S3 error code. */
   readonly error?: string;
-  /** What stands behind an error of the node itself. */
+  /** The cause of an error of the node itself. */
   readonly cause?: string;
   readonly receivedBytes: number;
   readonly sentBytes: number;
@@ -31,7 +31,7 @@ const RECENT_ERRORS = 50;
 
 export interface OperationStats {
   readonly requests: Map<number, number>;
-  /** One more than the bounds: the last has none. */
+  /** One more than the bounds: the last bucket has none. */
   readonly durations: number[];
   seconds: number;
 }
@@ -39,7 +39,7 @@ export interface OperationStats {
 /** Counts since the start of the server. */
 export class S3Stats {
   readonly operations: Map<string, OperationStats> = new Map();
-  /** The newest last: answers of 500 and more. */
+  /** Responses with status 500 or higher, the newest last. */
   readonly recentErrors: AccessEntry[] = [];
   receivedBytes = 0;
   sentBytes = 0;

@@ -21,16 +21,19 @@ const RECORDS_OF_TURN = 1_024;
 const RECORDS_AT_ONCE = 256;
 /** Left free beside copies: for the metadata, and what is written meanwhile. */
 const ROOM_BYTES = 4 * 2 ** 20;
-/** With less than so many reserves free, volumes with less dead in them are compacted too. */
+/**
+ * Below this multiple of the reserve in free space, volumes with fewer dead bytes are compacted,
+ * too.
+ */
 const AMPLE_RESERVES = 8;
 
 export interface CompactionCounts {
   readonly runs: number;
-  /** Copied, and referred to there. */
+  /** Copied, and the copy is referred to. */
   readonly rescued: number;
-  /** Copied, and deleted or overwritten meanwhile. */
+  /** Copied, but deleted or overwritten meanwhile. */
   readonly lost: number;
-  /** Dead when it was their turn. */
+  /** Dead when they were processed. */
   readonly skipped: number;
   readonly readBytes: number;
   readonly copiedBytes: number;
@@ -54,10 +57,10 @@ interface CompactionBuffers {
 }
 
 /**
- * Gives the space of dead records back: copies what lives in a sealed volume to a new one, refers
- * to the copies, and retires the volume. Writers and readers go on meanwhile: a record that is
- * deleted or overwritten while it is copied is lost, not brought back, since a copy is referred to
- * only where the original was until then. A copy keeps its sequence.
+ * Frees the space of dead records: copies the live records of a sealed volume to a new one, updates
+ * the references, and retires the volume. Writers and readers continue meanwhile. A record that is
+ * deleted or overwritten while it is copied is not brought back, because the copy is only referred
+ * to if the original still was. A copy keeps its sequence.
  */
 export class Compactor {
   readonly #options: CompactorOptions;
@@ -83,7 +86,7 @@ export class Compactor {
     return this.#counts;
   }
 
-  /** Whether it may be emptied now: nobody writes to it. */
+  /** True if it may be emptied now: nobody writes to it. */
   #isQuiet(volume: Volume): boolean {
     const { writers } = this.#options.parts;
     return (
@@ -94,14 +97,14 @@ export class Compactor {
     );
   }
 
-  /** Sealed volumes in which nothing lives. */
+  /** Sealed volumes without live data. */
   empty(): Volume[] {
     return [...this.#options.parts.volumes].filter(
       (volume) => this.#isQuiet(volume) && volume.liveBytes === 0 && volume.markBytes === 0,
     );
   }
 
-  /** The share of dead bytes from which on a volume is compacted: lower when space is scarce. */
+  /** The share of dead bytes at which a volume is compacted: lower when space is scarce. */
   get threshold(): number {
     const { space, deadRatio } = this.#options;
     const reserves = space.freeBytes / Math.max(1, space.reserveBytes);
@@ -111,7 +114,7 @@ export class Compactor {
   #deadShare(volume: Volume): number {
     const bytes = volume.writtenBytes - HEADER_BYTES;
     if (bytes <= 0) return 1;
-    // Marks of the oldest volume are about nothing older.
+    // Marks in the oldest volume are about nothing older.
     const isOldest = [...this.#options.parts.volumes].every(
       (other) => other.kind === 'index' || other.number >= volume.number,
     );
@@ -133,7 +136,7 @@ export class Compactor {
     return liveBytes + markBytes <= this.#options.space.freeBytes - ROOM_BYTES;
   }
 
-  /** The volume from which most is gained, if one is worth it and its copies fit the disk. */
+  /** The volume with the largest gain, if one is worth it and its copies fit on the disk. */
   next(): Volume | undefined {
     return this.#worthy().find((volume) => this.#fits(volume));
   }
@@ -145,9 +148,10 @@ export class Compactor {
   }
 
   /**
-   * Empties a volume. False: it is damaged, and stays, so that what can be read of it is read.
+   * Empties a volume. False if it is damaged; then it stays, so that its readable data can be read.
    *
-   * @throws NoSpaceError; what writers and the publisher throw. What was moved is moved.
+   * @throws NoSpaceError; the errors of writers and the publisher. Records that were moved stay
+   *   moved.
    */
   async compact(volume: Volume): Promise<boolean> {
     this.#counts.runs++;
@@ -269,7 +273,7 @@ export class Compactor {
         continue;
       }
       this.#counts.lost++;
-      // The copy is in a volume that the tombstone may not know of.
+      // The copy is in a volume that the tombstone may not know.
       if (record.header.kind !== 'object' || liveness.isNameTaken(record)) continue;
       const name = Buffer.from(liveness.nameOf(record)!, 'latin1');
       const sequence = this.#options.parts.counters.takeSerial();
@@ -277,13 +281,13 @@ export class Compactor {
     }
   }
 
-  /** Marks that are about nothing any more were not copied. */
+  /** Marks that are no longer needed were not copied. */
   async #dropMarks(volume: Volume): Promise<void> {
     if (volume.markBytes === 0) return;
     await this.#options.parts.publisher.submit((turn) => turn.unmark(volume, volume.markBytes));
   }
 
-  /** Removes the file of a volume that is empty, when nobody reads it any more. */
+  /** Removes the file of an empty volume once nobody reads it. */
   async retire(volume: Volume): Promise<void> {
     const { volumes } = this.#options.parts;
     const { writtenBytes } = volume;

@@ -11,9 +11,9 @@ import { walkWindows, type WalkedRecord } from '../volumes/record-walk.ts';
 import type { Volume } from '../volumes/volume.ts';
 import type { Liveness } from './liveness.ts';
 
-/** Records are looked at so many at a time: one batch. */
+/** Number of records that are processed in one batch. */
 const BATCH_RECORDS = 256;
-/** With less than so many reserves free, caches give way. */
+/** Below this multiple of the reserve in free space, caches are evicted. */
 const SCARCE_RESERVES = 2;
 
 export interface EvictionCounts {
@@ -31,9 +31,9 @@ export interface EvictorOptions {
 }
 
 /**
- * Buckets that are caches, or have a quota or a time to live, keep their objects in volumes of
- * their own, and give space back a volume at a time, the oldest first: all objects that have a byte
- * in it are deleted.
+ * Buckets that are caches, or have a quota or a time to live, keep their objects in separate
+ * volumes and free space one volume at a time, the oldest first: all objects with a byte in it are
+ * deleted.
  */
 export class Evictor {
   readonly #options: EvictorOptions;
@@ -55,7 +55,7 @@ export class Evictor {
       .sort((one, other) => one.number - other.number);
   }
 
-  /** The bucket that has to give up its oldest volume. */
+  /** The bucket that must drop its oldest volume. */
   next(): Bucket | undefined {
     const { buckets } = this.#options.parts;
     return buckets
@@ -78,7 +78,7 @@ export class Evictor {
     return ttlMs !== undefined && newestMs + ttlMs < parts.now();
   }
 
-  /** Deletes all objects that have a byte in the oldest volume of a bucket. */
+  /** Deletes all objects with a byte in the oldest volume of a bucket. */
   async evict(bucket: Bucket): Promise<Volume | undefined> {
     const { parts } = this.#options;
     const [oldest] = this.#volumesOf(bucket);
@@ -148,7 +148,7 @@ export class Evictor {
     return 1;
   }
 
-  /** The upload that the extent is a part of. */
+  /** Aborts the upload that the extent belongs to. */
   #abort(turn: Turn, bucket: Bucket, name: string, serial: number): void {
     const { uploads } = this.#options;
     for (const upload of uploads.allOf(bucket)) {

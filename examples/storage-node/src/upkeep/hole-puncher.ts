@@ -6,8 +6,8 @@ import type { Volume } from '../volumes/volume.ts';
 import type { Liveness } from './liveness.ts';
 
 /**
- * Gives the bodies of dead records back to the file system where they stand: for a disk on which no
- * copy of what lives fits. Headers stay, so that the volume can be walked.
+ * Frees the bodies of dead records in place, for a disk without space for copies of live data.
+ * Headers stay, so that the volume can be walked.
  */
 export class HolePuncher {
   readonly #parts: NodeParts;
@@ -19,7 +19,7 @@ export class HolePuncher {
     this.#liveness = liveness;
   }
 
-  /** The sealed volume with most dead bytes that were not punched yet. */
+  /** The sealed volume with the most dead bytes that were not punched yet. */
   next(): Volume | undefined {
     return [...this.#parts.volumes]
       .filter(({ state, pending, damage }) => {
@@ -45,7 +45,7 @@ export class HolePuncher {
         if (to > from) holes.push({ from, lengthBytes: to - from });
       }
     }
-    // Whoever opened an object before it died may still read it.
+    // An object opened before its deletion may still be read.
     await volume.idle();
     if (volume.state !== 'sealed') return 0;
     const file = await volumes.files.open(volumes.path(volume.number), 'r+');

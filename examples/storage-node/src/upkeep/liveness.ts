@@ -11,7 +11,7 @@ import type { Volume } from '../volumes/volume.ts';
 
 type ValueOf = (key: bigint) => bigint | undefined;
 
-/** Where lodestore refers to records of volumes, and how such a reference is moved. */
+/** Finds and updates the references of lodestore to records in volumes. */
 export class Liveness {
   readonly #parts: NodeParts;
   readonly #valueOf: ValueOf;
@@ -21,7 +21,7 @@ export class Liveness {
     this.#valueOf = (key) => parts.store.valueOf(key);
   }
 
-  /** The record's name, as a byte name; undefined: it is damaged. */
+  /** The record's name as a byte name; undefined if it is damaged. */
   nameOf(record: WalkedRecord): string | undefined {
     return labelOf(record.header, record.bytes)?.name.toString('latin1');
   }
@@ -37,7 +37,7 @@ export class Liveness {
     return header.kind === 'tombstone' || header.kind === 'void';
   }
 
-  /** A mark is about volumes up to the number in its key: this one is being emptied. */
+  /** A mark is about volumes up to the number in its key, of which this one is being emptied. */
   isMarkNeeded(volume: Volume, { header }: WalkedRecord): boolean {
     for (const other of this.#parts.volumes) {
       const mayHold = other !== volume && other.kind !== 'index' && other.state !== 'retired';
@@ -81,7 +81,7 @@ export class Liveness {
     return keyOfHandle(valueOf, hash(header.bucketId, name).home, handle);
   }
 
-  /** Refers to the copy from now on. False: nothing refers to the record any more. */
+  /** Refers to the copy from now on. False if nothing refers to the record any more. */
   move(turn: Turn, volume: Volume, record: WalkedRecord, copy: Appended): boolean {
     const { header, lengthBytes } = record;
     if (this.isMark(record)) {
@@ -109,7 +109,7 @@ export class Liveness {
     turn.onCommit(() => (leaf.handle = handle));
   }
 
-  /** Whether an object of the record's name is there at all. */
+  /** True if an object of the record's name exists. */
   isNameTaken(record: WalkedRecord): boolean {
     const name = this.nameOf(record);
     if (name === undefined) return true;

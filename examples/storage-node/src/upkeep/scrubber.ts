@@ -5,7 +5,7 @@ import type { Volume } from '../volumes/volume.ts';
 import type { Liveness } from './liveness.ts';
 import { turnOfOthers, type Pace } from './pace.ts';
 
-/** A live record, or the place of one, that cannot be read. */
+/** A live record, or its place, that cannot be read. */
 export interface Damage {
   readonly volume: number;
   readonly offsetBytes: number;
@@ -22,12 +22,12 @@ export interface ScrubReport {
   readonly damages: readonly Damage[];
 }
 
-/** Damage is listed so far; all of it is counted. */
+/** Number of damages that are listed; all are counted. */
 const MOST_DAMAGES = 1_000;
 /** Looked at without a turn for others. */
 const RECORDS_AT_ONCE = 256;
 
-/** Reads all that lives in the volumes and compares it with its checksums. */
+/** Reads all live data in the volumes and verifies checksums. */
 export class Scrubber {
   readonly #parts: NodeParts;
   readonly #liveness: Liveness;
@@ -41,7 +41,7 @@ export class Scrubber {
     this.#liveness = liveness;
   }
 
-  /** `onVolume`: called behind each volume. */
+  /** `onVolume` is called after each volume. */
   async scrub(
     pace: Pace,
     isWanted: () => boolean,
@@ -116,7 +116,7 @@ export class Scrubber {
       }
       await pace.spent(window.lengthBytes);
     }
-    // Beside writers the two may differ; where nothing was found damaged that is no fault.
+    // Beside writers, the two may differ; without other damage that is no fault.
     if (hasGap && liveBytes < Math.min(before, volume.liveBytes)) {
       const missing = Math.min(before, volume.liveBytes) - liveBytes;
       found(0, `records of ${missing} live bytes have no valid header`);

@@ -21,11 +21,11 @@ export interface UpkeepOptions {
   readonly compactDeadRatio: number;
   readonly compactBytesPerSecond: number;
   readonly scrubBytesPerSecond: number;
-  /** 0: never by itself. */
+  /** 0: never automatically. */
   readonly everyMs: number;
 }
 
-/** A whole pass of the scrubber begins so long after the last. */
+/** Interval between complete passes of the scrubber. */
 const SCRUB_EVERY_MS = 24 * 3_600_000;
 
 /**
@@ -151,7 +151,7 @@ export class Upkeep {
     await this.#options.space.look();
   }
 
-  /** Gives up the oldest volume of a bucket. Undefined: it has none that can go. */
+  /** Drops the oldest volume of a bucket. Resolves to undefined if it has none to drop. */
   async evict(bucketName: string): Promise<number | undefined> {
     const { buckets } = this.#options.parts;
     const bucket = buckets.get(bucketName);
@@ -161,7 +161,7 @@ export class Upkeep {
     return volume.number;
   }
 
-  /** Goes on in the background: readers may hold the volume for long. */
+  /** Continues in the background, because readers may hold the volume for long. */
   #retire(volume: Volume): void {
     if (this.#retiring.has(volume)) return;
     const done = this.compactor
@@ -178,7 +178,7 @@ export class Upkeep {
     });
   }
 
-  /** Resolves when all volumes that were given up are gone: when nobody reads them any more. */
+  /** Resolves when all emptied volumes are removed, which requires that nobody reads them. */
   async retired(): Promise<void> {
     await Promise.all(this.#retiring.values());
   }
@@ -188,7 +188,7 @@ export class Upkeep {
     this.#stop.abort();
     await this.#round;
     await this.#scrub;
-    // Those that are still read are removed when the node is opened again.
+    // Volumes that are still read are removed at the next open.
     const free = [...this.#retiring].filter(([volume]) => volume.pins === 0);
     await Promise.all(free.map(([, done]) => done));
   }

@@ -6,18 +6,18 @@ import { GROUP_ALIGN_BYTES, HEADER_BYTES } from './volume-header.ts';
 import type { VolumeSet } from './volume-set.ts';
 import type { Volume } from './volume.ts';
 
-/** A group takes no more records at this many bytes, or this many records. */
+/** A group takes no more records once it has this many bytes, or this many records. */
 const GROUP_BYTES = 8 * 2 ** 20;
 const GROUP_RECORDS = 1_000;
 
 const PADDING = Buffer.alloc(GROUP_ALIGN_BYTES);
 
-/** A record that is durable. Its volume keeps it until `settle`, published or not. */
+/** A durable record. Its volume is kept until `settle`, whether it is published or not. */
 export class Appended {
   readonly volume: Volume;
   readonly offset: number;
   readonly lengthBytes: number;
-  /** Where its group ends. */
+  /** The end of its group. */
   readonly groupEnd: number;
   #isSettled = false;
 
@@ -56,20 +56,20 @@ export interface WriterFigures {
 export interface GroupWriterOptions {
   readonly kind: VolumeKind;
   readonly bucketId: number;
-  /** A volume of this length is followed by the next. */
+  /** Length at which a volume is followed by the next. */
   readonly volumeBytes: number;
   readonly figures: WriterFigures;
-  /** Told of each volume that is full. */
+  /** Called for each full volume. */
   readonly onSealed: (volume: Volume) => void;
 }
 
 /**
- * Appends records to one volume after the other. All that come while a group is written and synced
- * make the next group: one write, one sync. A group ends at a multiple of 4 KiB.
+ * Appends records to one volume after another. All records that arrive while a group is written and
+ * synced form the next group: one write, one sync. A group ends at a multiple of 4 KiB.
  *
- * After a failed write or sync nothing is known of the bytes behind the last group, and a second
- * sync would prove nothing: the group is refused and the volume sealed at its last good end. Only
- * for want of space the same place is tried again.
+ * After a failed write or sync, the bytes after the last group are unknown, and a second sync would
+ * prove nothing: the group is rejected and the volume sealed at its last good end. Only after a
+ * lack of space, the same place is tried again.
  */
 export class GroupWriter {
   readonly #volumes: VolumeSet;
@@ -88,7 +88,7 @@ export class GroupWriter {
     return this.#current?.volume;
   }
 
-  /** Goes on in a volume of an earlier run, which ends with a whole group. */
+  /** Continues a volume of an earlier run, which ends with a whole group. */
   async resume(volume: Volume): Promise<void> {
     const file = await this.#volumes.files.open(this.#volumes.path(volume.number), 'r+');
     this.#current = { volume, file };
@@ -121,7 +121,7 @@ export class GroupWriter {
   }
 
   async #run(): Promise<void> {
-    // Whoever appends in the same turn of the event loop joins the group.
+    // Records appended in the same turn of the event loop join the group.
     await new Promise((resolve) => setImmediate(resolve));
     while (this.#queue.length > 0) {
       const group = this.#takeGroup();
@@ -201,7 +201,7 @@ export class GroupWriter {
     }
   }
 
-  /** What was written of a refused group is removed, or the volume is given up. */
+  /** Removes what was written of a rejected group; if that fails, the volume is abandoned. */
   async #cutBack(file: OpenFile, start: number): Promise<void> {
     try {
       await file.truncate(start);
@@ -225,7 +225,7 @@ export class GroupWriter {
     this.#options.onSealed(volume);
   }
 
-  /** The volume that takes the next group. */
+  /** The volume for the next group. */
   async #room(groupBytes: number): Promise<{ readonly volume: Volume; readonly file: OpenFile }> {
     const current = this.#current;
     if (current !== undefined) {
@@ -240,7 +240,7 @@ export class GroupWriter {
     return made;
   }
 
-  /** The next group begins a new volume. */
+  /** Lets the next group start a new volume. */
   async rotate(): Promise<void> {
     await this.idle();
     await this.#rotate();

@@ -39,7 +39,7 @@ export class WalkedRecord {
   }
 }
 
-/** Bytes at which neither a record nor the padding of a group stands. */
+/** A range with neither a record nor the padding of a group. */
 export interface WalkedGap {
   readonly offset: number;
   readonly lengthBytes: number;

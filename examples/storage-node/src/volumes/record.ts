@@ -1,13 +1,14 @@
 import { crc32c } from '@node-rs/crc32';
 
 /**
- * A record of a volume: header, name, meta, body, a CRC-32C for each 64 KiB of body, zeros up to a
- * multiple of 8. `docs/VOLUMES.md` has the bytes.
+ * A record of a volume: header, name, meta, body, a CRC-32C per 64 KiB of body, zeros up to a
+ * multiple of
+ * 8. `docs/VOLUMES.md` specifies the bytes.
  *
- * The header's checksum is seeded with the node's id, the volume's number and the offset: a header
- * is valid in one place of one file of one node only, so bytes of a client never pass for one. The
- * blocks' checksums are seeded with sequence and key, which a copy keeps: a copy needs only a new
- * header.
+ * The header's checksum is seeded with the node's id, the volume's number and the offset. A header
+ * is therefore valid in one place of one file of one node only, and a client's bytes are never
+ * taken for one. The blocks' checksums are seeded with sequence and key, which a copy keeps, so a
+ * copy needs only a new header.
  */
 export const RECORD_HEADER_BYTES = 64;
 export const BLOCK_BYTES = 65_536;
@@ -29,7 +30,7 @@ const KINDS: readonly (RecordKind | undefined)[] = [
   'bucket',
 ];
 
-/** A flag: the body is the list of the extents that make the object. */
+/** A flag: the body is the list of the object's extents. */
 export const FLAG_EXTENTS = 1;
 
 export interface RecordHeader {
@@ -38,12 +39,12 @@ export interface RecordHeader {
   readonly nameBytes: number;
   readonly metaBytes: number;
   readonly sequence: number;
-  /** What it means depends on the kind. */
+  /** Its meaning depends on the kind. */
   readonly key: bigint;
   readonly bucketId: number;
-  /** As stored. */
+  /** Length as stored. */
   readonly bodyBytes: number;
-  /** Of the object, whatever its body is stored as. */
+  /** Length of the object, however its body is stored. */
   readonly sizeBytes: number;
   readonly timeMs: number;
   /** CRC-32C of name and meta. */
@@ -60,7 +61,7 @@ export interface RecordContent {
   readonly timeMs: number;
   readonly name: Uint8Array;
   readonly meta: Uint8Array;
-  /** In pieces; they are copied. */
+  /** In pieces, which are copied. */
   readonly body: readonly Uint8Array[];
   readonly bodyBytes: number;
 }
@@ -69,7 +70,7 @@ export function blockCount(bodyBytes: number): number {
   return Math.ceil(bodyBytes / BLOCK_BYTES);
 }
 
-/** Of the whole record, checksums and padding included. */
+/** Length of the whole record, including checksums and padding. */
 export function recordLength(nameBytes: number, metaBytes: number, bodyBytes: number): number {
   const bytes = RECORD_HEADER_BYTES + nameBytes + metaBytes + bodyBytes + 4 * blockCount(bodyBytes);
   return Math.ceil(bytes / 8) * 8;
@@ -79,7 +80,7 @@ export function lengthOfRecord(header: RecordHeader): number {
   return recordLength(header.nameBytes, header.metaBytes, header.bodyBytes);
 }
 
-/** Where the body begins, from the beginning of its record. */
+/** Offset of the body in its record. */
 export function bodyOffset(header: RecordHeader): number {
   return RECORD_HEADER_BYTES + header.nameBytes + header.metaBytes;
 }
@@ -89,7 +90,7 @@ export function blockSeed(sequence: number, key: bigint): number {
   return (sequence ^ Number(key & 0xffff_ffffn)) >>> 0;
 }
 
-/** All but the checksum of the header, which `placeRecord` adds when the place is known. */
+/** Everything except the header's checksum, which `placeRecord` adds once the place is known. */
 export function encodeRecord(content: RecordContent): Buffer {
   const { name, meta, body, bodyBytes } = content;
   const lengthBytes = recordLength(name.length, meta.length, bodyBytes);
@@ -132,7 +133,7 @@ function readSafe(bytes: Buffer, at: number): number {
   return bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 2 ** 32;
 }
 
-/** The checksum of headers in one volume. */
+/** Computes the checksums of headers in one volume. */
 export class HeaderSeal {
   readonly #scratch = Buffer.alloc(16 + RECORD_HEADER_BYTES - HEADER_CHECKED_FROM);
   readonly #seed: number;
@@ -179,7 +180,7 @@ export class HeaderSeal {
   }
 }
 
-/** Name and meta of a record, or undefined if they are not what was written. */
+/** Name and meta of a record; undefined if they are damaged. */
 export function labelOf(
   header: RecordHeader,
   bytes: Buffer,
@@ -195,8 +196,9 @@ export function labelOf(
 }
 
 /**
- * Compares blocks of a body with their checksums. `blocks` begins with block `first`, `table` holds
- * the checksums from that block on. Returns the index of the first block that differs, -1 if none.
+ * Compares blocks of a body with their checksums. `blocks` starts with block `first`; `table` has
+ * the checksums from that block on. Returns the index of the first damaged block, -1 if there is
+ * none.
  */
 export function firstDamagedBlock(
   blocks: Buffer,
@@ -213,7 +215,7 @@ export function firstDamagedBlock(
   return -1;
 }
 
-/** Whether a whole record, header known, is what was written. */
+/** True if a whole record with a known header is undamaged. */
 export function isRecordSound(header: RecordHeader, bytes: Buffer): boolean {
   if (bytes.length < lengthOfRecord(header) || labelOf(header, bytes) === undefined) return false;
   const from = bodyOffset(header);

@@ -8,11 +8,11 @@ import { Volume } from './volume.ts';
 import { decodeVolumeHeader, encodeVolumeHeader, HEADER_BYTES } from './volume-header.ts';
 import type { VolumeKind } from './volume-header.ts';
 
-/** Keeps what is known of volumes where it survives a crash. */
+/** Keeps the state of volumes durable. */
 export interface VolumeLedger {
-  /** Durable when it resolves: a file is made only then, so each file has its entry. */
+  /** Durable when it resolves. A file is created only then, so each file has an entry. */
   record(volume: Volume): Promise<void>;
-  /** The volume is gone: its entry goes too. */
+  /** Removes the entry of a removed volume. */
   forget(volume: Volume): Promise<void>;
 }
 
@@ -22,11 +22,11 @@ export interface VolumeSetOptions {
   readonly nodeId: Uint8Array;
   readonly maxOpenFiles: number;
   readonly now: () => number;
-  /** Told of each damaged place once, however often it is read. */
+  /** Called once per damaged place, however often it is read. */
   readonly onDamage?: (error: DamagedObjectError) => void;
 }
 
-/** Damaged places that are remembered as told; then all of them are forgotten. */
+/** Number of damaged places that are remembered as reported; beyond it, all are forgotten. */
 const MOST_TOLD = 10_000;
 
 const NAME = /^volume-(\d{8})\.vol$/;
@@ -42,8 +42,8 @@ export function numberOfFileName(name: string): number | undefined {
 }
 
 /**
- * All volumes of a node. A number is taken once and for ever, so what refers to a volume that is
- * gone finds nothing, and never another's bytes.
+ * All volumes of a node. Numbers are never reused, so a reference to a removed volume finds
+ * nothing, and never another volume's bytes.
  */
 export class VolumeSet {
   readonly files: FileSystem;
@@ -95,7 +95,7 @@ export class VolumeSet {
     return this.#volumes.values();
   }
 
-  /** @throws DamagedObjectError: a handle that leads nowhere */
+  /** @throws DamagedObjectError if the handle refers to no volume */
   existing(number: number, offset: number): Volume {
     const volume = this.#volumes.get(number);
     if (volume === undefined) throw this.damaged({ number }, offset, 'no such volume');
@@ -142,8 +142,8 @@ export class VolumeSet {
       volume.endBytes = HEADER_BYTES;
       return { volume, file };
     } catch (error) {
-      // Nothing refers to it; its entry and what there is of its file are removed like a volume's
-      // whose content is gone.
+      // Nothing refers to it. Its entry and the rest of its file are removed like an emptied
+      // volume's.
       volume.state = 'retired';
       if (!isLackOfSpace(error)) throw error;
       const freeBytes = await this.files.freeBytes(this.directory).catch(() => 0);
@@ -151,7 +151,7 @@ export class VolumeSet {
     }
   }
 
-  /** Fills `target`. @throws DamagedObjectError where the file ends before that. */
+  /** Fills `target`. @throws DamagedObjectError if the file ends before that. */
   async read(volume: Volume, target: Buffer, offset: number): Promise<void> {
     this.reads++;
     this.readBytes += target.length;
@@ -159,7 +159,7 @@ export class VolumeSet {
     if (count < target.length) throw this.damaged(volume, offset + count, 'the file ends here');
   }
 
-  /** As far as the file goes. */
+  /** Reads up to the end of the file. */
   async readSome(volume: Volume, target: Buffer, offset: number): Promise<number> {
     try {
       return await this.#cache.use(volume.number, (file) => readFully(file, target, offset));
@@ -171,13 +171,13 @@ export class VolumeSet {
     }
   }
 
-  /** A read met damage: it is counted and told. The caller throws what this returns. */
+  /** Counts and reports damage found by a read. The caller throws the returned error. */
   damaged(volume: Pick<Volume, 'number'>, offset: number, message: string): DamagedObjectError {
     this.damagedReads++;
     return this.tell(volume, offset, message);
   }
 
-  /** Tells of damage, unless it was told of this place before. */
+  /** Reports damage, unless this place was reported before. */
   tell(volume: Pick<Volume, 'number'>, offset: number, message: string): DamagedObjectError {
     const error = new DamagedObjectError(volume.number, offset, message);
     const place = `${volume.number}:${offset}`;
@@ -189,8 +189,8 @@ export class VolumeSet {
   }
 
   /**
-   * Removes a volume in which nothing lives: waits for those who read it, then removes the file.
-   * Its entry says `retired` from before that until after it.
+   * Removes a volume without live data: waits for its readers, then removes the file. Its entry
+   * says `retired` from before the removal until after it.
    */
   async retire(volume: Volume): Promise<void> {
     volume.state = 'retired';
@@ -212,7 +212,7 @@ export class VolumeSet {
     await this.files.syncDirectory(this.directory);
   }
 
-  /** What stands in the header of a file, or why it is none of this node's. */
+  /** Checks the header of a file. Resolves to why it is not this node's, or undefined. */
   async inspect(number: number): Promise<string | undefined> {
     const block = Buffer.alloc(HEADER_BYTES);
     const file = await this.files.open(this.path(number), 'r');

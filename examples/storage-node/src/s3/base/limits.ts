@@ -1,8 +1,8 @@
-/** Bounds on everything that a client sends. All are options of the server. */
+/** Limits of everything that a client sends. All are options of the server. */
 export interface S3Limits {
-  /** One PUT, or one part. S3 allows 5 GiB. */
+  /** Of one PUT or one part. S3 allows 5 GiB. */
   readonly maxObjectBytes: number;
-  /** XML of a request: 10,000 parts with a checksum each take 1.7 MB. */
+  /** Of a request's XML: 10,000 parts with a checksum each take 1.7 MB. */
   readonly maxXmlBytes: number;
   readonly maxHeaders: number;
   /** First line and headers together. */
@@ -10,14 +10,14 @@ export interface S3Limits {
   /** Names and values of `x-amz-meta-…`; S3 allows 2 KiB. */
   readonly maxMetaBytes: number;
   readonly maxKeyBytes: number;
-  /** Of one DeleteObjects. */
+  /** Number of keys in one DeleteObjects. */
   readonly maxDeletes: number;
-  /** Of every part but the last. */
+  /** Of every part except the last. */
   readonly minPartBytes: number;
   readonly maxConnections: number;
   /** From the first byte of a request to the end of its headers. */
   readonly headersTimeoutMs: number;
-  /** A connection without a byte in either direction is closed. */
+  /** A connection without a byte in either direction for this long is closed. */
   readonly idleTimeoutMs: number;
   /**
    * An answer that takes longer is begun, with white space so often until it is ready: a copy of
@@ -25,8 +25,8 @@ export interface S3Limits {
    */
   readonly keepAliveMs: number;
   /**
-   * A client that sends or takes less than this, after a first allowance of `slowAllowanceMs`, is
-   * cut off. Time that the node itself needs does not count.
+   * A client that sends or receives less than this, after an initial allowance of
+   * `slowAllowanceMs`, is disconnected. Time that the node itself needs does not count.
    */
   readonly minBytesPerSecond: number;
   readonly slowAllowanceMs: number;
@@ -49,16 +49,16 @@ export const DEFAULT_LIMITS: S3Limits = {
   slowAllowanceMs: 60_000,
 };
 
-/** S3's own numbers, which clients count on. */
+/** S3's own limits, which clients rely on. */
 export const MAX_LIST_ENTRIES = 1000;
 export const MAX_PARTS = 10_000;
 
-/** @throws RangeError for what is no positive whole number. */
+/** @throws RangeError for a limit that is not a positive integer. */
 export function limitsOf(given: Partial<S3Limits> = {}): S3Limits {
   for (const [name, value] of Object.entries(given)) {
     if (!(name in DEFAULT_LIMITS)) throw new RangeError(`limits.${name} is not known`);
     if (!Number.isSafeInteger(value) || value < 1) {
-      throw new RangeError(`limits.${name} must be a whole number above 0: ${String(value)}`);
+      throw new RangeError(`limits.${name} must be a positive integer: ${String(value)}`);
     }
   }
   return { ...DEFAULT_LIMITS, ...given };

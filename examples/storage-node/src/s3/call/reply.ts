@@ -55,13 +55,13 @@ export class Reply {
     return () => clearInterval(timer);
   }
 
-  /** Milliseconds in which the client took no bytes that were ready for it. */
+  /** Milliseconds in which the client accepted no bytes although some were ready. */
   get waitedMs(): number {
     const since = this.#waitsSinceMs;
     return this.#waitedMs + (since === undefined ? 0 : this.#now() - since);
   }
 
-  /** Without a body. `content-length` is 0 unless it is given, as it is for HEAD. */
+  /** Sends no body. `content-length` is 0 unless it is given, as for HEAD. */
   empty(status: number, headers: ReplyHeaders = {}): void {
     const length = status === 204 || status === 304 ? {} : { 'content-length': 0 };
     this.#response.writeHead(status, { ...this.#common, ...length, ...headers });
@@ -82,8 +82,8 @@ export class Reply {
   }
 
   /**
-   * Refuses a client that still sends its body. The answer goes out whole; then the body is read
-   * and dropped, within bounds: a connection closed at once could take the answer with it.
+   * Refuses a client that still sends its body. The response is sent completely; then the body is
+   * read and dropped, within limits. Closing the connection at once could lose the response.
    */
   linger(
     status: number,
@@ -110,8 +110,8 @@ export class Reply {
   }
 
   /**
-   * Bytes as they are read. The first piece is read before the status is sent: damage of a small
-   * object is told by its status. Later, all that is left is to break the connection.
+   * Sends bytes as they are read. The first piece is read before the status is sent, so damage of a
+   * small object is reported by the status. Later, breaking the connection is the only way.
    */
   async stream(
     status: number,
@@ -140,12 +140,12 @@ export class Reply {
     }
   }
 
-  /** Ends the connection in the middle of an answer: the client misses bytes, and knows it. */
+  /** Breaks the connection during a response: the client detects the missing bytes. */
   abort(): void {
     this.#response.destroy();
   }
 
-  /** Sends the head; returns the body that is to follow, none for HEAD. */
+  /** Sends the head. Returns the body to send; none for HEAD. */
   #begin(status: number, body: string, headers: ReplyHeaders): Buffer | undefined {
     const bytes = Buffer.from(body);
     this.#response.writeHead(status, {

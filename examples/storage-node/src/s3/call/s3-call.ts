@@ -29,14 +29,14 @@ export interface S3CallParts {
   readonly response: ServerResponse;
 }
 
-/** One authenticated request, and all that an operation needs to answer it. */
+/** One authenticated request, with everything that an operation needs to answer it. */
 export class S3Call {
   readonly node: ObjectNode;
   readonly settings: S3Settings;
   readonly request: S3Request;
   readonly reply: Reply;
   readonly #parts: S3CallParts;
-  /** Once the body is read. */
+  /** Set once the body is being read. */
   reader: BodyReader | undefined;
 
   constructor(parts: S3CallParts) {
@@ -55,12 +55,12 @@ export class S3Call {
     return this.request.key ?? '';
   }
 
-  /** Judges what the headers say of the body, before any of it is asked for. */
+  /** Validates the headers about the body, before the body is requested. */
   payload(): PayloadPlan {
     return planPayload(this.request.headers, this.#parts.authenticated);
   }
 
-  /** Once: the body is read from here on, and a client that waits for `100 Continue` gets it. */
+  /** Called once: starts to read the body, and sends `100 Continue` if the client waits for it. */
   body(
     plan: PayloadPlan,
     further: readonly ChecksumAlgorithm[] = [],
@@ -74,9 +74,7 @@ export class S3Call {
     return body;
   }
 
-  /**
-   * A whole, verified body of XML. Headers about a checksum may be about the object instead.
-   */
+  /** A complete, verified XML body. Checksum headers may apply to the object instead. */
   async xmlBody({ isChecksumOfObject = false } = {}): Promise<Buffer> {
     const { maxXmlBytes } = this.settings.limits;
     const plan = isChecksumOfObject
@@ -100,7 +98,7 @@ export class S3Call {
     }
   }
 
-  /** A number of the query, 0 to `most`; more counts as `most`. @throws ProtocolError */
+  /** A number in the query, 0 to `most`; larger numbers count as `most`. @throws ProtocolError */
   count(name: string, most: number): number {
     const text = this.request.queryValue(name);
     if (text === undefined || text === '') return most;
@@ -118,7 +116,7 @@ function withoutChecksums(headers: ReadonlyMap<string, string>): ReadonlyMap<str
   return new Map([...headers].filter(([name]) => !name.startsWith('x-amz-checksum-')));
 }
 
-/** One operation of S3, by the name that access logs and metrics show. */
+/** One S3 operation, with its name in access logs and metrics. */
 export interface S3Operation {
   readonly name: string;
   readonly run: (call: S3Call) => Promise<void> | void;

@@ -15,7 +15,7 @@ function directive(call: S3Call, name: string): 'COPY' | 'REPLACE' {
   throw new ProtocolError('InvalidArgument', `Unknown ${name}: ${text}`);
 }
 
-/** What stands beside the copy; checksums are computed of its bytes. */
+/** The metadata of the copy; checksums are computed from its bytes. */
 function metaOfCopy(call: S3Call, source: ObjectDetails): ObjectMeta {
   const own = metaOf(call);
   const isReplaced = directive(call, 'x-amz-metadata-directive') === 'REPLACE';
@@ -36,7 +36,7 @@ function algorithmsOf(call: S3Call, { meta }: ObjectDetails): ChecksumAlgorithm[
   return Object.keys(meta.checksums ?? {}).flatMap((name) => checksumAlgorithm(name) ?? []);
 }
 
-/** Digests bytes on their way from one object to another. */
+/** Computes digests of bytes that are copied from one object to another. */
 export async function* digested(
   bytes: AsyncIterable<Uint8Array>,
   digest: BodyDigest,

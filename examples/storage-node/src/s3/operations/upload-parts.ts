@@ -32,7 +32,7 @@ function partNumber(call: S3Call): number {
   );
 }
 
-/** Checksums to compute of a part, beside the one that comes with it. */
+/** Checksums of a part to compute in addition to the one that comes with it. */
 function furtherAlgorithms(
   upload: UploadInfo,
   sent: ChecksumAlgorithm | undefined,

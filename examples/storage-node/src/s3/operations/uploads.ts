@@ -94,7 +94,7 @@ function chooseParts(
   return chosen;
 }
 
-/** @throws ProtocolError InvalidRequest where the client expects another size. */
+/** @throws ProtocolError InvalidRequest if the client expects another size. */
 function assertObjectSize(call: S3Call, parts: readonly PartInfo[]): void {
   const expected = call.request.header('x-amz-mp-object-size');
   const sizeBytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0);
@@ -119,7 +119,7 @@ function replyCompleted(call: S3Call, object: ObjectInfo, meta: ObjectMeta): voi
   );
 }
 
-/** A client that did not hear of its success asks again: it hears of it then. */
+/** A client that missed its success may repeat the request, and gets the same result. */
 async function replyCompletedBefore(call: S3Call, uploadId: string): Promise<boolean> {
   const reader = await call.node.open(call.bucket, call.key);
   reader?.close();
@@ -159,7 +159,7 @@ async function complete(
 
 export async function completeUpload(call: S3Call): Promise<void> {
   const uploadId = call.request.queryValue('uploadId') ?? '';
-  // Headers about a checksum tell that of the object here, not that of the XML.
+  // Checksum headers apply to the object here, not to the XML.
   const named = readParts(await call.xmlBody({ isChecksumOfObject: true }));
   if (call.node.bucket(call.bucket) === undefined) throw new ProtocolError('NoSuchBucket');
   const upload = await call.node.upload(call.bucket, call.key, uploadId);

@@ -6,18 +6,18 @@ import { type ChecksumAlgorithm, isChecksumText } from './checksums.ts';
 import type { PayloadPlan } from './payload-plan.ts';
 import { turnPace } from './turn-pace.ts';
 
-/** Up to so many bytes on the wire a body is gathered: streaming it costs more than it saves. */
+/** A body up to this size is buffered, because streaming it costs more than it saves. */
 const GATHERED_BYTES = 128 * 1024;
 
-/** What a body turned out to be; all that the client said of it has been verified. */
+/** A body after it was read; everything that the client declared about it has been verified. */
 export interface VerifiedBody extends BodyDigests {
-  /** Base64 of the checksum that the client sent, in a header or in the trailer. */
+  /** Base64 of the checksum that the client sent in a header or in the trailer. */
   readonly sent?: { readonly algorithm: ChecksumAlgorithm; readonly value: string };
 }
 
 /**
- * The content of one request: framing is taken away, digests are computed while it passes. Nothing
- * is to be published before `verify` resolves.
+ * The content of one request, without framing. Digests are computed while it passes. Nothing may be
+ * published before `verify` resolves.
  */
 export class RequestBody {
   readonly #reader: BodyReader;
@@ -46,7 +46,7 @@ export class RequestBody {
     return this.#plan.contentBytes;
   }
 
-  /** Once. A small body is whole when it resolves; a large one streams. */
+  /** Called once. A small body is complete when it resolves; a large one streams. */
   async content(): Promise<Body> {
     const wireBytes = this.#plan.wireBytes;
     if (wireBytes === 0 && this.#plan.decoder === undefined) return [];
@@ -56,7 +56,7 @@ export class RequestBody {
     return pieces;
   }
 
-  /** Once, behind the last byte of the content. @throws ProtocolError for whatever differs. */
+  /** Called once, after the last byte of the content. @throws ProtocolError for any mismatch. */
   async verify(): Promise<VerifiedBody> {
     const digests = await this.#digest.finish();
     const { contentBytes, sha256, md5, checksum } = this.#plan;

@@ -8,7 +8,7 @@ const NAMED: Readonly<Record<string, string>> = {
   "'": '&apos;',
 };
 
-/** Control characters become references, as S3 writes them, so that no parser folds them. */
+/** Control characters become references, as in S3, so that no parser folds them. */
 export function escapeXml(text: string): string {
   return text.replace(
     NEEDS_ESCAPE,
@@ -16,24 +16,24 @@ export function escapeXml(text: string): string {
   );
 }
 
-/** An element around text. */
+/** An element with text. */
 export function textElement(name: string, text: string | number | boolean): string {
   return `<${name}>${typeof text === 'string' ? escapeXml(text) : text}</${name}>`;
 }
 
-/** As `textElement`; nothing where there is no text. */
+/** As `textElement`; empty without text. */
 export function optionalElement(name: string, text: string | number | undefined): string {
   return text === undefined ? '' : textElement(name, text);
 }
 
-/** An element around what is XML already. */
+/** An element with XML content. */
 export function element(name: string, content: string): string {
   return `<${name}>${content}</${name}>`;
 }
 
 export const DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n';
 
-/** A whole answer in the namespace of S3. */
+/** A complete response in the S3 namespace. */
 export function xmlDocument(root: string, content: string): string {
   return `${DECLARATION}<${root} xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${content}</${root}>`;
 }
