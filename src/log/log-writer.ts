@@ -346,7 +346,8 @@ export class LogWriter {
     const { sizeBytes, start } = yield* readStart(calls, this.path);
     const isInFlight = this.#changes > 0;
     const isLength = isInFlight ? sizeBytes >= this.lengthBytes : sizeBytes === this.#reservedBytes;
-    const expected = new Uint8Array(FILE_HEADER_BYTES);
+    // Without a group it has zeros, or nothing at all after a write without space was taken back.
+    const expected = new Uint8Array(this.lengthBytes > 0 ? FILE_HEADER_BYTES : start.length);
     if (this.lengthBytes > 0) encodeFileHeader(expected, this.#header, this.#version);
     const isStart = (isInFlight && this.lengthBytes === 0) || equalBytes(start, expected);
     if (!isLength || !isStart) throw new Error(`${this.path} is not as it was left here`);

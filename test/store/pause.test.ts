@@ -80,6 +80,19 @@ describe('a pause in which nobody else has the store', () => {
     expect(await keysAfter()).toEqual([1, 2, 3]);
   });
 
+  test('behind a log that was cut back to nothing for lack of space: writes go on', async () => {
+    const store = await openOn(fs, '/s', SMALL);
+    fs.faults.add({ call: 'write', nth: 3, error: 'ENOSPC', mode: 'sticky', path: /log_/ });
+    await expect(store.insertBatch(put(1))).rejects.toMatchObject({ outcome: 'not-applied' });
+    expect(fs.files().get(`/s/${logName(1)}`)).toEqual(new Uint8Array(0));
+    fs.faults.clear();
+    fs.leases.expire(LEASE);
+    await store.insertBatch(put(2));
+    expect(callsOf('renewLease')).toBe(2);
+    await store.close();
+    expect(await keysAfter()).toEqual([2]);
+  });
+
   test('during the write of a group: it settles when the lease is ours again', async () => {
     const store = await openWithBatch();
     let renewals = 0;
