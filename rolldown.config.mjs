@@ -1,6 +1,7 @@
 /**
- * The package's JavaScript: a few files instead of 150. Node loads each module of a graph on its own; measured on
- * Node 20, importing the package took 85 ms and now takes 28, and a worker thread starts 20 ms sooner.
+ * Bundles the package's JavaScript into a few files instead of 150, because Node loads each module
+ * separately. On Node 20, this reduces the import of the package from 85 ms to 28 ms, and the start
+ * of a worker thread by 20 ms.
  */
 import { defineConfig } from 'rolldown';
 
@@ -32,11 +33,13 @@ export default defineConfig([
     ...COMMON,
     input: ENTRIES,
     output: { ...OUTPUT, chunkFileNames: 'chunk-[name].js' },
-    // The literal `new URL('./thread-entry.js', import.meta.url)` stays as it is: the file lies beside the chunks.
+    // Keeps the literal `new URL('./thread-entry.js', import.meta.url)`: the file is beside the
+    // chunks.
   },
   {
     ...COMMON,
-    // In one file, so that whoever bundles an application can copy it, and bundlers that do not look inside may.
+    // In one file, so that an application's bundle can include a copy of it, also by bundlers that
+    // do not parse it.
     input: { 'thread-entry': 'src/threads/thread-entry.ts' },
     output: { ...OUTPUT, codeSplitting: false },
   },

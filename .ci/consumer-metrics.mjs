@@ -1,4 +1,4 @@
-// The optional entries of the installed package, with what they ask the user to install beside it.
+// The optional entries of the installed package, with their peer packages.
 import assert from 'node:assert/strict';
 import { metrics } from '@opentelemetry/api';
 import { MetadataStore } from 'lodestore';

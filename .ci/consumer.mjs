@@ -1,4 +1,4 @@
-// Uses the installed package as a stranger would: no file of the checkout is in reach.
+// Uses the installed package without any file of the checkout.
 import assert from 'node:assert/strict';
 import { MetadataStore, StoreLockedError, WriteBatch } from 'lodestore';
 import { nodeFileSystem } from 'lodestore/fs';

@@ -1,13 +1,13 @@
 /**
- * Measures what `lodestore capacity` counts with: disk, memory and time to open of stores of many
- * records. One line of JSON per store; each is filled in one process and opened in another.
+ * Measures the figures that `lodestore capacity` uses: disk, memory and time to open of stores with
+ * many records. Prints one line of JSON per store. Each store is filled in one process and opened
+ * in another.
  *
- *   node bench/capacity.mjs [--records 1000000,10000000] [--data-bytes 0,16,100] [--dist PATH]
+ * - node bench/capacity.mjs [--records 1000000,10000000] [--data-bytes 0,16,100] [--dist PATH]
  *   [--in PATH]
  *
- * Ids ascend or are random u64; values ascend in the order of writing, as locations in a log of
- * objects do; data is random, so that it does not compress: a store with other data takes less
- * disk.
+ * Ids ascend or are random u64. Values ascend in the order of writing, like locations in a log of
+ * objects. Data are random and therefore incompressible: a store with other data takes less disk.
  */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';

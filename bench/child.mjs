@@ -1,7 +1,6 @@
 /**
- * One measurement in a process of its own, so that neither memory nor compiled code of another one
- * is in it. Reads a job from its first argument and writes the result to the file that the job
- * names.
+ * One measurement in a separate process, so that memory and compiled code of others do not affect
+ * it. Reads a job from its first argument and writes the result to the file that the job names.
  */
 import { writeFileSync } from 'node:fs';
 
@@ -9,5 +8,5 @@ const { row, job, resultPath } = JSON.parse(process.argv[2]);
 const { measure } = await import(`./rows/${row}.mjs`);
 const result = await measure(job);
 writeFileSync(resultPath, JSON.stringify(result));
-// Some peers keep the event loop alive after they were closed.
+// Some peers keep the event loop alive after their close.
 process.exit(0);

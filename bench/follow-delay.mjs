@@ -1,6 +1,7 @@
 /**
- * How long after its acknowledgement a batch is visible in a follower of another process: the median, the 99th
- * percentile and the longest of 300 batches, written at random moments. `node bench/follow-delay.mjs [everyMs]`
+ * Measures how long after its acknowledgement a batch is visible in a follower in another process:
+ * the median, the 99th percentile and the maximum of 300 batches, written at random moments. `node
+ * bench/follow-delay.mjs [everyMs]`
  */
 import { fork } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';

@@ -27,7 +27,7 @@ async function loadRows() {
   return rows.sort((a, b) => a.place - b.place);
 }
 
-/** Measures one row after the other. One that fails does not stop the others. */
+/** Measures one row after another. A failed row does not stop the others. */
 async function measureRows(context, rows, output, facts) {
   for (const row of rows) {
     const start = performance.now();
@@ -70,7 +70,7 @@ async function makeReport(directory, rows) {
   return await writeReport(directory, head, sections, names);
 }
 
-/** Undefined where nothing was measured that could be reported; the other rows are. */
+/** Undefined if nothing could be measured; the other rows are still reported. */
 function sectionOf(row, result, names) {
   try {
     return row.report(result, names);
@@ -81,7 +81,7 @@ function sectionOf(row, result, names) {
   }
 }
 
-/** The peer's own name, or its file's where its package does not load. */
+/** The peer's own name, or its file's if its package does not load. */
 async function nameOf(id) {
   try {
     return (await loadPeer(id)).name;
@@ -118,7 +118,7 @@ function durationText(milliseconds) {
   return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
-/** What failed is returned by name. */
+/** Returns the names of failed measurements. */
 async function measure(options, rows, directory) {
   const scratch = join(SCRATCH, 'data');
   const output = join(directory, 'results');

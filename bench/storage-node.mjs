@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * The bars of the storage node's engine, as ratios where the machine matters: `node
- * bench/storage-node.mjs [--objects N] [--directory D]`, after `npm run build`.
+ * Measures the storage node's engine against its targets, as ratios where the machine matters:
+ * `node bench/storage-node.mjs [--objects N] [--directory D]`, after `npm run build`.
  */
 import { createHash } from 'node:crypto';
 import { copyFile, mkdir, mkdtemp, open, readdir, rm, stat } from 'node:fs/promises';
@@ -39,7 +39,7 @@ function report(what, value, unit, bar, isLeast = false) {
 
 /** @param {number} i */
 function nameOf(i) {
-  // Far from ascending, as names that clients hash are.
+  // Far from ascending, like names that clients hash.
   const n = (i * 7919) % OBJECTS;
   return `prefix-${n % 97}/2026/11/object-${String(n).padStart(9, '0')}`;
 }
@@ -140,7 +140,7 @@ for (let round = 0; round < 2; round++) {
     );
 }
 
-// Two of three are deleted: all volumes are worth compacting.
+// Two of three objects are deleted, so that all volumes are worth compacting.
 await measure(64, OBJECTS, async (i) => (i % 3 === 0 ? undefined : node.delete('b', nameOf(i))));
 await node.settled();
 const quiet = await measure(16, 4000, (i) => put(`quiet/${i}`));

@@ -23,7 +23,7 @@ function rowsOf(payload: Uint8Array): Uint8Array {
   }
 }
 
-test('a large record is collected in memory that follows its length, not its square', () => {
+test('collecting a large record takes memory linear in its length', () => {
   const data = new Uint8Array(8 * MIB).map((_, i) => (i * 7) >>> 3);
   const small = new Uint8Array(100).fill(5);
   const payload = compressed(
@@ -43,7 +43,7 @@ test('a large record is collected in memory that follows its length, not its squ
   expect(totalBytes).toBeLessThan(12 * data.length);
 });
 
-test('frames are decompressed one after the other in one context: its window is outside the heap', async () => {
+test('frames are decompressed in one context, because its window is outside the heap', async () => {
   const made = vi.spyOn(zstd, 'DCtx');
   onTestFinished(() => made.mockRestore());
   const frame = ancestorFrameOf(compressed(ancestorRowsOf([{ key: 1n, value: 1n }])));
@@ -56,7 +56,7 @@ test('frames are decompressed one after the other in one context: its window is 
   expect(made.mock.calls.length).toBeLessThanOrEqual(1);
 });
 
-test('a payload that does not decompress leaves nothing in the way of the next', async () => {
+test('a payload that does not decompress does not affect the next one', async () => {
   const whole = compressed(ancestorRowsOf([{ key: 1n, value: 1n, data: new Uint8Array(3000) }]));
   const broken = [
     whole.subarray(0, whole.length - 1),
@@ -70,7 +70,7 @@ test('a payload that does not decompress leaves nothing in the way of the next',
     while (step.done !== true) step = pieces.next();
     expect(rowsOf(good)).toHaveLength(20);
   }
-  // Given up half way, and two at a time.
+  // Abandoned half-way, and two at a time.
   const [first, second] = [ancestorRows(good), ancestorRows(good)];
   expect(first.next().value).toEqual(second.next().value);
   first.return(undefined);

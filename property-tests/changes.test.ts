@@ -6,7 +6,7 @@ import { CrashFs, openOn } from '../src/testing/index.ts';
 import { runs } from '../test/support/effort.ts';
 import { textOf } from '../test/support/feed.ts';
 
-/** Logs that are long rotate, so that chains of them are followed. */
+/** Long logs rotate, so that feeds follow chains of them. */
 const OPTIONS = { mergeBytes: 2 ** 40, rotateBytes: 65_536 };
 
 type Step =
@@ -26,7 +26,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 /**
- * A moment at which the machine may stop: what is on the disk, what the follower has, what was
+ * A moment at which the machine may stop: the disk, the follower's state, and what was
  * acknowledged.
  */
 interface Moment {
@@ -35,7 +35,7 @@ interface Moment {
   readonly durable: number;
 }
 
-/** Batch n puts key n, and deletes or changes some before it. */
+/** Batch n puts key n, and deletes or changes some earlier keys. */
 function batchOf(number: number, size: number): Update[] {
   const updates: Update[] = [
     { type: 'put', key: number, value: number, data: Buffer.from('x'.repeat(number % 40)) },
@@ -56,7 +56,7 @@ function lineOf(number: number, size: number): string {
   return `${number} ${texts.join(' ')}`;
 }
 
-/** Runs a program beside a follower that takes up its position again after each reopening. */
+/** Runs a program beside a follower that resumes from its position after each reopen. */
 class World {
   readonly lines: string[] = [];
   readonly seen: string[] = [];
@@ -134,7 +134,7 @@ class World {
   }
 }
 
-/** What a feed from `after` yields, up to what the store holds. */
+/** The batches of a feed that starts after `after`, up to the end of the store. */
 async function resume(store: MetadataStore, after: number): Promise<string[]> {
   const lines: string[] = [];
   const last = store.stats().lastSequence;
@@ -150,7 +150,7 @@ async function check(world: World, moment: Moment): Promise<void> {
   if ((await moment.fs.stat('/s').catch(() => undefined)) === undefined) return;
   const store = await world.open(moment.fs);
   const count = Number(store.stats().lastSequence);
-  // Whatever is acknowledged as durable is there, and whatever has been shown.
+  // Everything acknowledged as durable is there, and everything that was shown.
   ok(count >= moment.durable, 'a batch that was acknowledged is lost');
   ok(count >= moment.seen, 'a batch that was shown is lost');
   ok(count <= world.lines.length, 'a batch is there that nobody wrote');
@@ -166,7 +166,7 @@ test.each([
   ['all logs are retained', 2 ** 30],
   ['a few logs are retained', 700_000],
 ])(
-  'after any crash a feed yields exactly the batches that the store holds, and has shown no other (%s)',
+  'after any crash, a feed yields exactly the batches of the store, and has shown no others (%s)',
   { timeout: 300_000 },
   async (_what, retainBytes) => {
     await fc.assert(

@@ -9,7 +9,7 @@ import {
 import { CrashFs, openOn } from '../src/testing/index.ts';
 import { runs } from '../test/support/effort.ts';
 
-/** What an update asks of its key. `newer`: asked of puts only. */
+/** The condition of an update. `newer` only applies to puts. */
 type PlannedCondition =
   | { readonly asks: 'nothing' }
   | { readonly asks: 'absent' }
@@ -34,7 +34,7 @@ interface ModelRecord {
   readonly byte: number;
 }
 
-/** What the store holds after some batches. */
+/** The contents of the store after some batches. */
 type Model = ReadonlyMap<number, ModelRecord>;
 
 type Verdict = 'applied' | { readonly index: number; readonly found: bigint | undefined };
@@ -81,7 +81,9 @@ function holds({ value, condition }: PlannedUpdate, found: ModelRecord | undefin
   }
 }
 
-/** The rule, as plainly as it can be said: every condition against the state before the batch. */
+/**
+ * The rule in its simplest form: every condition is evaluated against the state before the batch.
+ */
 function applyTo(model: Model, batch: PlannedBatch): { verdict: Verdict; after: Model } {
   for (const [index, update] of batch.entries()) {
     const found = model.get(update.key);
@@ -141,7 +143,7 @@ const program = fc.array(fc.record({ burst, merges: fc.boolean() }), {
   maxLength: 6,
 });
 
-test('verdicts and contents are those of a plain map, with bursts, merges and a reopening', async () => {
+test('verdicts and contents equal those of a plain map, with bursts, merges and a reopen', async () => {
   const result = await fc.check(
     fc.asyncProperty(program, async (steps) => {
       const fs = new CrashFs({ trace: false });
@@ -171,11 +173,11 @@ test('verdicts and contents are those of a plain map, with bursts, merges and a 
   expect(result.failed, fc.defaultReportMessage(result)).toBe(false);
 });
 
-test('after a crash at any sync there is a prefix of what the rule applies, and all that was told', async () => {
+test('a crash at any sync leaves a prefix of the applied batches that covers every reported verdict', async () => {
   let recoveredStates = 0;
   const result = await fc.check(
     fc.asyncProperty(fc.array(batch, { minLength: 1, maxLength: 16 }), async (batches) => {
-      /** The state after each batch, whether it was applied or not. */
+      /** The state after each batch, applied or not. */
       const states: Model[] = [new Map()];
       for (const planned of batches) states.push(applyTo(states.at(-1)!, planned).after);
       let told = 0;
@@ -208,6 +210,6 @@ test('after a crash at any sync there is a prefix of what the rule applies, and 
     { numRuns: runs(40) },
   );
   expect(result.failed, fc.defaultReportMessage(result)).toBe(false);
-  // Ten for each program on average.
+  // Ten per program on average.
   expect(recoveredStates).toBeGreaterThan(10 * runs(40));
 });

@@ -90,12 +90,12 @@ const steps = fc.array(
   { maxLength: 12 },
 );
 
-test('any two histories with equal records have equal hashes, and with others other ones', async () => {
+test('two histories have equal hashes if and only if they have equal records', async () => {
   await fc.assert(
     fc.asyncProperty(steps, steps, put, async (one, other, more) => {
       const first = new History();
       const hash = await first.run(one);
-      // The same records, whatever was there before them.
+      // The same records, with a different history.
       const second = new History();
       await second.run(other);
       const gone = [...second.records.values()].map(({ key }) => ({ ...more, key, value: 0n }));

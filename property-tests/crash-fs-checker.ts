@@ -2,18 +2,18 @@ import { present } from '../src/base/assert.ts';
 import type { CrashModel } from '../src/testing/index.ts';
 
 /*
- * A second opinion on what a crash may leave: slow, literal, and written without looking at how the
- * simulated file system does it. It keeps every effect since the beginning and folds nothing.
+ * A second implementation of the crash rules: slow and literal, written independently of the
+ * simulated file system. It keeps every effect since the start and folds nothing.
  */
 
 const SECTOR_BYTES = 512;
 const PAGE_BYTES = 4096;
 
 export interface Data {
-  /** A trim is zeros that give the file no size; they end where the file ended. */
+  /** A trim writes zeros that do not change the size; they end at the end of the file. */
   readonly kind: 'write' | 'truncate' | 'trim';
   readonly position: number;
-  /** Bytes written, or zeroed; for a truncate 0. */
+  /** Bytes written or zeroed; 0 for a truncate. */
   readonly lengthBytes: number;
   readonly value: number;
   state: 'pending' | 'durable' | 'doomed';
@@ -34,7 +34,7 @@ export interface History {
   readonly files: Data[][];
 }
 
-/** True when a crash after `history` may leave these files. */
+/** True if a crash after `history` may leave these files. */
 export function isLegalTree(history: History, left: ReadonlyMap<string, Uint8Array>): boolean {
   const pending = history.names.filter((effect) => !effect.durable);
   for (let mask = 0; mask < 2 ** pending.length; mask++) {
@@ -89,7 +89,7 @@ export function isLegalInFlight(
   const last = present(effects.at(-1), 'a write is in flight');
   for (let lengthBytes = last.lengthBytes; lengthBytes > 0; lengthBytes--) {
     const files = [...history.files];
-    // Only its first bytes may have been begun.
+    // The write may have started with only its first bytes.
     files[file] = [...effects.slice(0, -1), { ...last, lengthBytes }];
     if (isLegalTree({ ...history, files }, left)) return true;
   }
@@ -161,7 +161,7 @@ function everySectorIsLegal(
   return true;
 }
 
-/** The byte that stands at `at`, or -1 when the model forbids to lose it. */
+/** The byte at `at`, or -1 if the model forbids to lose it. */
 function byteAt(
   model: CrashModel,
   effects: readonly Data[],
@@ -192,9 +192,9 @@ function byteAt(
 }
 
 /**
- * Where a file ended before what a crash has a choice about, be it a truncate that is among `lost`;
- * `ordered`: as far as its size is promised. A write that a later durable one covers is no choice
- * any more.
+ * The end of a file before the effects that a crash may lose, including a truncate in `lost`. With
+ * `ordered`, as far as its size is guaranteed. A write that a later durable one covers no longer
+ * counts.
  */
 function oldEndOf(model: CrashModel, effects: readonly Data[], lost: ReadonlySet<Data>): number {
   let sizeBytes = 0;

@@ -20,7 +20,7 @@ type Step =
   | { readonly do: 'syncDirectory' };
 
 const NAMES = ['/a', '/b', '/c'];
-// Mostly one name, so that effects pile up on it.
+// Mostly one name, so that it collects many effects.
 const name = fc.constantFrom('/a', '/a', '/a', ...NAMES);
 const at = fc.constantFrom(0, 100, 512, 700, 1024, 3900);
 const bytes = fc.constantFrom(1, 100, 512, 700, 1300);
@@ -40,7 +40,7 @@ const program = fc
   .map((steps): Step[] => [{ do: 'create', name: '/a' }, ...steps]);
 const model = fc.constantFrom<CrashModel>('posix', 'ordered', 'linked');
 
-/** Runs a program on the simulated file system and on the checker's history side by side. */
+/** Runs a program on the simulated file system and on the checker's history. */
 class Twin {
   readonly fs: CrashFs;
   readonly history: History;
@@ -63,7 +63,7 @@ class Twin {
     for (const one of steps) await this.#take(one);
   }
 
-  /** Every state that is offered must be legal, and the minimal one must be among them. */
+  /** Every generated state must be legal, and the minimal state must be among them. */
   check(): void {
     const seen = new Set<number>();
     for (const state of this.fs.crashStates({ cap: 400 })) {
@@ -234,7 +234,7 @@ class Twin {
     if (resized || born) this.#namesFollow(file);
   }
 
-  /** S2, read literally. */
+  /** S2, literally. */
   #namesFollow(file: number): void {
     const { names } = this.history;
     if (this.history.model === 'posix') return;
@@ -276,8 +276,8 @@ function liveSize(effects: readonly Data[]): number {
   return sizeBytes;
 }
 
-describe('the states that the simulated file system offers after a crash', () => {
-  it('are legal by a second, literal reading of the rules', async () => {
+describe('the crash states of the simulated file system', () => {
+  it('are legal by an independent, literal reading of the rules', async () => {
     await fc.assert(
       fc.asyncProperty(model, program, async (crashModel, steps) => {
         const twin = new Twin(crashModel);
@@ -289,7 +289,7 @@ describe('the states that the simulated file system offers after a crash', () =>
     );
   });
 
-  it('are legal when choices or a seed pick them, and keep everything when all choices are 0', async () => {
+  it('are legal when choices or a seed select them, and keep everything if all choices are 0', async () => {
     const choices = fc.array(fc.nat({ max: 9 }), { maxLength: 30 });
     await fc.assert(
       fc.asyncProperty(
@@ -313,7 +313,7 @@ describe('the states that the simulated file system offers after a crash', () =>
     );
   });
 
-  it('are the same for the same program and seed', async () => {
+  it('are equal for the same program and seed', async () => {
     await fc.assert(
       fc.asyncProperty(model, program, async (crashModel, steps) => {
         const hashes: number[][] = [];

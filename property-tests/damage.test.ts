@@ -11,13 +11,14 @@ import type { TestRow } from '../test/support/rows.ts';
 import { directoryOf, logOf, snapshotOf } from '../test/support/small-directory.ts';
 
 /**
- * A directory with a snapshot of three chunks, a sealed log and a last log, and what it must show.
+ * A directory with a snapshot of three chunks, a sealed log and a last log, and its expected
+ * contents.
  */
 interface Subject {
   readonly files: Map<string, Uint8Array>;
-  /** Dumps with the first n groups of the last log; the last one is all that was acknowledged. */
+  /** Dumps with the first n groups of the last log; the last dump is everything acknowledged. */
   readonly states: readonly string[];
-  /** Frames of the last log: where they begin, and where the last one ends. */
+  /** Offsets of the frames of the last log, and the end of the last frame. */
   readonly offsets: readonly number[];
 }
 
@@ -25,7 +26,7 @@ const SNAPSHOT = snapshotName(3);
 const SEALED = logName(4);
 const LAST = logName(5);
 
-/** Reserved ahead, behind the frames of a log. */
+/** Length of the zeros reserved after the frames of a log. */
 const ZEROS = 20;
 
 function at(numbers: ArrayLike<number>, index: number): number {
@@ -104,7 +105,7 @@ async function subjectWith(seal: 'none' | 'alone' | 'piggybacked'): Promise<Subj
   };
 }
 
-/** `groups`: only that many of the last log's are there. */
+/** `groups`: the open shows this many groups of the last log. */
 type Outcome = { readonly groups: number } | 'reported';
 
 async function outcomeOf(
@@ -134,7 +135,7 @@ function damaged(
   return files.set(name, change(fileOf(subject, name).slice()));
 }
 
-/** Groups of the last log that a file of this length holds whole. */
+/** The number of whole groups in the last log if it has this length. */
 function wholeGroups(subject: Subject, lengthBytes: number): number {
   const ends = subject.offsets.slice(1, 1 + LAST_GROUPS.length);
   return ends.filter((end) => end <= lengthBytes).length;
@@ -143,7 +144,7 @@ function wholeGroups(subject: Subject, lengthBytes: number): number {
 const ALL = LAST_GROUPS.length;
 
 /**
- * Flips bits of a file, one at a time. Returns those whose outcome is another than `expected` for
+ * Flips the bits of a file, one at a time. Returns those whose outcome differs from `expected` for
  * their byte.
  */
 async function unexpectedFlips(
@@ -163,7 +164,7 @@ async function unexpectedFlips(
   return wrong;
 }
 
-/** What becomes of each length that a file is cut to. */
+/** The outcome of each length that a file is truncated to. */
 async function cuts(subject: Subject, name: string): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
   for (let lengthBytes = 0; lengthBytes < fileOf(subject, name).length; lengthBytes++) {
@@ -180,7 +181,7 @@ describe.each(['none', 'alone', 'piggybacked'] as const)('last log with seal: %s
     subject = await subjectWith(seal);
   });
 
-  test('undamaged, it shows all that was acknowledged', async () => {
+  test('an undamaged directory shows everything acknowledged', async () => {
     expect(await outcomeOf(subject, subject.files)).toEqual({ groups: ALL });
   });
 
@@ -195,12 +196,12 @@ describe.each(['none', 'alone', 'piggybacked'] as const)('last log with seal: %s
     expect(await unexpectedFlips(subject, SEALED, expected)).toEqual([]);
   });
 
-  test('a flipped bit of the last log is reported, or costs at most the group that it hits', async () => {
+  test('a flipped bit of the last log is reported, or loses at most the group that it is in', async () => {
     const [from, to] = [at(subject.offsets, ALL - 1), at(subject.offsets, ALL)];
     const expected = (offset: number): Outcome => {
       if (offset < from) return 'reported';
       if (offset >= to) return { groups: ALL };
-      // A seal of its own proves that the last group had been synced.
+      // A separate seal proves that the last group was synced.
       return seal === 'alone' ? 'reported' : { groups: ALL - 1 };
     };
     expect(await unexpectedFlips(subject, LAST, expected)).toEqual([]);
@@ -211,7 +212,7 @@ describe.each(['none', 'alone', 'piggybacked'] as const)('last log with seal: %s
     expect(await cuts(subject, SNAPSHOT)).toEqual(Array.from({ length }, () => 'reported'));
   });
 
-  test('every truncation of the sealed log is reported, but of the zeros behind it', async () => {
+  test('every truncation of the sealed log is reported, except of the zeros after it', async () => {
     const { length } = fileOf(subject, SEALED);
     const expected = Array.from({ length }, (_, lengthBytes) =>
       lengthBytes < length - ZEROS ? 'reported' : { groups: ALL },
@@ -219,7 +220,7 @@ describe.each(['none', 'alone', 'piggybacked'] as const)('last log with seal: %s
     expect(await cuts(subject, SEALED)).toEqual(expected);
   });
 
-  test('a truncated last log shows the groups that it holds whole', async () => {
+  test('a truncated last log shows its whole groups', async () => {
     const { length } = fileOf(subject, LAST);
     const expected = Array.from({ length }, (_, lengthBytes) => ({
       groups: wholeGroups(subject, lengthBytes),
@@ -227,7 +228,7 @@ describe.each(['none', 'alone', 'piggybacked'] as const)('last log with seal: %s
     expect(await cuts(subject, LAST)).toEqual(expected);
   });
 
-  test('a hole of zeros in the last log is reported, or ends it', async () => {
+  test('a hole of zeros in the last log is reported, or ends the log', async () => {
     const wrong: string[] = [];
     for (let from = 0; from < fileOf(subject, LAST).length; from += 8) {
       for (const lengthBytes of [8, 32, 128, 512]) {
@@ -251,7 +252,7 @@ async function outcomeWith(change: (files: Map<string, Uint8Array>) => unknown):
 const bytesOf = (files: Map<string, Uint8Array>, name: string): Uint8Array =>
   present(files.get(name), 'the directory holds the file');
 
-describe('files that are not the ones that belong there', () => {
+describe('misplaced, missing and foreign files', () => {
   const other = { number: 5, epoch: 2, groups: LAST_GROUPS };
   const stale = { lengthBytes: 777, lastSequence: 40n, chain: 0x1234_5678, number: 3 };
 
@@ -268,7 +269,7 @@ describe('files that are not the ones that belong there', () => {
         files.delete(LAST);
       },
     ],
-    ['a copy of the last log behind it', (files) => files.set(logName(6), bytesOf(files, LAST))],
+    ['a copy of the last log after it', (files) => files.set(logName(6), bytesOf(files, LAST))],
     [
       'two logs swapped',
       (files) => {
@@ -319,18 +320,18 @@ describe('files that are not the ones that belong there', () => {
       'an unfinished snapshot',
       (files) => files.set('snapshot_0000000000000005.tmp', new Uint8Array(9)),
     ],
+    ['a foreign name', (files) => files.set('snapshot_0000000000000009.old', new Uint8Array(9))],
+    ['a prepared log without a group', (files) => files.set(logName(6), new Uint8Array(900))],
     [
-      'a name of somebody else',
-      (files) => files.set('snapshot_0000000000000009.old', new Uint8Array(9)),
+      'a log whose preparation was interrupted by a crash',
+      (files) => files.set(logName(6), new Uint8Array(900).fill(0xa5)),
     ],
-    ['a log prepared and not written', (files) => files.set(logName(6), new Uint8Array(900))],
-    ['a log prepared in a crash', (files) => files.set(logName(6), new Uint8Array(900).fill(0xa5))],
   ])('%s is nothing to recovery', async (_, change) => {
     expect(await outcomeWith(change)).toEqual({ groups: ALL });
   });
 });
 
-test('what is left of every truncation goes on as a store: repaired once, then the same', async () => {
+test('a store after any truncation is repaired once, and then works unchanged', async () => {
   const subject = await subjectWith('none');
   const { length } = fileOf(subject, LAST);
   for (let lengthBytes = 0; lengthBytes < length; lengthBytes += 3) {
@@ -350,7 +351,7 @@ test('what is left of every truncation goes on as a store: repaired once, then t
   }
 });
 
-describe('names exchanged', () => {
+describe('exchanged names', () => {
   const CONTENTS = [SNAPSHOT, SEALED, LAST];
   const NAMES = [
     ...CONTENTS,
@@ -393,7 +394,7 @@ describe('names exchanged', () => {
     return dump;
   }
 
-  test('strict opening never shows anything but a prefix, and salvage loses nothing where it refuses', async () => {
+  test('strict opening shows only a prefix, and salvage loses nothing where opening is refused', async () => {
     const subject = await subjectWith('alone');
     const whole = subject.states[ALL];
     const wrong: string[] = [];
@@ -403,7 +404,7 @@ describe('names exchanged', () => {
       const outcome = await outcomeOf(subject, files).catch((error: unknown) => error);
       if (outcome !== 'reported') {
         const isWhole = names.every((name, i) => name === CONTENTS[i]);
-        // Nothing that is read says that there is more.
+        // No file that is read shows that there is more.
         const isUnread = names[0] === SNAPSHOT && /bak|\(1\)/.test(names[2] ?? '');
         const isNothing = outcome instanceof StoreError && outcome.code === 'LODESTORE_NOT_FOUND';
         if (!isWhole && !isUnread && !isNothing) wrong.push(names.join(' '));

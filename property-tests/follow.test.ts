@@ -21,13 +21,16 @@ const step = fc.oneof(
   fc.record({ kind: fc.constant('write' as const), batch, isDeferred: fc.constant(false) }),
   fc.record({ kind: fc.constantFrom('look' as const, 'settle', 'sync', 'merge', 'restart') }),
   fc.record({ kind: fc.constantFrom('kill' as const, 'follow') }),
-  // All but the last bytes of a write are there, and are cut off again.
+  // All but the last bytes of a write are written, and then truncated.
   fc.record({ kind: fc.constant('full' as const), lackingBytes: fc.constantFrom(1, 40, 400) }),
   fc.record({ kind: fc.constant('crash' as const), seed: fc.nat() }),
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
-/** The calls of one process, which can be killed: none is begun after that, and its locks go. */
+/**
+ * The calls of one process that can be killed. After the kill, it makes no calls and its locks are
+ * free.
+ */
 class Process {
   readonly fs: FileSystem;
   readonly #locks: FileLock[] = [];
@@ -69,7 +72,7 @@ interface Written {
   readonly data: Uint8Array;
 }
 
-/** What a follower showed at a moment. */
+/** What a follower showed at one moment. */
 interface Sight {
   readonly sequence: bigint;
   readonly records: string;
@@ -83,7 +86,7 @@ class World {
   #process!: Process;
   #writer!: MetadataStore;
   #follower!: MetadataStore;
-  /** By the numbers that their promises resolved to. */
+  /** Acknowledged batches by sequence number. */
   readonly #acknowledged = new Map<bigint, readonly Written[]>();
   readonly #sights: Sight[] = [];
   #writing: Promise<unknown> = Promise.resolve();
@@ -152,7 +155,7 @@ class World {
     await this.#writer.close();
   }
 
-  /** Whatever was shown is what the batches up to its number have made; none was taken back. */
+  /** The follower shows exactly the batches up to its number, and never goes back. */
   #judge(): void {
     const records = new Map<bigint, { value: bigint; data: Uint8Array }>();
     let sequence = 0n;
@@ -162,7 +165,7 @@ class World {
       shown = sight.sequence;
       while (sequence < shown) {
         const updates = this.#acknowledged.get(++sequence);
-        // Of a batch in flight at a kill nobody was told.
+        // A batch that was in flight at a kill has no acknowledgement.
         if (updates === undefined) return;
         for (const { key, value, data } of updates) {
           if (value === 0) records.delete(BigInt(key));
@@ -190,7 +193,7 @@ class World {
     );
     this.#writing = Promise.race([
       Promise.all([this.#writing, insert]),
-      // A process that was killed tells nobody.
+      // A killed process sends no notification.
       new Promise((resolve) => setImmediate(() => setImmediate(resolve))),
     ]);
   }
@@ -210,7 +213,7 @@ class World {
     await this.#follower.close();
     this.fs = after;
     await this.#openWriter();
-    // What was lost was never shown: its numbers are given to others.
+    // Lost batches were never shown: their numbers are reused.
     const { lastSequence } = this.#writer.stats();
     ok(this.#sights.at(-1)!.sequence <= lastSequence, 'what was shown is not lost');
     for (const sequence of this.#acknowledged.keys()) {
@@ -233,7 +236,7 @@ class World {
     const environment = {
       ...simulatedEnvironment(fs),
       noteEveryMs: 0,
-      // Notes and syncs are due at once, the rest never.
+      // Notes and syncs are due at once, all other timers never.
       startTimer: (delayMs: number, ring: () => void) => {
         if (delayMs > 100) return () => undefined;
         const timer = setImmediate(ring);
@@ -245,7 +248,7 @@ class World {
   }
 }
 
-test('a follower shows prefixes of what is acknowledged and durable, whatever happens', async () => {
+test('a follower always shows a prefix of the acknowledged, durable batches', async () => {
   const checked = fc.assert(
     fc.asyncProperty(
       fc.array(step, { minLength: 5, maxLength: 40, size: 'max' }),

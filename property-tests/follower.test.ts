@@ -29,7 +29,7 @@ const step = fc.oneof(
 
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
-/** A store on a machine of its own, which can stop at any moment. */
+/** A store on its own machine, which can stop at any moment. */
 class Side {
   fs: CrashFs = new CrashFs({ trace: false });
   store!: MetadataStore;
@@ -56,14 +56,14 @@ class Pair {
   readonly #leader: Side;
   #follower: Side = new Side(OPTIONS);
   #writes = 0;
-  /** Copies that were begun again because the position had expired. */
+  /** Copies restarted because the position had expired. */
   restarts = 0;
 
   constructor(retainBytes: number) {
     this.#leader = new Side({ ...OPTIONS, retain: { bytes: retainBytes } });
   }
 
-  /** What both hold in the end. */
+  /** Returns the final contents of both. */
   async run(steps: readonly Step[]): Promise<{ led: ContentHash; followed: ContentHash }> {
     await this.#leader.open();
     await this.#follower.open();
@@ -83,7 +83,7 @@ class Pair {
     else if (one.kind === 'merge') await this.#leader.store.merge();
     else if (one.kind === 'killLeader') await this.#leader.crash(one.seed, one.isPowerLost);
     else await this.#follower.crash(one.seed, one.isPowerLost);
-    // What was shown is durable on the leader, whatever stops: a copy is never ahead of it.
+    // A copy is never ahead of what is durable on the leader.
     const { lastSequence } = this.#leader.store.stats();
     ok(this.#follower.store.stats().lastSequence <= lastSequence, 'a copy is ahead');
   }
@@ -99,7 +99,7 @@ class Pair {
     await this.#leader.store.insertBatch(updates, { durability });
   }
 
-  /** Copies up to `count` batches of those that are durable now. */
+  /** Copies up to `count` of the batches that are durable now. */
   async #copy(count: number): Promise<void> {
     const { store } = this.#follower;
     const after = store.stats().lastSequence;
@@ -118,7 +118,7 @@ class Pair {
     }
   }
 
-  /** From the leader's files, as a backup holds them: snapshot and logs of one moment. */
+  /** Copies the leader's files as a backup has them: snapshot and logs of one moment. */
   async #beginAgain(): Promise<void> {
     this.restarts++;
     await this.#follower.store.close();
@@ -136,7 +136,7 @@ test.each([
   ['one or two logs', 600_000],
   ['no log', 0],
 ])(
-  'leader and follower crash at random; in the end they hold the same, with %s retained',
+  'leader and follower crash at random and have equal contents in the end, with %s retained',
   { timeout: 300_000 },
   async (_what, retainBytes) => {
     let restarts = 0;

@@ -39,7 +39,7 @@ const update = fc
   .map((row) => (row.value === 0n ? { ...row, data: new Uint8Array(0) } : row));
 const batches = fc.array(fc.array(update, { maxLength: 8 }), { minLength: 1, maxLength: 6 });
 
-test('chunks', () => {
+test('chunks are decoded as they were encoded', () => {
   fc.assert(
     fc.property(records, (some) => {
       const columns = columnsOf(some);
@@ -49,7 +49,7 @@ test('chunks', () => {
   );
 });
 
-test('what the builder makes is what plain columns are', () => {
+test('the builder makes the same chunks as plain columns', () => {
   fc.assert(
     fc.property(records, (some) => {
       const builder = new ColumnsBuilder();
@@ -59,7 +59,7 @@ test('what the builder makes is what plain columns are', () => {
   );
 });
 
-test('a chunk with any byte changed decodes to something or is refused, and never throws', () => {
+test('a chunk with any byte changed is decoded or refused, and never throws', () => {
   fc.assert(
     fc.property(records, fc.nat(), fc.integer({ min: 1, max: 255 }), (some, at, mask) => {
       const columns = columnsOf(some);
@@ -74,7 +74,7 @@ test('a chunk with any byte changed decodes to something or is refused, and neve
   );
 });
 
-test('groups', () => {
+test('groups are decoded as they were encoded', () => {
   fc.assert(
     fc.property(batches, (some) => {
       const group = groupOf(some);
@@ -87,7 +87,7 @@ test('groups', () => {
   );
 });
 
-test('any bytes are a group or are refused', () => {
+test('any bytes are decoded as a group or refused', () => {
   fc.assert(
     fc.property(
       fc.uint8Array({ maxLength: 200 }),
@@ -100,7 +100,7 @@ test('any bytes are a group or are refused', () => {
   );
 });
 
-test('file headers', () => {
+test('file headers are decoded as they were encoded', () => {
   fc.assert(
     fc.property(
       fc.record({
@@ -128,7 +128,7 @@ test('file headers', () => {
   );
 });
 
-test('indexes', () => {
+test('indexes are decoded as they were encoded', () => {
   fc.assert(
     fc.property(
       fc.array(
@@ -167,7 +167,7 @@ test('indexes', () => {
   );
 });
 
-test('logs, as the independent decoder reads them', async () => {
+test('logs are read as the independent decoder reads them', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(batches, { minLength: 1, maxLength: 4 }),
@@ -194,7 +194,7 @@ test('logs, as the independent decoder reads them', async () => {
   );
 });
 
-test("the ancestor's rows become ours", () => {
+test("the ancestor's rows are converted to ours", () => {
   fc.assert(
     fc.property(fc.array(update, { maxLength: 20 }), (rows) => {
       const payload = ancestorFrameOfRows(rows).slice(8, -4);
@@ -204,7 +204,7 @@ test("the ancestor's rows become ours", () => {
   );
 });
 
-test('any bytes are some log', async () => {
+test('any bytes can be scanned as a log', async () => {
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 400 }), async (bytes) => {
       const scan = await scanLog(readOnlyFiles(new Map([['log', bytes]])), '/log', {

@@ -15,7 +15,7 @@ function meterForTest(): AllocationMeter {
   return meter;
 }
 
-test('a slice of npm run fuzz: every decoder and whole directories take any bytes', async () => {
+test('a short run of npm run fuzz finds no failure in decoders and whole directories', async () => {
   const targets = await allTargets();
   const seed = Date.now() % 0x8000_0000;
   const fuzzer = new Fuzzer(targets, seed, meterForTest(), () => undefined);
@@ -27,7 +27,7 @@ test('a slice of npm run fuzz: every decoder and whole directories take any byte
   expect(silent).toEqual([]);
 });
 
-/** What a target with this body fails with on its only seed. */
+/** The error of a target with this body on its only seed. */
 async function failureOf(
   run: (bytes: Uint8Array) => number,
   boundBytes: number,
@@ -42,7 +42,7 @@ async function failureOf(
   return new Fuzzer([target], 1, meterForTest(), () => undefined).run(() => true);
 }
 
-test('an exception fails, and its input comes back from the file as it was', async () => {
+test('an exception is a failure, and its input can be read back from the file', async () => {
   const failure = await failureOf((bytes) => {
     throw new Error(`planted, ${bytes.length} bytes`);
   }, 0);
@@ -51,7 +51,7 @@ test('an exception fails, and its input comes back from the file as it was', asy
   expect(parseInput(text)).toEqual({ target: 'planted', input: failure!.input });
 });
 
-test('an allocation over its bound fails, though the collector could take it back', async () => {
+test('an allocation over its bound is a failure, even if the collector could free it', async () => {
   expect(await failureOf(() => new Uint8Array(1000).length, 1000)).toBeUndefined();
   const failure = await failureOf(() => new Uint32Array(251).length, 1000);
   expect(String(failure?.error)).toContain('1004 bytes asked for are within 1000');

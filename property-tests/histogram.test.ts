@@ -6,7 +6,7 @@ const PER_UNIT = 1000;
 const OCTAVES = 20;
 const LARGEST = 2 ** OCTAVES / PER_UNIT;
 
-/** Spread over all octaves, where doubles drawn evenly would all lie in the last ones. */
+/** Spread over all octaves; evenly drawn doubles would all be in the last ones. */
 const value = fc
   .double({ min: -10, max: OCTAVES, noNaN: true })
   .map((exponent) => Math.min(LARGEST, 2 ** exponent / PER_UNIT));
@@ -18,7 +18,7 @@ function recorded(all: readonly number[]): Histogram {
   return histogram;
 }
 
-test('a value is in a bucket at most an eighth wide', () => {
+test('a value is in a bucket whose width is at most an eighth', () => {
   fc.assert(
     fc.property(value, (one) => {
       const { buckets } = recorded([one]).snapshot();
@@ -31,7 +31,7 @@ test('a value is in a bucket at most an eighth wide', () => {
   );
 });
 
-test('a quantile is never too low, and at most an eighth too high', () => {
+test('a quantile is never too low and at most an eighth too high', () => {
   fc.assert(
     fc.property(values, fc.double({ min: 0, max: 1, noNaN: true }), (all, quantile) => {
       const sorted = all.toSorted((a, b) => a - b);
@@ -44,7 +44,7 @@ test('a quantile is never too low, and at most an eighth too high', () => {
   );
 });
 
-test('counts and sums are those of the values, buckets ascend', () => {
+test('counts and sums match the values, and buckets ascend', () => {
   fc.assert(
     fc.property(values, (all) => {
       const { count, sum, max, buckets } = recorded(all).snapshot();
@@ -59,11 +59,11 @@ test('counts and sums are those of the values, buckets ascend', () => {
   );
 });
 
-test('at a power of two the count is exact', () => {
+test('the count at a power of two is exact', () => {
   fc.assert(
     fc.property(values, fc.integer({ min: 0, max: OCTAVES }), (all, exponent) => {
       const bound = 2 ** exponent / PER_UNIT;
-      // A value within rounding of the bound may be on either side of it.
+      // A value within rounding distance of the bound may be on either side of it.
       const clear = all.filter((one) => Math.abs(one - bound) > bound * 1e-12);
       const expected = clear.filter((one) => one < bound).length;
       expect(countUpTo(recorded(clear).snapshot(), bound)).toBe(expected);

@@ -5,7 +5,7 @@ import { MUTANTS } from './campaign/mutants.ts';
 import { REPLICATED_MUTANTS } from './replicated/mutants.ts';
 
 test.each(Object.entries({ ...MUTANTS, ...REPLICATED_MUTANTS }))(
-  'the code has one place for the planted mistake: %s',
+  'the source has one place for the planted mistake: %s',
   async (_, { file, find, replace }) => {
     const source = await readFile(fileURLToPath(new URL(`../${file}`, import.meta.url)), 'utf8');
     expect(source.split(find)).toHaveLength(2);

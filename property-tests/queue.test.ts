@@ -4,9 +4,7 @@ import { WriteBatch, type StoreError, type Update } from '../src/index.ts';
 import { CrashFs, openOn } from '../src/testing/index.ts';
 import { runs } from '../test/support/effort.ts';
 
-/**
- * When the signal of a batch is aborted, in turns of the microtask queue after it was handed in.
- */
+/** When the signal of a batch is aborted, in turns of the microtask queue after the insert. */
 type AbortTurn = number | 'before' | 'never';
 
 type Command =
@@ -17,7 +15,7 @@ type Command =
       readonly dataBytes: number;
       readonly durability: 'sync' | 'deferred';
       readonly abort: AbortTurn;
-      /** One signal for all batches that say so, or one of its own. */
+      /** Whether the batch uses the shared signal or a separate one. */
       readonly isSignalShared: boolean;
     }
   | { readonly kind: 'turns'; readonly count: number }
@@ -33,7 +31,7 @@ interface Program {
 
 type Outcome = 'applied' | 'aborted' | 'pending' | `other: ${string}`;
 
-/** Far more turns of the event loop than any program needs. */
+/** Many more turns of the event loop than any program needs. */
 const PATIENCE = 200;
 
 async function settleWithin(promises: readonly Promise<unknown>[]): Promise<void> {
@@ -99,7 +97,7 @@ interface Handed {
   outcome: Outcome;
 }
 
-/** Runs the commands without waiting for any batch; returns the batches and every promise. */
+/** Runs the commands without waiting for any batch. Returns the batches and every promise. */
 async function run(
   store: Awaited<ReturnType<typeof openOn>>,
   commands: readonly Command[],
@@ -145,7 +143,7 @@ async function run(
   return { handed, promises };
 }
 
-test('aborts in every state: each batch is applied or given up whole, and every promise settles', async () => {
+test('batches aborted in any state are applied or rejected whole, and every promise settles', async () => {
   let aborted = 0;
   const result = await fc.check(
     fc.asyncProperty(program, async ({ queueBytes, queueBatches, commands }) => {

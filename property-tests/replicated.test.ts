@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { runHistories } from './replicated/histories.ts';
 
-/** A few seconds; `npm run test:replicated` runs as many as asked for. */
+/** Takes a few seconds; `npm run test:replicated` runs any number. */
 const HISTORIES = 3;
 
 test('histories of a replicated store keep every promise', async () => {

@@ -52,7 +52,7 @@ function requireSame(store: MetadataStore, model: Model): void {
   }
 }
 
-/** Whether it was applied. Nothing but a lack of space may be in its way. */
+/** Resolves to whether it was applied. Only a lack of space may prevent it. */
 async function isApplied(promise: Promise<unknown>): Promise<boolean> {
   try {
     await promise;
@@ -64,7 +64,7 @@ async function isApplied(promise: Promise<unknown>): Promise<boolean> {
   }
 }
 
-/** Looked at at every sync, the middle of merges included. */
+/** Called at every sync, also during merges. */
 function requireBytes(fs: CrashFs): void {
   let sum = 0;
   for (const [path, content] of fs.files()) {
@@ -143,7 +143,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
-test('whatever is written, merged and crashed, the files stay below maxBytes and the records are those applied', async () => {
+test('files stay below maxBytes through writes, merges and crashes, and the records are those applied', async () => {
   let refused = 0;
   const result = await fc.check(
     fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 30 }), async (steps) => {

@@ -141,7 +141,7 @@ const longSnapshot: fc.Arbitrary<TestRecord[]> = fc
       data: new Uint8Array(dataBytes < 0 ? words() % 9 : dataBytes).fill(words()),
     }));
   });
-/** Small enough for groups, pieces and pages to end anywhere. */
+/** So small that groups, pieces and pages end anywhere. */
 const sizes = fc.option(
   fc.record({
     runRows: fc.integer({ min: 1, max: 12 }),

@@ -4,7 +4,7 @@ import { makeApiReport } from './support/api-report.ts';
 
 const ROOT = new URL('..', import.meta.url);
 
-test('docs/API.md is the public API', async () => {
+test('docs/API.md matches the public API', async () => {
   const checkedIn = readFileSync(new URL('docs/API.md', ROOT), 'utf8');
   expect(checkedIn, 'if the change is meant: npm run api').toBe(await makeApiReport());
 });

@@ -1,17 +1,16 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../src', import.meta.url));
-/** The workspace of the storage node. Its rooms are named with `node/` in front. */
+/** The workspace of the storage node. Its folders are named with `node/` in front. */
 const NODE_ROOT = fileURLToPath(new URL('../examples/storage-node/src', import.meta.url));
 
 /**
  * The layers of ARCHITECTURE.md, lowest first. Two folders of one layer do not import each other. A
- * file belongs to the folder that it stands in, so a folder and its sub-folders have ranks of their
- * own.
+ * file belongs to its own folder, so a folder and its sub-folders have separate ranks.
  */
 const LAYERS: readonly (readonly string[])[] = [
   ['base'],
@@ -83,7 +82,7 @@ const sources = new Map(
   ]),
 );
 
-/** Below `src`, or below the workspace's `src` with `node/` in front. */
+/** Path below `src`, or below the workspace's `src` with `node/` in front. */
 function nameOf(file: string): string {
   return nodeFiles.has(file) ? `node/${relative(NODE_ROOT, file)}` : relative(ROOT, file);
 }
@@ -119,11 +118,11 @@ function localImports(file: string): string[] {
     .map((specifier) => resolve(dirname(file), specifier));
 }
 
-test('every file is in a room that has a layer', () => {
+test('every file is in a folder with a rank', () => {
   for (const file of files) expect(layerOf(roomOf(file)), file).toBeGreaterThanOrEqual(0);
 });
 
-test('a file imports its own room or a lower layer', () => {
+test('a file imports only from its own folder or a lower layer', () => {
   const wrong: string[] = [];
   for (const file of files) {
     for (const imported of localImports(file)) {
@@ -135,24 +134,38 @@ test('a file imports its own room or a lower layer', () => {
   expect(wrong).toEqual([]);
 });
 
-test('at most 25 files stand in one folder', () => {
+test('a folder has at most 25 files', () => {
   const counts = new Map<string, number>();
   for (const file of files) counts.set(dirname(file), (counts.get(dirname(file)) ?? 0) + 1);
   expect([...counts].filter(([, count]) => count > 25)).toEqual([]);
 });
 
-test('lines of comments have at most 100 columns', () => {
-  const long: string[] = [];
-  for (const [file, source] of sources) {
-    for (const [i, line] of source.text.split('\n').entries()) {
-      const isComment = /^\s*(?:\*|\/\/|\/\*)/.test(line);
-      if (isComment && line.length > 100) long.push(`${nameOf(file)}:${i + 1}`);
-    }
-  }
+/** Folders below the root of the repository without programs of their own. */
+const SKIPPED = new Set(['.git', '.scratch', 'dist', 'docs', 'golden', 'node_modules', 'results']);
+
+/** Every program: the package, tests, examples, benchmarks, and what CI runs. */
+function programsBelow(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return SKIPPED.has(entry.name) ? [] : programsBelow(path);
+    return /\.(?:ts|mjs|cjs|js)$/.test(entry.name) ? [path] : [];
+  });
+}
+
+test('lines of comments have at most 100 columns in every program', () => {
+  const programs = programsBelow(dirname(ROOT)).map((file) => relative(dirname(ROOT), file));
+  expect(new Set(programs.map((file) => file.split(sep)[0]))).toContain('bench');
+  const long = programs.flatMap((file) =>
+    readFileSync(join(dirname(ROOT), file), 'utf8')
+      .split('\n')
+      .flatMap((line, i) =>
+        line.length > 100 && /^\s*(?:\*|\/\/|\/\*)/.test(line) ? [`${file}:${i + 1}`] : [],
+      ),
+  );
   expect(long).toEqual([]);
 });
 
-test('no cycles', () => {
+test('imports have no cycles', () => {
   const done = new Set<string>();
   const cycles: string[] = [];
   const visit = (file: string, trail: readonly string[]): void => {
@@ -169,7 +182,7 @@ test('no cycles', () => {
   expect(cycles).toEqual([]);
 });
 
-test('formats do no I/O, and only fs and the doors touch node:fs', () => {
+test('only src/fs and the command lines import node:fs', () => {
   const wrong: string[] = [];
   for (const file of files) {
     const room = roomOf(file);
@@ -184,7 +197,7 @@ test('formats do no I/O, and only fs and the doors touch node:fs', () => {
   expect(wrong).toEqual([]);
 });
 
-test('no file is over 400 lines, and no function over 70', () => {
+test('a file has at most 400 lines and a function at most 70', () => {
   const long: string[] = [];
   for (const [file, source] of sources) {
     const lineOf = (position: number): number =>
@@ -246,8 +259,8 @@ test(`a class has at most ${MOST_PARTS} parts, and a constructor as many paramet
   expect(wide).toEqual([]);
 });
 
-test('the offsets of a row are named, and known to format/row.ts alone', () => {
-  // Other records of fixed layout have their offsets in the one file that encodes and decodes them.
+test('only format/row.ts has the offsets of a row', () => {
+  // The offsets of other fixed layouts are in the file that encodes and decodes them.
   const isOwn = (file: string): boolean =>
     /^(format|base)$/.test(roomOf(file)) && !file.endsWith('group-rows.ts');
   const wrong: string[] = [];
@@ -262,7 +275,7 @@ test('the offsets of a row are named, and known to format/row.ts alone', () => {
   expect(wrong).toEqual([]);
 });
 
-/** Names of a file's own exports; what it passes on from another file is not its own. */
+/** Names of a file's own exports, without re-exports. */
 function exportsOf(source: ts.SourceFile): string[] {
   return source.statements.flatMap((statement) => {
     const modifiers = ts.canHaveModifiers(statement) ? ts.getModifiers(statement) : undefined;
@@ -279,7 +292,7 @@ test('no two files export the same name', () => {
   const places = new Map<string, Set<string>>();
   for (const [file, source] of sources) {
     for (const name of exportsOf(source)) {
-      // The packages have names of their own.
+      // Each package has its own names.
       const place = nodeFiles.has(file) ? `node: ${name}` : name;
       places.set(place, (places.get(place) ?? new Set()).add(nameOf(file)));
     }
@@ -288,7 +301,7 @@ test('no two files export the same name', () => {
   expect([...places].filter(([, among]) => among.size > 1)).toEqual([]);
 });
 
-test('only the entry points pass on what other files export', () => {
+test('only the entry points re-export', () => {
   const passing = [...sources].filter(([, source]) =>
     source.statements.some(
       (statement) => ts.isExportDeclaration(statement) && statement.moduleSpecifier !== undefined,
@@ -308,7 +321,7 @@ test('only the entry points pass on what other files export', () => {
   expect(passing.map(([file]) => nameOf(file)).sort()).toEqual(entries);
 });
 
-test('no file has a name that differs from another of its folder by an ending', () => {
+test('no two file names in a folder differ only by an ending', () => {
   const twins: string[] = [];
   const names = files.map((file) => nameOf(file).replace(/\.ts$/, ''));
   for (const name of names) {
@@ -318,9 +331,9 @@ test('no file has a name that differs from another of its folder by an ending', 
   expect(twins).toEqual([]);
 });
 
-test('folders that only read open files to read, and call nothing that changes a directory', () => {
+test('read-only folders open files to read and change no directory', () => {
   const readers = ['store/recovery', 'store/changes', 'inspection'];
-  // The permission to write is tried by opening, and an existing lock file by its lock.
+  // Write permission is tested by an open, an existing lock file by its lock.
   const allowed = new Set([
     "inspection/obstacles.ts: fs.open(path, 'r+')",
     'inspection/source-lock.ts: fs.tryLock(path)',
@@ -343,11 +356,11 @@ test('folders that only read open files to read, and call nothing that changes a
     };
     visit(source);
   }
-  // The view hands on the mode that it has compared with 'r'.
+  // The view passes on the mode that it has compared with 'r'.
   expect(wrong).toEqual(['inspection/source-view.ts: fs.open(path, mode)']);
 });
 
-/** What `cli/` may import of each folder above the formats: the faces of the layers below it. */
+/** The files of each folder that `cli/` may import. */
 const CLI_FACES: readonly (readonly [folder: string, files: RegExp])[] = [
   ['base', /./],
   ['adapters', /^engine$/],
@@ -374,7 +387,7 @@ const CLI_FACES: readonly (readonly [folder: string, files: RegExp])[] = [
   ['threads', /^thread-shortage$/],
 ];
 
-test('the command line imports only the faces of other folders', () => {
+test('the command line imports only the public files of other folders', () => {
   const wrong: string[] = [];
   for (const file of files) {
     if (!roomOf(file).startsWith('cli')) continue;
@@ -389,7 +402,7 @@ test('the command line imports only the faces of other folders', () => {
   expect(wrong).toEqual([]);
 });
 
-test('no leftovers', () => {
+test('no file has leftovers of debugging or unfinished work', () => {
   const found: string[] = [];
   for (const [file, source] of sources) {
     const match = /\b(TODO|FIXME|XXX|HACK)\b|console\.log|debugger;/.exec(source.text);

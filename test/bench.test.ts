@@ -6,7 +6,7 @@ import { goal, leastRatio } from '../bench/lib/section.mjs';
 import { RIVALS } from '../bench/peers/index.mjs';
 
 describe('the bench', () => {
-  it('numbers its rows once each', () => {
+  it('numbers each row once', () => {
     const folder = new URL('../bench/rows/', import.meta.url);
     const places = readdirSync(folder).map((file) => {
       const text = readFileSync(new URL(file, folder), 'utf8');
@@ -15,29 +15,29 @@ describe('the bench', () => {
     expect(places.sort((a, b) => a - b)).toEqual(Array.from(places, (_, i) => i));
   });
 
-  it('compares round by round, and says above 1 where the smaller time is ours', () => {
+  it('compares round by round; a ratio above 1 means that our time is smaller', () => {
     expect(ratioSpread([10, 40, 20], [10, 20, 20], 'more')).toEqual({ median: 1, min: 1, max: 2 });
     expect(ratioSpread([2], [6], 'less')).toEqual({ median: 3, min: 3, max: 3 });
   });
 
-  it('gives the widest spread where the numbers of rounds differ, and none without figures', () => {
+  it('gives the widest spread if the numbers of rounds differ, and none without figures', () => {
     expect(ratioSpread([10, 20, 30], [10], 'more')).toEqual({ median: 2, min: 1, max: 3 });
     expect(ratioSpread([], [1], 'more')).toBeUndefined();
   });
 
-  it('holds a goal against the peer that is furthest ahead', () => {
+  it('compares a goal with the best peer', () => {
     const ratios = { lmdb: spreadOf(2), rocksdb: spreadOf(0.9), 'better-sqlite3': spreadOf(0.5) };
     const { peer, ratio } = leastRatio(ratios, ['lmdb', 'rocksdb', 'classic-level']);
     expect(peer).toBe('rocksdb');
     expect(goal('at least 1 x', ratio, { atLeast: 1 }, String).met).toBe(false);
   });
 
-  it('does not count a goal as met that nothing was measured for', () => {
+  it('does not count an unmeasured goal as met', () => {
     expect(goal('at most 5 ms', undefined, { atMost: 5 }, String).met).toBe(false);
     expect(goal('at most 5 ms', Number.NaN, { atMost: 5 }, String).met).toBe(false);
   });
 
-  it('tells in how many comparisons every round was won or lost', () => {
+  it('counts the comparisons in which every round was won or lost', () => {
     const ratios = {
       lmdb: { median: 2, min: 1.5, max: 3 },
       rocksdb: { median: 0.5, min: 0.4, max: 0.9 },

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../src', import.meta.url));
 
-/** What users import: `exports` and `bin` of package.json, and what a thread starts with. */
+/** What users import: `exports` and `bin` of package.json, and the entry of threads. */
 const ENTRIES = new Set([
   'index.ts',
   'fs/index.ts',
@@ -24,9 +24,9 @@ const ENTRIES = new Set([
 
 interface Module {
   readonly exported: readonly string[];
-  /** Path and name of each thing that is imported or exported again. `*` stands for all. */
+  /** Path and name of each import and re-export. `*` means all. */
   readonly taken: readonly (readonly [path: string, name: string])[];
-  /** Identifiers of the file, declarations of exports left out. */
+  /** Identifiers of the file, except declarations of exports. */
   readonly mentioned: ReadonlySet<string>;
 }
 
@@ -79,7 +79,7 @@ function readModule(file: string): Module {
   return { exported: declared.map((name) => name.text), taken, mentioned };
 }
 
-test('no export is there for tests only', () => {
+test('no export exists only for tests', () => {
   const files = readdirSync(ROOT, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
     .map((entry) => join(entry.parentPath, entry.name));

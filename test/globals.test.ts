@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../src', import.meta.url));
 const TIMERS = 'base/timers.ts';
-/** What test runners replace. `base/timers.ts` keeps the real ones. */
+/** Globals that test runners replace. `base/timers.ts` keeps the real ones. */
 const TIMER_GLOBALS = new Set([
   'setImmediate',
   'clearImmediate',
@@ -18,7 +18,7 @@ const TIMER_GLOBALS = new Set([
   'performance',
 ]);
 const TIMER_MEMBERS = new Set(['Date.now', 'process.nextTick', 'process.hrtime']);
-/** Classes of which another realm has its own. */
+/** Classes that each realm has for itself. */
 const REALM_CLASSES = new Set([
   'Uint8Array',
   'ArrayBuffer',
@@ -45,7 +45,7 @@ function importedNames(source: ts.SourceFile): Set<string> {
   return names;
 }
 
-/** Calls `visit` with every node of the file. */
+/** Calls `visit` for every node of the file. */
 function walk(node: ts.Node, visit: (node: ts.Node) => void): void {
   visit(node);
   ts.forEachChild(node, (child) => walk(child, visit));
@@ -66,11 +66,11 @@ function lookUpAtCallTime(node: ts.Node, imported: ReadonlySet<string>): string 
   return isGlobal || TIMER_MEMBERS.has(member) ? member : undefined;
 }
 
-test('no timer and no clock is looked up at call time: fake ones would stop commits', () => {
+test('no timer and no clock is looked up at call time, because fake ones would stop commits', () => {
   const wrong: string[] = [];
   for (const file of files) {
     const name = relative(ROOT, file);
-    // The simulated file system is for tests: its scheduler counts turns, and waits for none.
+    // The simulated file system is for tests: its scheduler counts turns and waits for no timer.
     if (name === TIMERS || name === 'testing/scheduler.ts') continue;
     const source = ts.createSourceFile(
       file,
@@ -87,7 +87,7 @@ test('no timer and no clock is looked up at call time: fake ones would stop comm
   expect(wrong).toEqual([]);
 });
 
-test('nothing that a caller gives is judged by the class of one realm', () => {
+test('no argument is checked against a class of one realm', () => {
   const wrong: string[] = [];
   for (const file of files) {
     const source = ts.createSourceFile(

@@ -55,7 +55,7 @@ describe('the dashboard', () => {
     query.match(/\b[a-z]\w*(?=[{,])/g)!,
   );
 
-  test('asks for metrics that a store exports, and for no other', () => {
+  test('queries exactly the metrics that a store exports', () => {
     expect(asked.filter((name) => !SERIES.has(name))).toEqual([]);
   });
 
@@ -77,7 +77,7 @@ describe('the dashboard', () => {
     }
   });
 
-  test('has panels with ids and titles of their own, each with a query', () => {
+  test('has panels with unique ids and titles, each with a query', () => {
     const { panels } = dashboard;
     for (const key of ['id', 'title'] as const) {
       expect(new Set(panels.map((panel) => panel[key])).size).toBe(panels.length);
@@ -90,7 +90,7 @@ describe('the dashboard', () => {
 
 const RULES = readAlertRules(read('monitoring/alert-rules.yml'));
 
-test('the guide lists every alert rule as it is', () => {
+test('the guide lists every alert rule unchanged', () => {
   const rows = read('docs/guides/monitor.md')
     .split('\n')
     .map((line) => line.split(' | ').map((cell) => cell.replace(/^\| /, '').trim()));
@@ -142,7 +142,7 @@ async function turns(): Promise<void> {
   for (let i = 0; i < 20; i++) await new Promise(setImmediate);
 }
 
-/** Lets writes to logs take `ms` by the clock of the store, or for ever while `isHeld`. */
+/** Makes writes to logs take `ms` of the store's clock, or forever while `isHeld`. */
 class SlowLogs implements CallScheduler {
   ms = 0;
   isHeld = false;
@@ -187,7 +187,7 @@ describe('every alert fires when it should, alone, and not before', () => {
     await expect(store.insertBatch([put(2)])).rejects.toBeInstanceOf(StorePoisonedError);
     await monitor.scrape();
     expect(monitor.firing()).toEqual(['LodestoreNotWritable', 'LodestoreWritesRejected']);
-    // A rejection that is over stays for five minutes, a poisoned store until it is opened again.
+    // A past rejection counts for five minutes, a poisoned store until the next open.
     await monitor.scrapeFor(300);
     expect(monitor.firing()).toEqual(['LodestoreNotWritable']);
     await store.close();
@@ -236,7 +236,7 @@ describe('every alert fires when it should, alone, and not before', () => {
     await store.close();
   });
 
-  test('a merge that meets damage', async () => {
+  test('a merge that finds damage', async () => {
     const { fs, store, monitor } = await monitored();
     await store.merge();
     await store.insertBatch([put(1)]);
@@ -248,7 +248,7 @@ describe('every alert fires when it should, alone, and not before', () => {
     await store.close();
   });
 
-  test('merges that fail again and again', async () => {
+  test('merges that fail repeatedly', async () => {
     const { fs, store, monitor } = await monitored({ mergeBytes: 2 ** 40 });
     fs.faults.add({ call: 'open', error: 'EACCES', mode: 'sticky', path: /\.tmp$/ });
     for (let failures = 1; failures <= 4; failures++) {
@@ -294,7 +294,7 @@ describe('every alert fires when it should, alone, and not before', () => {
     await store.close();
   });
 
-  test('a store that was salvaged with losses', async () => {
+  test('a store salvaged with losses', async () => {
     const fs = new CrashFs({ trace: false });
     const broken = await openOn(fs, '/s');
     for (let key = 0; key < 3; key++) await broken.insertBatch([put(key)]);
@@ -308,7 +308,7 @@ describe('every alert fires when it should, alone, and not before', () => {
     await store.close();
   });
 
-  test('no rule is left untried', () => {
+  test('every rule is tested', () => {
     expect(RULES.map(({ alert }) => alert).filter((alert) => !fired.has(alert))).toEqual([]);
   });
 });

@@ -18,7 +18,7 @@ const DOCUMENT = readFileSync(`${ROOT}docs/OBSERVABILITY.md`, 'utf8');
 
 const METRICS = [...SCALARS, ...DISTRIBUTIONS];
 
-/** What is documented as code, in tables or text. */
+/** Everything that the document shows as code. */
 const named = new Set([...DOCUMENT.matchAll(/`([^`\n]+)`/g)].map(([, name]) => name!));
 
 /** Paths of all fields; a distribution and the recovery report count as one each. */
@@ -76,7 +76,7 @@ test('OpenTelemetry names follow the semantic conventions', () => {
   for (const metric of METRICS) {
     const { telemetryName: name, unit } = metric;
     expect(name).toMatch(/^[a-z]+(?:[._][a-z]+)*$/);
-    // Units stand in the metadata, `total` is for Prometheus.
+    // Units are in the metadata; `total` is for Prometheus.
     expect(name).not.toMatch(/(?:^|[._])(?:seconds|bytes|total|ms)(?:[._]|$)/);
     expect(unit).toMatch(/^(?:s|By|1|\{[a-z]+\})$/);
     expect(unit, 'an annotation is singular').not.toMatch(/[^s]s\}$/);
@@ -96,14 +96,14 @@ test('a help text is a sentence that makes sense alone', () => {
   expect(new Set(METRICS.map(({ help }) => help)).size).toBe(METRICS.length);
 });
 
-test('the version that is exported is that of the package', () => {
+test('the exported version is that of the package', () => {
   const { version } = JSON.parse(readFileSync(`${ROOT}package.json`, 'utf8')) as {
     version: string;
   };
   expect(PACKAGE_VERSION).toBe(version);
 });
 
-test('every metric that the document names is there', () => {
+test('every metric named in the document exists', () => {
   const known = new Set(METRICS.map(({ name }) => `lodestore_${name}`));
   const asked = DOCUMENT.match(/\blodestore_[a-z_]*[a-z]/g)!;
   const unknown = asked.filter((name) => !known.has(name.replace(/_bucket$/, '')));

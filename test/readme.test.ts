@@ -6,10 +6,10 @@ import { expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-test('the example of the README runs as it stands, on the built package', () => {
+test('the example of the README runs unchanged on the built package', () => {
   const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
   const [, program] = /```js\n([\s\S]*?)```/.exec(readme)!;
-  // Inside the package, so that it can be imported by its name.
+  // Inside the package, so that it can be imported by name.
   mkdirSync(join(ROOT, '.scratch'), { recursive: true });
   const folder = mkdtempSync(join(ROOT, '.scratch', 'readme-'));
   try {

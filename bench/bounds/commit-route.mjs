@@ -1,13 +1,13 @@
-// What a durable write costs by the routes that leave the event loop free: overwrites of reserved
-// space with O_DSYNC, 2,098 bytes each, one after the other, widened to whole blocks as the store
+// The cost of a durable write by routes that leave the event loop free: overwrites of reserved
+// space with O_DSYNC, 2,098 bytes each, one after another, widened to whole blocks as the store
 // does.
 //
-//   node bench/bounds/commit-route.mjs [directory]
+// node bench/bounds/commit-route.mjs [directory]
 //
-// pool: fs.write, through the thread pool. thread: a thread of its own that is handed the write in
-// shared memory, and answers by a message, by Atomics.waitAsync, or by nothing, while the event
-// loop polls. "spin" is how long that thread looks for the next write before it sleeps; "busy" is
-// what the event loop does meanwhile.
+// pool: fs.write through the thread pool. thread: a separate thread that gets the write through
+// shared memory and answers by a message, by Atomics.waitAsync, or not at all, while the event loop
+// polls. "spin" is how long that thread polls for the next write before it sleeps. "busy" is what
+// the event loop does meanwhile.
 import {
   closeSync,
   constants,

@@ -1,18 +1,18 @@
 import { parseArgs } from 'node:util';
 
 export const USAGE = `npm run bench -- [options]
-  --quick        small counts and one round, about 3 minutes: shows that everything runs, not how fast
-  --only=a,b     only these rows (names of files in bench/rows)
+  --quick        small counts and one round, about 3 minutes: tests that everything runs, without meaningful figures
+  --only=a,b     only these rows (file names in bench/rows)
   --scale=30,100 millions of records of the row "scale", instead of 10
-  --report       makes the report again from the results that are there
-  --keep         keeps the data directory
+  --report       rebuild the report from the existing results
+  --keep         keep the data directory
 `;
 
 /**
  * @param {string[]} args
  * @returns {{ quick: boolean, only: string[] | undefined, scale: number[] | undefined, report:
  *   boolean, keep: boolean }}
- * @throws TypeError for an option that there is not
+ * @throws TypeError for an unknown option
  */
 export function parseArguments(args) {
   const { values } = parseArgs({

@@ -4,7 +4,7 @@ import { duration, number, rate, times, withSpread } from './number-text.mjs';
 import { goal, leastRatio, withLimit } from './section.mjs';
 
 /**
- * What several peers did with the same writers, batches and keys.
+ * The results of several peers with the same writers, batches and keys.
  * @typedef {object} CommitCell
  * @property {import('./workload.mjs').KeyKind} keys
  * @property {number} writers
@@ -12,7 +12,7 @@ import { goal, leastRatio, withLimit } from './section.mjs';
  * @property {import('./context.mjs').CaseResult[]} cases
  */
 
-/** Bare files, whose figures do not depend on what a store holds. */
+/** A bare file, whose figures do not depend on the contents of a store. */
 export const LIMIT = 'overwrite-dsync';
 
 export const KEY_KINDS = /** @type {const} */ (['ascending', 'random']);
@@ -46,7 +46,7 @@ export async function measureCell(context, row, shape, wanted, rounds) {
   return { ...shape, cases: await context.rounds(row, cases, rounds) };
 }
 
-/** Bare files hold nothing before. */
+/** Bare files need no contents. */
 async function sourceOf(context, peer, keys) {
   if (!RIVALS.includes(peer) && !peer.startsWith('lodestore')) return undefined;
   const store = peer === 'lodestore-inline' ? 'lodestore' : peer;
@@ -69,7 +69,7 @@ export function figuresOf({ cases }) {
 }
 
 /**
- * Ratios of `ours` to each rival, by peer; of a rival that is there twice, to its better case.
+ * Ratios of `ours` to each peer; if a peer has two cases, to the better one.
  * @type {(cell: CommitCell, ours: string) => Record<string, import('./figures.mjs').Spread>}
  */
 export function ratiosOf(cell, ours) {
@@ -118,7 +118,7 @@ const HEAD = ['', 'records/s', 'p50', 'p99', 'longest', 'loop delay p50', 'loop 
 const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
 
 /**
- * The goal of default commits: against every rival that leaves the event loop free.
+ * The goal of default commits, against every peer that does not block the event loop.
  * @type {(cell: CommitCell, names: Record<string, string>, factor: number) =>
  *   import('./section.mjs').Goal}
  */

@@ -6,11 +6,11 @@ import { watchLoop } from './loop-delay.mjs';
 import { mainThreadCpuMs } from './machine.mjs';
 import { batchSource } from './workload.mjs';
 
-/** Records made before the clock starts. */
+/** Records made before the measurement. */
 const AHEAD_RECORDS = 50_000;
 
 /**
- * Writers that each hand in the next batch when their last one is durable.
+ * Writers that each insert the next batch when their last one is durable.
  * @param {{ put: (batch: import('../peers/peer.mjs').Batch) => Promise<void>,
  *   nextBatch: () => import('../peers/peer.mjs').Batch, writers: number, peer: string }} what
  * @param {number} milliseconds
@@ -41,10 +41,10 @@ function putOf(store, { grouped, writers }) {
 }
 
 /**
- * Commits per second of `writers` writers that add records to those that `directory` holds.
+ * Commits per second of `writers` writers that add records to the store in `directory`.
  * @param {{ peer: string, directory: string, held: number, batch: number, writers: number,
  *   grouped?: boolean, keys: import('./workload.mjs').KeyKind, warmUpMs: number,
- *   measureMs: number }} job `held`: records that are there.
+ *   measureMs: number }} job `held`: records in the store.
  */
 export async function measureCommits(job) {
   const { keys, held, batch, writers, warmUpMs, measureMs } = job;
@@ -68,7 +68,7 @@ export async function measureCommits(job) {
   return { ...figures(latencies, { batch, writers, wallMs, loopMs: active, cpuMs }), ...delay };
 }
 
-/** One writer is idle while its next batch is made: what counts then is the time within commits. */
+/** A single writer idles while its next batch is made, so only the time in commits counts. */
 function figures(latencies, { batch, writers, wallMs, loopMs, cpuMs }) {
   const commits = latencies.length;
   const busyMs = writers === 1 ? latencies.reduce((sum, ms) => sum + ms, 0) : wallMs;

@@ -2,7 +2,7 @@ import { BLOCKING, RIVALS } from '../peers/index.mjs';
 import { number, withSpread } from './number-text.mjs';
 import { tableText } from './table-text.mjs';
 
-const DEFAULT_TEXT = `How many times as fast as each peer lodestore is, with every option at its default: above 1 lodestore is ahead, below 1 the peer is
+const DEFAULT_TEXT = `Speed of lodestore relative to each peer, with every option at its default: above 1 lodestore is faster, below 1 the peer is
 (of bytes, how many times as many the peer needs). The median of interleaved rounds, and in brackets the smallest and the
 largest. All stores sync before they acknowledge. better-sqlite3 blocks the event loop meanwhile; the others do not.
 `;
@@ -11,7 +11,7 @@ const INLINE_TEXT =
   "The same with `commits: 'inline'`, which blocks the event loop as better-sqlite3 does: for imports and batch jobs.\n";
 
 /**
- * What somebody who chooses a store wants to see first: lodestore against each peer, row by row.
+ * The overview table: lodestore against each peer, row by row.
  * @param {readonly { place: number, section: import('./section.mjs').Section }[]} rows
  * @param {Record<string, string>} names
  * @returns {string[]}
@@ -46,7 +46,7 @@ function table(lines, names) {
 /** @type {(value: number) => string} */
 const factor = (value) => number(value, value >= 100 ? 0 : value >= 10 ? 1 : value >= 0.1 ? 2 : 3);
 
-/** How the cells came out, against those of `peers` that are rivals. */
+/** Summarises the cells against `peers`. */
 function verdicts(lines, peers) {
   const rivals = RIVALS.filter((peer) => peers.includes(peer));
   const cells = lines.flatMap(({ ratios }) => rivals.map((peer) => ratios[peer])).filter(Boolean);

@@ -6,12 +6,12 @@ import { runChild } from './run-child.mjs';
 const TIMEOUT_MS = 300_000;
 
 /**
- * One case of a row: what to measure, and how it is told apart.
+ * One case of a row: what to measure, and its id.
  * @typedef {{ id: string, peer: string, source?: string, job: Record<string, any> }} Case
  * @typedef {{ id: string, peer: string, samples: any[], error?: string }} CaseResult
  */
 
-/** What rows use to measure. */
+/** What rows measure with. */
 export class Context {
   /** @type {Set<string>} */
   #usable;
@@ -21,7 +21,7 @@ export class Context {
   /**
    * @param {string} scratch Directory for data; on the file system that is measured.
    * @param {{ quick: boolean, scale: number[], usable: string[], missing: Record<string, string> }}
-   *   options `usable`: peers that load here; `missing`: why others do not.
+   *   options `usable`: peers that load; `missing`: why others do not.
    */
   constructor(scratch, options) {
     this.scratch = scratch;
@@ -33,12 +33,12 @@ export class Context {
     mkdirSync(scratch, { recursive: true });
   }
 
-  /** `full`, or what stands for it in a quick run. @type {<T>(full: T, quick: T) => T} */
+  /** `full`, or `quick` in a quick run. @type {<T>(full: T, quick: T) => T} */
   pick(full, quick) {
     return this.quick ? quick : full;
   }
 
-  /** Those of `peers` that load here. @type {(peers: readonly string[]) => string[]} */
+  /** The peers that load. @type {(peers: readonly string[]) => string[]} */
   usable(peers) {
     return peers.filter((peer) => this.#usable.has(peer));
   }
@@ -49,7 +49,7 @@ export class Context {
   }
 
   /**
-   * Notes what could not be measured; the rest goes on.
+   * Records a failed measurement; the others continue.
    * @type {(what: string, error: Error) => void}
    */
   failed(what, error) {

@@ -29,7 +29,7 @@ export function quantiles(values) {
 }
 
 /**
- * One number from the rounds of a case: median, and what it lay between.
+ * The rounds of a case as one number: median, minimum and maximum.
  * @typedef {{ median: number, min: number, max: number }} Spread
  * @type {(values: readonly number[]) => Spread}
  */

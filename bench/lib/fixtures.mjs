@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { cpSync } from 'node:fs';
 
 /**
- * A load is measured for no longer: what is then missing is added in large batches, off the clock.
+ * A load is measured for at most this long; missing records are then added in large batches,
+ * untimed.
  */
 export const LOAD_LIMIT_MS = 20_000;
 const TIMEOUT_MS = 300_000;
@@ -18,7 +19,7 @@ export class FixtureShelf {
   #context;
   /** @type {Map<string, { directory: string, made: any }>} */
   #shelf = new Map();
-  /** What could not be made; not tried again. @type {Map<string, Error>} */
+  /** Failed fixtures; they are not tried again. @type {Map<string, Error>} */
   #failed = new Map();
 
   /** @param {import('./context.mjs').Context} context */
@@ -26,7 +27,7 @@ export class FixtureShelf {
     this.#context = context;
   }
 
-  /** Records that a store holds before writes to it are measured. */
+  /** Number of records in a store before writes to it are measured. */
   get baseCount() {
     return this.#context.pick(1_000_000, 20_000);
   }
@@ -81,10 +82,13 @@ export class FixtureShelf {
   }
 
   /**
-   * A store of `count` records whose process was killed. lodestore's snapshot holds half of them;
-   * the others, and overwrites of one record in a hundred, are in logs. To be copied, not opened: who
-   * opens and closes it makes it one that was not killed.
-   * @type {(peer: string, keys: KeyKind, count: number) => Promise<{ directory: string, made: any }>}
+   * A store of `count` records whose process was killed. lodestore's snapshot has half of them; the
+   * others, and overwrites of one record in a hundred, are in logs. Rows must copy it before they
+   * open it, because a close would end the state after a kill.
+   * @param {string} peer
+   * @param {KeyKind} keys
+   * @param {number} count
+   * @returns {Promise<{ directory: string, made: any }>}
    */
   async killed(peer, keys, count) {
     return this.#once(`${peer}, killed ${keys} ${count}`, async () => {
@@ -94,7 +98,12 @@ export class FixtureShelf {
     });
   }
 
-  /** Removes what `get` made, to have the room. @type {(...of: [string, KeyKind, number]) => void} */
+  /**
+   * Removes what `get` made, to free its space.
+   * @param {string} peer
+   * @param {KeyKind} keys
+   * @param {number} count
+   */
   drop(peer, keys, count) {
     const name = `${peer} ${keys} ${count}`;
     const known = this.#shelf.get(name);
@@ -126,7 +135,7 @@ export class FixtureShelf {
   }
 }
 
-/** Copies a directory, and waits until nothing of it is left to be written to the device. */
+/** Copies a directory, and waits until all of it is on the device. */
 export function copyDirectory(from, to) {
   cpSync(from, to, { recursive: true, preserveTimestamps: true });
   spawnSync('sync');

@@ -25,7 +25,7 @@ export function groupCommits(put) {
     else schedule();
   }
 
-  /** A turn later, so that all writers of the last group get their next batch in. */
+  /** In a later turn, so that all writers of the last group can insert their next batch. */
   function schedule() {
     state = 'busy';
     setImmediate(() => void commit());

@@ -1,7 +1,7 @@
 /**
- * Loads a store, tells how many updates were written since lodestore's merge, and waits to be
- * killed. lodestore's snapshot holds half of the records; the rest, and overwrites of one record
- * in a hundred, are in logs.
+ * Loads a store, reports the number of updates since lodestore's merge, and waits to be killed.
+ * lodestore's snapshot has half of the records; the rest, and overwrites of one record in a
+ * hundred, are in logs.
  */
 import { loadPeer } from '../peers/index.mjs';
 import { dataAt, keyAt, valueAt } from './workload.mjs';
@@ -11,7 +11,7 @@ const count = Number(countText);
 const MIB = 1024 * 1024;
 const ours = {
   mergeBytes: 2 ** 40,
-  // A million records: two logs; more: one.
+  // A million records: two logs; more records: one log.
   rotateBytes: count > 1_000_000 ? 512 * MIB : 8 * MIB,
   durability: { syncEveryMs: 1_000 },
 };

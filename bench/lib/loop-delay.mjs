@@ -5,12 +5,12 @@ const TIMER_MS = 1;
 const SETTLE_MS = 5;
 
 /**
- * What the event loop was late by, beyond the period of the timer that measures it.
+ * The delay of the event loop beyond the period of the measuring timer.
  * @typedef {{ delayP50: number, delayP99: number, delayMax: number }} LoopDelay In milliseconds.
  */
 
 /**
- * Begins to measure the event loop's delay; the function that it returns ends that.
+ * Starts to measure the event loop's delay. The returned function ends it.
  * @returns {() => LoopDelay}
  */
 export function watchLoop() {
@@ -33,7 +33,7 @@ export function watchLoop() {
  */
 export async function longestDelayOf(job) {
   const delay = watchLoop();
-  // What is late counts from the timer's first call, and at its next one.
+  // A delay counts from the timer's first call and shows at its next one.
   await sleep(SETTLE_MS);
   await job();
   await sleep(SETTLE_MS);

@@ -44,7 +44,7 @@ function sqliteVersion() {
 }
 
 /**
- * What the figures were measured on; nothing that tells whose machine it is.
+ * The machine of the measurements, without anything that identifies it.
  * @type {(directory: string, packages: readonly string[]) => Record<string, string>}
  */
 export function machineFacts(directory, packages) {
@@ -65,8 +65,8 @@ export function machineFacts(directory, packages) {
 }
 
 /**
- * Bytes written so far to the device under `directory`, by everybody. Undefined where the system
- * does not say.
+ * Bytes written so far to the device of `directory`, by all processes. Undefined if the system
+ * does not report it.
  * @type {(directory: string) => number | undefined}
  */
 export function deviceBytesWritten(directory) {

@@ -9,7 +9,7 @@ function statusBytes(name) {
   return KIB * Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(text)?.[1]);
 }
 
-/** Collects garbage until nothing more comes free. */
+/** Collects garbage until no more memory is freed. */
 export async function settleMemory() {
   for (let i = 0; i < 4; i++) {
     globalThis.gc?.();
@@ -28,7 +28,7 @@ export function resetPeak() {
   try {
     writeFileSync('/proc/self/clear_refs', '5');
   } catch {
-    // The peak then counts from the start of the process.
+    // Then the peak counts from the start of the process.
   }
 }
 

@@ -5,7 +5,7 @@ import { svgChart } from './svg-chart.mjs';
 import { tableText } from './table-text.mjs';
 
 /**
- * Writes RESULTS.md and its charts; charts that no row draws any more are removed.
+ * Writes RESULTS.md and its charts; removes charts that no row draws any more.
  * @param {string} directory Where they go; charts into `results/charts` below it.
  * @param {{ facts: Record<string, string>, quick: boolean }} head
  * @param {readonly { place: number, title: string, measured: string, section:
@@ -28,7 +28,7 @@ export async function writeReport(directory, head, rows, names) {
   return path;
 }
 
-/** As the repository's check wants it, where that formatter is installed. */
+/** Formatted for the repository's check, if prettier is installed. */
 async function formatted(text) {
   try {
     const prettier = await import('prettier');
@@ -38,19 +38,19 @@ async function formatted(text) {
   }
 }
 
-const METHOD = `Made by \`npm run bench\`. Every measurement runs in a process of its own. Short ones are repeated in interleaved
-rounds: tables show the median, and in brackets the smallest and the largest. Each store runs in a setting in which a
-resolved commit is on stable storage; row 0 shows the system calls that prove it. A record has a key of 64 bits, a
-value of 64 bits (a location: volume and ascending offset) and 16 pseudo-random bytes; keys are either ascending ids with
-small gaps or 64 random bits, and each row says which. Writes are measured on stores that hold a million records already: one is
-loaded per peer and kind of keys, and each measurement gets a copy that is synced before the clock starts. The limit is what
-"overwrite, O_DSYNC" reaches of a goal: a loop that packs the same records, writes them over reserved space, syncs, and does
-nothing else. Where it misses a goal too, no store of this route can reach it on this machine. The loop delay is what the event
-loop is late by, beyond the period of the timer of 1 ms that measures it; making the batches counts in it.
+const METHOD = `Made by \`npm run bench\`. Every measurement runs in a separate process. Short measurements are repeated in interleaved
+rounds: tables show the median and, in brackets, the minimum and maximum. Each store has settings with which a resolved
+commit is on stable storage; row 0 shows the system calls that prove it. A record has a key of 64 bits, a value of 64 bits
+(a location: volume and ascending offset) and 16 pseudo-random bytes. Keys are ascending ids with small gaps or 64 random
+bits; each row says which. Writes are measured on stores with a million records: one store is loaded per peer and kind of
+keys, and each measurement gets a copy that is synced before the measurement. The limit is the result of
+"overwrite, O_DSYNC" for a goal: a loop that only packs the same records, writes them over reserved space, and syncs.
+If it misses a goal too, no store that writes this way can reach it on this machine. The loop delay is the delay of the
+event loop beyond the period of the 1 ms timer that measures it; it includes the making of batches.
 `;
 
-const GOALS = `Each goal is printed whether it is met or not; ratios are medians over the rounds. What bounds those that
-are not met, and what was tried: [BOUNDS.md](BOUNDS.md).
+const GOALS = `All goals are listed, met or not. Ratios are medians over the rounds. For goals that are not met, the limits and the
+attempts are in [BOUNDS.md](BOUNDS.md).
 `;
 
 function introduction({ facts, quick }, rows, names) {
@@ -62,7 +62,7 @@ function introduction({ facts, quick }, rows, names) {
     '# Results',
     '',
     ...(quick
-      ? ['**A quick run: it shows that everything works. Its figures mean nothing.**', '']
+      ? ['**A quick run: it only tests that everything works. Its figures are meaningless.**', '']
       : []),
     ...comparisonLines(rows, names),
     '## How it is measured',

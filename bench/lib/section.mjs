@@ -1,5 +1,5 @@
 /**
- * What a row says in the report.
+ * The section of a row in the report.
  *
  * @typedef {object} Goal
  * @property {string} text What is wanted.

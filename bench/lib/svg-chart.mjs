@@ -12,7 +12,7 @@ function escape(text) {
 }
 
 /**
- * Horizontal bars from zero, ours in another colour. Legible on light and on dark pages.
+ * Horizontal bars from zero; ours have another colour. Legible on light and dark pages.
  * @type {(chart: import('./section.mjs').Chart) => string}
  */
 export function svgChart({ title, bars }) {

@@ -14,7 +14,7 @@ export function tracer(file) {
   return ['strace', '-f', '-qq', '-e', `trace=${CALLS.join(',')}`, '-e', 'signal=none', '-o', file];
 }
 
-/** Whether system calls can be traced here. */
+/** True if system calls can be traced here. */
 export function canTrace() {
   return spawnSync('strace', ['-qq', '-o', '/dev/null', 'true']).status === 0;
 }
@@ -48,7 +48,7 @@ export function countSyncs(file) {
   return counts;
 }
 
-/** Joins a call that another thread interrupted with the line where it goes on. */
+/** Joins a call that was interrupted by another thread with the line that resumes it. */
 function wholeCall(line, unfinished) {
   const thread = Number.parseInt(line, 10);
   const start = /^\d+\s+(\w+)\((.*) <unfinished \.\.\.>$/.exec(line);

@@ -8,7 +8,7 @@
  */
 export const DATA_BYTES = 16;
 
-/** Bytes of a record: key, value, data. */
+/** Size of a record in bytes: key, value, data. */
 export const RECORD_BYTES = 16 + DATA_BYTES;
 
 const words = new Uint32Array(2);

@@ -6,16 +6,16 @@ export const STORES = ['lodestore', 'lmdb', 'classic-level', 'rocksdb', 'better-
 /** lodestore with other options, in rows that compare them. */
 export const VARIANTS = ['lodestore-inline'];
 
-/** Bare files: what a store that writes one log can be held against. */
+/** Bare files, for comparison with a store that writes one log. */
 export const FILES = ['append', 'overwrite', 'overwrite-dsync'];
 
-/** Peers that a row with writes is won against. */
+/** The peers that lodestore is compared with in rows with writes. */
 export const RIVALS = STORES.filter((id) => id !== 'lodestore');
 
-/** Stores whose commits hold up the event loop until they are durable. */
+/** Stores whose commits block the event loop until they are durable. */
 export const BLOCKING = ['better-sqlite3', 'lodestore-inline'];
 
-/** Rivals whose commits leave the event loop free. */
+/** Peers whose commits do not block the event loop. */
 export const FREE_RIVALS = RIVALS.filter((id) => !BLOCKING.includes(id));
 
 /**

@@ -17,7 +17,7 @@ export default {
       overlappingSync: false,
     });
     return {
-      // Puts of one turn of the event loop are one transaction.
+      // Puts in one turn of the event loop form one transaction.
       async put({ keys, values, data }) {
         let written;
         for (let i = 0; i < keys.length; i++) {

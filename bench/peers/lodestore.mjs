@@ -24,7 +24,7 @@ export default {
   groupsItself: true,
   async open(directory, options = {}) {
     const store = await MetadataStore.open(directory, options);
-    // May be used again while what was handed in is still being written.
+    // It can be reused while the inserted batch is still being written.
     const packed = new WriteBatch();
     return {
       store,

@@ -1,5 +1,5 @@
 /**
- * What every store under test looks like to the rows.
+ * The interface of every store under test.
  *
  * @typedef {object} Batch Parallel arrays; `data[i] === null` deletes `keys[i]`.
  * @property {bigint[]} keys
@@ -10,12 +10,12 @@
  *
  * @typedef {object} Store
  * @property {(batch: Batch) => Promise<void>} put Resolves when the batch is durable.
- * @property {(batch: Batch) => Promise<void>} [putConcurrently] For several writers at a time, where
- *   that is another call.
+ * @property {(batch: Batch) => Promise<void>} [putConcurrently] For concurrent writers, if that is
+ *   a different call.
  * @property {() => void} [warm] Fills the store's own cache, before anything is measured.
  * @property {(key: bigint) => Found | undefined} [get]
- * @property {(keys: BigUint64Array) => unknown} [getMany] Values and data of many keys, or a promise
- *   of them.
+ * @property {(keys: BigUint64Array) => unknown} [getMany] Values and data of many keys, or a
+ *   promise of them.
  * @property {(visit: (key: bigint, value: bigint, data: Uint8Array) => void) => void |
  *   Promise<void>} [visitAll]
  * @property {() => Promise<void>} [settle] Waits until work in the background is done.
@@ -25,9 +25,9 @@
  * @property {string} name As tables and charts show it.
  * @property {'store' | 'file' | 'memory'} kind `file`: bare system calls, without a store around
  *   them.
- * @property {string} [package] Whose version the report prints.
+ * @property {string} [package] The package whose version the report prints.
  * @property {string} setting What makes it durable, and what was tuned.
- * @property {boolean} [groupsItself] Any number of concurrent batches share a sync without help from
+ * @property {boolean} [groupsItself] Any number of concurrent batches share a sync without help by
  *   the application.
  * @property {(directory: string, options?: object) => Promise<Store>} open `options` are the
  *   store's own.
@@ -44,7 +44,7 @@ export function batchBytes(batch) {
 }
 
 /**
- * Rows as a bare file would hold them: key, value, length, data.
+ * Rows for a bare file: key, value, length, data.
  * @type {(batch: Batch) => Buffer}
  */
 export function encodeRows(batch) {

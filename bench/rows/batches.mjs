@@ -13,9 +13,9 @@ export const place = 2;
 export const title = 'One writer, larger batches';
 export const measure = measureCommits;
 
-/** Default commits, over each peer that does not block the event loop. */
+/** Default commits, against each peer that does not block the event loop. */
 const FREE_FACTORS = { 10: 1, 100: 1, 1_000: 2 };
-/** Inline commits, over better-sqlite3. */
+/** Inline commits, against better-sqlite3. */
 const INLINE_FACTORS = {
   ascending: { 10: 1.2, 100: 1.5, 1_000: 2 },
   random: { 100: 3, 1_000: 3 },

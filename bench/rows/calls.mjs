@@ -70,7 +70,7 @@ function piecesOf(queries) {
   );
 }
 
-/** What only lodestore has. */
+/** Calls that only lodestore has. */
 function ourCalls(store, queries, pieces, count) {
   const target = new Uint8Array(DATA_BYTES);
   const values = new BigUint64Array(KEYS_PER_CALL);
@@ -92,7 +92,7 @@ function ourCalls(store, queries, pieces, count) {
   };
 }
 
-/** What reads all records, or counts them, once each. */
+/** Calls that read or count all records once. */
 async function scansOf(store, count) {
   const timed = async (scan) => {
     const start = performance.now();
@@ -117,7 +117,7 @@ async function scansOf(store, count) {
   return { scan, scanInSlices, scanDelayP99, scanDelayMax, counted };
 }
 
-/** Keys of records, in random order, that all lie in the keyspace. */
+/** Keys of records in the keyspace, in random order. */
 function keysWithPrefix(count, length) {
   const found = [];
   for (let i = 0; found.length < length; i++) {
@@ -127,7 +127,7 @@ function keysWithPrefix(count, length) {
   return found;
 }
 
-/** Nanoseconds per key of each call: one pass before the clock starts, then medians of passes. */
+/** Nanoseconds per key of each call: one untimed pass, then medians of passes. */
 async function timesOf(calls, length) {
   const passes = [];
   for (let pass = 0; pass <= PASSES; pass++) {

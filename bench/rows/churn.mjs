@@ -46,7 +46,7 @@ export async function measure({ peer, directory, count, updates, limitMs }) {
   const loopDelay = watchLoop();
   const latencies = [];
   let putMs = 0;
-  // A slow peer is stopped: its rate is known by then.
+  // A slow peer is stopped once its rate is known.
   for (let done = 0; done < updates && putMs < limitMs; done += BATCH) {
     const batch = churnOf('random', count, BATCH, done / BATCH);
     const start = performance.now();

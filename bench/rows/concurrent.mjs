@@ -24,7 +24,7 @@ const SHAPES = [
   [256, 10],
 ];
 const BRIEF_SHAPES = [[256, 10]];
-/** Default commits, over better-sqlite3 behind a queue. */
+/** Default commits, against better-sqlite3 behind a queue. */
 const FACTORS = { ascending: 1, random: 3 };
 
 /** @type {(context: import('../lib/context.mjs').Context) => Promise<any>} */
@@ -40,7 +40,9 @@ export async function run(context) {
   return { cells };
 }
 
-/** lodestore as it is; every other behind a queue, and as it is where it groups by itself. */
+/**
+ * lodestore without a queue; every other peer with one, and also without if it groups by itself.
+ */
 async function casesOf(context) {
   const cases = ['lodestore', ...context.usable(VARIANTS)].map((peer) => ({ peer }));
   for (const peer of context.usable([...RIVALS, LIMIT])) {

@@ -22,7 +22,7 @@ export async function run(context) {
   return { traced, peers, missing: context.missing };
 }
 
-/** From two runs of different length, so that opening and closing do not count. */
+/** The difference of two runs of different length, so that opening and closing do not count. */
 async function callsPerCommit(context, peer) {
   try {
     const few = await callsOf(context, peer, SHORT_COMMITS);
@@ -53,7 +53,7 @@ async function callsOf(context, peer, commits) {
 export async function measure({ peer, directory, commits }) {
   const store = await (await loadPeer(peer)).open(directory);
   for (let i = 0; i < commits; i++) await store.put(batchOf('ascending', i, i + 1));
-  // What is prepared in the background is part of both runs, or of none.
+  // Background preparation is part of both runs, or of none.
   await sleep(300);
   await store.close();
   return {};

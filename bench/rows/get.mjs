@@ -12,10 +12,10 @@ export const title = 'Get, random, one in ten missing';
 
 const READERS = ['lodestore', 'lmdb', 'classic-level', 'better-sqlite3'];
 const PASSES = 3;
-/** Gets of each turn, where the event loop is watched. */
+/** Gets per turn, for measurements of the event loop. */
 const GETS_PER_TURN = 100;
 const UNMERGED = 'lodestore, half unmerged';
-/** So that what is in logs stays there. */
+/** Keeps the records in the logs. */
 const NO_MERGE = { mergeBytes: 2 ** 40 };
 const SIZES = [
   ['ascending', 1_000_000],
@@ -69,7 +69,7 @@ function getAll(store, queries) {
   return mixed < 0 ? -1 : found;
 }
 
-/** The same gets, some in each turn of the event loop. */
+/** The same gets, in several turns of the event loop. */
 async function getInTurns(store, queries) {
   const loopDelay = watchLoop();
   for (let from = 0; from < queries.length; from += GETS_PER_TURN) {

@@ -24,7 +24,7 @@ const BRIEF_SIZES = [
   ['ascending', 100_000],
   ['random', 100_000],
 ];
-/** So that what is in logs stays there. */
+/** Keeps the records in the logs. */
 const NO_MERGE = { mergeBytes: 2 ** 40 };
 const OURS = {
   'all threads': NO_MERGE,
@@ -32,7 +32,7 @@ const OURS = {
   'in the background': { ...NO_MERGE, warm: 'background' },
 };
 const GETS = 100_000;
-/** Visited so slowly that once says enough. */
+/** So slow to visit that they are measured once. */
 const SLOW = ['classic-level', 'rocksdb'];
 
 /** @type {(context: import('../lib/context.mjs').Context) => Promise<any>} */
@@ -75,7 +75,7 @@ export async function measure(job) {
   return job.kind === 'load' ? await load(job) : await open(job);
 }
 
-/** Ends the loader by SIGKILL as soon as all is written. */
+/** Kills the loader with SIGKILL as soon as everything is written. */
 async function load({ peer, directory, keys, count }) {
   const child = fork(LOADER, [peer, directory, keys, String(count)]);
   const updates = await new Promise((resolve, reject) => {
@@ -104,7 +104,9 @@ async function open({ peer: id, directory, keys, count, options }) {
   return { ...figures, visitMs, peakMib, ...more };
 }
 
-/** Of lodestore, whose records are all in memory: how soon an iterator begins, and a get. */
+/**
+ * For lodestore, which has all records in memory: the time until an iterator starts, and of a get.
+ */
 function ourFigures(store, { keys, count }) {
   if (store.size !== count) throw new Error(`${store.size} records instead of ${count}`);
   const stepStart = performance.now();

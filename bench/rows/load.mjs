@@ -18,7 +18,7 @@ const BATCH = 1_000;
 const FINISHING_BATCH = 250_000;
 const CHECKED_RECORDS = 1_000;
 const QUICK_MS = 15_000;
-/** Beside the one whose stores the other rows open. */
+/** In addition to the round whose stores the other rows open. */
 const EXTRA_ROUNDS = 2;
 const INLINE = 'lodestore-inline';
 
@@ -35,7 +35,7 @@ export async function run(context) {
   return { from, count, kinds };
 }
 
-/** Who loads quickly does so in all rounds: what is close is judged on medians. */
+/** Peers that load quickly are measured in all rounds, because close results need medians. */
 async function againWhereQuick(context, { keys, from, count }, made) {
   const caseOf = async (peer, store = peer) => ({
     id: peer,
@@ -70,7 +70,7 @@ function directoryBytes(directory) {
   return paths.reduce((sum, path) => sum + statSync(path).blocks * 512, 0);
 }
 
-/** Looks some records up, so that no figure comes from a store that lost them. */
+/** Reads some records, so that no store that lost them gets a figure. */
 function check(store, keys, count) {
   if (store.get === undefined) return;
   for (let i = 0; i < CHECKED_RECORDS; i++) {

@@ -14,7 +14,7 @@ export const title = 'What could hold up the event loop';
 const BATCH = 20_000;
 /** Builds before log version 3 have no deleteRange. */
 const HAS_RANGES = 'deleteRange' in MetadataStore.prototype;
-/** Everything stays in the live table and in logs. */
+/** Keeps everything in the live table and in logs. */
 const NO_MERGE = { mergeBytes: 2 ** 40, durability: { syncEveryMs: 1_000 } };
 
 /** @type {(context: import('../lib/context.mjs').Context) => Promise<any>} */
@@ -44,7 +44,7 @@ async function fill(store, count) {
   }
 }
 
-/** Wall time, and time of the processor, of something that the event loop waits for. */
+/** Wall time and CPU time of a job that blocks the event loop. */
 function timed(job) {
   const cpu = process.cpuUsage();
   const from = performance.now();
@@ -86,7 +86,7 @@ async function measureReads({ directory, rows, logRows }) {
   };
 }
 
-/** Nothing but the merge runs: of few changed chunks, and of all. */
+/** Only the merge runs: of few changed chunks, and of all. */
 async function measureMerges({ directory, count, updates }) {
   const store = await MetadataStore.open(directory, NO_MERGE);
   const delays = {};
@@ -103,7 +103,7 @@ async function measureMerges({ directory, count, updates }) {
   return delays;
 }
 
-/** Half of all records are deleted by one call while a writer goes on. */
+/** One call deletes half of all records while a writer continues. */
 async function measureRange({ directory, count }) {
   const store = await MetadataStore.open(directory, NO_MERGE);
   const during = { state: 'running', rangeMs: 0, longestMs: 0 };

@@ -29,11 +29,11 @@ const SIZES = [
   ['ascending', 1_000_000],
   ['random', 5_000_000],
 ];
-/** So that the merge that is measured takes in all updates. */
+/** The measured merge must include all updates. */
 const MERGE_WHEN_TOLD = { mergeBytes: 2 ** 40 };
 const BRIEF_SIZES = [['ascending', 100_000]];
 
-/** In a directory of its own: what it writes must not be in the other rows' store. */
+/** In a separate directory: its writes must not be in the other rows' store. */
 async function mergeOf(context, keys, count) {
   const directory = context.newDirectory();
   try {
@@ -81,7 +81,7 @@ async function fill(store, keys, count) {
   }
 }
 
-/** Loads, lets everything settle, overwrites a fifth at random, and merges. */
+/** Loads, lets the memory settle, overwrites a fifth at random, and merges. */
 async function measureMerge({ directory, keys, count }) {
   const peer = await loadPeer('lodestore');
   await settleMemory();

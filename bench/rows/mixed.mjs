@@ -10,11 +10,11 @@ import { loadPeer } from '../peers/index.mjs';
 export const place = 8;
 export const title = 'Reads and writes together';
 
-/** Peers whose commits leave the event loop to gets, which are synchronous. */
+/** Peers whose commits leave the event loop free for gets, which are synchronous. */
 const READERS = ['lodestore', 'lmdb', 'classic-level'];
 const BATCH = 10;
 const GETS_PER_TURN = 20;
-/** So that the phases without a merge have none. */
+/** Keeps merges out of the phases without a merge. */
 const MERGE_WHEN_TOLD = { mergeBytes: 2 ** 40 };
 
 /** @type {(context: import('../lib/context.mjs').Context) => Promise<any>} */
@@ -91,8 +91,8 @@ export async function measure({ peer: id, directory, count, otherDirectory, phas
   const peer = await loadPeer(id);
   const store = await peer.open(directory, MERGE_WHEN_TOLD);
   await store.store?.merge();
-  // Made as they are needed, off the clock: thousands kept ready would be a heap that the collector
-  // walks through.
+  // Made when needed, untimed: thousands of prepared batches would be a heap that the garbage
+  // collector has to traverse.
   const nextBatch = batchSource(count, BATCH, 0);
   const measured = (options) => phase(store, nextBatch, { phaseMs, count, ...options });
   await measured({ reads: true });
@@ -107,7 +107,7 @@ export async function measure({ peer: id, directory, count, otherDirectory, phas
   return phases;
 }
 
-/** Random overwrites, so that a merge has most chunks to encode again. */
+/** Random overwrites, so that a merge must encode most chunks again. */
 async function addUpdates(store, count, updates) {
   for (let done = 0; done < updates; done += 5_000) {
     const batch = batchOf('ascending', 0, 5_000);

@@ -21,7 +21,7 @@ export const measure = measureCommits;
 export async function run(context) {
   const cells = [];
   for (const keys of KEY_KINDS) {
-    // To bare files all keys are the same.
+    // For bare files, all keys are the same.
     const files = keys === 'ascending' ? FILES : [LIMIT];
     const wanted = context.usable([...STORES, ...VARIANTS, ...files]).map((peer) => ({ peer }));
     const shape = { keys, writers: 1, batch: 1 };

@@ -18,7 +18,7 @@ const SIZES = [
 const BRIEF_SIZES = [['ascending', 100_000]];
 const MERGED = 'lodestore, merged';
 const BACKGROUND = 'lodestore, merged, in the background';
-/** Visited so slowly that once says enough, and not at all at the larger size. */
+/** So slow to visit that they are measured once, and not at the larger size. */
 const SLOW = ['classic-level', 'rocksdb'];
 
 /** @type {(context: import('../lib/context.mjs').Context) => Promise<any>} */
@@ -34,7 +34,7 @@ export async function run(context) {
   return { stores };
 }
 
-/** Those that are measured once, and those in all rounds. */
+/** The cases that are measured once, and those in all rounds. */
 async function casesOf(context, keys, count) {
   const isSmall = count <= context.pick(1_000_000, Infinity);
   const peers = context.usable(STORES).filter((peer) => isSmall || !SLOW.includes(peer));

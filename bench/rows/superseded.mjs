@@ -9,7 +9,7 @@ export const place = 15;
 export const title = 'Hot keys and tombstones';
 
 const MIB = 1024 * 1024;
-/** Beside what lives: 32 MiB of dead rows make a merge due; as much may gather while it runs. */
+/** Beyond live data: 32 MiB of dead rows make a merge due, and as much may arrive while it runs. */
 const GOAL_MIB = 384;
 
 const CASES = [
@@ -32,7 +32,7 @@ export async function measure({ directory, keys, dataBytes, batch, rowBytes }) {
   let store = await MetadataStore.open(directory);
   resetPeak();
   const before = memoryNow().rss;
-  // Data that hardly take room on disk: nothing but memory makes a merge due.
+  // Data that take almost no disk, so that only memory makes a merge due.
   const data = new Uint8Array(dataBytes);
   const updates = Math.ceil(rowBytes / (dataBytes + 20) / batch) * batch;
   const puts = keys === 0 ? updates / 2 : updates;

@@ -4,7 +4,7 @@ import { statusOf } from './cluster.mjs';
 
 /** @import { Cluster } from './cluster.mjs' */
 
-/** Small numbers that a seed decides. @param {number} seed */
+/** Random numbers in [0, 1) from a seed. @param {number} seed */
 export function randomOf(seed) {
   let state = seed >>> 0;
   return () => {
@@ -14,13 +14,13 @@ export function randomOf(seed) {
 }
 
 /**
- * Breaks one thing after the other, and mends it: a majority of the engine's servers runs again soon,
- * and so does every node.
+ * Causes one failure after another and ends each: a majority of the engine's servers runs again
+ * soon, and so does every node.
  */
 export class Chaos {
   #cluster;
   #random;
-  /** How often each kind was done. @type {Record<string, number>} */
+  /** The number of failures of each kind. @type {Record<string, number>} */
   counts = {};
   /** @type {(readonly [name: string, weight: number, act: () => Promise<void>])[]} */
   #kinds;
@@ -59,7 +59,7 @@ export class Chaos {
     }
   }
 
-  /** The host that is the primary of most shards, now and then another. */
+  /** The host that is the primary of most shards, or sometimes another. */
   async #primaryHost() {
     const { addresses } = this.#cluster;
     if (this.#random() < 0.3) return this.#anyHost();
@@ -111,7 +111,7 @@ export class Chaos {
     await pause(3000);
   }
 
-  /** The node and the engine's server of a host lose the others, and its clients. */
+  /** Cuts a host off: its node and its engine server reach neither the others nor clients. */
   async #cutHost() {
     const host = await this.#primaryHost();
     this.#cluster.hosts.cut(host);

@@ -1,12 +1,12 @@
 // @ts-check
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** Writes batches to whichever node is the primary of a shard. */
+/** Writes batches to the current primary of a shard. */
 export class ClusterClient {
   #addresses;
-  /** Where the primary of each shard was last. @type {Map<number, string>} */
+  /** The last known primary of each shard. @type {Map<number, string>} */
   #primaries = new Map();
-  /** Requests that were sent again: nobody answered, or the answer was no. */
+  /** Requests that were repeated because nobody answered, or the answer was an error. */
   retries = 0;
 
   /** @param {readonly string[]} addresses */
@@ -15,8 +15,8 @@ export class ClusterClient {
   }
 
   /**
-   * Repeats a batch of puts until it is acknowledged: puts of the same records may be applied twice.
-   * Returns undefined when `isOver` says so before that.
+   * Repeats a batch of puts until it is acknowledged. Applying the same puts twice is harmless.
+   * Returns undefined if `isOver` becomes true first.
    * @param {number} shard
    * @param {[key: string, value: string, data: string][]} puts
    * @param {() => boolean} isOver

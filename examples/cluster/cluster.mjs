@@ -10,7 +10,7 @@ import { ServerProcess } from './server-process.mjs';
 
 const NODE_PROGRAM = fileURLToPath(new URL('node-server.mjs', import.meta.url));
 
-/** Where etcd is; undefined if it is not installed. */
+/** The path of etcd; undefined if it is not installed. */
 export function findEtcd() {
   const given = process.env['LODESTORE_ETCD'];
   if (given !== undefined) return given;
@@ -21,7 +21,7 @@ export function findEtcd() {
   }
 }
 
-/** On each host: one server of etcd, one lodestore node with a replica of each shard. */
+/** Each host has one etcd server and one lodestore node with a replica of each shard. */
 export class Cluster {
   hosts;
   shards;
@@ -62,7 +62,7 @@ export class Cluster {
       const settings = {
         directory: this.dataOf(i),
         checkpoints: join(directory, 'checkpoints'),
-        // The server on the same host first.
+        // The server on the same host comes first.
         endpoints: [...clients.slice(i), ...clients.slice(0, i)],
         shards,
         host: address,
@@ -80,7 +80,7 @@ export class Cluster {
     return join(this.directory, `node-${i}`, 'data');
   }
 
-  /** Removes all that a node has. It must not run. @param {number} i */
+  /** Removes all data of a node, which must not run. @param {number} i */
   empty(i) {
     rmSync(this.dataOf(i), { recursive: true, force: true });
   }
@@ -116,7 +116,7 @@ export class Cluster {
 const isServed = ({ role }) => role === 'primary';
 
 /**
- * What a node says of itself; undefined if it does not answer.
+ * The status of a node; undefined if it does not answer.
  * @param {string} address
  * @returns {Promise<{ shards: ShardStatus[] } | undefined>}
  */

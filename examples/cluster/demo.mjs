@@ -13,16 +13,16 @@ import { hashesOf, lostKeys, settle } from './verification.mjs';
 import { Workload } from './workload.mjs';
 
 const USAGE = `usage: node examples/cluster/demo.mjs [options]
-Three servers of etcd and three lodestore nodes on this machine. Stores the metadata of a directory tree again
-and again while servers and nodes are killed, then compares what was acknowledged with what is there.
+Runs three etcd servers and three lodestore nodes on this machine. Stores the metadata of a directory tree
+repeatedly while servers and nodes are killed, then checks that every acknowledged batch is present.
 Exit code 0: nothing is lost and all nodes are equal; 1: otherwise; 2: wrong usage, or etcd is not installed.
-  --seconds N   how long to write (default 60)
-  --shards N    (default 4)
-  --writers N   for each shard (default 2)
-  --source DIR  the tree (default: this package)
-  --seed N      of what is broken and when
+  --seconds N   duration of the writes (default 60)
+  --shards N    number of shards (default 4)
+  --writers N   writers per shard (default 2)
+  --source DIR  the directory tree (default: this package)
+  --seed N      seed of the failures
   --netns       each host in a network namespace, so that it can be cut off (root)
-  --keep        keeps the data, and says where it is`;
+  --keep        keep the data and print its directory`;
 
 const { values } = parseArgs({
   options: {
@@ -70,7 +70,7 @@ async function run() {
   }, 10_000);
   const writing = workload.run(Number(values.writers));
   const endMs = Date.now() + 1000 * seconds;
-  // The last seconds are quiet, so that the end of the last outage is measured too.
+  // No failures in the last seconds, so that the end of the last outage is measured, too.
   await chaos.run(endMs - 8000);
   await pause(Math.max(0, endMs - Date.now()));
   workload.stop();

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { createServer } from 'node:net';
 
-/** Runs `ip` and gives up at the first failure. @param {string} line */
+/** Runs `ip`. Throws if it fails. @param {string} line */
 function ip(line) {
   execFileSync('ip', line.split(' '), { stdio: 'pipe' });
 }
@@ -24,8 +24,9 @@ async function freePorts(count) {
 }
 
 /**
- * Three hosts on one machine, each for one server of the engine and one node. On loopback they have
- * ports of their own; with network namespaces they have addresses, and their network can be cut.
+ * Three hosts on one machine, each for one engine server and one node. On loopback, they have
+ * separate ports. With network namespaces, they have separate addresses, and their network can be
+ * cut.
  */
 export class Hosts {
   /** @type {readonly { address: string, client: number, peer: number, node: number }[]} */
@@ -56,7 +57,7 @@ export class Hosts {
   }
 
   /**
-   * Needs root. A bridge joins the hosts and this process.
+   * Needs root. A bridge connects the hosts and this process.
    * @param {number} count
    */
   static inNamespaces(count) {
@@ -85,7 +86,7 @@ export class Hosts {
     return hosts;
   }
 
-  /** Takes a host off the network. @param {number} i */
+  /** Disconnects a host from the network. @param {number} i */
   cut(i) {
     ip(`link set ${this.#id}v${i} down`);
   }

@@ -20,7 +20,7 @@ import { statusPage } from './status-page.mjs';
  * @property {number} checkpointMs
  */
 
-/** One node: a replica of each shard, over HTTP. */
+/** One node: a replica of each shard, served over HTTP. */
 class NodeServer {
   #settings;
   #address;
@@ -50,7 +50,7 @@ class NodeServer {
     await Promise.all(this.#stores.map((_, shard) => this.#serve(shard)));
   }
 
-  /** Keeps a replica open: opens it again when it has failed. @param {number} shard */
+  /** Keeps a replica open: reopens it after a failure. @param {number} shard */
   async #serve(shard) {
     for (;;) {
       try {
@@ -90,7 +90,7 @@ class NodeServer {
    * @param {ReplicatedStore} store
    */
   async #untilFailed(shard, store) {
-    // Not all shards at the same moment.
+    // Shards write at different times.
     await pause((this.#settings.checkpointMs * shard) / this.#settings.shards);
     for (;;) {
       if (store.stats().replica.failure !== undefined) throw store.stats().replica.failure;
@@ -114,7 +114,8 @@ class NodeServer {
     if (kind === 'status') return send(response, 200, { shards: this.#status() });
     if (kind === 'keys') return this.#key(request, response, BigInt(name), url.searchParams);
     const store = this.#stores[Number(name)];
-    if (store === undefined) return send(response, 503, { error: `no shard ${name} here yet` });
+    if (store === undefined)
+      return send(response, 503, { error: `no shard ${name} on this node yet` });
     if (kind === 'batches') {
       const { sequence } = await store.insertBatch(updatesOf(JSON.parse(await bodyOf(request))));
       return send(response, 200, { sequence: String(sequence), position: String(store.position) });
@@ -125,11 +126,11 @@ class NodeServer {
       const { hash, records } = await store.contentHash();
       return send(response, 200, { position, hash, records });
     }
-    return send(response, 404, { error: 'there are /status, /keys, /batches and /hash' });
+    return send(response, 404, { error: 'known paths: /status, /keys, /batches, /hash' });
   }
 
   /**
-   * GET, PUT and DELETE of one record. `?newest` reads what is certainly the newest state, from the
+   * GET, PUT and DELETE of one record. `?newest` reads the newest state from the
    * primary.
    * @param {IncomingMessage} request
    * @param {ServerResponse} response
@@ -139,7 +140,8 @@ class NodeServer {
   async #key(request, response, key, query) {
     const shard = Number(key % BigInt(this.#settings.shards));
     const store = this.#stores[shard];
-    if (store === undefined) return send(response, 503, { error: `no shard ${shard} here yet` });
+    if (store === undefined)
+      return send(response, 503, { error: `no shard ${shard} on this node yet` });
     if (request.method === 'PUT') {
       const data = Buffer.from(await bodyOf(request));
       await store.put(key, BigInt(query.get('value') ?? 0), data);
@@ -218,7 +220,7 @@ function updatesOf(puts) {
   }));
 }
 
-/** The engine may start later than this node. @param {string[]} endpoints */
+/** Retries, because the engine may start later than this node. @param {string[]} endpoints */
 async function connect(endpoints) {
   for (;;) {
     try {

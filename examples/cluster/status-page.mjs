@@ -8,7 +8,7 @@ function escaped(text) {
 }
 
 /**
- * The state of a node as a page that loads itself again.
+ * The state of a node as a page that reloads itself.
  * @param {string} address
  * @param {readonly ShardStatus[]} shards
  */

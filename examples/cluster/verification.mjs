@@ -5,7 +5,7 @@ import { statusOf } from './cluster.mjs';
 /** @import { Cluster, ShardStatus } from './cluster.mjs' */
 
 /**
- * Waits until all nodes have the same position of each shard; writers have stopped.
+ * Waits until all nodes have the same position of each shard. Writers must have stopped.
  * @param {Cluster} cluster
  * @returns {Promise<ShardStatus[]>} the primaries
  */
@@ -52,8 +52,8 @@ export async function hashesOf(cluster) {
 }
 
 /**
- * Reads every expected record of the nodes in turn. Returns the keys that are missing or older than
- * what was acknowledged.
+ * Reads every expected record from the nodes in turn. Returns the keys that are missing or older
+ * than acknowledged.
  * @param {Cluster} cluster
  * @param {ReadonlyMap<bigint, bigint>} expected
  */

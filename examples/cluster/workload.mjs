@@ -10,8 +10,8 @@ const BATCH_FILES = 20;
 const BATCH_KEYS = 2n ** 63n;
 
 /**
- * Writers that store a tree's metadata again and again. Each batch also has a record of its own
- * that nothing overwrites: if one is missing at the end, an acknowledged batch was lost.
+ * Writers that store a tree's metadata repeatedly. Each batch also has a unique record that nothing
+ * overwrites: if one is missing at the end, an acknowledged batch was lost.
  */
 export class Workload {
   #shards;
@@ -19,10 +19,10 @@ export class Workload {
   #client;
   #isOver = false;
   #batches = 0n;
-  /** Records that must be there: by key, the lowest value that is not a loss. @type {Map<bigint, bigint>} */
+  /** The lowest value of each key that is not a loss. @type {Map<bigint, bigint>} */
   expected = new Map();
   acknowledged = 0;
-  /** Batches that nobody acknowledged before the end: they may be there. */
+  /** Batches without an acknowledgement at the end: they may have been applied. */
   unanswered = 0;
   /** When the last batch of each shard was acknowledged. @type {number[]} */
   #lastMs;
@@ -58,7 +58,7 @@ export class Workload {
   }
 
   /**
-   * A key belongs to one writer, so its values are acknowledged in order.
+   * A key has one writer, so its values are acknowledged in order.
    * @param {number} shard
    * @param {number} lane
    * @param {number} lanes

@@ -4,16 +4,16 @@ import { join } from 'node:path';
 
 /** @import { Acknowledged } from './storing.mjs' */
 
-/** So few are found elsewhere by chance; so many do not stand in one piece in a volume. */
+/** Long enough to be unique by chance, and short enough to be contiguous in a volume. */
 const MIN_SOUGHT_BYTES = 64;
 const MAX_SOUGHT_BYTES = 60_000;
 
 /**
- * Flips one bit of one stored object behind the node's back. The object is found by its bytes, so
+ * Flips one bit of one stored object. The object is found by its bytes, so
  * this knows nothing of the format.
  * @param {string} directory the node's; the node must not be running
  * @param {Iterable<Acknowledged>} objects
- * @returns {Promise<string>} what was done
+ * @returns {Promise<string>} a description
  */
 export async function damageOneObject(directory, objects) {
   const volumes = await volumesOf(directory);
@@ -23,12 +23,12 @@ export async function damageOneObject(directory, objects) {
     const bytes = await readFile(source.path);
     const places = [...volumes].flatMap(([path, content]) => placesOf(content, bytes, path));
     const [only, another] = places;
-    // Of two places it is not known which of them is read.
+    // With two matches, it is unknown which one is read.
     if (only === undefined || another !== undefined) continue;
     await flipBit(only.path, only.at + Math.floor(lengthBytes / 2));
     return `flipped a bit inside ${source.name}`;
   }
-  throw new Error("there is no object whose bytes are like no other's");
+  throw new Error('there is no object with unique bytes');
 }
 
 /**

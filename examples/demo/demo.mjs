@@ -28,7 +28,7 @@ import { checkListing, Comparison } from './verification.mjs';
  */
 
 /**
- * Stores a tree through a node that is killed again and again, and compares what it holds with the
+ * Stores a tree through a node that is killed repeatedly, and compares its objects with the
  * tree.
  */
 export class Demo {
@@ -84,7 +84,7 @@ export class Demo {
     };
   }
 
-  /** Ends the node if it is running. */
+  /** Stops the node if it is running. */
   async abandon() {
     await this.#node?.end('SIGKILL');
   }

@@ -1,8 +1,8 @@
 // @ts-check
 
 /**
- * Works off `queue` with up to `inFlight` jobs at a time, until it is empty or `isOver` says so;
- * the jobs under way are awaited. The first failure ends it as well, and is what it rejects with.
+ * Processes `queue` with up to `inFlight` concurrent jobs, until it is empty or `isOver` is true;
+ * running jobs are awaited. The first failure also ends it, and it rejects with that error.
  * @template T
  * @param {T[]} queue taken from its end
  * @param {number} inFlight

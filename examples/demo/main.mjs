@@ -12,13 +12,13 @@ import { SourceTree } from './source-tree.mjs';
 const DEFAULT_TREE = fileURLToPath(new URL('../../node_modules', import.meta.url));
 
 const USAGE = `usage: npm run demo -- [options] [directory]
-Stores the files of a directory (default: node_modules) through a storage node, kills the node again and
-again, and compares every object with its source. Exit code 0: nothing was lost.
+Stores the files of a directory (default: node_modules) in a storage node, kills the node repeatedly,
+and compares every object with its source. Exit code 0: nothing was lost.
   --kills N       SIGKILLs, spread evenly (default 5)
-  --in-flight N   requests at a time (default 64)
+  --in-flight N   concurrent requests (default 64)
   --max-files N   stop at this many files (default 5000)
   --max-bytes N   stop at this many bytes (default 300000000)
-  --damage        flip a bit of a stored object before the comparison: the demo must then fail
+  --damage        flip a bit of a stored object before the comparison; the demo must then fail
   --keep          keep the node's directory`;
 
 const EXIT_FAILED = 1;

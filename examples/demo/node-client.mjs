@@ -12,7 +12,7 @@ import { encode, signedHeaders } from './s3-signature.mjs';
 
 const BUCKET = 'demo';
 
-/** The node answered, but not with success. */
+/** The node answered with an error status. */
 export class AnswerError extends Error {
   /** @override */
   name = 'AnswerError';
@@ -28,7 +28,7 @@ export class AnswerError extends Error {
 }
 
 /**
- * Speaks S3 with a storage node, about one bucket. Every method rejects with `AnswerError`, or the
+ * An S3 client for one bucket of a storage node. Every method rejects with `AnswerError`, or the
  * connection's error.
  */
 export class NodeClient {
@@ -61,7 +61,7 @@ export class NodeClient {
   async put(name, bytes, lengthBytes) {
     const outgoing = this.#request('PUT', name, '', { 'content-length': lengthBytes });
     const answered = once(outgoing, 'response');
-    // Both fail when the connection breaks; the first to be awaited tells.
+    // Both fail when the connection breaks; the one that is awaited first reports it.
     answered.catch(() => undefined);
     await pipeline(bytes, outgoing);
     const [response] = await answered;
@@ -70,7 +70,7 @@ export class NodeClient {
   }
 
   /**
-   * The object's bytes as they come.
+   * The object's bytes as they arrive.
    * @param {string} name
    * @returns {AsyncGenerator<Buffer, void, undefined>}
    */
@@ -99,7 +99,7 @@ export class NodeClient {
   }
 
   /**
-   * What the node counts, as its status page shows it.
+   * The node's figures, as on its status page.
    * @returns {Promise<{ objects: number, compaction: { retiredVolumes: number } }>}
    */
   async figures() {

@@ -12,10 +12,10 @@ const PROGRAM =
   process.env['LODESTORE_NODE_PROGRAM'] ??
   fileURLToPath(new URL('../storage-node/bin/lodestore-node.mjs', import.meta.url));
 
-/** Small volumes, so that compaction has something to do in the time of a demo. */
+/** Small volumes, so that compaction has work within a demo. */
 const FLAGS = ['--volume-bytes', '8M', '--dead-ratio', '0.15'];
 
-/** A storage node in a process of its own. */
+/** A storage node in a separate process. */
 export class NodeProcess {
   client;
   #child;
@@ -36,7 +36,7 @@ export class NodeProcess {
    * Resolves when the node answers.
    * @param {string} directory
    * @param {number} connections
-   * @throws {Error} with what it said, if it ends instead
+   * @throws {Error} with its output, if it exits instead
    */
   static async start(directory, connections) {
     const ports = ['--port', '0', '--admin-port', '0'];
@@ -55,7 +55,7 @@ export class NodeProcess {
   }
 
   /**
-   * Sends a signal. SIGKILL leaves the process no moment to put anything in order.
+   * Sends a signal. SIGKILL leaves the process no time to clean up.
    * @param {NodeJS.Signals} signal
    * @returns {Promise<number | null>} the exit code, once the process has ended
    */
@@ -68,7 +68,7 @@ export class NodeProcess {
 }
 
 /**
- * What the node prints until it serves; its last line tells the directory.
+ * The node's output until it serves; the last line names the directory.
  * @param {ChildProcess} child
  * @returns {Promise<string>}
  */

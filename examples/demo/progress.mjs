@@ -6,7 +6,7 @@ const REDRAW_MS = 100;
 /** @param {number} value */
 export const count = (value) => value.toLocaleString('en-US');
 
-/** How far one phase has come: a bar on a terminal, a line for every quarter elsewhere. */
+/** The progress of one phase: a bar on a terminal, a line for every quarter elsewhere. */
 export class Progress {
   #label;
   #total;
@@ -32,7 +32,7 @@ export class Progress {
     else this.#line();
   }
 
-  /** Writes a line of its own above the bar. @param {string} message */
+  /** Writes a separate line above the bar. @param {string} message */
   say(message) {
     this.#stream.write(this.#stream.isTTY ? `\r\u001b[K${message}\n` : `${message}\n`);
     this.#drawnMs = -Infinity;

@@ -7,7 +7,7 @@ import { count } from './progress.mjs';
 const MAX_EXAMPLES = 10;
 
 /**
- * The lines that tell what happened. Everything in them was counted or measured in this run.
+ * The lines of the report. Everything in them was counted or measured in this run.
  * @param {SourceTree} tree
  * @param {DemoResult} result
  * @param {number} seconds
@@ -39,7 +39,7 @@ export function reportLines(tree, result, seconds) {
 /** @param {DemoResult} result */
 function verdict({ comparison, problems }) {
   if (problems.length > 0) return `FAILED: problems found: ${count(problems.length)}`;
-  return `Nothing lost: ${count(comparison.equal)} objects are byte for byte what their source is.`;
+  return `Nothing lost: ${count(comparison.equal)} objects are equal to their sources, byte for byte.`;
 }
 
 /** @param {readonly Kill[]} kills */

@@ -6,19 +6,19 @@ import { open } from 'node:fs/promises';
 
 const READ_BYTES = 256 * 1024;
 
-/** A source file cannot be read, or is not the one that was found: nothing the node could help. */
+/** A source file cannot be read, or has changed: not a failure of the node. */
 export class SourceError extends Error {
   /** @override */
   name = 'SourceError';
 }
 
 /**
- * Opens a source file, which must still be as it was found, for the time of `use`.
+ * Opens a source file for the duration of `use`. The file must be unchanged since it was found.
  * @template T
  * @param {SourceFile} source
  * @param {(file: FileHandle) => Promise<T>} use
  * @returns {Promise<T>}
- * @throws {SourceError} and what `use` throws
+ * @throws {SourceError} and the errors of `use`
  */
 export async function withSource(source, use) {
   const file = await open(source.path, 'r').catch((error) => {

@@ -11,19 +11,19 @@ import { join } from 'node:path';
  * @property {number} modifiedMs
  */
 
-/** The regular files below a directory, in the order of their names, up to a limit. */
+/** The regular files below a directory, ordered by name, up to a limit. */
 export class SourceTree {
   /** @type {SourceFile[]} */
   files = [];
   bytes = 0;
   symbolicLinks = 0;
-  /** Sockets, pipes, devices. */
+  /** Number of sockets, pipes and devices. */
   specialFiles = 0;
-  /** Files that alone are over the limit of bytes. */
+  /** Number of files that exceed the limit of bytes alone. */
   tooLarge = 0;
   /** Paths that could not be read, with the reason. @type {string[]} */
   unreadable = [];
-  /** Whether a limit ended the search. */
+  /** True if a limit ended the search. */
   isCut = false;
   #limits;
 

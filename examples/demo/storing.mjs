@@ -10,28 +10,24 @@ import { readPieces, SourceError, withSource } from './source-reader.mjs';
 
 /** @typedef {{ source: SourceFile, md5: string }} Acknowledged */
 
-/** Every so many files are stored twice, with other bytes first: what compaction lives on. */
+/** One file in this many is stored twice, first with other bytes, to give compaction work. */
 const OVERWRITTEN = 3;
 
-/**
- * Between an acknowledgement and the kill that it calls for: so that kills meet all steps of a PUT.
- */
+/** Maximum delay between an acknowledgement and the kill, so that kills hit all steps of a PUT. */
 const MAX_KILL_DELAY_MS = 10;
 
-/**
- * Stores files through a node that may be killed, and keeps book of what the node has acknowledged.
- */
+/** Stores files through a node that may be killed, and records what the node has acknowledged. */
 export class Storing {
   /** By name. @type {Map<string, Acknowledged>} */
   acknowledged = new Map();
   acknowledgedBytes = 0;
-  /** Names that were sent, whatever came of it. @type {Set<string>} */
+  /** All names that were sent. @type {Set<string>} */
   attempted = new Set();
   /** Files that cannot be stored, with the reason. @type {string[]} */
   leftOut = [];
-  /** Requests that a kill cut off. */
+  /** Requests that a kill interrupted. */
   interrupted = 0;
-  /** Versions that were acknowledged, and then replaced. */
+  /** Acknowledged versions that were replaced. */
   overwritten = 0;
   #queue;
   #inFlight;
@@ -69,15 +65,15 @@ export class Storing {
     await this.#store(node, isOver, () => {
       if (this.acknowledged.size >= killAfter) killing ??= randomDelay().then(kill);
     });
-    // Files that had to be left out may have kept the count below `killAfter`.
+    // Files that were left out may have kept the count below `killAfter`.
     killing ??= kill();
     await killing;
-    // Counted now: answers that were sent before the kill have arrived after it.
+    // Counted now, because answers sent before the kill may arrive after it.
     return { acknowledged: this.acknowledged.size, inFlight: inFlight ?? 0 };
   }
 
   /**
-   * Stores all that is left.
+   * Stores all remaining files.
    * @param {NodeProcess} node
    */
   async storeRest(node) {
@@ -154,7 +150,7 @@ async function* otherBytes(lengthBytes) {
 }
 
 /**
- * Whether the file itself is the reason.
+ * True if the file itself is the cause.
  * @param {unknown} error
  * @returns {error is Error}
  */

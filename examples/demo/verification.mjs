@@ -8,8 +8,8 @@ import { readAt, SourceError, withSource } from './source-reader.mjs';
 /** @import { Acknowledged, Storing } from './storing.mjs' */
 
 /**
- * Holds what the node lists against the book: every acknowledged object must be there as it was
- * sent, and nothing that was never sent.
+ * Compares the node's listing with the record: every acknowledged object must be there as it was
+ * sent, and no object that was never sent.
  * @param {NodeClient} client
  * @param {Storing} storing
  * @returns {Promise<{ problems: string[], listed: number, unacknowledged: number }>}
@@ -40,7 +40,7 @@ export class Comparison {
   equalBytes = 0;
   /** @type {string[]} */
   problems = [];
-  /** Files that changed or went while the demo ran: not compared. @type {string[]} */
+  /** Files that changed or disappeared during the demo: not compared. @type {string[]} */
   changed = [];
   #client;
   #progress;
@@ -72,10 +72,10 @@ export class Comparison {
           const rest = source.lengthBytes - offset;
           if (stored.length > rest) throw new Error(`has more than ${source.lengthBytes} bytes`);
           const original = await readAt(file, offset, stored.length);
-          if (!original.equals(stored)) throw new Error(`differs behind byte ${offset}`);
+          if (!original.equals(stored)) throw new Error(`differs after byte ${offset}`);
           offset += stored.length;
         }
-        if (offset < source.lengthBytes) throw new Error(`has ${offset} bytes only`);
+        if (offset < source.lengthBytes) throw new Error(`has only ${offset} bytes`);
       });
       this.equal++;
       this.equalBytes += source.lengthBytes;

@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Follower } from './follower.mjs';
 
 /**
- * Arguments: directory, the leader's port. Told a sequence number, it says what it holds when it
- * has got there.
+ * Arguments: directory, the leader's port. On a message with a sequence number, it reports its
+ * contents once it has reached that number.
  */
 const [directory = '', port = ''] = process.argv.slice(2);
 

@@ -11,12 +11,12 @@ import { changeFrom, KIND, messageOf, messagesOf, positionBody } from './wire.mj
 
 const RETRY_MS = 50;
 
-/** The leader cannot follow us up from where we stand. */
+/** The leader no longer has the changes after our position. */
 class ExpiredError extends Error {}
 
 /**
- * A copy of a leader's store. Each change is applied as one batch, so its own sequence numbers are
- * the leader's, and where it stands needs no place of its own: it is what its store says.
+ * A copy of a leader's store. Each change is applied as one batch, so its sequence numbers are the
+ * leader's, and its position is the last sequence number of its own store.
  */
 export class Follower {
   /** @type {MetadataStore | undefined} */
@@ -39,12 +39,12 @@ export class Follower {
     this.#log = log;
   }
 
-  /** The store, once there is one. */
+  /** The store, once it exists. */
   get store() {
     return this.#store;
   }
 
-  /** Follows until it is stopped. Rejects when its own store fails. */
+  /** Follows until it is stopped. Rejects if its own store fails. */
   async run() {
     while (!this.#isStopped) {
       try {
@@ -54,13 +54,13 @@ export class Follower {
         if (error instanceof ExpiredError) await this.#discard();
         else if (error instanceof StoreError) throw error;
       }
-      // The leader is away, or has been: it will be asked again.
+      // The leader is or was unreachable: retry.
       await sleep(RETRY_MS);
     }
     await this.#store?.close();
   }
 
-  /** What has come in is still applied. */
+  /** Changes that have arrived are still applied. */
   stop() {
     this.#isStopped = true;
     this.#connection?.destroy();
@@ -77,13 +77,13 @@ export class Follower {
   }
 
   async #discard() {
-    this.#log('beginning again from a backup');
+    this.#log('starting again from a backup');
     await this.#store?.close();
     this.#store = undefined;
     await rm(this.#directory, { recursive: true, force: true });
   }
 
-  /** Fetches a backup and makes a store of it. Whatever interrupts this, it is begun again. */
+  /** Fetches a backup and restores it. An interrupted fetch starts again. */
   async #fetch() {
     const incoming = `${this.#directory}.incoming`;
     await rm(incoming, { recursive: true, force: true });
@@ -108,7 +108,7 @@ export class Follower {
       socket.destroy();
       await file?.close();
     }
-    if (!isWhole) throw new Error('the leader went away');
+    if (!isWhole) throw new Error('the leader closed the connection');
     // Every file is compared with its checksum, and the store gets its name when all of it is
     // durable.
     const { lastSequence } = await restoreBackup(incoming, this.#directory);
@@ -133,7 +133,7 @@ export class Follower {
 }
 
 /**
- * Applies what has come in: handed in together, durable in this order with as few syncs as can be.
+ * Applies the messages: inserted together, so durable in this order with few syncs.
  * @param {MetadataStore} store
  * @param {readonly { kind: number, body: Buffer }[]} messages
  */

@@ -7,8 +7,8 @@ import { serveChanges } from './leader.mjs';
 /** @import { Update } from 'lodestore' */
 
 /**
- * Arguments: directory, port (0: any). Writes batches until it is told to stop, then says what it
- * holds. Small logs and few of them retained, so that the feed goes over rotations, merges and
+ * Arguments: directory, port (0: any). Writes batches until it is told to stop, then reports its
+ * contents. Small logs, of which few are retained, so that the feed crosses rotations, merges and
  * expired positions.
  */
 const [directory = '', port = '0'] = process.argv.slice(2);

@@ -11,8 +11,8 @@ import { changeBody, KIND, messageOf, messagesOf } from './wire.mjs';
 /** @import { MetadataStore } from 'lodestore' */
 
 /**
- * Serves the changes of a store, and backups of it, to any number of followers. It keeps nothing
- * about any of them: a follower says where it stands, and is read to from the log files.
+ * Serves the changes of a store, and backups of it, to any number of followers. It keeps no state
+ * about them: a follower sends its position, and the changes come from the log files.
  * @param {MetadataStore} store
  * @param {string} scratch where backups are made: a directory's path to which something is appended
  * @param {(line: string) => void} log
@@ -20,7 +20,7 @@ import { changeBody, KIND, messageOf, messagesOf } from './wire.mjs';
  */
 export function serveChanges(store, scratch, log) {
   return createServer((socket) => {
-    // A follower that went away comes back by itself.
+    // A follower that disconnected reconnects by itself.
     socket.on('error', () => undefined);
     serve(store, socket, scratch, log)
       .catch((error) => socket.destroyed || log(`a follower was left: ${error.message}`))
@@ -38,7 +38,7 @@ async function serve(store, socket, scratch, log) {
   for await (const messages of messagesOf(socket)) {
     for (const { kind, body } of messages) {
       if (kind === KIND.fetch) await sendBackup(store, socket, scratch, log);
-      // Awaited in here: leaving the loop closes the connection.
+      // Awaited here, because leaving the loop closes the connection.
       else if (kind === KIND.follow) await sendChanges(store, socket, body.readBigUInt64LE(), log);
     }
   }

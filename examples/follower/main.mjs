@@ -18,20 +18,20 @@ import { parseArgs } from 'node:util';
  */
 
 const USAGE = `usage: node examples/follower/main.mjs [options]
-Two processes: a leader that writes, and a follower that copies it over TCP. Kills either of them again and
-again, then compares the content hashes of both stores. Exit code 0: they are equal.
-  --kills N   SIGKILLs, of one or the other at random (default 10)`;
+Runs a leader that writes and a follower that copies it over TCP, and kills one of them at random
+repeatedly. Then compares the content hashes of both stores. Exit code 0: they are equal.
+  --kills N   number of SIGKILLs (default 10)`;
 
 const MAX_PAUSE_MS = 400;
 const EXIT_DIFFERENT = 1;
 const EXIT_USAGE = 2;
 
-/** One of the two processes, started again after each kill. */
+/** One of the two processes, restarted after each kill. */
 class Side {
   /** @type {ChildProcess | undefined} */
   #child;
   /**
-   * What it has said and nobody has taken; undefined: it has ended.
+   * Messages that were not read yet; undefined after the exit.
    * @type {any[]}
    */
   #said = [];
@@ -58,7 +58,7 @@ class Side {
   }
 
   /**
-   * The next message that is no line of a log.
+   * The next message that is not a log line.
    * @param {string} what
    */
   async answer(what) {

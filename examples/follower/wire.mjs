@@ -3,13 +3,13 @@
 /** @import { Change, Update } from 'lodestore' */
 
 /**
- * What the two processes say to each other. A message is `u32 length | u8 kind | body`,
- * little-endian; the length counts kind and body.
+ * The protocol of the two processes. A message is `u32 length - u8 kind - body`, little-endian; the
+ * length counts kind and body.
  *
- * From the follower: `follow` with the position that it has (u64), `fetch` for a backup. From the
- * leader: `change` (u64 sequence, then updates as `u64 key | u64 value | u32 dataLength | data`,
- * value 0 = delete; with 8 bytes of data, of all keys up to the u64 there); `expired`: the position cannot be followed; `file` (a name) and `piece` (bytes
- * of it) of a backup, then `done`.
+ * From the follower: `follow` with its position (u64), or `fetch` for a backup. From the leader:
+ * `change` (u64 sequence, then updates as `u64 key - u64 value - u32 dataLength - data`; value 0 is
+ * a delete, with 8 bytes of data of all keys up to the u64 there); `expired` if the position cannot
+ * be followed; `file` (a name) and `piece` (its bytes) of a backup, then `done`.
  */
 export const KIND = {
   follow: 1,
@@ -46,7 +46,7 @@ export function positionBody(position) {
 }
 
 /**
- * Messages as they come in, several at a time: all that has arrived whole.
+ * Messages in batches: all that have arrived completely.
  * @param {Socket} socket
  * @returns {AsyncGenerator<{ kind: number, body: Buffer }[], void, void>}
  */

@@ -3,7 +3,7 @@ import { DEFAULTS, type CampaignOptions } from './campaign.ts';
 import { FAULTY_FILE_SYSTEMS } from './faulty-file-systems.ts';
 
 export interface Arguments extends Partial<CampaignOptions> {
-  /** Whether every call of the fixed programs is made to fail, and how thoroughly. */
+  /** Whether every call of the fixed programs fails in turn, and in which form. */
   readonly calls: 'none' | 'short' | 'long';
 }
 
@@ -20,7 +20,7 @@ function oneOf<T extends string>(name: string, text: string, allowed: readonly T
   return found;
 }
 
-/** Options of `npm run test:crash`. Without any end given, one minute. */
+/** Parses the options of `npm run test:crash`. Without any limit, it runs for one minute. */
 export function readArguments(texts: readonly string[]): Arguments {
   const { values } = parseArgs({
     args: [...texts],

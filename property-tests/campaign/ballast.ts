@@ -1,12 +1,12 @@
 import type { OpenFile } from '../../src/fs/file-system.ts';
 import type { CrashFs } from '../../src/testing/index.ts';
 
-/** Room on a limited disk: enough for a merge to be tried. */
+/** Capacity of a limited disk: enough for a merge attempt. */
 export const LIMITED_BYTES: number = 3 * 1024 * 1024;
 
 /**
- * Takes up room on a disk. A file without a name, so that no crash state shows it, in a directory
- * of its own, so that making it syncs no name of the store.
+ * Takes space on a disk. The file has no name, so no crash state contains it. Its directory is
+ * separate, so that syncing it syncs no name of the store.
  */
 export class Ballast {
   readonly #machine: CrashFs;
@@ -29,7 +29,7 @@ export class Ballast {
     return new Ballast(machine, file);
   }
 
-  /** Leaves this many bytes to others, or all. */
+  /** Leaves this many bytes free, or all. */
   async leave(freeBytes: number | 'all'): Promise<void> {
     await this.#file.truncate(0);
     if (freeBytes !== 'all') {

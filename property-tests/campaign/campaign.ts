@@ -18,9 +18,9 @@ export interface CampaignOptions {
   readonly seed: number;
   /** `deferred`: some batches are acknowledged before they are durable. Default `sync`. */
   readonly durability?: 'sync' | 'deferred' | undefined;
-  /** `inline`: batches are written by calls that block. Default `background`. */
+  /** `inline`: batches are written with blocking calls. Default `background`. */
   readonly commits?: 'background' | 'inline' | undefined;
-  /** Stops after whichever comes first. */
+  /** The run stops at the first limit that it reaches. */
   readonly programs: number;
   readonly states: number;
   readonly minutes: number;
@@ -29,7 +29,7 @@ export interface CampaignOptions {
   readonly tear: 'sector' | 'byte';
   readonly checker: CheckerOptions;
   readonly makeFaulty?: FaultyFileSystem | undefined;
-  /** Looks for the shortest program that fails. Default true. */
+  /** Whether to search for the shortest failing program. Default true. */
   readonly shrinks?: boolean;
   readonly onProgress?: ((figures: Figures, distinct: number) => void) | undefined;
 }
@@ -47,11 +47,11 @@ export const DEFAULTS: CampaignOptions = {
 export interface CampaignResult {
   readonly figures: Figures;
   readonly distinct: number;
-  /** The shrunk failure, ready to be printed. */
+  /** The shrunk failure as text. */
   readonly failure: string | undefined;
-  /** The first line of what broke. */
+  /** The first line of the violation. */
   readonly verdict: string | undefined;
-  /** Distinct states recovered before the first violation, shrinking left out. */
+  /** Distinct states recovered before the first violation, not counting shrinking. */
   readonly statesToFailure: number | undefined;
 }
 
@@ -59,7 +59,7 @@ const PROGRAMS_PER_CHECK = 20;
 const TRACE_LINES = 60;
 const STACK_LINES = 12;
 
-/** Runs programs until enough has been seen or one of them breaks a promise. */
+/** Runs programs until a limit is reached or a program breaks a promise. */
 export class Campaign {
   readonly #options: CampaignOptions;
   readonly #factory: StoreFactory;
@@ -77,7 +77,7 @@ export class Campaign {
 
   async run(): Promise<CampaignResult> {
     const { stackTraceLimit } = Error;
-    // Stacks are costly, and most errors are part of the game. Shrinking brings them back.
+    // Stacks are expensive, and most errors are expected. Shrinking enables them again.
     Error.stackTraceLimit = 0;
     try {
       return await this.#runAll();

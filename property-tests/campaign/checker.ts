@@ -18,23 +18,23 @@ import {
 import { Violation } from './violation.ts';
 
 export interface CheckerOptions {
-  /** One tree in so many goes through all checks; the others are opened and read. */
+  /** One tree in this many gets all checks; the others are opened and read. */
   readonly thoroughEvery: number;
-  /** One tree in so many has its recovery crashed. */
+  /** The recovery of one tree in this many is crashed. */
   readonly nestedEvery: number;
   /** Crash states per stop point of a recovery. */
   readonly nestedCap: number;
-  /** How often a recovery of a recovery is crashed. */
+  /** Maximum depth of crashed recoveries. */
   readonly nestedDepth: number;
 }
 
 const PROBE_VALUE = valueOf(999_999, 33);
-/** No file of a program's store grows beyond this. */
+/** Maximum size of any file of a program's store. */
 const BOUND_BYTES: number = 4 * 1024 * 1024;
 
-/** Opens what crashes leave, each tree once, and holds what is found against what is demanded. */
+/** Opens each distinct tree that a crash leaves, and compares the result with the demand. */
 export class Checker {
-  /** Hash of a tree -> digest of the state that it recovers to. */
+  /** Maps the hash of a tree to the digest of the state that it recovers to. */
   readonly known: Map<number, number> = new Map();
   readonly #factory: StoreFactory;
   readonly #options: CheckerOptions;
@@ -143,7 +143,8 @@ export class Checker {
     const first = await this.#expect(machine, found, 'I6', 'a second machine');
     await first.close();
     checkFiles(machine);
-    // The first may remove a log, and so make the second cut the reserve off the one before it.
+    // The first open may remove a log, so that the second one cuts the reserve off the preceding
+    // log.
     const second = await this.#expect(machine, found, 'I6', 'the second open');
     await second.close();
     const hash = machine.hash();
@@ -173,14 +174,14 @@ export class Checker {
     await last.close();
   }
 
-  /** I7: whatever a crash of the recovery leaves recovers to the same state. */
+  /** I7: after any crash during the recovery, the next recovery shows the same state. */
   async #crashRecovery(restart: () => CrashFs, found: State, depth: number): Promise<void> {
     const demand = new Map([[digestOf(found), found]]);
     const origin = restart();
     await this.#crashOpen(origin, demand, 'a recovery', depth);
   }
 
-  /** Opens a machine, and crashes it at each of its syncs. */
+  /** Opens a machine and crashes it at each of its syncs. */
   async #crashOpen(
     origin: CrashFs,
     demand: Demand,
@@ -206,8 +207,8 @@ export class Checker {
   }
 
   /**
-   * L1: after a kill the page cache is there. What an open shows then is a promise: it survives a
-   * power failure, although the dead process may never have synced it.
+   * L1: after a kill, the page cache remains. What an open shows then must survive a power failure,
+   * although the dead process may never have synced it.
    */
   async #judgeKill(killed: CrashFs, killDemand: Demand, demand: Demand, at: string): Promise<void> {
     this.#figures.kills++;
@@ -232,7 +233,7 @@ function told(error: unknown, where: string): Violation {
   return new Violation('I5', `${String(error)}\n  ${where}`, error);
 }
 
-/** I9: after open and close nothing is left that the store does not need. */
+/** I9: after open and close, only files that the store needs remain. */
 function checkFiles(machine: CrashFs): void {
   const snapshots: number[] = [];
   const logs: number[] = [];

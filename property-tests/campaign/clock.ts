@@ -1,15 +1,15 @@
-/** The timers of one store. They ring when a program says so. */
+/** The timers of one store. They fire when the program says so. */
 export class Clock {
   readonly #timers: Set<() => void> = new Set();
 
-  /** Returns what stops it. */
+  /** Returns a function that stops the timer. */
   start(ring: () => void): () => void {
     const timer = () => ring();
     this.#timers.add(timer);
     return () => this.#timers.delete(timer);
   }
 
-  /** All that runs rings. */
+  /** Fires all running timers. */
   ring(): void {
     const timers = [...this.#timers];
     this.#timers.clear();

@@ -42,7 +42,7 @@ const merge: Command = { kind: 'merge', wait: true };
 const mergeBeside: Command = { kind: 'merge', wait: false };
 const reopen: Command = { kind: 'reopen' };
 
-/** Short programs that between them take every path on which the store makes calls. */
+/** Short programs that together cover every code path that makes calls. */
 export const PATHS: Readonly<Record<string, Program>> = {
   commit: {
     settings: SETTINGS,
@@ -127,7 +127,7 @@ export const PATHS: Readonly<Record<string, Program>> = {
   },
 };
 
-/** Kinds that may find no simulated. */
+/** Kinds that a program may not call at all. */
 const GROWING: readonly CallKind[] = [
   'open',
   'write',
@@ -143,9 +143,12 @@ const NAME_CALLS: readonly CallKind[] = ['rename', 'unlink', 'makeDirectory', 't
 const ERRORS = ['EIO', 'ENOSPC', 'EDQUOT', 'EMFILE', 'EROFS'] as const;
 
 export interface EveryCallOptions {
-  /** `short`: the two errors that the store tells apart; `long`: all, and every crash state. */
+  /**
+   * `short`: the two errors that the store distinguishes. `long`: all errors, and every crash
+   * state.
+   */
   readonly form: 'short' | 'long';
-  /** Only each `every`-th call of a kind fails, from call `first` on. Default: all. */
+  /** Only each `every`-th call of a kind fails, starting with call `first`. Default: all. */
   readonly every?: number;
   readonly first?: number;
   readonly makeFaulty?: FaultyFileSystem | undefined;
@@ -177,7 +180,7 @@ function waysToFail(call: CallKind, nth: number, form: 'short' | 'long'): FaultR
   return rules;
 }
 
-/** Runs a program once for each call that it makes and each way in which that call can fail. */
+/** Runs a program once for each of its calls and each way in which that call can fail. */
 export class EveryCall {
   readonly #options: EveryCallOptions;
   readonly #factory: StoreFactory;
@@ -191,7 +194,7 @@ export class EveryCall {
     this.#checker = new Checker(this.#factory, judging, new Figures());
   }
 
-  /** Stops after a few failures: the first ones tell enough. */
+  /** Stops after a few failures: the first ones are enough. */
   async run(program: Program, limit = 3): Promise<EveryCallResult> {
     const failures: string[] = [];
     const { first = 1, every = 1 } = this.#options;

@@ -1,7 +1,7 @@
 import type { DirectoryHold, FileSystem, OpenFile, OpenMode } from '../../src/fs/file-system.ts';
 import type { FaultyFileSystem } from './store-factory.ts';
 
-/** Hands every call on. A faulty one overrides some of them. */
+/** Passes every call on. A faulty file overrides some of them. */
 class HonestFile implements OpenFile {
   protected readonly file: OpenFile;
 
@@ -54,12 +54,12 @@ class HonestFile implements OpenFile {
   }
 }
 
-/** What a faulty file system replaces; the rest is passed on. */
+/** The calls that a faulty file system replaces; the others are passed on. */
 interface Fault {
   readonly open?: (fs: FileSystem, path: string, mode: OpenMode) => Promise<OpenFile>;
   readonly rename?: (fs: FileSystem, from: string, to: string) => Promise<void>;
   readonly syncDirectory?: (fs: FileSystem, path: string) => Promise<void>;
-  /** Hears of names made, before they are. */
+  /** Called before a name is created. */
   readonly onName?: (kind: 'create' | 'rename', path: string) => void;
 }
 
@@ -88,7 +88,10 @@ function makeFaulty(fault: Fault): (fs: FileSystem) => FileSystem {
   });
 }
 
-/** A held directory is synced through its descriptor: a fault of that is a fault of this. */
+/**
+ * A held directory is synced through its descriptor, so a fault of `syncDirectory` applies there
+ * too.
+ */
 function makeFaultyHold(fault: Fault, fs: FileSystem, hold: DirectoryHold): DirectoryHold {
   return {
     ...hold,
@@ -98,7 +101,7 @@ function makeFaultyHold(fault: Fault, fs: FileSystem, hold: DirectoryHold): Dire
 
 const isTemporary = (path: string): boolean => path.endsWith('.tmp');
 
-/** Wraps files of these modes and paths. */
+/** Wraps files with these modes and paths. */
 function withFiles(
   wrap: (file: OpenFile, path: string, mode: OpenMode) => OpenFile,
 ): Required<Pick<Fault, 'open'>> {
@@ -131,7 +134,7 @@ class RetriesSyncs extends HonestFile {
   }
 }
 
-/** The write of the log is repeated as a sync alone: the page cache has the bytes. */
+/** Repeats the write of a log as a sync only: the page cache has the bytes. */
 class RetriesWritesAsSyncs extends RetriesSyncs {
   override async write(source: Uint8Array, position: number): Promise<number> {
     return this.file.write(source, position).catch(async () => {
@@ -160,7 +163,7 @@ class NeverSyncs extends HonestFile {
   }
 }
 
-/** Drops the directory sync that follows a name made, of logs or by renames. */
+/** Skips the directory sync after the creation of a log, or after a rename. */
 function forgetsDirectorySync(
   matches: (kind: 'create' | 'rename', path: string) => boolean,
 ): FaultyFileSystem {
@@ -179,7 +182,7 @@ function forgetsDirectorySync(
   };
 }
 
-/** Snapshots are synced, but only once they have their name. */
+/** Syncs snapshots only after they have their name. */
 const RENAMES_BEFORE_SYNC: FaultyFileSystem = makeFaulty({
   ...withFiles((file, path) => (isTemporary(path) ? new NeverSyncs(file) : file)),
   rename: async (fs, from, to) => {

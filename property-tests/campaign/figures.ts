@@ -1,17 +1,17 @@
-/** What a campaign has looked at. */
+/** Counts of what a campaign has checked. */
 export class Figures {
   programs = 0;
   stopPoints = 0;
   /** Combinations of kept names and kept data at all stop points. */
   raw = 0;
-  /** Combinations that the cap per stop point left out. */
+  /** Combinations omitted because of the cap per stop point. */
   capped = 0;
-  /** Crash states handed out; many are trees that were met before. */
+  /** Crash states generated; many are trees that were already known. */
   checked = 0;
   /** States found while a recovery was crashed. */
   nested = 0;
   kills = 0;
-  /** Trees on which the whole round of checks ran. */
+  /** Trees that got all checks. */
   thorough = 0;
   opens = 0;
   readonly #startMs: number = performance.now();

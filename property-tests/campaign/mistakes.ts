@@ -3,7 +3,7 @@ import type { Mutant } from './mutant.ts';
 import { MUTANTS } from './mutants.ts';
 import { MutatedCopy, runNode } from './mutated-copy.ts';
 
-/** What caught a planted mistake. */
+/** The failure that caught a planted mistake. */
 interface Catch {
   readonly mistake: string;
   readonly where: 'file system' | 'source';
@@ -13,7 +13,7 @@ interface Catch {
 
 const MAIN = 'property-tests/campaign/main.ts';
 const HOOK = './test/support/register-typescript.mjs';
-/** Enough for the rarest mistake, several times over. */
+/** Several times as many as the rarest mistake needs. */
 const STATES = 25_000;
 
 async function campaign(
@@ -55,7 +55,7 @@ function tell({ mistake, where, caughtBy, states }: Catch): string {
   return `| ${mistake} | ${where} | ${caughtBy ?? 'NOT CAUGHT'} | ${states} |`;
 }
 
-/** The programs in which a mistake shows. */
+/** The programs that show a mistake. */
 function programsOf({ durability, commits }: Mutant): string[] {
   return ['--durability', durability ?? 'sync', '--commits', commits ?? 'background'];
 }

@@ -2,11 +2,11 @@ import type { BatchDurability } from '../../src/index.ts';
 import { applyChanges, describeState, digestOf, type Change, type State } from './state.ts';
 import { Violation } from './violation.ts';
 
-/** What became of a batch that was handed in. `deferred`: acknowledged, and not yet durable. */
+/** The result of a batch. `deferred`: acknowledged, but not yet durable. */
 export type Fate = 'pending' | 'deferred' | 'acked' | 'not-applied' | 'unknown';
 
 /**
- * How the machine goes down: a loss of power takes what is not durable, a kill only what is not
+ * How the machine stops. A power failure loses what is not durable; a kill loses only what is not
  * visible.
  */
 export type FailureKind = 'power' | 'kill';
@@ -21,13 +21,13 @@ export interface ModelBatch {
 export type Demand = ReadonlyMap<number, State>;
 
 /**
- * What was promised. Between two opens: one base, and the batches handed in since, in order. While
- * the store is shut: the states that the next open may show.
+ * What was promised. Between two opens: one base state and the batches inserted since, in order.
+ * While the store is closed: the states that the next open may show.
  */
 export class Model {
   #bases: Demand;
   /**
-   * What the next open may show if the power stays on until then; after a kill fewer than the
+   * What the next open may show if the power stays on until then. After a kill, a subset of the
    * bases.
    */
   #shown: Demand;
@@ -47,7 +47,7 @@ export class Model {
     return batch;
   }
 
-  /** I3 and I10: in order, and nothing after a batch whose fate is unknown. */
+  /** I3 and I10: in order, and no batch after one whose fate is unknown. */
   acknowledge(batch: ModelBatch): void {
     const index = this.#batches.indexOf(batch);
     const before = this.#batches.slice(0, index);
@@ -62,18 +62,18 @@ export class Model {
     this.#cached = undefined;
   }
 
-  /** Batches handed in since the last open. */
+  /** Number of batches inserted since the last open. */
   get count(): number {
     return this.#batches.length;
   }
 
-  /** A store that closes without an error has made durable whatever it acknowledged. */
+  /** A close without an error makes all acknowledged batches durable. */
   closed(): void {
     for (const batch of this.#batches) if (batch.fate === 'deferred') batch.fate = 'acked';
     this.#cached = undefined;
   }
 
-  /** The first `count` batches are durable, as far as they were not rejected. */
+  /** The first `count` batches are durable, except rejected ones. */
   synced(count: number): void {
     const before = this.#batches.slice(0, count);
     if (before.some(({ fate }) => fate === 'pending')) {
@@ -105,9 +105,9 @@ export class Model {
   }
 
   /**
-   * What a crash may leave when `visible` is what readers see. A kill takes nothing of it; a loss
-   * of power nothing of it up to the last batch that is to be durable when it is seen. Throws when
-   * readers see what they must not.
+   * The states that a crash may leave while readers see `visible`. A kill loses none of it. A power
+   * failure loses nothing up to the last batch that must be durable when visible. Throws if readers
+   * see an illegal state.
    */
   demandOf(visible: State, failureKind: FailureKind): Demand {
     const digest = digestOf(visible);
@@ -128,8 +128,8 @@ export class Model {
   }
 
   /**
-   * The states after each prefix of the batches, in order; those that `isOptional` may be missing.
-   * Also the batches of which each of these states but the first has one more.
+   * The states after each prefix of the batches, in order; batches for which `isOptional` is true
+   * may be missing. Also the batch that each state after the first adds.
    */
   #prefixes(isOptional: (fate: Fate) => boolean): { states: State[]; optional: ModelBatch[] } {
     const states: State[] = [];
@@ -149,8 +149,8 @@ export class Model {
   }
 
   /**
-   * The store was shut, or the machine went down: the next open may show any of `shown`, and any of
-   * `demand` if the power goes before it ends.
+   * The store was closed, or the machine stopped. The next open may show any state of `shown`, and
+   * any of `demand` if the power fails during the open.
    */
   shut(demand: Demand = this.demand(), shown: Demand = demand): void {
     this.#bases = demand;

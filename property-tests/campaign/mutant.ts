@@ -1,16 +1,17 @@
-/** A mistake in the logic: one place of the source, found by a text that occurs there only. */
+/**
+ * A mistake in the logic: a change at one place of the source, identified by a text that is unique
+ * there.
+ */
 export interface Mutant {
   readonly file: string;
   readonly find: string;
   readonly replace: string;
-  /** What keeps the mistake from being made, and goes with it. */
+  /** A second change, needed so that the mistake is made. */
   readonly also?: Pick<Mutant, 'file' | 'find' | 'replace'>;
-  /**
-   * In which programs it shows. Default: those in which every batch is durable when acknowledged.
-   */
+  /** Durability of the programs that show it. Default: every batch is durable when acknowledged. */
   readonly durability?: 'deferred';
-  /** In programs whose batches are written by calls that block. */
+  /** It shows in programs whose batches are written with blocking calls. */
   readonly commits?: 'inline';
-  /** A test that must catch it, where no crash can. */
+  /** A test that must catch it, if no crash can. */
   readonly test?: string;
 }

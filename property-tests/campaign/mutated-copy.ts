@@ -17,7 +17,7 @@ const COPIED = [
   'tsconfig.check.json',
 ];
 
-/** A copy of the sources in which one place at a time is changed. */
+/** A copy of the sources in which one mistake at a time is planted. */
 export class MutatedCopy {
   readonly directory: string;
 
@@ -29,7 +29,7 @@ export class MutatedCopy {
     const directory = await mkdtemp(join(tmpdir(), 'lodestore-mistakes-'));
     for (const name of COPIED)
       await cp(join(ROOT, name), join(directory, name), { recursive: true });
-    // Links to the packages, but a place of its own for compiled sources.
+    // Links to the packages, but with a separate place for compiled sources.
     await mkdir(join(directory, 'node_modules'));
     for (const name of await readdir(join(ROOT, 'node_modules'))) {
       if (name.startsWith('.') && name !== '.bin') continue;
@@ -43,7 +43,7 @@ export class MutatedCopy {
     const restores: (() => Promise<void>)[] = [];
     for (const place of places) restores.push(await this.#change(place));
     return async () => {
-      // Two places may be in one file: the last change goes first.
+      // Both changes may be in one file, so the last one is undone first.
       for (const restore of restores.toReversed()) await restore();
     };
   }
@@ -68,7 +68,7 @@ export class MutatedCopy {
   }
 }
 
-/** Runs Node in a copy, and resolves when it has ended. */
+/** Runs Node in a copy. Resolves when the process has ended. */
 export function runNode(
   directory: string,
   args: readonly string[],

@@ -8,8 +8,8 @@ import { Violation } from './violation.ts';
 const ELSEWHERE = '/elsewhere';
 
 /**
- * The process stands still for longer than its lease. `rings`: its timer finds out, and not the
- * next write. Nobody else has the store meanwhile.
+ * Pauses the process for longer than its lease. `rings`: the timer notices it first, not the next
+ * write. No other host uses the store meanwhile.
  */
 export function pause({ machine }: SimulatedMachine, directory: string, rings: boolean): void {
   const lease = `${directory}/lodestore.lease`;
@@ -18,9 +18,9 @@ export function pause({ machine }: SimulatedMachine, directory: string, rings: b
 }
 
 /**
- * Runs `work` while the store's directory is away, and another one has its path; then puts it back.
- * No crash between is looked at: the store would have to be looked for in two places.
- * @throws Violation I5 when a name is made in the other directory
+ * Runs `work` while the store's directory is moved away and another one has its path. Then moves it
+ * back. Crashes in between are not checked, because the store could be in two places.
+ * @throws Violation I5 if a name is created in the other directory
  */
 export async function moveAway(
   simulated: SimulatedMachine,
@@ -45,9 +45,9 @@ export async function moveAway(
 }
 
 /**
- * Another process opens the store to read it, beside the writer: what it sees is legal after a
- * crash now, and nothing durable is missing. It may only be refused because the directory does not
- * hold still.
+ * Another process opens the store read-only beside the writer. It must see a state that is legal
+ * after a crash now, with everything durable. It may only be refused because the directory keeps
+ * changing.
  */
 export async function readBeside(
   factory: StoreFactory,

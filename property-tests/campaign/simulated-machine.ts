@@ -5,31 +5,27 @@ import type { Demand, FailureKind } from './model.ts';
 import type { Settings } from './program.ts';
 import { Violation } from './violation.ts';
 
-/**
- * Rounds of the event loop without a single call after which nothing can be on its way any more.
- */
+/** After this many rounds of the event loop without a call, nothing can still be in progress. */
 const MAX_IDLE_ROUNDS = 200;
-/**
- * Where merges do not keep up, a write is held up by a timer of the machine, for a second at most.
- */
+/** If merges cannot keep up, a timer of the machine delays a write, for at most a second. */
 const LONGEST_DELAY_MS = 3_000;
-/** A kill costs several opens to check: only every so-many-th stop point gets one. */
+/** Checking a kill takes several opens, so only one stop point in this many gets one. */
 const POINTS_PER_KILL = 6;
 
 export interface MachineOptions {
-  /** Crash states per stop point; above that, a sample. */
+  /** Crash states per stop point; above this number, a sample. */
   readonly cap: number;
   readonly seed: number;
   readonly tear: 'sector' | 'byte';
-  /** All states of one stop point in so many, the worst one of the others. */
+  /** One stop point in this many gets all states; the others get the worst state. */
   readonly statesEvery: number;
 }
 
-/** The machine that a program runs on, and all that happens to it. */
+/** The machine that a program runs on, and its stop points. */
 export class SimulatedMachine {
   readonly stopPoints: StopPoint[] = [];
   machine: CrashFs;
-  /** Counts machines: what an earlier one still reports is of no interest. */
+  /** Counts machines: reports of earlier ones are ignored. */
   generation = 0;
   aborted = false;
   readonly #settings: Settings;
@@ -44,7 +40,7 @@ export class SimulatedMachine {
   #alarmAfter = 0;
   failure: Violation | undefined;
 
-  /** `demand` is asked at each stop point; it may throw a violation. */
+  /** `demand` is called at each stop point. It may throw a violation. */
   constructor(
     settings: Settings,
     options: MachineOptions,
@@ -72,7 +68,7 @@ export class SimulatedMachine {
     };
   }
 
-  /** Puts a ballast on a disk that can be filled, and fills it again if it was full. */
+  /** Puts a ballast on a limited disk, and fills the disk again if it was full. */
   async fit(): Promise<void> {
     if (this.#settings.disk === 'endless') return;
     await this.quietly(async () => {
@@ -81,7 +77,7 @@ export class SimulatedMachine {
     });
   }
 
-  /** Leaves `freeBytes` of a limited disk. */
+  /** Leaves `freeBytes` on a limited disk. */
   async fill(freeBytes: number | 'all'): Promise<void> {
     if (this.#ballast === undefined || this.aborted) return;
     this.#freeBytes = freeBytes;
@@ -93,7 +89,7 @@ export class SimulatedMachine {
   }
 
   /**
-   * Nothing is noted at the syncs of `action`; of `none`, nor at what is acknowledged meanwhile.
+   * Records no stop points during `action`. With `none`, acknowledgements are not recorded either.
    */
   async quietly(action: () => Promise<void>, recording: 'off' | 'none' = 'off'): Promise<void> {
     this.#recording = recording;
@@ -101,7 +97,7 @@ export class SimulatedMachine {
     this.#recording = 'on';
   }
 
-  /** The machine goes down and another comes up with what is left. Undefined choices are a kill. */
+  /** Stops the machine and starts another one with what remains. Undefined choices mean a kill. */
   async restart(choices: readonly number[] | undefined): Promise<void> {
     const old = this.machine;
     this.#nextGeneration();
@@ -111,7 +107,7 @@ export class SimulatedMachine {
     await this.fit();
   }
 
-  /** Runs `ring` at the `nth` crash point from now. */
+  /** Calls `ring` at the `nth` crash point from now. */
   setAlarm(nth: number, ring: ((machine: CrashFs) => void) | undefined): void {
     this.#alarmAfter = nth;
     this.#alarm = ring;
@@ -124,7 +120,7 @@ export class SimulatedMachine {
     this.#scheduler = new SeededScheduler(this.#settings.schedulerSeed + this.generation);
   }
 
-  /** Notes all crash states of this stop point. */
+  /** Records all crash states of this stop point. */
   look(at: string): void {
     this.note(() => {
       const { cap, seed, tear, statesEvery } = this.#options;
@@ -134,7 +130,7 @@ export class SimulatedMachine {
         return;
       }
       const states = this.machine.crashStates({ cap, seed: seed + this.#seen, tear });
-      // The leases of this stop point are kept with it: they are not part of the disk.
+      // The leases are recorded too, because they are not part of the disk.
       const machine = this.machine.kill({ trace: false });
       this.stopPoints.push({ kind: 'states', at, machine, states, demand });
       if ((this.#seen + this.#settings.schedulerSeed) % POINTS_PER_KILL > 0) return;
@@ -143,14 +139,14 @@ export class SimulatedMachine {
     });
   }
 
-  /** Notes the worst crash of this stop point. */
+  /** Records the worst crash of this stop point. */
   lookAtWorst(at: string): void {
     if (this.#recording === 'none') return;
     const machine = this.machine.minimalCrash({ trace: false });
     this.stopPoints.push({ kind: 'minimal', at, machine, demand: this.#demand('power') });
   }
 
-  /** Keeps the first violation: callbacks have nobody to throw to. */
+  /** Keeps the first violation, because a callback has no caller to throw to. */
   note(action: () => void): void {
     if (this.failure !== undefined) return;
     try {
@@ -167,7 +163,7 @@ export class SimulatedMachine {
     if (this.failure !== undefined) throw this.failure;
   }
 
-  /** I5: nothing hangs. Rejects when the machine stands still and the promise is not settled. */
+  /** I5: nothing hangs. Rejects if the machine is idle and the promise is not settled. */
   async bounded<T>(promise: Promise<T>, what: string): Promise<T> {
     const settled: unknown[] = [];
     const settle = () => settled.push(what);

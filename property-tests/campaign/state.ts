@@ -2,8 +2,8 @@ import type { MetadataStore, Update } from '../../src/index.ts';
 import { Violation } from './violation.ts';
 
 /**
- * What one update of a program does. The size -1 deletes the key, -2 it and the next of KEYS as
- * one range, and so on.
+ * One update of a program. Size -1 deletes the key, -2 deletes it and the next of KEYS as one
+ * range, and so on.
  */
 export interface Op {
   /** Index into KEYS. */
@@ -12,7 +12,7 @@ export interface Op {
   readonly size: number;
 }
 
-/** Keys of all programs: neighbours, gaps, and both ends of u64. */
+/** Keys of all programs: adjacent ones, gaps, and both ends of u64. */
 export const KEYS: readonly bigint[] = [
   ...Array.from({ length: 12 }, (_, i) => BigInt(i)),
   0x1_0000_0000n,
@@ -21,26 +21,26 @@ export const KEYS: readonly bigint[] = [
   0xffff_ffff_ffff_ffffn,
 ];
 
-/** A key of its own for what checks write behind a program. */
+/** A separate key for checks that write after a program. */
 export const PROBE_KEY = 0x7777_7777n;
 
 const INDEX_OF_KEY = new Map([...KEYS, PROBE_KEY].map((key, index) => [key, index]));
 
-/** Index of a key -> its value. Values are unique, and say what the data must be. */
+/** Maps the index of a key to its value. Values are unique and determine the data. */
 export type State = ReadonlyMap<number, number>;
 
 const SIZE_RANGE = 65_536;
 const dataByValue = new Map<number, Uint8Array>();
 
-/** The value of the `serial`-th update of a program. Serials count from 1. */
+/** The value of the update number `serial` of a program. Serials start at 1. */
 export function valueOf(serial: number, size: number): number {
   return serial * SIZE_RANGE + size;
 }
 
-/** Data of this length always compress well: they fill memory sooner than logs. */
+/** Data of this length always compress well, so they fill memory sooner than logs. */
 export const HOT_BYTES = 9_000;
 
-/** Half of the values have data that compresses well, the others have noise. */
+/** Half of the values have data that compresses well; the others have noise. */
 export function dataOf(value: number): Uint8Array {
   let data = dataByValue.get(value);
   if (data !== undefined) return data;
@@ -68,7 +68,7 @@ export function toUpdates(changes: readonly Change[]): Update[] {
   });
 }
 
-/** An update with its value; 0 deletes the key, or all from it up to the key `to`. */
+/** An update with its value. 0 deletes the key, or all keys from it up to the key `to`. */
 export interface Change {
   readonly key: number;
   readonly value: number;
@@ -91,7 +91,7 @@ export function applyChanges(state: State, changes: readonly Change[]): State {
   return next;
 }
 
-/** 53 bits that stand for a state. */
+/** Computes 53-bit digests of states. */
 export class Digester {
   #a = 0x1b87_3593;
   #b = 0x85eb_ca6b | 0;
@@ -130,7 +130,7 @@ function compareKeys(a: number, b: number): number {
   return left < right ? -1 : Number(left > right);
 }
 
-/** Reads a whole store. Throws a violation when a record is not as any program wrote it. */
+/** Reads a whole store. Throws a violation if no program can have written a record. */
 export function readState(store: MetadataStore): Map<number, number> {
   const state = new Map<number, number>();
   for (const [key, record] of store.entries()) {
@@ -151,7 +151,7 @@ export function readState(store: MetadataStore): Map<number, number> {
   return state;
 }
 
-/** A state as text, for a failing run. */
+/** A state as text, for the report of a failing run. */
 export function describeState(state: State): string {
   const told = [...state].map(([key, value]) => {
     return `${ALL_KEYS[key]}=#${Math.floor(value / SIZE_RANGE)}+${value % SIZE_RANGE}`;

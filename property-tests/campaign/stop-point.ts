@@ -1,9 +1,9 @@
 import type { CrashFs, CrashStates } from '../../src/testing/index.ts';
 import type { Demand } from './model.ts';
 
-/** A point at which the machine may stop, with what is demanded of what is left. */
+/** A point at which the machine may stop, with the demand on what remains. */
 export type StopPoint =
-  /** A power failure: any of these. */
+  /** A power failure with any of these states. */
   | {
       readonly kind: 'states';
       readonly at: string;
@@ -12,8 +12,7 @@ export type StopPoint =
       readonly demand: Demand;
     }
   /**
-   * One power failure, the worst; or a kill, after which everything visible is as volatile as
-   * before.
+   * One state: the worst power failure, or a kill, after which everything visible stays volatile.
    */
   | {
       readonly kind: 'minimal';
@@ -25,7 +24,7 @@ export type StopPoint =
       readonly kind: 'killed';
       readonly at: string;
       readonly machine: CrashFs;
-      /** Of a loss of power that follows the kill. */
+      /** The demand after a power failure that follows the kill. */
       readonly demand: Demand;
       readonly killDemand: Demand;
     };

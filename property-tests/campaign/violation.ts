@@ -1,4 +1,4 @@
-/** A promise of the store that did not hold. `rule` names an invariant of CONTRIBUTING.md. */
+/** A promise of the store that was broken. `rule` names an invariant of CONTRIBUTING.md. */
 export class Violation extends Error {
   override readonly name: string = 'Violation';
   readonly rule: string;

@@ -17,7 +17,7 @@ const record: fc.Arbitrary<OwnerRecord> = fc.record({
   epoch: optional(fc.maxSafeNat()),
 });
 
-test('an owner record comes back as it was written', () => {
+test('an owner record is read back unchanged', () => {
   fc.assert(
     fc.property(record, (owner) => {
       expect(decodeOwnerRecord(encodeOwnerRecord(owner))).toEqual(owner);
@@ -25,7 +25,7 @@ test('an owner record comes back as it was written', () => {
   );
 });
 
-test('of two records written over each other in part, none or one whole one is read', () => {
+test('of two records that partly overwrite each other, none or a whole one is read', () => {
   fc.assert(
     fc.property(record, record, fc.nat(600), fc.nat(600), (one, other, from, length) => {
       const mixed = encodeOwnerRecord(one);
@@ -40,7 +40,7 @@ test('of two records written over each other in part, none or one whole one is r
   );
 });
 
-test('garbage is no owner record', () => {
+test('garbage is not an owner record', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 600 }), (garbage) => {
       expect(decodeOwnerRecord(garbage)).toBeUndefined();
@@ -48,7 +48,7 @@ test('garbage is no owner record', () => {
   );
 });
 
-test('a checksum under another line makes no owner record', () => {
+test('a checksum after another line does not make an owner record', () => {
   fc.assert(
     fc.property(record, fc.json(), (owner, json) => {
       const text = new TextDecoder().decode(encodeOwnerRecord(owner));

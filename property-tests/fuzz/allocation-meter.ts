@@ -1,4 +1,4 @@
-/** Constructors through which the code under test allocates memory in bulk. */
+/** Constructors that allocate memory in bulk. */
 const NAMES = [
   'ArrayBuffer',
   'Uint8Array',
@@ -9,16 +9,15 @@ const NAMES = [
 
 type Constructor = new (...parameters: never[]) => object;
 
-/** No decoder may ever ask for more at once: it is refused before the machine feels it. */
+/** No decoder may request more at once. The request fails before the machine runs out of memory. */
 const HARD_LIMIT_BYTES = 512 * 1024 * 1024;
 
 /**
- * Counts what is asked for in typed arrays and buffers, at the moment when it is asked for: what
- * the collector gives back in between does not hide it, and lengths that cannot be had are seen
- * too.
+ * Counts the bytes of typed arrays and buffers when they are requested. Garbage collection between
+ * requests does not hide them, and impossible lengths are counted, too.
  */
 export class AllocationMeter {
-  /** Sum over all allocations since the last reset, in bytes. */
+  /** Sum of all allocations since the last reset, in bytes. */
   totalBytes = 0;
   largestBytes = 0;
   readonly #originals = new Map<string, unknown>();
@@ -50,7 +49,7 @@ export class AllocationMeter {
   }
 
   #count(first: unknown, unitBytes: number): void {
-    // A buffer is looked at, not allocated; of anything else with a length, that much is copied.
+    // A view of a buffer allocates nothing; anything else with a length is copied.
     if (first instanceof ArrayBuffer || first instanceof SharedArrayBuffer) return;
     const count = typeof first === 'number' ? first : lengthOf(first);
     const bytes = count * unitBytes;

@@ -5,7 +5,7 @@ import type { Random } from '../../src/testing/engine/random.ts';
 import { disturb, mutated, oneIn, pick } from './mutation.ts';
 import { compressed, decompressedWhole } from './stored-payload.ts';
 
-/** The stored payloads of an ancestor's file, as far as its frames verify. */
+/** The stored payloads of an ancestor's file, up to the first invalid frame. */
 export function ancestorPayloads(bytes: Uint8Array): Uint8Array[] {
   const payloads: Uint8Array[] = [];
   for (let offset = 0; ;) {
@@ -16,7 +16,7 @@ export function ancestorPayloads(bytes: Uint8Array): Uint8Array[] {
   }
 }
 
-/** A file of these payloads, with lengths and checksums that hold. */
+/** A file with these payloads and valid lengths and checksums. */
 export function ancestorFile(payloads: readonly Uint8Array[]): Uint8Array {
   const parts = payloads.flatMap((payload) => {
     const head = new Uint8Array(8 + payload.length);
@@ -41,7 +41,7 @@ function disturbAncestorRows(random: Random, rows: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** Changes what a payload holds, or its bytes as they are stored. */
+/** Changes the contents of a payload, or its stored bytes. */
 export function disturbAncestorPayload(random: Random, payload: Uint8Array): Uint8Array {
   const rows = decompressedWhole(payload);
   if (rows === undefined || oneIn(random, 3)) return mutated(random, payload, payload);
@@ -51,7 +51,7 @@ export function disturbAncestorPayload(random: Random, payload: Uint8Array): Uin
   return compressed(changed);
 }
 
-/** Changes an ancestor's file under checksums that hold. */
+/** Changes an ancestor's file and keeps its checksums valid. */
 export function disturbAncestorFile(random: Random, bytes: Uint8Array): Uint8Array {
   const payloads = ancestorPayloads(bytes);
   if (payloads.length === 0) return mutated(random, bytes, bytes);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parseFileName } from '../../src/format/file-name.ts';
 import { ANCESTOR, goldenNames, V1 } from '../../test/support/golden.ts';
 
-/** A golden directory's files by name, with the zeros reserved behind them cut short. */
+/** The files of a golden directory by name, with shortened zeros at their ends. */
 export interface CorpusDirectory {
   readonly name: string;
   readonly isAncestor: boolean;
@@ -41,7 +41,7 @@ export function readCorpus(): CorpusDirectory[] {
   );
 }
 
-/** Logs and snapshots of the corpus; the same bytes once. */
+/** The logs and snapshots of the corpus, without duplicates. */
 export function filesOf(corpus: readonly CorpusDirectory[], limitBytes: number): CorpusFile[] {
   const files = new Map<string, CorpusFile>();
   for (const { files: named, isAncestor } of corpus) {

@@ -6,7 +6,7 @@ export interface FileCoverage {
   readonly totalBytes: number;
 }
 
-/** Which blocks of the source ran, as the engine counts them. */
+/** Which blocks of the source ran, as counted by V8. */
 export class Coverage {
   readonly #session = new Session();
 
@@ -16,7 +16,7 @@ export class Coverage {
     this.#session.post('Profiler.startPreciseCoverage', { callCount: false, detailed: true });
   }
 
-  /** Coverage of the files whose path holds one of these folders. */
+  /** Coverage of the files in one of these folders. */
   take(folders: readonly string[]): FileCoverage[] {
     let scripts: Profiler.ScriptCoverage[] = [];
     this.#session.post('Profiler.takePreciseCoverage', (error, result) => {
@@ -31,7 +31,9 @@ export class Coverage {
   }
 }
 
-/** Blocks are nested, inner ones behind outer ones: the last one that holds a byte decides. */
+/**
+ * Blocks are nested, with inner ones after outer ones: the last block that contains a byte counts.
+ */
 function fileCoverage({ url, functions }: Profiler.ScriptCoverage): FileCoverage {
   const ranges = functions.flatMap((each) => each.ranges);
   const totalBytes = Math.max(...ranges.map((range) => range.endOffset), 0);

@@ -3,14 +3,14 @@ import { dirname } from 'node:path';
 import { formatInput } from './fuzz-input.ts';
 import type { FuzzFailure } from './fuzzer.ts';
 
-/** From the package's directory. Not under version control. */
+/** Relative to the package's directory. Not under version control. */
 export const FAILURES = '.scratch/fuzz';
 
 export function failurePath(seed: number): string {
   return `${FAILURES}/seed-${seed}.json`;
 }
 
-/** Writes a failing input down; returns what to tell. */
+/** Writes a failing input to a file. Returns the text of the report. */
 export function keepFailure(failure: FuzzFailure, path: string): string[] {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, formatInput(failure.target, failure.input));

@@ -14,7 +14,7 @@ import {
 import { TRAILER_BYTES } from '../../src/format/snapshot-index.ts';
 import { compressed, decompressed } from './stored-payload.ts';
 
-/** Fields of a frame header that follow from other bytes, by offset. */
+/** Offsets of the frame header fields that are computed from other bytes. */
 export const PAYLOAD_BYTES_AT = 8;
 export const DECODED_BYTES_AT = 12;
 export const CHAIN_AT = 32;
@@ -22,26 +22,26 @@ const PAYLOAD_CHECKSUM_AT = 36;
 const CHECKSUM_AT: number = FRAME_HEADER_BYTES - 4;
 
 export interface FrameModel {
-  /** The header's bytes; what follows from other bytes is put right when the file is built. */
+  /** The header's bytes; computed fields are corrected when the file is built. */
   readonly head: Uint8Array;
-  /** Decoded where that was possible; else as stored. */
+  /** Decoded if possible; else as stored. */
   payload: Uint8Array;
   readonly isDecoded: boolean;
-  /** Offsets of fields that are left as they stand in `head`. */
+  /** Offsets of fields that keep their value in `head`. */
   readonly forged: Set<number>;
-  /** Changes the payload as it is stored, under a checksum that holds. */
+  /** Changes the stored payload; the checksum is computed afterwards. */
   disturbStored: ((stored: Uint8Array) => Uint8Array) | undefined;
 }
 
-/** A file of ours taken apart, so that it can be put together again around whatever was changed. */
+/** One of our files as parts that can be changed and assembled again. */
 export interface FileModel {
   readonly kind: FileKind;
   readonly number: number;
   readonly header: Uint8Array;
   readonly frames: FrameModel[];
-  /** What follows the frames: zeros, junk, or a snapshot's trailer. */
+  /** The bytes after the frames: zeros, junk, or a snapshot's trailer. */
   tail: Uint8Array;
-  /** Whether sequences and counts are put right, so that readers get as far as the rows. */
+  /** Whether sequences and counts are corrected, so that readers reach the rows. */
   renumbers: boolean;
 }
 
@@ -61,10 +61,7 @@ function frameOf(head: Uint8Array, stored: Uint8Array): FrameModel {
   };
 }
 
-/**
- * Takes a log or snapshot of ours apart as far as frames follow one another; undefined without a
- * header.
- */
+/** Parses a log or snapshot up to the first invalid frame; undefined without a valid header. */
 export function parseFile(
   bytes: Uint8Array,
   kind: FileKind,
@@ -85,7 +82,7 @@ export function parseFile(
   return { kind, number, header, frames, tail: bytes.slice(offset), renumbers: true };
 }
 
-/** Puts a file together, with every checksum, length and offset right that is not forged. */
+/** Builds a file in which every checksum, length and offset is correct unless forged. */
 export function buildFile(model: FileModel): Uint8Array {
   return new FileBuilder(model).build();
 }
@@ -167,7 +164,7 @@ class FileBuilder {
     }
   }
 
-  /** Lets the index name the chunks as they stand, and what they hold where they can be decoded. */
+  /** Makes the index describe the chunks in the file, and their contents if they can be decoded. */
   #index(frame: FrameModel): void {
     if (!this.#model.renumbers || frame.forged.size > 0) return;
     const payload = new Uint8Array(40 * this.#chunks.length + 32);

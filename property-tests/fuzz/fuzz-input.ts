@@ -1,13 +1,10 @@
-/**
- * What one execution is given: files by name, and the numbers that a decoder takes beside its
- * bytes.
- */
+/** The input of one execution: files by name, and numeric parameters of the decoder. */
 export interface FuzzInput {
   readonly files: ReadonlyMap<string, Uint8Array>;
   readonly parameters: Readonly<Record<string, number>>;
 }
 
-/** The name of the only file where a decoder takes bytes. */
+/** The file name for decoders that take bytes. */
 export const BYTES = 'bytes';
 
 const NOTHING = new Uint8Array(0);
@@ -20,12 +17,12 @@ export function bytesOf(input: FuzzInput): Uint8Array {
   return input.files.get(BYTES) ?? NOTHING;
 }
 
-/** A parameter; 0 where a written input does not have it. */
+/** A parameter; 0 if the stored input does not have it. */
 export function parameterOf(input: FuzzInput, name: string): number {
   return input.parameters[name] ?? 0;
 }
 
-/** An input as text, which `parseInput` reads, for the file that is kept of a failure. */
+/** An input as text that `parseInput` reads, for the file of a failure. */
 export function formatInput(target: string, input: FuzzInput): string {
   const files = Object.fromEntries(
     [...input.files].map(([name, bytes]) => [name, Buffer.from(bytes).toString('base64')]),

@@ -4,20 +4,20 @@ import type { FuzzInput } from './fuzz-input.ts';
 import { pick } from './mutation.ts';
 import { check, type Target } from './target.ts';
 
-/** Time on a core for one execution. Generous: the slowest take a hundredth of it. */
+/** CPU time limit of one execution, a hundred times what the slowest takes. */
 const MAX_CPU_MS = 5_000;
 
-/** Inputs kept per target beside its seeds. */
+/** Maximum number of inputs kept per target besides its seeds. */
 const MAX_KEPT = 400;
 
-/** Memory of the process that is not given back: five times what long runs take. */
+/** Limit of the process's resident memory: five times what long runs take. */
 const MAX_RESIDENT_BYTES = 1536 * 1024 * 1024;
 const RESIDENT_EVERY = 512;
 
 export interface TargetFigures {
   executions: number;
   busyMs: number;
-  /** How often each outcome was met, numbers in it left out. */
+  /** The number of executions with each outcome, ignoring numbers in its text. */
   readonly outcomes: Map<string, number>;
   kept: number;
 }
@@ -35,15 +35,14 @@ interface Lane {
 }
 
 /**
- * Runs targets in turn with mutated inputs until `shouldEnd`, or something fails. Inputs with
- * outcomes that no other had are kept, and changed further. The sequence of inputs follows from the
- * seed alone.
+ * Runs targets in turn with mutated inputs until `shouldEnd` or a failure. Inputs with new outcomes
+ * are kept and mutated further. The sequence of inputs depends only on the seed.
  */
 export class Fuzzer {
   readonly #random: Random;
   readonly #meter: AllocationMeter;
   readonly #lanes: readonly Lane[];
-  /** Told of each input before it is run, for whoever watches over hangs. */
+  /** Called before each input runs, for the watchdog. */
   readonly #onBegin: (target: string, input: FuzzInput) => void;
   #untilLook = RESIDENT_EVERY;
 

@@ -1,6 +1,6 @@
 /**
- * `npm run fuzz -- [--minutes 1] [--seed n] [--target name]`: feeds changed bytes to every decoder
- * and to whole directories. `--replay FILE` runs an input that was written down once more.
+ * `npm run fuzz -- [--minutes 1] [--seed n] [--target name]` feeds mutated bytes to every decoder
+ * and to whole directories. `--replay FILE` runs a stored input again.
  */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';

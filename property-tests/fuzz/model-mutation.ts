@@ -11,7 +11,7 @@ import {
 } from './file-model.ts';
 import { disturb, mutated, mutatedInPlace, noise, oneIn, pick } from './mutation.ts';
 
-/** Offset and width of each field, as the format describes them. */
+/** Offset and width of a field in the format. */
 type Field = readonly [offset: number, widthBytes: number];
 
 export const FILE_HEADER_FIELDS: readonly Field[] = [
@@ -66,7 +66,7 @@ export const TRAILER_FIELDS: readonly Field[] = [
   [36, 4],
   [40, 4],
 ];
-/** Of a row: key, value, length of its data. */
+/** Fields of a row: key, value, length of its data. */
 const ROW_FIELDS: readonly Field[] = [
   [0, 8],
   [8, 8],
@@ -84,7 +84,7 @@ function disturbField(
   return offset;
 }
 
-/** Offsets of the rows, as far as there are whole ones. */
+/** Offsets of the whole rows. */
 function rowOffsets(rows: Uint8Array): number[] {
   const view = viewOf(rows);
   const offsets: number[] = [];
@@ -147,7 +147,7 @@ function reorder(random: Random, frames: FrameModel[]): void {
   if (frame !== undefined && !oneIn(random, 3)) frames.splice(to, 0, copyOf(frame));
 }
 
-/** Counts of a group are two fields that only mean something together with the rows. */
+/** The two counts of a group are only consistent with the rows together. */
 function recount(random: Random, frame: FrameModel): void {
   const view = viewOf(frame.head);
   if (kindOf(frame) !== FRAME_BATCHES) return;
@@ -155,7 +155,7 @@ function recount(random: Random, frame: FrameModel): void {
   if (oneIn(random, 2)) view.setUint32(24, 1, true);
 }
 
-/** Changes a file in one to three places, before its checksums are put right. */
+/** Changes a file in one to three places, before its checksums are computed. */
 export function disturbFile(random: Random, model: FileModel): void {
   model.renumbers = !oneIn(random, 4);
   for (let steps = 1 + random.below(3); steps > 0; steps--) {

@@ -2,7 +2,7 @@ import { viewOf } from '../../src/base/bytes.ts';
 import { MAX_FRAME_DECODED_BYTES } from '../../src/base/limits.ts';
 import type { Random } from '../../src/testing/engine/random.ts';
 
-/** Inputs stay small: speed finds more than size. */
+/** Inputs stay small: many short executions find more than few long ones. */
 const MAX_INPUT_BYTES = 128 * 1024;
 
 const U32: readonly number[] = [
@@ -53,7 +53,7 @@ export function noise(random: Random, lengthBytes: number): Uint8Array {
   return bytes;
 }
 
-/** A number near a bound, near what stands there, or any. */
+/** A number near a limit, near the current value, or any. */
 export function strangeU32(random: Random, present: number): number {
   switch (random.below(4)) {
     case 0:
@@ -80,7 +80,9 @@ export function strangeU64(random: Random, present: bigint): bigint {
   }
 }
 
-/** Puts a strange number into the field of `width` bytes (1, 2, 4 or 8) at `offset`, if it fits. */
+/**
+ * Puts an unusual number into the field of `width` bytes (1, 2, 4 or 8) at `offset`, if it fits.
+ */
 export function disturb(random: Random, bytes: Uint8Array, offset: number, width: number): void {
   if (offset + width > bytes.length) return;
   const view = viewOf(bytes);
@@ -147,9 +149,7 @@ const RESIZING: readonly Step[] = [
   },
 ];
 
-/**
- * A copy with one to eight changes; `other` is what pieces are taken from. Its length may change.
- */
+/** A copy with one to eight changes, with pieces from `other`. Its length may change. */
 export function mutated(random: Random, original: Uint8Array, other: Uint8Array): Uint8Array {
   let bytes: Uint8Array = original.slice();
   for (let steps = 1 + random.below(8); steps > 0; steps--) {
@@ -160,7 +160,7 @@ export function mutated(random: Random, original: Uint8Array, other: Uint8Array)
   return bytes;
 }
 
-/** As `mutated`, with the length kept. */
+/** As `mutated`, but keeps the length. */
 export function mutatedInPlace(random: Random, original: Uint8Array): Uint8Array {
   let bytes: Uint8Array = original.slice();
   if (bytes.length === 0) return bytes;

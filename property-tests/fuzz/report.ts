@@ -25,7 +25,7 @@ export function figureLines(
   return lines;
 }
 
-/** Code that ran, in bytes of source, per file. */
+/** The source code that ran, in bytes per file. */
 export function coverageLines(files: readonly FileCoverage[]): string[] {
   const lines = ['covered code:'];
   for (const { file, coveredBytes, totalBytes } of files) {

@@ -1,7 +1,7 @@
 import type { Random } from '../../src/testing/engine/random.ts';
 import type { FuzzInput } from './fuzz-input.ts';
 
-/** A promise that did not hold for an input. */
+/** A promise that was broken for an input. */
 export class Violation extends Error {
   override readonly name: string = 'Violation';
 }
@@ -10,24 +10,21 @@ export function check(condition: boolean, promise: string): asserts condition {
   if (!condition) throw new Violation(promise);
 }
 
-/** What an execution came to, and the most it may have asked for in typed arrays. */
+/** The outcome of an execution, and the maximum allocation that it allows. */
 export interface Outcome {
-  /**
-   * A phrase; inputs that lead to new ones are kept and changed further. Numbers in it do not
-   * count.
-   */
+  /** A phrase. Inputs with a new phrase are kept and mutated further. Numbers in it are ignored. */
   readonly text: string;
-  /** Bytes in all allocations together. */
+  /** Limit of all allocations together, in bytes. */
   readonly boundBytes: number;
 }
 
-/** Something that is fed with bytes. */
+/** Code under test that is fed with bytes. */
 export interface Target {
   readonly name: string;
-  /** Executions before the next target's turn: the cheaper, the more. */
+  /** Executions per turn; more for cheaper targets. */
   readonly perTurn: number;
   readonly seeds: readonly FuzzInput[];
   mutate(random: Random, input: FuzzInput): FuzzInput;
-  /** Throws `Violation`, or whatever the code under test must not throw. */
+  /** Throws `Violation`, or an error that the code under test must not throw. */
   run(input: FuzzInput): Outcome | Promise<Outcome>;
 }

@@ -11,13 +11,13 @@ import type { CorpusDirectory } from './corpus.ts';
 
 const MASK = 2n ** 64n - 1n;
 
-/** A number for a record; those of different records differ, but for one chance in 2^48. */
+/** A hash of a record; equal for different records with a probability of 2^-48. */
 export function recordHash(key: bigint, value: bigint, data: Uint8Array): bigint {
   const digest = createHash('sha1').update(`${key} ${value} `).update(data).digest();
   return BigInt(digest.readUIntBE(0, 6));
 }
 
-/** A set of records as a number that does not depend on their order. */
+/** A hash of a set of records, independent of their order. */
 export class StateDigest {
   #sum = 0n;
   readonly #hashes = new Map<bigint, bigint>();
@@ -40,9 +40,9 @@ export class StateDigest {
   }
 }
 
-/** What an undamaged directory could ever have shown. */
+/** All states that an undamaged directory could have shown. */
 export interface Truth {
-  /** Digests of the states after each group, beginning with each snapshot that is there. */
+  /** Digests of the states after each group, for each existing snapshot as the start. */
   readonly states: ReadonlySet<string>;
   /** Hashes of all records that a key ever had. */
   readonly records: ReadonlyMap<bigint, ReadonlySet<bigint>>;
@@ -113,7 +113,7 @@ async function groupsOf(directory: CorpusDirectory): Promise<[number, Row[]][]> 
   return groups;
 }
 
-/** Reads an undamaged directory; the golden dumps prove elsewhere that it is read right. */
+/** Reads an undamaged directory. Other tests check that this agrees with the golden dumps. */
 export async function truthOf(directory: CorpusDirectory): Promise<Truth> {
   const states = new Set<string>();
   const records = new Map<bigint, Set<bigint>>();

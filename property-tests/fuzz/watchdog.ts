@@ -3,17 +3,17 @@ import type { FuzzInput } from './fuzz-input.ts';
 
 const MAX_INPUT_BYTES = 4 * 1024 * 1024;
 
-/** Seconds without progress after which an input counts as one that hangs. */
+/** Seconds without progress after which an input counts as hanging. */
 const HANG_SECONDS = 60;
 
 const encoder = new TextEncoder();
 
 /**
- * A thread that sees when an execution does not end, which the thread that hangs cannot. It writes
- * the input down, says where, and ends the process with SIGKILL.
+ * A thread that detects an execution that does not end, which the hanging thread itself cannot. It
+ * writes the input to a file, prints its path, and ends the process with SIGKILL.
  */
 export class Watchdog {
-  /** Executions begun, bytes of the description of the last one, bytes of its files. */
+  /** Executions started, length of the last description, length of its files. */
   readonly #state: Int32Array = new Int32Array(new SharedArrayBuffer(12));
   /** The description (target, parameters, names and lengths), then the files. */
   readonly #memory: Uint8Array = new Uint8Array(new SharedArrayBuffer(MAX_INPUT_BYTES));

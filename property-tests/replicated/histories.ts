@@ -7,14 +7,14 @@ export interface HistoriesOptions {
 }
 
 export interface HistoriesResult {
-  /** Undefined: every history kept every promise. */
+  /** Undefined if every history kept every promise. */
   readonly verdict:
     { readonly reason: string; readonly seed: number; readonly histories: number } | undefined;
-  /** What the histories covered, as text. */
+  /** The coverage of the histories, as text. */
   readonly lines: readonly string[];
 }
 
-/** Runs histories with seeds one after the other, until one breaks a promise. */
+/** Runs histories with consecutive seeds until one breaks a promise. */
 export async function runHistories(options: HistoriesOptions): Promise<HistoriesResult> {
   const { firstSeed, histories, steps } = options;
   const total = new Map<string, number>();

@@ -1,11 +1,11 @@
 import type { LogFold } from './log-fold.ts';
 import { isLinearizable, type RegisterOperation } from './register-checker.ts';
 
-/** What a client asked for, and what it was told. Times are positions of the log's end. */
+/** A client's request and the response. Times are positions of the log's end. */
 export interface ClientWrite {
   readonly id: bigint;
   readonly writes: readonly (readonly [key: bigint, value: bigint])[];
-  /** `ifValue` of the first key; 0: `ifAbsent`. */
+  /** `ifValue` of the first key; 0 means `ifAbsent`. */
   readonly expected: bigint | undefined;
   readonly calledAt: bigint;
   returnedAt: bigint | undefined;
@@ -24,26 +24,26 @@ export interface ClientRead {
   readonly returnedTick: number;
 }
 
-/** A promotion that succeeded, of a node that was not the primary before. */
+/** A successful promotion of a node that was not the primary. */
 export interface Promotion {
   readonly address: string;
   readonly calledAt: bigint;
   readonly returnedAt: bigint;
 }
 
-/** Each batch writes its id to a key of its own, so that it is found in the log. */
+/** Each batch writes its id to a separate key, so that it can be found in the log. */
 export const MARKER_BASE = 1_000_000n;
 
 export class BrokenPromise extends Error {}
 
-/** What the clients of one run saw, and whether the log bears it out. */
+/** What the clients of one run saw, to be checked against the log. */
 export class History {
   readonly writes: ClientWrite[] = [];
   readonly reads: ClientRead[] = [];
   readonly promotions: Promotion[] = [];
   #tick = 0;
 
-  /** A moment that is later than all before. */
+  /** A moment that is later than all earlier ones. */
   tick(): number {
     return ++this.#tick;
   }
@@ -64,7 +64,7 @@ export class History {
     this.#checkRegisters();
   }
 
-  /** Beside the check by positions: each key by itself, by the times of calls and returns alone. */
+  /** Also checks each key by itself, using only the times of calls and returns. */
   #checkRegisters(): void {
     const keys = new Set(this.reads.map(({ key }) => key));
     for (const key of keys) {
@@ -137,7 +137,7 @@ function statesWithin(position: bigint, fold: LogFold): ReadonlyMap<bigint, bigi
   return states;
 }
 
-/** Of the batches of its own group, those before it count too. */
+/** For batches of the same group, earlier ones count, too. */
 function holdsBefore(
   write: ClientWrite,
   place: { readonly position: bigint; readonly sequence: bigint },
@@ -154,7 +154,7 @@ function holdsBefore(
   return holds(write, state);
 }
 
-/** A read after a barrier shows the state of some position between its call and its return. */
+/** A read after a barrier shows the state at some position between its call and its return. */
 function checkRead({ key, value, calledAt, returnedAt }: ClientRead, fold: LogFold): void {
   const isSeen = range(calledAt, returnedAt).some(
     (position) => (fold.at(position).get(key) ?? 0n) === value,

@@ -1,9 +1,9 @@
 import { decompressInto } from '../../src/format/compression.ts';
 
-/** A batch of the log, as an independent reading of docs/FORMAT.md finds it. */
+/** A batch of the log, read independently according to docs/FORMAT.md. */
 export interface FoldedBatch {
   readonly sequence: bigint;
-  /** Of the entry that commits it. */
+  /** Position of the entry that commits it. */
   readonly position: bigint;
   readonly epoch: bigint;
   readonly writes: readonly (readonly [key: bigint, value: bigint])[];
@@ -12,13 +12,13 @@ export interface FoldedBatch {
 const HEADER_BYTES = 84;
 
 /**
- * Everything that was ever appended to a log, and the records after each position. It reads the
- * bytes by itself, so that a mistake of the store's own reading shows.
+ * Everything that was ever appended to a log, and the records after each position. It parses the
+ * bytes itself, so that mistakes in the store's parser show.
  */
 export class LogFold {
   readonly batches: FoldedBatch[] = [];
   readonly takeovers: { readonly position: bigint; readonly address: string }[] = [];
-  /** Index: position. Records after it. */
+  /** The records after each position. */
   readonly #states: Map<bigint, bigint>[] = [new Map()];
   readonly #sequences: bigint[] = [0n];
   #open: { readonly nonce: string; readonly pieces: Buffer[]; lengthBytes: number } | undefined;
@@ -27,7 +27,7 @@ export class LogFold {
     return BigInt(this.#states.length - 1);
   }
 
-  /** Records after the entry at a position. */
+  /** The records after the entry at a position. */
   at(position: bigint): ReadonlyMap<bigint, bigint> {
     const state = this.#states[Number(position)];
     if (state === undefined) throw new Error(`the log never had position ${position}`);
@@ -38,7 +38,7 @@ export class LogFold {
     return this.#sequences[Number(position)]!;
   }
 
-  /** Breaks the promise: what stood behind `position` never was. */
+  /** Breaks the log's promise: entries after `position` are lost. */
   forgetAfter(position: bigint): void {
     this.#states.length = Number(position) + 1;
     this.#sequences.length = Number(position) + 1;

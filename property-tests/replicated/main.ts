@@ -8,7 +8,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     steps: { type: 'string', default: '80' },
     mistakes: { type: 'boolean', default: false },
-    /** Only the mistakes whose name has this in it. */
+    /** Only mistakes whose name contains this text. */
     only: { type: 'string', default: '' },
   },
 });
@@ -25,7 +25,7 @@ if (values.mistakes) {
   if (verdict !== undefined) {
     print(`broken by ${verdict.reason} after ${verdict.histories} histories`);
     print(`npm run test:replicated -- --seed ${verdict.seed} --histories 1 --steps ${steps}`);
-    // A node that waits for something would keep the process alive.
+    // A node that waits would keep the process alive.
     process.exit(1);
   }
 }

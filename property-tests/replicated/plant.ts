@@ -3,10 +3,10 @@ import { REPLICATED_MUTANTS } from './mutants.ts';
 
 const MAIN = 'property-tests/replicated/main.ts';
 const HOOK = './test/support/register-typescript.mjs';
-/** Enough for the rarest mistake, several times over. */
+/** Several times as many as the rarest mistake needs. */
 const HISTORIES = '60';
 
-/** Plants each mistake in a copy of the sources. Resolves to how many were not caught. */
+/** Plants each mistake in a copy of the sources. Resolves to the number of mistakes not caught. */
 export async function plantAll(only: string, print: (text: string) => void): Promise<number> {
   const copy = await MutatedCopy.make();
   let escaped = 0;

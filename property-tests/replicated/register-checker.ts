@@ -1,22 +1,22 @@
-/** An operation on one key, with the times between which it took effect. */
+/** An operation on one key, and the times between which it took effect. */
 export interface RegisterOperation {
   readonly calledAt: number;
-  /** Infinity: it may take effect at any time later. */
+  /** Infinity: it may take effect at any later time. */
   readonly returnedAt: number;
-  /** May never take effect. */
+  /** True if it may never take effect. */
   readonly isOptional: boolean;
-  /** The value that it must find; undefined: any. */
+  /** The value that it must find; undefined for any. */
   readonly finds: bigint | undefined;
-  /** The value that it must not find: a condition that failed. */
+  /** The value that it must not find, because its condition failed. */
   readonly findsNot: bigint | undefined;
-  /** The value that it leaves; undefined: what it found. */
+  /** The value that it leaves; undefined if it changes nothing. */
   readonly leaves: bigint | undefined;
 }
 
 /**
- * Whether there is an order of the operations in which each finds what it says, and which keeps
- * the order of those that did not overlap: the search of Wing and Gong, with Lowe's memory of the
- * states that were seen. The key begins with value 0.
+ * True if the operations have an order in which each finds what it says, and which keeps the order
+ * of operations that did not overlap. This is the search of Wing and Gong, with Lowe's cache of
+ * visited states. The key starts with value 0.
  */
 export function isLinearizable(operations: readonly RegisterOperation[]): boolean {
   const seen = new Set<string>();

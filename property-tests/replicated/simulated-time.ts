@@ -1,4 +1,4 @@
-/** Simulated time: timers ring only when it is moved on. */
+/** Simulated time: timers fire only when the test advances it. */
 export class SimulatedTime {
   #nowMs = 0;
   #timers: { readonly atMs: number; readonly ring: () => void }[] = [];
@@ -11,7 +11,7 @@ export class SimulatedTime {
     };
   };
 
-  /** Rings what is due in the next `ms`, in order, and lets the work that follows run. */
+  /** Fires the timers due in the next `ms`, in order, and lets the work that follows run. */
   async pass(ms: number): Promise<void> {
     const endMs = this.#nowMs + ms;
     for (;;) {
@@ -28,7 +28,7 @@ export class SimulatedTime {
   }
 }
 
-/** Rounds of the event loop in which work that waits for nothing outside comes to its end. */
+/** Rounds of the event loop after which work without external waits has finished. */
 const ROUNDS = 12;
 
 export async function rest(rounds: number = ROUNDS): Promise<void> {

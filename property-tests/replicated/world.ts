@@ -20,7 +20,7 @@ const KEYS = 6;
 const NODES = 3;
 const DIRECTORY = '/replica';
 
-/** What a run did, for the summary. */
+/** Figures of a run, for the summary. */
 export interface RunFigures {
   readonly acknowledged: number;
   readonly notApplied: number;
@@ -36,13 +36,13 @@ export interface RunFigures {
   readonly comparisons: number;
 }
 
-/** One machine, and the node that runs on it unless it is down. */
+/** One machine and its node, if it runs. */
 class Machine {
   readonly index: number;
   fs: CrashFs = new CrashFs({ trace: false });
   store: ReplicatedStore | undefined;
   connection: SimulatedConnection | undefined;
-  /** Of the node that runs: it never goes back. */
+  /** The last seen position of the running node: it never decreases. */
   position = 0n;
   failure: Error | undefined;
   isOpening = false;
@@ -178,7 +178,7 @@ export class World {
     );
   }
 
-  /** Somebody who may be the primary, or not. */
+  /** A random node, whether it is the primary or not. */
   get #anyStore(): ReplicatedStore | undefined {
     const stores = this.#machines.flatMap(({ store }) => (store === undefined ? [] : [store]));
     const primaries = stores.filter(({ role }) => role === 'primary');
@@ -234,7 +234,7 @@ export class World {
     return Uint8Array.from({ length: lengthBytes }, () => this.#random.below(256));
   }
 
-  /** Mostly what the node shows, so that conditions hold as often as not. */
+  /** Mostly the value that the node shows, so that about half of the conditions hold. */
   #expectation(store: ReplicatedStore, key: bigint): bigint | undefined {
     const choice = this.#random.below(10);
     if (choice < 6) return undefined;
@@ -319,7 +319,7 @@ export class World {
     machine.isOpening = false;
     machine.failure = undefined;
     void connection?.close();
-    // What still runs in the old process reaches neither the engine nor the disk.
+    // Work that still runs in the old process reaches neither the engine nor the disk.
     void store?.close().catch(() => undefined);
     if (this.#random.below(2) === 0) this.#open(machine);
   }
@@ -351,7 +351,7 @@ export class World {
       .catch(() => undefined);
   }
 
-  /** Every node shows exactly the prefix that it names, and never goes back. */
+  /** Every node shows exactly the prefix of its position, and never goes back. */
   #look(): void {
     for (const machine of this.#machines) {
       const { store } = machine;
@@ -394,7 +394,7 @@ export class World {
     }
   }
 
-  /** All is well again: every node reaches the end, and an empty one can be filled. */
+  /** All faults end: every node reaches the end, and an empty node can be filled. */
   async #settle(): Promise<void> {
     this.#log.faults = {};
     for (const machine of this.#machines) {

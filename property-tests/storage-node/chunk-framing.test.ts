@@ -5,14 +5,14 @@ import { decode, frame } from '../../test/storage-node/support/framing.ts';
 
 const chunk = fc.uint8Array({ minLength: 1, maxLength: 300 });
 
-/** Cuts bytes at these places. */
+/** Splits bytes at these places. */
 function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
   const sorted = [...new Set(places.map((at) => at % (bytes.length + 1)))].sort((a, b) => a - b);
   const edges = [0, ...sorted, bytes.length];
   return edges.slice(1).map((end, at) => bytes.subarray(edges[at], end));
 }
 
-test('framing comes off the same wherever the network cuts it', () => {
+test('framing is decoded equally for every split of the bytes', () => {
   fc.assert(
     fc.property(fc.array(chunk, { maxLength: 8 }), fc.array(fc.nat()), (chunks, places) => {
       const content = Buffer.concat(chunks);
@@ -24,7 +24,7 @@ test('framing comes off the same wherever the network cuts it', () => {
   );
 });
 
-test('bytes that are no framing are refused in one way only, and give no more than declared', () => {
+test('invalid framing is refused with one error, and yields no more than declared', () => {
   const noise = fc.oneof(
     fc.uint8Array({ maxLength: 400 }),
     fc.stringMatching(/^([0-9a-f;\r\n]|chunk-signature=){0,80}$/).map((text) => Buffer.from(text)),

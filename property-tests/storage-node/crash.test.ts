@@ -10,7 +10,7 @@ interface Moment {
   readonly expected: Expectation;
 }
 
-/** Runs a program of calls and compaction, and keeps what crashes at its syncs would leave. */
+/** Runs a program of calls and compaction. Returns crash states at its syncs. */
 async function program(seed: number, every: number): Promise<Moment[]> {
   const moments: Moment[] = [];
   const watched: { world?: NodeWorld } = {};
@@ -51,7 +51,7 @@ for (let seed = 1; seed <= SEEDS; seed++) {
         await node.close();
         continue;
       }
-      // What is stored after the crash is there after the next.
+      // An object stored after the crash survives the next crash.
       const body = Buffer.from(`after ${i}`);
       await node.put('b', 'a/later', [body], {
         describe: () => ({ etag: 'a'.repeat(32), meta: { headers: {} } }),

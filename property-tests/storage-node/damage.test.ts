@@ -4,7 +4,7 @@ import { openOn, read } from './node-world.ts';
 
 const IS_FULL = process.env['LODESTORE_TEST_FULL'] !== undefined;
 
-test('a flipped bit anywhere in a volume is refused or without effect, never served', async () => {
+test('a flipped bit anywhere in a volume is refused or has no effect, and is never served', async () => {
   const fs = new CrashFs();
   const node = await openOn(fs);
   await node.createBucket('b');

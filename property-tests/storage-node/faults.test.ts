@@ -16,7 +16,7 @@ const RULES: readonly Omit<FaultRule, 'nth'>[] = [
   { call: 'dataSync', error: 'EIO', path: /metadata/ },
 ];
 
-/** How far into the program the call fails. */
+/** The numbers of the call that fails. */
 const NTHS = IS_FULL ? [1, 2, 3, 5, 8, 13, 21, 34] : [4];
 
 for (const rule of RULES) {
@@ -33,7 +33,7 @@ for (const rule of RULES) {
       }
       fs.faults.clear();
       const expected = world.expectation();
-      // Reads go on whatever failed; after a restart all that was acknowledged is there.
+      // Reads continue after any failure; after a restart, everything acknowledged is there.
       for (const machine of [fs.minimalCrash(), fs.kill()]) {
         const again = await openOn(machine);
         expect(await faultsOf(again, expected), `${nth}`).toEqual([]);

@@ -6,7 +6,10 @@ import type { StorageNode } from '../../examples/storage-node/src/storage-node.t
 import { runs } from '../../test/support/effort.ts';
 import { openOn } from './node-world.ts';
 
-/** Names that meet: short, with the delimiter, beyond the planes that UTF-16 sorts as UTF-8 does. */
+/**
+ * Names that collide: short, with the delimiter, and beyond the BMP, where UTF-16 and UTF-8 sort
+ * differently.
+ */
 const names = fc
   .array(fc.constantFrom('a', 'b', '/', '//', 'é', '\uffee', '\u{1f600}', '\u{7f}', '0'), {
     minLength: 1,
@@ -34,7 +37,7 @@ const queries = fc.record({
   limit: fc.integer({ min: 1, max: 9 }),
 });
 
-/** What a sorted list of names answers. */
+/** The listing of a sorted list of names. */
 function model(all: ReadonlySet<string>, { prefix, delimiter, after }: Query): string[] {
   const found = new Set<string>();
   for (const name of [...all].sort(compare)) {
@@ -63,14 +66,14 @@ async function listed(node: StorageNode, query: Query): Promise<string[]> {
 const etag = '0'.repeat(32);
 const describe = () => ({ etag, meta: { headers: {} } });
 
-/** All names have one of three homes, so that most stand elsewhere. */
+/** All names share three home leaves, so most are elsewhere. */
 const colliding: NameHasher = (bucketId, name) => {
   let mark = bucketId;
   for (let i = 0; i < name.length; i++) mark = (mark * 31 + name.charCodeAt(i)) % 2 ** 40;
   return { home: BigInt(name.length % 3), mark };
 };
 
-test('pages in the order of bytes equal those of a sorted list, before and after a crash', async () => {
+test('pages in byte order equal those of a sorted list, before and after a crash', async () => {
   const several = fc.array(queries, { minLength: 3, maxLength: 6 });
   const property = fc.asyncProperty(changes, several, async (all, asked) => {
     const fs = new CrashFs();
@@ -96,7 +99,7 @@ test('pages in the order of bytes equal those of a sorted list, before and after
   await fc.assert(property, { numRuns: runs(16) });
 });
 
-test('names whose hashes have one home are kept apart', async () => {
+test('names whose hashes share a home are kept apart', async () => {
   const property = fc.asyncProperty(changes, async (all) => {
     const fs = new CrashFs();
     const node = await openOn(fs, { hash: colliding });
@@ -109,7 +112,7 @@ test('names whose hashes have one home are kept apart', async () => {
         const stored = await node.put('b', name, [Buffer.alloc(i)], { describe }).then(
           () => true,
           (error: unknown) => {
-            // Eight names of one home, and no more.
+            // At most eight names per home.
             expect(error).toMatchObject({ code: 'BAD_NAME' });
             return false;
           },

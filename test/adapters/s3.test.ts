@@ -48,7 +48,7 @@ describe('a bucket is a checkpoint store', () => {
   test.each(cases)('$name', async ({ run }) => expect(run()).resolves.toBeUndefined());
 });
 
-test('a large object goes in parts; one that fails leaves no parts', async () => {
+test('a large object is uploaded in parts, and a failed upload leaves no parts', async () => {
   const { server, client } = await makeServer();
   const store = new S3Checkpoints({ client, bucket: 'b' });
   await store.put('large', bytesOf(35 * MIB));
@@ -63,7 +63,7 @@ test('a large object goes in parts; one that fails leaves no parts', async () =>
   expect(server.unfinishedUploads).toBe(0);
 });
 
-test('a server that fails is an error of the store', async () => {
+test('a failing server gives an error of the store', async () => {
   const { server, client } = await makeServer();
   const store = new S3Checkpoints({ client, bucket: 'b' });
   server.failing = /./;
@@ -76,7 +76,7 @@ test('a server that fails is an error of the store', async () => {
   await expect(store.delete('one')).rejects.toThrow('closed');
 });
 
-test('options are checked', async () => {
+test('invalid options are refused', async () => {
   const { client } = await makeServer();
   const wrong = [
     { bucket: 'b' },

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { FencedError, StoreError, StorePoisonedError } from '../../src/base/errors.ts';
 
-test('a fenced store is a poisoned store with a code of its own', () => {
+test('a fenced store is a poisoned store with a different code', () => {
   const error = new FencedError('lost');
   expect(error).toBeInstanceOf(StorePoisonedError);
   expect(error).toBeInstanceOf(StoreError);

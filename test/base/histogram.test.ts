@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { countUpTo, Histogram, quantileOf } from '../../src/base/histogram.ts';
 
-test('an empty histogram has nothing but zeros', () => {
+test('an empty histogram has only zeros', () => {
   const empty = new Histogram(1000, 10).snapshot();
   expect(empty).toEqual({
     count: 0,
@@ -15,7 +15,7 @@ test('an empty histogram has nothing but zeros', () => {
   });
 });
 
-test('a bound belongs to the bucket that it ends', () => {
+test('a bound belongs to the bucket below it', () => {
   const histogram = new Histogram(1, 10);
   for (const value of [1, 2, 2.0001, 4, 1024]) histogram.record(value);
   const snapshot = histogram.snapshot();
@@ -31,7 +31,7 @@ test('a bound belongs to the bucket that it ends', () => {
   ]);
 });
 
-test('what is beyond the range is counted at its ends', () => {
+test('values out of range are counted in the outermost buckets', () => {
   const histogram = new Histogram(1, 2);
   for (const value of [-5, 0, 0.001, 4.1, 1e300, Infinity]) histogram.record(value);
   expect(histogram.snapshot().buckets).toEqual([

@@ -10,7 +10,7 @@ test.each(['ENOSPC', 'EDQUOT', 'EFBIG'])('%s is a lack of space', (code) => {
   expect(isLackOfSpace(failure(code))).toBe(true);
 });
 
-test('a quota that is used up is one, under the name that Node gives it', () => {
+test("a used-up quota is a lack of space, also under Node's name for it", () => {
   const error = failure(`Unknown system error -${constants.errno.EDQUOT}`);
   expect(systemCode(error)).toBe('EDQUOT');
   expect(isLackOfSpace(error)).toBe(true);

@@ -5,7 +5,7 @@ import { systemError } from '../../src/testing/disk/system-error.ts';
 
 const WORK = { what: 'it could not be done', path: '/s' };
 
-test('a system error becomes the cause of one that names its path', () => {
+test('a system error becomes the cause of an error that names its path', () => {
   const cause = systemError('EIO', 'open', '/s/log_1');
   const error = storeErrorOf(cause, WORK);
   expect(error).toBeInstanceOf(StoreError);
@@ -19,21 +19,21 @@ test('a system error becomes the cause of one that names its path', () => {
   expect(storeErrorOf(withoutPath, WORK)).toMatchObject({ path: '/s' });
 });
 
-test('a lack of space is one whatever was to be done', () => {
+test('a lack of space has its code for every operation', () => {
   const work = { ...WORK, code: 'LODESTORE_MERGE_FAILED', outcome: 'not-applied' } as const;
   const error = storeErrorOf(systemError('ENOSPC', 'write', '/s/log_1'), work);
   expect(error).toBeInstanceOf(StoreFullError);
   expect(error).toMatchObject({ code: 'LODESTORE_FULL', outcome: 'not-applied' });
 });
 
-test('all else stays as it is', () => {
+test('other errors stay unchanged', () => {
   const misuse = Object.assign(new TypeError('no path'), { code: 'ERR_INVALID_ARG_TYPE' });
   for (const error of [new StoreError('LODESTORE_CLOSED', ''), misuse, new Error('bug'), 'text']) {
     expect(storeErrorOf(error, WORK)).toBe(error);
   }
 });
 
-test("what Node's permission model denies is told with the remedy", () => {
+test("a denial by Node's permission model names the remedy", () => {
   const denied = (message: string): Error =>
     Object.assign(new Error(message), { code: 'ERR_ACCESS_DENIED' });
   const work = { what: 'the store could not be read or written', path: '/s' };

@@ -14,14 +14,14 @@ describe('splitU64', () => {
   });
 
   it.each([0, -0, 1, 2 ** 32 - 1, 2 ** 32, 2 ** 52 + 1, Number.MAX_SAFE_INTEGER])(
-    'takes the number %s as the bigint',
+    'splits the number %s like the bigint',
     (value) => {
       expect(checkU64(value, 'key')).toBe(BigInt(value));
     },
   );
 
   it.each([-1n, P64, P64 + 5n, -P64, -1, 0.5, 2 ** 53, NaN, Infinity])(
-    'refuses %s with the argument and the bound',
+    'refuses %s and names the argument and the bound',
     (value) => {
       expect(() => splitU64(value, 'gte')).toThrow(RangeError);
       expect(() => splitU64(value, 'gte')).toThrow(/gte must be .* from 0 to 18446744073709551615/);
@@ -35,7 +35,7 @@ describe('splitU64', () => {
 });
 
 describe('compareU64', () => {
-  it('looks at the high halves first', () => {
+  it('compares the high halves first', () => {
     expect(compareU64(5, 1, 4, 1)).toBeGreaterThan(0);
     expect(compareU64(5, 1, 4, 2)).toBeLessThan(0);
     expect(compareU64(5, 1, 5, 1)).toBe(0);

@@ -9,11 +9,11 @@ import { build as vite } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildPackage } from '../support/built-package.ts';
 
-/** Native packages are never bundled: their binaries lie beside their own files. */
+/** Native packages are never bundled: their binaries are beside their own files. */
 const NATIVE = ['@node-rs/crc32', 'zstd-napi', 'fs-native-extensions', 'proper-lockfile'];
 const isNative = (id: string): boolean => NATIVE.some((name) => id.startsWith(name));
 
-/** Writes, merges, closes, opens again, and prints what it saw. */
+/** Writes, merges, closes, opens again, and prints what it read. */
 const APP = `
 import { MetadataStore, WriteBatch } from 'lodestore';
 async function main() {
@@ -43,7 +43,7 @@ let home = '';
 
 beforeAll(async () => {
   home = await buildPackage();
-  // The application stands in the package's own directory, which knows itself by its name.
+  // The application is in the package's own directory, where the package can import itself by name.
   await mkdir(join(home, 'app'));
   await writeFile(join(home, 'app', 'main.mjs'), APP);
 });
@@ -58,14 +58,14 @@ async function run(file: string): Promise<Seen> {
 
 const input = (): string => join(home, 'app', 'main.mjs');
 
-test('rolldown inlines the package: everything runs, on the main thread, with one warning', async () => {
+test('rolldown inlines the package: everything runs on the main thread, with one warning', async () => {
   const bundle = await rolldown({ input: input(), platform: 'node', external: isNative });
   await bundle.write({ dir: join(home, 'rolldown'), entryFileNames: 'app.mjs' });
   const seen = await run('rolldown/app.mjs');
   expect(seen).toEqual({ merged: 1, size: 1000, warnings: ['LODESTORE_THREAD'] });
 });
 
-test('rolldown, and the entry of threads copied beside the bundle: merges have their thread', async () => {
+test('rolldown with the thread entry copied beside the bundle: merges run on a thread', async () => {
   const bundle = await rolldown({ input: input(), platform: 'node', external: isNative });
   await bundle.write({ dir: join(home, 'copied'), entryFileNames: 'app.mjs' });
   const entry = await readFile(join(home, 'dist', 'thread-entry.js'));
@@ -74,7 +74,7 @@ test('rolldown, and the entry of threads copied beside the bundle: merges have t
 });
 
 test.each(['esm', 'cjs'] as const)(
-  'esbuild inlines the package (%s): everything runs, on the main thread, with one warning',
+  'esbuild inlines the package (%s): everything runs on the main thread, with one warning',
   async (format) => {
     const outfile = join(home, 'esbuild', `app.${format === 'esm' ? 'mjs' : 'cjs'}`);
     const options = { bundle: true, platform: 'node', format, outfile } as const;
@@ -84,7 +84,7 @@ test.each(['esm', 'cjs'] as const)(
   },
 );
 
-test('esbuild with external packages: as not bundled', async () => {
+test('esbuild with external packages: everything runs as if not bundled', async () => {
   const outfile = join(home, 'esbuild', 'external.mjs');
   const options = { bundle: true, platform: 'node', format: 'esm', packages: 'external' } as const;
   await esbuild({ ...options, entryPoints: [input()], outfile });
@@ -109,7 +109,7 @@ test.each(['external', 'inlined'] as const)('vite for a server (SSR), %s', async
   expect(await run(`vite-${mode}/app.mjs`)).toEqual({ merged: 1, size: 1000, warnings });
 });
 
-test('webpack finds the entry of threads: merges have their thread', async () => {
+test('webpack finds the thread entry: merges run on a thread', async () => {
   const { webpack } = createRequire(import.meta.url)('webpack') as typeof import('webpack');
   const compiler = webpack({
     mode: 'none',

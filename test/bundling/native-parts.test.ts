@@ -21,7 +21,7 @@ import { buildPackage } from '../support/built-package.ts';
 const MODULES = fileURLToPath(new URL('../../node_modules', import.meta.url));
 const HAS_NODE_ZSTD = 'zstdCompressSync' in zlib;
 
-/** Opens, writes what compresses well, merges, opens again; or prints what stood against it. */
+/** Opens, writes compressible data, merges, opens again; or prints why that failed. */
 const APP = `
 import { MetadataStore, WriteBatch } from 'lodestore';
 try {
@@ -48,7 +48,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(built, { recursive: true, force: true }));
 
-/** What the application prints where \`without\` is not in its node_modules. */
+/** The output of the application if \`without\` is not in its node_modules. */
 async function runWithout(without: readonly string[]): Promise<Record<string, unknown>> {
   const home = await mkdtemp(join(await realpath(tmpdir()), 'lodestore-native-'));
   try {
@@ -71,7 +71,7 @@ async function runWithout(without: readonly string[]): Promise<Record<string, un
 }
 
 test.each(['@node-rs/crc32', 'fs-native-extensions'])(
-  'without %s the open is refused, and says what brings it',
+  'without %s, open rejects and names the remedy',
   async (name) => {
     const error = await runWithout([name]);
     expect(error).toMatchObject({ name: 'NativePackageError', code: 'LODESTORE_NATIVE' });
@@ -80,15 +80,12 @@ test.each(['@node-rs/crc32', 'fs-native-extensions'])(
   },
 );
 
-test.skipIf(HAS_NODE_ZSTD)(
-  'without any zstd the open is refused, and says what brings it',
-  async () => {
-    const error = await runWithout(['zstd-napi']);
-    expect(error).toMatchObject({ code: 'LODESTORE_NATIVE', packageName: 'zstd-napi' });
-    expect(error['message']).toMatch(/npm rebuild zstd-napi.*pnpm approve-builds.*yarn.*22\.15/);
-  },
-);
+test.skipIf(HAS_NODE_ZSTD)('without any zstd, open rejects and names the remedy', async () => {
+  const error = await runWithout(['zstd-napi']);
+  expect(error).toMatchObject({ code: 'LODESTORE_NATIVE', packageName: 'zstd-napi' });
+  expect(error['message']).toMatch(/npm rebuild zstd-napi.*pnpm approve-builds.*yarn.*22\.15/);
+});
 
-test.runIf(HAS_NODE_ZSTD)("without zstd-napi, Node's own zstd serves", async () => {
+test.runIf(HAS_NODE_ZSTD)("without zstd-napi, Node's own zstd is used", async () => {
   expect(await runWithout(['zstd-napi'])).toEqual({ size: 3000 });
 });

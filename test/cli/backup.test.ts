@@ -26,7 +26,7 @@ test.each(['backup', 'restore'])('%s --help has an example and the exit codes', 
   );
 });
 
-test('a closed store is backed up and restored, and stays as it is but for the links', async () => {
+test('backup and restore leave a closed store unchanged, except for links', async () => {
   const directory = await closedStore();
   const base = await temporaryDirectory();
   const [target, restored] = [join(base, 'backup'), join(base, 'restored')];
@@ -47,12 +47,12 @@ test('a closed store is backed up and restored, and stays as it is but for the l
   const [one, two] = await Promise.all([runCli(['dump', directory]), runCli(['dump', restored])]);
   expect(two.out).toBe(one.out);
   expect((await runCli(['verify', restored])).code).toBe(0);
-  // The backup itself can be looked into.
+  // The backup itself can be verified.
   expect((await runCli(['verify', target])).code).toBe(0);
   expect((await runCli(['inspect', target])).out).toContain('BACKUP.json');
 });
 
-test('--json, without digits lost', async () => {
+test('--json prints all digits', async () => {
   const directory = await closedStore();
   const base = await temporaryDirectory();
   const [first, second] = [join(base, '1'), join(base, '2')];
@@ -74,7 +74,7 @@ test('--json, without digits lost', async () => {
   });
 });
 
-test('beside a store that writes, rotates and merges, each backup is whole batches, all that were acknowledged before', async () => {
+test('each backup beside a busy store has whole batches, with all acknowledged before', async () => {
   const base = await temporaryDirectory();
   const directory = join(base, 'store');
   const store = await MetadataStore.open(directory, { rotateBytes: 64 * 1024 });
@@ -108,7 +108,7 @@ test('beside a store that writes, rotates and merges, each backup is whole batch
   }
 });
 
-test('a store that was killed is backed up without its torn tail, and not touched', async () => {
+test('a killed store is backed up without its torn tail, and is not changed', async () => {
   const directory = await closedStore();
   const last = nth(await namesIn(directory, 'log_'), -1);
   const bytes = readFileSync(join(directory, last));
@@ -120,7 +120,7 @@ test('a store that was killed is backed up without its torn tail, and not touche
   expect(await recordsIn(target)).toEqual(await recordsIn(directory));
 });
 
-test.each(goldenNames(ANCESTOR))('a directory of the ancestor: %s', async (name) => {
+test.each(goldenNames(ANCESTOR))('a directory of the ancestor is backed up: %s', async (name) => {
   const directory = await copyOf(ANCESTOR, name);
   const base = await temporaryDirectory();
   const made = await runCli(['backup', directory, join(base, 'backup'), '--verify']);
@@ -134,7 +134,7 @@ test.each(goldenNames(ANCESTOR))('a directory of the ancestor: %s', async (name)
   expect(two.out).toBe(one.out);
 });
 
-test('damage: exit code 1, no backup, no restored store', async () => {
+test('damage gives exit code 1, no backup and no restored store', async () => {
   const directory = await closedStore();
   const base = await temporaryDirectory();
   const [target, restored] = [join(base, 'backup'), join(base, 'restored')];
@@ -154,7 +154,7 @@ test('damage: exit code 1, no backup, no restored store', async () => {
   expect(readdirSync(base).sort()).toEqual(['backup', 'restored']);
 });
 
-test('wrong usage: a target that is in the way is never overwritten', async () => {
+test('an existing target is refused as wrong usage and never overwritten', async () => {
   const directory = await closedStore();
   const base = await temporaryDirectory();
   const target = join(base, 'backup');
@@ -176,7 +176,7 @@ test('wrong usage: a target that is in the way is never overwritten', async () =
   expect(await fingerprint(base)).toEqual(before);
 });
 
-test('nothing there, no backup, an unfinished one: exit code 4, each in its words', async () => {
+test('a missing store, a missing backup and an unfinished one give exit code 4 and distinct messages', async () => {
   const directory = await closedStore();
   const base = await temporaryDirectory();
   const target = join(base, 'target');
@@ -203,7 +203,7 @@ test('nothing there, no backup, an unfinished one: exit code 4, each in its word
   expect(readdirSync(base).sort()).toEqual(['empty', 'unfinished']);
 });
 
-test('Ctrl-C leaves nothing half done', async () => {
+test('Ctrl-C leaves nothing incomplete', async () => {
   const directory = await closedStore();
   const base = await temporaryDirectory();
   await runCli(['backup', directory, join(base, 'backup')]);
@@ -212,7 +212,7 @@ test('Ctrl-C leaves nothing half done', async () => {
     ['restore', join(base, 'backup'), join(base, 'target')],
   ]) {
     let code = 0;
-    // Each look at the signal in its turn is the one that finds it aborted.
+    // Each round aborts at the next check of the signal.
     for (let look = 1; look < 500; look++) {
       const controller = new AbortController();
       const stderr = new TextSink();
@@ -242,7 +242,7 @@ test('Ctrl-C leaves nothing half done', async () => {
   }
 });
 
-test('progress is told in two phases, and nothing of it in a pipe', async () => {
+test('progress has two phases on a terminal, and is not printed into a pipe', async () => {
   const directory = await closedStore();
   const base = await temporaryDirectory();
   const { err } = await runCli(['backup', directory, join(base, 'piped')]);

@@ -55,7 +55,7 @@ test.each([
   },
 );
 
-test('the estimates grow with the question, and none is below what it contains', () => {
+test('estimates grow with each parameter and are at least the size of the data', () => {
   const small = capacityOf({ records: 1_000_000, dataBytes: 16, ascending: true });
   const large = capacityOf({ records: 10_000_000, dataBytes: 16, ascending: true });
   for (const { disk, memory, open } of [small, large]) {
@@ -67,7 +67,7 @@ test('the estimates grow with the question, and none is below what it contains',
   expect(large.disk.restBytes).toBe(10 * small.disk.restBytes);
 });
 
-test('in words and in JSON', async () => {
+test('estimates are printed as text and as JSON', async () => {
   const argv = ['capacity', '--records', '10,000,000', '--data-bytes', '16', '--ascending'];
   const text = await runCli(argv);
   expect([text.code, text.err]).toEqual([0, '']);

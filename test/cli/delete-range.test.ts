@@ -9,7 +9,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const NO_MERGES = { mergeBytes: 2 ** 40 };
 
-/** 9,000 records in two chunks; a range behind them, in the middle of a batch. */
+/** 9,000 records in two chunks, and a range delete after them, in the middle of a batch. */
 async function filled(): Promise<{ directory: string; store: MetadataStore }> {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory, NO_MERGES);
@@ -26,7 +26,7 @@ async function filled(): Promise<{ directory: string; store: MetadataStore }> {
 
 const LEFT = 5 + 1 + 1 + 499;
 
-test('the tools read directories in which ranges were deleted', async () => {
+test('the tools read directories with deleted ranges', async () => {
   const { directory, store } = await filled();
   const { hash } = await store.contentHash();
   const expected = dumpOfStore(store);
@@ -63,13 +63,13 @@ test('the tools read directories in which ranges were deleted', async () => {
   await merged.close();
 });
 
-test('salvage keeps what ranges deleted deleted', async () => {
+test('salvage keeps ranges deleted', async () => {
   const { directory, store } = await filled();
   const { validBytes } = decodeDirectory(directory).logs.at(-1)!;
   await store.insertBatch(new WriteBatch().put(40_000, 1, new Uint8Array(5000)));
   await store.put(40_001, 1);
   await store.close();
-  // The group with the long record is damaged; the ranges before it verify.
+  // The group with the long record is damaged; the ranges before it are valid.
   const logs = (await runCli(['inspect', directory])).out;
   expect(logs).toContain('log_0000000000000003');
   await flipByte(directory, 'log_0000000000000003', validBytes + 60);

@@ -44,7 +44,7 @@ async function explainedOn(
 }
 
 describe.each(DAMAGE_ROWS.map((row) => [row.what, row] as const))('%s', (_what, row) => {
-  test('why, what salvage keeps and loses, and a next command that does no harm', async () => {
+  test('names the cause, what salvage keeps and loses, and a next command that does no harm', async () => {
     const files = await row.damage(subject);
     const fs = machineWith(files);
     const found = await explainedOn(fs);
@@ -94,7 +94,7 @@ test('a store that opens', async () => {
   );
 });
 
-test('a store that somebody has open: who, and that all is well', async () => {
+test('a store that is open is reported with its owner as sound', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory);
   const found = await explained(directory);
@@ -111,7 +111,7 @@ test("the ancestor's directory", async () => {
   expect(found.because.join('\n')).toContain('lodestore export --format ancestor');
 });
 
-test('a later format: nothing is lost, take a later version', async () => {
+test('a later format: nothing is lost, and a later version is needed', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory);
   await store.insertBatch([{ type: 'put', key: 1, value: 1 }]);
@@ -156,13 +156,13 @@ test('a directory that cannot be listed', async () => {
   expect([found.code, found.state]).toEqual([4, 'unreadable']);
 });
 
-test('what a backup has not finished', async () => {
+test('an unfinished backup', async () => {
   const fs = machineWith(new Map(subject.files).set('lodestore.incomplete', new Uint8Array(0)));
   const found = await explainedOn(fs);
   expect([found.code, found.state]).toEqual([4, 'incomplete']);
 });
 
-test('no directory, a file, an empty directory, one whose files are gone', async () => {
+test('no directory, a file, an empty directory, and a directory whose files are gone', async () => {
   const directory = await temporaryDirectory();
   const missing = await explained(join(directory, 'missing'));
   expect([missing.code, missing.state]).toEqual([4, 'missing']);
@@ -175,7 +175,7 @@ test('no directory, a file, an empty directory, one whose files are gone', async
   expect((await explained(directory)).because[0]).toContain('its files have been removed');
 });
 
-test('paths as a shell takes them, and names beside a directory', () => {
+test('paths are quoted for a shell, and foreign names are listed', () => {
   expect(shellWord('/srv/a-b_c.1')).toBe('/srv/a-b_c.1');
   expect(shellWord("it's here")).toBe(`'it'\\''s here'`);
   expect([besideOf('/srv/meta/', 'x'), besideOf('meta', 'x')]).toEqual(['/srv/meta-x', 'meta-x']);

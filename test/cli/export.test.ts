@@ -27,7 +27,7 @@ async function smallStore(): Promise<string> {
   return directory;
 }
 
-test('JSON lines and CSV: every digit of a u64, data in base64 or hexadecimal', async () => {
+test('JSON lines and CSV have every digit of a u64, and data in base64 or hexadecimal', async () => {
   const directory = await smallStore();
   const before = await fingerprint(directory);
   expect(await runCli(['export', directory])).toEqual({
@@ -43,7 +43,7 @@ test('JSON lines and CSV: every digit of a u64, data in base64 or hexadecimal', 
   expect(await fingerprint(directory)).toEqual(before);
 });
 
-test('to a file, with a summary; what is there is not written over', async () => {
+test('export to a file prints a summary and never overwrites a file', async () => {
   const directory = await smallStore();
   const home = await temporaryDirectory();
   const out = join(home, 'meta.csv');
@@ -77,7 +77,7 @@ test.each([
 
 /**
  * Reads a directory as the ancestor does: the newest snapshot, which is one frame, and empty logs
- * behind it.
+ * after it.
  */
 async function readAsAncestor(directory: string): Promise<string> {
   const names = (await readdir(directory)).sort();
@@ -109,7 +109,7 @@ async function dumpOfDirectory(directory: string): Promise<string> {
   return dump;
 }
 
-test("the ancestor's format: as the ancestor reads it, and as lodestore opens it", async () => {
+test("an export in the ancestor's format is read by the ancestor and by lodestore", async () => {
   for (const directory of [await closedStore(), await smallStore(), await largeRecords()]) {
     const target = join(await temporaryDirectory(), 'ancestor');
     const { code, out } = await runCli([
@@ -124,7 +124,7 @@ test("the ancestor's format: as the ancestor reads it, and as lodestore opens it
     const dump = await dumpOfDirectory(directory);
     expect(await readAsAncestor(target)).toBe(dump);
     expect(await dumpOfDirectory(target)).toBe(dump);
-    // And written to: it becomes a store like any other.
+    // A write makes it a normal store.
     const store = await MetadataStore.open(target);
     await store.insertBatch([{ type: 'put', key: 4, value: 4 }]);
     await store.merge();
@@ -133,7 +133,7 @@ test("the ancestor's format: as the ancestor reads it, and as lodestore opens it
   }
 });
 
-/** Records longer than any buffer of rows, and an empty store beside. */
+/** Records longer than any row buffer, and an empty store. */
 async function largeRecords(): Promise<string> {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory);
@@ -143,7 +143,7 @@ async function largeRecords(): Promise<string> {
   return directory;
 }
 
-test('an empty store is a frame without rows', async () => {
+test('an empty store is exported as a frame without rows', async () => {
   const directory = await temporaryDirectory();
   await (await MetadataStore.open(directory)).close();
   const target = join(await temporaryDirectory(), 'ancestor');
@@ -153,15 +153,18 @@ test('an empty store is a frame without rows', async () => {
   expect((await runCli(['export', directory])).out).toBe('');
 });
 
-test.each(goldenNames(ANCESTOR))('the ancestor there and back: %s', async (name) => {
-  const directory = await copyOf(ANCESTOR, name);
-  const target = join(await temporaryDirectory(), 'ancestor');
-  const { code } = await runCli(['export', '--format', 'ancestor', '--out', target, directory]);
-  expect(code).toBe(0);
-  expect(await readAsAncestor(target)).toBe(await dumpOfDirectory(directory));
-});
+test.each(goldenNames(ANCESTOR))(
+  'a directory of the ancestor survives export and import: %s',
+  async (name) => {
+    const directory = await copyOf(ANCESTOR, name);
+    const target = join(await temporaryDirectory(), 'ancestor');
+    const { code } = await runCli(['export', '--format', 'ancestor', '--out', target, directory]);
+    expect(code).toBe(0);
+    expect(await readAsAncestor(target)).toBe(await dumpOfDirectory(directory));
+  },
+);
 
-test('beside a store that writes and merges: whole batches; a snapshot that is removed is read to its end', async () => {
+test('an export beside a busy store has whole batches and finishes a removed snapshot', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory, { rotateBytes: 64 * 1024 });
   await insertBatches(store, 0, 100);
@@ -171,7 +174,7 @@ test('beside a store that writes and merges: whole batches; a snapshot that is r
   let opened = 0;
   fs.open = async (path, mode) => {
     const file = await nodeFileSystem.open(path, mode);
-    // The second opening of the snapshot is the one that chunks are read from.
+    // The chunks are read through the second open of the snapshot.
     if (path.includes('snapshot_') && ++opened === 2) await store.merge();
     return file;
   };
@@ -184,7 +187,7 @@ test('beside a store that writes and merges: whole batches; a snapshot that is r
   await store.close();
 });
 
-test('damage: exit code 1, and no file', async () => {
+test('damage gives exit code 1 and no file', async () => {
   const directory = await closedStore();
   await flipByte(directory, nth(await namesIn(directory, 'snapshot_'), 0), 300);
   const home = await temporaryDirectory();
@@ -196,7 +199,7 @@ test('damage: exit code 1, and no file', async () => {
   expect(await readdir(home)).toEqual([]);
 });
 
-test('interrupted: what has been written is removed again', async () => {
+test('an interrupted export removes its output', async () => {
   const directory = await closedStore();
   const home = await temporaryDirectory();
   await mkdir(join(home, 'empty'));
@@ -222,7 +225,7 @@ test('interrupted: what has been written is removed again', async () => {
   expect(await readdir(join(home, 'empty'))).toEqual([]);
 });
 
-test('a target of the ancestor that is not empty, or in the store', async () => {
+test("a target in the ancestor's format must be empty and outside the store", async () => {
   const directory = await closedStore();
   for (const out of [directory, join(directory, 'sub')]) {
     const { code } = await runCli(['export', '--format', 'ancestor', '--out', out, directory]);
@@ -230,7 +233,7 @@ test('a target of the ancestor that is not empty, or in the store', async () => 
   }
 });
 
-test('updates and deletes in logs are folded in, chunk by chunk', async () => {
+test('updates and deletes in logs are folded in chunk by chunk', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory, { mergeBytes: 1 << 30 });
   const records = new Map<number, number>();

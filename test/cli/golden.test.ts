@@ -19,7 +19,7 @@ const cases = [
   ...(await namesOf('v1')).map((name) => ['v1', name] as const),
 ];
 
-/** Lines `key value hex`, as the golden dumps are, from `key value length hex`. */
+/** Converts `key value length hex` to the lines `key value hex` of the golden dumps. */
 function withoutLengths(out: string): string {
   return out.replace(
     /^(\d+ \d+) (\d+)(.*)$/gm,
@@ -30,18 +30,21 @@ function withoutLengths(out: string): string {
   );
 }
 
-test.each(cases)('%s %s: dumped exactly, found sound, left as it was', async (format, name) => {
-  const directory = join(await temporaryDirectory(), name);
-  await cp(join(GOLDEN, format, name), directory, { recursive: true });
-  const before = await fingerprint(directory);
-  const dump = await runCli(['dump', '--data', directory]);
-  expect([dump.code, dump.err]).toEqual([0, '']);
-  expect(withoutLengths(dump.out)).toBe(readDump(join(GOLDEN, format, name + DUMP)));
-  const verify = await runCli(['verify', directory]);
-  expect([verify.code, verify.err]).toEqual([0, '']);
-  const inspect = await runCli(['inspect', '--frames', '--json', directory]);
-  expect([inspect.code, inspect.err]).toEqual([0, '']);
-  const formats = (JSON.parse(inspect.out) as { formats: string[] }).formats;
-  expect(formats).toContain(format === 'v1' ? 'lodestore' : 'ancestor');
-  expect(await fingerprint(directory)).toEqual(before);
-});
+test.each(cases)(
+  '%s %s: is dumped exactly, verified as sound, and left unchanged',
+  async (format, name) => {
+    const directory = join(await temporaryDirectory(), name);
+    await cp(join(GOLDEN, format, name), directory, { recursive: true });
+    const before = await fingerprint(directory);
+    const dump = await runCli(['dump', '--data', directory]);
+    expect([dump.code, dump.err]).toEqual([0, '']);
+    expect(withoutLengths(dump.out)).toBe(readDump(join(GOLDEN, format, name + DUMP)));
+    const verify = await runCli(['verify', directory]);
+    expect([verify.code, verify.err]).toEqual([0, '']);
+    const inspect = await runCli(['inspect', '--frames', '--json', directory]);
+    expect([inspect.code, inspect.err]).toEqual([0, '']);
+    const formats = (JSON.parse(inspect.out) as { formats: string[] }).formats;
+    expect(formats).toContain(format === 'v1' ? 'lodestore' : 'ancestor');
+    expect(await fingerprint(directory)).toEqual(before);
+  },
+);

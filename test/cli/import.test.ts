@@ -47,7 +47,7 @@ async function dumpOfDirectory(directory: string): Promise<string> {
   return dump;
 }
 
-test('JSON lines: strings or safe integers, data in two encodings, empty lines, no last line feed', async () => {
+test('JSON lines accept strings or safe integers, data in two encodings, empty lines, no last line feed', async () => {
   const { code, out, err, directory } = await importText(
     `{"key":"1","value":"2"}\n\r\n{"value":3,"key":9007199254740991,"data":"yv7/"}\r\n` +
       `{"key":"${MAX}","value":"${MAX}","dataHex":"CAfe"}`,
@@ -59,7 +59,7 @@ test('JSON lines: strings or safe integers, data in two encodings, empty lines, 
   );
 });
 
-test('CSV: fields by their names in any order, quotes, a byte order mark', async () => {
+test('CSV accepts fields by name in any order, quotes, and a byte order mark', async () => {
   const { code, directory } = await importText(
     '\uFEFFvalue,"key",dataHex\r\n7,"1",\r\n"8",2,"0aff"\n\n',
     ['--format', 'csv'],
@@ -117,7 +117,7 @@ test.each([
   await expect(stat(directory)).rejects.toMatchObject({ code: 'ENOENT' });
 });
 
-test('what is no UTF-8, and what is longer than any record', async () => {
+test('invalid UTF-8 and lines longer than any record are refused', async () => {
   const latin = await importText(Uint8Array.of(0x7b, 0xe4, 0x0a));
   expect([latin.code, latin.err]).toEqual([2, expect.stringContaining('line 1: it is not UTF-8')]);
   const lines = new LineCutter();
@@ -133,7 +133,7 @@ function linesOf(from: number, to: number): string {
   return text;
 }
 
-test('a mistake in the middle: whole batches before it are there, and said; nothing of its own batch', async () => {
+test('a mistake keeps whole batches before it, reports them, and writes nothing of its own batch', async () => {
   const text = `${linesOf(0, 2_500)}{"key":"2500"}\n${linesOf(2_501, 5_000)}`;
   const { code, out, err, directory } = await importText(text, ['--json']);
   expect(code).toBe(2);
@@ -151,7 +151,7 @@ test('a mistake in the middle: whole batches before it are there, and said; noth
   expect((await dumpOfDirectory(directory)).split('\n')).toHaveLength(5_001);
 });
 
-test('--dry-run finds the mistakes and makes nothing', async () => {
+test('--dry-run finds mistakes and creates nothing', async () => {
   const sound = await importText(linesOf(0, 1_500), ['--dry-run']);
   expect([sound.code, sound.out]).toEqual([
     0,
@@ -165,7 +165,7 @@ test('--dry-run finds the mistakes and makes nothing', async () => {
   }
 });
 
-test('into a store that holds records; from a file; into one that is open', async () => {
+test('import into a store with records, from a file, and into an open store', async () => {
   const directory = await closedStore();
   const path = join(await temporaryDirectory(), 'in.jsonl');
   await writeFile(path, '{"key":"0","value":"99"}\n{"key":"123456","value":"1"}\n');
@@ -178,7 +178,7 @@ test('into a store that holds records; from a file; into one that is open', asyn
   expect((await runCli(['import', '--in', `${path}x`, directory])).code).toBe(4);
 });
 
-test("the ancestor's directory into a store", async () => {
+test("import converts the ancestor's directory into a store", async () => {
   const source = await copyOf(ANCESTOR, 'd-snapshot-and-several-logs');
   const directory = join(await temporaryDirectory(), 'store');
   const { code, out } = await runCli(['import', '--format', 'ancestor', '--in', source, directory]);
@@ -204,7 +204,7 @@ async function untilDurable(directory: string, count: number): Promise<void> {
     .toBe(count);
 }
 
-test('interrupted while it waits for input: what is durable is counted', async () => {
+test('an import interrupted while it waits for input counts what is durable', async () => {
   const directory = join(await temporaryDirectory(), 'store');
   const controller = new AbortController();
   const stderr = new TextSink();
@@ -215,7 +215,7 @@ test('interrupted while it waits for input: what is durable is counted', async (
         wants++;
         if (wants === 1) this.push(linesOf(0, 3_500));
         else if (wants === 2) this.push(linesOf(3_500, 4_700));
-        // Nothing more comes: the rest of the last piece stays short of a batch.
+        // No more input: the rest of the last piece is less than a batch.
         else if (wants === 3) void untilDurable(directory, 4_000).then(() => controller.abort());
       },
     });
@@ -228,10 +228,10 @@ test('interrupted while it waits for input: what is durable is counted', async (
   await store.close();
 });
 
-test('one batch after the other; the first that fails ends it, and the count is of those before', async () => {
+test('batches are inserted one after another; the first failure ends the import and gives the count before it', async () => {
   const sizes: number[] = [];
   const failure = new StoreError('LODESTORE_FULL', 'full');
-  // Some are durable at once, some later.
+  // Some commits resolve at once, some later.
   const commit = (batch: WriteBatch): void | Promise<void> => {
     sizes.push(batch.size);
     if (sizes.length === 4) throw failure;
@@ -257,7 +257,7 @@ const records = fc.uniqueArray(
   { selector: (record) => record.key, minLength: 1, maxLength: 30 },
 );
 
-test('what export writes import reads, however the stream is cut', () => {
+test('import reads what export writes, however the stream is split', () => {
   fc.assert(
     fc.property(
       records,
@@ -271,7 +271,7 @@ test('what export writes import reads, however the stream is cut', () => {
         );
         const csv = new CsvParser();
         const lines = new LineCutter();
-        // A reader's buffer is used again for the next piece.
+        // The reader reuses its buffer for the next piece.
         const scratch = Buffer.alloc(50);
         const found: InputRecord[] = [];
         const take = (all: ReturnType<LineCutter['push']>): void => {
@@ -298,7 +298,7 @@ test('what export writes import reads, however the stream is cut', () => {
   );
 });
 
-test('no line makes a parser fail otherwise', () => {
+test('a random line makes a parser fail only with its own error', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => {
       const parsers = [

@@ -9,7 +9,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { nth } from '../support/nth.ts';
 
 /**
- * As `inspect --json --frames` gives it for a store that opens; without, some fields are null or
+ * The output of `inspect --json --frames` for a store that opens; otherwise some fields are null or
  * absent.
  */
 interface FileJson {
@@ -79,7 +79,7 @@ function logsOf(json: InspectJson): FileJson[] {
   return json.files.filter((file) => file.kind === 'log');
 }
 
-test('a closed store: its files, its owner, and what opening would do', async () => {
+test('a closed store: files, owner, and what open would do', async () => {
   const directory = await closedStore();
   const before = await fingerprint(directory);
   const { json, code, err } = await inspectJson(directory);
@@ -105,7 +105,7 @@ test('a closed store: its files, its owner, and what opening would do', async ()
   expect(await fingerprint(directory)).toEqual(before);
 });
 
-test('the same for people', async () => {
+test('the text output has the same information', async () => {
   const directory = await closedStore();
   const { json } = await inspectJson(directory);
   const { out, code } = await runCli(['inspect', directory]);
@@ -124,7 +124,7 @@ test('the same for people', async () => {
   expect(out).toMatch(/^log_0000000000000002 +log +[0-9,]+ +1 +21 - [0-9]+ .* sealed$/m);
 });
 
-test('a torn tail is no damage: where it is, how long, and that nobody was promised it', async () => {
+test('a torn tail is not damage: its place, its length, and that it was never acknowledged', async () => {
   const directory = await closedStore();
   const { json: whole } = await inspectJson(directory, '--frames');
   const last = nth(logsOf(whole), -1);
@@ -142,7 +142,7 @@ test('a torn tail is no damage: where it is, how long, and that nobody was promi
   expect(out).toContain('that was never synced.');
 });
 
-test('bytes that a torn write left do not count the zeros reserved behind them', async () => {
+test('the bytes of a torn write do not include the zeros reserved after it', async () => {
   const directory = await closedStore();
   const { json: whole } = await inspectJson(directory, '--frames');
   const last = nth(logsOf(whole), -1);
@@ -157,7 +157,7 @@ test('bytes that a torn write left do not count the zeros reserved behind them',
   expect(json.opening.torn.bytes).toBeGreaterThan(48);
 });
 
-test('a damaged frame: offset, batches concerned, and the frames behind it that verify', async () => {
+test('a damaged frame: offset, affected batches, and the valid frames after it', async () => {
   const directory = await closedStore();
   const { json: whole } = await inspectJson(directory, '--frames');
   const log = nth(logsOf(whole), 1);
@@ -185,7 +185,7 @@ test('a damaged frame: offset, batches concerned, and the frames behind it that 
   expect(await fingerprint(directory)).toEqual(before);
 });
 
-test('a missing log is named with the batches that it held', async () => {
+test('a missing log is named with its batches', async () => {
   const directory = await closedStore();
   const { json: whole } = await inspectJson(directory);
   const missing = nth(logsOf(whole), 1);
@@ -198,7 +198,7 @@ test('a missing log is named with the batches that it held', async () => {
   expect(json.damages[0]).toMatchObject({ firstSequence, lastSequence });
 });
 
-test('a log cut between two frames is found by the log behind it', async () => {
+test('the next log reveals a log cut between two frames', async () => {
   const directory = await closedStore();
   const { json: whole } = await inspectJson(directory, '--frames');
   const cut = nth(logsOf(whole), 1);
@@ -211,7 +211,7 @@ test('a log cut between two frames is found by the log behind it', async () => {
   });
 });
 
-test('a damaged snapshot does not hide damage to the logs', async () => {
+test('a damaged snapshot does not hide damage of the logs', async () => {
   const directory = await closedStore();
   const { json: whole } = await inspectJson(directory, '--frames');
   const log = nth(logsOf(whole), 1);
@@ -229,7 +229,7 @@ test('a damaged snapshot does not hide damage to the logs', async () => {
   }
 });
 
-test('two logs that have changed places', async () => {
+test('two swapped logs', async () => {
   const directory = await closedStore();
   const logs = logsOf((await inspectJson(directory)).json);
   const first = nth(logs, 0);
@@ -242,7 +242,7 @@ test('two logs that have changed places', async () => {
   expect(json.damages.map((damage) => damage.offset)).toEqual([0, 0]);
 });
 
-test('foreign names, temporaries, leftovers of a merge and prepared logs', async () => {
+test('foreign names, temporary files, leftovers of a merge and prepared logs', async () => {
   const directory = await closedStore();
   const newest = nth(await namesIn(directory, 'snapshot_'), 0);
   const logs = await namesIn(directory, 'log_');
@@ -304,7 +304,7 @@ test("an ancestor's frame that is decoded in pieces is one line", async () => {
   frame.writeUInt32LE(ancestorChecksum(frame.subarray(0, -4)), frame.length - 4);
   await writeFile(join(directory, 'log_0000000000000001'), Buffer.concat([frame, frame]));
   const { json } = await inspectJson(directory, '--frames');
-  // In rows of ours a length takes four bytes, not eight.
+  // Lengths in our rows take four bytes, not eight.
   const decodedBytes = rows.length - 8;
   const line = { records: 2, decodedBytes, payloadBytes: frame.length - 12, checksum: null };
   expect(nth(logsOf(json), 0).frameList).toMatchObject([
@@ -313,7 +313,7 @@ test("an ancestor's frame that is decoded in pieces is one line", async () => {
   ]);
 });
 
-test('an empty directory holds no store', async () => {
+test('an empty directory has no store', async () => {
   const directory = await temporaryDirectory();
   const { code, out, err } = await runCli(['inspect', directory]);
   expect(code).toBe(4);

@@ -11,7 +11,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const ROUNDS = 12;
 
-test('while a store writes, rotates and merges, every command sees whole batches and no damage', async () => {
+test('every command sees whole batches and no damage while a store writes, rotates and merges', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory, { rotateBytes: 64 * 1024 });
   await insertBatches(store, 0, 50);
@@ -26,7 +26,7 @@ test('while a store writes, rotates and merges, every command sees whole batches
   try {
     for (let round = 0; round < ROUNDS; round++) {
       const promised = acknowledged;
-      // However slow the machine is: half of the rounds read while a merge replaces files.
+      // Half of the rounds read while a merge replaces files, however slow the machine is.
       const merging = round % 2 === 0 ? store.merge() : undefined;
       const { code, out, err } = await runCli(['dump', directory]);
       expect([code, err]).toEqual([0, '']);
@@ -51,12 +51,12 @@ test('while a store writes, rotates and merges, every command sees whole batches
   expect(out).toContain('; running\n');
   expect(out).toContain('The store is open now');
   expect(store.stats().merges.completed).toBeGreaterThan(0);
-  // Nobody has taken the lock from it.
+  // The lock still belongs to the store.
   await insertBatches(store, acknowledged, acknowledged + 1);
   await store.close();
 });
 
-test('a merge that removes logs while they are being read: the directory is read again', async () => {
+test('a merge that removes logs during a read makes the command read the directory again', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory, SMALL_LOGS);
   await insertBatches(store, 0, 200);
@@ -73,7 +73,7 @@ test('a merge that removes logs while they are being read: the directory is read
   await store.close();
 });
 
-test('a leftover that vanishes while it is read is missed by nobody', async () => {
+test('a leftover that is removed during a read causes no error', async () => {
   const directory = await closedStore();
   for (const name of ['log_0000000000000000', 'snapshot_0000000000000000']) {
     await writeFile(join(directory, name), 'merged');
@@ -86,6 +86,6 @@ test('a leftover that vanishes while it is read is missed by nobody', async () =
     throw Object.assign(new Error('ENOENT: gone'), { code: 'ENOENT', path });
   };
   const { code, err } = await runOn(fs, (context) => inspect(context, directory, {}));
-  // Each is opened to be identified, and again to be read.
+  // Each file is opened to identify it and again to read it.
   expect([code, err, vanished]).toEqual([0, '', 4]);
 });

@@ -7,7 +7,7 @@ import { closedStore, flipByte, namesIn } from '../support/store-directory.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { nth } from '../support/nth.ts';
 
-test('all logs into one snapshot; a second time there is nothing to do', async () => {
+test('merge writes all logs into one snapshot; a second merge does nothing', async () => {
   const directory = await closedStore();
   const before = (await runCli(['export', directory])).out;
   const logs = (await namesIn(directory, 'log_')).length;
@@ -22,14 +22,14 @@ test('all logs into one snapshot; a second time there is nothing to do', async (
   );
 });
 
-test('in words', async () => {
+test('merge prints text', async () => {
   const { out } = await runCli(['merge', await closedStore()]);
   expect(out).toMatch(
     /^Merged \d+ logs of .*iB and a snapshot of .*iB into a snapshot of .*iB with 3,000 records in .*s\.\n$/,
   );
 });
 
-test('refused while somebody has it open, where there is no store, and on damage', async () => {
+test('merge refuses an open store, a directory without a store, and damage', async () => {
   const directory = await closedStore();
   const store = await MetadataStore.open(directory);
   expect((await runCli(['merge', directory])).code).toBe(3);
@@ -41,7 +41,7 @@ test('refused while somebody has it open, where there is no store, and on damage
   expect((await runCli(['merge', directory])).code).toBe(1);
 });
 
-test('interrupted: the old snapshot and all logs, and nothing half done', async () => {
+test('an interrupted merge keeps the old snapshot and all logs', async () => {
   const directory = await closedStore();
   const names = await namesIn(directory, '');
   const before = (await runCli(['export', directory])).out;
@@ -49,7 +49,7 @@ test('interrupted: the old snapshot and all logs, and nothing half done', async 
   const { signal } = controller;
   await expect(
     runOn(nodeFileSystem, (context) => {
-      // The command listens under this name once opening is over.
+      // The command listens for this event once the open is complete.
       const add = signal.addEventListener.bind(signal);
       signal.addEventListener = (...given: Parameters<typeof add>) => {
         add(...given);

@@ -17,10 +17,7 @@ import { runOn, type CliResult } from '../support/cli.ts';
 import { put } from '../support/feed.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-/**
- * A closed store, and a file system on which `moved` is renamed, and replaced, once `name` was
- * opened.
- */
+/** A closed store, and a file system that renames and replaces `moved` once `name` was opened. */
 async function filled(name: RegExp): Promise<{ base: string; fs: FileSystem; moved: string[] }> {
   const base = await temporaryDirectory();
   const store = await MetadataStore.open(join(base, 'store'));
@@ -53,11 +50,11 @@ const COMMANDS: Record<string, (context: CommandContext, base: string) => Promis
   salvage: (context, base) => salvage(context, join(base, 'store'), join(base, 'target'), {}),
 };
 
-/** Paths of descriptors are a matter of Linux. */
+/** Paths of descriptors exist on Linux. */
 const isLinux = process.platform === 'linux';
 
 test.runIf(isLinux).each(Object.keys(COMMANDS))(
-  '%s reads the directory that it began with, though another one takes its path',
+  '%s reads the directory that it started with, though another one takes its path',
   async (name) => {
     const run = async (isMoved: boolean): Promise<CliResult & { base: string }> => {
       const { base, fs, moved } = await filled(/snapshot_|log_/);
@@ -75,7 +72,7 @@ test.runIf(isLinux).each(Object.keys(COMMANDS))(
 );
 
 test.runIf(isLinux)(
-  'what salvage writes lands in the directory that it made, wherever that goes',
+  'salvage writes into the directory that it created, even if that is moved',
   async () => {
     const { base, fs, moved } = await filled(/SALVAGE\.json/);
     moved[0] = join(base, 'target');
@@ -88,7 +85,7 @@ test.runIf(isLinux)(
   },
 );
 
-test.runIf(isLinux)('what export writes lands in the directory that it began in', async () => {
+test.runIf(isLinux)('export writes into the directory that it started with', async () => {
   const { base, fs, moved } = await filled(/records\.partial/);
   mkdirSync(join(base, 'out'));
   moved[0] = join(base, 'out');

@@ -15,7 +15,7 @@ import { closedStore, flipByte, namesIn } from '../support/store-directory.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 describe.each(DAMAGE_ROWS.map((row) => [row.what, row] as const))('%s', (_what, row) => {
-  test('a new store with all that verifies; the losses by name; the source untouched', async () => {
+  test('writes a new store with all valid data, names the losses, and leaves the source unchanged', async () => {
     const files = await row.damage(subject);
     const fs = machineWith(files);
     const before = fs.files();
@@ -60,7 +60,7 @@ describe.each(DAMAGE_ROWS.map((row) => [row.what, row] as const))('%s', (_what, 
   });
 });
 
-/** Passes calls on to a machine whose power goes at call `last`. */
+/** Passes calls on until the power fails at call `last`. */
 function failingAfter(fs: CrashFs, last: number): { fs: FileSystem; calls: () => number } {
   let calls = 0;
   const handler: ProxyHandler<CrashFs> = {
@@ -78,7 +78,7 @@ function failingAfter(fs: CrashFs, last: number): { fs: FileSystem; calls: () =>
 
 const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8];
 
-test('cut off at any call: the source as it was; the target whole, or nothing that opens', async () => {
+test('a power failure at any call leaves the source unchanged and the target whole or unopenable', async () => {
   const files = await nth(DAMAGE_ROWS, 4).damage(subject);
   const whole = machineWith(files);
   await runOn(whole, (context) => salvage(context, '/s', '/t', {}));
@@ -117,7 +117,7 @@ test('cut off at any call: the source as it was; the target whole, or nothing th
   expect(opened).toBeLessThan(50);
 });
 
-test('interrupted: the target is removed again', async () => {
+test('an interrupted salvage removes its target', async () => {
   const directory = await closedStore();
   const target = join(await temporaryDirectory(), 'target');
   const controller = new AbortController();
@@ -128,7 +128,7 @@ test('interrupted: the target is removed again', async () => {
   await expect(readFile(target)).rejects.toMatchObject({ code: 'ENOENT' });
 });
 
-test('a position of the damaged store is refused by the salvaged one: it has another history', async () => {
+test('the salvaged store refuses a position of the damaged one, because its history differs', async () => {
   const directory = await closedStore();
   const [log] = (await readdir(directory)).filter((name) => name.startsWith('log_')).sort();
   const bytes = await readFile(join(directory, log!));
@@ -148,7 +148,7 @@ test('a position of the damaged store is refused by the salvaged one: it has ano
   await expect(follow()).rejects.toBeInstanceOf(PositionExpiredError);
 });
 
-test('a sound store: all of it, and exit code 0', async () => {
+test('a sound store is copied completely, with exit code 0', async () => {
   const directory = await closedStore();
   const before = await fingerprint(directory);
   const target = join(await temporaryDirectory(), 'target');
@@ -169,7 +169,7 @@ test('a sound store: all of it, and exit code 0', async () => {
   expect(sequences).toEqual([300n, 300n]);
 });
 
-test('a store that is open is refused, by its owner; one whose lock is free is held meanwhile', async () => {
+test('an open store is refused with its owner; a closed one is locked meanwhile', async () => {
   const directory = await closedStore();
   const store = await MetadataStore.open(directory);
   const target = join(await temporaryDirectory(), 'target');
@@ -178,11 +178,11 @@ test('a store that is open is refused, by its owner; one whose lock is free is h
   expect(refused.err).toContain(`process ${process.pid} on host `);
   await store.close();
   expect((await runCli(['salvage', directory, target])).code).toBe(0);
-  // Released again.
+  // It was released again.
   await (await MetadataStore.open(directory)).close();
 });
 
-test('targets that would be written over, or lie in the source', async () => {
+test('targets that exist or lie in the source are refused', async () => {
   const directory = await closedStore();
   const other = await temporaryDirectory();
   await writeFile(join(other, 'file'), 'mine');
@@ -204,7 +204,7 @@ test('targets that would be written over, or lie in the source', async () => {
   expect((await runCli(['salvage', directory, empty])).code).toBe(0);
 });
 
-test('--skip-unreadable: a log that gives EIO is left out, and told', async () => {
+test('--skip-unreadable leaves out a log that gives EIO, and reports it', async () => {
   const fs = machineWith(subject.files);
   fs.faults.add({ call: 'open', path: '/s/log_0000000000000005', mode: 'sticky' });
   await expect(runOn(fs, (context) => salvage(context, '/s', '/t', {}))).rejects.toMatchObject({
@@ -226,7 +226,7 @@ test('--skip-unreadable: a log that gives EIO is left out, and told', async () =
   await store.close();
 });
 
-test('damage in words', async () => {
+test('damage is printed as text', async () => {
   const directory = await closedStore();
   const name = nth(await namesIn(directory, 'snapshot_'), 0);
   await flipByte(directory, name, 300);

@@ -45,7 +45,7 @@ async function statsOf(directory: string): Promise<StatsJson> {
   return JSON.parse(out) as StatsJson;
 }
 
-test('exact counts, from the files alone', async () => {
+test('stats prints exact counts from the files', async () => {
   const directory = await closedStore();
   const before = await fingerprint(directory);
   const figures = await statsOf(directory);
@@ -68,7 +68,7 @@ test('exact counts, from the files alone', async () => {
   expect(out).toContain('merge      not due before');
 });
 
-test('many logs make a merge due, as they do for the store', async () => {
+test('many logs make a merge due, as in an open store', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory, SMALL_LOGS);
   for (let batch = 0; store.stats().logs.count <= 65; batch++) {
@@ -79,7 +79,7 @@ test('many logs make a merge due, as they do for the store', async () => {
   expect((await runCli(['stats', directory])).out).toContain('merge      due');
 });
 
-test('beside a store that is open; of the ancestor; updates and deletes counted once', async () => {
+test("stats works beside an open store and on the ancestor's files, and counts each key once", async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory);
   await insertBatches(store, 0, 20);
@@ -97,7 +97,7 @@ test('beside a store that is open; of the ancestor; updates and deletes counted 
   expect(out).toContain('records    1,282');
 });
 
-test('of a damaged store: the damage, and no figures', async () => {
+test('stats of a damaged store reports the damage and no figures', async () => {
   const directory = await closedStore();
   const log = nth(await namesIn(directory, 'log_'), 0);
   await flipByte(directory, log, 200);
@@ -108,7 +108,7 @@ test('of a damaged store: the damage, and no figures', async () => {
   expect((await runCli(['stats', directory])).code).toBe(1);
 });
 
-test('a merge is due by the memory that it frees, as the store judges', async () => {
+test('a merge is due by the memory that it frees, as in an open store', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory, { mergeBytes: 2 ** 40 });
   const keys = Array.from({ length: 1_000 }, (_, key) => key);

@@ -15,7 +15,7 @@ import { closedStore } from '../support/store-directory.ts';
 
 const MIB = 1024 * 1024;
 
-test('numbers for people', () => {
+test('numbers are formatted for people', () => {
   expect([0, 999, 1000, 1_234_567].map(formatCount)).toEqual(['0', '999', '1,000', '1,234,567']);
   expect(formatCount(2n ** 64n - 1n)).toBe('18,446,744,073,709,551,615');
   expect([0, 1, 1023, 1024, 15 * MIB].map(formatBytes)).toEqual([
@@ -52,7 +52,7 @@ test('a table is as wide as its widest cells', () => {
   ).toEqual(['name           n', 'long name      1', 'x          1,000', 'y']);
 });
 
-test('a bar with rate and time left, on a terminal, once it takes a while', () => {
+test('a progress bar with rate and time left appears on a terminal after a while', () => {
   const terminal = new TextSink(true);
   let nowMs = 0;
   const bar = new ProgressBar(terminal, () => nowMs);
@@ -74,7 +74,7 @@ test('a bar with rate and time left, on a terminal, once it takes a while', () =
   expect(terminal.text).toHaveLength(drawn.length + 4);
 });
 
-test('a terminal that does not know its width', () => {
+test('a terminal of unknown width is supported', () => {
   const terminal = Object.defineProperty(new TextSink(true), 'columns', { value: 0 });
   let nowMs = 0;
   const bar = new ProgressBar(terminal, () => nowMs);
@@ -83,7 +83,7 @@ test('a terminal that does not know its width', () => {
   expect(terminal.text).toMatch(/import +1\.0 MiB {2}[\d.]+ .*\/s$/);
 });
 
-test('no bar in a pipe', () => {
+test('no progress bar is printed into a pipe', () => {
   const pipe = new TextSink(false);
   let nowMs = 0;
   const bar = new ProgressBar(pipe, () => nowMs);
@@ -99,7 +99,7 @@ function brokenSink(code: string): Writable {
   });
 }
 
-test('a reader that has gone away is told apart from a disk that is full', async () => {
+test('a reader that closed the pipe is distinguished from a full disk', async () => {
   const closed = new Output(brokenSink('EPIPE'));
   closed.line('text');
   await expect(closed.flush()).rejects.toBeInstanceOf(OutputClosedError);
@@ -108,7 +108,7 @@ test('a reader that has gone away is told apart from a disk that is full', async
   await expect(full.flush()).rejects.toThrow('ENOSPC');
 });
 
-test('exit codes when the output fails: none of ours for EPIPE, 4 for a full disk', async () => {
+test('failing output gives exit code 0 for EPIPE and 4 for a full disk', async () => {
   const directory = await closedStore();
   const { signal } = new AbortController();
   for (const [code, expected] of [
@@ -122,7 +122,7 @@ test('exit codes when the output fails: none of ours for EPIPE, 4 for a full dis
   }
 });
 
-test('an interrupted command says so', async () => {
+test('an interrupted command prints a message', async () => {
   const directory = await closedStore();
   for (const command of ['inspect', 'verify', 'dump']) {
     const { code, out, err } = await runCli([command, directory], AbortSignal.abort());

@@ -48,7 +48,7 @@ test.each([
   expect(err).toContain(argv.length === 0 ? 'Usage: lodestore' : 'lodestore: ');
 });
 
-test.each(READERS)('%s of nothing, of a file, of an empty directory', async (command) => {
+test.each(READERS)('%s of a missing path, of a file, of an empty directory', async (command) => {
   const directory = await temporaryDirectory();
   const file = join(directory, 'file');
   await writeFile(file, '');
@@ -63,7 +63,7 @@ test.each(READERS)('%s of nothing, of a file, of an empty directory', async (com
   expect(empty.err).toContain('there is no store in');
 });
 
-test('a lock that somebody holds has an exit code of its own', () => {
+test('a lock held by another process has its own exit code', () => {
   const owner = { pid: 1, hostName: 'h', openedAtMs: 0 };
   expect(exitCodeOf(new StoreLockedError('locked', owner))).toBe(3);
 });

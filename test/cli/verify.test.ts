@@ -68,7 +68,7 @@ async function storeOfChunks(): Promise<string> {
   return directory;
 }
 
-test('a sound store', async () => {
+test('verify reports a sound store', async () => {
   const directory = await closedStore();
   const { json, code } = await verifyJson(directory);
   expect(code).toBe(0);
@@ -79,7 +79,7 @@ test('a sound store', async () => {
   expect(err).toBe('');
 });
 
-test('every damaged chunk is found, with its keys; inspect alone does not read them', async () => {
+test('verify finds every damaged chunk with its keys; inspect does not read chunks', async () => {
   const directory = await storeOfChunks();
   const name = await nameOf(directory, 'snapshot_');
   const chunks = await framesOf(directory, 'chunk');
@@ -105,7 +105,7 @@ test('every damaged chunk is found, with its keys; inspect alone does not read t
   expect(await fingerprint(directory)).toEqual(before);
 });
 
-test('two chunks that have changed places', async () => {
+test('verify finds two swapped chunks', async () => {
   const directory = await storeOfChunks();
   const path = join(directory, await nameOf(directory, 'snapshot_'));
   const chunks = await framesOf(directory, 'chunk');
@@ -122,7 +122,7 @@ test('two chunks that have changed places', async () => {
   expect(json.damages.map((damage) => damage.offset)).toEqual([first.offset, second.offset]);
 });
 
-test('damage to what a merge has left over is a remark, not damage', async () => {
+test('damage of a leftover of a merge is a remark, not damage', async () => {
   const directory = await closedStore();
   await writeFile(join(directory, 'log_0000000000000000'), 'not a log any more');
   const { json, code } = await verifyJson(directory);
@@ -142,7 +142,7 @@ test('a torn tail is a remark, not damage', async () => {
   expect(out).toContain(`remark: ${name} ends in a torn write of 60 bytes at offset `);
 });
 
-test('a log of a later format is no damage, and not sound', async () => {
+test('a log of a later format is not damage, but not sound', async () => {
   const directory = await closedStore();
   const golden = await nameOf(directory, 'log_');
   const number = Number.parseInt(golden.slice(4), 16);
@@ -161,7 +161,7 @@ test('a log of a later format is no damage, and not sound', async () => {
   }
 });
 
-/** The machine's file system, on which one file cannot be read. */
+/** The machine's file system, with one file that cannot be read. */
 function withUnreadable(name: string): FileSystem {
   const fs = Object.create(nodeFileSystem) as { open: FileSystem['open'] } & FileSystem;
   fs.open = async (path, mode) => {
@@ -171,7 +171,7 @@ function withUnreadable(name: string): FileSystem {
   return fs;
 }
 
-test('a file that cannot be read does not hide the others, and is not called damaged', async () => {
+test('an unreadable file does not hide the others and is not called damaged', async () => {
   const directory = await closedStore();
   for (const name of [await nameOf(directory, 'log_'), await nameOf(directory, 'snapshot_')]) {
     const fs = withUnreadable(name);

@@ -12,7 +12,7 @@ const IDENTITY = {
 
 const take = (fs: CrashFs) => acquireDirectoryLock(fs, '/d', IDENTITY, { onLost: () => {} });
 
-test('a lease never outlives its signature, whoever was killed and failed before', async () => {
+test('a lease never outlives its owner record, whatever was killed or failed before', async () => {
   const killed: CrashFs[] = [];
   const fs = new CrashFs({ onCrashPoint: (point) => killed.push(point.fs.kill()) });
   await fs.makeDirectory('/d');

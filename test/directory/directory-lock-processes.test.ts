@@ -13,7 +13,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const identity = await readProcessIdentity();
 
-/** So long that no test could wait for it. */
+/** Longer than any test can wait. */
 const HUGE_STALE_MS = 3_600_000;
 const SHORT_STALE_MS = 2_000;
 
@@ -48,7 +48,7 @@ async function startThread(directory: string): Promise<LockThread> {
   return { said: await said.promise, terminate: () => worker.terminate() };
 }
 
-test('another process is refused, and told who has it, until it is released', async () => {
+test('another process is refused and told the owner, until the release', async () => {
   const directory = await temporaryDirectory();
   const lock = await acquire(directory);
   const refused = await new LockProcess(directory, HUGE_STALE_MS).next();
@@ -68,7 +68,7 @@ test('a thread is refused like a process', async () => {
   await lock.release();
 });
 
-test('a thread that is terminated leaves the directory free', async () => {
+test('a terminated thread leaves the directory free', async () => {
   const directory = await temporaryDirectory();
   const thread = await startThread(directory);
   expect(thread.said).toBe('held');
@@ -77,7 +77,7 @@ test('a thread that is terminated leaves the directory free', async () => {
   await (await acquire(directory)).release();
 });
 
-test('after SIGKILL of the owner the directory is free at once, whatever the stale limit', async () => {
+test('after SIGKILL of the owner, the directory is free at once, whatever the stale limit', async () => {
   const directory = await temporaryDirectory();
   for (let round = 0; round < 3; round++) {
     const holder = await startHolder(directory);
@@ -88,22 +88,22 @@ test('after SIGKILL of the owner the directory is free at once, whatever the sta
   }
 });
 
-test('an owner that exits without a release takes its lease with it, one ended by a signal does not', async () => {
+test('an owner that exits removes its lease; one ended by a signal leaves it', async () => {
   const directory = await temporaryDirectory();
   for (const end of ['SIGTERM', 'input'] as const) {
     const holder = await startHolder(directory);
     await (end === 'input' ? holder.end() : holder.signal(end));
     expect(existsSync(join(directory, 'lodestore.lease'))).toBe(end === 'SIGTERM');
-    // Either way nobody on this machine waits.
+    // In both cases, nobody on this machine has to wait.
     await (await acquire(directory)).release();
   }
 });
 
-test('a stopped owner still has the directory', async () => {
+test('a stopped owner keeps the directory', async () => {
   const directory = await temporaryDirectory();
   const holder = await startHolder(directory, SHORT_STALE_MS);
   holder.child.kill('SIGSTOP');
-  // Even with the lease gone, as after a long stop: the kernel lock decides on one machine.
+  // Even without the lease, as after a long stop: the kernel lock decides on one machine.
   rmdirSync(join(directory, 'lodestore.lease'));
   await expect(acquire(directory)).rejects.toMatchObject({ owner: { pid: holder.child.pid } });
   holder.child.kill('SIGCONT');
@@ -112,7 +112,7 @@ test('a stopped owner still has the directory', async () => {
   await (await acquire(directory)).release();
 });
 
-test('of twenty processes that race for one directory exactly one wins', async () => {
+test('exactly one of twenty processes that race for a directory wins', async () => {
   const directory = await temporaryDirectory();
   const racers = Array.from({ length: 20 }, () => new LockProcess(directory, HUGE_STALE_MS));
   const lines = await Promise.all(racers.map((racer) => racer.next()));

@@ -27,7 +27,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const identity = await readProcessIdentity();
 
-/** So long that no test could wait for it. */
+/** Longer than any test can wait. */
 const HUGE_STALE_MS = 3_600_000;
 const SHORT_STALE_MS = 2_000;
 const ignore = (): void => undefined;
@@ -63,7 +63,7 @@ const ELSEWHERE: OwnerRecord = {
   hostName: 'elsewhere',
 };
 
-/** What an owner leaves who has no time to clean up; the lease was refreshed `ageMs` ago. */
+/** Leaves the files of an owner that died; the lease was refreshed `ageMs` ago. */
 function leaveBehind(directory: string, record: OwnerRecord | string, ageMs: number): void {
   const content = typeof record === 'string' ? record : encodeOwnerRecord(record);
   writeFileSync(join(directory, 'lodestore.lock'), content);
@@ -78,7 +78,7 @@ function recordIn(directory: string): OwnerRecord | undefined {
 }
 
 describe('in one process', () => {
-  test('a second opener is refused, and told who has it', async () => {
+  test('a second opener is refused and told the owner', async () => {
     const directory = await temporaryDirectory();
     const lock = await acquire(directory);
     const error = await refusalOf(acquire(directory));
@@ -91,7 +91,7 @@ describe('in one process', () => {
     await lock.release();
   });
 
-  test('another name of the directory is the same directory', async () => {
+  test('another path of the directory is the same directory', async () => {
     const directory = await temporaryDirectory();
     const link = join(await temporaryDirectory(), 'link');
     symlinkSync(directory, link);
@@ -103,7 +103,7 @@ describe('in one process', () => {
     await (await acquire(directory)).release();
   });
 
-  test('a release lets the next one in at once, 50 times', async () => {
+  test('a release lets the next opener in at once, 50 times', async () => {
     const directory = await temporaryDirectory();
     for (let round = 0; round < 50; round++) {
       const lock = await acquire(directory);
@@ -113,7 +113,7 @@ describe('in one process', () => {
     expect(existsSync(join(directory, 'lodestore.lease'))).toBe(false);
   });
 
-  test('the owner signs with what was given', async () => {
+  test('the owner record has the given fields', async () => {
     const directory = await temporaryDirectory();
     const options = { onLost: ignore, openedAtMs: 12_345, epoch: 6 };
     const lock = await acquireDirectoryLock(nodeFileSystem, directory, identity, options);
@@ -126,7 +126,7 @@ describe('in one process', () => {
     await next.release();
   });
 
-  test('an owner whose record is half written is refused without a name', async () => {
+  test('a half-written owner record refuses without naming an owner', async () => {
     const directory = await temporaryDirectory();
     const lock = await acquire(directory);
     const path = join(directory, 'lodestore.lock');
@@ -136,7 +136,7 @@ describe('in one process', () => {
     await lock.release();
   });
 
-  test('a record that is just being written is read again', async () => {
+  test('a record that is being written is read again', async () => {
     const directory = await temporaryDirectory();
     const lock = await acquire(directory);
     const path = join(directory, 'lodestore.lock');
@@ -158,7 +158,7 @@ describe('in one process', () => {
 });
 
 describe('a lease left behind', () => {
-  test('by a dead process of this machine is taken over at once', async () => {
+  test('of a dead process of this machine is taken over at once', async () => {
     const directory = await temporaryDirectory();
     leaveBehind(directory, DEAD, 0);
     const lock = await acquire(directory);
@@ -166,7 +166,7 @@ describe('a lease left behind', () => {
     await lock.release();
   });
 
-  test('before a reboot of this machine is taken over at once', async () => {
+  test('from before a reboot of this machine is taken over at once', async () => {
     const directory = await temporaryDirectory();
     leaveBehind(directory, { ...DEAD, bootId: 'an earlier boot' }, 0);
     const lock = await acquire(directory);
@@ -174,7 +174,7 @@ describe('a lease left behind', () => {
     await lock.release();
   });
 
-  test('by another host refuses while it is fresh, and is left as it was', async () => {
+  test('of another host refuses while it is fresh, and stays unchanged', async () => {
     const directory = await temporaryDirectory();
     leaveBehind(directory, ELSEWHERE, HUGE_STALE_MS / 2);
     const error = await refusalOf(acquire(directory));
@@ -182,11 +182,11 @@ describe('a lease left behind', () => {
     expect(error.message).toContain('process 4000000 on host elsewhere since 2023-11-14T22:13:20');
     expect(recordIn(directory)).toEqual(ELSEWHERE);
     expect(existsSync(join(directory, 'lodestore.lease'))).toBe(true);
-    // The kernel lock was set free: the next attempt is refused for the same reason.
+    // The kernel lock was released: the next attempt is refused for the same reason.
     expect((await refusalOf(acquire(directory))).owner.hostName).toBe('elsewhere');
   });
 
-  test('by another host is taken over when stale', async () => {
+  test('of another host is taken over when stale', async () => {
     const directory = await temporaryDirectory();
     leaveBehind(directory, ELSEWHERE, HUGE_STALE_MS + 60_000);
     const lock = await acquire(directory);
@@ -195,19 +195,19 @@ describe('a lease left behind', () => {
   });
 
   test.each(['', '{"pid": 12', 'not a record of ours'])(
-    'by nobody knows whom (%j) refuses while it is fresh',
+    'of an unknown owner (%j) refuses while it is fresh',
     async (content) => {
       const directory = await temporaryDirectory();
       leaveBehind(directory, content, 0);
       const error = await refusalOf(acquire(directory));
       expect(error.owner.pid).toBeUndefined();
-      // Nor did the refused one sign: the next would take the lease for one of this machine.
+      // The refused opener wrote no record, which would mark the lease as this machine's.
       expect(recordIn(directory)).toBeUndefined();
       await refusalOf(acquire(directory));
     },
   );
 
-  test('is not broken when another host signs in the meantime', async () => {
+  test('is not broken if another host writes its record meanwhile', async () => {
     const directory = await temporaryDirectory();
     leaveBehind(directory, DEAD, 0);
     class SignedMeanwhile extends NodeFileSystem {
@@ -223,7 +223,7 @@ describe('a lease left behind', () => {
     expect(existsSync(join(directory, 'lodestore.lease'))).toBe(true);
   });
 
-  test('by a first owner who died before the record was confirmed is taken over at once', async () => {
+  test('of a first owner that died before it confirmed the record is taken over at once', async () => {
     const directory = await temporaryDirectory();
     class DiesWithTheLease extends NodeFileSystem {
       override takeLease(path: string): ReturnType<NodeFileSystem['takeLease']> {
@@ -238,7 +238,7 @@ describe('a lease left behind', () => {
             release: () => lock.release(),
             writeClaim: () => Promise.resolve(),
             writeNote: () => Promise.resolve(),
-            // The dead write nothing more.
+            // A dead process writes nothing more.
             writeRecord: async (record) =>
               void (writes++ === 0 && (await lock.writeRecord(record))),
           }
@@ -251,7 +251,7 @@ describe('a lease left behind', () => {
   });
 });
 
-describe('a lease that is lost', () => {
+describe('a lost lease', () => {
   test.each([
     ['removed', (lease: string) => rmdirSync(lease)],
     ['touched', (lease: string) => utimesSync(lease, 1, 1)],
@@ -272,7 +272,7 @@ describe('a lease that is lost', () => {
     await (await acquire(directory)).release();
   });
 
-  test('is told once, by its first cause', async () => {
+  test('is reported once, with its first cause', async () => {
     const directory = await temporaryDirectory();
     const errors: FencedError[] = [];
     const causes = [new Error('first'), new Error('second')];
@@ -325,14 +325,14 @@ describe('a directory that cannot be locked', () => {
     await (await acquire(directory)).release();
   });
 
-  test('lack of space is told as such', async () => {
+  test('a lack of space is reported as such', async () => {
     const directory = await temporaryDirectory();
     const attempt = acquire(directory, failing('ENOSPC', 'takeLease'));
     await expect(attempt).rejects.toThrow(StoreFullError);
     await (await acquire(directory)).release();
   });
 
-  test('an absent directory is an error with its path', async () => {
+  test('a missing directory is an error with its path', async () => {
     const directory = join(await temporaryDirectory(), 'absent');
     await expect(acquire(directory)).rejects.toMatchObject({
       code: 'LODESTORE_IO',
@@ -341,7 +341,7 @@ describe('a directory that cannot be locked', () => {
     });
   });
 
-  test('what cannot be a lease is left alone', async () => {
+  test('an object that cannot be a lease is left alone', async () => {
     const directory = await temporaryDirectory();
     leaveBehind(directory, DEAD, 0);
     mkdirSync(join(directory, 'lodestore.lease', 'somebody keeps things here'));
@@ -349,7 +349,7 @@ describe('a directory that cannot be locked', () => {
   });
 });
 
-test('a lease that cannot be released still sets the kernel lock free', async () => {
+test('a lease that cannot be released still releases the kernel lock', async () => {
   const directory = await temporaryDirectory();
   class Unreleasable extends NodeFileSystem {
     override async takeLease(

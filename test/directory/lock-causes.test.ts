@@ -27,7 +27,7 @@ const CAUSES: readonly (readonly [SystemErrorCode, RegExp])[] = [
 ];
 
 test.each(CAUSES)(
-  'a lease that cannot be renewed for %s says so, and how to go on',
+  'a lease that cannot be renewed because of %s reports it, with the remedy',
   async (code, text) => {
     const fs = new CrashFs();
     const lost: FencedError[] = [];
@@ -40,14 +40,14 @@ test.each(CAUSES)(
     expect(error).toMatchObject({ code: 'LODESTORE_FENCED', path: LEASE, cause: { code } });
     expect((error as Error).message).toMatch(text);
     expect(lost).toEqual([error]);
-    // For good, with the first cause.
+    // Permanently, with the first cause.
     await expect(lock.whenHeld()).rejects.toBe(error);
     expect(() => lock.assertHeld()).toThrow(error);
     await lock.release();
   },
 );
 
-test('whoever cannot wait is told of the pause', async () => {
+test('a caller that cannot wait is told about the pause', async () => {
   const fs = new CrashFs();
   const lock = await lockOn(fs, []);
   expect(lock.whenHeld()).toBeUndefined();
@@ -62,7 +62,7 @@ test('whoever cannot wait is told of the pause', async () => {
   expect(() => lock.assertHeld()).toThrow('has been released');
 });
 
-test('a second pause before the first is decided has all of it looked at again', async () => {
+test('a second pause before the first is decided restarts all checks', async () => {
   const fs = new CrashFs();
   const lock = await lockOn(fs, []);
   let checks = 0;
@@ -77,7 +77,7 @@ test('a second pause before the first is decided has all of it looked at again',
   await lock.release();
 });
 
-test('a lock released while a pause is looked into is not held again', async () => {
+test('a lock released while a pause is checked is not held again', async () => {
   const fs = new CrashFs();
   const lost: FencedError[] = [];
   const lock = await lockOn(fs, lost);
@@ -89,7 +89,7 @@ test('a lock released while a pause is looked into is not held again', async () 
   expect(() => lock.assertHeld()).toThrow('has been released');
 });
 
-test('another host that takes the lease while it settles is found out', async () => {
+test('another host that takes the lease during the settling time is detected', async () => {
   const renewals: string[] = [];
   const fs: CrashFs = new CrashFs({
     scheduler: {
@@ -110,7 +110,7 @@ test('another host that takes the lease while it settles is found out', async ()
 });
 
 test.each([undefined, 'other'])(
-  'a lease dated in the future is watched where its owner (%s) is not of this machine',
+  'a lease dated in the future is watched if its owner (%s) is not of this machine',
   async (hostName) => {
     const fs = new CrashFs();
     await fs.makeDirectory('/s');

@@ -19,11 +19,11 @@ const RECORD: OwnerRecord = {
 };
 
 describe('an owner record', () => {
-  test('comes back as it was written', () => {
+  test('is read back unchanged', () => {
     expect(decodeOwnerRecord(encodeOwnerRecord(RECORD))).toEqual(RECORD);
   });
 
-  test('may lack what the system does not tell', () => {
+  test('may lack fields that the system does not provide', () => {
     const sparse: OwnerRecord = {
       ...RECORD,
       processStartTicks: undefined,
@@ -34,12 +34,12 @@ describe('an owner record', () => {
     expect(decodeOwnerRecord(encodeOwnerRecord(sparse))).toEqual(sparse);
   });
 
-  test('fits the bound, however long the host name', () => {
+  test('fits its bound for any length of the host name', () => {
     const long = encodeOwnerRecord({ ...RECORD, hostName: 'h'.repeat(255) });
     expect(long.byteLength).toBeLessThan(MAX_RECORD_BYTES);
   });
 
-  test('is none when cut off anywhere', () => {
+  test('is invalid when truncated anywhere', () => {
     const bytes = encodeOwnerRecord(RECORD);
     const wholeBytes = new TextDecoder().decode(bytes).trimEnd().length;
     for (let length = 0; length < wholeBytes; length++) {
@@ -47,13 +47,13 @@ describe('an owner record', () => {
     }
   });
 
-  test('is the new one when what is left of a longer one still follows', () => {
+  test('is the new one when the rest of a longer one follows it', () => {
     const bytes = Uint8Array.of(...encodeOwnerRecord(RECORD), 0x22, 0x7d, 0x0a);
     expect(decodeOwnerRecord(bytes)).toEqual(RECORD);
   });
 });
 
-describe('two processes are of one machine', () => {
+describe('two processes belong to one machine', () => {
   test.each<[string, boolean, Partial<OwnerRecord>]>([
     ['the same boot', true, {}],
     ['the same boot, in a container of another name', true, { hostName: 'b', machineId: 'm2' }],

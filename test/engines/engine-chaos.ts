@@ -5,12 +5,12 @@ import { LogUnavailableError } from '../../src/replicated/log/log-errors.ts';
 import type { SharedLog } from '../../src/replicated/log/shared-log.ts';
 import type { EngineProcess } from '../support/engines/engine-process.ts';
 
-/** An engine that runs, and how its servers are broken. */
+/** A running engine, and how to break its servers. */
 export interface ChaosTarget {
   readonly nodes: readonly EngineProcess[];
   /** A connection that prefers server `i`. */
   readonly connect: (i: number) => Promise<ReplicationEngine>;
-  /** Starts server `i`, which was killed. */
+  /** Starts server `i` after it was killed. */
   readonly restart: (i: number) => Promise<void>;
   readonly stop: () => Promise<void>;
 }
@@ -19,7 +19,7 @@ export interface ChaosReport {
   readonly acknowledged: number;
   readonly takeovers: number;
   readonly fenced: number;
-  /** Appends that were repeated, because their result was not known. */
+  /** Appends repeated because their result was unknown. */
   readonly repeated: number;
   readonly trims: number;
   readonly longestOutageMs: number;
@@ -27,22 +27,22 @@ export interface ChaosReport {
   readonly violations: readonly string[];
 }
 
-/** Entries that are not trimmed: enough for the slowest reader. */
+/** Number of entries that are not trimmed: enough for the slowest reader. */
 const KEPT = 3000n;
 
 /**
- * Two writers want to own one log. Each appends a takeover and then data until it is fenced, as a
- * primary does; a reader checks that positions have no gap, and that what was acknowledged is at its
- * position.
+ * Two writers compete for one log. Each appends a takeover and then data until it is fenced, like a
+ * primary. A reader checks that positions have no gap, and that acknowledged entries are at their
+ * positions.
  */
 export class EngineChaos {
   readonly #target: ChaosTarget;
   #seed: number;
   #owner = 0;
   #isOver = false;
-  /** By position: which entry was acknowledged there, until the reader has seen it. */
+  /** Acknowledged entries by position, until the reader has seen them. */
   readonly #acknowledged: Map<bigint, string> = new Map();
-  /** What the reader has seen and nobody has been told about yet. */
+  /** Entries that the reader has seen before their acknowledgement. */
   readonly #seen: Map<bigint, string> = new Map();
   #read = 0n;
   readonly #violations: string[] = [];
@@ -89,7 +89,7 @@ export class EngineChaos {
     let last = 0n;
     let isOwner = false;
     for (let n = 0; !this.#isOver; n++) {
-      // A deposed writer goes on for a while: it must be fenced, not told.
+      // A deposed writer continues for a while: the log must fence it.
       if (this.#owner !== me && !(isOwner && this.#random() < 0.9)) {
         isOwner = false;
         await pause(20);
@@ -200,9 +200,9 @@ export class EngineChaos {
     return [...this.#acknowledged.keys()].reduce((a, b) => (a > b ? a : b), 0n);
   }
 
-  /** The reader must see all that was acknowledged. */
+  /** The reader must see everything acknowledged. */
   async #finish(log: SharedLog, reading: Promise<void>): Promise<void> {
-    // An entry more wakes a reader that waits at the end.
+    // One more entry wakes a reader that waits at the end.
     const last = await this.#end(log, this.#lastPosition());
     await retried(() => log.append(last + 1n, Buffer.from('end')));
     const late = pause(60_000, 'late', { ref: false });
@@ -228,7 +228,7 @@ export class EngineChaos {
   async #killed(name: string, which: readonly number[]): Promise<void> {
     const servers = [...new Set(which)];
     this.#count(servers.length === 1 ? 'one killed' : name);
-    // PostgreSQL ends its other processes at SIGQUIT, without a checkpoint: the crash of a machine.
+    // At SIGQUIT, PostgreSQL ends its other processes without a checkpoint, like a machine crash.
     const isAlone = this.#target.nodes.length === 1;
     await Promise.all(
       servers.map((i) => this.#target.nodes[i]!.kill(isAlone ? 'SIGQUIT' : 'SIGKILL')),

@@ -42,17 +42,17 @@ async function runDemo(
   return { exitCode: child.exitCode, output: output + errors };
 }
 
-/** The figure in the line of the report that begins with `label`. */
+/** The number in the report's line that starts with `label`. */
 function figure(output: string, label: string): number {
   const match = new RegExp(`^${label} +([\\d,.]+)$`, 'm').exec(output);
   return Number(match?.[1]?.replaceAll(',', ''));
 }
 
-test('the demo stores, is killed, and reports what it counted', async () => {
+test('the demo stores, is killed, and reports its counts', async () => {
   const { directory, files, bytes } = await makeTree();
   const { exitCode, output } = await runDemo(['--kills', '1', '--in-flight', '8', directory]);
   expect(output).toContain(
-    `Nothing lost: ${files} objects are byte for byte what their source is.`,
+    `Nothing lost: ${files} objects are equal to their sources, byte for byte.`,
   );
   expect(exitCode).toBe(0);
   expect(output).toContain('skipped: 1 symbolic links');
@@ -70,7 +70,7 @@ test('the demo stores, is killed, and reports what it counted', async () => {
   }
 });
 
-test('the demo fails when one bit behind its back is another', async () => {
+test('the demo fails if one bit is changed', async () => {
   const { directory, files } = await makeTree();
   const { exitCode, output } = await runDemo(['--kills', '0', '--damage', directory]);
   const name = /^--damage: .* inside (.*)$/m.exec(output)?.[1];
@@ -81,7 +81,7 @@ test('the demo fails when one bit behind its back is another', async () => {
   expect(exitCode).toBe(1);
 });
 
-test('the demo says when it does not take the whole tree', async () => {
+test('the demo says when it does not store the whole tree', async () => {
   const { directory } = await makeTree();
   const { exitCode, output } = await runDemo(['--kills', '0', '--max-files', '5', directory]);
   expect(output).toContain('the tree holds more: 5 files and');

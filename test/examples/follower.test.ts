@@ -24,7 +24,7 @@ async function demonstrate(...args: string[]): Promise<{ code: number; out: stri
   return { code, out, err };
 }
 
-test('leader and follower are killed at random, and hold the same in the end', async () => {
+test('leader and follower are killed at random and have equal contents in the end', async () => {
   const { code, out, err } = await demonstrate('--kills', '8');
   expect(err).toBe('');
   expect(out.match(/^kill \d of 8: the (leader|follower)$/gm)).toHaveLength(8);
@@ -36,6 +36,6 @@ test('leader and follower are killed at random, and hold the same in the end', a
   expect(code).toBe(0);
 }, 120_000);
 
-test('wrong usage', async () => {
+test('wrong usage is refused', async () => {
   expect(await demonstrate('--kills', 'many')).toMatchObject({ code: 2, out: '' });
 });

@@ -5,13 +5,13 @@ import { STORE_ID } from '../support/small-directory.ts';
 
 const BYTES = new TextEncoder().encode('123456789');
 
-test('the check values of the two checksums', () => {
+test('the two checksums have the published check values', () => {
   expect(crc32c(BYTES)).toBe(0xe306_9283);
   expect(crc32(BYTES)).toBe(0xcbf4_3926);
   expect(ancestorChecksum(BYTES)).toBe((0xcbf4_3926 ^ 0xaf) >>> 0);
 });
 
-test('a seed is store id, kind, number and offset, in this order', () => {
+test('a seed consists of store id, kind, number and offset, in this order', () => {
   const seed = Buffer.alloc(33, 0x5a);
   seed[16] = 2;
   seed.writeBigUInt64LE(2n ** 40n + 7n, 17);

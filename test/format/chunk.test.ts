@@ -33,12 +33,12 @@ const SHAPES: readonly (readonly [string, readonly TestRecord[]])[] = [
   ['lengths that are equal', [record(1n, 1n, Uint8Array.of(1)), record(9n, 1n, Uint8Array.of(2))]],
 ];
 
-describe('round trips', () => {
+describe('encoded chunks are decoded unchanged', () => {
   test.each(SHAPES)('%s', (_, records) => {
     expect(decodeChunk(encoded(records))).toEqual(columnsOf(records));
   });
 
-  test('the same bytes as ever', () => {
+  test('the encoded bytes never change', () => {
     const all = SHAPES.map(([, records]) => sha256(encoded(records))).join('\n');
     expect(sha256(all)).toBe('6211879f6c049a522006e454488881ec166b4051d05bdb6ca297cd68892520d1');
   });
@@ -77,7 +77,7 @@ describe('refused', () => {
     }
   });
 
-  test('equal lengths that are not those of the data', () => {
+  test('equal lengths that do not match the data', () => {
     const bytes = encoded([record(1n, 1n, Uint8Array.of(1))]);
     viewOf(bytes).setUint32(24, 2, true);
     expect(decodeChunk(bytes)).toMatch(/length of the data differs/);
@@ -91,7 +91,7 @@ describe('refused', () => {
     expect(decodeChunk(bytes)).toMatchObject({ recordCount: 1000, lastKey: 1000n });
   });
 
-  test('keys that pass 2^64 by their differences', () => {
+  test('keys whose differences exceed 2^64', () => {
     const bytes = encoded([record(0n, 1n), record(MAX, 1n)]);
     viewOf(bytes).setBigUint64(8, 1n, true);
     expect(decodeChunk(bytes)).toMatch(/a key exceeds u64/);

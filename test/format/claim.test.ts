@@ -16,7 +16,7 @@ const CLAIM: Claim = {
 };
 const LATER: Claim = { ...CLAIM, storeId: new Uint8Array(16).fill(8), number: 3, lengthBytes: 0 };
 
-/** The sectors with these claims and generations, in place. */
+/** Both sectors, with these claims and generations. */
 function areaOf(...sectors: readonly (readonly [Claim, bigint] | undefined)[]): Uint8Array {
   const area = new Uint8Array(CLAIM_AREA_BYTES);
   for (const [i, one] of sectors.entries()) {
@@ -42,7 +42,7 @@ describe('the newest claim', () => {
     expect(decodeClaim(file)).toEqual({ ...rest, storeId: Buffer.from(storeId) });
   });
 
-  test('none in an empty file, a cut one, zeros, junk', () => {
+  test('does not exist in an empty file, a truncated one, zeros, or junk', () => {
     for (const area of [
       new Uint8Array(0),
       areaOf([CLAIM, 1n]).subarray(0, CLAIM_SECTOR_BYTES - 1),
@@ -53,7 +53,7 @@ describe('the newest claim', () => {
     }
   });
 
-  test('a byte that differs anywhere makes a sector none: the other one stands', () => {
+  test("is the other sector's when any byte of a sector differs", () => {
     for (let at = 0; at < CLAIM_SECTOR_BYTES; at++) {
       const area = areaOf([LATER, 2n], [CLAIM, 1n]);
       area[at] = area[at]! ^ 0x10;
@@ -61,7 +61,7 @@ describe('the newest claim', () => {
     }
   });
 
-  test('a sector is none in the place of the other', () => {
+  test("is not read from a sector in the other's place", () => {
     const area = areaOf([CLAIM, 1n]);
     area.copyWithin(CLAIM_SECTOR_BYTES, 0, CLAIM_SECTOR_BYTES);
     area.fill(0, 0, CLAIM_SECTOR_BYTES);

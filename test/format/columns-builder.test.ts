@@ -21,7 +21,7 @@ function recordsOf(lengths: readonly number[]): TestRecord[] {
   }));
 }
 
-/** Chunks of records with ascending keys and data of these lengths, as the builder fills them. */
+/** Chunks that the builder makes from records with ascending keys and data of these lengths. */
 function built(lengths: readonly number[], limitRecords?: number): Columns[] {
   const builder = new ColumnsBuilder();
   if (limitRecords !== undefined) builder.limitRecords = limitRecords;
@@ -41,17 +41,17 @@ function plain(lengths: readonly number[], perChunk: number): Columns[] {
 }
 
 describe('a chunk is full', () => {
-  test('at its records', () => {
+  test('at its maximum of records', () => {
     const lengths = Array.from({ length: 2 * CHUNK_TARGET_RECORDS + 1 }, (_, i) => i % 3);
     expect(built(lengths)).toEqual(plain(lengths, CHUNK_TARGET_RECORDS));
   });
 
-  test('at fewer, where a range is split evenly', () => {
+  test('with fewer records, if a range is split evenly', () => {
     const lengths = Array.from({ length: 1000 }, () => 4);
     expect(built(lengths, 300)).toEqual(plain(lengths, 300));
   });
 
-  test('at its bytes, rows and all', () => {
+  test('at its maximum of bytes, including rows', () => {
     const perChunk = 4;
     const length = CHUNK_TARGET_BYTES / perChunk - 20;
     const lengths = Array.from({ length: 9 }, () => length);
@@ -61,7 +61,7 @@ describe('a chunk is full', () => {
   });
 });
 
-test('one record larger than a chunk has one of its own', () => {
+test('and a record larger than a chunk has a separate chunk', () => {
   const builder = new ColumnsBuilder();
   const large = new Uint8Array(2 * CHUNK_TARGET_BYTES).fill(9);
   const records = [large, new Uint8Array(0)].map((data, i) => ({
@@ -74,8 +74,8 @@ test('one record larger than a chunk has one of its own', () => {
 });
 
 /**
- * As {@link built}, by ranges: `cuts` say how many records stand together in columns, and in one
- * call.
+ * As {@link built}, but from ranges: `cuts` are the numbers of records in one set of columns and
+ * one call.
  */
 function builtByRanges(records: readonly TestRecord[], cuts: readonly number[]): Columns[] {
   const builder = new ColumnsBuilder();
@@ -83,7 +83,7 @@ function builtByRanges(records: readonly TestRecord[], cuts: readonly number[]):
   let next = 0;
   for (let i = 0; next < records.length; i++) {
     const size = cuts[i % cuts.length]!;
-    // The first record of the columns is none of the range.
+    // The first record of the columns is not in the range.
     const first = Math.max(0, next - 1);
     const columns = columnsOf(records.slice(first, next + size));
     for (let from = next - first; from < columns.recordCount;) {
@@ -97,7 +97,7 @@ function builtByRanges(records: readonly TestRecord[], cuts: readonly number[]):
   return chunks;
 }
 
-/** Long data are compared as text, which is quick. */
+/** Long data are compared as text, which is fast. */
 function toPlain(columns: Columns): object {
   return { ...columns, data: Buffer.from(columns.data).toString('latin1') };
 }
@@ -131,7 +131,7 @@ test('ranges of columns make the same chunks as their records one by one', () =>
   );
 });
 
-test('a range ends where the chunk is full of records', () => {
+test('a range ends where the chunk has its maximum of records', () => {
   const records = Array.from({ length: 10 }, (_, i) => ({
     key: BigInt(i),
     value: 1n,

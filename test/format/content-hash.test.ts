@@ -9,7 +9,7 @@ import { contentHashOf, murmur3, recordHashOf } from '../support/independent-con
 
 const MAX = 2n ** 64n - 1n;
 
-/** Hash of these bytes, the first 16 of which count as key and value. */
+/** The hash of these bytes; the first 16 are key and value. */
 function hashOf(bytes: Uint8Array): string {
   const view = viewOf(bytes);
   const [a, b, c, d] = [0, 4, 8, 12].map((at) => view.getUint32(at, true));
@@ -18,7 +18,7 @@ function hashOf(bytes: Uint8Array): string {
 }
 
 describe('hash of a record', () => {
-  test('the independent one is MurmurHash3: its published verification value', () => {
+  test("the independent implementation gives MurmurHash3's published verification value", () => {
     const hashes = Buffer.alloc(256 * 16);
     const bytes = Buffer.alloc(256);
     for (let i = 0; i < 256; i++) {
@@ -28,14 +28,14 @@ describe('hash of a record', () => {
     expect(murmur3(hashes, 0).readUInt32LE(0)).toBe(0xb3ece62a);
   });
 
-  test('a published value', () => {
+  test('a published value is computed', () => {
     const bytes = Buffer.from('The quick brown fox jumps over the lazy dog');
     const words = [0x2f1583c3, 0xecee2c67, 0x5d7bf66c, 0xe5e91d2c];
     hashOf(bytes);
     expect([...recordHash]).toEqual(words);
   });
 
-  test('data of every length, at every place of its buffer, hashes as the independent one does', () => {
+  test('data of every length and alignment hash as in the independent implementation', () => {
     for (let length = 0; length <= 70; length++) {
       for (let shift = 0; shift < 5; shift++) {
         for (const behind of [0, 1, 3, 40]) {
@@ -63,7 +63,7 @@ const RECORDS = [
   { key: MAX, value: 9n, data: new Uint8Array(333).fill(9) },
 ];
 
-test('the examples of docs/FORMAT.md', () => {
+test('the examples of docs/FORMAT.md are correct', () => {
   const first = { key: 1n, value: 1n, data: new Uint8Array(0) };
   const last = { key: MAX, value: 2n ** 63n, data: Uint8Array.of(0x61) };
   const hash = '555e75b01ada585091c7511125350c50';
@@ -75,11 +75,11 @@ test('the examples of docs/FORMAT.md', () => {
 });
 
 describe('sum', () => {
-  test('of no records it is 0', () => {
+  test('is 0 without records', () => {
     expect(contentHashText(new ContentSum().value)).toBe('0'.repeat(32));
   });
 
-  test('of columns narrow and wide, of even and uneven lengths', () => {
+  test('includes narrow and wide columns of equal and different lengths', () => {
     expect(contentHashText(sumOfColumns(columnsOf(RECORDS)).value)).toBe(contentHashOf(RECORDS));
     for (const record of RECORDS) {
       expect(sumOfColumns(columnsOf([record])).value).toBe(recordHashOf(record));
@@ -103,7 +103,7 @@ describe('sum', () => {
     }
   });
 
-  test('key, value, data and its length all count', () => {
+  test('includes key, value, data and its length', () => {
     const base = { key: 1n, value: 2n, data: Uint8Array.of(0) };
     const others = [
       { ...base, key: 2n },

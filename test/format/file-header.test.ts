@@ -24,7 +24,7 @@ function encoded(header: Partial<NewFileHeader> = {}, version?: number): Uint8Ar
   return bytes;
 }
 
-/** Changes bytes and makes the checksum hold again. */
+/** Changes bytes and corrects the checksum. */
 function forged(change: (view: DataView) => void, kind: FileKind = 'log', number = 7): Uint8Array {
   const bytes = encoded({ kind, number, predecessor: { ...HEADER.predecessor, number } });
   const view = viewOf(bytes);
@@ -39,7 +39,7 @@ function reasonOf(bytes: Uint8Array, kind: FileKind = 'log', number = 7): string
   return 'reason' in result ? `${result.kind}: ${result.reason}` : result.kind;
 }
 
-test('a round trip, and the same bytes as ever', () => {
+test('an encoded header is decoded unchanged and has the same bytes as ever', () => {
   const bytes = encoded();
   const result = decodeFileHeader(bytes, 'log', 7);
   const checksum = viewOf(bytes).getUint32(124, true);
@@ -53,7 +53,7 @@ test('a round trip, and the same bytes as ever', () => {
   );
 });
 
-test('zeros, or nothing, are an empty header; another magic is foreign', () => {
+test('zeros or nothing are an empty header; a different magic is foreign', () => {
   expect(reasonOf(new Uint8Array(128))).toBe('empty');
   expect(reasonOf(new Uint8Array(0))).toBe('empty');
   expect(reasonOf(encoded({ kind: 'snapshot', number: 6 }), 'log', 6)).toBe('foreign');
@@ -67,17 +67,17 @@ describe('torn', () => {
     expect(reasonOf(encoded().subarray(0, lengthBytes))).toMatch(/^torn: .*(ends inside|is cut)/);
   });
 
-  test.each([1, 3, 7, 8, 20, 123])('zeros behind %d bytes', (lengthBytes) => {
+  test.each([1, 3, 7, 8, 20, 123])('zeros after %d bytes', (lengthBytes) => {
     expect(reasonOf(encoded().fill(0, lengthBytes))).toMatch(/^torn: /);
   });
 
-  test('another version is not believed under a broken checksum', () => {
+  test('another version with an invalid checksum is not trusted', () => {
     const bytes = encoded();
     bytes[8] = 3;
     expect(reasonOf(bytes)).toBe('torn: the file header does not match its checksum');
   });
 
-  test('nor is a header of another kind of number field', () => {
+  test('a header with another kind of number field is not accepted', () => {
     const bytes = encoded();
     viewOf(bytes).setBigUint64(32, 2n ** 60n, true);
     expect(reasonOf(bytes)).toBe('torn: the file header does not match its checksum');
@@ -104,7 +104,7 @@ test.each([1, 2])('a snapshot of version %d is read', (version) => {
   expect(decodeFileHeader(bytes, 'snapshot', 7)).toMatchObject({ header: { version } });
 });
 
-describe('corrupt: the checksum holds, and still it cannot be', () => {
+describe('corrupt: the checksum is valid, but the contents are impossible', () => {
   test('the header of another number', () => {
     expect(reasonOf(encoded({ number: 8 }))).toBe('corrupt: the file header is that of log 8');
     const bytes = forged((view) => view.setBigUint64(32, 9n, true));
@@ -122,7 +122,7 @@ describe('corrupt: the checksum holds, and still it cannot be', () => {
     expect(reasonOf(forged(change))).toMatch(new RegExp(`^corrupt: .*${reason}`));
   });
 
-  test('a snapshot that is not named after the last log merged', () => {
+  test('a snapshot whose name is not the last merged log', () => {
     const bytes = forged((view) => view.setBigUint64(48, 6n, true), 'snapshot');
     expect(reasonOf(bytes, 'snapshot')).toMatch(/^corrupt: .*named after another log/);
   });

@@ -6,7 +6,7 @@ import {
   temporarySnapshotName,
 } from '../../src/format/file-name.ts';
 
-test('names of ours, both ways', () => {
+test('names are formatted and parsed', () => {
   for (const number of [0, 1, 255, 2 ** 32, 2 ** 52 - 1]) {
     expect(parseFileName(logName(number))).toEqual({ kind: 'log', number });
     expect(parseFileName(snapshotName(number))).toEqual({ kind: 'snapshot', number });

@@ -39,7 +39,7 @@ function encoded(fields: Partial<FrameHeader> = {}, payload: Uint8Array = PAYLOA
   return bytes;
 }
 
-/** Changes the header of a frame and makes its checksum hold again. */
+/** Changes the header of a frame and corrects its checksum. */
 function forged(change: (view: DataView) => void): Uint8Array {
   const bytes = encoded();
   const view = viewOf(bytes);
@@ -53,7 +53,7 @@ function reasonOf(bytes: Uint8Array, seed = SEED, at = AT): string {
   return 'reason' in result ? `${result.kind}: ${result.reason}` : result.kind;
 }
 
-test('a round trip, and the same bytes as ever', () => {
+test('an encoded frame header is decoded unchanged and has the same bytes as ever', () => {
   const bytes = encoded();
   const result = decodeFrameHeader(bytes, 0, SEED, AT);
   expect(result).toMatchObject({ kind: 'frame', header: FIELDS });
@@ -71,7 +71,7 @@ describe('torn', () => {
     expect(reasonOf(encoded().subarray(0, 47))).toMatch(/^torn: the file ends inside/);
   });
 
-  test('in another place, file, store or kind of file', () => {
+  test('at another place, or in another file, store or kind of file', () => {
     const bytes = encoded();
     expect(reasonOf(bytes, SEED, AT + 1)).toMatch(/^torn/);
     expect(reasonOf(bytes, new ChecksumSeed(STORE_ID, 'log', 2))).toMatch(/^torn/);
@@ -83,7 +83,7 @@ describe('torn', () => {
     expect(isFrameHeader(bytes, 0, SEED, AT + 1)).toBe(false);
   });
 
-  test('every bit of the header', () => {
+  test('with any bit of the header flipped', () => {
     const unseen: number[] = [];
     for (let bit = 0; bit < 8 * FRAME_HEADER_BYTES; bit++) {
       const bytes = encoded();
@@ -95,7 +95,7 @@ describe('torn', () => {
   });
 });
 
-describe('corrupt: the checksum holds, and still it cannot be', () => {
+describe('corrupt: the checksum is valid, but the contents are impossible', () => {
   test.each<[string, (view: DataView) => void]>([
     ['kind 0', (view) => view.setUint8(4, 0)],
     ['kind 5', (view) => view.setUint8(4, 5)],
@@ -138,19 +138,19 @@ describe('payload', () => {
   const target = new Uint8Array(compressedBound(text.length));
   const stored = target.subarray(0, compressInto(target, text, 1));
 
-  test('raw and compressed', () => {
+  test('raw and compressed payloads are decoded', () => {
     expect(decode(encoded())).toEqual({ kind: 'payload', bytes: PAYLOAD });
     const bytes = encoded({ codec: 1, decodedBytes: text.length }, stored);
     expect(decode(bytes)).toEqual({ kind: 'payload', bytes: text });
   });
 
-  test('other bytes than were written are torn', () => {
+  test('changed bytes are torn', () => {
     const bytes = encoded();
     bytes[60] = 8;
     expect(decode(bytes)).toMatchObject({ kind: 'torn' });
   });
 
-  test('what holds and does not decode to its length is corrupt', () => {
+  test('a valid payload that does not decode to its length is corrupt', () => {
     for (const decodedBytes of [text.length - 1, text.length + 1]) {
       const bytes = encoded({ codec: 1, decodedBytes }, stored);
       expect(decode(bytes)).toMatchObject({ kind: 'corrupt' });

@@ -7,7 +7,7 @@ import { ANCESTOR, copyOf, goldenNames, sha256, sumsOf, V1 } from '../support/go
 import { ancestorFrame } from '../support/independent-ancestor.ts';
 import { decodeDirectory } from '../support/independent-decoder.ts';
 
-test("the frozen bytes of the ancestor's directories are as they were copied", () => {
+test("the frozen bytes of the ancestor's directories are unchanged", () => {
   const list = readFileSync(join(ANCESTOR, 'SHA256SUMS'), 'utf8');
   expect(sha256(list)).toBe('7ce025a2516fe579ef3e157b7a4567a988df518498ace905c00039a67f8b0096');
   expect(sumsOf(ANCESTOR)).toBe(list);
@@ -16,7 +16,7 @@ test("the frozen bytes of the ancestor's directories are as they were copied", (
 describe.each(goldenNames(ANCESTOR))('%s', (name) => {
   const dump = readDump(join(ANCESTOR, `${name}.dump.txt.gz`));
 
-  test('opens read-only to exactly its records, and is left as it was', async () => {
+  test('opens read-only with exactly its records and stays unchanged', async () => {
     const directory = await copyOf(ANCESTOR, name);
     const before = sumsOf(directory);
     const store = await MetadataStore.open(directory, { readOnly: true });
@@ -25,7 +25,7 @@ describe.each(goldenNames(ANCESTOR))('%s', (name) => {
     expect(sumsOf(directory)).toBe(before);
   });
 
-  test('is written on, reopened, merged into our format and reopened', async () => {
+  test('accepts writes, reopens, merges into our format, and reopens', async () => {
     const directory = await copyOf(ANCESTOR, name);
     const store = await MetadataStore.open(directory, { mergeBytes: 2 ** 40 });
     expect(dumpOfStore(store)).toBe(dump);
@@ -50,7 +50,7 @@ describe.each(goldenNames(ANCESTOR))('%s', (name) => {
   });
 });
 
-describe('the ancestor fails loudly on our files', () => {
+describe('the ancestor rejects our files', () => {
   const files = goldenNames(V1)
     .filter((name) => name !== 'k-our-log-behind-the-ancestors')
     .flatMap((name) => readdirSync(join(V1, name)).map((file) => join(name, file)))
@@ -63,7 +63,7 @@ describe('the ancestor fails loudly on our files', () => {
     expect(() => ancestorFrame(bytes)).toThrow(isOurs ? 'capacity overflow' : /checksum|cut/);
   });
 
-  test('and its rule does read its own', () => {
+  test('its rule accepts its own files', () => {
     const snapshot = join(ANCESTOR, 'c-snapshot-and-live-log', 'snapshot_0000000000000003');
     expect(ancestorFrame(readFileSync(snapshot)).length).toBeGreaterThan(24 * 600);
   });

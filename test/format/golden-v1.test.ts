@@ -13,14 +13,14 @@ function dumpFile(name: string): string {
   return readDump(join(V1, `${name}.dump.txt.gz`));
 }
 
-test('the frozen bytes of version 1 are as they were made', () => {
+test('the frozen bytes of version 1 are unchanged', () => {
   const list = readFileSync(join(V1, 'SHA256SUMS'), 'utf8');
   expect(sha256(list)).toBe('f380dffa101b8f1b8ac1e9812dea36b75f0624522c1cfecee28e243a0d541210');
   expect(sumsOf(V1)).toBe(list);
 });
 
 describe.each(NAMES)('%s', (name) => {
-  test('opens read-only to exactly its records, and is left as it was', async () => {
+  test('opens read-only with exactly its records and stays unchanged', async () => {
     const directory = await copyOf(V1, name);
     const before = sumsOf(directory);
     const store = await MetadataStore.open(directory, { readOnly: true });
@@ -29,7 +29,7 @@ describe.each(NAMES)('%s', (name) => {
     expect(sumsOf(directory)).toBe(before);
   });
 
-  test('is written on, merged and reopened', async () => {
+  test('accepts writes, merges and reopens', async () => {
     const directory = await copyOf(V1, name);
     const store = await MetadataStore.open(directory);
     expect(dumpOfStore(store)).toBe(dumpFile(name));
@@ -59,7 +59,7 @@ function endings(name: string): string[] {
   return read(name).logs.map((log) => log.ending);
 }
 
-describe('the golden directories hold what they are there for', () => {
+describe('the golden directories contain the intended cases', () => {
   test('endings of logs', () => {
     expect(endings('a-new-and-empty')).toEqual([]);
     expect(endings('b-one-log-unsealed')).toEqual(['end']);
@@ -77,7 +77,7 @@ describe('the golden directories hold what they are there for', () => {
     }
   });
 
-  test('groups of several batches, empty ones among them', () => {
+  test('groups of several batches, including empty ones', () => {
     const sizes = read('e-groups-of-batches').logs.flatMap((log) =>
       log.batches.map((batch) => batch.length),
     );
@@ -86,14 +86,14 @@ describe('the golden directories hold what they are there for', () => {
     expect(logs[0]?.batches.map((batch) => batch.length)).toEqual([1, 0, 1, 0]);
   });
 
-  test('chunks raw and compressed, small and large, and copied ones', () => {
+  test('raw and compressed, small and large, and copied chunks', () => {
     const { chunks } = read('g1-snapshot-of-many-chunks').snapshot;
     expect(new Set(chunks.map((chunk) => chunk.codec))).toEqual(new Set([0, 1]));
     expect(Math.max(...chunks.map((chunk) => chunk.records))).toBe(8192);
     expect(chunks.length).toBeGreaterThan(3);
   });
 
-  test('files of no bytes, and of unfinished snapshots, are in the tree', () => {
+  test('empty files and unfinished snapshots', () => {
     const names = readdirSync(join(V1, 'j-leftovers-of-merges'));
     expect(names).toContain('snapshot_0000000000000003.tmp');
     expect(names).toContain('DO_NOT_PUT_YOUR_FILES_HERE');

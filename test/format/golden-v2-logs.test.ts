@@ -6,7 +6,7 @@ import { dumpOf, dumpOfStore, readDump } from '../support/dump.ts';
 import { copyOf, goldenNames, sha256, sumsOf, V2_LOGS } from '../support/golden.ts';
 import { decodeDirectory } from '../support/independent-decoder.ts';
 
-/** How the log of each ends, and up to which sequence what was not synced went with its end. */
+/** How the log of each ends, and the last sequence that was unsynced and lost with its end. */
 const ENDINGS: Readonly<Record<string, readonly [string, bigint | undefined]>> = {
   'a-groups-not-synced': ['end', undefined],
   'b-group-lost-later-one-kept': ['torn', 6n],
@@ -14,7 +14,7 @@ const ENDINGS: Readonly<Record<string, readonly [string, bigint | undefined]>> =
   'd-synced-and-sealed': ['sealed', undefined],
 };
 
-test('the frozen bytes of logs of version 2 are as they were made', () => {
+test('the frozen bytes of logs of version 2 are unchanged', () => {
   const list = readFileSync(join(V2_LOGS, 'SHA256SUMS'), 'utf8');
   expect(sha256(list)).toBe('aaa4d9e8d8773c4c39d2a8151f6eb88d4ed0c51177c62d5105fdef9f645056e3');
   expect(sumsOf(V2_LOGS)).toBe(list);
@@ -24,13 +24,13 @@ test('the frozen bytes of logs of version 2 are as they were made', () => {
 describe.each(Object.entries(ENDINGS))('%s', (name, [ending, unsyncedUpTo]) => {
   const dump = readDump(join(V2_LOGS, `${name}.dump.txt.gz`));
 
-  test('the independent decoder reads the records, and how the log ends', () => {
+  test("the independent decoder reads the records and the log's ending", () => {
     const { records, logs } = decodeDirectory(join(V2_LOGS, name));
     expect(dumpOf(records)).toBe(dump);
     expect(logs.map((log) => log.ending)).toEqual([ending]);
   });
 
-  test('opens read-only to exactly its records, and is left as it was', async () => {
+  test('opens read-only with exactly its records and stays unchanged', async () => {
     const directory = await copyOf(V2_LOGS, name);
     const before = sumsOf(directory);
     const store = await MetadataStore.open(directory, { readOnly: true });
@@ -40,7 +40,7 @@ describe.each(Object.entries(ENDINGS))('%s', (name, [ending, unsyncedUpTo]) => {
     expect(sumsOf(directory)).toBe(before);
   });
 
-  test('is written on and reopened', async () => {
+  test('accepts writes and reopens', async () => {
     const directory = await copyOf(V2_LOGS, name);
     const store = await MetadataStore.open(directory);
     await store.insertBatch([{ type: 'put', key: 123_456_789n, value: 1n }]);

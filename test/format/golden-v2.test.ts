@@ -6,7 +6,7 @@ import { dumpOf, dumpOfStore, readDump } from '../support/dump.ts';
 import { copyOf, goldenNames, sha256, sumsOf, V2 } from '../support/golden.ts';
 import { decodeDirectory } from '../support/independent-decoder.ts';
 
-/** Content hashes that every later version must find too. */
+/** Content hashes that every later version must also compute. */
 const HASHES: Readonly<Record<string, string>> = {
   'a-new-and-empty': '00000000000000000000000000000000',
   'b-one-chunk': 'e8030d0b9730808e99b8d32d3d62620d',
@@ -15,7 +15,7 @@ const HASHES: Readonly<Record<string, string>> = {
   'd-merged-from-version-1': 'bf7afa557dcf6d8de0da8ee8be37e974',
 };
 
-test('the frozen bytes of version 2 are as they were made', () => {
+test('the frozen bytes of version 2 are unchanged', () => {
   const list = readFileSync(join(V2, 'SHA256SUMS'), 'utf8');
   expect(sha256(list)).toBe('9d59fa34d5a56f541afe379d670ec3f921a510004df4a114a31e26949cb147d3');
   expect(sumsOf(V2)).toBe(list);
@@ -31,7 +31,7 @@ describe.each(Object.entries(HASHES))('%s', (name, hash) => {
     expect([snapshot.head.version, snapshot.contentHash]).toEqual([2, hash]);
   });
 
-  test('opens read-only to exactly its records and its hash, and is left as it was', async () => {
+  test('opens read-only with exactly its records and hash, and stays unchanged', async () => {
     const directory = await copyOf(V2, name);
     const before = sumsOf(directory);
     const store = await MetadataStore.open(directory, { readOnly: true });
@@ -41,7 +41,7 @@ describe.each(Object.entries(HASHES))('%s', (name, hash) => {
     expect(sumsOf(directory)).toBe(before);
   });
 
-  test('is written on, merged and reopened', async () => {
+  test('accepts writes, merges and reopens', async () => {
     const directory = await copyOf(V2, name);
     const store = await MetadataStore.open(directory);
     await store.insertBatch([{ type: 'put', key: 123_456_789n, value: 1n }]);

@@ -24,7 +24,7 @@ const ENDINGS: Readonly<Record<string, readonly (readonly [number, string])[]>> 
   ],
 };
 
-test('the frozen bytes of logs of version 3 are as they were made', () => {
+test('the frozen bytes of logs of version 3 are unchanged', () => {
   const list = readFileSync(join(V3_LOGS, 'SHA256SUMS'), 'utf8');
   expect(sha256(list)).toBe('e6c8d443e248eb1dc1aa1fe0f69f475bc5c8b99767bf9272475c2234d98ff380');
   expect(sumsOf(V3_LOGS)).toBe(list);
@@ -34,13 +34,13 @@ test('the frozen bytes of logs of version 3 are as they were made', () => {
 describe.each(Object.entries(ENDINGS))('%s', (name, endings) => {
   const dump = readDump(join(V3_LOGS, `${name}.dump.txt.gz`));
 
-  test('the independent decoder reads the records, and how the logs end', () => {
+  test("the independent decoder reads the records and the logs' endings", () => {
     const { records, logs } = decodeDirectory(join(V3_LOGS, name));
     expect(dumpOf(records)).toBe(dump);
     expect(logs.map(({ head, ending }) => [head?.version, ending])).toEqual(endings);
   });
 
-  test('opens read-only to exactly its records, and is left as it was', async () => {
+  test('opens read-only with exactly its records and stays unchanged', async () => {
     const directory = await copyOf(V3_LOGS, name);
     const before = sumsOf(directory);
     const store = await MetadataStore.open(directory, { readOnly: true });
@@ -50,7 +50,7 @@ describe.each(Object.entries(ENDINGS))('%s', (name, endings) => {
     expect(sumsOf(directory)).toBe(before);
   });
 
-  test('is written on, merged and reopened', async () => {
+  test('accepts writes, merges and reopens', async () => {
     const directory = await copyOf(V3_LOGS, name);
     const store = await MetadataStore.open(directory);
     await store.insertBatch([{ type: 'put', key: 123_456_789n, value: 1n }]);
@@ -60,12 +60,12 @@ describe.each(Object.entries(ENDINGS))('%s', (name, endings) => {
     await store.close();
     const { records, snapshot, logs } = decodeDirectory(directory);
     expect(dumpOf(records)).toBe(written);
-    // No log of version 3 is left: older versions read the directory again.
+    // No log of version 3 remains, so older versions can read the directory again.
     expect([snapshot.head.version, logs.length]).toEqual([2, 0]);
   });
 });
 
-/** Changes a log's header under a checksum that holds, as a later version would write it. */
+/** Changes a log's header and its checksum, as a later version would write it. */
 async function withVersion(directory: string, number: number, version: number): Promise<void> {
   const path = join(directory, `log_${number.toString(16).padStart(16, '0')}`);
   const bytes = await readFile(path);
@@ -75,7 +75,7 @@ async function withVersion(directory: string, number: number, version: number): 
   await writeFile(path, bytes);
 }
 
-test('a version that is not known is refused, and nothing changes', async () => {
+test('an unknown version is refused, and nothing changes', async () => {
   const directory = await copyOf(V3_LOGS, 'c-sealed');
   await withVersion(directory, 3, 4);
   const before = sumsOf(directory);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Scratch } from '../../src/format/scratch.ts';
 
-test('as many bytes as asked for, the same memory again, none kept of a large piece', () => {
+test('scratch memory has the requested size, is reused, and is not kept for large requests', () => {
   const scratch = new Scratch();
   const first = scratch.take(100);
   expect(first).toHaveLength(100);

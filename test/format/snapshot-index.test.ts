@@ -42,7 +42,7 @@ const INDEX = {
 const INDEX_AT = 288;
 
 describe('index', () => {
-  test('a round trip, and the same bytes as ever', () => {
+  test('is decoded unchanged and has the same bytes as ever', () => {
     const bytes = encodeIndex(INDEX);
     expect(decodeIndex(bytes, 2, INDEX_AT, 1)).toEqual(INDEX);
     expect(sha256(bytes)).toBe('5fbc0463253a4ae6799c0043840589882fba9f0fe10fa27fe62f40cec2b8ecbf');
@@ -71,7 +71,7 @@ describe('index', () => {
     expect(decodeIndex(bytes, 2, INDEX_AT, 1)).toMatch(new RegExp(reason));
   });
 
-  test('a content hash in version 2, of records only', () => {
+  test('has a content hash in version 2, only of records', () => {
     const contentHash = 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210n;
     const hashed = { ...INDEX, totals: { ...INDEX.totals, contentHash } };
     const bytes = encodeIndex(hashed);
@@ -87,7 +87,7 @@ describe('index', () => {
     expect(decodeIndex(empty, 0, 128, 2)).toMatch(/content hash but no records/);
   });
 
-  test('refused: another number of chunks', () => {
+  test('is refused with another number of chunks', () => {
     expect(decodeIndex(encodeIndex(INDEX), 1, INDEX_AT, 2)).toMatch(/does not match its count/);
     expect(indexBytes(2)).toBe(112);
   });
@@ -103,13 +103,13 @@ describe('trailer', () => {
     headerChecksum: 0x1234_5678,
   };
 
-  test('a round trip, and the same bytes as ever', () => {
+  test('is decoded unchanged and has the same bytes as ever', () => {
     const bytes = encodeTrailer(trailer, SEED);
     expect(decodeTrailer(bytes, SEED, 500)).toEqual(trailer);
     expect(sha256(bytes)).toBe('caf17368a6234b9ed2601a8a73fc0265732f003a2ff51cc9fdcc65ec0a9462b7');
   });
 
-  test('every flipped bit is refused', () => {
+  test('is refused with any flipped bit', () => {
     const unseen: number[] = [];
     for (let bit = 0; bit < 8 * TRAILER_BYTES; bit++) {
       const bytes = encodeTrailer(trailer, SEED);
@@ -129,12 +129,12 @@ describe('trailer', () => {
     const all = { ...trailer, ...fields };
     const bytes = encodeTrailer(all, SEED);
     const at = fileBytes - all.fileBytes;
-    // The checksum is made to hold at the place where it is read.
+    // The checksum is valid at the place where it is read.
     const moved = at === 0 ? bytes : reseeded(bytes, fileBytes);
     expect(decodeTrailer(moved, SEED, fileBytes)).toMatch(new RegExp(reason));
   });
 
-  test('refused: too short, or not one', () => {
+  test('is refused if too short, or if it is none', () => {
     expect(decodeTrailer(new Uint8Array(47), SEED, 47)).toMatch(/too short/);
     expect(decodeTrailer(new Uint8Array(48), SEED, 48)).toMatch(/no trailer/);
   });

@@ -18,7 +18,7 @@ function payload(lengthBytes: number): Uint8Array {
   });
 }
 
-/** Each piece is valid until the next is asked for. */
+/** Copies each piece before the next, which invalidates it. */
 function copyOf(pieces: Iterable<Uint8Array>): Uint8Array {
   const copies: Uint8Array[] = [];
   for (const piece of pieces) copies.push(piece.slice());
@@ -38,7 +38,7 @@ async function compressedBy(library: Zstd, source: Uint8Array, how: string): Pro
   return target.subarray(0, written);
 }
 
-test('the bound is that of the library', () => {
+test("the bound equals the library's", () => {
   const binding = new NapiZstd();
   for (const lengthBytes of [0, 1, 1000, 128 * 1024 - 1, 128 * 1024, 1024 * 1024]) {
     const noise = Uint8Array.from({ length: lengthBytes }, () => Math.random() * 256);
@@ -54,8 +54,8 @@ const ROUTES = (['napi', 'node'] as const).flatMap((from) =>
   ),
 );
 
-test.each(ROUTES)('written by $from ($how), read by $to', async ({ from, to, how }) => {
-  // Node.js 20 has no zstd of its own: there only the package is tried.
+test.each(ROUTES)('a payload written by $from ($how) is read by $to', async ({ from, to, how }) => {
+  // Node.js 20 has no zstd: only the package is tested there.
   if (!HAS_NODE_ZSTD && (from === 'node' || to === 'node')) return;
   const reader = LIBRARIES[to]();
   for (const lengthBytes of [100, 5000, 2 * ENCODE_SLICE_BYTES + 17]) {
@@ -69,7 +69,7 @@ test.each(ROUTES)('written by $from ($how), read by $to', async ({ from, to, how
 });
 
 test.each(HAS_NODE_ZSTD ? (['napi', 'node'] as const) : (['napi'] as const))(
-  '%s throws on what is no zstd, is cut, or is longer than expected',
+  '%s throws on invalid or truncated zstd and on more bytes than expected',
   async (name) => {
     const library = LIBRARIES[name]();
     const source = payload(5000);

@@ -23,8 +23,8 @@ async function keysOn(fs: CrashFs, directory: string): Promise<number[]> {
   return keys;
 }
 
-describe('a simulated directory that is renamed while its store is open, another taking its path', () => {
-  test('goes on working by its descriptor, and keeps what is acknowledged through a crash', async () => {
+describe('a simulated directory that is renamed and replaced while its store is open', () => {
+  test('keeps working by its descriptor, and keeps acknowledged batches through a crash', async () => {
     const fs = machine('by-descriptor');
     const store = await openOn(fs, '/s');
     await insert(store, [1, 2]);
@@ -40,7 +40,7 @@ describe('a simulated directory that is renamed while its store is open, another
     expect(fs.heldDirectoryCount).toBe(0);
   });
 
-  test('is refused by its path, with all that was acknowledged in it', async () => {
+  test('is refused by its path, and has all acknowledged batches', async () => {
     const fs = machine('by-path');
     const store = await openOn(fs, '/s');
     await insert(store, [1, 2]);
@@ -59,7 +59,7 @@ describe('a simulated directory that is renamed while its store is open, another
 });
 
 describe('a directory', () => {
-  test('waits for calls in flight before its descriptor is closed, and takes none after', async () => {
+  test('waits for calls in flight before it closes its descriptor, and accepts none afterwards', async () => {
     const fs = CrashFs.withFiles({ '/a/f': new Uint8Array(1), '/b/g': new Uint8Array(1) });
     const directory = await Directory.open(fs, '/a');
     const { access } = directory.reference;
@@ -69,13 +69,13 @@ describe('a directory', () => {
     await closing;
     expect((await listing).map(({ name }) => name)).toEqual(['f']);
     await expect(directory.stat('/a/f')).rejects.toThrow('a closed directory is not used');
-    // The number is given out again: the path leads elsewhere.
+    // The number is used again: the path leads elsewhere.
     const other = await Directory.open(fs, '/b');
     expect(other.reference.access).toBe(access);
     await expect(fs.stat(`${access}/f`)).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
-  test('is shared by its identity: a number that is used again does not pass for it', async () => {
+  test('is shared by its identity, not by a reused descriptor number', async () => {
     const fs = CrashFs.withFiles({ '/a/f': new Uint8Array(1), '/b/g': new Uint8Array(1) });
     const directory = await Directory.open(fs, '/a');
     const { reference } = directory;
@@ -90,7 +90,7 @@ describe('a directory', () => {
     expect(fs.heldDirectoryCount).toBe(1);
   });
 
-  test('shows its real path in errors, and hands other paths on', async () => {
+  test('has its real path in errors, and passes other paths on', async () => {
     const fs = CrashFs.withFiles({ '/a/f': new Uint8Array(1), '/b/g': new Uint8Array(1) });
     const directory = await Directory.open(fs, '/a');
     await expect(directory.open('/a/none', 'r')).rejects.toMatchObject({

@@ -5,13 +5,13 @@ import { openedFile } from '../support/read-only-files.ts';
 
 const BYTES = Uint8Array.from({ length: 2_500_000 }, (_, i) => (i * 7) >>> 3);
 
-/** Reads at most 1,000 bytes at a time beyond the first call. */
+/** Reads at most 1,000 bytes per call after the first call. */
 function slow(bytes: Uint8Array): OpenFile {
   const file = openedFile(bytes);
   return { ...file, read: (target, position) => file.read(target.subarray(0, 100_000), position) };
 }
 
-test('any range, forwards and backwards, across the window', async () => {
+test('reads any range, forwards and backwards, across the window', async () => {
   const window = new FileWindow(slow(BYTES), BYTES.length);
   const places = [0, 10, 1_048_570, 1_048_576, 2_400_000, 5, 2_499_990, 0];
   for (const position of places) {
@@ -22,14 +22,14 @@ test('any range, forwards and backwards, across the window', async () => {
   }
 });
 
-test('nothing at or behind the end', async () => {
+test('reads nothing at or after the end', async () => {
   const window = new FileWindow(openedFile(BYTES), BYTES.length);
   expect(await window.at(BYTES.length, 10)).toHaveLength(0);
   expect(await window.some(BYTES.length)).toHaveLength(0);
   expect(await window.at(BYTES.length - 3, 10)).toHaveLength(3);
 });
 
-test('some bytes from anywhere, at least one, all of them at last', async () => {
+test('reads at least one byte from anywhere, up to all of them', async () => {
   const window = new FileWindow(openedFile(BYTES), BYTES.length);
   let position = 0;
   for (let some = await window.some(0); some.length > 0; some = await window.some(position)) {
@@ -39,18 +39,18 @@ test('some bytes from anywhere, at least one, all of them at last', async () => 
   expect(position).toBe(BYTES.length);
 });
 
-test('a file that is shorter than it was gives what there is', async () => {
+test('reads what remains of a file that became shorter', async () => {
   const window = new FileWindow(openedFile(BYTES.subarray(0, 100)), 1000);
   expect(await window.at(90, 48)).toHaveLength(10);
   expect(await window.some(200)).toHaveLength(0);
 });
 
-test('short reads go on until all is there, or the file ends', async () => {
+test('continues after short reads until everything is read or the file ends', async () => {
   const target = new Uint8Array(2_500_100);
   expect(await readFully(slow(BYTES), target, 0)).toBe(BYTES.length);
 });
 
-test('a window whose thread may wait reads the same, from a file that can do that', async () => {
+test('a window with blocking reads returns the same bytes', async () => {
   const file = openedFile(BYTES);
   let reads = 0;
   const blocking: OpenFile = {
@@ -73,7 +73,7 @@ test('a window whose thread may wait reads the same, from a file that can do tha
   expect(await new FileWindow(file, BYTES.length, true).at(7, 5)).toEqual(BYTES.subarray(7, 12));
 });
 
-test('a window that takes over the buffer of another shows its own file', async () => {
+test('a window with a reused buffer shows its own file', async () => {
   const first = new FileWindow(openedFile(BYTES), BYTES.length);
   await first.at(1_000, 10);
   first.release();
@@ -81,7 +81,7 @@ test('a window that takes over the buffer of another shows its own file', async 
   const second = new FileWindow(openedFile(other), other.length);
   const found = Buffer.from(await second.at(1_000, 1_000));
   expect(found.equals(other.subarray(1_000, 2_000))).toBe(true);
-  // What was released reads anew.
+  // A released window reads again.
   const again = Buffer.from(await first.at(1_000, 1_000));
   expect(again.equals(BYTES.subarray(1_000, 2_000))).toBe(true);
   expect(found.equals(other.subarray(1_000, 2_000))).toBe(true);

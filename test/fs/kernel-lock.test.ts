@@ -14,7 +14,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** How many descriptors of this process are open on `path`. */
+/** The number of this process's descriptors that are open on `path`. */
 function descriptorsOn(path: string): number {
   const targets = readdirSync('/proc/self/fd').map((name) => {
     try {
@@ -26,7 +26,7 @@ function descriptorsOn(path: string): number {
   return targets.filter((target) => target === path).length;
 }
 
-test('one open file description at a time, in one process too, whatever the path is called', async () => {
+test('one open file description holds the lock, also within one process and by another path', async () => {
   const directory = await temporaryDirectory();
   const path = join(directory, 'lock');
   symlinkSync('lock', join(directory, 'link'));
@@ -41,7 +41,7 @@ test('one open file description at a time, in one process too, whatever the path
   await next?.release();
 });
 
-test('the record outlives the lock, is written over, bytes behind it stay, and a refused opener leaves it alone', async () => {
+test('a record survives the lock and is overwritten; bytes after it stay; a refused opener leaves it alone', async () => {
   const path = join(await temporaryDirectory(), 'lock');
   writeFileSync(path, 'left by an owner of old');
   const inode = statSync(path).ino;
@@ -58,7 +58,7 @@ test('the record outlives the lock, is written over, bytes behind it stay, and a
   expect(readFileSync(path, 'utf8')).toBe(written);
 });
 
-test.each(['ENOLCK', 'ENOTSUP'])('%s is an error, never a lock', async (code) => {
+test.each(['ENOLCK', 'ENOTSUP'])('%s is an error, not a lock', async (code) => {
   const path = join(await temporaryDirectory(), 'lock');
   const attempt = tryKernelLock(path, () => {
     throw Object.assign(new Error(code), { code });
@@ -66,18 +66,21 @@ test.each(['ENOLCK', 'ENOTSUP'])('%s is an error, never a lock', async (code) =>
   await expect(attempt).rejects.toSatisfy((error) => systemCode(error) === code);
 });
 
-test.runIf(process.platform === 'linux')('whoever has no lock keeps no descriptor', async () => {
-  const path = join(await temporaryDirectory(), 'lock');
-  const lock = await tryKernelLock(path);
-  expect(await tryKernelLock(path)).toBeUndefined();
-  const failing = tryKernelLock(path, () => {
-    throw new Error('no locks here');
-  });
-  await expect(failing).rejects.toThrow('no locks here');
-  expect(descriptorsOn(path)).toBe(1);
-  await lock?.release();
-  expect(descriptorsOn(path)).toBe(0);
-});
+test.runIf(process.platform === 'linux')(
+  'an opener without the lock keeps no descriptor',
+  async () => {
+    const path = join(await temporaryDirectory(), 'lock');
+    const lock = await tryKernelLock(path);
+    expect(await tryKernelLock(path)).toBeUndefined();
+    const failing = tryKernelLock(path, () => {
+      throw new Error('no locks here');
+    });
+    await expect(failing).rejects.toThrow('no locks here');
+    expect(descriptorsOn(path)).toBe(1);
+    await lock?.release();
+    expect(descriptorsOn(path)).toBe(0);
+  },
+);
 
 test('a path that cannot be opened rejects with the system error', async () => {
   const directory = await temporaryDirectory();

@@ -20,7 +20,7 @@ function sources() {
 }
 
 describe('the clock of a lease', () => {
-  test('counts the time awake, and reads the uptime about once a second', () => {
+  test('counts the time awake and reads the uptime about once a second', () => {
     const { at, clock, pass } = sources();
     const start = clock();
     for (let i = 0; i < 100; i++) {
@@ -31,7 +31,7 @@ describe('the clock of a lease', () => {
     expect(at.reads).toBeLessThanOrEqual(3);
   });
 
-  test('counts the time asleep at the next look, however short ago the uptime was read', () => {
+  test('counts the time asleep at the next call, however recently the uptime was read', () => {
     const { clock, pass } = sources();
     const start = clock();
     pass(1);
@@ -50,7 +50,7 @@ describe('the clock of a lease', () => {
     expect(elapsedMs(start, clock())).toBe(20);
   });
 
-  test('a sleep that the wall clock hides is seen at the next reading', () => {
+  test('finds a sleep that the wall clock hides at the next reading', () => {
     const { at, clock, pass } = sources();
     const start = clock();
     pass(1, 60_000);

@@ -12,14 +12,14 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 const STALE_MS = 2_000;
 const FAR: LeaseMoment = { monotonicMs: STALE_MS, uptimeMs: 0 };
 
-/** Awaits a call that answers by callback. */
+/** Awaits a call that answers through a callback. */
 function answer(call: (done: (error: Error | null) => void) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     call((error) => (error === null ? resolve() : reject(error)));
   });
 }
 
-/** A lease made in the library's order, and a clock that a test sets. */
+/** A lease taken in the library's order, and a clock that the test sets. */
 class Rig {
   now: LeaseMoment = { monotonicMs: 0, uptimeMs: 0 };
   readonly lost: Error[] = [];
@@ -53,7 +53,7 @@ class Rig {
     return rig;
   }
 
-  /** A refresh as the library asks for it. */
+  /** A refresh as the library requests it. */
   async refresh(): Promise<void> {
     const { calls } = this.directory;
     await answer((done) => calls.stat(this.path, done));
@@ -69,11 +69,11 @@ class Rig {
   }
 }
 
-test('closing awaits the refresh in flight, whose end the library does not hear of', async () => {
+test('close waits for the refresh in flight and does not report its end to the library', async () => {
   const { directory, path } = await Rig.make();
   const before = statSync(path).mtimeMs;
   const done = vi.fn<() => void>();
-  // Keeps all of libuv's threads busy, so that the refresh is still to be done when it is closed.
+  // All libuv threads are busy, so that the refresh is still pending at the close.
   const busy = Array.from({ length: 8 }, () => promisify(pbkdf2)('', '', 20_000, 64, 'sha512'));
   directory.calls.utimes(path, new Date(), new Date(), done);
   await directory.close();
@@ -82,7 +82,7 @@ test('closing awaits the refresh in flight, whose end the library does not hear 
   expect(done).not.toHaveBeenCalled();
 });
 
-test('a refresh that ends after the lease went stale is none; the time that it set is ours', async () => {
+test('a refresh that ends after the lease became stale does not count, but its time is ours', async () => {
   const rig = await Rig.make();
   const before = rig.timeMs;
   const { calls } = rig.directory;
@@ -97,7 +97,7 @@ test('a refresh that ends after the lease went stale is none; the time that it s
   expect(rig.lost).toEqual([]);
 });
 
-test('a refresh counts from its beginning', async () => {
+test('a refresh counts from its start', async () => {
   const rig = await Rig.make();
   rig.now = { monotonicMs: 100, uptimeMs: 0 };
   await rig.refresh();
@@ -121,7 +121,7 @@ test('a stale lease is not refreshed, only renewed', async () => {
 
 test.each([
   ['before', true],
-  ['while it settles', false],
+  ['during the settling time', false],
 ])('a lease that somebody takes %s is not renewed', async (_, isBefore) => {
   const rig = await Rig.make();
   rig.now = FAR;
@@ -131,14 +131,14 @@ test.each([
   expect(rig.directory.isFresh()).toBe(false);
 });
 
-test('a lease that is gone is not renewed', async () => {
+test('a removed lease is not renewed', async () => {
   const rig = await Rig.make();
   rig.now = FAR;
   rmdirSync(rig.path);
   await expect(rig.directory.renew()).rejects.toMatchObject({ code: 'ENOENT' });
 });
 
-test('a second pause while the first one is looked into begins it anew', async () => {
+test('a second pause during the renewal restarts it', async () => {
   const rig = await Rig.make();
   rig.now = FAR;
   let settled = 0;
@@ -150,7 +150,7 @@ test('a second pause while the first one is looked into begins it anew', async (
   expect(rig.directory.isFresh()).toBe(true);
 });
 
-test('at the end of the process the lease goes if it is ours, and is then not fresh', async () => {
+test('at the exit of the process, our lease is removed and then not fresh', async () => {
   const [own, others] = [await Rig.make(), await Rig.make()];
   others.touch();
   for (const { directory } of [own, others]) directory.removeNow();
@@ -160,7 +160,7 @@ test('at the end of the process the lease goes if it is ours, and is then not fr
 });
 
 test.each([1, 1_000, 10_000, 1_000_000, 2_000_000])(
-  'the times of a file system that keeps steps of %i us are told apart',
+  'times are distinguished on file systems with a resolution of %i us',
   (stepUs) => {
     const kept = (timeUs: number): number => Math.floor(timeUs / stepUs) * stepUs;
     const nowMs = 1_700_000_000_123;
@@ -170,10 +170,10 @@ test.each([1, 1_000, 10_000, 1_000_000, 2_000_000])(
       const atMs = nowMs + i * 5_000;
       const first = times.next(atMs);
       times.confirm(first);
-      // Later by more than any step, so that even the coarsest differ.
+      // Later by more than any step, so that even the coarsest resolution distinguishes them.
       const second = times.next(atMs + 5_000);
       expect(second).toBeGreaterThanOrEqual((atMs + 5_000) * 1_000);
-      // Until the call has ended the directory may bear either.
+      // Until the call has ended, the directory may have either time.
       expect([times.has(kept(first)), times.has(kept(second))]).toEqual([true, true]);
       times.confirm(second);
       expect([times.has(kept(first)), times.has(kept(second))]).toEqual([false, true]);
@@ -181,7 +181,7 @@ test.each([1, 1_000, 10_000, 1_000_000, 2_000_000])(
   },
 );
 
-test('of two times that are set at once either may be there, until one is set alone', () => {
+test('of two overlapping times either may be there, until one is set alone', () => {
   const times = new LeaseTimes();
   const nowMs = 1_700_000_000_000;
   const made = times.next(nowMs);
@@ -198,10 +198,10 @@ test('of two times that are set at once either may be there, until one is set al
   expect([slow, fast, alone].map((time) => times.has(time))).toEqual([false, false, true]);
 });
 
-describe('a refresh that blocks', () => {
+describe('a blocking refresh', () => {
   const DUE: LeaseMoment = { monotonicMs: STALE_MS / 6, uptimeMs: 0 };
 
-  test('is made when it is due, and counts from its beginning', async () => {
+  test('is made when due and counts from its start', async () => {
     const rig = await Rig.make();
     const before = rig.timeMs;
     rig.directory.refreshNow();
@@ -215,7 +215,7 @@ describe('a refresh that blocks', () => {
     expect([rig.lost, rig.overdue]).toEqual([[], 0]);
   });
 
-  test('finds out that the lease is lost', async () => {
+  test('detects the loss of the lease', async () => {
     const rig = await Rig.make();
     rig.touch();
     rig.now = DUE;
@@ -224,7 +224,7 @@ describe('a refresh that blocks', () => {
     expect(rig.directory.isFresh()).toBe(false);
   });
 
-  test('leaves a stale lease to its renewal, which blocks too', async () => {
+  test('leaves a stale lease to a blocking renewal', async () => {
     const rig = await Rig.make();
     const before = rig.timeMs;
     rig.now = FAR;
@@ -237,12 +237,12 @@ describe('a refresh that blocks', () => {
     expect(() => rig.directory.renewNow()).toThrow(expect.objectContaining({ code: 'ELOCKED' }));
   });
 
-  test('changes nothing for a refresh of the timer that is under way', async () => {
+  test('does not disturb a refresh of the timer that is in flight', async () => {
     const rig = await Rig.make();
     rig.now = DUE;
     const { calls } = rig.directory;
     const refreshed = answer((done) => calls.utimes(rig.path, new Date(), new Date(), done));
-    // The look of the timer has been at the directory by now, and is told of it only later.
+    // The timer's check has read the directory by now, but is told later.
     const endMs = performance.now() + 50;
     while (performance.now() < endMs);
     rig.directory.refreshNow();
@@ -253,7 +253,7 @@ describe('a refresh that blocks', () => {
   });
 });
 
-test('a file system that keeps no times holds no lease', () => {
+test('a file system that keeps no times cannot have a lease', () => {
   const times = new LeaseTimes();
   times.next(1_700_000_000_123);
   expect(() => times.learn(0)).toThrow('does not keep the modification time');

@@ -9,7 +9,7 @@ const LEASE_MODULE = new URL('../../src/fs/lease.ts', import.meta.url).href;
 const HOOK = new URL('../support/register-typescript.mjs', import.meta.url).href;
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Runs `source` in a process of its own, which ends by itself. Returns what it prints. */
+/** Runs `source` in a separate process that exits by itself. Returns what it prints. */
 function run(source: string, path: string): { readonly printed: string; readonly signal: unknown } {
   const program = `
     import { createRequire } from 'node:module';
@@ -47,7 +47,9 @@ const COMPARED = `
   await lease.release();
   console.log(exits());`;
 
-/** After `setuid` only the owner of a directory may set its time: the lease is made again. */
+/**
+ * After `setuid`, only the owner of a directory may set its time, so the directory is made again.
+ */
 test.runIf(process.getuid?.() === 0)(
   'a process that changes its user keeps its lease',
   async () => {
@@ -76,8 +78,8 @@ test.runIf(process.getuid?.() === 0)(
   },
 );
 
-describe('signals are left to the application', () => {
-  test('a lease adds a listener to the exit of the process, and no other', async () => {
+describe('signal handling stays with the application', () => {
+  test('a lease adds one listener to the exit of the process and no other', async () => {
     const path = join(await temporaryDirectory(), 'lease');
     expect(run(COMPARED, path).printed).toBe('true 1\n0');
   });
@@ -109,7 +111,7 @@ describe('signals are left to the application', () => {
   );
 
   test.each(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'])(
-    '%s ends the process as if there were no lease, which stays behind',
+    '%s ends the process as it would without a lease, which stays',
     async (signal) => {
       const path = join(await temporaryDirectory(), 'lease');
       const source = `await take(); process.kill(process.pid, '${signal}');
@@ -119,9 +121,9 @@ describe('signals are left to the application', () => {
     },
   );
 
-  test('a hook of the application that acts on signals leaves the lease alone', async () => {
+  test("an application's hook that acts on signals leaves the lease alone", async () => {
     const path = join(await temporaryDirectory(), 'lease');
-    // As PID 1, or with a signal that is sent again and ignored, the process goes on.
+    // As PID 1, or if the signal is sent again and ignored, the process continues.
     const source = `require('proper-lockfile');
       const lease = await take();
       process.kill = () => true;
@@ -131,7 +133,7 @@ describe('signals are left to the application', () => {
     expect(run(source, path).printed).toBe('true true');
   });
 
-  test('a process whose exit is mocked goes on with its lease', async () => {
+  test('a process whose exit is mocked keeps its lease', async () => {
     const path = join(await temporaryDirectory(), 'lease');
     const source = `const lease = await take();
       process.exit = () => undefined;

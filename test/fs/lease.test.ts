@@ -22,7 +22,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 const HOUR_MS = 3_600_000;
 const ignore = (): void => undefined;
 
-/** The shortest limit: a lease is then refreshed each second. */
+/** The shortest limit; the lease is then refreshed each second. */
 const SHORT_MS = 2_000;
 
 async function leasePath(): Promise<string> {
@@ -40,7 +40,7 @@ function take(path: string, staleMs = HOUR_MS): Promise<Lease> {
   return takeLease(path, { staleMs, onLost: ignore });
 }
 
-/** Takes a lease with the shortest limit, and a promise of its loss. */
+/** Takes a lease with the shortest limit. Also returns a promise of its loss. */
 async function takeShort(path: string): Promise<{ lease: Lease; lost: Promise<Error> }> {
   const loss = deferred<Error>();
   const lease = await takeLease(path, { staleMs: SHORT_MS, onLost: loss.resolve });
@@ -49,7 +49,7 @@ async function takeShort(path: string): Promise<{ lease: Lease; lost: Promise<Er
 
 const isElocked = (error: unknown): boolean => systemCode(error) === 'ELOCKED';
 
-test('a lease is one at a time, and free again when released', async () => {
+test('one holder has a lease, which is free again after its release', async () => {
   const path = await leasePath();
   for (let round = 0; round < 50; round++) {
     const lease = await take(path);
@@ -62,7 +62,7 @@ test('a lease is one at a time, and free again when released', async () => {
   expect(existsSync(path)).toBe(false);
 });
 
-test('a fresh lease of another host refuses, a stale one is taken over', async () => {
+test('a fresh lease of another host refuses, and a stale one is taken over', async () => {
   const path = await leasePath();
   makeForeignLease(path, SHORT_MS / 2);
   await expect(take(path)).rejects.toSatisfy(isElocked);
@@ -73,7 +73,7 @@ test('a fresh lease of another host refuses, a stale one is taken over', async (
   expect(existsSync(path)).toBe(false);
 });
 
-test('of two that take over one stale lease, the one whose directory was removed gives up', async () => {
+test('of two that take over a stale lease, the one whose directory was removed gives up', async () => {
   const path = await leasePath();
   makeForeignLease(path, 2 * HOUR_MS);
   const outcome = take(path).then(() => undefined, systemCode);
@@ -87,7 +87,7 @@ test('of two that take over one stale lease, the one whose directory was removed
   expect(existsSync(path)).toBe(true);
 });
 
-test('a lease removed behind our back is lost', async () => {
+test('a lease removed by somebody else is lost', async () => {
   const path = await leasePath();
   const { lease, lost } = await takeShort(path);
   rmdirSync(path);
@@ -96,7 +96,7 @@ test('a lease removed behind our back is lost', async () => {
   await lease.release();
 });
 
-test('a lease touched by somebody else is lost, and left to them', async () => {
+test('a lease touched by somebody else is lost and left to them', async () => {
   const path = await leasePath();
   const { lease, lost } = await takeShort(path);
   const time = new Date(Date.now() + 1);
@@ -107,7 +107,7 @@ test('a lease touched by somebody else is lost, and left to them', async () => {
   expect(existsSync(path)).toBe(true);
 });
 
-test('a lease taken by somebody else is left to them by a release that does not know yet', async () => {
+test('a release that does not know of a takeover leaves the lease to its new holder', async () => {
   const path = await leasePath();
   const lease = await take(path);
   await breakLease(path);
@@ -119,7 +119,7 @@ test('a lease taken by somebody else is left to them by a release that does not 
   expect(existsSync(path)).toBe(false);
 });
 
-test('an exception of onLost goes nowhere', async () => {
+test('an exception of onLost is ignored', async () => {
   const path = await leasePath();
   const called = deferred<void>();
   let calls = 0;
@@ -137,13 +137,13 @@ test('an exception of onLost goes nowhere', async () => {
   expect(calls).toBe(1);
 });
 
-test('a lease is refreshed, and counts from when the refresh began', async () => {
+test('a lease is refreshed, and counts from the start of the refresh', async () => {
   const path = await leasePath();
   let now: LeaseMoment = { monotonicMs: 0, uptimeMs: 0 };
   const lease = await takeLease(path, { staleMs: SHORT_MS, onLost: ignore }, () => now);
   now = { monotonicMs: SHORT_MS - 1, uptimeMs: 0 };
   expect(lease.isFresh()).toBe(true);
-  // A refresh that is seen on disk may not have been heard of; the one before it has been.
+  // A refresh visible on disk may not have been reported yet; the preceding one has.
   for (let refreshes = 0; refreshes < 2; refreshes++) {
     const before = statSync(path).mtimeMs;
     await vi.waitUntil(() => statSync(path).mtimeMs !== before, 10_000);
@@ -157,7 +157,7 @@ test('a lease is refreshed, and counts from when the refresh began', async () =>
 
 test.each([
   ['the monotonic clock', { monotonicMs: SHORT_MS, uptimeMs: 0 }],
-  ['the uptime, which goes on while the machine sleeps', { monotonicMs: 0, uptimeMs: SHORT_MS }],
+  ['the uptime, which continues while the machine sleeps', { monotonicMs: 0, uptimeMs: SHORT_MS }],
 ])('a lease that is stale by %s is not refreshed until it is renewed', async (_, later) => {
   const path = await leasePath();
   let now: LeaseMoment = { monotonicMs: 0, uptimeMs: 0 };
@@ -180,7 +180,7 @@ test.each([
   expect(existsSync(path)).toBe(false);
 });
 
-test('a lease released while it is renewed leaves the next one alone', async () => {
+test('a lease released during its renewal leaves the next one alone', async () => {
   const path = await leasePath();
   let now: LeaseMoment = { monotonicMs: 0, uptimeMs: 0 };
   const lease = await takeLease(path, { staleMs: SHORT_MS, onLost: ignore }, () => now);
@@ -198,13 +198,13 @@ test('a lease released while it is renewed leaves the next one alone', async () 
 describe('a lease dated in the future', () => {
   const AHEAD_MS = -HOUR_MS;
 
-  test('refuses at once whoever does not watch it', async () => {
+  test('refuses at once without a watch', async () => {
     const path = await leasePath();
     makeForeignLease(path, AHEAD_MS);
     await expect(take(path, SHORT_MS)).rejects.toSatisfy(isElocked);
   });
 
-  test('is taken over when it did not move for the stale limit', async () => {
+  test('is taken over when it did not change for the stale limit', async () => {
     const path = await leasePath();
     makeForeignLease(path, AHEAD_MS);
     const watched: number[] = [];
@@ -217,7 +217,7 @@ describe('a lease dated in the future', () => {
     await lease.release();
   });
 
-  test('refuses when it moves', async () => {
+  test('refuses when it changes', async () => {
     const path = await leasePath();
     makeForeignLease(path, AHEAD_MS);
     const onProgress = (): void => utimesSync(path, 9_999_999_999, 9_999_999_999);
@@ -226,7 +226,7 @@ describe('a lease dated in the future', () => {
     expect(existsSync(path)).toBe(true);
   });
 
-  test('is watched until the signal says no', async () => {
+  test('is watched until the signal aborts', async () => {
     const path = await leasePath();
     makeForeignLease(path, AHEAD_MS);
     const controller = new AbortController();
@@ -238,7 +238,7 @@ describe('a lease dated in the future', () => {
   });
 });
 
-test('breaking a lease that is not there is no error, one that cannot be broken is', async () => {
+test('breaking a missing lease succeeds, and one that cannot be broken is an error', async () => {
   const path = await leasePath();
   await breakLease(path);
   mkdirSync(join(path, 'not ours'), { recursive: true });
@@ -249,7 +249,7 @@ test('a lease whose inode has changed is still ours', async () => {
   const path = await leasePath();
   const { lease, lost } = await takeShort(path);
   const { ino, mtime } = statSync(path);
-  // What an overlay file system does when its caches are dropped.
+  // As an overlay file system does when its caches are dropped.
   renameSync(path, `${path}.old`);
   mkdirSync(path);
   const { stdout } = spawnSync('touch', ['-r', `${path}.old`, path]);
@@ -270,7 +270,7 @@ test('a lease that cannot be made rejects with the system error', async () => {
 const LEASE_MODULE = new URL('../../src/fs/lease.ts', import.meta.url).href;
 const HOOK = new URL('../support/register-typescript.mjs', import.meta.url).href;
 
-/** Runs `source` with `takeLease` and `path` at hand, until the process ends by itself. */
+/** Runs `source` with `takeLease` and `path` until the process exits by itself. */
 function runProgram(source: string, path: string): number | null {
   const program = `
     const { takeLease } = await import(${JSON.stringify(LEASE_MODULE)});
@@ -283,19 +283,19 @@ function runProgram(source: string, path: string): number | null {
   return spawnSync(process.execPath, flags, { cwd, stdio: 'inherit' }).status;
 }
 
-test('a lease keeps no process alive, and goes with it', async () => {
+test('a lease does not keep a process alive, and is removed at its exit', async () => {
   const path = await leasePath();
   expect(runProgram('', path)).toBe(0);
   expect(existsSync(path)).toBe(false);
 });
 
-test('a process that ends leaves alone a lease that is no longer its own', async () => {
+test('a process that exits leaves a lease alone that is no longer its own', async () => {
   const path = await leasePath();
   expect(runProgram('rmdirSync(path); mkdirSync(path);', path)).toBe(0);
   expect(readdirSync(join(path, '..'))).toEqual(['lease']);
 });
 
-test('elapsed time is that of the clock which saw more of it', () => {
+test('elapsed time is the larger one of both clocks', () => {
   const since = { monotonicMs: 10, uptimeMs: 1_000 };
   expect(elapsedMs(since, { monotonicMs: 15, uptimeMs: 1_000 })).toBe(5);
   expect(elapsedMs(since, { monotonicMs: 15, uptimeMs: 9_000 })).toBe(8_000);

@@ -30,7 +30,7 @@ async function codeOf(promise: Promise<unknown>): Promise<string | undefined> {
   );
 }
 
-/** The open flags of a descriptor that is open on `path`, as the kernel shows them. */
+/** The open flags of a descriptor on `path`, as reported by the kernel. */
 function kernelFlags(path: string): number {
   const script = `for fd in /proc/${process.pid}/fd/*; do
     [ "$(readlink $fd)" = "${path}" ] && grep flags: /proc/${process.pid}/fdinfo/$(basename $fd); done; true`;
@@ -39,7 +39,7 @@ function kernelFlags(path: string): number {
 }
 
 describe('open', () => {
-  test('wx makes a file, and rejects EEXIST where there is one', async () => {
+  test('wx creates a file, and rejects EEXIST if it exists', async () => {
     const path = join(await temporaryDirectory(), 'file');
     const file = await fs.open(path, 'wx');
     expect(await file.write(bytes('abc'), 0)).toBe(3);
@@ -49,18 +49,21 @@ describe('open', () => {
     expect(statSync(path).mode & 0o777).toBe(0o666 & ~process.umask());
   });
 
-  test.each(['r', 'r+', 'rs+'] as const)('%s neither makes nor cuts a file', async (mode) => {
-    const path = join(await temporaryDirectory(), 'file');
-    expect(await codeOf(fs.open(path, mode))).toBe('ENOENT');
-    writeFileSync(path, 'kept');
-    const file = await fs.open(path, mode);
-    expect(await file.stat()).toEqual({ kind: 'file', sizeBytes: 4 });
-    expect(await codeOf(file.write(bytes('K'), 0))).toBe(mode === 'r' ? 'EBADF' : 'resolved');
-    await file.close();
-    expect(readFileSync(path, 'utf8')).toBe(mode === 'r' ? 'kept' : 'Kept');
-  });
+  test.each(['r', 'r+', 'rs+'] as const)(
+    '%s neither creates nor truncates a file',
+    async (mode) => {
+      const path = join(await temporaryDirectory(), 'file');
+      expect(await codeOf(fs.open(path, mode))).toBe('ENOENT');
+      writeFileSync(path, 'kept');
+      const file = await fs.open(path, mode);
+      expect(await file.stat()).toEqual({ kind: 'file', sizeBytes: 4 });
+      expect(await codeOf(file.write(bytes('K'), 0))).toBe(mode === 'r' ? 'EBADF' : 'resolved');
+      await file.close();
+      expect(readFileSync(path, 'utf8')).toBe(mode === 'r' ? 'kept' : 'Kept');
+    },
+  );
 
-  test.runIf(process.platform === 'linux')('rs+ alone asks for O_DSYNC', async () => {
+  test.runIf(process.platform === 'linux')('only rs+ uses O_DSYNC', async () => {
     const path = join(await temporaryDirectory(), 'file');
     writeFileSync(path, '');
     const O_DSYNC = 0o10000;
@@ -73,7 +76,7 @@ describe('open', () => {
 });
 
 describe('an open file', () => {
-  test('reads and writes at positions, and says how many bytes', async () => {
+  test('reads and writes at positions and returns the number of bytes', async () => {
     const path = join(await temporaryDirectory(), 'file');
     const file = await fs.open(path, 'wx');
     const source = bytes('0123456789').subarray(2, 6);
@@ -91,7 +94,7 @@ describe('an open file', () => {
     await file.close();
   });
 
-  test('answers a read of more than 2 GiB in part', async () => {
+  test('reads more than 2 GiB in part', async () => {
     const path = join(await temporaryDirectory(), 'file');
     writeFileSync(path, 'abc');
     const file = await fs.open(path, 'r');
@@ -99,7 +102,7 @@ describe('an open file', () => {
     await file.close();
   });
 
-  test('writes that we sync ourselves resolve to the bytes written', async () => {
+  test('a write that is synced afterwards resolves to the bytes written', async () => {
     const path = join(await temporaryDirectory(), 'file');
     writeFileSync(path, '');
     const { O_RDWR } = (await import('node:fs')).constants;
@@ -109,7 +112,7 @@ describe('an open file', () => {
     expect(readFileSync(path, 'utf8')).toBe('abc');
   });
 
-  test('close waits for what is in flight, and ends all use', async () => {
+  test('close waits for calls in flight and ends all use', async () => {
     const path = join(await temporaryDirectory(), 'file');
     const file = await fs.open(path, 'wx');
     const order: string[] = [];
@@ -125,11 +128,11 @@ describe('an open file', () => {
   });
 });
 
-/** Folders on other file systems than that of temporary files, where there are any. */
+/** Folders on other file systems than that of temporary files, if there are any. */
 const FOLDERS = [tmpdir(), '/dev/shm'].filter((folder) => existsSync(folder));
 const BLOCK = 4096;
 
-/** Bytes that a file takes of its disk. */
+/** The bytes that a file uses on its disk. */
 function usedBytes(path: string): number {
   return statSync(path).blocks * 512;
 }
@@ -138,7 +141,7 @@ describe.each(FOLDERS)('the space of a file in %s', (folder) => {
   const home = mkdtempSync(join(folder, 'lodestore-space-'));
   afterAll(() => rmSync(home, { recursive: true, force: true }));
 
-  test('writev writes its parts one behind the other, more than the system takes at once too', async () => {
+  test('writev writes its parts one after another, also more than the system accepts at once', async () => {
     const path = join(home, 'parts');
     const file = await fs.open(path, 'wx');
     expect(await file.writev([bytes('ab'), bytes(''), bytes('cde')], 1)).toBe(5);
@@ -150,7 +153,7 @@ describe.each(FOLDERS)('the space of a file in %s', (folder) => {
     await file.close();
   });
 
-  test('preallocate takes the space, keeps what is there, and never shortens', async () => {
+  test('preallocate takes the space, keeps the contents, and never shortens', async () => {
     const path = join(home, 'ahead');
     const file = await fs.open(path, 'wx');
     await file.write(bytes('abc'), 0);
@@ -165,7 +168,7 @@ describe.each(FOLDERS)('the space of a file in %s', (folder) => {
   });
 
   test.runIf(process.platform === 'linux')(
-    'trim frees whole blocks; all of it reads as zeros, and the size stays',
+    'trim frees whole blocks; the range reads as zeros, and the size stays',
     async () => {
       const path = join(home, 'trimmed');
       const file = await fs.open(path, 'wx');
@@ -193,7 +196,7 @@ describe.each(FOLDERS)('the space of a file in %s', (folder) => {
   );
 });
 
-test('short writes of several parts go on behind what was written', async () => {
+test('short writes of several parts continue after the bytes written', async () => {
   const written: [string, number][] = [];
   const file = {
     writev: async (sources: readonly Uint8Array[], position: number) => {
@@ -211,7 +214,7 @@ test('short writes of several parts go on behind what was written', async () => 
 });
 
 describe('names', () => {
-  test('a directory lists names and kinds; a link is neither file nor directory', async () => {
+  test('a directory lists names and kinds; a link is neither a file nor a directory', async () => {
     const directory = await temporaryDirectory();
     await fs.makeDirectory(join(directory, 'sub'));
     writeFileSync(join(directory, 'file'), '12');
@@ -238,7 +241,7 @@ describe('names', () => {
     expect(await fs.readDirectory(directory)).toEqual([]);
   });
 
-  test('a link is a second name of one file; only an empty directory is removed', async () => {
+  test('a link is a second name of a file; only an empty directory is removed', async () => {
     const directory = await temporaryDirectory();
     const [a, b, sub] = ['a', 'b', 'sub'].map((name) => join(directory, name)) as [
       string,
@@ -273,7 +276,7 @@ describe('names', () => {
     expect(await codeOf(fs.makeDirectory(join(absent, 'sub')))).toBe('ENOENT');
   });
 
-  test('free bytes are what df shows, but for what others write meanwhile', async () => {
+  test('the free bytes are those of df, except for concurrent writes', async () => {
     const directory = await temporaryDirectory();
     const free = await fs.freeBytes(directory);
     const shown = execFileSync('df', ['-k', '--output=avail', directory], { encoding: 'utf8' });

@@ -1,9 +1,9 @@
 /**
- * Made test/golden/v2-logs, once: logs of version 2, whose groups say what before them was not
- * synced. Kept so that it can be seen how; it refuses to run where the directories are.
+ * Made test/golden/v2-logs, once: logs of version 2, whose groups declare which bytes before them
+ * were not synced. Kept as documentation; it refuses to run where the directories exist.
  *
- * Run from the package's directory:
- * `node --import ./test/support/register-typescript.mjs test/golden/make-v2-logs.ts`
+ * Run from the package's directory: `node --import ./test/support/register-typescript.mjs
+ * test/golden/make-v2-logs.ts`
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,9 +1,9 @@
 /**
- * Made test/golden/v2, once: snapshots of version 2. Kept so that it can be seen how; it refuses to
- * run where the directories are.
+ * Made test/golden/v2, once: snapshots of version 2. Kept as documentation; it refuses to run where
+ * the directories exist.
  *
- * Run from the package's directory:
- * `node --import ./test/support/register-typescript.mjs test/golden/make-v2.ts`
+ * Run from the package's directory: `node --import ./test/support/register-typescript.mjs
+ * test/golden/make-v2.ts`
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ function save(name: string, shop: Workshop): void {
   writeFileSync(join(TARGET, `${name}.dump.txt.gz`), gzipSync(shop.dump(), { level: 9 }));
 }
 
-/** What each merge left, without a log behind it. */
+/** The result of each merge, without a log after it. */
 async function makeSnapshots(): Promise<void> {
   const shop = new Workshop();
   await shop.open();
@@ -53,7 +53,7 @@ async function makeSnapshots(): Promise<void> {
   save('c2-merged-again-chunks-copied', shop);
 }
 
-/** The first merge of a snapshot that holds no content hash. */
+/** The first merge of a snapshot without a content hash. */
 async function makeUpgrade(): Promise<void> {
   const source = 'g1-snapshot-of-many-chunks';
   const files: Record<string, Uint8Array> = {};

@@ -1,9 +1,9 @@
 /**
- * Made test/golden/v3-logs, once: logs of version 3, which hold deletes of intervals of keys. Kept
- * so that it can be seen how; it refuses to run where the directories are.
+ * Made test/golden/v3-logs, once: logs of version 3, which have deletes of intervals of keys. Kept
+ * as documentation; it refuses to run where the directories exist.
  *
- * Run from the package's directory:
- * `node --import ./test/support/register-typescript.mjs test/golden/make-v3-logs.ts`
+ * Run from the package's directory: `node --import ./test/support/register-typescript.mjs
+ * test/golden/make-v3-logs.ts`
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -9,7 +9,7 @@ export const STORE: string = '/s';
 export type Files = Map<string, Uint8Array>;
 export type Put = readonly [key: bigint | number, value: bigint | number, data?: Uint8Array];
 
-/** A store in memory, and what it must hold. */
+/** A store in memory and its expected contents. */
 export class Workshop {
   fs: CrashFs;
   model: Map<bigint, DumpRecord> = new Map();
@@ -28,7 +28,7 @@ export class Workshop {
     return this.#store;
   }
 
-  /** One batch. */
+  /** Inserts one batch. */
   batch(puts: readonly Put[], deletes: readonly (bigint | number)[] = []): Promise<unknown> {
     for (const [key, value, data = new Uint8Array(0)] of puts) {
       this.model.set(BigInt(key), { key: BigInt(key), value: BigInt(value), data });
@@ -59,7 +59,7 @@ export class Workshop {
   }
 }
 
-/** Bytes that zstd cannot shrink, the same at every run. */
+/** Bytes that zstd cannot compress, equal at every run. */
 export function noise(lengthBytes: number, seed: string): Uint8Array {
   const blocks: Buffer[] = [];
   for (let i = 0; blocks.length * 32 < lengthBytes; i++) {
@@ -72,7 +72,7 @@ export function text(content: string): Uint8Array {
   return new TextEncoder().encode(content);
 }
 
-/** Keeps 512 bytes of what was reserved ahead: as a log is after it was cut back, and small. */
+/** Keeps 512 bytes of the reserved zeros, as in a log that was truncated. */
 export function trimmed(files: Files): Files {
   const small: Files = new Map();
   for (const [name, bytes] of files) {

@@ -7,7 +7,7 @@ const GUIDES = readdirSync(fileURLToPath(new URL('../../docs/guides', import.met
   .filter((name) => name.endsWith('.md'))
   .map((name) => `docs/guides/${name}`);
 
-/** Exit codes other than 0 that a guide shows on purpose stand in its text, as `exit code 1`. */
+/** A guide that shows another exit code than 0 on purpose says so in its text: `exit code 1`. */
 const EXIT_CODE = /exit code (\d)/;
 
 describe.each(GUIDES)('%s', (path) => {
@@ -15,9 +15,9 @@ describe.each(GUIDES)('%s', (path) => {
   afterAll(() => folder.remove());
   const blocks = blocksOf(readDocument(path));
 
-  test('has something to run', () => expect(blocks.length).toBeGreaterThan(0));
+  test('has code to run', () => expect(blocks.length).toBeGreaterThan(0));
 
-  // In order: a block may go on with the directory that the one before it left.
+  // In order: a block may use the directory of the preceding block.
   test.each(blocks)('the $language block at line $line does what the guide says', async (block) => {
     const { text, exitCode } = await folder.run(block);
     const [, expectedCode = '0'] = EXIT_CODE.exec(block.text) ?? [];
@@ -27,7 +27,7 @@ describe.each(GUIDES)('%s', (path) => {
   });
 });
 
-test('a printed text is matched line by line, with … for what differs', () => {
+test('printed text is matched line by line, with … for what differs', () => {
   expect(matches('a 12 b\nc\n', 'a … b\nc\n')).toBe(true);
   expect(matches('a 12\nb\n', 'a … b\n')).toBe(false);
   expect(matches('a\nx\ny\nb\n', 'a\n…\nb\n')).toBe(true);

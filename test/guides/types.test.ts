@@ -15,15 +15,15 @@ function markdownIn(folder: string): string[] {
 }
 
 /**
- * The blocks of `js` and `ts`, each as a file that would stand in the package, where its name can
- * be imported.
+ * The `js` and `ts` blocks, each as a file inside the package, where it can import the package by
+ * name.
  */
 function programsOf(document: string): [path: string, text: string][] {
   const text = readFileSync(join(ROOT, document), 'utf8');
   return [...text.matchAll(/^```([jt]s)\n([\s\S]*?)^```$/gm)].map((match) => {
     const line = text.slice(0, match.index).split('\n').length + 1;
     const name = `${document.replaceAll('/', '-')}-${line}.m${match[1]!}`;
-    // The mark makes a module of a block without imports; at the end, it moves no line.
+    // The mark makes a module of a block without imports. At the end, it moves no line.
     return [join(ROOT, '.scratch', 'blocks', name), `${match[2]!}export {};\n`];
   });
 }
@@ -35,8 +35,7 @@ test('the code blocks of README and guides are type-checked against the built pa
     target: ts.ScriptTarget.ES2023,
     lib: ['lib.es2023.d.ts', 'lib.esnext.disposable.d.ts'],
     types: ['node'],
-    // JavaScript has no way to say that a value is not undefined, but for a check that an example
-    // is too short for.
+    // JavaScript can only exclude undefined by a check, for which an example is too short.
     strict: false,
     allowJs: true,
     checkJs: true,

@@ -3,7 +3,7 @@ import { InvariantError } from '../../src/base/assert.ts';
 import { viewSource } from '../../src/inspection/source-view.ts';
 import { readOnlyFiles } from '../support/read-only-files.ts';
 
-test('a view of a source shows its files but hidden ones, and refuses every change', async () => {
+test('a view of a source shows its files except hidden ones and refuses every change', async () => {
   const bytes = Uint8Array.of(1, 2, 3);
   const files = readOnlyFiles(
     new Map([

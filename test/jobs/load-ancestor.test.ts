@@ -4,7 +4,7 @@ import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { ancestorFrameOfRows } from '../support/ancestor-files.ts';
 import { dumpOfStore } from '../support/dump.ts';
 
-test('a delete in a snapshot of the ancestor leaves nothing, in memory and in what a merge writes', async () => {
+test('a delete in a snapshot of the ancestor leaves no record, in memory and after a merge', async () => {
   const snapshot = ancestorFrameOfRows([
     { key: 1n, value: 10n },
     { key: 2n, value: 20n },

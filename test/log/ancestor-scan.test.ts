@@ -21,7 +21,7 @@ function scan(bytes: Uint8Array): Promise<LogScan> {
   });
 }
 
-test('whole frames, with zeros behind or nothing', async () => {
+test('reads whole frames, followed by zeros or nothing', async () => {
   for (const zeros of [0, 3, 1000]) {
     const found = await scan(joined(...FRAMES, new Uint8Array(zeros)));
     const whole = { format: 'ancestor', frameCount: 3, recordCount: 3, ending: { kind: 'end' } };
@@ -29,14 +29,14 @@ test('whole frames, with zeros behind or nothing', async () => {
   }
 });
 
-test('a payload of several zstd frames, and one without rows', async () => {
+test('reads a payload of several zstd frames, and one without rows', async () => {
   const rows = ancestorRowsOf([{ key: 1n, value: 1n, data: new Uint8Array(9) }]);
   const cut = [rows.subarray(0, 10), rows.subarray(10)].map((part) => compress(part));
   const bytes = joined(ancestorFrameOf(joined(...cut)), ancestorFrameOfRows([]));
   expect(await scan(bytes)).toMatchObject({ frameCount: 2, recordCount: 1 });
 });
 
-describe('the last frame does not hold', () => {
+describe('the last frame is invalid', () => {
   const before = joined(...FRAMES.slice(0, 2));
   const last = FRAMES.slice(2);
 
@@ -72,13 +72,13 @@ test.each<[string, Uint8Array]>([
   expect((await scan(joined(...FRAMES, frame))).ending).toMatchObject({ kind: 'corrupt' });
 });
 
-test('fewer bytes than a row header at the end of a payload are ignored', async () => {
+test('ignores fewer bytes than a row header at the end of a payload', async () => {
   const rows = joined(ancestorRowsOf([{ key: 1n, value: 1n }]), new Uint8Array(23));
   const found = await scan(ancestorFrameOf(compress(Buffer.from(rows))));
   expect(found).toMatchObject({ recordCount: 1, ending: { kind: 'end' } });
 });
 
-test('a log of ours without its magic is not taken for the ancestor’s', async () => {
+test("does not read one of our logs without its magic as the ancestor's", async () => {
   const { bytes } = await logOf({ number: 1, groups: [[[{ key: 1n, value: 1n }]]] });
   for (const fill of [0x41, 0]) {
     const found = await scan(bytes.slice().fill(fill, 0, 8));

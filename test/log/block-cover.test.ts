@@ -5,7 +5,7 @@ import { BlockCover } from '../../src/log/block-cover.ts';
 const BLOCK_BYTES = 4_096;
 const RESERVED_BYTES = 1024 * 1024;
 
-/** A file as the writes leave it: zeros were reserved ahead. */
+/** The file after the writes, with zeros reserved ahead. */
 class ZeroFile {
   bytes = new Uint8Array(1024 * 1024);
 
@@ -19,7 +19,7 @@ function pieceOf(length: number, seed: number): Uint8Array {
 }
 
 describe('writes widened to whole blocks', () => {
-  test('leave what plain writes leave, and never change what stood there before', () => {
+  test('have the result of plain writes, and never change earlier bytes', () => {
     const lengths = fc.oneof(
       fc.integer({ min: 1, max: 200 }),
       fc.integer({ min: 1, max: 20_000 }),
@@ -35,7 +35,7 @@ describe('writes widened to whole blocks', () => {
           const before = file.bytes.slice(0, cover.end);
           const write = cover.cover(piece, RESERVED_BYTES);
           file.apply(write);
-          // Whatever part of the write a crash keeps: these bytes are the same in both.
+          // Whatever part of the write a crash keeps: these bytes are equal before and after.
           expect(Buffer.compare(file.bytes.subarray(0, before.length), before)).toBe(0);
           cover.advance(piece);
           plain = Buffer.concat([plain, piece]);
@@ -48,7 +48,7 @@ describe('writes widened to whole blocks', () => {
     );
   });
 
-  test('begin and end at blocks once they cross one', () => {
+  test('start and end at blocks once they cross one', () => {
     const cover = new BlockCover();
     cover.advance(pieceOf(100, 0));
     expect(cover.cover(pieceOf(50, 1), RESERVED_BYTES)).toMatchObject({ offset: 100 });
@@ -58,7 +58,7 @@ describe('writes widened to whole blocks', () => {
     expect(write.bytes).toHaveLength(2 * BLOCK_BYTES);
   });
 
-  test('write no zeros past what is reserved', () => {
+  test('write no zeros beyond the reserved ones', () => {
     const cover = new BlockCover();
     cover.advance(pieceOf(100, 0));
     const write = cover.cover(pieceOf(5_000, 1), 4_096);
@@ -66,7 +66,7 @@ describe('writes widened to whole blocks', () => {
     expect(cover.cover(pieceOf(5_000, 1), 6_000).bytes).toHaveLength(6_000);
   });
 
-  test('a write that failed and is made again covers the same place', () => {
+  test('cover the same place when a failed write is repeated', () => {
     const cover = new BlockCover();
     cover.advance(pieceOf(4_000, 0));
     cover.cover(pieceOf(9_000, 1), RESERVED_BYTES);
@@ -76,7 +76,7 @@ describe('writes widened to whole blocks', () => {
     expect(write.bytes.subarray(4_300).every((byte) => byte === 0)).toBe(true);
   });
 
-  test('a very long write stays as it is, and the next one is widened again', () => {
+  test('leave a very long write as it is, and widen the next one', () => {
     const cover = new BlockCover();
     const long = pieceOf(2 * 1024 * 1024 + 10, 3);
     expect(cover.cover(long, RESERVED_BYTES).bytes).toBe(long);

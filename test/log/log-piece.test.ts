@@ -47,7 +47,7 @@ async function pieceOf(
   return { piece, rows: rows.join('') };
 }
 
-/** Reads the pieces between the cuts, then what is left. */
+/** Reads the pieces between the cuts, then the rest. */
 async function readInPieces(bytes: Uint8Array, cuts: readonly number[]): Promise<Reading> {
   const places = [0, ...[...cuts].sort((a, b) => a - b), bytes.length];
   const found = [];
@@ -81,7 +81,7 @@ const somePlan: fc.Arbitrary<LogPlan> = fc.record({
   zerosBehind: fc.constantFrom(0, 1, 60, 500),
 });
 
-/** A part of a log, from 0 to 1. */
+/** A place in a log, from 0 to 1. */
 const somePlace = fc.double({ min: 0, max: 1, noNaN: true });
 
 const someDamage = fc.oneof(
@@ -101,7 +101,7 @@ const someDamage = fc.oneof(
   }),
 );
 
-test('a log read in pieces is the log read whole, sound or not', async () => {
+test('a log is read in pieces as it is read whole, sound or not', async () => {
   await fc.assert(
     fc.asyncProperty(
       somePlan,
@@ -128,7 +128,7 @@ test('pieces of a sound log are not read again', async () => {
   expect(scan).toMatchObject({ pieces: 3, frameCount: 4, ending: { kind: 'end' } });
 });
 
-describe('a piece is taken only where it follows', () => {
+describe('a piece is accepted only where it continues the preceding one', () => {
   const moved: Record<string, (piece: LogPiece) => LogPiece> = {
     'the place': ({ from, ...rest }) => ({ ...rest, from: { ...from, offset: from.offset + 1 } }),
     'the chain': ({ from, ...rest }) => ({ ...rest, from: { ...from, chain: from.chain ^ 1 } }),
@@ -147,7 +147,7 @@ describe('a piece is taken only where it follows', () => {
     return [first.from, first, second];
   }
 
-  test('sound ones are joined, also across one without a group', async () => {
+  test('sound pieces are joined, also across one without a group', async () => {
     const [start, first, second] = await twoPieces();
     const joined = joinPieces(start, [first, undefined, second]);
     expect(joined).toMatchObject({ pieces: 3, position: { frameCount: 4, recordCount: 4 } });
@@ -155,7 +155,7 @@ describe('a piece is taken only where it follows', () => {
   });
 
   for (const [what, change] of Object.entries(moved)) {
-    test(`${what} is another`, async () => {
+    test(`${what} is refused`, async () => {
       const [start, first, second] = await twoPieces();
       expect(joinPieces(start, [first, change(second)])).toEqual({
         pieces: 1,

@@ -7,7 +7,7 @@ import { readOnlyFiles } from '../support/read-only-files.ts';
 import { logOf, STORE_ID, type LogPlan, type PlannedLog } from '../support/small-directory.ts';
 
 // The scan of recovery and the reader of the change feed are loops over one cursor. Each row of the
-// table is a log that one of them could judge otherwise if it had rules of its own.
+// table is a log that they could judge differently if they had different rules.
 
 const GROUPS: LogPlan['groups'] = [
   [[{ key: 1n, value: 1n, data: new Uint8Array(200).fill(1) }]],
@@ -69,7 +69,7 @@ function changed(log: PlannedLog, from: number, to: number, byte: number): Uint8
   return log.bytes.slice().fill(byte, from, to);
 }
 
-/** Log 1 as version 1, with `unprovenBytes` in its first group, under checksums that hold. */
+/** Log 1 as version 1, with `unprovenBytes` in its first group and valid checksums. */
 function asVersion1(log: PlannedLog, unprovenBytes: number): Uint8Array {
   const old = forgedVersion(log.bytes, 1);
   const chain = new DataView(old.buffer).getUint32(124, true);
@@ -79,7 +79,7 @@ function asVersion1(log: PlannedLog, unprovenBytes: number): Uint8Array {
   });
 }
 
-/** The last frame is a group of this log that was written before the seal took its place. */
+/** The last frame is a group of this log that was written before the seal replaced it. */
 async function behindSeal(): Promise<Uint8Array> {
   const longer = await logOf({ number: 1, groups: GROUPS });
   const sealed = await logOf({ number: 1, groups: GROUPS.slice(0, 1), seal: 'alone' });
@@ -123,7 +123,7 @@ const TABLE: readonly Row[] = [
   ['unproven bytes in version 1', 'corrupt', 0, (log) => asVersion1(log, 1)],
 ];
 
-/** Changed fields of frame `i`, under a checksum that holds. */
+/** Changed fields of frame `i`, with valid checksums. */
 const FIELDS: readonly [string, number, (header: DataView) => void, LogPlan['seal']?][] = [
   ['not chained', 2, (header) => header.setUint32(32, 1, true)],
   ['begins with sequence 9, not 4', 2, (header) => header.setBigUint64(16, 9n, true)],
@@ -147,7 +147,7 @@ const FIELDS: readonly [string, number, (header: DataView) => void, LogPlan['sea
   ],
 ];
 
-describe('a scan and a reader give one answer', () => {
+describe('a scan and a reader give the same result', () => {
   test.each(TABLE)('%s: %s', async (_, ending, groupCount, forge, seal = 'none') => {
     const bytes = await forge(await logOf({ number: 1, groups: GROUPS, seal, zerosBehind: 100 }));
     const answer = await read(bytes);

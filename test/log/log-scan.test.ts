@@ -20,7 +20,7 @@ function planned(plan: Partial<LogPlan> = {}): Promise<PlannedLog> {
   return logOf({ number: 1, groups: GROUPS, zerosBehind: 100, ...plan });
 }
 
-/** The bytes with a change made to a copy of them. */
+/** A changed copy of the bytes. */
 function changed(bytes: Uint8Array, change: (bytes: Uint8Array) => unknown): Uint8Array {
   const copy = bytes.slice();
   change(copy);
@@ -35,13 +35,13 @@ function at(log: PlannedLog, i: number): number {
   return present(log.offsets[i], 'the log has so many frames');
 }
 
-/** Bytes of frame `i` of a log. */
+/** The bytes of frame `i` of a log. */
 function frame(log: PlannedLog, i: number): Uint8Array {
   return log.bytes.subarray(log.offsets[i], log.offsets[i + 1]);
 }
 
 describe('whole', () => {
-  test('zeros, or the end of the file, behind the last frame: end', async () => {
+  test('ends at zeros or the end of the file after the last frame', async () => {
     const log = await planned();
     for (const bytes of [log.bytes, log.bytes.subarray(0, -100), log.bytes.subarray(0, -77)]) {
       const found = await scan(bytes);
@@ -59,7 +59,7 @@ describe('whole', () => {
     }
   });
 
-  test('a seal, alone or piggybacked: sealed', async () => {
+  test('is sealed by a seal, alone or piggybacked', async () => {
     const alone = await scan((await planned({ seal: 'alone' })).bytes);
     expect(alone).toMatchObject({
       frameCount: 3,
@@ -72,7 +72,7 @@ describe('whole', () => {
     });
   });
 
-  test('groups in order, with their batches', async () => {
+  test('yields groups in order, with their batches', async () => {
     const { bytes } = await planned();
     const seen: number[][] = [];
     await scanLog(readOnlyFiles(new Map([['log', bytes]])), '/log', {
@@ -83,20 +83,20 @@ describe('whole', () => {
     expect(seen).toEqual([[1], [1, 1], [1]]);
   });
 
-  test('junk in space reserved ahead, behind the seal, means nothing', async () => {
+  test('ignores junk in reserved space after the seal', async () => {
     const { bytes } = await planned({ seal: 'alone' });
     const found = await scan(changed(bytes, (all) => all.fill(0xb5, -50)));
     expect(found.ending).toEqual({ kind: 'sealed', isPiggybacked: false });
   });
 
-  test('nothing but zeros: empty', async () => {
+  test('is empty if there are only zeros', async () => {
     for (const lengthBytes of [0, 5, 128, 5000]) {
       expect(await scan(new Uint8Array(lengthBytes))).toMatchObject({ format: 'empty' });
     }
   });
 });
 
-describe('broken, with nothing of this log behind', () => {
+describe('broken, and followed by no frame of this log', () => {
   test.each<[string, (log: PlannedLog) => Uint8Array, number]>([
     ['cut in a frame header', (log) => log.bytes.slice(0, at(log, 2) + 20), 2],
     ['cut in a payload', (log) => log.bytes.slice(0, at(log, 3) - 1), 2],
@@ -127,14 +127,14 @@ describe('broken, with nothing of this log behind', () => {
     });
   });
 
-  test('the seal written with the broken group', async () => {
+  test('the seal that was written with the broken group follows', async () => {
     const log = await planned({ seal: 'piggybacked' });
     const found = await scan(changed(log.bytes, (b) => b.fill(0, log.offsets[2], log.offsets[3])));
     const later = { kind: 'piggybacked-seal', offset: log.offsets[3] };
     expect(found).toMatchObject({ frameCount: 2, ending: { kind: 'broken', later } });
   });
 
-  test('a first write whose head is lost: nothing can be told from junk', async () => {
+  test('a first write whose head is lost cannot be distinguished from junk', async () => {
     const { bytes } = await planned({ groups: GROUPS.slice(0, 1) });
     const ending = { kind: 'broken', offset: 0, later: { kind: 'none' } };
     for (const lost of [176, 200]) {
@@ -149,7 +149,7 @@ describe('broken, with nothing of this log behind', () => {
   });
 });
 
-describe('broken, with frames of this log behind: they had been synced', () => {
+describe('broken, and followed by frames of this log, which had been synced', () => {
   test.each<[string, number]>([
     ['the first group', 0],
     ['a group in the middle', 1],
@@ -202,11 +202,11 @@ describe('broken, with frames of this log behind: they had been synced', () => {
   });
 });
 
-describe('corrupt: checksums hold, and still it cannot be', () => {
-  test('frames swapped for those of another log of the same number', async () => {
+describe('corrupt: the checksums are valid, but the contents are impossible', () => {
+  test('frames swapped with those of another log of the same number', async () => {
     const log = await planned();
     const other = await planned({ groups: GROUPS.toReversed(), epoch: 2 });
-    // The second frames begin at other offsets: swap the file headers instead.
+    // The second frames start at other offsets: swap the file headers instead.
     const bytes = joined(other.bytes.subarray(0, 128), log.bytes.subarray(128));
     expect((await scan(bytes)).ending).toEqual({
       kind: 'corrupt',
@@ -215,7 +215,7 @@ describe('corrupt: checksums hold, and still it cannot be', () => {
     });
   });
 
-  test('two frames of one length swapped are broken, not taken', async () => {
+  test('two swapped frames of one length are broken and not accepted', async () => {
     const twice = [
       ...GROUPS.slice(0, 1),
       [[{ key: 1n, value: 2n, data: new Uint8Array(200).fill(1) }]],
@@ -232,10 +232,10 @@ describe('corrupt: checksums hold, and still it cannot be', () => {
     expect(await scan(swapped)).toMatchObject({ frameCount: 0, ending });
   });
 
-  test('a frame behind the seal', async () => {
+  test('a frame after the seal', async () => {
     const sealed = await planned({ groups: GROUPS.slice(0, 1), seal: 'alone', zerosBehind: 0 });
     const longer = await planned({ groups: GROUPS });
-    // A frame of this log, at the place where it stood before the seal took the one before it.
+    // A frame of this log, at the place where it was before the seal replaced the one before it.
     const offset = at(longer, 2);
     const bytes = joined(
       sealed.bytes,
@@ -279,7 +279,7 @@ describe('corrupt: checksums hold, and still it cannot be', () => {
     [0, { kind: 'end' }],
     [1, { kind: 'corrupt', offset: 128, reason: expect.stringContaining('reserved') as string }],
   ])(
-    '%d unproven bytes in a log of version 1, whose writers knew of none',
+    '%d unproven bytes in a log of version 1, whose writers did not declare any',
     async (count, ending) => {
       const { bytes } = await planned({ groups: GROUPS.slice(0, 1) });
       const old = forgedVersion(bytes, 1);
@@ -301,7 +301,7 @@ describe('corrupt: checksums hold, and still it cannot be', () => {
   });
 });
 
-test('a log of another store is read by its own id: the caller compares', async () => {
+test('reads a log of another store by its own id; the caller compares the ids', async () => {
   const storeId = new Uint8Array(16).fill(1);
   const { bytes } = await planned({ storeId });
   const found = await scan(bytes);
@@ -309,7 +309,7 @@ test('a log of another store is read by its own id: the caller compares', async 
   expect(found.ending).toEqual({ kind: 'end' });
 });
 
-test('a signal stops the scan', async () => {
+test('stops when its signal aborts', async () => {
   const { bytes } = await planned();
   const reason = new Error('given up');
   const scanning = scanLog(readOnlyFiles(new Map([['log', bytes]])), '/log', {
@@ -320,7 +320,7 @@ test('a signal stops the scan', async () => {
   await expect(scanning).rejects.toBe(reason);
 });
 
-test('scans of one thread at the same time do not share the rows that they show', async () => {
+test('concurrent scans of one thread do not share the rows that they yield', async () => {
   const logs = await Promise.all(
     [1, 2, 3].map(async (byte) => {
       const data = new Uint8Array(200).fill(byte);

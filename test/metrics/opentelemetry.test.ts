@@ -18,7 +18,7 @@ function makeMeter() {
   const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
   const provider = new MeterProvider({ readers: [reader] });
   onTestFinished(() => provider.shutdown());
-  /** All metrics as of now, by name. */
+  /** All current metrics by name. */
   const collect = async (): Promise<Map<string, MetricData>> => {
     exporter.reset();
     await provider.forceFlush();
@@ -54,7 +54,7 @@ test('counters, gauges and histograms are exported', async () => {
     value: 21,
     attributes: { 'lodestore.directory': '/s' },
   });
-  // A sum over stores makes sense for records, and none for sequence numbers.
+  // A sum over stores is meaningful for records, but not for sequence numbers.
   expect(metrics.get('lodestore.record.count')).toMatchObject({
     dataPointType: DataPointType.SUM,
     isMonotonic: false,
@@ -68,7 +68,7 @@ test('counters, gauges and histograms are exported', async () => {
   ]);
 });
 
-test('histograms hold what the store counted, in the units that they name', async () => {
+test("histograms have the store's counts, in the units that they name", async () => {
   const { meter, collect } = makeMeter();
   await using store = await openOn(new CrashFs(), '/s');
   observeStore(meter, store, { attributes: { shard: 3 } });
@@ -88,7 +88,7 @@ test('histograms hold what the store counted, in the units that they name', asyn
     count: batchesPerGroup.count,
     sum: 20,
   });
-  // The seal of the merge is no commit.
+  // The seal of the merge is not a commit.
   expect(pointOf('lodestore.log.sync.duration').count).toBe(batchesPerGroup.count);
   expect(pointOf('lodestore.log.sync.duration').sum).toBeLessThanOrEqual(latency.syncMs.sum / 1000);
   expect(pointOf('lodestore.merge.duration').count).toBe(1);
@@ -98,7 +98,7 @@ test('histograms hold what the store counted, in the units that they name', asyn
   );
 });
 
-test('several stores are told apart; each hears only of its own commits', async () => {
+test('several stores are distinguished, and each metric counts only its own commits', async () => {
   const { meter, collect } = makeMeter();
   const fs = new CrashFs();
   const [a, b] = [await openOn(fs, '/a'), await openOn(fs, '/b')];
@@ -120,7 +120,7 @@ test('several stores are told apart; each hears only of its own commits', async 
   await b.close();
 });
 
-test('nothing is subscribed before and after: by what was returned, or by closing the store', async () => {
+test('nothing is subscribed before and after, whether the returned function or a close ends it', async () => {
   const { meter, collect } = makeMeter();
   const store = await openOn(new CrashFs(), '/s');
   expect(hasSubscribers(COMMITS)).toBe(false);

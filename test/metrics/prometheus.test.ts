@@ -51,7 +51,7 @@ test('every metric is printed with its type, and counters are counters', async (
   await store.close();
 });
 
-test('histograms are cumulative, end at +Inf, and agree with the figures of the store', async () => {
+test("histograms are cumulative, end at +Inf, and agree with the store's figures", async () => {
   const register = new Registry();
   const store = await openBusy();
   collectStore(store, { register });
@@ -89,7 +89,7 @@ test('the figures of a scrape are read once', async () => {
   await store.close();
 });
 
-test('several stores in one registry are told apart by labels, and closing one takes it out', async () => {
+test('labels distinguish several stores in one registry, and closing a store removes it', async () => {
   const register = new Registry();
   const [a, b] = [await openBusy('/a'), await openBusy('/b')];
   collectStore(a, { register, labels: { store: 'a', shard: 1 } });
@@ -107,7 +107,7 @@ test('several stores in one registry are told apart by labels, and closing one t
   expect(register.getMetricsAsArray()).toEqual([]);
 });
 
-test('what was returned takes the store out; it can be collected again', async () => {
+test('the returned function removes the store, which can then be collected again', async () => {
   const register = new Registry();
   const store = await openBusy();
   const remove = collectStore(store, { register, prefix: 'x_' });
@@ -124,7 +124,7 @@ test('what was returned takes the store out; it can be collected again', async (
   await store.close();
 });
 
-test('misuse is refused, and leaves nothing behind', async () => {
+test('misuse is refused and leaves nothing behind', async () => {
   const register = new Registry();
   const store = await openBusy();
   collectStore(store, { register });
@@ -144,7 +144,7 @@ test('misuse is refused, and leaves nothing behind', async () => {
   expect(() => collectStore(store, { register: new Registry() })).toThrow(/closed/);
 });
 
-test('a registry of OpenMetrics names counters as it must', async () => {
+test('a registry of OpenMetrics names counters as the format requires', async () => {
   const register = new Registry<RegistryContentType>();
   register.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
   const store = await openBusy();
@@ -157,7 +157,7 @@ test('a registry of OpenMetrics names counters as it must', async () => {
   await store.close();
 });
 
-test('by default the registry of prom-client itself', async () => {
+test("the default is prom-client's own registry", async () => {
   const { register } = await import('prom-client');
   const store = await openBusy();
   collectStore(store);

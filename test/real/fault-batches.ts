@@ -15,9 +15,9 @@ export function faultBatch(number: number, lengthBytes: number): WriteBatch {
 }
 
 /**
- * Opens the directory that a `fault-writer.ts` has left behind and compares it with what that said:
- * every acknowledged batch whole, none that was not applied, the unknown ones whole or absent. Then
- * writes one more batch, and opens again. Returns what is wrong.
+ * Opens the directory of a `fault-writer.ts` and compares it with that program's output: every
+ * acknowledged batch whole, no batch that was not applied, unknown batches whole or absent. Then
+ * writes one more batch and opens again. Returns what is wrong.
  */
 export async function judge(
   directory: string,

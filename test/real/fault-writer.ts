@@ -1,8 +1,7 @@
 /**
- * A short life of a store, for a system call to fail in or to be the last: batches, some at a time,
- * a merge, batches, close. Says on its output, a line each: `open`, `refused <code>`, `ack
- * <batch>`, `rejected <batch> <outcome> <code>`, `merge <code|ok>`, `close <code|ok>`, `broken
- * <what>`.
+ * A short run of a store in which a system call fails or is the last one: batches, some concurrent,
+ * a merge, batches, close. Prints one line each: `open`, `refused <code>`, `ack <batch>`, `rejected
+ * <batch> <outcome> <code>`, `merge <code|ok>`, `close <code|ok>`, `broken <what>`.
  *
  * Arguments: directory, first batch, bytes of data per record.
  */

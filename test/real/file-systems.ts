@@ -20,15 +20,14 @@ export async function crashFileSystems(report: Report, rounds: number): Promise<
   }
 }
 
-/** A number of batches to wait for, such that the moments differ. */
+/** A random number of batches to wait for. */
 function someBatches(): number {
   return 1 + Math.floor(Math.random() * 800);
 }
 
 /**
- * The image as it is at one moment under load, without what the kernel had not yet sent to it. To
- * take it at one moment, the file system on which the image lies is frozen: the device stands still
- * then.
+ * The image at one moment under load, without what the kernel had not yet sent to it. For a
+ * consistent copy, the file system that contains the image is frozen, which stops the device.
  */
 async function cutOff(report: Report, name: FileSystemName, rounds: number): Promise<void> {
   const why = whyNot('ext4') ?? (hasTool('fsfreeze') ? undefined : 'there is no fsfreeze');
@@ -53,7 +52,7 @@ async function cutOff(report: Report, name: FileSystemName, rounds: number): Pro
         report.check(`${what}: the writer`, writer.problem);
         const seen = await judgeCrash(join(inner.path, 'store'), writer.acknowledged);
         report.check(`${what}: after the kill alone`, seen);
-        // Two file systems of one id are not mounted at the same time.
+        // Two file systems with one id cannot be mounted at the same time.
         inner.unmount();
         report.check(what, await judgeImage(name, copy, join(directory, 'copy'), acknowledged));
         inner.mount();
@@ -80,7 +79,7 @@ async function judgeImage(
   }
 }
 
-/** The file system stops at once, by an ioctl; then it is mounted again. */
+/** Stops the file system at once with an ioctl, then mounts it again. */
 async function shutDown(report: Report, name: FileSystemName, rounds: number): Promise<void> {
   const what = `${name}: emergency stop`;
   if (!hasTool('xfs_io')) return report.skip(what, 'there is no xfs_io');
@@ -99,7 +98,7 @@ async function shutDown(report: Report, name: FileSystemName, rounds: number): P
           return;
         }
         stops++;
-        // Its writes fail now, with an outcome that it does not know: it ends by itself.
+        // Its writes now fail with an unknown outcome, so it exits.
         await writer.ended();
         const { acknowledged } = writer;
         report.check(`${what}, round ${round}: the writer`, writer.problem);
@@ -132,8 +131,8 @@ export async function failingDevices(report: Report, rounds: number): Promise<vo
 }
 
 /**
- * The image has holes, and the file system below it no room to fill them: writes of the device
- * fail. Then room is made, and what is there is looked at.
+ * The image has holes, and the file system below it has no space to fill them, so the device's
+ * writes fail. Then space is freed, and the store is checked.
  */
 async function starve(report: Report, name: FileSystemName, rounds: number): Promise<void> {
   await inTemporary(async (directory) => {

@@ -46,8 +46,8 @@ export async function fullFileSystems(report: Report): Promise<void> {
 }
 
 /**
- * Writes until the disk is full, finds out that reads go on, makes room, and writes on. Returns
- * what was wrong.
+ * Writes until the disk is full, checks that reads work, frees space, and continues to write.
+ * Returns what was wrong.
  */
 async function fillAndFree(path: string, ballastBytes: number): Promise<string | undefined> {
   const ballast = join(path, 'ballast');
@@ -69,7 +69,7 @@ async function fillAndFree(path: string, ballastBytes: number): Promise<string |
   };
   let refusal: StoreError | undefined;
   for (let i = 0; i < 1000 && refusal === undefined; i++) refusal = await write();
-  // A btrfs that is full may refuse to cut a file, too: then nobody knows, and only reopening
+  // A full btrfs may also refuse to truncate a file. The outcome is then unknown, and only a reopen
   // helps.
   if (refusal?.outcome === 'unknown' && isLackOfSpace(refusal.cause)) {
     await store.close();
@@ -91,8 +91,8 @@ async function fillAndFree(path: string, ballastBytes: number): Promise<string |
 }
 
 /**
- * Fills the disk to the last byte, deletes in the room of the reserve, makes room, and writes on.
- * Returns what was wrong.
+ * Fills the disk to the last byte, deletes in the space of the reserve, frees space, and continues
+ * to write. Returns what was wrong.
  */
 async function deleteOnFullDisk(path: string): Promise<string | undefined> {
   const directory = join(path, 'store');
@@ -108,7 +108,7 @@ async function deleteOnFullDisk(path: string): Promise<string | undefined> {
   fillWith(ballast);
   let refusal: StoreError | undefined;
   for (let batch = 1; batch < 1000 && refusal === undefined; batch++) refusal = await write(batch);
-  // As above: the reserve helps where the disk lets a file be cut.
+  // As above: the reserve only helps if the disk can truncate a file.
   if (refusal?.outcome === 'unknown' && isLackOfSpace(refusal.cause)) {
     await store.close();
     return undefined;
@@ -140,7 +140,7 @@ async function outcomeOf(promise: Promise<unknown>): Promise<StoreError | undefi
   );
 }
 
-/** Appends to a file, from now on the one that takes all the room that is left. */
+/** Appends to a file that takes all remaining space from now on. */
 function fillWith(path: string): void {
   const file = openSync(path, 'a');
   try {

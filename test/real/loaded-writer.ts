@@ -5,16 +5,16 @@ import { MetadataStore, type OpenOptions } from '../../src/index.ts';
 import { batchesIn } from '../support/kill-batches.ts';
 import { program } from './shell.ts';
 
-/** Rotations and merges all the time. */
+/** Rotates and merges all the time. */
 const BUSY: OpenOptions = { rotateBytes: 65_536, mergeBytes: 200_000 };
 
-/** A process that writes batches, many at a time, until it is killed. */
+/** A process that writes concurrent batches until it is killed. */
 export class LoadedWriter {
   readonly #child: ChildProcess;
   readonly #exited: Promise<unknown>;
   readonly #reading: Promise<void>;
   #opened = '';
-  /** The last batch that it has acknowledged. */
+  /** The last acknowledged batch. */
   acknowledged = -1;
   errors = '';
 
@@ -44,7 +44,7 @@ export class LoadedWriter {
     return this.#opened === 'ok' ? undefined : `opening: ${this.#opened || this.errors}`;
   }
 
-  /** Waits until it has acknowledged `count` batches more. */
+  /** Waits for `count` more acknowledged batches. */
   async wait(count: number): Promise<void> {
     while (this.acknowledged < 0 && !this.hasEnded) await turn();
     const wanted = this.acknowledged + count;
@@ -67,7 +67,8 @@ function turn(): Promise<void> {
 }
 
 /**
- * Opens what a crash has left: a prefix of the batches, with all that had been acknowledged before.
+ * Opens the directory after a crash: it must have a prefix of the batches that includes all
+ * acknowledged ones.
  */
 export async function judgeCrash(
   directory: string,

@@ -1,7 +1,6 @@
 /**
- * Tests on real kernels that `npm test` leaves out: they need root, strace, and file systems of
- * their own. What is missing is skipped, by name. Run with `npm run test:real -- [--quick]
- * [pattern]`.
+ * Tests on real kernels that `npm test` omits: they need root, strace, and separate file systems.
+ * What is missing is skipped and named. Run with `npm run test:real -- [--quick] [pattern]`.
  */
 import { crashFileSystems, failingDevices } from './file-systems.ts';
 import { fileSizeLimit, fullFileSystems } from './full-disks.ts';

@@ -5,7 +5,7 @@ import { attempt, hasTool, isRoot, kernelHas, must } from './shell.ts';
 export const FILE_SYSTEMS = ['ext4', 'xfs', 'btrfs'] as const;
 export type FileSystemName = (typeof FILE_SYSTEMS)[number];
 
-/** Why a file system cannot be made and mounted here, or undefined. */
+/** Why a file system of this type cannot be created and mounted here; undefined if it can. */
 export function whyNot(name: string): string | undefined {
   if (!isRoot) return 'mounting needs root';
   if (!kernelHas(name)) return `the kernel has no ${name}`;
@@ -27,17 +27,17 @@ export class LoopMount {
     this.path = path;
   }
 
-  /** Makes a new, empty one below `directory`. */
+  /** Creates a new, empty one below `directory`. */
   static make(name: FileSystemName, directory: string, sizeMiB: number): LoopMount {
     const image = join(directory, `${name}.image`);
     must('truncate', '-s', `${sizeMiB}M`, image);
-    // A small btrfs must not divide its space into that for data and that for the rest.
+    // Without --mixed, a small btrfs divides its space between data and metadata.
     const quiet = name === 'btrfs' ? ['-q', '--mixed'] : ['-q'];
     must(`mkfs.${name}`, ...quiet, image);
     return LoopMount.of(name, image, join(directory, name));
   }
 
-  /** Mounts an image that has one. */
+  /** Mounts an existing image. */
   static of(name: FileSystemName, image: string, path: string): LoopMount {
     mkdirSync(path, { recursive: true });
     const mount = new LoopMount(name, image, path);
@@ -46,8 +46,7 @@ export class LoopMount {
   }
 
   mount(): void {
-    // What reaches the device is in the image at once: the cache of the image's own file is passed
-    // by.
+    // With direct I/O, everything that reaches the device is in the image at once.
     this.#device = must('losetup', '--find', '--show', '--direct-io=on', this.image);
     const problem = attempt('mount', '-t', this.name, this.#device, this.path);
     if (problem === undefined) return;
@@ -62,7 +61,7 @@ export class LoopMount {
     this.#device = undefined;
   }
 
-  /** Unmounts whatever is mounted, and never throws. */
+  /** Unmounts if mounted. Never throws. */
   discard(): void {
     if (this.#device !== undefined) {
       attempt('umount', '--lazy', this.path);

@@ -1,4 +1,4 @@
-/** What ran, what did not hold, what could not run here. */
+/** Counts what ran, what failed, and what could not run here. */
 export class Report {
   readonly #only: RegExp;
   #passed = 0;
@@ -9,7 +9,7 @@ export class Report {
     this.#only = only;
   }
 
-  /** Runs a section. What it throws is a failure of its own. */
+  /** Runs a section. An exception is a separate failure. */
   async section(title: string, run: (report: Report) => Promise<void>): Promise<void> {
     if (!this.#only.test(title)) return;
     this.#say(`\n${title}`);
@@ -24,7 +24,7 @@ export class Report {
     this.#say(`  ${this.#passed + this.#failed - before} checks in ${seconds} s`);
   }
 
-  /** Counts one check; `problem` is what was found wrong. */
+  /** Counts one check; `problem` is what was wrong. */
   check(what: string, problem: string | undefined): void {
     if (problem === undefined) this.#passed++;
     else this.fail(what, problem);
@@ -44,7 +44,7 @@ export class Report {
     this.#say(`  ${text}`);
   }
 
-  /** Prints the totals; returns the exit code. */
+  /** Prints the totals. Returns the exit code. */
   end(): number {
     this.#say(`\n${this.#skipped} skipped`);
     this.#say(`${this.#passed} passed, ${this.#failed} failed`);

@@ -30,14 +30,14 @@ export async function run(
   return { code, signal, lines: out.split('\n').filter((line) => line !== ''), errors };
 }
 
-/** Runs a program that must succeed; returns its output. */
+/** Runs a program that must succeed. Returns its output. */
 export function must(command: string, ...args: string[]): string {
   const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8' });
   if (status === 0) return stdout.trim();
   throw new Error(`${command} ${args.join(' ')}: ${error?.message ?? stderr.trim()}`);
 }
 
-/** Runs a program that may fail; returns why it did, or undefined. */
+/** Runs a program that may fail. Returns why it failed, or undefined. */
 export function attempt(command: string, ...args: string[]): string | undefined {
   const { status, stderr, error } = spawnSync(command, args, { encoding: 'utf8' });
   return status === 0 ? undefined : (error?.message ?? (stderr.trim() || `exit code ${status}`));
@@ -53,13 +53,13 @@ export function kernelHas(fileSystem: string): boolean {
   return new RegExp(`\\b${fileSystem}$`, 'm').test(readFileSync('/proc/filesystems', 'utf8'));
 }
 
-/** Arguments for node to run one of the TypeScript programs of the tests. */
+/** Arguments of node to run one of the TypeScript programs of the tests. */
 export function program(name: string, ...args: string[]): string[] {
   const hook = new URL('../support/register-typescript.mjs', import.meta.url).href;
   return ['--import', hook, fileURLToPath(new URL(name, import.meta.url)), ...args];
 }
 
-/** Gives a new directory to `use` and removes it afterwards. */
+/** Passes a new directory to `use` and removes it afterwards. */
 export async function inTemporary<T>(use: (directory: string) => Promise<T>): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), 'lodestore-real-'));
   try {

@@ -9,7 +9,7 @@ import { attempt, inTemporary, isRoot, must } from './shell.ts';
 
 const OPTIONS = { reserveFileBytes: 1024 * 1024 };
 
-/** A small tmpfs of which no byte is free when the store is opened. */
+/** A small tmpfs without a free byte when the store is opened. */
 export async function smallTmpfs(report: Report): Promise<void> {
   const what = 'tmpfs with size=8m: open, delete, merge';
   if (!isRoot) return report.skip(what, 'mounting needs root');

@@ -4,7 +4,9 @@ import { judge } from './fault-batches.ts';
 import type { Report } from './report.ts';
 import { hasTool, inTemporary, program, run, type Ran } from './shell.ts';
 
-/** One thread for all I/O of the process: strace counts the calls of each thread by themselves. */
+/**
+ * One thread for all I/O of the process, because strace counts the calls of each thread separately.
+ */
 const ONE_THREAD = { UV_THREADPOOL_SIZE: '1', UV_USE_IO_URING: '0' };
 
 async function traced(
@@ -14,14 +16,14 @@ async function traced(
   log: string,
   first = 0,
 ): Promise<Ran> {
-  // Not with --seccomp-bpf: injections at a given call are not counted right then.
+  // Without --seccomp-bpf, which miscounts injections at a given call.
   const args = ['-f', '-qq', '-o', log, '-e', `trace=${call}`];
   if (injection !== undefined) args.push(`--inject=${call}:${injection}`);
   args.push(process.execPath, ...program('./fault-writer.ts', directory, `${first}`));
   return run('strace', args, ONE_THREAD);
 }
 
-/** How often the program makes a call, by the thread that makes it most often. */
+/** The number of calls by the thread that makes the most. */
 async function countCalls(call: string): Promise<number> {
   return inTemporary(async (directory) => {
     const log = join(directory, 'trace');
@@ -36,7 +38,7 @@ async function countCalls(call: string): Promise<number> {
   });
 }
 
-/** 1 to `count`, thinned out evenly to at most `limit` places. */
+/** The numbers 1 to `count`, evenly thinned to at most `limit`. */
 function places(count: number, limit: number): number[] {
   const step = Math.max(1, count / limit);
   const all = new Set<number>();
@@ -100,7 +102,7 @@ export async function failEachCall(report: Report, limit: number): Promise<void>
 }
 
 async function judgeEnd(store: string, ran: Ran): Promise<string | undefined> {
-  // Node itself reads, too: what fails before the program has said a word is not ours.
+  // Node itself reads, too: a failure before the first output is not ours.
   if (ran.lines.length === 0 && ran.code !== 0) return undefined;
   if (ran.signal !== null || ran.code !== 0) {
     return `the process ended with ${ran.signal ?? ran.code}: ${ran.errors.slice(0, 500)}`;

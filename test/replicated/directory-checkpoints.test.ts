@@ -25,7 +25,7 @@ describe('a directory on the real file system is a checkpoint store', () => {
   test.each(cases)('$name', async ({ run }) => expect(run()).resolves.toBeUndefined());
 });
 
-describe('on the simulated one too', () => {
+describe('a directory on the simulated file system is a checkpoint store', () => {
   const cases = checkpointStoreConformance(() => {
     const fileSystem = new CrashFs({ trace: false });
     return { open: () => DirectoryCheckpoints.open('/c', { fileSystem }) };
@@ -33,7 +33,7 @@ describe('on the simulated one too', () => {
   test.each(cases)('$name', async ({ run }) => expect(run()).resolves.toBeUndefined());
 });
 
-/** What a machine finds that starts with this disk: the object's text and all names. */
+/** What a machine with this disk finds: the object's text and all names. */
 async function foundOn(fileSystem: CrashFs): Promise<[string | undefined, string[]]> {
   const store = await DirectoryCheckpoints.open('/c', { fileSystem });
   const found = await textOf(store, 'a/one').catch(() => undefined);
@@ -42,7 +42,7 @@ async function foundOn(fileSystem: CrashFs): Promise<[string | undefined, string
   return [found, names];
 }
 
-test('after a crash at any moment an object is the old one or the new one, or absent', async () => {
+test('after a crash at any moment, an object is the old one, the new one, or absent', async () => {
   let restarted: CrashFs[] = [];
   const capture = (fs: CrashFs): void => {
     for (const state of fs.crashStates()) restarted.push(fs.materialise(state));
@@ -74,7 +74,7 @@ test('after a crash at any moment an object is the old one or the new one, or ab
 });
 
 test.each(['open', 'write', 'dataSync', 'rename'] as const)(
-  'a %s that fails is an error of the store, and nothing is stored',
+  'a failing %s gives an error of the store, and nothing is stored',
   async (call) => {
     const fileSystem = new CrashFs();
     const store = await DirectoryCheckpoints.open('/c', { fileSystem });

@@ -58,7 +58,7 @@ test('the bytes of an entry are those of docs/FORMAT.md', () => {
   expect(decodeEntry(entry)).toEqual({ ...TAKEOVER, checksum: crc32c(covered) });
 });
 
-test('a changed byte anywhere is not taken for an entry', () => {
+test('an entry with any changed byte is refused', () => {
   const entry = encodeEntry(BATCHES);
   for (let at = 0; at < entry.length; at++) {
     const changed = entry.slice();
@@ -67,7 +67,7 @@ test('a changed byte anywhere is not taken for an entry', () => {
   }
 });
 
-test('a chain takes what follows, and nothing else', () => {
+test('a chain accepts only what continues it', () => {
   const first = encodeEntry(TAKEOVER);
   const previous = Buffer.from(first).readUInt32LE(80);
   const begin = (): LogChain => {
@@ -93,7 +93,7 @@ test('a chain takes what follows, and nothing else', () => {
   }
 });
 
-test('pieces are a group when the last has come; another entry voids them', () => {
+test('pieces form a group when the last has arrived, and another entry voids them', () => {
   const half = { ...BATCHES, payloadBytes: 20 };
   const first = encodeEntry(TAKEOVER);
   const sumOf = (entry: Uint8Array): number => Buffer.from(entry).readUInt32LE(80);

@@ -27,7 +27,7 @@ async function openNode(
   return store;
 }
 
-/** A node that has three batches, of which the log then loses the last two. */
+/** A node with three batches whose log then loses the last two. */
 async function loseTwo(before: (store: ReplicatedStore) => Promise<void>) {
   const log = new SimulatedLog();
   const fs = new CrashFs();
@@ -48,7 +48,7 @@ async function growOtherwise(log: SimulatedLog): Promise<void> {
 
 const LOST = { code: 'LODESTORE_LOG_LOST' };
 
-test('a log that ends before what a store holds is not followed', async () => {
+test("a log that ends before a store's state is not followed", async () => {
   const { log, fs } = await loseTwo(async () => undefined);
   await expect(openNode(log, fs)).rejects.toMatchObject(LOST);
 });
@@ -59,7 +59,7 @@ test('a log that lost entries and grew past a store is not followed', async () =
   await expect(openNode(log, fs)).rejects.toMatchObject(LOST);
 });
 
-test('nor after a merge, when only the place is left to compare', async () => {
+test('such a log is not followed after a merge, when only the place can be compared', async () => {
   const { log, fs } = await loseTwo((store) => store.merge());
   await growOtherwise(log);
   await expect(
@@ -79,7 +79,7 @@ test('a primary whose log is lost commits nothing', async () => {
   expect(store.has(3n)).toBe(true);
 });
 
-test('a repair lets the log go on with what it had lost', async () => {
+test('a repair continues the log with the lost batches', async () => {
   const { log, fs } = await loseTwo(async () => undefined);
   const checkpoints = new MemoryCheckpoints();
   const behind = await openNode(log, new CrashFs(), checkpoints);
@@ -95,7 +95,7 @@ test('a repair lets the log go on with what it had lost', async () => {
   for (const store of [behind, ahead]) expect([...store.keys()]).toEqual([1n, 2n, 3n, 4n]);
 });
 
-test('a log that has what the store has not is not repaired', async () => {
+test('a log that has something that the store lacks is not repaired', async () => {
   const { log, fs } = await loseTwo(async () => undefined);
   await growOtherwise(log);
   const checkpoints = new MemoryCheckpoints();

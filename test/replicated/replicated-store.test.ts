@@ -42,7 +42,7 @@ test('a batch of the primary is visible on a replica', async () => {
   expect(await other.contentHash()).toEqual(await one.contentHash());
 });
 
-test('a deleted range is one row of the shared log, and the same on every node', async () => {
+test('a deleted range is one row of the shared log and is equal on every node', async () => {
   const log = new SimulatedLog();
   const one = await openNode(log);
   const other = await openNode(log);
@@ -86,7 +86,7 @@ test('a takeover fences the old primary', async () => {
   expect(await one.barrier()).toBe(one.position);
 });
 
-test('a group that is larger than an entry is applied as a whole', async () => {
+test('a group larger than an entry is applied whole', async () => {
   const log = new SimulatedLog({ maxEntryBytes: 4_096 });
   const one = await openNode(log);
   const other = await openNode(log);
@@ -98,7 +98,7 @@ test('a group that is larger than an entry is applied as a whole', async () => {
   expect(other.get(1n)?.data).toEqual(data);
 });
 
-test('a node reopens where it was, and reads on', async () => {
+test('a node reopens at its place and continues to read', async () => {
   const log = new SimulatedLog();
   const fs = new CrashFs();
   const one = await openNode(log);
@@ -115,7 +115,7 @@ test('a node reopens where it was, and reads on', async () => {
   expect(again.stats().lastSequence).toBe(30n);
 });
 
-test('a new machine is filled from a checkpoint, and the log is trimmed behind the second', async () => {
+test('a new machine is filled from a checkpoint, and the log is trimmed up to the second', async () => {
   const log = new SimulatedLog();
   const checkpoints = new MemoryCheckpoints();
   const one = await openNode(log, new CrashFs(), checkpoints);
@@ -137,7 +137,7 @@ test('a new machine is filled from a checkpoint, and the log is trimmed behind t
   });
 });
 
-test('who is elected becomes the primary, and another one when it is closed', async () => {
+test('the elected node becomes the primary, and another one when it is closed', async () => {
   const log = new SimulatedLog();
   const waiting: ((leadership: { readonly lost: Promise<void> }) => void)[] = [];
   const elector = {
@@ -168,7 +168,7 @@ test('who is elected becomes the primary, and another one when it is closed', as
   expect(other.has(1n)).toBe(true);
 });
 
-test('checkpoints come by themselves, and the primary trims the log', async () => {
+test('checkpoints are written automatically, and the primary trims the log', async () => {
   const log = new SimulatedLog();
   const checkpoints = new MemoryCheckpoints();
   const open = async (): Promise<ReplicatedStore> => {

@@ -45,7 +45,7 @@ class Cluster {
     return store;
   }
 
-  /** Writes as a client does: it goes where an error tells it to. */
+  /** Writes as a client does, following the addresses in errors. */
   async put(key: bigint, value: bigint, at: string): Promise<void> {
     for (let address = at; ;) {
       try {
@@ -67,7 +67,7 @@ async function until(holds: () => boolean): Promise<void> {
 const hasPrimaries = (store: ShardedStore) => (): boolean =>
   store.map.shards.every(({ primary }) => primary !== undefined);
 
-test('keys go to their shards, and the wrong node names the right one', async () => {
+test('keys go to their shards, and a wrong node names the right one', async () => {
   const cluster = new Cluster({ shards: 4, nodes: ['a', 'b'], copies: 1 }, 0.3);
   const [a, b] = [await cluster.open('a'), await cluster.open('b')];
   await until(hasPrimaries(a));
@@ -116,7 +116,7 @@ test('iterators merge the shards', async () => {
   expect(last).toEqual(sorted.toReversed().slice(0, 5));
 });
 
-test('a shard moves while it is written', async () => {
+test('a shard accepts writes while it moves', async () => {
   const cluster = new Cluster({ shards: 2, nodes: ['a'] });
   const a = await cluster.open('a');
   const b = await cluster.open('b');
@@ -127,7 +127,7 @@ test('a shard moves while it is written', async () => {
     while (!moved.signal.aborted || written < 50n) {
       await cluster.put(written, written + 1n, 'a');
       written++;
-      // The simulated engine answers without a turn of the event loop, which timers need.
+      // The simulated engine answers without a turn of the event loop, but timers need one.
       await new Promise((go) => setImmediate(go));
     }
   })();

@@ -21,7 +21,7 @@ function runOf(memory: ColumnMemory): Columns[] {
   return rows.finish();
 }
 
-test('own memory is handed over, shared memory need not be', () => {
+test('own memory is transferred, shared memory is not', () => {
   const own = decoded('own');
   const shared = decoded('shared');
   expect(shared).toEqual(own);
@@ -29,7 +29,7 @@ test('own memory is handed over, shared memory need not be', () => {
   expect(buffersOf([own, shared])).toEqual([own.data.buffer]);
 });
 
-test('of rows of a log as well', () => {
+test('memory of rows of a log is transferred, too', () => {
   const [own] = runOf('own');
   const [shared] = runOf('shared');
   expect(shared).toEqual(own);

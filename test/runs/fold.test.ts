@@ -46,12 +46,12 @@ function record(key: bigint, value: bigint, data: Uint8Array = NONE): TestRecord
 describe('into a chunk', () => {
   const older = [record(1n, 1n), record(2n, 2n), record(3n, 3n)];
 
-  test('the newer update wins, in front, between and behind', () => {
+  test('the newer update wins, before, between and after the records', () => {
     const newer = [0n, 2n, 4n].map((key) => record(key, 90n + key));
     expect(folded(older, newer).map(({ value }) => value)).toEqual([90n, 1n, 92n, 3n, 94n]);
   });
 
-  test('deletes remove, and leave nothing where there was nothing', () => {
+  test('deletes remove records, and leave nothing if there was none', () => {
     const newer = [0n, 1n, 3n, 9n].map((key) => record(key, 0n));
     expect(folded(older, newer)).toEqual([record(2n, 2n)]);
     expect(
@@ -62,7 +62,7 @@ describe('into a chunk', () => {
     ).toEqual([]);
   });
 
-  test('updates at or above the bound are left for the next chunk', () => {
+  test('updates at or above the bound stay for the next chunk', () => {
     const newer = new RunCursor(chunksOf([record(2n, 20n), record(5n, 50n), record(6n, 60n)], 1));
     const chunks: Columns[] = [];
     const folder = new Folder((columns) => chunks.push(columns));
@@ -74,7 +74,7 @@ describe('into a chunk', () => {
 });
 
 describe('runs', () => {
-  test('of one key the last run wins, and deletes stay', () => {
+  test('the last run wins for each key, and deletes stay', () => {
     const runs = [
       [record(1n, 1n), record(2n, 2n), record(7n, 7n)],
       [record(2n, 0n), record(3n, 3n)],
@@ -93,14 +93,14 @@ const someRecord = fc.record({
   data: fc.uint8Array({ maxLength: 5 }),
 });
 
-/** Some updates; a delete has no data. */
+/** Some updates; deletes have no data. */
 const someUpdates = fc
   .array(someRecord, { maxLength: 20 })
   .map((updates) =>
     updates.map((update) => (update.value === 0n ? { ...update, data: NONE } : update)),
   );
 
-test('folding runs is applying their updates one by one', () => {
+test('folding runs equals applying their updates one by one', () => {
   fc.assert(
     fc.property(fc.array(someUpdates, { maxLength: 5 }), (runs) => {
       const columns = runs.map((updates) => {
@@ -112,7 +112,7 @@ test('folding runs is applying their updates one by one', () => {
   );
 });
 
-test('folding into chunks too', () => {
+test('folding into chunks equals it, too', () => {
   fc.assert(
     fc.property(someUpdates, someUpdates, (first, second) => {
       const older = sorted(first).filter(({ value }) => value !== 0n);

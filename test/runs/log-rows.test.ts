@@ -12,7 +12,7 @@ import type { TestRow } from '../support/rows.ts';
 
 const NONE = new Uint8Array(0);
 
-/** What the records of a sorted list are as columns. */
+/** The columns of the records of a sorted list. */
 function builtFrom(rows: readonly TestRow[]): Columns[] {
   return filledChunksOf(rows.map(({ key, value, data = NONE }) => ({ key, value, data })));
 }
@@ -30,7 +30,7 @@ function collected(rows: readonly TestRow[], groupRows: number, expectedBytes?: 
   return collector.finish();
 }
 
-/** Compared by their bytes: the test runner is slow at columns of thousands. */
+/** Compared as bytes, because the test runner is slow with columns of thousands. */
 function plain(run: readonly Columns[]): unknown {
   return run.map(({ keyLow, keyHigh, valueLow, valueHigh, dataEnd, data, ...rest }) => ({
     ...rest,
@@ -60,7 +60,7 @@ const LENGTHS: Record<string, (i: number) => number> = {
 
 for (const [keys, keyAt] of Object.entries(KEYS)) {
   for (const [lengths, lengthAt] of Object.entries(LENGTHS)) {
-    test(`${keys}, ${lengths}: as if appended one by one`, () => {
+    test(`${keys}, ${lengths}: equals appending one by one`, () => {
       const rows = Array.from({ length: COUNT }, (_, i) => ({
         key: keyAt(i),
         value: (BigInt(i) << 30n) + 5n,
@@ -68,13 +68,13 @@ for (const [keys, keyAt] of Object.entries(KEYS)) {
       }));
       const expected = plain(builtFrom(lastOfEach(rows)));
       expect(plain(collected(rows, 700))).toEqual(expected);
-      // In one block, and with memory that has been used before.
+      // In one block, and with reused memory.
       expect(plain(collected(rows, 1_000, 2 ** 22))).toEqual(expected);
     });
   }
 }
 
-test('a chunk ends at its bound of records, and of bytes', () => {
+test('a chunk ends at its maximum of records and of bytes', () => {
   const short = Array.from({ length: 2 * CHUNK_TARGET_RECORDS }, (_, i) => ({
     key: BigInt(i),
     value: 1n,

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { finishSteps } from '../../src/base/steps.ts';
 import { RUN_ENTRY_WORDS, sortEntries } from '../../src/runs/row-entries.ts';
 
-/** The plain way: a stable sort of the indices. */
+/** The simple way: a stable sort of the indices. */
 function sortedOrder(keys: readonly bigint[]): number[] {
   return keys
     .map((key, i) => ({ key, i }))
@@ -10,7 +10,7 @@ function sortedOrder(keys: readonly bigint[]): number[] {
     .map(({ i }) => i);
 }
 
-/** Sorts entries whose block is their index, and their offset its double. */
+/** Sorts entries whose block is their index and whose offset is twice the index. */
 function order(keys: readonly bigint[], spare = 0): number[] {
   const entries = new Uint32Array(RUN_ENTRY_WORDS * (keys.length + spare)).fill(1);
   keys.forEach((key, i) => {
@@ -28,7 +28,7 @@ function order(keys: readonly bigint[], spare = 0): number[] {
   });
 }
 
-/** Keys that look random, `bits` wide, many of them equal if narrow. */
+/** Keys that look random, `bits` wide; with few bits, many are equal. */
 function scattered(count: number, bits: bigint): bigint[] {
   let state = 1n;
   return Array.from({ length: count }, () => {
@@ -37,7 +37,7 @@ function scattered(count: number, bits: bigint): bigint[] {
   });
 }
 
-describe('entries come in the order of a plain stable sort', () => {
+describe('entries are sorted like by a plain stable sort', () => {
   test.each([
     [0, 64n],
     [1, 64n],
@@ -60,21 +60,21 @@ describe('entries come in the order of a plain stable sort', () => {
     }
   });
 
-  test('keys whose high bytes say the same three times: what they seem to tell, the low ones have to', () => {
+  test('keys whose high bytes are constant are sorted by the low ones', () => {
     const bytes = scattered(3000, 8n);
     const low = scattered(3000, 17n);
     const keys = bytes.map((byte, i) => (byte << 56n) | (byte << 48n) | (byte << 40n) | low[i]!);
     expect(order(keys)).toEqual(sortedOrder(keys));
   });
 
-  test('a few keys far from where their high bytes put them, equal ones among them', () => {
+  test('a few keys far from where their high bytes place them, equal ones among them', () => {
     const keys = scattered(5000, 64n);
     for (let i = 0; i < keys.length; i += 500) keys[i] = keys[(i + 250) % keys.length]!;
     for (let i = 100; i < 200; i++) keys[i] = (keys[99]! & ~0xffn) | BigInt(200 - i);
     expect(order(keys)).toEqual(sortedOrder(keys));
   });
 
-  test('ascending, with equal neighbours, and descending', () => {
+  test('ascending keys, with equal neighbours, and descending keys', () => {
     const ascending = Array.from({ length: 4000 }, (_, i) => BigInt(i >> 1) << 31n);
     expect(order(ascending)).toEqual(sortedOrder(ascending));
     const descending = ascending.toReversed();

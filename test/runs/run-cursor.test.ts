@@ -13,7 +13,7 @@ const RECORDS = KEYS.map((key, i) => ({
 describe.each([1, 2, 3, 7])('chunks of %d', (perChunk) => {
   const chunks = chunksOf(RECORDS, perChunk);
 
-  test('every record in order, whole', () => {
+  test('yields every record in order', () => {
     const seen: unknown[] = [];
     for (const cursor = new RunCursor(chunks); !cursor.done; cursor.next()) {
       const { dataFrom, dataLength } = cursor;
@@ -26,7 +26,7 @@ describe.each([1, 2, 3, 7])('chunks of %d', (perChunk) => {
     expect(seen).toEqual(RECORDS);
   });
 
-  test('counts below a bound, from every position', () => {
+  test('counts below a bound from every position', () => {
     const cursor = new RunCursor(chunks);
     for (let i = 0; i < RECORDS.length; i++, cursor.next()) {
       for (const bound of [...KEYS, 7n, 2n ** 50n]) {
@@ -72,7 +72,7 @@ test.each([1, 2, 3, 7])('ends of ranges in chunks of %d, from every position', (
   }
 });
 
-test('a chunk is taken whole where it is full, below the bound, and without deletes', () => {
+test('takes a whole chunk if it is full, below the bound, and without deletes', () => {
   const chunks = chunksOf(
     RECORDS.map((record) => ({ ...record, value: record.value === 0n ? 1n : record.value })),
     2,
@@ -83,11 +83,11 @@ test('a chunk is taken whole where it is full, below the bound, and without dele
   expect(cursor.takeWholeChunk(keyBound(2n))).toBe(chunks[0]);
   expect(cursor.keyLow).toBe(2 ** 32 - 1);
   cursor.next();
-  // It is no longer at its beginning.
+  // It is no longer at the start of the chunk.
   expect(cursor.takeWholeChunk(undefined)).toBe(undefined);
   cursor.next();
   expect(cursor.takeWholeChunk(undefined)).toBe(chunks[2]);
-  // The last one may be short.
+  // The last chunk may be short.
   expect(cursor.takeWholeChunk(undefined)).toBe(undefined);
   expect(cursor.done).toBe(false);
 
@@ -98,7 +98,7 @@ test('a chunk is taken whole where it is full, below the bound, and without dele
   expect(new RunCursor([]).takeWholeChunk(undefined)).toBe(undefined);
 });
 
-test('the lower bound of any key', () => {
+test('finds the lower bound of any key', () => {
   const columns = columnsOf(RECORDS.slice(1));
   const keys = KEYS.slice(1);
   for (const key of [0n, ...KEYS, 2n ** 33n, MAX - 2n]) {
@@ -107,6 +107,6 @@ test('the lower bound of any key', () => {
   }
 });
 
-test('nothing to walk over', () => {
+test('handles an empty run', () => {
   expect(new RunCursor([]).done).toBe(true);
 });

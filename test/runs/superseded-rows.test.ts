@@ -64,7 +64,7 @@ function lastOfEach(rows: readonly TestRow[]): TestRow[] {
 }
 
 describe('dropSuperseded', () => {
-  test('keeps the last row of each key, in order, in the blocks that there are', () => {
+  test('keeps the last row of each key, in order, in the existing blocks', () => {
     fc.assert(
       fc.property(rowsOf, fc.integer({ min: 1, max: 40 }), (made, perBlock) => {
         const rows = testRows(made);
@@ -80,7 +80,7 @@ describe('dropSuperseded', () => {
     );
   });
 
-  test('keys of one low half, of which many share a slot, are told apart', () => {
+  test('distinguishes keys of one low half that share a slot', () => {
     const rows = Array.from({ length: 600 }, (_, i) => ({ key: BigInt(i) << 32n, value: 1n }));
     expect(dropSuperseded(blocksOf(rows, 50)).rowCount).toBe(600);
   });
@@ -97,13 +97,13 @@ describe('dropSuperseded', () => {
 });
 
 describe('RepeatedKeys', () => {
-  test('never tells fewer bytes than superseded rows take', () => {
+  test('never reports fewer bytes than superseded rows have', () => {
     fc.assert(
       fc.property(rowsOf, fc.integer({ min: 1, max: 40 }), (made, perBlock) => {
         const rows = testRows(made);
         const blocks = blocksOf(rows, perBlock);
         const repeats = new RepeatedKeys();
-        // Counted as they come.
+        // Counted while they arrive.
         for (let i = 1; i <= blocks.length; i++) repeats.count(blocks.slice(0, i));
         const supersededBytes = rowsLength(rows) - rowsLength(lastOfEach(rows));
         expect(repeats.mostBytes).toBeGreaterThanOrEqual(supersededBytes);
@@ -113,17 +113,17 @@ describe('RepeatedKeys', () => {
     );
   });
 
-  test('tells nothing of keys that differ', () => {
+  test('reports almost nothing for different keys', () => {
     const rows = Array.from({ length: 3_000 }, (_, i) => ({ key: BigInt(i) << 20n, value: 1n }));
     const repeats = new RepeatedKeys();
     repeats.count(blocksOf(rows, 100));
-    // Two keys may share a bit, once in a while.
+    // Two keys may share a bit occasionally.
     expect(repeats.mostBytes).toBeLessThan(20 * ROW_HEADER_BYTES);
   });
 });
 
 describe('LogRows', () => {
-  /** What is added may supersede a few hundred bytes, then it is looked for. */
+  /** Superseded rows are searched once this many bytes may be superseded. */
   const SUPERSEDED_BYTES = 500;
 
   function groupsOf(rows: readonly TestRow[], perGroup: number): Uint8Array[] {
@@ -137,7 +137,7 @@ describe('LogRows', () => {
     return groups;
   }
 
-  test('is the same run, whether superseded rows were dropped on the way or not', () => {
+  test('gives the same run whether or not superseded rows were dropped early', () => {
     fc.assert(
       fc.property(rowsOf, fc.integer({ min: 1, max: 9 }), (made, perGroup) => {
         const groups = groupsOf(testRows(made), perGroup);

@@ -48,7 +48,7 @@ describe('a snapshot of three chunks', () => {
     bytes = await snapshotOf(3, CHUNKS, LAST, 7);
   });
 
-  test('reads back as it was written', async () => {
+  test('is read as it was written', async () => {
     const file = await readWhole(bytes);
     expect(file.header).toMatchObject({ epoch: 7, predecessor: { ...LAST, number: 3 } });
     const contentHash = BigInt(`0x${contentHashOf(RECORDS)}`);
@@ -57,7 +57,7 @@ describe('a snapshot of three chunks', () => {
     expect(await chunksIn(bytes)).toEqual(CHUNKS);
   });
 
-  test('copied chunk by chunk, without decoding, it holds the same', async () => {
+  test('has the same contents when copied chunk by chunk without decoding', async () => {
     const { file, bytes: copied } = growingFile();
     const { header, index } = await readWhole(bytes);
     const reader = new ChunkReader(openedFile(bytes), bytes.length, STORE_ID, 3);
@@ -73,7 +73,7 @@ describe('a snapshot of three chunks', () => {
     expect(copied()).toEqual(bytes);
   });
 
-  test('under another number, or with bytes more or less, it is damaged', async () => {
+  test('is damaged under another number, or with more or fewer bytes', async () => {
     expect(await read(bytes, 4)).toMatchObject({ kind: 'corrupt', offset: 0 });
     expect(await read(new Uint8Array([...bytes, 0]))).toMatchObject({ kind: 'corrupt' });
     expect(await read(bytes.subarray(0, -1))).toMatchObject({ kind: 'corrupt' });
@@ -81,7 +81,7 @@ describe('a snapshot of three chunks', () => {
     expect(await read(bytes.slice().fill(0x41, 0, 8))).toMatchObject({ kind: 'foreign' });
   });
 
-  test('header and trailer of two files', async () => {
+  test('is damaged with the header and trailer of two files', async () => {
     const other = await snapshotOf(3, CHUNKS, LAST, 8);
     const mixed = other.slice();
     mixed.set(bytes.subarray(0, 128));
@@ -91,7 +91,7 @@ describe('a snapshot of three chunks', () => {
     });
   });
 
-  test('chunks that are not the ones that the index names', async () => {
+  test('is damaged with other chunks than the index names', async () => {
     const { index } = await readWhole(bytes);
     const reader = new ChunkReader(openedFile(bytes), bytes.length, STORE_ID, 3);
     const first = present(index.entries[0], 'there is a chunk');
@@ -108,13 +108,13 @@ describe('a snapshot of three chunks', () => {
   });
 });
 
-test('a snapshot without records', async () => {
+test('a snapshot without records is written and read', async () => {
   const bytes = await snapshotOf(3, []);
   expect(bytes.length).toBe(128 + 48 + 32 + 48);
   expect(await chunksIn(bytes)).toEqual([]);
 });
 
-test('chunks larger than the buffer of the writer, raw and compressed', async () => {
+test("chunks larger than the writer's buffer are written raw and compressed", async () => {
   const noise = Uint8Array.from({ length: 2_200_000 }, (_, i) => (i * 2_654_435_761) >>> 13);
   const records = [
     { key: 1n, value: 1n, data: noise },
@@ -149,7 +149,7 @@ describe('a long snapshot', () => {
     predecessor: PREDECESSOR,
   } as const;
 
-  /** Writes chunks that do not shrink, 11 MiB of them. */
+  /** Writes 11 MiB of incompressible chunks. */
   async function writeLong(file: OpenFile): Promise<WrittenSnapshot> {
     const writer = new SnapshotWriter(file, HEADER);
     const data = crypto.getRandomValues(new Uint8Array(65_536));
@@ -159,7 +159,7 @@ describe('a long snapshot', () => {
     return writer.finish();
   }
 
-  test('is synced a few MiB at a time, and all of it in the end', async () => {
+  test('is synced in steps of a few MiB, and completely at the end', async () => {
     const { file } = growingFile();
     const syncs: number[] = [];
     let unsyncedBytes = 0;

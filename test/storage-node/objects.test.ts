@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { bytesOf, etagOf, expectSame, get, openNode, put } from './support/nodes.ts';
 
-test('an object is there again after the node was closed, byte for byte', async () => {
+test('an object survives a close of the node, byte for byte', async () => {
   const directory = await temporaryDirectory();
   const node = await openNode(directory);
   expect(await node.createBucket('photos')).toBe(true);
@@ -42,7 +42,7 @@ test('an object is there again after the node was closed, byte for byte', async 
   expect(listed.objects.map(({ name }) => name)).toEqual([...bodies.keys()].sort());
 });
 
-test('preconditions are judged in the step that publishes', async () => {
+test('preconditions are checked in the step that publishes', async () => {
   const node = await openNode(await temporaryDirectory());
   await node.createBucket('b');
   const [one, other] = [bytesOf(10), bytesOf(11)];
@@ -67,7 +67,7 @@ test('preconditions are judged in the step that publishes', async () => {
   await expect(put(node, 'nowhere', 'x', one)).rejects.toMatchObject({ code: 'NO_SUCH_BUCKET' });
 });
 
-test('parts become an object with one batch, and the same request again finds it', async () => {
+test('parts become an object in one batch, and a repeated request finds it', async () => {
   const node = await openNode(await temporaryDirectory());
   await node.createBucket('b');
   const upload = await node.createUpload('b', 'big', { headers: { a: 'b' } });

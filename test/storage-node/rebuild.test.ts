@@ -5,7 +5,7 @@ import { rebuildIndex } from '../../examples/storage-node/src/rebuild/rebuild-in
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { bytesOf, etagOf, expectSame, get, openNode, put, SMALL } from './support/nodes.ts';
 
-test('the metadata is made anew from the volumes: the newest of each name, nothing deleted', async () => {
+test('a rebuild of the metadata from the volumes finds the newest version of each name and nothing deleted', async () => {
   const directory = await temporaryDirectory();
   const node = await openNode(directory);
   await node.createBucket('b');
@@ -34,7 +34,7 @@ test('the metadata is made anew from the volumes: the newest of each name, nothi
   const description = { etag: `${etagOf(part)}-2`, meta: { headers: {} } };
   await node.completeUpload('b', 'parts', upload.uploadId, parts, description);
   bodies.set('parts', Buffer.concat([part, part]));
-  // Refused after it was written: it must not come back.
+  // Refused after it was written: it must not reappear.
   const condition = { ifNoneMatch: '*' as const };
   await Promise.allSettled([
     put(node, 'b', 'race', Buffer.from('one'), undefined, { condition }),
@@ -65,7 +65,7 @@ test('the metadata is made anew from the volumes: the newest of each name, nothi
   expect((await again.scrub()).damages).toEqual([]);
 });
 
-test('volumes without metadata, missing and foreign volumes are refused with advice', async () => {
+test('volumes without metadata, missing volumes and foreign ones are refused with advice', async () => {
   const [directory, other] = [await temporaryDirectory(), await temporaryDirectory()];
   for (const one of [directory, other]) {
     const node = await openNode(one);

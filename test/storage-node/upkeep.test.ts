@@ -12,7 +12,7 @@ async function volumeBytes(directory: string): Promise<number> {
   return bytes;
 }
 
-test('compaction gives the space of dead records back, and what lives stays', async () => {
+test('compaction frees the space of dead records and keeps live ones', async () => {
   const directory = await temporaryDirectory();
   const node = await openNode(directory);
   await node.createBucket('b');
@@ -32,7 +32,7 @@ test('compaction gives the space of dead records back, and what lives stays', as
   const before = await volumeBytes(directory);
   expect(node.recount()).toMatchObject({ isExact: true, objects: 50 });
   expect(await node.compact()).toBeGreaterThan(3);
-  // One volume is still read: its file stays.
+  // One volume is still being read, so its file stays.
   const pieces: Uint8Array[] = [];
   for await (const piece of reader.body()) pieces.push(piece);
   expectSame(Buffer.concat(pieces), bodies.get('n40')!);
@@ -51,7 +51,7 @@ test('compaction gives the space of dead records back, and what lives stays', as
   expect(figures.scrub.finishedMs).toBeGreaterThan(0);
 });
 
-test('a bucket with a quota gives up its oldest volume, with all that has a byte in it', async () => {
+test('a bucket with a quota drops its oldest volume and every object with bytes in it', async () => {
   const directory = await temporaryDirectory();
   const node = await openNode(directory);
   await node.createBucket('cache', { mode: 'quota', quotaBytes: 2 ** 20 });

@@ -12,7 +12,7 @@ import { filesIn, hashesOf, machineWith, storeFiles, withChange } from '../suppo
 import { openedFile } from '../support/read-only-files.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-/** Faults of the store that this one descends from. Each is named here, and must not come back. */
+/** Faults of the store that this one descends from. Each is named here and must not recur. */
 
 const NO_MERGES = { mergeBytes: 2 ** 40 };
 
@@ -29,7 +29,7 @@ function put(key: number): { type: 'put'; key: number; value: number } {
   return { type: 'put', key, value: key + 1 };
 }
 
-/** A machine with a snapshot, then one log for each key. */
+/** A machine with a snapshot and one log per key. */
 async function machineWithLogs(...keys: number[]): Promise<CrashFs> {
   const fs = new CrashFs();
   let store = await openOn(fs, '/s', NO_MERGES);
@@ -44,9 +44,9 @@ async function machineWithLogs(...keys: number[]): Promise<CrashFs> {
   return fs;
 }
 
-describe('any read error counts as the end of a log, later logs are applied, the bad one is deleted', () => {
+describe('any read error counts as the end of a log: later logs are applied, the bad one is deleted', () => {
   test.each(['EIO', 'EMFILE', 'ENOMEM'] as const)(
-    '%s: open fails, every file stays',
+    '%s: open fails and every file stays',
     async (error) => {
       for (const number of [2, 3, 4]) {
         const fs = await machineWithLogs(1, 2, 3);
@@ -97,7 +97,7 @@ test('the directory is not synced after a log is created', async () => {
   for (const log of logs) {
     const later = fs.trace.slice(fs.trace.indexOf(log));
     const synced = later.findIndex(({ kind, path }) => kind === 'syncDirectory' && path === '/s');
-    // The first write at its beginning is of zeros, the second one of the header and a group.
+    // The first write at offset 0 has zeros, the second one the header and a group.
     const [, header] = later.flatMap(({ kind, path, detail }, index) =>
       kind === 'write' && path === log.path && detail.startsWith('@0 ') ? [index] : [],
     );
@@ -107,9 +107,9 @@ test('the directory is not synced after a log is created', async () => {
   await store.close();
 });
 
-describe('of two snapshots the wrong one can go, by a path relative to the working directory', () => {
+describe('the wrong one of two snapshots is removed, through a path relative to the working directory', () => {
   test.each(['g1-killed-before-removal-of-merged-log', 'g2-killed-before-removal-of-old-snapshot'])(
-    '%s: the newest counts, the older goes, and only in the directory itself',
+    '%s: the newest is used, the older one is removed, only in the directory itself',
     async (name) => {
       const directory = await copyOf(ANCESTOR, name);
       const elsewhere = await temporaryDirectory();
@@ -127,7 +127,7 @@ describe('of two snapshots the wrong one can go, by a path relative to the worki
     },
   );
 
-  test('a store opened by a relative path is the same after a change of directory', async () => {
+  test('a store opened by a relative path is unaffected by a change of directory', async () => {
     const [here, there] = [await temporaryDirectory(), await temporaryDirectory()];
     const workingDirectory = process.cwd();
     onTestFinished(() => process.chdir(workingDirectory));
@@ -146,7 +146,7 @@ describe('of two snapshots the wrong one can go, by a path relative to the worki
   });
 });
 
-test('foreign file names panic', async () => {
+test('foreign file names cause a panic', async () => {
   const directory = await temporaryDirectory();
   const names = [
     'log_',
@@ -166,8 +166,8 @@ test('foreign file names panic', async () => {
   for (const name of names) expect(readFileSync(join(directory, name), 'utf8')).toBe('mine');
 });
 
-describe("a frame's length is used for an allocation before anything checks it", () => {
-  test("in the ancestor's log: a length of a terabyte is a torn tail, or damage", async () => {
+describe("a frame's length is used for an allocation before any check", () => {
+  test("in the ancestor's log, a length of a terabyte is a torn tail or damage", async () => {
     const golden = filesIn(join(ANCESTOR, 'b-one-log'));
     const huge = withChange(golden, logName(1), (bytes) => {
       new DataView(bytes.buffer).setBigUint64(0, 2n ** 40n - 1n, true);
@@ -185,7 +185,7 @@ describe("a frame's length is used for an allocation before anything checks it",
     await store.close();
   });
 
-  test('in our files: a length under a checksum that does not hold is never used', async () => {
+  test('in our files, a length with an invalid checksum is never used', async () => {
     const files = storeFiles(await machineWithLogs(1));
     for (const [name, offset] of [
       [logName(2), 128 + 8],
@@ -204,7 +204,7 @@ describe("a frame's length is used for an allocation before anything checks it",
   });
 });
 
-test('a gap in the log numbers passes', async () => {
+test('a gap in the log numbers is accepted', async () => {
   const files = storeFiles(await machineWithLogs(1, 2, 3));
   for (const number of [2, 3]) {
     const gap = new Map(files);
@@ -215,7 +215,7 @@ test('a gap in the log numbers passes', async () => {
   }
 });
 
-test('logs waiting to be merged are forgotten at shutdown', async () => {
+test('logs waiting for a merge are forgotten at shutdown', async () => {
   const fs = await machineWithLogs(1, 2, 3, 4, 5);
   const store = await openOn(fs, '/s');
   expect(store.stats().logs.count).toBe(5);
@@ -227,7 +227,7 @@ test('logs waiting to be merged are forgotten at shutdown', async () => {
   await again.close();
 });
 
-test('one snapshot frame means one buffer as large as the store', async () => {
+test('one frame per snapshot needs a buffer as large as the store', async () => {
   const fs = new CrashFs({ trace: false });
   const store = await openOn(fs, '/s', NO_MERGES);
   const batch = new WriteBatch();
@@ -248,7 +248,7 @@ test('one snapshot frame means one buffer as large as the store', async () => {
   expect(Math.max(...lengths)).toBeLessThan(1.1 * CHUNK_TARGET_BYTES);
 });
 
-test('shutdown is acknowledged before the lock is released, so an immediate reopening fails', async () => {
+test('shutdown is acknowledged before the lock is released, so an immediate reopen fails', async () => {
   const directory = await temporaryDirectory();
   for (let round = 0; round < 15; round++) {
     const store = await MetadataStore.open(directory);
@@ -260,7 +260,7 @@ test('shutdown is acknowledged before the lock is released, so an immediate reop
   await last.close();
 });
 
-test('a failed batch whose sync failed comes back without the caller having been told that it may', async () => {
+test('a batch whose sync failed reappears although its caller was told that it failed', async () => {
   const fs = new CrashFs();
   const store = await openOn(fs, '/s', NO_MERGES);
   await store.insertBatch([put(1)]);

@@ -20,7 +20,10 @@ async function allOf<T>(iterable: AsyncIterable<T>): Promise<T[]> {
   return found;
 }
 
-/** Keys 0 to 4999 merged, 2500 to 6999 in a frozen layer and live rows, many of them deleted. */
+/**
+ * Keys 0 to 4999 are merged, 2500 to 6999 are in a frozen layer and live rows, many of them
+ * deleted.
+ */
 async function openLayers(): Promise<MetadataStore> {
   const fs = new CrashFs({ trace: false });
   const store = await openOn(fs, '/s', NO_MERGES);
@@ -35,7 +38,7 @@ async function openLayers(): Promise<MetadataStore> {
 }
 
 describe('for await', () => {
-  test('shows what for shows, of every range, over many deletes', async () => {
+  test('yields what a synchronous loop yields, for every range, across many deletes', async () => {
     await using store = await openLayers();
     for (const range of [
       {},
@@ -57,7 +60,7 @@ describe('for await', () => {
     expect(await allOf(snapshot.keys())).toEqual([...snapshot.keys()]);
   });
 
-  test('is that of the call, whatever is written and merged meanwhile', async () => {
+  test('shows the state at the call, whatever is written and merged meanwhile', async () => {
     await using store = await openLayers();
     const expected = [...store.keys()];
     const found: bigint[] = [];
@@ -70,7 +73,7 @@ describe('for await', () => {
     expect(store.size).toBe(0);
   });
 
-  test('lets the event loop turn', async () => {
+  test('yields to the event loop', async () => {
     const store = await MetadataStore.open(await temporaryDirectory(), NO_MERGES);
     await store.insertBatch(batchOf(0, 300_000, 1));
     let turns = 0;
@@ -88,7 +91,7 @@ describe('for await', () => {
     await store.close();
   });
 
-  test('ends early with the loop, and with the store', async () => {
+  test('ends early with the loop and with the store', async () => {
     const store = await openLayers();
     for await (const key of store.keys()) if (key === 5n) break;
     const iterator = store.entries();
@@ -101,7 +104,7 @@ describe('for await', () => {
   });
 });
 
-test('count, firstKey and lastKey agree with keys, of every range', async () => {
+test('count, firstKey and lastKey agree with keys for every range', async () => {
   await using store = await openLayers();
   for (const range of [
     {},

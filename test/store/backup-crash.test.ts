@@ -15,7 +15,7 @@ import { exists, recordsOf, type Records } from '../support/backup.ts';
 const TARGET = '/b/backup';
 const PARTIAL = '/b/backup.partial';
 
-/** Before the backup begins; while it runs, key 9 is written too. */
+/** The records before the backup; key 9 is also written while it runs. */
 const BEFORE: Records = new Map([
   [1n, 10n],
   [2n, 20n],
@@ -23,7 +23,7 @@ const BEFORE: Records = new Map([
   [4n, 40n],
 ]);
 
-/** Files of a store in `/s` with a snapshot and sealed logs, made once. */
+/** The files of a store in `/s` with a snapshot and sealed logs, made once. */
 const FILES = (async (): Promise<Record<string, Uint8Array>> => {
   const fs = new CrashFs({ trace: false });
   const store = await openOn(fs, '/s');
@@ -37,7 +37,7 @@ const FILES = (async (): Promise<Record<string, Uint8Array>> => {
   return Object.fromEntries(fs.files());
 })();
 
-/** A machine with that store, open, with a live log. */
+/** A machine with that store open, and a live log. */
 async function makeStore(options: CrashFsOptions): Promise<{ fs: CrashFs; store: MetadataStore }> {
   const fs = CrashFs.withFiles({ ...(await FILES), '/b/other': new Uint8Array(0) }, options);
   const store = await openOn(fs, '/s');
@@ -52,7 +52,7 @@ async function open(fs: CrashFs, directory: string, readOnly = false): Promise<R
   return records;
 }
 
-/** A backup is a moment between two batches, none of those before it missing. */
+/** A backup has the state between two batches, and all earlier batches. */
 function expectMoment(records: Records): void {
   const { size } = records;
   const expected = new Map(BEFORE);
@@ -60,14 +60,14 @@ function expectMoment(records: Records): void {
   expect(records).toEqual(expected);
 }
 
-/** Nobody makes a new store in what is left: it says what it is, or there is nothing in it. */
+/** No new store may be created in an incomplete copy: it is marked, or the directory is empty. */
 async function requireNotLockAlone(fs: CrashFs): Promise<void> {
   const names = (await fs.readDirectory(PARTIAL)).map(({ name }) => name).sort();
   expect(names).not.toEqual(['lodestore.lock']);
 }
 
 /**
- * The target is absent or complete, and what is not complete says so. Returns whether it is there.
+ * The target is absent or complete, and an incomplete one says so. Returns true if it is complete.
  */
 async function judgeTarget(fs: CrashFs, isRemoved = false): Promise<boolean> {
   const isThere = await exists(fs, TARGET);
@@ -91,7 +91,7 @@ async function judge(fs: CrashFs, isRemoved = false): Promise<void> {
   const store = await openOn(fs, '/s');
   expectMoment(recordsOf(store));
   const isFinished = await exists(fs, `${PARTIAL}/BACKUP.json`);
-  // What was interrupted is simply done again.
+  // An interrupted backup can be repeated.
   const again = store.backup(TARGET, { verify: true });
   if (isThere || isFinished) {
     await expect(again).rejects.toMatchObject({ code: 'LODESTORE_BAD_TARGET' });
@@ -103,7 +103,7 @@ async function judge(fs: CrashFs, isRemoved = false): Promise<void> {
   await store.close();
 }
 
-/** Sees the machine before the end of every call. */
+/** Records the machine before the end of every call. */
 class Watcher implements CallScheduler {
   onTurn: () => void = () => undefined;
 
@@ -118,7 +118,7 @@ interface Crashes {
   points: number;
 }
 
-/** Runs `work` and keeps the machines that crashes and kills at its calls and syncs leave. */
+/** Runs `work`. Returns the machines after crashes and kills at its calls and syncs. */
 async function crashDuring(
   model: CrashModel,
   begin: (fs: CrashFs, store: MetadataStore) => Promise<() => Promise<unknown>>,
@@ -158,7 +158,7 @@ async function crashDuring(
 
 for (const model of ['posix', 'ordered', 'linked'] as const) {
   for (const links of model === 'posix' ? ['linked', 'copied'] : ['copied']) {
-    test(`a crash at any step of a backup (${model}, ${links}): the target is absent or complete, the source whole`, async () => {
+    test(`a crash at any step of a backup (${model}, ${links}) leaves the target absent or complete and the source whole`, async () => {
       const { machines, points } = await crashDuring(model, async (fs, store) => {
         if (links === 'copied') fs.faults.add({ call: 'link', error: 'EXDEV', mode: 'sticky' });
         return async () => {
@@ -172,7 +172,7 @@ for (const model of ['posix', 'ordered', 'linked'] as const) {
     });
   }
 
-  test(`a crash at any step of a restore (${model}): the store is absent or complete`, async () => {
+  test(`a crash at any step of a restore (${model}) leaves the store absent or complete`, async () => {
     const { machines } = await crashDuring(model, async (fs, store) => {
       await store.backup('/copy');
       await store.close();
@@ -181,7 +181,7 @@ for (const model of ['posix', 'ordered', 'linked'] as const) {
     expect(machines.size).toBeGreaterThan(10);
     for (const machine of machines.values()) {
       const isThere = await judgeTarget(machine);
-      // Also where all but the name was done: that is finished.
+      // Also if only the final name was missing: the restore then finishes.
       if (!isThere) await restoreOn(machine, '/copy', TARGET);
       expect(await exists(machine, PARTIAL)).toBe(false);
       expect(await open(machine, TARGET)).toEqual(BEFORE);
@@ -189,7 +189,7 @@ for (const model of ['posix', 'ordered', 'linked'] as const) {
   });
 }
 
-test('a crash while a merge and a backup run side by side', async () => {
+test('a crash while a merge and a backup run concurrently', async () => {
   const { machines } = await crashDuring('posix', async (_fs, store) => {
     return async () => {
       const merging = store.merge();
@@ -201,7 +201,7 @@ test('a crash while a merge and a backup run side by side', async () => {
   for (const machine of machines.values()) await judge(machine);
 });
 
-test('a crash while a backup that was given up is being removed', async () => {
+test('a crash during the removal of an aborted backup', async () => {
   const { machines } = await crashDuring(
     'posix',
     async (_fs, store) => {
@@ -220,7 +220,7 @@ test('a crash while a backup that was given up is being removed', async () => {
   for (const machine of machines.values()) await judge(machine, true);
 });
 
-test('a crash while an interrupted backup is being taken over', async () => {
+test('a crash during the takeover of an interrupted backup', async () => {
   const { machines } = await crashDuring('posix', async (fs, store) => {
     fs.faults.add({ call: 'rename', path: new RegExp(PARTIAL), error: 'EIO' });
     fs.faults.add({ call: 'unlink', path: new RegExp(PARTIAL), mode: 'sticky' });
@@ -232,7 +232,7 @@ test('a crash while an interrupted backup is being taken over', async () => {
   for (const machine of machines.values()) await judge(machine);
 });
 
-/** Calls that may have been done although they fail. */
+/** Calls that may have taken effect although they fail. */
 const CHANGES: ReadonlySet<CallKind> = new Set([
   'open',
   'rename',
@@ -242,10 +242,10 @@ const CHANGES: ReadonlySet<CallKind> = new Set([
   'removeDirectory',
 ]);
 
-/** Calls that a backup or a restore makes on its own. */
+/** Calls that a backup or a restore makes itself. */
 const TOUCHED = /^\/(b|r)(\/|$)/;
 
-/** Fails each call of each kind in its turn; `work` must reject, or be done all the same. */
+/** Fails each call of each kind in turn; `work` must reject or succeed completely. */
 async function failEach(
   work: (fs: CrashFs, store: MetadataStore) => Promise<unknown>,
   after: (fs: CrashFs, store: MetadataStore, error: unknown, call: CallKind) => Promise<void>,
@@ -274,7 +274,7 @@ async function failEach(
   return failures;
 }
 
-test('every call of a backup fails once: it is told, nothing looks finished that is not, the store goes on', async () => {
+test('a failure of any call of a backup is reported, leaves nothing that looks finished, and the store continues', async () => {
   const failures = await failEach(
     (_fs, store) => store.backup(TARGET, { verify: true }),
     async (fs, store, error, call) => {
@@ -299,13 +299,13 @@ test('every call of a backup fails once: it is told, nothing looks finished that
   }
 });
 
-test('every link and every open of the store fails once: the store goes on', async () => {
+test('a failure of any link and any open of the store leaves the store working', async () => {
   const failures = await failEach(
     (_fs, store) => store.backup(TARGET),
     async (fs, store, error, call) => {
-      // What was read is there, whether or not its file could be closed.
+      // The data were read, whether or not the file could be closed.
       if (call === 'close') return;
-      // A look at the names of the store's files that fails proves nothing: the backup goes on.
+      // A failed check of the store's file names proves nothing: the backup continues.
       if (call === 'stat') return;
       expect(error).toBeInstanceOf(StoreError);
       expect(await exists(fs, TARGET)).toBe(false);
@@ -321,7 +321,7 @@ test('every link and every open of the store fails once: the store goes on', asy
   expect(failures.get('read')).toBeGreaterThan(0);
 });
 
-test('every call of a restore fails once: it is told, and nothing looks finished that is not', async () => {
+test('a failure of any call of a restore is reported and leaves nothing that looks finished', async () => {
   await failEach(
     async (fs, store) => {
       await store.backup('/copy');
@@ -341,7 +341,7 @@ test('every call of a restore fails once: it is told, and nothing looks finished
   );
 });
 
-test('no room: told as such, the copy is removed, and the store goes on', async () => {
+test('a lack of space is reported, the copy is removed, and the store continues', async () => {
   for (let spareBytes = 0; spareBytes < 3_000; spareBytes += 128) {
     const { fs: roomy, store: filled } = await makeStore({ trace: false });
     await filled.merge();

@@ -33,10 +33,10 @@ import { nth } from '../support/nth.ts';
 import { flipByte, insertBatches, namesIn, SMALL_LOGS } from '../support/store-directory.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-/** For tests that take calls by their paths. */
+/** For tests that match calls by their paths. */
 const byPath = new NodeFileSystem('by-path');
 
-/** A store with a snapshot of 20 batches and several logs, in `store` of a directory of its own. */
+/** A store with a snapshot of 20 batches and several logs, in `store` of a new directory. */
 async function filledStore(): Promise<{ base: string; directory: string; store: MetadataStore }> {
   const base = await temporaryDirectory();
   const directory = join(base, 'store');
@@ -54,14 +54,14 @@ async function failureOf(promise: Promise<unknown>): Promise<unknown> {
   );
 }
 
-/** What `insertBatches(store, 0, count)` leaves. */
+/** The records of `insertBatches(store, 0, count)`. */
 function batches(count: number): Records {
   return new Map(
     Array.from({ length: 10 * count }, (_, key) => [BigInt(key), BigInt(Math.floor(key / 10) + 1)]),
   );
 }
 
-/** Logs and snapshots by name, hashed. */
+/** Hashes of logs and snapshots by name. */
 function contentOf(directory: string): Map<string, string> {
   const names = readdirSync(directory).filter((name) => /^(log|snapshot)_/.test(name));
   return new Map(names.map((name) => [name, sha256(readFileSync(join(directory, name)))]));
@@ -77,7 +77,7 @@ function expectBatches(found: Records, count: number): void {
 }
 
 describe('a backup', () => {
-  test('holds all that was acknowledged, opens to be read, and is described', async () => {
+  test('has everything acknowledged, opens read-only, and has a manifest', async () => {
     const { base, directory, store } = await filledStore();
     const target = join(base, 'backup');
     const report = await store.backup(target);
@@ -96,7 +96,7 @@ describe('a backup', () => {
     await store.close();
   });
 
-  test('links what never changes, and copies the last log', async () => {
+  test('links files that never change, and copies the last log', async () => {
     const { base, directory, store } = await filledStore();
     const target = join(base, 'backup');
     const { files, bytes, copiedBytes } = await store.backup(target);
@@ -114,7 +114,7 @@ describe('a backup', () => {
     await store.close();
   });
 
-  test('neither opening the backup to write nor the store going on changes a byte of the other', async () => {
+  test('shares no change with the store: neither writing to the backup nor to the store affects the other', async () => {
     const { base, directory, store } = await filledStore();
     const [first, second] = [join(base, 'first'), join(base, 'second')];
     await store.backup(first);
@@ -122,7 +122,7 @@ describe('a backup', () => {
     await store.backup(second);
     const untouched = contentOf(second);
     const original = contentOf(directory);
-    // Recovery writes the last group of `first` again, in place; a merge removes names there.
+    // Recovery rewrites the last group of `first` in place; a merge removes names there.
     const opened = await MetadataStore.open(first, SMALL_LOGS);
     await insertBatches(opened, 300, 301);
     await opened.merge();
@@ -169,7 +169,7 @@ describe('a backup', () => {
     expect(await recordsIn(join(base, 'restored'))).toEqual(records);
   });
 
-  test('while writers and merges run, each is a state between two batches, with all acknowledged before', async () => {
+  test('beside writers and merges has the state between two batches, with everything acknowledged before', async () => {
     const base = await temporaryDirectory();
     const store = await MetadataStore.open(join(base, 'store'), { rotateBytes: 64 * 1024 });
     let acknowledged = 0;
@@ -211,7 +211,7 @@ describe('a backup', () => {
 });
 
 describe('a merge during a backup', () => {
-  /** A file system that waits for a merge before the first call that `isDue` picks. */
+  /** A file system that waits for a merge before the first call that `isDue` selects. */
   function mergingBefore(isDue: (call: 'open' | 'link' | 'read', path: string) => boolean): {
     fs: FileSystem;
     use: (store: MetadataStore) => void;
@@ -239,7 +239,7 @@ describe('a merge during a backup', () => {
   }
 
   test.each(['open', 'link'] as const)(
-    'that removes its files before the first %s: the state is as good as before',
+    "that removes files before the first %s does not affect the backup's state",
     async (when) => {
       const base = await temporaryDirectory();
       const { fs, use, merges } = mergingBefore((call) => call === when);
@@ -253,7 +253,7 @@ describe('a merge during a backup', () => {
       expect(await namesIn(join(base, 'store'), 'snapshot')).not.toContain(
         'snapshot_0000000000000002',
       );
-      // Opened in time, the files are copied from where they have no name any more.
+      // Files opened in time are copied although they no longer have a name.
       if (when === 'link')
         expect(new Set(files.map((file) => file.origin))).toEqual(new Set(['copied']));
       expect(await recordsIn(join(base, 'backup'))).toEqual(batches(200));
@@ -262,8 +262,8 @@ describe('a merge during a backup', () => {
   );
 });
 
-describe('where links cannot be had', () => {
-  test.each(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP'])('%s: all is copied', async (code) => {
+describe('without links', () => {
+  test.each(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP'])('%s: everything is copied', async (code) => {
     const base = await temporaryDirectory();
     const fs = Object.create(byPath) as FileSystem & { link: FileSystem['link'] };
     fs.link = async (existing) => {
@@ -278,7 +278,7 @@ describe('where links cannot be had', () => {
     expect(await recordsIn(join(base, 'backup'))).toEqual(batches(100));
   });
 
-  test('any other error is told, and nothing is left', async () => {
+  test('any other error is reported and leaves nothing', async () => {
     const base = await temporaryDirectory();
     const fs = Object.create(byPath) as FileSystem & { link: FileSystem['link'] };
     fs.link = async (existing) => {
@@ -294,7 +294,7 @@ describe('where links cannot be had', () => {
 });
 
 describe('an incremental backup', () => {
-  /** Links within the backups alone, as if the store lay on another disk. */
+  /** Links only within the backups, as if the store were on another disk. */
   function withStoreElsewhere(directory: string): FileSystem {
     const fs = Object.create(byPath) as FileSystem & { link: FileSystem['link'] };
     fs.link = async (existing, path) => {
@@ -304,7 +304,7 @@ describe('an incremental backup', () => {
     return fs;
   }
 
-  test('copies only what is new, and the last log', async () => {
+  test('copies only new files and the last log', async () => {
     const base = await temporaryDirectory();
     const directory = join(base, 'store');
     const store = await openThrough(withStoreElsewhere(directory), directory, SMALL_LOGS);
@@ -333,13 +333,13 @@ describe('an incremental backup', () => {
     const three = await store.backup(third, { incremental: second });
     expect(new Set(three.files.map((file) => file.origin))).toEqual(new Set(['copied']));
     await store.close();
-    // Each stands alone.
+    // Each backup is independent.
     renameSync(first, join(base, 'gone'));
     await restoreBackup(second, join(base, 'restored'));
     expect(await recordsIn(join(base, 'restored'))).toEqual(batches(300));
   });
 
-  test('a file of the same name and length that has another content is copied', async () => {
+  test('copies a file of the same name and length with different contents', async () => {
     const base = await temporaryDirectory();
     const make = async (name: string, value: number): Promise<MetadataStore> => {
       const directory = join(base, name);
@@ -348,7 +348,7 @@ describe('an incremental backup', () => {
       await store.merge();
       return store;
     };
-    // Two lives of one store, as after a restore: the store id is the same.
+    // Two histories of one store, as after a restore: the store id is the same.
     const [a, b] = [await make('a', 1), await make('b', 2)];
     await a.backup(join(base, 'of-a'));
     const { files } = await b.backup(join(base, 'of-b'), { incremental: join(base, 'of-a') });
@@ -358,7 +358,7 @@ describe('an incremental backup', () => {
     await b.close();
   });
 
-  test('refuses what is no backup, is unfinished, damaged, or of another store', async () => {
+  test('refuses a previous backup that is none, unfinished, damaged, or of another store', async () => {
     const { base, store } = await filledStore();
     const other = await MetadataStore.open(join(base, 'other'));
     await other.backup(join(base, 'of-other'));
@@ -380,7 +380,7 @@ describe('an incremental backup', () => {
 });
 
 describe('verify', () => {
-  test('finds damage to what was linked, and leaves nothing', async () => {
+  test('finds damage of linked files and leaves nothing', async () => {
     const { base, directory, store } = await filledStore();
     await flipByte(directory, 'snapshot_0000000000000001', 200);
     const backup = store.backup(join(base, 'backup'), { verify: true });
@@ -389,7 +389,7 @@ describe('verify', () => {
     await store.close();
   });
 
-  test('finds a copy that opens and holds something else', async () => {
+  test('finds a copy that opens but has other contents', async () => {
     const { base, store } = await filledStore();
     const partial = join(base, 'backup.partial');
     let looks = 0;
@@ -416,7 +416,7 @@ describe('verify', () => {
     expect(() => requireSameContent('/b', copy, wanted)).toThrow(new RegExp(`${name} is`));
   });
 
-  test('tells the content hash, the same for the same records however they are stored', async () => {
+  test('reports the content hash, which is the same for equal records however they are stored', async () => {
     const { base, store } = await filledStore();
     const one = await store.backup(join(base, '1'), { verify: true });
     expect(await store.contentHash()).toMatchObject({ hash: one.contentHash, records: 2000 });
@@ -460,7 +460,7 @@ describe('known damage', () => {
     await store.close();
   });
 
-  test('a closed log is cut: the files are lost, refused, nothing is left', async () => {
+  test('a truncated closed log is reported as lost, the backup is refused, and nothing is left', async () => {
     const { base, directory, store } = await filledStore();
     truncateSync(join(directory, LOG), 200);
     const error = await failureOf(store.backup(join(base, 'backup')));
@@ -470,7 +470,7 @@ describe('known damage', () => {
     await store.close();
   });
 
-  test('is met while the backup is written: refused, nothing is left', async () => {
+  test('damage found during the backup refuses it and leaves nothing', async () => {
     const { base, directory, store } = await filledStore();
     let merging: Promise<unknown> | undefined;
     const fs = Object.create(byPath) as {
@@ -491,7 +491,7 @@ describe('known damage', () => {
     await opened.close();
   });
 
-  test('a fault of reading that has passed: a verified backup succeeds, one that is not is refused', async () => {
+  test('after a temporary read error, a verified backup succeeds, and an unverified one is refused', async () => {
     const { base, directory, store } = await filledStore();
     await flipByte(directory, LOG, 300);
     await failureOf(store.merge());
@@ -504,8 +504,8 @@ describe('known damage', () => {
   });
 });
 
-describe('giving up', () => {
-  test('at any progress leaves nothing, and the store goes on', async () => {
+describe('an abort', () => {
+  test('at any progress leaves nothing, and the store continues', async () => {
     const { base, store } = await filledStore();
     const steps: CopyProgress[] = [];
     await store.backup(join(base, 'whole'), {
@@ -536,7 +536,7 @@ describe('giving up', () => {
     await store.close();
   });
 
-  test('closing the store gives its backups up', async () => {
+  test('a close of the store aborts its backups', async () => {
     const { base, store } = await filledStore();
     let closing: Promise<void> | undefined;
     const onProgress = (): void => {
@@ -551,7 +551,7 @@ describe('giving up', () => {
     });
   });
 
-  test('a store that was opened to be read makes none', async () => {
+  test('a store that was opened read-only makes no backup', async () => {
     const { base, directory, store } = await filledStore();
     await store.close();
     const reader = await MetadataStore.open(directory, { readOnly: true });
@@ -563,7 +563,7 @@ describe('giving up', () => {
 });
 
 describe('the target', () => {
-  test('may be an empty directory, or lie below directories that are not there yet', async () => {
+  test('may be an empty directory, or lie below missing directories', async () => {
     const { base, store } = await filledStore();
     mkdirSync(join(base, 'empty'));
     await store.backup(join(base, 'empty'));
@@ -573,7 +573,7 @@ describe('the target', () => {
     await store.close();
   });
 
-  test('that a disk is mounted at is refused, and nothing is left', async () => {
+  test('is refused if a disk is mounted there, and nothing is left', async () => {
     const base = await temporaryDirectory();
     const target = join(base, 'mounted');
     mkdirSync(target);
@@ -593,7 +593,7 @@ describe('the target', () => {
     await store.close();
   });
 
-  test('is never overwritten, and never in the store itself', async () => {
+  test('is never overwritten, and never inside the store', async () => {
     const { base, directory, store } = await filledStore();
     const file = join(base, 'file');
     writeFileSync(file, 'kept');
@@ -614,7 +614,7 @@ describe('the target', () => {
     await expect(store.backup(join(file, 'backup'))).rejects.toMatchObject({
       code: 'LODESTORE_BAD_TARGET',
     });
-    // A sibling whose name begins like the store's is outside.
+    // A sibling whose name starts like the store's is outside.
     await store.backup(join(base, 'store-2'));
     await store.backup(join(base, '..store'));
     expect(readFileSync(file, 'utf8')).toBe('kept');
@@ -623,7 +623,7 @@ describe('the target', () => {
     await store.close();
   });
 
-  test('that is a symbolic link which leads nowhere is refused before anything is written', async () => {
+  test('is refused before any write if it is a symbolic link to nothing', async () => {
     const { base, store } = await filledStore();
     symlinkSync(join(base, 'nothing'), join(base, 'link'));
     await expect(store.backup(join(base, 'link'))).rejects.toMatchObject({
@@ -634,7 +634,7 @@ describe('the target', () => {
     await store.close();
   });
 
-  test('that is a symbolic link to an empty directory: the backup is there, and the link stays', async () => {
+  test('may be a symbolic link to an empty directory, and the link stays', async () => {
     const { base, store } = await filledStore();
     const link = join(base, 'link');
     mkdirSync(join(base, 'disk', 'empty'), { recursive: true });
@@ -648,7 +648,7 @@ describe('the target', () => {
     await store.close();
   });
 
-  test('that leads into the store by a symbolic link is refused', async () => {
+  test('is refused if a symbolic link leads into the store', async () => {
     const { base, directory, store } = await filledStore();
     symlinkSync(directory, join(base, 'link'));
     const names = readdirSync(directory);
@@ -659,7 +659,7 @@ describe('the target', () => {
     await store.close();
   });
 
-  test('is never in the previous backup', async () => {
+  test('is never inside the previous backup', async () => {
     const { base, store } = await filledStore();
     const incremental = join(base, 'one');
     await store.backup(incremental);
@@ -672,7 +672,7 @@ describe('the target', () => {
     await store.close();
   });
 
-  test.each(['', 'a\0b', undefined, 7])('%j is no path', async (target) => {
+  test.each(['', 'a\0b', undefined, 7])('%j is not a path', async (target) => {
     const { base, store } = await filledStore();
     await expect(store.backup(target as string)).rejects.toThrow(TypeError);
     const incremental = target as string;
@@ -682,7 +682,7 @@ describe('the target', () => {
     await store.close();
   });
 
-  test('of two backups to one target, the second is refused while the first writes', async () => {
+  test('is refused for a second backup while the first writes to it', async () => {
     const { base, store } = await filledStore();
     const target = join(base, 'backup');
     const [one, two] = await Promise.allSettled([store.backup(target), store.backup(target)]);
@@ -697,12 +697,12 @@ describe('the target', () => {
   });
 });
 
-describe('what an interrupted run has left', () => {
+describe('the files of an interrupted run', () => {
   test.each([
     ['nothing yet', []],
-    ['its marker alone', ['lodestore.incomplete']],
-    // As runs of earlier versions have left it.
-    ['its lock alone', ['lodestore.lock']],
+    ['only its marker', ['lodestore.incomplete']],
+    // As left by earlier versions.
+    ['only its lock', ['lodestore.lock']],
   ])('is taken over: %s', async (_what, names) => {
     const { base, store } = await filledStore();
     const partial = join(base, 'backup.partial');
@@ -714,7 +714,7 @@ describe('what an interrupted run has left', () => {
     await store.close();
   });
 
-  test('is refused by open and restore, and taken over by the next run', async () => {
+  test('are refused by open and restore and taken over by the next run', async () => {
     const { base, store } = await filledStore();
     const partial = join(base, 'backup.partial');
     await store.backup(partial);
@@ -733,7 +733,7 @@ describe('what an interrupted run has left', () => {
     await store.close();
   });
 
-  test('is not mistaken: a finished backup, a store and files of others stay', async () => {
+  test('are not confused with a finished backup, a store, or foreign files', async () => {
     const { base, store } = await filledStore();
     const partial = join(base, 'backup.partial');
     const target = join(base, 'backup');

@@ -6,12 +6,12 @@ import type { FileSystem } from '../../src/fs/index.ts';
 import { CrashFs } from '../../src/testing/index.ts';
 import { openStoreIn } from '../../src/store/metadata-store.ts';
 
-/** A bug: it can occur wherever the store calls out of the commit loop. */
+/** A bug that can occur wherever the store calls out of the commit loop. */
 class Bug extends Error {
   override readonly name = 'Bug';
 }
 
-/** Throws at call `number`, of all calls that it is put before. */
+/** Throws at call `number`, counting all trapped calls. */
 class Trap {
   readonly #number: number;
   #calls = 0;
@@ -34,7 +34,7 @@ class Trap {
   }
 }
 
-/** Calls the trap, then the original: which throws where it should reject. */
+/** Calls the trap, then the original. The trap throws where the original would reject. */
 function trapped<T extends object>(target: T, methods: readonly (keyof T)[], trap: Trap): T {
   return new Proxy(target, {
     get(object, name): unknown {
@@ -50,7 +50,7 @@ function trapped<T extends object>(target: T, methods: readonly (keyof T)[], tra
   });
 }
 
-/** Where bugs are planted. */
+/** Places of the bugs. */
 const PLACES: Record<string, (fs: FileSystem, trap: Trap) => StoreEnvironment> = {
   'asking whether the lease is fresh': (fs, trap) =>
     simulatedEnvironment(
@@ -108,7 +108,7 @@ function updates(first: number, count: number): Parameters<WriteBatch['put']>[] 
   return Array.from({ length: count }, (_, i) => [first + i, 1, new Uint8Array(200)]);
 }
 
-/** Uses all that waits for the loop. Returns the promises. */
+/** Uses everything that waits for the loop. Returns the promises. */
 function useAll(store: MetadataStore, written: Promise<unknown>[]): Promise<unknown>[] {
   const puts = (
     first: number,
@@ -133,7 +133,7 @@ function useAll(store: MetadataStore, written: Promise<unknown>[]): Promise<unkn
 }
 
 test.each(Object.keys(PLACES))(
-  'a bug ends in a poisoned store, with nobody left waiting: %s',
+  'a bug poisons the store and leaves no promise pending: %s',
   async (place) => {
     let sprung = 0;
     for (let number = 1; ; number++) {
@@ -146,7 +146,7 @@ test.each(Object.keys(PLACES))(
       trap.arm();
       const written: Promise<unknown>[] = [];
       const all = useAll(store, written);
-      // A feed that has read all waits for more: closing ends it.
+      // A feed at its end waits for more: the close ends it.
       expect(await settlesSoon(written), `writes after call ${number}`).toBe(true);
       const { state, poison } = store.stats();
       const outcomes = await Promise.allSettled(written);

@@ -29,7 +29,7 @@ async function firstError(store: MetadataStore, after: bigint): Promise<unknown>
     .catch((error: unknown) => error);
 }
 
-/** Puts key n with value n for n in [from, to], with a merge behind each. */
+/** Puts key n with value n for n in [from, to], with a merge after each. */
 async function fill(store: MetadataStore, from: number, to: number): Promise<void> {
   for (let key = from; key <= to; key++) {
     await store.insertBatch(put(key, key));
@@ -42,7 +42,7 @@ function linesOf(from: number, to: number): string[] {
 }
 
 describe('without retain', () => {
-  test('a position that merges have passed is expired, with what can be followed', async () => {
+  test('a position that merges have passed is expired, with the oldest position that can be followed', async () => {
     const fs = new CrashFs({ trace: false });
     const store = await openOn(fs, '/s', NO_MERGES);
     await fill(store, 1, 3);
@@ -64,7 +64,7 @@ describe('without retain', () => {
     await store.close();
   });
 
-  test('a feed that a merge overtakes says so, and does not skip', async () => {
+  test('a feed that a merge overtakes rejects instead of skipping', async () => {
     const store = await openOn(new CrashFs({ trace: false }), '/s', NO_MERGES);
     await store.insertBatch(put(1, 1));
     await store.insertBatch(put(2, 2));
@@ -78,7 +78,7 @@ describe('without retain', () => {
     await store.close();
   });
 
-  test('opening removes what an open with retain has left', async () => {
+  test('an open removes the logs of an earlier open with retain', async () => {
     const fs = new CrashFs({ trace: false });
     let store = await openOn(fs, '/s', ALL);
     await fill(store, 1, 3);
@@ -93,7 +93,7 @@ describe('without retain', () => {
 });
 
 describe('with retain', () => {
-  test('merged logs are followed, live and after reopening, and are never folded again', async () => {
+  test('merged logs are followed, live and after a reopen, and are never folded again', async () => {
     const fs = new CrashFs({ trace: false });
     let store = await openOn(fs, '/s', ALL);
     await fill(store, 1, 3);
@@ -118,7 +118,7 @@ describe('with retain', () => {
     await store.close();
   });
 
-  test('of a read-only store the feed ends with its last batch, whatever retain says', async () => {
+  test('the feed of a read-only store ends with its last batch, whatever retain says', async () => {
     const fs = new CrashFs({ trace: false });
     const store = await openOn(fs, '/s', ALL);
     await fill(store, 1, 2);
@@ -127,7 +127,7 @@ describe('with retain', () => {
     await store.insertBatch(put(4, 4));
     expect(await rest(reading.changes({ after: 0n }))).toEqual(linesOf(1, 3));
     expect(await rest(reading.changes())).toEqual([]);
-    // The one who writes removes logs.
+    // The writer removes logs.
     await store.merge();
     for (const name of logsOf(fs).slice(0, 3)) await fs.unlink(`/s/${name}`);
     expect(await firstError(reading, 0n)).toBeInstanceOf(PositionExpiredError);
@@ -135,7 +135,7 @@ describe('with retain', () => {
     await store.close();
   });
 
-  test('files are kept up to the bound, the oldest go first; at opening too', async () => {
+  test('files are kept up to the bound, and the oldest are removed first, also by an open', async () => {
     const fs = new CrashFs({ trace: false });
     const bytes = 600_000;
     let store = await openOn(fs, '/s', { ...NO_MERGES, retain: { bytes } });
@@ -158,7 +158,7 @@ describe('with retain', () => {
     expect(logsOf(fs)).toEqual([logName(6)]);
   });
 
-  test('a chain with a log missing, foreign or of another age is kept as far as it reaches', async () => {
+  test('a chain with a missing or foreign log, or one of another history, is kept up to there', async () => {
     const fs = new CrashFs({ trace: false });
     const store = await openOn(fs, '/s', ALL);
     await fill(store, 1, 4);
@@ -228,7 +228,7 @@ describe('with retain', () => {
     await store.close();
   });
 
-  test('what is no bound is refused by name', async () => {
+  test('an invalid bound is refused', async () => {
     const fs = new CrashFs({ trace: false });
     for (const bytes of [-1, 1.5, Infinity]) {
       await expect(openOn(fs, '/s', { retain: { bytes } })).rejects.toThrow(
@@ -253,7 +253,7 @@ describe('another history', () => {
     await store.close();
   });
 
-  test('after a salvage that lost batches, every earlier position is expired for good', async () => {
+  test('after a salvage that lost batches, every earlier position stays expired', async () => {
     const fs = new CrashFs({ trace: false });
     let store = await openOn(fs, '/s', ALL);
     await fill(store, 1, 2);
@@ -273,7 +273,7 @@ describe('another history', () => {
     await store.close();
   });
 
-  test('after a salvage that lost nothing, positions go on', async () => {
+  test('after a salvage that lost nothing, positions stay valid', async () => {
     const fs = new CrashFs({ trace: false });
     let store = await openOn(fs, '/s', NO_MERGES);
     await fill(store, 1, 2);

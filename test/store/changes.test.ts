@@ -11,7 +11,7 @@ import { put, rest, take, textOf } from '../support/feed.ts';
 
 const NO_MERGES = { mergeBytes: 2 ** 40 };
 
-/** Whether a promise has settled by the time all that can go on without it has. */
+/** Resolves to whether a promise is pending after all work that can proceed without it. */
 async function isPending(promise: Promise<unknown>): Promise<boolean> {
   let settled = false;
   const note = (): void => {
@@ -22,7 +22,7 @@ async function isPending(promise: Promise<unknown>): Promise<boolean> {
   return !settled;
 }
 
-/** Files that are open at the moment, counted at the file system. */
+/** Counts the open files at the file system. */
 function countOpen(fs: CrashFs): () => number {
   let count = 0;
   const open = fs.open.bind(fs);
@@ -40,7 +40,7 @@ function countOpen(fs: CrashFs): () => number {
 }
 
 describe('a live feed', () => {
-  test('gives every batch as it was handed in, once it is committed, in order', async () => {
+  test('yields every batch as it was inserted, once it is committed, in order', async () => {
     const fs = new CrashFs({ trace: false });
     const store = await openOn(fs, '/s', NO_MERGES);
     const feed = store.changes();
@@ -54,10 +54,10 @@ describe('a live feed', () => {
     const { value } = (await first) as { value: Change };
     expect(textOf(value)).toBe('1 7=18446744073709551615:seven 7=1: -18446744073709551615');
     expect({ size: value.size, byteLength: value.byteLength }).toEqual({ size: 3, byteLength: 65 });
-    // Again, and the copies are the caller's own.
+    // Changing the copies affects nothing.
     for (const update of value.updates) if (update.type === 'put') update.data.fill(0);
     expect(textOf(value)).toContain('seven');
-    // A group of several batches comes batch by batch; empty ones have no number.
+    // A group of several batches yields batch by batch; empty batches have no number.
     await Promise.all([
       store.insertBatch(put(1, 10)),
       store.insertBatch([]),
@@ -70,7 +70,7 @@ describe('a live feed', () => {
     await store.close();
   });
 
-  test('begins where it is told to: now, at the beginning, in the middle of a group', async () => {
+  test('starts as requested: now, at the beginning, or in the middle of a group', async () => {
     const store = await openOn(new CrashFs({ trace: false }), '/s', NO_MERGES);
     await Promise.all([1, 2, 3, 4].map((key) => store.insertBatch(put(key, key))));
     const now = store.changes();
@@ -84,7 +84,7 @@ describe('a live feed', () => {
     expect(await Promise.all([rest(now), rest(all), rest(some)])).toEqual([[], [], []]);
   });
 
-  test('goes on from a log to the next, with compressible and raw groups', async () => {
+  test('continues from log to log, with compressed and raw groups', async () => {
     const fs = new CrashFs({ trace: false });
     const store = await openOn(fs, '/s', { ...NO_MERGES, rotateBytes: 65_536 });
     const live = store.changes();
@@ -109,7 +109,7 @@ describe('a live feed', () => {
     await store.close();
   });
 
-  test('a change may be kept: what is read after it does not show in it', async () => {
+  test('a change may be kept, because later reads do not modify it', async () => {
     const store = await openOn(new CrashFs({ trace: false }), '/s', NO_MERGES);
     const data = [1, 2, 3, 4].map(() => {
       const bytes = new Uint8Array(400_000);
@@ -134,7 +134,7 @@ describe('a live feed', () => {
     await store.close();
   });
 
-  test('in the middle of a log that a merge removes, reads it to its end and goes on', async () => {
+  test('reads a log to its end that a merge removes meanwhile, and continues', async () => {
     const fs = new CrashFs({ trace: false });
     const store = await openOn(fs, '/s', NO_MERGES);
     for (let key = 1; key <= 6; key++) await store.insertBatch(put(key, key));
@@ -147,7 +147,7 @@ describe('a live feed', () => {
     await store.close();
   });
 
-  test('that has read all is not expired by a merge', async () => {
+  test('a feed at its end is not expired by a merge', async () => {
     const store = await openOn(new CrashFs({ trace: false }), '/s', NO_MERGES);
     await store.insertBatch(put(1, 1));
     const waiting = store.changes({ after: 0n });
@@ -162,7 +162,7 @@ describe('a live feed', () => {
     await store.close();
   });
 
-  test('shows nothing that a loss of power could take', async () => {
+  test('yields nothing that a power failure could lose', async () => {
     const fs = new CrashFs({ trace: false });
     const store = await openOn(fs, '/s', { ...NO_MERGES, durability: { syncEveryMs: 3_600_000 } });
     const feed = store.changes({ after: 0n });
@@ -172,7 +172,7 @@ describe('a live feed', () => {
     expect(await isPending(first)).toBe(true);
     await store.sync();
     expect(textOf(((await first) as { value: Change }).value)).toBe('1 1=1:');
-    // Also where the log is open already.
+    // Also if the log is already open.
     const second = take(feed, 1);
     await store.insertBatch(put(2, 2));
     expect(await isPending(second)).toBe(true);
@@ -184,12 +184,12 @@ describe('a live feed', () => {
 });
 
 describe('several feeds', () => {
-  test('a slow one holds one file open and no more than the rest of a group', async () => {
+  test('a slow feed keeps one file open and at most the rest of one group in memory', async () => {
     const fs = new CrashFs({ trace: false });
     const open = countOpen(fs);
     const store = await openOn(fs, '/s', NO_MERGES);
     await store.insertBatch(put(0, 1));
-    // Once the log to come has been prepared.
+    // Once the next log has been prepared.
     await isPending(Promise.resolve());
     const before = open();
     const slow = store.changes({ after: 0n });
@@ -210,7 +210,7 @@ describe('several feeds', () => {
     expect(store.stats().changes.feeds).toBe(0);
   });
 
-  test('steps that are asked for at once come in order', async () => {
+  test('steps requested at once resolve in order', async () => {
     const store = await openOn(new CrashFs({ trace: false }), '/s', NO_MERGES);
     const feed = store.changes();
     const steps = [feed.next(), feed.next(), feed.next()];
@@ -228,7 +228,7 @@ describe('several feeds', () => {
 });
 
 describe('a feed ends', () => {
-  test('with AbortedError when its signal says so, while it waits or before', async () => {
+  test('with AbortedError when its signal aborts, before or while it waits', async () => {
     const store = await openOn(new CrashFs({ trace: false }), '/s', NO_MERGES);
     const controller = new AbortController();
     const feed = store.changes({ signal: controller.signal });
@@ -246,7 +246,7 @@ describe('a feed ends', () => {
     await store.close();
   });
 
-  test('without an error when the store is closed; none begins afterwards', async () => {
+  test('without an error when the store is closed, and no new one starts', async () => {
     const store = await openOn(new CrashFs({ trace: false }), '/s', NO_MERGES);
     await store.insertBatch(put(1, 1));
     const waiting = store.changes();
@@ -260,7 +260,7 @@ describe('a feed ends', () => {
     expect(() => store.changes()).toThrow(StoreClosedError);
   });
 
-  test('with the first cause when the store is poisoned, and shows nothing of what is unknown', async () => {
+  test('with the first cause when the store is poisoned, and yields nothing of unknown outcome', async () => {
     const fs = new CrashFs({ trace: false });
     const store = await openOn(fs, '/s', NO_MERGES);
     await store.insertBatch(put(1, 1));
@@ -275,7 +275,7 @@ describe('a feed ends', () => {
     await store.close();
   });
 
-  test('with LODESTORE_IO where no descriptor is left; another one goes on, and so does the store', async () => {
+  test('with LODESTORE_IO if there is no descriptor; a new feed and the store continue', async () => {
     const fs = new CrashFs({ trace: false });
     const store = await openOn(fs, '/s', NO_MERGES);
     await store.insertBatch(put(1, 10));
@@ -289,7 +289,7 @@ describe('a feed ends', () => {
     await store.close();
   });
 
-  test('by what cannot be a position or a signal', async () => {
+  test('with a TypeError or RangeError for an invalid position or signal', async () => {
     const store = await openOn(new CrashFs({ trace: false }), '/s', NO_MERGES);
     for (const after of [-1, 1.5, -1n, 2n ** 64n]) {
       expect(() => store.changes({ after })).toThrow(RangeError);
@@ -300,7 +300,7 @@ describe('a feed ends', () => {
   });
 });
 
-test('a follower that applies each change as a batch counts as its leader does', async () => {
+test("a follower that applies each change as a batch has its leader's sequence numbers", async () => {
   const leader = await openOn(new CrashFs({ trace: false }), '/s', NO_MERGES);
   const follower = await openOn(new CrashFs({ trace: false }), '/s');
   const batch = new WriteBatch();

@@ -14,7 +14,7 @@ interface Heard {
   readonly message: Record<string, unknown>;
 }
 
-/** What is published on a channel during the running test. */
+/** Records what is published on a channel during the running test. */
 function listen(name: string): Heard[] {
   const heard: Heard[] = [];
   const listeners = PHASES.map((phase) => ({
@@ -35,7 +35,7 @@ function put(key: number): { type: 'put'; key: number; value: number } {
   return { type: 'put', key, value: 1 };
 }
 
-test('opening: the directory, and the store as its result', async () => {
+test('open publishes the directory, and the store as its result', async () => {
   const heard = listen('open');
   const store = await openOn(new CrashFs(), '/s');
   expect(phasesOf(heard)).toEqual(['start', 'end', 'asyncStart', 'asyncEnd']);
@@ -49,7 +49,7 @@ test('opening: the directory, and the store as its result', async () => {
 });
 
 test.each([null, 'read-only', 7])(
-  'options that are no object are refused, heard or not: %s',
+  'options that are not an object are refused with and without a subscriber: %s',
   async (options) => {
     const open = () => openOn(new CrashFs(), '/s', options as never);
     await expect(open()).rejects.toThrow(new TypeError('options must be an object'));
@@ -59,7 +59,7 @@ test.each([null, 'read-only', 7])(
   },
 );
 
-test('a commit: one context for each group, with what it cost', async () => {
+test('a commit publishes one context per group, with its costs', async () => {
   const store = await openOn(new CrashFs(), '/s', NO_MERGES);
   const heard = listen('commit');
   await Promise.all([store.insertBatch([put(1)]), store.insertBatch([put(2), put(3)])]);
@@ -76,11 +76,11 @@ test('a commit: one context for each group, with what it cost', async () => {
   await store.close();
 });
 
-test('a commit that fails tells its error, and the batch gets the same', async () => {
+test('a failed commit publishes the error that its batch gets', async () => {
   const fs = new CrashFs();
   const store = await openOn(fs, '/s', NO_MERGES);
   const heard = listen('commit');
-  // Only a group is written durably: zeros for the next log are being written as well.
+  // Only the write of a group is durable: zeros for the next log are written, too.
   fs.faults.add({ call: 'writeSync', error: 'ENOSPC' });
   const rejected = await store.insertBatch([put(1)]).catch((error: unknown) => error);
   expect(phasesOf(heard)).toEqual(['start', 'end', 'error', 'asyncStart', 'asyncEnd']);
@@ -88,7 +88,7 @@ test('a commit that fails tells its error, and the batch gets the same', async (
   await store.close();
 });
 
-test('a subscriber that throws is an uncaught exception of its own, and no commit fails', async () => {
+test('an exception of a subscriber is uncaught, and no commit fails', async () => {
   const store = await openOn(new CrashFs(), '/s', NO_MERGES);
   const bug = new Error('in a subscriber');
   const others = process.listeners('uncaughtException');
@@ -112,7 +112,7 @@ test('a subscriber that throws is an uncaught exception of its own, and no commi
   await store.close();
 });
 
-test('rotations, merges and backups', async () => {
+test('rotations, merges and backups are published', async () => {
   const directory = await temporaryDirectory();
   await using store = await MetadataStore.open(join(directory, 'store'), NO_MERGES);
   const rotations = listen('rotate');
@@ -136,7 +136,7 @@ test('rotations, merges and backups', async () => {
   expect(backups[3]!.message['result']).toBe(report);
 });
 
-test('nothing is published, and no context made, while nobody listens', async () => {
+test('without a subscriber, nothing is published and no context is made', async () => {
   const store = await openOn(new CrashFs(), '/s', NO_MERGES);
   const trace = vi.spyOn(commitChannel.start, 'runStores');
   onTestFinished(() => trace.mockRestore());

@@ -39,9 +39,7 @@ async function insert(store: MetadataStore, from: number, to: number): Promise<v
   }
 }
 
-/**
- * A closed store: snapshot 1 of batches 1 to 4, then logs with batches up to 15. Its files by path.
- */
+/** The files of a closed store by path: snapshot 1 of batches 1 to 4, then logs up to batch 15. */
 async function closedWorld(options: OpenOptions = {}): Promise<World> {
   const fs = new CrashFs({ trace: false });
   await fs.makeDirectory('/s');
@@ -65,7 +63,7 @@ const LAST: string = [...WORLD.keys()]
 const LAST_NUMBER: number = Number.parseInt(LAST.slice(-16), 16);
 const LAST_BYTES: Uint8Array = WORLD.get(LAST)!;
 
-/** Where the frames of the last log begin, and where the last one ends. */
+/** The offsets of the frames of the last log, and the end of the last frame. */
 function framesOf(bytes: Uint8Array): number[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const offsets = [128];
@@ -77,7 +75,7 @@ function framesOf(bytes: Uint8Array): number[] {
 }
 
 const FRAMES: readonly number[] = framesOf(LAST_BYTES);
-/** Frames of batches: the last frame is the seal. */
+/** The number of groups: the last frame is the seal. */
 const GROUPS: number = FRAMES.length - 2;
 const FIRST_IN_LAST: bigint = 15n - BigInt(GROUPS) + 1n;
 
@@ -92,7 +90,7 @@ function without(...paths: string[]): World {
 interface Loss {
   readonly what: string;
   readonly world: World;
-  /** True: a directory bears the name of the last log. */
+  /** True: a directory has the name of the last log. */
   readonly isDirectory?: true;
   readonly path?: string;
   readonly first: bigint;
@@ -155,17 +153,20 @@ describe.each(LOSSES.map((loss) => [loss.what, loss] as const))(
   (_what, loss) => {
     const { path = LAST, first } = loss;
 
-    test.each(Object.keys(READERS))('%s: damage, with the exact count', async (reader) => {
-      const fs = await machineAfter(loss);
-      const before = storeFiles(fs);
-      const error: unknown = await READERS[reader]!(fs).catch((caught: unknown) => caught);
-      expect(error).toBeInstanceOf(CorruptionError);
-      expect(error).toMatchObject({ path, firstSequence: first, lastSequence: 15n });
-      const count = 15n - first + 1n;
-      const text = count === 1n ? '1 batch, 15:' : `${count} batches, ${first} to 15:`;
-      expect((error as CorruptionError).reason).toContain(text);
-      expect(storeFiles(fs)).toEqual(before);
-    });
+    test.each(Object.keys(READERS))(
+      '%s: reports damage with the exact number of lost batches',
+      async (reader) => {
+        const fs = await machineAfter(loss);
+        const before = storeFiles(fs);
+        const error: unknown = await READERS[reader]!(fs).catch((caught: unknown) => caught);
+        expect(error).toBeInstanceOf(CorruptionError);
+        expect(error).toMatchObject({ path, firstSequence: first, lastSequence: 15n });
+        const count = 15n - first + 1n;
+        const text = count === 1n ? '1 batch, 15:' : `${count} batches, ${first} to 15:`;
+        expect((error as CorruptionError).reason).toContain(text);
+        expect(storeFiles(fs)).toEqual(before);
+      },
+    );
 
     test('explain and verify say what is missing', async () => {
       const fs = await machineAfter(loss);
@@ -178,7 +179,7 @@ describe.each(LOSSES.map((loss) => [loss.what, loss] as const))(
       expect(verified.err).toContain('/s');
     });
 
-    test('salvage into a new directory says what was claimed', async () => {
+    test('salvage into a new directory reports what was claimed', async () => {
       const fs = await machineAfter(loss);
       const { code, out } = await runOn(fs, (context) => salvage(context, '/s', '/t', {}));
       expect(code).toBe(1);
@@ -191,7 +192,7 @@ describe.each(LOSSES.map((loss) => [loss.what, loss] as const))(
       await store.close();
     });
 
-    test('salvage keeps the rest, names the batches, and never uses their numbers again', async () => {
+    test('salvage keeps the rest, names the lost batches, and never reuses their numbers', async () => {
       const fs = await machineAfter(loss);
       const store = await openSmall(fs, { recovery: 'salvage' });
       expect(store.size).toBe(Number(first - 1n));
@@ -206,7 +207,7 @@ describe.each(LOSSES.map((loss) => [loss.what, loss] as const))(
       await again.close();
     });
 
-    test('a crash at any sync of a salvage leaves what does not open, or what it made', async () => {
+    test('a crash at any sync of a salvage leaves a directory that does not open, or its result', async () => {
       const crashed: CrashFs[] = [];
       const onCrashPoint: CrashFsOptions['onCrashPoint'] = (point) => {
         for (const state of point.fs.crashStates({ cap: 8, seed: point.number })) {
@@ -230,7 +231,7 @@ describe.each(LOSSES.map((loss) => [loss.what, loss] as const))(
   },
 );
 
-test('the seal cut off: damage in which no batch is lost', async () => {
+test('a missing seal is damage without lost batches', async () => {
   const fs = machineOf(cut(FRAMES[GROUPS]!));
   await expect(openSmall(fs)).rejects.toMatchObject({
     path: LAST,
@@ -243,7 +244,7 @@ test('the seal cut off: damage in which no batch is lost', async () => {
   await store.close();
 });
 
-test('an empty store whose files are removed was one', async () => {
+test('an empty store whose files are removed is damage', async () => {
   const fs = new CrashFs({ trace: false });
   await fs.makeDirectory('/s');
   await (await openSmall(fs)).close();
@@ -256,13 +257,13 @@ test('an empty store whose files are removed was one', async () => {
   await (await openSmall(fs)).close();
 });
 
-test('who follows the logs of a store whose files are gone is told', async () => {
+test('a follower of a store whose files are gone gets an error', async () => {
   const fs = machineOf(new Map([[LOCK, WORLD.get(LOCK)!]]));
   const trail = new LogTrail(fs, '/s', undefined);
   await expect(trail.next()).rejects.toBeInstanceOf(CorruptionError);
 });
 
-describe('what satisfies a claim', () => {
+describe('a claim is satisfied by', () => {
   async function opens(world: World): Promise<void> {
     const store = await openSmall(machineOf(world));
     expect(store.size).toBe(15);
@@ -271,7 +272,7 @@ describe('what satisfies a claim', () => {
 
   const claim: Claim = decodeClaim(WORLD.get(LOCK)!)!;
 
-  test('is the log and the sequence that the store was closed with', () => {
+  test('the log and the sequence that the store was closed with', () => {
     expect(claim).toEqual({
       storeId: Buffer.alloc(16, 0x5a),
       number: LAST_NUMBER,
@@ -299,7 +300,7 @@ describe('what satisfies a claim', () => {
     await under.close();
   });
 
-  test('no claim: no lock file, a directory in its place, both sectors torn, another store', async () => {
+  test('its absence: no lock file, a directory in its place, both sectors torn, another store', async () => {
     await opens(without(LOCK));
     const bytes = WORLD.get(LOCK)!;
     await opens(new Map(WORLD).set(LOCK, bytes.slice(0, 4096)));
@@ -316,7 +317,7 @@ describe('what satisfies a claim', () => {
     await reader.close();
   });
 
-  test('an owner record leaves the claim alone, and the other sector is written next', async () => {
+  test('an owner record does not change the claim, and the other sector is written next', async () => {
     const fs = machineOf(cut(FRAMES[GROUPS - 1]!));
     const sectors = WORLD.get(LOCK)!.slice(4096);
     await expect(openSmall(fs)).rejects.toBeInstanceOf(CorruptionError);
@@ -341,7 +342,7 @@ describe('what satisfies a claim', () => {
   });
 });
 
-test('salvage takes the claimed store for that of the directory, not the one with more files', async () => {
+test('salvage keeps the claimed store in the directory, not the one with more files', async () => {
   const storeId = new Uint8Array(16).fill(0x77);
   const world = new Map(WORLD);
   for (let number = 100; number < 100 + WORLD.size; number++) {
@@ -355,7 +356,7 @@ test('salvage takes the claimed store for that of the directory, not the one wit
   await store.close();
 });
 
-test('a store that only reads, or closes with a failed sync, writes no claim', async () => {
+test('a read-only store and a close with a failed sync write no claim', async () => {
   const fs = machineOf(WORLD);
   await (await openSmall(fs, { readOnly: true })).close();
   expect(fs.files().get(LOCK)).toEqual(WORLD.get(LOCK));
@@ -366,7 +367,7 @@ test('deferred batches are claimed when they are synced', async () => {
   expect(decodeClaim(world.get(LOCK)!)).toMatchObject({ lastSequence: 15n });
 });
 
-test('a claim is read before the directory is listed: what it names is in the listing', async () => {
+test('a claim is read before the directory is listed, so the listing has what it names', async () => {
   const machine = new CrashFs({ trace: false });
   await machine.makeDirectory('/s');
   await (await openSmall(machine)).close();

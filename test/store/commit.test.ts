@@ -33,7 +33,7 @@ function put(key: number, value = 1): { type: 'put'; key: number; value: number 
   return { type: 'put', key, value };
 }
 
-test('batches handed in together share writes, and become visible in order', async () => {
+test('batches inserted together share writes and become visible in order', async () => {
   const { store } = await openFresh();
   const writes = Array.from({ length: 100 }, (_, i) =>
     store.insertBatch([put(7, i + 1), put(i + 100)]),
@@ -48,7 +48,7 @@ test('batches handed in together share writes, and become visible in order', asy
   await store.close();
 });
 
-test('a batch shows nothing before it is durable, and all of it then', async () => {
+test('a batch becomes visible as a whole once it is durable', async () => {
   const { fs, store } = await openFresh();
   await store.insertBatch([put(1)]);
   let seen: unknown[] = [];
@@ -65,7 +65,7 @@ test('a batch shows nothing before it is durable, and all of it then', async () 
   await store.close();
 });
 
-test('within a batch the last update of a key wins', async () => {
+test('the last update of a key in a batch wins', async () => {
   const { store } = await openFresh();
   await store.insertBatch([
     put(1),
@@ -78,7 +78,7 @@ test('within a batch the last update of a key wins', async () => {
   await store.close();
 });
 
-test('a WriteBatch can be changed and used again while it is being written', async () => {
+test('a WriteBatch can be changed and reused while it is being written', async () => {
   const { store } = await openFresh();
   const batch = new WriteBatch();
   const writes: Promise<unknown>[] = [];
@@ -98,7 +98,7 @@ test('a WriteBatch can be changed and used again while it is being written', asy
   await store.close();
 });
 
-test('a WriteBatch that waits for room in the queue is written as it was handed in', async () => {
+test('a WriteBatch that waits for space in the queue is written as it was inserted', async () => {
   const { store } = await openFresh({ queueBatches: 1 });
   const first = store.insertBatch([put(100)]);
   const batch = new WriteBatch().put(1, 1);
@@ -110,7 +110,7 @@ test('a WriteBatch that waits for room in the queue is written as it was handed 
   await store.close();
 });
 
-test('the data that get returns is a copy', async () => {
+test('the data that get returns are a copy', async () => {
   const { store } = await openFresh();
   await store.insertBatch([{ type: 'put', key: 1, value: 1, data: Uint8Array.of(1, 2, 3) }]);
   store.get(1)!.data.fill(9);
@@ -121,7 +121,7 @@ test('the data that get returns is a copy', async () => {
   await store.close();
 });
 
-test('an aborted batch that is still queued is not applied; one in flight is', async () => {
+test('an aborted batch is not applied if queued, and applied if in flight', async () => {
   const { fs, store } = await openFresh();
   await store.insertBatch([put(1)]);
   const inFlight = new AbortController();
@@ -147,7 +147,7 @@ test('an aborted batch that is still queued is not applied; one in flight is', a
   await store.close();
 });
 
-test('past the bound of the queue batches wait unread, and go on in order', async () => {
+test("batches beyond the queue's bound wait unread and continue in order", async () => {
   const { store } = await openFresh({ queueBatches: 2 });
   let read = 0;
   function* updates(key: number): Generator<{ type: 'put'; key: number; value: number }> {
@@ -163,7 +163,7 @@ test('past the bound of the queue batches wait unread, and go on in order', asyn
   await store.close();
 });
 
-test('a log is rotated at its length: closed by a seal, followed by the next', async () => {
+test('a log is rotated at its maximum length: it is sealed, and the next one follows', async () => {
   const { fs, store } = await openFresh({ rotateBytes: 64 * 1024, mergeBytes: 1e9 });
   for (let i = 0; i < 100; i++) {
     const data = crypto.getRandomValues(new Uint8Array(5000));
@@ -180,7 +180,7 @@ test('a log is rotated at its length: closed by a seal, followed by the next', a
 
 for (const code of ['ENOSPC', 'EDQUOT'] as const) {
   for (const mode of ['once', 'short'] as const) {
-    test(`${code} (${mode}): the batch is not applied, and writes go on when there is room`, async () => {
+    test(`${code} (${mode}): the batch is not applied, and writes continue when there is space`, async () => {
       const { fs, store } = await openFresh();
       await store.insertBatch([put(1)]);
       await new Promise((resolve) => setImmediate(resolve));
@@ -203,7 +203,7 @@ for (const code of ['ENOSPC', 'EDQUOT'] as const) {
   }
 }
 
-test('a full disk that stays full: every write says so, reads go on, deleting nothing', async () => {
+test('on a disk that stays full, every write is refused, and reads and the records stay', async () => {
   const fs = new CrashFs({ capacityBytes: 600_000 });
   const store = await openOn(fs, '/s', { mergeBytes: 1e9 });
   const data = new Uint8Array(20_000);
@@ -228,7 +228,7 @@ test('a full disk that stays full: every write says so, reads go on, deleting no
   await again.close();
 });
 
-test('a write that fails poisons the store: unknown in flight, not applied behind it, one cause', async () => {
+test('a failed write poisons the store: unknown in flight, not applied after it, one cause', async () => {
   const { fs, store } = await openFresh();
   const poisonings: Error[] = [];
   store.on('poisoned', (error) => poisonings.push(error));
@@ -255,7 +255,7 @@ test('a write that fails poisons the store: unknown in flight, not applied behin
   await again.close();
 });
 
-test('misuse is named, is not applied, and harms nobody else', async () => {
+test('misuse is refused, is not applied, and affects no other batch', async () => {
   const { store } = await openFresh();
   const good = store.insertBatch([put(1)]);
   const bad: [unknown, unknown, RegExp][] = [
@@ -306,7 +306,7 @@ test('a batch over the limit is refused whole', async () => {
   await store.close();
 });
 
-test('an empty batch is a barrier: it settles after what was handed in before it', async () => {
+test('an empty batch is a barrier: it settles after earlier batches', async () => {
   const { store } = await openFresh();
   const order: string[] = [];
   await Promise.all([
@@ -319,7 +319,7 @@ test('an empty batch is a barrier: it settles after what was handed in before it
   await store.close();
 });
 
-test('misuse is rejected as not applied, before anything is queued', async () => {
+test('misuse is rejected as not applied before anything is queued', async () => {
   const { store } = await openFresh();
   const misuses = [
     () => store.insertBatch({} as never),
@@ -340,7 +340,7 @@ test('misuse is rejected as not applied, before anything is queued', async () =>
   await store.close();
 });
 
-test('one signal on many batches, feeds and reads is listened to once', async () => {
+test('a signal on many batches, feeds and reads has one listener', async () => {
   const { store } = await openFresh();
   const { signal } = new AbortController();
   const listeners = (): number => getEventListeners(signal, 'abort').length;
@@ -353,7 +353,7 @@ test('one signal on many batches, feeds and reads is listened to once', async ()
   await store.close();
 });
 
-test('a log that can be no longer gives way to the next one, which takes the group', async () => {
+test('a log at its maximum length is replaced by the next one, which takes the group', async () => {
   const { fs, store } = await openFresh();
   await store.insertBatch([put(1)]);
   await store.insertBatch([put(2)], { durability: 'deferred' });

@@ -14,7 +14,7 @@ async function openFresh(): Promise<{ fs: CrashFs; store: MetadataStore }> {
   return { fs, store: await openOn(fs, '/s') };
 }
 
-/** Undefined when the batch is applied. */
+/** The rejection; undefined if the batch is applied. */
 async function failureOf(promise: Promise<unknown>): Promise<ConditionFailedError | undefined> {
   return promise.then(
     () => undefined,
@@ -37,7 +37,7 @@ function values(store: MetadataStore): [bigint, bigint][] {
   return [...store.entries()].map(([key, { value }]) => [key, value]);
 }
 
-test('a batch whose conditions hold is applied; one that fails changes nothing and says what failed', async () => {
+test('a batch whose conditions hold is applied; a failed one changes nothing and names the failure', async () => {
   const { store } = await openFresh();
   await store.insertBatch([put(1, 10), put(2, 20)]);
   await store.insertBatch([put(1, 11, { ifValue: 10 }), put(3, 30, { ifAbsent: true })]);
@@ -106,7 +106,7 @@ test('conditions see every layer of the table: live, frozen by a failed merge, a
   await store.close();
 });
 
-test('in one group a batch is judged against those before it that are applied, and only those', async () => {
+test('a batch is judged against the applied batches before it in its group, and only those', async () => {
   const { store } = await openFresh();
   await store.insertBatch([put(1, 1)]);
   const groups = store.stats().commits.groups;
@@ -132,7 +132,7 @@ test('in one group a batch is judged against those before it that are applied, a
   await store.close();
 });
 
-test("conditions are judged against what is before the batch, not against the batch's own updates", async () => {
+test('conditions are judged against the state before the batch, not against its own updates', async () => {
   const { store } = await openFresh();
   await store.insertBatch([put(1, 1)]);
   await store.insertBatch([put(1, 2, { ifValue: 1 }), put(1, 3, { ifValue: 1 })]);
@@ -142,7 +142,7 @@ test("conditions are judged against what is before the batch, not against the ba
   await store.close();
 });
 
-test('a WriteBatch carries the same conditions, and clear forgets them', async () => {
+test('a WriteBatch has the same conditions, and clear removes them', async () => {
   const { store } = await openFresh();
   const data = Uint8Array.of(1, 2);
   const batch = new WriteBatch()
@@ -157,7 +157,7 @@ test('a WriteBatch carries the same conditions, and clear forgets them', async (
   await store.close();
 });
 
-test('a WriteBatch that is changed after it was handed in keeps its conditions of then', async () => {
+test('a WriteBatch changed after its insert keeps the conditions that it had', async () => {
   const { store } = await openFresh();
   const batch = new WriteBatch().put(1, 1, undefined, { ifAbsent: true });
   const first = failureOf(store.insertBatch(batch));
@@ -172,7 +172,7 @@ test('a WriteBatch that is changed after it was handed in keeps its conditions o
   await store.close();
 });
 
-test('wrong conditions are refused by name and leave the batch as it was', async () => {
+test('wrong conditions are refused and leave the batch unchanged', async () => {
   const { store } = await openFresh();
   const cases: [unknown, typeof TypeError | typeof RangeError, RegExp][] = [
     [{ ifValue: 0 }, RangeError, /ifValue must not be 0.*ifAbsent/],
@@ -206,7 +206,7 @@ test('wrong conditions are refused by name and leave the batch as it was', async
   await store.close();
 });
 
-test('a field that no update has is refused: a condition that is misspelt would be ignored', async () => {
+test('an unknown field of an update is refused, because a misspelt condition would be ignored', async () => {
   const { store } = await openFresh();
   const cases: [object, RegExp][] = [
     [{ type: 'put', key: 1, value: 1, ifvalue: 2 }, /an update must not have the field "ifvalue"/],
@@ -227,7 +227,7 @@ test('a field that no update has is refused: a condition that is misspelt would 
   await store.close();
 });
 
-test('a failure says which condition it was, and which values are allowed', async () => {
+test('a failure names the condition and the allowed values', async () => {
   const { store } = await openFresh();
   await store.put(1, 5, Uint8Array.of(7));
   const failures: [Promise<unknown>, object, RegExp][] = [
@@ -267,7 +267,7 @@ test('a failure says which condition it was, and which values are allowed', asyn
   await store.close();
 });
 
-test('a failure is told only when what it was judged by is durable', async () => {
+test('a failure is reported only when the batches that it depends on are durable', async () => {
   const { fs, store } = await openFresh();
   await store.insertBatch([put(1, 1)]);
   const order: string[] = [];
@@ -289,7 +289,7 @@ test('a failure is told only when what it was judged by is durable', async () =>
   await store.close();
 });
 
-test('what a failure was judged by is durable when it is told, deferred batches too', async () => {
+test('the batches that a failure depends on are durable when it is reported, deferred ones too', async () => {
   const { fs, store } = await openFresh();
   await store.insertBatch([put(1, 1)]);
   await store.insertBatch([put(1, 2)], { durability: 'deferred' });
@@ -302,7 +302,7 @@ test('what a failure was judged by is durable when it is told, deferred batches 
   await store.close();
 });
 
-test('a group that finds no room rejects its refused batches too: nobody knows what they would have met', async () => {
+test('a group without space rejects its refused batches too, because their state is unknown', async () => {
   const { fs, store } = await openFresh();
   await store.insertBatch([put(1, 1)]);
   fs.faults.add({ call: 'write', error: 'ENOSPC', path: /log_0*1$/ });
@@ -319,7 +319,7 @@ test('a group that finds no room rejects its refused batches too: nobody knows w
   await store.close();
 });
 
-test('when a sync fails, the group is unknown; what was left out of it was not applied', async () => {
+test('when a sync fails, the group is unknown, and batches left out of it are not applied', async () => {
   const { fs, store } = await openFresh();
   await store.insertBatch([put(1, 1)]);
   fs.faults.add({ call: 'writeSync', error: 'EIO', path: /log_0*1$/ });
@@ -333,7 +333,7 @@ test('when a sync fails, the group is unknown; what was left out of it was not a
   await store.close();
 });
 
-test('a large batch of conditions is judged in slices, and nothing slips in between', async () => {
+test('a large batch of conditions is judged in slices, and nothing commits in between', async () => {
   const { store } = await openFresh();
   const count = 20_000;
   const first = new WriteBatch();

@@ -37,7 +37,7 @@ describe('content hash', () => {
     await store.close();
   });
 
-  test('after each commit: new keys, overwrites, deletes; back where it was with the records', async () => {
+  test('changes with new keys, overwrites and deletes, and returns with the records', async () => {
     const store = await openSimulated();
     await store.insertBatch(batchOf(0, 500, 1));
     const first = await store.contentHash();
@@ -55,7 +55,7 @@ describe('content hash', () => {
     await store.close();
   });
 
-  test('is that of the call, whatever is written while it is computed', async () => {
+  test('is that of the state at the call, whatever is written while it is computed', async () => {
     const directory = await temporaryDirectory();
     const store = await MetadataStore.open(directory, NO_MERGES);
     await store.insertBatch(batchOf(0, 20_000, 1));
@@ -70,7 +70,7 @@ describe('content hash', () => {
     await store.close();
   });
 
-  test('a batch that was rejected does not count', async () => {
+  test('ignores a rejected batch', async () => {
     const fs = new CrashFs({ trace: false });
     const store = await openSimulated(fs);
     await store.insertBatch(batchOf(0, 10, 1));
@@ -82,7 +82,7 @@ describe('content hash', () => {
     expect(await store.contentHash()).toEqual(before);
   });
 
-  test('a merge stores it, over chunks that it copied too; an opening takes it from there', async () => {
+  test('is stored by a merge, also over copied chunks, and read by an open', async () => {
     const directory = await temporaryDirectory();
     const store = await MetadataStore.open(directory, NO_MERGES);
     await store.insertBatch(batchOf(0, 40_000, 1));
@@ -99,7 +99,7 @@ describe('content hash', () => {
     await again.close();
   });
 
-  test('a merge of a snapshot that holds none computes it, and every merge after that keeps it', async () => {
+  test('is computed by a merge of a snapshot without one, and kept by every later merge', async () => {
     const directory = await copyOf(V1, 'g1-snapshot-of-many-chunks');
     expect(decodeDirectory(directory).snapshot.contentHash).toBeUndefined();
     const store = await MetadataStore.open(directory, NO_MERGES);
@@ -125,7 +125,7 @@ describe('content hash', () => {
   });
 });
 
-/** Takes several slices to sum up. */
+/** A store whose hash takes several slices. */
 async function largeStore(): Promise<string> {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory, NO_MERGES);
@@ -134,8 +134,8 @@ async function largeStore(): Promise<string> {
   return directory;
 }
 
-describe('giving up', () => {
-  test('a signal, before and while', async () => {
+describe('an abort', () => {
+  test('by a signal, before and during the computation', async () => {
     const store = await MetadataStore.open(await largeStore(), NO_MERGES);
     const code = { code: 'LODESTORE_ABORTED', cause: 'enough' };
     await expect(store.contentHash({ signal: AbortSignal.abort('enough') })).rejects.toMatchObject(
@@ -149,7 +149,7 @@ describe('giving up', () => {
     await store.close();
   });
 
-  test('a store that is closed, before and while', async () => {
+  test('by a close, before and during the computation', async () => {
     const store = await MetadataStore.open(await largeStore(), { readOnly: true });
     const asked = store.contentHash();
     await Promise.all([
@@ -159,7 +159,7 @@ describe('giving up', () => {
     await expect(store.contentHash()).rejects.toMatchObject({ code: 'LODESTORE_CLOSED' });
   });
 
-  test('a signal that is none', async () => {
+  test('an invalid signal is refused', async () => {
     const store = await openSimulated();
     await expect(store.contentHash({ signal: 5 as never })).rejects.toThrow(TypeError);
     await store.close();

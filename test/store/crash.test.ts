@@ -14,7 +14,7 @@ function contents(store: MetadataStore): Map<bigint, string> {
 interface Step {
   readonly name: string;
   readonly run: (store: MetadataStore) => Promise<unknown>;
-  /** What the step adds to the model once it is acknowledged. */
+  /** Applies the acknowledged step to the model. */
   readonly apply: (model: Map<bigint, string>) => void;
 }
 
@@ -53,7 +53,7 @@ async function runProgram(
   model: 'posix' | 'ordered' | 'linked',
   onPoint: (fs: CrashFs, legal: Map<bigint, string>[]) => void,
 ): Promise<void> {
-  // The acknowledged state, and with it the one that a step in flight would make.
+  // The acknowledged state, and the state with the step in flight.
   let legal: Map<bigint, string>[] = [new Map()];
   const fs = new CrashFs({
     model,
@@ -76,7 +76,7 @@ async function runProgram(
 }
 
 for (const model of ['posix', 'ordered', 'linked'] as const) {
-  test(`a crash that loses all that is unsynced, at every sync and after every step (${model})`, async () => {
+  test(`a crash that loses everything unsynced, at every sync and after every step (${model})`, async () => {
     const crashed: { fs: CrashFs; legal: Map<bigint, string>[] }[] = [];
     await runProgram(model, (fs, legal) => {
       crashed.push({ fs: fs.minimalCrash(), legal });
@@ -129,16 +129,16 @@ test('every legal crash state of a short program recovers to a legal state', asy
   expect(states).toBeGreaterThan(200);
 });
 
-test('a group that was cut back does not return, though a kill kept the cut from being synced', async () => {
+test('a truncated group does not return although a kill kept the truncation from being synced', async () => {
   for (const cutTo of [0, 150]) {
     const fs = new CrashFs({ trace: false });
     const store = await openOn(fs, '/s');
     await store.insertBatch([{ type: 'put', key: 1, value: 1 }]);
     await store.close();
-    // The close has claimed the group. Here it was given up, and never claimed.
+    // The close has claimed the group. Remove the claim, because here the group is rejected.
     await fs.unlink('/s/lodestore.lock');
     await fs.syncDirectory('/s');
-    // What giving up a group does to its log, up to where the kill comes.
+    // What the rejection of a group does to its log, up to the kill.
     const file = await fs.open('/s/log_0000000000000001', 'r+');
     await file.truncate(cutTo);
     await file.close();

@@ -15,7 +15,7 @@ import {
 import { dumpOfStore } from '../support/dump.ts';
 import { machineWith, storeFiles } from '../support/machine.ts';
 
-/** Losses without the texts, which are for people. */
+/** Losses without their texts. */
 function bare(losses: readonly Loss[]): unknown[] {
   return losses.map((loss) => ({ ...loss, reason: '', quarantined: '' }));
 }
@@ -40,24 +40,27 @@ function namesOf(moved: readonly MovedFile[]): Record<string, string> {
 }
 
 describe.each(DAMAGE_ROWS.map((row) => [row.what, row] as const))('%s', (_what, row) => {
-  test.each([{}, { readOnly: true }])('%o: refused, with advice, nothing changed', async (mode) => {
-    const files = await row.damage(subject);
-    const fs = machineWith(files);
-    const [name, reason] = row.refused;
-    for (let attempt = 0; attempt < 2; attempt++) {
-      const error: unknown = await openOn(fs, '/s', mode).catch((caught: unknown) => caught);
-      expect(error).toBeInstanceOf(CorruptionError);
-      expect(error).toMatchObject({
-        code: 'LODESTORE_CORRUPTION',
-        path: `/s/${name}`,
-        reason: expect.stringMatching(reason),
-        hint: expect.stringMatching(/Nothing has been changed.*lodestore explain.*'salvage'/),
-      });
-      expect(storeFiles(fs)).toEqual(files);
-    }
-  });
+  test.each([{}, { readOnly: true }])(
+    '%o: refused with advice, and nothing changes',
+    async (mode) => {
+      const files = await row.damage(subject);
+      const fs = machineWith(files);
+      const [name, reason] = row.refused;
+      for (let attempt = 0; attempt < 2; attempt++) {
+        const error: unknown = await openOn(fs, '/s', mode).catch((caught: unknown) => caught);
+        expect(error).toBeInstanceOf(CorruptionError);
+        expect(error).toMatchObject({
+          code: 'LODESTORE_CORRUPTION',
+          path: `/s/${name}`,
+          reason: expect.stringMatching(reason),
+          hint: expect.stringMatching(/Nothing has been changed.*lodestore explain.*'salvage'/),
+        });
+        expect(storeFiles(fs)).toEqual(files);
+      }
+    },
+  );
 
-  test('salvage: all that verifies is kept, the rest is named exactly', async () => {
+  test('salvage keeps all valid data and names the exact losses', async () => {
     const files = await row.damage(subject);
     const fs = machineWith(files);
     const store = await openOn(fs, '/s', { recovery: 'salvage' });
@@ -90,15 +93,15 @@ describe.each(DAMAGE_ROWS.map((row) => [row.what, row] as const))('%s', (_what, 
   });
 });
 
-test('the subject itself opens, with everything', async () => {
+test('the undamaged subject opens with everything', async () => {
   const store = await openOn(machineWith(subject.files), '/s');
   expect(dumpOfStore(store)).toBe(dumpOfSubject([0, 1, 2], subject.groups));
   await store.close();
 });
 
-// --- what a crash leaves: no damage
+// --- What a crash leaves is not damage.
 
-test('the last log cut at any byte opens, with the groups that are whole', async () => {
+test('the last log truncated at any byte opens with its whole groups', async () => {
   const ends = subject.groups.slice(6).map((one) => one.to);
   for (let cut = 0; cut <= size(LOG6); cut++) {
     const files = changed(LOG6, (bytes) => bytes.slice(0, cut));
@@ -115,7 +118,7 @@ test('the last log cut at any byte opens, with the groups that are whole', async
   }
 });
 
-test('zeros from any byte of the last log on: opens, with the groups that are whole', async () => {
+test('zeros from any byte of the last log on: it opens with its whole groups', async () => {
   const ends = subject.groups.slice(6).map((one) => one.to);
   const lastEnd = ends.at(-1) ?? 0;
   // Only what one write can have left: from the last group on.
@@ -130,7 +133,7 @@ test('zeros from any byte of the last log on: opens, with the groups that are wh
   }
 });
 
-test('leftovers of a merge do not matter, however damaged: an older snapshot, merged logs', async () => {
+test('damage of leftovers of a merge has no effect: an older snapshot, merged logs', async () => {
   const files = new Map(subject.files)
     .set(snapshotName(2), new Uint8Array(700).fill(0xee))
     .set(logName(2), new Uint8Array(700).fill(0xee))

@@ -6,7 +6,7 @@ async function turn(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Bytes that do not compress, so that logs grow and are rotated. */
+/** Incompressible bytes, so that logs grow and rotate. */
 function noise(seed: number): Uint8Array {
   let state = seed * 2654435761 + 1;
   return Uint8Array.from({ length: 20_000 }, () => {
@@ -15,7 +15,7 @@ function noise(seed: number): Uint8Array {
   });
 }
 
-/** Writes batches, one after the other; returns the keys that were acknowledged. */
+/** Writes batches one after another. Returns the acknowledged keys. */
 async function writeSome(
   store: MetadataStore,
   durability: 'sync' | 'deferred',
@@ -64,7 +64,7 @@ const RULES = (['open', 'syncDirectory'] as const).flatMap((call) =>
 );
 
 test.each(RULES)(
-  'no descriptors for $call ($durability): nothing is poisoned, and writes go on when there are some again',
+  'without descriptors for $call ($durability), nothing is poisoned, and writes continue later',
   async ({ call, durability }) => {
     for (const mode of ['once', 'sticky'] as const) {
       for (let nth = 1; ; nth++) {
@@ -77,7 +77,7 @@ test.each(RULES)(
   },
 );
 
-test('with its descriptors, a log grows, takes deferred batches and is cut back', async () => {
+test('a log with open descriptors grows, takes deferred batches and is truncated', async () => {
   const fs = new CrashFs();
   const store = await openOn(fs, '/s');
   await store.insertBatch([{ type: 'put', key: 1, value: 1 }]);

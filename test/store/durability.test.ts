@@ -46,7 +46,7 @@ function rejection(promise: Promise<unknown>): Promise<StoreError> {
   );
 }
 
-/** The keys that a store on this machine shows. */
+/** The keys of a store on this machine. */
 async function keysOn(fs: CrashFs): Promise<number[]> {
   const store = await openOn(fs, '/s');
   const keys = [...store.keys()].map(Number);
@@ -54,13 +54,13 @@ async function keysOn(fs: CrashFs): Promise<number[]> {
   return keys;
 }
 
-/** Syncs of the first log so far. */
+/** The number of syncs of the first log. */
 function syncsOf(fs: CrashFs): number {
   const isSync = ({ kind, path }: CallRecord) => kind === 'dataSync' && path.endsWith('1');
   return fs.trace.filter(isSync).length;
 }
 
-/** Lets a sync that is due begin and end. */
+/** Lets a due sync start and end. */
 async function untilSynced(store: MetadataStore): Promise<void> {
   for (let round = 0; round < 1_000 && store.stats().logs.unsyncedBytes > 0; round++) {
     await Promise.resolve();
@@ -70,7 +70,7 @@ async function untilSynced(store: MetadataStore): Promise<void> {
 }
 
 describe('deferred batches', () => {
-  test('are visible, survive a kill, and may be lost to a loss of power', async () => {
+  test('are visible, survive a kill, and may be lost in a power failure', async () => {
     const { fs, store } = await openFresh();
     await store.insertBatch([put(1)]);
     await store.insertBatch([put(2)]);
@@ -80,7 +80,7 @@ describe('deferred batches', () => {
     await store.close();
   });
 
-  test('figures say what is durable', async () => {
+  test('are counted separately from durable ones in the figures', async () => {
     const { store } = await openFresh();
     await store.insertBatch([put(1)]);
     await store.insertBatch([put(2)]);
@@ -92,7 +92,7 @@ describe('deferred batches', () => {
     await store.close();
   });
 
-  test('sync() resolves when all that was handed in before the call is durable', async () => {
+  test('are durable when a later sync() resolves', async () => {
     const { fs, store } = await openFresh();
     void store.insertBatch([put(1)]);
     void store.insertBatch([put(2)]);
@@ -103,7 +103,7 @@ describe('deferred batches', () => {
     await store.close();
   });
 
-  test('sync() costs nothing where nothing waits', async () => {
+  test('make sync() do work; without them it does none', async () => {
     const { fs, store } = await openFresh();
     await store.sync();
     await store.insertBatch([put(1)], SYNC);
@@ -113,7 +113,7 @@ describe('deferred batches', () => {
     await store.close();
   });
 
-  test('a batch with sync makes all before it durable before it is acknowledged', async () => {
+  test('become durable before a later batch with sync is acknowledged', async () => {
     const { fs, store } = await openFresh();
     await store.insertBatch([put(1)]);
     await store.insertBatch([put(2)]);
@@ -122,7 +122,7 @@ describe('deferred batches', () => {
     await store.close();
   });
 
-  test('one batch with sync makes its whole group durable', async () => {
+  test('become durable as a whole group by one batch with sync', async () => {
     const { fs, store } = await openFresh({ durability: 'sync' });
     await Promise.all([
       store.insertBatch([put(1)], DEFERRED),
@@ -133,7 +133,7 @@ describe('deferred batches', () => {
     await store.close();
   });
 
-  test('a condition that fails with sync is told when what it was judged by is durable', async () => {
+  test('become durable before a failed condition with sync is reported', async () => {
     const { fs, store } = await openFresh();
     await store.insertBatch([put(1)]);
     const failed = store.insertBatch([{ ...put(1), ifAbsent: true }], SYNC);
@@ -142,7 +142,7 @@ describe('deferred batches', () => {
     await store.close();
   });
 
-  test('close() makes them durable, and seals', async () => {
+  test('become durable by close(), which also seals', async () => {
     const { fs, store } = await openFresh();
     await store.insertBatch([put(1)]);
     await store.insertBatch([put(2)]);
@@ -151,7 +151,7 @@ describe('deferred batches', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test('a rotation makes them durable before anything is written to the next log', async () => {
+  test('become durable by a rotation before anything is written to the next log', async () => {
     const { fs, store } = await openFresh({ ...LONG, rotateBytes: 64 * 1024 });
     for (let key = 1; key <= 6; key++)
       await store.insertBatch([put(key, key, noise(40_000, `${key}`))]);
@@ -163,7 +163,7 @@ describe('deferred batches', () => {
     await store.close();
   });
 
-  test('a merge takes durable logs only, and nothing is lost by it', async () => {
+  test('are not merged before their log is durable, and none is lost', async () => {
     const { fs, store } = await openFresh();
     await store.insertBatch([put(1)]);
     await store.merge();
@@ -173,11 +173,11 @@ describe('deferred batches', () => {
   });
 });
 
-/** The one that looks for the store's files: it runs as long as the store is open. */
+/** The timer that checks the store's files runs as long as the store is open. */
 const OTHER_TIMERS = 1;
 
 describe('the timer', () => {
-  test('syncs after the interval, once, and runs only while something waits', async () => {
+  test('syncs once after the interval, and runs only while a batch waits', async () => {
     const { fs, store } = await openFresh({ durability: { syncEveryMs: 50 } });
     expect(vi.getTimerCount()).toBe(OTHER_TIMERS);
     await store.insertBatch([put(1)]);
@@ -193,7 +193,7 @@ describe('the timer', () => {
     await store.close();
   });
 
-  test('a sync for another reason stops it', async () => {
+  test('is stopped by a sync for another reason', async () => {
     const { store } = await openFresh({ durability: { syncEveryMs: 50 } });
     await store.insertBatch([put(1)]);
     await store.sync();
@@ -201,7 +201,7 @@ describe('the timer', () => {
     await store.close();
   });
 
-  test('a deferred batch of a store with sync waits 100 ms at most', async () => {
+  test('lets a deferred batch of a store with sync wait at most 100 ms', async () => {
     const { fs, store } = await openFresh({ durability: 'sync' });
     await store.insertBatch([put(1)], DEFERRED);
     await new Promise((go) => setImmediate(go));
@@ -213,7 +213,7 @@ describe('the timer', () => {
 });
 
 describe('a store with sync', () => {
-  test('opens no second descriptor of its log, and never syncs it twice', async () => {
+  test('opens no second descriptor of its log and never syncs it twice', async () => {
     const { fs, store } = await openFresh({});
     await store.insertBatch([put(9)]);
     const from = fs.trace.length;
@@ -222,7 +222,7 @@ describe('a store with sync', () => {
       .slice(from)
       .filter(({ path }) => path.endsWith('log_0000000000000001'))
       .map(({ kind }) => kind);
-    // Beside each write, a look whether the log is still there.
+    // Each write also checks that the log still exists.
     expect(kinds.filter((kind) => kind !== 'stat')).toEqual(
       Array.from({ length: 5 }, () => 'write'),
     );
@@ -242,7 +242,7 @@ describe('a sync that fails', () => {
     return { fs, store, poisoned };
   }
 
-  test('rejects sync() and whoever listens, and is never tried again', async () => {
+  test('rejects sync() and is reported to listeners, and is never retried', async () => {
     const { fs, store, poisoned } = await failed();
     const error = await rejection(store.sync());
     expect(error).toBeInstanceOf(StorePoisonedError);
@@ -268,14 +268,14 @@ describe('a sync that fails', () => {
     expect(await keysOn(fs.kill())).toEqual([1, 2]);
   });
 
-  test('rejects close(), which releases the directory all the same', async () => {
+  test('rejects close(), which still releases the directory', async () => {
     const { fs, store } = await failed();
     expect(await rejection(store.close())).toBeInstanceOf(StorePoisonedError);
     const again = await openOn(fs, '/s');
     await again.close();
   });
 
-  test('of the timer poisons the store', async () => {
+  test('by the timer poisons the store', async () => {
     const { store, poisoned } = await failed();
     vi.advanceTimersByTime(60_000);
     for (let i = 0; i < 20; i++) await new Promise((go) => setImmediate(go));
@@ -284,7 +284,7 @@ describe('a sync that fails', () => {
     await rejection(store.close());
   });
 
-  test('of the zeros ahead, which took the deferred batches along, is noticed', async () => {
+  test('of reserved zeros, which included deferred batches, is detected', async () => {
     const { fs, store } = await openFresh();
     await store.insertBatch([put(1)]);
     fs.faults.add({ call: 'dataSync', nth: 1, error: 'EIO', path: /log_0000000000000001/ });
@@ -296,7 +296,7 @@ describe('a sync that fails', () => {
     expect(await keysOn(fs.minimalCrash())).toEqual([]);
   });
 
-  test('for lack of space is no lack of room for a batch', async () => {
+  test('for lack of space is not handled as a lack of space for a batch', async () => {
     const { fs, store } = await openFresh();
     await store.insertBatch([put(1)]);
     fs.faults.add({ call: 'dataSync', nth: 1, error: 'ENOSPC', path: /log_0000000000000001/ });
@@ -305,7 +305,7 @@ describe('a sync that fails', () => {
   });
 });
 
-test('a deferred batch for which there is no room is cut back, those before it stay', async () => {
+test('a deferred batch without space is truncated, and earlier ones stay', async () => {
   const { fs, store } = await openFresh();
   await store.insertBatch([put(1)]);
   await new Promise((go) => setImmediate(go));
@@ -318,8 +318,8 @@ test('a deferred batch for which there is no room is cut back, those before it s
   await store.close();
 });
 
-describe('what a loss of power leaves', () => {
-  /** Three deferred batches; the bytes of the log before and after each. */
+describe('the state after a power failure', () => {
+  /** Three deferred batches, and the bytes of the log before and after each. */
   async function written(): Promise<{ fs: CrashFs; ends: number[] }> {
     const { fs, store } = await openFresh();
     await store.insertBatch([put(1)], SYNC);
@@ -338,7 +338,7 @@ describe('what a loss of power leaves', () => {
     return CrashFs.withFiles({ ...files, '/s/log_0000000000000001': bytes });
   }
 
-  test('a later group without an earlier one is dropped with it, and reported', async () => {
+  test('a later group without an earlier one is dropped with it and reported', async () => {
     const { fs, ends } = await written();
     const crashed = logWith(fs, (bytes) => bytes.fill(0, ends[1], ends[2]));
     const store = await openOn(crashed, '/s');
@@ -349,7 +349,7 @@ describe('what a loss of power leaves', () => {
     expect(await keysOn(crashed.minimalCrash())).toEqual([1, 2, 9]);
   });
 
-  test('what was synced before they were written is not: its loss is damage', async () => {
+  test('groups synced before they were written stay: their loss is damage', async () => {
     const { fs, ends } = await written();
     const first = logWith(fs, (bytes) => {
       bytes.fill(9, ends[0]! - 4, ends[0]);
@@ -358,7 +358,7 @@ describe('what a loss of power leaves', () => {
     await expect(openOn(first, '/s')).rejects.toMatchObject({ code: 'LODESTORE_CORRUPTION' });
   });
 
-  test('all groups that nothing proves synced are written again by recovery', async () => {
+  test('recovery rewrites all groups that nothing proves synced', async () => {
     const { fs, ends } = await written();
     const killed = fs.kill();
     const store = await openOn(killed, '/s');
@@ -369,7 +369,7 @@ describe('what a loss of power leaves', () => {
     await store.close();
   });
 
-  test('a first log that lost its head, and not what follows, counts as never written', async () => {
+  test('a first log that lost its head but not the rest counts as never written', async () => {
     const { fs, store } = await openFresh();
     await store.insertBatch([put(1)]);
     const end = store.stats().logs.bytes;
@@ -391,7 +391,7 @@ test.each([
   await expect(openOn(new CrashFs(), '/s', options)).rejects.toThrow(type);
 });
 
-test('a durability of a batch that is none is refused', async () => {
+test('an invalid durability of a batch is refused', async () => {
   const { store } = await openFresh();
   const durability = 'soon' as 'sync';
   await expect(store.insertBatch([put(1)], { durability })).rejects.toThrow(RangeError);

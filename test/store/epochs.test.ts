@@ -12,7 +12,7 @@ function snapshotOfEpoch(epoch: number): Promise<Uint8Array> {
   return snapshotOf(1, [columnsOf(RECORDS)], last, epoch);
 }
 
-test('a file that says the last epoch costs nothing: what follows it is read again', async () => {
+test('a file with the last epoch loses nothing: what follows it is read', async () => {
   const bytes = await snapshotOfEpoch(MAX_FILE_NUMBER);
   const fs = machineWith(directoryOf({ number: 1, bytes }, []));
   for (const key of [2, 3, 4]) {
@@ -24,7 +24,7 @@ test('a file that says the last epoch costs nothing: what follows it is read aga
   }
 });
 
-test('nor in salvage', async () => {
+test('salvage reads it, too', async () => {
   const bytes = await snapshotOfEpoch(MAX_FILE_NUMBER);
   const orphan = await logOf({ number: 3, groups: [[[{ key: 9n, value: 9n }]]] });
   const fs = machineWith(directoryOf({ number: 1, bytes }, [{ number: 3, bytes: orphan.bytes }]));

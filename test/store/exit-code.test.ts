@@ -11,7 +11,7 @@ const CHILD = fileURLToPath(new URL('../support/unsettled-child.ts', import.meta
 /** Node's code for a top-level `await` that never settles. */
 const UNSETTLED_AWAIT = 13;
 
-test('a program that waits for what never comes ends as it would without a store', async () => {
+test('a program that waits forever exits as it would without a store', async () => {
   const directory = await temporaryDirectory();
   const child = spawn(process.execPath, ['--import', HOOK, CHILD, directory], { stdio: 'ignore' });
   expect(await once(child, 'exit')).toEqual([UNSETTLED_AWAIT, null]);

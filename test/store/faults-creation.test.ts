@@ -2,8 +2,7 @@ import { expect, test } from 'vitest';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 
 /**
- * Opens on what a machine shows after its process was killed at the `nth` sync of opening
- * `directory`.
+ * Opens the disk of a machine whose process was killed at the `nth` sync of opening `directory`.
  */
 async function killedWhileOpening(fs: CrashFs, directory: string, nth: number): Promise<CrashFs> {
   let killed: CrashFs | undefined;
@@ -17,7 +16,7 @@ async function killedWhileOpening(fs: CrashFs, directory: string, nth: number): 
 }
 
 test.each(['/s', '/a/b/s'])(
-  'what is acknowledged in %s stays, however often its making was cut off',
+  'acknowledged batches in %s stay, however often the creation was interrupted',
   async (path) => {
     for (let first = 1; first <= 9; first++) {
       for (let second = 1; second <= 9; second++) {
@@ -32,7 +31,7 @@ test.each(['/s', '/a/b/s'])(
   },
 );
 
-test('a store whose directory could not be synced is not opened until it can be', async () => {
+test('a store whose directory could not be synced does not open until it can be', async () => {
   const fs = new CrashFs();
   await fs.makeDirectory('/s');
   fs.faults.add({ call: 'syncDirectory', path: '/' });

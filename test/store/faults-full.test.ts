@@ -8,7 +8,7 @@ import { ScarceDisk, type Shortage } from '../support/scarce-disk.ts';
 const KIB = 1024;
 const RECORDS = 20;
 const OPTIONS: OpenOptions = { reserveFileBytes: 256 * KIB, mergeBytes: 2 ** 40 };
-/** One call in so many; all in a full run. */
+/** Tests one call in this many; all in a full run. */
 const STRIDE = everyNth(13);
 
 const word = randomWords(13);
@@ -17,12 +17,12 @@ function data(): Uint8Array {
   return new Uint8Array(Uint32Array.from({ length: 1_000 }, word).buffer);
 }
 
-/** Waits until what goes on in the background of a simulated store is done. */
+/** Waits until the background work of a simulated store is done. */
 async function turns(): Promise<void> {
   for (let i = 0; i < 20; i++) await new Promise(setImmediate);
 }
 
-/** A closed store of `RECORDS` records in a snapshot and a log, beside its reserve. */
+/** A closed store with a reserve and `RECORDS` records in a snapshot and a log. */
 async function closedStore(): Promise<CrashFs> {
   const fs = new CrashFs({ trace: false, capacityBytes: 4_096 * KIB });
   const store = await openOn(fs, '/s', OPTIONS);
@@ -36,7 +36,7 @@ async function closedStore(): Promise<CrashFs> {
   return fs;
 }
 
-/** What a crash at this moment leaves can be opened where the disk is as full, and is `keys`. */
+/** The state after a crash now opens on an equally full disk and has `keys`. */
 async function expectKept(disk: ScarceDisk, keys: readonly bigint[]): Promise<void> {
   const store = await openOn(disk.machine.minimalCrash(), '/s', OPTIONS);
   expect([...store.keys()]).toEqual(keys);
@@ -47,7 +47,9 @@ async function deleteKeys(store: MetadataStore, keys: Iterable<bigint>): Promise
   for (const key of keys) await store.insertBatch([{ type: 'del', key }]);
 }
 
-/** Opens, deletes, merges, deletes all, merges, opens again. The bytes of its snapshot and logs. */
+/**
+ * Opens, deletes, merges, deletes all, merges, opens again. Returns the bytes of snapshot and logs.
+ */
 async function makeRoom(disk: ScarceDisk): Promise<number> {
   const store = await openOn(disk.fileSystem, '/s', OPTIONS);
   expect(store.size).toBe(RECORDS);
@@ -55,7 +57,7 @@ async function makeRoom(disk: ScarceDisk): Promise<number> {
   const [first, rest] = [keys.slice(0, 5), keys.slice(5)];
   await deleteKeys(store, first);
   await expectKept(disk, rest);
-  // The snapshot of what is left may be larger than what is free: then nothing else may be wrong.
+  // The new snapshot may be larger than the free space; no other error is allowed.
   await store.merge().catch((error: unknown) => expect(error).toBeInstanceOf(StoreFullError));
   await expectKept(disk, rest);
   await deleteKeys(store, rest);
@@ -71,7 +73,7 @@ async function makeRoom(disk: ScarceDisk): Promise<number> {
 }
 
 test.each<Shortage>(['blocks', 'inodes'])(
-  'the disk lacks %s from any call on: the store opens, deletes, merges, and loses nothing',
+  'on a disk without %s from any call on, the store opens, deletes, merges, and loses nothing',
   { timeout: 120_000 },
   async (shortage) => {
     const closed = await closedStore();

@@ -9,7 +9,7 @@ async function storeWithBatch(): Promise<{ fs: CrashFs; store: MetadataStore }> 
   return { fs, store };
 }
 
-test('a merge that cannot ask for the free space rejects with an error of the store', async () => {
+test('a merge that cannot read the free space rejects with an error of the store', async () => {
   const { fs, store } = await storeWithBatch();
   fs.faults.add({ call: 'freeBytes' });
   const error: unknown = await store.merge().catch((reason: unknown) => reason);
@@ -19,7 +19,7 @@ test('a merge that cannot ask for the free space rejects with an error of the st
   await store.close();
 });
 
-test('a sealed log that cannot be closed does not keep a merge from what it has to do', async () => {
+test('a sealed log that cannot be closed does not prevent a merge', async () => {
   const { fs, store } = await storeWithBatch();
   fs.faults.add({ call: 'close', path: /log_0000000000000001/ });
   await store.merge();

@@ -1,10 +1,7 @@
 import { expect, test } from 'vitest';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 
-/**
- * A store with one batch whose write has been seen, and whose sync has failed. Its process is then
- * killed.
- */
+/** A store with one visible batch whose sync failed. Its process is then killed. */
 async function killedWithUnsyncedBatch(): Promise<CrashFs> {
   const fs = new CrashFs();
   const store = await openOn(fs, '/s');
@@ -14,7 +11,7 @@ async function killedWithUnsyncedBatch(): Promise<CrashFs> {
   return fs.kill();
 }
 
-test('a first group that only the page cache holds is made durable, file header and all, before it is shown', async () => {
+test('a first group that is only in the page cache is made durable, with the file header, before it is shown', async () => {
   const fs = await killedWithUnsyncedBatch();
   const store = await openOn(fs, '/s');
   expect(store.get(1)?.value).toBe(10n);
@@ -24,7 +21,7 @@ test('a first group that only the page cache holds is made durable, file header 
   }
 });
 
-test('bytes of a failed write that readers lost do not come back behind an older log', async () => {
+test('bytes of a failed write that readers lost do not reappear after an older log', async () => {
   const fs = new CrashFs();
   const first = await openOn(fs, '/s');
   await first.insertBatch([{ type: 'put', key: 1, value: 10 }]);

@@ -8,7 +8,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 const HOOK = new URL('../support/register-typescript.mjs', import.meta.url).href;
 const INDEX = fileURLToPath(new URL('../../src/index.ts', import.meta.url));
 
-test('a limit on the size of files: the next log is tried; what fits none is not applied', async () => {
+test('at a limit of the file size, the next log is tried, and a batch that fits none is not applied', async () => {
   const directory = await temporaryDirectory();
   const program = `
     const { MetadataStore } = await import(${JSON.stringify(INDEX)});
@@ -26,7 +26,7 @@ test('a limit on the size of files: the next log is tried; what fits none is not
     console.log(store.size, store.stats().logs.count > 3, store.stats().state);
     await store.close();
     console.log('closed');`;
-  // Blocks of 512 bytes, or of 1,024.
+  // In blocks of 512 bytes, or of 1,024.
   const shell = 'ulimit -f 1000 && exec "$@"';
   const args = ['--import', HOOK, '--input-type=module', '--eval', program, directory];
   const child = spawn('sh', ['-c', shell, 'sh', process.execPath, ...args], {

@@ -5,7 +5,7 @@ import { MetadataStore, StoreLockedError, type OpenOptions } from '../../src/ind
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-test('a store opens on the file system that it is given, and merges there', async () => {
+test('a store opens and merges on the given file system', async () => {
   const fileSystem = new CrashFs();
   const store = await MetadataStore.open('/meta', { fileSystem });
   await store.put(1, 2, Uint8Array.of(3));
@@ -20,7 +20,7 @@ test('a store opens on the file system that it is given, and merges there', asyn
   await store.close();
 });
 
-test('a wrapper of the real one sees each call, on this thread too', async () => {
+test('a wrapper of the real file system sees each call, also on this thread', async () => {
   const directory = join(await temporaryDirectory(), 'store');
   const opened: string[] = [];
   const fileSystem = new Proxy<FileSystem>(nodeFileSystem, {
@@ -45,7 +45,7 @@ test('a wrapper of the real one sees each call, on this thread too', async () =>
   await again.close();
 });
 
-test('what is no file system is a TypeError that names what it lacks', async () => {
+test('an object that is no file system is a TypeError that names what it lacks', async () => {
   const options = { fileSystem: { open: () => undefined } } as unknown as OpenOptions;
   await expect(MetadataStore.open('/meta', options)).rejects.toThrow(
     new TypeError('options.fileSystem must be a FileSystem; it has no function readDirectory'),

@@ -53,7 +53,7 @@ async function filesOf(fs: CrashFs, prefix: string): Promise<string[]> {
   return names.toSorted().map((name) => `/s/${name}`);
 }
 
-/** No further acknowledgement, typed and at once; what is in memory can be read. */
+/** Nothing more is acknowledged, errors are typed and immediate, and memory can be read. */
 async function expectLost(store: MetadataStore, path: string): Promise<void> {
   const { state, poison } = store.stats();
   expect(state).toBe('poisoned');
@@ -68,14 +68,14 @@ async function expectLost(store: MetadataStore, path: string): Promise<void> {
   await store.close();
 }
 
-test('the live log is removed: the next batch is not acknowledged', async () => {
+test('after the live log was removed, the next batch is not acknowledged', async () => {
   const { fs, store, live } = await openFilled();
   await fs.unlink(live);
   expect((await rejection(store.insertBatch(put(5)))).outcome).toBe('unknown');
   await expectLost(store, live);
 });
 
-test('the live log is removed: deferred batches are not called durable', async () => {
+test('after the live log was removed, deferred batches are not reported as durable', async () => {
   const { fs, store, live } = await openFilled();
   await store.insertBatch(put(5), { durability: 'deferred' });
   await fs.unlink(live);
@@ -83,14 +83,14 @@ test('the live log is removed: deferred batches are not called durable', async (
   expect(await rejection(store.close())).toBeInstanceOf(FilesLostError);
 });
 
-test('the live log is cut: the next batch is not acknowledged', async () => {
+test('after the live log was truncated, the next batch is not acknowledged', async () => {
   const { fs, store, live } = await openFilled();
   await cut(fs, live);
   expect((await rejection(store.insertBatch(put(5)))).outcome).toBe('unknown');
   await expectLost(store, live);
 });
 
-test.each(['snapshot', 'log'])('a merge finds that a %s is gone', async (prefix) => {
+test.each(['snapshot', 'log'])('a merge detects a removed %s', async (prefix) => {
   const { fs, store } = await openFilled();
   const [path] = await filesOf(fs, prefix);
   await fs.unlink(path!);
@@ -98,7 +98,7 @@ test.each(['snapshot', 'log'])('a merge finds that a %s is gone', async (prefix)
   await expectLost(store, path!);
 });
 
-test.each(['snapshot', 'log'])('a backup finds that a %s is gone', async (prefix) => {
+test.each(['snapshot', 'log'])('a backup detects a removed %s', async (prefix) => {
   const { fs, store } = await openFilled();
   const [path] = await filesOf(fs, prefix);
   await fs.unlink(path!);
@@ -106,7 +106,7 @@ test.each(['snapshot', 'log'])('a backup finds that a %s is gone', async (prefix
   await expectLost(store, path!);
 });
 
-test('a change feed finds that a log is gone', async () => {
+test('a change feed detects a removed log', async () => {
   const { fs, store } = await openFilled();
   const [path] = await filesOf(fs, 'log');
   await fs.unlink(path!);
@@ -115,7 +115,7 @@ test('a change feed finds that a log is gone', async () => {
   await expectLost(store, path!);
 });
 
-test.each(['snapshot', 'log'])('a merge finds that a %s was cut', async (prefix) => {
+test.each(['snapshot', 'log'])('a merge detects a truncated %s', async (prefix) => {
   const { fs, store } = await openFilled();
   const [path] = await filesOf(fs, prefix);
   await cut(fs, path!);
@@ -123,7 +123,7 @@ test.each(['snapshot', 'log'])('a merge finds that a %s was cut', async (prefix)
   await expectLost(store, path!);
 });
 
-test('a closed log is cut while a merge reads it: it is lost, not damaged', async () => {
+test('a closed log truncated during a merge is reported as lost, not as damaged', async () => {
   let cutting: string | undefined;
   const turn = async (label: string): Promise<void> => {
     const path = cutting;
@@ -139,7 +139,7 @@ test('a closed log is cut while a merge reads it: it is lost, not damaged', asyn
   await expectLost(store, path!);
 });
 
-test('a backup finds that a closed log was cut', async () => {
+test('a backup detects a truncated closed log', async () => {
   const { fs, store } = await openFilled();
   const [path] = await filesOf(fs, 'log');
   await cut(fs, path!);
@@ -159,23 +159,26 @@ describe('without a merge, a backup or a feed', () => {
     },
   };
 
-  test.each(Object.keys(LOSSES))('a file %s is found when the timer rings', async (loss) => {
-    for (const index of [0, 1, 2]) {
-      const clock = new Clock();
-      const { fs, store, live } = await openFilled(clock);
-      // A live log that is shorter than what it holds is found by the next write.
-      if (loss === 'cut' && index === 2) break;
-      const files = [...(await filesOf(fs, 'snapshot')), ...(await filesOf(fs, 'log'))];
-      const path = [files[0], files[1], live][index]!;
-      const told = once(store, 'poisoned');
-      await LOSSES[loss]!(fs, path);
-      clock.ring();
-      expect(await told).toEqual([expect.any(FilesLostError)]);
-      await expectLost(store, path);
-    }
-  });
+  test.each(Object.keys(LOSSES))(
+    'a file that was %s is detected when the timer fires',
+    async (loss) => {
+      for (const index of [0, 1, 2]) {
+        const clock = new Clock();
+        const { fs, store, live } = await openFilled(clock);
+        // The next write detects a live log that is too short.
+        if (loss === 'cut' && index === 2) break;
+        const files = [...(await filesOf(fs, 'snapshot')), ...(await filesOf(fs, 'log'))];
+        const path = [files[0], files[1], live][index]!;
+        const told = once(store, 'poisoned');
+        await LOSSES[loss]!(fs, path);
+        clock.ring();
+        expect(await told).toEqual([expect.any(FilesLostError)]);
+        await expectLost(store, path);
+      }
+    },
+  );
 
-  test('a log that was renamed while it was live is found when it is closed', async () => {
+  test('a log that was renamed while it was live is detected when it is closed', async () => {
     const { fs, store, live } = await openFilled();
     await fs.rename(live, '/s/elsewhere');
     const told = once(store, 'poisoned');
@@ -185,7 +188,7 @@ describe('without a merge, a backup or a feed', () => {
     await expectLost(store, live);
   });
 
-  test('what a merge replaces is not missed, and a file that cannot be looked at proves nothing', async () => {
+  test('files that a merge replaces are not missed, and a failed check proves nothing', async () => {
     const clock = new Clock();
     const { fs, store } = await openFilled(clock);
     const merging = store.merge();
@@ -201,7 +204,7 @@ describe('without a merge, a backup or a feed', () => {
     await store.close();
   });
 
-  test('a store that is closed looks no more', async () => {
+  test('a closed store does not check any more', async () => {
     const clock = new Clock();
     const { fs, store } = await openFilled(clock);
     await store.close();

@@ -47,7 +47,7 @@ async function keysAfter(fs: CrashFs): Promise<number[]> {
   return keys;
 }
 
-/** What `call` throws. */
+/** The error that `call` throws. */
 function thrown(call: () => void): StoreError {
   try {
     call();
@@ -65,8 +65,8 @@ function callsOnLog(fs: CrashFs): string[] {
     .map(({ kind }) => kind);
 }
 
-describe('a batch that is committed at once', () => {
-  test('is durable and visible when the call returns, whatever the crash', async () => {
+describe('a batch committed by insertBatchSync', () => {
+  test('is durable and visible when the call returns, whatever crash follows', async () => {
     const fs = new CrashFs();
     const store = await openOn(fs, '/s', INLINE);
     store.insertBatchSync(new WriteBatch().put(1, 10));
@@ -77,7 +77,7 @@ describe('a batch that is committed at once', () => {
     await store.close();
   });
 
-  test('follows, and is followed by, batches of the other kind without a turn in between', async () => {
+  test('follows queued batches and is followed by them without a turn in between', async () => {
     const fs = new CrashFs();
     const store = await openOn(fs, '/s', INLINE);
     await store.insertBatch(put(1));
@@ -91,7 +91,7 @@ describe('a batch that is committed at once', () => {
     expect(await keysAfter(fs)).toEqual([2, 3, 4, 5]);
   });
 
-  test('leaves the files that one committed beside the event loop leaves', async () => {
+  test('leaves the same files as an asynchronous one', async () => {
     const filesOf = async (commits: 'background' | 'inline'): Promise<Map<string, string>> => {
       const fs = new CrashFs();
       const store = await openOn(fs, '/s', { ...INLINE, commits });
@@ -107,7 +107,7 @@ describe('a batch that is committed at once', () => {
     expect(await filesOf('inline')).toEqual(await filesOf('background'));
   });
 
-  test('leaves nothing in flight, also where the log grows and where it rotates', async () => {
+  test('leaves nothing in flight, also when the log grows or rotates', async () => {
     const fs = new CrashFs();
     const store = await openOn(fs, '/s', { ...INLINE, rotateBytes: 1 << 20 });
     const data = noise(100_000);
@@ -123,7 +123,7 @@ describe('a batch that is committed at once', () => {
     expect(await keysAfter(fs)).toHaveLength(25);
   });
 
-  test('is judged by its conditions against all that was committed before', async () => {
+  test('is judged by its conditions against everything committed before', async () => {
     const store = await openOn(new CrashFs(), '/s', INLINE);
     store.insertBatchSync([{ type: 'put', key: 1, value: 5, ifAbsent: true }]);
     const error = thrown(() =>
@@ -138,7 +138,7 @@ describe('a batch that is committed at once', () => {
     await store.close();
   });
 
-  test('is counted, traced and followed as any other', async () => {
+  test('is counted, traced and followed like any other', async () => {
     const store = await openOn(new CrashFs(), '/s', INLINE);
     const events: string[] = [];
     const names = ['start', 'end', 'asyncStart', 'asyncEnd', 'error'] as const;
@@ -162,7 +162,7 @@ describe('a batch that is committed at once', () => {
 });
 
 describe('deferred batches', () => {
-  test('are synced by their own descriptor before a group that is durable', async () => {
+  test('are synced through their own descriptor before a durable group', async () => {
     const fs = new CrashFs();
     const store = await openOn(fs, '/s', INLINE);
     const before = callsOnLog(fs).length;
@@ -175,7 +175,7 @@ describe('deferred batches', () => {
     await store.close();
   });
 
-  test('are synced by the first call after their time, since a loop starves the timer', async () => {
+  test('are synced by the first call after they are due, because a loop starves the timer', async () => {
     const fs = new CrashFs();
     const environment = { ...simulatedEnvironment(fs), startTimer: () => () => undefined };
     const options = { ...INLINE, durability: { syncEveryMs: 1 } };
@@ -189,8 +189,8 @@ describe('deferred batches', () => {
   });
 });
 
-describe('where a batch would have to wait it is refused as busy', () => {
-  test('while others are queued, and while another is being committed', async () => {
+describe('a batch that would have to wait is refused as busy', () => {
+  test('while others are queued or being committed', async () => {
     const store = await openOn(new CrashFs(), '/s', INLINE);
     const queued = store.insertBatch(put(1));
     const error = thrown(() => store.insertBatchSync(put(2)));
@@ -213,7 +213,7 @@ describe('where a batch would have to wait it is refused as busy', () => {
     await store.close();
   });
 
-  test('while merges do not keep up, which a loop starves', async () => {
+  test('while merges do not keep up because a loop starves them', async () => {
     const store = await openOn(new CrashFs(), '/s', { ...INLINE, logLimitBytes: 1 << 20 });
     const data = noise(60_000);
     let written = 0;
@@ -222,14 +222,14 @@ describe('where a batch would have to wait it is refused as busy', () => {
     };
     expect(thrown(fill)).toMatchObject({ reason: 'merges', outcome: 'not-applied' });
     expect(store.stats().commits.batches).toBe(written);
-    // What waits is written all the same, and then there is room again.
+    // Waiting batches are still written, and then there is space again.
     await store.insertBatch(put(1));
     await store.merge();
     store.insertBatchSync(put(2));
     await store.close();
   });
 
-  test('while a pause is being looked into', async () => {
+  test('while a pause is checked', async () => {
     const fs = new CrashFs();
     const store = await openOn(fs, '/s', INLINE);
     fs.leases.expire(LEASE);
@@ -241,7 +241,7 @@ describe('where a batch would have to wait it is refused as busy', () => {
     await store.close();
   });
 
-  test('where a full disk has to give up the reserve first', async () => {
+  test('when a full disk must first release the reserve', async () => {
     const mib = 1 << 20;
     const fs = new CrashFs({ capacityBytes: 32 * mib });
     const store = await openOn(fs, '/s', { ...INLINE, reserveFileBytes: 2 * mib });
@@ -281,7 +281,7 @@ describe('a pause', () => {
     return fs.trace.filter(({ kind }) => kind === 'renewLease').length;
   }
 
-  test('before a batch, and during its write: it returns when the lease is ours again', async () => {
+  test('before or during the write of a batch: it returns when the lease is ours again', async () => {
     const { fs, next } = during();
     const store = await openOn(fs, '/s', INLINE);
     store.insertBatchSync(put(1));
@@ -299,7 +299,7 @@ describe('a pause', () => {
     expect(await keysAfter(fs)).toEqual([1, 2, 3]);
   });
 
-  test('in which another host takes the lease: the batch is not acknowledged, and never shows', async () => {
+  test('in which another host takes the lease: the batch is not acknowledged and never shows', async () => {
     const { fs, next } = during();
     const store = await openOn(fs, '/s', INLINE);
     store.insertBatchSync(put(1));
@@ -316,7 +316,7 @@ describe('a pause', () => {
   });
 });
 
-/** The machine's file system, with leases by a clock that a test sets. */
+/** The machine's file system, with leases on a clock that the test sets. */
 class ClockedFileSystem extends NodeFileSystem {
   now: LeaseMoment = { monotonicMs: 0, uptimeMs: 0 };
   renewals = 0;
@@ -339,7 +339,7 @@ class ClockedFileSystem extends NodeFileSystem {
   }
 }
 
-test('a loop of three stale limits keeps the lease, whose timer it starves', async () => {
+test('a loop of three stale limits keeps the lease although it starves the timer', async () => {
   const leaseStaleMs = 6_000;
   const fileSystem = new ClockedFileSystem();
   const options = { ...INLINE, leaseStaleMs, durability: { syncEveryMs: 3_600_000 } };
@@ -354,7 +354,7 @@ test('a loop of three stale limits keeps the lease, whose timer it starves', asy
 });
 
 describe('a failure', () => {
-  test('of the write poisons the store, and what it left is unknown', async () => {
+  test('of the write poisons the store, with an unknown outcome', async () => {
     const fs = new CrashFs();
     const store = await openOn(fs, '/s', INLINE);
     store.insertBatchSync(put(1));
@@ -369,7 +369,7 @@ describe('a failure', () => {
     expect(await keysAfter(fs.minimalCrash())).toEqual([1]);
   });
 
-  test('for lack of room is cut back: the batch is not applied, and the next is', async () => {
+  test('for lack of space is truncated: the batch is not applied, and the next one is', async () => {
     const fs = new CrashFs();
     const store = await openOn(fs, '/s', INLINE);
     store.insertBatchSync(put(1));
@@ -383,7 +383,7 @@ describe('a failure', () => {
     await store.close();
   });
 
-  test('of a log that somebody has removed is told before the batch is acknowledged', async () => {
+  test('because a log was removed is reported before the batch is acknowledged', async () => {
     const fs = new CrashFs();
     const store = await openOn(fs, '/s', INLINE);
     store.insertBatchSync(put(1));
@@ -420,7 +420,7 @@ test('misuse changes nothing', async () => {
   expect(await keysAfter(fs)).toEqual([]);
 });
 
-test('on the real file system, beside merges on a thread', async () => {
+test('works on the real file system beside merges on a thread', async () => {
   const directory = await temporaryDirectory();
   const options = { commits: 'inline', mergeBytes: 20_000, rotateBytes: 64 * 1024 } as const;
   const store = await MetadataStore.open(directory, options);

@@ -8,7 +8,7 @@ import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { InlineRunner } from '../../src/threads/job-runner.ts';
 
 const NO_MERGES = { mergeBytes: 2 ** 40 };
-/** Few: rows that are superseded are packed away. */
+/** Few keys, so that superseded rows are packed away. */
 const KEYS = 8;
 
 type Step =
@@ -23,7 +23,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 const steps = fc.array(step, { minLength: 1, maxLength: 12, size: 'max' });
 const batches = fc.array(steps, { maxLength: 8, size: 'max' });
 
-test('rows and intervals are read in their order, in whatever pieces and however packed', async () => {
+test('rows and intervals are read in their order, for any pieces and any packing', async () => {
   await fc.assert(
     fc.asyncProperty(
       batches,

@@ -19,7 +19,7 @@ function roundTrip(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value));
 }
 
-test('a record: value as decimal digits, data as base64, from every layer', async () => {
+test('a record has its value as decimal digits and its data as base64, from every layer', async () => {
   const expected = { value: KEY.toString(), data: 'AQL/' };
   expect(roundTrip(store.get(KEY))).toEqual(expected);
   expect(roundTrip([...store.entries()].map(([, record]) => record))).toEqual([expected]);
@@ -44,7 +44,7 @@ test('figures, reports and results of batches keep all digits', async () => {
   expect(roundTrip(report)).toMatchObject({ lastSequence: report.lastSequence.toString() });
 });
 
-test('an error: name, code and fields; a copy of its enumerable fields can be stringified too', async () => {
+test('an error has name, code and fields, and a copy of its enumerable fields can be stringified', async () => {
   const error: unknown = await store.put(KEY, 1, undefined, { ifAbsent: true }).catch((e) => e);
   expect(roundTrip(error)).toMatchObject({
     name: 'ConditionFailedError',
@@ -56,7 +56,7 @@ test('an error: name, code and fields; a copy of its enumerable fields can be st
   expect(roundTrip({ ...(error as object) })).toMatchObject({ code: 'LODESTORE_CONDITION_FAILED' });
 });
 
-test('bytes, causes and values that JSON has not are formed', () => {
+test('bytes, causes and values that JSON lacks are converted', () => {
   const cause = Object.assign(new Error('why'), { at: 7n });
   expect(jsonForm(new Error('what', { cause }))).toEqual({
     name: 'Error',
@@ -72,12 +72,12 @@ test('bytes, causes and values that JSON has not are formed', () => {
   );
 });
 
-test('a store shows where it is and what it holds', () => {
+test("console.log shows a store's directory and contents", () => {
   expect(roundTrip(store)).toMatchObject({ directory: '/s', state: 'open', records: 2 });
   expect(inspect(store)).toMatch(/^MetadataStore \{\s+directory: '\/s',\s+state: 'open'/);
 });
 
-test('an iterator and a feed are ended by disposal', async () => {
+test('disposal ends an iterator and a feed', async () => {
   const iterator = store.entries();
   iterator.next();
   iterator[Symbol.dispose]();

@@ -16,7 +16,7 @@ function openSimulated(fs = new CrashFs({ trace: false })): Promise<MetadataStor
   return openOn(fs, '/s', NO_MERGES);
 }
 
-/** The records of a keyspace, by the plain way over all of the store. */
+/** The records of a keyspace, filtered from the whole store. */
 function expected(
   store: MetadataStore,
   { prefix, bits }: KeyspaceOptions,
@@ -37,7 +37,7 @@ function sorted<T>(entries: [bigint, T][]): [bigint, T][] {
   return entries.toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
 
-/** Everything that a keyspace reads is what the store holds under its prefix. */
+/** All reads of a keyspace agree with the records under its prefix. */
 async function requireView(store: MetadataStore, options: KeyspaceOptions): Promise<number> {
   const space: ReadableKeyspace = store.keyspace(options);
   const records = expected(store, options);
@@ -65,7 +65,7 @@ async function requireView(store: MetadataStore, options: KeyspaceOptions): Prom
   return records.length;
 }
 
-/** In the snapshot, in rows of recovery, in a frozen delta, and in the live one. */
+/** A store with records in the snapshot, recovered rows, a frozen delta, and the live one. */
 async function openLayers(prefixes: readonly bigint[]): Promise<MetadataStore> {
   const fs = new CrashFs({ trace: false });
   const before = await openSimulated(fs);
@@ -93,7 +93,7 @@ async function openLayers(prefixes: readonly bigint[]): Promise<MetadataStore> {
 }
 
 describe('a keyspace', () => {
-  test('shows what is under its prefix, in every layer', async () => {
+  test('shows the records under its prefix in every layer', async () => {
     const store = await openLayers([0n, 0x7fffn, 0x8000n, 0xffffn]);
     const counts: number[] = [];
     for (const options of [
@@ -132,7 +132,7 @@ describe('a keyspace', () => {
     await store.close();
   });
 
-  test('takes keys without the prefix: more bits are refused', async () => {
+  test('takes keys without the prefix and refuses keys with more bits', async () => {
     const store = await openSimulated();
     const space = store.keyspace({ prefix: 3, bits: 4 });
     const tooLong = 2n ** 60n;
@@ -167,7 +167,7 @@ describe('a keyspace', () => {
     await store.close();
   });
 
-  test('names the option that is wrong', async () => {
+  test('names the wrong option', async () => {
     const store = await openSimulated();
     const refused = (options: unknown): string => {
       try {
@@ -193,7 +193,7 @@ describe('a keyspace', () => {
 });
 
 describe('writes to keyspaces', () => {
-  test('one batch changes several, all or nothing', async () => {
+  test('one batch changes several keyspaces, or none', async () => {
     const store = await openSimulated();
     const objects = store.keyspace({ prefix: 1, bits: 4 });
     const volumes = store.keyspace({ prefix: 2, bits: 4 });
@@ -220,10 +220,10 @@ describe('writes to keyspaces', () => {
     await store.close();
   });
 
-  test('every condition asks about the key of the keyspace', async () => {
+  test('conditions apply to the key in the keyspace', async () => {
     const store = await openSimulated();
     const space = store.keyspace({ prefix: 1, bits: 1 });
-    // The same short key in the other half must not count.
+    // The same short key in the other half does not count.
     await store.put(1, 1000, Uint8Array.of(9));
     await space.put(1, 5, Uint8Array.of(1), { ifAbsent: true });
     await expect(space.put(1, 5, undefined, { ifAbsent: true })).rejects.toThrow(
@@ -244,7 +244,7 @@ describe('writes to keyspaces', () => {
     await store.close();
   });
 
-  test('a read-only store has keyspaces, which refuse writes', async () => {
+  test('the keyspaces of a read-only store refuse writes', async () => {
     const fs = new CrashFs({ trace: false });
     const store = await openSimulated(fs);
     await store.keyspace({ prefix: 1, bits: 4 }).put(5, 6);
@@ -257,7 +257,7 @@ describe('writes to keyspaces', () => {
   });
 });
 
-test('keyspaces that overlap show the same records, whatever is written', async () => {
+test('overlapping keyspaces show the same records', async () => {
   const key = fc.oneof(fc.bigInt(0n, 40n), fc.bigInt(0n, 2n ** 64n - 1n));
   const update = fc.record({
     key,

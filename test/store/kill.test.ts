@@ -12,15 +12,12 @@ const PROGRAM = fileURLToPath(new URL('../support/kill-writer.ts', import.meta.u
 
 interface Life {
   readonly opened: string;
-  /** The highest batch of which all before it are acknowledged too. */
+  /** The highest batch up to which all are acknowledged. */
   readonly acknowledged: number;
   readonly outOfOrder: boolean;
 }
 
-/**
- * One process from its start until it is killed, some time after it has acknowledged `acks`
- * batches.
- */
+/** Runs one process until it is killed, some time after it has acknowledged `acks` batches. */
 async function live(
   directory: string,
   options: { readonly acks: number; readonly inFlight: number; readonly store: object },
@@ -43,7 +40,7 @@ async function live(
       acks++;
       outOfOrder ||= Number(number) !== acknowledged + 1;
       acknowledged = Number(number);
-      // What is under way then is random enough: the process does not wait for us.
+      // The moment of the kill is random enough, because the process does not wait.
       if (acks === options.acks) child.kill('SIGKILL');
     }
   }
@@ -56,7 +53,7 @@ describe.each([
   ['rotations', { rotateBytes: 65_536, mergeBytes: 2 ** 40 }, 200],
   ['merges', { rotateBytes: 65_536, mergeBytes: 1 }, 16],
 ] as const)('SIGKILL under load, while there are %s', (_what, store, inFlight) => {
-  test('every acknowledged batch is there, each whole or absent, in order; again and again', async () => {
+  test('after each of many kills, every acknowledged batch is there, and each batch is whole or absent', async () => {
     const directory = await temporaryDirectory();
     let before = -1;
     for (let round = 0; round < 4; round++) {

@@ -35,7 +35,7 @@ async function rejection(promise: Promise<unknown>): Promise<StoreError> {
 
 const ONE = [{ type: 'put' as const, key: 1, value: 7, data: Uint8Array.of(1, 2) }];
 
-test('open, write, close, open: everything is there, in milliseconds, without threads', async () => {
+test('open, write, close and open find everything, quickly and without threads', async () => {
   const directory = join(await temporaryDirectory(), 'new', 'deep', 'store');
   const store = await MetadataStore.open(directory);
   expect(store.recovery).toMatchObject({ records: 0, logs: 0, losses: [], foreignNames: [] });
@@ -54,7 +54,7 @@ test('open, write, close, open: everything is there, in milliseconds, without th
   await again.close();
 });
 
-test('close settles what is pending, is idempotent, and lets the next open in at once', async () => {
+test('close settles pending batches, is idempotent, and lets the next open in at once', async () => {
   const directory = await temporaryDirectory();
   for (let round = 0; round < 10; round++) {
     const store = await MetadataStore.open(directory);
@@ -104,13 +104,13 @@ async function runChild(
   return { code, text };
 }
 
-test('after close nothing keeps the process alive; without close nothing acknowledged is lost', async () => {
+test('close leaves nothing that keeps the process alive; without a close nothing acknowledged is lost', async () => {
   const directory = await temporaryDirectory();
   const closed = await runChild(
     `const store = await MetadataStore.open(process.argv[2]);
      await store.insertBatch([{ type: 'put', key: 1, value: 1 }]);
      await store.close();
-     // The request whose callback resolved close counts until that callback returns.
+     // The request whose callback resolved the close counts until that callback returns.
      await new Promise((resolve) => setImmediate(resolve));
      const left = process.getActiveResourcesInfo().filter((name) => !/Pipe|TTY/.test(name));
      console.log(JSON.stringify(left));`,
@@ -147,7 +147,7 @@ test('a second opener is refused with the owner named, also through a symbolic l
   await through.close();
 });
 
-test('read-only: beside a writer, without a lock, changing nothing', async () => {
+test('a read-only open works beside a writer, without a lock, and changes nothing', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory);
   await store.insertBatch(ONE);
@@ -163,8 +163,8 @@ test('read-only: beside a writer, without a lock, changing nothing', async () =>
 });
 
 /**
- * Hashes of the files that hold something. The log that the writer prepares meanwhile does not, and
- * what it notes in its lock file is its own.
+ * Hashes of the non-empty files. Excludes the log that the writer prepares and the notes in its
+ * lock file.
  */
 function contentsOf(directory: string): string[] {
   return readdirSync(directory)
@@ -175,7 +175,7 @@ function contentsOf(directory: string): string[] {
     });
 }
 
-test('what is no store is refused, and nothing is made or changed', async () => {
+test('a directory that is no store is refused, and nothing is created or changed', async () => {
   const parent = await temporaryDirectory();
   const file = join(parent, 'file');
   writeFileSync(file, 'mine');
@@ -220,7 +220,7 @@ test('options out of bounds are named', async () => {
 });
 
 test.skipIf(process.getuid?.() !== 0)(
-  'no permission is an I/O error that names the path',
+  'a lack of permission is an I/O error that names the path',
   async () => {
     const directory = await temporaryDirectory();
     const store = await MetadataStore.open(directory);
@@ -238,7 +238,7 @@ test.skipIf(process.getuid?.() !== 0)(
   },
 );
 
-test('strange names are left alone and reported', async () => {
+test('strange file names are left alone and reported', async () => {
   const directory = await temporaryDirectory();
   let store = await MetadataStore.open(directory);
   await store.insertBatch(ONE);
@@ -264,7 +264,7 @@ test('strange names are left alone and reported', async () => {
   for (const name of strange) expect(readFileSync(join(directory, name), 'utf8')).toBe('not yours');
 });
 
-test('a file of a newer format version is refused by name, and kept', async () => {
+test('a file of a newer format version is refused and kept', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory);
   await store.insertBatch(ONE);
@@ -283,7 +283,7 @@ test('a file of a newer format version is refused by name, and kept', async () =
   expect(readFileSync(path)).toEqual(bytes);
 });
 
-test('a foreign file under one of our names is damage, not an empty log', async () => {
+test('a foreign file with one of our names is damage, not an empty log', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory);
   await store.insertBatch(ONE);
@@ -294,7 +294,7 @@ test('a foreign file under one of our names is damage, not an empty log', async 
   expect(error.path).toContain('snapshot_0000000000000000');
 });
 
-test('opening can be given up, and reports its progress', async () => {
+test('an open can be aborted and reports its progress', async () => {
   const directory = await temporaryDirectory();
   let store = await MetadataStore.open(directory);
   await store.insertBatch(ONE);
@@ -318,7 +318,7 @@ test('opening can be given up, and reports its progress', async () => {
 });
 
 for (const code of ['EIO', 'EMFILE', 'ENOMEM', 'EACCES'] as const) {
-  test(`${code} while reading is no damage: open fails and touches nothing`, async () => {
+  test(`${code} during a read is not damage: open fails and changes nothing`, async () => {
     const fs = new CrashFs();
     const store = await openOn(fs, '/s');
     await store.insertBatch(ONE);
@@ -345,7 +345,7 @@ for (const code of ['EIO', 'EMFILE', 'ENOMEM', 'EACCES'] as const) {
   });
 }
 
-test('reading works on a full disk', async () => {
+test('reads work on a full disk', async () => {
   const fs = new CrashFs();
   const store = await openOn(fs, '/s');
   await store.insertBatch(ONE);
@@ -366,7 +366,7 @@ test('reading works on a full disk', async () => {
   await again.close();
 });
 
-test('the public door exports what the docs name', async () => {
+test('the public entry exports what the documents name', async () => {
   const door = await import('../../src/index.ts');
   expect(Object.keys(door).toSorted()).toEqual([
     'AbortedError',
@@ -394,7 +394,7 @@ test('the public door exports what the docs name', async () => {
   expect(fileURLToPath(import.meta.url)).toContain('lifecycle');
 });
 
-test('a first group that was torn whole is reported, and its log is taken away', async () => {
+test('a first group that was torn whole is reported, and its log is removed', async () => {
   const directory = await temporaryDirectory();
   const path = join(directory, 'log_0000000000000001');
   const store = await MetadataStore.open(directory);

@@ -24,7 +24,7 @@ vi.mock('../../src/base/timers.ts', async (original) => {
 
 const identity = await readProcessIdentity();
 
-/** So long that no test could wait for it. */
+/** Longer than any test can wait. */
 const HUGE_STALE_MS = 3_600_000;
 const SHORT_STALE_MS = 2_000;
 
@@ -44,7 +44,7 @@ function keysOf(store: MetadataStore): number[] {
   return [...store.keys()].map(Number);
 }
 
-/** Opens on the real file system, but for what is given. */
+/** Opens on the real file system, with the given overrides. */
 function openAs(
   directory: string,
   options: OpenOptions,
@@ -73,10 +73,7 @@ async function refusalOf(attempt: Promise<MetadataStore>): Promise<StoreLockedEr
   return error;
 }
 
-/**
- * A store with key 1 whose process is gone, with its lease still there and this name in the lock
- * file.
- */
+/** A store with key 1 whose process died, with its lease and with this owner record. */
 async function abandoned(owner: Partial<OwnerRecord>, leaseAgeMs: number): Promise<string> {
   const directory = await newDirectory();
   const store = await MetadataStore.open(directory);
@@ -92,7 +89,7 @@ async function abandoned(owner: Partial<OwnerRecord>, leaseAgeMs: number): Promi
 
 const ELSEWHERE = { pid: 4_000_000, hostName: 'elsewhere', bootId: 'b', machineId: 'm' };
 
-/** All open at once, and those who are refused once more, when there is a winner. Returns it. */
+/** Opens all at once, and the refused ones again when there is a winner. Returns the winner. */
 async function race(
   racers: readonly StoreProcess[],
   paths: readonly string[],
@@ -104,7 +101,7 @@ async function race(
   expect(winners).toHaveLength(1);
   const winner = present(winners[0], 'there is one winner');
   const losers = racers.filter((racer) => racer !== winner);
-  // Before the winner has signed, the name that is read is that of the one before it.
+  // Before the winner has written its record, readers see the preceding owner.
   for (const line of await Promise.all(losers.map(open))) {
     expect(line.ownerPid).toBe(winner.pid);
     expect(line.refused).toContain(`is open in process ${winner.pid} on host`);
@@ -112,17 +109,17 @@ async function race(
   return winner;
 }
 
-test('of processes that open at once one wins, and the others name it; killed, the next is in at once', async () => {
+test('one of concurrent processes wins, and the others name it; after its kill, the next one opens at once', async () => {
   const directory = await newDirectory();
   const link = `${directory}-link`;
   symlinkSync(directory, link);
   let racers = await Promise.all(Array.from({ length: 20 }, () => StoreProcess.start()));
   const acknowledged: number[] = [];
   for (const count of [20, 2, 2, 2]) {
-    // The first to come makes the directory; a link to nothing can be opened by nobody.
+    // The first one creates the directory; nobody can open a link to nothing.
     const paths = count === 20 ? [directory] : [directory, link];
     const winner = await race(racers.slice(0, count), paths);
-    // What the winners before it were told is there, though they were killed at once.
+    // Everything acknowledged to earlier winners is there, although they were killed at once.
     expect((await winner.ask('read')).keys).toEqual(acknowledged);
     const key = acknowledged.length;
     expect(await winner.ask('write', key)).toEqual({ acknowledged: key });
@@ -136,7 +133,7 @@ test('of processes that open at once one wins, and the others name it; killed, t
   await store.close();
 });
 
-test('an owner stopped for longer than its lease keeps everybody out, and goes on after', async () => {
+test('an owner stopped for longer than its lease keeps everybody out and continues afterwards', async () => {
   const directory = await newDirectory();
   const owner = await StoreProcess.start();
   await owner.ask('open', directory, SHORT_STALE_MS);
@@ -158,7 +155,7 @@ test('an owner stopped for longer than its lease keeps everybody out, and goes o
   await store.close();
 });
 
-/** Another host: it does not see the kernel locks of this one. */
+/** Another host, which does not see this host's kernel locks. */
 class OtherHost extends NodeFileSystem {
   override tryLock(path: string): Promise<FileLock | undefined> {
     return super.tryLock(`${path}.elsewhere`).then(async (lock) => {
@@ -201,12 +198,12 @@ test.each([
   });
   expect(keysOf(other)).toEqual([1]);
   await other.insertBatch(put(2));
-  // What a host leaves that has come and gone looks like a lease that nobody has had.
+  // After a host has opened and closed, the lease looks as if nobody had held it.
   if (now === 'closed') await other.close();
   owner.signal('SIGCONT');
   expect(await owner.ask('write', 3)).toMatchObject({ isFenced: true, outcome: 'not-applied' });
   await owner.ask('close');
-  // Its lease was left to the one who has it now.
+  // The lease belongs to its current holder.
   if (now === 'open') {
     await other.insertBatch(put(4));
     await other.close();
@@ -250,7 +247,7 @@ async function checkFenced(name: string, attack: (lease: string) => void): Promi
   expect((await refusalOf(MetadataStore.open(directory))).owner.pid).toBe(process.pid);
   await store.close();
   if (name === 'replaced by a file') {
-    // Nobody's lease: it is in the way until somebody takes it away.
+    // Nobody holds this object: it is in the way until somebody removes it.
     await expect(MetadataStore.open(directory)).rejects.toMatchObject({ path: expect.any(String) });
     return;
   }
@@ -260,12 +257,12 @@ async function checkFenced(name: string, attack: (lease: string) => void): Promi
   await again.close();
 }
 
-test('a lease removed, touched or replaced behind the back of its store fences it', async () => {
+test('a lease removed, touched or replaced by somebody else fences the store', async () => {
   const checks = ATTACKS.map(([name, attack]) => checkFenced(name, attack));
   await expect(Promise.all(checks)).resolves.toHaveLength(ATTACKS.length);
 });
 
-test('a name that is not of this host refuses with a fresh lease, and gives way with an old one', async () => {
+test('an owner of unknown host refuses with a fresh lease and is replaced with an old one', async () => {
   const fresh = await abandoned(ELSEWHERE, 0);
   const { owner, message } = await refusalOf(MetadataStore.open(fresh));
   expect(owner).toMatchObject({ pid: 4_000_000, hostName: 'elsewhere' });
@@ -280,7 +277,7 @@ test('a name that is not of this host refuses with a fresh lease, and gives way 
   await store.close();
 });
 
-test('what an earlier boot of this machine left behind is taken over at once', async () => {
+test('the lease of an earlier boot of this machine is taken over at once', async () => {
   const directory = await abandoned({ bootId: 'an earlier boot', pid: process.pid }, 0);
   const store = await MetadataStore.open(directory, { leaseStaleMs: HUGE_STALE_MS });
   expect(keysOf(store)).toEqual([1]);
@@ -288,7 +285,7 @@ test('what an earlier boot of this machine left behind is taken over at once', a
 });
 
 test.each([3_600_000, -3_600_000])(
-  'a clock that is set by %d ms neither fences the owner nor lets anybody in',
+  'a clock set by %d ms neither fences the owner nor lets anybody in',
   async (byMs) => {
     const directory = await newDirectory();
     const store = await MetadataStore.open(directory, { leaseStaleMs: SHORT_STALE_MS });
@@ -297,7 +294,7 @@ test.each([3_600_000, -3_600_000])(
     onTestFinished(() => {
       vi.useRealTimers();
     });
-    // A refresh that bears the new time has gone through.
+    // A refresh with the new time has succeeded.
     await vi.waitFor(
       async () => {
         const { mtimeMs } = await stat(leaseOf(directory));
@@ -315,7 +312,7 @@ test.each([3_600_000, -3_600_000])(
   },
 );
 
-/** A machine that can be put to sleep: its uptime goes on meanwhile, its monotonic clock stands. */
+/** A machine that can sleep: its uptime continues meanwhile, its monotonic clock stops. */
 class SleepyMachine extends NodeFileSystem {
   asleepMs = 0;
 
@@ -327,7 +324,7 @@ class SleepyMachine extends NodeFileSystem {
   }
 }
 
-test('a machine that slept for longer than the lease goes on when it wakes', async () => {
+test('a machine that slept for longer than the lease continues when it wakes', async () => {
   const directory = await newDirectory();
   const fileSystem = new SleepyMachine();
   const store = await openAs(directory, { leaseStaleMs: HUGE_STALE_MS }, { fileSystem });
@@ -345,7 +342,7 @@ test('a machine that slept for longer than the lease goes on when it wakes', asy
   await again.close();
 });
 
-test('of two threads that open at once one wins; terminated, it leaves the store free', async () => {
+test('one of two threads that open at once wins, and its termination leaves the store free', async () => {
   const directory = await newDirectory();
   const threads = Array.from({ length: 2 }, () => {
     const { port1, port2 } = new MessageChannel();

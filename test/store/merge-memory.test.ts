@@ -29,7 +29,7 @@ function memoryOf(store: MetadataStore): number {
   return baseBytes + liveBytes + frozenBytes;
 }
 
-/** Data that zstd makes nearly nothing of. */
+/** Data that zstd compresses to almost nothing. */
 function repetitive(serial: number, lengthBytes: number): Uint8Array {
   return new Uint8Array(Buffer.alloc(lengthBytes, `${serial}`));
 }
@@ -54,7 +54,7 @@ test.each([
     highest = Math.max(highest, memoryOf(store));
   }
   expect(store.stats().merges.completed).toBeGreaterThanOrEqual(6);
-  // Not once for each update: a merge frees as much as makes it due.
+  // Not once per update: a merge frees as much as makes it due.
   expect(store.stats().merges.completed).toBeLessThanOrEqual(8);
   expect(highest).toBeLessThan(4 * MIB);
   expect(store.size).toBe(keys);
@@ -62,7 +62,7 @@ test.each([
   await store.close();
 });
 
-test('deletes give memory back by themselves, before and after a restart', async () => {
+test('deletes free memory by themselves, before and after a restart', async () => {
   const fs = new CrashFs({ trace: false });
   let store = await openOn(fs, '/s', OPTIONS);
   const count = 20_000;
@@ -83,7 +83,7 @@ test('deletes give memory back by themselves, before and after a restart', async
   }
   expect(quiet.stats().merges.completed).toBe(0);
   expect(completed).toBeGreaterThan(0);
-  // What the logs delete is known after they have been replayed.
+  // The deletes in the logs are known after the replay.
   store = await openAgain(OPTIONS);
   await idle(store);
   expect(store.stats().merges.completed).toBe(1);
@@ -96,7 +96,7 @@ test('deletes give memory back by themselves, before and after a restart', async
   }
 });
 
-test('updates of all records are no reason to merge before they replace as much as there is', async () => {
+test('updates of all records cause no merge before they replace as much as there is', async () => {
   const fs = new CrashFs({ trace: false });
   const store = await openOn(fs, '/s', OPTIONS);
   const put = async (from: number, to: number): Promise<void> => {
@@ -117,13 +117,13 @@ test('updates of all records are no reason to merge before they replace as much 
   await store.close();
 });
 
-test('while merges fail, dead rows slow writes down, then refuse them; a merge helps', async () => {
+test('while merges fail, dead rows delay writes, then refuse them, until a merge succeeds', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   try {
     const fs = new CrashFs({ trace: false });
     const store = await openOn(fs, '/s', OPTIONS);
     fs.faults.add({ call: 'write', error: 'ENOSPC', mode: 'sticky', path: /\.tmp$/ });
-    /** Writes on while time passes; undefined, or why it was refused. */
+    /** Writes while time passes. Resolves to undefined, or to the refusal. */
     const write = async (serial: number): Promise<StoreError | undefined> => {
       const data = repetitive(serial, 16 * 1024);
       const written = store.insertBatch(new WriteBatch().put(1, serial, data)).then(

@@ -10,7 +10,7 @@ import { openStoreIn } from '../../src/store/metadata-store.ts';
 const NO_MERGES = { mergeBytes: 2 ** 40 };
 const CHUNK_RECORDS = 8_192;
 
-/** Looks at every part of a merge's result right after the store has taken it in. */
+/** Checks every part of a merge's result right after the store has applied it. */
 class WatchedRunner extends InlineRunner {
   onPart: (part: MergedChunks) => void = () => undefined;
 
@@ -35,9 +35,9 @@ async function put(store: MetadataStore, from: number, to: number): Promise<void
   }
 }
 
-/** Records in the last chunk of the first snapshot: enough for a chunk of their own, or too few. */
+/** Records in the last chunk of the first snapshot: enough for a separate chunk, or too few. */
 test.each([[CHUNK_RECORDS], [500]])(
-  'what is appended to a snapshot is taken in part by part, and reads never miss a record: behind %d',
+  'records appended to a snapshot are applied in parts, and reads miss none, after %d records',
   async (lastRecords) => {
     const fs = new CrashFs();
     const runner = new WatchedRunner(fs);
@@ -51,8 +51,7 @@ test.each([[CHUNK_RECORDS], [500]])(
     await store.merge();
     await put(store, oldRecords, oldRecords + newRecords);
     await store.close();
-    // Reopened, the log's records stand beside those of the snapshot, and no newer layer shadows
-    // them.
+    // After a reopen, the log's records are beside the snapshot's, and no newer layer shadows them.
     store = await open();
     await store.insertBatch(new WriteBatch().delete(oldRecords - 1).delete(oldRecords + 7));
     const expected = [...store.keys()];
@@ -75,7 +74,7 @@ test.each([[CHUNK_RECORDS], [500]])(
     expect(parts.map(({ isWhole }) => isWhole)).toEqual(
       parts.map((_, i) => i === parts.length - 1),
     );
-    // No chunk is left small on the way, and most are as full as they can be.
+    // No chunk is left small, and most are as full as possible.
     for (const size of sizes.slice(0, -1)) expect(size).toBeGreaterThanOrEqual(CHUNK_RECORDS / 4);
     expect(sizes.filter((size) => size === CHUNK_RECORDS).length).toBeGreaterThanOrEqual(37);
     await store.close();
@@ -86,7 +85,7 @@ test.each([[CHUNK_RECORDS], [500]])(
   },
 );
 
-test('updates between the keys of one old chunk: the first part holds all of its records', async () => {
+test('with updates between the keys of one old chunk, the first part has all its records', async () => {
   const fs = new CrashFs();
   const runner = new WatchedRunner(fs);
   const environment = { ...simulatedEnvironment(fs), makeRunner: () => runner };

@@ -19,7 +19,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Records of 4,000 bytes each that do not compress. */
+/** Incompressible records of 4,000 bytes each. */
 function noisy(from: number, count: number): WriteBatch {
   const batch = new WriteBatch();
   for (let key = from; key < from + count; key++) {
@@ -55,7 +55,7 @@ function logsOn(fs: CrashFs): number {
   return [...fs.files().keys()].filter((path) => path.includes('/log_')).length;
 }
 
-test('merges that fail again and again add neither logs nor layers', async () => {
+test('merges that fail repeatedly add neither logs nor layers', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   const fs = new CrashFs({ trace: false });
   const store = await openOn(fs, '/s', NO_MERGES);
@@ -64,7 +64,7 @@ test('merges that fail again and again add neither logs nor layers', async () =>
     await store.insertBatch(new WriteBatch().put(key, 5));
     await failedMerge(store);
   }
-  // What the first one has closed, the live log, and the log prepared to follow it.
+  // The log that the first merge closed, the live log, and the prepared log.
   expect(store.stats().logs.count).toBe(2);
   expect(logsOn(fs)).toBe(3);
   const frozenBytes = store.stats().memory.frozenBytes;
@@ -72,7 +72,7 @@ test('merges that fail again and again add neither logs nor layers', async () =>
   await failedMerge(store);
   expect(store.stats().memory.frozenBytes).toBe(frozenBytes);
   fs.faults.clear();
-  // One call takes up what failed, and then what has been written since.
+  // One call merges the failed part and then what was written since.
   await store.merge();
   expect(store.stats().logs).toMatchObject({ count: 1, bytes: 0 });
   expect([store.size, store.stats().merges.completed]).toEqual([51, 2]);
@@ -82,7 +82,7 @@ test('merges that fail again and again add neither logs nor layers', async () =>
   await again.close();
 });
 
-test('a retry merges what is frozen; logs that were closed since are left to the next merge', async () => {
+test('a retry merges the frozen layer, and leaves logs closed since to the next merge', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   const crashes: CrashFs[] = [];
   const fs = new CrashFs({
@@ -114,7 +114,7 @@ test('a retry merges what is frozen; logs that were closed since are left to the
   }
 });
 
-test('a merge for which there is no room takes in the deletes since, and then needs less', async () => {
+test('a merge without space includes later deletes in its retry, and then needs less', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
   const store = await openOn(fs, '/s', NO_MERGES);
@@ -123,7 +123,7 @@ test('a merge for which there is no room takes in the deletes since, and then ne
   await takeAllBut(fs, MIB);
   const first = await failedMerge(store);
   expect(first).toBeInstanceOf(StoreFullError);
-  // Nothing new to take in: it is not even tried.
+  // Nothing new to include: there is no retry.
   const again = await failedMerge(store);
   const needOf = ({ message }: Error): string => message.slice(0, message.indexOf(', but '));
   expect(needOf(again)).toBe(needOf(first));
@@ -139,14 +139,14 @@ test('a merge for which there is no room takes in the deletes since, and then ne
   await reopened.close();
 });
 
-test('however often there is no room, layers are folded into one and logs stay few', async () => {
+test('merges without space fold the layers into one and keep the logs few', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
   const store = await openOn(fs, '/s', NO_MERGES);
   await store.insertBatch(noisy(0, 300));
   await turns();
   await takeAllBut(fs, MIB);
-  // A log takes 256 KiB of the disk here, or 8 KiB where there is no room for more.
+  // A log takes 256 KiB of this disk, or 8 KiB if there is no space for more.
   for (let round = 0; round < 30; round++) {
     await store.insertBatch(deletes(round, 1));
     await failedMerge(store);
@@ -164,7 +164,7 @@ test('however often there is no room, layers are folded into one and logs stay f
   await again.close();
 });
 
-test('a snapshot of which nothing is left is merged away on a disk that is full', async () => {
+test('a snapshot without live records is merged away on a full disk', async () => {
   const fs = new CrashFs({ trace: false, capacityBytes: 16 * MIB });
   const store = await openOn(fs, '/s', { reserveFileBytes: MIB });
   await store.insertBatch(noisy(0, 1_000));
@@ -179,7 +179,7 @@ test('a snapshot of which nothing is left is merged away on a disk that is full'
   await store.close();
 });
 
-test('while merges do not keep up, logs become longer instead of more', async () => {
+test('while merges do not keep up, logs become longer instead of more numerous', async () => {
   const fs = new CrashFs({ trace: false });
   const store = await openOn(fs, '/s', { ...NO_MERGES, rotateBytes: 64 * KIB });
   fs.faults.add({ call: 'open', error: 'EACCES', mode: 'sticky', path: /\.tmp$/ });
@@ -189,7 +189,7 @@ test('while merges do not keep up, logs become longer instead of more', async ()
   }
   const { bytes, count } = store.stats().logs;
   expect(bytes).toBeGreaterThan(15 * MIB);
-  // By 64 KiB each there would be 256.
+  // With 64 KiB each, there would be 256.
   expect(count).toBeLessThan(170);
   await store.close();
 });

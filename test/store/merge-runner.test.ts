@@ -8,7 +8,7 @@ import { deferred, type Deferred } from '../support/deferred.ts';
 const JOB = { kind: 'merge' } as MergeJob;
 const RESULT = { kind: 'corrupt', path: '/s', offset: 0, reason: 'none' } as const;
 
-/** A thread whose jobs end when they are told to. */
+/** A thread whose jobs end when the test says so. */
 class FakeRunner implements JobRunner {
   readonly parallelism = 1;
   readonly jobs: Deferred<MergeResult | Promise<never>>[] = [];
@@ -61,7 +61,7 @@ async function runOnce(): Promise<void> {
   await running;
 }
 
-test('no thread is started before the first merge, and none rests before its end', async () => {
+test('no thread is started before the first merge, and none idles before its end', async () => {
   expect(made).toHaveLength(0);
   const running = merges.run(JOB, {});
   expect(made).toHaveLength(1);
@@ -71,7 +71,7 @@ test('no thread is started before the first merge, and none rests before its end
   expect(timers.map((timer) => timer.delayMs)).toEqual([REST_MS]);
 });
 
-test('the next merge takes the thread that rests, and stops its timer', async () => {
+test('the next merge uses the idle thread and stops its timer', async () => {
   await runOnce();
   await runOnce();
   expect(made).toHaveLength(1);
@@ -79,7 +79,7 @@ test('the next merge takes the thread that rests, and stops its timer', async ()
   expect(timers.map((timer) => timer.isStopped)).toEqual([true, false]);
 });
 
-test('a thread that has rested long enough is ended; the next merge has a new one', async () => {
+test('an idle thread ends after a while, and the next merge has a new one', async () => {
   await runOnce();
   timers[0]!.ring();
   expect(made[0]!.isClosed).toBe(true);
@@ -88,7 +88,7 @@ test('a thread that has rested long enough is ended; the next merge has a new on
   expect(made[1]!.isClosed).toBe(false);
 });
 
-test('the thread of a merge that failed is not used again', async () => {
+test('the thread of a failed merge is not reused', async () => {
   const running = merges.run(JOB, {});
   made[0]!.closing.resolve();
   made[0]!.jobs[0]!.resolve(Promise.reject(new Error('EIO')));
@@ -99,7 +99,7 @@ test('the thread of a merge that failed is not used again', async () => {
   expect(made).toHaveLength(2);
 });
 
-test('closing ends the thread that rests, and waits until it is gone', async () => {
+test('close ends the idle thread and waits until it is gone', async () => {
   await runOnce();
   let isClosed = false;
   const closing = merges.close().then(() => (isClosed = true));
@@ -111,7 +111,7 @@ test('closing ends the thread that rests, and waits until it is gone', async () 
   await closing;
 });
 
-test('closing waits for a thread that its timer has ended', async () => {
+test('close waits for a thread that its timer has ended', async () => {
   await runOnce();
   timers[0]!.ring();
   let isClosed = false;
@@ -122,7 +122,7 @@ test('closing waits for a thread that its timer has ended', async () => {
   await closing;
 });
 
-test('closing without any merge has nothing to wait for', async () => {
+test('close without any merge waits for nothing', async () => {
   await merges.close();
   expect(made).toHaveLength(0);
 });

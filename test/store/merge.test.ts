@@ -48,7 +48,7 @@ function deletesOf(from: number, to: number): WriteBatch {
   return batch;
 }
 
-/** Bytes that do not shrink, in a record of their own. */
+/** Incompressible bytes in a separate record. */
 function noisy(key: number, lengthBytes: number): WriteBatch {
   const data = new Uint8Array(lengthBytes);
   crypto.getRandomValues(data.subarray(0, Math.min(lengthBytes, 65_536)));
@@ -69,7 +69,7 @@ function namesIn(fs: CrashFs): string[] {
     .sort();
 }
 
-/** Deltas of copied and encoded chunks by one merge. */
+/** Counts of the chunks that one merge copies and encodes. */
 async function mergedChunks(store: MetadataStore): Promise<{ copied: number; encoded: number }> {
   const before = store.stats().merges;
   await store.merge();
@@ -87,7 +87,7 @@ describe.each([
   ],
   ['on CrashFs', () => openOn(new CrashFs({ trace: false }), '/s', NO_MERGES)],
 ] as const)('what a merge writes (%s)', (_where, open) => {
-  test('an untouched chunk is copied, only those with updates are encoded', async () => {
+  test('an untouched chunk is copied, and only those with updates are encoded', async () => {
     const store = await open();
     await store.insertBatch(batchOf(0, 40_960, 1));
     expect(await mergedChunks(store)).toEqual({ copied: 0, encoded: 5 });
@@ -103,7 +103,7 @@ describe.each([
     await store.close();
   });
 
-  test('ascending ids rewrite the last chunk only', async () => {
+  test('ascending ids rewrite only the last chunk', async () => {
     const store = await open();
     await store.insertBatch(batchOf(0, 41_000, 1));
     await store.merge();
@@ -116,7 +116,7 @@ describe.each([
     await store.close();
   });
 
-  test('deletes down to nothing, and from nothing again', async () => {
+  test('deletes reach an empty store, and puts refill it', async () => {
     const store = await open();
     await store.insertBatch(batchOf(0, 20_000, 1));
     await store.merge();
@@ -129,7 +129,7 @@ describe.each([
     await store.close();
   });
 
-  test('small chunks are coalesced with the ones behind them', async () => {
+  test('small chunks are combined with the next ones', async () => {
     const store = await open();
     await store.insertBatch(batchOf(0, 40_960, 1));
     await store.merge();
@@ -143,7 +143,7 @@ describe.each([
   });
 });
 
-test('all records are right after each of many merges, and after reopening', async () => {
+test('all records are correct after each of many merges, and after a reopen', async () => {
   const directory = await temporaryDirectory();
   const model = new Map<bigint, bigint>();
   let state = 1;
@@ -179,7 +179,7 @@ test('all records are right after each of many merges, and after reopening', asy
   await again.close();
 });
 
-test('a view taken before a merge stays right while it runs and after it', async () => {
+test('a view taken before a merge stays correct during and after it', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory, NO_MERGES);
   await store.insertBatch(batchOf(0, 30_000, 1));
@@ -219,7 +219,7 @@ test('a view taken before a merge stays right while it runs and after it', async
   await store.close();
 });
 
-test('writes during a merge are acknowledged, kept, and part of the next one', async () => {
+test('writes during a merge are acknowledged, kept, and part of the next merge', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory, NO_MERGES);
   await store.insertBatch(batchOf(0, 100_000, 1));
@@ -240,7 +240,7 @@ test('writes during a merge are acknowledged, kept, and part of the next one', a
 });
 
 describe('one merge at a time', () => {
-  test('merge() while one runs takes in what came since, in the order of the calls', async () => {
+  test('merge() during a merge includes later batches, in the order of the calls', async () => {
     const order: string[] = [];
     const later: Promise<unknown>[] = [];
     const fs = new CrashFs({
@@ -280,7 +280,7 @@ describe('one merge at a time', () => {
   });
 });
 
-test('a merge starts by itself when the logs hold more than the snapshot', async () => {
+test('a merge starts automatically when the logs are larger than the snapshot', async () => {
   const fs = new CrashFs({ trace: false });
   const store = await openOn(fs, '/s', { mergeBytes: 64 * 1024 });
   const sizes: number[] = [];
@@ -290,13 +290,13 @@ test('a merge starts by itself when the logs hold more than the snapshot', async
     await turn();
   }
   expect(sizes.length).toBeGreaterThan(1);
-  // Each one waits until the logs outgrow what the last one wrote.
+  // Each merge starts when the logs outgrow the last snapshot.
   expect(sizes.length).toBeLessThan(7);
   expect(store.stats().merges.completed).toBe(sizes.length);
   await store.close();
 });
 
-test('more than 64 logs are merged, however small they are', async () => {
+test('more than 64 logs are merged, however small', async () => {
   const fs = new CrashFs({ trace: false });
   let merged = 0;
   for (let i = 0; i < 66; i++) {
@@ -315,7 +315,7 @@ test('more than 64 logs are merged, however small they are', async () => {
 });
 
 describe('close during a merge', () => {
-  test('at any moment: merge() says so, no temporary file stays, nothing is lost', async () => {
+  test('at any moment makes merge() reject, leaves no temporary file, and loses nothing', async () => {
     let completed = 0;
     let refused = 0;
     for (let turns = 0; completed < 3 && turns < 5000; turns += 1 + (turns >> 3)) {
@@ -350,7 +350,7 @@ describe('close during a merge', () => {
     expect([completed, refused > 10]).toEqual([3, true]);
   });
 
-  test('with threads: the directory can be opened at once', async () => {
+  test('with threads lets the directory be opened at once', async () => {
     const directory = await temporaryDirectory();
     for (let round = 1; round <= 5; round++) {
       const store = await MetadataStore.open(directory, NO_MERGES);
@@ -366,7 +366,7 @@ describe('close during a merge', () => {
     await again.close();
   });
 
-  test('the end of the process in the middle of a merge: the temporary file goes, nothing is lost', async () => {
+  test('an exit of the process during a merge loses nothing, and the temporary file is removed later', async () => {
     const directory = await temporaryDirectory();
     const hook = new URL('../support/register-typescript.mjs', import.meta.url).href;
     const source = `
@@ -393,7 +393,7 @@ describe('close during a merge', () => {
 });
 
 describe('a merge that fails', () => {
-  test('for lack of space: seen in stats and as an event, tried again, nothing lost', async () => {
+  test('for lack of space is reported by stats and an event and retried, and nothing is lost', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const fs = new CrashFs({ trace: false });
     const store = await openOn(fs, '/s', NO_MERGES);
@@ -423,7 +423,7 @@ describe('a merge that fails', () => {
     await again.close();
   });
 
-  test('is tried again by itself after a while', async () => {
+  test('is retried automatically after a while', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const fs = new CrashFs({ trace: false });
     const store = await openOn(fs, '/s', { mergeBytes: 1 });
@@ -451,7 +451,7 @@ describe('a merge that fails', () => {
     ['syncDirectory', 'EIO', /./],
     ['unlink', 'EIO', /./],
   ] as const)(
-    '%s %s at each call: records stay right, here and after a crash',
+    'by %s %s at each call keeps all records correct, here and after a crash',
     async (call, error, path) => {
       let failed = 0;
       for (let nth = 1; nth < 60; nth++) {
@@ -484,7 +484,7 @@ describe('a merge that fails', () => {
     },
   );
 
-  test('a rename or a sync of the directory that failed poisons the store', async () => {
+  test('in a rename or a directory sync poisons the store', async () => {
     for (const call of ['rename', 'syncDirectory'] as const) {
       for (const takesEffect of call === 'rename' ? [true, false] : [false]) {
         const fs = new CrashFs({ trace: false });
@@ -525,7 +525,7 @@ describe('a merge that fails', () => {
   });
 });
 
-describe('damage met by a merge', () => {
+describe('damage found by a merge', () => {
   async function storeWithClosedLog(): Promise<{ fs: CrashFs; store: MetadataStore }> {
     const fs = new CrashFs({ trace: false });
     const first = await openOn(fs, '/s', NO_MERGES);
@@ -542,7 +542,7 @@ describe('damage met by a merge', () => {
     ['a chunk that the logs touch', snapshotName(1), 200],
     ['the index of the snapshot', snapshotName(1), -70],
   ] as const)(
-    '%s: merging stops, every file stays, and it says so',
+    '%s: merging stops, every file stays, and the damage is reported',
     async (_what, name, offset) => {
       const { fs, store } = await storeWithClosedLog();
       const failures: Error[] = [];
@@ -564,7 +564,7 @@ describe('damage met by a merge', () => {
         expect(fs.files().get(`/s/${kept}`)).toEqual(before.get(`/s/${kept}`));
       }
       expect(namesIn(fs).filter((one) => one.endsWith('.tmp'))).toEqual([]);
-      // Memory is right, and writes go on: they are durable in their own log.
+      // Memory is correct, and writes continue: they are durable in a separate log.
       expect([store.get(5)?.value, store.get(9000)?.value]).toEqual([5n, 7n]);
       await store.insertBatch(batchOf(20_000, 20_001, 1));
       await store.close();
@@ -574,7 +574,7 @@ describe('damage met by a merge', () => {
     },
   );
 
-  test('a log that holds less than what was acknowledged is damage', async () => {
+  test('a log that has less than was acknowledged is damage', async () => {
     const { fs, store } = await storeWithClosedLog();
     const file = await fs.open(`/s/${logName(2)}`, 'r+');
     const { sizeBytes } = await file.stat();
@@ -591,7 +591,7 @@ describe('damage met by a merge', () => {
 describe('while merges do not complete', () => {
   const LIMIT = { logLimitBytes: 1024 * 1024, mergeBytes: 1024 * 1024 };
 
-  /** Settles what is pending, without a clock. */
+  /** The outcome of a promise after pending work, without a clock. */
   async function outcomeNow(promise: Promise<unknown>): Promise<string> {
     let outcome = 'pending';
     promise.then(
@@ -602,7 +602,7 @@ describe('while merges do not complete', () => {
     return outcome;
   }
 
-  test('writes slow down past the limit, are rejected past twice of it, and go on after a merge', async () => {
+  test('writes are delayed beyond the limit, rejected beyond twice the limit, and continue after a merge', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const fs = new CrashFs({ trace: false });
     const store = await openOn(fs, '/s', LIMIT);

@@ -24,7 +24,7 @@ function updateOf(key: number): Update {
   return { type: 'put', key: BigInt(key), value: BigInt(key + 1), data: new Uint8Array(8) };
 }
 
-/** Writes the keys, each in a batch of its own, with rotations and a merge between them. */
+/** Writes each key in a separate batch, with rotations and a merge between them. */
 async function write(store: MetadataStore, keys: readonly number[]): Promise<void> {
   for (const [i, key] of keys.entries()) {
     await store.insertBatch([updateOf(key)]);
@@ -41,7 +41,7 @@ async function keysIn(directory: string): Promise<number[]> {
   }
 }
 
-/** What of this process's descriptors leads at or below `path`. */
+/** The descriptors of this process at or below `path`. */
 function descriptorsIn(path: string): string[] {
   return readdirSync('/proc/self/fd').flatMap((number) => {
     try {
@@ -63,7 +63,7 @@ async function room(): Promise<{ readonly home: string; readonly directory: stri
 const FIRST = [1, 2, 3];
 const LATER = [4, 5, 6, 7];
 
-describe.runIf(isLinux)('while the store is open, its directory goes on working', () => {
+describe.runIf(isLinux)('the directory of an open store keeps working', () => {
   test('when it is renamed', async () => {
     const { home, directory } = await room();
     const store = await MetadataStore.open(directory);
@@ -93,7 +93,7 @@ describe.runIf(isLinux)('while the store is open, its directory goes on working'
   });
 
   test.each(['the last name of its path', 'a name above it'])(
-    'when %s is a symbolic link that is switched',
+    'when %s is a symbolic link that is replaced',
     async (where) => {
       const { home } = await room();
       for (const side of ['a', 'b']) await mkdir(join(home, side, 'store'), { recursive: true });
@@ -140,7 +140,7 @@ describe.runIf(isLinux)('while the store is open, its directory goes on working'
     expect(await keysIn(join(home, 'moved'))).toEqual([1, 2]);
   });
 
-  test('and a backup follows it, while the target goes where its path led at first', async () => {
+  test('and a backup follows it, while the target is resolved at the start', async () => {
     const { home, directory } = await room();
     await mkdir(join(home, 'backups'));
     const store = await MetadataStore.open(directory);
@@ -164,7 +164,7 @@ describe.runIf(isLinux)('while the store is open, its directory goes on working'
   });
 });
 
-/** Node 20 has the model as an experiment, later versions without. */
+/** Experimental in Node 20, stable in later versions. */
 const PERMISSION = process.allowedNodeEnvironmentFlags.has('--permission')
   ? '--permission'
   : '--experimental-permission';
@@ -207,7 +207,7 @@ function canMount(): boolean {
 }
 
 test.runIf(isLinux && process.getuid?.() === 0 && canMount())(
-  'another file system that is mounted over the directory does not get its names',
+  'another file system mounted over the directory gets none of its names',
   async () => {
     const { home, directory } = await room();
     await mkdir(join(home, 'over'));
@@ -226,20 +226,23 @@ test.runIf(isLinux && process.getuid?.() === 0 && canMount())(
   },
 );
 
-test.runIf(isLinux)('a relative path is of the working directory at the open', async () => {
-  const { home, directory } = await room();
-  const before = process.cwd();
-  const chdir = vi.spyOn(process, 'cwd').mockReturnValue(home);
-  const store = await MetadataStore.open('store');
-  chdir.mockReturnValue(before);
-  await write(store, FIRST);
-  await store.close();
-  chdir.mockRestore();
-  expect(await keysIn(directory)).toEqual(FIRST);
-});
+test.runIf(isLinux)(
+  'a relative path is resolved in the working directory at the open',
+  async () => {
+    const { home, directory } = await room();
+    const before = process.cwd();
+    const chdir = vi.spyOn(process, 'cwd').mockReturnValue(home);
+    const store = await MetadataStore.open('store');
+    chdir.mockReturnValue(before);
+    await write(store, FIRST);
+    await store.close();
+    chdir.mockRestore();
+    expect(await keysIn(directory)).toEqual(FIRST);
+  },
+);
 
-describe.runIf(isLinux)('a directory that was removed', () => {
-  test('refuses what needs a new name, before it is acknowledged', async () => {
+describe.runIf(isLinux)('a removed directory', () => {
+  test('refuses calls that need a new name before an acknowledgement', async () => {
     const { directory } = await room();
     const store = await MetadataStore.open(directory);
     const poisoned = new Promise((resolve) => store.once('poisoned', resolve));
@@ -257,11 +260,11 @@ describe.runIf(isLinux)('a directory that was removed', () => {
   });
 });
 
-describe('without paths of descriptors', () => {
+describe('without descriptor paths', () => {
   const environment = simulatedEnvironment(new NodeFileSystem('by-path'));
   const open = (directory: string): Promise<MetadataStore> => openStoreIn(environment, directory);
 
-  test('a store works as any other', async () => {
+  test('a store works like any other', async () => {
     const { directory } = await room();
     const store = await open(directory);
     await write(store, [...FIRST, ...LATER]);
@@ -293,13 +296,13 @@ describe('without paths of descriptors', () => {
       expect(refusal).toBeInstanceOf(DirectoryLostError);
       await store.close().catch(() => undefined);
       if (how === 'replaced') expect(await readdir(directory)).toEqual([]);
-      // The write went into the log by its descriptor, and was not acknowledged.
+      // The write went into the log through its descriptor and was not acknowledged.
       expect(await keysIn(join(home, 'moved'))).toEqual([...FIRST, ...acknowledged, ...unknown]);
     },
   );
 });
 
-test.runIf(isLinux)('no descriptor is left, whatever became of the open', async () => {
+test.runIf(isLinux)('an open leaves no descriptor after success or failure', async () => {
   const { home, directory } = await room();
   for (let round = 0; round < 3; round++) {
     const store = await MetadataStore.open(directory);

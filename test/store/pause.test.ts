@@ -13,7 +13,7 @@ const subject = await makeSubject();
 const foreign = await makeSubject({ storeId: new Uint8Array(16).fill(0x77) });
 const SMALL = { mergeBytes: 1 << 30 };
 
-/** What happens between the beginning and the end of the next call that `at` matches. */
+/** Runs between the start and the end of the next call that `at` matches. */
 let meanwhile: { readonly at: RegExp; readonly run: () => unknown } | undefined;
 let fs: CrashFs;
 
@@ -46,7 +46,7 @@ async function openWithBatch(): Promise<MetadataStore> {
   return store;
 }
 
-/** The lease goes stale, and another host opens, writes and closes. */
+/** The lease becomes stale, and another host opens, writes and closes. */
 async function visit(key: number): Promise<void> {
   fs.leases.expire(LEASE);
   const other = await openElsewhere(fs, '/s', SMALL);
@@ -54,7 +54,7 @@ async function visit(key: number): Promise<void> {
   await other.close();
 }
 
-/** Two logs under each other's name, beside one of another store. */
+/** Two logs under each other's names, and one of another store. */
 function salvageable(): CrashFs {
   const files = new Map(subject.files);
   const [four, five] = [logName(4), logName(5)];
@@ -68,7 +68,7 @@ function callsOf(kind: string): number {
   return fs.trace.filter((call) => call.kind === kind).length;
 }
 
-describe('a pause in which nobody else has the store', () => {
+describe('a pause in which nobody else uses the store', () => {
   test('before a batch: it is written when the lease is ours again', async () => {
     const store = await openWithBatch();
     fs.leases.expire(LEASE);
@@ -124,7 +124,7 @@ describe('a pause in which nobody else has the store', () => {
     expect(await keysAfter()).toEqual([1, 2]);
   });
 
-  test('with deferred batches: they are synced, and shown, when the lease is ours again', async () => {
+  test('with deferred batches: they are synced and shown when the lease is ours again', async () => {
     const store = await openWithBatch();
     await store.insertBatch(put(2), { durability: 'deferred' });
     const before = fs.trace.length;
@@ -151,7 +151,7 @@ describe('a pause in which nobody else has the store', () => {
     await store.close();
   });
 
-  test('with nothing to write: the timer finds out', async () => {
+  test('with nothing to write: the timer detects it', async () => {
     const store = await openWithBatch();
     fs.leases.expire(LEASE);
     fs.leases.wake(LEASE);
@@ -161,7 +161,7 @@ describe('a pause in which nobody else has the store', () => {
     expect(await keysAfter()).toEqual([1, 2]);
   });
 
-  test('at any call of a life with merges: nothing is lost, nothing is refused', async () => {
+  test('at any call of a run with merges: nothing is lost and nothing refused', async () => {
     let calls = 0;
     for (let nth = 1; nth === 1 || nth <= calls; nth += 3) {
       let call = 0;
@@ -182,7 +182,7 @@ describe('a pause in which nobody else has the store', () => {
   });
 });
 
-describe('a pause in which another host has had the store', () => {
+describe('a pause in which another host used the store', () => {
   async function expectFenced(promise: Promise<unknown>, outcome: string): Promise<void> {
     const error: unknown = await promise.then(
       () => undefined,
@@ -192,7 +192,7 @@ describe('a pause in which another host has had the store', () => {
     expect(error).toMatchObject({ outcome });
   }
 
-  test('before a batch: it is refused, and what was written elsewhere stays', async () => {
+  test("before a batch: it is refused, and the other host's batch stays", async () => {
     const store = await openWithBatch();
     await visit(100);
     await expectFenced(store.insertBatch(put(2)), 'not-applied');
@@ -201,7 +201,7 @@ describe('a pause in which another host has had the store', () => {
     expect(await keysAfter()).toEqual([1, 100]);
   });
 
-  test('during the write of a group: what became of it is unknown', async () => {
+  test('during the write of a group: its outcome is unknown', async () => {
     const store = await openWithBatch();
     meanwhile = { at: /^write .*log_0000000000000001$/, run: () => visit(100) };
     await expectFenced(store.insertBatch(put(2)), 'unknown');
@@ -210,7 +210,7 @@ describe('a pause in which another host has had the store', () => {
     expect(await keysAfter()).toEqual(expect.arrayContaining([1, 100]));
   });
 
-  test('during a merge: nothing of what is there now is renamed or removed', async () => {
+  test('during a merge: no current file is renamed or removed', async () => {
     const store = await openWithBatch();
     meanwhile = { at: /^write .*\.tmp/, run: () => visit(100) };
     await expect(store.merge()).rejects.toMatchObject({ code: 'LODESTORE_FENCED' });
@@ -219,7 +219,7 @@ describe('a pause in which another host has had the store', () => {
     expect(await keysAfter()).toEqual([1, 100]);
   });
 
-  test('a deferred batch is shown to no follower', async () => {
+  test('a deferred batch is not shown to a follower', async () => {
     const store = await openWithBatch();
     await store.insertBatch(put(2), { durability: 'deferred' });
     await visit(100);
@@ -228,7 +228,7 @@ describe('a pause in which another host has had the store', () => {
     expect(await keysAfter()).toEqual(expect.arrayContaining([1, 100]));
   });
 
-  test('without a prepared log: no log is made in the directory of the other host', async () => {
+  test("without a prepared log: no log is created in the other host's directory", async () => {
     fs.faults.add({ call: 'open', error: 'EMFILE', path: '/s/log_0000000000000002' });
     const store = await openWithBatch();
     await visit(100);
@@ -251,7 +251,7 @@ describe('a pause in which another host has had the store', () => {
     await other.close();
   });
 
-  test('while opening: the open is refused', async () => {
+  test('during an open: the open is refused', async () => {
     await (await openWithBatch()).close();
     meanwhile = { at: /^read .*log_/, run: () => visit(100) };
     await expect(openOn(fs, '/s')).rejects.toBeInstanceOf(FencedError);
@@ -259,7 +259,7 @@ describe('a pause in which another host has had the store', () => {
   });
 });
 
-/** Each alone would give another host away, should the other two not. */
+/** Each difference alone reveals another host, even if the other two are missing. */
 describe('a lease that is ours again, but', () => {
   const REASONS: readonly (readonly [string, RegExp, () => unknown])[] = [
     [
@@ -309,7 +309,7 @@ describe('a lease that is ours again, but', () => {
 
   test.each(REASONS)('%s: fenced', async (_, message, harm) => {
     const store = await openWithBatch();
-    // The log behind the live one is prepared in the background.
+    // The log after the live one is prepared in the background.
     await new Promise((resume) => setImmediate(resume));
     await harm();
     fs.leases.expire(LEASE);

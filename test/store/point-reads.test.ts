@@ -23,14 +23,14 @@ async function openLayers(): Promise<MetadataStore> {
   return store;
 }
 
-/** `key` bytes, each of them the key. */
+/** An array of `key` bytes with the value `key`. */
 function of(key: number): Uint8Array {
   return new Uint8Array(key).fill(key);
 }
 
 const MOST = 2n ** 64n - 1n;
 
-test('valueOf and getInto read what get reads, in every layer', async () => {
+test('valueOf and getInto agree with get in every layer', async () => {
   const store = await openLayers();
   const target = new Uint8Array(8);
   for (const key of [0n, 1n, 2n, 3n, 4n, 5n, 6n, MOST]) {
@@ -46,7 +46,7 @@ test('valueOf and getInto read what get reads, in every layer', async () => {
   await store.close();
 });
 
-test('getInto copies nothing that does not fit', async () => {
+test('getInto copies nothing if the data do not fit', async () => {
   const store = await openLayers();
   const target = new Uint8Array(8).fill(0xee);
   expect(() => store.getInto(5, target, 4)).toThrow(
@@ -73,7 +73,7 @@ test('getMany and hasMany answer for each key in its place', async () => {
   const into = new BigUint64Array(7);
   expect(store.getMany(keys, { into })).toBe(into);
   expect(into).toEqual(expected);
-  // A part of a larger buffer, and the keys' own place.
+  // A part of a larger buffer, and the keys' own array.
   const inPlace = new BigUint64Array([9n, ...keys]).subarray(1);
   expect(store.getMany(inPlace, { into: inPlace })).toEqual(expected);
   expect(store.getMany(new BigUint64Array(0))).toEqual(new BigUint64Array(0));
@@ -100,7 +100,7 @@ test('wrong arguments are named', async () => {
   expect(() => store.getMany(keys)).toThrow(/closed/);
 });
 
-test('a batch resolves to its sequence, an empty one to that of the batch before it', async () => {
+test('a batch resolves to its sequence, and an empty one to the preceding sequence', async () => {
   const store = await openOn(new CrashFs(), '/s');
   expect(await store.insertBatch([])).toEqual({ sequence: 0n });
   const inserted = await Promise.all([
@@ -123,7 +123,7 @@ test('a batch resolves to its sequence, an empty one to that of the batch before
   await store.close();
 });
 
-test('put and delete refuse what they do not know, and write nothing', async () => {
+test('put and delete refuse unknown options and write nothing', async () => {
   const store = await openOn(new CrashFs(), '/s');
   const refused: [Promise<unknown>, RegExp][] = [
     [

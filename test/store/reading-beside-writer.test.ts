@@ -47,7 +47,9 @@ async function filmWriter(): Promise<Film> {
 
 const SIGNAL = new AbortController().signal;
 
-/** Everything that reads a directory; each resolves to the number of batches that it found. */
+/**
+ * Everything that reads a directory. Each reader resolves to the number of batches that it found.
+ */
 const READERS: Record<string, (fs: FileSystem) => Promise<bigint>> = {
   'a read-only open': async (fs) => {
     const store = await openOn(fs, '/s', { readOnly: true });
@@ -80,7 +82,7 @@ const READERS: Record<string, (fs: FileSystem) => Promise<bigint>> = {
   },
 };
 
-/** A directory that changes at each reading is given up, with an error that says so. */
+/** Allows the error for a directory that changes at each reading. */
 async function unlessBusy(reading: Promise<bigint>): Promise<bigint | undefined> {
   try {
     return await reading;
@@ -114,11 +116,11 @@ test.each(Object.keys(READERS))(
       expect(found).toBeGreaterThanOrEqual(still[momentOf(0)]!);
       expect(found).toBeLessThanOrEqual(still[end]!);
     };
-    // The writer gets on to its end, between any two calls of the reader.
+    // The writer runs to its end between any two calls of the reader.
     for (let begin = 0; begin < last; begin++) {
       for (let call = 1; call < calls; call++) await check((one) => (one < call ? begin : last));
     }
-    // The writer gets on again and again.
+    // The writer makes some progress between calls.
     const random = (below: number): number => words() % below;
     for (let run = 0; run < 100; run++) {
       const moments = [random(last)];

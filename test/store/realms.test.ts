@@ -9,7 +9,7 @@ function inRealm(code: string): unknown {
   return vm.runInContext(code, realm);
 }
 
-test('bytes, arrays and signals of another realm are as good as our own', async () => {
+test('bytes, arrays and signals of another realm are accepted', async () => {
   const store = await openOn(new CrashFs(), '/s');
   const data = inRealm('new Uint8Array([1, 2, 3])') as Uint8Array;
   await store.insertBatch([{ type: 'put', key: 1, value: 1, data }]);
@@ -25,7 +25,7 @@ test('bytes, arrays and signals of another realm are as good as our own', async 
   await store.close();
 });
 
-test('what is not bytes is refused, whatever realm it is of', () => {
+test('values that are not bytes are refused in any realm', () => {
   for (const data of [
     'new Uint16Array(3)',
     'new ArrayBuffer(3)',
@@ -36,7 +36,7 @@ test('what is not bytes is refused, whatever realm it is of', () => {
     );
 });
 
-test('a WriteBatch of a second copy of the package is taken as it is at the call', async () => {
+test('a WriteBatch of a second copy of the package is read at the call', async () => {
   vi.resetModules();
   const copy = await import('../../src/index.ts');
   expect(copy.WriteBatch).not.toBe(WriteBatch);

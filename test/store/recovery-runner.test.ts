@@ -11,7 +11,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const THREADS = 3;
 
-/** How many jobs run at a time when a directory is opened whose only log has this size. */
+/** The number of concurrent jobs when a directory is opened whose only log has this size. */
 async function parallelismFor(logBytes: number, threads: number = THREADS): Promise<number> {
   const directory = await temporaryDirectory();
   const path = join(directory, logName(1));
@@ -28,24 +28,24 @@ async function parallelismFor(logBytes: number, threads: number = THREADS): Prom
   return runner.parallelism;
 }
 
-/** What this thread does alone. */
+/** The bytes that this thread handles alone. */
 let inlineBytes = 24 * 1024 * 1024;
 
 const LARGE_BYTES = 64 * 1024 * 1024;
 
-test('this thread takes part, and does all that is little', async () => {
+test('this thread takes part and handles small logs alone', async () => {
   expect(await parallelismFor(LARGE_BYTES)).toBe(THREADS);
   expect(await parallelismFor(LARGE_BYTES, 2)).toBe(2);
   expect(await parallelismFor(LARGE_BYTES, 1)).toBe(1);
   expect(await parallelismFor(LARGE_BYTES / 16)).toBe(1);
 });
 
-test('beside a store that is open, this thread leaves the work to others', async () => {
+test('this thread leaves the work to others while a store is open', async () => {
   inlineBytes = 256 * 1024;
   const one = await MetadataStore.open(await temporaryDirectory());
   const other = await MetadataStore.open(await temporaryDirectory());
   expect(await parallelismFor(LARGE_BYTES)).toBe(THREADS - 1);
-  // One thread is enough for little, and this one for next to nothing.
+  // One thread is enough for little work, and this thread for very little.
   expect(await parallelismFor(LARGE_BYTES / 16)).toBe(1);
   expect(await parallelismFor(1_000)).toBe(1);
   expect(await parallelismFor(LARGE_BYTES, 1)).toBe(1);

@@ -14,10 +14,10 @@ const CHILD = fileURLToPath(new URL('../support/memory-child.ts', import.meta.ur
 const HOOK = new URL('../support/register-typescript.mjs', import.meta.url).href;
 const KEYS = 500;
 const DATA_BYTES: number = 16 * 1024;
-/** Rows in the logs. What lives of them is 8 MiB. */
+/** Bytes of rows in the logs. 8 MiB of them are live. */
 const LOGGED_BYTES: number = 512 * MIB;
 const SESSIONS = 2;
-/** Beside what the same process needs for nothing. */
+/** Limit in addition to an idle process. */
 const BOUND_BYTES: number = 320 * MIB;
 
 interface Outcome {
@@ -36,7 +36,9 @@ async function runChild(
   return JSON.parse(stdout) as Outcome;
 }
 
-/** A closed store whose keys were overwritten in turn, with data that hardly take room on disk. */
+/**
+ * A closed store whose keys were overwritten in turn, with data that compress to almost nothing.
+ */
 async function hotStore(): Promise<string> {
   const directory = join(await temporaryDirectory(), 's');
   const perBatch = (4 * MIB) / DATA_BYTES;
@@ -57,7 +59,7 @@ async function hotStore(): Promise<string> {
 }
 
 test.skipIf(process.platform !== 'linux')(
-  'logs of hot keys are read in memory for what lives, in a control group of 448 MiB where one can be made',
+  'logs of hot keys are replayed in memory for live rows, in a control group of 448 MiB if available',
   async (context) => {
     const group = makeMemoryGroup(448 * MIB);
     if (typeof group === 'string') await context.annotate(`without a group: ${group}`);

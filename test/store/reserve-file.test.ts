@@ -19,7 +19,7 @@ const OPTIONS: OpenOptions = { reserveFileBytes: 2 * MIB, mergeBytes: 64 * MIB }
 
 const word = randomWords(11);
 
-/** A batch of records whose data does not compress. */
+/** A batch of records with incompressible data. */
 function puts(key: number, count = 10): Update[] {
   return Array.from({ length: count }, (_, at) => {
     const words = Uint32Array.from({ length: 1_000 }, word);
@@ -48,7 +48,7 @@ async function outcome(promise: Promise<unknown>): Promise<string> {
   );
 }
 
-/** Begins to write a snapshot no sooner than `held` resolves. */
+/** Delays the write of snapshots until `held` resolves. */
 function holdingSnapshots(fs: CrashFs, held: Promise<void>): FileSystem {
   const open: FileSystem['open'] = async (path, mode) => {
     if (path.endsWith('1.tmp') && mode === 'wx') await held;
@@ -77,14 +77,12 @@ async function openWith(
   return { store, events };
 }
 
-/**
- * What goes on in the background of a simulated store is done after some turns of the event loop.
- */
+/** The background work of a simulated store is done after some turns of the event loop. */
 async function turns(): Promise<void> {
   for (let i = 0; i < 20; i++) await new Promise(setImmediate);
 }
 
-/** Writes until the log needs room that is not there. The number of records. */
+/** Writes until the log lacks space. Returns the number of records. */
 async function fill(store: MetadataStore): Promise<number> {
   for (let key = 0; ; key += 10) {
     if ((await outcome(store.insertBatch(puts(key)))) !== 'applied') return key;
@@ -92,7 +90,7 @@ async function fill(store: MetadataStore): Promise<number> {
   }
 }
 
-test('the reserve is made in the background, kept over a reopening, and is none of the foreign names', async () => {
+test('the reserve is made in the background, kept across reopens, and not a foreign name', async () => {
   const fs = new CrashFs({ capacityBytes: 64 * MIB });
   const { store } = await openWith(fs);
   expect(store.stats().space.reserveFile).toBe('kept');
@@ -115,14 +113,14 @@ test('the reserve is made in the background, kept over a reopening, and is none 
   await without.store.close();
 });
 
-test('on a full disk deletes are written in the room of the reserve, and puts go on when there is room', async () => {
+test("on a full disk, deletes use the reserve's space, and puts continue when there is space", async () => {
   const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
   const { store, events } = await openWith(fs);
   await takeAllBut(fs, MIB);
   const records = await fill(store);
-  // A put that finds no room leaves the reserve where it is: it is for what makes room.
+  // A put without space leaves the reserve, which is for deletes and merges.
   expect(store.stats().space).toMatchObject({ state: 'full', putBytes: 0, reserveFile: 'kept' });
-  // Nothing may be left of what was reserved ahead for the deletes to use.
+  // Nothing reserved ahead may be left for the deletes to use.
   const free = await fs.freeBytes('/');
   const more = await fs.open('/more', 'wx');
   await more.truncate(free);
@@ -146,7 +144,7 @@ test('on a full disk deletes are written in the room of the reserve, and puts go
   await again.close();
 });
 
-test('in one group the puts are refused and the deletes written; conditions are judged anew without them', async () => {
+test('in one group, puts are refused and deletes written, and conditions are judged again without the puts', async () => {
   const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
   const { store } = await openWith(fs);
   await store.insertBatch([{ type: 'put', key: 1, value: 10 }]);
@@ -162,7 +160,7 @@ test('in one group the puts are refused and the deletes written; conditions are 
   await store.close();
 });
 
-test('a merge for which the room is too small borrows the reserve and gives it back', async () => {
+test('a merge that lacks space borrows the reserve and gives it back', async () => {
   const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
   const { store, events } = await openWith(fs);
   await store.insertBatch(puts(0, 100));
@@ -182,7 +180,7 @@ test('a merge for which the room is too small borrows the reserve and gives it b
   await store.close();
 });
 
-test('while a merge has the reserve, puts are refused and do not have it made again', async () => {
+test('while a merge has the reserve, puts are refused and do not remake it', async () => {
   const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
   let goOn = (): void => undefined;
   const held = new Promise<void>((resolve) => (goOn = resolve));
@@ -190,7 +188,7 @@ test('while a merge has the reserve, puts are refused and do not have it made ag
   const { store } = await openWith(holdingSnapshots(fs, held), options);
   await store.insertBatch(puts(0, 200));
   await turns();
-  // The records, which do not compress, are what it will write.
+  // The records, which the merge writes uncompressed.
   const neededBytes = store.stats().logs.bytes;
   await takeAllBut(fs, neededBytes - 100 * KIB);
   const merge = store.merge();
@@ -206,7 +204,7 @@ test('while a merge has the reserve, puts are refused and do not have it made ag
   await store.close();
 });
 
-test('a merge that the reserve would not help leaves it where it is', async () => {
+test('a merge leaves the reserve if it would not help', async () => {
   const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
   const { store } = await openWith(fs);
   await store.insertBatch(puts(0, 800));
@@ -217,7 +215,7 @@ test('a merge that the reserve would not help leaves it where it is', async () =
   await store.close();
 });
 
-test('without room for it there is no reserve, and puts are taken as without the option', async () => {
+test('without space for it there is no reserve, and puts are accepted as without the option', async () => {
   const fs = new CrashFs({ trace: false, capacityBytes: 4 * MIB });
   const { store } = await openWith(fs);
   expect(store.stats().space.reserveFile).toBe('absent');
@@ -225,7 +223,7 @@ test('without room for it there is no reserve, and puts are taken as without the
   await store.close();
 });
 
-test('an open without the option has removed the reserve of an earlier one, if it can', async () => {
+test('an open without the option removes the reserve of an earlier one if it can', async () => {
   for (const isStuck of [false, true]) {
     const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
     const { store } = await openWith(fs);
@@ -240,7 +238,7 @@ test('an open without the option has removed the reserve of an earlier one, if i
   }
 });
 
-test('no failure of the reserve is a failure of the store', async () => {
+test('a failure of the reserve is not a failure of the store', async () => {
   for (const call of ['write', 'dataSync', 'open', 'close', 'stat', 'unlink'] as const) {
     const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
     fs.faults.add({ call, error: 'EIO', path: RESERVE, mode: 'sticky' });
@@ -251,7 +249,7 @@ test('no failure of the reserve is a failure of the store', async () => {
   }
 });
 
-test('a crash at any sync around giving up and making the reserve leaves every acknowledged batch', async () => {
+test('a crash at any sync while the reserve is released and remade keeps every acknowledged batch', async () => {
   const options = { ...OPTIONS, reserveFileBytes: 256 * KIB };
   const crashes: { fs: CrashFs; acknowledged: number }[] = [];
   let acknowledged = 0;
@@ -268,7 +266,7 @@ test('a crash at any sync around giving up and making the reserve leaves every a
   await store.insertBatch(puts(0, records));
   await turns();
   await takeAllBut(fs, 0);
-  // What is reserved ahead in the log is used up first.
+  // Space reserved ahead in the log is used up first.
   fs.faults.add({ call: 'write', error: 'ENOSPC', path: /log_0*1$/ });
   crashes.length = 0;
   for (let key = 0; key < 10; key++) {
@@ -290,7 +288,7 @@ test('a crash at any sync around giving up and making the reserve leaves every a
   await store.close();
 });
 
-test('where there is no room for the lease, the reserve gives it: deletes and a merge go on', async () => {
+test('without space for the lease, the reserve provides it, and deletes and a merge continue', async () => {
   const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
   const { store } = await openWith(fs);
   await store.insertBatch(puts(0, 100));
@@ -308,7 +306,7 @@ test('where there is no room for the lease, the reserve gives it: deletes and a 
   await again.store.merge();
   expect(again.store.stats().merges.completed).toBeGreaterThan(0);
   await again.store.close();
-  // The room of the reserve is not for puts after another opening either.
+  // The reserve's space is not available to puts after another open either.
   const third = await openWith(fs);
   expect(third.store.size).toBe(0);
   expect(third.store.stats().space.reserveFile).toBe('given-up');
@@ -319,7 +317,7 @@ test('where there is no room for the lease, the reserve gives it: deletes and a 
   await third.store.close();
 });
 
-test('without a reserve an open for which there is no room fails, and says so', async () => {
+test('an open without space and without a reserve fails and says so', async () => {
   const fs = new CrashFs({ trace: false });
   await (await openOn(fs, '/s')).close();
   fs.faults.add({ call: 'takeLease', error: 'ENOSPC' });
@@ -327,12 +325,12 @@ test('without a reserve an open for which there is no room fails, and says so', 
   await (await openOn(fs, '/s')).close();
 });
 
-test('where inodes are lacking, each file of the reserve gives one', async () => {
+test('without inodes, each file of the reserve provides one', async () => {
   const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
   const { store } = await openWith(fs);
   await store.insertBatch(puts(0));
   await store.close();
-  // One for the lease, one for the log that the delete goes into, one for the snapshot.
+  // One for the lease, one for the log of the delete, one for the snapshot.
   fs.faults.add({ call: 'takeLease', error: 'ENOSPC' });
   const again = await openOn(fs, '/s', OPTIONS);
   fs.faults.add({ call: 'open', error: 'ENOSPC', path: /log_0*2$/ });
@@ -343,7 +341,7 @@ test('where inodes are lacking, each file of the reserve gives one', async () =>
   await again.close();
 });
 
-test('a reserve without all of its files is not kept: puts wait until the last inode is there', async () => {
+test('an incomplete reserve is not kept: puts wait until the last inode is there', async () => {
   const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
   const { store } = await openWith(fs);
   await store.insertBatch(puts(0, 100));
@@ -351,7 +349,7 @@ test('a reserve without all of its files is not kept: puts wait until the last i
   const disk = new ScarceDisk(fs, 'inodes', Infinity);
   const again = await openWith(disk.fileSystem);
   await disk.fill();
-  // Each round gives files up and gets them back, but for two that somebody else has taken.
+  // Each round releases files and remakes them, except for two whose inodes others have taken.
   again.store.once('merged', () => disk.takeInodes(2));
   for (let key = 0; key < 20; key++) {
     expect(await outcome(again.store.insertBatch([{ type: 'del', key }]))).toBe('applied');
@@ -370,7 +368,7 @@ test('a reserve without all of its files is not kept: puts wait until the last i
   await again.store.close();
 });
 
-test('a lease that a process left behind is no reason to give the reserve up', async () => {
+test("the lease of a dead process does not cause the reserve's release", async () => {
   const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
   const { store } = await openWith(fs);
   await store.insertBatch(puts(0));

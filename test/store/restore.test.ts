@@ -19,7 +19,7 @@ import { nth } from '../support/nth.ts';
 import { flipByte, insertBatches, SMALL_LOGS } from '../support/store-directory.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-/** A backup of 100 batches in `backup`, of a store in `store`, in a directory of their own. */
+/** A backup of 100 batches in `backup`, of a store in `store`, in a new directory. */
 async function madeBackup(): Promise<{ base: string; backup: string; target: string }> {
   const base = await temporaryDirectory();
   const store = await MetadataStore.open(join(base, 'store'), SMALL_LOGS);
@@ -37,7 +37,7 @@ function filesOf(backup: string): string[] {
 }
 
 describe('a restored store', () => {
-  test('is a store of its own: it shares no file, takes writes, merges, and is backed up in its turn', async () => {
+  test('is independent: it shares no file, accepts writes, merges, and can be backed up', async () => {
     const { base, backup, target } = await madeBackup();
     const before = await recordsIn(backup);
     const inodes = new Set(inodesIn(backup).values());
@@ -60,11 +60,11 @@ describe('a restored store', () => {
     await restoreBackup(backup, join(base, 'again'));
   });
 
-  test('takes only what the backup lists', async () => {
+  test('has only the files that the backup lists', async () => {
     const { backup, target } = await madeBackup();
     const before = await recordsIn(backup);
     writeFileSync(join(backup, 'note.txt'), 'mine');
-    // Somebody has opened the backup as a store: it has logs of its own by now.
+    // The backup was opened as a store and has logs of its own.
     const store = await MetadataStore.open(backup, SMALL_LOGS);
     await insertBatches(store, 200, 201);
     await store.close();
@@ -73,7 +73,7 @@ describe('a restored store', () => {
     expect(await recordsIn(target)).toEqual(before);
   });
 
-  test('comes out of a backup that was copied elsewhere by other means', async () => {
+  test('can be made from a copy of a backup', async () => {
     const { base, backup, target } = await madeBackup();
     cpSync(backup, join(base, 'moved'), { recursive: true });
     const before = await recordsIn(backup);
@@ -84,7 +84,7 @@ describe('a restored store', () => {
 });
 
 describe('restore refuses', () => {
-  test('what is there, and leaves it', async () => {
+  test('an existing target and leaves it', async () => {
     const { base, backup, target } = await madeBackup();
     const store = join(base, 'store');
     const before = await recordsIn(store);
@@ -106,7 +106,7 @@ describe('restore refuses', () => {
     expect(readdirSync(base).sort()).toEqual(['backup', 'empty', 'restored', 'store']);
   });
 
-  test('every flipped bit, missing file and cut, and leaves nothing', async () => {
+  test('a backup with any flipped bit, missing file or truncation, and leaves nothing', async () => {
     const { base, backup, target } = await madeBackup();
     const failure = async (path: string): Promise<void> => {
       const error = await restoreBackup(backup, target).catch((reason: unknown) => reason);
@@ -135,7 +135,7 @@ describe('restore refuses', () => {
       damaged[offset] = damaged[offset]! ^ 1;
       writeFileSync(join(backup, 'BACKUP.json'), damaged);
       const error = await restoreBackup(backup, target).catch((reason: unknown) => reason);
-      // A blank between two fields may be another blank.
+      // A changed blank between two fields may have no effect.
       if (error instanceof CorruptionError) continue;
       expect(String.fromCodePoint(manifest[offset]!)).toMatch(/\s/);
       rmSync(target, { recursive: true });
@@ -151,8 +151,8 @@ describe('restore refuses', () => {
   });
 });
 
-describe('a restore that was killed before the store got its name', () => {
-  test('is finished by the next one of the same backup', async () => {
+describe('a restore that was killed before the store had its name', () => {
+  test('is finished by the next restore of the same backup', async () => {
     const { backup, target } = await madeBackup();
     await restoreBackup(backup, target);
     const inodes = inodesIn(target);
@@ -193,7 +193,7 @@ describe('a restore that was killed before the store got its name', () => {
     expect(existsSync(join(base, 'restored'))).toBe(false);
   });
 
-  test('is not touched while somebody has it open', async () => {
+  test('is not changed while it is open', async () => {
     const { backup, target } = await madeBackup();
     await restoreBackup(backup, target);
     renameSync(target, `${target}.partial`);
@@ -207,7 +207,7 @@ describe('a restore that was killed before the store got its name', () => {
   });
 });
 
-test('a target below the backup is refused: the backup is only read', async () => {
+test('a target inside the backup is refused, because the backup is only read', async () => {
   const { backup } = await madeBackup();
   const before = readdirSync(backup);
   for (const target of [join(backup, 'x'), join(backup, '..x', 'y')]) {
@@ -219,7 +219,7 @@ test('a target below the backup is refused: the backup is only read', async () =
   expect(readdirSync(backup)).toEqual(before);
 });
 
-test('giving up at any progress leaves nothing', async () => {
+test('an abort at any progress leaves nothing', async () => {
   const { base, backup, target } = await madeBackup();
   const steps: number[] = [];
   await restoreBackup(backup, join(base, 'whole'), {
@@ -258,7 +258,7 @@ describe('a manifest', () => {
     ],
   };
 
-  /** As somebody would who knows how the checksum is made. */
+  /** Forged with a valid checksum. */
   function forged(change: (body: Record<string, unknown>) => void): string {
     const { sha256: _, ...body } = JSON.parse(encodeManifest(manifest)) as Record<string, unknown>;
     change(body);
@@ -267,14 +267,14 @@ describe('a manifest', () => {
     return JSON.stringify({ ...body, sha256 });
   }
 
-  test('comes back as it was', () => {
+  test('is read as it was written', () => {
     expect(decodeManifest(encodeManifest(manifest), 'p')).toEqual(manifest);
     const counted = { ...manifest, records: 7, contentHash: undefined, previous: '/b' };
     expect(decodeManifest(encodeManifest(counted), 'p')).toEqual(counted);
   });
 
   test.each(['../../etc/passwd', '/etc/passwd', 'log_1', 'lodestore.lock', 'BACKUP.json', ''])(
-    'never leads to a file named %j',
+    'never refers to a file named %j',
     (name) => {
       const text = forged((body) => {
         body['files'] = [{ ...nth(manifest.files, 0), name }];
@@ -283,7 +283,7 @@ describe('a manifest', () => {
     },
   );
 
-  test('of a later version, or none at all', () => {
+  test('is refused in a later version or when missing', () => {
     const later = forged((body) => (body['version'] = 2));
     expect(() => decodeManifest(later, 'p')).toThrow(/version 2, which this version/);
     for (const text of ['', '{', 'null', '[]', '7', '{"format":"other"}']) {

@@ -51,7 +51,7 @@ describe('two snapshots', () => {
     dump = dumpOfStore(store);
     await store.close();
     files = new Map([...before, ...storeFiles(fs)]);
-    // Prepared, and empty.
+    // A prepared, empty log.
     files.delete(logName(5));
   });
 
@@ -62,7 +62,7 @@ describe('two snapshots', () => {
     ['everything', (all: Files) => withChange(all, NEWEST, (bytes) => bytes.fill(0x3c))],
     ['the end', (all: Files) => withChange(all, NEWEST, (bytes) => bytes.slice(0, 200))],
   ] as const)(
-    'the newest is damaged (%s), the older and its logs are there: nothing is lost',
+    'the newest is damaged (%s), and the older one and its logs are there: nothing is lost',
     async (_what, damage) => {
       const damaged = damage(files);
       expect(await strictError(damaged)).toBeInstanceOf(CorruptionError);
@@ -95,21 +95,18 @@ describe('two snapshots', () => {
     ],
     ['a log between is damaged', (all: Files) => withFlip(all, logName(3), 150)],
     ['the last log is torn', (all: Files) => withChange(all, logName(4), (b) => b.slice(0, 150))],
-    ['the older one is damaged too', (all: Files) => withFlip(all, OLDER, 190)],
-  ] as const)(
-    '%s: the older one is not taken in the place of the newest',
-    async (_what, damage) => {
-      const damaged = withFlip(damage(files), NEWEST, 190);
-      const store = await openOn(machineWith(damaged), '/s', { recovery: 'salvage' });
-      const [loss] = store.recovery.losses;
-      expect(loss).toMatchObject({ path: `/s/${NEWEST}`, firstKey: 0n, lastKey: 300n });
-      expect(store.size).toBe(0);
-      await store.close();
-    },
-  );
+    ['the older one is damaged, too', (all: Files) => withFlip(all, OLDER, 190)],
+  ] as const)('%s: the older one is not used instead of the newest', async (_what, damage) => {
+    const damaged = withFlip(damage(files), NEWEST, 190);
+    const store = await openOn(machineWith(damaged), '/s', { recovery: 'salvage' });
+    const [loss] = store.recovery.losses;
+    expect(loss).toMatchObject({ path: `/s/${NEWEST}`, firstKey: 0n, lastKey: 300n });
+    expect(store.size).toBe(0);
+    await store.close();
+  });
 });
 
-test('without any log a snapshot whose trailer is damaged keeps all its records', async () => {
+test('a snapshot without any log whose trailer is damaged keeps all its records', async () => {
   const fs = new CrashFs({ trace: false });
   const store = await openOn(fs, '/s');
   await store.insertBatch([put(1, 10), put(2, 20)]);
@@ -123,7 +120,7 @@ test('without any log a snapshot whose trailer is damaged keeps all its records'
   await salvaged.close();
 });
 
-/** Several files at once, each damaged where something acknowledged was. */
+/** Several files, each damaged in acknowledged data. */
 function severalDamages(): Files {
   const { groups, chunks } = subject;
   const [chunk, first, second] = [chunks[1], groups[1], groups[4]];
@@ -140,7 +137,7 @@ function severalSurvivors(): string {
   );
 }
 
-test('damage in several files: each loss by itself, each original once', async () => {
+test('damage in several files: each loss is reported and each original kept once', async () => {
   const damaged = severalDamages();
   const fs = machineWith(damaged);
   const store = await openOn(fs, '/s', { recovery: 'salvage' });
@@ -152,7 +149,7 @@ test('damage in several files: each loss by itself, each original once', async (
   await store.close();
 });
 
-test('what has been quarantined before is not written over', async () => {
+test('earlier quarantined files are not overwritten', async () => {
   const damaged = severalDamages();
   damaged.set(`quarantine/${SNAPSHOT}`, Uint8Array.of(1, 2, 3));
   const fs = machineWith(damaged);
@@ -164,7 +161,7 @@ test('what has been quarantined before is not written over', async () => {
   await store.close();
 });
 
-test('salvage of a directory without damage salvages nothing', async () => {
+test('a salvage of an undamaged directory changes nothing', async () => {
   const fs = machineWith(subject.files);
   const store = await openOn(fs, '/s', { recovery: 'salvage' });
   expect(store.recovery.losses).toEqual([]);
@@ -190,7 +187,7 @@ describe('a crash at any sync of a salvage', () => {
   }
 
   test.each(['posix', 'ordered', 'linked'] as const)(
-    'strict refuses or opens right, a second salvage completes, no original is lost (%s)',
+    'a strict open is refused or correct, a second salvage completes, and no original is lost (%s)',
     async (model) => {
       const crashed = await crashesOfSalvage(model);
       const originals = [...severalDamages()].filter(([, bytes]) => bytes.length > 0);
@@ -263,7 +260,7 @@ describe('a call that fails during a salvage', () => {
     },
   );
 
-  test('EIO while judging is no damage: nothing is moved', async () => {
+  test('EIO during the judgement is not damage, and nothing is moved', async () => {
     const fs = machineWith(severalDamages());
     fs.faults.add({ call: 'read', mode: 'sticky', error: 'EIO', path: `/s/${logName(6)}` });
     const error: unknown = await openOn(fs, '/s', { recovery: 'salvage' }).catch((e: unknown) => e);
@@ -297,7 +294,7 @@ describe("the ancestor's files", () => {
     await again.close();
   });
 
-  test('the frames behind a broken one are kept', async () => {
+  test('the frames after a broken one are kept', async () => {
     const whole = await openOn(machineWith(golden('e1-torn-in-payload')), '/s');
     const last = withFlip(golden('e1-torn-in-payload'), logName(3), 20);
     const store = await openOn(machineWith(last), '/s', { recovery: 'salvage' });
@@ -316,7 +313,7 @@ describe("the ancestor's files", () => {
     return withChange(golden(SEVERAL), name, (bytes) => bytes.slice(0, -30));
   }
 
-  test('a damaged snapshot: what the logs hold is kept', async () => {
+  test('with a damaged snapshot, the records in the logs are kept', async () => {
     const files = withFlip(golden(SEVERAL), snapshotName(2), 5000);
     expect(await strictError(files)).toMatchObject({ path: `/s/${snapshotName(2)}` });
     const store = await openOn(machineWith(files), '/s', { recovery: 'salvage' });
@@ -327,7 +324,7 @@ describe("the ancestor's files", () => {
     await store.close();
   });
 
-  test('a missing log: named, and no batch of it is guessed', async () => {
+  test('a missing log is named, and no batch of it is guessed', async () => {
     const files = golden(SEVERAL);
     files.delete(logName(5));
     expect(await strictError(files)).toMatchObject({ reason: expect.stringMatching(/log 5/) });
@@ -338,18 +335,18 @@ describe("the ancestor's files", () => {
     await store.close();
   });
 
-  test('a damaged newest snapshot beside the older one and the merged log: nothing is lost', async () => {
+  test('with a damaged newest snapshot beside the older one and the merged log, nothing is lost', async () => {
     const name = 'g1-killed-before-removal-of-merged-log';
     const files = withFlip(golden(name), snapshotName(3), 5000);
     expect(await strictError(files)).toBeInstanceOf(CorruptionError);
     const store = await openOn(machineWith(files), '/s', { recovery: 'salvage' });
-    // The ancestor seals nothing: that its log 3 is whole cannot be proven, so the loss is named.
+    // The ancestor writes no seal: nothing proves that its log 3 is whole, so a loss is reported.
     expect(store.recovery.losses).toMatchObject([{ path: `/s/${snapshotName(3)}` }]);
     expect(dumpOfStore(store).length).toBeLessThan(dumpOfGolden(name).length);
     await store.close();
   });
 
-  test("a log of the ancestor's behind a snapshot of ours is dropped, and kept in quarantine", async () => {
+  test("an ancestor's log after one of our snapshots is dropped and kept in quarantine", async () => {
     const stranger = golden(SEVERAL).get(logName(7));
     if (stranger === undefined) throw new Error('the golden directory has log 7');
     const files = new Map(subject.files).set(logName(7), stranger);

@@ -9,7 +9,7 @@ import {
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { randomWords } from '../support/random.ts';
 
-// Looked up at call time, so that a test can set it.
+// Looked up at call time, so that a test can replace it.
 vi.mock('../../src/base/timers.ts', async (original) => ({
   ...(await original<typeof import('../../src/base/timers.ts')>()),
   monotonicMs: () => performance.now(),
@@ -18,7 +18,7 @@ vi.mock('../../src/base/timers.ts', async (original) => ({
 const MIB = 1024 * 1024;
 const MAX_BYTES = 4 * MIB;
 
-/** Bytes of all files of the store, as the disk has them. */
+/** Bytes of all files of the store on the disk. */
 function bytesOn(fs: CrashFs): number {
   let sum = 0;
   for (const [path, content] of fs.files()) {
@@ -29,7 +29,7 @@ function bytesOn(fs: CrashFs): number {
 
 const word = randomWords(7);
 
-/** A record whose data does not compress. */
+/** A record with incompressible data. */
 function put(key: number, lengthBytes = 4_000): Update {
   const words = Uint32Array.from({ length: lengthBytes / 4 }, word);
   return { type: 'put', key, value: key + 1, data: new Uint8Array(words.buffer) };
@@ -39,7 +39,7 @@ interface Watched {
   readonly fs: CrashFs;
   readonly store: MetadataStore;
   readonly events: string[];
-  /** The most bytes of files at any sync, and whenever `watch` is called. */
+  /** The maximum bytes of files at any sync and at any call of `watch`. */
   readonly most: () => number;
 }
 
@@ -59,13 +59,13 @@ async function openWatched(
   return { fs: machine, store, events, most: () => most };
 }
 
-/** Each crossing is told once. */
+/** Each crossing is reported once. */
 function expectAlternating(events: readonly string[]): void {
   const expected = events.map((_, at) => (at % 2 === 0 ? 'low low' : 'recovered ample'));
   expect(events).toEqual(expected);
 }
 
-/** Undefined when the batch is applied. */
+/** The rejection; undefined if the batch is applied. */
 async function refusalOf(promise: Promise<unknown>): Promise<StoreFullError | undefined> {
   return promise.then(
     () => undefined,
@@ -76,7 +76,7 @@ async function refusalOf(promise: Promise<unknown>): Promise<StoreFullError | un
   );
 }
 
-/** Puts records one by one until one is refused; the number of those that were not. */
+/** Puts records one by one until one is refused. Returns the number of accepted puts. */
 async function fill(store: MetadataStore, from = 0): Promise<number> {
   for (let key = from; ; key++) {
     if ((await refusalOf(store.insertBatch([put(key)]))) !== undefined) return key - from;
@@ -84,7 +84,7 @@ async function fill(store: MetadataStore, from = 0): Promise<number> {
   }
 }
 
-/** Until no merge runs: relief is asked for by refused puts. */
+/** Waits until no merge runs: refused puts start merges. */
 async function settled(store: MetadataStore): Promise<void> {
   while (store.stats().merges.state === 'running') await turn();
 }
@@ -93,7 +93,7 @@ function turn(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
 }
 
-/** Fills again and again until merges free nothing more. */
+/** Fills repeatedly until merges free nothing more. */
 async function fillUp(store: MetadataStore): Promise<number> {
   let records = 0;
   for (;;) {
@@ -104,7 +104,7 @@ async function fillUp(store: MetadataStore): Promise<number> {
   }
 }
 
-test('files never take more than maxBytes; what is refused says how much there is', async () => {
+test('files never exceed maxBytes, and a refusal says how much space there is', async () => {
   const { fs, store, most, events } = await openWatched();
   const records = await fillUp(store);
   expect(records).toBeGreaterThan(200);
@@ -127,15 +127,14 @@ test('files never take more than maxBytes; what is refused says how much there i
   await store.close();
 });
 
-test('deletes are taken where puts are not, and by themselves make room for puts', async () => {
+test('deletes are accepted where puts are not, and make space for puts by themselves', async () => {
   const { store, most, events } = await openWatched();
   const records = await fillUp(store);
   events.length = 0;
   for (let key = 0; key < records; key += 2) await store.insertBatch([{ type: 'del', key }]);
   expect(store.size).toBe(Math.floor(records / 2));
   expect(events).toEqual([]);
-  // Refused puts have merged not long ago: what was deleted since is merged for the next one after
-  // a while.
+  // Refused puts have started a merge recently, so later deletes are merged after a while.
   const clock = vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 10_000);
   await refusalOf(store.insertBatch([put(records)]));
   clock.mockRestore();
@@ -149,7 +148,7 @@ test('deletes are taken where puts are not, and by themselves make room for puts
   await store.close();
 });
 
-test('in one group puts are refused and deletes written; a batch of both is a put', async () => {
+test('in one group, puts are refused and deletes written; a batch with both counts as a put', async () => {
   const { store } = await openWatched();
   const records = await fillUp(store);
   const groups = store.stats().commits.groups;
@@ -177,7 +176,7 @@ test('in one group puts are refused and deletes written; a batch of both is a pu
   await store.close();
 });
 
-test('where space is scarce merges start by themselves, before anything is refused', async () => {
+test('where space is scarce, merges start automatically before anything is refused', async () => {
   const { store } = await openWatched();
   await fill(store);
   expect(store.stats().merges.completed).toBeGreaterThan(0);
@@ -185,7 +184,7 @@ test('where space is scarce merges start by themselves, before anything is refus
   await store.close();
 });
 
-test('zeros that are being reserved count before they are there', async () => {
+test('zeros count from the start of their reservation', async () => {
   let checked = 0;
   const watched: { store?: MetadataStore } = {};
   const fs = new CrashFs({
@@ -204,11 +203,11 @@ test('zeros that are being reserved count before they are there', async () => {
   await store.close();
 });
 
-test('batches of one group share what is left', async () => {
+test('batches of one group share the remaining space', async () => {
   const { store, most } = await openWatched();
   const limitBytes = MAX_BYTES - MIB;
   const { usedBytes, mergeBytes } = store.stats().space;
-  // A row is counted twice: once in the log, once in the snapshot to come.
+  // A row is counted twice: once in the log, once in the next snapshot.
   const half = 4 * Math.floor((0.6 * (limitBytes - usedBytes - mergeBytes)) / 8);
   const results = await Promise.all(
     [1, 2].map((key) => refusalOf(store.insertBatch([put(key, half)]))),
@@ -223,7 +222,7 @@ test('batches of one group share what is left', async () => {
   await store.close();
 });
 
-test('the warning is taken back at four fifths, not where it was given', async () => {
+test('the warning ends at four fifths, not at the level where it started', async () => {
   const { store, events } = await openWatched();
   const records = await fillUp(store);
   events.length = 0;
@@ -247,7 +246,7 @@ test('the warning is taken back at four fifths, not where it was given', async (
   await store.close();
 });
 
-test('merged logs that are kept count, whether they are there yet or not', async () => {
+test('retained merged logs count, including future ones', async () => {
   const { fs, store, most } = await openWatched({
     maxBytes: MAX_BYTES,
     retain: { bytes: MIB },
@@ -261,7 +260,7 @@ test('merged logs that are kept count, whether they are there yet or not', async
   await expect(openOn(fs, '/s', wrong)).rejects.toThrow(/at most half of options.maxBytes/);
 });
 
-test('a batch too large for what is left is refused, and smaller ones go on without a warning', async () => {
+test('a batch too large for the remaining space is refused, and smaller ones continue without a warning', async () => {
   const { store, events } = await openWatched();
   expect(await refusalOf(store.insertBatch([put(1, 2 * MIB)]))).toBeDefined();
   await store.insertBatch([put(2)]);
@@ -270,7 +269,7 @@ test('a batch too large for what is left is refused, and smaller ones go on with
   await store.close();
 });
 
-test('a condition is judged without the batches for which there is no room', async () => {
+test('a condition is judged without the batches that lack space', async () => {
   const { store } = await openWatched();
   const records = await fillUp(store);
   const [refused, kept] = await Promise.allSettled([
@@ -283,7 +282,7 @@ test('a condition is judged without the batches for which there is no room', asy
   await store.close();
 });
 
-test('a store over its limit takes deletes, and puts again when it is small enough', async () => {
+test('a store over its limit accepts deletes, and puts when it is small enough again', async () => {
   const { fs, store } = await openWatched({});
   for (let key = 0; key < 1_500; key += 50) {
     await store.insertBatch(Array.from({ length: 50 }, (_, at) => put(key + at)));
@@ -306,7 +305,7 @@ test('a store over its limit takes deletes, and puts again when it is small enou
   await small.store.close();
 });
 
-test('the reserve has an end for deletes, too; a merge gives it back', async () => {
+test('the reserve for deletes can be used up, and a merge restores it', async () => {
   const { fs, store, most } = await openWatched();
   const records = await fillUp(store);
   // Merges fail, so nothing is freed.
@@ -329,7 +328,7 @@ test('the reserve has an end for deletes, too; a merge gives it back', async () 
   await store.close();
 });
 
-test('options out of range are refused, and without a limit there is none', async () => {
+test('options out of range are refused, and by default there is no limit', async () => {
   const fs = new CrashFs();
   await expect(openOn(fs, '/s', { maxBytes: MIB })).rejects.toThrow(/maxBytes must be an integer/);
   await expect(openOn(fs, '/s', { reserveFileBytes: -1 })).rejects.toThrow(/reserveFileBytes/);
@@ -345,14 +344,14 @@ test('options out of range are refused, and without a limit there is none', asyn
   await store.close();
 });
 
-test('a read-only store gives the bytes that it read, and no figures of the disk', async () => {
+test('a read-only store reports the bytes that it read and no figures of the disk', async () => {
   const fs = new CrashFs({ trace: false, capacityBytes: 64 * MIB });
   const store = await openOn(fs, '/s');
   await store.insertBatch([put(1)]);
   await store.merge();
   await store.insertBatch([put(2)]);
   await store.close();
-  // The options that concern space are those of a writer.
+  // The options about space are for writers.
   const reader = await openOn(fs, '/s', {
     readOnly: true,
     maxBytes: MAX_BYTES,

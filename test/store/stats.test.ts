@@ -30,7 +30,7 @@ test('batches, groups and latencies are counted', async () => {
   expect(commits.longestEncodeMs).toBe(encodeMs.max);
 });
 
-test('a deferred write is no sync, and the sync behind it is one', async () => {
+test('a deferred write is not counted as a sync, and its later sync is', async () => {
   await using store = await openOn(new CrashFs(), '/s', NO_MERGES);
   await store.insertBatch([put(1)], { durability: 'deferred' });
   const written = store.stats();
@@ -42,7 +42,7 @@ test('a deferred write is no sync, and the sync behind it is one', async () => {
   expect(store.stats().commits.latency.syncMs.count).toBe(1);
 });
 
-test('a refused batch and a failed group are told apart', async () => {
+test('a refused batch and a failed group are distinguished', async () => {
   const fs = new CrashFs();
   const store = await openOn(fs, '/s', NO_MERGES);
   await store.insertBatch([put(1)]);
@@ -61,7 +61,7 @@ test('a refused batch and a failed group are told apart', async () => {
   await store.close();
 });
 
-test('merges tell bytes, chunks and durations, and their progress while they run', async () => {
+test('merges report bytes, chunks and durations, and their progress while they run', async () => {
   const directory = await temporaryDirectory();
   await using store = await MetadataStore.open(directory, NO_MERGES);
   await store.insertBatch(Array.from({ length: 50_000 }, (_, key) => put(key, key + 1)));
@@ -95,7 +95,7 @@ test('merges tell bytes, chunks and durations, and their progress while they run
   });
 });
 
-test('a failed merge stays as the last error after the next one has completed', async () => {
+test('a failed merge stays the last error after the next one has completed', async () => {
   const fs = new CrashFs();
   const store = await openOn(fs, '/s', NO_MERGES);
   await store.insertBatch([put(1)]);
@@ -108,7 +108,7 @@ test('a failed merge stays as the last error after the next one has completed', 
   await store.close();
 });
 
-test('a rotation is counted and announced', async () => {
+test('a rotation is counted and emitted', async () => {
   const store = await openOn(new CrashFs(), '/s', NO_MERGES);
   const rotated = vi.fn<(details: { number: number; path: string; bytes: number }) => void>();
   store.on('rotated', rotated);
@@ -122,7 +122,7 @@ test('a rotation is counted and announced', async () => {
   await store.close();
 });
 
-test('who holds the store, and what recovery found', async () => {
+test('stats has the owner and the findings of recovery', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory, NO_MERGES);
   const stats = store.stats();
@@ -142,7 +142,7 @@ test('who holds the store, and what recovery found', async () => {
   });
 });
 
-test('a slow sync is told to listeners, or as a warning of the process once a minute', async () => {
+test('a slow sync is emitted to listeners, or as a process warning once a minute', async () => {
   const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
   const store = await openOn(new CrashFs(), '/s', { ...NO_MERGES, slowSyncMs: 0 });
   for (let key = 0; key < 3; key++) await store.insertBatch([put(key)]);
@@ -160,7 +160,7 @@ test('a slow sync is told to listeners, or as a warning of the process once a mi
   warn.mockRestore();
 });
 
-test('nobody is told of a sync below the threshold', async () => {
+test('a sync below the threshold is not reported', async () => {
   const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
   const slow = vi.fn<() => void>();
   const store = await openOn(new CrashFs(), '/s', { ...NO_MERGES, slowSyncMs: 60_000 });
@@ -172,7 +172,7 @@ test('nobody is told of a sync below the threshold', async () => {
   await expect(openOn(new CrashFs(), '/s', { slowSyncMs: -1 })).rejects.toThrow(RangeError);
 });
 
-test('a listener that throws is an uncaught exception of its own, and no commit fails', async () => {
+test('an exception of a listener is uncaught, and no commit fails', async () => {
   const others = process.listeners('uncaughtException');
   process.removeAllListeners('uncaughtException');
   const thrown: unknown[] = [];

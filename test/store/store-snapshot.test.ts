@@ -28,7 +28,7 @@ function hashOf(records: readonly [bigint, StoreRecord][]): string {
   return contentHashOf(records.map(([key, record]) => ({ key, ...record })));
 }
 
-/** Every way to read a snapshot shows these records; point reads go over keys [0, end). */
+/** Checks that all reads of a snapshot return these records; point reads cover keys [0, end). */
 async function readAll(snapshot: StoreSnapshot, end: number): Promise<Map<bigint, StoreRecord>> {
   const records = new Map(snapshot.entries());
   expect(snapshot.size).toBe(records.size);
@@ -55,7 +55,7 @@ async function readAll(snapshot: StoreSnapshot, end: number): Promise<Map<bigint
 }
 
 describe('a snapshot', () => {
-  test('is that of its moment, through writes, rotations, merges and failed merges', async () => {
+  test('shows its moment through writes, rotations, merges and failed merges', async () => {
     const fs = new CrashFs({ trace: false });
     await using store = await openOn(fs, '/s', NO_MERGES);
     const taken: [StoreSnapshot, [bigint, StoreRecord][]][] = [];
@@ -92,7 +92,7 @@ describe('a snapshot', () => {
     expect(store.stats().snapshots).toEqual({ open: 0, heldBytes: 0, oldestSequence: undefined });
   });
 
-  test('is read while a group is in flight, and after that has failed', async () => {
+  test('can be read while a group is in flight, and after its failure', async () => {
     const fs = new CrashFs({ trace: false });
     await using store = await openOn(fs, '/s', NO_MERGES);
     await store.insertBatch(batchOf(0, 100, 1));
@@ -107,7 +107,7 @@ describe('a snapshot', () => {
     expect((await readAll(store.snapshot(), 160)).size).toBe(150);
   });
 
-  test('shows the memory that only it holds, once for all snapshots', async () => {
+  test('reports the memory that only it keeps, once for all snapshots', async () => {
     await using store = await openOn(new CrashFs({ trace: false }), '/s', NO_MERGES);
     const rows = new WriteBatch();
     for (let key = 0; key < 20_000; key++) rows.put(key * 10, 7, new Uint8Array(100));
@@ -151,8 +151,8 @@ describe('a snapshot', () => {
   });
 });
 
-describe('released', () => {
-  test('every call throws a typed error, and what runs ends with it', async () => {
+describe('a released snapshot', () => {
+  test('throws a typed error from every call and ends running iterations', async () => {
     await using store = await openOn(new CrashFs({ trace: false }), '/s', NO_MERGES);
     await store.insertBatch(batchOf(0, 5000, 1));
     let snapshot: StoreSnapshot;
@@ -190,7 +190,7 @@ describe('released', () => {
     expect([...begun].length).toBe(4999);
   });
 
-  test('a close releases all, in whatever state', async () => {
+  test('is released by a close in any state', async () => {
     const directory = await temporaryDirectory();
     const store = await MetadataStore.open(directory);
     await store.insertBatch(batchOf(0, 10, 1));
@@ -210,7 +210,7 @@ describe('released', () => {
     await reader.close();
   });
 
-  test('of a snapshot of a store that warms, chunks are read when they are needed', async () => {
+  test('of a warming store reads chunks when they are needed', async () => {
     const fs = new CrashFs({ trace: false });
     const before = await openOn(fs, '/s', NO_MERGES);
     await before.insertBatch(batchOf(0, 20_000, 1));

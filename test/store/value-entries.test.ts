@@ -11,7 +11,7 @@ function openSimulated(): Promise<MetadataStore> {
   return openOn(new CrashFs({ trace: false }), '/s', NO_MERGES);
 }
 
-/** Value: `volumeOf` the key. */
+/** The value of a key is `volumeOf(key)`. */
 function batchOf(from: number, to: number, volumeOf: (key: number) => number): WriteBatch {
   const batch = new WriteBatch();
   for (let key = from; key < to; key++) {
@@ -39,7 +39,7 @@ async function found(
   return sorted(entries);
 }
 
-/** The plain way. */
+/** The result of a plain filter. */
 function expected(store: MetadataStore, range: ValueRangeOptions): Entries {
   const { gte = 0, gt = -1, lte = 2n ** 64n, lt = 2n ** 64n } = range;
   return [...store.entries()].filter(
@@ -53,12 +53,12 @@ const volume = (number: number): ValueRangeOptions => ({
 });
 
 describe('entriesByValue', () => {
-  test('who lives in volume 17: over snapshot, frozen and live updates', async () => {
+  test('finds the records of volume 17 in snapshot, frozen and live updates', async () => {
     const directory = await temporaryDirectory();
     const store = await MetadataStore.open(directory, NO_MERGES);
     await store.insertBatch(batchOf(0, 30_000, (key) => key % 40));
     await store.merge();
-    // Some move away, some move in, some go, some are written again as they were.
+    // Some move away, some move in, some are deleted, some are rewritten unchanged.
     await store.insertBatch(batchOf(0, 1000, (key) => (key + 1) % 40));
     await store.insertBatch(batchOf(1000, 2000, (key) => key % 40));
     const deletes = new WriteBatch();
@@ -74,7 +74,7 @@ describe('entriesByValue', () => {
     await again.close();
   });
 
-  test('is that of the call, whatever is written and merged meanwhile', async () => {
+  test('shows the state at the call, whatever is written and merged meanwhile', async () => {
     const store = await openSimulated();
     await store.insertBatch(batchOf(0, 9000, (key) => key % 3));
     await store.merge();
@@ -94,7 +94,7 @@ describe('entriesByValue', () => {
     await store.close();
   });
 
-  test('the view is taken by the call, not by the first step', async () => {
+  test('takes its view at the call, not at the first step', async () => {
     const store = await openSimulated();
     await store.insertBatch(batchOf(0, 10, () => 1));
     const before = [...store.entries()];
@@ -106,7 +106,7 @@ describe('entriesByValue', () => {
     await store.close();
   });
 
-  test('a limit, and leaving early', async () => {
+  test('supports a limit and an early end', async () => {
     const store = await openSimulated();
     await store.insertBatch(batchOf(0, 1000, () => 1));
     expect(await found(store, { limit: 0 })).toEqual([]);
@@ -122,7 +122,7 @@ describe('entriesByValue', () => {
     await store.close();
   });
 
-  test('a signal, before and while; a store that is closed meanwhile', async () => {
+  test('stops at a signal before and during it, and at a close', async () => {
     const store = await openSimulated();
     await store.insertBatch(batchOf(0, 1000, () => 1));
     const aborted = { code: 'LODESTORE_ABORTED', cause: 'enough' };
@@ -180,7 +180,7 @@ function batchOfRows(some: readonly (readonly [bigint, bigint | null])[]): Write
   return updates;
 }
 
-test('finds what a plain filter finds, whatever the layers, the bounds and later commits', async () => {
+test('agrees with a plain filter for any layers, bounds and later commits', async () => {
   await fc.assert(
     fc.asyncProperty(rows, rows, rows, fc.array(range, { maxLength: 5 }), rows, async (...args) => {
       const [first, second, third, ranges, later] = args;

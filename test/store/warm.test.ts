@@ -12,7 +12,7 @@ import { openOn, simulatedEnvironment } from '../../src/testing/open-on.ts';
 
 const DIRECTORY = '/store';
 const RECORDS = 30_000;
-/** So that no merge is due by itself. */
+/** Keeps merges from being due. */
 const QUIET = { mergeBytes: 1e12 };
 
 function put(from: number, to: number, value: number, step = 1): WriteBatch {
@@ -23,7 +23,7 @@ function put(from: number, to: number, value: number, step = 1): WriteBatch {
   return batch;
 }
 
-/** A store of four chunks, and nothing in its logs. */
+/** A store of four chunks with empty logs. */
 async function merged(): Promise<CrashFs> {
   const fs = new CrashFs();
   await fs.makeDirectory(DIRECTORY);
@@ -40,7 +40,7 @@ async function snapshotPath(fs: CrashFs): Promise<string> {
   return `${DIRECTORY}/${snapshot?.name}`;
 }
 
-/** Changes one byte, a quarter into the file: in the second of four chunks. */
+/** Changes one byte at a quarter of the file: in the second of four chunks. */
 async function damageSecondChunk(fs: CrashFs): Promise<void> {
   const file = await fs.open(await snapshotPath(fs), 'r+');
   const { sizeBytes } = await file.stat();
@@ -79,7 +79,7 @@ class HeldRunner implements JobRunner {
   }
 }
 
-/** Opens a store that reads nothing in the background until it is let go. */
+/** Opens a store that reads nothing in the background until it is released. */
 async function openHeld(
   fs: CrashFs,
   options: OpenOptions,
@@ -92,14 +92,14 @@ async function openHeld(
   const inline = new InlineRunner(fs);
   const environment: StoreEnvironment = {
     ...simulatedEnvironment(fs),
-    // The first one is recovery's.
+    // The first runner is recovery's.
     makeRunner: () => (runners++ === 0 ? inline : new HeldRunner(inline, gate)),
   };
   return { store: await openStoreIn(environment, DIRECTORY, options), letGo };
 }
 
 describe("opening with warm: 'background'", () => {
-  test('reads before all is in memory find what an eager opening finds', async () => {
+  test('reads before everything is in memory agree with a normal open', async () => {
     const fs = await merged();
     const { store, letGo } = await openHeld(fs, { ...background, readOnly: true });
     expect(store.stats().warming.chunksLeft).toBe(4);
@@ -117,7 +117,7 @@ describe("opening with warm: 'background'", () => {
     await store.close();
   });
 
-  test('with updates in the logs: the size is exact at once, and all records are right', async () => {
+  test('with updates in the logs, the size is exact at once and all records are correct', async () => {
     const fs = await merged();
     const writer = await openOn(fs, DIRECTORY, QUIET);
     await writer.insertBatch(put(9_000, 12_000, 2, 3));
@@ -128,14 +128,14 @@ describe("opening with warm: 'background'", () => {
     const expected = [...writer.entries()];
     await writer.close();
     const { store } = await openHeld(fs, { ...background, readOnly: true });
-    // Only the chunk that they touch has been read.
+    // Only the chunk with the updates has been read.
     expect(store.stats().warming.chunksLeft).toBe(3);
     expect(store.size).toBe(expected.length);
     expect([...store.entries()]).toEqual(expected);
     await store.close();
   });
 
-  test('writes and merges wait until all is in memory, and then go on', async () => {
+  test('writes and merges wait until everything is in memory, and then continue', async () => {
     const fs = await merged();
     const { store, letGo } = await openHeld(fs, background);
     const written = store.insertBatch(put(0, 100, 5)).then(() => store.stats().warming.chunksLeft);
@@ -158,7 +158,7 @@ describe("opening with warm: 'background'", () => {
     await again.close();
   });
 
-  test('a merge asked for at once takes in what the logs hold', async () => {
+  test('a merge requested at once includes the records of the logs', async () => {
     const fs = await merged();
     const writer = await openOn(fs, DIRECTORY, QUIET);
     await writer.insertBatch(put(20_000, 20_010, 8));
@@ -170,7 +170,7 @@ describe("opening with warm: 'background'", () => {
     await store.close();
   });
 
-  test('damage in one chunk is an error of reads into it, and of no others', async () => {
+  test('damage in one chunk is an error only of reads in it', async () => {
     const fs = await merged();
     await damageSecondChunk(fs);
     await expect(openOn(fs, DIRECTORY, QUIET)).rejects.toThrow(CorruptionError);
@@ -190,7 +190,7 @@ describe("opening with warm: 'background'", () => {
     await store.close();
   });
 
-  test('damage found late stops writes: none is acknowledged beside records that are not known', async () => {
+  test('damage found late stops writes: none is acknowledged beside unknown records', async () => {
     const fs = await merged();
     await damageSecondChunk(fs);
     const store = await openOn(fs, DIRECTORY, background);
@@ -201,7 +201,7 @@ describe("opening with warm: 'background'", () => {
     await expect(openOn(fs, DIRECTORY, QUIET)).rejects.toThrow(CorruptionError);
   });
 
-  test('closing stops the reading', async () => {
+  test('a close stops the background reads', async () => {
     const fs = await merged();
     const { store } = await openHeld(fs, background);
     const keys = store.keys();
@@ -214,7 +214,7 @@ describe("opening with warm: 'background'", () => {
     await again.close();
   });
 
-  test('an older snapshot that is still there goes only after all of the newer one has been read', async () => {
+  test('an older snapshot is removed only after all of the newer one has been read', async () => {
     const fs = await merged();
     const path = await snapshotPath(fs);
     const copy = await fs.open(`${DIRECTORY}/snapshot_0000000000000000`, 'wx');
@@ -242,7 +242,7 @@ describe("opening with warm: 'background'", () => {
     await store.close();
   });
 
-  test('not together with salvage, which reads all', async () => {
+  test('cannot be combined with salvage, which reads everything', async () => {
     const fs = await merged();
     const options = { warm: 'background', recovery: 'salvage' } as const;
     await expect(openOn(fs, DIRECTORY, options)).rejects.toThrow(RangeError);
@@ -251,7 +251,7 @@ describe("opening with warm: 'background'", () => {
   });
 });
 
-test('a store opened as usual is warm', async () => {
+test('a store opened without the option is warm', async () => {
   const fs = await merged();
   const store: MetadataStore = await openOn(fs, DIRECTORY, QUIET);
   await store.warmed();

@@ -2,7 +2,7 @@ import { compress } from 'zstd-napi';
 import { crc32 } from './independent-decoder-checks.ts';
 import type { TestRow } from './rows.ts';
 
-/** Rows as the ancestor writes them, decompressed. */
+/** Rows in the ancestor's format, decompressed. */
 export function ancestorRowsOf(rows: readonly TestRow[]): Buffer {
   return Buffer.concat(
     rows.map(({ key, value, data = new Uint8Array(0) }) => {
@@ -16,7 +16,7 @@ export function ancestorRowsOf(rows: readonly TestRow[]): Buffer {
   );
 }
 
-/** A frame of the ancestor around a payload. */
+/** A frame of the ancestor with this payload. */
 export function ancestorFrameOf(payload: Uint8Array): Uint8Array {
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(payload.length));

@@ -6,7 +6,7 @@ import ts from 'typescript';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** The entry points of package.json by their sources. */
+/** The sources of the package's entry points. */
 const ENTRIES: Readonly<Record<string, string>> = {
   lodestore: 'src/index.ts',
   'lodestore/fs': 'src/fs/index.ts',
@@ -20,7 +20,7 @@ const ENTRIES: Readonly<Record<string, string>> = {
   'lodestore/opentelemetry': 'src/metrics/opentelemetry.ts',
 };
 
-/** Types that callers never see the inside of: what they refer to is no API. */
+/** Types whose members callers cannot use: the types in them are not API. */
 const INTERNAL: ReadonlySet<string> = new Set(
   (
     JSON.parse(readFileSync(`${ROOT}typedoc.json`, 'utf8')) as {
@@ -31,7 +31,7 @@ const INTERNAL: ReadonlySet<string> = new Set(
 
 type Declaration = ts.Statement & { readonly name?: ts.Identifier };
 
-/** A name in a file of the sources. */
+/** A name in a source file. */
 interface Place {
   readonly file: string;
   readonly name: string;
@@ -46,7 +46,7 @@ file, and a test compares it. A change of it is a change of the API: it belongs 
 "Not exported" lists types that an exported declaration names and that cannot be imported by name. A type is listed once.
 `;
 
-/** The emitted declarations of one file: what it declares, and where other names come from. */
+/** The emitted declarations of one file: its own, and the origins of other names. */
 class DeclarationFile {
   readonly declared: Map<string, Declaration[]> = new Map();
   readonly imported: Map<string, Place> = new Map();
@@ -122,8 +122,7 @@ function fileAt(path: string): DeclarationFile {
 }
 
 /**
- * Where a name of a file is declared; undefined for what comes from another package or from the
- * language.
+ * The declaration of a name in a file; undefined if it comes from another package or the language.
  */
 function declarationOf({ file, name }: Place): Place | undefined {
   const { declared, imported, reexported } = fileAt(file);
@@ -132,7 +131,7 @@ function declarationOf({ file, name }: Place): Place | undefined {
   return from && declarationOf(from);
 }
 
-/** Names of types and values that a declaration mentions. */
+/** Names of types and values in a declaration. */
 function mentionedBy(node: ts.Node): Set<string> {
   const names = new Set<string>();
   const visit = (child: ts.Node): void => {
@@ -156,7 +155,7 @@ function firstOf(name: ts.EntityName): string {
   return ts.isIdentifier(name) ? name.text : firstOf(name.left);
 }
 
-/** A declaration as text, without what callers cannot use. */
+/** A declaration as text, without members that callers cannot use. */
 function textOf(statement: Declaration): string {
   return statement
     .getText()
@@ -186,7 +185,7 @@ function exportsOf(path: string): Place[] {
   return fileAt(file).exports.map((name) => declarationOf({ file, name })!);
 }
 
-/** `listed` are the types that any entry point exports, and those of the sections above. */
+/** `listed`: the types that any entry point exports, and those of earlier sections. */
 function sectionOf(entry: string, path: string, listed: Set<string>): string {
   const exported = exportsOf(path).sort(byName);
   const hidden: Place[] = [];
@@ -208,7 +207,7 @@ function sectionOf(entry: string, path: string, listed: Set<string>): string {
   return parts.join('\n');
 }
 
-/** The report in Markdown, the same for the same sources. */
+/** The report in Markdown; equal for equal sources. */
 export async function makeApiReport(): Promise<string> {
   const listed = new Set(Object.values(ENTRIES).flatMap(exportsOf).map(keyOf));
   const sections = Object.entries(ENTRIES).map(([entry, path]) => sectionOf(entry, path, listed));

@@ -9,14 +9,14 @@ import { readProcessIdentity } from '../../src/fs/process-identity.ts';
 import type { OpenOptions } from '../../src/store/open/options.ts';
 import { openStoreIn } from '../../src/store/metadata-store.ts';
 
-/** Key to value; the data is left out. */
+/** Key to value, without data. */
 export type Records = Map<bigint, bigint>;
 
 export function recordsOf(store: MetadataStore): Records {
   return new Map([...store.entries()].map(([key, { value }]) => [key, value]));
 }
 
-/** What a directory shows when it is opened to read. */
+/** The records of a directory that is opened read-only. */
 export async function recordsIn(directory: string): Promise<Records> {
   const store = await MetadataStore.open(directory, { readOnly: true });
   try {
@@ -26,12 +26,12 @@ export async function recordsIn(directory: string): Promise<Records> {
   }
 }
 
-/** The inode of every file in a directory. */
+/** The inodes of all files in a directory. */
 export function inodesIn(directory: string): Map<string, number> {
   return new Map(readdirSync(directory).map((name) => [name, statSync(join(directory, name)).ino]));
 }
 
-/** A store on the real disk through a file system of the test's own; jobs run inline. */
+/** Opens a store on the real disk through the test's file system; jobs run inline. */
 export function openThrough(
   fs: FileSystem,
   directory: string,
@@ -47,12 +47,12 @@ export function openThrough(
   return openStoreIn(environment, directory, options);
 }
 
-/** A system error as Node makes them. */
+/** A system error like Node's. */
 export function systemFailure(code: string, path: string): Error {
   return Object.assign(new Error(`${code}: ${path}`), { code, path });
 }
 
-/** Whether anything has this name. */
+/** True if the name exists. */
 export async function exists(fs: FileSystem, path: string): Promise<boolean> {
   try {
     await fs.stat(path);

@@ -8,8 +8,8 @@ import { promisify } from 'node:util';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /**
- * A new directory with package.json, node_modules and a new build: what stands in `dist` may be
- * older than the sources.
+ * A new directory with package.json, node_modules and a new build, because `dist` may be older than
+ * the sources.
  */
 export async function buildPackage(): Promise<string> {
   const home = await mkdtemp(join(await realpath(tmpdir()), 'lodestore-built-'));

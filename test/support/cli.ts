@@ -9,7 +9,7 @@ import { run } from '../../src/cli/run.ts';
 import type { PathAccess } from '../../src/fs/access.ts';
 import type { FileSystem } from '../../src/fs/file-system.ts';
 
-/** A stream that keeps what it is given. */
+/** A stream that keeps its input. */
 export class TextSink extends Writable {
   text = '';
   readonly isTTY: boolean;
@@ -43,7 +43,7 @@ export async function runCli(
   return { code, out: stdout.text, err: stderr.text };
 }
 
-/** Runs one command on a file system of the test's own. */
+/** Runs one command on the test's file system. */
 export async function runOn(
   fs: FileSystem,
   command: (context: CommandContext) => Promise<number>,
@@ -60,7 +60,7 @@ export async function runOn(
   return { code, out: stdout.text, err: stderr.text };
 }
 
-/** Names, times and content of everything below a directory. */
+/** Names, times and contents of everything below a directory. */
 export async function fingerprint(directory: string): Promise<string[]> {
   const entries = await readdir(directory, { recursive: true, withFileTypes: true });
   const lines = entries.map(async (entry) => {

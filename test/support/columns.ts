@@ -9,7 +9,7 @@ export interface TestRecord {
   readonly data: Uint8Array;
 }
 
-/** Columns of records that ascend in key, built the plain way; only as wide as they must be. */
+/** Columns of records with ascending keys, built in the simplest way, with minimal widths. */
 export function columnsOf(records: readonly TestRecord[]): Columns {
   const firstKey = present(records[0], 'columns hold a record').key;
   const lastKey = present(records.at(-1), 'columns hold a record').key;
@@ -52,7 +52,7 @@ export function chunksOf(records: readonly TestRecord[], recordsPerChunk: number
   return chunks;
 }
 
-/** Columns as a builder cuts records into them: at so many records, or bytes of rows. */
+/** Columns as a builder splits the records: at its maximum of records, or bytes of rows. */
 export function filledChunksOf(
   records: readonly TestRecord[],
   limitRecords: number = CHUNK_TARGET_RECORDS,

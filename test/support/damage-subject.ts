@@ -8,7 +8,7 @@ import { openedFile } from './read-only-files.ts';
 import type { TestRow } from './rows.ts';
 import { logOf, snapshotOf, STORE_ID } from './small-directory.ts';
 
-/** A group of the subject's logs: its place, and the sequence numbers of its batches. */
+/** A group of the subject's logs: its place and its sequence numbers. */
 export interface SubjectGroup {
   readonly log: number;
   readonly from: number;
@@ -19,9 +19,9 @@ export interface SubjectGroup {
 }
 
 /**
- * A directory to damage: snapshot 3 with three chunks, log 4 (its seal alone), log 5 (its seal
- * piggybacked), log 6 (not sealed, zeros behind), with three groups each. Batches 41 to 52; the middle
- * groups have two.
+ * A directory to damage: snapshot 3 with three chunks, log 4 (separate seal), log 5 (piggybacked
+ * seal), log 6 (not sealed, followed by zeros), with three groups each. Batches 41 to 52; the
+ * middle groups have two.
  */
 export interface Subject {
   readonly files: Files;
@@ -43,8 +43,8 @@ const CHUNKS: readonly (readonly DumpRecord[])[] = [
 ];
 
 /**
- * Batch `sequence` adds a key of its own, changes a key that all change, and deletes what one
- * before added.
+ * Batch `sequence` adds a new key, changes a key that all batches change, and deletes the key of an
+ * earlier batch.
  */
 function batchOf(sequence: bigint): readonly TestRow[] {
   return [
@@ -54,7 +54,7 @@ function batchOf(sequence: bigint): readonly TestRow[] {
   ];
 }
 
-/** What the subject holds with these chunks and these groups. */
+/** The contents of the subject with these chunks and these groups. */
 export function dumpOfSubject(
   chunks: readonly number[],
   groups: readonly Pick<SubjectGroup, 'rows'>[],
@@ -74,7 +74,7 @@ const MERGED = { lengthBytes: 777, lastSequence: 40n, chain: 0x1234_5678 };
 
 export interface SubjectOptions {
   readonly storeId?: Uint8Array;
-  /** Added to the values of all batches: another life of the same store. */
+  /** Added to the values of all batches, for another history of the same store. */
   readonly shift?: bigint;
   readonly epoch?: number;
 }

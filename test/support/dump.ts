@@ -7,7 +7,7 @@ export interface DumpRecord {
   readonly data: Uint8Array;
 }
 
-/** One line per record, `key value hex(data)`, in the order given. */
+/** One line per record, `key value hex(data)`, in the given order. */
 export function dumpOf(records: Iterable<DumpRecord>): string {
   let text = '';
   for (const { key, value, data } of records) {
@@ -16,7 +16,7 @@ export function dumpOf(records: Iterable<DumpRecord>): string {
   return text;
 }
 
-/** What a store holds, as a dump. */
+/** The records of a store as a dump. */
 export function dumpOfStore(store: {
   entries(): Iterable<[bigint, Omit<DumpRecord, 'key'>]>;
 }): string {
@@ -25,7 +25,7 @@ export function dumpOfStore(store: {
   return dumpOf(records);
 }
 
-/** Reads a dump file, compressed. */
+/** Reads a compressed dump file. */
 export function readDump(path: string): string {
   return gunzipSync(readFileSync(path)).toString('latin1');
 }

@@ -1,26 +1,25 @@
 import { onTestFailed } from 'vitest';
 
-/** `npm run test:full` sets it. */
+/** Set by `npm run test:full`. */
 const isFull = process.env['LODESTORE_TEST_FULL'] !== undefined;
 
 const PART = 4;
 
 /**
- * How often a property is tried: as often as given in a full run, else a quarter. Each run has a
- * new seed.
+ * The number of runs of a property: `full` in a full run, else a quarter. Each run has a new seed.
  */
 export function runs(full: number): number {
   return isFull ? full : Math.ceil(full / PART);
 }
 
-/** Which of many cases are tried: all in a full run, else each `part`-th. */
+/** The step between tested cases: 1 in a full run, else `part`. */
 export function everyNth(part: number): number {
   return isFull ? 1 : part;
 }
 
 /**
- * Which bits of each byte a test flips: all in a full run, else one of each byte, drawn anew for
- * each run. The seed is printed when the running test fails; LODESTORE_TEST_SEED sets it.
+ * The bits of each byte to flip: all in a full run, else one random bit per byte. The seed is
+ * printed when the running test fails; LODESTORE_TEST_SEED sets it.
  */
 export function bitsOfBytes(lengthBytes: number): number[] {
   if (isFull) return Array.from({ length: 8 * lengthBytes }, (_, bit) => bit);

@@ -1,8 +1,8 @@
 import type * as timers from '../../src/base/timers.ts';
 
 /**
- * For `vi.mock('../../src/base/timers.ts', …)`: the timers of the store are then looked up at call
- * time, so that those of vitest take their place.
+ * For `vi.mock('../../src/base/timers.ts', …)`: looks the store's timers up at call time, so that
+ * vitest's fake timers replace them.
  */
 export function fakeable(real: typeof timers): Record<string, unknown> {
   return {

@@ -11,12 +11,12 @@ function textOfUpdate(update: ChangeUpdate): string {
   return `${update.key}=${update.value}:${Buffer.from(update.data).toString('utf8')}`;
 }
 
-/** One line per change: sequence, updates. */
+/** One line per change: sequence and updates. */
 export function textOf(change: Change): string {
   return `${change.sequence} ${[...change.updates].map(textOfUpdate).join(' ')}`;
 }
 
-/** The next `count` changes as lines. Throws when the feed ends before. */
+/** The next `count` changes as lines. Throws if the feed ends before. */
 export async function take(feed: AsyncIterator<Change>, count: number): Promise<string[]> {
   const lines: string[] = [];
   while (lines.length < count) {
@@ -27,7 +27,7 @@ export async function take(feed: AsyncIterator<Change>, count: number): Promise<
   return lines;
 }
 
-/** All that comes until the feed ends. */
+/** All remaining changes until the feed ends. */
 export async function rest(feed: AsyncIterable<Change>): Promise<string[]> {
   const lines: string[] = [];
   for await (const change of feed) lines.push(textOf(change));

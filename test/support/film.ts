@@ -8,7 +8,7 @@ import type {
 import type { CrashFs } from '../../src/testing/index.ts';
 import { systemError } from '../../src/testing/disk/system-error.ts';
 
-/** One file as it was visible at one moment. A file keeps its id when it is renamed. */
+/** One file as it was visible at one moment. A renamed file keeps its id. */
 interface VisibleFile {
   readonly id: number;
   readonly bytes: Uint8Array;
@@ -17,8 +17,8 @@ interface VisibleFile {
 type Frame = ReadonlyMap<string, VisibleFile>;
 
 /**
- * Everything that a reader could have seen while a writer was at work: all visible files after each
- * of its calls. A write of more than one byte is also seen half done.
+ * Everything that a reader can see while a writer works: all visible files after each of its calls.
+ * A write of more than one byte is also visible half-done.
  */
 export class Film {
   readonly frames: Frame[] = [];
@@ -31,7 +31,7 @@ export class Film {
     this.#expose();
   }
 
-  /** The file system that the writer is to use. */
+  /** The file system for the writer. */
   get camera(): FileSystem {
     const machine = this.#machine;
     const after = async <T>(call: Promise<T>, rename?: () => void): Promise<T> => {
@@ -121,7 +121,8 @@ export class Film {
   }
 
   /**
-   * A file system for a reader: `momentOf` says which frame its nth call sees. It never goes back.
+   * A file system for a reader. `momentOf` selects the frame that its nth call sees; it never
+   * decreases.
    */
   project(momentOf: (call: number) => number): FileSystem & { readonly calls: () => number } {
     let calls = 0;
@@ -150,7 +151,7 @@ export class Film {
       open: async (path, mode) => {
         if (mode !== 'r') throw systemError('EROFS', 'open', path);
         const { id } = found(look(), path, 'open');
-        // A file whose name is gone keeps its bytes for whoever has it open.
+        // A file without a name keeps its bytes for its open handles.
         const bytes = (): Uint8Array => {
           look();
           for (let moment = at; ; moment--) {
@@ -165,7 +166,7 @@ export class Film {
   }
 }
 
-/** So that every call names the files as the film does. */
+/** Addresses files by path, as the film does. */
 function heldByPath(path: string): DirectoryHold {
   return {
     realPath: path,

@@ -1,7 +1,7 @@
 import { ChecksumSeed } from '../../src/format/checksum.ts';
 import { STORE_ID } from './small-directory.ts';
 
-/** Log 1 with another version, under a checksum that holds. */
+/** Log 1 with another version and a valid checksum. */
 export function forgedVersion(bytes: Uint8Array, version: number): Uint8Array {
   const copy = bytes.slice();
   const view = new DataView(copy.buffer);
@@ -11,7 +11,7 @@ export function forgedVersion(bytes: Uint8Array, version: number): Uint8Array {
   return copy;
 }
 
-/** A log 1 whose frame `offset` has changed header fields, under a checksum that holds. */
+/** Log 1 with changed header fields of the frame at `offset` and a valid checksum. */
 export function forgedFrame(
   bytes: Uint8Array,
   offset: number,

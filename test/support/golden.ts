@@ -10,7 +10,7 @@ export const V2_LOGS: string = fileURLToPath(new URL('../golden/v2-logs', import
 export const V3_LOGS: string = fileURLToPath(new URL('../golden/v3-logs', import.meta.url));
 export const ANCESTOR: string = fileURLToPath(new URL('../golden/ancestor', import.meta.url));
 
-/** The directories in a collection of golden ones, by name. */
+/** The names of the golden directories in a collection. */
 export function goldenNames(collection: string): string[] {
   return readdirSync(collection, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
@@ -18,7 +18,7 @@ export function goldenNames(collection: string): string[] {
     .sort();
 }
 
-/** A copy of a golden directory, which may be changed. */
+/** A copy of a golden directory that may be changed. */
 export async function copyOf(collection: string, name: string): Promise<string> {
   const target = join(await temporaryDirectory(), name);
   cpSync(join(collection, name), target, { recursive: true });
@@ -26,7 +26,7 @@ export async function copyOf(collection: string, name: string): Promise<string> 
 }
 
 /**
- * All files of a collection but the list itself, with their SHA-256, as `sha256sum` prints them.
+ * The SHA-256 of all files of a collection except the list itself, in the format of `sha256sum`.
  */
 export function sumsOf(collection: string): string {
   const lines: string[] = [];

@@ -6,13 +6,13 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const COMMAND = join(ROOT, 'dist', 'cli', 'main.js');
 
-/** One fenced block of a document, and what the document says that it prints. */
+/** One fenced block of a document, and the output that the document shows for it. */
 export interface GuideBlock {
   /** First line of the block in the document. */
   readonly line: number;
   readonly language: string;
   readonly text: string;
-  /** The text block right behind it, if there is one. */
+  /** The text block directly after it, if there is one. */
   readonly printed: string | undefined;
 }
 
@@ -23,7 +23,7 @@ export interface BlockOutput {
 
 const FENCE = /^```(\w*)\n([\s\S]*?)^```$/gm;
 
-/** The blocks of a document that can be run: `js` and `cjs` programs, and `sh` blocks. */
+/** The blocks of a document that can run: `js` and `cjs` programs, and `sh` blocks. */
 export function blocksOf(document: string): GuideBlock[] {
   const blocks = [...document.matchAll(FENCE)].map((match) => ({
     line: document.slice(0, match.index).split('\n').length + 1,
@@ -40,7 +40,7 @@ export function blocksOf(document: string): GuideBlock[] {
   });
 }
 
-/** A line `…` stands for any lines, and `…` within one for any characters of it. */
+/** A line `…` matches any lines, and `…` in a line matches any characters. */
 export function matches(printed: string, expected: string): boolean {
   const pattern = expected
     .split('\n')
@@ -56,7 +56,7 @@ function escaped(text: string): string {
   return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }
 
-/** A folder inside the package, where it can be imported by its name. */
+/** A folder inside the package, where programs can import it by name. */
 export class GuideFolder {
   readonly path: string;
 
@@ -76,7 +76,7 @@ export class GuideFolder {
     return this.#start([file]);
   }
 
-  /** Runs the lines that call `lodestore`; others, such as installing it, are the reader's. */
+  /** Runs the lines that call `lodestore`. Other lines, such as installation, are not run. */
   async #runCommands(text: string): Promise<BlockOutput> {
     let output: BlockOutput = { text: '', exitCode: 0 };
     for (const line of text.split('\n')) {

@@ -1,13 +1,13 @@
 import { crc32, demand, FormatError, inflate } from './independent-decoder-checks.ts';
 
 /**
- * The ancestor's rule for a frame, and nothing more: `u64 length | payload | u32 crc32 ^ 0xAF`.
- * Throws where the ancestor fails.
+ * Only the ancestor's rule for a frame: `u64 length | payload | u32 crc32 ^ 0xAF`. Throws where the
+ * ancestor fails.
  */
 export function ancestorFrame(bytes: Uint8Array): Uint8Array {
   if (bytes.length < 8) throw new FormatError('the length is cut');
   const length = Buffer.from(bytes.subarray(0, 8)).readBigUInt64LE();
-  // A Rust vector holds at most isize::MAX bytes.
+  // A Rust vector has at most isize::MAX bytes.
   demand(length < 2n ** 63n, 'capacity overflow');
   demand(length <= BigInt(bytes.length), 'the payload is cut');
   const end = 8 + Number(length);

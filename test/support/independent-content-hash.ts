@@ -1,6 +1,6 @@
 /**
- * Section "Content hash" of docs/FORMAT.md once more, written from that page alone: it imports
- * nothing from `src/`.
+ * An independent implementation of the section "Content hash" of docs/FORMAT.md. Imports nothing
+ * from `src/`.
  */
 interface HashedRecord {
   readonly key: bigint;

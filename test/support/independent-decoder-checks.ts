@@ -1,6 +1,6 @@
 import { decompress } from 'zstd-napi';
 
-/** A file is not what docs/FORMAT.md says it must be. */
+/** A file violates docs/FORMAT.md. */
 export class FormatError extends Error {
   override readonly name: string = 'FormatError';
 }

@@ -1,6 +1,6 @@
 import { allZero, crc32c, FormatError, Fields } from './independent-decoder-checks.ts';
 
-/** What the lock file says must be there. Section "Claim". */
+/** What must exist according to the lock file. Section "Claim". */
 export interface DecodedClaim {
   readonly storeId: Uint8Array;
   readonly number: number;
@@ -13,7 +13,7 @@ interface Sector {
   readonly generation: bigint;
 }
 
-/** The newest claim in a whole lock file; undefined if it holds none. */
+/** The newest claim in a whole lock file; undefined if there is none. */
 export function decodeClaim(lockFile: Uint8Array): DecodedClaim | undefined {
   const [first, second] = [4096, 4608].map((offset) => decodeSector(lockFile, offset));
   if (first === undefined || second === undefined) return (first ?? second)?.claim;

@@ -1,6 +1,6 @@
 import { crc32c, demand, Fields, inflate } from './independent-decoder-checks.ts';
 
-/** A file of the store: its name's kind and number, and all its bytes. */
+/** A file of the store: the kind and number of its name, and all its bytes. */
 export interface StoredFile {
   readonly kind: 'log' | 'snapshot';
   readonly number: number;
@@ -55,7 +55,7 @@ export function checksumOf(
   return crc32c(seed, file.bytes.subarray(from, from + lengthBytes));
 }
 
-/** Section "File header". Undefined where it is cut or its checksum does not hold. */
+/** Section "File header". Undefined if it is truncated or its checksum is invalid. */
 export function fileHead(file: StoredFile): FileHead | undefined {
   if (file.bytes.length < 128) return undefined;
   const head = new Fields(file.bytes.subarray(0, 128));
@@ -87,14 +87,14 @@ export function fileHead(file: StoredFile): FileHead | undefined {
   return { version, storeId, epoch: head.fileNumber(40), previous, checksum };
 }
 
-/** True where a frame header of this file stands. */
+/** True if there is a valid frame header of this file. */
 export function isFrameHead(file: StoredFile, storeId: Uint8Array, offset: number): boolean {
   if (offset + 48 > file.bytes.length) return false;
   const head = new Fields(file.bytes.subarray(offset, offset + 48));
   return head.hex(0, 4) === 'b54c5346' && checksumOf(file, storeId, offset, 44) === head.u32(44);
 }
 
-/** Section "Frames": the fields of a header whose checksum holds. */
+/** Section "Frames": the fields of a header with a valid checksum. */
 export function frameHead(file: StoredFile, offset: number): FrameHead {
   const head = new Fields(file.bytes.subarray(offset, offset + 48));
   const frame = {
@@ -125,7 +125,7 @@ export function frameHead(file: StoredFile, offset: number): FrameHead {
   return frame;
 }
 
-/** The decoded payload; undefined where it is cut or its checksum does not hold. */
+/** The decoded payload; undefined if it is truncated or its checksum is invalid. */
 export function payloadOf(
   file: StoredFile,
   storeId: Uint8Array,

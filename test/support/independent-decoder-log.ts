@@ -20,7 +20,7 @@ export interface Row {
 export interface DecodedLog {
   readonly number: number;
   readonly head: FileHead | undefined;
-  /** `torn`: broken in a way that a torn write of the last group leaves. */
+  /** `torn`: broken as by a torn write of the last group. */
   readonly ending: 'sealed' | 'end' | 'torn' | 'damaged' | 'blank';
   readonly rows: readonly Row[];
   readonly batches: readonly (readonly Row[])[];
@@ -48,10 +48,7 @@ function findHead(file: StoredFile, storeId: Uint8Array, from: number): number {
   return -1;
 }
 
-/**
- * True when every frame header found behind `brokenAt` says that what is there was not proven
- * synced.
- */
+/** True if every frame header after `brokenAt` declares that nothing there was proven synced. */
 function isUnsyncedOnly(file: StoredFile, storeId: Uint8Array, brokenAt: number): boolean {
   let at = findHead(file, storeId, brokenAt + 1);
   for (; at >= 0; at = findHead(file, storeId, at + 1)) {
@@ -61,10 +58,7 @@ function isUnsyncedOnly(file: StoredFile, storeId: Uint8Array, brokenAt: number)
   return true;
 }
 
-/**
- * True when the one frame header found from `from` on is the seal written with frame no.
- * `frames`.
- */
+/** True if the only frame header from `from` on is the seal written with frame number `frames`. */
 function isPiggybackedSealOnly(
   file: StoredFile,
   storeId: Uint8Array,
@@ -131,9 +125,7 @@ class LogWalk {
     return undefined;
   }
 
-  /**
-   * What was proven synced once stays so. The file header is not proven before the first group is.
-   */
+  /** What was proven synced stays so. The file header is proven by the first group. */
   #prove(frame: FrameHead): void {
     demand(frame.unproven === 0 || this.#head.version >= 2, 'version 1 reserves the bytes');
     const proven = this.#frames === 0 ? 0 : this.#offset - frame.unproven;

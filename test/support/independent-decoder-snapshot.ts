@@ -30,7 +30,7 @@ interface Entry {
   readonly dataBytes: number;
 }
 
-/** Section "Snapshot" of docs/FORMAT.md. Throws FormatError for anything that does not hold. */
+/** Section "Snapshot" of docs/FORMAT.md. Throws FormatError for any violation. */
 export function decodeSnapshot(file: StoredFile): DecodedSnapshot {
   const head = fileHead(file);
   demand(head !== undefined, 'a snapshot has a valid header');

@@ -7,14 +7,14 @@ import { decodeLog, type DecodedLog, type Row } from './independent-decoder-log.
 import { decodeSnapshot, type DecodedSnapshot } from './independent-decoder-snapshot.ts';
 
 /**
- * A second reader of our directories, written from docs/FORMAT.md alone: it imports nothing from
- * `src/`, and checks all that the document says must be checked. Slow and plain on purpose.
+ * A second reader of our directories, written only from docs/FORMAT.md: it imports nothing from
+ * `src/` and checks everything that the document requires. Slow and simple on purpose.
  */
 export interface DecodedDirectory {
   readonly snapshot: DecodedSnapshot;
-  /** Logs newer than the snapshot that are not blank. */
+  /** Logs after the snapshot that are not blank. */
   readonly logs: readonly DecodedLog[];
-  /** What the lock file says must be there, if it says so. */
+  /** The claim in the lock file, if any. */
   readonly claim: DecodedClaim | undefined;
   /** Records by ascending key. */
   readonly records: readonly Row[];

@@ -6,13 +6,13 @@ interface Records {
 }
 
 export interface FoundBatches {
-  /** -1 without any. */
+  /** -1 if there is none. */
   readonly highest: number;
-  /** What is not as any prefix of batches would leave it. */
+  /** A difference from every prefix of the batches. */
   readonly problem: string | undefined;
 }
 
-/** Checks that a store holds a prefix of the batches that `kill-writer.ts` writes, each whole. */
+/** Checks that a store has a prefix of the batches of `kill-writer.ts`, each whole. */
 export function batchesIn(store: Records): FoundBatches {
   const counts = new Map<number, number>();
   let highest = -1;

@@ -1,7 +1,7 @@
 /**
- * A process that writes batches into a store until it is killed, many in flight. It says on its
- * output, a line each, `open <highest batch> <ok|reason>` and `ack <batch>`. Batch n puts the keys
- * 8 n to 8 n + 7 with value n + 1, and deletes those of batch n - DELETED_BEHIND.
+ * A process that writes concurrent batches into a store until it is killed. Prints one line each:
+ * `open <highest batch> <ok|reason>` and `ack <batch>`. Batch n puts the keys 8 n to 8 n + 7 with
+ * value n + 1, and deletes those of batch n - DELETED_BEHIND.
  *
  * Arguments: directory, batches in flight, options of the store as JSON.
  */
@@ -10,14 +10,14 @@ import { MetadataStore, WriteBatch } from '../../src/index.ts';
 import { batchesIn, DELETED_BEHIND, KEYS_PER_BATCH } from './kill-batches.ts';
 
 const [directory = '', inFlight = '', options = '{}'] = process.argv.slice(2);
-// Written at once: a line that the process has written is out, whatever becomes of the process.
+// Written synchronously: the line is out even if the process is killed right after.
 function say(line: string): void {
   for (;;) {
     try {
       writeSync(1, `${line}\n`);
       return;
     } catch (error) {
-      // The pipe is full: whoever reads it has to get on first.
+      // The pipe is full: wait for its reader.
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }

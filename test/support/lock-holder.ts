@@ -1,7 +1,7 @@
 /**
- * A process that tries to lock a directory and says on its output what came of it, one JSON line
- * each: `{ held: owner }` or `{ refused: message, owner }`, later `{ lost: message }`. A line on
- * its input releases; the end of its input ends it.
+ * A process that tries to lock a directory and prints the result, one JSON line each: `{ held:
+ * owner }` or `{ refused: message, owner }`, later `{ lost: message }`. A line on its input
+ * releases the lock; the end of its input ends the process.
  *
  * Arguments: directory, stale limit in ms.
  */

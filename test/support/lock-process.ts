@@ -18,7 +18,7 @@ export interface LockLine {
   readonly released?: true;
 }
 
-/** A process that runs `lock-holder.ts`; killed when the running test is over. */
+/** A process that runs `lock-holder.ts`. Killed at the end of the running test. */
 export class LockProcess {
   readonly child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
@@ -37,7 +37,7 @@ export class LockProcess {
     });
   }
 
-  /** What the process says next. */
+  /** The next line that the process prints. */
   async next(): Promise<LockLine> {
     const line = await this.#lines.next();
     if (line.done === true) throw new Error('the process ended without a word');
@@ -45,7 +45,7 @@ export class LockProcess {
     return said;
   }
 
-  /** Has the lock released, and awaits that the process says so. */
+  /** Releases the lock and waits for the confirmation. */
   async release(): Promise<void> {
     this.child.stdin?.write('release\n');
     for (;;) if ((await this.next()).released === true) return;
@@ -56,7 +56,7 @@ export class LockProcess {
     await this.#exited;
   }
 
-  /** Ends the process's input, upon which it ends by itself. */
+  /** Ends the process's input, upon which it exits. */
   async end(): Promise<void> {
     this.child.stdin?.end();
     await this.#exited;

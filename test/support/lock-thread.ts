@@ -1,5 +1,5 @@
 /**
- * A worker thread that locks `workerData.directory`, says to `workerData.port` what came of it, and
+ * A worker thread that locks `workerData.directory`, reports the result to `workerData.port`, and
  * stays.
  */
 import { workerData } from 'node:worker_threads';
@@ -16,5 +16,5 @@ try {
 } catch (error) {
   port.postMessage(String(error));
 }
-// The port keeps the thread alive, and the lock with it.
+// The port keeps the thread alive, and so the lock.
 port.on('message', () => undefined);

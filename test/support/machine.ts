@@ -12,7 +12,7 @@ export function machineWith(files: Files, options: CrashFsOptions = {}): CrashFs
   return CrashFs.withFiles(Object.fromEntries(byPath), { trace: false, ...options });
 }
 
-/** The files in `/s`, quarantine included, without the lock's. */
+/** The files in `/s`, including quarantine, except the lock's. */
 export function storeFiles(fs: CrashFs): Files {
   const files: Files = new Map();
   for (const [path, bytes] of fs.files()) {
@@ -30,7 +30,7 @@ export function filesIn(directory: string): Files {
   return files;
 }
 
-/** A copy in which one file has been changed. */
+/** A copy with one file changed. */
 export function withChange(
   files: Files,
   name: string,
@@ -41,7 +41,7 @@ export function withChange(
   return new Map(files).set(name, change(bytes.slice()));
 }
 
-/** A copy in which all bits of one byte are turned over; a negative offset counts from the end. */
+/** A copy with all bits of one byte flipped; a negative offset counts from the end. */
 export function withFlip(files: Files, name: string, offset: number): Files {
   return withChange(files, name, (bytes) => {
     const at = offset < 0 ? bytes.length + offset : offset;
@@ -50,7 +50,7 @@ export function withFlip(files: Files, name: string, offset: number): Files {
   });
 }
 
-/** Names and SHA-256 of files: large ones compare fast. */
+/** Names and SHA-256 of files, because large files compare slowly. */
 export function hashesOf(files: Files): Map<string, string> {
   return new Map([...files].map(([name, bytes]) => [name, sha256(bytes)]));
 }

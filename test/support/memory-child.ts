@@ -1,5 +1,5 @@
 /**
- * A process that does one thing with a directory and says the most memory that it took.
+ * A process that does one operation on a directory and prints its peak memory.
  *
  * Arguments: `open`, `merge`, `verify`, `salvage` or `nothing`; the directory.
  */
@@ -8,7 +8,7 @@ import { MetadataStore } from '../../src/index.ts';
 import { runCli } from './cli.ts';
 
 const [what = '', directory = ''] = process.argv.slice(2);
-/** Nothing is merged that is not asked for. */
+/** No automatic merges. */
 const QUIET = { mergeBytes: 2 ** 40 };
 
 async function run(): Promise<unknown> {
@@ -36,6 +36,6 @@ async function run(): Promise<unknown> {
 }
 
 const result = await run();
-/** The highest resident set of this process, all threads included. */
+/** The peak resident set of this process, including all threads. */
 const highest = /VmHWM:\s*(\d+) kB/.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
 console.log(JSON.stringify({ result, highestBytes: 1024 * Number(highest) }));

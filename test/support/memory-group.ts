@@ -4,14 +4,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const V1 = '/sys/fs/cgroup/memory';
 const V2 = '/sys/fs/cgroup';
 
-/** A control group of the kernel whose processes may use so much memory together. */
+/** A kernel control group that limits the memory of its processes together. */
 export interface MemoryGroup {
-  /** Before the command that is to run in it. */
+  /** Put before the command that is to run in it. */
   readonly prefix: readonly string[];
   remove(): Promise<void>;
 }
 
-/** Makes a group, or says why that is not possible here. */
+/** Creates a group. Returns why if that is not possible. */
 export function makeMemoryGroup(limitBytes: number): MemoryGroup | string {
   if (process.platform !== 'linux') return 'the system is not Linux';
   if (process.getuid?.() !== 0) return 'only root makes control groups';
@@ -32,7 +32,7 @@ export function makeMemoryGroup(limitBytes: number): MemoryGroup | string {
   };
 }
 
-/** A process that has ended leaves its group a moment later. */
+/** An ended process leaves its group a moment later. */
 async function removeGroup(path: string): Promise<void> {
   while (readFileSync(`${path}/cgroup.procs`, 'latin1') !== '') await sleep(5);
   rmdirSync(path);

@@ -1,6 +1,6 @@
 import { present } from '../../src/base/assert.ts';
 
-/** The item at `index`, from the end if that is negative. There must be one. */
+/** The item at `index`, from the end if negative. It must exist. */
 export function nth<T>(items: readonly T[], index: number): T {
   return present(items.at(index), `there is an item ${index}`);
 }

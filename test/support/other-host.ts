@@ -3,7 +3,7 @@ import { MetadataStore, type OpenOptions } from '../../src/index.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';
 import { openStoreIn } from '../../src/store/metadata-store.ts';
 
-/** The same directory as another host sees it: not with the kernel locks of this one. */
+/** The same directory as seen by another host, without this host's kernel locks. */
 export function seenElsewhere(fs: FileSystem): FileSystem {
   const tryLock = async (path: string): Promise<FileLock | undefined> => {
     const lock = await fs.tryLock(`${path}.elsewhere`);

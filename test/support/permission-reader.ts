@@ -3,8 +3,8 @@ import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
 import { MetadataStore } from '../../src/index.ts';
 
 /**
- * Opens a store under Node's permission model; says how its directory is reached, and what it
- * holds.
+ * Opens a store under Node's permission model. Prints how its directory is reached, and its
+ * contents.
  */
 const path = process.argv[2] ?? '';
 const directory = await Directory.open(nodeFileSystem, path);

@@ -10,8 +10,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const CACHE = join(ROOT, 'node_modules', '.cache');
 
 /**
- * What worker threads and child processes of the tests run. `typescript-hook.mjs` finds them by
- * their names.
+ * The programs of worker threads and child processes in the tests. `typescript-hook.mjs` finds them
+ * by name.
  */
 const PROGRAMS = [
   'src/cli/main.ts',
@@ -22,13 +22,13 @@ const PROGRAMS = [
   'test/support/store-holder.ts',
 ];
 
-/** Tests sync thousands of files. What a sync does to a disk is tested by `npm run test:real`. */
+/** Tests sync thousands of files. `npm run test:real` tests the effect of a sync on a disk. */
 const MEMORY = '/dev/shm';
 const LEAST_FREE_BYTES = 2 * 1024 ** 3;
 
 /**
- * Each program in one file: a thread or process that loads 100 modules of TypeScript takes 0.3 s of
- * CPU time to start, and the tests start some 2,000.
+ * Bundles each program into one file: a thread or process that loads 100 TypeScript modules takes
+ * 0.3 s of CPU time to start, and the tests start some 2,000.
  */
 async function bundle(directory: string): Promise<void> {
   await build({
@@ -54,8 +54,7 @@ function isAlive(pid: number): boolean {
 }
 
 /**
- * Makes a directory for this run, and removes those of runs that were killed. Others run beside
- * this one.
+ * Creates a directory for this run, and removes those of killed runs. Concurrent runs keep theirs.
  */
 async function directoryOfRun(parent: string): Promise<string> {
   await mkdir(parent, { recursive: true });
@@ -76,11 +75,11 @@ function hasRoom(directory: string): boolean {
 }
 
 /**
- * Sets LODESTORE_TEST_PROGRAMS, and TMPDIR unless it is set, for everything that the run starts.
+ * Sets LODESTORE_TEST_PROGRAMS, and TMPDIR if it is not set, for all child processes of the run.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const home = await directoryOfRun(CACHE);
-  // The command line reads `../../package.json`, seen from its own file.
+  // The command line reads `../../package.json`, relative to its file.
   const programs = join(home, 'src', 'programs');
   await copyFile(join(ROOT, 'package.json'), join(home, 'package.json'));
   await bundle(programs);
@@ -90,7 +89,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const isInMemory = process.env['TMPDIR'] === undefined && hasRoom(MEMORY);
   const temporary = isInMemory ? await directoryOfRun(MEMORY) : undefined;
   if (temporary !== undefined) {
-    // As /tmp: some tests run programs as another user.
+    // Like /tmp: some tests run programs as another user.
     await chmod(temporary, 0o1777);
     process.env['TMPDIR'] = temporary;
   }
@@ -101,7 +100,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
-/** Threads of stores that run in the process of a test start from the bundle too. */
+/** Threads of stores in the test's process start from the bundle, too. */
 export function threadsFromBundle(): Plugin {
   const entry = "new URL('./thread-entry.js', import.meta.url)";
   const bundled = "new URL(`file://${process.env['LODESTORE_TEST_PROGRAMS']}/thread-entry.js`)";

@@ -1,6 +1,6 @@
 import type { Family } from './prometheus-text.ts';
 
-/** What one scrape returned. */
+/** The result of one scrape. */
 export interface Scrape {
   readonly atSeconds: number;
   readonly families: ReadonlyMap<string, Family>;
@@ -23,7 +23,7 @@ function secondsOf(duration: string): number {
   return Number(count) * SECONDS[unit!]!;
 }
 
-/** The rules of a rule file whose keys stand on lines of their own, `alert` first. */
+/** The rules of a rule file with one key per line, `alert` first. */
 export function readAlertRules(text: string): AlertRule[] {
   return text
     .split(/^ *- alert: /m)
@@ -36,7 +36,7 @@ export function readAlertRules(text: string): AlertRule[] {
 }
 
 /**
- * Whether the alert fires at the last scrape: its expression holds now and at each scrape during
+ * True if the alert fires at the last scrape: its expression holds now and at each scrape during
  * `for`.
  */
 export function isFiring({ expr, forSeconds }: AlertRule, scrapes: readonly Scrape[]): boolean {
@@ -48,7 +48,7 @@ export function isFiring({ expr, forSeconds }: AlertRule, scrapes: readonly Scra
   );
 }
 
-/** The series for which an expression holds. Knows the subset of PromQL that the rules use. */
+/** The series for which an expression holds. Supports the subset of PromQL that the rules use. */
 function evaluate(expr: string, scrapes: readonly Scrape[]): Vector {
   const [first, ...others] = expr.split(' and ').map((term) => compare(term, scrapes));
   return new Map([...first!].filter(([key]) => others.every((other) => other.has(key))));
@@ -96,7 +96,7 @@ interface Bucket {
   readonly count: number;
 }
 
-/** As Prometheus computes it: linear between the bounds of the bucket that holds the quantile. */
+/** As Prometheus computes it: linear within the bucket of the quantile. */
 function quantileOf(quantile: number, buckets: readonly Bucket[]): number | undefined {
   const sorted = buckets.toSorted((a, b) => a.le - b.le);
   const rank = quantile * sorted.at(-1)!.count;

@@ -1,4 +1,4 @@
-/** A line of Prometheus' text format. */
+/** A sample line of Prometheus' text format. */
 export interface Sample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -15,7 +15,7 @@ const LINE = /^([a-zA-Z_:][\w:]*)(?:\{((?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\.)*",?)*)\
 const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g;
 
 /**
- * Reads the text format, version 0.0.4. Throws where a line is none of it, or a sample has no TYPE
+ * Parses the text format, version 0.0.4. Throws for an invalid line, or a sample without a TYPE
  * before it.
  */
 export function parsePrometheus(text: string): Map<string, Family> {

@@ -1,4 +1,4 @@
-/** Random u32 numbers from a seed, the same on every run. */
+/** Random u32 numbers from a seed, equal on every run. */
 export function randomWords(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -8,9 +8,7 @@ function refuse(path: string): Promise<never> {
   return Promise.reject(failure('EROFS', path));
 }
 
-/**
- * Files of one directory in memory, by name, which can only be read: fast enough to open thousands.
- */
+/** Read-only files of one directory in memory: fast enough to open thousands. */
 export function readOnlyFiles(files: ReadonlyMap<string, Uint8Array>): FileSystem {
   const bytesOf = (path: string): Uint8Array => {
     const bytes = files.get(path.slice(path.lastIndexOf('/') + 1));

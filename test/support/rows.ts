@@ -14,7 +14,7 @@ export function rowsLength(rows: readonly TestRow[]): number {
   return rows.reduce((sum, row) => sum + ROW_HEADER_BYTES + (row.data ?? NO_DATA).length, 0);
 }
 
-/** Writes rows in the row format, the plain way. */
+/** Writes rows in the row format, in the simplest way. */
 export function writeRows(target: Uint8Array, rows: readonly TestRow[]): void {
   const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
   let offset = 0;

@@ -2,16 +2,16 @@ import { systemError } from '../../src/testing/disk/system-error.ts';
 import { CrashFs } from '../../src/testing/index.ts';
 import type { FileSystem } from '../../src/fs/file-system.ts';
 
-/** What the disk runs out of. */
+/** The resource that the disk lacks. */
 export type Shortage = 'blocks' | 'inodes';
 
-/** A directory takes a block of its own. */
+/** A directory takes one block. */
 const BLOCK_BYTES = 4096;
 const BALLAST = '/ballast';
 
 /**
- * A simulated disk that is full from a chosen call on. `blocks`: no byte is free. `inodes`: no file
- * and no directory can be made. What is removed gives its bytes or its inode back.
+ * A simulated disk that is full from a given call on. `blocks`: no byte is free. `inodes`: no file
+ * and no directory can be created. A removal frees its bytes or its inode.
  */
 export class ScarceDisk {
   readonly machine: CrashFs;
@@ -22,7 +22,7 @@ export class ScarceDisk {
   #state: 'roomy' | 'filling' | 'full' = 'roomy';
   #freeInodes = Infinity;
 
-  /** Restarts `found`; from the call number `fullFrom` on, counted from 1, the disk is full. */
+  /** Restarts `found`. From call number `fullFrom` on, counted from 1, the disk is full. */
   constructor(found: CrashFs, shortage: Shortage, fullFrom: number) {
     this.#shortage = shortage;
     this.#fullFrom = fullFrom;
@@ -30,7 +30,7 @@ export class ScarceDisk {
     this.fileSystem = this.#scarce();
   }
 
-  /** Calls so far. */
+  /** Number of calls so far. */
   get calls(): number {
     return this.#calls;
   }
@@ -41,7 +41,7 @@ export class ScarceDisk {
     if (this.#state === 'roomy' && this.#calls >= this.#fullFrom) await this.fill();
   }
 
-  /** Nothing is free from now on. */
+  /** From now on, nothing is free. */
   async fill(): Promise<void> {
     this.#state = 'filling';
     if (this.#shortage === 'inodes') this.#freeInodes = 0;
@@ -53,17 +53,17 @@ export class ScarceDisk {
     this.#state = 'full';
   }
 
-  /** Somebody else takes up to `count` inodes that have become free. */
+  /** Another program takes up to `count` free inodes. */
   takeInodes(count: number): void {
     this.#freeInodes = Math.max(0, this.#freeInodes - count);
   }
 
-  /** Somebody else removes `count` files. */
+  /** Another program removes `count` files. */
   giveInodes(count: number): void {
     this.#freeInodes += count;
   }
 
-  /** Makes a name by `make`, for which there may be no inode, or no block of a directory. */
+  /** Creates a name with `make`, unless there is no inode, or no block for a directory. */
   async #made<T>(
     about: { readonly kind: string; readonly path: string; readonly blockBytes: number },
     make: () => Promise<T>,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { MetadataStore } from '../../src/index.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
-/** Batch `i` sets keys 10 i to 10 i + 9 to value i + 1, with 100 bytes that do not compress. */
+/** Batch `i` sets keys 10 i to 10 i + 9 to value i + 1, with 100 incompressible bytes. */
 export async function insertBatches(store: MetadataStore, from: number, to: number): Promise<void> {
   for (let batch = from; batch < to; batch++) {
     const updates = Array.from({ length: 10 }, (_, i) => {
@@ -28,7 +28,7 @@ export async function closedStore(): Promise<string> {
   return directory;
 }
 
-/** Turns over all bits of one byte. */
+/** Flips all bits of one byte. */
 export async function flipByte(directory: string, name: string, offset: number): Promise<void> {
   const path = join(directory, name);
   const byte = (await readFile(path)).readUInt8(offset);
@@ -37,13 +37,13 @@ export async function flipByte(directory: string, name: string, offset: number):
   await file.close();
 }
 
-/** Cuts a file off as a crash would: nothing says that more of it had been synced. */
+/** Truncates a file as a crash would: nothing says that more of it was synced. */
 export async function tear(directory: string, name: string, lengthBytes: number): Promise<void> {
   await truncate(join(directory, name), lengthBytes);
   await rm(join(directory, 'lodestore.lock'), { force: true });
 }
 
-/** Names that begin so, in ascending order. */
+/** Names with this prefix, in ascending order. */
 export async function namesIn(directory: string, prefix: string): Promise<string[]> {
   return (await readdir(directory)).filter((name) => name.startsWith(prefix)).sort();
 }

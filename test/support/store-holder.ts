@@ -1,7 +1,6 @@
 /**
- * A process that opens a store when it is told to, and says on its output what came of it, one JSON
- * line each. Lines on its input: `open DIRECTORY STALE_MS`, `write KEY`, `read`, `close`. The end
- * of its input ends it.
+ * A process that opens a store on request and prints the result, one JSON line each. Lines on its
+ * input: `open DIRECTORY STALE_MS`, `write KEY`, `read`, `close`. The end of its input ends it.
  */
 import { createInterface } from 'node:readline';
 import { FencedError, MetadataStore, StoreError, StoreLockedError } from '../../src/index.ts';

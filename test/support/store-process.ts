@@ -8,7 +8,7 @@ import { onTestFinished } from 'vitest';
 const HOOK = new URL('./register-typescript.mjs', import.meta.url).href;
 const PROGRAM = fileURLToPath(new URL('./store-holder.ts', import.meta.url));
 
-/** What `store-holder.ts` says. */
+/** A line that `store-holder.ts` prints. */
 export interface StoreLine {
   readonly ready?: true;
   readonly opened?: number;
@@ -24,12 +24,12 @@ export interface StoreLine {
   readonly closed?: true;
 }
 
-/** A process that runs `store-holder.ts`; killed when the running test is over. */
+/** A process that runs `store-holder.ts`. Killed at the end of the running test. */
 export class StoreProcess {
   readonly child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
   readonly #exited: Promise<unknown>;
-  /** Whether it is known to be poisoned: said at any time, between other lines. */
+  /** The reported poisoning, which can arrive between other lines. */
   poisoned: string | undefined = undefined;
 
   constructor() {
@@ -45,7 +45,7 @@ export class StoreProcess {
     });
   }
 
-  /** Resolves when the program is loaded, so that what follows is quick. */
+  /** Resolves when the program is loaded, so that later requests are fast. */
   static async start(): Promise<StoreProcess> {
     const started = new StoreProcess();
     await started.next();
@@ -56,7 +56,7 @@ export class StoreProcess {
     return this.child.pid ?? -1;
   }
 
-  /** Gives an order and resolves to what comes of it. */
+  /** Sends a request and resolves to its result. */
   async ask(...words: readonly (string | number)[]): Promise<StoreLine> {
     this.child.stdin?.write(`${words.join('\t')}\n`);
     return this.next();

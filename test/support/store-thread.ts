@@ -1,5 +1,5 @@
 /**
- * A worker thread that opens the store in `workerData.directory`, says what came of it, and stays.
+ * A worker thread that opens the store in `workerData.directory`, reports the result, and stays.
  */
 import { workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
@@ -13,5 +13,5 @@ try {
 } catch (error) {
   port.postMessage(String(error));
 }
-// Keeps the thread alive, and the store with it.
+// Keeps the thread alive, and so the store open.
 port.on('message', () => undefined);

@@ -7,7 +7,7 @@ import { blockOf, RowArena, viewOffset } from '../../src/table/delta/arena.ts';
 const MIB = 2 ** 20;
 
 describe('RowArena', () => {
-  it('shows every byte of a region through the view of its block, to the end of the region', () => {
+  it('shows every byte of a region through the view of its block', () => {
     const arena = new RowArena();
     arena.reserve(MIB - 100);
     const region = arena.reserve(3 * MIB + 5);
@@ -23,7 +23,7 @@ describe('RowArena', () => {
     }
   });
 
-  it('puts small regions one behind the other and goes on behind a large one', () => {
+  it('places small regions one after another, and continues after a large one', () => {
     const arena = new RowArena();
     expect(arena.reserve(100).position).toBe(0);
     expect(arena.reserve(MIB - 100).position).toBe(100);
@@ -32,7 +32,7 @@ describe('RowArena', () => {
     expect(arena.memoryBytes).toBe(3 * MIB);
   });
 
-  it('takes back the last region, or the rest of it, and no other', () => {
+  it('takes back the last region, or its rest, and no other', () => {
     const arena = new RowArena();
     const first = arena.reserve(100);
     const second = arena.reserve(100);

@@ -61,7 +61,7 @@ function find(chunk: Chunk, key: bigint): number {
 }
 
 describe('Chunk', () => {
-  it.each(Object.entries(distributions))('finds keys, and where others belong: %s', (_, keys) => {
+  it.each(Object.entries(distributions))('finds keys, and the places of others: %s', (_, keys) => {
     const chunk = new Chunk(columnsOf(recordsOf(keys)));
     keys.forEach((key, i) => {
       expect(find(chunk, key)).toBe(i);
@@ -98,14 +98,14 @@ describe('Chunk', () => {
     });
   });
 
-  it('hands out copies of data', () => {
+  it('returns copies of data', () => {
     const chunk = new Chunk(columnsOf(recordsOf([1n, 2n])));
     chunk.recordAt(0).data.fill(99);
     chunk.recordOf(1, 0)?.data.fill(99);
     expect(chunk.recordAt(0).data).toEqual(Uint8Array.of(0, 0));
   });
 
-  it('knows deletes by their value 0', () => {
+  it('detects deletes by their value 0', () => {
     const data = new Uint8Array(0);
     const chunk = new Chunk(
       columnsOf([
@@ -116,7 +116,7 @@ describe('Chunk', () => {
     expect([chunk.isDeleteAt(0), chunk.isDeleteAt(1)]).toEqual([true, false]);
   });
 
-  it.each(Object.entries(distributions))('cuts out any part: %s', (_, keys) => {
+  it.each(Object.entries(distributions))('extracts any part: %s', (_, keys) => {
     const records = recordsOf(keys).map((record, i) => ({
       ...record,
       data: record.data.subarray(0, i % 3),
@@ -132,12 +132,12 @@ describe('Chunk', () => {
   });
 });
 
-it('the last key is found where its place among the slots is rounded up to the end', () => {
-  // Whether it is depends on the last bits of the span, so it takes many.
+it('finds the last key if its slot is rounded up to the end', () => {
+  // That depends on the last bits of the span, so many are tried.
   for (let round = 0; round < 300; round++) {
     const next = random64(1_000 + round);
     const keys = Array.from({ length: 257 }, next).toSorted((a, b) => (a < b ? -1 : 1));
-    // What stands behind the keys looks like a lower one.
+    // The bytes after the keys look like a lower key.
     const data = new Uint8Array(8);
     const chunk = new Chunk(columnsOf(keys.map((key) => ({ key, value: 1n, data }))));
     for (const key of keys) find(chunk, key);

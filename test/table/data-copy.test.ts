@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { copyData } from '../../src/table/layer/data-copy.ts';
 
-test('copies of every length are right, and apart from their source and from each other', () => {
+test('copies of every length are correct and independent of their source and each other', () => {
   const source = Uint8Array.from({ length: 4096 }, (_, i) => i % 251);
   const kept: { copy: Uint8Array; from: number }[] = [];
   for (let lengthBytes = 0; lengthBytes <= 1200; lengthBytes += 3) {

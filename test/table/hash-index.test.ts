@@ -10,7 +10,7 @@ import { writeRows } from '../support/rows.ts';
 const COUNT = 60_000;
 const ROW_BYTES = 20;
 
-/** Rows of keys without data; returns where the first one lies. */
+/** Adds rows of keys without data. Returns the offset of the first. */
 function addRows(arena: RowArena, keys: readonly bigint[]): number {
   const region = arena.reserve(keys.length * ROW_BYTES);
   writeRows(
@@ -30,7 +30,7 @@ const patterns: Record<string, (i: number) => bigint> = {
 };
 
 describe('HashIndex', () => {
-  it.each(Object.entries(patterns))('finds what was put, through growth: %s', (_, pattern) => {
+  it.each(Object.entries(patterns))('finds every entry, also after growth: %s', (_, pattern) => {
     const arena = new RowArena();
     const index = new HashIndex(arena);
     const keys = Array.from({ length: COUNT }, (__, i) => pattern(i));
@@ -46,12 +46,12 @@ describe('HashIndex', () => {
     });
     expect(wrong).toBe(0);
     expect(index.count).toBe(COUNT);
-    // Slots of 8 bytes, six in ten free at the very most: keys of a pattern must spread like any
+    // Slots of 8 bytes, at most six in ten free: keys of a pattern must be distributed like any
     // others.
     expect(index.memoryBytes).toBeLessThan(COUNT * 20);
   });
 
-  it('says where a key pointed before', () => {
+  it('returns the previous position of a key', () => {
     const arena = new RowArena();
     const index = new HashIndex(arena);
     const first = addRows(arena, [5n]);
@@ -63,12 +63,12 @@ describe('HashIndex', () => {
   });
 });
 
-describe('a segment that lags behind', () => {
+describe('a segment with a smaller depth than the directory', () => {
   it('splits into all of its entries in the directory', () => {
     const arena = new RowArena();
     const index = new HashIndex(arena);
     const keys = Array.from({ length: 2 * COUNT }, (_, i) => BigInt(i));
-    // All of one half of the hashes, then all of the other.
+    // First all hashes of one half, then all of the other.
     keys.sort((a, b) => topBit(a) - topBit(b));
     const start = addRows(arena, keys);
     keys.forEach((key, i) => index.put(Number(key), 0, start + i * ROW_BYTES));
@@ -92,7 +92,7 @@ describe('HashSegment', () => {
     );
     expect(positions.flat().toSorted((a, b) => a - b)).toEqual(hashes.map((_, i) => i));
     expect(positions[1]?.every((i) => hashes[i]! >>> 31 === 1)).toBe(true);
-    // By a fair coin, thousand throws.
+    // Like a thousand throws of a fair coin.
     expect(positions[0]?.length).toBeGreaterThan(350);
     expect(positions[1]?.length).toBeGreaterThan(350);
     expect([segment.depth, sibling.depth]).toEqual([1, 1]);

@@ -48,7 +48,7 @@ describe('KeyDirectory', () => {
     expect(locate(directory, MAX_U64)).toBe(firsts.length - 1);
   });
 
-  it('locates nothing where there is nothing', () => {
+  it('locates nothing without chunks', () => {
     expect(locate(new KeyDirectory([]), 5n)).toBe(-1);
   });
 

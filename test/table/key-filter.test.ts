@@ -4,7 +4,7 @@ import { KeyFilter } from '../../src/table/base/key-filter.ts';
 import { randomWords } from '../support/random.ts';
 
 describe('KeyFilter', () => {
-  it.each([1, 4, 5, 1_000, 50_000])('lets %d keys pass, and few others', (count) => {
+  it.each([1, 4, 5, 1_000, 50_000])('lets its %d keys pass, and few others', (count) => {
     const filter = new KeyFilter(count);
     const words = randomWords(count);
     const keys = Array.from({ length: count }, () => [words(), words()] as const);
@@ -16,7 +16,7 @@ describe('KeyFilter', () => {
     expect(filter.memoryBytes).toBeLessThanOrEqual(Math.max(4, 2 * count));
   });
 
-  it('tells keys apart that differ in one half only', () => {
+  it('distinguishes keys that differ in one half only', () => {
     const filter = new KeyFilter(1_000);
     for (let i = 0; i < 1_000; i++) filter.add(i, 7);
     let passed = 0;

@@ -4,13 +4,13 @@ import { MAX_U64 } from '../../src/base/limits.ts';
 import { checkRange } from '../../src/table/layer/key-range.ts';
 
 describe('checkRange', () => {
-  it('takes all keys unless told otherwise', () => {
+  it('covers all keys by default', () => {
     const all = { lowest: 0n, highest: MAX_U64, reverse: false, limit: Infinity };
     expect(checkRange()).toEqual(all);
     expect(checkRange({ gte: undefined, limit: undefined, reverse: undefined })).toEqual(all);
   });
 
-  it('takes the narrower of two bounds', () => {
+  it('uses the narrower of two bounds', () => {
     expect(checkRange({ gte: 5, gt: 5n, lte: 9n, lt: 20 })).toMatchObject({
       lowest: 6n,
       highest: 9n,
@@ -22,7 +22,7 @@ describe('checkRange', () => {
   });
 
   it.each([{ gt: MAX_U64 }, { lt: 0 }, { gte: 6, lte: 5 }, { gt: 5, lt: 6 }])(
-    'is empty where bounds cross: %o',
+    'is empty if bounds cross: %o',
     (options) => {
       const { lowest, highest } = checkRange(options);
       expect(lowest > highest).toBe(true);

@@ -17,7 +17,7 @@ const questions = fc.array(
 );
 
 describe('a table of chunks that are not in memory yet', () => {
-  it('answers as one of chunks that are, whatever is asked first', () => {
+  it('answers like a table in memory, whatever is read first', () => {
     const worlds = fc.record({
       keys: fc.uniqueArray(fc.integer({ min: 0, max: 200 }), { maxLength: 80 }),
       perChunk: fc.integer({ min: 1, max: 12 }),
@@ -52,7 +52,7 @@ describe('a table of chunks that are not in memory yet', () => {
 
   const columns = chunksOf([1, 2, 11, 12, 21, 22].map(record), 2);
 
-  it('reads a chunk once, and none for a key that lies in none', () => {
+  it('reads a chunk once, and none for a key outside all chunks', () => {
     const read: bigint[] = [];
     const lazyChunks = columns.map(
       (one) =>
@@ -69,7 +69,7 @@ describe('a table of chunks that are not in memory yet', () => {
     expect(read).toEqual([11n, 1n, 21n]);
   });
 
-  it('a chunk that cannot be read fails those who ask for it, each time, and can be read later', () => {
+  it('rejects each read of an unreadable chunk, which can be read later', () => {
     let isBroken = true;
     const lazyChunks = columns.map(
       (one, i) =>

@@ -23,7 +23,7 @@ const ranges = fc.record({
 });
 
 describe('iteration over layers', () => {
-  it('shows what a map shows', async () => {
+  it('agrees with a map', async () => {
     const worlds = fc.record({
       keys,
       recovered: updates,
@@ -80,13 +80,13 @@ describe('iteration over layers', () => {
       ),
     });
 
-  it('hands out copies: the table does not change through them', () => {
+  it('returns copies: changing them does not change the table', () => {
     const copies = table();
     for (const { data } of copies.values()) data.fill(0xee);
     expect([...copies.values()].every(({ data }, i) => data[0] === i && data[15] === i)).toBe(true);
   });
 
-  it('ends for good where the caller breaks off', () => {
+  it('ends for good when the caller breaks off', () => {
     const entries = table().entries();
     for (const [key] of entries) if (key === 7n) break;
     expect(entries.next()).toEqual({ done: true, value: undefined });
@@ -102,7 +102,7 @@ describe('iteration over layers', () => {
     for (let i = 0; i < 3; i++) expect(values.next()).toEqual({ done: true, value: undefined });
   });
 
-  it('inherits from what all iterators inherit from', () => {
+  it('inherits from the common iterator prototype', () => {
     const iterators = Object.getPrototypeOf(Object.getPrototypeOf([].values()));
     expect(iterators.isPrototypeOf(table().entries())).toBe(true);
   });

@@ -50,7 +50,7 @@ describe('sorting rows', () => {
   const scratch = new SortScratch();
   for (const [name, keyOf] of Object.entries(KEYS)) {
     for (const count of [1, 2, 700, 20_000]) {
-      it(`${count} keys, ${name}: in order, equal ones in the order given`, () => {
+      it(`${count} keys, ${name}: sorted, with equal ones in the given order`, () => {
         const rows = new UnsortedRows();
         const keys = Array.from({ length: count }, (_, i) => keyOf(words(), words(), i));
         keys.forEach(([low, high], i) => rows.append(low >>> 0, high >>> 0, 3 * i));
@@ -103,7 +103,7 @@ describe('the first step of an iterator', () => {
     for (const groupRows of [7, 500, 20_000]) {
       it(`${name}, groups of ${groupRows}: reads a few rows of each run, and of the rest`, () => {
         const table = tableOf(keyOf, groupRows);
-        // The runs that are full but not sorted, and the pieces behind them.
+        // The full runs that are not sorted, and the pieces after them.
         const reads = countReads();
         for (const reverse of [false, true]) {
           const before = reads();
@@ -113,7 +113,7 @@ describe('the first step of an iterator', () => {
         }
       });
     }
-    it(`${name}: rows left to sort after a group fill a few runs`, () => {
+    it(`${name}: the rows left to sort after a group fill a few runs`, () => {
       const table = tableOf(keyOf, 20_000);
       let steps = 0;
       while (table.sortStep()) steps++;
@@ -123,7 +123,7 @@ describe('the first step of an iterator', () => {
     });
   }
 
-  it('after a few more rows: only those are sorted', () => {
+  it('sorts only the new rows after a few more', () => {
     const table = tableOf((i) => (BigInt(words()) << 32n) | BigInt(i), 500);
     table.keys({ limit: 1 }).next();
     publishRows(table, [put(1n, 1)]);
@@ -133,8 +133,8 @@ describe('the first step of an iterator', () => {
   });
 });
 
-describe('runs of a group that is being published', () => {
-  it('are unknown to iterators that began meanwhile, and gone when it is taken back', () => {
+describe('the runs of a group that is being published', () => {
+  it('are invisible to earlier iterators, and gone when the group is undone', () => {
     const table = new Table({ snapshot: [] }, { ...SIZES, runRows: 8, pieceRows: 3 });
     const first = Array.from({ length: 29 }, (_, i) => put(BigInt(100 + ((i * 7) % 29)), i));
     publishRows(table, first);
@@ -156,8 +156,8 @@ describe('runs of a group that is being published', () => {
     expect(ROW_HEADER_BYTES * 69).toBeLessThanOrEqual(table.liveBytes);
   });
 
-  it('are sorted one after the other, whichever a view asks for', () => {
-    // A run of 7 rows whose sort has begun while a view asks for the 3 rows before it.
+  it('are sorted one after another for any view', () => {
+    // A run of 7 rows whose sort has started when a view needs the 3 rows before it.
     const table = new Table({ snapshot: [] }, { runRows: 7, pieceRows: 1, pageChunks: 1 });
     publishRows(table, [put(1_000n, 0), put(993n, 1), put(986n, 2)]);
     const view = table.view();

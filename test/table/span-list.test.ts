@@ -12,7 +12,7 @@ import { randomWords } from '../support/random.ts';
 
 const words = randomWords(11);
 
-/** From `key` to `key + 1`. */
+/** The span from `key` to `key + 1`. */
 function spanOf(key: number): KeySpan {
   return { firstLow: key, firstHigh: 3, lastLow: key + 1, lastHigh: 3 };
 }
@@ -22,7 +22,7 @@ function firstsOf(list: KeyList): number[] {
 }
 
 describe('SpanList', () => {
-  it('is what a plain array is, whatever is put in the place of what', () => {
+  it('agrees with a plain array for any replacements', () => {
     for (let round = 0; round < 12; round++) {
       const pageItems = 1 + (words() % 5);
       let keys = Array.from({ length: words() % 60 }, (_, i) => 10_000 * (i + 1));
@@ -55,7 +55,7 @@ describe('SpanList', () => {
     }
   });
 
-  it('does not become many short pages when all items but a few go', () => {
+  it('does not become many short pages when most items are removed', () => {
     const items = Array.from({ length: 4_000 }, (_, i) => spanOf(4 * i));
     let list = keyListOf(items, 16);
     for (let i = 0; i < 200; i++) list = list.splice(i, i + 19, []);
@@ -64,21 +64,21 @@ describe('SpanList', () => {
   });
 });
 
-describe('replacing a chunk of a base of many', () => {
+describe('the replacement of one of many chunks', () => {
   const COUNT = 40_000;
   const records = (i: number): { key: bigint; value: bigint; data: Uint8Array }[] => [
     { key: BigInt(i) * 10n, value: 1n, data: new Uint8Array(0) },
     { key: BigInt(i) * 10n + 1n, value: 1n, data: new Uint8Array(0) },
   ];
 
-  it('touches the pages that the chunk stands in, and shares the others', () => {
+  it('copies the pages with the chunk and shares the others', () => {
     const [columns] = chunksOf(records(0), 2);
     let looks = 0;
     const slots = Array.from({ length: COUNT }, (_, i) => {
       const firstKey = BigInt(i) * 10n;
       const promise = { recordCount: 2, firstKey, lastKey: firstKey + 1n };
       const slot = new LazyChunk(promise, () => columns!);
-      // Whoever makes a page looks at all its chunks.
+      // Making a page reads all its chunks.
       return Object.defineProperty(slot, 'recordCount', { get: () => (looks++, 2) });
     });
     let base = Base.of(slots);

@@ -4,7 +4,7 @@ import { CrashFs } from '../../src/testing/index.ts';
 import { outcomes, run, runs, tree } from './machine.ts';
 
 describe('calls', () => {
-  it('read, write and list what is visible', async () => {
+  it('read, write and list visible files', async () => {
     const fs = new CrashFs();
     await fs.makeDirectory('/d');
     const file = await fs.open('/d/f', 'wx');
@@ -20,7 +20,7 @@ describe('calls', () => {
     expect(await fs.stat('/d/../d/./f')).toEqual({ kind: 'file', sizeBytes: 8 });
   });
 
-  it('keep the bytes that were handed in, whatever becomes of the buffer', async () => {
+  it('keep the bytes that were passed, whatever happens to the buffer', async () => {
     const fs = new CrashFs();
     const file = await fs.open('/f', 'wx');
     const buffer = run('A', 4);
@@ -32,7 +32,7 @@ describe('calls', () => {
     expect(tree(fs.minimalCrash())).toBe('/f=A4');
   });
 
-  it('an open file outlives its name', async () => {
+  it('keep an open file after its name is removed', async () => {
     const fs = CrashFs.withFiles({ '/f': run('A', 4) });
     const file = await fs.open('/f', 'r');
     await fs.unlink('/f');
@@ -65,7 +65,7 @@ describe('calls', () => {
     expect(tree(fs)).toBe('/d/inside=A1;/f=A1');
   });
 
-  it('a handle that is closed or only reads rejects with EBADF', async () => {
+  it('reject with EBADF on a closed or read-only handle', async () => {
     const fs = CrashFs.withFiles({ '/f': run('A', 1) });
     const file = await fs.open('/f', 'r');
     await expect(file.write(run('B', 1), 0)).rejects.toMatchObject({ code: 'EBADF' });
@@ -79,7 +79,7 @@ describe('calls', () => {
 });
 
 describe('a full disk', () => {
-  it('writes short first, then fails; names still change and give room', async () => {
+  it('writes short first and then fails; names can still change and free space', async () => {
     const fs = CrashFs.withFiles({ '/old': run('O', 50) }, { capacityBytes: 120 });
     const file = await fs.open('/f', 'wx');
     expect(await fs.freeBytes('/')).toBe(70);
@@ -94,13 +94,13 @@ describe('a full disk', () => {
     expect(tree(fs)).toBe('/g=B70 A30');
   });
 
-  it('a replaced file gives its room back', async () => {
+  it('gets space from a replaced file', async () => {
     const fs = CrashFs.withFiles({ '/f': run('A', 50), '/g': run('B', 10) }, { capacityBytes: 60 });
     await fs.rename('/g', '/f');
     expect(await fs.freeBytes('/')).toBe(50);
   });
 
-  it('a removed file keeps its room while it is open', async () => {
+  it('gets no space from a removed file while it is open', async () => {
     const fs = CrashFs.withFiles({ '/f': run('A', 50) }, { capacityBytes: 50 });
     const file = await fs.open('/f', 'r');
     await fs.unlink('/f');
@@ -110,7 +110,7 @@ describe('a full disk', () => {
     expect(await fs.freeBytes('/')).toBe(50);
   });
 
-  it('stays as large after a crash', async () => {
+  it('has the same size after a crash', async () => {
     const fs = CrashFs.withFiles({ '/f': run('A', 50) }, { capacityBytes: 60 });
     expect(await fs.minimalCrash().freeBytes('/')).toBe(10);
     expect(await fs.kill().freeBytes('/')).toBe(10);
@@ -140,8 +140,8 @@ describe('an aborted file system (F3)', () => {
   });
 });
 
-describe('a machine that is off', () => {
-  it('fails calls, in flight or new, and those have no effect', async () => {
+describe('a powered-off machine', () => {
+  it('fails all calls, in flight or new, without effect', async () => {
     const fs = CrashFs.withFiles({ '/f': run('A', 4) });
     const file = await fs.open('/f', 'r+');
     await file.write(run('B', 4), 0);
@@ -155,7 +155,7 @@ describe('a machine that is off', () => {
 });
 
 describe('crash points', () => {
-  it('come before each successful sync takes effect', async () => {
+  it('precede the effect of each successful sync', async () => {
     const seen: string[] = [];
     const fs = new CrashFs({
       onCrashPoint: ({ fs: at, path, number }) => {
@@ -177,7 +177,7 @@ describe('crash points', () => {
 });
 
 describe('locks', () => {
-  it('are exclusive, make their file, and end with their holder', async () => {
+  it('are exclusive, create their file, and end with their holder', async () => {
     const fs = new CrashFs();
     const lock = await fs.tryLock('/lock');
     expect(await fs.tryLock('/lock')).toBeUndefined();
@@ -213,7 +213,7 @@ describe('leases', () => {
     expect((await fs.takeLease('/lease', options)).isFresh()).toBe(true);
   });
 
-  it('are stale when the test says so, and lost when another host takes them', async () => {
+  it('become stale when the test says so, and lost when another host takes them', async () => {
     const fs = new CrashFs();
     const losses: Error[] = [];
     const first = await fs.takeLease('/lease', options);
@@ -233,7 +233,7 @@ describe('leases', () => {
     await expect(fs.takeLease('/lease', options)).rejects.toMatchObject({ code: 'ELOCKED' });
   });
 
-  it('that went stale are renewed while nobody else has them', async () => {
+  it('are renewed when stale while nobody else has them', async () => {
     const fs = new CrashFs();
     let overdue = 0;
     const onOverdue = (): void => void overdue++;
@@ -251,7 +251,7 @@ describe('leases', () => {
     expect(lease.isFresh()).toBe(false);
   });
 
-  it('dated in the future go to whoever watches them', async () => {
+  it('dated in the future are given to an opener that watches them', async () => {
     const fs = new CrashFs();
     await fs.takeLease('/lease', options);
     fs.leases.dateAhead('/lease');
@@ -265,7 +265,7 @@ describe('leases', () => {
 });
 
 describe('damage at rest', () => {
-  it('changes what is visible and what is durable, never the size', async () => {
+  it('changes visible and durable bytes, never the size', async () => {
     const fs = CrashFs.withFiles({ '/f': run('A', 4) });
     fs.damage('/f', 3, run('X', 9));
     expect(tree(fs)).toBe('/f=A3 X1');

@@ -18,7 +18,7 @@ async function busy(names: number): Promise<CrashFs> {
 }
 
 describe('the enumeration', () => {
-  it('hands out every tree once, the minimal one first, the whole one among them', async () => {
+  it('returns every tree once, including the minimal one first and the complete one', async () => {
     const fs = await busy(2);
     const states = fs.crashStates();
     const trees = [...states].map((state) => tree(fs.materialise(state)));
@@ -40,18 +40,18 @@ describe('the enumeration', () => {
     expect(outcomes(fs)).toEqual(['/a=N4;/b=N4', '/a=N4;/b=O4', '/a=O4;/b=N4', '/a=O4;/b=O4']);
   });
 
-  it('takes all subsets of five pending names, and of more the prefixes, each alone, all but one (E2)', async () => {
+  it('includes all subsets of five pending names; of more: prefixes, single ones, all but one (E2)', async () => {
     const five = new CrashFs();
     for (let nth = 0; nth < 5; nth++) await five.open(`/f${nth}`, 'wx');
     expect(outcomes(five)).toHaveLength(32);
     const eight = new CrashFs();
     for (let nth = 0; nth < 8; nth++) await eight.open(`/f${nth}`, 'wx');
-    // 9 prefixes, 8 alone of which the first is a prefix, 8 without one of which the last is a
-    // prefix.
+    // 9 prefixes; 8 single names, of which the first is also a prefix; 8 without one name, of which
+    // the last is also a prefix.
     expect(outcomes(eight)).toHaveLength(9 + 7 + 7);
   });
 
-  it('samples above the cap, differently by seed, the minimal state always (E6)', async () => {
+  it('samples above the cap, differently for each seed, always with the minimal state (E6)', async () => {
     const fs = await busy(5);
     const all = [...fs.crashStates()].map((state) => state.hash);
     const states = fs.crashStates({ cap: 200, seed: 1 });
@@ -75,7 +75,7 @@ describe('the enumeration', () => {
     expect(states.counts.distinct).toBe(1);
   });
 
-  it('gives equal trees equal hashes, wherever they come from', async () => {
+  it('gives equal trees equal hashes, whatever their origin', async () => {
     const fs = CrashFs.withFiles({ '/d/f': run('A', 70) });
     const made = new CrashFs();
     await made.makeDirectory('/d');
@@ -88,7 +88,7 @@ describe('the enumeration', () => {
     expect(made.hash()).not.toBe(fs.hash());
   });
 
-  it('says what a state kept', async () => {
+  it('describes what a state kept', async () => {
     const fs = CrashFs.withFiles({ '/f': run('O', 4) });
     const file = await fs.open('/f', 'r+');
     await file.write(run('N', 4), 0);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { CrashFs, countCalls } from '../../src/testing/index.ts';
 import { run, runs } from './machine.ts';
 
-/** The example of docs/TESTING.md; `without` leaves one step out. */
+/** The example of docs/TESTING.md; `without` omits one step. */
 async function replace(fs: CrashFs, content: Uint8Array, without?: string): Promise<void> {
   const file = await fs.open('/f.tmp', 'wx');
   await file.write(content, 0);
@@ -12,16 +12,13 @@ async function replace(fs: CrashFs, content: Uint8Array, without?: string): Prom
   if (without !== 'syncDirectory') await fs.syncDirectory('/');
 }
 
-/** What is found under the name. */
+/** The content of the name. */
 function contentOf(fs: CrashFs): string {
   const bytes = fs.files().get('/f');
   return bytes === undefined ? 'nothing' : runs(bytes);
 }
 
-/**
- * Descriptions of the states in which neither an allowed content nor, at the end, the new one is
- * found.
- */
+/** Descriptions of the states that have neither an allowed content nor, at the end, the new one. */
 async function findLosses(without?: string): Promise<string[]> {
   const losses: string[] = [];
   const check = (fs: CrashFs, allowed: readonly string[]): void => {
@@ -48,13 +45,13 @@ describe('replacing a file by a rename', () => {
     expect(await findLosses()).toEqual([]);
   });
 
-  it('shows an empty file when the data was not synced', async () => {
+  it('shows an empty file if the data were not synced', async () => {
     expect(await findLosses('dataSync')).toContain(
       'kept create f.tmp, kept rename f.tmp to f; /f: nothing',
     );
   });
 
-  it('brings the old file back when the directory was not synced', async () => {
+  it('shows the old file again if the directory was not synced', async () => {
     expect(await findLosses('syncDirectory')).toContain(
       'lost create f.tmp, lost rename f.tmp to f',
     );

@@ -65,7 +65,7 @@ describe('the n-th call', () => {
 });
 
 describe('a failing write (F2)', () => {
-  it('applies as many bytes as the rule says, none by default', async () => {
+  it('applies as many bytes as the rule says, by default none', async () => {
     const fs = CrashFs.withFiles({ '/f': run('O', 4) });
     const file = await fs.open('/f', 'r+');
     fs.faults.add({ call: 'write' }).add({ call: 'write', nth: 2, appliedBytes: 3 });
@@ -84,7 +84,7 @@ describe('a failing write (F2)', () => {
     expect(tree(fs)).toBe('/f=A3 O1');
   });
 
-  it('comes up short first, then fails', async () => {
+  it('is short first, then fails', async () => {
     const fs = CrashFs.withFiles({ '/f': run('O', 4) });
     const file = await fs.open('/f', 'r+');
     fs.faults.add({ call: 'write', error: 'ENOSPC', mode: 'short', appliedBytes: 1 });
@@ -94,7 +94,7 @@ describe('a failing write (F2)', () => {
     expect(await file.write(run('A', 3), 1)).toBe(3);
   });
 
-  it('cannot come up short of one byte: it fails', async () => {
+  it('fails at once if it has one byte', async () => {
     const fs = CrashFs.withFiles({ '/f': run('O', 4) });
     const file = await fs.open('/f', 'r+');
     fs.faults.add({ call: 'write', error: 'ENOSPC', mode: 'short' });
@@ -122,7 +122,7 @@ describe('a failing change of names (F2)', () => {
     expect(tree(fs)).toBe(expected);
   });
 
-  it('a directory may have been made', async () => {
+  it('may still create a directory', async () => {
     const fs = new CrashFs();
     fs.faults.add({ call: 'makeDirectory', takesEffect: true });
     await expect(fs.makeDirectory('/d')).rejects.toMatchObject({ code: 'EIO' });
@@ -131,7 +131,7 @@ describe('a failing change of names (F2)', () => {
 });
 
 describe('the trace', () => {
-  it('tells every call, its ticks and its outcome', async () => {
+  it('has every call, its ticks and its outcome', async () => {
     const fs = new CrashFs();
     const file = await fs.open('/f', 'wx');
     await file.write(run('A', 4), 0);
@@ -157,7 +157,7 @@ describe('the trace', () => {
     );
   });
 
-  it('is not kept when it is not wanted', async () => {
+  it('is empty if disabled', async () => {
     const fs = new CrashFs({ trace: false });
     await fs.stat('/');
     expect(fs.trace).toEqual([]);

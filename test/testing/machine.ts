@@ -1,11 +1,11 @@
 import type { CallScheduler, CrashFs, CrashStatesOptions } from '../../src/testing/index.ts';
 
-/** `text` repeated to `lengthBytes`: a file's content in these tests. */
+/** `text` repeated to `lengthBytes`. */
 export function run(text: string, lengthBytes: number): Uint8Array {
   return new Uint8Array(lengthBytes).fill(text.codePointAt(0) ?? 0);
 }
 
-/** A file's bytes as runs: `A4 .2` is four A and two zeros, `~` is the junk 0xA5. */
+/** The bytes of a file as runs: `A4 .2` is four A and two zeros, `~` is the junk 0xA5. */
 export function runs(bytes: Uint8Array): string {
   const found: { letter: string; count: number }[] = [];
   for (const byte of bytes) {
@@ -40,7 +40,7 @@ export class ManualScheduler implements CallScheduler {
     });
   }
 
-  /** Ends the oldest call whose label starts like this, and lets the program go on. */
+  /** Ends the oldest call whose label starts with `label`, and lets the program continue. */
   async end(label: string): Promise<void> {
     const index = this.#waiting.findIndex((call) => call.label.startsWith(label));
     const [call] = this.#waiting.splice(index, 1);

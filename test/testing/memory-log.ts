@@ -1,27 +1,27 @@
 import { PositionExpiredError } from '../../src/base/errors.ts';
 import type { LogBounds, LogEntry, SharedLog } from '../../src/replicated/log/shared-log.ts';
 
-/** Mistakes that an adapter could have. */
+/** Mistakes that an adapter may have. */
 export interface LogFaults {
-  /** Appends at any free position, not only behind the end. */
+  /** Appends at any free position, not only after the end. */
   readonly allowsGaps?: boolean;
-  /** Puts over what is there. */
+  /** Overwrites existing entries. */
   readonly overwrites?: boolean;
-  /** Looks at the end first, and appends later. */
+  /** Checks the end first and appends later. */
   readonly isNotAtomic?: boolean;
-  /** Looks only whether the position is free: position 1 can be appended after a trim. */
+  /** Only checks that the position is free: position 1 can be appended after a trim. */
   readonly forgetsTrims?: boolean;
-  /** Says `appended` and appends nothing, at the seventh position. */
+  /** Returns `appended` at the seventh position without appending. */
   readonly losesOne?: boolean;
-  /** Says `occupied` at the seventh position and has appended. */
+  /** Returns `occupied` at the seventh position although it appended. */
   readonly hidesOne?: boolean;
   readonly trimsAll?: boolean;
   readonly trimIsShort?: boolean;
-  /** A reader below the first entry begins at the first. */
+  /** A reader below the first entry starts at the first. */
   readonly skipsTrimmed?: boolean;
-  /** Yields its own memory, and uses it again. */
+  /** Yields its own memory and reuses it. */
   readonly reusesMemory?: boolean;
-  /** Keeps the memory of the caller. */
+  /** Keeps the caller's memory. */
   readonly keepsMemory?: boolean;
   readonly endsAtTheEnd?: boolean;
   readonly yieldsTwice?: boolean;
@@ -33,7 +33,7 @@ export interface LogFaults {
   readonly takesAnyLength?: boolean;
 }
 
-/** The entries that handles share. */
+/** The entries that the handles share. */
 export class MemoryEngine {
   readonly entries: Map<bigint, Uint8Array> = new Map();
   first = 1n;
@@ -52,7 +52,7 @@ export class MemoryEngine {
   }
 }
 
-/** A shared log in memory: right, or with one mistake. */
+/** A shared log in memory: correct, or with one mistake. */
 export class MemoryLog implements SharedLog {
   readonly maxEntryBytes = 64 * 1024;
   readonly #engine: MemoryEngine;

@@ -3,7 +3,7 @@ import { CrashFs, SeededScheduler } from '../../src/testing/index.ts';
 import { run } from './machine.ts';
 
 /**
- * Two activities, each of three writes and a sync; returns the order in which their calls ended.
+ * Two activities, each with three writes and a sync. Returns the order in which their calls ended.
  */
 async function interleave(seed: number): Promise<string> {
   const scheduler = new SeededScheduler(seed);
@@ -18,7 +18,7 @@ async function interleave(seed: number): Promise<string> {
 }
 
 describe('the seeded scheduler', () => {
-  it('interleaves two activities, each way repeatable', async () => {
+  it('interleaves two activities, in repeatable ways', async () => {
     const orders = new Set<string>();
     for (let seed = 0; seed < 20; seed++) {
       const order = await interleave(seed);

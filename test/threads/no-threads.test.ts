@@ -5,7 +5,7 @@ import type { JobRunner } from '../../src/threads/job-runner.ts';
 import { ThreadPool } from '../../src/threads/thread-pool.ts';
 import { NOWHERE } from '../support/nowhere.ts';
 
-/** What becomes of each thread that is started, in order; those after the last start as usual. */
+/** The fate of each started thread, in order; later ones start normally. */
 const fates: ('throws' | 'fails' | 'dies' | 'exits')[] = [];
 let started = 0;
 
@@ -82,7 +82,7 @@ const ROLES = ['share', 'stand-in'] as const;
 const FAILURES = ['throws', 'fails', 'exits'] as const;
 
 test.each(ROLES.flatMap((role) => FAILURES.map((fate) => ({ role, fate }))))(
-  'a thread that $fate at its start: a helper of role $role does all jobs, and the owner is told once',
+  'after a thread $fate at its start, a helper of role $role does all jobs, and the owner is notified once',
   async ({ role, fate }) => {
     fates.push(fate);
     const { runner, taken } = countingRunner();
@@ -93,7 +93,7 @@ test.each(ROLES.flatMap((role) => FAILURES.map((fate) => ({ role, fate }))))(
     expect(await Promise.all(jobs.map((job) => pool.run(job)))).toEqual(jobs.map(() => 'done'));
     expect(taken).toHaveLength(jobs.length);
     expect(told).toHaveLength(1);
-    // It is not tried again and again.
+    // It is not retried repeatedly.
     expect(started).toBeLessThanOrEqual(2);
     await pool.close();
   },
@@ -109,7 +109,7 @@ test('a job that waits for a thread keeps its buffers until there is one', async
   await pool.close();
 });
 
-test('a thread that dies with a job rejects it with a typed error, and the next job gets another', async () => {
+test('a thread that dies with a job rejects it with a typed error, and the next job gets another thread', async () => {
   fates.push('dies', 'fails');
   const { runner } = countingRunner();
   const pool = new ThreadPool(NOWHERE, 1, { runner, role: 'stand-in' }, () => undefined);

@@ -8,7 +8,7 @@ import { NOWHERE } from '../support/nowhere.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Takes jobs and ends them when it is told to. */
+/** Takes jobs and ends them when the test says so. */
 class Helper implements JobRunner {
   readonly parallelism = 1;
   readonly taken: Job[] = [];
@@ -22,10 +22,10 @@ class Helper implements JobRunner {
   }
 
   async close(): Promise<void> {
-    // Runs nothing.
+    // Has no job to run.
   }
 
-  /** Ends what it has taken, and what it takes then. */
+  /** Ends all its jobs, including those that it takes meanwhile. */
   async endAll(jobs: readonly Promise<unknown>[]): Promise<void> {
     const left = new Set(jobs);
     const done = Promise.all(
@@ -68,7 +68,7 @@ function poolOf(
 
 afterEach(() => Promise.all(pools.splice(0).map((pool) => pool.close())));
 
-test('of jobs handed in together the helper takes chunks first, two at a time', async () => {
+test('the helper takes chunks first among concurrent jobs, two at a time', async () => {
   const helper = new Helper();
   const pool = poolOf(1, helper, 'share');
   const jobs = [piece(0), chunks(0), piece(1), chunks(1), chunks(2)];
@@ -78,18 +78,18 @@ test('of jobs handed in together the helper takes chunks first, two at a time', 
   await helper.endAll(running);
 });
 
-test('what the helper does not take goes to threads', async () => {
+test('jobs that the helper does not take go to threads', async () => {
   const helper = new Helper();
   const pool = poolOf(2, helper, 'share');
   const running = [0, 1, 2, 3].map((i) => pool.run(chunks(i)));
   await Promise.resolve();
   expect(helper.taken).toHaveLength(2);
-  // There is no such file: a thread says so, the helper does not look.
+  // The file does not exist: a thread rejects, while the helper does not read it.
   for (const job of running.slice(2)) await expect(job).rejects.toMatchObject({ code: 'ENOENT' });
   await helper.endAll(running);
 });
 
-test('a job for threads alone is not held up by chunks that wait', async () => {
+test('a job only for threads is not delayed by waiting chunks', async () => {
   const helper = new Helper();
   const pool = poolOf(1, helper, 'share');
   const ended: string[] = [];
@@ -104,7 +104,7 @@ test('a job for threads alone is not held up by chunks that wait', async () => {
   await helper.endAll(waiting);
 });
 
-test('a helper that only stands in is given nothing while there is a thread', async () => {
+test('a stand-in helper gets no jobs while there is a thread', async () => {
   const helper = new Helper();
   const pool = poolOf(1, helper, 'stand-in');
   expect(pool.parallelism).toBe(1);
@@ -113,7 +113,7 @@ test('a helper that only stands in is given nothing while there is a thread', as
   expect(helper.taken).toEqual([]);
 });
 
-test('every job of many ends once, in order', async () => {
+test('each of many jobs ends once, in order', async () => {
   const pool = poolOf(1);
   const ended: number[] = [];
   const running = Array.from({ length: 12 }, async (_, i) => {
@@ -126,7 +126,7 @@ test('every job of many ends once, in order', async () => {
   expect(ended).toEqual(running.map((_, i) => i));
 });
 
-test('a signal ends the job that runs, those given ahead, and those that wait', async () => {
+test('a signal ends the running job, those sent ahead, and those that wait', async () => {
   const pool = poolOf(1);
   const abort = new AbortController();
   const { signal } = abort;
@@ -138,7 +138,7 @@ test('a signal ends the job that runs, those given ahead, and those that wait', 
   }
 });
 
-test('a signal ends the jobs of a thread that is still being started', async () => {
+test('a signal ends the jobs of a thread that is still starting', async () => {
   const pool = poolOf(1);
   const abort = new AbortController();
   const buffer = new ArrayBuffer(8);
@@ -149,7 +149,7 @@ test('a signal ends the jobs of a thread that is still being started', async () 
   expect(buffer.byteLength).toBe(8);
 });
 
-test('a pool that is closed while its thread loads waits for it, and leaves no descriptor open', async () => {
+test('a pool closed while its thread loads waits for it and leaves no descriptor open', async () => {
   const openFiles = (): string[] =>
     readdirSync('/proc/self/fd').flatMap((fd) => {
       try {

@@ -26,7 +26,7 @@ async function prioritiesOfNewThreads(priority: 'normal' | 'low'): Promise<numbe
 }
 
 test.runIf(process.platform === 'linux')(
-  'a pool of low priority lowers its own thread, and no other',
+  'a pool of low priority lowers its own thread and no other',
   async () => {
     const own = getPriority(process.pid);
     const before = prioritiesOfThreads();
@@ -37,7 +37,7 @@ test.runIf(process.platform === 'linux')(
 );
 
 test.runIf(process.platform === 'linux')(
-  'a pool of usual priority runs as the process does',
+  'a pool of normal priority runs as the process does',
   async () => {
     const own = getPriority(process.pid);
     for (const nice of await prioritiesOfNewThreads('normal')) expect(nice).toBe(own);

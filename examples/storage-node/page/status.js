@@ -21,7 +21,7 @@ function bytesText(bytes) {
 const countText = (count) => count.toLocaleString('en');
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`);
 
-/** An element with text: nothing that a client sent is ever taken for HTML. */
+/** An element with text. Client data is never interpreted as HTML. */
 function make(tag, className, ...content) {
   const element = document.createElement(tag);
   if (className !== '') element.className = className;
@@ -29,7 +29,7 @@ function make(tag, className, ...content) {
   return element;
 }
 
-/** Between two samples, the duration that this share of the requests did not exceed. */
+/** The duration that this share of the requests between two samples did not exceed. */
 function quantile(before, after, bounds, share) {
   const counts = after.durations.map((count, at) => count - (before.durations[at] ?? 0));
   const all = counts.reduce((sum, count) => sum + count, 0);
@@ -101,7 +101,7 @@ function sizeOf(element) {
   return { width: Math.max(200, element.clientWidth), height: 190 };
 }
 
-/** Anew, as the colours of a canvas are fixed when it is made. */
+/** Rebuilds the plots, because a canvas has fixed colours. */
 function makePlots() {
   for (const { plot } of plots) plot.destroy();
   const axis = {
@@ -116,7 +116,7 @@ function makePlots() {
       stroke: colour(name),
       width: 1.5,
       spanGaps: false,
-      // A second in which nothing happened has no latency: what stands alone is a point.
+      // A second without requests has no latency, so isolated values are drawn as points.
       points: { show: chart.id === 'latencies', size: 4 },
       value: (_plot, value) => (value === null || value === undefined ? '–' : value.toFixed(1)),
     }));

@@ -70,7 +70,7 @@ export async function figuresOf(source: FiguresParts): Promise<NodeFigures> {
     },
     space: {
       freeBytes,
-      // What others take of the disk is not known here.
+      // The disk usage of other programs is not known here.
       totalBytes: freeBytes + volumeBytes + store.stats().space.usedBytes,
       reserveBytes: space.reserveBytes,
     },

@@ -1,4 +1,4 @@
-/** A storage node that a program embeds: `StorageNode.open(directory)`. */
+/** A storage node to embed in a program: `StorageNode.open(directory)`. */
 export type {
   Body,
   BodyDescription,

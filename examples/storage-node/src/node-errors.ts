@@ -1,4 +1,4 @@
-/** Why a node refused. Nothing was stored, unless the text says otherwise. */
+/** Why a node refused a call. Nothing was stored, unless the message says otherwise. */
 export type NodeErrorCode =
   | 'NO_SUCH_BUCKET'
   | 'BUCKET_NOT_EMPTY'
@@ -19,7 +19,7 @@ export type NodeErrorCode =
   | 'DAMAGED'
   | 'CLOSED';
 
-/** Base of all errors that a node throws by itself. */
+/** Base of all errors that a node creates. */
 export class NodeError extends Error {
   readonly code: NodeErrorCode;
 
@@ -68,7 +68,7 @@ export class NoSuchUploadError extends NodeError {
   constructor(uploadId: string) {
     super(
       'NO_SUCH_UPLOAD',
-      `there is no upload ${JSON.stringify(uploadId)}: it was completed, aborted, or never begun`,
+      `there is no upload ${JSON.stringify(uploadId)}: it was completed, aborted, or never started`,
     );
     this.uploadId = uploadId;
   }
@@ -79,7 +79,7 @@ export class InvalidPartError extends NodeError {
   readonly part: number;
 
   constructor(part: number) {
-    super('INVALID_PART', `part ${part} is missing, or its ETag is another`);
+    super('INVALID_PART', `part ${part} is missing, or its ETag differs`);
     this.part = part;
   }
 }
@@ -90,7 +90,7 @@ export class PreconditionFailedError extends NodeError {
   }
 }
 
-/** The queue is full: try again after `retryAfterMs`. */
+/** The queue is full: retry after `retryAfterMs`. */
 export class BusyError extends NodeError {
   readonly retryAfterMs: number;
 
@@ -111,7 +111,7 @@ export class NoSpaceError extends NodeError {
   }
 }
 
-/** Stored bytes are not what was written: they are never served. */
+/** Stored bytes differ from what was written: they are never served. */
 export class DamagedObjectError extends NodeError {
   readonly volume: number;
   readonly offsetBytes: number;

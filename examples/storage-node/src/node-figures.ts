@@ -1,13 +1,13 @@
 /**
- * What a node tells of itself: the status page and `/metrics` know nothing else of the engine.
- * Counters grow from 0 at the start of the process; times are milliseconds since 1970.
+ * The figures of a node: the status page and `/metrics` know nothing else of the engine. Counters
+ * start at 0 with the process. Times are milliseconds since 1970.
  */
 
 export type VolumeState = 'active' | 'sealed' | 'compacting' | 'retired' | 'missing';
 
 export interface VolumeFigures {
   readonly number: number;
-  /** What it holds: `object` or `index`, and the class of its time to live where it has one. */
+  /** `object` or `index`, and the class of its time to live if it has one. */
   readonly class: string;
   readonly state: VolumeState;
   /** Length of the file. */
@@ -16,7 +16,7 @@ export interface VolumeFigures {
   readonly deadBytes: number;
 }
 
-/** The work under way, and what all of its kind did since the start. */
+/** The current work, and totals since the start. */
 export interface CompactionFigures {
   /** Absent while nothing is compacted. */
   readonly volume?: number;
@@ -36,7 +36,7 @@ export interface ScrubFigures {
   readonly totalBytes: number;
   readonly verifiedBytes: number;
   readonly damagedRecords: number;
-  /** The end of the last whole pass. */
+  /** The end of the last complete pass. */
   readonly finishedMs?: number;
 }
 
@@ -63,7 +63,7 @@ export interface NodeFigures {
     readonly readBytes: number;
     readonly damaged: number;
   };
-  /** The newest last; a bounded number of them. */
+  /** The newest is last; a bounded number. */
   readonly recentErrors: readonly { readonly atMs: number; readonly message: string }[];
 }
 

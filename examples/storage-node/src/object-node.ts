@@ -1,17 +1,17 @@
 /**
- * What a protocol asks of a node: buckets, objects, uploads in parts. `StorageNode` implements it;
- * the S3 server and the tests know nothing else of the engine.
+ * The interface of a node for protocols: buckets, objects, multipart uploads. `StorageNode`
+ * implements it; the S3 server and the tests know nothing else of the engine.
  *
  * A name is a string of at most 1,024 bytes of UTF-8. Names are ordered by their UTF-8 bytes. Sizes
  * and offsets are bytes, times are milliseconds since 1970.
  */
 
-/** Headers and values that a client stored with an object, and gets back as they were. */
+/** Headers and values that a client stored with an object, returned unchanged. */
 export interface ObjectMeta {
   /** Lower-case header names (`content-type`, `cache-control`, `x-amz-meta-…`) to values. */
   readonly headers: Readonly<Record<string, string>>;
   readonly tags?: Readonly<Record<string, string>>;
-  /** Checksums that the client sent or asked for: algorithm in upper case to base64. */
+  /** Checksums that the client sent or requested: algorithm in upper case to base64. */
   readonly checksums?: Readonly<Record<string, string>>;
   readonly checksumType?: 'FULL_OBJECT' | 'COMPOSITE';
 }
@@ -25,10 +25,10 @@ export interface ObjectInfo {
   readonly modifiedMs: number;
 }
 
-/** As `ObjectInfo`, with what stands in the volume beside the body: one read more. */
+/** As `ObjectInfo`, plus what the volume has beside the body, for one more read. */
 export interface ObjectDetails extends ObjectInfo {
   readonly meta: ObjectMeta;
-  /** Of an object that was uploaded in parts. */
+  /** Only for an object that was uploaded in parts. */
   readonly uploadId?: string;
   readonly parts?: readonly PartInfo[];
 }
@@ -56,17 +56,20 @@ export interface BucketInfo {
 }
 
 /**
- * Judged in the same step that publishes the change. `'*'` is any object; a list holds ETags
- * without quotes.
+ * Checked in the same step that publishes the change. `'*'` is any object; a list has ETags without
+ * quotes.
  *
- * @throws PreconditionFailedError (from the call that carries it) where it does not hold.
+ * @throws PreconditionFailedError from the call that has it, if it does not hold.
  */
 export interface Condition {
   readonly ifMatch?: '*' | readonly string[];
   readonly ifNoneMatch?: '*' | readonly string[];
 }
 
-/** What is known of a body after its last byte: the caller digests and checks what it streams. */
+/**
+ * The description of a body after its last byte: the caller computes digests and checks what it
+ * streams.
+ */
 export interface BodyDescription {
   readonly etag: string;
   readonly meta: ObjectMeta;
@@ -74,17 +77,18 @@ export interface BodyDescription {
 
 export interface PutOptions {
   /**
-   * Called once after the last byte of the body, before anything of it can be seen. It may throw
-   * (a digest that does not match): then nothing was stored, and the call rejects with its error.
+   * Called once after the last byte of the body, before any of it becomes visible. It may throw,
+   * for example if a digest does not match: then nothing is stored, and the call rejects with its
+   * error.
    */
   readonly describe: () => BodyDescription | Promise<BodyDescription>;
   readonly condition?: Condition;
-  /** Where it is known: the node refuses early what cannot fit, and a body of another size. */
+  /** Optional. With it, the node refuses early what cannot fit, and a body of another size. */
   readonly sizeBytes?: number;
   readonly signal?: AbortSignal;
 }
 
-/** Bytes in chunks of any size. The node takes no more than it can hold, and awaits. */
+/** Bytes in chunks of any size. The node waits when it cannot take more. */
 export type Body = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 export interface ByteRange {
@@ -93,14 +97,12 @@ export interface ByteRange {
   readonly endBytes: number;
 }
 
-/**
- * One object at one moment. It pins what it reads: close it, or read `body` to its end.
- */
+/** One object at one moment. It pins what it reads: close it, or read `body` to its end. */
 export interface ObjectReader {
   readonly details: ObjectDetails;
   /**
-   * Verified bytes of the range, or of the whole.
-   * Throws DamagedObjectError before a wrong byte.
+   * Verified bytes of the range, or of the whole object. Throws DamagedObjectError before a wrong
+   * byte.
    */
   body(range?: ByteRange): AsyncIterable<Uint8Array>;
   close(): void;
@@ -109,21 +111,21 @@ export interface ObjectReader {
 export interface ListOptions {
   readonly prefix?: string;
   readonly delimiter?: string;
-  /** Only names (and common prefixes) behind it. */
+  /** Only names and common prefixes after it. */
   readonly after?: string;
-  /** Objects and common prefixes together; 1,000 unless told. */
+  /** Objects and common prefixes together. Default 1,000. */
   readonly limit?: number;
 }
 
 export interface ObjectList {
   readonly objects: readonly ObjectInfo[];
   readonly prefixes: readonly string[];
-  /** Where the next page begins (`after`); absent at the end. */
+  /** The start of the next page (`after`); absent at the end. */
   readonly next?: string;
 }
 
 export interface UploadListOptions extends ListOptions {
-  /** With `after` as a name: only uploads of that name behind this id, and later names. */
+  /** With `after` as a name: only uploads of that name after this id, and later names. */
   readonly afterUploadId?: string;
 }
 
@@ -134,7 +136,7 @@ export interface UploadList {
 }
 
 export interface ObjectNode {
-  /** Resolves to false where the bucket stood already. */
+  /** Resolves to false if the bucket already exists. */
   createBucket(name: string): Promise<boolean>;
   bucket(name: string): BucketInfo | undefined;
   buckets(): readonly BucketInfo[];
@@ -147,12 +149,12 @@ export interface ObjectNode {
    * @throws NoSuchBucketError, PreconditionFailedError, BusyError, NoSpaceError
    */
   put(bucket: string, name: string, body: Body, options: PutOptions): Promise<ObjectInfo>;
-  /** From memory, without a read of a volume. @throws NoSuchBucketError */
+  /** From memory, without reading a volume. @throws NoSuchBucketError */
   info(bucket: string, name: string): Promise<ObjectInfo | undefined>;
   /** @throws NoSuchBucketError, DamagedObjectError */
   open(bucket: string, name: string): Promise<ObjectReader | undefined>;
   /**
-   * Durable when it resolves: false where there was none.
+   * Durable when it resolves. False if there was no object.
    *
    * @throws NoSuchBucketError, PreconditionFailedError
    */
@@ -161,7 +163,7 @@ export interface ObjectNode {
     name: string,
     options?: { readonly condition?: Condition },
   ): Promise<boolean>;
-  /** Replaces what stands beside the body, without copying it. @throws NoSuchObjectError */
+  /** Replaces the metadata of an object without copying its body. @throws NoSuchObjectError */
   setMeta(
     bucket: string,
     name: string,
@@ -172,13 +174,14 @@ export interface ObjectNode {
 
   createUpload(bucket: string, name: string, meta: ObjectMeta): Promise<UploadInfo>;
   upload(bucket: string, name: string, uploadId: string): Promise<UploadInfo | undefined>;
-  /** A part of the same number is replaced. @throws NoSuchUploadError */
+  /** Replaces an existing part of the same number. @throws NoSuchUploadError */
   putPart(uploadId: string, number: number, body: Body, options: PutOptions): Promise<PartInfo>;
-  /** In the order of their numbers. @throws NoSuchUploadError */
+  /** Ordered by number. @throws NoSuchUploadError */
   parts(uploadId: string): Promise<readonly PartInfo[]>;
   /**
-   * One batch makes the object of the parts named, and ends the upload. Done again with the same
-   * upload id it resolves to the object that it made, as long as that is the newest of its name.
+   * One batch creates the object from the named parts, and ends the upload. A repeated call with
+   * the same upload id resolves to the object that it created, while that is the newest of its
+   * name.
    *
    * @throws NoSuchUploadError, InvalidPartError, PreconditionFailedError
    */

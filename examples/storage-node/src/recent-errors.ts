@@ -16,7 +16,7 @@ export class RecentErrors {
     if (this.#list.length > MOST) this.#list.shift();
   }
 
-  /** The newest last. */
+  /** The newest is last. */
   all(): readonly { readonly atMs: number; readonly message: string }[] {
     return [...this.#list];
   }

@@ -35,7 +35,7 @@ import type { ScrubReport } from './upkeep/scrubber.ts';
 import { Upkeep } from './upkeep/upkeep.ts';
 import { RecentErrors } from './recent-errors.ts';
 
-/** Where a node lives unless told. */
+/** The default environment of a node. */
 export const MACHINE: NodeEnvironment = {
   files: nodeFileSystem,
   now: Date.now,
@@ -45,10 +45,10 @@ export const MACHINE: NodeEnvironment = {
 /**
  * A storage node in this process: buckets of objects in a directory, durable when a call resolves.
  *
- * Bodies are records in volumes, which are only appended to. Metadata is in lodestore, below
- * `metadata/`: where each object is, and a little about it. The names are in blocks in volumes of
- * their own. Each change is written in this order: the record, group by group, with one sync; then
- * one batch of the metadata that makes all of the change visible.
+ * Bodies are records in volumes, which are append-only. Metadata is in lodestore, below
+ * `metadata/`: the place of each object and a few attributes. Names are in blocks in separate
+ * volumes. Each change is written in this order: the record, in a group with one sync; then one
+ * batch of the metadata that makes the whole change visible.
  */
 export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
   readonly recovery: NodeRecovery;
@@ -86,9 +86,9 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
   }
 
   /**
-   * Opens the node in `directory`, which is made if it is not there.
+   * Opens the node in `directory`, which is created if it does not exist.
    *
-   * @throws NodeRefusedError: volumes are missing or belong to another node, with advice.
+   * @throws NodeRefusedError with advice if volumes are missing or belong to another node.
    * @throws NodeError `BAD_OPTION`; the metadata store's errors, such as LODESTORE_LOCKED
    */
   static async open(
@@ -110,7 +110,7 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     if (this.#state !== 'open') throw new NodeError('CLOSED', 'the node is closed');
   }
 
-  /** `policy`: how the bucket gives space back; by deletes alone unless told. */
+  /** `policy`: how the bucket frees space; by default only by deletes. */
   async createBucket(name: string, policy?: BucketPolicy): Promise<boolean> {
     this.#check();
     return this.#buckets.create(name, policy);
@@ -215,19 +215,19 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     return listUploads(this.#uploads.listed(bucket), options);
   }
 
-  /** Does now what upkeep is due. Resolves to the number of volumes that were given up. */
+  /** Does all upkeep that is due. Resolves to the number of volumes that were emptied. */
   async compact(): Promise<number> {
     this.#check();
     return this.#upkeep.run();
   }
 
-  /** Gives up the oldest volume of a bucket that is a cache, or has a quota or a time to live. */
+  /** Drops the oldest volume of a bucket that is a cache, or has a quota or a time to live. */
   async evict(bucket: string): Promise<number | undefined> {
     this.#check();
     return this.#upkeep.evict(bucket);
   }
 
-  /** Reads all that lives. `bytesPerSecond` 0: as fast as it goes. */
+  /** Reads all live data. `bytesPerSecond` 0: unlimited. */
   async scrub(
     options: {
       readonly bytesPerSecond?: number;
@@ -239,12 +239,12 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     return this.#upkeep.scrub(bytesPerSecond, (volume) => onVolume?.(volume.number));
   }
 
-  /** Counts live bytes anew from the metadata, and compares. The node is to be at rest. */
+  /** Recounts live bytes from the metadata, and compares. The node must be at rest. */
   recount(): Recount {
     return recount(this.#opened.parts);
   }
 
-  /** Resolves when nothing is folded, marked, written or published, and nothing waits for it. */
+  /** Resolves when no fold, mark, write or publication is running or waiting. */
   async settled(): Promise<void> {
     const { names, publisher, writers } = this.#opened.parts;
     await names.folds.idle();
@@ -267,7 +267,7 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     });
   }
 
-  /** Waits for what is under way, and gives the directory free. Idempotent. */
+  /** Waits for calls in flight, and releases the directory. Idempotent. */
   async close(): Promise<void> {
     if (this.#state !== 'open') return;
     this.#state = 'closing';

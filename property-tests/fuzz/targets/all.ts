@@ -11,7 +11,7 @@ import { snapshotTarget } from './snapshot.ts';
 const MAX_FILE_BYTES = 64 * 1024;
 const MAX_DIRECTORY_BYTES = 100 * 1024;
 
-/** All targets, fed from the golden files. */
+/** All targets, seeded with the golden files. */
 export async function allTargets(): Promise<Target[]> {
   const corpus = readCorpus();
   const files = filesOf(corpus, MAX_FILE_BYTES);

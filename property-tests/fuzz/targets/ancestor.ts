@@ -21,7 +21,7 @@ function runRows(input: FuzzInput): Outcome {
   let boundBytes = SMALL_BYTES + 2 * PIECE_BYTES;
   for (;;) {
     const step = pieces.next();
-    // What waits for the rest of a record is copied once per piece, at most.
+    // An incomplete record is copied at most once per piece.
     boundBytes += 8 * PIECE_BYTES;
     if (step.done === true) {
       return {

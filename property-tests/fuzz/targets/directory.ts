@@ -19,13 +19,13 @@ const MODES: readonly OpenOptions[] = [
   { recovery: 'salvage' },
 ];
 
-/** A key that no golden directory holds. */
+/** A key in no golden directory. */
 const NEW_KEY = 0x0123_4567_89ab_cdefn;
 
-/** Stores with more records are opened and closed, not looked through. */
+/** Stores with more records are opened and closed, but not read. */
 const LOOKED_AT_RECORDS = 30_000;
 
-/** Jobs on crafted chunks may take as much as the largest of them, several times over. */
+/** Jobs on crafted chunks may take several times the memory of the largest chunk. */
 const BOUND_BYTES = 1024 * 1024 * 1024;
 
 const ROOT = '/s';
@@ -94,18 +94,18 @@ class DirectoryTrial {
     return `open, ${store.recovery.losses?.length ?? 0} losses, torn: ${store.recovery.tornTail?.reason}`;
   }
 
-  /** Without forged checksums nothing may show but what was once there. */
+  /** Without forged checksums, only states that once existed may show. */
   #checkTrue(digest: StateDigest): void {
     for (const [key, hash] of digest.hashes) {
       const known = this.#truth.records.get(key)?.has(hash) ?? false;
       check(known, `key ${key} shows a record that it once had`);
     }
-    // The ancestor's frames are valid anywhere, and salvage leaves out what is damaged.
+    // The ancestor's frames are valid anywhere, and salvage omits damaged data.
     if (this.#isAncestor || this.#options.recovery === 'salvage') return;
     check(this.#truth.states.has(digest.text), 'the records are those after some group');
   }
 
-  /** What has been opened goes on as a store, and shows the same after it is opened again. */
+  /** An opened store must accept writes and show the same state after a reopen. */
   async #goOn(store: MetadataStore, digest: StateDigest): Promise<void> {
     await store.insertBatch([{ type: 'put', key: NEW_KEY, value: 7n, data: Uint8Array.of(1, 2) }]);
     digest.set(NEW_KEY, 7n, Uint8Array.of(1, 2));
@@ -148,7 +148,7 @@ function mutateDirectory(random: Random, input: FuzzInput): FuzzInput {
   return { files, parameters };
 }
 
-/** Whole directories, opened in every way. */
+/** Opens whole directories in every way. */
 export async function directoryTarget(corpus: readonly CorpusDirectory[]): Promise<Target> {
   const truths = await Promise.all(corpus.map(truthOf));
   return {

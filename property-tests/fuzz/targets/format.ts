@@ -23,7 +23,7 @@ import { disturbPayload, FILE_HEADER_FIELDS, FRAME_FIELDS } from '../model-mutat
 import { disturb, mutated, oneIn, pick, strangeU32 } from '../mutation.ts';
 import { check, type Outcome, type Target } from '../target.ts';
 
-/** Bytes that any decoder may take for its own purposes. */
+/** Allocation that every decoder may make for itself. */
 export const SMALL_BYTES = 4096;
 
 const KINDS: readonly FileKind[] = ['log', 'snapshot'];
@@ -32,7 +32,7 @@ function kindParameter(input: FuzzInput): FileKind {
   return KINDS[parameterOf(input, 'kind')]!;
 }
 
-/** Files of ours, taken apart. */
+/** Our files as parsed models. */
 export function modelsOf(files: readonly CorpusFile[]): FileModel[] {
   return files
     .filter((file) => !file.isAncestor)
@@ -40,7 +40,7 @@ export function modelsOf(files: readonly CorpusFile[]): FileModel[] {
     .filter((model) => model !== undefined);
 }
 
-/** Payloads of one kind of frame with the head that belongs to them. */
+/** The payloads of one kind of frame, with their headers. */
 export function framesOf(files: readonly CorpusFile[], kind: number): FrameModel[] {
   return modelsOf(files).flatMap((model) =>
     model.frames.filter((frame) => kindOf(frame) === kind && frame.isDecoded),
@@ -107,7 +107,7 @@ function mutateFrame(random: Random, input: FuzzInput): FuzzInput {
   let payload: Uint8Array = bytes.slice(FRAME_HEADER_BYTES);
   if (oneIn(random, 2)) payload = mutated(random, payload, payload);
   if (head.length === FRAME_HEADER_BYTES) {
-    // The length that belongs to the payload, unless the next line says otherwise.
+    // The length of the payload, unless the next line changes it.
     if (!oneIn(random, 4)) viewOf(head).setUint32(8, payload.length, true);
     if (oneIn(random, 2)) head = mutateFields(random, head, FRAME_FIELDS);
   }
@@ -173,7 +173,7 @@ export function groupTarget(files: readonly CorpusFile[]): Target {
   };
 }
 
-/** Where the last row ends, by the lengths that readers go by. */
+/** The end of the last row, by the lengths that readers use. */
 function rowsEnd(rows: Uint8Array): number {
   const view = viewOf(rows);
   let offset = 0;

@@ -19,10 +19,10 @@ import { disturbFile } from '../model-mutation.ts';
 import { mutated, oneIn } from '../mutation.ts';
 import { check, type Outcome, type Target } from '../target.ts';
 
-/** Buffers of a scan that do not depend on the log: its window, the first block of rows. */
+/** Buffers of a scan that do not depend on the log: its window and the first block of rows. */
 const FIXED_BYTES = 4 * 1024 * 1024;
 
-/** A changed file of ours or the ancestor's; three times in four under checksums that hold. */
+/** A mutated file of ours or of the ancestor, with valid checksums in three of four cases. */
 export function mutateFile(
   random: Random,
   bytes: Uint8Array,
@@ -55,7 +55,7 @@ interface Update {
   readonly data: string;
 }
 
-/** The last update of each key, the plain way. */
+/** The last update of each key, in the simplest way. */
 function foldRows(into: Map<bigint, Update>, rows: Uint8Array): void {
   const view = viewOf(rows);
   for (let offset = 0; offset < rows.length;) {
@@ -115,8 +115,7 @@ async function runLog(input: FuzzInput): Promise<Outcome> {
   const { ending } = scan;
   const reason = 'reason' in ending ? ending.reason : '';
   const later = ending.kind === 'broken' ? ending.later.kind : '';
-  // One frame that does not decode may have claimed as much as a frame may hold, in each of two
-  // passes.
+  // One frame that cannot be decoded may have declared the maximum size, in each of two passes.
   const claimed = 2 * MAX_FRAME_DECODED_BYTES;
   const boundBytes = FIXED_BYTES * 4 + 8 * bytes.length + 16 * rowBytes + claimed;
   return { text: `${scan.format} ${ending.kind} ${reason} ${later}`, boundBytes };
@@ -147,7 +146,7 @@ async function runFindFrames(input: FuzzInput): Promise<Outcome> {
   return { text: `${found} frames`, boundBytes };
 }
 
-/** Frames whose header holds and whose payload does not decode have claimed memory for it. */
+/** Declared sizes of the frames with valid headers whose payload cannot be decoded. */
 function claimedBytes(bytes: Uint8Array, seed: ChecksumSeed): number {
   let claimed = 0;
   const view = viewOf(bytes);

@@ -29,7 +29,7 @@ import { framesOf, modelsOf, SMALL_BYTES } from './format.ts';
 
 const NUMBER_COLUMNS = ['keyLow', 'keyHigh', 'valueLow', 'valueHigh', 'dataEnd'] as const;
 
-/** Bytes of columns as they stand in memory. */
+/** Size of columns in memory, in bytes. */
 export function columnBytes(columns: Columns): number {
   return columns.data.buffer.byteLength;
 }
@@ -38,10 +38,7 @@ function joined(low: number, high: number): bigint {
   return (BigInt(high) << 32n) | BigInt(low);
 }
 
-/**
- * What readers rely on, whatever the bytes were: ascending keys, values that are no deletes, data
- * within.
- */
+/** What readers rely on for any bytes: keys ascend, no value is a delete, data are in bounds. */
 export function checkColumns(columns: Columns): void {
   const { recordCount, firstKey, keyLow, keyHigh, valueLow, valueHigh, dataEnd, data } = columns;
   let before = -1n;
@@ -68,13 +65,13 @@ function checkSameColumns(a: Columns, b: Columns): void {
     for (let i = 0; i < a.recordCount; i++) {
       const absent = name === 'dataEnd' ? undefined : 0;
       const [x, y] = [a[name]?.[i] ?? absent, b[name]?.[i] ?? absent];
-      // Lengths that are all 0 come back as one length.
+      // Lengths that are all 0 are decoded as one length.
       if (x !== undefined && y !== undefined) check(x === y, `the same ${name}`);
     }
   }
 }
 
-/** Records of chunks that are looked at one by one; larger ones are only decoded. */
+/** Records of larger chunks are only decoded, not checked one by one. */
 const LOOKED_AT_RECORDS = 50_000;
 
 function runChunk(input: FuzzInput): Outcome {
@@ -95,7 +92,7 @@ function runChunk(input: FuzzInput): Outcome {
   return { text: `chunk ${wide}`, boundBytes: 6 * boundBytes };
 }
 
-/** Dense keys, one value, no data: nothing but the head says how many records there are. */
+/** Consecutive keys, one value, no data: only the head has the number of records. */
 function bareChunk(): Uint8Array {
   const records = [1n, 2n, 3n].map((key) => ({ key, value: 9n, data: new Uint8Array(0) }));
   const columns = columnsOf(records);

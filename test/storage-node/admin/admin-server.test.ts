@@ -26,7 +26,7 @@ async function open(options: Partial<AdminServerOptions> = {}) {
   return { node, world, url };
 }
 
-/** Values of a metric by its labels, of text of Prometheus. */
+/** The values of a metric by its labels, from Prometheus text. */
 function metric(exposition: string, name: string): Map<string, number> {
   const found = new Map<string, number>();
   for (const line of exposition.split('\n')) {
@@ -55,12 +55,12 @@ test('metrics count what happened', async () => {
   expect(durations.get('{operation="PutObject",le="+Inf"}')).toBe(2);
   expect(metric(exposition, 'lodestore_node_volume_live_bytes').size).toBeGreaterThan(0);
   expect(metric(exposition, 'further').get('')).toBe(1);
-  // Each metric is announced once, before its samples.
+  // Each metric is declared once, before its samples.
   const announced = [...exposition.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name);
   expect(new Set(announced).size).toBe(announced.length);
 });
 
-test('health, status, the files of the page, and nothing else', async () => {
+test('serves health, status, the files of the page, and nothing else', async () => {
   const { url } = await open({ page: readPageFiles() });
   const status = async (path: string, init: RequestInit = {}): Promise<number> => {
     const answer = await fetch(url + path, init);
@@ -80,7 +80,7 @@ test('health, status, the files of the page, and nothing else', async () => {
   expect(shown.samples.length).toBeGreaterThan(0);
 });
 
-test('a name that is not of the loopback is refused, so that no other site reads the page', async () => {
+test("refuses host names other than the loopback's, so that no other site can read the page", async () => {
   const { url } = await open();
   const ask = async (host: string): Promise<number | undefined> => {
     const asked = request(`${url}/status.json`, { headers: { host } }).end();

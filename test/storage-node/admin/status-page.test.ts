@@ -12,9 +12,9 @@ import { type OpenNode, openStorageNode } from '../support/both-nodes.ts';
 import { openWorld, type S3World } from '../support/s3-world.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
-/** For a condition on a loaded machine. */
+/** Timeout of a condition on a loaded machine. */
 const patience = { timeout: 60_000 };
-/** Where a person finds pictures to look at; none are made without it. */
+/** The directory for screenshots; without it, none are taken. */
 const PICTURES = process.env['LODESTORE_PICTURES'];
 
 describe.skipIf(!existsSync(CHROMIUM))(
@@ -82,7 +82,7 @@ describe.skipIf(!existsSync(CHROMIUM))(
       await page.screenshot({ path: `${PICTURES}/${name}.png`, fullPage: true });
     }
 
-    test('charts move, and values are those of the metrics', async () => {
+    test('charts move, and values equal those of the metrics', async () => {
       const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
       const complaints: string[] = [];
       page.on('pageerror', (error) => complaints.push(error.message));
@@ -126,7 +126,7 @@ describe.skipIf(!existsSync(CHROMIUM))(
     });
 
     test.each(['light', 'dark'] as const)(
-      'narrow and %s, nothing sticks out',
+      'nothing overflows when narrow and %s',
       async (colorScheme) => {
         const page = await browser.newPage({ viewport: { width: 375, height: 800 }, colorScheme });
         await page.goto(url);
@@ -146,7 +146,7 @@ describe.skipIf(!existsSync(CHROMIUM))(
       },
     );
 
-    test('a node that has gone is told', async () => {
+    test('a stopped node is shown', async () => {
       const page = await browser.newPage();
       await page.goto(url);
       await page.locator('#state.ok').waitFor();

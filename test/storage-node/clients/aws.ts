@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { assertThat, Protocol, run, type Ran } from './tool.ts';
 import { assertSameFile, assertSameTree, type ClientWorld } from './world.ts';
 
-/** The command line of AWS, version 1 or 2. */
+/** The AWS command line, version 1 or 2. */
 export async function tryAws(world: ClientWorld, program: string): Promise<Protocol> {
   const { stdout, stderr } = await run(program, ['--version'], { cwd: world.directory });
   const version = /aws-cli\/(\d+\.\d+)/.exec(stdout + stderr)?.[1] ?? '?';

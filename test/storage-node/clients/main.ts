@@ -1,6 +1,6 @@
 /**
- * `npm run test:s3-clients`: the storage node against the command lines of Debian. Those that are
- * not there are installed where that is possible, and named as skipped where it is not.
+ * `npm run test:s3-clients`: tests the storage node with the command line clients of Debian.
+ * Missing ones are installed if possible, and reported as skipped otherwise.
  */
 import { tryAws } from './aws.ts';
 import { tryCurl } from './curl.ts';
@@ -28,7 +28,7 @@ async function install(): Promise<void> {
   await run('apt-get', [...wait, 'install', '-y', '-qq', ...missing], { env });
 }
 
-/** Every installed version of the command line of AWS, newest path first. */
+/** Every installed version of the AWS command line, newest path first. */
 async function awsPrograms(): Promise<string[]> {
   const seen = new Map<string, string>();
   for (const program of ['aws', '/usr/bin/aws']) {

@@ -16,7 +16,7 @@ export interface RunOptions {
 
 const LIMIT_MS = 120_000;
 
-/** Runs a program to its end, within two minutes. */
+/** Runs a program to its end, with a timeout of two minutes. */
 export async function run(
   program: string,
   args: readonly string[],
@@ -36,13 +36,13 @@ export async function run(
   return { code: code ?? -1, stdout: stdout.toString(), stderr: stderr.toString() };
 }
 
-/** Where a program stands; `undefined` where it is not installed. */
+/** The path of a program; `undefined` if it is not installed. */
 export async function locate(program: string): Promise<string | undefined> {
   const { code, stdout } = await run('sh', ['-c', `command -v ${program}`]);
   return code === 0 ? stdout.trim() : undefined;
 }
 
-/** What one client did, step by step. */
+/** The steps of one client. */
 export class Protocol {
   readonly client: string;
   readonly done: string[] = [];

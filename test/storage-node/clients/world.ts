@@ -12,9 +12,9 @@ export interface ClientWorld {
   readonly url: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
-  /** For files of the clients. */
+  /** Directory for the clients' files. */
   readonly directory: string;
-  /** A tree of files, small, empty and large, with names of several kinds. */
+  /** A tree of small, empty and large files with several kinds of names. */
   readonly tree: string;
   close(): Promise<void>;
 }
@@ -29,7 +29,7 @@ const FILES: readonly (readonly [name: string, bytes: number])[] = [
   ['large.bin', 21 * MIB],
 ];
 
-/** A node in a new directory behind S3 on a free port of the loopback. */
+/** A node in a new directory, served by S3 on a free loopback port. */
 export async function openClientWorld(): Promise<ClientWorld> {
   const directory = await mkdtemp(join(tmpdir(), 'lodestore-clients-'));
   const tree = join(directory, 'tree');

@@ -1,7 +1,7 @@
 /**
- * `npm run test:s3-differential`: the same requests to the node and to s3rver, a public S3 server of
- * npm, which is installed into a temporary directory. Answers are compared by rules; what differs
- * has its reason in the list of requests. Skipped by name where s3rver cannot be installed.
+ * `npm run test:s3-differential`: the same requests to the node and to s3rver, a public S3 server
+ * of npm, which is installed into a temporary directory. Answers are compared by rules; what
+ * differs has its reason in the list of requests. Skipped by name where s3rver cannot be installed.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

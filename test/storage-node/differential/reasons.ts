@@ -5,7 +5,9 @@ const KEY_COUNT = 's3rver leaves common prefixes out of KeyCount, S3 counts them
 const OTHER_ETAG =
   's3rver gives an upload in parts the MD5 of its bytes, S3 that of the MD5 of parts';
 
-/** Why s3rver 3.7.1 answers otherwise, by the name of the request. An entry that is not true fails. */
+/**
+ * Why s3rver 3.7.1 answers otherwise, by the name of the request. An entry that is not true fails.
+ */
 export const REASONS: Readonly<Record<string, string>> = {
   'get plain, suffix': 's3rver answers a suffix range with the beginning',
   'get plain, range behind the end': 's3rver sends a 416 without Content-Range',

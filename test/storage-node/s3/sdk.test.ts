@@ -56,7 +56,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
 
   const put = (Key: string, Body: string | Uint8Array, further: object = {}) =>
     world.client.send(new PutObjectCommand({ Bucket, Key, Body, ...further }));
-  /** Bodies are always read: a connection with one that is not is of no further use. */
+  /** Always reads the body, because a connection with an unread one cannot be reused. */
   const get = async (Key: string, further: object = {}) => {
     const got = await world.client.send(new GetObjectCommand({ Bucket, Key, ...further }));
     return { ...got, bytes: Buffer.from(await got.Body!.transformToByteArray()) };
@@ -74,7 +74,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
       $metadata: expect.objectContaining({ httpStatusCode: status }),
     });
 
-  test('buckets', async () => {
+  test('manages buckets', async () => {
     const { client } = world;
     await client.send(new CreateBucketCommand({ Bucket: 'another' }));
     const { Buckets = [] } = await client.send(new ListBucketsCommand({}));
@@ -103,7 +103,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
     );
   });
 
-  test('an object comes back with all that was stored with it', async () => {
+  test('returns an object with everything stored with it', async () => {
     const Body = randomBytes(300_000);
     const stored = {
       ContentType: 'image/jpeg',
@@ -131,7 +131,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
     expect((await remove('objects/one')).$metadata.httpStatusCode).toBe(204);
   });
 
-  test('empty objects, streams, and names of every kind', async () => {
+  test('stores empty objects, streams, and names of every kind', async () => {
     await put('names/empty', '');
     expect(await read('names/empty')).toHaveLength(0);
     const stream = Readable.from([Buffer.alloc(70_000, 'a'), Buffer.alloc(70_000, 'b')]);
@@ -156,7 +156,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
     expect(await names('names/')).toEqual(sorted);
   });
 
-  test('DeleteObjects removes the objects that it names, and no other', async () => {
+  test('DeleteObjects removes exactly the objects that it names', async () => {
     const Keys = Array.from({ length: 1000 }, (_, i) => `many/${i}`);
     await Promise.all(Keys.slice(0, 100).map((Key) => put(Key, Key)));
     await put('many/a\u0001b', 'x');
@@ -181,7 +181,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
     expect(Contents.map(({ Key }) => Key)).toEqual(['many/a%01b', 'many/ab']);
   });
 
-  test('pages of listings, versions one and two', async () => {
+  test('lists in pages, in versions one and two', async () => {
     const dirs = ['a', 'b', 'c'].flatMap((dir) => [1, 2, 3].map((i) => `list/${dir}/${i}`));
     for (const Key of [...dirs, 'list/top']) await put(Key, Key);
     const { client } = world;
@@ -218,7 +218,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
     expect(versions.Versions).toMatchObject([1, 2, 3].map(() => ({ VersionId: 'null' })));
   });
 
-  test('ranges', async () => {
+  test('reads ranges', async () => {
     const Body = randomBytes(400_000);
     await put('ranged', Body);
     for (const [Range, from, to] of [
@@ -238,7 +238,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
     expect((await get('ranged', { Range: 'bytes=5-1' })).ContentLength).toBe(400_000);
   });
 
-  test('conditions of reads and writes', async () => {
+  test('evaluates conditions of reads and writes', async () => {
     const { ETag } = await put('conditional', 'one', { IfNoneMatch: '*' });
     await expect(put('conditional', 'two', { IfNoneMatch: '*' })).rejects.toEqual(
       failsWith('PreconditionFailed', 412),
@@ -260,7 +260,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
     await expect(get('conditional', { IfUnmodifiedSince: past })).rejects.toEqual(
       failsWith('PreconditionFailed', 412),
     );
-    // A match by ETag outweighs the time.
+    // An ETag match takes precedence over the time.
     expect((await get('conditional', { IfMatch: ETag, IfUnmodifiedSince: past })).ETag).toBe(ETag);
     expect((await get('conditional', { IfUnmodifiedSince: future })).ETag).toBe(ETag);
     const second = await put('conditional', 'two', { IfMatch: ETag });
@@ -271,7 +271,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
     expect((await remove('conditional', { IfMatch: ETag })).$metadata.httpStatusCode).toBe(204);
   });
 
-  test('of 20 writers that want to be the first, one is', async () => {
+  test('one of 20 concurrent writers with If-None-Match wins', async () => {
     const tries = await Promise.allSettled(
       Array.from({ length: 20 }, (_, i) => put('race', `writer ${i}`, { IfNoneMatch: '*' })),
     );
@@ -279,7 +279,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
   });
 
   test.each(['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'] as const)(
-    'the checksum %s is verified, kept, and given back',
+    'the checksum %s is verified, stored, and returned',
     async (name: ChecksumAlgorithm) => {
       const Key = `checksums/${name}`;
       const field = `Checksum${name}` as 'ChecksumCRC32';
@@ -297,7 +297,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
     },
   );
 
-  test('a large stream goes up in parts, and comes back', async () => {
+  test('a large stream is uploaded in parts and read back', async () => {
     const Body = randomBytes(12 * MIB);
     const upload = new Upload({
       client: world.client,
@@ -340,7 +340,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
     ['CRC32C', 'COMPOSITE'],
     ['SHA256', 'COMPOSITE'],
   ] as const)(
-    'parts with %s make a checksum that is %s',
+    'parts with %s have a checksum that is %s',
     async (ChecksumAlgorithm, ChecksumType) => {
       const { client } = world;
       const Key = `parts/${ChecksumAlgorithm}/${ChecksumType}`;
@@ -368,7 +368,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
       const complete = { Bucket, Key, UploadId, MultipartUpload: { Parts } };
       const done = await client.send(new CompleteMultipartUploadCommand(complete));
       expect(done.ChecksumType).toBe(ChecksumType);
-      // Asked again, it tells the same: the first answer may have been lost.
+      // A repeated request gets the same answer, because the first answer may have been lost.
       const again = await client.send(new CompleteMultipartUploadCommand(complete));
       expect([again.ETag, again[field]]).toEqual([done.ETag, done[field]]);
       if (ChecksumType === 'FULL_OBJECT') {
@@ -378,7 +378,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
     },
   );
 
-  test('uploads: listed, aborted, refused where a part is wrong', async () => {
+  test('lists and aborts uploads, and refuses a wrong part', async () => {
     const { client } = world;
     const Key = 'uploads/one';
     const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket, Key }));
@@ -411,7 +411,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
     await expect(get(Key)).rejects.toEqual(failsWith('NoSuchKey', 404));
   });
 
-  test('copies, whole and in parts', async () => {
+  test('copies whole objects and parts', async () => {
     const { client } = world;
     const Body = randomBytes(300_000);
     const Key = 'copies/from ü+&';
@@ -456,7 +456,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
     expect(md5Hex(await read('copies/parts'))).toBe(md5Hex(Body));
   });
 
-  test('tags', async () => {
+  test('stores tags', async () => {
     const { client } = world;
     const Key = 'tagged';
     const { ETag } = await put(Key, 'x', { Tagging: 'b=2&a=1%20%2B' });
@@ -478,7 +478,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
     ).rejects.toEqual(failsWith('InvalidTag', 400));
   });
 
-  test('links', async () => {
+  test('accepts presigned links', async () => {
     const Key = 'links/a b+ü';
     const up = await getSignedUrl(world.client, new PutObjectCommand({ Bucket, Key }), {
       expiresIn: 60,

@@ -3,7 +3,7 @@ import { AccessKeys } from '../../../examples/storage-node/src/s3/auth/access-ke
 import { authenticate } from '../../../examples/storage-node/src/s3/auth/authenticate.ts';
 import { requestHead } from '../support/request-head.ts';
 
-// The examples of the documentation of S3: what another party computed.
+// The examples of the S3 documentation, computed by another implementation.
 const ID = 'AKIAIOSFODNN7EXAMPLE';
 const KEYS = new AccessKeys([
   { accessKeyId: ID, secretAccessKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' },
@@ -64,7 +64,7 @@ const PRESIGNED =
   '&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404';
 const HOST = { host: 'examplebucket.s3.amazonaws.com' };
 
-test('the documented link verifies until it expires', () => {
+test('the documented presigned link verifies until it expires', () => {
   const head = requestHead('GET', PRESIGNED, HOST);
   expect(authenticate(head, KEYS, NOW + 86_400_000)).toMatchObject({
     accessKeyId: ID,
@@ -76,8 +76,8 @@ test('the documented link verifies until it expires', () => {
   );
 });
 
-test('a link of version 2 verifies, until it expires', () => {
-  // Of the documentation of the older signature: GET of photos/puppy.jpg.
+test('a presigned link of version 2 verifies until it expires', () => {
+  // From the documentation of the older signature: GET of photos/puppy.jpg.
   const target =
     '/johnsmith/photos/puppy.jpg?AWSAccessKeyId=' +
     `${ID}&Signature=NpgCjnDzrM%2BWFzoENXmpNDUsSn8%3D&Expires=1175139620`;
@@ -95,7 +95,7 @@ test.each([
   ['another path', { target: '/test2.txt' }, 'SignatureDoesNotMatch'],
   ['a further query', { target: '/test.txt?acl' }, 'SignatureDoesNotMatch'],
   ['a changed header', { headers: { range: 'bytes=0-99' } }, 'SignatureDoesNotMatch'],
-  ['an unsigned header that S3 acts upon', { headers: { 'x-amz-acl': 'private' } }, 'AccessDenied'],
+  ['an unsigned header that S3 acts on', { headers: { 'x-amz-acl': 'private' } }, 'AccessDenied'],
   ['a clock 16 minutes ahead', { nowMs: NOW + 960_000 }, 'RequestTimeTooSkewed'],
   ['a clock 16 minutes behind', { nowMs: NOW - 960_000 }, 'RequestTimeTooSkewed'],
   ['no time', { headers: { 'x-amz-date': 'today' } }, 'AccessDenied'],
@@ -143,7 +143,7 @@ test.each([
   expect(() => authenticate(head, KEYS, nowMs)).toThrow(expect.objectContaining({ code }));
 });
 
-test('nobody at all is denied', () => {
+test('a request without a signature is denied', () => {
   expect(() => authenticate(requestHead('GET', '/', HOST), KEYS, NOW)).toThrow(
     expect.objectContaining({ code: 'AccessDenied' }),
   );

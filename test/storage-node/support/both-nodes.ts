@@ -10,13 +10,13 @@ export interface OpenNode {
   close(): Promise<void>;
 }
 
-/** Both nodes that a test of the protocol runs against, by name. */
+/** Both nodes that the protocol tests run against, by name. */
 export const NODES: readonly (readonly [name: string, open: () => Promise<OpenNode>])[] = [
   ['a node in memory', async () => ({ node: new MemoryNode(), close: async () => {} })],
   ['a storage node', openStorageNode],
 ];
 
-/** In a directory of its own, which goes when it is closed. */
+/** A node in a temporary directory, which is removed when it is closed. */
 export async function openStorageNode(): Promise<OpenNode & { readonly node: StorageNode }> {
   const directory = await mkdtemp(join(tmpdir(), 'lodestore-node-'));
   const node = await StorageNode.open(directory);

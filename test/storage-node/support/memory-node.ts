@@ -67,7 +67,7 @@ function assertCondition(condition: Condition | undefined, object: ObjectInfo | 
   }
 }
 
-/** Names and common prefixes of one page, in order, of names that are sorted. */
+/** One page of sorted names and common prefixes. */
 function pageOf(
   names: readonly string[],
   { prefix = '', delimiter = '', after, limit = 1000 }: ListOptions,
@@ -91,14 +91,14 @@ function pageOf(
 }
 
 /**
- * An `ObjectNode` in memory, as simple as it can be: what other nodes are compared with, and what
- * the tests of the protocol run against.
+ * A minimal `ObjectNode` in memory: the reference for other nodes, and the node of the protocol
+ * tests.
  */
 export class MemoryNode implements ObjectNode {
   readonly #buckets = new Map<string, StoredBucket>();
   readonly #uploads = new Map<string, StoredUpload>();
   readonly #now: () => number;
-  /** Readers that are not closed. */
+  /** The number of open readers. */
   openReaders = 0;
 
   constructor(now: () => number = Date.now) {
@@ -327,7 +327,7 @@ export class MemoryNode implements ObjectNode {
   }
 }
 
-/** As S3 computes it of a body that was sent at once. */
+/** The ETag that S3 computes for a body in one piece. */
 export function md5Hex(bytes: Uint8Array): string {
   return createHash('md5').update(bytes).digest('hex');
 }

@@ -1,7 +1,7 @@
 import type { RequestHead } from '../../../examples/storage-node/src/s3/auth/request-head.ts';
 import { parseQuery, uriDecode } from '../../../examples/storage-node/src/s3/auth/uri-text.ts';
 
-/** A head as a server would read it of the wire. */
+/** A request head as a server parses it. */
 export function requestHead(
   method: string,
   target: string,

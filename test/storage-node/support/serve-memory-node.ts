@@ -1,4 +1,4 @@
-/** Serves a node in memory until it is killed, for clients that are programs of their own. */
+/** Serves a node in memory until it is killed, for clients in other processes. */
 import { createS3Server } from '../../../examples/storage-node/src/s3/s3-server.ts';
 import { MemoryNode } from './memory-node.ts';
 

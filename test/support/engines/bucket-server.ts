@@ -4,12 +4,14 @@ import http from 'node:http';
 
 const PAGE = 3;
 
-/** What of S3 a checkpoint store needs: one bucket, in memory. Signatures are not checked. */
+/**
+ * The part of S3 that a checkpoint store needs: one bucket, in memory. Signatures are not checked.
+ */
 export class BucketServer {
   readonly objects: Map<string, Buffer> = new Map();
   readonly #uploads: Map<string, Buffer[]> = new Map();
   readonly #server: http.Server;
-  /** Each request that this matches fails with status 500. */
+  /** Requests that match fail with status 500. */
   failing: RegExp | undefined;
   requests = 0;
   readonly url: string;

@@ -3,18 +3,18 @@ import { once } from 'node:events';
 
 /**
  * - `pass`: requests go to the server.
- * - `drop-answer`: the server does what was asked; the answer is lost with the connection.
- * - `refuse`: the connection is closed, the server hears nothing.
- * - `stall`: nothing is answered, and streams that are open fall silent.
+ * - `drop-answer`: the server executes the request; the connection breaks before the response.
+ * - `refuse`: the connection is closed, and the server gets nothing.
+ * - `stall`: nothing is answered, and open streams go silent.
  */
 export type ProxyMode = 'pass' | 'drop-answer' | 'refuse' | 'stall';
 
-/** An HTTP server before a server of an engine. */
+/** An HTTP proxy in front of an engine's server. */
 export class FaultProxy {
   mode: ProxyMode = 'pass';
-  /** Requests to paths that this does not match always pass. */
+  /** Requests to other paths always pass. */
   paths = /./;
-  /** How many requests met the mode. */
+  /** The number of requests that the mode applied to. */
   hits = 0;
   readonly url: string;
   readonly #server: http.Server;

@@ -56,12 +56,12 @@ function addRequests(out: Exposition, stats: S3Stats): void {
   out.add(
     's3_request_duration_seconds',
     'histogram',
-    'From the head of a request to the end of its answer.',
+    'From the head of a request to the end of its response.',
     durations,
   );
   out.counter('s3_received_bytes', 'Bytes of request bodies.', stats.receivedBytes);
-  out.counter('s3_sent_bytes', 'Bytes of answers, without their heads.', stats.sentBytes);
-  out.gauge('s3_requests_in_flight', 'Requests under way.', stats.inFlight);
+  out.counter('s3_sent_bytes', 'Bytes of responses, without their heads.', stats.sentBytes);
+  out.gauge('s3_requests_in_flight', 'Requests in flight.', stats.inFlight);
   out.gauge('s3_connections', 'Open connections.', stats.connections);
 }
 
@@ -86,7 +86,7 @@ function addVolumes(out: Exposition, { volumes }: NodeFigures): void {
   out.add(
     'volume_dead_bytes',
     'gauge',
-    'Bytes of a volume that compaction can give back.',
+    'Bytes of a volume that compaction can free.',
     each(({ deadBytes }) => deadBytes),
   );
 }
@@ -94,27 +94,27 @@ function addVolumes(out: Exposition, { volumes }: NodeFigures): void {
 function addUpkeep(out: Exposition, { compaction, scrub }: NodeFigures): void {
   out.gauge(
     'compaction_done_bytes',
-    'Read of the volume that is compacted now.',
+    'Bytes read of the volume that is being compacted.',
     compaction.doneBytes,
   );
   out.gauge(
     'compaction_todo_bytes',
-    'Length of the volume that is compacted now.',
+    'Length of the volume that is being compacted.',
     compaction.totalBytes,
   );
-  out.add('compaction_records_total', 'counter', 'Records that compaction met.', [
+  out.add('compaction_records_total', 'counter', 'Records that compaction processed.', [
     [{ outcome: 'rescued' }, compaction.rescuedRecords],
     [{ outcome: 'lost' }, compaction.lostRecords],
     [{ outcome: 'skipped' }, compaction.skippedRecords],
   ]);
-  out.counter(
-    'compaction_reclaimed_bytes',
-    'Bytes given back to the disk.',
-    compaction.reclaimedBytes,
-  );
+  out.counter('compaction_reclaimed_bytes', 'Bytes freed on the disk.', compaction.reclaimedBytes);
   out.counter('compaction_retired_volumes', 'Volumes removed.', compaction.retiredVolumes);
-  out.gauge('scrub_done_bytes', 'Verified of the volume that is scrubbed now.', scrub.doneBytes);
-  out.gauge('scrub_todo_bytes', 'Length of the volume that is scrubbed now.', scrub.totalBytes);
+  out.gauge(
+    'scrub_done_bytes',
+    'Bytes verified of the volume that is being scrubbed.',
+    scrub.doneBytes,
+  );
+  out.gauge('scrub_todo_bytes', 'Length of the volume that is being scrubbed.', scrub.totalBytes);
   out.counter('scrub_verified_bytes', 'Bytes that the scrubber verified.', scrub.verifiedBytes);
   out.counter(
     'scrub_damaged_records',
@@ -123,25 +123,29 @@ function addUpkeep(out: Exposition, { compaction, scrub }: NodeFigures): void {
   );
 }
 
-/** Everything that a node and its S3 server count, as text of Prometheus. */
+/** All counts of a node and its S3 server, as Prometheus text. */
 export function expositionOf(figures: NodeFigures, stats: S3Stats): string {
   const out = new Exposition();
-  out.gauge('objects', 'Objects of all buckets.', figures.objects);
+  out.gauge('objects', 'Objects in all buckets.', figures.objects);
   out.gauge('buckets', 'Buckets.', figures.buckets);
-  out.gauge('uploads', 'Uploads in parts that are not complete.', figures.uploads);
+  out.gauge('uploads', 'Incomplete multipart uploads.', figures.uploads);
   addRequests(out, stats);
   addVolumes(out, figures);
   addUpkeep(out, figures);
   const { space, writes, reads } = figures;
-  out.gauge('free_bytes', 'Free on the disk of the node.', space.freeBytes);
-  out.gauge('capacity_bytes', 'What the node could hold: used and free.', space.totalBytes);
-  out.gauge('reserve_bytes', 'Kept free, so that deletes work on a full disk.', space.reserveBytes);
+  out.gauge('free_bytes', 'Free bytes on the disk of the node.', space.freeBytes);
+  out.gauge('capacity_bytes', 'Capacity of the node: used and free bytes.', space.totalBytes);
+  out.gauge(
+    'reserve_bytes',
+    'Bytes kept free, so that deletes work on a full disk.',
+    space.reserveBytes,
+  );
   out.gauge('write_queue_bytes', 'Bytes that wait to be written.', writes.queuedBytes);
   out.gauge('write_queue_length', 'Writes that wait.', writes.queued);
   out.counter('write_groups', 'Groups of writes.', writes.groups);
   out.counter('volume_syncs', 'Syncs of volumes.', writes.volumeSyncs);
   out.counter('written_bytes', 'Bytes written to volumes.', writes.writtenBytes);
   out.counter('read_bytes', 'Bytes read from volumes.', reads.readBytes);
-  out.counter('damaged_reads', 'Reads that met damage, and were refused.', reads.damaged);
+  out.counter('damaged_reads', 'Reads refused because of damage.', reads.damaged);
   return out.text();
 }

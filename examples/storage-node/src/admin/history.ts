@@ -1,17 +1,17 @@
 import type { S3Stats } from '../s3/s3-stats.ts';
 
-/** Counters at one moment; what lies between two of them is a rate. */
+/** Counters at one moment; the difference of two samples gives a rate. */
 export interface HistorySample {
   readonly atMs: number;
   readonly reads: number;
   readonly writes: number;
   readonly deletes: number;
   readonly others: number;
-  /** Answers of 500 and more. */
+  /** Responses with status 500 or higher. */
   readonly failures: number;
   readonly receivedBytes: number;
   readonly sentBytes: number;
-  /** Requests by the bounds of durations, all operations together. */
+  /** Requests per bucket of durations, for all operations together. */
   readonly durations: readonly number[];
 }
 
@@ -42,7 +42,7 @@ function sampleOf(stats: S3Stats, atMs: number): HistorySample {
   return { atMs, ...counts, failures, receivedBytes, sentBytes, durations };
 }
 
-/** The last minutes of a server, one sample a second, so that a page that opens shows them. */
+/** The last minutes of a server, one sample a second, so that a newly opened page shows them. */
 export class History {
   readonly #stats: S3Stats;
   readonly #limit: number;
@@ -58,7 +58,7 @@ export class History {
     if (this.#samples.length > this.#limit) this.#samples.shift();
   }
 
-  /** Later than `atMs`. */
+  /** The samples after `atMs`. */
   since(atMs: number): HistorySample[] {
     return this.#samples.filter((sample) => sample.atMs > atMs);
   }

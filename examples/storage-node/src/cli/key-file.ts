@@ -10,7 +10,7 @@ export function keyFilePath(directory: string): string {
   return `${directory}/keys.json`;
 }
 
-/** An empty list where there is no file. */
+/** An empty list if there is no file. */
 export async function readKeys(directory: string): Promise<StoredKey[]> {
   let text: string;
   try {
@@ -29,7 +29,7 @@ export async function readKeys(directory: string): Promise<StoredKey[]> {
   return keys as StoredKey[];
 }
 
-/** Only its owner can read it. The file is replaced as a whole. */
+/** Only the owner can read the file. It is replaced atomically. */
 export async function writeKeys(directory: string, keys: readonly StoredKey[]): Promise<void> {
   const path = keyFilePath(directory);
   const temporary = `${path}.tmp`;
@@ -40,7 +40,7 @@ export async function writeKeys(directory: string, keys: readonly StoredKey[]): 
   } finally {
     await file.close();
   }
-  // A file of that name that was there already keeps its mode.
+  // An existing file of that name keeps its mode.
   await chmod(temporary, 0o600);
   await rename(temporary, path);
 }

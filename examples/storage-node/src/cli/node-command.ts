@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type { NodeOptions } from '../node-options.ts';
 import { StorageNode } from '../storage-node.ts';
 
-/** Opens a node that no process runs, for one command: nothing is done but that. */
+/** Opens a stopped node for one command, without background work. */
 export async function withNode<T>(
   data: string,
   options: NodeOptions,

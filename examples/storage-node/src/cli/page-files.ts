@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { PageFile } from '../admin/admin-server.ts';
 
-/** Beside `src` as beside `dist`. */
+/** At the same relative path from `src` and from `dist`. */
 const PAGE = new URL('../../page/', import.meta.url);
 
-/** The files of the status page, uPlot among them: none comes over the network. */
+/** The files of the status page, including uPlot: none is loaded from the network. */
 export function readPageFiles(): ReadonlyMap<string, PageFile> {
   const { resolve } = createRequire(import.meta.url);
   const own = (name: string): Uint8Array => readFileSync(new URL(name, PAGE));

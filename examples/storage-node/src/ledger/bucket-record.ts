@@ -1,13 +1,13 @@
 import { ByteReader, ByteWriter } from './byte-writer.ts';
 
 /**
- * How a bucket gives space back.
+ * How a bucket frees space.
  *
- * - `keep`: by deletes alone.
- * - `cache`: when the disk is short of space, the oldest volume goes with all that is in it.
- * - `quota`: as `cache`, when the bucket holds more than `quotaBytes`.
+ * - `keep`: only by deletes.
+ * - `cache`: when the disk is short of space, the oldest volume is dropped with everything in it.
+ * - `quota`: as `cache`, when the bucket has more than `quotaBytes`.
  *
- * With `ttlMs`, volumes whose newest object is older go as well.
+ * With `ttlMs`, volumes whose newest object is older are dropped, too.
  */
 export interface BucketPolicy {
   readonly mode: 'keep' | 'cache' | 'quota';
@@ -27,12 +27,12 @@ export interface Bucket {
   readonly policy: BucketPolicy;
   objects: number;
   bytes: number;
-  /** Of its record in a volume, for a rebuild; 0: not written yet. */
+  /** Handle of its record in a volume, for a rebuild; 0: not written yet. */
   handle: bigint;
   lengthBytes: number;
 }
 
-/** Whether its objects have volumes of their own. */
+/** Whether its objects are in separate volumes. */
 export function hasOwnVolumes(policy: BucketPolicy): boolean {
   return policy.mode !== 'keep' || policy.ttlMs !== undefined;
 }
@@ -58,7 +58,7 @@ export function decodePolicy(reader: ByteReader): BucketPolicy {
   };
 }
 
-/** Data of a bucket's record; the number of its objects and one are the value. */
+/** The data of a bucket's record. Its value is the number of objects plus one. */
 export function encodeBucketRecord(bucket: Bucket): Buffer {
   const writer = new ByteWriter(96)
     .text(bucket.name)

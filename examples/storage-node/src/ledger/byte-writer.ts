@@ -1,4 +1,6 @@
-/** Writes and reads the data of records in lodestore: little-endian, numbers of 7 bits a byte. */
+/**
+ * Writes and reads the data of records in lodestore: little-endian, numbers with 7 bits per byte.
+ */
 export class ByteWriter {
   #bytes: Buffer;
   #at = 0;
@@ -20,7 +22,7 @@ export class ByteWriter {
     return this;
   }
 
-  /** Any safe integer that is not negative. */
+  /** Any non-negative safe integer. */
   number(value: number): this {
     this.#room(8);
     let rest = value;
@@ -45,19 +47,19 @@ export class ByteWriter {
     return this;
   }
 
-  /** Length and UTF-8. */
+  /** Length, then UTF-8. */
   text(value: string): this {
     const bytes = Buffer.from(value, 'utf8');
     return this.number(bytes.length).bytes(bytes);
   }
 
-  /** What was written; the writer is done. */
+  /** Returns the bytes. Ends the writer. */
   end(): Buffer {
     return this.#bytes.subarray(0, this.#at);
   }
 }
 
-/** @throws RangeError where bytes end too soon */
+/** @throws RangeError if the bytes end too soon */
 export class ByteReader {
   readonly #bytes: Buffer;
   #at = 0;
@@ -72,7 +74,7 @@ export class ByteReader {
 
   byte(): number {
     const value = this.#bytes[this.#at++];
-    if (value === undefined) throw new RangeError('a record of the metadata store is cut off');
+    if (value === undefined) throw new RangeError('a record of the metadata store is truncated');
     return value;
   }
 
@@ -92,7 +94,7 @@ export class ByteReader {
 
   bytes(length: number): Buffer {
     if (this.#at + length > this.#bytes.length) {
-      throw new RangeError('a record of the metadata store is cut off');
+      throw new RangeError('a record of the metadata store is truncated');
     }
     this.#at += length;
     return this.#bytes.subarray(this.#at - length, this.#at);

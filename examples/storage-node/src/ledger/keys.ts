@@ -1,6 +1,6 @@
 /**
- * What a key of lodestore is for: its upper 4 bits. The lower 60 are what each space counts or
- * hashes.
+ * The upper 4 bits of a lodestore key select its space. The meaning of the lower 60 bits depends on
+ * the space.
  */
 const SPACES = {
   /** Identity and counters, see `node-record.ts`. */

@@ -4,7 +4,7 @@ import { ByteReader, ByteWriter } from './byte-writer.ts';
 
 const STATES: readonly VolumeStage[] = ['creating', 'active', 'sealed', 'retired'];
 
-/** Data of a volume's record; its live bytes and one are the value (none is 0). */
+/** The data of a volume's record. Its value is the live bytes plus one (no value is 0). */
 export function encodeVolumeRecord(facts: Omit<VolumeFacts, 'number' | 'liveBytes'>): Buffer {
   return new ByteWriter(40)
     .byte(STATES.indexOf(facts.state))

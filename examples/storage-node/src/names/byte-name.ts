@@ -3,8 +3,8 @@ import { NodeError } from '../node-errors.ts';
 export const MAX_NAME_BYTES = 1_024;
 
 /**
- * A name as its UTF-8 bytes, one in each character. JavaScript compares strings by UTF-16, which is
- * another order than S3's; byte names compare as their bytes do, and for ASCII are the name itself.
+ * A name as its UTF-8 bytes, one per character. JavaScript compares strings by UTF-16, which
+ * differs from S3's order. Byte names compare by bytes; an ASCII name is its own byte name.
  */
 export type ByteName = string;
 
@@ -25,14 +25,14 @@ export function textOfByteName(name: ByteName): string {
 export function checkedByteName(text: string): ByteName {
   const name = byteNameOf(text);
   if (name.length === 0 || name.length > MAX_NAME_BYTES) {
-    throw new NodeError('BAD_NAME', `a name has 1 to ${MAX_NAME_BYTES} bytes of UTF-8`);
+    throw new NodeError('BAD_NAME', `a name must have 1 to ${MAX_NAME_BYTES} bytes of UTF-8`);
   }
   if (textOfByteName(name) !== text)
-    throw new NodeError('BAD_NAME', 'a name is well-formed Unicode');
+    throw new NodeError('BAD_NAME', 'a name must be well-formed Unicode');
   return name;
 }
 
-/** The first name behind all that begin with `prefix`; undefined where there is none. */
+/** The first name after all names with `prefix`; undefined if there is none. */
 export function behindPrefix(prefix: ByteName): ByteName | undefined {
   for (let i = prefix.length - 1; i >= 0; i--) {
     const byte = prefix.charCodeAt(i);

@@ -11,10 +11,10 @@ import { encodeLeafRecord, leafKey } from './leaf-record.ts';
 
 /** Leaves that are folded with one write and one batch. */
 const LEAVES_AT_ONCE = 32;
-/** A leaf gets a new number when it has had so many deltas. */
+/** A leaf gets a new number after this many deltas. */
 const RENEW_AT = MAX_DELTA / 2;
 
-/** Neighbours whose names and deltas make new blocks. */
+/** Adjacent leaves whose names and deltas are written as new blocks. */
 interface Fold {
   readonly inputs: readonly {
     readonly leaf: Leaf;
@@ -22,7 +22,7 @@ interface Fold {
     readonly last: number;
   }[];
   readonly pieces: readonly { readonly low: ByteName; readonly names: readonly ByteName[] }[];
-  /** What stands in a volume for each piece. */
+  /** The record of each piece in a volume. */
   readonly blocks: (Appended | undefined)[];
 }
 
@@ -33,7 +33,7 @@ export interface FoldFigures {
   failed: number;
 }
 
-/** Folds leaves that have gathered deltas, one group after the other, beside all else. */
+/** Folds leaves that have collected deltas, one group after another, in the background. */
 export class FoldQueue {
   readonly #parts: IndexParts;
   readonly #index: LeafSource;
@@ -58,7 +58,7 @@ export class FoldQueue {
   }
 
   async #run(): Promise<void> {
-    // Others of the turn that is being committed come too.
+    // Lets other changes of the turn that is being committed join.
     await new Promise((resolve) => setImmediate(resolve));
     while (this.#due.size > 0 && !this.#isClosed) {
       const leaves = [...this.#due].slice(0, LEAVES_AT_ONCE);
@@ -80,7 +80,7 @@ export class FoldQueue {
       await this.#write(folds);
       await this.#parts.publisher.submit((turn) => this.#publish(turn, folds), { alone: true });
     } catch (error) {
-      // The leaves stay as they are, and are due again with their next delta.
+      // The leaves stay unchanged, and are due again with their next delta.
       this.figures.failed++;
       this.#parts.onError(error);
     } finally {
@@ -160,7 +160,7 @@ export class FoldQueue {
 
   readonly #ids = new WeakMap<Fold, number[]>();
 
-  /** The first piece keeps the number of the first leaf; the others get new ones. */
+  /** The first piece keeps the number of the first leaf; the others get new numbers. */
   #idOf(fold: Fold, piece: number): number {
     let ids = this.#ids.get(fold);
     if (ids === undefined) {
@@ -246,8 +246,8 @@ export class FoldQueue {
 }
 
 /**
- * A leaf is split when it has half more names than it should. One that only grows at its end leaves
- * a fuller one behind: what comes next goes to the leaf behind it.
+ * A leaf is split at one and a half times its target size. A leaf that only grows at its end is
+ * split unevenly: the first piece is fuller, and new names go to the last one.
  */
 function piecesOf(
   names: readonly ByteName[],

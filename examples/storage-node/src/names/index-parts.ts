@@ -7,17 +7,19 @@ import type { NameDelta } from './leaf-block.ts';
 import type { Leaf, LeafDirectory } from './leaf-directory.ts';
 import type { LeafReader } from './leaf-reader.ts';
 
-/** How large leaves are, and when they are folded. */
+/** The size of leaves, and when they are folded. */
 export interface LeafShape {
-  /** Deltas that a leaf gathers before they are folded into it. */
+  /** Number of deltas of a leaf at which they are folded into it. */
   readonly foldDeltas: number;
-  /** Names of a leaf that was just split; half more of them are split again. */
+  /**
+   * Number of names of a leaf after a split. It is split again at one and a half times this number.
+   */
   readonly names: number;
 }
 
 export const LEAF_SHAPE: LeafShape = { foldDeltas: 64, names: 256 };
 
-/** What the index of names works on. */
+/** What the index of names needs. */
 export interface IndexParts {
   readonly store: MetadataStore;
   readonly publisher: Publisher;
@@ -30,16 +32,16 @@ export interface IndexParts {
   readonly onError: (error: unknown) => void;
 }
 
-/** Deltas of a leaf, by their numbers. */
+/** Deltas of a leaf by number. */
 export interface NumberedDelta extends NameDelta {
   readonly number: number;
 }
 
-/** Leaves, and what is published of them. */
+/** The leaves and their published deltas. */
 export interface LeafSource {
   readonly directory: LeafDirectory;
   readonly reader: LeafReader;
   deltasOf(leaf: Leaf): NumberedDelta[];
-  /** The block of a leaf is not needed any more. */
+  /** The block of a leaf is no longer needed. */
   bury(turn: Turn, leaf: Leaf): void;
 }

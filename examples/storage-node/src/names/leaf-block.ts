@@ -1,8 +1,8 @@
 import type { ByteName } from './byte-name.ts';
 
 /**
- * The names of a leaf, front-coded: for each the number of bytes that it shares with the one before
- * and the rest of it. Ascending, none twice.
+ * The names of a leaf, front-coded: for each name, the length of the prefix shared with the
+ * preceding name, and the rest. Ascending and unique.
  */
 export function encodeLeaf(names: readonly ByteName[]): Buffer {
   let capacity = 8;
@@ -20,11 +20,11 @@ export function encodeLeaf(names: readonly ByteName[]): Buffer {
   return bytes.subarray(0, at);
 }
 
-/** @throws RangeError where the bytes are no leaf */
+/** @throws RangeError if the bytes are not a leaf */
 export function decodeLeaf(bytes: Buffer): ByteName[] {
   const reader = { bytes, at: 0 };
   const count = readVarint(reader);
-  if (count > bytes.length) throw new RangeError('a leaf of more names than bytes');
+  if (count > bytes.length) throw new RangeError('a leaf with more names than bytes');
   const names: ByteName[] = [];
   const name = Buffer.allocUnsafe(2_048);
   let length = 0;
@@ -32,7 +32,7 @@ export function decodeLeaf(bytes: Buffer): ByteName[] {
     const shared = readVarint(reader);
     const rest = readVarint(reader);
     if (shared > length || shared + rest > name.length || reader.at + rest > bytes.length) {
-      throw new RangeError('a name that is cut off');
+      throw new RangeError('a truncated name');
     }
     bytes.copy(name, shared, reader.at, reader.at + rest);
     reader.at += rest;
@@ -64,7 +64,7 @@ function readVarint(reader: { readonly bytes: Buffer; at: number }): number {
   let value = 0;
   for (let shift = 0; shift < 28; shift += 7) {
     const byte = reader.bytes[reader.at++];
-    if (byte === undefined) throw new RangeError('a leaf that is cut off');
+    if (byte === undefined) throw new RangeError('a truncated leaf');
     value |= (byte & 0x7f) << shift;
     if (byte < 0x80) return value;
   }
@@ -77,7 +77,7 @@ export interface NameDelta {
   readonly isThere: boolean;
 }
 
-/** The names after `deltas`, in their order, were applied to `names`. */
+/** The names after applying `deltas` in order. */
 export function applyDeltas(
   names: readonly ByteName[],
   deltas: readonly NameDelta[],

@@ -3,23 +3,23 @@ import type { ByteName } from './byte-name.ts';
 /** The handle of a leaf without names. */
 export const NO_BLOCK = 1n;
 
-/** Where a leaf is, and what was changed since it was written. */
+/** The place of a leaf, and the changes since it was written. */
 export interface Leaf {
   readonly id: number;
   readonly bucketId: number;
-  /** The lowest name that belongs here; the first leaf of a bucket has ''. */
+  /** The lowest name that belongs here; '' for the first leaf of a bucket. */
   readonly low: ByteName;
-  /** Of its names in a volume, or `NO_BLOCK`. */
+  /** Handle of its names in a volume, or `NO_BLOCK`. */
   handle: bigint;
-  /** Of its record in the volume. */
+  /** Length of its record in the volume. */
   lengthBytes: number;
-  /** Deltas that wait, or -1: not counted since the node was opened. */
+  /** Number of pending deltas; -1: not counted since the open. */
   deltas: number;
   nextDelta: number;
   isFolding: boolean;
 }
 
-/** The leaves of all buckets, in the order of their low names. About 0.6 bytes for each object. */
+/** The leaves of all buckets, ordered by their low names. About 0.6 bytes per object. */
 export class LeafDirectory {
   readonly #buckets = new Map<number, Leaf[]>();
   count = 0;
@@ -33,7 +33,7 @@ export class LeafDirectory {
     return this.#buckets.values();
   }
 
-  /** The leaf that `name` belongs to. Each bucket has one at least. */
+  /** The leaf that `name` belongs to. Each bucket has at least one leaf. */
   leafOf(bucketId: number, name: ByteName): Leaf {
     const leaves = this.#buckets.get(bucketId)!;
     return leaves[indexOf(leaves, name)]!;
@@ -61,7 +61,7 @@ export class LeafDirectory {
     this.count++;
   }
 
-  /** Many at once, in any order. */
+  /** Adds many leaves, in any order. */
   load(found: readonly Leaf[]): void {
     for (const leaf of found) {
       const leaves = this.#buckets.get(leaf.bucketId);
@@ -74,7 +74,7 @@ export class LeafDirectory {
     }
   }
 
-  /** Puts `by` in the place of `leaf`, which has the same low name. */
+  /** Replaces `leaf` by `by`, which has the same low name. */
   replace(leaf: Leaf, by: Leaf): void {
     const leaves = this.#buckets.get(leaf.bucketId)!;
     leaves[indexOf(leaves, leaf.low)] = by;
@@ -88,7 +88,7 @@ export class LeafDirectory {
   }
 }
 
-/** The last leaf whose low name is not behind `name`; -1 if there is none. */
+/** The last leaf whose low name is not after `name`; -1 if there is none. */
 function indexOf(leaves: readonly Leaf[], name: ByteName): number {
   let from = 0;
   let to = leaves.length;

@@ -6,7 +6,7 @@ export function leafKey(id: number): bigint {
   return keyOf('leaf', id);
 }
 
-/** Data of a leaf's record; the handle of its names is the value. */
+/** The data of a leaf's record. Its value is the handle of the names. */
 export function encodeLeafRecord(
   leaf: Pick<Leaf, 'bucketId' | 'nextDelta' | 'lengthBytes' | 'low'>,
 ): Buffer {

@@ -2,9 +2,9 @@ import type { ByteName } from './byte-name.ts';
 
 export const HASH_KEY_BYTES = 16;
 
-/** Of a name in a bucket: 100 bits. */
+/** 100 bits for a name in a bucket. */
 export interface NameHash {
-  /** 60 bits: the object's key, unless others are there already. */
+  /** 60 bits: the object's key, unless other objects occupy it. */
   readonly home: bigint;
   /** 40 bits. */
   readonly mark: number;
@@ -15,8 +15,8 @@ export type NameHasher = (bucketId: number, name: ByteName) => NameHash;
 const HOME_MASK = (1n << 60n) - 1n;
 
 /**
- * HalfSipHash-2-4 under two keys of the node: whoever chooses names cannot make them collide
- * without knowing the keys, and 32-bit arithmetic is what JavaScript has.
+ * HalfSipHash-2-4 with two keys of the node. Without the keys, nobody can choose names that
+ * collide. Its 32-bit arithmetic is fast in JavaScript.
  */
 export function nameHasher(key: Uint8Array): NameHasher {
   const view = new DataView(key.buffer, key.byteOffset, HASH_KEY_BYTES);

@@ -10,13 +10,12 @@ import { decodeLeafRecord, encodeLeafRecord, leafKey } from './leaf-record.ts';
 import type { IndexParts, LeafSource, NumberedDelta } from './index-parts.ts';
 
 /**
- * The names of all objects in the order of their bytes, bucket by bucket.
+ * The names of all objects in byte order, bucket by bucket.
  *
- * A leaf holds the names from its low name up to the next leaf's. It is a block of some 256
- * front-coded names in a volume, and up to 64 deltas in lodestore on top: each change of the set of
- * names is one delta, in the batch that publishes the object. A full leaf is folded: block and
- * deltas make one or more new blocks, and one batch replaces record and deltas, and moves those
- * that came meanwhile.
+ * A leaf has the names from its low name up to the next leaf's. It is a block of about 256
+ * front-coded names in a volume, plus up to 64 deltas in lodestore: each change of the set of names
+ * is one delta, in the batch that publishes the object. A full leaf is folded: block and deltas
+ * become one or more new blocks, and one batch replaces record and deltas, and moves later deltas.
  */
 export class NameIndex implements LeafSource {
   readonly directory = new LeafDirectory();
@@ -34,7 +33,7 @@ export class NameIndex implements LeafSource {
     this.folds = new FoldQueue(parts, this);
   }
 
-  /** At open: all leaves, from their records. */
+  /** Loads all leaves from their records, at an open. */
   load(): void {
     const leaves: Leaf[] = [];
     for (const [key, record] of this.#store.entries(rangeOf('leaf'))) {
@@ -59,7 +58,7 @@ export class NameIndex implements LeafSource {
     turn.onCommit(() => this.directory.add(leaf));
   }
 
-  /** All leaves of a bucket that holds nothing. The change must be alone in its turn. */
+  /** Removes all leaves of an empty bucket. The change must be alone in its turn. */
   removeBucket(turn: Turn, bucketId: number): void {
     for (const leaf of this.directory.leavesOf(bucketId)) {
       this.bury(turn, leaf);
@@ -69,13 +68,13 @@ export class NameIndex implements LeafSource {
     }
   }
 
-  /** The block of a leaf is not needed any more. */
+  /** The block of a leaf is no longer needed. */
   bury(turn: Turn, leaf: Leaf): void {
     if (leaf.handle === NO_BLOCK) return;
     turn.bury(this.#parts.volumes.get(Number(leaf.handle >> 40n)), leaf.lengthBytes);
   }
 
-  /** A name is there from now on, or not any more: part of the change of its object. */
+  /** Adds or removes a name, as part of the change of its object. */
   change(turn: Turn, bucketId: number, name: ByteName, isThere: boolean): void {
     const leaf = this.directory.leafOf(bucketId, name);
     this.#count(leaf);
@@ -88,7 +87,7 @@ export class NameIndex implements LeafSource {
     });
   }
 
-  /** Deltas are counted when a leaf is first changed, so that opening is quick. */
+  /** Deltas are counted when a leaf is first changed, so that an open is fast. */
   #count(leaf: Leaf): void {
     if (leaf.deltas >= 0) return;
     let count = 0;
@@ -101,7 +100,7 @@ export class NameIndex implements LeafSource {
     leaf.nextDelta = Math.max(leaf.nextDelta, last + 1);
   }
 
-  /** Published deltas of a leaf, in their order. */
+  /** Published deltas of a leaf in order. */
   deltasOf(leaf: Leaf): NumberedDelta[] {
     const deltas: NumberedDelta[] = [];
     for (const [key, { value, data }] of this.#store.entries(deltaRange(leaf.id))) {
@@ -112,8 +111,8 @@ export class NameIndex implements LeafSource {
   }
 
   /**
-   * Names of a bucket from `from` on, leaf by leaf, each leaf at one moment. The caller may go on
-   * at a name further on by `next(name)`.
+   * Names of a bucket from `from` on, leaf by leaf, each leaf at one moment. With `next(name)`, the
+   * caller continues at a later name.
    *
    * @throws DamagedObjectError
    */
@@ -137,7 +136,7 @@ export class NameIndex implements LeafSource {
       const leaf = this.directory.leafOf(bucketId, at);
       const { handle } = leaf;
       const names = await this.reader.names(leaf);
-      // Between the store's change and the directory's, or after both: look again.
+      // Between the store's change and the directory's, or after both: check again.
       const isCurrent =
         this.directory.has(leaf) &&
         leaf.handle === handle &&
@@ -162,7 +161,7 @@ export class NameIndex implements LeafSource {
 
 interface LeafPage {
   readonly names: readonly ByteName[];
-  /** Where the next leaf begins. */
+  /** The start of the next leaf. */
   readonly next: ByteName | undefined;
 }
 

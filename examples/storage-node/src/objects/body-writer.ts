@@ -6,11 +6,13 @@ import type { Appended } from '../volumes/group-writer.ts';
 import { encodeRecord } from '../volumes/record.ts';
 import type { ExtentEntry } from './content-record.ts';
 
-/** Under pressure a body gives up what it holds only from here on: extents of a few bytes cost. */
+/**
+ * Under pressure, a body is flushed only above this size, because very small extents are expensive.
+ */
 const LEAST_EXTENT_BYTES = 256 * 1024;
-/** So many extents of one body are on their way to the disk. */
+/** Maximum number of extents of one body in flight. */
 const IN_FLIGHT = 3;
-/** From here on extents are four times as long. */
+/** From this number on, extents are four times as long. */
 const MANY_EXTENTS = 256;
 
 export interface WrittenExtent {
@@ -38,7 +40,7 @@ export interface BodyTarget {
   readonly name: Uint8Array;
   readonly timeMs: number;
   readonly maxBytes: number;
-  /** Also a body that fits in memory becomes extents. */
+  /** True if even a body that fits in memory is written as extents. */
   readonly inExtents: boolean;
 }
 
@@ -48,8 +50,8 @@ export interface BodyLimits {
 }
 
 /**
- * Takes in a body with bounded memory. One that fits one extent stays in memory, to be written with
- * its name in one record. A longer one is written as it comes.
+ * Receives a body with bounded memory. A body that fits one extent stays in memory, to be written
+ * with its name in one record. A longer body is written while it arrives.
  */
 export class BodyWriter {
   readonly #target: BodyTarget;
@@ -68,7 +70,7 @@ export class BodyWriter {
   /**
    * The bytes of `pieces` count in the budget until `release`.
    *
-   * @throws BusyError, NodeError `WRONG_SIZE` or `TOO_LARGE`; what `body` throws; NoSpaceError
+   * @throws BusyError, NodeError `WRONG_SIZE` or `TOO_LARGE`; the errors of `body`; NoSpaceError
    */
   async take(body: Body, limits: BodyLimits): Promise<WrittenBody> {
     const { signal, sizeBytes } = limits;
@@ -100,7 +102,7 @@ export class BodyWriter {
       throw wrongSize(sizeBytes, this.#sizeBytes + chunk.length);
     }
     if (this.#sizeBytes + chunk.length > maxBytes) {
-      throw new NodeError('TOO_LARGE', `a body has at most ${maxBytes} bytes`);
+      throw new NodeError('TOO_LARGE', `a body must have at most ${maxBytes} bytes`);
     }
     for (let from = 0; from < chunk.length;) {
       const limit = this.#extentLimit;
@@ -126,7 +128,7 @@ export class BodyWriter {
   async #flush(): Promise<void> {
     this.#serial ??= this.#target.takeSerial();
     const index = this.#extents.length;
-    if (index >= MAX_EXTENTS) throw new NodeError('TOO_LARGE', 'a body of too many extents');
+    if (index >= MAX_EXTENTS) throw new NodeError('TOO_LARGE', 'the body has too many extents');
     const bodyBytes = this.#heldBytes;
     const record = encodeRecord({
       kind: 'extent',
@@ -158,13 +160,13 @@ export class BodyWriter {
     }
   }
 
-  /** Waits until no more than so many extents are in flight. */
+  /** Waits until at most this many extents are in flight. */
   async #landed(most: number): Promise<void> {
     while (this.#inFlight.length > most) await this.#inFlight.shift();
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 
-  /** Nothing is held any more: what was written in extents is dead unless it was published. */
+  /** Releases everything: extents that were written are dead unless they were published. */
   async release(): Promise<void> {
     if (this.#heldBytes > 0) this.#target.budget.give(this.#heldBytes);
     this.#heldBytes = 0;

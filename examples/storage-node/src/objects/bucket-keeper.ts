@@ -12,7 +12,7 @@ import type { Uploads } from './uploads.ts';
 
 const MAX_BUCKET_NAME_BYTES = 255;
 
-/** Makes and removes buckets. */
+/** Creates and removes buckets. */
 export class BucketKeeper {
   readonly #parts: NodeParts;
   readonly #uploads: Uploads;
@@ -33,12 +33,12 @@ export class BucketKeeper {
     return bucket && { name: bucket.name, createdMs: bucket.createdMs };
   }
 
-  /** False: it stands already, whatever its policy is. @throws NodeError `BAD_NAME` */
+  /** False if it already exists, with any policy. @throws NodeError `BAD_NAME` */
   async create(name: string, policy: BucketPolicy = KEEP): Promise<boolean> {
     const { buckets, counters, names, now, publisher, writers } = this.#parts;
     const bytes = Buffer.from(name, 'utf8');
     if (bytes.length === 0 || bytes.length > MAX_BUCKET_NAME_BYTES) {
-      const message = `a bucket's name has 1 to ${MAX_BUCKET_NAME_BYTES} bytes of UTF-8`;
+      const message = `a bucket's name must have 1 to ${MAX_BUCKET_NAME_BYTES} bytes of UTF-8`;
       throw new NodeError('BAD_NAME', message);
     }
     if (buckets.find(name) !== undefined) return false;
@@ -92,7 +92,7 @@ export class BucketKeeper {
     this.#marks.tombstone({ bucket: { id }, name: new Uint8Array(), sequence });
   }
 
-  /** Uploads under way end with it. @throws NoSuchBucketError, BucketNotEmptyError */
+  /** Aborts its incomplete uploads. @throws NoSuchBucketError, BucketNotEmptyError */
   async delete(name: string): Promise<void> {
     const { buckets, names, publisher, volumes } = this.#parts;
     const bucket = buckets.get(name);

@@ -42,7 +42,7 @@ export class BucketTable {
     return count;
   }
 
-  /** In the order of their names. */
+  /** Ordered by name. */
   all(): Bucket[] {
     return [...this.#byName.values()].sort((one, other) => (one.name < other.name ? -1 : 1));
   }

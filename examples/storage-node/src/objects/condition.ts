@@ -1,7 +1,7 @@
 import { PreconditionFailedError } from '../node-errors.ts';
 import type { Condition } from '../object-node.ts';
 
-/** @throws PreconditionFailedError. `etag`: of the object that is there; undefined: none is. */
+/** @throws PreconditionFailedError. `etag`: of the existing object; undefined if there is none. */
 export function judgeCondition(condition: Condition | undefined, etag: string | undefined): void {
   if (condition === undefined) return;
   const { ifMatch, ifNoneMatch } = condition;

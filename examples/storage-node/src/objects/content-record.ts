@@ -1,13 +1,13 @@
 import { ByteReader, ByteWriter } from '../ledger/byte-writer.ts';
 
-/** Extents that were written for one body, under serial and numbers from 0 on. */
+/** Extents that were written for one body, under its serial and the numbers from 0 on. */
 export interface ExtentRun {
   readonly serial: number;
   readonly count: number;
   readonly sizeBytes: number;
 }
 
-/** What an object of several extents consists of: one run, or one for each part. */
+/** The contents of an object with several extents: one run, or one per part. */
 export function encodeContent(runs: readonly ExtentRun[]): Buffer {
   const writer = new ByteWriter(8 + 16 * runs.length).number(runs.length);
   for (const { serial, count, sizeBytes } of runs) {
@@ -25,13 +25,13 @@ export function decodeContent(data: Uint8Array): ExtentRun[] {
   return runs;
 }
 
-/** Data of an extent's record; its handle is the value. */
+/** The data of an extent's record; its value is the handle. */
 export interface ExtentEntry {
-  /** Of the object, in this extent. */
+  /** Bytes of the object in this extent. */
   readonly sizeBytes: number;
-  /** As stored. */
+  /** Bytes as stored. */
   readonly bodyBytes: number;
-  /** Of its record. */
+  /** Length of its record. */
   readonly lengthBytes: number;
   readonly flags: number;
 }

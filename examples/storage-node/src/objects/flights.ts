@@ -4,10 +4,10 @@ interface Flight {
 }
 
 /**
- * Changes under way, by the home of the name's hash. A record gets its sequence before it is
- * written, and two of one name may be published in the other order: then the one with the lower
- * sequence counts as overwritten at once. So the highest sequence in the volumes is what the
- * metadata shows, which a rebuild of the metadata goes by.
+ * Changes in flight, by the home of the name's hash. A record gets its sequence before it is
+ * written, and two of one name may be published in reverse order. Then the one with the lower
+ * sequence counts as overwritten at once. The metadata therefore shows the highest sequence in the
+ * volumes, which is what a rebuild of the metadata uses.
  */
 export class Flights {
   readonly #flights = new Map<bigint, Flight>();
@@ -24,7 +24,7 @@ export class Flights {
     if (flight.count === 0) this.#flights.delete(home);
   }
 
-  /** Whether one with a higher sequence was published since this one began. */
+  /** True if a change with a higher sequence was published since this one started. */
   isOvertaken(home: bigint, sequence: number): boolean {
     return (this.#flights.get(home)?.published ?? 0) > sequence;
   }

@@ -23,7 +23,7 @@ interface Query {
 function queryOf(options: ListOptions): Query {
   const { limit = DEFAULT_LIMIT, prefix = '', delimiter = '', after } = options;
   if (!Number.isInteger(limit) || limit < 0) {
-    throw new NodeError('BAD_OPTION', 'limit is a whole number, 0 or more');
+    throw new NodeError('BAD_OPTION', 'limit must be a non-negative integer');
   }
   return {
     prefix: byteNameOf(prefix),
@@ -33,14 +33,14 @@ function queryOf(options: ListOptions): Query {
   };
 }
 
-/** The common prefix that stands for a name, if one does. */
+/** The common prefix that replaces a name, if there is one. */
 function commonPrefix(name: ByteName, { prefix, delimiter }: Query): ByteName | undefined {
   if (delimiter === '') return undefined;
   const at = name.indexOf(delimiter, prefix.length);
   return at < 0 ? undefined : name.slice(0, at + delimiter.length);
 }
 
-/** The first name that a query can answer with. */
+/** The first name that a query can return. */
 function startOf({ prefix, after }: Query): ByteName {
   if (after === undefined) return prefix;
   const behind = `${after}\0`;
@@ -67,14 +67,14 @@ export async function listObjects(
   return page.end(false);
 }
 
-/** What was found for one answer so far. */
+/** The part of the response found so far. */
 class Page {
   readonly #query: Query;
   readonly #infoOf: (name: ByteName, text: string) => ObjectInfo | undefined;
   readonly #objects: ObjectInfo[] = [];
   readonly #prefixes: string[] = [];
   #last: ByteName | undefined;
-  /** Names before it are of no interest. */
+  /** Names before it are skipped. */
   from: ByteName | undefined;
 
   constructor(query: Query, infoOf: (name: ByteName, text: string) => ObjectInfo | undefined) {
@@ -82,7 +82,7 @@ class Page {
     this.#infoOf = infoOf;
   }
 
-  /** `full`: there is more than the limit. `behind`: all names to come are behind the prefix. */
+  /** `full`: more than the limit. `behind`: all further names are after the prefix. */
   take(names: readonly ByteName[]): 'more' | 'full' | 'behind' {
     const { prefix, after, limit } = this.#query;
     for (const name of names) {

@@ -6,18 +6,18 @@ const NOTHING = new Uint8Array();
 
 export interface MarkFields {
   readonly bucket: Pick<Bucket, 'id'>;
-  /** UTF-8; empty: of the bucket itself. */
+  /** UTF-8; empty for the bucket itself. */
   readonly name: Uint8Array;
   readonly sequence: number;
-  /** Of the record that is void. */
+  /** Sequence of the void record. */
   readonly voided?: number;
 }
 
 /**
  * Marks in volumes that only a rebuild of the metadata reads: that an object was deleted, or that a
- * record was never published. Written with the next group, and nobody waits for it: after a crash
- * the last may be missing. The key is the highest volume that may hold what the mark is about; when
- * all up to it are gone, the mark is needed no more.
+ * record was never published. A mark is written with the next group, and nobody waits for it, so a
+ * crash may lose the last ones. Its key is the highest volume that may contain what the mark is
+ * about; once all volumes up to it are gone, the mark is no longer needed.
  */
 export class Marks {
   readonly #parts: NodeParts;
@@ -27,7 +27,7 @@ export class Marks {
     this.#parts = parts;
   }
 
-  /** Resolves when no mark is on its way. */
+  /** Resolves when no mark is in flight. */
   async idle(): Promise<void> {
     while (this.#inFlight > 0) await new Promise((resolve) => setImmediate(resolve));
   }
@@ -40,7 +40,7 @@ export class Marks {
     void this.#write('tombstone', fields);
   }
 
-  /** The record `voided` was written and refused after that. */
+  /** The record `voided` was written and then refused. */
   voidRecord(fields: MarkFields & { readonly voided: number }): Promise<void> {
     return this.#write('void', fields);
   }

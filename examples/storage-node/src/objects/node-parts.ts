@@ -9,7 +9,7 @@ import type { BucketTable } from './bucket-table.ts';
 import type { Flights } from './flights.ts';
 import type { Writers } from './writers.ts';
 
-/** What an open node consists of. */
+/** The parts of an open node. */
 export interface NodeParts {
   readonly identity: NodeIdentity;
   readonly store: MetadataStore;
@@ -25,8 +25,8 @@ export interface NodeParts {
   readonly now: () => number;
   readonly extentBytes: number;
   readonly maxObjectBytes: number;
-  /** @throws NoSpaceError where so many bytes more would leave less than the reserve */
+  /** @throws NoSpaceError if this many more bytes would leave less than the reserve */
   readonly checkSpace: (bytes: number) => void;
-  /** Something failed that no caller waits for. */
+  /** Reports a failure that no caller waits for. */
   readonly onError: (error: unknown) => void;
 }

@@ -2,7 +2,7 @@ import { NodeError } from '../node-errors.ts';
 import { ByteReader, ByteWriter } from '../ledger/byte-writer.ts';
 
 /**
- * What lodestore holds of an object, beside the handle of its record. Some 30 bytes; a hundred
+ * What lodestore has of an object, besides the handle of its record. About 30 bytes; a hundred
  * million of them are in memory.
  */
 export interface ObjectEntry {
@@ -13,15 +13,15 @@ export interface ObjectEntry {
   /** Without quotes. */
   readonly etag: string;
   readonly sizeBytes: number;
-  /** Of its record in the volume. */
+  /** Length of its record in the volume. */
   readonly lengthBytes: number;
-  /** Of an object whose body lies in extents: its content record. */
+  /** The content record, for an object whose body is in extents. */
   readonly content: number | undefined;
 }
 
 const EXTENTS = 1;
 const PARTS = 2;
-/** The body is stored as fewer bytes than it has. */
+/** The stored body is shorter than the body. */
 const SMALLER = 4;
 const MARK_AT = 1;
 const TIME_AT = 6;
@@ -30,7 +30,7 @@ const ETAG_BYTES = 16;
 const FIXED_BYTES = ETAG_AT + ETAG_BYTES;
 const ETAG = /^([0-9a-f]{32})(?:-(\d{1,5}))?$/;
 
-/** Length of a record as it is stored here, in units of 8: mostly one byte, without the body. */
+/** Length of a record in units of 8, as stored here without the body: mostly one byte. */
 function unitsOf(entry: ObjectEntry): { readonly units: number; readonly isSmaller: boolean } {
   const units = entry.lengthBytes / 8;
   if (entry.content !== undefined) return { units, isSmaller: false };
@@ -44,7 +44,7 @@ function unitsOf(entry: ObjectEntry): { readonly units: number; readonly isSmall
 export function encodeEntry(entry: ObjectEntry, epochMs: number): Buffer {
   const [, hex, parts] = ETAG.exec(entry.etag) ?? [];
   if (hex === undefined) {
-    throw new NodeError('BAD_ETAG', 'an ETag is 32 hexadecimal digits, and -N for N parts');
+    throw new NodeError('BAD_ETAG', 'an ETag must be 32 hexadecimal digits, then -N for N parts');
   }
   const { units, isSmaller } = unitsOf(entry);
   const fixed = Buffer.allocUnsafe(FIXED_BYTES);
@@ -74,7 +74,7 @@ export function displacementOf(data: Uint8Array): number {
   return data[0]! >> 4;
 }
 
-/** The same entry, as many steps from its home. */
+/** The same entry with another number of steps from its home. */
 export function withDisplacement(data: Uint8Array, displacement: number): Uint8Array {
   const changed = Uint8Array.from(data);
   changed[0] = (data[0]! & 0xf) | (displacement << 4);

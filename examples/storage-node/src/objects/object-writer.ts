@@ -23,7 +23,7 @@ import type { ObjectFinder } from './object-finder.ts';
 import type { NewObject, Publication } from './publication.ts';
 import { encodeLabel, type RecordLabel } from './record-label.ts';
 
-/** A name of a bucket, and what it is called on disk. */
+/** A name in a bucket, and its form on disk. */
 export interface Target {
   readonly bucket: Bucket;
   readonly name: ByteName;
@@ -83,7 +83,7 @@ export class ObjectWriter {
   ): Promise<ObjectInfo> {
     const target = this.target(bucketName, name);
     const { hash } = target;
-    // Again when it is published; here it saves the body of a request that cannot succeed.
+    // Checked again when it is published. Here it saves the body of a request that cannot succeed.
     judgeCondition(options.condition, this.#finder.entry(hash)?.etag);
     this.#parts.checkSpace(options.sizeBytes ?? 0);
     this.#parts.flights.begin(hash.home);
@@ -143,8 +143,8 @@ export class ObjectWriter {
   }
 
   /**
-   * Writes the record of an object and publishes it. `check` runs in the same turn, before all
-   * else; `also` after it.
+   * Writes the record of an object and publishes it. `check` runs in the same turn before
+   * everything else, `also` after it.
    */
   async publish(
     target: Target,
@@ -212,13 +212,13 @@ export class ObjectWriter {
     try {
       return await this.#parts.writers.of(target.bucket).append(record);
     } catch (error) {
-      // It may have reached the disk all the same.
+      // It may still have reached the disk.
       void this.#void(target, sequence);
       throw error;
     }
   }
 
-  /** A refused record must not come back by a rebuild of the metadata. */
+  /** A rebuild of the metadata must not restore a refused record. */
   async #void({ bucket, nameBytes }: Target, voided: number): Promise<void> {
     if (this.#parts.publisher.failure !== undefined) return;
     this.counts.voided++;
@@ -226,7 +226,7 @@ export class ObjectWriter {
     await this.marks.voidRecord({ bucket, name: nameBytes, sequence, voided });
   }
 
-  /** False: there is none. */
+  /** Resolves to false if there is none. */
   async delete(bucketName: string, name: string, condition?: Condition): Promise<boolean> {
     const target = this.target(bucketName, name);
     const { bucket, hash, nameBytes } = target;
@@ -247,7 +247,7 @@ export class ObjectWriter {
     return true;
   }
 
-  /** The body stays where it is, unless it stands in the record itself. */
+  /** The body stays in place, unless it is in the record itself. */
   async setMeta(
     bucketName: string,
     name: string,
@@ -268,7 +268,7 @@ export class ObjectWriter {
     }
   }
 
-  /** Undefined: another object took its place meanwhile. */
+  /** Resolves to undefined if another object replaced it meanwhile. */
   async #rewrite(
     target: Target,
     reader: NonNullable<Awaited<ReturnType<ObjectFinder['open']>>>,

@@ -24,7 +24,7 @@ export interface NewObject {
   readonly etag: string;
   readonly sizeBytes: number;
   readonly modifiedMs: number;
-  /** Of a body in extents: what it consists of, and those extents that are not published yet. */
+  /** For a body in extents: its contents, and the extents that are not published yet. */
   readonly content?:
     | {
         readonly serial: number;
@@ -33,7 +33,7 @@ export interface NewObject {
           readonly serial: number;
           readonly all: readonly WrittenExtent[];
         }[];
-        /** The object that is replaced has the same content. */
+        /** True if the replaced object has the same content. */
         readonly isKept?: boolean;
       }
     | undefined;
@@ -56,7 +56,9 @@ export class Publication {
     return decodeEntry(found.data, this.#parts.identity.epochMs);
   }
 
-  /** False: a newer object of the name was published meanwhile, and this one counts as older. */
+  /**
+   * False if a newer object of the name was published meanwhile, so that this one counts as older.
+   */
   put(turn: Turn, object: NewObject): boolean {
     const { bucket, hash, sequence } = object;
     const { buckets, flights, names } = this.#parts;
@@ -69,7 +71,7 @@ export class Publication {
       return false;
     }
     const entry = this.#entry(object);
-    // All checks are done: from here on the turn is changed.
+    // All checks have passed: from here on, the turn is modified.
     const handle = handleOf(object.at.volume.number, object.at.offset);
     if (found === undefined || old === undefined) {
       insertObject(turn, hash, handle, (displacement) => entry(displacement));
@@ -97,7 +99,7 @@ export class Publication {
       lengthBytes: object.at.lengthBytes,
       content: object.content?.serial,
     };
-    // Judged before anything is changed.
+    // Checked before anything is modified.
     encodeEntry({ ...fields, displacement: 0 }, epochMs);
     return (displacement) => encodeEntry({ ...fields, displacement }, epochMs);
   }
@@ -122,7 +124,7 @@ export class Publication {
     }
   }
 
-  /** Takes out an object that `find` has found. */
+  /** Removes an object that `find` has found. */
   remove(turn: Turn, bucket: Bucket, name: ByteName, found: FoundObject): void {
     const entry = this.entryOf(found);
     this.buryBody(turn, found, entry);
@@ -164,7 +166,7 @@ export class Publication {
     turn.onCommit(() => this.#parts.flights.note(hash.home, sequence));
   }
 
-  /** The sequence of a deletion: higher than that of whatever was published. */
+  /** The sequence of a deletion: higher than that of any published object. */
   noteRemoval(turn: Turn, hash: NameHash): number {
     const sequence = this.#parts.counters.takeSerial();
     this.#note(turn, hash, sequence);

@@ -1,6 +1,6 @@
 import type { ObjectMeta, PartInfo } from '../object-node.ts';
 
-/** What stands in an object's record between its name and its body, as JSON. */
+/** The JSON between name and body in an object's record. */
 export interface RecordLabel {
   readonly etag: string;
   readonly meta: ObjectMeta;

@@ -1,7 +1,7 @@
 import type { ObjectMeta, PartInfo } from '../object-node.ts';
 import { ByteReader, ByteWriter } from '../ledger/byte-writer.ts';
 
-/** An upload in parts that was begun. */
+/** A multipart upload that was started. */
 export interface Upload {
   readonly serial: number;
   readonly bucketId: number;
@@ -30,10 +30,10 @@ export function decodeUpload(serial: number, data: Uint8Array): Upload {
   };
 }
 
-/** A part that waits for its upload to be completed. */
+/** A part of an incomplete upload. */
 export interface Part {
   readonly info: PartInfo;
-  /** Of its extents. */
+  /** Serial of its extents. */
   readonly serial: number;
   readonly extents: number;
 }

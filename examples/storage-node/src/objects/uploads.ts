@@ -24,7 +24,7 @@ import type { Part, Upload } from './upload-record.ts';
 
 export const MAX_PART_NUMBER = 10_000;
 
-/** Uploads in parts. Parts are extents from the beginning: to complete an upload copies nothing. */
+/** Multipart uploads. Parts are extents from the start, so completing an upload copies nothing. */
 export class Uploads {
   readonly #parts: NodeParts;
   readonly #publication: Publication;
@@ -97,7 +97,7 @@ export class Uploads {
     options: PutOptions,
   ): Promise<PartInfo> {
     if (!Number.isInteger(number) || number < 1 || number > MAX_PART_NUMBER) {
-      throw new NodeError('BAD_OPTION', `a part has a number from 1 to ${MAX_PART_NUMBER}`);
+      throw new NodeError('BAD_OPTION', `a part must have a number from 1 to ${MAX_PART_NUMBER}`);
     }
     const { upload, bucket } = this.#get(uploadId);
     this.#parts.checkSpace(options.sizeBytes ?? 0);
@@ -175,7 +175,7 @@ export class Uploads {
     }
   }
 
-  /** What the same request made, when it comes again. @throws NoSuchUploadError */
+  /** The result of the same request, when it is repeated. @throws NoSuchUploadError */
   async #completed(bucketName: string, name: string, uploadId: string): Promise<ObjectInfo> {
     const reader = await this.#finder.open(bucketName, name);
     if (reader === undefined) throw new NoSuchUploadError(uploadId);
@@ -228,7 +228,7 @@ export class Uploads {
     return this.#writer.publish(target, fields, {
       condition,
       content: { serial, runs, extents: [] },
-      // It looks at all parts that are published.
+      // It reads all published parts.
       alone: true,
       check: (turn) => {
         if (turn.get(keyOf('upload', serial)) === undefined) throw new NoSuchUploadError(uploadId);
@@ -270,7 +270,7 @@ export class Uploads {
     turn.delete(keyOf('upload', upload.serial));
   }
 
-  /** Whether a body of that serial is a part of the upload. */
+  /** True if a body with that serial is a part of the upload. */
   hasPart(turn: Turn, upload: Upload, byteName: string, serial: number): boolean {
     if (byteNameOf(upload.name) !== byteName) return false;
     if (turn.get(keyOf('upload', upload.serial)) === undefined) return false;

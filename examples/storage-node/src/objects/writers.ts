@@ -4,7 +4,7 @@ import type { VolumeKind } from '../volumes/volume-header.ts';
 import type { VolumeSet } from '../volumes/volume-set.ts';
 import type { Volume } from '../volumes/volume.ts';
 
-/** A bucket with volumes of its own has so many at least: one at a time is evicted. */
+/** Minimum number of volumes of a bucket with separate volumes: they are evicted one at a time. */
 const VOLUMES_OF_QUOTA = 8;
 const LEAST_VOLUME_BYTES = 64 * 1024;
 
@@ -14,7 +14,7 @@ export interface WritersOptions {
   readonly onSealed: (volume: Volume) => void;
 }
 
-/** One writer for each thing that has volumes of its own. */
+/** One writer per set of separate volumes. */
 export class Writers {
   readonly #volumes: VolumeSet;
   readonly #options: WritersOptions;
@@ -26,10 +26,10 @@ export class Writers {
     failedGroups: 0,
     rotations: 0,
   };
-  /** Objects and extents of all buckets that keep. */
+  /** Objects and extents of all buckets with policy `keep`. */
   readonly data: GroupWriter;
   readonly index: GroupWriter;
-  /** What compaction copies: old records stay away from new ones. */
+  /** Copies made by compaction: old records stay apart from new ones. */
   readonly copies: GroupWriter;
   readonly #buckets = new Map<number, GroupWriter>();
 
@@ -64,7 +64,7 @@ export class Writers {
     return [this.data, this.index, this.copies, ...this.#buckets.values()];
   }
 
-  /** Whether a writer may still append to it. */
+  /** True if a writer may still append to it. */
   isWritten(volume: Volume): boolean {
     return this.#all.some((writer) => writer.volume === volume);
   }

@@ -41,7 +41,9 @@ function operation(name: string, run: Run): S3Operation {
   return { name, run };
 }
 
-/** Operations of one method on a bucket or an object: the first key that the query has, decides. */
+/**
+ * Operations of one method on a bucket or an object: the first matching key of the query decides.
+ */
 interface Method {
   readonly byKey: ReadonlyMap<string, S3Operation>;
   readonly otherwise: S3Operation;
@@ -64,7 +66,7 @@ const NO_CORS = operation('CorsPreflight', () => {
   throw new ProtocolError('AccessForbidden');
 });
 
-/** What S3 knows of objects, and this node does not. */
+/** Object operations of S3 that this node does not support. */
 const FURTHER_OBJECT_KEYS = [
   'retention',
   'legal-hold',
@@ -166,7 +168,9 @@ async function putPart(call: S3Call): Promise<void> {
   await (isCopy ? uploadPartCopy(call) : uploadPart(call));
 }
 
-/** What a request asks for: by method, by what its path names, and by the keys of its query. */
+/**
+ * The operation of a request: by method, by the resource in its path, and by the keys of its query.
+ */
 export function operationOf(request: S3Request): S3Operation {
   if (request.bucket === undefined) {
     if (request.method === 'OPTIONS') return NO_CORS;

@@ -1,6 +1,6 @@
 import type { S3Limits } from './base/limits.ts';
 
-/** A transfer, as far as its pace is judged. */
+/** A transfer whose pace is checked. */
 export interface PacedTransfer {
   /** Milliseconds in which the node waited for the client. */
   waitedMs(): number;
@@ -10,8 +10,8 @@ export interface PacedTransfer {
 }
 
 /**
- * Cuts off clients that hold a request open and hardly move: each has an allowance of waiting, and
- * earns more with every byte. Time that the node itself takes never counts.
+ * Disconnects clients that hold a request open with almost no progress. Each has an allowance of
+ * waiting time and earns more with every byte. Time that the node itself takes never counts.
  */
 export class PaceKeeper {
   readonly #limits: S3Limits;
@@ -29,7 +29,7 @@ export class PaceKeeper {
     this.#transfers.delete(transfer);
   }
 
-  /** To be called every few seconds. */
+  /** Must be called every few seconds. */
   check(): void {
     const { slowAllowanceMs, minBytesPerSecond } = this.#limits;
     for (const transfer of this.#transfers) {

@@ -6,11 +6,11 @@ import { decodeEntry } from '../objects/object-entry.ts';
 import { decodePart } from '../objects/upload-record.ts';
 import { placeOf } from '../volumes/handle.ts';
 
-/** Bytes that something refers to, counted anew from the metadata. */
+/** Referenced bytes, recounted from the metadata. */
 export interface Recount {
   readonly objects: number;
   readonly recordedObjects: number;
-  /** Volumes whose recorded live bytes differ from what was counted; those that are gone too. */
+  /** Volumes whose recorded live bytes differ from the recount, including removed ones. */
   readonly wrong: readonly {
     readonly volume: number;
     readonly recordedBytes: number;
@@ -18,11 +18,11 @@ export interface Recount {
   }[];
   /** Extents that belong to no object and no part of an upload. */
   readonly orphans: number;
-  /** Nothing is wrong, and nothing is orphaned. */
+  /** True if nothing is wrong or orphaned. */
   readonly isExact: boolean;
 }
 
-/** A node at rest: what is published meanwhile may be counted or not. */
+/** The node must be at rest: changes published meanwhile may be counted or not. */
 export function recount({ buckets, identity, store, volumes }: NodeParts): Recount {
   const counted = new Map<number, number>();
   const add = (handle: bigint, lengthBytes: number): void => {

@@ -7,16 +7,16 @@ interface Waiter {
 
 export interface ByteBudgetOptions {
   readonly limitBytes: number;
-  /** More that wait are refused at once. */
+  /** Additional waiters are refused at once. */
   readonly maxWaiting: number;
-  /** Whoever waited so long is refused. */
+  /** A waiter is refused after this time. */
   readonly maxWaitMs: number;
 }
 
 /**
- * Bytes that bodies may take in memory until they are written. Whoever asks waits in line; a long
- * line refuses. A body that holds bytes must not wait for more without giving them to the disk
- * first: then somebody always goes on.
+ * Limits the memory of bodies until they are written. Callers wait in line; if the line is long,
+ * they are refused. A body that has bytes must write them to the disk before it waits for more:
+ * then somebody always makes progress.
  */
 export class ByteBudget {
   readonly #options: ByteBudgetOptions;
@@ -32,7 +32,7 @@ export class ByteBudget {
     return this.#line.length;
   }
 
-  /** False: it would have to wait. */
+  /** False if it would have to wait. */
   tryTake(bytes: number): boolean {
     if (this.#line.length > 0) return false;
     if (this.usedBytes > 0 && this.usedBytes + bytes > this.#options.limitBytes) return false;
@@ -40,13 +40,13 @@ export class ByteBudget {
     return true;
   }
 
-  /** Beyond the limit: for the few bytes that a body needs to fill an extent. */
+  /** Exceeds the limit, for the few bytes that a body needs to fill an extent. */
   force(bytes: number): void {
     this.usedBytes += bytes;
   }
 
   /**
-   * Waits in line. `mayRefuse`: for a request of which nothing was taken yet.
+   * Waits in line. `mayRefuse`: for a request of which nothing was read yet.
    *
    * @throws BusyError
    */

@@ -6,11 +6,11 @@ interface Entry {
   dropped: boolean;
 }
 
-/** Descriptors for reading, at most so many as long as that many suffice: the oldest is closed. */
+/** Read descriptors, up to a limit: above it, the oldest unused one is closed. */
 export class FileCache {
   readonly #open: (number: number) => Promise<OpenFile>;
   readonly #most: number;
-  /** In the order of their last use. */
+  /** Ordered by last use. */
   readonly #entries = new Map<number, Entry>();
   opened = 0;
 
@@ -64,7 +64,7 @@ export class FileCache {
     }
   }
 
-  /** Closes it when its last user is done. */
+  /** Closes it once its last user is done. */
   async drop(number: number): Promise<void> {
     const entry = this.#entries.get(number);
     if (entry === undefined) return;

@@ -1,4 +1,4 @@
-/** Whether the system refused for want of space, quota, or by a file size limit. */
+/** True if the system refused for lack of space, a quota, or a file size limit. */
 export function isLackOfSpace(error: unknown): boolean {
   const { code } = (error ?? {}) as { code?: unknown };
   return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG';

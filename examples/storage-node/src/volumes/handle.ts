@@ -1,16 +1,16 @@
-/** Highest volume number, and highest offset in one: a handle has 24 and 40 bits for them. */
+/** Maximum volume number and offset: a handle has 24 and 40 bits for them. */
 export const MAX_VOLUME_NUMBER = 0xff_ffff;
 export const MAX_VOLUME_BYTES: number = 2 ** 40;
 
 const OFFSET_BITS = 40n;
 
-/** Where a record begins. */
+/** The place of a record's start. */
 export interface Place {
   readonly volume: number;
   readonly offset: number;
 }
 
-/** As the value of a record in lodestore. Never 0: volumes are numbered from 1. */
+/** As the value of a record in lodestore. Never 0, because volume numbers start at 1. */
 export function handleOf(volume: number, offset: number): bigint {
   return (BigInt(volume) << OFFSET_BITS) | BigInt(offset);
 }

@@ -1,8 +1,11 @@
 import { crc32c } from '@node-rs/crc32';
 
-/** The first block of a volume file; records begin behind it. */
+/** The first block of a volume file; records start after it. */
 export const HEADER_BYTES = 4096;
-/** Groups begin and end at multiples: no acknowledged byte shares a block with a later write. */
+/**
+ * Groups start and end at multiples of this: no acknowledged byte shares a block with a later
+ * write.
+ */
 export const GROUP_ALIGN_BYTES = 4096;
 export const NODE_ID_BYTES = 16;
 
@@ -10,7 +13,7 @@ const MAGIC = 'LODENODE';
 const VERSION = 1;
 const CHECKED_BYTES = 56;
 
-/** What a volume holds, which decides how its space is given back. */
+/** The contents of a volume, which determine how its space is freed. */
 export type VolumeKind = 'data' | 'index' | 'bucket';
 
 const KINDS: readonly VolumeKind[] = ['data', 'index', 'bucket'];
@@ -19,7 +22,7 @@ export interface VolumeHeader {
   readonly nodeId: Uint8Array;
   readonly number: number;
   readonly kind: VolumeKind;
-  /** Of `bucket`: the only bucket whose objects it holds. 0 otherwise. */
+  /** For `bucket`: the only bucket with objects in it; otherwise 0. */
   readonly bucketId: number;
   readonly createdMs: number;
 }
@@ -46,10 +49,10 @@ export function encodeVolumeHeader(header: VolumeHeader): Buffer {
   return bytes;
 }
 
-/** A text says what is wrong. */
+/** A string says what is wrong. */
 export function decodeVolumeHeader(block: Buffer): VolumeHeader | string {
   if (block.length < HEADER_BYTES) return 'it is shorter than a header';
-  if (block.toString('latin1', 0, 8) !== MAGIC) return 'it is no volume of a storage node';
+  if (block.toString('latin1', 0, 8) !== MAGIC) return 'it is not a volume of a storage node';
   if (block.readUInt32LE(8) !== VERSION) return `its version is ${block.readUInt32LE(8)}`;
   if (crc32c(block.subarray(0, CHECKED_BYTES)) !== block.readUInt32LE(CHECKED_BYTES)) {
     return 'the checksum of its header does not match';

@@ -3,25 +3,25 @@ import { HEADER_BYTES, type VolumeKind } from './volume-header.ts';
 /**
  * - `creating`: its number is taken, its file may be missing.
  * - `active`: a writer appends to it.
- * - `sealed`: it changes no more; compaction may empty it.
- * - `retired`: nothing lives in it; its file is removed when nobody reads it.
+ * - `sealed`: it does not change any more; compaction may empty it.
+ * - `retired`: it has no live data; its file is removed once nobody reads it.
  */
 export type VolumeStage = 'creating' | 'active' | 'sealed' | 'retired';
 
-/** What lodestore knows of a volume. */
+/** The state of a volume in lodestore. */
 export interface VolumeFacts {
   readonly number: number;
   readonly kind: VolumeKind;
   readonly bucketId: number;
   readonly createdMs: number;
   readonly state: VolumeStage;
-  /** Bytes of records that something refers to, in whole records. */
+  /** Bytes of referenced records, counted as whole records. */
   readonly liveBytes: number;
-  /** The end of the last group of which something was published. */
+  /** The end of the last group with a published record. */
   readonly endBytes: number;
-  /** When the newest object in it was stored. */
+  /** The time at which its newest object was stored. */
   readonly newestMs: number;
-  /** Bytes of marks: what only a rebuild of the metadata reads. */
+  /** Bytes of marks, which only a rebuild of the metadata reads. */
   readonly markBytes: number;
 }
 
@@ -36,13 +36,13 @@ export class Volume {
   endBytes: number;
   newestMs: number;
   markBytes: number;
-  /** The end of what was written and synced: `endBytes`, and groups not published yet. */
+  /** The end of the written and synced bytes: `endBytes`, and groups not published yet. */
   writtenBytes: number;
-  /** Records that are written, and neither published nor given up. */
+  /** Number of written records that are neither published nor abandoned. */
   pending = 0;
-  /** Why compaction leaves it alone. */
+  /** Why compaction skips it. */
   damage: string | undefined;
-  /** Space that was given back within it. */
+  /** Bytes that were freed by holes. */
   punchedBytes = 0;
   #pins = 0;
   #onIdle: (() => void)[] = [];
@@ -64,7 +64,7 @@ export class Volume {
     return this.#pins;
   }
 
-  /** Bytes that nothing refers to: overwritten, deleted, padding. */
+  /** Unreferenced bytes: overwritten, deleted, padding. */
   get deadBytes(): number {
     return Math.max(0, this.writtenBytes - HEADER_BYTES - this.liveBytes - this.markBytes);
   }
@@ -82,7 +82,7 @@ export class Volume {
     for (const resume of waiting) resume();
   }
 
-  /** Resolves when nobody holds a pin. */
+  /** Resolves when there is no pin. */
   idle(): Promise<void> {
     if (this.#pins === 0) return Promise.resolve();
     return new Promise((resolve) => this.#onIdle.push(resolve));

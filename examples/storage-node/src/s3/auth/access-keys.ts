@@ -5,10 +5,10 @@ export interface AccessKey {
   readonly secretAccessKey: string;
 }
 
-/** Keys are derived once a day, region and access key; the oldest are dropped. */
+/** Keys are derived once per day, region and access key; the oldest are dropped. */
 const MAX_DERIVED = 256;
 
-/** The access keys of a server, and what SigV4 derives of them. */
+/** The access keys of a server, and the keys that SigV4 derives from them. */
 export class AccessKeys {
   readonly #secrets = new Map<string, string>();
   readonly #derived = new Map<string, KeyObject>();
@@ -30,7 +30,7 @@ export class AccessKeys {
     return this.#secrets.get(accessKeyId);
   }
 
-  /** Signing key of SigV4. `undefined` for an unknown access key. */
+  /** The SigV4 signing key. `undefined` for an unknown access key. */
   signingKey(accessKeyId: string, day: string, region: string): KeyObject | undefined {
     const secret = this.#secrets.get(accessKeyId);
     if (secret === undefined) return undefined;
@@ -42,7 +42,7 @@ export class AccessKeys {
       key = createHmac('sha256', key).update(step).digest();
     }
     const derived = createSecretKey(key);
-    // A region is whatever the client says: the bound keeps strangers from filling memory.
+    // A client may send any region: the limit keeps strangers from filling the memory.
     if (this.#derived.size >= MAX_DERIVED) {
       const [oldest] = this.#derived.keys();
       if (oldest !== undefined) this.#derived.delete(oldest);

@@ -10,10 +10,10 @@ import {
 } from './signature-v4.ts';
 
 /**
- * Who sent a request: the signature is verified in constant time, over the bytes of the wire. A
- * request has one kind of signature; two of them are refused.
+ * Identifies the sender of a request. The signature is verified in constant time, over the received
+ * bytes. A request must have exactly one kind of signature.
  *
- * @throws ProtocolError AccessDenied for none, and what S3 answers for a wrong one.
+ * @throws ProtocolError AccessDenied for no signature, and the S3 error for a wrong one.
  */
 export function authenticate(head: RequestHead, keys: AccessKeys, nowMs: number): Authenticated {
   const authorization = head.headers.get('authorization');

@@ -4,7 +4,7 @@ import type { AccessKeys } from './access-keys.ts';
 import { queryValue, type RequestHead } from './request-head.ts';
 import type { Authenticated } from './signature-v4.ts';
 
-/** Names of the query that a signature of version 2 covers. */
+/** Query names that a signature of version 2 covers. */
 const COVERED = new Set([
   'acl',
   'cors',
@@ -46,7 +46,7 @@ function canonicalAmzHeaders(head: RequestHead): string {
   return names.map((name) => `${name}:${(head.headers.get(name) ?? '').trim()}\n`).join('');
 }
 
-/** A link with `AWSAccessKeyId`, `Expires` and `Signature`, as old command lines make them. */
+/** A presigned URL with `AWSAccessKeyId`, `Expires` and `Signature`, as old clients create it. */
 export function verifyPresignedV2(
   head: RequestHead,
   keys: AccessKeys,

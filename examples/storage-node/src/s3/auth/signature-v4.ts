@@ -4,24 +4,24 @@ import type { AccessKeys } from './access-keys.ts';
 import { queryValue, type RequestHead } from './request-head.ts';
 import { uriEncode, uriEncodePath } from './uri-text.ts';
 
-/** What later signatures of the same request (chunks, trailers) are computed with. */
+/** The inputs of later signatures of the same request (chunks, trailers). */
 export interface SigningContext {
   readonly key: KeyObject;
   /** `YYYYMMDDThhmmssZ` */
   readonly time: string;
   readonly scope: string;
-  /** Hexadecimal; seed of the chain of chunk signatures. */
+  /** Hexadecimal; start of the chain of chunk signatures. */
   readonly signature: string;
 }
 
 export interface Authenticated {
   readonly accessKeyId: string;
-  /** Value of `x-amz-content-sha256`, or what stands for it. */
+  /** Value of `x-amz-content-sha256`, or its replacement. */
   readonly contentSha256: string;
   readonly signing?: SigningContext;
 }
 
-/** A clock may differ by this much, as with S3. */
+/** Maximum difference of the clocks, as in S3. */
 const MAX_SKEW_MS = 15 * 60_000;
 const MAX_EXPIRES_S = 7 * 24 * 3600;
 export const ALGORITHM_V4 = 'AWS4-HMAC-SHA256';
@@ -39,7 +39,7 @@ export function sha256Hex(text: string): string {
   return createHash('sha256').update(text, 'latin1').digest('hex');
 }
 
-/** `KEY/YYYYMMDD/REGION/s3/aws4_request`; the key itself may hold slashes. */
+/** `KEY/YYYYMMDD/REGION/s3/aws4_request`; the key itself may contain slashes. */
 function parseScope(credential: string, malformed: Malformed): Scope {
   const match = /^(.{1,128})\/(\d{8})\/([\w-]{1,64})\/(\w+)\/aws4_request$/.exec(credential);
   const [, accessKeyId, day, region, service] = match ?? [];
@@ -54,7 +54,7 @@ function parseScope(credential: string, malformed: Malformed): Scope {
   return { accessKeyId, day, region, text: `${day}/${region}/s3/aws4_request` };
 }
 
-/** Milliseconds since 1970 of `YYYYMMDDThhmmssZ`. */
+/** Parses `YYYYMMDDThhmmssZ` to milliseconds since 1970. */
 export function parseAmzTime(text: string): number | undefined {
   const match = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(text);
   if (match === null) return undefined;
@@ -73,7 +73,7 @@ function canonicalQuery(head: RequestHead, isPresigned: boolean): string {
     if (isPresigned && name === 'X-Amz-Signature') continue;
     encoded.push([uriEncode(name), uriEncode(value)]);
   }
-  // Of encoded text, which is ASCII: the order of UTF-16 is the order of bytes.
+  // Encoded text is ASCII: UTF-16 order is byte order.
   encoded.sort(([a, x], [b, y]) => (a < b ? -1 : a > b ? 1 : x < y ? -1 : x > y ? 1 : 0));
   return encoded.map(([name, value]) => `${name}=${value}`).join('&');
 }
@@ -91,13 +91,13 @@ function canonicalHeaders(head: RequestHead, signed: readonly string[]): string 
   return text;
 }
 
-/** Every header that S3 acts upon must be signed, or who carries a request could change it. */
+/** Every header that S3 acts on must be signed; otherwise an intermediary could change it. */
 function assertCoverage(head: RequestHead, signed: readonly string[], isPresigned: boolean): void {
   const covered = new Set(signed);
   const missing: string[] = covered.has('host') ? [] : ['host'];
   for (const name of head.headers.keys()) {
     if (!name.startsWith('x-amz-') || covered.has(name)) continue;
-    // A digest can only make a server stricter.
+    // A digest can only make the server stricter.
     if (isPresigned && name === 'x-amz-content-sha256') continue;
     missing.push(name);
   }
@@ -146,7 +146,7 @@ function verify(head: RequestHead, keys: AccessKeys, signed: SignedRequest): Sig
   return { key, time, scope: scope.text, signature: signed.signature };
 }
 
-/** Names in the order that the client gave them; they count as they stand. */
+/** Names in the client's order, which the signature uses. */
 function parseSignedHeaders(text: string, malformed: Malformed): string[] {
   const names = text.split(';');
   if (names.some((name) => !/^[a-z0-9!#$%&'*+.^_`|~-]{1,128}$/.test(name))) {
@@ -165,7 +165,7 @@ function headerTime(head: RequestHead): string {
   return amzTimeOf(ms);
 }
 
-/** A request with the header `Authorization: AWS4-HMAC-SHA256 …`. */
+/** Verifies a request with the header `Authorization: AWS4-HMAC-SHA256 …`. */
 export function verifyHeaderV4(
   head: RequestHead,
   authorization: string,
@@ -215,7 +215,7 @@ export function verifyHeaderV4(
   return { accessKeyId: scope.accessKeyId, contentSha256, signing };
 }
 
-/** A request whose query holds `X-Amz-Algorithm` and all the rest. */
+/** Verifies a request with `X-Amz-Algorithm` and the other parameters in its query. */
 export function verifyPresignedV4(
   head: RequestHead,
   keys: AccessKeys,
@@ -253,13 +253,13 @@ export function verifyPresignedV4(
     contentSha256: inQuery ?? signedDigest ?? 'UNSIGNED-PAYLOAD',
     isPresigned: true,
   });
-  // Judged after the signature, so that a stranger learns nothing of a link that he changed.
+  // Checked after the signature, so that a changed URL reveals nothing about the original.
   if (nowMs > ms + expiresS * 1000 || nowMs < ms - MAX_SKEW_MS) {
     throw new ProtocolError('AccessDenied', 'Request has expired', {
       fields: { Expires: new Date(ms + expiresS * 1000).toISOString() },
     });
   }
-  // Whoever uses a link may say more of the body than the link does, and is held to it.
+  // A client may declare more about the body than the URL does; the body must then match.
   const contentSha256 = inHeader ?? inQuery ?? 'UNSIGNED-PAYLOAD';
   return { accessKeyId: scope.accessKeyId, contentSha256, signing };
 }

@@ -3,7 +3,7 @@ import { ProtocolError } from '../base/protocol-error.ts';
 const PLAIN = /^[A-Za-z0-9\-._~]*$/;
 const PLAIN_PATH = /^[A-Za-z0-9\-._~/]*$/;
 
-/** As SigV4 encodes: everything but letters, digits and `-._~`, byte by byte, in upper case. */
+/** SigV4 encoding: everything except letters, digits and `-._~`, byte by byte, in upper case. */
 export function uriEncode(text: string): string {
   if (PLAIN.test(text)) return text;
   return encodeURIComponent(text).replace(
@@ -12,13 +12,13 @@ export function uriEncode(text: string): string {
   );
 }
 
-/** As `uriEncode`, with the slashes of a path as they are. */
+/** As `uriEncode`, but keeps the slashes of a path. */
 export function uriEncodePath(path: string): string {
   if (PLAIN_PATH.test(path)) return path;
   return path.split('/').map(uriEncode).join('/');
 }
 
-/** @throws ProtocolError InvalidURI for what is no UTF-8, or a broken escape. */
+/** @throws ProtocolError InvalidURI for invalid UTF-8 or an invalid escape. */
 export function uriDecode(text: string): string {
   if (!text.includes('%')) return text;
   try {
@@ -30,7 +30,7 @@ export function uriDecode(text: string): string {
 
 export type QueryPair = readonly [name: string, value: string];
 
-/** Pairs in the order of the wire, decoded. `+` is a space. */
+/** Decoded pairs in the received order. `+` is a space. */
 export function parseQuery(query: string): QueryPair[] {
   if (query === '') return [];
   const pairs: QueryPair[] = [];

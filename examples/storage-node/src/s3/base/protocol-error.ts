@@ -1,4 +1,4 @@
-/** Codes of S3 that the server answers with: status, and the text where none is given. */
+/** S3 error codes of the server, with status and default text. */
 const CODES = {
   AccessControlListNotSupported: [400, 'Only private ACLs are supported'],
   AccessDenied: [403, 'Access Denied'],
@@ -10,7 +10,7 @@ const CODES = {
   BucketNotEmpty: [409, 'The bucket you tried to delete is not empty'],
   EntityTooLarge: [400, 'Your proposed upload exceeds the maximum allowed size'],
   EntityTooSmall: [400, 'Your proposed upload is smaller than the minimum allowed object size'],
-  IncompleteBody: [400, 'The body has another length than its headers say'],
+  IncompleteBody: [400, 'The length of the body differs from its headers'],
   InternalError: [500, 'We encountered an internal error. Please try again.'],
   InvalidAccessKeyId: [403, 'The AWS access key Id you provided does not exist in our records'],
   InvalidArgument: [400, 'Invalid Argument'],
@@ -40,10 +40,10 @@ const CODES = {
   NoSuchObjectLockConfiguration: [404, 'The specified object has no ObjectLock configuration'],
   NoSuchPublicAccessBlockConfiguration: [404, 'There is no public access block configuration'],
   NoSuchTagSet: [404, 'The TagSet does not exist'],
-  NoSuchUpload: [404, 'The specified upload does not exist: completed, aborted, or never begun'],
+  NoSuchUpload: [404, 'The specified upload does not exist: completed, aborted, or never started'],
   NoSuchVersion: [404, 'The specified version does not exist'],
   NoSuchWebsiteConfiguration: [404, 'The specified bucket has no website configuration'],
-  NotImplemented: [501, 'What you asked for is not implemented'],
+  NotImplemented: [501, 'The request is not implemented'],
   NotModified: [304, 'Not Modified'],
   ObjectLockConfigurationNotFoundError: [404, 'The bucket has no object lock configuration'],
   OwnershipControlsNotFoundError: [404, 'The bucket ownership controls were not found'],
@@ -56,19 +56,19 @@ const CODES = {
   SignatureDoesNotMatch: [403, 'The request signature we calculated does not match yours'],
   SlowDown: [503, 'Please reduce your request rate'],
   ServiceUnavailable: [503, 'The node is stopping'],
-  InsufficientStorage: [507, 'There is no space left for this'],
+  InsufficientStorage: [507, 'There is not enough free space'],
   XAmzContentSHA256Mismatch: [400, "The 'x-amz-content-sha256' does not match the body"],
 } as const satisfies Record<string, readonly [status: number, text: string]>;
 
 export type ProtocolErrorCode = keyof typeof CODES;
 
 export interface ProtocolErrorDetails extends ErrorOptions {
-  /** Further elements of the XML, such as `Key`. */
+  /** Additional XML elements, such as `Key`. */
   readonly fields?: Readonly<Record<string, string>>;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** An answer of S3 other than success. Its message is for people, and never holds a secret. */
+/** An error response of S3. Its message is for people and never contains a secret. */
 export class ProtocolError extends Error {
   readonly code: ProtocolErrorCode;
   readonly status: number;
@@ -85,7 +85,7 @@ export class ProtocolError extends Error {
   }
 }
 
-/** The client ended the connection before its request did: nobody is left to answer. */
+/** The client closed the connection before the end of its request, so there is nobody to answer. */
 export class ClientGoneError extends Error {
   constructor() {
     super('the client closed the connection before the end of its request');

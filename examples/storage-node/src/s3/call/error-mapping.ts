@@ -23,7 +23,7 @@ const CODES: Readonly<Record<NodeErrorCode, ProtocolErrorCode>> = {
   CLOSED: 'ServiceUnavailable',
 };
 
-/** What a client is told of any error. Errors of the node itself keep their text in the log. */
+/** The error that a client gets. The log keeps the text of the node's own errors. */
 export function protocolErrorOf(error: unknown): ProtocolError {
   if (error instanceof ProtocolError) return error;
   if (error instanceof BusyError) {
@@ -38,7 +38,7 @@ export function protocolErrorOf(error: unknown): ProtocolError {
   return new ProtocolError('InternalError', undefined, { cause: error });
 }
 
-/** For the log: what stands behind an answer of 500 or more. */
+/** For the log: the cause of a response with status 500 or higher. */
 export function causeText(error: ProtocolError): string | undefined {
   if (error.status < 500 || error.cause === undefined) return undefined;
   return error.cause instanceof NodeError ? error.cause.message : inspect(error.cause);

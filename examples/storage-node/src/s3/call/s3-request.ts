@@ -4,7 +4,7 @@ import { parseQuery, type QueryPair, uriDecode } from '../auth/uri-text.ts';
 import type { S3Limits } from '../base/limits.ts';
 import { ProtocolError } from '../base/protocol-error.ts';
 
-/** The head of a request, parsed; bucket and key are those of its path. */
+/** The parsed head of a request. Bucket and key come from its path. */
 export class S3Request implements RequestHead {
   readonly method: string;
   readonly rawPath: string;
@@ -37,7 +37,7 @@ export class S3Request implements RequestHead {
     if (Buffer.byteLength(key) > limits.maxKeyBytes) throw new ProtocolError('KeyTooLongError');
   }
 
-  /** The first value of this name; `undefined` where there is none. */
+  /** The first value of this name; `undefined` if there is none. */
   queryValue(name: string): string | undefined {
     return this.#values.get(name);
   }

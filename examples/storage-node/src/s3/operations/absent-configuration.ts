@@ -4,7 +4,7 @@ import { textElement } from '../xml/xml-writer.ts';
 import { assertBucket } from './buckets.ts';
 import { openObject } from './read-object.ts';
 
-/** What a bucket without a configuration of this kind answers: an error, or an empty one. */
+/** The response of a bucket without such a configuration: an error, or an empty one. */
 const OF_BUCKETS: Readonly<
   Record<string, readonly [name: string, answer: { error: ProtocolErrorCode } | { root: string }]>
 > = {
@@ -30,7 +30,7 @@ const OF_BUCKETS: Readonly<
   requestPayment: ['BucketRequestPayment', { root: 'RequestPaymentConfiguration' }],
 };
 
-/** By the key of the query. */
+/** By the key in the query. */
 export const ABSENT_CONFIGURATIONS: ReadonlyMap<string, S3Operation> = new Map(
   Object.entries(OF_BUCKETS).map(([key, [name, answer]]) => [
     key,
@@ -46,10 +46,10 @@ export const ABSENT_CONFIGURATIONS: ReadonlyMap<string, S3Operation> = new Map(
   ]),
 );
 
-/** Names of configurations: never taken for something else when a client changes one. */
+/** Names of configurations: a request that changes one is never handled as another operation. */
 export const CONFIGURATION_KEYS: readonly string[] = Object.keys(OF_BUCKETS);
 
-/** Removing what is not there succeeds, as with S3. */
+/** Deleting a missing configuration succeeds, as in S3. */
 export const DELETED_CONFIGURATIONS: ReadonlyMap<string, S3Operation> = new Map(
   Object.entries(OF_BUCKETS).map(([key, [name]]) => [
     key,
@@ -63,7 +63,7 @@ export const DELETED_CONFIGURATIONS: ReadonlyMap<string, S3Operation> = new Map(
   ]),
 );
 
-/** Of objects: there is no retention and no legal hold. */
+/** For objects: there is no retention and no legal hold. */
 export const NO_OBJECT_LOCK: S3Operation = {
   name: 'GetObjectRetention',
   run: async (call) => {

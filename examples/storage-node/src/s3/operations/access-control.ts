@@ -6,7 +6,7 @@ import { assertBucket } from './buckets.ts';
 import { assertPrivateAcl } from './object-headers.ts';
 import { openObject } from './read-object.ts';
 
-/** Everything is private: whoever has an access key has every right. */
+/** Everything is private: every access key has all rights. */
 function privatePolicy(call: S3Call): string {
   const { id, displayName } = call.settings.owner;
   const who = textElement('ID', id) + textElement('DisplayName', displayName);
@@ -17,7 +17,7 @@ function privatePolicy(call: S3Call): string {
   return element('Owner', who) + element('AccessControlList', grant);
 }
 
-/** Accepts what is already so, and refuses every other. */
+/** Accepts the existing policy and refuses all others. */
 async function assertPrivatePolicy(call: S3Call): Promise<void> {
   assertPrivateAcl(call);
   const xml = await call.xmlBody();

@@ -1,6 +1,6 @@
 import { ProtocolError } from '../base/protocol-error.ts';
 
-/** The rules of S3 for names of buckets. @throws ProtocolError InvalidBucketName */
+/** S3's rules for bucket names. @throws ProtocolError InvalidBucketName */
 export function assertBucketName(name: string): void {
   const isGood =
     /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name) &&

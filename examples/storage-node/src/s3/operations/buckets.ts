@@ -6,7 +6,7 @@ import { element, isoTime, optionalElement, textElement } from '../xml/xml-write
 import { assertBucketName } from './bucket-name.ts';
 import { assertPrivateAcl } from './object-headers.ts';
 
-/** Of AWS; here a bound on one page. */
+/** AWS's limit of buckets; here the limit of a page. */
 const MAX_BUCKETS = 10 * MAX_LIST_ENTRIES;
 
 export function listBuckets(call: S3Call): void {
@@ -41,10 +41,10 @@ export async function createBucket(call: S3Call): Promise<void> {
     throw new ProtocolError('NotImplemented', 'Object lock is not implemented');
   }
   const xml = await call.xmlBody();
-  // Any region will do: there is one node.
+  // Any region is accepted: there is one node.
   if (xml.length > 0) childText(readXml(xml, 'CreateBucketConfiguration'), 'LocationConstraint');
   const isNew = await call.node.createBucket(call.bucket);
-  // In its first region S3 lets an owner create a bucket again.
+  // In its first region, S3 lets an owner create a bucket again.
   if (!isNew && call.settings.region !== 'us-east-1') {
     throw new ProtocolError('BucketAlreadyOwnedByYou', undefined, {
       fields: { BucketName: call.bucket },
@@ -75,6 +75,6 @@ export async function deleteBucket(call: S3Call): Promise<void> {
 export function getBucketLocation(call: S3Call): void {
   assertBucket(call);
   const { region } = call.settings;
-  // The first region of all has no name.
+  // The first region has no name.
   call.reply.xml('LocationConstraint', region === 'us-east-1' ? '' : region);
 }

@@ -2,10 +2,10 @@ import type { ByteRange } from '../../object-node.ts';
 import { ProtocolError } from '../base/protocol-error.ts';
 
 /**
- * The one range that a `Range` header asks for. `undefined`, which is the whole object, for several
- * ranges and for what is no range at all, as HTTP wants it.
+ * The single range of a `Range` header. `undefined`, which means the whole object, for several
+ * ranges and for an invalid range, as HTTP requires.
  *
- * @throws ProtocolError InvalidRange where no byte of the object is in it.
+ * @throws ProtocolError InvalidRange if it contains no byte of the object.
  */
 export function parseRange(header: string | undefined, sizeBytes: number): ByteRange | undefined {
   const match = /^bytes\s*=\s*(\d{0,15})\s*-\s*(\d{0,15})\s*$/i.exec(header ?? '');
@@ -21,7 +21,7 @@ export function parseRange(header: string | undefined, sizeBytes: number): ByteR
   });
 }
 
-/** `bytes=FIRST-LAST` of a part copy, which must lie in the source. */
+/** `bytes=FIRST-LAST` of a part copy, which must be inside the source. */
 export function parseCopyRange(
   header: string | undefined,
   sizeBytes: number,

@@ -25,9 +25,9 @@ export function parseCopySource(text: string): CopySource {
   return { bucket: path.slice(0, slash), key: path.slice(slash + 1) };
 }
 
-/** Opens the object that a request copies from; the caller closes it. @throws ProtocolError */
+/** Opens the source object of a copy request; the caller closes it. @throws ProtocolError */
 export async function openCopySource(call: S3Call): Promise<ObjectReader> {
-  // Latin-1 of the wire; names are UTF-8.
+  // Received as Latin-1; names are UTF-8.
   const header = call.request.header('x-amz-copy-source') ?? '';
   const { bucket, key } = parseCopySource(Buffer.from(header, 'latin1').toString('utf8'));
   const reader = await call.node.open(bucket, key);

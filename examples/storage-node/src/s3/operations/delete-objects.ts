@@ -6,7 +6,7 @@ import { element, optionalElement, textElement } from '../xml/xml-writer.ts';
 import { assertNullVersion } from './read-object.ts';
 import { deleteUnder } from './write-object.ts';
 
-/** So many at once share the syncs of the node, and fill none of its queues. */
+/** This many concurrent deletes share syncs of the node without filling its queues. */
 const AT_ONCE = 64;
 
 interface Deletion {
@@ -29,7 +29,7 @@ function deletionOf(object: XmlElement): Deletion {
   };
 }
 
-/** XML of one result. An error of one object is told beside it, and stops no other. */
+/** The XML of one result. An error of one object is reported and does not stop the others. */
 async function deleteOne(call: S3Call, one: Deletion, isQuiet: boolean): Promise<string> {
   const version = optionalElement('VersionId', one.versionId);
   try {

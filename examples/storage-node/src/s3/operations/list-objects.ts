@@ -6,7 +6,7 @@ import { element, isoTime, optionalElement, textElement } from '../xml/xml-write
 import { givenValue, listEncoder } from './list-text.ts';
 import { quotedEtag } from './object-headers.ts';
 
-/** The page that a request asks for. A limit of 0 asks for nothing, and gets nothing. */
+/** The requested page. A limit of 0 returns nothing. */
 async function page(call: S3Call, after: string | undefined, limit: number): Promise<ObjectList> {
   const prefix = givenValue(call, 'prefix');
   const delimiter = givenValue(call, 'delimiter');
@@ -42,7 +42,7 @@ export function prefixesXml(prefixes: readonly string[], encode: (text: string) 
     .join('');
 }
 
-/** What all listings of objects begin with. */
+/** The common first elements of all object listings. */
 function listHead(
   call: S3Call,
   limit: number,
@@ -71,7 +71,7 @@ export async function listObjectsV1(call: S3Call): Promise<void> {
   const owner = ownerXml(call);
   call.reply.xml(
     'ListBucketResult',
-    // Clients of the first version take the prefix as it stands.
+    // Clients of the first version expect the prefix unencoded.
     listHead(call, limit, list, (text) => text) +
       textElement('Marker', encode(marker ?? '')) +
       optionalElement('NextMarker', next) +
@@ -111,7 +111,7 @@ export async function listObjectsV2(call: S3Call): Promise<void> {
   );
 }
 
-/** Every object is the one version `null` of its name. */
+/** Every object is the single version `null` of its name. */
 export async function listObjectVersions(call: S3Call): Promise<void> {
   const encode = listEncoder(call);
   const limit = call.count('max-keys', MAX_LIST_ENTRIES);

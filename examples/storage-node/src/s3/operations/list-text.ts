@@ -2,7 +2,9 @@ import { uriEncodePath } from '../auth/uri-text.ts';
 import { ProtocolError } from '../base/protocol-error.ts';
 import type { S3Call } from '../call/s3-call.ts';
 
-/** How names stand in a listing: as they are, or percent-encoded for those that XML cannot hold. */
+/**
+ * The encoding of names in a listing: none, or percent-encoding for names that XML cannot contain.
+ */
 export function listEncoder(call: S3Call): (text: string) => string {
   const type = call.request.queryValue('encoding-type');
   if (type === undefined || type === '') return (text) => text;
@@ -10,7 +12,7 @@ export function listEncoder(call: S3Call): (text: string) => string {
   throw new ProtocolError('InvalidArgument', 'Invalid Encoding Method specified in Request');
 }
 
-/** An empty value of the query is the same as none. */
+/** An empty query value counts as missing. */
 export function givenValue(call: S3Call, name: string): string | undefined {
   const value = call.request.queryValue(name);
   return value === '' ? undefined : value;

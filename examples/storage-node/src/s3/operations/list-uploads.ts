@@ -9,7 +9,7 @@ import { quotedEtag } from './object-headers.ts';
 import { checksumOfUpload } from './upload-checksum.ts';
 import { uploadOf } from './upload-parts.ts';
 
-/** Owner and initiator are the same: there is one. */
+/** Owner and initiator are the same single user. */
 function whoXml(call: S3Call): string {
   const { id, displayName } = call.settings.owner;
   const who = textElement('ID', id) + textElement('DisplayName', displayName);

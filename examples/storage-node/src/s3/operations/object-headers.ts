@@ -17,7 +17,7 @@ const KEPT = [
 
 const META = 'x-amz-meta-';
 
-/** Headers that would change what is stored, and that the node does not know. */
+/** Headers that would change what is stored and that the node does not support. */
 const REFUSED = [
   'x-amz-server-side-encryption',
   'x-amz-server-side-encryption-aws-kms-key-id',
@@ -30,10 +30,10 @@ const REFUSED = [
   'x-amz-write-offset-bytes',
 ];
 
-/** All of them are the same here: the owner of the node has every right. */
+/** These ACLs are equivalent here: the owner of the node has all rights. */
 const PRIVATE_ACLS = new Set(['private', 'bucket-owner-full-control', 'bucket-owner-read']);
 
-/** An order that cannot be carried out is refused, never passed over. @throws ProtocolError */
+/** Refuses unsupported headers instead of ignoring them. @throws ProtocolError */
 export function assertKnownOrders(call: S3Call): void {
   for (const name of REFUSED) {
     if (call.request.header(name) !== undefined) {
@@ -54,13 +54,15 @@ export function assertPrivateAcl(call: S3Call): void {
   }
 }
 
-/** `aws-chunked` names the framing, and is no encoding of the object. */
+/** `aws-chunked` names the framing, not an encoding of the object. */
 function storedEncoding(text: string): string {
   const names = text.split(',').map((name) => name.trim());
   return names.filter((name) => name !== '' && name.toLowerCase() !== 'aws-chunked').join(', ');
 }
 
-/** What a client stores beside a body, from the headers of its request. @throws ProtocolError */
+/**
+ * The metadata that a client stores with a body, from the request's headers. @throws ProtocolError
+ */
 export function metaOf(call: S3Call): ObjectMeta {
   const headers: Record<string, string> = {};
   let metaBytes = 0;
@@ -78,7 +80,7 @@ export function metaOf(call: S3Call): ObjectMeta {
   return { headers, ...(tags !== undefined && { tags }) };
 }
 
-/** As HTTP dates it, in whole seconds. */
+/** An HTTP date, in whole seconds. */
 function httpTime(ms: number): string {
   return new Date(ms).toUTCString();
 }
@@ -87,12 +89,12 @@ export function quotedEtag({ etag }: { readonly etag: string }): string {
   return `"${etag}"`;
 }
 
-/** What every answer about an object says, also 304. */
+/** The headers of every response about an object, including 304. */
 export function validators(object: ObjectInfo): ReplyHeaders {
   return { etag: quotedEtag(object), 'last-modified': httpTime(object.modifiedMs) };
 }
 
-/** `x-amz-checksum-…` of what is stored. */
+/** The `x-amz-checksum-…` headers of a stored object. */
 export function checksumHeaders({ checksums = {}, checksumType }: ObjectMeta): ReplyHeaders {
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(checksums)) {
@@ -114,7 +116,7 @@ const OVERRIDES = new Map([
   ['response-expires', 'expires'],
 ]);
 
-/** Headers of a GET or HEAD, but for length and range. */
+/** Headers of a GET or HEAD, except length and range. */
 export function objectHeaders(call: S3Call, details: ObjectDetails): ReplyHeaders {
   const headers: Record<string, string | number> = {
     'accept-ranges': 'bytes',
@@ -126,7 +128,7 @@ export function objectHeaders(call: S3Call, details: ObjectDetails): ReplyHeader
   if (tags > 0) headers['x-amz-tagging-count'] = tags;
   for (const [name, value] of call.request.query) {
     const header = OVERRIDES.get(name);
-    // Characters that end a header have no place in one.
+    // Characters that end a header are not allowed in one.
     if (header === undefined) continue;
     if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) throw new ProtocolError('InvalidArgument');
     headers[header] = value;

@@ -2,7 +2,7 @@ import type { Condition, ObjectInfo } from '../../object-node.ts';
 import { ProtocolError } from '../base/protocol-error.ts';
 import type { S3Request } from '../call/s3-request.ts';
 
-/** ETags of a header, without quotes; clients also send them bare. */
+/** The ETags of a header, without quotes; clients also send them unquoted. */
 export function parseEtags(text: string): '*' | string[] {
   if (text.trim() === '*') return '*';
   return text
@@ -15,7 +15,7 @@ function matches(etags: '*' | readonly string[], etag: string): boolean {
   return etags === '*' || etags.includes(etag);
 }
 
-/** Whole seconds since 1970; what is no date does not count. */
+/** Whole seconds since 1970; an invalid date is ignored. */
 function secondsOf(text: string | undefined): number | undefined {
   const ms = Date.parse(text ?? '');
   return Number.isNaN(ms) ? undefined : Math.floor(ms / 1000);
@@ -41,7 +41,7 @@ function judge(
   return since !== undefined && modified <= since ? 'not-modified' : 'holds';
 }
 
-/** `not-modified` is to be answered with 304. @throws ProtocolError PreconditionFailed */
+/** `not-modified` is answered with 304. @throws ProtocolError PreconditionFailed */
 export function judgeRead(request: S3Request, object: ObjectInfo): 'holds' | 'not-modified' {
   const verdict = judge(object, (name) => request.header(name));
   if (verdict === 'failed') throw new ProtocolError('PreconditionFailed');
@@ -54,7 +54,7 @@ export function judgeCopySource(request: S3Request, source: ObjectInfo): void {
   if (verdict !== 'holds') throw new ProtocolError('PreconditionFailed');
 }
 
-/** What the node judges in the step that publishes the change. */
+/** The condition that the node checks in the step that publishes the change. */
 export function writeCondition(request: S3Request): Condition | undefined {
   const ifMatch = request.header('if-match');
   const ifNoneMatch = request.header('if-none-match');
@@ -66,8 +66,8 @@ export function writeCondition(request: S3Request): Condition | undefined {
 }
 
 /**
- * Judges a condition on what stands there now, so that a client need not send a body for nothing.
- * The node judges it again. `If-Match` where there is no object is answered with 404, as S3 does.
+ * Checks a condition against the current object, so that a client need not send a body in vain. The
+ * node checks it again. `If-Match` without an object is answered with 404, as in S3.
  */
 export function judgeEarly(condition: Condition | undefined, object: ObjectInfo | undefined): void {
   if (condition === undefined) return;

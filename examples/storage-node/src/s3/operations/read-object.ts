@@ -8,7 +8,7 @@ import { parseEtags, judgeRead } from './preconditions.ts';
 
 interface Selection {
   readonly range: ByteRange | undefined;
-  /** Whose checksum an answer may show: a range has none of its own. */
+  /** The object whose checksum the response may contain: a range has none. */
   readonly checked: ObjectMeta | undefined;
   readonly headers: ReplyHeaders;
 }
@@ -28,7 +28,7 @@ export async function openObject(call: S3Call): Promise<ObjectReader> {
   return reader;
 }
 
-/** The part that `partNumber` names, as a range. */
+/** The range of the part number `partNumber`. */
 function selectPart(text: string, details: ObjectDetails): Selection {
   const number = /^\d{1,5}$/.test(text) ? Number(text) : 0;
   if (number < 1 || number > 10_000) {

@@ -13,13 +13,13 @@ const TYPE = 'x-amz-checksum-type';
 
 export type ChecksumType = 'COMPOSITE' | 'FULL_OBJECT';
 
-/** How the checksum of an object of several parts is made. It is kept with the upload. */
+/** How the checksum of a multipart object is computed. Stored with the upload. */
 export interface UploadChecksum {
   readonly algorithm: ChecksumAlgorithm;
   readonly type: ChecksumType;
 }
 
-/** What CreateMultipartUpload asks for. @throws ProtocolError InvalidRequest */
+/** The checksum that CreateMultipartUpload requests. @throws ProtocolError InvalidRequest */
 export function requestedChecksum(call: S3Call): UploadChecksum | undefined {
   const name = call.request.header(ALGORITHM);
   const given = call.request.header(TYPE)?.toUpperCase();
@@ -43,7 +43,7 @@ export function requestedChecksum(call: S3Call): UploadChecksum | undefined {
   throw new ProtocolError('InvalidRequest', text);
 }
 
-/** The headers of an answer about an upload, and what is kept with it. */
+/** Headers of a response about an upload, which are also stored with it. */
 export function uploadChecksumHeaders(
   checksum: UploadChecksum | undefined,
 ): Record<string, string> {
@@ -57,7 +57,7 @@ export function checksumOfUpload({ meta }: UploadInfo): UploadChecksum | undefin
   return { algorithm, type: meta.headers[TYPE] === 'FULL_OBJECT' ? 'FULL_OBJECT' : 'COMPOSITE' };
 }
 
-/** What an upload leaves with its object: all but how its checksum is made. */
+/** The metadata that an upload passes to its object: all except how its checksum is computed. */
 export function metaOfUpload({ meta }: UploadInfo): ObjectMeta {
   const headers = Object.entries(meta.headers).filter(
     ([name]) => name !== ALGORITHM && name !== TYPE,
@@ -71,7 +71,7 @@ async function digestOf(algorithm: ChecksumAlgorithm, bytes: Uint8Array): Promis
   return await running.digest();
 }
 
-/** Base64, with `-N` where it is composite; `undefined` where a part has none. */
+/** Base64, with `-N` if it is composite; `undefined` if a part has no checksum. */
 export async function objectChecksum(
   { algorithm, type }: UploadChecksum,
   parts: readonly PartInfo[],
@@ -86,9 +86,7 @@ export async function objectChecksum(
   return await compositeChecksum((bytes) => digestOf(algorithm, bytes), sums);
 }
 
-/**
- * Compares what CompleteMultipartUpload says of the whole object. @throws ProtocolError BadDigest
- */
+/** Compares the checksum that CompleteMultipartUpload declares. @throws ProtocolError BadDigest */
 export function assertObjectChecksum(
   call: S3Call,
   checksum: UploadChecksum | undefined,

@@ -7,7 +7,7 @@ import { assertKnownOrders, checksumHeaders, metaOf, quotedEtag } from './object
 import { judgeEarly, writeCondition } from './preconditions.ts';
 import { assertNullVersion } from './read-object.ts';
 
-/** What a verified body and what was sent with it make of an object. */
+/** The description of an object from its verified body and what was sent with it. */
 export function describeBody(body: VerifiedBody, meta: ObjectMeta): BodyDescription {
   const checksums: Record<string, string> = {};
   for (const [name, bytes] of body.checksums) checksums[name] = bytes.toString('base64');
@@ -23,7 +23,7 @@ export async function putObject(call: S3Call): Promise<void> {
   const meta = metaOf(call);
   const plan = call.payload();
   const condition = writeCondition(call.request);
-  // Also refuses an unknown bucket before the body is sent.
+  // This also refuses an unknown bucket before the body is sent.
   if (condition !== undefined) judgeEarly(condition, await call.node.info(call.bucket, call.key));
   else if (call.node.bucket(call.bucket) === undefined) throw new ProtocolError('NoSuchBucket');
   const named = checksumAlgorithm(call.request.header('x-amz-sdk-checksum-algorithm') ?? '');
@@ -57,8 +57,8 @@ export interface DeleteConditions {
 }
 
 /**
- * Removes one object, if it still is what the client thinks. An object that is not there is removed
- * already, whatever the conditions.
+ * Deletes one object if it matches the client's conditions. A missing object counts as deleted,
+ * whatever the conditions.
  */
 export async function deleteUnder(
   call: S3Call,

@@ -4,12 +4,12 @@ import { type ChecksumAlgorithm, type RunningChecksum, startChecksum } from './c
 export interface BodyDigests {
   readonly sizeBytes: number;
   readonly md5: Buffer;
-  /** Where it was asked for. */
+  /** Only if requested. */
   readonly sha256?: Buffer;
   readonly checksums: ReadonlyMap<ChecksumAlgorithm, Buffer>;
 }
 
-/** Everything that is computed of a body while it passes. */
+/** All digests that are computed while a body passes. */
 export class BodyDigest {
   readonly #md5: Hash = createHash('md5');
   readonly #sha256: Hash | undefined;
@@ -31,7 +31,7 @@ export class BodyDigest {
     for (const [, checksum] of this.#checksums) checksum.update(bytes);
   }
 
-  /** Once. */
+  /** Called once. */
   async finish(): Promise<BodyDigests> {
     const checksums = new Map<ChecksumAlgorithm, Buffer>();
     for (const [name, checksum] of this.#checksums) checksums.set(name, await checksum.digest());

@@ -1,16 +1,16 @@
 import type { Readable } from 'node:stream';
 import { ClientGoneError } from '../base/protocol-error.ts';
 
-/** Bytes that wait in a reader before the socket is paused. */
+/** Bytes buffered in a reader before the socket is paused. */
 const MAX_WAITING_BYTES = 256 * 1024;
 
 /** The part of `IncomingMessage` that is read. */
 export type BodySource = Readable & { readonly complete: boolean };
 
 /**
- * The raw bytes of a request's body, pulled one piece at a time. The socket is paused while
- * nobody pulls. It keeps count of the time that it waited for the client, so that slow clients can
- * be told from a slow node.
+ * The raw bytes of a request's body, pulled one piece at a time. The socket is paused while nobody
+ * pulls. Counts the time that it waited for the client, which distinguishes slow clients from a
+ * slow node.
  */
 export class BodyReader {
   readonly #source: BodySource;
@@ -42,7 +42,7 @@ export class BodyReader {
     );
   }
 
-  /** `undefined` at the end. @throws ClientGoneError, or what `fail` was given. */
+  /** `undefined` at the end. @throws ClientGoneError, or the error passed to `fail`. */
   async next(): Promise<Uint8Array | undefined> {
     for (;;) {
       const bytes = this.#waiting.shift();
@@ -62,7 +62,7 @@ export class BodyReader {
     }
   }
 
-  /** What waits for bytes is rejected. The first failure counts. */
+  /** Rejects pending reads. The first failure counts. */
   fail(error: Error): void {
     if (this.#isEnded) return;
     this.#failure ??= error;

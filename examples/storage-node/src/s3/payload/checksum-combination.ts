@@ -14,12 +14,12 @@ export interface PartChecksum {
   readonly checksum: string;
 }
 
-/** Whether the checksum of a whole follows from those of its parts. */
+/** True if the checksum of the whole can be computed from those of its parts. */
 export function isCombinable(algorithm: ChecksumAlgorithm): boolean {
   return POLYNOMIALS[algorithm] !== undefined;
 }
 
-/** Product of two polynomials modulo the third, all reflected: the highest bit is x^0. */
+/** Product of two polynomials modulo the third. All are reflected: the highest bit is x^0. */
 function multiply(a: bigint, b: bigint, bits: number, poly: bigint): bigint {
   let product = 0n;
   let factor = b;
@@ -30,7 +30,7 @@ function multiply(a: bigint, b: bigint, bits: number, poly: bigint): bigint {
   return product;
 }
 
-/** x^(8 * bytes) modulo the polynomial: what bytes behind a CRC do to it. */
+/** x^(8 * bytes) modulo the polynomial: the effect on a CRC of bytes that follow. */
 function shiftOf(sizeBytes: number, bits: number, poly: bigint): bigint {
   const one = 1n << BigInt(bits - 1);
   let power = one >> 8n;
@@ -43,8 +43,8 @@ function shiftOf(sizeBytes: number, bits: number, poly: bigint): bigint {
 }
 
 /**
- * Base64 of the checksum of all parts together, without reading them again. Parts mostly have one
- * length, so its shift is computed once.
+ * Base64 of the checksum of all parts together, computed from the parts' checksums. Most parts have
+ * the same length, so its shift is computed once.
  */
 export function combineChecksums(
   algorithm: ChecksumAlgorithm,
@@ -66,7 +66,7 @@ export function combineChecksums(
   return Buffer.from(crc.toString(16).padStart(bits / 4, '0'), 'hex').toString('base64');
 }
 
-/** Base64 of the checksum of the parts' checksums, then `-` and how many they are. */
+/** Base64 of the checksum of the parts' checksums, then `-` and their number. */
 export async function compositeChecksum(
   digest: (bytes: Uint8Array) => Promise<Buffer>,
   parts: readonly PartChecksum[],
@@ -75,7 +75,7 @@ export async function compositeChecksum(
   return `${(await digest(all)).toString('base64')}-${parts.length}`;
 }
 
-/** Without quotes: MD5 of the parts' MD5, then `-` and how many they are. */
+/** Without quotes: MD5 of the parts' MD5, then `-` and their number. */
 export function compositeEtag(etags: readonly string[]): string {
   const hash = createHash('md5');
   for (const etag of etags) hash.update(Buffer.from(etag, 'hex'));

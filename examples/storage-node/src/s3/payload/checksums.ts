@@ -6,7 +6,7 @@ export const CHECKSUM_ALGORITHMS = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA
 
 export type ChecksumAlgorithm = (typeof CHECKSUM_ALGORITHMS)[number];
 
-/** Bytes of a checksum. */
+/** Length of a checksum in bytes. */
 export const CHECKSUM_BYTES: Readonly<Record<ChecksumAlgorithm, number>> = {
   CRC32: 4,
   CRC32C: 4,
@@ -15,13 +15,13 @@ export const CHECKSUM_BYTES: Readonly<Record<ChecksumAlgorithm, number>> = {
   SHA256: 32,
 };
 
-/** `CRC32` of `crc32`; `undefined` for what is no algorithm. */
+/** Converts `crc32` to `CRC32`; `undefined` for an unknown algorithm. */
 export function checksumAlgorithm(text: string): ChecksumAlgorithm | undefined {
   const upper = text.toUpperCase();
   return CHECKSUM_ALGORITHMS.find((algorithm) => algorithm === upper);
 }
 
-/** Whether `text` is the base64 of a checksum of this length, and nothing else. */
+/** True if `text` is the base64 of a checksum of this length. */
 export function isChecksumText(algorithm: ChecksumAlgorithm, text: string): boolean {
   const bytes = Buffer.from(text, 'base64');
   return bytes.length === CHECKSUM_BYTES[algorithm] && bytes.toString('base64') === text;
@@ -29,7 +29,7 @@ export function isChecksumText(algorithm: ChecksumAlgorithm, text: string): bool
 
 export interface RunningChecksum {
   update(bytes: Uint8Array): void;
-  /** Once, at the end. */
+  /** Called once, at the end. */
   digest(): Promise<Buffer> | Buffer;
 }
 

@@ -8,7 +8,7 @@ const MAX_TRAILER_BYTES = 4096;
 const LF = 0x0a;
 
 export interface ChunkDecoderOptions {
-  /** Where chunks are signed. */
+  /** Only if chunks are signed. */
   readonly signatures?: ChunkSignatures;
   readonly hasTrailer: boolean;
   /** The client's `x-amz-decoded-content-length`. */
@@ -16,15 +16,15 @@ export interface ChunkDecoderOptions {
 }
 
 /**
- * Reads a body in the framing of `aws-chunked`: `SIZE[;chunk-signature=…] CRLF data CRLF`, a chunk
- * of size 0, then lines of a trailer where the request has one. It holds no content: pieces are
- * views of what was pushed, in order. Content is handed on before the signature of its chunk is
- * known: nothing may be published before `end`.
+ * Decodes the `aws-chunked` framing: `SIZE[;chunk-signature=…] CRLF data CRLF`, a chunk of size 0,
+ * then trailer lines if the request has a trailer. Copies no content: pieces are views of the
+ * pushed bytes, in order. Content is passed on before the signature of its chunk is verified, so
+ * nothing may be published before `end`.
  */
 export class ChunkDecoder {
   readonly #options: ChunkDecoderOptions;
   #state: 'size' | 'data' | 'data-end' | 'trailer' | 'ended' = 'size';
-  /** Bytes of an unfinished line, or of the trailer. */
+  /** Bytes of an incomplete line, or of the trailer. */
   #line: Buffer = Buffer.alloc(0);
   #chunkLeft = 0;
   #contentLeft: number;
@@ -35,7 +35,9 @@ export class ChunkDecoder {
     this.#contentLeft = options.contentBytes;
   }
 
-  /** @throws ProtocolError for wrong framing, a wrong signature, or more content than declared. */
+  /**
+   * @throws ProtocolError for invalid framing, a wrong signature, or more content than declared.
+   */
   push(bytes: Uint8Array, pieces: Uint8Array[]): void {
     let at = 0;
     while (at < bytes.length) {
@@ -54,12 +56,12 @@ export class ChunkDecoder {
           at = bytes.length;
           break;
         case 'ended':
-          throw new ProtocolError('IncompleteBody', 'There are bytes behind the last chunk');
+          throw new ProtocolError('IncompleteBody', 'There are bytes after the last chunk');
       }
     }
   }
 
-  /** Once, at the end of the body: the trailer, names in lower case. */
+  /** Called once, at the end of the body. Returns the trailer, with lower-case names. */
   end(): ReadonlyMap<string, string> {
     if (this.#state !== 'trailer') {
       throw new ProtocolError('IncompleteBody', 'The body ended before its last chunk');
@@ -119,7 +121,7 @@ export class ChunkDecoder {
       if (this.#takeLine() !== '\r\n') {
         throw new ProtocolError(
           'InvalidRequest',
-          'A chunk of the body has another size than it says',
+          'A chunk of the body differs from its declared size',
         );
       }
       this.#state = 'size';
@@ -127,7 +129,7 @@ export class ChunkDecoder {
     return until;
   }
 
-  /** Empty lines are passed over: clients place them before a trailer's signature, or not. */
+  /** Skips empty lines: some clients put one before a trailer's signature. */
   #readTrailer(text: string): Map<string, string> {
     const trailer = new Map<string, string>();
     const { signatures, hasTrailer } = this.#options;

@@ -4,7 +4,7 @@ import { ProtocolError } from '../base/protocol-error.ts';
 
 const EMPTY_SHA256 = createHash('sha256').digest('hex');
 
-/** The chain of signatures of a body in signed chunks: each covers the one before it. */
+/** The chain of signatures of a body in signed chunks: each covers the preceding one. */
 export class ChunkSignatures {
   readonly #signing: SigningContext;
   #previous: string;
@@ -15,19 +15,19 @@ export class ChunkSignatures {
     this.#previous = signing.signature;
   }
 
-  /** Bytes of the chunk under way. */
+  /** Adds bytes of the current chunk. */
   update(bytes: Uint8Array): void {
     this.#hash.update(bytes);
   }
 
-  /** At the end of a chunk. @throws ProtocolError SignatureDoesNotMatch */
+  /** Called at the end of a chunk. @throws ProtocolError SignatureDoesNotMatch */
   closeChunk(signature: string): void {
     const digest = this.#hash.digest('hex');
     this.#hash = createHash('sha256');
     this.#advance('AWS4-HMAC-SHA256-PAYLOAD', `${EMPTY_SHA256}\n${digest}`, signature);
   }
 
-  /** Lines `name:value`, each with its line feed. @throws ProtocolError SignatureDoesNotMatch */
+  /** Lines `name:value`, each with a line feed. @throws ProtocolError SignatureDoesNotMatch */
   closeTrailer(lines: string, signature: string): void {
     const digest = createHash('sha256').update(lines, 'latin1').digest('hex');
     this.#advance('AWS4-HMAC-SHA256-TRAILER', digest, signature);

@@ -9,13 +9,13 @@ import {
 import { ChunkDecoder } from './chunk-decoder.ts';
 import { ChunkSignatures } from './chunk-signature.ts';
 
-/** How the body of a request is to be read, and what it must turn out to be. */
+/** How to read the body of a request, and what it must match. */
 export interface PayloadPlan {
-  /** Bytes on the wire, where the client told them. */
+  /** Transferred bytes, if the client declared them. */
   readonly wireBytes?: number;
-  /** Bytes of content, where the client told them. */
+  /** Bytes of content, if the client declared them. */
   readonly contentBytes?: number;
-  /** Where the body is framed. */
+  /** Only if the body is framed. */
   readonly decoder?: ChunkDecoder;
   /** Hexadecimal. */
   readonly sha256?: string;
@@ -23,7 +23,7 @@ export interface PayloadPlan {
   readonly md5?: string;
   readonly checksum?: {
     readonly algorithm: ChecksumAlgorithm;
-    /** Base64; absent where it comes in the trailer. */
+    /** Base64; absent if it comes in the trailer. */
     readonly value?: string;
   };
 }
@@ -33,7 +33,8 @@ const STREAMING = /^STREAMING-(?:UNSIGNED-PAYLOAD-TRAILER|AWS4-HMAC-SHA256-PAYLO
 function lengthHeader(headers: ReadonlyMap<string, string>, name: string): number | undefined {
   const text = headers.get(name);
   if (text === undefined) return undefined;
-  if (!/^\d{1,15}$/.test(text)) throw new ProtocolError('InvalidArgument', `${name} is no length`);
+  if (!/^\d{1,15}$/.test(text))
+    throw new ProtocolError('InvalidArgument', `${name} is not a length`);
   return Number(text);
 }
 
@@ -107,7 +108,7 @@ function decoderOf(
 }
 
 /**
- * Reads the headers that describe a body. Only `x-amz-content-sha256: STREAMING-…` means framing:
+ * Reads the headers about the body. Only `x-amz-content-sha256: STREAMING-…` means framing:
  * `Content-Encoding: aws-chunked` alone does not, whatever clients send.
  */
 export function planPayload(

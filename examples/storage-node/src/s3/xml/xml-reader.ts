@@ -1,19 +1,19 @@
 import { ProtocolError } from '../base/protocol-error.ts';
 
-/** One element: its text, and the elements in it by name without prefix. */
+/** One element: its text, and its child elements by name without prefix. */
 export interface XmlElement {
   readonly text: string;
   readonly children: ReadonlyMap<string, readonly XmlElement[]>;
 }
 
 interface OpenElement {
-  /** With its prefix, as the end tag must repeat it. */
+  /** With its prefix, which the end tag must repeat. */
   readonly tag: string;
   text: string;
   readonly children: Map<string, XmlElement[]>;
 }
 
-/** Requests of S3 have four levels. */
+/** S3 requests have four levels. */
 const MAX_DEPTH = 16;
 
 const TAG_NAME = /[A-Za-z_][\w.\-:]*/y;
@@ -33,8 +33,8 @@ function malformed(cause?: unknown): ProtocolError {
 }
 
 /**
- * References become what they stand for, control characters as well: names of objects may hold
- * them, and a parser that drops or folds them would delete another object.
+ * References are replaced, including those of control characters: object names may contain them,
+ * and a parser that drops or folds them would delete another object.
  */
 function unescapeXml(text: string): string {
   if (!text.includes('&')) return text;
@@ -51,7 +51,7 @@ function unescapeXml(text: string): string {
 
 /**
  * Reads the XML of S3 requests in one pass: elements, text, references, CDATA, comments. Attributes
- * are passed over. There is no document type, so there are no entities of the sender's own.
+ * are ignored. Document types are not supported, so the sender cannot define entities.
  */
 class XmlScan {
   readonly #source: string;
@@ -97,7 +97,7 @@ class XmlScan {
     if (isEnd || isEmpty) this.#end(name);
   }
 
-  /** Moves behind the next `end`, and returns what stands before it. */
+  /** Moves past the next `end`, and returns the text before it. */
   #skip(end: string): string {
     const found = this.#source.indexOf(end, this.#at);
     if (found < 0) throw malformed();
@@ -140,13 +140,13 @@ export function readXml(bytes: Uint8Array, root: string): XmlElement {
   } catch (error) {
     throw malformed(error);
   }
-  // The end of a line is one character, as XML says; a reference to a carriage return stays one.
+  // XML line ends become one character; a reference to a carriage return stays.
   const { name, element } = new XmlScan(text.replaceAll(/\r\n?/g, '\n')).run();
   if (name !== root) throw malformed();
   return element;
 }
 
-/** Text of the one child of this name; `undefined` where there is none. */
+/** Text of the single child of this name; `undefined` if there is none. */
 export function childText(parent: XmlElement, name: string): string | undefined {
   const [first, second] = parent.children.get(name) ?? [];
   if (second !== undefined) throw malformed();
