@@ -57,6 +57,8 @@ export class LogWriter {
   #reservedBytes: number;
   #growth: Promise<void> | undefined;
   #growsTo = 0;
+  /** The file is at most this long: a reservation that failed may have written a part of it. */
+  #reachedBytes: number;
   #growthFailure: unknown;
   /** Number of writes and cuts in flight. */
   #changes = 0;
@@ -74,6 +76,7 @@ export class LogWriter {
     this.#plain = prepared.plain;
     this.#firstReserveBytes = prepared.reservedBytes;
     this.#reservedBytes = prepared.reservedBytes;
+    this.#reachedBytes = prepared.reservedBytes;
     this.#seed = new ChecksumSeed(identity.storeId, 'log', prepared.number);
     this.#header = { kind: 'log', ...identity, number: prepared.number, predecessor };
     this.#position = {
@@ -201,6 +204,7 @@ export class LogWriter {
     if (!this.#mustWait(encoded)) return;
     this.#changes++;
     try {
+      this.#reachedBytes = Math.max(this.#reachedBytes, encoded.after.offset);
       yield* writingZeros(this.#plain, this.#reservedBytes, encoded.after.offset);
       this.#reservedBytes = encoded.after.offset;
     } finally {
@@ -248,6 +252,7 @@ export class LogWriter {
     this.#cover.advance(encoded.bytes);
     this.#position = encoded.after;
     this.#reservedBytes = Math.max(this.#reservedBytes, encoded.after.offset);
+    this.#reachedBytes = Math.max(this.#reachedBytes, this.#reservedBytes);
   }
 
   /**
@@ -282,6 +287,7 @@ export class LogWriter {
       yield* waited(this.#plain.truncate(this.#position.offset));
       yield* waited(this.#plain.dataSync());
       this.#reservedBytes = this.#position.offset;
+      this.#reachedBytes = this.#reservedBytes;
     } finally {
       this.#changes--;
     }
@@ -325,6 +331,7 @@ export class LogWriter {
 
   *#grow(from: number, to: number): Flow<void> {
     try {
+      this.#reachedBytes = Math.max(this.#reachedBytes, to);
       yield* writingZeros(this.#plain, from, to);
       yield* syncZeros(this.#plain, this.path);
       this.#reservedBytes = to;
@@ -345,7 +352,8 @@ export class LogWriter {
     yield* waited(this.#growth);
     const { sizeBytes, start } = yield* readStart(calls, this.path);
     const isInFlight = this.#changes > 0;
-    const isLength = isInFlight ? sizeBytes >= this.lengthBytes : sizeBytes === this.#reservedBytes;
+    const leastBytes = isInFlight ? this.lengthBytes : this.#reservedBytes;
+    const isLength = sizeBytes >= leastBytes && (isInFlight || sizeBytes <= this.#reachedBytes);
     // Without a group it has zeros, or nothing at all after a write without space was taken back.
     const expected = new Uint8Array(this.lengthBytes > 0 ? FILE_HEADER_BYTES : start.length);
     if (this.lengthBytes > 0) encodeFileHeader(expected, this.#header, this.#version);

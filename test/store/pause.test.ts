@@ -1,8 +1,9 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { randomBytes } from 'node:crypto';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { encodeOwnerRecord } from '../../src/directory/owner-record.ts';
 import { logName } from '../../src/format/file-name.ts';
 import { FencedError, type MetadataStore } from '../../src/index.ts';
-import { CrashFs, openOn } from '../../src/testing/index.ts';
+import { CrashFs, formatTrace, openOn } from '../../src/testing/index.ts';
 import { deferred } from '../support/deferred.ts';
 import { makeSubject } from '../support/damage-subject.ts';
 import { openElsewhere } from '../support/other-host.ts';
@@ -91,6 +92,21 @@ describe('a pause in which nobody else uses the store', () => {
     expect(callsOf('renewLease')).toBe(2);
     await store.close();
     expect(await keysAfter()).toEqual([2]);
+  });
+
+  test('behind a log whose reserve was written in part for lack of space: writes go on', async () => {
+    const store = await openWithBatch();
+    const log = `/s/${logName(1)}`;
+    fs.faults.add({ call: 'write', nth: 2, error: 'ENOSPC', mode: 'short', path: /log_0*1$/ });
+    const large = randomBytes(150_000);
+    await store.insertBatch([{ type: 'put', key: 2, value: 1, data: large }]);
+    await vi.waitUntil(() => formatTrace(fs.trace).includes('ENOSPC'));
+    expect(fs.files().get(log)!.length % 4096).not.toBe(0);
+    fs.leases.expire(LEASE);
+    await store.insertBatch(put(3));
+    expect(callsOf('renewLease')).toBe(2);
+    await store.close();
+    expect(await keysAfter()).toEqual([1, 2, 3]);
   });
 
   test('during the write of a group: it settles when the lease is ours again', async () => {
