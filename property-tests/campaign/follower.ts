@@ -11,8 +11,8 @@ interface Sight {
 }
 
 /**
- * Another process that follows the writer, until the machine goes down. What it has shown is
- * durable: the worst crash at that moment keeps it, and so does every later one.
+ * Another process that follows the writer until the machine stops. What it has shown is durable:
+ * the worst crash at that moment keeps it, and so does every later one.
  */
 export class Follower {
   readonly #factory: StoreFactory;
@@ -27,7 +27,7 @@ export class Follower {
     this.#simulated = simulated;
   }
 
-  /** Shows what the writer has noted, and looks at what the worst crash would leave. */
+  /** Shows what the writer has noted, and checks what the worst crash would leave. */
   async look(): Promise<void> {
     const sight = await this.#refresh();
     if (sight === undefined) return;
@@ -38,7 +38,7 @@ export class Follower {
     await survivor.close();
   }
 
-  /** The writer has been closed: all that is there shows. */
+  /** The writer was closed, so everything must show. */
   async lookAtEnd(demand: Demand): Promise<void> {
     const sight = await this.#refresh();
     if (sight !== undefined && !demand.has(digestOf(sight.state))) {
@@ -48,7 +48,7 @@ export class Follower {
     await this.drop();
   }
 
-  /** A writer has opened the store: it has what was shown before. */
+  /** A writer has opened the store: it must have what was shown before. */
   requireShown(writer: MetadataStore): void {
     requireSight(writer, this.#shown, 'after an open');
   }
@@ -60,7 +60,7 @@ export class Follower {
     await store?.close().catch(() => undefined);
   }
 
-  /** Undefined if the directory did not hold still. */
+  /** Undefined if the directory kept changing. */
   async #refresh(): Promise<Sight | undefined> {
     const { generation } = this.#simulated;
     if (this.#generation !== generation) await this.drop();
@@ -86,7 +86,7 @@ export class Follower {
   }
 }
 
-/** A store has what was shown: the same where it has as many batches, else more. */
+/** Checks that a store has what was shown: equal with as many batches, else more. */
 function requireSight(store: MetadataStore, shown: Sight, when: string): void {
   const { lastSequence } = store.stats();
   const state = readState(store);

@@ -91,7 +91,7 @@ const asked = fc.record({
   payload: fc.constantFrom(undefined, 'UNSIGNED-PAYLOAD', 'STREAMING-UNSIGNED-PAYLOAD-TRAILER'),
 });
 
-test('whatever a client with a key asks for, the node answers, and never by a fault of its own', async () => {
+test('the node answers any request of a client with a key, and never with a fault of its own', async () => {
   const node = new MemoryNode();
   const causes: unknown[] = [];
   const server = createS3Server(node, {

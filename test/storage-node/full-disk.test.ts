@@ -19,7 +19,7 @@ const OPTIONS: NodeOptions = {
 interface Disk {
   readonly open: () => Promise<StorageNode>;
   readonly freeBytes: () => Promise<number>;
-  /** Takes all that is left; `false`: gives it back. */
+  /** Takes all remaining space; `false` frees it. */
   readonly ballast: (isThere: boolean) => Promise<void>;
 }
 
@@ -38,7 +38,7 @@ async function simulatedDisk(): Promise<Disk> {
   };
 }
 
-/** A tmpfs, unmounted also when the test fails. */
+/** A tmpfs, which is unmounted even if the test fails. */
 async function mountedDisk(): Promise<Disk> {
   const path = join(await temporaryDirectory(), 'disk');
   await mkdir(path);
@@ -76,19 +76,19 @@ async function fill(node: StorageNode, bodies: Map<string, Buffer>): Promise<unk
   return undefined;
 }
 
-/** Resolves to the number of objects that it leaves. */
+/** Resolves to the number of remaining objects. */
 async function scenario(disk: Disk): Promise<number> {
   const node = await disk.open();
   await node.createBucket('b');
   const bodies = new Map<string, Buffer>();
   expect(await fill(node, bodies)).toMatchObject({ code: 'NO_SPACE' });
   expect(bodies.size).toBeGreaterThan(20);
-  // Another program takes all that is left.
+  // Another program takes all remaining space.
   await disk.ballast(true);
   expect(await disk.freeBytes()).toBe(0);
   for (const [name, body] of bodies) expectSame(await get(node, 'b', name), body);
   await node.close();
-  // It opens on a disk on which nothing is free, and deletes.
+  // It opens on a disk without free space, and deletes.
   const full = await disk.open();
   const gone = [...bodies.keys()].filter((_, i) => i % 2 === 0);
   for (const name of gone) {
@@ -100,7 +100,7 @@ async function scenario(disk: Disk): Promise<number> {
   await full.settled();
   expect(await disk.freeBytes()).toBeGreaterThan(2 ** 20);
   expect(full.recount()).toMatchObject({ isExact: true, objects: bodies.size });
-  // There is room again, with the other program's bytes still in place.
+  // There is space again, with the other program's bytes still in place.
   await full.compact();
   bodies.set('new', bytesOf(100_000));
   await put(full, 'b', 'new', bodies.get('new')!);
@@ -114,7 +114,7 @@ async function scenario(disk: Disk): Promise<number> {
   return bodies.size;
 }
 
-test('the reserve makes room for deletes, and bodies wait until it is whole again', async () => {
+test('the reserve gives deletes space, and bodies wait until it is complete again', async () => {
   const disk = await simulatedDisk();
   const node = await disk.open();
   onTestFinished(() => node.close());
@@ -125,7 +125,7 @@ test('the reserve makes room for deletes, and bodies wait until it is whole agai
   await node.settled();
   await disk.ballast(true);
   await node.compact();
-  // More than the logs have room for: the names stand in what is recorded of each delete.
+  // More than fits in the logs: the record of each delete contains the name.
   const deleted = await Promise.all(names.map((name) => node.delete('b', name)));
   expect(deleted.every(Boolean)).toBe(true);
   expect(await disk.freeBytes()).toBeLessThan(OPTIONS.reserveFileBytes!);
@@ -138,12 +138,12 @@ test('the reserve makes room for deletes, and bodies wait until it is whole agai
   expect(node.recount()).toMatchObject({ isExact: true, objects: 1 });
 });
 
-test('a full disk refuses bodies, takes deletes, and takes bodies again: simulated', async () => {
+test('a full disk refuses bodies, accepts deletes, and accepts bodies again: simulated', async () => {
   expect(await scenario(await simulatedDisk())).toBeGreaterThan(10);
 });
 
 test.skipIf(process.getuid?.() !== 0)(
-  'a full disk refuses bodies, takes deletes, and takes bodies again: tmpfs, as root',
+  'a full disk refuses bodies, accepts deletes, and accepts bodies again: tmpfs, as root',
   async () => {
     expect(await scenario(await mountedDisk())).toBeGreaterThan(10);
   },

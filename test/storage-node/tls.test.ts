@@ -16,7 +16,7 @@ import { KEY, signHeaders } from './support/signed-request.ts';
 
 const OPENSSL = '/usr/bin/openssl';
 
-/** A certificate for 127.0.0.1 that vouches for itself, and its key. */
+/** A self-signed certificate for 127.0.0.1, and its key. */
 async function makeCertificate(directory: string, name: string): Promise<[string, string]> {
   const [certificate, key] = [join(directory, `${name}.pem`), join(directory, `${name}.key`)];
   const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
@@ -28,7 +28,7 @@ async function makeCertificate(directory: string, name: string): Promise<[string
   return [certificate, key];
 }
 
-/** A node that runs in this process, as the command line starts it. */
+/** A node that runs in this process as the command line starts it. */
 class StartedNode {
   readonly done: Promise<number>;
   readonly #lines: string[] = [];
@@ -52,7 +52,7 @@ class StartedNode {
     this.done.catch(() => undefined).finally(() => this.#wake());
   }
 
-  /** The next line that matches; those before it are passed over. */
+  /** The next matching line; earlier lines are skipped. */
   async next(pattern: RegExp): Promise<string> {
     let isOver = false;
     const ended = this.done.finally(() => (isOver = true));
@@ -79,12 +79,12 @@ async function startNode(args: readonly string[]): Promise<StartedNode> {
 }
 
 function hangUp(): void {
-  // Without a listener the signal would end this process.
+  // Without a listener, the signal would end this process.
   expect(process.listenerCount('SIGHUP')).toBe(1);
   process.kill(process.pid, 'SIGHUP');
 }
 
-/** Asks, and reads the name in the certificate of the connection. */
+/** Makes a request and reads the name in the connection's certificate. */
 async function nameOfServer(
   url: string,
   options: RequestOptions,
@@ -147,7 +147,7 @@ test.skipIf(!existsSync(OPENSSL))(
   60_000,
 );
 
-test('start refuses certificate files that it cannot use, and names them', async () => {
+test('start refuses unusable certificate files and names them', async () => {
   const node = await startNode(['--tls-cert', '/none.pem', '--tls-key', '/none.key']);
   expect(await node.next(/./)).toBe(
     'the certificate /none.pem cannot be used: there is no such file',

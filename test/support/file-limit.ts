@@ -1,12 +1,12 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import type { Reporter, TestModule } from 'vitest/node';
 
-/** Many times what the slowest file takes on a busy machine. */
+/** Many times the duration of the slowest file on a busy machine. */
 const LIMIT_MS = 10 * 60_000;
 
 /**
- * Ends a run in which a file does not end, and names the file. The time-outs of tests and hooks
- * need a turn of the file's event loop, and the loading of a file has none.
+ * Ends a run in which a file does not end, and names the file. Timeouts of tests and hooks need a
+ * turn of the file's event loop, which the loading of a file does not have.
  */
 export class FileLimit implements Reporter {
   readonly #timers: Map<string, NodeJS.Timeout> = new Map();
@@ -30,7 +30,7 @@ export class FileLimit implements Reporter {
   }
 }
 
-/** Process ids of the workers; none where there is no /proc. */
+/** Process ids of the workers; none without /proc. */
 function childProcesses(): number[] {
   try {
     return readdirSync('/proc/self/task').flatMap((thread) =>

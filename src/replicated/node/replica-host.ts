@@ -8,7 +8,7 @@ import type { CommitHost, OpenReplica } from './open-replica.ts';
  */
 export type ReplicaRole = 'replica' | 'candidate' | 'primary';
 
-/** How long the node waits. */
+/** The time limits of a node. */
 export interface ReplicaTimes {
   readonly commitTimeoutMs: number;
   readonly lostAfterMs: number;

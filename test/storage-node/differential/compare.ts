@@ -1,7 +1,7 @@
 import { readXml, type XmlElement } from '../../../examples/storage-node/src/s3/xml/xml-reader.ts';
 import type { Answer } from '../support/signed-request.ts';
 
-/** What clients act upon. Others are of the server itself, or vary from run to run. */
+/** Headers that clients act on. Others are specific to the server, or vary from run to run. */
 const HEADERS = [
   'content-type',
   'content-encoding',
@@ -13,7 +13,7 @@ const HEADERS = [
   'x-amz-meta-colour',
   'x-amz-meta-size',
 ];
-/** Elements whose text a server chooses, or that S3 leaves open. */
+/** Elements whose text a server chooses, or that S3 does not specify. */
 const OPEN_TEXT = new Set([
   'RequestId',
   'HostId',
@@ -25,7 +25,7 @@ const OPEN_TEXT = new Set([
   'Location',
   'NextContinuationToken',
 ]);
-/** Further fields of errors tell people more; clients read the code. */
+/** Additional fields of errors are for people; clients read the code. */
 const CODE_ALONE = 'Error';
 
 function treeOf(element: XmlElement): unknown {
@@ -43,20 +43,20 @@ function contentOf({ body, headers }: Answer): unknown {
   return { [root]: treeOf(readXml(Buffer.from(body), root)) };
 }
 
-/** Differences between two answers to the same request, for people. */
+/** Differences between two responses to the same request, for people. */
 export function differences(own: Answer, peer: Answer): string[] {
   const found: string[] = [];
   const compare = (what: string, one: unknown, other: unknown): void => {
     const [a, b] = [JSON.stringify(one) ?? 'none', JSON.stringify(other) ?? 'none'];
     if (a === b) return;
-    // Around the first place where they differ.
+    // The text around the first difference.
     let at = 0;
     while (a[at] === b[at]) at++;
     found.push(`${what}: ${excerpt(a, at)}, s3rver ${excerpt(b, at)}`);
   };
   compare('status', own.status, peer.status);
   for (const name of HEADERS) {
-    // Of an answer without a body the type says nothing.
+    // The type of an empty response is meaningless.
     if (name === 'content-type' && (own.body === '' || peer.body === '')) continue;
     if (name === 'content-type' && own.body.startsWith('<?xml')) continue;
     compare(name, own.headers[name], peer.headers[name]);

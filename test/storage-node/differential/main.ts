@@ -1,7 +1,8 @@
 /**
- * `npm run test:s3-differential`: the same requests to the node and to s3rver, a public S3 server
- * of npm, which is installed into a temporary directory. Answers are compared by rules; what
- * differs has its reason in the list of requests. Skipped by name where s3rver cannot be installed.
+ * `npm run test:s3-differential` sends the same requests to the node and to s3rver, a public S3
+ * server from npm that is installed into a temporary directory. Responses are compared by rules;
+ * each difference must have its reason in the list. Reported as skipped if s3rver cannot be
+ * installed.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -19,7 +20,7 @@ const { values } = parseArgs({
   options: { verbose: { type: 'boolean', default: false }, installed: { type: 'string' } },
 });
 
-/** A server, and what it chose so far. */
+/** A server, and the values that it has chosen so far. */
 class Side {
   readonly #url: string;
   readonly #key: typeof KEY;

@@ -6,7 +6,8 @@ const OTHER_ETAG =
   's3rver gives an upload in parts the MD5 of its bytes, S3 that of the MD5 of parts';
 
 /**
- * Why s3rver 3.7.1 answers otherwise, by the name of the request. An entry that is not true fails.
+ * Why s3rver 3.7.1 responds differently, by the name of the request. An entry that does not apply
+ * fails.
  */
 export const REASONS: Readonly<Record<string, string>> = {
   'get plain, suffix': 's3rver answers a suffix range with the beginning',

@@ -4,7 +4,7 @@ import type { SignedRequest } from '../support/signed-request.ts';
 /** One request to both servers, in the order of the list. */
 export interface Case extends SignedRequest {
   readonly name: string;
-  /** Of the answers so far: parts of targets and bodies that a server chose. */
+  /** Values from earlier responses: parts of targets and bodies that a server chose. */
   readonly with?: 'uploadId';
 }
 

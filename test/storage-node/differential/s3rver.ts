@@ -16,7 +16,7 @@ export interface PeerServer {
   close(): Promise<void>;
 }
 
-/** Installs s3rver below `directory`, where it is not. Undefined: it cannot be installed here. */
+/** Installs s3rver below `directory` unless it is there. Undefined if it cannot be installed. */
 export async function installS3rver(directory: string): Promise<string | undefined> {
   await mkdir(directory, { recursive: true });
   const flags = ['--no-save', '--no-audit', '--no-fund', '--ignore-scripts'];
@@ -37,7 +37,7 @@ export async function startS3rver(program: string, directory: string): Promise<P
   await mkdir(directory, { recursive: true });
   const where = ['-d', directory, '-a', '127.0.0.1', '-p', '0', '--no-vhost-buckets'];
   const child = spawn(process.execPath, [program, ...where], {
-    // It writes the stack of each error of its own.
+    // It prints the stack of each of its errors.
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const stop = (): void => void child.kill('SIGKILL');

@@ -4,7 +4,7 @@ import { TurnPace } from '../../../examples/storage-node/src/s3/payload/turn-pac
 
 const KIB = 1024;
 
-test('a turn of the event loop digests 256 KiB of all bodies together, first come first', async () => {
+test('a turn of the event loop digests 256 KiB of all bodies together, first come, first served', async () => {
   const pace = new TurnPace();
   const done: number[] = [];
   const perTurn: number[] = [];
@@ -19,11 +19,11 @@ test('a turn of the event loop digests 256 KiB of all bodies together, first com
   }
   await all;
   expect(done).toEqual(Array.from({ length: 20 }, (_, i) => i));
-  // The first turn takes its own share, and that of its end.
+  // The first turn takes its own share and that of its end.
   expect(perTurn).toEqual([8, 4, 4, 4]);
 });
 
-test('a piece of more than a turn goes through, and alone', async () => {
+test('a piece longer than a turn is digested alone in one turn', async () => {
   const pace = new TurnPace();
   expect(pace.take(512 * KIB)).toBeUndefined();
   let isNext = false;

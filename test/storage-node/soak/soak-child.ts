@@ -8,7 +8,7 @@ const CLIENTS = 16;
 const NAMES = 400;
 const data = process.env['SOAK_DATA']!;
 const mix = JSON.parse(process.env['SOAK_MIX']!) as Mix;
-// Whoever started it is gone: so is what it would tell.
+// The parent is gone, so there is nobody to report to.
 process.on('disconnect', () => process.exit(1));
 
 function tell(report: Report): Promise<void> {

@@ -5,7 +5,7 @@ import { StorageNode } from '../../../examples/storage-node/src/storage-node.ts'
 import { hashOf, type SoakLedger } from './soak-ledger.ts';
 import { SOAK_OPTIONS, type SoakCounts } from './soak-report.ts';
 
-/** Behind the header of a volume. */
+/** After the header of a volume. */
 const FIRST_BYTE = 4096;
 
 function turnBit(path: string, at: number): void {
@@ -21,8 +21,8 @@ function turnBit(path: string, at: number): void {
 }
 
 /**
- * Turns a bit in a volume of a node that is not running. Whatever is read then is refused or what
- * it was. Then the damaged objects are stored again, or the bit is turned back.
+ * Flips a bit in a volume of a stopped node. Every later read must be refused or unchanged. Then
+ * the damaged objects are stored again, or the bit is flipped back.
  */
 export async function flip(data: string, ledger: SoakLedger, counts: SoakCounts): Promise<void> {
   const volumes = join(data, 'volumes');
@@ -34,7 +34,7 @@ export async function flip(data: string, ledger: SoakLedger, counts: SoakCounts)
   const at = randomInt(FIRST_BYTE, statSync(path).size);
   const cleaned = await StorageNode.open(data, { ...SOAK_OPTIONS, upkeepMs: 0 });
   await cleaned.close();
-  // Opening cuts what was never acknowledged.
+  // An open truncates what was never acknowledged.
   if (at >= statSync(path).size) return;
   turnBit(path, at);
   counts.flips++;

@@ -3,13 +3,13 @@ import type { StorageNode } from '../../../examples/storage-node/src/storage-nod
 import type { Report, SoakCounts } from './soak-report.ts';
 
 interface State {
-  /** Hash of what was acknowledged last; undefined: nothing is there. */
+  /** Hash of the last acknowledged body; undefined if there is none. */
   acknowledged: string | undefined;
-  /** What calls under way, or refused, may have left. */
+  /** Possible results of calls in flight, or refused ones. */
   readonly others: Set<string | undefined>;
 }
 
-/** What a node may hold, by what it said. */
+/** The possible contents of a node, according to its reports. */
 export class SoakLedger {
   readonly states = new Map<string, State>();
   readonly #counts: SoakCounts;
@@ -43,7 +43,7 @@ export class SoakLedger {
     }
   }
 
-  /** @throws Error where a name holds what it may not. Keeps what it holds. */
+  /** @throws Error if a name has contents that it must not have. Records its contents. */
   settle(name: string, found: string | undefined): void {
     const { acknowledged, others } = this.states.get(name)!;
     if (found !== acknowledged && !others.has(found)) {
@@ -52,7 +52,10 @@ export class SoakLedger {
     this.states.set(name, { acknowledged: found, others: new Set() });
   }
 
-  /** All of it, byte for byte; live bytes counted anew; all volumes read. */
+  /**
+   * Checks everything: all objects byte for byte, a recount of live bytes, and a read of all
+   * volumes.
+   */
   async check(node: StorageNode): Promise<void> {
     let objects = 0;
     for (const name of this.states.keys()) {
@@ -70,7 +73,7 @@ export class SoakLedger {
   }
 }
 
-/** Of the body, read as a whole; undefined: there is no such object. */
+/** Hash of the body, read as a whole; undefined if there is no such object. */
 export async function hashOf(node: StorageNode, name: string): Promise<string | undefined> {
   const reader = await node.open('b', name);
   if (reader === undefined) return undefined;

@@ -1,22 +1,22 @@
 import type { NodeOptions } from '../../../examples/storage-node/src/node-options.ts';
 
-/** From the child: what was begun, and what was acknowledged. */
+/** From the child: what it started, and what was acknowledged. */
 export interface Report {
   readonly type: 'begin' | 'done' | 'refused' | 'ready' | 'compacted';
   readonly name?: string;
-  /** Of the body; absent: it is deleted. */
+  /** Hash of the body; absent for a delete. */
   readonly hash?: string;
   readonly code?: string;
   readonly compacted?: number;
 }
 
-/** What the clients of a round do. */
+/** The behaviour of the clients of a round. */
 export interface Mix {
   /** Share of steps that delete. */
   readonly deletes: number;
   /** Share of bodies that are long. */
   readonly large: number;
-  /** Between two steps of a client. */
+  /** Pause between two steps of a client. */
   readonly pauseMs: number;
 }
 
@@ -33,18 +33,18 @@ export interface SoakCounts {
   rounds: number;
   acknowledged: number;
   refused: number;
-  /** Of those, for want of space. */
+  /** Those refused for lack of space. */
   full: number;
-  /** Of those, deletes. */
+  /** Those that are deletes. */
   deletesRefused: number;
   kills: number;
-  /** Checks of a node that was opened while no byte of the disk was free. */
+  /** Checks of a node that was opened while the disk had no free byte. */
   fullOpens: number;
   compacted: number;
   checked: number;
   flips: number;
-  /** Reads that were refused because of a flipped byte. */
+  /** Reads refused because of a flipped byte. */
   refusedReads: number;
-  /** Damaged objects that were stored again; for the rest the byte was turned back. */
+  /** Damaged objects that were stored again; for the others, the byte was flipped back. */
   restored: number;
 }

@@ -1,10 +1,10 @@
 /**
- * `npm run test:node -- --minutes N`: a node in a process of its own under load, with compaction,
- * kills, flipped bytes and a disk that fills up, until the time is over. After each round all that
- * was acknowledged is compared byte for byte, and live bytes are counted anew.
+ * `npm run test:node -- --minutes N`: a node in a separate process under load, with compaction,
+ * kills, flipped bytes and a disk that becomes full, for the given time. After each round,
+ * everything acknowledged is compared byte for byte, and live bytes are recounted.
  *
- * As root the disk is a tmpfs of `--disk-bytes`, so that it really fills up; else, or with 0, it is
- * a directory. `--pause-ms` between two steps of a client makes the load lighter.
+ * As root, the disk is a tmpfs of `--disk-bytes`, so that it really becomes full; otherwise, or
+ * with 0, it is a directory. `--pause-ms` between two steps of a client reduces the load.
  */
 import { execFileSync, fork, type ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, fdatasyncSync, mkdirSync, mkdtempSync, openSync } from 'node:fs';
@@ -26,7 +26,7 @@ const { values } = parseArgs({
     'pause-ms': { type: 'string', default: '0' },
   },
 });
-/** A node that needs longer to open, or to end when it is killed, hangs. */
+/** A node that takes longer to open, or to end after a kill, hangs. */
 const MOST_MS = 120_000;
 const isMounted = process.getuid?.() === 0 && values['disk-bytes'] !== '0';
 const directory = values.directory ?? mkdtempSync(join(tmpdir(), 'lodestore-node-soak-'));
@@ -58,7 +58,7 @@ const MIXES: readonly Mix[] = [
   { deletes: 0.8, large: 0.1, pauseMs },
 ];
 
-/** Takes all that is left of the disk. */
+/** Takes all remaining space of the disk. */
 function takeAll(): void {
   const file = openSync(ballastPath, 'a');
   try {
@@ -84,7 +84,7 @@ function bounded<T>(promise: Promise<T>, what: string): Promise<T> {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-/** Lets the child work for a while, and kills it. */
+/** Lets the child work for a while and kills it. */
 async function round(milliseconds: number, mix: Mix, isFilledUp: boolean): Promise<void> {
   const child: ChildProcess = fork(fileURLToPath(new URL('./soak-child.ts', import.meta.url)), {
     env: { ...process.env, SOAK_DATA: data, SOAK_MIX: JSON.stringify(mix) },
@@ -140,7 +140,7 @@ async function soak(endMs: number): Promise<void> {
     const lengthMs = 1_000 + ((number * 7919) % 4_000);
     await round(lengthMs, MIXES[number % MIXES.length]!, isFilledUp);
     if (existsSync(ballastPath)) {
-      // First as it is: on a disk of which the last byte is taken.
+      // First unchanged: on a disk without a free byte.
       counts.fullOpens++;
       await check();
       rmSync(ballastPath);

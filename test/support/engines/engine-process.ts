@@ -129,7 +129,7 @@ export class EngineProcess {
   }
 }
 
-/** Repeats until `check` resolves to true. A server needs a while to start. */
+/** Repeats until `check` resolves to true, because a server takes a while to start. */
 export async function until(
   what: string,
   check: (signal: AbortSignal) => Promise<boolean>,

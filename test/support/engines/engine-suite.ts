@@ -13,14 +13,15 @@ export interface RunningEngine<Engine extends ReplicationEngine> {
   /** Leases of the connection last about a second. */
   readonly connect: () => Promise<Engine>;
   readonly kill: () => Promise<void>;
-  /** Starts what was killed, and waits until it answers. */
+  /** Starts killed servers, and waits until they answer. */
   readonly restart: () => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
 /**
- * Runs what every adapter must pass, on an engine that runs while the tests of the enclosing
- * `describe` do. Returns what connects to it; connections are closed when the tests are over.
+ * Runs the tests that every adapter must pass, on an engine that runs during the tests of the
+ * enclosing `describe`. Returns a function that connects to it; connections are closed after the
+ * tests.
  */
 export function engineSuite<Engine extends ReplicationEngine>(
   product: string,
@@ -58,7 +59,7 @@ export function engineSuite<Engine extends ReplicationEngine>(
     });
     test.each(cases)('$name', async ({ run }) => expect(run()).resolves.toBeUndefined());
 
-    test('another is elected when the winner is away', async () => {
+    test('another candidate is elected when the winner is gone', async () => {
       const { signal } = new AbortController();
       const engine = await connect();
       const { lost } = await engine.elector('e').campaign('first', { signal });
@@ -77,7 +78,7 @@ export function engineSuite<Engine extends ReplicationEngine>(
     test.each(cases)('$name', async ({ run }) => expect(run()).resolves.toBeUndefined());
   });
 
-  test('the log goes on after the server was killed', async () => {
+  test('the log continues after the server was killed', async () => {
     const log = await (await connect()).log('killed');
     for (let p = 1n; p <= 20n; p++) await log.append(p, Buffer.from(`entry ${p}`));
     await running!.kill();

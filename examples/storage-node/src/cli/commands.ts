@@ -18,7 +18,7 @@ function print(io: CliIo, value: unknown): void {
   io.out(`${JSON.stringify(value, undefined, 2)}\n`);
 }
 
-/** Of a node that runs too: it is asked by its second port. */
+/** Works on a running node, too: it is asked through its second port. */
 export async function status({ data, json, node }: CommandOptions, io: CliIo): Promise<number> {
   const figures =
     (await figuresOfRunning(data)) ?? (await withNode(data, node, (opened) => opened.figures()));

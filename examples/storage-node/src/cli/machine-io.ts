@@ -13,7 +13,7 @@ export function machineIo(): CliIo {
   };
 }
 
-/** Calls `listener` at each SIGHUP, until what it returns is called. */
+/** Calls `listener` at each SIGHUP, until the returned function is called. */
 export function onHangup(listener: () => void): () => void {
   process.on('SIGHUP', listener);
   return () => void process.off('SIGHUP', listener);

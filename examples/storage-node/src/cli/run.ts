@@ -131,13 +131,13 @@ function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
   return program;
 }
 
-/** What the metadata store cannot know: that a node stands around it. */
+/** Advice for errors of the metadata store, which does not know about the node. */
 const ADVICE: Readonly<Record<string, string>> = {
   LODESTORE_LOCKED:
     'A node runs on this directory. "lodestore-node status" asks it; other commands need it stopped. ' +
     'It compacts and scrubs by itself: see its status page.',
   LODESTORE_CORRUPTION:
-    '"lodestore-node rebuild-index" makes the metadata anew from the volumes, and keeps what is there ' +
+    '"lodestore-node rebuild-index" rebuilds the metadata from the volumes and keeps the old one ' +
     'beside it.',
 };
 

@@ -2,7 +2,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { NodeFigures } from '../node-figures.ts';
 
-/** Where a running node is. A node that was killed leaves its file behind. */
+/** The address of a running node. A killed node leaves its file behind. */
 export interface RunningNode {
   readonly pid: number;
   readonly endpoint: string;
@@ -24,7 +24,7 @@ export async function forgetRunning(directory: string): Promise<void> {
   await rm(runFilePath(directory), { force: true });
 }
 
-/** The node that says of itself that it runs on this directory. */
+/** The node that reports that it runs on this directory. */
 export async function runningNode(data: string): Promise<RunningNode | undefined> {
   try {
     return JSON.parse(await readFile(runFilePath(resolve(data)), 'utf8')) as RunningNode;
@@ -33,7 +33,7 @@ export async function runningNode(data: string): Promise<RunningNode | undefined
   }
 }
 
-/** Undefined: no node runs there, or it does not answer. */
+/** Undefined if no node runs there, or it does not answer. */
 export async function figuresOfRunning(data: string): Promise<NodeFigures | undefined> {
   const running = await runningNode(data);
   if (running === undefined) return undefined;

@@ -20,7 +20,7 @@ export interface StartOptions {
   readonly accessLog: boolean;
   /** Used instead of the keys in the key file. */
   readonly key?: StoredKey;
-  /** Of PEM files, which are read again at each SIGHUP. */
+  /** Paths of PEM files, which are read again at each SIGHUP. */
   readonly tls?: TlsPaths;
   readonly node: NodeOptions;
 }
@@ -68,7 +68,7 @@ export async function start(options: StartOptions, io: CliIo): Promise<number> {
   }
 }
 
-/** @throws Error that says which flag to change */
+/** @throws Error that names the flag to change */
 async function listening(
   server: { listen(port: number, host?: string): Promise<string> },
   flag: string,
@@ -115,7 +115,7 @@ async function serverOptionsOf(
   };
 }
 
-/** Files that cannot be used leave the server with what it has. */
+/** With unusable files, the server keeps its certificate. */
 function renewAtHangup(server: S3Server, paths: TlsPaths, io: CliIo): () => void {
   const renew = async (): Promise<void> => {
     try {

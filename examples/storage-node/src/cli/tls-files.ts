@@ -9,7 +9,7 @@ export interface TlsPaths {
 
 export interface CheckedTls {
   readonly files: TlsFiles;
-  /** For people: whose certificate it is, and until when it is valid. */
+  /** Names the certificate and its validity, for people. */
   readonly summary: string;
 }
 
@@ -37,9 +37,9 @@ async function readAs<T>(
 }
 
 /**
- * Reads a certificate and its key, and compares them before a server takes them.
+ * Reads a certificate and its key, and checks that they match before a server uses them.
  *
- * @throws Error that names the file, and what is wrong with it
+ * @throws Error that names the file and what is wrong with it
  */
 export async function readTls(paths: TlsPaths): Promise<CheckedTls> {
   const certificate = await readAs(

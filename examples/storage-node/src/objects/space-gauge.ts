@@ -22,7 +22,7 @@ export class SpaceGauge {
     return this.#options.reserveBytes;
   }
 
-  /** Less than the reserve is free, or the reserve file was given up. */
+  /** True if less than the reserve is free, or the reserve file was released. */
   get isScarce(): boolean {
     const { reserveBytes, reserveFile } = this.#options;
     return this.freeBytes < reserveBytes || !reserveFile.isWhole;
@@ -33,7 +33,7 @@ export class SpaceGauge {
     return this.freeBytes;
   }
 
-  /** Makes the reserve file where there is room again. */
+  /** Creates the reserve file if there is space again. */
   async refill(): Promise<void> {
     const { reserveFile } = this.#options;
     if (reserveFile.isWhole) return;

@@ -33,7 +33,7 @@ interface Progress {
   readonly requestId: string;
   readonly atMs: number;
   readonly startMs: number;
-  /** Asked at once: a socket that was closed knows its peer no more. */
+  /** Read at once, because a closed socket no longer knows its peer. */
   readonly client: string;
   readonly reply: Reply;
   operation: string;
@@ -153,7 +153,7 @@ export class RequestHandler {
   }
 }
 
-/** A failure counts as one also where the head that went out before it said 200. */
+/** A failure counts even if the head that was sent before it said 200. */
 function statusOf(response: ServerResponse, error: ProtocolError | undefined): number {
   if (response.writableFinished) return error?.status ?? response.statusCode;
   return error !== undefined && error.status >= 500 ? error.status : STATUS_CLIENT_GONE;

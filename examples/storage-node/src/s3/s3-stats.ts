@@ -9,8 +9,8 @@ export interface AccessEntry {
   readonly method: string;
   readonly path: string;
   /**
-   * 499 where the client went away before it had the answer; that of `error` where it was met after
-   * the head of the answer.
+   * 499 if the client disconnected before it had the response; the status of `error` if that
+   * occurred after the head of the response.
    */
   readonly status: number;
   /** S3 error code. */

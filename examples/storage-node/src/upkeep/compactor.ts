@@ -12,14 +12,14 @@ import type { Liveness } from './liveness.ts';
 import { Outbox } from './outbox.ts';
 import { turnOfOthers, type Pace } from './pace.ts';
 
-/** Records are copied so many at a time: one write, one sync. */
+/** Maximum number of records that are copied with one write and one sync. */
 const BATCH_BYTES = 8 * 2 ** 20;
 const BATCH_RECORDS = 8_192;
-/** And referred to so many at a time. */
+/** Maximum number of copies that are published in one turn. */
 const RECORDS_OF_TURN = 1_024;
-/** Looked at without a turn for others. */
+/** Number of records that are examined without yielding to others. */
 const RECORDS_AT_ONCE = 256;
-/** Left free beside copies: for the metadata, and what is written meanwhile. */
+/** Bytes left free beside copies, for the metadata and concurrent writes. */
 const ROOM_BYTES = 4 * 2 ** 20;
 /**
  * Below this multiple of the reserve in free space, volumes with fewer dead bytes are compacted,
@@ -64,7 +64,7 @@ interface CompactionBuffers {
  */
 export class Compactor {
   readonly #options: CompactorOptions;
-  /** Some 24 MiB, while there is something to compact. */
+  /** About 24 MiB, while there is something to compact. */
   #buffers: CompactionBuffers | undefined;
   #counts = {
     runs: 0,
@@ -122,7 +122,7 @@ export class Compactor {
     return dead / bytes;
   }
 
-  /** Volumes that are worth it, those first from which most is gained. */
+  /** Volumes that are worth compacting, those with the largest gain first. */
   #worthy(): Volume[] {
     return [...this.#options.parts.volumes]
       .filter((volume) => volume.kind !== 'bucket' && this.#isQuiet(volume))
@@ -141,7 +141,7 @@ export class Compactor {
     return this.#worthy().find((volume) => this.#fits(volume));
   }
 
-  /** Volumes are worth it, and the copies of none of them fit the disk. */
+  /** Some volumes are worth compacting, but the copies of none fit on the disk. */
   get isStuck(): boolean {
     const worthy = this.#worthy();
     return worthy.length > 0 && !worthy.some((volume) => this.#fits(volume));
@@ -169,14 +169,14 @@ export class Compactor {
       }
       return false;
     }
-    // Nothing of what is damaged lives.
+    // No damaged record is live.
     await this.#dropMarks(volume);
     return true;
   }
 
   /**
-   * Three things at a time: a window is read, the one before it is looked through, and what was
-   * gathered before that is written and published.
+   * Three steps run concurrently: one window is read, the preceding one is examined, and records
+   * collected before that are written and published.
    */
   async #moveAll(volume: Volume): Promise<void> {
     const { parts, pace } = this.#options;
@@ -191,7 +191,7 @@ export class Compactor {
       await moving;
       const outbox = filling;
       moving = this.#move(volume, outbox).finally(() => outbox.clear());
-      // Thrown where it is waited for.
+      // The error is thrown where it is awaited.
       moving.catch(() => undefined);
       [filling, spare] = [spare, filling];
     };
@@ -213,13 +213,13 @@ export class Compactor {
       }
       if (filling.records.length > 0) await send();
     } finally {
-      // A buffer that is being written is not given back.
+      // A buffer that is being written is not returned.
       await moving.catch(() => undefined);
     }
     await moving;
   }
 
-  /** Nothing is to be compacted for a while. */
+  /** Nothing will be compacted for a while. */
   rest(): void {
     this.#buffers = undefined;
   }
@@ -234,7 +234,7 @@ export class Compactor {
     return false;
   }
 
-  /** Told once. While something lives in the volume, it stays as it is. */
+  /** Reported once. While the volume has live data, it stays as it is. */
   #foundDamage(volume: Volume, offset: number, message: string): void {
     const error = this.#options.parts.volumes.tell(volume, offset, message);
     volume.damage ??= error.message;
@@ -247,7 +247,7 @@ export class Compactor {
     const lengths = records.map(({ lengthBytes }) => lengthBytes);
     const copies = await writer.appendAll(bytes, lengths);
     try {
-      // Turns are short, so that those who write meanwhile do not wait for all of it.
+      // Turns are short, so that concurrent writers do not wait for all of it.
       for (let from = 0; from < records.length; from += RECORDS_OF_TURN) {
         const some = records.slice(from, from + RECORDS_OF_TURN);
         const moved = await parts.publisher.submit((turn) =>

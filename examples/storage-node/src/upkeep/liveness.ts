@@ -26,7 +26,7 @@ export class Liveness {
     return labelOf(record.header, record.bytes)?.name.toString('latin1');
   }
 
-  /** Whether something refers to the record, or a rebuild of the metadata needs it. */
+  /** True if something refers to the record, or a rebuild of the metadata needs it. */
   isLive(volume: Volume, record: WalkedRecord): boolean {
     return this.isMark(record)
       ? this.isMarkNeeded(volume, record)
@@ -46,7 +46,7 @@ export class Liveness {
     return false;
   }
 
-  /** The key of what refers to a record. */
+  /** The key of the record that refers to this one. */
   #keyOf(volume: Volume, record: WalkedRecord, valueOf: ValueOf): bigint | undefined {
     const { header, offset } = record;
     const handle = handleOf(volume.number, offset);
@@ -71,7 +71,7 @@ export class Liveness {
     }
   }
 
-  /** The hash of the name stands in the header, unless the metadata was rebuilt since. */
+  /** The hash of the name is in the header, unless the metadata was rebuilt since. */
   #objectKeyOf(record: WalkedRecord, handle: bigint, valueOf: ValueOf): bigint | undefined {
     const { header } = record;
     const { identity, hash } = this.#parts;

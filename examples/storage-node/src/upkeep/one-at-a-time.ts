@@ -1,4 +1,4 @@
-/** Runs pieces of work one after the other, in the order in which they were asked for. */
+/** Runs tasks one after another, in the order of the requests. */
 export class OneAtATime {
   #last: Promise<unknown> = Promise.resolve();
 

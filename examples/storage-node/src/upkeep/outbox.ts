@@ -1,8 +1,8 @@
 import type { WalkedRecord } from '../volumes/record-walk.ts';
 
 /**
- * Copies of live records, one behind the other: written as one piece of a group. It takes no more
- * at `limitBytes` or `mostRecords`; one longer record is taken alone.
+ * Copies of live records in one buffer, which is written as one piece of a group. It accepts no
+ * more records once it has `limitBytes` or `mostRecords`; a longer record is accepted alone.
  */
 export class Outbox {
   readonly #limitBytes: number;
@@ -35,7 +35,7 @@ export class Outbox {
     this.#records.push(record.in(this.#bytes, from));
   }
 
-  /** As they stand in `bytes`. */
+  /** The records as in `bytes`. */
   get records(): readonly WalkedRecord[] {
     return this.#records;
   }

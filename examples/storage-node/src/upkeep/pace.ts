@@ -22,7 +22,7 @@ export class Pace {
   }
 }
 
-/** Work that comes from outside goes first. */
+/** Requests of clients take precedence. */
 export function turnOfOthers(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

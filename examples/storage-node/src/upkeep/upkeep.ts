@@ -29,8 +29,8 @@ export interface UpkeepOptions {
 const SCRUB_EVERY_MS = 24 * 3_600_000;
 
 /**
- * What gives space back and finds damage, beside all else: looks at the disk, evicts, compacts,
- * retires, punches holes where nothing else fits, scrubs. One piece of work of a kind at a time.
+ * Frees space and finds damage in the background: checks the disk, evicts, compacts, retires,
+ * punches holes if nothing else fits, and scrubs. One task of each kind at a time.
  */
 export class Upkeep {
   readonly #options: UpkeepOptions;
@@ -112,7 +112,7 @@ export class Upkeep {
       .finally(() => (this.#scrub = undefined));
   }
 
-  /** Does all that is due. Resolves to the number of volumes that were given up. */
+  /** Does everything that is due. Resolves to the number of volumes that were emptied. */
   run(): Promise<number> {
     return this.#rounds.run(() => this.#run().finally(() => this.compactor.rest()));
   }

@@ -37,7 +37,7 @@ export class Appended {
 }
 
 interface Waiting {
-  /** Records without space between them. */
+  /** Contiguous records. */
   readonly bytes: Buffer;
   readonly lengths: readonly number[];
   readonly resolve: (appended: Appended[]) => void;
@@ -106,7 +106,7 @@ export class GroupWriter {
     });
   }
 
-  /** As `append`, for records that stand one behind the other: they are in one group. */
+  /** As `append`, for contiguous records: they are in one group. */
   appendAll(bytes: Buffer, lengths: readonly number[]): Promise<Appended[]> {
     return new Promise((resolve, reject) => this.#add({ bytes, lengths, resolve, reject }));
   }

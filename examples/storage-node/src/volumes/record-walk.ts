@@ -4,11 +4,11 @@ import type { HeaderSeal } from './record.ts';
 import type { VolumeSet } from './volume-set.ts';
 import type { Volume } from './volume.ts';
 
-/** Read with one call. A longer record is read with one of its own. */
+/** Bytes that one call reads. A longer record is read with a separate call. */
 const WINDOW_BYTES = 4 * 2 ** 20;
 const ZEROS = Buffer.alloc(GROUP_ALIGN_BYTES);
 
-/** A record that stands at `at` in `piece`, and at `offset` in its volume. */
+/** A record at `at` in `piece`, and at `offset` in its volume. */
 export class WalkedRecord {
   readonly header: RecordHeader;
   readonly offset: number;
@@ -28,12 +28,12 @@ export class WalkedRecord {
     this.#at = at;
   }
 
-  /** The whole record, or as much of it as the file has. */
+  /** The whole record, or the part of it that the file has. */
   get bytes(): Buffer {
     return this.#piece.subarray(this.#at, this.#at + this.lengthBytes);
   }
 
-  /** The same record in a copy of its bytes. */
+  /** The same record with a copy of its bytes. */
   in(piece: Buffer, at: number): WalkedRecord {
     return new WalkedRecord(this, piece, at);
   }
@@ -45,18 +45,18 @@ export interface WalkedGap {
   readonly lengthBytes: number;
 }
 
-/** A stretch of a volume, in the order of the places. */
+/** A stretch of a volume, in order. */
 export interface WalkedWindow {
   readonly records: readonly WalkedRecord[];
   readonly gaps: readonly WalkedGap[];
-  /** Bytes of the stretch, and where it ends. */
+  /** The bytes of the stretch and its end. */
   readonly lengthBytes: number;
   readonly endOffset: number;
 }
 
 /**
- * Two buffers that take turns: one holds the window that is looked at, the other is filled.
- * Records of a window are valid until the next window is asked for.
+ * Two alternating buffers: one has the window that is examined, the other is filled. Records of a
+ * window are valid until the next window is requested.
  */
 export class WindowBuffers {
   #spare: Buffer | undefined;
@@ -82,12 +82,12 @@ interface Piece {
 }
 
 /**
- * The records of a volume, in the order of their places, as far as `end`. Behind a header that is
- * not valid it goes on at the next multiple of 4 KiB, where a group may begin: bytes of a body pass
- * for no record, since the checksum of a header depends on its place. The next window is read while
- * the caller works on the one before it.
+ * The records of a volume in order, up to `end`. After an invalid header, the walk continues at the
+ * next multiple of 4 KiB, where a group may start. Bytes of a body are never taken for a record,
+ * because the checksum of a header depends on its place. The next window is read while the caller
+ * processes the preceding one.
  *
- * Without `buffers` each window has memory of its own.
+ * Without `buffers`, each window has separate memory.
  */
 export async function* walkWindows(
   volumes: VolumeSet,
@@ -111,17 +111,17 @@ export async function* walkWindows(
       reading = piece.isLast
         ? undefined
         : read(window.endOffset, Math.max(neededBytes, WINDOW_BYTES));
-      // Thrown when it is waited for.
+      // The error is thrown when it is awaited.
       reading?.catch(() => undefined);
       if (window.lengthBytes > 0) yield window;
     }
   } finally {
-    // Its buffer may be another walk's next.
+    // Its buffer may be the next window of another walk.
     await reading?.catch(() => undefined);
   }
 }
 
-/** What is whole in a piece; `neededBytes`: of the record at its end, which is not. */
+/** The whole records of a piece. `neededBytes`: length of the incomplete record at its end. */
 function windowOf(
   seal: HeaderSeal,
   piece: Piece,

@@ -1,9 +1,8 @@
 import { crc32c } from '@node-rs/crc32';
 
 /**
- * A record of a volume: header, name, meta, body, a CRC-32C per 64 KiB of body, zeros up to a
- * multiple of
- * 8. `docs/VOLUMES.md` specifies the bytes.
+ * A record of a volume: header, name, meta, body, a CRC-32C per 64 KiB of body, and zeros to a
+ * multiple of 8 bytes. `docs/VOLUMES.md` specifies the bytes.
  *
  * The header's checksum is seeded with the node's id, the volume's number and the offset. A header
  * is therefore valid in one place of one file of one node only, and a client's bytes are never
@@ -146,7 +145,7 @@ export class HeaderSeal {
   #sumOf(bytes: Buffer, at: number, offset: number): number {
     const scratch = this.#scratch;
     writeSafe(scratch, offset, 8);
-    // A loop: for so few bytes a call of `copy` takes longer.
+    // A loop, because a call of `copy` takes longer for so few bytes.
     for (let i = HEADER_CHECKED_FROM; i < RECORD_HEADER_BYTES; i++) scratch[8 + i] = bytes[at + i]!;
     return crc32c(scratch, this.#seed);
   }
@@ -156,7 +155,7 @@ export class HeaderSeal {
     bytes.writeUInt32LE(this.#sumOf(bytes, at, offset), at + 4);
   }
 
-  /** The header at `at` in `bytes`, or undefined if none is valid at `offset` of the volume. */
+  /** The header at `at` in `bytes`; undefined if it is not valid at `offset` of the volume. */
   read(bytes: Buffer, at: number, offset: number): RecordHeader | undefined {
     if (bytes.length - at < RECORD_HEADER_BYTES) return undefined;
     if (bytes.readUInt32LE(at) !== MAGIC) return undefined;

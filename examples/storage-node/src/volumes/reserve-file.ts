@@ -4,10 +4,10 @@ import { isMissing } from './files.ts';
 const ZEROS = Buffer.alloc(128 * 1024);
 
 /**
- * A file of zeros that is removed on a full disk, so that deletes, and the upkeep that gives their
- * space back, can still be recorded. Bodies are refused until it is there again. A delete puts
- * records too, so the metadata store's own reserve, which is for batches of deletes alone, would
- * not do.
+ * A file of zeros that is removed on a full disk, so that deletes, and the upkeep that frees their
+ * space, can still be recorded. Bodies are refused until the file exists again. A delete also puts
+ * records, so the metadata store's own reserve, which only serves batches of deletes, is not
+ * enough.
  */
 export class ReserveFile {
   readonly #files: FileSystem;
@@ -16,7 +16,7 @@ export class ReserveFile {
   readonly lengthBytes: number;
   #state: 'absent' | 'kept' | 'given-up' = 'absent';
 
-  /** `lengthBytes` 0: there is none, and nothing is refused for want of it. */
+  /** `lengthBytes` 0: there is no reserve, and its absence refuses nothing. */
   constructor(files: FileSystem, directory: string, lengthBytes: number) {
     this.#files = files;
     this.#directory = directory;
@@ -24,12 +24,12 @@ export class ReserveFile {
     this.lengthBytes = lengthBytes;
   }
 
-  /** Whether bodies may be taken. */
+  /** True if bodies may be accepted. */
   get isWhole(): boolean {
     return this.#state === 'kept' || this.lengthBytes === 0;
   }
 
-  /** Makes the file where twice its length is free. Keeps that of an earlier run. */
+  /** Creates the file if twice its length is free. Keeps the file of an earlier run. */
   async make(freeBytes: number): Promise<void> {
     if (this.isWhole) return;
     if ((await this.#found()) === this.lengthBytes) {
@@ -42,7 +42,7 @@ export class ReserveFile {
       await this.#write();
       this.#state = 'kept';
     } catch {
-      // The disk is fuller than it said: the next look tries again.
+      // The disk is fuller than it reported: the next check tries again.
       await this.#remove();
     }
   }
@@ -60,7 +60,7 @@ export class ReserveFile {
     await this.#files.syncDirectory(this.#directory);
   }
 
-  /** Gives its space free. False: it was not there. */
+  /** Frees the file's space. False if it did not exist. */
   async giveUp(): Promise<boolean> {
     if (this.lengthBytes === 0 || (await this.#found()) === undefined) return false;
     this.#state = 'given-up';

@@ -6,8 +6,8 @@ import { DECLARATION, xmlDocument } from '../xml/xml-writer.ts';
 export type ReplyHeaders = Readonly<Record<string, string | number>>;
 
 /**
- * The answer to one request. Exactly one of its methods sends it. `keepAlive` may come before `xml`
- * or `text`, whose status it takes for 200, as S3 does: clients look into the body for an error.
+ * The response to one request. Exactly one of its methods sends it. `keepAlive` may come before
+ * `xml` or `text`; the status is then 200, as in S3, and clients find an error in the body.
  */
 export class Reply {
   readonly #response: ServerResponse;
@@ -30,17 +30,17 @@ export class Reply {
     };
   }
 
-  /** It is too late for another answer. */
+  /** True if it is too late for another response. */
   get isBegun(): boolean {
     return this.#response.headersSent && !this.#isKeptAlive;
   }
 
-  /** The status has gone out, and XML is to follow. */
+  /** The status was sent, and XML will follow. */
   get isKeptAlive(): boolean {
     return this.#isKeptAlive;
   }
 
-  /** From after `everyMs` on it sends white space, until the function that it returns is called. */
+  /** Sends white space every `everyMs`, until the returned function is called. */
   keepAlive(everyMs: number): () => void {
     const response = this.#response;
     const timer = setInterval(() => {

@@ -1,6 +1,6 @@
 /**
- * Bytes that are digested in one turn of the event loop. A turn may read megabytes of several
- * sockets, and MD5 takes a millisecond for each 300 to 600 KiB.
+ * Bytes that are digested in one turn of the event loop. A turn may read megabytes from several
+ * sockets, and MD5 takes a millisecond per 300 to 600 KiB.
  */
 const TURN_BYTES = 256 * 1024;
 
@@ -9,13 +9,15 @@ interface Waiting {
   readonly go: () => void;
 }
 
-/** Shares the turns of the event loop between all bodies that are digested, first come first. */
+/**
+ * Shares the turns of the event loop among all bodies that are digested, first come, first served.
+ */
 export class TurnPace {
   readonly #waiting: Waiting[] = [];
   #takenBytes = 0;
   #isScheduled = false;
 
-  /** Undefined: at once. A piece of more than a turn takes one turn. */
+  /** Undefined: at once. A piece longer than a turn takes one turn. */
   take(bytes: number): Promise<void> | undefined {
     if (!this.#isScheduled) {
       this.#isScheduled = true;
@@ -41,5 +43,5 @@ export class TurnPace {
   };
 }
 
-/** Of this process: it has one event loop. */
+/** One per process, because it has one event loop. */
 export const turnPace: TurnPace = new TurnPace();
