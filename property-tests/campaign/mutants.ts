@@ -511,12 +511,12 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'if (previous.lastSequence < 0n) return false;',
     test: 'test/store/follow.test.ts',
   },
-  'a note hides the claim of a log that has been closed': {
+  'a note hides the claim of a closed log': {
     file: 'src/directory/claim-file.ts',
     find: 'return one.lengthBytes > other.lengthBytes;',
     replace: 'return one.lengthBytes < other.lengthBytes;',
   },
-  'a follower does not compare the end of a log with the header of the next': {
+  'the end of a log not compared with the header of the next by a follower': {
     file: 'src/store/follow/log-follower.ts',
     find: '      if (!isSamePredecessor(reader.asPredecessor, previous)) return false;\n',
     replace: '',
@@ -728,13 +728,13 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'if (filter.accepts(low, high) && low < 0) addKey(deleted, low, high);',
     test: 'test/store/delete-range.test.ts',
   },
-  'keys that a batch puts before an interval counted as present': {
+  'keys that a batch puts before its deleted interval counted as present': {
     file: 'src/store/commit/expand-batch.ts',
     find: "table.beginPublish(region, lengthBytes, arePresent ? 'present' : 'any');",
     replace: "table.beginPublish(region, lengthBytes, 'present');",
     test: 'test/store/delete-range.test.ts',
   },
-  'of a group that failed only the first rows taken back': {
+  'only the first rows of a failed group removed': {
     file: 'src/store/commit/publisher.ts',
     find: '    while (!table.stepAbandon()) yield* waited(pause?.());\n',
     replace: '    table.stepAbandon();\n',
