@@ -217,7 +217,7 @@ function showUpkeep({ compaction, scrub, space, writes }) {
       ['given back', bytesText(compaction.reclaimedBytes)],
       ['volumes removed', countText(compaction.retiredVolumes)],
       ['records moved', countText(compaction.rescuedRecords)],
-      ['records lost', countText(compaction.lostRecords)],
+      ['deleted meanwhile', countText(compaction.lostRecords)],
     ]),
   );
   const last =
