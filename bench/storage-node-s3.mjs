@@ -63,8 +63,10 @@ function serve(kind, directory) {
     return undefined;
   }
   server.listen(0, '127.0.0.1', () => {
-    const address = /** @type {import('node:net').AddressInfo} */ (server.address());
-    console.log(`http://127.0.0.1:${address.port}`);
+    const address = server.address();
+    if (address !== null && typeof address === 'object') {
+      console.log(`http://127.0.0.1:${address.port}`);
+    }
   });
 }
 
@@ -107,7 +109,7 @@ function cpuMicroseconds(pid) {
   return (Number(fields[11]) + Number(fields[12])) * US_PER_TICK;
 }
 
-/** @param {string | Buffer} key @param {string} text */
+/** @param {string | Uint8Array} key @param {string} text */
 const hmac = (key, text) => createHmac('sha256', key).update(text).digest();
 
 /** @param {string} host @param {string} method @param {string} path @param {Peer['key']} key */
@@ -119,7 +121,7 @@ function signed(host, method, path, { id, secret }) {
   const lines = `host:${host}\nx-amz-content-sha256:${payload}\nx-amz-date:${time}\n`;
   const canonical = `${method}\n${path}\n\n${lines}\n${names}\n${payload}`;
   const hash = createHash('sha256').update(canonical).digest('hex');
-  /** @type {string | Buffer} */
+  /** @type {string | Uint8Array} */
   let signingKey = `AWS4${secret}`;
   for (const step of scope.split('/')) signingKey = hmac(signingKey, step);
   const signature = hmac(signingKey, `AWS4-HMAC-SHA256\n${time}\n${scope}\n${hash}`);
