@@ -1,7 +1,8 @@
 // @ts-check
 /**
  * CPU time that a server takes for a request of S3, against peers, in one run: `node
- * bench/storage-node-s3.mjs [--requests N] [--s3rver PROGRAM] [--directory D]`, after `npm run build`.
+ * bench/storage-node-s3.mjs [--requests N] [--s3rver PROGRAM] [--directory D]`, after `npm run
+ * build`.
  * Objects of 1 KiB, 16 connections. The peers: `node:http` that does nothing, `node:http` with a
  * file per object and fsync, and s3rver (without fsync), where its program is given.
  */
