@@ -102,8 +102,12 @@ function splitRows(decoded: Buffer, batchCount: number, recordCount: number): [b
     const rows = batchCount > 1 ? decoded.readUInt32LE(table + 4 * batch) : recordCount;
     const writes: [bigint, bigint][] = [];
     for (let row = 0; row < rows; row++) {
-      writes.push([decoded.readBigUInt64LE(offset), decoded.readBigUInt64LE(offset + 8)]);
-      offset += 20 + decoded.readUInt32LE(offset + 16);
+      const [key, value] = [decoded.readBigUInt64LE(offset), decoded.readBigUInt64LE(offset + 8)];
+      const dataBytes = decoded.readUInt32LE(offset + 16);
+      // A delete with data deletes all keys up to the one that the data names.
+      const last = value === 0n && dataBytes > 0 ? decoded.readBigUInt64LE(offset + 20) : key;
+      for (let one = key; one <= last; one++) writes.push([one, value]);
+      offset += 20 + dataBytes;
     }
     batches.push(writes);
   }

@@ -103,5 +103,12 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, Mutant>> = {
     file: GROUP_WRITER,
     find: '    const stale = isJudged ? yield* waited(gate?.confirm()) : undefined;',
     replace: '    const stale = undefined as StoreError | undefined;',
+    test: 'test/replicated/replicated-store.test.ts',
+  },
+  'a range judged by its lowest key': {
+    file: 'src/replicated/shards/batch-shard.ts',
+    find: '      const own = isRangeRow(view, offset)',
+    replace: '      const own = isRangeRow(view, offset) && offset < 0',
+    test: 'test/replicated/sharded-store.test.ts',
   },
 };

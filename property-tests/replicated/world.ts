@@ -3,7 +3,7 @@ import {
   type ReplicatedOptions,
   type ReplicatedStore,
 } from '../../src/replicated/index.ts';
-import { ConditionFailedError, StoreError } from '../../src/index.ts';
+import { ConditionFailedError, StoreError, type Update } from '../../src/index.ts';
 import {
   CrashFs,
   MemoryCheckpoints,
@@ -128,7 +128,8 @@ export class World {
 
   async #step(): Promise<void> {
     const choice = this.#random.below(100);
-    if (choice < 42) for (let i = 0; i <= this.#random.below(4); i++) this.#write();
+    if (choice < 39) for (let i = 0; i <= this.#random.below(4); i++) this.#write();
+    else if (choice < 42) this.#deleteRange();
     else if (choice < 52) this.#readLinearizably();
     else if (choice < 61) this.#promote();
     else if (choice < 70) this.#cutOrHeal();
@@ -209,6 +210,33 @@ export class World {
       ),
       { type: 'put' as const, key: MARKER_BASE + id, value: id, ...(filler && { data: filler }) },
     ];
+    this.#insert(store, id, batch, writes, expected);
+  }
+
+  #deleteRange(): void {
+    const store = this.#anyStore;
+    if (store === undefined) return;
+    const id = this.#nextId++;
+    const lowest = this.#random.below(KEYS);
+    const count = 1 + this.#random.below(KEYS - lowest);
+    const writes = Array.from({ length: count }, (_, i): [bigint, bigint] => [
+      BigInt(lowest + i),
+      0n,
+    ]);
+    const batch = [
+      { type: 'deleteRange' as const, gte: lowest, lt: lowest + count },
+      { type: 'put' as const, key: MARKER_BASE + id, value: id },
+    ];
+    this.#insert(store, id, batch, writes, undefined);
+  }
+
+  #insert(
+    store: ReplicatedStore,
+    id: bigint,
+    batch: readonly Update[],
+    writes: readonly (readonly [bigint, bigint])[],
+    expected: bigint | undefined,
+  ): void {
     const write: ClientWrite = {
       id,
       writes: [...writes, [MARKER_BASE + id, id]],

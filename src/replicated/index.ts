@@ -34,6 +34,7 @@ export type { ReplicaLag, ReplicatedStats } from './node/replicated-stats.ts';
 export type { RepairReport } from './node/repair-log.ts';
 export type { ReplicaRole } from './node/replica-host.ts';
 export type { ReplicaStoreOptions, ReplicatedOptions } from './node/replicated-options.ts';
+export { AcrossShardsError } from './shards/batch-shard.ts';
 export { ShardedStore } from './shards/sharded-store.ts';
 export type { ShardedOptions, ShardEngine } from './shards/sharded-options.ts';
 export type { ShardEntry, ShardMap, ShardRouting } from './shards/shard-map.ts';

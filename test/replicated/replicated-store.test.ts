@@ -20,8 +20,9 @@ async function openNode(
   log: SimulatedLog,
   fs: CrashFs = new CrashFs(),
   checkpoints?: MemoryCheckpoints,
+  pollMs = 20,
 ): Promise<ReplicatedStore> {
-  const options = { log: log.connect(), checkpoints, address: `node-${seed}`, pollMs: 20 };
+  const options = { log: log.connect(), checkpoints, address: `node-${seed}`, pollMs };
   const store = await openReplicaOn(fs, '/node', options, { seed: ++seed });
   opened.push(store);
   return store;
@@ -84,6 +85,21 @@ test('a takeover fences the old primary', async () => {
   });
   await expect(other.barrier()).rejects.toThrow(NotPrimaryError);
   expect(await one.barrier()).toBe(one.position);
+});
+
+test('a primary that was deposed unawares does not tell that a condition fails', async () => {
+  const log = new SimulatedLog();
+  const one = await openNode(log, new CrashFs(), undefined, 60_000);
+  const other = await openNode(log);
+  await one.promote();
+  await other.promote();
+  await other.put(5n, 50n);
+  // It fails by what `one` has, and holds by what was committed.
+  expect(one.role).toBe('primary');
+  await expect(one.put(5n, 51n, undefined, { ifValue: 50n })).rejects.toMatchObject({
+    code: 'LODESTORE_NOT_PRIMARY',
+    outcome: 'not-applied',
+  });
 });
 
 test('a group larger than an entry is applied whole', async () => {

@@ -104,6 +104,67 @@ test('a batch across shards is refused', async () => {
   expect([a.has(99n), a.valueOf(100n)]).toEqual([false, 1n]);
 });
 
+test('a range is deleted within one shard, on its replicas, and after a takeover', async () => {
+  const cluster = new Cluster({
+    nodes: ['a', 'b'],
+    routing: { kind: 'range', starts: [0n, 100n, 200n] },
+    copies: 2,
+  });
+  const [a, b] = [await cluster.open('a'), await cluster.open('b')];
+  await until(hasPrimaries(a));
+  for (let key = 90n; key < 210n; key += 10n) await cluster.put(key, key, 'a');
+  const [owner, other] = a.shard(1).role === 'primary' ? [a, b] : [b, a];
+  const replicaHas = async (key: bigint): Promise<boolean> => {
+    await other.shard(1).reached(owner.shard(1).position);
+    return other.has(key);
+  };
+  await owner.deleteRange({ gte: 100n, lt: 130n });
+  expect([await replicaHas(120n), await replicaHas(130n), other.has(90n)]).toEqual([
+    false,
+    true,
+    true,
+  ]);
+  for (const range of [{ gte: 99n, lte: 100n }, { gte: 150n }]) {
+    const across = owner.insertBatch([
+      { type: 'put', key: 199n, value: 1n },
+      { type: 'deleteRange', ...range },
+    ]);
+    await expect(across).rejects.toMatchObject({
+      name: 'AcrossShardsError',
+      code: 'LODESTORE_ACROSS_SHARDS',
+      outcome: 'not-applied',
+    });
+  }
+  expect(owner.has(199n)).toBe(false);
+  await a.move(1, other.map.shards[1]!.primary === 'a' ? 'b' : 'a');
+  await until(() => other.shard(1).role === 'primary');
+  expect(other.has(120n)).toBe(false);
+  await other.deleteRange({ gte: 140n, lt: 200n });
+  await owner.shard(1).reached(other.shard(1).position);
+  for (const node of [a, b]) {
+    expect([...node.entries()].map(([key]) => key)).toEqual([90n, 130n, 200n]);
+  }
+});
+
+test('with routing by hash a range of several keys is refused', async () => {
+  const cluster = new Cluster({ shards: 4, nodes: ['a'] });
+  const a = await cluster.open('a');
+  await until(hasPrimaries(a));
+  await a.put(5n, 1n);
+  // Keys of one shard do not make a range of it.
+  const sibling = [6n, 7n, 8n, 9n, 10n, 11n, 12n, 13n, 14n].find(
+    (key) => a.shardOf(key) === a.shardOf(5n),
+  )!;
+  await expect(a.deleteRange({ gte: 5n, lte: sibling })).rejects.toMatchObject({
+    name: 'AcrossShardsError',
+    outcome: 'not-applied',
+  });
+  expect(a.has(5n)).toBe(true);
+  await a.deleteRange({ gte: 5n, lte: 5n });
+  expect(a.has(5n)).toBe(false);
+  await expect(a.deleteRange({ gte: -1n })).rejects.toMatchObject({ outcome: 'not-applied' });
+});
+
 test('iterators merge the shards', async () => {
   const cluster = new Cluster({ shards: 8, nodes: ['a'] });
   const a = await cluster.open('a');

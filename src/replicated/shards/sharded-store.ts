@@ -6,7 +6,7 @@ import type { Inserted, InsertOptions } from '../../store/batch/insert-options.t
 import { packUpdatesNow, toSource, type Update } from '../../store/batch/updates.ts';
 import { WriteBatch } from '../../store/batch/write-batch.ts';
 import { withOutcome } from '../../store/batch/batch-queue.ts';
-import type { RangeOptions } from '../../table/layer/key-range.ts';
+import type { BoundOptions, RangeOptions } from '../../table/layer/key-range.ts';
 import type { TableRecord } from '../../table/layer/table-record.ts';
 import { NotPrimaryError } from '../log/log-errors.ts';
 import { openReplicatedIn, type ReplicatedStore } from '../node/replicated-store.ts';
@@ -217,9 +217,9 @@ export class ShardedStore implements AsyncDisposable {
   }
 
   /**
-   * Applies a batch whose keys all belong to one shard, as `ReplicatedStore.insertBatch`.
-   * @throws StoreError `LODESTORE_ACROSS_SHARDS`; NotPrimaryError with the address of the primary;
-   *   all as rejections
+   * Applies a batch whose keys and ranges all belong to one shard, as
+   * `ReplicatedStore.insertBatch`.
+   * @throws AcrossShardsError; NotPrimaryError with the address of the primary; all as rejections
    */
   insertBatch(
     updates: WriteBatch | Iterable<Update>,
@@ -253,6 +253,20 @@ export class ShardedStore implements AsyncDisposable {
   delete(key: bigint | number, options: InsertOptions & Condition = {}): Promise<Inserted> {
     try {
       return this.shard(this.shardOf(key)).delete(key, options);
+    } catch (error) {
+      return Promise.reject(withOutcome(error));
+    }
+  }
+
+  /**
+   * Inserts a batch of one `WriteBatch.deleteRange`. The range must lie within one shard: with
+   * routing by hash only a range of one key does. To empty a range of several shards, call
+   * `deleteRange` of each shard on its primary; the shards do not change at one moment then.
+   * @throws as `insertBatch`
+   */
+  deleteRange(range: BoundOptions, options: InsertOptions = {}): Promise<Inserted> {
+    try {
+      return this.insertBatch(new WriteBatch().deleteRange(range), options);
     } catch (error) {
       return Promise.reject(withOutcome(error));
     }
