@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { EtcdEngine } from '../../src/adapters/etcd/etcd-engine.ts';
 import { ofLog } from '../../src/cli/replicate/replicate-doctor.ts';
 import { parseEngine } from '../../src/cli/replicate/engine-address.ts';
-import { ReplicatedStore } from '../../src/replicated/index.ts';
+import { DirectoryCheckpoints, ReplicatedStore } from '../../src/replicated/index.ts';
 import { runCli } from '../support/cli.ts';
 import { HOOK_MS } from '../support/engines/engine-process.ts';
 import { ETCD, EtcdCluster } from '../support/engines/etcd-cluster.ts';
@@ -74,5 +74,55 @@ describe.skipIf(ETCD === undefined)('lodestore replicate (needs etcd-server)', (
     await expect(primary.put(6, 6)).rejects.toThrow(/primary/);
     const text = await runCli(['replicate', 'doctor', ...given.filter((it) => it !== '--json')]);
     expect(text.out).toContain('-> run 3 or 5 members');
+  });
+
+  test('repair: a log that lost its end goes on; one with more than the node does not', async () => {
+    const directory = await temporaryDirectory();
+    const engine = await EtcdEngine.connect({ endpoints: cluster.endpoints });
+    onTestFinished(() => engine.close());
+    const open = async (name: string): Promise<ReplicatedStore> => {
+      const checkpoints = await DirectoryCheckpoints.open(join(directory, 'checkpoints'));
+      const log = await engine.log('lossy');
+      return ReplicatedStore.open(join(directory, name), { log, checkpoints });
+    };
+    const first = await open('one');
+    await first.promote();
+    for (let key = 1; key <= 5; key++) await first.put(key, key);
+    const behind = await open('two');
+    await behind.reached(3n);
+    await behind.close();
+    await first.close();
+    const keyOf = (position: number): string =>
+      Buffer.from(`lodestore/log/lossy/${String(position).padStart(16, '0')}`).toString('base64');
+    await fetch(`${cluster.endpoints[0]}/v3/kv/deleterange`, {
+      method: 'POST',
+      body: JSON.stringify({ key: keyOf(5), range_end: keyOf(7) }),
+    });
+    const address = `etcd://${cluster.endpoints.map((url) => new URL(url).host).join(',')}`;
+    const given = ['--engine', address, '--checkpoints', join(directory, 'checkpoints')];
+    const repair = (...argv: string[]): ReturnType<typeof runCli> =>
+      runCli(['replicate', 'repair', ...given, ...argv]);
+    const one = join(directory, 'one');
+    const { code, out, err } = await repair('--log', 'lossy', '--json', one);
+    expect([code, err]).toEqual([0, '']);
+    expect(JSON.parse(out)).toMatchObject({ position: '5', sequence: '5', restoredBatches: '2' });
+    const again = await open('two');
+    onTestFinished(() => again.close());
+    await again.reached(5n);
+    expect([...again.keys()]).toEqual([1n, 2n, 3n, 4n, 5n]);
+    const other = await engine.log('other');
+    const stranger = await ReplicatedStore.open(join(directory, 'three'), { log: other });
+    await stranger.promote();
+    for (let key = 1; key <= 8; key++) await stranger.put(key, key);
+    await stranger.close();
+    const refused = await repair('--log', 'other', one);
+    expect([refused.code, refused.out]).toEqual([1, '']);
+    expect(refused.err).toMatch(/the shared log is not the one that this store has applied/);
+    expect((await repair('--log', 'lossy', join(directory, 'two'))).code).toBe(3);
+    const text = await repair('--log', 'lossy', one);
+    expect(text.out).toMatch(/^restored {4}0 batches that the log had lost, up to batch 5\n/);
+    expect(
+      (await runCli(['replicate', 'repair', '--engine', address, '--log', 'a', one])).code,
+    ).toBe(2);
   });
 });

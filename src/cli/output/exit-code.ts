@@ -1,4 +1,5 @@
 import { CorruptionError, StoreLockedError } from '../../base/errors.ts';
+import { LogLostError } from '../../replicated/log/log-errors.ts';
 
 /** Exit codes of commands. Documented in `--help` and docs/CLI.md. */
 export const EXIT_OK = 0;
@@ -30,7 +31,7 @@ export function exitCodeHelp(codes: readonly number[] = [...MEANINGS.keys()]): s
 
 /** The exit code for an error of the store or of the system. */
 export function exitCodeOf(error: unknown): number {
-  if (error instanceof CorruptionError) return EXIT_DAMAGE;
+  if (error instanceof CorruptionError || error instanceof LogLostError) return EXIT_DAMAGE;
   if (error instanceof StoreLockedError) return EXIT_LOCKED;
   return EXIT_IO;
 }

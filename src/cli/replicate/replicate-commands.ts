@@ -12,6 +12,7 @@ import type { CliCommand } from '../text/cli-command.ts';
 import { parseEngine } from './engine-address.ts';
 import { replicateDoctor } from './replicate-doctor.ts';
 import { replicateCheckpoint, replicatePromote } from './replicate-node.ts';
+import { replicateRepair } from './replicate-repair.ts';
 import { replicateStatus } from './replicate-status.ts';
 
 const NODE: Readonly<Record<string, string>> = {
@@ -21,7 +22,11 @@ const NODE: Readonly<Record<string, string>> = {
 const ASKING = [EXIT_OK, EXIT_USAGE, EXIT_IO, EXIT_INTERNAL, EXIT_INTERRUPTED];
 const OPENING = [...ASKING, EXIT_DAMAGE, EXIT_LOCKED];
 
-function options(): Option[] {
+const CHECKPOINTS = '--checkpoints <directory>';
+
+function options(
+  checkpoints: Option = new Option(CHECKPOINTS, 'directory of the checkpoints'),
+): Option[] {
   return [
     new Option(
       '--engine <address>',
@@ -31,7 +36,7 @@ function options(): Option[] {
       .argParser(parseEngine)
       .makeOptionMandatory(),
     new Option('--log <name>', 'name of the log; each shard has its own').makeOptionMandatory(),
-    new Option('--checkpoints <directory>', 'directory of the checkpoints'),
+    checkpoints,
     new Option('--json', 'print one JSON object'),
   ];
 }
@@ -75,5 +80,14 @@ export const REPLICATE: readonly CliCommand[] = [
     options: options(),
     exitCodes: OPENING,
     run: replicateCheckpoint,
+  },
+  {
+    name: 'replicate repair',
+    summary: 'Lets a log that lost acknowledged batches go on from the node of a directory.',
+    example: `replicate repair ${EXAMPLE} --checkpoints /mnt/checkpoints/shard-1 /srv/meta/shard-1`,
+    arguments: NODE,
+    options: options(new Option(CHECKPOINTS, 'directory of the checkpoints').makeOptionMandatory()),
+    exitCodes: OPENING,
+    run: replicateRepair,
   },
 ];

@@ -1,0 +1,39 @@
+import { DirectoryCheckpoints } from '../../replicated/checkpoint/directory-checkpoints.ts';
+import { ReplicatedStore } from '../../replicated/node/replicated-store.ts';
+import type { CommandContext } from '../output/command-context.ts';
+import { EXIT_OK } from '../output/exit-code.ts';
+import { toJson } from '../output/json-text.ts';
+import { countOf } from '../output/number-text.ts';
+import type { ReplicateOptions } from './log-view.ts';
+
+/**
+ * Lets a log that has lost its end go on from the state of a node, which is kept as a checkpoint.
+ * Exit code 1: the log has batches that the node has not, and nothing was changed.
+ */
+export async function replicateRepair(
+  context: CommandContext,
+  directory: string,
+  options: ReplicateOptions & { readonly checkpoints: string },
+): Promise<number> {
+  const { signal, out } = context;
+  const engine = await options.engine.connect();
+  try {
+    const report = await ReplicatedStore.repair(directory, {
+      log: await engine.log(options.log),
+      checkpoints: await DirectoryCheckpoints.open(options.checkpoints),
+      signal,
+    });
+    if (options.json === true) out.line(toJson(report, 2));
+    else {
+      const { position, sequence, restoredBatches, checkpoint } = report;
+      const restored = countOf(restoredBatches, 'batch', 'batches');
+      out.line(`restored    ${restored} that the log had lost, up to batch ${sequence}`);
+      out.line(`checkpoint  ${checkpoint}: other nodes restore it`);
+      out.line(`position    ${position}: the log goes on from there`);
+    }
+    await out.flush();
+    return EXIT_OK;
+  } finally {
+    await engine.close();
+  }
+}
