@@ -1,12 +1,20 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Registry } from 'prom-client';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { collectStore } from '../src/metrics/prometheus.ts';
 import { prometheusKind } from '../src/metrics/definitions.ts';
 import { DISTRIBUTIONS } from '../src/metrics/distribution-metrics.ts';
-import { SCALARS } from '../src/metrics/scalar-metrics.ts';
-import { CrashFs, openOn, type CallScheduler } from '../src/testing/index.ts';
+import { ALL_SCALARS } from '../src/metrics/scalar-metrics.ts';
+import {
+  CrashFs,
+  MemoryCheckpoints,
+  openOn,
+  openReplicaOn,
+  SimulatedLog,
+  type CallScheduler,
+} from '../src/testing/index.ts';
+import { ReplicatedStore } from '../src/replicated/index.ts';
 import {
   CorruptionError,
   StoreFullError,
@@ -31,7 +39,7 @@ function read(path: string): string {
   return readFileSync(ROOT + path, 'utf8');
 }
 
-const METRICS = [...SCALARS, ...DISTRIBUTIONS];
+const METRICS = [...ALL_SCALARS, ...DISTRIBUTIONS];
 const SERIES = new Set(
   METRICS.flatMap((metric) => {
     const name = `lodestore_${metric.name}`;
@@ -106,14 +114,18 @@ test('the guide lists every alert rule unchanged', () => {
 });
 
 const fired = new Set<string>();
+/** Their metrics are those of replicated stores. */
+const REPLICA_ALERT = /^Lodestore(?:Replica\w+|EngineUnavailable|Failovers|CheckpointOld)$/;
 
 /** Scrapes a store as Prometheus does, every 15 seconds. */
 class Monitor {
   readonly #register = new Registry();
+  readonly #isReplicated: boolean;
   readonly #scrapes: Scrape[] = [];
-  #atSeconds = 0;
+  #atSeconds = Math.floor(Date.now() / 1_000);
 
-  constructor(store: MetadataStore) {
+  constructor(store: MetadataStore | ReplicatedStore) {
+    this.#isReplicated = 'replica' in store.stats();
     collectStore(store, { register: this.#register });
   }
 
@@ -128,7 +140,8 @@ class Monitor {
 
   /** The alerts that fire at the last scrape. */
   firing(): string[] {
-    const alerts = RULES.filter((rule) => isFiring(rule, this.#scrapes)).map(({ alert }) => alert);
+    const rules = RULES.filter(({ alert }) => this.#isReplicated || !REPLICA_ALERT.test(alert));
+    const alerts = rules.filter((rule) => isFiring(rule, this.#scrapes)).map(({ alert }) => alert);
     for (const alert of alerts) fired.add(alert);
     return alerts;
   }
@@ -306,6 +319,79 @@ describe('every alert fires when it should, alone, and not before', () => {
     await monitor.scrape();
     expect(monitor.firing()).toEqual(['LodestoreSalvaged']);
     await store.close();
+  });
+
+  describe('of a replicated store', () => {
+    const open = async (log: SimulatedLog, seed: number, checkpoints = new MemoryCheckpoints()) => {
+      const connection = log.connect();
+      const options = { log: connection, checkpoints: checkpoints.connect(), pollMs: 1 };
+      const own = { lostAfterMs: 20, checkpointEveryMs: 0 };
+      const fs = new CrashFs({ trace: false });
+      const store = await openReplicaOn(fs, '/node', { ...options, ...own }, { seed });
+      onTestFinished(() => store.close());
+      return { store, connection, monitor: new Monitor(store) };
+    };
+
+    test('a log that lost entries', async () => {
+      const log = new SimulatedLog();
+      const { store, monitor } = await open(log, 1);
+      await store.promote();
+      await store.put(1n, 1n);
+      await store.put(2n, 1n);
+      await monitor.scrapeFor(600);
+      expect(monitor.firing()).toEqual([]);
+      log.lose(1n);
+      await expect.poll(() => store.stats().replica.failure).toBeDefined();
+      await monitor.scrape();
+      expect(monitor.firing()).toEqual(['LodestoreReplicaFailed']);
+    });
+
+    test('an engine that is away, a replica that falls behind, a primary that changes', async () => {
+      const log = new SimulatedLog();
+      const [one, other] = [await open(log, 2), await open(log, 3)];
+      await one.store.promote();
+      await one.monitor.scrapeFor(600);
+      expect(one.monitor.firing()).toEqual([]);
+      for (const { store } of [other, one, other, one]) {
+        // A primary that was deposed does not know it yet.
+        await expect.poll(() => store.role).toBe('replica');
+        await store.promote();
+      }
+      await one.store.reached(log.bounds.last);
+      await one.monitor.scrape();
+      expect(one.monitor.firing()).toEqual(['LodestoreFailovers']);
+      other.connection.cut();
+      await expect.poll(() => other.store.stats().replica.engineFailures).toBeGreaterThan(1);
+      await other.monitor.scrape();
+      const before = other.store.stats().replica.engineFailures;
+      await expect
+        .poll(() => other.store.stats().replica.engineFailures)
+        .toBeGreaterThan(before + 20);
+      await other.monitor.scrape();
+      expect(other.monitor.firing()).toEqual(['LodestoreEngineUnavailable']);
+      vi.spyOn(other.store, 'stats').mockImplementation(() => {
+        const figures = ReplicatedStore.prototype.stats.call(other.store);
+        return { ...figures, replica: { ...figures.replica, lag: { entries: 10_001n } } };
+      });
+      await other.monitor.scrapeFor(3_600);
+      expect(other.monitor.firing()).toContain('LodestoreReplicaLagging');
+    });
+
+    test('no checkpoint for hours', async () => {
+      const { store, monitor } = await open(new SimulatedLog(), 4);
+      await store.promote();
+      await store.put(1n, 1n);
+      const { position } = await store.checkpoint();
+      expect(store.stats().replica.checkpoints).toMatchObject({
+        newestPosition: position,
+        written: 1,
+        failed: 0,
+      });
+      await monitor.scrapeFor(7_000);
+      expect(monitor.firing()).toEqual([]);
+      await monitor.scrapeFor(400);
+      expect(monitor.firing()).toEqual(['LodestoreCheckpointOld']);
+    });
   });
 
   test('every rule is tested', () => {

@@ -4,19 +4,19 @@ import ts from 'typescript';
 import { expect, test } from 'vitest';
 import { PACKAGE_VERSION } from '../src/base/version.ts';
 import { DISTRIBUTIONS } from '../src/metrics/distribution-metrics.ts';
-import { SCALARS } from '../src/metrics/scalar-metrics.ts';
+import { ALL_SCALARS } from '../src/metrics/scalar-metrics.ts';
 import {
   backupChannel,
   commitChannel,
   mergeChannel,
   openChannel,
 } from '../src/store/observe/channels.ts';
-import { CrashFs, openOn } from '../src/testing/index.ts';
+import { CrashFs, openOn, openReplicaOn, SimulatedLog } from '../src/testing/index.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DOCUMENT = readFileSync(`${ROOT}docs/OBSERVABILITY.md`, 'utf8');
 
-const METRICS = [...SCALARS, ...DISTRIBUTIONS];
+const METRICS = [...ALL_SCALARS, ...DISTRIBUTIONS];
 
 /** Everything that the document shows as code. */
 const named = new Set([...DOCUMENT.matchAll(/`([^`\n]+)`/g)].map(([, name]) => name!));
@@ -44,6 +44,13 @@ function membersOf(path: string, name: string): string[] {
 test('every figure is documented', async () => {
   await using store = await openOn(new CrashFs(), '/s');
   const missing = fieldsOf(store.stats()).filter((name) => !named.has(name));
+  expect(missing, 'add them to docs/OBSERVABILITY.md').toEqual([]);
+});
+
+test('every figure of a replica is documented', async () => {
+  const log = new SimulatedLog().connect();
+  await using store = await openReplicaOn(new CrashFs(), '/s', { log }, { seed: 1 });
+  const missing = fieldsOf(store.stats().replica).filter((name) => !named.has(name));
   expect(missing, 'add them to docs/OBSERVABILITY.md').toEqual([]);
 });
 

@@ -5,10 +5,12 @@
 import type { Attributes, BatchObservableResult, Meter, Observable } from '@opentelemetry/api';
 import { StoreClosedError } from '../base/errors.ts';
 import { commitChannel, mergeChannel } from '../store/observe/channels.ts';
+import type { ReplicatedStore } from '../replicated/node/replicated-store.ts';
 import type { MetadataStore } from '../store/metadata-store.ts';
 import type { LabelledValue, ScalarMetric } from './definitions.ts';
 import { DISTRIBUTIONS } from './distribution-metrics.ts';
-import { SCALARS } from './scalar-metrics.ts';
+import { isReplicated } from './replica-metrics.ts';
+import { scalarsOf } from './scalar-metrics.ts';
 import { SpanRecorder } from './span-recorder.ts';
 
 const PREFIX = 'lodestore.';
@@ -28,13 +30,14 @@ export interface ObserveOptions {
  */
 export function observeStore(
   meter: Meter,
-  store: MetadataStore,
+  store: MetadataStore | ReplicatedStore,
   options: ObserveOptions = {},
 ): () => void {
-  const { state, directory } = store.stats();
+  const figures = store.stats();
+  const { state, directory } = figures;
   if (state === 'closed') throw new StoreClosedError();
   const attributes = options.attributes ?? { [`${PREFIX}directory`]: directory };
-  const scalars = SCALARS.map((definition) => ({
+  const scalars = scalarsOf(figures).map((definition) => ({
     definition,
     observable: makeObservable(meter, definition),
   }));
@@ -52,7 +55,10 @@ export function observeStore(
       }
     }
   };
-  const recorder = new SpanRecorder(store, recordersOf(meter, attributes));
+  const recorder = new SpanRecorder(
+    isReplicated(figures) ? { below: directory } : store,
+    recordersOf(meter, attributes),
+  );
   const end = (): void => {
     meter.removeBatchObservableCallback(observe, observables);
     commitChannel.asyncEnd.unsubscribe(recorder.onCommit);

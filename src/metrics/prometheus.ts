@@ -4,10 +4,11 @@
  */
 import { register as defaultRegister, type Registry, type RegistryContentType } from 'prom-client';
 import { StoreClosedError } from '../base/errors.ts';
+import type { ReplicatedStore } from '../replicated/node/replicated-store.ts';
 import type { MetadataStore } from '../store/metadata-store.ts';
 import { DISTRIBUTIONS } from './distribution-metrics.ts';
 import { PrometheusMetric, type Labels } from './prometheus-metric.ts';
-import { SCALARS } from './scalar-metrics.ts';
+import { ALL_SCALARS, scalarsOf } from './scalar-metrics.ts';
 import { StoreFigures } from './store-figures.ts';
 
 /** The part of prom-client's registry that is used. */
@@ -33,24 +34,29 @@ const LABEL = /^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$/;
 /** Labels that the metrics themselves have. */
 const OWN_LABELS: ReadonlySet<string> = new Set([
   'le',
-  ...SCALARS.flatMap(({ labels = {} }) => Object.keys(labels)),
+  ...ALL_SCALARS.flatMap(({ labels = {} }) => Object.keys(labels)),
 ]);
 
 /**
- * Adds the figures of `store` to a registry. Figures are read at each scrape and cost nothing
- * between scrapes. Returns a function that removes them; closing the store also removes them.
+ * Adds the figures of `store` to a registry; of a replicated store also those of the replica.
+ * Figures are read at each scrape and cost nothing between scrapes. Returns a function that removes
+ * them; closing the store also removes them.
  * @throws TypeError for a prefix or labels that Prometheus does not accept; RangeError when another
  *   store of the registry has the same labels; Error of prom-client when another metric has the
  *   same name; StoreClosedError
  */
-export function collectStore(store: MetadataStore, options: CollectOptions = {}): () => void {
+export function collectStore(
+  store: MetadataStore | ReplicatedStore,
+  options: CollectOptions = {},
+): () => void {
   const { register = defaultRegister, prefix = 'lodestore_' } = options;
-  const { state, directory } = store.stats();
+  const stats = store.stats();
+  const { state, directory } = stats;
   if (state === 'closed') throw new StoreClosedError();
   const labels = options.labels ?? { directory };
   checkNames(prefix, labels);
   const figures = new StoreFigures(store);
-  const definitions = [...SCALARS, ...DISTRIBUTIONS];
+  const definitions = [...scalarsOf(stats), ...DISTRIBUTIONS];
   const metrics = definitions.map((definition) => {
     const existing = register.getSingleMetric(prefix + definition.name) as unknown;
     if (existing instanceof PrometheusMetric && existing.has(labels)) {

@@ -1,20 +1,28 @@
+import { sep } from 'node:path';
 import type { CommitTrace, MergeTrace } from '../store/observe/channels.ts';
 
 type Outcome = { readonly error?: unknown };
 
 /** Records the commits and merges of one store. The tracing channels are shared by all stores. */
 export class SpanRecorder {
-  readonly #store: object;
+  readonly #isOf: (trace: CommitTrace | MergeTrace) => boolean;
   readonly #recorders: ReadonlyMap<string, (value: number) => void>;
 
-  constructor(store: object, recorders: ReadonlyMap<string, (value: number) => void>) {
-    this.#store = store;
+  /** `below`: all stores in directories below this one, as a replicated store opens them. */
+  constructor(
+    store: object | { readonly below: string },
+    recorders: ReadonlyMap<string, (value: number) => void>,
+  ) {
+    this.#isOf =
+      'below' in store
+        ? ({ directory }) => directory.startsWith(store.below + sep)
+        : (trace) => trace.store === store;
     this.#recorders = recorders;
   }
 
   readonly onCommit = (message: unknown): void => {
     const commit = message as CommitTrace & Outcome;
-    if (commit.store !== this.#store || commit.error !== undefined) return;
+    if (!this.#isOf(commit) || commit.error !== undefined) return;
     for (const batchMs of commit.batchMs) this.#record('batch_seconds', batchMs);
     if (commit.bytes === 0) return;
     this.#record('encode_seconds', commit.encodeMs);
@@ -26,7 +34,7 @@ export class SpanRecorder {
 
   readonly onMerge = (message: unknown): void => {
     const merge = message as MergeTrace & Outcome;
-    if (merge.store !== this.#store || merge.error !== undefined) return;
+    if (!this.#isOf(merge) || merge.error !== undefined) return;
     this.#record('merge_seconds', merge.durationMs);
   };
 

@@ -1,13 +1,12 @@
 import { queueMicrotask } from '../base/timers.ts';
-import type { MetadataStore } from '../store/metadata-store.ts';
 import type { StoreStats } from '../store/stats.ts';
 
 /** A store's figures, read once for all metrics that one scrape reads synchronously. */
 export class StoreFigures {
-  readonly #store: MetadataStore;
+  readonly #store: { stats(): StoreStats };
   #stats: StoreStats | undefined;
 
-  constructor(store: MetadataStore) {
+  constructor(store: { stats(): StoreStats }) {
     this.#store = store;
   }
 

@@ -30,7 +30,11 @@ export type {
   StoredShardMap,
 } from './shards/shard-map-store.ts';
 export { ReplicatedStore } from './node/replicated-store.ts';
-export type { ReplicaLag, ReplicatedStats } from './node/replicated-stats.ts';
+export type {
+  ReplicaCheckpointFigures,
+  ReplicaLag,
+  ReplicatedStats,
+} from './node/replicated-stats.ts';
 export type { RepairReport } from './node/repair-log.ts';
 export type { ReplicaRole } from './node/replica-host.ts';
 export type { ReplicaStoreOptions, ReplicatedOptions } from './node/replicated-options.ts';

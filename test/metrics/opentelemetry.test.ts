@@ -11,7 +11,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { DISTRIBUTIONS } from '../../src/metrics/distribution-metrics.ts';
 import { observeStore } from '../../src/metrics/opentelemetry.ts';
 import { SCALARS } from '../../src/metrics/scalar-metrics.ts';
-import { CrashFs, openOn } from '../../src/testing/index.ts';
+import { CrashFs, openOn, openReplicaOn, SimulatedLog } from '../../src/testing/index.ts';
 
 function makeMeter() {
   const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
@@ -137,4 +137,30 @@ test('nothing is subscribed before and after, whether the returned function or a
   await new Promise((resolve) => setImmediate(resolve));
   expect(hasSubscribers(COMMITS)).toBe(false);
   expect(() => observeStore(meter, store)).toThrow(/closed/);
+});
+
+test('a replicated store: its role, and the commits of the store in its directory', async () => {
+  const { meter, collect } = makeMeter();
+  const log = new SimulatedLog().connect();
+  const fs = new CrashFs();
+  await using store = await openReplicaOn(fs, '/node', { log }, { seed: 1 });
+  await using other = await openOn(fs, '/nodes');
+  observeStore(meter, store);
+  await store.promote();
+  await store.put(1n, 1n);
+  await other.put(1n, 1n);
+  const metrics = await collect();
+  const role = metrics.get('lodestore.replica.role')!;
+  const roles = role.dataPoints.map(({ attributes, value }) => [
+    attributes['lodestore.replica.role'],
+    value,
+  ]);
+  expect(roles).toEqual([
+    ['replica', 0],
+    ['candidate', 0],
+    ['primary', 1],
+  ]);
+  const [batches] = metrics.get('lodestore.batch.duration')!.dataPoints;
+  expect(batches!.value).toMatchObject({ count: 1 });
+  expect(batches!.attributes).toEqual({ 'lodestore.directory': '/node' });
 });

@@ -5,8 +5,14 @@ import { MetadataStore } from '../../src/index.ts';
 import { prometheusKind } from '../../src/metrics/definitions.ts';
 import { DISTRIBUTIONS } from '../../src/metrics/distribution-metrics.ts';
 import { collectStore } from '../../src/metrics/prometheus.ts';
-import { SCALARS } from '../../src/metrics/scalar-metrics.ts';
-import { CrashFs, openOn } from '../../src/testing/index.ts';
+import { ALL_SCALARS, SCALARS } from '../../src/metrics/scalar-metrics.ts';
+import {
+  CrashFs,
+  MemoryCheckpoints,
+  openOn,
+  openReplicaOn,
+  SimulatedLog,
+} from '../../src/testing/index.ts';
 import { parsePrometheus } from '../support/prometheus-text.ts';
 
 function put(key: number): { type: 'put'; key: number; value: number } {
@@ -163,4 +169,33 @@ test("the default is prom-client's own registry", async () => {
   collectStore(store);
   expect(await register.metrics()).toContain('lodestore_records{directory="/s"} 20\n');
   await store.close();
+});
+
+test('a replicated store has the metrics of its replica beside those of a store', async () => {
+  const register = new Registry();
+  const options = { log: new SimulatedLog().connect(), checkpoints: new MemoryCheckpoints() };
+  const store = await openReplicaOn(new CrashFs(), '/node', options, { seed: 1 });
+  collectStore(store, { register });
+  await store.promote();
+  for (const key of [1n, 2n, 3n]) {
+    await store.put(key, 1n);
+    await store.checkpoint();
+  }
+  const families = parsePrometheus(await register.metrics());
+  expect([...families.keys()].sort()).toEqual(
+    [...ALL_SCALARS, ...DISTRIBUTIONS].map(({ name }) => `lodestore_${name}`).sort(),
+  );
+  const samplesOf = (name: string) =>
+    families.get(`lodestore_replica_${name}`)!.samples.map(({ value }) => value);
+  expect(samplesOf('role')).toEqual([0, 0, 1]);
+  const figures = ['position', 'log_end', 'lag_entries', 'takeovers_total', 'failed'];
+  expect(figures.flatMap(samplesOf)).toEqual([4, 4, 0, 1, 0]);
+  const written = ['checkpoint_position', 'checkpoints_total', 'checkpoints_failed_total'];
+  expect(written.flatMap(samplesOf)).toEqual([4, 3, 0]);
+  expect(['trims_total', 'trimmed_position'].flatMap(samplesOf)).toEqual([2, 3]);
+  expect(samplesOf('checkpoint_timestamp_seconds')[0]).toBeGreaterThan(1e9);
+  // Not the generation of the directory, which a rebuild replaces.
+  expect(families.get('lodestore_records')!.samples[0]!.labels).toEqual({ directory: '/node' });
+  await store.close();
+  expect(register.getMetricsAsArray()).toEqual([]);
 });

@@ -67,6 +67,11 @@ function compare(term: string, scrapes: readonly Scrape[]): Vector {
 function valueOf(expr: string, scrapes: readonly Scrape[]): Vector {
   const quantile = /^histogram_quantile\(([\d.]+), (.+)\)$/.exec(expr);
   if (quantile !== null) return quantiles(Number(quantile[1]), valueOf(quantile[2]!, scrapes));
+  const age = /^time\(\) - (.+)$/.exec(expr);
+  if (age !== null) {
+    const { atSeconds } = scrapes.at(-1)!;
+    return new Map([...valueOf(age[1]!, scrapes)].map(([key, value]) => [key, atSeconds - value]));
+  }
   const range = /^(?:increase|rate)\((.+)\[(\w+)\]\)$/.exec(expr);
   if (range === null) return select(expr, scrapes.at(-1)!);
   const now = scrapes.at(-1)!.atSeconds;

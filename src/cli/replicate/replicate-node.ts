@@ -60,10 +60,9 @@ export function replicateCheckpoint(
   options: ReplicateOptions,
 ): Promise<number> {
   return withNode(context, directory, options, async (store) => {
-    const { position } = store;
     const written = await store.checkpoint();
     const { out } = context;
-    if (options.json === true) out.line(toJson({ position, ...written }, 2));
+    if (options.json === true) out.line(toJson(written, 2));
     else {
       const { name, bytes, uploadedBytes } = written;
       out.line(`${name}: ${bytes} bytes, of which ${uploadedBytes} are new`);

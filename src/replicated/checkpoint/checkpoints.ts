@@ -26,6 +26,8 @@ const OBJECT_PREFIX = 'objects/';
 
 export interface WrittenCheckpoint {
   readonly name: string;
+  /** Of the last entry of the shared log that it has. */
+  readonly position: bigint;
   /** Total bytes of all files. */
   readonly bytes: number;
   /** Bytes that the checkpoint store did not have yet. */
@@ -88,7 +90,8 @@ export class Checkpoints {
     await this.#put(name, bytes, signal);
     const pieces = uploaded.flatMap((file) => file.pieces);
     const totalBytes = pieces.reduce((sum, piece) => sum + piece.sizeBytes, 0);
-    return { name, bytes: totalBytes, uploadedBytes: upload.uploadedBytes };
+    const { position } = place;
+    return { name, position, bytes: totalBytes, uploadedBytes: upload.uploadedBytes };
   }
 
   async #upload(

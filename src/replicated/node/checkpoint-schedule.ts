@@ -1,17 +1,12 @@
 import type { ReplicaEnvironment } from './replica-environment.ts';
-import type { ReplicaFiles } from './replica-files.ts';
+import type { CheckpointKeeper } from './checkpoint-keeper.ts';
 import type { ReplicaRole } from './replica-host.ts';
 import type { ResolvedReplicatedOptions } from './replicated-options.ts';
 
 /** The operations that the schedule calls. */
 export interface ScheduledStore {
-  readonly store: {
-    readonly role: ReplicaRole;
-    readonly position: bigint;
-    checkpoint(): Promise<unknown>;
-    trim(): Promise<unknown>;
-  };
-  readonly files: ReplicaFiles;
+  readonly store: { readonly role: ReplicaRole; readonly position: bigint };
+  readonly keeper: CheckpointKeeper;
   readonly signal: AbortSignal;
   readonly onFailed: (error: unknown) => void;
 }
@@ -29,7 +24,7 @@ const PRIMARY_PATIENCE = 2;
 export async function keepCheckpoints(
   { checkpointEveryMs: everyMs, checkpoints }: ResolvedReplicatedOptions,
   { clock, randomBytes }: ReplicaEnvironment,
-  { store, files, signal, onFailed }: ScheduledStore,
+  { store, keeper, signal, onFailed }: ScheduledStore,
 ): Promise<void> {
   if (everyMs === 0 || checkpoints === undefined) return;
   let known: bigint | undefined;
@@ -40,12 +35,12 @@ export async function keepCheckpoints(
     await clock.sleep(everyMs * (1 + share / 4), signal).catch(() => undefined);
     if (signal.aborted) return;
     try {
-      const newest = await files.newestCheckpoint(signal);
+      const newest = await keeper.newest();
       intervals = newest === known ? intervals + 1 : 0;
       known = newest;
       const patience = store.role === 'primary' ? PRIMARY_PATIENCE : 1;
-      if (intervals >= patience && store.position > (newest ?? 0n)) await store.checkpoint();
-      if (store.role === 'primary') await store.trim();
+      if (intervals >= patience && store.position > (newest ?? 0n)) await keeper.write();
+      if (store.role === 'primary') await keeper.trim();
     } catch (error) {
       onFailed(error);
     }

@@ -24,6 +24,7 @@ import { Checkpoints, type WrittenCheckpoint } from '../checkpoint/checkpoints.t
 import type { ReplicaLag, ReplicatedStats } from './replicated-stats.ts';
 import { ReplicaFiles } from './replica-files.ts';
 import { takePartInElections } from './elections.ts';
+import { CheckpointKeeper } from './checkpoint-keeper.ts';
 import { keepCheckpoints } from './checkpoint-schedule.ts';
 import { repairReplicaIn, type RepairReport } from './repair-log.ts';
 import type { ReplicaHost, ReplicaRole } from './replica-host.ts';
@@ -68,9 +69,10 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
   readonly #environment: ReplicaEnvironment;
   readonly #files: ReplicaFiles;
   readonly #node: ReplicaNode;
+  readonly #keeper: CheckpointKeeper;
+  readonly #directory: string;
   #engineFailures = 0;
   #closing: Promise<void> | undefined;
-  #checkpointing: Promise<unknown> = Promise.resolve();
 
   static {
     openReplicatedIn = async (environment, directory, options) => {
@@ -99,6 +101,7 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     });
     this.#options = options;
     this.#environment = environment;
+    this.#directory = directory;
     const { checkpoints, store: storeOptions, log, address } = options;
     this.#files = new ReplicaFiles({
       environment,
@@ -120,6 +123,7 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
       onFailed: (error) => this.#announce('replicaFailed', [error]),
     };
     this.#node = new ReplicaNode({ environment, log, address, times: options, host });
+    this.#keeper = new CheckpointKeeper(this.#files, log, this.#node);
   }
 
   /**
@@ -161,7 +165,7 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     if (elector !== undefined) void takePartInElections(elector, address, this.#node);
     void keepCheckpoints(this.#options, this.#environment, {
       store: this,
-      files: this.#files,
+      keeper: this.#keeper,
       signal: this.#node.signal,
       onFailed: () => {
         this.#engineFailures++;
@@ -236,15 +240,7 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
    *   rejections
    */
   checkpoint(): Promise<WrittenCheckpoint> {
-    const { log } = this.#options;
-    const run = async (): Promise<WrittenCheckpoint> => {
-      const written = await this.#files.checkpoint(this.#node.replica, this.#node.signal);
-      if (this.role === 'primary') await this.#files.trim(log, this.position, this.#node.signal);
-      return written;
-    };
-    const done = this.#checkpointing.then(run);
-    this.#checkpointing = done.catch(() => undefined);
-    return done;
+    return this.#keeper.write();
   }
 
   /**
@@ -252,9 +248,8 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
    * position up to which it was trimmed; undefined if there is nothing to trim.
    * @throws CheckpointStoreError, LogUnavailableError, LogLostError; as rejections
    */
-  async trim(): Promise<bigint | undefined> {
-    if (this.role !== 'primary') return undefined;
-    return this.#files.trim(this.#options.log, this.position, this.#node.signal);
+  trim(): Promise<bigint | undefined> {
+    return this.#keeper.trim();
   }
 
   /**
@@ -351,11 +346,13 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
   /** Current figures of the local store and of the replica. */
   stats(): ReplicatedStats {
     const { role, position, lag, primaryAddress } = this;
-    const { replica, failure } = this.#node;
+    const { replica, failure, logEnd } = this.#node;
     const { epoch } = replica.place;
     const engineFailures = this.#engineFailures;
-    const own = { role, position, epoch, lag, primaryAddress, engineFailures, failure };
-    return { ...replica.store.stats(), replica: own };
+    const checkpoints = this.#keeper.figures;
+    const place = { role, position, epoch, logEnd, lag, primaryAddress };
+    const own = { ...place, engineFailures, checkpoints, failure };
+    return { ...replica.store.stats(), directory: this.#directory, replica: own };
   }
 
   /**
@@ -375,7 +372,7 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     const { log, checkpoints } = this.#options;
     try {
       await this.#node.close();
-      await this.#checkpointing;
+      await this.#keeper.settled();
     } finally {
       await log.close();
       await checkpoints?.close();

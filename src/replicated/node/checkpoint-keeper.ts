@@ -1,0 +1,86 @@
+import { wallMs } from '../../base/timers.ts';
+import type { WrittenCheckpoint } from '../checkpoint/checkpoints.ts';
+import type { SharedLog } from '../log/shared-log.ts';
+import type { ReplicaFiles } from './replica-files.ts';
+import type { ReplicaNode } from './replica-node.ts';
+import type { ReplicaCheckpointFigures } from './replicated-stats.ts';
+
+/** Writes the checkpoints of a node one at a time, trims the log behind them, and counts both. */
+export class CheckpointKeeper {
+  readonly #files: ReplicaFiles;
+  readonly #log: SharedLog;
+  readonly #node: ReplicaNode;
+  #writing: Promise<unknown> = Promise.resolve();
+  #newest: { readonly position: bigint; readonly seenAtMs: number } | undefined;
+  #written = 0;
+  #failed = 0;
+  #trims = 0;
+  #trimmedTo: bigint | undefined;
+
+  constructor(files: ReplicaFiles, log: SharedLog, node: ReplicaNode) {
+    this.#files = files;
+    this.#log = log;
+    this.#node = node;
+  }
+
+  get figures(): ReplicaCheckpointFigures {
+    return {
+      newestPosition: this.#newest?.position,
+      newestSeenAtMs: this.#newest?.seenAtMs,
+      written: this.#written,
+      failed: this.#failed,
+      trims: this.#trims,
+      trimmedTo: this.#trimmedTo,
+    };
+  }
+
+  /** Writes a checkpoint after those that were asked for before; on the primary, trims the log. */
+  write(): Promise<WrittenCheckpoint> {
+    const run = async (): Promise<WrittenCheckpoint> => {
+      try {
+        const written = await this.#files.checkpoint(this.#node.replica, this.#node.signal);
+        this.#written++;
+        this.#see(written.position);
+        await this.trim();
+        return written;
+      } catch (error) {
+        this.#failed++;
+        throw error;
+      }
+    };
+    const done = this.#writing.then(run);
+    this.#writing = done.catch(() => undefined);
+    return done;
+  }
+
+  /**
+   * On the primary, trims the log behind the second-newest checkpoint. Resolves to the position up to
+   * which it was trimmed; undefined if there is nothing to trim.
+   */
+  async trim(): Promise<bigint | undefined> {
+    if (!this.#node.isPrimary) return undefined;
+    const { position, signal } = this.#node;
+    const upTo = await this.#files.trim(this.#log, position, signal);
+    if (upTo === undefined || upTo === this.#trimmedTo) return upTo;
+    this.#trims++;
+    this.#trimmedTo = upTo;
+    return upTo;
+  }
+
+  /** Position of the newest checkpoint; undefined if there is none. */
+  async newest(): Promise<bigint | undefined> {
+    const position = await this.#files.newestCheckpoint(this.#node.signal);
+    if (position !== undefined) this.#see(position);
+    return position;
+  }
+
+  #see(position: bigint): void {
+    if (this.#newest !== undefined && this.#newest.position >= position) return;
+    this.#newest = { position, seenAtMs: wallMs() };
+  }
+
+  /** Resolves when none is being written. */
+  async settled(): Promise<void> {
+    await this.#writing;
+  }
+}
