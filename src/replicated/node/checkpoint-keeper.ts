@@ -54,8 +54,8 @@ export class CheckpointKeeper {
   }
 
   /**
-   * On the primary, trims the log behind the second-newest checkpoint. Resolves to the position up to
-   * which it was trimmed; undefined if there is nothing to trim.
+   * On the primary, trims the log behind the second-newest checkpoint. Resolves to the position up
+   * to which it was trimmed; undefined if there is nothing to trim.
    */
   async trim(): Promise<bigint | undefined> {
     if (!this.#node.isPrimary) return undefined;
