@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { simulateFailover } from './failover-simulation.ts';
 import { runHistories } from './histories.ts';
 import { plantAll } from './plant.ts';
 
@@ -8,6 +9,11 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     steps: { type: 'string', default: '80' },
     mistakes: { type: 'boolean', default: false },
+    /** Simulates the failover of a machine, with so many shards in the cluster. */
+    failover: { type: 'string' },
+    nodes: { type: 'string', default: '10' },
+    'append-ms': { type: 'string', default: '1.6' },
+    'map-ms': { type: 'string', default: '5' },
     /** Only mistakes whose name contains this text. */
     only: { type: 'string', default: '' },
   },
@@ -17,6 +23,18 @@ const print = (text: string): void => void process.stdout.write(`${text}\n`);
 
 if (values.mistakes) {
   if ((await plantAll(values.only, print)) > 0) process.exitCode = 1;
+} else if (values.failover !== undefined) {
+  const report = await simulateFailover({
+    seed: Number(values.seed),
+    shards: Number(values.failover),
+    nodes: Number(values.nodes),
+    copies: 3,
+    leaseMs: 3_000,
+    appendMs: Number(values['append-ms']),
+    mapMs: Number(values['map-ms']),
+    lostAnswer: 0,
+  });
+  print(JSON.stringify(report));
 } else {
   const { seed, histories, steps } = values;
   const run = { firstSeed: Number(seed), histories: Number(histories), steps: Number(steps) };

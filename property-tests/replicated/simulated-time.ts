@@ -11,6 +11,27 @@ export class SimulatedTime {
     };
   };
 
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+
+  /** Lets time pass from timer to timer until `work` is over. Throws if no timer is left. */
+  async passUntil(work: Promise<unknown>): Promise<void> {
+    let isOver = false;
+    const settled = work.finally(() => {
+      isOver = true;
+    });
+    settled.catch(() => undefined);
+    for (;;) {
+      await rest(2);
+      if (isOver) break;
+      const nextMs = Math.min(...this.#timers.map(({ atMs }) => atMs));
+      if (nextMs === Infinity) throw new Error('no timer is left, and the work is not over');
+      await this.pass(Math.max(0, nextMs - this.#nowMs));
+    }
+    await settled;
+  }
+
   /** Fires the timers due in the next `ms`, in order, and lets the work that follows run. */
   async pass(ms: number): Promise<void> {
     const endMs = this.#nowMs + ms;

@@ -6,6 +6,14 @@ import type { ShardMapStore } from './shard-map-store.ts';
 
 const NONCE_BYTES = 12;
 
+/** A change of one shard's entry that waits for a replacement of the map. */
+interface PendingChange {
+  readonly shard: number;
+  readonly change: (entry: ShardEntry) => ShardEntry | undefined;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /**
  * This node's copy of the shard map. The map changes by compare-and-set in the engine. A
  * replacement without an answer is identified by its nonce. The map is only a hint: the shared log
@@ -16,6 +24,8 @@ export class ShardMapKeeper {
   readonly #environment: ReplicaEnvironment;
   #map: ShardMap | undefined;
   #version = 0n;
+  readonly #pending: PendingChange[] = [];
+  #isReplacing = false;
 
   constructor(store: ShardMapStore, environment: ReplicaEnvironment) {
     this.#store = store;
@@ -55,19 +65,49 @@ export class ShardMapKeeper {
 
   /**
    * Changes the entry of one shard. `change` is called with the current entry, maybe several times.
-   * It returns undefined if nothing is to be changed.
+   * It returns undefined if nothing is to be changed. Changes that wait share one replacement of
+   * the map: a node that takes over many shards at once would otherwise conflict with itself.
    */
-  async update(
-    shard: number,
-    change: (entry: ShardEntry) => ShardEntry | undefined,
-    signal: AbortSignal,
-  ): Promise<void> {
-    for (;;) {
-      const changed = change(this.map.shards[shard]!);
-      if (changed === undefined) return;
-      const shards = this.map.shards.map((entry, i) => (i === shard ? changed : entry));
-      if (await this.#replace({ ...this.map, shards }, signal)) return;
+  update(shard: number, change: PendingChange['change'], signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ shard, change, resolve, reject });
+      if (this.#isReplacing) return;
+      this.#isReplacing = true;
+      void this.#replacePending(signal);
+    });
+  }
+
+  async #replacePending(signal: AbortSignal): Promise<void> {
+    while (this.#pending.length > 0) {
+      const taken: PendingChange[] = [];
+      try {
+        while (!(await this.#tryAll(taken, signal))) signal.throwIfAborted();
+        for (const { resolve } of taken) resolve();
+      } catch (error) {
+        for (const { reject } of taken) reject(error);
+      }
     }
+    this.#isReplacing = false;
+  }
+
+  /** Takes what waits, and applies it to the newest map. False: another node was faster. */
+  async #tryAll(taken: PendingChange[], signal: AbortSignal): Promise<boolean> {
+    taken.push(...this.#pending.splice(0));
+    const { map } = this;
+    const shards = [...map.shards];
+    let changes = 0;
+    for (const pending of [...taken]) {
+      try {
+        const changed = pending.change(shards[pending.shard]!);
+        if (changed === undefined) continue;
+        shards[pending.shard] = changed;
+        changes++;
+      } catch (error) {
+        taken.splice(taken.indexOf(pending), 1);
+        pending.reject(error);
+      }
+    }
+    return changes === 0 || this.#replace({ ...map, shards }, signal);
   }
 
   /** Resolves to true if this call replaced the map. The newest map has then been read. */
