@@ -14,8 +14,8 @@ async function openKeepers(count: number, lostAnswers = 0) {
   const keepers = Array.from({ length: count }, () => {
     const store = engine.connect();
     const counted = {
-      read: store.read,
-      close: store.close,
+      read: () => store.read(),
+      close: () => store.close(),
       replace: (...given: Parameters<typeof store.replace>) => {
         counts.replacements++;
         return store.replace(...given);

@@ -96,16 +96,20 @@ export class ShardMapKeeper {
     const { map } = this;
     const shards = [...map.shards];
     let changes = 0;
-    for (const pending of [...taken]) {
+    const refused = new Map<PendingChange, unknown>();
+    for (const pending of taken) {
       try {
         const changed = pending.change(shards[pending.shard]!);
         if (changed === undefined) continue;
         shards[pending.shard] = changed;
         changes++;
       } catch (error) {
-        taken.splice(taken.indexOf(pending), 1);
-        pending.reject(error);
+        refused.set(pending, error);
       }
+    }
+    for (const [pending, error] of refused) {
+      taken.splice(taken.indexOf(pending), 1);
+      pending.reject(error);
     }
     return changes === 0 || this.#replace({ ...map, shards }, signal);
   }
