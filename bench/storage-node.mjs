@@ -1,25 +1,29 @@
 // @ts-check
 /**
- * Measures the storage node's engine against its targets, as ratios where the machine matters:
- * `node bench/storage-node.mjs [--objects N] [--directory D]`, after `npm run build`.
+ * The bars of the storage node's engine, as ratios where the machine matters: `node --expose-gc
+ * bench/storage-node.mjs [--objects N] [--names N] [--directory D]`, after `npm run build`.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { copyFile, mkdir, mkdtemp, open, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { StorageNode } from 'lodestore-node';
+import { fillInBulk } from './storage-node-bulk.mjs';
 
 const { values } = parseArgs({
   options: {
     objects: { type: 'string', default: '50000' },
+    names: { type: 'string', default: '1000000' },
     directory: { type: 'string', default: tmpdir() },
+    only: { type: 'string', default: 'puts,compaction,names' },
   },
 });
 const OBJECTS = Number(values.objects);
-const BODY = Buffer.alloc(1024, 'body ');
-const ETAG = createHash('md5').update(BODY).digest('hex');
+const NAMES = Number(values.names);
+const parts = values.only.split(',');
 const META = { headers: { 'content-type': 'application/octet-stream' } };
+const directory = await mkdtemp(join(values.directory, 'lodestore-node-bench-'));
 
 /**
  * @param {string} what
@@ -37,27 +41,33 @@ function report(what, value, unit, bar, isLeast = false) {
   );
 }
 
-/** @param {number} i */
-function nameOf(i) {
-  // Far from ascending, like names that clients hash.
-  const n = (i * 7919) % OBJECTS;
-  return `prefix-${n % 97}/2026/11/object-${String(n).padStart(9, '0')}`;
+/**
+ * @param {StorageNode} node
+ * @param {Buffer} body
+ * @returns {(name: string) => Promise<unknown>}
+ */
+function putterOf(node, body) {
+  const etag = createHash('md5').update(body).digest('hex');
+  return (name) => node.put('b', name, [body], { describe: () => ({ etag, meta: META }) });
 }
 
 /**
  * @param {number} clients
- * @param {number} count
+ * @param {number | Promise<unknown>} until so many calls, or until it resolves
  * @param {(i: number) => Promise<unknown>} work
  */
-async function measure(clients, count, work) {
+async function measure(clients, until, work) {
   /** @type {number[]} */
   const latencies = [];
   let next = 0;
+  let isOver = false;
+  if (typeof until !== 'number') void until.then(() => (isOver = true));
+  const isWanted = () => (typeof until === 'number' ? next < until : !isOver);
   const cpu = process.cpuUsage();
   const start = performance.now();
   await Promise.all(
     Array.from({ length: clients }, async () => {
-      while (next < count) {
+      while (isWanted()) {
         const i = next++;
         const from = performance.now();
         await work(i);
@@ -68,116 +78,179 @@ async function measure(clients, count, work) {
   const { user, system } = process.cpuUsage(cpu);
   latencies.sort((one, other) => one - other);
   return {
-    cpuMicroseconds: (user + system) / count,
+    count: latencies.length,
+    cpuMicroseconds: (user + system) / latencies.length,
     p99: latencies[Math.floor(0.99 * latencies.length)] ?? 0,
-    perSecond: (1000 * count) / (performance.now() - start),
+    perSecond: (1000 * latencies.length) / (performance.now() - start),
   };
 }
 
-const directory = await mkdtemp(join(values.directory, 'lodestore-node-bench-'));
-/** @param {number} upkeepMs */
-const openNode = (upkeepMs) =>
-  StorageNode.open(join(directory, 'data'), {
-    upkeepMs,
+/** @param {string} name @param {number} [compactBytesPerSecond] */
+function openNode(name, compactBytesPerSecond = 0) {
+  return StorageNode.open(join(directory, name), {
+    upkeepMs: 0,
     volumeBytes: 32 * 2 ** 20,
     compactDeadRatio: 0.3,
     scrubBytesPerSecond: 0,
+    reserveFileBytes: 0,
+    compactBytesPerSecond,
   });
-let node = await openNode(0);
-await node.createBucket('b');
-/** @param {string} name */
-const put = (name) => node.put('b', name, [BODY], { describe: () => ({ etag: ETAG, meta: META }) });
+}
 
-global.gc?.();
-const memory = () => {
-  const { heapUsed, arrayBuffers, external } = process.memoryUsage();
-  return heapUsed + Math.max(arrayBuffers, external);
-};
-const before = await node.figures();
-const at64 = await measure(64, OBJECTS, (i) => put(nameOf(i)));
-const after = await node.figures();
-const syncs = after.writes.volumeSyncs - before.writes.volumeSyncs;
-report('volume syncs per PUT, 64 clients', syncs / OBJECTS, '', 0.1);
-console.log(`  ${at64.perSecond.toFixed(0)} PUT/s, p99 ${at64.p99.toFixed(1)} ms`);
-const at16 = await measure(16, 5000, (i) => put(`sixteen/${i}`));
-const files = join(directory, 'files');
-await mkdir(files);
-const perFile = await measure(16, 2000, async (i) => {
-  const file = await open(join(files, String(i)), 'wx');
-  await file.writeFile(BODY);
-  await file.sync();
-  await file.close();
-});
-report('CPU of a PUT, 16 clients, without HTTP', at16.cpuMicroseconds, 'us', 280);
-report(
-  '  against a file per object with fsync',
-  at16.cpuMicroseconds / perFile.cpuMicroseconds,
-  'x',
-  1,
-);
+async function puts() {
+  const node = await openNode('puts');
+  await node.createBucket('b');
+  const body = randomBytes(1024);
+  const put = putterOf(node, body);
+  // Far from ascending, as names that clients hash are.
+  /** @param {number} i */
+  const nameOf = (i) => `prefix-${i % 97}/2026/11/object-${(i * 7919) % OBJECTS}`;
+  const before = await node.figures();
+  const at64 = await measure(64, OBJECTS, (i) => put(nameOf(i)));
+  const after = await node.figures();
+  const syncs = after.writes.volumeSyncs - before.writes.volumeSyncs;
+  report('volume syncs per PUT, 64 clients', syncs / OBJECTS, '', 0.1);
+  console.log(`  ${at64.perSecond.toFixed(0)} PUT/s, p99 ${at64.p99.toFixed(1)} ms`);
+  const at16 = await measure(16, 5000, (i) => put(`sixteen/${i}`));
+  const files = join(directory, 'files');
+  await mkdir(files);
+  const perFile = await measure(16, 2000, async (i) => {
+    const file = await open(join(files, String(i)), 'wx');
+    await file.writeFile(body);
+    await file.sync();
+    await file.close();
+  });
+  report('CPU of a PUT, 16 clients, without HTTP', at16.cpuMicroseconds, 'us', 280);
+  const ratio = at16.cpuMicroseconds / perFile.cpuMicroseconds;
+  report('  against a file per object with fsync', ratio, 'x', 1);
+  await node.close();
+}
 
-await node.settled();
-await node.close();
-const opening = performance.now();
-node = await openNode(0);
-const openMs = performance.now() - opening;
-report('opening, per 10 million objects', (openMs * 1e7) / OBJECTS / 1000, 's', 1);
-global.gc?.();
-const loaded = memory();
-console.log(
-  `  opened in ${openMs.toFixed(0)} ms, memory per object ${(loaded / OBJECTS).toFixed(0)} B with the process itself`,
-);
-for (let round = 0; round < 2; round++) {
-  const pages = await measure(1, Math.min(20, Math.ceil(OBJECTS / 1000)), (i) =>
-    node.list('b', { after: `prefix-${i}/`, limit: 1000 }),
+/** MB/s of a copy of all volumes, each synced. @param {string} volumes */
+async function plainCopy(volumes) {
+  const to = join(directory, 'copy');
+  let copied = 0;
+  const start = performance.now();
+  for (const name of await readdir(volumes)) {
+    await copyFile(join(volumes, name), to);
+    const copy = await open(to, 'r+');
+    await copy.datasync();
+    await copy.close();
+    copied += (await stat(to)).size;
+  }
+  const rate = copied / 1000 / (performance.now() - start);
+  await rm(to);
+  return rate;
+}
+
+/**
+ * Two of three objects are deleted, so that all sealed volumes are worth compacting.
+ *
+ * @param {string} name
+ * @param {number} sizeBytes
+ * @param {number} count
+ * @param {number} [compactBytesPerSecond]
+ */
+async function withGarbage(name, sizeBytes, count, compactBytesPerSecond) {
+  const node = await openNode(name, compactBytesPerSecond);
+  await node.createBucket('b');
+  const put = putterOf(node, randomBytes(sizeBytes));
+  await measure(64, count, (i) => put(`${i % 97}/${i}`));
+  await measure(64, count, async (i) =>
+    i % 3 === 0 ? undefined : node.delete('b', `${i % 97}/${i}`),
   );
-  if (round === 1)
-    report(
-      `CPU of a page of 1,000 names, ${OBJECTS} objects`,
-      pages.cpuMicroseconds / 1000,
-      'ms',
-      3,
-    );
+  await node.settled();
+  return { node, put };
 }
 
-// Two of three objects are deleted, so that all volumes are worth compacting.
-await measure(64, OBJECTS, async (i) => (i % 3 === 0 ? undefined : node.delete('b', nameOf(i))));
-await node.settled();
-const quiet = await measure(16, 4000, (i) => put(`quiet/${i}`));
-const space = await node.figures();
-const liveBytes = space.volumes.reduce((sum, { liveBytes: one }) => sum + one, 0);
-const allBytes = space.volumes.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-const started = performance.now();
-const compaction = node.compact();
-const busy = await measure(16, 4000, (i) => put(`busy/${i}`));
-await compaction;
-const seconds = (performance.now() - started) / 1000;
-report('p99 of a PUT during compaction', busy.p99 / quiet.p99, 'x', 2);
-const volumes = join(directory, 'data', 'volumes');
-let copied = 0;
-const copying = performance.now();
-for (const name of await readdir(volumes)) {
-  await copyFile(join(volumes, name), join(directory, 'copy'));
-  const copy = await open(join(directory, 'copy'), 'r+');
-  await copy.datasync();
-  await copy.close();
-  copied += (await stat(join(directory, 'copy'))).size;
+/** @param {StorageNode} node */
+async function checkedClose(node) {
+  await node.settled();
+  const recount = await node.recount();
+  if (!recount.isExact) throw new Error(`the recount differs: ${JSON.stringify(recount)}`);
+  await node.close();
 }
-const copyRate = copied / (performance.now() - copying);
-report(
-  'compaction, bytes read, against a plain copy',
-  allBytes / 1000 / seconds / copyRate,
-  'x',
-  0.6,
-  true,
-);
-console.log(
-  `  ${(liveBytes / 2 ** 20).toFixed(0)} MiB live of ${(allBytes / 2 ** 20).toFixed(0)} in ${seconds.toFixed(1)} s, writes beside it`,
-);
-await node.settled();
-const recount = node.recount();
-console.log(
-  recount.isExact ? 'the recount is exact' : `the recount differs: ${JSON.stringify(recount)}`,
-);
-await node.close();
-await rm(directory, { recursive: true });
+
+async function compaction() {
+  for (const [sizeBytes, count] of /** @type {const} */ ([
+    [65_536, 4_000],
+    [1_024, 100_000],
+  ])) {
+    const name = `compaction-${sizeBytes}`;
+    const { node } = await withGarbage(name, sizeBytes, count);
+    const copyRate = await plainCopy(join(directory, name, 'volumes'));
+    const start = performance.now();
+    const cpu = process.cpuUsage();
+    await node.compact();
+    const milliseconds = performance.now() - start;
+    const { user, system } = process.cpuUsage(cpu);
+    const { rescuedRecords, skippedRecords, reclaimedBytes } = (await node.figures()).compaction;
+    const readBytes = reclaimedBytes;
+    report(
+      `compaction of ${sizeBytes / 1024} KiB objects against a plain copy`,
+      readBytes / 1000 / milliseconds / copyRate,
+      'x',
+      0.6,
+      true,
+    );
+    const records = rescuedRecords + skippedRecords;
+    console.log(
+      `  ${(readBytes / 1000 / milliseconds).toFixed(0)} of ${copyRate.toFixed(0)} MB/s, ${records} records, ${((user + system) / records).toFixed(1)} us of CPU each`,
+    );
+    await checkedClose(node);
+  }
+  const { node, put } = await withGarbage('beside', 16_384, 24_000, 64 * 2 ** 20);
+  const quiet = await measure(16, 4_000, (i) => put(`quiet/${i}`));
+  const busy = await measure(16, node.compact(), (i) => put(`busy/${i}`));
+  report('p99 of a PUT during compaction', busy.p99 / quiet.p99, 'x', 2);
+  console.log(`  ${busy.p99.toFixed(1)} ms against ${quiet.p99.toFixed(1)}, ${busy.count} PUTs`);
+  await checkedClose(node);
+}
+
+async function names() {
+  const made = await openNode('names');
+  await made.createBucket('b');
+  await putterOf(made, randomBytes(1024))('first');
+  await made.close();
+  const filling = performance.now();
+  await fillInBulk(join(directory, 'names'), 'b', NAMES);
+  console.log(`  ${NAMES} objects in ${((performance.now() - filling) / 1000).toFixed(0)} s`);
+  global.gc?.();
+  const memory = () => {
+    const { heapUsed, arrayBuffers, external } = process.memoryUsage();
+    return heapUsed + Math.max(arrayBuffers, external);
+  };
+  const rssBefore = process.memoryUsage().rss;
+  const empty = memory();
+  const opening = performance.now();
+  const cpu = process.cpuUsage();
+  const node = await openNode('names');
+  const openMs = performance.now() - opening;
+  const { user, system } = process.cpuUsage(cpu);
+  report('opening, per 10 million objects', (openMs * 1e7) / NAMES / 1000, 's', 1);
+  console.log(`  ${openMs.toFixed(0)} ms, ${((user + system) / 1000).toFixed(0)} ms of CPU`);
+  global.gc?.();
+  const rssBytes = process.memoryUsage().rss - rssBefore;
+  report('memory per object', rssBytes / NAMES, 'B', 50);
+  console.log(
+    `  resident set; heap and buffers alone ${((memory() - empty) / NAMES).toFixed(0)} B`,
+  );
+  /** @param {number} i */
+  const page = (i) => {
+    const at = Math.floor((((i * 7919) % 1000) / 1000) * NAMES);
+    const after = `prefix-${String(Math.floor(at / 100_000)).padStart(4, '0')}/2026/11/object-${String(at).padStart(10, '0')}`;
+    return node.list('b', { after, limit: 1000 });
+  };
+  await measure(1, 20, page);
+  const pages = await measure(1, 100, page);
+  report(`CPU of a page of 1,000 names, ${NAMES} objects`, pages.cpuMicroseconds / 1000, 'ms', 3);
+  await node.close();
+}
+
+try {
+  if (parts.includes('puts')) await puts();
+  if (parts.includes('compaction')) await compaction();
+  if (parts.includes('names')) await names();
+} finally {
+  await rm(directory, { recursive: true, force: true });
+}

@@ -51,6 +51,36 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'if (this.freeBytes - bytes >= reserveBytes) return;',
     test: 'test/storage-node/full-disk.test.ts',
   },
+  'a cache gives up more volumes than it has to': {
+    file: 'examples/storage-node/src/upkeep/upkeep.ts',
+    find: '      await this.#unread();\n      await space.look();',
+    replace: '',
+    test: 'test/storage-node/bucket-policies.test.ts',
+  },
+  'after a rebuild, records are looked for under the hash of before': {
+    file: 'examples/storage-node/src/upkeep/liveness.ts',
+    find: 'if (header.sequence >= identity.hashedSince)',
+    replace: 'if (header.sequence >= 0)',
+    test: 'test/storage-node/rebuild.test.ts',
+  },
+  'a running node takes commands from anybody': {
+    file: 'examples/storage-node/src/control/control-server.ts',
+    find: 'return given.length === expected.length && timingSafeEqual(given, expected);',
+    replace: 'return given.length !== expected.length + 1_000;',
+    test: 'test/storage-node/cli.test.ts',
+  },
+  'a descriptor is closed while somebody reads by it': {
+    file: 'examples/storage-node/src/volumes/file-cache.ts',
+    find: '    if (entry.users === 0) await closeEntry(entry);',
+    replace: '    await closeEntry(entry);',
+    test: 'test/storage-node/file-cache.test.ts',
+  },
+  'a full queue lets everybody wait': {
+    file: 'examples/storage-node/src/volumes/byte-budget.ts',
+    find: 'if (mayRefuse && this.#line.length >= this.#options.maxWaiting) {',
+    replace: 'if (mayRefuse && this.#line.length > 1_000_000) {',
+    test: 'test/storage-node/busy.test.ts',
+  },
   'a volume removed while it is read': {
     file: 'examples/storage-node/src/volumes/volume-set.ts',
     find: '    await volume.idle();\n    await this.#cache.drop',

@@ -205,7 +205,7 @@ export async function faultsOf(node: StorageNode, expected: Expectation): Promis
   there.sort();
   if (listed.join() !== there.join())
     faults.push(`the listing has ${listed.join()}, not ${there.join()}`);
-  const counted = node.recount();
+  const counted = await node.recount();
   if (!counted.isExact) faults.push(`the recount differs: ${JSON.stringify(counted)}`);
   return faults;
 }

@@ -1,6 +1,6 @@
-import { stat } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { run } from '../../examples/storage-node/src/cli/run.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { bytesOf, openNode, put } from './support/nodes.ts';
@@ -32,7 +32,10 @@ test('each command works on a stopped node', async () => {
   for (let i = 0; i < 30; i++) await put(node, 'b', `n${i}`, bytesOf(70_000));
   for (let i = 0; i < 29; i++) await node.delete('b', `n${i}`);
   await put(node, 'c', 'x', bytesOf(10));
-  expect(await cli(['status', '--data', data])).toMatchObject({ code: 1 });
+  // Another program has it open, and takes no commands.
+  const refused = await cli(['status', '--data', data]);
+  expect(refused).toMatchObject({ code: 1, out: '' });
+  expect(refused.err).toContain('Another program has the node open');
   await node.close();
   const at = ['--data', data];
   const status = await cli(['status', ...at, '--json']);
@@ -56,34 +59,51 @@ test('each command works on a stopped node', async () => {
   expect(await cli(['nonsense'])).toMatchObject({ code: 2 });
 });
 
-test('start creates keys that only the owner can read, prints its address, and stops on a signal', async () => {
-  const data = await temporaryDirectory();
+/** A node that `start` serves, stopped also when the test fails. */
+async function started(
+  args: readonly string[],
+): Promise<{ readonly said: () => string; readonly stop: () => Promise<number> }> {
   const stop = new AbortController();
   let said = '';
-  let start: () => void = () => {};
-  const started = new Promise<void>((resolve) => (start = resolve));
-  const done = run(['start', '--data', data, '--port', '0', '--admin-port', '0'], {
+  let ready: () => void = () => {};
+  const isReady = new Promise<void>((resolve) => (ready = resolve));
+  const done = run(['start', ...args, '--port', '0', '--admin-port', '0'], {
     out: (text) => {
       said += text;
-      if (said.includes('Data ')) start();
+      if (said.includes('Data ')) ready();
     },
     err: (text) => (said += text),
     isTerminal: false,
     signal: stop.signal,
     onHangup: () => () => {},
   });
-  await Promise.race([started, done]);
-  const [, endpoint] = /S3 endpoint {4}(\S+)/.exec(said) ?? [];
+  onTestFinished(async () => {
+    stop.abort();
+    await done;
+  });
+  await Promise.race([isReady, done]);
+  return {
+    said: () => said,
+    stop: () => {
+      stop.abort();
+      return done;
+    },
+  };
+}
+
+test('start creates keys that only the owner can read, prints its address, and stops on a signal', async () => {
+  const data = await temporaryDirectory();
+  const server = await started(['--data', data]);
+  const [, endpoint] = /S3 endpoint {4}(\S+)/.exec(server.said()) ?? [];
   expect((await fetch(endpoint!)).status).toBe(403);
-  const [, page] = /Status page {4}(\S+)/.exec(said) ?? [];
+  const [, page] = /Status page {4}(\S+)/.exec(server.said()) ?? [];
   expect((await fetch(`${page!}/metrics`)).status).toBe(200);
-  // `status` asks the node; other commands say that it runs.
   expect(JSON.parse((await cli(['status', '--data', data, '--json'])).out)).toMatchObject({
     objects: 0,
   });
-  const scrub = await cli(['scrub', '--data', data]);
-  expect(scrub.code).toBe(1);
-  expect(scrub.err).toMatch(/\nA node runs on this directory\. /);
+  const second = await cli(['start', '--data', data, '--port', '0', '--admin-port', '0']);
+  expect(second.code).toBe(1);
+  expect(second.err).toMatch(/\nA node runs on this directory\. /);
   const { port } = new URL(endpoint!);
   const other = ['start', '--data', await temporaryDirectory(), '--admin-port', '0'];
   expect(await cli([...other, '--port', port])).toMatchObject({
@@ -91,6 +111,50 @@ test('start creates keys that only the owner can read, prints its address, and s
     err: `port ${port} of 127.0.0.1 cannot be listened on: another program listens there. Choose another by --port\n`,
   });
   expect((await stat(join(data, 'keys.json'))).mode & 0o777).toBe(0o600);
-  stop.abort();
-  expect(await done).toBe(0);
+  expect(await server.stop()).toBe(0);
+});
+
+test('while the node runs it does each command itself', async () => {
+  const data = await temporaryDirectory();
+  const node = await openNode(data);
+  await node.createBucket('b');
+  await node.createBucket('c', { mode: 'cache' });
+  await put(node, 'c', 'x', bytesOf(10));
+  await put(node, 'b', 'kept', bytesOf(1_000));
+  for (let i = 0; i < 30; i++) await put(node, 'b', `n${i}`, bytesOf(70_000));
+  for (let i = 0; i < 30; i++) await node.delete('b', `n${i}`);
+  await node.close();
+  const at = ['--data', data];
+  const server = await started([...at, '--reserve-bytes', '0', '--dead-ratio', '2']);
+  expect((await stat(join(data, 'running.json'))).mode & 0o777).toBe(0o600);
+  expect(JSON.parse((await cli(['status', ...at, '--json'])).out)).toMatchObject({ objects: 2 });
+  expect(await cli(['compact', ...at])).toMatchObject({ code: 0 });
+  expect((await cli(['scrub', ...at])).out).toMatch(/ 0 damaged\n$/);
+  const verified = JSON.parse((await cli(['verify', ...at, '--json'])).out) as object;
+  expect(verified).toMatchObject({ isSound: true, listed: 2, recount: { isExact: true } });
+  expect(await cli(['evict', 'c', ...at])).toMatchObject({ code: 0 });
+  const nowhere = await cli(['evict', 'nowhere', ...at]);
+  expect(nowhere).toMatchObject({ code: 1, err: 'there is no bucket "nowhere"\n' });
+  const added = await cli(['keys', 'add', ...at]);
+  expect(added.err).toContain(`The node runs as process ${process.pid}`);
+  // Only who reads the directory may command.
+  const { control } = JSON.parse(await readFile(join(data, 'running.json'), 'utf8')) as {
+    control: string;
+  };
+  const headers = { authorization: 'Bearer guess' };
+  const body = JSON.stringify({ command: 'compact' });
+  expect((await fetch(control, { method: 'POST', headers, body })).status).toBe(403);
+  expect((await fetch(control)).status).toBe(403);
+  await server.stop();
+  expect(JSON.parse((await cli(['status', ...at, '--json'])).out)).toMatchObject({ objects: 1 });
+});
+
+test('a node that runs and does not answer is named by its process', async () => {
+  const data = await temporaryDirectory();
+  await openNode(data);
+  const running = { pid: process.pid, control: 'http://127.0.0.1:1', token: 'x' };
+  await writeFile(join(data, 'running.json'), JSON.stringify(running));
+  const refused = await cli(['compact', '--data', data]);
+  expect(refused.code).toBe(1);
+  expect(refused.err).toContain(`Stop it with "kill ${process.pid}"`);
 });

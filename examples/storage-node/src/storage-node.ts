@@ -35,6 +35,12 @@ import type { ScrubReport } from './upkeep/scrubber.ts';
 import { Upkeep } from './upkeep/upkeep.ts';
 import { RecentErrors } from './recent-errors.ts';
 
+export interface WorkProgress {
+  readonly volume: number;
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
 /** The default environment of a node. */
 export const MACHINE: NodeEnvironment = {
   files: nodeFileSystem,
@@ -239,9 +245,24 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     return this.#upkeep.scrub(bytesPerSecond, (volume) => onVolume?.(volume.number));
   }
 
-  /** Recounts live bytes from the metadata, and compares. The node must be at rest. */
-  recount(): Recount {
+  /** Counts live bytes anew from the metadata, and compares: also beside writers. */
+  async recount(): Promise<Recount> {
+    this.#check();
     return recount(this.#opened.parts);
+  }
+
+  /** Changes of the metadata since the node was opened. */
+  get changes(): number {
+    return this.#opened.parts.publisher.figures.changes;
+  }
+
+  /** How far the work on a volume is; undefined: there is none under way. */
+  progress(what: 'compacting' | 'scrubbing'): WorkProgress | undefined {
+    const { compactor, scrubber } = this.#upkeep;
+    const current = what === 'compacting' ? compactor.current : scrubber.current;
+    if (current === undefined) return undefined;
+    const { volume, doneBytes } = current;
+    return { volume: volume.number, doneBytes, totalBytes: volume.endBytes };
   }
 
   /** Resolves when no fold, mark, write or publication is running or waiting. */

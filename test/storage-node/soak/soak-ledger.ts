@@ -65,7 +65,7 @@ export class SoakLedger {
       this.settle(name, found);
     }
     await node.settled();
-    const recount = node.recount();
+    const recount = await node.recount();
     if (!recount.isExact) throw new Error(`the recount differs: ${JSON.stringify(recount)}`);
     if (recount.objects !== objects) throw new Error(`${recount.objects} objects, not ${objects}`);
     const { damages } = await node.scrub();

@@ -1,12 +1,12 @@
 import { resolve } from 'node:path';
+import type { Tell } from '../control/node-commands.ts';
 import type { NodeFigures } from '../node-figures.ts';
 import type { NodeOptions } from '../node-options.ts';
 import { rebuildIndex } from '../rebuild/rebuild-index.ts';
-import type { StorageNode } from '../storage-node.ts';
 import { EXIT_FAILED, EXIT_OK, ProgressLine, textOfBytes, type CliIo } from './cli-io.ts';
-import { figuresOfRunning } from './running-node.ts';
 import { makeKey, readKeys, writeKeys } from './key-file.ts';
 import { ensureData, withNode } from './node-command.ts';
+import { readRunFile } from './running-file.ts';
 
 export interface CommandOptions {
   readonly data: string;
@@ -18,13 +18,13 @@ function print(io: CliIo, value: unknown): void {
   io.out(`${JSON.stringify(value, undefined, 2)}\n`);
 }
 
-/** Works on a running node, too: it is asked through its second port. */
-export async function status({ data, json, node }: CommandOptions, io: CliIo): Promise<number> {
-  const figures =
-    (await figuresOfRunning(data)) ?? (await withNode(data, node, (opened) => opened.figures()));
-  if (json) print(io, figures);
-  else io.out(statusText(figures));
-  return EXIT_OK;
+export function status({ data, json, node }: CommandOptions, io: CliIo): Promise<number> {
+  return withNode(data, node, async (commands) => {
+    const figures = await commands.status();
+    if (json) print(io, figures);
+    else io.out(statusText(figures));
+    return EXIT_OK;
+  });
 }
 
 function statusText(figures: NodeFigures): string {
@@ -51,46 +51,29 @@ function statusText(figures: NodeFigures): string {
 
 export function compact({ data, json, node }: CommandOptions, io: CliIo): Promise<number> {
   const onError = (error: Error): void => io.err(`${error.message}\n`);
-  return withNode(data, { ...node, onError }, async (opened) => {
-    const done = await watched(opened, io, 'compacting', () => opened.compact());
-    await opened.settled();
-    const { compaction } = await opened.figures();
-    if (json) print(io, { volumes: done, ...compaction });
+  return withNode(data, { ...node, onError }, async (commands) => {
+    const report = await watched(io, (tell) => commands.compact(tell));
+    if (json) print(io, report);
     else {
       io.out(
-        `${done} volumes emptied: ${compaction.rescuedRecords} records copied, ` +
-          `${textOfBytes(compaction.reclaimedBytes)} given back\n`,
+        `${report.volumes} volumes emptied: ${report.rescuedRecords} records copied, ` +
+          `${textOfBytes(report.reclaimedBytes)} given back\n`,
       );
     }
     return EXIT_OK;
   });
 }
 
-/** Shows the progress of compaction or scrubbing while `work` runs. */
-async function watched<T>(
-  node: StorageNode,
-  io: CliIo,
-  what: 'compacting' | 'scrubbing',
-  run: () => Promise<T>,
-): Promise<T> {
+/** Shows the progress of compaction or scrubbing while `run` runs. */
+async function watched<T>(io: CliIo, run: (tell: Tell) => Promise<T>): Promise<T> {
   const line = new ProgressLine(io);
-  const timer = setInterval(() => {
-    node
-      .figures()
-      .then((figures) => {
-        const work = what === 'compacting' ? figures.compaction : figures.scrub;
-        const { volume, doneBytes, totalBytes } = work;
-        if (volume === undefined) return;
-        line.show(
-          `${what} volume ${volume}: ${textOfBytes(doneBytes)} of ${textOfBytes(totalBytes)}`,
-        );
-      })
-      .catch(() => undefined);
-  }, 250);
   try {
-    return await run();
+    return await run(({ what, volume, doneBytes, totalBytes }) => {
+      line.show(
+        `${what} volume ${volume}: ${textOfBytes(doneBytes)} of ${textOfBytes(totalBytes)}`,
+      );
+    });
   } finally {
-    clearInterval(timer);
     line.end();
   }
 }
@@ -100,8 +83,8 @@ export function scrub(
   bytesPerSecond: number,
   io: CliIo,
 ): Promise<number> {
-  return withNode(data, node, async (opened) => {
-    const report = await watched(opened, io, 'scrubbing', () => opened.scrub({ bytesPerSecond }));
+  return withNode(data, node, async (commands) => {
+    const report = await watched(io, (tell) => commands.scrub(bytesPerSecond, tell));
     if (json) print(io, report);
     else {
       io.out(
@@ -120,32 +103,18 @@ export function scrub(
 
 /** Recounts, lists all names, and reads all live data. */
 export function verify({ data, json, node }: CommandOptions, io: CliIo): Promise<number> {
-  return withNode(data, node, async (opened) => {
-    const counted = opened.recount();
-    const report = await watched(opened, io, 'scrubbing', () => opened.scrub());
-    let listed = 0;
-    for (const { name } of opened.buckets()) listed += await namesIn(opened, name);
-    const isSound =
-      counted.isExact && report.damages.length === 0 && listed === counted.recordedObjects;
-    if (json) print(io, { isSound, recount: counted, listed, scrub: report });
+  return withNode(data, node, async (commands) => {
+    const report = await watched(io, (tell) => commands.verify(tell));
+    const { isSound, listed, recount, scrub: scrubbed } = report;
+    if (json) print(io, report);
     else {
-      io.out(`${counted.objects} objects, ${listed} listed, `);
-      io.out(`live bytes ${counted.isExact ? 'exact' : 'WRONG'}, `);
-      io.out(`${report.damages.length} damaged records: ${isSound ? 'sound' : 'NOT SOUND'}\n`);
+      io.out(`${recount.objects} objects, `);
+      io.out(listed === undefined ? 'names changed meanwhile, ' : `${listed} listed, `);
+      io.out(`live bytes ${recount.isExact ? 'exact' : 'WRONG'}, `);
+      io.out(`${scrubbed.damages.length} damaged records: ${isSound ? 'sound' : 'NOT SOUND'}\n`);
     }
     return isSound ? EXIT_OK : EXIT_FAILED;
   });
-}
-
-async function namesIn(node: StorageNode, bucket: string): Promise<number> {
-  let count = 0;
-  let after: string | undefined;
-  do {
-    const page = await node.list(bucket, after === undefined ? {} : { after });
-    count += page.objects.length;
-    after = page.next;
-  } while (after !== undefined);
-  return count;
 }
 
 export async function rebuild({ data, json, node }: CommandOptions, io: CliIo): Promise<number> {
@@ -173,9 +142,8 @@ export async function rebuild({ data, json, node }: CommandOptions, io: CliIo): 
 }
 
 export function evict({ data, node }: CommandOptions, bucket: string, io: CliIo): Promise<number> {
-  return withNode(data, node, async (opened) => {
-    const volume = await opened.evict(bucket);
-    await opened.settled();
+  return withNode(data, node, async (commands) => {
+    const volume = await commands.evict(bucket);
     if (volume === undefined) {
       io.err(`bucket ${bucket} has no separate volume that can be dropped\n`);
       return EXIT_FAILED;
@@ -183,6 +151,13 @@ export function evict({ data, node }: CommandOptions, bucket: string, io: CliIo)
     io.out(`volume ${volume} was dropped, with all objects that had a byte in it\n`);
     return EXIT_OK;
   });
+}
+
+/** A running node reads its keys when it starts. */
+async function tellRunning(directory: string, io: CliIo): Promise<void> {
+  const running = await readRunFile(directory);
+  if (running === undefined) return;
+  io.err(`The node runs as process ${running.pid}: it goes by this when it is started again.\n`);
 }
 
 export async function keys(
@@ -202,6 +177,7 @@ export async function keys(
     const key = makeKey();
     await writeKeys(directory, [...stored, key]);
     print(io, key);
+    await tellRunning(directory, io);
     return EXIT_OK;
   }
   const left = stored.filter(({ accessKeyId }) => accessKeyId !== id);
@@ -210,5 +186,6 @@ export async function keys(
     return EXIT_FAILED;
   }
   await writeKeys(directory, left);
+  await tellRunning(directory, io);
   return EXIT_OK;
 }

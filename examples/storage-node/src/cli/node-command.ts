@@ -1,24 +1,73 @@
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { LocalCommands } from '../control/local-commands.ts';
+import type { NodeCommands } from '../control/node-commands.ts';
+import { NoAnswerError, RemoteCommands } from '../control/remote-commands.ts';
 import type { NodeOptions } from '../node-options.ts';
 import { StorageNode } from '../storage-node.ts';
+import { readRunFile, runFilePath, type RunningNode } from './running-file.ts';
 
-/** Opens a stopped node for one command, without background work. */
+/**
+ * Lets the running node do a command, or opens the node for it: nothing is done then but that.
+ *
+ * @throws Error that names the process which has the node, if it cannot be asked
+ */
 export async function withNode<T>(
   data: string,
   options: NodeOptions,
-  work: (node: StorageNode) => Promise<T>,
+  work: (commands: NodeCommands) => Promise<T>,
 ): Promise<T> {
-  const node = await StorageNode.open(resolve(data), {
-    ...options,
-    upkeepMs: 0,
-    scrubBytesPerSecond: 0,
-  });
+  const directory = resolve(data);
+  const running = await readRunFile(directory);
+  let silence: NoAnswerError | undefined;
+  if (running !== undefined) {
+    try {
+      return await work(new RemoteCommands(running));
+    } catch (error) {
+      if (!(error instanceof NoAnswerError)) throw error;
+      silence = error;
+    }
+  }
+  const node = await openAlone(directory, options, running, silence);
   try {
-    return await work(node);
+    return await work(new LocalCommands(node, true));
   } finally {
     await node.close();
   }
+}
+
+async function openAlone(
+  directory: string,
+  options: NodeOptions,
+  running: RunningNode | undefined,
+  silence: NoAnswerError | undefined,
+): Promise<StorageNode> {
+  try {
+    return await StorageNode.open(directory, { ...options, upkeepMs: 0, scrubBytesPerSecond: 0 });
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'LODESTORE_LOCKED') throw error;
+    throw new Error(lockedText(directory, running, silence, (error as Error).message), {
+      cause: error,
+    });
+  }
+}
+
+function lockedText(
+  directory: string,
+  running: RunningNode | undefined,
+  silence: NoAnswerError | undefined,
+  reason: string,
+): string {
+  if (running === undefined) {
+    return (
+      `${reason}\nAnother program has the node open, and ${runFilePath(directory)} does not say ` +
+      'where it takes commands. Stop that program, or let it do this by its own calls.'
+    );
+  }
+  return (
+    `The node runs as process ${running.pid} and did not answer at ${running.control}: ` +
+    `${silence?.message ?? 'no reason'}. Stop it with "kill ${running.pid}", then try again.`
+  );
 }
 
 export async function ensureData(data: string): Promise<string> {

@@ -134,8 +134,8 @@ function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
 /** Advice for errors of the metadata store, which does not know about the node. */
 const ADVICE: Readonly<Record<string, string>> = {
   LODESTORE_LOCKED:
-    'A node runs on this directory. "lodestore-node status" asks it; other commands need it stopped. ' +
-    'It compacts and scrubs by itself: see its status page.',
+    'A node runs on this directory. Stop it for this; status, compact, scrub, verify and evict are ' +
+    'done by the node that runs.',
   LODESTORE_CORRUPTION:
     '"lodestore-node rebuild-index" rebuilds the metadata from the volumes and keeps the old one ' +
     'beside it.',

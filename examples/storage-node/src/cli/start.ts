@@ -1,4 +1,6 @@
 import { createAdminServer, type AdminServer } from '../admin/admin-server.ts';
+import { ControlServer } from '../control/control-server.ts';
+import { LocalCommands } from '../control/local-commands.ts';
 import type { NodeOptions } from '../node-options.ts';
 import { createS3Server, type S3Server, type S3ServerOptions } from '../s3/s3-server.ts';
 import type { AccessEntry } from '../s3/s3-stats.ts';
@@ -7,7 +9,7 @@ import { EXIT_OK, EXIT_RESTART, type CliIo } from './cli-io.ts';
 import { keyFilePath, makeKey, readKeys, writeKeys, type StoredKey } from './key-file.ts';
 import { ensureData } from './node-command.ts';
 import { readPageFiles } from './page-files.ts';
-import { forgetRunning, recordRunning } from './running-node.ts';
+import { forgetRunning, writeRunFile } from './running-file.ts';
 import { readTls, type TlsPaths } from './tls-files.ts';
 
 export interface StartOptions {
@@ -37,14 +39,17 @@ export async function start(options: StartOptions, io: CliIo): Promise<number> {
     onFailed: fail,
   });
   let stopRenewing = (): void => {};
-  const servers: { s3?: S3Server; admin?: AdminServer } = {};
+  const servers: { s3?: S3Server; admin?: AdminServer; control?: ControlServer } = {};
   try {
     servers.s3 = createS3Server(node, settings);
     const s3Url = await listening(servers.s3, '--port', options.port, options.host);
     const { stats } = servers.s3;
     servers.admin = createAdminServer({ node, s3: stats, page: readPageFiles(), s3Url });
     const adminUrl = await listening(servers.admin, '--admin-port', options.adminPort);
-    await recordRunning(directory, { pid: process.pid, endpoint: s3Url, status: adminUrl });
+    servers.control = new ControlServer(new LocalCommands(node, false));
+    const address = await servers.control.listen();
+    const running = { pid: process.pid, endpoint: s3Url, status: adminUrl, ...address };
+    await writeRunFile(directory, running);
     io.out(`S3 endpoint    ${s3Url}\n`);
     io.out(`Status page    ${adminUrl}\n`);
     io.out(`Region         ${options.region}, buckets in the path\n`);
@@ -63,6 +68,7 @@ export async function start(options: StartOptions, io: CliIo): Promise<number> {
     stopRenewing();
     await servers.s3?.close();
     await servers.admin?.close();
+    await servers.control?.close();
     await node.close();
     await forgetRunning(directory);
   }

@@ -49,6 +49,8 @@ export interface CompactorOptions {
   readonly marks: Marks;
   readonly pace: Pace;
   readonly deadRatio: number;
+  /** The node is being closed: what is under way ends early. */
+  readonly isStopped: () => boolean;
 }
 
 interface CompactionBuffers {
@@ -149,6 +151,7 @@ export class Compactor {
 
   /**
    * Empties a volume. False if it is damaged; then it stays, so that its readable data can be read.
+   * False too if the node is being closed.
    *
    * @throws NoSpaceError; the errors of writers and the publisher. Records that were moved stay
    *   moved.
@@ -164,6 +167,7 @@ export class Compactor {
       this.current = undefined;
     }
     if (volume.liveBytes !== 0) {
+      if (this.#options.isStopped()) return false;
       if (volume.damage === undefined) {
         this.#foundDamage(volume, 0, `${volume.liveBytes} live bytes were not found`);
       }
@@ -210,6 +214,7 @@ export class Compactor {
         this.current!.doneBytes = window.endOffset;
         this.#counts.readBytes += window.lengthBytes;
         await pace.spent(window.lengthBytes);
+        if (this.#options.isStopped()) break;
       }
       if (filling.records.length > 0) await send();
     } finally {

@@ -64,6 +64,15 @@ export class Evictor {
       .find((bucket) => this.#isDue(bucket));
   }
 
+  /** With what is given up already, and read by somebody still. */
+  get #freeBytes(): number {
+    let bytes = this.#options.space.freeBytes;
+    for (const volume of this.#options.parts.volumes) {
+      if (volume.state === 'retired') bytes += volume.writtenBytes;
+    }
+    return bytes;
+  }
+
   #isDue(bucket: Bucket): boolean {
     const { parts, space } = this.#options;
     const { mode, quotaBytes, ttlMs } = bucket.policy;
@@ -73,7 +82,7 @@ export class Evictor {
     if (oldest === undefined) return false;
     const bytes = volumes.reduce((sum, volume) => sum + volume.writtenBytes, 0);
     if (mode === 'quota' && bytes > (quotaBytes ?? Infinity)) return true;
-    if (mode === 'cache' && space.freeBytes < SCARCE_RESERVES * space.reserveBytes) return true;
+    if (mode === 'cache' && this.#freeBytes < SCARCE_RESERVES * space.reserveBytes) return true;
     const newestMs = Math.max(oldest.newestMs, oldest.createdMs);
     return ttlMs !== undefined && newestMs + ttlMs < parts.now();
   }

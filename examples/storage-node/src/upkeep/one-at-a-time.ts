@@ -7,4 +7,9 @@ export class OneAtATime {
     this.#last = mine.catch(() => undefined);
     return mine;
   }
+
+  /** Resolves when all that was asked for is done, or has failed. */
+  async idle(): Promise<void> {
+    await this.#last;
+  }
 }

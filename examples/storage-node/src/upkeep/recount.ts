@@ -1,3 +1,4 @@
+import type { StoreSnapshot } from 'lodestore';
 import { rangeOf, type Space } from '../ledger/keys.ts';
 import { decodeLeafRecord } from '../names/leaf-record.ts';
 import { decodeContent, decodeExtent } from '../objects/content-record.ts';
@@ -5,6 +6,7 @@ import type { NodeParts } from '../objects/node-parts.ts';
 import { decodeEntry } from '../objects/object-entry.ts';
 import { decodePart } from '../objects/upload-record.ts';
 import { placeOf } from '../volumes/handle.ts';
+import { turnOfOthers } from './pace.ts';
 
 /** Referenced bytes, recounted from the metadata. */
 export interface Recount {
@@ -22,49 +24,88 @@ export interface Recount {
   readonly isExact: boolean;
 }
 
-/** The node must be at rest: changes published meanwhile may be counted or not. */
-export function recount({ buckets, identity, store, volumes }: NodeParts): Recount {
+/** Records that are counted without a turn for others. */
+const RECORDS_AT_ONCE = 4_096;
+
+/** What is recorded, and all that it is counted from, at one moment between two turns. */
+interface Moment {
+  readonly records: StoreSnapshot;
+  readonly objects: number;
+  readonly liveBytes: ReadonlyMap<number, number>;
+  readonly buckets: readonly { readonly handle: bigint; readonly lengthBytes: number }[];
+}
+
+async function momentOf({ buckets, publisher, store, volumes }: NodeParts): Promise<Moment> {
+  let moment: Moment | undefined;
+  return publisher.submit(
+    () => {
+      // A change may run again.
+      moment?.records.release();
+      moment = {
+        records: store.snapshot(),
+        objects: buckets.objects,
+        liveBytes: new Map([...volumes].map(({ number, liveBytes }) => [number, liveBytes])),
+        buckets: buckets.all().map(({ handle, lengthBytes }) => ({ handle, lengthBytes })),
+      };
+      return moment;
+    },
+    { alone: true },
+  );
+}
+
+/** Exact beside writers: it counts what was published at one moment. */
+export async function recount(parts: NodeParts): Promise<Recount> {
+  const moment = await momentOf(parts);
+  try {
+    return await count(moment, parts.identity.epochMs);
+  } finally {
+    moment.records.release();
+  }
+}
+
+async function count(moment: Moment, epochMs: number): Promise<Recount> {
   const counted = new Map<number, number>();
   const add = (handle: bigint, lengthBytes: number): void => {
     const { volume } = placeOf(handle);
     if (lengthBytes > 0) counted.set(volume, (counted.get(volume) ?? 0) + lengthBytes);
   };
   let objects = 0;
-  const each = (
+  let orphans = 0;
+  let seen = 0;
+  const each = async (
     space: Space,
     lengthOf: (record: { readonly value: bigint; readonly data: Uint8Array }) => number,
-  ): void => {
-    for (const [, record] of store.entries(rangeOf(space))) add(record.value, lengthOf(record));
+  ): Promise<void> => {
+    for (const [, record] of moment.records.entries(rangeOf(space))) {
+      add(record.value, lengthOf(record));
+      if (++seen % RECORDS_AT_ONCE === 0) await turnOfOthers();
+    }
   };
-  each('object', ({ data }) => {
+  await each('object', ({ data }) => {
     objects++;
-    return decodeEntry(data, identity.epochMs).lengthBytes;
+    return decodeEntry(data, epochMs).lengthBytes;
   });
-  let orphans = 0;
-  each('extent', ({ data }) => {
+  await each('extent', ({ data }) => {
     orphans++;
     return decodeExtent(data).lengthBytes;
   });
-  each('content', ({ data }) => {
-    for (const { count } of decodeContent(data)) orphans -= count;
+  await each('content', ({ data }) => {
+    for (const run of decodeContent(data)) orphans -= run.count;
     return 0;
   });
-  each('part', (record) => {
+  await each('part', (record) => {
     orphans -= decodePart(0, record).extents;
     return 0;
   });
-  each('leaf', (record) => decodeLeafRecord(0, record).lengthBytes);
-  for (const { name } of buckets.all()) {
-    const { handle, lengthBytes } = buckets.get(name);
-    add(handle, lengthBytes);
-  }
-  const numbers = new Set([...counted.keys(), ...[...volumes].map(({ number }) => number)]);
+  await each('leaf', (record) => decodeLeafRecord(0, record).lengthBytes);
+  for (const { handle, lengthBytes } of moment.buckets) add(handle, lengthBytes);
+  const numbers = new Set([...counted.keys(), ...moment.liveBytes.keys()]);
   const wrong = [...numbers].flatMap((volume) => {
-    const recordedBytes = volumes.get(volume)?.liveBytes ?? 0;
+    const recordedBytes = moment.liveBytes.get(volume) ?? 0;
     const countedBytes = counted.get(volume) ?? 0;
     return recordedBytes === countedBytes ? [] : [{ volume, recordedBytes, countedBytes }];
   });
-  const recordedObjects = buckets.objects;
+  const recordedObjects = moment.objects;
   return {
     objects,
     recordedObjects,

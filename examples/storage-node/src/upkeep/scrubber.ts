@@ -62,7 +62,7 @@ export class Scrubber {
       volume.pin();
       this.current = { volume, doneBytes: 0 };
       try {
-        await this.#scrubOne(volume, report, pace);
+        await this.#scrubOne(volume, report, pace, isWanted);
       } finally {
         this.current = undefined;
         volume.unpin();
@@ -77,6 +77,7 @@ export class Scrubber {
     volume: Volume,
     report: { records: number; liveRecords: number; readBytes: number; damages: Damage[] },
     pace: Pace,
+    isWanted: () => boolean,
   ): Promise<void> {
     const { volumes, buckets } = this.#parts;
     const end = volume.endBytes;
@@ -115,6 +116,7 @@ export class Scrubber {
         found(offset, 'the bytes are not what was stored', header.bucketId, name);
       }
       await pace.spent(window.lengthBytes);
+      if (!isWanted()) return;
     }
     // Beside writers, the two may differ; without other damage that is no fault.
     if (hasGap && liveBytes < Math.min(before, volume.liveBytes)) {

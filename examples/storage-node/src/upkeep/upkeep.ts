@@ -58,6 +58,7 @@ export class Upkeep {
       marks,
       pace: this.#pace(options.compactBytesPerSecond),
       deadRatio: options.compactDeadRatio,
+      isStopped: () => this.#isStopped,
     });
     this.evictor = new Evictor({ parts, space, liveness, publication, uploads });
     this.scrubber = new Scrubber(parts, liveness);
@@ -127,6 +128,9 @@ export class Upkeep {
     for (let bucket = this.evictor.next(); bucket !== undefined; bucket = this.evictor.next()) {
       if (this.#isStopped || (await this.evict(bucket.name)) === undefined) break;
       count++;
+      // Before the next is given up, what this one gave is seen.
+      await this.#unread();
+      await space.look();
     }
     for (const volume of this.compactor.empty()) {
       this.#retire(volume);
@@ -188,7 +192,13 @@ export class Upkeep {
     this.#stop.abort();
     await this.#round;
     await this.#scrub;
+    for (const work of [this.#rounds, this.#evictions, this.#scrubs]) await work.idle();
     // Volumes that are still read are removed at the next open.
+    await this.#unread();
+  }
+
+  /** Resolves when all dropped volumes that nobody reads are removed. */
+  async #unread(): Promise<void> {
     const free = [...this.#retiring].filter(([volume]) => volume.pins === 0);
     await Promise.all(free.map(([, done]) => done));
   }

@@ -1,0 +1,120 @@
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { NodeCommands, Tell } from './node-commands.ts';
+
+const MOST_BODY_BYTES = 64 * 1024;
+/** An empty line, so that whoever waits for a long command hears something. */
+const BEAT_MS = 5_000;
+
+/** A command in JSON. */
+export interface ControlRequest {
+  readonly command: keyof NodeCommands;
+  readonly bytesPerSecond?: number;
+  readonly bucket?: string;
+}
+
+/** Where the server is, and what its callers show. */
+export interface ControlAddress {
+  readonly control: string;
+  readonly token: string;
+}
+
+/**
+ * Takes the commands of the command line while a node runs, on a port of the loopback. Only who can
+ * read the node's directory knows the token, and no page in a browser can send it.
+ *
+ * The answer is lines of JSON: `{ progress }`, any number of them, then `{ result }` or `{ error }`.
+ */
+export class ControlServer {
+  readonly #commands: NodeCommands;
+  readonly #token = randomBytes(32).toString('base64url');
+  readonly #server: Server;
+
+  constructor(commands: NodeCommands) {
+    this.#commands = commands;
+    this.#server = createServer({ requestTimeout: 10_000 }, (message, response) => {
+      this.#answer(message, response).catch(() => response.destroy());
+    });
+  }
+
+  async listen(): Promise<ControlAddress> {
+    this.#server.listen(0, '127.0.0.1');
+    await once(this.#server, 'listening');
+    const { port } = this.#server.address() as AddressInfo;
+    return { control: `http://127.0.0.1:${port}`, token: this.#token };
+  }
+
+  /** A command that runs is not heard to its end. */
+  async close(): Promise<void> {
+    if (!this.#server.listening) return;
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #answer(message: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (message.method !== 'POST' || !this.#isAllowed(message.headers.authorization)) {
+      response.writeHead(403).end();
+      return;
+    }
+    const request = await bodyOf(message);
+    if (request === undefined) {
+      response.writeHead(400).end();
+      return;
+    }
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+    const beat = setInterval(() => response.write('\n'), BEAT_MS);
+    try {
+      const result = await this.#run(request, (progress) => {
+        response.write(`${JSON.stringify({ progress })}\n`);
+      });
+      response.end(`${JSON.stringify({ result: result ?? null })}\n`);
+    } catch (error) {
+      const { code, message: text } = error as { code?: unknown; message: string };
+      response.end(`${JSON.stringify({ error: { code: String(code), message: text } })}\n`);
+    } finally {
+      clearInterval(beat);
+    }
+  }
+
+  #isAllowed(authorization: string | undefined): boolean {
+    const given = Buffer.from(authorization ?? '');
+    const expected = Buffer.from(`Bearer ${this.#token}`);
+    return given.length === expected.length && timingSafeEqual(given, expected);
+  }
+
+  #run({ command, bytesPerSecond = 0, bucket = '' }: ControlRequest, tell: Tell): Promise<unknown> {
+    switch (command) {
+      case 'status':
+        return this.#commands.status();
+      case 'compact':
+        return this.#commands.compact(tell);
+      case 'scrub':
+        return this.#commands.scrub(bytesPerSecond, tell);
+      case 'evict':
+        return this.#commands.evict(bucket);
+      case 'verify':
+        return this.#commands.verify(tell);
+      default:
+        return Promise.reject(new Error(`this node has no command ${String(command)}`));
+    }
+  }
+}
+
+/** Undefined: it is not JSON, or too long. */
+async function bodyOf(message: IncomingMessage): Promise<ControlRequest | undefined> {
+  let text = '';
+  for await (const chunk of message.setEncoding('utf8') as AsyncIterable<string>) {
+    text += chunk;
+    if (text.length > MOST_BODY_BYTES) return undefined;
+  }
+  try {
+    const value = JSON.parse(text) as unknown;
+    return typeof value === 'object' && value !== null ? (value as ControlRequest) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,85 @@
+import type { NodeFigures } from '../node-figures.ts';
+import type { StorageNode } from '../storage-node.ts';
+import type { ScrubReport } from '../upkeep/scrubber.ts';
+import type { CompactReport, NodeCommands, Progress, Tell, VerifyReport } from './node-commands.ts';
+
+const TELL_EVERY_MS = 250;
+
+/** Commands on a node of this process. */
+export class LocalCommands implements NodeCommands {
+  readonly #node: StorageNode;
+  readonly #isAlone: boolean;
+
+  /** `isAlone`: nobody else uses the node, so a command waits for all that it has begun. */
+  constructor(node: StorageNode, isAlone: boolean) {
+    this.#node = node;
+    this.#isAlone = isAlone;
+  }
+
+  status(): Promise<NodeFigures> {
+    return this.#node.figures();
+  }
+
+  async compact(tell: Tell): Promise<CompactReport> {
+    const { compaction: before } = await this.#node.figures();
+    const volumes = await this.#watched('compacting', tell, () => this.#node.compact());
+    if (this.#isAlone) await this.#node.settled();
+    const { compaction: after } = await this.#node.figures();
+    return {
+      volumes,
+      rescuedRecords: after.rescuedRecords - before.rescuedRecords,
+      reclaimedBytes: after.reclaimedBytes - before.reclaimedBytes,
+    };
+  }
+
+  scrub(bytesPerSecond: number, tell: Tell): Promise<ScrubReport> {
+    return this.#watched('scrubbing', tell, () => this.#node.scrub({ bytesPerSecond }));
+  }
+
+  async evict(bucket: string): Promise<number | undefined> {
+    const volume = await this.#node.evict(bucket);
+    if (this.#isAlone) await this.#node.settled();
+    return volume;
+  }
+
+  async verify(tell: Tell): Promise<VerifyReport> {
+    const recount = await this.#node.recount();
+    const scrub = await this.scrub(0, tell);
+    const before = this.#node.changes;
+    const { objects } = await this.#node.figures();
+    let listed = 0;
+    for (const { name } of this.#node.buckets()) listed += await this.#namesIn(name);
+    const isStill = this.#node.changes === before;
+    const isListed = !isStill || listed === objects;
+    return {
+      isSound: recount.isExact && scrub.damages.length === 0 && isListed,
+      recount,
+      ...(isStill && { listed }),
+      scrub,
+    };
+  }
+
+  async #namesIn(bucket: string): Promise<number> {
+    let count = 0;
+    let after: string | undefined;
+    do {
+      const page = await this.#node.list(bucket, after === undefined ? {} : { after });
+      count += page.objects.length;
+      after = page.next;
+    } while (after !== undefined);
+    return count;
+  }
+
+  /** Tells how far compaction or the scrubber is, while `work` runs. */
+  async #watched<T>(what: Progress['what'], tell: Tell, work: () => Promise<T>): Promise<T> {
+    const timer = setInterval(() => {
+      const progress = this.#node.progress(what);
+      if (progress !== undefined) tell({ what, ...progress });
+    }, TELL_EVERY_MS);
+    try {
+      return await work();
+    } finally {
+      clearInterval(timer);
+    }
+  }
+}

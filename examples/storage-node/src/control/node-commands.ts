@@ -1,0 +1,40 @@
+import type { NodeFigures } from '../node-figures.ts';
+import type { Recount } from '../upkeep/recount.ts';
+import type { ScrubReport } from '../upkeep/scrubber.ts';
+
+/** How far a piece of work on one volume is. */
+export interface Progress {
+  readonly what: 'compacting' | 'scrubbing';
+  readonly volume: number;
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
+export type Tell = (progress: Progress) => void;
+
+export interface CompactReport {
+  /** That were emptied. */
+  readonly volumes: number;
+  readonly rescuedRecords: number;
+  readonly reclaimedBytes: number;
+}
+
+export interface VerifyReport {
+  readonly isSound: boolean;
+  readonly recount: Recount;
+  /** Absent where names changed while they were listed: nothing can be said of their number. */
+  readonly listed?: number;
+  readonly scrub: ScrubReport;
+}
+
+/** What the command line asks of a node, whether it runs in this process or in another. */
+export interface NodeCommands {
+  status(): Promise<NodeFigures>;
+  compact(tell: Tell): Promise<CompactReport>;
+  /** `bytesPerSecond` 0: as fast as it goes. */
+  scrub(bytesPerSecond: number, tell: Tell): Promise<ScrubReport>;
+  /** The number of the volume that is gone; undefined: there is none that can go. */
+  evict(bucket: string): Promise<number | undefined>;
+  /** Counts anew, lists all names, reads all that lives. */
+  verify(tell: Tell): Promise<VerifyReport>;
+}

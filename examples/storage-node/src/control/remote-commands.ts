@@ -1,0 +1,88 @@
+import { request } from 'node:http';
+import { createInterface } from 'node:readline';
+import type { NodeFigures } from '../node-figures.ts';
+import type { ScrubReport } from '../upkeep/scrubber.ts';
+import type { ControlAddress, ControlRequest } from './control-server.ts';
+import type { CompactReport, NodeCommands, Progress, Tell, VerifyReport } from './node-commands.ts';
+
+/** Without a line for so long the node is given up: it sends one every few seconds. */
+const SILENCE_MS = 60_000;
+
+interface Line {
+  readonly progress?: Progress;
+  readonly result?: unknown;
+  readonly error?: { readonly code: string; readonly message: string };
+}
+
+/** The node was not reached, or did not end its answer. */
+export class NoAnswerError extends Error {
+  override name = 'NoAnswerError';
+}
+
+/** Why a running node refused. */
+export class RemoteError extends Error {
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+    this.name = 'RemoteError';
+  }
+}
+
+/** Commands on a node that runs in another process of this machine. */
+export class RemoteCommands implements NodeCommands {
+  readonly #address: ControlAddress;
+
+  constructor(address: ControlAddress) {
+    this.#address = address;
+  }
+
+  status(): Promise<NodeFigures> {
+    return this.#call({ command: 'status' });
+  }
+
+  compact(tell: Tell): Promise<CompactReport> {
+    return this.#call({ command: 'compact' }, tell);
+  }
+
+  scrub(bytesPerSecond: number, tell: Tell): Promise<ScrubReport> {
+    return this.#call({ command: 'scrub', bytesPerSecond }, tell);
+  }
+
+  async evict(bucket: string): Promise<number | undefined> {
+    return (await this.#call<number | null>({ command: 'evict', bucket })) ?? undefined;
+  }
+
+  verify(tell: Tell): Promise<VerifyReport> {
+    return this.#call({ command: 'verify' }, tell);
+  }
+
+  /** @throws RemoteError, NoAnswerError */
+  #call<T>(body: ControlRequest, tell: Tell = () => {}): Promise<T> {
+    const { control, token } = this.#address;
+    return new Promise((resolve, reject) => {
+      const fail = (reason: string): void => reject(new NoAnswerError(reason));
+      const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+      const call = request(control, { method: 'POST', headers, agent: false }, (answer) => {
+        if (answer.statusCode !== 200) {
+          answer.resume();
+          return fail(`it answered ${answer.statusCode ?? 'nothing'}`);
+        }
+        const lines = createInterface({ input: answer });
+        lines.on('line', (text) => {
+          if (text === '') return;
+          const { progress, result, error } = JSON.parse(text) as Line;
+          if (progress !== undefined) tell(progress);
+          else if (error !== undefined) reject(new RemoteError(error.code, error.message));
+          else resolve(result as T);
+        });
+        answer.on('error', (error) => fail(error.message));
+        lines.on('close', () => fail('it stopped before the command ended'));
+      });
+      call.setTimeout(SILENCE_MS, () => call.destroy(new Error('it says nothing')));
+      call.on('error', (error) => fail(error.message));
+      call.end(JSON.stringify(body));
+    });
+  }
+}

@@ -1,0 +1,80 @@
+import { expect, onTestFinished, test } from 'vitest';
+import type { NodeOptions } from '../../examples/storage-node/src/node-options.ts';
+import { MACHINE, StorageNode } from '../../examples/storage-node/src/storage-node.ts';
+import { CrashFs } from '../../src/testing/index.ts';
+import { bytesOf, expectSame, get, put, SMALL } from './support/nodes.ts';
+
+async function open(
+  files: CrashFs,
+  options: NodeOptions = {},
+  now: () => number = Date.now,
+): Promise<StorageNode> {
+  const node = await StorageNode.open(
+    '/node',
+    { ...SMALL, ...options },
+    { ...MACHINE, files, now },
+  );
+  onTestFinished(() => node.close());
+  return node;
+}
+
+async function namesOf(node: StorageNode, bucket: string): Promise<string[]> {
+  return (await node.list(bucket)).objects.map(({ name }) => name);
+}
+
+test('objects whose time to live is over go with their volume, younger ones stay', async () => {
+  const clock = { ms: 1_700_000_000_000 };
+  const node = await open(new CrashFs(), {}, () => clock.ms);
+  await node.createBucket('short', { mode: 'keep', ttlMs: 60_000 });
+  await node.createBucket('b');
+  await put(node, 'b', 'old', bytesOf(100));
+  await put(node, 'short', 'old', bytesOf(100));
+  await put(node, 'short', 'in extents', bytesOf(200_000));
+  clock.ms += 60_000;
+  await node.compact();
+  expect(await namesOf(node, 'short')).toEqual(['in extents', 'old']);
+  clock.ms += 1;
+  await node.compact();
+  expect(await namesOf(node, 'short')).toEqual([]);
+  await put(node, 'short', 'young', bytesOf(100));
+  clock.ms += 60_000;
+  await put(node, 'short', 'younger', bytesOf(100));
+  clock.ms += 59_000;
+  await node.compact();
+  // They are in one volume: it goes with its newest.
+  expect(await namesOf(node, 'short')).toEqual(['young', 'younger']);
+  clock.ms += 1_001;
+  await node.compact();
+  await node.settled();
+  expect(await namesOf(node, 'short')).toEqual([]);
+  expect(await namesOf(node, 'b')).toEqual(['old']);
+  expect(await node.recount()).toMatchObject({ isExact: true, objects: 1 });
+});
+
+test('a cache gives up its oldest volumes when the disk is short of space, and nothing else', async () => {
+  const files = new CrashFs({ capacityBytes: 5 * 2 ** 20 });
+  const options = { volumeBytes: 256 * 1024, indexVolumeBytes: 128 * 1024, reserveBytes: 2 ** 19 };
+  const node = await open(files, options);
+  await node.createBucket('cache', { mode: 'cache' });
+  await node.createBucket('keep');
+  const kept = bytesOf(200_000);
+  await put(node, 'keep', 'first', kept);
+  const names: string[] = [];
+  for (let i = 0; i < 100; i++) {
+    const name = `n${String(i).padStart(3, '0')}`;
+    names.push(name);
+    await put(node, 'cache', name, bytesOf(i % 7 === 0 ? 150_000 : 60_000));
+    if (i % 3 === 0) await node.compact();
+  }
+  await node.compact();
+  await node.settled();
+  const left = await namesOf(node, 'cache');
+  expect(left.length).toBeGreaterThan(10);
+  expect(left.length).toBeLessThan(80);
+  // The newest are left, without a hole: they went in the order in which they came.
+  expect(left).toEqual(names.slice(-left.length));
+  for (const name of left) expect(await get(node, 'cache', name)).toBeDefined();
+  expectSame(await get(node, 'keep', 'first'), kept);
+  expect((await node.figures()).space.freeBytes).toBeGreaterThan(2 ** 19);
+  expect(await node.recount()).toMatchObject({ isExact: true, objects: left.length + 1 });
+});
