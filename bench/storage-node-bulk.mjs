@@ -2,7 +2,8 @@
 /**
  * A node with millions of objects that share one body, for the bars of names, opening and memory:
  * what stands in the metadata and in the blocks of names is as if each object had been stored, in
- * the order of the names. Their bodies are not there.
+ * the order of the names. Their bodies are not there. `node bench/storage-node-bulk.mjs DIRECTORY
+ * BUCKET COUNT` adds to a node that is not open.
  */
 import { randomBytes } from 'node:crypto';
 import { nodeFileSystem } from 'lodestore/fs';
@@ -30,7 +31,7 @@ function nameOf(i) {
  * @param {string} bucketName
  * @param {number} count
  */
-export async function fillInBulk(directory, bucketName, count) {
+async function fillInBulk(directory, bucketName, count) {
   const { parts } = await openParts(directory, checkedOptions({ reserveFileBytes: 0 }), {
     files: nodeFileSystem,
     now: Date.now,
@@ -103,3 +104,6 @@ export async function fillInBulk(directory, bucketName, count) {
   await store.merge();
   await store.close();
 }
+
+const [directory = '', bucket = '', count = '0'] = process.argv.slice(2);
+await fillInBulk(directory, bucket, Number(count));

@@ -54,7 +54,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['node/objects'],
   ['node/upkeep'],
   ['node'],
-  ['node/rebuild'],
+  ['node/rebuild', 'node/control'],
   ['node/index.ts'],
   ['node/s3/base'],
   ['node/s3/auth', 'node/s3/xml'],

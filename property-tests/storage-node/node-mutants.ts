@@ -43,18 +43,23 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     file: 'examples/storage-node/src/ledger/publisher.ts',
     find: '      const isFreed = (await this.#events.onFull?.()) === true;',
     replace: '      const isFreed = false;',
-    test: 'test/storage-node/full-disk.test.ts',
+    test: 'test/storage-node/reserve-file.test.ts',
   },
   'bodies are taken while the reserve is given up': {
     file: 'examples/storage-node/src/objects/space-gauge.ts',
     find: 'if (reserveFile.isWhole && this.freeBytes - bytes >= reserveBytes) return;',
     replace: 'if (this.freeBytes - bytes >= reserveBytes) return;',
-    test: 'test/storage-node/full-disk.test.ts',
+    test: 'test/storage-node/reserve-file.test.ts',
   },
   'a cache gives up more volumes than it has to': {
     file: 'examples/storage-node/src/upkeep/upkeep.ts',
     find: '      await this.#unread();\n      await space.look();',
     replace: '',
+    also: {
+      file: 'examples/storage-node/src/upkeep/evictor.ts',
+      find: "if (volume.state === 'retired') bytes",
+      replace: "if (volume.state === 'creating') bytes",
+    },
     test: 'test/storage-node/bucket-policies.test.ts',
   },
   'after a rebuild, records are looked for under the hash of before': {

@@ -1,8 +1,8 @@
-import { open, readdir, readFile } from 'node:fs/promises';
+import { open, readdir, readFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
-import { bytesOf, get, openNode, put } from './support/nodes.ts';
+import { bytesOf, expectSame, get, openNode, put } from './support/nodes.ts';
 
 /** Flips a bit of the first occurrence of these bytes in the volumes. */
 async function flip(directory: string, bytes: Buffer): Promise<void> {
@@ -60,4 +60,25 @@ test('compaction reports damage that keeps it from emptying a volume', async () 
   await flip(directory, bytes.subarray(100, 150));
   await node.compact();
   expect(told).toEqual([expect.stringMatching(/the record is damaged: it is not compacted$/)]);
+});
+
+test('a volume that was cut short is named; what is left of it is served', async () => {
+  const directory = await temporaryDirectory();
+  const node = await openNode(directory);
+  await node.createBucket('b');
+  const [first, second] = [bytesOf(20_000), bytesOf(20_000)];
+  await put(node, 'b', 'first', first);
+  await put(node, 'b', 'second', second);
+  await node.close();
+  const name = 'volume-00000001.vol';
+  const path = join(directory, 'volumes', name);
+  await truncate(path, (await readFile(path)).indexOf(second.subarray(0, 50)) + 1_000);
+  const again = await openNode(directory);
+  expect(again.recovery.shortVolumes).toEqual([1]);
+  expectSame(await get(again, 'b', 'first'), first);
+  await expect(get(again, 'b', 'second')).rejects.toMatchObject({ code: 'DAMAGED' });
+  const { damages } = await again.scrub();
+  expect(damages).toMatchObject([{ volume: 1, name: 'second' }]);
+  await put(again, 'b', 'second', second);
+  expectSame(await get(again, 'b', 'second'), second);
 });

@@ -25,7 +25,7 @@ export interface ControlAddress {
  * Takes the commands of the command line while a node runs, on a port of the loopback. Only who can
  * read the node's directory knows the token, and no page in a browser can send it.
  *
- * The answer is lines of JSON: `{ progress }`, any number of them, then `{ result }` or `{ error }`.
+ * The answer is lines of JSON: any number of `{ progress }`, then `{ result }` or `{ error }`.
  */
 export class ControlServer {
   readonly #commands: NodeCommands;
