@@ -1,9 +1,9 @@
-// @ts-check
 /**
- * A node with millions of objects that share one body, for the bars of names, opening and memory:
- * what stands in the metadata and in the blocks of names is as if each object had been stored, in
- * the order of the names. Their bodies are not there. `node bench/storage-node-bulk.mjs DIRECTORY
- * BUCKET COUNT` adds to a node that is not open.
+ * Adds millions of objects with one shared body to a closed node, for measurements of names,
+ * opening and memory: `node bench/storage-node-bulk.mjs DIRECTORY BUCKET COUNT`. Metadata and
+ * blocks of names are as if each object had been stored in the order of the names; the bodies do
+ * not exist. It imports compiled internals of the node, which do not exist before a build, so it is
+ * not type-checked.
  */
 import { randomBytes } from 'node:crypto';
 import { nodeFileSystem } from 'lodestore/fs';
