@@ -29,8 +29,9 @@ test('each command works on a stopped node', async () => {
   const node = await openNode(data);
   await node.createBucket('b');
   await node.createBucket('c', { mode: 'cache' });
-  for (let i = 0; i < 30; i++) await put(node, 'b', `n${i}`, bytesOf(70_000));
-  for (let i = 0; i < 29; i++) await node.delete('b', `n${i}`);
+  const names = Array.from({ length: 30 }, (_, i) => `n${i}`);
+  await Promise.all(names.map((name) => put(node, 'b', name, bytesOf(70_000))));
+  await Promise.all(names.slice(0, 29).map((name) => node.delete('b', name)));
   await put(node, 'c', 'x', bytesOf(10));
   // Another program has it open, and takes no commands.
   const refused = await cli(['status', '--data', data]);
@@ -121,8 +122,9 @@ test('while the node runs it does each command itself', async () => {
   await node.createBucket('c', { mode: 'cache' });
   await put(node, 'c', 'x', bytesOf(10));
   await put(node, 'b', 'kept', bytesOf(1_000));
-  for (let i = 0; i < 30; i++) await put(node, 'b', `n${i}`, bytesOf(70_000));
-  for (let i = 0; i < 30; i++) await node.delete('b', `n${i}`);
+  const names = Array.from({ length: 30 }, (_, i) => `n${i}`);
+  await Promise.all(names.map((name) => put(node, 'b', name, bytesOf(70_000))));
+  await Promise.all(names.map((name) => node.delete('b', name)));
   await node.close();
   const at = ['--data', data];
   const server = await started([...at, '--reserve-bytes', '0', '--dead-ratio', '2']);
