@@ -1,3 +1,4 @@
+import { LossHistory } from './loss-history.ts';
 import { World } from './world.ts';
 
 export interface HistoriesOptions {
@@ -24,6 +25,7 @@ export async function runHistories(options: HistoriesOptions): Promise<Histories
     const world = new World(seed);
     try {
       await world.run(steps);
+      await new LossHistory(seed).run();
     } catch (error) {
       const lines = error instanceof Error ? [String(error.stack), String(error.cause)] : [];
       return { verdict: { reason: String(error), seed, histories: done }, lines };

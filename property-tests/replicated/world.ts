@@ -1,8 +1,5 @@
-import {
-  LogLostError,
-  type ReplicatedOptions,
-  type ReplicatedStore,
-} from '../../src/replicated/index.ts';
+import type { Elector, ReplicatedOptions, ReplicatedStore } from '../../src/replicated/index.ts';
+import { clockOf } from '../../src/replicated/node/replica-clock.ts';
 import { ConditionFailedError, StoreError, type Update } from '../../src/index.ts';
 import {
   CrashFs,
@@ -65,7 +62,9 @@ export class World {
   #opens = 0;
   #nextId = 1n;
   #broken: Error | undefined;
-  #isLossy = false;
+  /** Every third cluster has electors, which flap. */
+  readonly #hasElectors: boolean;
+  #electionsAreOver = false;
   readonly figures = {
     acknowledged: 0,
     notApplied: 0,
@@ -83,6 +82,7 @@ export class World {
 
   constructor(seed: number) {
     this.#seed = seed;
+    this.#hasElectors = seed % 3 === 2;
     this.#random = new Random(seed);
     const level = this.#random.below(3);
     const chance = (): number => (level * this.#random.below(100)) / 500;
@@ -159,7 +159,8 @@ export class World {
     const seed = this.#seed * 1_000 + ++this.#opens;
     const { timer } = this.#time;
     const { fs } = machine;
-    void openReplicaOn(fs, DIRECTORY, options, { seed, timer }).then(
+    const elector = this.#hasElectors ? this.#elector() : undefined;
+    void openReplicaOn(fs, DIRECTORY, { ...options, elector }, { seed, timer }).then(
       (store) => {
         machine.isOpening = false;
         if (machine.fs !== fs) {
@@ -177,6 +178,19 @@ export class World {
         if (machine.fs === fs) machine.failure = error as Error;
       },
     );
+  }
+
+  /** Elects whom it is asked to after a while, also two at once, and takes it back soon. */
+  #elector(): Elector {
+    const clock = clockOf(this.#time.timer);
+    return {
+      campaign: async (_id, { signal }) => {
+        const waitMs = this.#electionsAreOver ? 1e9 : 50 + this.#random.below(900);
+        await clock.sleep(waitMs, signal);
+        const lost = clock.sleep(20 + this.#random.below(1_500), signal);
+        return { lost: lost.catch(() => undefined) };
+      },
+    };
   }
 
   /** A random node, whether it is the primary or not. */
@@ -417,7 +431,6 @@ export class World {
   #requireSound(): void {
     for (const { failure, index } of this.#machines) {
       if (failure === undefined) continue;
-      if (this.#isLossy && failure instanceof LogLostError) continue;
       throw new BrokenPromise(`node ${index} fails: ${String(failure)}`, { cause: failure });
     }
   }
@@ -425,6 +438,7 @@ export class World {
   /** All faults end: every node reaches the end, and an empty node can be filled. */
   async #settle(): Promise<void> {
     this.#log.faults = {};
+    this.#electionsAreOver = true;
     for (const machine of this.#machines) {
       machine.connection?.heal();
       this.#open(machine);

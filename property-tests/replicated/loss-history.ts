@@ -1,0 +1,201 @@
+import { LogLostError, type ReplicatedStore } from '../../src/replicated/index.ts';
+import {
+  CrashFs,
+  MemoryCheckpoints,
+  openReplicaOn,
+  repairReplicaOn,
+  SimulatedLog,
+} from '../../src/testing/index.ts';
+import { Random } from '../../src/testing/engine/random.ts';
+import { BrokenPromise } from './history.ts';
+import { rest, SimulatedTime } from './simulated-time.ts';
+
+const DIRECTORY = '/replica';
+const KEYS = 8;
+
+type Records = ReadonlyMap<bigint, bigint>;
+
+interface Node {
+  readonly name: string;
+  fs: CrashFs;
+  store: ReplicatedStore | undefined;
+  failure: Error | undefined;
+}
+
+/**
+ * A log loses its end, which its engine had acknowledged. No node that had it may go on silently,
+ * while it runs or when it is opened again. If nothing else was appended meanwhile, a repair from
+ * the most advanced node brings all acknowledged batches back to every node; else it is refused.
+ */
+export class LossHistory {
+  readonly #random: Random;
+  readonly #time: SimulatedTime = new SimulatedTime();
+  readonly #log: SimulatedLog;
+  readonly #checkpoints: MemoryCheckpoints = new MemoryCheckpoints();
+  readonly #nodes: Node[];
+  /** After each position at which a batch was acknowledged. */
+  readonly #states: Map<bigint, Records> = new Map([[0n, new Map()]]);
+  #records: Map<bigint, bigint> = new Map();
+  #opens: number;
+
+  constructor(seed: number) {
+    this.#random = new Random(seed);
+    this.#opens = seed * 1_000;
+    this.#log = new SimulatedLog({ seed, delay: () => rest(1) });
+    this.#nodes = ['first', 'second', 'third'].map(makeNode);
+  }
+
+  async run(): Promise<void> {
+    const [first, second] = this.#nodes;
+    for (const node of this.#nodes) await this.#open(node);
+    await this.#settled(first!.store!.promote());
+    await this.#write(6 + this.#random.below(12));
+    await this.#time.pass(200);
+    if (this.#random.below(2) === 0) await this.#settled(second!.store!.merge());
+    const reopened = this.#nodes.slice(1).filter(() => this.#random.below(2) === 0);
+    for (const node of reopened) await this.#crash(node);
+    const { first: oldest, last } = this.#log.bounds;
+    const kept = oldest + BigInt(this.#random.below(Number(last - oldest)));
+    this.#log.lose(kept);
+    const isGrown = this.#random.below(2) === 0;
+    if (isGrown) await this.#grow(last);
+    for (const node of reopened) await this.#open(node);
+    await this.#time.pass(3_000);
+    this.#requireNoticed(kept, isGrown);
+    await this.#closeAll();
+    if (isGrown) await this.#requireRefusedRepair();
+    else await this.#repair();
+  }
+
+  async #settled<T>(work: Promise<T>): Promise<T> {
+    await this.#time.passUntil(work);
+    return work;
+  }
+
+  async #open(node: Node): Promise<void> {
+    const { timer } = this.#time;
+    const own = { pollMs: 50, lostAfterMs: 500, syncEveryMs: 30, checkpointEveryMs: 0 };
+    const log = this.#log.connect();
+    const options = { ...own, log, checkpoints: this.#checkpoints.connect(), mergeBytes: 2 ** 40 };
+    const seed = ++this.#opens;
+    const opening = openReplicaOn(node.fs, DIRECTORY, options, { seed, timer });
+    try {
+      node.store = await this.#settled(opening);
+    } catch (error) {
+      node.failure = error as Error;
+    }
+  }
+
+  async #write(batches: number): Promise<void> {
+    const { store } = this.#nodes[0]!;
+    for (let i = 0; i < batches; i++) {
+      const key = BigInt(this.#random.below(KEYS));
+      const value = BigInt(1 + this.#random.below(1_000));
+      const isRange = this.#random.below(5) === 0;
+      const range = { gte: key, lt: key + 3n };
+      await this.#settled(isRange ? store!.deleteRange(range) : store!.put(key, value));
+      if (!isRange) this.#records.set(key, value);
+      else for (let one = range.gte; one < range.lt; one++) this.#records.delete(one);
+      this.#states.set(store!.position, new Map(this.#records));
+    }
+  }
+
+  async #crash(node: Node): Promise<void> {
+    const { fs, store } = node;
+    fs.powerOff();
+    node.fs = fs.randomCrash(this.#random.below(1 << 30));
+    node.store = undefined;
+    await this.#settled(store!.close().catch(() => undefined));
+  }
+
+  /** A node that starts with nothing writes another history, longer than the lost one. */
+  async #grow(last: bigint): Promise<void> {
+    const stranger = makeNode('stranger');
+    await this.#open(stranger);
+    await this.#settled(stranger.store!.promote());
+    for (let key = 100n; this.#log.bounds.last <= last + 1n; key++) {
+      await this.#settled(stranger.store!.put(key, key));
+    }
+    await this.#settled(stranger.store!.close());
+  }
+
+  #requireNoticed(kept: bigint, isGrown: boolean): void {
+    for (const { name, store, failure } of this.#nodes) {
+      const reason = failure ?? store?.stats().replica.failure;
+      if (reason instanceof LogLostError) continue;
+      if (reason !== undefined) throw new BrokenPromise(`${name} fails: ${String(reason)}`);
+      const { position } = store!;
+      const isPrefix = isGrown || position <= kept;
+      if (isPrefix && (isGrown || isSame(store!, this.#stateAt(position)))) continue;
+      throw new BrokenPromise(`${name} is at ${position} of a log that was cut at ${kept}`);
+    }
+    const { failure } = this.#nodes[0]!.store!.stats().replica;
+    if (failure === undefined) throw new BrokenPromise('the primary has not noticed the loss');
+  }
+
+  #stateAt(position: bigint): Records {
+    let at = position;
+    while (!this.#states.has(at)) at--;
+    return this.#states.get(at)!;
+  }
+
+  async #closeAll(): Promise<void> {
+    for (const node of this.#nodes) {
+      await this.#settled(node.store?.close() ?? Promise.resolve());
+      node.store = undefined;
+      node.failure = undefined;
+    }
+  }
+
+  #tryRepair(): Promise<unknown> {
+    const log = this.#log.connect();
+    const options = { log, checkpoints: this.#checkpoints.connect(), lostAfterMs: 500 };
+    const seed = ++this.#opens;
+    const { timer } = this.#time;
+    return this.#settled(repairReplicaOn(this.#nodes[0]!.fs, DIRECTORY, options, { seed, timer }));
+  }
+
+  async #requireRefusedRepair(): Promise<void> {
+    const before = this.#log.bounds.last;
+    const result = await this.#tryRepair().catch((error: unknown) => error);
+    if (!(result instanceof LogLostError) || this.#log.bounds.last !== before) {
+      throw new BrokenPromise(`a repair against a log that has grown: ${String(result)}`);
+    }
+  }
+
+  async #repair(): Promise<void> {
+    await this.#tryRepair();
+    this.#nodes.push(makeNode('new'));
+    for (const node of this.#nodes) await this.#open(node);
+    await this.#time.pass(3_000);
+    for (const node of this.#nodes) {
+      const reason = node.failure ?? node.store?.stats().replica.failure;
+      if (!(reason instanceof LogLostError)) continue;
+      // It had more than the log has now: the operator empties its directory.
+      await this.#settled(node.store?.close() ?? Promise.resolve());
+      Object.assign(node, makeNode(node.name));
+      await this.#open(node);
+    }
+    await this.#time.pass(3_000);
+    const { last } = this.#log.bounds;
+    for (const { name, store, failure } of this.#nodes) {
+      const reason = failure ?? store?.stats().replica.failure;
+      if (reason !== undefined)
+        throw new BrokenPromise(`after the repair ${name}: ${String(reason)}`);
+      const isWhole = store!.position === last && isSame(store!, this.#records);
+      if (!isWhole) throw new BrokenPromise(`${name} lacks acknowledged batches after the repair`);
+    }
+    await this.#closeAll();
+  }
+}
+
+function makeNode(name: string): Node {
+  return { name, fs: new CrashFs({ trace: false }), store: undefined, failure: undefined };
+}
+
+function isSame(store: ReplicatedStore, expected: Records): boolean {
+  const shown = [...store.entries()];
+  return (
+    shown.length === expected.size && shown.every(([key, { value }]) => expected.get(key) === value)
+  );
+}
