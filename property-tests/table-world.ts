@@ -154,7 +154,7 @@ export class TableWorld {
     this.table.beginPublish(region, rowsLength(rows));
     this.table.stepPublish(rowsIndexed);
     this.check(rows.map((row) => row.key));
-    this.table.abandonPublish();
+    this.table.stepAbandon(Infinity);
     this.check(rows.map((row) => row.key));
   }
 

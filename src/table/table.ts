@@ -65,7 +65,7 @@ export interface RecoveredColumns {
  * A group is published in steps. `reserve` returns a region of the live delta's arena, into which
  * the rows are copied. `beginPublish` and `stepPublish` index them while they are being written to
  * the log; readers do not see them. `endPublish` makes all of them visible at once.
- * `abandonPublish` undoes the indexing: each key points to its previous row again. One group is
+ * `stepAbandon` undoes the indexing: each key points to its previous row again. One group is
  * published at a time.
  *
  * A merge begins with `freeze`, between two groups: the live delta becomes the newest frozen layer,
@@ -258,12 +258,10 @@ export class Table implements Records {
     this.#size += this.#live.finishPublish();
   }
 
-  /** Undoes the publishing of a group whose write failed, and releases its region. */
-  abandonPublish(): void {
-    while (!this.stepAbandon(Infinity));
-  }
-
-  /** Does up to `maxRows` rows of {@link abandonPublish}. Returns true when all are undone. */
+  /**
+   * Undoes the indexing of up to `maxRows` rows of a group whose write failed. Returns true when all
+   * are undone and the group's region is released.
+   */
   stepAbandon(maxRows: number = PUBLISH_STEP_ROWS): boolean {
     return this.#live.stepAbandon(maxRows);
   }

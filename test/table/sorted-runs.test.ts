@@ -147,7 +147,7 @@ describe('the runs of a group that is being published', () => {
     table.stepPublish(30);
     const begun = table.keys();
     expect([begun.next().value, begun.next().value]).toEqual(expected.slice(0, 2));
-    table.abandonPublish();
+    table.stepAbandon(Infinity);
 
     const later = Array.from({ length: 40 }, (_, i) => put(BigInt(1_000 - i), i));
     publishRows(table, later);

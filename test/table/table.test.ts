@@ -95,7 +95,7 @@ describe('Table.deadBytes and mergeEffect', () => {
     table.beginPublish(region, rowsLength(rows));
     table.stepPublish();
     expect([table.deadBytes, table.mergeEffect]).toEqual(before);
-    table.abandonPublish();
+    table.stepAbandon(Infinity);
     expect([table.deadBytes, table.mergeEffect]).toEqual(before);
   });
 
@@ -184,7 +184,7 @@ describe('Table.publish', () => {
     writeRows(region.bytes, rows);
     table.beginPublish(region, rowsLength(rows));
     if (rowsIndexed > 0) table.stepPublish(rowsIndexed);
-    table.abandonPublish();
+    table.stepAbandon(Infinity);
     const keys = [1, 2, 3, 4];
     expect(keys.map((key) => table.get(key)?.value)).toEqual([1n, 5n, undefined, undefined]);
     expect(table.size).toBe(2);
