@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { queueMicrotask } from '../base/timers.ts';
 import { withJsonForm } from '../base/json-form.ts';
 import { StoreClosedError, StoreError } from '../base/errors.ts';
+import { storeErrorOf } from '../base/store-error-of.ts';
 import type { CommitGate } from './commit/commit-gate.ts';
 import type { Health } from './commit/health.ts';
 import type { BoundOptions } from '../table/layer/key-range.ts';
@@ -343,7 +344,10 @@ export class MetadataStore extends FollowingStore implements AsyncDisposable {
         this.snapshots.releaseAll();
         await releaseDirectory(this.#opened.directory, this.#opened.lock, this.#backgroundLoad);
       },
-    ]);
+    ]).catch((error: unknown) => {
+      const what = 'the store is closed, but not all of its files could be';
+      throw storeErrorOf(error, { what, path: this.#opened.directory.realPath });
+    });
     this.#announce('closed', []);
   }
 

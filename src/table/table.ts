@@ -259,8 +259,8 @@ export class Table implements Records {
   }
 
   /**
-   * Undoes the indexing of up to `maxRows` rows of a group whose write failed. Returns true when all
-   * are undone and the group's region is released.
+   * Undoes the indexing of up to `maxRows` rows of a group whose write failed. Returns true when
+   * all are undone and the group's region is released.
    */
   stepAbandon(maxRows: number = PUBLISH_STEP_ROWS): boolean {
     return this.#live.stepAbandon(maxRows);

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { MetadataStore, StoreError } from '../../src/index.ts';
 import { CrashFs, openOn, type FaultRule } from '../../src/testing/index.ts';
+import { deferred } from '../support/deferred.ts';
 
 async function turn(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
@@ -99,4 +100,39 @@ test('a log with open descriptors grows, takes deferred batches and is truncated
   const reopened = await openOn(fs, '/s');
   expect([...reopened.keys()]).toEqual(keys);
   await reopened.close();
+});
+
+test('a close that fails for one log waits for what is written to the other', async () => {
+  const zeros = deferred<void>();
+  const reached = deferred<void>();
+  const hold = /^dataSync .*log_0000000000000001$/;
+  let isHeld = false;
+  const scheduler = {
+    turn: async (label: string): Promise<void> => {
+      if (!isHeld || !hold.test(label)) return;
+      reached.resolve(undefined);
+      await zeros.promise;
+    },
+  };
+  const fs = new CrashFs({ scheduler });
+  const store = await openOn(fs, '/s', { mergeBytes: 1 << 30 });
+  await store.insertBatch([{ type: 'put', key: 0, value: 1 }]);
+  isHeld = true;
+  fs.faults.add({ call: 'close', error: 'EIO', path: /log_0000000000000002$/ });
+  // More than half of the reserve: zeros are written behind it, in the background.
+  const data = Buffer.concat(Array.from({ length: 8 }, (_, i) => noise(i)));
+  await store.insertBatch([{ type: 'put', key: 1, value: 1, data }]);
+  await reached.promise;
+  let isSettled = false;
+  const closing = store.close().finally(() => {
+    isSettled = true;
+  });
+  closing.catch(() => undefined);
+  for (let i = 0; i < 100; i++) await turn();
+  expect(isSettled).toBe(false);
+  zeros.resolve(undefined);
+  await expect(closing).rejects.toMatchObject({ code: 'LODESTORE_IO' });
+  const again = await openOn(fs, '/s');
+  expect(again.size).toBe(2);
+  await again.close();
 });

@@ -309,16 +309,16 @@ export class LogKeeper {
     this.#isClosed = true;
     const prepared = await this.#lastPrepared();
     this.#next = { kind: 'none' };
-    const unused: string[] = [];
-    if (prepared !== undefined) {
-      await begin(closePrepared(prepared));
-      unused.push(prepared.path);
-    }
     const live = this.#live;
     this.#live = undefined;
-    if (live !== undefined) {
-      if (live.lengthBytes === 0) unused.push(live.path);
-      await begin(live.close());
+    const unused: string[] = [];
+    if (prepared !== undefined) unused.push(prepared.path);
+    if (live?.lengthBytes === 0) unused.push(live.path);
+    try {
+      if (prepared !== undefined) await begin(closePrepared(prepared));
+    } finally {
+      // Zeros may be on their way into the live log. The lock is released only after them.
+      if (live !== undefined) await begin(live.close());
     }
     if (unused.length === 0 || this.#fence.health.isPoisoned || !(await this.#isHeld())) return;
     for (const path of unused) await begin(tried(() => this.#calls.unlink(path)));
