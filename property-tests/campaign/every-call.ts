@@ -148,7 +148,7 @@ export interface EveryCallOptions {
    * state.
    */
   readonly form: 'short' | 'long';
-  /** Only each `every`-th call of a kind fails, starting with call `first`. Default: all. */
+  /** Only each `every`-th way to fail is tried, starting with number `first`. Default: all. */
   readonly every?: number;
   readonly first?: number;
   readonly makeFaulty?: FaultyFileSystem | undefined;
@@ -198,15 +198,22 @@ export class EveryCall {
   async run(program: Program, limit = 3): Promise<EveryCallResult> {
     const failures: string[] = [];
     const { first = 1, every = 1 } = this.#options;
-    for (const [call, count] of await this.#count(program)) {
-      for (let nth = first; nth <= count && failures.length < limit; nth += every) {
-        for (const rule of waysToFail(call, nth, this.#options.form)) {
-          const failure = await this.#runOnce(program, rule);
-          if (failure !== undefined) failures.push(failure);
-        }
-      }
+    let untilNext = first;
+    for (const rule of this.#rules(await this.#count(program))) {
+      if (--untilNext > 0) continue;
+      untilNext = every;
+      const failure = await this.#runOnce(program, rule);
+      if (failure !== undefined) failures.push(failure);
+      if (failures.length >= limit) break;
     }
     return { runs: this.#runs, distinct: this.#checker.known.size, failures };
+  }
+
+  /** Every way in which every call can fail. */
+  *#rules(counts: ReadonlyMap<CallKind, number>): Generator<FaultRule> {
+    for (const [call, count] of counts) {
+      for (let nth = 1; nth <= count; nth++) yield* waysToFail(call, nth, this.#options.form);
+    }
   }
 
   async #count(program: Program): Promise<Map<CallKind, number>> {
