@@ -217,6 +217,18 @@ describe('a pause in which another host used the store', () => {
     expect(await keysAfter()).toEqual([1, 100]);
   });
 
+  /** If a refused sync stayed due, the commit loop would turn for ever and this file never end. */
+  test('with deferred batches: their sync is refused once, and the process goes on', async () => {
+    const store = await openOn(fs, '/s', { ...SMALL, durability: { syncEveryMs: 1 } });
+    await store.insertBatch(put(1));
+    fs.leases.expire(LEASE);
+    fs.faults.add({ call: 'renewLease', error: 'EIO', mode: 'sticky' });
+    await vi.waitUntil(() => store.stats().state === 'poisoned');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await expectFenced(store.insertBatch(put(2)), 'not-applied');
+    await expect(store.close()).rejects.toThrow(FencedError);
+  });
+
   test('during the write of a group: its outcome is unknown', async () => {
     const store = await openWithBatch();
     meanwhile = { at: /^write .*log_0000000000000001$/, run: () => visit(100) };

@@ -117,10 +117,12 @@ export class GroupWriter {
 
   /**
    * Syncs the log. Change feeds then deliver the synced batches, which is an acknowledgement, so
-   * the fence is checked first.
+   * the fence is checked first. A sync that the fence refuses is no longer due: the commit loop
+   * would otherwise turn for ever.
    */
   *syncFenced(): Flow<StoreError | undefined> {
     const { fence, sync } = this.#parts;
+    sync.begin();
     return (yield* fence.check('not-applied')) ?? (yield* sync.run());
   }
 }

@@ -69,6 +69,11 @@ export class LogSync {
     });
   }
 
+  /** Ends the wait for the next sync. Whether it succeeds or not, it is no longer due. */
+  begin(): void {
+    this.#rest();
+  }
+
   /**
    * Syncs the live log. Call it between two writes. A failure poisons the store and is never
    * retried, because it is unknown what it lost. Returns the error for a write that waited for the
@@ -77,7 +82,7 @@ export class LogSync {
   *run(): Flow<StoreError | undefined> {
     const { logs, fence } = this.#parts;
     const { health } = fence;
-    this.#rest();
+    this.begin();
     const log = logs.live;
     if (log === undefined || log.unsyncedBytes === 0) return undefined;
     if (health.isPoisoned) return health.poisonedWrite('not-applied');
