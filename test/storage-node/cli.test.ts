@@ -1,6 +1,8 @@
+import { EventEmitter } from 'node:events';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { type Machine, machineIo } from '../../examples/storage-node/src/cli/machine-io.ts';
 import { run } from '../../examples/storage-node/src/cli/run.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { bytesOf, openNode, put } from './support/nodes.ts';
@@ -149,6 +151,35 @@ test('while the node runs it does each command itself', async () => {
   expect((await fetch(control)).status).toBe(403);
   await server.stop();
   expect(JSON.parse((await cli(['status', ...at, '--json'])).out)).toMatchObject({ objects: 1 });
+});
+
+/** A stream on a full disk: each write fails, and it stays usable. */
+class FullDisk extends EventEmitter {
+  isTTY = false;
+  written = 0;
+
+  write(): boolean {
+    this.written++;
+    process.nextTick(() =>
+      this.emit('error', Object.assign(new Error('full'), { code: 'ENOSPC' })),
+    );
+    return true;
+  }
+}
+
+test('a log that cannot be written does not end the node', async () => {
+  const [stdout, stderr] = [new FullDisk(), new FullDisk()];
+  const machine = { stdout, stderr, on: () => machine, off: () => machine };
+  const io = machineIo(machine as unknown as Machine);
+  io.err('one\n');
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(io.isOutputLost()).toBe(false);
+  io.out('two\n');
+  await new Promise((resolve) => setImmediate(resolve));
+  // A command reports it by its exit code.
+  expect(io.isOutputLost()).toBe(true);
+  io.err('three\n');
+  expect([stdout.written, stderr.written]).toEqual([1, 2]);
 });
 
 test('a node that runs and does not answer is named by its process', async () => {

@@ -138,6 +138,30 @@ test('the reserve gives deletes space, and bodies wait until it is complete agai
   expect(await node.recount()).toMatchObject({ isExact: true, objects: 1 });
 });
 
+test('a disk smaller than a volume: deletes give space back from the volume that is written', async () => {
+  const files = new CrashFs({ capacityBytes: 6 * 2 ** 20 });
+  const options = { ...OPTIONS, volumeBytes: 2 ** 30, reserveBytes: 512 * 1024 };
+  const node = await StorageNode.open('/node', options, { ...MACHINE, files });
+  onTestFinished(() => node.close());
+  await node.createBucket('b');
+  const bodies = new Map<string, Buffer>();
+  expect(await fill(node, bodies)).toMatchObject({ code: 'NO_SPACE' });
+  expect((await node.figures()).volumes.filter((volume) => volume.class === 'object').length).toBe(
+    1,
+  );
+  const gone = [...bodies.keys()].filter((_, i) => i % 2 === 0);
+  for (const name of gone) await node.delete('b', name);
+  for (const name of gone) bodies.delete(name);
+  const before = await files.freeBytes('/node');
+  await node.compact();
+  await node.settled();
+  expect(await files.freeBytes('/node')).toBeGreaterThan(before + 2 ** 20);
+  bodies.set('new', bytesOf(100_000));
+  await put(node, 'b', 'new', bodies.get('new')!);
+  for (const [name, body] of bodies) expectSame(await get(node, 'b', name), body);
+  expect(await node.recount()).toMatchObject({ isExact: true, objects: bodies.size });
+});
+
 test('a full disk refuses bodies, accepts deletes, and accepts bodies again: simulated', async () => {
   expect(await scenario(await simulatedDisk())).toBeGreaterThan(10);
 });

@@ -91,4 +91,20 @@ test('volumes without metadata, missing volumes and foreign ones are refused wit
   await (await openNode(directory)).close();
   await rm(join(directory, 'metadata'), { recursive: true });
   await expect(openNode(directory)).rejects.toMatchObject({ code: 'LOST_METADATA' });
+  // A refusal leaves no empty metadata behind.
+  expect(await readdir(directory)).not.toContain('metadata');
+});
+
+test('a node whose metadata directory is removed while it runs says that it has failed', async () => {
+  const directory = await temporaryDirectory();
+  const failures: Error[] = [];
+  const node = await openNode(directory, { onFailed: (error) => failures.push(error) });
+  await node.createBucket('b');
+  expect(node.failure).toBe(undefined);
+  await rm(join(directory, 'metadata'), { recursive: true });
+  const code = 'LODESTORE_DIRECTORY_LOST';
+  await expect(put(node, 'b', 'n', bytesOf(10))).rejects.toMatchObject({ code });
+  await expect(put(node, 'b', 'n', bytesOf(10))).rejects.toMatchObject({ code });
+  expect(failures).toMatchObject([{ code }]);
+  expect(node.failure).toBe(failures[0]);
 });

@@ -68,5 +68,7 @@ export interface NodeFigures {
 }
 
 export interface FiguresSource {
+  /** Why no write is accepted until the node is opened again; undefined: writes are accepted. */
+  readonly failure?: Error | undefined;
   figures(): Promise<NodeFigures>;
 }

@@ -85,6 +85,7 @@ export async function openParts(
   const volumeDirectory = `${directory}/volumes`;
   await ensureDirectory(files, volumeDirectory);
   const reserve = new ReserveFile(files, directory, options.reserveFileBytes);
+  await refuseWithoutMetadata(files, directory, volumeDirectory);
   const store = await openStore(files, directory, reserve);
   try {
     const found = await volumeFilesIn(files, volumeDirectory);
@@ -99,6 +100,31 @@ export async function openParts(
     await store.close();
     throw error;
   }
+}
+
+/** Refuses before an empty store is created beside volumes. */
+async function refuseWithoutMetadata(
+  files: FileSystem,
+  directory: string,
+  volumeDirectory: string,
+): Promise<void> {
+  const found = await volumeFilesIn(files, volumeDirectory);
+  if (found.length === 0) return;
+  try {
+    await files.stat(`${directory}/metadata`);
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ENOENT') throw error;
+    throw lostMetadata('is missing', found.length);
+  }
+}
+
+function lostMetadata(what: string, volumes: number): NodeRefusedError {
+  return new NodeRefusedError(
+    'LOST_METADATA',
+    `the metadata ${what}, and there are volumes (${volumes})`,
+    'Restore the directory "metadata" from a backup, or run "lodestore-node rebuild-index", ' +
+      'which makes it anew from the volumes',
+  );
 }
 
 /** On a full disk the reserve file makes room for the lock and the logs. */
@@ -125,14 +151,7 @@ async function identityOf(
 ): Promise<NodeIdentity> {
   const record = store.get(IDENTITY_KEY);
   if (record !== undefined) return decodeIdentity(record.data);
-  if (found.length > 0) {
-    throw new NodeRefusedError(
-      'LOST_METADATA',
-      `the metadata is empty, and there are volumes (${found.length})`,
-      'Restore the directory "metadata" from a backup, or run "lodestore-node rebuild-index", ' +
-        'which makes it anew from the volumes',
-    );
-  }
+  if (found.length > 0) throw lostMetadata('is empty', found.length);
   const identity = {
     nodeId: randomBytes(ID_BYTES),
     hashKey: randomBytes(ID_BYTES),
@@ -160,6 +179,8 @@ export function makeParts(
     onFailed: options.onFailed,
     onFull: () => reserveFile.giveUp(),
   });
+  // Also between writes, and for every reason: its directory is lost, another process has it.
+  store.once('poisoned', (error) => publisher.fail(error));
   const volumes = makeVolumes(identity, volumeDirectory, options, environment);
   giveLedger(volumes, publisher, counters);
   const writers = new Writers(volumes, {

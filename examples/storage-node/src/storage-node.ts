@@ -251,6 +251,11 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     return recount(this.#opened.parts);
   }
 
+  /** Why the metadata store accepts no more writes; undefined: it does. */
+  get failure(): Error | undefined {
+    return this.#opened.parts.publisher.failure;
+  }
+
   /** Changes of the metadata since the node was opened. */
   get changes(): number {
     return this.#opened.parts.publisher.figures.changes;

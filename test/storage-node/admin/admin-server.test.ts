@@ -36,6 +36,22 @@ function metric(exposition: string, name: string): Map<string, number> {
   return found;
 }
 
+test('health says whether writes are accepted', async () => {
+  const node = { figures: () => Promise.reject(new Error('none')), failure: new Error('lost') };
+  const world = await openWorld();
+  const admin = createAdminServer({ node, s3: world.server.stats });
+  const url = await admin.listen();
+  onTestFinished(async () => {
+    await admin.close();
+    await world.close();
+  });
+  const failed = await fetch(`${url}/health`);
+  expect([failed.status, await failed.json()]).toEqual([503, { status: 'failed', reason: 'lost' }]);
+  const { url: sound } = await open();
+  const answer = await fetch(`${sound}/health`);
+  expect([answer.status, await answer.json()]).toEqual([200, { status: 'ok' }]);
+});
+
 test('metrics count what happened', async () => {
   const { world, url } = await open({ metrics: () => 'further 1\n' });
   const put = { Bucket: 'bucket', Key: 'a"b', Body: 'hello' };

@@ -90,7 +90,13 @@ export class AdminServer {
     const { pathname, searchParams } = new URL(message.url ?? '/', 'http://node');
     const file = this.#options.page?.get(pathname);
     if (file !== undefined) return send(response, 200, file.contentType, file.bytes);
-    if (pathname === '/health') return send(response, 200, 'application/json', '{"status":"ok"}\n');
+    if (pathname === '/health') {
+      const { failure } = this.#options.node;
+      const health =
+        failure === undefined ? { status: 'ok' } : { status: 'failed', reason: failure.message };
+      const text = `${JSON.stringify(health)}\n`;
+      return send(response, failure === undefined ? 200 : 503, 'application/json', text);
+    }
     if (pathname === '/metrics') {
       const own = expositionOf(await this.#options.node.figures(), this.#options.s3);
       const further = (await this.#options.metrics?.()) ?? '';

@@ -326,12 +326,13 @@ export class Publisher {
       }
     }
     this.figures.refused += waiting.length;
-    if (outcome !== 'not-applied' || code === 'LODESTORE_POISONED') this.#fail(asError(error));
+    if (outcome !== 'not-applied') this.fail(asError(error));
     const reason = refusalOf(error);
     for (const one of waiting) one.reject(reason);
   }
 
-  #fail(error: Error): void {
+  /** The store accepts no further writes. The first cause is kept. */
+  fail(error: Error): void {
     if (this.failure !== undefined) return;
     this.failure = error;
     this.#events.onFailed?.(error);

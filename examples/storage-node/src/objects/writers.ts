@@ -69,6 +69,13 @@ export class Writers {
     return this.#all.some((writer) => writer.volume === volume);
   }
 
+  /** Seals the volumes that `isDue` and that are written to: the next group starts another one. */
+  async sealWhere(isDue: (volume: Volume) => boolean): Promise<void> {
+    for (const writer of this.#all) {
+      if (writer.volume !== undefined && isDue(writer.volume)) await writer.rotate();
+    }
+  }
+
   async idle(): Promise<void> {
     await Promise.all(this.#all.map((writer) => writer.idle()));
   }

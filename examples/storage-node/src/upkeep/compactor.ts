@@ -26,6 +26,12 @@ const ROOM_BYTES = 4 * 2 ** 20;
  * too.
  */
 const AMPLE_RESERVES = 8;
+/** Below this multiple of the reserve, dead bytes in a volume that is still written count. */
+const TIGHT_RESERVES = 2;
+/** With so many, such a volume is sealed whatever its length. */
+const SEAL_DEAD_BYTES = 2 ** 20;
+/** With fewer, it is not sealed. */
+const LEAST_SEAL_DEAD_BYTES = 64 * 1024;
 
 export interface CompactionCounts {
   readonly runs: number;
@@ -122,6 +128,19 @@ export class Compactor {
     );
     const dead = volume.deadBytes + (isOldest ? volume.markBytes : 0);
     return dead / bytes;
+  }
+
+  /**
+   * True if a volume that is still written should be sealed, because space falls short and only a
+   * sealed volume gives its dead bytes back. The disk may be smaller than a volume.
+   */
+  isWorthSealing(volume: Volume): boolean {
+    const { space, deadRatio } = this.#options;
+    const isTight = space.isScarce || space.freeBytes < TIGHT_RESERVES * space.reserveBytes;
+    if (isTight && volume.deadBytes >= SEAL_DEAD_BYTES) return true;
+    const isAmple = !space.isScarce && this.threshold >= deadRatio;
+    if (isAmple || volume.deadBytes < LEAST_SEAL_DEAD_BYTES) return false;
+    return this.#deadShare(volume) >= this.threshold;
   }
 
   /** Volumes that are worth compacting, those with the largest gain first. */

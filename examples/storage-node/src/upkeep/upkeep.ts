@@ -132,6 +132,7 @@ export class Upkeep {
       await this.#unread();
       await space.look();
     }
+    await parts.writers.sealWhere((volume) => this.compactor.isWorthSealing(volume));
     for (const volume of this.compactor.empty()) {
       this.#retire(volume);
       count++;
