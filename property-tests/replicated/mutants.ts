@@ -15,6 +15,11 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, Mutant>> = {
     find: '    const refused = yield* waited(appending);',
     replace: '    void appending;\n    const refused = undefined as StoreError | undefined;',
   },
+  'a deleted range appended with the version of rows without intervals': {
+    file: COMMITS,
+    find: '    const rowsVersion = logVersionFor(hasIntervals);',
+    replace: '    const rowsVersion = logVersionFor(hasIntervals && false);',
+  },
   'the hint of bounds decides an append without an answer': {
     file: APPENDER,
     find: '    const answer = await this.#repeat(signal, () => log.append(position, bytes, { signal }));',

@@ -2,6 +2,7 @@ import { assert } from '../base/assert.ts';
 import { equalBytes, isZero, readSafeU64, viewOf, writeSafeU64 } from '../base/bytes.ts';
 import { MAX_FILE_NUMBER } from '../base/limits.ts';
 import { ChecksumSeed, STORE_ID_BYTES, type FileKind } from './checksum.ts';
+import type { RowKinds } from './group-rows.ts';
 
 export const FILE_HEADER_BYTES = 128;
 
@@ -16,6 +17,16 @@ export const INTERVAL_VERSION = 3;
 
 /** The newest version that is read. */
 export const READ_VERSION: Record<FileKind, number> = { log: INTERVAL_VERSION, snapshot: 2 };
+
+/** Version of the logs, and of the entries of shared logs, that hold such groups. */
+export function logVersionFor(hasIntervals: boolean): number {
+  return hasIntervals ? INTERVAL_VERSION : WRITTEN_VERSION.log;
+}
+
+/** The kinds of rows that logs of a version may hold. */
+export function rowKindsOf(logVersion: number): RowKinds {
+  return logVersion >= INTERVAL_VERSION ? 'with-intervals' : 'single';
+}
 
 /**
  * The ancestor reads a magic as the u64 length of a frame. The last byte makes that length larger

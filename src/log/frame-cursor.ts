@@ -1,5 +1,5 @@
 import { ChecksumSeed } from '../format/checksum.ts';
-import { FILE_HEADER_BYTES, INTERVAL_VERSION, type FileHeader } from '../format/file-header.ts';
+import { FILE_HEADER_BYTES, rowKindsOf, type FileHeader } from '../format/file-header.ts';
 import {
   decodeFrameHeader,
   decodePayload,
@@ -66,11 +66,6 @@ export function startOf(header: FileHeader): LogPosition {
   };
 }
 
-/** The kinds of rows that a log may hold. */
-export function rowKindsOf({ version }: Pick<FileHeader, 'version'>): RowKinds {
-  return version >= INTERVAL_VERSION ? 'with-intervals' : 'single';
-}
-
 /**
  * End of the bytes that a group at `offset` proves synced. The file header is written together with
  * the first group, so the first group proves nothing.
@@ -94,7 +89,7 @@ export class FrameCursor {
   constructor(header: FileHeader, start: LogPosition = startOf(header)) {
     this.seed = new ChecksumSeed(header.storeId, 'log', header.number);
     this.#version = header.version;
-    this.#rowKinds = rowKindsOf(header);
+    this.#rowKinds = rowKindsOf(header.version);
     this.#position = start;
   }
 

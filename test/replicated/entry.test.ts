@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { crc32c } from '../../src/format/crc.ts';
+import { READ_VERSION } from '../../src/format/file-header.ts';
 import { decodeEntry, encodeEntry, type EntryFields } from '../../src/replicated/log/entry.ts';
 import { LOG_START, LogChain } from '../../src/replicated/log/log-chain.ts';
 
@@ -93,6 +94,22 @@ test('a chain accepts only what continues it', () => {
   }
 });
 
+test('a chain accepts rows of all versions that are read, and refuses a newer one as such', () => {
+  const first = encodeEntry(TAKEOVER);
+  const previous = Buffer.from(first).readUInt32LE(80);
+  const take = (rowsVersion: number) => {
+    const chain = new LogChain(LOG_START);
+    chain.take(1n, first);
+    return chain.take(2n, encodeEntry({ ...BATCHES, previous, rowsVersion }));
+  };
+  for (let rowsVersion = 1; rowsVersion <= READ_VERSION.log; rowsVersion++) {
+    expect(take(rowsVersion)).toMatchObject({ kind: 'group', group: { rowsVersion } });
+  }
+  expect(() => take(READ_VERSION.log + 1)).toThrow(
+    expect.objectContaining({ code: 'LODESTORE_UNSUPPORTED_FORMAT' }),
+  );
+});
+
 test('pieces form a group when the last has arrived, and another entry voids them', () => {
   const half = { ...BATCHES, payloadBytes: 20 };
   const first = encodeEntry(TAKEOVER);
@@ -106,6 +123,12 @@ test('pieces form a group when the last has arrived, and another entry voids the
   expect(chain.groupEnd.position).toBe(1n);
   const step = chain.take(3n, two);
   expect(step.kind === 'group' && hex(step.group.payload)).toBe(hex(ROW));
+
+  const mixed = new LogChain(LOG_START);
+  mixed.take(1n, first);
+  mixed.take(2n, one);
+  const ofOtherVersion = encodeEntry({ ...rest, rowsVersion: 3, previous: sumOf(one) });
+  expect(() => mixed.take(3n, ofOtherVersion)).toThrow('disagree');
 
   const other = new LogChain(LOG_START);
   other.take(1n, first);

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, expect, test } from 'vitest';
 import { NotPrimaryError, type ReplicatedStore } from '../../src/replicated/index.ts';
+import { READ_VERSION } from '../../src/format/file-header.ts';
+import { decodeEntry, encodeEntry, type EntryFields } from '../../src/replicated/log/entry.ts';
 import {
   CrashFs,
   MemoryCheckpoints,
@@ -60,6 +62,55 @@ test('a deleted range is one row of the shared log and is equal on every node', 
   await one.reached(other.position);
   expect(await other.contentHash()).toEqual(await one.contentHash());
   expect(one.firstKey()).toBe(15n);
+});
+
+/** The newest entry of the log, which holds rows. */
+function lastEntry(log: SimulatedLog): EntryFields & { readonly checksum: number } {
+  const entry = decodeEntry(log.entryAt(log.bounds.last)!);
+  if (typeof entry === 'string' || entry.kind !== 'batches') throw new Error('it has no rows');
+  return entry;
+}
+
+/** Appends a copy of the newest entry, as the next group, with another version of its rows. */
+async function appendWithVersion(log: SimulatedLog, rowsVersion: number): Promise<void> {
+  const { checksum, ...entry } = lastEntry(log);
+  const firstSequence = entry.firstSequence + 1n;
+  const next = encodeEntry({ ...entry, firstSequence, previous: checksum, rowsVersion });
+  await log.connect().append(log.bounds.last + 1n, next);
+}
+
+test('a group that deletes an interval has the version of such logs, and no other group', async () => {
+  const log = new SimulatedLog();
+  const one = await openNode(log);
+  await one.promote();
+  const versionAfter = async (write: Promise<unknown>): Promise<number> => {
+    await write;
+    return lastEntry(log).rowsVersion;
+  };
+  expect(await versionAfter(one.put(1n, 1n))).toBe(2);
+  expect(await versionAfter(one.deleteRange({ gte: 1n, lt: 9n }))).toBe(3);
+  expect(await versionAfter(one.put(1n, 1n))).toBe(2);
+});
+
+test('a node that is too old for the rows of an entry says so, and loses no log', async () => {
+  const log = new SimulatedLog();
+  const one = await openNode(log);
+  await one.promote();
+  await one.put(1n, 1n);
+  await appendWithVersion(log, READ_VERSION.log + 1);
+  await expect(one.reached(log.bounds.last)).rejects.toMatchObject({
+    code: 'LODESTORE_UNSUPPORTED_FORMAT',
+  });
+  expect(one.get(1n)?.value).toBe(1n);
+});
+
+test('an interval in rows of a version without intervals is not applied', async () => {
+  const log = new SimulatedLog();
+  const one = await openNode(log);
+  await one.promote();
+  await one.deleteRange({ gte: 1n, lt: 9n });
+  await appendWithVersion(log, 2);
+  await expect(one.reached(log.bounds.last)).rejects.toMatchObject({ code: 'LODESTORE_LOG_LOST' });
 });
 
 test('a takeover fences the old primary', async () => {

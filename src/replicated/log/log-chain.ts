@@ -1,6 +1,6 @@
 import { equalBytes } from '../../base/bytes.ts';
 import { StoreError } from '../../base/errors.ts';
-import { WRITTEN_VERSION } from '../../format/file-header.ts';
+import { READ_VERSION } from '../../format/file-header.ts';
 import { decodeEntry, type SharedEntry } from './entry.ts';
 import { LogLostError } from './log-errors.ts';
 
@@ -34,6 +34,8 @@ export interface CompleteGroup {
   readonly recordCount: number;
   readonly decodedBytes: number;
   readonly codec: number;
+  /** Format version of the logs that these rows belong to. */
+  readonly rowsVersion: number;
   readonly payload: Uint8Array;
 }
 
@@ -106,7 +108,7 @@ export class LogChain {
     const entry = decodeEntry(bytes);
     if (typeof entry === 'string') throw new LogLostError({ position, reason: entry });
     if (entry.kind === 'newer') throw newer(`entry ${position} has format ${entry.version}`);
-    if (entry.kind === 'batches' && entry.rowsVersion > WRITTEN_VERSION.log) {
+    if (entry.kind === 'batches' && entry.rowsVersion > READ_VERSION.log) {
       throw newer(`the rows of entry ${position} have format ${entry.rowsVersion}`);
     }
     return entry;
@@ -160,11 +162,12 @@ export class LogChain {
       return { kind: 'piece' };
     }
     this.#open = undefined;
-    const { firstSequence, batchCount, recordCount, decodedBytes, codec } = entry;
+    const { firstSequence, batchCount, recordCount, decodedBytes, codec, rowsVersion } = entry;
     const payload = open.pieces.length === 1 ? entry.piece : Buffer.concat(open.pieces);
     const lastSequence = firstSequence + BigInt(batchCount) - 1n;
     const counts = { batchCount, recordCount, decodedBytes };
-    return { kind: 'group', group: { firstSequence, lastSequence, ...counts, codec, payload } };
+    const sequences = { firstSequence, lastSequence };
+    return { kind: 'group', group: { ...sequences, ...counts, codec, rowsVersion, payload } };
   }
 }
 
@@ -174,7 +177,8 @@ function isSameGroup(one: SharedEntry, other: SharedEntry): boolean {
     one.recordCount === other.recordCount &&
     one.decodedBytes === other.decodedBytes &&
     one.payloadBytes === other.payloadBytes &&
-    one.codec === other.codec
+    one.codec === other.codec &&
+    one.rowsVersion === other.rowsVersion
   );
 }
 

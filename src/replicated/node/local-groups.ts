@@ -1,13 +1,11 @@
 import { CODEC_RAW, decompressInto } from '../../format/compression.ts';
 import { crc32c } from '../../format/crc.ts';
-import { decodeGroup } from '../../format/group-rows.ts';
+import { rowKindsOf } from '../../format/file-header.ts';
+import { decodeGroup, type GroupRows } from '../../format/group-rows.ts';
 import type { ReplicaAccess } from '../../store/commit/commit-gate.ts';
 import type { LogGroup } from '../../log/log-reader.ts';
 import type { CompleteGroup } from '../log/log-chain.ts';
 import { LogLostError } from '../log/log-errors.ts';
-
-/** A shared log has no format version: its groups may have all kinds of rows. */
-const KINDS = 'with-intervals';
 
 /** A group that the store had at the open. */
 interface LocalGroup {
@@ -37,14 +35,10 @@ export class LocalGroups {
   }
 
   /** @throws LogLostError if the shared log and the store have different groups */
-  compare(position: bigint, group: CompleteGroup, decoded: Uint8Array): void {
+  compare(position: bigint, firstSequence: bigint, rows: DecodedGroup): void {
     const local = this.#groups.shift();
-    const { firstSequence } = group;
-    const rows = decodeGroup(decoded, group.batchCount, group.recordCount, KINDS);
     if (
-      local !== undefined &&
-      typeof rows !== 'string' &&
-      local.firstSequence === firstSequence &&
+      local?.firstSequence === firstSequence &&
       local.digest === digestOf({ firstSequence, ...rows })
     ) {
       return;
@@ -54,13 +48,19 @@ export class LocalGroups {
   }
 }
 
+export interface DecodedGroup extends GroupRows {
+  /** Rows, then the batch table if there is more than one batch. */
+  readonly decoded: Uint8Array;
+}
+
 /** @throws LogLostError if the payload does not decode to the contents that the entry declares */
-export function decodeShared(position: bigint, group: CompleteGroup): Uint8Array {
-  const { codec, payload, decodedBytes, batchCount, recordCount } = group;
+export function decodeShared(position: bigint, group: CompleteGroup): DecodedGroup {
+  const { codec, payload, decodedBytes, batchCount, recordCount, rowsVersion } = group;
   const decoded = codec === CODEC_RAW ? payload : new Uint8Array(decodedBytes);
   const isDecoded = codec === CODEC_RAW || decompressInto(decoded, payload);
-  const rows = isDecoded ? decodeGroup(decoded, batchCount, recordCount, KINDS) : 'it is not zstd';
-  if (typeof rows !== 'string') return decoded;
+  const kinds = rowKindsOf(rowsVersion);
+  const rows = isDecoded ? decodeGroup(decoded, batchCount, recordCount, kinds) : 'it is not zstd';
+  if (typeof rows !== 'string') return { decoded, ...rows };
   throw new LogLostError({ position, reason: `the payload does not decode: ${rows}` });
 }
 

@@ -144,9 +144,9 @@ export class OpenReplica implements CommitGate {
   }
 
   async #takeGroup(position: bigint, group: CompleteGroup, signal: AbortSignal): Promise<void> {
-    const decoded = decodeShared(position, group);
+    const rows = decodeShared(position, group);
     if (group.lastSequence <= this.access.lastSequence) {
-      this.#local.compare(position, group, decoded);
+      this.#local.compare(position, group.firstSequence, rows);
       this.#reach(this.chain.groupEnd);
       if (this.isVerified) this.#verified.resolve();
       return;
@@ -157,7 +157,8 @@ export class OpenReplica implements CommitGate {
     }
     this.#next = this.chain.groupEnd;
     const { codec, payload } = group;
-    const arrived = { ...group, decoded, stored: { codec, payload } };
+    const { decoded, hasIntervals } = rows;
+    const arrived = { ...group, decoded, hasIntervals, stored: { codec, payload } };
     this.#bytesSinceSave += payload.length;
     for (let attempt = 0; ; attempt++) {
       try {

@@ -1,6 +1,6 @@
 import { StoreError } from '../../base/errors.ts';
 import { CODEC_RAW } from '../../format/compression.ts';
-import { WRITTEN_VERSION } from '../../format/file-header.ts';
+import { logVersionFor } from '../../format/file-header.ts';
 import type { SharedGroup } from '../../store/commit/commit-gate.ts';
 import {
   encodeEntry,
@@ -142,14 +142,15 @@ export class PrimaryCommits {
 
   async #appendGroup(group: SharedGroup): Promise<StoreError | undefined> {
     const { log, environment } = this.#parts;
-    const { stored, ...counts } = group;
+    const { stored, hasIntervals, ...counts } = group;
+    const rowsVersion = logVersionFor(hasIntervals);
     const nonce = environment.randomBytes(NONCE_BYTES);
     const pieceBytes = log.maxEntryBytes - ENTRY_HEADER_BYTES;
     const payloadBytes = stored.payload.length;
     for (let pieceOffset = 0; pieceOffset < payloadBytes; pieceOffset += pieceBytes) {
       const piece = stored.payload.subarray(pieceOffset, pieceOffset + pieceBytes);
       const shared = { kind: 'batches' as const, codec: stored.codec, payloadBytes, nonce };
-      const entry = { ...counts, ...shared, rowsVersion: WRITTEN_VERSION.log, pieceOffset, piece };
+      const entry = { ...counts, ...shared, rowsVersion, pieceOffset, piece };
       const result = await this.appendOwn(entry);
       if (result !== 'ours') return this.#depose(result);
     }

@@ -13,6 +13,8 @@ export interface SharedGroup {
   /** Bytes of the rows and the batch table, before compression. */
   readonly decodedBytes: number;
   readonly stored: StoredPayload;
+  /** Whether a row deletes an interval of keys. */
+  readonly hasIntervals: boolean;
 }
 
 /** A group that was read from a shared log. */

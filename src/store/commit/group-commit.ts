@@ -1,6 +1,5 @@
 import { isFileTooLong, StoreBusyError, StoreError, StoreFullError } from '../../base/errors.ts';
 import type { Flow } from '../../base/flow.ts';
-import { holdsInterval } from '../../format/group-rows.ts';
 import type { Group } from '../../log/group-encoder.ts';
 import type { LogWriter } from '../../log/log-writer.ts';
 import type { QueuedBatch } from '../batch/batch-queue.ts';
@@ -86,8 +85,7 @@ export class GroupCommit {
    * if that failed.
    */
   *apply(arrived: ArrivedGroup): Flow<StoreError | undefined> {
-    const { decoded, batchCount, recordCount, stored } = arrived;
-    const hasIntervals = batchCount === 1 && holdsInterval(decoded);
+    const { decoded, batchCount, recordCount, stored, hasIntervals } = arrived;
     const alone = { decoded, batchCount, recordCount, stored, hasIntervals };
     const begin = (): Group => this.#parts.publisher.beginArrived(arrived);
     return yield* this.#publish(hasIntervals ? alone : undefined, begin, 'deferred');

@@ -92,6 +92,7 @@ export class GroupWriter {
       recordCount: group.recordCount,
       decodedBytes: group.decoded.length,
       stored: encodedPayload(encoded.bytes, offset),
+      hasIntervals: group.hasIntervals === true,
     });
     yield* publisher.index();
     const refused = yield* waited(appending);

@@ -1,11 +1,10 @@
 import { equalBytes } from '../../base/bytes.ts';
 import { ChecksumSeed } from '../../format/checksum.ts';
-import { FILE_HEADER_BYTES } from '../../format/file-header.ts';
+import { FILE_HEADER_BYTES, rowKindsOf } from '../../format/file-header.ts';
 import { FRAME_BATCHES, FRAME_SEAL } from '../../format/frame.ts';
 import { decodeGroup, type RowKinds } from '../../format/group-rows.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { FileWindow, isZeroToEnd } from '../../fs/file-window.ts';
-import { rowKindsOf } from '../../log/frame-cursor.ts';
 import { findFrames, type FoundFrame } from '../../log/frame-search.ts';
 import { LogParts } from '../../runs/part-pile.ts';
 import type { Loss } from '../recovery/recovery-report.ts';
@@ -65,7 +64,7 @@ class LogSalvage {
   constructor(log: LoadedLog, expectedSequence: bigint) {
     this.#log = log;
     const { header } = log.scan;
-    this.#rowKinds = header === undefined ? 'with-intervals' : rowKindsOf(header);
+    this.#rowKinds = header === undefined ? 'with-intervals' : rowKindsOf(header.version);
     this.#goodEnd = header === undefined ? 0 : FILE_HEADER_BYTES;
     this.#lastSequence = expectedSequence;
     this.#startAfter(header?.predecessor.lastSequence);
