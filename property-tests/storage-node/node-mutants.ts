@@ -117,4 +117,16 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '',
     test: 'test/storage-node/rebuild.test.ts',
   },
+  'a removed access key is valid until the node is started again': {
+    file: 'examples/storage-node/src/cli/key-ring.ts',
+    find: '    await writeKeys(this.#directory, keys);\n    this.#apply(keys);',
+    replace: '    await writeKeys(this.#directory, keys);',
+    test: 'test/storage-node/cli.test.ts',
+  },
+  'a signing key outlives a change of its secret': {
+    file: 'examples/storage-node/src/s3/auth/access-keys.ts',
+    find: '    this.#derived.clear();\n',
+    replace: '',
+    test: 'test/storage-node/cli.test.ts',
+  },
 };

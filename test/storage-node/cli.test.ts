@@ -6,6 +6,7 @@ import { type Machine, machineIo } from '../../examples/storage-node/src/cli/mac
 import { run } from '../../examples/storage-node/src/cli/run.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { bytesOf, openNode, put } from './support/nodes.ts';
+import { KEY, signHeaders } from './support/signed-request.ts';
 
 interface Said {
   readonly code: number;
@@ -63,11 +64,14 @@ test('each command works on a stopped node', async () => {
 });
 
 /** A node that `start` serves, stopped also when the test fails. */
-async function started(
-  args: readonly string[],
-): Promise<{ readonly said: () => string; readonly stop: () => Promise<number> }> {
+async function started(args: readonly string[]): Promise<{
+  readonly said: () => string;
+  readonly stop: () => Promise<number>;
+  readonly hangUp: () => void;
+}> {
   const stop = new AbortController();
   let said = '';
+  let hangUp: () => void = () => {};
   let ready: () => void = () => {};
   const isReady = new Promise<void>((resolve) => (ready = resolve));
   const done = run(['start', ...args, '--port', '0', '--admin-port', '0'], {
@@ -78,7 +82,10 @@ async function started(
     err: (text) => (said += text),
     isTerminal: false,
     signal: stop.signal,
-    onHangup: () => () => {},
+    onHangup: (listener) => {
+      hangUp = listener;
+      return () => {};
+    },
   });
   onTestFinished(async () => {
     stop.abort();
@@ -87,6 +94,7 @@ async function started(
   await Promise.race([isReady, done]);
   return {
     said: () => said,
+    hangUp: () => hangUp(),
     stop: () => {
       stop.abort();
       return done;
@@ -139,8 +147,6 @@ test('while the node runs it does each command itself', async () => {
   expect(await cli(['evict', 'c', ...at])).toMatchObject({ code: 0 });
   const nowhere = await cli(['evict', 'nowhere', ...at]);
   expect(nowhere).toMatchObject({ code: 1, err: 'there is no bucket "nowhere"\n' });
-  const added = await cli(['keys', 'add', ...at]);
-  expect(added.err).toContain(`The node runs as process ${process.pid}`);
   // Only who reads the directory may command.
   const { control } = JSON.parse(await readFile(join(data, 'running.json'), 'utf8')) as {
     control: string;
@@ -151,6 +157,62 @@ test('while the node runs it does each command itself', async () => {
   expect((await fetch(control)).status).toBe(403);
   await server.stop();
   expect(JSON.parse((await cli(['status', ...at, '--json'])).out)).toMatchObject({ objects: 1 });
+});
+
+async function addKey(data: string): Promise<typeof KEY> {
+  return JSON.parse((await cli(['keys', 'add', '--data', data])).out) as typeof KEY;
+}
+
+test('keys of a running node take effect at once, and last', async () => {
+  const data = await temporaryDirectory();
+  const server = await started(['--data', data]);
+  const [, endpoint = ''] = /S3 endpoint {4}(\S+)/.exec(server.said()) ?? [];
+  const statusOf = async (key: typeof KEY): Promise<number> => {
+    const headers = signHeaders(new URL(endpoint).host, { method: 'GET', target: '/', key });
+    return (await fetch(endpoint, { headers })).status;
+  };
+  const stored = async (): Promise<(typeof KEY)[]> =>
+    JSON.parse(await readFile(join(data, 'keys.json'), 'utf8')) as (typeof KEY)[];
+  const [first] = await stored();
+  const second = await addKey(data);
+  expect([await statusOf(first!), await statusOf(second)]).toEqual([200, 200]);
+  expect(await stored()).toEqual([first, second]);
+  const remove = ['keys', 'remove', first!.accessKeyId, '--data', data];
+  expect(await cli(remove)).toMatchObject({ code: 0, err: '' });
+  expect([await statusOf(first!), await statusOf(second)]).toEqual([403, 200]);
+  expect(await cli(remove)).toMatchObject({ code: 1 });
+  expect((await cli(['keys', '--data', data])).out).toBe(`${second.accessKeyId}\n`);
+  // The same id with another secret, in the file: SIGHUP reads it.
+  const changed = { ...second, secretAccessKey: 'another-secret' };
+  await writeFile(join(data, 'keys.json'), JSON.stringify([changed]));
+  expect(await statusOf(changed)).toBe(403);
+  server.hangUp();
+  await expect.poll(() => server.said()).toContain('the access keys are read again: 1');
+  expect([await statusOf(changed), await statusOf(second)]).toEqual([200, 403]);
+  await writeFile(join(data, 'keys.json'), '{}');
+  server.hangUp();
+  await expect.poll(() => server.said()).toContain('the access keys stay as they are: ');
+  expect(await statusOf(changed)).toBe(200);
+  await server.stop();
+});
+
+test('a node with a key of its command line refuses other keys', async () => {
+  const data = await temporaryDirectory();
+  const fixed = ['--access-key', KEY.accessKeyId, '--secret-key', KEY.secretAccessKey];
+  await started(['--data', data, ...fixed]);
+  const refused = await cli(['keys', 'add', '--data', data]);
+  expect(refused).toMatchObject({ code: 1, out: '' });
+  expect(refused.err).toContain('started with --access-key');
+  expect((await cli(['keys', '--data', data])).out).toBe(`${KEY.accessKeyId}\n`);
+});
+
+test('a node that does not answer gets its keys by the file', async () => {
+  const data = await temporaryDirectory();
+  const running = { pid: process.pid, control: 'http://127.0.0.1:1', token: 'x' };
+  await writeFile(join(data, 'running.json'), JSON.stringify(running));
+  const added = await cli(['keys', 'add', '--data', data]);
+  expect(added).toMatchObject({ code: 0 });
+  expect(added.err).toContain(`kill -HUP ${process.pid}`);
 });
 
 /** A stream on a full disk: each write fails, and it stays usable. */

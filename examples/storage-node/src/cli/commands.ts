@@ -4,9 +4,7 @@ import type { NodeFigures } from '../node-figures.ts';
 import type { NodeOptions } from '../node-options.ts';
 import { rebuildIndex } from '../rebuild/rebuild-index.ts';
 import { EXIT_FAILED, EXIT_OK, ProgressLine, textOfBytes, type CliIo } from './cli-io.ts';
-import { makeKey, readKeys, writeKeys } from './key-file.ts';
-import { ensureData, withNode } from './node-command.ts';
-import { readRunFile } from './running-file.ts';
+import { ensureData, withKeys, withNode } from './node-command.ts';
 
 export interface CommandOptions {
   readonly data: string;
@@ -153,13 +151,6 @@ export function evict({ data, node }: CommandOptions, bucket: string, io: CliIo)
   });
 }
 
-/** A running node reads its keys when it starts. */
-async function tellRunning(directory: string, io: CliIo): Promise<void> {
-  const running = await readRunFile(directory);
-  if (running === undefined) return;
-  io.err(`The node runs as process ${running.pid}: it goes by this when it is started again.\n`);
-}
-
 export async function keys(
   { data, json }: CommandOptions,
   action: 'list' | 'add' | 'remove',
@@ -167,25 +158,18 @@ export async function keys(
   io: CliIo,
 ): Promise<number> {
   const directory = await ensureData(data);
-  const stored = await readKeys(directory);
   if (action === 'list') {
+    const stored = await withKeys(directory, io, (ring) => ring.listKeys());
     if (json) print(io, stored);
     else for (const { accessKeyId } of stored) io.out(`${accessKeyId}\n`);
     return EXIT_OK;
   }
   if (action === 'add') {
-    const key = makeKey();
-    await writeKeys(directory, [...stored, key]);
-    print(io, key);
-    await tellRunning(directory, io);
+    print(io, await withKeys(directory, io, (ring) => ring.addKey()));
     return EXIT_OK;
   }
-  const left = stored.filter(({ accessKeyId }) => accessKeyId !== id);
-  if (left.length === stored.length) {
-    io.err(`there is no key ${id ?? ''}\n`);
-    return EXIT_FAILED;
-  }
-  await writeKeys(directory, left);
-  await tellRunning(directory, io);
-  return EXIT_OK;
+  const isRemoved = await withKeys(directory, io, (ring) => ring.removeKey(id ?? ''));
+  if (isRemoved) return EXIT_OK;
+  io.err(`there is no key ${id ?? ''}\n`);
+  return EXIT_FAILED;
 }

@@ -1,10 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, open, readFile, rename } from 'node:fs/promises';
+import type { NodeKey } from '../control/node-commands.ts';
 
-export interface StoredKey {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-}
+export type StoredKey = NodeKey;
 
 export function keyFilePath(directory: string): string {
   return `${directory}/keys.json`;
@@ -29,7 +27,7 @@ export async function readKeys(directory: string): Promise<StoredKey[]> {
   return keys as StoredKey[];
 }
 
-/** Only the owner can read the file. It is replaced atomically. */
+/** Only the owner can read the file. It is replaced atomically, and durable when it resolves. */
 export async function writeKeys(directory: string, keys: readonly StoredKey[]): Promise<void> {
   const path = keyFilePath(directory);
   const temporary = `${path}.tmp`;
@@ -43,6 +41,12 @@ export async function writeKeys(directory: string, keys: readonly StoredKey[]): 
   // An existing file of that name keeps its mode.
   await chmod(temporary, 0o600);
   await rename(temporary, path);
+  const held = await open(directory, 'r');
+  try {
+    await held.sync();
+  } finally {
+    await held.close();
+  }
 }
 
 export function makeKey(): StoredKey {

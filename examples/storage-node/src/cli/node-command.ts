@@ -1,10 +1,12 @@
 import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { LocalCommands } from '../control/local-commands.ts';
-import type { NodeCommands } from '../control/node-commands.ts';
+import type { KeyCommands, NodeCommands } from '../control/node-commands.ts';
 import { NoAnswerError, RemoteCommands } from '../control/remote-commands.ts';
 import type { NodeOptions } from '../node-options.ts';
 import { StorageNode } from '../storage-node.ts';
+import type { CliIo } from './cli-io.ts';
+import { KeyRing } from './key-ring.ts';
 import { readRunFile, runFilePath, type RunningNode } from './running-file.ts';
 
 /**
@@ -34,6 +36,27 @@ export async function withNode<T>(
   } finally {
     await node.close();
   }
+}
+
+/** Lets the running node change its keys at once, or changes the key file. */
+export async function withKeys<T>(
+  directory: string,
+  io: Pick<CliIo, 'err'>,
+  work: (keys: KeyCommands) => Promise<T>,
+): Promise<T> {
+  const running = await readRunFile(directory);
+  if (running !== undefined) {
+    try {
+      return await work(new RemoteCommands(running));
+    } catch (error) {
+      if (!(error instanceof NoAnswerError)) throw error;
+      io.err(
+        `Process ${running.pid} did not answer at ${running.control}: ${error.message}. If it is the ` +
+          `node, it uses the key file as it is now after "kill -HUP ${running.pid}" or a restart.\n`,
+      );
+    }
+  }
+  return work(new KeyRing(directory));
 }
 
 async function openAlone(

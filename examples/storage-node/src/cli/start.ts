@@ -1,5 +1,6 @@
 import { createAdminServer, type AdminServer } from '../admin/admin-server.ts';
 import { ControlServer } from '../control/control-server.ts';
+import type { KeyCommands } from '../control/node-commands.ts';
 import { LocalCommands } from '../control/local-commands.ts';
 import type { NodeOptions } from '../node-options.ts';
 import { createS3Server, type S3Server, type S3ServerOptions } from '../s3/s3-server.ts';
@@ -7,6 +8,7 @@ import type { AccessEntry } from '../s3/s3-stats.ts';
 import { StorageNode } from '../storage-node.ts';
 import { EXIT_OK, EXIT_RESTART, type CliIo } from './cli-io.ts';
 import { keyFilePath, makeKey, readKeys, writeKeys, type StoredKey } from './key-file.ts';
+import { KeyRing } from './key-ring.ts';
 import { ensureData } from './node-command.ts';
 import { readPageFiles } from './page-files.ts';
 import { forgetRunning, writeRunFile } from './running-file.ts';
@@ -22,7 +24,7 @@ export interface StartOptions {
   readonly accessLog: boolean;
   /** Used instead of the keys in the key file. */
   readonly key?: StoredKey;
-  /** Paths of PEM files, which are read again at each SIGHUP. */
+  /** Paths of PEM files; like the key file, they are read again at each SIGHUP. */
   readonly tls?: TlsPaths;
   readonly node: NodeOptions;
 }
@@ -38,7 +40,7 @@ export async function start(options: StartOptions, io: CliIo): Promise<number> {
     onError: (error) => io.err(`${error.message}\n`),
     onFailed: fail,
   });
-  let stopRenewing = (): void => {};
+  let stopReloading = (): void => {};
   const servers: { s3?: S3Server; admin?: AdminServer; control?: ControlServer } = {};
   try {
     servers.s3 = createS3Server(node, settings);
@@ -46,7 +48,10 @@ export async function start(options: StartOptions, io: CliIo): Promise<number> {
     const { stats } = servers.s3;
     servers.admin = createAdminServer({ node, s3: stats, page: readPageFiles(), s3Url });
     const adminUrl = await listening(servers.admin, '--admin-port', options.adminPort);
-    servers.control = new ControlServer(new LocalCommands(node, false));
+    const { s3 } = servers;
+    const ring = new KeyRing(directory, (keys) => s3.replaceKeys(keys));
+    const keys = options.key === undefined ? ring : fixedKey(options.key);
+    servers.control = new ControlServer(new LocalCommands(node, false), keys);
     const address = await servers.control.listen();
     const running = { pid: process.pid, endpoint: s3Url, status: adminUrl, ...address };
     await writeRunFile(directory, running);
@@ -57,15 +62,18 @@ export async function start(options: StartOptions, io: CliIo): Promise<number> {
     if (options.key === undefined) io.out(`Secret key     in ${keyFilePath(directory)}\n`);
     if (options.tls !== undefined) {
       io.out(`Certificate    ${settings.tlsSummary}\n`);
-      stopRenewing = renewAtHangup(servers.s3, options.tls, io);
     }
+    stopReloading = reloadAtHangup(io, [
+      ...(options.key === undefined ? [() => reloadKeys(ring, io)] : []),
+      ...(options.tls === undefined ? [] : [renewal(s3, options.tls, io)]),
+    ]);
     io.out(`Data           ${directory}\n`);
     const failure = await Promise.race([failed, aborted(io.signal)]);
     if (failure === undefined) return EXIT_OK;
     io.err(`the metadata store has failed: ${failure.message}\n`);
     return EXIT_RESTART;
   } finally {
-    stopRenewing();
+    stopReloading();
     await servers.s3?.close();
     await servers.admin?.close();
     await servers.control?.close();
@@ -121,9 +129,17 @@ async function serverOptionsOf(
   };
 }
 
+/** Each SIGHUP runs all of them, one after another: the last signal decides. */
+function reloadAtHangup(io: CliIo, reloads: readonly (() => Promise<void>)[]): () => void {
+  let reloading = Promise.resolve();
+  return io.onHangup(() => {
+    for (const reload of reloads) reloading = reloading.then(reload);
+  });
+}
+
 /** With unusable files, the server keeps its certificate. */
-function renewAtHangup(server: S3Server, paths: TlsPaths, io: CliIo): () => void {
-  const renew = async (): Promise<void> => {
+function renewal(server: S3Server, paths: TlsPaths, io: CliIo): () => Promise<void> {
+  return async () => {
     try {
       const { files, summary } = await readTls(paths);
       server.renewTls(files);
@@ -132,11 +148,27 @@ function renewAtHangup(server: S3Server, paths: TlsPaths, io: CliIo): () => void
       io.err(`the certificate stays as it is: ${(error as Error).message}\n`);
     }
   };
-  // One after another: the last signal decides.
-  let renewing = Promise.resolve();
-  return io.onHangup(() => {
-    renewing = renewing.then(renew);
-  });
+}
+
+/** With an unusable file, the server keeps its keys. */
+async function reloadKeys(ring: KeyRing, io: CliIo): Promise<void> {
+  try {
+    io.err(`the access keys are read again: ${await ring.reload()}\n`);
+  } catch (error) {
+    io.err(`the access keys stay as they are: ${(error as Error).message}\n`);
+  }
+}
+
+/** The node does not use the key file. */
+function fixedKey(key: StoredKey): KeyCommands {
+  const refuse = (): Promise<never> =>
+    Promise.reject(
+      new Error(
+        'The node was started with --access-key and uses that key only. Start it without, to use ' +
+          'the keys of the directory.',
+      ),
+    );
+  return { listKeys: () => Promise.resolve([key]), addKey: refuse, removeKey: refuse };
 }
 
 /** A failure of the node itself is reported also without an access log. */

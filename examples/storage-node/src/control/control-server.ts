@@ -2,7 +2,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { NodeCommands, Tell } from './node-commands.ts';
+import type { KeyCommands, NodeCommands, Tell } from './node-commands.ts';
 
 const MOST_BODY_BYTES = 64 * 1024;
 /** An empty line, so that whoever waits for a long command hears something. */
@@ -10,9 +10,10 @@ const BEAT_MS = 5_000;
 
 /** A command in JSON. */
 export interface ControlRequest {
-  readonly command: keyof NodeCommands;
+  readonly command: keyof NodeCommands | keyof KeyCommands;
   readonly bytesPerSecond?: number;
   readonly bucket?: string;
+  readonly accessKeyId?: string;
 }
 
 /** Where the server is, and what its callers show. */
@@ -29,11 +30,13 @@ export interface ControlAddress {
  */
 export class ControlServer {
   readonly #commands: NodeCommands;
+  readonly #keys: KeyCommands;
   readonly #token = randomBytes(32).toString('base64url');
   readonly #server: Server;
 
-  constructor(commands: NodeCommands) {
+  constructor(commands: NodeCommands, keys: KeyCommands) {
     this.#commands = commands;
+    this.#keys = keys;
     this.#server = createServer({ requestTimeout: 10_000 }, (message, response) => {
       this.#answer(message, response).catch(() => response.destroy());
     });
@@ -86,7 +89,8 @@ export class ControlServer {
     return given.length === expected.length && timingSafeEqual(given, expected);
   }
 
-  #run({ command, bytesPerSecond = 0, bucket = '' }: ControlRequest, tell: Tell): Promise<unknown> {
+  #run(request: ControlRequest, tell: Tell): Promise<unknown> {
+    const { command, bytesPerSecond = 0, bucket = '', accessKeyId = '' } = request;
     switch (command) {
       case 'status':
         return this.#commands.status();
@@ -98,6 +102,12 @@ export class ControlServer {
         return this.#commands.evict(bucket);
       case 'verify':
         return this.#commands.verify(tell);
+      case 'listKeys':
+        return this.#keys.listKeys();
+      case 'addKey':
+        return this.#keys.addKey();
+      case 'removeKey':
+        return this.#keys.removeKey(accessKeyId);
       default:
         return Promise.reject(new Error(`this node has no command ${String(command)}`));
     }

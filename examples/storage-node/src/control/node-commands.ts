@@ -27,6 +27,20 @@ export interface VerifyReport {
   readonly scrub: ScrubReport;
 }
 
+/** An access key with its secret. */
+export interface NodeKey {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
+/** Commands on the access keys. A change is durable and in effect when it resolves. */
+export interface KeyCommands {
+  listKeys(): Promise<readonly NodeKey[]>;
+  addKey(): Promise<NodeKey>;
+  /** False: there is no such key. */
+  removeKey(accessKeyId: string): Promise<boolean>;
+}
+
 /** What the command line asks of a node, whether it runs in this process or in another. */
 export interface NodeCommands {
   status(): Promise<NodeFigures>;

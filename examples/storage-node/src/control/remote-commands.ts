@@ -3,7 +3,15 @@ import { createInterface } from 'node:readline';
 import type { NodeFigures } from '../node-figures.ts';
 import type { ScrubReport } from '../upkeep/scrubber.ts';
 import type { ControlAddress, ControlRequest } from './control-server.ts';
-import type { CompactReport, NodeCommands, Progress, Tell, VerifyReport } from './node-commands.ts';
+import type {
+  CompactReport,
+  KeyCommands,
+  NodeCommands,
+  NodeKey,
+  Progress,
+  Tell,
+  VerifyReport,
+} from './node-commands.ts';
 
 /** Without a line for so long the node is given up: it sends one every few seconds. */
 const SILENCE_MS = 60_000;
@@ -31,7 +39,7 @@ export class RemoteError extends Error {
 }
 
 /** Commands on a node that runs in another process of this machine. */
-export class RemoteCommands implements NodeCommands {
+export class RemoteCommands implements NodeCommands, KeyCommands {
   readonly #address: ControlAddress;
 
   constructor(address: ControlAddress) {
@@ -56,6 +64,18 @@ export class RemoteCommands implements NodeCommands {
 
   verify(tell: Tell): Promise<VerifyReport> {
     return this.#call({ command: 'verify' }, tell);
+  }
+
+  listKeys(): Promise<readonly NodeKey[]> {
+    return this.#call({ command: 'listKeys' });
+  }
+
+  addKey(): Promise<NodeKey> {
+    return this.#call({ command: 'addKey' });
+  }
+
+  removeKey(accessKeyId: string): Promise<boolean> {
+    return this.#call({ command: 'removeKey', accessKeyId });
   }
 
   /** @throws RemoteError, NoAnswerError */

@@ -46,6 +46,7 @@ export class S3Server {
   readonly #server: Server | TlsServer;
   readonly #scheme: 'http' | 'https';
   readonly #pace: PaceKeeper;
+  readonly #keys: AccessKeys;
   readonly #timer: NodeJS.Timeout;
 
   constructor(node: ObjectNode, options: S3ServerOptions) {
@@ -53,6 +54,7 @@ export class S3Server {
     const { tls } = options;
     this.#scheme = tls === undefined ? 'http' : 'https';
     const keys = new AccessKeys(options.keys);
+    this.#keys = keys;
     this.#pace = new PaceKeeper(this.limits);
     const settings: S3Settings = {
       limits: this.limits,
@@ -126,6 +128,16 @@ export class S3Server {
   renewTls(tls: TlsFiles): void {
     if (!('setSecureContext' in this.#server)) throw new TypeError('the server uses plain HTTP');
     this.#server.setSecureContext({ cert: tls.certificate, key: tls.key });
+  }
+
+  /**
+   * Replaces the access keys. Requests that have begun are finished. Without keys, every request is
+   * refused.
+   *
+   * @throws RangeError for wrong keys; the former keys then stay.
+   */
+  replaceKeys(keys: readonly AccessKey[]): void {
+    this.#keys.replace(keys);
   }
 
   /** Checks the pace of all transfers now; the server also does so every few seconds. */

@@ -10,20 +10,24 @@ const MAX_DERIVED = 256;
 
 /** The access keys of a server, and the keys that SigV4 derives from them. */
 export class AccessKeys {
-  readonly #secrets = new Map<string, string>();
+  #secrets: ReadonlyMap<string, string>;
   readonly #derived = new Map<string, KeyObject>();
 
+  /** @throws RangeError */
   constructor(keys: readonly AccessKey[]) {
-    for (const { accessKeyId, secretAccessKey } of keys) {
-      if (!/^[\w.+=/-]{3,128}$/.test(accessKeyId)) {
-        throw new RangeError(`accessKeyId must be 3 to 128 of A-Z a-z 0-9 _ . + = / -`);
-      }
-      if (secretAccessKey.length < 8) {
-        throw new RangeError(`the secret of ${accessKeyId} must have at least 8 characters`);
-      }
-      this.#secrets.set(accessKeyId, secretAccessKey);
-    }
-    if (this.#secrets.size === 0) throw new RangeError('at least one access key is needed');
+    if (keys.length === 0) throw new RangeError('at least one access key is needed');
+    this.#secrets = secretsOf(keys);
+  }
+
+  /**
+   * Requests that begin after it are verified by these keys; without keys, all are refused.
+   *
+   * @throws RangeError; the keys then stay as they are
+   */
+  replace(keys: readonly AccessKey[]): void {
+    this.#secrets = secretsOf(keys);
+    // A key may have another secret now.
+    this.#derived.clear();
   }
 
   secret(accessKeyId: string): string | undefined {
@@ -50,4 +54,18 @@ export class AccessKeys {
     this.#derived.set(id, derived);
     return derived;
   }
+}
+
+function secretsOf(keys: readonly AccessKey[]): Map<string, string> {
+  const secrets = new Map<string, string>();
+  for (const { accessKeyId, secretAccessKey } of keys) {
+    if (!/^[\w.+=/-]{3,128}$/.test(accessKeyId)) {
+      throw new RangeError(`accessKeyId must be 3 to 128 of A-Z a-z 0-9 _ . + = / -`);
+    }
+    if (secretAccessKey.length < 8) {
+      throw new RangeError(`the secret of ${accessKeyId} must have at least 8 characters`);
+    }
+    secrets.set(accessKeyId, secretAccessKey);
+  }
+  return secrets;
 }
