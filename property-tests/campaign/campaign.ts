@@ -32,6 +32,8 @@ export interface CampaignOptions {
   /** Whether to search for the shortest failing program. Default true. */
   readonly shrinks?: boolean;
   readonly onProgress?: ((figures: Figures, distinct: number) => void) | undefined;
+  /** A program of a seed starts. */
+  readonly onProgram?: ((seed: number, distinct: number) => void) | undefined;
 }
 
 export const DEFAULTS: CampaignOptions = {
@@ -131,6 +133,7 @@ export class Campaign {
   async #check(seed: number, strays: unknown[]): Promise<string | undefined> {
     const property = fc.asyncProperty(this.#programs, async (made) => {
       if (this.#statesToFailure === undefined && this.#isOver) return;
+      this.#options.onProgram?.(seed, this.#checker.known.size);
       await this.#runProgram(made, strays);
     });
     const endOnFailure = this.#options.shrinks === false;

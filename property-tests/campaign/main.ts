@@ -2,6 +2,7 @@ import { readArguments, type Arguments } from './arguments.ts';
 import { Campaign, DEFAULTS } from './campaign.ts';
 import { EveryCall, PATHS } from './every-call.ts';
 import type { Figures } from './figures.ts';
+import { LoopWatch } from './loop-watch.ts';
 
 const TOLD_EVERY_SECONDS = 30;
 const VERDICT_CHARACTERS = 90;
@@ -53,5 +54,7 @@ async function failCalls(form: 'short' | 'long', { makeFaulty }: Arguments): Pro
 }
 
 const given = readArguments(process.argv.slice(2));
-await runPrograms(given);
+const watch = new LoopWatch();
+await runPrograms({ ...given, onProgram: (seed, distinct) => watch.note(seed, distinct) });
 if (given.calls !== 'none' && process.exitCode === undefined) await failCalls(given.calls, given);
+await watch.end();

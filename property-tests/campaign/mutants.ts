@@ -89,8 +89,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'snapshot written in place': {
     file: MERGER,
-    find: 'temporarySnapshotName(last.number)',
-    replace: 'temporarySnapshotName(last.number).replace(/\\.tmp$/, "")',
+    find: 'snapshots.temporaryPath(last.number)',
+    replace: 'snapshots.temporaryPath(last.number).replace(/\\.[0-9a-f]*\\.tmp$/, "")',
   },
   'misplaced logs put back in ascending order': {
     file: 'src/store/salvage/put-in-place.ts',
@@ -196,7 +196,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'the log not truncated after a write without space': {
     file: WRITE_FAILURE,
-    find: '    yield* log.cutBack();',
+    find: '    yield* log.cutBack(fence);',
     replace: '',
   },
   'a truncation not synced': {
@@ -411,6 +411,36 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'return undefined;',
     test: 'test/store/pause.test.ts',
   },
+  'a sync that the fence refuses stays due': {
+    file: GROUP_WRITER,
+    find: '    sync.begin();\n    return (yield* fence.check',
+    replace: '    return (yield* fence.check',
+    durability: 'deferred',
+  },
+  'a new store installed during a pause': {
+    file: 'src/store/open/creation.ts',
+    find: '  await lock.whenHeld();\n  await fs.rename',
+    replace: '  await fs.rename',
+    test: 'test/store/pause.test.ts',
+  },
+  'a log that could not be prepared removed during a pause': {
+    file: 'src/log/prepared-log.ts',
+    find: '    yield* waited(fence.whenHeld());\n    yield* waited(calls.unlink(path));',
+    replace: '    yield* waited(calls.unlink(path));',
+    test: 'test/store/pause.test.ts',
+  },
+  'a log truncated during a pause': {
+    file: LOG_WRITER,
+    find: '      yield* waited(fence.whenHeld());\n',
+    replace: '',
+    test: 'test/store/pause.test.ts',
+  },
+  'all owners write a snapshot under one name': {
+    file: 'src/format/file-name.ts',
+    find: 'crc32c(ownerNonce)',
+    replace: 'crc32c(snapshotName(number).slice(ownerNonce.length, 0))',
+    test: 'test/store/pause.test.ts',
+  },
   'a merge installed during a pause': {
     file: FENCE,
     find: '      await lock.whenHeld();',
@@ -599,7 +629,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a blocking write not truncated when space runs out': {
     file: WRITE_FAILURE,
-    find: '    yield* log.cutBack();',
+    find: '    yield* log.cutBack(fence);',
     replace: '',
     commits: 'inline',
   },

@@ -49,8 +49,11 @@ export type Command =
   | { readonly kind: 'second-open' }
   /** Another process opens the store to read it. */
   | { readonly kind: 'read-beside' }
-  /** A pause longer than the lease. `rings`: the timer notices it. */
-  | { readonly kind: 'pause'; readonly rings: boolean }
+  /**
+   * A pause longer than the lease. `rings`: the timer notices it. `isLost`: the lease cannot be
+   * renewed afterwards, so the store is fenced.
+   */
+  | { readonly kind: 'pause'; readonly rings: boolean; readonly isLost: boolean }
   /** The batches are inserted while the directory is elsewhere. */
   | { readonly kind: 'move'; readonly batches: readonly (readonly Op[])[] }
   | { readonly kind: 'fail'; readonly rule: FaultRule }
@@ -165,7 +168,14 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('reopen') }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('second-open') }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('read-beside') }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('pause'), rings: fc.boolean() }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('pause'),
+      rings: fc.boolean(),
+      isLost: fc.constantFrom(false, false, false, true),
+    }),
+  },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -231,6 +241,11 @@ const deferredCommand: fc.Arbitrary<Command> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('sync'), wait }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('tick') }) },
+  // Deferred batches wait for their sync when the store is fenced.
+  {
+    weight: 2,
+    arbitrary: fc.constant<Command>({ kind: 'pause', rings: true, isLost: true }),
+  },
   { weight: 16, arbitrary: command },
 );
 

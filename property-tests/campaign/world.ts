@@ -19,6 +19,8 @@ import { Violation } from './violation.ts';
 /** Rounds of the event loop after which a due sync has started and ended. */
 const SYNC_ROUNDS = 100;
 
+const LEASE_LOST: FaultRule = { call: 'renewLease', error: 'EIO', mode: 'sticky' };
+
 /** Runs one program against the store and its model. Its machine collects the stop points. */
 export class World {
   readonly model: Model = new Model();
@@ -96,6 +98,7 @@ export class World {
         await readBeside(this.#factory, this.simulated, this.model.demand());
         return this.#follower?.look();
       case 'pause':
+        if (command.isLost) await this.#disturb({ kind: 'fail', rule: LEASE_LOST });
         return pause(this.simulated, this.#factory.directory, command.rings);
       case 'move':
         return this.#move(command.batches);

@@ -117,8 +117,8 @@ function textOf(survey: Survey, tally: Tally): string[] {
   if (survey.opening?.torn !== undefined) {
     const { name, offset, bytes } = survey.opening.torn;
     lines.push(
-      `remark: ${name} ends in a torn write of ${countOf(bytes, 'byte')} at offset ` +
-        `${formatCount(offset)}, which was never synced`,
+      `remark: ${name} ends in an incomplete group of ${countOf(bytes, 'byte')} at offset ` +
+        `${formatCount(offset)}: a torn write, or damage to its last group, which looks the same`,
     );
   }
   if (survey.outcome === 'opens') lines.push('No damage found.');

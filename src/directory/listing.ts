@@ -5,8 +5,8 @@ import type { FileSystem } from '../fs/file-system.ts';
 export interface DirectoryListing {
   readonly logs: readonly number[];
   readonly snapshots: readonly number[];
-  /** Numbers of unfinished snapshots. */
-  readonly temporaries: readonly number[];
+  /** Names of unfinished snapshots. */
+  readonly temporaries: readonly string[];
   readonly hasMarker: boolean;
   /** Whether a reserve file exists. */
   readonly hasReserve?: boolean;
@@ -17,7 +17,7 @@ export interface DirectoryListing {
 export async function listDirectory(fs: FileSystem, directory: string): Promise<DirectoryListing> {
   const logs: number[] = [];
   const snapshots: number[] = [];
-  const temporaries: number[] = [];
+  const temporaries: string[] = [];
   const foreign: string[] = [];
   let hasMarker = false;
   let hasReserve = false;
@@ -30,11 +30,11 @@ export async function listDirectory(fs: FileSystem, directory: string): Promise<
     if (name.kind === 'foreign' || !isExpectedKind) foreign.push(entry.name);
     else if (name.kind === 'log') logs.push(name.number);
     else if (name.kind === 'snapshot') snapshots.push(name.number);
-    else if (name.kind === 'temporary') temporaries.push(name.number);
+    else if (name.kind === 'temporary') temporaries.push(entry.name);
     else if (name.kind === 'marker') hasMarker = true;
     else if (name.kind === 'reserve') hasReserve = true;
   }
-  for (const numbers of [logs, snapshots, temporaries]) numbers.sort((a, b) => a - b);
-  foreign.sort();
+  for (const numbers of [logs, snapshots]) numbers.sort((a, b) => a - b);
+  for (const names of [temporaries, foreign]) names.sort();
   return { logs, snapshots, temporaries, hasMarker, hasReserve, foreign };
 }

@@ -1,5 +1,6 @@
 import { assert } from '../base/assert.ts';
 import { MAX_FILE_NUMBER } from '../base/limits.ts';
+import { crc32c } from './crc.ts';
 
 /** Created at the first open. Its name warns users not to put their own files here. */
 export const MARKER_NAME = 'DO_NOT_PUT_YOUR_FILES_HERE';
@@ -24,7 +25,7 @@ export type FileName =
   | { readonly kind: 'log' | 'snapshot' | 'temporary'; readonly number: number }
   | { readonly kind: 'marker' | 'lock' | 'lease' | 'quarantine' | 'reserve' | 'foreign' };
 
-const NUMBERED = /^(log|snapshot)_([0-9a-f]{16})(\.tmp)?$/;
+const NUMBERED = /^(log|snapshot)_([0-9a-f]{16})((?:\.[0-9a-f]{8})?\.tmp)?$/;
 
 /**
  * Parses the name of a file in a store's directory. Any name that does not match exactly is
@@ -57,6 +58,11 @@ export function snapshotName(number: number): string {
   return `snapshot_${hexadecimal(number)}`;
 }
 
-export function temporarySnapshotName(number: number): string {
-  return `${snapshotName(number)}.tmp`;
+/**
+ * The name of a snapshot while its owner writes it. It has a checksum of the owner's nonce: after a
+ * pause, a process whose lease was taken over cannot touch the file of the new owner.
+ */
+export function temporarySnapshotName(number: number, ownerNonce: string): string {
+  const tag = crc32c(ownerNonce).toString(16).padStart(8, '0');
+  return `${snapshotName(number)}.${tag}.tmp`;
 }

@@ -9,7 +9,6 @@ import {
   QUARANTINE_NAME,
   RESERVE_NAME,
   snapshotName,
-  temporarySnapshotName,
 } from '../format/file-name.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { readDirectoryContents } from '../store/recovery/directory-state.ts';
@@ -137,10 +136,7 @@ async function readOthers(
   listing: DirectoryListing,
 ): Promise<OtherFile[]> {
   const named: Omit<OtherFile, 'bytes'>[] = [
-    ...listing.temporaries.map((number) => ({
-      name: temporarySnapshotName(number),
-      kind: 'temporary' as const,
-    })),
+    ...listing.temporaries.map((name) => ({ name, kind: 'temporary' as const })),
     { name: MARKER_NAME, kind: 'marker' },
     { name: LOCK_NAME, kind: 'lock' },
     { name: LEASE_NAME, kind: 'lease' },

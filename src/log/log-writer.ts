@@ -16,7 +16,13 @@ import type { EitherCalls, EitherFile } from '../fs/file-system.ts';
 import { writing, writingZeros } from '../fs/write.ts';
 import { BlockCover } from './block-cover.ts';
 import type { EncodedWrite, Group, GroupEncoder, WritePosition } from './group-encoder.ts';
-import { type PreparedLog, readStart, SyncError, syncZeros } from './prepared-log.ts';
+import {
+  type Ownership,
+  type PreparedLog,
+  readStart,
+  SyncError,
+  syncZeros,
+} from './prepared-log.ts';
 
 /** Largest step by which a log's reserved space grows. */
 export const LARGEST_RESERVE_STEP_BYTES: number = 8 * 1024 * 1024;
@@ -278,12 +284,14 @@ export class LogWriter {
   /**
    * Call it after a write that failed for lack of space. Removes what the write may have left, so
    * that neither a crash nor a later write can bring it back. On return, the log on disk is as
-   * before the write.
+   * before the write. Rejects if the directory is no longer ours: after a pause, another host may
+   * have recovered the whole group.
    */
-  *cutBack(): Flow<void> {
+  *cutBack(fence: Ownership): Flow<void> {
     this.#changes++;
     try {
       yield* waited(this.#growth);
+      yield* waited(fence.whenHeld());
       yield* waited(this.#plain.truncate(this.#position.offset));
       yield* waited(this.#plain.dataSync());
       this.#reservedBytes = this.#position.offset;

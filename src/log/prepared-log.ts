@@ -24,6 +24,12 @@ export interface PreparedLog {
   readonly reservedBytes: number;
 }
 
+/** Whether the directory is still ours. See `DirectoryLock`. */
+export interface Ownership {
+  /** Undefined if it is. Otherwise resolves when it is again, and rejects if it is not. */
+  whenHeld(): Promise<void> | undefined;
+}
+
 /** A sync failed. `cause` is the system error. The sync must never be retried. */
 export class SyncError extends Error {
   override readonly name: string = 'SyncError';
@@ -35,7 +41,8 @@ export class SyncError extends Error {
 
 /**
  * Creates log `number` in the order that commits depend on: the name (refused if it exists), zeros,
- * their sync, the sync of the directory. On failure it removes the file again.
+ * their sync, the sync of the directory. On failure it removes the file again, if the directory is
+ * still ours: after a pause, the name may be that of another host's log.
  *
  * @throws SyncError if one of the syncs failed, otherwise the system error
  */
@@ -44,6 +51,7 @@ export function* prepareLog(
   directory: string,
   path: string,
   number: number,
+  fence: Ownership,
   reserveBytes: number = FIRST_RESERVE_BYTES,
 ): Flow<PreparedLog> {
   const plain = yield* waited(calls.open(path, 'wx'));
@@ -59,8 +67,17 @@ export function* prepareLog(
     const opened = file;
     yield* tried(() => opened?.close());
     yield* tried(() => plain.close());
-    yield* tried(() => calls.unlink(path));
+    yield* removeIfHeld(calls, path, fence);
     throw error;
+  }
+}
+
+function* removeIfHeld(calls: EitherCalls, path: string, fence: Ownership): Flow<void> {
+  try {
+    yield* waited(fence.whenHeld());
+    yield* waited(calls.unlink(path));
+  } catch {
+    // Left behind: another error is being reported.
   }
 }
 

@@ -138,8 +138,8 @@ test('a torn tail is not damage: its place, its length, and that it was never ac
   expect(json.opening.torn).toMatchObject({ name: last.name, offset: group.offset, bytes: 100 });
   expect(logsOf(json).at(-1)).toMatchObject({ state: 'torn', offset: group.offset });
   const { out } = await runCli(['inspect', directory]);
-  expect(out).toContain('and drop a torn write of 100 bytes at ');
-  expect(out).toContain('that was never synced.');
+  expect(out).toContain('and drop an incomplete last group of 100 bytes at ');
+  expect(out).toContain(' (a torn write).');
 });
 
 test('the bytes of a torn write do not include the zeros reserved after it', async () => {

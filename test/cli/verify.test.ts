@@ -139,7 +139,7 @@ test('a torn tail is a remark, not damage', async () => {
   expect((await verifyJson(directory)).json.leftoverDamages).toEqual([]);
   const { out, code } = await runCli(['verify', directory]);
   expect(code).toBe(0);
-  expect(out).toContain(`remark: ${name} ends in a torn write of 60 bytes at offset `);
+  expect(out).toContain(`remark: ${name} ends in an incomplete group of 60 bytes at offset `);
 });
 
 test('a log of a later format is not damage, but not sound', async () => {

@@ -10,7 +10,9 @@ test('names are formatted and parsed', () => {
   for (const number of [0, 1, 255, 2 ** 32, 2 ** 52 - 1]) {
     expect(parseFileName(logName(number))).toEqual({ kind: 'log', number });
     expect(parseFileName(snapshotName(number))).toEqual({ kind: 'snapshot', number });
-    expect(parseFileName(temporarySnapshotName(number))).toEqual({ kind: 'temporary', number });
+    const temporary = { kind: 'temporary', number };
+    expect(parseFileName(temporarySnapshotName(number, 'nonce'))).toEqual(temporary);
+    expect(parseFileName(`${snapshotName(number)}.tmp`)).toEqual(temporary);
   }
   expect(logName(10)).toBe('log_000000000000000a');
   expect(parseFileName('DO_NOT_PUT_YOUR_FILES_HERE')).toEqual({ kind: 'marker' });
@@ -25,6 +27,8 @@ test('names are formatted and parsed', () => {
 test.each([
   'snapshot_0000000000000009.old',
   'log_0000000000000001.tmp',
+  'snapshot_0000000000000001.12ab.tmp',
+  'snapshot_0000000000000001.12ab34cd',
   'log_000000000000000A',
   'log_1',
   'log_00000000000000001',

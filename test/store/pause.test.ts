@@ -247,6 +247,51 @@ describe('a pause in which another host used the store', () => {
     expect(await keysAfter()).toEqual([1, 100]);
   });
 
+  test('during the creation of a store: the store of the other host stays', async () => {
+    meanwhile = { at: /^dataSync .*\.tmp/, run: () => visit(100) };
+    await expect(openOn(fs, '/s', SMALL)).rejects.toThrow(FencedError);
+    expect(await keysAfter()).toEqual([100]);
+  });
+
+  test('while a log is prepared that lacks space: the log of the other host stays', async () => {
+    const store = await openWithBatch();
+    fs.faults.add({ call: 'write', error: 'ENOSPC', path: /log_0*2$/ });
+    meanwhile = { at: /^write .*log_0*2$/, run: () => visit(100) };
+    await store.merge().catch(() => undefined);
+    await store.insertBatch(put(2)).catch(() => undefined);
+    await store.close().catch(() => undefined);
+    expect(await keysAfter()).toEqual([1, 100]);
+  });
+
+  test('after a write without space that is whole: the other host keeps the group', async () => {
+    const store = await openWithBatch();
+    fs.faults.add({ call: 'write', error: 'ENOSPC', takesEffect: true, path: /log_0*1$/ });
+    meanwhile = { at: /^write .*log_0*1$/, run: () => visit(100) };
+    await expectFenced(store.insertBatch(put(2)), 'unknown');
+    await store.close().catch(() => undefined);
+    // That of the other host's recovery.
+    expect(callsOf('truncate')).toBe(1);
+  });
+
+  test("before a merge: the other host's unfinished snapshot has another name", async () => {
+    const store = await openWithBatch();
+    const other: Promise<unknown>[] = [];
+    meanwhile = {
+      at: /^open .*log_0*1$/,
+      run: async () => {
+        fs.leases.expire(LEASE);
+        const second = await openElsewhere(fs, '/s', SMALL);
+        other.push(second.merge().then(() => second.close()));
+      },
+    };
+    await expect(store.merge()).rejects.toThrow();
+    await Promise.all(other);
+    await store.close().catch(() => undefined);
+    const made = fs.trace.filter(({ kind, path }) => kind === 'open' && path.endsWith('.tmp'));
+    expect(new Set(made.map(({ path }) => path)).size).toBe(3);
+    expect(await keysAfter()).toEqual([1]);
+  });
+
   test('a deferred batch is not shown to a follower', async () => {
     const store = await openWithBatch();
     await store.insertBatch(put(2), { durability: 'deferred' });

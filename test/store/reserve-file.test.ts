@@ -51,7 +51,7 @@ async function outcome(promise: Promise<unknown>): Promise<string> {
 /** Delays the write of snapshots until `held` resolves. */
 function holdingSnapshots(fs: CrashFs, held: Promise<void>): FileSystem {
   const open: FileSystem['open'] = async (path, mode) => {
-    if (path.endsWith('1.tmp') && mode === 'wx') await held;
+    if (/1\.\w+\.tmp$/.test(path) && mode === 'wx') await held;
     return fs.open(path, mode);
   };
   return new Proxy(fs, {

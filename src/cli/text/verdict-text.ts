@@ -37,7 +37,7 @@ function openingSentence(opening: Opening): string {
   if (torn !== undefined) {
     const place = `${torn.name} offset ${formatCount(torn.offset)}`;
     clauses.push(
-      `drop a torn write of ${countOf(torn.bytes, 'byte')} at ${place} that was never synced`,
+      `drop an incomplete last group of ${countOf(torn.bytes, 'byte')} at ${place} (a torn write)`,
     );
   }
   if (leftovers.length > 0) clauses.push(`remove ${countOf(leftovers.length, 'leftover')}`);

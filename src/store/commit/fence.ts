@@ -8,7 +8,7 @@ export type CommitMode = 'background' | 'inline';
 
 /**
  * The lock of the directory together with the health of the store: the loss of the lock poisons the
- * store. Every acknowledgement, rename and removal passes the fence first.
+ * store. Every acknowledgement, truncation, rename and removal passes the fence first.
  */
 export class Fence {
   readonly lock: DirectoryLock;

@@ -220,12 +220,12 @@ export class LogKeeper {
     yield* waited(this.#fence.whenHeld());
     if (this.#isRoomForZeros()) {
       try {
-        return yield* prepareLog(calls, directory, path, number, this.#reserveBytes);
+        return yield* prepareLog(calls, directory, path, number, this.#fence, this.#reserveBytes);
       } catch (error) {
         if (!isLackOfSpace(error)) throw error;
       }
     }
-    return yield* prepareLog(calls, directory, path, number, LEAST_RESERVE_BYTES);
+    return yield* prepareLog(calls, directory, path, number, this.#fence, LEAST_RESERVE_BYTES);
   }
 
   /** The prepared log, when there is one. Throws if it cannot be prepared. */

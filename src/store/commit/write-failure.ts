@@ -18,7 +18,7 @@ export function* writeFailure(fence: Fence, log: LogWriter, error: unknown): Flo
   const { path } = log;
   if (!isLackOfSpace(error)) return yield* poison(fence, path, error);
   try {
-    yield* log.cutBack();
+    yield* log.cutBack(fence);
   } catch (cutError) {
     return yield* poison(fence, path, cutError);
   }

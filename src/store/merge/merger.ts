@@ -1,6 +1,4 @@
-import { join } from 'node:path';
 import { StoreFullError } from '../../base/errors.ts';
-import { temporarySnapshotName } from '../../format/file-name.ts';
 import type { Directory } from '../../fs/directory.ts';
 import type { MergeJob } from '../../jobs/merge.ts';
 import type { LogIdentity } from '../../log/log-writer.ts';
@@ -75,7 +73,7 @@ export class Merger {
     if (taken === undefined) return;
     const { last, logs } = taken;
     const { storeId, epoch } = identity;
-    const temporaryPath = join(realPath, temporarySnapshotName(last.number));
+    const temporaryPath = snapshots.temporaryPath(last.number);
     const target = { storeId, epoch, last, number: last.number, temporaryPath };
     const source = { snapshot: snapshots.current, logs };
     const job: MergeJob = { kind: 'merge', ...source, ...target, limitBytes: room.limitBytes };

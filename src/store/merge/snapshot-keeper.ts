@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { assert } from '../../base/assert.ts';
 import { StorePoisonedError } from '../../base/errors.ts';
-import { snapshotName } from '../../format/file-name.ts';
+import { snapshotName, temporarySnapshotName } from '../../format/file-name.ts';
 import type { Directory } from '../../fs/directory.ts';
 import type { MergeJob, MergeResult } from '../../jobs/merge.ts';
 import type { Table } from '../../table/table.ts';
@@ -50,6 +50,12 @@ export class SnapshotKeeper {
 
   get directoryPath(): string {
     return this.#parts.directory.realPath;
+  }
+
+  /** Where a merge writes snapshot `number`. No other owner of the directory uses this name. */
+  temporaryPath(number: number): string {
+    const { nonce } = this.#parts.fence.lock.owner;
+    return join(this.directoryPath, temporarySnapshotName(number, nonce));
   }
 
   /**

@@ -1,8 +1,8 @@
 import { dirname, join, resolve } from 'node:path';
 import { systemCode } from '../../base/errors.ts';
+import type { DirectoryLock } from '../../directory/held-lock.ts';
 import { MARKER_NAME, snapshotName, temporarySnapshotName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
-import { unlinkIfThere } from '../../fs/unlink.ts';
 import { SnapshotWriter } from '../../snapshot/snapshot-writer.ts';
 
 /**
@@ -14,14 +14,14 @@ export async function createStore(
   fs: FileSystem,
   directory: string,
   storeId: Uint8Array,
+  lock: DirectoryLock,
 ): Promise<void> {
   const marker = await fs.open(join(directory, MARKER_NAME), 'wx').catch((error: unknown) => {
     if (systemCode(error) === 'EEXIST') return undefined;
     throw error;
   });
   await marker?.close();
-  const temporaryPath = join(directory, temporarySnapshotName(0));
-  await unlinkIfThere(fs, temporaryPath);
+  const temporaryPath = join(directory, temporarySnapshotName(0, lock.owner.nonce));
   const file = await fs.open(temporaryPath, 'wx');
   try {
     const writer = new SnapshotWriter(file, {
@@ -38,6 +38,8 @@ export async function createStore(
   // Before the store exists, because a later open of an existing store does not sync parent
   // directories.
   await syncAncestors(fs, directory);
+  // After a pause, another host may have created its store here.
+  await lock.whenHeld();
   await fs.rename(temporaryPath, join(directory, snapshotName(0)));
   await fs.syncDirectory(directory);
 }

@@ -57,7 +57,7 @@ export class DirectoryReading {
     // There is nothing, or only a first log that was prepared and never written.
     if (!options.createIfMissing) throw noStoreError(directory.realPath);
     const storeId = environment.randomBytes(STORE_ID_BYTES);
-    await createStore(directory, directory.realPath, storeId);
+    await createStore(directory, directory.realPath, storeId, lock);
     const { state, moved, losses } = await this.#recover(runner, lock);
     return {
       state,

@@ -1,13 +1,7 @@
 import { join } from 'node:path';
 import { assert } from '../../base/assert.ts';
 import type { DirectoryLock } from '../../directory/held-lock.ts';
-import {
-  logName,
-  RESERVE_NAME,
-  SPARE_NAMES,
-  snapshotName,
-  temporarySnapshotName,
-} from '../../format/file-name.ts';
+import { logName, RESERVE_NAME, SPARE_NAMES, snapshotName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';
 import { readFully } from '../../fs/file-window.ts';
@@ -35,7 +29,7 @@ export async function repair(
   const { tail, blankPaths } = state.verdict;
   // Recovery may have taken a long time.
   await lock.whenHeld();
-  if (tail?.kind === 'rewrite') await rewriteTail(fs, tail);
+  if (tail?.kind === 'rewrite') await rewriteTail(fs, tail, lock);
   // The names that were read, especially the snapshot's, must be durable before the files that they
   // replace are removed.
   await fs.syncDirectory(directory);
@@ -53,6 +47,7 @@ export async function repair(
     // The reserve of an open with the option. It only takes space, so a failure to remove it is
     // harmless.
     for (const name of [...SPARE_NAMES, RESERVE_NAME]) {
+      await lock.whenHeld();
       await unlinkIfThere(fs, join(directory, name)).catch(() => undefined);
     }
   }
@@ -62,8 +57,8 @@ export async function repair(
 /** Merged logs that are not retained, older snapshots and unfinished snapshots. */
 function deadNames(state: RecoveredState, retention: Retention): string[] {
   const { listing, snapshot } = state;
-  const dead = listing.temporaries.map(temporarySnapshotName);
-  if (snapshot === undefined) return dead;
+  const dead = listing.temporaries;
+  if (snapshot === undefined) return [...dead];
   const older = listing.snapshots.filter((number) => number < snapshot.number);
   const oldestKept = retention.logs[0]?.number ?? snapshot.number + 1;
   const merged = listing.logs.filter((number) => number < oldestKept);
@@ -77,6 +72,7 @@ const REWRITE_BYTES: number = 4 * 1024 * 1024;
 async function rewriteTail(
   fs: FileSystem,
   tail: Extract<TailRepair, { kind: 'rewrite' }>,
+  lock: DirectoryLock,
 ): Promise<void> {
   const { fromOffset, toOffset } = tail;
   const file = await fs.open(tail.path, 'r+');
@@ -86,10 +82,12 @@ async function rewriteTail(
       const bytes = buffer.subarray(0, Math.min(buffer.length, toOffset - offset));
       const count = await readFully(file, bytes, offset);
       assert(count === bytes.length, 'the groups are as long as when they were read');
+      await lock.whenHeld();
       await writeFully(file, bytes, offset);
     }
     // Truncated even if only zeros are read: bytes whose sync failed may be on disk although the
     // page cache does not show them.
+    await lock.whenHeld();
     await file.truncate(tail.toOffset);
     await file.dataSync();
   } finally {

@@ -83,7 +83,7 @@ class Salvage {
   }
 
   async #writeSnapshot(number: number, found: Salvageable): Promise<void> {
-    const path = join(this.#directory, temporarySnapshotName(number));
+    const path = this.#temporaryPath(number);
     await unlinkIfThere(this.#fs, path);
     const file = await this.#fs.open(path, 'wx');
     try {
@@ -117,7 +117,7 @@ class Salvage {
   async #install(number: number, listing: DirectoryListing): Promise<void> {
     await this.#lock.whenHeld();
     const path = join(this.#directory, snapshotName(number));
-    await this.#fs.rename(join(this.#directory, temporarySnapshotName(number)), path);
+    await this.#fs.rename(this.#temporaryPath(number), path);
     await this.#fs.syncDirectory(this.#directory);
     const replaced = [
       ...listing.logs.filter((log) => log <= number).map(logName),
@@ -128,5 +128,9 @@ class Salvage {
       assert(name !== snapshotName(number), 'what has just been written is not removed');
       await unlinkIfThere(this.#fs, join(this.#directory, name));
     }
+  }
+
+  #temporaryPath(number: number): string {
+    return join(this.#directory, temporarySnapshotName(number, this.#lock.owner.nonce));
   }
 }
