@@ -28,9 +28,15 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
       'await directory.rename(job.temporaryPath, path); for (const log of job.logs) await directory.unlink(log.path);',
   },
   'the older of two rows of a key in the logs wins': {
+    file: 'src/replay/index-rows.ts',
+    find: 'for (let at = ENTRY_WORDS * (to - 1); at >= end; at -= ENTRY_WORDS) {',
+    replace: 'for (let at = end; at < ENTRY_WORDS * to; at += ENTRY_WORDS) {',
+  },
+  'the older of two rows of a key kept while superseded rows are dropped': {
     file: 'src/replay/newest-entries.ts',
     find: 'for (let i = to - 1; i >= from; i--) {',
     replace: 'for (let i = from; i < to; i++) {',
+    test: 'test/store/replay.test.ts',
   },
   'a key in the logs counts as a new record although the snapshot has it': {
     file: 'src/replay/order-rows.ts',
@@ -45,10 +51,22 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'test/store/load-logs.test.ts',
   },
   'rows of one piece not distinguished from those of the next': {
+    file: 'src/replay/index-rows.ts',
+    find: 'const shift = firstBlock * BLOCK_BYTES;',
+    replace: 'const shift = 0 * firstBlock * BLOCK_BYTES;',
+    test: 'test/store/replay.test.ts',
+  },
+  'rows of one piece taken for those of another while the rows of logs are packed': {
     file: 'src/replay/partition-entries.ts',
     find: 'this.#moveBy(firstBlock * BLOCK_BYTES,',
     replace: 'this.#moveBy(0,',
-    test: 'test/store/replay.test.ts',
+    test: 'test/store/load-logs.test.ts',
+  },
+  'a key of the snapshot overlooked behind a gap in the keys of the logs': {
+    file: 'src/replay/key-count.ts',
+    find: 'if (index === near) index = settleNarrow(',
+    replace: 'if (index < 0) index = settleNarrow(',
+    test: 'test/replay/key-count.test.ts',
   },
   'a key that ends one piece and begins the next is taken for two': {
     file: 'src/store/recovery/piece-run.ts',

@@ -1,8 +1,9 @@
+import { hashKey } from '../base/key-hash.ts';
 import type { Steps } from '../base/steps.ts';
+import { BLOCK_BYTES } from '../table/delta/arena.ts';
 import { DELETE_BIT, PLACE_WORDS } from '../table/replayed/key-order.ts';
 import { KeyRanges, type KeySplitters } from './key-ranges.ts';
 import { slotsFor } from './newest-entries.ts';
-import { PartitionEntries } from './partition-entries.ts';
 import {
   DELETE_FLAG,
   ENTRY_WORDS,
@@ -63,17 +64,25 @@ const WAITING_WORDS: number = PLACE_WORDS + 1;
 
 const spareWords = new SpareWords();
 
+/**
+ * Takes the entries of one partition after the other, from the newest to the oldest, so the first
+ * one of each key is its newest. One pass inserts it into the hash table and finds its range.
+ */
 class Indexer {
   readonly #pieces: readonly PlacedPiece[];
   readonly #ranges: KeyRanges;
-  readonly #partition: PartitionEntries = new PartitionEntries();
   readonly #slots: Uint32Array[] = [];
   readonly #slab: SharedSlab;
   readonly #steps: StepCount = new StepCount();
+  /** The keys found, in the order in which they were found. */
   readonly #waiting: Uint32Array;
+  /** For each slot in use of the current table, the number of its key in `#waiting`. */
+  #numbers: Uint32Array = new Uint32Array(0);
   #keyCount = 0;
+  /** Number of keys of the range before. Later: the start of each range. */
   readonly #starts: Uint32Array;
-  #totals: Totals = { putCount: 0, putBytes: 0 };
+  #putCount = 0;
+  #putBytes = 0;
 
   constructor(pieces: readonly PlacedPiece[], { from, to }: PartitionRange, ranges: KeyRanges) {
     this.#pieces = pieces;
@@ -86,64 +95,86 @@ class Indexer {
   }
 
   *index(partition: number): Steps<void> {
-    yield* this.#partition.gather(this.#pieces, partition);
-    this.#slots.push(this.#makeSlots());
-    const { keyCount } = this.#partition.found;
-    for (let from = 0; from < keyCount; from += STEP_ENTRIES) {
-      const to = Math.min(from + STEP_ENTRIES, keyCount);
-      this.#takeKeys(from, to);
-      if (this.#steps.isDue(to - from)) yield;
-    }
-  }
-
-  /** Replaces ordinals by positions, and shrinks the table to the number of distinct keys. */
-  #makeSlots(): Uint32Array {
-    const { words, found } = this.#partition;
-    const { slots } = found;
-    const foundWords = 2 * (found.mask + 1);
-    const madeWords = 2 * slotsFor(found.keyCount);
-    const made = this.#slab.take(madeWords, foundWords);
-    const isSame = madeWords === foundWords;
-    for (let at = 0; at < foundWords; at += 2) {
-      const hash = slots[at]!;
-      if (hash === 0) continue;
-      let to = at;
-      if (!isSame) {
-        to = (2 * hash) & (madeWords - 1);
-        while (made[to] !== 0) to = (to + 2) & (madeWords - 1);
+    const pieces = this.#pieces;
+    const slotCount = slotsFor(countEntries(pieces, partition, partition + 1));
+    const table = this.#slab.take(2 * slotCount);
+    if (this.#numbers.length < slotCount) this.#numbers = new Uint32Array(slotCount);
+    const firstKey = this.#keyCount;
+    for (let i = pieces.length - 1; i >= 0; i--) {
+      const { starts } = pieces[i]!;
+      const start = starts[partition]!;
+      for (let to = starts[partition + 1]!; to > start; to -= STEP_ENTRIES) {
+        const from = Math.max(start, to - STEP_ENTRIES);
+        this.#take(pieces[i]!, from, to, table);
+        if (this.#steps.isDue(to - from)) yield;
       }
-      made[to] = hash;
-      made[to + 1] = words[ENTRY_WORDS * slots[at + 1]! + POSITION]!;
     }
-    return made;
+    this.#slots.push(this.#shrink(table, this.#keyCount - firstKey));
   }
 
-  #takeKeys(from: number, to: number): void {
-    const { words, found } = this.#partition;
+  /** Takes the entries [from, to) of a piece, last one first. */
+  #take({ entries, firstBlock }: PlacedPiece, from: number, to: number, table: Uint32Array): void {
     const waiting = this.#waiting;
-    const starts = this.#starts;
-    const ranges = this.#ranges;
-    let { putCount, putBytes } = this.#totals;
-    let at = WAITING_WORDS * this.#keyCount;
-    for (let i = from; i < to; i++, at += WAITING_WORDS) {
-      const entry = ENTRY_WORDS * found.newest[i]!;
-      const low = words[entry + LOW]!;
-      const high = words[entry + HIGH]!;
-      const length = words[entry + LENGTH]!;
-      const range = ranges.rangeOf(low, high);
-      const isDelete = length >= DELETE_FLAG;
-      waiting[at] = low;
-      waiting[at + 1] = high;
-      waiting[at + 2] = isDelete ? words[entry + POSITION]! + DELETE_BIT : words[entry + POSITION]!;
-      waiting[at + 3] = range;
-      starts[range + 1]!++;
-      if (!isDelete) {
-        putCount++;
-        putBytes += length;
+    const numbers = this.#numbers;
+    const mask = table.length / 2 - 1;
+    const shift = firstBlock * BLOCK_BYTES;
+    let keyCount = this.#keyCount;
+    const end = ENTRY_WORDS * from;
+    for (let at = ENTRY_WORDS * (to - 1); at >= end; at -= ENTRY_WORDS) {
+      const low = entries[at + LOW]!;
+      const high = entries[at + HIGH]!;
+      const hash = hashKey(low, high);
+      let slot = hash & mask;
+      for (; table[2 * slot] !== 0; slot = (slot + 1) & mask) {
+        if (table[2 * slot] !== hash) continue;
+        const other = WAITING_WORDS * numbers[slot]!;
+        if (waiting[other] === low && waiting[other + 1] === high) break;
       }
+      if (table[2 * slot] !== 0) continue;
+      const position = entries[at + POSITION]! + shift;
+      table[2 * slot] = hash;
+      table[2 * slot + 1] = position;
+      numbers[slot] = keyCount;
+      const to = WAITING_WORDS * keyCount++;
+      waiting[to] = low;
+      waiting[to + 1] = high;
+      waiting[to + 2] = this.#countRow(entries[at + LENGTH]!) ? position : position + DELETE_BIT;
+      waiting[to + 3] = this.#assignRange(low, high);
     }
-    this.#totals = { putCount, putBytes };
-    this.#keyCount += to - from;
+    this.#keyCount = keyCount;
+  }
+
+  /** Returns false for a delete. */
+  #countRow(length: number): boolean {
+    if (length >= DELETE_FLAG) return false;
+    this.#putCount++;
+    this.#putBytes += length;
+    return true;
+  }
+
+  #assignRange(low: number, high: number): number {
+    const range = this.#ranges.rangeOf(low, high);
+    this.#starts[range + 1]!++;
+    return range;
+  }
+
+  /** Shrinks the newest table of the slab to the number of distinct keys. */
+  #shrink(table: Uint32Array, keyCount: number): Uint32Array {
+    const words = 2 * slotsFor(keyCount);
+    if (words === table.length) return table;
+    const shorter = new Uint32Array(words);
+    for (let at = 0; at < table.length; at += 2) {
+      const hash = table[at]!;
+      if (hash === 0) continue;
+      let to = (2 * hash) & (words - 1);
+      while (shorter[to] !== 0) to = (to + 2) & (words - 1);
+      shorter[to] = hash;
+      shorter[to + 1] = table[at + 1]!;
+    }
+    table.fill(0);
+    this.#slab.giveBack(table.length - words);
+    table.set(shorter);
+    return table.subarray(0, words);
   }
 
   /** Groups the keys by range. */
@@ -158,7 +189,13 @@ class Indexer {
       if (this.#steps.isDue(to - from)) yield;
     }
     spareWords.give(this.#waiting);
-    return { slots: this.#slots, starts, places, ...this.#totals };
+    return {
+      slots: this.#slots,
+      starts,
+      places,
+      putCount: this.#putCount,
+      putBytes: this.#putBytes,
+    };
   }
 
   #scatter(from: number, to: number, ends: Uint32Array, places: Uint32Array): void {

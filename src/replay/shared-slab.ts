@@ -11,19 +11,21 @@ export class SharedSlab {
     this.#leftWords = mostWords;
   }
 
-  /**
-   * Returns `words` words. `mostWords` is the part of the constructor's bound that this request
-   * uses up.
-   */
-  take(words: number, mostWords: number): Uint32Array {
+  /** Returns `words` words, which are part of the constructor's bound. */
+  take(words: number): Uint32Array {
     if (this.#used + words > this.#slab.length) {
       const length = Math.max(words, Math.min(SLAB_WORDS, this.#leftWords));
       this.#slab = new Uint32Array(new SharedArrayBuffer(4 * length));
       this.#used = 0;
     }
-    this.#leftWords -= mostWords;
+    this.#leftWords -= words;
     const taken = this.#slab.subarray(this.#used, this.#used + words);
     this.#used += words;
     return taken;
+  }
+
+  /** Takes the last `words` words back. They must be zero. */
+  giveBack(words: number): void {
+    this.#used -= words;
   }
 }

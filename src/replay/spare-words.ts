@@ -1,19 +1,27 @@
+/** As many jobs run at a time on one thread. */
+const MOST_SPARES = 2;
+
 /**
- * Reuses an array between consecutive users. Allocating memory costs more than filling it. The
- * reference is weak, because there may be no further user.
+ * Reuses arrays between users. Allocating memory costs more than filling it. The references are
+ * weak, because there may be no further user.
  */
 export class SpareWords {
-  #spare: WeakRef<Uint32Array> | undefined;
+  #spares: WeakRef<Uint32Array>[] = [];
 
   /** Returns at least `count` words with undefined content. */
   take(count: number): Uint32Array {
-    const spare = this.#spare?.deref();
-    this.#spare = undefined;
-    return spare !== undefined && spare.length >= count ? spare : new Uint32Array(count);
+    for (let i = this.#spares.length - 1; i >= 0; i--) {
+      const spare = this.#spares[i]!.deref();
+      if (spare === undefined || spare.length < count) continue;
+      this.#spares.splice(i, 1);
+      return spare;
+    }
+    return new Uint32Array(count);
   }
 
   /** Returns an array for reuse. The caller must not use it afterwards. */
   give(words: Uint32Array): void {
-    this.#spare = new WeakRef(words);
+    this.#spares.push(new WeakRef(words));
+    if (this.#spares.length > MOST_SPARES) this.#spares.shift();
   }
 }

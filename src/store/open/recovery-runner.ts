@@ -9,8 +9,11 @@ import { hasOpenStore } from './open-stores.ts';
 import type { ResolvedOptions } from './options.ts';
 import { newerLogs } from '../recovery/directory-state.ts';
 
-/** For fewer bytes of files, starting a thread costs more than it saves. */
-const INLINE_BYTES: number = 24 * 1024 * 1024;
+/**
+ * For fewer bytes of files, starting a thread costs more than it saves. The thread loads and
+ * compiles all code again, which takes as much as a million records.
+ */
+const INLINE_BYTES: number = 32 * 1024 * 1024;
 /** The same while another store is open, whose event loop must not be blocked. */
 const INLINE_BYTES_BESIDE_STORE: number = 256 * 1024;
 const MAX_THREADS = 8;

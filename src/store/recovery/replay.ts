@@ -76,11 +76,14 @@ export class Replay implements ReplayedLogs {
       this.#spans.map(({ firstKey }) => firstKey),
     );
     const placed = placePieces(pieces);
-    const groups = await Promise.all(
-      partitionRanges(pieces, runner.parallelism).map((partitions) =>
-        runner.run({ kind: 'index-rows', pieces: placed, partitions, splitters }, { signal }),
-      ),
-    );
+    const running: Promise<IndexedRows>[] = [];
+    for (const partitions of partitionRanges(pieces, runner.parallelism)) {
+      const job = { kind: 'index-rows' as const, pieces: placed, partitions, splitters };
+      running.push(runner.run(job, { signal }));
+      // In turn, so that each uses the memory of the one before it again.
+      if (runner.parallelism === 1) await running.at(-1);
+    }
+    const groups = await Promise.all(running);
     return {
       buffers: pieces.flatMap(({ buffers }) => buffers),
       slots: groups.flatMap(({ slots }) => slots),
@@ -146,7 +149,9 @@ export class Replay implements ReplayedLogs {
       return { kind: 'order-rows', groups: parts, chunks, layers };
     };
     const running: Promise<OrderedRows>[] = [];
-    for (const range of keyRanges(groups, runner.parallelism)) {
+    // Highest keys first. A key half of 2 ** 31 and more is not a small integer of V8, so code that
+    // was compiled for lower ones would be compiled again.
+    for (const range of keyRanges(groups, runner.parallelism).reverse()) {
       // Creating a job takes time for each chunk.
       await pause?.();
       const job = runner.run(makeJob(range), { signal });
@@ -154,7 +159,7 @@ export class Replay implements ReplayedLogs {
       job.catch(() => undefined);
       running.push(job);
     }
-    return Promise.all(running);
+    return (await Promise.all(running)).reverse();
   }
 }
 
