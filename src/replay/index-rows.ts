@@ -135,11 +135,13 @@ class Indexer {
       table[2 * slot] = hash;
       table[2 * slot + 1] = position;
       numbers[slot] = keyCount;
-      const to = WAITING_WORDS * keyCount++;
-      waiting[to] = low;
-      waiting[to + 1] = high;
-      waiting[to + 2] = this.#countRow(entries[at + LENGTH]!) ? position : position + DELETE_BIT;
-      waiting[to + 3] = this.#assignRange(low, high);
+      const target = WAITING_WORDS * keyCount++;
+      waiting[target] = low;
+      waiting[target + 1] = high;
+      waiting[target + 2] = this.#countRow(entries[at + LENGTH]!)
+        ? position
+        : position + DELETE_BIT;
+      waiting[target + 3] = this.#assignRange(low, high);
     }
     this.#keyCount = keyCount;
   }

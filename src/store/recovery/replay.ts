@@ -151,7 +151,7 @@ export class Replay implements ReplayedLogs {
     const running: Promise<OrderedRows>[] = [];
     // Highest keys first. A key half of 2 ** 31 and more is not a small integer of V8, so code that
     // was compiled for lower ones would be compiled again.
-    for (const range of keyRanges(groups, runner.parallelism).reverse()) {
+    for (const range of keyRanges(groups, runner.parallelism).toReversed()) {
       // Creating a job takes time for each chunk.
       await pause?.();
       const job = runner.run(makeJob(range), { signal });
@@ -159,7 +159,7 @@ export class Replay implements ReplayedLogs {
       job.catch(() => undefined);
       running.push(job);
     }
-    return (await Promise.all(running)).reverse();
+    return (await Promise.all(running)).toReversed();
   }
 }
 
