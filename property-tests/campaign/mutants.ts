@@ -164,7 +164,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'the last frame not rewritten at open': {
     file: REPAIR,
-    find: "  if (tail?.kind === 'rewrite') await rewriteTail(fs, tail);",
+    find: "  if (tail?.kind === 'rewrite') await rewriteTail(fs, tail, lock);",
     replace: '',
   },
   'the file header not rewritten with the first frame': {
@@ -304,9 +304,9 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   "the ancestors of an existing store's directory synced": {
     file: 'src/store/open/creation.ts',
-    find: '  await syncAncestors(fs, directory);\n  await fs.rename(temporaryPath, join(directory, snapshotName(0)));\n  await fs.syncDirectory(directory);',
+    find: '  await syncAncestors(fs, directory);\n  // After a pause, another host may have created its store here.\n  await lock.whenHeld();\n  await fs.rename(temporaryPath, join(directory, snapshotName(0)));\n  await fs.syncDirectory(directory);',
     replace:
-      '  await fs.rename(temporaryPath, join(directory, snapshotName(0)));\n  await fs.syncDirectory(directory);\n  await syncAncestors(fs, directory);',
+      '  // After a pause, another host may have created its store here.\n  await lock.whenHeld();\n  await fs.rename(temporaryPath, join(directory, snapshotName(0)));\n  await fs.syncDirectory(directory);\n  await syncAncestors(fs, directory);',
     test: 'test/store/faults-creation.test.ts',
   },
   'a group does not declare what is unsynced before it': {

@@ -21,7 +21,7 @@ const GETS_UNTIL_ROWS = 256;
 const NO_COLUMN = -1;
 
 /** `adopted`: the chunk owns the columns and may modify them. */
-export type Ownership = 'adopted' | 'borrowed';
+export type ColumnOwnership = 'adopted' | 'borrowed';
 
 const SHORT_BYTES = 128;
 
@@ -62,7 +62,7 @@ export class Chunk {
   /** View of the whole buffer, created when a record is first hashed. */
   #view: DataView | undefined;
 
-  constructor(columns: Columns, ownership: Ownership = 'borrowed') {
+  constructor(columns: Columns, ownership: ColumnOwnership = 'borrowed') {
     assert(columns.recordCount > 0, 'a chunk holds a record');
     const { keyHigh, valueHigh, dataLength } = columns;
     this.recordCount = columns.recordCount;
