@@ -430,6 +430,7 @@ async function crashWorld(): Promise<World> {
         fileSystem,
         makeRunner: (held) => new InlineRunner(held),
         pause: () => Promise.resolve(),
+        sliceMs: 0,
         identity: () =>
           Promise.resolve({
             pid: 1,

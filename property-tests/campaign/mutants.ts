@@ -784,7 +784,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'only the first rows of a failed group removed': {
     file: 'src/store/commit/publisher.ts',
-    find: '    while (!table.stepAbandon()) yield* waited(pause?.());\n',
+    find: '    while (!table.stepAbandon()) yield* slices.rest();\n',
     replace: '    table.stepAbandon();\n',
     test: 'test/store/delete-range.test.ts',
   },

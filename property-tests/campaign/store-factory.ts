@@ -75,6 +75,7 @@ export class StoreFactory {
       fileSystem: this.#makeFaulty(machine),
       makeRunner: (held) => new InlineRunner(held),
       pause: () => Promise.resolve(),
+      sliceMs: 0,
       identity: () => Promise.resolve(IDENTITY),
       randomBytes: (lengthBytes) => new Uint8Array(lengthBytes).fill(0x5a),
       ownerStamp: { nonce: 'simulated', openedAtMs: 0 },

@@ -1,7 +1,7 @@
 import { checkSignal } from '../base/abort.ts';
 import { requireKnownFields, type FieldsOf } from '../base/fields.ts';
 import { Follower, type ReadStore } from './follow/follower.ts';
-import { timerOf } from './open/environment.ts';
+import { pacingOf, timerOf } from './open/environment.ts';
 import type { OpenedStore } from './open/opened-store.ts';
 import { tableOf } from './open/recovered-store.ts';
 import { ReadableStore, type TableSource } from './readable-store.ts';
@@ -26,8 +26,11 @@ export function makeFollower(opened: OpenedStore): Follower | undefined {
     return readStore(again, tableOf(again));
   };
   const at = { fs, directory: fs.realPath, storeId };
-  const { pause } = environment;
-  const pace = { pause, startTimer: timerOf(environment), everyMs: follow?.everyMs };
+  const pace = {
+    pacing: pacingOf(environment),
+    startTimer: timerOf(environment),
+    everyMs: follow?.everyMs,
+  };
   const first = readStore(recovered.state, recovered.table);
   return new Follower({ at, ...pace, mergeBytes, read }, first, follow !== undefined);
 }

@@ -11,6 +11,7 @@ import { LogRotation } from './commit/log-rotation.ts';
 import { LogSync, type StartTimer } from './commit/log-sync.ts';
 import { Publisher } from './commit/publisher.ts';
 import type { StoreObserver } from './observe/store-observer.ts';
+import { pacingOf } from './open/environment.ts';
 import type { OpenedStore } from './open/opened-store.ts';
 import type { SpaceKeeper } from './space/space-keeper.ts';
 
@@ -42,6 +43,7 @@ export function makeCommitter(
 ): Committer {
   const { table } = recovered;
   const pause = options.commits === 'inline' ? undefined : environment.pause;
+  const pacing = pause && pacingOf(environment);
   const stats = observer.commits;
   const { startTimer, onEnded, onCommitted, gate } = hooks;
   const sync = new LogSync({
@@ -55,8 +57,8 @@ export function makeCommitter(
       hooks.onSynced();
     },
   });
-  const judge = new BatchJudge({ queue, space, table, pause, gate });
-  const publisher = new Publisher({ table, stats, pause, gate });
+  const judge = new BatchJudge({ queue, space, table, pacing, gate });
+  const publisher = new Publisher({ table, stats, pacing, gate });
   const encoder = new GroupEncoder(options.compressionLevel, pause);
   const writer = new GroupWriter({ encoder, publisher, sync, fence, stats, gate });
   const rotation = new LogRotation({ logs, writer, sync, space, observer, onEnded });

@@ -1,7 +1,8 @@
 import { assert } from '../base/assert.ts';
+import { CHECKED_ROWS } from '../base/work-slices.ts';
 import { splitU64, u64Halves } from '../base/u64.ts';
 import type { Columns } from '../format/columns.ts';
-import type { Region } from './delta/arena.ts';
+import type { Region, RowMemory } from './delta/arena.ts';
 import { Base } from './base/base.ts';
 import { BaseMerge } from './base/base-merge.ts';
 import { BaseUpdates } from './base/base-updates.ts';
@@ -21,8 +22,8 @@ import { ReplayedRows, type ReplayedParts } from './replayed/replayed-rows.ts';
 import { UNKNOWN_KEY, type DataLength, type Presence } from './layer/update-layer.ts';
 import { View, type Records } from './view.ts';
 
-/** Rows that {@link Table.stepPublish} indexes in about a millisecond. */
-export const PUBLISH_STEP_ROWS = 2_048;
+/** Rows that one step indexes, or takes back, in some tens of microseconds. */
+const STEP_ROWS: number = CHECKED_ROWS;
 
 const ALL_PRESENT: Presence = { isPresent: () => true };
 
@@ -222,8 +223,8 @@ export class Table implements Records {
    * Reserves contiguous space for one group's rows. Regions of a table are published or released in
    * the order of their reservation, and before the next `freeze`. Call `hasRoomFor` first.
    */
-  reserve(lengthBytes: number): Region {
-    return this.#live.reserve(lengthBytes);
+  reserve(lengthBytes: number, memory?: RowMemory): Region {
+    return this.#live.reserve(lengthBytes, memory);
   }
 
   /** Releases the region of a group that failed. */
@@ -248,7 +249,7 @@ export class Table implements Records {
   }
 
   /** Indexes up to `maxRows` more rows. Returns true when all are indexed. */
-  stepPublish(maxRows: number = PUBLISH_STEP_ROWS): boolean {
+  stepPublish(maxRows: number = STEP_ROWS): boolean {
     const older = this.#publishedKeys === 'present' ? ALL_PRESENT : this.#older;
     return this.#live.stepPublish(maxRows, older);
   }
@@ -262,7 +263,7 @@ export class Table implements Records {
    * Undoes the indexing of up to `maxRows` rows of a group whose write failed. Returns true when
    * all are undone and the group's region is released.
    */
-  stepAbandon(maxRows: number = PUBLISH_STEP_ROWS): boolean {
+  stepAbandon(maxRows: number = STEP_ROWS): boolean {
     return this.#live.stepAbandon(maxRows);
   }
 

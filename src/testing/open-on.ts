@@ -25,6 +25,7 @@ export function simulatedEnvironment(fileSystem: FileSystem): StoreEnvironment {
     fileSystem,
     makeRunner: (directory) => new InlineRunner(directory),
     pause: () => Promise.resolve(),
+    sliceMs: 0,
     identity: () =>
       Promise.resolve({
         pid: 1,

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { MetadataStore, WriteBatch, type StoreRecord, type Update } from '../../src/index.ts';
+import { openStoreIn } from '../../src/store/metadata-store.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
+import { simulatedEnvironment } from '../../src/testing/open-on.ts';
 import { contentHashOf } from '../support/independent-content-hash.ts';
 import { rest } from '../support/feed.ts';
 
@@ -232,5 +234,37 @@ describe('deleteRange', () => {
     const again = await openOn(fs, '/s', NO_MERGES);
     expect(again.size).toBe(3999);
     await again.close();
+  });
+
+  test('yields after few rows: of records, of deletes in front of them, and of a failed write', async () => {
+    const fs = new CrashFs({ trace: false });
+    const pauses = { count: 0 };
+    const pause = (): Promise<void> => {
+      pauses.count++;
+      return Promise.resolve();
+    };
+    const store = await openStoreIn({ ...simulatedEnvironment(fs), pause }, '/s', NO_MERGES);
+    const pausesOf = async (commit: () => Promise<unknown>): Promise<number> => {
+      pauses.count = 0;
+      await commit().catch(() => undefined);
+      return pauses.count;
+    };
+    await store.insertBatch(batchOf(0, 20_000, 1));
+    await store.merge();
+    // Each record is found, written as a delete and indexed. Each of these ends without a pause.
+    const rows = 16_000;
+    const ofRecords = await pausesOf(() => store.deleteRange({ lt: rows }));
+    expect(ofRecords).toBeGreaterThanOrEqual(3 * (Math.floor(rows / 64) - 1));
+    // Nothing is left there, but the deletes are passed one by one.
+    const ofDeletes = await pausesOf(() => store.deleteRange({ lt: rows }));
+    expect(ofDeletes).toBeGreaterThanOrEqual(Math.floor(rows / 256));
+    fs.faults.add({ call: 'write', error: 'ENOSPC', mode: 'sticky' });
+    const left = 20_000 - rows;
+    const batch = new WriteBatch().deleteRange({ gte: 0 }).put(1, 1);
+    const ofFailed = await pausesOf(() => store.insertBatch(batch));
+    expect(ofFailed).toBeGreaterThanOrEqual(4 * (Math.floor(left / 64) - 1));
+    expect(store.size).toBe(left);
+    fs.faults.clear();
+    await store.close();
   });
 });

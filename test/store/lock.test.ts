@@ -56,6 +56,7 @@ function openAs(
       fileSystem,
       makeRunner: (held) => new InlineRunner(held),
       pause: () => Promise.resolve(),
+      sliceMs: 0,
       identity: () => Promise.resolve(parts.identity ?? identity),
       randomBytes: (lengthBytes) => new Uint8Array(lengthBytes).fill(1),
     },

@@ -1,6 +1,6 @@
 import type { StoreError } from '../../base/errors.ts';
 import type { Flow } from '../../base/flow.ts';
-import type { Pause } from '../../log/group-encoder.ts';
+import type { Pacing } from '../../base/work-slices.ts';
 import type { Table } from '../../table/table.ts';
 import type { BatchQueue, QueuedBatch } from '../batch/batch-queue.ts';
 import type { SpaceKeeper } from '../space/space-keeper.ts';
@@ -11,7 +11,7 @@ export interface BatchJudgeParts {
   readonly queue: BatchQueue;
   readonly space: SpaceKeeper;
   readonly table: Table;
-  readonly pause: Pause;
+  readonly pacing: Pacing;
   readonly gate: Pick<CommitGate, 'refusal'> | undefined;
 }
 
@@ -39,8 +39,8 @@ export class BatchJudge {
 
   /** Sets `refusal` of each batch that is left out of the group. */
   *judge(batches: readonly QueuedBatch[]): Flow<void> {
-    const { table, queue, space, pause } = this.#parts;
+    const { table, queue, space, pacing } = this.#parts;
     if (space.isLimited) yield* space.judge(batches);
-    if (queue.conditionalBatches > 0) yield* new ConditionJudge(table, pause).judge(batches);
+    if (queue.conditionalBatches > 0) yield* new ConditionJudge(table, pacing).judge(batches);
   }
 }

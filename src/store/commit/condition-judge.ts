@@ -1,7 +1,7 @@
 import { equalBytes, viewOf } from '../../base/bytes.ts';
 import { ConditionFailedError } from '../../base/errors.ts';
-import { waited, type Flow } from '../../base/flow.ts';
-import type { Pause } from '../../log/group-encoder.ts';
+import type { Flow } from '../../base/flow.ts';
+import { CHECKED_ROWS, WorkSlices, type Pacing } from '../../base/work-slices.ts';
 import { joinedHalves, joinU64, u64Halves } from '../../base/u64.ts';
 import { Delta } from '../../table/delta/delta.ts';
 import { KEY_HIGH, KEY_LOW } from '../../format/row.ts';
@@ -11,11 +11,6 @@ import type { QueuedBatch } from '../batch/batch-queue.ts';
 import type { Demand } from '../batch/condition.ts';
 import type { LentConditions } from '../batch/condition-list.ts';
 
-/**
- * Conditions evaluated, or rows indexed, between two yields to the event loop: about half a
- * millisecond.
- */
-const SLICE = 1_024;
 const NOBODY_ASKS = { isPresent: (): boolean => false };
 
 /**
@@ -24,17 +19,17 @@ const NOBODY_ASKS = { isPresent: (): boolean => false };
  */
 export class ConditionJudge {
   readonly #table: Table;
-  readonly #pause: Pause;
+  readonly #slices: WorkSlices;
   /**
    * Rows of the earlier batches that apply. They will be on top of the table when the group is
    * durable.
    */
   #earlier: Delta | undefined;
-  #untilPause = SLICE;
+  #untilCheck = CHECKED_ROWS;
 
-  constructor(table: Table, pause: Pause) {
+  constructor(table: Table, pacing: Pacing) {
     this.#table = table;
-    this.#pause = pause;
+    this.#slices = new WorkSlices(pacing);
   }
 
   /**
@@ -73,7 +68,7 @@ export class ConditionJudge {
           found: found === 0n ? undefined : found,
         });
       }
-      if (--this.#untilPause === 0) yield* this.#rest();
+      if (--this.#untilCheck === 0) yield* this.#check();
     }
     return undefined;
   }
@@ -111,12 +106,12 @@ export class ConditionJudge {
     const region = this.#earlier.reserve(rows.length);
     region.bytes.set(rows);
     this.#earlier.beginPublish(region, rows.length);
-    while (!this.#earlier.stepPublish(SLICE, NOBODY_ASKS)) yield* this.#rest();
+    while (!this.#earlier.stepPublish(CHECKED_ROWS, NOBODY_ASKS)) yield* this.#check();
     this.#earlier.finishPublish();
   }
 
-  *#rest(): Flow<void> {
-    this.#untilPause = SLICE;
-    yield* waited(this.#pause?.());
+  *#check(): Flow<void> {
+    this.#untilCheck = CHECKED_ROWS;
+    yield* this.#slices.rest();
   }
 }

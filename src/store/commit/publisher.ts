@@ -1,7 +1,8 @@
 import type { StoreError } from '../../base/errors.ts';
-import { waited, type Flow } from '../../base/flow.ts';
+import type { Flow } from '../../base/flow.ts';
+import { WorkSlices, type Pacing } from '../../base/work-slices.ts';
 import { batchTableBytes } from '../../format/group-rows.ts';
-import { writeBatchTable, type Group, type Pause } from '../../log/group-encoder.ts';
+import { writeBatchTable, type Group } from '../../log/group-encoder.ts';
 import type { Table } from '../../table/table.ts';
 import type { QueuedBatch } from '../batch/batch-queue.ts';
 import type { CommitStats } from '../observe/commit-stats.ts';
@@ -11,8 +12,8 @@ import { publishExpanded } from './expand-batch.ts';
 export interface PublisherParts {
   readonly table: Table;
   readonly stats: CommitStats;
-  /** Called between slices of a large group. Undefined for inline commits. */
-  readonly pause: Pause;
+  /** How the work on a large group is divided. Undefined for inline commits. */
+  readonly pacing: Pacing;
   readonly gate: Pick<CommitGate, 'shown'> | undefined;
 }
 
@@ -51,13 +52,12 @@ export class Publisher {
    * the error if it has no room for them.
    */
   beginExpanded({ decoded }: Group): Flow<StoreError | undefined> {
-    return publishExpanded(this.#parts.table, decoded, this.#parts.pause);
+    return publishExpanded(this.#parts.table, decoded, this.#parts.pacing);
   }
 
   /** Runs while the group is being written: the event loop has nothing else to do for it. */
   *index(): Flow<void> {
-    const { table, pause } = this.#parts;
-    while (!table.stepPublish()) yield* waited(pause?.());
+    yield* indexGroup(this.#parts.table, this.#parts.pacing);
   }
 
   /** Shows the rows of a group that has been written. */
@@ -70,9 +70,16 @@ export class Publisher {
 
   /** Removes the rows of a group that could not be written. */
   *takeBack(): Flow<void> {
-    const { table, pause } = this.#parts;
-    while (!table.stepAbandon()) yield* waited(pause?.());
+    const { table, pacing } = this.#parts;
+    const slices = new WorkSlices(pacing);
+    while (!table.stepAbandon()) yield* slices.rest();
   }
+}
+
+/** Indexes the rows of the group that is being published, hidden from readers. */
+export function* indexGroup(table: Table, pacing: Pacing): Flow<void> {
+  const slices = new WorkSlices(pacing);
+  while (!table.stepPublish()) yield* slices.rest();
 }
 
 /** Copies the rows, then the table of the batches' sizes. Returns the number of records. */

@@ -3,6 +3,7 @@ import { present } from '../../base/assert.ts';
 import { AbortedError, PositionExpiredError, StoreClosedError } from '../../base/errors.ts';
 import { onAbort } from '../../base/abort.ts';
 import { begin } from '../../base/flow.ts';
+import type { Pacing } from '../../base/work-slices.ts';
 import { storeErrorOf } from '../../base/store-error-of.ts';
 import { readSyncedEnd } from '../../directory/claim-file.ts';
 import { listDirectory } from '../../directory/listing.ts';
@@ -10,6 +11,7 @@ import { holdsInterval } from '../../format/group-rows.ts';
 import type { LogGroup } from '../../log/log-reader.ts';
 import type { Table } from '../../table/table.ts';
 import { publishExpanded } from '../commit/expand-batch.ts';
+import { indexGroup } from '../commit/publisher.ts';
 import type { StartTimer } from '../commit/log-sync.ts';
 import { isDueByMemory } from '../merge/merge-due.ts';
 import { LogFollower, type FollowedDirectory } from './log-follower.ts';
@@ -26,7 +28,7 @@ export interface ReadStore {
 
 export interface FollowerParts {
   readonly at: FollowedDirectory;
-  readonly pause: () => Promise<void>;
+  readonly pacing: Pacing;
   readonly startTimer: StartTimer;
   /** Milliseconds between two looks. Undefined: only when it is asked for. */
   readonly everyMs: number | undefined;
@@ -225,18 +227,18 @@ export class Follower {
       region.bytes.set(rows);
       table.beginPublish(region, rows.length);
     }
-    while (!table.stepPublish()) await this.#parts.pause();
+    await begin(indexGroup(table, this.#parts.pacing));
     table.endPublish();
     this.#lastSequence += BigInt(batchRecordCounts.length);
   }
 
   async #beginExpanded(rows: Uint8Array): Promise<void> {
-    const { pause } = this.#parts;
+    const { pacing } = this.#parts;
     const table = this.#table;
-    const refusal = await begin(publishExpanded(table, rows, pause));
+    const refusal = await begin(publishExpanded(table, rows, pacing));
     if (refusal === undefined) return;
     table.freeze();
-    const again = await begin(publishExpanded(table, rows, pause));
+    const again = await begin(publishExpanded(table, rows, pacing));
     if (again !== undefined) throw again;
   }
 

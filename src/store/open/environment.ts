@@ -1,3 +1,4 @@
+import { SLICE_MS, type Pacing } from '../../base/work-slices.ts';
 import { setImmediate } from '../../base/timers.ts';
 import { randomFillSync } from 'node:crypto';
 import type { Directory } from '../../fs/directory.ts';
@@ -20,6 +21,8 @@ export interface StoreEnvironment {
   readonly makeRunner: (directory: Directory, onNoThread: (cause: Error) => void) => JobRunner;
   /** Yields to other work of the process. */
   readonly pause: () => Promise<void>;
+  /** How long a commit works before it pauses. 0: it pauses at each check. Default: SLICE_MS. */
+  readonly sliceMs?: number;
   /** The timer of deferred batches. Default: that of the machine. */
   readonly startTimer?: StartTimer;
   /** The process that opens the store. */
@@ -44,6 +47,11 @@ function pauseOnNode(): Promise<void> {
 /** A helper that runs jobs on this thread if no other can be started. */
 export function standIn(directory: Directory): Helper {
   return { runner: new InlineRunner(directory, pauseOnNode), role: 'stand-in' };
+}
+
+/** How commits divide their work. */
+export function pacingOf({ pause, sliceMs = SLICE_MS }: StoreEnvironment): Pacing {
+  return { pause, sliceMs };
 }
 
 export const NODE_ENVIRONMENT: StoreEnvironment = {

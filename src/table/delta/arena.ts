@@ -7,6 +7,9 @@ const BLOCK_BITS = 20;
 export const BLOCK_BYTES: number = 2 ** BLOCK_BITS;
 const OFFSET_MASK: number = BLOCK_BYTES - 1;
 
+/** Whether V8 counts new memory, see `uncountedWords`. */
+export type RowMemory = 'counted' | 'uncounted';
+
 /** Space for one group's rows. `position` is the position of `bytes[0]`. */
 export interface Region {
   readonly bytes: Uint8Array;
@@ -42,10 +45,10 @@ export class RowArena {
   }
 
   /** Reserves `lengthBytes` contiguous bytes. The caller must have called {@link hasRoomFor}. */
-  reserve(lengthBytes: number): Region {
+  reserve(lengthBytes: number, memory: RowMemory = 'counted'): Region {
     assert(lengthBytes > 0 && this.hasRoomFor(lengthBytes), 'a delta is bounded');
     const position = this.#startFor(lengthBytes);
-    if (position + lengthBytes > this.#bufferEnd) this.#addBuffer(lengthBytes);
+    if (position + lengthBytes > this.#bufferEnd) this.#addBuffer(lengthBytes, memory);
     this.#end = position + lengthBytes;
     const offset = position & OFFSET_MASK;
     const bytes = this.#bytes[position >>> BLOCK_BITS]!.subarray(offset, offset + lengthBytes);
@@ -77,9 +80,11 @@ export class RowArena {
     return this.#end + lengthBytes <= this.#bufferEnd ? this.#end : this.views.length * BLOCK_BYTES;
   }
 
-  #addBuffer(lengthBytes: number): void {
+  #addBuffer(lengthBytes: number, memory: RowMemory): void {
     const blocks = Math.ceil(lengthBytes / BLOCK_BYTES);
-    const buffer = new ArrayBuffer(blocks * BLOCK_BYTES);
+    const buffer = new (memory === 'counted' ? ArrayBuffer : SharedArrayBuffer)(
+      blocks * BLOCK_BYTES,
+    );
     for (let i = 0; i < blocks; i++) {
       this.views.push(new DataView(buffer, i * BLOCK_BYTES));
       this.#bytes.push(new Uint8Array(buffer, i * BLOCK_BYTES));

@@ -1,7 +1,7 @@
 import { assert } from '../../base/assert.ts';
 import { ROW_HEADER_BYTES } from '../../base/limits.ts';
 import type { ContentSum } from '../../format/content-sum.ts';
-import { blockOf, RowArena, viewOffset, type Region } from './arena.ts';
+import { blockOf, RowArena, viewOffset, type Region, type RowMemory } from './arena.ts';
 import type { Cursor, Seek } from '../layer/cursor.ts';
 import { DeltaContent } from './delta-content.ts';
 import { Extents, RowWalk } from './extents.ts';
@@ -107,8 +107,8 @@ export class Delta implements UpdateLayer {
     return this.#arena.hasRoomFor(lengthBytes);
   }
 
-  reserve(lengthBytes: number): Region {
-    return this.#arena.reserve(lengthBytes);
+  reserve(lengthBytes: number, memory?: RowMemory): Region {
+    return this.#arena.reserve(lengthBytes, memory);
   }
 
   release(region: Region): void {

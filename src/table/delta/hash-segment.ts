@@ -1,3 +1,5 @@
+import { uncountedWords } from '../../base/uncounted-memory.ts';
+
 /** Slots of a full-size segment. Splitting one takes about a tenth of a millisecond. */
 export const SEGMENT_SLOTS = 8_192;
 
@@ -25,7 +27,7 @@ export class HashSegment {
   constructor(depth: number, slotCount: number = FIRST_SLOTS) {
     this.depth = depth;
     this.mask = slotCount - 1;
-    this.slots = new Uint32Array(2 * slotCount);
+    this.slots = uncountedWords(2 * slotCount);
     this.#maxCount = nextMaxCount(slotCount);
   }
 
@@ -53,7 +55,7 @@ export class HashSegment {
     const old = this.slots;
     const slotCount = 2 * this.slotCount;
     this.mask = slotCount - 1;
-    this.slots = new Uint32Array(2 * slotCount);
+    this.slots = uncountedWords(2 * slotCount);
     this.#count = 0;
     this.#maxCount = nextMaxCount(slotCount);
     for (let i = 0; i < old.length; i += 2) {
@@ -66,7 +68,7 @@ export class HashSegment {
     const old = this.slots;
     const bit = 0x8000_0000 >>> this.depth;
     this.depth++;
-    this.slots = new Uint32Array(old.length);
+    this.slots = uncountedWords(old.length);
     this.#count = 0;
     this.#maxCount = nextMaxCount(this.slotCount);
     const sibling = new HashSegment(this.depth, this.slotCount);

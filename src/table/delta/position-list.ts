@@ -1,4 +1,5 @@
 import { assert } from '../../base/assert.ts';
+import { uncountedWords } from '../../base/uncounted-memory.ts';
 
 const SEGMENT_BITS = 12;
 const SEGMENT_ENTRIES: number = 2 ** SEGMENT_BITS;
@@ -27,7 +28,7 @@ export class PositionList {
 
   append(position: number): void {
     const segment = this.#length >>> SEGMENT_BITS;
-    if (segment === this.#segments.length) this.#segments.push(new Uint32Array(SEGMENT_ENTRIES));
+    if (segment === this.#segments.length) this.#segments.push(uncountedWords(SEGMENT_ENTRIES));
     this.#segments[segment]![this.#length & INDEX_MASK] = position;
     this.#length++;
   }

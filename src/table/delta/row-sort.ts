@@ -1,4 +1,5 @@
 import { assert } from '../../base/assert.ts';
+import { uncountedWords } from '../../base/uncounted-memory.ts';
 import type { UnsortedRows } from './unsorted-rows.ts';
 
 /** Two passes of 11 bits each distinguish nearly all keys of a run, if keys are evenly spread. */
@@ -48,7 +49,7 @@ export function* sortSteps(
   yield;
   sortByPrefixes(count, scratch, lowStarts, highStarts);
   yield;
-  const sorted = new Uint32Array(count);
+  const sorted = uncountedWords(count);
   if (settle(rows, scratch, sorted)) return sorted;
   yield;
   yield* sortByAllDigits(rows, scratch);

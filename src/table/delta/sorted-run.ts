@@ -1,4 +1,5 @@
 import { assert } from '../../base/assert.ts';
+import { uncountedWords } from '../../base/uncounted-memory.ts';
 import { blockOf, viewOffset, type RowArena } from './arena.ts';
 import { RowWalk, type Extents } from './extents.ts';
 import { sortSteps, type SortScratch } from './row-sort.ts';
@@ -118,7 +119,7 @@ export class SortedRun {
   #walk(ordinal: number): Uint32Array {
     assert(this.isSorted, 'a run is sorted before it is read');
     const { arena, extents } = this.#source;
-    const block = new Uint32Array(Math.min(BLOCK_ROWS, this.rowCount - ordinal * BLOCK_ROWS));
+    const block = uncountedWords(Math.min(BLOCK_ROWS, this.rowCount - ordinal * BLOCK_ROWS));
     const walk = new RowWalk(arena, extents, this.#blockStarts[ordinal]!, Infinity);
     for (let i = 0; i < block.length; i++) block[i] = walk.next();
     return (this.#blocks[ordinal] = block);

@@ -12,8 +12,8 @@ import { StoredRecord, type TableRecord } from '../layer/table-record.ts';
 /** Shorter stretches are iterated record by record, because finding their end would cost more. */
 const SHORTEST_STRETCH = 4;
 
-/** Number of deletes that {@link RecordWalk.stepSome} passes: about a tenth of a millisecond. */
-const MOST_DELETES = 1_024;
+/** Number of deletes that {@link RecordWalk.stepSome} passes: some tens of microseconds. */
+const MOST_DELETES = 256;
 
 /** The result of a step: a record, the end, or a bounded number of deletes. */
 export type Step = 'record' | 'end' | 'deletes';
