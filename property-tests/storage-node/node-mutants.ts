@@ -33,6 +33,29 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'late.filter(({ number }) => number < last)',
     test: 'property-tests/storage-node/crash.test.ts',
   },
+  'compaction in steps frees what is not copied yet': {
+    file: 'examples/storage-node/src/upkeep/compactor.ts',
+    find: '      if (outbox.records.length > 0) await send();\n      if (volume.damage',
+    replace: '      if (outbox.records.length > 0) void send();\n      if (volume.damage',
+    test: 'property-tests/storage-node/crash.test.ts',
+  },
+  'compaction in steps frees what is still read': {
+    file: 'examples/storage-node/src/upkeep/compactor.ts',
+    find: '        if (!(await volume.released(pin, stop))) return false;',
+    replace: '',
+    test: 'test/storage-node/full-disk.test.ts',
+  },
+  'volumes as long as the disk are never sealed': {
+    file: 'examples/storage-node/src/objects/writers.ts',
+    find: 'Math.min(volumeBytes, this.#shareBytes())',
+    replace: 'Math.max(volumeBytes, this.#shareBytes() / 1e9)',
+    also: {
+      file: 'examples/storage-node/src/upkeep/upkeep.ts',
+      find: '    if (space.isShort) await this.compactor.sealWorthy();',
+      replace: '',
+    },
+    test: 'test/storage-node/full-disk.test.ts',
+  },
   'a replaced object still counted as live': {
     file: 'examples/storage-node/src/objects/publication.ts',
     find: '      else this.buryBody(turn, found, old);',

@@ -17,19 +17,19 @@ const OPTIONS: NodeOptions = {
 };
 
 interface Disk {
-  readonly open: () => Promise<StorageNode>;
+  readonly open: (more?: NodeOptions) => Promise<StorageNode>;
   readonly freeBytes: () => Promise<number>;
   /** Takes all remaining space; `false` frees it. */
   readonly ballast: (isThere: boolean) => Promise<void>;
 }
 
-async function simulatedDisk(): Promise<Disk> {
-  const files = new CrashFs({ capacityBytes: 6 * 2 ** 20 });
+async function simulatedDisk(capacityBytes = 6 * 2 ** 20): Promise<Disk> {
+  const files = new CrashFs({ capacityBytes });
   await files.makeDirectory('/other');
   const file = await files.open('/other/ballast', 'wx');
   const freeBytes = (): Promise<number> => files.freeBytes('/other');
   return {
-    open: () => StorageNode.open('/node', OPTIONS, { ...MACHINE, files }),
+    open: (more) => StorageNode.open('/node', { ...OPTIONS, ...more }, { ...MACHINE, files }),
     freeBytes,
     ballast: async (isThere) => {
       const { sizeBytes } = await files.stat('/other/ballast');
@@ -39,17 +39,17 @@ async function simulatedDisk(): Promise<Disk> {
 }
 
 /** A tmpfs, which is unmounted even if the test fails. */
-async function mountedDisk(): Promise<Disk> {
+async function mountedDisk(size = '12m'): Promise<Disk> {
   const path = join(await temporaryDirectory(), 'disk');
   await mkdir(path);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'lodestore-node-test', path]);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'lodestore-node-test', path]);
   onTestFinished(() => void execFileSync('umount', ['--lazy', path]));
   const freeBytes = async (): Promise<number> => {
     const { bavail, bsize } = await statfs(path);
     return bavail * bsize;
   };
   return {
-    open: () => StorageNode.open(join(path, 'node'), OPTIONS),
+    open: (more) => StorageNode.open(join(path, 'node'), { ...OPTIONS, ...more }),
     freeBytes,
     ballast: async (isThere) => {
       if (!isThere) return rm(join(path, 'ballast'), { force: true });
@@ -170,5 +170,83 @@ test.skipIf(process.getuid?.() !== 0)(
   'a full disk refuses bodies, accepts deletes, and accepts bodies again: tmpfs, as root',
   async () => {
     expect(await scenario(await mountedDisk())).toBeGreaterThan(10);
+  },
+);
+
+/** Volumes as long as a disk may have, and less free than the copies of one. */
+const LONG: NodeOptions = {
+  volumeBytes: 2 ** 30,
+  indexVolumeBytes: 2 ** 27,
+  reserveBytes: 2 ** 20,
+  reserveFileBytes: 3 * 2 ** 20,
+};
+
+/** Stores objects of 4 KiB until there is no space. */
+async function fillWithSmall(node: StorageNode, from: number): Promise<Map<string, Buffer>> {
+  const bodies = new Map<string, Buffer>();
+  let next = from;
+  let refusal: unknown;
+  const client = async (): Promise<void> => {
+    while (refusal === undefined) {
+      const name = `small/${next++}`;
+      const body = bytesOf(4096);
+      try {
+        await put(node, 'b', name, body, undefined, { sizeBytes: body.length });
+        bodies.set(name, body);
+      } catch (error) {
+        refusal = error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: 32 }, client));
+  expect(refusal).toMatchObject({ code: 'NO_SPACE' });
+  return bodies;
+}
+
+/** Half of the objects are deleted; `isTaken`: while another program has the rest of the disk. */
+async function smallObjects(disk: Disk, isTaken: boolean): Promise<number> {
+  const node = await disk.open(LONG);
+  await node.createBucket('b');
+  const big = bytesOf(200_000);
+  await put(node, 'b', 'big', big);
+  const bodies = await fillWithSmall(node, 0);
+  if (isTaken) await disk.ballast(true);
+  const gone = [...bodies.keys()].filter((_, i) => i % 2 === 0);
+  const reader = (await node.open('b', 'big'))!;
+  await Promise.all(gone.map((name) => node.delete('b', name)));
+  for (const name of gone) bodies.delete(name);
+  await node.delete('b', 'big');
+  // Bytes of what is opened stay until it is read.
+  const compacting = node.compact();
+  while ((await node.figures()).compaction.rescuedRecords === 0) await node.recount();
+  await node.recount();
+  const pieces: Uint8Array[] = [];
+  for await (const piece of reader.body()) pieces.push(piece);
+  expectSame(Buffer.concat(pieces), big);
+  await compacting;
+  for (let i = 0; i < 4; i++) await node.compact();
+  await node.settled();
+  for (const [name, body] of bodies) expectSame(await get(node, 'b', name), body);
+  const more = await fillWithSmall(node, 1_000_000);
+  expect(more.size).toBeGreaterThan(0.5 * gone.length);
+  for (const [name, body] of more) bodies.set(name, body);
+  expect(await node.recount()).toMatchObject({ isExact: true, objects: bodies.size });
+  await node.close();
+  const again = await disk.open(LONG);
+  for (const [name, body] of bodies) expectSame(await get(again, 'b', name), body);
+  expect((await again.scrub()).damages).toEqual([]);
+  expect(await again.recount()).toMatchObject({ isExact: true, objects: bodies.size });
+  await again.close();
+  return more.size;
+}
+
+test('half of the small objects of a full disk are deleted: as many fit again: simulated, another program has the rest', async () => {
+  expect(await smallObjects(await simulatedDisk(14 * 2 ** 20), true)).toBeGreaterThan(0);
+});
+
+test.skipIf(process.getuid?.() !== 0)(
+  'half of the small objects of a full disk are deleted: as many fit again: tmpfs, as root',
+  async () => {
+    expect(await smallObjects(await mountedDisk('20m'), false)).toBeGreaterThan(0);
   },
 );

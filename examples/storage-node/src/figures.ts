@@ -57,7 +57,7 @@ export async function figuresOf(source: FiguresParts): Promise<NodeFigures> {
       rescuedRecords: counts.rescued,
       lostRecords: counts.lost,
       skippedRecords: counts.skipped,
-      reclaimedBytes: counts.reclaimedBytes,
+      reclaimedBytes: counts.reclaimedBytes + upkeep.puncher.freedBytes,
       retiredVolumes: counts.retired,
     },
     scrub: {

@@ -91,6 +91,7 @@ export async function openParts(
     const found = await volumeFilesIn(files, volumeDirectory);
     const identity = await identityOf(store, found, environment);
     const made = makeParts(store, identity, volumeDirectory, options, environment, reserve);
+    await made.space.look();
     const recovery = await recover(made.parts, found, startedMs);
     loadRecords(made.parts);
     await made.space.look();
@@ -183,9 +184,15 @@ export function makeParts(
   store.once('poisoned', (error) => publisher.fail(error));
   const volumes = makeVolumes(identity, volumeDirectory, options, environment);
   giveLedger(volumes, publisher, counters);
+  const space = new SpaceGauge({
+    freeBytes: () => files.freeBytes(volumeDirectory),
+    reserveBytes: options.reserveBytes,
+    reserveFile,
+  });
   const writers = new Writers(volumes, {
     volumeBytes: options.volumeBytes,
     indexVolumeBytes: options.indexVolumeBytes,
+    freeBytes: () => space.freeBytes,
     onSealed: (volume) => {
       publisher.submit((turn) => turn.touch(volume)).catch(onError);
     },
@@ -199,11 +206,6 @@ export function makeParts(
     shape: environment.leaves ?? LEAF_SHAPE,
     append: (record) => writers.index.append(record),
     onError,
-  });
-  const space = new SpaceGauge({
-    freeBytes: () => files.freeBytes(volumeDirectory),
-    reserveBytes: options.reserveBytes,
-    reserveFile,
   });
   const parts: NodeParts = {
     identity,

@@ -50,11 +50,11 @@ export class LeafReader {
     const { volume: number, offset } = placeOf(handle);
     const volume = this.#volumes.existing(number, offset);
     const bytes = Buffer.allocUnsafe(lengthBytes);
-    volume.pin();
+    const pin = volume.pin();
     try {
       await this.#volumes.read(volume, bytes, offset);
     } finally {
-      volume.unpin();
+      pin.release();
     }
     const header = this.#volumes.sealOf(number).read(bytes, 0, offset);
     const isLeaf = header?.kind === 'leaf' && header.key === BigInt(id);

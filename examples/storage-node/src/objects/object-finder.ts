@@ -73,8 +73,8 @@ export class ObjectFinder {
     const volume = volumes.existing(place.volume, place.offset);
     // Everything that the object consists of is pinned before the first await.
     const content = resolveContent(this.#parts, entry, name.length);
-    const pinned = new Set<Volume>([volume, ...(content?.extents.map((one) => one.volume) ?? [])]);
-    for (const one of pinned) one.pin();
+    const used = new Set<Volume>([volume, ...(content?.extents.map((one) => one.volume) ?? [])]);
+    const pins = [...used].map((one) => one.pin());
     try {
       const isWhole = entry.lengthBytes <= READ_AT_ONCE_BYTES;
       const length = isWhole ? entry.lengthBytes : HEAD_BYTES;
@@ -117,10 +117,10 @@ export class ObjectFinder {
         header,
         head,
         content,
-        pinned,
+        pins,
       });
     } catch (error) {
-      for (const one of pinned) one.unpin();
+      for (const pin of pins) pin.release();
       throw error;
     }
   }

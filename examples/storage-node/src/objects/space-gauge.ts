@@ -1,6 +1,9 @@
 import { NoSpaceError } from '../node-errors.ts';
 import type { ReserveFile } from '../volumes/reserve-file.ts';
 
+/** Below this multiple of the reserve, free space is short. */
+const SHORT_RESERVES = 2;
+
 export interface SpaceGaugeOptions {
   readonly freeBytes: () => Promise<number>;
   /** Bodies are refused before less than this is free: deletes, folds and merges need it. */
@@ -28,9 +31,23 @@ export class SpaceGauge {
     return this.freeBytes < reserveBytes || !reserveFile.isWhole;
   }
 
+  /** True if space is to be won although it costs more than usual. */
+  get isShort(): boolean {
+    const { reserveBytes, reserveFile } = this.#options;
+    return this.freeBytes < SHORT_RESERVES * reserveBytes || !reserveFile.isWhole;
+  }
+
   async look(): Promise<number> {
     this.freeBytes = await this.#options.freeBytes();
     return this.freeBytes;
+  }
+
+  /** Removes the reserve file if less than this is free, and as much is free then. */
+  async makeRoom(bytes: number): Promise<void> {
+    const { reserveFile } = this.#options;
+    const freeBytes = await this.look();
+    if (freeBytes >= bytes || freeBytes + reserveFile.lengthBytes < bytes) return;
+    if (await reserveFile.giveUp()) await this.look();
   }
 
   /** Creates the reserve file if there is space again. */

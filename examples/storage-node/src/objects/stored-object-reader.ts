@@ -5,7 +5,7 @@ import { placeOf } from '../volumes/handle.ts';
 import { BLOCK_BYTES, blockSeed, bodyOffset, RECORD_HEADER_BYTES } from '../volumes/record.ts';
 import { firstDamagedBlock, type RecordHeader } from '../volumes/record.ts';
 import type { VolumeSet } from '../volumes/volume-set.ts';
-import type { Volume } from '../volumes/volume.ts';
+import type { Pin, Volume } from '../volumes/volume.ts';
 import { decodeContent, decodeExtent, type ExtentRun } from './content-record.ts';
 import type { NodeParts } from './node-parts.ts';
 import type { ObjectEntry } from './object-entry.ts';
@@ -65,7 +65,7 @@ export interface OpenedObject {
   /** The start of the record: the whole record, or header, name and meta. */
   readonly head: Buffer;
   readonly content: ResolvedContent | undefined;
-  readonly pinned: ReadonlySet<Volume>;
+  readonly pins: readonly Pin[];
 }
 
 /** An object as it was when it was opened, whatever is published and compacted meanwhile. */
@@ -170,6 +170,6 @@ export class StoredObjectReader implements ObjectReader {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    for (const volume of this.#opened.pinned) volume.unpin();
+    for (const pin of this.#opened.pins) pin.release();
   }
 }

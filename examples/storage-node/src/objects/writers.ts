@@ -7,10 +7,18 @@ import type { Volume } from '../volumes/volume.ts';
 /** Minimum number of volumes of a bucket with separate volumes: they are evicted one at a time. */
 const VOLUMES_OF_QUOTA = 8;
 const LEAST_VOLUME_BYTES = 64 * 1024;
+/**
+ * A volume gets at most this share of the node's disk, so that the copies of a volume's live records
+ * fit beside it, and the volume that is being written holds few of the dead bytes.
+ */
+const VOLUMES_OF_DISK = 16;
+const LEAST_SHARE_BYTES = 4 * 2 ** 20;
 
 export interface WritersOptions {
   readonly volumeBytes: number;
   readonly indexVolumeBytes: number;
+  /** Bytes free on the disk at the last check. */
+  readonly freeBytes: () => number;
   readonly onSealed: (volume: Volume) => void;
 }
 
@@ -44,7 +52,19 @@ export class Writers {
   #make(kind: VolumeKind, bucketId: number, volumeBytes: number): GroupWriter {
     const { onSealed } = this.#options;
     const { figures } = this;
-    return new GroupWriter(this.#volumes, { kind, bucketId, volumeBytes, figures, onSealed });
+    return new GroupWriter(this.#volumes, {
+      kind,
+      bucketId,
+      volumeBytes: () => Math.min(volumeBytes, this.#shareBytes()),
+      figures,
+      onSealed,
+    });
+  }
+
+  #shareBytes(): number {
+    let bytes = this.#options.freeBytes();
+    for (const volume of this.#volumes) bytes += volume.writtenBytes - volume.freedBytes;
+    return Math.max(LEAST_SHARE_BYTES, Math.floor(bytes / VOLUMES_OF_DISK));
   }
 
   of(bucket: Bucket): GroupWriter {

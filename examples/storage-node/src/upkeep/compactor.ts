@@ -5,9 +5,9 @@ import type { SpaceGauge } from '../objects/space-gauge.ts';
 import type { Appended } from '../volumes/group-writer.ts';
 import { isRecordSound } from '../volumes/record.ts';
 import { walkWindows, WindowBuffers } from '../volumes/record-walk.ts';
-import type { WalkedRecord } from '../volumes/record-walk.ts';
-import { HEADER_BYTES } from '../volumes/volume-header.ts';
-import type { Volume } from '../volumes/volume.ts';
+import type { WalkedRecord, WalkedWindow } from '../volumes/record-walk.ts';
+import { GROUP_ALIGN_BYTES, HEADER_BYTES } from '../volumes/volume-header.ts';
+import type { Pin, Volume } from '../volumes/volume.ts';
 import type { Liveness } from './liveness.ts';
 import { Outbox } from './outbox.ts';
 import { turnOfOthers, type Pace } from './pace.ts';
@@ -17,8 +17,14 @@ const BATCH_BYTES = 8 * 2 ** 20;
 const BATCH_RECORDS = 8_192;
 /** Maximum number of copies that are published in one turn. */
 const RECORDS_OF_TURN = 1_024;
+/** A volume that is being written is not sealed for less. */
+const LEAST_SEALED_BYTES = 2 ** 16;
 /** Number of records that are examined without yielding to others. */
 const RECORDS_AT_ONCE = 256;
+/** Bytes that are read, copied and freed in one step, where all copies do not fit. */
+const STEP_BYTES = 2 ** 20;
+/** Bytes that must be free for a step: its copies, and the records of the metadata. */
+export const STEP_ROOM_BYTES = 2 * STEP_BYTES;
 /** Bytes left free beside copies, for the metadata and concurrent writes. */
 const ROOM_BYTES = 4 * 2 ** 20;
 /**
@@ -56,8 +62,16 @@ export interface CompactorOptions {
   readonly pace: Pace;
   readonly deadRatio: number;
   /** The node is being closed: what is under way ends early. */
-  readonly isStopped: () => boolean;
+  readonly stop: AbortSignal;
 }
+
+/**
+ * - `at-once`: the volume is removed when all its live records are copied, which needs free space for
+ *   them.
+ * - `in-steps`: after each few copies, what was copied is freed by a hole, which needs more syncs and
+ *   waits for readers.
+ */
+export type CompactionWay = 'at-once' | 'in-steps';
 
 interface CompactionBuffers {
   readonly windows: WindowBuffers;
@@ -145,10 +159,11 @@ export class Compactor {
 
   /** Volumes that are worth compacting, those with the largest gain first. */
   #worthy(): Volume[] {
+    const { threshold } = this;
     return [...this.#options.parts.volumes]
       .filter((volume) => volume.kind !== 'bucket' && this.#isQuiet(volume))
       .map((volume) => ({ volume, share: this.#deadShare(volume) }))
-      .filter(({ share }) => share >= this.threshold)
+      .filter(({ share }) => share >= threshold)
       .sort((one, other) => other.share - one.share)
       .map(({ volume }) => volume);
   }
@@ -162,31 +177,41 @@ export class Compactor {
     return this.#worthy().find((volume) => this.#fits(volume));
   }
 
-  /** Some volumes are worth compacting, but the copies of none fit on the disk. */
-  get isStuck(): boolean {
-    const worthy = this.#worthy();
-    return worthy.length > 0 && !worthy.some((volume) => this.#fits(volume));
+  /** Volumes that are worth compacting, and whose copies do not fit on the disk. */
+  tooLarge(): Volume[] {
+    return this.#worthy().filter((volume) => !this.#fits(volume));
+  }
+
+  /** Lets the volumes that are being written be compacted, if they are worth it. */
+  async sealWorthy(): Promise<void> {
+    const { data, copies, index } = this.#options.parts.writers;
+    for (const writer of [data, copies, index]) {
+      const { volume } = writer;
+      if (volume === undefined || volume.writtenBytes - HEADER_BYTES < LEAST_SEALED_BYTES) continue;
+      if (this.#deadShare(volume) >= this.threshold) await writer.rotate();
+    }
   }
 
   /**
    * Empties a volume. False if it is damaged; then it stays, so that its readable data can be read.
-   * False too if the node is being closed.
+   * False too if the node is being closed, or there is no space for the next step.
    *
    * @throws NoSpaceError; the errors of writers and the publisher. Records that were moved stay
    *   moved.
    */
-  async compact(volume: Volume): Promise<boolean> {
+  async compact(volume: Volume, way: CompactionWay = 'at-once'): Promise<boolean> {
     this.#counts.runs++;
     this.current = { volume, doneBytes: 0 };
-    volume.pin();
+    const pin = volume.pin();
     try {
-      await this.#moveAll(volume);
+      const isWhole =
+        way === 'at-once' ? await this.#moveAll(volume) : await this.#moveInSteps(volume, pin);
+      if (!isWhole) return false;
     } finally {
-      volume.unpin();
+      pin.release();
       this.current = undefined;
     }
     if (volume.liveBytes !== 0) {
-      if (this.#options.isStopped()) return false;
       if (volume.damage === undefined) {
         this.#foundDamage(volume, 0, `${volume.liveBytes} live bytes were not found`);
       }
@@ -199,10 +224,10 @@ export class Compactor {
 
   /**
    * Three steps run concurrently: one window is read, the preceding one is examined, and records
-   * collected before that are written and published.
+   * collected before that are written and published. False if the node is being closed.
    */
-  async #moveAll(volume: Volume): Promise<void> {
-    const { parts, pace } = this.#options;
+  async #moveAll(volume: Volume): Promise<boolean> {
+    const { parts, pace, stop } = this.#options;
     this.#buffers ??= {
       windows: new WindowBuffers(),
       outboxes: [new Outbox(BATCH_BYTES, BATCH_RECORDS), new Outbox(BATCH_BYTES, BATCH_RECORDS)],
@@ -221,19 +246,16 @@ export class Compactor {
     try {
       const { volumes } = parts;
       for await (const window of walkWindows(volumes, volume, volume.endBytes, windows)) {
-        for (const { offset } of window.gaps) {
-          this.#foundDamage(volume, offset, 'there is no valid record');
-        }
+        this.#foundGaps(volume, window);
         for (const [i, record] of window.records.entries()) {
           if (i % RECORDS_AT_ONCE === RECORDS_AT_ONCE - 1) await turnOfOthers();
           if (!this.#isToMove(volume, record)) continue;
           if (!filling.hasRoom(record.lengthBytes)) await send();
           filling.add(record);
         }
-        this.current!.doneBytes = window.endOffset;
-        this.#counts.readBytes += window.lengthBytes;
+        this.#hasRead(window);
         await pace.spent(window.lengthBytes);
-        if (this.#options.isStopped()) break;
+        if (stop.aborted) break;
       }
       if (filling.records.length > 0) await send();
     } finally {
@@ -241,6 +263,58 @@ export class Compactor {
       await moving.catch(() => undefined);
     }
     await moving;
+    return !stop.aborted;
+  }
+
+  /**
+   * As `moveAll`, one window after the other: when its copies are published, what stands before its
+   * last group is freed. A hole ends where a group begins, so that the volume can be walked. False if
+   * the node is being closed, a record cannot be read, or there is no space for the next step.
+   */
+  async #moveInSteps(volume: Volume, pin: Pin): Promise<boolean> {
+    const { parts, pace, space, stop } = this.#options;
+    const { volumes } = parts;
+    const outbox = new Outbox(STEP_BYTES, BATCH_RECORDS);
+    const send = async (): Promise<void> => {
+      await this.#move(volume, outbox).finally(() => outbox.clear());
+    };
+    let freedTo = HEADER_BYTES;
+    const windows = new WindowBuffers();
+    for await (const window of walkWindows(volumes, volume, volume.endBytes, windows, STEP_BYTES)) {
+      this.#foundGaps(volume, window);
+      const isRoom = (await space.look()) >= STEP_ROOM_BYTES + window.lengthBytes - STEP_BYTES;
+      if (stop.aborted || !isRoom || volume.damage !== undefined) return false;
+      for (const record of window.records) {
+        if (!this.#isToMove(volume, record)) continue;
+        if (!outbox.hasRoom(record.lengthBytes)) await send();
+        outbox.add(record);
+      }
+      if (outbox.records.length > 0) await send();
+      if (volume.damage !== undefined) return false;
+      this.#hasRead(window);
+      const end = startOfLastGroup(window);
+      if (end > freedTo) {
+        // Who opened an object before it was moved may read it still.
+        if (!(await volume.released(pin, stop))) return false;
+        const bytes = await volumes.punch(volume, [{ from: freedTo, lengthBytes: end - freedTo }]);
+        volume.freedBytes += bytes;
+        this.#counts.reclaimedBytes += bytes;
+        freedTo = end;
+      }
+      await pace.spent(window.lengthBytes);
+    }
+    return true;
+  }
+
+  #hasRead({ endOffset, lengthBytes }: WalkedWindow): void {
+    this.current!.doneBytes = endOffset;
+    this.#counts.readBytes += lengthBytes;
+  }
+
+  #foundGaps(volume: Volume, { gaps }: WalkedWindow): void {
+    for (const { offset } of gaps) {
+      this.#foundDamage(volume, offset, 'there is no valid record');
+    }
   }
 
   /** Nothing will be compacted for a while. */
@@ -314,9 +388,14 @@ export class Compactor {
   /** Removes the file of an empty volume once nobody reads it. */
   async retire(volume: Volume): Promise<void> {
     const { volumes } = this.#options.parts;
-    const { writtenBytes } = volume;
+    const { writtenBytes, freedBytes } = volume;
     await volumes.retire(volume);
-    this.#counts.reclaimedBytes += writtenBytes;
+    this.#counts.reclaimedBytes += Math.max(0, writtenBytes - freedBytes);
     this.#counts.retired++;
   }
+}
+
+/** A record that begins at a whole block begins a group, or may as well; 0: there is none. */
+function startOfLastGroup({ records }: WalkedWindow): number {
+  return records.findLast(({ offset }) => offset % GROUP_ALIGN_BYTES === 0)?.offset ?? 0;
 }

@@ -94,7 +94,7 @@ export class Evictor {
     if (oldest === undefined) return undefined;
     if (oldest.state === 'active') await parts.writers.of(bucket).rotate();
     if (oldest.state !== 'sealed' || oldest.pending > 0) return undefined;
-    oldest.pin();
+    const pin = oldest.pin();
     try {
       for await (const { records } of walkWindows(parts.volumes, oldest, oldest.endBytes)) {
         for (let from = 0; from < records.length; from += BATCH_RECORDS) {
@@ -102,7 +102,7 @@ export class Evictor {
         }
       }
     } finally {
-      oldest.unpin();
+      pin.release();
     }
     if (oldest.liveBytes > 0) {
       oldest.damage ??= `${oldest.liveBytes} live bytes were not found in it`;

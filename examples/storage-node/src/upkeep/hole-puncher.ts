@@ -2,6 +2,7 @@ import type { NodeParts } from '../objects/node-parts.ts';
 import { bodyOffset } from '../volumes/record.ts';
 import { GROUP_ALIGN_BYTES } from '../volumes/volume-header.ts';
 import { walkWindows, WindowBuffers } from '../volumes/record-walk.ts';
+import type { Hole } from '../volumes/volume-set.ts';
 import type { Volume } from '../volumes/volume.ts';
 import type { Liveness } from './liveness.ts';
 
@@ -12,11 +13,15 @@ import type { Liveness } from './liveness.ts';
 export class HolePuncher {
   readonly #parts: NodeParts;
   readonly #liveness: Liveness;
-  punchedBytes = 0;
+  readonly #stop: AbortSignal;
+  /** Since the node was opened. */
+  freedBytes = 0;
 
-  constructor(parts: NodeParts, liveness: Liveness) {
+  /** `stop`: the node is being closed, and readers are not waited for. */
+  constructor(parts: NodeParts, liveness: Liveness, stop: AbortSignal) {
     this.#parts = parts;
     this.#liveness = liveness;
+    this.#stop = stop;
   }
 
   /** The sealed volume with the most dead bytes that were not punched yet. */
@@ -25,15 +30,17 @@ export class HolePuncher {
       .filter(({ state, pending, damage }) => {
         return state === 'sealed' && pending === 0 && damage === undefined;
       })
-      .filter((volume) => volume.deadBytes - volume.punchedBytes > 16 * GROUP_ALIGN_BYTES)
+      .filter((volume) => volume.deadBytes - volume.punchedDeadBytes > 16 * GROUP_ALIGN_BYTES)
       .sort(
-        (one, other) => other.deadBytes - other.punchedBytes - one.deadBytes + one.punchedBytes,
+        (one, other) =>
+          other.deadBytes - other.punchedDeadBytes - one.deadBytes + one.punchedDeadBytes,
       )[0];
   }
 
-  async punch(volume: Volume): Promise<number> {
+  async punch(volume: Volume): Promise<void> {
     const { volumes } = this.#parts;
-    const holes: { readonly from: number; readonly lengthBytes: number }[] = [];
+    const holes: Hole[] = [];
+    const { deadBytes } = volume;
     const windows = walkWindows(volumes, volume, volume.endBytes, new WindowBuffers());
     for await (const { records } of windows) {
       for (const record of records) {
@@ -46,21 +53,11 @@ export class HolePuncher {
       }
     }
     // An object opened before its deletion may still be read.
-    await volume.idle();
-    if (volume.state !== 'sealed') return 0;
-    const file = await volumes.files.open(volumes.path(volume.number), 'r+');
-    let bytes = 0;
-    try {
-      for (const { from, lengthBytes } of holes) {
-        await file.trim(from, lengthBytes);
-        bytes += lengthBytes;
-      }
-      await file.dataSync();
-    } finally {
-      await file.close();
-    }
-    volume.punchedBytes = Math.max(bytes, volume.deadBytes);
-    this.punchedBytes += bytes;
-    return bytes;
+    if (!(await volume.released(undefined, this.#stop)) || volume.state !== 'sealed') return;
+    const bytes = await volumes.punch(volume, holes);
+    const gained = Math.max(0, bytes - volume.freedBytes);
+    this.freedBytes += gained;
+    volume.freedBytes += gained;
+    volume.punchedDeadBytes = deadBytes;
   }
 }

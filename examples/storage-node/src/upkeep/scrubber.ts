@@ -59,13 +59,13 @@ export class Scrubber {
       if (!isWanted()) return report;
       if (volume.state === 'retired' || volume.state === 'creating') continue;
       report.volumes++;
-      volume.pin();
+      const pin = volume.pin();
       this.current = { volume, doneBytes: 0 };
       try {
         await this.#scrubOne(volume, report, pace, isWanted);
       } finally {
         this.current = undefined;
-        volume.unpin();
+        pin.release();
       }
       onVolume?.(volume);
     }

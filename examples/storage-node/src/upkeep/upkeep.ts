@@ -4,7 +4,7 @@ import type { Publication } from '../objects/publication.ts';
 import type { SpaceGauge } from '../objects/space-gauge.ts';
 import type { Uploads } from '../objects/uploads.ts';
 import type { Volume } from '../volumes/volume.ts';
-import { Compactor } from './compactor.ts';
+import { Compactor, STEP_ROOM_BYTES } from './compactor.ts';
 import { Evictor } from './evictor.ts';
 import { HolePuncher } from './hole-puncher.ts';
 import { Liveness } from './liveness.ts';
@@ -58,11 +58,11 @@ export class Upkeep {
       marks,
       pace: this.#pace(options.compactBytesPerSecond),
       deadRatio: options.compactDeadRatio,
-      isStopped: () => this.#isStopped,
+      stop: this.#stop.signal,
     });
     this.evictor = new Evictor({ parts, space, liveness, publication, uploads });
     this.scrubber = new Scrubber(parts, liveness);
-    this.puncher = new HolePuncher(parts, liveness);
+    this.puncher = new HolePuncher(parts, liveness, this.#stop.signal);
   }
 
   #pace(bytesPerSecond: number): Pace {
@@ -137,14 +137,30 @@ export class Upkeep {
       this.#retire(volume);
       count++;
     }
+    if (space.isShort) await this.compactor.sealWorthy();
     for (let volume = this.compactor.next(); volume !== undefined; volume = this.compactor.next()) {
       if (this.#isStopped) break;
       if (await this.compactor.compact(volume)) this.#retire(volume);
       count++;
       await space.look();
     }
-    if (space.isScarce || this.compactor.isStuck) await this.#punch();
+    const tooLarge = this.compactor.tooLarge();
+    if (space.isScarce || tooLarge.length > 0) await this.#punch();
+    count += await this.#compactInSteps(tooLarge);
     await space.refill();
+    return count;
+  }
+
+  async #compactInSteps(volumes: readonly Volume[]): Promise<number> {
+    let count = 0;
+    for (const volume of volumes) {
+      if (this.#isStopped) break;
+      // The reserve file is kept for this, too.
+      await this.#options.space.makeRoom(STEP_ROOM_BYTES);
+      if (!(await this.compactor.compact(volume, 'in-steps'))) continue;
+      this.#retire(volume);
+      count++;
+    }
     return count;
   }
 

@@ -44,6 +44,13 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+/** The volume that is being written. */
+interface Current {
+  readonly volume: Volume;
+  readonly file: OpenFile;
+  readonly limitBytes: number;
+}
+
 export interface WriterFigures {
   groups: number;
   records: number;
@@ -56,8 +63,8 @@ export interface WriterFigures {
 export interface GroupWriterOptions {
   readonly kind: VolumeKind;
   readonly bucketId: number;
-  /** Length at which a volume is followed by the next. */
-  readonly volumeBytes: number;
+  /** Length at which a volume is followed by the next, asked for when it is begun or continued. */
+  readonly volumeBytes: () => number;
   readonly figures: WriterFigures;
   /** Called for each full volume. */
   readonly onSealed: (volume: Volume) => void;
@@ -75,8 +82,10 @@ export class GroupWriter {
   readonly #volumes: VolumeSet;
   readonly #options: GroupWriterOptions;
   #queue: Waiting[] = [];
-  #current: { readonly volume: Volume; readonly file: OpenFile } | undefined;
+  #current: Current | undefined;
   #running: Promise<void> | undefined;
+  /** Those who wait for the next volume to be begun. */
+  #rotations: { readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = [];
   #isClosed = false;
 
   constructor(volumes: VolumeSet, options: GroupWriterOptions) {
@@ -91,7 +100,7 @@ export class GroupWriter {
   /** Continues a volume of an earlier run, which ends with a whole group. */
   async resume(volume: Volume): Promise<void> {
     const file = await this.#volumes.files.open(this.#volumes.path(volume.number), 'r+');
-    this.#current = { volume, file };
+    this.#current = { volume, file, limitBytes: this.#options.volumeBytes() };
   }
 
   /** Durable when it resolves. The record's bytes belong to the writer until then. */
@@ -123,7 +132,9 @@ export class GroupWriter {
   async #run(): Promise<void> {
     // Records appended in the same turn of the event loop join the group.
     await new Promise((resolve) => setImmediate(resolve));
-    while (this.#queue.length > 0) {
+    while (this.#queue.length > 0 || this.#rotations.length > 0) {
+      await this.#rotateIfAsked();
+      if (this.#queue.length === 0) continue;
       const group = this.#takeGroup();
       try {
         await this.#write(group);
@@ -226,24 +237,39 @@ export class GroupWriter {
   }
 
   /** The volume for the next group. */
-  async #room(groupBytes: number): Promise<{ readonly volume: Volume; readonly file: OpenFile }> {
+  async #room(groupBytes: number): Promise<Current> {
     const current = this.#current;
     if (current !== undefined) {
       const { writtenBytes } = current.volume;
-      const fits = writtenBytes + groupBytes <= this.#options.volumeBytes;
+      const fits = writtenBytes + groupBytes <= current.limitBytes;
       if (fits || writtenBytes === HEADER_BYTES) return current;
       await this.#rotate();
     }
-    const made = await this.#volumes.create(this.#options.kind, this.#options.bucketId);
-    this.#options.figures.rotations++;
-    this.#current = made;
-    return made;
+    const { kind, bucketId, volumeBytes, figures } = this.#options;
+    const made = await this.#volumes.create(kind, bucketId);
+    figures.rotations++;
+    this.#current = { ...made, limitBytes: volumeBytes() };
+    return this.#current;
   }
 
-  /** Lets the next group start a new volume. */
-  async rotate(): Promise<void> {
-    await this.idle();
-    await this.#rotate();
+  /** Lets the next group start a new volume; resolves when the present one is sealed. */
+  rotate(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#rotations.push({ resolve, reject });
+      this.#running ??= this.#run();
+    });
+  }
+
+  async #rotateIfAsked(): Promise<void> {
+    const asked = this.#rotations;
+    if (asked.length === 0) return;
+    this.#rotations = [];
+    try {
+      await this.#rotate();
+      for (const { resolve } of asked) resolve();
+    } catch (error) {
+      for (const { reject } of asked) reject(error);
+    }
   }
 
   async #rotate(): Promise<void> {

@@ -4,7 +4,7 @@ import type { HeaderSeal } from './record.ts';
 import type { VolumeSet } from './volume-set.ts';
 import type { Volume } from './volume.ts';
 
-/** Bytes that one call reads. A longer record is read with a separate call. */
+/** Bytes that one call reads by default. A longer record is read with a separate call. */
 const WINDOW_BYTES = 4 * 2 ** 20;
 const ZEROS = Buffer.alloc(GROUP_ALIGN_BYTES);
 
@@ -94,6 +94,7 @@ export async function* walkWindows(
   volume: Volume,
   end: number,
   buffers?: WindowBuffers,
+  windowBytes = WINDOW_BYTES,
 ): AsyncGenerator<WalkedWindow, void, undefined> {
   const seal = volumes.sealOf(volume.number);
   const read = async (offset: number, most: number): Promise<Piece> => {
@@ -103,14 +104,14 @@ export async function* walkWindows(
     const isLast = count < lengthBytes || offset + count >= end;
     return { offset, bytes: target.subarray(0, count), isLast };
   };
-  let reading = HEADER_BYTES < end ? read(HEADER_BYTES, WINDOW_BYTES) : undefined;
+  let reading = HEADER_BYTES < end ? read(HEADER_BYTES, windowBytes) : undefined;
   try {
     while (reading !== undefined) {
       const piece: Piece = await reading;
       const { window, neededBytes } = windowOf(seal, piece, end);
       reading = piece.isLast
         ? undefined
-        : read(window.endOffset, Math.max(neededBytes, WINDOW_BYTES));
+        : read(window.endOffset, Math.max(neededBytes, windowBytes));
       // The error is thrown when it is awaited.
       reading?.catch(() => undefined);
       if (window.lengthBytes > 0) yield window;

@@ -26,6 +26,12 @@ export interface VolumeSetOptions {
   readonly onDamage?: (error: DamagedObjectError) => void;
 }
 
+/** A range of a file, of whole blocks of 4 KiB. */
+export interface Hole {
+  readonly from: number;
+  readonly lengthBytes: number;
+}
+
 /** Number of damaged places that are remembered as reported; beyond it, all are forgotten. */
 const MOST_TOLD = 10_000;
 
@@ -195,12 +201,29 @@ export class VolumeSet {
   async retire(volume: Volume): Promise<void> {
     volume.state = 'retired';
     await this.ledger!.record(volume);
-    await volume.idle();
+    await volume.released();
     await this.#cache.drop(volume.number);
     await this.removeFile(volume.number);
     await this.ledger!.forget(volume);
     this.#volumes.delete(volume.number);
     this.#seals.delete(volume.number);
+  }
+
+  /** Frees ranges of a file, which read as zeros then. Resolves to their length. */
+  async punch(volume: Volume, holes: readonly Hole[]): Promise<number> {
+    if (holes.length === 0) return 0;
+    const file = await this.files.open(this.path(volume.number), 'r+');
+    let bytes = 0;
+    try {
+      for (const { from, lengthBytes } of holes) {
+        await file.trim(from, lengthBytes);
+        bytes += lengthBytes;
+      }
+      await file.dataSync();
+    } finally {
+      await file.close();
+    }
+    return bytes;
   }
 
   async removeFile(number: number): Promise<void> {

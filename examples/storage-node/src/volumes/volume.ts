@@ -25,6 +25,11 @@ export interface VolumeFacts {
   readonly markBytes: number;
 }
 
+/** Keeps the file of a volume, and what it had when the pin was taken. */
+export interface Pin {
+  release(): void;
+}
+
 /** A volume at run time. */
 export class Volume {
   readonly number: number;
@@ -42,10 +47,11 @@ export class Volume {
   pending = 0;
   /** Why compaction skips it. */
   damage: string | undefined;
-  /** Bytes that were freed by holes. */
-  punchedBytes = 0;
-  #pins = 0;
-  #onIdle: (() => void)[] = [];
+  /** Bytes of the file that were freed by holes. */
+  freedBytes = 0;
+  /** Dead bytes when holes were last punched: more need not be looked for before there are more. */
+  punchedDeadBytes = 0;
+  readonly #pins = new Map<Pin, (() => void)[]>();
 
   constructor(facts: VolumeFacts) {
     this.number = facts.number;
@@ -61,7 +67,7 @@ export class Volume {
   }
 
   get pins(): number {
-    return this.#pins;
+    return this.#pins.size;
   }
 
   /** Unreferenced bytes: overwritten, deleted, padding. */
@@ -69,22 +75,34 @@ export class Volume {
     return Math.max(0, this.writtenBytes - HEADER_BYTES - this.liveBytes - this.markBytes);
   }
 
-  /** Its file stays until `unpin`. */
-  pin(): void {
-    this.#pins++;
+  /** Its file, and the records that are referred to now, stay until the pin is released. */
+  pin(): Pin {
+    const pin: Pin = {
+      release: () => {
+        const waiting = this.#pins.get(pin) ?? [];
+        this.#pins.delete(pin);
+        for (const resume of waiting) resume();
+      },
+    };
+    this.#pins.set(pin, []);
+    return pin;
   }
 
-  unpin(): void {
-    this.#pins--;
-    if (this.#pins > 0) return;
-    const waiting = this.#onIdle;
-    this.#onIdle = [];
-    for (const resume of waiting) resume();
-  }
-
-  /** Resolves when there is no pin. */
-  idle(): Promise<void> {
-    if (this.#pins === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#onIdle.push(resolve));
+  /**
+   * Resolves to true when all pins that exist now, except for `own`, are released; to false when
+   * `stop` is aborted first. Later pins do not matter: they are of records that are referred to now.
+   */
+  async released(own?: Pin, stop?: AbortSignal): Promise<boolean> {
+    const released = [...this.#pins]
+      .filter(([pin]) => pin !== own)
+      .map(([, waiting]) => new Promise<void>((resolve) => waiting.push(resolve)));
+    if (released.length === 0) return true;
+    const all = Promise.all(released).then(() => true);
+    if (stop === undefined) return all;
+    if (stop.aborted) return false;
+    let onAbort = (): void => {};
+    const aborted = new Promise<boolean>((resolve) => (onAbort = () => resolve(false)));
+    stop.addEventListener('abort', onAbort);
+    return Promise.race([all, aborted]).finally(() => stop.removeEventListener('abort', onAbort));
   }
 }
