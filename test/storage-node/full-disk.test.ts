@@ -210,6 +210,10 @@ async function smallObjects(disk: Disk, isTaken: boolean): Promise<number> {
   const big = bytesOf(200_000);
   await put(node, 'b', 'big', big);
   const bodies = await fillWithSmall(node, 0);
+  // At most a sixteenth of the disk, or 4 MiB.
+  for (const { sizeBytes } of (await node.figures()).volumes) {
+    expect(sizeBytes).toBeLessThanOrEqual(4 * 2 ** 20);
+  }
   if (isTaken) await disk.ballast(true);
   const gone = [...bodies.keys()].filter((_, i) => i % 2 === 0);
   const reader = (await node.open('b', 'big'))!;

@@ -1,9 +1,6 @@
 import { NoSpaceError } from '../node-errors.ts';
 import type { ReserveFile } from '../volumes/reserve-file.ts';
 
-/** Below this multiple of the reserve, free space is short. */
-const SHORT_RESERVES = 2;
-
 export interface SpaceGaugeOptions {
   readonly freeBytes: () => Promise<number>;
   /** Bodies are refused before less than this is free: deletes, folds and merges need it. */
@@ -29,12 +26,6 @@ export class SpaceGauge {
   get isScarce(): boolean {
     const { reserveBytes, reserveFile } = this.#options;
     return this.freeBytes < reserveBytes || !reserveFile.isWhole;
-  }
-
-  /** True if space is to be won although it costs more than usual. */
-  get isShort(): boolean {
-    const { reserveBytes, reserveFile } = this.#options;
-    return this.freeBytes < SHORT_RESERVES * reserveBytes || !reserveFile.isWhole;
   }
 
   async look(): Promise<number> {

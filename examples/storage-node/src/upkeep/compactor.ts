@@ -17,8 +17,6 @@ const BATCH_BYTES = 8 * 2 ** 20;
 const BATCH_RECORDS = 8_192;
 /** Maximum number of copies that are published in one turn. */
 const RECORDS_OF_TURN = 1_024;
-/** A volume that is being written is not sealed for less. */
-const LEAST_SEALED_BYTES = 2 ** 16;
 /** Number of records that are examined without yielding to others. */
 const RECORDS_AT_ONCE = 256;
 /** Bytes that are read, copied and freed in one step, where all copies do not fit. */
@@ -180,16 +178,6 @@ export class Compactor {
   /** Volumes that are worth compacting, and whose copies do not fit on the disk. */
   tooLarge(): Volume[] {
     return this.#worthy().filter((volume) => !this.#fits(volume));
-  }
-
-  /** Lets the volumes that are being written be compacted, if they are worth it. */
-  async sealWorthy(): Promise<void> {
-    const { data, copies, index } = this.#options.parts.writers;
-    for (const writer of [data, copies, index]) {
-      const { volume } = writer;
-      if (volume === undefined || volume.writtenBytes - HEADER_BYTES < LEAST_SEALED_BYTES) continue;
-      if (this.#deadShare(volume) >= this.threshold) await writer.rotate();
-    }
   }
 
   /**

@@ -137,7 +137,6 @@ export class Upkeep {
       this.#retire(volume);
       count++;
     }
-    if (space.isShort) await this.compactor.sealWorthy();
     for (let volume = this.compactor.next(); volume !== undefined; volume = this.compactor.next()) {
       if (this.#isStopped) break;
       if (await this.compactor.compact(volume)) this.#retire(volume);
