@@ -106,7 +106,7 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a volume removed while it is read': {
     file: 'examples/storage-node/src/volumes/volume-set.ts',
-    find: '    await volume.idle();\n    await this.#cache.drop',
+    find: '    await volume.released();\n    await this.#cache.drop',
     replace: '    await this.#cache.drop',
     test: 'test/storage-node/upkeep.test.ts',
   },

@@ -8,8 +8,8 @@ import type { Volume } from '../volumes/volume.ts';
 const VOLUMES_OF_QUOTA = 8;
 const LEAST_VOLUME_BYTES = 64 * 1024;
 /**
- * A volume gets at most this share of the node's disk, so that the copies of a volume's live records
- * fit beside it, and the volume that is being written holds few of the dead bytes.
+ * A volume gets at most this share of the node's disk, so that the copies of a volume's live
+ * records fit beside it, and the volume that is being written holds few of the dead bytes.
  */
 const VOLUMES_OF_DISK = 16;
 const LEAST_SHARE_BYTES = 4 * 2 ** 20;

@@ -64,10 +64,10 @@ export interface CompactorOptions {
 }
 
 /**
- * - `at-once`: the volume is removed when all its live records are copied, which needs free space for
- *   them.
- * - `in-steps`: after each few copies, what was copied is freed by a hole, which needs more syncs and
- *   waits for readers.
+ * - `at-once`: the volume is removed when all its live records are copied, which needs free space
+ *   for them.
+ * - `in-steps`: after each few copies, what was copied is freed by a hole, which needs more syncs
+ *   and waits for readers.
  */
 export type CompactionWay = 'at-once' | 'in-steps';
 
@@ -256,8 +256,8 @@ export class Compactor {
 
   /**
    * As `moveAll`, one window after the other: when its copies are published, what stands before its
-   * last group is freed. A hole ends where a group begins, so that the volume can be walked. False if
-   * the node is being closed, a record cannot be read, or there is no space for the next step.
+   * last group is freed. A hole ends where a group begins, so that the volume can be walked. False
+   * if the node is being closed, a record cannot be read, or there is no space for the next step.
    */
   async #moveInSteps(volume: Volume, pin: Pin): Promise<boolean> {
     const { parts, pace, space, stop } = this.#options;

@@ -90,7 +90,8 @@ export class Volume {
 
   /**
    * Resolves to true when all pins that exist now, except for `own`, are released; to false when
-   * `stop` is aborted first. Later pins do not matter: they are of records that are referred to now.
+   * `stop` is aborted first. Later pins do not matter: they are of records that are referred to
+   * now.
    */
   async released(own?: Pin, stop?: AbortSignal): Promise<boolean> {
     const released = [...this.#pins]
