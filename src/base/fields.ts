@@ -10,7 +10,7 @@ export function requireKnownFields(
   known: Readonly<Record<string, true>>,
   what: string,
 ): void {
-  if (typeof object !== 'object' || object === null) {
+  if (typeof object !== 'object' || object === null || Array.isArray(object)) {
     throw new TypeError(`${what} must be an object`);
   }
   for (const name in object) {

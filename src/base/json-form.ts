@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { isBytes } from './bytes.ts';
 
 /**
@@ -27,6 +28,15 @@ const FORMED = new WeakSet<object>();
 export function withJsonForm<T extends object>(value: T): T {
   FORMED.add(value);
   return Object.defineProperty(value, 'toJSON', { value: () => jsonForm(value) });
+}
+
+/** Lets the console show the objects of a class by its `toJSON`. */
+export function showJson(prototype: { toJSON(): unknown }): void {
+  Object.defineProperty(prototype, inspect.custom, {
+    value(this: { toJSON(): unknown }): string {
+      return `${this.constructor.name} ${inspect(this.toJSON())}`;
+    },
+  });
 }
 
 /**

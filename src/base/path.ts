@@ -14,6 +14,9 @@ function isFileUrl(given: unknown): given is { readonly href: string } {
  */
 export function pathOf(given: string | URL, name: string): string {
   const path = isFileUrl(given) ? fileURLToPath(given.href) : given;
+  if (typeof path === 'string' && path.startsWith('file://')) {
+    throw new TypeError(`${name} is the text of a URL, not a path; pass new URL(text)`);
+  }
   if (typeof path === 'string' && path !== '' && !path.includes('\0')) return path;
   throw new TypeError(`${name} must be a path or a file: URL`);
 }

@@ -1,5 +1,5 @@
 import type { KeyPrefix } from '../table/layer/key-prefix.ts';
-import { checkRange, type BoundOptions } from '../table/layer/key-range.ts';
+import { checkBounds, type BoundOptions } from '../table/layer/key-range.ts';
 import type { Records } from '../table/view.ts';
 
 /** Describes `for await` in errors. */
@@ -12,7 +12,7 @@ export function endKey(
   keys: KeyPrefix,
   end: 'first' | 'last',
 ): bigint | undefined {
-  const { lowest, highest } = checkRange(options, keys);
+  const { lowest, highest } = checkBounds(options, keys);
   const walk = records.view().walk({ lowest, highest, reverse: end === 'last', limit: 1 }, keys);
   return walk.step() ? walk.key() : undefined;
 }

@@ -1,3 +1,4 @@
+import { jsonForm, showJson } from '../base/json-form.ts';
 import { requireKnownFields, type FieldsOf } from '../base/fields.ts';
 import { checkU64 } from '../base/u64.ts';
 import { KeyPrefix } from '../table/layer/key-prefix.ts';
@@ -46,6 +47,11 @@ export class ReadableKeyspace extends RecordReads {
     return this.#keys.prefix;
   }
 
+  /** What `JSON.stringify` and the console show. */
+  toJSON(): unknown {
+    return jsonForm({ prefix: this.prefix, bits: this.bits });
+  }
+
   /** Number of bits of the prefix. */
   get bits(): number {
     return this.#keys.bits;
@@ -79,6 +85,8 @@ export class ReadableKeyspace extends RecordReads {
     return this.#keys.holds(full) ? this.#keys.toShort(full) : undefined;
   }
 }
+
+showJson(ReadableKeyspace.prototype);
 
 /** Single updates, by full key. */
 export interface SingleWrites {

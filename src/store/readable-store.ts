@@ -1,6 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { inspect } from 'node:util';
-import { jsonForm } from '../base/json-form.ts';
+import { jsonForm, showJson } from '../base/json-form.ts';
 import { ALL_KEYS } from '../table/layer/key-prefix.ts';
 import type { BoundOptions, RangeOptions } from '../table/layer/key-range.ts';
 import type { TableRecord } from '../table/layer/table-record.ts';
@@ -212,8 +211,4 @@ export abstract class ReadableStore extends EventEmitter<StoreEvents> implements
   abstract deleteRange(range: BoundOptions, options?: InsertOptions): Promise<Inserted>;
 }
 
-Object.defineProperty(ReadableStore.prototype, inspect.custom, {
-  value(this: ReadableStore): string {
-    return `${this.constructor.name} ${inspect(this.toJSON())}`;
-  },
-});
+showJson(ReadableStore.prototype);

@@ -1,3 +1,4 @@
+import { jsonForm, showJson } from '../base/json-form.ts';
 import { SnapshotReleasedError } from '../base/errors.ts';
 import { heldBytes } from '../table/held-memory.ts';
 import type { View } from '../table/view.ts';
@@ -92,6 +93,11 @@ export class StoreSnapshot extends RecordReads implements Disposable {
     return new ReadableKeyspace(this.#source, checkKeyspace(options));
   }
 
+  /** What `JSON.stringify` and the console show. */
+  toJSON(): unknown {
+    return jsonForm({ lastSequence: this.lastSequence, isReleased: this.isReleased });
+  }
+
   /** Whether the snapshot was released. */
   get isReleased(): boolean {
     return this.#view === undefined;
@@ -111,6 +117,8 @@ export class StoreSnapshot extends RecordReads implements Disposable {
     this.release();
   }
 }
+
+showJson(StoreSnapshot.prototype);
 
 /** The open snapshots of a store, oldest first. */
 export class SnapshotSet {

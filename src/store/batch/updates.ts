@@ -22,9 +22,9 @@ export type Update =
 const SLICE_UPDATES = 2_048;
 
 function pack(batch: WriteBatch, update: Update): void {
-  if (typeof update !== 'object' || update === null) {
+  if (typeof update !== 'object' || update === null || Array.isArray(update)) {
     throw new TypeError(
-      "an update must be { type: 'put', key, value, data? } or { type: 'delete', key }",
+      "an update must be { type: 'put', key, value, data? }, { type: 'delete', key } or { type: 'deleteRange', gte, lt }",
     );
   }
   const { type } = update;
@@ -106,7 +106,9 @@ export function toSource(updates: unknown): WriteBatch | Iterable<Update> {
   const isObject = typeof updates === 'object' && updates !== null;
   if (isObject && isForeignBatch(updates)) return takeOver(updates);
   if (isObject && isIterable(updates)) return updates;
-  throw new TypeError('a batch must be a WriteBatch or an iterable of updates');
+  const isAsync = isObject && Symbol.asyncIterator in updates;
+  const hint = isAsync ? '; collect an async iterable in an array first' : '';
+  throw new TypeError(`a batch must be a WriteBatch or an iterable of updates${hint}`);
 }
 
 function isIterable(updates: object): updates is Iterable<Update> {

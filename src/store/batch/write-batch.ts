@@ -1,4 +1,5 @@
 import { copyBytes, isBytes } from '../../base/bytes.ts';
+import { showJson } from '../../base/json-form.ts';
 import { BatchTooLargeError } from '../../base/errors.ts';
 import { MAX_BATCH_BYTES, ROW_HEADER_BYTES } from '../../base/limits.ts';
 import { splitU64, u64Halves } from '../../base/u64.ts';
@@ -50,6 +51,11 @@ export class WriteBatch {
   /** Bytes of its encoded rows: 20 per update plus the data. At most 32 MiB. */
   get byteLength(): number {
     return this.#used;
+  }
+
+  /** What `JSON.stringify` and the console show: not the updates, only how many they are. */
+  toJSON(): unknown {
+    return { size: this.size, byteLength: this.byteLength };
   }
 
   /**
@@ -224,6 +230,8 @@ export class WriteBatch {
     );
   }
 }
+
+showJson(WriteBatch.prototype);
 
 Object.defineProperty(WriteBatch.prototype, HAND_OVER, {
   value(this: WriteBatch): HandedOver {

@@ -27,6 +27,12 @@ export type BoundOptions = Pick<RangeOptions, 'gte' | 'gt' | 'lte' | 'lt'>;
 
 const BOUND_FIELDS: FieldsOf<BoundOptions> = { gte: true, gt: true, lte: true, lt: true };
 
+/** As `checkRange`, for calls that take bounds only. */
+export function checkBounds(options: BoundOptions = {}, keys: KeyPrefix = ALL_KEYS): KeyRange {
+  requireKnownFields(options, BOUND_FIELDS, 'options');
+  return checkRange(options, keys);
+}
+
 /**
  * The interval of full keys that is to be deleted: it is empty where its ends cross.
  * @throws TypeError or RangeError that names the bound; TypeError where no bound is given
