@@ -15,6 +15,8 @@ function tell(report: Report): Promise<void> {
   return new Promise((resolve) => process.send!(report, () => resolve()));
 }
 
+// All modules are loaded: what follows is the opening alone.
+await tell({ type: 'started' });
 const node = await StorageNode.open(data, { ...SOAK_OPTIONS, upkeepMs: 100 });
 await node.createBucket('b');
 await tell({ type: 'ready' });

@@ -2,7 +2,7 @@ import type { NodeOptions } from '../../../examples/storage-node/src/node-option
 
 /** From the child: what it started, and what was acknowledged. */
 export interface Report {
-  readonly type: 'begin' | 'done' | 'refused' | 'ready' | 'compacted';
+  readonly type: 'started' | 'ready' | 'begin' | 'done' | 'refused' | 'compacted';
   readonly name?: string;
   /** Hash of the body; absent for a delete. */
   readonly hash?: string;
@@ -47,4 +47,6 @@ export interface SoakCounts {
   refusedReads: number;
   /** Damaged objects that were stored again; for the others, the byte was flipped back. */
   restored: number;
+  /** The longest opening of a node, from the call on. */
+  longestOpenMs: number;
 }
