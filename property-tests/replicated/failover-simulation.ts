@@ -92,13 +92,13 @@ export async function simulateFailover(options: FailoverOptions): Promise<Failov
     randomBytes: (length: number) => Uint8Array.from({ length }, () => random.below(256)),
   };
   const addresses = Array.from({ length: nodes }, (_, i) => `node-${i}`);
-  const keepers = addresses.map(() => new ShardMapKeeper(slow.connect(), environment));
+  const keepers = addresses.map(() => new ShardMapKeeper(slow.connect(), environment, signal));
   const led = newShardMap({ kind: 'hash' }, shards, addresses, copies);
   const created = {
     ...led,
     shards: led.shards.map((entry) => ({ ...entry, primary: entry.replicas[0], epoch: 1n })),
   };
-  const opening = Promise.all(keepers.map((keeper) => keeper.open(() => created, signal)));
+  const opening = Promise.all(keepers.map((keeper) => keeper.open(() => created)));
   await time.passUntil(opening);
   slow.replacements = 0;
   slow.conflicts = 0;
@@ -112,7 +112,7 @@ export async function simulateFailover(options: FailoverOptions): Promise<Failov
     const address = addresses[heir]!;
     const update = (entry: ShardEntry): ShardEntry | undefined =>
       entry.primary === address ? undefined : { ...entry, primary: address, epoch: 2n };
-    await keepers[heir]!.update(shard, update, signal);
+    await keepers[heir]!.update(shard, update);
     announced.push(time.nowMs - startMs);
   };
   const takeovers = created.shards.flatMap((entry, shard) => {

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { nextTurn } from '../base/timers.ts';
-import { StoreError } from '../base/errors.ts';
+import { AbortedError, StoreError } from '../base/errors.ts';
 import {
   checkBackup,
   IN_STORE,
@@ -15,7 +15,7 @@ import { chooseRunner } from '../store/open/recovery-runner.ts';
 import { ThreadShortage } from '../threads/thread-shortage.ts';
 import type { Directory } from '../fs/directory.ts';
 import { withDirectory } from '../store/open/with-directory.ts';
-import { UsageError } from './output/command-errors.ts';
+import { InterruptedError, UsageError } from './output/command-errors.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { EXIT_OK } from './output/exit-code.ts';
 import { toJson } from './output/json-text.ts';
@@ -47,7 +47,7 @@ export async function backup(
     if (options.json === true) out.line(toJson({ directory, ...report }, 2));
     else for (const line of textOf(report, options.verify === true)) out.line(line);
   } catch (error) {
-    throw badTargetAsUsage(copyError(error, `the backup to ${path}`, path, signal));
+    throw copyFailure(copyError(error, `the backup to ${path}`, path, signal));
   }
   await out.flush();
   return EXIT_OK;
@@ -89,9 +89,14 @@ async function copyStore(
 }
 
 /** Reports an unusable target as wrong usage instead of an I/O failure. */
-export function badTargetAsUsage(error: unknown): unknown {
+export function copyFailure(error: unknown): unknown {
   const isBadTarget = error instanceof StoreError && error.code === 'LODESTORE_BAD_TARGET';
-  return isBadTarget ? new UsageError(error.message) : error;
+  if (isBadTarget) return new UsageError(error.message);
+  // An interrupted copy removes what it has written.
+  if (error instanceof AbortedError) {
+    return new InterruptedError('interrupted; nothing has been changed', { cause: error });
+  }
+  return error;
 }
 
 function textOf(report: BackupReport, isVerified: boolean): string[] {

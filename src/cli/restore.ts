@@ -1,5 +1,5 @@
 import { restoreOn, type RestoreReport } from '../store/backup/restore.ts';
-import { badTargetAsUsage } from './backup.ts';
+import { copyFailure } from './backup.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { EXIT_OK } from './output/exit-code.ts';
 import { toJson } from './output/json-text.ts';
@@ -23,7 +23,7 @@ export async function restoreStore(
     bar.clear();
     out.line(options.json === true ? toJson({ backup, ...report }, 2) : textOf(report));
   } catch (error) {
-    throw badTargetAsUsage(error);
+    throw copyFailure(error);
   }
   await out.flush();
   return EXIT_OK;

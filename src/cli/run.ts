@@ -62,7 +62,7 @@ function tellError(context: CommandContext, error: unknown): number {
     return EXIT_INTERRUPTED;
   }
   if (context.signal.aborted) {
-    context.err.line('lodestore: interrupted; nothing has been changed');
+    context.err.line('lodestore: interrupted');
     return EXIT_INTERRUPTED;
   }
   const code = systemCode(error);

@@ -77,7 +77,7 @@ export class LeaseLoss {
   ofPause(): FencedError {
     return this.#fenced(
       `the lease on ${this.#directory} was not refreshed for ${this.#staleMs} ms, and it is not known ` +
-        `yet whether another host has opened it; close this store and open it again`,
+        `yet whether another host has opened it; try again in a few seconds`,
       undefined,
     );
   }

@@ -306,7 +306,7 @@ export class Table implements Records {
   replaceFrozen(run: readonly Columns[]): void {
     const chunks = run.map((columns) => new Chunk(columns, 'adopted'));
     const { base } = this.#older;
-    const frozen = frozenOf(chunks, base, this.#frozenSize, TABLE_SIZES.pageChunks);
+    const frozen = frozenOf(chunks, base, this.#frozenSize, this.#sizes.pageChunks);
     this.#older = new OlderLayers(frozen, base);
   }
 

@@ -4,7 +4,11 @@ import { EtcdEngine } from '../../src/adapters/etcd/etcd-engine.ts';
 import { ofLog } from '../../src/cli/replicate/replicate-doctor.ts';
 import { parseEngine } from '../../src/cli/replicate/engine-address.ts';
 import { DirectoryCheckpoints, ReplicatedStore } from '../../src/replicated/index.ts';
-import { runCli } from '../support/cli.ts';
+import { replicateCheckpoint, replicatePromote } from '../../src/cli/replicate/replicate-node.ts';
+import { replicateRepair } from '../../src/cli/replicate/replicate-repair.ts';
+import type { SharedLog } from '../../src/replicated/index.ts';
+import { SimulatedLog } from '../../src/testing/index.ts';
+import { commandContext, runCli } from '../support/cli.ts';
 import { HOOK_MS } from '../support/engines/engine-process.ts';
 import { ETCD, EtcdCluster } from '../support/engines/etcd-cluster.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -25,6 +29,80 @@ test('an engine that does not answer gives exit code 4, a missing option 2', asy
   expect([code, err]).toEqual([4, expect.stringContaining('no endpoint answers')]);
   expect((await runCli(['replicate', 'status', '--log', 'a'])).code).toBe(2);
   expect((await runCli(['replicate', 'statsu'])).code).toBe(2);
+});
+
+test('a command that writes a checkpoint needs a place for it', async () => {
+  const engine = ['--engine', 'etcd://127.0.0.1:1', '--log', 'a'];
+  for (const command of ['checkpoint', 'repair']) {
+    const { code, err } = await runCli(['replicate', command, ...engine, '/tmp/node']);
+    expect([code, err]).toEqual([2, expect.stringContaining("option '--checkpoints")]);
+  }
+});
+
+/** An engine with one log, and how many handles of it are open. */
+function engineOf(log: SimulatedLog, changed: (log: SharedLog) => SharedLog = (one) => one) {
+  const handles = { opened: 0, closed: 0 };
+  const connect = async () => ({
+    description: 'simulated',
+    log: async () => {
+      const handle = log.connect();
+      const close = handle.close.bind(handle);
+      handles.opened++;
+      handle.close = async () => {
+        handles.closed++;
+        await close();
+      };
+      return changed(handle);
+    },
+    elector: expect.fail,
+    shardMap: expect.fail,
+    examine: async () => [],
+    close: async () => undefined,
+  });
+  return { handles, engine: { kind: 'etcd' as const, connect } };
+}
+
+test('a command closes each log that it opens', async () => {
+  const directory = await temporaryDirectory();
+  const { engine, handles } = engineOf(new SimulatedLog());
+  const context = commandContext();
+  expect(await replicatePromote(context, join(directory, 'one'), { engine, log: 'a' })).toBe(0);
+  expect(handles).toEqual({ opened: 1, closed: 1 });
+});
+
+test('a checkpoint of an empty log is refused with advice', async () => {
+  const directory = await temporaryDirectory();
+  const { engine } = engineOf(new SimulatedLog());
+  const options = { engine, log: 'a', checkpoints: join(directory, 'checkpoints') };
+  const written = replicateCheckpoint(commandContext(), join(directory, 'one'), options);
+  await expect(written).rejects.toMatchObject({
+    code: 'LODESTORE_NOT_PRIMARY',
+    message: expect.stringContaining('promote a node first') as unknown,
+  });
+});
+
+test('an interrupted command does not claim that nothing has changed', async () => {
+  const directory = await temporaryDirectory();
+  const log = new SimulatedLog();
+  const interrupt = new AbortController();
+  const { engine } = engineOf(log, (handle) => {
+    const append = handle.append.bind(handle);
+    handle.append = async (...given) => {
+      const result = await append(...given);
+      interrupt.abort();
+      return result;
+    };
+    return handle;
+  });
+  const options = { engine, log: 'a', checkpoints: join(directory, 'checkpoints') };
+  const context = commandContext(interrupt.signal);
+  const repaired = replicateRepair(context, join(directory, 'one'), options);
+  await expect(repaired).rejects.toThrow(/^interrupted; if the log has been continued/);
+  expect(log.bounds.last).toBe(1n);
+  const other = join(directory, 'two');
+  await expect(replicatePromote(context, other, options)).rejects.toThrow(
+    /^interrupted; if the node has taken over/,
+  );
 });
 
 test('the doctor reports that no new node can be built', () => {

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import type { ReplicatedStore } from '../../src/replicated/index.ts';
+import { LogLostError, type ReplicatedStore, type SharedLog } from '../../src/replicated/index.ts';
 import {
   CrashFs,
   MemoryCheckpoints,
@@ -103,4 +103,31 @@ test('a log that has something that the store lacks is not repaired', async () =
   const last = log.bounds.last;
   await expect(repairReplicaOn(fs, '/node', options, { seed: 1 })).rejects.toMatchObject(LOST);
   expect(log.bounds.last).toBe(last);
+});
+
+test('a node that appends during a repair is not reported as a loss', async () => {
+  const { log, fs } = await loseTwo(async () => undefined);
+  const rival = await openNode(log, new CrashFs());
+  const connection = log.connect();
+  const overtaken: SharedLog = {
+    maxEntryBytes: connection.maxEntryBytes,
+    append: async (...given) => {
+      await rival.promote();
+      return connection.append(...given);
+    },
+    read: (...given) => connection.read(...given),
+    bounds: (...given) => connection.bounds(...given),
+    trim: (...given) => connection.trim(...given),
+    close: () => connection.close(),
+  };
+  const options = { log: overtaken, checkpoints: new MemoryCheckpoints(), lostAfterMs: 50 };
+  await expect(repairReplicaOn(fs, '/node', options, { seed: 1 })).rejects.toMatchObject({
+    code: 'LODESTORE_NOT_PRIMARY',
+    message: expect.stringContaining('stop it and repair again') as unknown,
+  });
+});
+
+test('an error names the position, then what was found there', () => {
+  const { message } = new LogLostError({ position: 7n, reason: 'the log ends at 5' });
+  expect(message).toMatch(/applied: position 7: the log ends at 5$/);
 });

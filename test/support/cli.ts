@@ -6,8 +6,9 @@ import type { CommandContext } from '../../src/cli/output/command-context.ts';
 import { Output } from '../../src/cli/output/output.ts';
 import { ProgressBar } from '../../src/cli/output/progress-bar.ts';
 import { run } from '../../src/cli/run.ts';
-import type { PathAccess } from '../../src/fs/access.ts';
+import { nodePathAccess, type PathAccess } from '../../src/fs/access.ts';
 import type { FileSystem } from '../../src/fs/file-system.ts';
+import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
 
 /** A stream that keeps its input. */
 export class TextSink extends Writable {
@@ -41,6 +42,13 @@ export async function runCli(
   const stderr = new TextSink();
   const code = await run(argv, { stdout, stderr, signal });
   return { code, out: stdout.text, err: stderr.text };
+}
+
+/** The context of a command whose output is not looked at. */
+export function commandContext(signal: AbortSignal = new AbortController().signal): CommandContext {
+  const [out, err] = [new Output(new TextSink()), new Output(new TextSink())];
+  const bar = new ProgressBar(new TextSink());
+  return { fs: nodeFileSystem, access: nodePathAccess, out, err, bar, signal };
 }
 
 /** Runs one command on the test's file system. */

@@ -22,11 +22,7 @@ const NODE: Readonly<Record<string, string>> = {
 const ASKING = [EXIT_OK, EXIT_USAGE, EXIT_IO, EXIT_INTERNAL, EXIT_INTERRUPTED];
 const OPENING = [...ASKING, EXIT_DAMAGE, EXIT_LOCKED];
 
-const CHECKPOINTS = '--checkpoints <directory>';
-
-function options(
-  checkpoints: Option = new Option(CHECKPOINTS, 'directory of the checkpoints'),
-): Option[] {
+function options(checkpoints: 'optional' | 'mandatory' = 'optional'): Option[] {
   return [
     new Option(
       '--engine <address>',
@@ -36,7 +32,9 @@ function options(
       .argParser(parseEngine)
       .makeOptionMandatory(),
     new Option('--log <name>', 'name of the log; each shard has its own').makeOptionMandatory(),
-    checkpoints,
+    new Option('--checkpoints <directory>', 'directory of the checkpoints').makeOptionMandatory(
+      checkpoints === 'mandatory',
+    ),
     new Option('--json', 'print one JSON object'),
   ];
 }
@@ -77,7 +75,7 @@ export const REPLICATE: readonly CliCommand[] = [
     summary: 'Opens the node of a directory, applies the log to its end, and writes a checkpoint.',
     example: `replicate checkpoint ${EXAMPLE} --checkpoints /mnt/checkpoints/shard-1 /srv/meta/shard-1`,
     arguments: NODE,
-    options: options(),
+    options: options('mandatory'),
     exitCodes: OPENING,
     run: replicateCheckpoint,
   },
@@ -86,7 +84,7 @@ export const REPLICATE: readonly CliCommand[] = [
     summary: 'Lets a log that lost acknowledged batches go on from the node of a directory.',
     example: `replicate repair ${EXAMPLE} --checkpoints /mnt/checkpoints/shard-1 /srv/meta/shard-1`,
     arguments: NODE,
-    options: options(new Option(CHECKPOINTS, 'directory of the checkpoints').makeOptionMandatory()),
+    options: options('mandatory'),
     exitCodes: OPENING,
     run: replicateRepair,
   },

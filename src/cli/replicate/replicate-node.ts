@@ -1,6 +1,7 @@
 import { DirectoryCheckpoints } from '../../replicated/checkpoint/directory-checkpoints.ts';
 import { ReplicatedStore } from '../../replicated/node/replicated-store.ts';
 import type { CommandContext } from '../output/command-context.ts';
+import { tellingIfInterrupted } from '../output/command-errors.ts';
 import { EXIT_OK } from '../output/exit-code.ts';
 import { toJson } from '../output/json-text.ts';
 import type { ReplicateOptions } from './log-view.ts';
@@ -17,14 +18,15 @@ async function withNode<T>(
   const engine = await options.engine.connect();
   try {
     const { checkpoints } = options;
+    const log = await engine.log(options.log);
     const store = await ReplicatedStore.open(directory, {
-      log: await engine.log(options.log),
+      log,
       checkpoints:
         checkpoints === undefined ? undefined : await DirectoryCheckpoints.open(checkpoints),
       signal,
     });
     try {
-      const { last } = await (await engine.log(options.log)).bounds({ signal });
+      const { last } = await log.bounds({ signal });
       await store.reached(last, { signal });
       return await act(store);
     } finally {
@@ -41,16 +43,21 @@ export function replicatePromote(
   directory: string,
   options: ReplicateOptions,
 ): Promise<number> {
-  return withNode(context, directory, options, async (store) => {
-    await store.promote({ signal: context.signal });
-    const { position, epoch } = store.stats().replica;
-    const { out } = context;
-    if (options.json === true) out.line(toJson({ position, epoch }, 2));
-    else
-      out.line(`took over at position ${position}, epoch ${epoch}: the previous primary is fenced`);
-    await out.flush();
-    return EXIT_OK;
-  });
+  const standing = 'if the node has taken over, the previous primary is fenced; run it again';
+  return tellingIfInterrupted(context, standing, () =>
+    withNode(context, directory, options, async (store) => {
+      await store.promote({ signal: context.signal });
+      const { position, epoch } = store.stats().replica;
+      const { out } = context;
+      if (options.json === true) out.line(toJson({ position, epoch }, 2));
+      else
+        out.line(
+          `took over at position ${position}, epoch ${epoch}: the previous primary is fenced`,
+        );
+      await out.flush();
+      return EXIT_OK;
+    }),
+  );
 }
 
 /** Applies the log to its end, and writes a checkpoint. */
@@ -59,15 +66,18 @@ export function replicateCheckpoint(
   directory: string,
   options: ReplicateOptions,
 ): Promise<number> {
-  return withNode(context, directory, options, async (store) => {
-    const written = await store.checkpoint();
-    const { out } = context;
-    if (options.json === true) out.line(toJson(written, 2));
-    else {
-      const { name, bytes, uploadedBytes } = written;
-      out.line(`${name}: ${bytes} bytes, of which ${uploadedBytes} are new`);
-    }
-    await out.flush();
-    return EXIT_OK;
-  });
+  const standing = 'no checkpoint has been written';
+  return tellingIfInterrupted(context, standing, () =>
+    withNode(context, directory, options, async (store) => {
+      const written = await store.checkpoint();
+      const { out } = context;
+      if (options.json === true) out.line(toJson(written, 2));
+      else {
+        const { name, bytes, uploadedBytes } = written;
+        out.line(`${name}: ${bytes} bytes, of which ${uploadedBytes} are new`);
+      }
+      await out.flush();
+      return EXIT_OK;
+    }),
+  );
 }

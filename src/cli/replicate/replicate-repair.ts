@@ -1,10 +1,14 @@
 import { DirectoryCheckpoints } from '../../replicated/checkpoint/directory-checkpoints.ts';
 import { ReplicatedStore } from '../../replicated/node/replicated-store.ts';
 import type { CommandContext } from '../output/command-context.ts';
+import { tellingIfInterrupted } from '../output/command-errors.ts';
 import { EXIT_OK } from '../output/exit-code.ts';
 import { toJson } from '../output/json-text.ts';
 import { countOf } from '../output/number-text.ts';
 import type { ReplicateOptions } from './log-view.ts';
+
+const INTERRUPTED =
+  'if the log has been continued, other nodes wait for the checkpoint; run it again';
 
 /**
  * Lets a log that has lost its end go on from the state of a node, which is kept as a checkpoint.
@@ -18,11 +22,13 @@ export async function replicateRepair(
   const { signal, out } = context;
   const engine = await options.engine.connect();
   try {
-    const report = await ReplicatedStore.repair(directory, {
-      log: await engine.log(options.log),
-      checkpoints: await DirectoryCheckpoints.open(options.checkpoints),
-      signal,
-    });
+    const report = await tellingIfInterrupted(context, INTERRUPTED, async () =>
+      ReplicatedStore.repair(directory, {
+        log: await engine.log(options.log),
+        checkpoints: await DirectoryCheckpoints.open(options.checkpoints),
+        signal,
+      }),
+    );
     if (options.json === true) out.line(toJson(report, 2));
     else {
       const { position, sequence, restoredBatches, checkpoint } = report;

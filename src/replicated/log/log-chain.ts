@@ -107,9 +107,9 @@ export class LogChain {
   #decode(position: bigint, bytes: Uint8Array): SharedEntry {
     const entry = decodeEntry(bytes);
     if (typeof entry === 'string') throw new LogLostError({ position, reason: entry });
-    if (entry.kind === 'newer') throw newer(`entry ${position} has format ${entry.version}`);
+    if (entry.kind === 'newer') throw newerFormat(`entry ${position} has format ${entry.version}`);
     if (entry.kind === 'batches' && entry.rowsVersion > READ_VERSION.log) {
-      throw newer(`the rows of entry ${position} have format ${entry.rowsVersion}`);
+      throw newerFormat(`the rows of entry ${position} have format ${entry.rowsVersion}`);
     }
     return entry;
   }
@@ -182,7 +182,8 @@ function isSameGroup(one: SharedEntry, other: SharedEntry): boolean {
   );
 }
 
-function newer(what: string): StoreError {
+/** The error for an entry that a newer version of this package has written. */
+export function newerFormat(what: string): StoreError {
   const message = `${what}, which this version of lodestore does not support; use a newer version`;
   return new StoreError('LODESTORE_UNSUPPORTED_FORMAT', message);
 }

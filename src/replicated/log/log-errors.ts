@@ -42,7 +42,7 @@ export class LogLostError extends StoreError {
   readonly reason: string;
 
   constructor(detail: LogLossDetail, fields: StoreErrorFields = {}) {
-    const message = `the shared log is not the one that this store has applied: at position ${detail.position} ${detail.reason}`;
+    const message = `the shared log is not the one that this store has applied: position ${detail.position}: ${detail.reason}`;
     super('LODESTORE_LOG_LOST', message, fields);
     this.position = detail.position;
     this.reason = detail.reason;
@@ -65,6 +65,7 @@ export class NotPrimaryError extends StoreError {
 
 /** The log was repaired at this position: this store's history ends before it. */
 export class RepairedError extends StoreError {
+  override readonly name: string = 'RepairedError';
   readonly position: bigint;
 
   constructor(position: bigint) {

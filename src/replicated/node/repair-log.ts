@@ -10,8 +10,8 @@ import {
   LOG_ID_BYTES,
   NONCE_BYTES,
 } from '../log/entry.ts';
-import { LOG_START, type LogPlace } from '../log/log-chain.ts';
-import { LogLostError } from '../log/log-errors.ts';
+import { LOG_START, newerFormat, type LogPlace } from '../log/log-chain.ts';
+import { LogLostError, NotPrimaryError } from '../log/log-errors.ts';
 import type { SharedLog } from '../log/shared-log.ts';
 import { Appender } from './appender.ts';
 import type { CommitHost, OpenReplica } from './open-replica.ts';
@@ -59,7 +59,7 @@ interface RepairParts {
  * Appends a takeover with the replica's sequence, and writes a checkpoint of the replica at that
  * position. Other nodes that read the takeover restore the checkpoint.
  * @throws LogLostError if the log has anything that the replica lacks: then no state has all
- *   acknowledged batches
+ *   acknowledged batches; NotPrimaryError if another node appends meanwhile
  */
 async function repairLog(parts: RepairParts, replica: OpenReplica): Promise<RepairReport> {
   const { options, environment, signal, files } = parts;
@@ -101,7 +101,8 @@ async function repairLog(parts: RepairParts, replica: OpenReplica): Promise<Repa
     onUnavailable: () => undefined,
   });
   if ((await appender.append(position, entry, nonce, signal)) !== 'ours') {
-    throw new LogLostError({ position, reason: 'somebody has appended to it during the repair' });
+    const message = 'another node appended to the log during the repair; stop it and repair again';
+    throw new NotPrimaryError(message, undefined, { outcome: 'not-applied' });
   }
   const place = { logId, position, sequence, epoch, checksum: checksumOfEntry(entry) };
   const { nodeId, directory } = replica;
@@ -132,7 +133,7 @@ async function entryAt(log: SharedLog, position: bigint, signal: AbortSignal): P
 function placeOf(position: bigint, bytes: Uint8Array): LogPlace {
   const entry = decodeEntry(bytes);
   if (typeof entry === 'string') throw new LogLostError({ position, reason: entry });
-  if (entry.kind === 'newer') throw new LogLostError({ position, reason: 'it has a newer format' });
+  if (entry.kind === 'newer') throw newerFormat(`entry ${position} has format ${entry.version}`);
   const { firstSequence, batchCount, epoch, checksum, pieceOffset, piece, payloadBytes } = entry;
   const isWhole = pieceOffset + piece.length === payloadBytes;
   const sequence = firstSequence - 1n + (isWhole ? BigInt(batchCount) : 0n);

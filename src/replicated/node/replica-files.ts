@@ -5,7 +5,7 @@ import type { OpenOptions } from '../../store/open/options.ts';
 import { CheckpointStoreError } from '../checkpoint/checkpoint-store.ts';
 import type { Checkpoints, WrittenCheckpoint } from '../checkpoint/checkpoints.ts';
 import { LOG_START, type LogPlace } from '../log/log-chain.ts';
-import { LogLostError, RepairedError } from '../log/log-errors.ts';
+import { LogLostError, NotPrimaryError, RepairedError } from '../log/log-errors.ts';
 import { checksumOfEntry } from '../log/entry.ts';
 import type { SharedLog } from '../log/shared-log.ts';
 import { Generations, removeTree } from './generations.ts';
@@ -195,7 +195,12 @@ export class ReplicaFiles {
       const { lastSequence } = await replica.store.backup(target, { verify: true, signal });
       const place = await placeOf(lastSequence);
       const { logId } = place;
-      if (logId === undefined) throw new TypeError('the shared log has no entry yet');
+      if (logId === undefined) {
+        throw new NotPrimaryError(
+          'the shared log has no entry yet: promote a node first',
+          undefined,
+        );
+      }
       const files = (await fileSystem.readDirectory(target))
         .filter(({ kind }) => kind === 'file')
         .map(({ name }) => name);

@@ -236,8 +236,8 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
   /**
    * Writes a verified backup of this node to the checkpoint store. Removes older checkpoints and
    * objects that only they used. On the primary, trims the log up to the second-newest checkpoint.
-   * @throws CheckpointStoreError, TypeError without a checkpoint store, the errors of `backup`; as
-   *   rejections
+   * @throws CheckpointStoreError, TypeError without a checkpoint store, NotPrimaryError if the log
+   *   is empty, the errors of `backup`; as rejections
    */
   checkpoint(): Promise<WrittenCheckpoint> {
     return this.#keeper.write();

@@ -4,7 +4,8 @@ import type { ReplicaEnvironment } from '../node/replica-environment.ts';
 import { decodeShardMap, encodeShardMap, type ShardEntry, type ShardMap } from './shard-map.ts';
 import type { ShardMapStore } from './shard-map-store.ts';
 
-const NONCE_BYTES = 12;
+/** Of the nonce by which a node recognises its own replacement of the map. */
+const MAP_NONCE_BYTES = 12;
 
 /** A change of one shard's entry that waits for a replacement of the map. */
 interface PendingChange {
@@ -22,14 +23,17 @@ interface PendingChange {
 export class ShardMapKeeper {
   readonly #store: ShardMapStore;
   readonly #environment: ReplicaEnvironment;
+  readonly #signal: AbortSignal;
   #map: ShardMap | undefined;
   #version = 0n;
   readonly #pending: PendingChange[] = [];
   #isReplacing = false;
 
-  constructor(store: ShardMapStore, environment: ReplicaEnvironment) {
+  /** `signal` ends all calls: they reject with its reason. */
+  constructor(store: ShardMapStore, environment: ReplicaEnvironment, signal: AbortSignal) {
     this.#store = store;
     this.#environment = environment;
+    this.#signal = signal;
   }
 
   /** The newest map that was read. */
@@ -39,21 +43,21 @@ export class ShardMapKeeper {
   }
 
   /** Reads the map. Creates it if it does not exist. */
-  async open(create: () => ShardMap, signal: AbortSignal): Promise<void> {
+  async open(create: () => ShardMap): Promise<void> {
     while (this.#map === undefined) {
-      await this.refresh(signal);
-      if (this.#map === undefined) await this.#replace(create(), signal);
+      await this.refresh();
+      if (this.#map === undefined) await this.#replace(create());
     }
   }
 
   /** Reads the map again. Ignores a map that is older than the known one. */
-  async refresh(signal: AbortSignal): Promise<void> {
-    await this.#read(signal);
+  async refresh(): Promise<void> {
+    await this.#read();
   }
 
   /** Resolves to the nonce of the map that was read. */
-  async #read(signal: AbortSignal): Promise<string | undefined> {
-    const stored = await this.#repeat(() => this.#store.read({ signal }), signal);
+  async #read(): Promise<string | undefined> {
+    const stored = await this.#repeat((signal) => this.#store.read({ signal }));
     if (stored === undefined) return undefined;
     const { map, nonce } = decodeShardMap(stored.bytes);
     if (stored.version >= this.#version) {
@@ -68,20 +72,20 @@ export class ShardMapKeeper {
    * It returns undefined if nothing is to be changed. Changes that wait share one replacement of
    * the map: a node that takes over many shards at once would otherwise conflict with itself.
    */
-  update(shard: number, change: PendingChange['change'], signal: AbortSignal): Promise<void> {
+  update(shard: number, change: PendingChange['change']): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#pending.push({ shard, change, resolve, reject });
       if (this.#isReplacing) return;
       this.#isReplacing = true;
-      void this.#replacePending(signal);
+      void this.#replacePending();
     });
   }
 
-  async #replacePending(signal: AbortSignal): Promise<void> {
+  async #replacePending(): Promise<void> {
     while (this.#pending.length > 0) {
       const taken: PendingChange[] = [];
       try {
-        while (!(await this.#tryAll(taken, signal))) signal.throwIfAborted();
+        while (!(await this.#tryAll(taken))) this.#signal.throwIfAborted();
         for (const { resolve } of taken) resolve();
       } catch (error) {
         for (const { reject } of taken) reject(error);
@@ -91,7 +95,7 @@ export class ShardMapKeeper {
   }
 
   /** Takes what waits, and applies it to the newest map. False: another node was faster. */
-  async #tryAll(taken: PendingChange[], signal: AbortSignal): Promise<boolean> {
+  async #tryAll(taken: PendingChange[]): Promise<boolean> {
     taken.push(...this.#pending.splice(0));
     const { map } = this;
     const shards = [...map.shards];
@@ -111,28 +115,31 @@ export class ShardMapKeeper {
       taken.splice(taken.indexOf(pending), 1);
       pending.reject(error);
     }
-    return changes === 0 || this.#replace({ ...map, shards }, signal);
+    return changes === 0 || this.#replace({ ...map, shards });
   }
 
   /** Resolves to true if this call replaced the map. The newest map has then been read. */
-  async #replace(map: ShardMap, signal: AbortSignal): Promise<boolean> {
-    const nonce = Buffer.from(this.#environment.randomBytes(NONCE_BYTES)).toString('hex');
+  async #replace(map: ShardMap): Promise<boolean> {
+    const nonce = Buffer.from(this.#environment.randomBytes(MAP_NONCE_BYTES)).toString('hex');
     const bytes = encodeShardMap(map, nonce);
     try {
-      const result = await this.#store.replace(this.#version, bytes, { signal });
-      const found = await this.#read(signal);
+      const result = await this.#store.replace(this.#version, bytes, {
+        signal: this.#signal,
+      });
+      const found = await this.#read();
       return result === 'replaced' || found === nonce;
     } catch (error) {
       if (!(error instanceof LogUnavailableError)) throw error;
-      return (await this.#read(signal)) === nonce;
+      return (await this.#read()) === nonce;
     }
   }
 
-  async #repeat<T>(call: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  async #repeat<T>(call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const signal = this.#signal;
     for (let attempt = 0; ; attempt++) {
       signal.throwIfAborted();
       try {
-        return await call();
+        return await call(signal);
       } catch (error) {
         if (!(error instanceof LogUnavailableError)) throw error;
         await this.#environment.clock.sleep(backoffMs(attempt), signal);

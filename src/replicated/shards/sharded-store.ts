@@ -71,7 +71,7 @@ export class ShardedStore implements AsyncDisposable {
     this.#environment = environment;
     this.#directory = directory;
     this.#options = options;
-    this.#keeper = new ShardMapKeeper(options.map, environment);
+    this.#keeper = new ShardMapKeeper(options.map, environment, this.#closing.signal);
   }
 
   /**
@@ -85,11 +85,10 @@ export class ShardedStore implements AsyncDisposable {
   }
 
   async #start(): Promise<void> {
-    const { signal } = this.#closing;
     const stop = (): void => this.#closing.abort(new StoreClosedError());
     this.#options.signal?.addEventListener('abort', stop, { once: true });
     try {
-      await this.#keeper.open(() => mapToCreate(this.#options), signal);
+      await this.#keeper.open(() => mapToCreate(this.#options));
       await this.#followMap();
     } finally {
       this.#options.signal?.removeEventListener('abort', stop);
@@ -103,7 +102,7 @@ export class ShardedStore implements AsyncDisposable {
     while (!signal.aborted) {
       await this.#environment.clock.sleep(refreshMs, signal).catch(() => undefined);
       if (signal.aborted) return;
-      await this.#keeper.refresh(signal).catch(() => undefined);
+      await this.#keeper.refresh().catch(() => undefined);
       await this.#followMap();
     }
   }
@@ -167,7 +166,7 @@ export class ShardedStore implements AsyncDisposable {
       const wanted = entry.wanted === address ? undefined : entry.wanted;
       return { ...entry, primary: address, epoch, wanted };
     };
-    await this.#keeper.update(shard, update, this.#closing.signal);
+    await this.#keeper.update(shard, update);
   }
 
   /** The newest map that this node has read. */
@@ -287,13 +286,12 @@ export class ShardedStore implements AsyncDisposable {
    * announced.
    */
   async move(shard: number, to: string, from?: string): Promise<void> {
-    const { signal } = this.#closing;
     const joined = (entry: ShardEntry): ShardEntry => ({
       ...entry,
       replicas: [...new Set([...entry.replicas, to])],
       wanted: to,
     });
-    await this.#keeper.update(shard, joined, signal);
+    await this.#keeper.update(shard, joined);
     if (from === undefined || from === to) return;
     void this.#leaveLater(shard, to, from).catch(() => undefined);
   }
@@ -303,7 +301,7 @@ export class ShardedStore implements AsyncDisposable {
     const { refreshMs = DEFAULT_REFRESH_MS } = this.#options;
     while (this.#keeper.map.shards[shard]!.primary !== to) {
       await this.#environment.clock.sleep(refreshMs, signal);
-      await this.#keeper.refresh(signal);
+      await this.#keeper.refresh();
     }
     await this.remove(shard, from);
   }
@@ -316,7 +314,7 @@ export class ShardedStore implements AsyncDisposable {
       }
       return { ...entry, replicas: entry.replicas.filter((address) => address !== from) };
     };
-    await this.#keeper.update(shard, leave, this.#closing.signal);
+    await this.#keeper.update(shard, leave);
   }
 
   /** Closes all shards and the map. Idempotent. */
