@@ -1,7 +1,11 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { NatsEngine } from '../../src/adapters/nats/nats-engine.ts';
 import type { NatsOptions } from '../../src/adapters/nats/nats-options.ts';
-import { unfitNatsVersion } from '../../src/adapters/nats/nats-examination.ts';
+import {
+  MAX_ENTRY_BYTES,
+  unfitNatsPayload,
+  unfitNatsVersion,
+} from '../../src/adapters/nats/nats-examination.ts';
 import { LogUnavailableError } from '../../src/replicated/log/log-errors.ts';
 import { engineSuite } from '../support/engines/engine-suite.ts';
 import { isNatsFit, NatsCluster } from '../support/engines/nats-cluster.ts';
@@ -11,6 +15,11 @@ test('versions that cannot keep the guarantees are refused', () => {
   for (const version of ['2.10.27', '2.11.0', '3.0.0']) {
     expect(unfitNatsVersion(version)).toBeUndefined();
   }
+});
+
+test('a server that refuses the largest entry is unfit, before an append fails for ever', () => {
+  expect(unfitNatsPayload(MAX_ENTRY_BYTES)).toMatch(/max_payload is 262144 bytes/);
+  expect(unfitNatsPayload(1024 * 1024)).toBeUndefined();
 });
 
 test('invalid options are refused', async () => {
@@ -57,5 +66,13 @@ describe.skipIf(!isNatsFit())('lodestore/nats (needs nats-server 2.10.27)', () =
       'endpoint: good',
       'sync: unknown',
     ]);
+  });
+
+  test('a server with a small max_payload is refused', async () => {
+    const small = await NatsCluster.start({ maxPayloadBytes: 64 * 1024 });
+    onTestFinished(() => small.stop());
+    const { servers, monitors } = small;
+    const expected = { name: 'UnfitEngineError', setting: 'max_payload' };
+    await expect(NatsEngine.connect({ servers, monitors })).rejects.toMatchObject(expected);
   });
 });

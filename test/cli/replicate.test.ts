@@ -54,8 +54,8 @@ function engineOf(log: SimulatedLog, changed: (log: SharedLog) => SharedLog = (o
       };
       return changed(handle);
     },
-    elector: expect.fail,
-    shardMap: expect.fail,
+    elector: () => expect.fail('no elector is used'),
+    shardMap: () => expect.fail('no shard map is used'),
     examine: async () => [],
     close: async () => undefined,
   });

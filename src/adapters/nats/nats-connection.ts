@@ -10,7 +10,7 @@ import { connect, type NatsConnection as Client } from '@nats-io/transport-node'
 import { StoreClosedError } from '../../base/errors.ts';
 import { LogUnavailableError, UnfitEngineError } from '../../replicated/log/log-errors.ts';
 import { unlessAborted } from '../lease-elector.ts';
-import { unfitNatsVersion } from './nats-examination.ts';
+import { unfitNatsPayload, unfitNatsVersion } from './nats-examination.ts';
 import type { ResolvedNatsOptions } from './nats-options.ts';
 
 /** JetStream's error code for an append whose position is not the next one. */
@@ -45,7 +45,7 @@ export class NatsConnection {
     this.#client = client;
     this.#streams = streams;
     this.#messages = jetstream(client, { timeout: options.timeoutMs });
-    this.#checkVersion();
+    this.#checkServer();
     void this.#watchServers();
   }
 
@@ -90,11 +90,6 @@ export class NatsConnection {
   /** The version of the connected server. */
   get version(): string {
     return this.#client.info?.version ?? '';
-  }
-
-  /** The largest message that the server accepts, in bytes. */
-  get maxPayloadBytes(): number {
-    return this.#client.info?.max_payload ?? 0;
   }
 
   /** Creates a stream, unless it exists. */
@@ -170,15 +165,17 @@ export class NatsConnection {
 
   async #watchServers(): Promise<void> {
     for await (const { type } of this.#client.status()) {
-      if (type === 'reconnect') this.#checkVersion();
+      if (type === 'reconnect') this.#checkServer();
     }
   }
 
-  #checkVersion(): void {
-    const unfit = unfitNatsVersion(this.version);
+  #checkServer(): void {
     const server = this.#client.getServer();
+    const unfit = (setting: string, text: string | undefined): UnfitEngineError | undefined =>
+      text === undefined ? undefined : new UnfitEngineError(setting, `${server}: ${text}`);
     this.#unfit =
-      unfit === undefined ? undefined : new UnfitEngineError('version', `${server}: ${unfit}`);
+      unfit('version', unfitNatsVersion(this.version)) ??
+      unfit('max_payload', unfitNatsPayload(this.#client.info?.max_payload));
   }
 }
 

@@ -18,6 +18,18 @@ export function unfitNatsVersion(text: string): string | undefined {
   return `NATS ${text} is older than 2.10.27: earlier versions cannot sync each entry, or let two writers append at one position`;
 }
 
+/** The largest entry of a log. */
+export const MAX_ENTRY_BYTES: number = 256 * 1024;
+/** `max_payload` counts the headers of a message too. */
+const MAX_HEADERS_BYTES: number = 16 * 1024;
+
+/** Why a server that accepts messages of this size is refused; undefined if it is accepted. */
+export function unfitNatsPayload(maxPayloadBytes: number | undefined): string | undefined {
+  const neededBytes = MAX_ENTRY_BYTES + MAX_HEADERS_BYTES;
+  if (maxPayloadBytes === undefined || maxPayloadBytes >= neededBytes) return undefined;
+  return `max_payload is ${maxPayloadBytes} bytes, and an entry of a log may need ${neededBytes}: raise it`;
+}
+
 const ALWAYS = 'set `sync_interval: always` in the block `jetstream` of each server';
 
 /** Checks version and syncs of a server through its monitoring port. */

@@ -11,9 +11,8 @@ import type {
 } from '../../replicated/log/shared-log.ts';
 import { checkEntry, checkPosition } from '../checks.ts';
 import { pulse } from '../pulse.ts';
+import { MAX_ENTRY_BYTES } from './nats-examination.ts';
 import { WrongSequenceError, type NatsConnection } from './nats-connection.ts';
-
-const MAX_ENTRY_BYTES: number = 256 * 1024;
 
 /** Number of requests for an end that is lower than the caller's: it may be stale. */
 const END_ATTEMPTS = 5;

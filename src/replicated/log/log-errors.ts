@@ -64,12 +64,8 @@ export class NotPrimaryError extends StoreError {
 }
 
 /** The log was repaired at this position: this store's history ends before it. */
-export class RepairedError extends StoreError {
-  override readonly name: string = 'RepairedError';
-  readonly position: bigint;
-
+export class RepairedError extends LogLostError {
   constructor(position: bigint) {
-    super('LODESTORE_LOG_LOST', `the shared log was repaired at position ${position}`);
-    this.position = position;
+    super({ position, reason: 'the log was repaired there' });
   }
 }

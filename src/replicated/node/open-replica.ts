@@ -18,8 +18,8 @@ export interface CommitHost {
   refusal(): StoreError | undefined;
   confirm(): Promise<StoreError | undefined>;
   append(group: SharedGroup): Promise<StoreError | undefined>;
-  /** Called when all entries up to this place are visible. */
-  reached(place: LogPlace): void;
+  /** Called when more entries are visible. */
+  reached(): void;
 }
 
 const STORE_NAME = 'store';
@@ -174,7 +174,7 @@ export class OpenReplica implements CommitGate {
   #reach(place: LogPlace): void {
     this.#place = place;
     this.#marks.add(place);
-    this.#host.reached(place);
+    this.#host.reached();
     const isLong = this.#marks.count >= SAVE_GROUPS || this.#bytesSinceSave >= SAVE_BYTES;
     if (isLong) this.#saveSoon();
   }

@@ -7,7 +7,6 @@ import {
 } from '../../base/errors.ts';
 import type { SharedGroup } from '../../store/commit/commit-gate.ts';
 import { CheckpointStoreError } from '../checkpoint/checkpoint-store.ts';
-import type { LogPlace } from '../log/log-chain.ts';
 import { LogLostError, LogUnavailableError, RepairedError } from '../log/log-errors.ts';
 import type { SharedLog } from '../log/shared-log.ts';
 import { backoffMs } from './appender.ts';
@@ -235,7 +234,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     progress.resolve();
   }
 
-  reached(_place: LogPlace): void {
+  reached(): void {
     this.#advance();
   }
 

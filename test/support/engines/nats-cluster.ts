@@ -20,6 +20,8 @@ export interface NatsClusterOptions {
   readonly nodes?: number;
   /** Default `always`. */
   readonly syncInterval?: string;
+  /** Default: the server's. */
+  readonly maxPayloadBytes?: number;
 }
 
 /** A local NATS cluster. Its directory is removed at the end. */
@@ -40,6 +42,7 @@ export class NatsCluster {
   static async start({
     nodes = 1,
     syncInterval = 'always',
+    maxPayloadBytes,
   }: NatsClusterOptions = {}): Promise<NatsCluster> {
     if (NATS === undefined) throw new Error('nats-server is not installed');
     const directory = mkdtempSync(join(tmpdir(), 'lodestore-nats-'));
@@ -54,6 +57,7 @@ export class NatsCluster {
         `http: "127.0.0.1:${ports[2 * nodes + i]}"`,
         `jetstream { store_dir: "${data}/js", max_file: 4G, sync_interval: ${syncInterval} }`,
       ];
+      if (maxPayloadBytes !== undefined) lines.push(`max_payload: ${maxPayloadBytes}`);
       if (nodes > 1) {
         const listen = `"127.0.0.1:${ports[nodes + i]}"`;
         lines.push(`cluster { name: c, listen: ${listen}, routes: [${routes.join(', ')}] }`);

@@ -1,6 +1,5 @@
-/** Maximum volume number and offset: a handle has 24 and 40 bits for them. */
+/** Maximum volume number: a handle has 24 bits for it, and 40 bits for the offset. */
 export const MAX_VOLUME_NUMBER = 0xff_ffff;
-export const MAX_VOLUME_BYTES: number = 2 ** 40;
 
 const OFFSET_BITS = 40n;
 
