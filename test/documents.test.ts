@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { COMMANDS } from '../src/cli/commands.ts';
-import type { CliCommand } from '../src/cli/cli-command.ts';
+import type { CliCommand } from '../src/cli/output/cli-command.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 

@@ -30,7 +30,7 @@ import { restoreStore } from './restore.ts';
 import { salvage } from './salvage.ts';
 import { stats } from './stats.ts';
 import { tail } from './tail.ts';
-import type { CliCommand } from './cli-command.ts';
+import type { CliCommand } from './output/cli-command.ts';
 import { verify } from './verify.ts';
 
 const READ: Readonly<Record<string, string>> = {

@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { COMMANDS } from './commands.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { exitCodeHelp } from './output/exit-code.ts';
-import type { CliCommand } from './cli-command.ts';
+import type { CliCommand } from './output/cli-command.ts';
 
 /** Creates the command line. `finish` receives the exit code of the command that ran. */
 export function makeProgram(context: CommandContext, finish: (code: number) => void): Command {

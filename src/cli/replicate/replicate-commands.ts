@@ -8,7 +8,7 @@ import {
   EXIT_OK,
   EXIT_USAGE,
 } from '../output/exit-code.ts';
-import type { CliCommand } from '../cli-command.ts';
+import type { CliCommand } from '../output/cli-command.ts';
 import { parseEngine } from './engine-address.ts';
 import { replicateDoctor } from './replicate-doctor.ts';
 import { replicateCheckpoint, replicatePromote } from './replicate-node.ts';

@@ -11,7 +11,7 @@ import type { QueuedBatch } from '../batch/batch-queue.ts';
 import type { Demand } from '../batch/condition.ts';
 import type { LentConditions } from '../batch/condition-list.ts';
 
-const NOBODY_ASKS = { isPresent: (): boolean => false };
+const NONE_PRESENT = { isPresent: (): boolean => false };
 
 /**
  * Judges the batches of one group in order: each against the table and the earlier batches of the
@@ -106,7 +106,7 @@ export class ConditionJudge {
     const region = this.#earlier.reserve(rows.length);
     region.bytes.set(rows);
     this.#earlier.beginPublish(region, rows.length);
-    while (!this.#earlier.stepPublish(CHECKED_ROWS, NOBODY_ASKS)) yield* this.#check();
+    while (!this.#earlier.stepPublish(CHECKED_ROWS, NONE_PRESENT)) yield* this.#check();
     this.#earlier.finishPublish();
   }
 

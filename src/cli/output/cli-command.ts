@@ -1,5 +1,5 @@
 import type { Option } from 'commander';
-import type { CommandContext } from './output/command-context.ts';
+import type { CommandContext } from './command-context.ts';
 
 /** One command. The parser, the help texts and the list in docs/CLI.md are generated from it. */
 export interface CliCommand {
