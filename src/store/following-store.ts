@@ -52,9 +52,9 @@ export abstract class FollowingStore extends ReadableStore {
   }
 
   /**
-   * Shows what another store has written to the directory, if this store was opened with `readOnly`
-   * . Resolves when all batches that were durable, and noted by their writer, before the call are
-   * visible. A store that is open for writing shows all batches anyway.
+   * Shows what another store has written to the directory of a read-only store. Resolves when all
+   * batches that were durable, and noted by their writer, before the call are visible. A store that
+   * is open for writing shows all batches anyway.
    * @throws CorruptionError; PositionExpiredError when the files were replaced; StoreClosedError;
    *   StoreError; as rejections. What was visible stays
    */

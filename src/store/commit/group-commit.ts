@@ -35,7 +35,10 @@ export class GroupCommit {
     return this.#parts.rotation;
   }
 
-  /** Why a group cannot be written without waiting, or undefined. */
+  /**
+   * Why a group cannot be written without waiting, or undefined. In inline mode the preparation of
+   * a log waits only for the lease.
+   */
   get busyCause(): 'pause' | 'space' | undefined {
     if (this.rotation.isPreparing) return 'pause';
     return this.#parts.space.waitsForReserve ? 'space' : undefined;

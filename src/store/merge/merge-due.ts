@@ -19,7 +19,7 @@ const SCARCE_MERGE_BYTES: number = 64 * 1024;
 const MEMORY_PER_MERGE_BYTE = 4;
 /** Writes slow down when dead rows take this multiple of the bytes that make a merge due. */
 const MEMORY_LIMIT_FACTOR = 4;
-/** A group has at most 64 MiB of rows. */
+/** A group from a shared log has at most 64 MiB of rows. */
 const ROOM_FOR_GROUPS_BYTES: number = 128 * 1024 * 1024;
 /** Rows that one merge and the writes during it may need. */
 const ROOM_FOR_MERGE_BYTES: number = 2 ** 31;

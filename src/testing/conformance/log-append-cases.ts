@@ -14,7 +14,7 @@ import {
 
 const RIVALRIES = 40;
 
-/** What `append` promises. */
+/** What `append` guarantees. */
 export const APPEND_CASES: readonly CaseOf<OpenedLogs>[] = [
   { name: 'an empty log has first 1 and last 0', check: checkEmpty },
   { name: 'an entry of any length is read back unchanged', check: checkLengths },

@@ -16,7 +16,7 @@ import {
 
 const BACKLOG = 300;
 
-/** What `read`, `bounds`, `trim` and `close` promise. */
+/** What `read`, `bounds`, `trim` and `close` guarantee. */
 export const READ_CASES: readonly CaseOf<OpenedLogs>[] = [
   { name: 'a reader yields a long log, from the start or the middle', check: checkBacklog },
   { name: 'a reader yields entries that others append later', check: checkFollow },

@@ -70,7 +70,10 @@ export class Counters {
     this.nextLeaf = reader?.number() ?? 1;
   }
 
-  /** Once `isReserved` was recorded, no lower serial is used again, in this run or another. */
+  /**
+   * Once the bound that `pending` returns is recorded, no lower serial is used again, in this run
+   * or another.
+   */
   takeSerial(): number {
     return this.#serial++;
   }

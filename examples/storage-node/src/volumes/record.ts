@@ -89,7 +89,9 @@ export function blockSeed(sequence: number, key: bigint): number {
   return (sequence ^ Number(key & 0xffff_ffffn)) >>> 0;
 }
 
-/** Everything except the header's checksum, which `placeRecord` adds once the place is known. */
+/**
+ * Everything except the header's checksum, which `HeaderSeal.place` adds once the place is known.
+ */
 export function encodeRecord(content: RecordContent): Buffer {
   const { name, meta, body, bodyBytes } = content;
   const lengthBytes = recordLength(name.length, meta.length, bodyBytes);
