@@ -84,10 +84,10 @@ export class Context {
   }
 
   /**
-   * Measures every case once per round, in turn, every other round backwards: what disturbs the
-   * machine for a while meets all of them. A case that fails is kept with its error, and not tried
-   * again. A measurement uses the directory that its job names, or else one of its own: a copy of
-   * `source`, or an empty one.
+   * Measures every case once per round, in turn, every other round backwards, so a temporary
+   * disturbance affects all. A case that fails is kept with its error, and not retried. A
+   * measurement uses the directory that its job names, or else one of its own: a copy of `source`,
+   * or an empty one.
    * @param {string} row
    * @param {readonly Case[]} cases
    * @param {number} rounds

@@ -52,8 +52,8 @@ export function medians(samples) {
 }
 
 /**
- * How many times as much, or as little, we did as another. Rounds are compared one by one where
- * both were measured in the same rounds; else the spread is the widest that the samples allow.
+ * Ratio of our figure to another. Rounds are compared one by one where both were measured in the
+ * same rounds; else the spread is the widest that the samples allow.
  * @param {readonly number[]} ours
  * @param {readonly number[]} theirs
  * @param {'more' | 'less'} better Which of two figures is the better one.

@@ -2,7 +2,7 @@
  * The section of a row in the report.
  *
  * @typedef {object} Goal
- * @property {string} text What is wanted.
+ * @property {string} text The goal.
  * @property {string} measured
  * @property {boolean} met
  * @property {string} [limit] What writing and syncing the same bytes reaches, and nothing else.

@@ -8,8 +8,8 @@ import { warmPageCache } from './page-cache.mjs';
  * @param {string} directory
  * @param {{ key: bigint, options?: object }} what `key`: of a record that is there.
  * @returns {Promise<{ store: import('../peers/peer.mjs').Store, figures: { openMs: number,
- *   firstGetMs: number | undefined, cpuMs: number, openDelayMs: number } }>} Times from the call
- *   of open; of the processor until it was open; how long it held up the event loop.
+ *   firstGetMs: number | undefined, cpuMs: number, openDelayMs: number } }>} Times from the call of
+ *   open; CPU time; longest delay of the event loop.
  */
 export async function openAndGet(peer, directory, { key, options }) {
   await warmPageCache(directory);

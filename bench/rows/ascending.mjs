@@ -37,8 +37,8 @@ async function append(store, from, count) {
 }
 
 /**
- * The second half is merged when the store itself finds it due: one that is asked for at the end
- * would write all of a store again for the few records since.
+ * The second half is merged when the store itself decides; an explicit merge at the end would
+ * rewrite the whole store for a few records.
  * @param {{ directory: string, count: number }} job
  */
 export async function measure({ directory, count }) {

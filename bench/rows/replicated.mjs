@@ -19,7 +19,7 @@ const WRITERS = [1, 16, 256];
 const LEASE_MS = 3_000;
 /** Bytes of a bare append: about an entry of one batch. */
 const ENTRY_BYTES = 150;
-/** Every so many acknowledged batches, the time is kept for the lag of the replica. */
+/** Every N acknowledged batches, the time is recorded for the lag of the replica. */
 const SAMPLED = 8;
 const WAIT_MS = 60_000;
 
@@ -174,7 +174,7 @@ async function measureReplicated({ engine: address, directory, writers, followed
 
 /** From the acknowledgement of a batch until the replica shows it. */
 async function lagOf(follower, acknowledged) {
-  // It may have a part of the load still before it.
+  // It may still be catching up with the load.
   await sleep(2_000);
   const answered = on(follower, 'message', { signal: AbortSignal.timeout(WAIT_MS) });
   follower.send('end');

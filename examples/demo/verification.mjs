@@ -13,7 +13,8 @@ import { readAt, SourceError, withSource } from './source-reader.mjs';
  * @param {NodeClient} client
  * @param {Storing} storing
  * @returns {Promise<{ problems: string[], listed: number, unacknowledged: number }>}
- *   `unacknowledged`: objects that are there although a kill cut off their answer, as they may be
+ *   `unacknowledged`: objects that were stored although a kill cut off their response, which is
+ *   allowed
  */
 export async function checkListing(client, { acknowledged, attempted }) {
   const missing = new Map(acknowledged);

@@ -23,7 +23,7 @@ export function serveChanges(store, scratch, log) {
     // A follower that disconnected reconnects by itself.
     socket.on('error', () => undefined);
     serve(store, socket, scratch, log)
-      .catch((error) => socket.destroyed || log(`a follower was left: ${error.message}`))
+      .catch((error) => socket.destroyed || log(`a follower was disconnected: ${error.message}`))
       .finally(() => socket.destroy());
   });
 }

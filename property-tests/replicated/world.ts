@@ -180,7 +180,7 @@ export class World {
     );
   }
 
-  /** Elects whom it is asked to after a while, also two at once, and takes it back soon. */
+  /** Elects each candidate after a delay, sometimes two at once, and revokes it soon. */
   #elector(): Elector {
     const clock = clockOf(this.#time.timer);
     return {

@@ -184,7 +184,7 @@ function textOf(figures: Figures): string[] {
   }
   const counts = `${countOf(logs.batches, 'batch', 'batches')}, ${countOf(logs.updates, 'update')}`;
   const reserved =
-    logs.reservedBytes > 0 ? `, ${formatBytes(logs.reservedBytes)} reserved behind them` : '';
+    logs.reservedBytes > 0 ? `, ${formatBytes(logs.reservedBytes)} reserved after them` : '';
   lines.push(
     `logs       ${formatCount(logs.count)}, ${volumeText(logs)}, ${counts}${reserved}`,
     `merge      ${mergeText(merge, logs)}`,

@@ -44,7 +44,7 @@ export async function readSyncedEnd(fs: FileSystem, directory: string): Promise<
   const claim = newestClaim(area)?.claim;
   const note = newestClaim(area, 'note')?.claim;
   if (claim === undefined || note === undefined) return note ?? claim;
-  // Of another store, in a lock file that was copied.
+  // The lock file was copied from another store.
   if (!equalBytes(claim.storeId, note.storeId)) return claim;
   return reachesFurther(claim, note) ? claim : note;
 }

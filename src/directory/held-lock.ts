@@ -42,13 +42,16 @@ import type { OwnerRecord } from './owner-record.ts';
 export interface DirectoryLock {
   readonly owner: OwnerRecord;
   /**
-   * Undefined while the directory is known to be ours. Otherwise a promise: it resolves when the
-   * directory is known to be ours again, and rejects with the `FencedError` of the first cause if
-   * it is not. Call it before each acknowledgement, rename and removal, with no other await in
-   * between.
+   * Undefined while the directory is known to be held by this process. Otherwise a promise: it
+   * resolves when the directory is known to be held again, and rejects with the `FencedError` of
+   * the first cause if it is not. Call it before each acknowledgement, rename and removal, with no
+   * other await in between.
    */
   whenHeld(): Promise<void> | undefined;
-  /** Like `whenHeld`, without waiting: throws `FencedError` unless the directory is ours now. */
+  /**
+   * Like `whenHeld`, without waiting: throws `FencedError` unless this process holds the directory
+   * now.
+   */
   assertHeld(): void;
   /** A pause is being investigated. Callers that cannot wait should retry later. */
   readonly isInDoubt: boolean;
@@ -65,13 +68,12 @@ export interface DirectoryLock {
   holdNow(): void;
   /**
    * Records what the directory must hold from now on. Call it only when all of that is durable, one
-   * call at a time. Rejects with `FencedError` unless the directory is ours, or with the system
-   * error. The previous claim then remains.
+   * call at a time. Rejects with `FencedError` unless this process holds the directory, or with the
+   * system error. The previous claim then remains.
    */
   recordClaim(claim: Claim): Promise<void>;
   /**
-   * As `recordClaim`, without a sync and for readers of the moment only: recovery takes no note for
-   * a claim.
+   * As `recordClaim`, without a sync. A note is valid while the store is open; recovery ignores it.
    */
   recordNote(note: Claim): Promise<void>;
   /**
@@ -208,7 +210,7 @@ export class HeldDirectoryLock implements DirectoryLock {
     this.#state = { kind: 'held' };
   }
 
-  /** Throws unless the directory is ours, and records the loss. */
+  /** Throws unless this process holds the directory, and records the loss. */
   *#decided(calls: EitherCalls, renew: () => Awaitable<void>): Flow<void> {
     try {
       do yield* this.#proveOurs(calls, renew);

@@ -50,7 +50,7 @@ export class LeaseLoss {
     return this.#fenced(this.#refreshText(cause), cause);
   }
 
-  /** After a pause the lease is ours again, but another owner has written its record. */
+  /** After a pause this process holds the lease again, but another owner has written its record. */
   ofOwner(hostName: string | undefined): FencedError {
     const who = hostName === undefined ? 'somebody else' : `a process on host ${hostName}`;
     return this.#fenced(
@@ -60,7 +60,7 @@ export class LeaseLoss {
     );
   }
 
-  /** After a pause the lease is ours again, but the files are not as this process left them. */
+  /** After a pause this process holds the lease again, but the files are not as it left them. */
   ofFiles(cause: unknown): FencedError {
     return this.#fenced(
       `this process was paused for more than ${this.#staleMs} ms, and files of ${this.#directory} ` +

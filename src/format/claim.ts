@@ -11,7 +11,9 @@ export const CLAIM_SECTOR_BYTES = 512;
 /** Two sectors: while one is written, the other one holds a complete claim. Then those of notes. */
 export const CLAIM_AREA_BYTES: number = 4 * CLAIM_SECTOR_BYTES;
 
-/** Sectors of claims, and of notes: claims that nobody syncs, for readers of the moment. */
+/**
+ * Sectors of claims and of notes. Notes are claims without a sync, valid while the store is open.
+ */
 export type ClaimSector = 0 | 1 | 2 | 3;
 export type ClaimKind = 'claim' | 'note';
 

@@ -1,7 +1,7 @@
 import { ROW_HEADER_BYTES } from '../base/limits.ts';
 import { DATA, DATA_LENGTH, isDeleteRow, KEY_LOW } from './row.ts';
 
-/** Keys from `lowest` to `highest`, both among them. */
+/** Keys from `lowest` to `highest`, both included. */
 export interface KeyInterval {
   readonly lowest: bigint;
   readonly highest: bigint;
@@ -38,17 +38,17 @@ export function writeRangeRow(
   view.setBigUint64(offset + DATA, highest, true);
 }
 
-/** Rows in their order, of which those that delete intervals stand apart. */
+/** Consecutive rows, or one interval that is deleted. */
 export type RowsPart =
   | { readonly kind: 'rows'; readonly rows: Uint8Array }
   | { readonly kind: 'interval'; readonly interval: KeyInterval };
 
-/** About this many bytes of rows are looked through, and copied, at a time. */
+/** Target size of a part. */
 const PART_BYTES: number = 256 * 1024;
 
 /**
- * Cuts whole rows at those that delete intervals, and elsewhere, so that no part is long. No part
- * is empty.
+ * Divides complete rows into parts, in order: each deleted interval is a part, and longer sequences
+ * of rows are cut. No part is empty.
  */
 export function* partsOf(rows: Uint8Array): Generator<RowsPart, void, undefined> {
   const view = new DataView(rows.buffer, rows.byteOffset, rows.length);

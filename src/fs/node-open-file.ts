@@ -23,7 +23,9 @@ import { writeZeros } from './write.ts';
 /** Node takes lengths as 32-bit signed integers. Longer reads and writes are done in part. */
 const MAX_TRANSFER_BYTES = 0x4000_0000;
 
-/** Who makes each write durable: nobody, the system, or a sync after it. */
+/**
+ * How writes become durable: `none`: not; `by-system`: O_DSYNC; `by-us`: a sync after each write.
+ */
 export type WriteSync = 'none' | 'by-system' | 'by-us';
 
 /**
@@ -88,7 +90,7 @@ export class NodeOpenFile implements OpenFile {
     try {
       await writeZeros(this, start, sizeBytes);
     } catch (error) {
-      // Give back the reserved space. If that fails too, the first error tells why.
+      // Frees the reserved space. If that fails too, the first error is reported.
       await this.truncate(start).catch(() => undefined);
       throw error;
     }

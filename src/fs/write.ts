@@ -56,7 +56,8 @@ export function* writing(file: EitherFile, source: Uint8Array, position: number)
 const ZERO_BLOCK: Uint8Array = new Uint8Array(128 * 1024);
 
 /**
- * Writes zeros to [from, to), in writes so short that they hardly delay others to the same file.
+ * Writes zeros to [from, to), in short writes, because a file system blocks other writes to the
+ * file meanwhile.
  */
 export async function writeZeros(file: OpenFile, from: number, to: number): Promise<void> {
   return begin(writingZeros(file, from, to));

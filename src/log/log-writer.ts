@@ -63,7 +63,7 @@ export class LogWriter {
   #reservedBytes: number;
   #growth: Promise<void> | undefined;
   #growsTo = 0;
-  /** The file is at most this long: a reservation that failed may have written a part of it. */
+  /** The file is at most this long: a failed reservation may have written part of it. */
   #reachedBytes: number;
   #growthFailure: unknown;
   /** Number of writes and cuts in flight. */
@@ -200,9 +200,9 @@ export class LogWriter {
   }
 
   /**
-   * Has room for a write before something else depends on it: what is written over zeros of the
-   * file needs no new blocks. Throws the system's error; `cutBack` then removes what it may have
-   * left.
+   * Ensures space for a write before the group is appended elsewhere: what is written over zeros of
+   * the file needs no new blocks. Throws the system's error; `cutBack` then removes what it may
+   * have left.
    */
   *makeRoom(encoded: EncodedWrite): Flow<void> {
     yield* waited(this.#growth);
@@ -362,7 +362,7 @@ export class LogWriter {
     const isInFlight = this.#changes > 0;
     const leastBytes = isInFlight ? this.lengthBytes : this.#reservedBytes;
     const isLength = sizeBytes >= leastBytes && (isInFlight || sizeBytes <= this.#reachedBytes);
-    // Without a group it has zeros, or nothing at all after a write without space was taken back.
+    // Without a group the file is all zeros, or empty after `cutBack`.
     const expected = new Uint8Array(this.lengthBytes > 0 ? FILE_HEADER_BYTES : start.length);
     if (this.lengthBytes > 0) encodeFileHeader(expected, this.#header, this.#version);
     const isStart = (isInFlight && this.lengthBytes === 0) || equalBytes(start, expected);

@@ -57,7 +57,7 @@ export class PieceBuilder {
     }
   }
 
-  /** As a piece of its own: rows before it and behind it must not be mixed. */
+  /** Puts the row into a separate piece: rows before and after it must not be mixed. */
   #addInterval(interval: KeyInterval): void {
     if (this.#entries.count > 0) finishSteps(this.#cut());
     const starts = new Uint32Array(PARTITIONS + 1);

@@ -52,14 +52,14 @@ export function eachKeyIn(
   for (; cursor.isBelow(bound); cursor.next()) add(cursor.keyLow, cursor.keyHigh);
 }
 
-/** Keys of a snapshot that lie in an interval. Returns what stands against reading them. */
+/** Keys of a snapshot that lie in an interval. Returns the damage if they cannot be read. */
 export type SnapshotKeys<Failure> = (
   interval: KeyInterval,
   add: (low: number, high: number) => void,
 ) => Promise<Failure | undefined>;
 
 /**
- * Folds the parts of logs, oldest first, into one run. What deletes an interval becomes a delete of
+ * Folds the parts of logs, oldest first, into one run. A delete of an interval becomes a delete of
  * each key there that the snapshot or an older part has.
  */
 export async function foldParts<Failure extends object>(

@@ -24,7 +24,7 @@ export interface CommitStage {
   readonly observer: StoreObserver;
 }
 
-/** What the commit loop asks, and tells, the rest of the store. */
+/** Callbacks of the commit loop. */
 export interface CommitHooks extends Admission {
   readonly startTimer: StartTimer;
   readonly gate: CommitGate | undefined;

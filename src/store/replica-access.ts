@@ -15,7 +15,7 @@ interface WrittenParts {
   readonly queue: BatchQueue;
 }
 
-/** What the gate of a replicated store may do to the store behind it. */
+/** What the gate of a replicated store may use of its store. */
 export function replicaAccess(
   opened: OpenedStore,
   { table, logs, committer, queue }: WrittenParts,

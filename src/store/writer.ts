@@ -203,7 +203,7 @@ function keepLogs(
   return logs;
 }
 
-/** What tells followers how far they may read. */
+/** Records for followers how far they may read. */
 function keepNotes(
   { recovered, health, environment }: OpenedStore,
   lock: DirectoryLock,

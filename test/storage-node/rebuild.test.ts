@@ -54,7 +54,7 @@ test('a rebuild of the metadata from the volumes finds the newest version of eac
     gaps: 0,
   });
   const again = await openNode(directory);
-  // What was written before the rebuild bears another hash of its name.
+  // Records written before the rebuild contain another hash of their name.
   expect((await again.scrub()).liveRecords).toBeGreaterThan(bodies.size);
   for (const [name, body] of bodies) expectSame(await get(again, 'b', name), body);
   expect(await again.list('b')).toEqual(before);

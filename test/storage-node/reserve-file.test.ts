@@ -24,7 +24,7 @@ test('the reserve is made where twice its length is free, given up once, and mad
   await reserve.make(2 * LENGTH);
   expect(reserve.isWhole).toBe(true);
   expect(await files.freeBytes('/node')).toBeLessThanOrEqual(2 * LENGTH);
-  // A later run finds it; one of another length is made anew.
+  // A later run finds it; one of another length is created again.
   const later = new ReserveFile(files, '/node', LENGTH);
   await later.make(0);
   expect(later.isWhole).toBe(true);

@@ -106,7 +106,7 @@ describe('deleteRange', () => {
     await again.close();
   });
 
-  test('behind a long row part of its batch, and rejected whole when its write fails', async () => {
+  test('after many rows of the same batch; the whole batch is rejected when its write fails', async () => {
     const fs = new CrashFs({ trace: false });
     const store = await openOn(fs, '/s', NO_MERGES);
     const model: Model = new Map();

@@ -358,7 +358,7 @@ describe('refresh', () => {
     await follower.close();
   });
 
-  test('a copy that has gone its own way since is read whole, though its logs are all there', async () => {
+  test('a copy with a different history is read whole although all its logs exist', async () => {
     const room = new Room();
     const writer = await room.open();
     await writer.put(1, 1);

@@ -27,7 +27,7 @@ export interface NodeOptions {
   readonly reserveBytes?: number;
   /**
    * Length of a file that is removed on a full disk, so that deletes can be recorded. Bodies are
-   * refused while it is not there. 8 MiB unless told; 0: none.
+   * refused while it is not there. Default 8 MiB; 0: none.
    */
   readonly reserveFileBytes?: number;
   /** Default 5 TiB. */

@@ -124,7 +124,7 @@ function lostMetadata(what: string, volumes: number): NodeRefusedError {
     'LOST_METADATA',
     `the metadata ${what}, and there are volumes (${volumes})`,
     'Restore the directory "metadata" from a backup, or run "lodestore-node rebuild-index", ' +
-      'which makes it anew from the volumes',
+      'which rebuilds it from the volumes',
   );
 }
 
@@ -241,7 +241,7 @@ function makeVolumes(
   return new VolumeSet({ files, directory, nodeId, maxOpenFiles, now, onDamage: onError });
 }
 
-/** Lets volumes be recorded in the metadata. */
+/** Records volumes in the metadata. */
 function giveLedger(volumes: VolumeSet, publisher: Publisher, counters: Counters): void {
   volumes.nextNumber = counters.nextVolume;
   volumes.ledger = {

@@ -245,7 +245,7 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     return this.#upkeep.scrub(bytesPerSecond, (volume) => onVolume?.(volume.number));
   }
 
-  /** Counts live bytes anew from the metadata, and compares: also beside writers. */
+  /** Recounts live bytes from the metadata and compares; exact while others write. */
   async recount(): Promise<Recount> {
     this.#check();
     return recount(this.#opened.parts);
@@ -261,7 +261,7 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     return this.#opened.parts.publisher.figures.changes;
   }
 
-  /** How far the work on a volume is; undefined: there is none under way. */
+  /** Progress of the work on a volume; undefined if none runs. */
   progress(what: 'compacting' | 'scrubbing'): WorkProgress | undefined {
     const { compactor, scrubber } = this.#upkeep;
     const current = what === 'compacting' ? compactor.current : scrubber.current;

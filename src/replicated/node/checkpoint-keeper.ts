@@ -5,7 +5,7 @@ import type { ReplicaFiles } from './replica-files.ts';
 import type { ReplicaNode } from './replica-node.ts';
 import type { ReplicaCheckpointFigures } from './replicated-stats.ts';
 
-/** Writes the checkpoints of a node one at a time, trims the log behind them, and counts both. */
+/** Writes the checkpoints of a node one at a time, trims the log up to them, and counts both. */
 export class CheckpointKeeper {
   readonly #files: ReplicaFiles;
   readonly #log: SharedLog;
@@ -34,7 +34,7 @@ export class CheckpointKeeper {
     };
   }
 
-  /** Writes a checkpoint after those that were asked for before; on the primary, trims the log. */
+  /** Writes a checkpoint after those that were requested before; on the primary, trims the log. */
   write(): Promise<WrittenCheckpoint> {
     const run = async (): Promise<WrittenCheckpoint> => {
       try {
@@ -54,7 +54,7 @@ export class CheckpointKeeper {
   }
 
   /**
-   * On the primary, trims the log behind the second-newest checkpoint. Resolves to the position up
+   * On the primary, trims the log up to the second-newest checkpoint. Resolves to the position up
    * to which it was trimmed; undefined if there is nothing to trim.
    */
   async trim(): Promise<bigint | undefined> {

@@ -36,7 +36,8 @@ export interface ReplicaNodeParts {
  * A takeover is also an append. It succeeds only at the end of the log, after everything that this
  * node has applied. From then on, the old primary's next append finds its position occupied. The
  * old primary is fenced, rejects its group as `not-applied`, and continues as a replica. No clock
- * is involved.
+ * is involved. A primary learns this in `PrimaryCommits` (an append or a barrier finds another
+ * entry), from the engine's bounds (`#noteOvertaken`), or fails (`fail`).
  *
  * While the engine does not answer, an append is repeated with the same bytes at the same position.
  * After `commitTimeoutMs`, the batches in flight are rejected as `unknown`, and those in the queue

@@ -4,7 +4,7 @@ import type { StoredPayload } from '../../log/group-encoder.ts';
 import type { LogGroup } from '../../log/log-reader.ts';
 import type { Table } from '../../table/table.ts';
 
-/** A group of batches as it stands in a shared log. */
+/** A group as a shared log stores it. */
 export interface SharedGroup {
   /** Sequence of its first batch. */
   readonly firstSequence: bigint;
@@ -24,23 +24,23 @@ export interface ArrivedGroup extends SharedGroup {
 }
 
 /**
- * Where a replicated store decides what is committed: the group is in a shared log before it is in
- * the log of this directory. A store without a gate passes none of it.
+ * Decides whether a group is committed. A replicated store commits a group when the shared log has
+ * it, before it writes it to this directory. Local stores have no gate.
  */
 export interface CommitGate {
   /** Called once, when the store is open for writing. */
   attach(access: ReplicaAccess): void;
-  /** What stands against a group, asked before its room and its conditions are judged. */
+  /** Why the group is refused, or undefined. Called before space and conditions are checked. */
   refusal(group: readonly QueuedBatch[]): StoreError | undefined;
   /**
-   * No batch of a group that was judged writes anything. Resolves to undefined if nothing has come
-   * between, else to an error with outcome `not-applied`. It never rejects.
+   * Called if conditions were evaluated and no batch writes anything. Resolves to undefined if this
+   * node was still the primary, else to an error with outcome `not-applied`. Never rejects.
    */
   confirm(): Promise<StoreError | undefined>;
   /**
    * Resolves to undefined when the group is committed: then it is written here, without a sync.
-   * Resolves to an error when it is not; the store goes on. It never rejects. The payload is valid
-   * until then.
+   * Resolves to an error when it is not; the store stays usable. Never rejects. The payload is
+   * valid until then.
    */
   append(group: SharedGroup): Promise<StoreError | undefined>;
   /** The group that was appended, or applied, is visible. */
@@ -52,24 +52,27 @@ export interface CommitGate {
   beforeRemoval(lastSequence: bigint): Promise<void>;
 }
 
-/** What a gate may do to the store behind it. */
+/** What a gate may use of its store. */
 export interface ReplicaAccess {
   readonly storeId: Uint8Array;
   /** Of the last group in the logs of this directory. */
   readonly lastSequence: bigint;
   readonly lastSyncedSequence: bigint;
-  /** What reads see. Throws StoreClosedError. */
+  /** The visible records. Throws StoreClosedError. */
   readonly table: () => Table;
   /**
    * Writes a group from the shared log without a sync and shows it. It begins where the log ends.
    * Rejects with outcome `not-applied` if that cannot be done now.
    */
   readonly apply: (group: ArrivedGroup) => Promise<void>;
-  /** Rejects the batches in flight, whose group goes on without them, and those in the queue. */
+  /**
+   * Rejects the batches in flight, while the append of their group continues, and those in the
+   * queue.
+   */
   readonly giveUp: (inFlight: () => StoreError, queued: () => StoreError) => void;
   /**
-   * Reads the groups behind a sequence from the logs of this directory. To be called before the
-   * first write.
+   * Reads the groups after a sequence number from the logs of this directory. Must be called before
+   * the first write.
    */
   readonly groupsAfter: (sequence: bigint) => AsyncIterable<LogGroup>;
 }

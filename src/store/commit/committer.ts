@@ -45,10 +45,14 @@ export interface CommitterParts {
  * 3. Copy the rows into the live delta, hidden, and encode them as one frame.
  * 4. If the group must be durable, sync the bytes before it. Otherwise a crash could keep the group
  *    and lose earlier ones.
- * 5. Write. A durable write is one O_DSYNC call; the log's name and zeros became durable when it
- *    was prepared. Meanwhile the rows are indexed, still hidden.
- * 6. Check that the lease is ours and that the log still has its name. Make the rows visible;
- *    settle the promises.
+ * 5. Check that this process holds the lease. Write. A durable write is one O_DSYNC call; the log's
+ *    name and zeros became durable when it was prepared. A deferred group is written to the page
+ *    cache and synced later by `LogSync`, at the latest after `syncEveryMs`; a group after 32 MiB
+ *    without a sync is durable. Meanwhile the rows are indexed, still hidden.
+ * 6. Check that this process holds the lease and that the log still has its name. Make the rows
+ *    visible; settle the promises: a deferred batch is acknowledged here too.
+ *
+ * A store behind a gate: see `CommitGate`.
  *
  * Concurrent with a turn: the preparation of the next log (`LogKeeper`), the reservation of zeros
  * in the live log (`LogWriter`; a write beyond the reserved space waits for them), merges, which
@@ -70,6 +74,10 @@ export interface CommitterParts {
  * cut back) rejects the group as `not-applied`, and the loop continues. A call with an unknown
  * effect poisons the store: the group is `unknown`, all later batches are `not-applied`. So does a
  * bug, wherever it throws (`#breakOff`).
+ *
+ * If the fence finds the lease lost: a group that was passed to the system is `unknown`, one that
+ * was not is `not-applied`, and so are all queued batches, also those still being packed, when
+ * their turn comes. Acknowledged deferred batches may be lost: `sync()` and `close()` reject.
  */
 export class Committer {
   readonly #parts: CommitterParts;
@@ -210,7 +218,7 @@ export class Committer {
     if (error !== undefined) queue.rejectQueued(() => this.#health.poisonedWrite('not-applied'));
   }
 
-  /** After a group that could not be applied, those behind it would leave a gap. */
+  /** After a group that could not be applied, later groups would leave a gap. */
   *#applyArrived(): Flow<void> {
     const { admission, group: commits } = this.#parts;
     const health = this.#health;
@@ -286,7 +294,7 @@ export class Committer {
 function numberBatches(batches: readonly QueuedBatch[], lastSequence: bigint): void {
   let sequence = lastSequence;
   for (const batch of batches) {
-    // It was given up meanwhile, and so were all of the group.
+    // `giveUp` has rejected the whole group meanwhile.
     if (batch.state === 'settled') return;
     if (batch.refusal === undefined && batch.packed!.recordCount > 0) sequence++;
     batch.sequence = sequence;

@@ -33,8 +33,8 @@ export class Fence {
   }
 
   /**
-   * Returns an error if the directory is no longer ours. Does not wait while it is known to be
-   * ours.
+   * Returns an error if this process no longer holds the directory. Does not wait while it is known
+   * to hold it.
    */
   *check(outcome: 'not-applied' | 'unknown'): Flow<StoreError | undefined> {
     const { health } = this;
@@ -51,7 +51,7 @@ export class Fence {
 
   /**
    * Waits through a pause, without blocking in either mode.
-   * @throws the cause of the poisoning if the directory is no longer ours
+   * @throws the cause of the poisoning if this process no longer holds the directory
    */
   async requireHeld(): Promise<void> {
     const { lock } = this;

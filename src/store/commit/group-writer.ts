@@ -68,7 +68,8 @@ export class GroupWriter {
     const written = yield* waited(writing);
     if ('error' in written) {
       const { error } = written;
-      // What a shared log holds is committed: without room for it here, this store is behind.
+      // The shared log has the group, so it is committed: a failure here cannot take it back and
+      // poisons.
       if (isGated) return yield* poison(fence, log.path, error);
       return yield* writeFailure(fence, log, error);
     }
@@ -119,7 +120,7 @@ export class GroupWriter {
   /**
    * Syncs the log. Change feeds then deliver the synced batches, which is an acknowledgement, so
    * the fence is checked first. A sync that the fence refuses is no longer due: the commit loop
-   * would otherwise turn for ever.
+   * would otherwise loop forever.
    */
   *syncFenced(): Flow<StoreError | undefined> {
     const { fence, sync } = this.#parts;

@@ -15,12 +15,12 @@ export interface NotesParts {
 }
 
 /**
- * Tells readers of the directory, through the lock file, up to where the logs are durable and
- * acknowledged: what stands behind that may still be taken back. The first note after a pause is
- * written at once, further ones `everyMs` after the one before. A note is not synced and does not
- * hold up any batch. One that cannot be written is left out: readers see the batches later.
+ * Records in the lock file, for followers, up to where the logs are durable and acknowledged. Bytes
+ * after this end may still be truncated. The first note after a pause is written at once, further
+ * ones `everyMs` after the previous one. A note is not synced and delays no batch. A failed note is
+ * skipped: followers see the batches later.
  *
- * `resting`: all is noted. `writing`: one is on its way. `pausing`: the timer runs.
+ * `resting`: everything is recorded. `writing`: a note is being written. `pausing`: the timer runs.
  */
 export class Notes {
   readonly #parts: NotesParts;
@@ -33,7 +33,7 @@ export class Notes {
     this.#parts = parts;
   }
 
-  /** More is durable and acknowledged than before. */
+  /** Called when more became durable and acknowledged. */
   note(): void {
     if (this.#state === 'closed') return;
     this.#isDue = true;

@@ -30,11 +30,13 @@ export interface FollowerParts {
   readonly at: FollowedDirectory;
   readonly pacing: Pacing;
   readonly startTimer: StartTimer;
-  /** Milliseconds between two looks. Undefined: only when it is asked for. */
+  /** Milliseconds between two checks. Undefined: only `refresh` checks. */
   readonly everyMs: number | undefined;
-  /** As of a merge: memory is freed by reading the store again when a merge would be due by it. */
+  /**
+   * As for merges: the directory is read again to free memory when a merge would be due by memory.
+   */
   readonly mergeBytes: number;
-  /** Reads the directory whole, up to what is settled. */
+  /** Reads the whole directory, up to what is settled. */
   readonly read: (signal: AbortSignal) => Promise<ReadStore>;
 }
 
@@ -42,7 +44,7 @@ export interface FollowerParts {
 export interface FollowerHost {
   /** Resolves when the table can take in rows. */
   readonly whenWarm: Promise<void>;
-  /** Hears why looks fail, once for each reason in a row. */
+  /** Called when a check fails; not again while the reason stays the same. */
   readonly onFailed: (error: Error) => void;
 }
 
@@ -51,25 +53,25 @@ interface Waiter {
   readonly settle: (error?: unknown) => void;
 }
 
-/** Between two looks while somebody waits for a batch. */
+/** Between two checks while `reached` waits for a batch. */
 const WAITING_EVERY_MS = 10;
 
 /**
  * Keeps the table of a read-only store up to date with a directory that another store writes to.
  * Takes no lock and changes nothing.
  *
- * A look, one at a time:
+ * A check, one at a time:
  * 1. It reads up to where the writer has recorded that all is durable and acknowledged
- *    (`readSyncedEnd`). What stands behind that is never read, because it may be taken back.
+ *    (`readSyncedEnd`). Bytes after that end are not read, because they may be truncated.
  * 2. It reads the groups up to there (`LogFollower`), and publishes each as the writer has: a
  *    reader sees whole groups, in order. An open log stays readable after a merge has removed its
  *    name.
- * 3. If a log is gone before it was read, or does not follow the one before it, the directory is
- *    read whole, as it is at an open, and the table is replaced. So it is when rows that newer ones
- *    replace fill memory and there is a newer snapshot without them.
+ * 3. If a log is gone before it was read, or does not follow the one before it, the whole directory
+ *    is read, as at an open, and the table is replaced. The same happens when superseded rows fill
+ *    memory and a newer snapshot does not have them.
  *
- * What is shown only grows: a directory that holds less, or another store, is a
- * `PositionExpiredError`, and what was shown stays.
+ * The shown state never goes back: a directory that holds less, or another store, is a
+ * `PositionExpiredError`, and the shown state stays.
  */
 export class Follower {
   readonly #parts: FollowerParts;
@@ -84,7 +86,7 @@ export class Follower {
   #lastError: Error | undefined;
   #host: FollowerHost | undefined;
 
-  /** `isSettled`: nothing in `read` can be taken back; else it is replaced at the first look. */
+  /** `isSettled`: nothing in `read` can be truncated. Otherwise the first check replaces it. */
   constructor(parts: FollowerParts, read: ReadStore, isSettled: boolean) {
     this.#parts = parts;
     this.#table = read.table;
@@ -101,31 +103,31 @@ export class Follower {
     return this.#lastSequence;
   }
 
-  /** Why the last look failed; undefined if it did not. */
+  /** Why the last check failed; undefined if it did not. */
   get lastError(): Error | undefined {
     return this.#lastError;
   }
 
-  /** Milliseconds between two looks; undefined: it looks only when it is asked to. */
+  /** Milliseconds between two checks; undefined: only `refresh` checks. */
   get everyMs(): number | undefined {
     return this.#parts.everyMs;
   }
 
-  /** Called once, before anything else is asked for. Looks every so often from now on. */
+  /** Starts the periodic checks. Called once, before any other method. */
   start(host: FollowerHost): void {
     this.#host = host;
     this.#arm();
   }
 
-  /** Looks now. All that was settled before the call is shown when it resolves. */
+  /** Checks now. When it resolves, everything that was settled before the call is shown. */
   async refresh(): Promise<void> {
     this.#requireOpen();
-    // One that is under way may have passed it already.
+    // A running check may have read the end before this call.
     await this.#looking?.catch(() => undefined);
     await this.#look();
   }
 
-  /** Resolves when batch `sequence` is shown. Rejects when looking for it fails. */
+  /** Resolves when batch `sequence` is shown. Rejects when a check fails. */
   reached(sequence: bigint, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#requireOpen();

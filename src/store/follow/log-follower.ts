@@ -13,19 +13,19 @@ export interface FollowedDirectory {
   readonly storeId: Uint8Array;
 }
 
-/** Takes in one group. */
+/** Publishes one group. */
 export type TakeGroup = (group: LogGroup) => Promise<void>;
 
 /**
- * Reads the groups behind a position, up to an end that is durable and acknowledged. Each log says
- * how the one before it ended. `gap`: the logs from here to the end are not there, or are not those
- * that follow; only the directory as a whole tells what has become of them.
+ * Reads the groups after a position, up to a durable and acknowledged end. The header of each log
+ * says how the previous one ended. `gap`: the next log is missing, or does not follow; the caller
+ * must read the whole directory.
  */
 export class LogFollower {
   readonly #at: FollowedDirectory;
-  /** The log that is read, or has been. */
+  /** The log that is being read, or was read last. */
   #number: number;
-  /** Of the last batch that was taken in. */
+  /** Of the last batch that was published. */
   #position: bigint;
   #reader: LogReader | undefined;
 
@@ -56,11 +56,13 @@ export class LogFollower {
   async close(): Promise<void> {
     const reader = this.#reader;
     this.#reader = undefined;
-    // Only read: what cannot be closed loses nothing.
+    // Read-only: a failed close loses nothing.
     await reader?.close().catch(() => undefined);
   }
 
-  /** Reads the rest of this log, as far as the next one says that it goes, and leaves it. */
+  /**
+   * Reads the rest of this log, up to the length in the next log's header, and moves to that log.
+   */
   async #passOn(take: TakeGroup): Promise<boolean> {
     const previous = await this.#predecessorOf(this.#number + 1);
     if (previous?.number !== this.#number) return false;
@@ -76,7 +78,7 @@ export class LogFollower {
     return true;
   }
 
-  /** What log `number` says of the one before it; undefined where that log is not there. */
+  /** The predecessor in the header of log `number`; undefined if there is no such log. */
   async #predecessorOf(number: number): Promise<Predecessor | undefined> {
     const reader = await this.#open(number);
     if (reader === undefined) return undefined;
@@ -88,7 +90,7 @@ export class LogFollower {
     }
   }
 
-  /** Reads this log up to `limitBytes`, a place between two frames. False: it is not that log. */
+  /** Reads this log up to `limitBytes`, the end of a frame. False: it is another log. */
   async #drain(limitBytes: number, take: TakeGroup): Promise<boolean> {
     this.#reader ??= await this.#open(this.#number);
     const reader = this.#reader;

@@ -12,18 +12,18 @@ import type { LogFile } from '../recovery/load-logs.ts';
 type LogPlace = Pick<DirectoryState, 'storeId'> & { readonly fs: FileSystem };
 
 /**
- * Cuts off of the logs what is not known to be durable and acknowledged. A group at the end of the
- * last log may be whole and still be taken back: its write has not ended, and what was to stand
- * behind it may not fit. Its batches are then `not-applied`, and others get their numbers.
+ * Limits the logs to what is known to be durable and acknowledged. The last group of the last log
+ * may be complete and still be truncated: its write has not ended, and the rest may find no space.
+ * Its batches are then `not-applied`, and their numbers are reused.
  *
- * Two things prove a group. A later group or log stands behind it: one is written only after the
- * group before it is settled, and says which bytes before it were not synced. Or the writer has
- * said so in the lock file: the claim, and while the store is open the note.
+ * A group is proven by a later group or log, which is written only after this group is settled and
+ * records the unsynced bytes before it, or by the lock file (the claim and, while the store is
+ * open, the note).
  */
 export function settledLogs(fs: FileSystem): LimitLogs {
   return async (state) => {
     const { directory, storeId, newer } = state;
-    // Read before the logs, it says nothing that they do not hold.
+    // Read first, so the logs hold everything that it names.
     const end = await readSyncedEnd(fs, directory);
     const ofStore = end !== undefined && equalBytes(end.storeId, storeId) ? end : undefined;
     for (let i = newer.length - 1; i >= 0; i--) {
@@ -40,8 +40,8 @@ export function settledLogs(fs: FileSystem): LimitLogs {
 }
 
 /**
- * Bytes of the last log that are settled. Undefined: it holds nothing. What is no log of this store
- * is left to recovery, as long as it is.
+ * Bytes of the last log that are settled. Undefined: it holds nothing. A file that is not a log of
+ * this store is passed on in full, and recovery judges it.
  */
 async function settledBytes(
   { fs, storeId }: LogPlace,
@@ -66,7 +66,7 @@ async function settledBytes(
 /** Beyond any sequence: no group is wanted, so only headers are read. */
 const NO_BATCH: bigint = 2n ** 64n;
 
-/** Opens a log of a directory; undefined where it is not there. */
+/** Opens a log of a directory; undefined if there is none. */
 export async function openLog(
   fs: FileSystem,
   directory: string,

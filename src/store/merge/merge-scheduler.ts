@@ -54,7 +54,10 @@ type State =
  *
  * A crash before 3 leaves a temporary file, which the next open removes. Before the sync in 3, it
  * leaves either snapshot, with all logs that this needs. After the sync, old files are leftovers.
- * A failed rename or sync makes the directory's state unknown and poisons. Others change nothing.
+ * The next open starts from the newest snapshot, reads no log up to its number (after a check that
+ * the file is what its name says, `findFalseLeftovers`), syncs the directory, then removes them
+ * (`repair`). A failed rename or sync makes the directory's state unknown and poisons. Others
+ * change nothing.
  *
  * Concurrent: commits (into the new live delta and log), reads, backups (with descriptors of what 4
  * removes) and change feeds (`RetainedLogs` keeps merged logs for them); never a second merge.

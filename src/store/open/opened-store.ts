@@ -21,7 +21,7 @@ import { recoveredStore, type RecoveredStore } from './recovered-store.ts';
 import { repair } from './repair.ts';
 import { StoreThreads } from './store-threads.ts';
 
-/** What an open hands to the store. */
+/** The result of an open. */
 export interface OpenedStore {
   /** The store's directory, which stays open until the store is closed. */
   readonly directory: Directory;
@@ -194,7 +194,7 @@ class OpeningStore {
     return removed;
   }
 
-  /** All is durable by now. An earlier note may be of what a salvage has not left. */
+  /** Everything is durable now. An older note may name batches that a salvage dropped. */
   async #noteEnd(lock: DirectoryLock, { storeId, verdict }: RecoveredState): Promise<void> {
     if (this.#environment.noteEveryMs === undefined) return;
     const { number, lengthBytes, lastSequence } = verdict.last;

@@ -26,10 +26,9 @@ export interface OpenOptions {
   /** Takes no lock, changes nothing, refuses writes. Default false. */
   readonly readOnly?: boolean;
   /**
-   * With `readOnly`: shows new batches as another store writes them. A batch shows when it is
-   * durable, at the latest `everyMs` (default 100, 1 to 3,600,000) and 50 ms after its promise has
-   * resolved, and the time that it takes to read; a deferred one after its sync. Default: shows the
-   * state at the open, until `store.refresh()`.
+   * With `readOnly`: shows new batches as another store writes them. A batch is shown at most
+   * `everyMs` (default 100, 1 to 3,600,000) + 50 ms plus reading time after its promise resolved; a
+   * deferred one after its sync. Default: shows the state at the open, until `store.refresh()`.
    */
   readonly follow?: boolean | { readonly everyMs?: number };
   /**

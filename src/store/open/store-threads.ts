@@ -7,7 +7,7 @@ import { NODE_ENVIRONMENT, standIn, type StoreEnvironment } from './environment.
 import type { ResolvedOptions } from './options.ts';
 import { chooseRunner, otherThreads } from './recovery-runner.ts';
 
-/** Makes the runners of a store's jobs, as its environment and options want them. */
+/** Makes the runners of a store's jobs, according to its environment and options. */
 export class StoreThreads {
   readonly #directory: Directory;
   readonly #environment: StoreEnvironment;

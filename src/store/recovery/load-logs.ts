@@ -16,7 +16,7 @@ export interface LogFile {
   readonly number: number;
   readonly path: string;
   readonly sizeBytes: number;
-  /** Given: nothing behind it is read, whatever the file holds by then. At most `sizeBytes`. */
+  /** If set, bytes after it are not read. At most `sizeBytes`. */
   readonly limitBytes?: number | undefined;
 }
 

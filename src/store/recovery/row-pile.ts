@@ -103,7 +103,7 @@ export class RowPile {
   }
 }
 
-/** Pieces in their order; one that deletes an interval stands alone. No stretch is empty. */
+/** Pieces in their order; one that deletes an interval stands alone. No part is empty. */
 function stretchesOf(pieces: readonly PartitionedPiece[]): PartitionedPiece[][] {
   const stretches: PartitionedPiece[][] = [];
   let isOpen = false;

@@ -27,7 +27,7 @@ export interface SalvageBase extends SalvagedSnapshot {
   readonly number: number;
   readonly format: 'lodestore' | 'ancestor' | 'unknown';
   readonly storeId: Uint8Array;
-  /** The predecessor of the first log, if the snapshot tells. */
+  /** The predecessor of the first log, if the snapshot records it. */
   readonly predecessor: Predecessor | undefined;
   readonly epoch: number;
 }

@@ -9,7 +9,7 @@ export interface SalvagedLog {
    * loss has a first sequence number without a last one.
    */
   readonly losses: readonly Loss[];
-  /** The last sequence number before the log, if the log tells. */
+  /** The last sequence number before the log, if the log records it. */
   readonly before: bigint | undefined;
   /** The last sequence number that the log is known to have held. */
   readonly lastSequence: bigint;

@@ -96,7 +96,7 @@ class LogWalk {
   readonly #base: SalvageBase;
   readonly #numbers: readonly number[];
   #expected: { readonly number: number; readonly log: LoadedLog | undefined };
-  /** Whether a file has told how many batches came before it. */
+  /** Whether a file records how many batches came before it. */
   #isCounted: boolean;
 
   constructor(fs: FileSystem, directory: string, base: SalvageBase, listing: DirectoryListing) {

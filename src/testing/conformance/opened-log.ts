@@ -5,7 +5,7 @@ import { settled } from './conformance-case.ts';
 /** A log that a case runs on. */
 export interface SharedLogSubject {
   /**
-   * Opens a handle of one log. The log is empty when the case begins. Two handles stand for two
+   * Opens a handle of one log. The log is empty when the case begins. Two handles represent two
    * machines: they must not share a connection if the adapter can avoid it.
    */
   open(): Promise<SharedLog>;

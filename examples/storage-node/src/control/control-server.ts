@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import type { KeyCommands, NodeCommands, Tell } from './node-commands.ts';
 
 const MOST_BODY_BYTES = 64 * 1024;
-/** An empty line, so that whoever waits for a long command hears something. */
+/** An empty line keeps the connection alive during a long command. */
 const BEAT_MS = 5_000;
 
 /** A command in JSON. */
@@ -23,8 +23,8 @@ export interface ControlAddress {
 }
 
 /**
- * Takes the commands of the command line while a node runs, on a port of the loopback. Only who can
- * read the node's directory knows the token, and no page in a browser can send it.
+ * Takes the commands of the command line while a node runs, on a port of the loopback. Only users
+ * who can read the node's directory know the token, and no page in a browser can send it.
  *
  * The answer is lines of JSON: any number of `{ progress }`, then `{ result }` or `{ error }`.
  */
@@ -49,7 +49,7 @@ export class ControlServer {
     return { control: `http://127.0.0.1:${port}`, token: this.#token };
   }
 
-  /** A command that runs is not heard to its end. */
+  /** Does not wait for running commands. */
   async close(): Promise<void> {
     if (!this.#server.listening) return;
     const closed = once(this.#server, 'close');

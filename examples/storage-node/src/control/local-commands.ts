@@ -10,7 +10,7 @@ export class LocalCommands implements NodeCommands {
   readonly #node: StorageNode;
   readonly #isAlone: boolean;
 
-  /** `isAlone`: nobody else uses the node, so a command waits for all that it has begun. */
+  /** `isAlone`: the node has no other user, so a command waits for everything that it started. */
   constructor(node: StorageNode, isAlone: boolean) {
     this.#node = node;
     this.#isAlone = isAlone;
@@ -70,7 +70,7 @@ export class LocalCommands implements NodeCommands {
     return count;
   }
 
-  /** Tells how far compaction or the scrubber is, while `work` runs. */
+  /** Reports the progress of compaction or the scrubber while `work` runs. */
   async #watched<T>(what: Progress['what'], tell: Tell, work: () => Promise<T>): Promise<T> {
     const timer = setInterval(() => {
       const progress = this.#node.progress(what);

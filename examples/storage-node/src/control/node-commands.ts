@@ -2,7 +2,7 @@ import type { NodeFigures } from '../node-figures.ts';
 import type { Recount } from '../upkeep/recount.ts';
 import type { ScrubReport } from '../upkeep/scrubber.ts';
 
-/** How far a piece of work on one volume is. */
+/** Progress of the work on one volume. */
 export interface Progress {
   readonly what: 'compacting' | 'scrubbing';
   readonly volume: number;
@@ -22,7 +22,7 @@ export interface CompactReport {
 export interface VerifyReport {
   readonly isSound: boolean;
   readonly recount: Recount;
-  /** Absent where names changed while they were listed: nothing can be said of their number. */
+  /** Undefined if names changed during the listing. */
   readonly listed?: number;
   readonly scrub: ScrubReport;
 }
@@ -41,14 +41,14 @@ export interface KeyCommands {
   removeKey(accessKeyId: string): Promise<boolean>;
 }
 
-/** What the command line asks of a node, whether it runs in this process or in another. */
+/** The commands of a node, whether it runs in this process or in another. */
 export interface NodeCommands {
   status(): Promise<NodeFigures>;
   compact(tell: Tell): Promise<CompactReport>;
-  /** `bytesPerSecond` 0: as fast as it goes. */
+  /** `bytesPerSecond` 0: unlimited. */
   scrub(bytesPerSecond: number, tell: Tell): Promise<ScrubReport>;
-  /** The number of the volume that is gone; undefined: there is none that can go. */
+  /** The number of the dropped volume; undefined if none can be dropped. */
   evict(bucket: string): Promise<number | undefined>;
-  /** Counts anew, lists all names, reads all that lives. */
+  /** Recounts, lists all names, and reads all live data. */
   verify(tell: Tell): Promise<VerifyReport>;
 }

@@ -13,7 +13,9 @@ import type {
   VerifyReport,
 } from './node-commands.ts';
 
-/** Without a line for so long the node is given up: it sends one every few seconds. */
+/**
+ * The node sends a line every few seconds; after this time without one it counts as unreachable.
+ */
 const SILENCE_MS = 60_000;
 
 interface Line {
@@ -22,7 +24,7 @@ interface Line {
   readonly error?: { readonly code: string; readonly message: string };
 }
 
-/** The node was not reached, or did not end its answer. */
+/** The node was not reached, or its response did not end. */
 export class NoAnswerError extends Error {
   override name = 'NoAnswerError';
 }
@@ -100,7 +102,7 @@ export class RemoteCommands implements NodeCommands, KeyCommands {
         answer.on('error', (error) => fail(error.message));
         lines.on('close', () => fail('it stopped before the command ended'));
       });
-      call.setTimeout(SILENCE_MS, () => call.destroy(new Error('it says nothing')));
+      call.setTimeout(SILENCE_MS, () => call.destroy(new Error('no response')));
       call.on('error', (error) => fail(error.message));
       call.end(JSON.stringify(body));
     });

@@ -9,7 +9,7 @@ export interface NodeIdentity {
   readonly hashKey: Uint8Array;
   /** Times of objects are relative to it. */
   readonly epochMs: number;
-  /** Records from this sequence on bear the hash of their name under `hashKey`. */
+  /** Records from this sequence on contain the hash of their name under `hashKey`. */
   readonly hashedSince: number;
 }
 

@@ -64,7 +64,7 @@ export class Evictor {
       .find((bucket) => this.#isDue(bucket));
   }
 
-  /** With what is given up already, and read by somebody still. */
+  /** Includes volumes that were dropped and are still being read. */
   get #freeBytes(): number {
     let bytes = this.#options.space.freeBytes;
     for (const volume of this.#options.parts.volumes) {

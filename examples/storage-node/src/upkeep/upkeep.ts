@@ -128,7 +128,7 @@ export class Upkeep {
     for (let bucket = this.evictor.next(); bucket !== undefined; bucket = this.evictor.next()) {
       if (this.#isStopped || (await this.evict(bucket.name)) === undefined) break;
       count++;
-      // Before the next is given up, what this one gave is seen.
+      // The effect of this volume is measured before the next one is dropped.
       await this.#unread();
       await space.look();
     }

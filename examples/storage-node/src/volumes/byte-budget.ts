@@ -46,7 +46,7 @@ export class ByteBudget {
   }
 
   /**
-   * Waits in line. `mayRefuse`: for a request of which nothing was read yet.
+   * Waits in the queue. `mayRefuse`: for a request of which nothing was read yet.
    *
    * @throws BusyError
    */
