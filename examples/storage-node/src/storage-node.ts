@@ -65,7 +65,8 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
   readonly #buckets: BucketKeeper;
   readonly #upkeep: Upkeep;
   readonly #errors: RecentErrors;
-  #state: 'open' | 'closing' | 'closed' = 'open';
+  /** The end of the first call of `close`. */
+  #closed: Promise<void> | undefined;
 
   private constructor(opened: OpenedParts, options: Required<NodeOptions>, errors: RecentErrors) {
     const { parts } = opened;
@@ -113,7 +114,7 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
   }
 
   #check(): void {
-    if (this.#state !== 'open') throw new NodeError('CLOSED', 'the node is closed');
+    if (this.#closed !== undefined) throw new NodeError('CLOSED', 'the node is closed');
   }
 
   /** `policy`: how the bucket frees space; by default only by deletes. */
@@ -293,20 +294,31 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     });
   }
 
-  /** Waits for calls in flight, and releases the directory. Idempotent. */
-  async close(): Promise<void> {
-    if (this.#state !== 'open') return;
-    this.#state = 'closing';
+  /**
+   * Waits for calls in flight, and releases the directory. Idempotent: each call settles as the
+   * first one. Executes every step, and rejects with the first failure.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
     const { names, publisher, store, volumes, writers } = this.#opened.parts;
-    await this.#upkeep.close();
-    await names.folds.close();
-    await this.#writer.marks.idle();
-    await writers.idle();
-    await publisher.idle();
-    await writers.close();
-    await volumes.close();
-    await store.close();
-    this.#state = 'closed';
+    const failures: { readonly error: unknown }[] = [];
+    for (const step of [
+      () => this.#upkeep.close(),
+      () => names.folds.close(),
+      () => this.#writer.marks.idle(),
+      () => writers.idle(),
+      () => publisher.idle(),
+      () => writers.close(),
+      () => volumes.close(),
+      () => store.close(),
+    ]) {
+      await step().catch((error: unknown) => failures.push({ error }));
+    }
+    if (failures[0] !== undefined) throw failures[0].error;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
