@@ -192,7 +192,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'shown to readers before it is durable': {
     file: GROUP_WRITER,
-    find: '    if (group !== undefined && !isGated) yield* publisher.index();',
+    find: '    if (group !== undefined) yield* publisher.index();',
     replace: `    if (group !== undefined) yield* publisher.index();
     if (group !== undefined) publisher.show(group);`,
     also: {

@@ -258,14 +258,15 @@ export class Committer {
       return;
     }
     const { lastSequence } = group.rotation;
-    const error = yield* observer.commit(batches, () => group.commitInRoom(batches, mayWait));
-    if (error === undefined) numberBatches(batches, lastSequence);
+    const groupError = yield* observer.commit(batches, () => group.commitInRoom(batches, mayWait));
+    if (groupError === undefined) numberBatches(batches, lastSequence);
     // A batch that was left out is not in the log, whatever happened to its group.
-    const isUnknown = error?.outcome === 'unknown' && health.isPoisoned;
-    observer.settled(batches, error);
-    queue.settle(batches, error, isUnknown ? health.poisonedWrite('not-applied') : error);
+    const isGroupUnknown = groupError?.outcome === 'unknown' && health.isPoisoned;
+    const errorOfLeftOut = isGroupUnknown ? health.poisonedWrite('not-applied') : groupError;
+    observer.settled(batches, groupError);
+    queue.settle(batches, groupError, errorOfLeftOut);
     if (health.isPoisoned) queue.rejectQueued(() => health.poisonedWrite('not-applied'));
-    else if (error === undefined) yield* group.afterCommit();
+    else if (groupError === undefined) yield* group.afterCommit();
   }
 
   /**

@@ -30,6 +30,16 @@ export interface LogWrite {
   readonly seal: boolean;
 }
 
+/** A write that only has to be executed. */
+interface PreparedWrite {
+  readonly encoded: EncodedWrite;
+  readonly encodeMs: number;
+  readonly isDurable: boolean;
+  readonly seal: boolean;
+}
+
+type WriteResult = { readonly endMs: number } | { readonly error: unknown };
+
 /** Makes a group durable in the live log: steps 3 to 6 of a group, between copying and showing. */
 export class GroupWriter {
   readonly #parts: GroupWriterParts;
@@ -50,31 +60,60 @@ export class GroupWriter {
     { group, seal }: LogWrite,
     durability: BatchDurability = 'sync',
   ): Flow<StoreError | undefined> {
-    const { fence, stats, encoder, publisher, gate } = this.#parts;
+    const { fence, encoder, gate } = this.#parts;
     const isDurable = seal || durability === 'sync' || log.unsyncedBytes >= MAX_UNSYNCED_BYTES;
     const syncError = isDurable && log.unsyncedBytes > 0 ? yield* this.syncFenced() : undefined;
     if (syncError !== undefined) return syncError;
     const encodeStart = monotonicMs();
     const encoded = yield* log.encode(encoder, { group, seal });
+    const encodeMs = monotonicMs() - encodeStart;
     const fenced = (yield* fence.check('not-applied')) ?? this.refusal;
     if (fenced !== undefined) return fenced;
-    const isGated = group !== undefined && group.stored === undefined && gate !== undefined;
-    const refused = isGated ? yield* this.#passGate(log, encoded, group) : undefined;
-    if (refused !== undefined) return refused;
-    const writeStart = monotonicMs();
-    const write = isDurable ? log.write(encoded, seal) : log.writeVolatile(encoded);
-    const writing = begin(tryToWrite(write));
-    if (group !== undefined && !isGated) yield* publisher.index();
-    const written = yield* waited(writing);
-    if ('error' in written) {
-      const { error } = written;
-      // The shared log has the group, so it is committed: a failure here cannot take it back and
-      // poisons.
-      if (isGated) return yield* poison(fence, log.path, error);
-      return yield* writeFailure(fence, log, error);
+    const prepared = { encoded, encodeMs, isDurable, seal };
+    // A group that was read from the shared log has already passed the gate.
+    if (gate === undefined || group === undefined || group.stored !== undefined) {
+      return yield* this.#writeLocal(log, prepared, group);
     }
-    const lengthBytes = encoded.bytes.length;
-    stats.written(lengthBytes, writeStart - encodeStart, written.endMs - writeStart, isDurable);
+    return yield* this.#writeGated(log, prepared, group);
+  }
+
+  /** Writes while the rows of the group are indexed. */
+  *#writeLocal(
+    log: LogWriter,
+    prepared: PreparedWrite,
+    group: Group | undefined,
+  ): Flow<StoreError | undefined> {
+    const { fence, publisher } = this.#parts;
+    const startMs = monotonicMs();
+    const writing = begin(execute(log, prepared));
+    if (group !== undefined) yield* publisher.index();
+    const written = yield* waited(writing);
+    if ('error' in written) return yield* writeFailure(fence, log, written.error);
+    return yield* this.#written(prepared, written.endMs - startMs);
+  }
+
+  /** Writes after the shared log has accepted the group, which is then committed. */
+  *#writeGated(
+    log: LogWriter,
+    prepared: PreparedWrite,
+    group: Group,
+  ): Flow<StoreError | undefined> {
+    const refused = yield* this.#passGate(log, prepared.encoded, group);
+    if (refused !== undefined) return refused;
+    const startMs = monotonicMs();
+    const written = yield* execute(log, prepared);
+    // The shared log has the group, so it is committed: a failure here cannot take it back and
+    // poisons.
+    if ('error' in written) return yield* poison(this.#parts.fence, log.path, written.error);
+    return yield* this.#written(prepared, written.endMs - startMs);
+  }
+
+  *#written(
+    { encoded, encodeMs, isDurable }: PreparedWrite,
+    writeMs: number,
+  ): Flow<StoreError | undefined> {
+    const { fence, stats } = this.#parts;
+    stats.written(encoded.bytes.length, encodeMs, writeMs, isDurable);
     return yield* fence.check('unknown');
   }
 
@@ -129,9 +168,12 @@ export class GroupWriter {
   }
 }
 
-function* tryToWrite(
-  write: Flow<void>,
-): Flow<{ readonly endMs: number } | { readonly error: unknown }> {
+function execute(log: LogWriter, { encoded, isDurable, seal }: PreparedWrite): Flow<WriteResult> {
+  const write = isDurable ? log.write(encoded, seal) : log.writeVolatile(encoded);
+  return tryToWrite(write);
+}
+
+function* tryToWrite(write: Flow<void>): Flow<WriteResult> {
   try {
     yield* write;
     return { endMs: monotonicMs() };
