@@ -10,7 +10,8 @@ test('every call of close resolves when the directory is released', async () => 
   const node = await openNode(directory);
   void node.close();
   await node.close();
-  await openNode(directory);
+  const again = await openNode(directory);
+  expect(again.buckets()).toEqual([]);
 });
 
 /** As `value`, with other methods; the rest keep their object, which may have private fields. */
