@@ -209,7 +209,7 @@ export interface ConditionFailure {
 
 /**
  * A condition of the batch did not hold; nothing of the batch is applied. Names the first condition
- * that failed. The state that it saw is durable.
+ * that failed. The state that it saw is as durable as the batch would have been.
  */
 export class ConditionFailedError extends StoreError {
   override readonly name: string = 'ConditionFailedError';

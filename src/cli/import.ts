@@ -70,7 +70,8 @@ class Import {
       await this.#load();
       await this.#loader.finish();
     } catch (error) {
-      await this.#store?.close();
+      // The first failure is reported, with what is durable.
+      await this.#store?.close().catch(() => undefined);
       return await this.#fail(error);
     }
     await this.#store?.close();

@@ -73,6 +73,7 @@ export function decodeGroup(
     return 'the number of rows differs from the frame header';
   }
   const hasIntervals = kinds === 'with-intervals' && holdsInterval(rows);
+  if (hasIntervals && batchCount > 1) return 'a delete of an interval is not in a group of its own';
   const counts = new Uint32Array(batchCount);
   if (batchCount === 1) {
     counts[0] = recordCount;

@@ -31,8 +31,9 @@ interface Beginning {
 }
 
 /**
- * Follows the logs of a directory without a lock, while a store may write to it. A reader without
- * the lock cannot know which bytes are durable, so the last group is taken as found.
+ * Follows the logs of a directory without a lock, while a store may write to it. The last group is
+ * taken as found: the store may be dead and the group acknowledged, or alive and the group rejected
+ * later.
  */
 export class LogTrail {
   readonly #fs: FileSystem;

@@ -140,7 +140,8 @@ export class MetadataStore extends FollowingStore implements AsyncDisposable {
    *
    * Conditions are evaluated in commit order, against all earlier batches and not against this
    * batch's own updates. If one fails, nothing of the batch is applied, and the promise rejects
-   * with `ConditionFailedError` when the state that the condition saw is durable.
+   * with `ConditionFailedError` when the state that the condition saw is as durable as the batch
+   * would have been.
    *
    * Every rejection carries `outcome`: `not-applied`, or `unknown` when the batch may come back
    * whole at the next open.

@@ -55,6 +55,10 @@ test('deletes of intervals are rows of logs of version 3 only, whose ends do not
   writeRangeRow(view, 0, { lowest: 5n, highest: 5n });
   expect(decodeGroup(bytes, 1, 1)).toMatch(/number of rows differs/);
   expect(decodeGroup(bytes, 1, 1, 'with-intervals')).toMatchObject({ hasIntervals: true });
+  const twoBatches = new Uint8Array(36);
+  twoBatches.set(bytes);
+  twoBatches[32] = 1;
+  expect(decodeGroup(twoBatches, 2, 1, 'with-intervals')).toMatch(/not in a group of its own/);
   expect([...partsOf(bytes)]).toEqual([
     { kind: 'interval', interval: { lowest: 5n, highest: 5n } },
   ]);

@@ -284,7 +284,7 @@ describe('a pause in which another host used the store', () => {
         other.push(second.merge().then(() => second.close()));
       },
     };
-    await expect(store.merge()).rejects.toThrow();
+    await expect(store.merge()).rejects.toMatchObject({ code: 'LODESTORE_FENCED' });
     await Promise.all(other);
     await store.close().catch(() => undefined);
     const made = fs.trace.filter(({ kind, path }) => kind === 'open' && path.endsWith('.tmp'));

@@ -1,4 +1,7 @@
-/** A disk that refused a write counts as full until this much is free, or a put was written. */
+/**
+ * A disk that refused a write counts as full until a query finds this much free, or cannot say how
+ * much is free.
+ */
 const LEAST_FREE_BYTES: number = 512 * 1024;
 
 /** The free space of the disk, as of the last query. */
@@ -29,7 +32,7 @@ export class DiskSpace {
   /** Queries the free space. Never rejects. */
   async look(): Promise<void> {
     await this.#measure();
-    if ((this.#freeBytes ?? 0) >= LEAST_FREE_BYTES) this.#isFull = false;
+    if ((this.#freeBytes ?? Infinity) >= LEAST_FREE_BYTES) this.#isFull = false;
   }
 
   /** A put found no space. Queries the free space; the disk is full whatever that says. */
