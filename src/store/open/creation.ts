@@ -3,6 +3,7 @@ import { systemCode } from '../../base/errors.ts';
 import type { DirectoryLock } from '../../directory/held-lock.ts';
 import { MARKER_NAME, snapshotName, temporarySnapshotName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
+import { unlinkIfThere } from '../../fs/unlink.ts';
 import { SnapshotWriter } from '../../snapshot/snapshot-writer.ts';
 
 /**
@@ -22,6 +23,7 @@ export async function createStore(
   });
   await marker?.close();
   const temporaryPath = join(directory, temporarySnapshotName(0, lock.owner.nonce));
+  await unlinkIfThere(fs, temporaryPath);
   const file = await fs.open(temporaryPath, 'wx');
   try {
     const writer = new SnapshotWriter(file, {
