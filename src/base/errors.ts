@@ -223,7 +223,8 @@ export class ConditionFailedError extends StoreError {
 
   constructor(failure: ConditionFailure) {
     const { index, key, condition, allowed, found } = failure;
-    const had = found === undefined ? 'there is no record' : `it has value ${found}`;
+    const other = condition === 'ifData' ? 'it has other data, and value' : 'it has value';
+    const had = found === undefined ? 'there is no record' : `${other} ${found}`;
     super(
       'LODESTORE_CONDITION_FAILED',
       `the batch was not applied: update ${index} requires ${wanted(failure)} of key ${key}, but ${had}`,

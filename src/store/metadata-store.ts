@@ -188,7 +188,8 @@ export class MetadataStore extends FollowingStore implements AsyncDisposable {
       const durability = requireDurability(
         options.durability ?? this.#opened.options.durability.batches,
       );
-      if (this.#opened.options.commits !== 'inline') {
+      const { commits, readOnly } = this.#opened.options;
+      if (commits !== 'inline' && !readOnly) {
         throw new TypeError("insertBatchSync needs a store that was opened with commits: 'inline'");
       }
       const batch = source instanceof WriteBatch ? source : packUpdatesNow(source);

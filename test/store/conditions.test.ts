@@ -244,7 +244,7 @@ test('a failure names the condition and the allowed values', async () => {
     [
       store.delete(1, { ifData: Uint8Array.of(8) }),
       { condition: 'ifData', allowed: [], found: 5n },
-      /requires certain data/,
+      /requires certain data of key 1, but it has other data, and value 5/,
     ],
     [
       store.delete(1, { ifAbsent: true }),

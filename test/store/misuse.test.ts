@@ -50,6 +50,14 @@ test('the text of a file: URL does not become the name of a directory', async ()
   );
 });
 
+test('a read-only store refuses insertBatchSync as read-only', async () => {
+  const reader = await openOn(fs, '/s', { readOnly: true });
+  expect(() => reader.insertBatchSync([{ type: 'put', key: 1, value: 1 }])).toThrow(
+    expect.objectContaining({ code: 'LODESTORE_READ_ONLY', outcome: 'not-applied' }),
+  );
+  await reader.close();
+});
+
 test('keyspaces, snapshots and batches show what they are', () => {
   using snapshot = store.snapshot();
   const space = store.keyspace({ prefix: 3, bits: 4 });
