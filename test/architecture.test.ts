@@ -371,7 +371,7 @@ const CLI_FACES: readonly (readonly [folder: string, files: RegExp])[] = [
   ['directory', /^(ensure-directory|incomplete-copy)$/],
   ['replicated/checkpoint', /^(checkpoints|directory-checkpoints)$/],
   ['replicated/log', /^(shared-log|log-errors)$/],
-  ['replicated/node', /^replicated-store$/],
+  ['replicated/node', /^(replicated-store|node-examination)$/],
   ['runs', /^run-cursor$/],
   ['snapshot', /^snapshot-writer$/],
   ['store', /^(keyspace|metadata-store)$/],

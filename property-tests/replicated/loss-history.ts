@@ -24,8 +24,9 @@ interface Node {
 
 /**
  * A log loses its end, which its engine had acknowledged. No node that had it may go on silently,
- * while it runs or when it is opened again. If nothing else was appended meanwhile, a repair from
- * the most advanced node brings all acknowledged batches back to every node; else it is refused.
+ * while it runs or when it is opened again, even if the log grows to the same length. If nothing
+ * else was appended meanwhile, a repair from the most advanced node brings all acknowledged batches
+ * back to every node, also if checkpoints have lost entries; else it is refused.
  */
 export class LossHistory {
   readonly #random: Random;
@@ -52,16 +53,21 @@ export class LossHistory {
     await this.#write(6 + this.#random.below(12));
     await this.#time.pass(200);
     if (this.#random.below(2) === 0) await this.#settled(second!.store!.merge());
-    const reopened = this.#nodes.slice(1).filter(() => this.#random.below(2) === 0);
-    for (const node of reopened) await this.#crash(node);
+    if (this.#random.below(2) === 0) await this.#checkpoint();
     const { first: oldest, last } = this.#log.bounds;
     const kept = oldest + BigInt(this.#random.below(Number(last - oldest)));
-    this.#log.lose(kept);
     const isGrown = this.#random.below(2) === 0;
-    if (isGrown) await this.#grow(last);
+    // At least a takeover and a batch.
+    const end = isGrown ? kept + 2n + BigInt(this.#random.below(Number(last - kept) + 1)) : kept;
+    // A node that runs compares its last entry with the next one, or when it takes over.
+    const mayRun = (i: number): boolean => end !== last && (i === 0 || this.#random.below(2) === 0);
+    const reopened = this.#nodes.filter((_, i) => !mayRun(i));
+    for (const node of reopened) await this.#crash(node);
+    this.#log.lose(kept);
+    if (isGrown) await this.#grow(end);
     for (const node of reopened) await this.#open(node);
     await this.#time.pass(3_000);
-    this.#requireNoticed(kept, isGrown);
+    this.#requireNoticed(kept);
     await this.#closeAll();
     if (isGrown) await this.#requireRefusedRepair();
     else await this.#repair();
@@ -72,11 +78,11 @@ export class LossHistory {
     return work;
   }
 
-  async #open(node: Node): Promise<void> {
+  async #open(node: Node, checkpoints = this.#checkpoints): Promise<void> {
     const { timer } = this.#time;
     const own = { pollMs: 50, lostAfterMs: 500, syncEveryMs: 30, checkpointEveryMs: 0 };
     const log = this.#log.connect();
-    const options = { ...own, log, checkpoints: this.#checkpoints.connect(), mergeBytes: 2 ** 40 };
+    const options = { ...own, log, checkpoints: checkpoints.connect(), mergeBytes: 2 ** 40 };
     const seed = ++this.#opens;
     const opening = openReplicaOn(node.fs, DIRECTORY, options, { seed, timer });
     try {
@@ -108,29 +114,40 @@ export class LossHistory {
     await this.#settled(store!.close().catch(() => undefined));
   }
 
-  /** A node that starts with nothing writes another history, longer than the lost one. */
-  async #grow(last: bigint): Promise<void> {
+  /** Replicas write checkpoints, so nothing is trimmed. */
+  async #checkpoint(): Promise<void> {
+    const [, second, third] = this.#nodes;
+    for (const node of [second!, third!]) {
+      await this.#settled(node.store!.checkpoint());
+      await this.#write(1 + this.#random.below(3));
+    }
+    await this.#time.pass(200);
+  }
+
+  /** A node that starts with nothing writes another history, up to position `end`. */
+  async #grow(end: bigint): Promise<void> {
     const stranger = makeNode('stranger');
-    await this.#open(stranger);
+    await this.#open(stranger, new MemoryCheckpoints());
     await this.#settled(stranger.store!.promote());
-    for (let key = 100n; this.#log.bounds.last <= last + 1n; key++) {
+    for (let key = 100n; this.#log.bounds.last < end; key++) {
       await this.#settled(stranger.store!.put(key, key));
     }
     await this.#settled(stranger.store!.close());
   }
 
-  #requireNoticed(kept: bigint, isGrown: boolean): void {
+  #requireNoticed(kept: bigint): void {
     for (const { name, store, failure } of this.#nodes) {
       const reason = failure ?? store?.stats().replica.failure;
       if (reason instanceof LogLostError) continue;
       if (reason !== undefined) throw new BrokenPromise(`${name} fails: ${String(reason)}`);
       const { position } = store!;
-      const isPrefix = isGrown || position <= kept;
-      if (isPrefix && (isGrown || isSame(store!, this.#stateAt(position)))) continue;
+      if (position <= kept && isSame(store!, this.#stateAt(position))) continue;
       throw new BrokenPromise(`${name} is at ${position} of a log that was cut at ${kept}`);
     }
-    const { failure } = this.#nodes[0]!.store!.stats().replica;
-    if (failure === undefined) throw new BrokenPromise('the primary has not noticed the loss');
+    const { store, failure } = this.#nodes[0]!;
+    if ((failure ?? store?.stats().replica.failure) === undefined) {
+      throw new BrokenPromise('the primary has not noticed the loss');
+    }
   }
 
   #stateAt(position: bigint): Records {

@@ -4,6 +4,7 @@ const NODE = 'src/replicated/node/replica-node.ts';
 const COMMITS = 'src/replicated/node/primary-commits.ts';
 const APPENDER = 'src/replicated/node/appender.ts';
 const FILES = 'src/replicated/node/replica-files.ts';
+const REPAIR = 'src/replicated/node/repair-log.ts';
 const OPEN = 'src/replicated/node/open-replica.ts';
 const CHAIN = 'src/replicated/log/log-chain.ts';
 const GROUP_WRITER = 'src/store/commit/group-writer.ts';
@@ -96,6 +97,27 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, Mutant>> = {
     file: 'src/replicated/node/local-groups.ts',
     find: '      local.digest === digestOf({ firstSequence, ...rows })',
     replace: '      digestOf({ firstSequence, ...rows }) >= 0',
+    test: 'test/replicated/log-lost.test.ts',
+  },
+  'a log that grew to the same length as the lost one is followed': {
+    file: OPEN,
+    find: '    if (bytes !== undefined && checksumOfEntry(bytes) !== checksum) {',
+    replace: '    if (bytes === undefined && checksum === -1) {',
+  },
+  'a repair keeps the checkpoints of lost entries': {
+    file: REPAIR,
+    find: 'await checkpoints.removeAfter(end.position, signal);',
+    replace: '0;',
+  },
+  'a repair of a log that another node has continued': {
+    file: REPAIR,
+    find: '    if (isOurs && end.epoch <= place.epoch) return end;',
+    replace: '    if (end.epoch > 0n) return end;',
+  },
+  'a trim before the place of the node is saved': {
+    file: 'src/replicated/node/checkpoint-keeper.ts',
+    find: '    await replica.savePlace();\n',
+    replace: '',
     test: 'test/replicated/log-lost.test.ts',
   },
   'the chain of entries not checked': {

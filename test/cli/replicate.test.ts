@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { EtcdEngine } from '../../src/adapters/etcd/etcd-engine.ts';
-import { ofLog } from '../../src/cli/replicate/replicate-doctor.ts';
+import { ofLog, ofNode } from '../../src/cli/replicate/replicate-doctor.ts';
 import { parseEngine } from '../../src/cli/replicate/engine-address.ts';
 import { DirectoryCheckpoints, ReplicatedStore } from '../../src/replicated/index.ts';
 import { replicateCheckpoint, replicatePromote } from '../../src/cli/replicate/replicate-node.ts';
@@ -113,6 +113,30 @@ test('the doctor reports that no new node can be built', () => {
   expect(states([])).toEqual(['log: good', 'checkpoints: unfit']);
   expect(states([{ name: 'c', position: 98n }])).toEqual(['log: good', 'checkpoints: unfit']);
   expect(states([{ name: 'c', position: 99n }])).toEqual(['log: good', 'checkpoints: good']);
+  expect(states([{ name: 'c', position: 201n }])).toEqual(['log: good', 'checkpoints: unfit']);
+});
+
+test('the doctor says what to do about a node', () => {
+  const checkpoint = (position: bigint) => ({ last: 9n, checkpoints: [{ name: 'c', position }] });
+  const trimmed = { kind: 'trimmed', position: 2n, first: 5n } as const;
+  expect(ofNode(trimmed, checkpoint(4n))).toMatchObject({ state: 'good' });
+  expect(ofNode(trimmed, checkpoint(3n))).toMatchObject({
+    state: 'unfit',
+    text: 'it is at 2, and the log begins at 5: no checkpoint reaches it',
+    remedy: expect.stringContaining('begins another log') as string,
+  });
+  expect(ofNode(trimmed, { last: 9n, checkpoints: undefined })).toMatchObject({ state: 'unknown' });
+  expect(ofNode({ kind: 'ahead', sequence: 12n, last: 9n }, checkpoint(4n))).toMatchObject({
+    state: 'unfit',
+    remedy: expect.stringContaining('lodestore replicate repair') as string,
+  });
+  const differs = { kind: 'differs', sequence: 12n, reason: 'at position 9 …' } as const;
+  expect(ofNode(differs, checkpoint(4n))).toMatchObject({
+    state: 'unfit',
+    remedy: expect.stringContaining('empty the directory') as string,
+  });
+  expect(ofNode('damaged', checkpoint(4n))).toMatchObject({ state: 'warning' });
+  expect(ofNode({ kind: 'empty' }, checkpoint(4n))).toMatchObject({ state: 'good' });
 });
 
 describe.skipIf(ETCD === undefined)('lodestore replicate (needs etcd-server)', () => {
@@ -144,10 +168,10 @@ describe.skipIf(ETCD === undefined)('lodestore replicate (needs etcd-server)', (
     const other = join(directory, 'two');
     expect(await replicate('checkpoint', other)).toMatchObject({ position: '6' });
     expect(await replicate('status')).toMatchObject({ checkpoints: [{ position: '6' }] });
-    const { findings } = await replicate('doctor');
-    expect(findings).toContainEqual(
-      expect.objectContaining({ check: 'checkpoints', state: 'good' }),
-    );
+    const { findings } = await replicate('doctor', '--node', join(directory, 'one'));
+    for (const check of ['checkpoints', 'node']) {
+      expect(findings).toContainEqual(expect.objectContaining({ check, state: 'good' }));
+    }
     expect(await replicate('promote', other)).toMatchObject({ position: '7', epoch: '2' });
     await expect(primary.put(6, 6)).rejects.toThrow(/primary/);
     const text = await runCli(['replicate', 'doctor', ...given.filter((it) => it !== '--json')]);
@@ -181,6 +205,11 @@ describe.skipIf(ETCD === undefined)('lodestore replicate (needs etcd-server)', (
     const repair = (...argv: string[]): ReturnType<typeof runCli> =>
       runCli(['replicate', 'repair', ...given, ...argv]);
     const one = join(directory, 'one');
+    const doctor = await runCli(['replicate', 'doctor', ...given, '--log', 'lossy', '--node', one]);
+    expect([doctor.code, doctor.out]).toEqual([
+      1,
+      expect.stringMatching(/^unfit {4}node: it has batches up to 5, .*\n +-> stop all nodes/m),
+    ]);
     const { code, out, err } = await repair('--log', 'lossy', '--json', one);
     expect([code, err]).toEqual([0, '']);
     expect(JSON.parse(out)).toMatchObject({ position: '5', sequence: '5', restoredBatches: '2' });
@@ -188,6 +217,41 @@ describe.skipIf(ETCD === undefined)('lodestore replicate (needs etcd-server)', (
     onTestFinished(() => again.close());
     await again.reached(5n);
     expect([...again.keys()]).toEqual([1n, 2n, 3n, 4n, 5n]);
+    await fetch(`${cluster.endpoints[0]}/v3/kv/deleterange`, {
+      method: 'POST',
+      body: JSON.stringify({ key: keyOf(1), range_end: keyOf(5) }),
+    });
+    const empty = ['--checkpoints', join(directory, 'none'), '--log', 'lossy'];
+    const late = join(directory, 'late');
+    const stopped = await ReplicatedStore.open(late, { log: await engine.log('unused') });
+    await stopped.close();
+    const refusedOpen = await runCli([
+      'replicate',
+      'checkpoint',
+      '--engine',
+      address,
+      ...empty,
+      late,
+    ]);
+    expect([refusedOpen.code, refusedOpen.err]).toEqual([
+      4,
+      expect.stringMatching(/it begins at 5, and there is no checkpoint\. Write a checkpoint/),
+    ]);
+    const expired = await runCli([
+      'replicate',
+      'doctor',
+      '--engine',
+      address,
+      ...empty,
+      '--node',
+      late,
+    ]);
+    expect([expired.code, expired.out]).toEqual([
+      1,
+      expect.stringContaining(
+        'node: it is at 0, and the log begins at 5: no checkpoint reaches it',
+      ),
+    ]);
     const other = await engine.log('other');
     const stranger = await ReplicatedStore.open(join(directory, 'three'), { log: other });
     await stranger.promote();

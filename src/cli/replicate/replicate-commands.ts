@@ -54,10 +54,13 @@ export const REPLICATE: readonly CliCommand[] = [
   },
   {
     name: 'replicate doctor',
-    summary: 'Checks the engine, the log and the checkpoints, and says what to do.',
-    example: `replicate doctor ${EXAMPLE} --checkpoints /mnt/checkpoints/shard-1`,
+    summary: 'Checks the engine, the log, the checkpoints and a node, and says what to do.',
+    example: `replicate doctor ${EXAMPLE} --checkpoints /mnt/checkpoints/shard-1 --node /srv/meta/shard-1`,
     arguments: {},
-    options: options(),
+    options: [
+      ...options(),
+      new Option('--node <directory>', 'directory of a node, to compare with the log'),
+    ],
     exitCodes: [...ASKING, EXIT_DAMAGE],
     run: replicateDoctor,
   },

@@ -31,11 +31,15 @@ export async function replicateRepair(
     );
     if (options.json === true) out.line(toJson(report, 2));
     else {
-      const { position, sequence, restoredBatches, checkpoint } = report;
+      const { position, sequence, restoredBatches, checkpoint, removedCheckpoints } = report;
       const restored = countOf(restoredBatches, 'batch', 'batches');
       out.line(`restored    ${restored} that the log had lost, up to batch ${sequence}`);
       out.line(`checkpoint  ${checkpoint}: other nodes restore it`);
       out.line(`position    ${position}: the log goes on from there`);
+      if (removedCheckpoints > 0) {
+        const removed = countOf(BigInt(removedCheckpoints), 'checkpoint', 'checkpoints');
+        out.line(`removed     ${removed} of entries that the log had lost`);
+      }
     }
     await out.flush();
     return EXIT_OK;

@@ -156,6 +156,16 @@ export class Checkpoints {
   }
 
   /**
+   * Removes the checkpoints after a position. Objects that only they used are removed by
+   * `removeOld` of the nodes that wrote them.
+   */
+  async removeAfter(position: bigint, signal: AbortSignal): Promise<number> {
+    const late = (await this.list(signal)).filter((one) => one.position > position);
+    for (const { name } of late) await this.#store.delete(name, { signal });
+    return late.length;
+  }
+
+  /**
    * Removes all but the newest checkpoints, and the objects of this node that no listed checkpoint
    * uses. Must not run while this node writes a checkpoint.
    */

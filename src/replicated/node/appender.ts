@@ -43,12 +43,17 @@ export class Appender {
     const { log } = this.#parts;
     const answer = await this.#repeat(signal, () => log.append(position, bytes, { signal }));
     if (answer === 'appended') return 'ours';
-    const found = await this.#repeat(signal, () => this.#entryAt(position, signal));
+    const found = await this.#repeat(signal, () => this.#entryAt(position, signal, position - 1n));
     if (found === 'trimmed') return 'trimmed';
     const entry = decodeEntry(found);
     const isOurs =
       typeof entry !== 'string' && entry.kind !== 'newer' && equalBytes(entry.nonce, nonce);
     return isOurs ? 'ours' : 'other';
+  }
+
+  /** The entry at a position that this node has applied. Rejects as `append`. */
+  appliedEntry(position: bigint, signal: AbortSignal): Promise<Uint8Array | 'trimmed'> {
+    return this.#repeat(signal, () => this.#entryAt(position, signal, position));
   }
 
   async #repeat<T>(signal: AbortSignal, call: () => Promise<T>): Promise<T> {
@@ -65,8 +70,15 @@ export class Appender {
     }
   }
 
-  /** The position is occupied, so a lagging read will return its entry. */
-  async #entryAt(position: bigint, signal: AbortSignal): Promise<Uint8Array | 'trimmed'> {
+  /**
+   * The log has an entry at the position, so a lagging read will return it. It counts as lost if
+   * the log then still ends before `least`.
+   */
+  async #entryAt(
+    position: bigint,
+    signal: AbortSignal,
+    least: bigint,
+  ): Promise<Uint8Array | 'trimmed'> {
     const { log, clock, lostAfterMs } = this.#parts;
     const reading = new AbortController();
     const stop = (): void => reading.abort(signal.reason);
@@ -79,7 +91,7 @@ export class Appender {
       if (error instanceof PositionExpiredError) return 'trimmed';
       if (!(error instanceof Unread)) throw error;
       const { last } = await log.bounds({ signal });
-      if (last + 1n < position) {
+      if (last < least) {
         throw new LogLostError({ position, reason: `the log ends at ${last}` });
       }
       throw new LogUnavailableError(`position ${position} is occupied and cannot be read`);

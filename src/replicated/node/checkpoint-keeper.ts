@@ -59,7 +59,9 @@ export class CheckpointKeeper {
    */
   async trim(): Promise<bigint | undefined> {
     if (!this.#node.isPrimary) return undefined;
-    const { position, signal } = this.#node;
+    const { position, signal, replica } = this.#node;
+    // So that this node can continue after a restart if no checkpoint can be read then.
+    await replica.savePlace();
     const upTo = await this.#files.trim(this.#log, position, signal);
     if (upTo === undefined || upTo === this.#trimmedTo) return upTo;
     this.#trims++;

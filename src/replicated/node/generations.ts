@@ -24,6 +24,11 @@ export class Generations {
   /** The highest finished generation; undefined if there is none. */
   async newest(): Promise<string | undefined> {
     await ensureDirectory(this.#fs, this.#directory, true);
+    return this.find();
+  }
+
+  /** As `newest`, for a directory that exists. */
+  async find(): Promise<string | undefined> {
     for (const number of await this.#numbers()) {
       const path = this.#path(number);
       if (await isFinished(this.#fs, path)) return path;

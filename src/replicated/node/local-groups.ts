@@ -2,7 +2,6 @@ import { CODEC_RAW, decompressInto } from '../../format/compression.ts';
 import { crc32c } from '../../format/crc.ts';
 import { rowKindsOf } from '../../format/file-header.ts';
 import { decodeGroup, type GroupRows } from '../../format/group-rows.ts';
-import type { ReplicaAccess } from '../../store/commit/commit-gate.ts';
 import type { LogGroup } from '../../log/log-reader.ts';
 import type { CompleteGroup } from '../log/log-chain.ts';
 import { LogLostError } from '../log/log-errors.ts';
@@ -21,10 +20,10 @@ interface LocalGroup {
 export class LocalGroups {
   #groups: LocalGroup[] = [];
 
-  /** Reads the groups from the logs of the directory. Must run before the first write. */
-  static async read(access: ReplicaAccess, after: bigint): Promise<LocalGroups> {
+  /** Reads groups of the directory's logs. Must run before the first write. */
+  static async read(groups: AsyncIterable<LogGroup>): Promise<LocalGroups> {
     const local = new LocalGroups();
-    for await (const group of access.groupsAfter(after)) {
+    for await (const group of groups) {
       local.#groups.push({ firstSequence: group.firstSequence, digest: digestOf(group) });
     }
     return local;

@@ -4,6 +4,7 @@ import type { CommitGate, ReplicaAccess, SharedGroup } from '../../store/commit/
 import type { QueuedBatch } from '../../store/batch/batch-queue.ts';
 import type { MetadataStore } from '../../store/metadata-store.ts';
 import type { OpenOptions } from '../../store/open/options.ts';
+import { checksumOfEntry } from '../log/entry.ts';
 import { LogChain, type ChainStep, type CompleteGroup, type LogPlace } from '../log/log-chain.ts';
 import { LogLostError } from '../log/log-errors.ts';
 import { backoffMs } from './appender.ts';
@@ -57,6 +58,7 @@ export class OpenReplica implements CommitGate {
   #bytesSinceSave = 0;
   /** The number of users of marks that a save would drop. */
   #pins = 0;
+  #isAnchored: boolean;
   readonly #verified: Signal = new Signal();
 
   private constructor(
@@ -72,6 +74,7 @@ export class OpenReplica implements CommitGate {
     this.#marks = new Marks(place);
     this.#place = place;
     this.#saved = place;
+    this.#isAnchored = place.position === 0n;
     this.#host = host;
   }
 
@@ -97,7 +100,7 @@ export class OpenReplica implements CommitGate {
         const reason = `the store ends at sequence ${access.lastSequence}, not ${sequence}`;
         throw new LogLostError({ position: at, reason });
       }
-      replica.#local = await LocalGroups.read(access, sequence);
+      replica.#local = await LocalGroups.read(access.groupsAfter(sequence));
       if (replica.isVerified) replica.#verified.resolve();
     } catch (error) {
       await replica.#store.close();
@@ -122,6 +125,24 @@ export class OpenReplica implements CommitGate {
   /** True if all groups that the store had at the open have been found in the shared log. */
   get isVerified(): boolean {
     return this.#local.areVerified;
+  }
+
+  /** True if the log's entry at the place of the open has been compared, or was trimmed. */
+  get isAnchored(): boolean {
+    return this.#isAnchored;
+  }
+
+  /**
+   * Compares the last applied entry with the log's. Otherwise the store would continue a log that
+   * lost its end and then grew to the same length. `undefined`: the entry was trimmed.
+   * @throws LogLostError
+   */
+  anchor(bytes: Uint8Array | undefined): void {
+    const { position, checksum } = this.chain.place;
+    if (bytes !== undefined && checksumOfEntry(bytes) !== checksum) {
+      throw new LogLostError({ position, reason: 'it has another entry than the store applied' });
+    }
+    this.#isAnchored = true;
   }
 
   /**
@@ -179,6 +200,20 @@ export class OpenReplica implements CommitGate {
     if (isLong) this.#saveSoon();
   }
 
+  /**
+   * The log begins at `first`. Saves the place if the log was trimmed past the saved one, so that
+   * the next open need not restore a checkpoint.
+   */
+  noteFirst(first: bigint): void {
+    if (first > this.#saved.position + 1n) this.#saveSoon();
+  }
+
+  /** Makes all that the store has durable, and saves its place. */
+  async savePlace(): Promise<void> {
+    await this.store.sync();
+    await this.#save(this.access.lastSyncedSequence);
+  }
+
   /** A failed save is retried when more groups have arrived. */
   #saveSoon(): void {
     this.#bytesSinceSave = 0;
@@ -188,8 +223,9 @@ export class OpenReplica implements CommitGate {
   /** Writes the place of a sequence, which must be durable here, to the position file. */
   #save(sequence: bigint): Promise<void> {
     const saving = this.#saving.then(async () => {
-      if (sequence <= this.#saved.sequence) return;
+      if (sequence < this.#saved.sequence) return;
       const place = this.#marks.at(sequence);
+      if (place.position <= this.#saved.position) return;
       const { fileSystem } = this.#environment;
       await writePosition(fileSystem, this.directory, { nodeId: this.nodeId, place });
       this.#saved = place;

@@ -55,6 +55,11 @@ export class PrimaryCommits {
     this.#appender = new Appender({ ...parts, clock: parts.environment.clock });
   }
 
+  #ended(signal: AbortSignal | undefined): AbortSignal {
+    const closing = this.#node.signal;
+    return signal === undefined ? closing : AbortSignal.any([signal, closing]);
+  }
+
   /** Appends an entry at the position after the last one. One call at a time. */
   async appendOwn(own: OwnEntry, signal?: AbortSignal): Promise<AppendResult> {
     const { place } = this.#node.replica.chain;
@@ -77,11 +82,21 @@ export class PrimaryCommits {
       nonce,
     });
     const position = place.position + 1n;
-    const ended =
-      signal === undefined ? this.#node.signal : AbortSignal.any([signal, this.#node.signal]);
-    const result = await this.#appender.append(position, bytes, nonce, ended);
+    const result = await this.#appender.append(position, bytes, nonce, this.#ended(signal));
     if (result === 'ours') this.#node.replica.takeOwn(position, bytes);
     return result;
+  }
+
+  /**
+   * Compares the last entry that this node has applied with the log's.
+   * @throws LogLostError
+   */
+  async anchor(signal: AbortSignal | undefined): Promise<void> {
+    const { replica } = this.#node;
+    const { position } = replica.chain.place;
+    if (position === 0n) return;
+    const found = await this.#appender.appliedEntry(position, this.#ended(signal));
+    replica.anchor(found === 'trimmed' ? undefined : found);
   }
 
   refusal(): StoreError | undefined {

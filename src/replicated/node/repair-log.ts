@@ -1,7 +1,9 @@
 import { resolve } from 'node:path';
-import { StoreError } from '../../base/errors.ts';
+import { equalBytes } from '../../base/bytes.ts';
+import { PositionExpiredError, StoreError } from '../../base/errors.ts';
 import { pathOf } from '../../base/path.ts';
 import { CODEC_RAW } from '../../format/compression.ts';
+import { CheckpointStoreError } from '../checkpoint/checkpoint-store.ts';
 import { Checkpoints } from '../checkpoint/checkpoints.ts';
 import {
   checksumOfEntry,
@@ -34,6 +36,8 @@ export interface RepairReport {
   readonly restoredBatches: bigint;
   /** Name of that checkpoint. */
   readonly checkpoint: string;
+  /** Number of checkpoints removed because the log no longer has the entries before them. */
+  readonly removedCheckpoints: number;
 }
 
 /** The host of a store that is only repaired: it commits nothing. */
@@ -51,6 +55,7 @@ interface RepairParts {
   readonly environment: ReplicaEnvironment;
   readonly options: ResolvedReplicatedOptions;
   readonly files: ReplicaFiles;
+  readonly checkpoints: Checkpoints;
   readonly signal: AbortSignal;
 }
 
@@ -62,14 +67,20 @@ interface RepairParts {
  *   acknowledged batches; NotPrimaryError if another node appends meanwhile
  */
 async function repairLog(parts: RepairParts, replica: OpenReplica): Promise<RepairReport> {
-  const { options, environment, signal, files } = parts;
+  const { options, environment, signal, files, checkpoints } = parts;
   const { log, address } = options;
-  const end = await endOf(log, replica, signal);
   const sequence = replica.access.lastSequence;
+  const end = await endOf(log, replica, signal).catch((error: unknown) => {
+    if (!(error instanceof PositionExpiredError)) throw error;
+    const { position, oldestPosition } = error;
+    const reason = `it begins at ${oldestPosition}, and the store ends with batch ${sequence}`;
+    throw new LogLostError({ position, reason });
+  });
   if (sequence < end.sequence) {
     const reason = `it has batches up to ${end.sequence}, and the store only up to ${sequence}`;
     throw new LogLostError({ position: end.position, reason });
   }
+  await requireInStore(checkpoints, sequence, signal);
   const { place: known } = replica;
   const isLonger = sequence > end.sequence;
   const highest = known.epoch > end.epoch ? known.epoch : end.epoch;
@@ -94,6 +105,8 @@ async function repairLog(parts: RepairParts, replica: OpenReplica): Promise<Repa
     piece,
   });
   await replica.store.sync();
+  // Other nodes would restore them, and not find their entries in the log.
+  const removedCheckpoints = await checkpoints.removeAfter(end.position, signal);
   const position = end.position + 1n;
   const appender = new Appender({
     ...options,
@@ -108,15 +121,45 @@ async function repairLog(parts: RepairParts, replica: OpenReplica): Promise<Repa
   const { nodeId, directory } = replica;
   await writePosition(environment.fileSystem, directory, { nodeId, place });
   const { name } = await files.checkpointAt(replica, async () => place, signal);
-  return { position, sequence, restoredBatches: sequence - end.sequence, checkpoint: name };
+  const restoredBatches = sequence - end.sequence;
+  return { position, sequence, restoredBatches, checkpoint: name, removedCheckpoints };
 }
 
-/** The end of the log. Compares entries after the replica's place with its groups. */
+/** @throws LogLostError if a checkpoint has batches that the store lacks */
+async function requireInStore(
+  checkpoints: Checkpoints,
+  sequence: bigint,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const { name } of await checkpoints.list(signal)) {
+    const found = await checkpoints.manifest(name, signal).catch((error: unknown) => {
+      if (error instanceof CheckpointStoreError && error.reason !== 'unavailable') return undefined;
+      throw error;
+    });
+    if (found === undefined || found.place.sequence <= sequence) continue;
+    const reason = `the checkpoint ${name} has batches up to ${found.place.sequence}, and the store only up to ${sequence}: repair from an empty directory, which is filled from it`;
+    throw new LogLostError({ position: found.place.position, reason });
+  }
+}
+
+/**
+ * The end of the log. Compares the entry at the replica's place, and the later ones with the
+ * replica's groups.
+ */
 async function endOf(log: SharedLog, replica: OpenReplica, signal: AbortSignal): Promise<LogPlace> {
-  const { last } = await log.bounds({ signal });
+  const { first, last } = await log.bounds({ signal });
   const { place } = replica;
-  if (last === 0n) return LOG_START;
-  if (last < place.position) return placeOf(last, await entryAt(log, last, signal));
+  // Nothing is left to continue.
+  if (first > last) return { ...LOG_START, position: last };
+  if (last < place.position) {
+    const end = placeOf(last, await entryAt(log, last, signal));
+    // Earlier entries cannot be compared, but a node that continued the log has taken over.
+    const isOurs = place.logId === undefined || equalBytes(place.logId, end.logId!);
+    if (isOurs && end.epoch <= place.epoch) return end;
+    const reason = `it has epoch ${end.epoch}, and the store ${place.epoch}: another node has continued it`;
+    throw new LogLostError({ position: last, reason });
+  }
+  if (place.position > 0n) replica.anchor(await untrimmedAt(log, place.position, signal));
   if (last === place.position) return place;
   for await (const { position, entry } of log.read(place.position + 1n, { signal })) {
     await replica.take(position, entry, signal);
@@ -128,6 +171,20 @@ async function endOf(log: SharedLog, replica: OpenReplica, signal: AbortSignal):
 async function entryAt(log: SharedLog, position: bigint, signal: AbortSignal): Promise<Uint8Array> {
   for await (const { entry } of log.read(position, { signal })) return entry;
   throw new LogLostError({ position, reason: 'there is no entry' });
+}
+
+/** Undefined if the entry was trimmed. */
+async function untrimmedAt(
+  log: SharedLog,
+  position: bigint,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> {
+  try {
+    return await entryAt(log, position, signal);
+  } catch (error) {
+    if (error instanceof PositionExpiredError) return undefined;
+    throw error;
+  }
 }
 
 function placeOf(position: bigint, bytes: Uint8Array): LogPlace {
@@ -156,7 +213,7 @@ export async function repairReplicaIn(
   try {
     const replica = await files.open(NO_COMMITS, signal);
     try {
-      return await repairLog({ environment, options, files, signal }, replica);
+      return await repairLog({ environment, options, files, checkpoints: kept, signal }, replica);
     } finally {
       await replica.close();
     }

@@ -81,7 +81,7 @@ export class ReplicaFiles {
 
   /**
    * Opens a new generation from the newest checkpoint, because the store cannot continue.
-   * @throws the cause if there is no checkpoint
+   * @throws the cause if no checkpoint reaches the log
    */
   async rebuild(host: CommitHost, cause: StoreError, signal: AbortSignal): Promise<OpenReplica> {
     const replica = await this.#restoreNewest(host, signal);
@@ -93,7 +93,10 @@ export class ReplicaFiles {
       if (!isLate && !isTrimmed) return replica;
       await replica.close();
       // The log was trimmed past every checkpoint: a retry cannot help.
-      if (isTrimmed) throw cause;
+      if (isTrimmed) throw withoutCheckpoint(cause, replica.place.position);
+    }
+    if (cause instanceof PositionExpiredError) {
+      throw withoutCheckpoint(cause, this.#parts.checkpoints === undefined ? undefined : 'none');
     }
     if (isRepaired && this.#parts.checkpoints !== undefined) {
       throw new CheckpointStoreError('unavailable', 'the checkpoint of a repair is not there yet');
@@ -212,6 +215,28 @@ export class ReplicaFiles {
       await removeTree(fileSystem, target);
     }
   }
+}
+
+/** The error of a node that is behind a trimmed log. The message says what to do. */
+function withoutCheckpoint(
+  { message, position, oldestPosition, lastPosition }: PositionExpiredError,
+  newest: bigint | 'none' | undefined,
+): PositionExpiredError {
+  const found =
+    newest === undefined
+      ? 'the node was opened without checkpoints'
+      : newest === 'none'
+        ? 'there is no checkpoint'
+        : `the newest checkpoint is at ${newest}`;
+  const remedy =
+    newest === undefined
+      ? 'Open it with the checkpoints of the other nodes.'
+      : 'Write a checkpoint on a node that follows the log, and open this one again. If there is none, the repair of the node with the most batches begins another log (docs/guides/replicate.md).';
+  return new PositionExpiredError(`${message}, and ${found}. ${remedy}`, {
+    position,
+    oldestPosition,
+    lastPosition,
+  });
 }
 
 /** Checks that the log has the entry before the checkpoint's place, or has been trimmed past it. */

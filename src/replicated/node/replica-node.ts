@@ -1,10 +1,5 @@
 import { present } from '../../base/assert.ts';
-import {
-  AbortedError,
-  PositionExpiredError,
-  StoreClosedError,
-  StoreError,
-} from '../../base/errors.ts';
+import { PositionExpiredError, StoreClosedError, StoreError } from '../../base/errors.ts';
 import type { SharedGroup } from '../../store/commit/commit-gate.ts';
 import { CheckpointStoreError } from '../checkpoint/checkpoint-store.ts';
 import { LogLostError, LogUnavailableError, RepairedError } from '../log/log-errors.ts';
@@ -14,7 +9,7 @@ import type { CommitHost, OpenReplica } from './open-replica.ts';
 import type { ReplicaEnvironment } from './replica-environment.ts';
 import type { ReplicaHost, ReplicaRole, ReplicaTimes } from './replica-host.ts';
 import { PrimaryCommits, type CommittingNode } from './primary-commits.ts';
-import { Signal } from './signal.ts';
+import { orAborted, Signal } from './signal.ts';
 
 export interface ReplicaNodeParts {
   readonly environment: ReplicaEnvironment;
@@ -109,7 +104,8 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     this.#replica = replica;
     this.#following = this.#follow();
     void this.#watch();
-    while (!this.replica.isVerified) await this.#nextProgress(undefined);
+    const isFound = (): boolean => this.replica.isAnchored && this.replica.isVerified;
+    while (!isFound()) await this.#nextProgress(undefined);
   }
 
   /** Runs `work` while nothing else uses the chain. */
@@ -146,18 +142,28 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     if (this.#behind !== undefined) throw this.#behind;
     const reading = new AbortController();
     this.#reading = reading;
-    const from = this.replica.chain.place.position + 1n;
-    for await (const { position, entry } of this.#parts.log.read(from, {
-      signal: reading.signal,
-    })) {
-      await this.exclusive(() => this.#take(position, entry));
-      if (this.#role === 'primary' || this.isOver) return;
+    const { signal } = reading;
+    const { replica } = this;
+    const from = replica.chain.place.position + (replica.isAnchored ? 1n : 0n);
+    try {
+      for await (const { position, entry } of this.#parts.log.read(from, { signal })) {
+        await this.exclusive(() => this.#take(position, entry));
+        if (this.#role === 'primary' || this.isOver) return;
+      }
+    } catch (error) {
+      if (!(error instanceof PositionExpiredError) || this.replica.isAnchored) throw error;
+      // The entry itself may have been trimmed, and the next one not.
+      this.replica.anchor(undefined);
     }
   }
 
   async #take(position: bigint, bytes: Uint8Array): Promise<void> {
     const { chain } = this.replica;
     if (this.#role === 'primary' || this.isOver) return;
+    if (position === chain.place.position && !this.replica.isAnchored) {
+      this.replica.anchor(bytes);
+      return this.#advance();
+    }
     if (position <= chain.place.position) return;
     const step = await this.replica.take(position, bytes, this.signal);
     if (step.kind === 'takeover') this.#primaryAddress = step.address;
@@ -203,8 +209,9 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     while (!this.isOver) {
       try {
         const { position } = this;
-        const { last } = await log.bounds({ signal: this.signal });
+        const { first, last } = await log.bounds({ signal: this.signal });
         if (last > this.#logEnd) this.#logEnd = last;
+        this.replica.noteFirst(first);
         await this.#noteOvertaken(last);
         // The directory's groups are in the log, so there must be more than this.
         const isShort = last < position || (last === position && !this.replica.isVerified);
@@ -296,6 +303,9 @@ export class ReplicaNode implements CommitHost, CommittingNode {
         if (tried === undefined) return;
         while (this.replica.chain.place.position < tried) await this.#nextProgress(signal);
       }
+    } catch (error) {
+      if (error instanceof LogLostError) this.fail(error);
+      throw error;
     } finally {
       if (this.#role === 'candidate') this.#setRole('replica');
     }
@@ -308,6 +318,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
   async #takeOver(signal: AbortSignal | undefined): Promise<bigint | undefined> {
     this.#requireRunning();
     if (this.#role === 'primary') return undefined;
+    await this.#commits.anchor(signal);
     const position = this.replica.chain.place.position + 1n;
     const piece = new TextEncoder().encode(this.#parts.address);
     const epoch = this.replica.chain.place.epoch + 1n;
@@ -370,19 +381,4 @@ export class ReplicaNode implements CommitHost, CommittingNode {
 function isPassing(error: unknown): boolean {
   if (error instanceof CheckpointStoreError) return error.reason === 'unavailable';
   return error instanceof LogUnavailableError;
-}
-
-/** Rejects if `signal` is aborted first. */
-async function orAborted(wait: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) return wait;
-  const aborted = new Signal();
-  const onAbort = (): void =>
-    aborted.reject(new AbortedError('the wait was aborted', { cause: signal.reason }));
-  if (signal.aborted) onAbort();
-  else signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    await Promise.race([wait, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

@@ -141,8 +141,10 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
   /**
    * Continues a log that lost its end from the store in `directory`, which must have everything in
    * the log, and more. Use the node with the highest `lastSequence`. No other node may run as the
-   * primary. The lost batches are restored by a checkpoint, which other nodes load.
-   * @throws LogLostError if the store lacks a part of the log; TypeError without `checkpoints`
+   * primary. The lost batches are restored by a checkpoint, which other nodes load. Checkpoints of
+   * lost entries are removed.
+   * @throws LogLostError if the store lacks a part of the log or of a checkpoint, or another node
+   *   has continued the log; TypeError without `checkpoints`
    */
   static async repair(directory: string | URL, options: ReplicatedOptions): Promise<RepairReport> {
     return repairReplicaIn(MACHINE_ENVIRONMENT, directory, options);

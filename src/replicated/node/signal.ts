@@ -1,3 +1,5 @@
+import { AbortedError } from '../../base/errors.ts';
+
 /** A promise that is settled once from outside. Its rejection need not be handled. */
 export class Signal<T = void> {
   readonly promise: Promise<T>;
@@ -18,5 +20,23 @@ export class Signal<T = void> {
 
   reject(error: unknown): void {
     this.#reject(error);
+  }
+}
+
+/** Rejects if `signal` is aborted first. */
+export async function orAborted(
+  wait: Promise<void>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (signal === undefined) return wait;
+  const aborted = new Signal();
+  const onAbort = (): void =>
+    aborted.reject(new AbortedError('the wait was aborted', { cause: signal.reason }));
+  if (signal.aborted) onAbort();
+  else signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    await Promise.race([wait, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }
