@@ -1,6 +1,6 @@
 // @ts-check
 import { setTimeout as pause } from 'node:timers/promises';
-import { statusOf } from './cluster.mjs';
+import { move, statusOf } from './cluster.mjs';
 
 /** @import { Cluster } from './cluster.mjs' */
 
@@ -39,6 +39,7 @@ export class Chaos {
       ['engine server killed', 4, () => this.#killEngine()],
       ['engine server stopped and continued', 1, () => this.#stopEngine()],
       ['all engine servers killed', 1, () => this.#killEngines()],
+      ['shard moved', 8, () => this.#moveShard()],
       ...(cluster.hosts.canCut
         ? [/** @type {const} */ (['host cut off', 4, () => this.#cutHost()])]
         : []),
@@ -109,6 +110,18 @@ export class Chaos {
     await pause(1000 * this.#random());
     for (const engine of engines) engine.start();
     await pause(3000);
+  }
+
+  /** Moves a shard to a node that does not have it. Writers go on meanwhile. */
+  async #moveShard() {
+    const { addresses } = this.#cluster;
+    const all = await Promise.all(addresses.map(statusOf));
+    const primaries = all.flatMap(
+      (it) => it?.shards.filter(({ role }) => role === 'primary') ?? [],
+    );
+    const shard = primaries[Math.floor(this.#random() * primaries.length)];
+    const to = addresses.find((address) => shard?.replicas.includes(address) === false);
+    if (shard !== undefined && to !== undefined) await move(shard, to);
   }
 
   /** Cuts a host off: its node and its engine server reach neither the others nor clients. */

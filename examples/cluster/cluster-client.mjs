@@ -26,10 +26,10 @@ export class ClusterClient {
     for (let attempt = 0; !isOver(); attempt++) {
       const address =
         this.#primaries.get(shard) ?? this.#addresses[attempt % this.#addresses.length];
-      const answer = await this.#post(`${address}/batches/${shard}`, body);
-      if (answer?.position !== undefined) {
+      const answer = await this.#post(`${address}/batches`, body);
+      if (answer?.sequence !== undefined) {
         this.#primaries.set(shard, address ?? '');
-        return answer.position;
+        return answer.sequence;
       }
       this.retries++;
       const isNew = answer?.primary !== undefined && answer.primary !== address;
@@ -43,13 +43,13 @@ export class ClusterClient {
   /**
    * @param {string} url
    * @param {string} body
-   * @returns {Promise<{ position?: string, primary?: string } | undefined>}
+   * @returns {Promise<{ sequence?: string, primary?: string } | undefined>}
    */
   async #post(url, body) {
     try {
       const signal = AbortSignal.timeout(7000);
       const response = await fetch(url, { method: 'POST', body, signal });
-      return /** @type {{ position?: string }} */ (await response.json());
+      return /** @type {{ sequence?: string }} */ (await response.json());
     } catch {
       return undefined;
     }

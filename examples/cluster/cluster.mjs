@@ -21,10 +21,11 @@ export function findEtcd() {
   }
 }
 
-/** Each host has one etcd server and one lodestore node with a replica of each shard. */
+/** Each host has one etcd server and one lodestore node, which has some of the shards. */
 export class Cluster {
   hosts;
   shards;
+  copies;
   directory;
   /** @type {ServerProcess[]} */
   engines;
@@ -36,11 +37,12 @@ export class Cluster {
   /**
    * @param {Hosts} hosts
    * @param {string} directory  of all data; exists
-   * @param {{ shards: number, etcd: string, checkpointMs?: number }} options
+   * @param {{ shards: number, etcd: string, copies?: number, checkpointMs?: number }} options
    */
-  constructor(hosts, directory, { shards, etcd, checkpointMs = 15_000 }) {
+  constructor(hosts, directory, { shards, etcd, copies = 2, checkpointMs = 15_000 }) {
     this.hosts = hosts;
     this.shards = shards;
+    this.copies = copies;
     this.directory = directory;
     const { list } = hosts;
     this.addresses = list.map(({ address, node }) => `http://${address}:${node}`);
@@ -64,7 +66,9 @@ export class Cluster {
         checkpoints: join(directory, 'checkpoints'),
         // The server on the same host comes first.
         endpoints: [...clients.slice(i), ...clients.slice(0, i)],
+        nodes: this.addresses,
         shards,
+        copies,
         host: address,
         port: node,
         checkpointMs,
@@ -130,9 +134,20 @@ export async function statusOf(address) {
 }
 
 /**
+ * Moves a shard to another node, and away from its primary.
+ * @param {ShardStatus} shard  of the primary
+ * @param {string} to
+ */
+export async function move({ shard, primary = '' }, to) {
+  const url = `${primary}/moves/${shard}?to=${to}&from=${primary}`;
+  await fetch(url, { method: 'POST', signal: AbortSignal.timeout(2000) }).catch(() => undefined);
+}
+
+/**
  * One replica of a shard. Numbers of 64 bits are strings.
  * @typedef {object} ShardStatus
  * @property {number} shard
+ * @property {readonly string[]} replicas  addresses of the nodes that have the shard
  * @property {string} role  `opening` until it serves
  * @property {string} position
  * @property {string} epoch

@@ -77,7 +77,7 @@ async function run() {
   await writing;
   clearInterval(progress);
   const primaries = await settle(cluster);
-  const hashes = await hashesOf(cluster);
+  const hashes = await hashesOf(primaries);
   const lost = await lostKeys(cluster, workload.expected);
   const isEqual = hashes.every((of) => new Set(of).size === 1);
   const failovers = primaries.reduce((sum, { epoch }) => sum + Number(epoch) - 1, 0);
@@ -89,6 +89,6 @@ failovers              ${failovers}
 longest outage         ${(workload.longestOutageMs / 1000).toFixed(1)} s of one shard
 records                ${primaries.reduce((sum, { records }) => sum + records, 0)}
 lost                   ${lost.length}${lost.length === 0 ? '' : `: keys ${lost.slice(0, 5).join(', ')}`}
-content hashes         ${isEqual ? 'equal on all nodes' : JSON.stringify(hashes)}`);
+content hashes         ${isEqual ? 'equal on all nodes of each shard' : JSON.stringify(hashes)}`);
   return isEqual && lost.length === 0 && workload.acknowledged > 0;
 }

@@ -1,34 +1,39 @@
 // @ts-check
-import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { EtcdEngine } from 'lodestore/etcd';
-import { DirectoryCheckpoints, NotPrimaryError, ReplicatedStore } from 'lodestore/replicated';
+import {
+  AcrossShardsError,
+  DirectoryCheckpoints,
+  NotPrimaryError,
+  ShardedStore,
+} from 'lodestore/replicated';
 import { statusPage } from './status-page.mjs';
 
 /** @import { IncomingMessage, ServerResponse } from 'node:http' */
+/** @import { ShardStatus } from './cluster.mjs' */
 
 /**
  * @typedef {object} Settings
  * @property {string} directory
  * @property {string} checkpoints  a directory that all nodes share
  * @property {string[]} endpoints  of etcd
+ * @property {string[]} nodes  addresses of all nodes
  * @property {number} shards
+ * @property {number} copies  number of nodes that have each shard
  * @property {string} host
  * @property {number} port
  * @property {number} checkpointMs
  */
 
-/** One node: a replica of each shard, served over HTTP. */
+/** One node: a sharded store, served over HTTP. */
 class NodeServer {
   #settings;
   #address;
   #engine;
-  /** @type {(ReplicatedStore | undefined)[]} */
-  #stores;
-  /** @type {(string | undefined)[]} */
-  #failures;
+  /** Undefined until the shards of this node are open. @type {ShardedStore | undefined} */
+  #opened;
 
   /**
    * @param {Settings} settings
@@ -38,8 +43,6 @@ class NodeServer {
     this.#settings = settings;
     this.#engine = engine;
     this.#address = `http://${settings.host}:${settings.port}`;
-    this.#stores = Array.from({ length: settings.shards });
-    this.#failures = Array.from({ length: settings.shards });
   }
 
   async start() {
@@ -47,60 +50,31 @@ class NodeServer {
       this.#answer(request, response).catch((error) => this.#fail(response, error));
     });
     server.listen(this.#settings.port, this.#settings.host);
-    await Promise.all(this.#stores.map((_, shard) => this.#serve(shard)));
+    this.#opened = await this.#open();
   }
 
-  /** Keeps a replica open: reopens it after a failure. @param {number} shard */
-  async #serve(shard) {
-    for (;;) {
-      try {
-        const store = await this.#open(shard);
-        this.#stores[shard] = store;
-        this.#failures[shard] = undefined;
-        await this.#untilFailed(shard, store);
-      } catch (error) {
-        this.#failures[shard] = String(error);
-        console.error(`shard ${shard}:`, error);
-      }
-      const failed = this.#stores[shard];
-      this.#stores[shard] = undefined;
-      await failed?.close().catch(() => undefined);
-      await pause(1000);
-    }
-  }
-
-  /** @param {number} shard */
-  async #open(shard) {
-    const name = `shard-${shard}`;
-    const { directory, checkpoints } = this.#settings;
-    await mkdir(directory, { recursive: true });
-    return ReplicatedStore.open(join(directory, name), {
-      log: await this.#engine.log(name),
-      elector: this.#engine.elector(name),
-      checkpoints: await DirectoryCheckpoints.open(join(checkpoints, name)),
+  /** The first node that starts creates the map; then it changes only by moves of shards. */
+  #open() {
+    const { directory, checkpoints, nodes, shards, copies, checkpointMs } = this.#settings;
+    const width = 2n ** 64n / BigInt(shards);
+    const starts = Array.from({ length: shards }, (_, shard) => BigInt(shard) * width);
+    return ShardedStore.open(directory, {
+      map: this.#engine.shardMap('cluster'),
       address: this.#address,
+      create: { nodes, copies, routing: { kind: 'range', starts } },
+      connect: async (shard) => ({
+        log: await this.#engine.log(`shard-${shard}`),
+        elector: this.#engine.elector(`shard-${shard}`),
+        checkpoints: await DirectoryCheckpoints.open(join(checkpoints, `shard-${shard}`)),
+      }),
       commitTimeoutMs: 5000,
-      threads: 1,
+      checkpointEveryMs: checkpointMs,
     });
   }
 
-  /**
-   * Writes checkpoints while this node is the primary, so that the log is trimmed.
-   * @param {number} shard
-   * @param {ReplicatedStore} store
-   */
-  async #untilFailed(shard, store) {
-    // Shards write at different times.
-    await pause((this.#settings.checkpointMs * shard) / this.#settings.shards);
-    for (;;) {
-      if (store.stats().replica.failure !== undefined) throw store.stats().replica.failure;
-      if (store.role === 'primary') {
-        await store.checkpoint().catch((error) => console.error(`shard ${shard}: ${error}`));
-      }
-      for (let i = 0; i < 10 && store.stats().replica.failure === undefined; i++) {
-        await pause(this.#settings.checkpointMs / 10);
-      }
-    }
+  get #store() {
+    if (this.#opened === undefined) throw new Error('this node is starting');
+    return this.#opened;
   }
 
   /**
@@ -113,20 +87,21 @@ class NodeServer {
     if (kind === '') return send(response, 200, statusPage(this.#address, this.#status()));
     if (kind === 'status') return send(response, 200, { shards: this.#status() });
     if (kind === 'keys') return this.#key(request, response, BigInt(name), url.searchParams);
-    const store = this.#stores[Number(name)];
-    if (store === undefined)
-      return send(response, 503, { error: `no shard ${name} on this node yet` });
     if (kind === 'batches') {
-      const { sequence } = await store.insertBatch(updatesOf(JSON.parse(await bodyOf(request))));
-      return send(response, 200, { sequence: String(sequence), position: String(store.position) });
+      const updates = updatesOf(JSON.parse(await bodyOf(request)));
+      const { sequence } = await this.#store.insertBatch(updates);
+      return send(response, 200, { sequence: String(sequence) });
     }
     if (kind === 'hash') {
-      await store.reached(BigInt(url.searchParams.get('position') ?? 0));
-      const position = String(store.position);
-      const { hash, records } = await store.contentHash();
-      return send(response, 200, { position, hash, records });
+      const { hash, records } = await this.#store.shard(Number(name)).contentHash();
+      return send(response, 200, { hash, records });
     }
-    return send(response, 404, { error: 'known paths: /status, /keys, /batches, /hash' });
+    if (kind === 'moves') {
+      const { searchParams: given } = url;
+      await this.#store.move(Number(name), given.get('to') ?? '', given.get('from') ?? undefined);
+      return send(response, 202, { shard: Number(name) });
+    }
+    return send(response, 404, { error: 'known paths: /status, /keys, /batches, /moves, /hash' });
   }
 
   /**
@@ -138,41 +113,44 @@ class NodeServer {
    * @param {URLSearchParams} query
    */
   async #key(request, response, key, query) {
-    const shard = Number(key % BigInt(this.#settings.shards));
-    const store = this.#stores[shard];
-    if (store === undefined)
-      return send(response, 503, { error: `no shard ${shard} on this node yet` });
+    const store = this.#store;
     if (request.method === 'PUT') {
       const data = Buffer.from(await bodyOf(request));
-      await store.put(key, BigInt(query.get('value') ?? 0), data);
-      return send(response, 200, { position: String(store.position) });
+      const { sequence } = await store.put(key, BigInt(query.get('value') ?? 0), data);
+      return send(response, 200, { sequence: String(sequence) });
     }
     if (request.method === 'DELETE') {
-      await store.delete(key);
-      return send(response, 200, { position: String(store.position) });
+      const { sequence } = await store.delete(key);
+      return send(response, 200, { sequence: String(sequence) });
     }
-    if (query.has('newest')) await store.barrier();
+    if (query.has('newest')) await store.shard(store.shardOf(key)).barrier();
     const found = store.get(key);
     if (found === undefined) return send(response, 404, { error: `no record ${key}` });
     const data = Buffer.from(found.data).toString('utf8');
     return send(response, 200, { value: String(found.value), data });
   }
 
+  /** The shards that the map assigns to this node. @returns {ShardStatus[]} */
   #status() {
-    return this.#stores.map((store, shard) => {
-      const failure = this.#failures[shard];
-      const none = { position: '0', epoch: '0', lag: '0', records: 0 };
-      if (store === undefined) return { shard, role: 'opening', ...none, failure };
-      const { replica } = store.stats();
+    const store = this.#opened;
+    if (store === undefined) return [];
+    return store.map.shards.flatMap(({ replicas, primary }, shard) => {
+      const isOpen = store.openShards.includes(shard);
+      if (!isOpen && !replicas.includes(this.#address)) return [];
+      const failure = store.failures.get(shard);
+      const said = { shard, replicas, failure: failure && String(failure) };
+      const none = { role: 'opening', position: '0', epoch: '0', lag: '0', records: 0, primary };
+      if (!isOpen) return { ...said, ...none };
+      const one = store.shard(shard);
+      const { replica } = one.stats();
       return {
-        shard,
+        ...said,
         role: replica.role,
         position: String(replica.position),
         epoch: String(replica.epoch),
         lag: String(replica.lag.entries),
         primary: replica.primaryAddress,
-        records: store.size,
-        failure: replica.failure === undefined ? undefined : String(replica.failure),
+        records: one.size,
       };
     });
   }
@@ -184,7 +162,8 @@ class NodeServer {
   #fail(response, error) {
     const { code, outcome } = /** @type {{ code?: string, outcome?: string }} */ (error);
     const primary = error instanceof NotPrimaryError ? error.address : undefined;
-    const status = error instanceof NotPrimaryError ? 421 : 503;
+    const status =
+      error instanceof NotPrimaryError ? 421 : error instanceof AcrossShardsError ? 400 : 503;
     send(response, status, { error: String(error), code, outcome, primary });
   }
 }

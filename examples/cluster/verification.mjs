@@ -5,7 +5,7 @@ import { statusOf } from './cluster.mjs';
 /** @import { Cluster, ShardStatus } from './cluster.mjs' */
 
 /**
- * Waits until all nodes have the same position of each shard. Writers must have stopped.
+ * Waits until all replicas of each shard have the same position. Writers must have stopped.
  * @param {Cluster} cluster
  * @returns {Promise<ShardStatus[]>} the primaries
  */
@@ -14,18 +14,19 @@ export async function settle(cluster) {
   for (let i = 0; i < 1200; i++) {
     const all = await Promise.all(cluster.addresses.map(statusOf));
     const shards = Array.from({ length: cluster.shards }, (_, shard) =>
-      all.map((it) => it?.shards[shard]),
+      all.flatMap((it) => it?.shards.filter((one) => one.shard === shard) ?? []),
     );
     last = JSON.stringify(shards);
     const isEqual = shards.every(
       (replicas) =>
-        replicas.every((it) => it !== undefined && it.role !== 'opening' && it.lag === '0') &&
-        new Set(replicas.map((it) => it?.position)).size === 1 &&
-        replicas.filter((it) => it?.role === 'primary').length === 1,
+        replicas.every(
+          (it) => it.role !== 'opening' && it.lag === '0' && it.replicas.length === replicas.length,
+        ) &&
+        new Set(replicas.map((it) => it.position)).size === 1 &&
+        replicas.filter((it) => it.role === 'primary').length === 1,
     );
     if (isEqual) {
-      const primaries = shards.map((replicas) => replicas.find((it) => it?.role === 'primary'));
-      return /** @type {ShardStatus[]} */ (primaries);
+      return shards.flatMap((replicas) => replicas.filter((it) => it.role === 'primary'));
     }
     await pause(100);
   }
@@ -33,15 +34,15 @@ export async function settle(cluster) {
 }
 
 /**
- * The content hashes of each shard on all nodes.
- * @param {Cluster} cluster
+ * The content hashes of each shard on all nodes that have it.
+ * @param {readonly ShardStatus[]} primaries
  * @returns {Promise<string[][]>}
  */
-export async function hashesOf(cluster) {
+export async function hashesOf(primaries) {
   return Promise.all(
-    Array.from({ length: cluster.shards }, (_, shard) =>
+    primaries.map(({ shard, replicas }) =>
       Promise.all(
-        cluster.addresses.map(async (address) => {
+        replicas.map(async (address) => {
           const response = await fetch(`${address}/hash/${shard}`);
           const { hash } = /** @type {{ hash: string }} */ (await response.json());
           return hash;
@@ -52,8 +53,8 @@ export async function hashesOf(cluster) {
 }
 
 /**
- * Reads every expected record from the nodes in turn. Returns the keys that are missing or older
- * than acknowledged.
+ * Reads every expected record from the nodes in turn, or from the one that the answer names. Returns
+ * the keys that are missing or older than acknowledged.
  * @param {Cluster} cluster
  * @param {ReadonlyMap<bigint, bigint>} expected
  */
@@ -65,11 +66,23 @@ export async function lostKeys(cluster, expected) {
     for (let next = keys.pop(); next !== undefined; next = keys.pop()) {
       const [key, least] = next;
       const address = cluster.addresses[keys.length % cluster.addresses.length];
-      const response = await fetch(`${address}/keys/${key}`);
-      const { value } = /** @type {{ value?: string }} */ (await response.json());
+      const { value } = await recordAt(address, key);
       if (value === undefined || BigInt(value) < least) lost.push(key);
     }
   };
   await Promise.all(Array.from({ length: 8 }, read));
   return lost;
+}
+
+/**
+ * @param {string | undefined} address
+ * @param {bigint} key
+ * @returns {Promise<{ value?: string, primary?: string }>}
+ */
+async function recordAt(address, key) {
+  const response = await fetch(`${address}/keys/${key}`);
+  const found = /** @type {{ value?: string, primary?: string }} */ (await response.json());
+  return response.status === 421 && found.primary !== address
+    ? recordAt(found.primary, key)
+    : found;
 }

@@ -6,8 +6,8 @@ import { ClusterClient } from './cluster-client.mjs';
 
 const BATCH_FILES = 20;
 
-/** Keys of the batches themselves are above those of files. */
-const BATCH_KEYS = 2n ** 63n;
+/** Keys are 64 bits wide. Each shard has a range of them, the same number for each. */
+const KEYS = 2n ** 64n;
 
 /**
  * Writers that store a tree's metadata repeatedly. Each batch also has a unique record that nothing
@@ -19,6 +19,8 @@ export class Workload {
   #client;
   #isOver = false;
   #batches = 0n;
+  /** The number of keys of a shard. */
+  #width;
   /** The lowest value of each key that is not a loss. @type {Map<bigint, bigint>} */
   expected = new Map();
   acknowledged = 0;
@@ -36,6 +38,7 @@ export class Workload {
   constructor(addresses, shards, files) {
     this.#client = new ClusterClient(addresses);
     this.#shards = shards;
+    this.#width = KEYS / BigInt(shards);
     this.#files = files;
     this.#lastMs = Array.from({ length: shards }, () => Date.now());
   }
@@ -65,13 +68,13 @@ export class Workload {
    */
   async #write(shard, lane, lanes) {
     const own = this.#files
-      .map((file) => ({ key: keyOf(file.name), file }))
-      .filter(({ key }) => Number(key % BigInt(this.#shards)) === shard)
+      .map((file) => ({ key: this.#keyOf(file.name), file }))
+      .filter(({ key }) => Number(key / this.#width) === shard)
       .filter((_, i) => i % lanes === lane);
     for (let pass = 1n; !this.#isOver; pass++) {
       for (let from = 0; from < Math.max(1, own.length) && !this.#isOver; from += BATCH_FILES) {
         const some = own.slice(from, from + BATCH_FILES);
-        const batchKey = BATCH_KEYS + this.#batches++ * BigInt(this.#shards) + BigInt(shard);
+        const batchKey = (BigInt(shard) + 1n) * this.#width - 1n - this.#batches++;
         /** @type {[string, string, string][]} */
         const puts = some.map(({ key, file }) => [
           String(key),
@@ -79,8 +82,8 @@ export class Workload {
           JSON.stringify([file.name, file.lengthBytes, file.modifiedMs]),
         ]);
         puts.push([String(batchKey), String(pass), '']);
-        const position = await this.#client.write(shard, puts, () => this.#isOver);
-        if (position === undefined) {
+        const sequence = await this.#client.write(shard, puts, () => this.#isOver);
+        if (sequence === undefined) {
           this.unanswered++;
           return;
         }
@@ -90,6 +93,18 @@ export class Workload {
     }
   }
 
+  /** Files have the lower half of the keys of each shard, batches the upper. @param {string} name */
+  #keyOf(name) {
+    const hash = createHash('sha256').update(name).digest().readBigUInt64LE() % this.#end;
+    const start = hash - (hash % this.#width);
+    return start + (hash - start) / 2n;
+  }
+
+  /** Keys behind the last whole range would be of no shard. */
+  get #end() {
+    return this.#width * BigInt(this.#shards);
+  }
+
   /** @param {number} shard */
   #note(shard) {
     const now = Date.now();
@@ -97,9 +112,4 @@ export class Workload {
     this.#lastMs[shard] = now;
     this.acknowledged++;
   }
-}
-
-/** @param {string} name */
-function keyOf(name) {
-  return createHash('sha256').update(name).digest().readBigUInt64LE() % BATCH_KEYS;
 }

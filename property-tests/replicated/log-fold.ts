@@ -17,7 +17,11 @@ const HEADER_BYTES = 84;
  */
 export class LogFold {
   readonly batches: FoldedBatch[] = [];
-  readonly takeovers: { readonly position: bigint; readonly address: string }[] = [];
+  readonly takeovers: {
+    readonly position: bigint;
+    readonly epoch: bigint;
+    readonly address: string;
+  }[] = [];
   /** The records after each position. */
   readonly #states: Map<bigint, bigint>[] = [new Map()];
   readonly #sequences: bigint[] = [0n];
@@ -52,7 +56,8 @@ export class LogFold {
     const state = new Map(this.#states.at(-1));
     let sequence = this.#sequences.at(-1)!;
     if (entry[5] === 2) {
-      this.takeovers.push({ position, address: entry.subarray(HEADER_BYTES).toString() });
+      const address = entry.subarray(HEADER_BYTES).toString();
+      this.takeovers.push({ position, epoch: entry.readBigUInt64LE(24), address });
     }
     const batches = entry[5] === 1 ? this.#group(entry) : this.#void();
     for (const writes of batches) {

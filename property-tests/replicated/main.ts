@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { simulateFailover } from './failover-simulation.ts';
-import { runHistories } from './histories.ts';
+import { runHistories, type HistoryPart } from './histories.ts';
 import { plantAll } from './plant.ts';
 
 const { values } = parseArgs({
@@ -8,6 +8,8 @@ const { values } = parseArgs({
     histories: { type: 'string', default: '1000' },
     seed: { type: 'string', default: '1' },
     steps: { type: 'string', default: '80' },
+    /** Only this part of each history: nodes, loss or shards. */
+    part: { type: 'string' },
     mistakes: { type: 'boolean', default: false },
     /** Simulates the failover of a machine, with so many shards in the cluster. */
     failover: { type: 'string' },
@@ -37,7 +39,8 @@ if (values.mistakes) {
   print(JSON.stringify(report));
 } else {
   const { seed, histories, steps } = values;
-  const run = { firstSeed: Number(seed), histories: Number(histories), steps: Number(steps) };
+  const part = values.part as HistoryPart | undefined;
+  const run = { firstSeed: Number(seed), histories: Number(histories), steps: Number(steps), part };
   const { verdict, lines } = await runHistories(run);
   for (const line of lines) print(line);
   if (verdict !== undefined) {

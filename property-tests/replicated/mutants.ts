@@ -1,16 +1,23 @@
 import type { Mutant } from '../campaign/mutant.ts';
+import type { HistoryPart } from './histories.ts';
+
+/** A mistake, and the part of the histories that catches it. Default: all parts are run. */
+export interface ReplicatedMutant extends Mutant {
+  readonly part?: HistoryPart;
+}
 
 const NODE = 'src/replicated/node/replica-node.ts';
 const COMMITS = 'src/replicated/node/primary-commits.ts';
 const APPENDER = 'src/replicated/node/appender.ts';
 const FILES = 'src/replicated/node/replica-files.ts';
+const SHARDED = 'src/replicated/shards/sharded-store.ts';
 const REPAIR = 'src/replicated/node/repair-log.ts';
 const OPEN = 'src/replicated/node/open-replica.ts';
 const CHAIN = 'src/replicated/log/log-chain.ts';
 const GROUP_WRITER = 'src/store/commit/group-writer.ts';
 
 /** Mistakes in replication; `npm run test:replicated -- --mistakes` plants each of them. */
-export const REPLICATED_MUTANTS: Readonly<Record<string, Mutant>> = {
+export const REPLICATED_MUTANTS: Readonly<Record<string, ReplicatedMutant>> = {
   'applied and acknowledged before the engine has acknowledged': {
     file: GROUP_WRITER,
     find: '    const refused = yield* waited(appending);',
@@ -100,16 +107,19 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'test/replicated/log-lost.test.ts',
   },
   'a log that grew to the same length as the lost one is followed': {
+    part: 'loss',
     file: OPEN,
     find: '    if (bytes !== undefined && checksumOfEntry(bytes) !== checksum) {',
     replace: '    if (bytes === undefined && checksum === -1) {',
   },
   'a repair keeps the checkpoints of lost entries': {
+    part: 'loss',
     file: REPAIR,
     find: 'await checkpoints.removeAfter(end.position, signal);',
     replace: '0;',
   },
   'a repair of a log that another node has continued': {
+    part: 'loss',
     file: REPAIR,
     find: '    if (isOurs && end.epoch <= place.epoch) return end;',
     replace: '    if (end.epoch > 0n) return end;',
@@ -131,6 +141,48 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, Mutant>> = {
     find: '    const stale = isJudged ? yield* waited(gate?.confirm()) : undefined;',
     replace: '    const stale = undefined as StoreError | undefined;',
     test: 'test/replicated/replicated-store.test.ts',
+  },
+  'a batch given to another shard that is open here': {
+    part: 'shards',
+    file: SHARDED,
+    find: '    if (open !== undefined) return open.store;',
+    replace:
+      '    for (const one of open === undefined ? this.#shards.values() : [open]) return one.store;',
+  },
+  'a conflict of the shard map treated as a replacement': {
+    part: 'shards',
+    file: 'src/replicated/shards/shard-map-keeper.ts',
+    find: "      return result === 'replaced' || found === nonce;",
+    replace: '      return result !== undefined || found === nonce;',
+  },
+  'a shard that has moved away stays open': {
+    part: 'shards',
+    file: SHARDED,
+    find: '      this.#shards.delete(shard);\n      await open?.store.close();\n      return;',
+    replace: '      return;',
+  },
+  'elections undo a move': {
+    part: 'shards',
+    file: 'src/replicated/shards/open-shard.ts',
+    find: '  const isDone = entry.wanted === address && elector?.isElected !== false;',
+    replace: '  const isDone = entry.wanted === address;',
+    also: {
+      file: 'src/replicated/shards/yielding-elector.ts',
+      find: '    return wanted !== undefined && this.#polls < PATIENCE_POLLS;',
+      replace: '    return wanted !== undefined && this.#polls < 0;',
+    },
+  },
+  'the node that a shard moves to does not take over': {
+    part: 'shards',
+    file: SHARDED,
+    find: "    if (entry.wanted === address && store.role === 'replica') {",
+    replace: "    if (entry.wanted === address && store.role === 'primary') {",
+  },
+  'a merged iterator that reads one shard after the other': {
+    part: 'shards',
+    file: 'src/replicated/shards/merged-entries.ts',
+    find: '          (reverse ? head.value[0] > best.value[0] : head.value[0] < best.value[0]);',
+    replace: '          false;',
   },
   'a range judged by its lowest key': {
     file: 'src/replicated/shards/batch-shard.ts',

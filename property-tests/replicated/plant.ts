@@ -1,10 +1,14 @@
 import { MutatedCopy, runNode } from '../campaign/mutated-copy.ts';
-import { REPLICATED_MUTANTS } from './mutants.ts';
+import { REPLICATED_MUTANTS, type ReplicatedMutant } from './mutants.ts';
 
 const MAIN = 'property-tests/replicated/main.ts';
 const HOOK = './test/support/register-typescript.mjs';
 /** Several times as many as the rarest mistake needs. */
 const HISTORIES = '60';
+
+function partOf({ part }: ReplicatedMutant): string[] {
+  return part === undefined ? [] : ['--part', part];
+}
 
 /** Plants each mistake in a copy of the sources. Resolves to the number of mistakes not caught. */
 export async function plantAll(only: string, print: (text: string) => void): Promise<number> {
@@ -18,7 +22,7 @@ export async function plantAll(only: string, print: (text: string) => void): Pro
       const restore = await copy.plant(mutant);
       const program =
         mutant.test === undefined
-          ? ['--import', HOOK, MAIN, '--histories', HISTORIES]
+          ? ['--import', HOOK, MAIN, '--histories', HISTORIES, ...partOf(mutant)]
           : ['node_modules/vitest/vitest.mjs', 'run', mutant.test];
       const { code, output } = await runNode(copy.directory, program);
       const verdict = /^broken by (.*) after \d+ histories$/m.exec(output)?.[0];

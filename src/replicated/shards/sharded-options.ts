@@ -38,6 +38,8 @@ export interface ShardedOptions {
   /** Number of threads for the merges of all shards together. Default 2. */
   readonly mergeThreads?: number;
   readonly commitTimeoutMs?: number;
+  /** As `ReplicatedOptions.checkpointEveryMs`, for each shard. */
+  readonly checkpointEveryMs?: number;
   /** Options of each shard's local store. */
   readonly store?: Omit<ReplicaStoreOptions, 'threads' | 'onProgress'>;
   readonly signal?: AbortSignal;
@@ -51,10 +53,12 @@ const SHARDED_FIELDS: FieldsOf<ShardedOptions> = {
   refreshMs: true,
   mergeThreads: true,
   commitTimeoutMs: true,
+  checkpointEveryMs: true,
   store: true,
   signal: true,
 };
 
+export const DEFAULT_REFRESH_MS = 1_000;
 const DEFAULT_SHARDS = 64;
 const DEFAULT_COPIES = 3;
 

@@ -1,5 +1,5 @@
-import { join, resolve } from 'node:path';
-import { StoreClosedError } from '../../base/errors.ts';
+import { resolve } from 'node:path';
+import { PositionExpiredError, StoreClosedError } from '../../base/errors.ts';
 import { pathOf } from '../../base/path.ts';
 import type { Condition } from '../../store/batch/condition.ts';
 import type { Inserted, InsertOptions } from '../../store/batch/insert-options.ts';
@@ -8,15 +8,22 @@ import { WriteBatch } from '../../store/batch/write-batch.ts';
 import { withOutcome } from '../../store/batch/batch-queue.ts';
 import type { BoundOptions, RangeOptions } from '../../table/layer/key-range.ts';
 import type { TableRecord } from '../../table/layer/table-record.ts';
-import { NotPrimaryError } from '../log/log-errors.ts';
-import { openReplicatedIn, type ReplicatedStore } from '../node/replicated-store.ts';
+import { LogLostError, NotPrimaryError } from '../log/log-errors.ts';
+import type { ReplicatedStore } from '../node/replicated-store.ts';
 import type { ReplicaEnvironment } from '../node/replica-environment.ts';
 import { shardOfBatch } from './batch-shard.ts';
+import { JobSlots } from './limited-runner.ts';
 import { mergeEntries } from './merged-entries.ts';
 import { machineEnvironment } from './shard-environment.ts';
 import { ShardMapKeeper } from './shard-map-keeper.ts';
 import { shardOfKey, type ShardEntry, type ShardMap } from './shard-map.ts';
-import { checkSharded, mapToCreate, type ShardedOptions } from './sharded-options.ts';
+import { announcement, openShard, type OpenShard } from './open-shard.ts';
+import {
+  checkSharded,
+  DEFAULT_REFRESH_MS,
+  mapToCreate,
+  type ShardedOptions,
+} from './sharded-options.ts';
 
 /** Internal: `ShardedStore.open` in another environment. */
 export let openShardedIn: (
@@ -25,8 +32,10 @@ export let openShardedIn: (
   options: ShardedOptions,
 ) => Promise<ShardedStore>;
 
-const DEFAULT_REFRESH_MS = 1_000;
 const DEFAULT_MERGE_THREADS = 2;
+
+/** Number of shards that are opened or closed at a time. */
+const OPENS_AT_ONCE = 16;
 
 /**
  * The shards of a sharded store on this node. Each is a `ReplicatedStore` with its own log and
@@ -47,8 +56,11 @@ export class ShardedStore implements AsyncDisposable {
   readonly #options: ShardedOptions;
   readonly #keeper: ShardMapKeeper;
   readonly #closing: AbortController = new AbortController();
-  readonly #shards: Map<number, ReplicatedStore> = new Map();
-  #failures: Map<number, Error> = new Map();
+  readonly #shards: Map<number, OpenShard> = new Map();
+  readonly #failures: Map<number, Error> = new Map();
+  readonly #slots: JobSlots = new JobSlots(OPENS_AT_ONCE);
+  /** Shards that are being opened, closed or announced. */
+  readonly #following: Map<number, Promise<void>> = new Map();
   #watching: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
 
@@ -103,69 +115,93 @@ export class ShardedStore implements AsyncDisposable {
       await this.#environment.clock.sleep(refreshMs, signal).catch(() => undefined);
       if (signal.aborted) return;
       await this.#keeper.refresh().catch(() => undefined);
-      await this.#followMap();
+      // A shard that cannot be opened for a while does not keep the others waiting.
+      void this.#followMap();
     }
   }
 
   /** Opens assigned shards, closes others, and takes over where the map wants this node. */
   async #followMap(): Promise<void> {
-    const { address } = this.#options;
-    for (const [shard, entry] of this.#keeper.map.shards.entries()) {
-      if (this.#closing.signal.aborted) return;
+    await Promise.all(this.#keeper.map.shards.map((_, shard) => this.#follow(shard)));
+  }
+
+  /** Never rejects. Joins a run that has started. */
+  #follow(shard: number): Promise<void> {
+    const running = this.#following.get(shard);
+    if (running !== undefined) return running;
+    const run = async (): Promise<void> => {
+      const leave = await this.#slots.take();
       try {
-        await this.#followShard(shard, entry, address);
+        if (!this.#closing.signal.aborted) await this.#followShard(shard);
         this.#failures.delete(shard);
       } catch (error) {
         this.#failures.set(shard, error as Error);
+      } finally {
+        this.#following.delete(shard);
+        leave();
       }
-    }
+    };
+    const following = run();
+    this.#following.set(shard, following);
+    return following;
   }
 
-  async #followShard(shard: number, entry: ShardEntry, address: string): Promise<void> {
+  async #followShard(shard: number): Promise<void> {
+    const { address } = this.#options;
+    const entry = this.#keeper.map.shards[shard]!;
     const open = this.#shards.get(shard);
     if (!entry.replicas.includes(address)) {
       this.#shards.delete(shard);
-      await open?.close();
+      await open?.store.close();
       return;
     }
-    const store = open ?? (await this.#openShard(shard));
+    const { store, elector } = open ?? (await this.#openShard(shard));
+    await this.#requireSound(shard, store);
     if (entry.wanted === address && store.role === 'replica') {
       store.promote({ signal: this.#closing.signal }).catch((error: unknown) => {
         this.#failures.set(shard, error as Error);
       });
     }
     const isNews = entry.primary !== address || entry.wanted === address;
-    if (store.role === 'primary' && isNews) await this.#announce(shard, store);
+    if (store.role === 'primary' && isNews) await this.#announce(shard, { store, elector });
   }
 
-  async #openShard(shard: number): Promise<ReplicatedStore> {
-    const { connect, address, commitTimeoutMs, store: storeOptions } = this.#options;
-    const engine = await connect(shard);
-    const directory = join(this.#directory, `shard-${shard}`);
-    const store = await openReplicatedIn(this.#environment, directory, {
-      ...storeOptions,
-      ...engine,
-      address,
-      commitTimeoutMs,
+  /**
+   * Throws the failure of a shard. A shard whose log or checkpoints must be repaired stays open for
+   * reads; any other is closed, and opened again at the next look at the map.
+   */
+  async #requireSound(shard: number, store: ReplicatedStore): Promise<void> {
+    const { failure } = store.stats().replica;
+    if (failure === undefined) return;
+    const isReadable = failure instanceof LogLostError || failure instanceof PositionExpiredError;
+    if (!isReadable) {
+      this.#shards.delete(shard);
+      await store.close().catch(() => undefined);
+    }
+    throw failure;
+  }
+
+  async #openShard(shard: number): Promise<OpenShard> {
+    const opened = await openShard({
+      environment: this.#environment,
+      directory: this.#directory,
+      options: this.#options,
+      shard,
+      entry: () => this.#keeper.map.shards[shard]!,
       signal: this.#closing.signal,
-      threads: 1,
     });
-    this.#shards.set(shard, store);
-    store.on('roleChanged', (role) => {
-      if (role === 'primary') this.#announce(shard, store).catch(() => undefined);
+    this.#shards.set(shard, opened);
+    opened.store.on('roleChanged', (role) => {
+      if (role === 'primary') this.#announce(shard, opened).catch(() => undefined);
     });
-    return store;
+    return opened;
   }
 
-  /** Names this node in the map as the primary, unless another node has taken over since. */
-  async #announce(shard: number, store: ReplicatedStore): Promise<void> {
+  /** Names this node in the map as the primary. */
+  async #announce(shard: number, open: OpenShard): Promise<void> {
     const { address } = this.#options;
-    const { epoch } = store.stats().replica;
-    const update = (entry: ShardEntry): ShardEntry | undefined => {
-      if (store.role !== 'primary' || entry.epoch > epoch) return undefined;
-      const wanted = entry.wanted === address ? undefined : entry.wanted;
-      return { ...entry, primary: address, epoch, wanted };
-    };
+    const update = (entry: ShardEntry): ShardEntry | undefined =>
+      announcement(entry, address, open);
     await this.#keeper.update(shard, update);
   }
 
@@ -179,7 +215,7 @@ export class ShardedStore implements AsyncDisposable {
     return [...this.#shards.keys()].sort((a, b) => a - b);
   }
 
-  /** Errors of assigned shards that are not open, by number. */
+  /** Errors of assigned shards that could not be opened or followed, by number. */
   get failures(): ReadonlyMap<number, Error> {
     return this.#failures;
   }
@@ -192,10 +228,11 @@ export class ShardedStore implements AsyncDisposable {
   /** A shard on this node. @throws NotPrimaryError with the address of a node that has it */
   shard(shard: number): ReplicatedStore {
     if (this.#closing.signal.aborted) throw new StoreClosedError();
-    const store = this.#shards.get(shard);
-    if (store !== undefined) return store;
+    const open = this.#shards.get(shard);
+    if (open !== undefined) return open.store;
     const { primary, replicas } = this.#keeper.map.shards[shard]!;
-    const address = primary ?? replicas[0];
+    // This node may have the shard, and not have opened it yet.
+    const address = [primary, ...replicas].find((one) => one !== this.#options.address);
     const message = `shard ${shard} is not on this node; it is at ${address ?? 'no known node'}`;
     throw new NotPrimaryError(message, address, { outcome: 'not-applied' });
   }
@@ -330,7 +367,9 @@ export class ShardedStore implements AsyncDisposable {
   async #close(): Promise<void> {
     this.#closing.abort(new StoreClosedError());
     await this.#watching;
-    const closed = await Promise.allSettled([...this.#shards.values()].map((one) => one.close()));
+    await Promise.all(this.#following.values());
+    const open = [...this.#shards.values()];
+    const closed = await Promise.allSettled(open.map(({ store }) => store.close()));
     this.#shards.clear();
     await this.#options.map.close();
     const failed = closed.find((one) => one.status === 'rejected');

@@ -1,0 +1,67 @@
+import { join } from 'node:path';
+import { openReplicatedIn, type ReplicatedStore } from '../node/replicated-store.ts';
+import type { ReplicaEnvironment } from '../node/replica-environment.ts';
+import type { ShardEntry } from './shard-map.ts';
+import { DEFAULT_REFRESH_MS, type ShardedOptions } from './sharded-options.ts';
+import { YieldingElector } from './yielding-elector.ts';
+
+/** A shard on this node. */
+export interface OpenShard {
+  readonly store: ReplicatedStore;
+  /** Undefined if the shard has no elections. */
+  readonly elector: YieldingElector | undefined;
+}
+
+export interface OpenShardParts {
+  readonly environment: ReplicaEnvironment;
+  /** The directory of all shards. */
+  readonly directory: string;
+  readonly options: ShardedOptions;
+  readonly shard: number;
+  /** The current entry of the map. */
+  readonly entry: () => ShardEntry;
+  readonly signal: AbortSignal;
+}
+
+/** Opens a shard of this node. */
+export async function openShard(parts: OpenShardParts): Promise<OpenShard> {
+  const { environment, directory, options, shard, entry, signal } = parts;
+  const { connect, address, commitTimeoutMs, checkpointEveryMs } = options;
+  const { refreshMs: pollMs = DEFAULT_REFRESH_MS } = options;
+  const { elector: elections, ...engine } = await connect(shard);
+  const wanted = (): string | undefined => {
+    const { wanted: name } = entry();
+    return name === address ? undefined : name;
+  };
+  const { clock } = environment;
+  const elector = elections && new YieldingElector({ elector: elections, clock, wanted, pollMs });
+  const store = await openReplicatedIn(environment, join(directory, `shard-${shard}`), {
+    ...options.store,
+    ...engine,
+    elector,
+    address,
+    commitTimeoutMs,
+    checkpointEveryMs,
+    signal,
+    threads: 1,
+  });
+  return { store, elector };
+}
+
+/**
+ * The entry that names this node as the primary; undefined if another node has taken over since, or
+ * nothing changes. The map wants the node no longer when it is elected, too: until then the others
+ * yield.
+ */
+export function announcement(
+  entry: ShardEntry,
+  address: string,
+  { store, elector }: OpenShard,
+): ShardEntry | undefined {
+  const { epoch } = store.stats().replica;
+  if (store.role !== 'primary' || entry.epoch > epoch) return undefined;
+  const isDone = entry.wanted === address && elector?.isElected !== false;
+  const wanted = isDone ? undefined : entry.wanted;
+  const isKnown = entry.primary === address && entry.epoch === epoch && wanted === entry.wanted;
+  return isKnown ? undefined : { ...entry, primary: address, epoch, wanted };
+}
