@@ -111,7 +111,8 @@ async function compare(
   for await (const { position, entry } of log.read(place.position + 1n, { signal })) {
     const step = chain.take(position, entry);
     if (step.kind === 'group' && !isFollowed()) {
-      groups.compare(position, step.group, decodeShared(position, step.group));
+      const { firstSequence } = step.group;
+      groups.compare(position, firstSequence, decodeShared(position, step.group));
     }
     if (isFollowed()) return;
   }
