@@ -53,8 +53,8 @@ export async function hashesOf(primaries) {
 }
 
 /**
- * Reads every expected record from the nodes in turn, or from the one that the answer names. Returns
- * the keys that are missing or older than acknowledged.
+ * Reads every expected record from the nodes in turn, or from the node that an answer names.
+ * Returns the keys that are missing or older than acknowledged.
  * @param {Cluster} cluster
  * @param {ReadonlyMap<bigint, bigint>} expected
  */

@@ -93,7 +93,10 @@ export class Workload {
     }
   }
 
-  /** Files have the lower half of the keys of each shard, batches the upper. @param {string} name */
+  /**
+   * Files have the lower half of the keys of each shard, batches the upper.
+   * @param {string} name
+   */
   #keyOf(name) {
     const hash = createHash('sha256').update(name).digest().readBigUInt64LE() % this.#end;
     const start = hash - (hash % this.#width);
