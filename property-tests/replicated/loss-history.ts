@@ -117,8 +117,8 @@ export class LossHistory {
 
   /** The end of a log that grew again: at least a takeover and a batch. */
   #grownEnd(kept: bigint, last: bigint): bigint {
-    const isSame = last >= kept + 2n && this.#random.below(3) === 0;
-    return isSame ? last : kept + 2n + BigInt(this.#random.below(Number(last - kept) + 1));
+    const isEqual = last >= kept + 2n && this.#random.below(3) === 0;
+    return isEqual ? last : kept + 2n + BigInt(this.#random.below(Number(last - kept) + 1));
   }
 
   /** Replicas write checkpoints, so nothing is trimmed. */
