@@ -143,13 +143,17 @@ test('a folder has at most 25 files', () => {
 /** Folders below the root of the repository without programs of their own. */
 const SKIPPED = new Set(['.git', '.scratch', 'dist', 'docs', 'golden', 'node_modules', 'results']);
 
-/** Every program: the package, tests, examples, benchmarks, and what CI runs. */
-function programsBelow(folder: string): string[] {
+function pathsBelow(folder: string, skipped: ReadonlySet<string>, name: RegExp): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) return SKIPPED.has(entry.name) ? [] : programsBelow(path);
-    return /\.(?:ts|mjs|cjs|js)$/.test(entry.name) ? [path] : [];
+    if (entry.isDirectory()) return skipped.has(entry.name) ? [] : pathsBelow(path, skipped, name);
+    return name.test(entry.name) ? [path] : [];
   });
+}
+
+/** Every program: the package, tests, examples, benchmarks, and what CI runs. */
+function programsBelow(folder: string): string[] {
+  return pathsBelow(folder, SKIPPED, /\.(?:ts|mjs|cjs|js)$/);
 }
 
 test('lines of comments have at most 100 columns in every program', () => {
@@ -162,6 +166,38 @@ test('lines of comments have at most 100 columns in every program', () => {
         line.length > 100 && /^\s*(?:\*|\/\/|\/\*)/.test(line) ? [`${file}:${i + 1}`] : [],
       ),
   );
+  expect(long).toEqual([]);
+});
+
+/** Written by commands. */
+const GENERATED = new Set(['bench/RESULTS.md', 'docs/API.md']);
+
+/** Lines of Markdown outside of code blocks and tables, with their numbers. */
+function proseOf(text: string): [line: string, number: number][] {
+  let fence: string | undefined;
+  return text.split('\n').flatMap((line, i): [string, number][] => {
+    const [, mark] = /^\s*(`{3,}|~{3,})/.exec(line) ?? [];
+    if (mark !== undefined && (fence === undefined || mark === fence)) {
+      fence = fence === undefined ? mark : undefined;
+      return [];
+    }
+    return fence !== undefined || /^\s*\|/.test(line) ? [] : [[line, i + 1]];
+  });
+}
+
+test('lines of prose have at most 120 columns in every document', () => {
+  const root = dirname(ROOT);
+  const skipped = new Set([...SKIPPED, 'api']);
+  skipped.delete('docs');
+  const documents = pathsBelow(root, skipped, /\.md$/).map((file) => relative(root, file));
+  expect(documents).toContain('docs/guides/embed.md');
+  const long = documents
+    .filter((file) => !GENERATED.has(file))
+    .flatMap((file) =>
+      proseOf(readFileSync(join(root, file), 'utf8')).flatMap(([line, number]) =>
+        line.length > 120 ? [`${file}:${number}`] : [],
+      ),
+    );
   expect(long).toEqual([]);
 });
 

@@ -174,9 +174,10 @@ export class MetadataStore extends FollowingStore implements AsyncDisposable {
    * such calls starves timers and merges, so yield to the event loop regularly. This call refreshes
    * the lease and syncs overdue deferred batches.
    *
-   * @throws StoreBusyError if `insertBatch` would wait: while batches are queued or in flight,
-   *   while the store warms, or while merges do not keep up. Nothing is applied then. Otherwise
-   *   what `insertBatch` rejects with; TypeError if commits are not inline
+   * @throws StoreBusyError if `insertBatch` would wait, with one of five reasons (`BusyReason`):
+   *   batches are queued or in flight, the store warms, merges do not keep up, space must be freed
+   *   on a full disk, or the lease is being checked after a pause. Nothing is applied then.
+   *   Otherwise what `insertBatch` rejects with; TypeError if commits are not inline
    */
   insertBatchSync(
     updates: WriteBatch | Iterable<Update>,

@@ -178,7 +178,7 @@ describe.skipIf(ETCD === undefined)('lodestore replicate (needs etcd-server)', (
     expect(text.out).toContain('-> run 3 or 5 members');
   });
 
-  test('repair: a log that lost its end goes on; one with more than the node does not', async () => {
+  test('repair: a log that lost its end continues; one with more than the node does not', async () => {
     const directory = await temporaryDirectory();
     const engine = await EtcdEngine.connect({ endpoints: cluster.endpoints });
     onTestFinished(() => engine.close());

@@ -84,7 +84,7 @@ export const REPLICATE: readonly CliCommand[] = [
   },
   {
     name: 'replicate repair',
-    summary: 'Lets a log that lost acknowledged batches go on from the node of a directory.',
+    summary: 'Continues a log that lost acknowledged batches from the state of this node.',
     example: `replicate repair ${EXAMPLE} --checkpoints /mnt/checkpoints/shard-1 /srv/meta/shard-1`,
     arguments: NODE,
     options: options('mandatory'),

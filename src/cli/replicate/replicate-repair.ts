@@ -11,8 +11,8 @@ const INTERRUPTED =
   'if the log has been continued, other nodes wait for the checkpoint; run it again';
 
 /**
- * Lets a log that has lost its end go on from the state of a node, which is kept as a checkpoint.
- * Exit code 1: the log has batches that the node has not, and nothing was changed.
+ * Continues a log that lost its end from the state of a node, which is kept as a checkpoint. Exit
+ * code 1: the log has batches that the node has not, and nothing was changed.
  */
 export async function replicateRepair(
   context: CommandContext,

@@ -21,7 +21,7 @@ export function lossText(loss: Loss): string {
   if (firstKey !== undefined) {
     parts.push(`keys ${firstKey} to ${loss.lastKey ?? 'unknown'}`);
   }
-  const older = loss.olderValuesMayShow ? '; older values may show' : '';
+  const older = loss.olderValuesMayShow ? '; these keys may have older values' : '';
   return `${parts.join(', ')}: ${reason}${older}`;
 }
 
