@@ -71,7 +71,8 @@ export class SnapshotKeeper {
       await directory.rename(job.temporaryPath, path);
       await directory.syncDirectory(this.directoryPath);
     } catch (error) {
-      throw this.#poison(path, error);
+      const what = `renaming the new snapshot to ${path} failed; the state of the directory is unknown`;
+      throw this.#poison(what, path, error);
     }
     const replaced = this.#current;
     const { fileBytes } = written;
@@ -79,7 +80,8 @@ export class SnapshotKeeper {
     try {
       table.dropFrozen(written.totals.contentHash);
     } catch (bug) {
-      throw this.#poison(path, bug);
+      const what = `the table could not drop what ${path} has; the state in memory is unknown`;
+      throw this.#poison(what, path, bug);
     }
     return replaced;
   }
@@ -99,8 +101,7 @@ export class SnapshotKeeper {
     }
   }
 
-  #poison(path: string, cause: unknown): StorePoisonedError {
-    const message = `renaming the new snapshot to ${path} failed; the state of the directory is unknown`;
+  #poison(message: string, path: string, cause: unknown): StorePoisonedError {
     return this.#parts.fence.health.broken(new StorePoisonedError(message, { cause, path }));
   }
 }
