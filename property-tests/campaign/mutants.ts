@@ -12,7 +12,7 @@ const LOG_WRITER = 'src/log/log-writer.ts';
 const PREPARED_LOG = 'src/log/prepared-log.ts';
 const WRITE_FAILURE = 'src/store/commit/write-failure.ts';
 const LEASE = 'src/fs/lease-directory.ts';
-const HELD_LOCK = 'src/directory/held-lock.ts';
+const DIRECTORY_LOCK = 'src/directory/directory-lock.ts';
 
 export const MUTANTS: Readonly<Record<string, Mutant>> = {
   'logs removed before the snapshot has its name': {
@@ -280,7 +280,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '',
   },
   'the owner record not durable before the lease': {
-    file: 'src/directory/directory-lock.ts',
+    file: 'src/directory/lock-acquisition.ts',
     find: '    await this.#makeSignatureDurable(fileLock, previous);',
     replace: '',
   },
@@ -406,19 +406,19 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'test/fs/lease-directory.test.ts',
   },
   'a second pause ignored while the first is checked': {
-    file: HELD_LOCK,
+    file: DIRECTORY_LOCK,
     find: 'while (!this.#parts.lease.isFresh());',
     replace: 'while (this.#checkFiles === undefined);',
     test: 'test/directory/lock-causes.test.ts',
   },
   'the owner record not compared after a pause': {
-    file: HELD_LOCK,
+    file: DIRECTORY_LOCK,
     find: 'signed?.nonce !== owner.nonce',
     replace: 'signed?.nonce === undefined && owner.nonce !== undefined',
     test: 'test/store/pause.test.ts',
   },
   'the logs not compared after a pause': {
-    file: HELD_LOCK,
+    file: DIRECTORY_LOCK,
     find: '      yield* this.#checkFiles(calls);',
     replace: '',
     test: 'test/store/pause.test.ts',
@@ -612,7 +612,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'test/store/pause.test.ts',
   },
   'a pause fences although no other host held the store': {
-    file: HELD_LOCK,
+    file: DIRECTORY_LOCK,
     find: 'return this.#parts.lease.isFresh() ? undefined : this.#decide();',
     replace:
       'return this.#parts.lease.isFresh() ? undefined : Promise.reject(this.#parts.loss.ofPause());',
@@ -682,13 +682,13 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'test/fs/lease-directory.test.ts',
   },
   'an open on a full disk does not use the reserve for its lease': {
-    file: 'src/directory/directory-lock.ts',
+    file: 'src/directory/lock-acquisition.ts',
     find: 'if (!isFull || !(await giveUpOneReserve(this.#fs, this.#directory))) throw error;',
     replace: 'if (!isFull || this.#directory.length > 0) throw error;',
     test: 'test/store/faults-full.test.ts',
   },
   'the reserve released for an existing lease': {
-    file: 'src/directory/directory-lock.ts',
+    file: 'src/directory/lock-acquisition.ts',
     find: 'if (!isFull || !(await giveUpOneReserve(',
     replace: 'if ((isFull && !isFull) || !(await giveUpOneReserve(',
     test: 'test/store/reserve-file.test.ts',

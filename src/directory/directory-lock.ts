@@ -1,277 +1,258 @@
-import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import { wallMs } from '../base/timers.ts';
-import { assert } from '../base/assert.ts';
-import type { FencedError } from '../base/errors.ts';
-import { isLackOfSpace, systemCode, type StoreError } from '../base/errors.ts';
-import { begin, waited, type Flow } from '../base/flow.ts';
-import { storeErrorOf } from '../base/store-error-of.ts';
-import { LEASE_NAME, LOCK_NAME } from '../format/file-name.ts';
-import type { EitherCalls, FileLock, FileSystem, Lease, LeaseWatch } from '../fs/file-system.ts';
-import { reading } from '../fs/file-window.ts';
-import { MIN_STALE_MS } from '../fs/lease.ts';
-import type { ProcessIdentity } from '../fs/process-identity.ts';
-import { ClaimKeeper } from './claim-file.ts';
-import { HeldDirectoryLock } from './held-lock.ts';
-import type { DirectoryLock } from './held-lock.ts';
-import { LeaseLoss } from './lease-loss.ts';
-import { heldByHost, heldByProcess } from './owner-message.ts';
-import {
-  decodeOwnerRecord,
-  encodeNoOwner,
-  encodeOwnerRecord,
-  isSameMachine,
-  MAX_RECORD_BYTES,
-} from './owner-record.ts';
+import { FencedError } from '../base/errors.ts';
+import { begin, finishAtOnce, waited, type Awaitable, type Flow } from '../base/flow.ts';
+import { present } from '../base/assert.ts';
+import type { Claim } from '../format/claim.ts';
+import type { EitherCalls, FileLock, FileSystem, Lease } from '../fs/file-system.ts';
+import type { ClaimKeeper } from './claim-file.ts';
+import type { LeaseLoss } from './lease-loss.ts';
 import type { OwnerRecord } from './owner-record.ts';
-import { giveUpOneReserve } from './reserve-names.ts';
 
 /**
- * How long another host waits after a crash of this one. The lease is never lost if the event loop
- * stalls for less than five sixths of it.
- */
-export const DEFAULT_STALE_MS = 60_000;
-
-// Importing MIN_STALE_MS also loads the lease code, which the file system loads only on first use.
-assert(DEFAULT_STALE_MS >= MIN_STALE_MS, 'a lease stays fresh for as long as it is said to');
-
-/** An owner that is just opening may have written half of its record, so the read is retried. */
-const NAME_READS = 5;
-const NAME_READ_PAUSE_MS = 10;
-
-export interface DirectoryLockOptions {
-  /**
-   * A lease that was not refreshed for this long may be taken by another host. 2,000 to 2^31 - 1.
-   */
-  readonly staleMs?: number | undefined;
-  /** Cancels waiting for another host's lease that is dated in the future. */
-  readonly signal?: AbortSignal | undefined;
-  /** Called while waiting for such a lease, at least once a second. */
-  readonly onWatch?: ((watchedMs: number, staleMs: number) => void) | undefined;
-  /** Called at most once, when the lease is lost and another host may have the directory. */
-  readonly onLost: (error: FencedError) => void;
-  /** Milliseconds since 1970, for the owner record. Default: the time of the call. */
-  readonly openedAtMs?: number | undefined;
-  /** Distinguishes two locks of one process. Default: random. */
-  readonly nonce?: string | undefined;
-  readonly epoch?: number | undefined;
-}
-
-/**
- * Takes the directory, by the protocol of {@link DirectoryLock}. Waits only for a lease of another
- * host that is dated in the future.
+ * The exclusive right to write to a directory, and the fence before every acknowledgement, rename
+ * and removal.
  *
- * Rejects with `StoreLockedError` if another process or store has the directory, with
- * `StoreFullError` if there is no space for the record or the lease, and with `StoreError`
- * (`LODESTORE_IO`), whose cause is the system error.
+ * It has two parts. The kernel lock on `lodestore.lock` excludes processes of the same machine and
+ * ends with the process. The lease `lodestore.lease`, an empty directory, excludes other hosts: its
+ * holder keeps setting a random modification time on it. Another host that finds that time older
+ * than `staleMs` removes the directory and creates its own. The content of the lock file, the owner
+ * record, identifies the last owner by a random nonce and remains after a close.
+ *
+ * To take it: lock the file; make sure that an owner record of this machine is durable; create the
+ * lease; write our record. An existing lease is taken over in one of three cases. The record is of
+ * this machine: the free kernel lock proves that the holder is dead, so there is no wait. Or the
+ * lease is stale. Or it is dated in the future and did not change for `staleMs` while it was
+ * watched. After a takeover, the new holder waits for the settle time and checks that the lease is
+ * still its own: if two hosts took it at once, the last one keeps it.
+ *
+ * The lock is held while the last refresh began less than `staleMs` ago, by a monotonic clock that
+ * includes sleep. After a longer pause it is in doubt: another host may have taken the lease,
+ * written, and closed again, which leaves no lease. Nothing is acknowledged, renamed or removed
+ * until all of the following holds:
+ *
+ * - the lease has the time that we set last;
+ * - it is refreshed, and still has the new time after the settle time;
+ * - the owner record has our nonce;
+ * - the live log and the prepared one are as we left them;
+ * - no second pause has occurred in between.
+ *
+ * Otherwise the lock is lost for good, with a `FencedError`. A host that opened the store in the
+ * meantime has removed our lease, written its own nonce, and, at its recovery, truncated the live
+ * log or removed the prepared one. Each of the three alone reveals it.
  */
-export async function acquireDirectoryLock(
-  fs: FileSystem,
-  directory: string,
-  identity: ProcessIdentity,
-  options: DirectoryLockOptions,
-): Promise<DirectoryLock> {
-  const attempt = new LockAttempt(fs, directory, identity, options);
-  try {
-    return await attempt.run();
-  } catch (error) {
-    throw storeErrorOf(error, {
-      what: 'the lock on the directory could not be taken',
-      path: attempt.lockPath,
-    });
-  }
+export interface DirectoryLock {
+  readonly owner: OwnerRecord;
+  /**
+   * Undefined while the directory is known to be held by this process. Otherwise a promise: it
+   * resolves when the directory is known to be held again, and rejects with the `FencedError` of
+   * the first cause if it is not. Call it before each acknowledgement, rename and removal, with no
+   * other await in between.
+   */
+  whenHeld(): Promise<void> | undefined;
+  /**
+   * Like `whenHeld`, without waiting: throws `FencedError` unless this process holds the directory
+   * now.
+   */
+  assertHeld(): void;
+  /** A pause is being investigated. Callers that cannot wait should retry later. */
+  readonly isInDoubt: boolean;
+  /**
+   * Refreshes the lease if that is due, for a loop that starves its timer. The fence reports any
+   * failure.
+   */
+  refreshNow(): void;
+  /**
+   * Like `whenHeld`, for callers that cannot yield to the event loop. After a pause it blocks the
+   * thread for about a second, until ownership is known. Throws the `FencedError` of the first
+   * cause, also while in doubt.
+   */
+  holdNow(): void;
+  /**
+   * Records what the directory must hold from now on. Call it only when all of that is durable, one
+   * call at a time. Rejects with `FencedError` unless this process holds the directory, or with the
+   * system error. The previous claim then remains.
+   */
+  recordClaim(claim: Claim): Promise<void>;
+  /**
+   * As `recordClaim`, without a sync. A note is valid while the store is open; recovery ignores it.
+   */
+  recordNote(note: Claim): Promise<void>;
+  /**
+   * Sets the check that runs after a pause. It throws if the files that this process writes are not
+   * as it left them.
+   */
+  checkAfterPause(check: FileCheck): void;
+  /** Idempotent. After it resolves, the directory can be opened again at once. */
+  release(): Promise<void>;
 }
 
-class LockAttempt {
-  readonly lockPath: string;
-  readonly #leasePath: string;
-  readonly #fs: FileSystem;
-  readonly #directory: string;
-  readonly #identity: ProcessIdentity;
-  readonly #staleMs: number;
-  readonly #owner: OwnerRecord;
-  readonly #loss: LeaseLoss;
-  readonly #options: DirectoryLockOptions;
-  #held: HeldDirectoryLock | undefined;
-  /** A loss of the lease before `#held` was set. */
-  #earlyLoss: Error | undefined;
+/** Checks files by blocking or non-blocking calls. */
+export type FileCheck = (calls: EitherCalls) => Flow<void>;
 
-  constructor(
-    fs: FileSystem,
-    directory: string,
-    identity: ProcessIdentity,
-    options: DirectoryLockOptions,
-  ) {
-    this.lockPath = join(directory, LOCK_NAME);
-    this.#leasePath = join(directory, LEASE_NAME);
-    this.#fs = fs;
-    this.#directory = directory;
-    this.#identity = identity;
-    this.#staleMs = options.staleMs ?? DEFAULT_STALE_MS;
-    this.#options = options;
-    this.#loss = new LeaseLoss(directory, this.#leasePath, this.#staleMs);
-    this.#owner = {
-      ...identity,
-      nonce: options.nonce ?? randomUUID(),
-      openedAtMs: options.openedAtMs ?? wallMs(),
-      epoch: options.epoch,
-    };
+type State =
+  | { readonly kind: 'held' }
+  | { readonly kind: 'in-doubt'; readonly decided: Promise<void> }
+  | { readonly kind: 'lost'; readonly error: FencedError }
+  | { readonly kind: 'released' };
+
+/** The lock file of a directory: the kernel lock on it, and its records. */
+export interface LockFile {
+  readonly fileLock: FileLock;
+  /** The record that this process has written. */
+  readonly owner: OwnerRecord;
+  /** Reads the record that is there now. */
+  readonly readOwner: (calls: EitherCalls) => Flow<OwnerRecord | undefined>;
+  readonly claims: ClaimKeeper;
+  readonly notes: ClaimKeeper;
+}
+
+export interface HeldLockParts {
+  readonly fs: FileSystem;
+  readonly file: LockFile;
+  readonly lease: Lease;
+  readonly loss: LeaseLoss;
+  readonly onLost: (error: FencedError) => void;
+}
+
+export class HeldDirectoryLock implements DirectoryLock {
+  readonly #parts: HeldLockParts;
+  #state: State = { kind: 'held' };
+  #checkFiles: FileCheck = function* () {};
+  #released: Promise<void> | undefined = undefined;
+
+  constructor(parts: HeldLockParts) {
+    this.#parts = parts;
   }
 
-  async run(): Promise<DirectoryLock> {
-    const fileLock = await this.#fs.tryLock(this.lockPath);
-    if (fileLock === undefined) {
-      const owner = await this.#nameOwner();
-      throw heldByProcess(this.#directory, owner, this.#identity, this.lockPath);
-    }
-    let lease: Lease | undefined;
-    try {
-      lease = await this.#takeLease(fileLock);
-      await fileLock.writeRecord(encodeOwnerRecord(this.#owner));
-      return await this.#hold(fileLock, lease);
-    } catch (error) {
-      // Reports the first error. If the lease remains, the next open takes it over.
-      await lease?.release().catch(() => undefined);
-      await fileLock.release().catch(() => undefined);
-      throw error;
-    }
+  get owner(): OwnerRecord {
+    return this.#parts.file.owner;
   }
 
-  /** Verifies the lock, because there may have been a pause since the lease was taken. */
-  async #hold(fileLock: FileLock, lease: Lease): Promise<DirectoryLock> {
-    const file = {
-      fileLock,
-      owner: this.#owner,
-      readOwner: (calls: EitherCalls) => this.#recordIn(calls),
-      claims: new ClaimKeeper(this.#fs, this.lockPath, fileLock, 'claim'),
-      notes: new ClaimKeeper(this.#fs, this.lockPath, fileLock, 'note'),
-    };
-    const { onLost } = this.#options;
-    const held = new HeldDirectoryLock({ fs: this.#fs, file, lease, loss: this.#loss, onLost });
-    this.#held = held;
-    if (this.#earlyLoss !== undefined) held.lose(this.#loss.ofRefresh(this.#earlyLoss));
-    else await held.whenHeld();
-    return held;
+  whenHeld(): Promise<void> | undefined {
+    const state = this.#state;
+    if (state.kind === 'held') return this.#parts.lease.isFresh() ? undefined : this.#decide();
+    return state.kind === 'in-doubt' ? state.decided : Promise.reject(this.#error(state));
   }
 
-  /** The kernel lock must be held: then no process of this machine has the lease. */
-  async #takeLease(fileLock: FileLock): Promise<Lease> {
-    const previous = await this.#readRecord();
-    if (previous === undefined) return this.#takeFirstLease(fileLock);
-    await this.#makeSignatureDurable(fileLock, previous);
+  assertHeld(): void {
+    const state = this.#state;
+    if (state.kind === 'held' && this.#parts.lease.isFresh()) return;
+    if (state.kind === 'held' || state.kind === 'in-doubt') throw this.#parts.loss.ofPause();
+    throw this.#error(state);
+  }
+
+  get isInDoubt(): boolean {
+    return this.#state.kind === 'in-doubt';
+  }
+
+  refreshNow(): void {
+    if (this.#state.kind === 'held') this.#parts.lease.blocking?.refresh();
+  }
+
+  holdNow(): void {
+    const { lease, fs, loss } = this.#parts;
+    const state = this.#state;
+    if (state.kind === 'held' && lease.isFresh()) return;
+    if (state.kind === 'in-doubt') throw loss.ofPause();
+    this.#requireNotLost();
+    const files = present(fs.blocking, 'commits are inline where files have blocking calls');
+    const blockingLease = present(lease.blocking, 'and so has the lease');
+    finishAtOnce(this.#decided(files, () => blockingLease.renew()));
+  }
+
+  async recordClaim(claim: Claim): Promise<void> {
+    this.assertHeld();
+    await this.#parts.file.claims.write(claim);
+  }
+
+  async recordNote(note: Claim): Promise<void> {
+    this.assertHeld();
+    await this.#parts.file.notes.write(note);
+  }
+
+  checkAfterPause(check: FileCheck): void {
+    this.#checkFiles = check;
+  }
+
+  /** A refresh was due but could not be done. */
+  overdue(): void {
+    if (this.#state.kind === 'held') void this.#decide();
+  }
+
+  /** The lease belongs to another holder. */
+  lose(error: FencedError): void {
+    if (this.#state.kind !== 'held' && this.#state.kind !== 'in-doubt') return;
+    this.#state = { kind: 'lost', error };
+    this.#parts.onLost(error);
+  }
+
+  release(): Promise<void> {
+    this.#released ??= this.#release();
+    return this.#released;
+  }
+
+  #error(state: Extract<State, { kind: 'lost' | 'released' }>): FencedError {
+    return state.kind === 'lost' ? state.error : this.#parts.loss.ofRelease();
+  }
+
+  #decide(): Promise<void> {
+    const decided = this.#regain();
+    this.#state = { kind: 'in-doubt', decided };
+    // Without a waiting caller, only `onLost` reports the loss.
+    decided.catch(() => undefined);
+    return decided;
+  }
+
+  async #regain(): Promise<void> {
+    // Continues after the state is set to `in-doubt`.
+    await Promise.resolve();
+    const { lease, fs } = this.#parts;
+    await begin(this.#decided(fs, () => lease.renew()));
+    this.#state = { kind: 'held' };
+  }
+
+  /** Throws unless this process holds the directory, and records the loss. */
+  *#decided(calls: EitherCalls, renew: () => Awaitable<void>): Flow<void> {
     try {
-      return await this.#tryLease();
+      do yield* this.#proveOurs(calls, renew);
+      while (!this.#parts.lease.isFresh());
     } catch (error) {
-      if (systemCode(error) !== 'ELOCKED') throw error;
+      this.lose(error instanceof FencedError ? error : this.#parts.loss.ofRefresh(error));
     }
-    // Reads the record again, because another host may have opened the store meanwhile.
-    const holder = await this.#readRecord();
-    const isDead = holder !== undefined && isSameMachine(holder, this.#identity);
-    if (isDead) await this.#fs.breakLease(this.#leasePath);
+    // The lock may have been lost or released meanwhile.
+    this.#requireNotLost();
+  }
+
+  #requireNotLost(): void {
+    const state = this.#state;
+    if (state.kind === 'lost' || state.kind === 'released') throw this.#error(state);
+  }
+
+  *#proveOurs(calls: EitherCalls, renew: () => Awaitable<void>): Flow<void> {
+    const { loss, file } = this.#parts;
+    const { owner, readOwner } = file;
+    yield* waited(renew());
+    const signed = yield* readOwner(calls);
+    if (signed?.nonce !== owner.nonce) throw loss.ofOwner(signed?.hostName);
     try {
-      return await this.#tryLease(isDead ? undefined : this.#watch());
+      yield* this.#checkFiles(calls);
     } catch (error) {
-      throw await this.#refusal(error);
+      throw loss.ofFiles(error);
     }
   }
 
   /**
-   * Takes the first lease of a directory without an owner record. The record is written first, and
-   * its content and name made durable. Otherwise a death between lease and record, or a later power
-   * failure, could leave a lease that looks like another host's.
+   * Releases the lease first: while the kernel lock is held, no other open on this machine can see
+   * a half-released lease.
    */
-  async #takeFirstLease(fileLock: FileLock): Promise<Lease> {
-    await this.#makeSignatureDurable(fileLock, this.#owner);
+  async #release(): Promise<void> {
+    const { lease, file, loss } = this.#parts;
+    if (this.#state.kind !== 'lost') this.#state = { kind: 'released' };
     try {
-      return await this.#tryLease();
+      await lease.release();
     } catch (error) {
-      // With our record, the next open on this machine would break a lease that another host keeps
-      // fresh.
-      await fileLock.writeRecord(encodeNoOwner());
-      if (systemCode(error) !== 'ELOCKED') throw error;
-    }
-    try {
-      return await this.#tryLease(this.#watch());
-    } catch (error) {
-      throw await this.#refusal(error);
-    }
-  }
-
-  /**
-   * Makes the owner record and its name durable. The last owner may have died before they were. A
-   * power failure could then leave only our lease, which would look like another host's.
-   */
-  async #makeSignatureDurable(fileLock: FileLock, record: OwnerRecord): Promise<void> {
-    await fileLock.writeRecord(encodeOwnerRecord(record));
-    await this.#fs.syncDirectory(this.#directory);
-  }
-
-  /**
-   * If there is no space for the lease's directory, uses the reserve. In that case nobody has the
-   * lease: for an existing one, the error would be EEXIST.
-   */
-  async #tryLease(watch?: LeaseWatch): Promise<Lease> {
-    for (;;) {
-      try {
-        return await this.#takeLeaseOnce(watch);
-      } catch (error) {
-        const isFull = isLackOfSpace(error);
-        if (!isFull || !(await giveUpOneReserve(this.#fs, this.#directory))) throw error;
-      }
-    }
-  }
-
-  #takeLeaseOnce(watch: LeaseWatch | undefined): Promise<Lease> {
-    return this.#fs.takeLease(this.#leasePath, {
-      staleMs: this.#staleMs,
-      onLost: (cause) => {
-        if (this.#held === undefined) this.#earlyLoss ??= cause;
-        else this.#held.lose(this.#loss.ofRefresh(cause));
-      },
-      onOverdue: () => this.#held?.overdue(),
-      watch,
-    });
-  }
-
-  #watch(): LeaseWatch {
-    const { signal, onWatch } = this.#options;
-    return { signal, onProgress: (watchedMs) => onWatch?.(watchedMs, this.#staleMs) };
-  }
-
-  async #refusal(error: unknown): Promise<unknown> {
-    if (systemCode(error) !== 'ELOCKED') return error;
-    return this.#heldByHost(await this.#readRecord(), error);
-  }
-
-  #heldByHost(holder: OwnerRecord | undefined, cause: unknown): StoreError {
-    return heldByHost(this.#directory, holder, this.#identity, {
-      path: this.#leasePath,
-      staleMs: this.#staleMs,
-      cause,
-    });
-  }
-
-  async #nameOwner(): Promise<OwnerRecord | undefined> {
-    for (let reads = 1; ; reads++) {
-      // If the record cannot be read, the open is refused without a name.
-      const record = await this.#readRecord().catch(() => undefined);
-      if (record !== undefined || reads === NAME_READS) return record;
-      await delay(NAME_READ_PAUSE_MS);
-    }
-  }
-
-  async #readRecord(): Promise<OwnerRecord | undefined> {
-    return begin(this.#recordIn(this.#fs));
-  }
-
-  *#recordIn(calls: EitherCalls): Flow<OwnerRecord | undefined> {
-    const file = yield* waited(calls.open(this.lockPath, 'r'));
-    try {
-      const buffer = new Uint8Array(MAX_RECORD_BYTES);
-      return decodeOwnerRecord(buffer.subarray(0, yield* reading(file, buffer, 0)));
+      throw loss.ofRemoval(error);
     } finally {
-      yield* waited(file.close());
+      await file.fileLock.release();
     }
   }
 }

@@ -1,6 +1,6 @@
 import type { LockOwner } from '../base/errors.ts';
 import { withJsonForm } from '../base/json-form.ts';
-import type { DirectoryLock } from '../directory/held-lock.ts';
+import type { DirectoryLock } from '../directory/directory-lock.ts';
 import type { Table, TableMemory } from '../table/table.ts';
 import type { ChangeStats } from './changes/feed-set.ts';
 import { CommitStats, type CommitFigures } from './observe/commit-stats.ts';

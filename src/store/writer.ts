@@ -1,6 +1,6 @@
 import { present } from '../base/assert.ts';
 import { storeErrorOf } from '../base/store-error-of.ts';
-import type { DirectoryLock } from '../directory/held-lock.ts';
+import type { DirectoryLock } from '../directory/directory-lock.ts';
 import type { Directory } from '../fs/directory.ts';
 import type { Table } from '../table/table.ts';
 import type { BackgroundLoad } from './background-load.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { acquireDirectoryLock } from '../../src/directory/directory-lock.ts';
+import { acquireDirectoryLock } from '../../src/directory/lock-acquisition.ts';
 import { CrashFs } from '../../src/testing/index.ts';
 
 const IDENTITY = {

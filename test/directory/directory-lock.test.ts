@@ -15,8 +15,8 @@ import {
   StoreFullError,
   StoreLockedError,
 } from '../../src/base/errors.ts';
-import { acquireDirectoryLock } from '../../src/directory/directory-lock.ts';
-import type { DirectoryLock } from '../../src/directory/held-lock.ts';
+import { acquireDirectoryLock } from '../../src/directory/lock-acquisition.ts';
+import type { DirectoryLock } from '../../src/directory/directory-lock.ts';
 import { decodeOwnerRecord, encodeOwnerRecord } from '../../src/directory/owner-record.ts';
 import type { OwnerRecord } from '../../src/directory/owner-record.ts';
 import type { FileSystem } from '../../src/fs/file-system.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { waited } from '../../src/base/flow.ts';
-import { acquireDirectoryLock } from '../../src/directory/directory-lock.ts';
-import type { DirectoryLock } from '../../src/directory/held-lock.ts';
+import { acquireDirectoryLock } from '../../src/directory/lock-acquisition.ts';
+import type { DirectoryLock } from '../../src/directory/directory-lock.ts';
 import type { FencedError } from '../../src/index.ts';
 import { CrashFs, type SystemErrorCode } from '../../src/testing/index.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';

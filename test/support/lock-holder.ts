@@ -7,7 +7,7 @@
  */
 import { createInterface } from 'node:readline';
 import { StoreLockedError } from '../../src/base/errors.ts';
-import { acquireDirectoryLock } from '../../src/directory/directory-lock.ts';
+import { acquireDirectoryLock } from '../../src/directory/lock-acquisition.ts';
 import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
 import { readProcessIdentity } from '../../src/fs/process-identity.ts';
 

@@ -4,7 +4,7 @@
  */
 import { workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
-import { acquireDirectoryLock } from '../../src/directory/directory-lock.ts';
+import { acquireDirectoryLock } from '../../src/directory/lock-acquisition.ts';
 import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
 import { readProcessIdentity } from '../../src/fs/process-identity.ts';
 

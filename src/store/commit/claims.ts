@@ -1,4 +1,4 @@
-import type { DirectoryLock } from '../../directory/held-lock.ts';
+import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import type { Predecessor } from '../../format/file-header.ts';
 import type { Health } from './health.ts';
 

@@ -1,6 +1,6 @@
 import { FencedError, type StoreError, type StorePoisonedError } from '../../base/errors.ts';
 import { waited, type Flow } from '../../base/flow.ts';
-import type { DirectoryLock } from '../../directory/held-lock.ts';
+import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import type { Health } from './health.ts';
 
 /** `background`: files are written by non-blocking calls. `inline`: by blocking calls. */

@@ -1,4 +1,4 @@
-import type { DirectoryLock } from '../../directory/held-lock.ts';
+import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import type { SyncedEnd } from './claims.ts';
 import type { Health } from './health.ts';
 import type { StartTimer } from './log-sync.ts';

@@ -1,5 +1,5 @@
 import { CorruptionError } from '../../base/errors.ts';
-import type { DirectoryLock } from '../../directory/held-lock.ts';
+import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import { STORE_ID_BYTES } from '../../format/checksum.ts';
 import type { Directory } from '../../fs/directory.ts';
 import type { JobRunner } from '../../threads/job-runner.ts';

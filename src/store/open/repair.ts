@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { assert } from '../../base/assert.ts';
-import type { DirectoryLock } from '../../directory/held-lock.ts';
+import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import { logName, RESERVE_NAME, SPARE_NAMES, snapshotName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';

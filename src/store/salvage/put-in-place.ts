@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { systemCode } from '../../base/errors.ts';
-import type { DirectoryLock } from '../../directory/held-lock.ts';
+import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import { parseFileName } from '../../format/file-name.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';

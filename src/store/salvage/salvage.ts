@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { assert } from '../../base/assert.ts';
 import { CorruptionError } from '../../base/errors.ts';
-import type { DirectoryLock } from '../../directory/held-lock.ts';
+import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import type { DirectoryListing } from '../../directory/listing.ts';
 import { logName, snapshotName, temporarySnapshotName } from '../../format/file-name.ts';
 import { nextEpoch } from '../../format/file-header.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { isLackOfSpace } from '../../base/errors.ts';
-import type { DirectoryLock } from '../../directory/held-lock.ts';
+import type { DirectoryLock } from '../../directory/directory-lock.ts';
 import { giveUpOneReserve } from '../../directory/reserve-names.ts';
 import { RESERVE_NAME, SPARE_NAMES } from '../../format/file-name.ts';
 import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
