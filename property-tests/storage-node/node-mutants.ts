@@ -117,12 +117,6 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
       '    for (const { serial, count } of decodeContent(content.data).slice(1)) {\n      this.buryExtents',
     test: 'property-tests/storage-node/crash.test.ts',
   },
-  'on a full disk the volume that is written stays open': {
-    file: 'examples/storage-node/src/upkeep/upkeep.ts',
-    find: '    await parts.writers.sealWhere((volume) => this.compactor.isWorthSealing(volume));\n',
-    replace: '',
-    test: 'test/storage-node/full-disk.test.ts',
-  },
   'a node whose metadata directory is removed does not fail': {
     file: 'examples/storage-node/src/opening.ts',
     find: "  store.once('poisoned', (error) => publisher.fail(error));\n",

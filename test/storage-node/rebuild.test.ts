@@ -1,6 +1,6 @@
 import { readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { rebuildIndex } from '../../examples/storage-node/src/rebuild/rebuild-index.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { bytesOf, etagOf, expectSame, get, openNode, put, SMALL } from './support/nodes.ts';
@@ -107,4 +107,15 @@ test('a node whose metadata directory is removed while it runs says that it has 
   await expect(put(node, 'b', 'n', bytesOf(10))).rejects.toMatchObject({ code });
   expect(failures).toMatchObject([{ code }]);
   expect(node.failure).toBe(failures[0]);
+});
+
+/** The refresh of the lease notices it. No write does. */
+test('a node that nobody writes to says that its metadata directory was removed', async () => {
+  const directory = await temporaryDirectory();
+  const failures: Error[] = [];
+  const node = await openNode(directory, { onFailed: (error) => failures.push(error) });
+  await node.createBucket('b');
+  await rm(join(directory, 'metadata'), { recursive: true });
+  await vi.waitUntil(() => node.failure !== undefined, { timeout: 30_000 });
+  expect(failures).toMatchObject([{ code: 'LODESTORE_DIRECTORY_LOST' }]);
 });
