@@ -40,6 +40,8 @@ export class World {
   #faults: 'none' | 'planned' = 'none';
   #closing = false;
   #opens = 0;
+  /** The open in which the process was paused last. */
+  #pausedOpen = 0;
 
   constructor(settings: Settings, factory: StoreFactory, options: MachineOptions) {
     this.#settings = settings;
@@ -98,6 +100,7 @@ export class World {
         await readBeside(this.#factory, this.simulated, this.model.demand());
         return this.#follower?.look();
       case 'pause':
+        this.#pausedOpen = this.#opens;
         if (command.isLost) await this.#disturb({ kind: 'fail', rule: LEASE_LOST });
         return pause(this.simulated, this.#factory.directory, command.rings);
       case 'move':
@@ -204,8 +207,8 @@ export class World {
       try {
         this.#store!.insertBatchSync(toUpdates(changes), { durability });
       } catch (error) {
-        const isBusy = error instanceof StoreBusyError && this.#inFlight.length > 0;
-        if (isBusy) this.model.reject(batch, 'not-applied');
+        if (error instanceof StoreBusyError && this.#mayBeBusy(error.reason))
+          this.model.reject(batch, 'not-applied');
         else this.#rejected(batch, error);
         continue;
       }
@@ -213,6 +216,12 @@ export class World {
       this.simulated.lookAtWorst('a call that returned');
     }
     this.simulated.throwFailure();
+  }
+
+  /** Whether a blocking call may be refused for this reason now. */
+  #mayBeBusy(reason: StoreBusyError['reason']): boolean {
+    if (this.#inFlight.length > 0 || reason === 'merges') return true;
+    return reason === 'pause' && this.#pausedOpen === this.#opens;
   }
 
   #insert(ops: readonly Op[], durability?: BatchDurability): Promise<void> {
