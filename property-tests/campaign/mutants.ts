@@ -205,6 +205,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     file: WRITE_FAILURE,
     find: '  if (!isLackOfSpace(error)) return yield* poison(fence, path, error);',
     replace: '',
+    test: 'test/store/commit.test.ts',
   },
   'a failed sync reported as not applied': {
     file: WRITE_FAILURE,
