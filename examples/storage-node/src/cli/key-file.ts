@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, open, readFile, rename } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { nodeFileSystem } from 'lodestore/fs';
 import type { NodeKey } from '../control/node-commands.ts';
 
 export type StoredKey = NodeKey;
@@ -27,7 +29,55 @@ export async function readKeys(directory: string): Promise<StoredKey[]> {
   return keys as StoredKey[];
 }
 
-/** Only the owner can read the file. It is replaced atomically, and durable when it resolves. */
+/** A change of the file takes milliseconds: who waits longer waits for a process that hangs. */
+const LOCK_WAIT_MS = 10_000;
+const LOCK_RETRY_MS = 20;
+
+/**
+ * Runs `change` while no other process changes the keys of the directory. Each change reads the
+ * keys and writes them: without the lock, one of two at a time would be lost. The system releases
+ * the lock of a process that has died. The lock file stays, because a new file of its name would
+ * have a lock of its own.
+ *
+ * @throws Error if another process has the lock for longer than `waitMs`; nothing is changed then
+ */
+export async function withKeysLocked<T>(
+  directory: string,
+  change: () => Promise<T>,
+  waitMs: number = LOCK_WAIT_MS,
+): Promise<T> {
+  const path = `${keyFilePath(directory)}.lock`;
+  const endMs = performance.now() + waitMs;
+  let lock = await nodeFileSystem.tryLock(path);
+  while (lock === undefined) {
+    if (performance.now() >= endMs) {
+      throw new Error(`another process is changing the keys: it has locked ${path}`);
+    }
+    await sleep(LOCK_RETRY_MS);
+    lock = await nodeFileSystem.tryLock(path);
+  }
+  try {
+    return await change();
+  } finally {
+    await lock.release();
+  }
+}
+
+/** The keys of the directory; the first one is made if there is none. */
+export function ensureKeys(directory: string): Promise<StoredKey[]> {
+  return withKeysLocked(directory, async () => {
+    const stored = await readKeys(directory);
+    if (stored.length > 0) return stored;
+    const made = [makeKey()];
+    await writeKeys(directory, made);
+    return made;
+  });
+}
+
+/**
+ * Only the owner can read the file. It is replaced atomically, and durable when it resolves. For
+ * the holder of the lock.
+ */
 export async function writeKeys(directory: string, keys: readonly StoredKey[]): Promise<void> {
   const path = keyFilePath(directory);
   const temporary = `${path}.tmp`;

@@ -1,9 +1,10 @@
 import type { KeyCommands } from '../control/node-commands.ts';
-import { keyFilePath, makeKey, readKeys, type StoredKey, writeKeys } from './key-file.ts';
+import { keyFilePath, makeKey, readKeys, type StoredKey } from './key-file.ts';
+import { withKeysLocked, writeKeys } from './key-file.ts';
 
 /**
  * The access keys of a node's directory. A change is durable in the key file, and then known to the
- * server if the node runs, before it resolves. One change at a time.
+ * server if the node runs, before it resolves. One change at a time, also of several processes.
  */
 export class KeyRing implements KeyCommands {
   readonly #directory: string;
@@ -21,7 +22,7 @@ export class KeyRing implements KeyCommands {
   }
 
   addKey(): Promise<StoredKey> {
-    return this.#next(async () => {
+    return this.#change(async () => {
       const key = makeKey();
       await this.#write([...(await readKeys(this.#directory)), key]);
       return key;
@@ -29,7 +30,7 @@ export class KeyRing implements KeyCommands {
   }
 
   removeKey(accessKeyId: string): Promise<boolean> {
-    return this.#next(async () => {
+    return this.#change(async () => {
       const stored = await readKeys(this.#directory);
       const left = stored.filter((key) => key.accessKeyId !== accessKeyId);
       if (left.length === stored.length) return false;
@@ -51,6 +52,10 @@ export class KeyRing implements KeyCommands {
   async #write(keys: readonly StoredKey[]): Promise<void> {
     await writeKeys(this.#directory, keys);
     this.#apply(keys);
+  }
+
+  #change<T>(work: () => Promise<T>): Promise<T> {
+    return this.#next(() => withKeysLocked(this.#directory, work));
   }
 
   #next<T>(work: () => Promise<T>): Promise<T> {

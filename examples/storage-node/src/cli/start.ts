@@ -7,7 +7,7 @@ import { createS3Server, type S3Server, type S3ServerOptions } from '../s3/s3-se
 import type { AccessEntry } from '../s3/s3-stats.ts';
 import { StorageNode } from '../storage-node.ts';
 import { EXIT_OK, EXIT_RESTART, type CliIo } from './cli-io.ts';
-import { keyFilePath, makeKey, readKeys, writeKeys, type StoredKey } from './key-file.ts';
+import { ensureKeys, keyFilePath, type StoredKey } from './key-file.ts';
 import { KeyRing } from './key-ring.ts';
 import { ensureData } from './node-command.ts';
 import { readPageFiles } from './page-files.ts';
@@ -112,11 +112,7 @@ async function serverOptionsOf(
   io: CliIo,
 ): Promise<S3ServerOptions & { readonly tlsSummary: string }> {
   const checked = tls === undefined ? undefined : await readTls(tls);
-  let keys = key === undefined ? await readKeys(directory) : [key];
-  if (keys.length === 0) {
-    keys = [makeKey()];
-    await writeKeys(directory, keys);
-  }
+  const keys = key === undefined ? await ensureKeys(directory) : [key];
   return {
     keys,
     region,
