@@ -3,7 +3,7 @@ import type { Body } from '../object-node.ts';
 import { MAX_EXTENTS } from '../ledger/keys.ts';
 import type { ByteBudget } from '../volumes/byte-budget.ts';
 import type { Appended } from '../volumes/group-writer.ts';
-import { encodeRecord } from '../volumes/record.ts';
+import { encodeInPieces, type RecordPieces } from '../volumes/record.ts';
 import type { ExtentEntry } from './content-record.ts';
 
 /**
@@ -34,7 +34,7 @@ export interface BodyTarget {
   readonly budget: ByteBudget;
   readonly extentBytes: number;
   readonly takeSerial: () => number;
-  readonly append: (record: Buffer) => Promise<Appended>;
+  readonly append: (record: RecordPieces) => Promise<Appended>;
   readonly bucketId: number;
   /** UTF-8. */
   readonly name: Uint8Array;
@@ -130,7 +130,7 @@ export class BodyWriter {
     const index = this.#extents.length;
     if (index >= MAX_EXTENTS) throw new NodeError('TOO_LARGE', 'the body has too many extents');
     const bodyBytes = this.#heldBytes;
-    const record = encodeRecord({
+    const record = encodeInPieces({
       kind: 'extent',
       sequence: this.#serial,
       key: BigInt(index),
@@ -145,12 +145,12 @@ export class BodyWriter {
     this.#pieces = [];
     this.#heldBytes = 0;
     this.#extents.push(undefined);
-    const entry = { sizeBytes: bodyBytes, bodyBytes, lengthBytes: record.length, flags: 0 };
+    const entry = { sizeBytes: bodyBytes, bodyBytes, lengthBytes: record.lengthBytes, flags: 0 };
     this.#inFlight.push(this.#write(index, record, entry));
     await this.#landed(IN_FLIGHT - 1);
   }
 
-  async #write(index: number, record: Buffer, entry: ExtentEntry): Promise<void> {
+  async #write(index: number, record: RecordPieces, entry: ExtentEntry): Promise<void> {
     try {
       this.#extents[index] = { at: await this.#target.append(record), entry };
     } catch (error) {

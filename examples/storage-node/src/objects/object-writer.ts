@@ -13,7 +13,7 @@ import { checkedByteName, type ByteName } from '../names/byte-name.ts';
 import type { NameHash } from '../names/name-hash.ts';
 import type { Appended } from '../volumes/group-writer.ts';
 import { handleOf } from '../volumes/handle.ts';
-import { encodeRecord, FLAG_EXTENTS } from '../volumes/record.ts';
+import { encodeInPieces, FLAG_EXTENTS } from '../volumes/record.ts';
 import { BodyWriter, type WrittenBody } from './body-writer.ts';
 import { judgeCondition } from './condition.ts';
 import { encodeContent } from './content-record.ts';
@@ -105,7 +105,7 @@ export class ObjectWriter {
       budget,
       extentBytes,
       takeSerial: () => counters.takeSerial(),
-      append: (record) => writers.of(bucket).append(record),
+      append: (record) => writers.of(bucket).appendPieces(record),
       bucketId: bucket.id,
       name: target.nameBytes,
       timeMs: now(),
@@ -196,7 +196,7 @@ export class ObjectWriter {
   }
 
   async #append(target: Target, fields: RecordFields, sequence: number): Promise<Appended> {
-    const record = encodeRecord({
+    const record = encodeInPieces({
       kind: 'object',
       flags: fields.flags,
       sequence,
@@ -210,7 +210,7 @@ export class ObjectWriter {
       bodyBytes: fields.bodyBytes,
     });
     try {
-      return await this.#parts.writers.of(target.bucket).append(record);
+      return await this.#parts.writers.of(target.bucket).appendPieces(record);
     } catch (error) {
       // It may still have reached the disk.
       void this.#void(target, sequence);

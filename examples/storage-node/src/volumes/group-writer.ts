@@ -1,6 +1,7 @@
 import { writevFully, type OpenFile } from 'lodestore/fs';
 import { NodeError, NoSpaceError } from '../node-errors.ts';
 import { isLackOfSpace } from './files.ts';
+import type { RecordPieces } from './record.ts';
 import type { VolumeKind } from './volume-header.ts';
 import { GROUP_ALIGN_BYTES, HEADER_BYTES } from './volume-header.ts';
 import type { VolumeSet } from './volume-set.ts';
@@ -37,11 +38,19 @@ export class Appended {
 }
 
 interface Waiting {
-  /** Contiguous records. */
+  /** Contiguous records, or the start of one. */
   readonly bytes: Buffer;
+  /** What follows the start. */
+  readonly rest: readonly Uint8Array[];
   readonly lengths: readonly number[];
   readonly resolve: (appended: Appended[]) => void;
   readonly reject: (error: unknown) => void;
+}
+
+function lengthOf({ lengths }: Waiting): number {
+  let sum = 0;
+  for (const length of lengths) sum += length;
+  return sum;
 }
 
 /** The volume that is being written. */
@@ -105,10 +114,16 @@ export class GroupWriter {
 
   /** Durable when it resolves. The record's bytes belong to the writer until then. */
   append(record: Buffer): Promise<Appended> {
+    return this.appendPieces({ head: record, rest: [], lengthBytes: record.length });
+  }
+
+  /** As `append`. */
+  appendPieces({ head, rest, lengthBytes }: RecordPieces): Promise<Appended> {
     return new Promise((resolve, reject) => {
       this.#add({
-        bytes: record,
-        lengths: [record.length],
+        bytes: head,
+        rest,
+        lengths: [lengthBytes],
         resolve: ([appended]) => resolve(appended!),
         reject,
       });
@@ -117,7 +132,7 @@ export class GroupWriter {
 
   /** As `append`, for contiguous records: they are in one group. */
   appendAll(bytes: Buffer, lengths: readonly number[]): Promise<Appended[]> {
-    return new Promise((resolve, reject) => this.#add({ bytes, lengths, resolve, reject }));
+    return new Promise((resolve, reject) => this.#add({ bytes, rest: [], lengths, resolve, reject }));
   }
 
   #add(waiting: Waiting): void {
@@ -150,7 +165,7 @@ export class GroupWriter {
     let bytes = 0;
     let count = 0;
     while (count < this.#queue.length && count < GROUP_RECORDS && bytes < GROUP_BYTES) {
-      bytes += this.#queue[count]!.bytes.length;
+      bytes += lengthOf(this.#queue[count]!);
       count++;
     }
     const group = this.#queue.slice(0, count);
@@ -159,21 +174,21 @@ export class GroupWriter {
   }
 
   async #write(group: readonly Waiting[]): Promise<void> {
-    const contentBytes = group.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    const contentBytes = group.reduce((sum, one) => sum + lengthOf(one), 0);
     const paddingBytes = -contentBytes & (GROUP_ALIGN_BYTES - 1);
     const { volume, file } = await this.#room(contentBytes + paddingBytes);
     const seal = this.#volumes.sealOf(volume.number);
     const start = volume.writtenBytes;
     let at = start;
-    const sources: Buffer[] = [];
-    for (const { bytes, lengths } of group) {
+    const sources: Uint8Array[] = [];
+    for (const { bytes, rest, lengths } of group) {
       let from = 0;
       for (const length of lengths) {
         seal.place(bytes, from, at + from);
         from += length;
       }
-      sources.push(bytes);
-      at += bytes.length;
+      sources.push(bytes, ...rest);
+      at += from;
     }
     if (paddingBytes > 0) sources.push(PADDING.subarray(0, paddingBytes));
     const end = at + paddingBytes;
@@ -195,7 +210,7 @@ export class GroupWriter {
     }
   }
 
-  async #put(file: OpenFile, sources: readonly Buffer[], start: number): Promise<void> {
+  async #put(file: OpenFile, sources: readonly Uint8Array[], start: number): Promise<void> {
     try {
       await writevFully(file, sources, start);
     } catch (error) {

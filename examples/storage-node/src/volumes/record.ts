@@ -16,6 +16,10 @@ const MAGIC = 0x4352_444c;
 const HEADER_CHECKED_FROM = 8;
 const MAX_RECORD_BYTES = 2 ** 32;
 
+/** A smaller body is copied, and one whose pieces are smaller on average. */
+const LEAST_SHARED_BYTES = 64 * 1024;
+const LEAST_PIECE_BYTES = 8 * 1024;
+
 export type RecordKind = 'object' | 'extent' | 'leaf' | 'tombstone' | 'void' | 'bucket';
 
 /** By their bytes. */
@@ -60,7 +64,6 @@ export interface RecordContent {
   readonly timeMs: number;
   readonly name: Uint8Array;
   readonly meta: Uint8Array;
-  /** In pieces, which are copied. */
   readonly body: readonly Uint8Array[];
   readonly bodyBytes: number;
 }
@@ -94,8 +97,46 @@ export function blockSeed(sequence: number, key: bigint): number {
  */
 export function encodeRecord(content: RecordContent): Buffer {
   const { name, meta, body, bodyBytes } = content;
+  const bytes = Buffer.allocUnsafe(recordLength(name.length, meta.length, bodyBytes));
+  const start = writeHead(content, bytes);
+  let at = start;
+  for (const piece of body) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  writeSums(content, [bytes.subarray(start, at)], bytes, at);
+  return bytes;
+}
+
+/** A record to write. */
+export interface RecordPieces {
+  /** Begins with the header. */
+  readonly head: Buffer;
+  readonly rest: readonly Uint8Array[];
+  readonly lengthBytes: number;
+}
+
+/**
+ * As `encodeRecord`. The pieces of a large body are part of the record: a copy of a MiB takes a
+ * millisecond. They must not change until the record is written.
+ */
+export function encodeInPieces(content: RecordContent): RecordPieces {
+  const { name, meta, body, bodyBytes } = content;
   const lengthBytes = recordLength(name.length, meta.length, bodyBytes);
-  const bytes = Buffer.allocUnsafe(lengthBytes);
+  if (bodyBytes < LEAST_SHARED_BYTES || bodyBytes < LEAST_PIECE_BYTES * body.length) {
+    return { head: encodeRecord(content), rest: [], lengthBytes };
+  }
+  const start = RECORD_HEADER_BYTES + name.length + meta.length;
+  const bytes = Buffer.allocUnsafe(lengthBytes - bodyBytes);
+  writeHead(content, bytes);
+  writeSums(content, body, bytes, start);
+  const rest = [...body, bytes.subarray(start)];
+  return { head: bytes.subarray(0, start), rest, lengthBytes };
+}
+
+/** Header, name and meta. Returns their length. */
+function writeHead(content: RecordContent, bytes: Buffer): number {
+  const { name, meta, bodyBytes } = content;
   bytes.writeUInt32LE(MAGIC, 0);
   bytes[8] = KINDS.indexOf(content.kind);
   bytes[9] = content.flags ?? 0;
@@ -111,18 +152,34 @@ export function encodeRecord(content: RecordContent): Buffer {
   bytes.set(meta, RECORD_HEADER_BYTES + name.length);
   const start = RECORD_HEADER_BYTES + name.length + meta.length;
   bytes.writeUInt32LE(crc32c(bytes.subarray(RECORD_HEADER_BYTES, start)), 36);
-  let at = start;
-  for (const piece of body) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
+  return start;
+}
+
+/** Writes the checksums of the blocks of a body in pieces, and zeros up to the end of `bytes`. */
+function writeSums(
+  content: RecordContent,
+  pieces: readonly Uint8Array[],
+  bytes: Buffer,
+  from: number,
+): void {
   const seed = blockSeed(content.sequence, content.key);
-  for (let from = start; from < start + bodyBytes; from += BLOCK_BYTES) {
-    const block = bytes.subarray(from, Math.min(from + BLOCK_BYTES, start + bodyBytes));
-    at = bytes.writeUInt32LE(crc32c(block, seed), at);
+  let at = from;
+  let sum = seed;
+  let left = BLOCK_BYTES;
+  for (const piece of pieces) {
+    for (let done = 0; done < piece.length;) {
+      const part = piece.subarray(done, done + left);
+      sum = crc32c(part, sum);
+      done += part.length;
+      left -= part.length;
+      if (left > 0) continue;
+      at = bytes.writeUInt32LE(sum, at);
+      sum = seed;
+      left = BLOCK_BYTES;
+    }
   }
+  if (left < BLOCK_BYTES) at = bytes.writeUInt32LE(sum, at);
   bytes.fill(0, at);
-  return bytes;
 }
 
 function writeSafe(bytes: Buffer, value: number, at: number): void {
