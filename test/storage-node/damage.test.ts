@@ -49,6 +49,23 @@ test('damage is reported once per place by reads, scrub or compaction', async ()
   expect(told.filter((text) => text.includes('(b/unread)'))).toHaveLength(1);
 });
 
+test('a body that was read with its record is refused where it is damaged, and served elsewhere', async () => {
+  const directory = await temporaryDirectory();
+  const node = await openNode(directory, { extentBytes: 2 ** 17 });
+  await node.createBucket('b');
+  const bytes = bytesOf(100_000);
+  await put(node, 'b', 'n', bytes);
+  await flip(directory, bytes.subarray(70_000, 70_050));
+  const reader = await node.open('b', 'n');
+  const start = { startBytes: 10, endBytes: 65_536 };
+  expectSame(reader?.heldBody?.(start), bytes.subarray(10, 65_536));
+  const damaged = expect.objectContaining({ code: 'DAMAGED' }) as unknown as Error;
+  for (const range of [undefined, { startBytes: 65_535, endBytes: 65_537 }]) {
+    expect(() => reader?.heldBody?.(range)).toThrow(damaged);
+  }
+  reader?.close();
+});
+
 test('compaction reports damage that keeps it from emptying a volume', async () => {
   const directory = await temporaryDirectory();
   const told: string[] = [];

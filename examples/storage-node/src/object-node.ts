@@ -88,7 +88,10 @@ export interface PutOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Bytes in chunks of any size. The node waits when it cannot take more. */
+/**
+ * Bytes in chunks of any size, which must stay as they are until the call has settled. The node
+ * waits when it cannot take more.
+ */
 export type Body = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 export interface ByteRange {
@@ -105,6 +108,11 @@ export interface ObjectReader {
    * byte.
    */
   body(range?: ByteRange): AsyncIterable<Uint8Array>;
+  /**
+   * As `body`, at once, if all of it has been read already; undefined if it has not. Optional: a
+   * node may have only `body`. Throws DamagedObjectError.
+   */
+  heldBody?(range?: ByteRange): Uint8Array | undefined;
   close(): void;
 }
 

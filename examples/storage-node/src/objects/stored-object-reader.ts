@@ -2,8 +2,8 @@ import type { ByteRange, ObjectDetails, ObjectReader } from '../object-node.ts';
 import { extentKey, keyOf } from '../ledger/keys.ts';
 import type { Place } from '../volumes/handle.ts';
 import { placeOf } from '../volumes/handle.ts';
-import { BLOCK_BYTES, blockSeed, bodyOffset, RECORD_HEADER_BYTES } from '../volumes/record.ts';
-import { firstDamagedBlock, type RecordHeader } from '../volumes/record.ts';
+import { BLOCK_BYTES, blockCount, blockSeed, bodyOffset } from '../volumes/record.ts';
+import { firstDamagedBlock, RECORD_HEADER_BYTES, type RecordHeader } from '../volumes/record.ts';
 import type { VolumeSet } from '../volumes/volume-set.ts';
 import type { Pin, Volume } from '../volumes/volume.ts';
 import { decodeContent, decodeExtent, type ExtentRun } from './content-record.ts';
@@ -129,6 +129,24 @@ export class StoredObjectReader implements ObjectReader {
     }
   }
 
+  heldBody(range?: ByteRange): Buffer | undefined {
+    const { content, head, place } = this.#opened;
+    const inline = this.#inline;
+    const at = inline.bodyAt - place.offset;
+    const tableAt = at + inline.bodyBytes;
+    const isHeld = tableAt + 4 * blockCount(inline.bodyBytes) <= head.length;
+    if (content !== undefined || !isHeld) return undefined;
+    const { sizeBytes } = this.details;
+    const from = Math.min(range?.startBytes ?? 0, sizeBytes);
+    const to = Math.min(range?.endBytes ?? sizeBytes, sizeBytes);
+    const first = Math.floor(from / BLOCK_BYTES);
+    const start = first * BLOCK_BYTES;
+    const end = Math.min(Math.ceil(to / BLOCK_BYTES) * BLOCK_BYTES, inline.bodyBytes);
+    const bytes = head.subarray(at + start, at + end);
+    this.#check(inline, bytes, head.subarray(tableAt + 4 * first), first);
+    return bytes.subarray(from - start, to - start);
+  }
+
   /** Bytes [from, to) of a stretch, one piece at a time. */
   async *#read(stretch: Stretch, from: number, to: number): AsyncGenerator<Buffer> {
     const { bodyBytes } = stretch;
@@ -138,16 +156,18 @@ export class StoredObjectReader implements ObjectReader {
       const end = Math.min(at + PIECE_BYTES, bodyBytes, Math.ceil(to / BLOCK_BYTES) * BLOCK_BYTES);
       const bytes = await this.#bytes(stretch.volume, stretch.bodyAt + at, end - at);
       const block = at / BLOCK_BYTES;
-      const sums = table.subarray(4 * (block - firstBlock));
-      const damaged = firstDamagedBlock(bytes, sums, stretch.seed, block);
-      if (damaged >= 0) {
-        const offset = stretch.bodyAt + damaged * BLOCK_BYTES;
-        const { bucket, name } = this.details;
-        const message = `the bytes of ${bucket}/${name} are not what was stored`;
-        throw this.#volumes.damaged(stretch.volume, offset, message);
-      }
+      this.#check(stretch, bytes, table.subarray(4 * (block - firstBlock)), block);
       yield bytes.subarray(Math.max(0, from - at), Math.min(end, to) - at);
     }
+  }
+
+  /** Blocks from `first` on, and their checksums. @throws DamagedObjectError */
+  #check(stretch: Stretch, blocks: Buffer, table: Buffer, first: number): void {
+    const damaged = firstDamagedBlock(blocks, table, stretch.seed, first);
+    if (damaged < 0) return;
+    const { bucket, name } = this.details;
+    const message = `the bytes of ${bucket}/${name} are not what was stored`;
+    throw this.#volumes.damaged(stretch.volume, stretch.bodyAt + damaged * BLOCK_BYTES, message);
   }
 
   /** The checksums of the blocks of a range. */

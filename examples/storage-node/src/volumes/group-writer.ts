@@ -132,7 +132,9 @@ export class GroupWriter {
 
   /** As `append`, for contiguous records: they are in one group. */
   appendAll(bytes: Buffer, lengths: readonly number[]): Promise<Appended[]> {
-    return new Promise((resolve, reject) => this.#add({ bytes, rest: [], lengths, resolve, reject }));
+    return new Promise((resolve, reject) =>
+      this.#add({ bytes, rest: [], lengths, resolve, reject }),
+    );
   }
 
   #add(waiting: Waiting): void {

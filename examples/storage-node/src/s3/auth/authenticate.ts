@@ -9,6 +9,8 @@ import {
   verifyPresignedV4,
 } from './signature-v4.ts';
 
+const NO_NAMES: ReadonlySet<string> = new Set();
+
 /**
  * Identifies the sender of a request. The signature is verified in constant time, over the received
  * bytes. A request must have exactly one kind of signature.
@@ -17,7 +19,7 @@ import {
  */
 export function authenticate(head: RequestHead, keys: AccessKeys, nowMs: number): Authenticated {
   const authorization = head.headers.get('authorization');
-  const names = new Set(head.query.map(([name]) => name));
+  const names = head.query.length === 0 ? NO_NAMES : new Set(head.query.map(([name]) => name));
   const isV4 = names.has('X-Amz-Algorithm') || names.has('X-Amz-Signature');
   const isV2 = names.has('AWSAccessKeyId') || (names.has('Signature') && names.has('Expires'));
   const kinds = Number(authorization !== undefined) + Number(isV4) + Number(isV2);

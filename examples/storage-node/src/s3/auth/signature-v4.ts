@@ -1,4 +1,5 @@
-import { createHash, createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { hexDigestAtOnce } from '../base/digest.ts';
 import { ProtocolError } from '../base/protocol-error.ts';
 import type { AccessKeys } from './access-keys.ts';
 import { queryValue, type RequestHead } from './request-head.ts';
@@ -36,7 +37,7 @@ interface Scope {
 type Malformed = 'AuthorizationHeaderMalformed' | 'AuthorizationQueryParametersError';
 
 export function sha256Hex(text: string): string {
-  return createHash('sha256').update(text, 'latin1').digest('hex');
+  return hexDigestAtOnce('sha256', Buffer.from(text, 'latin1'));
 }
 
 /** `KEY/YYYYMMDD/REGION/s3/aws4_request`; the key itself may contain slashes. */
@@ -91,12 +92,16 @@ function canonicalHeaders(head: RequestHead, signed: readonly string[]): string 
   return text;
 }
 
+/** Above it, a set takes less time than it costs. */
+const MOST_SEARCHED_HEADERS = 16;
+
 /** Every header that S3 acts on must be signed; otherwise an intermediary could change it. */
 function assertCoverage(head: RequestHead, signed: readonly string[], isPresigned: boolean): void {
-  const covered = new Set(signed);
-  const missing: string[] = covered.has('host') ? [] : ['host'];
+  const set = signed.length > MOST_SEARCHED_HEADERS ? new Set(signed) : undefined;
+  const isCovered = (name: string): boolean => set?.has(name) ?? signed.includes(name);
+  const missing: string[] = isCovered('host') ? [] : ['host'];
   for (const name of head.headers.keys()) {
-    if (!name.startsWith('x-amz-') || covered.has(name)) continue;
+    if (!name.startsWith('x-amz-') || isCovered(name)) continue;
     // A digest can only make the server stricter.
     if (isPresigned && name === 'x-amz-content-sha256') continue;
     missing.push(name);

@@ -109,6 +109,13 @@ export class Reply {
     message.resume();
   }
 
+  /** Sends a body whose length is the `content-length` of the headers. */
+  bytes(status: number, headers: ReplyHeaders, body: Uint8Array): void {
+    this.#response.writeHead(status, { ...this.#common, ...headers });
+    this.sentBytes += body.length;
+    this.#response.end(body);
+  }
+
   /**
    * Sends bytes as they are read. The first piece is read before the status is sent, so damage of a
    * small object is reported by the status. Later, breaking the connection is the only way.

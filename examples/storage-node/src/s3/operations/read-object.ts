@@ -91,8 +91,13 @@ async function read(call: S3Call, withBody: boolean): Promise<void> {
       }),
     };
     const status = isWhole ? 200 : 206;
-    if (withBody && lengthBytes > 0) await call.reply.stream(status, headers, reader.body(range));
-    else call.reply.empty(status, headers);
+    if (!withBody || lengthBytes === 0) {
+      call.reply.empty(status, headers);
+      return;
+    }
+    const held = reader.heldBody?.(range);
+    if (held === undefined) await call.reply.stream(status, headers, reader.body(range));
+    else call.reply.bytes(status, headers, held);
   } finally {
     reader.close();
   }

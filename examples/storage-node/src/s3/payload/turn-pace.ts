@@ -1,6 +1,6 @@
 /**
- * Bytes that are digested in one turn of the event loop. A turn may read megabytes from several
- * sockets, and MD5 takes a millisecond per 300 to 600 KiB.
+ * Bytes that are digested in one turn of the event loop, counted once per slow digest. A turn may
+ * read megabytes from several sockets, and MD5 takes a millisecond per 300 to 600 KiB.
  */
 const TURN_BYTES = 256 * 1024;
 
@@ -21,7 +21,8 @@ export class TurnPace {
   take(bytes: number): Promise<void> | undefined {
     if (!this.#isScheduled) {
       this.#isScheduled = true;
-      setImmediate(this.#nextTurn);
+      // The first one is of the same turn.
+      setImmediate(this.#firstTurn);
     }
     if (this.#takenBytes < TURN_BYTES) {
       this.#takenBytes += bytes;
@@ -29,6 +30,10 @@ export class TurnPace {
     }
     return new Promise((go) => this.#waiting.push({ bytes, go }));
   }
+
+  readonly #firstTurn = (): void => {
+    setImmediate(this.#nextTurn);
+  };
 
   readonly #nextTurn = (): void => {
     this.#takenBytes = 0;
