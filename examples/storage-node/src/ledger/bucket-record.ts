@@ -1,3 +1,4 @@
+import { NodeError } from '../node-errors.ts';
 import { ByteReader, ByteWriter } from './byte-writer.ts';
 
 /**
@@ -13,11 +14,51 @@ export interface BucketPolicy {
   readonly mode: 'keep' | 'cache' | 'quota';
   readonly quotaBytes?: number | undefined;
   readonly ttlMs?: number | undefined;
+  /**
+   * When a PUT of a whole, small body is acknowledged. `synced`, the default: when it is durable.
+   * `deferred`: when it is in the write buffer, which is written each second. A crash may lose the
+   * last such PUTs of the bucket.
+   */
+  readonly acknowledge?: 'synced' | 'deferred' | undefined;
 }
 
 export const KEEP: BucketPolicy = { mode: 'keep' };
 
 const MODES: readonly BucketPolicy['mode'][] = ['keep', 'cache', 'quota'];
+
+/** Bits of the byte `options` of a policy. Bit 1 is reserved for bodies compressed by zstd. */
+const OPTION_DEFERRED = 1;
+const KNOWN_OPTIONS = OPTION_DEFERRED;
+
+const POLICY_FIELDS: ReadonlySet<string> = new Set<keyof BucketPolicy>([
+  'mode',
+  'quotaBytes',
+  'ttlMs',
+  'acknowledge',
+]);
+
+/** A policy from outside of the program. @throws NodeError `BAD_OPTION` */
+export function checkedPolicy(policy: BucketPolicy): BucketPolicy {
+  const refuse = (message: string): never => {
+    throw new NodeError('BAD_OPTION', `the policy of a bucket: ${message}`);
+  };
+  for (const name of Object.keys(policy)) {
+    if (!POLICY_FIELDS.has(name)) refuse(`${name} is not an option`);
+  }
+  const { mode, quotaBytes, ttlMs, acknowledge } = policy;
+  if (!MODES.includes(mode)) refuse(`mode must be one of ${MODES.join(', ')}`);
+  for (const [name, value] of Object.entries({ quotaBytes, ttlMs })) {
+    if (value !== undefined && (!Number.isSafeInteger(value) || value <= 0)) {
+      refuse(`${name} must be a positive integer`);
+    }
+  }
+  if (mode === 'quota' && quotaBytes === undefined) refuse('mode quota needs quotaBytes');
+  if (mode !== 'quota' && quotaBytes !== undefined) refuse('quotaBytes needs mode quota');
+  if (acknowledge !== undefined && acknowledge !== 'synced' && acknowledge !== 'deferred') {
+    refuse('acknowledge must be synced or deferred');
+  }
+  return policy;
+}
 
 /** A bucket at run time. */
 export interface Bucket {
@@ -40,7 +81,7 @@ export function hasOwnVolumes(policy: BucketPolicy): boolean {
 export function encodePolicy(writer: ByteWriter, policy: BucketPolicy): ByteWriter {
   return writer
     .byte(MODES.indexOf(policy.mode))
-    .byte(0)
+    .byte(policy.acknowledge === 'deferred' ? OPTION_DEFERRED : 0)
     .number(policy.quotaBytes ?? 0)
     .number(policy.ttlMs ?? 0);
 }
@@ -48,13 +89,15 @@ export function encodePolicy(writer: ByteWriter, policy: BucketPolicy): ByteWrit
 export function decodePolicy(reader: ByteReader): BucketPolicy {
   const mode = MODES[reader.byte()];
   if (mode === undefined) throw new RangeError('a bucket of a later version');
-  if (reader.byte() !== 0) throw new RangeError('a bucket of a later version');
+  const options = reader.byte();
+  if ((options & ~KNOWN_OPTIONS) !== 0) throw new RangeError('a bucket of a later version');
   const quotaBytes = reader.number();
   const ttlMs = reader.number();
   return {
     mode,
     ...(quotaBytes > 0 && { quotaBytes }),
     ...(ttlMs > 0 && { ttlMs }),
+    ...((options & OPTION_DEFERRED) !== 0 && { acknowledge: 'deferred' as const }),
   };
 }
 

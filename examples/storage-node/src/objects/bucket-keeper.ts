@@ -1,7 +1,7 @@
 import { BucketNotEmptyError, NodeError } from '../node-errors.ts';
 import type { BucketInfo } from '../object-node.ts';
 import { ByteWriter } from '../ledger/byte-writer.ts';
-import { encodeBucketRecord, encodePolicy, KEEP } from '../ledger/bucket-record.ts';
+import { checkedPolicy, encodeBucketRecord, encodePolicy, KEEP } from '../ledger/bucket-record.ts';
 import type { Bucket, BucketPolicy } from '../ledger/bucket-record.ts';
 import { keyOf } from '../ledger/keys.ts';
 import { handleOf, placeOf } from '../volumes/handle.ts';
@@ -33,9 +33,10 @@ export class BucketKeeper {
     return bucket && { name: bucket.name, createdMs: bucket.createdMs };
   }
 
-  /** False if it already exists, with any policy. @throws NodeError `BAD_NAME` */
-  async create(name: string, policy: BucketPolicy = KEEP): Promise<boolean> {
+  /** False if it already exists, with any policy. @throws NodeError `BAD_NAME`, `BAD_OPTION` */
+  async create(name: string, given: BucketPolicy = KEEP): Promise<boolean> {
     const { buckets, counters, names, now, publisher, writers } = this.#parts;
+    const policy = checkedPolicy(given);
     const bytes = Buffer.from(name, 'utf8');
     if (bytes.length === 0 || bytes.length > MAX_BUCKET_NAME_BYTES) {
       const message = `a bucket's name must have 1 to ${MAX_BUCKET_NAME_BYTES} bytes of UTF-8`;
