@@ -135,4 +135,59 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '',
     test: 'test/storage-node/cli.test.ts',
   },
+  'a compressed block is decompressed before its checksum is compared': {
+    file: 'examples/storage-node/src/volumes/stored-body.ts',
+    find: '  if (!table.isSound(block, stored)) return undefined;\n',
+    replace:
+      '  if (!table.isCompressed(block) && !table.isSound(block, stored)) return undefined;\n',
+    test: 'property-tests/storage-node/compressed.test.ts',
+  },
+  'a table of blocks that is off by one is accepted': {
+    file: 'examples/storage-node/src/volumes/block-table.ts',
+    find: 'return end === bodyBytes ?',
+    replace: 'return Math.abs(end - bodyBytes) <= 1 ?',
+    test: 'test/storage-node/block-table.test.ts',
+  },
+  'a frame with more or less content than its block is accepted': {
+    file: 'examples/storage-node/src/volumes/zstd.ts',
+    find: 'return length === contentBytes ? content : undefined;',
+    replace: 'return length >= 0 ? content : undefined;',
+    test: 'test/storage-node/block-table.test.ts',
+  },
+  'compaction forgets that a record is compressed': {
+    file: 'examples/storage-node/src/upkeep/outbox.ts',
+    find: '    this.#bytes.set(record.bytes, from);\n',
+    replace: '    this.#bytes.set(record.bytes, from);\n    this.#bytes[from + 9]! &= 1;\n',
+    test: 'test/storage-node/compression.test.ts',
+  },
+  'a rebuild forgets that an extent is compressed': {
+    file: 'examples/storage-node/src/rebuild/rebuild-index.ts',
+    find: 'encodeExtent(extent!)',
+    replace: 'encodeExtent({ ...extent!, flags: 0 })',
+    test: 'test/storage-node/compression.test.ts',
+  },
+  'a volume of version 1 gets compressed records': {
+    file: 'examples/storage-node/src/volumes/group-writer.ts',
+    find: 'const mayHold = current.version >= version;',
+    replace: 'const mayHold = current.version <= version;',
+    test: 'test/storage-node/compression.test.ts',
+  },
+  'a record with unknown flags is read': {
+    file: 'examples/storage-node/src/volumes/record.ts',
+    find: 'if (kind === undefined || !KNOWN_FLAGS.includes(flags)) return undefined;',
+    replace: 'if (kind === undefined) return undefined;',
+    test: 'test/storage-node/block-table.test.ts',
+  },
+  'a range of an object counts stored bytes': {
+    file: 'examples/storage-node/src/objects/stored-object-reader.ts',
+    find: '        const end = start + stretch.sizeBytes;',
+    replace: '        const end = start + stretch.bodyBytes;',
+    test: 'test/storage-node/compression.test.ts',
+  },
+  'a compressed extent gives back only its stored bytes to the queue': {
+    file: 'examples/storage-node/src/objects/body-writer.ts',
+    find: '      budget.give(sizeBytes);\n',
+    replace: '      budget.give(this.#extents[index]?.entry.bodyBytes ?? sizeBytes);\n',
+    test: 'test/storage-node/compression.test.ts',
+  },
 };

@@ -4,7 +4,7 @@ import type { NodeEnvironment, NodeOptions } from '../../examples/storage-node/s
 import { StorageNode } from '../../examples/storage-node/src/storage-node.ts';
 
 /** Small limits, so that few calls split leaves, fill volumes and make compaction due. */
-const OPTIONS: NodeOptions = {
+export const OPTIONS: NodeOptions = {
   volumeBytes: 64 * 1024,
   indexVolumeBytes: 64 * 1024,
   extentBytes: 4096,
@@ -18,16 +18,25 @@ const OPTIONS: NodeOptions = {
   upkeepMs: 0,
 };
 
-export function openOn(files: CrashFs, more: Partial<NodeEnvironment> = {}): Promise<StorageNode> {
+/** The simulated environment of a node on these files. */
+export function environmentOn(files: CrashFs): NodeEnvironment {
   let random = 7;
   let clock = 1_700_000_000_000;
-  return StorageNode.open('/node', OPTIONS, {
+  return {
     files,
     now: () => clock++,
     randomBytes: (count) => new Uint8Array(count).map(() => (random = (random * 31 + 7) & 0xff)),
     leaves: { foldDeltas: 4, names: 6 },
-    ...more,
-  });
+  };
+}
+
+export function openOn(
+  files: CrashFs,
+  more: Partial<NodeEnvironment> = {},
+  options: NodeOptions = {},
+): Promise<StorageNode> {
+  const environment = { ...environmentOn(files), ...more };
+  return StorageNode.open('/node', { ...OPTIONS, ...options }, environment);
 }
 
 export function etagOf(bytes: Uint8Array): string {
@@ -65,11 +74,25 @@ export function randomOf(seed: number): () => number {
   };
 }
 
+export interface WorldOptions {
+  readonly node?: NodeOptions;
+  /** A body; by default a repeated number of at most 14,000 bytes. */
+  readonly bodyOf?: (below: (limit: number) => number) => Buffer;
+}
+
+function repeatedBody(below: (limit: number) => number): Buffer {
+  const sizes = [0, 1, 100, 1000, 4096, 5000, 9000, 14_000];
+  const size = sizes[below(sizes.length)]!;
+  const word = Buffer.from(`${below(2 ** 30)} `);
+  return Buffer.alloc(size, word.length > 0 ? word : 'x');
+}
+
 /**
  * Runs calls on a node and records the possible contents of each name. One call per name at a time.
  */
 export class NodeWorld {
   readonly #random: () => number;
+  readonly #bodyOf: NonNullable<WorldOptions['bodyOf']>;
   readonly #names = new Map<string, Possible>();
   readonly #busy = new Set<string>();
   node: StorageNode;
@@ -77,9 +100,10 @@ export class NodeWorld {
   refused = 0;
   done = 0;
 
-  constructor(node: StorageNode, seed: number) {
+  constructor(node: StorageNode, seed: number, bodyOf = repeatedBody) {
     this.node = node;
     this.#random = randomOf(seed);
+    this.#bodyOf = bodyOf;
   }
 
   below(limit: number): number {
@@ -93,10 +117,7 @@ export class NodeWorld {
   }
 
   #bytes(): Buffer {
-    const sizes = [0, 1, 100, 1000, 4096, 5000, 9000, 14_000];
-    const size = sizes[this.below(sizes.length)]!;
-    const word = Buffer.from(`${this.below(2 ** 30)} `);
-    return Buffer.alloc(size, word.length > 0 ? word : 'x');
+    return this.#bodyOf((limit) => this.below(limit));
   }
 
   #freeName(): string | undefined {

@@ -20,12 +20,15 @@ test('a policy is stored as VOLUMES.md says, byte for byte', () => {
     [{ mode: 'quota', quotaBytes: 1024 }, [2, 0, 0x80, 8, 0]],
     [{ mode: 'keep', acknowledge: 'deferred' }, [0, 1, 0, 0]],
     [{ mode: 'quota', quotaBytes: 1, ttlMs: 2, acknowledge: 'deferred' }, [2, 1, 1, 2]],
+    [{ mode: 'keep', compression: 'zstd' }, [0, 2, 0, 0]],
+    [{ mode: 'cache', acknowledge: 'deferred', compression: 'zstd' }, [1, 3, 0, 0]],
   ] as const) {
     expect(bytesOf(policy)).toEqual(bytes);
     expect(policyOf(bytes)).toEqual(policy);
   }
   // The default is not stored.
   expect(bytesOf({ mode: 'keep', acknowledge: 'synced' })).toEqual([0, 0, 0, 0]);
+  expect(bytesOf({ mode: 'keep', compression: 'none' })).toEqual([0, 0, 0, 0]);
 });
 
 test('a policy with an unknown mode or option is of a later version', () => {
@@ -45,6 +48,7 @@ test.each([
   [{ mode: 'quota', quotaBytes: 1.5 }, 'quotaBytes must be a positive integer'],
   [{ mode: 'keep', ttlMs: 0 }, 'ttlMs must be a positive integer'],
   [{ mode: 'keep', acknowledge: 'later' }, 'acknowledge must be synced or deferred'],
+  [{ mode: 'keep', compression: 'gzip' }, 'compression must be none or zstd'],
   [{ mode: 'keep', tll: 1 }, 'tll is not an option'],
 ])('a wrong policy is refused with its reason: %j', (policy, reason) => {
   expect(() => checkedPolicy(policy as BucketPolicy)).toThrow(reason);

@@ -1,10 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
-import {
-  BLOCK_BYTES,
-  encodeInPieces,
-  encodeRecord,
-} from '../../examples/storage-node/src/volumes/record.ts';
+import { BLOCK_BYTES } from '../../examples/storage-node/src/volumes/block-table.ts';
+import { encodeInPieces, encodeRecord } from '../../examples/storage-node/src/volumes/record.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { expectSame, get, openNode, put, bytesOf } from './support/nodes.ts';
 

@@ -13,6 +13,7 @@ export type NodeErrorCode =
   | 'BAD_NAME'
   | 'BAD_ETAG'
   | 'BAD_OPTION'
+  | 'NO_ZSTD'
   | 'MISSING_VOLUME'
   | 'FOREIGN_VOLUME'
   | 'LOST_METADATA'

@@ -20,21 +20,28 @@ export interface BucketPolicy {
    * last such PUTs of the bucket.
    */
   readonly acknowledge?: 'synced' | 'deferred' | undefined;
+  /**
+   * `zstd`: bodies are stored in compressed blocks of 64 KiB, where they shrink. Sizes, ETags and
+   * checksums are those of the client's bytes. Default `none`.
+   */
+  readonly compression?: 'none' | 'zstd' | undefined;
 }
 
 export const KEEP: BucketPolicy = { mode: 'keep' };
 
 const MODES: readonly BucketPolicy['mode'][] = ['keep', 'cache', 'quota'];
 
-/** Bits of the byte `options` of a policy. Bit 1 is reserved for bodies compressed by zstd. */
+/** Bits of the byte `options` of a policy. */
 const OPTION_DEFERRED = 1;
-const KNOWN_OPTIONS = OPTION_DEFERRED;
+const OPTION_ZSTD = 2;
+const KNOWN_OPTIONS = OPTION_DEFERRED | OPTION_ZSTD;
 
 const POLICY_FIELDS: ReadonlySet<string> = new Set<keyof BucketPolicy>([
   'mode',
   'quotaBytes',
   'ttlMs',
   'acknowledge',
+  'compression',
 ]);
 
 /** A policy from outside of the program. @throws NodeError `BAD_OPTION` */
@@ -45,7 +52,7 @@ export function checkedPolicy(policy: BucketPolicy): BucketPolicy {
   for (const name of Object.keys(policy)) {
     if (!POLICY_FIELDS.has(name)) refuse(`${name} is not an option`);
   }
-  const { mode, quotaBytes, ttlMs, acknowledge } = policy;
+  const { mode, quotaBytes, ttlMs, acknowledge, compression } = policy;
   if (!MODES.includes(mode)) refuse(`mode must be one of ${MODES.join(', ')}`);
   for (const [name, value] of Object.entries({ quotaBytes, ttlMs })) {
     if (value !== undefined && (!Number.isSafeInteger(value) || value <= 0)) {
@@ -56,6 +63,9 @@ export function checkedPolicy(policy: BucketPolicy): BucketPolicy {
   if (mode !== 'quota' && quotaBytes !== undefined) refuse('quotaBytes needs mode quota');
   if (acknowledge !== undefined && acknowledge !== 'synced' && acknowledge !== 'deferred') {
     refuse('acknowledge must be synced or deferred');
+  }
+  if (compression !== undefined && compression !== 'none' && compression !== 'zstd') {
+    refuse('compression must be none or zstd');
   }
   return policy;
 }
@@ -79,9 +89,11 @@ export function hasOwnVolumes(policy: BucketPolicy): boolean {
 }
 
 export function encodePolicy(writer: ByteWriter, policy: BucketPolicy): ByteWriter {
+  const deferred = policy.acknowledge === 'deferred' ? OPTION_DEFERRED : 0;
+  const zstd = policy.compression === 'zstd' ? OPTION_ZSTD : 0;
   return writer
     .byte(MODES.indexOf(policy.mode))
-    .byte(policy.acknowledge === 'deferred' ? OPTION_DEFERRED : 0)
+    .byte(deferred | zstd)
     .number(policy.quotaBytes ?? 0)
     .number(policy.ttlMs ?? 0);
 }
@@ -98,6 +110,7 @@ export function decodePolicy(reader: ByteReader): BucketPolicy {
     ...(quotaBytes > 0 && { quotaBytes }),
     ...(ttlMs > 0 && { ttlMs }),
     ...((options & OPTION_DEFERRED) !== 0 && { acknowledge: 'deferred' as const }),
+    ...((options & OPTION_ZSTD) !== 0 && { compression: 'zstd' as const }),
   };
 }
 

@@ -3,7 +3,8 @@ import type { Body } from '../object-node.ts';
 import { MAX_EXTENTS } from '../ledger/keys.ts';
 import type { ByteBudget } from '../volumes/byte-budget.ts';
 import type { Appended } from '../volumes/group-writer.ts';
-import { encodeInPieces, type RecordPieces } from '../volumes/record.ts';
+import { encodeInPieces, FLAG_COMPRESSED, type RecordPieces } from '../volumes/record.ts';
+import type { StoredBody } from '../volumes/stored-body.ts';
 import type { ExtentEntry } from './content-record.ts';
 
 /**
@@ -34,6 +35,8 @@ export interface BodyTarget {
   readonly budget: ByteBudget;
   readonly extentBytes: number;
   readonly takeSerial: () => number;
+  /** The bytes of an extent as they are stored. */
+  readonly store: (pieces: readonly Uint8Array[], sizeBytes: number) => Promise<StoredBody>;
   readonly append: (record: RecordPieces) => Promise<Appended>;
   readonly bucketId: number;
   /** UTF-8. */
@@ -129,35 +132,55 @@ export class BodyWriter {
     this.#serial ??= this.#target.takeSerial();
     const index = this.#extents.length;
     if (index >= MAX_EXTENTS) throw new NodeError('TOO_LARGE', 'the body has too many extents');
-    const bodyBytes = this.#heldBytes;
-    const record = encodeInPieces({
-      kind: 'extent',
-      sequence: this.#serial,
-      key: BigInt(index),
-      bucketId: this.#target.bucketId,
-      sizeBytes: bodyBytes,
-      timeMs: this.#target.timeMs,
-      name: this.#target.name,
-      meta: new Uint8Array(),
-      body: this.#pieces,
-      bodyBytes,
-    });
+    const pieces = this.#pieces;
+    const sizeBytes = this.#heldBytes;
     this.#pieces = [];
     this.#heldBytes = 0;
     this.#extents.push(undefined);
-    const entry = { sizeBytes: bodyBytes, bodyBytes, lengthBytes: record.lengthBytes, flags: 0 };
-    this.#inFlight.push(this.#write(index, record, entry));
+    this.#inFlight.push(this.#write(this.#serial, index, pieces, sizeBytes));
     await this.#landed(IN_FLIGHT - 1);
   }
 
-  async #write(index: number, record: RecordPieces, entry: ExtentEntry): Promise<void> {
+  async #write(
+    serial: number,
+    index: number,
+    pieces: readonly Uint8Array[],
+    sizeBytes: number,
+  ): Promise<void> {
+    const { store, append, budget } = this.#target;
     try {
-      this.#extents[index] = { at: await this.#target.append(record), entry };
+      const body = await store(pieces, sizeBytes);
+      const { record, entry } = this.#encode(serial, index, body, sizeBytes);
+      this.#extents[index] = { at: await append(record), entry };
     } catch (error) {
       this.#failure ??= { error };
     } finally {
-      this.#target.budget.give(entry.bodyBytes);
+      budget.give(sizeBytes);
     }
+  }
+
+  #encode(
+    serial: number,
+    index: number,
+    { pieces, bodyBytes, blockLengths }: StoredBody,
+    sizeBytes: number,
+  ): { readonly record: RecordPieces; readonly entry: ExtentEntry } {
+    const { bucketId, timeMs, name } = this.#target;
+    const record = encodeInPieces({
+      kind: 'extent',
+      sequence: serial,
+      key: BigInt(index),
+      bucketId,
+      sizeBytes,
+      timeMs,
+      name,
+      meta: new Uint8Array(),
+      body: pieces,
+      bodyBytes,
+      blockLengths,
+    });
+    const flags = blockLengths === undefined ? 0 : FLAG_COMPRESSED;
+    return { record, entry: { sizeBytes, bodyBytes, lengthBytes: record.lengthBytes, flags } };
   }
 
   /** Waits until at most this many extents are in flight. */

@@ -6,6 +6,7 @@ import type { Bucket, BucketPolicy } from '../ledger/bucket-record.ts';
 import { keyOf } from '../ledger/keys.ts';
 import { handleOf, placeOf } from '../volumes/handle.ts';
 import { encodeRecord } from '../volumes/record.ts';
+import { loadZstd } from '../volumes/zstd.ts';
 import type { Marks } from './marks.ts';
 import type { NodeParts } from './node-parts.ts';
 import type { Uploads } from './uploads.ts';
@@ -33,7 +34,11 @@ export class BucketKeeper {
     return bucket && { name: bucket.name, createdMs: bucket.createdMs };
   }
 
-  /** False if it already exists, with any policy. @throws NodeError `BAD_NAME`, `BAD_OPTION` */
+  /**
+   * False if it already exists, with any policy.
+   *
+   * @throws NodeError `BAD_NAME`, `BAD_OPTION`, `NO_ZSTD`
+   */
   async create(name: string, given: BucketPolicy = KEEP): Promise<boolean> {
     const { buckets, counters, names, now, publisher, writers } = this.#parts;
     const policy = checkedPolicy(given);
@@ -43,6 +48,7 @@ export class BucketKeeper {
       throw new NodeError('BAD_NAME', message);
     }
     if (buckets.find(name) !== undefined) return false;
+    if (policy.compression === 'zstd') await loadZstd();
     const id = counters.takeBucket();
     const createdMs = now();
     const record = encodeRecord({

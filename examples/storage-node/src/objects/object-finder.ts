@@ -133,9 +133,12 @@ export class ObjectFinder {
     whose: string,
   ): RecordHeader {
     const { volumes } = this.#parts;
-    const header = volumes.sealOf(volume.number).read(head, 0, offset);
+    const seal = volumes.sealOf(volume.number);
+    const header = seal.read(head, 0, offset);
     if (header === undefined) {
-      throw volumes.damaged(volume, offset, `the header of ${whose} is damaged`);
+      const isLater = seal.isOfLaterVersion(head, 0, offset);
+      const reason = isLater ? 'of a later version of the node' : 'damaged';
+      throw volumes.damaged(volume, offset, `the header of ${whose} is ${reason}`);
     }
     const isExpected =
       header.kind === 'object' &&

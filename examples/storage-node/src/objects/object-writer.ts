@@ -14,6 +14,7 @@ import type { NameHash } from '../names/name-hash.ts';
 import type { Appended } from '../volumes/group-writer.ts';
 import { handleOf } from '../volumes/handle.ts';
 import { encodeInPieces, FLAG_EXTENTS } from '../volumes/record.ts';
+import { compressBody, type StoredBody } from '../volumes/stored-body.ts';
 import { BodyWriter, type WrittenBody } from './body-writer.ts';
 import { judgeCondition } from './condition.ts';
 import { encodeContent } from './content-record.ts';
@@ -31,13 +32,21 @@ export interface Target {
   readonly hash: NameHash;
 }
 
-interface RecordFields {
+/** Bytes of a body as a bucket stores them. @throws NodeError `NO_ZSTD` */
+async function storedIn(
+  { policy }: Bucket,
+  pieces: readonly Uint8Array[],
+  sizeBytes: number,
+): Promise<StoredBody> {
+  if (policy.compression === 'zstd') return compressBody(pieces, sizeBytes);
+  return { pieces, bodyBytes: sizeBytes };
+}
+
+interface RecordFields extends StoredBody {
   readonly sizeBytes: number;
   readonly flags: number;
   readonly modifiedMs: number;
   readonly label: RecordLabel;
-  readonly pieces: readonly Uint8Array[];
-  readonly bodyBytes: number;
 }
 
 export interface WriterCounts {
@@ -105,6 +114,7 @@ export class ObjectWriter {
       budget,
       extentBytes,
       takeSerial: () => counters.takeSerial(),
+      store: (pieces, sizeBytes) => storedIn(bucket, pieces, sizeBytes),
       append: (record) => writers.of(bucket).appendPieces(record),
       bucketId: bucket.id,
       name: target.nameBytes,
@@ -124,8 +134,8 @@ export class ObjectWriter {
     const modifiedMs = this.#parts.now();
     const base = { sizeBytes, modifiedMs, label: { etag, meta } };
     if (written.kind === 'pieces') {
-      const fields = { ...base, flags: 0, pieces: written.pieces, bodyBytes: sizeBytes };
-      return this.publish(target, fields, { condition });
+      const body = await storedIn(target.bucket, written.pieces, sizeBytes);
+      return this.publish(target, { ...base, ...body, flags: 0 }, { condition });
     }
     const { serial, extents } = written;
     const runs = [{ serial, count: extents.length, sizeBytes }];
@@ -208,6 +218,7 @@ export class ObjectWriter {
       meta: encodeLabel(fields.label),
       body: fields.pieces,
       bodyBytes: fields.bodyBytes,
+      blockLengths: fields.blockLengths,
     });
     try {
       return await this.#parts.writers.of(target.bucket).appendPieces(record);
@@ -278,15 +289,8 @@ export class ObjectWriter {
       const { details, place, content } = reader;
       const { etag, uploadId, parts, sizeBytes, modifiedMs } = details;
       const label = { etag, meta: change(details), uploadId, parts };
-      const piece = await reader.recordBody();
-      const fields = {
-        sizeBytes,
-        modifiedMs,
-        label,
-        flags: reader.flags,
-        pieces: [piece],
-        bodyBytes: piece.length,
-      };
+      const body = await reader.recordBody();
+      const fields = { sizeBytes, modifiedMs, label, flags: reader.flags, ...body };
       const handle = handleOf(place.volume, place.offset);
       return await this.publish(target, fields, {
         check: (turn) => {

@@ -1,9 +1,12 @@
 import type { ByteRange, ObjectDetails, ObjectReader } from '../object-node.ts';
+import type { DamagedObjectError } from '../node-errors.ts';
 import { extentKey, keyOf } from '../ledger/keys.ts';
 import type { Place } from '../volumes/handle.ts';
 import { placeOf } from '../volumes/handle.ts';
-import { BLOCK_BYTES, blockCount, blockSeed, bodyOffset } from '../volumes/record.ts';
-import { firstDamagedBlock, RECORD_HEADER_BYTES, type RecordHeader } from '../volumes/record.ts';
+import { BLOCK_BYTES, blockCount, BlockTable, tableLength } from '../volumes/block-table.ts';
+import { blockSeed, bodyOffset, FLAG_COMPRESSED, RECORD_HEADER_BYTES } from '../volumes/record.ts';
+import { firstDamagedBlock, type RecordHeader } from '../volumes/record.ts';
+import { contentOfBlock, type StoredBody } from '../volumes/stored-body.ts';
 import type { VolumeSet } from '../volumes/volume-set.ts';
 import type { Pin, Volume } from '../volumes/volume.ts';
 import { decodeContent, decodeExtent, type ExtentRun } from './content-record.ts';
@@ -11,14 +14,19 @@ import type { NodeParts } from './node-parts.ts';
 import type { ObjectEntry } from './object-entry.ts';
 
 /** Bytes of a body read at once: a multiple of the blocks that checksums cover. */
-const PIECE_BYTES = 8 * BLOCK_BYTES;
+const PIECE_BLOCKS = 8;
+const PIECE_BYTES = PIECE_BLOCKS * BLOCK_BYTES;
 
 /** Contiguous bytes of an object in a volume. */
 interface Stretch {
   readonly volume: Volume;
   /** Offset of the first byte of the body in the volume. */
   readonly bodyAt: number;
+  /** Bytes as stored. */
   readonly bodyBytes: number;
+  /** Bytes of the object. */
+  readonly sizeBytes: number;
+  readonly isCompressed: boolean;
   readonly seed: number;
 }
 
@@ -44,12 +52,17 @@ export function resolveContent(
       const extent = store.get(extentKey(serial, i));
       if (extent === undefined) throw new Error(`there is no extent ${i} of ${serial}`);
       const { volume: number, offset } = placeOf(extent.value);
-      const { bodyBytes } = decodeExtent(extent.data);
+      const { bodyBytes, sizeBytes, flags } = decodeExtent(extent.data);
+      if ((flags & ~FLAG_COMPRESSED) !== 0) {
+        throw volumes.damaged({ number }, offset, 'an extent of a later version of the node');
+      }
       extents.push({
         volume: volumes.existing(number, offset),
         // Extents contain the name of their object.
         bodyAt: offset + RECORD_HEADER_BYTES + nameBytes,
         bodyBytes,
+        sizeBytes,
+        isCompressed: flags !== 0,
         seed: blockSeed(serial, BigInt(i)),
       });
     }
@@ -93,20 +106,33 @@ export class StoredObjectReader implements ObjectReader {
     return this.#opened.content;
   }
 
-  /** Verified bytes of a body in the record itself. */
-  async recordBody(): Promise<Buffer> {
+  /** A body in the record itself: its verified bytes as they are stored. */
+  async recordBody(): Promise<StoredBody> {
+    const stretch = this.#inline;
+    const { bodyBytes } = stretch;
     const pieces: Buffer[] = [];
-    const { bodyBytes } = this.#opened.header;
-    for await (const piece of this.#read(this.#inline, 0, bodyBytes)) pieces.push(piece);
-    return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+    if (!stretch.isCompressed) {
+      for await (const piece of this.#readPlain(stretch, 0, bodyBytes)) pieces.push(piece);
+      return { pieces, bodyBytes };
+    }
+    const table = await this.#blockTable(stretch);
+    for await (const { block, stored } of this.#storedBlocks(stretch, table, 0, table.count)) {
+      if (!table.isSound(block, stored)) throw this.#damaged(stretch, table.startOf(block));
+      pieces.push(stored);
+    }
+    return { pieces, bodyBytes, blockLengths: table.blockLengths };
   }
 
   get #inline(): Stretch {
     const { volume, place, header } = this.#opened;
+    const isCompressed = (header.flags & FLAG_COMPRESSED) !== 0;
     return {
       volume,
       bodyAt: place.offset + bodyOffset(header),
       bodyBytes: header.bodyBytes,
+      // That of a list of extents is the length of the object.
+      sizeBytes: isCompressed ? header.sizeBytes : header.bodyBytes,
+      isCompressed,
       seed: blockSeed(header.sequence, header.key),
     };
   }
@@ -118,7 +144,7 @@ export class StoredObjectReader implements ObjectReader {
       const to = Math.min(range?.endBytes ?? sizeBytes, sizeBytes);
       let start = 0;
       for (const stretch of this.#opened.content?.extents ?? [this.#inline]) {
-        const end = start + stretch.bodyBytes;
+        const end = start + stretch.sizeBytes;
         if (end > from && start < to) {
           yield* this.#read(stretch, Math.max(from, start) - start, Math.min(to, end) - start);
         }
@@ -132,6 +158,8 @@ export class StoredObjectReader implements ObjectReader {
   heldBody(range?: ByteRange): Buffer | undefined {
     const { content, head, place } = this.#opened;
     const inline = this.#inline;
+    // Blocks are decompressed in turns of the event loop.
+    if (inline.isCompressed) return undefined;
     const at = inline.bodyAt - place.offset;
     const tableAt = at + inline.bodyBytes;
     const isHeld = tableAt + 4 * blockCount(inline.bodyBytes) <= head.length;
@@ -147,8 +175,14 @@ export class StoredObjectReader implements ObjectReader {
     return bytes.subarray(from - start, to - start);
   }
 
-  /** Bytes [from, to) of a stretch, one piece at a time. */
-  async *#read(stretch: Stretch, from: number, to: number): AsyncGenerator<Buffer> {
+  /** Bytes [from, to) of the object in a stretch, one piece at a time. */
+  #read(stretch: Stretch, from: number, to: number): AsyncGenerator<Buffer> {
+    return stretch.isCompressed
+      ? this.#readCompressed(stretch, from, to)
+      : this.#readPlain(stretch, from, to);
+  }
+
+  async *#readPlain(stretch: Stretch, from: number, to: number): AsyncGenerator<Buffer> {
     const { bodyBytes } = stretch;
     const table = await this.#table(stretch, from, to);
     const firstBlock = Math.floor(from / BLOCK_BYTES);
@@ -164,10 +198,54 @@ export class StoredObjectReader implements ObjectReader {
   /** Blocks from `first` on, and their checksums. @throws DamagedObjectError */
   #check(stretch: Stretch, blocks: Buffer, table: Buffer, first: number): void {
     const damaged = firstDamagedBlock(blocks, table, stretch.seed, first);
-    if (damaged < 0) return;
+    if (damaged >= 0) throw this.#damaged(stretch, damaged * BLOCK_BYTES);
+  }
+
+  async *#readCompressed(stretch: Stretch, from: number, to: number): AsyncGenerator<Buffer> {
+    const table = await this.#blockTable(stretch);
+    const first = Math.floor(from / BLOCK_BYTES);
+    const end = Math.ceil(to / BLOCK_BYTES);
+    for await (const { block, stored } of this.#storedBlocks(stretch, table, first, end)) {
+      const content = await contentOfBlock(table, block, stored);
+      if (content === undefined) throw this.#damaged(stretch, table.startOf(block));
+      const at = block * BLOCK_BYTES;
+      yield content.subarray(Math.max(0, from - at), to - at);
+    }
+  }
+
+  /** Stored blocks [first, end), not verified. A few are read at once. */
+  async *#storedBlocks(
+    stretch: Stretch,
+    table: BlockTable,
+    first: number,
+    end: number,
+  ): AsyncGenerator<{ readonly block: number; readonly stored: Buffer }> {
+    for (let from = first; from < end; from += PIECE_BLOCKS) {
+      const to = Math.min(from + PIECE_BLOCKS, end);
+      const start = table.startOf(from);
+      const length = table.startOf(to) - start;
+      const bytes = await this.#bytes(stretch.volume, stretch.bodyAt + start, length);
+      for (let block = from; block < to; block++) {
+        const at = table.startOf(block) - start;
+        yield { block, stored: bytes.subarray(at, at + table.lengthOf(block)) };
+      }
+    }
+  }
+
+  /** @throws DamagedObjectError */
+  async #blockTable(stretch: Stretch): Promise<BlockTable> {
+    const { volume, bodyAt, bodyBytes, sizeBytes } = stretch;
+    const bytes = await this.#bytes(volume, bodyAt + bodyBytes, tableLength(sizeBytes));
+    const table = BlockTable.read(bytes, stretch);
+    if (table === undefined) throw this.#damaged(stretch, bodyBytes);
+    return table;
+  }
+
+  /** `at`: offset in the body. */
+  #damaged({ volume, bodyAt }: Stretch, at: number): DamagedObjectError {
     const { bucket, name } = this.details;
     const message = `the bytes of ${bucket}/${name} are not what was stored`;
-    throw this.#volumes.damaged(stretch.volume, stretch.bodyAt + damaged * BLOCK_BYTES, message);
+    return this.#volumes.damaged(volume, bodyAt + at, message);
   }
 
   /** The checksums of the blocks of a range. */

@@ -1,5 +1,5 @@
 import { MetadataStore } from 'lodestore';
-import { readFully, type FileSystem } from 'lodestore/fs';
+import type { FileSystem } from 'lodestore/fs';
 import { NodeRefusedError } from '../node-errors.ts';
 import { encodeBucketRecord, KEEP, type Bucket } from '../ledger/bucket-record.ts';
 import { extentKey, keyOf } from '../ledger/keys.ts';
@@ -21,10 +21,10 @@ import { encodeEntry } from '../objects/object-entry.ts';
 import { insertObject } from '../objects/object-table.ts';
 import { decodeLabel } from '../objects/record-label.ts';
 import { handleOf } from '../volumes/handle.ts';
-import { decodeVolumeHeader, HEADER_BYTES, type VolumeHeader } from '../volumes/volume-header.ts';
+import { HEADER_BYTES, type VolumeHeader } from '../volumes/volume-header.ts';
 import { ReserveFile } from '../volumes/reserve-file.ts';
 import { MACHINE } from '../storage-node.ts';
-import { volumeFileName } from '../volumes/volume-set.ts';
+import { readVolumeHeader, volumeFileName } from '../volumes/volume-set.ts';
 import { Volume } from '../volumes/volume.ts';
 import { VolumeScan, type FoundObjectRecord } from './volume-scan.ts';
 
@@ -122,10 +122,8 @@ async function readHeaders(files: FileSystem, directory: string): Promise<Volume
   const headers: VolumeHeader[] = [];
   for (const number of await volumeFilesIn(files, directory)) {
     const file = await files.open(`${directory}/${volumeFileName(number)}`, 'r');
-    const block = Buffer.alloc(HEADER_BYTES);
     try {
-      const count = await readFully(file, block, 0);
-      const header = decodeVolumeHeader(block.subarray(0, count));
+      const header = await readVolumeHeader(file);
       if (typeof header === 'string' || header.number !== number) {
         const reason = typeof header === 'string' ? header : 'its header has another number';
         throw foreign(number, reason);

@@ -1,10 +1,10 @@
 import { writevFully, type OpenFile } from 'lodestore/fs';
 import { NodeError, NoSpaceError } from '../node-errors.ts';
 import { isLackOfSpace } from './files.ts';
-import type { RecordPieces } from './record.ts';
-import type { VolumeKind } from './volume-header.ts';
+import { isOfVersion2, type RecordPieces } from './record.ts';
+import type { VolumeKind, VolumeVersion } from './volume-header.ts';
 import { GROUP_ALIGN_BYTES, HEADER_BYTES } from './volume-header.ts';
-import type { VolumeSet } from './volume-set.ts';
+import { readVolumeHeader, type VolumeSet } from './volume-set.ts';
 import type { Volume } from './volume.ts';
 
 /** A group takes no more records once it has this many bytes, or this many records. */
@@ -57,6 +57,7 @@ function lengthOf({ lengths }: Waiting): number {
 interface Current {
   readonly volume: Volume;
   readonly file: OpenFile;
+  readonly version: VolumeVersion;
   readonly limitBytes: number;
 }
 
@@ -86,6 +87,9 @@ export interface GroupWriterOptions {
  * After a failed write or sync, the bytes after the last group are unknown, and a second sync would
  * prove nothing: the group is rejected and the volume sealed at its last good end. Only after a
  * lack of space, the same place is tried again.
+ *
+ * A volume is of version 1 until a compressed record comes, which begins a volume of version 2: a
+ * node of an earlier version refuses that one, and reads the others.
  */
 export class GroupWriter {
   readonly #volumes: VolumeSet;
@@ -109,7 +113,9 @@ export class GroupWriter {
   /** Continues a volume of an earlier run, which ends with a whole group. */
   async resume(volume: Volume): Promise<void> {
     const file = await this.#volumes.files.open(this.#volumes.path(volume.number), 'r+');
-    this.#current = { volume, file, limitBytes: this.#options.volumeBytes() };
+    const header = await readVolumeHeader(file);
+    const version = typeof header === 'string' ? 1 : header.version;
+    this.#current = { volume, file, version, limitBytes: this.#options.volumeBytes() };
   }
 
   /** Durable when it resolves. The record's bytes belong to the writer until then. */
@@ -178,7 +184,8 @@ export class GroupWriter {
   async #write(group: readonly Waiting[]): Promise<void> {
     const contentBytes = group.reduce((sum, one) => sum + lengthOf(one), 0);
     const paddingBytes = -contentBytes & (GROUP_ALIGN_BYTES - 1);
-    const { volume, file } = await this.#room(contentBytes + paddingBytes);
+    const version = versionFor(group);
+    const { volume, file } = await this.#room(contentBytes + paddingBytes, version);
     const seal = this.#volumes.sealOf(volume.number);
     const start = volume.writtenBytes;
     let at = start;
@@ -254,18 +261,19 @@ export class GroupWriter {
   }
 
   /** The volume for the next group. */
-  async #room(groupBytes: number): Promise<Current> {
+  async #room(groupBytes: number, version: VolumeVersion): Promise<Current> {
     const current = this.#current;
     if (current !== undefined) {
       const { writtenBytes } = current.volume;
       const fits = writtenBytes + groupBytes <= current.limitBytes;
-      if (fits || writtenBytes === HEADER_BYTES) return current;
+      const mayHold = current.version >= version;
+      if (mayHold && (fits || writtenBytes === HEADER_BYTES)) return current;
       await this.#rotate();
     }
     const { kind, bucketId, volumeBytes, figures } = this.#options;
-    const made = await this.#volumes.create(kind, bucketId);
+    const made = await this.#volumes.create(kind, bucketId, version);
     figures.rotations++;
-    this.#current = { ...made, limitBytes: volumeBytes() };
+    this.#current = { ...made, version, limitBytes: volumeBytes() };
     return this.#current;
   }
 
@@ -308,4 +316,16 @@ export class GroupWriter {
     await this.#current?.file.close();
     this.#current = undefined;
   }
+}
+
+/** The version of volumes that may have all records of a group. */
+function versionFor(group: readonly Waiting[]): VolumeVersion {
+  for (const { bytes, lengths } of group) {
+    let at = 0;
+    for (const length of lengths) {
+      if (isOfVersion2(bytes, at)) return 2;
+      at += length;
+    }
+  }
+  return 1;
 }

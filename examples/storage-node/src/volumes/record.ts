@@ -1,8 +1,11 @@
 import { crc32c } from '@node-rs/crc32';
+import { BLOCK_BYTES, BlockTable, blockCount, tableLength } from './block-table.ts';
+import { sumsOf, writeTable } from './block-table.ts';
 
 /**
  * A record of a volume: header, name, meta, body, a CRC-32C per 64 KiB of body, and zeros to a
- * multiple of 8 bytes. `docs/VOLUMES.md` specifies the bytes.
+ * multiple of 8 bytes. A compressed body has a table of its blocks instead of the checksums.
+ * `docs/VOLUMES.md` specifies the bytes.
  *
  * The header's checksum is seeded with the node's id, the volume's number and the offset. A header
  * is therefore valid in one place of one file of one node only, and a client's bytes are never
@@ -10,10 +13,10 @@ import { crc32c } from '@node-rs/crc32';
  * copy needs only a new header.
  */
 export const RECORD_HEADER_BYTES = 64;
-export const BLOCK_BYTES = 65_536;
 
 const MAGIC = 0x4352_444c;
 const HEADER_CHECKED_FROM = 8;
+const FLAGS_AT = 9;
 const MAX_RECORD_BYTES = 2 ** 32;
 
 /** A smaller body is copied, and one whose pieces are smaller on average. */
@@ -35,6 +38,10 @@ const KINDS: readonly (RecordKind | undefined)[] = [
 
 /** A flag: the body is the list of the object's extents. */
 export const FLAG_EXTENTS = 1;
+/** A flag: the body is compressed by blocks, see `BlockTable`. */
+export const FLAG_COMPRESSED = 2;
+/** A record with other flags, or with both, is of a later version. */
+const KNOWN_FLAGS: readonly number[] = [0, FLAG_EXTENTS, FLAG_COMPRESSED];
 
 export interface RecordHeader {
   readonly kind: RecordKind;
@@ -66,20 +73,27 @@ export interface RecordContent {
   readonly meta: Uint8Array;
   readonly body: readonly Uint8Array[];
   readonly bodyBytes: number;
+  /** Lengths of the stored blocks, for a compressed body. */
+  readonly blockLengths?: readonly number[] | undefined;
 }
 
-export function blockCount(bodyBytes: number): number {
-  return Math.ceil(bodyBytes / BLOCK_BYTES);
-}
+type RecordLengths = Pick<
+  RecordHeader,
+  'flags' | 'nameBytes' | 'metaBytes' | 'bodyBytes' | 'sizeBytes'
+>;
 
 /** Length of the whole record, including checksums and padding. */
-export function recordLength(nameBytes: number, metaBytes: number, bodyBytes: number): number {
-  const bytes = RECORD_HEADER_BYTES + nameBytes + metaBytes + bodyBytes + 4 * blockCount(bodyBytes);
+export function lengthOfRecord(lengths: RecordLengths): number {
+  const { flags, nameBytes, metaBytes, bodyBytes, sizeBytes } = lengths;
+  const isCompressed = (flags & FLAG_COMPRESSED) !== 0;
+  const sumBytes = isCompressed ? tableLength(sizeBytes) : 4 * blockCount(bodyBytes);
+  const bytes = RECORD_HEADER_BYTES + nameBytes + metaBytes + bodyBytes + sumBytes;
   return Math.ceil(bytes / 8) * 8;
 }
 
-export function lengthOfRecord(header: RecordHeader): number {
-  return recordLength(header.nameBytes, header.metaBytes, header.bodyBytes);
+/** True if only volumes of version 2 may have the record at `at` in `bytes`. */
+export function isOfVersion2(bytes: Buffer, at: number): boolean {
+  return (bytes[at + FLAGS_AT]! & FLAG_COMPRESSED) !== 0;
 }
 
 /** Offset of the body in its record. */
@@ -96,15 +110,15 @@ export function blockSeed(sequence: number, key: bigint): number {
  * Everything except the header's checksum, which `HeaderSeal.place` adds once the place is known.
  */
 export function encodeRecord(content: RecordContent): Buffer {
-  const { name, meta, body, bodyBytes } = content;
-  const bytes = Buffer.allocUnsafe(recordLength(name.length, meta.length, bodyBytes));
+  const { body } = content;
+  const bytes = Buffer.allocUnsafe(lengthOfRecord(lengthsOf(content)));
   const start = writeHead(content, bytes);
   let at = start;
   for (const piece of body) {
     bytes.set(piece, at);
     at += piece.length;
   }
-  writeSums(content, [bytes.subarray(start, at)], bytes, at);
+  writeTail(content, [bytes.subarray(start, at)], bytes, at);
   return bytes;
 }
 
@@ -122,31 +136,31 @@ export interface RecordPieces {
  */
 export function encodeInPieces(content: RecordContent): RecordPieces {
   const { name, meta, body, bodyBytes } = content;
-  const lengthBytes = recordLength(name.length, meta.length, bodyBytes);
+  const lengthBytes = lengthOfRecord(lengthsOf(content));
   if (bodyBytes < LEAST_SHARED_BYTES || bodyBytes < LEAST_PIECE_BYTES * body.length) {
     return { head: encodeRecord(content), rest: [], lengthBytes };
   }
   const start = RECORD_HEADER_BYTES + name.length + meta.length;
   const bytes = Buffer.allocUnsafe(lengthBytes - bodyBytes);
   writeHead(content, bytes);
-  writeSums(content, body, bytes, start);
+  writeTail(content, body, bytes, start);
   const rest = [...body, bytes.subarray(start)];
   return { head: bytes.subarray(0, start), rest, lengthBytes };
 }
 
 /** Header, name and meta. Returns their length. */
 function writeHead(content: RecordContent, bytes: Buffer): number {
-  const { name, meta, bodyBytes } = content;
+  const { name, meta, bodyBytes, sizeBytes } = content;
   bytes.writeUInt32LE(MAGIC, 0);
   bytes[8] = KINDS.indexOf(content.kind);
-  bytes[9] = content.flags ?? 0;
+  bytes[FLAGS_AT] = flagsOf(content);
   bytes.writeUInt16LE(name.length, 10);
   bytes.writeUInt32LE(meta.length, 12);
   writeSafe(bytes, content.sequence, 16);
   bytes.writeBigUInt64LE(content.key, 24);
   bytes.writeUInt32LE(content.bucketId, 32);
   writeSafe(bytes, bodyBytes, 40);
-  writeSafe(bytes, content.sizeBytes, 48);
+  writeSafe(bytes, sizeBytes, 48);
   writeSafe(bytes, content.timeMs, 56);
   bytes.set(name, RECORD_HEADER_BYTES);
   bytes.set(meta, RECORD_HEADER_BYTES + name.length);
@@ -155,31 +169,34 @@ function writeHead(content: RecordContent, bytes: Buffer): number {
   return start;
 }
 
-/** Writes the checksums of the blocks of a body in pieces, and zeros up to the end of `bytes`. */
-function writeSums(
+/** Writes what follows the body: checksums or the table, and zeros up to the end of `bytes`. */
+function writeTail(
   content: RecordContent,
   pieces: readonly Uint8Array[],
   bytes: Buffer,
   from: number,
 ): void {
-  const seed = blockSeed(content.sequence, content.key);
+  const { blockLengths, sequence, key } = content;
+  const seed = blockSeed(sequence, key);
   let at = from;
-  let sum = seed;
-  let left = BLOCK_BYTES;
-  for (const piece of pieces) {
-    for (let done = 0; done < piece.length;) {
-      const part = piece.subarray(done, done + left);
-      sum = crc32c(part, sum);
-      done += part.length;
-      left -= part.length;
-      if (left > 0) continue;
-      at = bytes.writeUInt32LE(sum, at);
-      sum = seed;
-      left = BLOCK_BYTES;
-    }
+  if (blockLengths === undefined) {
+    for (const sum of sumsOf(pieces, () => BLOCK_BYTES, seed)) at = bytes.writeUInt32LE(sum, at);
+  } else {
+    const sums = sumsOf(pieces, (block) => blockLengths[block] ?? Infinity, seed);
+    at = writeTable(bytes, at, blockLengths, sums, seed);
   }
-  if (left < BLOCK_BYTES) at = bytes.writeUInt32LE(sum, at);
   bytes.fill(0, at);
+}
+
+/** The lengths of a record to encode. */
+function lengthsOf(content: RecordContent): RecordLengths {
+  const { name, meta, bodyBytes, sizeBytes } = content;
+  const flags = flagsOf(content);
+  return { flags, nameBytes: name.length, metaBytes: meta.length, bodyBytes, sizeBytes };
+}
+
+function flagsOf({ flags = 0, blockLengths }: RecordContent): number {
+  return blockLengths === undefined ? flags : flags | FLAG_COMPRESSED;
 }
 
 function writeSafe(bytes: Buffer, value: number, at: number): void {
@@ -214,16 +231,28 @@ export class HeaderSeal {
     bytes.writeUInt32LE(this.#sumOf(bytes, at, offset), at + 4);
   }
 
+  #isHeader(bytes: Buffer, at: number, offset: number): boolean {
+    if (bytes.length - at < RECORD_HEADER_BYTES) return false;
+    if (bytes.readUInt32LE(at) !== MAGIC) return false;
+    return bytes.readUInt32LE(at + 4) === this.#sumOf(bytes, at, offset);
+  }
+
+  /** True if there is a header at `at` in `bytes`, of a record that this version cannot read. */
+  isOfLaterVersion(bytes: Buffer, at: number, offset: number): boolean {
+    if (!this.#isHeader(bytes, at, offset)) return false;
+    const flags = bytes[at + FLAGS_AT]!;
+    return KINDS[bytes[at + 8]!] === undefined || !KNOWN_FLAGS.includes(flags);
+  }
+
   /** The header at `at` in `bytes`; undefined if it is not valid at `offset` of the volume. */
   read(bytes: Buffer, at: number, offset: number): RecordHeader | undefined {
-    if (bytes.length - at < RECORD_HEADER_BYTES) return undefined;
-    if (bytes.readUInt32LE(at) !== MAGIC) return undefined;
-    if (bytes.readUInt32LE(at + 4) !== this.#sumOf(bytes, at, offset)) return undefined;
+    if (!this.#isHeader(bytes, at, offset)) return undefined;
     const kind = KINDS[bytes[at + 8]!];
-    if (kind === undefined) return undefined;
+    const flags = bytes[at + FLAGS_AT]!;
+    if (kind === undefined || !KNOWN_FLAGS.includes(flags)) return undefined;
     const header: RecordHeader = {
       kind,
-      flags: bytes[at + 9]!,
+      flags,
       nameBytes: bytes.readUInt16LE(at + 10),
       metaBytes: bytes.readUInt32LE(at + 12),
       sequence: readSafe(bytes, at + 16),
@@ -279,5 +308,11 @@ export function isRecordSound(header: RecordHeader, bytes: Buffer): boolean {
   const from = bodyOffset(header);
   const end = from + header.bodyBytes;
   const seed = blockSeed(header.sequence, header.key);
-  return firstDamagedBlock(bytes.subarray(from, end), bytes.subarray(end), seed, 0) === -1;
+  const body = bytes.subarray(from, end);
+  if ((header.flags & FLAG_COMPRESSED) === 0) {
+    return firstDamagedBlock(body, bytes.subarray(end), seed, 0) === -1;
+  }
+  const { sizeBytes, bodyBytes } = header;
+  const table = BlockTable.read(bytes.subarray(end), { sizeBytes, bodyBytes, seed });
+  return table?.isSoundBody(body) === true;
 }

@@ -10,7 +10,9 @@ export const GROUP_ALIGN_BYTES = 4096;
 export const NODE_ID_BYTES = 16;
 
 const MAGIC = 'LODENODE';
-const VERSION = 1;
+/** 2: a volume that may have compressed records. */
+export type VolumeVersion = 1 | 2;
+
 const CHECKED_BYTES = 56;
 
 /** The contents of a volume, which determine how its space is freed. */
@@ -19,6 +21,7 @@ export type VolumeKind = 'data' | 'index' | 'bucket';
 const KINDS: readonly VolumeKind[] = ['data', 'index', 'bucket'];
 
 export interface VolumeHeader {
+  readonly version: VolumeVersion;
   readonly nodeId: Uint8Array;
   readonly number: number;
   readonly kind: VolumeKind;
@@ -38,7 +41,7 @@ export function volumeKindOf(byte: number): VolumeKind | undefined {
 export function encodeVolumeHeader(header: VolumeHeader): Buffer {
   const bytes = Buffer.alloc(HEADER_BYTES);
   bytes.write(MAGIC, 0, 'latin1');
-  bytes.writeUInt32LE(VERSION, 8);
+  bytes.writeUInt32LE(header.version, 8);
   bytes.writeUInt32LE(kindByteOf(header.kind), 12);
   bytes.set(header.nodeId, 16);
   bytes.writeUInt32LE(header.number, 32);
@@ -53,13 +56,15 @@ export function encodeVolumeHeader(header: VolumeHeader): Buffer {
 export function decodeVolumeHeader(block: Buffer): VolumeHeader | string {
   if (block.length < HEADER_BYTES) return 'it is shorter than a header';
   if (block.toString('latin1', 0, 8) !== MAGIC) return 'it is not a volume of a storage node';
-  if (block.readUInt32LE(8) !== VERSION) return `its version is ${block.readUInt32LE(8)}`;
+  const version = block.readUInt32LE(8);
+  if (version !== 1 && version !== 2) return `its version is ${version}, which is a later one`;
   if (crc32c(block.subarray(0, CHECKED_BYTES)) !== block.readUInt32LE(CHECKED_BYTES)) {
     return 'the checksum of its header does not match';
   }
   const kind = volumeKindOf(block.readUInt32LE(12));
   if (kind === undefined) return `its kind is ${block.readUInt32LE(12)}`;
   return {
+    version,
     nodeId: new Uint8Array(block.subarray(16, 32)),
     number: block.readUInt32LE(32),
     kind,

@@ -6,7 +6,7 @@ import { MAX_VOLUME_NUMBER } from './handle.ts';
 import { HeaderSeal } from './record.ts';
 import { Volume } from './volume.ts';
 import { decodeVolumeHeader, encodeVolumeHeader, HEADER_BYTES } from './volume-header.ts';
-import type { VolumeKind } from './volume-header.ts';
+import type { VolumeHeader, VolumeKind, VolumeVersion } from './volume-header.ts';
 
 /** Keeps the state of volumes durable. */
 export interface VolumeLedger {
@@ -121,6 +121,7 @@ export class VolumeSet {
   async create(
     kind: VolumeKind,
     bucketId: number,
+    version: VolumeVersion,
   ): Promise<{ readonly volume: Volume; readonly file: OpenFile }> {
     const number = this.nextNumber++;
     if (number > MAX_VOLUME_NUMBER) throw new NodeError('CLOSED', 'all volume numbers are taken');
@@ -140,7 +141,7 @@ export class VolumeSet {
     this.#volumes.set(number, volume);
     try {
       const file = await this.files.open(this.path(number), 'wx');
-      const header = { nodeId: this.nodeId, number, kind, bucketId, createdMs };
+      const header = { version, nodeId: this.nodeId, number, kind, bucketId, createdMs };
       await writeFully(file, encodeVolumeHeader(header), 0);
       await file.dataSync();
       await this.files.syncDirectory(this.directory);
@@ -237,11 +238,9 @@ export class VolumeSet {
 
   /** Checks the header of a file. Resolves to why it is not this node's, or undefined. */
   async inspect(number: number): Promise<string | undefined> {
-    const block = Buffer.alloc(HEADER_BYTES);
     const file = await this.files.open(this.path(number), 'r');
     try {
-      const count = await readFully(file, block, 0);
-      const header = decodeVolumeHeader(block.subarray(0, count));
+      const header = await readVolumeHeader(file);
       if (typeof header === 'string') return header;
       if (Buffer.compare(header.nodeId, this.nodeId) !== 0) return 'it belongs to another node';
       if (header.number !== number) return `its header says that it is volume ${header.number}`;
@@ -254,4 +253,11 @@ export class VolumeSet {
   close(): Promise<void> {
     return this.#cache.close();
   }
+}
+
+/** The header of a volume's file. A string says what is wrong. */
+export async function readVolumeHeader(file: OpenFile): Promise<VolumeHeader | string> {
+  const block = Buffer.alloc(HEADER_BYTES);
+  const count = await readFully(file, block, 0);
+  return decodeVolumeHeader(block.subarray(0, count));
 }

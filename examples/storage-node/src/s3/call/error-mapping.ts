@@ -16,6 +16,7 @@ const CODES: Readonly<Record<NodeErrorCode, ProtocolErrorCode>> = {
   BAD_NAME: 'InvalidArgument',
   BAD_ETAG: 'InternalError',
   BAD_OPTION: 'InternalError',
+  NO_ZSTD: 'InternalError',
   MISSING_VOLUME: 'InternalError',
   FOREIGN_VOLUME: 'InternalError',
   LOST_METADATA: 'InternalError',
