@@ -193,7 +193,7 @@ test('a change of metadata keeps the stored bytes', async () => {
 
 test('compaction and a rebuild keep compressed records as they are', async () => {
   const directory = await temporaryDirectory();
-  const node = await openCompressed(directory);
+  const node = await openCompressed(directory, { ...BLOCKS, volumeBytes: 2 ** 19 });
   await node.createBucket('plain');
   const bodies = new Map<string, Buffer>();
   for (let i = 0; i < 24; i++) {
