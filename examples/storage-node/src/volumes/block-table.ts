@@ -1,6 +1,6 @@
 import { crc32c } from '@node-rs/crc32';
 
-/** A body has a checksum for each block of this length; a compressed one is compressed by blocks. */
+/** A body has a checksum for each block of this length, and is compressed by such blocks. */
 export const BLOCK_BYTES = 65_536;
 
 /** Length of the stored block, and its CRC-32C. */

@@ -152,6 +152,8 @@ export function encodeInPieces(content: RecordContent): RecordPieces {
 function writeHead(content: RecordContent, bytes: Buffer): number {
   const { name, meta, bodyBytes, sizeBytes } = content;
   bytes.writeUInt32LE(MAGIC, 0);
+  // Not yet the checksum.
+  bytes.writeUInt32LE(0, 4);
   bytes[8] = KINDS.indexOf(content.kind);
   bytes[FLAGS_AT] = flagsOf(content);
   bytes.writeUInt16LE(name.length, 10);
