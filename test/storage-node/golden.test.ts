@@ -91,18 +91,18 @@ const COMPRESSED_RECORDS: readonly Partial<RecordContent>[] = [
 
 /** As in docs/VOLUMES.md. */
 function volume(
-  fields: Pick<VolumeHeader, 'version' | 'number'>,
+  place: Pick<VolumeHeader, 'version' | 'number'>,
   records: readonly Partial<RecordContent>[],
 ): Buffer {
   const header = {
-    ...fields,
+    ...place,
     nodeId,
     kind: 'data' as const,
     bucketId: 0,
     createdMs: 1_700_000_000_000,
   };
   const pieces = [encodeVolumeHeader(header)];
-  const seal = new HeaderSeal(nodeId, fields.number);
+  const seal = new HeaderSeal(nodeId, place.number);
   let at = 4096;
   for (const [i, fields] of records.entries()) {
     const record = encodeRecord({
