@@ -17,7 +17,7 @@ const { values } = parseArgs({
     objects: { type: 'string', default: '50000' },
     names: { type: 'string', default: '1000000' },
     directory: { type: 'string', default: tmpdir() },
-    only: { type: 'string', default: 'puts,compaction,names' },
+    only: { type: 'string', default: 'puts,deferred,compaction,names' },
   },
 });
 const OBJECTS = Number(values.objects);
@@ -125,6 +125,38 @@ async function puts() {
   const ratio = at16.cpuMicroseconds / perFile.cpuMicroseconds;
   report('  against a file per object with fsync', ratio, 'x', 1);
   await node.close();
+}
+
+/** A bucket with deferred acknowledgement against a synced one, of one node, in turns. */
+async function deferred() {
+  const node = await openNode('deferred');
+  await node.createBucket('b');
+  await node.createBucket('d', { mode: 'keep', acknowledge: 'deferred' });
+  const body = randomBytes(1024);
+  const etag = createHash('md5').update(body).digest('hex');
+  const options = { describe: () => ({ etag, meta: META }) };
+  const totals = { b: { ms: 0, syncs: 0 }, d: { ms: 0, syncs: 0 } };
+  const rounds = 4;
+  const count = Math.ceil(OBJECTS / 10 / rounds);
+  for (let round = 0; round < rounds; round++) {
+    for (const bucket of /** @type {const} */ (['b', 'd'])) {
+      const before = (await node.figures()).writes.volumeSyncs;
+      const start = performance.now();
+      await measure(16, count, (i) => node.put(bucket, `${round}/${i}`, [body], options));
+      // Its writing counts, too.
+      await node.flush();
+      totals[bucket].ms += performance.now() - start;
+      totals[bucket].syncs += (await node.figures()).writes.volumeSyncs - before;
+    }
+  }
+  const total = rounds * count;
+  const ratio = totals.b.ms / totals.d.ms;
+  report('PUT/s with deferred acknowledgement, 16 clients', ratio, 'x', 1, true);
+  console.log(
+    `  ${((1000 * total) / totals.d.ms).toFixed(0)} of ${((1000 * total) / totals.b.ms).toFixed(0)} PUT/s, ` +
+      `${(totals.d.syncs / total).toFixed(4)} of ${(totals.b.syncs / total).toFixed(4)} syncs per PUT`,
+  );
+  await checkedClose(node);
 }
 
 /** MB/s of a copy of all volumes, each synced. @param {string} volumes */
@@ -252,6 +284,7 @@ async function names() {
 
 try {
   if (parts.includes('puts')) await puts();
+  if (parts.includes('deferred')) await deferred();
   if (parts.includes('compaction')) await compaction();
   if (parts.includes('names')) await names();
 } finally {

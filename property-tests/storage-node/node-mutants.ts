@@ -190,4 +190,83 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '      budget.give(this.#extents[index]?.entry.bodyBytes ?? sizeBytes);\n',
     test: 'test/storage-node/compression.test.ts',
   },
+  'an index record names a deferred object before its bytes are written': {
+    file: 'examples/storage-node/src/volumes/group-writer.ts',
+    find: '    await this.#put(file, sources, start);',
+    replace: '    void this.#put(file, sources, start).catch(() => undefined);',
+    test: 'property-tests/storage-node/deferred.test.ts',
+  },
+  'a failed write of the write buffer counts as written': {
+    file: 'examples/storage-node/src/objects/bucket-buffer.ts',
+    find: '      this.#events.onFailed(this, error);\n      throw error;',
+    replace: '      this.#events.onFailed(this, error);',
+    test: 'property-tests/storage-node/deferred.test.ts',
+  },
+  'a GET does not look into the write buffer': {
+    file: 'examples/storage-node/src/storage-node.ts',
+    find: 'return this.#pending(bucket, name)?.reader() ?? this.#finder.open(bucket, name);',
+    replace: 'return this.#finder.open(bucket, name);',
+    test: 'property-tests/storage-node/deferred.test.ts',
+  },
+  'of two PUTs of a name in the write buffer, the first wins': {
+    file: 'examples/storage-node/src/objects/bucket-buffer.ts',
+    find: '    segment.puts.set(name, put);',
+    replace: '    segment.puts.set(name, replaced ?? put);',
+    test: 'property-tests/storage-node/deferred.test.ts',
+  },
+  'the write buffer writes its newest segment first': {
+    file: 'examples/storage-node/src/objects/bucket-buffer.ts',
+    find: '    const oldest = this.#segments[0]!;',
+    replace: '    const oldest = this.#segments.at(-1)!;',
+    also: {
+      file: 'examples/storage-node/src/objects/bucket-buffer.ts',
+      find: '    this.#segments.shift();',
+      replace: '    this.#segments.splice(this.#segments.indexOf(oldest), 1);',
+    },
+    test: 'property-tests/storage-node/deferred.test.ts',
+  },
+  'a segment of the write buffer is published one object at a time, backwards': {
+    file: 'examples/storage-node/src/objects/write-buffer.ts',
+    find: '      await publisher.submit((turn) => {\n        buckets.check(bucket);\n        for (const put of puts) this.#publication.put(turn, objectOf(put));\n      });',
+    replace:
+      '      for (const put of puts.toReversed()) {\n        await publisher.submit((turn) => this.#publication.put(turn, objectOf(put)), { alone: true });\n      }',
+    test: 'property-tests/storage-node/deferred.test.ts',
+  },
+  'a synced call on a deferred bucket does not wait for the write buffer': {
+    file: 'examples/storage-node/src/objects/write-buffer.ts',
+    find: '      await this.#flushBefore(buffer, name, onFull);\n      return await change();',
+    replace: '      return await change();',
+    test: 'property-tests/storage-node/deferred.test.ts',
+  },
+  'a write buffer is forgotten when the node is closed': {
+    file: 'examples/storage-node/src/objects/write-buffer.ts',
+    find: '    await this.#background;\n    await this.flush();',
+    replace: '    await this.#background;',
+    test: 'property-tests/storage-node/deferred.test.ts',
+  },
+  'a listing has not what is in the write buffer': {
+    file: 'examples/storage-node/src/storage-node.ts',
+    find: '    const pending = this.#buffer.namesOf(bucket);',
+    replace: '    const pending: string[] = [];',
+    test: 'property-tests/storage-node/deferred.test.ts',
+  },
+  'a PUT of a name that is being deleted goes into the write buffer': {
+    file: 'examples/storage-node/src/objects/write-buffer.ts',
+    find: '      if (buffer.isHeld(target.name)) {',
+    replace: '      if (buffer.isHeld(target.name) && target.name.length === 0) {',
+    test: 'test/storage-node/write-buffer.test.ts',
+  },
+  'a write buffer that cannot be written takes PUTs': {
+    file: 'examples/storage-node/src/objects/write-buffer.ts',
+    find: '    if (buffer?.failure !== undefined) throw refusalOf(buffer, buffer.failure);',
+    replace:
+      '    if (buffer?.failure?.message === bucket.name) throw refusalOf(buffer, buffer.failure);',
+    test: 'test/storage-node/write-buffer.test.ts',
+  },
+  'a bucket of a later version is opened': {
+    file: 'examples/storage-node/src/ledger/bucket-record.ts',
+    find: '(options & ~KNOWN_OPTIONS) !== 0',
+    replace: '(options & ~0xff) !== 0',
+    test: 'test/storage-node/bucket-record.test.ts',
+  },
 };

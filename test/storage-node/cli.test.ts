@@ -159,6 +159,70 @@ test('while the node runs it does each command itself', async () => {
   expect(JSON.parse((await cli(['status', ...at, '--json'])).out)).toMatchObject({ objects: 1 });
 });
 
+test('buckets are created with policies and listed, in a stopped node and in a running one', async () => {
+  const data = await temporaryDirectory();
+  const at = ['--data', data];
+  const create = (...args: string[]) => cli(['buckets', 'create', ...args, ...at]);
+  const list = async () => JSON.parse((await cli(['buckets', '--json', ...at])).out) as unknown[];
+  const all = async (): Promise<void> => {
+    const known = (await list()).length;
+    const quota = ['--mode', 'quota', '--quota-bytes', '1M', '--ttl-seconds', '60'];
+    const more = ['--acknowledge', 'deferred', '--compress', 'zstd'];
+    const created = await create(`log-${known}`, ...quota, ...more);
+    expect(created).toEqual({
+      code: 0,
+      out: `bucket log-${known}: quota 1.0 MiB, ttl 60 s, acknowledge deferred, compress zstd\n`,
+      err: '',
+    });
+    expect(await create(`plain-${known}`)).toMatchObject({ code: 0 });
+    expect(await list()).toHaveLength(known + 2);
+    expect(await list()).toContainEqual({
+      name: `log-${known}`,
+      createdMs: expect.any(Number) as number,
+      policy: {
+        mode: 'quota',
+        quotaBytes: 2 ** 20,
+        ttlMs: 60_000,
+        acknowledge: 'deferred',
+        compression: 'zstd',
+      },
+      objects: 0,
+      bytes: 0,
+    });
+    const again = await create(`plain-${known}`, '--mode', 'cache');
+    expect(again).toMatchObject({ code: 1, out: '' });
+    expect(again.err).toContain('already exists');
+  };
+  await all();
+  await started(at);
+  await all();
+  const table = (await cli(['buckets', ...at])).out.split('\n');
+  expect(table[0]).toMatch(/^bucket +objects +size +policy$/);
+  expect(table[1]).toMatch(
+    /^log-0 +0 +0 B +quota 1\.0 MiB, ttl 60 s, acknowledge deferred, compress zstd$/,
+  );
+  expect(table[3]).toMatch(/^plain-0 +0 +0 B +keep$/);
+});
+
+test.each([
+  [['create'], 'buckets create NAME'],
+  [['remove', 'photos'], 'buckets create NAME'],
+  [['list', 'photos'], 'buckets create NAME'],
+  [['--mode', 'cache'], 'buckets create NAME'],
+  [['create', 'Photos'], 'lower-case letters'],
+  [['create', 'photos', '--mode', 'ring'], 'mode must be one of keep, cache, quota'],
+  [['create', 'photos', '--mode', 'quota'], 'mode quota needs quotaBytes'],
+  [['create', 'photos', '--quota-bytes', '1G'], 'quotaBytes needs mode quota'],
+  [['create', 'photos', '--mode', 'quota', '--quota-bytes', 'much'], 'much is not a number'],
+  [['create', 'photos', '--ttl-seconds', '1.5'], '--ttl-seconds must be a whole number'],
+  [['create', 'photos', '--compress', 'gzip'], 'compression must be none or zstd'],
+  [['create', 'photos', '--acknowledge', 'never'], 'acknowledge must be synced or deferred'],
+])('wrong use is told before the node is touched: buckets %j', async (args, reason) => {
+  const said = await cli(['buckets', ...args, '--data', '/nowhere/at/all']);
+  expect(said).toMatchObject({ code: 2, out: '' });
+  expect(said.err).toContain(reason);
+});
+
 async function addKey(data: string): Promise<typeof KEY> {
   return JSON.parse((await cli(['keys', 'add', '--data', data])).out) as typeof KEY;
 }

@@ -210,7 +210,7 @@ function progress(work, idle) {
   return [make('p', 'faint', text), bar([['live', isBusy ? work.doneBytes : 0]], work.totalBytes)];
 }
 
-function showUpkeep({ compaction, scrub, space, writes }) {
+function showUpkeep({ compaction, scrub, space, writes, writeBuffer }) {
   byId('compaction').replaceChildren(
     ...progress(compaction, 'nothing to compact'),
     list([
@@ -238,6 +238,7 @@ function showUpkeep({ compaction, scrub, space, writes }) {
       ['free', bytesText(space.freeBytes)],
       ['reserve for deletes', bytesText(space.reserveBytes)],
       ['waiting to be written', bytesText(writes.queuedBytes)],
+      ['acknowledged, not durable', countText(writeBuffer.puts)],
       ['syncs of volumes', countText(writes.volumeSyncs)],
     ]),
   );

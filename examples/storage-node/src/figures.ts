@@ -1,7 +1,8 @@
-import type { NodeFigures, VolumeFigures } from './node-figures.ts';
+import type { NodeFigures, VolumeFigures, WriteBufferFigures } from './node-figures.ts';
 import type { NodeParts } from './objects/node-parts.ts';
 import type { SpaceGauge } from './objects/space-gauge.ts';
 import type { Uploads } from './objects/uploads.ts';
+import type { WriteBuffer } from './objects/write-buffer.ts';
 import type { RecentErrors } from './recent-errors.ts';
 import type { Upkeep } from './upkeep/upkeep.ts';
 import type { Volume } from './volumes/volume.ts';
@@ -9,6 +10,7 @@ import type { Volume } from './volumes/volume.ts';
 export interface FiguresParts {
   readonly parts: NodeParts;
   readonly space: SpaceGauge;
+  readonly buffer: WriteBuffer;
   readonly upkeep: Upkeep;
   readonly uploads: Uploads;
   readonly errors: RecentErrors;
@@ -23,6 +25,20 @@ function classOf(volume: Volume, parts: NodeParts): string {
   if (volume.kind === 'data') return 'object';
   if (volume.kind === 'index') return 'index';
   return `bucket ${parts.buckets.byId(volume.bucketId)?.name ?? volume.bucketId}`;
+}
+
+function writeBufferOf(buffer: WriteBuffer): WriteBufferFigures {
+  const { puts, usedBytes, limitBytes, waiting, counts, failures } = buffer;
+  return {
+    puts,
+    bytes: usedBytes,
+    limitBytes,
+    waiting,
+    acknowledged: counts.puts,
+    flushes: counts.flushes,
+    failedFlushes: counts.failures,
+    failing: failures,
+  };
 }
 
 export async function figuresOf(source: FiguresParts): Promise<NodeFigures> {
@@ -81,6 +97,7 @@ export async function figuresOf(source: FiguresParts): Promise<NodeFigures> {
       volumeSyncs: writers.figures.syncs,
       writtenBytes: writers.figures.writtenBytes,
     },
+    writeBuffer: writeBufferOf(source.buffer),
     reads: { readBytes: volumes.readBytes, damaged: volumes.damagedReads },
     recentErrors: errors.all(),
   };

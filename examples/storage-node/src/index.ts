@@ -34,10 +34,11 @@ export {
 export type { NodeErrorCode } from './node-errors.ts';
 
 export type { BucketPolicy } from './ledger/bucket-record.ts';
+export type { BucketDetails } from './objects/bucket-keeper.ts';
 export type { NodeOptions } from './node-options.ts';
 export type { NodeRecovery } from './opening.ts';
 export { StorageNode } from './storage-node.ts';
-export type { FiguresSource, NodeFigures } from './node-figures.ts';
+export type { FiguresSource, NodeFigures, WriteBufferFigures } from './node-figures.ts';
 export { rebuildIndex } from './rebuild/rebuild-index.ts';
 export type { RebuildOptions, RebuildReport } from './rebuild/rebuild-index.ts';
 export type { Recount } from './upkeep/recount.ts';

@@ -91,12 +91,12 @@ export class PreconditionFailedError extends NodeError {
   }
 }
 
-/** The queue is full: retry after `retryAfterMs`. */
+/** The queue is full, or a write buffer cannot be written: retry after `retryAfterMs`. */
 export class BusyError extends NodeError {
   readonly retryAfterMs: number;
 
-  constructor(retryAfterMs: number) {
-    super('BUSY', `the queue of writes is full: try again in ${retryAfterMs} ms`);
+  constructor(retryAfterMs: number, why = 'the queue of writes is full', options?: ErrorOptions) {
+    super('BUSY', `${why}: try again in ${retryAfterMs} ms`, options);
     this.retryAfterMs = retryAfterMs;
   }
 }

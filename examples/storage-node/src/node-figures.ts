@@ -40,6 +40,24 @@ export interface ScrubFigures {
   readonly finishedMs?: number;
 }
 
+/** PUTs of buckets with deferred acknowledgement. */
+export interface WriteBufferFigures {
+  /** Acknowledged, and not durable yet. */
+  readonly puts: number;
+  /** The memory that they occupy. */
+  readonly bytes: number;
+  readonly limitBytes: number;
+  /** PUTs that wait for room. */
+  readonly waiting: number;
+  /** PUTs acknowledged before they were durable. */
+  readonly acknowledged: number;
+  /** Writes of up to 1,000 PUTs. */
+  readonly flushes: number;
+  readonly failedFlushes: number;
+  /** Buckets whose last write failed: they refuse PUTs until one succeeds. */
+  readonly failing: readonly { readonly bucket: string; readonly reason: string }[];
+}
+
 export interface NodeFigures {
   readonly objects: number;
   readonly buckets: number;
@@ -59,6 +77,7 @@ export interface NodeFigures {
     readonly volumeSyncs: number;
     readonly writtenBytes: number;
   };
+  readonly writeBuffer: WriteBufferFigures;
   readonly reads: {
     readonly readBytes: number;
     readonly damaged: number;

@@ -23,6 +23,16 @@ export interface NodeOptions {
   readonly maxWaiting?: number;
   /** A body that waits longer is refused as busy. Default 5,000. */
   readonly maxWaitMs?: number;
+  /**
+   * Memory for acknowledged PUTs of buckets with deferred acknowledgement, until they are written.
+   * They are written earlier when it is half full. Default 16 MiB.
+   */
+  readonly writeBufferBytes?: number;
+  /**
+   * Such a PUT is written at the latest this time after its acknowledgement. Default 1,000; 0:
+   * without a limit of time.
+   */
+  readonly writeBufferMs?: number;
   /** Bodies are refused before less than this is free on the disk. Default 64 MiB. */
   readonly reserveBytes?: number;
   /**
@@ -57,6 +67,8 @@ export const DEFAULTS: Required<Omit<NodeOptions, 'onError' | 'onFailed'>> = {
   queueBytes: 64 * MIB,
   maxWaiting: 1_024,
   maxWaitMs: 5_000,
+  writeBufferBytes: 16 * MIB,
+  writeBufferMs: 1_000,
   reserveBytes: 64 * MIB,
   reserveFileBytes: 8 * MIB,
   maxObjectBytes: 5 * 1024 * GIB,
@@ -84,6 +96,7 @@ const LEAST: Partial<Record<keyof NodeOptions, number>> = {
   indexVolumeBytes: 64 * KIB,
   extentBytes: 4 * KIB,
   queueBytes: 64 * KIB,
+  writeBufferBytes: 4 * KIB,
   maxOpenFiles: 1,
   cachedLeaves: 1,
 };

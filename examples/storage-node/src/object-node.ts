@@ -83,6 +83,8 @@ export interface PutOptions {
    */
   readonly describe: () => BodyDescription | Promise<BodyDescription>;
   readonly condition?: Condition;
+  /** Durable when the call resolves, also in a bucket with deferred acknowledgement. */
+  readonly acknowledge?: 'synced';
   /** Optional. With it, the node refuses early what cannot fit, and a body of another size. */
   readonly sizeBytes?: number;
   readonly signal?: AbortSignal;
@@ -152,7 +154,8 @@ export interface ObjectNode {
   deleteBucket(name: string): Promise<void>;
 
   /**
-   * Durable when it resolves.
+   * Durable when it resolves, except in a bucket with deferred acknowledgement: there a PUT without
+   * a condition, of a body that fits one extent, is durable at most about a second later.
    *
    * @throws NoSuchBucketError, PreconditionFailedError, BusyError, NoSpaceError
    */

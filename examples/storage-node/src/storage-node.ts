@@ -22,14 +22,17 @@ import type {
 import { figuresOf } from './figures.ts';
 import type { FiguresSource, NodeFigures } from './node-figures.ts';
 import type { BucketPolicy } from './ledger/bucket-record.ts';
+import { byteNameOf } from './names/byte-name.ts';
 import { checkedOptions, type NodeEnvironment, type NodeOptions } from './node-options.ts';
 import { openParts, type NodeRecovery, type OpenedParts } from './opening.ts';
-import { BucketKeeper } from './objects/bucket-keeper.ts';
+import { BucketKeeper, type BucketDetails } from './objects/bucket-keeper.ts';
 import { listObjects, listUploads } from './objects/listing.ts';
 import { ObjectFinder } from './objects/object-finder.ts';
 import { ObjectWriter } from './objects/object-writer.ts';
+import type { PendingPut } from './objects/pending-put.ts';
 import { Publication } from './objects/publication.ts';
 import { Uploads } from './objects/uploads.ts';
+import { WriteBuffer } from './objects/write-buffer.ts';
 import { recount, type Recount } from './upkeep/recount.ts';
 import type { ScrubReport } from './upkeep/scrubber.ts';
 import { Upkeep } from './upkeep/upkeep.ts';
@@ -60,6 +63,7 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
   readonly recovery: NodeRecovery;
   readonly #opened: OpenedParts;
   readonly #finder: ObjectFinder;
+  readonly #buffer: WriteBuffer;
   readonly #writer: ObjectWriter;
   readonly #uploads: Uploads;
   readonly #buckets: BucketKeeper;
@@ -74,16 +78,23 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     this.recovery = opened.recovery;
     const publication = new Publication(parts);
     this.#finder = new ObjectFinder(parts);
-    this.#writer = new ObjectWriter(parts, publication, this.#finder);
-    this.#uploads = new Uploads(parts, publication, this.#writer, this.#finder);
-    this.#buckets = new BucketKeeper(parts, this.#uploads, this.#writer.marks);
+    this.#buffer = new WriteBuffer(parts, publication, {
+      limitBytes: options.writeBufferBytes,
+      maxWaiting: options.maxWaiting,
+      maxWaitMs: options.maxWaitMs,
+      everyMs: options.writeBufferMs,
+    });
+    this.#writer = new ObjectWriter(parts, publication, this.#finder, this.#buffer);
+    const { marks } = this.#writer;
+    this.#uploads = new Uploads(parts, publication, this.#writer, this.#finder, this.#buffer);
+    this.#buckets = new BucketKeeper(parts, this.#uploads, marks, this.#buffer);
     this.#errors = errors;
     this.#upkeep = new Upkeep({
       parts,
       space: opened.space,
       publication,
       uploads: this.#uploads,
-      marks: this.#writer.marks,
+      marks,
       compactDeadRatio: options.compactDeadRatio,
       compactBytesPerSecond: options.compactBytesPerSecond,
       scrubBytesPerSecond: options.scrubBytesPerSecond,
@@ -117,7 +128,12 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     if (this.#closed !== undefined) throw new NodeError('CLOSED', 'the node is closed');
   }
 
-  /** `policy`: how the bucket frees space; by default only by deletes. */
+  /**
+   * `policy`: how the bucket frees space, by default only by deletes; and when it acknowledges, by
+   * default when an object is durable. False if the bucket already exists, with any policy.
+   *
+   * @throws NodeError `BAD_NAME`, `BAD_OPTION`
+   */
   async createBucket(name: string, policy?: BucketPolicy): Promise<boolean> {
     this.#check();
     return this.#buckets.create(name, policy);
@@ -131,6 +147,14 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     return this.#buckets.all();
   }
 
+  /** All buckets, with policy and contents. PUTs that cannot be made durable are not counted. */
+  async describeBuckets(): Promise<readonly BucketDetails[]> {
+    this.#check();
+    // A failure is reported by the buffer.
+    await this.#buffer.flush().catch(() => undefined);
+    return this.#buckets.details();
+  }
+
   async deleteBucket(name: string): Promise<void> {
     this.#check();
     await this.#buckets.delete(name);
@@ -142,12 +166,28 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
   }
 
   async info(bucket: string, name: string): Promise<ObjectInfo | undefined> {
-    return this.#finder.info(bucket, name);
+    return this.#pending(bucket, name)?.info ?? this.#finder.info(bucket, name);
   }
 
   async open(bucket: string, name: string): Promise<ObjectReader | undefined> {
     this.#check();
-    return this.#finder.open(bucket, name);
+    return this.#pending(bucket, name)?.reader() ?? this.#finder.open(bucket, name);
+  }
+
+  /** @throws NoSuchBucketError */
+  #pending(bucket: string, name: string): PendingPut | undefined {
+    return this.#buffer.find(this.#opened.parts.buckets.get(bucket), byteNameOf(name));
+  }
+
+  /**
+   * Everything acknowledged before is durable when it resolves, also in buckets with deferred
+   * acknowledgement.
+   *
+   * @throws BusyError if the write buffer cannot be written
+   */
+  async flush(): Promise<void> {
+    this.#check();
+    await this.#buffer.flush();
   }
 
   async delete(
@@ -172,9 +212,10 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     this.#check();
     const { buckets, names } = this.#opened.parts;
     const bucket = buckets.get(bucketName);
-    return listObjects(names, bucket, options, (name, text) =>
-      this.#finder.infoOf(bucket, name, text),
-    );
+    const pending = this.#buffer.namesOf(bucket);
+    return listObjects(names, bucket, options, pending, (name, text) => {
+      return this.#buffer.find(bucket, name)?.info ?? this.#finder.infoOf(bucket, name, text);
+    });
   }
 
   async createUpload(bucket: string, name: string, meta: ObjectMeta): Promise<UploadInfo> {
@@ -246,7 +287,10 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     return this.#upkeep.scrub(bytesPerSecond, (volume) => onVolume?.(volume.number));
   }
 
-  /** Recounts live bytes from the metadata and compares; exact while others write. */
+  /**
+   * Recounts live bytes from the metadata and compares; exact while others write. Without what is
+   * in the write buffer.
+   */
   async recount(): Promise<Recount> {
     this.#check();
     return recount(this.#opened.parts);
@@ -257,9 +301,9 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     return this.#opened.parts.publisher.failure;
   }
 
-  /** Changes of the metadata since the node was opened. */
+  /** Changes of the metadata and acknowledgements of the buffer since the node was opened. */
   get changes(): number {
-    return this.#opened.parts.publisher.figures.changes;
+    return this.#opened.parts.publisher.figures.changes + this.#buffer.counts.puts;
   }
 
   /** Progress of the work on a volume; undefined if none runs. */
@@ -274,6 +318,7 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
   /** Resolves when no fold, mark, write or publication is running or waiting. */
   async settled(): Promise<void> {
     const { names, publisher, writers } = this.#opened.parts;
+    await this.#buffer.flush();
     await names.folds.idle();
     for (;;) {
       await writers.idle();
@@ -288,6 +333,7 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     return figuresOf({
       parts: this.#opened.parts,
       space: this.#opened.space,
+      buffer: this.#buffer,
       upkeep: this.#upkeep,
       uploads: this.#uploads,
       errors: this.#errors,
@@ -295,8 +341,8 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
   }
 
   /**
-   * Waits for calls in flight, and releases the directory. Idempotent: each call settles as the
-   * first one. Executes every step, and rejects with the first failure.
+   * Writes the write buffer, waits for calls in flight, and releases the directory. Idempotent:
+   * each call settles as the first one. Executes every step, and rejects with the first failure.
    */
   close(): Promise<void> {
     this.#closed ??= this.#close();
@@ -307,6 +353,7 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
     const { names, publisher, store, volumes, writers } = this.#opened.parts;
     const failures: { readonly error: unknown }[] = [];
     for (const step of [
+      () => this.#buffer.close(),
       () => this.#upkeep.close(),
       () => names.folds.close(),
       () => this.#writer.marks.idle(),

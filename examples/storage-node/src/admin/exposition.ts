@@ -123,6 +123,21 @@ function addUpkeep(out: Exposition, { compaction, scrub }: NodeFigures): void {
   );
 }
 
+function addWriteBuffer(out: Exposition, { writeBuffer }: NodeFigures): void {
+  const { puts, bytes, limitBytes, acknowledged, flushes, failedFlushes, failing } = writeBuffer;
+  out.gauge('write_buffer_puts', 'PUTs acknowledged and not durable yet.', puts);
+  out.gauge('write_buffer_bytes', 'Memory of the PUTs that are not durable yet.', bytes);
+  out.gauge('write_buffer_limit_bytes', 'Limit of that memory.', limitBytes);
+  out.counter('write_buffer_acknowledged', 'PUTs acknowledged before durable.', acknowledged);
+  out.counter('write_buffer_flushes', 'Writes of the write buffer.', flushes);
+  out.counter('write_buffer_failed_flushes', 'Failed writes of the write buffer.', failedFlushes);
+  out.gauge(
+    'write_buffer_failing_buckets',
+    'Buckets that refuse PUTs, because their write buffer cannot be written.',
+    failing.length,
+  );
+}
+
 /** All counts of a node and its S3 server, as Prometheus text. */
 export function expositionOf(figures: NodeFigures, stats: S3Stats): string {
   const out = new Exposition();
@@ -142,6 +157,7 @@ export function expositionOf(figures: NodeFigures, stats: S3Stats): string {
   );
   out.gauge('write_queue_bytes', 'Bytes that wait to be written.', writes.queuedBytes);
   out.gauge('write_queue_length', 'Writes that wait.', writes.queued);
+  addWriteBuffer(out, figures);
   out.counter('write_groups', 'Groups of writes.', writes.groups);
   out.counter('volume_syncs', 'Syncs of volumes.', writes.volumeSyncs);
   out.counter('written_bytes', 'Bytes written to volumes.', writes.writtenBytes);

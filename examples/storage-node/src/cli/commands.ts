@@ -26,10 +26,16 @@ export function status({ data, json, node }: CommandOptions, io: CliIo): Promise
 }
 
 function statusText(figures: NodeFigures): string {
-  const { objects, buckets, uploads, space, volumes } = figures;
+  const { objects, buckets, uploads, space, volumes, writeBuffer } = figures;
   const lines = [
     `${objects} objects in ${buckets} buckets, ${uploads} incomplete uploads`,
     `${textOfBytes(space.freeBytes)} free, ${textOfBytes(space.reserveBytes)} of them reserved`,
+    ...(writeBuffer.acknowledged > 0
+      ? [`${writeBuffer.puts} PUTs acknowledged and not durable yet`]
+      : []),
+    ...writeBuffer.failing.map(
+      ({ bucket, reason }) => `bucket ${bucket} refuses PUTs, it cannot be written: ${reason}`,
+    ),
     '',
     'volume  class           state       size        live        dead',
   ];

@@ -1,12 +1,20 @@
 import { Command, CommanderError } from 'commander';
 import { NodeError } from '../node-errors.ts';
 import type { NodeOptions } from '../node-options.ts';
+import {
+  assertS3Name,
+  createBucketWith,
+  hasPolicy,
+  listBucketPolicies,
+  policyOf,
+  type PolicyFlags,
+} from './bucket-commands.ts';
 import { bytesOfText, EXIT_FAILED, EXIT_OK, EXIT_USAGE, type CliIo } from './cli-io.ts';
 import { compact, evict, keys, rebuild, scrub, status, verify } from './commands.ts';
 import type { CommandOptions } from './commands.ts';
 import { start, type StartOptions } from './start.ts';
 
-interface Flags {
+interface Flags extends PolicyFlags {
   readonly data: string;
   readonly json?: boolean;
   readonly host?: string;
@@ -72,6 +80,47 @@ function startOptionsOf(flags: Flags): StartOptions {
   };
 }
 
+type Add = (
+  name: string,
+  summary: string,
+  work: (options: CommandOptions, flags: Flags, args: readonly string[]) => Promise<number>,
+) => Command;
+
+function usage(message: string): CommanderError {
+  return new CommanderError(EXIT_USAGE, 'flags', message);
+}
+
+function policyFor(name: string, flags: Flags): ReturnType<typeof policyOf> {
+  try {
+    assertS3Name(name);
+    return policyOf(flags);
+  } catch (error) {
+    throw usage((error as Error).message);
+  }
+}
+
+function addBuckets(add: Add, io: CliIo): void {
+  add('buckets', 'list buckets with their policies, or create one', (options, flags, args) => {
+    const [action = 'list', name, ...others] = args;
+    const isKnown = action === 'list' || action === 'create';
+    if (!isKnown || (name !== undefined) !== (action === 'create') || others.length > 0) {
+      throw usage('buckets, or buckets create NAME');
+    }
+    if (name === undefined) {
+      if (hasPolicy(flags)) throw usage('the flags of a policy are for buckets create NAME');
+      return listBucketPolicies(options, io);
+    }
+    return createBucketWith(options, name, policyFor(name, flags), io);
+  })
+    .argument('[action]')
+    .argument('[name]')
+    .option('--mode <mode>', 'how it frees space: keep, cache or quota')
+    .option('--quota-bytes <bytes>', 'of mode quota, such as 10G')
+    .option('--ttl-seconds <seconds>', 'objects are dropped, a volume at a time, when this old')
+    .option('--compress <how>', 'zstd, or none')
+    .option('--acknowledge <when>', 'synced, or deferred: a crash may lose the last second');
+}
+
 /** The program. Each action sets the exit code. */
 function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
   const program = new Command('lodestore-node')
@@ -86,11 +135,7 @@ function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
       .option('--volume-bytes <bytes>', 'length of a volume, such as 1G')
       .option('--reserve-bytes <bytes>', 'space kept free: bodies are refused below it')
       .option('--dead-ratio <share>', 'compact a volume when this share of it is dead');
-  const add = (
-    name: string,
-    summary: string,
-    work: (options: CommandOptions, flags: Flags, args: readonly string[]) => Promise<number>,
-  ): Command =>
+  const add: Add = (name, summary, work) =>
     command(name, summary)
       .option('--json', 'print JSON')
       .action(async (...given: unknown[]) => {
@@ -120,6 +165,7 @@ function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
   add('evict', 'drop the oldest volume of a bucket with separate volumes', (options, _, args) =>
     evict(options, args[0]!, io),
   ).argument('<bucket>');
+  addBuckets(add, io);
   add('keys', 'list, add or remove access keys', (options, _, [action = 'list', id]) => {
     if (action !== 'list' && action !== 'add' && action !== 'remove') {
       throw new CommanderError(EXIT_USAGE, 'keys', 'keys list, keys add, or keys remove ID');
@@ -134,8 +180,8 @@ function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
 /** Advice for errors of the metadata store, which does not know about the node. */
 const ADVICE: Readonly<Record<string, string>> = {
   LODESTORE_LOCKED:
-    'A node runs on this directory. Stop it for this; status, compact, scrub, verify and evict are ' +
-    'done by the node that runs.',
+    'A node runs on this directory. Stop it for this; status, buckets, compact, scrub, verify and ' +
+    'evict are done by the node that runs.',
   LODESTORE_CORRUPTION:
     '"lodestore-node rebuild-index" rebuilds the metadata from the volumes and keeps the old one ' +
     'beside it.',

@@ -2,6 +2,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { KEEP, type BucketPolicy } from '../ledger/bucket-record.ts';
 import type { KeyCommands, NodeCommands, Tell } from './node-commands.ts';
 
 const MOST_BODY_BYTES = 64 * 1024;
@@ -13,6 +14,7 @@ export interface ControlRequest {
   readonly command: keyof NodeCommands | keyof KeyCommands;
   readonly bytesPerSecond?: number;
   readonly bucket?: string;
+  readonly policy?: BucketPolicy;
   readonly accessKeyId?: string;
 }
 
@@ -90,10 +92,14 @@ export class ControlServer {
   }
 
   #run(request: ControlRequest, tell: Tell): Promise<unknown> {
-    const { command, bytesPerSecond = 0, bucket = '', accessKeyId = '' } = request;
+    const { command, bytesPerSecond = 0, bucket = '', policy = KEEP, accessKeyId = '' } = request;
     switch (command) {
       case 'status':
         return this.#commands.status();
+      case 'buckets':
+        return this.#commands.buckets();
+      case 'createBucket':
+        return this.#commands.createBucket(bucket, policy);
       case 'compact':
         return this.#commands.compact(tell);
       case 'scrub':

@@ -1,4 +1,6 @@
+import type { BucketPolicy } from '../ledger/bucket-record.ts';
 import type { NodeFigures } from '../node-figures.ts';
+import type { BucketDetails } from '../objects/bucket-keeper.ts';
 import type { StorageNode } from '../storage-node.ts';
 import type { ScrubReport } from '../upkeep/scrubber.ts';
 import type { CompactReport, NodeCommands, Progress, Tell, VerifyReport } from './node-commands.ts';
@@ -18,6 +20,14 @@ export class LocalCommands implements NodeCommands {
 
   status(): Promise<NodeFigures> {
     return this.#node.figures();
+  }
+
+  buckets(): Promise<readonly BucketDetails[]> {
+    return this.#node.describeBuckets();
+  }
+
+  createBucket(name: string, policy: BucketPolicy): Promise<boolean> {
+    return this.#node.createBucket(name, policy);
   }
 
   async compact(tell: Tell): Promise<CompactReport> {
@@ -45,11 +55,13 @@ export class LocalCommands implements NodeCommands {
   async verify(tell: Tell): Promise<VerifyReport> {
     const recount = await this.#node.recount();
     const scrub = await this.scrub(0, tell);
+    // A listing has the names of the write buffer; `objects` does not count them.
+    await this.#node.flush();
     const before = this.#node.changes;
-    const { objects } = await this.#node.figures();
+    const { objects, writeBuffer } = await this.#node.figures();
     let listed = 0;
     for (const { name } of this.#node.buckets()) listed += await this.#namesIn(name);
-    const isStill = this.#node.changes === before;
+    const isStill = this.#node.changes === before && writeBuffer.puts === 0;
     const isListed = !isStill || listed === objects;
     return {
       isSound: recount.isExact && scrub.damages.length === 0 && isListed,

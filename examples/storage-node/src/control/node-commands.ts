@@ -1,4 +1,6 @@
+import type { BucketPolicy } from '../ledger/bucket-record.ts';
 import type { NodeFigures } from '../node-figures.ts';
+import type { BucketDetails } from '../objects/bucket-keeper.ts';
 import type { Recount } from '../upkeep/recount.ts';
 import type { ScrubReport } from '../upkeep/scrubber.ts';
 
@@ -44,6 +46,9 @@ export interface KeyCommands {
 /** The commands of a node, whether it runs in this process or in another. */
 export interface NodeCommands {
   status(): Promise<NodeFigures>;
+  buckets(): Promise<readonly BucketDetails[]>;
+  /** False if it already exists. */
+  createBucket(name: string, policy: BucketPolicy): Promise<boolean>;
   compact(tell: Tell): Promise<CompactReport>;
   /** `bytesPerSecond` 0: unlimited. */
   scrub(bytesPerSecond: number, tell: Tell): Promise<ScrubReport>;

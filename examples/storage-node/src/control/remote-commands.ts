@@ -1,6 +1,8 @@
 import { request } from 'node:http';
 import { createInterface } from 'node:readline';
+import type { BucketPolicy } from '../ledger/bucket-record.ts';
 import type { NodeFigures } from '../node-figures.ts';
+import type { BucketDetails } from '../objects/bucket-keeper.ts';
 import type { ScrubReport } from '../upkeep/scrubber.ts';
 import type { ControlAddress, ControlRequest } from './control-server.ts';
 import type {
@@ -50,6 +52,14 @@ export class RemoteCommands implements NodeCommands, KeyCommands {
 
   status(): Promise<NodeFigures> {
     return this.#call({ command: 'status' });
+  }
+
+  buckets(): Promise<readonly BucketDetails[]> {
+    return this.#call({ command: 'buckets' });
+  }
+
+  createBucket(bucket: string, policy: BucketPolicy): Promise<boolean> {
+    return this.#call({ command: 'createBucket', bucket, policy });
   }
 
   compact(tell: Tell): Promise<CompactReport> {

@@ -10,23 +10,40 @@ import { loadZstd } from '../volumes/zstd.ts';
 import type { Marks } from './marks.ts';
 import type { NodeParts } from './node-parts.ts';
 import type { Uploads } from './uploads.ts';
+import type { WriteBuffer } from './write-buffer.ts';
 
 const MAX_BUCKET_NAME_BYTES = 255;
+
+export interface BucketDetails extends BucketInfo {
+  readonly policy: BucketPolicy;
+  readonly objects: number;
+  /** Bytes of their bodies. */
+  readonly bytes: number;
+}
 
 /** Creates and removes buckets. */
 export class BucketKeeper {
   readonly #parts: NodeParts;
   readonly #uploads: Uploads;
   readonly #marks: Marks;
+  readonly #buffer: WriteBuffer;
 
-  constructor(parts: NodeParts, uploads: Uploads, marks: Marks) {
+  constructor(parts: NodeParts, uploads: Uploads, marks: Marks, buffer: WriteBuffer) {
     this.#parts = parts;
     this.#uploads = uploads;
     this.#marks = marks;
+    this.#buffer = buffer;
   }
 
   all(): BucketInfo[] {
     return this.#parts.buckets.all().map(({ name, createdMs }) => ({ name, createdMs }));
+  }
+
+  details(): BucketDetails[] {
+    return this.#parts.buckets.all().map((bucket) => {
+      const { name, createdMs, policy, objects, bytes } = bucket;
+      return { name, createdMs, policy, objects, bytes };
+    });
   }
 
   get(name: string): BucketInfo | undefined {
@@ -101,12 +118,17 @@ export class BucketKeeper {
 
   /** Aborts its incomplete uploads. @throws NoSuchBucketError, BucketNotEmptyError */
   async delete(name: string): Promise<void> {
+    const bucket = this.#parts.buckets.get(name);
+    await this.#buffer.exclusively(bucket, undefined, () => this.#delete(bucket));
+    this.#buffer.drop(bucket);
+  }
+
+  async #delete(bucket: Bucket): Promise<void> {
     const { buckets, names, publisher, volumes } = this.#parts;
-    const bucket = buckets.get(name);
     await publisher.submit(
       (turn) => {
         buckets.check(bucket);
-        if (turn.objectsOf(bucket) > 0) throw new BucketNotEmptyError(name);
+        if (turn.objectsOf(bucket) > 0) throw new BucketNotEmptyError(bucket.name);
         for (const upload of this.#uploads.allOf(bucket)) this.#uploads.bury(turn, upload);
         names.removeBucket(turn, bucket.id);
         turn.bury(volumes.get(placeOf(bucket.handle).volume), bucket.lengthBytes);

@@ -47,24 +47,59 @@ function startOf({ prefix, after }: Query): ByteName {
   return behind > prefix ? behind : prefix;
 }
 
+/**
+ * `pending`: names of the write buffer at this moment. A name that is published and leaves the
+ * buffer meanwhile is in `pending`, and may also be in a leaf.
+ */
 export async function listObjects(
   names: NameIndex,
   bucket: Bucket,
   options: ListOptions,
+  pending: readonly ByteName[],
   infoOf: (name: ByteName, text: string) => ObjectInfo | undefined,
 ): Promise<ObjectList> {
   const query = queryOf(options);
   const page = new Page(query, infoOf);
   if (query.limit === 0) return page.end(false);
-  const leaves = names.namesFrom(bucket.id, startOf(query));
+  const start = startOf(query);
+  const others = new PendingNames(
+    pending.filter((name) => name >= start && name.startsWith(query.prefix)),
+  );
+  const leaves = names.namesFrom(bucket.id, start);
   let step = await leaves.next();
   while (step.done !== true) {
-    const state = page.take(step.value);
+    const state = page.take(others.mergedWith(step.value));
     if (state === 'full') return page.end(true);
     if (state === 'behind') break;
     step = await leaves.next(page.from);
   }
-  return page.end(false);
+  return page.end(page.take(others.rest()) === 'full');
+}
+
+/** Names that are merged into those of leaves, which come in ascending order. */
+class PendingNames {
+  readonly #names: readonly ByteName[];
+  #at = 0;
+
+  constructor(names: readonly ByteName[]) {
+    this.#names = [...names].sort();
+  }
+
+  /** All names up to the last of the leaf, each once. */
+  mergedWith(leaf: readonly ByteName[]): readonly ByteName[] {
+    const last = leaf.at(-1);
+    if (last === undefined) return leaf;
+    const from = this.#at;
+    const after = this.#names.findIndex((name, i) => i >= from && name > last);
+    this.#at = after < 0 ? this.#names.length : after;
+    if (this.#at === from) return leaf;
+    return [...new Set([...leaf, ...this.#names.slice(from, this.#at)])].sort();
+  }
+
+  /** Names after those of the last leaf. */
+  rest(): readonly ByteName[] {
+    return this.#names.slice(this.#at);
+  }
 }
 
 /** The part of the response found so far. */

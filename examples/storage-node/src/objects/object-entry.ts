@@ -41,11 +41,17 @@ function unitsOf(entry: ObjectEntry): { readonly units: number; readonly isSmall
 }
 
 /** @throws NodeError `BAD_ETAG` */
-export function encodeEntry(entry: ObjectEntry, epochMs: number): Buffer {
-  const [, hex, parts] = ETAG.exec(entry.etag) ?? [];
+export function checkedEtag(etag: string): { readonly hex: string; readonly parts?: string } {
+  const [, hex, parts] = ETAG.exec(etag) ?? [];
   if (hex === undefined) {
     throw new NodeError('BAD_ETAG', 'an ETag must be 32 hexadecimal digits, then -N for N parts');
   }
+  return { hex, ...(parts !== undefined && { parts }) };
+}
+
+/** @throws NodeError `BAD_ETAG` */
+export function encodeEntry(entry: ObjectEntry, epochMs: number): Buffer {
+  const { hex, parts } = checkedEtag(entry.etag);
   const { units, isSmaller } = unitsOf(entry);
   const fixed = Buffer.allocUnsafe(FIXED_BYTES);
   fixed[0] =

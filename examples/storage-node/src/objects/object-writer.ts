@@ -8,46 +8,20 @@ import type {
   ObjectMeta,
   PutOptions,
 } from '../object-node.ts';
-import type { Bucket } from '../ledger/bucket-record.ts';
-import { checkedByteName, type ByteName } from '../names/byte-name.ts';
-import type { NameHash } from '../names/name-hash.ts';
+import { checkedByteName } from '../names/byte-name.ts';
 import type { Appended } from '../volumes/group-writer.ts';
 import { handleOf } from '../volumes/handle.ts';
-import { encodeInPieces, FLAG_EXTENTS } from '../volumes/record.ts';
-import { compressBody, type StoredBody } from '../volumes/stored-body.ts';
+import { FLAG_EXTENTS } from '../volumes/record.ts';
 import { BodyWriter, type WrittenBody } from './body-writer.ts';
 import { judgeCondition } from './condition.ts';
 import { encodeContent } from './content-record.ts';
 import { Marks } from './marks.ts';
 import type { NodeParts } from './node-parts.ts';
+import { checkedEtag } from './object-entry.ts';
 import type { ObjectFinder } from './object-finder.ts';
+import { encodeObject, storedIn, type RecordFields, type Target } from './object-record.ts';
 import type { NewObject, Publication } from './publication.ts';
-import { encodeLabel, type RecordLabel } from './record-label.ts';
-
-/** A name in a bucket, and its form on disk. */
-export interface Target {
-  readonly bucket: Bucket;
-  readonly name: ByteName;
-  readonly nameBytes: Uint8Array;
-  readonly hash: NameHash;
-}
-
-/** Bytes of a body as a bucket stores them. @throws NodeError `NO_ZSTD` */
-async function storedIn(
-  { policy }: Bucket,
-  pieces: readonly Uint8Array[],
-  sizeBytes: number,
-): Promise<StoredBody> {
-  if (policy.compression === 'zstd') return compressBody(pieces, sizeBytes);
-  return { pieces, bodyBytes: sizeBytes };
-}
-
-interface RecordFields extends StoredBody {
-  readonly sizeBytes: number;
-  readonly flags: number;
-  readonly modifiedMs: number;
-  readonly label: RecordLabel;
-}
+import type { WriteBuffer } from './write-buffer.ts';
 
 export interface WriterCounts {
   puts: number;
@@ -62,13 +36,20 @@ export class ObjectWriter {
   readonly #parts: NodeParts;
   readonly #publication: Publication;
   readonly #finder: ObjectFinder;
+  readonly #buffer: WriteBuffer;
   readonly marks: Marks;
   readonly counts: WriterCounts = { puts: 0, putBytes: 0, deletes: 0, overtaken: 0, voided: 0 };
 
-  constructor(parts: NodeParts, publication: Publication, finder: ObjectFinder) {
+  constructor(
+    parts: NodeParts,
+    publication: Publication,
+    finder: ObjectFinder,
+    buffer: WriteBuffer,
+  ) {
     this.#parts = parts;
     this.#publication = publication;
     this.#finder = finder;
+    this.#buffer = buffer;
     this.marks = new Marks(parts);
   }
 
@@ -92,19 +73,44 @@ export class ObjectWriter {
   ): Promise<ObjectInfo> {
     const target = this.target(bucketName, name);
     const { hash } = target;
+    const { condition } = options;
     // Checked again when it is published. Here it saves the body of a request that cannot succeed.
-    judgeCondition(options.condition, this.#finder.entry(hash)?.etag);
-    this.#parts.checkSpace(options.sizeBytes ?? 0);
+    if (condition !== undefined) judgeCondition(condition, this.#etagOf(target));
+    this.#buffer.assertWritable(target.bucket);
+    this.#parts.checkSpace((options.sizeBytes ?? 0) + this.#buffer.usedBytes);
     this.#parts.flights.begin(hash.home);
     const writer = this.bodyWriter(target, false);
     try {
       const written = await writer.take(body, options);
       const description = await options.describe();
-      return await this.#store(target, written, description, options.condition);
+      const deferred = await this.#defer(target, written, description, options);
+      if (deferred !== undefined) return deferred;
+      return await this.#buffer.exclusively(target.bucket, target.name, () =>
+        this.#store(target, written, description, condition),
+      );
     } finally {
       await writer.release();
       this.#parts.flights.end(hash.home);
     }
+  }
+
+  /** Undefined if it must be stored at once. */
+  async #defer(
+    target: Target,
+    written: WrittenBody,
+    { etag, meta }: BodyDescription,
+    { condition, acknowledge }: PutOptions,
+  ): Promise<ObjectInfo | undefined> {
+    const isDeferred = condition === undefined && acknowledge !== 'synced';
+    if (!isDeferred || written.kind !== 'pieces') return undefined;
+    // It could not be published later.
+    checkedEtag(etag);
+    const fields = { modifiedMs: this.#parts.now(), label: { etag, meta } };
+    return this.#buffer.take(target, written.pieces, fields);
+  }
+
+  #etagOf({ bucket, name, hash }: Target): string | undefined {
+    return this.#buffer.find(bucket, name)?.etag ?? this.#finder.entry(hash)?.etag;
   }
 
   bodyWriter(target: Target, inExtents: boolean): BodyWriter {
@@ -206,20 +212,7 @@ export class ObjectWriter {
   }
 
   async #append(target: Target, fields: RecordFields, sequence: number): Promise<Appended> {
-    const record = encodeInPieces({
-      kind: 'object',
-      flags: fields.flags,
-      sequence,
-      key: target.hash.home,
-      bucketId: target.bucket.id,
-      sizeBytes: fields.sizeBytes,
-      timeMs: fields.modifiedMs,
-      name: target.nameBytes,
-      meta: encodeLabel(fields.label),
-      body: fields.pieces,
-      bodyBytes: fields.bodyBytes,
-      blockLengths: fields.blockLengths,
-    });
+    const record = encodeObject(target, fields, sequence);
     try {
       return await this.#parts.writers.of(target.bucket).appendPieces(record);
     } catch (error) {
@@ -238,8 +231,13 @@ export class ObjectWriter {
   }
 
   /** Resolves to false if there is none. */
-  async delete(bucketName: string, name: string, condition?: Condition): Promise<boolean> {
+  delete(bucketName: string, name: string, condition?: Condition): Promise<boolean> {
     const target = this.target(bucketName, name);
+    const remove = (): Promise<boolean> => this.#delete(target, condition);
+    return this.#buffer.exclusively(target.bucket, target.name, remove, 'continue');
+  }
+
+  async #delete(target: Target, condition: Condition | undefined): Promise<boolean> {
     const { bucket, hash, nameBytes } = target;
     const sequence = await this.#parts.publisher.submit((turn) => {
       this.#parts.buckets.check(bucket);
@@ -259,18 +257,28 @@ export class ObjectWriter {
   }
 
   /** The body stays in place, unless it is in the record itself. */
-  async setMeta(
+  setMeta(
     bucketName: string,
     name: string,
     change: (details: ObjectDetails) => ObjectMeta,
   ): Promise<ObjectInfo> {
     const target = this.target(bucketName, name);
-    const { hash } = target;
+    return this.#buffer.exclusively(target.bucket, target.name, () =>
+      this.#setMeta(target, name, change),
+    );
+  }
+
+  async #setMeta(
+    target: Target,
+    name: string,
+    change: (details: ObjectDetails) => ObjectMeta,
+  ): Promise<ObjectInfo> {
+    const { bucket, hash } = target;
     this.#parts.flights.begin(hash.home);
     try {
       for (;;) {
-        const reader = await this.#finder.open(bucketName, name);
-        if (reader === undefined) throw new NoSuchObjectError(bucketName, name);
+        const reader = await this.#finder.open(bucket.name, name);
+        if (reader === undefined) throw new NoSuchObjectError(bucket.name, name);
         const changed = await this.#rewrite(target, reader, change);
         if (changed !== undefined) return changed;
       }

@@ -17,10 +17,12 @@ import { FLAG_EXTENTS } from '../volumes/record.ts';
 import { encodeContent } from './content-record.ts';
 import type { NodeParts } from './node-parts.ts';
 import type { ObjectFinder } from './object-finder.ts';
-import type { ObjectWriter, Target } from './object-writer.ts';
+import type { Target } from './object-record.ts';
+import type { ObjectWriter } from './object-writer.ts';
 import type { Publication } from './publication.ts';
 import { decodePart, decodeUpload, encodePart, encodeUpload } from './upload-record.ts';
 import type { Part, Upload } from './upload-record.ts';
+import type { WriteBuffer } from './write-buffer.ts';
 
 export const MAX_PART_NUMBER = 10_000;
 
@@ -30,17 +32,20 @@ export class Uploads {
   readonly #publication: Publication;
   readonly #writer: ObjectWriter;
   readonly #finder: ObjectFinder;
+  readonly #buffer: WriteBuffer;
 
   constructor(
     parts: NodeParts,
     publication: Publication,
     writer: ObjectWriter,
     finder: ObjectFinder,
+    buffer: WriteBuffer,
   ) {
     this.#parts = parts;
     this.#publication = publication;
     this.#writer = writer;
     this.#finder = finder;
+    this.#buffer = buffer;
   }
 
   /** Serial, and 40 bits that only this node can compute. */
@@ -148,7 +153,7 @@ export class Uploads {
     return this.#partsOf(this.#get(uploadId).upload.serial).map(({ info }) => info);
   }
 
-  async complete(
+  complete(
     bucketName: string,
     name: string,
     uploadId: string,
@@ -157,6 +162,20 @@ export class Uploads {
     condition: Condition | undefined,
   ): Promise<ObjectInfo> {
     const target = this.#writer.target(bucketName, name);
+    return this.#buffer.exclusively(target.bucket, target.name, () =>
+      this.#completeOnce(target, name, uploadId, wanted, description, condition),
+    );
+  }
+
+  async #completeOnce(
+    target: Target,
+    name: string,
+    uploadId: string,
+    wanted: readonly { readonly number: number; readonly etag: string }[],
+    description: BodyDescription,
+    condition: Condition | undefined,
+  ): Promise<ObjectInfo> {
+    const bucketName = target.bucket.name;
     const upload = this.#find(uploadId);
     const isThis = upload?.bucketId === target.bucket.id && upload.name === name;
     if (!isThis) return this.#completed(bucketName, name, uploadId);

@@ -83,6 +83,7 @@ export async function copyObject(call: S3Call): Promise<void> {
     const body = digested(source.body(), digest);
     const put = call.node.put(call.bucket, call.key, body, {
       sizeBytes: details.sizeBytes,
+      acknowledge: 'synced',
       describe: async () => {
         const { md5, checksums } = await digest.finish();
         const texts = [...checksums].map(([name, sum]) => [name, sum.toString('base64')] as const);

@@ -1,0 +1,332 @@
+import { BusyError, NodeError, NoSpaceError } from '../node-errors.ts';
+import type { ObjectInfo } from '../object-node.ts';
+import type { Bucket } from '../ledger/bucket-record.ts';
+import type { ByteName } from '../names/byte-name.ts';
+import { ByteBudget } from '../volumes/byte-budget.ts';
+import type { RecordPieces } from '../volumes/record.ts';
+import { BucketBuffer } from './bucket-buffer.ts';
+import type { NodeParts } from './node-parts.ts';
+import { encodeObject, storedIn, type Target } from './object-record.ts';
+import { PendingPut } from './pending-put.ts';
+import type { Publication } from './publication.ts';
+
+/** A client that is refused because a flush failed may try again after this time. */
+const RETRY_AFTER_MS = 1_000;
+/** Bytes of records that are encoded without a turn for others. */
+const ENCODE_BYTES = 256 * 1024;
+
+export interface WriteBufferOptions {
+  readonly limitBytes: number;
+  readonly maxWaiting: number;
+  readonly maxWaitMs: number;
+  /** Longest time between an acknowledgement and the write; 0: no such time. */
+  readonly everyMs: number;
+}
+
+export interface WriteBufferCounts {
+  /** PUTs acknowledged from the buffer. */
+  puts: number;
+  /** Segments written. */
+  flushes: number;
+  failures: number;
+}
+
+/**
+ * Acknowledged PUTs of the buckets with deferred acknowledgement, until they are durable.
+ *
+ * The buffer is written after `everyMs`, when it is more than half full, before each other
+ * change of the bucket, and when the node is closed. The order of a write is
+ * that of every PUT: the records, synced; then one batch of the metadata. The metadata store never
+ * has a record of a put whose bytes are not synced, so its own group commits need no care.
+ *
+ * If a write fails, what is in the buffer stays there and is served. The write is tried again, and
+ * until it succeeds further calls that need the buffer of that bucket are refused as busy.
+ */
+export class WriteBuffer {
+  readonly #parts: NodeParts;
+  readonly #publication: Publication;
+  readonly #options: WriteBufferOptions;
+  readonly #budget: ByteBudget;
+  readonly #buffers = new Map<Bucket, BucketBuffer>();
+  readonly counts: WriteBufferCounts = { puts: 0, flushes: 0, failures: 0 };
+  #timer: NodeJS.Timeout | undefined;
+  #background: Promise<void> | undefined;
+  #isClosed = false;
+
+  constructor(parts: NodeParts, publication: Publication, options: WriteBufferOptions) {
+    this.#parts = parts;
+    this.#publication = publication;
+    this.#options = options;
+    this.#budget = new ByteBudget(options);
+  }
+
+  get usedBytes(): number {
+    return this.#budget.usedBytes;
+  }
+
+  get limitBytes(): number {
+    return this.#options.limitBytes;
+  }
+
+  get waiting(): number {
+    return this.#budget.waiting;
+  }
+
+  /** Puts in memory. */
+  get puts(): number {
+    let count = 0;
+    for (const { puts } of this.#buffers.values()) count += puts;
+    return count;
+  }
+
+  /** Buckets whose last write failed, with the reason. */
+  get failures(): { readonly bucket: string; readonly reason: string }[] {
+    return [...this.#buffers.values()].flatMap(({ bucket, failure }) =>
+      failure === undefined ? [] : [{ bucket: bucket.name, reason: failure.message }],
+    );
+  }
+
+  find(bucket: Bucket, name: ByteName): PendingPut | undefined {
+    return this.#buffers.get(bucket)?.find(name);
+  }
+
+  namesOf(bucket: Bucket): ByteName[] {
+    return this.#buffers.get(bucket)?.names ?? [];
+  }
+
+  /** Refuses a PUT before its body is read. @throws BusyError if the buffer cannot be written */
+  assertWritable(bucket: Bucket): void {
+    const buffer = this.#buffers.get(bucket);
+    if (buffer?.failure !== undefined) throw refusalOf(buffer, buffer.failure);
+  }
+
+  /** Undefined if the bucket does not acknowledge from the buffer. */
+  #of(bucket: Bucket): BucketBuffer | undefined {
+    if (bucket.policy.acknowledge !== 'deferred') return undefined;
+    let buffer = this.#buffers.get(bucket);
+    if (buffer === undefined && this.#parts.buckets.byId(bucket.id) === bucket) {
+      buffer = new BucketBuffer(bucket, {
+        write: (puts) => this.#write(bucket, puts),
+        onReleased: ({ heldBytes }) => this.#budget.give(heldBytes),
+        onWritten: () => this.counts.flushes++,
+        onFailed: (failed, error) => this.#failed(failed, error),
+      });
+      this.#buffers.set(bucket, buffer);
+    }
+    return buffer;
+  }
+
+  /**
+   * Takes a PUT, and waits for room. Resolves to undefined if it must be stored without the buffer:
+   * by the bucket's policy, or because another change of the name is in progress.
+   *
+   * @throws BusyError, NoSuchBucketError, NodeError `CLOSED`
+   */
+  async take(
+    target: Target,
+    pieces: readonly Uint8Array[],
+    fields: ConstructorParameters<typeof PendingPut>[1],
+  ): Promise<ObjectInfo | undefined> {
+    const buffer = this.#of(target.bucket);
+    if (buffer === undefined) return undefined;
+    const put = new PendingPut(target, fields, pieces);
+    if (!this.#budget.tryTake(put.heldBytes)) {
+      this.#flushInBackground('sound');
+      await this.#budget.take(put.heldBytes, true);
+    }
+    try {
+      // Nothing happens between these checks and the acknowledgement.
+      if (this.#isClosed) throw new NodeError('CLOSED', 'the node is closed');
+      this.#parts.buckets.check(target.bucket);
+      this.assertWritable(target.bucket);
+      if (buffer.isHeld(target.name)) {
+        this.#budget.give(put.heldBytes);
+        return undefined;
+      }
+    } catch (error) {
+      this.#budget.give(put.heldBytes);
+      throw error;
+    }
+    buffer.add(put);
+    this.counts.puts++;
+    if (this.#isHalfFull) this.#flushInBackground('sound');
+    else this.#arm();
+    return put.info;
+  }
+
+  get #isHalfFull(): boolean {
+    return this.#budget.usedBytes > this.#options.limitBytes / 2 || this.#budget.waiting > 0;
+  }
+
+  /**
+   * Runs a change that does not go through the buffer, of a name or, without one, of the bucket:
+   * after everything that was acknowledged before is durable. Puts of the name that arrive
+   * meanwhile are stored without the buffer.
+   *
+   * `onFull`: `continue` if the change may go ahead on a full disk, where it frees space. It does
+   * so only if the name is not in the buffer.
+   *
+   * @throws BusyError if the buffer cannot be written; the errors of `change`
+   */
+  async exclusively<T>(
+    bucket: Bucket,
+    name: ByteName | undefined,
+    change: () => Promise<T>,
+    onFull: 'refuse' | 'continue' = 'refuse',
+  ): Promise<T> {
+    const buffer = this.#of(bucket);
+    if (buffer === undefined) return change();
+    buffer.hold(name);
+    try {
+      await this.#flushBefore(buffer, name, onFull);
+      return await change();
+    } finally {
+      buffer.release(name);
+    }
+  }
+
+  async #flushBefore(
+    buffer: BucketBuffer,
+    name: ByteName | undefined,
+    onFull: 'refuse' | 'continue',
+  ): Promise<void> {
+    try {
+      await buffer.flush();
+    } catch (error) {
+      const isApart = name !== undefined && buffer.find(name) === undefined;
+      if (onFull === 'continue' && isApart && error instanceof NoSpaceError) return;
+      throw refusalOf(buffer, error);
+    }
+  }
+
+  /** What was acknowledged before is durable when it resolves. @throws BusyError */
+  async flush(): Promise<void> {
+    await this.#flushAll([...this.#buffers.values()]);
+  }
+
+  async #flushAll(buffers: readonly BucketBuffer[]): Promise<void> {
+    const results = await Promise.allSettled(
+      buffers.map((buffer) => this.#flushBefore(buffer, undefined, 'refuse')),
+    );
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+  }
+
+  /** `sound`: not the buckets whose last write failed, which are tried again after a time. */
+  #flushInBackground(which: 'all' | 'sound'): void {
+    if (this.#background !== undefined || this.#isClosed) return;
+    const buffers = [...this.#buffers.values()].filter(({ failure, isEmpty }) => {
+      return !isEmpty && (which === 'all' || failure === undefined);
+    });
+    if (buffers.length === 0) {
+      this.#arm();
+      return;
+    }
+    this.#background = this.#flushAll(buffers)
+      // Reported by its bucket.
+      .catch(() => undefined)
+      .finally(() => {
+        this.#background = undefined;
+        if (this.#isHalfFull) this.#flushInBackground('sound');
+        else this.#arm();
+      });
+  }
+
+  /** The timer keeps the process alive: what was acknowledged is to be written. */
+  #arm(): void {
+    const { everyMs } = this.#options;
+    if (everyMs === 0 || this.usedBytes === 0) return;
+    if (this.#timer !== undefined || this.#isClosed) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#flushInBackground('all');
+    }, everyMs);
+  }
+
+  async #write(bucket: Bucket, puts: readonly PendingPut[]): Promise<void> {
+    const { buckets, flights, publisher } = this.#parts;
+    for (const { target } of puts) flights.begin(target.hash.home);
+    try {
+      await this.#append(bucket, puts);
+      await publisher.submit((turn) => {
+        buckets.check(bucket);
+        for (const put of puts) this.#publication.put(turn, objectOf(put));
+      });
+      for (const { at } of puts) at?.settle();
+    } finally {
+      for (const { target } of puts) flights.end(target.hash.home);
+    }
+  }
+
+  /** Those that an earlier attempt has synced keep their place. */
+  async #append(bucket: Bucket, puts: readonly PendingPut[]): Promise<void> {
+    const { counters, writers } = this.#parts;
+    const records: { readonly put: PendingPut; readonly record: RecordPieces }[] = [];
+    let bytes = 0;
+    for (const put of puts) {
+      if (put.at !== undefined) continue;
+      const { pieces, sizeBytes } = put.fields;
+      const stored = await storedIn(bucket, pieces, sizeBytes);
+      put.sequence ??= counters.takeSerial();
+      const record = encodeObject(put.target, { ...put.fields, ...stored }, put.sequence);
+      records.push({ put, record });
+      bytes += record.lengthBytes;
+      if (bytes < ENCODE_BYTES) continue;
+      bytes = 0;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const writer = writers.of(bucket);
+    const results = await Promise.allSettled(
+      records.map(async ({ put, record }) => {
+        put.at = await writer.appendPieces(record);
+      }),
+    );
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+  }
+
+  /** The first failure is reported, those with the same code after it are only counted. */
+  #failed(buffer: BucketBuffer, error: unknown): void {
+    const reason = error instanceof Error ? error : new Error(String(error));
+    this.counts.failures++;
+    if (buffer.failure === undefined || codeOf(buffer.failure) !== codeOf(reason)) {
+      const message = `${textOf(buffer)} cannot be written: ${reason.message}`;
+      this.#parts.onError(new Error(message, { cause: reason }));
+    }
+    buffer.failure = reason;
+    this.#arm();
+  }
+
+  /** Of a bucket that was deleted. */
+  drop(bucket: Bucket): void {
+    this.#buffers.delete(bucket);
+  }
+
+  /** Writes what it has, and takes no more. @throws BusyError if that fails: it is lost then */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    await this.#background;
+    await this.flush();
+  }
+}
+
+function objectOf(put: PendingPut): Parameters<Publication['put']>[1] {
+  const { target, fields, sequence, at } = put;
+  if (sequence === undefined || at === undefined) throw new Error('a put is published unwritten');
+  const { bucket, name, hash } = target;
+  const { sizeBytes, modifiedMs } = fields;
+  return { bucket, name, hash, sequence, at, etag: put.etag, sizeBytes, modifiedMs };
+}
+
+function codeOf(error: Error): unknown {
+  return (error as { code?: unknown }).code;
+}
+
+function textOf({ bucket }: BucketBuffer): string {
+  return `the write buffer of bucket ${JSON.stringify(bucket.name)}`;
+}
+
+function refusalOf(buffer: BucketBuffer, error: unknown): BusyError {
+  const reason = error instanceof Error ? error.message : String(error);
+  const why = `${textOf(buffer)} cannot be written (${reason})`;
+  return new BusyError(RETRY_AFTER_MS, why, { cause: error });
+}
