@@ -67,7 +67,8 @@ export interface BlockingFile {
   write(source: Uint8Array, position: number): number;
   truncate(sizeBytes: number): void;
   dataSync(): void;
-  statSync(): OpenFileStat;
+  /** As {@link OpenFile.statSync}. */
+  statSync(maxAgeMs?: number): OpenFileStat;
   close(): void;
 }
 
@@ -84,7 +85,8 @@ export interface EitherFile {
   write(source: Uint8Array, position: number): Awaitable<number>;
   truncate(sizeBytes: number): Awaitable<void>;
   dataSync(): Awaitable<void>;
-  statSync(): OpenFileStat;
+  /** As {@link OpenFile.statSync}. */
+  statSync(maxAgeMs?: number): OpenFileStat;
   close(): Awaitable<void>;
 }
 
@@ -202,10 +204,12 @@ export interface OpenFile {
   sync(): Promise<void>;
   stat(): Promise<FileStat>;
   /**
-   * Blocking, because it is called for each write: a call through the thread pool would double the
-   * cost of a write.
+   * Blocking, because it is called beside writes: a call through the thread pool would double the
+   * cost of a write. The result may be `maxAgeMs` milliseconds old; 0, the default: it is new. A
+   * query makes the next write more expensive: since Linux 6.13, a write gives the file a new time
+   * if the last one was queried, and a small durable write then takes a third longer.
    */
-  statSync(): OpenFileStat;
+  statSync(maxAgeMs?: number): OpenFileStat;
   close(): Promise<void>;
 }
 

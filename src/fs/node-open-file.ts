@@ -3,7 +3,6 @@ import {
   fdatasync,
   fdatasyncSync,
   fstat,
-  fstatSync,
   fsync,
   ftruncate,
   ftruncateSync,
@@ -17,6 +16,7 @@ import type { Stats } from 'node:fs';
 import { assert } from '../base/assert.ts';
 import { requireNative } from '../base/native-package.ts';
 import { closeDescriptor } from './descriptor.ts';
+import { RecentStat } from './recent-stat.ts';
 import type { BlockingFile, FileStat, OpenFile, OpenFileStat } from './file-system.ts';
 import { writeZeros } from './write.ts';
 
@@ -38,6 +38,7 @@ export type WriteSync = 'none' | 'by-system' | 'by-us';
 export class NodeOpenFile implements OpenFile {
   readonly #descriptor: number;
   readonly #syncAfterWrite: boolean;
+  readonly #recentStat: RecentStat = new RecentStat();
   #state: 'open' | 'closing' = 'open';
   #inFlight = 0;
   #onIdle: (() => void) | undefined = undefined;
@@ -122,10 +123,9 @@ export class NodeOpenFile implements OpenFile {
     return toFileStat(await this.#run<Stats>((done) => fstat(this.#descriptor, done)));
   }
 
-  statSync(): OpenFileStat {
+  statSync(maxAgeMs = 0): OpenFileStat {
     assert(this.#state === 'open', 'a closed file is not used');
-    const { size, nlink } = fstatSync(this.#descriptor);
-    return { sizeBytes: size, linkCount: nlink };
+    return this.#recentStat.get(this.#descriptor, maxAgeMs);
   }
 
   async close(): Promise<void> {
@@ -165,6 +165,7 @@ export class NodeOpenFile implements OpenFile {
 export class NodeBlockingFile implements BlockingFile {
   readonly #descriptor: number;
   readonly #syncAfterWrite: boolean;
+  readonly #recentStat: RecentStat = new RecentStat();
   #state: 'open' | 'closed' = 'open';
 
   /** Takes ownership of `descriptor`: nobody else may close it. */
@@ -193,9 +194,8 @@ export class NodeBlockingFile implements BlockingFile {
     fdatasyncSync(this.#opened);
   }
 
-  statSync(): OpenFileStat {
-    const { size, nlink } = fstatSync(this.#opened);
-    return { sizeBytes: size, linkCount: nlink };
+  statSync(maxAgeMs = 0): OpenFileStat {
+    return this.#recentStat.get(this.#opened, maxAgeMs);
   }
 
   close(): void {

@@ -59,7 +59,7 @@ function tellReads(file: OpenFile, onRead: (lengthBytes: number) => void): OpenF
     dataSync: refuse,
     sync: refuse,
     stat: () => file.stat(),
-    statSync: () => file.statSync(),
+    statSync: (maxAgeMs) => file.statSync(maxAgeMs),
     close: () => file.close(),
   };
 }

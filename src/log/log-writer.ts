@@ -27,6 +27,12 @@ import {
 /** Largest step by which a log's reserved space grows. */
 export const LARGEST_RESERVE_STEP_BYTES: number = 8 * 1024 * 1024;
 
+/**
+ * Interval of the checks that the file was not removed or truncated: a check before each write
+ * would make small durable writes a third slower (`OpenFile.statSync`).
+ */
+const LOOK_EVERY_MS = 20;
+
 /** What all logs written in one epoch of a store share. */
 export interface LogIdentity {
   readonly storeId: Uint8Array;
@@ -222,16 +228,21 @@ export class LogWriter {
    * Whether the file still has a name and its length. Writes to a removed file, or beyond a
    * truncation, would be lost. A renamed file is found by its name (`FilesWatch`). The check runs
    * while the write is in flight, when the event loop has nothing else to do for the group. If the
-   * file is removed after the check, the next write finds out.
+   * file is removed after the check, the first write {@link LOOK_EVERY_MS} later finds out.
    */
   #isThere(): boolean {
     try {
-      const { sizeBytes, linkCount } = this.#file.statSync();
-      return linkCount > 0 && sizeBytes >= this.#reservedBytes;
+      // Zeros may have been added since an earlier look.
+      return this.#isWhole(LOOK_EVERY_MS) || this.#isWhole(0);
     } catch {
       // If the file was removed on another host, a network file system reports a stale handle.
       return false;
     }
+  }
+
+  #isWhole(maxAgeMs: number): boolean {
+    const { sizeBytes, linkCount } = this.#file.statSync(maxAgeMs);
+    return linkCount > 0 && sizeBytes >= this.#reservedBytes;
   }
 
   /** @throws FilesLostError, or DirectoryLostError if the directory itself is lost */

@@ -81,7 +81,7 @@ export class Film {
       preallocate: unused,
       trim: unused,
       sync: unused,
-      statSync: () => file.statSync(),
+      statSync: (maxAgeMs) => file.statSync(maxAgeMs),
       write: async (source, position) => {
         const before = this.#machine.files().get(path);
         const count = await file.write(source, position);

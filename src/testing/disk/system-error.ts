@@ -18,6 +18,7 @@ export type SystemErrorCode =
   | 'ENOSPC'
   | 'ENOTDIR'
   | 'ENOTEMPTY'
+  | 'EOPNOTSUPP'
   | 'EPERM'
   | 'EROFS'
   | 'EXDEV';
