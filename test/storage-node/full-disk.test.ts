@@ -161,6 +161,38 @@ test('a disk smaller than a volume: deletes give space back from the volume that
   expect(await node.recount()).toMatchObject({ isExact: true, objects: bodies.size });
 });
 
+test('where parts of files cannot be freed, the node says so once, and compacts what fits', async () => {
+  const files = new CrashFs({ capacityBytes: 6 * 2 ** 20 });
+  files.faults.add({ call: 'trim', error: 'EOPNOTSUPP', mode: 'sticky' });
+  const errors: Error[] = [];
+  const onError = (error: Error): void => void errors.push(error);
+  const options = { ...OPTIONS, volumeBytes: 2 ** 30, reserveBytes: 512 * 1024, onError };
+  const node = await StorageNode.open('/node', options, { ...MACHINE, files });
+  onTestFinished(() => node.close());
+  await node.createBucket('b');
+  const bodies = new Map<string, Buffer>();
+  expect(await fill(node, bodies)).toMatchObject({ code: 'NO_SPACE' });
+  const names = [...bodies.keys()];
+  const remove = async (gone: readonly string[]): Promise<void> => {
+    for (const name of gone) await node.delete('b', name);
+    for (const name of gone) bodies.delete(name);
+    for (let round = 0; round < 3; round++) {
+      await node.compact();
+      await node.settled();
+    }
+  };
+  await remove(names.filter((_, i) => i % 3 === 0));
+  expect(errors.map((error) => (error as { code?: string }).code)).toEqual(['NO_HOLES']);
+  for (const [name, body] of bodies) expectSame(await get(node, 'b', name), body);
+  // Copies fit now, or volumes are empty.
+  await remove([...bodies.keys()].slice(1));
+  bodies.set('new', bytesOf(1_000_000));
+  await put(node, 'b', 'new', bodies.get('new')!);
+  for (const [name, body] of bodies) expectSame(await get(node, 'b', name), body);
+  expect(await node.recount()).toMatchObject({ isExact: true, objects: bodies.size });
+  expect(errors).toHaveLength(1);
+});
+
 test('a full disk refuses bodies, accepts deletes, and accepts bodies again: simulated', async () => {
   expect(await scenario(await simulatedDisk())).toBeGreaterThan(10);
 });

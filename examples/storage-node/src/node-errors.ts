@@ -8,6 +8,7 @@ export type NodeErrorCode =
   | 'PRECONDITION_FAILED'
   | 'BUSY'
   | 'NO_SPACE'
+  | 'NO_HOLES'
   | 'TOO_LARGE'
   | 'WRONG_SIZE'
   | 'BAD_NAME'
@@ -109,6 +110,17 @@ export class NoSpaceError extends NodeError {
     super('NO_SPACE', `${neededBytes} bytes are needed, ${freeBytes} are free`);
     this.neededBytes = neededBytes;
     this.freeBytes = freeBytes;
+  }
+}
+
+/** Parts of files cannot be freed, so a full disk gets space back only where copies fit. */
+export class NoHolesError extends NodeError {
+  constructor(directory: string, cause: Error) {
+    super(
+      'NO_HOLES',
+      `parts of files in ${directory} cannot be freed (${cause.message}): where live data does not fit into the free space once more, deletes do not give space back. Use ext4, XFS or Btrfs, or keep more space free`,
+      { cause },
+    );
   }
 }
 

@@ -238,7 +238,8 @@ function makeVolumes(
   { maxOpenFiles, onError }: Required<NodeOptions>,
   { files, now }: NodeEnvironment,
 ): VolumeSet {
-  return new VolumeSet({ files, directory, nodeId, maxOpenFiles, now, onDamage: onError });
+  const listeners = { onDamage: onError, onNoHoles: onError };
+  return new VolumeSet({ files, directory, nodeId, maxOpenFiles, now, ...listeners });
 }
 
 /** Records volumes in the metadata. */

@@ -285,6 +285,7 @@ export class Compactor {
         // Who opened an object before it was moved may read it still.
         if (!(await volume.released(pin, stop))) return false;
         const bytes = await volumes.punch(volume, [{ from: freedTo, lengthBytes: end - freedTo }]);
+        if (!volumes.canPunch) return false;
         volume.freedBytes += bytes;
         this.#counts.reclaimedBytes += bytes;
         freedTo = end;

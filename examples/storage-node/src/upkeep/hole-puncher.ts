@@ -26,6 +26,7 @@ export class HolePuncher {
 
   /** The sealed volume with the most dead bytes that were not punched yet. */
   next(): Volume | undefined {
+    if (!this.#parts.volumes.canPunch) return undefined;
     return [...this.#parts.volumes]
       .filter(({ state, pending, damage }) => {
         return state === 'sealed' && pending === 0 && damage === undefined;

@@ -145,7 +145,7 @@ export class Upkeep {
     }
     const tooLarge = this.compactor.tooLarge();
     if (space.isScarce || tooLarge.length > 0) await this.#punch();
-    count += await this.#compactInSteps(tooLarge);
+    if (parts.volumes.canPunch) count += await this.#compactInSteps(tooLarge);
     await space.refill();
     return count;
   }

@@ -1,7 +1,7 @@
 import { readFully, writeFully, type FileSystem, type OpenFile } from 'lodestore/fs';
-import { DamagedObjectError, NodeError, NoSpaceError } from '../node-errors.ts';
+import { DamagedObjectError, NodeError, NoHolesError, NoSpaceError } from '../node-errors.ts';
 import { FileCache } from './file-cache.ts';
-import { isLackOfSpace, isMissing } from './files.ts';
+import { isLackOfSpace, isMissing, isWithoutHoles } from './files.ts';
 import { MAX_VOLUME_NUMBER } from './handle.ts';
 import { HeaderSeal } from './record.ts';
 import { Volume } from './volume.ts';
@@ -24,6 +24,8 @@ export interface VolumeSetOptions {
   readonly now: () => number;
   /** Called once per damaged place, however often it is read. */
   readonly onDamage?: (error: DamagedObjectError) => void;
+  /** Called once, when parts of files turn out not to be freed here. */
+  readonly onNoHoles?: (error: NoHolesError) => void;
 }
 
 /** A range of a file, of whole blocks of 4 KiB. */
@@ -63,7 +65,10 @@ export class VolumeSet {
   readonly #cache: FileCache;
   readonly #now: () => number;
   readonly #onDamage: (error: DamagedObjectError) => void;
+  readonly #onNoHoles: (error: NoHolesError) => void;
   readonly #told = new Set<string>();
+  /** False once the system has refused to free a part of a file. */
+  canPunch = true;
   reads = 0;
   readBytes = 0;
   damagedReads = 0;
@@ -74,6 +79,7 @@ export class VolumeSet {
     this.nodeId = options.nodeId;
     this.#now = options.now;
     this.#onDamage = options.onDamage ?? (() => {});
+    this.#onNoHoles = options.onNoHoles ?? (() => {});
     this.#cache = new FileCache(
       (number) => this.files.open(this.path(number), 'r'),
       options.maxOpenFiles,
@@ -210,9 +216,12 @@ export class VolumeSet {
     this.#seals.delete(volume.number);
   }
 
-  /** Frees ranges of a file, which read as zeros then. Resolves to their length. */
+  /**
+   * Frees ranges of a file, which read as zeros then. Resolves to the number of bytes freed: none if
+   * the system cannot do it.
+   */
   async punch(volume: Volume, holes: readonly Hole[]): Promise<number> {
-    if (holes.length === 0) return 0;
+    if (holes.length === 0 || !this.canPunch) return 0;
     const file = await this.files.open(this.path(volume.number), 'r+');
     let bytes = 0;
     try {
@@ -221,6 +230,10 @@ export class VolumeSet {
         bytes += lengthBytes;
       }
       await file.dataSync();
+    } catch (error) {
+      if (!isWithoutHoles(error)) throw error;
+      this.canPunch = false;
+      this.#onNoHoles(new NoHolesError(this.directory, error));
     } finally {
       await file.close();
     }

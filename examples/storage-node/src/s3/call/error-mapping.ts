@@ -11,6 +11,7 @@ const CODES: Readonly<Record<NodeErrorCode, ProtocolErrorCode>> = {
   PRECONDITION_FAILED: 'PreconditionFailed',
   BUSY: 'SlowDown',
   NO_SPACE: 'InsufficientStorage',
+  NO_HOLES: 'InternalError',
   TOO_LARGE: 'EntityTooLarge',
   WRONG_SIZE: 'IncompleteBody',
   BAD_NAME: 'InvalidArgument',
