@@ -46,22 +46,29 @@ export class EtcdReader {
     }
   }
 
-  /** Yields the existing entries. Returns the revision of etcd at which they were the whole log. */
+  /**
+   * Yields the existing entries. While the entries of a page are applied, etcd answers the request
+   * for the next one. Returns the revision of etcd at which they were the whole log.
+   */
   async *#pages(): AsyncGenerator<LogEntry, bigint> {
+    let limit = this.#limit;
+    let page = this.#range(this.#next, limit);
     for (;;) {
-      const range = await this.#range(this.#next, this.#limit);
+      const range = await page;
       const pairs = range.kvs ?? [];
-      let characters = 0;
+      const isLast = pairs.length < limit;
+      if (!isLast) {
+        limit = this.#limit = limitFor(pairs);
+        page = this.#range(this.#next + BigInt(pairs.length), limit);
+        // Reading may end before the next page is awaited.
+        page.catch(() => undefined);
+      }
       for (const pair of pairs) {
-        characters += pair.value?.length ?? 0;
         if (this.#keys.positionOf(pair.key) !== this.#next) throw await this.#expired();
         yield this.#take(pair);
       }
       if (pairs.length === 0 && this.#next > 1n) await this.#checkStart();
-      if (pairs.length < this.#limit) return BigInt(range.header?.revision ?? 0);
-      const perEntry = Math.max(1, characters / pairs.length);
-      this.#limit = Math.floor(PAGE_CHARACTERS / perEntry);
-      this.#limit = Math.min(MAX_PAGE_LIMIT, Math.max(1, this.#limit));
+      if (isLast) return BigInt(range.header?.revision ?? 0);
     }
   }
 
@@ -128,4 +135,11 @@ export class EtcdReader {
     const path = '/v3/kv/range';
     return await this.#gateway.call<EtcdRange>({ path, body, signal: this.#signal });
   }
+}
+
+/** The number of entries of the next page, if they are as long as these. */
+function limitFor(pairs: readonly EtcdPair[]): number {
+  const characters = pairs.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
+  const perEntry = Math.max(1, characters / pairs.length);
+  return Math.min(MAX_PAGE_LIMIT, Math.max(1, Math.floor(PAGE_CHARACTERS / perEntry)));
 }
