@@ -1,23 +1,23 @@
-import {
-  StoreBusyError,
-  StoreError,
-  StoreLockedError,
-  type BatchDurability,
-  type MetadataStore,
-} from '../../src/index.ts';
+import { StoreBusyError, type BatchDurability, type MetadataStore } from '../../src/index.ts';
 import type { CrashFs, FaultRule } from '../../src/testing/index.ts';
 import { Clock } from './clock.ts';
 import type { StoreFactory } from './store-factory.ts';
 import { Follower } from './follower.ts';
+import {
+  requireLegalClose,
+  requireLegalMerge,
+  requireLegalOpen,
+  requireLegalRejection,
+  requireLocked,
+  requireOutcome,
+  type Mood,
+} from './legal-refusals.ts';
 import { Model, type Demand, type FailureKind, type ModelBatch } from './model.ts';
 import { moveAway, pause, readBeside } from './outside.ts';
 import type { Command, Settings } from './program.ts';
 import { SimulatedMachine, type MachineOptions } from './simulated-machine.ts';
 import { changeOf, readState, toUpdates, type Change, type Op } from './state.ts';
-import { Violation } from './violation.ts';
-
-/** Rounds of the event loop after which a due sync has started and ended. */
-const SYNC_ROUNDS = 100;
+import { untilSynced } from './timer-sync.ts';
 
 const LEASE_LOST: FaultRule = { call: 'renewLease', error: 'EIO', mode: 'sticky' };
 
@@ -32,11 +32,7 @@ export class World {
   #clock: Clock = new Clock();
   #serial = 0;
   #inFlight: Promise<void>[] = [];
-  /**
-   * `failing`: calls were made to fail since the last undisturbed open; their consequences are
-   * allowed.
-   */
-  #mood: 'calm' | 'full' | 'failing' = 'calm';
+  #mood: Mood = 'calm';
   #faults: 'none' | 'planned' = 'none';
   #closing = false;
   #opens = 0;
@@ -238,21 +234,8 @@ export class World {
   }
 
   #rejected(batch: ModelBatch, error: unknown): void {
-    if (!(error instanceof StoreError) || error.outcome === undefined) {
-      throw new Violation('F2', `a batch is rejected without an outcome: ${String(error)}`, error);
-    }
-    this.#judgeRejection('a batch', error);
-    this.model.reject(batch, error.outcome);
+    this.model.reject(batch, requireOutcome(error, this.#mood));
     this.simulated.lookAtWorst('a rejection');
-  }
-
-  #judgeRejection(what: string, error: StoreError): void {
-    const isLegal =
-      this.#mood === 'failing' ||
-      (this.#mood === 'full' && error.code === 'LODESTORE_FULL' && error.outcome === 'not-applied');
-    if (isLegal) return;
-    const why = this.#mood === 'calm' ? 'nothing failed' : 'the disk is only full';
-    throw new Violation('F2', `${what} is rejected, but ${why}: ${told(error)}`, error);
   }
 
   #sync(): Promise<void> {
@@ -262,10 +245,7 @@ export class World {
         this.model.synced(count);
         this.simulated.lookAtWorst('a sync');
       }),
-      this.#inGeneration((error: unknown) => {
-        if (!(error instanceof StoreError)) throw error;
-        this.#judgeRejection('a sync', error);
-      }),
+      this.#inGeneration((error: unknown) => requireLegalRejection('a sync', error, this.#mood)),
     );
   }
 
@@ -274,37 +254,15 @@ export class World {
     this.#clock.ring();
     await this.#settle();
     if (this.#mood !== 'calm') return;
-    await this.simulated.bounded(this.#untilSynced(), 'the sync of the timer');
-    if (this.#store!.stats().logs.unsyncedBytes > 0) {
-      throw new Violation('I5', 'the timer rings, and nothing is synced');
-    }
+    await this.simulated.bounded(untilSynced(this.#store!, this.#clock), 'the sync of the timer');
     this.model.synced(this.model.count);
     this.simulated.lookAtWorst('a tick');
   }
 
-  async #untilSynced(): Promise<void> {
-    for (let round = 0; round < SYNC_ROUNDS; round++) {
-      if (this.#store!.stats().logs.unsyncedBytes === 0) return;
-      // The timer may not have run before: it starts after an acknowledgement.
-      this.#clock.ring();
-      await new Promise((go) => setImmediate(go));
-    }
-  }
-
   #merge(): Promise<void> {
     return this.#store!.merge().catch(
-      this.#inGeneration((error: unknown) => {
-        if (!this.#mayRefuseMerge(error))
-          throw new Violation('F2', `a merge is rejected: ${told(error)}`, error);
-      }),
+      this.#inGeneration((error: unknown) => requireLegalMerge(error, this.#mood, this.#closing)),
     );
-  }
-
-  #mayRefuseMerge(error: unknown): boolean {
-    if (!(error instanceof StoreError) || error.code === 'LODESTORE_CORRUPTION') return false;
-    if (error.code === 'LODESTORE_CLOSED') return this.#closing;
-    if (error.code === 'LODESTORE_FULL') return this.#mood !== 'calm';
-    return this.#mood === 'failing';
   }
 
   /** The `commits` option of the open store, or of the next one. */
@@ -334,13 +292,8 @@ export class World {
 
   /** I5: only a failing call may keep a store from opening, and only while it fails. */
   #judgeRefusal(error: unknown, attempt: number): void {
-    if (error instanceof Violation) throw error;
-    const isLegal =
-      error instanceof StoreError &&
-      (error.code === 'LODESTORE_IO' || error.code === 'LODESTORE_FULL') &&
-      attempt === 1 &&
-      (this.#mood === 'failing' || this.simulated.isFull);
-    if (!isLegal) throw new Violation('I5', `an open is refused: ${told(error)}`, error);
+    const isHindered = this.#mood === 'failing' || this.simulated.isFull;
+    requireLegalOpen(error, isHindered && attempt === 1);
   }
 
   async #calmDown(): Promise<void> {
@@ -365,10 +318,7 @@ export class World {
     this.#closing = true;
     const closing = store.close().then(
       this.#inGeneration(() => this.model.closed()),
-      this.#inGeneration((error: unknown) => {
-        if (this.#mood === 'calm')
-          throw new Violation('F2', `close rejects: ${told(error)}`, error);
-      }),
+      this.#inGeneration((error: unknown) => requireLegalClose(error, this.#mood)),
     );
     await this.simulated.bounded(closing, 'a close');
     await this.simulated.bounded(inFlight, 'what was handed in before a close');
@@ -391,10 +341,7 @@ export class World {
       () => undefined,
       (error: unknown) => error,
     );
-    const error = await this.simulated.bounded(second, 'a second open');
-    if (!(error instanceof StoreLockedError)) {
-      throw new Violation('I11', `a second open is not refused, but: ${told(error)}`, error);
-    }
+    requireLocked(await this.simulated.bounded(second, 'a second open'));
   }
 
   async #crash(choices: readonly number[] | undefined): Promise<void> {
@@ -440,8 +387,4 @@ export class World {
     this.#becomeCalm();
     await this.#open();
   }
-}
-
-function told(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? String(error)) : String(error);
 }
