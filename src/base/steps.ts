@@ -9,15 +9,16 @@ export function finishSteps<T>(steps: Steps<T>): T {
   }
 }
 
-/** Runs all steps. Calls `pause` after each. */
+/** Runs all steps. Calls `pause` after each, and waits if it says so. */
 export async function finishInSlices<T>(
   steps: Steps<T>,
-  pause: (() => Promise<void>) | undefined,
+  pause: (() => Promise<void> | undefined) | undefined,
 ): Promise<T> {
   if (pause === undefined) return finishSteps(steps);
   for (;;) {
     const step = steps.next();
     if (step.done === true) return step.value;
-    await pause();
+    const pausing = pause();
+    if (pausing !== undefined) await pausing;
   }
 }

@@ -30,10 +30,20 @@ export class WorkSlices {
 
   /** Yields if the slice is over. To be called every {@link CHECKED_ROWS} rows, or more often. */
   *rest(): Flow<void> {
+    const pausing = this.pauseIfDue();
+    if (pausing !== undefined) yield* waited(pausing);
+  }
+
+  /** Like `rest`, for asynchronous functions. Undefined: the slice is not over. */
+  pauseIfDue(): Promise<void> | undefined {
     const pacing = this.#pacing;
-    if (pacing === undefined || monotonicMs() < this.#endMs) return;
-    yield* waited(pacing.pause());
-    this.#endMs = monotonicMs() + pacing.sliceMs;
+    if (pacing === undefined || monotonicMs() < this.#endMs) return undefined;
+    return this.#pause(pacing);
+  }
+
+  async #pause({ pause, sliceMs }: Exclude<Pacing, undefined>): Promise<void> {
+    await pause();
+    this.#endMs = monotonicMs() + sliceMs;
   }
 }
 

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { nextTurn } from '../base/timers.ts';
+import { SLICE_MS } from '../base/work-slices.ts';
 import { AbortedError, StoreError } from '../base/errors.ts';
 import {
   checkBackup,
@@ -70,7 +71,7 @@ async function copyStore(
       chooseRunner(
         copy,
         { threads: undefined },
-        nextTurn,
+        { pause: nextTurn, sliceMs: SLICE_MS },
         new ThreadShortage(copy.realPath).report,
       );
     // The expected record count and hash are in the memory of the store's process and unknown here.

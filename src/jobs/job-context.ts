@@ -1,8 +1,11 @@
 /** The context of a running job. */
 export interface JobContext<Message = never> {
   readonly signal: AbortSignal;
-  /** Yields to other work of the thread, if any. */
-  readonly pause?: (() => Promise<void>) | undefined;
+  /**
+   * Yields to other work of the thread, if there may be any and the slice of this work is over. To
+   * be called often: it looks at a clock.
+   */
+  readonly pause?: (() => Promise<void> | undefined) | undefined;
   /** The thread has nothing else to do, so short jobs may use blocking reads. */
   readonly mayBlock?: boolean | undefined;
   /** Bytes of the job's input read so far. */

@@ -17,9 +17,6 @@ export interface LoadChunksJob {
 
 export type LoadChunksResult = { readonly kind: 'chunks'; readonly chunks: Columns[] } | JobDamage;
 
-/** Decoding these takes about a millisecond. */
-const PAUSE_CHUNKS = 4;
-
 export async function loadChunks(
   fs: FileSystem,
   job: LoadChunksJob,
@@ -35,7 +32,7 @@ export async function loadChunks(
     });
     const chunks: Columns[] = [];
     for (let i = 0; i < job.entries.length; i++) {
-      if (i % PAUSE_CHUNKS === 0) await context.pause?.();
+      await context.pause?.();
       context.signal.throwIfAborted();
       const entry = job.entries[i]!;
       const columns = await reader.read(entry, job.firstOrdinal + i);

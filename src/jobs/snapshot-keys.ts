@@ -16,7 +16,7 @@ export interface KeySource {
 export function keysOfSnapshot(
   { entries, reader, records }: KeySource,
   path: string,
-  pause?: () => Promise<void>,
+  pause?: () => Promise<void> | undefined,
 ): SnapshotKeys<JobDamage> {
   return async (interval, add) => {
     eachKeyIn(records, interval, add);

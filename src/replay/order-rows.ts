@@ -1,4 +1,4 @@
-import { finishSteps, type Steps } from '../base/steps.ts';
+import type { Steps } from '../base/steps.ts';
 import { compareU64 } from '../base/u64.ts';
 import type { KeyColumns } from '../table/chunk/key-columns.ts';
 import { MOST_SORTED_ROWS, SortScratch, sortSteps } from '../table/delta/row-sort.ts';
@@ -36,7 +36,7 @@ export function* orderRows({ groups, chunks, layers }: OrderRowsJob): Steps<Orde
   let present = 0;
   for (let range = 0; range < chunks.length; range++) {
     const from = sorter.end;
-    sorter.sort(range);
+    yield* sorter.sort(range);
     const chunk = chunks[range];
     if (chunk !== undefined || indexes.length > 0) {
       const part = ordered.subarray(from, sorter.end);
@@ -62,7 +62,7 @@ class RangeSorter {
     this.#ordered = ordered;
   }
 
-  sort(range: number): void {
+  *sort(range: number): Steps<void> {
     const rows = this.#rows;
     rows.count = 0;
     let count = 0;
@@ -71,7 +71,7 @@ class RangeSorter {
     if (this.#positions.length < count) this.#positions = new Uint32Array(count);
     for (const group of this.#groups) this.#gather(group, range);
     const isMany = count > MOST_SORTED_ROWS;
-    this.#write(isMany ? sortMany(rows) : finishSteps(sortSteps(rows, this.#scratch)));
+    this.#write(isMany ? sortMany(rows) : yield* sortSteps(rows, this.#scratch));
   }
 
   #gather({ starts, places }: RangedRows, range: number): void {

@@ -25,7 +25,7 @@ import { SnapshotKeeper } from './merge/snapshot-keeper.ts';
 import { StoreFiles } from './merge/store-files.ts';
 import type { Announce } from './observe/store-events.ts';
 import { StoreObserver } from './observe/store-observer.ts';
-import { timerOf } from './open/environment.ts';
+import { pacingOf, timerOf } from './open/environment.ts';
 import type { OpenedStore } from './open/opened-store.ts';
 import { replicaAccess } from './replica-access.ts';
 import { DiskSpace } from './space/disk-space.ts';
@@ -114,7 +114,7 @@ export function makeWriter(opened: OpenedStore, lock: DirectoryLock, host: Write
   const claims = new Claims({ lock, storeId, health });
   const notes = keepNotes(opened, lock, startTimer, () => logs.synced);
   const watch = new FilesWatch({ fs: directory, fence, startTimer, files: () => files.kept });
-  const queue: BatchQueue = new BatchQueue(options, pause, () => committer.wake());
+  const queue: BatchQueue = new BatchQueue(options, pacingOf(environment), () => committer.wake());
   const onSynced = (): void => {
     feeds.ring();
     notes?.note();
@@ -240,7 +240,7 @@ function openSpace(
     budget: new SpaceBudget({ maxBytes, retainBytes }, usage),
     disk: new DiskSpace(() => fs.freeBytes(directory)),
     reserveFile,
-    pause: options.commits === 'inline' ? undefined : environment.pause,
+    pacing: options.commits === 'inline' ? undefined : pacingOf(environment),
     listener: {
       onLow: (figures) => announce('lowSpace', [figures]),
       onRecovered: (figures) => announce('spaceRecovered', [figures]),

@@ -1,3 +1,4 @@
+import { WorkSlices, type Pacing } from '../base/work-slices.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import type { MergedChunks } from '../jobs/merge.ts';
 import { runJob, type Job, type JobResult } from '../jobs/run-job.ts';
@@ -28,12 +29,14 @@ const NEVER_ABORTED: AbortSignal = new AbortController().signal;
 export class InlineRunner implements JobRunner {
   readonly parallelism = 1;
   readonly #fs: FileSystem;
-  readonly #pause: (() => Promise<void>) | undefined;
+  /** Of all jobs together, because the thread does one after the other between two pauses. */
+  readonly #slices: WorkSlices;
+  readonly #pause = (): Promise<void> | undefined => this.#slices.pauseIfDue();
 
-  /** `pause` yields to other work of the thread, about every millisecond. */
-  constructor(fs: FileSystem, pause?: () => Promise<void>) {
+  /** Without `pacing`, jobs do not yield to other work of the thread. */
+  constructor(fs: FileSystem, pacing?: Pacing) {
     this.#fs = fs;
-    this.#pause = pause;
+    this.#slices = new WorkSlices(pacing);
   }
 
   async run<J extends Job>(job: J, options: JobOptions = {}): Promise<JobResult<J>> {

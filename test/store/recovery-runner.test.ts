@@ -17,9 +17,8 @@ async function parallelismFor(logBytes: number, threads: number = THREADS): Prom
   const path = join(directory, logName(1));
   await writeFile(path, '');
   await truncate(path, logBytes);
-  const pause = (): Promise<void> => Promise.resolve();
   const held = await Directory.open(nodeFileSystem, directory);
-  const runner = await chooseRunner(held, { threads }, pause, (error) => {
+  const runner = await chooseRunner(held, { threads }, undefined, (error) => {
     throw error;
   });
   await runner.close();
@@ -29,7 +28,7 @@ async function parallelismFor(logBytes: number, threads: number = THREADS): Prom
 }
 
 /** The bytes that this thread handles alone. */
-let inlineBytes = 24 * 1024 * 1024;
+let inlineBytes = 32 * 1024 * 1024;
 
 const LARGE_BYTES = 64 * 1024 * 1024;
 
@@ -53,6 +52,6 @@ test('this thread leaves the work to others while a store is open', async () => 
   await one.close();
   expect(await parallelismFor(LARGE_BYTES)).toBe(THREADS - 1);
   await other.close();
-  inlineBytes = 24 * 1024 * 1024;
+  inlineBytes = 32 * 1024 * 1024;
   expect(await parallelismFor(LARGE_BYTES)).toBe(THREADS);
 });

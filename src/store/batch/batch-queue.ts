@@ -3,6 +3,7 @@ import { onAbort } from '../../base/abort.ts';
 import { assert, present } from '../../base/assert.ts';
 import { AbortedError, type StoreError } from '../../base/errors.ts';
 import { GROUP_TARGET_BYTES, MAX_GROUP_BATCHES } from '../../base/limits.ts';
+import type { Pacing } from '../../base/work-slices.ts';
 import type { BatchDurability } from './durability.ts';
 import { CommittedBatch, type Inserted } from './insert-options.ts';
 import { packUpdates, type Update } from './updates.ts';
@@ -85,7 +86,7 @@ export function withOutcome(error: unknown): unknown {
  */
 export class BatchQueue {
   readonly #limits: QueueLimits;
-  readonly #pause: () => Promise<void>;
+  readonly #pacing: Pacing;
   readonly #onReady: () => void;
   /**
    * From `#head` on: admitted batches, then waiting ones. Settled ones are skipped. Slots of taken
@@ -103,9 +104,9 @@ export class BatchQueue {
   #conditionalBatches = 0;
   readonly #emptyWaiters: (() => void)[] = [];
 
-  constructor(limits: QueueLimits, pause: () => Promise<void>, onReady: () => void) {
+  constructor(limits: QueueLimits, pacing: Pacing, onReady: () => void) {
     this.#limits = limits;
-    this.#pause = pause;
+    this.#pacing = pacing;
     this.#onReady = onReady;
   }
 
@@ -305,7 +306,7 @@ export class BatchQueue {
       return;
     }
     batch.state = 'packing';
-    void packUpdates(source, this.#pause).then(
+    void packUpdates(source, this.#pacing).then(
       (packed) => {
         if (batch.state === 'packing') this.#makeReady(batch, WriteBatch.lend(packed));
       },

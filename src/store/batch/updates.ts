@@ -1,4 +1,5 @@
-import { begin, finishAtOnce, waited, type Flow } from '../../base/flow.ts';
+import { begin, finishAtOnce, type Flow } from '../../base/flow.ts';
+import { CHECKED_ROWS, WorkSlices, type Pacing } from '../../base/work-slices.ts';
 import type { BoundOptions } from '../../table/layer/key-range.ts';
 import { conditionOf, type Condition } from './condition.ts';
 import { isForeignBatch, takeOver } from './foreign-batch.ts';
@@ -17,9 +18,6 @@ export type Update =
     })
   | (Condition & { readonly type: 'delete' | 'del'; readonly key: bigint | number })
   | (BoundOptions & { readonly type: 'deleteRange' });
-
-/** Number of updates packed between two yields to the event loop. */
-const SLICE_UPDATES = 2_048;
 
 function pack(batch: WriteBatch, update: Update): void {
   if (typeof update !== 'object' || update === null || Array.isArray(update)) {
@@ -68,11 +66,8 @@ function requireFields(update: Exclude<Update, { type: 'deleteRange' }>): void {
 }
 
 /** Packs updates into a batch, in slices. Rejects with the errors of `WriteBatch`. */
-export async function packUpdates(
-  updates: Iterable<Update>,
-  pause: () => Promise<void>,
-): Promise<WriteBatch> {
-  return begin(packing(updates, pause));
+export async function packUpdates(updates: Iterable<Update>, pacing: Pacing): Promise<WriteBatch> {
+  return begin(packing(updates, pacing));
 }
 
 /** Like `packUpdates`, synchronously. */
@@ -80,17 +75,13 @@ export function packUpdatesNow(updates: Iterable<Update>): WriteBatch {
   return finishAtOnce(packing(updates, undefined));
 }
 
-function* packing(
-  updates: Iterable<Update>,
-  pause: (() => Promise<void>) | undefined,
-): Flow<WriteBatch> {
+function* packing(updates: Iterable<Update>, pacing: Pacing): Flow<WriteBatch> {
   const batch = new WriteBatch();
-  let untilPause = SLICE_UPDATES;
+  const slices = new WorkSlices(pacing);
+  let packed = 0;
   for (const update of updates) {
     pack(batch, update);
-    if (--untilPause > 0) continue;
-    untilPause = SLICE_UPDATES;
-    yield* waited(pause?.());
+    if (++packed % CHECKED_ROWS === 0) yield* slices.rest();
   }
   return batch;
 }

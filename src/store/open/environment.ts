@@ -21,7 +21,7 @@ export interface StoreEnvironment {
   readonly makeRunner: (directory: Directory, onNoThread: (cause: Error) => void) => JobRunner;
   /** Yields to other work of the process. */
   readonly pause: () => Promise<void>;
-  /** How long a commit works before it pauses. 0: it pauses at each check. Default: SLICE_MS. */
+  /** How long work goes on before it pauses. 0: it pauses at each check. Default: SLICE_MS. */
   readonly sliceMs?: number;
   /** The timer of deferred batches. Default: that of the machine. */
   readonly startTimer?: StartTimer;
@@ -46,10 +46,11 @@ function pauseOnNode(): Promise<void> {
 
 /** A helper that runs jobs on this thread if no other can be started. */
 export function standIn(directory: Directory): Helper {
-  return { runner: new InlineRunner(directory, pauseOnNode), role: 'stand-in' };
+  const pacing = { pause: pauseOnNode, sliceMs: SLICE_MS };
+  return { runner: new InlineRunner(directory, pacing), role: 'stand-in' };
 }
 
-/** How commits divide their work. */
+/** How work on the event loop is divided. */
 export function pacingOf({ pause, sliceMs = SLICE_MS }: StoreEnvironment): Pacing {
   return { pause, sliceMs };
 }

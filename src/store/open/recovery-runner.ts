@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { listDirectory } from '../../directory/listing.ts';
 import { logName, snapshotName } from '../../format/file-name.ts';
+import type { Pacing } from '../../base/work-slices.ts';
 import type { Directory } from '../../fs/directory.ts';
 import { InlineRunner, type JobRunner } from '../../threads/job-runner.ts';
 import { ThreadPool } from '../../threads/thread-pool.ts';
@@ -26,10 +27,10 @@ const MAX_THREADS = 8;
 export async function chooseRunner(
   directory: Directory,
   options: Pick<ResolvedOptions, 'threads'> & Partial<Pick<ResolvedOptions, 'warm'>>,
-  pause: () => Promise<void>,
+  pacing: Pacing,
   onNoThread: (cause: Error) => void,
 ): Promise<JobRunner> {
-  const inline = new InlineRunner(directory, pause);
+  const inline = new InlineRunner(directory, pacing);
   if (options.threads === 1) return inline;
   const isBesideStore = hasOpenStore();
   const bytes = await bytesToRead(directory, options.warm);

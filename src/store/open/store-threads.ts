@@ -3,7 +3,7 @@ import type { Directory } from '../../fs/directory.ts';
 import type { JobRunner } from '../../threads/job-runner.ts';
 import { ThreadPool } from '../../threads/thread-pool.ts';
 import { ThreadShortage } from '../../threads/thread-shortage.ts';
-import { NODE_ENVIRONMENT, standIn, type StoreEnvironment } from './environment.ts';
+import { NODE_ENVIRONMENT, pacingOf, standIn, type StoreEnvironment } from './environment.ts';
 import type { ResolvedOptions } from './options.ts';
 import { chooseRunner, otherThreads } from './recovery-runner.ts';
 
@@ -33,8 +33,8 @@ export class StoreThreads {
   /** For reading the directory. */
   async makeForRecovery(): Promise<JobRunner> {
     if (!this.#isReal) return this.make(this.#directory);
-    const { pause } = this.#environment;
-    return chooseRunner(this.#directory, this.#options, pause, this.#shortage.report);
+    const pacing = pacingOf(this.#environment);
+    return chooseRunner(this.#directory, this.#options, pacing, this.#shortage.report);
   }
 
   /** For the chunks that the open has left. */

@@ -1,5 +1,6 @@
 import { StoreFullError } from '../../base/errors.ts';
 import { waited, type Flow } from '../../base/flow.ts';
+import type { Pacing } from '../../base/work-slices.ts';
 import type { QueuedBatch } from '../batch/batch-queue.ts';
 import type { PackedBatch } from '../batch/packed-batch.ts';
 import type { DiskSpace } from './disk-space.ts';
@@ -49,7 +50,7 @@ export interface SpaceKeeperParts {
   readonly reserveFile: ReserveFile | undefined;
   readonly listener: SpaceListener;
   /** Yields to other work. Undefined if groups are judged without yielding. */
-  readonly pause: (() => Promise<void>) | undefined;
+  readonly pacing: Pacing;
 }
 
 export interface SpaceListener {
@@ -194,7 +195,7 @@ export class SpaceKeeper {
   }
 
   *#isAdmittedDelete(packed: PackedBatch, neededBytes: number, room: Room): Flow<boolean> {
-    return neededBytes <= room.deletes && (yield* isOnlyDeletes(packed, this.#parts.pause));
+    return neededBytes <= room.deletes && (yield* isOnlyDeletes(packed, this.#parts.pacing));
   }
 
   async #hasReserveAgain(): Promise<boolean> {
@@ -233,10 +234,10 @@ export class SpaceKeeper {
    * retry.
    */
   *makeRoomForDeletes(batches: readonly QueuedBatch[], error: StoreFullError): Flow<boolean> {
-    const { disk, reserveFile, pause } = this.#parts;
+    const { disk, reserveFile, pacing } = this.#parts;
     const puts: QueuedBatch[] = [];
     for (const batch of batches) {
-      if (!(yield* isOnlyDeletes(batch.packed!, pause))) puts.push(batch);
+      if (!(yield* isOnlyDeletes(batch.packed!, pacing))) puts.push(batch);
     }
     disk.refused();
     this.#becomeFull();
