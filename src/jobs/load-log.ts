@@ -64,7 +64,7 @@ const LEAST_ROW_BYTES = 4_096;
 const LOOK_BYTES: number = 16 * 1024;
 const GROUP_BYTES = 512;
 
-/** Decides when to look at the clock: looking after each group would cost more than a short group. */
+/** Decides when to look at the clock: to look after each group would take too long. */
 export class GroupSlices {
   readonly #pause: JobContext['pause'];
   #sinceBytes = 0;

@@ -217,8 +217,8 @@ export class VolumeSet {
   }
 
   /**
-   * Frees ranges of a file, which read as zeros then. Resolves to the number of bytes freed: none if
-   * the system cannot do it.
+   * Frees ranges of a file, which read as zeros then. Resolves to the number of bytes freed: none
+   * if the system cannot do it.
    */
   async punch(volume: Volume, holes: readonly Hole[]): Promise<number> {
     if (holes.length === 0 || !this.canPunch) return 0;
