@@ -90,7 +90,8 @@ async function round(node, bucket, body, count) {
 }
 
 const directory = await mkdtemp(join(values.directory, 'lodestore-node-bench-'));
-const node = await StorageNode.open(directory, { upkeepMs: 0, scrubBytesPerSecond: 0 });
+const options = { upkeepMs: 0, scrubBytesPerSecond: 0, compactBytesPerSecond: 0 };
+const node = await StorageNode.open(directory, options);
 try {
   await node.createBucket('plain');
   await node.createBucket('zip', { mode: 'keep', compression: 'zstd' });

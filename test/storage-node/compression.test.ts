@@ -197,7 +197,10 @@ test('compaction and a rebuild keep compressed records as they are', async () =>
   await node.createBucket('plain');
   const bodies = new Map<string, Buffer>();
   for (let i = 0; i < 24; i++) {
-    bodies.set(`n${i}`, [textOf, mixedOf, bytesOf][i % 3]!((i % 4) * 60_000 + (i % 5) * 9_000 + 1));
+    bodies.set(
+      `n${i}`,
+      [textOf, mixedOf, bytesOf][i % 3]!((i % 4) * 100_000 + (i % 5) * 9_000 + 1),
+    );
     await put(node, 'zip', `n${i}`, bodies.get(`n${i}`)!);
     await put(node, 'plain', `n${i}`, textOf(100_000));
   }

@@ -12,10 +12,10 @@ export interface StoredBody {
 
 /** Shorter bodies are stored as they are: the table of their block outweighs the gain. */
 const LEAST_BYTES = 64;
-/** Decompressing a block takes about this share of the time of compressing it. */
-const DECOMPRESSION_SHARE = 4;
+/** Decompressing a block takes about half of the time of compressing it. */
+const DECOMPRESSION_SHARE = 2;
 
-/** One block is compressed, or four decompressed, in one turn of the event loop. */
+/** One block is compressed, or two are decompressed, in one turn of the event loop. */
 const pace = new TurnPace(BLOCK_BYTES);
 
 /**
