@@ -288,6 +288,23 @@ test('bodies of many requests at once are compressed within the memory of the qu
   for (const [i, body] of bodies.entries()) expectSame(await get(node, 'zip', `n${i}`), body);
 });
 
+test('a bucket with deferred acknowledgement compresses what it has acknowledged', async () => {
+  const directory = await temporaryDirectory();
+  const node = await openNode(directory, BLOCKS);
+  const policy = { mode: 'keep', acknowledge: 'deferred', compression: 'zstd' } as const;
+  await node.createBucket('both', policy);
+  const bodies = [textOf(2 * BLOCK + 5), bytesOf(1000), mixedOf(3 * BLOCK), textOf(0)];
+  for (const [i, body] of bodies.entries()) {
+    await put(node, 'both', `n${i}`, body);
+    expectSame(await get(node, 'both', `n${i}`), body);
+  }
+  await node.close();
+  const again = await openNode(directory, BLOCKS);
+  for (const [i, body] of bodies.entries()) expectSame(await get(again, 'both', `n${i}`), body);
+  expect(await liveBytes(again)).toBeLessThan(3 * BLOCK);
+  expect(await again.recount()).toMatchObject({ isExact: true });
+});
+
 test('an unknown compression is refused', async () => {
   const node = await openNode(await temporaryDirectory());
   const policy = { mode: 'keep', compression: 'gzip' } as never;
