@@ -188,6 +188,7 @@ export class FoldQueue {
       const id = this.#idOf(fold, i);
       const block = fold.blocks[i];
       const old = fold.inputs[0]!.leaf;
+      const nextDelta = id === old.id ? old.nextDelta : 1;
       return {
         id,
         bucketId: old.bucketId,
@@ -195,7 +196,8 @@ export class FoldQueue {
         handle: block === undefined ? NO_BLOCK : handleOf(block.volume.number, block.offset),
         lengthBytes: block?.lengthBytes ?? 0,
         deltas: 0,
-        nextDelta: id === old.id ? old.nextDelta : 1,
+        firstDelta: nextDelta,
+        nextDelta,
         isFolding: false,
       };
     });

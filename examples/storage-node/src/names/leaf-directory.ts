@@ -15,6 +15,8 @@ export interface Leaf {
   lengthBytes: number;
   /** Number of pending deltas; -1: not counted since the open. */
   deltas: number;
+  /** No pending delta has a lower number. Known once the deltas are counted. */
+  firstDelta: number;
   nextDelta: number;
   isFolding: boolean;
 }

@@ -31,6 +31,7 @@ export function decodeLeafRecord(
     lengthBytes: reader.number(),
     low: reader.rest().toString('latin1'),
     deltas: -1,
+    firstDelta: 0,
     isFolding: false,
   };
 }

@@ -1,6 +1,6 @@
 import type { MetadataStore } from 'lodestore';
 import { deltaKey, deltaNumberOf, MAX_DELTA, rangeOf, lowerOf } from '../ledger/keys.ts';
-import type { Publisher, Turn } from '../ledger/publisher.ts';
+import type { Publisher, StoredRecord, Turn } from '../ledger/publisher.ts';
 import type { ByteName } from './byte-name.ts';
 import { FoldQueue } from './fold-queue.ts';
 import { applyDeltas } from './leaf-block.ts';
@@ -51,6 +51,7 @@ export class NameIndex implements LeafSource {
       handle: NO_BLOCK,
       lengthBytes: 0,
       deltas: 0,
+      firstDelta: 1,
       nextDelta: 1,
       isFolding: false,
     };
@@ -90,22 +91,25 @@ export class NameIndex implements LeafSource {
   /** Deltas are counted when a leaf is first changed, so that an open is fast. */
   #count(leaf: Leaf): void {
     if (leaf.deltas >= 0) return;
-    let count = 0;
-    let last = 0;
-    for (const key of this.#store.keys(deltaRange(leaf.id))) {
-      count++;
-      last = deltaNumberOf(key);
-    }
-    leaf.deltas = count;
-    leaf.nextDelta = Math.max(leaf.nextDelta, last + 1);
+    const numbers = [...this.#store.keys(deltaRange(leaf.id))].map(deltaNumberOf);
+    leaf.deltas = numbers.length;
+    leaf.nextDelta = Math.max(leaf.nextDelta, (numbers.at(-1) ?? 0) + 1);
+    leaf.firstDelta = numbers[0] ?? leaf.nextDelta;
   }
 
   /** Published deltas of a leaf in order. */
   deltasOf(leaf: Leaf): NumberedDelta[] {
     const deltas: NumberedDelta[] = [];
-    for (const [key, { value, data }] of this.#store.entries(deltaRange(leaf.id))) {
-      const name = Buffer.from(data.buffer, data.byteOffset, data.length).toString('latin1');
-      deltas.push({ number: deltaNumberOf(key), name, isThere: value === 1n });
+    if (leaf.deltas < 0) {
+      for (const [key, record] of this.#store.entries(deltaRange(leaf.id))) {
+        deltas.push(deltaOf(deltaNumberOf(key), record));
+      }
+      return deltas;
+    }
+    // The store would sort its unmerged records for a range: that takes a millisecond.
+    for (let number = leaf.firstDelta; number < leaf.nextDelta; number++) {
+      const record = this.#store.get(deltaKey(leaf.id, number));
+      if (record !== undefined) deltas.push(deltaOf(number, record));
     }
     return deltas;
   }
@@ -163,6 +167,11 @@ interface LeafPage {
   readonly names: readonly ByteName[];
   /** The start of the next leaf. */
   readonly next: ByteName | undefined;
+}
+
+function deltaOf(number: number, { value, data }: StoredRecord): NumberedDelta {
+  const name = Buffer.from(data.buffer, data.byteOffset, data.length).toString('latin1');
+  return { number, name, isThere: value === 1n };
 }
 
 function deltaRange(leafId: number): { readonly gte: bigint; readonly lte: bigint } {
