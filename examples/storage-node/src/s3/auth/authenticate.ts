@@ -1,13 +1,9 @@
 import { ProtocolError } from '../base/protocol-error.ts';
 import type { AccessKeys } from './access-keys.ts';
+import { ALGORITHM_V4 } from './authorization-header.ts';
 import type { RequestHead } from './request-head.ts';
 import { verifyPresignedV2 } from './signature-v2.ts';
-import {
-  ALGORITHM_V4,
-  type Authenticated,
-  verifyHeaderV4,
-  verifyPresignedV4,
-} from './signature-v4.ts';
+import { type Authenticated, verifyHeaderV4, verifyPresignedV4 } from './signature-v4.ts';
 
 const NO_NAMES: ReadonlySet<string> = new Set();
 

@@ -2,6 +2,13 @@ import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { hexDigestAtOnce } from '../base/digest.ts';
 import { ProtocolError } from '../base/protocol-error.ts';
 import type { AccessKeys } from './access-keys.ts';
+import {
+  ALGORITHM_V4,
+  AuthorizationHeaders,
+  parseScope,
+  parseSignedHeaders,
+  type Scope,
+} from './authorization-header.ts';
 import { queryValue, type RequestHead } from './request-head.ts';
 import { uriEncode, uriEncodePath } from './uri-text.ts';
 
@@ -25,34 +32,12 @@ export interface Authenticated {
 /** Maximum difference of the clocks, as in S3. */
 const MAX_SKEW_MS = 15 * 60_000;
 const MAX_EXPIRES_S = 7 * 24 * 3600;
-export const ALGORITHM_V4 = 'AWS4-HMAC-SHA256';
 
-interface Scope {
-  readonly accessKeyId: string;
-  readonly day: string;
-  readonly region: string;
-  readonly text: string;
-}
-
-type Malformed = 'AuthorizationHeaderMalformed' | 'AuthorizationQueryParametersError';
+/** One per process: what it knows depends on no server. */
+const authorizationHeaders = new AuthorizationHeaders();
 
 export function sha256Hex(text: string): string {
   return hexDigestAtOnce('sha256', Buffer.from(text, 'latin1'));
-}
-
-/** `KEY/YYYYMMDD/REGION/s3/aws4_request`; the key itself may contain slashes. */
-function parseScope(credential: string, malformed: Malformed): Scope {
-  const match = /^(.{1,128})\/(\d{8})\/([\w-]{1,64})\/(\w+)\/aws4_request$/.exec(credential);
-  const [, accessKeyId, day, region, service] = match ?? [];
-  if (accessKeyId === undefined || day === undefined || region === undefined) {
-    throw new ProtocolError(
-      malformed,
-      'The credential must be KEY/YYYYMMDD/REGION/s3/aws4_request',
-    );
-  }
-  if (service !== 's3')
-    throw new ProtocolError(malformed, 'The service of a credential must be s3');
-  return { accessKeyId, day, region, text: `${day}/${region}/s3/aws4_request` };
 }
 
 /** Parses `YYYYMMDDThhmmssZ` to milliseconds since 1970. */
@@ -151,15 +136,6 @@ function verify(head: RequestHead, keys: AccessKeys, signed: SignedRequest): Sig
   return { key, time, scope: scope.text, signature: signed.signature };
 }
 
-/** Names in the client's order, which the signature uses. */
-function parseSignedHeaders(text: string, malformed: Malformed): string[] {
-  const names = text.split(';');
-  if (names.some((name) => !/^[a-z0-9!#$%&'*+.^_`|~-]{1,128}$/.test(name))) {
-    throw new ProtocolError(malformed, 'SignedHeaders must be lower-case names, divided by ;');
-  }
-  return names;
-}
-
 function headerTime(head: RequestHead): string {
   const given = head.headers.get('x-amz-date');
   if (given !== undefined) return given;
@@ -177,19 +153,8 @@ export function verifyHeaderV4(
   keys: AccessKeys,
   nowMs: number,
 ): Authenticated {
-  const malformed = 'AuthorizationHeaderMalformed';
-  const fields = new Map<string, string>();
-  for (const piece of authorization.slice(ALGORITHM_V4.length).split(',')) {
-    const [, name, value] = /^\s*(\w+)=(\S+)\s*$/.exec(piece) ?? [];
-    if (name !== undefined && value !== undefined) fields.set(name, value);
-  }
-  const [credential, list, signature] = ['Credential', 'SignedHeaders', 'Signature'].map((name) =>
-    fields.get(name),
-  );
-  if (credential === undefined || list === undefined || signature === undefined) {
-    throw new ProtocolError(malformed, 'Credential, SignedHeaders and Signature are needed');
-  }
-  const scope = parseScope(credential, malformed);
+  const header = authorizationHeaders.parse(authorization);
+  const { scope } = header;
   const time = headerTime(head);
   const ms = parseAmzTime(time);
   if (ms === undefined) {
@@ -202,6 +167,7 @@ export function verifyHeaderV4(
     });
   }
   if (!time.startsWith(scope.day)) {
+    const malformed = 'AuthorizationHeaderMalformed';
     throw new ProtocolError(malformed, 'The date of the credential is not that of the request');
   }
   const contentSha256 = head.headers.get('x-amz-content-sha256');
@@ -209,14 +175,8 @@ export function verifyHeaderV4(
     const text = 'Missing required header for this request: x-amz-content-sha256';
     throw new ProtocolError('InvalidRequest', text);
   }
-  const signing = verify(head, keys, {
-    scope,
-    signedHeaders: parseSignedHeaders(list, malformed),
-    signature,
-    time,
-    contentSha256,
-    isPresigned: false,
-  });
+  const signing = verify(head, keys, { ...header, time, contentSha256, isPresigned: false });
+  if (!header.isKnown) authorizationHeaders.keep(authorization, header);
   return { accessKeyId: scope.accessKeyId, contentSha256, signing };
 }
 
