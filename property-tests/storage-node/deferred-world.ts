@@ -10,6 +10,8 @@ interface Change {
   readonly after: Buffer | undefined;
   /** `uncertain`: in flight, or refused after it may have happened. */
   state: 'done' | 'uncertain';
+  /** A delete on a full disk: durable before changes of other names that came before it. */
+  isAhead?: boolean;
 }
 
 /** What a bucket with deferred acknowledgement may hold. */
@@ -57,7 +59,7 @@ export class DeferredWorld {
     else if (kind < 13)
       await this.#synced(name, this.#bytes([5_000, 9_000]), (body) => this.#send(name, body));
     else if (kind < 14) await this.#conditional(name);
-    else if (kind < 15) await this.#synced(name, undefined, () => this.node.delete(BUCKET, name));
+    else if (kind < 15) await this.#delete(name);
     else if (kind < 16) await this.#upload(name);
     else if (kind < 17) await this.flush();
     else void this.node.flush().catch(() => undefined);
@@ -104,6 +106,16 @@ export class DeferredWorld {
     }
   }
 
+  async #delete(name: string): Promise<void> {
+    const before = this.#durable;
+    await this.#synced(name, undefined, () => this.node.delete(BUCKET, name));
+    const last = this.#changes.at(-1)!;
+    if (last.state === 'done' && (await this.node.figures()).writeBuffer.puts > 0) {
+      last.isAhead = true;
+      this.#durable = before;
+    }
+  }
+
   async #conditional(name: string): Promise<void> {
     const body = this.#bytes([10, 2_000]);
     const before = await this.node.info(BUCKET, name);
@@ -137,9 +149,9 @@ export class DeferredWorld {
 /** The possible bodies of each name after the first `count` changes. */
 function possibleAfter(changes: History['changes'], count: number): Map<string, Set<string>> {
   const possible = new Map<string, Set<string>>();
-  for (const [i, { name, after, state }] of changes.entries()) {
+  for (const [i, { name, after, state, isAhead = false }] of changes.entries()) {
     const before = possible.get(name) ?? new Set(['nothing']);
-    if (i >= count) possible.set(name, before);
+    if (i >= count && !isAhead) possible.set(name, before);
     else if (state === 'done') possible.set(name, new Set([textOf(after)]));
     else possible.set(name, before.add(textOf(after)));
   }
