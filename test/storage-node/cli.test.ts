@@ -204,6 +204,27 @@ test('buckets are created with policies and listed, in a stopped node and in a r
   expect(table[3]).toMatch(/^plain-0 +0 +0 B +keep$/);
 });
 
+test('status says how many PUTs were acknowledged and are not durable yet', async () => {
+  const data = await temporaryDirectory();
+  const at = ['--data', data];
+  await cli(['buckets', 'create', 'cache', '--acknowledge', 'deferred', ...at]);
+  const fixed = ['--access-key', KEY.accessKeyId, '--secret-key', KEY.secretAccessKey];
+  const server = await started([...at, ...fixed]);
+  expect((await cli(['status', ...at])).out).not.toContain('not durable yet');
+  const [, endpoint = ''] = /S3 endpoint {4}(\S+)/.exec(server.said()) ?? [];
+  const stored = { method: 'PUT', target: '/cache/a', body: 'bytes', key: KEY };
+  const headers = signHeaders(new URL(endpoint).host, stored);
+  const { method, body } = stored;
+  expect((await fetch(`${endpoint}/cache/a`, { method, body, headers })).status).toBe(200);
+  expect((await cli(['status', ...at])).out).toMatch(
+    /^[01] PUTs acknowledged and not durable yet$/m,
+  );
+  // A stop writes them.
+  expect(await server.stop()).toBe(0);
+  const [bucket] = JSON.parse((await cli(['buckets', '--json', ...at])).out) as object[];
+  expect(bucket).toMatchObject({ name: 'cache', objects: 1, bytes: 5 });
+});
+
 test.each([
   [['create'], 'buckets create NAME'],
   [['remove', 'photos'], 'buckets create NAME'],
