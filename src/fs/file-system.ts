@@ -205,9 +205,10 @@ export interface OpenFile {
   stat(): Promise<FileStat>;
   /**
    * Blocking, because it is called beside writes: a call through the thread pool would double the
-   * cost of a write. The result may be `maxAgeMs` milliseconds old; 0, the default: it is new. A
-   * query makes the next write more expensive: since Linux 6.13, a write gives the file a new time
-   * if the last one was queried, and a small durable write then takes a third longer.
+   * cost of a write. The result may be `maxAgeMs` milliseconds old; 0, the default: it is new. That
+   * the file was removed shows at once. A query makes the next write more expensive: since Linux
+   * 6.13, a write gives the file a new time if the last one was queried, and a small durable write
+   * then takes a third longer.
    */
   statSync(maxAgeMs?: number): OpenFileStat;
   close(): Promise<void>;

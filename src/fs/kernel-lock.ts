@@ -33,7 +33,7 @@ export async function tryKernelLock(
   const lock = lockDescriptor ?? (await nativeLock());
   const descriptor = await openDescriptor(path, constants.O_RDWR | constants.O_CREAT);
   try {
-    if (lock(descriptor, LOCK_OFFSET, LOCK_LENGTH_BYTES)) return new KernelLock(descriptor);
+    if (lock(descriptor, LOCK_OFFSET, LOCK_LENGTH_BYTES)) return new KernelLock(descriptor, path);
   } catch (error) {
     await closeDescriptor(descriptor);
     throw error;
@@ -54,8 +54,8 @@ class KernelLock implements FileLock {
   readonly #file: NodeOpenFile;
   #released: Promise<void> | undefined = undefined;
 
-  constructor(descriptor: number) {
-    this.#file = new NodeOpenFile(descriptor, 'none');
+  constructor(descriptor: number, path: string) {
+    this.#file = new NodeOpenFile(descriptor, path, 'none');
   }
 
   writeRecord(record: Uint8Array): Promise<void> {

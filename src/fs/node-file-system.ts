@@ -44,7 +44,7 @@ function writeSyncOf(mode: OpenMode): WriteSync {
 
 const BLOCKING: BlockingCalls = {
   open: (path, mode) =>
-    new NodeBlockingFile(openSync(path, OPEN_FLAGS[mode], 0o666), writeSyncOf(mode)),
+    new NodeBlockingFile(openSync(path, OPEN_FLAGS[mode], 0o666), path, writeSyncOf(mode)),
   unlink: unlinkSync,
   syncDirectory: (path) => {
     if (!SYNCS_DIRECTORIES) return;
@@ -79,7 +79,7 @@ export class NodeFileSystem implements FileSystem {
   }
 
   async open(path: string, mode: OpenMode): Promise<OpenFile> {
-    return new NodeOpenFile(await openDescriptor(path, OPEN_FLAGS[mode]), writeSyncOf(mode));
+    return new NodeOpenFile(await openDescriptor(path, OPEN_FLAGS[mode]), path, writeSyncOf(mode));
   }
 
   async readDirectory(path: string): Promise<DirectoryEntry[]> {

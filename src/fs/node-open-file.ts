@@ -38,14 +38,15 @@ export type WriteSync = 'none' | 'by-system' | 'by-us';
 export class NodeOpenFile implements OpenFile {
   readonly #descriptor: number;
   readonly #syncAfterWrite: boolean;
-  readonly #recentStat: RecentStat = new RecentStat();
+  readonly #recentStat: RecentStat;
   #state: 'open' | 'closing' = 'open';
   #inFlight = 0;
   #onIdle: (() => void) | undefined = undefined;
 
-  /** Takes ownership of `descriptor`: nobody else may close it. */
-  constructor(descriptor: number, durability: WriteSync) {
+  /** Takes ownership of `descriptor`, which was opened by `path`: nobody else may close it. */
+  constructor(descriptor: number, path: string, durability: WriteSync) {
     this.#descriptor = descriptor;
+    this.#recentStat = new RecentStat(path);
     this.#syncAfterWrite = durability === 'by-us';
   }
 
@@ -165,12 +166,13 @@ export class NodeOpenFile implements OpenFile {
 export class NodeBlockingFile implements BlockingFile {
   readonly #descriptor: number;
   readonly #syncAfterWrite: boolean;
-  readonly #recentStat: RecentStat = new RecentStat();
+  readonly #recentStat: RecentStat;
   #state: 'open' | 'closed' = 'open';
 
-  /** Takes ownership of `descriptor`: nobody else may close it. */
-  constructor(descriptor: number, durability: WriteSync) {
+  /** Takes ownership of `descriptor`, which was opened by `path`: nobody else may close it. */
+  constructor(descriptor: number, path: string, durability: WriteSync) {
     this.#descriptor = descriptor;
+    this.#recentStat = new RecentStat(path);
     this.#syncAfterWrite = durability === 'by-us';
   }
 

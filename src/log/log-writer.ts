@@ -28,8 +28,8 @@ import {
 export const LARGEST_RESERVE_STEP_BYTES: number = 8 * 1024 * 1024;
 
 /**
- * Interval of the checks that the file was not removed or truncated: a check before each write
- * would make small durable writes a third slower (`OpenFile.statSync`).
+ * Interval of the checks of the file's length: a check beside each write would make small durable
+ * writes a third slower (`OpenFile.statSync`).
  */
 const LOOK_EVERY_MS = 20;
 
@@ -228,7 +228,8 @@ export class LogWriter {
    * Whether the file still has a name and its length. Writes to a removed file, or beyond a
    * truncation, would be lost. A renamed file is found by its name (`FilesWatch`). The check runs
    * while the write is in flight, when the event loop has nothing else to do for the group. If the
-   * file is removed after the check, the first write {@link LOOK_EVERY_MS} later finds out.
+   * file is removed after the check, the next write finds out; if it is cut or replaced, the first
+   * write {@link LOOK_EVERY_MS} later.
    */
   #isThere(): boolean {
     try {

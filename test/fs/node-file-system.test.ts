@@ -106,7 +106,7 @@ describe('an open file', () => {
     const path = join(await temporaryDirectory(), 'file');
     writeFileSync(path, '');
     const { O_RDWR } = (await import('node:fs')).constants;
-    const file = new NodeOpenFile(await openDescriptor(path, O_RDWR), 'by-us');
+    const file = new NodeOpenFile(await openDescriptor(path, O_RDWR), path, 'by-us');
     expect(await file.write(bytes('abc'), 0)).toBe(3);
     await file.close();
     expect(readFileSync(path, 'utf8')).toBe('abc');
