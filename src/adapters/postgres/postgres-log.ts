@@ -16,6 +16,8 @@ const MAX_ENTRY_BYTES: number = 256 * 1024;
 const PAGE_ROWS = 256;
 /** A page ends with the entry that exceeds this many bytes. */
 const PAGE_BYTES: number = 4 * 1024 * 1024;
+/** The first wait at the end of the log; each further one is twice as long. */
+const FIRST_WAIT_MS = 5;
 
 /** The tables of logs. The end of a log is a row, so that an append can lock and check it. */
 export function logTables(schema: string): string[] {
@@ -90,6 +92,7 @@ export class PostgresLog implements SharedLog {
     const end = (): void => wake.abort();
     const ends = [this.#closed.signal, this.#pool.ended, signal];
     const removals = ends.map((one) => one && onAbort(one, end));
+    let waitMs = FIRST_WAIT_MS;
     try {
       for (;;) {
         const rows = await this.#page(next, signal);
@@ -98,10 +101,14 @@ export class PostgresLog implements SharedLog {
           yield { position: next++, entry: new Uint8Array(entry as Buffer) };
           signal?.throwIfAborted();
         }
-        if (rows.length > 0) continue;
+        if (rows.length > 0) {
+          waitMs = FIRST_WAIT_MS;
+          continue;
+        }
         const { first } = await this.bounds({ signal });
         if (next < first) throw await this.#expired(next);
-        await pulse(pollMs, wake.signal);
+        await pulse(Math.min(waitMs, pollMs), wake.signal);
+        waitMs *= 2;
       }
     } finally {
       for (const remove of removals) remove?.();

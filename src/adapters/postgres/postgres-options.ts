@@ -14,7 +14,10 @@ export interface PostgresOptions {
   readonly maxConnections?: number | undefined;
   /** Timeout of one call, in milliseconds. Default 2,000. */
   readonly timeoutMs?: number | undefined;
-  /** Interval at which a reader at the end of a log polls, in milliseconds. Default 100. */
+  /**
+   * Longest interval, in milliseconds, at which a reader at the end of a log polls. After an entry
+   * it begins with 5 ms and doubles. Default 100.
+   */
   readonly pollMs?: number | undefined;
   /** Time in milliseconds for which an election stays won without a renewal. Default 3,000. */
   readonly leaseMs?: number | undefined;
