@@ -117,3 +117,23 @@ test('where space is short and compaction not worth it, dead bodies are punched 
   for (const [name, body] of bodies) expectSame(await get(again, 'b', name), body);
   expect(await again.recount()).toMatchObject({ isExact: true });
 });
+
+/** Timers that keep the process alive. */
+function liveTimers(): number {
+  return process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+}
+
+test('a program that awaits upkeep with a limited rate does not end before it', async () => {
+  const node = await openNode(await temporaryDirectory(), { compactBytesPerSecond: 1 });
+  await node.createBucket('b');
+  for (let i = 0; i < 30; i++) await put(node, 'b', `n${i}`, bytesOf(60_000));
+  for (let i = 0; i < 29; i++) await node.delete('b', `n${i}`);
+  await node.settled();
+  const before = liveTimers();
+  const compacting = node.compact();
+  const scrubbing = node.scrub({ bytesPerSecond: 1 });
+  expect(liveTimers()).toBe(before + 2);
+  await node.close();
+  await Promise.all([compacting, scrubbing]);
+  expect(liveTimers()).toBe(before);
+});

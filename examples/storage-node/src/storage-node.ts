@@ -33,6 +33,7 @@ import type { PendingPut } from './objects/pending-put.ts';
 import { Publication } from './objects/publication.ts';
 import { Uploads } from './objects/uploads.ts';
 import { WriteBuffer } from './objects/write-buffer.ts';
+import { keptAlive } from './upkeep/kept-alive.ts';
 import { recount, type Recount } from './upkeep/recount.ts';
 import type { ScrubReport } from './upkeep/scrubber.ts';
 import { Upkeep } from './upkeep/upkeep.ts';
@@ -266,13 +267,13 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
   /** Does all upkeep that is due. Resolves to the number of volumes that were emptied. */
   async compact(): Promise<number> {
     this.#check();
-    return this.#upkeep.run();
+    return keptAlive(this.#upkeep.run());
   }
 
   /** Drops the oldest volume of a bucket that is a cache, or has a quota or a time to live. */
   async evict(bucket: string): Promise<number | undefined> {
     this.#check();
-    return this.#upkeep.evict(bucket);
+    return keptAlive(this.#upkeep.evict(bucket));
   }
 
   /** Reads all live data. `bytesPerSecond` 0: unlimited. */
@@ -284,7 +285,9 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
   ): Promise<ScrubReport> {
     this.#check();
     const { bytesPerSecond = 0, onVolume } = options;
-    return this.#upkeep.scrub(bytesPerSecond, (volume) => onVolume?.(volume.number));
+    return keptAlive(
+      this.#upkeep.scrub(bytesPerSecond, (volume) => onVolume?.(volume.number)),
+    );
   }
 
   /**
