@@ -285,9 +285,7 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
   ): Promise<ScrubReport> {
     this.#check();
     const { bytesPerSecond = 0, onVolume } = options;
-    return keptAlive(
-      this.#upkeep.scrub(bytesPerSecond, (volume) => onVolume?.(volume.number)),
-    );
+    return keptAlive(this.#upkeep.scrub(bytesPerSecond, (volume) => onVolume?.(volume.number)));
   }
 
   /**
