@@ -34,10 +34,10 @@ export interface WriteBufferCounts {
 /**
  * Acknowledged PUTs of the buckets with deferred acknowledgement, until they are durable.
  *
- * The buffer is written after `everyMs`, when it is more than half full, before each other
- * change of the bucket, and when the node is closed. The order of a write is
- * that of every PUT: the records, synced; then one batch of the metadata. The metadata store never
- * has a record of a put whose bytes are not synced, so its own group commits need no care.
+ * The buffer is written after `everyMs`, when it is more than half full, before each other change
+ * of the bucket, and when the node is closed. A write has the order of every PUT: first the
+ * records are synced, then one batch of the metadata publishes them. So the metadata never refers
+ * to bytes that are not synced, whichever of its batches becomes durable first.
  *
  * If a write fails, what is in the buffer stays there and is served. The write is tried again, and
  * until it succeeds further calls that need the buffer of that bucket are refused as busy.
