@@ -28,7 +28,7 @@ export const KEY_KINDS = /** @type {const} */ (['ascending', 'random']);
  */
 export async function measureCell(context, row, shape, wanted, rounds) {
   const time = context.pick(
-    { warmUpMs: 1_000, measureMs: 1_000 },
+    { warmUpMs: 2_000, measureMs: 1_000 },
     { warmUpMs: 50, measureMs: 200 },
   );
   context.log(labelOfShape(shape));

@@ -43,7 +43,8 @@ rounds: tables show the median and, in brackets, the minimum and maximum. Each s
 commit is on stable storage; row 0 shows the system calls that prove it. A record has a key of 64 bits, a value of 64 bits
 (a location: volume and ascending offset) and 16 pseudo-random bytes. Keys are ascending ids with small gaps or 64 random
 bits; each row says which. Writes are measured on stores with a million records: one store is loaded per peer and kind of
-keys, and each measurement gets a copy that is synced before the measurement. The limit is the result of
+keys, and each measurement gets a copy that is synced before the measurement. Rates of commits are measured for one
+second, after two seconds of the same commits, in which V8 compiles the code. The limit is the result of
 "overwrite, O_DSYNC" for a goal: a loop that only packs the same records, writes them over reserved space, and syncs.
 If it misses a goal too, no store that writes this way can reach it on this machine. The loop delay is the delay of the
 event loop beyond the period of the 1 ms timer that measures it; it includes the making of batches.
