@@ -7,6 +7,7 @@ import {
   SortScratch,
   sortSteps,
 } from '../../src/table/delta/row-sort.ts';
+import { Delta } from '../../src/table/delta/delta.ts';
 import { UnsortedRows } from '../../src/table/delta/unsorted-rows.ts';
 import { Table } from '../../src/table/table.ts';
 import { randomWords } from '../support/random.ts';
@@ -122,6 +123,40 @@ describe('the first step of an iterator', () => {
       );
     });
   }
+
+  it('a large group leaves no run unsorted, only pieces', () => {
+    // Each group ends the run before it by its last row.
+    const groupRows = SIZES.runRows / 2;
+    const table = new Table({ snapshot: [] }, SIZES);
+    for (let group = 0; group < 20; group++) {
+      const keys = Array.from(
+        { length: groupRows },
+        (_, i) => (BigInt(words()) << 32n) | BigInt(i),
+      );
+      publishRows(table, keys.map(put));
+    }
+    let steps = 0;
+    while (table.sortStep()) steps++;
+    expect(steps).toBe(groupRows / SIZES.pieceRows);
+  });
+
+  it('groups that fail beside small ones leave no tiny runs', () => {
+    const delta = new Delta(SIZES);
+    const publish = (rows: readonly TestRow[], end: 'finish' | 'abandon'): void => {
+      const region = delta.reserve(rowsLength(rows));
+      writeRows(region.bytes, rows);
+      delta.beginPublish(region, rowsLength(rows));
+      delta.stepPublish(Infinity, { isPresent: () => false });
+      if (end === 'finish') delta.finishPublish();
+      else while (!delta.stepAbandon(Infinity));
+    };
+    const failing = Array.from({ length: 2 * SIZES.runRows }, (_, i) => put(BigInt(i), i));
+    for (let i = 0; i < SIZES.pieceRows; i++) {
+      publish([put(BigInt(i), i)], 'finish');
+      publish(failing, 'abandon');
+    }
+    expect(delta.cursors({ low: 0, high: 0, direction: 'up' })).toHaveLength(1);
+  });
 
   it('sorts only the new rows after a few more', () => {
     const table = tableOf((i) => (BigInt(words()) << 32n) | BigInt(i), 500);

@@ -6,23 +6,24 @@ import { SortedRun, type RunSource } from './sorted-run.ts';
 import type { TableSizes } from '../layer/table-sizes.ts';
 import { UnsortedRows } from './unsorted-rows.ts';
 
-/** Number of steps in which a run is sorted while the next one fills. */
-const SORT_STEPS = 16;
-assert(MOST_SORT_STEPS < SORT_STEPS, 'a run is sorted before the next one is full');
+/** Number of sort steps while a run fills. A run is sorted when a fifth of the next one is full. */
+const SORT_STEPS = 64;
+assert(5 * MOST_SORT_STEPS < SORT_STEPS, 'a run is sorted before the next one is full');
 
-/**
- * Runs that may wait to be sorted. If a group fills runs of its own, the run before it ends early.
- */
+/** Runs that may wait to be sorted: a group may end the run before it, and fill one of its own. */
 const MOST_WAITING_RUNS = 2;
 
 /**
- * The rows of a delta in key order, for iterators, as runs of up to `runRows` consecutive rows. The
- * code that indexes rows also adds them here and executes the steps that sort full runs. So when an
- * iterator starts, at most {@link MOST_WAITING_RUNS} runs and the rest after them remain to be
- * sorted, regardless of the number of rows.
+ * The rows of a delta in key order, for iterators, as runs of about `runRows` consecutive rows.
+ * The code that indexes rows also adds them here and executes the steps that sort complete runs.
+ * So when an iterator starts, at most {@link MOST_WAITING_RUNS} runs and the rest after them
+ * remain to be sorted, regardless of the number of rows.
  *
- * Rows of a group that is being published are in separate, hidden runs, because the positions of an
- * undone group are reused.
+ * Rows of a group that is being published are in separate, hidden runs, because the positions of
+ * an undone group are reused. When the rest and the hidden rows together fill a run, the rest
+ * becomes a run without them: it is sorted while the group's other rows are indexed, so that a
+ * large group leaves no run unsorted. Less than a piece does not, because groups that fail would
+ * leave a tiny run each.
  */
 export class SortedRuns {
   readonly #sizes: TableSizes;
@@ -39,7 +40,7 @@ export class SortedRuns {
   /** Rows of the group that is being published. */
   #hiddenRuns: SortedRun[] = [];
   #hiddenRest: UnsortedRows = new UnsortedRows();
-  /** Full runs that are not sorted yet. */
+  /** Complete runs that are not sorted yet. */
   #waiting: SortedRun[] = [];
   #spare: UnsortedRows | undefined;
   /** Rows added since the last step. */
@@ -47,7 +48,7 @@ export class SortedRuns {
 
   constructor(arena: RowArena, extents: Extents, sizes: TableSizes) {
     this.#sizes = sizes;
-    assert(sizes.runRows <= MOST_SORTED_ROWS, 'a run can be sorted');
+    assert(sizes.runRows + sizes.pieceRows <= MOST_SORTED_ROWS, 'a run can be sorted');
     const shared = { arena, extents };
     const scratch = new SortScratch();
     this.#source = { ...shared, scratch, recycle: (rows) => this.#recycle(rows) };
@@ -65,8 +66,11 @@ export class SortedRuns {
 
   /** Adds an indexed row of the group that is being published. Rows must come in commit order. */
   note(low: number, high: number, position: number): void {
+    const { runRows, pieceRows } = this.#sizes;
+    const restRows = this.#rest.count;
     this.#hiddenRest.append(low, high, position);
-    if (this.#hiddenRest.count === this.#sizes.runRows) this.#sealHidden();
+    if (restRows >= pieceRows && restRows + this.#hiddenRest.count >= runRows) this.#sealRest();
+    if (this.#hiddenRest.count === runRows) this.#sealHidden();
   }
 
   /** Executes the sort steps that are due after `rows` added rows. */
@@ -78,8 +82,9 @@ export class SortedRuns {
 
   /** Publishes the rows added since the last call. */
   publish(): void {
-    if (this.#hiddenRuns.length === 0) {
-      this.#appendHidden();
+    if (this.#hiddenRuns.length === 0 && this.#rest.count > 0) {
+      this.#rest.appendFrom(this.#hiddenRest, 0, this.#hiddenRest.count);
+      this.#hiddenRest.count = 0;
       return;
     }
     if (this.#rest.count > 0) this.#sealRest();
@@ -117,7 +122,7 @@ export class SortedRuns {
     return runs.toReversed();
   }
 
-  /** Sorts one step or one piece. Returns false if all full runs and pieces are sorted. */
+  /** Sorts one step or one piece. Returns false if all complete runs and pieces are sorted. */
   step(): boolean {
     if (this.#sortStep()) return true;
     if (this.#rest.count - this.#fullPieces() * this.#sizes.pieceRows < this.#sizes.pieceRows) {
@@ -174,19 +179,6 @@ export class SortedRuns {
     this.#rowsInRuns += run.rowCount;
     this.#pieces = [];
     this.#await(run);
-  }
-
-  /** Appends the hidden rest, which is less than a run, to the published one. */
-  #appendHidden(): void {
-    const hidden = this.#hiddenRest;
-    const room = this.#sizes.runRows - this.#rest.count;
-    const fitting = Math.min(room, hidden.count);
-    this.#rest.appendFrom(hidden, 0, fitting);
-    if (fitting === room) {
-      this.#sealRest();
-      this.#rest.appendFrom(hidden, fitting, hidden.count);
-    }
-    hidden.count = 0;
   }
 
   #await(run: SortedRun): void {
