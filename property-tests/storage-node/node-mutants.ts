@@ -59,8 +59,8 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'bodies are taken while the reserve is given up': {
     file: 'examples/storage-node/src/objects/space-gauge.ts',
-    find: 'if (reserveFile.isWhole && this.freeBytes - bytes >= reserveBytes) return;',
-    replace: 'if (this.freeBytes - bytes >= reserveBytes) return;',
+    find: 'if (reserveFile.isWhole && roomBytes - bytes >= reserveBytes) return;',
+    replace: 'if (roomBytes - bytes >= reserveBytes) return;',
     test: 'test/storage-node/reserve-file.test.ts',
   },
   'a cache gives up more volumes than it has to': {
@@ -262,6 +262,35 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace:
       '    if (buffer?.failure?.message === bucket.name) throw refusalOf(buffer, buffer.failure);',
     test: 'test/storage-node/write-buffer.test.ts',
+  },
+  'a PUT in the write buffer is promised no space': {
+    file: 'examples/storage-node/src/objects/space-gauge.ts',
+    find: '    this.#promisedBytes += bytes;',
+    replace: '    this.#promisedBytes += 0 * bytes;',
+    also: {
+      file: 'examples/storage-node/src/objects/space-gauge.ts',
+      find: '    this.#promisedBytes -= bytes;',
+      replace: '    this.#promisedBytes -= 0 * bytes;',
+    },
+    test: 'test/storage-node/write-buffer-space.test.ts',
+  },
+  'bytes written since the last look at the disk count as free': {
+    file: 'examples/storage-node/src/objects/space-gauge.ts',
+    find: 'return this.freeBytes - writtenBytes - ',
+    replace: 'return this.freeBytes - 0 * writtenBytes - ',
+    test: 'test/storage-node/write-buffer-space.test.ts',
+  },
+  'a PUT that is replaced in the write buffer keeps its space': {
+    file: 'examples/storage-node/src/objects/write-buffer.ts',
+    find: '    if (at === undefined) this.#parts.space.settle(heldBytes);',
+    replace: '    if (at !== undefined) this.#parts.space.settle(0 * heldBytes);',
+    test: 'test/storage-node/write-buffer-space.test.ts',
+  },
+  'a quota does not count what is in the write buffer': {
+    file: 'examples/storage-node/src/upkeep/evictor.ts',
+    find: '      unwrittenBytes(bucket),\n    );',
+    replace: '      0 * unwrittenBytes(bucket),\n    );',
+    test: 'test/storage-node/write-buffer-space.test.ts',
   },
   'a bucket of a later version is opened': {
     file: 'examples/storage-node/src/ledger/bucket-record.ts',

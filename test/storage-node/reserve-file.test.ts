@@ -46,7 +46,12 @@ test('bodies are refused while the reserve is given up, however much is free', a
   const files = await directory(10 * LENGTH);
   const reserveFile = new ReserveFile(files, '/node', LENGTH);
   const freeBytes = () => files.freeBytes('/node');
-  const space = new SpaceGauge({ freeBytes, reserveBytes: LENGTH, reserveFile });
+  const space = new SpaceGauge({
+    freeBytes,
+    writtenBytes: () => 0,
+    reserveBytes: LENGTH,
+    reserveFile,
+  });
   await space.look();
   expect(() => space.check(1)).toThrow('are needed');
   expect(space.isScarce).toBe(true);

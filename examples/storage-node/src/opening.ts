@@ -184,8 +184,9 @@ export function makeParts(
   store.once('poisoned', (error) => publisher.fail(error));
   const volumes = makeVolumes(identity, volumeDirectory, options, environment);
   giveLedger(volumes, publisher, counters);
-  const space = new SpaceGauge({
+  const space: SpaceGauge = new SpaceGauge({
     freeBytes: () => files.freeBytes(volumeDirectory),
+    writtenBytes: () => writers.figures.writtenBytes,
     reserveBytes: options.reserveBytes,
     reserveFile,
   });
@@ -226,7 +227,7 @@ export function makeParts(
     now,
     extentBytes: options.extentBytes,
     maxObjectBytes: options.maxObjectBytes,
-    checkSpace: (bytes) => space.check(bytes),
+    space,
     onError,
   };
   return { parts, space };

@@ -96,6 +96,7 @@ export class StorageNode implements ObjectNode, FiguresSource, AsyncDisposable {
       publication,
       uploads: this.#uploads,
       marks,
+      unwrittenBytes: (bucket) => this.#buffer.unwrittenBytes(bucket),
       compactDeadRatio: options.compactDeadRatio,
       compactBytesPerSecond: options.compactBytesPerSecond,
       scrubBytesPerSecond: options.scrubBytesPerSecond,

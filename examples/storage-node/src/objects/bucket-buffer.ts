@@ -1,5 +1,6 @@
 import type { Bucket } from '../ledger/bucket-record.ts';
 import type { ByteName } from '../names/byte-name.ts';
+import type { Appended } from '../volumes/group-writer.ts';
 import type { PendingPut } from './pending-put.ts';
 
 /** A segment takes no more puts once it has this many bytes, or this many puts. */
@@ -16,7 +17,7 @@ interface Segment {
 
 export interface BucketBufferEvents {
   /** Makes all of them durable and visible in one batch of the metadata, or none. */
-  readonly write: (puts: readonly PendingPut[]) => Promise<void>;
+  readonly write: (buffer: BucketBuffer, puts: readonly PendingPut[]) => Promise<void>;
   /** The memory of a put is free. */
   readonly onReleased: (put: PendingPut) => void;
   readonly onWritten: () => void;
@@ -44,6 +45,8 @@ export class BucketBuffer {
   /** Names that are changed without the buffer, with the number of calls. */
   readonly #held = new Map<ByteName, number>();
   #heldWhole = 0;
+  /** Memory of the puts that are in no volume yet. */
+  #unwrittenBytes = 0;
   #writing: Promise<void> | undefined;
   /** Why the last write failed; undefined: it did not. */
   failure: Error | undefined;
@@ -69,6 +72,22 @@ export class BucketBuffer {
     return this.#newest.get(name);
   }
 
+  get unwrittenBytes(): number {
+    return this.#unwrittenBytes;
+  }
+
+  /** The put of the name that the next one may replace before it is written. */
+  replaceable(name: ByteName): PendingPut | undefined {
+    const last = this.#segments.at(-1);
+    return last?.state === 'open' ? last.puts.get(name) : undefined;
+  }
+
+  /** The put that `put` would replace before it is written. */
+  replacedBy(put: PendingPut): PendingPut | undefined {
+    const last = this.#segments.at(-1);
+    return last !== undefined && hasRoom(last, put) ? last.puts.get(put.target.name) : undefined;
+  }
+
   /** From now on, GET returns it. */
   add(put: PendingPut): void {
     const segment = this.#open(put);
@@ -76,18 +95,21 @@ export class BucketBuffer {
     const replaced = segment.puts.get(name);
     segment.puts.set(name, put);
     this.#newest.set(name, put);
-    segment.bytes += put.heldBytes - (replaced?.heldBytes ?? 0);
+    const bytes = put.heldBytes - (replaced?.heldBytes ?? 0);
+    segment.bytes += bytes;
+    this.#unwrittenBytes += bytes;
     if (replaced !== undefined) this.#events.onReleased(replaced);
   }
 
-  #open({ heldBytes }: PendingPut): Segment {
+  /** A put is in a volume. It is published later. */
+  wrote(put: PendingPut, at: Appended): void {
+    put.at = at;
+    this.#unwrittenBytes -= put.heldBytes;
+  }
+
+  #open(put: PendingPut): Segment {
     const last = this.#segments.at(-1);
-    const hasRoom =
-      last !== undefined &&
-      last.state === 'open' &&
-      last.puts.size < SEGMENT_PUTS &&
-      last.bytes + heldBytes <= SEGMENT_BYTES;
-    if (hasRoom) return last;
+    if (last !== undefined && hasRoom(last, put)) return last;
     if (last !== undefined) last.state = 'sealed';
     const next: Segment = { puts: new Map(), bytes: 0, state: 'open' };
     this.#segments.push(next);
@@ -133,7 +155,7 @@ export class BucketBuffer {
     oldest.state = 'sealed';
     const puts = [...oldest.puts.values()];
     try {
-      await this.#events.write(puts);
+      await this.#events.write(this, puts);
     } catch (error) {
       this.#events.onFailed(this, error);
       throw error;
@@ -147,4 +169,12 @@ export class BucketBuffer {
     }
     this.#events.onWritten();
   }
+}
+
+/** True if the segment takes the put, beside or instead of an earlier one of its name. */
+function hasRoom({ puts, bytes, state }: Segment, { target, heldBytes }: PendingPut): boolean {
+  const replaced = puts.get(target.name);
+  const count = replaced === undefined ? puts.size + 1 : puts.size;
+  const sum = bytes - (replaced?.heldBytes ?? 0) + heldBytes;
+  return state === 'open' && count <= SEGMENT_PUTS && sum <= SEGMENT_BYTES;
 }

@@ -7,6 +7,7 @@ import type { ByteBudget } from '../volumes/byte-budget.ts';
 import type { VolumeSet } from '../volumes/volume-set.ts';
 import type { BucketTable } from './bucket-table.ts';
 import type { Flights } from './flights.ts';
+import type { SpaceGauge } from './space-gauge.ts';
 import type { Writers } from './writers.ts';
 
 /** The parts of an open node. */
@@ -25,8 +26,7 @@ export interface NodeParts {
   readonly now: () => number;
   readonly extentBytes: number;
   readonly maxObjectBytes: number;
-  /** @throws NoSpaceError if this many more bytes would leave less than the reserve */
-  readonly checkSpace: (bytes: number) => void;
+  readonly space: SpaceGauge;
   /** Reports a failure that no caller waits for. */
   readonly onError: (error: unknown) => void;
 }

@@ -77,7 +77,7 @@ export class ObjectWriter {
     // Checked again when it is published. Here it saves the body of a request that cannot succeed.
     if (condition !== undefined) judgeCondition(condition, this.#etagOf(target));
     this.#buffer.assertWritable(target.bucket);
-    this.#parts.checkSpace((options.sizeBytes ?? 0) + this.#buffer.usedBytes);
+    this.#checkSpace(target, options);
     this.#parts.flights.begin(hash.home);
     const writer = this.bodyWriter(target, false);
     try {
@@ -94,15 +94,22 @@ export class ObjectWriter {
     }
   }
 
+  /** Before the body is read. The write buffer checks again when it knows the length. */
+  #checkSpace(target: Target, options: PutOptions): void {
+    const { sizeBytes = 0 } = options;
+    const isSmall = sizeBytes <= this.#parts.extentBytes;
+    const freedBytes = isDeferrable(options) && isSmall ? this.#buffer.freedBy(target) : 0;
+    this.#parts.space.check(Math.max(0, sizeBytes - freedBytes));
+  }
+
   /** Undefined if it must be stored at once. */
   async #defer(
     target: Target,
     written: WrittenBody,
     { etag, meta }: BodyDescription,
-    { condition, acknowledge }: PutOptions,
+    options: PutOptions,
   ): Promise<ObjectInfo | undefined> {
-    const isDeferred = condition === undefined && acknowledge !== 'synced';
-    if (!isDeferred || written.kind !== 'pieces') return undefined;
+    if (!isDeferrable(options) || written.kind !== 'pieces') return undefined;
     // It could not be published later.
     checkedEtag(etag);
     const fields = { modifiedMs: this.#parts.now(), label: { etag, meta } };
@@ -313,6 +320,11 @@ export class ObjectWriter {
       reader.close();
     }
   }
+}
+
+/** True if the policy of the bucket decides when it is acknowledged. */
+function isDeferrable({ condition, acknowledge }: PutOptions): boolean {
+  return condition === undefined && acknowledge !== 'synced';
 }
 
 class Replaced extends Error {

@@ -105,7 +105,7 @@ export class Uploads {
       throw new NodeError('BAD_OPTION', `a part must have a number from 1 to ${MAX_PART_NUMBER}`);
     }
     const { upload, bucket } = this.#get(uploadId);
-    this.#parts.checkSpace(options.sizeBytes ?? 0);
+    this.#parts.space.check(options.sizeBytes ?? 0);
     const target = this.#writer.target(bucket.name, upload.name);
     const writer = this.#writer.bodyWriter(target, true);
     try {

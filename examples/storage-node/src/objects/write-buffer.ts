@@ -9,6 +9,7 @@ import type { NodeParts } from './node-parts.ts';
 import { encodeObject, storedIn, type Target } from './object-record.ts';
 import { PendingPut } from './pending-put.ts';
 import type { Publication } from './publication.ts';
+import { shareOfQuota } from './writers.ts';
 
 /** A client that is refused because a flush failed may try again after this time. */
 const RETRY_AFTER_MS = 1_000;
@@ -34,10 +35,14 @@ export interface WriteBufferCounts {
 /**
  * Acknowledged PUTs of the buckets with deferred acknowledgement, until they are durable.
  *
- * The buffer is written after `everyMs`, when it is more than half full, before each other change
- * of the bucket, and when the node is closed. A write has the order of every PUT: first the
- * records are synced, then one batch of the metadata publishes them. So the metadata never refers
- * to bytes that are not synced, whichever of its batches becomes durable first.
+ * The buffer is written after `everyMs`, when it is more than half full, when it has more of a
+ * bucket with a quota than one of its volumes, before each other change of the bucket, and when
+ * the node is closed. A write has the order of every PUT: first the records are synced, then one
+ * batch of the metadata publishes them. So the metadata never refers to bytes that are not synced,
+ * whichever of its batches becomes durable first.
+ *
+ * A PUT is promised space when it is acknowledged, until it is in a volume or replaced: what lacks
+ * space is refused before the acknowledgement, not when the buffer is written.
  *
  * If a write fails, what is in the buffer stays there and is served. The write is tried again, and
  * until it succeeds further calls that need the buffer of that bucket are refused as busy.
@@ -90,6 +95,16 @@ export class WriteBuffer {
     return this.#buffers.get(bucket)?.find(name);
   }
 
+  /** Promised bytes that a put of the name makes superfluous. */
+  freedBy({ bucket, name }: Target): number {
+    return this.#buffers.get(bucket)?.replaceable(name)?.heldBytes ?? 0;
+  }
+
+  /** Memory of the puts of a bucket that are in no volume yet. */
+  unwrittenBytes(bucket: Bucket): number {
+    return this.#buffers.get(bucket)?.unwrittenBytes ?? 0;
+  }
+
   namesOf(bucket: Bucket): ByteName[] {
     return this.#buffers.get(bucket)?.names ?? [];
   }
@@ -106,8 +121,8 @@ export class WriteBuffer {
     let buffer = this.#buffers.get(bucket);
     if (buffer === undefined && this.#parts.buckets.byId(bucket.id) === bucket) {
       buffer = new BucketBuffer(bucket, {
-        write: (puts) => this.#write(bucket, puts),
-        onReleased: ({ heldBytes }) => this.#budget.give(heldBytes),
+        write: (written, puts) => this.#write(written, puts),
+        onReleased: (put) => this.#released(put),
         onWritten: () => this.counts.flushes++,
         onFailed: (failed, error) => this.#failed(failed, error),
       });
@@ -120,7 +135,7 @@ export class WriteBuffer {
    * Takes a PUT, and waits for room. Resolves to undefined if it must be stored without the buffer:
    * by the bucket's policy, or because another change of the name is in progress.
    *
-   * @throws BusyError, NoSuchBucketError, NodeError `CLOSED`
+   * @throws BusyError, NoSuchBucketError, NoSpaceError, NodeError `CLOSED`
    */
   async take(
     target: Target,
@@ -143,19 +158,26 @@ export class WriteBuffer {
         this.#budget.give(put.heldBytes);
         return undefined;
       }
+      const freedBytes = buffer.replacedBy(put)?.heldBytes ?? 0;
+      this.#parts.space.promise(put.heldBytes, freedBytes);
     } catch (error) {
       this.#budget.give(put.heldBytes);
       throw error;
     }
     buffer.add(put);
     this.counts.puts++;
-    if (this.#isHalfFull) this.#flushInBackground('sound');
+    if (this.#isHalfFull || isLargeShare(buffer)) this.#flushInBackground('sound');
     else this.#arm();
     return put.info;
   }
 
   get #isHalfFull(): boolean {
     return this.#budget.usedBytes > this.#options.limitBytes / 2 || this.#budget.waiting > 0;
+  }
+
+  #released({ at, heldBytes }: PendingPut): void {
+    this.#budget.give(heldBytes);
+    if (at === undefined) this.#parts.space.settle(heldBytes);
   }
 
   /**
@@ -226,7 +248,8 @@ export class WriteBuffer {
       .catch(() => undefined)
       .finally(() => {
         this.#background = undefined;
-        if (this.#isHalfFull) this.#flushInBackground('sound');
+        const isDue = this.#isHalfFull || [...this.#buffers.values()].some(isLargeShare);
+        if (isDue) this.#flushInBackground('sound');
         else this.#arm();
       });
   }
@@ -242,11 +265,12 @@ export class WriteBuffer {
     }, everyMs);
   }
 
-  async #write(bucket: Bucket, puts: readonly PendingPut[]): Promise<void> {
+  async #write(buffer: BucketBuffer, puts: readonly PendingPut[]): Promise<void> {
+    const { bucket } = buffer;
     const { buckets, flights, publisher } = this.#parts;
     for (const { target } of puts) flights.begin(target.hash.home);
     try {
-      await this.#append(bucket, puts);
+      await this.#append(buffer, puts);
       await publisher.submit((turn) => {
         buckets.check(bucket);
         for (const put of puts) this.#publication.put(turn, objectOf(put));
@@ -258,8 +282,9 @@ export class WriteBuffer {
   }
 
   /** Those that an earlier attempt has synced keep their place. */
-  async #append(bucket: Bucket, puts: readonly PendingPut[]): Promise<void> {
-    const { counters, writers } = this.#parts;
+  async #append(buffer: BucketBuffer, puts: readonly PendingPut[]): Promise<void> {
+    const { bucket } = buffer;
+    const { counters, space, writers } = this.#parts;
     const records: { readonly put: PendingPut; readonly record: RecordPieces }[] = [];
     let bytes = 0;
     for (const put of puts) {
@@ -277,7 +302,8 @@ export class WriteBuffer {
     const writer = writers.of(bucket);
     const results = await Promise.allSettled(
       records.map(async ({ put, record }) => {
-        put.at = await writer.appendPieces(record);
+        buffer.wrote(put, await writer.appendPieces(record));
+        space.settle(put.heldBytes);
       }),
     );
     for (const result of results) if (result.status === 'rejected') throw result.reason;
@@ -315,6 +341,13 @@ function objectOf(put: PendingPut): Parameters<Publication['put']>[1] {
   const { bucket, name, hash } = target;
   const { sizeBytes, modifiedMs } = fields;
   return { bucket, name, hash, sequence, at, etag: put.etag, sizeBytes, modifiedMs };
+}
+
+/** True if so much of the bucket's quota is not written that its volumes do not say what it has. */
+function isLargeShare({ bucket, failure, unwrittenBytes }: BucketBuffer): boolean {
+  const { quotaBytes } = bucket.policy;
+  if (quotaBytes === undefined || failure !== undefined) return false;
+  return unwrittenBytes > shareOfQuota(quotaBytes);
 }
 
 function codeOf(error: Error): unknown {

@@ -22,6 +22,11 @@ export interface WritersOptions {
   readonly onSealed: (volume: Volume) => void;
 }
 
+/** Maximum length of a volume of a bucket with a quota. */
+export function shareOfQuota(quotaBytes: number): number {
+  return Math.max(LEAST_VOLUME_BYTES, Math.floor(quotaBytes / VOLUMES_OF_QUOTA));
+}
+
 /** One writer per set of separate volumes. */
 export class Writers {
   readonly #volumes: VolumeSet;
@@ -72,8 +77,7 @@ export class Writers {
     let writer = this.#buckets.get(bucket.id);
     if (writer === undefined) {
       const { quotaBytes = Infinity } = bucket.policy;
-      const share = Math.max(LEAST_VOLUME_BYTES, Math.floor(quotaBytes / VOLUMES_OF_QUOTA));
-      const volumeBytes = Math.min(this.#options.volumeBytes, share);
+      const volumeBytes = Math.min(this.#options.volumeBytes, shareOfQuota(quotaBytes));
       writer = this.#make('bucket', bucket.id, volumeBytes);
       this.#buckets.set(bucket.id, writer);
     }

@@ -127,7 +127,7 @@ export class Compactor {
   /** The share of dead bytes at which a volume is compacted: lower when space is scarce. */
   get threshold(): number {
     const { space, deadRatio } = this.#options;
-    const reserves = space.freeBytes / Math.max(1, space.reserveBytes);
+    const reserves = space.roomBytes / Math.max(1, space.reserveBytes);
     return deadRatio * Math.min(1, Math.max(0.1, reserves / AMPLE_RESERVES));
   }
 
@@ -148,7 +148,7 @@ export class Compactor {
    */
   isWorthSealing(volume: Volume): boolean {
     const { space, deadRatio } = this.#options;
-    const isTight = space.isScarce || space.freeBytes < TIGHT_RESERVES * space.reserveBytes;
+    const isTight = space.isScarce || space.roomBytes < TIGHT_RESERVES * space.reserveBytes;
     if (isTight && volume.deadBytes >= SEAL_DEAD_BYTES) return true;
     const isAmple = !space.isScarce && this.threshold >= deadRatio;
     if (isAmple || volume.deadBytes < LEAST_SEAL_DEAD_BYTES) return false;
@@ -167,7 +167,7 @@ export class Compactor {
   }
 
   #fits({ liveBytes, markBytes }: Volume): boolean {
-    return liveBytes + markBytes <= this.#options.space.freeBytes - ROOM_BYTES;
+    return liveBytes + markBytes <= this.#options.space.roomBytes - ROOM_BYTES;
   }
 
   /** The volume with the largest gain, if one is worth it and its copies fit on the disk. */

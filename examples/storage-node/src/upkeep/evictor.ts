@@ -28,6 +28,8 @@ export interface EvictorOptions {
   readonly liveness: Liveness;
   readonly publication: Publication;
   readonly uploads: Uploads;
+  /** Acknowledged bytes of a bucket that are in no volume yet. */
+  readonly unwrittenBytes: (bucket: Bucket) => number;
 }
 
 /**
@@ -65,8 +67,8 @@ export class Evictor {
   }
 
   /** Includes volumes that were dropped and are still being read. */
-  get #freeBytes(): number {
-    let bytes = this.#options.space.freeBytes;
+  get #roomBytes(): number {
+    let bytes = this.#options.space.roomBytes;
     for (const volume of this.#options.parts.volumes) {
       if (volume.state === 'retired') bytes += volume.writtenBytes;
     }
@@ -74,15 +76,18 @@ export class Evictor {
   }
 
   #isDue(bucket: Bucket): boolean {
-    const { parts, space } = this.#options;
+    const { parts, space, unwrittenBytes } = this.#options;
     const { mode, quotaBytes, ttlMs } = bucket.policy;
     if (!hasOwnVolumes(bucket.policy)) return false;
     const volumes = this.#volumesOf(bucket);
     const oldest = volumes[0];
     if (oldest === undefined) return false;
-    const bytes = volumes.reduce((sum, volume) => sum + volume.writtenBytes, 0);
+    const bytes = volumes.reduce(
+      (sum, volume) => sum + volume.writtenBytes,
+      unwrittenBytes(bucket),
+    );
     if (mode === 'quota' && bytes > (quotaBytes ?? Infinity)) return true;
-    if (mode === 'cache' && this.#freeBytes < SCARCE_RESERVES * space.reserveBytes) return true;
+    if (mode === 'cache' && this.#roomBytes < SCARCE_RESERVES * space.reserveBytes) return true;
     const newestMs = Math.max(oldest.newestMs, oldest.createdMs);
     return ttlMs !== undefined && newestMs + ttlMs < parts.now();
   }

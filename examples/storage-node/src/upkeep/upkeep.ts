@@ -1,3 +1,4 @@
+import type { Bucket } from '../ledger/bucket-record.ts';
 import type { Marks } from '../objects/marks.ts';
 import type { NodeParts } from '../objects/node-parts.ts';
 import type { Publication } from '../objects/publication.ts';
@@ -18,6 +19,8 @@ export interface UpkeepOptions {
   readonly publication: Publication;
   readonly uploads: Uploads;
   readonly marks: Marks;
+  /** Acknowledged bytes of a bucket that are in no volume yet. */
+  readonly unwrittenBytes: (bucket: Bucket) => number;
   readonly compactDeadRatio: number;
   readonly compactBytesPerSecond: number;
   readonly scrubBytesPerSecond: number;
@@ -60,7 +63,8 @@ export class Upkeep {
       deadRatio: options.compactDeadRatio,
       stop: this.#stop.signal,
     });
-    this.evictor = new Evictor({ parts, space, liveness, publication, uploads });
+    const { unwrittenBytes } = options;
+    this.evictor = new Evictor({ parts, space, liveness, publication, uploads, unwrittenBytes });
     this.scrubber = new Scrubber(parts, liveness);
     this.puncher = new HolePuncher(parts, liveness, this.#stop.signal);
   }
