@@ -39,6 +39,12 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '      if (outbox.records.length > 0) void send();\n      if (volume.damage',
     test: 'property-tests/storage-node/crash.test.ts',
   },
+  'compaction in steps does not wait for readers': {
+    file: 'examples/storage-node/src/upkeep/compactor.ts',
+    find: '        if (!(await volume.released(pin, stop))) return false;',
+    replace: '        if (stop.aborted) return false;',
+    test: 'test/storage-node/compaction-steps.test.ts',
+  },
   'a volume may be as long as the disk': {
     file: 'examples/storage-node/src/objects/writers.ts',
     find: 'Math.min(volumeBytes, this.#shareBytes())',
