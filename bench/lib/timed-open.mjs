@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import { longestDelayOf } from './loop-delay.mjs';
+import { longestTurnOf } from './loop-delay.mjs';
 import { warmPageCache } from './page-cache.mjs';
 
 /**
@@ -15,7 +15,7 @@ export async function openAndGet(peer, directory, { key, options }) {
   await warmPageCache(directory);
   /** @type {any} */
   let opened;
-  const openDelayMs = await longestDelayOf(async () => {
+  const { delayMs } = await longestTurnOf(async () => {
     const cpu = process.cpuUsage();
     const start = performance.now();
     const store = await peer.open(directory, options);
@@ -27,5 +27,5 @@ export async function openAndGet(peer, directory, { key, options }) {
     opened = { store, openMs, firstGetMs, cpuMs: (user + system) / 1000 };
   });
   const { store, ...figures } = opened;
-  return { store, figures: { ...figures, openDelayMs } };
+  return { store, figures: { ...figures, openDelayMs: delayMs } };
 }
