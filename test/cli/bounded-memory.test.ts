@@ -1,13 +1,12 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
-import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { MetadataStore, WriteBatch } from '../../src/index.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { programPath } from '../support/program.ts';
 
-const REGISTER = new URL('../support/register-typescript.mjs', import.meta.url).href;
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const MAIN = programPath('main');
 
 /** Enough for the program and its compiled sources, and little else. */
 const HEAP_MIB = 56;
@@ -17,7 +16,7 @@ const LINES = 400_000;
 function start(argv: readonly string[]): ChildProcessByStdio<Writable, Readable, Readable> {
   const env = { ...process.env };
   delete env['NODE_OPTIONS'];
-  const flags = [`--max-old-space-size=${HEAP_MIB}`, '--import', REGISTER];
+  const flags = [`--max-old-space-size=${HEAP_MIB}`];
   const child = spawn(process.execPath, [...flags, MAIN, ...argv], {
     env,
     stdio: ['pipe', 'pipe', 'pipe'],

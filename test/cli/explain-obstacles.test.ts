@@ -11,6 +11,7 @@ import { subject } from '../support/damage-table.ts';
 import { machineWith, storeFiles } from '../support/machine.ts';
 import { closedStore, flipByte, insertBatches, SMALL_LOGS } from '../support/store-directory.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { programPath } from '../support/program.ts';
 
 interface Told {
   readonly state: string;
@@ -131,8 +132,7 @@ describe('the system refuses an operation of open', () => {
   });
 });
 
-const HOOK = new URL('../support/register-typescript.mjs', import.meta.url).href;
-const RUN = new URL('../../src/cli/run.ts', import.meta.url).href;
+const RUN = programPath('run');
 const NOBODY = 65_534;
 
 /** Loads the program, changes the user, then runs it. */
@@ -148,7 +148,7 @@ const AS_NOBODY = `
 
 /** The output for another user; only root can change the user. */
 function toldNobody(directory: string): Told {
-  const script = ['--import', HOOK, '--input-type=module', '-e', AS_NOBODY, '--'];
+  const script = ['--input-type=module', '-e', AS_NOBODY, '--'];
   const args = [...script, 'explain', '--json', directory];
   const { stdout, stderr, status } = spawnSync(process.execPath, args, { timeout: 60_000 });
   expect(String(stderr)).toBe('');

@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { copyFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { MetadataStore } from '../../src/index.ts';
 import { LEASE_NAME, LOCK_NAME, logName } from '../../src/format/file-name.ts';
@@ -11,10 +10,10 @@ import { fingerprint, runCli } from '../support/cli.ts';
 import { put } from '../support/feed.ts';
 import { flipByte } from '../support/store-directory.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { programPath } from '../support/program.ts';
 
 const OPTIONS = { mergeBytes: 2 ** 40, retain: { bytes: 2 ** 30 } };
-const HOOK = new URL('../support/register-typescript.mjs', import.meta.url).href;
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const MAIN = programPath('main');
 
 /** Batches 1 and 2 are merged, 3 to 5 are not; 4 and 5 form one group. */
 async function filled(): Promise<{ directory: string; store: MetadataStore }> {
@@ -146,7 +145,7 @@ test('tail gives exit codes for damage, wrong usage and a missing store', async 
 
 test('--follow prints new batches across rotations and merges until Ctrl-C', async () => {
   const { directory, store } = await filled();
-  const child = spawn(process.execPath, ['--import', HOOK, MAIN, 'tail', '--follow', directory], {
+  const child = spawn(process.execPath, [MAIN, 'tail', '--follow', directory], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   onTestFinished(() => void child.kill('SIGKILL'));

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { programPath } from '../support/program.ts';
 
-const LEASE_MODULE = new URL('../../src/fs/lease.ts', import.meta.url).href;
-const HOOK = new URL('../support/register-typescript.mjs', import.meta.url).href;
+const LEASE_MODULE = programPath('lease');
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Runs `source` in a separate process that exits by itself. Returns what it prints. */
@@ -27,7 +27,7 @@ function run(source: string, path: string): { readonly printed: string; readonly
     ]);
     const methods = () => [process.emit, process.reallyExit];
     ${source}`;
-  const flags = ['--import', HOOK, '--input-type=module', '--eval', program];
+  const flags = ['--input-type=module', '--eval', program];
   const { stdout, stderr, signal } = spawnSync(process.execPath, flags, {
     cwd: ROOT,
     encoding: 'utf8',

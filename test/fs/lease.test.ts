@@ -18,6 +18,7 @@ import { elapsedMs, systemLeaseClock } from '../../src/fs/lease-clock.ts';
 import { breakLease, takeLease } from '../../src/fs/lease.ts';
 import { deferred } from '../support/deferred.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { programPath } from '../support/program.ts';
 
 const HOUR_MS = 3_600_000;
 const ignore = (): void => undefined;
@@ -267,8 +268,7 @@ test('a lease that cannot be made rejects with the system error', async () => {
   await expect(take(path)).rejects.toSatisfy((error) => systemCode(error) === 'ENOENT');
 });
 
-const LEASE_MODULE = new URL('../../src/fs/lease.ts', import.meta.url).href;
-const HOOK = new URL('../support/register-typescript.mjs', import.meta.url).href;
+const LEASE_MODULE = programPath('lease');
 
 /** Runs `source` with `takeLease` and `path` until the process exits by itself. */
 function runProgram(source: string, path: string): number | null {
@@ -278,7 +278,7 @@ function runProgram(source: string, path: string): number | null {
     const path = ${JSON.stringify(path)};
     const lease = await takeLease(path, { staleMs: ${HOUR_MS}, onLost() {} });
     ${source}`;
-  const flags = ['--import', HOOK, '--input-type=module', '--eval', program];
+  const flags = ['--input-type=module', '--eval', program];
   const cwd = fileURLToPath(new URL('../..', import.meta.url));
   return spawnSync(process.execPath, flags, { cwd, stdio: 'inherit' }).status;
 }

@@ -1,12 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { MetadataStore } from '../../src/index.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { programPath } from '../support/program.ts';
 
-const HOOK = new URL('../support/register-typescript.mjs', import.meta.url).href;
-const INDEX = fileURLToPath(new URL('../../src/index.ts', import.meta.url));
+const INDEX = programPath('lodestore');
 
 test('at a limit of the file size, the next log is tried, and a batch that fits none is not applied', async () => {
   const directory = await temporaryDirectory();
@@ -28,7 +27,7 @@ test('at a limit of the file size, the next log is tried, and a batch that fits 
     console.log('closed');`;
   // In blocks of 512 bytes, or of 1,024.
   const shell = 'ulimit -f 1000 && exec "$@"';
-  const args = ['--import', HOOK, '--input-type=module', '--eval', program, directory];
+  const args = ['--input-type=module', '--eval', program, directory];
   const child = spawn('sh', ['-c', shell, 'sh', process.execPath, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });

@@ -1,14 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { MetadataStore } from '../../src/index.ts';
 import { batchesIn } from '../support/kill-batches.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { programPath } from '../support/program.ts';
 
-const HOOK = new URL('../support/register-typescript.mjs', import.meta.url).href;
-const PROGRAM = fileURLToPath(new URL('../support/kill-writer.ts', import.meta.url));
+const PROGRAM = programPath('kill-writer');
 
 interface Life {
   readonly opened: string;
@@ -23,7 +22,7 @@ async function live(
   options: { readonly acks: number; readonly inFlight: number; readonly store: object },
 ): Promise<Life> {
   const args = [PROGRAM, directory, `${options.inFlight}`, JSON.stringify(options.store)];
-  const child = spawn(process.execPath, ['--import', HOOK, ...args], {
+  const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');

@@ -23,6 +23,7 @@ import {
 import { ChecksumSeed } from '../../src/format/checksum.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { programPath } from '../support/program.ts';
 
 async function rejection(promise: Promise<unknown>): Promise<StoreError> {
   return promise.then(
@@ -89,12 +90,11 @@ async function runChild(
   program: string,
   directory: string,
 ): Promise<{ code: number; text: string }> {
-  const hook = new URL('../support/register-typescript.mjs', import.meta.url).href;
-  const index = new URL('../../src/index.ts', import.meta.url).href;
+  const index = programPath('lodestore');
   const source = `const { MetadataStore } = await import(${JSON.stringify(index)});\n${program}`;
   const file = join(await temporaryDirectory(), 'child.mjs');
   writeFileSync(file, source);
-  const child = spawn(process.execPath, ['--import', hook, file, directory], {
+  const child = spawn(process.execPath, [file, directory], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let text = '';

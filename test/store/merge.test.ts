@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import {
   CorruptionError,
@@ -15,6 +14,7 @@ import { logName, snapshotName } from '../../src/format/file-name.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 import { dumpOfStore } from '../support/dump.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { programPath } from '../support/program.ts';
 
 vi.mock('../../src/base/timers.ts', async (original) => {
   const { fakeable } = await import('../support/fakeable-timers.ts');
@@ -368,10 +368,9 @@ describe('close during a merge', () => {
 
   test('an exit of the process during a merge loses nothing, and the temporary file is removed later', async () => {
     const directory = await temporaryDirectory();
-    const hook = new URL('../support/register-typescript.mjs', import.meta.url).href;
     const source = `
       import { readdirSync } from 'node:fs';
-      import { MetadataStore, WriteBatch } from ${JSON.stringify(fileURLToPath(new URL('../../src/index.ts', import.meta.url)))};
+      import { MetadataStore, WriteBatch } from ${JSON.stringify(programPath('lodestore'))};
       const store = await MetadataStore.open(process.argv[1], { mergeBytes: 2 ** 40 });
       const batch = new WriteBatch();
       for (let key = 0; key < 200_000; key++) batch.put(key, 1, Buffer.from('record ' + key));
@@ -379,7 +378,7 @@ describe('close during a merge', () => {
       void store.merge();
       const isMerging = () => readdirSync(process.argv[1]).some((name) => name.endsWith('.tmp'));
       setInterval(() => isMerging() && process.exit(7), 1);`;
-    const args = ['--import', hook, '--input-type=module', '--eval', source, directory];
+    const args = ['--input-type=module', '--eval', source, directory];
     const child = spawn(process.execPath, args, { stdio: 'inherit' });
     const [code] = (await once(child, 'exit')) as [number];
     expect(code).toBe(7);

@@ -1,17 +1,16 @@
 import { execFile } from 'node:child_process';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { MetadataStore, WriteBatch } from '../../src/index.ts';
 import { makeMemoryGroup } from '../support/memory-group.ts';
 import { flipByte, namesIn } from '../support/store-directory.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { programPath } from '../support/program.ts';
 
 const MIB = 1024 * 1024;
-const CHILD = fileURLToPath(new URL('../support/memory-child.ts', import.meta.url));
-const HOOK = new URL('../support/register-typescript.mjs', import.meta.url).href;
+const CHILD = programPath('memory-child');
 const KEYS = 500;
 const DATA_BYTES: number = 16 * 1024;
 /** Bytes of rows in the logs. 8 MiB of them are live. */
@@ -30,7 +29,7 @@ async function runChild(
   directory: string,
   prefix: readonly string[],
 ): Promise<Outcome> {
-  const node = ['--max-old-space-size=64', '--import', HOOK, CHILD, what, directory];
+  const node = ['--max-old-space-size=64', CHILD, what, directory];
   const [file, ...args] = [...prefix, process.execPath, ...node];
   const { stdout } = await promisify(execFile)(file!, args);
   return JSON.parse(stdout) as Outcome;

@@ -2,13 +2,12 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import type { LockOwner } from '../../src/base/errors.ts';
 import type { OwnerRecord } from '../../src/directory/owner-record.ts';
+import { programPath } from './program.ts';
 
-const HOOK = new URL('./register-typescript.mjs', import.meta.url).href;
-const PROGRAM = fileURLToPath(new URL('./lock-holder.ts', import.meta.url));
+const PROGRAM = programPath('lock-holder');
 
 export interface LockLine {
   readonly held?: OwnerRecord;
@@ -25,7 +24,7 @@ export class LockProcess {
   readonly #exited: Promise<unknown>;
 
   constructor(directory: string, staleMs: number) {
-    const child = spawn(process.execPath, ['--import', HOOK, PROGRAM, directory, `${staleMs}`], {
+    const child = spawn(process.execPath, [PROGRAM, directory, `${staleMs}`], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     this.child = child;

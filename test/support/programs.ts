@@ -15,12 +15,30 @@ const CACHE = join(ROOT, 'node_modules', '.cache');
  */
 const PROGRAMS = [
   'src/cli/main.ts',
+  'src/cli/run.ts',
+  'src/fs/lease.ts',
   'src/threads/thread-entry.ts',
   'test/support/kill-writer.ts',
   'test/support/lock-holder.ts',
   'test/support/memory-child.ts',
   'test/support/store-holder.ts',
+  'test/support/unsettled-child.ts',
 ];
+
+/**
+ * The entry points of the package, for the examples: `lodestore-fs.js` for `lodestore/fs`. They
+ * share their modules, so that an error of one is an instance of the other's class.
+ */
+const PACKAGE = {
+  lodestore: 'src/index.ts',
+  'lodestore-fs': 'src/fs/index.ts',
+  'lodestore-replicated': 'src/replicated/index.ts',
+  'lodestore-etcd': 'src/adapters/etcd/index.ts',
+  'lodestore-nats': 'src/adapters/nats/index.ts',
+  'lodestore-postgres': 'src/adapters/postgres/index.ts',
+  'lodestore-s3': 'src/adapters/s3/index.ts',
+  'lodestore-prometheus': 'src/metrics/prometheus.ts',
+};
 
 /** Tests sync thousands of files. `npm run test:real` tests the effect of a sync on a disk. */
 const MEMORY = '/dev/shm';
@@ -31,10 +49,8 @@ const LEAST_FREE_BYTES = 2 * 1024 ** 3;
  * 0.3 s of CPU time to start, and the tests start some 2,000.
  */
 async function bundle(directory: string): Promise<void> {
-  await build({
+  const options = {
     absWorkingDir: ROOT,
-    entryPoints: PROGRAMS,
-    entryNames: '[name]',
     outdir: directory,
     bundle: true,
     format: 'esm',
@@ -42,7 +58,9 @@ async function bundle(directory: string): Promise<void> {
     target: 'node20',
     packages: 'external',
     logLevel: 'error',
-  });
+  } as const;
+  await build({ ...options, entryPoints: PROGRAMS, entryNames: '[name]' });
+  await build({ ...options, entryPoints: PACKAGE, splitting: true });
 }
 
 function isAlive(pid: number): boolean {

@@ -2,11 +2,10 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { programPath } from './program.ts';
 
-const HOOK = new URL('./register-typescript.mjs', import.meta.url).href;
-const PROGRAM = fileURLToPath(new URL('./store-holder.ts', import.meta.url));
+const PROGRAM = programPath('store-holder');
 
 /** A line that `store-holder.ts` prints. */
 export interface StoreLine {
@@ -33,7 +32,7 @@ export class StoreProcess {
   poisoned: string | undefined = undefined;
 
   constructor() {
-    const child = spawn(process.execPath, ['--import', HOOK, PROGRAM], {
+    const child = spawn(process.execPath, [PROGRAM], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     this.child = child;
