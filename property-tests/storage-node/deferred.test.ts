@@ -7,7 +7,7 @@ const IS_FULL = process.env['LODESTORE_TEST_FULL'] !== undefined;
 const SEEDS = IS_FULL ? 20 : 2;
 const STEPS = 60;
 /** Of so many syncs, one is tried with every kind of crash. */
-const EVERY = IS_FULL ? 2 : 9;
+const EVERY = IS_FULL ? 2 : 18;
 
 interface Moment {
   readonly fs: CrashFs;

@@ -10,22 +10,27 @@ import { closedStore, insertBatches, SMALL_LOGS } from '../support/store-directo
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const ROUNDS = 12;
+/** Batches at most beside the commands of one round. */
+const BESIDE = 200;
 
 test('every command sees whole batches and no damage while a store writes, rotates and merges', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory, { rotateBytes: 64 * 1024 });
   await insertBatches(store, 0, 50);
   let acknowledged = 50;
-  const stop = new AbortController();
-  const writing = (async () => {
-    while (!stop.signal.aborted) {
+  const write = async (signal: AbortSignal): Promise<void> => {
+    for (let more = 0; more < BESIDE && !signal.aborted; more++) {
       await insertBatches(store, acknowledged, acknowledged + 1);
       acknowledged++;
     }
-  })();
+  };
+  let stop = new AbortController();
+  let writing = Promise.resolve();
   try {
     for (let round = 0; round < ROUNDS; round++) {
       const promised = acknowledged;
+      stop = new AbortController();
+      writing = write(stop.signal);
       // Half of the rounds read while a merge replaces files, however slow the machine is.
       const merging = round % 2 === 0 ? store.merge() : undefined;
       const { code, out, err } = await runCli(['dump', directory]);
@@ -41,7 +46,8 @@ test('every command sees whole batches and no damage while a store writes, rotat
         const result = await runCli([command, directory]);
         expect([result.code, result.err]).toEqual([0, '']);
       }
-      await merging;
+      stop.abort();
+      await Promise.all([merging, writing]);
     }
   } finally {
     stop.abort();

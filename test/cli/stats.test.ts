@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -71,8 +72,9 @@ test('stats prints exact counts from the files', async () => {
 test('many logs make a merge due, as in an open store', async () => {
   const directory = await temporaryDirectory();
   const store = await MetadataStore.open(directory, SMALL_LOGS);
-  for (let batch = 0; store.stats().logs.count <= 65; batch++) {
-    await insertBatches(store, batch, batch + 1);
+  const data = randomBytes(64 * 1024);
+  for (let key = 0; store.stats().logs.count <= 65; key++) {
+    await store.insertBatch([{ type: 'put', key, value: 1, data }]);
   }
   await store.close();
   expect((await statsOf(directory)).merge.isDue).toBe(true);

@@ -7,13 +7,19 @@ async function turn(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Incompressible bytes, so that logs grow and rotate. */
+const made = new Map<number, Uint8Array>();
+
+/** Incompressible bytes, so that logs grow and rotate. Made once for each seed. */
 function noise(seed: number): Uint8Array {
+  let bytes = made.get(seed);
+  if (bytes !== undefined) return bytes;
   let state = seed * 2654435761 + 1;
-  return Uint8Array.from({ length: 20_000 }, () => {
+  bytes = Uint8Array.from({ length: 20_000 }, () => {
     state = (state * 1664525 + 1013904223) >>> 0;
     return state >>> 24;
   });
+  made.set(seed, bytes);
+  return bytes;
 }
 
 /** Writes batches one after another. Returns the acknowledged keys. */

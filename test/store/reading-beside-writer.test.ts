@@ -8,6 +8,7 @@ import { openStoreIn } from '../../src/store/metadata-store.ts';
 import { ProgressMeter } from '../../src/store/recovery/progress-meter.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
+import { casesOf, runs } from '../support/effort.ts';
 import { Film } from '../support/film.ts';
 import { randomWords } from '../support/random.ts';
 
@@ -117,12 +118,14 @@ test.each(Object.keys(READERS))(
       expect(found).toBeLessThanOrEqual(still[end]!);
     };
     // The writer runs to its end between any two calls of the reader.
-    for (let begin = 0; begin < last; begin++) {
-      for (let call = 1; call < calls; call++) await check((one) => (one < call ? begin : last));
+    for (const turn of casesOf(last * calls, 3)) {
+      const begin = Math.floor(turn / calls);
+      const call = turn % calls;
+      await check((one) => (one < call ? begin : last));
     }
     // The writer makes some progress between calls.
     const random = (below: number): number => words() % below;
-    for (let run = 0; run < 100; run++) {
+    for (let run = 0; run < runs(400); run++) {
       const moments = [random(last)];
       for (let call = 1; call < 200; call++) {
         moments.push(Math.min(last, moments[call - 1]! + (random(2) === 0 ? 0 : random(4))));

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { joinedHalves, u64Halves } from '../../src/base/u64.ts';
 import { Table } from '../../src/table/table.ts';
 import { chunksOf, type TestRecord } from '../support/columns.ts';
+import { runs } from '../support/effort.ts';
 import { replayed } from '../support/replayed.ts';
 import { publishRows, type TestRow } from '../support/rows.ts';
 
@@ -108,7 +109,7 @@ it('the table shows, counts and hashes the snapshot and the rows after it', asyn
       const shadowed = recovered.layers.reduce((sum, layer) => sum + layer.shadowedRecords, 0);
       expect(shadowed).toBeLessThanOrEqual(keys.length + rows.flat(2).length);
     }),
-    { numRuns: 150 },
+    { numRuns: runs(150) },
   );
 });
 

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { MetadataStore, WriteBatch, type StoreRecord } from '../../src/index.ts';
 import type { ValueRangeOptions } from '../../src/store/value-entries.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
+import { runs } from '../support/effort.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const NO_MERGES = { mergeBytes: 2 ** 40 };
@@ -205,6 +206,6 @@ test('agrees with a plain filter for any layers, bounds and later commits', asyn
       }
       await store.close();
     }),
-    { numRuns: 150 },
+    { numRuns: runs(150) },
   );
 });

@@ -4,6 +4,7 @@ import { onTestFailed } from 'vitest';
 const isFull = process.env['LODESTORE_TEST_FULL'] !== undefined;
 
 const PART = 4;
+const START = Math.floor(Math.random() * 1_000_000);
 
 /**
  * The number of runs of a property: `full` in a full run, else a quarter. Each run has a new seed.
@@ -15,6 +16,15 @@ export function runs(full: number): number {
 /** The step between tested cases: 1 in a full run, else `part`. */
 export function everyNth(part: number): number {
   return isFull ? 1 : part;
+}
+
+/**
+ * The numbers below `count` to test: all in a full run, else each `part`-th. Tests with other
+ * `turn`s test the others. The first number is random; a failure must name the number.
+ */
+export function casesOf(count: number, part: number, turn = 0): number[] {
+  const first = (START + turn) % part;
+  return Array.from({ length: count }, (_, i) => i).filter((i) => isFull || i % part === first);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { open, readdir, readFile, rm, truncate } from 'node:fs/promises';
+import { open, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MetadataStore } from '../../src/index.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
@@ -17,14 +17,25 @@ export async function insertBatches(store: MetadataStore, from: number, to: numb
 
 export const SMALL_LOGS = { rotateBytes: 64 * 1024, mergeBytes: 1 << 30 };
 
+/** The files of `closedStore`, made once by each process. */
+let closed: ReadonlyMap<string, Uint8Array> | undefined;
+
 /** A closed store: a snapshot of 20 batches, then logs with 280 more, of 10 records each. */
 export async function closedStore(): Promise<string> {
   const directory = await temporaryDirectory();
+  if (closed !== undefined) {
+    for (const [name, bytes] of closed) await writeFile(join(directory, name), bytes);
+    return directory;
+  }
   const store = await MetadataStore.open(directory, SMALL_LOGS);
   await insertBatches(store, 0, 20);
   await store.merge();
   await insertBatches(store, 20, 300);
   await store.close();
+  const files = new Map<string, Uint8Array>();
+  for (const name of await readdir(directory))
+    files.set(name, await readFile(join(directory, name)));
+  closed = files;
   return directory;
 }
 
