@@ -8,6 +8,7 @@ const isFull = process.env['LODESTORE_TEST_FULL'] !== undefined;
 const SOURCE = new URL('./src/', import.meta.url).pathname;
 
 const ISOLATED = Object.keys(ISOLATED_FILES);
+const SETUP = './test/support/setup.ts';
 
 // The workspace asks for the package by name: its tests run the sources, not the last build.
 const resolve = {
@@ -26,7 +27,7 @@ const resolve = {
 
 const test: TestProjectInlineConfiguration['test'] = {
   pool: 'forks',
-  setupFiles: './test/support/setup.ts',
+  setupFiles: SETUP,
   // Worker threads load src/*.ts as they are: plain Node needs a hook for that.
   execArgv: ['--import', new URL('./test/support/register-typescript.mjs', import.meta.url).href],
   testTimeout: 60_000,
@@ -53,6 +54,7 @@ export default defineConfig({
           ...test,
           name: 'shared',
           isolate: false,
+          setupFiles: [SETUP, './test/support/shared-process.ts'],
           include: ['test/**/*.test.ts', 'property-tests/**/*.test.ts'],
           exclude: ISOLATED,
         },

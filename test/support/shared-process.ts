@@ -1,0 +1,22 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { afterAll, expect } from 'vitest';
+
+/** Far more than a file leaves that closes its large stores. */
+const LIMIT_BYTES = 256 * 1024 * 1024;
+
+const heldBytes = (): number => process.memoryUsage().arrayBuffers;
+const before = heldBytes();
+
+/** The next files of the process would have so much less memory. */
+afterAll(async () => {
+  if (heldBytes() - before < LIMIT_BYTES) return;
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  for (let i = 0; i < 3; i++) {
+    collect();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const message = 'bytes that this file leaves in memory: stores that are not closed?';
+  expect(heldBytes() - before, message).toBeLessThan(LIMIT_BYTES);
+});
