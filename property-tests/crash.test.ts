@@ -3,9 +3,9 @@ import { runs } from '../test/support/effort.ts';
 import { Campaign, DEFAULTS } from './campaign/campaign.ts';
 
 /** The long form is `npm run test:crash`. */
-const STATES = runs(10_000);
-const INLINE_STATES = runs(2_500);
-const DEFERRED_STATES = runs(5_000);
+const STATES = runs(10_000, 8);
+const INLINE_STATES = runs(2_500, 8);
+const DEFERRED_STATES = runs(5_000, 8);
 
 test('no crash at any sync of any program breaks a promise', { timeout: 300_000 }, async () => {
   const { failure, distinct } = await new Campaign({ ...DEFAULTS, states: STATES }).run();

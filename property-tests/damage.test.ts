@@ -5,7 +5,7 @@ import { logName, snapshotName } from '../src/format/file-name.ts';
 import { CrashFs, openOn } from '../src/testing/index.ts';
 import { columnsOf } from '../test/support/columns.ts';
 import { dumpOf, dumpOfStore, type DumpRecord } from '../test/support/dump.ts';
-import { bitsOfBytes, casesOf } from '../test/support/effort.ts';
+import { bitsOfBytes, casesOf, everyNth } from '../test/support/effort.ts';
 import { readOnlyFiles } from '../test/support/read-only-files.ts';
 import type { TestRow } from '../test/support/rows.ts';
 import { directoryOf, logOf, snapshotOf } from '../test/support/small-directory.ts';
@@ -371,6 +371,7 @@ test('a store after any truncation is repaired once, and then works unchanged', 
 });
 
 describe('exchanged names', () => {
+  const PART = 3;
   const CONTENTS = [SNAPSHOT, SEALED, LAST];
   const NAMES = [
     ...CONTENTS,
@@ -418,7 +419,9 @@ describe('exchanged names', () => {
     const whole = subject.states[ALL];
     const wrong: string[] = [];
     let refused = 0;
-    for (const names of arrangements()) {
+    const all = arrangements();
+    for (const number of casesOf(all.length, PART)) {
+      const names = all[number]!;
       const files = filesUnder(subject, names);
       const outcome = await outcomeOf(subject, files).catch((error: unknown) => error);
       if (outcome !== 'reported') {
@@ -434,7 +437,7 @@ describe('exchanged names', () => {
       if (dump !== whole) wrong.push(`${names.join(' ')}: ${dump.slice(0, 200)}`);
     }
     expect(wrong).toEqual([]);
-    expect(refused).toBeGreaterThan(350);
+    expect(refused).toBeGreaterThan(everyNth(PART) === 1 ? 350 : 100);
   });
 
   test.each([

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { EveryCall, PATHS } from '../../property-tests/campaign/every-call.ts';
 import { everyNth } from '../support/effort.ts';
 
-const EVERY = everyNth(16);
+const EVERY = everyNth(24);
 /** Each run tests other calls; a failure names its call. */
 const FIRST = 1 + Math.floor(Math.random() * EVERY);
 
@@ -17,6 +17,6 @@ test.each(Object.entries(PATHS))(
       first: FIRST,
     }).run(program);
     expect(failures).toEqual([]);
-    expect(runs).toBeGreaterThan(EVERY === 1 ? 300 : 15);
+    expect(runs).toBeGreaterThan(EVERY === 1 ? 300 : 12);
   },
 );

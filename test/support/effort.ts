@@ -7,10 +7,10 @@ const PART = 4;
 const START = Math.floor(Math.random() * 1_000_000);
 
 /**
- * The number of runs of a property: `full` in a full run, else a quarter. Each run has a new seed.
+ * The number of runs of a property: `full` in a full run, else a part. Each run has a new seed.
  */
-export function runs(full: number): number {
-  return isFull ? full : Math.ceil(full / PART);
+export function runs(full: number, part: number = PART): number {
+  return isFull ? full : Math.ceil(full / part);
 }
 
 /** The step between tested cases: 1 in a full run, else `part`. */
