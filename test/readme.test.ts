@@ -6,8 +6,11 @@ import { expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-test('the example of the README runs unchanged on the built package', () => {
-  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+test.each([
+  ['README.md', '4096n false 1\n18n 4096n\n0 2\n'],
+  ['examples/storage-node/README.md', 'bytes'],
+])('the example of %s runs unchanged on the built package', (document, printed) => {
+  const readme = readFileSync(join(ROOT, document), 'utf8');
   const [, program] = /```js\n([\s\S]*?)```/.exec(readme)!;
   // Inside the package, so that it can be imported by name.
   mkdirSync(join(ROOT, '.scratch'), { recursive: true });
@@ -19,7 +22,7 @@ test('the example of the README runs unchanged on the built package', () => {
       encoding: 'utf8',
       env: { ...process.env, NODE_OPTIONS: '' },
     });
-    expect(output).toBe('4096n false 1\n18n 4096n\n0 2\n');
+    expect(output).toBe(printed);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -6,11 +6,16 @@ import { expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-const DOCUMENTS = ['README.md', ...markdownIn('docs/guides')];
+const DOCUMENTS = [
+  'README.md',
+  ...markdownIn('docs'),
+  ...markdownIn('docs/guides'),
+  'examples/storage-node/README.md',
+];
 
 function markdownIn(folder: string): string[] {
   return readdirSync(join(ROOT, folder))
-    .filter((name) => name.endsWith('.md'))
+    .filter((name) => name.endsWith('.md') && name !== 'API.md') // API.md: declarations only
     .map((name) => `${folder}/${name}`);
 }
 
@@ -28,7 +33,7 @@ function programsOf(document: string): [path: string, text: string][] {
   });
 }
 
-test('the code blocks of README and guides are type-checked against the built package', () => {
+test('the code blocks of the documents are type-checked against the built package', () => {
   const programs = new Map(DOCUMENTS.flatMap(programsOf));
   const options: ts.CompilerOptions = {
     module: ts.ModuleKind.NodeNext,
