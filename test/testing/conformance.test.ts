@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { sharedLogConformance } from '../../src/testing/index.ts';
+import { sharedLogConformance, SimulatedLog } from '../../src/testing/index.ts';
 import { MemoryEngine, MemoryLog, type LogFaults } from './memory-log.ts';
 
 function casesWith(faults: LogFaults): ReturnType<typeof sharedLogConformance> {
@@ -11,6 +11,18 @@ function casesWith(faults: LogFaults): ReturnType<typeof sharedLogConformance> {
 
 describe('a log without a mistake passes every case', () => {
   test.each(casesWith({}))('$name', async ({ run }) => expect(run()).resolves.toBeUndefined());
+});
+
+/** The block of docs/TESTING.md. */
+function freshLog(): { open: () => Promise<ReturnType<SimulatedLog['connect']>> } {
+  const log = new SimulatedLog();
+  return { open: () => Promise.resolve(log.connect()) };
+}
+
+describe('the simulated log passes every case', () => {
+  test.each(sharedLogConformance(freshLog))('$name', async ({ run }) =>
+    expect(run()).resolves.toBeUndefined(),
+  );
 });
 
 /** Each mistake, and a case that must catch it. */

@@ -207,6 +207,11 @@ export class SimulatedConnection implements SharedLog {
     { signal }: SharedLogOptions = {},
   ): Promise<'appended' | 'occupied'> {
     this.#requireReachable(signal);
+    if (position < 1n) throw new RangeError('position must be at least 1');
+    const { maxEntryBytes } = this;
+    if (entry.length === 0 || entry.length > maxEntryBytes) {
+      throw new RangeError(`entry must have 1 to ${maxEntryBytes} bytes; it has ${entry.length}`);
+    }
     const result = await this.#log.append(position, entry);
     this.#requireReachable(signal);
     return result;
