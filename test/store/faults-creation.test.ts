@@ -11,8 +11,11 @@ async function killedWhileOpening(fs: CrashFs, directory: string, nth: number): 
       if (point.number === nth) killed = point.fs.kill();
     },
   });
-  await openOn(machine, directory);
-  return killed ?? machine.kill();
+  const store = await openOn(machine, directory);
+  const left = killed ?? machine.kill();
+  // The timers of an open store keep it in memory.
+  await store.close();
+  return left;
 }
 
 test.each(['/s', '/a/b/s'])(
@@ -26,6 +29,8 @@ test.each(['/s', '/a/b/s'])(
         await store.insertBatch([{ type: 'put', key: 1, value: 10 }]);
         const reopened = await openOn(twice.minimalCrash(), path);
         expect(reopened.get(1)?.value, `killed at sync ${first}, then at ${second}`).toBe(10n);
+        await reopened.close();
+        await store.close();
       }
     }
   },
