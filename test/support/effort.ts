@@ -1,7 +1,7 @@
 import { onTestFailed } from 'vitest';
 
 /** Set by `npm run test:full`. */
-const isFull = process.env['LODESTORE_TEST_FULL'] !== undefined;
+export const isFull = process.env['LODESTORE_TEST_FULL'] !== undefined;
 
 const PART = 4;
 const START = Math.floor(Math.random() * 1_000_000);

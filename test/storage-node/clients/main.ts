@@ -1,7 +1,10 @@
 /**
  * `npm run test:s3-clients`: tests the storage node with the command line clients of Debian.
  * Missing ones are installed if possible, and reported as skipped otherwise.
+ *
+ * `-- --compress` makes the buckets of the clients compressed ones.
  */
+import { parseArgs } from 'node:util';
 import { tryAws } from './aws.ts';
 import { tryCurl } from './curl.ts';
 import { tryRclone } from './rclone.ts';
@@ -52,8 +55,9 @@ const CLIENTS: readonly (readonly [
   ['curl', tryCurl],
 ];
 
+const { values: flags } = parseArgs({ options: { compress: { type: 'boolean', default: false } } });
 await install();
-const world = await openClientWorld();
+const world = await openClientWorld(flags.compress);
 const protocols: Protocol[] = [];
 const skipped: string[] = [];
 try {

@@ -67,6 +67,10 @@ export async function tryRclone(world: ClientWorld, program: string): Promise<Pr
     const bytes = Buffer.from(await (await fetch(link)).arrayBuffer());
     assertThat(bytes.equals(await readFile(join(world.tree, 'small.txt'))), 'other bytes');
   });
+  await step('signatures of version 2', async () => {
+    await rclone(['sync', '--s3-v2-auth', world.tree, `${bucket}/v2`]);
+    await rclone(['check', '--s3-v2-auth', '--download', world.tree, `${bucket}/v2`]);
+  });
   await step('remove many', async () => void (await rclone(['delete', bucket])));
   await step('remove bucket', async () => void (await rclone(['purge', bucket])));
   return protocol;

@@ -80,6 +80,14 @@ export async function tryS3cmd(world: ClientWorld, program: string): Promise<Pro
     const bytes = Buffer.from(await (await fetch(link)).arrayBuffer());
     assertThat(bytes.equals(await readFile(join(world.tree, 'small.txt'))), bytes.toString());
   });
+  await step('headers of version 2', async () => {
+    const old = (...args: string[]): Promise<string> => s3cmd(['--signature-v2', ...args]);
+    await old('put', join(world.tree, 'small.txt'), `${bucket}/of version 2`);
+    await old('get', `${bucket}/of version 2`, `${out}.v2`);
+    await assertSameFile(join(world.tree, 'small.txt'), `${out}.v2`);
+    assertThat((await old('ls', bucket)).includes('of version 2'), 'the object is not listed');
+    await old('del', `${bucket}/of version 2`);
+  });
   await step('space used', async () => void (await s3cmd(['du', bucket])));
   await step(
     'remove many',

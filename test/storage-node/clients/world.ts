@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createS3Server } from '../../../examples/storage-node/src/s3/s3-server.ts';
 import { StorageNode } from '../../../examples/storage-node/src/storage-node.ts';
+import { compressNewBuckets } from '../support/compress-new-buckets.ts';
+import { mixedBytes } from '../support/mixed-bytes.ts';
 import { assertThat } from './tool.ts';
 
 const MIB = 2 ** 20;
@@ -30,14 +32,15 @@ const FILES: readonly (readonly [name: string, bytes: number])[] = [
 ];
 
 /** A node in a new directory, served by S3 on a free loopback port. */
-export async function openClientWorld(): Promise<ClientWorld> {
+export async function openClientWorld(isCompressed: boolean): Promise<ClientWorld> {
   const directory = await mkdtemp(join(tmpdir(), 'lodestore-clients-'));
   const tree = join(directory, 'tree');
   for (const [name, bytes] of FILES) {
     await mkdir(join(tree, name, '..'), { recursive: true });
-    await writeFile(join(tree, name), randomBytes(bytes));
+    await writeFile(join(tree, name), mixedBytes(bytes));
   }
   const node = await StorageNode.open(join(directory, 'node'));
+  if (isCompressed) compressNewBuckets(node);
   const key = { accessKeyId: 'LODESTOREEXAMPLE', secretAccessKey: randomBytes(20).toString('hex') };
   const server = createS3Server(node, { keys: [key] });
   const url = await server.listen();

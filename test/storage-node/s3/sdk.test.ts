@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import {
   AbortMultipartUploadCommand,
@@ -36,6 +36,7 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { NODES, type OpenNode } from '../support/both-nodes.ts';
 import { md5Hex } from '../support/memory-node.ts';
+import { mixedBytes } from '../support/mixed-bytes.ts';
 import { openWorld, type S3World } from '../support/s3-world.ts';
 
 const Bucket = 'the-bucket';
@@ -104,7 +105,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
   });
 
   test('returns an object with everything stored with it', async () => {
-    const Body = randomBytes(300_000);
+    const Body = mixedBytes(300_000);
     const stored = {
       ContentType: 'image/jpeg',
       CacheControl: 'max-age=5',
@@ -219,7 +220,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
   });
 
   test('reads ranges', async () => {
-    const Body = randomBytes(400_000);
+    const Body = mixedBytes(400_000);
     await put('ranged', Body);
     for (const [Range, from, to] of [
       ['bytes=0-0', 0, 1],
@@ -283,7 +284,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
     async (name: ChecksumAlgorithm) => {
       const Key = `checksums/${name}`;
       const field = `Checksum${name}` as 'ChecksumCRC32';
-      const Body = randomBytes(200_000);
+      const Body = mixedBytes(200_000);
       const stored = await put(Key, Body, { ChecksumAlgorithm: name });
       const got = await get(Key, { ChecksumMode: 'ENABLED' });
       expect(got[field]).toBe(stored[field]);
@@ -298,7 +299,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
   );
 
   test('a large stream is uploaded in parts and read back', async () => {
-    const Body = randomBytes(12 * MIB);
+    const Body = mixedBytes(12 * MIB);
     const upload = new Upload({
       client: world.client,
       params: {
@@ -345,7 +346,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
       const { client } = world;
       const Key = `parts/${ChecksumAlgorithm}/${ChecksumType}`;
       const field = `Checksum${ChecksumAlgorithm}` as 'ChecksumCRC32';
-      const bodies = [randomBytes(200_000), randomBytes(90_000)];
+      const bodies = [mixedBytes(200_000), mixedBytes(90_000)];
       const { UploadId } = await client.send(
         new CreateMultipartUploadCommand({ Bucket, Key, ChecksumAlgorithm, ChecksumType }),
       );
@@ -413,7 +414,7 @@ describe.each(NODES)('the SDK of AWS against %s', (_name, open) => {
 
   test('copies whole objects and parts', async () => {
     const { client } = world;
-    const Body = randomBytes(300_000);
+    const Body = mixedBytes(300_000);
     const Key = 'copies/from ü+&';
     await put(Key, Body, { Metadata: { a: 'b' }, ContentType: 'text/x', Tagging: 't=u' });
     const CopySource = `${Bucket}/${encodeURIComponent(Key)}`;

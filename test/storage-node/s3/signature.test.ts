@@ -90,6 +90,89 @@ test('a presigned link of version 2 verifies until it expires', () => {
   );
 });
 
+const V2_TIME = 'Tue, 27 Mar 2007 19:36:42 +0000';
+const V2_NOW = Date.parse(V2_TIME);
+const V2_GET = {
+  ...HOST,
+  date: V2_TIME,
+  authorization: `AWS ${ID}:bWq2s1WEIj+Ydj0vQ697zp+IXMU=`,
+};
+
+test('the documented requests with headers of version 2 verify', () => {
+  const get = requestHead('GET', '/johnsmith/photos/puppy.jpg', V2_GET);
+  expect(authenticate(get, KEYS, V2_NOW)).toEqual({
+    accessKeyId: ID,
+    contentSha256: 'UNSIGNED-PAYLOAD',
+  });
+  const upload = requestHead('PUT', '/static.johnsmith.net/db-backup.dat.gz', {
+    ...HOST,
+    date: 'Tue, 27 Mar 2007 21:06:08 +0000',
+    'x-amz-acl': 'public-read',
+    'content-type': 'application/x-download',
+    'content-md5': '4gJE4saaMU4BqNR0kLY+lw==',
+    'x-amz-meta-reviewedby': 'joe@johnsmith.net,jane@johnsmith.net',
+    'x-amz-meta-filechecksum': '0x02661779',
+    'x-amz-meta-checksumalgorithm': 'crc32',
+    authorization: `AWS ${ID}:ilyl83RwaSoYIEdixDQcA4OnAnc=`,
+  });
+  expect(authenticate(upload, KEYS, V2_NOW + 5_366_000).accessKeyId).toBe(ID);
+  for (const target of ['/johnsmith/?acl', '/johnsmith?acl']) {
+    const acl = requestHead('GET', target, {
+      ...HOST,
+      date: 'Tue, 27 Mar 2007 19:44:46 +0000',
+      authorization: `AWS ${ID}:c2WLPFtWHVgbEmeEG93a4cG37dM=`,
+    });
+    expect(authenticate(acl, KEYS, V2_NOW).accessKeyId).toBe(ID);
+  }
+  // x-amz-date is the time, and Date is then not signed.
+  const amzDate = requestHead('DELETE', '/johnsmith/photos/puppy.jpg', {
+    ...HOST,
+    date: 'Tue, 27 Mar 2001 21:20:27 +0000',
+    'x-amz-date': 'Tue, 27 Mar 2007 21:20:26 +0000',
+    authorization: `AWS ${ID}:R4dJ53KECjStyBO5iTBJZ4XVOaI=`,
+  });
+  expect(authenticate(amzDate, KEYS, V2_NOW + 6_224_000).accessKeyId).toBe(ID);
+});
+
+test.each([
+  ['another method', { method: 'DELETE' }, 'SignatureDoesNotMatch'],
+  ['another path', { target: '/johnsmith/photos/kitty.jpg' }, 'SignatureDoesNotMatch'],
+  ['a signed name', { target: '/johnsmith/photos/puppy.jpg?acl' }, 'SignatureDoesNotMatch'],
+  ['a type', { headers: { 'content-type': 'text/plain' } }, 'SignatureDoesNotMatch'],
+  ['a digest', { headers: { 'content-md5': 'AWS HAHAHA' } }, 'SignatureDoesNotMatch'],
+  ['an x-amz- header', { headers: { 'x-amz-acl': 'private' } }, 'SignatureDoesNotMatch'],
+  ['a clock 16 minutes ahead', { nowMs: V2_NOW + 960_000 }, 'RequestTimeTooSkewed'],
+  ['a clock 16 minutes behind', { nowMs: V2_NOW - 960_000 }, 'RequestTimeTooSkewed'],
+  ['no time', { headers: { date: '' } }, 'AccessDenied'],
+  ['a time that is none', { headers: { 'x-amz-date': 'Bad Date' } }, 'AccessDenied'],
+  [
+    'a time before 1970',
+    { headers: { 'x-amz-date': 'Tue, 07 Jul 1950 21:53:04 GMT' } },
+    'AccessDenied',
+  ],
+  [
+    'an unknown key',
+    { headers: { authorization: 'AWS AKIDOTHER:bWq2s1WEIj+Ydj0vQ697zp+IXMU=' } },
+    'InvalidAccessKeyId',
+  ],
+  ['no signature in it', { headers: { authorization: 'AWS HAHAHA' } }, 'InvalidArgument'],
+  ['a short signature', { headers: { authorization: `AWS ${ID}:x` } }, 'SignatureDoesNotMatch'],
+] as const)('refused in headers of version 2: %s', (_what, change, code) => {
+  const {
+    method = 'GET',
+    target = '/johnsmith/photos/puppy.jpg',
+    headers = {},
+    nowMs = V2_NOW,
+  } = change as {
+    method?: string;
+    target?: string;
+    headers?: Record<string, string>;
+    nowMs?: number;
+  };
+  const head = requestHead(method, target, { ...V2_GET, ...headers });
+  expect(() => authenticate(head, KEYS, nowMs)).toThrow(expect.objectContaining({ code }));
+});
+
 test.each([
   ['another method', { method: 'PUT' }, 'SignatureDoesNotMatch'],
   ['another path', { target: '/test2.txt' }, 'SignatureDoesNotMatch'],
@@ -124,7 +207,7 @@ test.each([
     { headers: { authorization: 'AWS4-HMAC-SHA256 x' } },
     'AuthorizationHeaderMalformed',
   ],
-  ['version 2 in a header', { headers: { authorization: `AWS ${ID}:x` } }, 'InvalidRequest'],
+  ['another version', { headers: { authorization: 'AWS4-ECDSA-P256-SHA256 x' } }, 'InvalidRequest'],
   ['another scheme', { headers: { authorization: 'Basic eDp5' } }, 'InvalidArgument'],
   ['two signatures', { target: PRESIGNED }, 'InvalidArgument'],
 ] as const)('refused: %s', (_what, change, code) => {

@@ -2,7 +2,7 @@ import { ProtocolError } from '../base/protocol-error.ts';
 import type { AccessKeys } from './access-keys.ts';
 import { ALGORITHM_V4 } from './authorization-header.ts';
 import type { RequestHead } from './request-head.ts';
-import { verifyPresignedV2 } from './signature-v2.ts';
+import { verifyHeaderV2, verifyPresignedV2 } from './signature-v2.ts';
 import { type Authenticated, verifyHeaderV4, verifyPresignedV4 } from './signature-v4.ts';
 
 const NO_NAMES: ReadonlySet<string> = new Set();
@@ -28,7 +28,10 @@ export function authenticate(head: RequestHead, keys: AccessKeys, nowMs: number)
   if (authorization?.startsWith(`${ALGORITHM_V4} `) === true) {
     return verifyHeaderV4(head, authorization, keys, nowMs);
   }
-  if (authorization?.startsWith('AWS4-') === true || authorization?.startsWith('AWS ') === true) {
+  if (authorization?.startsWith('AWS ') === true) {
+    return verifyHeaderV2(head, authorization, keys, nowMs);
+  }
+  if (authorization?.startsWith('AWS4-') === true) {
     const text = `The authorization mechanism is not supported. Please use ${ALGORITHM_V4}.`;
     throw new ProtocolError('InvalidRequest', text);
   }

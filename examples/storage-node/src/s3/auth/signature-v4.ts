@@ -10,6 +10,13 @@ import {
   type Scope,
 } from './authorization-header.ts';
 import { queryValue, type RequestHead } from './request-head.ts';
+import {
+  amzTimeOf,
+  assertNotSkewed,
+  invalidTime,
+  MAX_SKEW_MS,
+  parseAmzTime,
+} from './request-time.ts';
 import { uriEncode, uriEncodePath } from './uri-text.ts';
 
 /** The inputs of later signatures of the same request (chunks, trailers). */
@@ -29,8 +36,6 @@ export interface Authenticated {
   readonly signing?: SigningContext;
 }
 
-/** Maximum difference of the clocks, as in S3. */
-const MAX_SKEW_MS = 15 * 60_000;
 const MAX_EXPIRES_S = 7 * 24 * 3600;
 
 /** One per process: what it knows depends on no server. */
@@ -38,19 +43,6 @@ const authorizationHeaders = new AuthorizationHeaders();
 
 export function sha256Hex(text: string): string {
   return hexDigestAtOnce('sha256', Buffer.from(text, 'latin1'));
-}
-
-/** Parses `YYYYMMDDThhmmssZ` to milliseconds since 1970. */
-export function parseAmzTime(text: string): number | undefined {
-  const match = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(text);
-  if (match === null) return undefined;
-  const [, year, month, day, hour, minute, second] = match;
-  const ms = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
-  return Number.isNaN(ms) ? undefined : ms;
-}
-
-function amzTimeOf(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`;
 }
 
 function canonicalQuery(head: RequestHead, isPresigned: boolean): string {
@@ -140,9 +132,7 @@ function headerTime(head: RequestHead): string {
   const given = head.headers.get('x-amz-date');
   if (given !== undefined) return given;
   const ms = Date.parse(head.headers.get('date') ?? '');
-  if (Number.isNaN(ms)) {
-    throw new ProtocolError('AccessDenied', 'A signed request needs a valid Date or x-amz-date');
-  }
+  if (Number.isNaN(ms)) throw invalidTime();
   return amzTimeOf(ms);
 }
 
@@ -157,15 +147,8 @@ export function verifyHeaderV4(
   const { scope } = header;
   const time = headerTime(head);
   const ms = parseAmzTime(time);
-  if (ms === undefined) {
-    throw new ProtocolError('AccessDenied', 'A signed request needs a valid Date or x-amz-date');
-  }
-  if (Math.abs(nowMs - ms) > MAX_SKEW_MS) {
-    const serverTime = new Date(nowMs).toISOString();
-    throw new ProtocolError('RequestTimeTooSkewed', undefined, {
-      fields: { RequestTime: time, ServerTime: serverTime },
-    });
-  }
+  if (ms === undefined) throw invalidTime();
+  assertNotSkewed(time, ms, nowMs);
   if (!time.startsWith(scope.day)) {
     const malformed = 'AuthorizationHeaderMalformed';
     throw new ProtocolError(malformed, 'The date of the credential is not that of the request');
