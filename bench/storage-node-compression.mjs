@@ -98,6 +98,7 @@ try {
   console.log('| body | PUT plain | PUT zstd | ratio | GET plain | GET zstd | ratio | stored |');
   console.log('| --- | --- | --- | --- | --- | --- | --- | --- |');
   for (const [what, body, count] of /** @type {const} */ ([
+    ['4 KiB of JSON', jsonOf(4 * KIB), 400],
     ['64 KiB of JSON', jsonOf(64 * KIB), 200],
     ['64 KiB at random', randomBytes(64 * KIB), 200],
     ['4 MiB of JSON', jsonOf(4 * MIB), 16],

@@ -2,7 +2,7 @@ import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { closeSync, openSync, readdirSync, readSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { StorageNode } from '../../../examples/storage-node/src/storage-node.ts';
-import { hashOf, type SoakLedger } from './soak-ledger.ts';
+import { hashOf, type SoakLedger, type SoakName } from './soak-ledger.ts';
 import { SOAK_OPTIONS, type SoakCounts } from './soak-report.ts';
 
 /** After the header of a volume. */
@@ -21,8 +21,8 @@ function turnBit(path: string, at: number): void {
 }
 
 /**
- * Flips a bit in a volume of a stopped node. Every later read must be refused or unchanged. Then
- * the damaged objects are stored again, or the bit is flipped back.
+ * Flips a bit in a volume of a node that was checked and closed. Every later read must be refused
+ * or unchanged. Then the damaged objects are stored again, or the bit is flipped back.
  */
 export async function flip(data: string, ledger: SoakLedger, counts: SoakCounts): Promise<void> {
   const volumes = join(data, 'volumes');
@@ -32,10 +32,6 @@ export async function flip(data: string, ledger: SoakLedger, counts: SoakCounts)
   if (files.length === 0) return;
   const path = files[randomInt(files.length)]!;
   const at = randomInt(FIRST_BYTE, statSync(path).size);
-  const cleaned = await StorageNode.open(data, { ...SOAK_OPTIONS, upkeepMs: 0 });
-  await cleaned.close();
-  // An open truncates what was never acknowledged.
-  if (at >= statSync(path).size) return;
   turnBit(path, at);
   counts.flips++;
   const node = await StorageNode.open(data, { ...SOAK_OPTIONS, upkeepMs: 0 });
@@ -43,9 +39,12 @@ export async function flip(data: string, ledger: SoakLedger, counts: SoakCounts)
   try {
     const refused = await damagedNames(node, ledger);
     counts.refusedReads += refused.length;
+    counts.compressedRefusedReads += refused.filter(({ bucket }) => bucket === 'z').length;
     const { damages } = await node.scrub();
     if (refused.length > 0 && damages.length === 0) throw new Error('the scrubber found nothing');
-    const isOfObjects = damages.every(({ name }) => name !== undefined && refused.includes(name));
+    const isOfObjects = damages.every((damage) => {
+      return refused.some(({ bucket, name }) => damage.bucket === bucket && damage.name === name);
+    });
     if (refused.length > 0 && isOfObjects && randomInt(2) === 0) {
       for (const name of refused) await storeAgain(node, name, ledger);
       counts.restored += refused.length;
@@ -59,24 +58,36 @@ export async function flip(data: string, ledger: SoakLedger, counts: SoakCounts)
   if (!isRepaired) turnBit(path, at);
 }
 
-async function damagedNames(node: StorageNode, ledger: SoakLedger): Promise<string[]> {
-  const refused: string[] = [];
-  for (const name of ledger.states.keys()) {
+async function damagedNames(node: StorageNode, ledger: SoakLedger): Promise<SoakName[]> {
+  const refused: SoakName[] = [];
+  for (const each of ledger.names) {
     try {
-      ledger.settle(name, await hashOf(node, name));
+      const found = await hashOf(node, each);
+      const settled = ledger.settled(each);
+      if (found === settled) continue;
+      const told = `${found ?? 'nothing'} instead of ${settled ?? 'nothing'}`;
+      throw new Error(`${each.bucket}/${each.name}: ${told}`);
     } catch (error) {
       if ((error as { code?: unknown }).code !== 'DAMAGED') throw error;
-      refused.push(name);
+      refused.push(each);
     }
   }
   return refused;
 }
 
-async function storeAgain(node: StorageNode, name: string, ledger: SoakLedger): Promise<void> {
+async function storeAgain(
+  node: StorageNode,
+  { bucket, name }: SoakName,
+  ledger: SoakLedger,
+): Promise<void> {
   const body = randomBytes(randomInt(30_000));
   const hash = createHash('sha256').update(body).digest('hex');
   const etag = createHash('md5').update(body).digest('hex');
-  ledger.take({ type: 'begin', name, hash });
-  await node.put('b', name, [body], { describe: () => ({ etag, meta: { headers: {} } }) });
-  ledger.take({ type: 'done', name, hash });
+  const said = { bucket, name, hash, isSynced: true };
+  ledger.take({ type: 'begin', ...said });
+  await node.put(bucket, name, [body], {
+    acknowledge: 'synced',
+    describe: () => ({ etag, meta: { headers: {} } }),
+  });
+  ledger.take({ type: 'done', ...said });
 }

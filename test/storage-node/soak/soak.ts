@@ -1,7 +1,9 @@
 /**
  * `npm run test:node -- --minutes N`: a node in a separate process under load, with compaction,
- * kills, flipped bytes and a disk that becomes full, for the given time. After each round,
- * everything acknowledged is compared byte for byte, and live bytes are recounted.
+ * kills, flipped bytes and a disk that becomes full, for the given time. It has a plain bucket, a
+ * compressed one, and one with deferred acknowledgement. After each round, everything acknowledged
+ * is compared byte for byte, and live bytes are recounted; the deferred bucket must have a prefix
+ * of what it has acknowledged, which lacks no more than that of the last second.
  *
  * As root, the disk is a tmpfs of `--disk-bytes`, so that it really becomes full; otherwise, or
  * with 0, it is a directory. `--pause-ms` between two steps of a client reduces the load.
@@ -15,8 +17,10 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { StorageNode } from '../../../examples/storage-node/src/storage-node.ts';
 import { flip } from './soak-flips.ts';
+import type { RoundEnd } from './soak-deferred.ts';
 import { SoakLedger } from './soak-ledger.ts';
-import { SOAK_OPTIONS, type Mix, type Report, type SoakCounts } from './soak-report.ts';
+import { NO_COUNTS, SOAK_OPTIONS } from './soak-report.ts';
+import type { Mix, Report, SoakCounts } from './soak-report.ts';
 
 const { values } = parseArgs({
   options: {
@@ -34,21 +38,7 @@ const isMounted = process.getuid?.() === 0 && values['disk-bytes'] !== '0';
 const directory = values.directory ?? mkdtempSync(join(tmpdir(), 'lodestore-node-soak-'));
 const data = join(directory, 'data');
 const ballastPath = join(directory, 'ballast');
-const counts: SoakCounts = {
-  rounds: 0,
-  acknowledged: 0,
-  refused: 0,
-  full: 0,
-  deletesRefused: 0,
-  kills: 0,
-  fullOpens: 0,
-  compacted: 0,
-  checked: 0,
-  flips: 0,
-  refusedReads: 0,
-  restored: 0,
-  longestOpenMs: 0,
-};
+const counts: SoakCounts = { ...NO_COUNTS };
 const ledger = new SoakLedger(counts);
 let running: ChildProcess | undefined;
 
@@ -95,7 +85,7 @@ async function opened<T>(opening: Promise<T>, what: string): Promise<T> {
 }
 
 /** Lets the child work for a while and kills it. */
-async function round(milliseconds: number, mix: Mix, isFilledUp: boolean): Promise<void> {
+async function round(milliseconds: number, mix: Mix, isFilledUp: boolean): Promise<RoundEnd> {
   const child: ChildProcess = fork(fileURLToPath(new URL('./soak-child.ts', import.meta.url)), {
     env: { ...process.env, SOAK_DATA: data, SOAK_MIX: JSON.stringify(mix) },
     execArgv: process.execArgv,
@@ -120,9 +110,11 @@ async function round(milliseconds: number, mix: Mix, isFilledUp: boolean): Promi
   });
   await bounded(Promise.race([started, closed]), 'loading the modules', MOST_LOAD_MS);
   await opened(Promise.race([ready, closed]), 'opening the node');
+  let killedMs = Date.now();
   const timers = [
     setTimeout(() => {
       counts.kills++;
+      killedMs = Date.now();
       child.kill('SIGKILL');
     }, milliseconds),
   ];
@@ -134,15 +126,17 @@ async function round(milliseconds: number, mix: Mix, isFilledUp: boolean): Promi
   if (failure !== undefined) throw failure;
   if (code !== null && code !== 0) throw new Error(`the node ended with ${code}`);
   counts.rounds++;
+  return { killedMs, slowestMs: ledger.slowestMs(killedMs), isFilledUp };
 }
 
-async function check(): Promise<void> {
+/** `end`: of the round before; undefined: the node was closed since. */
+async function check(end?: RoundEnd): Promise<void> {
   const node = await opened(
     StorageNode.open(data, { ...SOAK_OPTIONS, upkeepMs: 0 }),
     'opening the node for the check',
   );
   try {
-    await ledger.check(node);
+    await ledger.check(node, end);
   } finally {
     await node.close();
   }
@@ -152,14 +146,17 @@ async function soak(endMs: number): Promise<void> {
   for (let number = 1; Date.now() < endMs; number++) {
     const isFilledUp = isMounted && number % 4 === 3;
     const lengthMs = 1_000 + ((number * 7919) % 4_000);
-    await round(lengthMs, MIXES[number % MIXES.length]!, isFilledUp);
+    const end = await round(lengthMs, MIXES[number % MIXES.length]!, isFilledUp);
+    // Of a disk that was filled up, first unchanged: without a free byte.
+    await check(end);
     if (existsSync(ballastPath)) {
-      // First unchanged: on a disk without a free byte.
       counts.fullOpens++;
-      await check();
       rmSync(ballastPath);
-    } else if (number % 2 === 0) await flip(data, ledger, counts);
-    await check();
+      await check();
+    } else if (number % 2 === 0) {
+      await flip(data, ledger, counts);
+      await check();
+    }
     if (number % 20 === 0) process.stderr.write(`${JSON.stringify(counts)}\n`);
   }
 }
