@@ -4,6 +4,7 @@ import type { Bucket } from '../ledger/bucket-record.ts';
 import type { ByteName } from '../names/byte-name.ts';
 import { ByteBudget } from '../volumes/byte-budget.ts';
 import type { RecordPieces } from '../volumes/record.ts';
+import { loadZstd } from '../volumes/zstd.ts';
 import { BucketBuffer } from './bucket-buffer.ts';
 import type { NodeParts } from './node-parts.ts';
 import { encodeObject, storedIn, type Target } from './object-record.ts';
@@ -135,7 +136,7 @@ export class WriteBuffer {
    * Takes a PUT, and waits for room. Resolves to undefined if it must be stored without the buffer:
    * by the bucket's policy, or because another change of the name is in progress.
    *
-   * @throws BusyError, NoSuchBucketError, NoSpaceError, NodeError `CLOSED`
+   * @throws BusyError, NoSuchBucketError, NoSpaceError, NodeError `CLOSED`, `NO_ZSTD`
    */
   async take(
     target: Target,
@@ -144,6 +145,8 @@ export class WriteBuffer {
   ): Promise<ObjectInfo | undefined> {
     const buffer = this.#of(target.bucket);
     if (buffer === undefined) return undefined;
+    // Without the library it could not be written later.
+    if (target.bucket.policy.compression === 'zstd') await loadZstd();
     const put = new PendingPut(target, fields, pieces);
     if (!this.#budget.tryTake(put.heldBytes)) {
       this.#flushInBackground('sound');
