@@ -9,8 +9,8 @@ import type { CliCommand } from './output/cli-command.ts';
 export function makeProgram(context: CommandContext, finish: (code: number) => void): Command {
   const program = new Command('lodestore')
     .description(
-      'Inspects, repairs and converts the directories of lodestore. Only merge and import change ' +
-        'a store.',
+      'Inspects, repairs and converts the directories of lodestore. Only merge, import and ' +
+        'replicate promote, checkpoint and repair change a store.',
     )
     .version(readVersion())
     .exitOverride()

@@ -25,6 +25,9 @@ test('the program lists its commands and all exit codes', async () => {
   const { code, out } = await runCli(['--help']);
   expect(code).toBe(0);
   for (const { name } of COMMANDS) expect(out).toContain(`  ${name.split(' ')[0]} `);
+  expect(out.replaceAll(/\s+/g, ' ')).toContain(
+    'Only merge, import and replicate promote, checkpoint and repair change a store.',
+  );
   expect(out).toMatch(
     /Exit codes:\n {2}0 .*\n {2}1 .*\n {2}2 .*\n {2}3 .*\n {2}4 .*\n {2}70 .*\n {2}130 /,
   );

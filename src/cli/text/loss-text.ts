@@ -16,7 +16,12 @@ export function lossText(loss: Loss): string {
       : path,
   ];
   if (firstSequence !== undefined) {
-    parts.push(`batches from sequence ${firstSequence} to ${loss.lastSequence ?? 'unknown'}`);
+    const { lastSequence } = loss;
+    parts.push(
+      lastSequence === firstSequence
+        ? `the batch of sequence ${firstSequence}`
+        : `batches from sequence ${firstSequence} to ${lastSequence ?? 'unknown'}`,
+    );
   }
   if (firstKey !== undefined) {
     parts.push(`keys ${firstKey} to ${loss.lastKey ?? 'unknown'}`);

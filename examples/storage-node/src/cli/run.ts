@@ -112,13 +112,16 @@ function addBuckets(add: Add, io: CliIo): void {
     }
     return createBucketWith(options, name, policyFor(name, flags), io);
   })
-    .argument('[action]')
-    .argument('[name]')
-    .option('--mode <mode>', 'how it frees space: keep, cache or quota')
+    .argument('[action]', 'list or create (default: list)')
+    .argument('[name]', 'of create')
+    .option('--mode <mode>', 'how it frees space: keep, cache or quota (default: keep)')
     .option('--quota-bytes <bytes>', 'of mode quota, such as 10G')
     .option('--ttl-seconds <seconds>', 'objects are dropped, a volume at a time, when this old')
-    .option('--compress <how>', 'zstd, or none')
-    .option('--acknowledge <when>', 'synced, or deferred: a crash may lose the last second');
+    .option('--compress <how>', 'zstd, or none (default: none)')
+    .option(
+      '--acknowledge <when>',
+      'synced, or deferred: a crash may lose the last second (default: synced)',
+    );
 }
 
 /** The program. Each action sets the exit code. */
@@ -132,9 +135,15 @@ function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
       .command(name)
       .description(summary)
       .option('--data <directory>', 'directory of the node', './data')
-      .option('--volume-bytes <bytes>', 'length of a volume, such as 1G')
-      .option('--reserve-bytes <bytes>', 'space kept free: bodies are refused below it')
-      .option('--dead-ratio <share>', 'compact a volume when this share of it is dead');
+      .option('--volume-bytes <bytes>', 'length of a volume (default: 1G)')
+      .option(
+        '--reserve-bytes <bytes>',
+        'space kept free: bodies are refused below it (default: 64M)',
+      )
+      .option(
+        '--dead-ratio <share>',
+        'compact a volume when this share of it is dead (default: 0.5)',
+      );
   const add: Add = (name, summary, work) =>
     command(name, summary)
       .option('--json', 'print JSON')
@@ -152,7 +161,7 @@ function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
     .option('--tls-cert <file>', 'PEM: serve S3 over TLS; SIGHUP reads both files again')
     .option('--tls-key <file>', 'PEM, of --tls-cert')
     .option('--region <name>', 'region reported to clients', 'us-east-1')
-    .option('--queue-bytes <bytes>', 'bodies in memory until they are written')
+    .option('--queue-bytes <bytes>', 'bodies in memory until they are written (default: 64M)')
     .option('--access-log', 'print a line of JSON for each request')
     .action(async (flags: Flags) => setCode(await start(startOptionsOf(flags), io)));
   add('status', 'objects, space, and each volume', (options) => status(options, io));
@@ -172,8 +181,8 @@ function makeProgram(io: CliIo, setCode: (code: number) => void): Command {
     }
     return keys(options, action, id, io);
   })
-    .argument('[action]')
-    .argument('[id]');
+    .argument('[action]', 'list, add or remove (default: list)')
+    .argument('[id]', 'of remove');
   return program;
 }
 
