@@ -15,6 +15,25 @@ export function isBytes(value: unknown): value is Uint8Array {
   return types.isUint8Array(value);
 }
 
+/**
+ * Checks that `value` is a Uint8Array whose bytes are there. An array whose buffer was transferred
+ * (`postMessage`, `structuredClone`), or whose resizable buffer no longer reaches it, has length 0:
+ * it would be stored as empty data.
+ *
+ * @throws TypeError that names the value
+ */
+export function requireBytes(value: unknown, name: string): asserts value is Uint8Array {
+  if (!isBytes(value)) throw new TypeError(`${name} must be a Uint8Array`);
+  if (value.length > 0) return;
+  try {
+    value.at(0);
+  } catch (cause) {
+    throw new TypeError(`the buffer of ${name} was transferred or resized; its bytes are gone`, {
+      cause,
+    });
+  }
+}
+
 /** A DataView of the same bytes. */
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -1,6 +1,18 @@
 /** Has every field of a type, so that the compiler detects a missing one. */
 export type FieldsOf<T> = Readonly<Record<keyof T, true>>;
 
+/** @throws TypeError that names the value, unless it is a boolean or undefined */
+export function requireBoolean(value: unknown, name: string): void {
+  if (value === undefined || typeof value === 'boolean') return;
+  throw new TypeError(`${name} must be a boolean`);
+}
+
+/** @throws TypeError that names the value, unless it is a function or undefined */
+export function requireFunction(value: unknown, name: string): void {
+  if (value === undefined || typeof value === 'function') return;
+  throw new TypeError(`${name} must be a function`);
+}
+
 /**
  * Throws a TypeError that names the first unknown field of `object`, own or inherited. Otherwise a
  * misspelt field would be silently ignored.

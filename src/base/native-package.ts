@@ -4,7 +4,8 @@ import { requirePackage } from './require.ts';
 /** By package: why its binary may be missing, and the remedy. */
 const REMEDIES: Readonly<Record<string, string>> = {
   'zstd-napi':
-    'Its install script did not run. npm: `npm rebuild zstd-napi`, without --ignore-scripts; ' +
+    'Its install script did not run. npm: `npm rebuild zstd-napi`, without --ignore-scripts, and where ' +
+    'npm blocks such scripts first `npm install-scripts approve zstd-napi`; ' +
     'pnpm: `pnpm approve-builds`, then `pnpm rebuild zstd-napi`; yarn: `yarn rebuild zstd-napi`. ' +
     'Or run Node.js 22.15 or later, which has its own zstd',
   '@node-rs/crc32':
@@ -24,7 +25,15 @@ export function requireNative(packageName: string, path: string = packageName): 
   try {
     return requirePackage(path);
   } catch (cause) {
-    const reason = (cause as Error).message.split('\n')[0]!;
+    if (isDisabled(cause)) {
+      throw new NativePackageError(
+        packageName,
+        `the native part of ${packageName} could not be loaded, because native add-ons are switched off in ` +
+          'this process. Start Node.js without --no-addons; with its permission model, give --allow-addons.',
+        { cause },
+      );
+    }
+    const reason = (cause as Error).message.split('\n')[0]!.replace(/\.+$/, '');
     const where = `${process.platform}-${process.arch}, Node.js ${process.versions.node}`;
     const remedy = REMEDIES[packageName] ?? 'Install it again';
     throw new NativePackageError(
@@ -33,4 +42,10 @@ export function requireNative(packageName: string, path: string = packageName): 
       { cause },
     );
   }
+}
+
+/** Loaders of packages wrap the error of Node.js in their own. */
+function isDisabled(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return (error as NodeJS.ErrnoException).code === 'ERR_DLOPEN_DISABLED' || isDisabled(error.cause);
 }

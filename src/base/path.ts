@@ -1,3 +1,4 @@
+import { isAbsolute, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Whether `given` is a `file:` URL, of any realm. */
@@ -19,4 +20,10 @@ export function pathOf(given: string | URL, name: string): string {
   }
   if (typeof path === 'string' && path !== '' && !path.includes('\0')) return path;
   throw new TypeError(`${name} must be a path or a file: URL`);
+}
+
+/** Whether a path is a directory or inside it. Both are absolute. */
+export function isInside(path: string, directory: string): boolean {
+  const way = relative(directory, path);
+  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
 }

@@ -2,12 +2,13 @@ import { nextTurn } from '../base/timers.ts';
 import { CorruptionError } from '../base/errors.ts';
 import { ProgressMeter } from '../store/recovery/progress-meter.ts';
 import { MetadataStore } from '../store/metadata-store.ts';
-import type { KeyspaceOptions } from '../store/keyspace.ts';
+import { checkKeyspace, type KeyspaceOptions } from '../store/keyspace.ts';
 import type { RangeOptions } from '../table/layer/key-range.ts';
 import type { TableRecord } from '../table/layer/table-record.ts';
 import { Table } from '../table/table.ts';
 import { onDirectory } from './on-directory.ts';
 import type { CommandContext } from './output/command-context.ts';
+import { UsageError } from './output/command-errors.ts';
 import { EXIT_DAMAGE, EXIT_OK } from './output/exit-code.ts';
 import { toJson } from './output/json-text.ts';
 import { lossText } from './text/loss-text.ts';
@@ -34,6 +35,7 @@ export async function dump(
   directory: string,
   options: DumpOptions,
 ): Promise<number> {
+  requireWithin(options);
   try {
     const store = await openToRead(context, directory);
     context.bar.clear();
@@ -48,6 +50,18 @@ export async function dump(
     return await onDirectory(context, directory, (held, path) =>
       dumpDamaged(held, path, options, error),
     );
+  }
+}
+
+/** @throws UsageError if a bound has more bits than the keys of the keyspace */
+function requireWithin({ keyspace, gte, lte }: DumpOptions): void {
+  if (keyspace === undefined) return;
+  const keys = checkKeyspace(keyspace);
+  try {
+    if (gte !== undefined) keys.toFull(gte, '--gte');
+    if (lte !== undefined) keys.toFull(lte, '--lte');
+  } catch (error) {
+    throw new UsageError((error as RangeError).message);
   }
 }
 

@@ -80,7 +80,7 @@ async function exportTo(
   const target =
     options.format === 'ancestor'
       ? await FreshDirectory.create(fs, out, directory)
-      : await FileOutput.create(fs, resolve(out));
+      : await FileOutput.create(fs, resolve(out), directory);
   try {
     const exported =
       target instanceof FreshDirectory

@@ -1,5 +1,6 @@
-import { join, relative, resolve, sep } from 'node:path';
+import { join, resolve } from 'node:path';
 import { systemCode } from '../base/errors.ts';
+import { isInside } from '../base/path.ts';
 import { INCOMPLETE_NAME } from '../format/file-name.ts';
 import { Directory, realPathOf } from '../fs/directory.ts';
 import type { FileSystem } from '../fs/file-system.ts';
@@ -84,11 +85,6 @@ export class FreshDirectory {
       await this.fs.close();
     }
   }
-}
-
-function isInside(path: string, parent: string): boolean {
-  const way = relative(parent, path);
-  return way === '' || (way !== '..' && !way.startsWith(`..${sep}`) && !way.startsWith(sep));
 }
 
 /** Returns whether the directory does not exist yet. */

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { parsePath } from './arguments.ts';
 import { COMMANDS } from './commands.ts';
 import type { CommandContext } from './output/command-context.ts';
 import { exitCodeHelp } from './output/exit-code.ts';
@@ -41,7 +42,7 @@ function addCommand(
   const [own = '', group] = entry.name.split(' ').toReversed();
   const command = groupOf(program, group).command(own).description(entry.summary);
   for (const [name, description] of Object.entries(entry.arguments)) {
-    command.argument(`<${name}>`, description);
+    command.argument(`<${name}>`, description, parsePath);
   }
   for (const option of entry.options) command.addOption(option);
   command

@@ -65,8 +65,8 @@ export abstract class FollowingStore extends ReadableStore {
 
   /**
    * Resolves when the batch with this sequence number, as `insertBatch` resolved to it, is visible
-   * here. Looks for it every 10 ms. Without a `signal` it waits for as long as it takes: a deferred
-   * batch shows after its sync.
+   * here. Looks for it every 10 ms, and keeps the process alive meanwhile. Without a `signal` it
+   * waits for as long as it takes: a deferred batch shows after its sync.
    * @throws TypeError or RangeError for the arguments, and for a batch that this store, if it is
    *   open for writing, has not written; AbortedError; else as `refresh`; as rejections
    */

@@ -16,6 +16,7 @@ import type { Condition } from './batch/condition.ts';
 import { requireDurability } from './batch/durability.ts';
 import {
   checkInsertOptions,
+  checkSyncInsertOptions,
   splitInsertOptions,
   type Inserted,
   type InsertOptions,
@@ -160,9 +161,8 @@ export class MetadataStore extends FollowingStore implements AsyncDisposable {
       const source = toSource(updates);
       const refusal = this.#health.refusal();
       if (refusal !== undefined) throw refusal;
-      const durability = requireDurability(
-        options.durability ?? this.#opened.options.durability.batches,
-      );
+      const { durability = this.#opened.options.durability.batches } = options;
+      requireDurability(durability);
       return this.#requireWriter().queue.add(source, options.signal, durability);
     } catch (error) {
       return Promise.reject(withOutcome(error));
@@ -184,11 +184,10 @@ export class MetadataStore extends FollowingStore implements AsyncDisposable {
     options: Pick<InsertOptions, 'durability'> = {},
   ): Inserted {
     try {
-      checkInsertOptions(options);
+      checkSyncInsertOptions(options);
       const source = toSource(updates);
-      const durability = requireDurability(
-        options.durability ?? this.#opened.options.durability.batches,
-      );
+      const { durability = this.#opened.options.durability.batches } = options;
+      requireDurability(durability);
       const { commits, readOnly } = this.#opened.options;
       if (commits !== 'inline' && !readOnly) {
         throw new TypeError("insertBatchSync needs a store that was opened with commits: 'inline'");

@@ -1,6 +1,6 @@
 import { types } from 'node:util';
-import { isBytes } from '../base/bytes.ts';
-import { requireKnownFields, type FieldsOf } from '../base/fields.ts';
+import { requireBytes } from '../base/bytes.ts';
+import { requireBoolean, requireKnownFields, type FieldsOf } from '../base/fields.ts';
 import { joinedHalves, u64Halves } from '../base/u64.ts';
 import type { KeyPrefix } from '../table/layer/key-prefix.ts';
 import type { TableRecord } from '../table/layer/table-record.ts';
@@ -8,7 +8,7 @@ import { NO_RECORD } from '../table/layer/update-layer.ts';
 import type { Records } from '../table/view.ts';
 
 export interface GetManyOptions {
-  /** Array for the values, as long as `keys`. Default: a new array. */
+  /** Array for the values, as long as `keys`; may be `keys` itself. Default: a new array. */
   readonly into?: BigUint64Array | undefined;
   /** Whether to return the data too. Default false. */
   readonly data?: boolean | undefined;
@@ -42,7 +42,7 @@ export function getInto(
   target: Uint8Array,
   offset: number,
 ): number | undefined {
-  if (!isBytes(target)) throw new TypeError('target must be a Uint8Array');
+  requireBytes(target, 'target');
   if (!Number.isSafeInteger(offset) || offset < 0 || offset > target.length) {
     throw new RangeError(`offset must be an integer from 0 to ${target.length}; it is ${offset}`);
   }
@@ -62,12 +62,15 @@ export function getMany(
   keys: KeyPrefix,
   options: GetManyOptions,
 ): BigUint64Array | ManyRecords {
-  const keyWords = wordsOf(sought, 'keys');
+  const words = wordsOf(sought, 'keys');
   const { into = new BigUint64Array(sought.length), data = false } = checkOptions(options);
   const valueWords = wordsOf(into, 'into');
   if (into.length !== sought.length) {
     throw new RangeError(`into must have ${sought.length} places; it has ${into.length}`);
   }
+  // A value must not overwrite a key that is still to be read.
+  const isShifted = into.buffer === sought.buffer && into.byteOffset !== sought.byteOffset;
+  const keyWords = isShifted ? words.slice() : words;
   const found = data ? Array.from(sought, (key) => lookUp(records, key, keys)?.data) : undefined;
   for (let at = 0; at < keyWords.length; at += 2) {
     keys.splitHalves(keyWords[at]!, keyWords[at + 1]!);
@@ -98,9 +101,7 @@ export function lookUp(
 
 function checkOptions(options: GetManyOptions): GetManyOptions {
   requireKnownFields(options, GET_MANY_FIELDS, 'options');
-  if (options.data !== undefined && typeof options.data !== 'boolean') {
-    throw new TypeError('options.data must be a boolean');
-  }
+  requireBoolean(options.data, 'options.data');
   return options;
 }
 

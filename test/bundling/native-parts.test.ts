@@ -49,7 +49,10 @@ beforeAll(async () => {
 afterAll(() => rm(built, { recursive: true, force: true }));
 
 /** The output of the application if \`without\` is not in its node_modules. */
-async function runWithout(without: readonly string[]): Promise<Record<string, unknown>> {
+async function runWithout(
+  without: readonly string[],
+  flags: readonly string[] = [],
+): Promise<Record<string, unknown>> {
   const home = await mkdtemp(join(await realpath(tmpdir()), 'lodestore-native-'));
   try {
     await cp(join(built, 'dist'), join(home, 'dist'), { recursive: true });
@@ -63,7 +66,9 @@ async function runWithout(without: readonly string[]): Promise<Record<string, un
       await mkdir(dirname(link), { recursive: true });
       await symlink(join(MODULES, name), link);
     }
-    const { stdout } = await promisify(execFile)(process.execPath, ['app.mjs'], { cwd: home });
+    const { stdout } = await promisify(execFile)(process.execPath, [...flags, 'app.mjs'], {
+      cwd: home,
+    });
     return JSON.parse(stdout) as Record<string, unknown>;
   } finally {
     await rm(home, { recursive: true, force: true });
@@ -79,6 +84,12 @@ test.each(['@node-rs/crc32', 'fs-native-extensions'])(
     expect(error['message']).toMatch(/npm.*pnpm.*yarn/);
   },
 );
+
+test('where native add-ons are switched off, open says so', async () => {
+  const error = await runWithout([], ['--no-addons']);
+  expect(error).toMatchObject({ code: 'LODESTORE_NATIVE', packageName: '@node-rs/crc32' });
+  expect(error['message']).toMatch(/switched off .* without --no-addons; .* --allow-addons\.$/);
+});
 
 test.skipIf(HAS_NODE_ZSTD)('without any zstd, open rejects and names the remedy', async () => {
   const error = await runWithout(['zstd-napi']);

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { exportRecords } from '../../src/cli/export.ts';
@@ -260,4 +260,18 @@ test('updates and deletes in logs are folded in chunk by chunk', async () => {
   expect(out).toBe(`${['key,value,data', ...expected].join('\n')}\n`);
   const stats = await runCli(['stats', '--json', directory]);
   expect(JSON.parse(stats.out)).toMatchObject({ records: records.size, dataBytes: 0 });
+});
+
+test('no file is written into the directory that is read', async () => {
+  const directory = await temporaryDirectory();
+  await (await MetadataStore.open(directory)).close();
+  const names = await readdir(directory);
+  const link = join(await temporaryDirectory(), 'link');
+  await symlink(directory, link);
+  for (const parent of [directory, link]) {
+    const out = join(parent, 'log_0000000000000009');
+    const { code, err } = await runCli(['export', '--out', out, directory]);
+    expect([code, err]).toEqual([2, `lodestore: ${out} must not be inside ${directory}\n`]);
+  }
+  expect(await readdir(directory)).toEqual(names);
 });

@@ -45,6 +45,12 @@ test.each([
   [['dump', '--gte', '18446744073709551616', '/s']],
   [['dump', '--lte', '', '/s']],
   [['dump', '--limit', '1.5', '/s']],
+  [['dump', '--keyspace', '1/56', '--gte', '256', '/s']],
+  [['dump', '']],
+  [['merge', '']],
+  [['backup', '/s', '']],
+  [['replicate', 'status', '--engine', 'etcd://h:99999', '--log', 'a']],
+  [['replicate', 'status', '--engine', 'etcd://a:%@h', '--log', 'a']],
 ])('wrong usage: %j', async (argv) => {
   const { code, out, err } = await runCli(argv);
   expect([code, out]).toEqual([2, '']);

@@ -61,6 +61,16 @@ test('getInto copies nothing if the data do not fit', async () => {
   await store.close();
 });
 
+test('getMany reads every key before a value overwrites it', async () => {
+  const store = await openLayers();
+  const words = BigUint64Array.of(1n, 31n, 5n, 0n);
+  // The value of key 1 takes the place of the second key.
+  expect(store.getMany(words.subarray(0, 3), { into: words.subarray(1) })).toEqual(
+    BigUint64Array.of(10n, 0n, 50n),
+  );
+  await store.close();
+});
+
 test('getMany and hasMany answer for each key in its place', async () => {
   const store = await openLayers();
   const keys = BigUint64Array.of(5n, 0n, 2n, 4n, 5n, 1n, MOST);

@@ -22,6 +22,7 @@ const PROGRAMS = [
   'test/support/lock-holder.ts',
   'test/support/memory-child.ts',
   'test/support/store-holder.ts',
+  'test/support/awaiting-reader.ts',
   'test/support/unsettled-child.ts',
 ];
 

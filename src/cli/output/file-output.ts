@@ -1,5 +1,6 @@
 import { basename, dirname, join } from 'node:path';
 import { systemCode } from '../../base/errors.ts';
+import { isInside } from '../../base/path.ts';
 import { Directory } from '../../fs/directory.ts';
 import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { unlinkIfThere } from '../../fs/unlink.ts';
@@ -29,12 +30,22 @@ export class FileOutput implements TextSink {
     this.#file = file;
   }
 
-  /** @throws UsageError if a file with the name exists; system errors unchanged */
-  static async create(fs: FileSystem, path: string): Promise<FileOutput> {
+  /**
+   * `source`: the real path of the store that is read. No file of ours may appear in it, where a
+   * name like `log_…` would be taken for its own.
+   *
+   * @throws UsageError if a file with the name exists, or is to be inside `source`; system errors
+   *   unchanged
+   */
+  static async create(fs: FileSystem, path: string, source: string): Promise<FileOutput> {
     if (await exists(fs, path)) {
       throw new UsageError(`${path} already exists: remove it, or use another name`);
     }
     const held = await Directory.open(fs, dirname(path));
+    if (isInside(held.realPath, source)) {
+      await held.close();
+      throw new UsageError(`${path} must not be inside ${source}`);
+    }
     const place = join(held.realPath, basename(path));
     const partialPath = `${place}.partial`;
     try {

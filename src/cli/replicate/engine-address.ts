@@ -28,9 +28,7 @@ export function parseEngine(text: string): EngineAddress {
   }
   const [, scheme = '', user, password, hosts = '', path = '/'] = match!;
   const login =
-    user === undefined
-      ? {}
-      : { user: decodeURIComponent(user), password: decodeURIComponent(password ?? '') };
+    user === undefined ? {} : { user: decoded(user), password: decoded(password ?? '') };
   const prefix = path.slice(1);
   const list = hosts.split(',');
   if (scheme === 'nats') {
@@ -39,7 +37,28 @@ export function parseEngine(text: string): EngineAddress {
   }
   const endpoints = list.map((host) => `${scheme === 'etcds' ? 'https' : 'http'}://${host}`);
   const named = prefix === '' ? {} : { prefix };
-  return { kind: 'etcd', connect: () => EtcdEngine.connect({ endpoints, ...login, ...named }) };
+  return { kind: 'etcd', connect: () => connectEtcd({ endpoints, ...login, ...named }) };
+}
+
+/** Resolves `%40` and the like. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new InvalidArgumentError('A % in user or password must be written as %25.');
+  }
+}
+
+async function connectEtcd(
+  options: Parameters<typeof EtcdEngine.connect>[0],
+): Promise<ReplicationEngine> {
+  try {
+    return await EtcdEngine.connect(options);
+  } catch (error) {
+    // Of an address that matches the form, but not the rules for hosts, ports and prefixes.
+    if (error instanceof RangeError) throw new UsageError(`--engine: ${error.message}`);
+    throw error;
+  }
 }
 
 async function connectNats(options: {

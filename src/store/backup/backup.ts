@@ -1,7 +1,13 @@
-import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
+import { checkSignal } from '../../base/abort.ts';
+import {
+  requireBoolean,
+  requireFunction,
+  requireKnownFields,
+  type FieldsOf,
+} from '../../base/fields.ts';
 import { withJsonForm } from '../../base/json-form.ts';
-import { pathOf } from '../../base/path.ts';
-import { isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { isInside, pathOf } from '../../base/path.ts';
+import { join, resolve } from 'node:path';
 import { monotonicMs, wallMs } from '../../base/timers.ts';
 import { CorruptionError } from '../../base/errors.ts';
 import { realPathOf, type Directory } from '../../fs/directory.ts';
@@ -82,6 +88,9 @@ const BACKUP_FIELDS: FieldsOf<BackupOptions> = {
  */
 export function checkBackup(target: string | URL, options: BackupOptions): string {
   requireKnownFields(options, BACKUP_FIELDS, 'options');
+  checkSignal(options.signal);
+  requireFunction(options.onProgress, 'options.onProgress');
+  requireBoolean(options.verify, 'options.verify');
   if (options.incremental !== undefined) pathOf(options.incremental, 'options.incremental');
   return resolve(pathOf(target, 'target'));
 }
@@ -101,12 +110,6 @@ export async function requireOutside(
 }
 
 export const IN_STORE = "is inside the store's directory. Use a path outside of it";
-
-/** Whether a path is a directory or inside it. Both are absolute. */
-function isInside(path: string, directory: string): boolean {
-  const way = relative(directory, path);
-  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
-}
 
 /**
  * Opens the previous backup of an incremental one. Throws like `readManifest`; LODESTORE_BAD_TARGET

@@ -1,4 +1,5 @@
-import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
+import { checkSignal } from '../../base/abort.ts';
+import { requireFunction, requireKnownFields, type FieldsOf } from '../../base/fields.ts';
 import { pathOf } from '../../base/path.ts';
 import { join, resolve } from 'node:path';
 import { withJsonForm } from '../../base/json-form.ts';
@@ -61,6 +62,8 @@ export async function restoreOn(
   options: RestoreOptions = {},
 ): Promise<RestoreReport> {
   requireKnownFields(options, RESTORE_FIELDS, 'options');
+  checkSignal(options.signal);
+  requireFunction(options.onProgress, 'options.onProgress');
   const from = resolve(pathOf(backup, 'backup'));
   const to = resolve(pathOf(directory, 'directory'));
   try {

@@ -1,5 +1,5 @@
-import { isBytes } from '../../base/bytes.ts';
-import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
+import { requireBytes } from '../../base/bytes.ts';
+import { requireBoolean, requireKnownFields, type FieldsOf } from '../../base/fields.ts';
 import { checkU64 } from '../../base/u64.ts';
 
 /**
@@ -55,7 +55,7 @@ export function demandsOf(condition: Condition, value: bigint | number | undefin
   const demands: Demand[] = [];
   if (ifValue !== undefined) demands.push({ kind: 'ifValue', allowed: allowedValues(ifValue) });
   if (ifData !== undefined) {
-    if (!isBytes(ifData)) throw new TypeError('ifData must be a Uint8Array');
+    requireBytes(ifData, 'ifData');
     demands.push({ kind: 'ifData', data: ifData.slice() });
   }
   if (ifNewer === true) {
@@ -67,11 +67,6 @@ export function demandsOf(condition: Condition, value: bigint | number | undefin
   const [other] = demands;
   if (other !== undefined) throw new TypeError(`${other.kind} and ifAbsent exclude each other`);
   return [{ kind: 'ifAbsent' }];
-}
-
-function requireBoolean(value: unknown, name: string): void {
-  if (value === undefined || typeof value === 'boolean') return;
-  throw new TypeError(`${name} must be a boolean`);
 }
 
 function allowedValues(ifValue: bigint | number | readonly (bigint | number)[]): bigint[] {

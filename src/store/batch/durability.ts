@@ -42,7 +42,7 @@ export function resolveDurability(durability: StoreDurability = 'sync'): Resolve
 }
 
 /** Throws RangeError unless `durability` is valid. */
-export function requireDurability(durability: BatchDurability): BatchDurability {
-  if (durability === 'sync' || durability === 'deferred') return durability;
+export function requireDurability(durability: BatchDurability): void {
+  if (durability === 'sync' || durability === 'deferred') return;
   throw new RangeError("options.durability of a batch must be 'sync' or 'deferred'");
 }

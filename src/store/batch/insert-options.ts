@@ -33,6 +33,7 @@ export class CommittedBatch implements Inserted {
 }
 
 const INSERT_FIELDS: FieldsOf<InsertOptions> = { signal: true, durability: true };
+const SYNC_INSERT_FIELDS: FieldsOf<Pick<InsertOptions, 'durability'>> = { durability: true };
 const SINGLE_FIELDS: FieldsOf<InsertOptions & Condition> = {
   ...INSERT_FIELDS,
   ...CONDITION_FIELDS,
@@ -42,6 +43,15 @@ const SINGLE_FIELDS: FieldsOf<InsertOptions & Condition> = {
 export function checkInsertOptions(options: InsertOptions): void {
   requireKnownFields(options, INSERT_FIELDS, 'options');
   checkSignal(options.signal);
+}
+
+/**
+ * Checks the options of `insertBatchSync`, which has no signal: nobody can abort it while it runs.
+ *
+ * @throws TypeError that names the option
+ */
+export function checkSyncInsertOptions(options: Pick<InsertOptions, 'durability'>): void {
+  requireKnownFields(options, SYNC_INSERT_FIELDS, 'options');
 }
 
 /** Splits the options of a single update into its condition and the options of its batch. */

@@ -1,3 +1,4 @@
+import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
 import { begin, finishAtOnce, type Flow } from '../../base/flow.ts';
 import { CHECKED_ROWS, WorkSlices, type Pacing } from '../../base/work-slices.ts';
 import type { BoundOptions } from '../../table/layer/key-range.ts';
@@ -19,6 +20,14 @@ export type Update =
   | (Condition & { readonly type: 'delete' | 'del'; readonly key: bigint | number })
   | (BoundOptions & { readonly type: 'deleteRange' });
 
+const DELETE_RANGE_FIELDS: FieldsOf<BoundOptions & { type: string }> = {
+  type: true,
+  gte: true,
+  gt: true,
+  lte: true,
+  lt: true,
+};
+
 function pack(batch: WriteBatch, update: Update): void {
   if (typeof update !== 'object' || update === null || Array.isArray(update)) {
     throw new TypeError(
@@ -27,8 +36,10 @@ function pack(batch: WriteBatch, update: Update): void {
   }
   const { type } = update;
   if (type === 'deleteRange') {
-    const { type: _, ...range } = update;
-    batch.deleteRange(range);
+    requireKnownFields(update, DELETE_RANGE_FIELDS, 'an update of type deleteRange');
+    // Not a spread, which would leave out bounds that are inherited, such as accessors of a class.
+    const { gte, gt, lte, lt } = update;
+    batch.deleteRange({ gte, gt, lte, lt });
     return;
   }
   if (type !== 'put' && type !== 'delete' && type !== 'del') {

@@ -1,4 +1,4 @@
-import { copyBytes, isBytes } from '../../base/bytes.ts';
+import { copyBytes, requireBytes } from '../../base/bytes.ts';
 import { showJson } from '../../base/json-form.ts';
 import { BatchTooLargeError } from '../../base/errors.ts';
 import { MAX_BATCH_BYTES, ROW_HEADER_BYTES } from '../../base/limits.ts';
@@ -73,7 +73,7 @@ export class WriteBatch {
     condition?: Condition,
   ): this {
     if (condition !== undefined) return this.#putIf(condition, key, value, data);
-    if (!isBytes(data)) throw new TypeError('data must be a Uint8Array');
+    requireBytes(data, 'data');
     splitU64(value, 'value');
     const valueLow = u64Halves[0]!;
     const valueHigh = u64Halves[1]!;

@@ -1,3 +1,4 @@
+import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
 import type { ClosedLog } from '../commit/log-keeper.ts';
 
 /** A merged log that is kept for change feeds. */
@@ -16,11 +17,11 @@ export interface Retention {
   readonly snapshotSequence: bigint;
 }
 
+const RETAIN_FIELDS: FieldsOf<{ bytes: number }> = { bytes: true };
+
 /** Bytes of merged logs to retain. Throws TypeError or RangeError that names the option. */
 export function resolveRetention(retain: { readonly bytes?: number } = {}): number {
-  if (typeof retain !== 'object' || retain === null) {
-    throw new TypeError('options.retain must be { bytes: number }');
-  }
+  requireKnownFields(retain, RETAIN_FIELDS, 'options.retain');
   const { bytes = 0 } = retain;
   if (typeof bytes !== 'number') throw new TypeError('options.retain.bytes must be a number');
   if (!Number.isSafeInteger(bytes) || bytes < 0) {

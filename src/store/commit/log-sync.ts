@@ -6,13 +6,15 @@ import type { Fence } from './fence.ts';
 import type { LogKeeper } from './log-keeper.ts';
 
 /**
- * Calls `ring` once after `delayMs`. Does not keep the process alive. Returns a function that stops
- * the timer.
+ * Calls `ring` once after `delayMs`. Does not keep the process alive unless `hold` is `process`,
+ * for a timer that a pending call of the caller's waits for. Returns a function that stops the
+ * timer.
  */
-export type StartTimer = (delayMs: number, ring: () => void) => () => void;
+export type StartTimer = (delayMs: number, ring: () => void, hold?: 'process') => () => void;
 
-export const startTimer: StartTimer = (delayMs, ring) => {
-  const timer = setTimeout(ring, delayMs).unref();
+export const startTimer: StartTimer = (delayMs, ring, hold) => {
+  const timer = setTimeout(ring, delayMs);
+  if (hold === undefined) timer.unref();
   return () => clearTimeout(timer);
 };
 

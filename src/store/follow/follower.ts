@@ -167,10 +167,11 @@ export class Follower {
   #arm(): void {
     this.#stopTimer();
     const { everyMs, startTimer } = this.#parts;
-    const delayMs =
-      this.#waiters.size === 0 ? everyMs : Math.min(everyMs ?? Infinity, WAITING_EVERY_MS);
+    const isAwaited = this.#waiters.size > 0;
+    const delayMs = isAwaited ? Math.min(everyMs ?? Infinity, WAITING_EVERY_MS) : everyMs;
     if (delayMs === undefined || this.#abort.signal.aborted) return;
-    this.#stopTimer = startTimer(delayMs, () => this.#lookInBackground());
+    const look = (): void => this.#lookInBackground();
+    this.#stopTimer = startTimer(delayMs, look, isAwaited ? 'process' : undefined);
   }
 
   #lookInBackground(): void {

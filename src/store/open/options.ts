@@ -1,4 +1,10 @@
-import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
+import { checkSignal } from '../../base/abort.ts';
+import {
+  requireBoolean,
+  requireFunction,
+  requireKnownFields,
+  type FieldsOf,
+} from '../../base/fields.ts';
 import {
   DEFAULT_QUEUE_BATCHES,
   DEFAULT_QUEUE_BYTES,
@@ -215,9 +221,18 @@ function requireRoom(maxBytes: number | undefined, retainBytes: number): void {
   throw new RangeError('options.retain.bytes must be at most half of options.maxBytes');
 }
 
+/** Throws TypeError that names the option. Numbers and names are checked at their defaults. */
+function checkTypes(options: OpenOptions): void {
+  requireKnownFields(options, OPEN_FIELDS, 'options');
+  requireBoolean(options.readOnly, 'options.readOnly');
+  requireBoolean(options.createIfMissing, 'options.createIfMissing');
+  requireFunction(options.onProgress, 'options.onProgress');
+  checkSignal(options.signal);
+}
+
 /** Checks options and fills in defaults. Throws TypeError or RangeError that names the option. */
 export function resolveOptions(options: OpenOptions): ResolvedOptions {
-  requireKnownFields(options, OPEN_FIELDS, 'options');
+  checkTypes(options);
   const { recovery = 'strict', readOnly = false, createIfMissing = true } = options;
   if (recovery !== 'strict' && recovery !== 'salvage') {
     throw new RangeError("options.recovery must be 'strict' or 'salvage'");
