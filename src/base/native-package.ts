@@ -44,8 +44,11 @@ export function requireNative(packageName: string, path: string = packageName): 
   }
 }
 
-/** Loaders of packages wrap the error of Node.js in their own. */
+/** Loaders of packages wrap the error of Node.js in their own, and some leave out its code. */
 function isDisabled(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  return (error as NodeJS.ErrnoException).code === 'ERR_DLOPEN_DISABLED' || isDisabled(error.cause);
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'ERR_DLOPEN_DISABLED' || /loading addons is disabled/.test(error.message))
+    return true;
+  return isDisabled(error.cause);
 }
