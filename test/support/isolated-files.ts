@@ -22,6 +22,7 @@ export const ISOLATED_FILES: Readonly<Record<string, string>> = {
   'test/storage-node/block-table.test.ts': 'measures memory',
   'test/storage-node/tls.test.ts': 'counts listeners for signals',
   'test/storage-node/upkeep.test.ts': 'replaces timers',
+  'test/storage-node/write-buffer-zstd.test.ts': 'replaces modules',
   'test/storage-node/write-buffer.test.ts': 'replaces timers',
   'test/store/ancestor-faults.test.ts': 'changes the working directory',
   'test/store/channels.test.ts': 'subscribes to diagnostics channels, listens for stray errors',
