@@ -7,10 +7,30 @@ export function requireBoolean(value: unknown, name: string): void {
   throw new TypeError(`${name} must be a boolean`);
 }
 
+/** @throws TypeError that names the value, unless it is an object with the method `method` */
+export function requireMethod(
+  value: unknown,
+  method: string,
+  { name, kind }: { readonly name: string; readonly kind: string },
+): void {
+  const held = (value as Partial<Record<string, unknown>> | null | undefined)?.[method];
+  if (typeof held !== 'function') throw new TypeError(`${name} must be ${kind}`);
+}
+
 /** @throws TypeError that names the value, unless it is a function or undefined */
 export function requireFunction(value: unknown, name: string): void {
   if (value === undefined || typeof value === 'function') return;
   throw new TypeError(`${name} must be a function`);
+}
+
+/**
+ * For constructors that only the `open` of their class calls, with objects.
+ *
+ * @throws TypeError that says to call `open`
+ */
+export function requireOpening(first: unknown, className: string): void {
+  if (typeof first === 'object' && first !== null) return;
+  throw new TypeError(`${className} has no public constructor: await ${className}.open(directory)`);
 }
 
 /**

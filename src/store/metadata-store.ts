@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { requireOpening } from '../base/fields.ts';
 import { queueMicrotask } from '../base/timers.ts';
 import { withJsonForm } from '../base/json-form.ts';
 import { StoreClosedError, StoreError } from '../base/errors.ts';
@@ -82,6 +83,7 @@ export class MetadataStore extends FollowingStore implements AsyncDisposable {
     follower: Follower | undefined,
     gate: CommitGate | undefined,
   ) {
+    requireOpening(opened, 'MetadataStore');
     const { environment, lock, health, threads, recovered } = opened;
     const source: TableSource = {
       records: () => this.#readable(),

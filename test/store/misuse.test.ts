@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { MetadataStore, restoreBackup, WriteBatch, type Update } from '../../src/index.ts';
+import { ReplicatedStore, ShardedStore } from '../../src/replicated/index.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
 
 let store: MetadataStore;
@@ -35,6 +36,15 @@ test('what is no batch is named, with what to do', async () => {
     /an update must be \{ type: 'put', .* 'deleteRange', gte, lt \}/,
   );
   expect(store.size).toBe(2);
+});
+
+test('a constructor says to call open', () => {
+  for (const made of [MetadataStore, ReplicatedStore, ShardedStore]) {
+    const Class = made as unknown as new (directory?: string) => unknown;
+    const advice = `${made.name} has no public constructor: await ${made.name}.open(directory)`;
+    expect(() => new Class('./x')).toThrow(advice);
+    expect(() => new Class()).toThrow(advice);
+  }
 });
 
 test('an array is no options', async () => {

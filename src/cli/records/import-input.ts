@@ -1,5 +1,7 @@
 import type { Readable } from 'node:stream';
-import type { FileSystem } from '../../fs/file-system.ts';
+import { systemCode } from '../../base/errors.ts';
+import type { FileStat, FileSystem } from '../../fs/file-system.ts';
+import { UsageError } from '../output/command-errors.ts';
 
 const READ_BYTES: number = 256 * 1024;
 
@@ -9,9 +11,22 @@ export interface ImportInput {
   readonly totalBytes: number | undefined;
 }
 
+/** @throws UsageError if there is nothing at `path`, or a directory */
 export async function fileInput(fs: FileSystem, path: string): Promise<ImportInput> {
-  const { sizeBytes } = await fs.stat(path);
+  const { kind, sizeBytes } = await statOf(fs, path);
+  if (kind === 'directory') {
+    throw new UsageError(`--in ${path} is a directory: only --format ancestor reads one`);
+  }
   return { pieces: readPieces(fs, path), totalBytes: sizeBytes };
+}
+
+async function statOf(fs: FileSystem, path: string): Promise<FileStat> {
+  try {
+    return await fs.stat(path);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') throw new UsageError(`--in ${path} does not exist`);
+    throw error;
+  }
 }
 
 async function* readPieces(fs: FileSystem, path: string): AsyncGenerator<Uint8Array, void, void> {

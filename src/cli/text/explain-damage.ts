@@ -97,7 +97,7 @@ function choicesOf(
 function noLoss(losses: readonly Loss[], isMoved: boolean): string {
   return isMoved && losses.length === 0
     ? 'no record: each file is identified by its header'
-    : 'no record: the damaged bytes held none';
+    : 'no record: there was none in the damaged bytes';
 }
 
 /** File names can be restored without writing a second store. */

@@ -40,10 +40,10 @@ function codeIn(message: string): string {
 /** Explains a directory that cannot be listed or accessed. Undefined for other errors. */
 export function explainError(directory: string, error: unknown): ExplainResult | undefined {
   if (error instanceof StoreError && error.code === 'LODESTORE_NOT_FOUND') {
-    return missing(directory, `There is nothing at ${directory}.`);
+    return missing(directory, 'there is no such directory', `There is nothing at ${directory}.`);
   }
   if (error instanceof StoreError && error.code === 'LODESTORE_NOT_A_DIRECTORY') {
-    return missing(directory, `${directory} is a file, but a store is a directory.`);
+    return missing(directory, 'it is a file', `${directory} is a file, but a store is a directory.`);
   }
   const cause = error instanceof StoreError ? error.cause : error;
   const code = systemCode(cause);
@@ -53,11 +53,11 @@ export function explainError(directory: string, error: unknown): ExplainResult |
   return unreadable(directory, where, code, [`${where} could not be read: ${code}.`]);
 }
 
-function missing(directory: string, because: string): ExplainResult {
+function missing(directory: string, reason: string, because: string): ExplainResult {
   return {
     directory,
     state: 'missing',
-    summary: 'It does not open: there is no such directory.',
+    summary: `It does not open: ${reason}.`,
     because: [
       because,
       'Opening a store at a path without one creates a new, empty one: check the path, and that its ' +

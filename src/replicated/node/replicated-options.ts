@@ -1,5 +1,5 @@
 import { checkSignal } from '../../base/abort.ts';
-import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
+import { requireKnownFields, requireMethod, type FieldsOf } from '../../base/fields.ts';
 import { MAX_TIMER_MS } from '../../base/limits.ts';
 import type { OpenOptions } from '../../store/open/options.ts';
 import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts';
@@ -115,8 +115,13 @@ export function resolveReplicated(options: ReplicatedOptions): ResolvedReplicate
   requireKnownFields(options, REPLICATED_FIELDS, 'options');
   const { log, checkpoints, elector, address = '', commitTimeoutMs, lostAfterMs, pollMs } = options;
   const { syncEveryMs = 100, checkpointEveryMs, signal, ...rest } = options;
-  if (typeof (log as SharedLog | undefined)?.append !== 'function') {
-    throw new TypeError('options.log must be a SharedLog');
+  requireMethod(log, 'append', { name: 'options.log', kind: 'a SharedLog' });
+  if (elector !== undefined) {
+    requireMethod(elector, 'campaign', { name: 'options.elector', kind: 'an Elector' });
+  }
+  if (checkpoints !== undefined) {
+    const kind = { name: 'options.checkpoints', kind: 'a CheckpointStore' };
+    requireMethod(checkpoints, 'list', kind);
   }
   if (!(log.maxEntryBytes >= LEAST_ENTRY_BYTES)) {
     throw new RangeError(`options.log.maxEntryBytes must be at least ${LEAST_ENTRY_BYTES}`);

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { requireOpening } from '../../base/fields.ts';
 import { nextTurn, queueMicrotask } from '../../base/timers.ts';
 import { pathOf } from '../../base/path.ts';
 import { AbortedError, StoreClosedError } from '../../base/errors.ts';
@@ -94,6 +95,7 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
     directory: string,
     options: ResolvedReplicatedOptions,
   ) {
+    requireOpening(environment, 'ReplicatedStore');
     super({
       records: () => this.#node.replica.access.table(),
       lastSequence: () => this.#node.replica.place.sequence,

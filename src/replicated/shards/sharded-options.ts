@@ -1,4 +1,4 @@
-import { requireKnownFields, type FieldsOf } from '../../base/fields.ts';
+import { requireKnownFields, requireMethod, type FieldsOf } from '../../base/fields.ts';
 import { MAX_TIMER_MS } from '../../base/limits.ts';
 import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts';
 import type { Elector } from '../log/elector.ts';
@@ -65,13 +65,23 @@ const DEFAULT_COPIES = 3;
 /** Throws a TypeError or RangeError that names the option. */
 export function checkSharded(options: ShardedOptions): void {
   requireKnownFields(options, SHARDED_FIELDS, 'options');
-  const { address, connect, refreshMs = 1, mergeThreads = 1 } = options;
+  const { map, address, connect, create, refreshMs = 1, mergeThreads = 1 } = options;
+  requireMethod(map, 'replace', { name: 'options.map', kind: 'a ShardMapStore' });
   if (typeof connect !== 'function') throw new TypeError('options.connect must be a function');
   if (typeof address !== 'string' || address === '') {
     throw new TypeError('options.address must be a string that is not empty');
   }
   requireInteger('refreshMs', refreshMs, MAX_TIMER_MS);
   requireInteger('mergeThreads', mergeThreads, 1_024);
+  if (create !== undefined) requireAddresses(create.nodes);
+}
+
+function requireAddresses(nodes: unknown): void {
+  const isList = Array.isArray(nodes) && nodes.every((node) => typeof node === 'string');
+  if (!isList) throw new TypeError('options.create.nodes must be an array of strings');
+  if (nodes.length === 0 || nodes.includes('')) {
+    throw new RangeError('options.create.nodes must not be empty, nor may an address be');
+  }
 }
 
 function requireInteger(name: string, value: number, max: number): void {
@@ -89,7 +99,6 @@ export function mapToCreate({ create }: ShardedOptions): ShardMap {
   const { shards = count } = create;
   requireInteger('create.shards', shards, MAX_SHARDS);
   requireInteger('create.copies', copies, MAX_SHARDS);
-  if (nodes.length === 0) throw new RangeError('options.create.nodes must not be empty');
   if (routing.kind === 'range') {
     const isAscending = routing.starts.every((start, i) =>
       i === 0 ? start === 0n : start > routing.starts[i - 1]!,

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { requireOpening } from '../../base/fields.ts';
 import { PositionExpiredError, StoreClosedError } from '../../base/errors.ts';
 import { pathOf } from '../../base/path.ts';
 import type { Condition } from '../../store/batch/condition.ts';
@@ -80,6 +81,7 @@ export class ShardedStore implements AsyncDisposable {
   }
 
   private constructor(environment: ReplicaEnvironment, directory: string, options: ShardedOptions) {
+    requireOpening(environment, 'ShardedStore');
     this.#environment = environment;
     this.#directory = directory;
     this.#options = options;

@@ -28,7 +28,7 @@ export function status({ data, json, node }: CommandOptions, io: CliIo): Promise
 function statusText(figures: NodeFigures): string {
   const { objects, buckets, uploads, space, volumes, writeBuffer } = figures;
   const lines = [
-    `${objects} objects in ${buckets} buckets, ${uploads} incomplete uploads`,
+    `objects ${objects}, buckets ${buckets}, incomplete uploads ${uploads}`,
     `${textOfBytes(space.freeBytes)} free, ${textOfBytes(space.reserveBytes)} of them reserved`,
     ...(writeBuffer.acknowledged > 0
       ? [`${writeBuffer.puts} PUTs acknowledged and not durable yet`]
@@ -132,7 +132,7 @@ export async function rebuild({ data, json, node }: CommandOptions, io: CliIo): 
   if (json) print(io, report);
   else {
     io.out(
-      `${report.objects} objects in ${report.buckets} buckets, from ${report.volumes} volumes\n`,
+      `objects ${report.objects}, buckets ${report.buckets}, volumes read ${report.volumes}\n`,
     );
     if (report.lostObjects > 0)
       io.out(`${report.lostObjects} objects are lost: bytes are missing\n`);

@@ -1,0 +1,48 @@
+import { expect, test } from 'vitest';
+import type { ReplicatedOptions, ShardedOptions } from '../../src/replicated/index.ts';
+import {
+  CrashFs,
+  openReplicaOn,
+  openShardsOn,
+  SimulatedLog,
+  SimulatedShardMap,
+} from '../../src/testing/index.ts';
+
+const fs = new CrashFs({ trace: false });
+
+test('a part of a replicated store that is none is named before a file is made', async () => {
+  const log = new SimulatedLog({ seed: 1 }).connect();
+  const wrong: [object, string][] = [
+    [{ log: {} }, 'options.log must be a SharedLog'],
+    [{ log, elector: 'etcd' }, 'options.elector must be an Elector'],
+    [{ log, elector: null }, 'options.elector must be an Elector'],
+    [{ log, checkpoints: '/checkpoints' }, 'options.checkpoints must be a CheckpointStore'],
+  ];
+  for (const [options, message] of wrong) {
+    const opening = openReplicaOn(fs, '/replica', options as ReplicatedOptions, { seed: 1 });
+    await expect(opening, message).rejects.toThrow(new TypeError(message));
+  }
+  await expect(fs.stat('/replica')).rejects.toMatchObject({ code: 'ENOENT' });
+});
+
+test('a part of a sharded store that is none is named before a file is made', async () => {
+  const map = new SimulatedShardMap(1).connect();
+  const connect = (): never => expect.fail('no shard is opened');
+  const one = { map, connect, address: 'a' };
+  const wrong: [object, Error][] = [
+    [{ ...one, map: {} }, new TypeError('options.map must be a ShardMapStore')],
+    [
+      { ...one, create: { nodes: 'a' } },
+      new TypeError('options.create.nodes must be an array of strings'),
+    ],
+    [
+      { ...one, create: { nodes: ['a', ''] } },
+      new RangeError('options.create.nodes must not be empty, nor may an address be'),
+    ],
+  ];
+  for (const [options, error] of wrong) {
+    const opening = openShardsOn(fs, '/shards', options as ShardedOptions, { seed: 1 });
+    await expect(opening, error.message).rejects.toThrow(error);
+  }
+  await expect(fs.stat('/shards')).rejects.toMatchObject({ code: 'ENOENT' });
+});
