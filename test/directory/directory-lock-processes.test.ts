@@ -9,6 +9,7 @@ import { nodeFileSystem } from '../../src/fs/node-file-system.ts';
 import { readProcessIdentity } from '../../src/fs/process-identity.ts';
 import { deferred } from '../support/deferred.ts';
 import { LockProcess } from '../support/lock-process.ts';
+import { programPath } from '../support/program.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
 const identity = await readProcessIdentity();
@@ -37,7 +38,7 @@ async function startThread(directory: string): Promise<LockThread> {
   const { port1, port2 } = new MessageChannel();
   const said = deferred<string>();
   port1.once('message', said.resolve);
-  const worker = new Worker(new URL('../support/lock-thread.ts', import.meta.url), {
+  const worker = new Worker(programPath('lock-thread'), {
     workerData: { directory, port: port2 },
     transferList: [port2],
   });

@@ -13,6 +13,7 @@ import { readProcessIdentity, type ProcessIdentity } from '../../src/fs/process-
 import { FencedError, MetadataStore, StoreLockedError, type OpenOptions } from '../../src/index.ts';
 import { InlineRunner } from '../../src/threads/job-runner.ts';
 import { present } from '../../src/base/assert.ts';
+import { programPath } from '../support/program.ts';
 import { StoreProcess, type StoreLine } from '../support/store-process.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { openStoreIn } from '../../src/store/metadata-store.ts';
@@ -347,7 +348,7 @@ test('one of two threads that open at once wins, and its termination leaves the 
   const directory = await newDirectory();
   const threads = Array.from({ length: 2 }, () => {
     const { port1, port2 } = new MessageChannel();
-    const thread = new Worker(new URL('../support/store-thread.ts', import.meta.url), {
+    const thread = new Worker(programPath('store-thread'), {
       workerData: { directory, port: port2 },
       transferList: [port2],
     });

@@ -15,6 +15,7 @@ import {
   type Update,
 } from '../../src/index.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';
+import { programPath } from '../support/program.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { openStoreIn } from '../../src/store/metadata-store.ts';
 
@@ -177,16 +178,12 @@ test.runIf(isLinux)(
     await write(store, FIRST);
     await store.close();
     const root = fileURLToPath(new URL('../..', import.meta.url));
-    const support = (name: string): string => join(root, 'test', 'support', name);
     const { stdout } = await promisify(execFile)(process.execPath, [
       PERMISSION,
       ...[root, home].map((path) => `--allow-fs-read=${join(path, '*')}`),
-      `--allow-fs-write=${join(root, 'node_modules', '.cache', '*')}`,
       '--allow-worker',
       '--allow-addons',
-      '--import',
-      support('register-typescript.mjs'),
-      support('permission-reader.ts'),
+      programPath('permission-reader'),
       directory,
     ]);
     expect(JSON.parse(stdout)).toEqual({ isByPath: true, keys: FIRST });

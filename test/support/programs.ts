@@ -20,8 +20,11 @@ const PROGRAMS = [
   'src/threads/thread-entry.ts',
   'test/support/kill-writer.ts',
   'test/support/lock-holder.ts',
+  'test/support/lock-thread.ts',
   'test/support/memory-child.ts',
+  'test/support/permission-reader.ts',
   'test/support/store-holder.ts',
+  'test/support/store-thread.ts',
   'test/support/awaiting-reader.ts',
   'test/support/unsettled-child.ts',
 ];
