@@ -1,6 +1,5 @@
 import type { Readable } from 'node:stream';
-import { systemCode } from '../../base/errors.ts';
-import type { FileStat, FileSystem } from '../../fs/file-system.ts';
+import type { FileSystem } from '../../fs/file-system.ts';
 import { UsageError } from '../output/command-errors.ts';
 
 const READ_BYTES: number = 256 * 1024;
@@ -11,22 +10,13 @@ export interface ImportInput {
   readonly totalBytes: number | undefined;
 }
 
-/** @throws UsageError if there is nothing at `path`, or a directory */
+/** @throws UsageError if there is a directory at `path`; system errors unchanged */
 export async function fileInput(fs: FileSystem, path: string): Promise<ImportInput> {
-  const { kind, sizeBytes } = await statOf(fs, path);
+  const { kind, sizeBytes } = await fs.stat(path);
   if (kind === 'directory') {
     throw new UsageError(`--in ${path} is a directory: only --format ancestor reads one`);
   }
   return { pieces: readPieces(fs, path), totalBytes: sizeBytes };
-}
-
-async function statOf(fs: FileSystem, path: string): Promise<FileStat> {
-  try {
-    return await fs.stat(path);
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') throw new UsageError(`--in ${path} does not exist`);
-    throw error;
-  }
 }
 
 async function* readPieces(fs: FileSystem, path: string): AsyncGenerator<Uint8Array, void, void> {
