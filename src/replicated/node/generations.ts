@@ -2,7 +2,12 @@ import { join } from 'node:path';
 import { CorruptionError, systemCode } from '../../base/errors.ts';
 import { ensureDirectory } from '../../directory/ensure-directory.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
-import { readPosition, writePosition, type ReplicaPosition } from './position-file.ts';
+import {
+  readPosition,
+  removePosition,
+  writePosition,
+  type ReplicaPosition,
+} from './position-file.ts';
 
 const GENERATION_NAME = /^generation-(\d{1,15})$/;
 
@@ -10,7 +15,7 @@ const GENERATION_NAME = /^generation-(\d{1,15})$/;
  * The directory of a replica contains generations: directories with a store and its position file.
  * A restore creates a new generation beside the old one, which serves reads meanwhile. The position
  * file is written last, so a generation without it is unfinished. The highest finished generation
- * is used.
+ * is used. A restore that fails removes its generation: the one before it may have more batches.
  */
 export class Generations {
   readonly #fs: FileSystem;
@@ -36,9 +41,17 @@ export class Generations {
     return undefined;
   }
 
-  /** Creates the directory of a generation with the highest number. */
+  /**
+   * Creates the directory of a generation with the highest number. Removes unfinished generations,
+   * which a crash or a failed removal has left: each may be as large as the store.
+   */
   async begin(): Promise<string> {
     await ensureDirectory(this.#fs, this.#directory, true);
+    for (const number of await this.#numbers()) {
+      const path = this.#path(number);
+      const isKept = await isFinished(this.#fs, path).catch(() => true);
+      if (!isKept) await this.remove(path).catch(() => undefined);
+    }
     const [highest = 0] = await this.#numbers();
     const path = this.#path(highest + 1);
     await this.#fs.makeDirectory(path);
@@ -55,8 +68,17 @@ export class Generations {
   async removeOthers(kept: string): Promise<void> {
     for (const number of await this.#numbers()) {
       const path = this.#path(number);
-      if (path !== kept) await removeTree(this.#fs, path);
+      if (path !== kept) await this.remove(path);
     }
+  }
+
+  /**
+   * Removes a generation whose store is closed. Its position file is removed first, so that after a
+   * crash at any step it is either whole or unfinished.
+   */
+  async remove(path: string): Promise<void> {
+    await removePosition(this.#fs, path);
+    await removeTree(this.#fs, path);
     await this.#fs.syncDirectory(this.#directory);
   }
 

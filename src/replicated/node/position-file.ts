@@ -52,6 +52,12 @@ export async function writePosition(
   await fs.syncDirectory(directory);
 }
 
+/** Removes the file of `directory`, if there is one. Durable when it resolves. */
+export async function removePosition(fs: FileSystem, directory: string): Promise<void> {
+  await unlinkIfThere(fs, join(directory, POSITION_NAME));
+  await fs.syncDirectory(directory);
+}
+
 /**
  * Reads the file of `directory`; undefined if there is none.
  * @throws CorruptionError

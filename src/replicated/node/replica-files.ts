@@ -62,9 +62,13 @@ export class ReplicaFiles {
 
   /** A generation that starts at the beginning of the log. */
   async #begin(host: CommitHost): Promise<OpenReplica> {
-    const { environment, storeOptions } = this.#parts;
     const path = await this.#generations.begin();
     await this.#generations.finish(path, { nodeId: this.#newId(), place: LOG_START });
+    return this.#openFinished(path, host);
+  }
+
+  async #openFinished(path: string, host: CommitHost): Promise<OpenReplica> {
+    const { environment, storeOptions } = this.#parts;
     const replica = await OpenReplica.open(environment, path, storeOptions, host);
     if (replica === undefined) throw new Error('the generation was finished');
     return replica;
@@ -80,25 +84,20 @@ export class ReplicaFiles {
   }
 
   /**
-   * Opens a new generation from the newest checkpoint, because the store cannot continue.
+   * Opens a new generation from the newest checkpoint, because the store cannot continue. Restores
+   * no checkpoint from which the log cannot be followed either.
    * @throws the cause if no checkpoint reaches the log
    */
   async rebuild(host: CommitHost, cause: StoreError, signal: AbortSignal): Promise<OpenReplica> {
-    const replica = await this.#restoreNewest(host, signal);
-    const isRepaired = cause instanceof RepairedError;
-    if (replica !== undefined) {
-      const isLate = isRepaired && replica.place.position < cause.position;
-      const isTrimmed =
-        cause instanceof PositionExpiredError && replica.place.position + 1n < cause.oldestPosition;
-      if (!isLate && !isTrimmed) return replica;
-      await replica.close();
-      // The log was trimmed past every checkpoint: a retry cannot help.
-      if (isTrimmed) throw withoutCheckpoint(cause, replica.place.position);
-    }
+    const replica = await this.#restoreNewest(host, signal, leastPosition(cause));
+    if (replica !== undefined) return replica;
+    const { checkpoints } = this.#parts;
     if (cause instanceof PositionExpiredError) {
-      throw withoutCheckpoint(cause, this.#parts.checkpoints === undefined ? undefined : 'none');
+      // The log was trimmed past every checkpoint: a retry cannot help.
+      const newest = checkpoints && ((await this.newestCheckpoint(signal)) ?? 'none');
+      throw withoutCheckpoint(cause, newest);
     }
-    if (isRepaired && this.#parts.checkpoints !== undefined) {
+    if (cause instanceof RepairedError && checkpoints !== undefined) {
       throw new CheckpointStoreError('unavailable', 'the checkpoint of a repair is not there yet');
     }
     if (!(cause instanceof CorruptionError)) throw cause;
@@ -106,20 +105,32 @@ export class ReplicaFiles {
     return this.#begin(host);
   }
 
-  /** The newest complete checkpoint; undefined if there is none. */
-  async #restoreNewest(host: CommitHost, signal: AbortSignal): Promise<OpenReplica | undefined> {
+  /**
+   * Restores the newest complete checkpoint at position `least` or later; undefined if none is
+   * listed. Lists again after a failure: the checkpoints may have been replaced during a download.
+   */
+  async #restoreNewest(
+    host: CommitHost,
+    signal: AbortSignal,
+    least = 0n,
+  ): Promise<OpenReplica | undefined> {
     const { checkpoints } = this.#parts;
     if (checkpoints === undefined) return undefined;
+    const failed = new Set<string>();
     let failure: unknown;
-    for (const { name } of await checkpoints.list(signal)) {
+    for (;;) {
+      const listed = await checkpoints.list(signal);
+      const next = listed.find(({ name, position }) => position >= least && !failed.has(name));
+      if (next === undefined) break;
       try {
-        return await this.#restore(checkpoints, name, host, signal);
+        return await this.#restore(checkpoints, next.name, host, signal);
       } catch (error) {
         const isDamage =
           error instanceof CorruptionError ||
           (error instanceof CheckpointStoreError && error.reason !== 'unavailable');
         if (!isDamage) throw error;
         failure = error;
+        failed.add(next.name);
       }
     }
     if (failure !== undefined) throw failure;
@@ -132,24 +143,26 @@ export class ReplicaFiles {
     host: CommitHost,
     signal: AbortSignal,
   ): Promise<OpenReplica> {
-    const { environment, storeOptions } = this.#parts;
-    const { fileSystem } = environment;
     const manifest = await checkpoints.manifest(name, signal);
+    const { place } = manifest;
     const path = await this.#generations.begin();
-    const incoming = join(path, INCOMING_NAME);
-    await fileSystem.makeDirectory(incoming);
-    await checkpoints.download(manifest, incoming, signal);
-    await restoreOn(fileSystem, incoming, storePath(path), { signal });
-    await removeTree(fileSystem, incoming);
-    await this.#generations.finish(path, { nodeId: this.#newId(), place: manifest.place });
-    const replica = await OpenReplica.open(environment, path, storeOptions, host);
-    if (replica === undefined) throw new Error('the generation was finished');
-    if (replica.access.lastSequence !== manifest.place.sequence) {
-      await replica.close();
-      const reason = `the checkpoint ${name} has sequence ${replica.access.lastSequence}`;
-      throw new LogLostError({ position: manifest.place.position, reason });
+    try {
+      const incoming = join(path, INCOMING_NAME);
+      const { fileSystem } = this.#parts.environment;
+      await fileSystem.makeDirectory(incoming);
+      await checkpoints.download(manifest, incoming, signal);
+      const { lastSequence } = await restoreOn(fileSystem, incoming, storePath(path), { signal });
+      if (lastSequence !== place.sequence) {
+        const reason = `the checkpoint ${name} has sequence ${lastSequence}`;
+        throw new LogLostError({ position: place.position, reason });
+      }
+      await removeTree(fileSystem, incoming);
+      await this.#generations.finish(path, { nodeId: this.#newId(), place });
+      return await this.#openFinished(path, host);
+    } catch (error) {
+      await this.#generations.remove(path).catch(() => undefined);
+      throw error;
     }
-    return replica;
   }
 
   /** Position of the newest checkpoint; undefined if there is none. */
@@ -215,6 +228,12 @@ export class ReplicaFiles {
       await removeTree(fileSystem, target);
     }
   }
+}
+
+/** The least position of a checkpoint after which the log can be read on. */
+function leastPosition(cause: StoreError): bigint {
+  if (cause instanceof RepairedError) return cause.position;
+  return cause instanceof PositionExpiredError ? cause.oldestPosition - 1n : 0n;
 }
 
 /** The error of a node that is behind a trimmed log. The message says what to do. */

@@ -1,0 +1,129 @@
+import { afterEach, expect, test } from 'vitest';
+import { CheckpointStoreError, type ReplicatedStore } from '../../src/replicated/index.ts';
+import {
+  CrashFs,
+  MemoryCheckpoints,
+  openReplicaOn,
+  repairReplicaOn,
+  SimulatedLog,
+} from '../../src/testing/index.ts';
+
+const opened: ReplicatedStore[] = [];
+
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((store) => store.close()));
+});
+
+let seed = 700;
+
+async function openNode(
+  log: SimulatedLog,
+  fs: CrashFs,
+  checkpoints?: MemoryCheckpoints,
+): Promise<ReplicatedStore> {
+  const options = { log: log.connect(), pollMs: 5, lostAfterMs: 50, checkpoints };
+  const store = await openReplicaOn(fs, '/node', options, { seed: ++seed });
+  opened.push(store);
+  return store;
+}
+
+/** A node that has three batches, of a log that now begins at 7. The first checkpoint is at 2. */
+async function trimPast(): Promise<{
+  readonly log: SimulatedLog;
+  readonly behind: CrashFs;
+  readonly first: MemoryCheckpoints;
+  readonly checkpoints: MemoryCheckpoints;
+}> {
+  const [log, behind] = [new SimulatedLog(), new CrashFs()];
+  const [first, checkpoints] = [new MemoryCheckpoints(), new MemoryCheckpoints()];
+  const primary = await openNode(log, new CrashFs(), checkpoints.connect());
+  const node = await openNode(log, behind);
+  await primary.promote();
+  await primary.put(1n, 1n);
+  await primary.checkpoint();
+  first.objects = new Map(checkpoints.objects);
+  for (const key of [2n, 3n]) await primary.put(key, 1n);
+  await node.reached(4n);
+  await node.close();
+  for (const key of [4n, 5n, 6n]) {
+    await primary.put(key, 1n);
+    await primary.checkpoint();
+  }
+  await primary.close();
+  expect(log.bounds.first).toBe(7n);
+  return { log, behind, first, checkpoints };
+}
+
+/** The generations that have files. */
+function generationsOf(fs: CrashFs): string[] {
+  const names = [...fs.files().keys()].map((path) => /generation-\d+/.exec(path)?.[0] ?? '');
+  return [...new Set(names)].filter((name) => name !== '').sort();
+}
+
+test('a checkpoint before the start of the log is not restored, and the node keeps its batches', async () => {
+  const { log, behind, first } = await trimPast();
+  let downloads = 0;
+  const counted = first.connect();
+  counted.get = (name) => {
+    if (name.startsWith('objects/')) downloads++;
+    return first.get(name);
+  };
+  await expect(openNode(log, behind, counted)).rejects.toThrow(/the newest checkpoint is at 2/);
+  expect([downloads, generationsOf(behind)]).toEqual([0, ['generation-1']]);
+  const [other, checkpoints] = [new SimulatedLog(), new MemoryCheckpoints()];
+  const options = { log: other.connect(), checkpoints, lostAfterMs: 50 };
+  const report = await repairReplicaOn(behind, '/node', options, { seed: ++seed });
+  expect(report).toMatchObject({ position: 1n, sequence: 3n });
+});
+
+test('downloads that fail, and crashes during a download, leave no generation behind', async () => {
+  const { log, behind, checkpoints } = await trimPast();
+  for (const path of ['/node/generation-8', '/node/generation-8/incoming']) {
+    await behind.makeDirectory(path);
+  }
+  await (await behind.open('/node/generation-8/incoming/part', 'wx')).close();
+  const failing = checkpoints.connect();
+  const seen: string[][] = [];
+  failing.get = async function* (name) {
+    if (name.startsWith('objects/') && seen.length < 3) {
+      seen.push(generationsOf(behind));
+      throw new CheckpointStoreError('unavailable', 'the bucket is away');
+    }
+    yield* checkpoints.get(name);
+  };
+  const store = await openNode(log, behind, failing);
+  await store.reached(7n);
+  expect([...store.keys()]).toEqual([1n, 2n, 3n, 4n, 5n, 6n]);
+  expect(seen).toEqual(Array.from({ length: 3 }, () => ['generation-1', 'generation-2']));
+  expect(generationsOf(behind)).toEqual(['generation-2']);
+});
+
+test('damaged checkpoints are tried once each, and leave no generation behind', async () => {
+  const { log, behind, checkpoints } = await trimPast();
+  for (const [name, bytes] of checkpoints.objects) {
+    const damaged = bytes.map((one) => one ^ 1);
+    if (name.startsWith('objects/')) checkpoints.objects.set(name, damaged);
+  }
+  const opening = openNode(log, behind, checkpoints);
+  await expect(opening).rejects.toMatchObject({ name: 'CheckpointStoreError', reason: 'damaged' });
+  expect(generationsOf(behind)).toEqual(['generation-1']);
+});
+
+test('a checkpoint that is replaced during its download is not missed', async () => {
+  const { log, behind, checkpoints } = await trimPast();
+  const racing = checkpoints.connect();
+  const all = new Map(checkpoints.objects);
+  const removed = [...all.keys()].filter((name) => name.startsWith('checkpoints/')).sort();
+  // Only the older one is there at first; then it goes, and the newer one comes.
+  checkpoints.objects.delete(removed[1]!);
+  racing.get = async function* (name) {
+    if (name === removed[0]) {
+      checkpoints.objects.delete(name);
+      checkpoints.objects.set(removed[1]!, all.get(removed[1]!)!);
+    }
+    yield* checkpoints.get(name);
+  };
+  const store = await openNode(log, behind, racing);
+  await store.reached(7n);
+  expect(store.has(6n)).toBe(true);
+});
