@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { PostgresEngine } from '../../src/adapters/postgres/postgres-engine.ts';
 import type { PostgresOptions } from '../../src/adapters/postgres/postgres-options.ts';
@@ -70,6 +71,20 @@ describe.skipIf(POSTGRES === undefined)('lodestore/postgres (needs PostgreSQL 15
     const opened = await Promise.all([open(), open(), open(), open()]);
     for (const engine of opened) await engine.close();
     expect(opened).toHaveLength(4);
+  });
+
+  test('another node connects during a long transaction, and holds up nobody', async () => {
+    const log = await (await connect()).log('busy');
+    expect(await log.append(1n, Buffer.from('one'))).toBe('appended');
+    const dump = new pg.Client(url);
+    await dump.connect();
+    onTestFinished(() => dump.end());
+    await dump.query('BEGIN');
+    await dump.query('SELECT count(*) FROM lodestore.log_entry');
+    const other = await PostgresEngine.connect({ servers: [url] });
+    onTestFinished(() => other.close());
+    expect(await log.append(2n, Buffer.from('two'))).toBe('appended');
+    expect(await (await other.log('busy')).bounds()).toEqual({ first: 1n, last: 2n });
   });
 
   test('a server that does not wait for its disk is refused', async () => {

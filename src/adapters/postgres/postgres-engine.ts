@@ -7,8 +7,8 @@ import type { EngineFinding, ReplicationEngine } from '../engine.ts';
 import { LeaseElector, type LeaseClaim } from '../lease-elector.ts';
 import { logTables, PostgresLog } from './postgres-log.ts';
 import { resolvePostgresOptions, type PostgresOptions } from './postgres-options.ts';
-import { PostgresPool } from './postgres-pool.ts';
-import { mapTables, PostgresShardMap } from './postgres-shard-map.ts';
+import { PostgresPool, type PostgresTable } from './postgres-pool.ts';
+import { mapTable, PostgresShardMap } from './postgres-shard-map.ts';
 
 /**
  * Shared logs, elections and shard maps in PostgreSQL 15 or newer. Entries survive the loss of the
@@ -22,7 +22,8 @@ export class PostgresEngine implements ReplicationEngine {
   }
 
   /**
-   * Connects to the server that accepts writes, and creates the tables if they do not exist.
+   * Connects to the server that accepts writes, and creates the tables that do not exist. The user
+   * needs no right to create any if all exist.
    * @throws UnfitEngineError if that server is older than 15, or runs without `synchronous_commit`,
    *   `fsync` or `full_page_writes`.
    * @throws LogUnavailableError if none answers.
@@ -31,13 +32,7 @@ export class PostgresEngine implements ReplicationEngine {
     const pool = new PostgresPool(resolvePostgresOptions(options));
     const { schema } = pool.options;
     try {
-      await pool.createTables([
-        `CREATE SCHEMA IF NOT EXISTS ${schema}`,
-        ...logTables(schema),
-        ...mapTables(schema),
-        `CREATE TABLE IF NOT EXISTS ${schema}.primary_lease (
-           name text PRIMARY KEY, id text NOT NULL, claim uuid NOT NULL, ends timestamptz NOT NULL)`,
-      ]);
+      await pool.createTables([...logTables(schema), mapTable(schema), leaseTable(schema)]);
     } catch (error) {
       await pool.close();
       throw error;
@@ -71,6 +66,12 @@ export class PostgresEngine implements ReplicationEngine {
   close(): Promise<void> {
     return this.#pool.close();
   }
+}
+
+function leaseTable(schema: string): PostgresTable {
+  const columns = 'name text PRIMARY KEY, id text NOT NULL, claim uuid NOT NULL';
+  const create = `CREATE TABLE ${schema}.primary_lease (${columns}, ends timestamptz NOT NULL)`;
+  return { name: 'primary_lease', statements: [create] };
 }
 
 /** A row with an expiry time by the server's clock. */

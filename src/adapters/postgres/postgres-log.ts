@@ -9,7 +9,7 @@ import type {
 import { onAbort } from '../../base/abort.ts';
 import { checkEntry, checkPosition } from '../checks.ts';
 import { pulse } from '../pulse.ts';
-import type { PostgresPool, PostgresRow } from './postgres-pool.ts';
+import type { PostgresPool, PostgresRow, PostgresTable } from './postgres-pool.ts';
 
 const MAX_ENTRY_BYTES: number = 256 * 1024;
 
@@ -20,14 +20,22 @@ const PAGE_BYTES: number = 4 * 1024 * 1024;
 const FIRST_WAIT_MS = 5;
 
 /** The tables of logs. The end of a log is a row, so that an append can lock and check it. */
-export function logTables(schema: string): string[] {
+export function logTables(schema: string): PostgresTable[] {
   return [
-    `CREATE TABLE IF NOT EXISTS ${schema}.log_end (log text PRIMARY KEY, last bigint NOT NULL)`,
-    `CREATE TABLE IF NOT EXISTS ${schema}.log_entry (
-       log text NOT NULL, position bigint NOT NULL, entry bytea NOT NULL,
-       PRIMARY KEY (log, position))`,
-    // Entries are already compressed.
-    `ALTER TABLE ${schema}.log_entry ALTER COLUMN entry SET STORAGE EXTERNAL`,
+    {
+      name: 'log_end',
+      statements: [`CREATE TABLE ${schema}.log_end (log text PRIMARY KEY, last bigint NOT NULL)`],
+    },
+    {
+      name: 'log_entry',
+      statements: [
+        `CREATE TABLE ${schema}.log_entry (
+           log text NOT NULL, position bigint NOT NULL, entry bytea NOT NULL,
+           PRIMARY KEY (log, position))`,
+        // Entries are already compressed.
+        `ALTER TABLE ${schema}.log_entry ALTER COLUMN entry SET STORAGE EXTERNAL`,
+      ],
+    },
   ];
 }
 

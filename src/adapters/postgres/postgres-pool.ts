@@ -9,6 +9,13 @@ import { examineSettings, SETTINGS_QUERY, type PostgresSettings } from './postgr
 /** Advisory lock that serialises the creation of the tables. */
 const SCHEMA_LOCK = 0x6c6f6465;
 
+/** A table of an engine's schema. */
+export interface PostgresTable {
+  readonly name: string;
+  /** The statements that create it. */
+  readonly statements: readonly string[];
+}
+
 /** A row as the driver returns it. */
 export type PostgresRow = Readonly<Record<string, unknown>>;
 
@@ -66,12 +73,22 @@ export class PostgresPool {
     });
   }
 
-  /** Creates the schema and the tables if they do not exist. */
-  async createTables(statements: readonly string[]): Promise<void> {
+  /**
+   * Creates the schema and the tables that do not exist. Runs no statement on a table that exists:
+   * a lock that such a statement waits for holds up all later statements on the table.
+   */
+  async createTables(tables: readonly PostgresTable[]): Promise<void> {
+    const { schema, timeoutMs } = this.options;
     await this.#withClient(undefined, async (client) => {
+      if ((await missingOf(client, schema, tables)).length === 0) return;
       await client.query('BEGIN');
+      await client.query(`SET LOCAL lock_timeout = ${timeoutMs}`);
       await client.query('SELECT pg_advisory_xact_lock($1)', [SCHEMA_LOCK]);
-      for (const one of statements) await client.query(one);
+      await client.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
+      // Another node may have created them since.
+      for (const { statements } of await missingOf(client, schema, tables)) {
+        for (const one of statements) await client.query(one);
+      }
       await client.query('COMMIT');
     });
   }
@@ -164,6 +181,21 @@ export class PostgresPool {
     await client.query('SET statement_timeout = 0');
     this.#known.add(client);
   }
+}
+
+/** The tables that the schema does not have. */
+async function missingOf(
+  client: pg.PoolClient,
+  schema: string,
+  tables: readonly PostgresTable[],
+): Promise<PostgresTable[]> {
+  const names = tables.map(({ name }) => `${schema}.${name}`);
+  const { rows } = await client.query<{ readonly missing: string }>(
+    'SELECT missing FROM unnest($1::text[]) AS missing WHERE to_regclass(missing) IS NULL',
+    [names],
+  );
+  const missing = new Set(rows.map((row) => row.missing));
+  return tables.filter(({ name }) => missing.has(`${schema}.${name}`));
 }
 
 function closedError(): StoreClosedError {

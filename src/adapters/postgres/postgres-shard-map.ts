@@ -6,15 +6,13 @@ import type {
 } from '../../replicated/shards/shard-map-store.ts';
 import { checkEntry, checkPosition } from '../checks.ts';
 import { asBuffer } from './postgres-log.ts';
-import type { PostgresPool, PostgresRow } from './postgres-pool.ts';
+import type { PostgresPool, PostgresRow, PostgresTable } from './postgres-pool.ts';
 
 const MAX_MAP_BYTES: number = 64 * 1024;
 
-export function mapTables(schema: string): string[] {
-  return [
-    `CREATE TABLE IF NOT EXISTS ${schema}.shard_map (
-       name text PRIMARY KEY, version bigint NOT NULL, bytes bytea NOT NULL)`,
-  ];
+export function mapTable(schema: string): PostgresTable {
+  const columns = 'name text PRIMARY KEY, version bigint NOT NULL, bytes bytea NOT NULL';
+  return { name: 'shard_map', statements: [`CREATE TABLE ${schema}.shard_map (${columns})`] };
 }
 
 /** A row with a version that each replacement increments. */
