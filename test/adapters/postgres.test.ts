@@ -1,9 +1,11 @@
 import pg from 'pg';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { PostgresEngine } from '../../src/adapters/postgres/postgres-engine.ts';
 import type { PostgresOptions } from '../../src/adapters/postgres/postgres-options.ts';
 import { examineSettings } from '../../src/adapters/postgres/postgres-settings.ts';
 import { LogUnavailableError } from '../../src/replicated/log/log-errors.ts';
+import type { SharedLog } from '../../src/replicated/log/shared-log.ts';
+import { HOOK_MS } from '../support/engines/engine-process.ts';
 import { engineSuite } from '../support/engines/engine-suite.ts';
 import { POSTGRES, PostgresServer } from '../support/engines/postgres-server.ts';
 
@@ -104,5 +106,56 @@ describe.skipIf(POSTGRES === undefined)('lodestore/postgres (needs PostgreSQL 15
       'full_page_writes: good',
       'synchronous_standby_names: warning',
     ]);
+  });
+});
+
+describe.skipIf(POSTGRES === undefined)('lodestore/postgres without its standby', () => {
+  let server: PostgresServer | undefined;
+  beforeAll(async () => {
+    server = await PostgresServer.start();
+  }, HOOK_MS);
+  afterAll(() => server?.stop(), HOOK_MS);
+
+  /** Opens a log in which every call ends soon. */
+  async function openLog(name: string): Promise<SharedLog> {
+    const engine = await PostgresEngine.connect({ servers: [server!.url], timeoutMs: 800 });
+    onTestFinished(() => engine.close());
+    const log = await engine.log(name);
+    onTestFinished(() => server!.waitForStandbys(''));
+    await server!.waitForStandbys('missing');
+    return log;
+  }
+
+  async function countBackends(condition: string): Promise<number> {
+    const text = `SELECT count(*)::int AS count FROM pg_stat_activity WHERE ${condition}`;
+    const [row] = await server!.query(text);
+    return Number(row!['count']);
+  }
+
+  /** Appends until an append waits for the standby. Resolves to its position. */
+  async function appendUntilStuck(log: SharedLog, entry: Buffer): Promise<bigint> {
+    for (let position = 1n; ;) {
+      const result = await log.append(position, entry).catch(() => 'unknown');
+      if (result === 'appended') position++;
+      if ((await countBackends("wait_event = 'SyncRep'")) > 0) return position;
+    }
+  }
+
+  test('retries of an append leave no processes behind at the server', async () => {
+    const log = await openLog('stuck');
+    const entry = Buffer.from('stuck');
+    const position = await appendUntilStuck(log, entry);
+    for (let round = 0; round < 2; round++) {
+      const retries = Array.from({ length: 4 }, () => log.append(position, entry));
+      const results = await Promise.allSettled(retries);
+      for (const result of results) {
+        expect(result).toMatchObject({ reason: { name: 'LogUnavailableError' } });
+      }
+    }
+    const isOurs = "application_name = 'lodestore'";
+    // The first append cannot be ended without showing its entry.
+    await expect.poll(() => countBackends(isOurs)).toBeLessThanOrEqual(2);
+    await server!.waitForStandbys('');
+    await expect.poll(() => log.append(position, entry).catch(String)).toBe('appended');
   });
 });

@@ -57,7 +57,11 @@ export class PostgresLog implements SharedLog {
 
   static async open(pool: PostgresPool, name: string): Promise<PostgresLog> {
     const table = `${pool.options.schema}.log_end`;
-    await pool.query(`INSERT INTO ${table} VALUES ($1, 0) ON CONFLICT DO NOTHING`, [name]);
+    // An insert would wait for an append in progress, although the row is there.
+    const known = await pool.query(`SELECT last FROM ${table} WHERE log = $1`, [name]);
+    if (known.length === 0) {
+      await pool.query(`INSERT INTO ${table} VALUES ($1, 0) ON CONFLICT DO NOTHING`, [name]);
+    }
     return new PostgresLog(pool, name);
   }
 

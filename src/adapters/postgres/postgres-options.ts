@@ -12,7 +12,9 @@ export interface PostgresOptions {
   readonly schema?: string | undefined;
   /** Maximum number of connections. Default 8. */
   readonly maxConnections?: number | undefined;
-  /** Timeout of one call, in milliseconds. Default 2,000. */
+  /**
+   * Timeout of one call, and of a wait for a lock at the server, in milliseconds. Default 2,000.
+   */
   readonly timeoutMs?: number | undefined;
   /**
    * Longest interval, in milliseconds, at which a reader at the end of a log polls. After an entry

@@ -75,14 +75,13 @@ export class PostgresPool {
 
   /**
    * Creates the schema and the tables that do not exist. Runs no statement on a table that exists:
-   * a lock that such a statement waits for holds up all later statements on the table.
+   * while it waits for its lock, it would hold up all later statements on the table.
    */
   async createTables(tables: readonly PostgresTable[]): Promise<void> {
-    const { schema, timeoutMs } = this.options;
+    const { schema } = this.options;
     await this.#withClient(undefined, async (client) => {
       if ((await missingOf(client, schema, tables)).length === 0) return;
       await client.query('BEGIN');
-      await client.query(`SET LOCAL lock_timeout = ${timeoutMs}`);
       await client.query('SELECT pg_advisory_xact_lock($1)', [SCHEMA_LOCK]);
       await client.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
       // Another node may have created them since.
@@ -177,8 +176,11 @@ export class PostgresPool {
     if (unfit !== undefined)
       throw new UnfitEngineError(unfit.check, `${unfit.text}: ${unfit.remedy}`);
     if (settings!.isStandby) throw new Error(`${server} is a standby`);
-    // Cancelling a statement that waits for standbys makes its commit visible without them.
-    await client.query('SET statement_timeout = 0');
+    // Cancelling a statement that waits for standbys makes its commit visible without them. A wait
+    // for a lock has no such effect, and must end: a server process that waits for either does not
+    // notice that its client is gone. Each retry would add one behind a commit without standbys.
+    const { timeoutMs } = this.options;
+    await client.query(`SET statement_timeout = 0; SET lock_timeout = ${timeoutMs}`);
     this.#known.add(client);
   }
 }

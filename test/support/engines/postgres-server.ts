@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import pg from 'pg';
 import { EngineProcess, freePorts, until, type ProcessOwner } from './engine-process.ts';
 
 const INSTALLED = '/usr/lib/postgresql';
@@ -90,6 +91,23 @@ export class PostgresServer {
       const { status } = spawnSync(join(POSTGRES!, 'pg_isready'), args, { timeout: ASK_MS });
       return Promise.resolve(status === 0);
     });
+  }
+
+  /** Runs a statement on a connection of its own. Resolves to the rows. */
+  async query(text: string): Promise<readonly Readonly<Record<string, unknown>>[]> {
+    const client = new pg.Client(this.url);
+    await client.connect();
+    try {
+      return (await client.query<Record<string, unknown>>(text)).rows;
+    } finally {
+      await client.end();
+    }
+  }
+
+  /** Commits wait for these standbys, soon; for an empty string, for none. */
+  async waitForStandbys(names: string): Promise<void> {
+    await this.query(`ALTER SYSTEM SET synchronous_standby_names = '${names}'`);
+    await this.query('SELECT pg_reload_conf()');
   }
 
   async stop(): Promise<void> {
