@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { equalBytes } from '../../base/bytes.ts';
+import { monotonicMs } from '../../base/timers.ts';
 import type { FileSystem, OpenFile } from '../../fs/file-system.ts';
 import { readFully } from '../../fs/file-window.ts';
 import { writeFully } from '../../fs/write.ts';
@@ -8,6 +9,7 @@ import {
   encodeManifestObject,
   listedCheckpoint,
   MANIFEST_PREFIX,
+  MAX_PIECE_BYTES,
   sha256Hex,
   type CheckpointFile,
   type CheckpointManifest,
@@ -15,14 +17,21 @@ import {
   type ListedCheckpoint,
 } from './checkpoint-manifest.ts';
 import { CheckpointStoreError, type CheckpointStore } from './checkpoint-store.ts';
+import {
+  FRESH_MS,
+  IdleOwners,
+  isOwnerOf,
+  newOwner,
+  OBJECT_PREFIX,
+  ownerOf,
+  type CheckpointWriter,
+} from './object-owners.ts';
 
 /** Files are cut into pieces of this many bytes. Unchanged pieces are not uploaded again. */
-const PIECE_BYTES: number = 8 * 1024 * 1024;
+const PIECE_BYTES: number = MAX_PIECE_BYTES;
 
 /** Number of checkpoints to keep: the newest and the one before it. */
 const KEPT_CHECKPOINTS = 2;
-
-const OBJECT_PREFIX = 'objects/';
 
 export interface WrittenCheckpoint {
   readonly name: string;
@@ -37,20 +46,30 @@ export interface WrittenCheckpoint {
 /**
  * The checkpoints of one shard in a checkpoint store.
  *
- * Objects are named by the SHA-256 of their content, below the id of the node that put them.
- * Manifests are named by their position and their own SHA-256. A manifest is put last, after every
- * object has been read back, so a crash at any step leaves the earlier checkpoints complete. A node
- * removes only its own objects, and only between two of its own checkpoints, so it never removes an
- * object that its checkpoint in progress relies on. A restore verifies everything it reads, and
- * starts again with another checkpoint if an object is missing.
+ * Objects are named by the SHA-256 of their content, below an owner: the node that put them, and a
+ * random number. Manifests are named by their position and their own SHA-256. A manifest is put
+ * last, after every object has been read back and listed, so a crash at any step leaves the earlier
+ * checkpoints complete. A restore verifies everything it reads, and starts again with another
+ * checkpoint if an object is missing.
+ *
+ * A node continues the owner that a kept checkpoint of it uses, else it begins a new one. Between
+ * two of its own checkpoints, it removes its own objects that no kept checkpoint uses, and those of
+ * other nodes by the rule of `IdleOwners`. So an object that a checkpoint in progress relies on is
+ * not removed, unless the upload takes a day; then the last listing finds it missing.
  */
 export class Checkpoints {
   readonly #store: CheckpointStore;
   readonly #fs: FileSystem;
+  readonly #nowMs: () => number;
+  readonly #idle: IdleOwners;
+  /** An owner that no checkpoint uses yet: what was uploaded is not uploaded again. */
+  #fresh: { readonly owner: string; readonly sinceMs: number } | undefined;
 
-  constructor(store: CheckpointStore, fs: FileSystem) {
+  constructor(store: CheckpointStore, fs: FileSystem, nowMs: () => number = monotonicMs) {
     this.#store = store;
     this.#fs = fs;
+    this.#nowMs = nowMs;
+    this.#idle = new IdleOwners(nowMs);
   }
 
   /** All complete checkpoints, newest first. */
@@ -73,25 +92,63 @@ export class Checkpoints {
     backup: string,
     files: readonly string[],
     place: CheckpointManifest['place'],
-    nodeId: Uint8Array,
+    writer: CheckpointWriter,
     signal: AbortSignal,
   ): Promise<WrittenCheckpoint> {
-    const prefix = `${OBJECT_PREFIX}${Buffer.from(nodeId).toString('hex')}/`;
-    const existing = new Map<string, number>();
-    for await (const { name, sizeBytes } of this.#store.list(prefix, { signal })) {
-      existing.set(name, sizeBytes);
-    }
+    const prefix = `${OBJECT_PREFIX}${await this.#ownerFor(writer, signal)}/`;
+    const existing = await this.#sizesOf(prefix, signal);
     const upload = { prefix, existing, uploadedBytes: 0, signal };
     const uploaded: CheckpointFile[] = [];
     for (const name of files) {
       uploaded.push({ name, pieces: await this.#upload(join(backup, name), upload) });
     }
+    const pieces = uploaded.flatMap((file) => file.pieces);
+    const kept = await this.#sizesOf(prefix, signal);
+    const lost = pieces.find(({ object, sizeBytes }) => kept.get(object) !== sizeBytes);
+    if (lost !== undefined) {
+      this.#fresh = undefined;
+      const text = `${lost.object} was removed while a checkpoint that needs it was written`;
+      throw new CheckpointStoreError('unavailable', text);
+    }
     const { name, bytes } = encodeManifestObject({ place, files: uploaded });
     await this.#put(name, bytes, signal);
-    const pieces = uploaded.flatMap((file) => file.pieces);
     const totalBytes = pieces.reduce((sum, piece) => sum + piece.sizeBytes, 0);
     const { position } = place;
     return { name, position, bytes: totalBytes, uploadedBytes: upload.uploadedBytes };
+  }
+
+  async #sizesOf(prefix: string, signal: AbortSignal): Promise<Map<string, number>> {
+    const sizes = new Map<string, number>();
+    for await (const { name, sizeBytes } of this.#store.list(prefix, { signal })) {
+      sizes.set(name, sizeBytes);
+    }
+    return sizes;
+  }
+
+  /** The owner that the newest of the kept checkpoints of this node uses, or a new one. */
+  async #ownerFor(writer: CheckpointWriter, signal: AbortSignal): Promise<string> {
+    for (const { name } of (await this.list(signal)).slice(0, KEPT_CHECKPOINTS)) {
+      const manifest = await this.manifest(name, signal).catch((error: unknown) => {
+        if (error instanceof CheckpointStoreError && error.reason !== 'unavailable') {
+          return undefined;
+        }
+        throw error;
+      });
+      const own = objectsOf(manifest).find((object) => {
+        const owner = ownerOf(object);
+        return owner !== undefined && isOwnerOf(writer.nodeId, owner);
+      });
+      if (own !== undefined) return ownerOf(own)!;
+    }
+    const now = this.#nowMs();
+    const fresh = this.#fresh;
+    const isFresh =
+      fresh !== undefined &&
+      isOwnerOf(writer.nodeId, fresh.owner) &&
+      now - fresh.sinceMs < FRESH_MS;
+    if (isFresh) return fresh.owner;
+    this.#fresh = { owner: newOwner(writer), sinceMs: now };
+    return this.#fresh.owner;
   }
 
   async #upload(
@@ -137,7 +194,7 @@ export class Checkpoints {
       try {
         let offset = 0;
         for (const { object, sizeBytes } of pieces) {
-          const bytes = await this.#get(object, signal);
+          const bytes = await this.#get(object, signal, sizeBytes);
           const isSame = bytes.length === sizeBytes && object.endsWith(`/${sha256Hex(bytes)}`);
           if (!isSame)
             throw new CheckpointStoreError(
@@ -157,7 +214,7 @@ export class Checkpoints {
 
   /**
    * Removes the checkpoints after a position. Objects that only they used are removed by
-   * `removeOld` of the nodes that wrote them.
+   * `removeOld`.
    */
   async removeAfter(position: bigint, signal: AbortSignal): Promise<number> {
     const late = (await this.list(signal)).filter((one) => one.position > position);
@@ -166,8 +223,8 @@ export class Checkpoints {
   }
 
   /**
-   * Removes all but the newest checkpoints, and the objects of this node that no listed checkpoint
-   * uses. Must not run while this node writes a checkpoint.
+   * Removes all but the newest checkpoints, the objects of this node that none of these uses, and
+   * those of nodes that are gone. Must not run while this node writes a checkpoint.
    */
   async removeOld(nodeId: Uint8Array, signal: AbortSignal): Promise<void> {
     const listed = await this.list(signal);
@@ -176,14 +233,23 @@ export class Checkpoints {
     }
     const used = new Set<string>();
     for (const { name } of listed.slice(0, KEPT_CHECKPOINTS)) {
-      const { files } = await this.manifest(name, signal);
-      for (const { object } of files.flatMap((file) => file.pieces)) used.add(object);
+      for (const object of objectsOf(await this.manifest(name, signal))) used.add(object);
     }
-    const prefix = `${OBJECT_PREFIX}${Buffer.from(nodeId).toString('hex')}/`;
+    const owned = new Map<string, string[]>();
+    for await (const { name } of this.#store.list(OBJECT_PREFIX, { signal })) {
+      const owner = ownerOf(name);
+      if (owner === undefined) continue;
+      const names = owned.get(owner);
+      if (names === undefined) owned.set(owner, [name]);
+      else names.push(name);
+    }
     const unused: string[] = [];
-    for await (const { name } of this.#store.list(prefix, { signal })) {
-      if (!used.has(name)) unused.push(name);
+    for (const [owner, names] of owned) {
+      const isOwn = isOwnerOf(nodeId, owner);
+      if (isOwn) unused.push(...names.filter((name) => !used.has(name)));
+      if (isOwn || names.some((name) => used.has(name))) owned.delete(owner);
     }
+    unused.push(...this.#idle.take(owned));
     for (const name of unused) await this.#store.delete(name, { signal });
   }
 
@@ -194,11 +260,22 @@ export class Checkpoints {
     await this.#store.put(name, { sizeBytes: bytes.length, read }, { signal });
   }
 
-  async #get(name: string, signal: AbortSignal): Promise<Uint8Array> {
+  /** The content of an object. Reads little more than `limitBytes`: then it is damaged. */
+  async #get(name: string, signal: AbortSignal, limitBytes = Infinity): Promise<Uint8Array> {
     const parts: Uint8Array[] = [];
-    for await (const part of this.#store.get(name, { signal })) parts.push(part);
+    let lengthBytes = 0;
+    for await (const part of this.#store.get(name, { signal })) {
+      parts.push(part);
+      lengthBytes += part.length;
+      if (lengthBytes > limitBytes) break;
+    }
     return Buffer.concat(parts);
   }
+}
+
+function objectsOf(manifest: CheckpointManifest | undefined): string[] {
+  const pieces = manifest?.files.flatMap((file) => file.pieces) ?? [];
+  return pieces.map(({ object }) => object);
 }
 
 async function requireFull(

@@ -20,6 +20,8 @@ export interface ReplicaFilesParts {
   readonly checkpoints: Checkpoints | undefined;
 }
 
+const OWNER_NONCE_BYTES = 4;
+
 const BACKUP_NAME = 'outgoing';
 const INCOMING_NAME = 'incoming';
 
@@ -221,8 +223,10 @@ export class ReplicaFiles {
         .filter(({ kind }) => kind === 'file')
         .map(({ name }) => name);
       const at = { ...place, logId };
-      const written = await checkpoints.write(target, files, at, replica.nodeId, signal);
-      await checkpoints.removeOld(replica.nodeId, signal);
+      const { nodeId } = replica;
+      const writer = { nodeId, nonce: environment.randomBytes(OWNER_NONCE_BYTES) };
+      const written = await checkpoints.write(target, files, at, writer, signal);
+      await checkpoints.removeOld(nodeId, signal);
       return written;
     } finally {
       await removeTree(fileSystem, target);
