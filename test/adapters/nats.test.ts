@@ -1,9 +1,13 @@
+import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { NatsEngine } from '../../src/adapters/nats/nats-engine.ts';
 import type { NatsOptions } from '../../src/adapters/nats/nats-options.ts';
 import {
+  LASTING_STREAM,
   MAX_ENTRY_BYTES,
   unfitNatsPayload,
+  unfitNatsStream,
   unfitNatsVersion,
 } from '../../src/adapters/nats/nats-examination.ts';
 import { LogUnavailableError } from '../../src/replicated/log/log-errors.ts';
@@ -20,6 +24,23 @@ test('versions that cannot keep the guarantees are refused', () => {
 test('a server that refuses the largest entry is unfit, before an append fails for ever', () => {
   expect(unfitNatsPayload(MAX_ENTRY_BYTES)).toMatch(/max_payload is 262144 bytes/);
   expect(unfitNatsPayload(1024 * 1024)).toBeUndefined();
+});
+
+test('a stream that would drop entries is unfit', () => {
+  const limits = { discard: 'new', max_msgs_per_subject: -1 } as const;
+  const wanted = { ...LASTING_STREAM, ...limits, name: 's' };
+  const unfit = (changed: object): string | undefined =>
+    unfitNatsStream(wanted, { ...wanted, max_msgs: 10, ...changed })?.check;
+  expect(unfit({})).toBeUndefined();
+  expect(unfit({ max_msgs_per_subject: 0 })).toBeUndefined();
+  expect(unfit({ storage: 'memory' })).toBe('storage');
+  expect(unfit({ retention: 'workqueue' })).toBe('retention');
+  expect(unfit({ discard: 'old' })).toBe('discard');
+  expect(unfit({ max_age: 1 })).toBe('max_age');
+  expect(unfit({ max_msgs_per_subject: 1 })).toBe('max_msgs_per_subject');
+  expect(unfit({ persist_mode: 'async' })).toBe('persist_mode');
+  const lease = { name: 's', max_age: 3, max_msgs_per_subject: 1 };
+  expect(unfitNatsStream(lease, { max_age: 9, max_msgs_per_subject: -1 })).toBeUndefined();
 });
 
 test('invalid options are refused', async () => {
@@ -39,11 +60,14 @@ test('invalid options are refused', async () => {
 });
 
 describe.skipIf(!isNatsFit())('lodestore/nats (needs nats-server 2.10.27)', () => {
+  let addresses: readonly string[] = [];
   engineSuite('NATS at', async () => {
     const cluster = await NatsCluster.start();
-    const { servers, monitors, nodes } = cluster;
+    const { monitors, nodes } = cluster;
+    addresses = cluster.servers;
     return {
-      connect: () => NatsEngine.connect({ servers, monitors, replicas: 1, leaseMs: 1000 }),
+      connect: () =>
+        NatsEngine.connect({ servers: addresses, monitors, replicas: 1, leaseMs: 1000 }),
       kill: () => nodes[0]!.kill(),
       restart: async () => {
         nodes[0]!.start();
@@ -51,6 +75,50 @@ describe.skipIf(!isNatsFit())('lodestore/nats (needs nats-server 2.10.27)', () =
       },
       stop: () => cluster.stop(),
     };
+  });
+
+  async function openManager(): Promise<JetStreamManager> {
+    const client = await connect({ servers: [...addresses] });
+    onTestFinished(() => client.close());
+    return jetstreamManager(client);
+  }
+
+  async function openEngine(prefix: string, leaseMs: number): Promise<NatsEngine> {
+    const options = { servers: addresses, replicas: 1, prefix, leaseMs } as const;
+    const engine = await NatsEngine.connect(options);
+    onTestFinished(() => engine.close());
+    return engine;
+  }
+
+  test('a longer lease holds in a stream of elections that was made for a shorter one', async () => {
+    const { signal } = new AbortController();
+    const short = await openEngine('leases', 1000);
+    await short.elector('short').campaign('one', { signal });
+    const long = await openEngine('leases', 4000);
+    const { lost } = await long.elector('long').campaign('two', { signal });
+    let isLost = false;
+    void lost.then(() => {
+      isLost = true;
+    });
+    const { streams } = await openManager();
+    const claim = { last_by_subj: 'leases.primary.long' };
+    const position = async (): Promise<number> =>
+      (await streams.getMessage('leases-primaries', claim))?.seq ?? 0;
+    const first = await position();
+    // The first renewal comes after the shorter lease would have ended.
+    await expect.poll(position).toBeGreaterThan(first);
+    expect(isLost).toBe(false);
+    await (await openEngine('leases', 1000)).elector('other').campaign('three', { signal });
+    const { config } = await streams.info('leases-primaries');
+    expect(config.max_age).toBe(4_000_000_000);
+  });
+
+  test('a log whose stream would drop entries is refused by name', async () => {
+    const { streams } = await openManager();
+    await streams.add({ name: 'unfit-log-one', subjects: ['unfit.log.one'], discard: 'old' });
+    const opening = (await openEngine('unfit', 1000)).log('one');
+    await expect(opening).rejects.toMatchObject({ name: 'UnfitEngineError', setting: 'discard' });
+    await expect(opening).rejects.toThrow(/unfit-log-one has discard = old/);
   });
 
   test('a server that does not sync each entry is refused if monitoring shows it', async () => {

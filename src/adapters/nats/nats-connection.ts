@@ -10,7 +10,7 @@ import { connect, type NatsConnection as Client } from '@nats-io/transport-node'
 import { StoreClosedError } from '../../base/errors.ts';
 import { LogUnavailableError, UnfitEngineError } from '../../replicated/log/log-errors.ts';
 import { unlessAborted } from '../lease-elector.ts';
-import { unfitNatsPayload, unfitNatsVersion } from './nats-examination.ts';
+import { unfitNatsPayload, unfitNatsStream, unfitNatsVersion } from './nats-examination.ts';
 import type { ResolvedNatsOptions } from './nats-options.ts';
 
 /** JetStream's error code for an append whose position is not the next one. */
@@ -92,21 +92,32 @@ export class NatsConnection {
     return this.#client.info?.version ?? '';
   }
 
-  /** Creates a stream, unless it exists. */
-  async ensureStream(config: Partial<StreamConfig> & { name: string }): Promise<void> {
-    await this.call((streams) =>
-      streams.streams.info(config.name).catch(async (error: unknown) => {
+  /**
+   * Creates a stream, unless it exists. A `max_age` of an existing stream that is shorter than the
+   * wanted one is raised, and never lowered: the nodes may want different ones.
+   * @throws UnfitEngineError if the existing stream would drop messages that must last
+   */
+  async ensureStream(wanted: Partial<StreamConfig> & { name: string }): Promise<void> {
+    const { name, max_age: expiry = 0 } = wanted;
+    const { config } = await this.call(({ streams }) =>
+      streams.info(name).catch(async (error: unknown) => {
         if (!isCode(error, STREAM_NOT_FOUND)) throw error;
-        return await streams.streams.add({
+        return await streams.add({
           num_replicas: this.options.replicas,
           storage: 'file',
           deny_delete: false,
           // JetStream's minimum: nothing here relies on the duplicate window.
           duplicate_window: 100_000_000,
-          ...config,
+          ...wanted,
         });
       }),
     );
+    const unfit = unfitNatsStream(wanted, config);
+    if (unfit !== undefined) {
+      throw new UnfitEngineError(unfit.check, `${unfit.text}: ${unfit.remedy}`);
+    }
+    const isShort = expiry > 0 && (config.max_age === 0 || config.max_age < expiry);
+    if (isShort) await this.call(({ streams }) => streams.update(name, { max_age: expiry }));
   }
 
   /**

@@ -72,8 +72,8 @@ export class NatsEngine implements ReplicationEngine {
 }
 
 /**
- * A message that its stream removes after `leaseMs`. A claim publishes if the subject has no
- * message, or if the last one is its own.
+ * A message that its stream removes after the longest `leaseMs` of the nodes. A claim publishes if
+ * the subject has no message, or if the last one is its own.
  */
 class NatsClaim implements LeaseClaim {
   readonly #connection: NatsConnection;
@@ -104,7 +104,11 @@ class NatsClaim implements LeaseClaim {
       this.#at = await this.#connection.publish(this.#subject, this.#id, expect);
       return true;
     } catch (error) {
-      if (!(error instanceof WrongSequenceError)) throw error;
+      if (!(error instanceof WrongSequenceError)) {
+        // The stream may have been removed.
+        this.#isReady = false;
+        throw error;
+      }
       this.#at = 0;
       return false;
     }

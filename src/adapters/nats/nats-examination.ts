@@ -1,3 +1,4 @@
+import type { StreamConfig } from '@nats-io/jetstream';
 import { UnfitEngineError } from '../../replicated/log/log-errors.ts';
 import type { EngineFinding } from '../engine.ts';
 import { compareVersions, parseVersion } from '../version.ts';
@@ -28,6 +29,42 @@ export function unfitNatsPayload(maxPayloadBytes: number | undefined): string | 
   const neededBytes = MAX_ENTRY_BYTES + MAX_HEADERS_BYTES;
   if (maxPayloadBytes === undefined || maxPayloadBytes >= neededBytes) return undefined;
   return `max_payload is ${maxPayloadBytes} bytes, and an entry of a log may need ${neededBytes}: raise it`;
+}
+
+/** The settings of a stream whose messages stay until they are purged. */
+export const LASTING_STREAM = { storage: 'file', retention: 'limits', max_age: 0 } as const;
+
+const FIXED_SETTINGS = [
+  'storage',
+  'retention',
+  'discard',
+  'max_age',
+  'max_msgs_per_subject',
+] as const satisfies readonly (keyof StreamConfig)[];
+
+/** Finds a setting with which an existing stream drops messages; undefined if there is none. */
+export function unfitNatsStream(
+  wanted: Partial<StreamConfig>,
+  found: Partial<StreamConfig>,
+): EngineFinding | undefined {
+  const unfit = (check: string, value: string, remedy: string): EngineFinding => {
+    const text = `the stream ${wanted.name} has ${check} = ${value}: its messages would not last`;
+    return { check, state: 'unfit', text, remedy };
+  };
+  for (const check of FIXED_SETTINGS) {
+    const [value, actual] = [wanted[check], found[check]];
+    const isWantedLimit = typeof value === 'number' && !isUnlimited(value);
+    const isSame = value === actual || (isUnlimited(value) && isUnlimited(actual));
+    if (value === undefined || isWantedLimit || isSame) continue;
+    return unfit(check, String(actual), `set it to ${value}, or use another name`);
+  }
+  const { persist_mode: mode } = found;
+  return mode === 'async' ? unfit('persist_mode', mode, 'use another name') : undefined;
+}
+
+/** A limit that is not positive is none. */
+function isUnlimited(value: unknown): boolean {
+  return typeof value === 'number' && value <= 0;
 }
 
 const ALWAYS = 'set `sync_interval: always` in the block `jetstream` of each server';

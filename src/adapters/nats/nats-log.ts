@@ -11,7 +11,7 @@ import type {
 } from '../../replicated/log/shared-log.ts';
 import { checkEntry, checkPosition } from '../checks.ts';
 import { pulse } from '../pulse.ts';
-import { MAX_ENTRY_BYTES } from './nats-examination.ts';
+import { LASTING_STREAM, MAX_ENTRY_BYTES } from './nats-examination.ts';
 import { WrongSequenceError, type NatsConnection } from './nats-connection.ts';
 
 /** Number of requests for an end that is lower than the caller's: it may be stale. */
@@ -32,15 +32,18 @@ export class NatsLog implements SharedLog {
     this.#subject = subject;
   }
 
+  /** @throws UnfitEngineError if the log's stream exists and would lose entries */
   static async open(connection: NatsConnection, name: string): Promise<NatsLog> {
     const { prefix } = connection.options;
     const stream = `${prefix}-log-${name}`;
     const subject = `${prefix}.log.${name}`;
     // Only a purge from the front can remove entries; a full stream refuses new entries.
     await connection.ensureStream({
+      ...LASTING_STREAM,
       name: stream,
       subjects: [subject],
       discard: 'new',
+      max_msgs_per_subject: -1,
       deny_delete: true,
     });
     return new NatsLog(connection, stream, subject);

@@ -22,7 +22,11 @@ export interface NatsOptions {
   readonly monitors?: readonly string[] | undefined;
   /** Timeout of one call, in milliseconds. Default 2,000. */
   readonly timeoutMs?: number | undefined;
-  /** Time in milliseconds for which an election stays won without a renewal. Default 3,000. */
+  /**
+   * Time in milliseconds for which an election stays won without a renewal. Default 3,000. The
+   * stream of the elections has the longest that any node was given: until it is removed, another
+   * node is elected only after that time.
+   */
   readonly leaseMs?: number | undefined;
 }
 

@@ -6,6 +6,7 @@ import type {
 } from '../../replicated/shards/shard-map-store.ts';
 import { checkEntry, checkPosition } from '../checks.ts';
 import { WrongSequenceError, type NatsConnection } from './nats-connection.ts';
+import { LASTING_STREAM } from './nats-examination.ts';
 
 const MAX_MAP_BYTES: number = 64 * 1024;
 
@@ -61,7 +62,8 @@ export class NatsShardMap implements ShardMapStore {
     if (this.#isClosed) throw new StoreClosedError('the map is closed');
     if (this.#isReady) return;
     const subjects = [this.#subject];
-    await this.#connection.ensureStream({ name: this.#stream, subjects, max_msgs: 1 });
+    const wanted = { ...LASTING_STREAM, name: this.#stream, subjects, max_msgs: 1 };
+    await this.#connection.ensureStream(wanted);
     this.#isReady = true;
   }
 }
