@@ -158,4 +158,24 @@ describe.skipIf(POSTGRES === undefined)('lodestore/postgres without its standby'
     await server!.waitForStandbys('');
     await expect.poll(() => log.append(position, entry).catch(String)).toBe('appended');
   });
+
+  test('an entry that no standby has is not read after a restart of the server', async () => {
+    const log = await openLog('restarted');
+    const position = await appendUntilStuck(log, Buffer.from('on no standby'));
+    await server!.node.kill('SIGQUIT');
+    await server!.restart();
+    const condition = `log = 'restarted' AND position = ${position}`;
+    const text = `SELECT position FROM lodestore.log_entry WHERE ${condition}`;
+    expect(await server!.query(text)).toHaveLength(1);
+    const first = async (): Promise<bigint> => {
+      for await (const entry of log.read(position)) return entry.position;
+      throw new Error('a reader ends by an error only');
+    };
+    await expect(first()).rejects.toThrow(LogUnavailableError);
+    await expect(log.append(position, Buffer.from('on no standby'))).rejects.toThrow(
+      LogUnavailableError,
+    );
+    await server!.waitForStandbys('');
+    await expect.poll(() => first().catch(String)).toBe(position);
+  });
 });

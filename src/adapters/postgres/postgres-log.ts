@@ -1,4 +1,3 @@
-import { equalBytes } from '../../base/bytes.ts';
 import { PositionExpiredError, StoreClosedError } from '../../base/errors.ts';
 import type {
   LogBounds,
@@ -82,19 +81,17 @@ export class PostgresLog implements SharedLog {
       signal,
     );
     if (moved.length === 1) return 'appended';
-    const found = await this.#query(
-      `SELECT entry FROM ${schema}.log_entry WHERE log = $1 AND position = $2`,
-      [this.#name, String(position)],
+    // An append whose response was lost. Entries contain a nonce, so equal bytes mean our entry.
+    // It may show and be on no standby. The standbys have what an acknowledged write has seen: one
+    // statement, because two may run on two servers.
+    const confirmed = await this.#query(
+      `UPDATE ${schema}.log_end SET last = last WHERE log = $1 AND EXISTS (
+         SELECT FROM ${schema}.log_entry WHERE log = $1 AND position = $2 AND entry = $3)
+       RETURNING log`,
+      [this.#name, String(position), bytes],
       signal,
     );
-    // An append whose response was lost. Entries contain a nonce, so equal bytes mean our entry.
-    const isOurs = found.length === 1 && equalBytes(found[0]!['entry'] as Buffer, bytes);
-    if (!isOurs) return 'occupied';
-    // A restarted server shows commits that no standby has. A later acknowledged commit proves that
-    // the standbys have them.
-    const confirm = `UPDATE ${schema}.log_end SET last = last WHERE log = $1`;
-    await this.#query(confirm, [this.#name], signal);
-    return 'appended';
+    return confirmed.length === 1 ? 'appended' : 'occupied';
   }
 
   async *read(from: bigint, { signal }: SharedLogOptions = {}): AsyncGenerator<LogEntry> {
@@ -156,16 +153,17 @@ export class PostgresLog implements SharedLog {
   }
 
   async #page(from: bigint, signal: AbortSignal | undefined): Promise<readonly PostgresRow[]> {
+    this.#checkOpen();
     const { schema } = this.#pool.options;
-    return await this.#query(
-      `SELECT position, entry FROM (
+    const values = [this.#name];
+    const confirm = { text: `UPDATE ${schema}.log_end SET last = last WHERE log = $1`, values };
+    const text = `SELECT position, entry FROM (
          SELECT position, entry, sum(length(entry)) OVER (ORDER BY position) AS bytes FROM (
            SELECT position, entry FROM ${schema}.log_entry
              WHERE log = $1 AND position >= $2 ORDER BY position LIMIT ${PAGE_ROWS}) AS page) AS sized
-       WHERE bytes - length(entry) < ${PAGE_BYTES} ORDER BY position`,
-      [this.#name, String(from)],
-      signal,
-    );
+       WHERE bytes - length(entry) < ${PAGE_BYTES} ORDER BY position`;
+    const page = { text, values: [...values, String(from)] };
+    return await this.#pool.queryConfirmed(confirm, page, signal);
   }
 
   async #expired(position: bigint): Promise<PositionExpiredError> {
@@ -181,8 +179,12 @@ export class PostgresLog implements SharedLog {
     values: readonly unknown[],
     signal: AbortSignal | undefined,
   ): Promise<readonly PostgresRow[]> {
-    if (this.#closed.signal.aborted) throw new StoreClosedError('the log is closed');
+    this.#checkOpen();
     return await this.#pool.query(text, values, signal);
+  }
+
+  #checkOpen(): void {
+    if (this.#closed.signal.aborted) throw new StoreClosedError('the log is closed');
   }
 }
 

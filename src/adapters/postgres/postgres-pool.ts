@@ -16,6 +16,11 @@ export interface PostgresTable {
   readonly statements: readonly string[];
 }
 
+export interface PostgresStatement {
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
 /** A row as the driver returns it. */
 export type PostgresRow = Readonly<Record<string, unknown>>;
 
@@ -29,6 +34,8 @@ export class PostgresPool {
   readonly #pools: readonly pg.Pool[];
   #current = 0;
   readonly #known: WeakSet<pg.PoolClient> = new WeakSet();
+  /** Connections on which a write has been acknowledged. */
+  readonly #confirmed: WeakSet<pg.PoolClient> = new WeakSet();
   readonly #ended = new AbortController();
 
   constructor(options: ResolvedPostgresOptions) {
@@ -69,6 +76,30 @@ export class PostgresPool {
   ): Promise<readonly PostgresRow[]> {
     return await this.#withClient(signal, async (client) => {
       const { rows } = await client.query<PostgresRow>(text, [...values]);
+      return rows;
+    });
+  }
+
+  /**
+   * Runs a statement whose result must be on the standbys that commits wait for.
+   *
+   * A server that was restarted shows commits that no standby has, because recovery does not wait
+   * for standbys. So `confirm`, a write, runs first on each new connection: when it is
+   * acknowledged, the standbys have all that the server had before. Later commits show only when
+   * they are acknowledged, and a restart ends all connections. `confirm` must lock one row that is
+   * there, so that writes that wait for standbys do not accumulate.
+   */
+  async queryConfirmed(
+    confirm: PostgresStatement,
+    statement: PostgresStatement,
+    signal: AbortSignal | undefined,
+  ): Promise<readonly PostgresRow[]> {
+    return await this.#withClient(signal, async (client) => {
+      if (!this.#confirmed.has(client)) {
+        const { rowCount } = await client.query(confirm.text, [...confirm.values]);
+        if (rowCount === 1) this.#confirmed.add(client);
+      }
+      const { rows } = await client.query<PostgresRow>(statement.text, [...statement.values]);
       return rows;
     });
   }

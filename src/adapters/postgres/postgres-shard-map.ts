@@ -27,8 +27,16 @@ export class PostgresShardMap implements ShardMapStore {
   }
 
   async read({ signal }: ShardMapCallOptions = {}): Promise<StoredShardMap | undefined> {
+    this.#checkOpen();
+    const values = [this.#name];
+    // A map that no standby has may be lost, and another one get its version.
+    const confirm = `UPDATE ${this.#table} SET version = version WHERE name = $1`;
     const text = `SELECT version, bytes FROM ${this.#table} WHERE name = $1`;
-    const [row] = await this.#query(text, [this.#name], signal);
+    const [row] = await this.#pool.queryConfirmed(
+      { text: confirm, values },
+      { text, values },
+      signal,
+    );
     if (row === undefined) return undefined;
     const bytes = new Uint8Array(row['bytes'] as Buffer);
     return { bytes, version: BigInt(row['version'] as string) };
@@ -71,7 +79,11 @@ export class PostgresShardMap implements ShardMapStore {
     values: readonly unknown[],
     signal: AbortSignal | undefined,
   ): Promise<readonly PostgresRow[]> {
-    if (this.#isClosed) throw new StoreClosedError('the map is closed');
+    this.#checkOpen();
     return await this.#pool.query(text, values, signal);
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new StoreClosedError('the map is closed');
   }
 }
