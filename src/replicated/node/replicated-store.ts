@@ -84,8 +84,8 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
         return store;
       } catch (error) {
         await store.close().catch(() => undefined);
-        const reason = options.signal?.aborted === true ? options.signal.reason : undefined;
-        throw reason === undefined ? error : openAborted(reason);
+        if (options.signal?.aborted !== true) throw error;
+        throw new AbortedError('opening was aborted', { cause: options.signal.reason });
       }
     };
   }
@@ -393,8 +393,4 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
       EventEmitter.prototype.emit.call(this, name, ...details);
     });
   }
-}
-
-function openAborted(cause: unknown): AbortedError {
-  return new AbortedError('opening was aborted', { cause });
 }
