@@ -130,10 +130,10 @@ export class NodeFileSystem implements FileSystem {
     const lock = await tryKernelLock(path);
     // The holder takes a lease next: load its code while the syncs before it run.
     if (lock !== undefined) {
-      import('./lease-library.ts').then(
-        ({ loadLeaseLibrary }) => loadLeaseLibrary(),
-        () => undefined,
-      );
+      import('./lease-library.ts')
+        .then(({ loadLeaseLibrary }) => loadLeaseLibrary())
+        // Taking the lease loads it again, and rejects if that fails, too.
+        .catch(() => undefined);
     }
     return lock;
   }

@@ -15,6 +15,7 @@ export const ISOLATED_FILES: Readonly<Record<string, string>> = {
   'test/cli/backup.test.ts': 'reads standard input',
   'test/cli/replicate.test.ts': 'ends its servers when the process exits',
   'test/fs/kernel-lock.test.ts': 'counts open files',
+  'test/fs/lease-loading.test.ts': 'replaces modules, listens for stray rejections',
   'test/fs/recent-stat.test.ts': 'replaces modules',
   'test/metrics/opentelemetry.test.ts': 'counts subscribers of diagnostics channels',
   'test/monitoring.test.ts': 'replaces modules',
