@@ -496,6 +496,12 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'if (isSameDirectory(hold.identity, hold.identity)) {',
     test: 'test/fs/directory.test.ts',
   },
+  'the files of a directory taken by way of the one above it': {
+    file: DIRECTORY,
+    find: 'return !this.#innerPaths.some((inner) => isAtOrBelow(path, inner));',
+    replace: 'return true;',
+    test: 'test/store/moved-directory.test.ts',
+  },
   'the directory closed before its lease is released': {
     file: 'src/store/writer.ts',
     find: '[releaseLock, () => backgroundLoad.stop(), () => directory.close()]',

@@ -24,6 +24,11 @@ export type LostListener = (error: DirectoryLostError) => void;
  * resolve in the held directory, even if its path has changed since. All other paths are passed on
  * unchanged.
  *
+ * A directory may be opened through others, as the parent of a backup is through the store's. A
+ * path that is in several belongs to the one that is nearest to it; of equal paths, to the one that
+ * was opened first. So the store's files are taken from the store's directory, even if another
+ * directory has taken its path.
+ *
  * Where the system can address a directory by its descriptor, a renamed directory keeps working,
  * and no call reaches another directory that took its path. Elsewhere the path is used and compared
  * with the descriptor: before each call that creates, changes or removes a name, and after each
@@ -37,6 +42,10 @@ export class Directory implements FileSystem {
   readonly #fs: FileSystem;
   readonly #hold: DirectoryHold;
   readonly #onLost: LostListener | undefined;
+  /** Of this directory and of those that it was opened through. */
+  readonly #realPaths: readonly string[];
+  /** The paths of the others that are at or below `realPath`. */
+  readonly #innerPaths: readonly string[];
   #state: 'open' | 'closed' = 'open';
   #inFlight = 0;
   #onIdle: (() => void) | undefined = undefined;
@@ -51,6 +60,9 @@ export class Directory implements FileSystem {
     this.#hold = hold;
     this.realPath = realPath;
     this.#onLost = onLost;
+    const others = fs instanceof Directory ? fs.#realPaths : [];
+    this.#realPaths = [realPath, ...others];
+    this.#innerPaths = others.filter((other) => isAtOrBelow(other, realPath));
   }
 
   /**
@@ -155,7 +167,7 @@ export class Directory implements FileSystem {
 
   syncDirectory(path: string): Promise<void> {
     const sync = (): Promise<void> =>
-      path === this.realPath ? this.#hold.sync() : this.#fs.syncDirectory(this.#access(path));
+      this.#isSelf(path) ? this.#hold.sync() : this.#fs.syncDirectory(this.#access(path));
     return this.#change([path], sync);
   }
 
@@ -202,7 +214,7 @@ export class Directory implements FileSystem {
       syncDirectory: (path) =>
         this.#runNow(() => {
           if (this.#isInside(path)) check();
-          if (path === this.realPath) hold.sync();
+          if (this.#isSelf(path)) hold.sync();
           else calls.syncDirectory(this.#access(path));
         }),
     };
@@ -212,11 +224,18 @@ export class Directory implements FileSystem {
     return this.#hold.access === this.realPath;
   }
 
+  #isSelf(path: string): boolean {
+    return path === this.realPath && this.#isInside(path);
+  }
+
+  /** Whether calls reach the path through this directory. */
   #isInside(path: string): boolean {
-    return path === this.realPath || path.startsWith(withSeparator(this.realPath));
+    if (!isAtOrBelow(path, this.realPath)) return false;
+    return !this.#innerPaths.some((inner) => isAtOrBelow(path, inner));
   }
 
   #access(path: string): string {
+    if (!this.#isInside(path)) return path;
     return exchangePrefix(path, this.realPath, this.#hold.access);
   }
 
@@ -309,6 +328,10 @@ function exchangePrefix(path: string, from: string, to: string): string {
   if (path === from) return to;
   const prefix = withSeparator(from);
   return path.startsWith(prefix) ? withSeparator(to) + path.slice(prefix.length) : path;
+}
+
+function isAtOrBelow(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(withSeparator(directory));
 }
 
 function withSeparator(path: string): string {

@@ -104,6 +104,29 @@ describe('a directory', () => {
     await directory.close();
   });
 
+  test.each(['the outer one', 'the inner one'])(
+    'opened through another one leaves each path to the nearer of the two (%s was opened first)',
+    async (first) => {
+      const fs = CrashFs.withFiles({ '/d/s/f': new Uint8Array(1), '/d/t/f': new Uint8Array(2) });
+      const paths = first === 'the outer one' ? ['/d', '/d/s'] : ['/d/s', '/d'];
+      const opened = await Directory.open(fs, paths[0]!);
+      const both = await Directory.open(opened, paths[1]!);
+      await fs.rename('/d/s', '/d/moved');
+      await fs.rename('/d/t', '/d/s');
+      expect((await both.stat('/d/s/f')).sizeBytes).toBe(1);
+      await both.link('/d/s/f', '/d/g');
+      expect((await fs.stat('/d/g')).sizeBytes).toBe(1);
+      await both.link('/d/g', '/d/s/h');
+      expect(await both.readDirectory('/d/s')).toHaveLength(2);
+      expect(await fs.readDirectory('/d/moved')).toHaveLength(2);
+      both.blocking!.unlink('/d/s/h');
+      expect(await fs.readDirectory('/d/moved')).toHaveLength(1);
+      expect(await fs.readDirectory('/d/s')).toHaveLength(1);
+      await both.close();
+      await opened.close();
+    },
+  );
+
   test.each(['by-descriptor', 'by-path'] as const)(
     'that was removed takes no names (%s)',
     async (directoryAccess) => {

@@ -11,6 +11,7 @@ import { NodeFileSystem } from '../../src/fs/node-file-system.ts';
 import {
   DirectoryLostError,
   MetadataStore,
+  restoreBackup,
   type StoreError,
   type Update,
 } from '../../src/index.ts';
@@ -162,6 +163,38 @@ describe.runIf(isLinux)('the directory of an open store keeps working', () => {
     await store.close();
     expect(await readdir(directory)).toEqual([]);
     expect(await keysIn(join(home, 'other', 'one'))).toEqual(FIRST);
+  });
+
+  test('and a backup beside it takes no file of the store that took its path', async () => {
+    const { home, directory } = await room();
+    const store = await MetadataStore.open(directory);
+    await write(store, FIRST);
+    await rename(directory, join(home, 'moved'));
+    await mkdir(directory);
+    const other = await MetadataStore.open(directory);
+    await write(other, [8, 9, 10]);
+    const { files } = await store.backup(join(home, 'backup'));
+    const names = await readdir(directory);
+    expect(names).toEqual(expect.arrayContaining(files.map(({ name }) => name)));
+    expect(files.map(({ origin }) => origin)).toContain('linked');
+    await Promise.all([store.close(), other.close()]);
+    await restoreBackup(join(home, 'backup'), join(home, 'restored'));
+    expect(await keysIn(join(home, 'restored'))).toEqual(FIRST);
+  });
+
+  test('and no backup is written into it, by its old path or by its new one', async () => {
+    const { home, directory } = await room();
+    const store = await MetadataStore.open(directory);
+    await write(store, FIRST);
+    await rename(directory, join(home, 'moved'));
+    await mkdir(directory);
+    for (const name of ['store', 'moved']) {
+      const backup = store.backup(join(home, name, 'backup'));
+      await expect(backup).rejects.toMatchObject({ code: 'LODESTORE_BAD_TARGET' });
+    }
+    await store.close();
+    expect(await readdir(directory)).toEqual([]);
+    expect(await readdir(join(home, 'moved'))).not.toContain('backup');
   });
 });
 

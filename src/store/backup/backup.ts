@@ -96,9 +96,9 @@ export function checkBackup(target: string | URL, options: BackupOptions): strin
 }
 
 /**
- * Rejects a target that is inside `directory`, also through symbolic links. `directory` is a real
- * path; `reason` is a predicate and a remedy. Throws StoreError LODESTORE_BAD_TARGET; system errors
- * unchanged.
+ * Rejects a target that is inside `directory`, also through symbolic links, or if the directory was
+ * renamed since it was opened. `directory` is a real path; `reason` is a predicate and a remedy.
+ * Throws StoreError LODESTORE_BAD_TARGET; system errors unchanged.
  */
 export async function requireOutside(
   fs: FileSystem,
@@ -106,7 +106,9 @@ export async function requireOutside(
   target: string,
   reason: string,
 ): Promise<void> {
-  if (isInside(await realPathOf(fs, target), directory)) throw badTarget(target, reason);
+  const real = await realPathOf(fs, target);
+  const isWithin = isInside(real, directory) || isInside(real, await realPathOf(fs, directory));
+  if (isWithin) throw badTarget(target, reason);
 }
 
 export const IN_STORE = "is inside the store's directory. Use a path outside of it";
