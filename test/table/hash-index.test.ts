@@ -63,6 +63,57 @@ describe('HashIndex', () => {
   });
 });
 
+describe('groups that fail', () => {
+  const KEPT = 1_000;
+  const FAILED = 200_000;
+  const GROUPS: [name: string, keyOf: (i: number) => number, rowCount: number][] = [
+    ['one new key each', (i) => KEPT + i, 1],
+    ['the same key again and again', () => KEPT, 1],
+    ['a hundred new keys each', (i) => KEPT + i, 100],
+  ];
+
+  it.each(GROUPS)('leave no memory behind: %s', (_, keyOf, rowCount) => {
+    const arena = new RowArena();
+    const index = new HashIndex(arena);
+    const kept = Array.from({ length: KEPT }, (__, i) => i);
+    const keptAt = addRows(arena, kept.map(BigInt));
+    const laterAt = addRows(arena, kept.map(BigInt));
+    for (const key of kept) index.put(key, 0, keptAt + key * ROW_BYTES);
+    const keys = Array.from({ length: FAILED }, (__, i) => keyOf(i));
+    const failedAt = addRows(arena, keys.map(BigInt));
+    let wrong = 0;
+    for (let first = 0; first < FAILED; first += rowCount) {
+      const group = keys.slice(first, first + rowCount);
+      group.forEach((key, i) => {
+        if (index.put(key, 0, failedAt + (first + i) * ROW_BYTES) !== -1) wrong++;
+      });
+      // One row of the group replaces a row that is kept.
+      const replaced = first % KEPT;
+      const before = index.put(replaced, 0, laterAt + replaced * ROW_BYTES);
+      if (before !== keptAt + replaced * ROW_BYTES) wrong++;
+      for (const key of group) index.restore(key, 0, -1);
+      index.restore(replaced, 0, before);
+      if (index.find(group[0]!, 0) !== -1) wrong++;
+    }
+    for (const key of kept) if (index.find(key, 0) !== keptAt + key * ROW_BYTES) wrong++;
+    expect(wrong).toBe(0);
+    expect(index.count).toBe(KEPT);
+    expect(index.memoryBytes).toBeLessThan(64 * 1024);
+  });
+
+  it('free the slots at the end of a cluster at once', () => {
+    const segment = new HashSegment(0);
+    for (const slot of [3, 4, 5, 7]) segment.fill(slot, 1, slot);
+    segment.abandon(4);
+    segment.abandon(3);
+    const isFilled = (slot: number): boolean => segment.slots[2 * slot] !== 0;
+    // Searches for the row in slot 5 pass slots 3 and 4.
+    expect([3, 4, 5, 7].map(isFilled)).toEqual([true, true, true, true]);
+    segment.abandon(5);
+    expect([3, 4, 5, 7].map(isFilled)).toEqual([false, false, false, true]);
+  });
+});
+
 describe('a segment with a smaller depth than the directory', () => {
   it('splits into all of its entries in the directory', () => {
     const arena = new RowArena();

@@ -77,11 +77,16 @@ export class HashIndex {
   /** Sets the key, which must have been put, back to its previous position. -1: it had none. */
   restore(low: number, high: number, position: number): void {
     const hash = hashKey(low, high);
-    const { slots } = this.#segmentOf(hash);
+    const segment = this.#segmentOf(hash);
+    const { slots } = segment;
     const slot = this.#probe(slots, hash, low, high);
     assert(slots[2 * slot] !== 0, 'only a key that was put is restored');
-    slots[2 * slot + 1] = position < 0 ? NO_ROW : position;
-    if (position < 0) this.#count--;
+    if (position >= 0) {
+      slots[2 * slot + 1] = position;
+      return;
+    }
+    segment.abandon(slot);
+    this.#count--;
   }
 
   #segmentOf(hash: number): HashSegment {
@@ -112,7 +117,12 @@ export class HashIndex {
     );
   }
 
+  /** Makes room for more keys in a full segment. */
   #relieve(segment: HashSegment, hash: number): void {
+    if (segment.isMostlyAbandoned) {
+      segment.clean();
+      return;
+    }
     const bytesBefore = segment.memoryBytes;
     if (segment.slotCount < SEGMENT_SLOTS || segment.depth === MAX_DEPTH) {
       segment.grow();
