@@ -1,5 +1,6 @@
 import { CorruptionError } from '../base/errors.ts';
 import { ROW_HEADER_BYTES } from '../base/limits.ts';
+import { finishSteps } from '../base/steps.ts';
 import type { Columns } from '../format/columns.ts';
 import type { IndexEntry } from '../format/snapshot-index.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
@@ -217,7 +218,7 @@ async function loadLogs(
     const onProgress = progress.part();
     const { scan, parts } = await scanRun(fs, path, { number, storeId, signal, onProgress });
     logs.push({ number, path, scan });
-    pile.add(parts);
+    finishSteps(pile.add(parts));
   }
-  return { logs, updates: pile.finish() };
+  return { logs, updates: finishSteps(pile.finish()) };
 }

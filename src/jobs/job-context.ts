@@ -16,6 +16,15 @@ export interface JobContext<Message = never> {
   readonly send: (message: Message, transfer: ArrayBuffer[]) => void;
 }
 
+/** The same context. Its pauses throw the signal's reason once the job is aborted. */
+export function withAbortingPauses<Message>(context: JobContext<Message>): JobContext<Message> {
+  const pause = (): Promise<void> | undefined => {
+    context.signal.throwIfAborted();
+    return context.pause?.();
+  };
+  return { ...context, pause };
+}
+
 /** Damage that a job found. It is a result, not an exception: the caller decides what it means. */
 export interface JobDamage {
   readonly kind: 'corrupt';

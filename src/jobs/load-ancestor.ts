@@ -1,9 +1,11 @@
+import { finishInSlices, type Steps } from '../base/steps.ts';
 import type { Columns } from '../format/columns.ts';
 import { decodeAncestorFrame } from '../format/ancestor.ts';
 import type { FileSystem } from '../fs/file-system.ts';
 import { readFully } from '../fs/file-window.ts';
 import { rowsOf } from '../log/ancestor-scan.ts';
 import { Folder } from '../runs/fold.ts';
+import { GroupSlices } from './group-slices.ts';
 import type { JobContext, JobDamage } from './job-context.ts';
 import type { LoadChunksResult } from './load-chunks.ts';
 import { LogRows } from '../runs/log-rows.ts';
@@ -20,15 +22,16 @@ export async function loadAncestor(
   job: LoadAncestorJob,
   context: Omit<JobContext, 'send'>,
 ): Promise<LoadChunksResult> {
-  const chunks = await readAncestorSnapshot(fs, job.path, context.signal);
+  const chunks = await readAncestorSnapshot(fs, job.path, context.signal, context.pause);
   return Array.isArray(chunks) ? { kind: 'chunks', chunks } : chunks;
 }
 
-/** Reads the records of an ancestor's snapshot, in ascending key order. */
+/** Reads the records of an ancestor's snapshot, in ascending key order. `pause`: of a job. */
 export async function readAncestorSnapshot(
   fs: FileSystem,
   path: string,
   signal: AbortSignal,
+  pause?: JobContext['pause'],
 ): Promise<Columns[] | JobDamage> {
   const file = await fs.open(path, 'r');
   try {
@@ -46,12 +49,16 @@ export async function readAncestorSnapshot(
       return { kind: 'corrupt', path, offset: frame.lengthBytes, reason };
     }
     const collected = new LogRows(undefined, 'shared');
+    const slices = new GroupSlices(pause);
     for (const rows of rowsOf(frame.payload)) {
       signal.throwIfAborted();
       if (typeof rows === 'string') return { kind: 'corrupt', path, offset: 0, reason: rows };
       collected.add(rows);
+      slices.noteGroup(rows.length);
+      await slices.pauseIfDue();
     }
-    return withoutDeletes(collected.finish());
+    const run = await finishInSlices(collected.finishInSteps(), pause);
+    return await finishInSlices(withoutDeletes(run), pause);
   } finally {
     await file.close();
   }
@@ -59,13 +66,17 @@ export async function readAncestorSnapshot(
 
 /**
  * Removes deletes: a snapshot has no older layer, so a delete has no effect and must not be taken
- * for a record.
+ * for a record. A step passes over one chunk.
  */
-function withoutDeletes(run: Columns[]): Columns[] {
+function* withoutDeletes(run: Columns[]): Steps<Columns[]> {
   if (run.every((columns) => columns.valueBase !== 0n)) return run;
   const kept: Columns[] = [];
   const folder = new Folder((columns) => kept.push(columns));
-  folder.apply(new RunCursor([]), new RunCursor(run), undefined);
+  const records = new RunCursor(run);
+  while (!records.done) {
+    folder.applyChunk(records, undefined);
+    yield;
+  }
   folder.flush();
   return kept;
 }

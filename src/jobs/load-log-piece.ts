@@ -4,8 +4,9 @@ import { scanPiece, type ByteRange } from '../log/log-piece.ts';
 import type { LogPiece } from '../log/log-report.ts';
 import { PieceBuilder } from '../replay/piece-builder.ts';
 import type { RowPiece } from '../replay/row-piece.ts';
+import { GroupSlices } from './group-slices.ts';
 import type { JobContext } from './job-context.ts';
-import { GroupSlices, rowBytesOf } from './load-log.ts';
+import { rowBytesOf } from './load-log.ts';
 
 /** Reads and checks the groups that begin in a byte range of a log. */
 export interface LoadLogPieceJob {

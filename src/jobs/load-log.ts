@@ -4,6 +4,7 @@ import type { LogPiece, LogScan } from '../log/log-report.ts';
 import { scanLog } from '../log/log-scan.ts';
 import { PieceBuilder } from '../replay/piece-builder.ts';
 import type { RowPiece } from '../replay/row-piece.ts';
+import { GroupSlices } from './group-slices.ts';
 import type { JobContext } from './job-context.ts';
 
 /** Reads and checks one log, or the rest of it after pieces that were read before. */
@@ -56,30 +57,3 @@ export function rowBytesOf(logBytes: number): number {
 }
 
 const LEAST_ROW_BYTES = 4_096;
-
-/**
- * Bytes of rows read between two looks at the clock: tens of microseconds, or a millisecond before
- * V8 has compiled the code. A group costs as much as GROUP_BYTES of rows.
- */
-const LOOK_BYTES: number = 16 * 1024;
-const GROUP_BYTES = 512;
-
-/** Decides when to look at the clock: to look after each group would take too long. */
-export class GroupSlices {
-  readonly #pause: JobContext['pause'];
-  #sinceBytes = 0;
-
-  constructor(pause: JobContext['pause']) {
-    this.#pause = pause;
-  }
-
-  noteGroup(rowsBytes: number): void {
-    this.#sinceBytes += rowsBytes + GROUP_BYTES;
-  }
-
-  pauseIfDue(): Promise<void> | undefined {
-    if (this.#sinceBytes < LOOK_BYTES) return undefined;
-    this.#sinceBytes = 0;
-    return this.#pause?.();
-  }
-}

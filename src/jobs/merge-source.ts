@@ -4,7 +4,7 @@ import type { Columns } from '../format/columns.ts';
 import type { IndexEntry } from '../format/snapshot-index.ts';
 import type { FileSystem, OpenFile } from '../fs/file-system.ts';
 import { ChunkReader, readSnapshot } from '../snapshot/snapshot-reader.ts';
-import type { JobDamage } from './job-context.ts';
+import type { JobContext, JobDamage } from './job-context.ts';
 import { readAncestorSnapshot } from './load-ancestor.ts';
 
 /** The snapshot that a merge starts from. */
@@ -31,12 +31,12 @@ export async function openMergeSource(
   file: OpenFile | undefined,
   fs: FileSystem,
   job: { readonly snapshot: OldSnapshot | undefined; readonly storeId: Uint8Array },
-  signal: AbortSignal,
+  { signal, pause }: Pick<JobContext, 'signal' | 'pause'>,
 ): Promise<MergeSource | JobDamage> {
   if (job.snapshot === undefined) return { ...NO_ENTRIES, records: [] };
   const { path, number, format } = job.snapshot;
   if (format === 'ancestor') {
-    const records = await readAncestorSnapshot(fs, path, signal);
+    const records = await readAncestorSnapshot(fs, path, signal, pause);
     return Array.isArray(records) ? { ...NO_ENTRIES, records } : records;
   }
   assert(file !== undefined, 'a snapshot of ours is read through its open file');

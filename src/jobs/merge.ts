@@ -1,5 +1,6 @@
 import { assert } from '../base/assert.ts';
 import { CHUNK_TARGET_RECORDS, MAX_U64 } from '../base/limits.ts';
+import { finishInSlices } from '../base/steps.ts';
 import type { Columns } from '../format/columns.ts';
 import { sumOfColumns } from '../format/columns-sum.ts';
 import { ContentSum } from '../format/content-sum.ts';
@@ -12,7 +13,7 @@ import { SnapshotWriter, type WrittenSnapshot } from '../snapshot/snapshot-write
 import { buffersOf } from '../runs/column-buffers.ts';
 import { Folder } from '../runs/fold.ts';
 import { estimateSnapshot } from './estimate-snapshot.ts';
-import type { JobContext, JobDamage } from './job-context.ts';
+import { withAbortingPauses, type JobContext, type JobDamage } from './job-context.ts';
 import { openMergeSource, type MergeSource, type OldSnapshot } from './merge-source.ts';
 import { foldParts, type RunPart } from '../runs/interval-deletes.ts';
 import { PartPile } from '../runs/part-pile.ts';
@@ -86,8 +87,9 @@ const REPORT_BYTES: number = 4 * 1024 * 1024;
 export async function merge(
   fs: FileSystem,
   job: MergeJob,
-  context: JobContext<MergedChunks>,
+  given: JobContext<MergedChunks>,
 ): Promise<MergeResult> {
+  const context = withAbortingPauses(given);
   const parts = await loadLogs(fs, job.logs, job.storeId, context);
   if (!Array.isArray(parts)) return parts;
   try {
@@ -118,6 +120,7 @@ async function loadLogs(
       storeId,
       onProgress: (bytes) => context.onProgress(bytesBefore + bytes),
       signal: context.signal,
+      pause: context.pause,
     });
     const isWhole = scan.ending.kind === 'sealed' || scan.ending.kind === 'end';
     const isAsAcknowledged =
@@ -129,10 +132,10 @@ async function loadLogs(
       const offset = 'offset' in ending ? ending.offset : scan.validBytes;
       return { kind: 'corrupt', path: log.path, offset, reason };
     }
-    pile.add(parts);
+    await finishInSlices(pile.add(parts), context.pause);
     bytesBefore += log.lengthBytes;
   }
-  return pile.finish();
+  return finishInSlices(pile.finish(), context.pause);
 }
 
 async function writeSnapshot(
@@ -144,14 +147,16 @@ async function writeSnapshot(
   const isOurs = job.snapshot?.format === 'lodestore';
   const sourceFile = isOurs ? await fs.open(job.snapshot.path, 'r') : undefined;
   try {
-    const source = await openMergeSource(sourceFile, fs, job, context.signal);
+    const source = await openMergeSource(sourceFile, fs, job, context);
     if ('kind' in source) return source;
     const keys = keysOfSnapshot(source, job.snapshot?.path ?? '', context.pause);
-    const run = await foldParts(parts, keys);
+    const run = await foldParts(parts, keys, context.pause);
     if (!Array.isArray(run)) return run;
-    const { limitBytes } = job;
-    const neededBytes = limitBytes === undefined ? 0 : estimateSnapshot(source, run, job.logs);
-    if (neededBytes > (limitBytes ?? 0)) return { kind: 'no-room', neededBytes, run };
+    const { limitBytes = Infinity } = job;
+    const estimate = estimateSnapshot(source, run, job.logs);
+    const isLimited = limitBytes < Infinity;
+    const neededBytes = isLimited ? await finishInSlices(estimate, context.pause) : 0;
+    if (neededBytes > limitBytes) return { kind: 'no-room', neededBytes, run };
     await unlinkIfThere(fs, job.temporaryPath);
     const target = await fs.open(job.temporaryPath, 'wx');
     try {
@@ -243,7 +248,6 @@ class ChunkMerger {
   async run(): Promise<JobDamage | undefined> {
     const { entries, records } = this.#source;
     for (let i = 0; i < entries.length; i++) {
-      this.#context.signal.throwIfAborted();
       await this.#context.pause?.();
       const damage = await this.#step(i, entries[i]!, entries[i + 1]?.firstKey);
       if (damage !== undefined) return damage;
@@ -299,7 +303,6 @@ class ChunkMerger {
     // Pending records may include older ones, and belong to the first part.
     let leastChunks = Math.max(PART_CHUNKS, this.#folded.length + 1);
     while (this.#updates.isBelow(end)) {
-      this.#context.signal.throwIfAborted();
       await this.#context.pause?.();
       this.#foldChunkOfUpdates(end);
       if (this.#folded.length < leastChunks) continue;
@@ -372,7 +375,10 @@ class ChunkMerger {
     const columns = this.#folded;
     this.#folded = [];
     const before = this.#writer.lengthBytes;
-    for (const chunk of columns) await this.#writer.writeChunk(chunk);
+    for (const chunk of columns) {
+      await this.#context.pause?.();
+      await this.#writer.writeChunk(chunk);
+    }
     this.encodedBytes += this.#writer.lengthBytes - before;
     this.encodedChunks += columns.length;
     const transfer = buffersOf(columns);

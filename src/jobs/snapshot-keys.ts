@@ -1,3 +1,4 @@
+import { finishInSlices, finishSteps } from '../base/steps.ts';
 import type { Columns } from '../format/columns.ts';
 import type { IndexEntry } from '../format/snapshot-index.ts';
 import { eachKeyIn, type SnapshotKeys } from '../runs/interval-deletes.ts';
@@ -19,13 +20,13 @@ export function keysOfSnapshot(
   pause?: () => Promise<void> | undefined,
 ): SnapshotKeys<JobDamage> {
   return async (interval, add) => {
-    eachKeyIn(records, interval, add);
+    await finishInSlices(eachKeyIn(records, interval, add), pause);
     for (const [ordinal, entry] of entries.entries()) {
       if (entry.lastKey < interval.lowest || entry.firstKey > interval.highest) continue;
       await pause?.();
       const chunk: Columns | SnapshotDamage = await reader!.read(entry, ordinal);
       if ('kind' in chunk) return { ...chunk, path };
-      eachKeyIn([chunk], interval, add);
+      finishSteps(eachKeyIn([chunk], interval, add));
     }
     return undefined;
   };

@@ -1,4 +1,5 @@
 import { ROW_HEADER_BYTES, MAX_U64 } from '../base/limits.ts';
+import { finishInSlices, type Steps } from '../base/steps.ts';
 import type { Columns } from '../format/columns.ts';
 import type { KeyInterval } from '../format/range-row.ts';
 import { writeDeleteRow } from '../format/row.ts';
@@ -40,16 +41,22 @@ export interface RunPart {
   readonly interval: KeyInterval | undefined;
 }
 
-/** Calls `add` for each key of a run that lies in the interval, ascending. */
-export function eachKeyIn(
+/**
+ * Calls `add` for each key of a run that lies in the interval, ascending. A step calls it some
+ * thousand times.
+ */
+export function* eachKeyIn(
   run: readonly Columns[],
   { lowest, highest }: KeyInterval,
   add: (low: number, high: number) => void,
-): void {
+): Steps<void> {
   const cursor = new RunCursor(run);
   cursor.skipBelow(lowest);
   const bound = highest === MAX_U64 ? undefined : keyBound(highest + 1n);
-  for (; cursor.isBelow(bound); cursor.next()) add(cursor.keyLow, cursor.keyHigh);
+  for (let count = 1; cursor.isBelow(bound); cursor.next(), count++) {
+    add(cursor.keyLow, cursor.keyHigh);
+    if (count % BUFFERED_ROWS === 0) yield;
+  }
 }
 
 /** Keys of a snapshot that lie in an interval. Returns the damage if they cannot be read. */
@@ -60,24 +67,26 @@ export type SnapshotKeys<Failure> = (
 
 /**
  * Folds the parts of logs, oldest first, into one run. A delete of an interval becomes a delete of
- * each key there that the snapshot or an older part has.
+ * each key there that the snapshot or an older part has. `pause` is called as by `finishInSlices`.
  */
 export async function foldParts<Failure extends object>(
   parts: readonly RunPart[],
   snapshotKeys: SnapshotKeys<Failure>,
+  pause?: () => Promise<void> | undefined,
 ): Promise<Columns[] | Failure> {
   let folded: Columns[] = [];
   for (const { run, interval } of parts) {
-    folded = foldRuns([folded, run]);
+    folded = await finishInSlices(foldRuns([folded, run]), pause);
     if (interval === undefined) continue;
     const rows = new LogRows();
     const deletes = new DeleteRows((bytes) => rows.add(bytes));
     const add = (low: number, high: number): void => deletes.add(low, high);
-    eachKeyIn(folded, interval, add);
+    await finishInSlices(eachKeyIn(folded, interval, add), pause);
     const failure = await snapshotKeys(interval, add);
     if (failure !== undefined) return failure;
     deletes.flush();
-    folded = foldRuns([folded, rows.finish()]);
+    const deleted = await finishInSlices(rows.finishInSteps(), pause);
+    folded = await finishInSlices(foldRuns([folded, deleted]), pause);
   }
   return folded;
 }

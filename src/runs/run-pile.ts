@@ -1,3 +1,4 @@
+import type { Steps } from '../base/steps.ts';
 import type { Columns } from '../format/columns.ts';
 import { foldRuns } from './fold.ts';
 
@@ -15,6 +16,7 @@ type Run = readonly Columns[];
  */
 export class RunPile {
   readonly #foldBytes: number;
+  /** Oldest first. None is empty. */
   #runs: Run[] = [];
   #bytes = 0;
   #nextFoldBytes: number;
@@ -22,11 +24,6 @@ export class RunPile {
   constructor(foldBytes: number = FOLD_BYTES) {
     this.#foldBytes = foldBytes;
     this.#nextFoldBytes = foldBytes;
-  }
-
-  /** Oldest first. None is empty. */
-  get runs(): readonly Run[] {
-    return this.#runs;
   }
 
   /** Adds a run that is newer than all others. Returns whether the runs must be folded now. */
@@ -41,17 +38,12 @@ export class RunPile {
     return false;
   }
 
-  /** Replaces the runs by the result of folding them. */
-  replace(folded: Run): void {
+  /** Folds all runs into one, which replaces them. Nothing is added until it has ended. */
+  *fold(): Steps<Columns[]> {
+    const folded = yield* foldRuns(this.#runs);
     this.#runs = folded.length === 0 ? [] : [folded];
     this.#bytes = bytesOf(folded);
     this.#restart();
-  }
-
-  /** Folds all runs on this thread. */
-  fold(): Columns[] {
-    const folded = foldRuns(this.#runs);
-    this.replace(folded);
     return folded;
   }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
+import { finishSteps } from '../../src/base/steps.ts';
 import type { Columns } from '../../src/format/columns.ts';
 import { foldChunk, Folder, foldRuns } from '../../src/runs/fold.ts';
 import { LogRows } from '../../src/runs/log-rows.ts';
@@ -82,8 +83,30 @@ describe('runs', () => {
       [record(1n, 0n), record(3n, 30n), record(7n, 70n)],
     ].map((records) => (records.length === 0 ? [] : chunksOf(records, 2)));
     const expected = [record(1n, 0n), record(2n, 0n), record(3n, 30n), record(7n, 70n)];
-    expect(recordsIn(foldRuns(runs))).toEqual(expected);
-    expect(foldRuns([])).toEqual([]);
+    expect(recordsIn(finishSteps(foldRuns(runs)))).toEqual(expected);
+    expect(finishSteps(foldRuns([]))).toEqual([]);
+  });
+
+  test('are folded in steps of some thousand records, alternating or not', () => {
+    const keys = Array.from({ length: 20_000 }, (_, i) => BigInt(i));
+    const every = (isOlder: (key: bigint) => boolean): Columns[][] => [
+      chunksOf(
+        keys.filter(isOlder).map((key) => record(key, 1n)),
+        4_096,
+      ),
+      chunksOf(
+        keys.filter((key) => !isOlder(key)).map((key) => record(key, 2n)),
+        4_096,
+      ),
+    ];
+    for (const runs of [every((key) => key % 2n === 0n), every((key) => key < 10_000n)]) {
+      const steps = foldRuns(runs);
+      let count = 0;
+      let step = steps.next();
+      for (; step.done !== true; step = steps.next()) count++;
+      expect(count).toBeGreaterThanOrEqual(4);
+      expect(recordsIn(step.value).map(({ key }) => key)).toEqual(keys);
+    }
   });
 });
 
@@ -107,7 +130,7 @@ test('folding runs equals applying their updates one by one', () => {
         const unique = sorted(updates);
         return unique.length === 0 ? [] : chunksOf(unique, 4);
       });
-      expect(recordsIn(foldRuns(columns))).toEqual(sorted(runs.flat()));
+      expect(recordsIn(finishSteps(foldRuns(columns)))).toEqual(sorted(runs.flat()));
     }),
   );
 });

@@ -1,4 +1,5 @@
 import { equalBytes } from '../../base/bytes.ts';
+import { finishSteps } from '../../base/steps.ts';
 import { ChecksumSeed } from '../../format/checksum.ts';
 import { FILE_HEADER_BYTES, rowKindsOf } from '../../format/file-header.ts';
 import { FRAME_BATCHES, FRAME_SEAL } from '../../format/frame.ts';
@@ -84,7 +85,7 @@ class LogSalvage {
     }
     await this.#noteTail(window);
     return {
-      parts: this.#parts.finish(),
+      parts: finishSteps(this.#parts.finish()),
       losses: this.#losses,
       before: this.#before,
       lastSequence: this.#lastSequence,
@@ -105,6 +106,7 @@ class LogSalvage {
     if (typeof group === 'string') return;
     this.#reach(offset, header.sequence - 1n);
     this.#parts.add(group);
+    finishSteps(this.#parts.sort());
     this.#lastSequence = header.sequence + BigInt(header.batchCount) - 1n;
     this.#goodEnd = offset + lengthBytes;
   }

@@ -1,5 +1,6 @@
 import { basename, join } from 'node:path';
 import { equalBytes } from '../../base/bytes.ts';
+import { finishSteps } from '../../base/steps.ts';
 import type { DirectoryListing } from '../../directory/listing.ts';
 import type { Columns } from '../../format/columns.ts';
 import { FILE_HEADER_BYTES } from '../../format/file-header.ts';
@@ -114,7 +115,7 @@ class LogWalk {
     if (log.number > this.#expected.number) this.#noteMissing(log.number);
     const salvaged = await this.#salvage(log);
     this.#settle(log, salvaged.before);
-    this.#pile.add(salvaged.parts);
+    finishSteps(this.#pile.add(salvaged.parts));
     this.losses.push(...salvaged.losses);
     if (salvaged.lastSequence > this.lastSequence) this.lastSequence = salvaged.lastSequence;
     this.#isCounted ||= log.scan.format === 'lodestore';
@@ -124,8 +125,8 @@ class LogWalk {
   /** One update of each key. Nothing is walked after it. */
   async updates(): Promise<readonly Columns[]> {
     const { columns } = this.#base;
-    return foldParts<never>(this.#pile.finish(), (interval, add) => {
-      eachKeyIn(columns, interval, add);
+    return foldParts<never>(finishSteps(this.#pile.finish()), (interval, add) => {
+      finishSteps(eachKeyIn(columns, interval, add));
       return Promise.resolve(undefined);
     });
   }
