@@ -105,6 +105,8 @@ export class FileWindow {
       Math.max(lengthBytes, WINDOW_BYTES),
       Math.max(this.fileBytes - position, lengthBytes),
     );
+    // If the read fails, the buffer may hold a part of it.
+    this.#start = this.#end = 0;
     if (this.#buffer.length < wanted) this.#buffer = takeBuffer(wanted);
     const target = this.#buffer.subarray(0, wanted);
     const count = this.#mayBlock

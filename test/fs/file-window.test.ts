@@ -50,6 +50,32 @@ test('continues after short reads until everything is read or the file ends', as
   expect(await readFully(slow(BYTES), target, 0)).toBe(BYTES.length);
 });
 
+test.each(['async', 'blocking'])(
+  'a read that failed leaves nothing of itself in the window: %s',
+  async (way) => {
+    const file = openedFile(BYTES);
+    let failsAt = Infinity;
+    const readSync = (target: Uint8Array, position: number): number => {
+      if (position >= failsAt) throw new Error('the disk failed');
+      // In parts, as a system may: the first part of a read succeeds, the second fails.
+      const part = BYTES.subarray(position, position + Math.min(target.length, 100_000));
+      target.set(part);
+      return part.length;
+    };
+    const failing: OpenFile = {
+      ...file,
+      read: (target, position) => Promise.resolve().then(() => readSync(target, position)),
+      ...(way === 'blocking' ? { readSync } : {}),
+    };
+    const window = new FileWindow(failing, BYTES.length, way === 'blocking');
+    const before = BYTES.slice(0, 1_000);
+    expect(await window.at(0, 1_000)).toEqual(before);
+    failsAt = 1_200_000;
+    await expect(window.at(1_100_000, 1_000_000)).rejects.toThrow('the disk failed');
+    expect(await window.at(0, 1_000)).toEqual(before);
+  },
+);
+
 test('a window with blocking reads returns the same bytes', async () => {
   const file = openedFile(BYTES);
   let reads = 0;
