@@ -55,6 +55,7 @@ export async function readAncestorSnapshot(
       if (typeof rows === 'string') return { kind: 'corrupt', path, offset: 0, reason: rows };
       collected.add(rows);
       slices.noteGroup(rows.length);
+      if (collected.isCheckDue) await finishInSlices(collected.check(), pause);
       await slices.pauseIfDue();
     }
     const run = await finishInSlices(collected.finishInSteps(), pause);

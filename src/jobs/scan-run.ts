@@ -24,7 +24,7 @@ export async function scanRun(
       slices.noteGroup(group.rows.length);
     },
     pause: () =>
-      parts.hasUnsorted ? finishInSlices(parts.sort(), options.pause) : slices.pauseIfDue(),
+      parts.isWorkDue ? finishInSlices(parts.work(), options.pause) : slices.pauseIfDue(),
   });
   options.signal?.throwIfAborted();
   return { scan, parts: await finishInSlices(parts.finish(), options.pause) };

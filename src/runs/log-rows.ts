@@ -106,9 +106,9 @@ function addEntriesOfBytes(
 
 /**
  * Collects the rows of a log and turns them into one run: ascending keys, the last update of each.
- * A log of some kilobytes can hold a gigabyte of rows of one key. So superseded rows are dropped
- * during collection, as soon as they may exceed both SUPERSEDED_ROWS_BYTES and half of all rows.
- * The interval doubles each time, so each row is scanned only a few times.
+ * A log of some kilobytes can hold a gigabyte of rows of one key. So superseded rows are dropped by
+ * `check` between two groups, as soon as they may exceed both SUPERSEDED_ROWS_BYTES and half of all
+ * rows. The interval doubles each time, so each row is scanned only a few times.
  */
 export class LogRows {
   #blocks: RowBlock[] = [];
@@ -150,9 +150,9 @@ export class LogRows {
     this.#nextCheckBytes = supersededBytes;
   }
 
-  /** Whether each key so far is greater than the previous one. */
-  get isAscending(): boolean {
-    return this.#isAscending;
+  /** Whether {@link check} must be called before more groups are added. */
+  get isCheckDue(): boolean {
+    return this.#collectedBytes >= this.#nextCheckBytes;
   }
 
   /** Copies the rows of a group. They must have been validated. */
@@ -169,7 +169,6 @@ export class LogRows {
     const scanned = this.#isAligned ? this.#scanWords(block, from) : from;
     this.#scanBytes(block, scanned);
     this.#collectedBytes += rows.length;
-    if (this.#collectedBytes >= this.#nextCheckBytes) this.#check();
   }
 
   #nextBlock(leastBytes: number): RowBlock {
@@ -182,29 +181,31 @@ export class LogRows {
 
   /**
    * Drops superseded rows if they may be half of all collected bytes, and schedules the next check.
+   * A step passes over some thousand rows.
    */
-  #check(): void {
-    if (this.#mostSupersededBytes() * 2 >= this.#collectedBytes) this.#drop();
+  *check(): Steps<void> {
+    const mostBytes = yield* this.#mostSupersededBytes();
+    if (2 * mostBytes >= this.#collectedBytes) yield* this.#drop();
     // Each added byte may supersede another one.
-    const slackBytes = this.#collectedBytes - 2 * this.#mostSupersededBytes();
+    const slackBytes = this.#collectedBytes - 2 * (yield* this.#mostSupersededBytes());
     this.#nextCheckBytes =
       this.#collectedBytes + Math.max(slackBytes, Math.ceil(this.#supersededBytes / 4));
   }
 
-  #mostSupersededBytes(): number {
+  *#mostSupersededBytes(): Steps<number> {
     if (this.#isAscending) return 0;
     this.#repeats ??= new RepeatedKeys();
-    this.#repeats.count(this.#blocks);
+    yield* this.#repeats.count(this.#blocks);
     return this.#repeats.mostBytes;
   }
 
-  #drop(): void {
-    const { rowCount, kept, freed } = dropSuperseded(this.#blocks);
+  *#drop(): Steps<void> {
+    const { rowCount, kept, freed } = yield* dropSuperseded(this.#blocks);
     this.#blocks = kept;
     this.#free.push(...freed);
     this.#rowCount = rowCount;
     this.#collectedBytes = kept.reduce((sum, { usedBytes }) => sum + usedBytes, 0);
-    this.#repeats?.restart(kept);
+    if (this.#repeats !== undefined) yield* this.#repeats.restart(kept);
   }
 
   /**
@@ -257,7 +258,8 @@ export class LogRows {
   *finishInSteps(): Steps<Columns[]> {
     // Sorting takes memory for every row.
     const isLong = this.#collectedBytes > this.#supersededBytes;
-    if (isLong && this.#mostSupersededBytes() > this.#supersededBytes / 4) this.#drop();
+    const mostBytes = isLong ? yield* this.#mostSupersededBytes() : 0;
+    if (mostBytes > this.#supersededBytes / 4) yield* this.#drop();
     this.#repeats = undefined;
     if (this.#isAscending) for (const block of this.#blocks) yield* this.#cutBlock(block);
     else yield* this.#gatherSorted();

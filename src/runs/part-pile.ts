@@ -49,7 +49,7 @@ export class LogParts {
   #rows: LogRows = new LogRows();
   #rowsBytes = 0;
 
-  /** Copies the rows, which have been checked. `sort` is due after it if `hasUnsorted`. */
+  /** Copies the rows, which have been checked. Afterwards `work` may be due. */
   add({ rows, hasIntervals }: Pick<GroupRows, 'rows' | 'hasIntervals'>): void {
     if (!hasIntervals) {
       this.#collect(rows);
@@ -61,9 +61,9 @@ export class LogParts {
     }
   }
 
-  /** Whether long parts have ended since the last `sort`. */
-  get hasUnsorted(): boolean {
-    return this.#waiting.length > 0;
+  /** Whether {@link work} must be done before more groups are added. */
+  get isWorkDue(): boolean {
+    return this.#waiting.length > 0 || this.#rows.isCheckDue;
   }
 
   #collect(rows: Uint8Array): void {
@@ -75,15 +75,18 @@ export class LogParts {
     const rows = this.#rows;
     if (this.#rowsBytes > SHORT_BYTES) this.#waiting.push({ rows, interval });
     else {
-      const target = this.hasUnsorted ? this.#waiting : this.#parts;
+      const target = this.#waiting.length > 0 ? this.#waiting : this.#parts;
       target.push({ run: rows.finish(), interval });
     }
     this.#rows = new LogRows();
     this.#rowsBytes = 0;
   }
 
-  /** Sorts the parts that have ended. A step makes one chunk, or sorts some thousand rows. */
-  *sort(): Steps<void> {
+  /**
+   * Sorts the parts that have ended, and drops superseded rows. A step makes one chunk, or passes
+   * over some thousand rows.
+   */
+  *work(): Steps<void> {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const part of waiting) {
@@ -93,11 +96,12 @@ export class LogParts {
         this.#parts.push({ run, interval: part.interval });
       }
     }
+    if (this.#rows.isCheckDue) yield* this.#rows.check();
   }
 
-  /** All parts, in steps as `sort`. Nothing is added after it. */
+  /** All parts, in steps as `work`. Nothing is added after it. */
   *finish(): Steps<RunPart[]> {
-    yield* this.sort();
+    yield* this.work();
     return [...this.#parts, { run: yield* this.#rows.finishInSteps(), interval: undefined }];
   }
 }

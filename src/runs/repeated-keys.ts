@@ -1,4 +1,5 @@
 import { ROW_HEADER_BYTES } from '../base/limits.ts';
+import type { Steps } from '../base/steps.ts';
 import { hashKey } from '../base/key-hash.ts';
 import type { RowBlock } from './row-columns.ts';
 import { DATA_LENGTH, KEY_HIGH, KEY_LOW } from '../format/row.ts';
@@ -7,6 +8,8 @@ import { DATA_LENGTH, KEY_HIGH, KEY_LOW } from '../format/row.ts';
 const SEEN_BITS: number = 2 ** 25;
 /** A row is shorter than 2^26 bytes. */
 const SIZE_CLASSES = 33;
+/** Rows that one step counts. */
+const STEP_ROWS = 16_384;
 
 /**
  * An upper bound on the bytes of superseded rows, at a cost of a few nanoseconds per row. Each key
@@ -24,21 +27,25 @@ export class RepeatedKeys {
   #countedBytes = 0;
 
   /** Counts the rows that were added to the blocks since the last call. */
-  count(blocks: readonly RowBlock[]): void {
+  *count(blocks: readonly RowBlock[]): Steps<void> {
     for (; this.#countedBlocks < blocks.length; this.#countedBlocks++) {
       const block = blocks[this.#countedBlocks]!;
-      this.#countRows(block);
-      this.#countedBytes = block.usedBytes;
+      while (this.#countedBytes < block.usedBytes) {
+        this.#countRows(block);
+        yield;
+      }
       // More rows may be added to the last block.
       if (this.#countedBlocks === blocks.length - 1) return;
       this.#countedBytes = 0;
     }
   }
 
+  /** Counts the next rows of a block. */
   #countRows({ view, usedBytes }: RowBlock): void {
     const seen = this.#seen;
     let repeats = 0;
-    for (let offset = this.#countedBytes; offset < usedBytes;) {
+    let offset = this.#countedBytes;
+    for (let rows = 0; rows < STEP_ROWS && offset < usedBytes; rows++) {
       const hash = hashKey(
         view.getUint32(offset + KEY_LOW, true),
         view.getUint32(offset + KEY_HIGH, true),
@@ -53,17 +60,18 @@ export class RepeatedKeys {
       this.#bytes[size]! += lengthBytes;
       offset += lengthBytes;
     }
+    this.#countedBytes = offset;
     this.#repeats += repeats;
   }
 
   /** Starts again with rows of distinct keys, none of which supersedes another. */
-  restart(blocks: readonly RowBlock[]): void {
+  *restart(blocks: readonly RowBlock[]): Steps<void> {
     this.#seen.fill(0);
     this.#counts.fill(0);
     this.#bytes.fill(0);
     this.#countedBlocks = 0;
     this.#countedBytes = 0;
-    this.count(blocks);
+    yield* this.count(blocks);
     this.#repeats = 0;
   }
 

@@ -1,10 +1,13 @@
 import { ROW_HEADER_BYTES } from '../base/limits.ts';
+import type { Steps } from '../base/steps.ts';
 import { hashKey } from '../base/key-hash.ts';
 import type { RowBlock } from './row-columns.ts';
 import { DATA_LENGTH, KEY_HIGH, KEY_LOW } from '../format/row.ts';
 
 const FIRST_SLOTS = 1_024;
 const SLOT_WORDS = 3;
+/** Rows that one step notes or moves. */
+const STEP_ROWS = 4_096;
 
 /** Key -> ordinal of its last row. It stores the keys, so rows may be moved during lookups. */
 class LastRows {
@@ -61,13 +64,14 @@ export interface KeptRows {
 
 /**
  * Moves the last row of each key forward, over superseded rows. It needs extra memory only for the
- * keys.
+ * keys. The blocks must not be used between two steps.
  */
-export function dropSuperseded(blocks: readonly RowBlock[]): KeptRows {
+export function* dropSuperseded(blocks: readonly RowBlock[]): Steps<KeptRows> {
   const last = new LastRows();
   let ordinal = 0;
   for (const { view, usedBytes } of blocks) {
     for (let offset = 0; offset < usedBytes; ordinal++) {
+      if (ordinal % STEP_ROWS === 0) yield;
       last.put(
         view.getUint32(offset + KEY_LOW, true),
         view.getUint32(offset + KEY_HIGH, true),
@@ -81,6 +85,7 @@ export function dropSuperseded(blocks: readonly RowBlock[]): KeptRows {
   for (const block of blocks) {
     const { view, usedBytes } = block;
     for (let offset = 0; offset < usedBytes; ordinal++) {
+      if (ordinal % STEP_ROWS === 0) yield;
       const lengthBytes = ROW_HEADER_BYTES + view.getUint32(offset + DATA_LENGTH, true);
       const low = view.getUint32(offset + KEY_LOW, true);
       if (last.isLast(low, view.getUint32(offset + KEY_HIGH, true), ordinal)) {

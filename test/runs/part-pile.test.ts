@@ -33,10 +33,10 @@ test.each(['between two groups', 'at the end'])(
       ...puts(40_000, 7),
     ];
     parts.add({ rows: groupOf([first]).decoded, hasIntervals: true });
-    expect(parts.hasUnsorted).toBe(true);
+    expect(parts.isWorkDue).toBe(true);
     if (when === 'between two groups') {
-      finishSteps(parts.sort());
-      expect(parts.hasUnsorted).toBe(false);
+      finishSteps(parts.work());
+      expect(parts.isWorkDue).toBe(false);
     }
     const second = [...puts(40_007, 3), deleted(5n), ...puts(50_000, 8)];
     parts.add({ rows: groupOf([second]).decoded, hasIntervals: true });

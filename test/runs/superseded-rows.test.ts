@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ROW_HEADER_BYTES } from '../../src/base/limits.ts';
+import { finishSteps } from '../../src/base/steps.ts';
 import { LogRows } from '../../src/runs/log-rows.ts';
 import { RepeatedKeys } from '../../src/runs/repeated-keys.ts';
 import { RowBlock } from '../../src/runs/row-columns.ts';
@@ -69,7 +70,7 @@ describe('dropSuperseded', () => {
       fc.property(rowsOf, fc.integer({ min: 1, max: 40 }), (made, perBlock) => {
         const rows = testRows(made);
         const blocks = blocksOf(rows, perBlock);
-        const { kept, freed, rowCount } = dropSuperseded(blocks);
+        const { kept, freed, rowCount } = finishSteps(dropSuperseded(blocks));
         const expected = lastOfEach(rows);
         expect(rowsIn(kept)).toEqual(expected);
         expect(rowCount).toBe(expected.length);
@@ -82,7 +83,7 @@ describe('dropSuperseded', () => {
 
   test('distinguishes keys of one low half that share a slot', () => {
     const rows = Array.from({ length: 600 }, (_, i) => ({ key: BigInt(i) << 32n, value: 1n }));
-    expect(dropSuperseded(blocksOf(rows, 50)).rowCount).toBe(600);
+    expect(finishSteps(dropSuperseded(blocksOf(rows, 50))).rowCount).toBe(600);
   });
 
   test('frees the blocks of a hot key', () => {
@@ -91,8 +92,18 @@ describe('dropSuperseded', () => {
       value: BigInt(i + 1),
       data: new Uint8Array(100),
     }));
-    const { kept, freed } = dropSuperseded(blocksOf(rows, 10));
+    const { kept, freed } = finishSteps(dropSuperseded(blocksOf(rows, 10)));
     expect([kept.length, freed.length]).toEqual([1, 49]);
+  });
+
+  test('passes over the rows twice, in steps of some thousand rows', () => {
+    const rows = Array.from({ length: 10_000 }, (_, i) => ({ key: BigInt(i % 90), value: 1n }));
+    const steps = dropSuperseded(blocksOf(rows, 700));
+    let count = 0;
+    let step = steps.next();
+    for (; step.done !== true; step = steps.next()) count++;
+    expect(step.value.rowCount).toBe(90);
+    expect(count).toBe(6);
   });
 });
 
@@ -104,7 +115,7 @@ describe('RepeatedKeys', () => {
         const blocks = blocksOf(rows, perBlock);
         const repeats = new RepeatedKeys();
         // Counted while they arrive.
-        for (let i = 1; i <= blocks.length; i++) repeats.count(blocks.slice(0, i));
+        for (let i = 1; i <= blocks.length; i++) finishSteps(repeats.count(blocks.slice(0, i)));
         const supersededBytes = rowsLength(rows) - rowsLength(lastOfEach(rows));
         expect(repeats.mostBytes).toBeGreaterThanOrEqual(supersededBytes);
         expect(repeats.mostBytes).toBeLessThanOrEqual(rowsLength(rows));
@@ -116,7 +127,7 @@ describe('RepeatedKeys', () => {
   test('reports almost nothing for different keys', () => {
     const rows = Array.from({ length: 3_000 }, (_, i) => ({ key: BigInt(i) << 20n, value: 1n }));
     const repeats = new RepeatedKeys();
-    repeats.count(blocksOf(rows, 100));
+    finishSteps(repeats.count(blocksOf(rows, 100)));
     // Two keys may share a bit occasionally.
     expect(repeats.mostBytes).toBeLessThan(20 * ROW_HEADER_BYTES);
   });
@@ -145,6 +156,7 @@ describe('LogRows', () => {
         const keeping = new LogRows();
         for (const group of groups) {
           dropping.add(group);
+          if (dropping.isCheckDue) finishSteps(dropping.check());
           keeping.add(group);
         }
         expect(recordsOf(dropping)).toEqual(recordsOf(keeping));

@@ -1,3 +1,4 @@
+import { finishSteps } from '../../base/steps.ts';
 import { decodeAncestorFrame } from '../../format/ancestor.ts';
 import type { FileSystem } from '../../fs/file-system.ts';
 import { readFully } from '../../fs/file-window.ts';
@@ -48,6 +49,10 @@ async function readWhole(fs: FileSystem, log: LoadedLog): Promise<Uint8Array> {
 /** Adds all rows of a frame, or none. */
 function takeRows(payload: Uint8Array, into: LogRows): boolean {
   for (const rows of rowsOf(payload)) if (typeof rows === 'string') return false;
-  for (const rows of rowsOf(payload)) if (typeof rows !== 'string') into.add(rows);
+  for (const rows of rowsOf(payload)) {
+    if (typeof rows === 'string') continue;
+    into.add(rows);
+    if (into.isCheckDue) finishSteps(into.check());
+  }
   return true;
 }

@@ -106,7 +106,7 @@ class LogSalvage {
     if (typeof group === 'string') return;
     this.#reach(offset, header.sequence - 1n);
     this.#parts.add(group);
-    finishSteps(this.#parts.sort());
+    finishSteps(this.#parts.work());
     this.#lastSequence = header.sequence + BigInt(header.batchCount) - 1n;
     this.#goodEnd = offset + lengthBytes;
   }
