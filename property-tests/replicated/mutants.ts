@@ -75,6 +75,18 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, ReplicatedMutant>> = {
         '    if (epoch === 1n) await this.#commits.appendOwn({ kind: "takeover", epoch, piece }, signal);',
     },
   },
+  'a barrier reached before the group that is still being written': {
+    part: 'nodes',
+    file: OPEN,
+    find: "    if (kind === 'group' || this.isWriting) this.#next = this.chain.groupEnd;",
+    replace: "    if (kind === 'group') this.#next = this.chain.groupEnd;",
+  },
+  'entries of another node read while a group is still being written': {
+    file: NODE,
+    find: '    await this.#whenWritten(undefined);\n',
+    replace: '',
+    test: 'test/replicated/slow-disk.test.ts',
+  },
   'a group acknowledged at its first piece': {
     file: COMMITS,
     find: "      if (result !== 'ours') return this.#depose(result);\n    }",

@@ -6,12 +6,14 @@ import {
   MemoryCheckpoints,
   openReplicaOn,
   SimulatedLog,
+  type RunOptions,
   type SimulatedConnection,
 } from '../../src/testing/index.ts';
 import { Random } from '../../src/testing/engine/random.ts';
 import { BrokenPromise, History, MARKER_BASE, type ClientWrite } from './history.ts';
 import { LogFold } from './log-fold.ts';
 import { rest, SimulatedTime } from './simulated-time.ts';
+import { slowLogWrites } from './slow-disk.ts';
 
 const KEYS = 6;
 const NODES = 3;
@@ -36,7 +38,7 @@ export interface RunFigures {
 /** One machine and its node, if it runs. */
 class Machine {
   readonly index: number;
-  fs: CrashFs = new CrashFs({ trace: false });
+  fs: CrashFs;
   store: ReplicatedStore | undefined;
   connection: SimulatedConnection | undefined;
   /** The last seen position of the running node: it never decreases. */
@@ -44,8 +46,9 @@ class Machine {
   failure: Error | undefined;
   isOpening = false;
 
-  constructor(index: number) {
+  constructor(index: number, fs: CrashFs) {
     this.index = index;
+    this.fs = fs;
   }
 }
 
@@ -57,6 +60,7 @@ export class World {
   readonly #time: SimulatedTime = new SimulatedTime();
   readonly #log: SimulatedLog;
   readonly #checkpoints: MemoryCheckpoints = new MemoryCheckpoints();
+  readonly #disk: RunOptions;
   readonly #machines: Machine[];
   readonly #seed: number;
   #opens = 0;
@@ -100,7 +104,12 @@ export class World {
       onAppend: (entry) => this.fold.append(entry),
       delay: () => rest(1 + this.#random.below(2)),
     });
-    this.#machines = Array.from({ length: NODES }, (_, index) => new Machine(index));
+    this.#disk = { trace: false, scheduler: slowLogWrites(new Random(seed + 2)) };
+    this.#machines = Array.from({ length: NODES }, (_, index) => this.#newMachine(index));
+  }
+
+  #newMachine(index: number): Machine {
+    return new Machine(index, new CrashFs(this.#disk));
   }
 
   #pick<T>(from: readonly T[]): T {
@@ -128,7 +137,7 @@ export class World {
 
   async #step(): Promise<void> {
     const choice = this.#random.below(100);
-    if (choice < 39) for (let i = 0; i <= this.#random.below(4); i++) this.#write();
+    if (choice < 39) this.#writeSome();
     else if (choice < 42) this.#deleteRange();
     else if (choice < 52) this.#readLinearizably();
     else if (choice < 61) this.#promote();
@@ -199,6 +208,13 @@ export class World {
     const primaries = stores.filter(({ role }) => role === 'primary');
     if (primaries.length > 0 && this.#random.below(10) > 0) return this.#pick(primaries);
     return stores.length === 0 ? undefined : this.#pick(stores);
+  }
+
+  /** Sometimes a barrier follows while the group is still being written to the directory. */
+  #writeSome(): void {
+    for (let i = 0; i <= this.#random.below(4); i++) this.#write();
+    if (this.#random.below(4) > 0) return;
+    void rest(1 + this.#random.below(8)).then(() => this.#readLinearizably());
   }
 
   #write(): void {
@@ -343,14 +359,13 @@ export class World {
     this.figures.crashes++;
     const isKill = this.#random.below(3) === 0;
     const old = machine.fs;
-    const options = { trace: false };
     const seed = this.#random.below(1 << 30);
-    this.#down(machine, isKill ? old.kill(options) : old.randomCrash(seed, options));
+    this.#down(machine, isKill ? old.kill(this.#disk) : old.randomCrash(seed, this.#disk));
   }
 
   async #empty(): Promise<void> {
     this.figures.emptied++;
-    this.#down(this.#pick(this.#machines), new CrashFs({ trace: false }));
+    this.#down(this.#pick(this.#machines), new CrashFs(this.#disk));
   }
 
   #down(machine: Machine, fs: CrashFs): void {
@@ -443,7 +458,7 @@ export class World {
       machine.connection?.heal();
       this.#open(machine);
     }
-    this.#machines.push(new Machine(NODES));
+    this.#machines.push(this.#newMachine(NODES));
     this.#open(this.#machines.at(-1)!);
     for (let round = 0; round < 100; round++) {
       await this.#time.pass(1_000);

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { assert } from '../../base/assert.ts';
 import { StoreClosedError, StorePoisonedError, type StoreError } from '../../base/errors.ts';
 import type { CommitGate, ReplicaAccess, SharedGroup } from '../../store/commit/commit-gate.ts';
 import type { QueuedBatch } from '../../store/batch/batch-queue.ts';
@@ -51,7 +52,10 @@ export class OpenReplica implements CommitGate {
   #local: LocalGroups = new LocalGroups();
   /** All entries up to this place are visible. */
   #place: LogPlace;
-  /** Visible when the group in flight is. */
+  /**
+   * The place after the group that is being written here and after the entries that this node has
+   * appended since. They become visible together.
+   */
   #next: LogPlace | undefined;
   #saved: LogPlace;
   #saving: Promise<void> = Promise.resolve();
@@ -122,6 +126,11 @@ export class OpenReplica implements CommitGate {
     return this.#place;
   }
 
+  /** True while a group that the shared log has is being written here. */
+  get isWriting(): boolean {
+    return this.#next !== undefined;
+  }
+
   /** True if all groups that the store had at the open have been found in the shared log. */
   get isVerified(): boolean {
     return this.#local.areVerified;
@@ -146,22 +155,27 @@ export class OpenReplica implements CommitGate {
   }
 
   /**
-   * Applies an entry that was read from the log. An exception means that the replica cannot
-   * continue.
+   * Applies an entry that was read from the log, while no group is being written. An exception
+   * means that the replica cannot continue.
    */
   async take(position: bigint, bytes: Uint8Array, signal: AbortSignal): Promise<ChainStep> {
+    assert(!this.isWriting, 'a group is visible before the next entry is read');
     const step = this.chain.take(position, bytes);
     if (step.kind === 'group') await this.#takeGroup(position, step.group, signal);
     else if (step.kind !== 'piece' && step.kind !== 'repaired') this.#reach(this.chain.groupEnd);
     return step;
   }
 
-  /** Takes an entry that this node has appended, before its group is written here. */
+  /**
+   * Takes an entry that this node has appended, before its group is written here. A barrier or a
+   * takeover is appended also while the group before it is being written.
+   */
   takeOwn(position: bigint, bytes: Uint8Array): void {
     const { kind } = this.chain.take(position, bytes);
-    if (kind === 'group') this.#next = this.chain.groupEnd;
-    else if (kind !== 'piece') this.#reach(this.chain.groupEnd);
     this.#bytesSinceSave += bytes.length;
+    if (kind === 'piece') return;
+    if (kind === 'group' || this.isWriting) this.#next = this.chain.groupEnd;
+    else this.#reach(this.chain.groupEnd);
   }
 
   async #takeGroup(position: bigint, group: CompleteGroup, signal: AbortSignal): Promise<void> {

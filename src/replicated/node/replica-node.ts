@@ -158,8 +158,9 @@ export class ReplicaNode implements CommitHost, CommittingNode {
   }
 
   async #take(position: bigint, bytes: Uint8Array): Promise<void> {
-    const { chain } = this.replica;
     if (this.#role === 'primary' || this.isOver) return;
+    await this.#whenWritten(undefined);
+    const { chain } = this.replica;
     if (position === chain.place.position && !this.replica.isAnchored) {
       this.replica.anchor(bytes);
       return this.#advance();
@@ -318,6 +319,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
   async #takeOver(signal: AbortSignal | undefined): Promise<bigint | undefined> {
     this.#requireRunning();
     if (this.#role === 'primary') return undefined;
+    await this.#whenWritten(signal);
     await this.#commits.anchor(signal);
     const position = this.replica.chain.place.position + 1n;
     const piece = new TextEncoder().encode(this.#parts.address);
@@ -353,12 +355,23 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     this.#requireRunning();
     const refused = await this.confirm();
     if (refused !== undefined) throw refused;
-    return this.position;
+    const { position } = this.replica.chain.groupEnd;
+    // A group before the barrier may still be being written here.
+    await this.whenReached(position, undefined);
+    return position;
   }
 
   /** Resolves when all entries up to `position` are visible here. */
   async whenReached(position: bigint, signal: AbortSignal | undefined): Promise<void> {
     while (this.position < position) await this.#nextProgress(signal);
+  }
+
+  /**
+   * Resolves when the group that this node has appended is visible. The node may have been deposed
+   * while it was being written.
+   */
+  async #whenWritten(signal: AbortSignal | undefined): Promise<void> {
+    while (this.replica.isWriting) await this.#nextProgress(signal);
   }
 
   /** Ends all waits: they reject with StoreClosedError. */
