@@ -1,4 +1,8 @@
-import { LogLostError, type ReplicatedStore } from '../../src/replicated/index.ts';
+import {
+  CheckpointStoreError,
+  LogLostError,
+  type ReplicatedStore,
+} from '../../src/replicated/index.ts';
 import {
   CrashFs,
   MemoryCheckpoints,
@@ -26,7 +30,8 @@ interface Node {
  * A log loses its end, which its engine had acknowledged. No node that had it may go on silently,
  * while it runs or when it is opened again, even if the log grows to the same length. If nothing
  * else was appended meanwhile, a repair from the most advanced node brings all acknowledged batches
- * back to every node, also if checkpoints have lost entries; else it is refused.
+ * back to every node, also if checkpoints have lost entries or a first repair breaks off; else it
+ * is refused.
  */
 export class LossHistory {
   readonly #random: Random;
@@ -171,9 +176,9 @@ export class LossHistory {
     }
   }
 
-  #tryRepair(): Promise<unknown> {
+  #tryRepair(checkpoints = this.#checkpoints.connect()): Promise<unknown> {
     const log = this.#log.connect();
-    const options = { log, checkpoints: this.#checkpoints.connect(), lostAfterMs: 500 };
+    const options = { log, checkpoints, lostAfterMs: 500 };
     const seed = ++this.#opens;
     const { timer } = this.#time;
     return this.#settled(repairReplicaOn(this.#nodes[0]!.fs, DIRECTORY, options, { seed, timer }));
@@ -187,7 +192,32 @@ export class LossHistory {
     }
   }
 
+  /**
+   * A repair that breaks off before its checkpoint is stored. No node takes over without the
+   * batches that the repair restores; the next repair stores the checkpoint.
+   */
+  async #breakOffRepair(): Promise<void> {
+    const checkpoints = this.#checkpoints.connect();
+    checkpoints.put = () =>
+      Promise.reject(new CheckpointStoreError('unavailable', 'the repair is to break off'));
+    const result = await this.#tryRepair(checkpoints).catch((error: unknown) => error);
+    if (!(result instanceof CheckpointStoreError)) {
+      throw new BrokenPromise(`a repair without its checkpoint: ${String(result)}`);
+    }
+    const late = makeNode('late');
+    await this.#open(late);
+    if (late.store === undefined) throw new BrokenPromise(`late: ${String(late.failure)}`);
+    await this.#time.pass(300);
+    late.store.promote().catch(() => undefined);
+    await this.#time.pass(2_000);
+    if (late.store.role === 'primary') {
+      throw new BrokenPromise('a node took over without the batches of a repair');
+    }
+    await this.#settled(late.store.close());
+  }
+
   async #repair(): Promise<void> {
+    if (this.#random.below(2) === 0) await this.#breakOffRepair();
     await this.#tryRepair();
     this.#nodes.push(makeNode('new'));
     for (const node of this.#nodes) await this.#open(node);

@@ -124,6 +124,18 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, ReplicatedMutant>> = {
     find: '    if (bytes !== undefined && checksumOfEntry(bytes) !== checksum) {',
     replace: '    if (bytes === undefined && checksum === -1) {',
   },
+  'a node behind a repair takes over without the batches that it restores': {
+    part: 'loss',
+    file: NODE,
+    find: '    if (this.#mustRebuild) return this.replica.chain.place.position;\n',
+    replace: '',
+  },
+  'an elected node waits for a checkpoint before it takes over': {
+    file: NODE,
+    find: "          if (ifBehind === 'refuse' && this.#mustRebuild) throw notRebuilt();\n",
+    replace: '',
+    test: 'test/replicated/unfinished-repair.test.ts',
+  },
   'a repair keeps the checkpoints of lost entries': {
     part: 'loss',
     file: REPAIR,

@@ -1,3 +1,4 @@
+import { assert } from '../../base/assert.ts';
 import { StoreError } from '../../base/errors.ts';
 import { CODEC_RAW } from '../../format/compression.ts';
 import { logVersionFor } from '../../format/file-header.ts';
@@ -63,12 +64,15 @@ export class PrimaryCommits {
   /** Appends an entry at the position after the last one. One call at a time. */
   async appendOwn(own: OwnEntry, signal?: AbortSignal): Promise<AppendResult> {
     const { place } = this.#node.replica.chain;
+    const firstSequence = place.sequence + 1n;
+    const isNext = own.firstSequence === undefined || own.firstSequence === firstSequence;
+    assert(isNext, 'the store has every batch of the log before it appends');
     const piece = own.piece ?? new Uint8Array(0);
     const nonce = own.nonce ?? this.#parts.environment.randomBytes(NONCE_BYTES);
     const bytes = encodeEntry({
       logId: place.logId ?? this.#parts.environment.randomBytes(LOG_ID_BYTES),
       epoch: place.epoch,
-      firstSequence: place.sequence + 1n,
+      firstSequence,
       previous: place.checksum,
       rowsVersion: 0,
       codec: CODEC_RAW,

@@ -5,6 +5,7 @@ import { CheckpointStoreError } from '../checkpoint/checkpoint-store.ts';
 import { LogLostError, LogUnavailableError, RepairedError } from '../log/log-errors.ts';
 import type { SharedLog } from '../log/shared-log.ts';
 import { backoffMs } from './appender.ts';
+import { LogWatch } from './log-watch.ts';
 import type { CommitHost, OpenReplica } from './open-replica.ts';
 import type { ReplicaEnvironment } from './replica-environment.ts';
 import type { ReplicaHost, ReplicaRole, ReplicaTimes } from './replica-host.ts';
@@ -32,7 +33,7 @@ export interface ReplicaNodeParts {
  * node has applied. From then on, the old primary's next append finds its position occupied. The
  * old primary is fenced, rejects its group as `not-applied`, and continues as a replica. No clock
  * is involved. A primary learns this in `PrimaryCommits` (an append or a barrier finds another
- * entry), from the engine's bounds (`#noteOvertaken`), or fails (`fail`).
+ * entry), from the engine's bounds (`LogWatch`), or fails (`fail`).
  *
  * While the engine does not answer, an append is repeated with the same bytes at the same position.
  * After `commitTimeoutMs`, the batches in flight are rejected as `unknown`, and those in the queue
@@ -43,6 +44,7 @@ export interface ReplicaNodeParts {
 export class ReplicaNode implements CommitHost, CommittingNode {
   readonly #parts: ReplicaNodeParts;
   readonly #commits: PrimaryCommits;
+  readonly #watch: LogWatch;
   readonly #closing: AbortController = new AbortController();
   #replica: OpenReplica | undefined;
   #role: ReplicaRole = 'replica';
@@ -52,23 +54,17 @@ export class ReplicaNode implements CommitHost, CommittingNode {
   #roleChange: Signal = new Signal();
   #progress: Signal = new Signal();
   #failure: Error | undefined;
-  /** Why the store must be rebuilt before it reads on. */
+  /** Why the store must be rebuilt before it reads on or takes over. */
   #behind: StoreError | undefined;
   #following: Promise<void> | undefined;
-  /** The highest position that the engine is known to have. */
-  #logEnd = 0n;
 
   constructor(parts: ReplicaNodeParts) {
     this.#parts = parts;
-    this.#commits = new PrimaryCommits(
-      {
-        environment: parts.environment,
-        log: parts.log,
-        ...parts.times,
-        onUnavailable: (error) => parts.host.onUnavailable(error),
-      },
-      this,
-    );
+    const { environment, log, times, host } = parts;
+    const onUnavailable = (error: unknown): void => host.onUnavailable(error);
+    const own = { log, ...times, onUnavailable };
+    this.#commits = new PrimaryCommits({ ...own, environment }, this);
+    this.#watch = new LogWatch({ ...own, clock: environment.clock }, this);
   }
 
   get replica(): OpenReplica {
@@ -92,7 +88,8 @@ export class ReplicaNode implements CommitHost, CommittingNode {
   }
 
   get logEnd(): bigint {
-    return this.#logEnd > this.position ? this.#logEnd : this.position;
+    const { end } = this.#watch;
+    return end > this.position ? end : this.position;
   }
 
   get primaryAddress(): string | undefined {
@@ -103,7 +100,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
   async start(replica: OpenReplica): Promise<void> {
     this.#replica = replica;
     this.#following = this.#follow();
-    void this.#watch();
+    void this.#watch.run();
     const isFound = (): boolean => this.replica.isAnchored && this.replica.isVerified;
     while (!isFound()) await this.#nextProgress(undefined);
   }
@@ -148,7 +145,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     try {
       for await (const { position, entry } of this.#parts.log.read(from, { signal })) {
         await this.exclusive(() => this.#take(position, entry));
-        if (this.#role === 'primary' || this.isOver) return;
+        if (this.#role === 'primary' || this.isOver || this.#mustRebuild) return;
       }
     } catch (error) {
       if (!(error instanceof PositionExpiredError) || this.replica.isAnchored) throw error;
@@ -168,7 +165,8 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     if (position <= chain.place.position) return;
     const step = await this.replica.take(position, bytes, this.signal);
     if (step.kind === 'takeover') this.#primaryAddress = step.address;
-    if (step.kind === 'repaired') throw new RepairedError(position);
+    // Known in the same turn of the chain, so that no takeover comes between.
+    if (step.kind === 'repaired') this.#behind = new RepairedError(position);
     this.#advance();
   }
 
@@ -179,6 +177,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     if (this.isOver || this.#reading?.signal.aborted === true) return;
     if (error instanceof PositionExpiredError || error instanceof RepairedError) {
       this.#behind = error;
+      this.#advance();
       await this.exclusive(() => this.#rebuild(error)).catch((failure: unknown) => {
         if (!isPassing(failure)) throw failure;
         return this.#rest(failure, attempt);
@@ -200,41 +199,6 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     await old.close().catch(() => undefined);
     await this.#parts.host.onRebuilt(this.replica, cause);
     this.#advance();
-  }
-
-  /** Compares the log's end with this node's, which the log must have reached. */
-  async #watch(): Promise<void> {
-    const { log, environment, times } = this.#parts;
-    const { pollMs, lostAfterMs } = times;
-    let behindMs = 0;
-    while (!this.isOver) {
-      try {
-        const { position } = this;
-        const { first, last } = await log.bounds({ signal: this.signal });
-        if (last > this.#logEnd) this.#logEnd = last;
-        this.replica.noteFirst(first);
-        await this.#noteOvertaken(last);
-        // The directory's groups are in the log, so there must be more than this.
-        const isShort = last < position || (last === position && !this.replica.isVerified);
-        behindMs = isShort ? behindMs + pollMs : 0;
-        if (behindMs > lostAfterMs) {
-          const reason = `the log ends at ${last}, before what this store holds`;
-          this.fail(new LogLostError({ position, reason }));
-        }
-      } catch (error) {
-        if (!this.isOver && error instanceof LogUnavailableError)
-          this.#parts.host.onUnavailable(error);
-      }
-      await environment.clock.sleep(pollMs, this.signal).catch(() => undefined);
-    }
-  }
-
-  /** Tells a primary that commits nothing that another node has taken over. */
-  async #noteOvertaken(last: bigint): Promise<void> {
-    if (!this.isPrimary || last <= this.position) return;
-    await this.exclusive(async () => {
-      if (last > this.replica.chain.place.position) this.depose();
-    });
   }
 
   #advance(): void {
@@ -293,16 +257,27 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     await clock.sleep(delayMs, this.signal).catch(() => undefined);
   }
 
-  /** Resolves when this node is the primary. */
-  async promote(signal?: AbortSignal): Promise<void> {
+  /** Resolves when the store need not be rebuilt. */
+  async whenRebuilt(): Promise<void> {
+    while (this.#mustRebuild) await this.#nextProgress(undefined);
+  }
+
+  /**
+   * Resolves when this node is the primary. If the store must be rebuilt before: waits, or refuses,
+   * so that another node can be elected.
+   */
+  async promote(signal?: AbortSignal, ifBehind: 'wait' | 'refuse' = 'wait'): Promise<void> {
     this.#requireRunning();
     if (this.#role === 'replica') this.#setRole('candidate');
     try {
       for (;;) {
         signal?.throwIfAborted();
-        const tried = await this.exclusive(() => this.#takeOver(signal));
-        if (tried === undefined) return;
-        while (this.replica.chain.place.position < tried) await this.#nextProgress(signal);
+        const missing = await this.exclusive(() => this.#takeOver(signal));
+        if (missing === undefined) return;
+        while (this.#lacks(missing)) {
+          if (ifBehind === 'refuse' && this.#mustRebuild) throw notRebuilt();
+          await this.#nextProgress(signal);
+        }
       }
     } catch (error) {
       if (error instanceof LogLostError) this.fail(error);
@@ -312,13 +287,23 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     }
   }
 
+  get #mustRebuild(): boolean {
+    return this.#behind !== undefined;
+  }
+
+  #lacks(position: bigint): boolean {
+    return this.#mustRebuild || this.replica.chain.place.position < position;
+  }
+
   /**
-   * Resolves to undefined when this node is the primary, else to the position of an entry that it
-   * has not applied.
+   * Resolves to undefined when this node is the primary, else to the position of an entry whose
+   * effect it does not have.
    */
   async #takeOver(signal: AbortSignal | undefined): Promise<bigint | undefined> {
     this.#requireRunning();
     if (this.#role === 'primary') return undefined;
+    // The chain has passed a repair, and the store lacks the batches that it restores.
+    if (this.#mustRebuild) return this.replica.chain.place.position;
     await this.#whenWritten(signal);
     await this.#commits.anchor(signal);
     const position = this.replica.chain.place.position + 1n;
@@ -394,4 +379,9 @@ export class ReplicaNode implements CommitHost, CommittingNode {
 function isPassing(error: unknown): boolean {
   if (error instanceof CheckpointStoreError) return error.reason === 'unavailable';
   return error instanceof LogUnavailableError;
+}
+
+function notRebuilt(): CheckpointStoreError {
+  const message = 'the store must be rebuilt from a checkpoint before it takes over';
+  return new CheckpointStoreError('unavailable', message);
 }

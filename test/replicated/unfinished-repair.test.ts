@@ -1,0 +1,96 @@
+import { afterEach, expect, test } from 'vitest';
+import {
+  CheckpointStoreError,
+  type Elector,
+  type RepairReport,
+  type ReplicatedStore,
+} from '../../src/replicated/index.ts';
+import {
+  CrashFs,
+  MemoryCheckpoints,
+  openReplicaOn,
+  repairReplicaOn,
+  SimulatedLog,
+} from '../../src/testing/index.ts';
+
+const opened: ReplicatedStore[] = [];
+
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((store) => store.close()));
+});
+
+let seed = 500;
+
+interface NodeParts {
+  readonly fs?: CrashFs;
+  readonly checkpoints?: MemoryCheckpoints;
+  readonly elector?: Elector;
+}
+
+async function openNode(
+  log: SimulatedLog,
+  { fs = new CrashFs(), checkpoints, elector }: NodeParts = {},
+): Promise<ReplicatedStore> {
+  const options = { log: log.connect(), pollMs: 5, lostAfterMs: 50, checkpoints, elector };
+  const store = await openReplicaOn(fs, '/node', options, { seed: ++seed });
+  opened.push(store);
+  return store;
+}
+
+function repair(
+  log: SimulatedLog,
+  fs: CrashFs,
+  checkpoints: MemoryCheckpoints,
+): Promise<RepairReport> {
+  const options = { log: log.connect(), checkpoints, lostAfterMs: 50 };
+  return repairReplicaOn(fs, '/node', options, { seed: ++seed });
+}
+
+/** A log that lost two of three batches. The repair has appended, and stored no checkpoint. */
+async function breakOffRepair() {
+  const log = new SimulatedLog();
+  const [fs, checkpoints] = [new CrashFs(), new MemoryCheckpoints()];
+  const store = await openNode(log, { fs });
+  await store.promote();
+  for (const key of [1n, 2n, 3n]) await store.put(key, 1n);
+  await store.close();
+  log.lose(2n);
+  const unwritable = checkpoints.connect();
+  unwritable.put = () => Promise.reject(new CheckpointStoreError('unavailable', 'no bucket'));
+  await expect(repair(log, fs, unwritable)).rejects.toThrow('no bucket');
+  expect(log.bounds.last).toBe(3n);
+  return { log, fs, checkpoints };
+}
+
+test('a node behind a repair takes over when it has the batches that the repair restores', async () => {
+  const { log, fs, checkpoints } = await breakOffRepair();
+  const behind = await openNode(log, { checkpoints });
+  const failures = (): number => behind.stats().replica.engineFailures;
+  await expect.poll(failures).toBeGreaterThan(0);
+  const promoted = behind.promote();
+  const before = failures();
+  await expect.poll(failures).toBeGreaterThan(before + 1);
+  expect([behind.role, log.bounds.last]).toEqual(['candidate', 3n]);
+  expect(await repair(log, fs, checkpoints)).toMatchObject({ position: 4n, sequence: 3n });
+  await promoted;
+  await behind.put(4n, 1n);
+  expect([...behind.keys()]).toEqual([1n, 2n, 3n, 4n]);
+});
+
+test('an elected node that is behind a repair resigns until it is rebuilt', async () => {
+  const { log, fs, checkpoints } = await breakOffRepair();
+  const terms: AbortSignal[] = [];
+  const elector: Elector = {
+    campaign: (_, { signal }) => {
+      terms.push(signal);
+      return Promise.resolve({ lost: new Promise<void>(() => undefined) });
+    },
+  };
+  const behind = await openNode(log, { checkpoints, elector });
+  await expect.poll(() => behind.stats().replica.engineFailures).toBeGreaterThan(2);
+  expect([behind.role, log.bounds.last]).toEqual(['replica', 3n]);
+  expect(terms.filter(({ aborted }) => !aborted)).toEqual([]);
+  await repair(log, fs, checkpoints);
+  await expect.poll(() => behind.role, { timeout: 4_000 }).toBe('primary');
+  expect([...behind.keys()]).toEqual([1n, 2n, 3n]);
+});
