@@ -30,12 +30,12 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, ReplicatedMutant>> = {
   },
   'the hint of bounds decides an append without an answer': {
     file: APPENDER,
-    find: '    const answer = await this.#repeat(signal, () => log.append(position, bytes, { signal }));',
-    replace: `    const answer = await log.append(position, bytes, { signal }).catch(async () => {
-      const { last } = await this.#repeat(signal, () => log.bounds({ signal }));
-      return last < position ? 'free' : 'occupied';
-    });
-    if (answer === 'free') return 'other';`,
+    find: '      const answer = await log.append(position, bytes, { signal });',
+    replace: `      const answer = await log.append(position, bytes, { signal }).catch(async () => {
+        const { last } = await this.#repeat(signal, () => log.bounds({ signal }));
+        return last < position ? 'free' : 'occupied';
+      });
+      if (answer === 'free') return 'other';`,
   },
   'a timeout reported as not applied': {
     file: COMMITS,
@@ -46,6 +46,13 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, ReplicatedMutant>> = {
     file: FILES,
     find: '    await log.trim(second.position, { signal });',
     replace: '    await log.trim(position, { signal });',
+  },
+  'an append not repeated at a position that turns out to be free': {
+    file: APPENDER,
+    find: '      const found = await this.#entryAt(position, signal, position - 1n);',
+    replace:
+      '      const found = await this.#repeat(signal, () => this.#entryAt(position, signal, 0n));',
+    test: 'test/replicated/appender.test.ts',
   },
   'an occupied position treated as a successful append': {
     file: APPENDER,
@@ -60,9 +67,8 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, ReplicatedMutant>> = {
   },
   'a repeated append with other bytes': {
     file: APPENDER,
-    find: '() => log.append(position, bytes, { signal }));',
-    replace:
-      '() => { bytes[70] = bytes[70]! + 1; return log.append(position, bytes, { signal }); });',
+    find: 'await log.append(position, bytes, { signal });',
+    replace: 'await ((bytes[70] = bytes[70]! + 1), log.append(position, bytes, { signal }));',
   },
   'a takeover that appends nothing': {
     file: NODE,

@@ -23,8 +23,9 @@ export interface AppenderParts {
 /**
  * Appends with a definite result. While the engine does not answer, the same bytes are appended
  * again at the same position, so an earlier attempt that succeeds later is the same entry. If the
- * position is occupied, its entry is read: with our nonce, it is ours. Clocks only decide when to
- * retry.
+ * position is occupied, its entry is read: with our nonce, it is ours. If there is none to read,
+ * the log's end was elsewhere at that moment, and the append is repeated too. Clocks only decide
+ * when to retry.
  */
 export class Appender {
   readonly #parts: AppenderParts;
@@ -34,21 +35,24 @@ export class Appender {
   }
 
   /** Rejects with the signal's reason, with LogLostError, or with a final error of the log. */
-  async append(
+  append(
     position: bigint,
     bytes: Uint8Array,
     nonce: Uint8Array,
     signal: AbortSignal,
   ): Promise<AppendResult> {
     const { log } = this.#parts;
-    const answer = await this.#repeat(signal, () => log.append(position, bytes, { signal }));
-    if (answer === 'appended') return 'ours';
-    const found = await this.#repeat(signal, () => this.#entryAt(position, signal, position - 1n));
-    if (found === 'trimmed') return 'trimmed';
-    const entry = decodeEntry(found);
-    const isOurs =
-      typeof entry !== 'string' && entry.kind !== 'newer' && equalBytes(entry.nonce, nonce);
-    return isOurs ? 'ours' : 'other';
+    // An entry that cannot be read may not be there: then only another append makes progress.
+    return this.#repeat(signal, async () => {
+      const answer = await log.append(position, bytes, { signal });
+      if (answer === 'appended') return 'ours';
+      const found = await this.#entryAt(position, signal, position - 1n);
+      if (found === 'trimmed') return 'trimmed';
+      const entry = decodeEntry(found);
+      const isOurs =
+        typeof entry !== 'string' && entry.kind !== 'newer' && equalBytes(entry.nonce, nonce);
+      return isOurs ? 'ours' : 'other';
+    });
   }
 
   /** The entry at a position that this node has applied. Rejects as `append`. */
@@ -71,8 +75,8 @@ export class Appender {
   }
 
   /**
-   * The log has an entry at the position, so a lagging read will return it. It counts as lost if
-   * the log then still ends before `least`.
+   * The log should have an entry at the position, so a lagging read will return it. It counts as
+   * lost if the log then still ends before `least`.
    */
   async #entryAt(
     position: bigint,
@@ -94,7 +98,7 @@ export class Appender {
       if (last < least) {
         throw new LogLostError({ position, reason: `the log ends at ${last}` });
       }
-      throw new LogUnavailableError(`position ${position} is occupied and cannot be read`);
+      throw new LogUnavailableError(`the entry at position ${position} cannot be read`);
     } finally {
       patience();
       signal.removeEventListener('abort', stop);
