@@ -42,6 +42,12 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, ReplicatedMutant>> = {
     find: "the batch may be applied`, { outcome: 'unknown' })",
     replace: "the batch may be applied`, { outcome: 'not-applied' })",
   },
+  'a group given up although the engine answers for its pieces': {
+    file: COMMITS,
+    find: '    for (const restart of this.#restarts) restart();\n',
+    replace: '',
+    test: 'test/replicated/engine-away.test.ts',
+  },
   'the log trimmed up to the current position': {
     file: FILES,
     find: '    await log.trim(second.position, { signal });',

@@ -291,7 +291,7 @@ export class OpenReplica implements CommitGate {
   }
 
   async beforeRemoval(lastSequence: bigint): Promise<void> {
-    await this.#verified.promise;
+    await this.#verified.wait();
     await this.#save(lastSequence);
   }
 }

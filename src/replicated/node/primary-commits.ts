@@ -15,6 +15,7 @@ import type { SharedLog } from '../log/shared-log.ts';
 import { Appender, type AppendResult } from './appender.ts';
 import type { OpenReplica } from './open-replica.ts';
 import type { ReplicaEnvironment } from './replica-environment.ts';
+import { Signal } from './signal.ts';
 
 type OwnEntry = Pick<EntryFields, 'kind'> & Partial<EntryFields>;
 
@@ -49,6 +50,10 @@ export class PrimaryCommits {
   readonly #parts: PrimaryCommitsParts;
   readonly #node: CommittingNode;
   readonly #appender: Appender;
+  /** Called at each answer of the engine: they restart the timers of the waiting batches. */
+  readonly #restarts: Set<() => void> = new Set();
+  /** The barrier that waits for its turn. Calls that come before its append share it. */
+  #nextBarrier: Signal<bigint | StoreError> | undefined;
 
   constructor(parts: PrimaryCommitsParts, node: CommittingNode) {
     this.#parts = parts;
@@ -87,6 +92,7 @@ export class PrimaryCommits {
     });
     const position = place.position + 1n;
     const result = await this.#appender.append(position, bytes, nonce, this.#ended(signal));
+    for (const restart of this.#restarts) restart();
     if (result === 'ours') this.#node.replica.takeOwn(position, bytes);
     return result;
   }
@@ -104,13 +110,14 @@ export class PrimaryCommits {
   }
 
   refusal(): StoreError | undefined {
-    const { isPrimary, failure } = this.#node;
-    if (isPrimary) return undefined;
-    if (failure instanceof StoreError) {
-      const { code, message } = failure;
-      return new StoreError(code, message, { cause: failure, outcome: 'not-applied' });
-    }
-    return this.#notPrimary();
+    return this.#node.isPrimary ? undefined : this.#refused();
+  }
+
+  #refused(): StoreError {
+    const { failure } = this.#node;
+    if (!(failure instanceof StoreError)) return this.#notPrimary();
+    const { code, message } = failure;
+    return new StoreError(code, message, { cause: failure, outcome: 'not-applied' });
   }
 
   #notPrimary(): NotPrimaryError {
@@ -120,12 +127,38 @@ export class PrimaryCommits {
     return new NotPrimaryError(message, address, { outcome: 'not-applied' });
   }
 
-  async confirm(): Promise<StoreError | undefined> {
-    const refused = await this.#ifPrimary(async () => {
-      const result = await this.appendOwn({ kind: 'barrier' });
-      return result === 'ours' ? undefined : this.#depose(result);
+  /**
+   * The result of a barrier that is appended after this call: its position, or why there is none.
+   * However many calls wait while the engine does not answer, one barrier waits for its turn.
+   */
+  barrier(): Signal<bigint | StoreError> {
+    if (this.#nextBarrier !== undefined && this.#node.isPrimary) return this.#nextBarrier;
+    const barrier = new Signal<bigint | StoreError>();
+    const begin = (): void => {
+      if (this.#nextBarrier === barrier) this.#nextBarrier = undefined;
+    };
+    this.#nextBarrier = barrier;
+    const appended = this.#inTurn(() => {
+      begin();
+      return this.#appendBarrier();
     });
-    return refused?.outcome === 'unknown' ? this.#asNotApplied(refused) : refused;
+    void appended.then((result) => {
+      begin();
+      barrier.resolve(result);
+    });
+    return barrier;
+  }
+
+  async #appendBarrier(): Promise<bigint | StoreError> {
+    const result = await this.appendOwn({ kind: 'barrier' });
+    return result === 'ours' ? this.#node.replica.chain.place.position : this.#depose(result);
+  }
+
+  /** Proves that this node is the primary, for a commit that writes nothing. */
+  async confirm(): Promise<StoreError | undefined> {
+    const result = await this.#givingUp(() => this.barrier().wait());
+    if (!(result instanceof StoreError)) return undefined;
+    return result.outcome === 'unknown' ? this.#asNotApplied(result) : result;
   }
 
   #asNotApplied(cause: StoreError): StoreError {
@@ -133,22 +166,19 @@ export class PrimaryCommits {
   }
 
   append(group: SharedGroup): Promise<StoreError | undefined> {
-    return this.#ifPrimary(() => this.#appendGroup(group));
+    return this.#givingUp(() => this.#inTurn(() => this.#appendGroup(group)));
   }
 
-  /** Runs an append of the primary. Rejects the waiting batches if it takes too long. */
-  async #ifPrimary(work: () => Promise<StoreError | undefined>): Promise<StoreError | undefined> {
+  /** Runs an append of the primary in its turn of the chain. Never rejects. */
+  async #inTurn<T>(work: () => Promise<T | StoreError>): Promise<T | StoreError> {
     // A replica that is applying an entry waits for the commit loop, which waits for this call.
-    if (!this.#node.isPrimary) return this.refusal();
-    const stop = this.#giveUpLater();
+    if (!this.#node.isPrimary) return this.#refused();
     try {
       return await this.#node.exclusive(async () =>
-        this.#node.isPrimary ? await work() : this.refusal(),
+        this.#node.isPrimary ? await work() : this.#refused(),
       );
     } catch (error) {
       return this.#brokenOff(error as Error);
-    } finally {
-      stop();
     }
   }
 
@@ -184,24 +214,41 @@ export class PrimaryCommits {
     return new NotPrimaryError(message, undefined, { outcome: 'unknown' });
   }
 
-  #giveUpLater(): () => void {
+  /**
+   * Rejects the waiting batches each time that the engine has not answered for `commitTimeoutMs`,
+   * until `work` is over.
+   */
+  async #givingUp<T>(work: () => Promise<T>): Promise<T> {
     const { commitTimeoutMs, environment } = this.#parts;
-    const during = `the shared log has not answered for ${commitTimeoutMs} ms`;
     let stop = (): void => undefined;
     const arm = (): void => {
       stop = environment.clock.timer(commitTimeoutMs, () => {
-        this.#node.replica.access.giveUp(
-          () =>
-            new LogUnavailableError(`${during}; the batch may be applied`, { outcome: 'unknown' }),
-          () =>
-            new LogUnavailableError(`${during}; the batch was not appended`, {
-              outcome: 'not-applied',
-            }),
-        );
+        this.#giveUp();
         arm();
       });
     };
+    const restart = (): void => {
+      stop();
+      arm();
+    };
     arm();
-    return () => stop();
+    this.#restarts.add(restart);
+    try {
+      return await work();
+    } finally {
+      this.#restarts.delete(restart);
+      stop();
+    }
+  }
+
+  #giveUp(): void {
+    const during = `the shared log has not answered for ${this.#parts.commitTimeoutMs} ms`;
+    this.#node.replica.access.giveUp(
+      () => new LogUnavailableError(`${during}; the batch may be applied`, { outcome: 'unknown' }),
+      () =>
+        new LogUnavailableError(`${during}; the batch was not appended`, {
+          outcome: 'not-applied',
+        }),
+    );
   }
 }

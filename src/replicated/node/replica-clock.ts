@@ -1,4 +1,6 @@
+import { AbortedError } from '../../base/errors.ts';
 import { clearTimeout, setTimeout } from '../../base/timers.ts';
+import { LogUnavailableError } from '../log/log-errors.ts';
 
 /** The timers of a replica. A simulation replaces them. */
 export interface ReplicaClock {
@@ -30,3 +32,26 @@ export const MACHINE_CLOCK: ReplicaClock = clockOf((delayMs, ring) => {
   const timer = setTimeout(ring, delayMs);
   return () => clearTimeout(timer);
 });
+
+/**
+ * Runs `work` with a signal that is aborted with the caller's, or after `limitMs`.
+ * @throws LogUnavailableError after `limitMs`; the errors of `work`
+ */
+export async function withinTime<T>(
+  clock: ReplicaClock,
+  limitMs: number,
+  signal: AbortSignal | undefined,
+  work: (ended: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const late = new AbortController();
+  const stop = clock.timer(limitMs, () => late.abort());
+  const ended = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]);
+  try {
+    return await work(ended);
+  } catch (error) {
+    if (!late.signal.aborted || !(error instanceof AbortedError)) throw error;
+    throw new LogUnavailableError(`the shared log has not answered for ${limitMs} ms`);
+  } finally {
+    stop();
+  }
+}

@@ -7,10 +7,11 @@ import type { SharedLog } from '../log/shared-log.ts';
 import { backoffMs } from './appender.ts';
 import { LogWatch } from './log-watch.ts';
 import type { CommitHost, OpenReplica } from './open-replica.ts';
+import { withinTime } from './replica-clock.ts';
 import type { ReplicaEnvironment } from './replica-environment.ts';
 import type { ReplicaHost, ReplicaRole, ReplicaTimes } from './replica-host.ts';
 import { PrimaryCommits, type CommittingNode } from './primary-commits.ts';
-import { orAborted, Signal } from './signal.ts';
+import { Signal } from './signal.ts';
 
 export interface ReplicaNodeParts {
   readonly environment: ReplicaEnvironment;
@@ -36,8 +37,8 @@ export interface ReplicaNodeParts {
  * entry), from the engine's bounds (`LogWatch`), or fails (`fail`).
  *
  * While the engine does not answer, an append is repeated with the same bytes at the same position.
- * After `commitTimeoutMs`, the batches in flight are rejected as `unknown`, and those in the queue
- * as `not-applied`; the append continues.
+ * After `commitTimeoutMs` without an answer, the batches in flight are rejected as `unknown`, and
+ * those in the queue as `not-applied`; the append continues.
  *
  * A crash loses what the local log had not synced. The node reads it again from the shared log.
  */
@@ -116,7 +117,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
   async #follow(): Promise<void> {
     for (let attempt = 0; !this.isOver; attempt++) {
       if (this.#role === 'primary') {
-        await this.#roleChange.promise;
+        await this.#roleChange.wait();
         attempt = 0;
         continue;
       }
@@ -217,7 +218,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
    */
   async #nextProgress(signal: AbortSignal | undefined): Promise<void> {
     this.#requireRunning();
-    await orAborted(this.#progress.promise, signal);
+    await this.#progress.wait(signal);
     this.#requireRunning();
   }
 
@@ -247,7 +248,7 @@ export class ReplicaNode implements CommitHost, CommittingNode {
 
   /** Resolves when this node is no longer the primary, or is closed. */
   async whenDeposed(): Promise<void> {
-    while (this.#role === 'primary' && !this.isOver) await this.#roleChange.promise;
+    while (this.#role === 'primary' && !this.isOver) await this.#roleChange.wait();
   }
 
   /** Waits after a failed election. */
@@ -335,15 +336,18 @@ export class ReplicaNode implements CommitHost, CommittingNode {
     this.#setRole('replica');
   }
 
-  /** Resolves to a position at which this node was the primary, after the call. */
-  async barrier(): Promise<bigint> {
+  /** Resolves to a visible position at which this node was the primary after the call. */
+  async barrier(signal?: AbortSignal): Promise<bigint> {
     this.#requireRunning();
-    const refused = await this.confirm();
-    if (refused !== undefined) throw refused;
-    const { position } = this.replica.chain.groupEnd;
-    // A group before the barrier may still be being written here.
-    await this.whenReached(position, undefined);
-    return position;
+    const { environment, times } = this.#parts;
+    return withinTime(environment.clock, times.commitTimeoutMs, signal, async (ended) => {
+      const result = await this.#commits.barrier().wait(ended);
+      this.#requireRunning();
+      if (result instanceof StoreError) throw result;
+      // A group before the barrier may still be being written here.
+      await this.whenReached(result, ended);
+      return result;
+    });
   }
 
   /** Resolves when all entries up to `position` are visible here. */

@@ -40,7 +40,8 @@ export interface ReplicatedOptions extends ReplicaStoreOptions {
   readonly address?: string | undefined;
   /**
    * Milliseconds without an answer of the engine after which waiting batches are rejected: those in
-   * flight as `unknown`, the others as `not-applied`. Default 10,000.
+   * flight as `unknown`, the others as `not-applied`. A `barrier()` is rejected so long after the
+   * call. Default 10,000.
    */
   readonly commitTimeoutMs?: number | undefined;
   /**

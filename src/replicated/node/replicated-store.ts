@@ -217,11 +217,13 @@ export class ReplicatedStore extends ReadableStore implements AsyncDisposable {
 
   /**
    * Resolves to a position of the log at which this node was the primary after this call. Later
-   * reads see every batch that any node acknowledged before the call.
-   * @throws NotPrimaryError, LogUnavailableError, LogLostError; as rejections
+   * reads see every batch that any node acknowledged before the call. Calls that wait may share a
+   * position.
+   * @throws LogUnavailableError after `commitTimeoutMs`; NotPrimaryError, LogLostError,
+   *   StoreClosedError, AbortedError; as rejections
    */
-  barrier(): Promise<bigint> {
-    return this.#node.barrier();
+  barrier(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<bigint> {
+    return this.#node.barrier(options.signal);
   }
 
   /**
