@@ -31,6 +31,7 @@ test('a part of a sharded store that is none is named before a file is made', as
   const one = { map, connect, address: 'a' };
   const wrong: [object, Error][] = [
     [{ ...one, map: {} }, new TypeError('options.map must be a ShardMapStore')],
+    [{ ...one, signal: {} }, new TypeError('options.signal must be an AbortSignal')],
     [
       { ...one, create: { nodes: 'a' } },
       new TypeError('options.create.nodes must be an array of strings'),

@@ -202,3 +202,45 @@ test('a shard accepts writes while it moves', async () => {
     expect(owner.valueOf(key)).toBe(key + 1n);
   }
 });
+
+const turns = async (count: number): Promise<void> => {
+  for (let turn = 0; turn < count; turn++) await new Promise((go) => setImmediate(go));
+};
+
+test.for([
+  { moment: 'before', isLate: false },
+  { moment: 'while shards are opened', isLate: true },
+])('an open that is aborted $moment leaves no shard open', async ({ isLate }) => {
+  const fs = new CrashFs({ trace: false });
+  const map = new SimulatedShardMap(7);
+  const logs = [new SimulatedLog(), new SimulatedLog()];
+  const opening = new AbortController();
+  let connections = 0;
+  const open = (
+    connect: ShardedOptions['connect'],
+    signal?: AbortSignal,
+  ): Promise<ShardedStore> => {
+    const create = { shards: 2, nodes: ['a'] };
+    const options = { map: map.connect(), address: 'a', refreshMs: 5, connect, create };
+    return openShardsOn(fs, '/shards', { ...options, ...(signal && { signal }) }, { seed: 1 });
+  };
+  const aborting = async (shard: number) => {
+    connections++;
+    if (shard === 1) {
+      // The other shard is open then.
+      await turns(50);
+      opening.abort(new Error('changed my mind'));
+    }
+    return { log: logs[shard]!.connect() };
+  };
+  if (!isLate) opening.abort(new Error('changed my mind'));
+  await expect(open(aborting, opening.signal)).rejects.toMatchObject({
+    code: 'LODESTORE_ABORTED',
+    cause: { message: 'changed my mind' },
+  });
+  expect(connections).toBe(isLate ? 2 : 0);
+  // It finds the locks of all shards free.
+  const store = await open((shard) => ({ log: logs[shard]!.connect() }));
+  opened.push(store);
+  expect([store.openShards, [...store.failures]]).toEqual([[0, 1], []]);
+});

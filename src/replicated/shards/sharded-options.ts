@@ -1,3 +1,4 @@
+import { checkSignal } from '../../base/abort.ts';
 import { requireKnownFields, requireMethod, type FieldsOf } from '../../base/fields.ts';
 import { MAX_TIMER_MS } from '../../base/limits.ts';
 import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts';
@@ -42,6 +43,7 @@ export interface ShardedOptions {
   readonly checkpointEveryMs?: number;
   /** Options of each shard's local store. */
   readonly store?: Omit<ReplicaStoreOptions, 'threads' | 'onProgress'>;
+  /** Aborts the open. */
   readonly signal?: AbortSignal;
 }
 
@@ -71,6 +73,7 @@ export function checkSharded(options: ShardedOptions): void {
   if (typeof address !== 'string' || address === '') {
     throw new TypeError('options.address must be a string that is not empty');
   }
+  checkSignal(options.signal);
   requireInteger('refreshMs', refreshMs, MAX_TIMER_MS);
   requireInteger('mergeThreads', mergeThreads, 1_024);
   if (create !== undefined) requireAddresses(create.nodes);

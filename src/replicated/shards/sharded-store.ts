@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { requireOpening } from '../../base/fields.ts';
-import { PositionExpiredError, StoreClosedError } from '../../base/errors.ts';
+import { AbortedError, PositionExpiredError, StoreClosedError } from '../../base/errors.ts';
 import { pathOf } from '../../base/path.ts';
 import type { Condition } from '../../store/batch/condition.ts';
 import type { Inserted, InsertOptions } from '../../store/batch/insert-options.ts';
@@ -74,7 +74,8 @@ export class ShardedStore implements AsyncDisposable {
         await store.#start();
       } catch (error) {
         await store.close().catch(() => undefined);
-        throw error;
+        if (options.signal?.aborted !== true) throw error;
+        throw new AbortedError('opening was aborted', { cause: options.signal.reason });
       }
       return store;
     };
@@ -91,7 +92,8 @@ export class ShardedStore implements AsyncDisposable {
   /**
    * Opens the shards that the map assigns to `options.address`, in directories below `directory`.
    * Creates the map if it does not exist. Resolves when each of these shards is open or has failed.
-   * @throws TypeError, RangeError for options; UnfitEngineError for a map of another version
+   * @throws TypeError, RangeError for options; UnfitEngineError for a map of another version;
+   *   AbortedError, after the shards that were open are closed
    */
   static open(directory: string | URL, options: ShardedOptions): Promise<ShardedStore> {
     const environment = machineEnvironment(options.mergeThreads ?? DEFAULT_MERGE_THREADS);
@@ -99,13 +101,17 @@ export class ShardedStore implements AsyncDisposable {
   }
 
   async #start(): Promise<void> {
+    const { signal } = this.#options;
+    signal?.throwIfAborted();
     const stop = (): void => this.#closing.abort(new StoreClosedError());
-    this.#options.signal?.addEventListener('abort', stop, { once: true });
+    signal?.addEventListener('abort', stop, { once: true });
     try {
       await this.#keeper.open(() => mapToCreate(this.#options));
       await this.#followMap();
+      // A shard whose open was aborted counts as failed.
+      signal?.throwIfAborted();
     } finally {
-      this.#options.signal?.removeEventListener('abort', stop);
+      signal?.removeEventListener('abort', stop);
     }
     this.#watching = this.#watch();
   }
