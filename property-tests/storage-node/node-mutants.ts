@@ -141,6 +141,12 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: '',
     test: 'test/storage-node/cli.test.ts',
   },
+  'the holder of a link chooses the digest of its body': {
+    file: 'examples/storage-node/src/s3/auth/signature-v4.ts',
+    find: '  if (signed === UNSIGNED) return inHeader ?? signed;',
+    replace: '  if (inHeader !== signed) return inHeader ?? signed;',
+    test: 'test/storage-node/s3/protocol.test.ts',
+  },
   'a compressed block is decompressed before its checksum is compared': {
     file: 'examples/storage-node/src/volumes/stored-body.ts',
     find: '  if (!table.isSound(block, stored)) return undefined;\n',

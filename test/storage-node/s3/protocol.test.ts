@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
@@ -9,7 +10,13 @@ import type { S3ServerOptions } from '../../../examples/storage-node/src/s3/s3-s
 import { frame } from '../support/framing.ts';
 import { MemoryNode } from '../support/memory-node.ts';
 import { openWorld, type S3World } from '../support/s3-world.ts';
-import { answerOf, send, signHeaders, type SignedRequest } from '../support/signed-request.ts';
+import {
+  answerOf,
+  presign,
+  send,
+  signHeaders,
+  type SignedRequest,
+} from '../support/signed-request.ts';
 
 async function open(options: Partial<S3ServerOptions> = {}, node = new MemoryNode()) {
   await node.createBucket('bucket');
@@ -145,6 +152,37 @@ test('a body that is truncated or differs from its signature never becomes an ob
   outgoing.destroy();
   await expect.poll(() => world.entries.at(-1)?.status).toBe(499);
   expect(await node.info('bucket', 'key')).toBeUndefined();
+});
+
+test('what a link says of the body binds its holder; a link that says nothing takes any digest', async () => {
+  const { world, node } = await open();
+  const digest = (body: string): string => createHash('sha256').update(body).digest('hex');
+  const put = async (inLink: string | undefined, inHeader: string | undefined, body: string) => {
+    const link = presign(new URL(world.url).host, 'PUT', '/bucket/key', 60, inLink);
+    const headers: Record<string, string> =
+      inHeader === undefined ? {} : { 'x-amz-content-sha256': inHeader };
+    const answer = await fetch(world.url + link, { method: 'PUT', body, headers });
+    return [answer.status, /<Code>(\w+)<\/Code>/.exec(await answer.text())?.[1]];
+  };
+  const unsigned = 'UNSIGNED-PAYLOAD';
+  const mismatch = [400, 'XAmzContentSHA256Mismatch'];
+  for (const inHeader of [undefined, unsigned, digest('b'), digest('a')]) {
+    expect(await put(digest('a'), inHeader, 'b'), inHeader).toEqual(mismatch);
+  }
+  expect(await put(digest('a'), unsigned, 'a')).toEqual(mismatch);
+  // Signed chunks need the key, which the holder of a link has not.
+  expect(await put('STREAMING-AWS4-HMAC-SHA256-PAYLOAD', unsigned, 'b')).toEqual(mismatch);
+  for (const inLink of [undefined, unsigned]) {
+    expect(await put(inLink, digest('a'), 'b')).toEqual(mismatch);
+  }
+  expect(await node.info('bucket', 'key')).toBeUndefined();
+  for (const inHeader of [undefined, digest('a'), digest('a').toUpperCase()]) {
+    expect(await put(digest('a'), inHeader, 'a'), inHeader).toEqual([200, undefined]);
+  }
+  for (const inLink of [undefined, unsigned]) {
+    expect(await put(inLink, undefined, 'b')).toEqual([200, undefined]);
+    expect(await put(inLink, digest('b'), 'b')).toEqual([200, undefined]);
+  }
 });
 
 test('100 Continue is sent only when the body is wanted; other expectations are ignored', async () => {

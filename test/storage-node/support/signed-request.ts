@@ -35,18 +35,29 @@ function signingKey(secret: string, scope: string): Buffer {
   return key;
 }
 
-/** A link to an object, of which only the host is signed. `target` has no query. */
-export function presign(host: string, method: string, target: string, expiresS: number): string {
+/**
+ * A link to an object, of which only the host is signed, and what it says of the body. `target` has
+ * no query.
+ */
+export function presign(
+  host: string,
+  method: string,
+  target: string,
+  expiresS: number,
+  contentSha256?: string,
+): string {
   const time = `${new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`;
   const scope = `${time.slice(0, 8)}/us-east-1/s3/aws4_request`;
   const query = [
     'X-Amz-Algorithm=AWS4-HMAC-SHA256',
+    ...(contentSha256 === undefined ? [] : [`X-Amz-Content-Sha256=${contentSha256}`]),
     `X-Amz-Credential=${encodeURIComponent(`${KEY.accessKeyId}/${scope}`)}`,
     `X-Amz-Date=${time}`,
     `X-Amz-Expires=${expiresS}`,
     'X-Amz-SignedHeaders=host',
   ].join('&');
-  const canonical = [method, target, query, `host:${host}`, '', 'host', 'UNSIGNED-PAYLOAD'];
+  const payload = contentSha256 ?? 'UNSIGNED-PAYLOAD';
+  const canonical = [method, target, query, `host:${host}`, '', 'host', payload];
   const toSign = `AWS4-HMAC-SHA256\n${time}\n${scope}\n${sha256(canonical.join('\n'))}`;
   const signature = hmac(signingKey(KEY.secretAccessKey, scope), toSign).toString('hex');
   return `${target}?${query}&X-Amz-Signature=${signature}`;

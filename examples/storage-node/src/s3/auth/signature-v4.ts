@@ -37,6 +37,7 @@ export interface Authenticated {
 }
 
 const MAX_EXPIRES_S = 7 * 24 * 3600;
+const UNSIGNED = 'UNSIGNED-PAYLOAD';
 
 /** One per process: what it knows depends on no server. */
 const authorizationHeaders = new AuthorizationHeaders();
@@ -79,7 +80,7 @@ function assertCoverage(head: RequestHead, signed: readonly string[], isPresigne
   const missing: string[] = isCovered('host') ? [] : ['host'];
   for (const name of head.headers.keys()) {
     if (!name.startsWith('x-amz-') || isCovered(name)) continue;
-    // A digest can only make the server stricter.
+    // It counts only where the link says nothing about the body: see `payloadOfLink`.
     if (isPresigned && name === 'x-amz-content-sha256') continue;
     missing.push(name);
   }
@@ -163,6 +164,21 @@ export function verifyHeaderV4(
   return { accessKeyId: scope.accessKeyId, contentSha256, signing };
 }
 
+/**
+ * What the body of a request by a link must be. What is signed into the link binds its holder. If
+ * the link says nothing, an unsigned header may declare more; the body must then match it.
+ *
+ * @throws ProtocolError XAmzContentSHA256Mismatch if the header differs from the link.
+ */
+function payloadOfLink(signed: string, inHeader: string | undefined): string {
+  if (signed === UNSIGNED) return inHeader ?? signed;
+  if (inHeader !== undefined && inHeader.toLowerCase() !== signed.toLowerCase()) {
+    const text = 'The header x-amz-content-sha256 differs from the value signed into the link';
+    throw new ProtocolError('XAmzContentSHA256Mismatch', text);
+  }
+  return signed;
+}
+
 /** Verifies a request with `X-Amz-Algorithm` and the other parameters in its query. */
 export function verifyPresignedV4(
   head: RequestHead,
@@ -193,12 +209,13 @@ export function verifyPresignedV4(
   const inHeader = head.headers.get('x-amz-content-sha256');
   const signedHeaders = parseSignedHeaders(field('SignedHeaders'), malformed);
   const signedDigest = signedHeaders.includes('x-amz-content-sha256') ? inHeader : undefined;
+  const signed = inQuery ?? signedDigest ?? UNSIGNED;
   const signing = verify(head, keys, {
     scope,
     signedHeaders,
     signature: field('Signature'),
     time,
-    contentSha256: inQuery ?? signedDigest ?? 'UNSIGNED-PAYLOAD',
+    contentSha256: signed,
     isPresigned: true,
   });
   // Checked after the signature, so that a changed URL reveals nothing about the original.
@@ -207,7 +224,6 @@ export function verifyPresignedV4(
       fields: { Expires: new Date(ms + expiresS * 1000).toISOString() },
     });
   }
-  // A client may declare more about the body than the URL does; the body must then match.
-  const contentSha256 = inHeader ?? inQuery ?? 'UNSIGNED-PAYLOAD';
+  const contentSha256 = payloadOfLink(signed, inHeader);
   return { accessKeyId: scope.accessKeyId, contentSha256, signing };
 }
