@@ -47,7 +47,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['cli/replicate'],
   ['cli'],
   ['node/node-errors.ts'],
-  ['node/object-node.ts', 'node/turn-pace.ts'],
+  ['node/object-node.ts', 'node/turn-pace.ts', 'node/joined-pieces.ts'],
   ['node/volumes'],
   ['node/ledger'],
   ['node/names'],

@@ -1,3 +1,4 @@
+import { JoinedPieces } from '../joined-pieces.ts';
 import { NodeError } from '../node-errors.ts';
 import type { Body } from '../object-node.ts';
 import { MAX_EXTENTS } from '../ledger/keys.ts';
@@ -53,12 +54,13 @@ export interface BodyLimits {
 }
 
 /**
- * Receives a body with bounded memory. A body that fits one extent stays in memory, to be written
- * with its name in one record. A longer body is written while it arrives.
+ * Receives a body with bounded memory, however small its pieces are. A body that fits one extent
+ * stays in memory, to be written with its name in one record. A longer body is written while it
+ * arrives.
  */
 export class BodyWriter {
   readonly #target: BodyTarget;
-  #pieces: Uint8Array[] = [];
+  readonly #pieces = new JoinedPieces();
   #heldBytes = 0;
   #sizeBytes = 0;
   #serial: number | undefined;
@@ -87,7 +89,7 @@ export class BodyWriter {
       throw wrongSize(sizeBytes, this.#sizeBytes);
     }
     if (this.#serial === undefined && !this.#target.inExtents) {
-      return { kind: 'pieces', pieces: this.#pieces, sizeBytes: this.#sizeBytes };
+      return { kind: 'pieces', pieces: this.#pieces.take(), sizeBytes: this.#sizeBytes };
     }
     if (this.#heldBytes > 0) await this.#flush();
     await this.#landed(0);
@@ -132,9 +134,8 @@ export class BodyWriter {
     this.#serial ??= this.#target.takeSerial();
     const index = this.#extents.length;
     if (index >= MAX_EXTENTS) throw new NodeError('TOO_LARGE', 'the body has too many extents');
-    const pieces = this.#pieces;
+    const pieces = this.#pieces.take();
     const sizeBytes = this.#heldBytes;
-    this.#pieces = [];
     this.#heldBytes = 0;
     this.#extents.push(undefined);
     this.#inFlight.push(this.#write(this.#serial, index, pieces, sizeBytes));

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { JoinedPieces } from '../../joined-pieces.ts';
 import type { ObjectNode } from '../../object-node.ts';
 import type { Authenticated } from '../auth/signature-v4.ts';
 import type { S3Limits } from '../base/limits.ts';
@@ -82,10 +83,10 @@ export class S3Call {
       : this.payload();
     if ((plan.contentBytes ?? 0) > maxXmlBytes) throw new ProtocolError('MaxMessageLengthExceeded');
     const body = this.body(plan, [], maxXmlBytes);
-    const pieces: Uint8Array[] = [];
+    const pieces = new JoinedPieces();
     for await (const piece of await body.content()) pieces.push(piece);
     await body.verify();
-    return Buffer.concat(pieces);
+    return Buffer.concat(pieces.take());
   }
 
   /** Work that may take minutes: the answer, which is XML, is begun meanwhile. */

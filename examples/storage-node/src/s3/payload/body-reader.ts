@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { JoinedPieces } from '../../joined-pieces.ts';
 import { ClientGoneError } from '../base/protocol-error.ts';
 
 /** Bytes buffered in a reader before the socket is paused. */
@@ -8,14 +9,14 @@ const MAX_WAITING_BYTES = 256 * 1024;
 export type BodySource = Readable & { readonly complete: boolean };
 
 /**
- * The raw bytes of a request's body, pulled one piece at a time. The socket is paused while nobody
- * pulls. Counts the time that it waited for the client, which distinguishes slow clients from a
- * slow node.
+ * The raw bytes of a request's body, pulled one piece at a time. Small pieces that wait are joined.
+ * The socket is paused while nobody pulls. Counts the time that it waited for the client, which
+ * distinguishes slow clients from a slow node.
  */
 export class BodyReader {
   readonly #source: BodySource;
   readonly #now: () => number;
-  readonly #waiting: Uint8Array[] = [];
+  readonly #waiting = new JoinedPieces();
   #waitingBytes = 0;
   #isEnded = false;
   #failure: Error | undefined;

@@ -15,6 +15,11 @@ export interface ChunkDecoderOptions {
   readonly contentBytes: number;
 }
 
+/** Receives the content, piece by piece. */
+export interface PieceSink {
+  push(piece: Uint8Array): unknown;
+}
+
 /**
  * Decodes the `aws-chunked` framing: `SIZE[;chunk-signature=…] CRLF data CRLF`, a chunk of size 0,
  * then trailer lines if the request has a trailer. Copies no content: pieces are views of the
@@ -38,7 +43,7 @@ export class ChunkDecoder {
   /**
    * @throws ProtocolError for invalid framing, a wrong signature, or more content than declared.
    */
-  push(bytes: Uint8Array, pieces: Uint8Array[]): void {
+  push(bytes: Uint8Array, pieces: PieceSink): void {
     let at = 0;
     while (at < bytes.length) {
       switch (this.#state) {
@@ -101,7 +106,7 @@ export class ChunkDecoder {
     this.#state = 'trailer';
   }
 
-  #readData(bytes: Uint8Array, from: number, pieces: Uint8Array[]): number {
+  #readData(bytes: Uint8Array, from: number, pieces: PieceSink): number {
     const piece = bytes.subarray(from, from + this.#chunkLeft);
     this.#options.signatures?.update(piece);
     pieces.push(piece);

@@ -1,3 +1,4 @@
+import { JoinedPieces } from '../../joined-pieces.ts';
 import type { Body } from '../../object-node.ts';
 import { ProtocolError } from '../base/protocol-error.ts';
 import { BodyDigest, type BodyDigests } from './body-digest.ts';
@@ -90,28 +91,26 @@ export class RequestBody {
 
   /** As `#stream`, without what a generator costs. */
   async #gather(): Promise<Uint8Array[]> {
-    const pieces: Uint8Array[] = [];
-    for (let done = 0; ;) {
-      const bytes = await this.#reader.next();
-      if (bytes === undefined) break;
-      this.#decode(bytes, pieces);
-      for (; done < pieces.length; done++) {
-        const turn = this.#admit(pieces[done]!);
-        if (turn !== undefined) await turn;
-        this.#digest.update(pieces[done]!);
-      }
-    }
-    this.#end();
-    return pieces;
-  }
-
-  async *#stream(): AsyncGenerator<Uint8Array, void> {
-    const pieces: Uint8Array[] = [];
+    const pieces = new JoinedPieces();
     for (;;) {
       const bytes = await this.#reader.next();
       if (bytes === undefined) break;
-      this.#decode(bytes, pieces);
-      for (const piece of pieces.splice(0)) {
+      for (const piece of this.#decode(bytes)) {
+        const turn = this.#admit(piece);
+        if (turn !== undefined) await turn;
+        this.#digest.update(piece);
+        pieces.push(piece);
+      }
+    }
+    this.#end();
+    return pieces.take();
+  }
+
+  async *#stream(): AsyncGenerator<Uint8Array, void> {
+    for (;;) {
+      const bytes = await this.#reader.next();
+      if (bytes === undefined) break;
+      for (const piece of this.#decode(bytes)) {
         const turn = this.#admit(piece);
         if (turn !== undefined) await turn;
         this.#digest.update(piece);
@@ -121,11 +120,13 @@ export class RequestBody {
     this.#end();
   }
 
-  /** Appends the content in received bytes. */
-  #decode(bytes: Uint8Array, pieces: Uint8Array[]): void {
+  /** The content in received bytes. */
+  #decode(bytes: Uint8Array): readonly Uint8Array[] {
     const { decoder } = this.#plan;
-    if (decoder === undefined) pieces.push(bytes);
-    else decoder.push(bytes, pieces);
+    if (decoder === undefined) return [bytes];
+    const pieces = new JoinedPieces();
+    decoder.push(bytes, pieces);
+    return pieces.take();
   }
 
   /** Counts a piece. Undefined: it may be digested at once. @throws ProtocolError */
