@@ -4,7 +4,10 @@ import { type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
-import { DamagedObjectError } from '../../../examples/storage-node/src/node-errors.ts';
+import {
+  DamagedObjectError,
+  NoSpaceError,
+} from '../../../examples/storage-node/src/node-errors.ts';
 import type { ObjectInfo, ObjectReader } from '../../../examples/storage-node/src/object-node.ts';
 import type { S3ServerOptions } from '../../../examples/storage-node/src/s3/s3-server.ts';
 import { frame } from '../support/framing.ts';
@@ -217,6 +220,50 @@ test('a refused client that still sends can read its response', async () => {
   });
   expect(answer).toMatchObject({ status: 404, code: 'NoSuchBucket' });
   expect(answer.headers.connection).toBe('close');
+});
+
+/** It has no space left when the first bytes of a body have arrived. */
+class FullNode extends MemoryNode {
+  override async put(...[, , body]: Parameters<MemoryNode['put']>): Promise<ObjectInfo> {
+    let bytes = 0;
+    for await (const piece of body) {
+      bytes += piece.length;
+      if (bytes > 0) break;
+    }
+    throw new NoSpaceError(bytes, 0);
+  }
+}
+
+test('a client that sends all of its body before it reads is told that it was refused within it', async () => {
+  const { world } = await open({}, new FullNode());
+  const { host, port } = new URL(world.url);
+  const target = '/bucket/key';
+  const contentSha256 = 'UNSIGNED-PAYLOAD';
+  const body = Buffer.alloc(6 * 2 ** 20);
+  const headers = {
+    ...signHeaders(host, { method: 'PUT', target, contentSha256 }),
+    'content-length': String(body.length),
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const head = Buffer.from(`PUT ${target} HTTP/1.1\r\n${lines.join('')}\r\n`);
+  const socket = connect(Number(port), '127.0.0.1');
+  await once(socket, 'connect');
+  socket.on('error', () => {});
+  await new Promise<void>((resolve, reject) => {
+    socket.write(Buffer.concat([head, body]), (error) => {
+      if (error instanceof Error) reject(error);
+      else resolve();
+    });
+  });
+  const answer = await text(socket);
+  expect(answer).toMatch(/^HTTP\/1\.1 507 /);
+  expect(answer).toContain('<Code>InsufficientStorage</Code>');
+  await expect
+    .poll(() => world.entries.at(-1))
+    .toMatchObject({
+      status: 507,
+      receivedBytes: body.length,
+    });
 });
 
 test('limits apply to headers, XML, deletes, and the length of an object', async () => {

@@ -111,6 +111,7 @@ export class RequestHandler {
     if (error instanceof ClientGoneError) return reply.abort();
     const told = protocolErrorOf(error);
     progress.error = told;
+    progress.call?.reader?.fail(told);
     // A partial response cannot be withdrawn: the client must detect the missing end.
     if (reply.isBegun) return reply.abort();
     const [path = ''] = (message.url ?? '').split('?');

@@ -83,7 +83,8 @@ export class Reply {
 
   /**
    * Refuses a client that still sends its body. The response is sent completely; then the body is
-   * read and dropped, within limits. Closing the connection at once could lose the response.
+   * read and dropped, within limits. Closing the connection at once could lose the response. Nobody
+   * else may pause the message any more.
    */
   linger(
     status: number,

@@ -16,7 +16,7 @@ export type BodySource = Readable & { readonly complete: boolean };
 export class BodyReader {
   readonly #source: BodySource;
   readonly #now: () => number;
-  readonly #waiting = new JoinedPieces();
+  #waiting = new JoinedPieces();
   #waitingBytes = 0;
   #isEnded = false;
   #failure: Error | undefined;
@@ -63,15 +63,23 @@ export class BodyReader {
     }
   }
 
-  /** Rejects pending reads. The first failure counts. */
+  /**
+   * Rejects reads, unless the whole body has arrived. What waits and what still comes is dropped
+   * without a pause, so that the client can send it all and receive its response. The first failure
+   * counts.
+   */
   fail(error: Error): void {
-    if (this.#isEnded) return;
-    this.#failure ??= error;
+    if (this.#isEnded || this.#failure !== undefined) return;
+    this.#failure = error;
+    this.#waiting = new JoinedPieces();
+    this.#waitingBytes = 0;
+    this.#source.resume();
     this.#wake?.();
   }
 
   #take(bytes: Uint8Array): void {
     this.receivedBytes += bytes.length;
+    if (this.#failure !== undefined) return;
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.length;
     if (this.#waitingBytes >= MAX_WAITING_BYTES) this.#source.pause();

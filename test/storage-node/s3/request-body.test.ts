@@ -46,3 +46,18 @@ test.each([
   const { sizeBytes, md5 } = await body.verify();
   expect([sizeBytes, md5.toString('hex')]).toEqual([contentBytes, etagOf(content)]);
 });
+
+test('after a failure, nothing that waits is kept, and the source is not paused again', async () => {
+  const source = Object.assign(new Readable({ read: () => {} }), { complete: false });
+  const reader = new BodyReader(source, Date.now);
+  source.emit('data', Buffer.alloc(300_000));
+  expect(source.isPaused()).toBe(true);
+  reader.fail(new Error('refused'));
+  expect(source.isPaused()).toBe(false);
+  source.emit('data', Buffer.alloc(300_000));
+  expect(source.isPaused()).toBe(false);
+  reader.fail(new Error('later'));
+  source.emit('end');
+  await expect(reader.next()).rejects.toThrow('refused');
+  expect(reader.receivedBytes).toBe(600_000);
+});
