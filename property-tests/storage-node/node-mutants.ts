@@ -178,6 +178,18 @@ export const NODE_MUTANTS: Readonly<Record<string, Mutant>> = {
     replace: 'encodeExtent({ ...extent!, flags: 0 })',
     test: 'test/storage-node/compression.test.ts',
   },
+  'a rebuild takes the first copy of an object, sound or not': {
+    file: 'examples/storage-node/src/rebuild/volume-scan.ts',
+    find: '  return Number(isSoundName(other)) - Number(isSoundName(one));',
+    replace: '  return 0;',
+    test: 'test/storage-node/volume-scan.test.ts',
+  },
+  'a rebuild takes the last copy of an extent, sound or not': {
+    file: 'examples/storage-node/src/rebuild/volume-scan.ts',
+    find: '        if (!isSound && this.extents.has(key)) return;\n',
+    replace: '',
+    test: 'test/storage-node/volume-scan.test.ts',
+  },
   'a volume of version 1 gets compressed records': {
     file: 'examples/storage-node/src/volumes/group-writer.ts',
     find: 'const mayHold = current.version >= version;',

@@ -22,6 +22,8 @@ export interface FoundName {
 }
 
 export interface FoundObjectRecord extends FoundPlace {
+  /** All its checksums match. */
+  readonly isSound: boolean;
   readonly flags: number;
   readonly sizeBytes: number;
   readonly modifiedMs: number;
@@ -32,6 +34,8 @@ export interface FoundObjectRecord extends FoundPlace {
 }
 
 export interface FoundExtent extends FoundPlace {
+  /** All its checksums match. */
+  readonly isSound: boolean;
   readonly sizeBytes: number;
   readonly bodyBytes: number;
   readonly flags: number;
@@ -43,7 +47,12 @@ export interface FoundBucket extends FoundPlace {
   readonly policy: BucketPolicy;
 }
 
-/** The contents of a node's volumes: the highest sequence of each name. */
+/**
+ * The contents of a node's volumes: the highest sequence of each name. Compaction may leave a copy
+ * and its original; the original may be freed in part, or damaged later. Of these, a sound one
+ * counts. A damaged record without a sound copy is kept, because an older version of the name would
+ * otherwise come back.
+ */
 export class VolumeScan {
   readonly volumes: Volume[] = [];
   readonly names = new Map<number, Map<ByteName, FoundName>>();
@@ -97,31 +106,17 @@ export class VolumeScan {
     }
     switch (header.kind) {
       case 'object': {
-        const from = bodyOffset(header);
-        const hasExtents = (header.flags & FLAG_EXTENTS) !== 0;
-        if (hasExtents && !isRecordSound(header, record.bytes)) {
-          this.damagedRecords++;
-          return;
-        }
-        this.#name(bucketId, name, {
-          sequence,
-          object: {
-            ...place,
-            flags: header.flags,
-            sizeBytes: header.sizeBytes,
-            modifiedMs: header.timeMs,
-            label: Buffer.from(label.meta),
-            content: hasExtents
-              ? Buffer.from(record.bytes.subarray(from, from + header.bodyBytes))
-              : undefined,
-          },
-        });
+        const object = objectOf(record, place, label.meta);
+        if (object === undefined) this.damagedRecords++;
+        else this.#name(bucketId, name, { sequence, object });
         return;
       }
       case 'extent': {
         const { sizeBytes, bodyBytes, flags } = header;
         const key = `${sequence} ${header.key}`;
-        this.extents.set(key, { ...place, sizeBytes, bodyBytes, flags });
+        const isSound = isRecordSound(header, record.bytes);
+        if (!isSound && this.extents.has(key)) return;
+        this.extents.set(key, { ...place, isSound, sizeBytes, bodyBytes, flags });
         return;
       }
       case 'bucket': {
@@ -156,9 +151,9 @@ export class VolumeScan {
       names.set(name, found);
       return;
     }
-    const [newer, older] = known.sequence >= found.sequence ? [known, found] : [found, known];
+    const [newer, older] = precedence(known, found) <= 0 ? [known, found] : [found, known];
     names.set(name, newer);
-    // Two copies of one record are equal.
+    // They are copies of one record.
     if (newer.sequence === older.sequence) return;
     const key = `${bucketId} ${name}`;
     this.#older.set(key, [...(this.#older.get(key) ?? []), older]);
@@ -171,11 +166,43 @@ export class VolumeScan {
         if (!this.#voided.has(found.sequence)) continue;
         const older = (this.#older.get(`${bucketId} ${name}`) ?? [])
           .filter(({ sequence }) => !this.#voided.has(sequence))
-          .sort((one, other) => other.sequence - one.sequence)[0];
+          .sort(precedence)[0];
         if (older === undefined) names.delete(name);
         else names.set(name, older);
       }
     }
     this.#older.clear();
   }
+}
+
+/** Undefined if it is a list of extents that cannot be read. */
+function objectOf(
+  { header, bytes }: WalkedRecord,
+  place: FoundPlace,
+  label: Buffer,
+): FoundObjectRecord | undefined {
+  const { flags, sizeBytes, bodyBytes, timeMs } = header;
+  const hasExtents = (flags & FLAG_EXTENTS) !== 0;
+  const isSound = isRecordSound(header, bytes);
+  if (hasExtents && !isSound) return undefined;
+  const from = bodyOffset(header);
+  return {
+    ...place,
+    isSound,
+    flags,
+    sizeBytes,
+    modifiedMs: timeMs,
+    label: Buffer.from(label),
+    content: hasExtents ? Buffer.from(bytes.subarray(from, from + bodyBytes)) : undefined,
+  };
+}
+
+/** Negative if `one` counts: the later one, and of two copies of one record a sound one. */
+function precedence(one: FoundName, other: FoundName): number {
+  if (one.sequence !== other.sequence) return other.sequence - one.sequence;
+  return Number(isSoundName(other)) - Number(isSoundName(one));
+}
+
+function isSoundName({ object }: FoundName): boolean {
+  return object === undefined || object.isSound;
 }
