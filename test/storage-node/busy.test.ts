@@ -65,3 +65,31 @@ test('a node whose queue is full refuses bodies as busy, and takes them when the
   expectSame(await get(node, 'b', 'first'), first);
   expectSame(await get(node, 'b', 'second'), second);
 });
+
+test('uploads whose clients have stopped sending give up the memory that others wait for', async () => {
+  const options = { queueBytes: 2 ** 20, extentBytes: 2 ** 20 };
+  const node = await openNode(await temporaryDirectory(), options);
+  await node.createBucket('b');
+  let goOn = (): void => {};
+  const mayGoOn = new Promise<void>((resolve) => (goOn = resolve));
+  async function* slow(bytes: Buffer): AsyncGenerator<Uint8Array> {
+    yield bytes.subarray(0, 300_000);
+    await mayGoOn;
+    yield bytes.subarray(300_000);
+  }
+  // Together they are longer than the queue.
+  const bodies = Array.from({ length: 4 }, () => bytesOf(310_000));
+  const stalled = bodies.map((bytes, i) => {
+    const describe = () => ({ etag: etagOf(bytes), meta: { headers: {} } });
+    return node.put('b', `stalled-${i}`, slow(bytes), { describe });
+  });
+  const other = bytesOf(300_000);
+  await put(node, 'b', 'other', other);
+  expect((await node.figures()).writes.queuedBytes).toBeLessThan(2 ** 20);
+  goOn();
+  await Promise.all(stalled);
+  expectSame(await get(node, 'b', 'other'), other);
+  for (const [i, bytes] of bodies.entries()) {
+    expectSame(await get(node, 'b', `stalled-${i}`), bytes);
+  }
+});

@@ -2,7 +2,7 @@ import { JoinedPieces } from '../joined-pieces.ts';
 import { NodeError } from '../node-errors.ts';
 import type { Body } from '../object-node.ts';
 import { MAX_EXTENTS } from '../ledger/keys.ts';
-import type { ByteBudget } from '../volumes/byte-budget.ts';
+import type { ByteBudget, IdleHolder } from '../volumes/byte-budget.ts';
 import type { Appended } from '../volumes/group-writer.ts';
 import { encodeInPieces, FLAG_COMPRESSED, type RecordPieces } from '../volumes/record.ts';
 import type { StoredBody } from '../volumes/stored-body.ts';
@@ -12,6 +12,8 @@ import type { ExtentEntry } from './content-record.ts';
  * Under pressure, a body is flushed only above this size, because very small extents are expensive.
  */
 const LEAST_EXTENT_BYTES = 256 * 1024;
+/** Unless its client sends nothing for so long while others wait. */
+const STALLED_MS = 1_000;
 /** Maximum number of extents of one body in flight. */
 const IN_FLIGHT = 3;
 /** From this number on, extents are four times as long. */
@@ -56,9 +58,9 @@ export interface BodyLimits {
 /**
  * Receives a body with bounded memory, however small its pieces are. A body that fits one extent
  * stays in memory, to be written with its name in one record. A longer body is written while it
- * arrives.
+ * arrives, and so is one whose client has stopped sending while others wait for memory.
  */
-export class BodyWriter {
+export class BodyWriter implements IdleHolder {
   readonly #target: BodyTarget;
   readonly #pieces = new JoinedPieces();
   #heldBytes = 0;
@@ -67,6 +69,8 @@ export class BodyWriter {
   readonly #extents: (WrittenExtent | undefined)[] = [];
   #inFlight: Promise<void>[] = [];
   #failure: { readonly error: unknown } | undefined;
+  /** Runs while its client sends nothing, it holds little, and others wait. */
+  #stalled: NodeJS.Timeout | undefined;
 
   constructor(target: BodyTarget) {
     this.#target = target;
@@ -80,10 +84,14 @@ export class BodyWriter {
   async take(body: Body, limits: BodyLimits): Promise<WrittenBody> {
     const { signal, sizeBytes } = limits;
     for await (const chunk of body) {
+      this.#resume();
       signal?.throwIfAborted();
       if (this.#failure !== undefined) throw this.#failure.error;
+      if (this.#inFlight.length >= IN_FLIGHT) await this.#landed(IN_FLIGHT - 1);
       if (chunk.length > 0) await this.#add(chunk, sizeBytes);
+      this.#target.budget.idle(this);
     }
+    this.#resume();
     signal?.throwIfAborted();
     if (sizeBytes !== undefined && sizeBytes !== this.#sizeBytes) {
       throw wrongSize(sizeBytes, this.#sizeBytes);
@@ -130,7 +138,32 @@ export class BodyWriter {
     return this.#extents.length < MANY_EXTENTS ? extentBytes : 4 * extentBytes;
   }
 
+  giveWay(): void {
+    const count = this.#extents.length;
+    if (this.#heldBytes >= LEAST_EXTENT_BYTES && count < MAX_EXTENTS) this.#startWrite();
+    else if (this.#heldBytes > 0 && count < MANY_EXTENTS) {
+      this.#stalled ??= setTimeout(() => this.#writeStalled(), STALLED_MS).unref();
+    }
+  }
+
+  #writeStalled(): void {
+    this.#stalled = undefined;
+    if (this.#target.budget.waiting > 0) this.#startWrite();
+  }
+
+  /** The client sends again, or the body has ended. */
+  #resume(): void {
+    this.#target.budget.resume(this);
+    clearTimeout(this.#stalled);
+    this.#stalled = undefined;
+  }
+
   async #flush(): Promise<void> {
+    this.#startWrite();
+    await this.#landed(IN_FLIGHT - 1);
+  }
+
+  #startWrite(): void {
     this.#serial ??= this.#target.takeSerial();
     const index = this.#extents.length;
     if (index >= MAX_EXTENTS) throw new NodeError('TOO_LARGE', 'the body has too many extents');
@@ -139,7 +172,6 @@ export class BodyWriter {
     this.#heldBytes = 0;
     this.#extents.push(undefined);
     this.#inFlight.push(this.#write(this.#serial, index, pieces, sizeBytes));
-    await this.#landed(IN_FLIGHT - 1);
   }
 
   async #write(
@@ -192,6 +224,7 @@ export class BodyWriter {
 
   /** Releases everything: extents that were written are dead unless they were published. */
   async release(): Promise<void> {
+    this.#resume();
     if (this.#heldBytes > 0) this.#target.budget.give(this.#heldBytes);
     this.#heldBytes = 0;
     if (this.#inFlight.length > 0) await Promise.all(this.#inFlight);

@@ -5,6 +5,12 @@ interface Waiter {
   readonly grant: () => void;
 }
 
+/** A body that may hold bytes while its client sends nothing. */
+export interface IdleHolder {
+  /** Others wait: it should write what it holds, and give the bytes back. Must not throw. */
+  giveWay(): void;
+}
+
 export interface ByteBudgetOptions {
   readonly limitBytes: number;
   /** Additional waiters are refused at once. */
@@ -15,12 +21,14 @@ export interface ByteBudgetOptions {
 
 /**
  * Limits the memory of bodies until they are written. Callers wait in line; if the line is long,
- * they are refused. A body that has bytes must write them to the disk before it waits for more:
- * then somebody always makes progress.
+ * they are refused. A body that has bytes must write them to the disk before it waits for more, and
+ * one that waits for its client instead is asked to do so while others wait. So somebody always
+ * makes progress, and clients that send nothing keep nobody out.
  */
 export class ByteBudget {
   readonly #options: ByteBudgetOptions;
   readonly #line: Waiter[] = [];
+  readonly #idle = new Set<IdleHolder>();
   usedBytes = 0;
   refused = 0;
 
@@ -66,6 +74,7 @@ export class ByteBudget {
         },
       };
       this.#line.push(waiter);
+      for (const holder of this.#idle) holder.giveWay();
       if (!mayRefuse) return;
       timer = setTimeout(() => {
         this.#line.splice(this.#line.indexOf(waiter), 1);
@@ -75,6 +84,16 @@ export class ByteBudget {
       }, this.#options.maxWaitMs);
       timer.unref();
     });
+  }
+
+  /** The holder waits for its client until `resume`. It is asked to give way meanwhile. */
+  idle(holder: IdleHolder): void {
+    this.#idle.add(holder);
+    if (this.#line.length > 0) holder.giveWay();
+  }
+
+  resume(holder: IdleHolder): void {
+    this.#idle.delete(holder);
   }
 
   give(bytes: number): void {
