@@ -222,6 +222,24 @@ test('a refused client that still sends can read its response', async () => {
   expect(answer.headers.connection).toBe('close');
 });
 
+test('an empty part is answered without a range', async () => {
+  const { ask } = await open();
+  const begun = await ask('POST', '/bucket/key?uploads=');
+  const uploadId = /<UploadId>(\w+)</.exec(begun.body)![1]!;
+  const part = await ask('PUT', `/bucket/key?partNumber=1&uploadId=${uploadId}`);
+  const etag = String(part.headers.etag);
+  const list = `<Part><PartNumber>1</PartNumber><ETag>${etag}</ETag></Part>`;
+  const body = `<CompleteMultipartUpload>${list}</CompleteMultipartUpload>`;
+  const completed = await ask('POST', `/bucket/key?uploadId=${uploadId}`, { body });
+  expect(completed.status).toBe(200);
+  for (const method of ['GET', 'HEAD']) {
+    const answer = await ask(method, '/bucket/key?partNumber=1');
+    expect([answer.status, answer.body]).toEqual([206, '']);
+    expect(answer.headers).toMatchObject({ 'content-length': '0', 'x-amz-mp-parts-count': '1' });
+    expect(answer.headers).not.toHaveProperty('content-range');
+  }
+});
+
 /** It has no space left when the first bytes of a body have arrived. */
 class FullNode extends MemoryNode {
   override async put(...[, , body]: Parameters<MemoryNode['put']>): Promise<ObjectInfo> {

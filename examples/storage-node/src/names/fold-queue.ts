@@ -41,6 +41,8 @@ export class FoldQueue {
   #due = new Set<Leaf>();
   #running: Promise<void> | undefined;
   #isClosed = false;
+  /** Leaves that could not be read: the number of deltas at which each is tried again. */
+  readonly #retryAt = new WeakMap<Leaf, number>();
 
   constructor(parts: IndexParts, index: LeafSource) {
     this.#parts = parts;
@@ -53,6 +55,7 @@ export class FoldQueue {
 
   add(leaf: Leaf): void {
     if (this.#isClosed || leaf.isFolding) return;
+    if (leaf.deltas < (this.#retryAt.get(leaf) ?? 0)) return;
     this.#due.add(leaf);
     this.#running ??= this.#run();
   }
@@ -74,9 +77,12 @@ export class FoldQueue {
     try {
       for (const leaf of leaves) {
         if (leaf.isFolding || !this.#index.directory.has(leaf)) continue;
-        const fold = await this.#prepare(leaf, taken);
+        const fold = await this.#prepare(leaf, taken).catch((error: unknown) =>
+          this.#postpone(leaf, error),
+        );
         if (fold !== undefined) folds.push(fold);
       }
+      if (folds.length === 0) return;
       await this.#write(folds);
       await this.#parts.publisher.submit((turn) => this.#publish(turn, folds), { alone: true });
     } catch (error) {
@@ -89,7 +95,16 @@ export class FoldQueue {
     }
   }
 
-  async #prepare(leaf: Leaf, taken: Leaf[]): Promise<Fold | undefined> {
+  /** Others are folded without it. It is due again when it has twice as many deltas. */
+  #postpone(leaf: Leaf, error: unknown): undefined {
+    this.#retryAt.set(leaf, 2 * leaf.deltas);
+    this.figures.failed++;
+    this.#parts.onError(error);
+    return undefined;
+  }
+
+  /** @throws the error of reading the leaf, such as DamagedObjectError */
+  async #prepare(leaf: Leaf, taken: Leaf[]): Promise<Fold> {
     const leafNames = this.#parts.shape.names;
     leaf.isFolding = true;
     taken.push(leaf);
@@ -99,8 +114,9 @@ export class FoldQueue {
     if (read[0]!.names.length < leafNames / 4 && before !== undefined && !before.isFolding) {
       before.isFolding = true;
       taken.push(before);
-      const other = await this.#read(before);
-      if (other.names.length + read[0]!.names.length <= leafNames) {
+      // If it is damaged, this leaf is folded alone.
+      const other = await this.#read(before).catch(() => undefined);
+      if (other !== undefined && other.names.length + read[0]!.names.length <= leafNames) {
         inputs = [before, leaf];
         read = [other, ...read];
       }

@@ -131,13 +131,16 @@ export class Compactor {
     return deadRatio * Math.min(1, Math.max(0.1, reserves / AMPLE_RESERVES));
   }
 
-  #deadShare(volume: Volume): number {
+  #oldestNumber(): number {
+    const volumes = [...this.#options.parts.volumes].filter(({ kind }) => kind !== 'index');
+    return Math.min(...volumes.map(({ number }) => number));
+  }
+
+  #deadShare(volume: Volume, oldestNumber: number): number {
     const bytes = volume.writtenBytes - HEADER_BYTES;
     if (bytes <= 0) return 1;
     // Marks in the oldest volume are about nothing older.
-    const isOldest = [...this.#options.parts.volumes].every(
-      (other) => other.kind === 'index' || other.number >= volume.number,
-    );
+    const isOldest = volume.number <= oldestNumber;
     const dead = volume.deadBytes + (isOldest ? volume.markBytes : 0);
     return dead / bytes;
   }
@@ -152,15 +155,16 @@ export class Compactor {
     if (isTight && volume.deadBytes >= SEAL_DEAD_BYTES) return true;
     const isAmple = !space.isScarce && this.threshold >= deadRatio;
     if (isAmple || volume.deadBytes < LEAST_SEAL_DEAD_BYTES) return false;
-    return this.#deadShare(volume) >= this.threshold;
+    return this.#deadShare(volume, this.#oldestNumber()) >= this.threshold;
   }
 
   /** Volumes that are worth compacting, those with the largest gain first. */
   #worthy(): Volume[] {
     const { threshold } = this;
+    const oldestNumber = this.#oldestNumber();
     return [...this.#options.parts.volumes]
       .filter((volume) => volume.kind !== 'bucket' && this.#isQuiet(volume))
-      .map((volume) => ({ volume, share: this.#deadShare(volume) }))
+      .map((volume) => ({ volume, share: this.#deadShare(volume, oldestNumber) }))
       .filter(({ share }) => share >= threshold)
       .sort((one, other) => other.share - one.share)
       .map(({ volume }) => volume);

@@ -86,9 +86,11 @@ async function read(call: S3Call, withBody: boolean): Promise<void> {
       ...(wantsChecksum && checked !== undefined && checksumHeaders(checked)),
       ...further,
       'content-length': lengthBytes,
-      ...(range !== undefined && {
-        'content-range': `bytes ${range.startBytes}-${range.endBytes - 1}/${details.sizeBytes}`,
-      }),
+      // No range has the bytes of an empty part.
+      ...(range !== undefined &&
+        lengthBytes > 0 && {
+          'content-range': `bytes ${range.startBytes}-${range.endBytes - 1}/${details.sizeBytes}`,
+        }),
     };
     const status = isWhole ? 200 : 206;
     if (!withBody || lengthBytes === 0) {

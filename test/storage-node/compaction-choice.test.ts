@@ -1,0 +1,61 @@
+import { expect, test } from 'vitest';
+import {
+  Compactor,
+  type CompactorOptions,
+} from '../../examples/storage-node/src/upkeep/compactor.ts';
+import {
+  HEADER_BYTES,
+  type VolumeKind,
+} from '../../examples/storage-node/src/volumes/volume-header.ts';
+import { Volume } from '../../examples/storage-node/src/volumes/volume.ts';
+
+const BYTES = 1_000_000;
+
+function volumeOf(number: number, kind: VolumeKind, markBytes: number): Volume {
+  return new Volume({
+    number,
+    kind,
+    bucketId: 0,
+    createdMs: 0,
+    state: 'sealed',
+    liveBytes: BYTES - markBytes,
+    endBytes: HEADER_BYTES + BYTES,
+    newestMs: 0,
+    markBytes,
+  });
+}
+
+/** A compactor of these volumes. `walks` counts how often it went through all of them. */
+function compactorOf(volumes: readonly Volume[]) {
+  const counts = { walks: 0 };
+  const all = {
+    [Symbol.iterator]: () => {
+      counts.walks++;
+      return volumes.values();
+    },
+  };
+  const options = {
+    parts: { volumes: all, writers: { isWritten: () => false } },
+    space: { roomBytes: 2 ** 40, reserveBytes: 2 ** 20, isScarce: false },
+    deadRatio: 0.5,
+  };
+  return { counts, compactor: new Compactor(options as unknown as CompactorOptions) };
+}
+
+test('marks are dead in the oldest volume with objects, and only there', () => {
+  const [index, oldest, later] = [
+    volumeOf(1, 'index', 0),
+    volumeOf(2, 'data', 900_000),
+    volumeOf(3, 'data', 900_000),
+  ];
+  expect(compactorOf([later, index, oldest]).compactor.next()).toBe(oldest);
+  expect(compactorOf([later, index]).compactor.next()).toBe(later);
+  expect(compactorOf([later, index, volumeOf(2, 'data', 0)]).compactor.next()).toBeUndefined();
+});
+
+test('the choice of a volume goes through all volumes a few times, however many there are', () => {
+  const volumes = Array.from({ length: 500 }, (_, i) => volumeOf(i + 1, 'data', 0));
+  const { counts, compactor } = compactorOf(volumes);
+  expect(compactor.next()).toBeUndefined();
+  expect(counts.walks).toBeLessThan(5);
+});
