@@ -9,6 +9,7 @@ const FENCE = 'src/store/commit/fence.ts';
 const REPAIR = 'src/store/open/repair.ts';
 const DIRECTORY = 'src/fs/directory.ts';
 const LOG_WRITER = 'src/log/log-writer.ts';
+const LOG_KEEPER = 'src/store/commit/log-keeper.ts';
 const PREPARED_LOG = 'src/log/prepared-log.ts';
 const WRITE_FAILURE = 'src/store/commit/write-failure.ts';
 const LEASE = 'src/fs/lease-directory.ts';
@@ -384,8 +385,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'sync() ignores a failed sync of zeros': {
     file: LOG_WRITER,
-    find: '      yield* waited(this.#growth);\n      if (this.#growthFailure !== undefined) throw this.#growthFailure;\n    } catch',
-    replace: '    } catch',
+    find: '      yield* waited(this.#growth);\n      if (this.#growthFailure !== undefined) throw this.#growthFailure;\n      // After',
+    replace: '      // After',
     test: 'test/store/durability.test.ts',
   },
   'the timer refreshes a stale lease': {
@@ -426,9 +427,27 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a group acknowledged during a pause': {
     file: GROUP_WRITER,
-    find: "return yield* fence.check('unknown');",
-    replace: 'return undefined;',
+    find: "const lost = yield* fence.check('unknown');",
+    replace: 'const lost = undefined;',
     test: 'test/store/pause.test.ts',
+  },
+  'a change feed reads a durable group that is not visible yet': {
+    file: LOG_KEEPER,
+    find: 'return this.#acknowledged;',
+    replace: 'return this.synced;',
+    test: 'test/store/changes-acknowledged.test.ts',
+  },
+  'a change feed reads a group before the fence has let it through': {
+    file: GROUP_WRITER,
+    find: "    const lost = yield* fence.check('unknown');",
+    replace: "    sync.acknowledge();\n    const lost = yield* fence.check('unknown');",
+    test: 'test/store/changes-acknowledged.test.ts',
+  },
+  'a change feed reads synced batches before the fence has let them through': {
+    file: LOG_WRITER,
+    find: '      yield* waited(ownership.whenHeld());\n',
+    replace: '',
+    test: 'test/store/changes-acknowledged.test.ts',
   },
   'a sync that the fence refuses stays due': {
     file: GROUP_WRITER,
@@ -509,7 +528,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'test/store/moved-directory.test.ts',
   },
   'the end of the log claimed before its sync': {
-    file: 'src/store/commit/log-keeper.ts',
+    file: LOG_KEEPER,
     find: 'return { number, lengthBytes: syncedBytes, lastSequence: syncedSequence };',
     replace: 'return { number, lengthBytes: live.lengthBytes, lastSequence: live.lastSequence };',
     also: {
@@ -555,9 +574,15 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'followers notified of bytes that are not synced': {
     file: 'src/store/writer.ts',
-    find: 'const notes = keepNotes(opened, lock, startTimer, () => logs.synced);',
+    find: 'const notes = keepNotes(opened, lock, startTimer, () => logs.acknowledged);',
     replace:
       'const notes = keepNotes(opened, lock, startTimer, () => logs.live === undefined ? logs.synced : { number: logs.live.number, lengthBytes: logs.live.lengthBytes, lastSequence: logs.live.lastSequence });',
+    test: 'test/store/follow.test.ts',
+  },
+  'followers notified of a durable group that is not visible yet': {
+    file: 'src/store/writer.ts',
+    find: 'const notes = keepNotes(opened, lock, startTimer, () => logs.acknowledged);',
+    replace: 'const notes = keepNotes(opened, lock, startTimer, () => logs.synced);',
     test: 'test/store/follow.test.ts',
   },
   'a follower continues in a log that does not follow': {
@@ -607,7 +632,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
     test: 'test/store/claim.test.ts',
   },
   'a log created without a check of the lease': {
-    file: 'src/store/commit/log-keeper.ts',
+    file: LOG_KEEPER,
     find: '    yield* waited(this.#fence.whenHeld());\n    if (this.#isRoomForZeros()) {',
     replace: '    if (this.#isRoomForZeros()) {',
     test: 'test/store/pause.test.ts',

@@ -278,7 +278,7 @@ export class LogWriter {
    *
    * @throws SyncError: unsynced bytes may be lost, and the call must not be repeated
    */
-  *sync(): Flow<void> {
+  *sync(ownership: Ownership): Flow<void> {
     if (this.unsyncedBytes === 0) return;
     try {
       yield* waited(this.#plain.dataSync());
@@ -287,6 +287,8 @@ export class LogWriter {
       // gets it.
       yield* waited(this.#growth);
       if (this.#growthFailure !== undefined) throw this.#growthFailure;
+      // After a pause, another host may have recovered the log without the unsynced bytes.
+      yield* waited(ownership.whenHeld());
     } catch (error) {
       throw new SyncError(`${this.path} could not be synced`, error);
     }

@@ -33,7 +33,7 @@ export const STATE_METRICS: readonly ScalarMetric[] = [
     telemetryName: 'batch.sequence',
     instrument: 'gauge',
     unit: '{batch}',
-    help: 'Sequence number of the last batch written to the log.',
+    help: 'Sequence number of the last visible batch.',
     read: ({ lastSequence }) => Number(lastSequence),
   },
   {

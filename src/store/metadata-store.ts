@@ -310,6 +310,7 @@ export class MetadataStore extends FollowingStore implements AsyncDisposable {
       warming: { chunksLeft: this.#backgroundLoad.chunksLeft },
       directory: this.#opened.directory.realPath,
       readOnly: this.#opened.options.readOnly,
+      lastSequence: this.#visibleSequence,
       table: this.#table,
       health: this.#health,
       lock: this.#opened.lock,

@@ -26,7 +26,7 @@ export function replicaAccess(
       return logs.lastSequence;
     },
     get lastSyncedSequence() {
-      return logs.lastSyncedSequence;
+      return logs.acknowledged.lastSequence;
     },
     table,
     apply: (group) => committer.arrivals.add(group),

@@ -21,9 +21,9 @@ export interface StoreStats {
   readonly state: 'open' | 'poisoned' | 'closing' | 'closed';
   readonly readOnly: boolean;
   readonly records: number;
-  /** Sequence number of the last batch that was written. */
+  /** Sequence number of the last visible batch. */
   readonly lastSequence: bigint;
-  /** Sequence number of the last durable batch: the same, unless batches are deferred. */
+  /** Sequence number of the last durable one of them: the same, unless batches are deferred. */
   readonly lastSyncedSequence: bigint;
   /** The holder of the lock: this store. Undefined for a read-only store, which takes no lock. */
   readonly lock: LockOwner | undefined;
@@ -78,6 +78,8 @@ export interface FollowingStats {
 export interface StatsSources {
   readonly directory: string;
   readonly readOnly: boolean;
+  /** Of the last visible batch. */
+  readonly lastSequence: bigint;
   readonly table: Table;
   readonly health: Health;
   readonly lock: DirectoryLock | undefined;
@@ -95,6 +97,7 @@ export function readStats(sources: StatsSources): StoreStats {
   const {
     directory,
     readOnly,
+    lastSequence,
     table,
     health,
     lock,
@@ -105,7 +108,6 @@ export function readStats(sources: StatsSources): StoreStats {
     writer,
     follower,
   } = sources;
-  const shownSequence = follower?.lastSequence ?? recovery.lastSequence;
   const observer = writer?.observer;
   const logs = writer?.logs;
   return withJsonForm({
@@ -113,8 +115,8 @@ export function readStats(sources: StatsSources): StoreStats {
     state: health.state,
     readOnly,
     records: table.size,
-    lastSequence: logs?.lastSequence ?? shownSequence,
-    lastSyncedSequence: logs?.lastSyncedSequence ?? shownSequence,
+    lastSequence,
+    lastSyncedSequence: logs?.acknowledged.lastSequence ?? lastSequence,
     lock: lock && ownerOf(lock),
     logs: {
       count: logs?.logCount ?? recovery.logs,

@@ -8,7 +8,7 @@ import type { OpenedStore } from './open/opened-store.ts';
 /** The feeds of a store. `keeper` is asked when they read; that of a read-only store has none. */
 export function openFeeds(
   opened: OpenedStore,
-  keeper: () => Pick<LogKeeper, 'closedLogs' | 'live' | 'lastSyncedSequence'> | undefined,
+  keeper: () => Pick<LogKeeper, 'closedLogs' | 'live' | 'acknowledged'> | undefined,
 ): FeedSet {
   const { directory: fs, recovered, lock, health } = opened;
   const { identity, retention, logs } = recovered;
@@ -25,7 +25,7 @@ export function openFeeds(
       keeper() ?? {
         closedLogs: logs.closed,
         live: undefined,
-        lastSyncedSequence: logs.last.lastSequence,
+        acknowledged: logs.last,
       },
   });
   return new FeedSet(source, retained, health);

@@ -112,7 +112,7 @@ export function makeWriter(opened: OpenedStore, lock: DirectoryLock, host: Write
     merges.relieve(),
   );
   const claims = new Claims({ lock, storeId, health });
-  const notes = keepNotes(opened, lock, startTimer, () => logs.synced);
+  const notes = keepNotes(opened, lock, startTimer, () => logs.acknowledged);
   const watch = new FilesWatch({ fs: directory, fence, startTimer, files: () => files.kept });
   const queue: BatchQueue = new BatchQueue(options, pacingOf(environment), () => committer.wake());
   const onSynced = (): void => {
@@ -208,12 +208,12 @@ function keepNotes(
   { recovered, health, environment }: OpenedStore,
   lock: DirectoryLock,
   startTimer: StartTimer,
-  syncedEnd: () => SyncedEnd,
+  acknowledgedEnd: () => SyncedEnd,
 ): Notes | undefined {
   const { noteEveryMs: everyMs } = environment;
   if (everyMs === undefined) return undefined;
   const { storeId } = recovered.identity;
-  return new Notes({ lock, storeId, health, startTimer, everyMs, syncedEnd });
+  return new Notes({ lock, storeId, health, startTimer, everyMs, acknowledgedEnd });
 }
 
 /** The space keeper of a writable store. Call its `start` when the merge scheduler exists. */

@@ -7,20 +7,9 @@ import {
   type Change,
 } from '../../src/index.ts';
 import { CrashFs, openOn } from '../../src/testing/index.ts';
-import { put, rest, take, textOf } from '../support/feed.ts';
+import { isPending, put, rest, take, textOf } from '../support/feed.ts';
 
 const NO_MERGES = { mergeBytes: 2 ** 40 };
-
-/** Resolves to whether a promise is pending after all work that can proceed without it. */
-async function isPending(promise: Promise<unknown>): Promise<boolean> {
-  let settled = false;
-  const note = (): void => {
-    settled = true;
-  };
-  promise.then(note, note);
-  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
-  return !settled;
-}
 
 /** Counts the open files at the file system. */
 function countOpen(fs: CrashFs): () => number {

@@ -5,6 +5,7 @@ import { openStoreIn } from '../../src/store/metadata-store.ts';
 import type { StoreEnvironment } from '../../src/store/open/environment.ts';
 import { CrashFs } from '../../src/testing/index.ts';
 import { simulatedEnvironment } from '../../src/testing/open-on.ts';
+import { deferred } from '../support/deferred.ts';
 
 /** Timers that fire when the test says so. */
 class Timers {
@@ -50,12 +51,17 @@ class Room {
     this.fs = fs;
   }
 
-  open(options: OpenOptions = {}, sizes?: StoreEnvironment['sizes']): Promise<MetadataStore> {
+  open(
+    options: OpenOptions = {},
+    sizes?: StoreEnvironment['sizes'],
+    pause?: StoreEnvironment['pause'],
+  ): Promise<MetadataStore> {
     const environment = {
       ...simulatedEnvironment(this.fs),
       startTimer: this.timers.start,
       noteEveryMs: 50,
       ...(sizes && { sizes }),
+      ...(pause && { pause }),
     };
     return openStoreIn(environment, '/meta', options);
   }
@@ -216,6 +222,32 @@ describe('a follower does not show', () => {
     await room.timers.pass(200);
     expect(keysOf(follower)).toEqual([1, 3]);
     expect(follower.stats().lastSequence).toBe(2n);
+    await follower.close();
+    await writer.close();
+  });
+
+  test('a batch that is durable, before its writer shows it', async () => {
+    const room = new Room();
+    let indexing: Promise<void> = Promise.resolve();
+    const writer = await room.open({}, undefined, () => indexing);
+    const follower = await room.follow({ follow: { everyMs: 60_000 } });
+    await writer.put(1, 1);
+    await writer.put(2, 2);
+    const gate = deferred<void>();
+    indexing = gate.promise;
+    const batch = new WriteBatch();
+    for (let key = 100; key < 300; key++) batch.put(key, key);
+    const inserted = writer.insertBatch(batch);
+    // The note of the second put is written when the batch is in the log.
+    await room.timers.pass(50);
+    expect(keysOf(writer)).toEqual([1, 2]);
+    await follower.refresh();
+    expect(keysOf(follower)).toEqual([1, 2]);
+    gate.resolve(undefined);
+    await inserted;
+    await room.timers.pass(100);
+    await follower.refresh();
+    expect(follower.size).toBe(202);
     await follower.close();
     await writer.close();
   });

@@ -33,3 +33,14 @@ export async function rest(feed: AsyncIterable<Change>): Promise<string[]> {
   for await (const change of feed) lines.push(textOf(change));
   return lines;
 }
+
+/** Resolves to whether a promise is pending after all work that can proceed without it. */
+export async function isPending(promise: Promise<unknown>): Promise<boolean> {
+  let settled = false;
+  const note = (): void => {
+    settled = true;
+  };
+  promise.then(note, note);
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+  return !settled;
+}

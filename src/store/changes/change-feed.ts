@@ -38,13 +38,13 @@ export interface FeedHost {
  * 1. Without an open log: a position before the oldest available one is refused
  *    (PositionExpiredError). Otherwise the log with the next batch is opened by its name. Its
  *    header must name the previously read log as its predecessor.
- * 2. With an open log: one frame is read, up to a limit. The limit is the synced length for the
- *    live log, the length of a closed log, and the length of the open file for a log that a merge
- *    has removed meanwhile. Everything below the limit was durable, so a torn frame there is
- *    damage, not an end.
- * 3. At the limit of the live log, the feed waits for the next sync. It checks for news in the turn
- *    of the event loop in which nothing was found, so no wake-up is lost. At the limit of any other
- *    log, the file is closed, and step 1 follows.
+ * 2. With an open log: one frame is read, up to a limit. The limit is the acknowledged length of
+ *    the live log (`LogKeeper.acknowledged`), the length of a closed log, and the length of the
+ *    open file for a log that a merge has removed meanwhile. Everything below the limit was
+ *    durable, so a torn frame there is damage, not an end.
+ * 3. At the limit of the live log, the feed waits for the next commit or sync. It checks for news
+ *    in the turn of the event loop in which nothing was found, so no wake-up is lost. At the limit
+ *    of any other log, the file is closed, and step 1 follows.
  *
  * Calls of `next` and `return` are serialized. The committer, rotations and merges run concurrently
  * and never wait for a feed: it only reads, and an open file stays readable after a merge has

@@ -21,7 +21,7 @@ export interface ChangeSource {
    * False for a read-only store: its logs do not grow, and other processes may remove its files.
    */
   readonly isLive: boolean;
-  /** Sequence number of the last batch that may be delivered. */
+  /** Sequence number of the last batch that may be delivered: durable, acknowledged and visible. */
   readonly lastSequence: bigint;
   /** The lowest position from which every later batch is available. */
   readonly oldestPosition: bigint;
@@ -40,7 +40,7 @@ type SourceParts = Pick<
   'fs' | 'directory' | 'storeId' | 'isLive' | 'beginsWithRecords'
 > & {
   readonly retained: RetainedLogs;
-  readonly keeper: () => Pick<LogKeeper, 'closedLogs' | 'live' | 'lastSyncedSequence'>;
+  readonly keeper: () => Pick<LogKeeper, 'closedLogs' | 'live' | 'acknowledged'>;
 };
 
 /** The retained, closed and live logs of a store. */
@@ -64,7 +64,7 @@ export class StoreChangeSource implements ChangeSource {
   }
 
   get lastSequence(): bigint {
-    return this.#keeper().lastSyncedSequence;
+    return this.#keeper().acknowledged.lastSequence;
   }
 
   get oldestPosition(): bigint {
@@ -94,12 +94,14 @@ export class StoreChangeSource implements ChangeSource {
     return live?.number === number || closedLogs.some((one) => one.number === number);
   }
 
-  /** The synced part of the live log. Unsynced batches may be lost, and their numbers reused. */
+  /**
+   * The acknowledged part of the live log. Later batches may be lost or rejected, and their numbers
+   * reused. A feed that starts now must not begin after a batch that reads do not show yet.
+   */
   #readableLive(): ReadableLog | undefined {
-    const { live } = this.#keeper();
-    const lengthBytes = live === undefined ? 0 : live.lengthBytes - live.unsyncedBytes;
-    if (live === undefined || lengthBytes === 0) return undefined;
-    const { number, path, syncedSequence } = live;
-    return { number, path, lengthBytes, lastSequence: syncedSequence, isClosed: false };
+    const { live, acknowledged } = this.#keeper();
+    if (live === undefined || acknowledged.number !== live.number) return undefined;
+    const { number, lengthBytes, lastSequence } = acknowledged;
+    return { number, path: live.path, lengthBytes, lastSequence, isClosed: false };
   }
 }

@@ -112,9 +112,12 @@ export class GroupWriter {
     { encoded, encodeMs, isDurable }: PreparedWrite,
     writeMs: number,
   ): Flow<StoreError | undefined> {
-    const { fence, stats } = this.#parts;
+    const { fence, stats, sync } = this.#parts;
     stats.written(encoded.bytes.length, encodeMs, writeMs, isDurable);
-    return yield* fence.check('unknown');
+    const lost = yield* fence.check('unknown');
+    // The caller shows the group in this turn of the event loop.
+    if (lost === undefined) sync.acknowledge();
+    return lost;
   }
 
   /**
@@ -157,9 +160,10 @@ export class GroupWriter {
   }
 
   /**
-   * Syncs the log. Change feeds then deliver the synced batches, which is an acknowledgement, so
-   * the fence is checked first. A sync that the fence refuses is no longer due: the commit loop
-   * would otherwise loop forever.
+   * Syncs the log, and acknowledges the synced batches to change feeds and followers. The fence is
+   * checked before the sync, which could otherwise change a log of another host, and before the
+   * acknowledgement. A sync that the fence refuses is no longer due: the commit loop would
+   * otherwise loop forever.
    */
   *syncFenced(): Flow<StoreError | undefined> {
     const { fence, sync } = this.#parts;

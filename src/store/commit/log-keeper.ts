@@ -66,6 +66,7 @@ export class LogKeeper {
   #closed: ClosedLog[];
   #live: LogWriter | undefined;
   #last: Predecessor;
+  #acknowledged: SyncedEnd;
   #next: NextLog = { kind: 'none' };
   #isClosed = false;
 
@@ -88,6 +89,7 @@ export class LogKeeper {
     this.#rotateBytes = parts.rotateBytes;
     this.#closed = [...recovered.closed];
     this.#last = recovered.last;
+    this.#acknowledged = recovered.last;
     this.#reserveBytes = recovered.reserveBytes;
   }
 
@@ -147,11 +149,24 @@ export class LogKeeper {
     return this.#live?.unsyncedBytes ?? 0;
   }
 
-  get lastSyncedSequence(): bigint {
-    return this.#live?.syncedSequence ?? this.#last.lastSequence;
+  /**
+   * The end of what change feeds and followers may have: it is durable and visible, and the fence
+   * has let it through. `synced` is ahead of it while the rows of a written group are being
+   * indexed, and while the lease is in doubt.
+   */
+  get acknowledged(): SyncedEnd {
+    return this.#acknowledged;
   }
 
-  /** The end of the durable part of the logs. */
+  /**
+   * Acknowledges all that is durable. Call it when the fence has let it through, in the turn of the
+   * event loop in which the rows are shown.
+   */
+  acknowledge(): void {
+    this.#acknowledged = this.synced;
+  }
+
+  /** The end of the durable part of the logs, which may include a group that is not shown yet. */
   get synced(): SyncedEnd {
     const live = this.#live;
     if (live === undefined || live.syncedBytes === 0) return this.#last;

@@ -74,11 +74,11 @@ export class LogRotation {
    * log has replaced it. It does not if the log was empty: then the group is too large for any log.
    */
   *endFullLog(): Flow<boolean> {
-    const { logs, sync } = this.#parts;
+    const { logs, writer } = this.#parts;
     const log = logs.live;
     if (log === undefined || log.lengthBytes === 0) return false;
     if ((yield* logs.waitForNext()) !== undefined) return false;
-    if (log.unsyncedBytes > 0 && (yield* sync.run()) !== undefined) return false;
+    if (log.unsyncedBytes > 0 && (yield* writer.syncFenced()) !== undefined) return false;
     log.endWithoutSeal();
     yield* this.#replaceLog();
     return true;

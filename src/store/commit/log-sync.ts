@@ -25,7 +25,7 @@ export interface LogSyncParts {
   readonly startTimer: StartTimer;
   /** Called when the time is up: `run` must be called between two writes. */
   readonly onDue: () => void;
-  /** Called with the duration of a successful sync. */
+  /** Called with the duration of a sync, when what it made durable is acknowledged. */
   readonly onSynced?: (syncMs: number) => void;
 }
 
@@ -77,9 +77,17 @@ export class LogSync {
   }
 
   /**
-   * Syncs the live log. Call it between two writes. A failure poisons the store and is never
-   * retried, because it is unknown what it lost. Returns the error for a write that waited for the
-   * sync.
+   * Acknowledges what is durable: all of it is visible, and the fence has let it through. Change
+   * feeds and followers may have it from now on.
+   */
+  acknowledge(): void {
+    this.#parts.logs.acknowledge();
+  }
+
+  /**
+   * Syncs the live log, and acknowledges what is then durable. Call it between two writes. A
+   * failure poisons the store and is never retried, because it is unknown what it lost. Returns the
+   * error for a write that waited for the sync.
    */
   *run(): Flow<StoreError | undefined> {
     const { logs, fence } = this.#parts;
@@ -90,7 +98,8 @@ export class LogSync {
     if (health.isPoisoned) return health.poisonedWrite('not-applied');
     try {
       const startMs = monotonicMs();
-      yield* log.sync();
+      yield* log.sync(fence);
+      this.acknowledge();
       this.#parts.onSynced?.(monotonicMs() - startMs);
       return undefined;
     } catch (error) {

@@ -11,7 +11,7 @@ export interface NotesParts {
   /** The shortest time between two notes. */
   readonly everyMs: number;
   /** Up to where the logs are durable and acknowledged now. */
-  readonly syncedEnd: () => SyncedEnd;
+  readonly acknowledgedEnd: () => SyncedEnd;
 }
 
 /**
@@ -58,8 +58,8 @@ export class Notes {
   }
 
   async #write(): Promise<void> {
-    const { lock, storeId, startTimer, everyMs, syncedEnd } = this.#parts;
-    const { number, lengthBytes, lastSequence } = syncedEnd();
+    const { lock, storeId, startTimer, everyMs, acknowledgedEnd } = this.#parts;
+    const { number, lengthBytes, lastSequence } = acknowledgedEnd();
     await lock.recordNote({ storeId, number, lengthBytes, lastSequence }).catch(() => undefined);
     if (this.#state === 'closed') return;
     this.#state = 'pausing';
