@@ -165,6 +165,23 @@ describe('a follower', () => {
     await writer.close();
   });
 
+  test('shows the last batch of a writer although its note could not be written', async () => {
+    const room = new Room();
+    const writer = await room.open();
+    const follower = await room.follow({ follow: { everyMs: 60_000 } });
+    room.fs.faults.add({ call: 'write', path: /lodestore\.lock$/, mode: 'sticky' });
+    await writer.put(1, 1);
+    await room.timers.pass(200);
+    await follower.refresh();
+    expect(keysOf(follower)).toEqual([]);
+    room.fs.faults.clear();
+    await room.timers.pass(50);
+    await follower.refresh();
+    expect(keysOf(follower)).toEqual([1]);
+    await follower.close();
+    await writer.close();
+  });
+
   test('reads the whole directory after merges have passed it', async () => {
     const room = new Room();
     const writer = await room.open({}, { rotateBytes: 500, reserveBytes: 512 });

@@ -14,11 +14,15 @@ export interface NotesParts {
   readonly acknowledgedEnd: () => SyncedEnd;
 }
 
+/** The shortest time between a note that failed and the next one. */
+const RETRY_AFTER_MS = 50;
+
 /**
  * Records in the lock file, for followers, up to where the logs are durable and acknowledged. Bytes
  * after this end may still be truncated. The first note after a pause is written at once, further
- * ones `everyMs` after the previous one. A note is not synced and delays no batch. A failed note is
- * skipped: followers see the batches later.
+ * ones `everyMs` after the previous one. A note is not synced and delays no batch. A note that
+ * fails is written again after a pause: otherwise followers would not show the last batch of a
+ * writer that has nothing more to write.
  *
  * `resting`: everything is recorded. `writing`: a note is being written. `pausing`: the timer runs.
  */
@@ -60,10 +64,16 @@ export class Notes {
   async #write(): Promise<void> {
     const { lock, storeId, startTimer, everyMs, acknowledgedEnd } = this.#parts;
     const { number, lengthBytes, lastSequence } = acknowledgedEnd();
-    await lock.recordNote({ storeId, number, lengthBytes, lastSequence }).catch(() => undefined);
+    let pauseMs = everyMs;
+    try {
+      await lock.recordNote({ storeId, number, lengthBytes, lastSequence });
+    } catch {
+      this.#isDue = true;
+      pauseMs = Math.max(everyMs, RETRY_AFTER_MS);
+    }
     if (this.#state === 'closed') return;
     this.#state = 'pausing';
-    this.#stopTimer = startTimer(everyMs, () => {
+    this.#stopTimer = startTimer(pauseMs, () => {
       if (this.#state === 'pausing') this.#begin();
     });
   }
