@@ -214,6 +214,21 @@ describe("opening with warm: 'background'", () => {
     await again.close();
   });
 
+  test('a close does not wait for the background reads that a follower waits for', async () => {
+    const fs = await merged();
+    const follow = { everyMs: 60_000 };
+    const { store } = await openHeld(fs, { ...background, readOnly: true, follow });
+    const failures: Error[] = [];
+    store.on('followFailed', (error) => failures.push(error));
+    const refreshed = [store.refresh(), store.refresh()];
+    await Promise.all([
+      ...refreshed.map((one) => expect(one).rejects.toThrow(StoreClosedError)),
+      store.close(),
+    ]);
+    expect(store.stats().warming.chunksLeft).toBe(4);
+    expect(failures).toEqual([]);
+  });
+
   test('an older snapshot is removed only after all of the newer one has been read', async () => {
     const fs = await merged();
     const path = await snapshotPath(fs);

@@ -124,6 +124,7 @@ export class Follower {
     this.#requireOpen();
     // A running check may have read the end before this call.
     await this.#looking?.catch(() => undefined);
+    this.#requireOpen();
     await this.#look();
   }
 
@@ -164,6 +165,15 @@ export class Follower {
     if (this.#abort.signal.aborted) throw new StoreClosedError();
   }
 
+  /** As `promise`, but rejects at once when the store is closed. */
+  #unlessClosed(promise: Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#requireOpen();
+      const stop = onAbort(this.#abort.signal, () => reject(new StoreClosedError()));
+      void promise.then(resolve, reject).finally(stop);
+    });
+  }
+
   #arm(): void {
     this.#stopTimer();
     const { everyMs, startTimer } = this.#parts;
@@ -192,7 +202,7 @@ export class Follower {
   async #update(): Promise<void> {
     const host = present(this.#host, 'the follower was started');
     try {
-      await host.whenWarm;
+      await this.#unlessClosed(host.whenWarm);
       await this.#followLogs();
       this.#lastError = undefined;
     } catch (error) {
