@@ -35,18 +35,25 @@ export async function readClaim(fs: FileSystem, directory: string): Promise<Clai
 }
 
 /**
- * Reads up to where the files are known to be durable: the claim or the note, whichever reaches
- * further. For readers beside an open store, which notes it after each commit. As `readClaim`, call
- * it before listing the directory.
+ * Reads up to where the files of a store are known to be durable: its claim or its note, whichever
+ * reaches further. For readers beside an open store, which notes it after each commit. A lock file
+ * that was left by another store has entries of both: those of the other are ignored. If it has
+ * only such, returns one of them, because the directory may hold the other store by now. As
+ * `readClaim`, call it before listing the directory.
  */
-export async function readSyncedEnd(fs: FileSystem, directory: string): Promise<Claim | undefined> {
+export async function readSyncedEnd(
+  fs: FileSystem,
+  directory: string,
+  storeId: Uint8Array,
+): Promise<Claim | undefined> {
   const area = await readArea(fs, directory);
-  const claim = newestClaim(area)?.claim;
-  const note = newestClaim(area, 'note')?.claim;
-  if (claim === undefined || note === undefined) return note ?? claim;
-  // The lock file was copied from another store.
-  if (!equalBytes(claim.storeId, note.storeId)) return claim;
-  return reachesFurther(claim, note) ? claim : note;
+  const found = [newestClaim(area)?.claim, newestClaim(area, 'note')?.claim].filter(
+    (one) => one !== undefined,
+  );
+  const own = found.filter((one) => equalBytes(one.storeId, storeId));
+  const [first, second] = own.length > 0 ? own : found;
+  if (first === undefined || second === undefined) return first;
+  return reachesFurther(first, second) ? first : second;
 }
 
 /** With as many batches, a claim may still reach further: it includes the seal of a log. */

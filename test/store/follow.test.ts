@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { systemCode } from '../../src/base/errors.ts';
+import { claimSectorOffset, encodeClaim } from '../../src/format/claim.ts';
 import { WriteBatch, type MetadataStore, type OpenOptions } from '../../src/index.ts';
 import { openStoreIn } from '../../src/store/metadata-store.ts';
 import type { StoreEnvironment } from '../../src/store/open/environment.ts';
@@ -178,6 +179,32 @@ describe('a follower', () => {
     await room.timers.pass(50);
     await follower.refresh();
     expect(keysOf(follower)).toEqual([1]);
+    await follower.close();
+    await writer.close();
+  });
+
+  test('ignores what another store has left in the lock file', async () => {
+    const room = new Room(new CrashFs());
+    await (await room.open()).close();
+    const storeId = new Uint8Array(16).fill(0x77);
+    const foreign = { storeId, number: 99, lengthBytes: 9_999, lastSequence: 999n };
+    for (const sector of [0, 1] as const) {
+      const bytes = encodeClaim(foreign, BigInt(sector), sector);
+      room.fs.damage('/meta/lodestore.lock', claimSectorOffset(sector), bytes);
+    }
+    const writer = await room.open();
+    const follower = await room.follow({ follow: { everyMs: 60_000 } });
+    const readings = (): number =>
+      room.fs.trace.filter(({ kind }) => kind === 'readDirectory').length;
+    const before = readings();
+    for (const key of [1, 2, 3]) {
+      await writer.put(key, key);
+      await room.timers.pass(100);
+      await follower.refresh();
+      expect(follower.lastKey()).toBe(BigInt(key));
+    }
+    // Only logs are read, not the whole directory.
+    expect(readings()).toBe(before);
     await follower.close();
     await writer.close();
   });

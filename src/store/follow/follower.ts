@@ -220,8 +220,8 @@ export class Follower {
   }
 
   async #followLogs(): Promise<void> {
-    const { fs, directory } = this.#parts.at;
-    const end = await readSyncedEnd(fs, directory);
+    const { fs, directory, storeId } = this.#parts.at;
+    const end = await readSyncedEnd(fs, directory, storeId);
     const logs = this.#logs;
     if (logs === undefined) return this.#readWhole();
     if (end === undefined) return;

@@ -24,7 +24,7 @@ export function settledLogs(fs: FileSystem): LimitLogs {
   return async (state) => {
     const { directory, storeId, newer } = state;
     // Read first, so the logs hold everything that it names.
-    const end = await readSyncedEnd(fs, directory);
+    const end = await readSyncedEnd(fs, directory, storeId);
     const ofStore = end !== undefined && equalBytes(end.storeId, storeId) ? end : undefined;
     for (let i = newer.length - 1; i >= 0; i--) {
       const log = newer[i]!;
