@@ -226,4 +226,34 @@ export const REPLICATED_MUTANTS: Readonly<Record<string, ReplicatedMutant>> = {
     replace: '      const own = isRangeRow(view, offset) && offset < 0',
     test: 'test/replicated/sharded-store.test.ts',
   },
+  'a failed restore leaves its generation': {
+    file: FILES,
+    find: '      await this.#generations.remove(path).catch(() => undefined);',
+    replace: '',
+    test: 'test/replicated/rebuild.test.ts',
+  },
+  'unfinished generations kept': {
+    file: 'src/replicated/node/generations.ts',
+    find: '      if (!isKept) await this.remove(path).catch(() => undefined);',
+    replace: '      if (!isKept && number < 0) await this.remove(path);',
+    test: 'test/replicated/rebuild.test.ts',
+  },
+  'objects of another node removed when no checkpoint uses them': {
+    file: 'src/replicated/checkpoint/object-owners.ts',
+    find: '      if (now - sinceMs >= IDLE_MS) idle.push(...names);',
+    replace: '      if (now >= sinceMs) idle.push(...names);',
+    test: 'test/replicated/checkpoints.test.ts',
+  },
+  'an upload relies on objects that no checkpoint uses': {
+    file: 'src/replicated/checkpoint/object-owners.ts',
+    find: '  return `${hexOf(nodeId)}-${hexOf(nonce)}`;',
+    replace: "  return `${hexOf(nodeId)}-${hexOf(nonce).replace(/./g, '0')}`;",
+    test: 'test/replicated/checkpoints.test.ts',
+  },
+  'a file of a manifest written anywhere': {
+    file: 'src/replicated/checkpoint/checkpoint-manifest.ts',
+    find: 'isText(file.name, FILE_NAME)',
+    replace: 'isText(file.name, /./)',
+    test: 'test/replicated/checkpoints.test.ts',
+  },
 };
